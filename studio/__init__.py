@@ -1,0 +1,3 @@
+"""A no-code training studio: one plan goes in, one folder comes out, every screen is a view of those two."""
+
+__version__ = "0.1.0"

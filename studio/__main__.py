@@ -1,0 +1,126 @@
+"""The command line: `studio` opens the page; `studio train`, `runs`, `ask`, `export` and `doctor` do the same jobs without one."""
+
+import argparse
+import os
+import sys
+from pathlib import Path
+
+from studio import __version__
+from studio.errors import BadPlan, StudioError, explain
+
+DONE, FAILED, WRONG_PLAN = 0, 1, 2
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run one command; returns its exit code: 0 done, 1 failed (one sentence on stderr), 2 the plan or the call is wrong."""
+    options = _parser().parse_args(arguments)
+    if options.home:
+        os.environ["STUDIO_HOME"] = str(Path(options.home).expanduser().resolve())
+    try:
+        return int(options.work(options))
+    except BadPlan as error:
+        print(error, file=sys.stderr)
+        return WRONG_PLAN
+    except KeyboardInterrupt:
+        print("Interrupted.", file=sys.stderr)
+        return FAILED
+    except BrokenPipeError:
+        return FAILED
+    except Exception as error:
+        print(_one_line(explain(error)), file=sys.stderr)
+        return FAILED
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="studio", description="Fine-tune a language model without writing code. Without a command, the page opens.")
+    parser.add_argument("--version", action="version", version=f"studio {__version__}")
+    shared = argparse.ArgumentParser(add_help=False)
+    shared.add_argument("--home", default=argparse.SUPPRESS, help="where runs, data sets and models are kept (default: STUDIO_HOME, else ~/.studio)")
+    parser.add_argument("--home", default="", help=argparse.SUPPRESS)
+    parser.add_argument("--host", default="127.0.0.1", help="address the page listens on (default 127.0.0.1: this machine alone)")
+    parser.add_argument("--port", type=int, default=7860, help="port of the page (default 7860)")
+    parser.set_defaults(work=_page)
+    commands = parser.add_subparsers(title="the same jobs without a browser", metavar="COMMAND")
+    train = commands.add_parser("train", parents=[shared], help="train a plan in the foreground")
+    train.add_argument("plan", help="a plan file (YAML), or the name of a recipe")
+    train.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="change one key, such as method.settings.rank=16")
+    train.set_defaults(work=_train)
+    commands.add_parser("runs", parents=[shared], help="list all runs").set_defaults(work=_runs)
+    ask = commands.add_parser("ask", parents=[shared], help="ask the base and the tuned model the same")
+    ask.add_argument("run", help="a run's id, its beginning, or `last`")
+    ask.add_argument("prompt")
+    ask.add_argument("--temperature", type=float, default=0.0, help="0 = always the likeliest word (default)")
+    ask.add_argument("--length", type=int, default=120, help="longest answer in tokens (default 120)")
+    ask.add_argument("--seed", type=int, default=0)
+    ask.set_defaults(work=_ask)
+    export = commands.add_parser("export", parents=[shared], help="write what a run learned, with a model card")
+    export.add_argument("run")
+    export.add_argument("--to", nargs=2, required=True, metavar=("FORM", "DIR"), help="adapter DIR or merged DIR")
+    export.set_defaults(work=_export)
+    commands.add_parser("doctor", parents=[shared], help="say what this machine can do").set_defaults(work=_doctor)
+    return parser
+
+
+def _page(options: argparse.Namespace) -> int:
+    from studio import app  # noqa: PLC0415 - the page's libraries, which the commands do without
+
+    return app.serve(options.host, options.port)
+
+
+def _train(options: argparse.Namespace) -> int:
+    from studio.train import foreground  # noqa: PLC0415 - only this command
+
+    return foreground.train(options.plan, tuple(options.set))
+
+
+def _runs(options: argparse.Namespace) -> int:
+    from studio import runs  # noqa: PLC0415 - only this command
+
+    found = runs.all_runs()
+    if not found:
+        print(f"No runs yet in {runs.folder()}. Start one: studio train support-tone-lora")
+    for run in found:
+        status, report = runs.status(run), runs.report(run)
+        loss = f"loss {report['before']['loss']:.3f} -> {report['after']['loss']:.3f}" if report else status.what[:60]
+        print(f"{run.id}  {status.state:<10} {runs.describe(run)[:-11]}  {loss}")
+    return DONE
+
+
+def _ask(options: argparse.Namespace) -> int:
+    from studio import runs  # noqa: PLC0415 - only this command
+    from studio.playground import answer  # noqa: PLC0415
+
+    run = runs.find(options.run)
+    question = answer.Question(options.prompt, options.temperature, options.length, options.seed)
+    with answer.Seat(run) as seat:
+        last = None
+        for last in seat.ask(question):
+            pass
+        for side, text in (("base", last.base), ("tuned", last.tuned)) if last else ():
+            badge = getattr(seat.proof, side)
+            print(f"{side} ({badge.name}, weights {badge.checksum})\n{text.strip()}\n")
+    return DONE
+
+
+def _export(options: argparse.Namespace) -> int:
+    from studio import export, runs  # noqa: PLC0415 - only this command
+
+    form, folder = options.to
+    print(export.write(runs.find(options.run), form, Path(folder)))
+    return DONE
+
+
+def _doctor(options: argparse.Namespace) -> int:
+    from studio import doctor  # noqa: PLC0415 - only this command
+
+    for line in doctor.examine():
+        print(line)
+    return DONE
+
+
+def _one_line(error: StudioError) -> str:
+    return " ".join(str(error).split())
+
+
+if __name__ == "__main__":
+    sys.exit(main())

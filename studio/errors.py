@@ -1,0 +1,80 @@
+"""Errors that say what happened, with the value, and what to do next."""
+
+import errno
+from collections.abc import Sequence
+
+from studio.words import Words
+
+ANYWAY = Words("Look into worker.log in the run's folder for the details.", "详情见运行文件夹里的 worker.log。")
+
+
+class StudioError(Exception):
+    """Something a person can understand and act on; `what` happened and what `to_do` next."""
+
+    def __init__(self, what: Words, to_do: Words, **values: object) -> None:
+        self.what, self.to_do, self.values = what, to_do, values
+        super().__init__(self.say())
+
+    def say(self, language: str = "en") -> str:
+        """Both sentences in one language."""
+        return f"{self.what.say(language, **self.values)} {self.to_do.say(language, **self.values)}"
+
+
+class BadData(StudioError):
+    """An upload or a data set that cannot be used as it is."""
+
+
+class BadPlan(StudioError):
+    """A plan with one or more problems; all of them are listed."""
+
+    def __init__(self, problems: Sequence[str]) -> None:
+        self.problems = tuple(problems)
+        super().__init__(
+            Words("The plan has {count} problem(s):\n{list}\n", "计划有 {count} 处问题：\n{list}\n"),
+            Words("Correct the named keys and start again.", "请改正上面列出的键后重新开始。"),
+            count=len(self.problems),
+            list="\n".join(f"  - {problem}" for problem in self.problems),
+        )
+
+
+class ModelUnavailable(StudioError):
+    """A base model that cannot be found, fetched or used."""
+
+
+class RunNotFound(StudioError):
+    """A run id that names no run."""
+
+
+class NotPossible(StudioError):
+    """A combination that cannot work, refused before anything starts."""
+
+
+class OutOfRoom(StudioError):
+    """No memory or no disk space left."""
+
+
+def explain(error: BaseException) -> StudioError:
+    """Turn any failure into one with a sentence; memory and disk are recognised by what torch, safetensors and the system say."""
+    if isinstance(error, StudioError):
+        return error
+    text = str(error)
+    low = text.lower()
+    if isinstance(error, MemoryError) or "can't allocate memory" in low or "out of memory" in low or "cannot allocate memory" in low:
+        return OutOfRoom(
+            Words("The training needed more memory than this machine has free.", "训练需要的内存超过了这台机器的空闲内存。"),
+            Words(
+                "Choose a smaller batch, shorter texts or a smaller model, or close other programs, and start again.",
+                "请减小批大小、缩短文本、换更小的模型，或关闭其他程序后重新开始。",
+            ),
+        )
+    if (isinstance(error, OSError) and error.errno == errno.ENOSPC) or "os error 28" in low or "no space left" in low:
+        return OutOfRoom(
+            Words("The disk is full.", "磁盘已满。"),
+            Words("Free some space or choose another folder with --home, and start again.", "请腾出空间，或用 --home 换一个文件夹后重新开始。"),
+        )
+    return StudioError(
+        Words("The studio ran into something it does not know: {kind}: {text}", "遇到了未知的问题：{kind}：{text}"),
+        ANYWAY,
+        kind=type(error).__name__,
+        text=text.splitlines()[0][:300] if text else "",
+    )

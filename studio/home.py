@@ -1,0 +1,49 @@
+"""Where the studio keeps runs, data sets and models, and how it writes a file so that nobody reads half of it."""
+
+import json
+import os
+import shutil
+import tempfile
+from pathlib import Path
+
+from studio.errors import OutOfRoom
+from studio.words import Words
+
+
+def home() -> Path:
+    """The studio's folder: STUDIO_HOME, else `~/.studio`; made on first use, readable by its owner alone."""
+    folder = Path(os.environ.get("STUDIO_HOME") or "~/.studio").expanduser().resolve()
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    return folder
+
+
+def write(path: Path, text: str) -> None:
+    """Replace `path` by `text` at one blow: a temporary file beside it, flushed to disk, then renamed."""
+    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        Path(name).replace(path)
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise
+
+
+def write_json(path: Path, value: object) -> None:
+    """Replace `path` by `value` as JSON, at one blow."""
+    write(path, json.dumps(value, ensure_ascii=False, indent=1) + "\n")
+
+
+def check_room(folder: Path, wanted: int) -> None:
+    """Raise OutOfRoom where the disk of `folder` has fewer than `wanted` bytes (and a tenth more) free."""
+    free = shutil.disk_usage(folder).free
+    if free < wanted * 1.1:
+        raise OutOfRoom(
+            Words("The disk has {free:.1f} GB free where {wanted:.1f} GB are needed ({folder}).", "磁盘空闲 {free:.1f} GB，需要 {wanted:.1f} GB（{folder}）。"),
+            Words("Free some space, or keep the studio's files elsewhere with --home.", "请腾出空间，或用 --home 把文件放到别处。"),
+            free=free / 1e9,
+            wanted=wanted * 1.1 / 1e9,
+            folder=folder,
+        )

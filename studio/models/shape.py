@@ -1,0 +1,190 @@
+"""A model's shape from its config: every matrix it holds, so that counting needs neither torch nor the weights."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from studio.errors import ModelUnavailable
+from studio.words import Words
+
+
+@dataclass(frozen=True)
+class Linear:
+    """One matrix of a block: `name` is its path within the block, `part` is "attention" or "feed_forward"."""
+
+    name: str
+    n_in: int
+    n_out: int
+    bias: bool
+    part: str
+
+    @property
+    def size(self) -> int:
+        """Numbers in the matrix and its bias."""
+        return self.n_in * self.n_out + (self.n_out if self.bias else 0)
+
+
+@dataclass(frozen=True)
+class ModelShape:
+    """What is in a model: `layers` equal blocks of `linears` and norms, between embeddings and a head.
+
+    All sizes count numbers (parameters). `block_other` is what a block holds beside its matrices, `outside` everything
+    outside the blocks but the head: embeddings, position tables and norms.
+    """
+
+    family: str
+    encoder: bool
+    hidden: int
+    layers: int
+    vocabulary: int
+    context: int
+    tied: bool
+    linears: tuple[Linear, ...]
+    block_other: int
+    outside: int
+    pooler: int
+    class_head: int
+    first_block_less: int = 0
+
+    @property
+    def blocks(self) -> int:
+        """Numbers in all blocks together."""
+        return self.layers * (sum(linear.size for linear in self.linears) + self.block_other) - self.first_block_less
+
+    def total(self, labels: int = 0) -> int:
+        """All parameters: with a language head, or with a head for `labels` classes where that is above 0."""
+        if labels:
+            return self.outside + self.blocks + self.pooler + self.head(labels)
+        return self.outside + self.blocks + (0 if self.tied or self.encoder else self.vocabulary * self.hidden)
+
+    def head(self, labels: int) -> int:
+        """Parameters of a fresh head for `labels` classes: a bias only on encoders, and what stands before it."""
+        return self.class_head + labels * self.hidden + (labels if self.encoder else 0)
+
+
+def of(config: Mapping[str, Any], name: str = "this model") -> ModelShape:
+    """The shape described by a transformers config.
+
+    Raises ModelUnavailable where the family is not known or a needed number is missing.
+    """
+    family = str(config.get("model_type", ""))
+    try:
+        if family == "bert":
+            return _bert(config)
+        if family == "modernbert":
+            return _modernbert(config)
+        if family in ("llama", "mistral", "qwen2", "qwen3", "gemma3_text", "smollm3"):
+            return _decoder(config, family)
+    except KeyError as error:
+        raise ModelUnavailable(
+            Words("The config of {name} does not say {key}.", "{name} 的配置里没有 {key}。"),
+            Words("Choose another model, or a newer copy of this one.", "请换一个模型，或使用它更新的版本。"),
+            name=name,
+            key=str(error).strip("'"),
+        ) from None
+    raise ModelUnavailable(
+        Words("The studio cannot count the kind “{family}” that {name} is of.", "工作室还不能统计 {name} 所属的“{family}”类模型。"),
+        Words("Choose a model of the Llama, Mistral, Qwen, Gemma, SmolLM, BERT or ModernBERT family.", "请选择 Llama、Mistral、Qwen、Gemma、SmolLM、BERT 或 ModernBERT 系列的模型。"),
+        family=family or "?",
+        name=name,
+    )
+
+
+def read(folder: Path) -> ModelShape:
+    """The shape of the model in a local folder."""
+    try:
+        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        raise ModelUnavailable(
+            Words("The folder {folder} holds no readable config.json.", "文件夹 {folder} 里没有可读的 config.json。"),
+            Words("Name a folder that save_pretrained wrote, or choose a model from the list.", "请指定由 save_pretrained 写出的文件夹，或从列表中选择模型。"),
+            folder=folder,
+        ) from None
+    return of(config, folder.name)
+
+
+def _decoder(config: Mapping[str, Any], family: str) -> ModelShape:
+    """Llama and its relatives: grouped attention, a gated feed-forward part, RMS norms without bias."""
+    hidden, inner, heads = int(config["hidden_size"]), int(config["intermediate_size"]), int(config["num_attention_heads"])
+    kv_heads = int(config.get("num_key_value_heads") or heads)
+    size = int(config.get("head_dim") or hidden // heads)
+    # Qwen2 puts a bias on query, key and value whatever its config says; the others follow attention_bias.
+    bias, out_bias = bool(config.get("attention_bias")) or family == "qwen2", bool(config.get("attention_bias"))
+    mlp_bias = bool(config.get("mlp_bias"))
+    norms = 4 if family == "gemma3_text" else 2
+    per_head = 2 * size if family in ("qwen3", "gemma3_text") else 0
+    linears = (
+        Linear("self_attn.q_proj", hidden, heads * size, bias, "attention"),
+        Linear("self_attn.k_proj", hidden, kv_heads * size, bias, "attention"),
+        Linear("self_attn.v_proj", hidden, kv_heads * size, bias, "attention"),
+        Linear("self_attn.o_proj", heads * size, hidden, out_bias, "attention"),
+        Linear("mlp.gate_proj", hidden, inner, mlp_bias, "feed_forward"),
+        Linear("mlp.up_proj", hidden, inner, mlp_bias, "feed_forward"),
+        Linear("mlp.down_proj", inner, hidden, mlp_bias, "feed_forward"),
+    )
+    vocabulary = int(config["vocab_size"])
+    tied = bool(config.get("tie_word_embeddings", family == "gemma3_text"))
+    return ModelShape(
+        family=family,
+        encoder=False,
+        hidden=hidden,
+        layers=int(config["num_hidden_layers"]),
+        vocabulary=vocabulary,
+        context=int(config.get("max_position_embeddings", 2048)),
+        tied=tied,
+        linears=linears,
+        block_other=norms * hidden + per_head,
+        outside=vocabulary * hidden + hidden,
+        pooler=0,
+        class_head=0,
+    )
+
+
+def _bert(config: Mapping[str, Any]) -> ModelShape:
+    """BERT: biases everywhere, three embedding tables, a pooler before the class head."""
+    hidden, inner = int(config["hidden_size"]), int(config["intermediate_size"])
+    attention = tuple(Linear(name, hidden, hidden, True, "attention") for name in ("attention.self.query", "attention.self.key", "attention.self.value", "attention.output.dense"))
+    feed_forward = (Linear("intermediate.dense", hidden, inner, True, "feed_forward"), Linear("output.dense", inner, hidden, True, "feed_forward"))
+    context = int(config["max_position_embeddings"])
+    return ModelShape(
+        family="bert",
+        encoder=True,
+        hidden=hidden,
+        layers=int(config["num_hidden_layers"]),
+        vocabulary=int(config["vocab_size"]),
+        context=context,
+        tied=True,
+        linears=attention + feed_forward,
+        block_other=4 * hidden,
+        outside=(int(config["vocab_size"]) + context + int(config.get("type_vocab_size", 2)) + 2) * hidden,
+        pooler=hidden * hidden + hidden,
+        class_head=0,
+    )
+
+
+def _modernbert(config: Mapping[str, Any]) -> ModelShape:
+    """ModernBERT: no biases, one matrix for query, key and value, a gated feed-forward part, no norm before the first attention."""
+    hidden, inner = int(config["hidden_size"]), int(config["intermediate_size"])
+    linears = (
+        Linear("attn.Wqkv", hidden, 3 * hidden, False, "attention"),
+        Linear("attn.Wo", hidden, hidden, False, "attention"),
+        Linear("mlp.Wi", hidden, 2 * inner, False, "feed_forward"),
+        Linear("mlp.Wo", inner, hidden, False, "feed_forward"),
+    )
+    return ModelShape(
+        family="modernbert",
+        encoder=True,
+        hidden=hidden,
+        layers=int(config["num_hidden_layers"]),
+        vocabulary=int(config["vocab_size"]),
+        context=int(config.get("max_position_embeddings", 8192)),
+        tied=True,
+        linears=linears,
+        block_other=2 * hidden,
+        outside=int(config["vocab_size"]) * hidden + 2 * hidden,
+        pooler=0,
+        class_head=hidden * hidden + hidden,
+        first_block_less=hidden,
+    )

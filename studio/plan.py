@@ -1,0 +1,155 @@
+"""The plan: a frozen, validated description of one run, to and from YAML."""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from studio.errors import BadPlan
+
+Task = Literal["chat", "complete", "classify", "prefer", "prompts"]
+Value = bool | int | float | str
+
+# What each task needs to know about the columns of a data set, and what it may know.
+ROLES: dict[str, tuple[str, ...]] = {"chat": ("prompt", "response"), "classify": ("text", "label")}
+
+
+class Part(BaseModel):
+    """The manner of every part of a plan: it cannot change, and an unknown key is an error."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class Data(Part):
+    """Where the examples are and which column plays which role."""
+
+    source: str = Field(min_length=1, description="sample:NAME, dataset:ID, or a file (relative to the plan's own folder)")
+    columns: dict[str, str] = Field(default_factory=dict, description="role -> column; guessed when left out")
+    validation_share: float = Field(0.1, ge=0.02, le=0.5, description="share of the examples kept aside to check on")
+
+
+class MethodChoice(Part):
+    """Which of the ten methods, and its settings; a setting left out takes its default."""
+
+    name: str
+    settings: dict[str, Value] = Field(default_factory=dict)
+
+
+class Training(Part):
+    """How long, how fast and in what portions the method trains."""
+
+    epochs: float = Field(3, gt=0, le=100, description="how often every example is seen")
+    batch_size: int = Field(8, ge=1, le=1024, description="examples per step")
+    accumulate: int = Field(1, ge=1, le=1024, description="portions a step is computed in, to save memory")
+    learning_rate: float | None = Field(None, gt=0, le=1, description="the method's own default when left out")
+    max_length: int = Field(512, ge=8, le=131072, description="tokens per example; longer ones are cut")
+    schedule: Literal["linear", "cosine", "constant"] = "linear"
+    warmup_share: float = Field(0.05, ge=0, le=0.5)
+    weight_decay: float = Field(0.0, ge=0, le=1)
+    evaluations: int = Field(6, ge=1, le=200, description="how often the validation loss is measured")
+    patience: int = Field(0, ge=0, le=200, description="stop after this many validations without progress; 0 = never")
+    seed: int = Field(42, ge=0, le=2**31 - 1)
+
+
+class Plan(Part):
+    """One run, described whole: the page edits it, the estimator prices it, the worker executes it."""
+
+    name: str = Field("Untitled", min_length=1, max_length=120)
+    task: Task
+    model: str = Field(min_length=1, max_length=500, description="a catalogue id, a hub id, or a folder")
+    data: Data
+    method: MethodChoice
+    training: Training = Training()
+    where: Literal["local"] = "local"
+
+
+Check = Callable[[Mapping[str, Any]], list[str]]
+
+
+def problems(raw: object) -> list[str]:
+    """Everything wrong with the structure of a plan, one sentence per key, empty when it is right."""
+    if not isinstance(raw, Mapping):
+        return [f"expected keys and values such as `task: chat`, but got {type(raw).__name__}"]
+    try:
+        Plan.model_validate(raw)
+    except ValidationError as error:
+        found = [f"{'.'.join(str(step) for step in item['loc'])}: {_sentence(item)}" for item in error.errors()]
+    else:
+        found = []
+    task, columns = raw.get("task"), (raw.get("data") or {}).get("columns") if isinstance(raw.get("data"), Mapping) else None
+    if task in ROLES and isinstance(columns, Mapping):
+        known = ROLES[str(task)]
+        found += [f"data.columns.{role}: the task {task} has the roles {', '.join(known)}" for role in columns if role not in known]
+        if columns:
+            found += [f"data.columns.{role}: is missing; name the column" for role in known if role not in columns]
+    return found
+
+
+def parse(raw: object, origin: str, also: tuple[Check, ...] = ()) -> Plan:
+    """A checked plan from plain values.
+
+    `origin` names the file in messages; `also` are further checks, such as the method's own settings.
+    Raises BadPlan with all problems at once.
+    """
+    found = problems(raw)
+    if isinstance(raw, Mapping):
+        found += [problem for check in also for problem in check(raw)]
+    if found:
+        raise BadPlan([f"{origin}: {problem}" for problem in found])
+    return Plan.model_validate(raw)
+
+
+def read(path: Path, changes: tuple[str, ...] = (), also: tuple[Check, ...] = ()) -> Plan:
+    """The plan in a YAML file with `key.path=value` changes applied; a relative data file is taken from the plan's own folder."""
+    try:
+        raw = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise BadPlan([f"{path}: there is no such file"]) from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise BadPlan([f"{path}: cannot be read: {error}"]) from None
+    except yaml.YAMLError as error:
+        raise BadPlan([f"{path}: is not valid YAML: {' '.join(str(error).split())}"]) from None
+    for change in changes:
+        _apply(raw, change)
+    found = parse(raw, str(path), also)
+    source = found.data.source
+    if ":" not in source and not Path(source).is_absolute():
+        data = found.data.model_copy(update={"source": str((path.parent / source).resolve())})
+        found = found.model_copy(update={"data": data})
+    return found
+
+
+def dump(plan: Plan) -> str:
+    """The plan as YAML, complete and in the order of its fields."""
+    return yaml.safe_dump(plan.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
+
+
+def _apply(raw: object, change: str) -> None:
+    """Set one `key.path=value` (the value read as YAML) in place."""
+    path, sign, text = change.partition("=")
+    if not sign or not path:
+        raise BadPlan([f"--set {change}: expected key.path=value, such as method.settings.rank=16"])
+    *parents, last = path.split(".")
+    place = raw
+    for name in parents:
+        if isinstance(place, dict):
+            place = place.setdefault(name, {})
+    if not isinstance(place, dict):
+        raise BadPlan([f"--set {change}: {'.'.join(parents)} holds no keys"])
+    try:
+        place[last] = yaml.safe_load(text)
+    except yaml.YAMLError:
+        raise BadPlan([f"--set {change}: {text!r} is not a YAML value"]) from None
+
+
+def _sentence(item: Mapping[str, Any]) -> str:
+    """What pydantic found, in the house's words."""
+    kind, got = item["type"], item.get("input")
+    if kind == "extra_forbidden":
+        return "is not a key of a plan"
+    if kind == "missing":
+        return "is missing"
+    message = str(item["msg"]).removeprefix("Input ").removeprefix("should be ")
+    return f"expected {message}, but got {got!r:.80}"

@@ -1,0 +1,131 @@
+"""What the studio ships as text: presets/*.yaml read into frozen cards, strictly."""
+
+from collections.abc import Callable
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+import yaml
+from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
+
+from studio.errors import BadPlan
+from studio.plan import Task
+from studio.words import Words
+
+_INSTALLED = Path(__file__).parent / "_shipped"
+ROOT = _INSTALLED if _INSTALLED.is_dir() else Path(__file__).parent.parent
+FOLDER = ROOT / "presets"
+ASSETS = ROOT / "assets"
+
+Card = TypeVar("Card")
+
+
+class Strict(BaseModel):
+    """The manner of every card: frozen, and an unknown key is an error."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Wheel(Strict):
+    """Where a model lies in a Python package: the studio's way to a model where no hub is in reach."""
+
+    package: str
+    version: str
+    sha256: str
+    bytes: int
+    path: str
+    kind: Literal["gguf", "safetensors"]
+    note: Words
+
+
+class ModelCard(Strict):
+    """A base model of the catalogue; `config` holds its shape numbers under the names transformers uses."""
+
+    id: str
+    name: str
+    about: Words
+    tasks: tuple[Task, ...]
+    hub: str
+    licence: str
+    gated: bool
+    config: dict[str, int | float | bool | str]
+    wheel: Wheel | None = None
+
+
+class MethodCard(Strict):
+    """One row of the comparison table, in words."""
+
+    id: str
+    order: int
+    name: Words
+    short: Words
+    principle: Words
+    updated: Words
+    steps: dict[str, tuple[str, ...]]
+    when: Words
+    needs: Words
+    tasks: tuple[Task, ...]
+
+
+class SampleCard(Strict):
+    """A sample data set written for this project."""
+
+    id: str
+    file: str
+    task: Task
+    columns: dict[str, str]
+    name: Words
+    about: Words
+    rules: Words
+    licence: str
+    source: Words
+    rows: int
+
+    @property
+    def path(self) -> Path:
+        """The file with the rows."""
+        return FOLDER / "datasets" / self.file
+
+
+@lru_cache
+def models() -> dict[str, ModelCard]:
+    """The catalogue of base models by id, in the order of the file."""
+    return {name: _card(ModelCard, {"id": name, **raw}, FOLDER / "models.yaml", name) for name, raw in _read(FOLDER / "models.yaml").items()}
+
+
+@lru_cache
+def methods() -> dict[str, MethodCard]:
+    """The ten method cards by name, in the order of the table."""
+    cards = _folder("methods", MethodCard)
+    return dict(sorted(cards.items(), key=lambda item: item[1].order))
+
+
+@lru_cache
+def samples() -> dict[str, SampleCard]:
+    """The sample data sets by name."""
+    return _folder("datasets", SampleCard)
+
+
+def recipes() -> dict[str, Path]:
+    """The ready plans by name."""
+    return {path.stem: path for path in sorted((FOLDER / "recipes").glob("*.yaml"))}
+
+
+def _folder(name: str, kind: Callable[..., Card]) -> dict[str, Card]:
+    return {path.stem: _card(kind, {"id": path.stem, **_read(path)}, path) for path in sorted((FOLDER / name).glob("*.yaml"))}
+
+
+def _read(path: Path) -> dict[str, Any]:
+    found = yaml.safe_load(path.read_text(encoding="utf-8"))
+    if not isinstance(found, dict):
+        raise BadPlan([f"{path}: expected keys and values, but got {type(found).__name__}"])
+    return found
+
+
+def _card(kind: Callable[..., Card], raw: dict[str, Any], path: Path, entry: str = "") -> Card:
+    try:
+        return TypeAdapter(kind).validate_python(raw)
+    except ValidationError as error:
+        places = [".".join(str(step) for step in (entry, *item["loc"]) if step) for item in error.errors()]
+        found = [f"{path}: {place}: {item['msg']}" for place, item in zip(places, error.errors(), strict=True)]
+        raise BadPlan(found) from None

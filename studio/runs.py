@@ -1,0 +1,226 @@
+"""A run is a folder of plain files: create, list, read, append a point, set the status."""
+
+import json
+import re
+import shutil
+import time
+import uuid
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field, fields
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from studio import plan as plans
+from studio.errors import BadPlan, RunNotFound
+from studio.home import home, write, write_json
+from studio.plan import Plan
+from studio.words import Words
+
+ID = re.compile(r"[0-9a-f]{32}")
+ENDED = ("done", "stopped", "failed")
+STATES = ("waiting", "preparing", "training", "evaluating", *ENDED)
+# A run whose process has not yet written its number is given this long before it counts as dead.
+GRACE_SECONDS = 30.0
+KILLED = Words(
+    "The training process ended without a word{memory}; this usually means that the machine ran out of memory or someone ended it.",
+    "训练进程没有留下任何信息就结束了{memory}；通常是机器内存耗尽，或被人手动结束。",
+)
+KILLED_TO_DO = Words(
+    "What was measured is kept. Start it again with a smaller batch or shorter texts, or close other programs first.",
+    "已测得的数据都保留着。请减小批大小或缩短文本，或先关闭其他程序，再重新开始。",
+)
+
+
+@dataclass(frozen=True)
+class Status:
+    """Where a run stands. `state` is one of STATES; `stage` says which part of the state; a failure carries two sentences."""
+
+    state: str
+    stage: str = ""
+    step: int = 0
+    steps: int = 0
+    seconds_left: float | None = None
+    what: str = ""
+    what_to_do: str = ""
+    updated: float = 0.0
+
+
+@dataclass(frozen=True)
+class Run:
+    """One run's folder."""
+
+    id: str
+    folder: Path
+    created: float = field(default=0.0, compare=False)
+
+    @property
+    def plan(self) -> Plan:
+        """The plan it executes; it never changes."""
+        return plans.read(self.folder / "plan.yaml")
+
+    @property
+    def points(self) -> Path:
+        """The append-only file of measured points."""
+        return self.folder / "metrics.jsonl"
+
+    @property
+    def model(self) -> Path:
+        """The folder of what was learned."""
+        return self.folder / "model"
+
+    @property
+    def stop_file(self) -> Path:
+        """The file whose presence asks the run to stop."""
+        return self.folder / "stop"
+
+
+def folder() -> Path:
+    """The folder of all runs."""
+    path = home() / "runs"
+    path.mkdir(exist_ok=True)
+    return path
+
+
+def create(plan: Plan) -> Run:
+    """A new run's folder with its plan, waiting."""
+    run = Run(uuid.uuid4().hex, folder=Path())
+    draft = folder() / f".new-{run.id}"
+    draft.mkdir(mode=0o700)
+    write(draft / "plan.yaml", plans.dump(plan))
+    write_json(draft / "status.json", asdict(Status("waiting", updated=time.time())))
+    (draft / "metrics.jsonl").touch()
+    return get(draft.rename(folder() / run.id).name)
+
+
+def get(run_id: str) -> Run:
+    """The run with this id; raises RunNotFound where the id is not one or names no run."""
+    path = folder() / run_id
+    if not ID.fullmatch(run_id) or not (path / "plan.yaml").is_file():
+        raise RunNotFound(
+            Words("There is no run “{id}”.", "没有编号为“{id}”的运行。"),
+            Words("`studio runs` lists the runs there are.", "用 `studio runs` 可以列出现有的运行。"),
+            id=run_id[:40],
+        )
+    return Run(run_id, path, (path / "plan.yaml").stat().st_mtime)
+
+
+def find(text: str) -> Run:
+    """The run meant by an id, the beginning of one, or `last`; raises RunNotFound where none or several fit."""
+    if ID.fullmatch(text):
+        return get(text)
+    found = all_runs()
+    fitting = found[:1] if text == "last" else [run for run in found if len(text) >= 4 and run.id.startswith(text)]
+    if len(fitting) != 1:
+        raise RunNotFound(
+            Words("“{text}” names {count} runs.", "“{text}” 对应 {count} 个运行。"),
+            Words("Give an id from `studio runs`, its first 8 letters, or `last`.", "请给出 `studio runs` 里的编号、其前 8 位，或 `last`。"),
+            text=text[:40],
+            count=len(fitting),
+        )
+    return fitting[0]
+
+
+def all_runs() -> list[Run]:
+    """Every run, the newest first."""
+    return sorted((get(path.name) for path in folder().iterdir() if ID.fullmatch(path.name)), key=lambda run: -run.created)
+
+
+def delete(run: Run) -> None:
+    """Remove a run and everything in it."""
+    shutil.rmtree(run.folder)
+
+
+def status(run: Run) -> Status:
+    """Where the run stands now; a run whose process is gone counts as failed, whatever it last said."""
+    try:
+        raw = json.loads((run.folder / "status.json").read_text(encoding="utf-8"))
+        known = {item.name for item in fields(Status)}
+        found = Status(**{name: value for name, value in raw.items() if name in known})
+    except (OSError, ValueError, TypeError):
+        found = Status("failed", what=f"The run's status file cannot be read: {run.folder / 'status.json'}.", what_to_do="Start it again.")
+    if found.state in ENDED or alive(run) or time.time() - max(found.updated, run.created) < GRACE_SECONDS and not _pid(run):
+        return found
+    memory = _last_memory(run)
+    said = KILLED.say(memory=f" while it used {memory:.1f} GB" if memory else "")
+    return Status("failed", found.stage, found.step, found.steps, None, said, KILLED_TO_DO.say(), found.updated)
+
+
+def set_status(run: Run, state: str, stage: str = "", **values: Any) -> None:  # noqa: ANN401 - the fields of Status
+    """Replace the status by a new one."""
+    if state not in STATES:
+        raise ValueError(f"expected one of {STATES}, but got {state!r}")
+    write_json(run.folder / "status.json", asdict(Status(state, stage, updated=time.time(), **values)))
+
+
+def add_point(run: Run, stage: str, step: int, epoch: float, **measured: float | str) -> None:
+    """Append one line of measurements, numbered and timed, in a single write."""
+    with run.points.open("ab+") as file:
+        file.seek(max(0, file.tell() - 8192))
+        last = file.read().splitlines()[-1:]
+        seq = json.loads(last[0])["seq"] + 1 if last else 0
+        point = {"seq": seq, "time": round(time.time(), 3), "stage": stage, "step": step, "epoch": round(epoch, 4), **measured}
+        file.write(json.dumps(point, ensure_ascii=False).encode() + b"\n")
+
+
+def points(run: Run) -> Iterator[dict[str, Any]]:
+    """All measured points; a last line still being written is left out."""
+    with run.points.open("rb") as file:
+        for line in file:
+            if line.endswith(b"\n"):
+                yield json.loads(line)
+
+
+def report(run: Run) -> dict[str, Any]:
+    """The run's report, empty while there is none."""
+    try:
+        found = json.loads((run.folder / "report.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def usable(run: Run) -> bool:
+    """Whether the run has learned something that can be asked and taken home: its report is the last file written."""
+    return (run.folder / "report.json").is_file() and run.model.is_dir()
+
+
+def claim(run: Run, pid: int) -> None:
+    """Note which process executes the run: its number and its time of birth, since numbers are used again."""
+    write_json(run.folder / "process.json", {"pid": pid, "born": psutil.Process(pid).create_time()})
+
+
+def alive(run: Run) -> bool:
+    """Whether the process that executes the run is still there; a dead child nobody has collected does not count."""
+    found = _pid(run)
+    if not found:
+        return False
+    try:
+        process = psutil.Process(int(found["pid"]))
+        return abs(process.create_time() - found["born"]) < 0.05 and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
+
+
+def describe(run: Run, language: str = "en") -> str:
+    """One line for a list of runs: name, when, short id."""
+    when = datetime.fromtimestamp(run.created, UTC).astimezone().strftime("%d %b %H:%M" if language == "en" else "%m-%d %H:%M")
+    try:
+        name = run.plan.name
+    except BadPlan:
+        name = "?"
+    return f"{name} · {when} · {run.id[:8]}"
+
+
+def _pid(run: Run) -> dict[str, float]:
+    try:
+        found = json.loads((run.folder / "process.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def _last_memory(run: Run) -> float:
+    return max((float(point.get("memory_gb", 0)) for point in points(run)), default=0.0)

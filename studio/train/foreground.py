@@ -1,0 +1,68 @@
+"""`studio train`: the run in this process, with a progress bar on the terminal."""
+
+import os
+import signal
+import sys
+import threading
+from pathlib import Path
+from types import FrameType
+
+from tqdm import tqdm
+
+from studio import methods, plan, presets, runs
+from studio.errors import explain
+from studio.runs import Run
+from studio.train import launch, worker
+
+BAR = "{desc} {percentage:3.0f}%|{bar}| {n_fmt}/{total_fmt} {postfix}"
+
+
+def train(name: str, changes: tuple[str, ...]) -> int:
+    """Train the plan in a file, or the recipe of this name; prints the run's id and folder. Returns the exit code.
+
+    Raises BadPlan with every problem of the plan. The first Ctrl-C stops the run and keeps what was learned.
+    """
+    path = presets.recipes().get(name, Path(name))
+    checked = plan.read(path, changes, (methods.problems,))
+    run = runs.create(checked)
+    print(f"run {run.id}\nfolder {run.folder}", flush=True)  # noqa: T201 - the terminal is where this command speaks
+    os.environ.update(launch.QUIET)
+    before = signal.signal(signal.SIGINT, _stopper(run))
+    over = threading.Event()
+    bar = threading.Thread(target=_show, args=(run, over), daemon=True)
+    bar.start()
+    try:
+        worker.run(run.id)
+    except Exception as error:
+        over.set()
+        bar.join()
+        print(" ".join(explain(error).say().split()), file=sys.stderr)  # noqa: T201
+        return 1
+    finally:
+        over.set()
+        bar.join()
+        signal.signal(signal.SIGINT, before)
+    found = runs.report(run)
+    if found:
+        loss = f"{found['before']['loss']:.3f} -> {found['after']['loss']:.3f}"
+        print(f"{runs.status(run).state}: validation loss {loss} in {found['seconds']:.0f} s")  # noqa: T201
+    return 0
+
+
+def _stopper(run: Run) -> "signal._HANDLER":
+    def stop(number: int, frame: FrameType | None) -> None:
+        if run.stop_file.exists():  # a second Ctrl-C means it
+            raise KeyboardInterrupt
+        launch.stop(run)
+
+    return stop
+
+
+def _show(run: Run, over: threading.Event) -> None:
+    with tqdm(total=1, bar_format=BAR, leave=False, file=sys.stderr) as bar:
+        while not over.wait(0.3):
+            status = runs.status(run)
+            bar.set_description_str(f"{status.state} {status.stage}".strip(), refresh=False)
+            bar.total, bar.n = max(status.steps, 1), status.step
+            bar.set_postfix_str(f"{status.seconds_left:.0f} s left" if status.seconds_left is not None else "", refresh=False)
+            bar.refresh()

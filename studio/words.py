@@ -1,0 +1,52 @@
+"""The one mechanism for every sentence a person reads: English and Chinese side by side, where the sentence is used."""
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+LANGUAGES = ("en", "zh")
+_LABELS: dict[str, "Words"] = {}
+
+
+@dataclass(frozen=True)
+class Words:
+    """One sentence in each language; `{name}` marks what is filled in when it is said. Chinese falls back to English."""
+
+    en: str
+    zh: str = ""
+
+    def say(self, language: str = "en", **values: object) -> str:
+        """The sentence in `language` ("en" or "zh") with its values filled in."""
+        text = self.zh if language == "zh" and self.zh else self.en
+        return text.format(**{name: spoken(value, language) for name, value in values.items()}) if values else text
+
+    def filled(self, **values: object) -> "Words":
+        """These words with their values filled in, still in both languages."""
+        return Words(self.say("en", **values), self.say("zh", **values) if self.zh else "")
+
+    @classmethod
+    def of(cls, card: Mapping[str, str]) -> "Words":
+        """Words from a card's `{en: …, zh: …}`."""
+        return cls(card["en"], card.get("zh", ""))
+
+
+def spoken(value: object, language: str) -> object:
+    """A value as it is put into a sentence: Words are said in the same language, everything else stays as it is."""
+    return value.say(language) if isinstance(value, Words) else value
+
+
+def label(en: str, zh: str = "") -> Words:
+    """Words for a fixed label of the page; registered so that the page can hand every label to the browser once."""
+    words = Words(en, zh)
+    _LABELS[key(words)] = words
+    return words
+
+
+def key(words: Words) -> str:
+    """The name under which the browser looks a label up."""
+    return "w" + hashlib.sha256(words.en.encode()).hexdigest()[:12]
+
+
+def labels(language: str) -> dict[str, str]:
+    """Every registered label in one language, by its key."""
+    return {name: words.say(language) for name, words in _LABELS.items()}
