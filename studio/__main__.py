@@ -3,6 +3,7 @@
 import argparse
 import os
 import sys
+from collections import deque
 from pathlib import Path
 
 from studio import __version__
@@ -32,10 +33,14 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="studio", description="Fine-tune a language model without writing code. Without a command, the page opens.")
+    parser = argparse.ArgumentParser(
+        prog="studio", description="Fine-tune a language model without writing code. Without a command, the page opens."
+    )
     parser.add_argument("--version", action="version", version=f"studio {__version__}")
     shared = argparse.ArgumentParser(add_help=False)
-    shared.add_argument("--home", default=argparse.SUPPRESS, help="where runs, data sets and models are kept (default: STUDIO_HOME, else ~/.studio)")
+    shared.add_argument(
+        "--home", default=argparse.SUPPRESS, help="where runs, data sets and models are kept (default: STUDIO_HOME, else ~/.studio)"
+    )
     parser.add_argument("--home", default="", help=argparse.SUPPRESS)
     parser.add_argument("--host", default="127.0.0.1", help="address the page listens on (default 127.0.0.1: this machine alone)")
     parser.add_argument("--port", type=int, default=7860, help="port of the page (default 7860)")
@@ -93,11 +98,11 @@ def _ask(options: argparse.Namespace) -> int:
     run = runs.find(options.run)
     question = answer.Question(options.prompt, options.temperature, options.length, options.seed)
     with answer.Seat(run) as seat:
-        last = None
-        for last in seat.ask(question):
-            pass
-        for side, text in (("base", last.base), ("tuned", last.tuned)) if last else ():
+        last = deque(seat.ask(question), maxlen=1).pop()
+        for side, text in (("base", last.base), ("tuned", last.tuned)):
             badge = getattr(seat.proof, side)
+            shares = last.scores.get(side, {})
+            text = text or ", ".join(f"{name} {share:.0%}" for name, share in sorted(shares.items(), key=lambda item: -item[1]))
             print(f"{side} ({badge.name}, weights {badge.checksum})\n{text.strip()}\n")
     return DONE
 

@@ -15,9 +15,13 @@ class StudioError(Exception):
         self.what, self.to_do, self.values = what, to_do, values
         super().__init__(self.say())
 
+    def sentences(self, language: str = "en") -> tuple[str, str]:
+        """What happened, and what to do next."""
+        return self.what.say(language, **self.values), self.to_do.say(language, **self.values)
+
     def say(self, language: str = "en") -> str:
         """Both sentences in one language."""
-        return f"{self.what.say(language, **self.values)} {self.to_do.say(language, **self.values)}"
+        return " ".join(self.sentences(language))
 
 
 class BadData(StudioError):
@@ -70,7 +74,9 @@ def explain(error: BaseException) -> StudioError:
     if (isinstance(error, OSError) and error.errno == errno.ENOSPC) or "os error 28" in low or "no space left" in low:
         return OutOfRoom(
             Words("The disk is full.", "磁盘已满。"),
-            Words("Free some space or choose another folder with --home, and start again.", "请腾出空间，或用 --home 换一个文件夹后重新开始。"),
+            Words(
+                "Free some space or choose another folder with --home, and start again.", "请腾出空间，或用 --home 换一个文件夹后重新开始。"
+            ),
         )
     return StudioError(
         Words("The studio ran into something it does not know: {kind}: {text}", "遇到了未知的问题：{kind}：{text}"),

@@ -41,7 +41,10 @@ def check_room(folder: Path, wanted: int) -> None:
     free = shutil.disk_usage(folder).free
     if free < wanted * 1.1:
         raise OutOfRoom(
-            Words("The disk has {free:.1f} GB free where {wanted:.1f} GB are needed ({folder}).", "磁盘空闲 {free:.1f} GB，需要 {wanted:.1f} GB（{folder}）。"),
+            Words(
+                "The disk has {free:.1f} GB free where {wanted:.1f} GB are needed ({folder}).",
+                "磁盘空闲 {free:.1f} GB，需要 {wanted:.1f} GB（{folder}）。",
+            ),
             Words("Free some space, or keep the studio's files elsewhere with --home.", "请腾出空间，或用 --home 把文件放到别处。"),
             free=free / 1e9,
             wanted=wanted * 1.1 / 1e9,

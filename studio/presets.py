@@ -1,12 +1,11 @@
 """What the studio ships as text: presets/*.yaml read into frozen cards, strictly."""
 
-from collections.abc import Callable
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 import yaml
-from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError
 
 from studio.errors import BadPlan
 from studio.plan import Task
@@ -17,7 +16,7 @@ ROOT = _INSTALLED if _INSTALLED.is_dir() else Path(__file__).parent.parent
 FOLDER = ROOT / "presets"
 ASSETS = ROOT / "assets"
 
-Card = TypeVar("Card")
+Card = TypeVar("Card", bound="Strict")
 
 
 class Strict(BaseModel):
@@ -90,7 +89,9 @@ class SampleCard(Strict):
 @lru_cache
 def models() -> dict[str, ModelCard]:
     """The catalogue of base models by id, in the order of the file."""
-    return {name: _card(ModelCard, {"id": name, **raw}, FOLDER / "models.yaml", name) for name, raw in _read(FOLDER / "models.yaml").items()}
+    return {
+        name: _card(ModelCard, {"id": name, **raw}, FOLDER / "models.yaml", name) for name, raw in _read(FOLDER / "models.yaml").items()
+    }
 
 
 @lru_cache
@@ -111,7 +112,7 @@ def recipes() -> dict[str, Path]:
     return {path.stem: path for path in sorted((FOLDER / "recipes").glob("*.yaml"))}
 
 
-def _folder(name: str, kind: Callable[..., Card]) -> dict[str, Card]:
+def _folder(name: str, kind: type[Card]) -> dict[str, Card]:
     return {path.stem: _card(kind, {"id": path.stem, **_read(path)}, path) for path in sorted((FOLDER / name).glob("*.yaml"))}
 
 
@@ -122,9 +123,9 @@ def _read(path: Path) -> dict[str, Any]:
     return found
 
 
-def _card(kind: Callable[..., Card], raw: dict[str, Any], path: Path, entry: str = "") -> Card:
+def _card(kind: type[Card], raw: dict[str, Any], path: Path, entry: str = "") -> Card:
     try:
-        return TypeAdapter(kind).validate_python(raw)
+        return kind.model_validate(raw)
     except ValidationError as error:
         places = [".".join(str(step) for step in (entry, *item["loc"]) if step) for item in error.errors()]
         found = [f"{path}: {place}: {item['msg']}" for place, item in zip(places, error.errors(), strict=True)]

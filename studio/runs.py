@@ -116,7 +116,9 @@ def find(text: str) -> Run:
     if len(fitting) != 1:
         raise RunNotFound(
             Words("“{text}” names {count} runs.", "“{text}” 对应 {count} 个运行。"),
-            Words("Give an id from `studio runs`, its first 8 letters, or `last`.", "请给出 `studio runs` 里的编号、其前 8 位，或 `last`。"),
+            Words(
+                "Give an id from `studio runs`, its first 8 letters, or `last`.", "请给出 `studio runs` 里的编号、其前 8 位，或 `last`。"
+            ),
             text=text[:40],
             count=len(fitting),
         )
@@ -141,7 +143,7 @@ def status(run: Run) -> Status:
         found = Status(**{name: value for name, value in raw.items() if name in known})
     except (OSError, ValueError, TypeError):
         found = Status("failed", what=f"The run's status file cannot be read: {run.folder / 'status.json'}.", what_to_do="Start it again.")
-    if found.state in ENDED or alive(run) or time.time() - max(found.updated, run.created) < GRACE_SECONDS and not _pid(run):
+    if found.state in ENDED or alive(run) or (time.time() - max(found.updated, run.created) < GRACE_SECONDS and not _pid(run)):
         return found
     memory = _last_memory(run)
     said = KILLED.say(memory=f" while it used {memory:.1f} GB" if memory else "")

@@ -8,7 +8,21 @@ from studio.plan import ROLES, Task
 from studio.words import Words, label
 
 NAMES: dict[str, tuple[str, ...]] = {
-    "prompt": ("prompt", "question", "instruction", "customer", "input", "query", "user", "request", "问题", "提问", "指令", "客户", "输入"),
+    "prompt": (
+        "prompt",
+        "question",
+        "instruction",
+        "customer",
+        "input",
+        "query",
+        "user",
+        "request",
+        "问题",
+        "提问",
+        "指令",
+        "客户",
+        "输入",
+    ),
     "response": ("response", "answer", "reply", "output", "completion", "assistant", "target", "回答", "答案", "回复", "输出"),
     "text": ("text", "sentence", "message", "content", "ticket", "review", "comment", "body", "question", "文本", "内容", "正文", "评论"),
     "label": ("label", "category", "class", "intent", "tag", "topic", "sentiment", "标签", "类别", "分类", "意图"),

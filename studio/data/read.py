@@ -51,9 +51,7 @@ def read(path: Path, name: str = "") -> Table:
     columns, found, bad = _jsonl(text) if kind == ".jsonl" else _csv(text, name)
     if not columns or not found:
         raise BadData(
-            Words(
-                "“{name}” holds no row that could be read ({bad} damaged).", "“{name}”里没有能读取的行（{bad} 行损坏）。"
-            ),
+            Words("“{name}” holds no row that could be read ({bad} damaged).", "“{name}”里没有能读取的行（{bad} 行损坏）。"),
             Words(
                 "The first line must name the columns, and each further line hold one example. {first}",
                 "第一行应为列名，之后每行一个样本。{first}",
@@ -69,7 +67,10 @@ def _check_file(path: Path, name: str) -> None:
     if Path(name).suffix.lower() not in KINDS:
         raise BadData(
             Words("“{name}” is not a kind of file the studio reads.", "工作室不能读取“{name}”这种文件。"),
-            Words("Bring a .csv, .tsv or .jsonl file; a spreadsheet program can save one.", "请提供 .csv、.tsv 或 .jsonl 文件；表格软件可以另存为这些格式。"),
+            Words(
+                "Bring a .csv, .tsv or .jsonl file; a spreadsheet program can save one.",
+                "请提供 .csv、.tsv 或 .jsonl 文件；表格软件可以另存为这些格式。",
+            ),
             name=name,
         )
     try:
@@ -99,7 +100,9 @@ def _decode(raw: bytes, name: str) -> str:
         return raw.decode("utf-16", errors="replace")
     if b"\0" in raw[:65536]:
         raise BadData(
-            Words("“{name}” is not text: it holds binary data, whatever its name says.", "“{name}”不是文本：内容是二进制数据，与扩展名不符。"),
+            Words(
+                "“{name}” is not text: it holds binary data, whatever its name says.", "“{name}”不是文本：内容是二进制数据，与扩展名不符。"
+            ),
             TO_DO_EXPORT,
             name=name,
         )

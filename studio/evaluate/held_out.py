@@ -24,7 +24,9 @@ def measure(model: Any, rows: Sequence[Encoded], tokenizer: Any, task: Task, bat
     model.eval()
     with torch.no_grad():
         for start in range(0, len(order), batch_size):
-            tensors = {name: value.to(model.device) for name, value in collate([vars(row) for row in order[start : start + batch_size]]).items()}
+            tensors = {
+                name: value.to(model.device) for name, value in collate([vars(row) for row in order[start : start + batch_size]]).items()
+            }
             labels = tensors.pop("labels")
             outputs = model(**tensors)
             learned = int((labels != IGNORED).sum())

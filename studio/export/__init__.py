@@ -1,0 +1,87 @@
+"""Take a result home: what a run learned, as files that open without the studio, with a model card."""
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+from studio import methods, runs
+from studio.errors import NotPossible, StudioError
+from studio.export import card
+from studio.home import check_room
+from studio.runs import Run
+from studio.train import launch
+from studio.words import Words, label
+
+FORMS: dict[str, Words] = {
+    "adapter": label("The small add-on (adapter): put on top of the base model", "小巧的附加件（adapter）：叠加在基础模型上使用"),
+    "merged": label("The whole model (merged weights): opens on its own", "完整模型（合并后的权重）：可独立使用"),
+}
+
+
+def forms(run: Run) -> tuple[str, ...]:
+    """The forms in which this run's result can be taken home."""
+    return methods.get(run.plan.method.name).exports
+
+
+def write(run: Run, form: str, folder: Path) -> Path:
+    """Write the result in one form into a new or empty folder, and return it.
+
+    Raises NotPossible where the run or its method does not offer the form, or the folder holds something.
+    """
+    offered = forms(run)
+    if form not in offered:
+        raise NotPossible(
+            Words("{method} offers no form “{form}”.", "{method} 不提供“{form}”这种形式。"),
+            Words("It offers: {offered}.", "可选：{offered}。"),
+            method=run.plan.method.name,
+            form=form,
+            offered=", ".join(offered),
+        )
+    if not runs.usable(run):
+        raise NotPossible(
+            Words("The run “{name}” has no result yet ({state}).", "运行“{name}”还没有结果（{state}）。"),
+            Words("Wait until it has ended, or choose another run.", "请等待其结束，或选择其他运行。"),
+            name=run.plan.name,
+            state=runs.status(run).state,
+        )
+    if folder.exists() and any(folder.iterdir()):
+        raise NotPossible(
+            Words("The folder {folder} is not empty.", "文件夹 {folder} 不是空的。"),
+            Words("Name a new one, so that nothing is overwritten.", "请指定一个新文件夹，以免覆盖已有文件。"),
+            folder=folder,
+        )
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    size = sum(path.stat().st_size for path in run.model.rglob("*") if path.is_file())
+    if form == "merged" and offered != ("merged",):
+        from studio.export import merge  # noqa: PLC0415 - loads torch
+
+        merge.merge(run, folder)
+    else:
+        check_room(folder.parent, size)
+        shutil.copytree(run.model, folder, dirs_exist_ok=True)
+    (folder / "README.md").write_text(card.write(run, form), encoding="utf-8")
+    shutil.copyfile(run.folder / "plan.yaml", folder / "plan.yaml")
+    return folder
+
+
+def bundle(run: Run, form: str) -> Path:
+    """The result in one form as a zip file in the run's folder; made once, in a child process, then taken from there."""
+    target = run.folder / "exports" / f"{form}.zip"
+    if target.is_file():
+        return target
+    if form not in forms(run):
+        write(run, form, target.parent / form)  # raises, with the reason
+    folder = target.parent / form
+    shutil.rmtree(folder, ignore_errors=True)
+    command = [sys.executable, "-m", "studio", "export", run.id, "--to", form, str(folder)]
+    done = subprocess.run(command, env=launch.environment(), stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)  # noqa: S603 - our own arguments
+    if done.returncode != 0:
+        shutil.rmtree(folder, ignore_errors=True)
+        why = done.stderr.strip().splitlines()[-1:] or ["the export process gave no reason"]
+        raise StudioError(
+            Words("The result could not be written: {why}", "无法写出结果：{why}"), Words("Try again.", "请重试。"), why=why[0]
+        )
+    draft = shutil.make_archive(str(target.with_name(f".{form}")), "zip", folder)
+    shutil.rmtree(folder)
+    return Path(draft).replace(target)

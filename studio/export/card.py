@@ -1,0 +1,113 @@
+"""The model card: what was trained on what, how, and how well, from the run's own files and nothing else."""
+
+import re
+
+from studio import presets, runs
+from studio.plan import Plan
+from studio.runs import Run
+
+CHAT = """from transformers import AutoModelForCausalLM, AutoTokenizer
+{imports}
+tokenizer = AutoTokenizer.from_pretrained("{here}")
+model = {load}
+messages = [{{"role": "user", "content": "…"}}]
+inputs = tokenizer.apply_chat_template(messages, add_generation_prompt=True, return_dict=True, return_tensors="pt")
+print(tokenizer.decode(model.generate(**inputs, max_new_tokens=120)[0][inputs["input_ids"].shape[1]:], skip_special_tokens=True))"""
+CLASSIFY = """from transformers import AutoModelForSequenceClassification, AutoTokenizer
+{imports}
+tokenizer = AutoTokenizer.from_pretrained("{here}")
+model = {load}.eval()
+scores = model(**tokenizer("…", return_tensors="pt")).logits[0]
+print({labels}[int(scores.argmax())])"""
+
+
+def write(run: Run, form: str) -> str:
+    """The card of a finished run in one form ("adapter" or "merged"), as Markdown with the hub's front matter."""
+    plan, report = run.plan, runs.report(run)
+    known = presets.models().get(plan.model)
+    licence = known.licence if known else "unknown: see the base model"
+    tag = re.sub(r"[^a-z0-9.]+", "-", licence.lower()) if known and licence == "Apache-2.0" else "other"
+    front = [
+        "---",
+        f"base_model: {report['base']['hub']}",
+        f"license: {tag}",
+        "library_name: " + ("peft" if form == "adapter" else "transformers"),
+    ]
+    front += [
+        "pipeline_tag: " + ("text-classification" if plan.task == "classify" else "text-generation"),
+        "tags: [training-studio]",
+        "---",
+    ]
+    data, counts = report["data"], report["parameters"]
+    lines = [
+        *front,
+        "",
+        f"# {one_line(plan.name)}",
+        "",
+        f"{report['base']['name']}, tuned with {plan.method.name} ({counts['trainable']:,} of {counts['total']:,} parameters, "
+        f"{counts['trainable'] / counts['total']:.2%}) on {data['train']} examples.",
+        "",
+        "## Result on examples it has not seen",
+        "",
+        *_scores(report),
+        "",
+        f"Measured on {data['validation']} examples kept aside (seed {plan.training.seed}). Few examples make an uncertain figure.",
+        "",
+        "## Base model",
+        "",
+        f"- {report['base']['hub']}, licence {licence}",
+        f"- trained on {report['base']['weights']} (checksum `{report['base']['checksum']}`)",
+        f"- checksum of the tuned weights: `{report['tuned']['checksum']}`",
+        "",
+        "## Data",
+        "",
+        f"- {one_line(data['name'])}: {data['rows']} rows, SHA-256 `{data['sha256']}`",
+        f"- {data['train']} to train on, {data['validation']} to check on; left out: {data['incomplete']} incomplete, {data['damaged']} damaged",
+        f"- {report['texts']['cut']} examples were cut at {report['texts']['max_length']} tokens, {report['texts']['dropped']} dropped",
+        "",
+        "## Training",
+        "",
+        *_settings(plan, report),
+        "",
+        "## Use it",
+        "",
+        "```python",
+        _code(plan, report, form),
+        "```",
+        "",
+        "## Limits",
+        "",
+        "It has learned from these examples alone and shares the base model's weaknesses. Try it on your own questions before anyone relies on it.",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def one_line(text: str) -> str:
+    """Text from a person, safe within one line of Markdown."""
+    return re.sub(r"[\s`<>\[\]|]+", " ", text).strip()
+
+
+def _scores(report: dict[str, dict[str, float]]) -> list[str]:
+    rows = ["| measure | base | tuned |", "|---|---|---|"]
+    return rows + [f"| {name} | {report['before'][name]:.4g} | {value:.4g} |" for name, value in report["after"].items()]
+
+
+def _settings(plan: Plan, report: dict[str, float]) -> list[str]:
+    settings = ", ".join(f"{name} {value}" for name, value in plan.method.settings.items()) or "none"
+    chosen = plan.training.model_dump(exclude={"learning_rate"})
+    return [
+        f"- method: {plan.method.name}; settings: {settings}",
+        f"- learning rate {report['learning_rate']:g}; " + ", ".join(f"{name} {value}" for name, value in chosen.items()),
+        f"- took {report['seconds']:.0f} s on {report['device']}; best validation at step {report['best_step']}",
+    ]
+
+
+def _code(plan: Plan, report: dict[str, list[str]], form: str) -> str:
+    kind = "AutoModelForSequenceClassification" if plan.task == "classify" else "AutoModelForCausalLM"
+    count = f", num_labels={len(report['labels'])}" if plan.task == "classify" else ""
+    hub = report["base"]["hub"]  # type: ignore[call-overload]
+    load = f'{kind}.from_pretrained("."{count})'
+    if form == "adapter":
+        load = f'PeftModel.from_pretrained({kind}.from_pretrained("{hub}"{count}), ".")'
+    imports = "from peft import PeftModel" if form == "adapter" else ""
+    return (CLASSIFY if plan.task == "classify" else CHAT).format(imports=imports, here=".", load=load, labels=report["labels"])

@@ -1,0 +1,23 @@
+"""Add what an adapter learned into the base model's own matrices, so that the result opens on its own."""
+
+import json
+from pathlib import Path
+
+from studio import methods, runs
+from studio.home import check_room
+from studio.models import fetch, load
+from studio.runs import Run
+
+
+def merge(run: Run, folder: Path) -> None:
+    """Write the base with the change merged in, and its tokenizer, as safetensors."""
+    plan, report = run.plan, runs.report(run)
+    base = load.base(fetch.fetch(plan.model).folder, plan.task, report["labels"], plan.training.seed)
+    check_room(folder.parent, sum(value.numel() * value.element_size() for value in base.parameters()))
+    method = methods.get(plan.method.name)
+    whole = method.merge(method.load(base, run.model))
+    whole.save_pretrained(folder)
+    load.tokenizer(run.model).save_pretrained(folder)
+    index = folder / "config.json"
+    config = json.loads(index.read_text(encoding="utf-8"))
+    index.write_text(json.dumps(config | {"_name_or_path": report["base"]["hub"]}, indent=1) + "\n", encoding="utf-8")

@@ -1,0 +1,1 @@
+"""Base and tuned model answer the same question side by side."""
