@@ -171,8 +171,17 @@ def points(run: Run) -> Iterator[dict[str, Any]]:
     """All measured points; a last line still being written is left out."""
     with run.points.open("rb") as file:
         for line in file:
-            if line.endswith(b"\n"):
-                yield json.loads(line)
+            if line.endswith(b"\n") and (found := parse_point(line)):
+                yield found
+
+
+def parse_point(line: bytes) -> dict[str, Any]:
+    """One line of the points; empty where it is damaged."""
+    try:
+        found = json.loads(line)
+    except ValueError:
+        return {}
+    return found if isinstance(found, dict) else {}
 
 
 def report(run: Run) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """Take a result home: what a run learned, as files that open without the studio, with a model card."""
 
+import re
 import shutil
 import subprocess
 import sys
@@ -8,7 +9,7 @@ from pathlib import Path
 from studio import methods, runs
 from studio.errors import NotPossible, StudioError
 from studio.export import card
-from studio.home import check_room
+from studio.home import check_room, home
 from studio.runs import Run
 from studio.train import launch
 from studio.words import Words, label
@@ -65,9 +66,18 @@ def write(run: Run, form: str, folder: Path) -> Path:
     return folder
 
 
+def downloads() -> Path:
+    """The folder of what the page may hand out."""
+    return home() / "downloads"
+
+
 def bundle(run: Run, form: str) -> Path:
-    """The result in one form as a zip file in the run's folder; made once, in a child process, then taken from there."""
-    target = run.folder / "exports" / f"{form}.zip"
+    """The result in one form as a zip file; made once, in a child process, then taken from there.
+
+    It lies outside the run's folder, so that the page may hand out this folder and nothing else.
+    """
+    name = re.sub(r"[^A-Za-z0-9]+", "-", run.plan.name).strip("-").lower() or "run"
+    target = downloads() / run.id / f"{name}-{form}.zip"
     if target.is_file():
         return target
     if form not in forms(run):

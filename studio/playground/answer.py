@@ -217,3 +217,10 @@ def seat(run: Run) -> Seat:
         _SEAT.clear()
         _SEAT[run.id] = Seat(run)
         return _SEAT[run.id]
+
+
+def stop(run: Run) -> None:
+    """End the answers that a run's models are giving, if they are."""
+    found = _SEAT.get(run.id)
+    if found:
+        found.stop()

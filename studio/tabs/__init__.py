@@ -1,0 +1,1 @@
+"""The five tabs: the only files beside app.py that know Gradio."""

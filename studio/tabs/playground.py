@@ -1,0 +1,161 @@
+"""The Playground tab: base and tuned model answer the same, side by side, with a proof of which is which."""
+
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+import gradio as gr
+
+from studio import runs
+from studio.errors import StudioError, explain
+from studio.playground import answer
+from studio.playground.answer import Answer, Proof, Question
+from studio.tabs import forms
+from studio.tabs.forms import t
+from studio.words import Words, label
+
+HEAD = label(
+    "### Compare\nBoth models get the same question, the same settings and the same luck.",
+    "### 对比\n两个模型拿到同样的问题、同样的设置、同样的随机数。",
+)
+RUN = label("Which run's result", "使用哪次运行的结果")
+PROMPT = label("Your question or text", "你的问题或文本")
+PROMPT_HINT = label("Something like your examples, but not one of them", "与样本类似、但不在其中的内容")
+ASK, STOP = label("Ask both", "同时提问"), label("Stop", "停止")
+TEMPERATURE = label("How much chance may decide (temperature)", "随机性（temperature）")
+TEMPERATURE_HELP = label("0 always takes the likeliest word.", "0 表示总取最可能的词。")
+LENGTH = label("Longest answer in tokens", "回答最长 token 数")
+SEED = label("Starting point of chance (seed)", "随机种子（seed）")
+SEED_HELP = label("The same seed gives the same answers.", "相同种子得到相同回答。")
+SIDES = {"base": Words("Base model", "基础模型"), "tuned": Words("Tuned model", "调优后的模型")}
+NO_RUN = Words(
+    "No finished run yet. Train one first: the sample takes a few minutes.", "还没有完成的运行。请先训练一次：用示例只需几分钟。"
+)
+NO_PROMPT = Words("Type a question first.", "请先输入问题。")
+LOADING = Words("Loading both models and checking which is which…", "正在加载两个模型并核对身份…")
+BADGE = Words("{name} · weights {checksum}", "{name} · 权重 {checksum}")
+MATCHES = Words("the very weights the run wrote down", "与运行记录的权重完全一致")
+DIFFERS = Words("not the weights the run wrote down", "与运行记录的权重不一致")
+BASE_PROOF = Words(
+    "Self-test: answers as the untouched base does (difference {moved:.3g}).", "自检：与未改动的基础模型一致（差异 {moved:.3g}）。"
+)
+TUNED_PROOF = Words(
+    "Self-test: differs from the base (largest score difference {moved:.3g}).", "自检：与基础模型不同（最大分数差 {moved:.3g}）。"
+)
+UNTRAINED = Words("Its class head is new and untrained: these shares are chance.", "它的分类头是全新未训练的，这些比例只是随机结果。")
+SPEED = Words("{rate:.1f} tokens/s", "{rate:.1f} token/秒")
+DOUBT = Words(
+    "The self-test does not hold: do not trust this comparison. Train again, or choose another run.",
+    "自检未通过：请不要采信此次对比。请重新训练或选择其他运行。",
+)
+
+PANE = """<article class="pane {{value.side}}" aria-busy="{{value.busy}}"><header><h4>{{value.title}}</h4>
+{{#if value.badge}}<p class="proof {{value.trust}}"><b>{{value.badge}}</b><span>{{value.proof}}</span></p>{{/if}}</header>
+{{#if value.bars}}<ul class="classes">{{#each value.bars}}<li><span>{{this.name}}</span><span class="bar" aria-hidden="true"><i style="width:{{this.percent}}%"></i></span><b>{{this.share}}</b></li>{{/each}}</ul>
+{{else}}<div class="answer">{{value.text}}</div>{{/if}}<footer>{{value.note}}</footer></article>"""
+
+
+class PlaygroundTab(NamedTuple):
+    """The components other tabs need."""
+
+    choose: gr.Dropdown
+
+
+def ask(run_id: str | None, prompt: str, temperature: float, length: float, seed: float, request: gr.Request) -> Iterator[tuple[Any, ...]]:
+    """Both answers as they grow: yields a notice and both panes."""
+    lang = forms.language(request)
+    if not run_id:
+        yield forms.notice(NO_RUN.say(lang), kind="bad"), gr.skip(), gr.skip()
+        return
+    if not prompt.strip():
+        yield forms.notice(NO_PROMPT.say(lang), kind="bad"), gr.skip(), gr.skip()
+        return
+    try:
+        run = runs.get(run_id)
+        yield forms.notice(LOADING.say(lang)), pane("base", lang=lang, busy=True), pane("tuned", lang=lang, busy=True)
+        seat = answer.seat(run)
+        question = Question(prompt, max(0.0, min(2.0, float(temperature))), max(1, min(1024, int(length))), max(0, int(seed or 0)))
+        told = forms.notice("" if seat.proof.holds else DOUBT.say(lang), kind="bad")
+        classify = run.plan.task == "classify"
+        for so_far in seat.ask(question):
+            yield told, *(pane(side, so_far, seat.proof, lang, classify) for side in SIDES)
+    except (StudioError, OSError) as error:
+        yield forms.problem(explain(error), lang), pane("base", lang=lang), pane("tuned", lang=lang)
+
+
+def stop(run_id: str | None) -> None:
+    """End both answers where they are."""
+    try:
+        if run_id:
+            answer.stop(runs.get(run_id))
+    except StudioError:
+        return  # a run that is gone has nothing to stop
+
+
+def pane(
+    side: str, so_far: Answer | None = None, proof: Proof | None = None, lang: str = "en", classify: bool = False, busy: bool = False
+) -> dict[str, Any]:
+    """What one side shows; everything in it is escaped by the template."""
+    shown: dict[str, Any] = {
+        "side": side,
+        "title": SIDES[side].say(lang),
+        "text": "",
+        "bars": [],
+        "note": "",
+        "badge": "",
+        "busy": "true" if busy else "false",
+    }
+    if so_far is None or proof is None:
+        return shown
+    badge, base = getattr(proof, side), side == "base"
+    said = BASE_PROOF.say(lang, moved=proof.base_moved) if base else TUNED_PROOF.say(lang, moved=proof.tuned_moved)
+    fine = badge.as_trained and (proof.base_moved == 0 if base else proof.tuned_moved > 0)
+    shown["badge"] = BADGE.say(lang, name=badge.name, checksum=badge.checksum)
+    shown["proof"] = f"{(MATCHES if badge.as_trained else DIFFERS).say(lang)}. {said}"
+    shown["trust"] = "holds" if fine else "fails"
+    shown["text"] = getattr(so_far, side)
+    shown["busy"] = "false" if side in so_far.done else "true"
+    ranked = sorted(so_far.scores.get(side, {}).items(), key=lambda item: -item[1])[:8]
+    shown["bars"] = [{"name": name, "share": f"{share:.0%}", "percent": round(100 * share, 1)} for name, share in ranked]
+    if classify:
+        shown["note"] = UNTRAINED.say(lang) if base else ""
+    elif side in so_far.done:
+        shown["note"] = SPEED.say(lang, rate=so_far.speed[side])
+    return shown
+
+
+def choices(current: str | None, remembered: str, request: gr.Request) -> Any:  # noqa: ANN401 - a Gradio update
+    """The runs that have learned something; the one just trained is chosen unless the person chose another."""
+    lang = forms.language(request)
+    found = [run for run in runs.all_runs() if runs.usable(run)]
+    known = [run.id for run in found]
+    value = next((run_id for run_id in (remembered, current, *known) if run_id in known), None)
+    return gr.update(choices=[(runs.describe(run, lang), run.id) for run in found], value=value)
+
+
+def greet(request: gr.Request) -> tuple[Any, ...]:
+    """Both panes, still empty, in the browser's language."""
+    lang = forms.language(request)
+    return pane("base", lang=lang), pane("tuned", lang=lang)
+
+
+def build() -> PlaygroundTab:
+    """Lay the tab out and wire it."""
+    gr.Markdown(t(HEAD))
+    choose = gr.Dropdown([], label=t(RUN), elem_id="compare-run")
+    prompt = gr.Textbox("", label=t(PROMPT), placeholder=t(PROMPT_HINT), lines=3, max_length=20_000, elem_id="prompt")
+    with gr.Row():
+        temperature = gr.Slider(0, 2, 0, step=0.1, label=t(TEMPERATURE), info=t(TEMPERATURE_HELP), elem_id="temperature")
+        length = gr.Slider(8, 512, 120, step=8, label=t(LENGTH), elem_id="length")
+        seed = gr.Number(0, label=t(SEED), info=t(SEED_HELP), precision=0, minimum=0, elem_id="answer-seed")
+    with gr.Row():
+        go = gr.Button(t(ASK), variant="primary", elem_id="ask")
+        halt = gr.Button(t(STOP), elem_id="stop-answer")
+    told = forms.notice_box("answer-notice")
+    with gr.Row(equal_height=True):
+        base = gr.HTML(pane("base"), html_template=PANE, elem_id="base", min_width=300, apply_default_css=False)
+        tuned = gr.HTML(pane("tuned"), html_template=PANE, elem_id="tuned", min_width=300, apply_default_css=False)
+    asked = {"run_id": choose, "prompt": prompt, "temperature": temperature, "length": length, "seed": seed}
+    gr.on([go.click, prompt.submit], ask, inputs_kwargs=asked, outputs=[told, base, tuned], show_progress="hidden", concurrency_limit=4)
+    halt.click(stop, choose, None, show_progress="hidden", queue=False)
+    gr.context.Context.root_block.load(greet, None, [base, tuned], show_progress="hidden", queue=False)
+    return PlaygroundTab(choose)

@@ -1,0 +1,178 @@
+"""The Train tab: one sentence, Start, the live view, Stop."""
+
+from typing import Any, NamedTuple
+
+import gradio as gr
+
+from studio import methods, plan, presets, runs
+from studio.data import keep, prepare
+from studio.errors import StudioError, explain
+from studio.home import check_room, home
+from studio.plan import ROLES, Plan, Task, Value
+from studio.tabs import charts, forms
+from studio.tabs.forms import t
+from studio.train import launch
+from studio.words import Words, label
+
+# Room a run needs beside what it learns: the split data, the log and the points.
+LEAST_ROOM = 200_000_000
+HEAD = label("### Train", "### 训练")
+NAME = label("Name of this run", "本次运行的名称")
+NAME_HELP = label("So that you find it again.", "方便以后找到它。")
+START, STOP = label("Start training", "开始训练"), label("Stop and keep what was learned", "停止并保留已学内容")
+EARLIER = label("Runs", "运行记录")
+EARLIER_HELP = label("Choose one to look at it again. Closing this page stops nothing.", "选择一个以重新查看。关闭页面不会中断训练。")
+NEXT = label("Next: compare both models", "下一步：对比两个模型")
+NOTHING = Words("Bring examples first: the Data tab takes a file or a sample.", "请先提供样本：在“数据”页上传文件或使用示例。")
+SUMMARY = Words(
+    "{method} on {model}: {train} examples, each seen {epochs:g}×, {batch} at a time, make {steps} steps. {check} more are kept aside to check on.",
+    "用 {method} 训练 {model}：{train} 个样本，学 {epochs:g} 遍，每步 {batch} 个，共 {steps} 步；另留 {check} 个用于检验。",
+)
+STARTED = Words(
+    "Started. You may close this page: the run goes on, and this page finds it again.",
+    "已开始。可以关闭页面：训练会继续，重新打开即可看到。",
+)
+STOPPING = Words(
+    "It stops after the step it is in, checks what it has learned and keeps it.", "将在当前步结束后停止，检查并保留学到的内容。"
+)
+NOT_RUNNING = Words("There is nothing to stop: the run has ended ({state}).", "无需停止：运行已结束（{state}）。")
+
+
+class TrainTab(NamedTuple):
+    """The components other tabs need."""
+
+    next: gr.Button
+    summary: gr.HTML
+    inputs: dict[str, Any]
+
+
+def assemble(source: str, task: Task, first: str, second: str, model: str, chosen: str, name: str, **values: Value) -> Plan:
+    """The plan that the page's fields describe; raises BadPlan with everything that is wrong with it."""
+    method = methods.get(chosen)
+    training = {field: value for field, value in values.items() if field in plan.Training.model_fields}
+    training["learning_rate"] = training.get("learning_rate") or None  # type: ignore[assignment]
+    raw = {
+        "name": name.strip()[:120] or f"{presets.methods()[chosen].name.en} · {model.split('/')[-1]}",
+        "task": task,
+        "model": model,
+        "data": {
+            "source": source,
+            "columns": dict(zip(ROLES[task], (first, second), strict=True)),
+            "validation_share": values["validation_share"],
+        },
+        "method": {"name": chosen, "settings": forms.settings(method, values)},
+        "training": training,
+    }
+    return plan.parse(raw, "the page", (methods.problems,))
+
+
+def summarise(
+    source: str, task: Task, first: str, second: str, model: str, chosen: str, name: str, request: gr.Request, **values: Value
+) -> dict[str, Any]:
+    """The plan in one sentence, or what is still missing."""
+    lang = forms.language(request)
+    if not source:
+        return forms.notice(NOTHING.say(lang))
+    try:
+        made = assemble(source, task, first, second, model, chosen, name, **values)
+        return forms.notice(describe(made, lang))
+    except StudioError as error:
+        return forms.problem(error, lang)
+
+
+def describe(made: Plan, lang: str) -> str:
+    """What a plan would do, counted on its real data."""
+    found, _ = prepare.examples(keep.find(made.data.source).table(), made.task, made.data.columns)
+    train, check = prepare.split(found, made.task, made.data.validation_share, made.training.seed)
+    card = presets.models().get(made.model)
+    return SUMMARY.say(
+        lang,
+        method=presets.methods()[made.method.name].name,
+        model=card.name if card else made.model,
+        train=len(train),
+        check=len(check),
+        epochs=made.training.epochs,
+        batch=made.training.batch_size,
+        steps=round(-(-len(train) // made.training.batch_size) * made.training.epochs),
+    )
+
+
+def start(
+    source: str, task: Task, first: str, second: str, model: str, chosen: str, name: str, request: gr.Request, **values: Value
+) -> tuple[Any, ...]:
+    """Create the run and start its worker; what is wrong is said before anything starts."""
+    lang = forms.language(request)
+    if not source:
+        return forms.notice(NOTHING.say(lang), kind="bad"), gr.skip(), gr.skip(), gr.skip()
+    try:
+        made = assemble(source, task, first, second, model, chosen, name, **values)
+        describe(made, lang)  # the data is checked once more: a browser may send anything
+        check_room(home(), LEAST_ROOM)
+        run = runs.create(made)
+        launch.start(run)
+    except (StudioError, OSError) as error:
+        return forms.problem(explain(error), lang), gr.skip(), gr.skip(), gr.skip()
+    return forms.notice(STARTED.say(lang), kind="good"), charts.showing(run.id, lang), run.id, earlier(run.id, lang)
+
+
+def stop(run_id: str, request: gr.Request) -> dict[str, Any]:
+    """Ask the shown run to stop."""
+    lang = forms.language(request)
+    try:
+        run = runs.get(run_id)
+    except StudioError as error:
+        return forms.problem(error, lang)
+    state = runs.status(run).state
+    if state in runs.ENDED:
+        return forms.notice(NOT_RUNNING.say(lang, state=charts.STATES[state]))
+    launch.stop(run)
+    return forms.notice(STOPPING.say(lang))
+
+
+def show(run_id: str | None, request: gr.Request) -> tuple[Any, ...]:
+    """Look at an earlier run."""
+    found = run_id if run_id and runs.ID.fullmatch(run_id) else ""
+    return charts.showing(found, forms.language(request)), found
+
+
+def attach(remembered: str, request: gr.Request) -> tuple[Any, ...]:
+    """Find a run again after a reload: the one in the address, else the one this browser remembers, else one that is going on."""
+    lang = forms.language(request)
+    asked = str(request.query_params.get("run", "")) if request is not None else ""
+    known = {run.id: run for run in runs.all_runs()}
+    going = [run.id for run in known.values() if runs.status(run).state not in runs.ENDED]
+    found = next((run_id for run_id in (asked, remembered, *going) if run_id in known), "")
+    return charts.showing(found, lang), found, earlier(found, lang)
+
+
+def earlier(chosen: str, lang: str) -> Any:  # noqa: ANN401 - a Gradio update
+    """The list of runs, the newest first."""
+    found = runs.all_runs()
+    return gr.update(choices=[(runs.describe(run, lang), run.id) for run in found], value=chosen or None, visible=bool(found))
+
+
+def build(run: gr.BrowserState, inputs: dict[str, Any]) -> TrainTab:
+    """Lay the tab out and wire it; `run` remembers the run, `inputs` are the fields of the other tabs by name."""
+    gr.Markdown(t(HEAD))
+    summary = forms.notice_box("summary")
+    name = gr.Textbox("", label=t(NAME), info=t(NAME_HELP), max_lines=1, max_length=120, elem_id="run-name")
+    with gr.Row():
+        go = gr.Button(t(START), variant="primary", elem_id="start")
+        halt = gr.Button(t(STOP), elem_id="stop")
+    told = forms.notice_box("train-notice")
+    live = charts.view("live")
+    choose = gr.Dropdown([], label=t(EARLIER), info=t(EARLIER_HELP), elem_id="runs", visible=False)
+    forward = gr.Button(t(NEXT), elem_id="to-playground")
+    everything = {**inputs, "name": name}
+    go.click(start, inputs_kwargs=everything, outputs=[told, live, run, choose], show_progress="hidden", trigger_mode="once", queue=False)
+    halt.click(stop, run, told, show_progress="hidden", queue=False)
+    choose.input(show, choose, [live, run], show_progress="hidden", queue=False)
+    root = gr.context.Context.root_block
+    root.load(attach, run, [live, run, choose], show_progress="hidden", queue=False)
+    run.change(
+        None,
+        run,
+        None,
+        js="(run) => { if (run) { const url = new URL(location.href); url.searchParams.set('run', run); history.replaceState(null, '', url); } }",
+    )
+    return TrainTab(forward, summary, everything)
