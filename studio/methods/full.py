@@ -11,7 +11,7 @@ from studio.plan import Task
 def learning_rate(shape: ModelShape, task: Task) -> float:
     """1e-5 to 5e-5 is usual (brief/mission.md); small models bear, and need, the upper end and more."""
     small = shape.total() < 400e6
-    return (2e-4 if shape.total() < 50e6 else 5e-5) if task == "classify" else (5e-5 if small else 1e-5)
+    return (1e-4 if shape.total() < 50e6 else 5e-5) if task == "classify" else (5e-5 if small else 1e-5)
 
 
 def footprint(shape: ModelShape, settings: Settings, labels: int) -> Footprint:

@@ -1,0 +1,205 @@
+"""One person's way through the page: from an upload to two streamed answers and a download, with real training."""
+
+import json
+import zipfile
+
+import psutil
+import pytest
+from playwright.sync_api import expect
+
+pytestmark = pytest.mark.browser
+
+
+def tab(page, name):
+    found = page.get_by_role("tab", name=name)
+    found.click()
+    expect(found).to_have_attribute("aria-selected", "true")
+
+
+def choose_model(page, folder):
+    field = page.locator("#model input")
+    field.fill(str(folder))
+    field.press("Enter")
+    expect(page.locator("#model-notice")).to_contain_text(folder.name)
+
+
+def set_number(page, place, value):
+    field = page.locator(f"{place} input[type=number]").first
+    field.fill(str(value))
+    field.press("Enter")
+
+
+def wait_for_end(page, state="done", timeout=120_000):
+    page.locator(f"#live .run-state[data-state={state}]").wait_for(timeout=timeout)
+
+
+def curve(page):
+    return page.evaluate("(document.querySelector('#live .js-plotly-plot')?.data || []).map((trace) => trace.y.length)")
+
+
+def start_tiny(page, data, model, epochs=4, batch=8):
+    """Upload, choose the tiny model, set the rounds, start; 30 rounds one by one last long enough to be disturbed."""
+    page.locator("#upload input[type=file]").set_input_files(str(data))
+    expect(page.locator("#data-notice .good")).to_be_visible()
+    page.get_by_role("button", name="Next: choose a method").click()
+    choose_model(page, model)
+    set_number(page, "#epochs", epochs)
+    set_number(page, "#batch-size", batch)
+    page.get_by_role("button", name="Next: train").click()
+    expect(page.locator("#summary")).to_contain_text("steps")
+    page.get_by_role("button", name="Start training").click()
+
+
+def test_from_upload_to_two_streamed_answers_and_a_download(visit, chat_csv, tiny_chat, tmp_path):
+    page = visit()
+    page.locator("#upload input[type=file]").set_input_files(str(chat_csv))
+    expect(page.locator("#data-notice")).to_contain_text("40 rows, 2 columns")
+    expect(page.locator("#data-notice")).to_contain_text("read “prompt” and learn to write “response”")
+    expect(page.locator("#preview")).to_contain_text("where is my lamp")
+
+    page.get_by_role("button", name="Next: choose a method").click()
+    expect(page.locator("#methods tbody tr")).to_have_count(10)
+    choose_model(page, tiny_chat)
+    expect(page.locator("#methods tr.chosen")).to_contain_text("exactly")
+    before = page.locator("#methods tr.chosen").inner_text()
+    set_number(page, "#knob-rank", 4)
+    expect(page.locator("#methods tr.chosen")).not_to_have_text(before)
+    set_number(page, "#epochs", 6)
+    page.locator("#learning-rate input").fill("0.01")
+
+    page.get_by_role("button", name="Next: train").click()
+    expect(page.locator("#summary")).to_contain_text("36 examples")
+    page.get_by_label("Name of this run").fill("Shop tone")
+    page.get_by_role("button", name="Start training").click()
+    expect(page.locator("#live .run-title")).to_have_text("Shop tone")
+    wait_for_end(page)
+    page.wait_for_function("(document.querySelector('#live .js-plotly-plot')?.data || [{ y: [] }])[0].y.length >= 30")
+    assert curve(page)[1] >= 5
+    expect(page.locator("#live .run-more")).to_contain_text("Validation loss went from")
+    assert "run=" in page.url
+
+    page.get_by_role("button", name="Next: compare").click()
+    page.get_by_label("Your question or text").fill("where is my lamp")
+    page.get_by_role("button", name="Ask both").click()
+    for side in ("base", "tuned"):
+        expect(page.locator(f"#{side} .proof.holds")).to_contain_text("the very weights the run wrote down", timeout=60_000)
+        expect(page.locator(f"#{side} .pane")).to_have_attribute("aria-busy", "false")
+    assert page.locator("#tuned .answer").inner_text() != page.locator("#base .answer").inner_text()
+    expect(page.locator("#base .proof")).to_contain_text("difference 0")
+
+    tab(page, "Share")
+    page.get_by_role("button", name="Prepare the download").click()
+    expect(page.locator("#download")).to_be_visible(timeout=60_000)
+    with page.expect_download() as download:
+        page.locator("#download").click()
+    assert download.value.suggested_filename == "shop-tone-adapter.zip"
+    names = zipfile.ZipFile(download.value.path()).namelist()
+    assert {"adapter_model.safetensors", "README.md", "plan.yaml"} <= set(names)
+
+
+def test_a_closed_tab_a_second_tab_and_a_reload_find_the_run_again(visit, chat_csv, tiny_chat):
+    page = visit()
+    start_tiny(page, chat_csv, tiny_chat, epochs=2)
+    wait_for_end(page)
+    address = page.url.partition("?")[2]
+    again = visit(context=page.context)
+    page.close()
+    tab(again, "Train")
+    wait_for_end(again)
+    again.reload(wait_until="domcontentloaded")
+    tab(again, "Train")
+    wait_for_end(again)
+    stranger = visit("/?" + address)
+    tab(stranger, "Train")
+    wait_for_end(stranger)
+
+
+def test_stop_keeps_what_was_learned(visit, chat_csv, tiny_chat):
+    page = visit()
+    start_tiny(page, chat_csv, tiny_chat, epochs=30, batch=1)
+    page.wait_for_function("(document.querySelector('#live .js-plotly-plot')?.data || [{ y: [] }])[0].y.length >= 3")
+    page.get_by_role("button", name="Stop and keep").click()
+    expect(page.locator("#train-notice")).to_contain_text("It stops after the step it is in")
+    wait_for_end(page, "stopped")
+    page.get_by_role("button", name="Next: compare").click()
+    page.get_by_label("Your question or text").fill("where is my lamp")
+    page.get_by_role("button", name="Ask both").click()
+    expect(page.locator("#tuned .proof.holds")).to_be_visible(timeout=60_000)
+
+
+def test_a_killed_worker_becomes_a_sentence_on_the_page(visit, chat_csv, tiny_chat, studio_home):
+    page = visit()
+    start_tiny(page, chat_csv, tiny_chat, epochs=30, batch=1)
+    page.locator("#live .run-state[data-state=training]").wait_for(timeout=60_000)
+    run = page.url.partition("run=")[2]
+    worker = json.loads((studio_home / "runs" / run / "process.json").read_text())
+    psutil.Process(worker["pid"]).kill()
+    wait_for_end(page, "failed")
+    expect(page.locator("#live .run-fault")).to_contain_text("ended without a word")
+    expect(page.locator("#live .run-fault")).to_contain_text("smaller batch")
+
+
+def test_classes_are_trained_and_shown_as_shares(visit, classify_csv, tiny_bert):
+    page = visit()
+    start_tiny(page, classify_csv, tiny_bert, epochs=3)
+    wait_for_end(page)
+    expect(page.locator("#live .run-more")).to_contain_text("accuracy")
+    page.get_by_role("button", name="Next: compare").click()
+    page.get_by_label("Your question or text").fill("my lamp is late again")
+    page.get_by_role("button", name="Ask both").click()
+    expect(page.locator("#tuned .classes li")).to_have_count(3, timeout=60_000)
+    expect(page.locator("#base footer")).to_contain_text("untrained")
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "said"),
+    [
+        ("leads.csv", b"", "is empty"),
+        ("photo.csv", b"\x89PNG\r\n\x00\x00\x00" * 50, "is not text"),
+        ("one.csv", b"prompt,response\nhello,hi\n", "1 complete example"),
+        ("list.csv", b"name\nAnna\nBen\n", "1 usable column"),
+    ],
+)
+def test_bad_files_get_a_sentence_and_the_page_stays_alive(visit, tmp_path, chat_csv, name, content, said):
+    page = visit()
+    page.locator("#upload input[type=file]").set_input_files({"name": name, "mimeType": "text/csv", "buffer": content})
+    expect(page.locator("#data-notice .bad")).to_contain_text(said)
+    page.get_by_role("button", name="Support replies").click()
+    expect(page.locator("#data-notice .good")).to_contain_text("140 rows")
+
+
+def test_an_unknown_model_fails_with_a_sentence(visit, chat_csv):
+    page = visit()
+    page.get_by_role("button", name="Support replies").click()
+    expect(page.locator("#data-notice .good")).to_be_visible()
+    tab(page, "Method")
+    page.locator("#model input").fill("nobody/nothing-7b")
+    page.locator("#model input").press("Enter")
+    expect(page.locator("#model-notice")).to_contain_text("not in the list")
+    page.get_by_role("button", name="Next: train").click()
+    page.get_by_role("button", name="Start training").click()
+    wait_for_end(page, "failed")
+    expect(page.locator("#live .run-fault")).to_contain_text("the hub does not answer")
+
+
+def test_the_page_speaks_chinese_to_a_chinese_browser(visit):
+    page = visit(locale="zh-CN")
+    expect(page.get_by_role("tab", name="1 · 数据")).to_be_visible()
+    page.get_by_role("tab", name="2 · 方法").click()
+    expect(page.locator("#methods")).to_contain_text("全量微调")
+
+
+@pytest.mark.parametrize("width", [1280, 390])
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_no_tab_is_wider_than_the_screen_or_hard_to_read(visit, width, scheme):
+    from axe_playwright_python.sync_playwright import Axe
+
+    page = visit(viewport={"width": width, "height": 844}, color_scheme=scheme)
+    serious = []
+    for name in ("data", "method", "train", "playground", "share"):
+        page.evaluate("(name) => document.querySelectorAll('[role=tab]').forEach((tab) => tab.id.includes(name + '-') && tab.click())", name)
+        page.wait_for_timeout(700)
+        assert page.evaluate("document.documentElement.scrollWidth") <= width
+        found = Axe().run(page).response["violations"]
+        serious += [(name, item["id"], item["nodes"][0]["html"][:200], item["nodes"][0]["failureSummary"][:200]) for item in found if item["impact"] in ("serious", "critical")]
+    assert serious == []

@@ -1,0 +1,215 @@
+"""Base and tuned model answer side by side, each provably with its own weights, and a crash costs one answer."""
+
+import io
+import json
+import os
+import queue
+import sys
+import threading
+
+import pytest
+import torch
+
+from studio import runs
+from studio.errors import NotPossible, StudioError
+from studio.playground import answer, serve
+from studio.playground.answer import Question, Seat
+
+ASKED = "where is my lamp"
+
+
+@pytest.fixture
+def sides(way, finished):
+    """Both models of a run, in this process."""
+    return serve.Sides(finished(*way))
+
+
+def said(sides, **asked):
+    """Everything both sides say to a question, in order."""
+    events = []
+    question = {"prompt": ASKED, "temperature": 0.0, "length": 40, "seed": 0, **asked}
+    serve.answer_both(sides, question, events.append, threading.Event())
+    return events
+
+
+def texts(events):
+    return {side: "".join(event.get("text", "") for event in events if event["side"] == side) for side in ("base", "tuned")}
+
+
+def test_the_proof_holds_for_every_method(sides):
+    proof = sides.proof
+    assert proof["base_moved"] == 0
+    assert proof["tuned_moved"] > 0
+    assert proof["base"]["as_trained"]
+    assert proof["tuned"]["as_trained"]
+    assert proof["base"]["checksum"] != proof["tuned"]["checksum"]
+
+
+def test_both_sides_answer_and_end(sides):
+    events = said(sides)
+    assert sorted(event["side"] for event in events if event.get("done")) == ["base", "tuned"]
+    if sides.plan.task == "classify":
+        for event in events:
+            if "scores" in event:
+                assert list(event["scores"]) == ["billing", "delivery", "returns"]
+                assert sum(event["scores"].values()) == pytest.approx(1)
+    else:
+        assert "error" not in json.dumps(events)
+        assert texts(events)["base"] != texts(events)["tuned"]
+
+
+def test_the_tuned_side_has_learned_its_task(sides):
+    events = said(sides, prompt="the parcel with the lamp has not arrived" if sides.plan.task == "classify" else ASKED)
+    if sides.plan.task == "classify":
+        (scores,) = [event["scores"] for event in events if event["side"] == "tuned" and "scores" in event]
+        assert max(scores, key=scores.get) == "delivery"
+    else:
+        assert texts(events)["tuned"].startswith("Thanks for asking about the")
+
+
+@pytest.fixture
+def chat(finished):
+    return serve.Sides(finished("lora", "chat"))
+
+
+def test_the_same_seed_gives_the_same_answers_and_another_one_others(chat):
+    first, again, other = (texts(said(chat, temperature=1.5, seed=seed)) for seed in (1, 1, 2))
+    assert first == again
+    assert first["base"] != other["base"]
+
+
+def test_both_sides_are_told_piece_by_piece(chat):
+    for model in chat.models.values():
+        model.generation_config.eos_token_id = None
+    events = said(chat, temperature=2.0, length=60)
+    for side in ("base", "tuned"):
+        assert len([event for event in events if event["side"] == side and event.get("text")]) > 3
+
+
+def test_the_length_counts_tokens(chat):
+    chat.models["base"].generation_config.eos_token_id = None
+    (found,) = [event for event in said(chat, length=7) if event["side"] == "base" and event.get("done")]
+    assert found["tokens"] == 7
+
+
+def test_a_question_longer_than_the_context_is_answered_with_a_sentence_on_both_sides(chat):
+    events = said(chat, prompt="where is the lamp " * 300)
+    errors = [event["error"] for event in events if "error" in event]
+    assert len(errors) == 2
+    assert all("Shorten the question" in error["en"] and "请缩短" in error["zh"] for error in errors)
+    assert len([event for event in events if event.get("done")]) == 2
+
+
+def test_a_stop_ends_both_sides_early(chat):
+    for model in chat.models.values():
+        model.generation_config.eos_token_id = None
+    stop, events = threading.Event(), []
+
+    def say(event):
+        events.append(event)
+        stop.set()
+
+    serve.answer_both(chat, {"prompt": ASKED, "temperature": 0.0, "length": 200, "seed": 0}, say, stop)
+    assert all(event["tokens"] < 200 for event in events if event.get("done"))
+
+
+def test_chance_draws_by_the_models_shares_and_repeatably():
+    scores = torch.tensor([[0.0, 1.0986]]).repeat(4000, 1)  # shares of 1/4 and 3/4
+    drawn = serve.chance(1.0, 5)(None, scores).argmax(-1)
+    assert float(drawn.float().mean()) == pytest.approx(0.75, abs=0.03)
+    assert torch.equal(drawn, serve.chance(1.0, 5)(None, scores).argmax(-1))
+
+
+def test_a_low_temperature_takes_the_likeliest_and_a_high_one_anything():
+    scores = torch.tensor([[0.0, 1.0986]]).repeat(4000, 1)
+    assert float(serve.chance(0.05, 5)(None, scores).argmax(-1).float().mean()) > 0.999
+    assert float(serve.chance(100.0, 5)(None, scores).argmax(-1).float().mean()) == pytest.approx(0.5, abs=0.03)
+
+
+class Served:
+    """The serving loop in a thread of this process, spoken to through real pipes."""
+
+    def __init__(self, run, monkeypatch):
+        reads, self.to = os.pipe()
+        self.said, writes = os.pipe()
+        monkeypatch.setattr(sys, "argv", ["serve", run.id])
+        monkeypatch.setattr(sys, "stdin", io.open(reads, encoding="utf-8"))  # noqa: UP020
+        monkeypatch.setattr(sys, "stdout", io.open(writes, "w", encoding="utf-8"))  # noqa: UP020
+        monkeypatch.setattr(serve, "limit_memory", lambda: None)  # it would hold for all further tests
+        self.events = queue.Queue()
+        threading.Thread(target=serve.main, daemon=True).start()
+        threading.Thread(target=self.listen, daemon=True).start()
+
+    def listen(self):
+        with io.open(self.said, encoding="utf-8") as lines:  # noqa: UP020
+            for line in lines:
+                self.events.put(json.loads(line))
+
+    def send(self, *events):
+        os.write(self.to, "".join(json.dumps(event) + "\n" for event in events).encode())
+
+    def next(self):
+        return self.events.get(timeout=15)
+
+
+def test_a_question_that_arrives_together_with_a_stop_is_answered(finished, monkeypatch):
+    served = Served(finished("lora", "chat"), monkeypatch)
+    assert served.next()["proof"]["base_moved"] == 0
+    try:
+        served.send({"stop": True}, {"prompt": ASKED, "temperature": 0.0, "length": 5, "seed": 0})
+        done = set()
+        while len(done) < 2:
+            event = served.next()
+            done |= {event["side"]} if event.get("done") else set()
+    finally:
+        os.close(served.to)
+
+
+def test_a_run_that_has_learned_nothing_has_no_seat(make_plan):
+    with pytest.raises(NotPossible, match=r"has not learned anything yet \(waiting\)"):
+        Seat(runs.create(make_plan()))
+
+
+def test_a_seat_answers_stops_and_is_loaded_anew_after_a_crash(finished):
+    run = finished("lora", "chat")
+    seat = answer.seat(run)
+    try:
+        assert seat.proof.holds
+        assert (seat.proof.base_moved, seat.proof.tuned_moved > 0) == (0, True)
+        assert answer.seat(run) is seat
+
+        whole = list(seat.ask(Question(ASKED, length=30)))[-1]
+        assert set(whole.done) == {"base", "tuned"}
+        assert whole.tuned.startswith("Thanks for asking")
+        assert set(whole.speed) == {"base", "tuned"}
+
+        for _ in seat.ask(Question(ASKED, temperature=5.0, length=200)):
+            break  # the person goes away; the next question does not get this one's words
+        again = list(seat.ask(Question(ASKED, length=30)))[-1]
+        assert (again.base, again.tuned) == (whole.base, whole.tuned)
+
+        seat._process.kill()
+        seat._process.wait()
+        with pytest.raises(StudioError, match="Ask again"):
+            list(seat.ask(Question(ASKED)))
+        assert not seat.alive
+        with pytest.raises(StudioError, match="Ask again"):
+            list(seat.ask(Question(ASKED)))
+
+        anew = answer.seat(run)
+        assert anew is not seat
+        assert list(anew.ask(Question(ASKED, length=30)))[-1].tuned == whole.tuned
+    finally:
+        for left in answer._SEAT.values():
+            left.close()
+        answer._SEAT.clear()
+
+
+def test_models_that_cannot_be_loaded_say_why(finished):
+    run = finished("lora", "chat")
+    for file in run.model.glob("*.safetensors"):
+        file.unlink()
+    with pytest.raises(StudioError) as caught:
+        Seat(run)
+    assert len(caught.value.say()) > 20
+    assert "Traceback" not in caught.value.say()

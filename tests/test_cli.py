@@ -1,0 +1,161 @@
+"""The same jobs without a browser, and what their exit codes say: 0 done, 1 failed, 2 the plan is wrong."""
+
+import subprocess
+import sys
+
+import pytest
+import yaml
+
+from studio import __version__, export, plan, runs
+from studio.__main__ import main
+
+
+@pytest.fixture
+def plan_file(make_plan, tmp_path):
+    """A plan on the tiny model, as a person would keep it in a file."""
+
+    def write(**parts):
+        raw = make_plan("lora", "chat", epochs=2).model_dump(mode="json")
+        file = tmp_path / "plan.yaml"
+        file.write_text(yaml.safe_dump({**raw, **parts}), encoding="utf-8")
+        return str(file)
+
+    return write
+
+
+def test_training_prints_id_and_folder_and_ends_with_nought(plan_file, capsys):
+    assert main(["train", plan_file(), "--set", "method.settings.rank=4", "--set", "name=By hand"]) == 0
+    (run,) = runs.all_runs()
+    out = capsys.readouterr().out
+    assert f"run {run.id}\nfolder {run.folder}\n" in out
+    assert "done: validation loss 3." in out
+    assert run.plan.method.settings == {"rank": 4}
+    assert run.plan.name == "By hand"
+
+
+def test_home_can_be_named_behind_the_command(plan_file, tmp_path, capsys):
+    assert main(["train", plan_file(), "--home", str(tmp_path / "elsewhere"), "--set", "training.epochs=0.5"]) == 0
+    assert len(list((tmp_path / "elsewhere" / "runs").iterdir())) == 1
+
+
+def test_a_wrong_plan_ends_with_two_and_all_problems(plan_file, capsys):
+    file = plan_file(task="sing", training={"epochs": -1}, colour="blue")
+    assert main(["train", file]) == 2
+    said = capsys.readouterr()
+    assert "3 problem(s)" in said.err or "4 problem(s)" in said.err
+    for key in ("task", "training.epochs", "colour"):
+        assert f"{file}: {key}: " in said.err
+    assert "Traceback" not in said.err
+    assert runs.all_runs() == []
+
+
+@pytest.mark.parametrize("change", ["training.epoch=1", "method.settings.rank=0", "method.settings.targets=[q_proj]", "nonsense"])
+def test_a_wrong_set_ends_with_two(plan_file, capsys, change):
+    assert main(["train", plan_file(), "--set", change]) == 2
+    assert change.split("=")[0] in capsys.readouterr().err
+
+
+def test_a_plan_that_is_not_there_ends_with_two(capsys):
+    assert main(["train", "nowhere.yaml"]) == 2
+    assert "nowhere.yaml: there is no such file" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("parts", "said"),
+    [
+        ({"model": "no-such-model"}, "There is no model “no-such-model”."),
+        ({"data": {"source": "gone.csv"}}, "There is no file “gone.csv”"),
+        ({"data": {"source": "sample:none"}}, "There is no data set “sample:none”."),
+    ],
+    ids=["model", "file", "sample"],
+)
+def test_a_failed_run_ends_with_one_and_one_line(plan_file, capsys, parts, said):
+    assert main(["train", plan_file(**parts)]) == 1
+    err = capsys.readouterr().err
+    (line,) = [line for line in err.replace("\r", "\n").splitlines() if said in line]
+    assert "Traceback" not in err
+    assert len(line.split(". ")) >= 2  # what happened, and what to do
+
+
+def test_runs_are_listed_with_state_name_and_losses(finished, make_plan, capsys):
+    assert main(["runs"]) == 0
+    assert "No runs yet" in capsys.readouterr().out
+    done, waiting = finished("lora"), runs.create(make_plan())
+    assert main(["runs"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    report = runs.report(done)
+    assert len(lines) == 2
+    (line,) = [line for line in lines if line.startswith(done.id)]
+    assert "done" in line
+    assert "lora on toys" in line
+    assert f"loss {report['before']['loss']:.3f} -> {report['after']['loss']:.3f}" in line
+    assert any(line.startswith(waiting.id) and "waiting" in line for line in lines)
+
+
+def test_a_run_that_is_not_there_ends_with_one(capsys, tmp_path):
+    assert main(["ask", "0" * 32, "hello"]) == 1
+    assert main(["export", "last", "--to", "adapter", str(tmp_path / "out")]) == 1
+    err = capsys.readouterr().err
+    assert len(err.splitlines()) == 2
+    assert "studio runs" in err
+
+
+def test_an_export_prints_its_folder(finished, tmp_path, capsys):
+    run = finished("lora")
+    assert main(["export", run.id[:8], "--to", "adapter", str(tmp_path / "out")]) == 0
+    assert capsys.readouterr().out.strip() == str(tmp_path / "out")
+    assert (tmp_path / "out" / "adapter_model.safetensors").is_file()
+
+
+def test_an_export_in_a_form_there_is_not_ends_with_one(finished, tmp_path, capsys):
+    run = finished("lora")
+    assert main(["export", "last", "--to", "gguf", str(tmp_path / "out")]) == 1
+    assert f"It offers: {', '.join(export.forms(run))}." in capsys.readouterr().err
+
+
+def test_both_answers_are_printed_with_their_weights(finished, capsys):
+    run = finished("lora")
+    assert main(["ask", "last", "where is my lamp", "--length", "30"]) == 0
+    out = capsys.readouterr().out
+    report = runs.report(run)
+    assert f"base (tiny-chat, weights {report['base']['checksum']})\n" in out
+    assert f"tuned (lora on toys, weights {report['tuned']['checksum']})\nThanks for asking" in out
+
+
+def test_an_unknown_command_ends_with_two():
+    with pytest.raises(SystemExit) as caught:
+        main(["dance"])
+    assert caught.value.code == 2
+
+
+def test_the_doctor_says_what_this_machine_can_do(capsys):
+    assert main(["doctor"]) == 0
+    out = capsys.readouterr().out
+    for said in ("Python 3.", "memory: ", "disk: ", "runs: 0", "smollm2-135m: not here yet", "hub: does not answer", "torch 2."):
+        assert said in out
+
+
+def test_it_is_a_command_of_its_own_and_its_errors_go_to_stderr(tmp_path):
+    def call(*arguments):
+        return subprocess.run([sys.executable, "-m", "studio", *arguments], capture_output=True, text=True, timeout=60)
+
+    assert call("--version").stdout.strip() == f"studio {__version__}"
+    (tmp_path / "plan.yaml").write_text("task: chat\n")
+    wrong = call("train", str(tmp_path / "plan.yaml"))
+    assert (wrong.returncode, wrong.stdout) == (2, "")
+    assert "3 problem(s)" in wrong.stderr
+    gone = call("export", "last", "--to", "adapter", str(tmp_path / "out"))
+    assert (gone.returncode, gone.stdout) == (1, "")
+    assert "names 0 runs" in gone.stderr
+
+
+def test_a_recipe_is_known_by_its_name(capsys):
+    assert main(["train", "support-tone-lora", "--set", "training.epochs=-1"]) == 2
+    assert "support-tone-lora.yaml: training.epochs: " in capsys.readouterr().err
+
+
+def test_the_plan_of_a_run_is_the_one_that_was_given(plan_file, capsys):
+    file = plan_file()
+    main(["train", file, "--set", "training.epochs=0.5"])
+    (run,) = runs.all_runs()
+    assert run.plan == plan.read(plan.Path(file), ("training.epochs=0.5",))

@@ -1,0 +1,151 @@
+"""What is taken home opens without the studio and gives the same answers, with a card that says where it comes from."""
+
+import re
+import zipfile
+
+import pytest
+import torch
+import yaml
+from safetensors.torch import load_file
+
+from studio import export, methods, runs
+from studio.errors import NotPossible
+from studio.models import load
+
+TEXT = "where is my lamp"
+
+
+def plain(folder, task):
+    """A folder opened with transformers alone."""
+    from transformers import AutoModelForCausalLM, AutoModelForSequenceClassification
+
+    kind = AutoModelForSequenceClassification if task == "classify" else AutoModelForCausalLM
+    return kind.from_pretrained(folder).eval()
+
+
+def scores(model, folder):
+    from transformers import AutoTokenizer
+
+    with torch.no_grad():
+        return model(**AutoTokenizer.from_pretrained(folder)(TEXT, return_tensors="pt")).logits
+
+
+def tuned_scores(run):
+    """What the run itself answers."""
+    plan, report = run.plan, runs.report(run)
+    base = load.base(load.Path(plan.model), plan.task, report["labels"], plan.training.seed)
+    return scores(methods.get(plan.method.name).load(base, run.model), run.model)
+
+
+def test_every_form_a_method_offers_can_be_written(way, finished, tmp_path):
+    run = finished(*way)
+    for form in export.forms(run):
+        folder = export.write(run, form, tmp_path / "deep" / form)
+        names = {path.name for path in folder.iterdir()}
+        assert {"README.md", "plan.yaml", "tokenizer.json"} <= names
+        assert list(folder.glob("*.safetensors"))
+
+
+def test_merged_weights_open_with_plain_transformers_and_answer_the_same(way, finished, tmp_path):
+    run = finished(*way)
+    folder = export.write(run, "merged", tmp_path / "merged")
+    found = plain(folder, way[1])
+    torch.testing.assert_close(scores(found, folder), tuned_scores(run), rtol=0, atol=1e-4)
+    if way[1] == "classify":
+        assert list(found.config.id2label.values()) == ["billing", "delivery", "returns"]
+
+
+@pytest.mark.parametrize("task", ["chat", "classify"])
+def test_an_adapter_opens_with_plain_peft_and_answers_the_same(task, finished, tmp_path, bases):
+    from peft import PeftModel
+    from transformers import AutoModelForCausalLM, AutoModelForSequenceClassification
+
+    run = finished("lora", task)
+    folder = export.write(run, "adapter", tmp_path / "adapter")
+    if task == "classify":
+        base = AutoModelForSequenceClassification.from_pretrained(bases(task), num_labels=3)
+    else:
+        base = AutoModelForCausalLM.from_pretrained(bases(task))
+    tuned = PeftModel.from_pretrained(base, folder).eval()
+    torch.testing.assert_close(scores(tuned, folder), tuned_scores(run), rtol=0, atol=1e-5)
+    assert (
+        sum(value.numel() for value in load_file(folder / "adapter_model.safetensors").values())
+        == runs.report(run)["parameters"]["trainable"]
+    )
+
+
+def test_the_card_holds_the_figures_of_the_run(way, finished, tmp_path):
+    run = finished(*way)
+    report = runs.report(run)
+    form = export.forms(run)[0]
+    text = (export.write(run, form, tmp_path / "out") / "README.md").read_text(encoding="utf-8")
+    assert f"| loss | {report['before']['loss']:.4g} | {report['after']['loss']:.4g} |" in text
+    assert f"{report['parameters']['trainable']:,} of {report['parameters']['total']:,}" in text
+    for said in (report["base"]["checksum"], report["tuned"]["checksum"], report["data"]["sha256"]):
+        assert said in text
+    front = yaml.safe_load(text.split("---")[1])
+    assert front["base_model"] == run.plan.model
+    assert front["library_name"] == ("peft" if form == "adapter" else "transformers")
+    assert front["pipeline_tag"] == ("text-classification" if way[1] == "classify" else "text-generation")
+
+
+def test_the_code_on_the_card_runs(way, finished, tmp_path, monkeypatch, capsys):
+    run = finished(*way)
+    for form in export.forms(run):
+        folder = export.write(run, form, tmp_path / form)
+        (code,) = re.findall(r"```python\n(.*?)```", (folder / "README.md").read_text(encoding="utf-8"), re.DOTALL)
+        monkeypatch.chdir(folder)
+        exec(compile(code.replace("…", TEXT), "README.md", "exec"), {})
+        said = capsys.readouterr().out.strip()
+        assert said in ("billing", "delivery", "returns") if way[1] == "classify" else said.startswith("Thanks for asking")
+
+
+def test_a_name_from_a_person_cannot_break_out_of_the_card():
+    from studio.export import card
+
+    assert card.one_line("a\n# b <script> `x` | [y](z)") == "a # b script x y (z)"
+
+
+def test_a_folder_that_holds_something_is_not_touched(finished, tmp_path):
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "letter.txt").write_text("dear")
+    with pytest.raises(NotPossible, match="is not empty"):
+        export.write(finished("lora"), "adapter", tmp_path / "mine")
+    assert [path.name for path in (tmp_path / "mine").iterdir()] == ["letter.txt"]
+
+
+def test_a_target_that_is_a_file_is_refused_with_a_sentence(finished, tmp_path):
+    (tmp_path / "out").write_text("dear")
+    with pytest.raises(NotPossible):
+        export.write(finished("lora"), "adapter", tmp_path / "out")
+    assert (tmp_path / "out").read_text() == "dear"
+
+
+def test_an_empty_folder_may_be_written_into(finished, tmp_path):
+    (tmp_path / "mine").mkdir()
+    assert (export.write(finished("lora"), "adapter", tmp_path / "mine") / "README.md").is_file()
+
+
+@pytest.mark.parametrize("form", ["gguf", "adapter"])
+def test_a_form_the_method_does_not_offer_is_refused_with_those_it_does(form, finished, tmp_path):
+    with pytest.raises(NotPossible, match=f"full offers no form “{form}”. It offers: merged"):
+        export.write(finished("full"), form, tmp_path / "out")
+    with pytest.raises(NotPossible, match=f"full offers no form “{form}”"):
+        export.bundle(finished("full"), form)
+
+
+def test_a_run_without_a_result_has_nothing_to_take_home(make_plan, tmp_path):
+    with pytest.raises(NotPossible, match=r"no result yet \(waiting\)"):
+        export.write(runs.create(make_plan()), "adapter", tmp_path / "out")
+
+
+def test_a_bundle_is_one_zip_made_once(finished):
+    run = finished("lora")
+    made = export.bundle(run, "adapter")
+    with zipfile.ZipFile(made) as file:
+        assert {"README.md", "plan.yaml", "adapter_model.safetensors", "adapter_config.json"} <= set(file.namelist())
+    assert list(made.parent.iterdir()) == [made]
+    assert made.suffix == ".zip"
+    before = made.stat().st_mtime_ns
+    assert export.bundle(run, "adapter") == made
+    assert made.stat().st_mtime_ns == before

@@ -1,0 +1,65 @@
+"""The figures of the held-out examples do not depend on how they were batched."""
+
+import math
+
+import pytest
+
+from studio.data import prepare
+from studio.data.read import read
+from studio.evaluate import held_out
+from studio.models import load
+
+
+@pytest.fixture(scope="module")
+def chat(tiny_chat, toys):
+    tokenizer = load.tokenizer(tiny_chat)
+    examples, _ = prepare.examples(read(toys["chat"]), "chat", {"prompt": "prompt", "response": "response"})
+    uneven = [{**example, "response": " ".join(example["response"].split()[: 1 + number % 7])} for number, example in enumerate(examples)]
+    return load.base(tiny_chat, "chat"), tokenizer, prepare.encode(uneven[:15], "chat", tokenizer, 64, ())
+
+
+@pytest.fixture(scope="module")
+def sort(tiny_bert, toys):
+    tokenizer = load.tokenizer(tiny_bert)
+    examples, _ = prepare.examples(read(toys["classify"]), "classify", {"text": "text", "label": "label"})
+    labels = prepare.labels_of(examples)
+    rows = prepare.encode(examples[::4], "classify", tokenizer, 64, labels)
+    return load.base(tiny_bert, "classify", labels, 1), tokenizer, rows
+
+
+@pytest.mark.parametrize("size", [2, 7, 64])
+def test_every_learned_token_counts_once_however_the_batches_fall(chat, size):
+    model, tokenizer, rows = chat
+    alone, found = (held_out.measure(model, rows, tokenizer, "chat", number) for number in (1, size))
+    assert found["loss"] == pytest.approx(alone["loss"], rel=1e-5)
+    assert found["perplexity"] == pytest.approx(math.exp(found["loss"]))
+
+
+@pytest.mark.parametrize("size", [2, 7, 64])
+def test_every_text_counts_once_however_the_batches_fall(sort, size):
+    model, tokenizer, rows = sort
+    alone, found = (held_out.measure(model, rows, tokenizer, "classify", number) for number in (1, size))
+    assert found["loss"] == pytest.approx(alone["loss"], rel=1e-5)
+    assert (found["accuracy"], found["f1"]) == (alone["accuracy"], alone["f1"])
+
+
+@pytest.mark.parametrize("training", [True, False])
+def test_the_model_is_left_in_the_mode_it_came_in(chat, training):
+    model, tokenizer, rows = chat
+    model.train(training)
+    held_out.measure(model, rows[:2], tokenizer, "chat", 2)
+    assert model.training is training
+    model.eval()
+
+
+def test_macro_f1_by_hand():
+    # class 0: meant 2, said 3, hit 2 -> 4/5; class 1: meant 2, said 1, hit 1 -> 2/3; class 2: meant 1, said 1, hit 1 -> 1
+    assert held_out.macro_f1([0, 0, 0, 1, 2], [0, 0, 1, 1, 2]) == pytest.approx((4 / 5 + 2 / 3 + 1) / 3)
+
+
+def test_a_class_that_is_said_but_never_meant_counts_as_nought():
+    assert held_out.macro_f1([0, 1], [0, 0]) == pytest.approx((2 / 3 + 0) / 2)
+
+
+def test_a_class_that_does_not_occur_does_not_count():
+    assert held_out.macro_f1([0, 2], [0, 2]) == 1.0

@@ -1,0 +1,60 @@
+"""An upload is kept under a name nobody can guess, and its cache copy is removed."""
+
+import stat
+from hashlib import sha256
+
+import pytest
+
+from studio import presets
+from studio.data import keep
+from studio.errors import BadData
+from studio.home import home
+
+
+def test_an_upload_is_kept_byte_for_byte_and_found_again(chat_csv):
+    content = chat_csv.read_bytes()
+    kept = keep.keep(chat_csv)
+    again = keep.find(kept.source)
+    assert again == kept
+    assert again.path.read_bytes() == content
+    assert again.sha256 == sha256(content).hexdigest()
+    assert (again.name, len(again.table().rows)) == ("chat.csv", 40)
+
+
+def test_the_cache_copy_is_removed_whether_it_could_be_read_or_not(chat_csv, tmp_path):
+    keep.keep(chat_csv)
+    bad = tmp_path / "bad.csv"
+    bad.write_bytes(b"")
+    with pytest.raises(BadData):
+        keep.keep(bad)
+    assert not chat_csv.exists()
+    assert not bad.exists()
+    assert len(list((home() / "datasets").iterdir())) == 1
+
+
+def test_a_kept_data_set_is_its_owners_alone(chat_csv):
+    assert stat.S_IMODE(keep.keep(chat_csv).path.parent.stat().st_mode) == 0o700
+
+
+@pytest.mark.parametrize("name", ["<b>x</b>.csv", "a\nb.csv", "“quoted” `x`|.csv", "x" * 180 + ".csv"])
+def test_a_name_is_made_harmless_and_keeps_its_ending(chat_csv, name):
+    kept = keep.keep(chat_csv.rename(chat_csv.with_name(name.replace("/", "_"))))
+    assert not set(kept.name) & set('<>\n`|"/')
+    assert len(kept.name) <= 120
+    assert kept.name.endswith(".csv")
+    assert keep.find(kept.source).table().rows
+
+
+@pytest.mark.parametrize("name", list(presets.samples()))
+def test_a_sample_is_found_by_its_name(name):
+    assert keep.find(f"sample:{name}").path == presets.samples()[name].path
+
+
+def test_a_file_is_found_by_its_path(chat_csv):
+    assert keep.find(str(chat_csv)).path == chat_csv
+
+
+@pytest.mark.parametrize("source", ["sample:none", "dataset:none", "dataset:../../etc", "dataset:" + "0" * 32, "sample:", "dataset:"])
+def test_a_data_set_that_is_not_there_is_told_with_the_samples(source):
+    with pytest.raises(BadData, match="sample:support-tone"):
+        keep.find(source)

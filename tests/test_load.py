@@ -1,0 +1,63 @@
+"""A folder becomes a model and its tokenizer; a checksum tells one set of numbers from another."""
+
+import shutil
+
+import torch
+from transformers import AutoTokenizer
+
+from studio.models import load
+
+
+def test_the_same_weights_have_the_same_checksum_and_one_changed_number_another(tiny_chat):
+    first, second = load.base(tiny_chat, "chat"), load.base(tiny_chat, "chat")
+    assert load.fingerprint(first) == load.fingerprint(second)
+    with torch.no_grad():
+        second.model.norm.weight[0] += 1e-6
+    assert load.fingerprint(first) != load.fingerprint(second)
+
+
+def test_a_fresh_head_is_the_same_for_the_same_seed(tiny_bert):
+    one, same, other = (load.base(tiny_bert, "classify", ("a", "b"), seed).classifier.weight for seed in (1, 1, 2))
+    assert torch.equal(one, same)
+    assert not torch.equal(one, other)
+
+
+def test_a_head_knows_its_labels(tiny_bert):
+    config = load.base(tiny_bert, "classify", ("late", "broken")).config
+    assert config.id2label == {0: "late", 1: "broken"}
+    assert config.label2id == {"late": 0, "broken": 1}
+
+
+def test_a_decoder_can_sort_texts_of_unlike_length(tiny_chat):
+    model = load.base(tiny_chat, "classify", ("a", "b"))
+    assert model.config.pad_token_id is not None
+    tokenizer = load.tokenizer(tiny_chat)
+    texts = ["the lamp", "where is the lamp and the chair"]
+    with torch.no_grad():
+        together = model(**tokenizer(texts, return_tensors="pt", padding=True)).logits
+        alone = torch.cat([model(**tokenizer(text, return_tensors="pt")).logits for text in texts])
+    torch.testing.assert_close(together, alone, rtol=0, atol=1e-5)
+
+
+def test_a_loaded_model_is_ready_to_answer(tiny_chat):
+    model = load.base(tiny_chat, "chat")
+    assert not model.training
+    assert model.dtype == load.dtype()
+
+
+def test_a_tokenizer_without_padding_or_template_gets_both(tiny_chat, tmp_path):
+    folder = tmp_path / "plain"
+    shutil.copytree(tiny_chat, folder)
+    raw = AutoTokenizer.from_pretrained(folder)
+    raw.chat_template, raw.pad_token = None, None
+    (folder / "chat_template.jinja").unlink(missing_ok=True)
+    raw.save_pretrained(folder)
+    found = load.tokenizer(folder)
+    assert found.pad_token == found.eos_token == "</s>"
+    talk = [{"role": "user", "content": "Hi"}, {"role": "assistant", "content": "Hello"}]
+    assert found.apply_chat_template(talk, tokenize=False) == "User: Hi\nAssistant: Hello</s>"
+    assert found.apply_chat_template(talk[:1], tokenize=False, add_generation_prompt=True) == "User: Hi\nAssistant: "
+
+
+def test_a_tokenizer_with_its_own_template_keeps_it(tiny_chat):
+    assert "<|" in load.tokenizer(tiny_chat).chat_template

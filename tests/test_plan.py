@@ -1,0 +1,193 @@
+"""A plan is checked whole, tells all its problems at once, and survives the way to YAML and back."""
+
+import pytest
+import yaml
+
+from studio import methods, plan, presets
+from studio.errors import BadPlan
+from studio.plan import ROLES, Plan
+
+GOOD = {"task": "chat", "model": "smollm2-135m", "data": {"source": "sample:support-tone"}, "method": {"name": "lora"}}
+
+
+def problems(raw):
+    """Everything that the command line and the page would say about a raw plan."""
+    with pytest.raises(BadPlan) as caught:
+        plan.parse(raw, "plan.yaml", (methods.problems,))
+    return caught.value.problems
+
+
+def written(tmp_path, raw):
+    file = tmp_path / "plan.yaml"
+    file.write_text(raw if isinstance(raw, str) else yaml.safe_dump(raw), encoding="utf-8")
+    return file
+
+
+def test_a_short_plan_is_completed_with_defaults():
+    found = plan.parse(GOOD, "here")
+    assert (found.training.epochs, found.training.batch_size, found.training.seed) == (3, 8, 42)
+    assert found.data.validation_share == 0.1
+    assert found.training.learning_rate is None
+
+
+def test_a_plan_cannot_be_changed():
+    with pytest.raises(Exception, match="frozen"):
+        plan.parse(GOOD, "here").name = "other"
+
+
+def test_a_plan_survives_the_way_to_yaml_and_back(tmp_path):
+    first = plan.parse(
+        {**GOOD, "name": "客服语气 “tone”", "method": {"name": "lora", "settings": {"rank": 8, "dropout": 0.1, "targets": "all"}}}, "here"
+    )
+    text = plan.dump(first)
+    assert plan.read(written(tmp_path, text)) == first
+    assert "客服语气" in text
+
+
+@pytest.mark.parametrize("recipe", sorted(presets.recipes()))
+def test_every_recipe_is_a_good_plan(recipe):
+    found = plan.read(presets.recipes()[recipe], (), (methods.problems,))
+    assert isinstance(found, Plan)
+
+
+def test_all_problems_are_told_at_once_each_with_file_and_key(tmp_path):
+    raw = {
+        "task": "chat",
+        "data": {"source": "a.csv", "columns": {"prompt": "question", "label": "kind"}},
+        "method": {"name": "lora", "settings": {"rank": 0, "rang": 4}},
+        "training": {"epochs": -1, "batch_sise": 4},
+    }
+    file = written(tmp_path, raw)
+    with pytest.raises(BadPlan) as caught:
+        plan.read(file, (), (methods.problems,))
+    found = caught.value.problems
+    assert all(problem.startswith(f"{file}: ") for problem in found)
+    keys = {problem.removeprefix(f"{file}: ").split(": ")[0] for problem in found}
+    assert keys == {
+        "model",
+        "data.columns.label",
+        "data.columns.response",
+        "method.settings.rank",
+        "method.settings.rang",
+        "training.epochs",
+        "training.batch_sise",
+    }
+    assert len(found) == 7
+
+
+def test_an_unknown_key_is_named():
+    assert problems({**GOOD, "modell": "x"}) == ("plan.yaml: modell: is not a key of a plan",)
+
+
+def test_a_missing_key_is_named():
+    assert problems({key: value for key, value in GOOD.items() if key != "model"}) == ("plan.yaml: model: is missing",)
+
+
+def test_a_wrong_value_is_named_with_what_is_expected():
+    (problem,) = problems({**GOOD, "training": {"epochs": "many"}})
+    assert problem.startswith("plan.yaml: training.epochs: expected ")
+    assert "'many'" in problem
+
+
+def test_a_method_not_built_yet_is_told_from_one_that_does_not_exist():
+    ready = {method.name for method in methods.METHODS}
+    coming = [name for name in presets.methods() if name not in ready]
+    for name in coming:
+        (problem,) = problems({**GOOD, "method": {"name": name}})
+        assert "method.name: is not built yet" in problem
+    (problem,) = problems({**GOOD, "method": {"name": "magic"}})
+    assert "method.name: there is no method 'magic'; choose " in problem
+
+
+def test_a_model_that_does_not_fit_the_task_is_told_with_those_that_do():
+    (problem,) = problems({**GOOD, "model": "minilm-l6"})
+    assert problem.startswith("plan.yaml: model: minilm-l6 is not made for 'chat'; choose one of smollm2-135m")
+
+
+@pytest.mark.parametrize("task", ["prefer", "prompts"])
+def test_a_task_the_method_does_not_train_is_told(task):
+    (problem,) = problems({**GOOD, "task": task})
+    assert problem.startswith(f"plan.yaml: task: lora does not train '{task}'")
+
+
+@pytest.mark.parametrize(
+    ("part", "key"),
+    [
+        ({"task": ["chat"]}, "task"),
+        ({"task": None}, "task"),
+        ({"model": {"id": "smollm2-135m"}}, "model"),
+        ({"data": "a.csv"}, "data"),
+        ({"data": {"source": "a.csv", "columns": ["prompt", "response"]}}, "data.columns"),
+        ({"method": "lora"}, "method"),
+        ({"method": {"name": ["lora"]}}, "method.name"),
+        ({"method": {"name": "lora", "settings": [16]}}, "method.settings"),
+        ({"method": {"name": "lora", "settings": {"targets": ["q_proj", "v_proj"]}}}, "method.settings.targets"),
+        ({"method": {"name": "lora", "settings": {"rank": {"a": 1}}}}, "method.settings.rank"),
+        ({"method": {"name": "lora", "settings": {"rank": float("nan")}}}, "method.settings.rank"),
+        ({"method": {"name": "lora", "settings": {"rank": 1.5}}}, "method.settings.rank"),
+        ({"method": {"name": "lora", "settings": {"rank": True}}}, "method.settings.rank"),
+        ({"training": []}, "training"),
+        ({"training": {"epochs": float("inf")}}, "training.epochs"),
+        ({"training": {"epochs": {}}}, "training.epochs"),
+        ({1: 2}, "1"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_a_value_of_any_shape_in_any_place_is_a_problem_with_a_key_and_not_a_crash(part, key):
+    found = problems({**GOOD, **part})
+    assert {problem.removeprefix("plan.yaml: ").split(": ")[0] for problem in found} == {key}
+
+
+@pytest.mark.parametrize("raw", ["", "- a\n- b\n", "just words", "42"])
+def test_a_file_without_keys_is_a_bad_plan(tmp_path, raw):
+    with pytest.raises(BadPlan, match="expected keys and values"):
+        plan.read(written(tmp_path, raw))
+
+
+def test_a_file_that_is_no_yaml_is_a_bad_plan(tmp_path):
+    with pytest.raises(BadPlan, match="is not valid YAML"):
+        plan.read(written(tmp_path, "task: [chat\nmodel: {"))
+
+
+def test_a_file_that_is_no_text_or_not_there_is_a_bad_plan(tmp_path):
+    with pytest.raises(BadPlan, match="there is no such file"):
+        plan.read(tmp_path / "none.yaml")
+    (tmp_path / "plan.yaml").write_bytes(b"\xff\xfe\x00\x81")
+    with pytest.raises(BadPlan, match="cannot be read"):
+        plan.read(tmp_path / "plan.yaml")
+    with pytest.raises(BadPlan, match="cannot be read"):
+        plan.read(tmp_path)
+
+
+def test_set_changes_one_key_and_makes_its_parents(tmp_path):
+    file = written(tmp_path, GOOD)
+    found = plan.read(file, ("method.settings.rank=4", "training.epochs=0.5", "name=Other", "training.learning_rate=1e-3"))
+    assert found.method.settings == {"rank": 4}
+    assert (found.training.epochs, found.name, found.training.learning_rate) == (0.5, "Other", 0.001)
+
+
+@pytest.mark.parametrize("change", ["rank", "=4", "model.id=4", "training.epochs=[1"])
+def test_a_set_that_changes_nothing_sensible_says_so(tmp_path, change):
+    with pytest.raises(BadPlan) as caught:
+        plan.read(written(tmp_path, GOOD), (change,))
+    assert f"--set {change}: " in str(caught.value)
+
+
+def test_set_to_an_unknown_key_is_a_problem_of_the_plan(tmp_path):
+    with pytest.raises(BadPlan, match=r"training\.epoch: is not a key of a plan"):
+        plan.read(written(tmp_path, GOOD), ("training.epoch=1",))
+
+
+def test_a_relative_data_file_is_taken_from_the_plans_own_folder(tmp_path, monkeypatch):
+    file = written(tmp_path, {**GOOD, "data": {"source": "rows/a.csv"}})
+    monkeypatch.chdir("/")
+    assert plan.read(file).data.source == str(tmp_path / "rows" / "a.csv")
+
+
+@pytest.mark.parametrize("source", ["sample:support-tone", "dataset:0123456789abcdef0123456789abcdef", "/data/a.csv"])
+def test_a_source_that_is_no_relative_file_stays_as_it_is(tmp_path, source):
+    assert plan.read(written(tmp_path, {**GOOD, "data": {"source": source}})).data.source == source
+
+
+def test_every_task_that_a_method_trains_has_roles():
+    assert {task for method in methods.METHODS for task in method.tasks} <= set(ROLES)

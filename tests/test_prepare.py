@@ -1,0 +1,217 @@
+"""Rows become examples, two parts and token ids; the sums are small enough to do by hand."""
+
+import random
+from collections import Counter
+
+import pytest
+
+from studio.data import prepare
+from studio.data.prepare import IGNORED
+from studio.data.read import Table
+from studio.errors import BadData
+from studio.models import load
+
+CHAT = {"prompt": "q", "response": "a"}
+SORT = {"text": "q", "label": "a"}
+
+
+def table(pairs):
+    return Table("t.csv", ("q", "a"), tuple({"q": q, "a": a} for q, a in pairs))
+
+
+def chats(count):
+    return [{"prompt": f"question {n}", "response": f"answer {n}"} for n in range(count)]
+
+
+def tickets(**sizes):
+    return [{"text": f"{label} {n}", "label": label} for label, size in sizes.items() for n in range(size)]
+
+
+def keys(part, role):
+    return {example[role] for example in part}
+
+
+def test_examples_are_taken_by_role_and_trimmed():
+    found, incomplete = prepare.examples(table([(" a ", "b\n")] * 8), "chat", CHAT)
+    assert found == [{"prompt": "a", "response": "b"}] * 8
+    assert incomplete == 0
+
+
+def test_a_row_with_an_empty_cell_is_left_out_and_counted():
+    found, incomplete = prepare.examples(table([("a", "b")] * 9 + [("a", " "), ("", "b")]), "chat", CHAT)
+    assert (len(found), incomplete) == (9, 2)
+
+
+@pytest.mark.parametrize("count", [1, 7])
+def test_too_few_examples_are_refused_with_the_number_wanted(count):
+    with pytest.raises(BadData) as caught:
+        prepare.examples(table([("a", "b")] * count), "chat", CHAT)
+    what, to_do = caught.value.sentences()
+    assert what == f"“t.csv” has {count} complete example(s)."
+    assert "At least 8" in to_do
+
+
+def test_a_column_that_is_not_there_is_told_with_those_that_are():
+    with pytest.raises(BadData, match="no column “b”; it has q, a"):
+        prepare.examples(table([("a", "b")] * 9), "chat", {"prompt": "q", "response": "b"})
+
+
+def test_a_column_chosen_twice_is_refused():
+    with pytest.raises(BadData, match="“q” was chosen twice"):
+        prepare.examples(table([("a", "b")] * 9), "chat", {"prompt": "q", "response": "q"})
+
+
+def test_one_label_is_no_choice():
+    with pytest.raises(BadData, match="same label, “b”"):
+        prepare.examples(table([("a", "b")] * 9), "classify", SORT)
+
+
+def test_a_label_for_almost_every_row_is_no_label():
+    with pytest.raises(BadData, match="9 different labels for 9 rows"):
+        prepare.examples(table([("a", str(n)) for n in range(9)]), "classify", SORT)
+
+
+def test_classes_are_numbered_in_alphabetical_order():
+    assert prepare.labels_of([{"label": "b"}, {"label": "a"}, {"label": "b"}]) == ["a", "b"]
+
+
+@pytest.mark.parametrize(("count", "share", "kept"), [(40, 0.1, 4), (40, 0.25, 10), (9, 0.02, 1), (140, 0.15, 21)])
+def test_the_share_is_kept_aside_and_nothing_is_lost(count, share, kept):
+    train, validation = prepare.split(chats(count), "chat", share, 42)
+    assert (len(train), len(validation)) == (count - kept, kept)
+    assert keys(train + validation, "prompt") == keys(chats(count), "prompt")
+
+
+def test_the_same_seed_gives_the_same_split_and_another_one_another():
+    assert prepare.split(chats(40), "chat", 0.2, 1) == prepare.split(chats(40), "chat", 0.2, 1)
+    assert prepare.split(chats(40), "chat", 0.2, 1) != prepare.split(chats(40), "chat", 0.2, 2)
+
+
+def test_the_order_of_the_rows_does_not_choose_who_is_kept_aside():
+    shuffled = chats(40)
+    random.Random(0).shuffle(shuffled)
+    assert keys(prepare.split(shuffled, "chat", 0.2, 1)[1], "prompt") == keys(prepare.split(chats(40), "chat", 0.2, 1)[1], "prompt")
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_each_class_gives_its_share(seed):
+    _, validation = prepare.split(tickets(billing=40, returns=20, account=10), "classify", 0.1, seed)
+    assert Counter(example["label"] for example in validation) == {"billing": 4, "returns": 2, "account": 1}
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_the_same_prompt_never_stands_on_both_sides(seed):
+    examples = [{"prompt": f"question {n // 3}", "response": f"answer {n}"} for n in range(60)]
+    train, validation = prepare.split(examples, "chat", 0.2, seed)
+    assert not keys(train, "prompt") & keys(validation, "prompt")
+    assert len(validation) == 12
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_the_same_text_under_two_labels_never_stands_on_both_sides(seed):
+    examples = [{"text": f"text {n % 20}", "label": "ab"[n // 20]} for n in range(40)]
+    train, validation = prepare.split(examples, "classify", 0.2, seed)
+    assert not keys(train, "text") & keys(validation, "text")
+
+
+@pytest.mark.parametrize("share", [0.02, 0.1, 0.5])
+def test_there_is_always_something_to_train_on_and_something_to_check_on(share):
+    for sizes in ([20], [1, 19], [19, 1], [10, 10], [1] * 8):
+        examples = [{"prompt": f"question {n}", "response": f"answer {k}"} for n, size in enumerate(sizes) for k in range(size)]
+        for seed in range(3):
+            train, validation = prepare.split(examples, "chat", share, seed)
+            assert train, sizes
+            assert validation, sizes
+
+
+def test_a_class_of_one_repeated_text_is_still_learned():
+    examples = tickets(billing=20) + [{"text": "again", "label": "returns"}] * 10
+    train, _ = prepare.split(examples, "classify", 0.2, 0)
+    assert keys(train, "label") == {"billing", "returns"}
+
+
+@pytest.fixture
+def tokenizer(tiny_chat):
+    return load.tokenizer(tiny_chat)
+
+
+USER, ASSISTANT, END = 2, 3, 1  # the special tokens of the tiny tokenizer, in the order they were given
+
+
+def ids(tokenizer, text):
+    return tokenizer(text, add_special_tokens=False)["input_ids"]
+
+
+def test_a_conversation_by_hand(tokenizer):
+    assert tokenizer.convert_tokens_to_ids(["<|user|>", "<|assistant|>", "</s>"]) == [USER, ASSISTANT, END]
+    found = prepare.encode_chat(prepare.conversation({"prompt": "a", "response": "b c"}), tokenizer, 64)
+    asked, told = ids(tokenizer, "a"), ids(tokenizer, "b c")
+    assert found.input_ids == [USER, *asked, END, ASSISTANT, *told, END]
+    assert found.labels == [IGNORED] * (len(asked) + 3) + [*told, END]
+    assert not found.cut
+
+
+def test_only_the_last_answer_of_a_conversation_is_learned(tokenizer):
+    talk = [*prepare.conversation({"prompt": "a", "response": "b"}), *prepare.conversation({"prompt": "c", "response": "d"})]
+    found = prepare.encode_chat(talk, tokenizer, 64)
+    assert [label for label in found.labels if label != IGNORED] == [*ids(tokenizer, "d"), END]
+
+
+def test_the_end_is_learned_even_where_the_template_does_not_write_it(tokenizer):
+    tokenizer.chat_template = "{% for message in messages %}<|{{ message['role'] }}|>{{ message['content'] }}{% endfor %}{% if add_generation_prompt %}<|assistant|>{% endif %}"
+    found = prepare.encode_chat(prepare.conversation({"prompt": "a", "response": "b"}), tokenizer, 64)
+    assert found.labels[-2:] == [*ids(tokenizer, "b"), END]
+
+
+def test_what_a_template_writes_behind_the_end_is_not_learned(tokenizer):
+    tokenizer.chat_template = tokenizer.chat_template.replace("{{ eos_token }}", "{{ eos_token }}{{ '\n' }}")
+    found = prepare.encode_chat(prepare.conversation({"prompt": "a", "response": "b"}), tokenizer, 64)
+    assert found.labels[-1] == END
+
+
+def test_a_template_that_opens_an_answer_in_its_own_way_still_teaches_the_answer(tokenizer):
+    tokenizer.chat_template = tokenizer.chat_template.replace(
+        "{% if add_generation_prompt %}<|assistant|>{% endif %}", "{% if add_generation_prompt %}<|assistant|>think:{% endif %}"
+    )
+    found = prepare.encode_chat(prepare.conversation({"prompt": "a", "response": "b"}), tokenizer, 64)
+    prompt = prepare.template(tokenizer, [{"role": "user", "content": "a"}], answer_follows=True)
+    assert found.input_ids == [*prompt, *ids(tokenizer, "b"), END]
+
+
+def test_a_long_answer_is_cut_and_says_so(tokenizer):
+    whole = prepare.encode_chat(prepare.conversation({"prompt": "a", "response": "b " * 50}), tokenizer, 200)
+    found = prepare.encode_chat(prepare.conversation({"prompt": "a", "response": "b " * 50}), tokenizer, 10)
+    assert found.input_ids == whole.input_ids[:10]
+    assert found.labels == whole.labels[:10]
+    assert (found.cut, whole.cut) == (True, False)
+
+
+def test_a_prompt_that_fills_the_length_leaves_nothing_to_learn(tokenizer):
+    talk = prepare.conversation({"prompt": "a", "response": "b"})
+    prompt = len(ids(tokenizer, "a")) + 3
+    assert prepare.encode_chat(talk, tokenizer, prompt) is None
+    assert prepare.encode_chat(talk, tokenizer, prompt + 1).labels[-1] == ids(tokenizer, "b")[0]
+
+
+def test_an_example_without_room_for_its_answer_is_left_out(tokenizer):
+    examples = [{"prompt": "a", "response": "b"}, {"prompt": "a " * 100, "response": "b"}]
+    assert len(prepare.encode(examples, "chat", tokenizer, 20, ())) == 1
+
+
+def test_no_room_for_any_answer_is_told_with_the_length(tokenizer):
+    with pytest.raises(BadData, match="room for its answer within 20 tokens"):
+        prepare.encode([{"prompt": "a " * 100, "response": "b"}], "chat", tokenizer, 20, ())
+
+
+def test_a_text_to_sort_has_its_special_tokens_and_its_class(tiny_bert):
+    tokenizer = load.tokenizer(tiny_bert)
+    (found,) = prepare.encode([{"text": "the lamp", "label": "b"}], "classify", tokenizer, 64, ("a", "b"))
+    assert tokenizer.convert_ids_to_tokens(found.input_ids) == ["[CLS]", "the", "lamp", "[SEP]"]
+    assert (found.labels, found.cut) == ([1], False)
+
+
+def test_a_long_text_to_sort_is_cut_within_its_special_tokens(tiny_bert):
+    tokenizer = load.tokenizer(tiny_bert)
+    found = prepare.encode_text("the lamp " * 50, 0, tokenizer, 10)
+    assert tokenizer.convert_ids_to_tokens([found.input_ids[0], found.input_ids[-1]]) == ["[CLS]", "[SEP]"]
+    assert (len(found.input_ids), found.cut) == (10, True)

@@ -1,0 +1,126 @@
+"""What the studio ships as text is complete, strict and keeps its promises."""
+
+import csv
+import re
+from collections import Counter
+
+import pytest
+
+from studio import methods, presets
+from studio.errors import BadPlan
+from studio.plan import ROLES
+from studio.words import Words
+
+TEN = ["full", "frozen", "lora", "adapter", "prefix", "qlora", "qat", "rlhf", "upft", "peft"]
+
+
+def rows_of(card):
+    with card.path.open(encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def test_there_are_ten_methods():
+    assert sorted(presets.methods()) == sorted(TEN)
+    assert sorted(card.order for card in presets.methods().values()) == list(range(1, 11))
+
+
+def test_every_trainable_method_has_a_card_that_agrees_on_the_tasks():
+    for method in methods.METHODS:
+        assert set(method.tasks) <= set(presets.methods()[method.name].tasks)
+
+
+@pytest.mark.parametrize("name", TEN)
+def test_a_method_card_says_everything_in_both_languages(name):
+    card = presets.methods()[name]
+    for field in ("name", "short", "principle", "updated", "when", "needs"):
+        words = getattr(card, field)
+        assert isinstance(words, Words)
+        assert words.en.strip(), field
+        assert words.zh.strip(), field
+    assert len(card.steps["en"]) == len(card.steps["zh"]) >= 3
+
+
+@pytest.mark.parametrize("name", list(presets.models()))
+def test_a_model_card_is_complete(name):
+    card = presets.models()[name]
+    assert card.tasks
+    assert set(card.tasks) & set(ROLES)
+    assert re.fullmatch(r"[\w.-]+/[\w.-]+", card.hub)
+    assert card.about.en
+    assert card.about.zh
+    assert card.licence
+
+
+def test_each_task_has_an_embedded_model_that_needs_no_hub():
+    embedded = [card for card in presets.models().values() if card.wheel]
+    assert {task for card in embedded for task in card.tasks} >= {"chat", "classify"}
+    assert all(re.fullmatch(r"[0-9a-f]{64}", card.wheel.sha256) for card in embedded)
+
+
+@pytest.mark.parametrize("name", list(presets.samples()))
+def test_a_sample_has_the_promised_rows_and_columns_and_no_duplicates(name):
+    card = presets.samples()[name]
+    rows = rows_of(card)
+    assert len(rows) == card.rows
+    assert set(card.columns) == set(ROLES[card.task])
+    assert set(card.columns.values()) <= set(rows[0])
+    assert all(cell.strip() for row in rows for cell in row.values())
+    inputs = [" ".join(row[card.columns[ROLES[card.task][0]]].lower().split()) for row in rows]
+    assert [text for text, times in Counter(inputs).items() if times > 1] == []
+
+
+def test_the_tone_sample_keeps_its_own_rules():
+    rows = rows_of(presets.samples()["support-tone"])
+    assert len(rows) >= 120
+    replies = [row["reply"] for row in rows]
+    assert len(set(replies)) == len(replies)
+    for reply in replies:
+        assert reply.startswith("Hello from the potting shed."), reply
+        assert reply.endswith("— Mira, Fernhill"), reply
+        assert "unfortunately" not in reply.lower(), reply
+        assert "!" not in reply, reply
+
+
+def test_the_triage_sample_has_six_labels_of_equal_size():
+    rows = rows_of(presets.samples()["ticket-triage"])
+    labels = Counter(row["label"] for row in rows)
+    assert sorted(labels) == ["account", "billing", "delivery", "product question", "returns", "technical problem"]
+    assert set(labels.values()) == {40}
+
+
+@pytest.fixture
+def own_presets(tmp_path, monkeypatch):
+    """A folder of presets that the test may spoil."""
+    monkeypatch.setattr(presets, "FOLDER", tmp_path)
+    caches = (presets.models, presets.methods, presets.samples)
+    for cache in caches:
+        cache.cache_clear()
+    yield tmp_path
+    for cache in caches:
+        cache.cache_clear()
+
+
+def test_an_unknown_key_in_a_method_card_names_file_and_key(own_presets):
+    original = (presets.ROOT / "presets" / "methods" / "lora.yaml").read_text(encoding="utf-8")
+    (own_presets / "methods").mkdir()
+    file = own_presets / "methods" / "lora.yaml"
+    file.write_text(original + "colour: blue\n", encoding="utf-8")
+    with pytest.raises(BadPlan) as caught:
+        presets.methods()
+    assert len(caught.value.problems) == 1
+    assert caught.value.problems[0].startswith(f"{file}: colour: ")
+
+
+def test_an_unknown_key_in_the_catalogue_names_file_model_and_key(own_presets):
+    file = own_presets / "models.yaml"
+    file.write_text("tiny: {name: T, colour: blue}\n", encoding="utf-8")
+    with pytest.raises(BadPlan) as caught:
+        presets.models()
+    assert any(problem.startswith(f"{file}: tiny.colour: ") for problem in caught.value.problems)
+    assert any(problem.startswith(f"{file}: tiny.hub: ") for problem in caught.value.problems)
+
+
+def test_a_card_that_is_a_list_names_its_file(own_presets):
+    (own_presets / "models.yaml").write_text("- tiny\n", encoding="utf-8")
+    with pytest.raises(BadPlan, match=r"models\.yaml: expected keys and values"):
+        presets.models()

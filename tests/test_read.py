@@ -1,0 +1,164 @@
+"""A file becomes rows; what cannot be read costs as little as possible, and says why."""
+
+import json
+
+import pytest
+
+from studio.data import read as reading
+from studio.data.read import read
+from studio.errors import BadData
+
+CHINESE = "问题,回答\n" + "".join(
+    f"第{n}号订单的包裹什么时候能送到我家？,您好，您的包裹明天上午就会送到，请耐心等待。\n" for n in range(20)
+)
+
+
+def file(tmp_path, content, name="rows.csv"):
+    path = tmp_path / name
+    path.write_bytes(content if isinstance(content, bytes) else content.encode())
+    return path
+
+
+def test_a_csv_is_read(tmp_path):
+    table = read(file(tmp_path, 'prompt,response\nHi,"Hello, you"\n"Two\nlines","a ""quote"""\n'))
+    assert table.columns == ("prompt", "response")
+    assert table.rows == ({"prompt": "Hi", "response": "Hello, you"}, {"prompt": "Two\nlines", "response": 'a "quote"'})
+    assert table.bad == ()
+
+
+@pytest.mark.parametrize(("sign", "name"), [(",", "a.csv"), (";", "a.csv"), ("\t", "a.csv"), ("|", "a.csv"), ("\t", "a.tsv")])
+def test_the_delimiter_is_found(tmp_path, sign, name):
+    table = read(file(tmp_path, f"text{sign}label\nlate, again{sign}delivery\n" if sign != "," else "text,label\nlate,delivery\n", name))
+    assert table.columns == ("text", "label")
+    assert table.rows[0]["label"] == "delivery"
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"], ids=["unix", "windows", "old mac"])
+def test_line_ends_of_every_system_are_read(tmp_path, end):
+    assert len(read(file(tmp_path, end.join(["a,b", "1,2", "3,4", ""]))).rows) == 2
+
+
+@pytest.mark.parametrize(
+    "encoding", ["utf-8", "utf-8-sig", "utf-16", "gb18030"], ids=["UTF-8", "UTF-8 with a mark, as Excel writes it", "UTF-16", "GB18030"]
+)
+def test_chinese_is_read_in_the_usual_encodings(tmp_path, encoding):
+    table = read(file(tmp_path, CHINESE.encode(encoding)))
+    assert table.columns == ("问题", "回答")
+    assert table.rows[3] == {"问题": "第3号订单的包裹什么时候能送到我家？", "回答": "您好，您的包裹明天上午就会送到，请耐心等待。"}
+
+
+def test_western_letters_of_an_old_encoding_are_read(tmp_path):
+    text = "text,label\n" + "".join(
+        f"Das Päckchen für Jörg Müller, Nummer {n}, ist schön groß\n".replace(", ", " ").replace("groß", "groß,gut") for n in range(20)
+    )
+    assert "Päckchen für Jörg" in read(file(tmp_path, text.encode("latin-1"))).rows[0]["text"]
+
+
+def test_a_damaged_row_costs_that_row_alone(tmp_path):
+    table = read(file(tmp_path, "prompt,response\na,b\nonly one\nc,d\ne,f,too many\ng,h\n"))
+    assert [row["prompt"] for row in table.rows] == ["a", "c", "g"]
+    assert [line for line, _ in table.bad] == [3, 5]
+    assert "fields" in table.bad[0][1].say()
+
+
+def test_a_quote_that_is_never_closed_costs_that_row_alone(tmp_path):
+    lines = [f"question {n},answer {n}" for n in range(20)]
+    lines[3] = 'question 3,"answer 3'
+    table = read(file(tmp_path, "\n".join(["prompt,response", *lines, ""])))
+    kept = [row["prompt"] for row in table.rows if row["prompt"] != "question 3"]
+    assert kept == [f"question {n}" for n in range(20) if n != 3]
+
+
+def test_empty_lines_are_no_rows_and_no_damage(tmp_path):
+    table = read(file(tmp_path, "a,b\n\n1,2\n , \n\n3,4\n\n"))
+    assert (len(table.rows), table.bad) == (2, ())
+
+
+def test_blank_lines_before_the_header_do_not_matter(tmp_path):
+    table = read(file(tmp_path, "\n\nprompt,response\na,b\n"))
+    assert table.columns == ("prompt", "response")
+    assert len(table.rows) == 1
+
+
+def test_column_names_are_trimmed_numbered_and_told_apart(tmp_path):
+    assert read(file(tmp_path, " a ,,a\n1,2,3\n")).columns == ("a", "column 2", "a (3)")
+
+
+def test_a_jsonl_is_read_and_plain_values_kept_as_text(tmp_path):
+    lines = [{"prompt": "Hi", "n": 3}, {"prompt": "回", "tags": ["a"], "none": None}]
+    table = read(file(tmp_path, "\n".join(json.dumps(line) for line in lines), "rows.jsonl"))
+    assert table.columns == ("prompt", "n", "tags", "none")
+    assert table.rows == ({"prompt": "Hi", "n": "3", "tags": "", "none": ""}, {"prompt": "回", "n": "", "tags": '["a"]', "none": ""})
+
+
+def test_a_damaged_line_of_jsonl_costs_that_line_alone(tmp_path):
+    table = read(file(tmp_path, '{"a": "1"}\n{"a": \n[1]\n\n{"a": "2"}\n' + "[" * 100_000 + "\n", "rows.jsonl"))
+    assert [row["a"] for row in table.rows] == ["1", "2"]
+    assert [line for line, _ in table.bad] == [2, 3, 6]
+
+
+def test_a_line_separator_within_a_jsonl_text_does_not_end_the_line(tmp_path):
+    text = "first\u2028second\u0085third"
+    table = read(file(tmp_path, json.dumps({"a": text}, ensure_ascii=False) + "\n", "rows.jsonl"))
+    assert [row["a"] for row in table.rows] == [text]
+
+
+def test_half_an_emoji_in_jsonl_leaves_text_that_can_be_written(tmp_path):
+    table = read(file(tmp_path, '{"a": "ok"}\n{"a": "half \\ud83d"}\n', "rows.jsonl"))
+    for row in table.rows:
+        row["a"].encode("utf-8")
+
+
+@pytest.mark.parametrize(
+    ("content", "name", "said"),
+    [
+        (b"", "a.csv", "is empty (0 bytes)"),
+        (b"\x89PNG\r\n\x1a\n\x00\x00\x00\rIHDR" * 20, "a.csv", "holds binary data"),
+        (b"PK\x03\x04\x00\x00\x00", "a.jsonl", "holds binary data"),
+        (b"prompt,response\n", "a.csv", "holds no row"),
+        (b"\n\n\n", "a.csv", "holds no row"),
+        (b"not json\n", "a.jsonl", "holds no row"),
+        (b"a,b\n1\n2\n", "a.csv", "Line 2 has more or fewer fields"),
+        (b"a,b\n1,2\n", "a.xls", "not a kind of file"),
+        (b"a,b\n1,2\n", "a", "not a kind of file"),
+        (b",".join(b"c%d" % n for n in range(300)) + b"\n" + b",".join(b"1" for _ in range(300)), "a.csv", "300 columns; the limit is 200"),
+    ],
+    ids=["empty", "picture", "archive", "header only", "blank", "no json", "all damaged", "spreadsheet", "no ending", "too wide"],
+)
+def test_a_file_that_cannot_be_used_says_what_it_is_and_what_to_do(tmp_path, content, name, said):
+    with pytest.raises(BadData) as caught:
+        read(file(tmp_path, content, name))
+    what, to_do = caught.value.sentences()
+    assert said in f"{what} {to_do}"
+    assert f"“{name}”" in what or "header" in what
+    assert to_do.strip()
+
+
+def test_a_file_over_the_limit_is_refused_before_it_is_read(tmp_path, monkeypatch):
+    monkeypatch.setattr(reading, "MAX_BYTES", 2_000_000)
+    with pytest.raises(BadData, match="has 3 MB; the limit is 2 MB"):
+        read(file(tmp_path, b"a,b\n" + b"x" * 3_000_000))
+
+
+def test_more_rows_than_the_limit_are_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr(reading, "MAX_ROWS", 10)
+    assert len(read(file(tmp_path, "a,b\n" + "1,2\n" * 10)).rows) == 10
+    with pytest.raises(BadData, match="more than 10 rows"):
+        read(file(tmp_path, "a,b\n" + "1,2\n" * 11))
+
+
+def test_a_cell_over_the_limit_costs_its_row(tmp_path):
+    table = read(file(tmp_path, f"a,b\n1,2\n{'x' * 200_001},2\n3,4\n"))
+    assert len(table.rows) == 2
+    assert "200,000" in table.bad[0][1].say()
+
+
+def test_a_file_that_is_not_there_says_where_it_was_looked_for(tmp_path):
+    with pytest.raises(BadData, match=f"no file “a.csv” at {tmp_path}"):
+        read(tmp_path / "a.csv")
+
+
+def test_the_name_a_person_gave_is_the_one_that_is_said(tmp_path):
+    path = file(tmp_path, b"", "original.csv")
+    with pytest.raises(BadData, match=r"“my tickets\.csv” is empty"):
+        read(path, "my tickets.csv")

@@ -1,0 +1,222 @@
+"""A run is a folder of plain files, and whatever happens to its process, its status tells the truth."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import threading
+import time
+
+import psutil
+import pytest
+
+from studio import runs
+from studio.errors import RunNotFound
+from studio.runs import Status
+
+
+@pytest.fixture
+def run(make_plan):
+    return runs.create(make_plan())
+
+
+@pytest.fixture
+def process():
+    """A process of no use that the test may kill."""
+    found = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
+    yield found
+    found.kill()
+    found.wait()
+
+
+def long_ago(run, state="training", **values):
+    """The status as a worker wrote it a minute ago."""
+    status = {"state": state, "stage": "train", "updated": time.time() - 60, **values}
+    (run.folder / "status.json").write_text(json.dumps(status))
+    os.utime(run.folder / "plan.yaml", (time.time() - 60,) * 2)
+    return runs.get(run.id)
+
+
+def test_a_new_run_waits_with_its_plan_and_no_points(run, make_plan):
+    assert runs.status(run).state == "waiting"
+    assert run.plan == make_plan()
+    assert list(runs.points(run)) == []
+    assert {path.name for path in run.folder.iterdir()} == {"plan.yaml", "status.json", "metrics.jsonl"}
+    assert not runs.usable(run)
+
+
+def test_a_run_is_found_by_its_id_its_beginning_or_last(make_plan):
+    first, second = runs.create(make_plan()), runs.create(make_plan())
+    os.utime(first.folder / "plan.yaml", (1, 1))
+    assert runs.get(first.id) == first
+    assert runs.find(first.id) == first
+    assert runs.find(second.id[:8]) == second
+    assert runs.find("last") == second
+    assert runs.all_runs() == [second, first]
+
+
+@pytest.mark.parametrize("text", ["", "abc", "0" * 32, "last", "../..", "zz" * 16])
+def test_what_names_no_run_is_told(text):
+    with pytest.raises(RunNotFound, match="studio runs"):
+        runs.find(text)
+
+
+def test_a_beginning_that_fits_several_runs_names_none(make_plan):
+    for number in range(2):
+        folder = runs.folder() / f"abcd{number}".ljust(32, "0")
+        runs.create(make_plan()).folder.rename(folder)
+    with pytest.raises(RunNotFound, match="names 2 runs"):
+        runs.find("abcd")
+
+
+@pytest.mark.parametrize(
+    "text", ["../outside", "..", ".", "/etc", "a/../b", "A" * 32, "g" * 32, "0" * 31, "0" * 33, "0" * 32 + "\n", "0" * 32 + "/..", "\0"]
+)
+def test_only_a_run_id_opens_a_folder(run, text):
+    outside = runs.folder().parent / "outside"
+    shutil.copytree(run.folder, outside)
+    with pytest.raises(RunNotFound):
+        runs.get(text)
+
+
+def test_a_folder_that_is_no_run_is_not_listed(run):
+    (runs.folder() / ".new-0123").mkdir()
+    (runs.folder() / "notes").mkdir()
+    assert runs.all_runs() == [run]
+
+
+def test_a_run_that_is_being_deleted_does_not_spoil_the_list(run, make_plan):
+    half = runs.create(make_plan())
+    (half.folder / "plan.yaml").unlink()  # rmtree is half way
+    assert runs.all_runs() == [run]
+
+
+def test_a_deleted_run_is_gone(run):
+    runs.delete(run)
+    assert runs.all_runs() == []
+    with pytest.raises(RunNotFound):
+        runs.get(run.id)
+
+
+def test_points_are_numbered_and_timed(run):
+    before = time.time()
+    for step in range(3):
+        runs.add_point(run, "train", step, step / 3, loss=2.0 - step)
+    found = list(runs.points(run))
+    assert [point["seq"] for point in found] == [0, 1, 2]
+    assert [point["loss"] for point in found] == [2.0, 1.0, 0.0]
+    assert all(before - 1 <= point["time"] <= time.time() + 1 for point in found)
+    assert found[1]["epoch"] == 0.3333
+
+
+def test_numbering_goes_on_behind_a_long_file(run):
+    for step in range(200):
+        runs.add_point(run, "train", step, 0, note="x" * 100)
+    assert [point["seq"] for point in runs.points(run)] == list(range(200))
+
+
+def test_a_half_written_line_is_ignored(run):
+    runs.add_point(run, "train", 1, 0.1, loss=1.0)
+    with run.points.open("ab") as file:
+        file.write(b'{"seq": 1, "lo')
+    assert [point["seq"] for point in runs.points(run)] == [0]
+
+
+def test_a_status_is_read_back_and_an_unknown_state_refused(run):
+    runs.set_status(run, "done", "after", step=4, steps=9, seconds_left=1.5)
+    found = runs.status(run)
+    assert (found.state, found.stage, found.step, found.steps, found.seconds_left) == ("done", "after", 4, 9, 1.5)
+    with pytest.raises(ValueError, match="finished"):
+        runs.set_status(run, "finished")
+
+
+def test_keys_of_a_later_studio_in_a_status_do_no_harm(run):
+    (run.folder / "status.json").write_text('{"state": "done", "colour": "blue"}')
+    assert runs.status(run) == Status("done")
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", "null", "{}", '{"stage": "train"}'])
+def test_a_status_that_cannot_be_read_counts_as_failed_with_a_sentence(run, text):
+    (run.folder / "status.json").write_text(text)
+    found = runs.status(run)
+    assert found.state == "failed"
+    assert "cannot be read" in found.what
+    assert found.what_to_do
+
+
+def test_a_reader_never_sees_half_a_status(run):
+    over, seen = threading.Event(), set()
+
+    def read():
+        while not over.is_set():
+            seen.add(runs.status(run).state)
+
+    reader = threading.Thread(target=read)
+    reader.start()
+    for step in range(60):
+        runs.set_status(run, "done", step=step)
+    over.set()
+    reader.join()
+    assert seen <= {"waiting", "done"}
+
+
+def test_a_run_whose_process_works_is_what_it_says(run, process):
+    runs.claim(run, process.pid)
+    run = long_ago(run, step=3, steps=9)
+    assert runs.alive(run)
+    assert runs.status(run).state == "training"
+
+
+def test_a_killed_process_means_a_failed_run(run, process):
+    runs.claim(run, process.pid)
+    runs.add_point(run, "train", 3, 0.3, memory_gb=1.25)
+    run = long_ago(run, step=3, steps=9)
+    process.kill()
+    process.wait()
+    found = runs.status(run)
+    assert (found.state, found.step, found.steps) == ("failed", 3, 9)
+    assert found.what.startswith("The training process ended without a word while it used 1.2 GB;")
+    assert "smaller batch" in found.what_to_do
+
+
+def test_a_dead_child_that_nobody_has_collected_is_not_alive(run, process):
+    runs.claim(run, process.pid)
+    process.kill()
+    for _ in range(200):
+        if psutil.Process(process.pid).status() == psutil.STATUS_ZOMBIE:
+            break
+        time.sleep(0.01)
+    assert psutil.pid_exists(process.pid)
+    assert not runs.alive(run)
+
+
+def test_another_process_under_the_same_number_is_not_the_run(run):
+    (run.folder / "process.json").write_text(json.dumps({"pid": os.getpid(), "born": psutil.Process().create_time() - 100}))
+    assert not runs.alive(run)
+
+
+def test_an_ended_run_stays_ended_without_a_process(run):
+    for state in runs.ENDED:
+        assert runs.status(long_ago(run, state)).state == state
+
+
+def test_a_new_run_without_a_process_yet_is_given_time(run):
+    assert runs.status(run).state == "waiting"
+    assert runs.status(long_ago(run, "waiting")).state == "failed"
+
+
+def test_a_run_is_described_by_name_and_short_id(run):
+    assert runs.describe(run).startswith("lora on toys · ")
+    assert runs.describe(run).endswith(run.id[:8])
+
+
+def test_a_run_with_a_spoilt_plan_is_still_described(run):
+    (run.folder / "plan.yaml").write_text("nonsense")
+    assert runs.describe(run).startswith("? · ")
+
+
+def test_a_report_that_is_not_there_or_spoilt_is_empty(run):
+    assert runs.report(run) == {}
+    (run.folder / "report.json").write_text("[1")
+    assert runs.report(run) == {}

@@ -1,0 +1,360 @@
+"""A whole run, called in place on a tiny real model: what it leaves behind, and what it says when it cannot go on."""
+
+import json
+import random
+import shutil
+import subprocess
+import sys
+import threading
+import time
+from collections import namedtuple
+
+import pytest
+
+from studio import methods, plan, runs
+from studio.data import keep
+from studio.errors import BadData, ModelUnavailable, OutOfRoom, StudioError
+from studio.models import load, shape
+from studio.plan import Data
+from studio.train import launch, worker
+
+Usage = namedtuple("Usage", "total used free")
+
+
+def changed(found, **parts):
+    return found.model_copy(update=parts)
+
+
+def started(found):
+    run = runs.create(found)
+    worker.run(run.id)
+    return run
+
+
+def failing(found, kind):
+    """The run and its status after the failure of a plan."""
+    run = runs.create(found)
+    with pytest.raises(kind):
+        worker.run(run.id)
+    status = runs.status(run)
+    assert status.state == "failed"
+    assert status.what
+    assert status.what_to_do
+    assert "Traceback" not in status.what
+    assert not runs.usable(run)
+    assert not (run.folder / "checkpoints").exists()
+    return run, status
+
+
+@pytest.fixture
+def by_heart(make_plan, tmp_path):
+    """A plan whose answers are drawn by lot: they can be learned by heart, and examples not seen get worse for it."""
+    chance, path = random.Random(0), tmp_path / "lots.csv"
+    rows = [f"where is {number},{' '.join(chance.choices(['red', 'blue', 'green', 'gold', 'pink'], k=6))}\n" for number in range(40)]
+    path.write_text("prompt,response\n" + "".join(rows), encoding="utf-8")
+
+    def make(**training):
+        chosen = {"epochs": 30, "evaluations": 10, "schedule": "constant", "validation_share": 0.4, **training}
+        return changed(make_plan("full", **chosen), data=Data(source=str(path), validation_share=0.4))
+
+    return make
+
+
+def losses(run):
+    """Validation loss by step, as it was measured while training."""
+    return {point["step"]: point["eval_loss"] for point in runs.points(run) if point["stage"] == "train" and "eval_loss" in point}
+
+
+def test_a_run_leaves_the_files_others_rely_on(way, finished):
+    run = finished(*way)
+    assert {path.name for path in run.folder.iterdir()} == {
+        "plan.yaml",
+        "metrics.jsonl",
+        "status.json",
+        "process.json",
+        "report.json",
+        "data",
+        "model",
+    }
+    assert {path.name for path in (run.folder / "data").iterdir()} == {"train.jsonl", "validation.jsonl"}
+    assert list(run.model.glob("*.safetensors"))
+    assert (run.model / "tokenizer.json").is_file()
+    assert runs.usable(run)
+
+
+def test_a_run_ends_done_at_its_last_step(way, finished):
+    status = runs.status(finished(*way))
+    assert (status.state, status.step) == ("done", status.steps)
+    assert status.steps > 0
+
+
+def test_every_point_is_numbered_timed_and_placed(way, finished):
+    points = list(runs.points(finished(*way)))
+    assert [point["seq"] for point in points] == list(range(len(points)))
+    assert all({"seq", "time", "stage", "step", "epoch"} <= set(point) for point in points)
+    assert [point["time"] for point in points] == sorted(point["time"] for point in points)
+    assert [point["step"] for point in points[:-1]] == sorted(point["step"] for point in points[:-1])
+
+
+def test_training_points_hold_what_was_measured(way, finished):
+    run = finished(*way)
+    measured = [point for point in runs.points(run) if "loss" in point]
+    assert [point["step"] for point in measured] == list(range(1, runs.status(run).steps + 1))
+    for point in measured:
+        assert point["loss"] > 0
+        assert point["tokens_per_second"] > 0
+        assert 0 < point["memory_gb"] < 100
+        assert 0 <= point["learning_rate"] <= 1e-2
+    assert measured[-1]["epoch"] == pytest.approx(6)
+
+
+def test_validation_is_measured_before_the_first_step_and_as_often_as_planned(way, finished):
+    run = finished(*way)
+    found, steps = losses(run), runs.status(run).steps
+    assert sorted(found) == [0, steps // 3, 2 * (steps // 3), steps]
+    assert found[0] == pytest.approx(runs.report(run)["before"]["loss"], abs=1e-5)
+
+
+def test_the_report_says_what_was_trained_on_what(way, finished, bases):
+    run = finished(*way)
+    report, name, task = runs.report(run), *way
+    rows = 60 if task == "classify" else 40
+    data = report["data"]
+    assert (data["rows"], data["damaged"], data["incomplete"]) == (rows, 0, 0)
+    assert (data["train"], data["validation"]) == (rows * 4 // 5, rows // 5)
+    assert data["sha256"] == keep.find(run.plan.data.source).sha256
+    method = methods.get(name)
+    count = method.footprint(shape.read(bases(task)), method.settle({}), len(report["labels"]))
+    assert report["parameters"] == {"trainable": count.trainable, "total": count.total}
+    assert report["labels"] == (["billing", "delivery", "returns"] if task == "classify" else [])
+    assert report["learning_rate"] == 1e-2
+    assert report["texts"] == {"max_length": 64, "cut": 0, "dropped": 0}
+
+
+def test_the_kept_rows_are_the_split_of_the_plan(way, finished):
+    run = finished(*way)
+    kept = {name: (run.folder / "data" / f"{name}.jsonl").read_text(encoding="utf-8") for name in ("train", "validation")}
+    parts = {name: [json.loads(line) for line in text.split("\n") if line] for name, text in kept.items()}
+    key = "text" if way[1] == "classify" else "prompt"
+    seen, unseen = ({row[key] for row in parts[name]} for name in ("train", "validation"))
+    assert len(seen | unseen) == sum(map(len, parts.values()))
+    assert not seen & unseen
+
+
+def test_the_checksum_of_the_base_is_that_of_its_weights(finished, tiny_chat):
+    report = runs.report(finished("lora"))
+    assert report["base"]["checksum"] == load.fingerprint(load.base(tiny_chat, "chat"))
+    assert report["tuned"]["checksum"] != report["base"]["checksum"]
+
+
+def test_the_same_plan_gives_the_same_result(make_plan):
+    first, second = (started(make_plan(epochs=1)) for _ in range(2))
+    assert losses(first) == losses(second)
+    assert runs.report(first)["tuned"] == runs.report(second)["tuned"]
+
+
+def test_another_seed_gives_another_result(make_plan):
+    first, second = (started(make_plan(epochs=1, seed=seed)) for seed in (1, 2))
+    assert runs.report(first)["tuned"] != runs.report(second)["tuned"]
+
+
+def test_columns_left_out_are_guessed(make_plan):
+    report = runs.report(started(make_plan(epochs=0.5)))
+    assert report["data"]["columns"] == {"prompt": "prompt", "response": "response"}
+
+
+def test_texts_longer_than_the_models_context_are_cut_and_counted(make_plan, classify_csv):
+    with classify_csv.open("a", encoding="utf-8") as file:
+        file.write(f"{'the parcel is late ' * 100},delivery\n")
+    found = make_plan("lora", "classify", epochs=0.5, max_length=512)
+    texts = runs.report(started(changed(found, data=Data(source=str(classify_csv)))))["texts"]
+    assert texts == {"max_length": 64, "cut": 1, "dropped": 0}
+
+
+def test_an_example_whose_prompt_fills_the_context_is_dropped_and_counted(make_plan, chat_csv):
+    with chat_csv.open("a", encoding="utf-8") as file:
+        file.write(f"{'where is the lamp ' * 300},Here.\n")
+    found = make_plan(epochs=0.5, max_length=512)
+    texts = runs.report(started(changed(found, data=Data(source=str(chat_csv)))))["texts"]
+    assert (texts["max_length"], texts["dropped"]) == (256, 1)
+
+
+def test_the_best_state_is_kept_and_not_the_last(by_heart):
+    run = started(by_heart())
+    found, report = losses(run), runs.report(run)
+    best = min(found, key=found.get)
+    assert 0 < best < max(found), "this training was meant to get worse again"
+    assert report["best_step"] == best
+    assert report["after"]["loss"] == pytest.approx(found[best], abs=1e-5)
+
+
+def test_a_training_that_only_made_it_worse_keeps_its_best_state_and_says_which(make_plan):
+    run = started(make_plan("full", epochs=2, learning_rate=0.5, schedule="constant", warmup_share=0.0))
+    found, report = losses(run), runs.report(run)
+    trained = {step: loss for step, loss in found.items() if step}
+    assert min(trained.values()) > found[0], "this training was meant to fail"
+    best = min(trained, key=trained.get)
+    assert report["best_step"] == best
+    assert report["after"]["loss"] == pytest.approx(trained[best], rel=1e-4)
+
+
+def test_a_training_without_progress_stops_early_when_patience_ends(by_heart):
+    run = started(by_heart(patience=2))
+    report = runs.report(run)
+    assert report["stopped_early"]
+    assert not report["stopped"]
+    assert runs.status(run).state == "done"
+    after_best = [step for step in losses(run) if step > report["best_step"]]
+    assert len(after_best) == 2
+
+
+def test_a_run_stopped_half_way_keeps_what_it_has_learned(make_plan):
+    run = runs.create(make_plan(epochs=100, evaluations=2))
+
+    def stop():
+        while max((point["step"] for point in runs.points(run)), default=0) < 5:
+            time.sleep(0.01)
+        launch.stop(run)
+
+    stopper = threading.Thread(target=stop)
+    stopper.start()
+    worker.run(run.id)
+    stopper.join()
+    status, report = runs.status(run), runs.report(run)
+    assert status.state == "stopped"
+    assert 5 <= status.step < status.steps == 400
+    assert report["stopped"]
+    assert report["after"]["loss"] < report["before"]["loss"]
+    assert runs.usable(run)
+
+
+def test_a_run_stopped_before_its_first_step_has_learned_nothing(make_plan):
+    run = runs.create(make_plan())
+    launch.stop(run)
+    worker.run(run.id)
+    assert runs.status(run).state == "stopped"
+    assert not runs.usable(run)
+
+
+def test_a_run_waits_for_an_older_one_and_a_stop_ends_the_waiting(make_plan):
+    older, run = runs.create(make_plan()), runs.create(make_plan())
+    runs.set_status(older, "training", "train")
+    seen = []
+
+    def watch():
+        while runs.status(run).stage != "queue":
+            time.sleep(0.01)
+        seen.append(runs.status(run))
+        launch.stop(run)
+
+    watcher = threading.Thread(target=watch)
+    watcher.start()
+    worker.run(run.id)
+    watcher.join()
+    assert (seen[0].state, seen[0].steps) == ("waiting", 1)
+    assert runs.status(run).state == "stopped"
+
+
+def test_an_unknown_model_fails_with_what_can_be_chosen(make_plan):
+    _, status = failing(changed(make_plan(), model="no-such-model"), ModelUnavailable)
+    assert status.what == "There is no model “no-such-model”."
+    assert "Choose one from the list" in status.what_to_do
+
+
+def test_a_hub_model_out_of_reach_fails_with_those_that_need_no_hub(make_plan):
+    _, status = failing(changed(make_plan(), model="someone/some-model"), ModelUnavailable)
+    assert "hub does not answer" in status.what
+    assert "smollm2-135m" in status.what_to_do
+
+
+def test_a_missing_column_fails_with_those_there_are(make_plan, toys):
+    data = Data(source=str(toys["chat"]), columns={"prompt": "prompt", "response": "antwort"})
+    _, status = failing(changed(make_plan(), data=data), BadData)
+    assert status.what == "“chat.csv” has no column “antwort”; it has prompt, response."
+
+
+def test_data_for_another_task_fails_with_its_columns(make_plan, toys):
+    _, status = failing(changed(make_plan(), data=Data(source=str(toys["classify"]))), BadData)
+    assert "text, label" in status.what
+    assert "“”" not in status.what
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [(b"", "is empty"), (b"\x00\x01\x02" * 99, "not text"), (b"prompt,response\na,b\n", "1 complete"), (None, "There is no file")],
+    ids=["empty", "binary", "one row", "gone"],
+)
+def test_a_file_that_cannot_be_used_fails_with_a_sentence(make_plan, tmp_path, content, said):
+    path = tmp_path / "mine.csv"
+    if content is not None:
+        path.write_bytes(content)
+    _, status = failing(changed(make_plan(), data=Data(source=str(path))), BadData)
+    assert said in status.what
+    assert "mine.csv" in status.what
+
+
+def test_a_full_disk_fails_before_it_is_full(make_plan, monkeypatch):
+    monkeypatch.setattr(shutil, "disk_usage", lambda folder: Usage(10**9, 10**9, 1000))
+    run, status = failing(make_plan(epochs=1), OutOfRoom)
+    assert "GB are needed" in status.what
+    assert "--home" in status.what_to_do
+    assert 0 in losses(run)  # what was measured is kept
+
+
+def test_no_memory_fails_with_what_to_make_smaller(make_plan, monkeypatch):
+    from studio.methods import _supervised
+
+    def fit(job):
+        raise RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 99 bytes")
+
+    monkeypatch.setattr(_supervised, "fit", fit)
+    run = runs.create(make_plan())
+    with pytest.raises(RuntimeError):
+        worker.run(run.id)
+    status = runs.status(run)
+    assert (status.state, status.stage) == ("failed", "train")
+    assert status.what == "The training needed more memory than this machine has free."
+    assert "smaller batch" in status.what_to_do
+
+
+def test_a_run_that_is_interrupted_says_so_in_a_sentence(make_plan, monkeypatch):
+    from studio.methods import _supervised
+
+    def fit(job):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(_supervised, "fit", fit)
+    run = runs.create(make_plan())
+    with pytest.raises(KeyboardInterrupt):
+        worker.run(run.id)
+    status = runs.status(run)
+    assert status.state == "failed"
+    assert "does not know" not in status.what
+
+
+def test_a_process_that_asks_for_more_memory_than_is_free_is_told_and_not_ended():
+    asking = (
+        "import torch, psutil\n"
+        "from studio.errors import explain\n"
+        "from studio.train import worker\n"
+        "worker.limit_memory()\n"
+        "try: torch.empty(psutil.virtual_memory().available + 10**9, dtype=torch.uint8)\n"
+        "except Exception as error: print(type(explain(error)).__name__)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", asking], capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stdout.strip()) == (0, "OutOfRoom"), done.stderr
+
+
+def test_a_spoilt_plan_fails_with_its_problems(make_plan):
+    run = runs.create(make_plan())
+    text = (run.folder / "plan.yaml").read_text()
+    (run.folder / "plan.yaml").write_text(text.replace("task: chat", "task: sing"))
+    with pytest.raises(StudioError):
+        worker.run(run.id)
+    assert "task" in runs.status(run).what
+
+
+def test_a_plan_written_by_a_run_trains_again(finished, tmp_path):
+    run = finished("lora")
+    again = plan.read(run.folder / "plan.yaml", ("training.epochs=0.5",), (methods.problems,))
+    assert runs.status(started(again)).state == "done"
