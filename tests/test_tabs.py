@@ -96,7 +96,7 @@ def test_the_live_view_sends_only_what_is_new(finished):
     first = charts.poll([run.id, 0, "en"])
     assert first["kind"] == "done"
     assert first["offset"] == run.points.stat().st_size
-    assert [point[2] is not None for point in first["points"]][0]
+    assert next(point[2] is not None for point in first["points"])
     assert charts.poll([run.id, first["offset"], "en"])["points"] == []
     with run.points.open("ab") as file:
         file.write(json.dumps({"stage": "train", "step": 99, "loss": 1.0}).encode())

@@ -33,7 +33,7 @@ def examples(table: Table, task: Task, columns: Mapping[str, str]) -> tuple[list
     Raises BadData where a column does not exist, too few examples remain, or a label set makes no sense.
     """
     roles = ROLES[task]
-    missing = [columns.get(role, "") for role in roles if columns.get(role, "") not in table.columns]
+    missing = [columns.get(role, role) for role in roles if columns.get(role, "") not in table.columns]
     if missing:
         raise BadData(
             Words("“{name}” has no column “{missing}”; it has {columns}.", "“{name}”没有列“{missing}”，现有的列是 {columns}。"),
@@ -77,9 +77,10 @@ def split(found: Sequence[Example], task: Task, share: float, seed: int) -> tupl
     Examples with the same input stay on one side, and each class gives its share. The same seed gives the same split.
     """
     key = ROLES[task][0]
+    first = {example[key]: example.get("label", "") for example in reversed(found)}  # a text under two labels goes with its first
     classes: dict[str, dict[str, list[Example]]] = defaultdict(lambda: defaultdict(list))
     for example in found:
-        classes[example["label"] if task == "classify" else ""][example[key]].append(example)
+        classes[first[example[key]]][example[key]].append(example)
     chance = random.Random(seed)  # noqa: S311 - a repeatable shuffle, no secret
     train: list[Example] = []
     validation: list[Example] = []
@@ -88,8 +89,8 @@ def split(found: Sequence[Example], task: Task, share: float, seed: int) -> tupl
         chance.shuffle(order)
         wanted = round(share * sum(len(group) for group in groups.values()))
         taken = 0
-        for text in order:
-            side = validation if taken < wanted else train
+        for number, text in enumerate(order, 1):  # the last group stays: a class that is only checked on is never learned
+            side = validation if taken < wanted and number < len(order) else train
             taken += len(groups[text]) if side is validation else 0
             side.extend(groups[text])
     if not validation:  # every class too small for its share: still check on something

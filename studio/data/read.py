@@ -2,6 +2,7 @@
 
 import csv
 import io
+import itertools
 import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ MAX_BYTES = 100_000_000
 MAX_ROWS = 200_000
 MAX_COLUMNS = 200
 MAX_CELL = 200_000
+MOST_REPAIRS = 20
 KINDS = (".csv", ".tsv", ".jsonl")
 # A line that is no row, and why.
 Bad = tuple[int, Words]
@@ -122,9 +124,8 @@ def _csv(text: str, name: str) -> tuple[tuple[str, ...], list[Row], list[Bad]]:
     head = text.lstrip().split("\n", 1)[0]
     delimiter = max((",", ";", "\t", "|"), key=head.count) if not name.lower().endswith(".tsv") else "\t"
     csv.field_size_limit(MAX_BYTES)
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
-    lines = _lines(reader)
-    header = next(lines, (0, []))[1]
+    lines = _lines(io.StringIO(text, newline="").readlines(), delimiter)
+    header = next((values for _, values in lines if any(value.strip() for value in values)), [])
     columns = _names(header)
 
     def row(values: list[str]) -> Row | Words | None:
@@ -136,10 +137,26 @@ def _csv(text: str, name: str) -> tuple[tuple[str, ...], list[Row], list[Bad]]:
     return columns, rows, bad
 
 
-def _lines(reader: Iterator[list[str]]) -> Iterator[tuple[int, list[str]]]:
-    """Each record with the number of its last line."""
-    for values in reader:
-        yield reader.line_num, values  # type: ignore[attr-defined] # csv's readers have it, typeshed's protocol does not
+def _lines(lines: list[str], delimiter: str) -> Iterator[tuple[int, list[str]]]:
+    """Each record with the number of its last line; a quote that is never closed costs its own line, not all that follow."""
+    start = repairs = 0
+    while start < len(lines):
+        # Each repair reads on to the end of the file; past a few of them quotes no longer join lines, so that the time stays linear.
+        reader = csv.reader(itertools.islice(lines, start, None if repairs < MOST_REPAIRS else start + 1), delimiter=delimiter)
+        begun = start
+        for values in reader:
+            end = start + reader.line_num
+            if end - begun > 1 and sum(line.count('"') for line in lines[begun:end]) % 2:
+                yield begun + 1, ["x"] * (MAX_COLUMNS + 1)  # more fields than any header: told as damaged
+                repairs += 1
+                break
+            yield end, values
+            begun = end
+        else:
+            if repairs < MOST_REPAIRS:
+                return
+            begun = start
+        start = begun + 1
 
 
 def _jsonl(text: str) -> tuple[tuple[str, ...], list[Row], list[Bad]]:
@@ -155,11 +172,11 @@ def _jsonl(text: str) -> tuple[tuple[str, ...], list[Row], list[Bad]]:
             return NOT_JSON
         if not isinstance(value, dict):
             return NOT_JSON
-        found = {str(key): item if isinstance(item, str) else _plain(item) for key, item in value.items()}
+        found = {_whole(str(key)): _whole(item) if isinstance(item, str) else _plain(item) for key, item in value.items()}
         columns.update(dict.fromkeys(found))
         return found
 
-    rows, bad = _collect(enumerate(text.splitlines(), 1), row)
+    rows, bad = _collect(enumerate(io.StringIO(text, newline=None), 1), row)
     names = tuple(columns)[:MAX_COLUMNS]
     return names, [{name: found.get(name, "") for name in names} for found in rows], bad
 
@@ -199,6 +216,11 @@ def _names(header: list[str]) -> tuple[str, ...]:
         name = raw.strip() or f"column {number}"
         names.append(name if name not in names else f"{name} ({number})")
     return tuple(names)
+
+
+def _whole(text: str) -> str:
+    """Text that can be written: half of a surrogate pair, as cut JSON has it, becomes a question mark."""
+    return text.encode("utf-8", "replace").decode("utf-8")
 
 
 def _plain(value: object) -> str:

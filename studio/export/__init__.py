@@ -46,7 +46,7 @@ def write(run: Run, form: str, folder: Path) -> Path:
             name=run.plan.name,
             state=runs.status(run).state,
         )
-    if folder.exists() and any(folder.iterdir()):
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise NotPossible(
             Words("The folder {folder} is not empty.", "文件夹 {folder} 不是空的。"),
             Words("Name a new one, so that nothing is overwritten.", "请指定一个新文件夹，以免覆盖已有文件。"),

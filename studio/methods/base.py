@@ -34,7 +34,9 @@ class Knob:
         if self.kind == "switch":
             return "" if isinstance(value, bool) else f"expected true or false, but got {value!r}"
         if self.kind == "choice":
-            return "" if value in dict(self.choices) else f"expected one of {', '.join(dict(self.choices))}, but got {value!r}"
+            return (
+                "" if value in [name for name, _ in self.choices] else f"expected one of {', '.join(dict(self.choices))}, but got {value!r}"
+            )
         if isinstance(value, bool) or not isinstance(value, int | float) or (self.kind == "whole" and value != value // 1):
             return f"expected a {'whole ' if self.kind == 'whole' else ''}number, but got {value!r}"
         return "" if self.low <= value <= self.high else f"expected {self.low:g} to {self.high:g}, but got {value!r}"

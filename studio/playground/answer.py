@@ -7,6 +7,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
@@ -128,6 +129,9 @@ class Seat:
         """Put the models away."""
         self._process.kill()
         self._process.wait()
+        with suppress(OSError):  # what was not yet read on the other side is lost, as meant
+            assert self._process.stdin is not None
+            self._process.stdin.close()
 
     def _halt(self, answer: Answer) -> None:
         """Stop the child and read what it still says, so that the next question does not get this one's words."""
@@ -145,8 +149,9 @@ class Seat:
 
     def _listen(self) -> None:
         assert self._process.stdout is not None
-        for line in self._process.stdout:
-            self._events.put(json.loads(line))
+        with self._process.stdout as lines:
+            for line in lines:
+                self._events.put(json.loads(line))
         self._events.put(None)
 
     def _prove(self) -> None:

@@ -2,7 +2,7 @@
 
 import copy
 import json
-import select
+import queue
 import sys
 import threading
 import time
@@ -157,6 +157,13 @@ def answer_both(sides: Sides, question: dict[str, Any], say: Say, stop: threadin
         thread.join()
 
 
+def _read(lines: "queue.Queue[str]") -> None:
+    """Pass on each line, and an empty one at the end; select on a buffered stream would miss a line that came with another."""
+    for line in sys.stdin:
+        lines.put(line)
+    lines.put("")
+
+
 def main() -> int:
     """`python -m studio.playground.serve RUN`: load, prove, then answer until the input ends or nobody asks any more."""
     lock, out = threading.Lock(), sys.stdout
@@ -177,8 +184,13 @@ def main() -> int:
         return 1
     say({"proof": sides.proof})
     stop, working = threading.Event(), None
-    while select.select([sys.stdin], [], [], IDLE_SECONDS)[0]:
-        line = sys.stdin.readline()
+    lines: queue.Queue[str] = queue.Queue()
+    threading.Thread(target=_read, args=(lines,), daemon=True).start()
+    while True:
+        try:
+            line = lines.get(timeout=IDLE_SECONDS)
+        except queue.Empty:
+            break
         if not line:
             break
         asked = json.loads(line)

@@ -21,6 +21,9 @@ QUIET = {
     "THP_MEM_ALLOC_ENABLE": "1",
 }
 
+# Workers this process has started: asking after the ended ones lets the system forget them.
+_CHILDREN: list[subprocess.Popen[bytes]] = []
+
 
 def start(run: Run) -> None:
     """Start the run in a process of its own session and return at once; it outlives the page."""
@@ -35,6 +38,7 @@ def start(run: Run) -> None:
             env=environment(),
         )
     runs.claim(run, process.pid)
+    _CHILDREN[:] = [child for child in _CHILDREN if child.poll() is None] + [process]
 
 
 def stop(run: Run) -> None:

@@ -1,5 +1,6 @@
 """What a training tells its run folder: points, progress, validation, the best state, and whether it was asked to stop."""
 
+import math
 import os
 import time
 from collections.abc import Callable
@@ -26,7 +27,7 @@ class Watch(TrainerCallback):  # type: ignore[misc] # transformers ships no type
     def __init__(self, run: Run, model: Any, measure: Callable[[], dict[str, float]], first: dict[str, float]) -> None:  # noqa: ANN401
         self.run, self.model, self.measure, self.plan = run, model, measure, run.plan
         self.step = self.steps = 0
-        self.best_step, self.best = 0, dict(first)
+        self.best_step, self.best = 0, {**first, "loss": math.inf}
         self.stopped = False
         self.early = False
         self._without_progress = 0
@@ -55,6 +56,7 @@ class Watch(TrainerCallback):  # type: ignore[misc] # transformers ships no type
         self._tokens = int(state.num_input_tokens_seen)
         self._step_seconds = 0.8 * self._step_seconds + 0.2 * seconds if self._step_seconds else seconds
         self._measured = {
+            "tokens": self._tokens,
             "tokens_per_second": round(tokens / seconds, 1),
             "memory_gb": round(memory_gb(), 3),
             "threads": self._pace.threads,

@@ -42,7 +42,7 @@ class Loaded:
     report: dict[str, Any]
 
 
-def run(run_id: str) -> None:
+def run(run_id: str, before: Callable[[], None] = lambda: None) -> None:
     """Execute a run; raises what goes wrong, after it has been written into the run's status as two sentences."""
     this = runs.get(run_id)
     runs.claim(this, os.getpid())
@@ -51,6 +51,7 @@ def run(run_id: str) -> None:
         if this.stop_file.exists():
             runs.set_status(this, "stopped", "before")
             return
+        before()
         _execute(this)
     except BaseException as error:
         what, to_do = explain(error).sentences()
@@ -204,8 +205,7 @@ def main() -> int:
     run_id = parser.parse_args().run
     home()
     try:
-        limit_memory()
-        run(run_id)
+        run(run_id, before=limit_memory)
     except StudioError as error:
         sys.stderr.write(f"{error}\n")
         return 1

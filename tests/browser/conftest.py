@@ -28,7 +28,9 @@ def find_browser():
     found = next((path for name in names if (path := shutil.which(name))), None)
     if found:
         return found
-    done = subprocess.run([sys.executable, "-m", "playwright", "install", "chromium"], capture_output=True, text=True, timeout=300, check=False)
+    done = subprocess.run(
+        [sys.executable, "-m", "playwright", "install", "chromium"], capture_output=True, text=True, timeout=300, check=False
+    )
     if done.returncode == 0:
         return ""  # Playwright finds its own
     if hasattr(os, "geteuid") and os.geteuid() == 0 and shutil.which("apt-get"):
@@ -87,13 +89,20 @@ def visit(browser, address):
 
         expect.set_options(timeout=30_000)
         if context is None:
-            context = browser.new_context(**{"viewport": {"width": 1280, "height": 900}, "locale": "en-US", "reduced_motion": "reduce", **options})
+            context = browser.new_context(
+                **{"viewport": {"width": 1280, "height": 900}, "locale": "en-US", "reduced_motion": "reduce", **options}
+            )
             contexts.append(context)
         page = context.new_page()
         page.set_default_timeout(30_000)
         page.on("pageerror", lambda error: problems.append(f"error on the page: {error}"))
         page.on("console", lambda message: problems.append(f"console: {message.text}") if message.type == "error" else None)
-        page.on("request", lambda request: None if request.url.startswith((address, "data:", "blob:")) else problems.append(f"asked outside: {request.url}"))
+        page.on(
+            "request",
+            lambda request: (
+                None if request.url.startswith((address, "data:", "blob:")) else problems.append(f"asked outside: {request.url}")
+            ),
+        )
         page.goto(address + path, wait_until="domcontentloaded")
         page.get_by_role("tab").first.wait_for()
         return page

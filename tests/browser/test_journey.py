@@ -197,9 +197,15 @@ def test_no_tab_is_wider_than_the_screen_or_hard_to_read(visit, width, scheme):
     page = visit(viewport={"width": width, "height": 844}, color_scheme=scheme)
     serious = []
     for name in ("data", "method", "train", "playground", "share"):
-        page.evaluate("(name) => document.querySelectorAll('[role=tab]').forEach((tab) => tab.id.includes(name + '-') && tab.click())", name)
+        page.evaluate(
+            "(name) => document.querySelectorAll('[role=tab]').forEach((tab) => tab.id.includes(name + '-') && tab.click())", name
+        )
         page.wait_for_timeout(700)
         assert page.evaluate("document.documentElement.scrollWidth") <= width
         found = Axe().run(page).response["violations"]
-        serious += [(name, item["id"], item["nodes"][0]["html"][:200], item["nodes"][0]["failureSummary"][:200]) for item in found if item["impact"] in ("serious", "critical")]
+        serious += [
+            (name, item["id"], item["nodes"][0]["html"][:200], item["nodes"][0]["failureSummary"][:200])
+            for item in found
+            if item["impact"] in ("serious", "critical")
+        ]
     assert serious == []
