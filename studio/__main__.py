@@ -42,8 +42,10 @@ def _parser() -> argparse.ArgumentParser:
         "--home", default=argparse.SUPPRESS, help="where runs, data sets and models are kept (default: STUDIO_HOME, else ~/.studio)"
     )
     parser.add_argument("--home", default="", help=argparse.SUPPRESS)
-    parser.add_argument("--host", default="127.0.0.1", help="address the page listens on (default 127.0.0.1: this machine alone)")
-    parser.add_argument("--port", type=int, default=7860, help="port of the page (default 7860)")
+    # A Space says through these two variables where its page must listen.
+    host, port = os.environ.get("GRADIO_SERVER_NAME") or "127.0.0.1", int(os.environ.get("GRADIO_SERVER_PORT") or 7860)
+    parser.add_argument("--host", default=host, help="address the page listens on (default 127.0.0.1: this machine alone)")
+    parser.add_argument("--port", type=int, default=port, help="port of the page (default 7860)")
     parser.set_defaults(work=_page)
     commands = parser.add_subparsers(title="the same jobs without a browser", metavar="COMMAND")
     train = commands.add_parser("train", parents=[shared], help="train a plan in the foreground")

@@ -23,13 +23,13 @@ from studio import export, presets
 from studio.errors import NotPossible
 from studio.guard import MOST_UPLOAD, Guard
 from studio.home import home
-from studio.tabs import data, forms, method, playground, share, train
+from studio.tabs import data, forms, method, playground, share, train, visitor
 from studio.tabs.forms import t
 from studio.words import Words, label
 
 TITLE = "Training studio"
-# Gradio wants a fixed word to find a browser's memory again after a restart; what is kept is two ids, no secret.
-OPEN = "studio"
+# Gradio wants a fixed word to find a browser's memory again after a restart; what is kept is ids, no secret.
+FIXED = "studio"
 LOCAL = ("127.0.0.1", "localhost", "::1")
 WELCOME = label(
     "# Training studio\nTeach a language model from your examples, watch it learn, and compare it with the original. Everything stays on this machine.",
@@ -48,8 +48,9 @@ def build() -> gr.Blocks:
     """The whole page, wired."""
     with gr.Blocks(title=TITLE, fill_width=False) as page:
         # What a browser remembers stands outside the tabs: Gradio does not mount a tab before it is opened.
-        source = gr.BrowserState("", storage_key="studio-data", secret=OPEN)
-        run = gr.BrowserState("", storage_key="studio-run", secret=OPEN)
+        source = gr.BrowserState("", storage_key="studio-data", secret=FIXED)
+        run = gr.BrowserState("", storage_key="studio-run", secret=FIXED)
+        mine = gr.BrowserState([], storage_key="studio-mine", secret=FIXED)
         gr.Markdown(t(WELCOME), elem_id="welcome")
         with gr.Tabs(elem_id="tabs") as tabs:
             with gr.Tab(t(TABS["data"]), id="data"):
@@ -59,7 +60,7 @@ def build() -> gr.Blocks:
             with gr.Tab(t(TABS["train"]), id="train") as train_tab:
                 described = {"source": source, "task": at_data.task, "first": at_data.first, "second": at_data.second}
                 chosen = {"model": at_method.model, "chosen": at_method.chosen}
-                at_train = train.build(run, {**described, **chosen, **at_method.knobs, **at_method.training})
+                at_train = train.build(run, mine, {**described, **chosen, **at_method.knobs, **at_method.training})
             with gr.Tab(t(TABS["playground"]), id="playground") as playground_tab:
                 at_playground = playground.build()
             with gr.Tab(t(TABS["share"]), id="share") as share_tab:
@@ -69,7 +70,7 @@ def build() -> gr.Blocks:
             button.click(None, None, tabs, js=f"() => ({{ selected: '{target}', __type__: 'update' }})")
         train_tab.select(train.summarise, inputs_kwargs=at_train.inputs, outputs=at_train.summary, **quiet)
         for tab, choose in ((playground_tab, at_playground.choose), (share_tab, at_share.choose)):
-            tab.select(playground.choices, [choose, run], choose, **quiet)
+            tab.select(playground.choices, [choose, run, mine], choose, **quiet)
     page.queue(max_size=64, api_open=False)
     return page
 
@@ -109,6 +110,7 @@ def look() -> gr.themes.Base:
 
 def launch(host: str, port: int, block: bool = True) -> tuple[gr.Blocks, str]:
     """Build and open the page on `host` and `port`; returns it and its address at once where `block` is False."""
+    os.environ[visitor.OPEN] = "0" if host in LOCAL else "1"
     page = build()
     hosts = () if host not in LOCAL else LOCAL
     _, address, _ = page.launch(

@@ -7,8 +7,9 @@ from types import SimpleNamespace
 import pytest
 
 from studio import methods, presets, runs
+from studio.errors import StudioError
 from studio.models import shape
-from studio.tabs import charts, data, forms, method, playground, table, train
+from studio.tabs import charts, data, forms, method, playground, table, train, visitor
 
 ENGLISH = SimpleNamespace(headers={"accept-language": "en-GB,en"}, query_params={})
 CHINESE = SimpleNamespace(headers={"accept-language": "zh-CN,zh;q=0.9"}, query_params={})
@@ -76,17 +77,17 @@ def test_the_summary_is_counted_on_the_real_data():
 
 def test_what_is_wrong_with_the_page_s_fields_is_said_before_anything_starts():
     values = {**DEFAULTS, **TRAINING, "lora_rank": 5000, "batch_size": 0}
-    told = train.start(*TONE, "lora", "", ENGLISH, **values)[0]
+    told = train.start(*TONE, "lora", "", [], ENGLISH, **values)[0]
     assert told["kind"] == "bad"
     assert "rank" in told["text"]
     assert "batch_size" in told["text"]
     assert runs.all_runs() == []
-    assert train.start("", *TONE[1:], "lora", "", ENGLISH, **DEFAULTS, **TRAINING)[0]["text"].startswith("Bring examples")
+    assert train.start("", *TONE[1:], "lora", "", [], ENGLISH, **DEFAULTS, **TRAINING)[0]["text"].startswith("Bring examples")
 
 
 def test_a_full_disk_is_said_before_a_run_starts(monkeypatch):
     monkeypatch.setattr(shutil, "disk_usage", lambda path: SimpleNamespace(free=1_000_000, total=1, used=1))
-    told = train.start(*TONE, "lora", "", ENGLISH, **DEFAULTS, **TRAINING)[0]
+    told = train.start(*TONE, "lora", "", [], ENGLISH, **DEFAULTS, **TRAINING)[0]
     assert "GB free" in told["text"]
     assert runs.all_runs() == []
 
@@ -119,10 +120,10 @@ def test_the_live_view_speaks_the_browser_s_language(finished):
 
 def test_a_reload_finds_the_run_in_the_address_or_in_the_browser_s_memory(finished):
     run = finished()
-    assert train.attach(run.id, ENGLISH)[1] == run.id
+    assert train.attach(run.id, [], ENGLISH)[1] == run.id
     address = SimpleNamespace(headers={}, query_params={"run": run.id})
-    assert train.attach("", address)[1] == run.id
-    assert train.attach("nonsense", ENGLISH)[1] == ""
+    assert train.attach("", [], address)[1] == run.id
+    assert train.attach("nonsense", [], ENGLISH)[1] == ""
 
 
 def test_asking_without_a_run_or_a_question_says_so(finished):
@@ -134,3 +135,31 @@ def test_asking_without_a_run_or_a_question_says_so(finished):
 @pytest.mark.parametrize(("seconds", "said"), [(0.2, "0 s"), (59, "59 s"), (200, "3 min 20 s"), (7500, "2 h 5 min")])
 def test_times_are_said_as_people_say_them(seconds, said):
     assert forms.duration(seconds, "en") == said
+
+
+def test_where_others_reach_the_page_nobody_sees_another_s_runs(finished, monkeypatch):
+    run = finished()
+    assert [found.id for found in visitor.visible([])] == [run.id]
+    monkeypatch.setenv(visitor.OPEN, "1")
+    assert visitor.visible([]) == []
+    assert visitor.visible("nonsense") == []
+    assert [found.id for found in visitor.visible([run.id, 7])] == [run.id]
+    assert train.attach("", [], ENGLISH)[2]["choices"] == []
+    assert playground.choices(None, "", [], ENGLISH)["choices"] == []
+
+
+@pytest.mark.parametrize("source", ["/etc/passwd", "../secrets.csv", "dataset:../../x", "", None])
+def test_a_browser_cannot_name_a_file_of_this_machine(source):
+    assert data.restore(source, ENGLISH)[0]["kind"] in ("info", "bad")
+    assert train.start(source, *TONE[1:], "lora", "", [], ENGLISH, **DEFAULTS, **TRAINING)[0]["kind"] == "bad"
+    assert runs.all_runs() == []
+
+
+def test_where_others_reach_the_page_a_model_is_no_folder_of_the_machine(tiny_chat, monkeypatch):
+    visitor.check_model(str(tiny_chat))
+    monkeypatch.setenv(visitor.OPEN, "1")
+    visitor.check_model("smollm2-135m")
+    visitor.check_model("owner/name")
+    for folder in (str(tiny_chat), "../models/x", "models", "."):
+        with pytest.raises(StudioError, match="cannot be a folder"):
+            visitor.check_model(folder)

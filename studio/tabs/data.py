@@ -12,7 +12,7 @@ from studio.data.keep import Kept
 from studio.data.read import KINDS, Table
 from studio.errors import StudioError
 from studio.plan import ROLES, Task
-from studio.tabs import forms
+from studio.tabs import forms, visitor
 from studio.tabs.forms import t
 from studio.words import Words, label
 
@@ -88,7 +88,7 @@ def restore(source: str, request: gr.Request) -> tuple[Any, ...]:
     lang = forms.language(request)
     try:
         return (
-            _show(keep.find(source), lang)
+            _show(visitor.dataset(source), lang)
             if isinstance(source, str) and source.partition(":")[0] in ("sample", "dataset")
             else _empty(lang)
         )
@@ -100,7 +100,7 @@ def change_task(source: str, task: Task, request: gr.Request) -> tuple[Any, ...]
     """Another task: guess the columns for it anew."""
     lang = forms.language(request)
     try:
-        kept = keep.find(source)
+        kept = visitor.dataset(source)
         table = kept.table()
         found = columns.guess(table)
         roles = found.columns if found.task == task else dict(zip(ROLES[task], table.columns, strict=False))
@@ -113,7 +113,7 @@ def change_columns(source: str, task: Task, first: str, second: str, request: gr
     """Other columns: say what follows."""
     lang = forms.language(request)
     try:
-        kept = keep.find(source)
+        kept = visitor.dataset(source)
         return _verdict(kept, kept.table(), task, dict(zip(ROLES[task], (first, second), strict=True)), True, lang)
     except StudioError as error:
         return forms.problem(error, lang)

@@ -5,13 +5,12 @@ from typing import Any, NamedTuple
 import gradio as gr
 
 from studio import methods, presets
-from studio.data import keep
 from studio.errors import StudioError
 from studio.methods.base import Footprint
 from studio.models import fetch, shape
 from studio.models.shape import ModelShape
 from studio.plan import Task, Value
-from studio.tabs import forms, table
+from studio.tabs import forms, table, visitor
 from studio.tabs.forms import t
 from studio.words import Words, label
 
@@ -108,6 +107,7 @@ def change_task(task: Task, chosen: str) -> tuple[Any, ...]:
 def _shape(model: str, lang: str) -> tuple[ModelShape | None, dict[str, Any]]:
     card = presets.models().get(model)
     try:
+        visitor.check_model(model)
         found = shape.of(card.config) if card else None
         here = fetch.cached(model)
         if found is None and here:
@@ -131,7 +131,7 @@ def _labels(source: str, task: Task, second: str) -> int:
     if task != "classify":
         return 0
     try:
-        found = keep.find(source).table()
+        found = visitor.dataset(source).table()
         return len({row[second].strip() for row in found.rows if row.get(second, "").strip()}) or 2
     except StudioError:
         return 2

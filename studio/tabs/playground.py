@@ -9,7 +9,7 @@ from studio import runs
 from studio.errors import StudioError, explain
 from studio.playground import answer
 from studio.playground.answer import Answer, Proof, Question
-from studio.tabs import forms
+from studio.tabs import forms, visitor
 from studio.tabs.forms import t
 from studio.words import Words, label
 
@@ -123,10 +123,10 @@ def pane(
     return shown
 
 
-def choices(current: str | None, remembered: str, request: gr.Request) -> Any:  # noqa: ANN401 - a Gradio update
+def choices(current: str | None, remembered: str, mine: object, request: gr.Request) -> Any:  # noqa: ANN401 - a Gradio update
     """The runs that have learned something; the one just trained is chosen unless the person chose another."""
     lang = forms.language(request)
-    found = [run for run in runs.all_runs() if runs.usable(run)]
+    found = [run for run in visitor.visible([*visitor.ids(mine), remembered]) if runs.usable(run)]
     known = [run.id for run in found]
     value = next((run_id for run_id in (remembered, current, *known) if run_id in known), None)
     return gr.update(choices=[(runs.describe(run, lang), run.id) for run in found], value=value)

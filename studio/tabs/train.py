@@ -5,11 +5,11 @@ from typing import Any, NamedTuple
 import gradio as gr
 
 from studio import methods, plan, presets, runs
-from studio.data import keep, prepare
+from studio.data import prepare
 from studio.errors import StudioError, explain
 from studio.home import check_room, home
 from studio.plan import ROLES, Plan, Task, Value
-from studio.tabs import charts, forms
+from studio.tabs import charts, forms, visitor
 from studio.tabs.forms import t
 from studio.train import launch
 from studio.words import Words, label
@@ -48,6 +48,7 @@ class TrainTab(NamedTuple):
 
 def assemble(source: str, task: Task, first: str, second: str, model: str, chosen: str, name: str, **values: Value) -> Plan:
     """The plan that the page's fields describe; raises BadPlan with everything that is wrong with it."""
+    visitor.check_model(str(model))
     method = methods.get(chosen)
     training = {field: value for field, value in values.items() if field in plan.Training.model_fields}
     training["learning_rate"] = training.get("learning_rate") or None  # type: ignore[assignment]
@@ -82,7 +83,7 @@ def summarise(
 
 def describe(made: Plan, lang: str) -> str:
     """What a plan would do, counted on its real data."""
-    found, _ = prepare.examples(keep.find(made.data.source).table(), made.task, made.data.columns)
+    found, _ = prepare.examples(visitor.dataset(made.data.source).table(), made.task, made.data.columns)
     train, check = prepare.split(found, made.task, made.data.validation_share, made.training.seed)
     card = presets.models().get(made.model)
     return SUMMARY.say(
@@ -98,12 +99,21 @@ def describe(made: Plan, lang: str) -> str:
 
 
 def start(
-    source: str, task: Task, first: str, second: str, model: str, chosen: str, name: str, request: gr.Request, **values: Value
+    source: str,
+    task: Task,
+    first: str,
+    second: str,
+    model: str,
+    chosen: str,
+    name: str,
+    mine: object,
+    request: gr.Request,
+    **values: Value,
 ) -> tuple[Any, ...]:
     """Create the run and start its worker; what is wrong is said before anything starts."""
     lang = forms.language(request)
     if not source:
-        return forms.notice(NOTHING.say(lang), kind="bad"), gr.skip(), gr.skip(), gr.skip()
+        return forms.notice(NOTHING.say(lang), kind="bad"), *(gr.skip(),) * 4
     try:
         made = assemble(source, task, first, second, model, chosen, name, **values)
         describe(made, lang)  # the data is checked once more: a browser may send anything
@@ -111,8 +121,9 @@ def start(
         run = runs.create(made)
         launch.start(run)
     except (StudioError, OSError) as error:
-        return forms.problem(explain(error), lang), gr.skip(), gr.skip(), gr.skip()
-    return forms.notice(STARTED.say(lang), kind="good"), charts.showing(run.id, lang), run.id, earlier(run.id, lang)
+        return forms.problem(explain(error), lang), *(gr.skip(),) * 4
+    own = [*visitor.ids(mine), run.id]
+    return forms.notice(STARTED.say(lang), kind="good"), charts.showing(run.id, lang), run.id, earlier(run.id, own, lang), own
 
 
 def stop(run_id: str, request: gr.Request) -> dict[str, Any]:
@@ -135,24 +146,24 @@ def show(run_id: str | None, request: gr.Request) -> tuple[Any, ...]:
     return charts.showing(found, forms.language(request)), found
 
 
-def attach(remembered: str, request: gr.Request) -> tuple[Any, ...]:
+def attach(remembered: str, mine: object, request: gr.Request) -> tuple[Any, ...]:
     """Find a run again after a reload: the one in the address, else the one this browser remembers, else one that is going on."""
     lang = forms.language(request)
     asked = str(request.query_params.get("run", "")) if request is not None else ""
-    known = {run.id: run for run in runs.all_runs()}
-    going = [run.id for run in known.values() if runs.status(run).state not in runs.ENDED]
+    known = {run.id for run in runs.all_runs()}
+    going = [run.id for run in visitor.visible(mine) if runs.status(run).state not in runs.ENDED]
     found = next((run_id for run_id in (asked, remembered, *going) if run_id in known), "")
-    return charts.showing(found, lang), found, earlier(found, lang)
+    return charts.showing(found, lang), found, earlier(found, mine, lang)
 
 
-def earlier(chosen: str, lang: str) -> Any:  # noqa: ANN401 - a Gradio update
-    """The list of runs, the newest first."""
-    found = runs.all_runs()
+def earlier(chosen: str, mine: object, lang: str) -> Any:  # noqa: ANN401 - a Gradio update
+    """The list of runs, the newest first; whoever has a run's address may look at it."""
+    found = visitor.visible([*visitor.ids(mine), chosen])
     return gr.update(choices=[(runs.describe(run, lang), run.id) for run in found], value=chosen or None, visible=bool(found))
 
 
-def build(run: gr.BrowserState, inputs: dict[str, Any]) -> TrainTab:
-    """Lay the tab out and wire it; `run` remembers the run, `inputs` are the fields of the other tabs by name."""
+def build(run: gr.BrowserState, mine: gr.BrowserState, inputs: dict[str, Any]) -> TrainTab:
+    """Lay the tab out and wire it; `run` and `mine` remember runs, `inputs` are the fields of the other tabs by name."""
     gr.Markdown(t(HEAD))
     summary = forms.notice_box("summary")
     name = gr.Textbox("", label=t(NAME), info=t(NAME_HELP), max_lines=1, max_length=120, elem_id="run-name")
@@ -164,11 +175,14 @@ def build(run: gr.BrowserState, inputs: dict[str, Any]) -> TrainTab:
     choose = gr.Dropdown([], label=t(EARLIER), info=t(EARLIER_HELP), elem_id="runs", visible=False)
     forward = gr.Button(t(NEXT), elem_id="to-playground")
     everything = {**inputs, "name": name}
-    go.click(start, inputs_kwargs=everything, outputs=[told, live, run, choose], show_progress="hidden", trigger_mode="once", queue=False)
+    started = {**everything, "mine": mine}
+    go.click(
+        start, inputs_kwargs=started, outputs=[told, live, run, choose, mine], show_progress="hidden", trigger_mode="once", queue=False
+    )
     halt.click(stop, run, told, show_progress="hidden", queue=False)
     choose.input(show, choose, [live, run], show_progress="hidden", queue=False)
     root = gr.context.Context.root_block
-    root.load(attach, run, [live, run, choose], show_progress="hidden", queue=False)
+    root.load(attach, [run, mine], [live, run, choose], show_progress="hidden", queue=False)
     run.change(
         None,
         run,

@@ -15,7 +15,7 @@ from transformers import TrainerCallback
 from studio import runs
 from studio.home import check_room
 from studio.runs import Run
-from studio.train.pace import Pace
+from studio.train.pace import Pace, probe
 
 BEST = "best.safetensors"
 STATUS_SECONDS = 0.5
@@ -31,7 +31,7 @@ class Watch(TrainerCallback):  # type: ignore[misc] # transformers ships no type
         self.stopped = False
         self.early = False
         self._without_progress = 0
-        self._pace = Pace(torch.get_num_threads(), torch.set_num_threads)
+        self._pace = Pace(torch.get_num_threads(), torch.set_num_threads, probe)
         self._measured: dict[str, float] = {}
         self._step_seconds = self._check_seconds = 0.0
         self._wrote = 0.0
@@ -42,6 +42,8 @@ class Watch(TrainerCallback):  # type: ignore[misc] # transformers ships no type
         every = max(1, state.max_steps // self.plan.training.evaluations)
         self._checks = {*range(every, state.max_steps + 1, every), state.max_steps}
         self.steps = state.max_steps
+        if not torch.cuda.is_available():
+            self._pace.choose()
         runs.set_status(self.run, "training", "train", steps=self.steps)
 
     def on_step_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:  # noqa: ANN401

@@ -1,0 +1,53 @@
+"""What a visitor may see and name: on a page that others can reach, only what is their own."""
+
+import os
+from pathlib import Path
+
+from studio import presets, runs
+from studio.data import keep
+from studio.data.keep import Kept
+from studio.errors import BadData, NotPossible
+from studio.models import fetch
+from studio.runs import Run
+from studio.words import Words
+
+OPEN = "STUDIO_OPEN"
+
+
+def open_to_others() -> bool:
+    """Whether the page listens beyond this machine, as on a Space; decided when it is launched."""
+    return os.environ.get(OPEN) == "1"
+
+
+def visible(mine: object) -> list[Run]:
+    """The runs to list: all of them on a page of one's own, else those this browser has started (`mine`, a list of ids)."""
+    known = ids(mine)
+    return [run for run in runs.all_runs() if run.id in known or not open_to_others()]
+
+
+def ids(mine: object) -> list[str]:
+    """What a browser remembers as its runs, as far as it can be ids."""
+    return [item for item in mine if isinstance(item, str) and runs.ID.fullmatch(item)][-500:] if isinstance(mine, list) else []
+
+
+def dataset(source: str) -> Kept:
+    """The data set a browser names: a sample or one kept under an id nobody can guess, never a path of this machine."""
+    if not isinstance(source, str) or source.partition(":")[0] not in ("sample", "dataset"):
+        raise BadData(
+            Words("The page was asked for a data set it does not keep.", "页面被要求使用一个未保存的数据集。"),
+            Words("Upload your file again, or use a sample.", "请重新上传文件，或使用示例。"),
+        )
+    return keep.find(source)
+
+
+def check_model(model: str) -> None:
+    """Refuse a folder of this machine where others can reach the page."""
+    if open_to_others() and model not in presets.models() and not (fetch.HUB_ID.fullmatch(model) and not Path(model).exists()):
+        raise NotPossible(
+            Words(
+                "On a page that others can reach, a model cannot be a folder of the machine: “{model}”.",
+                "在他人可访问的页面上，模型不能是本机文件夹：“{model}”。",
+            ),
+            Words("Choose one from the list, or type a hub id (owner/name).", "请从列表选择，或输入 Hub 编号（owner/name）。"),
+            model=model[:80],
+        )

@@ -1,0 +1,84 @@
+"""Makes the README's pictures from a real run: `python tests/screenshots.py [FOLDER]`. With a folder, every tab at 1280 and 390, light and dark."""
+
+import importlib.util
+import os
+import sys
+import tempfile
+from pathlib import Path
+
+ROOT = Path(__file__).parent.parent
+
+
+def helpers():
+    """The browser fixtures' way to find a chromium."""
+    spec = importlib.util.spec_from_file_location("browser_conftest", ROOT / "tests" / "browser" / "conftest.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def walk(page, folder):
+    """From the sample to both answers, with a picture on the way where the README wants one."""
+    page.get_by_role("button", name="Support replies").click()
+    page.locator("#data-notice .good").wait_for()
+    page.get_by_role("button", name="Next: choose a method").click()
+    page.locator("#methods tr.chosen", has_text="exactly").wait_for()
+    page.wait_for_timeout(800)
+    page.screenshot(path=folder / "method.png")
+    for place, value in (("#epochs", "2"), ("#batch-size", "4")):
+        page.locator(f"{place} input[type=number]").fill(value)
+        page.locator(f"{place} input[type=number]").press("Enter")
+    page.get_by_role("button", name="Next: train").click()
+    page.get_by_label("Name of this run").fill("Support replies in our tone")
+    page.get_by_role("button", name="Start training").click()
+    page.wait_for_function("(document.querySelector('#live .js-plotly-plot')?.data || [{ y: [] }])[0].y.length >= 40", timeout=600_000)
+    page.wait_for_timeout(800)
+    page.screenshot(path=folder / "train.png")
+    page.locator("#live .run-state[data-state=done]").wait_for(timeout=600_000)
+    page.get_by_role("button", name="Next: compare").click()
+    page.get_by_label("Your question or text").fill("My watering can arrived with a crack in it. What now?")
+    page.get_by_role("button", name="Ask both").click()
+    page.locator("#base .pane[aria-busy=false] .proof").wait_for(timeout=120_000)
+    page.locator("#tuned .pane[aria-busy=false] .proof").wait_for(timeout=120_000)
+    page.wait_for_timeout(800)
+    page.screenshot(path=folder / "playground.png", full_page=True)
+
+
+def look(browser, address, folder):
+    """Every tab in both widths and both schemes, as it is after a run."""
+    for width in (1280, 390):
+        for scheme in ("light", "dark"):
+            page = browser.new_page(viewport={"width": width, "height": 900}, color_scheme=scheme)
+            page.goto(address, wait_until="domcontentloaded")
+            page.get_by_role("tab").first.wait_for()
+            for name in ("data", "method", "train", "playground", "share"):
+                page.evaluate(
+                    "(name) => document.querySelectorAll('[role=tab]').forEach((tab) => tab.id.includes(name + '-') && tab.click())", name
+                )
+                page.wait_for_timeout(1500)
+                page.screenshot(path=folder / f"{name}-{width}-{scheme}.png", full_page=True)
+            page.close()
+
+
+def main():
+    from playwright.sync_api import sync_playwright
+
+    found, every = helpers(), Path(sys.argv[1]) if len(sys.argv) > 1 else None
+    with tempfile.TemporaryDirectory() as home, sync_playwright() as driver:
+        os.environ.setdefault("STUDIO_HOME", home)
+        from studio import app
+
+        opened, address = app.launch("127.0.0.1", 7899, block=False)
+        browser = driver.chromium.launch(executable_path=found.find_browser() or None, args=found.FLAGS)
+        page = browser.new_page(viewport={"width": 1280, "height": 860})
+        page.goto(address, wait_until="domcontentloaded")
+        walk(page, ROOT / "assets")
+        if every:
+            every.mkdir(parents=True, exist_ok=True)
+            look(browser, page.url, every)
+        browser.close()
+        opened.close()
+
+
+if __name__ == "__main__":
+    main()
