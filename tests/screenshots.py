@@ -6,6 +6,8 @@ import sys
 import tempfile
 from pathlib import Path
 
+# On a phone the last tabs lie in a menu.
+OPEN_TAB = "(name) => [...document.querySelectorAll('[role=tab], .overflow-dropdown button')].find((tab) => tab.textContent.includes(name)).click()"
 ROOT = Path(__file__).parent.parent
 
 
@@ -17,14 +19,20 @@ def helpers():
     return module
 
 
+def show(page, place, path):
+    """A picture of the page, scrolled to one of its parts."""
+    page.locator(place).evaluate("(part) => window.scrollTo(0, part.getBoundingClientRect().top + window.scrollY - 24)")
+    page.wait_for_timeout(800)
+    page.screenshot(path=path)
+
+
 def walk(page, folder):
     """From the sample to both answers, with a picture on the way where the README wants one."""
     page.get_by_role("button", name="Support replies").click()
     page.locator("#data-notice .good").wait_for()
     page.get_by_role("button", name="Next: choose a method").click()
     page.locator("#methods tr.chosen", has_text="exactly").wait_for()
-    page.wait_for_timeout(800)
-    page.screenshot(path=folder / "method.png")
+    show(page, "#methods", folder / "method.png")
     for place, value in (("#epochs", "2"), ("#batch-size", "4")):
         page.locator(f"{place} input[type=number]").fill(value)
         page.locator(f"{place} input[type=number]").press("Enter")
@@ -32,16 +40,14 @@ def walk(page, folder):
     page.get_by_label("Name of this run").fill("Support replies in our tone")
     page.get_by_role("button", name="Start training").click()
     page.wait_for_function("(document.querySelector('#live .js-plotly-plot')?.data || [{ y: [] }])[0].y.length >= 40", timeout=600_000)
-    page.wait_for_timeout(800)
-    page.screenshot(path=folder / "train.png")
+    show(page, "#live", folder / "train.png")
     page.locator("#live .run-state[data-state=done]").wait_for(timeout=600_000)
     page.get_by_role("button", name="Next: compare").click()
     page.get_by_label("Your question or text").fill("My watering can arrived with a crack in it. What now?")
     page.get_by_role("button", name="Ask both").click()
     page.locator("#base .pane[aria-busy=false] .proof").wait_for(timeout=120_000)
     page.locator("#tuned .pane[aria-busy=false] .proof").wait_for(timeout=120_000)
-    page.wait_for_timeout(800)
-    page.screenshot(path=folder / "playground.png", full_page=True)
+    show(page, "#prompt", folder / "playground.png")
 
 
 def look(browser, address, folder):
@@ -51,12 +57,10 @@ def look(browser, address, folder):
             page = browser.new_page(viewport={"width": width, "height": 900}, color_scheme=scheme)
             page.goto(address, wait_until="domcontentloaded")
             page.get_by_role("tab").first.wait_for()
-            for name in ("data", "method", "train", "playground", "share"):
-                page.evaluate(
-                    "(name) => document.querySelectorAll('[role=tab]').forEach((tab) => tab.id.includes(name + '-') && tab.click())", name
-                )
+            for name in ("Data", "Method", "Train", "Playground", "Share"):
+                page.evaluate(OPEN_TAB, name)
                 page.wait_for_timeout(1500)
-                page.screenshot(path=folder / f"{name}-{width}-{scheme}.png", full_page=True)
+                page.screenshot(path=folder / f"{name.lower()}-{width}-{scheme}.png", full_page=True)
             page.close()
 
 
