@@ -11,7 +11,7 @@ let run = '', offset = 0, steps = [], loss = [], checkSteps = [], checks = [], e
 
 const load = () => window.Plotly ? Promise.resolve() : (window.studioPlotly ||= new Promise((done, failed) => {
   const script = document.createElement('script');
-  script.src = (props.value || {}).plotly; script.onload = done; script.onerror = failed; document.head.appendChild(script);
+  script.src = (props.value || {}).plotly; script.onload = done; script.onerror = (event) => { window.studioPlotly = null; failed(event); }; document.head.appendChild(script);
 }));
 const colour = (name) => getComputedStyle(document.body).getPropertyValue(name).trim();
 const layout = () => ({
@@ -28,7 +28,7 @@ const traces = () => [
 ];
 const draw = () => { window.Plotly.react(at('.run-plot'), traces(), layout(), { responsive: true, displayModeBar: false }); drawn = true; };
 
-const take = async (points) => {
+const take = async (points, mine) => {
   const fresh = [[[], []], [[], []]];
   for (const [step, value, check] of points) {
     if (value != null) { fresh[0][0].push(step); fresh[0][1].push(value); }
@@ -36,6 +36,7 @@ const take = async (points) => {
   }
   if (!fresh[0][0].length && !fresh[1][0].length) return;
   await load();
+  if (mine !== run) return;
   if (drawn && at('.run-plot').data) {  // extendTraces appends to the very lists that were drawn
     window.Plotly.extendTraces(at('.run-plot'), { x: [fresh[0][0], fresh[1][0]], y: [fresh[0][1], fresh[1][1]] }, [0, 1]);
     return;
@@ -59,10 +60,11 @@ async function ask() {
   try {
     const answer = await server.poll([mine, offset, lang]);
     fails = 0;
-    if (mine === run) {
-      if (answer.gone) { stage.hidden = true; ended = true; } else {
-        stage.hidden = false; offset = answer.offset; words = answer.words; show(answer); await take(answer.points); ended = answer.ended && !answer.points.length;
-      }
+    if (mine === run && answer.gone) { stage.hidden = true; ended = true; }
+    if (mine === run && !answer.gone) {
+      stage.hidden = false; words = answer.words; show(answer);
+      await take(answer.points, mine);
+      if (mine === run) { offset = answer.offset; ended = answer.ended && !answer.points.length; }
     }
   } catch (error) { fails += 1; at('.run-line').textContent = (props.value || {}).reconnecting || '…'; }
   busy = false;

@@ -101,6 +101,9 @@ def _ask(options: argparse.Namespace) -> int:
     question = answer.Question(options.prompt, options.temperature, options.length, options.seed)
     with answer.Seat(run) as seat:
         last = deque(seat.ask(question), maxlen=1).pop()
+        for refused in last.errors.values():
+            print(refused.say(), file=sys.stderr)
+            return FAILED
         for side, text in (("base", last.base), ("tuned", last.tuned)):
             badge = getattr(seat.proof, side)
             shares = last.scores.get(side, {})

@@ -71,6 +71,7 @@ def build() -> gr.Blocks:
         train_tab.select(train.summarise, inputs_kwargs=at_train.inputs, outputs=at_train.summary, **quiet)
         for tab, choose in ((playground_tab, at_playground.choose), (share_tab, at_share.choose)):
             tab.select(playground.choices, [choose, run, mine], choose, **quiet)
+            choose.input(playground.remember, choose, run, **quiet)
     page.queue(max_size=64, api_open=False)
     return page
 

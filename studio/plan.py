@@ -119,8 +119,9 @@ def read(path: Path, changes: tuple[str, ...] = (), also: tuple[Check, ...] = ()
         raise BadPlan([f"{path}: cannot be read: {error}"]) from None
     except yaml.YAMLError as error:
         raise BadPlan([f"{path}: is not valid YAML: {' '.join(str(error).split())}"]) from None
-    for change in changes:
-        _apply(raw, change)
+    wrong = [said for change in changes if (said := _apply(raw, change))]
+    if wrong:
+        raise BadPlan(wrong)
     found = parse(raw, str(path), also)
     source = found.data.source
     if ":" not in source and not Path(source).is_absolute():
@@ -134,22 +135,23 @@ def dump(plan: Plan) -> str:
     return yaml.safe_dump(plan.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
 
 
-def _apply(raw: object, change: str) -> None:
-    """Set one `key.path=value` (the value read as YAML) in place."""
+def _apply(raw: object, change: str) -> str:
+    """Set one `key.path=value` (the value read as YAML) in place; returns what is wrong with it, empty when it was set."""
     path, sign, text = change.partition("=")
     if not sign or not path:
-        raise BadPlan([f"--set {change}: expected key.path=value, such as method.settings.rank=16"])
+        return f"--set {change}: expected key.path=value, such as method.settings.rank=16"
     *parents, last = path.split(".")
     place = raw
     for name in parents:
         if isinstance(place, dict):
             place = place.setdefault(name, {})
     if not isinstance(place, dict):
-        raise BadPlan([f"--set {change}: {'.'.join(parents)} holds no keys"])
+        return f"--set {change}: {'.'.join(parents)} holds no keys"
     try:
         place[last] = yaml.safe_load(text)
     except yaml.YAMLError:
-        raise BadPlan([f"--set {change}: {text!r} is not a YAML value"]) from None
+        return f"--set {change}: {text!r} is not a YAML value"
+    return ""
 
 
 def _place(item: Mapping[str, Any]) -> str:

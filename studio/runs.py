@@ -24,6 +24,8 @@ ENDED = ("done", "stopped", "failed")
 STATES = ("waiting", "preparing", "training", "evaluating", *ENDED)
 # A run whose process has not yet written its number is given this long before it counts as dead.
 GRACE_SECONDS = 30.0
+# Two looks at a process's time of birth may differ by this much: it is counted from the machine's start, which moves when its clock is set.
+BORN_SECONDS = 2.0
 KILLED = Words(
     "The training process ended without a word{memory}; this usually means that the machine ran out of memory or someone ended it.",
     "训练进程没有留下任何信息就结束了{memory}；通常是机器内存耗尽，或被人手动结束。",
@@ -92,6 +94,7 @@ def create(plan: Plan) -> Run:
     write(draft / "plan.yaml", plans.dump(plan))
     write_json(draft / "status.json", asdict(Status("waiting", updated=time.time())))
     (draft / "metrics.jsonl").touch()
+    (draft / "worker.log").touch()
     return get(draft.rename(folder() / run.id).name)
 
 
@@ -146,13 +149,14 @@ def delete(run: Run) -> None:
 
 def status(run: Run) -> Status:
     """Where the run stands now; a run whose process is gone counts as failed, whatever it last said."""
+    going = alive(run)  # asked first: a worker may end well between the two looks
     try:
         raw = json.loads((run.folder / "status.json").read_text(encoding="utf-8"))
         known = {item.name for item in fields(Status)}
         found = Status(**{name: value for name, value in raw.items() if name in known})
     except (OSError, ValueError, TypeError, AttributeError):
         found = Status("failed", what=f"The run's status file cannot be read: {run.folder / 'status.json'}.", what_to_do="Start it again.")
-    if found.state in ENDED or alive(run) or (time.time() - max(found.updated, run.created) < GRACE_SECONDS and not _pid(run)):
+    if found.state in ENDED or going or (time.time() - max(found.updated, run.created) < GRACE_SECONDS and not _pid(run)):
         return found
     memory = _last_memory(run)
     said = KILLED.say(memory=f" while it used {memory:.1f} GB" if memory else "")
@@ -219,7 +223,7 @@ def alive(run: Run) -> bool:
         return False
     try:
         process = psutil.Process(int(found["pid"]))
-        return abs(process.create_time() - found["born"]) < 0.05 and process.status() != psutil.STATUS_ZOMBIE
+        return abs(process.create_time() - found["born"]) < BORN_SECONDS and process.status() != psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:
         return False
 

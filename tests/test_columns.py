@@ -67,3 +67,9 @@ def test_no_usable_column_is_told_with_those_there_are(cells):
     what, to_do = caught.value.sentences()
     assert what == "“t.csv” has 1 usable column(s): text."
     assert to_do.startswith("Two are needed")
+
+
+def test_an_id_or_a_time_is_not_taken_for_a_text():
+    found = columns.guess(table(**{"customer_id": LONG, "message": LONG, "response_time": LONG, "reply": LONG}))
+    assert "customer_id" not in found.columns.values()
+    assert "response_time" not in found.columns.values()

@@ -104,3 +104,16 @@ def test_a_stop_counts_until_the_run_has_ended(make_plan):
     assert launch.stopping(run)
     runs.set_status(run, "stopped")
     assert not launch.stopping(run)
+
+
+def test_on_an_open_page_a_worker_gets_no_token(monkeypatch):
+    monkeypatch.setenv("HF_TOKEN", "secret")
+    assert launch.environment()["HF_TOKEN"] == "secret"
+    monkeypatch.setenv("STUDIO_OPEN", "1")
+    assert "secret" not in launch.environment().values()
+    assert launch.environment()["HF_HUB_DISABLE_IMPLICIT_TOKEN"] == "1"
+
+
+def test_a_worker_sees_one_card(monkeypatch):
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "2,3")
+    assert launch.environment()["CUDA_VISIBLE_DEVICES"] == "2"

@@ -162,3 +162,21 @@ def test_the_name_a_person_gave_is_the_one_that_is_said(tmp_path):
     path = file(tmp_path, b"", "original.csv")
     with pytest.raises(BadData, match=r"“my tickets\.csv” is empty"):
         read(path, "my tickets.csv")
+
+
+def test_excel_s_own_first_line_names_the_delimiter(tmp_path):
+    path = tmp_path / "excel.csv"
+    path.write_text("sep=;\nprompt;response\nwhere, then;here\n")
+    assert read(path).rows == ({"prompt": "where, then", "response": "here"},)
+
+
+def test_a_comma_within_a_quoted_header_is_no_delimiter(tmp_path):
+    path = tmp_path / "quoted.csv"
+    path.write_text('"hi, you";answer\na;b\n')
+    assert read(path).columns == ("hi, you", "answer")
+
+
+def test_repeated_columns_never_lose_a_value(tmp_path):
+    path = tmp_path / "same.csv"
+    path.write_text("a,a (3),a\n1,2,3\n")
+    assert list(read(path).rows[0].values()) == ["1", "2", "3"]

@@ -42,7 +42,7 @@ def test_a_new_run_waits_with_its_plan_and_no_points(run, make_plan):
     assert runs.status(run).state == "waiting"
     assert run.plan == make_plan()
     assert list(runs.points(run)) == []
-    assert {path.name for path in run.folder.iterdir()} == {"plan.yaml", "status.json", "metrics.jsonl"}
+    assert {path.name for path in run.folder.iterdir()} == {"plan.yaml", "status.json", "metrics.jsonl", "worker.log"}
     assert not runs.usable(run)
 
 

@@ -163,3 +163,32 @@ def test_where_others_reach_the_page_a_model_is_no_folder_of_the_machine(tiny_ch
     for folder in (str(tiny_chat), "../models/x", "models", "."):
         with pytest.raises(StudioError, match="cannot be a folder"):
             visitor.check_model(folder)
+
+
+def test_an_upload_of_no_use_leaves_nothing_behind(tmp_path, studio_home):
+    path = tmp_path / "list.csv"
+    path.write_text("name\nAnna\nBen\n")
+    assert data.upload(str(path), ENGLISH)[0]["kind"] == "bad"
+    assert list((studio_home / "datasets").iterdir()) == []
+
+
+def test_a_run_stopped_before_it_learned_does_not_say_that_it_kept_anything(make_plan):
+    run = runs.create(make_plan())
+    runs.set_status(run, "stopped", "before")
+    assert charts.poll([run.id, 0, "en"])["state"] == "Stopped before it had learned anything"
+    assert charts.poll([run.id, 0, "en"])["percent"] == 0
+
+
+def test_a_run_chosen_by_hand_is_the_one_to_come_back_to(finished):
+    one, other = finished("lora"), finished("full")
+    assert playground.remember(one.id) == one.id
+    assert playground.choices(other.id, one.id, [], ENGLISH)["value"] == one.id
+
+
+def test_an_open_page_takes_no_more_runs_than_it_can_work_off(make_plan, monkeypatch):
+    for _ in range(visitor.MOST_WAITING):
+        runs.create(make_plan())
+    visitor.check_queue()
+    monkeypatch.setenv(visitor.OPEN, "1")
+    with pytest.raises(StudioError, match="10 runs are waiting"):
+        visitor.check_queue()

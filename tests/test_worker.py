@@ -71,6 +71,7 @@ def test_a_run_leaves_the_files_others_rely_on(way, finished):
         "plan.yaml",
         "metrics.jsonl",
         "status.json",
+        "worker.log",
         "process.json",
         "report.json",
         "data",
@@ -358,3 +359,43 @@ def test_a_plan_written_by_a_run_trains_again(finished, tmp_path):
     run = finished("lora")
     again = plan.read(run.folder / "plan.yaml", ("training.epochs=0.5",), (methods.problems,))
     assert runs.status(started(again)).state == "done"
+
+
+def test_a_loss_that_is_no_number_ends_the_run_with_a_sentence(make_plan):
+    run = runs.create(make_plan(learning_rate=1.0, epochs=20, settings={"alpha": 1024, "rank": 1}))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("studio.data.batch._mean", lambda logits, labels, count: logits.sum() * float("nan"))
+        with pytest.raises(StudioError, match="stopped being a number"):
+            worker.run(run.id)
+    status = runs.status(run)
+    assert (status.state, status.what_to_do.startswith("Lower the learning rate")) == ("failed", True)
+
+
+def test_a_run_that_breaks_off_keeps_what_its_best_validation_had_learned(make_plan, monkeypatch):
+    from studio.train import report
+
+    real, seen = report.save_trained, []
+
+    def save_then_break(model, folder):
+        real(model, folder)
+        seen.append(1)
+        if len(seen) == 2:
+            raise RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 8 bytes")
+
+    monkeypatch.setattr(report, "save_trained", save_then_break)
+    run = runs.create(make_plan())
+    with pytest.raises(RuntimeError):
+        worker.run(run.id)
+    assert runs.status(run).state == "failed"
+    assert "more memory" in runs.status(run).what
+    assert runs.usable(run)
+    found = runs.report(run)
+    assert found["after"]["loss"] < found["before"]["loss"]
+
+
+def test_a_run_stopped_before_training_says_that_nothing_was_learned(make_plan):
+    run = runs.create(make_plan())
+    run.stop_file.touch()
+    worker.run(run.id)
+    assert runs.status(run).state == "stopped"
+    assert not runs.usable(run)

@@ -1,5 +1,6 @@
 """Guess what each column is for, by its name and by what stands in it."""
 
+import re
 from dataclasses import dataclass
 
 from studio.data.read import Table
@@ -33,6 +34,8 @@ ROLE_NAMES: dict[str, Words] = {
     "text": label("The text to sort (text)", "要分类的文本（text）"),
     "label": label("The class it belongs to (label)", "所属类别（label）"),
 }
+# Columns such as customer_id or response_time speak of the words, but do not hold them.
+ASIDE = re.compile(r"(^|[_\- ])(id|time|date|at|no|nr|number|count)$")
 # A column with at most this many different values, each seen this often on average, reads like a label.
 MOST_LABELS, LEAST_REPEATS = 200, 3
 
@@ -49,6 +52,8 @@ class Guess:
 def guess(table: Table) -> Guess:
     """The most plausible task and roles of a table's columns; raises BadData where no column can be used."""
     filled = [column for column in table.columns if _share_filled(table, column) > 0.5]
+    spoken = [column for column in filled if not ASIDE.search(column.strip().lower())]
+    filled = spoken if len(spoken) >= 2 else filled
     if len(filled) < 2:
         raise BadData(
             Words("“{name}” has {count} usable column(s): {columns}.", "“{name}”只有 {count} 个可用的列：{columns}。"),
@@ -63,7 +68,8 @@ def guess(table: Table) -> Guess:
     by_name: dict[str, dict[str, str]] = {task: _named(filled, roles) for task, roles in ROLES.items()}
     for task in ("chat", "classify"):
         if len(by_name[task]) == 2:
-            return Guess("chat" if task == "chat" else "classify", by_name[task], True)
+            sure = all(set(re.split(r"[_\-\s]+", column.strip().lower())) & set(NAMES[role]) for role, column in by_name[task].items())
+            return Guess("chat" if task == "chat" else "classify", by_name[task], sure)
     labels = [column for column in filled if _like_a_label(table, column)]
     texts = sorted((column for column in filled if column not in labels), key=lambda column: -_length(table, column))
     if labels and texts:
@@ -82,7 +88,7 @@ def _named(columns: list[str], roles: tuple[str, ...]) -> dict[str, str]:
         free = [column for column in columns if column not in found.values()]
         low = {column: column.strip().lower() for column in free}
         equal = [column for word in NAMES[role] for column in free if low[column] == word]
-        within = [column for word in NAMES[role] for column in free if word in low[column]]
+        within = [column for word in NAMES[role] for column in free if word in low[column] and not ASIDE.search(low[column])]
         if equal or within:
             found[role] = (equal or within)[0]
     return found

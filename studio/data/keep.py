@@ -5,6 +5,7 @@ import re
 import shutil
 import uuid
 from dataclasses import dataclass
+from functools import lru_cache
 from hashlib import sha256
 from pathlib import Path
 
@@ -32,7 +33,14 @@ class Kept:
 
     def table(self) -> Table:
         """Its rows."""
-        return read(self.path, self.name)
+        stamp = self.path.stat().st_mtime_ns if self.path.is_file() else 0
+        return _table(self.path, self.name, stamp)
+
+
+@lru_cache(maxsize=2)
+def _table(path: Path, name: str, stamp: int) -> Table:
+    """The rows of a file; read once as long as it stays the same, since the page asks at every move."""
+    return read(path, name)
 
 
 def keep(upload: Path) -> Kept:
@@ -48,6 +56,11 @@ def keep(upload: Path) -> Kept:
         return Kept(f"dataset:{folder.name}", name, file)
     finally:
         upload.unlink(missing_ok=True)
+
+
+def drop(kept: Kept) -> None:
+    """Forget a data set that was taken in and turned out to be of no use."""
+    shutil.rmtree(kept.path.parent, ignore_errors=True)
 
 
 def find(source: str) -> Kept:

@@ -4,6 +4,7 @@ import csv
 import io
 import itertools
 import json
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +19,7 @@ MAX_BYTES = 100_000_000
 MAX_ROWS = 200_000
 MAX_COLUMNS = 200
 MAX_CELL = 200_000
+MAX_FIELDS = 5_000_000
 MOST_REPAIRS = 20
 KINDS = (".csv", ".tsv", ".jsonl")
 # A line that is no row, and why.
@@ -121,8 +123,10 @@ def _decode(raw: bytes, name: str) -> str:
 
 def _csv(text: str, name: str) -> tuple[tuple[str, ...], list[Row], list[Bad]]:
     """Rows of a delimited text; the delimiter is the one that occurs most often in the header."""
-    head = text.lstrip().split("\n", 1)[0]
-    delimiter = max((",", ";", "\t", "|"), key=head.count) if not name.lower().endswith(".tsv") else "\t"
+    said = re.match(r"sep=(.)\r?\n", text)  # Excel's own first line
+    text = text[said.end() :] if said else text
+    head = re.sub(r'"[^"]*"', "", text.lstrip().split("\n", 1)[0])
+    delimiter = said[1] if said else max((",", ";", "\t", "|"), key=head.count) if not name.lower().endswith(".tsv") else "\t"
     csv.field_size_limit(MAX_BYTES)
     lines = _lines(io.StringIO(text, newline="").readlines(), delimiter)
     header = next((values for _, values in lines if any(value.strip() for value in values)), [])
@@ -178,6 +182,13 @@ def _jsonl(text: str) -> tuple[tuple[str, ...], list[Row], list[Bad]]:
 
     rows, bad = _collect(enumerate(io.StringIO(text, newline=None), 1), row)
     names = tuple(columns)[:MAX_COLUMNS]
+    if len(rows) * len(names) > MAX_FIELDS:
+        raise BadData(
+            Words("The objects have {count} different keys over {rows} lines.", "{rows} 行对象里有 {count} 个不同的键。"),
+            Words("Keep the keys with the texts and drop the others.", "请只保留含文本的键。"),
+            count=len(columns),
+            rows=len(rows),
+        )
     return names, [{name: found.get(name, "") for name in names} for found in rows], bad
 
 
@@ -214,7 +225,9 @@ def _names(header: list[str]) -> tuple[str, ...]:
     names: list[str] = []
     for number, raw in enumerate(header, 1):
         name = raw.strip() or f"column {number}"
-        names.append(name if name not in names else f"{name} ({number})")
+        while name in names:
+            name += f" ({number})"
+        names.append(name)
     return tuple(names)
 
 

@@ -77,6 +77,7 @@ def write(run: Run, form: str) -> str:
         "",
         "## Limits",
         "",
+        f"The figures above were measured on {report['base']['weights']}; on other weights of the same name they can differ. "
         "It has learned from these examples alone and shares the base model's weaknesses. Try it on your own questions before anyone relies on it.",
     ]
     return "\n".join(lines) + "\n"

@@ -29,6 +29,7 @@ def fit(job: Job) -> None:
         # Texts of like length share a batch, so that little is padded.
         train_sampling_strategy="group_by_length",
         include_num_input_tokens_seen="non_padding",
+        logging_nan_inf_filter=False,
         logging_steps=max(1, int(steps_an_epoch * training.epochs) // 500),
         save_strategy="no",
         report_to="none",

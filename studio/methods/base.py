@@ -77,12 +77,16 @@ class Attach(Protocol):
 
 @dataclass(frozen=True)
 class Method:
-    """One way to train. Everything that differs between methods is in here; an eleventh is one more of these."""
+    """One way to train. Everything that differs between methods is in here; an eleventh is one more of these.
+
+    `trains_base` says that the base's own numbers change, which are then held in 32 bits while they do.
+    """
 
     name: str
     tasks: tuple[Task, ...]
     knobs: tuple[Knob, ...]
     exports: tuple[str, ...]
+    trains_base: bool
     learning_rate: Callable[[ModelShape, Task], float]
     footprint: Callable[[ModelShape, Settings, int], Footprint]
     attach: Attach

@@ -53,6 +53,7 @@ METHOD = Method(
     tasks=("chat", "classify"),
     knobs=(),
     exports=("merged",),
+    trains_base=True,
     learning_rate=learning_rate,
     footprint=footprint,
     attach=attach,

@@ -114,6 +114,7 @@ METHOD = Method(
     tasks=("chat", "classify"),
     knobs=KNOBS,
     exports=("adapter", "merged"),
+    trains_base=False,
     learning_rate=learning_rate,
     footprint=footprint,
     attach=attach,

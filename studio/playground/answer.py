@@ -58,12 +58,16 @@ class Proof:
 
 @dataclass(frozen=True)
 class Answer:
-    """Both answers as far as they have come: text, or a share (0 to 1) per class; `done` names the sides that have ended."""
+    """Both answers as far as they have come: text, or a share (0 to 1) per class, or why a side could not answer.
+
+    `done` names the sides that have ended.
+    """
 
     base: str = ""
     tuned: str = ""
     scores: dict[str, dict[str, float]] = field(default_factory=dict)
     speed: dict[str, float] = field(default_factory=dict)
+    errors: dict[str, Words] = field(default_factory=dict)
     done: tuple[str, ...] = ()
 
 
@@ -80,7 +84,7 @@ class Seat:
             )
         self.run = run
         self.proof: Proof
-        self._busy = threading.Lock()
+        self.busy = threading.Lock()
         self._events: queue.Queue[dict[str, Any] | None] = queue.Queue()
         with (run.folder / "playground.log").open("ab") as log:
             self._process = subprocess.Popen(  # noqa: S603 - our own arguments, no shell
@@ -109,7 +113,7 @@ class Seat:
 
     def ask(self, question: Question) -> Iterator[Answer]:
         """Both answers as they grow, at most every FRAME seconds; ends when both sides have. Closing the iterator stops them."""
-        with self._busy:
+        with self.busy:
             self._send(asdict(question))
             answer = Answer()
             try:
@@ -196,7 +200,7 @@ class Seat:
 def _grown(answer: Answer, event: dict[str, Any]) -> Answer:
     side = event["side"]
     if "error" in event:
-        event = {**event, "text": event["error"]["en"]}
+        answer = replace(answer, errors={**answer.errors, side: Words(event["error"]["en"], event["error"]["zh"])})
     if "text" in event:
         answer = replace(answer, **{side: getattr(answer, side) + event["text"]})
     if "scores" in event:
@@ -218,7 +222,8 @@ def seat(run: Run) -> Seat:
         if found and found.alive:
             return found
         for other in _SEAT.values():
-            other.close()
+            with other.busy:  # an answer on its way is let finish
+                other.close()
         _SEAT.clear()
         _SEAT[run.id] = Seat(run)
         return _SEAT[run.id]

@@ -78,6 +78,7 @@ class Sides:
         processors = [chance(float(question["temperature"]), int(question["seed"]))] if float(question["temperature"]) > 0 else []
         ids = torch.tensor([prompt], device=model.device)
         written: list[int] = []
+        failed: list[BaseException] = []
 
         def stopped(ids: torch.Tensor, scores: torch.Tensor, **_: Any) -> torch.Tensor:  # noqa: ANN401
             written.append(1)
@@ -99,8 +100,9 @@ class Sides:
                         streamer=streamer,
                         pad_token_id=self.tokenizer.pad_token_id,
                     )
-            finally:
-                streamer.end()  # also when generation breaks off, so that the reader does not wait for ever
+            except BaseException as error:
+                failed.append(error)
+                streamer.end()  # so that the reader does not wait for ever
 
         thread = threading.Thread(target=generate, daemon=True)
         thread.start()
@@ -108,6 +110,8 @@ class Sides:
             if piece:
                 say({"side": side, "text": piece})
         thread.join()
+        if failed:
+            raise failed[0]
         return len(written)
 
     def _classes(self, side: str, text: str) -> dict[str, float]:

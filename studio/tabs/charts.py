@@ -10,7 +10,7 @@ from studio import presets, runs
 from studio.errors import BadPlan, RunNotFound
 from studio.runs import Run, Status
 from studio.tabs import forms
-from studio.train import launch
+from studio.train import launch, worker
 from studio.words import Words, label
 
 MOST_BYTES = 200_000
@@ -22,6 +22,7 @@ STATES: dict[str, Words] = {
     "evaluating": Words("Checking", "评估中"),
     "done": Words("Done", "已完成"),
     "stopped": Words("Stopped; what it learned is kept", "已停止，学到的内容已保留"),
+    "unlearned": Words("Stopped before it had learned anything", "已停止，尚未学到内容"),
     "failed": Words("Did not finish", "未完成"),
     "stopping": Words("Stopping after this step", "本步结束后停止"),
 }
@@ -54,10 +55,6 @@ NOT_LOWERED = Words(
 ACCURACY = Words(
     "It is right on {after:.0%} of the kept-aside texts (accuracy); before, {before:.0%}.",
     "在预留文本上答对 {after:.0%}（准确率），之前为 {before:.0%}。",
-)
-LEFT_OUT = Words(
-    "{cut} example(s) were cut at {length} tokens, {dropped} left out as too long.",
-    "{cut} 个样本在 {length} 个 token 处截断，{dropped} 个过长未用。",
 )
 ARIA = Words("Loss over steps. At step {step} the training loss is {loss}.", "损失曲线。第 {step} 步的训练损失为 {loss}。")
 
@@ -96,7 +93,7 @@ def poll(asked: Any) -> dict[str, Any]:  # noqa: ANN401 - whatever a browser sen
     status = runs.status(run)
     curve = [[point["step"], point.get("loss"), point.get("eval_loss")] for point in points if point.get("stage") == "train"]
     last = _latest(run)
-    kind = "stopping" if launch.stopping(run) else status.state
+    kind = "stopping" if launch.stopping(run) else "unlearned" if status.state == "stopped" and not runs.usable(run) else status.state
     more = _more(run, status, lang)
     fault = f"{status.what} {status.what_to_do}".strip() if status.state == "failed" else ""
     return {
@@ -109,7 +106,7 @@ def poll(asked: Any) -> dict[str, Any]:  # noqa: ANN401 - whatever a browser sen
         "line": _line(status, last, lang),
         "more": more,
         "fault": fault,
-        "percent": 100 if status.state in ("done", "stopped") else 100 * status.step / max(status.steps, 1),
+        "percent": 100 if status.state == "done" else 100 * status.step / max(status.steps, 1),
         "aria": ARIA.say(lang, step=last.get("step", 0), loss=f"{last['loss']:.3f}" if "loss" in last else "–"),
         "words": {name: said.say(lang) for name, said in CURVES.items()},
     }
@@ -156,7 +153,7 @@ def _line(status: Status, last: dict[str, Any], lang: str) -> str:
 
 def _more(run: Run, status: Status, lang: str) -> str:
     """What came out, once it has."""
-    report = runs.report(run) if status.state in ("done", "stopped") else {}
+    report = runs.report(run) if status.state in runs.ENDED else {}
     if not report:
         return ""
     before, after = report["before"]["loss"], report["after"]["loss"]
@@ -166,5 +163,5 @@ def _more(run: Run, status: Status, lang: str) -> str:
         text = f"{ACCURACY.say(lang, after=report['after']['accuracy'], before=report['before']['accuracy'])} {text}"
     texts = report["texts"]
     if texts["cut"] or texts["dropped"]:
-        text += " " + LEFT_OUT.say(lang, cut=texts["cut"], length=texts["max_length"], dropped=texts["dropped"])
+        text += " " + worker.LEFT_OUT.say(lang, cut=texts["cut"], length=texts["max_length"], dropped=texts["dropped"])
     return text

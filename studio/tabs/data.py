@@ -62,9 +62,13 @@ def upload(path: str | None, request: gr.Request) -> tuple[Any, ...]:
     lang = forms.language(request)
     if not path:
         return (gr.skip(),) * 6
+    kept = None
     try:
-        return _show(keep.keep(Path(path)), lang)
-    except StudioError as error:
+        kept = keep.keep(Path(path))
+        return _show(kept, lang)
+    except (StudioError, OSError, MemoryError) as error:
+        if kept:
+            keep.drop(kept)
         return forms.problem(error, lang), gr.skip(), gr.skip(), gr.skip(), gr.skip(), gr.skip()
 
 

@@ -31,6 +31,7 @@ NO_RUN = Words(
     "No finished run yet. Train one first: the sample takes a few minutes.", "还没有完成的运行。请先训练一次：用示例只需几分钟。"
 )
 NO_PROMPT = Words("Type a question first.", "请先输入问题。")
+NOTHING = Words("The answer will appear here.", "回答会显示在这里。")
 LOADING = Words("Loading both models and checking which is which…", "正在加载两个模型并核对身份…")
 BADGE = Words("{name} · weights {checksum}", "{name} · 权重 {checksum}")
 MATCHES = Words("the very weights the run wrote down", "与运行记录的权重完全一致")
@@ -105,20 +106,21 @@ def pane(
         "busy": "true" if busy else "false",
     }
     if so_far is None or proof is None:
-        return shown
+        return {**shown, "note": "" if busy else NOTHING.say(lang)}
     badge, base = getattr(proof, side), side == "base"
     said = BASE_PROOF.say(lang, moved=proof.base_moved) if base else TUNED_PROOF.say(lang, moved=proof.tuned_moved)
     fine = badge.as_trained and (proof.base_moved == 0 if base else proof.tuned_moved > 0)
     shown["badge"] = BADGE.say(lang, name=badge.name, checksum=badge.checksum)
     shown["proof"] = f"{(MATCHES if badge.as_trained else DIFFERS).say(lang)}. {said}"
     shown["trust"] = "holds" if fine else "fails"
-    shown["text"] = getattr(so_far, side)
+    refused = so_far.errors.get(side)
+    shown["text"] = refused.say(lang) if refused else getattr(so_far, side)
     shown["busy"] = "false" if side in so_far.done else "true"
     ranked = sorted(so_far.scores.get(side, {}).items(), key=lambda item: -item[1])[:8]
     shown["bars"] = [{"name": name, "share": f"{share:.0%}", "percent": round(100 * share, 1)} for name, share in ranked]
     if classify:
         shown["note"] = UNTRAINED.say(lang) if base else ""
-    elif side in so_far.done:
+    elif side in so_far.done and not refused:
         shown["note"] = SPEED.say(lang, rate=so_far.speed[side])
     return shown
 
@@ -130,6 +132,11 @@ def choices(current: str | None, remembered: str, mine: object, request: gr.Requ
     known = [run.id for run in found]
     value = next((run_id for run_id in (remembered, current, *known) if run_id in known), None)
     return gr.update(choices=[(runs.describe(run, lang), run.id) for run in found], value=value)
+
+
+def remember(run_id: str | None) -> Any:  # noqa: ANN401 - an id, or nothing to change
+    """The person's own choice of a run is the one to come back to."""
+    return run_id or gr.skip()
 
 
 def greet(request: gr.Request) -> tuple[Any, ...]:
@@ -152,8 +159,10 @@ def build() -> PlaygroundTab:
         halt = gr.Button(t(STOP), elem_id="stop-answer")
     told = forms.notice_box("answer-notice")
     with gr.Row(equal_height=True):
-        base = gr.HTML(pane("base"), html_template=PANE, elem_id="base", min_width=300, apply_default_css=False)
-        tuned = gr.HTML(pane("tuned"), html_template=PANE, elem_id="tuned", min_width=300, apply_default_css=False)
+        with gr.Column(min_width=300):
+            base = gr.HTML(pane("base"), html_template=PANE, elem_id="base", apply_default_css=False)
+        with gr.Column(min_width=300):
+            tuned = gr.HTML(pane("tuned"), html_template=PANE, elem_id="tuned", apply_default_css=False)
     asked = {"run_id": choose, "prompt": prompt, "temperature": temperature, "length": length, "seed": seed}
     gr.on([go.click, prompt.submit], ask, inputs_kwargs=asked, outputs=[told, base, tuned], show_progress="hidden", concurrency_limit=4)
     halt.click(stop, choose, None, show_progress="hidden", queue=False)

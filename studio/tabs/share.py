@@ -73,6 +73,11 @@ def prepare(run_id: str | None, form: str, request: gr.Request) -> Iterator[tupl
     yield forms.notice(READY.say(lang, name=path.name, megabytes=size), kind="good"), gr.update(value=str(path), visible=True)
 
 
+def hide() -> Any:  # noqa: ANN401 - a Gradio update
+    """Another form was chosen: what was prepared before is not it."""
+    return gr.update(visible=False)
+
+
 def build() -> ShareTab:
     """Lay the tab out and wire it."""
     gr.Markdown(t(HEAD))
@@ -83,5 +88,6 @@ def build() -> ShareTab:
     file = gr.DownloadButton(t(DOWNLOAD), visible=False, elem_id="download")
     text = gr.Code(language="markdown", label=t(CARD), interactive=False, visible=False, elem_id="card", wrap_lines=True, max_lines=24)
     choose.change(offer, choose, [told, form, text, file], show_progress="hidden", queue=False)
+    form.change(hide, None, file, show_progress="hidden", queue=False)
     go.click(prepare, [choose, form], [told, file], show_progress="hidden")
     return ShareTab(choose)

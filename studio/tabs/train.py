@@ -1,5 +1,6 @@
 """The Train tab: one sentence, Start, the live view, Stop."""
 
+import math
 from typing import Any, NamedTuple
 
 import gradio as gr
@@ -35,6 +36,7 @@ STARTED = Words(
 STOPPING = Words(
     "It stops after the step it is in, checks what it has learned and keeps it.", "将在当前步结束后停止，检查并保留学到的内容。"
 )
+NOTHING_RUNS = Words("Nothing is training.", "当前没有训练。")
 NOT_RUNNING = Words("There is nothing to stop: the run has ended ({state}).", "无需停止：运行已结束（{state}）。")
 
 
@@ -48,7 +50,8 @@ class TrainTab(NamedTuple):
 
 def assemble(source: str, task: Task, first: str, second: str, model: str, chosen: str, name: str, **values: Value) -> Plan:
     """The plan that the page's fields describe; raises BadPlan with everything that is wrong with it."""
-    visitor.check_model(str(model))
+    model = str(model or "")
+    visitor.check_model(model)
     method = methods.get(chosen)
     training = {field: value for field, value in values.items() if field in plan.Training.model_fields}
     training["learning_rate"] = training.get("learning_rate") or None  # type: ignore[assignment]
@@ -94,7 +97,7 @@ def describe(made: Plan, lang: str) -> str:
         check=len(check),
         epochs=made.training.epochs,
         batch=made.training.batch_size,
-        steps=round(-(-len(train) // made.training.batch_size) * made.training.epochs),
+        steps=math.ceil(-(-len(train) // made.training.batch_size) * made.training.epochs),
     )
 
 
@@ -118,6 +121,7 @@ def start(
         made = assemble(source, task, first, second, model, chosen, name, **values)
         describe(made, lang)  # the data is checked once more: a browser may send anything
         check_room(home(), LEAST_ROOM)
+        visitor.check_queue()
         run = runs.create(made)
         launch.start(run)
     except (StudioError, OSError) as error:
@@ -129,6 +133,8 @@ def start(
 def stop(run_id: str, request: gr.Request) -> dict[str, Any]:
     """Ask the shown run to stop."""
     lang = forms.language(request)
+    if not run_id:
+        return forms.notice(NOTHING_RUNS.say(lang))
     try:
         run = runs.get(run_id)
     except StudioError as error:

@@ -12,6 +12,7 @@ from studio.runs import Run
 from studio.words import Words
 
 OPEN = "STUDIO_OPEN"
+MOST_WAITING = 10
 
 
 def open_to_others() -> bool:
@@ -38,6 +39,17 @@ def dataset(source: str) -> Kept:
             Words("Upload your file again, or use a sample.", "请重新上传文件，或使用示例。"),
         )
     return keep.find(source)
+
+
+def check_queue() -> None:
+    """Refuse one more run where others can reach the page and MOST_WAITING runs have not ended yet."""
+    going = sum(runs.status(run).state not in runs.ENDED for run in runs.all_runs()) if open_to_others() else 0
+    if going >= MOST_WAITING:
+        raise NotPossible(
+            Words("{count} runs are waiting or training already.", "已有 {count} 个运行在等待或训练。"),
+            Words("Come back when some have ended, or duplicate the studio for yourself.", "请稍后再来，或为自己复制一份工作室。"),
+            count=going,
+        )
 
 
 def check_model(model: str) -> None:

@@ -4,6 +4,7 @@ import os
 import signal
 import sys
 import threading
+import traceback
 from pathlib import Path
 from types import FrameType
 
@@ -32,8 +33,10 @@ def train(name: str, changes: tuple[str, ...]) -> int:
     bar = threading.Thread(target=_show, args=(run, over), daemon=True)
     bar.start()
     try:
-        worker.run(run.id)
+        worker.run(run.id, before=worker.limit_memory)
     except Exception as error:
+        with (run.folder / "worker.log").open("a", encoding="utf-8") as log:
+            traceback.print_exc(file=log)
         over.set()
         bar.join()
         print(" ".join(explain(error).say().split()), file=sys.stderr)  # noqa: T201
@@ -44,6 +47,9 @@ def train(name: str, changes: tuple[str, ...]) -> int:
         signal.signal(signal.SIGINT, before)
     found = runs.report(run)
     if found:
+        texts = found["texts"]
+        if texts["cut"] or texts["dropped"]:
+            print(worker.LEFT_OUT.say(cut=texts["cut"], length=texts["max_length"], dropped=texts["dropped"]))  # noqa: T201
         loss = f"{found['before']['loss']:.3f} -> {found['after']['loss']:.3f}"
         print(f"{runs.status(run).state}: validation loss {loss} in {found['seconds']:.0f} s")  # noqa: T201
     return 0

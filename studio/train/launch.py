@@ -3,11 +3,13 @@
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 from studio import runs
 from studio.home import home
 from studio.runs import Run
 
+ROOT = Path(__file__).resolve().parent.parent.parent
 # What a worker may see of the environment: no tokens and no secrets but those the hub client reads for itself.
 PASSED = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "VIRTUAL_ENV", "PYTHONPATH", "LD_LIBRARY_PATH", "CUDA_VISIBLE_DEVICES")
 PASSED_FROM = ("HF_", "PIP_", "OMP_", "MKL_", "TORCH_", "STUDIO_", "SSL_", "HTTP", "http", "NO_PROXY", "no_proxy", "XDG_", "NVIDIA_")
@@ -54,4 +56,11 @@ def stopping(run: Run) -> bool:
 def environment() -> dict[str, str]:
     """The environment of a child process: only what it needs."""
     kept = {name: value for name, value in os.environ.items() if name in PASSED or name.startswith(PASSED_FROM)}
+    if os.environ.get("STUDIO_OPEN") == "1":  # a visitor must not fetch with the owner's rights
+        kept = {name: value for name, value in kept.items() if "TOKEN" not in name}
+        kept["HF_HUB_DISABLE_IMPLICIT_TOKEN"] = "1"  # noqa: S105 - a switch
+    # One card: with several, Trainer would split what is no batch. The studio's own folder comes first, whatever lies where it was started.
+    kept["CUDA_VISIBLE_DEVICES"] = os.environ.get("CUDA_VISIBLE_DEVICES", "0").split(",")[0]
+    kept["PYTHONPATH"] = os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH"))))
+    kept["PYTHONSAFEPATH"] = "1"
     return {**kept, "STUDIO_HOME": str(home()), **QUIET}

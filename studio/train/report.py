@@ -13,9 +13,11 @@ from safetensors.torch import load_file, save_file
 from transformers import TrainerCallback
 
 from studio import runs
+from studio.errors import StudioError
 from studio.home import check_room
 from studio.runs import Run
 from studio.train.pace import Pace, probe
+from studio.words import Words
 
 BEST = "best.safetensors"
 STATUS_SECONDS = 0.5
@@ -39,7 +41,7 @@ class Watch(TrainerCallback):  # type: ignore[misc] # transformers ships no type
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:  # noqa: ANN401
         """Decide at which steps the validation loss is measured."""
-        every = max(1, state.max_steps // self.plan.training.evaluations)
+        every = max(1, -(-state.max_steps // self.plan.training.evaluations))
         self._checks = {*range(every, state.max_steps + 1, every), state.max_steps}
         self.steps = state.max_steps
         if not torch.cuda.is_available():
@@ -75,6 +77,7 @@ class Watch(TrainerCallback):  # type: ignore[misc] # transformers ships no type
     def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, float] | None = None, **_: Any) -> None:  # noqa: ANN401
         """Write down the training loss with what was measured beside it."""
         if logs and "loss" in logs:
+            _check_number(float(logs["loss"]), state.global_step)
             kept = {name: round(float(logs[name]), 8) for name in ("loss", "learning_rate", "grad_norm") if name in logs}
             runs.add_point(self.run, "train", state.global_step, state.epoch or 0, **kept, **self._measured)
 
@@ -92,6 +95,7 @@ class Watch(TrainerCallback):  # type: ignore[misc] # transformers ships no type
         began = time.perf_counter()
         scores = self.measure()
         self._check_seconds = time.perf_counter() - began
+        _check_number(scores["loss"], state.global_step)
         runs.add_point(self.run, "train", state.global_step, state.epoch or 0, **as_point(scores))
         if scores["loss"] < self.best["loss"]:
             self.best, self.best_step, self._without_progress = scores, state.global_step, 0
@@ -109,6 +113,18 @@ class Watch(TrainerCallback):  # type: ignore[misc] # transformers ships no type
         checks = len([step for step in self._checks if step > state.global_step])
         left = (state.max_steps - state.global_step) * self._step_seconds + checks * self._check_seconds
         runs.set_status(self.run, "training", "train", step=state.global_step, steps=state.max_steps, seconds_left=round(left, 1))
+
+
+def _check_number(loss: float, step: int) -> None:
+    """Raise where training has run away and the loss is no number any more."""
+    if not math.isfinite(loss):
+        raise StudioError(
+            Words(
+                "At step {step} the loss stopped being a number: the steps were too big.", "第 {step} 步的损失不再是数字：步子迈得太大。"
+            ),
+            Words("Lower the learning rate to a third, and start again.", "请把学习率降到三分之一，然后重新开始。"),
+            step=step,
+        )
 
 
 def as_point(scores: dict[str, float]) -> dict[str, float]:

@@ -25,9 +25,19 @@ from studio.models import fetch, shape
 from studio.models.fetch import Fetched
 from studio.plan import Plan
 from studio.runs import Run
+from studio.words import Words
 
 # Left for the system and the page when the worker limits its own memory (bytes).
 SPARED = 1_000_000_000
+BALLAST = 1_000_000
+LEFT_OUT = Words(
+    "{cut} example(s) were cut at {length} tokens, {dropped} left out as too long: raise the longest example (max length) or shorten the texts.",
+    "{cut} 个样本在 {length} 个 token 处截断，{dropped} 个过长未用：请提高长度上限（max length）或缩短文本。",
+)
+
+
+class Halt(Exception):
+    """The run was asked to stop before it had learned anything."""
 
 
 @dataclass(frozen=True)
@@ -46,20 +56,30 @@ def run(run_id: str, before: Callable[[], None] = lambda: None) -> None:
     """Execute a run; raises what goes wrong, after it has been written into the run's status as two sentences."""
     this = runs.get(run_id)
     runs.claim(this, os.getpid())
+    ballast = this.folder / ".ballast"  # given up when the disk is full, so that the reason can still be written
     try:
+        ballast.write_bytes(bytes(BALLAST))
         _wait_for_turn(this)
-        if this.stop_file.exists():
-            runs.set_status(this, "stopped", "before")
-            return
+        _go_on(this)
         before()
         _execute(this)
+    except Halt:
+        runs.set_status(this, "stopped", "before")
     except BaseException as error:
+        ballast.unlink(missing_ok=True)
         what, to_do = explain(error).sentences()
         found = runs.status(this)
         runs.set_status(this, "failed", found.stage, step=found.step, steps=found.steps, what=what, what_to_do=to_do)
         raise
     finally:
+        ballast.unlink(missing_ok=True)
         shutil.rmtree(this.folder / "checkpoints", ignore_errors=True)
+
+
+def _go_on(this: Run) -> None:
+    """Between two stages: raise Halt where the run was asked to stop."""
+    if this.stop_file.exists():
+        raise Halt
 
 
 def _execute(this: Run) -> None:
@@ -67,31 +87,52 @@ def _execute(this: Run) -> None:
     began = time.time()
     train, validation, about = _prepare(this, plan)
     base = fetch.fetch(plan.model, _fetching(this))
+    _go_on(this)
     runs.set_status(this, "preparing", "load")
     loaded = _load(plan, method, base, train, validation)
     from studio.evaluate import held_out  # noqa: PLC0415 - loads torch, which a waiting worker does without
+    from studio.models import load  # noqa: PLC0415 - loads torch, which a waiting worker does without
     from studio.train.report import Watch, as_point  # noqa: PLC0415
 
-    def measure() -> dict[str, float]:
-        return held_out.measure(loaded.model, loaded.validation, loaded.tokenizer, plan.task, plan.training.batch_size)
+    portion = plan.training.batch_size // plan.training.accumulate
 
+    def measure() -> dict[str, float]:
+        return held_out.measure(loaded.model, loaded.validation, loaded.tokenizer, plan.task, portion)
+
+    _go_on(this)
     runs.set_status(this, "evaluating", "before")
     before = measure()
     runs.add_point(this, "train", 0, 0.0, **as_point(before))
+    _go_on(this)
     watch = Watch(this, loaded.model, measure, before)
     runs.set_status(this, "training", "train")
     rate = plan.training.learning_rate or method.learning_rate(shape.read(base.folder), plan.task)
-    method.train(Job(loaded.model, loaded.tokenizer, plan, rate, loaded.train, this.folder / "checkpoints", [watch]))
+    failure = _train(method, watch, Job(loaded.model, loaded.tokenizer, plan, rate, loaded.train, this.folder / "checkpoints", [watch]))
     reached = {"step": watch.step, "steps": watch.steps}
     runs.set_status(this, "evaluating", "after", **reached)
     watch.restore()
+    if method.trains_base:
+        loaded.model.to(load.dtype())
     after = measure()
     runs.add_point(this, "after", watch.best_step, 0.0, **as_point(after))
     _save(this, loaded, base)
     ended = {"before": before, "after": after, "best_step": watch.best_step, "stopped": watch.stopped, "stopped_early": watch.early}
     report = {**about, **loaded.report, **ended, "learning_rate": rate, "seconds": round(time.time() - began, 1)}
     write_json(this.folder / "report.json", report)
+    if failure:
+        raise failure
     runs.set_status(this, "stopped" if watch.stopped else "done", "after", **reached)
+
+
+def _train(method: Method, watch: Any, job: Job) -> Exception | None:  # noqa: ANN401 - a Watch, whose module loads torch
+    """Train; where it breaks off after a good validation, return why, so that what was learned by then is kept first."""
+    try:
+        method.train(job)
+    except Exception as error:
+        if not watch.best_step:
+            raise
+        return error
+    return None
 
 
 def _prepare(this: Run, plan: Plan) -> tuple[list[Example], list[Example], dict[str, Any]]:
@@ -145,6 +186,8 @@ def _load(plan: Plan, method: Method, base: Fetched, train: list[Example], valid
     torch.manual_seed(plan.training.seed)
     model = load.base(base.folder, plan.task, labels, plan.training.seed)
     check = load.fingerprint(model)
+    if method.trains_base:  # small steps vanish in 16-bit numbers
+        model = model.float()
     torch.manual_seed(plan.training.seed)
     model = method.attach(model, method.settle(plan.method.settings), plan.task)
     trainable = sum(value.numel() for value in model.parameters() if value.requires_grad)
