@@ -14,7 +14,7 @@ from typing import Any
 import psutil
 
 from studio import plan as plans
-from studio.errors import BadPlan, RunNotFound
+from studio.errors import BadPlan, NotPossible, RunNotFound
 from studio.home import home, write, write_json
 from studio.plan import Plan
 from studio.words import Words
@@ -209,6 +209,17 @@ def report(run: Run) -> dict[str, Any]:
 def usable(run: Run) -> bool:
     """Whether the run has learned something that can be asked and taken home: its report is the last file written."""
     return (run.folder / "report.json").is_file() and run.model.is_dir()
+
+
+def require_usable(run: Run) -> None:
+    """Raise NotPossible, saying where the run stands, unless it has learned something."""
+    if not usable(run):
+        raise NotPossible(
+            Words("The run “{name}” has not learned anything yet ({state}).", "运行“{name}”还没有学到东西（{state}）。"),
+            Words("Wait until it has ended, or choose another run.", "请等待其结束，或选择其他运行。"),
+            name=run.plan.name,
+            state=status(run).state,
+        )
 
 
 def claim(run: Run, pid: int) -> None:

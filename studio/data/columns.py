@@ -18,6 +18,7 @@ NAMES: dict[str, tuple[str, ...]] = {
         "query",
         "user",
         "request",
+        "message",
         "问题",
         "提问",
         "指令",

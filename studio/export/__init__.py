@@ -39,13 +39,7 @@ def write(run: Run, form: str, folder: Path) -> Path:
             form=form,
             offered=", ".join(offered),
         )
-    if not runs.usable(run):
-        raise NotPossible(
-            Words("The run “{name}” has no result yet ({state}).", "运行“{name}”还没有结果（{state}）。"),
-            Words("Wait until it has ended, or choose another run.", "请等待其结束，或选择其他运行。"),
-            name=run.plan.name,
-            state=runs.status(run).state,
-        )
+    runs.require_usable(run)
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise NotPossible(
             Words("The folder {folder} is not empty.", "文件夹 {folder} 不是空的。"),

@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from studio import runs
-from studio.errors import NotPossible, StudioError
+from studio.errors import StudioError
 from studio.runs import Run
 from studio.train import launch
 from studio.words import Words
@@ -75,13 +75,7 @@ class Seat:
     """A run's two models, loaded in a child process. Use it as a context manager, or close it."""
 
     def __init__(self, run: Run) -> None:
-        if not runs.usable(run):
-            raise NotPossible(
-                Words("The run “{name}” has not learned anything yet ({state}).", "运行“{name}”还没有学到东西（{state}）。"),
-                Words("Wait until it has ended, or choose another run.", "请等待其结束，或选择其他运行。"),
-                name=run.plan.name,
-                state=runs.status(run).state,
-            )
+        runs.require_usable(run)
         self.run = run
         self.proof: Proof
         self.busy = threading.Lock()

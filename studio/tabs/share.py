@@ -86,7 +86,7 @@ def build() -> ShareTab:
     go = gr.Button(t(PREPARE), variant="primary", elem_id="prepare")
     told = forms.notice_box("share-notice")
     file = gr.DownloadButton(t(DOWNLOAD), visible=False, elem_id="download")
-    text = gr.Code(language="markdown", label=t(CARD), interactive=False, visible=False, elem_id="card", wrap_lines=True, max_lines=24)
+    text = gr.Textbox(label=t(CARD), interactive=False, visible=False, elem_id="card", lines=12, max_lines=24, buttons=["copy"])
     choose.change(offer, choose, [told, form, text, file], show_progress="hidden", queue=False)
     form.change(hide, None, file, show_progress="hidden", queue=False)
     go.click(prepare, [choose, form], [told, file], show_progress="hidden")
