@@ -188,7 +188,8 @@ def build(source: gr.BrowserState) -> DataTab:
     )
     forward = gr.Button(t(NEXT), variant="primary", elem_id="to-method")
     shown = [told, first, second, preview, task, source]
-    file.upload(upload, file, shown, show_progress="minimal")
+    taken = file.upload(upload, file, shown, show_progress="minimal")
+    taken.then(None, None, file, js="() => null")  # ready for the next file; this one is kept elsewhere
     tone.click(sample_tone, None, shown, show_progress="hidden", queue=False)
     triage.click(sample_triage, None, shown, show_progress="hidden", queue=False)
     task.input(change_task, [source, task], [told, first, second], show_progress="hidden", queue=False)

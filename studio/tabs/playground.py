@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import gradio as gr
 
 from studio import runs
-from studio.errors import StudioError, explain
+from studio.errors import StudioError
 from studio.playground import answer
 from studio.playground.answer import Answer, Proof, Question
 from studio.tabs import forms, visitor
@@ -79,8 +79,8 @@ def ask(run_id: str | None, prompt: str, temperature: float, length: float, seed
         classify = run.plan.task == "classify"
         for so_far in seat.ask(question):
             yield told, *(pane(side, so_far, seat.proof, lang, classify) for side in SIDES)
-    except (StudioError, OSError) as error:
-        yield forms.problem(explain(error), lang), pane("base", lang=lang), pane("tuned", lang=lang)
+    except Exception as error:  # whatever it is, it is said here and not in an overlay
+        yield forms.problem(error, lang), pane("base", lang=lang), pane("tuned", lang=lang)
 
 
 def stop(run_id: str | None) -> None:

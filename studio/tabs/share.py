@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import gradio as gr
 
 from studio import export, runs
-from studio.errors import StudioError, explain
+from studio.errors import StudioError
 from studio.export import card
 from studio.tabs import forms, playground
 from studio.tabs.forms import t
@@ -66,8 +66,8 @@ def prepare(run_id: str | None, form: str, request: gr.Request) -> Iterator[tupl
                 except NotYet:
                     continue
             path = work.result()
-        except (StudioError, OSError) as error:
-            yield forms.problem(explain(error), lang), gr.update(visible=False)
+        except Exception as error:  # whatever it is, it is said here and not in an overlay
+            yield forms.problem(error, lang), gr.update(visible=False)
             return
     size = path.stat().st_size / 1e6
     yield forms.notice(READY.say(lang, name=path.name, megabytes=size), kind="good"), gr.update(value=str(path), visible=True)

@@ -89,7 +89,8 @@ def test_from_upload_to_two_streamed_answers_and_a_download(visit, chat_csv, tin
 
     tab(page, "Share")
     page.get_by_role("button", name="Prepare the download").click()
-    expect(page.locator("#download")).to_be_visible(timeout=60_000)
+    expect(page.locator("#share-notice .good")).to_contain_text("Ready", timeout=60_000)
+    expect(page.locator("#download")).to_be_visible()
     with page.expect_download() as download:
         page.locator("#download").click()
     assert download.value.suggested_filename == "shop-tone-adapter.zip"
@@ -164,8 +165,8 @@ def test_bad_files_get_a_sentence_and_the_page_stays_alive(visit, tmp_path, chat
     page = visit()
     page.locator("#upload input[type=file]").set_input_files({"name": name, "mimeType": "text/csv", "buffer": content})
     expect(page.locator("#data-notice .bad")).to_contain_text(said)
-    page.get_by_role("button", name="Support replies").click()
-    expect(page.locator("#data-notice .good")).to_contain_text("140 rows")
+    page.locator("#upload input[type=file]").set_input_files(str(chat_csv))
+    expect(page.locator("#data-notice .good")).to_contain_text("40 rows")
 
 
 def test_an_unknown_model_fails_with_a_sentence(visit, chat_csv):
