@@ -2,7 +2,7 @@
 const stage = document.createElement('section');
 stage.className = 'run';
 stage.innerHTML = `<header><h3 class="run-title"></h3><span class="run-state"></span></header>
-<progress class="run-bar" max="100" value="0"></progress><p class="run-line"></p><p class="run-more"></p>
+<p class="run-about"></p><progress class="run-bar" max="100" value="0"></progress><p class="run-line"></p><p class="run-more"></p>
 <div class="run-fault" role="alert" hidden></div><div class="run-plot" role="img"></div><p class="vh" role="status"></p>`;
 element.appendChild(stage);
 const at = (name) => stage.querySelector(name);
@@ -46,7 +46,7 @@ const take = async (points, mine) => {
 };
 const show = (answer) => {
   at('.run-title').textContent = answer.title; at('.run-state').textContent = answer.state; at('.run-state').dataset.state = answer.kind;
-  at('.run-bar').value = answer.percent; at('.run-bar').setAttribute('aria-label', answer.state); at('.run-line').textContent = answer.line; at('.run-more').textContent = answer.more;
+  at('.run-bar').value = answer.percent; at('.run-bar').setAttribute('aria-label', answer.state); at('.run-line').textContent = answer.line; at('.run-about').textContent = answer.about; at('.run-more').textContent = answer.more;
   at('.run-fault').hidden = !answer.fault; at('.run-fault').textContent = answer.fault;
   at('.run-plot').setAttribute('aria-label', answer.aria);
   if (answer.state !== said) { said = answer.state; at('[role=status]').textContent = answer.title + ': ' + answer.state + '. ' + answer.fault; }

@@ -34,8 +34,8 @@ class BadPlan(StudioError):
     def __init__(self, problems: Sequence[str]) -> None:
         self.problems = tuple(problems)
         super().__init__(
-            Words("The plan has {count} problem(s):\n{list}\n", "计划有 {count} 处问题：\n{list}\n"),
-            Words("Correct the named keys and start again.", "请改正上面列出的键后重新开始。"),
+            Words("The plan has {count} problem(s):\n{list}", "计划有 {count} 处问题：\n{list}"),
+            Words("\nCorrect the named keys and start again.", "\n请改正上面列出的键后重新开始。"),
             count=len(self.problems),
             list="\n".join(f"  - {problem}" for problem in self.problems),
         )

@@ -118,7 +118,9 @@ def find(text: str) -> Run:
     fitting = found[:1] if text == "last" else [run for run in found if len(text) >= 4 and run.id.startswith(text)]
     if len(fitting) != 1:
         raise RunNotFound(
-            Words("“{text}” names {count} runs.", "“{text}” 对应 {count} 个运行。"),
+            Words("“{text}” names {count} runs.", "“{text}” 对应 {count} 个运行。")
+            if fitting
+            else Words("No run is called “{text}”.", "没有叫“{text}”的运行。"),
             Words(
                 "Give an id from `studio runs`, its first 8 letters, or `last`.", "请给出 `studio runs` 里的编号、其前 8 位，或 `last`。"
             ),

@@ -146,7 +146,7 @@ def test_it_is_a_command_of_its_own_and_its_errors_go_to_stderr(tmp_path):
     assert "3 problem(s)" in wrong.stderr
     gone = call("export", "last", "--to", "adapter", str(tmp_path / "out"))
     assert (gone.returncode, gone.stdout) == (1, "")
-    assert "names 0 runs" in gone.stderr
+    assert "No run is called" in gone.stderr
 
 
 def test_a_recipe_is_known_by_its_name(capsys):

@@ -73,3 +73,12 @@ def test_an_id_or_a_time_is_not_taken_for_a_text():
     found = columns.guess(table(**{"customer_id": LONG, "message": LONG, "response_time": LONG, "reply": LONG}))
     assert "customer_id" not in found.columns.values()
     assert "response_time" not in found.columns.values()
+
+
+def test_numbers_and_channels_beside_two_long_texts_are_left_aside():
+    rows = {"Ticketnr": [f"T-{n}" for n in range(40)], "Kundenfrage": [f"where is my order and when will it come {n}" for n in range(40)]}
+    rows |= {"Unsere Rückmeldung": [f"where is my order and when will it come {n}!" for n in range(40)], "Kanal": ["Chat", "Mail"] * 20}
+    names = tuple(rows)
+    found = Table("tickets.csv", names, tuple(dict(zip(names, values, strict=True)) for values in zip(*rows.values(), strict=True)))
+    assert columns.guess(found) == columns.Guess("chat", {"prompt": "Kundenfrage", "response": "Unsere Rückmeldung"}, False)
+    assert columns.guess(found, "classify") == columns.Guess("classify", {"text": "Unsere Rückmeldung", "label": "Kanal"}, False)

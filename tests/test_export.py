@@ -135,7 +135,7 @@ def test_a_form_the_method_does_not_offer_is_refused_with_those_it_does(form, fi
 
 
 def test_a_run_without_a_result_has_nothing_to_take_home(make_plan, tmp_path):
-    with pytest.raises(NotPossible, match=r"no result yet \(waiting\)"):
+    with pytest.raises(NotPossible, match=r"not learned anything yet \(waiting\)"):
         export.write(runs.create(make_plan()), "adapter", tmp_path / "out")
 
 

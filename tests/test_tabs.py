@@ -192,3 +192,15 @@ def test_an_open_page_takes_no_more_runs_than_it_can_work_off(make_plan, monkeyp
     monkeypatch.setenv(visitor.OPEN, "1")
     with pytest.raises(StudioError, match="10 runs are waiting"):
         visitor.check_queue()
+
+
+@pytest.mark.parametrize(
+    ("value", "said"), [(999_885_952, "1 B"), (134_515_008, "135 M"), (4_884_480, "4,884,480"), (8_190_735_360, "8.19 B")]
+)
+def test_counts_are_said_as_people_say_them(value, said):
+    assert forms.number(value) == said
+
+
+def test_a_name_that_can_be_no_model_is_refused_at_once():
+    with pytest.raises(StudioError, match="no model “banana-9000”"):
+        visitor.check_model("banana-9000")

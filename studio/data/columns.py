@@ -39,6 +39,8 @@ ROLE_NAMES: dict[str, Words] = {
 ASIDE = re.compile(r"(^|[_\- ])(id|time|date|at|no|nr|number|count)$")
 # A column with at most this many different values, each seen this often on average, reads like a label.
 MOST_LABELS, LEAST_REPEATS = 200, 3
+# Two columns whose cells are at least this long on average (characters) read like a question and its answer.
+LONG = 25
 
 
 @dataclass(frozen=True)
@@ -50,11 +52,32 @@ class Guess:
     sure: bool
 
 
-def guess(table: Table) -> Guess:
-    """The most plausible task and roles of a table's columns; raises BadData where no column can be used."""
+def guess(table: Table, task: Task | None = None) -> Guess:
+    """The most plausible roles of a table's columns, for `task` or for the most plausible one.
+
+    Raises BadData where fewer than two columns can be used.
+    """
+    filled = _usable(table)
+    for name in ("chat", "classify") if task is None else (task,):
+        named = _named(filled, ROLES[name])
+        if len(named) == 2:
+            sure = all(set(re.split(r"[_\-\s]+", column.strip().lower())) & set(NAMES[role]) for role, column in named.items())
+            return Guess("chat" if name == "chat" else "classify", named, sure)
+    labels = [column for column in filled if _like_a_label(table, column)]
+    texts = sorted((column for column in filled if column not in labels), key=lambda column: -_length(table, column))
+    long = [column for column in texts if _length(table, column) >= LONG]
+    if task == "classify" or (task is None and labels and texts and len(long) < 2):
+        named = _named(filled, ROLES["classify"])
+        label_column = named.get("label") or next(iter(reversed(labels)), filled[-1])
+        text = named.get("text") or next((column for column in [*texts, *filled] if column != label_column), filled[0])
+        return Guess("classify", {"text": text, "label": label_column}, False)
+    first, second = sorted((texts if len(texts) > 1 else filled)[:2], key=table.columns.index)
+    return Guess("chat", {"prompt": first, "response": second}, False)
+
+
+def _usable(table: Table) -> list[str]:
+    """The columns with something to read: mostly filled, and, where enough others are, neither ids nor times nor numbers."""
     filled = [column for column in table.columns if _share_filled(table, column) > 0.5]
-    spoken = [column for column in filled if not ASIDE.search(column.strip().lower())]
-    filled = spoken if len(spoken) >= 2 else filled
     if len(filled) < 2:
         raise BadData(
             Words("“{name}” has {count} usable column(s): {columns}.", "“{name}”只有 {count} 个可用的列：{columns}。"),
@@ -66,20 +89,8 @@ def guess(table: Table) -> Guess:
             count=len(filled),
             columns=", ".join(filled) or "–",
         )
-    by_name: dict[str, dict[str, str]] = {task: _named(filled, roles) for task, roles in ROLES.items()}
-    for task in ("chat", "classify"):
-        if len(by_name[task]) == 2:
-            sure = all(set(re.split(r"[_\-\s]+", column.strip().lower())) & set(NAMES[role]) for role, column in by_name[task].items())
-            return Guess("chat" if task == "chat" else "classify", by_name[task], sure)
-    labels = [column for column in filled if _like_a_label(table, column)]
-    texts = sorted((column for column in filled if column not in labels), key=lambda column: -_length(table, column))
-    if labels and texts:
-        label_column = by_name["classify"].get("label", labels[-1])
-        return Guess("classify", {"text": by_name["classify"].get("text", texts[0]), "label": label_column}, False)
-    if len(texts) < 2:
-        texts = filled
-    first, second = sorted(texts[:2], key=table.columns.index)
-    return Guess("chat", {"prompt": first, "response": second}, False)
+    spoken = [column for column in filled if not ASIDE.search(column.strip().lower()) and not _like_numbers(table, column)]
+    return spoken if len(spoken) >= 2 else filled
 
 
 def _named(columns: list[str], roles: tuple[str, ...]) -> dict[str, str]:
@@ -106,3 +117,9 @@ def _length(table: Table, column: str) -> float:
 def _like_a_label(table: Table, column: str) -> bool:
     values = {row[column].strip() for row in table.rows}
     return len(values) <= MOST_LABELS and len(values) * LEAST_REPEATS <= len(table.rows) and _length(table, column) <= 60
+
+
+def _like_numbers(table: Table, column: str) -> bool:
+    """Whether most cells are one word with a digit in it: a number, an order id, a date."""
+    cells = [row[column].strip() for row in table.rows if row[column].strip()]
+    return sum(" " not in cell and any(sign.isdigit() for sign in cell) for cell in cells) > 0.8 * len(cells)

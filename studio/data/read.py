@@ -55,7 +55,11 @@ def read(path: Path, name: str = "") -> Table:
     columns, found, bad = _jsonl(text) if kind == ".jsonl" else _csv(text, name)
     if not columns or not found:
         raise BadData(
-            Words("“{name}” holds no row that could be read ({bad} damaged).", "“{name}”里没有能读取的行（{bad} 行损坏）。"),
+            Words("“{name}” holds no row that could be read ({bad} damaged).", "“{name}”里没有能读取的行（{bad} 行损坏）。")
+            if bad
+            else Words("“{name}” holds a first line and nothing below it.", "“{name}”只有第一行，下面没有内容。")
+            if columns
+            else Words("“{name}” holds nothing but empty lines.", "“{name}”里只有空行。"),
             Words(
                 "The first line must name the columns, and each further line hold one example. {first}",
                 "第一行应为列名，之后每行一个样本。{first}",

@@ -50,7 +50,7 @@ def fetch(model: str, progress: Progress = lambda done, total: None) -> Fetched:
     if card is None and Path(model).is_dir():
         return _local(Path(model))
     if card is None and not HUB_ID.fullmatch(model):
-        raise _unknown(model)
+        raise unknown(model)
     hub = card.hub if card else model
     folder = home() / "models" / (card.id if card else model.replace("/", "--"))
     folder.parent.mkdir(exist_ok=True)
@@ -61,7 +61,7 @@ def fetch(model: str, progress: Progress = lambda done, total: None) -> Fetched:
         _from_anywhere(model, card, hub, folder, progress)
     found = _cached(folder, hub)
     if not found:
-        raise _unknown(model)
+        raise unknown(model)
     return found
 
 
@@ -154,7 +154,7 @@ def _from_hub(hub: str, folder: Path, progress: Progress) -> None:
             else Words("it is not there, or it is private", "不存在或为私有"),
         ) from None
     except HFValidationError:
-        raise _unknown(hub) from None
+        raise unknown(hub) from None
     except (HfHubHTTPError, httpx.HTTPError) as error:
         raise ModelUnavailable(
             Words("The hub broke off while “{hub}” was fetched: {error}", "获取“{hub}”时 Hub 中断：{error}"),
@@ -246,7 +246,8 @@ def _watched(folder: Path, total: int, progress: Progress) -> Iterator[None]:
     progress(total / 1e6, total / 1e6)
 
 
-def _unknown(model: str) -> ModelUnavailable:
+def unknown(model: str) -> ModelUnavailable:
+    """The error for a name that is neither a catalogue id, nor a hub id, nor a folder."""
     return ModelUnavailable(
         Words("There is no model “{model}”.", "没有模型“{model}”。"),
         Words(

@@ -8,6 +8,7 @@ import plotly
 
 from studio import presets, runs
 from studio.errors import BadPlan, RunNotFound
+from studio.plan import Plan
 from studio.runs import Run, Status
 from studio.tabs import forms
 from studio.train import launch, worker
@@ -35,6 +36,8 @@ STAGES: dict[str, Words] = {
     "train": Words("step {step} of {steps}", "第 {step} 步，共 {steps} 步"),
     "after": Words("measuring the tuned model on the kept-aside examples", "在预留样本上测量调优后的模型"),
 }
+UNPACKING = Words("unpacking the model; once, about half a minute", "正在解包模型；仅此一次，约半分钟")
+FIRST_STEP = Words("the first of {steps} steps; it takes longer than the others", "共 {steps} 步，正在进行第一步；首步较慢")
 CURVES = {
     "train": Words("training loss", "训练损失"),
     "check": Words("validation loss", "验证损失"),
@@ -42,6 +45,9 @@ CURVES = {
     "loss": Words("loss (lower is better)", "损失（越低越好）"),
 }
 RECONNECTING = label("Reconnecting…", "正在重新连接…")
+ABOUT = Words(
+    "{method} on {model}, {epochs:g} epochs, {batch} examples per step", "{method} · {model} · {epochs:g} 轮 · 每步 {batch} 个样本"
+)
 EPOCH, LEFT = Words("epoch {epoch:.1f}", "第 {epoch:.1f} 轮"), Words("about {time} left", "约剩 {time}")
 SPEED, MEMORY = Words("{rate:,.0f} tokens/s", "{rate:,.0f} token/秒"), Words("{gb:.1f} GB memory", "内存 {gb:.1f} GB")
 LOWERED = Words(
@@ -104,12 +110,20 @@ def poll(asked: Any) -> dict[str, Any]:  # noqa: ANN401 - whatever a browser sen
         "kind": kind,
         "state": STATES[kind].say(lang),
         "line": _line(status, last, lang),
+        "about": ABOUT.say(lang, **_about(plan)),
         "more": more,
         "fault": fault,
         "percent": 100 if status.state == "done" else 100 * status.step / max(status.steps, 1),
         "aria": ARIA.say(lang, step=last.get("step", 0), loss=f"{last['loss']:.3f}" if "loss" in last else "–"),
         "words": {name: said.say(lang) for name, said in CURVES.items()},
     }
+
+
+def _about(plan: Plan) -> dict[str, object]:
+    """What the shown run was started with, whatever the fields above say by now."""
+    card = presets.models().get(plan.model)
+    method = presets.methods()[plan.method.name].name
+    return {"method": method, "model": card.name if card else plan.model, "epochs": plan.training.epochs, "batch": plan.training.batch_size}
 
 
 def _after(run: Run, offset: int) -> tuple[int, list[dict[str, Any]]]:
@@ -141,6 +155,10 @@ def _line(status: Status, last: dict[str, Any], lang: str) -> str:
     """One line: where the run is, how long it will take, how fast it is."""
     if status.state in runs.ENDED:
         return ""
+    if status.stage == "fetch" and status.step >= status.steps > 0:
+        return UNPACKING.say(lang)
+    if status.state == "training" and not status.step:
+        return FIRST_STEP.say(lang, steps=status.steps)
     parts = [STAGES[status.stage].say(lang, step=status.step, steps=status.steps)] if status.stage in STAGES else []
     if status.state == "training" and last:
         parts.append(EPOCH.say(lang, epoch=last["epoch"]))

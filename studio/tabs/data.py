@@ -106,9 +106,8 @@ def change_task(source: str, task: Task, request: gr.Request) -> tuple[Any, ...]
     try:
         kept = visitor.dataset(source)
         table = kept.table()
-        found = columns.guess(table)
-        roles = found.columns if found.task == task else dict(zip(ROLES[task], table.columns, strict=False))
-        return _verdict(kept, table, task, roles, True, lang), *_dropdowns(table, task, roles, lang)
+        found = columns.guess(table, task)
+        return _verdict(kept, table, task, found.columns, found.sure, lang), *_dropdowns(table, task, found.columns, lang)
     except StudioError as error:
         return forms.problem(error, lang), gr.skip(), gr.skip()
 
@@ -166,7 +165,8 @@ def _verdict(kept: Kept, table: Table, task: Task, roles: dict[str, str], sure: 
     parts += [INCOMPLETE.say(lang, count=incomplete)] if incomplete else []
     parts += [FEW.say(lang, count=len(found))] if len(found) < 100 else []
     name = presets.samples()[kept.source.partition(":")[2]].name.say(lang) if kept.source.startswith("sample:") else kept.name
-    return forms.notice(READ.say(lang, name=name, rows=len(table.rows), columns=len(table.columns)), " ".join(parts), "good")
+    said = READ.say(lang, name=name, rows=len(table.rows), columns=len(table.columns))
+    return forms.notice(said, " ".join(parts), "good" if sure else "check")
 
 
 def build(source: gr.BrowserState) -> DataTab:

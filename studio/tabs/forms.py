@@ -65,7 +65,7 @@ def settings(method: Method, values: dict[str, Value]) -> dict[str, Value]:
 def number(value: float) -> str:
     """A count as people read it: 4,884,480 stays, 134,515,008 becomes 134.5 M."""
     for size, unit in ((1e9, "B"), (1e6, "M")):
-        if value >= size * 10 or (unit == "B" and value >= size):
+        if value >= size * (0.9995 if unit == "B" else 10):  # just under a billion is said as one
             return f"{value / size:.3g} {unit}"
     return f"{value:,.0f}"
 

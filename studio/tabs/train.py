@@ -33,8 +33,16 @@ STARTED = Words(
     "Started. You may close this page: the run goes on, and this page finds it again.",
     "已开始。可以关闭页面：训练会继续，重新打开即可看到。",
 )
+QUEUED = Words(
+    "Queued: another run is training. It starts by itself; Stop takes it out of the queue.",
+    "已排队：另一个运行正在训练，轮到后自动开始；“停止”可将其移出队列。",
+)
 STOPPING = Words(
-    "It stops after the step it is in, checks what it has learned and keeps it.", "将在当前步结束后停止，检查并保留学到的内容。"
+    "“{name}” was asked to stop: it finishes the step it is in, then checks what it has learned and keeps it.",
+    "已请求停止“{name}”：完成当前步后，检查并保留学到的内容。",
+)
+CALLED_OFF = Words(
+    "“{name}” was asked to stop before it trains; nothing has been learned yet.", "已请求在训练前停止“{name}”；尚未学到内容。"
 )
 NOTHING_RUNS = Words("Nothing is training.", "当前没有训练。")
 NOT_RUNNING = Words("There is nothing to stop: the run has ended ({state}).", "无需停止：运行已结束（{state}）。")
@@ -122,12 +130,14 @@ def start(
         describe(made, lang)  # the data is checked once more: a browser may send anything
         check_room(home(), LEAST_ROOM)
         visitor.check_queue()
+        busy = any(runs.status(other).state not in runs.ENDED for other in runs.all_runs())
         run = runs.create(made)
         launch.start(run)
     except (StudioError, OSError) as error:
         return forms.problem(explain(error), lang), *(gr.skip(),) * 4
     own = [*visitor.ids(mine), run.id]
-    return forms.notice(STARTED.say(lang), kind="good"), charts.showing(run.id, lang), run.id, earlier(run.id, own, lang), own
+    said = QUEUED if busy else STARTED
+    return forms.notice(said.say(lang), kind="good"), charts.showing(run.id, lang), run.id, earlier(run.id, own, lang), own
 
 
 def stop(run_id: str, request: gr.Request) -> dict[str, Any]:
@@ -143,7 +153,8 @@ def stop(run_id: str, request: gr.Request) -> dict[str, Any]:
     if state in runs.ENDED:
         return forms.notice(NOT_RUNNING.say(lang, state=charts.STATES[state]))
     launch.stop(run)
-    return forms.notice(STOPPING.say(lang))
+    said = STOPPING if state == "training" else CALLED_OFF
+    return forms.notice(said.say(lang, name=run.plan.name))
 
 
 def show(run_id: str | None, request: gr.Request) -> tuple[Any, ...]:
@@ -165,7 +176,11 @@ def attach(remembered: str, mine: object, request: gr.Request) -> tuple[Any, ...
 def earlier(chosen: str, mine: object, lang: str) -> Any:  # noqa: ANN401 - a Gradio update
     """The list of runs, the newest first; whoever has a run's address may look at it."""
     found = visitor.visible([*visitor.ids(mine), chosen])
-    return gr.update(choices=[(runs.describe(run, lang), run.id) for run in found], value=chosen or None, visible=bool(found))
+    return gr.update(
+        choices=[(f"{runs.describe(run, lang)} · {charts.STATES[runs.status(run).state].say(lang)}", run.id) for run in found],
+        value=chosen or None,
+        visible=bool(found),
+    )
 
 
 def build(run: gr.BrowserState, mine: gr.BrowserState, inputs: dict[str, Any]) -> TrainTab:

@@ -53,7 +53,10 @@ def check_queue() -> None:
 
 
 def check_model(model: str) -> None:
-    """Refuse a folder of this machine where others can reach the page."""
+    """Refuse what can be no model, and a folder of this machine where others can reach the page."""
+    known = model in presets.models() or fetch.HUB_ID.fullmatch(model)
+    if not known and not (open_to_others() or Path(model).is_dir()):
+        raise fetch.unknown(model)
     if open_to_others() and model not in presets.models() and not (fetch.HUB_ID.fullmatch(model) and not Path(model).exists()):
         raise NotPossible(
             Words(

@@ -120,7 +120,7 @@ def test_stop_keeps_what_was_learned(visit, chat_csv, tiny_chat):
     start_tiny(page, chat_csv, tiny_chat, epochs=30, batch=1)
     page.wait_for_function("(document.querySelector('#live .js-plotly-plot')?.data || [{ y: [] }])[0].y.length >= 3")
     page.get_by_role("button", name="Stop and keep").click()
-    expect(page.locator("#train-notice")).to_contain_text("It stops after the step it is in")
+    expect(page.locator("#train-notice")).to_contain_text("was asked to stop: it finishes the step it is in")
     wait_for_end(page, "stopped")
     page.get_by_role("button", name="Next: compare").click()
     page.get_by_label("Your question or text").fill("where is my lamp")
