@@ -15,14 +15,15 @@ def merge(run: Run, folder: Path) -> None:
     """Write the base with the change merged in, and its tokenizer, as safetensors."""
     plan, report = run.plan, runs.report(run)
     base = load.base(fetch.fetch(plan.model).folder, plan.task, report["labels"], plan.training.seed)
-    if load.fingerprint(base) != report["base"]["checksum"]:
+    have = load.fingerprint(base)
+    if have != report["base"]["checksum"]:
         raise NotPossible(
             Words(
                 "The base model on this machine is not the one the run was trained on ({have} instead of {wanted}).",
                 "这台机器上的基础模型不是训练所用的那个（{have}，应为 {wanted}）。",
             ),
             Words("Take the adapter home instead, or train again on the present weights.", "请改为下载 adapter，或用当前权重重新训练。"),
-            have=load.fingerprint(base),
+            have=have,
             wanted=report["base"]["checksum"],
         )
     check_room(folder.parent, sum(value.numel() * value.element_size() for value in base.parameters()))

@@ -19,7 +19,7 @@ HEAD = label(
     "### Take it home\nA zip with what was learned, a model card and the plan that made it.",
     "### 带走成果\n一个压缩包：学到的内容、模型卡和产生它的计划。",
 )
-RUN, FORM = label("Which run's result", "使用哪次运行的结果"), label("In which form", "以哪种形式")
+FORM = label("In which form", "以哪种形式")
 PREPARE = label("Prepare the download", "准备下载")
 DOWNLOAD = label("Download", "下载")
 CARD = label("The model card that goes with it", "随附的模型卡")
@@ -81,7 +81,7 @@ def hide() -> Any:  # noqa: ANN401 - a Gradio update
 def build() -> ShareTab:
     """Lay the tab out and wire it."""
     gr.Markdown(t(HEAD))
-    choose = gr.Dropdown([], label=t(RUN), elem_id="share-run")
+    choose = gr.Dropdown([], label=t(playground.RUN), elem_id="share-run")
     form = gr.Radio([], label=t(FORM), elem_id="form", visible=False)
     go = gr.Button(t(PREPARE), variant="primary", elem_id="prepare")
     told = forms.notice_box("share-notice")
