@@ -138,17 +138,9 @@ def _after(run: Run, offset: int) -> tuple[int, list[dict[str, Any]]]:
 
 
 def _latest(run: Run) -> dict[str, Any]:
-    """The last point with a training loss."""
-    size = run.points.stat().st_size
-    _, tail = _after(run, 0) if size < 4096 else _after_line(run, size - 4096)
+    """The last point with a training loss; the line that is cut where the look begins is no point and drops out."""
+    _, tail = _after(run, max(0, run.points.stat().st_size - 4096))
     return next((point for point in reversed(tail) if "loss" in point), {})
-
-
-def _after_line(run: Run, offset: int) -> tuple[int, list[dict[str, Any]]]:
-    """As _after, from the first whole line behind an offset that may fall within one."""
-    with run.points.open("rb") as file:
-        file.seek(offset)
-        return _after(run, offset + len(file.readline()))
 
 
 def _line(status: Status, last: dict[str, Any], lang: str) -> str:
