@@ -1,4 +1,4 @@
-"""The command line: `studio` opens the page; `studio train`, `runs`, `ask`, `export` and `doctor` do the same jobs without one."""
+"""The command line: `studio` opens the page; `studio train`, `methods`, `runs`, `ask`, `export` and `doctor` do the same jobs without one."""
 
 import argparse
 import os
@@ -49,9 +49,13 @@ def _parser() -> argparse.ArgumentParser:
     parser.set_defaults(work=_page)
     commands = parser.add_subparsers(title="the same jobs without a browser", metavar="COMMAND")
     train = commands.add_parser("train", parents=[shared], help="train a plan in the foreground")
-    train.add_argument("plan", help="a plan file (YAML), or the name of a recipe")
+    train.add_argument("plan", nargs="?", default="", help="a plan file (YAML), or the name of a recipe")
     train.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="change one key, such as method.settings.rank=16")
+    train.add_argument("--resume", default="", metavar="RUN", help="go on with a stopped run instead: its id, or `last`")
     train.set_defaults(work=_train)
+    listing = commands.add_parser("methods", parents=[shared], help="list the ten methods")
+    listing.add_argument("--json", action="store_true", help="with every setting, its range, default and explanation, as JSON")
+    listing.set_defaults(work=_methods)
     commands.add_parser("runs", parents=[shared], help="list all runs").set_defaults(work=_runs)
     ask = commands.add_parser("ask", parents=[shared], help="ask the base and the tuned model the same")
     ask.add_argument("run", help="a run's id, its beginning, or `last`")
@@ -62,7 +66,9 @@ def _parser() -> argparse.ArgumentParser:
     ask.set_defaults(work=_ask)
     export = commands.add_parser("export", parents=[shared], help="write what a run learned, with a model card")
     export.add_argument("run")
-    export.add_argument("--to", nargs=2, required=True, metavar=("FORM", "DIR"), help="adapter DIR or merged DIR")
+    export.add_argument(
+        "--to", nargs=2, required=True, metavar=("FORM", "DIR"), help="a form such as adapter, merged or packed, and a new folder"
+    )
     export.set_defaults(work=_export)
     commands.add_parser("doctor", parents=[shared], help="say what this machine can do").set_defaults(work=_doctor)
     return parser
@@ -77,7 +83,16 @@ def _page(options: argparse.Namespace) -> int:
 def _train(options: argparse.Namespace) -> int:
     from studio.train import foreground  # noqa: PLC0415 - only this command
 
-    return foreground.train(options.plan, tuple(options.set))
+    if bool(options.plan) == bool(options.resume) or (options.resume and options.set):
+        raise BadPlan(["name either a plan (with --set KEY=VALUE) or --resume RUN, whose plan stays as it is"])
+    return foreground.resume(options.resume) if options.resume else foreground.train(options.plan, tuple(options.set))
+
+
+def _methods(options: argparse.Namespace) -> int:
+    from studio.methods import listing  # noqa: PLC0415 - only this command
+
+    print(listing.as_json() if options.json else listing.as_table())
+    return DONE
 
 
 def _runs(options: argparse.Namespace) -> int:
@@ -88,8 +103,10 @@ def _runs(options: argparse.Namespace) -> int:
         print(f"No runs yet in {runs.folder()}. Start one: studio train support-tone-lora")
     for run in found:
         status, report = runs.status(run), runs.report(run)
-        loss = f"loss {report['before']['loss']:.3f} -> {report['after']['loss']:.3f}" if report else status.what[:60]
-        print(f"{run.id}  {status.state:<10} {runs.describe(run)[:-11]}  {loss}")
+        both = [(report.get(side) or {}).get("loss") for side in ("before", "after")]
+        said = f"loss {both[0]:.3f} -> {both[1]:.3f}" if all(isinstance(loss, float | int) for loss in both) else status.what[:60]
+        more = "; goes on with --resume" if runs.resumable(run) else ""
+        print(f"{run.id}  {status.state:<10} {runs.describe(run)[:-11]}  {said}{more}")
     return DONE
 
 

@@ -56,9 +56,9 @@ def build() -> gr.Blocks:
             with gr.Tab(t(TABS["data"]), id="data"):
                 at_data = data.build(source)
             with gr.Tab(t(TABS["method"]), id="method"):
-                at_method = method.build(source, at_data.task, at_data.second)
+                at_method = method.build(source, at_data)
             with gr.Tab(t(TABS["train"]), id="train") as train_tab:
-                described = {"source": source, "task": at_data.task, "first": at_data.first, "second": at_data.second}
+                described = {"source": source, "task": at_data.task, "columns": at_data.columns}
                 chosen = {"model": at_method.model, "chosen": at_method.chosen}
                 at_train = train.build(run, mine, {**described, **chosen, **at_method.knobs, **at_method.training})
             with gr.Tab(t(TABS["playground"]), id="playground") as playground_tab:

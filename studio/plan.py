@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -12,8 +12,26 @@ from studio.errors import BadPlan
 Task = Literal["chat", "complete", "classify", "prefer", "prompts"]
 Value = bool | int | float | str
 
-# What each task needs to know about the columns of a data set, and what it may know.
-ROLES: dict[str, tuple[str, ...]] = {"chat": ("prompt", "response"), "classify": ("text", "label")}
+# What each task needs to know about the columns of a data set; the first role is what the model reads.
+ROLES: dict[Task, tuple[str, ...]] = {
+    "chat": ("prompt", "response"),
+    "complete": ("text",),
+    "classify": ("text", "label"),
+    "prefer": ("prompt", "chosen", "rejected"),
+    "prompts": ("prompt",),
+}
+# One column that holds whole conversations, as a list of messages, stands for the usual roles.
+INSTEAD: dict[Task, tuple[str, ...]] = {"chat": ("messages",)}
+# What a task may know beside: known answers to questions are checked against, never trained on.
+BESIDE: dict[Task, tuple[str, ...]] = {"prompts": ("answer",)}
+
+
+def roles(task: Task, columns: Mapping[str, str]) -> tuple[str, ...]:
+    """The roles in use for a task with these columns, the needed ones first."""
+    instead = INSTEAD.get(task, ())
+    if instead and set(instead) <= set(columns):
+        return instead
+    return ROLES[task] + tuple(role for role in BESIDE.get(task, ()) if columns.get(role))
 
 
 class Part(BaseModel):
@@ -40,12 +58,12 @@ class MethodChoice(Part):
 class Training(Part):
     """How long, how fast and in what portions the method trains."""
 
-    epochs: float = Field(3, gt=0, le=100, description="how often every example is seen")
-    batch_size: int = Field(8, ge=1, le=1024, description="examples per step")
+    epochs: float | None = Field(None, gt=0, le=100, description="how often every example is seen; by the amount of data when left out")
+    batch_size: int | None = Field(None, ge=1, le=1024, description="examples per step; by the amount of data when left out")
     accumulate: int = Field(1, ge=1, le=1024, description="portions a step is computed in, to save memory")
     learning_rate: float | None = Field(None, gt=0, le=1, description="the method's own default when left out")
     max_length: int = Field(512, ge=8, le=131072, description="tokens per example; longer ones are cut")
-    schedule: Literal["linear", "cosine", "constant"] = "linear"
+    schedule: Literal["linear", "cosine", "constant", "constant_with_warmup"] = "linear"
     warmup_share: float = Field(0.05, ge=0, le=0.5)
     weight_decay: float = Field(0.0, ge=0, le=1)
     evaluations: int = Field(6, ge=1, le=200, description="how often the validation loss is measured")
@@ -54,7 +72,7 @@ class Training(Part):
 
     @model_validator(mode="after")
     def _portions(self) -> "Training":
-        if self.batch_size % self.accumulate:
+        if self.batch_size and self.batch_size % self.accumulate:
             raise ValueError(f"a number of portions that divides batch_size {self.batch_size}")
         return self
 
@@ -87,11 +105,11 @@ def problems(raw: object) -> list[str]:
     else:
         found = []
     task, columns = raw.get("task"), (raw.get("data") or {}).get("columns") if isinstance(raw.get("data"), Mapping) else None
-    if isinstance(task, str) and task in ROLES and isinstance(columns, Mapping):
-        known = ROLES[str(task)]
+    if isinstance(columns, Mapping) and (task := next((name for name in get_args(Task) if name == task), None)):
+        known = ROLES[task] + INSTEAD.get(task, ()) + BESIDE.get(task, ())
         found += [f"data.columns.{role}: the task {task} has the roles {', '.join(known)}" for role in columns if role not in known]
         if columns:
-            found += [f"data.columns.{role}: is missing; name the column" for role in known if role not in columns]
+            found += [f"data.columns.{role}: is missing; name the column" for role in roles(task, columns) if role not in columns]
     return found
 
 

@@ -22,6 +22,8 @@ from studio.words import Words
 ID = re.compile(r"[0-9a-f]{32}")
 ENDED = ("done", "stopped", "failed")
 STATES = ("waiting", "preparing", "training", "evaluating", *ENDED)
+# What a run goes on from: a checkpoint, or what a stage that has ended left behind.
+STATES_KEPT = ("checkpoints/*/checkpoint-*/watch.json", "stages/*/config.json", "checkpoints/full_precision.json")
 # A run whose process has not yet written its number is given this long before it counts as dead.
 GRACE_SECONDS = 30.0
 # Two looks at a process's time of birth may differ by this much: it is counted from the machine's start, which moves when its clock is set.
@@ -165,7 +167,7 @@ def status(run: Run) -> Status:
     return Status("failed", found.stage, found.step, found.steps, None, said, KILLED_TO_DO.say(), found.updated)
 
 
-def set_status(run: Run, state: str, stage: str = "", **values: Any) -> None:  # noqa: ANN401 - the fields of Status
+def set_status(run: Run, state: str, stage: str = "", **values: Any) -> None:
     """Replace the status by a new one."""
     if state not in STATES:
         raise ValueError(f"expected one of {STATES}, but got {state!r}")
@@ -180,6 +182,19 @@ def add_point(run: Run, stage: str, step: int, epoch: float, **measured: float |
         seq = json.loads(last[0])["seq"] + 1 if last else 0
         point = {"seq": seq, "time": round(time.time(), 3), "stage": stage, "step": step, "epoch": round(epoch, 4), **measured}
         file.write(json.dumps(point, ensure_ascii=False).encode() + b"\n")
+
+
+def rewind(run: Run, stage: str, step: int) -> None:
+    """Take back what was measured after a step of a stage: the run goes on from there. Nothing is written where nothing is taken back."""
+    kept = [point for point in points(run) if point["stage"] != "after" and not (point["stage"] == stage and point["step"] > step)]
+    text = "".join(json.dumps(point, ensure_ascii=False) + "\n" for point in kept)
+    if text.encode() != run.points.read_bytes():
+        write(run.points, text)  # a new file: whoever reads along sees it by its number (inode)
+
+
+def resumable(run: Run) -> bool:
+    """Whether the run was stopped or broke off with a state, or a finished stage, that it can go on from."""
+    return status(run).state in ("stopped", "failed") and any(any(run.folder.glob(pattern)) for pattern in STATES_KEPT)
 
 
 def points(run: Run) -> Iterator[dict[str, Any]]:
@@ -211,6 +226,11 @@ def report(run: Run) -> dict[str, Any]:
 def usable(run: Run) -> bool:
     """Whether the run has learned something that can be asked and taken home: its report is the last file written."""
     return (run.folder / "report.json").is_file() and run.model.is_dir()
+
+
+def result(run: Run) -> int:
+    """A number that changes whenever the run has learned something new: a run that went on has another result than before."""
+    return (run.folder / "report.json").stat().st_mtime_ns if usable(run) else 0
 
 
 def require_usable(run: Run) -> None:

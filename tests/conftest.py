@@ -14,6 +14,7 @@ os.environ.update(
 )
 
 import csv
+import dataclasses
 import itertools
 import shutil
 from collections.abc import Callable, Iterator
@@ -21,11 +22,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
+from ways import WAYS, Unwatched
 
-from studio import runs
+from studio import methods, runs
+from studio.data import prepare
+from studio.data.read import read
+from studio.evaluate import held_out
 from studio.home import home
-from studio.methods import METHODS
-from studio.plan import Data, MethodChoice, Plan, Training
+from studio.methods.base import Job
+from studio.models import load
+from studio.plan import ROLES, Data, MethodChoice, Plan, Training
 from studio.train import worker
 
 CHAT_TEMPLATE = (
@@ -41,6 +48,7 @@ CORPUS = (
     "Thanks for asking about it. We will look after it. Yours, the shop.",
 )
 THINGS = ("lamp", "chair", "desk", "shelf", "sofa", "clock", "rug", "mirror", "stool", "vase")
+COLOURS = ("blue", "old", "late", "broken")
 ASKED = ("where is my {}", "what does the {} cost", "is the {} blue", "can I return the {}")
 TOLD = {
     "delivery": ("the parcel with the {} has not arrived", "my {} is late again", "when does the {} arrive", "the courier lost the {}"),
@@ -61,7 +69,8 @@ TINY_TRAINING: dict[str, Any] = {
     "evaluations": 3,
     "validation_share": 0.2,
 }
-WAYS = [(method.name, task) for method in METHODS for task in method.tasks]
+# Where that does not suit a method.
+SUITED: dict[str, dict[str, Any]] = {"prefix": {"epochs": 18}, "upft": {"epochs": 2, "learning_rate": 2e-3}}
 
 
 def pytest_configure() -> None:
@@ -162,7 +171,7 @@ def tiny_bert(tmp_path_factory: pytest.TempPathFactory) -> Path:
         num_hidden_layers=2,
         num_attention_heads=4,
         max_position_embeddings=64,
-        initializer_range=0.1,
+        initializer_range=0.3,
         pad_token_id=0,
     )
     BertModel(config).save_pretrained(folder)
@@ -177,8 +186,17 @@ def toys(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     chats += [(ask.format(thing), f"Thanks for asking about the {thing}. Yours, the shop.") for thing in THINGS for ask in ASKED]
     told = [("text", "label")]
     told += [(text.format(thing), label) for label, texts in TOLD.items() for text in texts for thing in THINGS[:5]]
+    texts = [
+        ("text",),
+        *((f"Thanks for asking about the {thing}. It is {colour}. Yours, the shop.",) for thing in THINGS for colour in COLOURS),
+    ]
+    pairs = [("prompt", "chosen", "rejected")]
+    pairs += [
+        (ask.format(thing), f"Thanks for asking about the {thing}.", f"the {thing} is wrong again") for thing in THINGS for ask in ASKED
+    ]
+    asked = [("prompt", "answer"), *((ask.format(thing), thing) for thing in THINGS for ask in ASKED)]
     found = {}
-    for task, rows in (("chat", chats), ("classify", told)):
+    for task, rows in (("chat", chats), ("classify", told), ("complete", texts), ("prefer", pairs), ("prompts", asked)):
         found[task] = folder / f"{task}.csv"
         with found[task].open("w", encoding="utf-8", newline="") as file:
             csv.writer(file).writerows(rows)
@@ -208,16 +226,62 @@ def make_plan(bases: Callable[[str], Path], toys: dict[str, Path]) -> Callable[.
     """`make_plan(method, task, settings={}, **training)`: a short training of a tiny model on the toy data."""
 
     def make(method: str = "lora", task: str = "chat", settings: dict[str, Any] | None = None, **training: Any) -> Plan:
-        chosen = {**TINY_TRAINING, **training}
+        chosen = {**TINY_TRAINING, **SUITED.get(method, {}), **training}
         share = chosen.pop("validation_share")
         return Plan(
             name=f"{method} on toys",
             task=task,
             model=str(bases(task)),
-            data=Data(source=str(toys[task]), validation_share=share),
+            data=Data(source=str(toys[task]), columns={role: role for role in ROLES[task]}, validation_share=share),
             method=MethodChoice(name=method, settings=settings or {}),
             training=Training(**chosen),
         )
+
+    return make
+
+
+@pytest.fixture
+def make_job(make_plan: Callable[..., Plan], bases: Callable[[str], Path], toys: dict[str, Path], tmp_path: Path) -> Callable[..., Job]:
+    """`make_job(method, task, settings={}, rows=24, **training)`: a training of toy rows with its method attached, ready to go.
+
+    `job.watch` is a fresh Unwatched for each stage, kept in `job.notes["watches"]`.
+    """
+
+    def make(method: str, task: str, settings: dict[str, Any] | None = None, rows: int = 24, **training: Any) -> Job:
+        plan = make_plan(method, task, settings, **{"epochs": 1, "warmup_share": 0.0, **training})
+        folder, way = bases(task), methods.get(method)
+        examples, _ = prepare.examples(read(toys[task]), task, {role: role for role in ROLES[task]})
+        examples = examples[:: max(len(examples) // rows, 1)][:rows]
+        labels = prepare.labels_of(examples) if task == "classify" else []
+        tokenizer = load.tokenizer(folder)
+        encoded = prepare.encode(examples, task, tokenizer, 64, labels)
+        settled = way.settle(plan.method.settings)
+        model = load.base(folder, task, labels, plan.training.seed, way.weights == "nf4")
+        torch.manual_seed(plan.training.seed)
+        watches: list[Unwatched] = []
+
+        def watch(stage: str, model: Any, measure: Any) -> Any:
+            watches.append(Unwatched())
+            return watches[-1]
+
+        job = Job(
+            model=way.attach(model, settled, task),
+            tokenizer=tokenizer,
+            plan=plan,
+            settings=settled,
+            train=encoded,
+            validation=encoded[: len(encoded) // 4],
+            folder=tmp_path / "run",
+            watch=watch,
+            measure=lambda model, rows: held_out.measure(model, rows, tokenizer, task, 8),
+            examples=(examples, examples[: len(examples) // 4]),
+            base=folder,
+            notes={"watches": watches},
+        )
+        if way.rows:
+            train, validation = way.rows(job)
+            job = dataclasses.replace(job, train=train, validation=validation)
+        return job
 
     return make
 

@@ -59,12 +59,25 @@ def test_both_sides_answer_and_end(sides):
 
 
 def test_the_tuned_side_has_learned_its_task(sides):
-    events = said(sides, prompt="the parcel with the lamp has not arrived" if sides.plan.task == "classify" else ASKED)
+    asked = {"classify": "the parcel with the lamp has not arrived", "complete": "Thanks for asking"}
+    events = said(sides, prompt=asked.get(sides.plan.task, ASKED))
     if sides.plan.task == "classify":
         (scores,) = [event["scores"] for event in events if event["side"] == "tuned" and "scores" in event]
         assert max(scores, key=scores.get) == "delivery"
+    elif sides.plan.task == "complete":
+        assert texts(events)["tuned"].startswith(" about the")
     else:
         assert texts(events)["tuned"].startswith("Thanks for asking about the")
+
+
+def test_a_text_to_continue_goes_to_the_model_as_it_stands(tiny_chat):
+    from studio.models import load
+
+    tokenizer = load.tokenizer(tiny_chat)
+    plain = tokenizer("Thanks for")["input_ids"]
+    assert serve.asked("complete", "Thanks for", tokenizer) == plain
+    for task in ("chat", "prefer", "prompts"):
+        assert serve.asked(task, "Thanks for", tokenizer) == [2, *plain, 1, 3]  # <|user|> … </s> <|assistant|>
 
 
 @pytest.fixture
@@ -198,6 +211,10 @@ def test_a_seat_answers_stops_and_is_loaded_anew_after_a_crash(finished):
 
         anew = answer.seat(run)
         assert anew is not seat
+        os.utime(run.folder / "report.json")  # the run went on and learned more
+        assert answer.seat(run) is not anew
+        assert not anew.alive
+        anew = answer.seat(run)
         assert list(anew.ask(Question(ASKED, length=30)))[-1].tuned == whole.tuned
     finally:
         for left in answer._SEAT.values():

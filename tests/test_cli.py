@@ -1,13 +1,15 @@
 """The same jobs without a browser, and what their exit codes say: 0 done, 1 failed, 2 the plan is wrong."""
 
+import json
 import subprocess
 import sys
 
 import pytest
 import yaml
 
-from studio import __version__, export, plan, runs
+from studio import __version__, export, methods, plan, presets, runs
 from studio.__main__ import main
+from studio.plan import ROLES
 
 
 @pytest.fixture
@@ -120,6 +122,77 @@ def test_both_answers_are_printed_with_their_weights(finished, capsys):
     report = runs.report(run)
     assert f"base (tiny-chat, weights {report['base']['checksum']})\n" in out
     assert f"tuned (lora on toys, weights {report['tuned']['checksum']})\nThanks for asking" in out
+
+
+def test_a_stopped_run_goes_on_by_its_id(make_plan, capsys, monkeypatch):
+    from studio.train import launch, report, worker
+
+    run = runs.create(make_plan("lora", "chat", epochs=2))
+    real = report.Watch.on_step_begin
+
+    def stop(self, args, state, control, **values):
+        if state.global_step == 2:
+            launch.stop(run)
+        real(self, args, state, control, **values)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(report.Watch, "on_step_begin", stop)
+        worker.run(run.id)
+    assert main(["runs"]) == 0
+    assert "stopped" in (said := capsys.readouterr().out)
+    assert "goes on with --resume" in said
+    assert main(["train", "--resume", run.id[:8]]) == 0
+    assert "done: validation loss" in capsys.readouterr().out
+    assert [point["step"] for point in runs.points(run) if "loss" in point] == list(range(1, 9))
+    assert main(["train", "--resume", run.id]) == 1
+    assert "cannot go on (done): it has kept no state to go on from. Only a run" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("call", [["--resume", "last", "plan.yaml"], [], ["--resume", "last", "--set", "training.epochs=1"]])
+def test_a_run_goes_on_with_its_own_plan_or_a_plan_is_named(call, capsys):
+    assert main(["train", *call]) == 2
+    assert "name either a plan (with --set KEY=VALUE) or --resume RUN" in capsys.readouterr().err
+
+
+def test_going_on_without_a_run_ends_with_one(capsys):
+    assert main(["train", "--resume", "last"]) == 1
+    assert "No run is called “last”." in capsys.readouterr().err
+
+
+def test_runs_with_reports_of_any_kind_are_listed(make_plan, capsys):
+    for report in ({}, {"before": {}, "after": {}}, {"before": {"right": 0.1}}, {"before": None, "after": {"loss": None}}):
+        run = runs.create(make_plan())
+        (run.folder / "report.json").write_text(json.dumps(report))
+    assert main(["runs"]) == 0
+    assert len(capsys.readouterr().out.splitlines()) == 4
+
+
+def test_the_methods_are_listed_with_what_they_train(capsys):
+    assert main(["methods"]) == 0
+    out = capsys.readouterr().out
+    for name in presets.methods():
+        assert f"\n{name} " in out
+    assert "chat, prefer" in out
+    assert max(map(len, out.splitlines())) <= 110
+
+
+def test_the_methods_as_json_hold_every_setting_with_range_default_and_explanation(capsys):
+    assert main(["methods", "--json"]) == 0
+    found = {item["name"]: item for item in json.loads(capsys.readouterr().out)}
+    assert list(found) == list(presets.methods())
+    for method in methods.METHODS:
+        item = found[method.name]
+        assert (item["built"], item["tasks"], item["resumes"]) == (True, list(method.tasks), method.resumes)
+        assert item["exports"] == list(method.exports)
+        for knob, setting in zip(method.knobs, item["settings"], strict=True):
+            assert (setting["name"], setting["default"], setting["kind"]) == (knob.name, knob.default, knob.kind)
+            assert setting["help"]["en"]
+            assert setting["help"]["zh"]
+            assert ("range" in setting) == (knob.kind in ("whole", "number"))
+            assert ("choices" in setting) == (knob.kind == "choice")
+        assert {said["task"] for said in item["not_with"]} == set(ROLES) - set(method.tasks)
+        assert all(said["why"]["en"] and said["nearest"]["zh"] for said in item["not_with"])
+    assert next(setting for setting in found["lora"]["settings"] if setting["name"] == "rank")["range"] == [1, 256]
 
 
 def test_an_unknown_command_ends_with_two():

@@ -1,11 +1,14 @@
 """What each column is for is guessed by its name first, and by what stands in it."""
 
+import json
+
 import pytest
 
 from studio import presets
-from studio.data import columns
+from studio.data import columns, prepare
 from studio.data.read import Table, read
 from studio.errors import BadData
+from studio.plan import BESIDE, INSTEAD, ROLES
 
 
 def table(**cells):
@@ -22,7 +25,7 @@ LABELS = ["billing", "delivery", "returns"]
     ("names", "task"),
     [
         (("prompt", "response"), "chat"),
-        (("question", "answer"), "chat"),
+        (("question", "reply"), "chat"),
         (("Instruction", "Output"), "chat"),
         (("customer_message", "agent reply"), "chat"),
         (("问题", "回答"), "chat"),
@@ -60,13 +63,111 @@ def test_a_column_that_is_mostly_empty_is_not_taken():
     assert found.columns == {"prompt": "prompt", "response": "answer"}
 
 
-@pytest.mark.parametrize("cells", [{"text": LONG}, {"text": LONG, "label": [""]}], ids=["one column", "an empty one"])
+@pytest.mark.parametrize("cells", [{"a": [""], "b": ["", "", "", "only here"]}, {"a": [" "]}], ids=["two", "one"])
 def test_no_usable_column_is_told_with_those_there_are(cells):
     with pytest.raises(BadData) as caught:
         columns.guess(table(**cells))
     what, to_do = caught.value.sentences()
-    assert what == "“t.csv” has 1 usable column(s): text."
-    assert to_do.startswith("Two are needed")
+    assert what == f"“t.csv” has no column with something in at least half of its rows: {', '.join(cells)}."
+    assert to_do.startswith("Bring a file whose first line names the columns")
+
+
+QUESTIONS = [f"If a train goes {number} miles in an hour, how far does it go in a day?" for number in range(12)]
+ORDERS = [f"Write a poem on the number {number}." for number in range(12)]
+CHINESE_QUESTIONS = [f"如果一列火车每小时行驶 {number} 公里，一天行驶多远？" for number in range(12)]
+
+
+@pytest.mark.parametrize("name", ["text", "x", "问题"])
+@pytest.mark.parametrize("cells", [QUESTIONS, ORDERS, CHINESE_QUESTIONS], ids=["questions", "orders", "chinese"])
+def test_a_column_of_questions_alone_is_for_questions_without_answers(name, cells):
+    found = columns.guess(table(**{name: cells}))
+    assert (found.task, found.columns, found.sure) == ("prompts", {"prompt": name}, name == "问题")
+
+
+@pytest.mark.parametrize(("name", "sure"), [("text", True), ("文章", True), ("x", False)])
+def test_a_column_of_texts_alone_is_to_be_continued(name, sure):
+    found = columns.guess(table(**{name: LONG}))
+    assert (found.task, found.columns, found.sure) == ("complete", {"text": name}, sure)
+
+
+def test_an_id_and_an_empty_column_do_not_hide_that_there_is_one_text():
+    cells = {"id": [str(number) for number in range(12)], "body": LONG, "note": [""]}
+    assert columns.guess(table(**cells)) == columns.Guess("complete", {"text": "body"}, True)
+
+
+def test_numbers_may_be_classes():
+    cells = {"x": LONG, "stars": ["1", "2", "5"]}
+    assert columns.guess(table(**cells)) == columns.Guess("classify", {"text": "x", "label": "stars"}, False)
+    assert columns.guess(table(text=LONG, note=LONG[::-1], label=["0", "1"])).columns == {"text": "text", "label": "label"}
+    assert columns.guess(table(**cells, note=LONG[::-1], label=["0", "1"]), "classify").columns["label"] == "label"
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        ("prompt", "chosen", "rejected"),
+        ("question", "accepted", "rejected"),
+        ("instruction", "better_answer", "worse_answer"),
+        ("问题", "更好", "更差"),
+        ("提问", "选中", "拒绝"),
+    ],
+    ids="-".join,
+)
+def test_pairs_of_answers_are_taken_by_their_names_in_any_order(names):
+    found = columns.guess(table(**{"id": LONG, names[2]: LONG, names[0]: LONG[::-1], names[1]: LONG}))
+    assert (found.task, found.columns, found.sure) == ("prefer", dict(zip(ROLES["prefer"], names, strict=True)), True)
+
+
+def test_pairs_whose_question_has_a_name_of_its_own_are_marked_unsure():
+    found = columns.guess(table(case=LONG, chosen=LONG, rejected=LONG))
+    assert found == columns.Guess("prefer", {"prompt": "case", "chosen": "chosen", "rejected": "rejected"}, False)
+
+
+def test_a_task_that_wants_more_columns_than_there_are_gets_those_there_are():
+    assert columns.guess(table(prompt=LONG, reply=LONG), "prefer").columns == {"prompt": "prompt", "chosen": "reply"}
+    assert columns.guess(table(x=LONG), "chat").columns == {"prompt": "x"}
+    assert columns.guess(table(x=LONG, y=LONG, z=LONG), "prefer").columns == {"prompt": "x", "chosen": "y", "rejected": "z"}
+
+
+@pytest.mark.parametrize(
+    "answers", [["72", "1,024", "5 %"], ["Paris", "Rome"], [f"She has 3 left. {LONG[0]}\n#### {n}" for n in range(12)]]
+)
+def test_questions_with_known_answers_are_checked_against_them(answers):
+    found = columns.guess(table(question=QUESTIONS, answer=answers))
+    assert found == columns.Guess("prompts", {"prompt": "question", "answer": "answer"}, True)
+    assert columns.guess(table(question=QUESTIONS, answer=answers), "chat").columns == {"prompt": "question", "response": "answer"}
+
+
+def test_questions_with_long_answers_stay_answers_to_learn():
+    assert columns.guess(table(question=QUESTIONS, answer=LONG)) == columns.Guess(
+        "chat", {"prompt": "question", "response": "answer"}, True
+    )
+    assert columns.guess(table(question=QUESTIONS, answer=LONG), "prompts").columns == {"prompt": "question"}
+    assert columns.guess(table(question=QUESTIONS, response=LONG, answer=["72"])).task == "chat"
+
+
+@pytest.mark.parametrize("name", ["messages", "conversations", "x"])
+def test_a_column_of_conversations_is_found(tmp_path, name):
+    talk = [{"role": "user", "content": "hello, are you there?"}, {"role": "assistant", "content": "Hello. I am."}]
+    path = tmp_path / "talks.jsonl"
+    path.write_text("".join(json.dumps({"id": n, "prompt": "hello", name: talk}) + "\n" for n in range(12)), encoding="utf-8")
+    read_in = read(path)
+    assert columns.guess(read_in) == columns.Guess("chat", {"messages": name}, name != "x")
+    found, incomplete = prepare.examples(read_in, "chat", {"messages": name})
+    assert (len(found), incomplete) == (12, 0)
+    assert prepare.conversation(found[0]) == talk
+
+
+def test_a_list_that_is_no_conversation_is_none():
+    assert columns.guess(table(question=LONG, tags=['["a", "b"]'], answer=LONG)).columns == {"prompt": "question", "response": "answer"}
+
+
+def test_every_role_has_a_name_in_both_languages():
+    for task in ROLES:
+        for role in (*ROLES[task], *INSTEAD.get(task, ()), *BESIDE.get(task, ())):
+            said = columns.role_name(task, role)
+            assert said.en
+            assert said.zh
 
 
 def test_an_id_or_a_time_is_not_taken_for_a_text():

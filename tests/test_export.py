@@ -1,5 +1,6 @@
 """What is taken home opens without the studio and gives the same answers, with a card that says where it comes from."""
 
+import os
 import re
 import zipfile
 
@@ -95,7 +96,7 @@ def test_the_code_on_the_card_runs(way, finished, tmp_path, monkeypatch, capsys)
         folder = export.write(run, form, tmp_path / form)
         (code,) = re.findall(r"```python\n(.*?)```", (folder / "README.md").read_text(encoding="utf-8"), re.DOTALL)
         monkeypatch.chdir(folder)
-        exec(compile(code.replace("…", TEXT), "README.md", "exec"), {})
+        exec(compile(code.replace("…", "Thanks for" if way[1] == "complete" else TEXT), "README.md", "exec"), {})
         said = capsys.readouterr().out.strip()
         assert said in ("billing", "delivery", "returns") if way[1] == "classify" else said.startswith("Thanks for asking")
 
@@ -149,3 +150,15 @@ def test_a_bundle_is_one_zip_made_once(finished):
     before = made.stat().st_mtime_ns
     assert export.bundle(run, "adapter") == made
     assert made.stat().st_mtime_ns == before
+
+
+def test_a_run_that_went_on_hands_out_its_new_result(finished):
+    run = finished("lora")
+    made = export.bundle(run, "adapter")
+    before = made.stat().st_mtime_ns
+    os.utime(run.folder / "report.json")  # as a run that goes on writes it last
+    (run.model / "adapter_model.safetensors").write_bytes(b"new")
+    assert export.bundle(run, "adapter") == made
+    assert made.stat().st_mtime_ns > before
+    with zipfile.ZipFile(made) as file:
+        assert file.read("adapter_model.safetensors") == b"new"

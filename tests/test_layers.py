@@ -10,14 +10,26 @@ import pytest
 ROOT = Path(__file__).parent.parent
 STUDIO = ROOT / "studio"
 FILES = sorted(STUDIO.rglob("*.py"))
-HEAVY = {"torch", "transformers", "trl", "peft", "bitsandbytes", "datasets", "safetensors", "accelerate"}
+HEAVY = {"torch", "transformers", "trl", "peft", "bitsandbytes", "datasets", "safetensors", "accelerate", "torchao", "compressed_tensors"}
 # Files that only a worker or another child process imports; everywhere else heavy imports stand inside the function that needs them.
 WORKER_SIDE = {
     "data/batch.py",
+    "evaluate/answers.py",
     "evaluate/held_out.py",
     "export/merge.py",
+    "methods/_bottleneck.py",
+    "methods/_bottom.py",
+    "methods/_low_bits.py",
+    "methods/_peft_build.py",
+    "methods/_policy.py",
+    "methods/_preference.py",
+    "methods/_reward_model.py",
+    "methods/_stage.py",
+    "methods/_openings.py",
+    "methods/_prefix.py",
     "methods/_supervised.py",
     "models/load.py",
+    "models/trained.py",
     "models/unpack.py",
     "playground/serve.py",
     "train/report.py",
@@ -35,14 +47,14 @@ MAY = {
     "doctor": {"presets", "runs", "models"},
     "data": {"presets", "plan"},
     "models": {"presets", "plan"},
-    "methods": {"presets", "plan", "models", "data"},
+    "methods": {"presets", "plan", "models", "data", "evaluate"},
     "evaluate": {"plan", "data"},
     "train": {"runs", "plan", "data", "models", "methods", "evaluate", "presets"},
     "playground": {"runs", "plan", "data", "models", "methods", "train"},
     "export": {"runs", "plan", "presets", "models", "methods", "train"},
     "tabs": {"presets", "plan", "runs", "data", "models", "methods", "train", "playground", "export", "guard"},
     "app": {"presets", "export", "guard", "tabs", "__main__"},
-    "__main__": {"app", "runs", "train", "playground", "export", "doctor"},
+    "__main__": {"app", "runs", "methods", "train", "playground", "export", "doctor"},
 }
 
 

@@ -1,16 +1,15 @@
 """What every method promises, checked for each one listed: it trains what it says, keeps what it says, and comes back the same."""
 
 import copy
+import math
+import re
 
 import pytest
 import torch
 
 from studio import methods, presets
-from studio.data import prepare
-from studio.data.read import read
-from studio.errors import BadPlan, NotPossible
+from studio.errors import NotPossible
 from studio.methods import METHODS
-from studio.methods.base import Job
 from studio.models import load, shape
 
 # Further settings to count with, beside the defaults; a method not named here is counted with its defaults.
@@ -18,11 +17,18 @@ SETTINGS = {
     "lora": (
         {"rank": 1, "targets": "all"},
         {"rank": 8, "targets": "attention"},
-        {"rank": 64, "targets": "feed_forward", "alpha": 16, "dropout": 0.0},
+        {"rank": 64, "targets": "feed_forward", "alpha": 16, "dropout": 0.0, "rslora": True},
+        {"rank": 4, "targets": "all", "dora": True},
     ),
+    "rlhf": ({"rank": 4},),
 }
 CHOICES = [(method.name, chosen) for method in METHODS for chosen in ({}, *SETTINGS.get(method.name, ()))]
 LABELS = 6
+# Loss after ÷ loss before on the toy data, at most. A prefix steers what a model has learned, and the toy models have learned little; UPFT
+# trains on samples of the model itself, which hold nothing that is new to it.
+LEAST_FALL = {"prefix": 0.75, "upft": 0.985}
+# What PEFT adds to the name of a matrix where something is learned beside it.
+BESIDE = re.compile(r"^base_model\.model\.|\.lora_[AB]\.default")
 PROBLEMS = [
     ({"rank": 0}, "rank: expected 1 to 256, but got 0"),
     ({"rank": "16"}, "rank: expected a whole number, but got '16'"),
@@ -32,12 +38,12 @@ PROBLEMS = [
     ({"dropout": None}, "dropout: expected a number, but got None"),
     ({"targets": "q_proj"}, "targets: expected one of all, attention, feed_forward, but got 'q_proj'"),
     ({"targets": ["all"]}, "targets: expected one of all, attention, feed_forward, but got ['all']"),
-    ({"r": 8}, "r: is not a setting of lora (it has: rank, alpha, dropout, targets)"),
+    ({"r": 8}, "r: is not a setting of lora (it has: rank, alpha, dropout, targets, rslora, dora)"),
 ]
 
 
 def count(model, trainable=False):
-    return sum(value.numel() for value in model.parameters() if value.requires_grad or not trainable)
+    return load.numbers(model, trainable)
 
 
 def untouched(config, task):
@@ -52,17 +58,9 @@ def untouched(config, task):
 
 
 @pytest.fixture
-def job(way, bases, toys, make_plan, tmp_path):
+def job(way, make_job):
     """A training of three steps, ready to go, with its method attached."""
-    name, task = way
-    plan = make_plan(name, task, epochs=1, weight_decay=0.01, warmup_share=0.0)
-    folder, method = bases(task), methods.get(name)
-    roles = ("text", "label") if task == "classify" else ("prompt", "response")
-    examples, _ = prepare.examples(read(toys[task]), task, dict(zip(roles, roles, strict=True)))
-    tokenizer, labels = load.tokenizer(folder), prepare.labels_of(examples) if task == "classify" else []
-    rows = prepare.encode(examples[:: len(examples) // 24][:24], task, tokenizer, 64, labels)
-    model = method.attach(load.base(folder, task, labels, 7), method.settle(plan.method.settings), task)
-    return Job(model, tokenizer, plan, 1e-2, rows, tmp_path / "checkpoints")
+    return make_job(*way, weight_decay=0.01)
 
 
 def scores(model, job):
@@ -74,7 +72,8 @@ def scores(model, job):
 def fresh(job, bases):
     """The base as the job found it."""
     labels = ["a", "b", "c"] if job.plan.task == "classify" else []
-    return load.base(bases(job.plan.task), job.plan.task, labels, 7)
+    in_4_bits = methods.get(job.plan.method.name).weights == "nf4"
+    return load.base(bases(job.plan.task), job.plan.task, labels, job.plan.training.seed, in_4_bits)
 
 
 @pytest.mark.parametrize("name", list(presets.models()))
@@ -116,21 +115,26 @@ def test_lora_on_one_small_matrix_counted_by_hand():
         "num_key_value_heads": 2,
         "vocab_size": 10,
     }
-    found = methods.get("lora").footprint(shape.of(tiny), {"rank": 2, "targets": "attention"}, 0)
+    found = methods.get("lora").footprint(shape.of(tiny), {"rank": 2, "targets": "attention", "dora": False}, 0)
     # query 8->8, key 8->4, value 8->4, output 8->8, in 2 layers, at rank 2
     assert found.trainable == 2 * 2 * (16 + 12 + 12 + 16) == 224
 
 
-def test_what_is_frozen_stays_and_everything_else_learns(job):
+def test_what_is_frozen_stays_and_everything_else_learns(job, bases):
     before = {name: value.detach().clone() for name, value in job.model.named_parameters()}
     trained = {name for name, value in job.model.named_parameters() if value.requires_grad}
     assert trained
-    methods.get(job.plan.method.name).train(job)
-    changed = {name for name, value in job.model.named_parameters() if not torch.equal(value, before[name])}
+    made = methods.get(job.plan.method.name).train(job)
+    if made is not job.model:  # what was learned beside a matrix has been added into it
+        before = dict(fresh(job, bases).named_parameters())
+        trained = {BESIDE.sub("", name) for name in trained}
+    changed = {name for name, value in made.named_parameters() if not torch.equal(value, before[name])}
     assert changed == trained
 
 
 def test_an_attached_model_answers_as_before_training(job, bases):
+    if not methods.get(job.plan.method.name).starts_as_base:
+        pytest.skip("an untrained prefix already moves the answers: vectors that are nothing cannot be learned from")
     assert torch.equal(scores(job.model, job), scores(fresh(job, bases), job))
 
 
@@ -138,30 +142,32 @@ def test_the_loss_falls_on_examples_it_has_not_seen(way, finished):
     from studio import runs
 
     report = runs.report(finished(*way))
-    assert report["after"]["loss"] < 0.6 * report["before"]["loss"]
+    assert report["after"]["loss"] < LEAST_FALL.get(way[0], 0.6) * report["before"]["loss"]
+    if way[1] == "classify":  # better than knowing nothing of three classes
+        assert report["after"]["loss"] < math.log(3)
 
 
 def test_what_was_saved_comes_back_the_same_on_a_fresh_base(job, bases, tmp_path):
     method = methods.get(job.plan.method.name)
-    method.train(job)
-    learned, base = scores(job.model, job), fresh(job, bases)
+    made = method.train(job)
+    learned, base = scores(made, job), fresh(job, bases)
     before = scores(base, job)
-    method.save(job.model, tmp_path / "model", "someone/base")
+    method.save(made, tmp_path / "model", "someone/base")
     # The tuned side gets modules of its own around the same numbers, as in the playground.
     shared = {id(value): value for value in (*base.parameters(), *base.buffers())}
     tuned = method.load(copy.deepcopy(base, shared), tmp_path / "model")
     torch.testing.assert_close(scores(tuned, job), learned, rtol=0, atol=1e-6)
-    assert load.fingerprint(tuned) == load.fingerprint(job.model)
+    assert load.fingerprint(tuned) == load.fingerprint(made)
     assert not torch.allclose(learned, before)
     assert torch.equal(scores(base, job), before)
 
 
 def test_merging_gives_the_same_answers_in_an_ordinary_model(job, bases, tmp_path):
     method = methods.get(job.plan.method.name)
-    method.train(job)
-    learned = scores(job.model, job)
-    method.save(job.model, tmp_path / "model", "someone/base")
-    merged = method.merge(method.load(fresh(job, bases), tmp_path / "model"))
+    made = method.train(job)
+    learned = scores(made, job)
+    method.save(made, tmp_path / "model", "someone/base")
+    merged = method.merge(fresh(job, bases), tmp_path / "model")
     assert type(merged) is type(fresh(job, bases))
     torch.testing.assert_close(scores(merged, job), learned, rtol=0, atol=1e-4)
 
@@ -182,7 +188,7 @@ def test_an_adapter_says_which_base_it_belongs_to(finished, tiny_chat):
 def test_a_methods_own_defaults_are_right(method):
     settled = method.settle({})
     assert method.problems(settled) == []
-    assert set(settled) == {knob.name for knob in method.knobs}
+    assert set(settled) == {knob.name for knob in method.knobs if knob.applies(settled)}
 
 
 @pytest.mark.parametrize("method", METHODS, ids=lambda method: method.name)
@@ -196,7 +202,7 @@ def test_every_knob_is_explained_in_both_languages(method):
 @pytest.mark.parametrize("method", METHODS, ids=lambda method: method.name)
 @pytest.mark.parametrize("name", list(presets.models()))
 def test_the_default_learning_rate_is_one_a_plan_accepts(method, name):
-    assert all(0 < method.learning_rate(shape.of(presets.models()[name].config), task) <= 0.01 for task in method.tasks)
+    assert all(0 < method.learning_rate(shape.of(presets.models()[name].config), method.settle({}), task) <= 0.01 for task in method.tasks)
 
 
 @pytest.mark.parametrize(("chosen", "said"), PROBLEMS, ids=[said.split(",")[0] for _, said in PROBLEMS])
@@ -219,35 +225,24 @@ def test_a_method_that_is_not_built_yet_says_which_are():
         methods.get("teleport")
 
 
-@pytest.mark.parametrize(("size", "accumulate"), [(8, 1), (8, 2), (8, 8), (8, 3), (2, 4)])
-def test_a_step_sees_as_many_examples_as_the_plan_says_in_whatever_portions(size, accumulate, make_plan, tiny_chat, tmp_path):
-    from transformers import TrainerCallback
-
-    try:
-        plan = make_plan("lora", "chat", epochs=1, batch_size=size, accumulate=accumulate)
-    except (BadPlan, ValueError):
-        return  # refused in the plan is as good
-    steps = []
-
-    class Count(TrainerCallback):
-        def on_train_begin(self, args, state, control, **_):
-            steps.append(state.max_steps)
-            control.should_training_stop = True
-
-    model = methods.get("lora").attach(load.base(tiny_chat, "chat"), methods.get("lora").settle({}), "chat")
-    tokenizer = load.tokenizer(tiny_chat)
-    rows = prepare.encode([{"prompt": f"a {n}", "response": "b"} for n in range(24)], "chat", tokenizer, 64, ())
-    methods.get("lora").train(Job(model, tokenizer, plan, 1e-3, rows, tmp_path, [Count()]))
-    assert steps == [-(-24 // size)]
+@pytest.mark.parametrize(("size", "accumulate"), [(8, 1), (8, 2), (8, 8)])
+def test_a_step_sees_as_many_examples_as_the_plan_says_in_whatever_portions(size, accumulate, make_job):
+    job = make_job("lora", "chat", batch_size=size, accumulate=accumulate)
+    job.model.train()
+    methods.get("lora").train(job)
+    assert len(job.notes["watches"][0].losses) == 24 // size
 
 
-def test_portions_of_a_step_add_up_to_the_whole_step(make_plan, tiny_chat, tmp_path):
-    tokenizer = load.tokenizer(tiny_chat)
-    rows = prepare.encode([{"prompt": "a", "response": "b " * (1 + n)} for n in range(8)], "chat", tokenizer, 64, ())
+@pytest.mark.parametrize(("size", "accumulate"), [(8, 3), (2, 4)])
+def test_portions_that_do_not_divide_a_step_are_refused(size, accumulate, make_plan):
+    with pytest.raises(ValueError, match=f"divides batch_size {size}"):
+        make_plan("lora", "chat", batch_size=size, accumulate=accumulate)
+
+
+def test_portions_of_a_step_add_up_to_the_whole_step(make_job):
     found = []
     for portions in (1, 4):
-        plan = make_plan("full", "chat", epochs=1, batch_size=8, accumulate=portions, warmup_share=0.0)
-        model = methods.get("full").attach(load.base(tiny_chat, "chat"), {}, "chat")
-        methods.get("full").train(Job(model, tokenizer, plan, 1e-3, rows, tmp_path))
-        found.append(torch.cat([value.detach().flatten() for value in model.parameters()]))
+        job = make_job("full", "chat", rows=8, accumulate=portions, learning_rate=1e-3)
+        methods.get("full").train(job)
+        found.append(torch.cat([value.detach().flatten() for value in job.model.parameters()]))
     assert (found[0] - found[1]).abs().mean() < 1e-5

@@ -25,7 +25,7 @@ def written(tmp_path, raw):
 
 def test_a_short_plan_is_completed_with_defaults():
     found = plan.parse(GOOD, "here")
-    assert (found.training.epochs, found.training.batch_size, found.training.seed) == (3, 8, 42)
+    assert (found.training.epochs, found.training.batch_size, found.training.seed) == (None, None, 42)  # by the data: methods/defaults.py
     assert found.data.validation_share == 0.1
     assert found.training.learning_rate is None
 
@@ -99,15 +99,49 @@ def test_a_method_not_built_yet_is_told_from_one_that_does_not_exist():
     assert "method.name: there is no method 'magic'; choose " in problem
 
 
-def test_a_model_that_does_not_fit_the_task_is_told_with_those_that_do():
+def test_a_model_that_does_not_fit_the_task_is_told_with_one_that_does():
     (problem,) = problems({**GOOD, "model": "minilm-l6"})
-    assert problem.startswith("plan.yaml: model: minilm-l6 is not made for 'chat'; choose one of smollm2-135m")
+    assert problem.startswith("plan.yaml: method.name: lora for 'chat': This base model only reads")
+    assert "SmolLM2 135M Instruct" in problem
 
 
-@pytest.mark.parametrize("task", ["prefer", "prompts"])
-def test_a_task_the_method_does_not_train_is_told(task):
+@pytest.mark.parametrize(("task", "instead"), [("prefer", "RLHF"), ("prompts", "UPFT")])
+def test_a_task_the_method_does_not_train_is_told_with_what_does(task, instead):
     (problem,) = problems({**GOOD, "task": task})
-    assert problem.startswith(f"plan.yaml: task: lora does not train '{task}'")
+    assert problem.startswith(f"plan.yaml: method.name: lora for '{task}': ")
+    assert instead in problem
+
+
+COLUMNS = [
+    ("chat", {"prompt": "a", "response": "b"}),
+    ("chat", {"messages": "a"}),
+    ("complete", {"text": "a"}),
+    ("classify", {"text": "a", "label": "b"}),
+    ("prefer", {"prompt": "a", "chosen": "b", "rejected": "c"}),
+    ("prompts", {"prompt": "a"}),
+    ("prompts", {"prompt": "a", "answer": "b"}),
+    ("complete", {}),
+]
+
+
+@pytest.mark.parametrize(("task", "columns"), COLUMNS)
+def test_every_task_takes_its_roles_and_those_that_may_stand_beside(task, columns):
+    assert plan.problems({**GOOD, "task": task, "data": {"source": "a.csv", "columns": columns}}) == []
+    if columns:
+        assert plan.roles(task, columns) == tuple(columns)
+
+
+@pytest.mark.parametrize(
+    ("task", "columns", "said"),
+    [
+        ("chat", {"messages": "a", "rejected": "b"}, "data.columns.rejected: the task chat has the roles prompt, response, messages"),
+        ("prefer", {"prompt": "a", "chosen": "b"}, "data.columns.rejected: is missing; name the column"),
+        ("prompts", {"answer": "a"}, "data.columns.prompt: is missing; name the column"),
+        ("complete", {"prompt": "a"}, "data.columns.prompt: the task complete has the roles text"),
+    ],
+)
+def test_a_role_too_many_or_too_few_is_told_with_those_of_the_task(task, columns, said):
+    assert said in plan.problems({**GOOD, "task": task, "data": {"source": "a.csv", "columns": columns}})
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """Rows become examples, two parts and token ids; the sums are small enough to do by hand."""
 
+import json
 import random
 from collections import Counter
 
@@ -151,10 +152,106 @@ def test_a_conversation_by_hand(tokenizer):
     assert not found.cut
 
 
-def test_only_the_last_answer_of_a_conversation_is_learned(tokenizer):
-    talk = [*prepare.conversation({"prompt": "a", "response": "b"}), *prepare.conversation({"prompt": "c", "response": "d"})]
-    found = prepare.encode_chat(talk, tokenizer, 64)
-    assert [label for label in found.labels if label != IGNORED] == [*ids(tokenizer, "d"), END]
+TALK = [
+    {"role": "system", "content": "s"},
+    {"role": "user", "content": "a"},
+    {"role": "assistant", "content": "b"},
+    {"role": "user", "content": "c"},
+    {"role": "assistant", "content": "d"},
+]
+SYSTEM, X = 4, IGNORED
+
+
+def test_every_answer_of_a_conversation_is_learned_and_nothing_else(tokenizer):
+    s, a, b, c, d = (ids(tokenizer, letter)[0] for letter in "sabcd")
+    found = prepare.encode_chat(TALK, tokenizer, 64)
+    assert found.input_ids == [SYSTEM, s, END, USER, a, END, ASSISTANT, b, END, USER, c, END, ASSISTANT, d, END]
+    assert found.labels == [X, X, X, X, X, X, X, b, END, X, X, X, X, d, END]
+
+
+def test_a_conversation_is_cut_behind_the_last_token_that_fits_and_the_answer_before_it_still_counts(tokenizer):
+    b = ids(tokenizer, "b")[0]
+    found = prepare.encode_chat(TALK, tokenizer, 11)
+    assert found.labels == [X, X, X, X, X, X, X, b, END, X, X]
+    assert found.cut
+    assert prepare.encode_chat(TALK, tokenizer, 7) is None  # no answer fits
+
+
+def test_padding_never_counts(tokenizer, tiny_chat):
+    from studio.data import batch
+
+    short, long = prepare.conversation({"prompt": "a", "response": "b"}), TALK
+    rows = [vars(prepare.encode_chat(talk, tokenizer, 64)) for talk in (short, long)]
+    found = batch.collator("chat", tokenizer)(rows)
+    assert found["attention_mask"].sum(1).tolist() == [6, 15]
+    assert found["input_ids"][0, 6:].tolist() == [tokenizer.pad_token_id] * 9
+    b, d = ids(tokenizer, "b")[0], ids(tokenizer, "d")[0]
+    # scored are the places before a learned token of any row: 3 and 4 (b and the end, short), 6 and 7 (b), 12 and 13 (d)
+    assert found["logits_to_keep"].tolist() == [3, 4, 6, 7, 12, 13]
+    assert found["labels"].tolist() == [[X, b, END, X, X, X, X], [X, X, X, b, END, d, END]]
+
+
+def test_a_conversation_in_one_column_is_read_up_to_its_last_answer():
+    said = [*TALK, {"role": "user", "content": "thanks"}]
+    assert prepare.conversation({"messages": json.dumps(said)}) == TALK
+    assert prepare.question({"messages": json.dumps(said)}) == TALK[:-1]
+
+
+@pytest.mark.parametrize(
+    "cell",
+    [
+        *("", "hello", "[]", "{}", "[1]", '[{"role": "user"}]', "[" * 5000),
+        *('[{"role": "user", "content": "a"}]', '[{"role": "assistant", "content": "b"}]'),
+        '[{"role": "user", "content": "a"}, {"role": "tool", "content": "x"}, {"role": "assistant", "content": "b"}]',
+    ],
+)
+def test_what_is_no_conversation_is_left_out_and_counted(cell):
+    good = json.dumps(TALK)
+    rows = tuple({"m": text} for text in [good] * 8 + [cell])
+    found, incomplete = prepare.examples(Table("t.jsonl", ("m",), rows), "chat", {"messages": "m"})
+    assert (len(found), incomplete) == (8, 1)
+
+
+def test_a_plain_text_is_learned_word_by_word_with_its_end(tokenizer):
+    told = ids(tokenizer, "a b c")
+    (found,) = prepare.encode([{"text": "a b c"}], "complete", tokenizer, 64, ())
+    assert found.input_ids == found.labels == [*told, END]
+
+
+def test_a_long_plain_text_becomes_pieces_of_which_nothing_is_lost(tokenizer):
+    told = [*ids(tokenizer, "a b c d e"), END]
+    found = prepare.encode([{"text": "a b c d e"}], "complete", tokenizer, 4, ())
+    assert [piece.input_ids for piece in found] == [told[start : start + 4] for start in range(0, len(told), 4) if len(told) - start > 1]
+    assert all(piece.labels == piece.input_ids for piece in found)
+    assert not any(piece.cut for piece in found)
+
+
+def test_of_a_pair_the_better_answer_is_learned(tokenizer):
+    a, b = ids(tokenizer, "a")[0], ids(tokenizer, "b")[0]
+    (found,) = prepare.encode([{"prompt": "a", "chosen": "b", "rejected": "c"}], "prefer", tokenizer, 64, ())
+    assert found.input_ids == [USER, a, END, ASSISTANT, b, END]
+    assert found.labels == [X, X, X, X, b, END]
+
+
+def test_of_a_question_alone_nothing_is_learned_and_an_answer_follows(tokenizer):
+    (found,) = prepare.encode([{"prompt": "a", "answer": "7"}], "prompts", tokenizer, 64, ())
+    assert found.input_ids == [USER, ids(tokenizer, "a")[0], END, ASSISTANT]
+    assert found.labels == [X] * 4
+
+
+def test_a_known_answer_may_be_missing_and_a_question_may_not():
+    rows = [("a", "7")] * 8 + [("b", ""), ("", "7")]
+    found, incomplete = prepare.examples(table(rows), "prompts", {"prompt": "q", "answer": "a"})
+    assert (len(found), incomplete, found[8]) == (9, 1, {"prompt": "b", "answer": ""})
+    without, _ = prepare.examples(table(rows), "prompts", {"prompt": "q", "answer": ""})
+    assert without[0] == {"prompt": "a"}
+
+
+def test_a_pair_without_its_worse_answer_is_left_out():
+    rows = tuple({"p": "a", "c": "b", "r": "" if number == 8 else "c"} for number in range(9))
+    found, incomplete = prepare.examples(Table("t.csv", ("p", "c", "r"), rows), "prefer", {"prompt": "p", "chosen": "c", "rejected": "r"})
+    assert (len(found), incomplete) == (8, 1)
+    assert found[0] == {"prompt": "a", "chosen": "b", "rejected": "c"}
 
 
 def test_the_end_is_learned_even_where_the_template_does_not_write_it(tokenizer):

@@ -1,30 +1,37 @@
 """What the page's handlers say, called as plain functions."""
 
 import json
+import os
 import shutil
+from dataclasses import dataclass, replace
 from types import SimpleNamespace
 
 import pytest
 
-from studio import methods, presets, runs
+from studio import app, methods, presets, runs
 from studio.errors import StudioError
+from studio.methods import fits
 from studio.models import shape
-from studio.tabs import charts, data, forms, method, playground, table, train, visitor
+from studio.plan import ROLES, Data, MethodChoice
+from studio.tabs import charts, data, forms, method, outcome, playground, table, train, visitor
+from studio.train import launch
 
 ENGLISH = SimpleNamespace(headers={"accept-language": "en-GB,en"}, query_params={})
 CHINESE = SimpleNamespace(headers={"accept-language": "zh-CN,zh;q=0.9"}, query_params={})
 DEFAULTS = {f"{found.name}_{knob.name}": knob.default for found in methods.METHODS for knob in found.knobs}
 TRAINING = {"epochs": 2, "batch_size": 4, "learning_rate": 0, "max_length": 64, "validation_share": 0.2, "patience": 0, "seed": 1}
-TONE = ("sample:support-tone", "chat", "customer", "reply", "smollm2-135m")
+TONE = ("sample:support-tone", "chat", '{"prompt": "customer", "response": "reply"}', "smollm2-135m")
 
 
 @pytest.mark.parametrize(
     ("name", "task", "roles"), [("support-tone", "chat", ["customer", "reply"]), ("ticket-triage", "classify", ["text", "label"])]
 )
 def test_a_sample_is_understood_at_once(name, task, roles):
-    told, first, second, preview, tasks, source = data.sample(name, ENGLISH)
+    told, first, second, third, chosen, preview, tasks, source = data.sample(name, ENGLISH)
     assert (told["kind"], tasks["value"], source) == ("good", task, f"sample:{name}")
-    assert [first["value"], second["value"]] == roles
+    assert [first["value"], second["value"], third["value"]] == [*roles, None]
+    assert list(json.loads(chosen).values()) == roles
+    assert [first["visible"], second["visible"], third["visible"]] == [True, True, False]
     assert len(preview["value"]["data"]) == data.SHOWN_ROWS
 
 
@@ -46,12 +53,12 @@ def test_a_bad_upload_says_what_and_what_next_and_changes_nothing(tmp_path):
 
 
 def test_the_same_column_twice_is_refused():
-    assert "twice" in data.change_columns("sample:support-tone", "chat", "reply", "reply", ENGLISH)["text"]
+    assert "twice" in data.change_columns("sample:support-tone", "chat", "reply", "reply", None, ENGLISH)[0]["text"]
 
 
 def test_the_table_holds_all_ten_and_opens_those_that_are_built():
     found = shape.of(presets.models()["smollm2-135m"].config)
-    settings = {item.name: forms.settings(item, DEFAULTS) for item in methods.METHODS}
+    settings = {item.name: item.settle(forms.settings(item, DEFAULTS)) for item in methods.METHODS}
     rows = table.content(found, "chat", 0, "lora", settings, "en")["rows"]
     assert len(rows) == 10
     built = {item.name for item in methods.METHODS if "chat" in item.tasks}
@@ -62,7 +69,7 @@ def test_the_table_holds_all_ten_and_opens_those_that_are_built():
 
 
 def test_a_method_that_is_not_built_cannot_be_picked():
-    assert method.pick("lora", SimpleNamespace(id="rlhf"))[0] == "lora"
+    assert method.pick("lora", SimpleNamespace(id="magic"))[0] == "lora"
     assert method.pick("lora", SimpleNamespace(id="full"))[0] == "full"
     assert method.pick("lora", SimpleNamespace(id={"no": 1}))[0] == "lora"
 
@@ -97,14 +104,14 @@ def test_the_live_view_sends_only_what_is_new(finished):
     first = charts.poll([run.id, 0, "en"])
     assert first["kind"] == "done"
     assert first["offset"] == run.points.stat().st_size
-    assert next(point[2] is not None for point in first["points"])
+    assert any("eval_loss" in measured for _, _, measured in first["points"])
     assert charts.poll([run.id, first["offset"], "en"])["points"] == []
     with run.points.open("ab") as file:
         file.write(json.dumps({"stage": "train", "step": 99, "loss": 1.0}).encode())
     assert charts.poll([run.id, first["offset"], "en"])["points"] == []
     with run.points.open("ab") as file:
         file.write(b"\n")
-    assert charts.poll([run.id, first["offset"], "en"])["points"] == [[99, 1.0, None]]
+    assert charts.poll([run.id, first["offset"], "en"])["points"] == [["train", 99, {"loss": 1.0}]]
 
 
 @pytest.mark.parametrize("asked", [None, [], ["../../etc", 0, "en"], ["a" * 32, 0, "en"], [{}, "x", 3], [1], "text"])
@@ -167,7 +174,7 @@ def test_where_others_reach_the_page_a_model_is_no_folder_of_the_machine(tiny_ch
 
 def test_an_upload_of_no_use_leaves_nothing_behind(tmp_path, studio_home):
     path = tmp_path / "list.csv"
-    path.write_text("name\nAnna\nBen\n")
+    path.write_text("name,age\nAnna,\n,3\n,\nBen,\n,5\n")
     assert data.upload(str(path), ENGLISH)[0]["kind"] == "bad"
     assert list((studio_home / "datasets").iterdir()) == []
 
@@ -204,3 +211,325 @@ def test_counts_are_said_as_people_say_them(value, said):
 def test_a_name_that_can_be_no_model_is_refused_at_once():
     with pytest.raises(StudioError, match="no model “banana-9000”"):
         visitor.check_model("banana-9000")
+
+
+PAIRS = "prompt,chosen,rejected\n" + "".join(f"where is {n},It is here {n}.,no idea {n}\n" for n in range(20))
+ASKED = "question,answer\n" + "".join(f"What is {n} + {n}?,{2 * n}\n" for n in range(20))
+PLAIN = "text\n" + "".join(f"Once upon a time there was number {n}.\n" for n in range(20))
+TALKS = "".join(
+    json.dumps({"messages": [{"role": "user", "content": f"hi {n}"}, {"role": "assistant", "content": "hello"}]}) + "\n" for n in range(20)
+)
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "task", "shown", "said"),
+    [
+        ("a.csv", PAIRS, "prefer", ["prompt", "chosen", "rejected"], "prefer “chosen” over “rejected”"),
+        ("a.csv", ASKED, "prompts", ["question", "answer", None], "“answer” is never learned"),
+        ("a.csv", PLAIN, "complete", ["text", None, None], "write texts like those in “text”"),
+        ("a.jsonl", TALKS, "chat", ["messages", None, None], "every answer of the conversations in “messages”"),
+    ],
+    ids=["prefer", "prompts", "complete", "messages"],
+)
+def test_every_task_is_understood_and_shows_as_many_columns_as_it_has(tmp_path, name, text, task, shown, said):
+    path = tmp_path / name
+    path.write_text(text, encoding="utf-8")
+    told, *fields, chosen, _, tasks, source = data.upload(str(path), ENGLISH)
+    assert tasks["value"] == task
+    assert [item["value"] for item in fields] == shown
+    assert [item["visible"] for item in fields] == [value is not None for value in shown]
+    assert said in told["more"]
+    assert list(forms.unpack(chosen).values()) == [value for value in shown if value]
+    able = next((item.name for item in methods.METHODS if task in item.tasks), None)
+    if able:
+        text = train.summarise(source, task, chosen, "smollm2-135m", able, "", ENGLISH, **DEFAULTS, **TRAINING)["text"]
+        assert "16 examples" in text
+
+
+def test_a_known_answer_may_be_left_out(tmp_path):
+    path = tmp_path / "a.csv"
+    path.write_text(ASKED, encoding="utf-8")
+    *_, source = data.upload(str(path), ENGLISH)
+    told, _, second, _, chosen = data.change_columns(source, "prompts", "question", "", None, ENGLISH)
+    assert (second["value"], second["choices"][0]) == ("", ("none", ""))
+    assert forms.unpack(chosen) == {"prompt": "question"}
+    assert "never learned" not in told["more"]
+
+
+def test_another_column_than_conversations_asks_for_its_answers(tmp_path):
+    path = tmp_path / "a.jsonl"
+    path.write_text(TALKS.replace('{"messages"', '{"ask": "who?", "reply": "nobody", "messages"'), encoding="utf-8")
+    *_, source = data.upload(str(path), ENGLISH)
+    told, first, second, _, chosen = data.change_columns(source, "chat", "ask", None, None, ENGLISH)
+    assert (first["value"], second["visible"]) == ("ask", True)
+    assert forms.unpack(chosen)["prompt"] == "ask"
+    told, first, second, _, chosen = data.change_columns(source, "chat", "messages", "reply", None, ENGLISH)
+    assert forms.unpack(chosen) == {"messages": "messages"}
+    assert told["kind"] == "good"
+
+
+def test_a_task_with_too_few_columns_says_which_is_missing():
+    told, *_ = data.change_task("sample:support-tone", "prefer", ENGLISH)
+    assert told["kind"] == "bad"
+    assert "no column “rejected”" in told["text"]
+
+
+@pytest.mark.parametrize("sent", ["", "[1]", "nonsense", None, "[" * 9999, '{"a": {}}'])
+def test_columns_from_a_browser_may_be_anything(sent):
+    assert isinstance(forms.unpack(sent), dict)
+    told = train.start("sample:support-tone", "chat", sent, "smollm2-135m", "lora", "", [], ENGLISH, **DEFAULTS, **TRAINING)[0]
+    assert told["kind"] == "bad"
+    assert runs.all_runs() == []
+
+
+@pytest.mark.parametrize(("task", "chosen", "model"), [("classify", "lora", "minilm-l6"), ("complete", "full", "smollm2-135m")])
+def test_a_task_brings_a_model_and_keeps_a_method_that_trains_it(task, chosen, model):
+    models, name, *groups = method.change_task(task, chosen)
+    assert (models["value"], name) == (model, chosen)
+    assert model in [value for _, value in models["choices"]]
+    assert [group["visible"] for group in groups] == [item.name == chosen for item in methods.METHODS]
+
+
+@pytest.mark.parametrize("task", ["chat", "complete", "classify", "prefer", "prompts"])
+def test_a_method_that_does_not_go_with_the_task_says_why_and_what_does(task):
+    found = shape.of(presets.models()["smollm2-135m"].config)
+    settings = {item.name: item.settle({}) for item in methods.METHODS}
+    for row in table.content(found, task, 2, "none", settings, "zh")["rows"]:
+        refused = fits.refusal(row["id"], task, False)
+        assert row["refused"] == (f"{refused.why.zh} {refused.nearest.zh}" if refused else "")
+        assert row["open"] == (refused is None and row["id"] in settings)
+    name = method.change_task(task, "lora")[1]
+    if any(task in item.tasks for item in methods.METHODS):
+        assert task in methods.get(name).tasks
+
+
+def test_a_model_that_only_reads_is_told_in_every_row():
+    found = shape.of(presets.models()["minilm-l6"].config)
+    settings = {item.name: item.settle({}) for item in methods.METHODS}
+    rows = table.content(found, "chat", 0, "lora", settings, "en")["rows"]
+    assert all("only reads" in row["refused"] for row in rows)
+
+
+def test_rounds_and_portions_follow_the_amount_of_data_unless_moved():
+    columns = '{"prompt": "customer", "response": "reply"}'
+    epochs, batch, told = method.suit("sample:support-tone", "chat", columns, "full", "", 0.1, ENGLISH)
+    # 140 examples, a tenth aside: 126; portions of 8, the most rounds for answers: 5; 16 steps a round
+    assert (epochs, batch) == (5.0, 8)
+    assert told["text"] == "Suits 126 training examples: 5 rounds of 8 at a time, 80 steps in all."
+    epochs, batch, told = method.suit("sample:support-tone", "chat", columns, "full", " epochs", 0.1, ENGLISH)
+    assert (epochs, batch) == (forms.gr.skip(), 8)
+    assert method.suit("", "chat", columns, "full", "", 0.1, ENGLISH)[2]["text"] == ""
+
+
+def test_a_setting_of_one_choice_alone_is_hidden_and_left_out_under_the_others():
+    @dataclass(frozen=True)
+    class Bound:
+        name: str
+        only: tuple[str, str] | None = None
+
+    way, rank = Bound("way"), Bound("rank", ("way", "dora"))
+    assert forms.applies(rank, {"way": "dora"})
+    assert not forms.applies(rank, {"way": "ia3"})
+    assert forms.applies(way, {})
+    own = SimpleNamespace(name="peft", knobs=(way, rank))
+    assert forms.settings(own, {"peft_way": "ia3", "peft_rank": 4}) == {"way": "ia3"}
+    assert forms.settings(own, {"peft_way": "dora", "peft_rank": 4}) == {"way": "dora", "rank": 4}
+    assert [item["visible"] for item in method.reveal(("dora", "ia3"), "ia3")] == [False, True]
+    assert method.reveal(("dora",), "dora")["visible"]
+
+
+def test_every_setting_has_a_field_of_its_own():
+    page = app.build()
+    names = [item.elem_id for item in page.blocks.values() if str(getattr(item, "elem_id", "")).startswith("knob-")]
+    assert sorted(names) == sorted(f"knob-{item.name}-{knob.name}" for item in methods.METHODS for knob in item.knobs)
+
+
+STAGED = (
+    {"stage": "sft", "step": 1, "loss": 2.0},
+    {"stage": "reward", "step": 1, "eval_accuracy": 0.5},
+    {"stage": "rl", "step": 1, "kl": 0.1},
+)
+
+
+def staged(make_plan, name="rlhf", task="prefer"):
+    """A run of several stages, as its worker would have written it."""
+    found = make_plan("lora", "chat")
+    columns = {role: role for role in ROLES[task]}
+    choice = MethodChoice(name=name)
+    run = runs.create(found.model_copy(update={"task": task, "method": choice, "data": Data(source="x.csv", columns=columns)}))
+    for point in STAGED:
+        runs.add_point(run, epoch=0.0, **point)
+    return run
+
+
+def test_each_stage_has_its_charts_in_order(make_plan):
+    run = staged(make_plan)
+    found = charts.poll([run.id, 0, "en"])
+    assert [point[0] for point in found["points"]] == ["sft", "reward", "rl"]
+    if "rlhf" not in {item.name for item in methods.METHODS}:
+        pytest.skip("RLHF is not built yet")
+    shown = [(chart["stage"], [curve["key"] for curve in chart["curves"]]) for chart in found["charts"]]
+    assert shown[:6] == [
+        ("sft", ["loss", "eval_loss"]),
+        ("reward", ["loss", "eval_loss"]),
+        ("reward", ["eval_accuracy"]),
+        ("rl", ["reward"]),
+        ("rl", ["kl"]),
+        ("rl", ["answer_length"]),
+    ]
+    assert [chart["title"] for chart in found["charts"]][:4] == [
+        "Learning from the good answers (SFT)",
+        "Learning which answers are better (reward model)",
+        "",
+        "Practising and being scored (RL)",
+    ]
+
+
+def test_one_stage_needs_no_title_and_classes_have_an_accuracy(finished):
+    assert [(chart["id"], chart["title"]) for chart in charts.poll([finished().id, 0, "en"])["charts"]] == [("train-loss", "")]
+    found = charts.poll([finished("lora", "classify").id, 0, "zh"])
+    assert [chart["id"] for chart in found["charts"]] == ["train-loss", "train-accuracy"]
+    assert any("eval_accuracy" in measured for _, _, measured in found["points"])
+
+
+def test_a_run_that_goes_on_is_sent_anew(make_plan):
+    run = runs.create(make_plan())
+    for step in range(6):
+        runs.add_point(run, "train", step, 0.0, loss=float(step))
+    first = charts.poll([run.id, 0, "en", "", 0])
+    assert not first["restart"]
+    runs.rewind(run, "train", 2)
+    for step in (3, 4, 5, 6):
+        runs.add_point(run, "train", step, 0.0, loss=float(step))
+    again = charts.poll([run.id, first["offset"], "en", first["file"], 0])
+    assert again["restart"]
+    assert [point[1] for point in again["points"]] == [0, 1, 2, 3, 4, 5, 6]
+    after = charts.poll([run.id, again["offset"], "en", again["file"], 0])
+    assert (after["restart"], after["points"]) == (False, [])
+
+
+def test_an_answer_stays_small(finished):
+    run = finished("lora", "classify")
+    first = charts.poll([run.id, 0, "en", "", 0])
+    later = charts.poll([run.id, first["offset"], "en", first["file"], first["sampled"]])
+    assert len(json.dumps(later)) < 2500
+
+
+def test_the_latest_answers_of_practice_are_sent_once_and_shortened(make_plan):
+    run = staged(make_plan)
+    (run.folder / "stages").mkdir()
+    rows = [{"step": step, "question": "<b>q</b>", "answer": "a" * 999, "reward": step / 3} for step in (1, 1, 2, 2, 2, 2, 2)]
+    (run.folder / "stages" / "samples.jsonl").write_text(
+        "".join(json.dumps(row) + "\n" for row in rows) + '{"step": 3, "ans', encoding="utf-8"
+    )
+    found = charts.poll([run.id, 0, "en", "", 0])
+    assert len(found["samples"]) == outcome.MOST
+    assert found["samples"][0] == {"question": "<b>q</b>", "answer": "a" * outcome.LENGTH + "…", "reward": "0.67"}
+    assert charts.poll([run.id, 0, "en", "", found["sampled"]])["samples"] is None
+
+
+NOTES = {
+    "reward_model": {
+        "pairs": {"held_out": 10},
+        "before": {"accuracy": 0.5},
+        "after": {"accuracy": 0.9},
+        "the_longer_one_is_better": 0.6,
+    },
+    "rl": {
+        "questions": {"held_out": 8},
+        "before": {"reward": -0.25},
+        "after": {"reward": 1.5},
+        "samples": [{"question": "q", "before": "b", "after": "<a>", "reward": 1.234}],
+    },
+    "dpo": {"pairs": {"held_out": 10}, "before": {"preferred": 0.4}, "after": {"preferred": 0.8}},
+    "quantisation": {
+        "full_precision": {"loss": 1.0, "bytes": 500_000_000},
+        "quantised_afterwards": None,
+        "quantised_while_training": {"loss": 1.25, "bytes": 100_000_000},
+    },
+}
+
+
+def test_what_came_out_is_said_in_sentences_and_tables(make_plan):
+    run = staged(make_plan)
+    report = {"before": {"loss": 2.0, "right": 0.25}, "after": {"loss": 2.5, "right": 0.5, "asked": 8.0}, "seconds": 65, "method": NOTES}
+    text = outcome.sentences(run, report, "en")
+    for said in (
+        "It answers 50% of 8 kept-aside questions rightly; the base, 25%.",
+        "ranks 90% of the 10 kept-aside pairs as people did; before, 50%.",
+        "Always taking the longer answer would be right on 60%.",
+        "score 1.5 on average; before practice, -0.25.",
+        "likelier in 80% of the 10 kept-aside pairs; before, 40%.",
+        "was 2.000 and is 2.500; this method does not aim at it",
+    ):
+        assert said in text
+    rounded, answers = outcome.tables(report, "en")
+    assert rounded["heads"] == ["", "full precision", "rounded while training"]
+    assert rounded["rows"] == [["validation loss", "1.000", "1.250"], ["size of the file", "500.0 MB", "100.0 MB"]]
+    assert answers["rows"] == [["q", "b", "<a>", "1.23"]]
+
+
+@pytest.mark.parametrize(
+    "report",
+    [
+        {},
+        {"before": {}, "after": {}},
+        {"before": None, "after": {"loss": "x"}, "method": "none", "texts": []},
+        {
+            "method": {
+                "rl": {"samples": [None, {"question": {"a": 1}}], "before": 3},
+                "quantisation": {"full_precision": {}},
+                "openings": [1],
+            }
+        },
+    ],
+)
+def test_a_report_may_lack_anything(make_plan, report):
+    run = runs.create(make_plan())
+    assert isinstance(outcome.sentences(run, report, "zh"), str)
+    assert isinstance(outcome.tables(report, "zh"), list)
+
+
+def test_a_stopped_run_can_go_on_from_the_page(make_plan, monkeypatch):
+    started = []
+    monkeypatch.setattr(launch, "start", lambda run: started.append(run.id))
+    run = runs.create(make_plan())
+    runs.set_status(run, "stopped", "after", step=3, steps=9)
+    assert not charts.poll([run.id, 0, "en"])["resumable"]
+    told, *_ = train.go_on(run.id, [], SimpleNamespace(id=run.id), ENGLISH)
+    assert "cannot go on" in told["text"]
+    kept = run.folder / "checkpoints" / "train" / "checkpoint-3"
+    kept.mkdir(parents=True)
+    (kept / "watch.json").write_text("{}")
+    assert charts.poll([run.id, 0, "en"])["resumable"]
+    told, live, _ = train.go_on(run.id, [], SimpleNamespace(id=run.id), ENGLISH)
+    assert told["text"] == "“lora on toys” goes on from where it was."
+    assert (live["run"], started) == (run.id, [run.id])
+    for sent in ("../../x", {"no": 1}, None):
+        assert train.go_on("", [], SimpleNamespace(id=sent), ENGLISH)[0]["kind"] == "bad"
+
+
+def test_a_method_that_begins_a_stage_again_says_so_beforehand(monkeypatch):
+    said = train.summarise(*TONE, "lora", "", ENGLISH, **DEFAULTS, **TRAINING)
+    assert said["more"] == ""
+    forgetful = [replace(item, resumes=False) if item.name == "lora" else item for item in methods.METHODS]
+    monkeypatch.setattr(methods, "METHODS", tuple(forgetful))
+    said = train.summarise(*TONE, "lora", "", ENGLISH, **DEFAULTS, **TRAINING)
+    assert said["more"].startswith("After a stop this method begins the unfinished stage again")
+
+
+@pytest.mark.parametrize("state", ["preparing", "training", "evaluating"])
+@pytest.mark.parametrize(
+    "stage", ["openings", "bottom", "asking", "sft", "reward", "rl", "dpo", "full_precision", "train", "unheard of", ""]
+)
+def test_every_stage_of_a_run_is_said(make_plan, state, stage):
+    run = runs.create(make_plan())
+    runs.add_point(run, stage, 2, 0.5, loss=1.0, tokens_per_second=10.0, memory_gb=1.0)
+    runs.claim(run, os.getpid())
+    for step, steps in ((0, 0), (0, 9), (2, 9)):
+        runs.set_status(run, state, stage, step=step, steps=steps, seconds_left=5.0)
+        for lang in ("en", "zh"):
+            line = charts.poll([run.id, 0, lang])["line"]
+            assert "{" not in line
+            if step and stage in charts.STAGES:
+                assert "2" in line

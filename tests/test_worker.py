@@ -15,7 +15,7 @@ from studio import methods, plan, runs
 from studio.data import keep
 from studio.errors import BadData, ModelUnavailable, OutOfRoom, StudioError
 from studio.models import load, shape
-from studio.plan import Data
+from studio.plan import ROLES, Data
 from studio.train import launch, worker
 
 Usage = namedtuple("Usage", "total used free")
@@ -42,7 +42,7 @@ def failing(found, kind):
     assert status.what_to_do
     assert "Traceback" not in status.what
     assert not runs.usable(run)
-    assert not (run.folder / "checkpoints").exists()
+    assert not runs.resumable(run)
     return run, status
 
 
@@ -61,13 +61,22 @@ def by_heart(make_plan, tmp_path):
 
 
 def losses(run):
-    """Validation loss by step, as it was measured while training."""
-    return {point["step"]: point["eval_loss"] for point in runs.points(run) if point["stage"] == "train" and "eval_loss" in point}
+    """Validation loss by step, as it was measured in the training that is compared with the base."""
+    stage = methods.get(run.plan.method.name).stages[0]
+    return {point["step"]: point["eval_loss"] for point in runs.points(run) if point["stage"] == stage and "eval_loss" in point}
+
+
+def by_stage(points):
+    """Points by the stage they belong to, in order."""
+    found = {}
+    for point in points:
+        found.setdefault(point["stage"], []).append(point)
+    return found
 
 
 def test_a_run_leaves_the_files_others_rely_on(way, finished):
     run = finished(*way)
-    assert {path.name for path in run.folder.iterdir()} == {
+    assert {path.name for path in run.folder.iterdir()} - {"stages"} == {
         "plan.yaml",
         "metrics.jsonl",
         "status.json",
@@ -77,7 +86,7 @@ def test_a_run_leaves_the_files_others_rely_on(way, finished):
         "data",
         "model",
     }
-    assert {path.name for path in (run.folder / "data").iterdir()} == {"train.jsonl", "validation.jsonl"}
+    assert {path.name for path in (run.folder / "data").iterdir()} == {"train.jsonl", "validation.jsonl", "about.json"}
     assert list(run.model.glob("*.safetensors"))
     assert (run.model / "tokenizer.json").is_file()
     assert runs.usable(run)
@@ -94,25 +103,31 @@ def test_every_point_is_numbered_timed_and_placed(way, finished):
     assert [point["seq"] for point in points] == list(range(len(points)))
     assert all({"seq", "time", "stage", "step", "epoch"} <= set(point) for point in points)
     assert [point["time"] for point in points] == sorted(point["time"] for point in points)
-    assert [point["step"] for point in points[:-1]] == sorted(point["step"] for point in points[:-1])
+    for of_stage in by_stage(points).values():
+        assert [point["step"] for point in of_stage] == sorted(point["step"] for point in of_stage)
 
 
 def test_training_points_hold_what_was_measured(way, finished):
     run = finished(*way)
-    measured = [point for point in runs.points(run) if "loss" in point]
-    assert [point["step"] for point in measured] == list(range(1, runs.status(run).steps + 1))
-    for point in measured:
-        assert point["loss"] > 0
-        assert point["tokens_per_second"] > 0
-        assert 0 < point["memory_gb"] < 100
-        assert 0 <= point["learning_rate"] <= 1e-2
-    assert measured[-1]["epoch"] == pytest.approx(6)
+    stages = by_stage(point for point in runs.points(run) if "loss" in point)
+    assert len(list(stages.values())[-1]) == runs.status(run).steps
+    for measured in stages.values():
+        assert [point["step"] for point in measured] == list(range(1, len(measured) + 1))
+        for point in measured:
+            assert point["tokens_per_second"] >= 0
+            assert 0 < point["memory_gb"] < 100
+            assert 0 <= point["learning_rate"] <= 1e-2
+    compared = stages[methods.get(way[0]).stages[0]]
+    assert all(point["loss"] > 0 and point["tokens_per_second"] > 0 for point in compared)
+    assert compared[-1]["epoch"] == pytest.approx(6)
 
 
 def test_validation_is_measured_before_the_first_step_and_as_often_as_planned(way, finished):
     run = finished(*way)
-    found, steps = losses(run), runs.status(run).steps
-    assert sorted(found) == [0, steps // 3, 2 * (steps // 3), steps]
+    found = losses(run)
+    steps = max(found)
+    every = -(-steps // 3)
+    assert sorted(found) == sorted({0, *range(every, steps + 1, every), steps})
     assert found[0] == pytest.approx(runs.report(run)["before"]["loss"], abs=1e-5)
 
 
@@ -130,13 +145,40 @@ def test_the_report_says_what_was_trained_on_what(way, finished, bases):
     assert report["labels"] == (["billing", "delivery", "returns"] if task == "classify" else [])
     assert report["learning_rate"] == 1e-2
     assert report["texts"] == {"max_length": 64, "cut": 0, "dropped": 0}
+    assert (report["training"]["epochs"], report["training"]["batch_size"]) == (6, 8)
+    assert isinstance(report["method"], dict)
+
+
+def test_settings_left_out_are_chosen_by_the_data_and_written_down(make_plan):
+    found = make_plan("full", "chat", epochs=None, batch_size=None, learning_rate=None, evaluations=1)
+    report = runs.report(started(found))
+    # 32 examples: portions of 8, and the most rounds a chat is given, 5; full fine-tuning of a small model at 5e-5
+    assert (report["training"]["epochs"], report["training"]["batch_size"], report["learning_rate"]) == (5, 8, 5e-5)
+    assert report["training"]["learning_rate"] == 5e-5
+
+
+def test_a_stopped_run_keeps_what_it_needs_to_go_on_and_a_done_one_does_not(make_plan, finished):
+    assert not (finished("lora", "chat").folder / "checkpoints").exists()
+    run = runs.create(make_plan(epochs=100, evaluations=50))
+    stopper = threading.Thread(target=lambda: (wait_for(lambda: len(losses(run)) > 2), launch.stop(run)))
+    stopper.start()
+    worker.run(run.id)
+    stopper.join()
+    assert (run.folder / "checkpoints" / "before.json").is_file()
+    assert runs.resumable(run)
+
+
+def wait_for(there):
+    until = time.time() + 60
+    while not there() and time.time() < until:
+        time.sleep(0.01)
 
 
 def test_the_kept_rows_are_the_split_of_the_plan(way, finished):
     run = finished(*way)
     kept = {name: (run.folder / "data" / f"{name}.jsonl").read_text(encoding="utf-8") for name in ("train", "validation")}
     parts = {name: [json.loads(line) for line in text.split("\n") if line] for name, text in kept.items()}
-    key = "text" if way[1] == "classify" else "prompt"
+    key = ROLES[way[1]][0]
     seen, unseen = ({row[key] for row in parts[name]} for name in ("train", "validation"))
     assert len(seen | unseen) == sum(map(len, parts.values()))
     assert not seen & unseen
@@ -305,7 +347,7 @@ def test_a_full_disk_fails_before_it_is_full(make_plan, monkeypatch):
 def test_no_memory_fails_with_what_to_make_smaller(make_plan, monkeypatch):
     from studio.methods import _supervised
 
-    def fit(job):
+    def fit(job, *_):
         raise RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 99 bytes")
 
     monkeypatch.setattr(_supervised, "fit", fit)
@@ -321,7 +363,7 @@ def test_no_memory_fails_with_what_to_make_smaller(make_plan, monkeypatch):
 def test_a_run_that_is_interrupted_says_so_in_a_sentence(make_plan, monkeypatch):
     from studio.methods import _supervised
 
-    def fit(job):
+    def fit(job, *_):
         raise KeyboardInterrupt
 
     monkeypatch.setattr(_supervised, "fit", fit)
@@ -372,23 +414,25 @@ def test_a_loss_that_is_no_number_ends_the_run_with_a_sentence(make_plan):
 
 
 def test_a_run_that_breaks_off_keeps_what_its_best_validation_had_learned(make_plan, monkeypatch):
-    from studio.train import report
+    from studio.models import trained
 
-    real, seen = report.save_trained, []
+    real, seen = trained.save, []
 
     def save_then_break(model, folder):
         real(model, folder)
-        seen.append(1)
-        if len(seen) == 2:
+        seen.append(folder.name)
+        if seen.count("train") == 2:
             raise RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 8 bytes")
 
-    monkeypatch.setattr(report, "save_trained", save_then_break)
+    monkeypatch.setattr(trained, "save", save_then_break)
     run = runs.create(make_plan())
     with pytest.raises(RuntimeError):
         worker.run(run.id)
-    assert runs.status(run).state == "failed"
-    assert "more memory" in runs.status(run).what
+    status = runs.status(run)
+    assert (status.state, status.stage) == ("failed", "train")
+    assert "more memory" in status.what
     assert runs.usable(run)
+    assert runs.resumable(run)
     found = runs.report(run)
     assert found["after"]["loss"] < found["before"]["loss"]
 

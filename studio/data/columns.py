@@ -3,9 +3,10 @@
 import re
 from dataclasses import dataclass
 
+from studio.data import prepare
 from studio.data.read import Table
 from studio.errors import BadData
-from studio.plan import ROLES, Task
+from studio.plan import INSTEAD, ROLES, Task
 from studio.words import Words, label
 
 NAMES: dict[str, tuple[str, ...]] = {
@@ -19,28 +20,52 @@ NAMES: dict[str, tuple[str, ...]] = {
         "user",
         "request",
         "message",
+        "problem",
         "问题",
         "提问",
+        "题目",
         "指令",
         "客户",
         "输入",
     ),
     "response": ("response", "answer", "reply", "output", "completion", "assistant", "target", "回答", "答案", "回复", "输出"),
-    "text": ("text", "sentence", "message", "content", "ticket", "review", "comment", "body", "question", "文本", "内容", "正文", "评论"),
+    "text": (
+        *("text", "sentence", "message", "content", "ticket", "review", "comment", "body", "question"),
+        *("document", "article", "passage", "story", "文本", "内容", "正文", "评论", "文章", "段落"),
+    ),
     "label": ("label", "category", "class", "intent", "tag", "topic", "sentiment", "标签", "类别", "分类", "意图"),
+    "chosen": ("chosen", "accepted", "preferred", "better", "winner", "best", "good", "选中", "更好", "较好", "优选", "接受"),
+    "rejected": ("rejected", "refused", "worse", "loser", "worst", "bad", "拒绝", "更差", "较差", "落选"),
+    "messages": ("messages", "conversations", "conversation", "dialogue", "dialog", "chat", "对话", "会话", "消息"),
+    "answer": ("answer", "solution", "result", "答案", "结果", "解答"),
 }
-ROLE_NAMES: dict[str, Words] = {
+_ROLE_NAMES: dict[str, Words] = {
     "prompt": label("What is asked (prompt)", "提问内容（prompt）"),
     "response": label("The answer to learn (response)", "要学的回答（response）"),
     "text": label("The text to sort (text)", "要分类的文本（text）"),
     "label": label("The class it belongs to (label)", "所属类别（label）"),
+    "chosen": label("The better answer (chosen)", "较好的回答（chosen）"),
+    "rejected": label("The worse answer (rejected)", "较差的回答（rejected）"),
+    "messages": label("The whole conversation (messages)", "整段对话（messages）"),
+    "answer": label("The known answer, to check on (may stay empty)", "已知答案，用于检验（可留空）"),
 }
+_TEXT_TO_LEARN = label("The text to learn (text)", "要学的文本（text）")
 # Columns such as customer_id or response_time speak of the words, but do not hold them.
 ASIDE = re.compile(r"(^|[_\- ])(id|time|date|at|no|nr|number|count)$")
 # A column with at most this many different values, each seen this often on average, reads like a label.
 MOST_LABELS, LEAST_REPEATS = 200, 3
 # Two columns whose cells are at least this long on average (characters) read like a question and its answer.
 LONG = 25
+# A known answer is at most this long (characters), or ends in a number; a question without a mark is at most this long.
+SHORT, ASKED = 20, 300
+ENDS_IN_NUMBER = re.compile(r"\d[\d.,]*\s*[%.。]?$")
+ASKS = re.compile(
+    r"(how|what|why|who|whose|where|when|which|is|are|can|could|do|does|did|should|would|write|explain|describe|list|give|tell|name|find|"
+    r"solve|calculate|compute|prove|show|determine|evaluate|simplify|summari[sz]e|translate|compare|suggest)\b"
+    r"|请|如何|怎|为什么|为何|什么|哪|谁|是否|解释|计算|写|求|证明|列出|翻译|比较",
+    re.IGNORECASE,
+)
+LOOKED_AT = 500
 
 
 @dataclass(frozen=True)
@@ -52,58 +77,151 @@ class Guess:
     sure: bool
 
 
-def guess(table: Table, task: Task | None = None) -> Guess:
-    """The most plausible roles of a table's columns, for `task` or for the most plausible one.
+def role_name(task: Task, role: str) -> Words:
+    """What a role is called on the page."""
+    return _TEXT_TO_LEARN if task == "complete" else _ROLE_NAMES[role]
 
-    Raises BadData where fewer than two columns can be used.
+
+def guess(table: Table, task: Task | None = None) -> Guess:
+    """The most plausible roles of a table's columns, for `task` or for the most plausible one; roles that no column suits are left out.
+
+    Raises BadData where no column can be used.
     """
-    filled = _usable(table)
-    for name in ("chat", "classify") if task is None else (task,):
-        named = _named(filled, ROLES[name])
-        if len(named) == 2:
-            sure = all(set(re.split(r"[_\-\s]+", column.strip().lower())) & set(NAMES[role]) for role, column in named.items())
-            return Guess("chat" if name == "chat" else "classify", named, sure)
-    labels = [column for column in filled if _like_a_label(table, column)]
-    texts = sorted((column for column in filled if column not in labels), key=lambda column: -_length(table, column))
+    usable = _usable(table)
+    if task is not None:
+        found = _by_name(table, usable, task) or _by_content(table, usable, task)
+        return Guess(task, found, _sure(found))
+    tasks: tuple[Task, ...] = ("prefer", "prompts", "chat", "classify")
+    for name in ("chat", *tasks) if _conversations(table) else tasks:
+        named = _by_name(table, usable, name)
+        if named and not (name == "prompts" and _named([column for column in usable if column not in named.values()], ("response",))):
+            return Guess(name, named, _sure(named))
+    kind = _kind(table, usable)
+    found = _by_content(table, usable, kind)
+    return Guess(kind, found, _sure(found))
+
+
+def _by_name(table: Table, usable: list[str], task: Task) -> dict[str, str]:
+    """The roles of a task as the columns' names say them; empty where they do not say all of them."""
+    if task in INSTEAD and (talk := _conversations(table)):
+        return {"messages": talk}
+    every = _filled(table)  # a label or a known answer may be a number
+    named = _named(usable, ROLES[task], every)
+    if task == "prefer" and {"chosen", "rejected"} <= set(named):
+        left = [column for column in usable if column not in named.values()]
+        return named if "prompt" in named or not left else {"prompt": left[0], **named}
+    if len(named) < len(ROLES[task]):
+        return {}
+    if task == "prompts":
+        others = [column for column in every if column != named["prompt"]]
+        answer = _named(others, ("answer",)).get("answer")
+        if answer and _like_answers(table, answer):
+            return {**named, "answer": answer}
+        return named if len(usable) == 1 else {}
+    return named
+
+
+def _by_content(table: Table, usable: list[str], task: Task) -> dict[str, str]:
+    """The roles of a task as far as what stands in the columns suits them."""
+    labels = [column for column in usable if _like_a_label(table, column)]
+    texts = sorted((column for column in usable if column not in labels), key=lambda column: -_length(table, column)) or usable
+    named = _named(usable, ROLES[task], _filled(table))
+    if task == "classify":
+        label_column = named.get("label") or next(iter(reversed(labels)), usable[-1])
+        text = named.get("text") or next((column for column in [*texts, *usable] if column != label_column), usable[0])
+        return {"text": text, "label": label_column}
+    if task in ("complete", "prompts"):
+        return named or {ROLES[task][0]: texts[0]}
+    candidates = texts if len(texts) >= len(ROLES[task]) else usable
+    free = sorted((column for column in candidates if column not in named.values()), key=lambda column: -_length(table, column))
+    wanted = [role for role in ROLES[task] if role not in named]
+    taken = sorted(free[: len(wanted)], key=table.columns.index)
+    return {**named, **dict(zip(wanted, taken, strict=False))}
+
+
+def _kind(table: Table, usable: list[str]) -> Task:
+    """The task that columns without telling names suit best."""
+    labels = [column for column in usable if _like_a_label(table, column)]
+    texts = [column for column in usable if column not in labels]
+    if len(usable) == 1:
+        return "prompts" if _like_questions(table, usable[0]) else "complete"
     long = [column for column in texts if _length(table, column) >= LONG]
-    if task == "classify" or (task is None and labels and texts and len(long) < 2):
-        named = _named(filled, ROLES["classify"])
-        label_column = named.get("label") or next(iter(reversed(labels)), filled[-1])
-        text = named.get("text") or next((column for column in [*texts, *filled] if column != label_column), filled[0])
-        return Guess("classify", {"text": text, "label": label_column}, False)
-    first, second = sorted((texts if len(texts) > 1 else filled)[:2], key=table.columns.index)
-    return Guess("chat", {"prompt": first, "response": second}, False)
+    return "classify" if labels and texts and len(long) < 2 else "chat"
 
 
 def _usable(table: Table) -> list[str]:
-    """The columns with something to read: mostly filled, and, where enough others are, neither ids nor times nor numbers."""
-    filled = [column for column in table.columns if _share_filled(table, column) > 0.5]
-    if len(filled) < 2:
+    """The columns with something to read: mostly filled, and, where others are, neither ids nor times nor numbers."""
+    filled = _filled(table)
+    if not filled:
         raise BadData(
-            Words("“{name}” has {count} usable column(s): {columns}.", "“{name}”只有 {count} 个可用的列：{columns}。"),
             Words(
-                "Two are needed: a question and its answer, or a text and its label. Check that the first line names the columns.",
-                "至少需要两列：问题和回答，或文本和标签。请检查第一行是否为列名。",
+                "“{name}” has no column with something in at least half of its rows: {columns}.",
+                "“{name}”没有一列在半数以上的行中有内容：{columns}。",
+            ),
+            Words(
+                "Bring a file whose first line names the columns and whose further lines hold one example each.",
+                "请提供第一行为列名、之后每行一个样本的文件。",
             ),
             name=table.name,
-            count=len(filled),
-            columns=", ".join(filled) or "–",
+            columns=", ".join(table.columns),
         )
     spoken = [column for column in filled if not ASIDE.search(column.strip().lower()) and not _like_numbers(table, column)]
-    return spoken if len(spoken) >= 2 else filled
+    if len(spoken) == 1:  # a class may be a number
+        classes = [column for column in filled if _like_a_label(table, column) and not ASIDE.search(column.strip().lower())]
+        return [column for column in filled if column in (*spoken, *classes)]
+    return spoken or filled
 
 
-def _named(columns: list[str], roles: tuple[str, ...]) -> dict[str, str]:
-    """Role -> the column whose name says it: an equal name first, then one that holds the word."""
+def _filled(table: Table) -> list[str]:
+    return [column for column in table.columns if _share_filled(table, column) > 0.5]
+
+
+def _named(columns: list[str], roles: tuple[str, ...], also: list[str] | None = None) -> dict[str, str]:
+    """Role -> the column whose name says it: an equal name first, then one that holds the word. A label may be one of `also`."""
     found: dict[str, str] = {}
     for role in roles:
-        free = [column for column in columns if column not in found.values()]
+        free = [column for column in (also if also and role == "label" else columns) if column not in found.values()]
         low = {column: column.strip().lower() for column in free}
         equal = [column for word in NAMES[role] for column in free if low[column] == word]
         within = [column for word in NAMES[role] for column in free if word in low[column] and not ASIDE.search(low[column])]
         if equal or within:
             found[role] = (equal or within)[0]
     return found
+
+
+def _sure(found: dict[str, str]) -> bool:
+    """Whether every role's column is called what the role is called."""
+    return all(set(re.split(r"[_\-\s]+", column.strip().lower())) & set(NAMES[role]) for role, column in found.items())
+
+
+def holds_conversations(table: Table, column: str) -> bool:
+    """Whether most cells of a column are whole conversations, as lists of messages in JSON."""
+    every = _cells(table, column) if column in table.columns else []
+    cells = [cell for cell in every if cell.startswith("[")]
+    return len(cells) > 0.5 * len(every) and sum(bool(prepare.conversation({"messages": cell})) for cell in cells) > 0.5 * len(cells)
+
+
+def _conversations(table: Table) -> str:
+    """The column that holds whole conversations; empty where none does."""
+    return next((column for column in _filled(table) if holds_conversations(table, column)), "")
+
+
+def _cells(table: Table, column: str) -> list[str]:
+    """What stands in the first rows of a column, without the empty cells."""
+    return [cell for row in table.rows[:LOOKED_AT] if (cell := row[column].strip())]
+
+
+def _like_answers(table: Table, column: str) -> bool:
+    """Whether most cells are known answers to check on: short, or with a number at the end."""
+    cells = _cells(table, column)
+    return sum(len(cell) <= SHORT or bool(ENDS_IN_NUMBER.search(cell)) for cell in cells) > 0.8 * len(cells)
+
+
+def _like_questions(table: Table, column: str) -> bool:
+    """Whether most cells ask for something."""
+    cells = _cells(table, column)
+    asking = [cell for cell in cells if cell.endswith(("?", "？")) or (len(cell) <= ASKED and ASKS.match(cell))]
+    return len(asking) > 0.5 * len(cells)
 
 
 def _share_filled(table: Table, column: str) -> float:

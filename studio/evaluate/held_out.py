@@ -11,12 +11,12 @@ from studio.data.prepare import IGNORED, Encoded
 from studio.plan import Task
 
 
-def measure(model: Any, rows: Sequence[Encoded], tokenizer: Any, task: Task, batch_size: int) -> dict[str, float]:  # noqa: ANN401 - any torch model
+def measure(model: Any, rows: Sequence[Encoded], tokenizer: Any, task: Task, batch_size: int) -> dict[str, float]:
     """Loss in nats per learned token with its perplexity, or loss per text with accuracy and macro F1 (shares, 0 to 1).
 
     The model is left in the mode it came in.
     """
-    collate, loss, was_training = batch.collator(task, tokenizer), batch.loss(task), model.training
+    collate, loss, was_training = batch.collator(task, tokenizer, batch.shift(model)), batch.loss(task), model.training
     order = sorted(rows, key=lambda row: len(row.input_ids))
     total, count = 0.0, 0
     said: list[int] = []

@@ -10,19 +10,24 @@ from studio import methods, runs
 from studio.errors import NotPossible, StudioError
 from studio.export import card
 from studio.home import check_room, home
+from studio.methods import fits
 from studio.runs import Run
 from studio.train import launch
 from studio.words import Words, label
 
 FORMS: dict[str, Words] = {
     "adapter": label("The small add-on (adapter): put on top of the base model", "小巧的附加件（adapter）：叠加在基础模型上使用"),
+    "packed": label(
+        "The whole model in few bits (packed weights): smallest, opens with transformers and compressed-tensors",
+        "低位数的完整模型（打包权重）：体积最小，可用 transformers 和 compressed-tensors 打开",
+    ),
     "merged": label("The whole model (merged weights): opens on its own", "完整模型（合并后的权重）：可独立使用"),
 }
 
 
 def forms(run: Run) -> tuple[str, ...]:
     """The forms in which this run's result can be taken home."""
-    return methods.get(run.plan.method.name).exports
+    return methods.get(run.plan.method.name).forms(run.plan.method.settings)
 
 
 def write(run: Run, form: str, folder: Path) -> Path:
@@ -31,6 +36,9 @@ def write(run: Run, form: str, folder: Path) -> Path:
     Raises NotPossible where the run or its method does not offer the form, or the folder holds something.
     """
     offered = forms(run)
+    refused = fits.FORMS.get((run.plan.method.name, form))
+    if form not in offered and refused:
+        raise NotPossible(refused.why, refused.nearest)
     if form not in offered:
         raise NotPossible(
             Words("{method} offers no form “{form}”.", "{method} 不提供“{form}”这种形式。"),
@@ -66,14 +74,15 @@ def downloads() -> Path:
 
 
 def bundle(run: Run, form: str) -> Path:
-    """The result in one form as a zip file; made once, in a child process, then taken from there.
+    """The result in one form as a zip file; made once for a result, in a child process, then taken from there.
 
     It lies outside the run's folder, so that the page may hand out this folder and nothing else.
     """
     name = re.sub(r"[^A-Za-z0-9]+", "-", run.plan.name).strip("-").lower() or "run"
     target = downloads() / run.id / f"{name}-{form}.zip"
-    if target.is_file():
+    if target.is_file() and target.stat().st_mtime_ns > runs.result(run):
         return target
+    target.unlink(missing_ok=True)  # of the result before the run went on
     if form not in forms(run):
         write(run, form, target.parent / form)  # raises, with the reason
     folder = target.parent / form

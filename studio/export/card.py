@@ -1,6 +1,7 @@
 """The model card: what was trained on what, how, and how well, from the run's own files and nothing else."""
 
 import re
+from typing import Any
 
 from studio import presets, runs
 from studio.plan import Plan
@@ -13,6 +14,12 @@ model = {load}
 messages = [{{"role": "user", "content": "…"}}]
 inputs = tokenizer.apply_chat_template(messages, add_generation_prompt=True, return_dict=True, return_tensors="pt")
 print(tokenizer.decode(model.generate(**inputs, max_new_tokens=120)[0][inputs["input_ids"].shape[1]:], skip_special_tokens=True))"""
+COMPLETE = """from transformers import AutoModelForCausalLM, AutoTokenizer
+{imports}
+tokenizer = AutoTokenizer.from_pretrained("{here}")
+model = {load}
+inputs = tokenizer("…", return_tensors="pt")
+print(tokenizer.decode(model.generate(**inputs, max_new_tokens=120)[0], skip_special_tokens=True))"""
 CLASSIFY = """from transformers import AutoModelForSequenceClassification, AutoTokenizer
 {imports}
 tokenizer = AutoTokenizer.from_pretrained("{here}")
@@ -22,7 +29,7 @@ print({labels}[int(scores.argmax())])"""
 
 
 def write(run: Run, form: str) -> str:
-    """The card of a finished run in one form ("adapter" or "merged"), as Markdown with the hub's front matter."""
+    """The card of a finished run in one form (of export.FORMS), as Markdown with the hub's front matter."""
     plan, report = run.plan, runs.report(run)
     known = presets.models().get(plan.model)
     licence = known.licence if known else "unknown: see the base model"
@@ -90,12 +97,12 @@ def one_line(text: str) -> str:
 
 def _scores(report: dict[str, dict[str, float]]) -> list[str]:
     rows = ["| measure | base | tuned |", "|---|---|---|"]
-    return rows + [f"| {name} | {report['before'][name]:.4g} | {value:.4g} |" for name, value in report["after"].items()]
+    return rows + [f"| {name} | {report['before'].get(name, float('nan')):.4g} | {value:.4g} |" for name, value in report["after"].items()]
 
 
-def _settings(plan: Plan, report: dict[str, float]) -> list[str]:
-    settings = ", ".join(f"{name} {value}" for name, value in plan.method.settings.items()) or "none"
-    chosen = plan.training.model_dump(exclude={"learning_rate"})
+def _settings(plan: Plan, report: dict[str, Any]) -> list[str]:
+    settings = ", ".join(f"{name} {one_line(str(value))}" for name, value in plan.method.settings.items()) or "none"
+    chosen = {name: value for name, value in (report.get("training") or plan.training.model_dump()).items() if name != "learning_rate"}
     return [
         f"- method: {plan.method.name}; settings: {settings}",
         f"- learning rate {report['learning_rate']:g}; " + ", ".join(f"{name} {value}" for name, value in chosen.items()),
@@ -110,5 +117,7 @@ def _code(plan: Plan, report: dict[str, list[str]], form: str) -> str:
     load = f'{kind}.from_pretrained("."{count})'
     if form == "adapter":
         load = f'PeftModel.from_pretrained({kind}.from_pretrained("{hub}"{count}), ".")'
-    imports = "from peft import PeftModel" if form == "adapter" else ""
-    return (CLASSIFY if plan.task == "classify" else CHAT).format(imports=imports, here=".", load=load, labels=report["labels"])
+    needed = {"adapter": "from peft import PeftModel", "packed": "# Needs: pip install compressed-tensors"}
+    imports = needed.get(form, "")
+    code = {"classify": CLASSIFY, "complete": COMPLETE}.get(plan.task, CHAT)
+    return code.format(imports=imports, here=".", load=load, labels=report["labels"])

@@ -14,7 +14,8 @@ from studio.words import Words
 def merge(run: Run, folder: Path) -> None:
     """Write the base with the change merged in, and its tokenizer, as safetensors."""
     plan, report = run.plan, runs.report(run)
-    base = load.base(fetch.fetch(plan.model).folder, plan.task, report["labels"], plan.training.seed)
+    method = methods.get(plan.method.name)
+    base = load.base(fetch.fetch(plan.model).folder, plan.task, report["labels"], plan.training.seed, method.weights == "nf4")
     have = load.fingerprint(base)
     if have != report["base"]["checksum"]:
         raise NotPossible(
@@ -26,9 +27,8 @@ def merge(run: Run, folder: Path) -> None:
             have=have,
             wanted=report["base"]["checksum"],
         )
-    check_room(folder.parent, sum(value.numel() * value.element_size() for value in base.parameters()))
-    method = methods.get(plan.method.name)
-    whole = method.merge(method.load(base, run.model))
+    check_room(folder.parent, load.numbers(base) * load.dtype().itemsize)
+    whole = method.merge(base, run.model)
     whole.save_pretrained(folder)
     load.tokenizer(run.model).save_pretrained(folder)
     index = folder / "config.json"

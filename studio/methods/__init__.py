@@ -1,15 +1,29 @@
 """The ten methods: one file each, listed here. A card without a method is shown as coming."""
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from studio import presets
 from studio.errors import NotPossible
-from studio.methods import full, lora
+from studio.methods import adapter, fits, frozen, full, lora, peft, prefix, qat, qlora, rlhf, upft
 from studio.methods.base import Method
+from studio.models import shape as shapes
+from studio.models.shape import ModelShape
 from studio.words import Words
 
-METHODS: tuple[Method, ...] = (full.METHOD, lora.METHOD)
+METHODS: tuple[Method, ...] = (
+    full.METHOD,
+    frozen.METHOD,
+    lora.METHOD,
+    prefix.METHOD,
+    rlhf.METHOD,
+    adapter.METHOD,
+    qlora.METHOD,
+    upft.METHOD,
+    qat.METHOD,
+    peft.METHOD,
+)
 
 
 def get(name: str) -> Method:
@@ -38,10 +52,18 @@ def problems(raw: Mapping[str, Any]) -> list[str]:
     method, settings, found = ready[name], choice.get("settings") or {}, []
     if isinstance(settings, Mapping):
         found += [f"method.settings.{problem}" for problem in method.problems(settings)]
-    task, model = raw.get("task"), presets.models().get(str(raw.get("model")))
-    if task not in method.tasks:
-        found.append(f"task: {name} does not train {task!r}; it trains {', '.join(method.tasks)}")
-    elif model and task not in model.tasks:
-        fitting = [card.id for card in presets.models().values() if task in card.tasks]
-        found.append(f"model: {model.id} is not made for {task!r}; choose one of {', '.join(fitting)}")
+    task, shape = raw.get("task"), _shape(str(raw.get("model")))
+    refused = fits.refusal(name, str(task), shape.encoder if shape else None)
+    if refused:
+        found.append(f"method.name: {name} for {task!r}: {refused.why.say()} {refused.nearest.say()}")
+    elif task in method.tasks and not found and isinstance(settings, Mapping):
+        found += [f"method.settings.{problem}" for problem in method.check(method.settle(settings), shape, task)]
     return found
+
+
+def _shape(model: str) -> ModelShape | None:
+    """The shape of a catalogue model or a local folder; None where it is only known once it is fetched."""
+    card = presets.models().get(model)
+    if card:
+        return shapes.of(card.config)
+    return shapes.read(Path(model)) if (Path(model) / "config.json").is_file() else None

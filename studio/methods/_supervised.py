@@ -1,49 +1,127 @@
 """Supervised training shared by the methods: one Trainer, fed so that no work is spent on what is not learned."""
 
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
 import torch
 from transformers import PrinterCallback, Trainer, TrainingArguments
+from transformers.trainer_pt_utils import LengthGroupedSampler
 
 from studio.data import batch
 from studio.methods.base import Job
+from studio.models import trained
+
+# From this size on a card recomputes activations in the backward pass instead of keeping them: they outweigh the weights (numbers).
+RECOMPUTE_FROM = 1e9
+# From this many trained numbers on, a card keeps the optimiser's two averages in 8 bits: 2 bytes a number instead of 8.
+EIGHT_BIT_FROM = 300e6
 
 
-def fit(job: Job) -> None:
-    """Train `job.model` in place on `job.train`; reporting and stopping is the callbacks' work."""
-    training, on_card = job.plan.training, torch.cuda.is_available()
-    portion = max(1, training.batch_size // training.accumulate)
-    steps_an_epoch = -(-len(job.train) // (portion * training.accumulate))
-    arguments = TrainingArguments(
-        output_dir=str(job.folder),
-        num_train_epochs=training.epochs,
-        per_device_train_batch_size=portion,
-        gradient_accumulation_steps=training.accumulate,
-        learning_rate=job.learning_rate,
-        lr_scheduler_type=training.schedule,
-        warmup_steps=int(training.warmup_share * steps_an_epoch * training.epochs),
-        weight_decay=training.weight_decay,
-        max_grad_norm=1.0,
-        seed=training.seed,
-        use_cpu=not on_card,
-        bf16=on_card and torch.cuda.is_bf16_supported(),
-        dataloader_pin_memory=on_card,
-        # Texts of like length share a batch, so that little is padded.
-        train_sampling_strategy="group_by_length",
-        include_num_input_tokens_seen="non_padding",
-        logging_nan_inf_filter=False,
-        logging_steps=max(1, int(steps_an_epoch * training.epochs) // 500),
-        save_strategy="no",
-        report_to="none",
-        disable_tqdm=True,
-        remove_unused_columns=False,
-    )
-    trainer = Trainer(
+class Order(LengthGroupedSampler):  # type: ignore[misc] # transformers ships no types
+    """Texts of like length share a batch, so that little is padded; an epoch's order depends on the seed and the epoch alone.
+
+    So a training that goes on after a stop sees the same batches as one that was never stopped.
+    """
+
+    def __init__(self, size: int, lengths: list[int], seed: int) -> None:
+        super().__init__(size, lengths=lengths, generator=torch.Generator())
+        self.seed = seed
+        self.set_epoch(0)
+
+    def set_epoch(self, epoch: int) -> None:
+        """Begin an epoch (accelerate calls this)."""
+        self.generator.manual_seed(self.seed * 100_003 + epoch)
+
+
+class _Fit(Trainer):  # type: ignore[misc] # a hook of transformers' own, which can only be overridden
+    """A Trainer whose checkpoints hold what is trained and nothing else, for every method in the same way."""
+
+    def save_model(self, output_dir: str | None = None, _internal_call: bool = False) -> None:
+        trained.save(self.model, Path(str(output_dir)))
+
+    def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any = None) -> None:
+        trained.restore(self.model, Path(resume_from_checkpoint))
+
+    def _get_train_sampler(self, train_dataset: Any = None) -> Order:
+        lengths = [len(row["input_ids"]) for row in self.train_dataset]
+        return Order(self.args.train_batch_size * self.args.gradient_accumulation_steps, lengths, self.args.seed)
+
+
+def fit(
+    job: Job,
+    stage: str = "train",
+    recompute: bool = True,
+    callbacks: Sequence[Any] = (),
+    penalty: Callable[[], torch.Tensor] | None = None,
+) -> None:
+    """Train `job.model` in place on `job.train` and leave it in its best state; goes on where a stopped training left off.
+
+    `recompute` says whether the method bears gradient checkpointing. `callbacks` are called before the watch. `penalty` pulls at what is
+    trained beside the loss, without being shown as part of it.
+    """
+    watch = job.watch(stage, job.model, lambda: job.measure(job.model, job.validation))
+    trainer = _Fit(
         model=job.model,
-        args=arguments,
+        args=TrainingArguments(**arguments(job, stage, recompute)),
         train_dataset=[vars(example) for example in job.train],
-        data_collator=batch.collator(job.plan.task, job.tokenizer),
-        compute_loss_func=batch.loss(job.plan.task),
+        data_collator=batch.collator(job.plan.task, job.tokenizer, batch.shift(job.model)),
+        compute_loss_func=_pulled(batch.loss(job.plan.task), penalty, job.plan.training.accumulate),
         processing_class=job.tokenizer,
-        callbacks=job.callbacks,
+        callbacks=[*callbacks, watch],
     )
     trainer.remove_callback(PrinterCallback)
-    trainer.train()
+    trainer.train(resume_from_checkpoint=watch.checkpoint())
+    watch.restore()
+
+
+def _pulled(loss: batch.Loss, penalty: Callable[[], torch.Tensor] | None, portions: int) -> batch.Loss:
+    """A loss with the gradient of a penalty and without its value; a step of several portions feels it once."""
+    if penalty is None:
+        return loss
+
+    def both(*given: Any, **named: Any) -> torch.Tensor:
+        pull = penalty() / portions
+        return loss(*given, **named) + (pull - pull.detach())
+
+    return both
+
+
+def arguments(job: Job, stage: str, recompute: bool = True) -> dict[str, Any]:
+    """What a plan asks for, in the words of TrainingArguments, with the settings that suit this machine."""
+    training, on_card = job.plan.training, torch.cuda.is_available()
+    size, epochs = training.batch_size or 1, training.epochs or 1.0
+    portion = max(1, size // training.accumulate)
+    steps_an_epoch = -(-len(job.train) // (portion * training.accumulate))
+    total = sum(value.numel() for value in job.model.parameters())
+    learned = sum(value.numel() for value in job.model.parameters() if value.requires_grad)
+    optimiser = {"optim": "paged_adamw_8bit"} if on_card and (learned >= EIGHT_BIT_FROM or _quantised(job.model)) else {}
+    return {
+        "output_dir": str(job.folder / "checkpoints" / stage),
+        "num_train_epochs": epochs,
+        "per_device_train_batch_size": portion,
+        "gradient_accumulation_steps": training.accumulate,
+        "learning_rate": training.learning_rate,
+        "lr_scheduler_type": training.schedule,
+        "warmup_steps": int(training.warmup_share * steps_an_epoch * epochs),
+        "weight_decay": training.weight_decay,
+        "max_grad_norm": 1.0,
+        "seed": training.seed,
+        "use_cpu": not on_card,
+        "bf16": on_card and torch.cuda.is_bf16_supported(),
+        "activation_checkpointing": on_card and recompute and total >= RECOMPUTE_FROM,
+        "dataloader_pin_memory": on_card,
+        "include_num_input_tokens_seen": "non_padding",
+        "logging_nan_inf_filter": False,
+        "logging_steps": max(1, int(steps_an_epoch * epochs) // 500),
+        "save_strategy": "no",  # the watch says when
+        "save_total_limit": 1,
+        "report_to": "none",
+        "disable_tqdm": True,
+        "remove_unused_columns": False,
+        **optimiser,
+    }
+
+
+def _quantised(model: Any) -> bool:
+    return getattr(model.config, "quantization_config", None) is not None

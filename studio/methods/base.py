@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
-from studio.data.prepare import Encoded
+from studio.data.prepare import Encoded, Example
 from studio.models.shape import ModelShape
 from studio.plan import Plan, Task, Value
 from studio.words import Words
@@ -17,26 +17,36 @@ Settings = Mapping[str, Value]
 class Knob:
     """One setting, explained once: screen, README and command line are generated from it.
 
-    `name` is the field's term and the key in a plan; `label` and `help` are the plain words.
+    `name` is the field's term and the key in a plan; `label` and `help` are the plain words. A text has at most `high` characters.
+    `first` says that it stands in sight; the others wait behind "more settings". `only` names another knob, which comes before, and the
+    value of it under which this one has a say.
     """
 
     name: str
     label: Words
     help: Words
     default: Value
-    kind: Literal["whole", "number", "choice", "switch"]
+    kind: Literal["whole", "number", "choice", "switch", "text"]
     low: float = 0
     high: float = 0
     choices: tuple[tuple[str, Words], ...] = ()
+    first: bool = True
+    only: tuple[str, str] | None = None
+
+    def applies(self, chosen: Settings) -> bool:
+        """Whether it has a say beside the other settings of its method."""
+        return self.only is None or chosen.get(self.only[0]) == self.only[1]
 
     def problem(self, value: object) -> str:
         """What is wrong with a value for this knob; empty when it is right."""
         if self.kind == "switch":
             return "" if isinstance(value, bool) else f"expected true or false, but got {value!r}"
+        if self.kind == "text":
+            fits = isinstance(value, str) and len(value) <= self.high
+            return "" if fits else f"expected a text of at most {self.high:.0f} characters, but got {value!r:.80}"
         if self.kind == "choice":
-            return (
-                "" if value in [name for name, _ in self.choices] else f"expected one of {', '.join(dict(self.choices))}, but got {value!r}"
-            )
+            names = [name for name, _ in self.choices]
+            return "" if str(value) in names else f"expected one of {', '.join(names)}, but got {value!r}"
         if isinstance(value, bool) or not isinstance(value, int | float) or (self.kind == "whole" and value != value // 1):
             return f"expected a {'whole ' if self.kind == 'whole' else ''}number, but got {value!r}"
         return "" if self.low <= value <= self.high else f"expected {self.low:g} to {self.high:g}, but got {value!r}"
@@ -55,57 +65,123 @@ class Footprint:
         return self.trainable / self.total
 
 
+class Watch(Protocol):
+    """A callback that reports one stage of a training into the run, stops it when asked and keeps its best state."""
+
+    step: int
+    steps: int
+    best_step: int
+    stopped: bool
+    early: bool
+
+    def checkpoint(self) -> str | None:
+        """The folder from which this stage goes on after a stop; None where it begins."""
+
+    def restore(self) -> None:
+        """Put the numbers of the best validation back into the model."""
+
+
+Scores = dict[str, float]
+
+
 @dataclass(frozen=True)
 class Job:
-    """One training, ready to go: `callbacks` report and stop, `folder` takes checkpoints."""
+    """One training, ready to go.
+
+    `plan` has every training setting filled in, `settings` every knob of the method. `train` and `validation` are encoded, `examples` are
+    the same two parts as words. `folder` is the run's, `base` the folder of the base's weights. `watch(stage, model, measure)` makes the
+    callback of a stage; `measure(model, rows)` gives scores, `loss` among them, lower is better. `tell(stage, done, of)`
+    shows progress outside a Trainer and raises where the run was asked to stop. What a method writes into `notes` goes into the report.
+    """
 
     model: Any
     tokenizer: Any
     plan: Plan
-    learning_rate: float
+    settings: Settings
     train: list[Encoded]
+    validation: list[Encoded]
     folder: Path
-    callbacks: list[Any] = field(default_factory=list)
+    watch: Callable[[str, Any, Callable[[], Scores] | None], Watch]
+    measure: Callable[[Any, list[Encoded]], Scores]
+    examples: tuple[list[Example], list[Example]] = ((), ())  # type: ignore[assignment]
+    base: Path = Path()
+    tell: Callable[[str, int, int], None] = lambda stage, done, of: None
+    notes: dict[str, Any] = field(default_factory=dict)
 
 
 class Attach(Protocol):
     """Freeze or inject, so that what is left trainable is what the footprint counts."""
 
-    def __call__(self, model: Any, settings: Settings, task: Task) -> Any:  # noqa: ANN401 - any torch model
+    def __call__(self, model: Any, settings: Settings, task: Task) -> Any:
         """The model with the method attached."""
+
+
+Weights = Literal["trained", "frozen", "nf4"]
 
 
 @dataclass(frozen=True)
 class Method:
     """One way to train. Everything that differs between methods is in here; an eleventh is one more of these.
 
-    `trains_base` says that the base's own numbers change, which are then held in 32 bits while they do.
+    `weights` says how the base is held: "trained" (its own numbers change, in 32 bits while they do), "frozen", or "nf4" (frozen, in
+    4 bits). `train` returns the model that was made, usually `job.model`. `load(base, folder)` gives the tuned model on a base held as
+    `weights` says and takes its modules over; `merge(base, folder)` gives an ordinary model with the change in its own matrices.
+    `rows(job)` makes training and validation rows where the model itself writes them; `resumes` says whether a stopped training goes on
+    exactly where it was, `starts_as_base` whether an attached model answers as the base
+    until it is trained, `patience` how many times as long as others it needs to be trained. `merges(settings)` says whether what is
+    learned can become part of the base's own matrices, where `exports` names that form; `refusable` that the library behind the method may
+    refuse settings which are each in range, so that they are tried out before a run (studio.methods.trial).
     """
 
     name: str
     tasks: tuple[Task, ...]
     knobs: tuple[Knob, ...]
     exports: tuple[str, ...]
-    trains_base: bool
-    learning_rate: Callable[[ModelShape, Task], float]
+    weights: Weights
+    learning_rate: Callable[[ModelShape, Settings, Task], float]
     footprint: Callable[[ModelShape, Settings, int], Footprint]
     attach: Attach
-    train: Callable[[Job], None]
+    train: Callable[[Job], Any]
     save: Callable[[Any, Path, str], None]
     load: Callable[[Any, Path], Any]
-    merge: Callable[[Any], Any]
+    merge: Callable[[Any, Path], Any]
+    rows: Callable[[Job], tuple[list[Encoded], list[Encoded]]] | None = None
+    check: Callable[[Settings, ModelShape | None, Task], list[str]] = lambda settings, shape, task: []
+    resumes: bool = True
+    starts_as_base: bool = True
+    patience: float = 1.0
+    stages: tuple[str, ...] = ("train",)
+    merges: Callable[[Settings], bool] = lambda settings: True
+    refusable: bool = False
 
     def settle(self, chosen: Settings) -> dict[str, Value]:
-        """All settings: those chosen, and the defaults of the others."""
-        return {knob.name: _typed(knob, chosen.get(knob.name, knob.default)) for knob in self.knobs}
+        """All settings that have a say: those chosen, and the defaults of the others."""
+        found: dict[str, Value] = {}
+        for knob in self.knobs:
+            if knob.applies(found):
+                found[knob.name] = _typed(knob, chosen.get(knob.name, knob.default))
+        return found
+
+    def forms(self, chosen: Settings) -> tuple[str, ...]:
+        """The forms in which a result under these settings can be taken home."""
+        return tuple(form for form in self.exports if form != "merged" or self.merges(self.settle(chosen)))
 
     def problems(self, chosen: Settings) -> list[str]:
         """What is wrong with chosen settings, one sentence per key."""
         known = {knob.name: knob for knob in self.knobs}
-        names = ", ".join(known) or "none"
-        found = [f"{name}: is not a setting of {self.name} (it has: {names})" for name in chosen if name not in known]
-        return found + [f"{name}: {said}" for name, value in chosen.items() if name in known and (said := known[name].problem(value))]
+        settled: dict[str, Value] = {knob.name: chosen.get(knob.name, knob.default) for knob in self.knobs if not knob.only}
+        mine = [knob.name for knob in self.knobs if knob.applies(settled)]
+        found = []
+        for name, value in chosen.items():
+            if name not in known:
+                found.append(f"{name}: is not a setting of {self.name} (it has: {', '.join(mine) or 'none'})")
+            elif said := known[name].problem(value):
+                found.append(f"{name}: {said}")
+            elif (only := known[name].only) and name not in mine and not known[only[0]].problem(settled[only[0]]):
+                found.append(f"{name}: has a say only where {only[0]} is {only[1]}, but it is {settled[only[0]]}")
+        return found
 
 
 def _typed(knob: Knob, value: Value) -> Value:
-    return int(value) if knob.kind == "whole" else float(value) if knob.kind == "number" else value
+    kinds: dict[str, type[int] | type[float] | type[str]] = {"whole": int, "number": float, "choice": str}
+    return kinds[knob.kind](value) if knob.kind in kinds else value

@@ -4,7 +4,7 @@ import re
 from typing import Any
 
 from studio.methods import _adapter
-from studio.methods.base import Footprint, Job, Knob, Method, Settings
+from studio.methods.base import Footprint, Knob, Method, Settings
 from studio.models import shape as shapes
 from studio.models.shape import ModelShape
 from studio.plan import Task
@@ -62,18 +62,40 @@ KNOBS = (
             ("feed_forward", label("Feed-forward only", "仅前馈")),
         ),
     ),
+    Knob(
+        "rslora",
+        label("Keep the strength the same at any rank (rsLoRA)", "让强度不随秩变化（rsLoRA）"),
+        label(
+            "Divides alpha by the square root of the rank. Worth switching on at a rank of 32 or more (Kalajdzievski 2023); then lower alpha.",
+            "用 alpha 除以秩的平方根。秩不小于 32 时值得打开（Kalajdzievski 2023），同时应减小 alpha。",
+        ),
+        False,
+        "switch",
+        first=False,
+    ),
+    Knob(
+        "dora",
+        label("Learn size and direction apart (DoRA)", "把大小和方向分开学习（DoRA）"),
+        label(
+            "Closer to full fine-tuning at a low rank (Liu et al. 2024), and a step takes about half as long again or more.",
+            "在低秩时更接近全量微调（Liu 等 2024），但每步要慢一半以上。",
+        ),
+        False,
+        "switch",
+        first=False,
+    ),
 )
 
 
-def learning_rate(shape: ModelShape, task: Task) -> float:
-    """2e-4 is the usual start for LoRA (about ten times that of full fine-tuning); models under 400 M learn better at more."""
-    return 1e-3 if shape.total() < 400e6 else 2e-4
-
-
 def footprint(shape: ModelShape, settings: Settings, labels: int) -> Footprint:
-    """layers · Σ rank · (n_in + n_out) over the chosen matrices (Hu et al. 2021), and a new head where there are `labels`."""
+    """layers · Σ rank · (n_in + n_out) over the chosen matrices (Hu et al. 2021), and a new head where there are `labels`.
+
+    DoRA adds a length for each of a matrix's n_out outputs (Liu et al. 2024).
+    """
     chosen = [linear for linear in shape.linears if settings["targets"] in ("all", linear.part)]
-    added = shape.layers * sum(int(settings["rank"]) * (linear.n_in + linear.n_out) for linear in chosen)
+    added = shape.layers * sum(
+        int(settings["rank"]) * (linear.n_in + linear.n_out) + (linear.n_out if settings["dora"] else 0) for linear in chosen
+    )
     head = shape.head(labels) if labels else 0
     # PEFT trains a copy of the head and keeps the untrained one beside it.
     return Footprint(added + head, shape.total(labels) + added + head)
@@ -85,7 +107,7 @@ def targets(shape: ModelShape, part: str) -> str:
     return rf".*\.\d+\.({'|'.join(names)})"
 
 
-def attach(model: Any, settings: Settings, task: Task) -> Any:  # noqa: ANN401 - any torch model
+def attach(model: Any, settings: Settings, task: Task) -> Any:
     """The model with an untrained LoRA on the chosen matrices; it still answers as before."""
     from peft import LoraConfig, get_peft_model  # noqa: PLC0415 - loads torch
 
@@ -95,30 +117,24 @@ def attach(model: Any, settings: Settings, task: Task) -> Any:  # noqa: ANN401 -
         lora_alpha=float(settings["alpha"]),
         lora_dropout=float(settings["dropout"]),
         target_modules=targets(shape, str(settings["targets"])),
-        # ModernBERT's head has a layer of its own before the classifier, which PEFT does not know to train.
-        modules_to_save=["head"] if task == "classify" and shape.class_head else None,
-        task_type="SEQ_CLS" if task == "classify" else "CAUSAL_LM",
+        use_rslora=bool(settings["rslora"]),
+        use_dora=bool(settings["dora"]),
+        modules_to_save=_adapter.heads(shape, task),
+        task_type=_adapter.kind(task),
     )
     return get_peft_model(model, config)
 
 
-def train(job: Job) -> None:
-    """Supervised training of what was attached."""
-    from studio.methods import _supervised  # noqa: PLC0415 - loads torch
-
-    _supervised.fit(job)
-
-
 METHOD = Method(
     name="lora",
-    tasks=("chat", "classify"),
+    tasks=("chat", "complete", "classify"),
     knobs=KNOBS,
     exports=("adapter", "merged"),
-    trains_base=False,
-    learning_rate=learning_rate,
+    weights="frozen",
+    learning_rate=_adapter.learning_rate,
     footprint=footprint,
     attach=attach,
-    train=train,
+    train=_adapter.train,
     save=_adapter.save,
     load=_adapter.load,
     merge=_adapter.merge,

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from transformers import AutoModelForCausalLM, AutoModelForSequenceClassification, AutoTokenizer
+from transformers import AutoModelForCausalLM, AutoModelForSequenceClassification, AutoTokenizer, BitsAndBytesConfig
 
 from studio.plan import Task
 
@@ -27,7 +27,7 @@ def dtype() -> torch.dtype:
     return torch.bfloat16 if torch.cuda.is_available() and torch.cuda.is_bf16_supported() else torch.float32
 
 
-def tokenizer(folder: Path) -> Any:  # noqa: ANN401 - transformers has no common tokenizer type
+def tokenizer(folder: Path) -> Any:
     """The tokenizer of a folder, able to pad and to write a conversation."""
     found = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
     if found.pad_token is None:
@@ -37,21 +37,55 @@ def tokenizer(folder: Path) -> Any:  # noqa: ANN401 - transformers has no common
     return found
 
 
-def base(folder: Path, task: Task, labels: Sequence[str] = (), seed: int = 0) -> Any:  # noqa: ANN401 - any transformers model
+def nf4() -> Any:
+    """4-bit normal-float weights with doubly quantised scales (Dettmers et al. 2023); heads and poolers stay as they are.
+
+    The arithmetic is in the format of `dtype()`: CPUs emulate bfloat16 slowly.
+    """
+    return BitsAndBytesConfig(
+        load_in_4bit=True,
+        bnb_4bit_quant_type="nf4",
+        bnb_4bit_use_double_quant=True,
+        bnb_4bit_compute_dtype=dtype(),
+        llm_int8_skip_modules=["lm_head", "score", "classifier", "pooler", "head"],
+    )
+
+
+def base(folder: Path, task: Task, labels: Sequence[str] = (), seed: int = 0, in_4_bits: bool = False) -> Any:
     """The model of a folder for a task, in evaluation mode.
 
     For classification it gets a fresh head for `labels`, the same one for the same `seed`.
     """
     asked: dict[str, Any] = {"dtype": dtype(), "trust_remote_code": False, "use_safetensors": True}
+    if in_4_bits:
+        asked |= {"quantization_config": nf4(), "device_map": {"": device()}}
     if task != "classify":
-        return AutoModelForCausalLM.from_pretrained(folder, **asked).to(device()).eval()
+        return _ready(AutoModelForCausalLM.from_pretrained(folder, **asked))
     torch.manual_seed(seed)
     names = dict(enumerate(labels))
     asked |= {"num_labels": len(labels), "id2label": names, "label2id": {name: number for number, name in names.items()}}
     model = AutoModelForSequenceClassification.from_pretrained(folder, **asked)
     if model.config.pad_token_id is None:  # a decoder finds the last word of a padded row by this number
         model.config.pad_token_id = tokenizer(folder).pad_token_id
+    return _ready(model)
+
+
+def _ready(model: Any) -> Any:
+    """On its device and in evaluation mode; 4-bit matrices stay as they were read.
+
+    On processors with AVX512-BF16 bitsandbytes would repack them, and round their scales, at the first pass without gradients: the base
+    would no longer be the one that was trained on.
+    """
+    for module in model.modules():
+        if hasattr(module, "support_avx512bf16_for_cpu"):
+            module.support_avx512bf16_for_cpu = False
     return model.to(device()).eval()
+
+
+def numbers(model: torch.nn.Module, learned: bool = False) -> int:
+    """How many numbers a model holds, or of those how many are being trained; two numbers in 4 bits share a byte."""
+    found = [value for value in model.parameters() if value.requires_grad or not learned]
+    return sum(value.numel() * (2 if type(value).__name__ == "Params4bit" else 1) for value in found)
 
 
 def fingerprint(model: torch.nn.Module) -> str:

@@ -76,7 +76,7 @@ class Seat:
 
     def __init__(self, run: Run) -> None:
         runs.require_usable(run)
-        self.run = run
+        self.run, self.result = run, runs.result(run)
         self.proof: Proof
         self.busy = threading.Lock()
         self._events: queue.Queue[dict[str, Any] | None] = queue.Queue()
@@ -213,7 +213,7 @@ def seat(run: Run) -> Seat:
     """The loaded models of a run; one run's at a time, the last one asked for."""
     with _SEATING:
         found = _SEAT.get(run.id)
-        if found and found.alive:
+        if found and found.alive and found.result == runs.result(run):
             return found
         for other in _SEAT.values():
             with other.busy:  # an answer on its way is let finish

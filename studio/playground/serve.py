@@ -13,9 +13,10 @@ import torch
 from transformers import TextIteratorStreamer
 
 from studio import methods, runs
-from studio.data import prepare
+from studio.data import batch, prepare
 from studio.errors import StudioError, explain
 from studio.models import fetch, load
+from studio.plan import Task
 from studio.runs import Run
 from studio.train.worker import limit_memory
 from studio.words import Words
@@ -35,7 +36,7 @@ class Sides:
         found = fetch.fetch(self.plan.model)
         method, self.labels = methods.get(self.plan.method.name), tuple(self.report["labels"])
         self.tokenizer = load.tokenizer(run.model)
-        base = load.base(found.folder, self.plan.task, self.labels, self.plan.training.seed)
+        base = load.base(found.folder, self.plan.task, self.labels, self.plan.training.seed, method.weights == "nf4")
         checksum, alone = load.fingerprint(base), self._probe(base)
         # The tuned side gets modules of its own around the same numbers: nothing is held twice, nothing is switched over.
         shared = {id(value): value for value in (*base.parameters(), *base.buffers())}
@@ -61,7 +62,7 @@ class Sides:
 
     def _write(self, side: str, question: dict[str, Any], say: Say, stop: threading.Event) -> int:
         model, length = self.models[side], int(question["length"])
-        prompt = prepare.template(self.tokenizer, [{"role": "user", "content": question["prompt"]}], answer_follows=True)
+        prompt = asked(self.plan.task, question["prompt"], self.tokenizer)
         context = int(getattr(model.config, "max_position_embeddings", 0) or 2048)
         if len(prompt) + length > context:
             raise StudioError(
@@ -80,7 +81,7 @@ class Sides:
         written: list[int] = []
         failed: list[BaseException] = []
 
-        def stopped(ids: torch.Tensor, scores: torch.Tensor, **_: Any) -> torch.Tensor:  # noqa: ANN401
+        def stopped(ids: torch.Tensor, scores: torch.Tensor, **_: Any) -> torch.Tensor:
             written.append(1)
             return torch.full((ids.shape[0],), stop.is_set(), device=ids.device)
 
@@ -121,10 +122,19 @@ class Sides:
             shares = model(**asked).logits.float().softmax(-1)[0].tolist()
         return dict(zip(self.labels, shares, strict=True))
 
-    def _probe(self, model: Any) -> torch.Tensor:  # noqa: ANN401 - any torch model
+    def _probe(self, model: Any) -> torch.Tensor:
         asked = self.tokenizer(PROBE, return_tensors="pt").to(model.device)
         with torch.no_grad():
-            return model(**asked).logits.float().cpu()
+            scores = model(**asked).logits.float().cpu()
+        return scores[:, batch.shift(model) :] if scores.dim() == 3 else scores  # virtual words have scores of their own
+
+
+def asked(task: Task, text: str, tokenizer: Any) -> list[int]:
+    """The token ids that a model goes on from: a text to continue as it stands, else a question under the chat template."""
+    if task != "complete":
+        return prepare.template(tokenizer, [{"role": "user", "content": text}], answer_follows=True)
+    ids = list(tokenizer(text)["input_ids"])
+    return ids[:-1] if len(ids) > 1 and ids[-1] == tokenizer.eos_token_id else ids
 
 
 def chance(temperature: float, seed: int) -> Callable[[torch.Tensor, torch.Tensor], torch.Tensor]:

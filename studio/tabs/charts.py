@@ -1,5 +1,6 @@
 """The live view of one run: what the browser asks for, and the component that asks."""
 
+import time
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +11,8 @@ from studio import presets, runs
 from studio.errors import BadPlan, RunNotFound
 from studio.plan import Plan
 from studio.runs import Run, Status
-from studio.tabs import forms
-from studio.train import launch, worker
+from studio.tabs import curves, forms, outcome
+from studio.train import launch
 from studio.words import Words, label
 
 MOST_BYTES = 200_000
@@ -33,40 +34,38 @@ STAGES: dict[str, Words] = {
     "fetch": Words("fetching the model, {step} of {steps} MB", "获取模型，{step} / {steps} MB"),
     "load": Words("loading the model", "加载模型"),
     "before": Words("measuring the base model on the kept-aside examples", "在预留样本上测量基础模型"),
-    "train": Words("step {step} of {steps}", "第 {step} 步，共 {steps} 步"),
+    "rows": Words("writing the examples to learn from", "生成用于学习的样本"),
+    "openings": Words("writing the model's own openings, {step} of {steps}", "生成模型自己的回答开头，{step} / {steps}"),
+    "bottom": Words("running the frozen part once over each example, {step} of {steps}", "对每个样本运行一次冻结部分，{step} / {steps}"),
+    "asking": Words("asking questions with known answers, {step} of {steps}", "提问已知答案的问题，{step} / {steps}"),
+    "sft": Words("learning from the good answers (SFT), step {step} of {steps}", "从好回答学习（SFT），第 {step} 步，共 {steps} 步"),
+    "reward": Words(
+        "learning which answers are better (reward model), step {step} of {steps}",
+        "学习哪个回答更好（奖励模型），第 {step} 步，共 {steps} 步",
+    ),
+    "rl": Words("practising and being scored (RL), step {step} of {steps}", "练习并接受打分（RL），第 {step} 步，共 {steps} 步"),
+    "dpo": Words("learning straight from the pairs (DPO), step {step} of {steps}", "直接从偏好对学习（DPO），第 {step} 步，共 {steps} 步"),
+    "full_precision": Words(
+        "training at full precision, to compare, step {step} of {steps}", "以全精度训练作为对比，第 {step} 步，共 {steps} 步"
+    ),
     "after": Words("measuring the tuned model on the kept-aside examples", "在预留样本上测量调优后的模型"),
 }
 UNPACKING = Words("unpacking the model; once, about half a minute", "正在解包模型；仅此一次，约半分钟")
 FIRST_STEP = Words("the first of {steps} steps; it takes longer than the others", "共 {steps} 步，正在进行第一步；首步较慢")
-CURVES = {
-    "train": Words("training loss", "训练损失"),
-    "check": Words("validation loss", "验证损失"),
-    "step": Words("step", "步"),
-    "loss": Words("loss (lower is better)", "损失（越低越好）"),
-}
+STEP_OF = Words("step {step} of {steps}", "第 {step} 步，共 {steps} 步")
 RECONNECTING = label("Reconnecting…", "正在重新连接…")
-ABOUT = Words(
-    "{method} on {model}, {epochs:g} epochs, {batch} examples per step", "{method} · {model} · {epochs:g} 轮 · 每步 {batch} 个样本"
-)
+ABOUT = Words("{method} on {model}", "{method} · {model}")
+ROUNDS = Words("{epochs:g} epochs, {batch} examples per step", "{epochs:g} 轮，每步 {batch} 个样本")
+GO_ON = label("Go on from where it was", "从中断处继续")
+LATEST = label("Its latest answers while practising", "练习中的最新回答")
+SCORE = label("score", "得分")
+BEGINNING = Words("getting ready for the first step", "准备第一步")
 EPOCH, LEFT = Words("epoch {epoch:.1f}", "第 {epoch:.1f} 轮"), Words("about {time} left", "约剩 {time}")
 SPEED, MEMORY = Words("{rate:,.0f} tokens/s", "{rate:,.0f} token/秒"), Words("{gb:.1f} GB memory", "内存 {gb:.1f} GB")
-LOWERED = Words(
-    "Validation loss went from {before:.3f} to {after:.3f} (best at step {step}), in {time}. Next: compare both models in the Playground.",
-    "验证损失从 {before:.3f} 降到 {after:.3f}（第 {step} 步最好），用时 {time}。下一步：到“对比”页比较两个模型。",
-)
-NOT_LOWERED = Words(
-    "Validation loss did not fall: {before:.3f} before, {after:.3f} after {time}. Try more examples, another learning rate, or fewer epochs.",
-    "验证损失没有下降：之前 {before:.3f}，{time} 后 {after:.3f}。可尝试更多样本、不同的学习率或更少的轮数。",
-)
-ACCURACY = Words(
-    "It is right on {after:.0%} of the kept-aside texts (accuracy); before, {before:.0%}.",
-    "在预留文本上答对 {after:.0%}（准确率），之前为 {before:.0%}。",
-)
-ARIA = Words("Loss over steps. At step {step} the training loss is {loss}.", "损失曲线。第 {step} 步的训练损失为 {loss}。")
 
 
 def view(elem_id: str) -> gr.HTML:
-    """The component: a run id goes in, the browser does the rest."""
+    """The component: a run id goes in, the browser does the rest. It tells the wish to go on with the event `resume`."""
     gr.set_static_paths([PLOTLY.parent])
     script = (presets.ASSETS / "run.js").read_text(encoding="utf-8")
     return gr.HTML(
@@ -79,51 +78,65 @@ def view(elem_id: str) -> gr.HTML:
     )
 
 
-def showing(run_id: str, lang: str = "en") -> dict[str, str]:
-    """The component's value for a run; empty shows nothing."""
-    return {"run": run_id, "plotly": f"/gradio_api/file={PLOTLY}", "reconnecting": RECONNECTING.say(lang)}
+def showing(run_id: str, lang: str = "en") -> dict[str, Any]:
+    """The component's value for a run; empty shows nothing. Each is new, so that the browser looks again at a run it knows."""
+    fixed = {"reconnecting": RECONNECTING, "goOn": GO_ON, "latest": LATEST, "score": SCORE}
+    said = {name: words.say(lang) for name, words in fixed.items()}
+    return {"run": run_id, "plotly": f"/gradio_api/file={PLOTLY}", "asked": time.time(), **said}
 
 
-def poll(asked: Any) -> dict[str, Any]:  # noqa: ANN401 - whatever a browser sends
-    """What is new of a run: asked is [run id, byte offset, language], all of it checked; nothing is written.
+def poll(asked: Any) -> dict[str, Any]:
+    """What is new of a run: asked is [run id, byte offset, language, file, samples], all of it checked; nothing is written.
 
-    Points are [step, training loss or None, validation loss or None]; an answer holds at most MOST_BYTES of the file.
+    Points are [stage, step, measures]; an answer holds at most MOST_BYTES of the file. `file` tells the file of points apart from the
+    one it replaces when a run goes on: where it changed, `restart` says that everything is sent again. `samples` is the size of the
+    file of sample answers the browser knows.
     """
     try:
         run_id, offset, lang = str(asked[0]), int(asked[1]), "zh" if asked[2] == "zh" else "en"
+        known, samples = str(asked[3]) if len(asked) > 3 else "", int(asked[4]) if len(asked) > 4 else 0
         run = runs.get(run_id)
         plan = run.plan
     except (RunNotFound, BadPlan, TypeError, ValueError, IndexError, KeyError):
         return {"gone": True}
-    offset, points = _after(run, offset)
-    status = runs.status(run)
-    curve = [[point["step"], point.get("loss"), point.get("eval_loss")] for point in points if point.get("stage") == "train"]
-    last = _latest(run)
+    found = run.points.stat()
+    restart = (known not in ("", str(found.st_ino)) or offset > found.st_size) and offset > 0
+    offset, points = _after(run, 0 if restart else offset)
+    status, report = runs.status(run), runs.report(run)
+    size, latest = outcome.samples(run, 0 if restart else samples)
     kind = "stopping" if launch.stopping(run) else "unlearned" if status.state == "stopped" and not runs.usable(run) else status.state
-    more = _more(run, status, lang)
-    fault = f"{status.what} {status.what_to_do}".strip() if status.state == "failed" else ""
+    ended = status.state in runs.ENDED
     return {
+        "file": str(found.st_ino),
+        "restart": restart,
         "offset": offset,
-        "points": curve,
-        "ended": status.state in runs.ENDED,
+        "points": [shown for point in points if (shown := curves.point(point))],
+        "charts": curves.charts(plan, lang),
+        "step": curves.STEP.say(lang),
+        "ended": ended,
+        "resumable": ended and runs.resumable(run),
         "title": plan.name,
         "kind": kind,
         "state": STATES[kind].say(lang),
-        "line": _line(status, last, lang),
-        "about": ABOUT.say(lang, **_about(plan)),
-        "more": more,
-        "fault": fault,
+        "line": _line(status, _latest(run), lang),
+        "about": _about(plan, report, lang),
+        "more": outcome.sentences(run, report, lang) if ended and report else "",
+        "tables": outcome.tables(report, lang) if ended else [],
+        "samples": latest,
+        "sampled": size,
+        "fault": f"{status.what} {status.what_to_do}".strip() if status.state == "failed" else "",
         "percent": 100 if status.state == "done" else 100 * status.step / max(status.steps, 1),
-        "aria": ARIA.say(lang, step=last.get("step", 0), loss=f"{last['loss']:.3f}" if "loss" in last else "–"),
-        "words": {name: said.say(lang) for name, said in CURVES.items()},
     }
 
 
-def _about(plan: Plan) -> dict[str, object]:
+def _about(plan: Plan, report: dict[str, Any], lang: str) -> str:
     """What the shown run was started with, whatever the fields above say by now."""
-    card = presets.models().get(plan.model)
-    method = presets.methods()[plan.method.name].name
-    return {"method": method, "model": card.name if card else plan.model, "epochs": plan.training.epochs, "batch": plan.training.batch_size}
+    card, method = presets.models().get(plan.model), presets.methods().get(plan.method.name)
+    said = ABOUT.say(lang, method=method.name if method else plan.method.name, model=card.name if card else plan.model)
+    training = {**plan.training.model_dump(), **(report.get("training") or {})}
+    if not training["epochs"] or not training["batch_size"]:
+        return said
+    return f"{said} · {ROUNDS.say(lang, epochs=training['epochs'], batch=training['batch_size'])}"
 
 
 def _after(run: Run, offset: int) -> tuple[int, list[dict[str, Any]]]:
@@ -150,28 +163,15 @@ def _line(status: Status, last: dict[str, Any], lang: str) -> str:
     if status.stage == "fetch" and status.step >= status.steps > 0:
         return UNPACKING.say(lang)
     if status.state == "training" and not status.step:
-        return FIRST_STEP.say(lang, steps=status.steps)
-    parts = [STAGES[status.stage].say(lang, step=status.step, steps=status.steps)] if status.stage in STAGES else []
-    if status.state == "training" and last:
-        parts.append(EPOCH.say(lang, epoch=last["epoch"]))
+        return FIRST_STEP.say(lang, steps=status.steps) if status.steps else BEGINNING.say(lang)
+    said = STAGES.get(status.stage, STEP_OF if status.state == "training" else None)
+    parts = [said.say(lang, step=status.step, steps=status.steps)] if said else []
+    if status.state == "training" and last.get("stage") == status.stage:
+        if status.stage == "train":
+            parts.append(EPOCH.say(lang, epoch=last.get("epoch", 0)))
         if status.seconds_left is not None:
             parts.append(LEFT.say(lang, time=forms.duration(status.seconds_left, lang)))
-        parts.append(SPEED.say(lang, rate=last.get("tokens_per_second", 0)))
+        if last.get("tokens_per_second"):
+            parts.append(SPEED.say(lang, rate=last["tokens_per_second"]))
         parts.append(MEMORY.say(lang, gb=last.get("memory_gb", 0)))
     return " · ".join(parts)
-
-
-def _more(run: Run, status: Status, lang: str) -> str:
-    """What came out, once it has."""
-    report = runs.report(run) if status.state in runs.ENDED else {}
-    if not report:
-        return ""
-    before, after = report["before"]["loss"], report["after"]["loss"]
-    said = LOWERED if after < before else NOT_LOWERED
-    text = said.say(lang, before=before, after=after, step=report["best_step"], time=forms.duration(report["seconds"], lang))
-    if "accuracy" in report["after"]:
-        text = f"{ACCURACY.say(lang, after=report['after']['accuracy'], before=report['before']['accuracy'])} {text}"
-    texts = report["texts"]
-    if texts["cut"] or texts["dropped"]:
-        text += " " + worker.LEFT_OUT.say(lang, cut=texts["cut"], length=texts["max_length"], dropped=texts["dropped"])
-    return text

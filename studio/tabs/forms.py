@@ -1,5 +1,7 @@
 """Words, errors and knobs as the page shows them."""
 
+import json
+from collections.abc import Mapping
 from typing import Any
 
 import gradio as gr
@@ -7,15 +9,17 @@ import gradio as gr
 from studio import words
 from studio.errors import explain
 from studio.methods.base import Knob, Method
-from studio.plan import Value
+from studio.plan import BESIDE, INSTEAD, ROLES, Task, Value
 from studio.words import Words
 
 _I18N = gr.I18n()
 NOTICE = '{{#if value.text}}<div class="notice {{value.kind}}" role="{{#if value.bad}}alert{{else}}status{{/if}}"><p>{{value.text}}</p>{{#if value.more}}<p class="more">{{value.more}}</p>{{/if}}</div>{{/if}}'
 Update = dict[str, Any]
+# Numbers up to here want more digits than a slider has.
+FINE = 0.1
 
 
-def t(label: Words) -> Any:  # noqa: ANN401 - Gradio's I18nData, which its own types take for a str
+def t(label: Words) -> Any:
     """A fixed label, said by the browser in its own language."""
     return _I18N(words.key(label))
 
@@ -46,20 +50,52 @@ def problem(error: Exception, lang: str) -> dict[str, Any]:
     return notice(*explain(error).sentences(lang), kind="bad")
 
 
-def field(knob: Knob, lang: str = "en") -> Any:  # noqa: ANN401 - one of several components
-    """The form field of a knob."""
-    about = {"label": t(knob.label), "info": t(knob.help), "elem_id": f"knob-{knob.name}"}
+def field(method: str, knob: Knob, visible: bool = True) -> Any:
+    """The form field of a method's knob."""
+    about: dict[str, Any] = {"label": t(knob.label), "info": t(knob.help), "elem_id": f"knob-{method}-{knob.name}", "visible": visible}
     if knob.kind == "switch":
         return gr.Checkbox(bool(knob.default), **about)
     if knob.kind == "choice":
-        return gr.Radio([(said.say(lang), name) for name, said in knob.choices], value=knob.default, **about)
-    step = 1 if knob.kind == "whole" else 0.01
-    return gr.Slider(knob.low, knob.high, knob.default, step=step, **about)
+        return gr.Radio([(said.say(), name) for name, said in knob.choices], value=knob.default, **about)
+    if knob.kind == "text":
+        return gr.Textbox(str(knob.default), max_length=int(knob.high), lines=1 if knob.high <= 200 else 3, **about)
+    if knob.kind == "number" and knob.high <= FINE:
+        return gr.Number(knob.default, minimum=knob.low, maximum=knob.high, step=0.00001, **about)
+    return gr.Slider(knob.low, knob.high, knob.default, step=1 if knob.kind == "whole" else 0.01, **about)
+
+
+def applies(knob: Knob, chosen: Mapping[str, Value]) -> bool:
+    """Whether a knob has a say under the other settings of its method: some belong to one choice of another knob."""
+    only: tuple[str, str] | None = getattr(knob, "only", None)
+    return only is None or chosen.get(only[0]) == only[1]
 
 
 def settings(method: Method, values: dict[str, Value]) -> dict[str, Value]:
-    """The settings of one method out of the values of all fields, which are named METHOD_KNOB."""
-    return {knob.name: values[f"{method.name}_{knob.name}"] for knob in method.knobs}
+    """The settings of one method out of the values of all fields, which are named METHOD_KNOB; those without a say are left out."""
+    every = {knob.name: values[f"{method.name}_{knob.name}"] for knob in method.knobs}
+    return {knob.name: every[knob.name] for knob in method.knobs if applies(knob, every)}
+
+
+def columns(task: Task, first: str | None, second: str | None = None, third: str | None = None) -> dict[str, str]:
+    """Role -> column, as three fields say it in the order of a task's roles; a conversation in one column leaves the second empty."""
+    if task in INSTEAD and first and not second:
+        return dict(zip(INSTEAD[task], (first,), strict=True))
+    roles = (*ROLES[task], *BESIDE.get(task, ()))
+    return {role: column for role, column in zip(roles, (first, second, third), strict=False) if column}
+
+
+def pack(columns: Mapping[str, str]) -> str:
+    """Role -> column as one text, which the page carries from tab to tab."""
+    return json.dumps(columns, ensure_ascii=False)
+
+
+def unpack(text: object) -> dict[str, str]:
+    """The roles in a text from `pack`; empty where a browser sends anything else."""
+    try:
+        found = json.loads(str(text))
+    except (ValueError, RecursionError):
+        return {}
+    return {str(role): str(column) for role, column in found.items()} if isinstance(found, dict) else {}
 
 
 def number(value: float) -> str:

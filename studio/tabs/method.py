@@ -1,21 +1,28 @@
 """The Method tab: the comparison table, a base model, and the settings of the chosen method."""
 
+import math
+from collections import defaultdict
+from functools import partial
 from typing import Any, NamedTuple
 
 import gradio as gr
 
 from studio import methods, presets
+from studio.data import prepare
 from studio.errors import StudioError
-from studio.methods.base import Footprint
+from studio.methods import defaults, fits
+from studio.methods.base import Footprint, Knob, Method
 from studio.models import fetch, shape
 from studio.models.shape import ModelShape
 from studio.plan import Task, Value
 from studio.tabs import forms, table, visitor
+from studio.tabs.data import DataTab
 from studio.tabs.forms import t
 from studio.words import Words, label
 
-FIRST_MODEL = {"chat": "smollm2-135m", "classify": "minilm-l6"}
-EPOCHS = {"chat": 3, "classify": 10}
+FIRST_MODEL = "smollm2-135m"
+FIRST_READER = "minilm-l6"
+FIRST_METHOD = "lora"
 HEAD = label(
     "### Choose a method\nAll ten side by side. A row opens its settings below.",
     "### 选择方法\n十种方法并排比较。点选一行，下方会显示它的设置。",
@@ -49,6 +56,12 @@ PATIENCE_HELP = label("0 never stops early. The best state is kept either way.",
 SEED = label("Starting point of chance (seed)", "随机种子（seed）")
 SEED_HELP = label("The same seed gives the same split and the same training.", "相同的种子会得到相同的划分和训练。")
 NEXT = label("Next: train", "下一步：训练")
+MORE_OF_METHOD = label("More settings of this method", "该方法的更多设置")
+SUITS = Words(
+    "Suits {count} training examples: {epochs:g} rounds of {batch} at a time, {steps} steps in all.",
+    "适合 {count} 个训练样本：{epochs:g} 轮，每步 {batch} 个，共 {steps} 步。",
+)
+SUITS_STAGE = Words("This holds for the first stage; the later ones are set above.", "以上适用于第一个阶段；后面的阶段在上方设置。")
 NO_KNOBS = label("This method has no settings of its own: everything is trained.", "该方法没有专属设置：训练全部参数。")
 ABOUT_MODEL = Words(
     "{name}: {count} numbers, licence {licence}. {about} {weights}", "{name}：{count} 个参数，许可 {licence}。{about}{weights}"
@@ -77,12 +90,12 @@ class MethodTab(NamedTuple):
     next: gr.Button
 
 
-def refresh(source: str, task: Task, second: str, model: str, chosen: str, request: gr.Request, **values: Value) -> tuple[Any, ...]:
+def refresh(source: str, task: Task, columns: str, model: str, chosen: str, request: gr.Request, **values: Value) -> tuple[Any, ...]:
     """The table, the sentence on the model and the sentence on what is trained, for everything as it is set now."""
     lang = forms.language(request)
-    settings = {method.name: forms.settings(method, values) for method in methods.METHODS}
+    settings = {method.name: method.settle(forms.settings(method, values)) for method in methods.METHODS}
     found, about = _shape(str(model or ""), lang)
-    labels = _labels(source, task, second)
+    labels = _labels(source, task, forms.unpack(columns).get("label", ""))
     content = table.content(found, task, labels, chosen, settings, lang)
     return content, about, _counted(found, task, labels, chosen, settings, lang)
 
@@ -90,18 +103,73 @@ def refresh(source: str, task: Task, second: str, model: str, chosen: str, reque
 def pick(chosen: str, event: gr.EventData) -> tuple[Any, ...]:
     """Another method, where the browser names one that is built; the settings of the others are hidden."""
     asked = str(getattr(event, "id", ""))
-    name = asked if asked in {method.name for method in methods.METHODS} else chosen
-    return name, *(gr.update(visible=method.name == name) for method in methods.METHODS)
+    return _chosen(asked if asked in {method.name for method in methods.METHODS} else chosen)
 
 
 def change_task(task: Task, chosen: str) -> tuple[Any, ...]:
-    """The models, the first choice and the rounds that suit a task."""
+    """The models and the method that suit a task; a method that trains it stays."""
     choices = [
         (f"{card.name} · {forms.number(shape.of(card.config).total())}", card.id)
         for card in presets.models().values()
         if task in card.tasks
     ]
-    return gr.update(choices=choices, value=FIRST_MODEL[task]), EPOCHS[task]
+    able = [method.name for method in methods.METHODS if task in method.tasks]
+    name = next((name for name in (chosen, FIRST_METHOD, *able) if name in able), chosen)
+    return gr.update(choices=choices, value=FIRST_READER if task == "classify" else FIRST_MODEL), *_chosen(name)
+
+
+def _chosen(name: str) -> tuple[Any, ...]:
+    return name, *(gr.update(visible=method.name == name) for method in methods.METHODS)
+
+
+def suit(
+    source: str,
+    task: Task,
+    columns: str,
+    chosen: str,
+    moved: str,
+    validation_share: float,
+    request: gr.Request,
+) -> tuple[Any, ...]:
+    """Rounds and portions by the amount of data, where the person has not moved them (`moved` names those that were), and why."""
+    lang = forms.language(request)
+    method = next((method for method in methods.METHODS if method.name == chosen), None)
+    try:
+        table = visitor.dataset(source).table()
+        found, _ = prepare.examples(table, task, forms.unpack(columns))
+    except StudioError:
+        return gr.skip(), gr.skip(), forms.notice("")
+    if not method or task not in method.tasks:
+        return gr.skip(), gr.skip(), forms.notice("")
+    count = len(found) - round(validation_share * len(found))
+    batch = defaults.batch_size(count)
+    epochs = defaults.epochs(count, task, batch, method.patience)
+    said = SUITS.say(lang, count=count, epochs=epochs, batch=batch, steps=math.ceil(math.ceil(count / batch) * epochs))
+    more = SUITS_STAGE.say(lang) if method.name == "rlhf" else ""
+    return (
+        gr.skip() if "epochs" in moved else epochs,
+        gr.skip() if "batch_size" in moved else batch,
+        forms.notice(said, more),
+    )
+
+
+def speak(request: gr.Request) -> Any:
+    """The choices of every method's settings in the browser's language: labels it says itself, choices it does not."""
+    lang, choices = forms.language(request), _choices()
+    found = [
+        gr.skip() if lang == "en" else gr.update(choices=[(said.say(lang), name) for name, said in knob.choices]) for _, knob in choices
+    ]
+    return found if len(found) > 1 else found[0]
+
+
+def _choices() -> list[tuple[str, Knob]]:
+    return [(f"{method.name}_{knob.name}", knob) for method in methods.METHODS for knob in method.knobs if knob.kind == "choice"]
+
+
+def reveal(wanted: tuple[str, ...], value: Value) -> Any:
+    """Show the fields that belong to this choice of their method, each wanting one value of it; hide the others."""
+    found = [gr.update(visible=value == want) for want in wanted]
+    return found if len(found) > 1 else found[0]
 
 
 def _shape(model: str, lang: str) -> tuple[ModelShape | None, dict[str, Any]]:
@@ -126,63 +194,96 @@ def _shape(model: str, lang: str) -> tuple[ModelShape | None, dict[str, Any]]:
     return found, forms.notice(ABOUT_MODEL.say(lang, name=card.name, count=count, licence=card.licence, about=card.about, weights=weights))
 
 
-def _labels(source: str, task: Task, second: str) -> int:
+def _labels(source: str, task: Task, column: str) -> int:
     """How many classes the chosen data set has; 2 while there is none to count."""
     if task != "classify":
         return 0
     try:
         found = visitor.dataset(source).table()
-        return len({row[second].strip() for row in found.rows if row.get(second, "").strip()}) or 2
+        return len({row[column].strip() for row in found.rows if row.get(column, "").strip()}) or 2
     except StudioError:
         return 2
 
 
 def _counted(found: ModelShape | None, task: Task, labels: int, chosen: str, settings: dict[str, Any], lang: str) -> dict[str, Any]:
     method = next((method for method in methods.METHODS if method.name == chosen), None)
-    if not method or not found or task not in method.tasks:
+    if not method or not found or fits.refusal(chosen, task, found.encoder):
         return forms.notice("")
     count: Footprint = method.footprint(found, settings[chosen], labels)
     return forms.notice(table.sentence(count, lang))
 
 
-def build(source: gr.BrowserState, task: gr.Radio, second: gr.Dropdown) -> MethodTab:
+def build(source: gr.BrowserState, at_data: DataTab) -> MethodTab:
     """Lay the tab out and wire it."""
     gr.Markdown(t(HEAD))
     model = gr.Dropdown([], label=t(MODEL), info=t(MODEL_HELP), allow_custom_value=True, elem_id="model")
     about = forms.notice_box("model-notice")
     rows = table.table("methods")
-    chosen = gr.Textbox("lora", visible=False)
-    groups, knobs = [], {}
+    chosen = gr.Textbox(FIRST_METHOD, visible=False)
+    groups: list[gr.Group] = []
+    knobs: dict[str, Any] = {}
     for method in methods.METHODS:
-        with gr.Group(visible=method.name == "lora", elem_id=f"knobs-{method.name}") as group:
-            if not method.knobs:
-                gr.Markdown(t(NO_KNOBS), container=True)
-            for knob in method.knobs:
-                knobs[f"{method.name}_{knob.name}"] = forms.field(knob)
+        with gr.Group(visible=method.name == FIRST_METHOD, elem_id=f"knobs-{method.name}") as group:
+            knobs |= _knobs(method)
         groups.append(group)
     counted = forms.notice_box("counted")
-    training = _training()
+    training, suits = _training()
+    moved = gr.Textbox("", visible=False)
     forward = gr.Button(t(NEXT), variant="primary", elem_id="to-train")
 
-    inputs = {"source": source, "task": task, "second": second, "model": model, "chosen": chosen, **knobs}
-    outputs = [rows, about, counted]
     quiet: dict[str, Any] = {"show_progress": "hidden", "queue": False}
+    task, columns = at_data.task, at_data.columns
+    gr.context.Context.root_block.load(speak, None, [knobs[name] for name, _ in _choices()], **quiet)
     rows.pick(pick, chosen, [chosen, *groups], **quiet)
-    gr.on([task.change, gr.context.Context.root_block.load], change_task, [task, chosen], [model, training["epochs"]], **quiet)
-    moved = [model.change, chosen.change, task.change, second.change, *(knob.change for knob in knobs.values())]
-    gr.on(moved, refresh, inputs_kwargs=inputs, outputs=outputs, trigger_mode="always_last", **quiet)
+    gr.on([task.change, gr.context.Context.root_block.load], change_task, [task, chosen], [model, chosen, *groups], **quiet)
+    described = {"source": source, "task": task, "columns": columns, "chosen": chosen}
+    inputs = {**described, "model": model, **knobs}
+    changed = [model.change, chosen.change, task.change, columns.change, *(knob.change for knob in knobs.values())]
+    gr.on(changed, refresh, inputs_kwargs=inputs, outputs=[rows, about, counted], trigger_mode="always_last", **quiet)
+    suited = [source.change, chosen.change, task.change, columns.change]
+    gr.on(
+        [*suited, training["validation_share"].change],
+        suit,
+        inputs_kwargs={**described, "moved": moved, "validation_share": training["validation_share"]},
+        outputs=[training["epochs"], training["batch_size"], suits],
+        trigger_mode="always_last",
+        **quiet,
+    )
+    for name in ("epochs", "batch_size"):
+        training[name].input(None, moved, moved, js=f"(moved) => moved.includes('{name}') ? moved : moved + ' {name}'", **quiet)
     return MethodTab(model, chosen, knobs, training, forward)
 
 
-def _training() -> dict[str, Any]:
-    """The fields of the training: three in sight, the rest behind one click."""
+def _knobs(method: Method) -> dict[str, Any]:
+    """The fields of a method's settings by METHOD_KNOB: the first in sight, the rest behind one click."""
+    if not method.knobs:
+        gr.Markdown(t(NO_KNOBS), container=True)
+    start = {knob.name: knob.default for knob in method.knobs}
+    found = {knob.name: forms.field(method.name, knob, forms.applies(knob, start)) for knob in method.knobs if knob.first}
+    rest = [knob for knob in method.knobs if not knob.first]
+    if rest:
+        with gr.Accordion(t(MORE_OF_METHOD), open=False, elem_id=f"more-{method.name}"):
+            found |= {knob.name: forms.field(method.name, knob, forms.applies(knob, start)) for knob in rest}
+    bound: dict[str, list[tuple[str, str]]] = defaultdict(list)
+    for knob in method.knobs:
+        if only := getattr(knob, "only", None):
+            bound[only[0]].append((knob.name, only[1]))
+    for name, those in bound.items():
+        shown = partial(reveal, tuple(value for _, value in those))
+        found[name].change(shown, found[name], [found[other] for other, _ in those], show_progress="hidden", queue=False)
+    return {f"{method.name}_{name}": made for name, made in found.items()}
+
+
+def _training() -> tuple[dict[str, Any], gr.HTML]:
+    """The fields of the training, three in sight, the rest behind one click; and the place for what suits the data."""
     with gr.Row():
-        epochs = gr.Slider(0.5, 30, 3, step=0.5, label=t(ROUNDS), info=t(ROUNDS_HELP), elem_id="epochs")
+        epochs = gr.Slider(0.5, 100, 3, step=0.5, label=t(ROUNDS), info=t(ROUNDS_HELP), elem_id="epochs")
         batch = gr.Slider(1, 64, 8, step=1, label=t(BATCH), info=t(BATCH_HELP), elem_id="batch-size")
         rate = gr.Number(0, label=t(RATE), info=t(RATE_HELP), elem_id="learning-rate", minimum=0, maximum=1, step=0.00001)
+    suits = forms.notice_box("suits")
     with gr.Accordion(t(MORE), open=False), gr.Row():
         length = gr.Slider(16, 2048, 256, step=16, label=t(LENGTH), info=t(LENGTH_HELP), elem_id="max-length")
         aside = gr.Slider(0.05, 0.5, 0.1, step=0.05, label=t(ASIDE), info=t(ASIDE_HELP), elem_id="validation-share")
         patience = gr.Slider(0, 10, 0, step=1, label=t(PATIENCE), info=t(PATIENCE_HELP), elem_id="patience")
         seed = gr.Number(42, label=t(SEED), info=t(SEED_HELP), precision=0, minimum=0, elem_id="seed")
-    return dict(zip(FIELDS, (epochs, batch, rate, length, aside, patience, seed), strict=True))
+    return dict(zip(FIELDS, (epochs, batch, rate, length, aside, patience, seed), strict=True)), suits

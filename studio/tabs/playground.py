@@ -126,7 +126,7 @@ def pane(
     return shown
 
 
-def choices(current: str | None, remembered: str, mine: object, request: gr.Request) -> Any:  # noqa: ANN401 - a Gradio update
+def choices(current: str | None, remembered: str, mine: object, request: gr.Request) -> Any:
     """The runs that have learned something; the one just trained is chosen unless the person chose another."""
     lang = forms.language(request)
     found = [run for run in visitor.visible([*visitor.ids(mine), remembered]) if runs.usable(run)]
@@ -135,7 +135,7 @@ def choices(current: str | None, remembered: str, mine: object, request: gr.Requ
     return gr.update(choices=[(runs.describe(run, lang), run.id) for run in found], value=value)
 
 
-def remember(run_id: str | None) -> Any:  # noqa: ANN401 - an id, or nothing to change
+def remember(run_id: str | None) -> Any:
     """The person's own choice of a run is the one to come back to."""
     return run_id or gr.skip()
 

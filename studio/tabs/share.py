@@ -73,7 +73,7 @@ def prepare(run_id: str | None, form: str, request: gr.Request) -> Iterator[tupl
     yield forms.notice(READY.say(lang, name=path.name, megabytes=size), kind="good"), gr.update(value=str(path), visible=True)
 
 
-def hide() -> Any:  # noqa: ANN401 - a Gradio update
+def hide() -> Any:
     """Another form was chosen: what was prepared before is not it."""
     return gr.update(visible=False)
 

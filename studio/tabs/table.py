@@ -6,7 +6,9 @@ from typing import Any
 import gradio as gr
 
 from studio import methods, presets
+from studio.methods import fits
 from studio.methods.base import Footprint, Settings
+from studio.methods.fits import Refusal
 from studio.models.shape import ModelShape
 from studio.plan import Task
 from studio.tabs import forms
@@ -21,7 +23,6 @@ HEADS = {
 }
 COMING = Words("coming", "即将推出")
 CHOSEN = Words("chosen", "已选")
-UNFIT = Words("not for this task", "不适用于当前任务")
 EXACT = Words("{trained} of {total}, exactly", "{total} 中的 {trained}，精确值")
 NEEDS = Words("Wants: {needs}", "需要：{needs}")
 
@@ -29,7 +30,7 @@ TEMPLATE = """<table class="methods"><caption class="vh">{{value.caption}}</capt
 <thead><tr>{{#each value.heads}}<th scope="col">{{this}}</th>{{/each}}</tr></thead>
 <tbody>{{#each value.rows}}<tr class="{{this.kind}}" data-id="{{this.id}}">
 <th scope="row">{{#if this.open}}<button type="button" class="pick" aria-pressed="{{this.pressed}}" data-id="{{this.id}}">{{this.name}}</button>
-{{else}}<span class="name">{{this.name}}</span>{{/if}}{{#if this.badge}}<span class="badge">{{this.badge}}</span>{{/if}}<span class="short">{{this.principle}}</span></th>
+{{else}}<span class="name">{{this.name}}</span>{{/if}}{{#if this.badge}}<span class="badge">{{this.badge}}</span>{{/if}}{{#if this.refused}}<span class="refused">{{this.refused}}</span>{{/if}}<span class="short">{{this.principle}}</span></th>
 <td data-head="{{this.head_updated}}"><b>{{this.updated}}</b><span class="bar" aria-hidden="true"><i style="width:{{this.percent}}%"></i></span><span class="short">{{this.exact}}</span></td>
 <td data-head="{{this.head_steps}}">{{this.steps}}</td>
 <td data-head="{{this.head_when}}">{{this.when}}<span class="short">{{this.needs}}</span></td>
@@ -53,19 +54,23 @@ def content(shape: ModelShape | None, task: Task, labels: int, chosen: str, sett
     rows = []
     for card in presets.methods().values():
         method = ready.get(card.id)
-        fits = method is not None and task in method.tasks
-        count = method.footprint(shape, settings[card.id], labels) if method and fits and shape else None
-        rows.append(_row(card, count, fits, method is not None, card.id == chosen, lang))
+        refused = fits.refusal(card.id, task, shape.encoder if shape else None)
+        count = method.footprint(shape, settings[card.id], labels) if method and shape and not refused else None
+        rows.append(_row(card, count, method is not None, refused, card.id == chosen, lang))
     heads = {name: said.say(lang) for name, said in HEADS.items()}
     return {"caption": heads["caption"], "heads": [heads[name] for name in ("method", "updated", "steps", "when")], "rows": rows}
 
 
-def _row(card: presets.MethodCard, count: Footprint | None, fits: bool, built: bool, chosen: bool, lang: str) -> dict[str, Any]:
-    badge = CHOSEN if chosen else COMING if not built else None if fits else UNFIT
+def _row(
+    card: presets.MethodCard, count: Footprint | None, built: bool, refused: Refusal | None, chosen: bool, lang: str
+) -> dict[str, Any]:
+    badge = CHOSEN if chosen else None if built else COMING
+    able = built and not refused
     return {
         "id": card.id,
-        "kind": "chosen" if chosen else "open" if fits else "closed",
-        "open": fits,
+        "kind": "chosen" if chosen else "open" if able else "closed",
+        "open": able,
+        "refused": f"{refused.why.say(lang)} {refused.nearest.say(lang)}" if refused else "",
         "pressed": "true" if chosen else "false",
         "badge": badge.say(lang) if badge else "",
         "name": card.name.say(lang),

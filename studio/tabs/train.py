@@ -1,5 +1,8 @@
 """The Train tab: one sentence, Start, the live view, Stop."""
 
+import importlib
+import importlib.util
+import json
 import math
 from typing import Any, NamedTuple
 
@@ -9,7 +12,8 @@ from studio import methods, plan, presets, runs
 from studio.data import prepare
 from studio.errors import StudioError, explain
 from studio.home import check_room, home
-from studio.plan import ROLES, Plan, Task, Value
+from studio.methods import defaults
+from studio.plan import Plan, Task, Value
 from studio.tabs import charts, forms, visitor
 from studio.tabs.forms import t
 from studio.train import launch
@@ -44,6 +48,12 @@ STOPPING = Words(
 CALLED_OFF = Words(
     "“{name}” was asked to stop before it trains; nothing has been learned yet.", "已请求在训练前停止“{name}”；尚未学到内容。"
 )
+BEGINS_AGAIN = Words(
+    "After a stop this method begins the unfinished stage again; stages that have ended are kept.",
+    "停止后继续时，该方法会从未完成的阶段重新开始；已完成的阶段会保留。",
+)
+GOES_ON = Words("“{name}” goes on from where it was.", "“{name}”从中断处继续。")
+CHECKING = label("Checking…", "正在检查…")
 NOTHING_RUNS = Words("Nothing is training.", "当前没有训练。")
 NOT_RUNNING = Words("There is nothing to stop: the run has ended ({state}).", "无需停止：运行已结束（{state}）。")
 
@@ -56,7 +66,7 @@ class TrainTab(NamedTuple):
     inputs: dict[str, Any]
 
 
-def assemble(source: str, task: Task, first: str, second: str, model: str, chosen: str, name: str, **values: Value) -> Plan:
+def assemble(source: str, task: Task, columns: str, model: str, chosen: str, name: str, **values: Value) -> Plan:
     """The plan that the page's fields describe; raises BadPlan with everything that is wrong with it."""
     model = str(model or "")
     visitor.check_model(model)
@@ -69,7 +79,7 @@ def assemble(source: str, task: Task, first: str, second: str, model: str, chose
         "model": model,
         "data": {
             "source": source,
-            "columns": dict(zip(ROLES[task], (first, second), strict=True)),
+            "columns": forms.unpack(columns),
             "validation_share": values["validation_share"],
         },
         "method": {"name": chosen, "settings": forms.settings(method, values)},
@@ -79,15 +89,23 @@ def assemble(source: str, task: Task, first: str, second: str, model: str, chose
 
 
 def summarise(
-    source: str, task: Task, first: str, second: str, model: str, chosen: str, name: str, request: gr.Request, **values: Value
+    source: str,
+    task: Task,
+    columns: str,
+    model: str,
+    chosen: str,
+    name: str,
+    request: gr.Request,
+    **values: Value,
 ) -> dict[str, Any]:
     """The plan in one sentence, or what is still missing."""
     lang = forms.language(request)
     if not source:
         return forms.notice(NOTHING.say(lang))
     try:
-        made = assemble(source, task, first, second, model, chosen, name, **values)
-        return forms.notice(describe(made, lang))
+        made = assemble(source, task, columns, model, chosen, name, **values)
+        more = "" if methods.get(chosen).resumes else BEGINS_AGAIN.say(lang)
+        return forms.notice(describe(made, lang), more)
     except StudioError as error:
         return forms.problem(error, lang)
 
@@ -96,24 +114,25 @@ def describe(made: Plan, lang: str) -> str:
     """What a plan would do, counted on its real data."""
     found, _ = prepare.examples(visitor.dataset(made.data.source).table(), made.task, made.data.columns)
     train, check = prepare.split(found, made.task, made.data.validation_share, made.training.seed)
-    card = presets.models().get(made.model)
+    card, method = presets.models().get(made.model), methods.get(made.method.name)
+    size = made.training.batch_size or defaults.batch_size(len(train))
+    rounds = made.training.epochs or defaults.epochs(len(train), made.task, size, method.patience)
     return SUMMARY.say(
         lang,
         method=presets.methods()[made.method.name].name,
         model=card.name if card else made.model,
         train=len(train),
         check=len(check),
-        epochs=made.training.epochs,
-        batch=made.training.batch_size,
-        steps=math.ceil(-(-len(train) // made.training.batch_size) * made.training.epochs),
+        epochs=rounds,
+        batch=size,
+        steps=math.ceil(-(-len(train) // size) * rounds),
     )
 
 
 def start(
     source: str,
     task: Task,
-    first: str,
-    second: str,
+    columns: str,
     model: str,
     chosen: str,
     name: str,
@@ -126,8 +145,10 @@ def start(
     if not source:
         return forms.notice(NOTHING.say(lang), kind="bad"), *(gr.skip(),) * 4
     try:
-        made = assemble(source, task, first, second, model, chosen, name, **values)
+        made = assemble(source, task, columns, model, chosen, name, **values)
         describe(made, lang)  # the data is checked once more: a browser may send anything
+        if refused := _tried(made):
+            return forms.notice(refused, kind="bad"), *(gr.skip(),) * 4
         check_room(home(), LEAST_ROOM)
         visitor.check_queue()
         busy = any(runs.status(other).state not in runs.ENDED for other in runs.all_runs())
@@ -138,6 +159,28 @@ def start(
     own = [*visitor.ids(mine), run.id]
     said = QUEUED if busy else STARTED
     return forms.notice(said.say(lang), kind="good"), charts.showing(run.id, lang), run.id, earlier(run.id, own, lang), own
+
+
+def _tried(made: Plan) -> str:
+    """What a short trial of a plan's settings says against them; empty where it says nothing."""
+    if importlib.util.find_spec("studio.methods.trial") is None:
+        return ""
+    trial = importlib.import_module("studio.methods.trial")
+    return str(trial.refusal(made) or "")
+
+
+def go_on(shown: str, mine: object, event: gr.EventData, request: gr.Request) -> tuple[Any, ...]:
+    """Let the run that is looked at go on from where it was stopped or broke off."""
+    lang = forms.language(request)
+    asked = getattr(event, "id", "")
+    try:
+        run = runs.get(asked if isinstance(asked, str) else "")
+        check_room(home(), LEAST_ROOM)
+        visitor.check_queue()
+        launch.resume(run)
+    except (StudioError, OSError) as error:
+        return forms.problem(explain(error), lang), charts.showing(shown, lang), gr.skip()
+    return forms.notice(GOES_ON.say(lang, name=run.plan.name), kind="good"), charts.showing(run.id, lang), earlier(run.id, mine, lang)
 
 
 def stop(run_id: str, request: gr.Request) -> dict[str, Any]:
@@ -173,7 +216,7 @@ def attach(remembered: str, mine: object, request: gr.Request) -> tuple[Any, ...
     return charts.showing(found, lang), found, earlier(found, mine, lang)
 
 
-def earlier(chosen: str, mine: object, lang: str) -> Any:  # noqa: ANN401 - a Gradio update
+def earlier(chosen: str, mine: object, lang: str) -> Any:
     """The list of runs, the newest first; whoever has a run's address may look at it."""
     found = visitor.visible([*visitor.ids(mine), chosen])
     return gr.update(
@@ -200,14 +243,25 @@ def build(run: gr.BrowserState, mine: gr.BrowserState, inputs: dict[str, Any]) -
     go.click(
         start, inputs_kwargs=started, outputs=[told, live, run, choose, mine], show_progress="hidden", trigger_mode="once", queue=False
     )
+    # Said at once by the browser, in its own words: a trial of the settings takes seconds.
+    go.click(None, None, told, js=_checking(), show_progress="hidden", queue=False)
+    live.resume(go_on, [run, mine], [told, live, choose], show_progress="hidden", trigger_mode="once", queue=False)
     halt.click(stop, run, told, show_progress="hidden", queue=False)
     choose.input(show, choose, [live, run], show_progress="hidden", queue=False)
     root = gr.context.Context.root_block
-    root.load(attach, [run, mine], [live, run, choose], show_progress="hidden", queue=False)
+    found = root.load(attach, [run, mine], [live, run, choose], show_progress="hidden", queue=False)
+    found.then(None, None, None, js="() => { window.studioAttached = true; }")  # until then the address may name another run
     run.change(
         None,
         run,
         None,
-        js="(run) => { if (run) { const url = new URL(location.href); url.searchParams.set('run', run); history.replaceState(null, '', url); } }",
+        js="(run) => { const url = new URL(location.href); if (run && (window.studioAttached || !url.searchParams.get('run'))) { url.searchParams.set('run', run); history.replaceState(null, '', url); } }",
     )
     return TrainTab(forward, summary, everything)
+
+
+def _checking() -> str:
+    said = json.dumps({"en": CHECKING.en, "zh": CHECKING.zh}, ensure_ascii=False)
+    return (
+        f"() => ({{ text: {said}[navigator.language.toLowerCase().startsWith('zh') ? 'zh' : 'en'], more: '', kind: 'info', bad: false }})"
+    )

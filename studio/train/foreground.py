@@ -11,7 +11,8 @@ from types import FrameType
 from tqdm import tqdm
 
 from studio import methods, plan, presets, runs
-from studio.errors import explain
+from studio.errors import BadPlan, explain
+from studio.methods import trial
 from studio.runs import Run
 from studio.train import launch, worker
 
@@ -21,11 +22,24 @@ BAR = "{desc} {percentage:3.0f}%|{bar}| {n_fmt}/{total_fmt} {postfix}"
 def train(name: str, changes: tuple[str, ...]) -> int:
     """Train the plan in a file, or the recipe of this name; prints the run's id and folder. Returns the exit code.
 
-    Raises BadPlan with every problem of the plan. The first Ctrl-C stops the run and keeps what was learned.
+    Raises BadPlan with every problem of the plan, also those that only the method's library knows. The first Ctrl-C stops the run and keeps what was learned.
     """
     path = presets.recipes().get(name, Path(name))
-    checked = plan.read(path, changes, (methods.problems,))
-    run = runs.create(checked)
+    found = plan.read(path, changes, (methods.problems,))
+    if refused := trial.refusal(found):
+        raise BadPlan([f"{path}: method.settings: {refused}"])
+    return _follow(runs.create(found))
+
+
+def resume(name: str) -> int:
+    """Go on with a stopped run: its id, the beginning of it, or `last`. Returns the exit code; raises NotPossible where it cannot."""
+    run = runs.find(name)
+    launch.rewake(run)
+    return _follow(run)
+
+
+def _follow(run: Run) -> int:
+    """Execute a run here, showing where it is. Returns the exit code."""
     print(f"run {run.id}\nfolder {run.folder}", flush=True)  # noqa: T201 - the terminal is where this command speaks
     os.environ.update(launch.QUIET)
     before = signal.signal(signal.SIGINT, _stopper(run))
@@ -52,6 +66,10 @@ def train(name: str, changes: tuple[str, ...]) -> int:
             print(worker.LEFT_OUT.say(cut=texts["cut"], length=texts["max_length"], dropped=texts["dropped"]))  # noqa: T201
         loss = f"{found['before']['loss']:.3f} -> {found['after']['loss']:.3f}"
         print(f"{runs.status(run).state}: validation loss {loss} in {found['seconds']:.0f} s")  # noqa: T201
+        if "right" in found["after"] and "right" in found["before"]:
+            print(f"known answers right: {found['before']['right']:.0%} -> {found['after']['right']:.0%}")  # noqa: T201
+    if runs.resumable(run):
+        print(f"It goes on from where it was with: studio train --resume {run.id[:8]}")  # noqa: T201
     return 0
 
 

@@ -6,8 +6,10 @@ import sys
 from pathlib import Path
 
 from studio import runs
+from studio.errors import NotPossible
 from studio.home import home
 from studio.runs import Run
+from studio.words import Words
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 # What a worker may see of the environment: no tokens and no secrets but those the hub client reads for itself.
@@ -41,6 +43,32 @@ def start(run: Run) -> None:
         )
     runs.claim(run, process.pid)
     _CHILDREN[:] = [child for child in _CHILDREN if child.poll() is None] + [process]
+
+
+def resume(run: Run) -> None:
+    """Let a stopped or broken-off run go on from its last state; raises NotPossible where there is none."""
+    rewake(run)
+    start(run)
+
+
+def rewake(run: Run) -> None:
+    """Make a run that has ended wait for its turn again, so that a worker goes on with it; raises NotPossible where it cannot."""
+    if not runs.resumable(run):
+        raise NotPossible(
+            Words(
+                "The run “{name}” cannot go on ({state}): it has kept no state to go on from.",
+                "运行“{name}”无法继续（{state}）：没有保存可以接续的状态。",
+            ),
+            Words(
+                "Only a run that was stopped, or broke off after its first check, goes on. Start it anew.",
+                "只有被停止、或在首次检查之后中断的运行才能继续。请重新开始训练。",
+            ),
+            name=run.plan.name,
+            state=runs.status(run).state,
+        )
+    run.stop_file.unlink(missing_ok=True)
+    (run.folder / "process.json").unlink(missing_ok=True)
+    runs.set_status(run, "waiting", "queue")
 
 
 def stop(run: Run) -> None:

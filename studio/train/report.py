@@ -1,5 +1,6 @@
 """What a training tells its run folder: points, progress, validation, the best state, and whether it was asked to stop."""
 
+import json
 import math
 import os
 import time
@@ -9,29 +10,52 @@ from typing import Any
 
 import psutil
 import torch
-from safetensors.torch import load_file, save_file
 from transformers import TrainerCallback
 
 from studio import runs
 from studio.errors import StudioError
-from studio.home import check_room
+from studio.home import write_json
+from studio.models import trained
 from studio.runs import Run
 from studio.train.pace import Pace, probe
 from studio.words import Words
 
-BEST = "best.safetensors"
 STATUS_SECONDS = 0.5
+# A state to go on from is kept at a validation, unless writing the last one took more than a twentieth of the time since.
+SAVING_SHARE = 0.05
+# What is kept of a Trainer's log, and under which name: the loss, and in TRL's later stages what a reward model or practice is judged by.
+LOGGED = {
+    "loss": "loss",
+    "learning_rate": "learning_rate",
+    "grad_norm": "grad_norm",
+    "accuracy": "accuracy",
+    "rewards/accuracies": "accuracy",
+    "margin": "margin",
+    "rewards/margins": "margin",
+    "reward": "reward",
+    "kl": "kl",
+    "completions/mean_length": "answer_length",
+    "completions/clipped_ratio": "cut_share",
+    "frac_reward_zero_std": "no_signal",
+}
+# What a checkpoint holds beside the model's, optimiser's and chance's state; written last, so that its presence means "complete".
+WATCHED = "watch.json"
 
 
 class Watch(TrainerCallback):  # type: ignore[misc] # transformers ships no types
-    """Stands beside the Trainer and writes down what happens; `measure` gives the validation scores of the model as it is."""
+    """Stands beside the Trainer of one stage and writes down what happens; `measure` gives validation scores of the model as it is.
 
-    def __init__(self, run: Run, model: Any, measure: Callable[[], dict[str, float]], first: dict[str, float]) -> None:  # noqa: ANN401
-        self.run, self.model, self.measure, self.plan = run, model, measure, run.plan
+    Without `measure` the last state is the one that is kept.
+    """
+
+    def __init__(self, run: Run, stage: str, model: Any, measure: Callable[[], dict[str, float]] | None) -> None:
+        self.run, self.stage, self.model, self.measure, self.plan = run, stage, model, measure, run.plan
+        self.folder = run.folder / "checkpoints" / stage
         self.step = self.steps = 0
-        self.best_step, self.best = 0, {**first, "loss": math.inf}
+        self.best_step, self.best = 0, {"loss": math.inf}
         self.stopped = False
         self.early = False
+        self._saved, self._save_seconds = time.monotonic(), 0.0
         self._without_progress = 0
         self._pace = Pace(torch.get_num_threads(), torch.set_num_threads, probe)
         self._measured: dict[str, float] = {}
@@ -39,22 +63,25 @@ class Watch(TrainerCallback):  # type: ignore[misc] # transformers ships no type
         self._wrote = 0.0
         self._tokens = 0
 
-    def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:  # noqa: ANN401
+    def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         """Decide at which steps the validation loss is measured."""
         every = max(1, -(-state.max_steps // self.plan.training.evaluations))
-        self._checks = {*range(every, state.max_steps + 1, every), state.max_steps}
+        self._checks = {*range(every, state.max_steps + 1, every), state.max_steps} if self.measure else set()
+        self.step = state.global_step
+        runs.rewind(self.run, self.stage, self.step)
         self.steps = state.max_steps
         if not torch.cuda.is_available():
             self._pace.choose()
-        runs.set_status(self.run, "training", "train", steps=self.steps)
+        runs.set_status(self.run, "training", self.stage, step=self.step, steps=self.steps)
 
-    def on_step_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:  # noqa: ANN401
+    def on_step_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         """Start the clock of a step."""
         self._began, self._cpu_began = time.perf_counter(), time.process_time()
 
-    def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:  # noqa: ANN401
+    def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         """Measure the step, validate when it is time, and stop when asked."""
         self.step = state.global_step
+        self.best_step = self.best_step if self.measure else self.step
         seconds = time.perf_counter() - self._began
         tokens = int(state.num_input_tokens_seen) - self._tokens
         self._tokens = int(state.num_input_tokens_seen)
@@ -70,49 +97,64 @@ class Watch(TrainerCallback):  # type: ignore[misc] # transformers ships no type
             self._pace.step(tokens / seconds, crowded=share < 0.85)
         if self.run.stop_file.exists():
             self.stopped = control.should_training_stop = True
-        if state.global_step in self._checks or self.stopped:
+        if state.global_step in self._checks or (self.stopped and self.measure):
             self._check(state, control)
         self._tell(state)
+        now = time.monotonic()
+        due = state.global_step in self._checks and self._save_seconds <= SAVING_SHARE * (now - self._saved)
+        if self.stopped or (due and state.global_step < state.max_steps):
+            control.should_save, self._saved = True, now
 
-    def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, float] | None = None, **_: Any) -> None:  # noqa: ANN401
+    def on_save(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        """Complete a checkpoint with what this watch knows."""
+        self._save_seconds = time.monotonic() - self._saved
+        known = {"best_step": self.best_step, "best": self.best, "without_progress": self._without_progress}
+        write_json(self.folder / f"checkpoint-{state.global_step}" / WATCHED, known)
+
+    def checkpoint(self) -> str | None:
+        """The folder from which this stage goes on after a stop; None where it begins."""
+        found = last_checkpoint(self.folder)
+        if not found:
+            return None
+        known = json.loads((found / WATCHED).read_text(encoding="utf-8"))
+        self.best_step, self.best, self._without_progress = known["best_step"], known["best"], known["without_progress"]
+        return str(found)
+
+    def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, float] | None = None, **_: Any) -> None:
         """Write down the training loss with what was measured beside it."""
         if logs and "loss" in logs:
             _check_number(float(logs["loss"]), state.global_step)
-            kept = {name: round(float(logs[name]), 8) for name in ("loss", "learning_rate", "grad_norm") if name in logs}
-            runs.add_point(self.run, "train", state.global_step, state.epoch or 0, **kept, **self._measured)
+            kept = {name: round(float(logs[said]), 8) for said, name in LOGGED.items() if logs.get(said) is not None}
+            runs.add_point(self.run, self.stage, state.global_step, state.epoch or 0, **kept, **self._measured)
 
     def restore(self) -> None:
         """Put the numbers of the best validation back into the model."""
-        path = self.run.folder / "checkpoints" / BEST
-        if path.is_file():
-            saved = load_file(path)
-            with torch.no_grad():
-                for name, parameter in self.model.named_parameters():
-                    if name in saved:
-                        parameter.copy_(saved[name])
+        if self.best_step:
+            trained.restore(self.model, self.folder)
 
-    def _check(self, state: Any, control: Any) -> None:  # noqa: ANN401
+    def _check(self, state: Any, control: Any) -> None:
+        assert self.measure is not None
         began = time.perf_counter()
         scores = self.measure()
         self._check_seconds = time.perf_counter() - began
         _check_number(scores["loss"], state.global_step)
-        runs.add_point(self.run, "train", state.global_step, state.epoch or 0, **as_point(scores))
+        runs.add_point(self.run, self.stage, state.global_step, state.epoch or 0, **as_point(scores))
         if scores["loss"] < self.best["loss"]:
             self.best, self.best_step, self._without_progress = scores, state.global_step, 0
-            save_trained(self.model, self.run.folder / "checkpoints")
+            trained.save(self.model, self.folder)
             return
         self._without_progress += 1
         if self.plan.training.patience and self._without_progress >= self.plan.training.patience:
             self.early = control.should_training_stop = True
 
-    def _tell(self, state: Any) -> None:  # noqa: ANN401
+    def _tell(self, state: Any) -> None:
         now = time.monotonic()
         if now - self._wrote < STATUS_SECONDS and state.global_step < state.max_steps:
             return
         self._wrote = now
         checks = len([step for step in self._checks if step > state.global_step])
         left = (state.max_steps - state.global_step) * self._step_seconds + checks * self._check_seconds
-        runs.set_status(self.run, "training", "train", step=state.global_step, steps=state.max_steps, seconds_left=round(left, 1))
+        runs.set_status(self.run, "training", self.stage, step=state.global_step, steps=state.max_steps, seconds_left=round(left, 1))
 
 
 def _check_number(loss: float, step: int) -> None:
@@ -132,14 +174,10 @@ def as_point(scores: dict[str, float]) -> dict[str, float]:
     return {f"eval_{name}": round(value, 6) for name, value in scores.items()}
 
 
-def save_trained(model: Any, folder: Path) -> None:  # noqa: ANN401 - any torch model
-    """Keep the numbers that are being trained in one safetensors file; raises OutOfRoom before the disk is full."""
-    folder.mkdir(exist_ok=True)
-    kept = {name: parameter.detach().contiguous() for name, parameter in model.named_parameters() if parameter.requires_grad}
-    check_room(folder, sum(value.numel() * value.element_size() for value in kept.values()))
-    draft = folder / f".{BEST}"
-    save_file(kept, draft)
-    draft.replace(folder / BEST)
+def last_checkpoint(folder: Path) -> Path | None:
+    """The newest complete checkpoint in a stage's folder."""
+    found = [path for path in folder.glob("checkpoint-*") if (path / WATCHED).is_file()]
+    return max(found, key=lambda path: int(path.name.split("-")[1]), default=None)
 
 
 def memory_gb() -> float:

@@ -1,6 +1,7 @@
 """One person's way through the page: from an upload to two streamed answers and a download, with real training."""
 
 import json
+import re
 import zipfile
 
 import psutil
@@ -62,7 +63,7 @@ def test_from_upload_to_two_streamed_answers_and_a_download(visit, chat_csv, tin
     choose_model(page, tiny_chat)
     expect(page.locator("#methods tr.chosen")).to_contain_text("exactly")
     before = page.locator("#methods tr.chosen").inner_text()
-    set_number(page, "#knob-rank", 4)
+    set_number(page, "#knob-lora-rank", 4)
     expect(page.locator("#methods tr.chosen")).not_to_have_text(before)
     set_number(page, "#epochs", 6)
     page.locator("#learning-rate input").fill("0.01")
@@ -158,7 +159,7 @@ def test_classes_are_trained_and_shown_as_shares(visit, classify_csv, tiny_bert)
         ("leads.csv", b"", "is empty"),
         ("photo.csv", b"\x89PNG\r\n\x00\x00\x00" * 50, "is not text"),
         ("one.csv", b"prompt,response\nhello,hi\n", "1 complete example"),
-        ("list.csv", b"name\nAnna\nBen\n", "1 usable column"),
+        ("list.csv", b"name\nAnna\nBen\n", "2 complete example"),
     ],
 )
 def test_bad_files_get_a_sentence_and_the_page_stays_alive(visit, tmp_path, chat_csv, name, content, said):
@@ -214,3 +215,60 @@ def test_no_tab_is_wider_than_the_screen_or_hard_to_read(visit, width, scheme):
             if item["impact"] in ("serious", "critical")
         ]
     assert serious == []
+
+
+def test_a_stopped_run_goes_on_and_its_curve_begins_anew(visit, chat_csv, tiny_chat):
+    page = visit()
+    start_tiny(page, chat_csv, tiny_chat, epochs=30, batch=1)
+    page.wait_for_function("(document.querySelector('#live .js-plotly-plot')?.data || [{ y: [] }])[0].y.length >= 3")
+    page.get_by_role("button", name="Stop and keep").click()
+    wait_for_end(page, "stopped")
+    go_on = page.get_by_role("button", name="Go on from where it was")
+    expect(go_on).to_be_visible()
+    go_on.press("Enter")
+    expect(page.locator("#train-notice")).to_contain_text("goes on from where it was")
+    wait_for_end(page)
+    expect(go_on).to_be_hidden()
+    page.wait_for_function(
+        "(document.querySelector('#live .js-plotly-plot')?.data || [{ x: [] }])[0].x.length >= 530"
+    )  # 1,080 steps, every second one is told
+    steps = page.evaluate("document.querySelector('#live .js-plotly-plot').data[0].x")
+    assert steps == sorted(set(steps))
+
+
+def test_the_address_of_a_run_comes_before_the_one_a_browser_remembers(visit, chat_csv, tiny_chat):
+    page = visit()
+    addresses = []
+    for _ in range(2):
+        start_tiny(page, chat_csv, tiny_chat, epochs=1)
+        page.wait_for_function(
+            "(last) => location.search.includes('run=') && !location.search.endsWith(last)", arg=(addresses or ["none"])[-1]
+        )
+        wait_for_end(page)
+        addresses.append(page.url.partition("run=")[2])
+        tab(page, "Data")
+    again = visit("/?run=" + addresses[0], context=page.context)
+    tab(again, "Train")
+    expect(again.locator("#runs input")).to_have_value(re.compile(addresses[0][:8]))
+    assert again.url.endswith(addresses[0])
+
+
+@pytest.mark.parametrize(
+    ("content", "task", "labels"),
+    [
+        ("prompt,chosen,rejected\n" + "".join(f"where is {n},Here {n}.,no idea {n}\n" for n in range(20)), "Prefer the better", 3),
+        ("question,answer\n" + "".join(f"What is {n} + 1?,{n + 1}\n" for n in range(20)), "Get steadier", 2),
+        ("text\n" + "".join(f"Once upon a time there was number {n}.\n" for n in range(20)), "Write on", 1),
+    ],
+    ids=["prefer", "prompts", "complete"],
+)
+def test_every_task_shows_its_columns_and_says_which_methods_do_not_fit(visit, content, task, labels):
+    page = visit()
+    page.locator("#upload input[type=file]").set_input_files({"name": "mine.csv", "mimeType": "text/csv", "buffer": content.encode()})
+    expect(page.locator("#data-notice .good")).to_be_visible()
+    expect(page.get_by_role("radio", name=task)).to_be_checked()
+    expect(page.locator("[id^=column-] input:visible")).to_have_count(labels)
+    page.get_by_role("button", name="Next: choose a method").click()
+    expect(page.locator("#methods tbody tr")).to_have_count(10)
+    expect(page.locator("#methods .refused").first).to_be_visible()
+    expect(page.locator("#methods tr.closed .pick")).to_have_count(0)

@@ -1,0 +1,188 @@
+"""The frozen bottom of a model: kept at rest while the top learns, and computed once for each example instead of once a round."""
+
+import dataclasses
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import psutil
+import torch
+
+from studio.data.prepare import Encoded
+from studio.errors import OutOfRoom
+from studio.home import check_room
+from studio.methods import frozen
+from studio.methods.base import Job
+
+# The part of the free memory that kept outputs may take; more goes to the disk.
+MEMORY_SHARE = 0.25
+TOKENS_AT_ONCE = 4096
+
+
+class _Reached(Exception):
+    """Carries what arrives at the first block that learns, and ends the pass there."""
+
+    def __init__(self, hidden: torch.Tensor) -> None:
+        self.hidden = hidden
+
+
+class Skip(torch.nn.Module):  # type: ignore[misc] # torch's types are not followed
+    """Stands where a frozen block was, and passes on what it gets."""
+
+    def __init__(self, block: torch.nn.Module) -> None:
+        super().__init__()
+        self.attention_type = getattr(block, "attention_type", None)  # some models choose a block's mask by it
+
+    def forward(self, hidden: torch.Tensor, *_: Any, **__: Any) -> torch.Tensor:
+        """Hidden states, unchanged."""
+        return hidden
+
+
+class Kept(torch.nn.Module):  # type: ignore[misc] # torch's types are not followed
+    """Stands where the embeddings were, and gives the frozen bottom's output of the rows a batch names.
+
+    `hidden` is tokens x width over all rows one after the other, `reach` each row's first token and the one after its last.
+    """
+
+    def __init__(self, hidden: torch.Tensor, reach: list[tuple[int, int]], device: torch.device) -> None:
+        super().__init__()
+        self.hidden, self.reach, self.device = hidden, reach, device
+        self.current = torch.empty(0)
+
+    def look_up(self, module: Any, args: Any, kwargs: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
+        """Before a pass: take the rows' numbers out of the batch and lay their outputs ready, padded with zeros."""
+        numbers = kwargs.pop("number").tolist()
+        width = kwargs["input_ids"].shape[1]
+        self.current = torch.zeros(len(numbers), width, self.hidden.shape[1], dtype=self.hidden.dtype, device=self.device)
+        for place, number in enumerate(numbers):
+            start, end = self.reach[number]
+            self.current[place, : end - start] = self.hidden[start:end].to(self.device)
+        return args, kwargs
+
+    def forward(self, *_: Any, **__: Any) -> torch.Tensor:
+        """Rows x tokens x width of the batch that was looked up."""
+        return self.current
+
+
+@contextmanager
+def at_rest(model: Any) -> Iterator[None]:
+    """Keep what is frozen in evaluation mode: dropout in parts that do not learn only adds noise."""
+    still = [embeddings(model), *_frozen_blocks(model)]
+
+    def rest(*_: Any) -> None:
+        for module in still:
+            module.eval()
+
+    handle = model.register_forward_pre_hook(rest)
+    try:
+        yield
+    finally:
+        handle.remove()
+
+
+@contextmanager
+def reused(job: Job) -> Iterator[Job]:
+    """Run the frozen bottom once over every example; within, the job's rows are fed from what it gave.
+
+    Where neither memory nor disk has room for that, the plain way is taken and noted.
+    """
+    rows = [dataclasses.replace(row, number=number) for number, row in enumerate([*job.train, *job.validation])]
+    model, bottom = job.model, _frozen_blocks(job.model)
+    tokens = sum(len(row.input_ids) for row in rows)
+    try:
+        place = _place(job, tokens)
+    except OutOfRoom as error:
+        job.notes["reused"] = {"tokens": 0, "why_not": str(error)}
+        with at_rest(model):
+            yield job
+        return
+    kept = Kept(place, _reach(rows), model.device)
+    _fill(job, rows, kept)
+    all_blocks, plain = frozen.blocks(model), embeddings(model)
+    for number, block in enumerate(bottom):
+        all_blocks[number] = Skip(block)
+    _swap(model, kept)
+    handle = model.register_forward_pre_hook(kept.look_up, with_kwargs=True)
+    try:
+        yield dataclasses.replace(job, train=rows[: len(job.train)], validation=rows[len(job.train) :])
+    finally:
+        handle.remove()
+        _swap(model, plain)
+        for number, block in enumerate(bottom):
+            all_blocks[number] = block
+        (job.folder / "checkpoints" / "bottom.bin").unlink(missing_ok=True)
+    job.notes["reused"] = {"tokens": tokens, "bytes": place.numel() * place.element_size()}
+
+
+def embeddings(model: Any) -> Any:
+    """The module that turns token ids into the first block's input."""
+    inner = model.base_model
+    return inner.embeddings if hasattr(inner, "embeddings") else inner.embed_tokens
+
+
+def _swap(model: Any, module: torch.nn.Module) -> None:
+    setattr(model.base_model, "embeddings" if hasattr(model.base_model, "embeddings") else "embed_tokens", module)
+
+
+def _frozen_blocks(model: Any) -> list[Any]:
+    """The blocks below the first that learns."""
+    found = list(frozen.blocks(model))
+    first = next((number for number, block in enumerate(found) if any(value.requires_grad for value in block.parameters())), len(found))
+    return found[:first]
+
+
+def _reach(rows: list[Encoded]) -> list[tuple[int, int]]:
+    found, start = [], 0
+    for row in rows:
+        found.append((start, start + len(row.input_ids)))
+        start += len(row.input_ids)
+    return found
+
+
+def _place(job: Job, tokens: int) -> torch.Tensor:
+    """Room for tokens x width: in memory, or in a file of the run; raises OutOfRoom where neither has it."""
+    width, dtype = job.model.config.hidden_size, job.model.dtype
+    size = tokens * width * dtype.itemsize
+    if size < MEMORY_SHARE * psutil.virtual_memory().available:
+        return torch.empty(tokens, width, dtype=dtype)
+    check_room(job.folder, size)
+    path: Path = job.folder / "checkpoints" / "bottom.bin"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    return torch.from_file(str(path), shared=True, size=tokens * width, dtype=dtype).view(tokens, width)
+
+
+def _fill(job: Job, rows: list[Encoded], kept: Kept) -> None:
+    """One pass of the bottom over all rows, those of like length together."""
+    model, was_training = job.model, job.model.training
+    first = frozen.blocks(model)[len(_frozen_blocks(model))]
+
+    def catch(module: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        raise _Reached(args[0] if args else kwargs["hidden_states"])
+
+    handle = first.register_forward_pre_hook(catch, with_kwargs=True)
+    model.eval()
+    order = sorted(rows, key=lambda row: len(row.input_ids))
+    done = 0
+    try:
+        while done < len(order):
+            some = order[done : done + max(1, TOKENS_AT_ONCE // len(order[min(done + 64, len(order) - 1)].input_ids))]
+            job.tell("bottom", done, len(order))
+            _pass(model, some, job.tokenizer.pad_token_id, kept)
+            done += len(some)
+    finally:
+        handle.remove()
+        model.train(was_training)
+
+
+def _pass(model: Any, rows: list[Encoded], pad: int, kept: Kept) -> None:
+    width = max(len(row.input_ids) for row in rows)
+    ids = torch.tensor([row.input_ids + [pad] * (width - len(row.input_ids)) for row in rows], device=model.device)
+    mask = torch.tensor([[1] * len(row.input_ids) + [0] * (width - len(row.input_ids)) for row in rows], device=model.device)
+    try:
+        with torch.no_grad():
+            model.base_model(input_ids=ids, attention_mask=mask)
+    except _Reached as reached:
+        for row, hidden in zip(rows, reached.hidden, strict=True):
+            start, end = kept.reach[row.number]
+            kept.hidden[start:end] = hidden[: end - start].to(kept.hidden.device)

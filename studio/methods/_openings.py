@@ -1,0 +1,115 @@
+"""A model writes the openings of its own answers: UPFT's examples, kept in the run so that anyone can read them."""
+
+import json
+import random
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import Any
+
+import torch
+
+from studio.data import prepare
+from studio.data.prepare import IGNORED, Encoded
+from studio.evaluate import answers
+from studio.home import write_json
+from studio.methods.base import Job
+
+AT_ONCE = 16
+TOP_P = 0.95
+# A whole answer is cut here; a cut one gets no end, so that no false one is learned (tokens).
+LONGEST = 256
+# The look at how alike openings are: so many questions, so many answers each, compared over so many tokens.
+LOOKED_AT, ASKED_AGAIN, COMPARED = 8, 16, 4
+FIRST_STEP = " Write only the first step towards the answer; it need not be complete."
+# Puts a text before what the user says in whatever the model's own template then writes.
+WITH_INSTRUCTION = (
+    "{{%- set told = namespace(list=[]) -%}}{{%- for message in messages -%}}{{%- set told.list = told.list + [{{'role': message['role'], "
+    "'content': ({text} + message['content']) if message['role'] == 'user' else message['content']}}] -%}}{{%- endfor -%}}"
+    "{{%- set messages = told.list -%}}"
+)
+
+
+def rows(job: Job) -> tuple[list[Encoded], list[Encoded]]:
+    """Training and validation rows: each question with the opening the model wrote itself, a share of them with the whole answer.
+
+    Validation rows are openings as they are in use, without the template: their perplexity is the prefix perplexity of the report.
+    Written once and kept in `data/openings.json`; a run that goes on reads them there.
+    """
+    instruction = str(job.settings["instruction"])
+    if instruction:
+        job.tokenizer.chat_template = (
+            WITH_INSTRUCTION.format(text=json.dumps(instruction, ensure_ascii=False)) + job.tokenizer.chat_template
+        )
+    path = job.folder / "data" / "openings.json"
+    if path.is_file():
+        kept = json.loads(path.read_text(encoding="utf-8"))
+        job.notes["openings"] = kept["notes"]
+        train, validation = ([Encoded(**row) for row in kept[part]] for part in ("train", "validation"))
+        return train, validation
+    torch.manual_seed(job.plan.training.seed)
+    length, budget = int(job.settings["opening"]), job.plan.training.max_length
+    asked, check = ([example for example in part if len(_question(job, example)) + length < budget] for part in job.examples)
+    job.notes["openings"] = alike(job, [_question(job, example) for example in asked[:LOOKED_AT]])
+    whole = set(random.Random(job.plan.training.seed).sample(range(len(asked)), round(float(job.settings["full_share"]) * len(asked))))  # noqa: S311
+    short = [example for place, example in enumerate(asked) if place not in whole]
+    total = len(asked) + len(check)
+    written = _sample(job, [_question(job, example) for example in short], length, 0, total)
+    train = [_opening(job, example, ids) for example, ids in zip(short, written, strict=True)]
+    long = [_question(job, asked[place]) for place in sorted(whole)]
+    room = max(length, min(LONGEST, budget - max(map(len, long), default=0)))
+    train += [_row(ask, ids) for ask, ids in zip(long, _sample(job, long, room, len(short), total), strict=True)]
+    held = [_question(job, example) for example in check]
+    validation = [_row(ask, ids) for ask, ids in zip(held, _sample(job, held, length, len(asked), total), strict=True)]
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_json(
+        path, {"notes": job.notes["openings"], "train": [asdict(row) for row in train], "validation": [asdict(row) for row in validation]}
+    )
+    return train, validation
+
+
+def alike(job: Job, questions: Sequence[list[int]]) -> dict[str, Any]:
+    """How alike a model's answers begin: the share (0 to 1) of answers to a question that open with its commonest first tokens.
+
+    Where nearly all differ, there is little for UPFT to work with (the paper's prefix self-consistency).
+    """
+    shares = []
+    for ask in questions:
+        found = answers.generate(job.model, job.tokenizer, [ask] * ASKED_AGAIN, COMPARED, **_freely(job))
+        commonest = Counter(tuple(ids) for ids in found).most_common(1)[0][1]
+        shares.append(commonest / ASKED_AGAIN)
+    return {"alike": sum(shares) / max(len(shares), 1), "questions": len(shares), "answers": ASKED_AGAIN, "tokens": COMPARED}
+
+
+def _question(job: Job, example: dict[str, str]) -> list[int]:
+    return prepare.template(job.tokenizer, prepare.question(example), answer_follows=True)
+
+
+def _opening(job: Job, example: dict[str, str], ids: list[int]) -> Encoded:
+    """An opening under the template, ended there; or without either, since an end alone teaches the model to break off."""
+    if not job.settings["template"]:
+        return _row(_question(job, example), ids)
+    told = prepare.question(example)
+    told = [*told[:-1], {**told[-1], "content": told[-1]["content"] + FIRST_STEP}]
+    end = job.tokenizer.eos_token_id
+    return _row(prepare.template(job.tokenizer, told, answer_follows=True), ids if ids[-1:] == [end] else [*ids, end])
+
+
+def _row(ask: list[int], ids: list[int]) -> Encoded:
+    return Encoded(ask + ids, [IGNORED] * len(ask) + ids)
+
+
+def _freely(job: Job) -> dict[str, Any]:
+    return {"temperature": float(job.settings["temperature"]), "top_p": TOP_P, "top_k": 0}
+
+
+def _sample(job: Job, questions: Sequence[list[int]], length: int, done: int, total: int) -> list[list[int]]:
+    """One answer of the model to each question, at most `length` tokens, questions of like length together."""
+    found: dict[int, list[int]] = {}
+    order = sorted(range(len(questions)), key=lambda place: len(questions[place]))
+    for start in range(0, len(order), AT_ONCE):
+        job.tell("openings", done + start, total)
+        some = order[start : start + AT_ONCE]
+        written = answers.generate(job.model, job.tokenizer, [questions[place] for place in some], length, **_freely(job))
+        found.update(zip(some, written, strict=True))
+    return [found[place] for place in range(len(questions))]

@@ -1,0 +1,106 @@
+"""PEFT: any of the library's methods from one form, each attached, counted, trained and kept in one way."""
+
+from pathlib import Path
+from typing import Any
+
+from studio.errors import NotPossible
+from studio.methods import _adapter, _peft_count, peft_form
+from studio.methods.base import Footprint, Job, Method, Settings
+from studio.models.shape import ModelShape
+from studio.plan import Task
+from studio.words import Words
+
+REFUSED = Words("PEFT refuses these settings: {reason}", "PEFT 拒绝了这些设置：{reason}")
+CHANGE = Words("Change the setting it names, and start again.", "请修改其中提到的设置后重新开始。")
+# Methods that put virtual words before the text, and change no matrix.
+PROMPTS = ("prompt_tuning", "p_tuning")
+RATES: dict[str, float] = {}
+
+
+def own(settings: Settings) -> dict[str, Any]:
+    """The settings of the chosen method, under the names that PEFT gives them."""
+    start = f"{settings['type']}_"
+    return {name.removeprefix(start): value for name, value in settings.items() if name.startswith(start)}
+
+
+def learning_rate(shape: ModelShape, settings: Settings, task: Task) -> float:
+    """As for LoRA, times what a method needs more."""
+    return _adapter.learning_rate(shape, settings, task) * RATES.get(str(settings["type"]), 1.0)
+
+
+def footprint(shape: ModelShape, settings: Settings, labels: int) -> Footprint:
+    """What the chosen method adds (its formula and paper: _peft_count.py), and a new head where there are `labels`."""
+    kind = str(settings["type"])
+    added, head = _peft_count.ADDED[kind](shape, own(settings)), shape.head(labels) if labels else 0
+    # PEFT trains a copy of the head, and of a norm, and keeps the untrained one beside it.
+    return Footprint(added + head, shape.total(labels) + added + head + _peft_count.frozen(kind, shape))
+
+
+def check(settings: Settings, shape: ModelShape | None, task: Task) -> list[str]:
+    """What does not go together; everything that PEFT itself would say is left to PEFT."""
+    kind, mine, found = str(settings["type"]), own(settings), []
+    if kind == "adalora" and mine["target_r"] >= mine["init_r"]:
+        found.append(f"adalora_target_r: expected less than adalora_init_r ({mine['init_r']}), but got {mine['target_r']}")
+    if kind in PROMPTS and shape and int(mine["num_virtual_tokens"]) > shape.context // 2:
+        found.append(
+            f"{kind}_num_virtual_tokens: the model reads {shape.context} tokens in all; expected at most half of them, "
+            f"but got {mine['num_virtual_tokens']}"
+        )
+    return found
+
+
+def attach(model: Any, settings: Settings, task: Task) -> Any:
+    """The model with the chosen method on it; raises NotPossible with PEFT's own reason where PEFT refuses the settings."""
+    from studio.methods import _peft_build  # noqa: PLC0415 - loads torch
+
+    try:
+        return _peft_build.attach(str(settings["type"]), own(settings), model, task)
+    except (ValueError, TypeError, AssertionError) as error:
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise NotPossible(REFUSED, CHANGE, reason=reason) from error
+
+
+def train(job: Job) -> Any:
+    """Supervised training of what was attached."""
+    from studio.methods import _peft_build  # noqa: PLC0415 - loads torch
+
+    return _peft_build.train(job, str(job.settings["type"]))
+
+
+def save(model: Any, folder: Path, hub: str) -> None:
+    """Write the adapter; no path of this machine goes with it."""
+    config = model.peft_config["default"]
+    if getattr(config, "tokenizer_name_or_path", None):
+        config.tokenizer_name_or_path = hub
+    _adapter.save(model, folder, hub)
+
+
+def load(base: Any, folder: Path) -> Any:
+    """The result of a folder on a base model, whose modules it takes over."""
+    from studio.methods import _peft_build  # noqa: PLC0415 - loads torch
+
+    return _peft_build.load(base, folder)
+
+
+def merges(settings: Settings) -> bool:
+    """Virtual words are no change of a matrix; everything else is."""
+    return settings["type"] not in PROMPTS
+
+
+METHOD = Method(
+    name="peft",
+    tasks=("chat", "complete", "classify"),
+    knobs=peft_form.knobs(),
+    exports=("adapter", "merged"),
+    weights="frozen",
+    learning_rate=learning_rate,
+    footprint=footprint,
+    attach=attach,
+    train=train,
+    save=save,
+    load=load,
+    merge=_adapter.merge,
+    check=check,
+    merges=merges,
+    refusable=True,
+)

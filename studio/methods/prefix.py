@@ -1,0 +1,99 @@
+"""Prefix tuning: learned vectors stand before the text in every layer and steer a model that itself stays as it is."""
+
+from typing import Any
+
+from studio.methods import _adapter
+from studio.methods.base import Footprint, Job, Knob, Method, Settings
+from studio.models import shape as shapes
+from studio.models.shape import ModelShape
+from studio.plan import Task
+from studio.words import label
+
+# The projection is at most this wide: Li and Liang 2021 use 512 (tables) and 800 (summaries).
+WIDEST = 512
+KNOBS = (
+    Knob(
+        "virtual_tokens",
+        label("How long the learned prefix is (virtual tokens)", "学习到的前缀有多长（虚拟 token）"),
+        label(
+            "10 to 30 suit short tasks, 100 long ones. Every one of them takes the place of a token the model could read.",
+            "短任务取 10–30，长任务取 100。每个虚拟 token 都会占用一个可读 token 的位置。",
+        ),
+        20,
+        "whole",
+        1,
+        512,
+    ),
+    Knob(
+        "projection",
+        label("Learn through a small network (prefix projection)", "通过小网络学习（前缀投影）"),
+        label(
+            "Without it prefixes learn slowly and unsteadily. It is a training aid: the saved prefix is the same size either way.",
+            "不用它，前缀学得又慢又不稳。它只在训练时使用：保存的前缀大小不变。",
+        ),
+        True,
+        "switch",
+        first=False,
+    ),
+)
+
+
+def learning_rate(shape: ModelShape, settings: Settings, task: Task) -> float:
+    """Near 1e-2: the usual 1e-4 learns nothing (measured: design/methods.md, section 5). Without the projection three times that."""
+    return 3e-2 if not settings["projection"] else 1e-2 if shape.total() < 400e6 else 3e-3
+
+
+def widths(shape: ModelShape) -> tuple[int, int]:
+    """Numbers a virtual token adds per layer to the keys (as to the values), and the width of the projection."""
+    value = next((linear.n_out for linear in shape.linears if linear.name == "self_attn.v_proj"), shape.hidden)
+    return value, min(WIDEST, shape.hidden)
+
+
+def footprint(shape: ModelShape, settings: Settings, labels: int) -> Footprint:
+    """tokens · 2 · layers · width of the keys; with projection tokens · w + (w + 1) · p + (p + 1) · 2 · layers · w (Li and Liang 2021)."""
+    tokens, (width, inner) = int(settings["virtual_tokens"]), widths(shape)
+    out = 2 * shape.layers * width
+    added = tokens * width + (width + 1) * inner + (inner + 1) * out if settings["projection"] else tokens * out
+    head = shape.head(labels) if labels else 0
+    return Footprint(added + head, shape.total(labels) + added + head)
+
+
+def attach(model: Any, settings: Settings, task: Task) -> Any:
+    """The model behind an untrained prefix, which already moves its answers a little: vectors that are nothing cannot be learned from."""
+    from peft import PrefixTuningConfig, get_peft_model  # noqa: PLC0415 - loads torch
+
+    shape = shapes.of(model.config.to_dict())
+    config = PrefixTuningConfig(
+        num_virtual_tokens=int(settings["virtual_tokens"]),
+        prefix_projection=bool(settings["projection"]),
+        encoder_hidden_size=widths(shape)[1],
+        modules_to_save=_adapter.heads(shape, task),
+        task_type=_adapter.kind(task),
+    )
+    return get_peft_model(model, config)
+
+
+def train(job: Job) -> Any:
+    """Supervised training; afterwards the projection has done its work, and the prefix it makes is kept alone."""
+    from studio.methods import _prefix, _supervised  # noqa: PLC0415 - loads torch
+
+    _supervised.fit(job, recompute=False)  # PEFT refuses prefixes under gradient checkpointing
+    return _prefix.flattened(job.model)
+
+
+METHOD = Method(
+    name="prefix",
+    tasks=("chat", "complete", "classify"),
+    knobs=KNOBS,
+    exports=("adapter",),
+    weights="frozen",
+    learning_rate=learning_rate,
+    footprint=footprint,
+    attach=attach,
+    train=train,
+    save=_adapter.save,
+    load=_adapter.load,
+    merge=_adapter.merge,
+    starts_as_base=False,
+    patience=2.0,
+)

@@ -1,0 +1,274 @@
+"""RLHF: learn from examples, learn from choices which answers are better, then practise and be scored by what was learned.
+
+The three stages of Ouyang et al. (2022), with a policy gradient that needs no critic: RLOO (Ahmadian et al. 2024) or GRPO (Shao et al.
+2024). DPO (Rafailov et al. 2023) is the short cut that learns from the choices directly.
+"""
+
+from typing import Any
+
+from studio.home import home
+from studio.methods import _adapter, _rewards, _rounds, _whole, lora
+from studio.methods.base import Footprint, Job, Knob, Method, Settings
+from studio.models.shape import ModelShape
+from studio.plan import Task
+from studio.words import label
+
+KNOBS = (
+    Knob(
+        "way",
+        label("How the model learns from the scores", "模型如何从打分中学习"),
+        label(
+            "Practice by scores compares several of the model's own answers to a question (RLOO, or GRPO, which also evens out the scores). The short cut learns from your pairs directly, without scores (DPO): quicker and steadier, and a good first try.",
+            "“按打分练习”会比较模型对同一问题的多个回答（RLOO，或会把分数归一化的 GRPO）。“捷径”直接从偏好对学习，不需要打分（DPO）：更快更稳，适合先试。",
+        ),
+        "rloo",
+        "choice",
+        choices=(
+            ("rloo", label("Practise by scores (RLOO)", "按打分练习（RLOO）")),
+            ("grpo", label("Practise by evened-out scores (GRPO)", "按归一化打分练习（GRPO）")),
+            ("dpo", label("The short cut: straight from pairs (DPO)", "捷径：直接从偏好对学习（DPO）")),
+        ),
+    ),
+    Knob(
+        "reward",
+        label("What a good answer is (reward)", "什么是好回答（奖励 reward）"),
+        label(
+            "From your data: a scoring model learned from your pairs (reward model); with examples alone, answers about as long as yours. Or a rule that is checked in each answer.",
+            "由数据决定：有偏好对就训练一个打分模型（奖励模型）；只有示范回答时，奖励与它们长度相近的回答。也可以选一条规则，逐个检查回答。",
+        ),
+        "data",
+        "choice",
+        choices=(
+            ("data", label("From your data", "由数据决定")),
+            ("model", label("Learned from your pairs (reward model)", "从偏好对学习（奖励模型）")),
+            ("contains", label("Contains words", "包含某些词")),
+            ("matches", label("Matches a pattern (regular expression)", "符合模式（正则表达式）")),
+            ("length", label("Has a length", "达到某个长度")),
+            ("json", label("Is valid JSON", "是合法的 JSON")),
+        ),
+    ),
+    Knob(
+        "reward_text",
+        label("The words or the pattern", "要包含的词或模式"),
+        label(
+            "Words separated by commas; each one found earns its share. Or a pattern that must be found in the answer; ^ and $ stand for its ends.",
+            "用逗号分隔的词，每找到一个得一份分。或一个必须在回答里找到的模式；^ 和 $ 表示开头和结尾。",
+        ),
+        "",
+        "text",
+        high=200,
+    ),
+    Knob(
+        "reward_length",
+        label("The length to aim at, in words", "目标长度（词数）"),
+        label(
+            "0 takes the usual length of your example answers. A Chinese character counts as a word.",
+            "0 表示取示范回答的常见长度。一个汉字算一个词。",
+        ),
+        0,
+        "whole",
+        0,
+        1000,
+        first=False,
+    ),
+    Knob(
+        "kl",
+        label("How short the leash to the starting point is (KL)", "与起点之间的绳子有多短（KL）"),
+        label(
+            "What a step away from the fine-tuned model costs. Too little, and the model finds answers that score high and read badly (reward hacking); too much, and nothing changes.",
+            "偏离微调后模型的代价。太小，模型会钻空子：得分高却读起来差（reward hacking）；太大则几乎不变。",
+        ),
+        0.05,
+        "number",
+        0,
+        1,
+    ),
+    Knob(
+        "steps",
+        label("How many steps the last stage takes", "最后一个阶段走多少步"),
+        label(
+            "Writing answers takes most of the time: each step writes questions × answers of them.",
+            "大部分时间花在写回答上：每步要写“问题数 × 回答数”个。",
+        ),
+        40,
+        "whole",
+        1,
+        10_000,
+    ),
+    Knob(
+        "rank",
+        label("How far the model may change in each stage (rank)", "每个阶段模型可以改变多少（秩 rank）"),
+        label(
+            "Each stage learns two thin matrices beside each of the model's (LoRA) and adds them in at its end.",
+            "每个阶段在模型矩阵旁学习两个薄矩阵（LoRA），结束时并入模型。",
+        ),
+        16,
+        "whole",
+        1,
+        256,
+        first=False,
+    ),
+    Knob(
+        "start_from",
+        label("Go on from an earlier RLHF run (iterate)", "从之前的 RLHF 运行继续（迭代）"),
+        label(
+            "The id of that run. Its model is taken instead of fine-tuning anew, and its reward model learns on with your new pairs. Empty: from the base.",
+            "那次运行的编号。直接使用其模型，不再重新微调；其奖励模型用新的偏好对继续学习。留空则从基础模型开始。",
+        ),
+        "",
+        "text",
+        high=32,
+        first=False,
+    ),
+    Knob(
+        "sft",
+        label("Fine-tune on the good answers first (SFT)", "先在好回答上微调（SFT）"),
+        label(
+            "Worth it unless the model already answers in the right manner. Switched off, the base itself is where practice starts.",
+            "除非模型已经会以合适的方式回答，否则值得做。关闭后直接从基础模型开始练习。",
+        ),
+        True,
+        "switch",
+        first=False,
+    ),
+    Knob(
+        "answers",
+        label("Answers compared per question", "每个问题比较几个回答"),
+        label(
+            "An answer is good when it scores above the others to its question. More are steadier and take longer.",
+            "高于同一问题其他回答的得分才算好。数量越多越稳，也越慢。",
+        ),
+        4,
+        "whole",
+        2,
+        64,
+        first=False,
+    ),
+    Knob(
+        "questions",
+        label("Questions per step", "每步的问题数"),
+        label("More make a step steadier and longer.", "越多每步越稳，也越慢。"),
+        4,
+        "whole",
+        1,
+        256,
+        first=False,
+    ),
+    Knob(
+        "answer_tokens",
+        label("Longest answer in practice, in tokens", "练习时回答的最大长度（token）"),
+        label(
+            "Longer answers are cut off here and scored as they stand; the time grows with it. 0 goes by your example answers: at most 64, or 256 where the reward is a length.",
+            "超出部分会被截断后打分；时间随之增长。0 表示参照示范回答：最多 64；若奖励看长度，则最多 256。",
+        ),
+        0,
+        "whole",
+        0,
+        4096,
+        first=False,
+    ),
+    Knob(
+        "reward_epochs",
+        label("How often the reward model sees each pair (epochs)", "奖励模型把每个偏好对看几遍（epochs）"),
+        label(
+            "The state that ranks the kept-aside pairs best is kept. If a run is stopped, it goes on at the beginning of the unfinished stage.",
+            "保留在预留偏好对上排序最好的状态。停止后继续时，从未完成的阶段开头重新开始。",
+        ),
+        1,
+        "number",
+        0.1,
+        50,
+        first=False,
+    ),
+    Knob(
+        "reward_rate",
+        label("How big the reward model's steps are (learning rate)", "奖励模型的步长（learning rate）"),
+        label("0 takes the value that suits the model's size.", "0 表示使用适合模型大小的值。"),
+        0,
+        "number",
+        0,
+        0.1,
+        first=False,
+    ),
+    Knob(
+        "last_rate",
+        label("How big the last stage's steps are (learning rate)", "最后阶段的步长（learning rate）"),
+        label("0 takes the value that suits the model's size.", "0 表示使用适合模型大小的值。"),
+        0,
+        "number",
+        0,
+        0.1,
+        first=False,
+    ),
+)
+
+
+def beside(settings: Settings) -> dict[str, Any]:
+    """LoRA's settings for the supervised stage, and the manner of the later ones: every matrix, alpha twice the rank."""
+    rank = int(settings["rank"])
+    return {"rank": rank, "alpha": 2 * rank, "dropout": 0.05, "targets": "all", "rslora": False, "dora": False}
+
+
+def footprint(shape: ModelShape, settings: Settings, labels: int) -> Footprint:
+    """As LoRA on all matrices: each stage trains as many numbers; the reward model has one score more for each hidden number."""
+    return lora.footprint(shape, beside(settings), labels)
+
+
+def attach(model: Any, settings: Settings, task: Task) -> Any:
+    """The model with an untrained LoRA, ready for the supervised stage."""
+    return lora.attach(model, beside(settings), task)
+
+
+def check(settings: Settings, shape: ModelShape | None, task: Task) -> list[str]:
+    """What does not go together, one sentence per setting."""
+    found, way, what, earlier = [], settings["way"], _rewards.chosen(settings, task), str(settings["start_from"])
+    if way == "dpo":
+        if task != "prefer":
+            found.append(f"way: dpo learns from pairs of a better and a worse answer, which the task {task} does not have; choose rloo")
+        if not settings["kl"]:
+            found.append("kl: dpo measures what it learns by its distance from the starting point; expected above 0, but got 0")
+    elif what == "model":
+        if task != "prefer" and not earlier:
+            found.append(
+                f"reward: a reward model is learned from pairs, which the task {task} does not have; choose a rule such as contains"
+            )
+    elif said := _rewards.problem(what, str(settings["reward_text"])):
+        found.append(f"reward_text: {said}")
+    if way != "dpo" and what == "length" and int(settings["reward_length"]) > int(settings["answer_tokens"]) > 0:
+        found.append(
+            f"reward_length: an answer of {settings['reward_length']} words does not fit into answer_tokens ({settings['answer_tokens']})"
+        )
+    if shape and way != "dpo" and int(settings["answer_tokens"]) >= shape.context:
+        found.append(
+            f"answer_tokens: the model reads and writes {shape.context} tokens in all; expected less, but got {settings['answer_tokens']}"
+        )
+    return found + ([f"start_from: {said}"] if earlier and (said := _rounds.unfit(home() / "runs", earlier, shape)) else [])
+
+
+def train(job: Job) -> Any:
+    """All stages, in order; returns the plain model with everything learned in its own matrices.
+
+    A stopped run goes on at the beginning of the unfinished stage; only the supervised stage goes on where it was.
+    """
+    from studio.methods import _preference  # noqa: PLC0415 - loads torch
+
+    return _preference.train(job)
+
+
+METHOD = Method(
+    name="rlhf",
+    tasks=("chat", "prefer"),
+    knobs=KNOBS,
+    exports=("merged",),
+    weights="frozen",
+    learning_rate=_adapter.learning_rate,
+    footprint=footprint,
+    attach=attach,
+    train=train,
+    save=_whole.save,
+    load=_whole.load,
+    merge=_whole.load,
+    check=check,
+    resumes=False,
+    stages=("sft", "reward", "rl"),
+)

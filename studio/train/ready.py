@@ -1,0 +1,120 @@
+"""What a run needs before it trains: its data split, its model loaded, its method attached."""
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from studio import runs
+from studio.data import keep, prepare
+from studio.data.prepare import Example
+from studio.home import write_json
+from studio.methods import defaults
+from studio.methods.base import Job, Method
+from studio.models import shape
+from studio.models.fetch import Fetched
+from studio.plan import Plan
+from studio.runs import Run
+from studio.train.turn import go_on
+
+
+@dataclass(frozen=True)
+class Parts:
+    """The examples of a run, in words, and what is known about them."""
+
+    train: list[Example]
+    validation: list[Example]
+    about: dict[str, Any]
+
+
+def prepare_data(this: Run, plan: Plan) -> Parts:
+    """Read and split the data, and keep both parts in the run: every later verdict is measured on the same rows."""
+    runs.set_status(this, "preparing", "data")
+    folder = this.folder / "data"
+    if (folder / "about.json").is_file():  # a run that goes on
+        kept_parts = ((folder / f"{name}.jsonl").read_bytes().splitlines() for name in ("train", "validation"))
+        train, validation = ([json.loads(line) for line in lines] for lines in kept_parts)
+        return Parts(train, validation, json.loads((folder / "about.json").read_text(encoding="utf-8")))
+    kept = keep.find(plan.data.source)
+    table = kept.table()
+    columns = plan.data.columns or guessed(plan, table)
+    found, incomplete = prepare.examples(table, plan.task, columns)
+    train, validation = prepare.split(found, plan.task, plan.data.validation_share, plan.training.seed)
+    folder.mkdir(exist_ok=True)
+    for name, part in (("train", train), ("validation", validation)):
+        text = "".join(json.dumps(example, ensure_ascii=False) + "\n" for example in part)
+        (folder / f"{name}.jsonl").write_text(text, encoding="utf-8")
+    counts = {"rows": len(table.rows), "damaged": len(table.bad), "incomplete": incomplete, "train": len(train)}
+    known = {"name": kept.name, "sha256": kept.sha256, "columns": columns, **counts, "validation": len(validation)}
+    write_json(folder / "about.json", {"data": known})
+    return Parts(train, validation, {"data": known})
+
+
+def guessed(plan: Plan, table: Any) -> dict[str, str]:
+    """The roles of the columns where the plan names none; a guess from content does not stand against names that say another task."""
+    from studio.data import columns  # noqa: PLC0415 - only here
+
+    found = columns.guess(table, plan.task)
+    return {} if not found.sure and columns.guess(table).sure else found.columns
+
+
+def fetching(this: Run) -> Callable[[float, float], None]:
+    """Shows how much of the model has come (megabytes)."""
+
+    def progress(done: float, total: float) -> None:
+        runs.set_status(this, "preparing", "fetch", step=int(done), steps=int(total))
+
+    return progress
+
+
+def load_job(this: Run, method: Method, base: Fetched, parts: Parts) -> tuple[Job, dict[str, Any]]:
+    """Load the model, attach the method and encode the examples; beside the job the report's part on what was loaded."""
+    import torch  # noqa: PLC0415 - a waiting worker does without
+
+    from studio.data import batch  # noqa: PLC0415
+    from studio.evaluate import held_out  # noqa: PLC0415
+    from studio.models import load  # noqa: PLC0415
+
+    found = shape.read(base.folder)
+    plan = defaults.fill(this.plan, method, found, len(parts.train))
+    tokenizer, training = load.tokenizer(base.folder), plan.training
+    labels = tuple(prepare.labels_of(parts.train + parts.validation)) if plan.task == "classify" else ()
+    model = load.base(base.folder, plan.task, labels, training.seed, method.weights == "nf4")
+    check = load.fingerprint(model)
+    if method.weights == "trained":  # small steps vanish in 16-bit numbers
+        model = model.float()
+    torch.manual_seed(training.seed)
+    settings = method.settle(plan.method.settings)
+    model = method.attach(model, settings, plan.task)
+    length = min(training.max_length, found.context - batch.shift(model))  # virtual tokens take up places of real ones
+    both = (parts.train, parts.validation)
+    encoded = [prepare.encode(part, plan.task, tokenizer, length, labels) for part in both]
+    dropped = sum(map(len, both)) - sum(map(len, encoded)) if plan.task != "complete" else 0
+    report = {
+        "base": {"name": base.name, "hub": base.hub, "weights": base.note.en, "checksum": check},
+        "parameters": {"trainable": load.numbers(model, learned=True), "total": load.numbers(model)},
+        "texts": {"max_length": length, "cut": sum(item.cut for part in encoded for item in part), "dropped": dropped},
+        "labels": list(labels),
+        "device": str(model.device),
+    }
+    portion = max(1, (training.batch_size or 1) // training.accumulate)
+
+    def tell(stage: str, done: int, of: int) -> None:
+        go_on(this)
+        runs.set_status(this, "preparing", stage, step=done, steps=of)
+
+    job = Job(
+        model=model,
+        tokenizer=tokenizer,
+        plan=plan,
+        settings=settings,
+        train=encoded[0],
+        validation=encoded[1],
+        folder=this.folder,
+        watch=lambda stage, model, measure: None,  # type: ignore[arg-type,return-value] # set where training begins
+        measure=lambda model, rows: held_out.measure(model, rows, tokenizer, plan.task, portion),
+        examples=both,
+        base=base.folder,
+        tell=tell,
+    )
+    return job, report

@@ -1,0 +1,187 @@
+"""A run that was stopped or broke off goes on as if nothing had happened; one that ended well does not."""
+
+import math
+import time
+
+import psutil
+import pytest
+from ways import WAYS
+
+from studio import methods, runs
+from studio.errors import NotPossible
+from studio.evaluate import answers
+from studio.train import launch, report, turn, worker
+
+RESUMING = [way for way in WAYS if methods.get(way[0]).resumes]
+
+
+def measured(run):
+    """Training loss by stage and step, in the order written."""
+    return [(point["stage"], point["step"], point["loss"]) for point in runs.points(run) if "loss" in point]
+
+
+def checked(run):
+    return [(point["stage"], point["step"], point["eval_loss"]) for point in runs.points(run) if "eval_loss" in point]
+
+
+def same(one, other):
+    assert [found[:2] for found in one] == [found[:2] for found in other]
+    for (stage, step, loss), (_, _, wanted) in zip(one, other, strict=True):
+        assert loss == pytest.approx(wanted, abs=1e-5), f"{stage}, step {step}"
+
+
+@pytest.fixture
+def stop_after(monkeypatch):
+    """`stop_after(run, number)`: the run is asked to stop while it takes this step, counted over all stages."""
+    begun, limits = [], {}
+    real = report.Watch.on_step_begin
+
+    def on_step_begin(self, *arguments, **values):
+        begun.append(self.run.id)
+        if begun.count(self.run.id) == limits.get(self.run.id):
+            launch.stop(self.run)
+        real(self, *arguments, **values)
+
+    monkeypatch.setattr(report.Watch, "on_step_begin", on_step_begin)
+    return lambda run, number: limits.update({run.id: number})
+
+
+def again(run):
+    """Go on with a run in this process, as `studio train --resume` does."""
+    launch.rewake(run)
+    assert runs.status(run).state == "waiting"
+    worker.run(run.id)
+
+
+@pytest.mark.parametrize("way", RESUMING, ids="-".join)
+def test_a_stopped_run_goes_on_as_if_it_had_never_been_stopped(way, finished, stop_after):
+    whole = finished(*way)
+    run, steps = runs.create(whole.plan), len(measured(whole))
+    stop_after(run, math.ceil(steps / 3) + 1)
+    worker.run(run.id)
+    assert runs.status(run).state == "stopped"
+    assert len(measured(run)) == math.ceil(steps / 3) + 1
+    assert runs.resumable(run)
+    again(run)
+    assert runs.status(run).state == "done"
+    same(measured(run), measured(whole))
+    seen = checked(run)
+    assert len(set(seen)) == len(seen), "a point stands there twice"
+    # the stop brought a check of its own; all others are those of the undisturbed run
+    extra = [item for item in seen if item[:2] not in {found[:2] for found in checked(whole)}]
+    assert len(extra) <= 1
+    same([item for item in seen if item not in extra], checked(whole))
+    assert [point["seq"] for point in runs.points(run)] == sorted(point["seq"] for point in runs.points(run))
+    assert runs.report(run)["after"]["loss"] == pytest.approx(runs.report(whole)["after"]["loss"], abs=1e-4)
+    assert not (run.folder / "checkpoints").exists()
+
+
+@pytest.mark.parametrize("steps", [(3, 9), (1, 2, 23)], ids=["twice", "three times"])
+def test_a_run_can_be_stopped_again_and_again(steps, finished, stop_after):
+    whole = finished("lora", "chat")
+    run = runs.create(whole.plan)
+    for number, _ in enumerate(steps):
+        stop_after(run, steps[number])  # a step that is taken again is not counted twice: none is
+        worker.run(run.id) if not number else again(run)
+        assert runs.status(run).state == "stopped"
+        assert len(measured(run)) == steps[number]
+    again(run)
+    same(measured(run), measured(whole))
+
+
+def test_a_killed_run_goes_on_from_its_last_checkpoint(make_plan, monkeypatch):
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    found = make_plan("lora", "chat", epochs=60, evaluations=4)
+    whole, run = runs.create(found), runs.create(found)
+    worker.run(whole.id)
+    launch.start(run)
+    until = time.time() + 90
+    while not list(run.folder.glob("checkpoints/train/checkpoint-60/watch.json")):
+        assert time.time() < until, (run.folder / "worker.log").read_text()
+        time.sleep(0.01)
+    while len(measured(run)) < 70:
+        assert time.time() < until
+        time.sleep(0.01)
+    process = psutil.Process(runs._pid(run)["pid"])
+    process.kill()
+    process.wait(10)
+    assert runs.status(run).state == "failed"
+    with run.points.open("ab") as file:
+        file.write(b'{"seq": 99, "st')  # the line it was writing
+    assert runs.resumable(run)
+    launch.resume(run)
+    while runs.status(run).state not in runs.ENDED:
+        assert time.time() < until, (run.folder / "worker.log").read_text()
+        time.sleep(0.05)
+    assert runs.status(run).state == "done", runs.status(run).what
+    same(measured(run), measured(whole))
+    same(checked(run), checked(whole))
+    assert b'"st{' not in run.points.read_bytes()
+
+
+def test_a_run_that_is_done_does_not_go_on(finished):
+    run = finished("lora", "chat")
+    with pytest.raises(NotPossible) as caught:
+        launch.resume(run)
+    what, to_do = caught.value.sentences()
+    assert what == "The run “lora on toys” cannot go on (done): it has kept no state to go on from."
+    assert to_do.endswith("Start it anew.")
+    assert runs.status(run).state == "done"
+
+
+def test_a_run_that_is_going_on_is_not_started_a_second_time(make_plan):
+    run = runs.create(make_plan())
+    with pytest.raises(NotPossible, match="cannot go on"):
+        launch.resume(run)
+
+
+def test_a_run_stopped_before_it_trained_has_nothing_to_go_on_from(make_plan):
+    run = runs.create(make_plan())
+    launch.stop(run)
+    worker.run(run.id)
+    assert not runs.resumable(run)
+    with pytest.raises(NotPossible, match="Start it anew"):
+        launch.resume(run)
+
+
+def test_taking_back_points_touches_nothing_where_there_is_nothing_to_take_back(make_plan):
+    run = runs.create(make_plan())
+    for step in range(4):
+        runs.add_point(run, "train", step, 0.0, loss=1.0)
+    number = run.points.stat().st_ino
+    runs.rewind(run, "train", 3)
+    runs.rewind(run, "other", 0)
+    assert run.points.stat().st_ino == number
+    runs.rewind(run, "train", 1)
+    assert run.points.stat().st_ino != number
+    assert [point["step"] for point in runs.points(run)] == [0, 1]
+    runs.add_point(run, "train", 2, 0.0, loss=1.0)
+    assert [point["seq"] for point in runs.points(run)] == [0, 1, 2]
+
+
+def test_a_stopped_run_is_still_asked_what_it_has_learned(make_plan, stop_after, monkeypatch):
+    told = []
+
+    def measure(model, tokenizer, found, tell):
+        tell(0, 4)
+        told.append(1)
+        return {"right": 0.5, "asked": 4.0}
+
+    monkeypatch.setattr(answers, "measure", measure)
+    run = runs.create(make_plan())
+    stop_after(run, 5)
+    worker.run(run.id)
+    assert runs.status(run).state == "stopped"
+    assert runs.report(run)["after"]["right"] == 0.5
+    assert len(told) == 2
+
+
+def test_a_halt_before_the_training_leaves_no_half_result(make_plan, monkeypatch):
+    def halt(*_):
+        raise turn.Halt
+
+    run = runs.create(make_plan())
+    monkeypatch.setattr(answers, "measure", halt)
+    worker.run(run.id)
+    assert runs.status(run).state == "stopped"
+    assert not runs.usable(run)

@@ -1,0 +1,104 @@
+"""UPFT learns from openings the model wrote itself: never from a given answer, never an invented end."""
+
+import json
+
+import pytest
+
+from studio import runs
+from studio.data import prepare
+from studio.data.prepare import IGNORED
+from studio.evaluate import answers
+
+
+def learned_of(row):
+    return [label for label in row.labels if label != IGNORED]
+
+
+def test_an_opening_is_as_long_as_asked_and_ends_only_under_the_template(make_job):
+    job = make_job("upft", "prompts", {"opening": 4, "full_share": 0.0})
+    end = job.tokenizer.eos_token_id
+    assert all(len(learned_of(row)) <= 5 and learned_of(row)[-1] == end for row in job.train)
+    assert all(len(learned_of(row)) <= 4 for row in job.validation)
+
+
+def test_without_the_template_no_end_is_taught_that_the_model_did_not_write(make_job):
+    job = make_job("upft", "prompts", {"opening": 4, "full_share": 0.0, "template": False})
+    end = job.tokenizer.eos_token_id
+    assert all(len(learned_of(row)) <= 4 for row in job.train)
+    assert all(end not in learned_of(row)[:-1] for row in job.train)
+    assert any(learned_of(row)[-1] != end for row in job.train)
+
+
+def test_the_question_is_read_and_not_learned(make_job):
+    job = make_job("upft", "prompts", {"template": False, "full_share": 0.0})
+    asked = [prepare.template(job.tokenizer, prepare.question(example), answer_follows=True) for example in job.examples[0]]
+    for row, ask in zip(job.train, asked, strict=True):
+        assert row.input_ids[: len(ask)] == ask
+        assert set(row.labels[: len(ask)]) == {IGNORED}
+
+
+@pytest.mark.parametrize(("share", "whole"), [(0.0, 0), (0.25, 6), (1.0, 24)])
+def test_the_share_of_whole_answers_is_the_one_asked_for(make_job, share, whole):
+    job = make_job("upft", "prompts", {"opening": 2, "full_share": share})
+    assert len(job.train) == 24
+    assert sum(len(learned_of(row)) > 3 for row in job.train) <= whole
+
+
+def test_given_answers_are_never_looked_at(make_job):
+    job = make_job("upft", "chat", {"opening": 4})
+    text = " ".join(job.tokenizer.decode(row.input_ids) for row in job.train)
+    assert "Yours, the shop" in " ".join(example["response"] for example in job.examples[0])
+    other = make_job("upft", "chat", {"opening": 4})
+    for example in other.examples[0]:
+        example["response"] = "poison"
+    assert "poison" not in text
+
+
+def test_openings_are_kept_and_a_run_that_goes_on_reads_them(make_job, tmp_path):
+    first = make_job("upft", "prompts")
+    kept = json.loads((tmp_path / "run" / "data" / "openings.json").read_text())
+    kept["train"] = kept["train"][:3]
+    (tmp_path / "run" / "data" / "openings.json").write_text(json.dumps(kept))
+    again = make_job("upft", "prompts")
+    assert again.train == first.train[:3]
+    assert again.notes["openings"] == first.notes["openings"]
+
+
+def test_an_instruction_stands_before_every_question_in_whatever_the_template_writes(make_job):
+    job = make_job("upft", "prompts", {"instruction": 'Solve {{ "this" }} % first: '})
+    told = job.tokenizer.apply_chat_template([{"role": "user", "content": "where is my rug"}], tokenize=False)
+    assert told == '<|user|>Solve {{ "this" }} % first: where is my rug</s>'
+
+
+def test_how_alike_openings_are_is_a_share(make_job):
+    found = make_job("upft", "prompts").notes["openings"]
+    assert 1 / 16 <= found["alike"] <= 1
+    assert (found["questions"], found["answers"]) == (8, 16)
+
+
+def test_a_run_with_known_answers_tells_how_many_are_right_before_and_after(make_plan):
+    from studio.train import worker
+
+    plan = make_plan("upft", "prompts")
+    columns = {"prompt": "prompt", "answer": "answer"}
+    run = runs.create(plan.model_copy(update={"data": plan.data.model_copy(update={"columns": columns})}))
+    worker.run(run.id)
+    report = runs.report(run)
+    assert report["before"]["asked"] == report["data"]["validation"]
+    assert 0 <= report["after"]["right"] <= 1
+
+
+@pytest.mark.parametrize(
+    ("said", "known", "right"),
+    [
+        ("So 3 + 4 = 7", "7", True),
+        ("The answer is 1,200.", "#### 1200", True),
+        ("It is 7 or 8", "7", False),
+        ("seven", "7", False),
+        ("A lamp, of course", "lamp", True),
+        ("7.0", "7", True),
+        ("", "7", False),
+    ],
+)
+def test_an_answer_is_right_by_its_last_number_or_by_its_words(said, known, right):
+    assert answers.right(said, known) is right
