@@ -69,8 +69,13 @@ TINY_TRAINING: dict[str, Any] = {
     "evaluations": 3,
     "validation_share": 0.2,
 }
-# Where that does not suit a method.
-SUITED: dict[str, dict[str, Any]] = {"prefix": {"epochs": 18}, "upft": {"epochs": 2, "learning_rate": 2e-3}}
+# Where that does not suit a task or a method.
+SUITED: dict[str, dict[str, Any]] = {
+    "classify": {"epochs": 12},
+    "prefix": {"epochs": 18},
+    "adapter": {"epochs": 18},
+    "upft": {"epochs": 2, "learning_rate": 2e-3},
+}
 
 
 def pytest_configure() -> None:
@@ -226,7 +231,7 @@ def make_plan(bases: Callable[[str], Path], toys: dict[str, Path]) -> Callable[.
     """`make_plan(method, task, settings={}, **training)`: a short training of a tiny model on the toy data."""
 
     def make(method: str = "lora", task: str = "chat", settings: dict[str, Any] | None = None, **training: Any) -> Plan:
-        chosen = {**TINY_TRAINING, **SUITED.get(method, {}), **training}
+        chosen = {**TINY_TRAINING, **SUITED.get(task, {}), **SUITED.get(method, {}), **training}
         share = chosen.pop("validation_share")
         return Plan(
             name=f"{method} on toys",

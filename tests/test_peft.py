@@ -381,6 +381,42 @@ def test_the_best_state_of_an_earlier_step_is_kept_whole_with_the_ranks_it_had(s
     assert load.fingerprint(METHOD.load(base, run.model)) == runs.report(run)["tuned"]["checksum"]
 
 
+OTHER = [
+    chosen("dora", use_rslora=True, lora_dropout=0.1),
+    chosen("adalora", deltaT=3, lora_dropout=0.1),
+    chosen("loha", rank_dropout=0.2, module_dropout=0.2),
+    chosen("lokr", r=2, decompose_both=True, rank_dropout=0.2, rank_dropout_scale=True),
+    chosen("lokr", decompose_factor=4, module_dropout=0.2),
+    chosen("oft", oft_block_size=0, r=4, module_dropout=0.3),
+    chosen("oft", use_cayley_neumann=False, block_share=True),
+    chosen("oft", oft_block_size=7, num_cayley_neumann_terms=3),
+    chosen("vera", r=4, vera_dropout=0.2, d_initial=0.01),
+    chosen("prompt_tuning", prompt_tuning_init="RANDOM"),
+    chosen("p_tuning", encoder_reparameterization_type="LSTM", encoder_num_layers=3, encoder_dropout=0.3),
+    chosen("p_tuning", encoder_num_layers=5),
+]
+
+
+@pytest.mark.parametrize("settings", OTHER, ids=[f"{settings['type']}-{number}" for number, settings in enumerate(OTHER)])
+def test_other_settings_are_counted_learned_and_come_back_the_same(settings, make_job, bases, tmp_path):
+    job = make_job("peft", "chat", settings, learning_rate=RATE.get(settings["type"], 1e-2))
+    expected = METHOD.footprint(shape.read(bases("chat")), job.settings, 0)
+    assert (load.numbers(job.model, learned=True), load.numbers(job.model)) == (expected.trainable, expected.total)
+    made = METHOD.train(job)
+    learned = scores(made, job)
+    METHOD.save(made, tmp_path / "model", "someone/base")
+    tuned = METHOD.load(fresh(job, bases), tmp_path / "model")
+    torch.testing.assert_close(scores(tuned, job), learned, rtol=0, atol=1e-6)
+    assert load.fingerprint(tuned) == load.fingerprint(made)
+
+
+def test_a_training_of_a_single_step_is_none_adalora_could_cut_in(make_job):
+    job = make_job("peft", "chat", chosen("adalora"), rows=8)
+    made = METHOD.train(job)
+    assert len(job.notes["watches"][0].losses) == 1
+    assert made.peft_config["default"].total_step == 2
+
+
 def test_what_p_tuning_leaves_are_the_virtual_words_alone(make_job, tmp_path):
     job = make_job("peft", "chat", chosen("p_tuning"))
     made = METHOD.train(job)

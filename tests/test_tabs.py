@@ -313,9 +313,9 @@ def test_a_model_that_only_reads_is_told_in_every_row():
 def test_rounds_and_portions_follow_the_amount_of_data_unless_moved():
     columns = '{"prompt": "customer", "response": "reply"}'
     epochs, batch, told = method.suit("sample:support-tone", "chat", columns, "full", "", 0.1, ENGLISH)
-    # 140 examples, a tenth aside: 126; portions of 8, the most rounds for answers: 5; 16 steps a round
-    assert (epochs, batch) == (5.0, 8)
-    assert told["text"] == "Suits 126 training examples: 5 rounds of 8 at a time, 80 steps in all."
+    # 140 examples, a tenth aside: 126; portions of 8, the most rounds for answers: 3; 16 steps a round
+    assert (epochs, batch) == (3.0, 8)
+    assert told["text"] == "Suits 126 training examples: 3 rounds of 8 at a time, 48 steps in all."
     epochs, batch, told = method.suit("sample:support-tone", "chat", columns, "full", " epochs", 0.1, ENGLISH)
     assert (epochs, batch) == (forms.gr.skip(), 8)
     assert method.suit("", "chat", columns, "full", "", 0.1, ENGLISH)[2]["text"] == ""

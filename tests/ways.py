@@ -4,6 +4,8 @@ from transformers import TrainerCallback
 
 from studio.methods import METHODS
 
+# A prefix steers a toy model a little, and UPFT teaches it nothing but its own openings: neither learns the toy answers by heart.
+NOT_BY_HEART = ("prefix", "upft", "peft")
 WAYS = [(method.name, task) for method in METHODS for task in method.tasks]
 
 

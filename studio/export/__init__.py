@@ -63,6 +63,9 @@ def write(run: Run, form: str, folder: Path) -> Path:
     else:
         check_room(folder.parent, size)
         shutil.copytree(run.model, folder, dirs_exist_ok=True)
+        beside = methods.get(run.plan.method.name).beside
+        if beside:
+            shutil.copyfile(beside, folder / f"studio{beside.name}")
     (folder / "README.md").write_text(card.write(run, form), encoding="utf-8")
     shutil.copyfile(run.folder / "plan.yaml", folder / "plan.yaml")
     return folder

@@ -3,7 +3,7 @@
 import re
 from typing import Any
 
-from studio import presets, runs
+from studio import methods, presets, runs
 from studio.plan import Plan
 from studio.runs import Run
 
@@ -118,6 +118,10 @@ def _code(plan: Plan, report: dict[str, list[str]], form: str) -> str:
     if form == "adapter":
         load = f'PeftModel.from_pretrained({kind}.from_pretrained("{hub}"{count}), ".")'
     needed = {"adapter": "from peft import PeftModel", "packed": "# Needs: pip install compressed-tensors"}
-    imports = needed.get(form, "")
+    imports, method = needed.get(form, ""), methods.get(plan.method.name)
+    if form == "adapter" and method.beside:
+        imports += f"\nimport studio{method.beside.stem}  # lies beside this card and teaches PEFT this kind of adapter"
+    if form == "adapter" and method.weights == "nf4":
+        imports += "\n# Learned on a base in 4 bits (NF4): on the unrounded base its answers can differ; the merged form gives exactly those learned."
     code = {"classify": CLASSIFY, "complete": COMPLETE}.get(plan.task, CHAT)
     return code.format(imports=imports, here=".", load=load, labels=report["labels"])

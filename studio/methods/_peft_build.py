@@ -51,8 +51,8 @@ def _places(kind: str, given: dict[str, Any], model: Any, shape: ModelShape) -> 
         begun = given["prompt_tuning_init"] == "TEXT"
         text = given["prompt_tuning_init_text"] or None
         return {"prompt_tuning_init_text": text, "tokenizer_name_or_path": (model.name_or_path or "?") if begun else None}
-    if kind == "p_tuning":
-        return {}
+    if kind == "p_tuning":  # PEFT breaks where an MLP is told a number of layers other than its own
+        return {"encoder_num_layers": 2} if given["encoder_reparameterization_type"] == "MLP" else {}
     # The number of steps is not known yet; `Ranks` says it before the first.
     return {"target_modules": lora.targets(shape, "all")} | ({"total_step": 1} if kind == "adalora" else {})
 
@@ -125,6 +125,7 @@ def flat(model: Any) -> Any:
     found = model.peft_config["default"]
     if found.peft_type != "P_TUNING":
         return model
+    model.prompt_encoder["default"].eval()  # without dropout
     written = model.get_prompt_embedding_to_save("default")
     found.inference_mode = True
     kept = peft.PromptEncoder(found)

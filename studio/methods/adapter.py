@@ -107,4 +107,5 @@ METHOD = Method(
     save=_adapter.save,
     load=load,
     merge=_adapter.merge,
+    beside=Path(__file__).with_name("_bottleneck.py"),
 )

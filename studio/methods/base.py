@@ -128,7 +128,7 @@ class Method:
     `weights` says and takes its modules over; `merge(base, folder)` gives an ordinary model with the change in its own matrices.
     `rows(job)` makes training and validation rows where the model itself writes them; `resumes` says whether a stopped training goes on
     exactly where it was, `starts_as_base` whether an attached model answers as the base
-    until it is trained, `patience` how many times as long as others it needs to be trained. `merges(settings)` says whether what is
+    until it is trained, `beside` a file of code that must lie beside an adapter for PEFT to read it, `patience` how many times as long as others it needs to be trained. `merges(settings)` says whether what is
     learned can become part of the base's own matrices, where `exports` names that form; `refusable` that the library behind the method may
     refuse settings which are each in range, so that they are tried out before a run (studio.methods.trial).
     """
@@ -149,6 +149,7 @@ class Method:
     check: Callable[[Settings, ModelShape | None, Task], list[str]] = lambda settings, shape, task: []
     resumes: bool = True
     starts_as_base: bool = True
+    beside: Path | None = None
     patience: float = 1.0
     stages: tuple[str, ...] = ("train",)
     merges: Callable[[Settings], bool] = lambda settings: True
