@@ -23,7 +23,7 @@ from typing import Any
 
 import pytest
 import torch
-from ways import WAYS, Unwatched
+from ways import WAYS, Taught, Unwatched
 
 from studio import methods, runs
 from studio.data import prepare
@@ -245,8 +245,10 @@ def make_plan(bases: Callable[[str], Path], toys: dict[str, Path]) -> Callable[.
     return make
 
 
-@pytest.fixture
-def make_job(make_plan: Callable[..., Plan], bases: Callable[[str], Path], toys: dict[str, Path], tmp_path: Path) -> Callable[..., Job]:
+@pytest.fixture(scope="session")
+def make_job(
+    make_plan: Callable[..., Plan], bases: Callable[[str], Path], toys: dict[str, Path], tmp_path_factory: pytest.TempPathFactory
+) -> Callable[..., Job]:
     """`make_job(method, task, settings={}, rows=24, **training)`: a training of toy rows with its method attached, ready to go.
 
     `job.watch` is a fresh Unwatched for each stage, kept in `job.notes["watches"]`.
@@ -276,7 +278,7 @@ def make_job(make_plan: Callable[..., Plan], bases: Callable[[str], Path], toys:
             settings=settled,
             train=encoded,
             validation=encoded[: len(encoded) // 4],
-            folder=tmp_path / "run",
+            folder=tmp_path_factory.mktemp("job") / "run",
             watch=watch,
             measure=lambda model, rows: held_out.measure(model, rows, tokenizer, task, 8),
             examples=(examples, examples[: len(examples) // 4]),
@@ -289,6 +291,26 @@ def make_job(make_plan: Callable[..., Plan], bases: Callable[[str], Path], toys:
         return job
 
     return make
+
+
+@pytest.fixture(scope="session")
+def taught(make_job: Callable[..., Job], tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Taught]:
+    """`taught(method, task, settings={}, **training)`: a job that has been trained and saved, once for all tests that only look at it."""
+    known: dict[str, Taught] = {}
+
+    def teach(method: str, task: str, settings: dict[str, Any] | None = None, **training: Any) -> Taught:
+        key = repr((method, task, settings, training))
+        if key not in known:
+            job, way = make_job(method, task, settings, **training), methods.get(method)
+            before = {name: value.detach().clone() for name, value in job.model.named_parameters()}
+            learning = {name for name, value in job.model.named_parameters() if value.requires_grad}
+            made = way.train(job)
+            folder = tmp_path_factory.mktemp("taught") / "model"
+            way.save(made, folder, "someone/base")
+            known[key] = Taught(job, before, learning, made, folder)
+        return known[key]
+
+    return teach
 
 
 @pytest.fixture(params=WAYS, ids="-".join)

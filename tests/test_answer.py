@@ -186,6 +186,7 @@ def test_a_run_that_has_learned_nothing_has_no_seat(make_plan):
         Seat(runs.create(make_plan()))
 
 
+@pytest.mark.thorough
 def test_a_seat_answers_stops_and_is_loaded_anew_after_a_crash(finished):
     run = finished("lora", "chat")
     seat = answer.seat(run)

@@ -40,6 +40,7 @@ def start():
             process_of(run).kill()
 
 
+@pytest.mark.thorough
 def test_two_runs_train_one_after_the_other(make_plan, start):
     first = start(runs.create(make_plan(epochs=1)))
     second = start(runs.create(make_plan(epochs=1)))

@@ -129,11 +129,15 @@ def test_lora_on_one_small_matrix_counted_by_hand():
     assert found.trainable == 2 * 2 * (16 + 12 + 12 + 16) == 224
 
 
-def test_what_is_frozen_stays_and_everything_else_learns(job, bases):
-    before = {name: value.detach().clone() for name, value in job.model.named_parameters()}
-    trained = {name for name, value in job.model.named_parameters() if value.requires_grad}
+@pytest.fixture
+def learned(way, taught):
+    """A training of three steps, done and saved."""
+    return taught(*way, weight_decay=0.01)
+
+
+def test_what_is_frozen_stays_and_everything_else_learns(learned, bases):
+    job, before, trained, made, _ = learned
     assert trained
-    made = methods.get(job.plan.method.name).train(job)
     if made is not job.model:  # what was learned beside a matrix has been added into it
         before = dict(fresh(job, bases).named_parameters())
         trained = {BESIDE.sub("", name) for name in trained}
@@ -159,31 +163,27 @@ def test_the_loss_falls_on_examples_it_has_not_seen(way, finished):
         assert report["after"]["loss"] < math.log(3)
 
 
-def test_what_was_saved_comes_back_the_same_on_a_fresh_base(job, bases, tmp_path):
-    method = methods.get(job.plan.method.name)
-    made = method.train(job)
-    learned, base = scores(made, job), fresh(job, bases)
+def test_what_was_saved_comes_back_the_same_on_a_fresh_base(learned, bases):
+    job, _, _, made, folder = learned
+    method, base = methods.get(job.plan.method.name), fresh(job, bases)
     before = scores(base, job)
-    method.save(made, tmp_path / "model", "someone/base")
     # The tuned side gets modules of its own around the same numbers, as in the playground.
     shared = {id(value): value for value in (*base.parameters(), *base.buffers())}
-    tuned = method.load(copy.deepcopy(base, shared), tmp_path / "model")
-    torch.testing.assert_close(scores(tuned, job), learned, rtol=0, atol=1e-6)
+    tuned = method.load(copy.deepcopy(base, shared), folder)
+    torch.testing.assert_close(scores(tuned, job), scores(made, job), rtol=0, atol=1e-6)
     assert load.fingerprint(tuned) == load.fingerprint(made)
-    assert not torch.allclose(learned, before)
+    assert not torch.allclose(scores(made, job), before)
     assert torch.equal(scores(base, job), before)
 
 
-def test_merging_gives_the_same_answers_in_an_ordinary_model(job, bases, tmp_path):
+def test_merging_gives_the_same_answers_in_an_ordinary_model(learned, bases):
+    job, _, _, made, folder = learned
     method = methods.get(job.plan.method.name)
     if "merged" not in method.forms(job.plan.method.settings):
         pytest.skip(fits.FORMS[method.name, "merged"].why.en)
-    made = method.train(job)
-    learned = scores(made, job)
-    method.save(made, tmp_path / "model", "someone/base")
-    merged = method.merge(fresh(job, bases), tmp_path / "model")
+    merged = method.merge(fresh(job, bases), folder)
     assert type(merged) is type(fresh(job, bases))
-    torch.testing.assert_close(scores(merged, job), learned, rtol=0, atol=1e-4)
+    torch.testing.assert_close(scores(merged, job), scores(made, job), rtol=0, atol=1e-4)
 
 
 def test_only_files_that_cannot_hold_code_are_saved(job, tmp_path):

@@ -50,6 +50,12 @@ def job(request, make_job):
     return make_job("peft", task, chosen(kind), learning_rate=RATE.get(kind, 1e-2), weight_decay=0.01)
 
 
+@pytest.fixture
+def learned(request, taught):
+    kind, task = request.param
+    return taught("peft", task, chosen(kind), learning_rate=RATE.get(kind, 1e-2), weight_decay=0.01)
+
+
 ways = pytest.mark.parametrize("job", [(kind, task) for kind in TYPES for task in TASKS], indirect=True, ids=lambda way: "-".join(way))
 
 
@@ -218,33 +224,31 @@ def test_an_attached_model_answers_as_before_training(job, bases):
     torch.testing.assert_close(scores(job.model, job), scores(fresh(job, bases), job), rtol=0, atol=1e-6)
 
 
-@ways
-def test_what_was_saved_comes_back_the_same_on_a_fresh_base(job, bases, tmp_path):
-    made = METHOD.train(job)
-    learned, base = scores(made, job), fresh(job, bases)
+@pytest.mark.parametrize("learned", [(kind, task) for kind in TYPES for task in TASKS], indirect=True, ids=lambda way: "-".join(way))
+def test_what_was_saved_comes_back_the_same_on_a_fresh_base(learned, bases):
+    job, _, _, made, folder = learned
+    base = fresh(job, bases)
     before = scores(base, job)
-    METHOD.save(made, tmp_path / "model", "someone/base")
     shared = {id(value): value for value in (*base.parameters(), *base.buffers())}
-    tuned = METHOD.load(copy.deepcopy(base, shared), tmp_path / "model")
-    torch.testing.assert_close(scores(tuned, job), learned, rtol=0, atol=1e-6)
+    tuned = METHOD.load(copy.deepcopy(base, shared), folder)
+    torch.testing.assert_close(scores(tuned, job), scores(made, job), rtol=0, atol=1e-6)
     assert load.fingerprint(tuned) == load.fingerprint(made)
-    assert not torch.allclose(learned, before)
+    assert not torch.allclose(scores(made, job), before)
     assert torch.equal(scores(base, job), before)
-    kept = json.loads((tmp_path / "model" / "adapter_config.json").read_text())
+    kept = json.loads((folder / "adapter_config.json").read_text())
     assert kept["base_model_name_or_path"] == "someone/base"
     assert str(bases(job.plan.task)) not in json.dumps(kept)
 
 
-@pytest.mark.parametrize("job", [(kind, task) for kind in MERGED for task in TASKS], indirect=True, ids=lambda way: "-".join(way))
-def test_merging_gives_the_same_answers_in_an_ordinary_model(job, bases, tmp_path):
-    made = METHOD.train(job)
-    learned = scores(made, job)
-    METHOD.save(made, tmp_path / "model", "someone/base")
-    merged = METHOD.merge(fresh(job, bases), tmp_path / "model")
+@pytest.mark.parametrize("learned", [(kind, task) for kind in MERGED for task in TASKS], indirect=True, ids=lambda way: "-".join(way))
+def test_merging_gives_the_same_answers_in_an_ordinary_model(learned, bases):
+    job, _, _, made, folder = learned
+    merged = METHOD.merge(fresh(job, bases), folder)
     assert type(merged) is type(fresh(job, bases))
-    torch.testing.assert_close(scores(merged, job), learned, rtol=0, atol=1e-4)
+    torch.testing.assert_close(scores(merged, job), scores(made, job), rtol=0, atol=1e-4)
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("task", ["chat", "classify"])
 @pytest.mark.parametrize("kind", TYPES)
 def test_a_whole_run_learns_and_is_taken_home(kind, task, started, tmp_path):
@@ -328,6 +332,7 @@ def test_a_step_of_several_portions_feels_the_penalty_once(make_job):
 RESUMED = [(kind, "chat") for kind in TYPES] + [("adalora", "classify"), ("p_tuning", "classify")]
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(("kind", "task"), RESUMED, ids=lambda value: value)
 def test_a_stopped_run_goes_on_as_if_it_had_never_been_stopped(kind, task, started, make_plan, monkeypatch):
     from studio.train import report
@@ -541,6 +546,7 @@ def with_settings(plan, **settings):
     return plan.model_copy(update={"method": MethodChoice(name="peft", settings=settings)})
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("model", ["smollm2-135m", "qwen3-8b", "tiny"])
 def test_a_trial_says_peft_s_reason_before_the_run_and_nothing_where_there_is_none(model, make_plan):
     plan = make_plan("peft", "chat")
@@ -550,6 +556,7 @@ def test_a_trial_says_peft_s_reason_before_the_run_and_nothing_where_there_is_no
     assert trial.refusal(with_settings(plan, type="oft")) == ""
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("model", ["qwen3-8b", "tiny"])
 def test_a_text_to_begin_with_is_tried_too(model, make_plan):
     plan = make_plan("peft", "chat")
@@ -581,6 +588,7 @@ def test_a_trial_that_takes_too_long_says_nothing(make_plan, monkeypatch):
     trial._tried.cache_clear()
 
 
+@pytest.mark.thorough
 def test_the_command_refuses_before_there_is_a_run(make_plan, tmp_path):
     from studio import plan as plans
 

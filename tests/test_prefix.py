@@ -56,5 +56,7 @@ def test_counted_by_hand(bases, projection, expected):
     assert found.trainable == expected
 
 
-def test_the_default_learning_rate_is_near_a_hundredth(bases):
-    assert prefix.learning_rate(shape.read(bases("chat")), {"projection": True}, "chat") == 1e-2
+def test_the_default_learning_rate_is_smaller_through_the_projection(bases):
+    small = shape.read(bases("chat"))
+    assert prefix.learning_rate(small, {"projection": True}, "chat") == 3e-3
+    assert prefix.learning_rate(small, {"projection": False}, "chat") == 3e-2

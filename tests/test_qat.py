@@ -226,6 +226,7 @@ def test_a_model_whose_widths_are_only_known_once_it_is_there_is_refused_too():
         qat.attach(model, settings(), "chat")
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("task", ["chat", "classify"])
 def test_the_comparison_leaves_the_training_that_counts_untouched(task, make_job):
     found = []
@@ -244,6 +245,7 @@ def test_without_the_comparison_its_columns_stay_empty(make_job):
     assert [notes(job)[name] is None for name in COLUMNS] == [True, True, False]
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("task", ["chat", "classify"])
 def test_the_full_precision_column_is_an_ordinary_full_training(task, make_job):
     job, ordinary = make_job("qat", task), make_job("full", task)
@@ -297,6 +299,7 @@ def test_stopped_while_comparing_the_model_so_far_is_rounded_and_the_third_colum
     assert any(isinstance(module, _low_bits.Rounded) for module in model.modules())
 
 
+@pytest.mark.thorough
 def test_a_run_stopped_in_its_second_training_goes_on_without_repeating_the_first(make_plan, monkeypatch):
     found = make_plan("qat", "chat", epochs=2)
     whole, run = runs.create(found), runs.create(found)

@@ -53,6 +53,7 @@ def again(run):
     worker.run(run.id)
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("way", RESUMING, ids="-".join)
 def test_a_stopped_run_goes_on_as_if_it_had_never_been_stopped(way, finished, stop_after):
     whole = finished(*way)
@@ -89,6 +90,7 @@ def test_a_run_can_be_stopped_again_and_again(steps, finished, stop_after):
     same(measured(run), measured(whole))
 
 
+@pytest.mark.thorough
 def test_a_killed_run_goes_on_from_its_last_checkpoint(make_plan, monkeypatch):
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
     found = make_plan("lora", "chat", epochs=60, evaluations=4)

@@ -161,8 +161,8 @@ def test_practice_begins_at_the_fine_tuned_model_and_its_leash_is_tied_there(lis
         seen["start"] = start
         return real_train(job, start, fresh)
 
-    def fit(job, stage, trainer, *rest):
-        found = real_fit(job, stage, trainer, *rest)
+    def fit(job, stage, trainer, *rest, **named):
+        found = real_fit(job, stage, trainer, *rest, **named)
         if stage == "rl":
             ids = torch.tensor([job.train[0].input_ids])
             with torch.no_grad(), trainer.model.disable_adapter():
@@ -199,9 +199,51 @@ def test_a_reward_model_learns_either_order_of_the_pairs(make_plan, reversed_pai
         found.append(runs.report(started(plan))["method"]["reward_model"])
     assert all(one["after"]["accuracy"] == 1 for one in found)
     assert all(one["after"]["loss"] < 0.2 for one in found)
-    assert [one["before"]["accuracy"] for one in found] == [0.5, 0.5]  # it begins without an opinion
 
 
+def test_a_score_is_the_mean_of_what_every_token_says(tiny_chat):
+    model = _reward_model.load(tiny_chat, 0)
+    ids = torch.tensor([[7, 8, 9]])
+    hidden = model.model(input_ids=ids).last_hidden_state[0]
+    by_hand = sum(float(token.detach() @ model.score.weight[0].detach()) for token in hidden) / 3
+    assert float(model(input_ids=ids).logits) == pytest.approx(by_hand, abs=1e-5)
+
+
+def test_a_reward_model_comes_back_with_the_head_it_was_saved_with(tiny_chat, tmp_path):
+    model = _reward_model.load(tiny_chat, 0)
+    model.save_pretrained(tmp_path)
+    again = _reward_model.load(tmp_path, 1)
+    assert torch.equal(again.score.weight, model.score.weight)
+    assert torch.equal(again(input_ids=torch.tensor([[7, 8, 9]])).logits, model(input_ids=torch.tensor([[7, 8, 9]])).logits)
+
+
+def test_the_first_head_ranks_pairs_it_can_tell_apart_and_leaves_the_model_alone(tiny_chat):
+    model, tokenizer = _reward_model.load(tiny_chat, 0), load.tokenizer(tiny_chat)
+    before = {name: value.clone() for name, value in model.state_dict().items() if "score" not in name}
+    found = [_reward_model.Pair([20 + n, 30, 31], [20 + n, 40, 41]) for n in range(6)]
+    told = []
+    _reward_model.first_head(model, tokenizer, found, lambda *said: told.append(said))
+    judged = _reward_model.measure(model, tokenizer, found)
+    assert judged["accuracy"] == 1 and judged["loss"] < math.log(2)
+    assert told[-1] == ("head", 12, 12)
+    assert all(torch.equal(model.state_dict()[name], value) for name, value in before.items())
+
+
+def test_a_reward_model_that_training_makes_worse_stays_as_it_began(make_plan, monkeypatch):
+    seen = []
+
+    def measure(model, *_):
+        seen.append(numbers(model).clone())
+        return {"loss": float(len(seen)), "accuracy": 0.5, "margin": 0.0}
+
+    monkeypatch.setattr(_reward_model, "measure", measure)
+    run = started(make_plan("rlhf", "prefer", {**QUICK, "sft": False, "steps": 1}))
+    assert not torch.equal(seen[2], seen[0])  # it did learn
+    assert torch.equal(seen[-1], seen[0])
+    assert runs.report(run)["method"]["reward_model"]["best_step"] == 0
+
+
+@pytest.mark.thorough
 @pytest.mark.parametrize("way", ["rloo", "grpo"])
 def test_practice_raises_the_share_of_answers_that_keep_a_rule(way, make_plan):
     settings = {
@@ -270,6 +312,7 @@ def stop_in(monkeypatch):
     return wanted.append
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("stage", ["sft", "reward", "rl"])
 def test_a_stopped_run_keeps_the_best_there_is_and_goes_on_in_the_unfinished_stage(stage, make_plan, stop_in, whole):
     order = ["sft", "reward", "rl"]
@@ -379,7 +422,7 @@ def test_training_and_practice_show_the_reward_model_the_same_words(tiny_chat):
 
 
 def test_a_score_does_not_depend_on_what_is_scored_beside_it(tiny_chat):
-    model, tokenizer = load.base(tiny_chat, "classify", ("reward",), 0), load.tokenizer(tiny_chat)
+    model, tokenizer = _reward_model.load(tiny_chat, 0), load.tokenizer(tiny_chat)
     rows = [list(tokenizer("the lamp is blue " * times)["input_ids"]) for times in (5, 1, 9, 2)]
     together = _reward_model.score(model, tokenizer, rows)
     alone = [_reward_model.score(model, tokenizer, [row])[0] for row in rows]

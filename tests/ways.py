@@ -1,12 +1,26 @@
-"""Every method with every task it trains, and a watch for trainings nobody looks at."""
+"""Every method with every task it trains, what is left of a training, and a watch for trainings nobody looks at."""
+
+from pathlib import Path
+from typing import Any, NamedTuple
 
 from transformers import TrainerCallback
 
 from studio.methods import METHODS
+from studio.methods.base import Job
 
 # A prefix steers a toy model a little, and UPFT teaches it nothing but its own openings: neither learns the toy answers by heart.
 NOT_BY_HEART = ("prefix", "upft", "peft")
 WAYS = [(method.name, task) for method in METHODS for task in method.tasks]
+
+
+class Taught(NamedTuple):
+    """A job, its model's numbers before, the names of those that may change, what training made of it, and where that was saved."""
+
+    job: Job
+    before: dict[str, Any]
+    learning: set[str]
+    made: Any
+    folder: Path
 
 
 class Unwatched(TrainerCallback):
@@ -22,6 +36,9 @@ class Unwatched(TrainerCallback):
 
     def checkpoint(self):
         return None
+
+    def start(self):
+        pass
 
     def restore(self):
         pass

@@ -8,7 +8,6 @@ from typing import Any
 from studio.errors import NotPossible
 from studio.methods import _policy, _reward_model, _rewards, _rounds, _stage, _supervised
 from studio.methods.base import Job, Watch
-from studio.models import load
 from studio.words import Words
 
 
@@ -77,7 +76,7 @@ def _learn_to_judge(job: Job, told: dict[str, str]) -> tuple[Any, bool]:
     if _stage.done(kept):
         told["reward"] = "was there"
         job.notes["reward_model"] = json.loads((kept / _stage.FIGURES).read_text(encoding="utf-8"))
-        return _judge(job, kept), False
+        return _reward_model.load(kept, job.plan.training.seed), False
     if job.plan.task != "prefer":
         if not _stage.done(earlier):
             raise NotPossible(
@@ -89,7 +88,7 @@ def _learn_to_judge(job: Job, told: dict[str, str]) -> tuple[Any, bool]:
                 run=str(job.settings["start_from"])[:40],
             )
         told["reward"] = "taken over"
-        return _judge(job, earlier), False
+        return _reward_model.load(earlier, job.plan.training.seed), False
     base = _stage.folder(job, "sft")
     fresh = not _stage.done(earlier)
     start = earlier if not fresh else base if _stage.done(base) else job.base
@@ -99,11 +98,6 @@ def _learn_to_judge(job: Job, told: dict[str, str]) -> tuple[Any, bool]:
         job.notes["reward_model"]["started_from"] = "the fine-tuned model" if fresh else "the earlier reward model"
         _stage.keep(job, "reward", found, job.notes["reward_model"])
     return found, stopped
-
-
-def _judge(job: Job, folder: Path) -> Any:
-    """The reward model of a folder."""
-    return load.base(folder, "classify", ("reward",), job.plan.training.seed)
 
 
 def _filled(model: Any, folder: Path) -> Any:

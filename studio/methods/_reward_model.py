@@ -1,7 +1,7 @@
 """The reward model: learns from pairs which of two answers people prefer, and then scores any answer."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -13,7 +13,7 @@ from studio.data.prepare import Example
 from studio.errors import BadData
 from studio.methods import _stage
 from studio.methods.base import Job, Scores
-from studio.models import load
+from studio.models import load as models
 from studio.models.shape import ModelShape
 from studio.words import Words
 
@@ -29,17 +29,52 @@ class Pair(NamedTuple):
     rejected: list[int]
 
 
-def learning_rate(shape: ModelShape) -> float:
-    """1e-4 is TRL's default with LoRA; below 400 M numbers five times that, as elsewhere here.
+# How strongly the first head is held back (times its squared length, on features of spread 1): 1 ranked best of 0.1, 1 and 10.
+HELD_BACK = 1.0
 
-    A choice, not a finding: with 146 pairs SmolLM2 135M's held-out accuracy varied more between splits than between rates.
-    """
-    return 5e-4 if shape.total() < 400e6 else 1e-4
+
+def learning_rate(shape: ModelShape) -> float:
+    """1e-4 is TRL's default with LoRA; the head starts where it already ranks well, so small models take no bigger steps here."""
+    return 1e-4
 
 
 def read(tokenizer: Any, question: Sequence[dict[str, str]], answer: str) -> list[int]:
     """A whole conversation as the chat template writes it: the reward model reads the same ids in training and in use."""
     return prepare.template(tokenizer, [*question, {"role": "assistant", "content": answer}], answer_follows=False)
+
+
+def so_far(hidden: torch.Tensor) -> torch.Tensor:
+    """At each token the mean of what stands up to it: (rows, tokens, width) to the same, 32-bit. Rows must be padded on the right."""
+    return hidden.float().cumsum(1) / torch.arange(1, hidden.shape[1] + 1, device=hidden.device)[:, None]
+
+
+class Features(torch.nn.Module):  # type: ignore[misc] # torch ships types that mypy is told to skip
+    """In a head's place: what the head would be given."""
+
+    def forward(self, hidden: torch.Tensor) -> torch.Tensor:
+        """The running mean, as it is."""
+        return so_far(hidden)
+
+
+class Head(torch.nn.Linear):  # type: ignore[misc]
+    """Scores the mean of all tokens where transformers' own head scores the last one; saved under the same name.
+
+    The last token, an end of turn, knows little of the answer: a linear head ranks 55 % of held-out pairs rightly there, 66 % on the mean
+    (SmolLM2 135M, 300 pairs of preferences_en.json, 20 splits: note of issue 3).
+    """
+
+    def forward(self, hidden: torch.Tensor) -> torch.Tensor:
+        """A score of everything up to each token: (rows, tokens, 1)."""
+        return super().forward(so_far(hidden).to(self.weight.dtype))
+
+
+def load(folder: Path, seed: int) -> Any:
+    """A reward model with the weights of a folder; from a language model's it gets a head that still has to learn."""
+    model = models.base(folder, "classify", ("reward",), seed)
+    head = Head(model.score.in_features, 1, bias=False, device=model.device)
+    head.weight = model.score.weight
+    model.score = head
+    return model
 
 
 def pairs(found: Sequence[Example], tokenizer: Any, longest: int) -> list[Pair]:
@@ -50,19 +85,55 @@ def pairs(found: Sequence[Example], tokenizer: Any, longest: int) -> list[Pair]:
 
 def score(model: Any, tokenizer: Any, rows: Sequence[list[int]]) -> list[float]:
     """The reward model's score of each row of token ids; higher is better, and only differences mean anything."""
-    order, found, was_training = sorted(range(len(rows)), key=lambda place: len(rows[place])), [0.0] * len(rows), model.training
+    return [float(value) for value in outputs(model, tokenizer, rows)[:, 0]]
+
+
+def outputs(
+    model: Any, tokenizer: Any, rows: Sequence[list[int]], tell: Callable[[int, int], None] = lambda done, of: None
+) -> torch.Tensor:
+    """What the model's head makes of each row: (rows, width of the head), 32-bit, without dropout."""
+    order, was_training = sorted(range(len(rows)), key=lambda place: len(rows[place])), model.training
     model.eval()
+    found: dict[int, torch.Tensor] = {}
     for start in range(0, len(order), AT_ONCE):
         some = order[start : start + AT_ONCE]
         width = max(len(rows[place]) for place in some)
         ids = torch.tensor([rows[place] + [tokenizer.pad_token_id] * (width - len(rows[place])) for place in some], device=model.device)
         mask = torch.tensor([[1] * len(rows[place]) + [0] * (width - len(rows[place])) for place in some], device=model.device)
         with torch.no_grad():
-            scores = model(input_ids=ids, attention_mask=mask).logits[:, 0].float().tolist()
-        for place, value in zip(some, scores, strict=True):
-            found[place] = value
+            found.update(zip(some, model(input_ids=ids, attention_mask=mask).logits.float().cpu(), strict=True))
+        tell(len(found), len(rows))
     model.train(was_training)
-    return found
+    return torch.stack([found[place] for place in range(len(rows))])
+
+
+def first_head(model: Any, tokenizer: Any, found: Sequence[Pair], tell: Callable[[str, int, int], None]) -> None:
+    """Start a language model's new head where it ranks the pairs best while the model stays as it is.
+
+    A head drawn by lot has opinions that a few hundred pairs would first have to undo, and bends the model meanwhile: a linear fit first,
+    then both together (Kumar et al. 2022, "Fine-tuning can distort pretrained features"). Minimises the loss of training with its
+    centring, plus HELD_BACK · |w · spread|², by L-BFGS.
+    """
+    head, model.score = model.score, Features()
+    try:
+        seen = outputs(model, tokenizer, [ids for pair in found for ids in pair], lambda done, of: tell("head", done, of))
+    finally:
+        model.score = head
+    better, worse = seen[::2], seen[1::2]
+    spread = (better - worse).std().clamp_min(1e-6)
+    weight = torch.zeros(seen.shape[1], requires_grad=True)
+    solver = torch.optim.LBFGS([weight], max_iter=100, line_search_fn="strong_wolfe")
+
+    def loss() -> torch.Tensor:
+        solver.zero_grad()
+        one, other = better @ weight / spread, worse @ weight / spread
+        value = torch.nn.functional.softplus(other - one).mean() + CENTRE * ((one + other) ** 2).mean() + HELD_BACK * weight.square().sum()
+        value.backward()
+        return value
+
+    solver.step(loss)
+    with torch.no_grad():
+        head.weight.copy_((weight / spread)[None])
 
 
 def measure(model: Any, tokenizer: Any, found: Sequence[Pair]) -> Scores:
@@ -83,9 +154,7 @@ def train(job: Job, start: Path, fresh: bool) -> tuple[Any, bool]:
 
     A `fresh` one begins with a language model's weights and no opinion; else the folder holds a reward model.
     """
-    model = load.base(start, "classify", ("reward",), job.plan.training.seed)
-    if fresh:  # a head drawn by lot has opinions that a few hundred pairs would first have to undo
-        torch.nn.init.zeros_(model.score.weight)
+    model = load(start, job.plan.training.seed)
     tokenizer, length = job.tokenizer, _stage.longest(job, model)
     both = [pairs(part, tokenizer, length) for part in job.examples]
     if not all(both):
@@ -97,6 +166,8 @@ def train(job: Job, start: Path, fresh: bool) -> tuple[Any, bool]:
             Words("Allow longer texts (max_length), or bring shorter answers.", "请提高长度上限（max_length），或使用更短的回答。"),
             length=length,
         )
+    if fresh:
+        first_head(model, tokenizer, both[0], job.tell)
     size = min(job.plan.training.batch_size or 8, len(both[0]))
     steps = math.ceil(len(both[0]) * float(job.settings["reward_epochs"]) / size)
     rate = float(job.settings["reward_rate"]) or learning_rate(_stage.shape(model))
@@ -113,7 +184,7 @@ def train(job: Job, start: Path, fresh: bool) -> tuple[Any, bool]:
         return measure(trainer.model, tokenizer, both[1])
 
     before = check()
-    watch = _stage.fit(job, "reward", trainer, check)
+    watch = _stage.fit(job, "reward", trainer, check, start_counts=True)
     longer = sum(len(pair.chosen) > len(pair.rejected) for pair in both[1]) / len(both[1])
     job.notes["reward_model"] = {
         "pairs": {"train": len(both[0]), "held_out": len(both[1]), "too_long": sum(map(len, job.examples)) - sum(map(len, both))},

@@ -96,13 +96,25 @@ def portions(job: Job, pairs: int) -> dict[str, int]:
     return {"per_device_train_batch_size": portion, "gradient_accumulation_steps": max(1, pairs // portion)}
 
 
-def fit(job: Job, stage: str, trainer: Any, measure: Callable[[], Scores] | None, beside: Sequence[TrainerCallback] = ()) -> Watch:
-    """Train what a trainer holds, watched, and leave it in its best state, or its last one without `measure`."""
+def fit(
+    job: Job,
+    stage: str,
+    trainer: Any,
+    measure: Callable[[], Scores] | None,
+    beside: Sequence[TrainerCallback] = (),
+    start_counts: bool = False,
+) -> Watch:
+    """Train what a trainer holds, watched, and leave it in its best state, or its last one without `measure`.
+
+    Where the `start_counts`, what training could not better is what remains.
+    """
     for value in trainer.model.parameters():
         if value.requires_grad:
             value.data = value.data.float()  # small steps vanish in 16-bit numbers
     trainer.remove_callback(PrinterCallback)
     watch = job.watch(stage, trainer.model, measure)
+    if start_counts:
+        watch.start()
     for callback in (watch, *beside, Unkept()):
         trainer.add_callback(callback)
     trainer.train()

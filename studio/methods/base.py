@@ -77,6 +77,9 @@ class Watch(Protocol):
     def checkpoint(self) -> str | None:
         """The folder from which this stage goes on after a stop; None where it begins."""
 
+    def start(self) -> None:
+        """Measure the state before the first step and keep it as the best so far."""
+
     def restore(self) -> None:
         """Put the numbers of the best validation back into the model."""
 

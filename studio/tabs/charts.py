@@ -36,6 +36,10 @@ STAGES: dict[str, Words] = {
     "before": Words("measuring the base model on the kept-aside examples", "在预留样本上测量基础模型"),
     "rows": Words("writing the examples to learn from", "生成用于学习的样本"),
     "openings": Words("writing the model's own openings, {step} of {steps}", "生成模型自己的回答开头，{step} / {steps}"),
+    "head": Words(
+        "reading every pair once to give the reward model a good start, {step} of {steps}",
+        "先把每个偏好对读一遍，给奖励模型一个好起点，{step} / {steps}",
+    ),
     "bottom": Words("running the frozen part once over each example, {step} of {steps}", "对每个样本运行一次冻结部分，{step} / {steps}"),
     "asking": Words("asking questions with known answers, {step} of {steps}", "提问已知答案的问题，{step} / {steps}"),
     "sft": Words("learning from the good answers (SFT), step {step} of {steps}", "从好回答学习（SFT），第 {step} 步，共 {steps} 步"),

@@ -52,7 +52,7 @@ class Watch(TrainerCallback):  # type: ignore[misc] # transformers ships no type
         self.run, self.stage, self.model, self.measure, self.plan = run, stage, model, measure, run.plan
         self.folder = run.folder / "checkpoints" / stage
         self.step = self.steps = 0
-        self.best_step, self.best = 0, {"loss": math.inf}
+        self.best_step, self.best = 0, {"loss": math.inf}  # before anything was measured
         self.stopped = False
         self.early = False
         self._saved, self._save_seconds = time.monotonic(), 0.0
@@ -62,6 +62,13 @@ class Watch(TrainerCallback):  # type: ignore[misc] # transformers ships no type
         self._step_seconds = self._check_seconds = 0.0
         self._wrote = 0.0
         self._tokens = 0
+
+    def start(self) -> None:
+        """Measure the state before the first step and keep it as the best so far."""
+        assert self.measure is not None
+        self.best = self.measure()
+        runs.add_point(self.run, self.stage, 0, 0, **as_point(self.best))
+        trained.save(self.model, self.folder)
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         """Decide at which steps the validation loss is measured."""
@@ -129,7 +136,7 @@ class Watch(TrainerCallback):  # type: ignore[misc] # transformers ships no type
 
     def restore(self) -> None:
         """Put the numbers of the best validation back into the model."""
-        if self.best_step:
+        if math.isfinite(self.best["loss"]):
             trained.restore(self.model, self.folder)
 
     def _check(self, state: Any, control: Any) -> None:
