@@ -98,6 +98,14 @@ def test_the_card_holds_the_figures_of_the_run(way, finished, tmp_path):
     assert front["pipeline_tag"] == ("text-classification" if way[1] == "classify" else "text-generation")
 
 
+def test_the_card_of_low_bit_weights_says_what_rounding_costs(finished, tmp_path):
+    run = finished("qat", "classify")
+    text = (export.write(run, "packed", tmp_path / "out") / "README.md").read_text(encoding="utf-8")
+    for name, figures in runs.report(run)["method"]["quantisation"].items():
+        row = f"| {name.replace('_', ' ')} | {figures['loss']:.4g} | {figures['accuracy']:.4g} | {figures['bytes'] / 1e6:.1f} |"
+        assert row in text
+
+
 def test_the_code_on_the_card_runs(way, finished, tmp_path, monkeypatch, capsys):
     run = finished(*way)
     for form in export.forms(run):

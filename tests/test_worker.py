@@ -444,3 +444,19 @@ def test_a_run_stopped_before_training_says_that_nothing_was_learned(make_plan):
     worker.run(run.id)
     assert runs.status(run).state == "stopped"
     assert not runs.usable(run)
+
+
+def test_every_method_is_compared_with_the_same_base(way, finished):
+    method, task = way
+    if methods.get(method).weights == "nf4" or methods.get(method).rows or task not in methods.get("lora").tasks:
+        pytest.skip("its base is a rounded one, or its examples are others than LoRA's")
+    same = runs.report(finished("lora", task))
+    assert runs.report(finished(method, task))["before"]["loss"] == pytest.approx(same["before"]["loss"], abs=1e-5)
+
+
+@pytest.mark.parametrize("kind", ["prompt_tuning", "p_tuning"])
+@pytest.mark.parametrize("task", ["chat", "classify"])
+def test_virtual_words_are_compared_with_the_base_too(kind, task, finished, make_plan):
+    run = runs.create(make_plan("peft", task, {"type": kind}, epochs=1))
+    worker.run(run.id)
+    assert runs.report(run)["before"]["loss"] == pytest.approx(runs.report(finished("lora", task))["before"]["loss"], abs=1e-5)

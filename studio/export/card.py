@@ -60,6 +60,7 @@ def write(run: Run, form: str) -> str:
         "",
         f"Measured on {data['validation']} examples kept aside (seed {plan.training.seed}). Few examples make an uncertain figure.",
         "",
+        *_rounding(report),
         "## Base model",
         "",
         f"- {report['base']['hub']}, licence {licence}",
@@ -98,6 +99,19 @@ def one_line(text: str) -> str:
 def _scores(report: dict[str, dict[str, float]]) -> list[str]:
     rows = ["| measure | base | tuned |", "|---|---|---|"]
     return rows + [f"| {name} | {report['before'].get(name, float('nan')):.4g} | {value:.4g} |" for name, value in report["after"].items()]
+
+
+def _rounding(report: dict[str, Any]) -> list[str]:
+    """What rounding costs, where the run measured it: unrounded, rounded after training, and rounded while training."""
+    found = report.get("method", {}).get("quantisation") or {}
+    rounded = {name.replace("_", " "): figures for name, figures in found.items() if figures}
+    if not rounded:
+        return []
+    measures = [name for name in ("loss", "accuracy") if all(name in figures for figures in rounded.values())]
+    rows = [f"| weights | {' | '.join(measures)} | size (MB) |", "|---" * (len(measures) + 2) + "|"]
+    for name, figures in rounded.items():
+        rows.append(f"| {name} | {' | '.join(f'{figures[one]:.4g}' for one in measures)} | {figures['bytes'] / 1e6:.1f} |")
+    return ["## What rounding costs", "", *rows, ""]
 
 
 def _settings(plan: Plan, report: dict[str, Any]) -> list[str]:

@@ -32,8 +32,8 @@ RIGHT = Words(
     "{asked:.0f} 个预留问题中答对 {after:.0%}；基础模型为 {before:.0%}。",
 )
 PAIRS = Words(
-    "The reward model ranks {after:.0%} of the {count} kept-aside pairs as people did; before, {before:.0%}.",
-    "奖励模型对 {count} 个预留偏好对的排序与人一致的占 {after:.0%}；之前为 {before:.0%}。",
+    "The reward model ranks {after:.0%} of the {count} kept-aside pairs as people did; its simple start (a linear fit) {before:.0%}, guessing 50%.",
+    "奖励模型对 {count} 个预留偏好对的排序与人一致的占 {after:.0%}；其简单起点（线性拟合）为 {before:.0%}，随机猜测为 50%。",
 )
 LONGER = Words("Always taking the longer answer would be right on {share:.0%}.", "若总选较长的回答，正确率为 {share:.0%}。")
 REWARD = Words(
