@@ -74,7 +74,7 @@ SUITED: dict[str, dict[str, Any]] = {
     "classify": {"epochs": 12},
     "prefix": {"epochs": 18},
     "adapter": {"epochs": 18},
-    "upft": {"epochs": 2, "learning_rate": 2e-3},
+    "upft": {"epochs": 2, "learning_rate": 2e-3, "max_length": 128},
 }
 
 
@@ -249,21 +249,23 @@ def make_plan(bases: Callable[[str], Path], toys: dict[str, Path]) -> Callable[.
 def make_job(
     make_plan: Callable[..., Plan], bases: Callable[[str], Path], toys: dict[str, Path], tmp_path_factory: pytest.TempPathFactory
 ) -> Callable[..., Job]:
-    """`make_job(method, task, settings={}, rows=24, **training)`: a training of toy rows with its method attached, ready to go.
+    """`make_job(method, task, settings={}, rows=24, folder=…, **training)`: a training of toy rows with its method attached, ready to go.
 
     `job.watch` is a fresh Unwatched for each stage, kept in `job.notes["watches"]`.
     """
 
-    def make(method: str, task: str, settings: dict[str, Any] | None = None, rows: int = 24, **training: Any) -> Job:
+    def make(
+        method: str, task: str, settings: dict[str, Any] | None = None, rows: int = 24, folder: Path | None = None, **training: Any
+    ) -> Job:
         plan = make_plan(method, task, settings, **{"epochs": 1, "warmup_share": 0.0, **training})
-        folder, way = bases(task), methods.get(method)
+        base, way = bases(task), methods.get(method)
         examples, _ = prepare.examples(read(toys[task]), task, {role: role for role in ROLES[task]})
         examples = examples[:: max(len(examples) // rows, 1)][:rows]
         labels = prepare.labels_of(examples) if task == "classify" else []
-        tokenizer = load.tokenizer(folder)
-        encoded = prepare.encode(examples, task, tokenizer, 64, labels)
+        tokenizer = load.tokenizer(base)
+        encoded = prepare.encode(examples, task, tokenizer, plan.training.max_length, labels)
         settled = way.settle(plan.method.settings)
-        model = load.base(folder, task, labels, plan.training.seed, way.weights == "nf4")
+        model = load.base(base, task, labels, plan.training.seed, way.weights == "nf4")
         torch.manual_seed(plan.training.seed)
         watches: list[Unwatched] = []
 
@@ -278,11 +280,11 @@ def make_job(
             settings=settled,
             train=encoded,
             validation=encoded[: len(encoded) // 4],
-            folder=tmp_path_factory.mktemp("job") / "run",
+            folder=folder or tmp_path_factory.mktemp("job") / "run",
             watch=watch,
             measure=lambda model, rows: held_out.measure(model, rows, tokenizer, task, 8),
             examples=(examples, examples[: len(examples) // 4]),
-            base=folder,
+            base=base,
             notes={"watches": watches},
         )
         if way.rows:

@@ -1,15 +1,17 @@
 """What every method promises, checked for each one listed: it trains what it says, keeps what it says, and comes back the same."""
 
 import copy
+import dataclasses
 import math
 import re
 
 import pytest
 import torch
+from ways import Unwatched
 
 from studio import methods, presets
 from studio.errors import NotPossible
-from studio.methods import METHODS, fits, peft_form
+from studio.methods import METHODS, _supervised, fits, peft_form
 from studio.models import load, shape
 
 # Further settings to count with, beside the defaults; a method not named here is counted with its defaults.
@@ -260,3 +262,37 @@ def test_portions_of_a_step_add_up_to_the_whole_step(make_job):
         methods.get("full").train(job)
         found.append(torch.cat([value.detach().flatten() for value in job.model.parameters()]))
     assert (found[0] - found[1]).abs().mean() < 1e-5
+
+
+@pytest.mark.parametrize(("method", "settings"), [("peft", {"type": "ln_tuning"}), ("lora", {})])
+def test_on_a_base_of_16_bits_the_steps_are_taken_in_32_and_the_result_is_kept_in_16(method, settings, make_job, monkeypatch):
+    job = make_job(method, "classify", settings, epochs=3)
+    job.model.to(torch.bfloat16)
+    before = {name: value.detach().clone() for name, value in job.model.named_parameters() if value.requires_grad}
+    plain, seen = _supervised.arguments, set()
+    # What a card does: 16-bit weights under autocast. A processor can do so too, slowly.
+    monkeypatch.setattr(_supervised, "arguments", lambda *given: {**plain(*given), "bf16": True})
+
+    class Look(Unwatched):
+        def on_step_end(self, args, state, control, model=None, **_):
+            seen.update(value.dtype for value in model.parameters() if value.requires_grad)
+
+    _supervised.fit(dataclasses.replace(job, watch=lambda *_: Look()))
+    after = dict(job.model.named_parameters())
+    assert seen == {torch.float32}
+    assert {value.dtype for value in after.values()} == {torch.bfloat16}
+    assert all(not torch.equal(after[name], value) for name, value in before.items())
+
+
+def test_rows_are_padded_with_what_a_decoder_takes_for_padding(tiny_chat, tmp_path):
+    import json
+    import shutil
+
+    folder = shutil.copytree(tiny_chat, tmp_path / "other")
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps({**config, "pad_token_id": 7}))
+    tokenizer, model = load.tokenizer(folder), load.base(folder, "classify", ("a", "b"), 0)
+    text, pad = [20, 21, 22], tokenizer.pad_token_id
+    alone = model(input_ids=torch.tensor([text])).logits
+    padded = model(input_ids=torch.tensor([text + [pad] * 4]), attention_mask=torch.tensor([[1] * 3 + [0] * 4])).logits
+    torch.testing.assert_close(padded, alone)

@@ -10,7 +10,9 @@ from ways import WAYS
 from studio import methods, runs
 from studio.errors import NotPossible
 from studio.evaluate import answers
-from studio.train import launch, report, turn, worker
+from studio.methods.base import Halt
+from studio.models import load
+from studio.train import launch, report, worker
 
 RESUMING = [way for way in WAYS if methods.get(way[0]).resumes]
 
@@ -180,10 +182,40 @@ def test_a_stopped_run_is_still_asked_what_it_has_learned(make_plan, stop_after,
 
 def test_a_halt_before_the_training_leaves_no_half_result(make_plan, monkeypatch):
     def halt(*_):
-        raise turn.Halt
+        raise Halt
 
     run = runs.create(make_plan())
     monkeypatch.setattr(answers, "measure", halt)
     worker.run(run.id)
     assert runs.status(run).state == "stopped"
     assert not runs.usable(run)
+
+
+def test_the_speed_of_the_first_step_after_a_stop_is_that_of_the_step(make_plan):
+    from transformers import TrainerControl, TrainerState
+
+    watch = report.Watch(runs.create(make_plan()), "train", None, None)
+    state, control = TrainerState(global_step=500, max_steps=900, num_input_tokens_seen=1_000_000), TrainerControl()
+    watch.on_train_begin(None, state, control)
+    watch.on_step_begin(None, state, control)
+    time.sleep(0.05)
+    state.num_input_tokens_seen += 100
+    watch.on_step_end(None, state, control)
+    assert watch._measured["tokens_per_second"] <= 100 / 0.05
+
+
+@pytest.mark.parametrize(("method", "settings"), [("prefix", {}), ("peft", {"type": "p_tuning"})])
+def test_what_is_kept_of_a_prompt_that_broke_off_loads_to_its_checksum(method, settings, make_plan, bases, monkeypatch):
+    real = report.Watch.on_step_begin
+
+    def break_off(self, args, state, control, **rest):
+        if self.best_step:
+            raise RuntimeError("the power went")
+        real(self, args, state, control, **rest)
+
+    monkeypatch.setattr(report.Watch, "on_step_begin", break_off)
+    run = runs.create(make_plan(method, "chat", settings))
+    with pytest.raises(RuntimeError):
+        worker.run(run.id)
+    tuned = methods.get(method).load(load.base(bases("chat"), "chat"), run.model)
+    assert load.fingerprint(tuned) == runs.report(run)["tuned"]["checksum"]

@@ -295,7 +295,7 @@ def test_a_method_that_does_not_go_with_the_task_says_why_and_what_does(task):
     found = shape.of(presets.models()["smollm2-135m"].config)
     settings = {item.name: item.settle({}) for item in methods.METHODS}
     for row in table.content(found, task, 2, "none", settings, "zh")["rows"]:
-        refused = fits.refusal(row["id"], task, False)
+        refused = fits.refusal(row["id"], task, found)
         assert row["refused"] == (f"{refused.why.zh} {refused.nearest.zh}" if refused else "")
         assert row["open"] == (refused is None and row["id"] in settings)
     name = method.change_task(task, "lora")[1]

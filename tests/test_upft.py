@@ -7,7 +7,9 @@ import pytest
 from studio import runs
 from studio.data import prepare
 from studio.data.prepare import IGNORED
+from studio.errors import BadData
 from studio.evaluate import answers
+from studio.train import worker
 
 
 def learned_of(row):
@@ -54,12 +56,13 @@ def test_given_answers_are_never_looked_at(make_job):
     assert "poison" not in text
 
 
-def test_openings_are_kept_and_a_run_that_goes_on_reads_them(make_job, tmp_path):
+def test_openings_are_kept_and_a_run_that_goes_on_reads_them(make_job):
     first = make_job("upft", "prompts")
-    kept = json.loads((tmp_path / "run" / "data" / "openings.json").read_text())
+    path = first.folder / "data" / "openings.json"
+    kept = json.loads(path.read_text())
     kept["train"] = kept["train"][:3]
-    (tmp_path / "run" / "data" / "openings.json").write_text(json.dumps(kept))
-    again = make_job("upft", "prompts")
+    path.write_text(json.dumps(kept))
+    again = make_job("upft", "prompts", folder=first.folder)
     assert again.train == first.train[:3]
     assert again.notes["openings"] == first.notes["openings"]
 
@@ -102,3 +105,11 @@ def test_a_run_with_known_answers_tells_how_many_are_right_before_and_after(make
 )
 def test_an_answer_is_right_by_its_last_number_or_by_its_words(said, known, right):
     assert answers.right(said, known) is right
+
+
+@pytest.mark.parametrize("room", [8, 40])
+def test_questions_too_long_for_an_opening_are_told_with_their_length(make_plan, toys, room):
+    plan = make_plan("upft", "prompts", max_length=room)
+    run = runs.create(plan)
+    with pytest.raises(BadData, match=rf"No question leaves room for an (answer|opening) within {room} tokens.* the shortest has \d+"):
+        worker.run(run.id)

@@ -1,6 +1,7 @@
 """A whole run, called in place on a tiny real model: what it leaves behind, and what it says when it cannot go on."""
 
 import json
+import os
 import random
 import shutil
 import subprocess
@@ -16,7 +17,7 @@ from studio.data import keep
 from studio.errors import BadData, ModelUnavailable, OutOfRoom, StudioError
 from studio.models import load, shape
 from studio.plan import ROLES, Data
-from studio.train import launch, worker
+from studio.train import launch, turn, worker
 
 Usage = namedtuple("Usage", "total used free")
 
@@ -145,7 +146,7 @@ def test_the_report_says_what_was_trained_on_what(way, finished, bases):
     assert report["parameters"] == {"trainable": count.trainable, "total": count.total}
     assert report["labels"] == (["billing", "delivery", "returns"] if task == "classify" else [])
     assert report["learning_rate"] == run.plan.training.learning_rate
-    assert report["texts"] == {"max_length": 64, "cut": 0, "dropped": 0}
+    assert report["texts"] == {"max_length": run.plan.training.max_length, "cut": 0, "dropped": 0}
     assert (report["training"]["epochs"], report["training"]["batch_size"]) == (run.plan.training.epochs, 8)
     assert isinstance(report["method"], dict)
 
@@ -297,6 +298,18 @@ def test_a_run_waits_for_an_older_one_and_a_stop_ends_the_waiting(make_plan):
     watcher.join()
     assert (seen[0].state, seen[0].steps) == ("waiting", 1)
     assert runs.status(run).state == "stopped"
+
+
+@pytest.mark.parametrize(
+    ("state", "older", "ahead"),
+    [("waiting", True, True), ("waiting", False, False), ("training", False, True), ("preparing", False, True), ("done", True, False)],
+)
+def test_a_run_waits_for_whoever_goes_and_for_older_ones_that_wait(make_plan, monkeypatch, state, older, ahead):
+    first, second = runs.create(make_plan()), runs.create(make_plan())
+    os.utime(second.folder / "plan.yaml", (first.created + 9, first.created + 9))
+    other, this = (first, runs.get(second.id)) if older else (runs.get(second.id), first)
+    runs.set_status(other, state, "train")
+    assert turn.ahead(other, this) == ahead
 
 
 def test_an_unknown_model_fails_with_what_can_be_chosen(make_plan):

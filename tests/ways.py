@@ -29,7 +29,7 @@ class Unwatched(TrainerCallback):
     def __init__(self):
         self.step = self.steps = self.best_step = 0
         self.stopped = self.early = False
-        self.losses = []
+        self.losses, self.first = [], {}
 
     def on_log(self, args, state, control, logs=None, **_):
         self.losses += [logs["loss"]] if logs and "loss" in logs else []
@@ -38,7 +38,7 @@ class Unwatched(TrainerCallback):
         return None
 
     def start(self):
-        pass
+        self.first = {}
 
     def restore(self):
         pass

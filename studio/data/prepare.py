@@ -168,7 +168,18 @@ def encode(found: Sequence[Example], task: Task, tokenizer: Any, max_length: int
         return [piece for example in found for piece in encode_pieces(example["text"], tokenizer, max_length)]
     if task == "prompts":
         asked = [template(tokenizer, question(example), answer_follows=True) for example in found]
-        return [Encoded(ids, [IGNORED] * len(ids)) for ids in asked if len(ids) < max_length]
+        short = [Encoded(ids, [IGNORED] * len(ids)) for ids in asked if len(ids) < max_length]
+        if not short:
+            raise BadData(
+                Words(
+                    "No question leaves room for an answer within {length} tokens; the shortest has {least}.",
+                    "在 {length} 个 token 内，没有一个问题能给回答留出空间；最短的有 {least} 个。",
+                ),
+                Words("Allow longer texts (max_length), or shorten the questions.", "请提高长度上限（max_length），或缩短问题。"),
+                length=max_length,
+                least=min(map(len, asked)),
+            )
+        return short
     encoded = [encode_chat(conversation(example), tokenizer, max_length) for example in found]
     fitting = [item for item in encoded if item]
     if not fitting:

@@ -53,7 +53,7 @@ def problems(raw: Mapping[str, Any]) -> list[str]:
     if isinstance(settings, Mapping):
         found += [f"method.settings.{problem}" for problem in method.problems(settings)]
     task, shape = raw.get("task"), _shape(str(raw.get("model")))
-    refused = fits.refusal(name, str(task), shape.encoder if shape else None)
+    refused = fits.refusal(name, str(task), shape)
     if refused:
         found.append(f"method.name: {name} for {task!r}: {refused.why.say()} {refused.nearest.say()}")
     elif task in method.tasks and not found and isinstance(settings, Mapping):

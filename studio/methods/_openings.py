@@ -11,9 +11,11 @@ import torch
 
 from studio.data import prepare
 from studio.data.prepare import IGNORED, Encoded
+from studio.errors import BadData
 from studio.evaluate import answers
 from studio.home import write_json
 from studio.methods.base import Job
+from studio.words import Words
 
 AT_ONCE = 16
 TOP_P = 0.95
@@ -49,7 +51,22 @@ def rows(job: Job) -> tuple[list[Encoded], list[Encoded]]:
         return train, validation
     torch.manual_seed(job.plan.training.seed)
     length, budget = int(job.settings["opening"]), job.plan.training.max_length
-    asked, check = ([example for example in part if len(_question(job, example)) + length < budget] for part in job.examples)
+    room = budget - length - (len(job.tokenizer(FIRST_STEP)["input_ids"]) + 1 if job.settings["template"] else 0)
+    asked, check = ([example for example in part if len(_question(job, example)) < room] for part in job.examples)
+    if not asked or not check:
+        raise BadData(
+            Words(
+                "No question leaves room for an opening within {budget} tokens: at most {room} may be the question's, the shortest has {least}.",
+                "在 {budget} 个 token 内，没有一个问题能给回答的开头留出空间：问题最多 {room} 个 token，最短的有 {least} 个。",
+            ),
+            Words(
+                "Allow longer texts (max_length), shorter openings, or shorten the questions.",
+                "请提高长度上限（max_length），缩短开头，或缩短问题。",
+            ),
+            budget=budget,
+            room=max(room - 1, 0),
+            least=min(len(_question(job, example)) for example in job.examples[0 if not asked else 1]),
+        )
     job.notes["openings"] = alike(job, [_question(job, example) for example in asked[:LOOKED_AT]])
     whole = set(random.Random(job.plan.training.seed).sample(range(len(asked)), round(float(job.settings["full_share"]) * len(asked))))  # noqa: S311
     short = [example for place, example in enumerate(asked) if place not in whole]
@@ -57,8 +74,8 @@ def rows(job: Job) -> tuple[list[Encoded], list[Encoded]]:
     written = _sample(job, [_question(job, example) for example in short], length, 0, total)
     train = [_opening(job, example, ids) for example, ids in zip(short, written, strict=True)]
     long = [_question(job, asked[place]) for place in sorted(whole)]
-    room = max(length, min(LONGEST, budget - max(map(len, long), default=0)))
-    train += [_row(ask, ids) for ask, ids in zip(long, _sample(job, long, room, len(short), total), strict=True)]
+    most = max(length, min(LONGEST, budget - max(map(len, long), default=0)))
+    train += [_row(ask, ids) for ask, ids in zip(long, _sample(job, long, most, len(short), total), strict=True)]
     held = [_question(job, example) for example in check]
     validation = [_row(ask, ids) for ask, ids in zip(held, _sample(job, held, length, len(asked), total), strict=True)]
     path.parent.mkdir(parents=True, exist_ok=True)

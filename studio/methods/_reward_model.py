@@ -1,5 +1,6 @@
 """The reward model: learns from pairs which of two answers people prefer, and then scores any answer."""
 
+import contextlib
 import math
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -10,14 +11,17 @@ from trl import RewardConfig, RewardTrainer
 
 from studio.data import prepare
 from studio.data.prepare import Example
-from studio.errors import BadData
+from studio.errors import BadData, NotPossible
 from studio.methods import _stage
-from studio.methods.base import Job, Scores
+from studio.methods.base import Halt, Job, Scores
 from studio.models import load as models
-from studio.models.shape import ModelShape
 from studio.words import Words
 
 AT_ONCE = 16
+# TRL's default with LoRA. The head starts where it already ranks well, so small models take no bigger steps here as they do elsewhere.
+RATE = 1e-4
+# What a reward model's config says of its head: transformers' own scores the last token, and would read the same numbers wrongly.
+MEAN = "the mean of all tokens"
 # Keeps scores around 0 by a hundredth of their square (Eisenstein et al. 2023); a difference of scores alone would leave that open.
 CENTRE = 0.01
 
@@ -31,11 +35,6 @@ class Pair(NamedTuple):
 
 # How strongly the first head is held back (times its squared length, on features of spread 1): 1 ranked best of 0.1, 1 and 10.
 HELD_BACK = 1.0
-
-
-def learning_rate(shape: ModelShape) -> float:
-    """1e-4 is TRL's default with LoRA; the head starts where it already ranks well, so small models take no bigger steps here."""
-    return 1e-4
 
 
 def read(tokenizer: Any, question: Sequence[dict[str, str]], answer: str) -> list[int]:
@@ -65,12 +64,26 @@ class Head(torch.nn.Linear):  # type: ignore[misc]
 
     def forward(self, hidden: torch.Tensor) -> torch.Tensor:
         """A score of everything up to each token: (rows, tokens, 1)."""
-        return super().forward(so_far(hidden).to(self.weight.dtype))
+        with torch.autocast(hidden.device.type, enabled=False):  # scores differ by little, and 16 bits would round that away
+            return torch.nn.functional.linear(so_far(hidden), self.weight.float())
 
 
-def load(folder: Path, seed: int) -> Any:
-    """A reward model with the weights of a folder; from a language model's it gets a head that still has to learn."""
+def load(folder: Path, seed: int, fresh: bool = False) -> Any:
+    """The reward model of a folder; a `fresh` one has a language model's weights and a head that still has to learn.
+
+    Raises NotPossible where the folder's head scores something else than the mean of all tokens.
+    """
     model = models.base(folder, "classify", ("reward",), seed)
+    if not fresh and getattr(model.config, "scores", None) != MEAN:
+        raise NotPossible(
+            Words(
+                "The reward model in {folder} was made by an older version of the studio and reads texts in another way.",
+                "{folder} 中的奖励模型由旧版本的工作室生成，读取文本的方式不同。",
+            ),
+            Words("Train it anew: start a run without “start from”.", "请重新训练：新建运行时不要填写“start from”。"),
+            folder=str(folder),
+        )
+    model.config.scores = MEAN
     head = Head(model.score.in_features, 1, bias=False, device=model.device)
     head.weight = model.score.weight
     model.score = head
@@ -154,7 +167,7 @@ def train(job: Job, start: Path, fresh: bool) -> tuple[Any, bool]:
 
     A `fresh` one begins with a language model's weights and no opinion; else the folder holds a reward model.
     """
-    model = load(start, job.plan.training.seed)
+    model = load(start, job.plan.training.seed, fresh)
     tokenizer, length = job.tokenizer, _stage.longest(job, model)
     both = [pairs(part, tokenizer, length) for part in job.examples]
     if not all(both):
@@ -167,10 +180,11 @@ def train(job: Job, start: Path, fresh: bool) -> tuple[Any, bool]:
             length=length,
         )
     if fresh:
-        first_head(model, tokenizer, both[0], job.tell)
+        with contextlib.suppress(Halt):  # the stage then ends after its first step
+            first_head(model, tokenizer, both[0], job.tell)
     size = min(job.plan.training.batch_size or 8, len(both[0]))
     steps = math.ceil(len(both[0]) * float(job.settings["reward_epochs"]) / size)
-    rate = float(job.settings["reward_rate"]) or learning_rate(_stage.shape(model))
+    rate = float(job.settings["reward_rate"]) or RATE
     told = _stage.arguments(job, "reward", steps, rate, max_length=None, dataloader_drop_last=True, **_stage.portions(job, size))
     trainer = RewardTrainer(
         model=model,
@@ -183,15 +197,16 @@ def train(job: Job, start: Path, fresh: bool) -> tuple[Any, bool]:
     def check() -> Scores:
         return measure(trainer.model, tokenizer, both[1])
 
-    before = check()
     watch = _stage.fit(job, "reward", trainer, check, start_counts=True)
+    made = _stage.merged(trainer.model)
+    made.score.weight.data = made.score.weight.data.to(made.dtype)  # as it will be read again
     longer = sum(len(pair.chosen) > len(pair.rejected) for pair in both[1]) / len(both[1])
     job.notes["reward_model"] = {
         "pairs": {"train": len(both[0]), "held_out": len(both[1]), "too_long": sum(map(len, job.examples)) - sum(map(len, both))},
-        "before": before,
-        "after": check(),
+        "before": watch.first,
+        "after": measure(made, tokenizer, both[1]),
         "best_step": watch.best_step,
         "steps": watch.step,
         "the_longer_one_is_better": longer,  # what a reward model that only looks at the length would get right
     }
-    return _stage.merged(trainer.model), watch.stopped
+    return made, watch.stopped

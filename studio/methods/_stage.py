@@ -108,9 +108,7 @@ def fit(
 
     Where the `start_counts`, what training could not better is what remains.
     """
-    for value in trainer.model.parameters():
-        if value.requires_grad:
-            value.data = value.data.float()  # small steps vanish in 16-bit numbers
+    _supervised.in_32_bits(trainer.model)
     trainer.remove_callback(PrinterCallback)
     watch = job.watch(stage, trainer.model, measure)
     if start_counts:

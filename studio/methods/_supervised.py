@@ -10,7 +10,7 @@ from transformers.trainer_pt_utils import LengthGroupedSampler
 
 from studio.data import batch
 from studio.methods.base import Job
-from studio.models import trained
+from studio.models import load, trained
 
 # From this size on a card recomputes activations in the backward pass instead of keeping them: they outweigh the weights (numbers).
 RECOMPUTE_FROM = 1e9
@@ -60,6 +60,7 @@ def fit(
     `recompute` says whether the method bears gradient checkpointing. `callbacks` are called before the watch. `penalty` pulls at what is
     trained beside the loss, without being shown as part of it.
     """
+    rounded = in_32_bits(job.model)
     watch = job.watch(stage, job.model, lambda: job.measure(job.model, job.validation))
     trainer = _Fit(
         model=job.model,
@@ -73,6 +74,16 @@ def fit(
     trainer.remove_callback(PrinterCallback)
     trainer.train(resume_from_checkpoint=watch.checkpoint())
     watch.restore()
+    for value, kind in rounded:  # as they will be read again
+        value.data = value.data.to(kind)
+
+
+def in_32_bits(model: Any) -> list[tuple[torch.nn.Parameter, torch.dtype]]:
+    """Hold what is trained in 32 bits: small steps vanish in 16-bit numbers. Returns what was held otherwise, and how."""
+    found = [(value, value.dtype) for value in model.parameters() if value.requires_grad and value.dtype in (torch.bfloat16, torch.float16)]
+    for value, _ in found:
+        value.data = value.data.float()
+    return found
 
 
 def _pulled(loss: batch.Loss, penalty: Callable[[], torch.Tensor] | None, portions: int) -> batch.Loss:
@@ -108,7 +119,7 @@ def arguments(job: Job, stage: str, recompute: bool = True) -> dict[str, Any]:
         "max_grad_norm": 1.0,
         "seed": training.seed,
         "use_cpu": not on_card,
-        "bf16": on_card and torch.cuda.is_bf16_supported(),
+        "bf16": on_card and load.dtype() is torch.bfloat16,
         "activation_checkpointing": on_card and recompute and total >= RECOMPUTE_FROM,
         "dataloader_pin_memory": on_card,
         "include_num_input_tokens_seen": "non_padding",

@@ -65,12 +65,17 @@ class Footprint:
         return self.trainable / self.total
 
 
+class Halt(Exception):
+    """The run was asked to stop while its method prepares; `Job.tell` raises it."""
+
+
 class Watch(Protocol):
     """A callback that reports one stage of a training into the run, stops it when asked and keeps its best state."""
 
     step: int
     steps: int
     best_step: int
+    first: dict[str, float]
     stopped: bool
     early: bool
 
@@ -133,7 +138,8 @@ class Method:
     exactly where it was, `starts_as_base` whether an attached model answers as the base
     until it is trained, `beside` a file of code that must lie beside an adapter for PEFT to read it, `patience` how many times as long as others it needs to be trained. `merges(settings)` says whether what is
     learned can become part of the base's own matrices, where `exports` names that form; `refusable` that the library behind the method may
-    refuse settings which are each in range, so that they are tried out before a run (studio.methods.trial).
+    refuse settings which are each in range, so that they are tried out before a run (studio.methods.trial). `finish(model)` leaves of a
+    trained model what `save` keeps; `train` has done so, and a training that broke off needs it.
     """
 
     name: str
@@ -157,6 +163,7 @@ class Method:
     stages: tuple[str, ...] = ("train",)
     merges: Callable[[Settings], bool] = lambda settings: True
     refusable: bool = False
+    finish: Callable[[Any], Any] = lambda model: model
 
     def settle(self, chosen: Settings) -> dict[str, Value]:
         """All settings that have a say: those chosen, and the defaults of the others."""

@@ -5,6 +5,7 @@ import platform
 import sys
 from dataclasses import dataclass
 
+from studio.models.shape import ModelShape
 from studio.plan import Task
 from studio.words import Words
 
@@ -127,6 +128,15 @@ ENCODER = Refusal(
         "请选择能生成文字的模型（如 SmolLM2 135M Instruct），或改为文本分类任务。",
     ),
 )
+# Families whose transformers classes take no keys and values from outside, which is what a prefix is.
+NO_CACHE = ("modernbert",)
+NO_PREFIX = Refusal(
+    Words(
+        "A prefix is handed to every layer as keys and values, and this kind of base model takes none.",
+        "前缀以键和值的形式交给每一层，而这类基础模型不接受它们。",
+    ),
+    Words("Choose MiniLM L6, or train this model with LoRA.", "请选择 MiniLM L6，或用 LoRA 训练这个模型。"),
+)
 NO_BITSANDBYTES = Refusal(
     Words(
         "QLoRA needs the library bitsandbytes, which has no build for this machine ({machine}).",
@@ -173,16 +183,18 @@ FORMS: dict[tuple[str, str], Refusal] = {
 }
 
 
-def refusal(name: str, task: str, encoder: bool | None = None) -> Refusal | None:
+def refusal(name: str, task: str, shape: ModelShape | None = None) -> Refusal | None:
     """Why a method cannot train a task, or a kind of model, or not on this machine; None where it can.
 
-    `encoder` says that the base model only reads; None that nobody knows.
+    `shape` is that of the base model; None where nobody knows it yet.
     """
     for rule in RULES:
         if name in rule.methods and task in rule.tasks:
             return rule.refusal
-    if encoder and task != "classify":
+    if shape and shape.encoder and task != "classify":
         return ENCODER
+    if shape and name == "prefix" and shape.family in NO_CACHE:
+        return NO_PREFIX
     if name == "qlora" and not has("bitsandbytes"):
         return Refusal(_with_machine(NO_BITSANDBYTES.why), NO_BITSANDBYTES.nearest)
     if name == "qat" and not has("torchao"):

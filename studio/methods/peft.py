@@ -84,6 +84,13 @@ def train(job: Job) -> Any:
     return _peft_build.train(job, str(job.settings["type"]))
 
 
+def finish(model: Any) -> Any:
+    """The model with virtual words as they were written last, without the network that wrote them."""
+    from studio.methods import _peft_build  # noqa: PLC0415 - loads torch
+
+    return _peft_build.flat(model)
+
+
 def save(model: Any, folder: Path, hub: str) -> None:
     """Write the adapter; no path of this machine goes with it."""
     config = model.peft_config["default"]
@@ -118,6 +125,7 @@ METHOD = Method(
     load=load,
     merge=_adapter.merge,
     check=check,
+    finish=finish,
     merges=merges,
     refusable=True,
 )

@@ -79,10 +79,17 @@ def attach(model: Any, settings: Settings, task: Task) -> Any:
 
 def train(job: Job) -> Any:
     """Supervised training; afterwards the projection has done its work, and the prefix it makes is kept alone."""
-    from studio.methods import _prefix, _supervised  # noqa: PLC0415 - loads torch
+    from studio.methods import _supervised  # noqa: PLC0415 - loads torch
 
     _supervised.fit(job, recompute=False)  # PEFT refuses prefixes under gradient checkpointing
-    return _prefix.flattened(job.model)
+    return finish(job.model)
+
+
+def finish(model: Any) -> Any:
+    """The model with the prefix alone, without the network that made it."""
+    from studio.methods import _prefix  # noqa: PLC0415 - loads torch
+
+    return _prefix.flattened(model)
 
 
 METHOD = Method(
@@ -100,4 +107,5 @@ METHOD = Method(
     merge=_adapter.merge,
     starts_as_base=False,
     patience=2.0,
+    finish=finish,
 )

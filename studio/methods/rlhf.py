@@ -183,7 +183,7 @@ KNOBS = (
     Knob(
         "reward_rate",
         label("How big the reward model's steps are (learning rate)", "奖励模型的步长（learning rate）"),
-        label("0 takes the value that suits the model's size.", "0 表示使用适合模型大小的值。"),
+        label("0 takes 1e-4; the reward model starts close to its goal.", "0 表示 1e-4；奖励模型起点已接近目标。"),
         0,
         "number",
         0,

@@ -23,8 +23,9 @@ def device() -> torch.device:
 
 
 def dtype() -> torch.dtype:
-    """The number format of base weights: bfloat16 on cards that compute in it, 32 bits elsewhere (CPUs emulate bfloat16 slowly)."""
-    return torch.bfloat16 if torch.cuda.is_available() and torch.cuda.is_bf16_supported() else torch.float32
+    """The number format of base weights: bfloat16 on cards that compute in it, 32 bits elsewhere (CPUs and older cards emulate it slowly)."""
+    able = torch.cuda.is_available() and torch.cuda.is_bf16_supported(including_emulation=False)
+    return torch.bfloat16 if able else torch.float32
 
 
 def tokenizer(folder: Path) -> Any:
@@ -65,8 +66,7 @@ def base(folder: Path, task: Task, labels: Sequence[str] = (), seed: int = 0, in
     names = dict(enumerate(labels))
     asked |= {"num_labels": len(labels), "id2label": names, "label2id": {name: number for number, name in names.items()}}
     model = AutoModelForSequenceClassification.from_pretrained(folder, **asked)
-    if model.config.pad_token_id is None:  # a decoder finds the last word of a padded row by this number
-        model.config.pad_token_id = tokenizer(folder).pad_token_id
+    model.config.pad_token_id = tokenizer(folder).pad_token_id  # what rows are padded with: a decoder finds their last word by it
     return _ready(model)
 
 

@@ -207,7 +207,7 @@ def _labels(source: str, task: Task, column: str) -> int:
 
 def _counted(found: ModelShape | None, task: Task, labels: int, chosen: str, settings: dict[str, Any], lang: str) -> dict[str, Any]:
     method = next((method for method in methods.METHODS if method.name == chosen), None)
-    if not method or not found or fits.refusal(chosen, task, found.encoder):
+    if not method or not found or fits.refusal(chosen, task, found):
         return forms.notice("")
     count: Footprint = method.footprint(found, settings[chosen], labels)
     return forms.notice(table.sentence(count, lang))

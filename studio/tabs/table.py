@@ -54,7 +54,7 @@ def content(shape: ModelShape | None, task: Task, labels: int, chosen: str, sett
     rows = []
     for card in presets.methods().values():
         method = ready.get(card.id)
-        refused = fits.refusal(card.id, task, shape.encoder if shape else None)
+        refused = fits.refusal(card.id, task, shape)
         count = method.footprint(shape, settings[card.id], labels) if method and shape and not refused else None
         rows.append(_row(card, count, method is not None, refused, card.id == chosen, lang))
     heads = {name: said.say(lang) for name, said in HEADS.items()}

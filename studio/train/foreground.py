@@ -41,7 +41,7 @@ def resume(name: str) -> int:
 def _follow(run: Run) -> int:
     """Execute a run here, showing where it is. Returns the exit code."""
     print(f"run {run.id}\nfolder {run.folder}", flush=True)  # noqa: T201 - the terminal is where this command speaks
-    os.environ.update(launch.QUIET)
+    os.environ.update({**launch.QUIET, "CUDA_VISIBLE_DEVICES": launch.one_card()})
     before = signal.signal(signal.SIGINT, _stopper(run))
     over = threading.Event()
     bar = threading.Thread(target=_show, args=(run, over), daemon=True)

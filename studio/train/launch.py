@@ -81,14 +81,19 @@ def stopping(run: Run) -> bool:
     return run.stop_file.exists() and runs.status(run).state not in runs.ENDED
 
 
+def one_card() -> str:
+    """The card a run may use: with several, Trainer would split what is no batch."""
+    return os.environ.get("CUDA_VISIBLE_DEVICES", "0").split(",")[0]
+
+
 def environment() -> dict[str, str]:
     """The environment of a child process: only what it needs."""
     kept = {name: value for name, value in os.environ.items() if name in PASSED or name.startswith(PASSED_FROM)}
     if os.environ.get("STUDIO_OPEN") == "1":  # a visitor must not fetch with the owner's rights
         kept = {name: value for name, value in kept.items() if "TOKEN" not in name}
         kept["HF_HUB_DISABLE_IMPLICIT_TOKEN"] = "1"  # noqa: S105 - a switch
-    # One card: with several, Trainer would split what is no batch. The studio's own folder comes first, whatever lies where it was started.
-    kept["CUDA_VISIBLE_DEVICES"] = os.environ.get("CUDA_VISIBLE_DEVICES", "0").split(",")[0]
+    kept["CUDA_VISIBLE_DEVICES"] = one_card()
+    # The studio's own folder comes first, whatever lies where it was started.
     kept["PYTHONPATH"] = os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH"))))
     kept["PYTHONSAFEPATH"] = "1"
     return {**kept, "STUDIO_HOME": str(home()), **QUIET}

@@ -87,6 +87,7 @@ def load_job(this: Run, method: Method, base: Fetched, parts: Parts) -> tuple[Jo
     settings = method.settle(plan.method.settings)
     model = method.attach(model, settings, plan.task)
     length = min(training.max_length, found.context - batch.shift(model))  # virtual tokens take up places of real ones
+    plan = plan.model_copy(update={"training": training.model_copy(update={"max_length": length})})
     both = (parts.train, parts.validation)
     encoded = [prepare.encode(part, plan.task, tokenizer, length, labels) for part in both]
     dropped = sum(map(len, both)) - sum(map(len, encoded)) if plan.task != "complete" else 0

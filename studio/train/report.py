@@ -53,6 +53,7 @@ class Watch(TrainerCallback):  # type: ignore[misc] # transformers ships no type
         self.folder = run.folder / "checkpoints" / stage
         self.step = self.steps = 0
         self.best_step, self.best = 0, {"loss": math.inf}  # before anything was measured
+        self.first: dict[str, float] = {}
         self.stopped = False
         self.early = False
         self._saved, self._save_seconds = time.monotonic(), 0.0
@@ -66,7 +67,9 @@ class Watch(TrainerCallback):  # type: ignore[misc] # transformers ships no type
     def start(self) -> None:
         """Measure the state before the first step and keep it as the best so far."""
         assert self.measure is not None
-        self.best = self.measure()
+        self.best = self.first = self.measure()
+        _check_number(self.best["loss"], 0)
+        runs.rewind(self.run, self.stage, -1)
         runs.add_point(self.run, self.stage, 0, 0, **as_point(self.best))
         trained.save(self.model, self.folder)
 
@@ -76,7 +79,7 @@ class Watch(TrainerCallback):  # type: ignore[misc] # transformers ships no type
         self._checks = {*range(every, state.max_steps + 1, every), state.max_steps} if self.measure else set()
         self.step = state.global_step
         runs.rewind(self.run, self.stage, self.step)
-        self.steps = state.max_steps
+        self.steps, self._tokens = state.max_steps, int(state.num_input_tokens_seen)
         if not torch.cuda.is_available():
             self._pace.choose()
         runs.set_status(self.run, "training", self.stage, step=self.step, steps=self.steps)

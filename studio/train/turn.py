@@ -3,11 +3,8 @@
 import time
 
 from studio import runs
+from studio.methods.base import Halt
 from studio.runs import Run
-
-
-class Halt(Exception):
-    """The run was asked to stop before it had learned anything."""
 
 
 def go_on(this: Run) -> None:
@@ -17,14 +14,17 @@ def go_on(this: Run) -> None:
 
 
 def wait(this: Run) -> None:
-    """One run trains at a time: wait until no older run that is alive is still going."""
+    """One run trains at a time: wait until no other run is going, and none that is older waits."""
     while not this.stop_file.exists():
-        ahead = [other for other in runs.all_runs() if _before(other, this)]
-        if not ahead:
+        others = [other for other in runs.all_runs() if ahead(other, this)]
+        if not others:
             return
-        runs.set_status(this, "waiting", "queue", steps=len(ahead))
+        runs.set_status(this, "waiting", "queue", steps=len(others))
         time.sleep(1)
 
 
-def _before(other: Run, this: Run) -> bool:
-    return other.id != this.id and (other.created, other.id) < (this.created, this.id) and runs.status(other).state not in runs.ENDED
+def ahead(other: Run, this: Run) -> bool:
+    """Whether a run must wait for another one: one that is going (it may be newer than a run that was woken again), or has waited longer."""
+    state = runs.status(other).state
+    older = (other.created, other.id) < (this.created, this.id)
+    return other.id != this.id and state not in runs.ENDED and (older or state != "waiting")

@@ -18,7 +18,7 @@ import psutil
 from studio import methods, runs
 from studio.errors import StudioError, explain
 from studio.home import check_room, home, write_json
-from studio.methods.base import Job, Method, Watch
+from studio.methods.base import Halt, Job, Method, Watch
 from studio.models import fetch
 from studio.models.fetch import Fetched
 from studio.runs import Run
@@ -45,7 +45,7 @@ def run(run_id: str, before: Callable[[], None] = lambda: None) -> None:
         turn.go_on(this)
         before()
         _execute(this)
-    except turn.Halt:
+    except Halt:
         runs.set_status(this, "stopped", "before")
     except BaseException as error:
         ballast.unlink(missing_ok=True)
@@ -132,13 +132,13 @@ def _train(method: Method, job: Job, watches: list[Watch]) -> tuple[Any, Excepti
     runs.set_status(runs.get(job.folder.name), "training", method.stages[0])
     try:
         return method.train(dataclasses.replace(job, watch=watch)), None
-    except turn.Halt:
+    except Halt:
         raise
     except Exception as error:
         if len(method.stages) > 1 or not watches or not watches[0].best_step:
             raise
         watches[0].restore()
-        return job.model, error
+        return method.finish(job.model), error
 
 
 def _save(this: Run, job: Job, model: Any, base: Fetched, report: dict[str, Any]) -> None:
