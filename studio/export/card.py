@@ -33,21 +33,9 @@ def write(run: Run, form: str) -> str:
     plan, report = run.plan, runs.report(run)
     known = presets.models().get(plan.model)
     licence = known.licence if known else "unknown: see the base model"
-    tag = re.sub(r"[^a-z0-9.]+", "-", licence.lower()) if known and licence == "Apache-2.0" else "other"
-    front = [
-        "---",
-        f"base_model: {report['base']['hub']}",
-        f"license: {tag}",
-        "library_name: " + ("peft" if form == "adapter" else "transformers"),
-    ]
-    front += [
-        "pipeline_tag: " + ("text-classification" if plan.task == "classify" else "text-generation"),
-        "tags: [training-studio]",
-        "---",
-    ]
     data, counts = report["data"], report["parameters"]
     lines = [
-        *front,
+        *_front(plan, report, form, licence),
         "",
         f"# {one_line(plan.name)}",
         "",
@@ -89,6 +77,18 @@ def write(run: Run, form: str) -> str:
         "It has learned from these examples alone and shares the base model's weaknesses. Try it on your own questions before anyone relies on it.",
     ]
     return "\n".join(lines) + "\n"
+
+
+def _front(plan: Plan, report: dict[str, Any], form: str, licence: str) -> list[str]:
+    return [
+        "---",
+        f"base_model: {report['base']['hub']}",
+        "license: " + ("apache-2.0" if licence == "Apache-2.0" else "other"),
+        "library_name: " + ("peft" if form == "adapter" else "transformers"),
+        "pipeline_tag: " + ("text-classification" if plan.task == "classify" else "text-generation"),
+        "tags: [training-studio]",
+        "---",
+    ]
 
 
 def one_line(text: str) -> str:
