@@ -101,7 +101,7 @@ const show = (answer) => {
   if (answer.samples) showSamples(answer.samples);
   const tables = JSON.stringify(answer.tables);
   if (tables !== told) { told = tables; showTables(answer.tables); }
-  if (answer.state !== said) { said = answer.state; at('[role=status]').textContent = answer.title + ': ' + answer.state + '. ' + answer.fault; }
+  if (answer.state !== said) { if (said) trigger('moved'); said = answer.state; at('[role=status]').textContent = answer.title + ': ' + answer.state + '. ' + answer.fault; }
 };
 const plan = (ms) => { clearTimeout(timer); timer = setTimeout(ask, ms); };
 async function ask() {

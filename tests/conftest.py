@@ -280,7 +280,7 @@ def make_job(
             settings=settled,
             train=encoded,
             validation=encoded[: len(encoded) // 4],
-            folder=folder or tmp_path_factory.mktemp("job") / "run",
+            folder=folder or tmp_path_factory.mktemp("job"),
             watch=watch,
             measure=lambda model, rows: held_out.measure(model, rows, tokenizer, task, 8),
             examples=(examples, examples[: len(examples) // 4]),

@@ -6,6 +6,7 @@ import shutil
 from dataclasses import dataclass, replace
 from types import SimpleNamespace
 
+import gradio as gr
 import pytest
 
 from studio import app, methods, presets, runs
@@ -13,7 +14,7 @@ from studio.errors import StudioError
 from studio.methods import fits
 from studio.models import shape
 from studio.plan import ROLES, Data, MethodChoice
-from studio.tabs import charts, data, forms, method, outcome, playground, table, train, visitor
+from studio.tabs import charts, data, draft, forms, method, outcome, playground, table, train, visitor
 from studio.train import launch
 
 ENGLISH = SimpleNamespace(headers={"accept-language": "en-GB,en"}, query_params={})
@@ -86,10 +87,65 @@ def test_what_is_wrong_with_the_page_s_fields_is_said_before_anything_starts():
     values = {**DEFAULTS, **TRAINING, "lora_rank": 5000, "batch_size": 0}
     told = train.start(*TONE, "lora", "", [], ENGLISH, **values)[0]
     assert told["kind"] == "bad"
-    assert "rank" in told["text"]
-    assert "batch_size" in told["text"]
+    assert told["text"] == "2 setting(s) to change before this can start."
+    assert "How far the model may change (rank): expected 1 to 256, but got 5000" in told["more"]
+    assert "Examples per step (batch size): " in told["more"]
     assert runs.all_runs() == []
     assert train.start("", *TONE[1:], "lora", "", [], ENGLISH, **DEFAULTS, **TRAINING)[0]["text"].startswith("Bring examples")
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "said"),
+    [
+        ("learning_rate", 5, "How big each step is (learning rate): "),
+        ("validation_share", None, "Share kept aside to check on (validation): "),
+        ("lora_rank", None, "How far the model may change (rank): expected a whole number, but got None"),
+    ],
+)
+def test_an_absurd_or_emptied_field_is_named_as_on_the_page(name, value, said):
+    values = {**DEFAULTS, **TRAINING, name: value}
+    assert said in draft_of(values)["more"]
+    assert train.start(*TONE, "lora", "", [], ENGLISH, **values)[0]["kind"] == "bad"
+    assert runs.all_runs() == []
+
+
+def draft_of(values):
+    """The sentence on the Train tab."""
+    return train.summarise(*TONE, "lora", "", ENGLISH, **values)
+
+
+@pytest.mark.parametrize("made", ["Slider", "Number"])
+def test_a_field_hands_on_what_it_cannot_take(made):
+    field = forms.lenient(getattr(gr, made)(minimum=1, maximum=10, value=2))
+    assert [field.preprocess(value) for value in (5, 99, None)] == [5, 99, None]
+
+
+def test_settings_that_cannot_work_are_said_beside_the_fields():
+    values = {**DEFAULTS, "rlhf_way": "dpo"}
+    _, _, told = method.refresh(*TONE, "rlhf", ENGLISH, **values)
+    assert told["kind"] == "bad"
+    assert told["more"].startswith(methods.get("rlhf").knobs[0].label.en)
+
+
+@pytest.mark.parametrize(
+    ("name", "settings", "task", "said"),
+    [
+        ("rlhf", {}, "prefer", "a reward model that learns from the pairs, then 40 steps of practice."),
+        ("rlhf", {"reward": "contains", "reward_text": "sorry", "steps": 7}, "chat", "after it: 7 steps of practice."),
+        ("rlhf", {"way": "dpo"}, "prefer", "after it: the training on the pairs."),
+        ("qat", {}, "chat", "It trains twice"),
+        ("lora", {}, "chat", ""),
+    ],
+)
+def test_what_follows_the_counted_steps_is_said(name, settings, task, said, make_plan):
+    assert said in draft.later(make_plan(name, task, settings), "en")
+
+
+def test_a_shown_run_that_has_ended_brings_the_list_up_to_date_and_clears_what_was_said(finished):
+    run = finished()
+    told, choose = train.moved(run.id, [run.id], ENGLISH)
+    assert told["text"] == ""
+    assert choose["choices"][0][0].endswith("Done")
 
 
 def test_a_full_disk_is_said_before_a_run_starts(monkeypatch):

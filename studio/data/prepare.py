@@ -42,7 +42,7 @@ def examples(table: Table, task: Task, columns: Mapping[str, str]) -> tuple[list
     if missing:
         raise BadData(
             Words("“{name}” has no column “{missing}”; it has {columns}.", "“{name}”没有列“{missing}”，现有的列是 {columns}。"),
-            Words("Choose the columns again.", "请重新选择列。"),
+            Words("Choose the columns again; one that is not there must be added to the file.", "请重新选择列；文件里没有的列需要先加上。"),
             name=table.name,
             missing="”, “".join(missing),
             columns=", ".join(table.columns),

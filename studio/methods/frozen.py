@@ -53,10 +53,17 @@ def head(shape: ModelShape, labels: int) -> int:
 
 def footprint(shape: ModelShape, settings: Settings, labels: int) -> Footprint:
     """Blocks · numbers in a block, and the head."""
-    chosen = min(int(settings["blocks"]), shape.layers)
+    chosen = min(int(settings["blocks"]), shape.layers)  # more is refused before a run
     block = sum(linear.size for linear in shape.linears) + shape.block_other
     less = shape.first_block_less if chosen == shape.layers else 0
     return Footprint(chosen * block - less + head(shape, labels), shape.total(labels))
+
+
+def check(settings: Settings, shape: ModelShape | None, task: Task) -> list[str]:
+    """The model must have the layers that are to learn."""
+    if shape and int(settings["blocks"]) > shape.layers:
+        return [f"blocks: the model has {shape.layers} layers; expected at most so many, but got {settings['blocks']}"]
+    return []
 
 
 def attach(model: Any, settings: Settings, task: Task) -> Any:
@@ -109,4 +116,5 @@ METHOD = Method(
     save=_whole.save,
     load=_whole.load,
     merge=_whole.load,
+    check=check,
 )

@@ -29,7 +29,7 @@ STATES: dict[str, Words] = {
     "stopping": Words("Stopping after this step", "本步结束后停止"),
 }
 STAGES: dict[str, Words] = {
-    "queue": Words("{steps} run(s) ahead; it starts by itself", "前面还有 {steps} 个运行，轮到后自动开始"),
+    "queue": Words("starts by itself; runs ahead of it: {steps}", "轮到后自动开始；前面的运行数：{steps}"),
     "data": Words("reading the examples", "读取样本"),
     "fetch": Words("fetching the model, {step} of {steps} MB", "获取模型，{step} / {steps} MB"),
     "load": Words("loading the model", "加载模型"),
@@ -65,6 +65,7 @@ LATEST = label("Its latest answers while practising", "练习中的最新回答"
 SCORE = label("score", "得分")
 BEGINNING = Words("getting ready for the first step", "准备第一步")
 EPOCH, LEFT = Words("epoch {epoch:.1f}", "第 {epoch:.1f} 轮"), Words("about {time} left", "约剩 {time}")
+LEFT_STAGE = Words("about {time} left in this stage", "本阶段约剩 {time}")
 SPEED, MEMORY = Words("{rate:,.0f} tokens/s", "{rate:,.0f} token/秒"), Words("{gb:.1f} GB memory", "内存 {gb:.1f} GB")
 
 
@@ -174,7 +175,8 @@ def _line(status: Status, last: dict[str, Any], lang: str) -> str:
         if status.stage == "train":
             parts.append(EPOCH.say(lang, epoch=last.get("epoch", 0)))
         if status.seconds_left is not None:
-            parts.append(LEFT.say(lang, time=forms.duration(status.seconds_left, lang)))
+            left = LEFT if status.stage == "train" else LEFT_STAGE
+            parts.append(left.say(lang, time=forms.duration(status.seconds_left, lang)))
         if last.get("tokens_per_second"):
             parts.append(SPEED.say(lang, rate=last["tokens_per_second"]))
         parts.append(MEMORY.say(lang, gb=last.get("memory_gb", 0)))

@@ -1,7 +1,8 @@
 """Words, errors and knobs as the page shows them."""
 
 import json
-from collections.abc import Mapping
+import re
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import gradio as gr
@@ -17,6 +18,9 @@ NOTICE = '{{#if value.text}}<div class="notice {{value.kind}}" role="{{#if value
 Update = dict[str, Any]
 # Numbers up to here want more digits than a slider has.
 FINE = 0.1
+# A problem of a plan, as studio.plan and the methods write it, that belongs to a field of the page.
+KEYED = re.compile(r"(?:the page: )?(?:method\.settings\.|training\.|data\.)?(?P<key>\w+): (?P<what>.*)", re.DOTALL)
+CHANGE = Words("{count} setting(s) to change before this can start.", "开始之前有 {count} 项设置需要修改。")
 
 
 def t(label: Words) -> Any:
@@ -50,6 +54,30 @@ def problem(error: Exception, lang: str) -> dict[str, Any]:
     return notice(*explain(error).sentences(lang), kind="bad")
 
 
+def settings_problem(problems: Sequence[str], labels: Mapping[str, Words], lang: str) -> dict[str, Any]:
+    """What a notice box shows of a plan's problems: those of a field under the label the field has on the page."""
+    said = []
+    for problem in problems:
+        found = KEYED.fullmatch(problem)
+        named = labels.get(found["key"]) if found else None
+        said.append(f"{named.say(lang)}: {found['what']}" if found and named else problem)
+    return notice(CHANGE.say(lang, count=len(said)), " · ".join(said), kind="bad")
+
+
+def lenient(made: Any) -> Any:
+    """A field whose number out of range, or none at all, reaches the studio's own checks, which say what is expected."""
+    strict = made.preprocess
+
+    def read(value: Any) -> Any:
+        try:
+            return strict(value)
+        except (gr.Error, TypeError, ValueError):
+            return value
+
+    made.preprocess = read
+    return made
+
+
 def field(method: str, knob: Knob, visible: bool = True) -> Any:
     """The form field of a method's knob."""
     about: dict[str, Any] = {"label": t(knob.label), "info": t(knob.help), "elem_id": f"knob-{method}-{knob.name}", "visible": visible}
@@ -60,8 +88,8 @@ def field(method: str, knob: Knob, visible: bool = True) -> Any:
     if knob.kind == "text":
         return gr.Textbox(str(knob.default), max_length=int(knob.high), lines=1 if knob.high <= 200 else 3, **about)
     if knob.kind == "number" and knob.high <= FINE:
-        return gr.Number(knob.default, minimum=knob.low, maximum=knob.high, step=0.00001, **about)
-    return gr.Slider(knob.low, knob.high, knob.default, step=1 if knob.kind == "whole" else 0.01, **about)
+        return lenient(gr.Number(knob.default, minimum=knob.low, maximum=knob.high, step=0.00001, **about))
+    return lenient(gr.Slider(knob.low, knob.high, knob.default, step=1 if knob.kind == "whole" else 0.01, **about))
 
 
 def applies(knob: Knob, chosen: Mapping[str, Value]) -> bool:

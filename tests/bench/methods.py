@@ -23,7 +23,8 @@ from studio.plan import Data, MethodChoice, Plan, Training
 from studio.train import launch
 
 PLAIN = ("frozen", {"reuse": False})
-SETTINGS = {"rlhf": {"rl_steps": 4}, "qat": {"compare": False}}
+# What a method is asked beside its defaults: a few steps of practice under a rule; no second training to compare with.
+SETTINGS = {"rlhf": {"steps": 4, "reward": "length", "reward_length": 20, "answer_tokens": 48}, "qat": {"compare": False}}
 
 
 def rows_of(count: int, folder: Path) -> Path:

@@ -1,0 +1,90 @@
+"""The plan that the page's fields describe: what it would do, and what is wrong with it, under the fields' own names."""
+
+import math
+from typing import Any
+
+from studio import methods, plan, presets
+from studio.data import prepare
+from studio.errors import BadPlan, explain
+from studio.methods import defaults
+from studio.plan import Plan, Task, Value
+from studio.tabs import forms, visitor
+from studio.tabs import method as at
+from studio.words import Words
+
+SUMMARY = Words(
+    "{method} on {model}: {train} examples, each seen {epochs:g}×, {batch} at a time, make {steps} steps. {check} more are kept aside to check on.",
+    "用 {method} 训练 {model}：{train} 个样本，学 {epochs:g} 遍，每步 {batch} 个，共 {steps} 步；另留 {check} 个用于检验。",
+)
+FOLLOWS = Words("These are the steps of the first stage; after it: {stages}.", "以上是第一个阶段的步数；之后还有：{stages}。")
+REWARD_MODEL = Words("a reward model that learns from the pairs", "用偏好对训练奖励模型")
+PRACTICE = Words("{steps} steps of practice", "{steps} 步练习")
+ON_PAIRS = Words("the training on the pairs", "直接用偏好对训练")
+AND = Words("{one}, then {other}", "{one}，然后 {other}")
+TWICE = Words(
+    "It trains twice: once at full precision to compare with, which takes as long again.",
+    "会训练两遍：先以全精度训练一遍作为对比，用时加倍。",
+)
+
+
+def assemble(source: str, task: Task, columns: str, model: str, chosen: str, name: str, **values: Value) -> Plan:
+    """The plan that the page's fields describe; raises BadPlan with everything that is wrong with it."""
+    model = str(model or "")
+    visitor.check_model(model)
+    method = methods.get(chosen)
+    training = {field: value for field, value in values.items() if field in plan.Training.model_fields}
+    training["learning_rate"] = training.get("learning_rate") or None  # type: ignore[assignment]
+    raw = {
+        "name": name.strip()[:120] or f"{presets.methods()[chosen].name.en} · {model.split('/')[-1]}",
+        "task": task,
+        "model": model,
+        "data": {
+            "source": source,
+            "columns": forms.unpack(columns),
+            "validation_share": values["validation_share"],
+        },
+        "method": {"name": chosen, "settings": forms.settings(method, values)},
+        "training": training,
+    }
+    return plan.parse(raw, "the page", (methods.problems,))
+
+
+def describe(made: Plan, lang: str) -> str:
+    """What a plan would do, counted on its real data."""
+    found, _ = prepare.examples(visitor.dataset(made.data.source).table(), made.task, made.data.columns)
+    train, check = prepare.split(found, made.task, made.data.validation_share, made.training.seed)
+    card, method = presets.models().get(made.model), methods.get(made.method.name)
+    size = made.training.batch_size or defaults.batch_size(len(train))
+    rounds = made.training.epochs or defaults.epochs(len(train), made.task, size, method.patience)
+    return SUMMARY.say(
+        lang,
+        method=presets.methods()[made.method.name].name,
+        model=card.name if card else made.model,
+        train=len(train),
+        check=len(check),
+        epochs=rounds,
+        batch=size,
+        steps=math.ceil(-(-len(train) // size) * rounds),
+    )
+
+
+def later(made: Plan, lang: str) -> str:
+    """What follows the steps that were counted, where a method trains in several stages."""
+    settings = methods.get(made.method.name).settle(made.method.settings)
+    if made.method.name == "qat" and settings["compare"]:
+        return TWICE.say(lang)
+    if made.method.name != "rlhf":
+        return ""
+    if settings["way"] == "dpo":
+        return FOLLOWS.say(lang, stages=ON_PAIRS)
+    judged = made.task == "prefer" and settings["reward"] == "data"
+    practice = PRACTICE.filled(steps=settings["steps"])
+    return FOLLOWS.say(lang, stages=AND.filled(one=REWARD_MODEL, other=practice) if judged else practice)
+
+
+def problem(error: Exception, chosen: str, lang: str) -> dict[str, Any]:
+    """What is wrong; of a plan, under the labels of the page's fields."""
+    known = {method.name for method in methods.METHODS}
+    if isinstance(error, BadPlan) and chosen in known:
+        return forms.settings_problem(error.problems, at.field_labels(chosen), lang)
+    return forms.problem(explain(error), lang)
