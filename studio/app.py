@@ -25,6 +25,7 @@ from studio.guard import MOST_UPLOAD, Guard
 from studio.home import home
 from studio.tabs import data, forms, method, playground, share, train, visitor
 from studio.tabs.forms import t
+from studio.tabs.remember import Remembered
 from studio.words import Words, label
 
 TITLE = "Training studio"
@@ -44,6 +45,10 @@ TABS = {
 }
 
 
+# The settings as they were left.
+LEFT: dict[str, Any] = {"chosen": method.FIRST_METHOD, "moved": {}, "kept": {}}
+
+
 def build() -> gr.Blocks:
     """The whole page, wired."""
     with gr.Blocks(title=TITLE, fill_width=False) as page:
@@ -51,12 +56,13 @@ def build() -> gr.Blocks:
         source = gr.BrowserState("", storage_key="studio-data", secret=FIXED)
         run = gr.BrowserState("", storage_key="studio-run", secret=FIXED)
         mine = gr.BrowserState([], storage_key="studio-mine", secret=FIXED)
+        left = {name: gr.BrowserState(first, storage_key=f"studio-{name}", secret=FIXED) for name, first in LEFT.items()}
         gr.Markdown(t(WELCOME), elem_id="welcome")
         with gr.Tabs(elem_id="tabs") as tabs:
             with gr.Tab(t(TABS["data"]), id="data"):
                 at_data = data.build(source)
             with gr.Tab(t(TABS["method"]), id="method"):
-                at_method = method.build(source, at_data)
+                at_method = method.build(source, Remembered(**left), at_data)
             with gr.Tab(t(TABS["train"]), id="train") as train_tab:
                 described = {"source": source, "task": at_data.task, "columns": at_data.columns}
                 chosen = {"model": at_method.model, "chosen": at_method.chosen}

@@ -14,7 +14,7 @@ from studio.errors import StudioError
 from studio.methods import fits
 from studio.models import shape
 from studio.plan import ROLES, Data, MethodChoice
-from studio.tabs import charts, data, draft, forms, method, outcome, playground, table, train, visitor
+from studio.tabs import charts, data, draft, forms, method, outcome, playground, remember, table, train, visitor
 from studio.train import launch
 
 ENGLISH = SimpleNamespace(headers={"accept-language": "en-GB,en"}, query_params={})
@@ -368,13 +368,15 @@ def test_a_model_that_only_reads_is_told_in_every_row():
 
 def test_rounds_and_portions_follow_the_amount_of_data_unless_moved():
     columns = '{"prompt": "customer", "response": "reply"}'
-    epochs, batch, told = method.suit("sample:support-tone", "chat", columns, "full", "", 0.1, ENGLISH)
+    epochs, batch, told = method.suit("sample:support-tone", "chat", columns, "full", {}, 0.1, ENGLISH)
     # 140 examples, a tenth aside: 126; portions of 8, the most rounds for answers: 3; 16 steps a round
     assert (epochs, batch) == (3.0, 8)
     assert told["text"] == "Suits 126 training examples: 3 rounds of 8 at a time, 48 steps in all."
-    epochs, batch, told = method.suit("sample:support-tone", "chat", columns, "full", " epochs", 0.1, ENGLISH)
+    epochs, batch, told = method.suit(
+        "sample:support-tone", "chat", columns, "full", {"source": "sample:support-tone", "names": ["epochs"]}, 0.1, ENGLISH
+    )
     assert (epochs, batch) == (forms.gr.skip(), 8)
-    assert method.suit("", "chat", columns, "full", "", 0.1, ENGLISH)[2]["text"] == ""
+    assert method.suit("", "chat", columns, "full", {}, 0.1, ENGLISH)[2]["text"] == ""
 
 
 def test_a_setting_of_one_choice_alone_is_hidden_and_left_out_under_the_others():
@@ -589,3 +591,29 @@ def test_every_stage_of_a_run_is_said(make_plan, state, stage):
             assert "{" not in line
             if step and stage in charts.STAGES:
                 assert "2" in line
+
+
+@pytest.mark.parametrize("state", [None, [], "x", {"source": "other", "names": ["epochs"]}, {"source": "a", "names": 3}])
+def test_what_a_browser_claims_to_remember_is_checked(state):
+    assert remember.names_of("a", state) == ()
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "good"),
+    [
+        ("lora_rank", 8, True),
+        ("lora_rank", 0, False),
+        ("lora_rank", "8", False),
+        ("lora_targets", "attention", True),
+        ("lora_targets", "<b>", False),
+        ("epochs", 2.5, True),
+        ("epochs", -1, False),
+        ("learning_rate", 0, True),
+        ("learning_rate", 5, False),
+        ("validation_share", 0.2, True),
+        ("validation_share", 7, False),
+        ("no_such", 1, False),
+    ],
+)
+def test_only_a_value_its_field_can_take_is_put_back(name, value, good):
+    assert remember.sound(name, value) == good

@@ -15,9 +15,10 @@ from studio.methods.base import Footprint, Knob, Method
 from studio.models import shape
 from studio.models.shape import ModelShape
 from studio.plan import Task, Value
-from studio.tabs import base, forms, table, visitor
+from studio.tabs import base, forms, remember, table, visitor
 from studio.tabs.data import DataTab
 from studio.tabs.forms import t
+from studio.tabs.remember import Remembered
 from studio.words import Words, label
 
 FIRST_MODEL = "smollm2-135m"
@@ -71,7 +72,7 @@ class MethodTab(NamedTuple):
     """The components other tabs need."""
 
     model: gr.Dropdown
-    chosen: gr.Textbox
+    chosen: gr.BrowserState
     knobs: dict[str, Any]
     training: dict[str, Any]
     next: gr.Button
@@ -130,11 +131,11 @@ def suit(
     task: Task,
     columns: str,
     chosen: str,
-    moved: str,
+    moved: object,
     validation_share: float,
     request: gr.Request,
 ) -> tuple[Any, ...]:
-    """Rounds and portions by the amount of data, where the person has not moved them (`moved` names those that were), and why."""
+    """Rounds and portions by the amount of data, where the person has not moved them (`moved` says which were), and why."""
     lang = forms.language(request)
     method = next((method for method in methods.METHODS if method.name == chosen), None)
     try:
@@ -150,8 +151,8 @@ def suit(
     said = SUITS.say(lang, count=count, epochs=epochs, batch=batch, steps=math.ceil(math.ceil(count / batch) * epochs))
     more = SUITS_STAGE.say(lang) if method.name == "rlhf" else ""
     return (
-        gr.skip() if "epochs" in moved else epochs,
-        gr.skip() if "batch_size" in moved else batch,
+        gr.skip() if "epochs" in remember.names_of(source, moved) else epochs,
+        gr.skip() if "batch_size" in remember.names_of(source, moved) else batch,
         forms.notice(said, more),
     )
 
@@ -194,13 +195,13 @@ def _counted(found: ModelShape | None, task: Task, labels: int, chosen: str, set
     return forms.notice(table.sentence(count, lang))
 
 
-def build(source: gr.BrowserState, at_data: DataTab) -> MethodTab:
-    """Lay the tab out and wire it."""
+def build(source: gr.BrowserState, remembered: Remembered, at_data: DataTab) -> MethodTab:
+    """Lay the tab out and wire it; `remembered` is what the browser keeps of it."""
     gr.Markdown(t(HEAD))
     model = gr.Dropdown([], label=t(MODEL), info=t(MODEL_HELP), allow_custom_value=True, elem_id="model")
     about = forms.notice_box("model-notice")
     rows = table.table("methods")
-    chosen = gr.Textbox(FIRST_METHOD, visible=False)
+    chosen = remembered.chosen
     groups: list[gr.Group] = []
     knobs: dict[str, Any] = {}
     for method in methods.METHODS:
@@ -209,7 +210,6 @@ def build(source: gr.BrowserState, at_data: DataTab) -> MethodTab:
         groups.append(group)
     counted = forms.notice_box("counted")
     training, suits = _training()
-    moved = gr.Textbox("", visible=False)
     forward = gr.Button(t(NEXT), variant="primary", elem_id="to-train")
 
     quiet: dict[str, Any] = {"show_progress": "hidden", "queue": False}
@@ -225,13 +225,12 @@ def build(source: gr.BrowserState, at_data: DataTab) -> MethodTab:
     gr.on(
         [*suited, training["validation_share"].change],
         suit,
-        inputs_kwargs={**described, "moved": moved, "validation_share": training["validation_share"]},
+        inputs_kwargs={**described, "moved": remembered.moved, "validation_share": training["validation_share"]},
         outputs=[training["epochs"], training["batch_size"], suits],
         trigger_mode="always_last",
         **quiet,
     )
-    for name in ("epochs", "batch_size"):
-        training[name].input(None, moved, moved, js=f"(moved) => moved.includes('{name}') ? moved : moved + ' {name}'", **quiet)
+    remember.wire(remembered, source, {**knobs, **training}, ("epochs", "batch_size"), **quiet)
     return MethodTab(model, chosen, knobs, training, forward)
 
 

@@ -23,6 +23,7 @@ HEADS = {
 }
 COMING = Words("coming", "即将推出")
 CHOSEN = Words("chosen", "已选")
+SETTINGS = Words("Its settings ↓", "它的设置 ↓")
 EXACT = Words("{trained} of {total}, exactly", "{total} 中的 {trained}，精确值")
 NEEDS = Words("Wants: {needs}", "需要：{needs}")
 
@@ -30,13 +31,14 @@ TEMPLATE = """<table class="methods"><caption class="vh">{{value.caption}}</capt
 <thead><tr>{{#each value.heads}}<th scope="col">{{this}}</th>{{/each}}</tr></thead>
 <tbody>{{#each value.rows}}<tr class="{{this.kind}}" data-id="{{this.id}}">
 <th scope="row">{{#if this.open}}<button type="button" class="pick" aria-pressed="{{this.pressed}}" data-id="{{this.id}}">{{this.name}}</button>
-{{else}}<span class="name">{{this.name}}</span>{{/if}}{{#if this.badge}}<span class="badge">{{this.badge}}</span>{{/if}}{{#if this.refused}}<span class="refused">{{this.refused}}</span>{{/if}}<span class="short">{{this.principle}}</span></th>
+{{else}}<span class="name">{{this.name}}</span>{{/if}}{{#if this.badge}}<span class="badge">{{this.badge}}</span>{{/if}}{{#if this.settings}}<a class="below" href="#knobs-{{this.id}}">{{this.settings}}</a>{{/if}}{{#if this.refused}}<span class="refused">{{this.refused}}</span>{{/if}}<span class="short">{{this.principle}}</span></th>
 <td data-head="{{this.head_updated}}"><b>{{this.updated}}</b><span class="bar" aria-hidden="true"><i style="width:{{this.percent}}%"></i></span><span class="short">{{this.exact}}</span></td>
 <td data-head="{{this.head_steps}}">{{this.steps}}</td>
 <td data-head="{{this.head_when}}">{{this.when}}<span class="short">{{this.needs}}</span></td>
 </tr>{{/each}}</tbody></table>"""
 SCRIPT = """
 element.addEventListener('click', (event) => {
+  if (event.target.closest('a')) return;
   const row = event.target.closest('tr[data-id]');
   if (row && row.querySelector('.pick')) trigger('pick', { id: row.dataset.id });
 });
@@ -73,6 +75,7 @@ def _row(
         "refused": f"{refused.why.say(lang)} {refused.nearest.say(lang)}" if refused else "",
         "pressed": "true" if chosen else "false",
         "badge": badge.say(lang) if badge else "",
+        "settings": SETTINGS.say(lang) if chosen else "",
         "name": card.name.say(lang),
         "principle": card.principle.say(lang),
         "updated": f"{count.share:.2%}" if count else card.updated.say(lang),
