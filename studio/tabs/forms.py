@@ -64,18 +64,24 @@ def settings_problem(problems: Sequence[str], labels: Mapping[str, Words], lang:
     return notice(CHANGE.say(lang, count=len(said)), " · ".join(said), kind="bad")
 
 
-def lenient(made: Any) -> Any:
-    """A field whose number out of range, or none at all, reaches the studio's own checks, which say what is expected."""
-    strict = made.preprocess
+def lenient(kind: Any) -> None:
+    """Let a number out of range, or none at all, reach the studio's own checks, which say what is expected; Gradio would only fail.
 
-    def read(value: Any) -> Any:
+    On the class, since Gradio makes fields anew from it for every visitor.
+    """
+    strict = kind.preprocess
+
+    def read(self: Any, value: Any) -> Any:
         try:
-            return strict(value)
+            return strict(self, value)
         except (gr.Error, TypeError, ValueError):
             return value
 
-    made.preprocess = read
-    return made
+    kind.preprocess = read
+
+
+lenient(gr.Slider)
+lenient(gr.Number)
 
 
 def field(method: str, knob: Knob, visible: bool = True) -> Any:
@@ -88,8 +94,8 @@ def field(method: str, knob: Knob, visible: bool = True) -> Any:
     if knob.kind == "text":
         return gr.Textbox(str(knob.default), max_length=int(knob.high), lines=1 if knob.high <= 200 else 3, **about)
     if knob.kind == "number" and knob.high <= FINE:
-        return lenient(gr.Number(knob.default, minimum=knob.low, maximum=knob.high, step=0.00001, **about))
-    return lenient(gr.Slider(knob.low, knob.high, knob.default, step=1 if knob.kind == "whole" else 0.01, **about))
+        return gr.Number(knob.default, minimum=knob.low, maximum=knob.high, step=0.00001, **about)
+    return gr.Slider(knob.low, knob.high, knob.default, step=1 if knob.kind == "whole" else 0.01, **about)
 
 
 def applies(knob: Knob, chosen: Mapping[str, Value]) -> bool:

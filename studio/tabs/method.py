@@ -257,13 +257,13 @@ def _knobs(method: Method) -> dict[str, Any]:
 def _training() -> tuple[dict[str, Any], gr.HTML]:
     """The fields of the training, three in sight, the rest behind one click; and the place for what suits the data."""
     with gr.Row():
-        epochs = forms.lenient(gr.Slider(0.5, 100, 3, step=0.5, label=t(ROUNDS), info=t(ROUNDS_HELP), elem_id="epochs"))
-        batch = forms.lenient(gr.Slider(1, 64, 8, step=1, label=t(BATCH), info=t(BATCH_HELP), elem_id="batch-size"))
-        rate = forms.lenient(gr.Number(0, label=t(RATE), info=t(RATE_HELP), elem_id="learning-rate", minimum=0, maximum=1, step=0.00001))
+        epochs = gr.Slider(0.5, 100, 3, step=0.5, label=t(ROUNDS), info=t(ROUNDS_HELP), elem_id="epochs")
+        batch = gr.Slider(1, 64, 8, step=1, label=t(BATCH), info=t(BATCH_HELP), elem_id="batch-size")
+        rate = gr.Number(0, label=t(RATE), info=t(RATE_HELP), elem_id="learning-rate", minimum=0, maximum=1, step=0.00001)
     suits = forms.notice_box("suits")
     with gr.Accordion(t(MORE), open=False), gr.Row():
-        length = forms.lenient(gr.Slider(16, 2048, 256, step=16, label=t(LENGTH), info=t(LENGTH_HELP), elem_id="max-length"))
-        aside = forms.lenient(gr.Slider(0.05, 0.5, 0.1, step=0.05, label=t(ASIDE), info=t(ASIDE_HELP), elem_id="validation-share"))
-        patience = forms.lenient(gr.Slider(0, 10, 0, step=1, label=t(PATIENCE), info=t(PATIENCE_HELP), elem_id="patience"))
-        seed = forms.lenient(gr.Number(42, label=t(SEED), info=t(SEED_HELP), precision=0, minimum=0, elem_id="seed"))
+        length = gr.Slider(16, 2048, 256, step=16, label=t(LENGTH), info=t(LENGTH_HELP), elem_id="max-length")
+        aside = gr.Slider(0.05, 0.5, 0.1, step=0.05, label=t(ASIDE), info=t(ASIDE_HELP), elem_id="validation-share")
+        patience = gr.Slider(0, 10, 0, step=1, label=t(PATIENCE), info=t(PATIENCE_HELP), elem_id="patience")
+        seed = gr.Number(42, label=t(SEED), info=t(SEED_HELP), precision=0, minimum=0, elem_id="seed")
     return dict(zip(FIELDS, (epochs, batch, rate, length, aside, patience, seed), strict=True)), suits

@@ -103,6 +103,8 @@ def test_a_closed_tab_a_second_tab_and_a_reload_find_the_run_again(visit, chat_c
     page = visit()
     start_tiny(page, chat_csv, tiny_chat, epochs=2)
     wait_for_end(page)
+    expect(page.locator("#train-notice")).not_to_contain_text("Checking")
+    expect(page.locator("#runs input")).to_have_value(re.compile("Done$"))
     address = page.url.partition("?")[2]
     again = visit(context=page.context)
     page.close()
@@ -114,6 +116,43 @@ def test_a_closed_tab_a_second_tab_and_a_reload_find_the_run_again(visit, chat_c
     stranger = visit("/?" + address)
     tab(stranger, "Train")
     wait_for_end(stranger)
+
+
+def test_a_reload_brings_the_method_and_its_settings_back_for_the_same_data_only(visit, chat_csv):
+    page = visit()
+    page.locator("#upload input[type=file]").set_input_files(str(chat_csv))
+    expect(page.locator("#data-notice .good")).to_be_visible()
+    tab(page, "Method")
+    page.get_by_role("button", name="Frozen-layer fine-tuning").click()
+    expect(page.locator("#methods tr.chosen")).to_have_attribute("data-id", "frozen")
+    set_number(page, "#knob-frozen-blocks", 4)
+    set_number(page, "#epochs", 7)
+    page.reload(wait_until="domcontentloaded")
+    tab(page, "Method")
+    expect(page.locator("#methods tr.chosen")).to_have_attribute("data-id", "frozen")
+    expect(page.locator("#knob-frozen-blocks input[type=number]")).to_have_value("4")
+    expect(page.locator("#epochs input[type=number]")).to_have_value("7")
+    tab(page, "Data")
+    page.get_by_role("button", name="Support replies").click()
+    tab(page, "Method")
+    expect(page.locator("#suits")).to_contain_text("126 training examples")
+    expect(page.locator("#epochs input[type=number]")).to_have_value("3")
+
+
+def test_what_is_wrong_is_said_under_the_field_s_own_name_and_clears_when_it_is_mended(visit, chat_csv):
+    page = visit()
+    page.locator("#upload input[type=file]").set_input_files(str(chat_csv))
+    expect(page.locator("#data-notice .good")).to_be_visible()
+    tab(page, "Method")
+    set_number(page, "#learning-rate", 5)
+    tab(page, "Train")
+    expect(page.locator("#summary")).to_contain_text("How big each step is (learning rate): expected less than or equal to 1, but got 5")
+    page.get_by_role("button", name="Start training").click()
+    expect(page.locator("#train-notice")).to_contain_text("(learning rate)")
+    tab(page, "Method")
+    set_number(page, "#learning-rate", 0)
+    tab(page, "Train")
+    expect(page.locator("#summary")).to_contain_text("steps")
 
 
 def test_stop_keeps_what_was_learned(visit, chat_csv, tiny_chat):
