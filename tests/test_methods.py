@@ -87,7 +87,11 @@ def fresh(job, bases):
     return load.base(bases(job.plan.task), job.plan.task, labels, job.plan.training.seed, in_4_bits)
 
 
-@pytest.mark.parametrize("name", list(presets.models()))
+# The models that come with the studio are counted in the fast part, all others in the thorough one.
+MODELS = [pytest.param(name, marks=() if card.wheel else pytest.mark.thorough) for name, card in presets.models().items()]
+
+
+@pytest.mark.parametrize("name", MODELS)
 @pytest.mark.parametrize(
     ("method", "chosen"), CHOICES, ids=lambda value: value if isinstance(value, str) else "-".join(map(str, value.values()))
 )

@@ -207,6 +207,7 @@ def test_block_sizes_are_adjusted_as_peft_adjusts_them(size):
         )
 
 
+@pytest.mark.thorough
 @ways
 def test_what_is_frozen_stays_and_everything_else_learns(job):
     before = {name: value.detach().clone() for name, value in job.model.named_parameters()}
@@ -224,6 +225,7 @@ def test_an_attached_model_answers_as_before_training(job, bases):
     torch.testing.assert_close(scores(job.model, job), scores(fresh(job, bases), job), rtol=0, atol=1e-6)
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("learned", [(kind, task) for kind in TYPES for task in TASKS], indirect=True, ids=lambda way: "-".join(way))
 def test_what_was_saved_comes_back_the_same_on_a_fresh_base(learned, bases):
     job, _, _, made, folder = learned
@@ -240,6 +242,7 @@ def test_what_was_saved_comes_back_the_same_on_a_fresh_base(learned, bases):
     assert str(bases(job.plan.task)) not in json.dumps(kept)
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("learned", [(kind, task) for kind in MERGED for task in TASKS], indirect=True, ids=lambda way: "-".join(way))
 def test_merging_gives_the_same_answers_in_an_ordinary_model(learned, bases):
     job, _, _, made, folder = learned
@@ -485,6 +488,7 @@ def test_virtual_words_are_there_while_an_answer_is_written(kind, make_job):
     assert whole.tolist() == slowly.tolist()
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("task", ["chat", "classify"])
 @pytest.mark.parametrize("kind", ["dora", "adalora", "vera", "ln_tuning", "prompt_tuning", "p_tuning"])
 def test_the_playground_proves_which_side_is_which(kind, task, started):
