@@ -3,7 +3,7 @@
 import json
 import os
 import shutil
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from types import SimpleNamespace
 
 import gradio as gr
@@ -12,10 +12,12 @@ import pytest
 from studio import app, methods, presets, runs
 from studio.errors import StudioError
 from studio.methods import fits
+from studio.methods.base import Knob
 from studio.models import shape
 from studio.plan import ROLES, Data, MethodChoice
 from studio.tabs import charts, data, draft, forms, method, outcome, playground, remember, table, train, visitor
 from studio.train import launch
+from studio.words import Words
 
 ENGLISH = SimpleNamespace(headers={"accept-language": "en-GB,en"}, query_params={})
 CHINESE = SimpleNamespace(headers={"accept-language": "zh-CN,zh;q=0.9"}, query_params={})
@@ -132,6 +134,7 @@ def test_settings_that_cannot_work_are_said_beside_the_fields():
     [
         ("rlhf", {}, "prefer", "a reward model that learns from the pairs, then 40 steps of practice."),
         ("rlhf", {"reward": "contains", "reward_text": "sorry", "steps": 7}, "chat", "after it: 7 steps of practice."),
+        ("rlhf", {"reward": "model"}, "prefer", "a reward model that learns from the pairs, then 40 steps of practice."),
         ("rlhf", {"way": "dpo"}, "prefer", "after it: the training on the pairs."),
         ("qat", {}, "chat", "It trains twice"),
         ("lora", {}, "chat", ""),
@@ -380,15 +383,11 @@ def test_rounds_and_portions_follow_the_amount_of_data_unless_moved():
 
 
 def test_a_setting_of_one_choice_alone_is_hidden_and_left_out_under_the_others():
-    @dataclass(frozen=True)
-    class Bound:
-        name: str
-        only: tuple[str, str] | None = None
-
-    way, rank = Bound("way"), Bound("rank", ("way", "dora"))
-    assert forms.applies(rank, {"way": "dora"})
-    assert not forms.applies(rank, {"way": "ia3"})
-    assert forms.applies(way, {})
+    said = Words("x")
+    way, rank = Knob("way", said, said, "dora", "text", high=9), Knob("rank", said, said, 4, "whole", 1, 9, only=("way", "dora"))
+    assert rank.applies({"way": "dora"})
+    assert not rank.applies({"way": "ia3"})
+    assert way.applies({})
     own = SimpleNamespace(name="peft", knobs=(way, rank))
     assert forms.settings(own, {"peft_way": "ia3", "peft_rank": 4}) == {"way": "ia3"}
     assert forms.settings(own, {"peft_way": "dora", "peft_rank": 4}) == {"way": "dora", "rank": 4}

@@ -34,12 +34,16 @@ def collator(task: Task, tokenizer: Any, shift: int = 0) -> Collate:
     return collate
 
 
+def prompt(model: Any) -> Any:
+    """PEFT's config of what a prompt method put before the model's text (virtual tokens or a prefix); None where there is none."""
+    config = getattr(model, "active_peft_config", None)
+    return config if config is not None and config.is_prompt_learning else None
+
+
 def shift(model: Any) -> int:
     """How many virtual tokens stand before each row's scores: those of PEFT's prompt methods but for prefixes, which are no tokens."""
-    config = getattr(model, "active_peft_config", None)
-    if config is None or not config.is_prompt_learning or config.peft_type == "PREFIX_TUNING":
-        return 0
-    return int(config.num_virtual_tokens)
+    config = prompt(model)
+    return 0 if config is None or config.peft_type == "PREFIX_TUNING" else int(config.num_virtual_tokens)
 
 
 def learned(labels: torch.Tensor, shift: int = 0) -> Batch:

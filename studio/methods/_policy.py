@@ -120,7 +120,7 @@ def ask(job: Job, model: Any, asked: Sequence[Question], score: Score, longest: 
 def practise(job: Job, policy: Any, what: str, reward_model: Any) -> tuple[Any, bool]:
     """The policy after practice, and whether it was stopped; the reference of its leash is the policy as it comes in."""
     way, steps, longest = str(job.settings["way"]), int(job.settings["steps"]), longest_answer(job, what)
-    room = _stage.longest(job, policy) - longest
+    room = job.plan.training.max_length - longest
     asked, held_out = questions(job, 0, room), questions(job, 1, room)[:ASKED]
     if not asked or not held_out:
         raise BadData(UNREADABLE, UNREADABLE_TO_DO, answer=longest, length=room + longest)
@@ -164,7 +164,7 @@ def practise(job: Job, policy: Any, what: str, reward_model: Any) -> tuple[Any, 
 
 def from_pairs(job: Job, policy: Any) -> tuple[Any, bool]:
     """The policy after it has learned from the pairs directly (DPO), and whether it was stopped."""
-    length = _stage.longest(job, policy)
+    length = job.plan.training.max_length
     both = [_sides(job, part, length) for part in (0, 1)]
     if not all(both):
         raise BadData(UNREADABLE, UNREADABLE_TO_DO, answer=1, length=length)

@@ -168,7 +168,7 @@ def train(job: Job, start: Path, fresh: bool) -> tuple[Any, bool]:
     A `fresh` one begins with a language model's weights and no opinion; else the folder holds a reward model.
     """
     model = load(start, job.plan.training.seed, fresh)
-    tokenizer, length = job.tokenizer, _stage.longest(job, model)
+    tokenizer, length = job.tokenizer, job.plan.training.max_length
     both = [pairs(part, tokenizer, length) for part in job.examples]
     if not all(both):
         raise BadData(

@@ -59,11 +59,6 @@ def shape(model: Any) -> ModelShape:
     return shapes.of(model.config.to_dict())
 
 
-def longest(job: Job, model: Any) -> int:
-    """How many tokens a question and its answer may have together."""
-    return min(job.plan.training.max_length, shape(model).context)
-
-
 def adapter(job: Job, model: Any, kind: str) -> Any:
     """An untrained LoRA on every matrix of the blocks, for `kind` CAUSAL_LM or SEQ_CLS, whose new head is trained whole.
 

@@ -135,11 +135,11 @@ class Method:
     4 bits). `train` returns the model that was made, usually `job.model`. `load(base, folder)` gives the tuned model on a base held as
     `weights` says and takes its modules over; `merge(base, folder)` gives an ordinary model with the change in its own matrices.
     `rows(job)` makes training and validation rows where the model itself writes them; `resumes` says whether a stopped training goes on
-    exactly where it was, `starts_as_base` whether an attached model answers as the base
-    until it is trained, `beside` a file of code that must lie beside an adapter for PEFT to read it, `patience` how many times as long as others it needs to be trained. `merges(settings)` says whether what is
-    learned can become part of the base's own matrices, where `exports` names that form; `refusable` that the library behind the method may
-    refuse settings which are each in range, so that they are tried out before a run (studio.methods.trial). `finish(model)` leaves of a
-    trained model what `save` keeps; `train` has done so, and a training that broke off needs it.
+    exactly where it was, `beside` a file of code that must lie beside an adapter for PEFT to read it, `patience` how many times as long
+    as others it needs to be trained. `merges(settings)` says whether what is learned can become part of the base's own matrices, where
+    `exports` names that form; `refusable` that the library behind the method may refuse settings which are each in range, so that they
+    are tried out before a run (studio.methods.trial). `finish(model)` leaves of a trained model what `save` keeps; `train` has done so,
+    and a training that broke off needs it. `follows(settings, task)` says what is trained beside the steps the plan counts, if anything.
     """
 
     name: str
@@ -157,13 +157,13 @@ class Method:
     rows: Callable[[Job], tuple[list[Encoded], list[Encoded]]] | None = None
     check: Callable[[Settings, ModelShape | None, Task], list[str]] = lambda settings, shape, task: []
     resumes: bool = True
-    starts_as_base: bool = True
     beside: Path | None = None
     patience: float = 1.0
     stages: tuple[str, ...] = ("train",)
     merges: Callable[[Settings], bool] = lambda settings: True
     refusable: bool = False
     finish: Callable[[Any], Any] = lambda model: model
+    follows: Callable[[Settings, Task], Words | None] = lambda settings, task: None
 
     def settle(self, chosen: Settings) -> dict[str, Value]:
         """All settings that have a say: those chosen, and the defaults of the others."""

@@ -41,6 +41,11 @@ def epochs(rows: int, task: Task, size: int, patience: float = 1.0) -> float:
     return float(min(max(round(patience * steps * size / max(rows, 1)), least), round(most * patience)))
 
 
+def steps(rows: int, size: int, rounds: float) -> int:
+    """Steps of `rounds` over so many examples, `size` at a time; the last step of a round may hold fewer."""
+    return math.ceil(math.ceil(rows / size) * rounds)
+
+
 def fill(plan: Plan, method: Method, shape: ModelShape, rows: int) -> Plan:
     """The plan with every training setting that was left out, for `rows` training examples."""
     training = plan.training

@@ -79,7 +79,7 @@ def _setting(knob: Knob) -> dict[str, Any]:
         found["range"] = [knob.low, knob.high]
     elif knob.kind == "text":
         found["most_characters"] = int(knob.high)
-    only = getattr(knob, "only", None)
+    only = knob.only
     return found | ({"only": {only[0]: only[1]}} if only else {})
 
 

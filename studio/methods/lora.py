@@ -87,6 +87,11 @@ KNOBS = (
 )
 
 
+def of_rank(rank: int, dropout: float = 0.05) -> Settings:
+    """The settings of a LoRA inside another method: every matrix, alpha twice the rank, everything else as by default."""
+    return {**{knob.name: knob.default for knob in KNOBS}, "rank": rank, "alpha": 2.0 * rank, "dropout": dropout}
+
+
 def footprint(shape: ModelShape, settings: Settings, labels: int) -> Footprint:
     """layers · Σ rank · (n_in + n_out) over the chosen matrices (Hu et al. 2021), and a new head where there are `labels`.
 

@@ -105,7 +105,6 @@ METHOD = Method(
     save=_adapter.save,
     load=_adapter.load,
     merge=_adapter.merge,
-    starts_as_base=False,
     patience=2.0,
     finish=finish,
 )

@@ -66,6 +66,11 @@ KNOBS = (
 # The columns of the comparison in the report's notes; one that was not measured is None.
 FULL, AFTERWARDS, WHILE_TRAINING = "full_precision", "quantised_afterwards", "quantised_while_training"
 
+TWICE = Words(
+    "It trains twice: once at full precision to compare with, which takes as long again.",
+    "会训练两遍：先以全精度训练一遍作为对比，用时加倍。",
+)
+
 
 def check(settings: Settings, shape: ModelShape | None, task: Task) -> list[str]:
     """The group size must divide the width of every matrix of the blocks."""
@@ -152,6 +157,11 @@ def _compare(job: Job) -> tuple[dict[str, Scores], bool]:
     return found, False
 
 
+def follows(settings: Settings, task: Task) -> Words | None:
+    """The training to compare with."""
+    return TWICE if settings["compare"] else None
+
+
 def _rounding() -> Any:
     """The file that does the rounding; on import its libraries tell of kernels for other machines, which nobody needs to read."""
     for noisy in ("torchao", "torch.utils._pytree"):
@@ -180,6 +190,7 @@ METHOD = Method(
     load=_whole.load,
     merge=_whole.load,
     check=check,
+    follows=follows,
     # The first name is where the base's score belongs: beside the training whose result is kept.
     stages=("train", FULL),
 )

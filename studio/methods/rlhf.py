@@ -11,7 +11,7 @@ from studio.methods import _adapter, _rewards, _rounds, _whole, lora
 from studio.methods.base import Footprint, Job, Knob, Method, Settings
 from studio.models.shape import ModelShape
 from studio.plan import Task
-from studio.words import label
+from studio.words import Words, label
 
 KNOBS = (
     Knob(
@@ -202,21 +202,21 @@ KNOBS = (
     ),
 )
 
-
-def beside(settings: Settings) -> dict[str, Any]:
-    """LoRA's settings for the supervised stage, and the manner of the later ones: every matrix, alpha twice the rank."""
-    rank = int(settings["rank"])
-    return {"rank": rank, "alpha": 2 * rank, "dropout": 0.05, "targets": "all", "rslora": False, "dora": False}
+FOLLOWS = Words("These are the steps of the first stage; after it: {stages}.", "以上是第一个阶段的步数；之后还有：{stages}。")
+REWARD_MODEL = Words("a reward model that learns from the pairs", "用偏好对训练奖励模型")
+PRACTICE = Words("{steps} steps of practice", "{steps} 步练习")
+ON_PAIRS = Words("the training on the pairs", "直接用偏好对训练")
+AND = Words("{one}, then {other}", "{one}，然后 {other}")
 
 
 def footprint(shape: ModelShape, settings: Settings, labels: int) -> Footprint:
     """As LoRA on all matrices: each stage trains as many numbers; the reward model has one score more for each hidden number."""
-    return lora.footprint(shape, beside(settings), labels)
+    return lora.footprint(shape, lora.of_rank(int(settings["rank"])), labels)
 
 
 def attach(model: Any, settings: Settings, task: Task) -> Any:
     """The model with an untrained LoRA, ready for the supervised stage."""
-    return lora.attach(model, beside(settings), task)
+    return lora.attach(model, lora.of_rank(int(settings["rank"])), task)
 
 
 def check(settings: Settings, shape: ModelShape | None, task: Task) -> list[str]:
@@ -245,6 +245,15 @@ def check(settings: Settings, shape: ModelShape | None, task: Task) -> list[str]
     return found + ([f"start_from: {said}"] if earlier and (said := _rounds.unfit(home() / "runs", earlier, shape)) else [])
 
 
+def follows(settings: Settings, task: Task) -> Words:
+    """The stages after the supervised one, whose steps the plan counts."""
+    if settings["way"] == "dpo":
+        return FOLLOWS.filled(stages=ON_PAIRS)
+    practice = PRACTICE.filled(steps=settings["steps"])
+    judged = task == "prefer" and _rewards.chosen(settings, task) == "model"
+    return FOLLOWS.filled(stages=AND.filled(one=REWARD_MODEL, other=practice) if judged else practice)
+
+
 def train(job: Job) -> Any:
     """All stages, in order; returns the plain model with everything learned in its own matrices.
 
@@ -269,6 +278,7 @@ METHOD = Method(
     load=_whole.load,
     merge=_whole.load,
     check=check,
+    follows=follows,
     resumes=False,
     stages=("sft", "reward", "rl"),
 )

@@ -86,12 +86,12 @@ def learning_rate(shape: ModelShape, settings: Settings, task: Task) -> float:
 
 def footprint(shape: ModelShape, settings: Settings, labels: int) -> Footprint:
     """That of a LoRA of this rank on all matrices."""
-    return lora.footprint(shape, _lora(settings), labels)
+    return lora.footprint(shape, lora.of_rank(int(settings["rank"]), dropout=0.0), labels)
 
 
 def attach(model: Any, settings: Settings, task: Task) -> Any:
     """The model with an untrained LoRA; it still answers as before, and writes its own examples so."""
-    return lora.attach(model, _lora(settings), task)
+    return lora.attach(model, lora.of_rank(int(settings["rank"]), dropout=0.0), task)
 
 
 def rows(job: Job) -> tuple[list[Encoded], list[Encoded]]:
@@ -99,11 +99,6 @@ def rows(job: Job) -> tuple[list[Encoded], list[Encoded]]:
     from studio.methods import _openings  # noqa: PLC0415 - loads torch
 
     return _openings.rows(job)
-
-
-def _lora(settings: Settings) -> Settings:
-    chosen = {knob.name: knob.default for knob in lora.KNOBS}
-    return {**chosen, "rank": settings["rank"], "alpha": 2.0 * float(settings["rank"]), "dropout": 0.0}
 
 
 METHOD = Method(

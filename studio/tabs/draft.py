@@ -1,6 +1,5 @@
 """The plan that the page's fields describe: what it would do, and what is wrong with it, under the fields' own names."""
 
-import math
 from typing import Any
 
 from studio import methods, plan, presets
@@ -15,15 +14,6 @@ from studio.words import Words
 SUMMARY = Words(
     "{method} on {model}: {train} examples, each seen {epochs:g}×, {batch} at a time, make {steps} steps. {check} more are kept aside to check on.",
     "用 {method} 训练 {model}：{train} 个样本，学 {epochs:g} 遍，每步 {batch} 个，共 {steps} 步；另留 {check} 个用于检验。",
-)
-FOLLOWS = Words("These are the steps of the first stage; after it: {stages}.", "以上是第一个阶段的步数；之后还有：{stages}。")
-REWARD_MODEL = Words("a reward model that learns from the pairs", "用偏好对训练奖励模型")
-PRACTICE = Words("{steps} steps of practice", "{steps} 步练习")
-ON_PAIRS = Words("the training on the pairs", "直接用偏好对训练")
-AND = Words("{one}, then {other}", "{one}，然后 {other}")
-TWICE = Words(
-    "It trains twice: once at full precision to compare with, which takes as long again.",
-    "会训练两遍：先以全精度训练一遍作为对比，用时加倍。",
 )
 
 
@@ -64,22 +54,15 @@ def describe(made: Plan, lang: str) -> str:
         check=len(check),
         epochs=rounds,
         batch=size,
-        steps=math.ceil(-(-len(train) // size) * rounds),
+        steps=defaults.steps(len(train), size, rounds),
     )
 
 
 def later(made: Plan, lang: str) -> str:
-    """What follows the steps that were counted, where a method trains in several stages."""
-    settings = methods.get(made.method.name).settle(made.method.settings)
-    if made.method.name == "qat" and settings["compare"]:
-        return TWICE.say(lang)
-    if made.method.name != "rlhf":
-        return ""
-    if settings["way"] == "dpo":
-        return FOLLOWS.say(lang, stages=ON_PAIRS)
-    judged = made.task == "prefer" and settings["reward"] == "data"
-    practice = PRACTICE.filled(steps=settings["steps"])
-    return FOLLOWS.say(lang, stages=AND.filled(one=REWARD_MODEL, other=practice) if judged else practice)
+    """What is trained beside the steps that were counted, where a method trains in several stages."""
+    method = methods.get(made.method.name)
+    said = method.follows(method.settle(made.method.settings), made.task)
+    return said.say(lang) if said else ""
 
 
 def problem(error: Exception, chosen: str, lang: str) -> dict[str, Any]:

@@ -98,16 +98,10 @@ def field(method: str, knob: Knob, visible: bool = True) -> Any:
     return gr.Slider(knob.low, knob.high, knob.default, step=1 if knob.kind == "whole" else 0.01, **about)
 
 
-def applies(knob: Knob, chosen: Mapping[str, Value]) -> bool:
-    """Whether a knob has a say under the other settings of its method: some belong to one choice of another knob."""
-    only: tuple[str, str] | None = getattr(knob, "only", None)
-    return only is None or chosen.get(only[0]) == only[1]
-
-
 def settings(method: Method, values: dict[str, Value]) -> dict[str, Value]:
     """The settings of one method out of the values of all fields, which are named METHOD_KNOB; those without a say are left out."""
     every = {knob.name: values[f"{method.name}_{knob.name}"] for knob in method.knobs}
-    return {knob.name: every[knob.name] for knob in method.knobs if applies(knob, every)}
+    return {knob.name: every[knob.name] for knob in method.knobs if knob.applies(every)}
 
 
 def columns(task: Task, first: str | None, second: str | None = None, third: str | None = None) -> dict[str, str]:

@@ -1,6 +1,5 @@
 """The Method tab: the comparison table, a base model, and the settings of the chosen method."""
 
-import math
 from collections import defaultdict
 from functools import partial
 from typing import Any, NamedTuple
@@ -148,7 +147,7 @@ def suit(
     count = len(found) - round((validation_share or 0) * len(found))
     batch = defaults.batch_size(count)
     epochs = defaults.epochs(count, task, batch, method.patience)
-    said = SUITS.say(lang, count=count, epochs=epochs, batch=batch, steps=math.ceil(math.ceil(count / batch) * epochs))
+    said = SUITS.say(lang, count=count, epochs=epochs, batch=batch, steps=defaults.steps(count, batch, epochs))
     more = SUITS_STAGE.say(lang) if method.name == "rlhf" else ""
     return (
         gr.skip() if "epochs" in remember.names_of(source, moved) else epochs,
@@ -239,15 +238,15 @@ def _knobs(method: Method) -> dict[str, Any]:
     if not method.knobs:
         gr.Markdown(t(NO_KNOBS), container=True)
     start = {knob.name: knob.default for knob in method.knobs}
-    found = {knob.name: forms.field(method.name, knob, forms.applies(knob, start)) for knob in method.knobs if knob.first}
+    found = {knob.name: forms.field(method.name, knob, knob.applies(start)) for knob in method.knobs if knob.first}
     rest = [knob for knob in method.knobs if not knob.first]
     if rest:
         with gr.Accordion(t(MORE_OF_METHOD), open=False, elem_id=f"more-{method.name}"):
-            found |= {knob.name: forms.field(method.name, knob, forms.applies(knob, start)) for knob in rest}
+            found |= {knob.name: forms.field(method.name, knob, knob.applies(start)) for knob in rest}
     bound: dict[str, list[tuple[str, str]]] = defaultdict(list)
     for knob in method.knobs:
-        if only := getattr(knob, "only", None):
-            bound[only[0]].append((knob.name, only[1]))
+        if knob.only:
+            bound[knob.only[0]].append((knob.name, knob.only[1]))
     for name, those in bound.items():
         shown = partial(reveal, tuple(value for _, value in those))
         found[name].change(shown, found[name], [found[other] for other, _ in those], show_progress="hidden", queue=False)

@@ -1,7 +1,5 @@
 """The Train tab: one sentence, Start, the live view, Stop."""
 
-import importlib
-import importlib.util
 import json
 from typing import Any, NamedTuple
 
@@ -10,7 +8,8 @@ import gradio as gr
 from studio import methods, runs
 from studio.errors import StudioError, explain
 from studio.home import check_room, home
-from studio.plan import Plan, Task, Value
+from studio.methods import trial
+from studio.plan import Task, Value
 from studio.tabs import charts, draft, forms, visitor
 from studio.tabs.forms import t
 from studio.train import launch
@@ -99,7 +98,7 @@ def start(
     try:
         made = draft.assemble(source, task, columns, model, chosen, name, **values)
         draft.describe(made, lang)  # the data is checked once more: a browser may send anything
-        if refused := _tried(made):
+        if refused := trial.refusal(made, lang):
             return forms.notice(refused, kind="bad"), *(gr.skip(),) * 4
         check_room(home(), LEAST_ROOM)
         visitor.check_queue()
@@ -111,14 +110,6 @@ def start(
     own = [*visitor.ids(mine), run.id]
     said = QUEUED if busy else STARTED
     return forms.notice(said.say(lang), kind="good"), charts.showing(run.id, lang), run.id, earlier(run.id, own, lang), own
-
-
-def _tried(made: Plan) -> str:
-    """What a short trial of a plan's settings says against them; empty where it says nothing."""
-    if importlib.util.find_spec("studio.methods.trial") is None:
-        return ""
-    trial = importlib.import_module("studio.methods.trial")
-    return str(trial.refusal(made) or "")
 
 
 def go_on(shown: str, mine: object, event: gr.EventData, request: gr.Request) -> tuple[Any, ...]:

@@ -97,14 +97,14 @@ def _execute(this: Run) -> None:
 
 def _before(this: Run, job: Job, method: Method) -> dict[str, float]:
     """The base's scores; a run that goes on has them already. An untrained prompt already moves the model, so it stays away here."""
-    from studio.train.report import as_point  # noqa: PLC0415 - loads torch
+    from studio.data import batch  # noqa: PLC0415 - loads torch
+    from studio.train.report import as_point  # noqa: PLC0415
 
     known = this.folder / "checkpoints" / "before.json"
     if known.is_file():
         return dict(json.loads(known.read_text(encoding="utf-8")))
     runs.set_status(this, "evaluating", "before")
-    prompted = getattr(getattr(job.model, "active_peft_config", None), "is_prompt_learning", False)
-    found = _scores(this, job, job.model.get_base_model() if prompted else job.model)
+    found = _scores(this, job, job.model.get_base_model() if batch.prompt(job.model) else job.model)
     runs.add_point(this, method.stages[0], 0, 0.0, **as_point(found))
     known.parent.mkdir(exist_ok=True)
     write_json(known, found)
