@@ -68,7 +68,7 @@ def build() -> gr.Blocks:
                 chosen = {"model": at_method.model, "chosen": at_method.chosen}
                 at_train = train.build(run, mine, {**described, **chosen, **at_method.knobs, **at_method.training})
             with gr.Tab(t(TABS["playground"]), id="playground") as playground_tab:
-                at_playground = playground.build()
+                at_playground = playground.build(run)
             with gr.Tab(t(TABS["share"]), id="share") as share_tab:
                 at_share = share.build()
         quiet: dict[str, Any] = {"show_progress": "hidden", "queue": False}

@@ -234,3 +234,25 @@ def test_models_that_cannot_be_loaded_say_why(finished):
         Seat(run)
     assert len(caught.value.say()) > 20
     assert "Traceback" not in caught.value.say()
+
+
+@pytest.mark.thorough
+def test_an_answer_that_nobody_reads_on_keeps_nobody_waiting(finished):
+    """A visitor who leaves in the middle of an answer must not hold the seat: the next question, and the next run, get their turn."""
+    run, wild, short = finished("lora", "chat"), Question(ASKED, temperature=5.0, length=60), Question(ASKED, length=10)
+    try:
+        dropped = iter(answer.seat(run).ask(wild))
+        next(dropped)  # and never again
+        asked = iter(answer.seat(run).ask(short))
+        first = next(asked)
+        dropped.close()  # thrown away at last, which must not stop the question after it
+        assert set([first, *asked][-1].done) == {"base", "tuned"}
+
+        dropped = iter(answer.seat(run).ask(wild))
+        next(dropped)
+        other = answer.seat(finished("frozen", "chat"))
+        assert set(list(other.ask(short))[-1].done) == {"base", "tuned"}
+    finally:
+        for left in answer._SEAT.values():
+            left.close()
+        answer._SEAT.clear()

@@ -193,9 +193,9 @@ def test_a_reload_finds_the_run_in_the_address_or_in_the_browser_s_memory(finish
 
 
 def test_asking_without_a_run_or_a_question_says_so(finished):
-    assert next(playground.ask(None, "hello", 0, 10, 0, ENGLISH))[0]["text"].startswith("No finished run")
-    assert next(playground.ask(finished().id, "  ", 0, 10, 0, ENGLISH))[0]["text"] == "Type a question first."
-    assert next(playground.ask(None, "hello", 0, 10, 0, CHINESE))[0]["text"].startswith("还没有")
+    assert next(playground.ask(None, "", "hello", 0, 10, 0, ENGLISH))[0]["text"].startswith("No finished run")
+    assert next(playground.ask(None, finished().id, "  ", 0, 10, 0, ENGLISH))[0]["text"] == "Type a question first."
+    assert next(playground.ask(None, "", "hello", 0, 10, 0, CHINESE))[0]["text"].startswith("还没有")
 
 
 @pytest.mark.parametrize(("seconds", "said"), [(0.2, "0 s"), (59, "59 s"), (200, "3 min 20 s"), (7500, "2 h 5 min")])

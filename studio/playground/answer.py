@@ -20,6 +20,7 @@ from studio.words import Words
 # Growing answers are shown this often (seconds); every token on its own would keep the browser busy.
 FRAME = 0.08
 LOADING_SECONDS = 600.0
+SIDES = ("base", "tuned")
 
 
 @dataclass(frozen=True)
@@ -79,6 +80,7 @@ class Seat:
         self.run, self.result = run, runs.result(run)
         self.proof: Proof
         self.busy = threading.Lock()
+        self._open, self._ended = 0, False
         self._events: queue.Queue[dict[str, Any] | None] = queue.Queue()
         with (run.folder / "playground.log").open("ab") as log:
             self._process = subprocess.Popen(  # noqa: S603 - our own arguments, no shell
@@ -106,17 +108,30 @@ class Seat:
         return self._process.poll() is None
 
     def ask(self, question: Question) -> Iterator[Answer]:
-        """Both answers as they grow, at most every FRAME seconds; ends when both sides have. Closing the iterator stops them."""
-        with self.busy:
+        """Both answers as they grow, at most every FRAME seconds; ends when both sides have. Closing the iterator stops them.
+
+        An iterator that is dropped half-way keeps nobody waiting: the answer ends in the child, which frees the seat.
+        """
+        self.busy.acquire()
+        if self._ended:
+            self._free()
+            raise self._gone()
+        events = self._events = queue.Queue()  # one per question, so that what is left unread reaches no other
+        self._open = len(SIDES)
+        try:
             self._send(asdict(question))
-            answer = Answer()
-            try:
-                while len(answer.done) < 2:
-                    answer = self._gather(answer)
-                    yield answer
-            finally:
-                if len(answer.done) < 2:
-                    self._halt(answer)
+        except StudioError:
+            self._free()
+            raise
+        answer = Answer()
+        try:
+            while len(answer.done) < len(SIDES):
+                answer = self._gather(events, answer)
+                yield answer
+        finally:
+            if len(answer.done) < len(SIDES) and self._events is events:
+                with suppress(StudioError):
+                    self.stop()
 
     def stop(self) -> None:
         """End both answers where they are."""
@@ -131,12 +146,6 @@ class Seat:
             assert self._process.stdin is not None
             self._process.stdin.close()
 
-    def _halt(self, answer: Answer) -> None:
-        """Stop the child and read what it still says, so that the next question does not get this one's words."""
-        self.stop()
-        while self.alive and len(answer.done) < 2:
-            answer = self._gather(answer)
-
     def _send(self, event: dict[str, Any]) -> None:
         try:
             assert self._process.stdin is not None
@@ -146,11 +155,23 @@ class Seat:
             raise self._gone() from None
 
     def _listen(self) -> None:
+        """Pass each event on to whoever asked; the seat is free once both sides have ended, read or not."""
         assert self._process.stdout is not None
         with self._process.stdout as lines:
             for line in lines:
-                self._events.put(json.loads(line))
+                event = json.loads(line)
+                self._events.put(event)
+                if event.get("done"):
+                    self._open -= 1
+                    if not self._open:
+                        self._free()
+        self._ended = True
         self._events.put(None)
+        self._free()
+
+    def _free(self) -> None:
+        with suppress(RuntimeError):  # it was not taken
+            self.busy.release()
 
     def _prove(self) -> None:
         try:
@@ -164,16 +185,16 @@ class Seat:
         proof = event["proof"]
         self.proof = Proof(Badge(**proof["base"]), Badge(**proof["tuned"]), proof["base_moved"], proof["tuned_moved"])
 
-    def _gather(self, answer: Answer) -> Answer:
+    def _gather(self, events: "queue.Queue[dict[str, Any] | None]", answer: Answer) -> Answer:
         """The answer with everything that has arrived within one frame."""
         until = time.monotonic() + FRAME
-        event = self._events.get()
+        event = events.get()
         while True:
             if event is None:
                 raise self._gone()
             answer = _grown(answer, event)
             try:
-                event = self._events.get(timeout=max(0.0, until - time.monotonic()))
+                event = events.get(timeout=max(0.0, until - time.monotonic()))
             except queue.Empty:
                 return answer
 
@@ -216,8 +237,8 @@ def seat(run: Run) -> Seat:
         if found and found.alive and found.result == runs.result(run):
             return found
         for other in _SEAT.values():
-            with other.busy:  # an answer on its way is let finish
-                other.close()
+            other.busy.acquire()  # an answer on its way is let finish
+            other.close()
         _SEAT.clear()
         _SEAT[run.id] = Seat(run)
         return _SEAT[run.id]

@@ -62,9 +62,11 @@ class PlaygroundTab(NamedTuple):
     choose: gr.Dropdown
 
 
-def ask(run_id: str | None, prompt: str, temperature: float, length: float, seed: float, request: gr.Request) -> Iterator[tuple[Any, ...]]:
-    """Both answers as they grow: yields a notice and both panes."""
-    lang = forms.language(request)
+def ask(
+    run_id: str | None, last: str, prompt: str, temperature: float, length: float, seed: float, request: gr.Request
+) -> Iterator[tuple[Any, ...]]:
+    """Both answers as they grow: yields a notice and both panes. Where the list of runs is still on its way, the `last` one is asked."""
+    lang, run_id = forms.language(request), run_id or last
     if not run_id:
         yield forms.notice(NO_RUN.say(lang), kind="bad"), gr.skip(), gr.skip()
         return
@@ -146,8 +148,8 @@ def greet(request: gr.Request) -> tuple[Any, ...]:
     return pane("base", lang=lang), pane("tuned", lang=lang)
 
 
-def build() -> PlaygroundTab:
-    """Lay the tab out and wire it."""
+def build(run: gr.BrowserState) -> PlaygroundTab:
+    """Lay the tab out and wire it; `run` remembers the run trained last."""
     gr.Markdown(t(HEAD))
     choose = gr.Dropdown([], label=t(RUN), elem_id="compare-run")
     prompt = gr.Textbox("", label=t(PROMPT), placeholder=t(PROMPT_HINT), lines=3, max_length=20_000, elem_id="prompt")
@@ -164,7 +166,7 @@ def build() -> PlaygroundTab:
             base = gr.HTML(pane("base"), html_template=PANE, elem_id="base", apply_default_css=False)
         with gr.Column(min_width=300):
             tuned = gr.HTML(pane("tuned"), html_template=PANE, elem_id="tuned", apply_default_css=False)
-    asked = {"run_id": choose, "prompt": prompt, "temperature": temperature, "length": length, "seed": seed}
+    asked = {"run_id": choose, "last": run, "prompt": prompt, "temperature": temperature, "length": length, "seed": seed}
     gr.on([go.click, prompt.submit], ask, inputs_kwargs=asked, outputs=[told, base, tuned], show_progress="hidden", concurrency_limit=4)
     halt.click(stop, choose, None, show_progress="hidden", queue=False)
     gr.context.Context.root_block.load(greet, None, [base, tuned], show_progress="hidden", queue=False)
