@@ -1,4 +1,4 @@
-"""The command line: `studio` opens the page; `studio train`, `methods`, `runs`, `ask`, `export` and `doctor` do the same jobs without one."""
+"""The command line: `studio` opens the page; `studio train`, `estimate`, `measure`, `methods`, `runs`, `ask`, `export` and `doctor` do the same jobs without one."""
 
 import argparse
 import os
@@ -52,7 +52,18 @@ def _parser() -> argparse.ArgumentParser:
     train.add_argument("plan", nargs="?", default="", help="a plan file (YAML), or the name of a recipe")
     train.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="change one key, such as method.settings.rank=16")
     train.add_argument("--resume", default="", metavar="RUN", help="go on with a stopped run instead: its id, or `last`")
+    train.add_argument("--insist", action="store_true", help="start a run that is estimated not to fit into memory")
     train.set_defaults(work=_train)
+    estimate = commands.add_parser("estimate", parents=[shared], help="say what a plan needs in memory, time and money, before it starts")
+    estimate.add_argument("plan", help="a plan file (YAML), or the name of a recipe")
+    estimate.add_argument("--machine", default="", help="a machine of presets/machines.yaml (default: this one)")
+    estimate.add_argument("--all", action="store_true", help="all ten methods instead of the plan's own")
+    estimate.add_argument("--json", action="store_true", help="every figure with its range, as JSON")
+    estimate.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="change one key, such as training.batch_size=4")
+    estimate.set_defaults(work=_estimate)
+    measure = commands.add_parser("measure", parents=[shared], help="measure how fast this machine is, in under a minute")
+    measure.add_argument("--model", default="smollm2-135m", help="the model whose kind is measured (default smollm2-135m)")
+    measure.set_defaults(work=_measure)
     listing = commands.add_parser("methods", parents=[shared], help="list the ten methods")
     listing.add_argument("--json", action="store_true", help="with every setting, its range, default and explanation, as JSON")
     listing.set_defaults(work=_methods)
@@ -85,7 +96,19 @@ def _train(options: argparse.Namespace) -> int:
 
     if bool(options.plan) == bool(options.resume) or (options.resume and options.set):
         raise BadPlan(["name either a plan (with --set KEY=VALUE) or --resume RUN, whose plan stays as it is"])
-    return foreground.resume(options.resume) if options.resume else foreground.train(options.plan, tuple(options.set))
+    return foreground.resume(options.resume) if options.resume else foreground.train(options.plan, tuple(options.set), options.insist)
+
+
+def _estimate(options: argparse.Namespace) -> int:
+    from studio.estimate import command  # noqa: PLC0415 - only this command
+
+    return command.estimate(options.plan, options.machine, options.all, options.json, tuple(options.set))
+
+
+def _measure(options: argparse.Namespace) -> int:
+    from studio.estimate import command  # noqa: PLC0415 - only this command
+
+    return command.measured(options.model)
 
 
 def _methods(options: argparse.Namespace) -> int:

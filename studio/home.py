@@ -5,6 +5,7 @@ import os
 import shutil
 import tempfile
 from pathlib import Path
+from typing import Any
 
 from studio.errors import OutOfRoom
 from studio.words import Words
@@ -34,6 +35,15 @@ def write(path: Path, text: str) -> None:
 def write_json(path: Path, value: object) -> None:
     """Replace `path` by `value` as JSON, at one blow."""
     write(path, json.dumps(value, ensure_ascii=False, indent=1) + "\n")
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """What a file of JSON holds; empty where it is missing, damaged or no object."""
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
 
 
 def check_room(folder: Path, wanted: int) -> None:

@@ -68,6 +68,9 @@ class Training(Part):
     weight_decay: float = Field(0.0, ge=0, le=1)
     evaluations: int = Field(6, ge=1, le=200, description="how often the validation loss is measured")
     patience: int = Field(0, ge=0, le=200, description="stop after this many validations without progress; 0 = never")
+    recompute: bool | None = Field(
+        None, description="keep fewer intermediate results and compute them again; by the model's size when left out"
+    )
     seed: int = Field(42, ge=0, le=2**31 - 1)
 
     @model_validator(mode="after")

@@ -14,6 +14,9 @@ HEAVY = {"torch", "transformers", "trl", "peft", "bitsandbytes", "datasets", "sa
 # Files that only a worker or another child process imports; everywhere else heavy imports stand inside the function that needs them.
 WORKER_SIDE = {
     "data/batch.py",
+    "estimate/calibrate.py",
+    "estimate/rehearse.py",
+    "estimate/trace.py",
     "evaluate/answers.py",
     "evaluate/held_out.py",
     "export/merge.py",
@@ -35,11 +38,12 @@ WORKER_SIDE = {
     "train/report.py",
 }
 # Package or module -> what of the studio it may import. A name stands for itself and everything below it.
-EVERYONE = {"words", "errors", "home"}
+EVERYONE = {"words", "errors", "home", "child"}
 MAY = {
     "words": set(),
     "errors": {"words"},
     "home": {"words", "errors"},
+    "child": set(),
     "plan": set(),
     "runs": {"plan"},
     "presets": {"plan"},
@@ -49,12 +53,13 @@ MAY = {
     "models": {"presets", "plan"},
     "methods": {"presets", "plan", "models", "data", "evaluate"},
     "evaluate": {"plan", "data"},
-    "train": {"runs", "plan", "data", "models", "methods", "evaluate", "presets"},
+    "estimate": {"presets", "plan", "runs", "models", "methods", "data"},
+    "train": {"runs", "plan", "data", "models", "methods", "evaluate", "presets", "estimate"},
     "playground": {"runs", "plan", "data", "models", "methods", "train"},
     "export": {"runs", "plan", "presets", "models", "methods", "train"},
-    "tabs": {"presets", "plan", "runs", "data", "models", "methods", "train", "playground", "export", "guard"},
+    "tabs": {"presets", "plan", "runs", "data", "models", "methods", "train", "playground", "export", "guard", "estimate"},
     "app": {"presets", "export", "guard", "tabs", "__main__"},
-    "__main__": {"app", "runs", "methods", "train", "playground", "export", "doctor"},
+    "__main__": {"app", "runs", "methods", "train", "playground", "export", "doctor", "estimate"},
 }
 
 

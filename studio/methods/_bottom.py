@@ -115,6 +115,27 @@ def reused(job: Job) -> Iterator[Job]:
     job.notes["reused"] = {"tokens": tokens, "bytes": place.numel() * place.element_size()}
 
 
+class Given(torch.nn.Module):  # type: ignore[misc] # torch's types are not followed
+    """Stands where the embeddings were, and gives hidden states that mean nothing: for a rehearsal."""
+
+    def __init__(self, width: int, dtype: torch.dtype) -> None:
+        super().__init__()
+        self.width, self.dtype = width, dtype
+
+    def forward(self, input_ids: torch.Tensor | None = None, **_: Any) -> torch.Tensor:
+        """Rows x tokens x width."""
+        assert input_ids is not None
+        return torch.empty(*input_ids.shape, self.width, dtype=self.dtype, device=input_ids.device)
+
+
+def without(model: Any) -> Any:
+    """The model as it learns while its bottom's output is reused."""
+    for number, block in enumerate(_frozen_blocks(model)):
+        frozen.blocks(model)[number] = Skip(block)
+    _swap(model, Given(model.config.hidden_size, model.dtype))
+    return model
+
+
 def embeddings(model: Any) -> Any:
     """The module that turns token ids into the first block's input."""
     inner = model.base_model

@@ -15,14 +15,10 @@ from studio.errors import BadData
 from studio.evaluate import answers
 from studio.home import write_json
 from studio.methods.base import Job
+from studio.methods.upft import ASKED_AGAIN, AT_ONCE, COMPARED, LONGEST, LOOKED_AT
 from studio.words import Words
 
-AT_ONCE = 16
 TOP_P = 0.95
-# A whole answer is cut here; a cut one gets no end, so that no false one is learned (tokens).
-LONGEST = 256
-# The look at how alike openings are: so many questions, so many answers each, compared over so many tokens.
-LOOKED_AT, ASKED_AGAIN, COMPARED = 8, 16, 4
 FIRST_STEP = " Write only the first step towards the answer; it need not be complete."
 # Puts a text before what the user says in whatever the model's own template then writes.
 WITH_INSTRUCTION = (

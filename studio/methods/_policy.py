@@ -3,7 +3,7 @@
 import json
 import math
 from collections.abc import Callable, Sequence
-from statistics import mean, median
+from statistics import mean
 from typing import Any
 
 import torch
@@ -14,20 +14,18 @@ from studio.data import batch, prepare
 from studio.data.prepare import IGNORED, Encoded, Example
 from studio.errors import BadData
 from studio.evaluate import answers
-from studio.methods import _reward_model, _rewards, _stage
+from studio.methods import _reward_model, _rewards, _rlhf_phases, _stage
+from studio.methods._rlhf_phases import ASKED, AT_ONCE, ROOMY
 from studio.methods.base import Job, Scores
 from studio.models.shape import ModelShape
 from studio.words import Words
 
 Question = list[dict[str, str]]
 Score = Callable[[Sequence[Question], Sequence[str]], list[float]]
-# Held-out questions that are answered before and after, how many of them are kept in words, and how much of a text is (characters).
-ASKED, SHOWN, KEPT = 32, 4, 1_000
-AT_ONCE = 16
+# How many held-out questions are kept in words, and how much of a text is (characters).
+SHOWN, KEPT = 4, 1_000
 # So often in a stage a few answers are written down as they are at that time.
 SAMPLES = 10
-# The longest answer where nobody says: this much of the usual example, within these bounds (tokens).
-ROOMY, LEAST, MOST, MOST_BY_LENGTH = 1.25, 16, 64, 256
 UNREADABLE = Words(
     "No question leaves room for an answer of {answer} tokens within {length} tokens.",
     "在 {length} 个 token 内，没有一个问题能留出 {answer} 个 token 的回答空间。",
@@ -76,11 +74,8 @@ def sample(question: Question, **said: str | float) -> dict[str, Any]:
 
 
 def longest_answer(job: Job, what: str) -> int:
-    """How long an answer may be in practice (tokens): as set, else what the usual example or the length aimed at needs, within bounds."""
-    aim = int(job.settings["reward_length"]) if what == "length" else 0
-    usual = median(map(len, _examples(job)))
-    found = min(max(math.ceil(ROOMY * usual), 2 * aim, LEAST), MOST_BY_LENGTH if what == "length" else MOST)
-    return int(job.settings["answer_tokens"]) or max(found, aim)
+    """How long an answer may be in practice (tokens)."""
+    return _rlhf_phases.longest_answer(job.settings, what, list(map(len, _examples(job))))
 
 
 def _examples(job: Job) -> list[list[int]]:

@@ -10,12 +10,8 @@ from transformers.trainer_pt_utils import LengthGroupedSampler
 
 from studio.data import batch
 from studio.methods.base import Job
+from studio.methods.work import EIGHT_BIT_FROM, recomputed
 from studio.models import load, trained
-
-# From this size on a card recomputes activations in the backward pass instead of keeping them: they outweigh the weights (numbers).
-RECOMPUTE_FROM = 1e9
-# From this many trained numbers on, a card keeps the optimiser's two averages in 8 bits: 2 bytes a number instead of 8.
-EIGHT_BIT_FROM = 300e6
 
 
 class Order(LengthGroupedSampler):  # type: ignore[misc] # transformers ships no types
@@ -120,7 +116,7 @@ def arguments(job: Job, stage: str, recompute: bool = True) -> dict[str, Any]:
         "seed": training.seed,
         "use_cpu": not on_card,
         "bf16": on_card and load.dtype() is torch.bfloat16,
-        "activation_checkpointing": on_card and recompute and total >= RECOMPUTE_FROM,
+        "activation_checkpointing": recompute and recomputed(training.recompute, on_card, total),
         "dataloader_pin_memory": on_card,
         "include_num_input_tokens_seen": "non_padding",
         "logging_nan_inf_filter": False,

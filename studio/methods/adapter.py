@@ -6,6 +6,7 @@ from typing import Any
 
 from studio.methods import _adapter
 from studio.methods.base import Footprint, Knob, Method, Settings
+from studio.methods.touch import Touch
 from studio.models import shape as shapes
 from studio.models.shape import Linear, ModelShape
 from studio.plan import Task
@@ -87,6 +88,20 @@ def attach(model: Any, settings: Settings, task: Task) -> Any:
     return get_peft_model(model, config)
 
 
+def touch(shape: ModelShape, settings: Settings) -> Touch:
+    """Two small matrices and a bend behind each place."""
+    places = targets(shape, str(settings["placement"]))
+    width = sum(linear.n_out for linear in places)
+    return Touch(
+        beside=2.0 * int(settings["size"]) * width,
+        kept=1.05 * width,
+        moved=5.3 * width,
+        moved_back=8.3 * width,
+        operations=4.0 * len(places),
+        operations_back=6.5 * len(places),
+    )
+
+
 def load(base: Any, folder: Path) -> Any:
     """The adapters of a folder on a base model, whose modules they take over."""
     from studio.methods import _bottleneck  # noqa: F401, PLC0415 - makes PEFT know the type
@@ -102,6 +117,7 @@ METHOD = Method(
     weights="frozen",
     learning_rate=_adapter.learning_rate,
     footprint=footprint,
+    touch=touch,
     attach=attach,
     train=_adapter.train,
     save=_adapter.save,

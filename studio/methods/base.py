@@ -6,6 +6,8 @@ from pathlib import Path
 from typing import Any, Literal, Protocol
 
 from studio.data.prepare import Encoded, Example
+from studio.methods.touch import Touch
+from studio.methods.work import Load, Phase, supervised
 from studio.models.shape import ModelShape
 from studio.plan import Plan, Task, Value
 from studio.words import Words
@@ -140,6 +142,9 @@ class Method:
     `exports` names that form; `refusable` that the library behind the method may refuse settings which are each in range, so that they
     are tried out before a run (studio.methods.trial). `finish(model)` leaves of a trained model what `save` keeps; `train` has done so,
     and a training that broke off needs it. `follows(settings, task)` says what is trained beside the steps the plan counts, if anything.
+    For the estimator: `touch` is how a learning pass differs from a plain one, `phases(settings, load)` what a run does beside or instead
+    of plain supervised learning, `rehearse(model, settings)` the attached model as it stands during a step, `disk(shape, settings, labels, item)` the bytes of a result
+    that is neither whole (`item` bytes a number) nor all that was trained; `recomputes` whether it bears gradient checkpointing.
     """
 
     name: str
@@ -149,6 +154,7 @@ class Method:
     weights: Weights
     learning_rate: Callable[[ModelShape, Settings, Task], float]
     footprint: Callable[[ModelShape, Settings, int], Footprint]
+    touch: Callable[[ModelShape, Settings], Touch]
     attach: Attach
     train: Callable[[Job], Any]
     save: Callable[[Any, Path, str], None]
@@ -164,6 +170,10 @@ class Method:
     refusable: bool = False
     finish: Callable[[Any], Any] = lambda model: model
     follows: Callable[[Settings, Task], Words | None] = lambda settings, task: None
+    rehearse: Callable[[Any, Settings], Any] = lambda model, settings: model
+    phases: Callable[[Settings, Load], tuple[Phase, ...]] | None = None
+    disk: Callable[[ModelShape, Settings, int, int], float] | None = None
+    recomputes: bool = True
 
     def settle(self, chosen: Settings) -> dict[str, Value]:
         """All settings that have a say: those chosen, and the defaults of the others."""
@@ -172,6 +182,10 @@ class Method:
             if knob.applies(found):
                 found[knob.name] = _typed(knob, chosen.get(knob.name, knob.default))
         return found
+
+    def work(self, settings: Settings, load: Load) -> tuple[Phase, ...]:
+        """The phases of a run under these settings, all of them given."""
+        return self.phases(settings, load) if self.phases else supervised(load, self.name)
 
     def forms(self, chosen: Settings) -> tuple[str, ...]:
         """The forms in which a result under these settings can be taken home."""

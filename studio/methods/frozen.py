@@ -1,9 +1,12 @@
 """Frozen-layer fine-tuning: the top blocks and the head learn, everything below stays and is computed only once."""
 
+from dataclasses import replace
 from typing import Any
 
-from studio.methods import _whole
+from studio.methods import _whole, work
 from studio.methods.base import Footprint, Job, Knob, Method, Settings
+from studio.methods.touch import Touch
+from studio.methods.work import Load, Phase
 from studio.models import shape as shapes
 from studio.models.shape import ModelShape
 from studio.plan import Task
@@ -103,6 +106,36 @@ def train(job: Job) -> Any:
     return job.model
 
 
+def touch(shape: ModelShape, settings: Settings) -> Touch:
+    """The top blocks learn; those below are run without a way back, or not at all."""
+    blocks = min(int(settings["blocks"]), shape.layers)
+    return Touch(learns=blocks, skipped=shape.layers - blocks if settings["reuse"] else 0)
+
+
+def phases(settings: Settings, load: Load) -> tuple[Phase, ...]:
+    """The bottom once over every example where its output is reused, then the top alone; before and after, the whole model is measured."""
+    if not settings["reuse"]:
+        return work.supervised(load, "frozen")
+    look, learn = work.supervised(load, "frozen")[:2]
+    shape, found = load.shape, work.texts(load)
+    below = max(0.0, 1 - int(settings["blocks"]) / shape.layers)
+    stored = load.count * sum(tokens for tokens, _ in found) / max(len(load.rows), 1)
+    rows = work.portions(found, max(1, 4096 // max(tokens for tokens, _ in found)), load.count)
+    return (
+        replace(look, under="", rounds=2),
+        Phase("bottom", rows, blocks=below, head="none"),
+        replace(look, rounds=load.checks, stored=stored),
+        replace(learn, stored=stored),
+    )
+
+
+def rehearse(model: Any, settings: Settings) -> Any:
+    """The model during a step: without its bottom, where that is run once beforehand."""
+    from studio.methods import _bottom  # noqa: PLC0415 - loads torch
+
+    return _bottom.without(model) if settings["reuse"] else model
+
+
 METHOD = Method(
     name="frozen",
     tasks=("chat", "complete", "classify"),
@@ -111,10 +144,13 @@ METHOD = Method(
     weights="trained",
     learning_rate=learning_rate,
     footprint=footprint,
+    touch=touch,
+    phases=phases,
     attach=attach,
     train=train,
     save=_whole.save,
     load=_whole.load,
     merge=_whole.load,
     check=check,
+    rehearse=rehearse,
 )

@@ -4,6 +4,7 @@ from typing import Any
 
 from studio.methods import _whole
 from studio.methods.base import Footprint, Job, Method, Settings
+from studio.methods.touch import whole
 from studio.models.shape import ModelShape
 from studio.plan import Task
 
@@ -41,6 +42,7 @@ METHOD = Method(
     weights="trained",
     learning_rate=learning_rate,
     footprint=footprint,
+    touch=lambda shape, settings: whole(shape),
     attach=attach,
     train=train,
     save=_whole.save,

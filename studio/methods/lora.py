@@ -5,6 +5,7 @@ from typing import Any
 
 from studio.methods import _adapter
 from studio.methods.base import Footprint, Knob, Method, Settings
+from studio.methods.touch import Touch, low_rank
 from studio.models import shape as shapes
 from studio.models.shape import ModelShape
 from studio.plan import Task
@@ -130,6 +131,12 @@ def attach(model: Any, settings: Settings, task: Task) -> Any:
     return get_peft_model(model, config)
 
 
+def touch(shape: ModelShape, settings: Settings) -> Touch:
+    """A pass with small matrices beside the chosen ones."""
+    chosen = [linear for linear in shape.linears if settings["targets"] in ("all", linear.part)]
+    return low_rank(chosen, int(settings["rank"]), float(settings["dropout"]) > 0, bool(settings["dora"]))
+
+
 METHOD = Method(
     name="lora",
     tasks=("chat", "complete", "classify"),
@@ -138,6 +145,7 @@ METHOD = Method(
     weights="frozen",
     learning_rate=_adapter.learning_rate,
     footprint=footprint,
+    touch=touch,
     attach=attach,
     train=_adapter.train,
     save=_adapter.save,

@@ -6,6 +6,7 @@ from typing import Any
 from studio.errors import NotPossible
 from studio.methods import _adapter, _peft_count, peft_form
 from studio.methods.base import Footprint, Job, Method, Settings
+from studio.methods.touch import Touch, low_rank
 from studio.models.shape import ModelShape
 from studio.plan import Task
 from studio.words import Words
@@ -51,6 +52,28 @@ def footprint(shape: ModelShape, settings: Settings, labels: int) -> Footprint:
     added, head = _peft_count.ADDED[kind](shape, own(settings)), shape.head(labels) if labels else 0
     # PEFT trains a copy of the head, and of a norm, and keeps the untrained one beside it.
     return Footprint(added + head, shape.total(labels) + added + head + _peft_count.frozen(kind, shape))
+
+
+def disk(shape: ModelShape, settings: Settings, labels: int, item: int) -> float:
+    """What was trained, in 32 bits; of virtual words only the words."""
+    head = shape.head(labels) if labels else 0
+    if str(settings["type"]) in PROMPTS:
+        return 4.0 * (int(own(settings)["num_virtual_tokens"]) * shape.hidden + head)
+    return 4.0 * footprint(shape, settings, labels).trainable
+
+
+def touch(shape: ModelShape, settings: Settings) -> Touch:
+    """How a pass goes with the chosen method; those that change every matrix are close to a LoRA, and are traced for the exact figures."""
+    kind, mine = str(settings["type"]), own(settings)
+    if kind in PROMPTS:
+        return Touch(virtual=int(mine["num_virtual_tokens"]))
+    if kind == "ln_tuning":
+        return Touch(kept=2.0 * shape.hidden)
+    if kind == "ia3":
+        width = sum(linear.n_out for linear in _peft_count.keys_values(shape)) + _peft_count.feed_forward(shape).n_in
+        return Touch(kept=1.0 * width, moved=4.0 * width, moved_back=8.0 * width, operations=6.0, operations_back=10.0)
+    rank = int(mine.get("r") or mine.get("init_r") or 8)
+    return low_rank(shape.linears, rank, float(mine.get("lora_dropout") or 0) > 0, lengths=kind == "dora")
 
 
 def check(settings: Settings, shape: ModelShape | None, task: Task) -> list[str]:
@@ -119,6 +142,8 @@ METHOD = Method(
     weights="frozen",
     learning_rate=learning_rate,
     footprint=footprint,
+    touch=touch,
+    disk=disk,
     attach=attach,
     train=train,
     save=save,

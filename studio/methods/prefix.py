@@ -4,6 +4,7 @@ from typing import Any
 
 from studio.methods import _adapter
 from studio.methods.base import Footprint, Job, Knob, Method, Settings
+from studio.methods.touch import Touch
 from studio.models import shape as shapes
 from studio.models.shape import ModelShape
 from studio.plan import Task
@@ -81,7 +82,7 @@ def train(job: Job) -> Any:
     """Supervised training; afterwards the projection has done its work, and the prefix it makes is kept alone."""
     from studio.methods import _supervised  # noqa: PLC0415 - loads torch
 
-    _supervised.fit(job, recompute=False)  # PEFT refuses prefixes under gradient checkpointing
+    _supervised.fit(job, recompute=METHOD.recomputes)
     return finish(job.model)
 
 
@@ -92,6 +93,11 @@ def finish(model: Any) -> Any:
     return _prefix.flattened(model)
 
 
+def disk(shape: ModelShape, settings: Settings, labels: int, item: int) -> float:
+    """Keys and values of each virtual word in each block, and a new head, in 32 bits: the network that made them is thrown away."""
+    return 4.0 * (int(settings["virtual_tokens"]) * 2 * shape.layers * widths(shape)[0] + (shape.head(labels) if labels else 0))
+
+
 METHOD = Method(
     name="prefix",
     tasks=("chat", "complete", "classify"),
@@ -100,6 +106,7 @@ METHOD = Method(
     weights="frozen",
     learning_rate=learning_rate,
     footprint=footprint,
+    touch=lambda shape, settings: Touch(virtual=int(settings["virtual_tokens"]), operations=2.0),
     attach=attach,
     train=train,
     save=_adapter.save,
@@ -107,4 +114,6 @@ METHOD = Method(
     merge=_adapter.merge,
     patience=2.0,
     finish=finish,
+    disk=disk,
+    recomputes=False,  # PEFT refuses prefixes under gradient checkpointing
 )

@@ -4,14 +4,17 @@ import dataclasses
 import gc
 import json
 import logging
+import math
 import shutil
 from pathlib import Path
 from typing import Any
 
 from studio.errors import NotPossible
 from studio.home import write_json
-from studio.methods import _whole, full
+from studio.methods import _whole, full, work
 from studio.methods.base import Job, Knob, Method, Scores, Settings, Watch
+from studio.methods.touch import Touch
+from studio.methods.work import Load, Phase
 from studio.models import shape as shapes
 from studio.models.shape import ModelShape
 from studio.plan import Task
@@ -176,6 +179,38 @@ def save(model: Any, folder: Path, hub: str) -> None:
     _rounding().save(model, folder)
 
 
+def disk(shape: ModelShape, settings: Settings, labels: int, item: int) -> float:
+    """Whole numbers of few bits packed into 32-bit words, row by row, a scale for each group, and everything else as it is."""
+    bits, group = int(settings["bits"]), int(settings["group"])
+    words = sum(linear.n_out * 4 * math.ceil(linear.n_in * bits / 32) for linear in shape.linears)
+    size = sum(linear.n_in * linear.n_out for linear in shape.linears)
+    return shape.layers * (words + item * size / group) + item * (shape.total(labels) - shape.layers * size)
+
+
+def touch(shape: ModelShape, settings: Settings) -> Touch:
+    """Every matrix learns, and is rounded on each pass: two copies of it are kept for the way back."""
+    size, count = sum(linear.n_in * linear.n_out for linear in shape.linears), len(shape.linears)
+    return Touch(
+        learns=shape.layers,
+        copies=2.1 * size,
+        remade=17.1 * size,
+        remade_back=9.6 * size,
+        operations=22.0 * count,
+        operations_back=7.0 * count,
+    )
+
+
+def phases(settings: Settings, load: Load) -> tuple[Phase, ...]:
+    """Learning with rounded weights, before it, to compare with, the same at full precision; the result is measured once more."""
+    again = work.supervised(load, "full", FULL) if settings["compare"] else ()
+    return (*again, *work.supervised(load, "qat"))
+
+
+def rehearse(model: Any, settings: Settings) -> Any:
+    """The model during a step: rounding."""
+    return _rounding().switch(model, on=True)
+
+
 METHOD = Method(
     name="qat",
     tasks=("chat", "complete", "classify"),
@@ -184,6 +219,8 @@ METHOD = Method(
     weights="trained",
     learning_rate=full.learning_rate,
     footprint=full.footprint,
+    touch=touch,
+    phases=phases,
     attach=attach,
     train=train,
     save=save,
@@ -191,6 +228,8 @@ METHOD = Method(
     merge=_whole.load,
     check=check,
     follows=follows,
+    rehearse=rehearse,
+    disk=disk,
     # The first name is where the base's score belongs: beside the training whose result is kept.
     stages=("train", FULL),
 )

@@ -7,7 +7,7 @@ The three stages of Ouyang et al. (2022), with a policy gradient that needs no c
 from typing import Any
 
 from studio.home import home
-from studio.methods import _adapter, _rewards, _rounds, _whole, lora
+from studio.methods import _adapter, _rewards, _rlhf_phases, _rounds, _whole, lora
 from studio.methods.base import Footprint, Job, Knob, Method, Settings
 from studio.models.shape import ModelShape
 from studio.plan import Task
@@ -272,6 +272,8 @@ METHOD = Method(
     weights="frozen",
     learning_rate=_adapter.learning_rate,
     footprint=footprint,
+    touch=_rlhf_phases.touch,
+    phases=_rlhf_phases.phases,
     attach=attach,
     train=train,
     save=_whole.save,

@@ -8,10 +8,9 @@ import os
 import subprocess
 import sys
 from functools import lru_cache
-from pathlib import Path
 from typing import Any
 
-from studio import methods, presets
+from studio import child, methods, presets
 from studio.errors import StudioError, explain
 from studio.methods.base import Settings
 from studio.models import fetch
@@ -19,8 +18,6 @@ from studio.plan import Plan, Task
 
 # Longer than it takes on a busy machine; a trial that takes longer says nothing, and the run itself will.
 SECONDS = 60
-PASSED = ("PATH", "HOME", "LANG", "TMPDIR", "VIRTUAL_ENV", "LD_LIBRARY_PATH", "STUDIO_HOME")
-ROOT = Path(__file__).resolve().parent.parent.parent
 
 
 def refusal(plan: Plan, language: str = "en") -> str:
@@ -44,9 +41,6 @@ def refusal(plan: Plan, language: str = "en") -> str:
 @lru_cache(maxsize=256)
 def _tried(asked: str) -> dict[str, str]:
     """The answer of the child process; raises nothing."""
-    kept = {name: value for name, value in os.environ.items() if name in PASSED}
-    alone = {"HF_HUB_OFFLINE": "1", "CUDA_VISIBLE_DEVICES": "", "TOKENIZERS_PARALLELISM": "false", "PYTHONSAFEPATH": "1"}
-    where = os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH"))))
     try:
         done = subprocess.run(
             [sys.executable, "-m", "studio.methods.trial"],
@@ -54,7 +48,7 @@ def _tried(asked: str) -> dict[str, str]:
             capture_output=True,
             text=True,
             timeout=SECONDS,
-            env={**kept, **alone, "PYTHONPATH": where},
+            env=child.environment(os.environ),
             check=False,
         )
         found = json.loads(done.stdout.splitlines()[-1]) if done.returncode == 0 else {}

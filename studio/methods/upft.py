@@ -1,14 +1,24 @@
 """UPFT: the model learns from the openings of its own answers, so questions alone are enough (Ji et al. 2025, arXiv 2503.02875)."""
 
+from dataclasses import replace
 from typing import Any
 
 from studio.data.prepare import Encoded
-from studio.methods import _adapter, lora
+from studio.methods import _adapter, lora, work
 from studio.methods.base import Footprint, Job, Knob, Method, Settings
+from studio.methods.touch import Touch, low_rank
+from studio.methods.work import Load, Phase, Row
 from studio.models.shape import ModelShape
 from studio.plan import Task
 from studio.words import label
 
+AT_ONCE = 16
+# A whole answer is cut here; a cut one gets no end, so that no false one is learned (tokens).
+LONGEST = 256
+# The look at how alike openings are: so many questions, so many answers each, compared over so many tokens.
+LOOKED_AT, ASKED_AGAIN, COMPARED = 8, 16, 4
+# What the task template adds to a question, about (tokens).
+FIRST_STEP_TOKENS = 14
 KNOBS = (
     Knob(
         "opening",
@@ -89,6 +99,25 @@ def footprint(shape: ModelShape, settings: Settings, labels: int) -> Footprint:
     return lora.footprint(shape, lora.of_rank(int(settings["rank"]), dropout=0.0), labels)
 
 
+def touch(shape: ModelShape, settings: Settings) -> Touch:
+    """That of a LoRA without dropout."""
+    return low_rank(shape.linears, int(settings["rank"]), dropout=False)
+
+
+def phases(settings: Settings, load: Load) -> tuple[Phase, ...]:
+    """Openings are looked at and written, a share of them as whole answers, and then learned."""
+    opening, share, ask = int(settings["opening"]), float(settings["full_share"]), FIRST_STEP_TOKENS if settings["template"] else 0
+    asked = [(row.asked, 0) for row in load.rows]
+    whole = max(opening, min(LONGEST, load.training.max_length - max(tokens for tokens, _ in asked)))
+    rows = tuple(Row(row.asked + ask, opening + (1 if ask else 0)) for row in load.rows)
+    return (
+        Phase("openings", work.portions(asked, ASKED_AGAIN, LOOKED_AT * ASKED_AGAIN), new=COMPARED),
+        Phase("openings", work.portions(asked, AT_ONCE, load.count * (1 - share)), new=opening),
+        Phase("openings", work.portions(asked, AT_ONCE, load.learned * share), new=whole),
+        *work.supervised(replace(load, task="chat", rows=rows), "upft"),
+    )
+
+
 def attach(model: Any, settings: Settings, task: Task) -> Any:
     """The model with an untrained LoRA; it still answers as before, and writes its own examples so."""
     return lora.attach(model, lora.of_rank(int(settings["rank"]), dropout=0.0), task)
@@ -109,6 +138,8 @@ METHOD = Method(
     weights="frozen",
     learning_rate=learning_rate,
     footprint=footprint,
+    touch=touch,
+    phases=phases,
     attach=attach,
     train=_adapter.train,
     save=_adapter.save,

@@ -46,12 +46,24 @@ class ModelShape:
     outside: int
     pooler: int
     class_head: int
+    heads: int
     first_block_less: int = 0
 
     @property
     def blocks(self) -> int:
         """Numbers in all blocks together."""
         return self.layers * (sum(linear.size for linear in self.linears) + self.block_other) - self.first_block_less
+
+    @property
+    def mixed(self) -> int:
+        """Numbers per token that the attention mixes: its heads side by side."""
+        return next(linear.n_in for linear in reversed(self.linears) if linear.part == "attention")
+
+    @property
+    def kept_to_read(self) -> int:
+        """Numbers per token and block that writing keeps of earlier text: its keys and values."""
+        found = [linear.n_out for linear in self.linears if linear.name.endswith(("k_proj", "v_proj"))]
+        return sum(found) or 2 * self.mixed
 
     def total(self, labels: int = 0) -> int:
         """All parameters: with a language head, or with a head for `labels` classes where that is above 0."""
@@ -145,6 +157,7 @@ def _decoder(config: Mapping[str, Any], family: str) -> ModelShape:
         outside=vocabulary * hidden + hidden,
         pooler=0,
         class_head=0,
+        heads=heads,
     )
 
 
@@ -173,6 +186,7 @@ def _bert(config: Mapping[str, Any]) -> ModelShape:
         outside=(int(config["vocab_size"]) + context + int(config.get("type_vocab_size", 2)) + 2) * hidden,
         pooler=hidden * hidden + hidden,
         class_head=0,
+        heads=int(config["num_attention_heads"]),
     )
 
 
@@ -198,5 +212,6 @@ def _modernbert(config: Mapping[str, Any]) -> ModelShape:
         outside=int(config["vocab_size"]) * hidden + 2 * hidden,
         pooler=0,
         class_head=hidden * hidden + hidden,
+        heads=int(config["num_attention_heads"]),
         first_block_less=hidden,
     )

@@ -7,7 +7,7 @@ from studio.data import prepare
 from studio.errors import BadPlan, explain
 from studio.methods import defaults
 from studio.plan import Plan, Task, Value
-from studio.tabs import forms, visitor
+from studio.tabs import estimates, forms, visitor
 from studio.tabs import method as at
 from studio.words import Words
 
@@ -23,7 +23,7 @@ def assemble(source: str, task: Task, columns: str, model: str, chosen: str, nam
     visitor.check_model(model)
     method = methods.get(chosen)
     training = {field: value for field, value in values.items() if field in plan.Training.model_fields}
-    training["learning_rate"] = training.get("learning_rate") or None  # type: ignore[assignment]
+    training |= {field: values.get(field) or None for field in estimates.BY_ITSELF}  # type: ignore[misc]
     raw = {
         "name": name.strip()[:120] or f"{presets.methods()[chosen].name.en} · {model.split('/')[-1]}",
         "task": task,

@@ -10,11 +10,10 @@ from studio import methods, presets
 from studio.data import prepare
 from studio.errors import StudioError
 from studio.methods import defaults, fits
-from studio.methods.base import Footprint, Knob, Method
+from studio.methods.base import Knob, Method
 from studio.models import shape
-from studio.models.shape import ModelShape
 from studio.plan import Task, Value
-from studio.tabs import base, forms, remember, table, visitor
+from studio.tabs import base, estimates, forms, remember, table, visitor
 from studio.tabs.data import DataTab
 from studio.tabs.forms import t
 from studio.tabs.remember import Remembered
@@ -53,6 +52,11 @@ ASIDE = label("Share kept aside to check on (validation)", "留作检验的比�
 ASIDE_HELP = label("The model never trains on these; the validation loss is measured on them.", "模型不会用它们训练；验证损失在其上测量。")
 PATIENCE = label("Stop after so many checks without progress (early stopping)", "连续多少次无进展就停止（早停）")
 PATIENCE_HELP = label("0 never stops early. The best state is kept either way.", "0 表示不提前停止。无论如何都会保留最好的状态。")
+RECOMPUTE = label("Save memory by computing twice (gradient checkpointing)", "重算中间结果以节省内存（gradient checkpointing）")
+RECOMPUTE_HELP = label(
+    "Intermediate results are thrown away and computed again: far less memory, and a quarter to a half more time. Large models on a card do so anyway.",
+    "中间结果先丢弃、需要时重算：内存少很多，时间多四分之一到一半。显卡上的大模型本来就会这样做。",
+)
 SEED = label("Starting point of chance (seed)", "随机种子（seed）")
 SEED_HELP = label("The same seed gives the same split and the same training.", "相同的种子会得到相同的划分和训练。")
 NEXT = label("Next: train", "下一步：训练")
@@ -64,7 +68,9 @@ SUITS = Words(
 SUITS_STAGE = Words("This holds for the first stage; the later ones are set above.", "以上适用于第一个阶段；后面的阶段在上方设置。")
 NO_KNOBS = label("This method has no settings of its own: everything is trained.", "该方法没有专属设置：训练全部参数。")
 # The names of the fields that make up a plan's method and training, in the order of the components.
-FIELDS = ("epochs", "batch_size", "learning_rate", "max_length", "validation_share", "patience", "seed")
+FIELDS = ("epochs", "batch_size", "learning_rate", "max_length", "validation_share", "patience", "recompute", "seed")
+# What the offer of a row that does not fit may change.
+REMEDIED = ("batch_size", "max_length", "recompute", "machine")
 
 
 class MethodTab(NamedTuple):
@@ -77,29 +83,31 @@ class MethodTab(NamedTuple):
     next: gr.Button
 
 
-def refresh(source: str, task: Task, columns: str, model: str, chosen: str, request: gr.Request, **values: Value) -> tuple[Any, ...]:
+def refresh(request: gr.Request, **fields: Any) -> tuple[Any, ...]:
     """The table, the sentence on the model and the sentence on what is trained, for everything as it is set now."""
-    lang = forms.language(request)
-    settings = {method.name: _settled(method, forms.settings(method, values)) for method in methods.METHODS}
-    found, about = base.about(str(model or ""), lang)
-    labels = _labels(source, task, forms.unpack(columns).get("label", ""))
-    content = table.content(found, task, labels, chosen, settings, lang)
-    asked = forms.settings(methods.get(chosen), values)
-    raw = {"task": task, "model": str(model or ""), "method": {"name": chosen, "settings": asked}}
+    lang, chosen = forms.language(request), fields["chosen"]
+    about = base.about(str(fields["model"] or ""), lang)[1]
+    found = estimates.asked(**fields)
+    content = estimates.content(found, lang)
+    given = forms.settings(methods.get(chosen), fields)
+    raw = {"task": fields["task"], "model": str(fields["model"] or ""), "method": {"name": chosen, "settings": given}}
     if problems := [problem for problem in methods.problems(raw) if problem.startswith("method.settings.")]:
         return content, about, forms.settings_problem(problems, field_labels(chosen), lang)
-    return content, about, _counted(found, task, labels, chosen, settings, lang)
+    return content, about, _counted(found, chosen, lang)
 
 
-def _settled(method: Method, asked: dict[str, Value]) -> dict[str, Value]:
-    """All settings of a method; one that makes no sense counts as its default until it is changed."""
-    wrong = {problem.split(":")[0] for problem in method.problems(asked)}
-    return method.settle({name: value for name, value in asked.items() if name not in wrong})
+def take(event: gr.EventData, **fields: Any) -> tuple[Any, ...]:
+    """Change what an offer changes; everything else stays."""
+    number = getattr(event, "number", None)
+    changed = estimates.remedy(str(getattr(event, "id", "")), number, fields)
+    chosen = changed.get("chosen")
+    shown = _chosen(str(chosen)) if chosen else (gr.skip(),) * (1 + len(methods.METHODS))
+    return *(changed.get(name, gr.skip()) for name in REMEDIED), *shown
 
 
 def field_labels(chosen: str) -> dict[str, Words]:
     """What the fields of a plan's method and training are called on the page, by key."""
-    training = dict(zip(FIELDS, (ROUNDS, BATCH, RATE, LENGTH, ASIDE, PATIENCE, SEED), strict=True))
+    training = dict(zip(FIELDS, (ROUNDS, BATCH, RATE, LENGTH, ASIDE, PATIENCE, RECOMPUTE, SEED), strict=True))
     return {**training, **{knob.name: knob.label for knob in methods.get(chosen).knobs}}
 
 
@@ -175,23 +183,12 @@ def reveal(wanted: tuple[str, ...], value: Value) -> Any:
     return found if len(found) > 1 else found[0]
 
 
-def _labels(source: str, task: Task, column: str) -> int:
-    """How many classes the chosen data set has; 2 while there is none to count."""
-    if task != "classify":
-        return 0
-    try:
-        found = visitor.dataset(source).table()
-        return len({row[column].strip() for row in found.rows if row.get(column, "").strip()}) or 2
-    except StudioError:
-        return 2
-
-
-def _counted(found: ModelShape | None, task: Task, labels: int, chosen: str, settings: dict[str, Any], lang: str) -> dict[str, Any]:
-    method = next((method for method in methods.METHODS if method.name == chosen), None)
-    if not method or not found or fits.refusal(chosen, task, found):
+def _counted(found: estimates.Asked, chosen: str, lang: str) -> dict[str, Any]:
+    method, shape = methods.get(chosen), found.base.shape
+    if not shape or fits.refusal(chosen, found.plan.task, shape):
         return forms.notice("")
-    count: Footprint = method.footprint(found, settings[chosen], labels)
-    return forms.notice(table.sentence(count, lang))
+    labels = (found.lengths.labels if found.lengths else 2) if found.plan.task == "classify" else 0
+    return forms.notice(table.sentence(method.footprint(shape, found.settings[chosen], labels), lang))
 
 
 def build(source: gr.BrowserState, remembered: Remembered, at_data: DataTab) -> MethodTab:
@@ -199,6 +196,7 @@ def build(source: gr.BrowserState, remembered: Remembered, at_data: DataTab) -> 
     gr.Markdown(t(HEAD))
     model = gr.Dropdown([], label=t(MODEL), info=t(MODEL_HELP), allow_custom_value=True, elem_id="model")
     about = forms.notice_box("model-notice")
+    at = estimates.build(model)
     rows = table.table("methods")
     chosen = remembered.chosen
     groups: list[gr.Group] = []
@@ -217,9 +215,19 @@ def build(source: gr.BrowserState, remembered: Remembered, at_data: DataTab) -> 
     rows.pick(pick, chosen, [chosen, *groups], **quiet)
     gr.on([task.change, gr.context.Context.root_block.load], change_task, [task, chosen], [model, chosen, *groups], **quiet)
     described = {"source": source, "task": task, "columns": columns, "chosen": chosen}
-    inputs = {**described, "model": model, **knobs}
-    changed = [model.change, chosen.change, task.change, columns.change, *(knob.change for knob in knobs.values())]
-    gr.on(changed, refresh, inputs_kwargs=inputs, outputs=[rows, about, counted], trigger_mode="always_last", **quiet)
+    inputs = {**described, "model": model, "machine": at.machine, **knobs, **training}
+    changed = [field.change for field in (model, chosen, task, columns, source, at.machine, *knobs.values(), *training.values())]
+    drawn = gr.on(changed, refresh, inputs_kwargs=inputs, outputs=[rows, about, counted], trigger_mode="always_last", **quiet)
+    # What is traced says only that it is done, and the table is drawn from the fields as they are then: an old answer overwrites nothing.
+    done = gr.Number(0, visible=False)
+    finer = drawn.then(
+        estimates.sharpen, inputs_kwargs={**inputs, "number": done}, outputs=done, show_progress="hidden", trigger_mode="always_last"
+    )
+    gr.on(changed, None, None, None, cancels=finer, queue=False)
+    gr.on([done.change, at.told.change], refresh, inputs_kwargs=inputs, outputs=[rows, about, counted], trigger_mode="always_last", **quiet)
+    rows.remedy(
+        take, inputs_kwargs=inputs, outputs=[*({**training, "machine": at.machine}[name] for name in REMEDIED), chosen, *groups], **quiet
+    )
     suited = [source.change, chosen.change, task.change, columns.change]
     gr.on(
         [*suited, training["validation_share"].change],
@@ -264,5 +272,6 @@ def _training() -> tuple[dict[str, Any], gr.HTML]:
         length = gr.Slider(16, 2048, 256, step=16, label=t(LENGTH), info=t(LENGTH_HELP), elem_id="max-length")
         aside = gr.Slider(0.05, 0.5, 0.1, step=0.05, label=t(ASIDE), info=t(ASIDE_HELP), elem_id="validation-share")
         patience = gr.Slider(0, 10, 0, step=1, label=t(PATIENCE), info=t(PATIENCE_HELP), elem_id="patience")
+        again = gr.Checkbox(False, label=t(RECOMPUTE), info=t(RECOMPUTE_HELP), elem_id="recompute")
         seed = gr.Number(42, label=t(SEED), info=t(SEED_HELP), precision=0, minimum=0, elem_id="seed")
-    return dict(zip(FIELDS, (epochs, batch, rate, length, aside, patience, seed), strict=True)), suits
+    return dict(zip(FIELDS, (epochs, batch, rate, length, aside, patience, again, seed), strict=True)), suits

@@ -4,6 +4,7 @@ import json
 from typing import Any
 
 from studio import runs
+from studio.estimate import record
 from studio.runs import Run
 from studio.tabs import forms
 from studio.train import worker
@@ -87,6 +88,8 @@ def sentences(run: Run, report: dict[str, Any], lang: str) -> str:
         if run.plan.method.name in OTHER_GOAL and len(notes):
             said = MOVED
         parts.append(said.say(lang, before=before["loss"], after=after["loss"], step=report.get("best_step", 0), time=time))
+    if receipt := record.receipt(record.foretold(run), report):
+        parts.append(receipt.say(lang))
     texts = _part(report, "texts")
     if texts.get("cut") or texts.get("dropped"):
         parts.append(worker.LEFT_OUT.say(lang, cut=texts["cut"], length=texts["max_length"], dropped=texts["dropped"]))

@@ -7,10 +7,12 @@ import gradio as gr
 
 from studio import methods, runs
 from studio.errors import StudioError, explain
+from studio.estimate import record
+from studio.estimate.machines import HERE
 from studio.home import check_room, home
 from studio.methods import trial
 from studio.plan import Task, Value
-from studio.tabs import charts, draft, forms, visitor
+from studio.tabs import charts, draft, estimates, forms, visitor
 from studio.tabs.forms import t
 from studio.train import launch
 from studio.words import Words, label
@@ -45,6 +47,14 @@ BEGINS_AGAIN = Words(
     "停止后继续时，该方法会从未完成的阶段重新开始；已完成的阶段会保留。",
 )
 GOES_ON = Words("“{name}” goes on from where it was.", "“{name}”从中断处继续。")
+TOO_BIG = Words(
+    "The Method tab offers changes that make it fit, in the row of this method. Or insist below, and it ends with a sentence where memory runs out.",
+    "“方法”页中该方法的一行给出了能放得下的改法。也可以在下方坚持开始，内存用尽时会给出说明并结束。",
+)
+INSIST = label("Start it all the same", "仍然开始")
+INSIST_HELP = label(
+    "It will probably run out of memory. Everything else on this machine stays as it is.", "很可能会内存不足。本机其他程序不受影响。"
+)
 CHECKING = label("Checking…", "正在检查…")
 NOTHING_RUNS = Words("Nothing is training.", "当前没有训练。")
 NOT_RUNNING = Words("There is nothing to stop: the run has ended ({state}).", "无需停止：运行已结束（{state}）。")
@@ -75,7 +85,8 @@ def summarise(
     try:
         made = draft.assemble(source, task, columns, model, chosen, name, **values)
         more = "" if methods.get(chosen).resumes else BEGINS_AGAIN.say(lang)
-        return forms.notice(draft.describe(made, lang), f"{draft.later(made, lang)} {more}".strip())
+        cost = estimates.in_words(estimates.foretold(made), lang)
+        return forms.notice(draft.describe(made, lang), " ".join(filter(None, (cost, draft.later(made, lang), more))))
     except StudioError as error:
         return draft.problem(error, chosen, lang)
 
@@ -89,27 +100,34 @@ def start(
     name: str,
     mine: object,
     request: gr.Request,
+    insist: bool = False,
     **values: Value,
 ) -> tuple[Any, ...]:
-    """Create the run and start its worker; what is wrong is said before anything starts."""
+    """Create the run and start its worker; what is wrong is said before anything starts, and one that cannot fit is started only on insisting."""
     lang = forms.language(request)
     if not source:
-        return forms.notice(NOTHING.say(lang), kind="bad"), *(gr.skip(),) * 4
+        return forms.notice(NOTHING.say(lang), kind="bad"), *(gr.skip(),) * 5
     try:
         made = draft.assemble(source, task, columns, model, chosen, name, **values)
         draft.describe(made, lang)  # the data is checked once more: a browser may send anything
         if refused := trial.refusal(made, lang):
-            return forms.notice(refused, kind="bad"), *(gr.skip(),) * 4
+            return forms.notice(refused, kind="bad"), *(gr.skip(),) * 5
+        told = estimates.foretold(made)
+        if told and told.fits == "no" and told.why_not and insist is not True:
+            return forms.notice(told.why_not.say(lang), TOO_BIG.say(lang), kind="bad"), *(gr.skip(),) * 4, gr.update(visible=True)
         check_room(home(), LEAST_ROOM)
         visitor.check_queue()
         busy = any(runs.status(other).state not in runs.ENDED for other in runs.all_runs())
         run = runs.create(made)
+        if told:
+            record.foretell(run, told, HERE)
         launch.start(run)
     except (StudioError, OSError) as error:
-        return draft.problem(error, chosen, lang), *(gr.skip(),) * 4
+        return draft.problem(error, chosen, lang), *(gr.skip(),) * 5
     own = [*visitor.ids(mine), run.id]
     said = QUEUED if busy else STARTED
-    return forms.notice(said.say(lang), kind="good"), charts.showing(run.id, lang), run.id, earlier(run.id, own, lang), own
+    shown = forms.notice(said.say(lang), kind="good"), charts.showing(run.id, lang), run.id, earlier(run.id, own, lang), own
+    return *shown, gr.update(value=False, visible=False)
 
 
 def go_on(shown: str, mine: object, event: gr.EventData, request: gr.Request) -> tuple[Any, ...]:
@@ -187,16 +205,22 @@ def build(run: gr.BrowserState, mine: gr.BrowserState, inputs: dict[str, Any]) -
     with gr.Row():
         go = gr.Button(t(START), variant="primary", elem_id="start")
         halt = gr.Button(t(STOP), elem_id="stop")
+    insist = gr.Checkbox(False, label=t(INSIST), info=t(INSIST_HELP), elem_id="insist", visible=False)
     told = forms.notice_box("train-notice")
     live = charts.view("live")
     choose = gr.Dropdown([], label=t(EARLIER), info=t(EARLIER_HELP), elem_id="runs", visible=False)
     forward = gr.Button(t(NEXT), elem_id="to-playground")
     everything = {**inputs, "name": name}
-    started = {**everything, "mine": mine}
+    started = {**everything, "mine": mine, "insist": insist}
     # Said at once by the browser, in its own words: a trial of the settings takes seconds. First, so that the answer comes after it.
     go.click(None, None, told, js=_checking(), show_progress="hidden", queue=False)
     go.click(
-        start, inputs_kwargs=started, outputs=[told, live, run, choose, mine], show_progress="hidden", trigger_mode="once", queue=False
+        start,
+        inputs_kwargs=started,
+        outputs=[told, live, run, choose, mine, insist],
+        show_progress="hidden",
+        trigger_mode="once",
+        queue=False,
     )
     live.moved(moved, [run, mine], [told, choose], show_progress="hidden", queue=False)
     live.resume(go_on, [run, mine], [told, live, choose], show_progress="hidden", trigger_mode="once", queue=False)

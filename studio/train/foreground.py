@@ -11,24 +11,49 @@ from types import FrameType
 from tqdm import tqdm
 
 from studio import methods, plan, presets, runs
-from studio.errors import BadPlan, explain
+from studio.errors import BadPlan, NotPossible, StudioError, explain
+from studio.estimate import machines, record, table
 from studio.methods import trial
 from studio.runs import Run
 from studio.train import launch, worker
+from studio.words import Words
 
+INSIST = Words(
+    "`studio estimate` says what would fit; --insist starts it all the same, and it ends with a sentence where memory runs out.",
+    "用 `studio estimate` 查看哪些设置放得下；加 --insist 可以强行开始，内存用尽时会给出说明并结束。",
+)
 BAR = "{desc} {percentage:3.0f}%|{bar}| {n_fmt}/{total_fmt} {postfix}"
 
 
-def train(name: str, changes: tuple[str, ...]) -> int:
+def train(name: str, changes: tuple[str, ...], insist: bool = False) -> int:
     """Train the plan in a file, or the recipe of this name; prints the run's id and folder. Returns the exit code.
 
+    A run that cannot fit into memory is not started unless someone insists (NotPossible).
     Raises BadPlan with every problem of the plan, also those that only the method's library knows. The first Ctrl-C stops the run and keeps what was learned.
     """
     path = presets.recipes().get(name, Path(name))
     found = plan.read(path, changes, (methods.problems,))
     if refused := trial.refusal(found):
         raise BadPlan([f"{path}: method.settings: {refused}"])
-    return _follow(runs.create(found))
+    run = runs.create(found)
+    _foretell(run, insist)
+    return _follow(run)
+
+
+def _foretell(run: Run, insist: bool) -> None:
+    """Say what the run will take and keep it beside the run; raises NotPossible where it cannot fit and nobody insists."""
+    place = machines.here()
+    try:
+        told = table.chosen(run.plan, place)
+    except StudioError:
+        return  # what is wrong with the data is said by the run itself
+    if told.fits == "no" and told.why_not and not insist:
+        runs.delete(run)
+        raise NotPossible(told.why_not, INSIST)
+    record.foretell(run, told, place.id)
+    if told.minutes and told.memory_gb:
+        low, high = told.minutes.low, told.minutes.high
+        print(f"estimated {low:.1f} to {high:.1f} min, {told.memory_gb.low:.1f} to {told.memory_gb.high:.1f} GB", flush=True)  # noqa: T201
 
 
 def resume(name: str) -> int:
@@ -65,6 +90,8 @@ def _follow(run: Run) -> int:
         if texts["cut"] or texts["dropped"]:
             print(worker.LEFT_OUT.say(cut=texts["cut"], length=texts["max_length"], dropped=texts["dropped"]))  # noqa: T201
         loss = f"{found['before']['loss']:.3f} -> {found['after']['loss']:.3f}"
+        if said := record.receipt(record.foretold(run), found):
+            print(said.say())  # noqa: T201
         print(f"{runs.status(run).state}: validation loss {loss} in {found['seconds']:.0f} s")  # noqa: T201
         if "right" in found["after"] and "right" in found["before"]:
             print(f"known answers right: {found['before']['right']:.0%} -> {found['after']['right']:.0%}")  # noqa: T201

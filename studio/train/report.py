@@ -3,6 +3,8 @@
 import json
 import math
 import os
+import resource
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -14,6 +16,7 @@ from transformers import TrainerCallback
 
 from studio import runs
 from studio.errors import StudioError
+from studio.estimate import record
 from studio.home import write_json
 from studio.models import trained
 from studio.runs import Run
@@ -23,6 +26,8 @@ from studio.words import Words
 STATUS_SECONDS = 0.5
 # A state to go on from is kept at a validation, unless writing the last one took more than a twentieth of the time since.
 SAVING_SHARE = 0.05
+# From so many steps on a stage says how the rest of the run will go.
+SURE_AFTER = 5
 # What is kept of a Trainer's log, and under which name: the loss, and in TRL's later stages what a reward model or practice is judged by.
 LOGGED = {
     "loss": "loss",
@@ -61,7 +66,9 @@ class Watch(TrainerCallback):  # type: ignore[misc] # transformers ships no type
         self._pace = Pace(torch.get_num_threads(), torch.set_num_threads, probe)
         self._measured: dict[str, float] = {}
         self._step_seconds = self._check_seconds = 0.0
-        self._wrote = 0.0
+        self._wrote = self._spent = 0.0
+        self._first_step = 0
+        self._told = record.foretold(run).get("stretches", {})
         self._tokens = 0
 
     def start(self) -> None:
@@ -77,7 +84,7 @@ class Watch(TrainerCallback):  # type: ignore[misc] # transformers ships no type
         """Decide at which steps the validation loss is measured."""
         every = max(1, -(-state.max_steps // self.plan.training.evaluations))
         self._checks = {*range(every, state.max_steps + 1, every), state.max_steps} if self.measure else set()
-        self.step = state.global_step
+        self.step = self._first_step = state.global_step
         runs.rewind(self.run, self.stage, self.step)
         self.steps, self._tokens = state.max_steps, int(state.num_input_tokens_seen)
         if not torch.cuda.is_available():
@@ -96,6 +103,7 @@ class Watch(TrainerCallback):  # type: ignore[misc] # transformers ships no type
         tokens = int(state.num_input_tokens_seen) - self._tokens
         self._tokens = int(state.num_input_tokens_seen)
         self._step_seconds = 0.8 * self._step_seconds + 0.2 * seconds if self._step_seconds else seconds
+        self._spent += seconds
         self._measured = {
             "tokens": self._tokens,
             "tokens_per_second": round(tokens / seconds, 1),
@@ -163,8 +171,17 @@ class Watch(TrainerCallback):  # type: ignore[misc] # transformers ships no type
             return
         self._wrote = now
         checks = len([step for step in self._checks if step > state.global_step])
-        left = (state.max_steps - state.global_step) * self._step_seconds + checks * self._check_seconds
+        left = (state.max_steps - state.global_step) * self._step_seconds + checks * self._check_seconds + self._later(state)
         runs.set_status(self.run, "training", self.stage, step=state.global_step, steps=state.max_steps, seconds_left=round(left, 1))
+
+    def _later(self, state: Any) -> float:
+        """Seconds from the end of this stage to the end of the run: as estimated, times what this stage's own steps took more or less."""
+        begun, mine = self.step - self._first_step, 60 * self._told.get(self.stage, 0.0)
+        if not mine or begun < SURE_AFTER:
+            return 0.0
+        pace = self._spent / begun * state.max_steps / mine
+        after = list(self._told)[list(self._told).index(self.stage) + 1 :]
+        return float(pace * 60 * sum(self._told[name] for name in after)) + self._check_seconds
 
 
 def _check_number(loss: float, step: int) -> None:
@@ -195,3 +212,11 @@ def memory_gb() -> float:
     if torch.cuda.is_available():
         return float(torch.cuda.max_memory_allocated()) / 1e9
     return psutil.Process(os.getpid()).memory_info().rss / 1e9
+
+
+def peak_memory_gb() -> float:
+    """The most memory there ever was at once: what CUDA's allocator reserved on the card, else this process's resident set (GB, 10^9 bytes)."""
+    if torch.cuda.is_available():
+        return float(torch.cuda.max_memory_reserved()) / 1e9
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak * (1 if sys.platform == "darwin" else 1024) / 1e9

@@ -17,6 +17,7 @@ import psutil
 
 from studio import methods, runs
 from studio.errors import StudioError, explain
+from studio.estimate import hardware, record
 from studio.home import check_room, home, write_json
 from studio.methods.base import Halt, Job, Method, Watch
 from studio.models import fetch
@@ -58,9 +59,12 @@ def run(run_id: str, before: Callable[[], None] = lambda: None) -> None:
 
 
 def _execute(this: Run) -> None:
-    method, began = methods.get(this.plan.method.name), time.time()
+    method, began, used = methods.get(this.plan.method.name), time.time(), time.process_time()
+    resumed = (this.folder / "data" / "about.json").is_file()
     parts = ready.prepare_data(this, this.plan)
+    asked = time.time()
     base = fetch.fetch(this.plan.model, ready.fetching(this))
+    fetching = time.time() - asked
     turn.go_on(this)
     runs.set_status(this, "preparing", "load")
     job, loaded = ready.load_job(this, method, base, parts)
@@ -86,13 +90,26 @@ def _execute(this: Run) -> None:
     ended = {"before": before, "after": after, "best_step": last.best_step, "stopped": last.stopped, "stopped_early": last.early}
     training = job.plan.training.model_dump()
     report = {**parts.about, **loaded, **ended, "training": training, "learning_rate": training["learning_rate"], "method": job.notes}
-    write_json(this.folder / "report.json", {**report, "seconds": round(time.time() - began, 1)})
+    spent = _spent(began, used, fetching)
+    whole = not (failure or resumed or last.stopped or last.early)
+    record.add(this, (spent["seconds"] - spent["fetch_seconds"]) / 60, spent["peak_memory_gb"], whole)
+    write_json(this.folder / "report.json", {**report, **spent, "resumed": resumed})
     if failure:
         runs.set_status(this, "training", method.stages[0], **reached)  # where it broke off
         raise failure
     if not last.stopped:
         shutil.rmtree(this.folder / "checkpoints", ignore_errors=True)
     runs.set_status(this, "stopped" if last.stopped else "done", "after", **reached)
+
+
+def _spent(began: float, used: float, fetching: float) -> dict[str, float]:
+    """What the run took: seconds, those of fetching the model among them, the peak of memory, and its share of the cores' time."""
+    from studio.train.report import peak_memory_gb  # noqa: PLC0415 - loads torch
+
+    seconds = time.time() - began
+    share = (time.process_time() - used) / max(seconds - fetching, 1e-3) / hardware.cores()
+    told = {"seconds": round(seconds, 1), "fetch_seconds": round(fetching, 1), "peak_memory_gb": round(peak_memory_gb(), 3)}
+    return {**told, "core_share": round(share, 2)}
 
 
 def _before(this: Run, job: Job, method: Method) -> dict[str, float]:

@@ -1,0 +1,1 @@
+"""What a run would need in memory, time and money, before it starts."""

@@ -1,0 +1,109 @@
+"""Asks the estimator's child process, and remembers on disk what it said: a step is traced once, a data set counted once."""
+
+import atexit
+import json
+import os
+import subprocess
+import sys
+import threading
+from contextlib import suppress
+from functools import cache
+from hashlib import sha256
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from studio import child
+from studio.home import home, read_json, write_json
+
+# A newer library may compute otherwise: what was traced with another is asked again.
+LIBRARIES = ("torch", "transformers", "peft", "torchao")
+# Longer than the longest trace on a busy machine; a child that says nothing by then is put away (seconds).
+PATIENCE = 120.0
+
+_asking = threading.Lock()
+_answers: dict[str, dict[str, Any]] = {}
+_child: list["subprocess.Popen[str]"] = []
+
+
+def known(asked: dict[str, Any]) -> dict[str, Any] | None:
+    """What is remembered as the answer to a question; None where it was never asked."""
+    key = _key(asked)
+    if key not in _answers:
+        _answers[key] = read_json(_place(key))
+    return _answers[key] or None
+
+
+def ask(asked: dict[str, Any]) -> dict[str, Any]:
+    """The answer to a question, remembered or fetched; `problem` (in both languages) where there is none. Takes seconds at most."""
+    key = _key(asked)
+    with _asking:
+        found = _answers.get(key) or read_json(_place(key)) or _fetched(asked)
+    if "problem" not in found:
+        _answers[key] = found
+        write_json(_place(key), found)
+    return found
+
+
+def close() -> None:
+    """Put the child away."""
+    while _child:
+        process = _child.pop()
+        process.kill()
+        process.wait()
+        for stream in (process.stdin, process.stdout):
+            with suppress(OSError):
+                stream.close()  # type: ignore[union-attr]
+
+
+atexit.register(close)
+
+
+def _key(asked: dict[str, Any]) -> str:
+    return json.dumps([os.environ.get("STUDIO_HOME", ""), asked], sort_keys=True)
+
+
+def _place(key: str) -> Path:
+    return home() / "estimates" / f"{sha256(json.dumps([key, *_versions()]).encode()).hexdigest()[:32]}.json"
+
+
+@cache
+def _versions() -> tuple[str, ...]:
+    return tuple(version(name) for name in LIBRARIES)
+
+
+def _fetched(asked: dict[str, Any]) -> dict[str, Any]:
+    process = _started()
+    assert process.stdin is not None and process.stdout is not None
+    timer = threading.Timer(PATIENCE, process.kill)
+    timer.start()
+    try:
+        process.stdin.write(json.dumps(asked) + "\n")
+        process.stdin.flush()
+        line = process.stdout.readline()
+        found = json.loads(line)
+    except (OSError, ValueError):  # it has ended, or was put away for saying nothing
+        close()
+        return {"problem": {"en": "The estimator's process ended without an answer.", "zh": "估算进程未作答就结束了。"}}
+    finally:
+        timer.cancel()
+    return dict(found)
+
+
+def _started() -> "subprocess.Popen[str]":
+    if _child and _child[0].poll() is None:
+        return _child[0]
+    close()
+    _child.append(
+        subprocess.Popen(
+            [sys.executable, "-m", "studio.estimate.serve"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+            encoding="utf-8",
+            start_new_session=True,
+            env=child.environment(os.environ, threads=1),
+        )
+    )
+    return _child[0]

@@ -1,0 +1,96 @@
+"""What a plan gives a method to do: its examples in tokens, counted with the model's own tokenizer or guessed from their characters."""
+
+import re
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from pathlib import Path
+
+from studio.data import columns as roles
+from studio.data import keep, prepare
+from studio.estimate import desk
+from studio.methods import defaults
+from studio.methods.base import Method
+from studio.methods.work import Load, Row
+from studio.models.shape import ModelShape
+from studio.plan import Plan, Task
+
+# Examples whose lengths stand for all: the mean of a thousand is known to a few hundredths.
+MOST = 1_000
+# So many of them, from the shortest to the longest, are computed with.
+KEPT = 128
+# Letters of a token: English words under today's tokenizers have about 4 a token, a Chinese character about 0.7 tokens.
+LETTERS = 4.0
+WIDE = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]")
+# What a chat template writes around a question (tokens, about): marks, roles, a default system prompt.
+TEMPLATE = 20
+
+
+@dataclass(frozen=True)
+class Lengths:
+    """Up to KEPT examples in tokens, the shortest first; `count` usable ones in all, `known` of them with a known answer; `counted` where a tokenizer said so."""
+
+    rows: tuple[Row, ...]
+    count: int
+    known: int
+    labels: int
+    counted: bool
+
+
+def lengths(plan: Plan, folder: Path | None, wait: bool = False) -> Lengths:
+    """The examples of a plan in tokens: counted where the model is here (`folder`), at once where that was done before or with `wait`.
+
+    Raises BadData or the like where the data cannot be read.
+    """
+    kept = keep.find(plan.data.source)
+    stamp = kept.path.stat().st_mtime_ns if kept.path.exists() else 0  # reading it below says what is wrong
+    chosen = plan.data.columns or roles.guess(kept.table(), plan.task).columns
+    guessed = _guessed(plan.data.source, stamp, plan.task, tuple(sorted(chosen.items())))
+    if not folder:
+        return guessed
+    asked = {"source": plan.data.source, "stamp": stamp, "task": plan.task, "columns": chosen, "folder": str(folder), "most": MOST}
+    found = (desk.ask if wait else desk.known)({"what": "lengths", **asked})
+    if not found or "rows" not in found:
+        return guessed
+    return replace(guessed, rows=_some([Row(*row) for row in found["rows"]]), counted=True)
+
+
+@lru_cache(maxsize=32)
+def _guessed(source: str, stamp: int, task: Task, columns: tuple[tuple[str, str], ...]) -> Lengths:
+    """The examples with their tokens guessed from their characters; remembered while the file stays as it is."""
+    examples, _ = prepare.examples(keep.find(source).table(), task, dict(columns))
+    labels = len(prepare.labels_of(examples)) if task == "classify" else 0
+    known = sum(bool(example.get("answer")) for example in examples) if task == "prompts" else 0
+    rows = [_guess(example, task) for example in examples[:: max(1, len(examples) // MOST)]]
+    return Lengths(_some(rows), len(examples), known, labels, counted=False)
+
+
+def _some(rows: list[Row]) -> tuple[Row, ...]:
+    """At most KEPT rows that stand for all, by their length."""
+    order = sorted(rows, key=lambda row: (row.tokens, row.asked, row.other))
+    if len(order) <= KEPT:
+        return tuple(order)
+    return tuple(order[round(place * (len(order) - 1) / (KEPT - 1))] for place in range(KEPT))
+
+
+def tokens(text: str) -> int:
+    """About how many tokens a text has, from its characters alone."""
+    wide = len(WIDE.findall(text))
+    return max(1, round(0.7 * wide + (len(text) - wide) / LETTERS))
+
+
+def _guess(example: dict[str, str], task: str) -> Row:
+    if task == "classify":
+        return Row(tokens(example["text"]) + 2)
+    if task == "complete":
+        return Row(1, tokens(example["text"]))
+    asked = TEMPLATE + sum(tokens(message["content"]) for message in prepare.question(example))
+    if task == "prompts":
+        return Row(asked)
+    return Row(asked, tokens(prepare.conversation(example)[-1]["content"]), tokens(example["rejected"]) if example.get("rejected") else 0)
+
+
+def of(plan: Plan, method: Method, shape: ModelShape, found: Lengths) -> Load:
+    """What a method is given to do, with the training settings filled in that the plan leaves out."""
+    aside = plan.data.validation_share
+    filled = defaults.fill(plan, method, shape, max(1, found.count - round(aside * found.count)))
+    return Load(plan.task, found.rows, found.count, aside, filled.training, shape, found.labels, found.known)

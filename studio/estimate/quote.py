@@ -1,0 +1,127 @@
+"""What each method would need for a plan on a machine: one estimate a method, from the closed form or from traced passes."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from functools import partial
+from typing import Protocol
+
+from studio import methods
+from studio.estimate import formula, machines, memory, rates, time
+from studio.estimate.figures import PARTS, Estimate, Fit, Level, Range, around
+from studio.estimate.machines import Place
+from studio.estimate.rates import Rates
+from studio.estimate.tally import Tally
+from studio.methods.base import Method, Settings
+from studio.methods.work import Load, Phase, Portion
+from studio.models.shape import ModelShape
+from studio.plan import Task, Training
+from studio.words import Words
+
+# How far memory may lie from an estimate, either way.
+MEMORY_SPREAD = {"formula": 1.15, "traced": 1.10}
+# From this share of the room on, a run is tight: the worst under-prediction on public rows was 6.7 % (design/estimator.md, 4).
+TIGHT = 0.92
+# Where nothing measures it: 0.7 of the card's board power, and 1.2 for the building around it (design/estimator.md, 4).
+POWER_SHARE, BUILDING = 0.7, 1.2
+OVER = Words(
+    "Needs {need:.1f} GB where {room:.1f} GB are free: {over:.1f} GB too much, mostly {part}.",
+    "需要 {need:.1f} GB，可用 {room:.1f} GB，超出 {over:.1f} GB，主要是{part}。",
+)
+GUESSED = Words("exact token counts, which the model's tokenizer gives once it is here", "精确的 token 数（下载模型后由其分词器给出）")
+
+
+class Passes(Protocol):
+    """Where the work of single passes comes from."""
+
+    def __call__(self, method: Method, settings: Settings, load: Load, phase: Phase, portion: Portion) -> Tally | None:
+        """The tally of one portion; None where this source does not know it."""
+
+
+def quote(method: Method, settings: Settings, load: Load, place: Place, own: Rates | None = None, traced: Passes | None = None) -> Estimate:
+    """The estimate of one method; `settings` holds every knob, `traced` knows passes better than the closed form."""
+    own = own or rates.of(place)
+    footprint = method.footprint(load.shape, settings, load.labels)
+    known = partial(_passed, method, settings, load, place, traced)
+    phases = [(phase, time.worked(phase, load, footprint, place.kind, known)) for phase in method.work(settings, load)]
+    exact = traced is not None and all(
+        traced(method, settings, load, phase, portion) for phase, _ in phases if phase.learn for portion in phase.portions
+    )
+    level: Level = "traced" if exact else "formula"
+    parts = memory.peak(method, load, footprint, phases, place, own)
+    peak = around(sum(parts.values()) / 1e9, MEMORY_SPREAD[level])
+    result = memory.disk(method, settings, load, footprint, place)
+    spent = time.stretches(phases, own, parts["model"], result)
+    fits, why_not = _fit(peak, parts, place)
+    minutes = around(sum(spent.values()) / 60, rates.SPREADS["measured" if own.measured and exact else level])
+    return Estimate(
+        method=method.name,
+        trainable=footprint.trainable,
+        total=footprint.total,
+        memory_gb=peak,
+        parts={name: size / 1e9 for name, size in parts.items()},
+        minutes=minutes,
+        stretches={name: seconds / 60 for name, seconds in spent.items()},
+        money=_money(place, minutes),
+        currency=place.currency,
+        watt_hours=_energy(place, minutes),
+        disk_mb=result / 1e6,
+        level=level,
+        measured=own.measured,
+        fits=fits,
+        room_gb=place.usable_bytes / 1e9,
+        why_not=why_not,
+    )
+
+
+def without_rows(method: Method, settings: Settings, shape: ModelShape, place: Place, task: Task, why: Words) -> Estimate:
+    """What is known where there are no examples yet: how much is trained, and the size of the result; `why` says what is missing."""
+    labels = 2 if task == "classify" else 0
+    footprint = method.footprint(shape, settings, labels)
+    load = Load(task, (), 0, 0.1, Training(), shape, labels)
+    disk = memory.disk(method, settings, load, footprint, place) / 1e6
+    return Estimate(method.name, footprint.trainable, footprint.total, disk_mb=disk, room_gb=place.usable_bytes / 1e9, missing=(why,))
+
+
+def widened(found: Estimate) -> Estimate:
+    """The same where the lengths of the texts were guessed from their characters: time by a third, memory by a tenth."""
+    if not found.minutes or not found.memory_gb:
+        return found
+    time, room = found.minutes, found.memory_gb
+    money = found.money and Range(found.money.low / 1.3, found.money.likely, found.money.high * 1.3)
+    return replace(
+        found,
+        minutes=Range(time.low / 1.3, time.likely, time.high * 1.3),
+        memory_gb=Range(room.low / 1.1, room.likely, room.high * 1.1),
+        money=money,
+        missing=(*found.missing, GUESSED),
+    )
+
+
+def _passed(method: Method, settings: Settings, load: Load, place: Place, traced: Passes | None, phase: Phase, portion: Portion) -> Tally:
+    found = traced(method, settings, load, phase, portion) if traced else None
+    if found:
+        return found
+    under = methods.get(phase.under) if phase.under else method
+    inside = settings if under is method else under.settle({})
+    trained = under.footprint(load.shape, inside, load.labels).trainable
+    device = "cpu" if place.kind == "processor" else "cuda"
+    again = phase.learn and memory.recomputes(method, load, place)
+    return formula.passed(load.shape, phase, portion, under.touch(load.shape, inside), device, again, trained)
+
+
+def _fit(peak: Range, parts: Mapping[str, float], place: Place) -> tuple[Fit, Words | None]:
+    room = place.usable_bytes / 1e9
+    fits: Fit = "no" if peak.likely > room else "tight" if peak.likely > TIGHT * room else "yes"
+    largest = max(parts, key=lambda name: parts[name])
+    said = OVER.filled(need=peak.likely, room=room, over=peak.likely - room, part=PARTS[largest]) if fits == "no" else None
+    return fits, said
+
+
+def _money(place: Place, minutes: Range) -> Range | None:
+    begun = place.start_minutes or 0.0
+    found = [machines.cost(place, begun + value) for value in (minutes.low, minutes.likely, minutes.high)]
+    return None if any(value is None for value in found) else Range(*(float(value or 0) for value in found))
+
+
+def _energy(place: Place, minutes: Range) -> Range | None:
+    return minutes.times(POWER_SHARE * BUILDING * place.watts / 60) if place.watts else None

@@ -1,0 +1,170 @@
+"""The studio's own record: what was estimated for each run and what it took, and what later estimates learn from that."""
+
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from statistics import median
+from typing import Any
+
+from studio.estimate.figures import Estimate, Range
+from studio.home import home, read_json, write_json
+from studio.runs import Run
+from studio.words import Words
+
+# So many runs back are remembered in the sentence on the record, and learned from.
+LAST = 12
+# How much a few runs count: after one a fourth of what it says, after three half.
+TRUST = 3
+OUTSIDE = 3.0
+# Below this share of the cores' time a run was held up by others.
+BUSY_BELOW = 0.7
+RECORD = Words(
+    "Of your last {count} runs, {right} ended within the estimated time and {held} within the memory.",
+    "最近 {count} 次运行中，{right} 次的用时、{held} 次的内存在估算范围内。",
+)
+NONE_YET = Words(
+    "No run has ended yet: after the first, the studio shows here how right its estimates were.",
+    "还没有完成的运行：第一次结束后，这里会显示估算的准确程度。",
+)
+RECEIPT = Words(
+    "Estimated {minutes} min{money}, {memory} GB; it took {took:.1f} min{paid}, {used:.1f} GB.",
+    "估算 {minutes} 分钟{money}，{memory} GB；实际 {took:.1f} 分钟{paid}，{used:.1f} GB。",
+)
+WITHIN = Words("Within the range.", "在估算范围内。")
+BUSY = Words(
+    "It took longer: the machine was busy, the run had {share:.0%} of the cores' time.",
+    "用时更长：机器繁忙，运行只得到 {share:.0%} 的核心时间。",
+)
+FETCHED = Words(
+    "Within the range; the model had to be fetched first, which took {minutes:.1f} min more.",
+    "在估算范围内；另外下载模型用了 {minutes:.1f} 分钟。",
+)
+RESUMED = Words("It went on after a stop, so its time says nothing of the estimate.", "它是停止后继续的，用时不能用来检验估算。")
+EARLY = Words("It ended early, since the checks saw no more progress.", "检验不再有进步，提前结束。")
+STOPPED = Words("It was stopped on the way.", "中途被停止。")
+SLOWER = Words(
+    "It took longer than estimated; later estimates on this machine take that into account.",
+    "比估算更慢；之后在这台机器上的估算会考虑这一点。",
+)
+QUICKER = Words(
+    "It was quicker than estimated; later estimates on this machine take that into account.",
+    "比估算更快；之后在这台机器上的估算会考虑这一点。",
+)
+MORE_MEMORY = Words("It took more memory than estimated.", "内存比估算的多。")
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One ended run: its estimate's ranges of minutes and GB, what they really were, and how the estimate came about."""
+
+    run: str
+    method: str
+    model: str
+    place: str
+    minutes: Range
+    memory_gb: Range
+    took: float
+    used: float
+    whole: bool
+    level: str = "formula"
+
+
+def foretell(run: Run, found: Estimate, place: str) -> None:
+    """Write an estimate into the folder of a run that is about to start."""
+    kept = {name: value for name, value in asdict(found).items() if name not in ("why_not", "missing")}
+    write_json(run.folder / "estimate.json", {**kept, "place": place})
+
+
+def foretold(run: Run) -> dict[str, Any]:
+    """The estimate a run started with; empty where none was made."""
+    return read_json(run.folder / "estimate.json")
+
+
+def add(run: Run, minutes: float, memory_gb: float, whole: bool) -> None:
+    """Note what an ended run took; `whole` says that it was neither stopped nor ended early, so that its time can be learned from."""
+    told = foretold(run)
+    if not told.get("minutes") or not told.get("memory_gb"):
+        return
+    entry = {"run": run.id, "method": told["method"], "model": run.plan.model, "place": told["place"], "level": told["level"]}
+    ranges = {"minutes": told["minutes"], "memory_gb": told["memory_gb"]}
+    line = json.dumps({**entry, **ranges, "took": minutes, "used": memory_gb, "whole": whole})
+    with (home() / "record.jsonl").open("a", encoding="utf-8") as file:
+        file.write(line + "\n")
+
+
+def entries(place: str = "") -> list[Entry]:
+    """The noted runs, the newest last; those on one machine where it is named. Damaged lines are left out."""
+    try:
+        lines = (home() / "record.jsonl").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return []
+    found = []
+    for line in lines:
+        try:
+            raw = json.loads(line)
+            found.append(Entry(**{**raw, "minutes": Range(**raw["minutes"]), "memory_gb": Range(**raw["memory_gb"])}))
+        except (ValueError, TypeError, KeyError):
+            continue
+    return [entry for entry in found if not place or entry.place == place]
+
+
+def learned(place: str, method: str) -> float:
+    """By what to multiply a time on this machine: the median of took ÷ estimated over its last whole runs, this method's own counting most.
+
+    Pulled towards 1 while there are few, and 1 where there are none.
+    """
+    whole = [entry for entry in entries(place) if entry.whole][-LAST:]
+    ratios = [
+        entry.took / entry.minutes.likely for entry in whole for _ in range(3 if entry.method == method else 1) if entry.minutes.likely > 0
+    ]
+    fair = [min(max(ratio, 1 / OUTSIDE), OUTSIDE) for ratio in ratios]
+    if not fair:
+        return 1.0
+    return math.exp(math.log(median(fair)) * len(whole) / (len(whole) + TRUST))
+
+
+def receipt(told: Mapping[str, Any], report: Mapping[str, Any]) -> Words | None:
+    """Estimated and actual time, money and memory of an ended run, and why it lay outside where it did; None where none was estimated."""
+    if not told.get("minutes") or not told.get("memory_gb") or "peak_memory_gb" not in report:
+        return None
+    minutes, memory, money = Range(**told["minutes"]), Range(**told["memory_gb"]), told.get("money") and Range(**told["money"])
+    fetching = float(report.get("fetch_seconds", 0)) / 60
+    took, used = float(report["seconds"]) / 60 - fetching, float(report["peak_memory_gb"])
+    paid = f", {money.likely * took / minutes.likely:.2f} {told['currency']}" if money and minutes.likely else ""
+    said = RECEIPT.filled(
+        minutes=f"{minutes.low:.1f}–{minutes.high:.1f}",
+        money=f", {money.low:.2f}–{money.high:.2f} {told['currency']}" if money else "",
+        memory=f"{memory.low:.1f}–{memory.high:.1f}",
+        took=took,
+        paid=paid,
+        used=used,
+    )
+    return Words(*(f"{said.say(lang)} {_why(report, minutes, took, fetching, used > memory.high).say(lang)}" for lang in ("en", "zh")))
+
+
+def _why(report: Mapping[str, Any], minutes: Range, took: float, fetching: float, more: bool) -> Words:
+    """Why an ended run lay outside its range, as far as it can be told."""
+    if report.get("stopped"):
+        return STOPPED
+    if report.get("resumed"):
+        return RESUMED
+    if took < minutes.low and report.get("stopped_early"):
+        return EARLY
+    if took > minutes.high:
+        share = float(report.get("core_share", 1))
+        return BUSY.filled(share=share) if share < BUSY_BELOW else SLOWER
+    if took < minutes.low:
+        return QUICKER
+    if more:
+        return MORE_MEMORY
+    return FETCHED.filled(minutes=fetching) if fetching > minutes.high / 10 else WITHIN
+
+
+def sentence() -> Words:
+    """How right the last estimates were."""
+    last = entries()[-LAST:]
+    if not last:
+        return NONE_YET
+    right = sum(entry.minutes.holds(entry.took) for entry in last if entry.whole) + sum(not entry.whole for entry in last)
+    return RECORD.filled(count=len(last), right=right, held=sum(entry.used <= entry.memory_gb.high for entry in last))

@@ -1,0 +1,103 @@
+"""The estimator's child process: counts tokens, traces steps and measures this machine, so that the page carries no torch.
+
+`python -m studio.estimate.serve`: one question as JSON on each line of stdin, one answer on each line of stdout, in order.
+"""
+
+import gc
+import json
+import logging
+import sys
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from studio.errors import explain
+from studio.estimate.tally import together
+
+# Models on meta tensors weigh nothing, but take a second to build.
+KEPT_MODELS = 6
+
+
+def lengths(asked: dict[str, Any]) -> dict[str, Any]:
+    """Token lengths of up to `most` examples under the model's own tokenizer and template, as [asked, answer, other] each."""
+    from studio.data import keep, prepare  # noqa: PLC0415
+    from studio.models import load  # noqa: PLC0415
+
+    found, _ = prepare.examples(keep.find(asked["source"]).table(), asked["task"], asked["columns"])
+    tokenizer, task = load.tokenizer(Path(asked["folder"])), asked["task"]
+    step = max(1, len(found) // int(asked["most"]))
+    rows = [_row(example, task, tokenizer) for example in found[::step]]
+    known = sum(bool(example.get("answer")) for example in found) if task == "prompts" else 0
+    return {"rows": rows, "count": len(found), "known": known}
+
+
+def _row(example: dict[str, str], task: str, tokenizer: Any) -> list[int]:
+    from studio.data import prepare  # noqa: PLC0415
+
+    if task in ("classify", "complete"):
+        count = len(tokenizer(example["text"])["input_ids"])
+        return [count, 0, 0] if task == "classify" else [1, count, 0]
+    question = prepare.question(example)
+    first = len(prepare.template(tokenizer, question, answer_follows=True))
+    if task == "prompts":
+        return [first, 0, 0]
+    both = []
+    for answer in (prepare.conversation(example)[-1]["content"], example.get("rejected", "")):
+        whole = (
+            len(prepare.template(tokenizer, [*question, {"role": "assistant", "content": answer}], answer_follows=False))
+            if answer
+            else first
+        )
+        both.append(max(0, whole - first))
+    return [first, *both]
+
+
+@lru_cache(maxsize=KEPT_MODELS)
+def _rehearsal(asked: str) -> Any:
+    from studio.estimate.rehearse import Rehearsal  # noqa: PLC0415 - loads torch
+
+    return Rehearsal(**json.loads(asked))
+
+
+def trace(asked: dict[str, Any]) -> dict[str, Any]:
+    """The tally of one portion on its way through a model; on a card with what its allocator reserves for the step."""
+    from studio.estimate.rehearse import Pass  # noqa: PLC0415 - loads torch
+
+    model = _rehearsal(json.dumps(asked["model"], sort_keys=True))
+    found = model.run(Pass(**asked["pass"]), asked["states"])
+    tally = together(found.phases.values())
+    highest = tally.peak
+    for lasting in ("frozen", "weights", "optimiser"):
+        tally.peak -= tally.parts.pop(lasting, 0.0)
+    if model.device == "cuda":
+        tally.parts["slack"] = max(0.0, found.replayed().reserved - highest)
+    del found
+    gc.collect()
+    return {"tally": vars(tally)}
+
+
+def answer(asked: dict[str, Any]) -> dict[str, Any]:
+    """What a question asks for; a problem in both languages where it cannot be answered."""
+    try:
+        if asked["what"] == "lengths":
+            return lengths(asked)
+        if asked["what"] == "trace":
+            return trace(asked)
+        raise ValueError(f"expected lengths or trace, but got {asked['what']!r}")
+    except Exception as error:
+        said = explain(error)
+        return {"problem": {"en": said.say("en"), "zh": said.say("zh")}}
+
+
+def main() -> int:
+    """Answer until the input ends."""
+    out, sys.stdout = sys.stdout, sys.stderr
+    logging.disable(logging.WARNING)
+    for line in sys.stdin:
+        out.write(json.dumps(answer(json.loads(line)), ensure_ascii=False) + "\n")
+        out.flush()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

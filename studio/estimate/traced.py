@@ -1,0 +1,105 @@
+"""Passes that were traced, and the questions that are still open: the closed form, set right by what a trace found at a few lengths."""
+
+from collections.abc import Iterable
+from typing import Any
+
+from studio import methods
+from studio.estimate import desk, formula, memory
+from studio.estimate.machines import Place
+from studio.estimate.tally import Tally
+from studio.methods.base import Method, Settings
+from studio.methods.work import Load, Phase, Portion
+
+FIELDS = ("flop_16", "flop_32", "moved", "operations")
+
+
+class Traced:
+    """What is known of one model on one kind of machine. `config` is the model's, as transformers has it."""
+
+    def __init__(self, config: dict[str, Any], place: Place) -> None:
+        self.config, self.place = config, place
+        self.device = "cpu" if place.kind == "processor" else "cuda"
+
+    def open(self, method: Method, settings: Settings, load: Load) -> list[dict[str, Any]]:
+        """The questions whose answers an estimate of this method still lacks."""
+        asked = [
+            self._question(method, settings, load, phase, portion)
+            for phase in method.work(settings, load)
+            for portion in _knots(phase.portions)
+        ]
+        unique = {str(one): one for one in asked}
+        return [one for one in unique.values() if desk.known(one) is None]
+
+    def __call__(self, method: Method, settings: Settings, load: Load, phase: Phase, portion: Portion) -> Tally | None:
+        """The closed form's tally times what the traces at the shortest and longest portion of the phase took more or less."""
+        knots = _knots(phase.portions) if portion in phase.portions else (portion,)
+        found = [(knot, desk.known(self._question(method, settings, load, phase, knot))) for knot in knots]
+        if not found or any(answer is None for _, answer in found):
+            return None
+        truths = [(knot, Tally(**answer["tally"])) for knot, answer in found if answer]
+        exact = next((tally for knot, tally in truths if knot == portion), None)
+        if exact:
+            return _share(exact, phase)
+        plain = self._formula(method, settings, load, phase, portion)
+        ratios = []
+        for knot, truth in truths:
+            guess = self._formula(method, settings, load, phase, knot)
+            ratios.append({name: getattr(truth, name) / max(getattr(guess, name), 1.0) for name in FIELDS})
+        low, high = truths[0][0].tokens, truths[-1][0].tokens
+        share = (portion.tokens - low) / max(high - low, 1)
+        for name in FIELDS:
+            setattr(plain, name, getattr(plain, name) * ((1 - share) * ratios[0][name] + share * ratios[-1][name]))
+        return _share(plain, phase)
+
+    def _formula(self, method: Method, settings: Settings, load: Load, phase: Phase, portion: Portion) -> Tally:
+        under, inside = _under(method, settings, phase)
+        trained = under.footprint(load.shape, inside, load.labels).trainable
+        whole = Phase(phase.name, (), phase.under, phase.learn, head=phase.head)
+        return formula.passed(
+            load.shape, whole, portion, under.touch(load.shape, inside), self.device, self._again(under, load, phase), trained
+        )
+
+    def _again(self, under: Method, load: Load, phase: Phase) -> bool:
+        return phase.learn and memory.recomputes(under, load, self.place)
+
+    def _question(self, method: Method, settings: Settings, load: Load, phase: Phase, portion: Portion) -> dict[str, Any]:
+        under, inside = _under(method, settings, phase)
+        classes = phase.head == "classes"
+        model = {
+            "config": self.config,
+            "name": under.name,
+            "settings": dict(inside),
+            "task": "classify" if classes else "chat",
+            "labels": (load.labels or 1) if classes else 0,
+            "device": self.device,
+            "bf16": self.place.bf16,
+            "recompute": self._again(under, load, phase),
+        }
+        asked = {
+            "rows": portion.rows,
+            "tokens": portion.tokens,
+            "scored": max(portion.scored, 1),
+            "padded": portion.padded,
+            "learn": phase.learn,
+        }
+        states = not memory.paged(under, under.footprint(load.shape, inside, load.labels).trainable, self.place)
+        return {"what": "trace", "model": model, "pass": asked, "states": states}
+
+
+def _knots(portions: Iterable[Portion]) -> tuple[Portion, ...]:
+    """The shortest and the longest portion of a phase."""
+    order = sorted(portions, key=lambda portion: (portion.tokens, portion.scored))
+    return tuple(dict.fromkeys((order[0], order[-1]))) if order else ()
+
+
+def _under(method: Method, settings: Settings, phase: Phase) -> tuple[Method, Settings]:
+    """The method that is attached in a phase, with its settings; a base that is asked alone is a whole model that learns nothing."""
+    under = methods.get(phase.under or "full")
+    return under, settings if under is method else under.settle({})
+
+
+def _share(tally: Tally, phase: Phase) -> Tally:
+    """A pass through some of the blocks only."""
+    found = tally.times(phase.blocks)
+    found.peak, found.parts = tally.peak, tally.parts
+    return found

@@ -1,0 +1,55 @@
+"""What a method does to a pass through the model, in numbers a closed form can count with."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from studio.models.shape import Linear, ModelShape
+
+
+@dataclass(frozen=True)
+class Touch:
+    """How a learning pass differs from a plain one forward.
+
+    `learns` counts the blocks, from the top, whose own matrices learn; `skipped` those, from the bottom, that a pass leaves out.
+    Per block: `beside` numbers in small matrices, each multiplied once per token; per token `kept` numbers more for the way back and
+    `moved` and `moved_back` numbers more of traffic; once a pass `copies` numbers kept, `remade` and `remade_back` numbers of traffic,
+    `operations` and `operations_back` more operations. `virtual` vectors stand before each text, as keys and values. What the numbers are
+    was read off traces of torch 2.13, transformers 5.23, peft 0.21 and torchao, and a test holds them against the trace.
+    """
+
+    learns: int = 0
+    skipped: int = 0
+    beside: float = 0.0
+    kept: float = 0.0
+    moved: float = 0.0
+    moved_back: float = 0.0
+    copies: float = 0.0
+    remade: float = 0.0
+    remade_back: float = 0.0
+    operations: float = 0.0
+    operations_back: float = 0.0
+    virtual: int = 0
+
+
+def low_rank(linears: Sequence[Linear], rank: int, dropout: bool, lengths: bool = False) -> Touch:
+    """LoRA beside these matrices: PEFT computes with a 32-bit copy of a matrix's input, and dropout keeps another and its mask.
+
+    With `lengths` (DoRA) the changed matrix is made once a pass for its lengths, and the product is scaled.
+    """
+    inputs, outputs = sum(linear.n_in for linear in linears), sum(linear.n_out for linear in linears)
+    size = sum(linear.n_in * linear.n_out for linear in linears) if lengths else 0
+    count = len(linears)
+    return Touch(
+        beside=sum(rank * (linear.n_in + linear.n_out) for linear in linears),
+        kept=0.54 * inputs + (1.45 * inputs if dropout else 0.0) + (1.85 * outputs if lengths else 0.0),
+        moved=7.5 * inputs + (9.0 * inputs if dropout else 0.0),
+        moved_back=9.5 * inputs + (2.9 * inputs if dropout else 0.0) + (12.0 * outputs if lengths else 0.0),
+        remade=9.5 * size,
+        operations=count * (4.0 + (4.0 if dropout else 0.0) + (10.0 if lengths else 0.0)),
+        operations_back=count * (5.5 + (1.0 if dropout else 0.0) + (10.0 if lengths else 0.0)),
+    )
+
+
+def whole(shape: ModelShape) -> Touch:
+    """Every matrix learns."""
+    return Touch(learns=shape.layers)

@@ -1,0 +1,261 @@
+"""The figures on the Method tab: what every method would need for what the fields say, refined while the person reads."""
+
+from collections.abc import Iterator, Mapping
+from datetime import date
+from functools import lru_cache
+from typing import Any, NamedTuple
+
+import gradio as gr
+
+from studio import methods
+from studio.errors import StudioError
+from studio.estimate import load, machines, measure, record, remedies
+from studio.estimate import table as costs
+from studio.estimate.figures import Estimate, around
+from studio.estimate.load import Lengths
+from studio.estimate.machines import HERE, Place
+from studio.estimate.remedies import Remedy
+from studio.estimate.table import Base
+from studio.methods import fits
+from studio.methods.base import Method, Settings
+from studio.plan import Data, MethodChoice, Plan, Task, Training, Value
+from studio.tabs import amounts, forms, table, visitor
+from studio.tabs.forms import t
+from studio.words import Words, label
+
+WHERE = label("Where it would run", "在哪里运行")
+WHERE_HELP = label(
+    "The studio trains on this machine; the others show what the same run would take there. Prices are as of their date.",
+    "工作室在本机训练；其他机器用于比较同样的运行要花多少。价格以标注日期为准。",
+)
+MEASURE, CALL_OFF = label("Measure this machine", "测量这台机器"), label("Call it off", "取消")
+THIS = Words("This machine: {name}, {room:.1f} GB free", "本机：{name}，可用 {room:.1f} GB")
+OTHER = Words("{name}, {room:.0f} GB, {price}", "{name}，{room:.0f} GB，{price}")
+HOURLY, FREE, NO_PRICE = Words("{price} an hour", "每小时 {price}"), Words("free", "免费"), Words("no price known", "价格未知")
+OLD = Words("price read {date}, more than 180 days ago", "价格读取于 {date}，已超过 180 天")
+MEASURING = Words(
+    "Measuring: a few real steps on a small cut of the model, {share:.0%} done; under a minute.",
+    "正在测量：在模型的一小部分上跑几步，已完成 {share:.0%}；不到一分钟。",
+)
+MEASURED = Words(
+    "Measured: {rate} GFLOP/s and {memory:.0f} GB/s. The times now rest on this machine's own figures.",
+    "已测量：{rate} GFLOP/s，{memory:.0f} GB/s。用时估算现在基于本机的实测数据。",
+)
+CALLED_OFF = Words("Called off; the estimates rest on the machine's specification as before.", "已取消；估算仍基于机器规格。")
+ABOUT = Words("It should take {time} and {memory} on this machine.", "在本机上预计用时 {time}，内存 {memory}。")
+FIGURES = Words("{memory} · {time}", "{memory} · {time}")
+
+
+# Fields of the training in which nothing means: what suits.
+BY_ITSELF = ("learning_rate", "recompute")
+
+
+class Asked(NamedTuple):
+    """What the fields say, as far as it makes sense: a plan, every method's settings, and the machine."""
+
+    plan: Plan
+    settings: dict[str, Settings]
+    place: Place
+    base: Base
+    lengths: Lengths | None
+
+
+def asked(source: str, task: Task, columns: str, model: str, chosen: str, machine: str, **values: Value) -> Asked:
+    """What the fields say; a value that makes no sense counts as its default, and data that cannot be read as none."""
+    training: dict[str, Any] = {}
+    for name in Training.model_fields:
+        value = values.get(name) or None if name in BY_ITSELF else values.get(name)
+        if value is not None and sound(name, value):
+            training[name] = value
+    share = values.get("validation_share")
+    data = Data(
+        source=source or "-",
+        columns=forms.unpack(columns),
+        validation_share=share if isinstance(share, float) and 0.02 <= share <= 0.5 else 0.1,
+    )
+    name = chosen if chosen in {method.name for method in methods.METHODS} else methods.METHODS[0].name
+    made = Plan(task=task, model=str(model or "-")[:500], data=data, method=MethodChoice(name=name), training=Training(**training))
+    settings = {method.name: settled(method, forms.settings(method, dict(values))) for method in methods.METHODS}
+    known = machines.places()
+    return Asked(made, settings, known[machine] if machine in known else machines.here(), *_known(made, source))
+
+
+def sound(name: str, value: Value) -> bool:
+    """Whether a training field can take a value."""
+    try:
+        Training(**{name: value})
+    except (ValueError, TypeError):
+        return False
+    return True
+
+
+def settled(method: Method, given: dict[str, Value]) -> Settings:
+    """All settings of a method; one that makes no sense counts as its default until it is changed."""
+    wrong = {problem.split(":")[0] for problem in method.problems(given)}
+    return method.settle({name: value for name, value in given.items() if name not in wrong})
+
+
+def _known(made: Plan, source: str) -> tuple[Base, Lengths | None]:
+    try:
+        visitor.check_model(made.model)
+        base = costs.base(made.model)
+    except StudioError:
+        base = Base({}, None, None)
+    try:
+        visitor.dataset(source)
+        return base, load.lengths(made, base.folder)
+    except StudioError:
+        return base, None
+
+
+def content(found: Asked, lang: str) -> dict[str, Any]:
+    """What the table shows: every method's estimate, why some are refused, and what would make a row fit."""
+    rows = costs.estimates(found.plan, found.place, found.settings, found.base, found.lengths)
+    refused = {
+        method.name: said
+        for method in methods.METHODS
+        if (said := fits.refusal(method.name, found.plan.task, found.base.shape)) is not None
+    }
+    offers = {name: [_offer(remedy, lang) for remedy in remedied(found, name)] for name, row in rows.items() if row.fits == "no"}
+    return table.content(rows, refused, offers, found.plan.method.name, found.place.name, lang, pending=bool(unknown(found)))
+
+
+def remedied(found: Asked, name: str) -> list[Remedy]:
+    """What would make a method fit; always the same for the same fields."""
+    if not found.lengths:
+        return []
+    return remedies.find(found.plan, name, found.settings, found.place, found.base, found.lengths, machines.places())
+
+
+def _offer(remedy: Remedy, lang: str) -> table.Offer:
+    made = remedy.estimate
+    memory = amounts.memory(made.memory_gb.likely) if made.memory_gb else "?"
+    time = amounts.duration(made.minutes.likely, lang) if made.minutes else "?"
+    return table.Offer(remedy.label, FIGURES.filled(memory=memory, time=time))
+
+
+def unknown(found: Asked) -> list[Method]:
+    """The methods whose figures could still be refined by tracing, the chosen one first."""
+    shape, lengths = found.base.shape, found.lengths
+    if not shape or not lengths:
+        return []
+    able = [method for method in methods.METHODS if not fits.refusal(method.name, found.plan.task, shape)]
+    order = sorted(able, key=lambda method: method.name != found.plan.method.name)
+    return [method for method in order if costs.lacks(found.plan, method, found.settings[method.name], found.place, found.base, lengths)]
+
+
+def sharpen(number: float, **fields: Any) -> Iterator[float]:
+    """Count tokens and trace one method after the other; a new number after each says that the table can be drawn anew."""
+    found = asked(**fields)
+    if found.base.folder and found.lengths and not found.lengths.counted:
+        try:
+            found = found._replace(lengths=load.lengths(found.plan, found.base.folder, wait=True))
+        except StudioError:
+            return
+        number += 1
+        yield number
+    for method in unknown(found):
+        assert found.lengths
+        if not costs.sharpen(found.plan, method, found.settings[method.name], found.place, found.base, found.lengths):
+            continue
+        number += 1
+        yield number
+
+
+def remedy(name: str, number: object, fields: Mapping[str, Any]) -> dict[str, Value]:
+    """The fields that offer `number` of method `name` changes, with their new values; empty where the browser names none."""
+    found = asked(**fields)
+    offered = remedied(found, name) if name in found.settings else []
+    if not isinstance(number, int) or not 0 <= number < len(offered):
+        return {}
+    one = offered[number]
+    field = {"batch": "batch_size", "length": "max_length", "method": "chosen", "machine": "machine", "recompute": "recompute"}[one.kind]
+    return {field: one.value, **({} if one.kind in ("method", "machine") else {"chosen": name})}
+
+
+@lru_cache(maxsize=8)
+def _choices(lang: str, today: str) -> list[tuple[str, str]]:
+    here = machines.here()
+    found = [(THIS.say(lang, name=here.name, room=here.usable_bytes / 1e9), HERE)]
+    for place in machines.places().values():
+        if place.price_per_hour is None:
+            price = NO_PRICE.say(lang)
+        elif not place.price_per_hour:
+            price = FREE.say(lang)
+        else:
+            price = HOURLY.say(lang, price=amounts.money(around(place.price_per_hour, 1), place.currency))
+        if machines.stale(place.price_source, date.fromisoformat(today)) and place.price_source:
+            price += "; " + OLD.say(lang, date=place.price_source.date)
+        found.append((OTHER.say(lang, name=place.name, room=place.usable_bytes / 1e9, price=price), place.id))
+    return found
+
+
+def greet(request: gr.Request) -> tuple[Any, ...]:
+    """The machines, and how right the studio has been so far."""
+    lang = forms.language(request)
+    return gr.update(choices=_choices(lang, date.today().isoformat())), forms.notice(record.sentence().say(lang))
+
+
+def gauge(model: str, request: gr.Request) -> Iterator[tuple[Any, ...]]:
+    """Measure this machine, saying how far it is; closing the iterator calls it off."""
+    lang = forms.language(request)
+    busy, idle = (gr.update(visible=False), gr.update(visible=True)), (gr.update(visible=True), gr.update(visible=False))
+    base = costs.base(str(model or "")) if model else Base({}, None, None)
+    config, encoder = (base.config, base.shape.encoder) if base.shape else (costs.base("smollm2-135m").config, False)
+    try:
+        for share, found in measure.measure(config, encoder, machines.here()):
+            if found:
+                told = MEASURED.say(lang, rate=f"{found.flop_32 / 1e9:,.0f}", memory=found.bandwidth / 1e9)
+                yield forms.notice(told, record.sentence().say(lang), kind="good"), *idle
+            else:
+                yield forms.notice(MEASURING.say(lang, share=share)), *busy
+    except StudioError as error:
+        yield forms.problem(error, lang), *idle
+
+
+def called_off(request: gr.Request) -> tuple[Any, ...]:
+    """What is said when a measurement was called off."""
+    return forms.notice(CALLED_OFF.say(forms.language(request))), gr.update(visible=True), gr.update(visible=False)
+
+
+class Machine(NamedTuple):
+    """The fields that say where a run would go."""
+
+    machine: gr.Dropdown
+    told: gr.HTML
+
+
+def build(model: gr.Dropdown) -> Machine:
+    """Lay out where it would run, and the measurement of this machine."""
+    with gr.Row(equal_height=True):
+        machine = gr.Dropdown(
+            _choices("en", date.today().isoformat()), value=HERE, label=t(WHERE), info=t(WHERE_HELP), elem_id="machine", scale=4
+        )
+        with gr.Column(min_width=180, scale=1):
+            go = gr.Button(t(MEASURE), elem_id="measure")
+            halt = gr.Button(t(CALL_OFF), elem_id="measure-stop", visible=False)
+    told = forms.notice_box("machine-notice")
+    measuring = go.click(gauge, model, [told, go, halt], show_progress="hidden", trigger_mode="once", concurrency_limit=1)
+    halt.click(called_off, None, [told, go, halt], cancels=measuring, show_progress="hidden", queue=False)
+    gr.context.Context.root_block.load(greet, None, [machine, told], show_progress="hidden", queue=False)
+    return Machine(machine, told)
+
+
+def in_words(found: Estimate | None, lang: str) -> str:
+    """Time and memory in one sentence; empty where neither is known."""
+    if not found or not found.minutes or not found.memory_gb:
+        return ""
+    time, memory = found.minutes, found.memory_gb
+    spans = [
+        amounts.span(amounts.duration(time.low, lang), amounts.duration(time.high, lang)),
+        amounts.span(amounts.memory(memory.low), amounts.memory(memory.high)),
+    ]
+    return ABOUT.say(lang, time=spans[0], memory=spans[1])
+
+
+def foretold(made: Plan) -> Estimate | None:
+    """What a plan would take on this machine, as well as it is known now; None where its data cannot be read."""
+    try:
+        return costs.chosen(made, machines.here())
+    except StudioError:
+        return None
