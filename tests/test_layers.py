@@ -15,6 +15,7 @@ HEAVY = {"torch", "transformers", "trl", "peft", "bitsandbytes", "datasets", "sa
 WORKER_SIDE = {
     "data/batch.py",
     "estimate/calibrate.py",
+    "estimate/kernels.py",
     "estimate/rehearse.py",
     "estimate/trace.py",
     "evaluate/answers.py",

@@ -301,3 +301,17 @@ def test_rows_are_padded_with_what_a_decoder_takes_for_padding(tiny_chat, tmp_pa
     alone = model(input_ids=torch.tensor([text])).logits
     padded = model(input_ids=torch.tensor([text + [pad] * 4]), attention_mask=torch.tensor([[1] * 3 + [0] * 4])).logits
     torch.testing.assert_close(padded, alone)
+
+
+@pytest.mark.parametrize("name", [method.name for method in methods.METHODS if method.recomputes and "chat" in method.tasks])
+def test_computing_twice_to_save_memory_changes_no_loss(name, make_job):
+    losses, passes = {}, {}
+    for again in (False, True):
+        job = make_job(name, "chat", {"dropout": 0.0} if name in ("lora", "qlora") else {}, rows=8, batch_size=4, recompute=again)
+        last = [module for module in job.model.modules() if type(module).__name__ == "LlamaDecoderLayer"][-1]
+        seen = []
+        last.mlp.register_forward_pre_hook(lambda *_, seen=seen, model=job.model: seen.append(model.training))
+        methods.get(name).train(job)
+        losses[again], passes[again] = job.notes["watches"][0].losses, sum(seen)
+    assert losses[True] == pytest.approx(losses[False], abs=1e-5)
+    assert passes[True] > passes[False] > 0, "what was thrown away is computed once more on the way back"

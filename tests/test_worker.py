@@ -391,11 +391,12 @@ def test_a_run_that_is_interrupted_says_so_in_a_sentence(make_plan, monkeypatch)
 
 def test_a_process_that_asks_for_more_memory_than_is_free_is_told_and_not_ended():
     asking = (
-        "import torch, psutil\n"
+        "import torch\n"
+        "from studio.estimate import hardware\n"
         "from studio.errors import explain\n"
         "from studio.train import worker\n"
         "worker.limit_memory()\n"
-        "try: torch.empty(psutil.virtual_memory().available + 10**9, dtype=torch.uint8)\n"
+        "try: torch.empty(hardware.free_memory() + 10**9, dtype=torch.uint8)\n"
         "except Exception as error: print(type(explain(error)).__name__)\n"
     )
     done = subprocess.run([sys.executable, "-c", asking], capture_output=True, text=True, timeout=60)

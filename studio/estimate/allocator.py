@@ -13,8 +13,8 @@ MIB = 2**20
 ROUND = 512
 # kSmallSize, kSmallBuffer, kMinLargeAlloc, kLargeBuffer, kRoundLarge.
 SMALL, SMALL_SEGMENT, MIDDLING, MIDDLING_SEGMENT, LARGE_ROUND = MIB, 2 * MIB, 10 * MIB, 20 * MIB, 2 * MIB
-# Marks the beginning of a phase among the events.
-PHASE = -1
+# Among the events these mark the beginning of a phase, and a call of torch.cuda.empty_cache.
+PHASE, EMPTY = -1, -2
 Event = tuple[Hashable, int]
 
 
@@ -118,7 +118,8 @@ class Allocator:
     def _segment(self, wanted: int, small: bool) -> _Block:
         size = SMALL_SEGMENT if small else MIDDLING_SEGMENT if wanted < MIDDLING else -(-wanted // LARGE_ROUND) * LARGE_ROUND
         if self.capacity is not None and self.reserved + size > self.capacity:
-            self._flush()
+            self.empty()
+            self.outcome.flushes += 1
             over = self.reserved + size - self.capacity
             if over > 0 and not self.outcome.short:
                 self.outcome.short, self.outcome.short_in = over, self._phase
@@ -138,12 +139,12 @@ class Allocator:
         block.following, block.size = other, wanted
         self._pools[block.small].add(other)
 
-    def _flush(self) -> None:
+    def empty(self) -> None:
+        """Give back the segments that are wholly free."""
         for pool in self._pools.values():
             for block in [block for block in pool.blocks.values() if not block.former and not block.following]:
                 pool.remove(block)
                 self.reserved -= block.size
-        self.outcome.flushes += 1
 
     def _note(self) -> None:
         found = self.outcome
@@ -153,13 +154,15 @@ class Allocator:
 
 
 def replay(events: Iterable[Event], capacity: int | None = None) -> Outcome:
-    """Play events back: (key, bytes) takes, (key, 0) gives back, (name, PHASE) begins a phase."""
+    """Play events back: (key, bytes) takes, (key, 0) gives back, (name, PHASE) begins a phase, (…, EMPTY) gives free segments back."""
     allocator = Allocator(capacity)
     for key, size in events:
         if size > 0:
             allocator.take(key, size)
         elif size == PHASE:
             allocator.begin(str(key))
+        elif size == EMPTY:
+            allocator.empty()
         else:
             allocator.give_back(key)
     return allocator.outcome

@@ -10,7 +10,7 @@ from tqdm import tqdm
 
 from studio import methods, plan, presets
 from studio.errors import BadPlan, StudioError
-from studio.estimate import load, machines, measure, table
+from studio.estimate import load, machines, measure, solve, table
 from studio.estimate.figures import PARTS, Estimate, Range
 from studio.estimate.machines import HERE, Place
 from studio.methods import fits
@@ -28,12 +28,15 @@ def estimate(name: str, machine: str = "", every: bool = False, as_json: bool = 
     found = plan.read(presets.recipes().get(name, Path(name)), changes, (methods.problems,))
     place = _place(machine)
     rows = _all(found, place) if every else {found.method.name: table.chosen(found, place, wait=True)}
+    reach = _reach(found, place, rows.get(found.method.name))
     if as_json:
-        told = {method: in_fields(one) for method, one in rows.items()}
+        told = {method: {**in_fields(one), "machine": place.id} for method, one in rows.items()}
+        if found.method.name in told:
+            told[found.method.name] |= reach
         for method in methods.METHODS:
             if every and (refused := fits.refusal(method.name, found.task, table.base(found.model).shape)):
-                told[method.name] = {"fits": "no", "why_not": refused.why.en}
-        print(json.dumps({"plan": found.name, "machine": place.id, "methods": told}, ensure_ascii=False, indent=1))  # noqa: T201
+                told[method.name] = {**in_fields(Estimate(method.name)), "machine": place.id, "fits": False, "why_not": refused.why.en}
+        print(json.dumps(told, ensure_ascii=False, indent=1))  # noqa: T201
         return 0
     print(f"{found.name} on {place.name}")  # noqa: T201
     print(_line(HEADS))  # noqa: T201
@@ -43,7 +46,22 @@ def estimate(name: str, machine: str = "", every: bool = False, as_json: bool = 
         for said in (one.why_not, *one.missing):
             if said:
                 print(f"{one.method}: {said.say() if said is one.why_not else 'missing: ' + said.say()}")  # noqa: T201
+    if reach:
+        batch, length = reach["largest_batch_size"], reach["longest_text_tokens"]
+        texts = f"texts of up to {length:,} tokens" + (", as long as any here" if length >= reach["longest_example_tokens"] else "")
+        print(f"{found.method.name}: memory allows up to {batch} examples per step, or {texts}")  # noqa: T201
     return 0
+
+
+def _reach(found: Plan, place: Place, one: Estimate | None) -> dict[str, int]:
+    """How far the plan could go with its own method before memory runs out; empty where nobody knows."""
+    if not one or not one.memory_gb:
+        return {}
+    base, method = table.base(found.model), methods.get(found.method.name)
+    settings, lengths = method.settle(found.method.settings), load.lengths(found, base.folder)
+    given = (found, settings, place, base, lengths, True)
+    longest = max(row.tokens for row in lengths.rows)
+    return {"largest_batch_size": solve.batch(*given), "longest_text_tokens": solve.length(*given), "longest_example_tokens": longest}
 
 
 def in_fields(one: Estimate) -> dict[str, Any]:
@@ -61,7 +79,8 @@ def in_fields(one: Estimate) -> dict[str, Any]:
         "money": span["money"] and {**span["money"], "currency": one.currency},
         "watt_hours": span["watt_hours"],
         "disk_mb": one.disk_mb,
-        "fits": one.fits,
+        "fits": None if one.fits == "unknown" else one.fits != "no",
+        "tight": one.fits == "tight",
         "why_not": one.why_not.en if one.why_not else None,
         "missing": [said.en for said in one.missing],
         "from": one.level + (", measured rates" if one.measured else ""),

@@ -24,6 +24,7 @@ PATIENCE = 120.0
 _asking = threading.Lock()
 _answers: dict[str, dict[str, Any]] = {}
 _child: list["subprocess.Popen[str]"] = []
+_served: list[Path] = []  # the home the child was started for
 
 
 def known(asked: dict[str, Any]) -> dict[str, Any] | None:
@@ -41,6 +42,7 @@ def ask(asked: dict[str, Any]) -> dict[str, Any]:
         found = _answers.get(key) or read_json(_place(key)) or _fetched(asked)
     if "problem" not in found:
         _answers[key] = found
+        _place(key).parent.mkdir(exist_ok=True)
         write_json(_place(key), found)
     return found
 
@@ -91,9 +93,10 @@ def _fetched(asked: dict[str, Any]) -> dict[str, Any]:
 
 
 def _started() -> "subprocess.Popen[str]":
-    if _child and _child[0].poll() is None:
+    if _child and _child[0].poll() is None and _served == [home()]:
         return _child[0]
     close()
+    _served[:] = [home()]
     _child.append(
         subprocess.Popen(
             [sys.executable, "-m", "studio.estimate.serve"],

@@ -37,7 +37,8 @@ class Estimate:
     """What one method would need for a plan on a machine; None stands where something is missing, which `missing` names.
 
     `parts` (GB) are those of the likely peak, by the names in PARTS; `stretches` (minutes) those of the likely time, by phase.
-    `room_gb` is what the machine has for a run. `money` is in `currency`. `remedies` are changes of the plan that would make it fit.
+    `room_gb` is what the machine has for a run. `money` is in `currency`. `corrected` says by what earlier runs made it multiply "minutes"
+    and "memory_gb", `stamp` with which measurement of the machine it was made (epoch, s; 0: by its specification).
     """
 
     method: str
@@ -56,7 +57,13 @@ class Estimate:
     why_not: Words | None = None
     missing: tuple[Words, ...] = ()
     level: Level = "formula"
-    measured: bool = False
+    stamp: float = 0.0
+    corrected: dict[str, float] = field(default_factory=dict)
+
+    @property
+    def measured(self) -> bool:
+        """Whether it rests on this machine's own rates."""
+        return self.stamp > 0
 
     @property
     def largest(self) -> str:

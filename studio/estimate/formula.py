@@ -42,6 +42,8 @@ FAMILIES = {
 }
 # Around the blocks: embedding, masks, positions, final norm, loss.
 OUTSIDE_OPERATIONS = 60.0
+# Where nothing learns a block's intermediate results come and go: in units of the widths too (0.6 to 0.9 of seven models' traces).
+PASSING = 0.75
 # Under bfloat16 autocast about a third of what is kept stays in 32 bits (norms, PEFT's inputs): bytes a number.
 MIXED_BYTES = 2.6
 
@@ -86,7 +88,8 @@ def passed(shape: ModelShape, phase: Phase, portion: Portion, touch: Touch, devi
             forward, found.operations, found.moved = forward + again, found.operations * 1.35, found.moved * 1.3
             kept = run * size * tokens * shape.hidden + max(learned, past)
     _divide(found, forward + head + back, device)
-    _peak(found, shape, portion, kept, size * tokens * 3 * widths, 4.0 * trained if phase.learn else 0.0, touch)
+    passing = size * tokens * (PASSING * widths + (shape.layers * shape.kept_to_read if phase.new else 0))
+    _peak(found, shape, portion, kept, passing, 4.0 * trained if phase.learn else 0.0, touch)
     return found
 
 

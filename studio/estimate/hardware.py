@@ -12,6 +12,8 @@ import psutil
 # Where the limits of a container are read.
 CGROUP = Path("/sys/fs/cgroup")
 SMI = ("--query-gpu=name,memory.total,memory.free", "--format=csv,noheader,nounits")
+# Of the free memory so much is left to the system and the page; a run is held to the rest (bytes).
+SPARED = 1_000_000_000
 # How long an answer of nvidia-smi stands, and how long it may take (seconds).
 STANDS, TIMEOUT = 30.0, 5.0
 

@@ -31,8 +31,6 @@ GIB = 2**30
 USABLE_SHARE = 0.91
 # The 32-bit rate of a card where no source gives one. A T4 reached 4.1 TFLOP/s, against half of its 65 in 16 bit: an eighth.
 SHARE_32 = 1 / 8
-# Left for the system and the page, as studio/train/worker.py leaves it (bytes).
-SPARED = 1_000_000_000
 # These stand in for a card or a processor that the list does not know.
 SLOWEST_CARD, ANY_PROCESSOR = "t4", "zen3-core"
 RATES = ("tflops_16", "tflops_32", "bandwidth_gb_s")
@@ -171,7 +169,7 @@ def here(cgroup: Path = hardware.CGROUP) -> Place:
             stand_in = Source(said=f"nothing is known of {name}: {card.name} stands in", date=card.source.date, quality="recalled")
             place = dataclasses.replace(place, spec_source=stand_in, watts=None, assumed=(*place.assumed, *RATES, "bf16"))
     else:
-        free, cores = hardware.free_memory(cgroup) - SPARED, hardware.cores(cgroup)
+        free, cores = hardware.free_memory(cgroup) - hardware.SPARED, hardware.cores(cgroup)
         host = Host(memory_gb=psutil.virtual_memory().total / GIB, cores=cores)
         named = row.model_copy(update={"name": row.name or f"CPU × {cores:g}", "host": host})
         place = _place(HERE, named, rows.cards[row.card or ANY_PROCESSOR])

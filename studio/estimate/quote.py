@@ -37,8 +37,19 @@ class Passes(Protocol):
         """The tally of one portion; None where this source does not know it."""
 
 
-def quote(method: Method, settings: Settings, load: Load, place: Place, own: Rates | None = None, traced: Passes | None = None) -> Estimate:
-    """The estimate of one method; `settings` holds every knob, `traced` knows passes better than the closed form."""
+def quote(
+    method: Method,
+    settings: Settings,
+    load: Load,
+    place: Place,
+    own: Rates | None = None,
+    traced: Passes | None = None,
+    corrected: Mapping[str, float] | None = None,
+) -> Estimate:
+    """The estimate of one method; `settings` holds every knob, `traced` knows passes better than the closed form.
+
+    `corrected` is what earlier runs say (studio.estimate.record.learned).
+    """
     own = own or rates.of(place)
     footprint = method.footprint(load.shape, settings, load.labels)
     known = partial(_passed, method, settings, load, place, traced)
@@ -48,9 +59,12 @@ def quote(method: Method, settings: Settings, load: Load, place: Place, own: Rat
     )
     level: Level = "traced" if exact else "formula"
     parts = memory.peak(method, load, footprint, phases, place, own)
-    peak = around(sum(parts.values()) / 1e9, MEMORY_SPREAD[level])
     result = memory.disk(method, settings, load, footprint, place)
-    spent = time.stretches(phases, own, parts["model"], result)
+    spent = time.stretches(phases, own, place.kind, parts["model"], result, sum(parts.values()) - parts["runtime"])
+    learned = corrected or {}
+    parts["slack"] = max(0.0, parts.get("slack", 0.0) + (learned.get("memory_gb", 1.0) - 1) * sum(parts.values()))
+    spent = {name: seconds * learned.get("minutes", 1.0) for name, seconds in spent.items()}
+    peak = around(sum(parts.values()) / 1e9, MEMORY_SPREAD[level])
     fits, why_not = _fit(peak, parts, place)
     minutes = around(sum(spent.values()) / 60, rates.SPREADS["measured" if own.measured and exact else level])
     return Estimate(
@@ -66,7 +80,8 @@ def quote(method: Method, settings: Settings, load: Load, place: Place, own: Rat
         watt_hours=_energy(place, minutes),
         disk_mb=result / 1e6,
         level=level,
-        measured=own.measured,
+        stamp=own.when,
+        corrected=dict(learned),
         fits=fits,
         room_gb=place.usable_bytes / 1e9,
         why_not=why_not,

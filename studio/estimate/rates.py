@@ -18,10 +18,7 @@ SPREADS = {"formula": 2.0, "traced": 1.6, "measured": 1.25}
 
 @dataclass(frozen=True)
 class Rates:
-    """FLOP/s in 16 and in 32 bits, bytes/s, seconds per operation; bytes a worker holds before its model; `when` it was measured (epoch, s).
-
-    `factor` is what earlier runs took, measured against their estimates; 1 where there are none.
-    """
+    """FLOP/s in 16 and in 32 bits, bytes/s, seconds per operation; bytes a worker holds before its model; `when` it was measured (epoch, s)."""
 
     flop_16: float
     flop_32: float
@@ -29,7 +26,6 @@ class Rates:
     operation: float
     runtime: float
     when: float = 0.0
-    factor: float = 1.0
 
     @property
     def measured(self) -> bool:
@@ -42,7 +38,7 @@ class Rates:
         Fitted so on CPU, T4 and RTX 4080 with 6, 11 and 9 % mean error where one utilisation figure had 15, 42 and 29 %.
         """
         work = tally.flop_16 / self.flop_16 + tally.flop_32 / self.flop_32 + tally.moved / self.bandwidth
-        return self.factor * (work + tally.operations * self.operation)
+        return work + tally.operations * self.operation
 
 
 def promised(place: Place) -> Rates:

@@ -3,7 +3,9 @@
 import json
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
+from functools import lru_cache
+from pathlib import Path
 from statistics import median
 from typing import Any
 
@@ -16,7 +18,8 @@ from studio.words import Words
 LAST = 12
 # How much a few runs count: after one a fourth of what it says, after three half.
 TRUST = 3
-OUTSIDE = 3.0
+# How far earlier runs may move an estimate, either way.
+BOUNDS = {"minutes": 3.0, "memory_gb": 1.25}
 # Below this share of the cores' time a run was held up by others.
 BUSY_BELOW = 0.7
 RECORD = Words(
@@ -56,7 +59,7 @@ MORE_MEMORY = Words("It took more memory than estimated.", "内存比估算的�
 
 @dataclass(frozen=True)
 class Entry:
-    """One ended run: its estimate's ranges of minutes and GB, what they really were, and how the estimate came about."""
+    """One ended run: its estimate's ranges of minutes and GB, what they really were, and on which measurement and corrections they rested."""
 
     run: str
     method: str
@@ -67,7 +70,8 @@ class Entry:
     took: float
     used: float
     whole: bool
-    level: str = "formula"
+    stamp: float = 0.0
+    corrected: dict[str, float] = field(default_factory=dict)
 
 
 def foretell(run: Run, found: Estimate, place: str) -> None:
@@ -84,9 +88,10 @@ def foretold(run: Run) -> dict[str, Any]:
 def add(run: Run, minutes: float, memory_gb: float, whole: bool) -> None:
     """Note what an ended run took; `whole` says that it was neither stopped nor ended early, so that its time can be learned from."""
     told = foretold(run)
-    if not told.get("minutes") or not told.get("memory_gb"):
+    needed = ("minutes", "memory_gb", "method", "place", "stamp", "corrected")
+    if any(told.get(name) is None for name in needed):
         return
-    entry = {"run": run.id, "method": told["method"], "model": run.plan.model, "place": told["place"], "level": told["level"]}
+    entry = {"run": run.id, "model": run.plan.model, **{name: told[name] for name in ("method", "place", "stamp", "corrected")}}
     ranges = {"minutes": told["minutes"], "memory_gb": told["memory_gb"]}
     line = json.dumps({**entry, **ranges, "took": minutes, "used": memory_gb, "whole": whole})
     with (home() / "record.jsonl").open("a", encoding="utf-8") as file:
@@ -96,32 +101,42 @@ def add(run: Run, minutes: float, memory_gb: float, whole: bool) -> None:
 def entries(place: str = "") -> list[Entry]:
     """The noted runs, the newest last; those on one machine where it is named. Damaged lines are left out."""
     try:
-        lines = (home() / "record.jsonl").read_text(encoding="utf-8").splitlines()
+        path = home() / "record.jsonl"
+        found = _read(path, path.stat().st_mtime_ns)
     except OSError:
         return []
+    return [entry for entry in found if not place or entry.place == place]
+
+
+@lru_cache(maxsize=2)
+def _read(path: Path, changed: int) -> tuple[Entry, ...]:
+    """The entries of a file as it was when it changed last."""
     found = []
-    for line in lines:
+    for line in path.read_text(encoding="utf-8").splitlines():
         try:
             raw = json.loads(line)
             found.append(Entry(**{**raw, "minutes": Range(**raw["minutes"]), "memory_gb": Range(**raw["memory_gb"])}))
         except (ValueError, TypeError, KeyError):
             continue
-    return [entry for entry in found if not place or entry.place == place]
+    return tuple(found)
 
 
-def learned(place: str, method: str) -> float:
-    """By what to multiply a time on this machine: the median of took ÷ estimated over its last whole runs, this method's own counting most.
+def learned(place: str, method: str, stamp: float) -> dict[str, float]:
+    """By what to multiply "minutes" and "memory_gb" on this machine: the median of actual ÷ estimated over its last whole runs.
 
-    Pulled towards 1 while there are few, and 1 where there are none.
+    Runs that were estimated with the same measurement of the machine count, those of the same method most. Pulled towards 1 while there
+    are few, never far from it, and 1 where there are none.
     """
-    whole = [entry for entry in entries(place) if entry.whole][-LAST:]
-    ratios = [
-        entry.took / entry.minutes.likely for entry in whole for _ in range(3 if entry.method == method else 1) if entry.minutes.likely > 0
-    ]
-    fair = [min(max(ratio, 1 / OUTSIDE), OUTSIDE) for ratio in ratios]
-    if not fair:
-        return 1.0
-    return math.exp(math.log(median(fair)) * len(whole) / (len(whole) + TRUST))
+    whole = [entry for entry in entries(place) if entry.whole and entry.stamp == stamp][-LAST:]
+    found = {}
+    for name, bound in BOUNDS.items():
+        ratios = []
+        for entry in whole:
+            told, real = (entry.minutes, entry.took) if name == "minutes" else (entry.memory_gb, entry.used)
+            raw = told.likely / entry.corrected.get(name, 1.0)  # what it would have been without the corrections of then
+            ratios += [min(max(real / raw, 1 / bound), bound)] * (3 if entry.method == method else 1) if raw > 0 else []
+        found[name] = math.exp(math.log(median(ratios)) * len(whole) / (len(whole) + TRUST)) if ratios else 1.0
+    return found
 
 
 def receipt(told: Mapping[str, Any], report: Mapping[str, Any]) -> Words | None:

@@ -1,11 +1,11 @@
 """What would make a run fit: each remedy with its new estimate, the mildest first."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
 from studio import methods
-from studio.estimate import table
+from studio.estimate import solve, table
 from studio.estimate.figures import Estimate
 from studio.estimate.load import Lengths
 from studio.estimate.machines import Place
@@ -26,7 +26,6 @@ SAID: dict[Kind, Words] = {
 # Lengths are offered in steps of the page's slider; below this little is left of most texts (tokens).
 STEP, SHORTEST = 16, 32
 MOST = 4
-One = Callable[..., Estimate | None]
 
 
 @dataclass(frozen=True)
@@ -65,12 +64,12 @@ def _tried(
         if found:
             yield Remedy(kind, value, SAID[kind].filled(value=shown or value), found)
 
-    largest = solve_batch(plan, one, name)
+    largest = solve.largest(range(1, plan.training.batch_size or 8), lambda value: one(name, batch_size=value, accumulate=1))
     if largest:
         yield from remedy("batch", largest, one(name, batch_size=largest, accumulate=1))
     if methods.get(name).recomputes and training.recompute is None:
         yield from remedy("recompute", True, one(name, recompute=True))
-    longest = solve_length(plan, one, name)
+    longest = solve.largest(range(SHORTEST, plan.training.max_length, STEP), lambda value: one(name, max_length=value))
     if longest:
         yield from remedy("length", longest, one(name, max_length=longest))
     if name != "qlora" and not fits.refusal("qlora", plan.task, base.shape):
@@ -81,27 +80,3 @@ def _tried(
         if found and found.fits == "yes":
             yield from remedy("machine", other.id, found, other.name)
             return
-
-
-def solve_batch(plan: Plan, one: One, name: str) -> int:
-    """The largest number of examples per step, below the present one, that fits; 0 where not even one does."""
-    size = plan.training.batch_size or 8
-    return _largest(list(range(1, size)), lambda value: one(name, batch_size=value, accumulate=1))
-
-
-def solve_length(plan: Plan, one: One, name: str) -> int:
-    """The longest text, in steps of STEP below the present limit, that fits; 0 where not even SHORTEST does."""
-    return _largest(list(range(SHORTEST, plan.training.max_length, STEP)), lambda value: one(name, max_length=value))
-
-
-def _largest(values: list[int], made: Callable[[int], Estimate | None]) -> int:
-    """The last of growing values whose estimate fits, by halving."""
-    low, high = 0, len(values)
-    while low < high:
-        middle = (low + high) // 2
-        found = made(values[middle])
-        if found and found.fits in ("yes", "tight"):
-            low = middle + 1
-        else:
-            high = middle
-    return values[low - 1] if low else 0

@@ -2,13 +2,13 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from studio import methods, presets
 from studio.errors import StudioError
-from studio.estimate import desk, load, quote, rates
+from studio.estimate import desk, load, quote, rates, record
 from studio.estimate.figures import Estimate
 from studio.estimate.load import Lengths
 from studio.estimate.machines import Place
@@ -37,15 +37,16 @@ class Base:
 
 def base(model: str) -> Base:
     """What is known of a model without fetching it; an unreadable config counts as unknown."""
-    card, here = presets.models().get(model), fetch.cached(model)
-    folder = here.folder if here else None
+    card, folder = presets.models().get(model), None
     try:
+        here = fetch.cached(model)
+        folder = here.folder if here else None
         if card:
             return Base(dict(card.config), shape.of(card.config), folder)
         if folder:
             raw = json.loads((folder / "config.json").read_text(encoding="utf-8"))
             return Base({name: value for name, value in raw.items() if name not in STORED}, shape.of(raw), folder)
-    except (StudioError, OSError, ValueError):
+    except (StudioError, OSError, ValueError):  # what is wrong with it is said beside its field
         return Base({}, None, folder)
     return Base({}, None, None)
 
@@ -81,7 +82,7 @@ def _one(
     if not lengths:
         return quote.without_rows(method, settings, found.shape, place, plan.task, NO_ROWS)
     given = load.of(plan, method, found.shape, lengths)
-    made = quote.quote(method, settings, given, place, own, traced)
+    made = quote.quote(method, settings, given, place, own, traced, record.learned(place.id, method.name, own.when))
     return made if lengths.counted else quote.widened(made)
 
 
@@ -111,5 +112,4 @@ def chosen(plan: Plan, place: Place, wait: bool = False) -> Estimate:
     lengths = load.lengths(plan, found.folder, wait)
     if wait:
         sharpen(plan, method, settings, place, found, lengths)
-    own = replace(rates.of(place))
-    return _one(plan, method, settings, place, found, lengths, own, Traced(found.config, place) if found.config else None)
+    return _one(plan, method, settings, place, found, lengths, rates.of(place), Traced(found.config, place) if found.config else None)

@@ -16,7 +16,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import flop_registry
 
-from studio.estimate.allocator import Outcome, replay
+from studio.estimate.allocator import EMPTY, PHASE, Outcome, replay
 from studio.estimate.tally import Tally, counted
 
 aten = torch.ops.aten
@@ -59,7 +59,7 @@ class Trace(TorchDispatchMode):  # type: ignore[misc] # torch ships no types for
     def __init__(self, device: str, wide: int = 0) -> None:
         super().__init__()
         self.device, self.wide, self.grain = device, wide, GRAIN[device]
-        self.live: dict[int, tuple[int, str]] = {}
+        self.live: dict[int | str, tuple[int, str]] = {}
         self.now = 0
         self.parts: Counter[str] = Counter()
         self.part = "other"
@@ -73,7 +73,7 @@ class Trace(TorchDispatchMode):  # type: ignore[misc] # torch ships no types for
         """Count into the tally of this name; new storages are of this part."""
         before = self._tally, self.part
         self._tally, self.part = self.phases.setdefault(name, Tally()), part
-        self.events.append((name, -1))
+        self.events.append((name, PHASE))
         self._note()
         try:
             yield self._tally
@@ -87,12 +87,26 @@ class Trace(TorchDispatchMode):  # type: ignore[misc] # torch ships no types for
     def workspace(self) -> None:
         """On a card, what cuBLAS takes for each thread that multiplies, the first time it does."""
         if self.device == "cuda" and self._workspaces < len(WORKSPACES):
-            size = WORKSPACES[self._workspaces]
             self._workspaces += 1
-            self.events.append((("workspace", self._workspaces), size))
-            self.now += size
-            self.parts["frozen"] += size
-            self._note()
+            self.take(f"workspace {self._workspaces}", WORKSPACES[self._workspaces - 1], "frozen")
+
+    def take(self, name: str, size: int, part: str = "other") -> None:
+        """Count bytes that no tensor here stands for, under a name of their own."""
+        size = -(-size // self.grain) * self.grain
+        self.live[name] = size, part
+        self.now += size
+        self.parts[part] += size
+        if size:
+            self.events.append((name, size))
+        self._note()
+
+    def give_back(self, name: str) -> None:
+        """Let go of what was taken under a name."""
+        self._gone(name)
+
+    def empty_cache(self) -> None:
+        """What torch.cuda.empty_cache does, for the replay."""
+        self.events.append(("", EMPTY))
 
     def replayed(self, capacity: int | None = None) -> Outcome:
         """What CUDA's allocator makes of all that was held and let go."""
@@ -122,7 +136,8 @@ class Trace(TorchDispatchMode):  # type: ignore[misc] # torch ships no types for
             self._see(value, "scores" if self.wide and value.dim() > 1 and value.shape[-1] == self.wide else self.part)
         name, tally = func._overloadpacket, self._tally
         if self.device == "cuda" and name in HIDDEN:
-            self._pass_by(HIDDEN[name](args, out))
+            self.take("hidden", HIDDEN[name](args, out))
+            self.give_back("hidden")
         given = [value for value in tree_leaves((args, kwargs)) if isinstance(value, torch.Tensor)]
         if name in OWN_FLOP or name in flop_registry:
             work = float(OWN_FLOP[name](*args, **kwargs) if name in OWN_FLOP else flop_registry[name](*args, **kwargs, out_val=out))  # type: ignore[operator] # torch ships no types
@@ -149,20 +164,12 @@ class Trace(TorchDispatchMode):  # type: ignore[misc] # torch ships no types for
         weakref.finalize(storage, self._gone, key)
         self._note()
 
-    def _gone(self, key: int) -> None:
+    def _gone(self, key: int | str) -> None:
         size, part = self.live.pop(key, (0, ""))
         self.now -= size
         self.parts[part] -= size
         if size:
             self.events.append((key, 0))
-
-    def _pass_by(self, size: int) -> None:
-        self.events += [("hidden", size), ("hidden", 0)]
-        self.now += size
-        self.parts["other"] += size
-        self._note()
-        self.now -= size
-        self.parts["other"] -= size
 
     def _note(self) -> None:
         if self.now > self._tally.peak:

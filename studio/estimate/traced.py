@@ -81,6 +81,7 @@ class Traced:
             "scored": max(portion.scored, 1),
             "padded": portion.padded,
             "learn": phase.learn,
+            "cache": phase.new > 0,
         }
         states = not memory.paged(under, under.footprint(load.shape, inside, load.labels).trainable, self.place)
         return {"what": "trace", "model": model, "pass": asked, "states": states}

@@ -21,6 +21,9 @@ def measure(model: Any, rows: Sequence[Encoded], tokenizer: Any, task: Task, bat
     total, count = 0.0, 0
     said: list[int] = []
     meant: list[int] = []
+    plain: dict[str, Any] = (
+        {} if task == "classify" else {"use_cache": False}
+    )  # keys and values are kept for writing, and nothing is written
     model.eval()
     with torch.no_grad():
         for start in range(0, len(order), batch_size):
@@ -28,7 +31,7 @@ def measure(model: Any, rows: Sequence[Encoded], tokenizer: Any, task: Task, bat
                 name: value.to(model.device) for name, value in collate([vars(row) for row in order[start : start + batch_size]]).items()
             }
             labels = tensors.pop("labels")
-            outputs = model(**tensors)
+            outputs = model(**tensors, **plain)
             learned = int((labels != IGNORED).sum())
             total += float(loss(outputs, labels)) * learned
             count += learned

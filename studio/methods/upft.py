@@ -108,8 +108,12 @@ def phases(settings: Settings, load: Load) -> tuple[Phase, ...]:
     """Openings are looked at and written, a share of them as whole answers, and then learned."""
     opening, share, ask = int(settings["opening"]), float(settings["full_share"]), FIRST_STEP_TOKENS if settings["template"] else 0
     asked = [(row.asked, 0) for row in load.rows]
-    whole = max(opening, min(LONGEST, load.training.max_length - max(tokens for tokens, _ in asked)))
+    whole = max(opening, min(LONGEST, load.training.max_length - sorted(tokens for tokens, _ in asked)[len(asked) // 2]))
     rows = tuple(Row(row.asked + ask, opening + (1 if ask else 0)) for row in load.rows)
+    if share:  # of those with a whole answer one in so many
+        rows += tuple(
+            Row(row.asked, max(opening, min(LONGEST, load.training.max_length - row.asked))) for row in load.rows[:: round(1 / share)]
+        )
     return (
         Phase("openings", work.portions(asked, ASKED_AGAIN, LOOKED_AT * ASKED_AGAIN), new=COMPARED),
         Phase("openings", work.portions(asked, AT_ONCE, load.count * (1 - share)), new=opening),

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from studio.models.shape import ModelShape
 from studio.plan import Task, Training
@@ -114,25 +114,29 @@ class Phase:
 def portions(lengths: Sequence[tuple[int, int]], size: int, count: float) -> tuple[Portion, ...]:
     """Portions of `size` for `count` texts of which `lengths` (tokens, scored positions) are a fair sample, like lengths together.
 
-    A portion is scored wherever one of its texts is, so at most at as many positions as its longest text has with its shortest question.
+    The last is the one with the longest texts, which decides how much memory is needed; the others stand for several each.
     """
     if not lengths:
         return ()
     order = sorted(lengths)
     size = max(1, min(size, math.ceil(count)))
-    whole, rest = divmod(count, size)
-    times = whole + (1 if rest else 0)
-    kinds = max(1, min(PORTIONS, round(times), -(-len(order) // size) if len(order) >= size else 1))
+    times = math.ceil(count / size)
+    longest = _portion(order[-size:], size, 1.0)
+    rest = order[: len(order) - max(1, round(size * len(order) / count))] if times > 1 else []
+    kinds = max(1, min(PORTIONS, times - 1, len(rest) // size))
     found = []
-    for place in range(kinds):
-        some = order[place * len(order) // kinds : (place + 1) * len(order) // kinds] or order[-1:]
-        middle = len(some) // 2  # the portion in the middle of this stretch stands for all of it; of the last stretch the longest does not
-        near = some[max(0, middle - size // 2) : middle + (size + 1) // 2] or some
-        longest = max(tokens for tokens, _ in near)
-        first = min(tokens - scored for tokens, scored in near)
-        scored = min(longest, longest - first) if any(scored for _, scored in near) else 0
-        found.append(Portion(size, longest, scored, size > 1 and len({tokens for tokens, _ in near}) > 1, times / kinds))
-    return tuple(found)
+    for place in range(kinds) if rest else ():
+        some = rest[place * len(rest) // kinds : (place + 1) * len(rest) // kinds]
+        first = max(0, len(some) // 2 - size // 2)  # the portion in the middle of this stretch stands for all of it
+        found.append(_portion(some[first : first + size], size, (times - 1) / kinds))
+    return (*found, longest if found else replace(longest, times=float(times)))
+
+
+def _portion(texts: Sequence[tuple[int, int]], size: int, times: float) -> Portion:
+    """Texts side by side: it is scored wherever one of them is, so from where the shortest question ends to the end of the longest text."""
+    longest, first = max(tokens for tokens, _ in texts), min(tokens - scored for tokens, scored in texts)
+    scored = longest - first if any(scored for _, scored in texts) else 0
+    return Portion(size, longest, scored, size > 1 and len({tokens for tokens, _ in texts}) > 1, times)
 
 
 def cut(rows: Sequence[Row], most: int) -> list[tuple[int, int]]:

@@ -96,7 +96,7 @@ REST = Words("the rest", "其余")
 # The phases of a run (studio.methods.work) as a person would tell them apart.
 STRETCHES = {
     "start": Words("getting ready (loading)", "准备（加载）"),
-    "learn": Words("learning", "学习"),
+    "train": Words("learning", "学习"),
     "sft": Words("learning from good answers (SFT)", "从好回答学习（SFT）"),
     "full_precision": Words("learning at full precision, to compare", "以全精度学习，用于对比"),
     "check": Words("checking on examples kept aside (validation)", "用预留样本检查（验证）"),
@@ -108,8 +108,8 @@ STRETCHES = {
     "write": Words("writing answers to practise on", "生成练习用的回答"),
     "judge": Words("scoring the answers", "为回答打分"),
     "reference": Words("comparing with the original (reference)", "与原模型对比（参考模型）"),
-    "practise": Words("practising (RL)", "练习（RL）"),
-    "pairs": Words("learning from pairs (DPO)", "从偏好对学习（DPO）"),
+    "rl": Words("practising (RL)", "练习（RL）"),
+    "dpo": Words("learning from pairs (DPO)", "从偏好对学习（DPO）"),
     "save": Words("saving the result", "保存结果"),
 }
 # Beside the columns, in a copied file.

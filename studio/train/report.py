@@ -6,8 +6,10 @@ import os
 import resource
 import sys
 import time
+from collections import deque
 from collections.abc import Callable
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 import psutil
@@ -24,10 +26,12 @@ from studio.train.pace import Pace, probe
 from studio.words import Words
 
 STATUS_SECONDS = 0.5
+# A CUDA context takes 0.1 to 0.6 GB (design/estimator.md, 2.4): bytes.
+MOST_CONTEXT = 700_000_000
 # A state to go on from is kept at a validation, unless writing the last one took more than a twentieth of the time since.
 SAVING_SHARE = 0.05
-# From so many steps on a stage says how the rest of the run will go.
-SURE_AFTER = 5
+# From so many steps on a stage's own pace says how the rest of the run will go; its pace is the median of so many steps.
+SURE_AFTER, RECENT = 5, 9
 # What is kept of a Trainer's log, and under which name: the loss, and in TRL's later stages what a reward model or practice is judged by.
 LOGGED = {
     "loss": "loss",
@@ -65,8 +69,8 @@ class Watch(TrainerCallback):  # type: ignore[misc] # transformers ships no type
         self._without_progress = 0
         self._pace = Pace(torch.get_num_threads(), torch.set_num_threads, probe)
         self._measured: dict[str, float] = {}
-        self._step_seconds = self._check_seconds = 0.0
-        self._wrote = self._spent = 0.0
+        self._recent: deque[float] = deque(maxlen=RECENT)
+        self._wrote = self._check_seconds = 0.0
         self._first_step = 0
         self._told = record.foretold(run).get("stretches", {})
         self._tokens = 0
@@ -102,8 +106,7 @@ class Watch(TrainerCallback):  # type: ignore[misc] # transformers ships no type
         seconds = time.perf_counter() - self._began
         tokens = int(state.num_input_tokens_seen) - self._tokens
         self._tokens = int(state.num_input_tokens_seen)
-        self._step_seconds = 0.8 * self._step_seconds + 0.2 * seconds if self._step_seconds else seconds
-        self._spent += seconds
+        self._recent.append(seconds)
         self._measured = {
             "tokens": self._tokens,
             "tokens_per_second": round(tokens / seconds, 1),
@@ -171,17 +174,22 @@ class Watch(TrainerCallback):  # type: ignore[misc] # transformers ships no type
             return
         self._wrote = now
         checks = len([step for step in self._checks if step > state.global_step])
-        left = (state.max_steps - state.global_step) * self._step_seconds + checks * self._check_seconds + self._later(state)
+        left = (state.max_steps - state.global_step) * self._pace_of_steps(state) + checks * self._check_seconds + self._later(state)
         runs.set_status(self.run, "training", self.stage, step=state.global_step, steps=state.max_steps, seconds_left=round(left, 1))
 
+    def _pace_of_steps(self, state: Any) -> float:
+        """Seconds a step: as estimated for the first few, which are slower than the rest, then the median of the last ones."""
+        told = 60 * float(self._told.get(self.stage, 0.0)) / int(state.max_steps)
+        return told if told and self.step - self._first_step < SURE_AFTER else float(median(self._recent))
+
     def _later(self, state: Any) -> float:
-        """Seconds from the end of this stage to the end of the run: as estimated, times what this stage's own steps took more or less."""
-        begun, mine = self.step - self._first_step, 60 * self._told.get(self.stage, 0.0)
-        if not mine or begun < SURE_AFTER:
-            return 0.0
-        pace = self._spent / begun * state.max_steps / mine
+        """Seconds from the end of this stage to the end of the run: as estimated, times what this stage's own steps take more or less."""
+        mine = 60 * float(self._told.get(self.stage, 0.0))
+        if not mine:
+            return self._check_seconds
         after = list(self._told)[list(self._told).index(self.stage) + 1 :]
-        return float(pace * 60 * sum(self._told[name] for name in after)) + self._check_seconds
+        slower = self._pace_of_steps(state) * state.max_steps / mine
+        return float(slower * 60 * sum(self._told[name] for name in after)) + self._check_seconds
 
 
 def _check_number(loss: float, step: int) -> None:
@@ -215,8 +223,10 @@ def memory_gb() -> float:
 
 
 def peak_memory_gb() -> float:
-    """The most memory there ever was at once: what CUDA's allocator reserved on the card, else this process's resident set (GB, 10^9 bytes)."""
+    """The most memory there ever was at once: on a card what its allocator reserved and its context, else this process's resident set (GB)."""
     if torch.cuda.is_available():
-        return float(torch.cuda.max_memory_reserved()) / 1e9
+        free, total = torch.cuda.mem_get_info()
+        context = min(max(total - free - torch.cuda.memory_reserved(), 0), MOST_CONTEXT)  # other programs may hold some of the card too
+        return float(torch.cuda.max_memory_reserved() + context) / 1e9
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak * (1 if sys.platform == "darwin" else 1024) / 1e9

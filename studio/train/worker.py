@@ -26,8 +26,6 @@ from studio.runs import Run
 from studio.train import ready, turn
 from studio.words import Words
 
-# Left for the system and the page when the worker limits its own memory (bytes).
-SPARED = 1_000_000_000
 BALLAST = 1_000_000
 LEFT_OUT = Words(
     "{cut} example(s) were cut at {length} tokens, {dropped} left out as too long: raise the longest example (max length) or shorten the texts.",
@@ -178,7 +176,7 @@ def limit_memory() -> None:
     import torch  # noqa: PLC0415 - only a worker asks
 
     if not torch.cuda.is_available():  # CUDA reserves far more address space than it uses
-        room = psutil.Process().memory_info().vms + max(psutil.virtual_memory().available - SPARED, SPARED)
+        room = psutil.Process().memory_info().vms + max(hardware.free_memory() - hardware.SPARED, hardware.SPARED)
         resource.setrlimit(resource.RLIMIT_DATA, (room, resource.getrlimit(resource.RLIMIT_DATA)[1]))
 
 

@@ -1,0 +1,172 @@
+"""`studio estimate` and `studio measure` in the terminal, and the child process behind them."""
+
+import json
+
+import pytest
+import yaml
+
+from studio import methods
+from studio.__main__ import main
+from studio.estimate import desk, machines, measure, rates, table
+from studio.estimate.rates import Rates
+
+NAMES = {method.name for method in methods.METHODS}
+KEYS = {"trainable_parameters", "total_parameters", "peak_memory_gb", "minutes", "dollars", "disk_mb", "fits", "why_not"}
+
+
+@pytest.fixture(autouse=True)
+def no_child_left():
+    yield
+    desk.close()
+
+
+@pytest.fixture
+def plan_file(make_plan, tmp_path):
+    def write(**training):
+        path = tmp_path / "plan.yaml"
+        path.write_text(yaml.safe_dump(make_plan(epochs=2, **training).model_dump(mode="json", exclude_none=True)))
+        return str(path)
+
+    return write
+
+
+def told(capsys, *words):
+    assert main(["estimate", *words, "--json"]) == 0
+    return json.loads(capsys.readouterr().out)
+
+
+def test_all_ten_methods_are_estimated_as_json_and_those_that_do_not_go_say_why(plan_file, capsys):
+    found = told(capsys, plan_file(), "--all")
+    assert set(found) == NAMES
+    for name, one in found.items():
+        assert set(one) >= KEYS
+        if one["fits"] is False:
+            assert one["why_not"], name
+            assert (one["minutes"], one["peak_memory_gb"]) == (None, None), "what cannot run has no figures"
+            continue
+        assert one["peak_memory_gb"]["low"] < one["peak_memory_gb"]["likely"] < one["peak_memory_gb"]["high"]
+        assert sum(one["peak_memory_gb"]["parts"].values()) == pytest.approx(one["peak_memory_gb"]["likely"], rel=0.01)
+        assert one["minutes"]["low"] < one["minutes"]["likely"] < one["minutes"]["high"]
+        assert one["from"] == "traced", name
+        assert one["dollars"] is None, "nobody knows what this machine costs"
+    assert sum(one["fits"] is True for one in found.values()) >= 7
+
+
+def test_another_machine_has_its_price_and_one_method_stands_alone(plan_file, capsys):
+    found = told(capsys, plan_file(), "--machine", "hf-t4-small")
+    assert set(found) == {"lora"}
+    one, place = found["lora"], machines.places()["hf-t4-small"]
+    assert one["machine"] == "hf-t4-small"
+    assert one["dollars"]["likely"] == pytest.approx(machines.cost(place, one["minutes"]["likely"]))
+
+
+def test_the_table_in_the_terminal_shows_the_figures_of_the_json(plan_file, capsys):
+    path = plan_file()
+    one = told(capsys, path)["lora"]
+    assert main(["estimate", path]) == 0
+    row = next(line for line in capsys.readouterr().out.splitlines() if line.split()[0] == "lora" and "on toys" not in line)
+    assert f"{one['trainable_parameters']:,}" in row
+    assert f"{one['peak_memory_gb']['likely']:.1f}" in row
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--machine", "cray-1"], "expected here or one of"),
+        (["--set", "training.batch_size=0"], "batch_size"),
+        (["--set", "method.name=magic"], "magic"),
+    ],
+    ids=["machine", "value", "method"],
+)
+def test_a_wrong_word_is_answered_with_a_sentence_and_two(plan_file, capsys, words, said):
+    assert main(["estimate", plan_file(), *words]) == 2
+    assert said in capsys.readouterr().err
+
+
+def test_a_model_nobody_knows_shows_no_number(plan_file, capsys):
+    found = told(capsys, plan_file(), "--all", "--set", "model=someone/unknown")
+    for one in found.values():
+        if one["fits"] is None:
+            assert [one[name] for name in ("trainable_parameters", "peak_memory_gb", "minutes", "disk_mb")] == [None] * 4
+            assert one["missing"]
+    assert any(one["fits"] is None for one in found.values())
+
+
+def test_a_question_is_answered_once_and_remembered_over_a_restart(make_plan, monkeypatch):
+    plan, here = make_plan(), machines.here()
+    method, base = methods.get("lora"), table.base(plan.model)
+    lengths = table.load.lengths(plan, base.folder)
+    settings = method.settle({})
+    assert table.lacks(plan, method, settings, here, base, lengths)
+    assert table.sharpen(plan, method, settings, here, base, lengths)
+    assert not table.lacks(plan, method, settings, here, base, lengths)
+    desk.close()
+    desk._answers.clear()
+    monkeypatch.setattr(desk, "_started", lambda: pytest.fail("asked again"))
+    assert table.sharpen(plan, method, settings, here, base, lengths)
+
+
+def test_a_child_that_dies_or_does_not_know_costs_the_answer_and_no_more(monkeypatch):
+    assert "sing" in desk.ask({"what": "sing"})["problem"]["en"]
+    assert desk.known({"what": "sing"}) is None, "a problem is not remembered"
+    desk._child[0].kill()
+    desk._child[0].wait()
+    assert "sing" in desk.ask({"what": "sing"})["problem"]["en"], "another was started"
+    monkeypatch.setattr(desk, "PATIENCE", 0.01)
+    found = desk.ask({"what": "trace", "model": {}, "pass": {}, "states": True})
+    assert found["problem"]["zh"]
+
+
+def test_the_rates_that_explain_times_are_found_from_the_times():
+    from studio.estimate.calibrate import fitted
+    from studio.estimate.tally import Tally
+
+    true = Rates(1e12, 2e11, 3e10, 5e-6, 0.0)
+    work = [
+        Tally(flop_32=a * 1e9, moved=b * 1e9, operations=c)
+        for a, b, c in ((40, 1, 900), (300, 6, 900), (60, 9, 2000), (500, 60, 2000), (10, 3, 400))
+    ]
+    found = fitted(work, [true.seconds(one) for one in work], Rates(1e12, 1.4e11, 2e10, 1e-5, 0.0))
+    for one in work:
+        assert found.seconds(one) == pytest.approx(true.seconds(one), rel=0.12)
+    slow = fitted(work, [3 * true.seconds(one) for one in work], Rates(1e12, 1.4e11, 2e10, 1e-5, 0.0))
+    assert slow.flop_32 == pytest.approx(found.flop_32 / 3, rel=0.01), "a machine three times as slow is seen as such"
+
+
+SMALL = {
+    "model_type": "llama",
+    "hidden_size": 64,
+    "intermediate_size": 160,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 4,
+    "num_key_value_heads": 2,
+    "head_dim": 16,
+    "vocab_size": 640,
+    "tie_word_embeddings": True,
+}
+
+
+def test_this_machine_is_measured_and_its_rates_are_kept():
+    place = machines.here()
+    seen = list(measure.measure(SMALL, False, place))
+    assert [share for share, _ in seen] == sorted(share for share, _ in seen)
+    found = seen[-1][1]
+    assert rates.of(place) == found
+    assert found.measured
+    assert found.flop_32 > 1e8
+    assert 0.1e9 < found.runtime < 2e9
+
+
+def test_a_measurement_that_is_called_off_leaves_no_rates_and_no_process():
+    place = machines.here()
+    going = measure.measure(SMALL, False, place)
+    next(going)
+    going.close()
+    assert not rates.of(place).measured
+
+
+def test_a_measurement_that_cannot_be_done_says_why():
+    from studio.errors import StudioError
+
+    with pytest.raises(StudioError, match="ended without a result"):
+        list(measure.measure({**SMALL, "model_type": "no-such-thing"}, False, machines.here()))

@@ -1,0 +1,110 @@
+"""What would make a run fit really does, is the most that does, and changes only what it says; and what the run costs elsewhere."""
+
+import dataclasses
+from datetime import date
+
+import pytest
+
+from studio import methods
+from studio.estimate import elsewhere, machines, remedies, table
+from studio.estimate.load import Lengths
+from studio.methods.work import Load, Row
+from studio.plan import Data, MethodChoice, Plan, Training
+
+PLACES = machines.places()
+T4 = PLACES["hf-t4-small"]
+LENGTHS = Lengths(tuple(Row(100 + 15 * number, 100 + 15 * number) for number in range(60)), 600, 0, 0, counted=True)
+
+
+def plan(name="lora", model="qwen3-0.6b", **training):
+    chosen = {"batch_size": 64, "max_length": 2048, **training}
+    return Plan(task="chat", model=model, data=Data(source="-"), method=MethodChoice(name=name), training=Training(**chosen))
+
+
+def offers(asked, place=T4, lengths=LENGTHS):
+    return remedies.find(asked, asked.method.name, {}, place, table.base(asked.model), lengths, PLACES)
+
+
+def changed(asked, remedy):
+    """The estimate of the plan with a remedy applied, by itself."""
+    change = {
+        "batch": {"batch_size": remedy.value, "accumulate": 1},
+        "length": {"max_length": remedy.value},
+        "recompute": {"recompute": True},
+    }
+    training = asked.training.model_copy(update=change.get(remedy.kind, {}))
+    made = asked.model_copy(update={"training": training})
+    name = str(remedy.value) if remedy.kind == "method" else asked.method.name
+    where = PLACES[str(remedy.value)] if remedy.kind == "machine" else T4
+    return table.estimates(made, where, {}, table.base(made.model), LENGTHS, only=name)[name]
+
+
+def test_every_offer_fits_and_has_the_figures_it_shows():
+    asked = plan()
+    before = table.estimates(asked, T4, {}, table.base(asked.model), LENGTHS, only="lora")["lora"]
+    assert before.fits == "no"
+    found = offers(asked)
+    assert {"batch", "length"} <= {one.kind for one in found}
+    for one in found:
+        assert one.estimate.fits in ("yes", "tight")
+        assert changed(asked, one) == one.estimate
+        assert one.label.en != one.label.zh
+
+
+def test_the_largest_portion_and_the_longest_text_that_fit_are_the_last_that_do():
+    asked = plan()
+    for one in offers(asked):
+        step = {"batch": 1, "length": remedies.STEP}.get(one.kind)
+        if step and (one.kind != "batch" or one.value + step < asked.training.batch_size):
+            assert changed(asked, dataclasses.replace(one, value=one.value + step)).fits == "no"
+
+
+def test_a_model_too_large_for_the_card_is_offered_another_method_or_machine():
+    found = offers(plan("full", "qwen3-8b", batch_size=1, max_length=128))
+    assert {one.kind for one in found} <= {"method", "machine"}
+    machine = next(one for one in found if one.kind == "machine")
+    cheaper = [
+        one for one in PLACES.values() if one.price_per_hour is not None and one.price_per_hour < PLACES[machine.value].price_per_hour
+    ]
+    asked = plan("full", "qwen3-8b", batch_size=1, max_length=128)
+    for place in cheaper:
+        assert table.estimates(asked, place, {}, table.base("qwen3-8b"), LENGTHS, only="full")["full"].fits != "yes"
+
+
+def test_a_run_that_fits_alone_is_offered_nothing_that_does_not():
+    tiny = dataclasses.replace(T4, usable_bytes=10_000_000, price_per_hour=None)
+    found = remedies.find(plan("full", "qwen3-8b"), "full", {}, tiny, table.base("qwen3-8b"), LENGTHS, {"tiny": tiny})
+    assert found == []
+
+
+@pytest.mark.parametrize("today", [date(2026, 11, 24), date(2028, 1, 1)])
+def test_elsewhere_lists_every_machine_what_fits_and_is_cheap_first(today):
+    asked = plan(batch_size=8, max_length=512)
+    found = elsewhere.everywhere(asked, {}, table.base(asked.model), LENGTHS, today)
+    assert {one.place.id for one in found} == set(PLACES)
+    fitting = [one for one in found if one.estimate.fits != "no"]
+    assert found[: len(fitting)] == fitting
+    prices = [one.estimate.money.likely for one in fitting if one.estimate.money]
+    assert prices == sorted(prices)
+    assert all(one.stale == (one.place.price_source is not None) for one in found) or today.year == 2026
+    for one in found:
+        assert (one.estimate.money is None) == (one.place.price_per_hour is None)
+
+
+def test_hosted_services_are_priced_by_trained_tokens():
+    asked, base = plan(epochs=3, batch_size=8), table.base("qwen3-0.6b")
+    load = Load("chat", (Row(10, 30), Row(30, 30)), 100, 0.1, asked.training, base.shape)
+    assert elsewhere.trained_tokens(load) == 50 * 90 * 3
+    found = elsewhere.hosted(1_000_000, date(2026, 11, 24))
+    assert [one.low for one in found] == sorted(one.low for one in found)
+    for one in found:
+        assert (one.low, one.high) == (one.offer.low, one.offer.high), "a million tokens cost the price of a million"
+
+
+def test_every_method_that_does_not_fit_names_its_largest_part():
+    found = table.estimates(plan(model="qwen3-8b"), T4, {}, table.base("qwen3-8b"), LENGTHS)
+    assert {name for name, one in found.items() if one.fits == "no"} >= {"full", "qat"}
+    assert len(found) == len([method for method in methods.METHODS if "chat" in method.tasks])
+    for one in found.values():
+        assert one.largest == max(one.parts, key=one.parts.get)
+        assert (one.why_not is None) == (one.fits != "no")

@@ -1,0 +1,57 @@
+"""The time left of a run: as estimated at first, and from its own steps once they say more."""
+
+from types import SimpleNamespace
+
+import pytest
+
+from studio import runs
+from studio.estimate import record
+from studio.estimate.figures import Estimate, around
+from studio.train import report
+
+TOLD = Estimate(
+    "rlhf",
+    memory_gb=around(1, 1.1),
+    minutes=around(10, 1.2),
+    stretches={"start": 0.1, "sft": 1.0, "reward": 2.0, "rl": 4.0, "save": 0.5},
+)
+
+
+@pytest.fixture
+def watched(make_plan, monkeypatch):
+    """`watched(stage, seconds of each step, told)`: the seconds left after the last step of twenty."""
+
+    def watch(stage, steps, told=TOLD):
+        run = runs.create(make_plan())
+        if told:
+            record.foretell(run, told, "here")
+        found = report.Watch(run, stage, None, None)
+        monkeypatch.setattr(found, "_pace", SimpleNamespace(choose=lambda: None, step=lambda *_, **__: None, threads=1))
+        clock = [0.0]
+        monkeypatch.setattr(report.time, "perf_counter", lambda: clock[0])
+        monkeypatch.setattr(report.time, "monotonic", lambda: clock[0])
+        state, control = SimpleNamespace(global_step=0, max_steps=20, num_input_tokens_seen=0, epoch=0), SimpleNamespace()
+        found.on_train_begin(None, state, control)
+        for seconds in steps:
+            found.on_step_begin(None, state, control)
+            clock[0] += seconds
+            state.global_step += 1
+            state.num_input_tokens_seen += 10
+            found.on_step_end(None, state, control)
+        return runs.status(run).seconds_left
+
+    return watch
+
+
+def test_the_first_slow_step_is_not_taken_for_the_rest(watched):
+    # sft: a minute for twenty steps, three seconds each; 19 are left, and 6.5 minutes after them
+    assert watched("sft", [30.0]) == pytest.approx(19 * 3 + 6.5 * 60)
+
+
+def test_after_five_steps_the_run_itself_says_how_long_it_and_the_later_stages_take(watched):
+    assert watched("sft", [30.0, 6, 6, 6, 6]) == pytest.approx(15 * 6 + 2 * 6.5 * 60), "twice as slow as estimated"
+    assert watched("rl", [6.0] * 20) == pytest.approx(0.5 * 60 * 6 * 20 / 240), "only saving is left"
+
+
+def test_without_an_estimate_the_steps_alone_say_it(watched):
+    assert watched("train", [4.0, 2, 2], told=None) == pytest.approx(17 * 2)
