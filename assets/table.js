@@ -233,3 +233,36 @@ const copyImage = async () => {
     say(word('saved', { file: link.download }));
   } catch (error) { say(word('failed')); }
 };
+// The shown rows as a picture, in the colours of the page: name, figures with their ranges, and a bar for the likely one.
+const picture = () => {
+  const found = order(), shown = heads(), colour = (name) => getComputedStyle(stage).getPropertyValue(name).trim() || '#888';
+  const [wide, first, line, top, edge] = [150, 250, 58, 92, 28], width = 2 * edge + first + wide * (shown.length - 1), height = top + line * found.length + edge;
+  const canvas = make('canvas'), pen = canvas.getContext('2d'), family = getComputedStyle(document.body).fontFamily;
+  canvas.width = 2 * width; canvas.height = 2 * height; pen.scale(2, 2);
+  const text = (said, x, y, size, name, weight = 400, room = wide - 14) => {
+    pen.font = `${weight} ${size}px ${family}`; pen.fillStyle = colour(name);
+    let kept = said || '';
+    while (kept.length > 1 && pen.measureText(kept === said ? kept : `${kept}…`).width > room) kept = kept.slice(0, -1);
+    pen.fillText(kept === (said || '') ? kept : `${kept}…`, x, y);
+  };
+  const bar = (x, y, share, name) => { pen.fillStyle = colour(name); pen.fillRect(x, y, (wide - 22) * share / 100, 5); };
+  pen.fillStyle = colour('--block-background-fill'); pen.fillRect(0, 0, width, height);
+  text(told().caption, edge, 34, 18, '--body-text-color', 700, width - 2 * edge);
+  text(told().about, edge, 54, 12, '--body-text-color-subdued', 400, width - 2 * edge);
+  const left = (column) => (column ? edge + first + wide * (column - 1) : edge);
+  shown.forEach(({ head: label }, column) => text(label, left(column), top - 10, 12, '--body-text-color-subdued', 700, column ? wide - 14 : first - 14));
+  found.forEach((row, number) => {
+    const y = top + line * number;
+    pen.fillStyle = colour('--line'); pen.fillRect(edge, y, width - 2 * edge, 1);
+    text(row.name, edge, y + 24, 14, '--body-text-color', 700, first - 14); text(row.badge || row.lacks || row.refused, edge, y + 42, 11, '--body-text-color-subdued', 400, first - 14);
+    shown.slice(1).forEach(({ id }, column) => {
+      const cell = row.cells[id], x = left(column + 1);
+      text(cell.big || cell.plain, x, y + 22, 14, cell.big ? '--body-text-color' : '--body-text-color-subdued', cell.big ? 700 : 400); text(cell.small, x, y + 38, 11, '--body-text-color-subdued');
+      if (cell.bar) { bar(x, y + 46, 100, '--line'); bar(x, y + 46, cell.bar.fill, cell.bar.over || row.fit === 'no' ? '--bad' : '--curve-train'); }
+    });
+  });
+  return canvas;
+};
+
+render();
+watch('value', render);

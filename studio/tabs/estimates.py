@@ -144,9 +144,9 @@ def unknown(found: Asked) -> list[Method]:
     return [method for method in order if costs.lacks(found.plan, method, found.settings[method.name], found.place, found.base, lengths)]
 
 
-def sharpen(number: float, **fields: Any) -> Iterator[float]:
+def sharpen(number: float | None, **fields: Any) -> Iterator[float]:
     """Count tokens and trace one method after the other; a new number after each says that the table can be drawn anew."""
-    found = asked(**fields)
+    found, number = asked(**fields), number or 0.0  # a hidden field starts as nothing
     if found.base.folder and found.lengths and not found.lengths.counted:
         try:
             found = found._replace(lengths=load.lengths(found.plan, found.base.folder, wait=True))
@@ -227,13 +227,13 @@ class Machine(NamedTuple):
 
 def build(model: gr.Dropdown) -> Machine:
     """Lay out where it would run, and the measurement of this machine."""
-    with gr.Row(equal_height=True):
+    with gr.Row():
         machine = gr.Dropdown(
             _choices("en", date.today().isoformat()), value=HERE, label=t(WHERE), info=t(WHERE_HELP), elem_id="machine", scale=4
         )
         with gr.Column(min_width=180, scale=1):
-            go = gr.Button(t(MEASURE), elem_id="measure")
-            halt = gr.Button(t(CALL_OFF), elem_id="measure-stop", visible=False)
+            go = gr.Button(t(MEASURE), elem_id="measure", size="sm")
+            halt = gr.Button(t(CALL_OFF), elem_id="measure-stop", visible=False, size="sm")
     told = forms.notice_box("machine-notice")
     measuring = go.click(gauge, model, [told, go, halt], show_progress="hidden", trigger_mode="once", concurrency_limit=1)
     halt.click(called_off, None, [told, go, halt], cancels=measuring, show_progress="hidden", queue=False)

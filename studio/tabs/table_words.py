@@ -4,7 +4,7 @@ from studio.words import Words
 
 HEADS = {
     "method": Words("Method", "方法"),
-    "updated": Words("Numbers that change (parameters updated)", "会改变的参数（更新比例）"),
+    "updated": Words("Numbers that change", "会改变的参数"),
     "memory": Words("Memory at its peak", "内存峰值"),
     "time": Words("Time", "时间"),
     "money": Words("Money", "费用"),
