@@ -236,7 +236,7 @@ const copyImage = async () => {
 // The shown rows as a picture, in the colours of the page: name, figures with their ranges, and a bar for the likely one.
 const picture = () => {
   const found = order(), shown = heads(), colour = (name) => getComputedStyle(stage).getPropertyValue(name).trim() || '#888';
-  const [wide, first, line, top, edge] = [150, 250, 58, 92, 28], width = 2 * edge + first + wide * (shown.length - 1), height = top + line * found.length + edge;
+  const [wide, first, line, top, edge] = [172, 250, 58, 92, 28], width = 2 * edge + first + wide * (shown.length - 1), height = top + line * found.length + edge;
   const canvas = make('canvas'), pen = canvas.getContext('2d'), family = getComputedStyle(document.body).fontFamily;
   canvas.width = 2 * width; canvas.height = 2 * height; pen.scale(2, 2);
   const text = (said, x, y, size, name, weight = 400, room = wide - 14) => {
@@ -257,8 +257,8 @@ const picture = () => {
     text(row.name, edge, y + 24, 14, '--body-text-color', 700, first - 14); text(row.badge || row.lacks || row.refused, edge, y + 42, 11, '--body-text-color-subdued', 400, first - 14);
     shown.slice(1).forEach(({ id }, column) => {
       const cell = row.cells[id], x = left(column + 1);
-      text(cell.big || cell.plain, x, y + 22, 14, cell.big ? '--body-text-color' : '--body-text-color-subdued', cell.big ? 700 : 400); text(cell.small, x, y + 38, 11, '--body-text-color-subdued');
-      if (cell.bar) { bar(x, y + 46, 100, '--line'); bar(x, y + 46, cell.bar.fill, cell.bar.over || row.fit === 'no' ? '--bad' : '--curve-train'); }
+      text(cell.big || cell.plain, x, y + 22, 14, cell.big ? '--body-text-color' : '--body-text-color-subdued', cell.big ? 700 : 400); text(id === 'updated' ? '' : cell.small, x, y + 38, 11, '--body-text-color-subdued');
+      if (cell.bar) { bar(x, y + 46, 100, '--line'); bar(x, y + 46, cell.bar.fill, id === 'memory' && row.fit === 'no' ? '--bad' : '--curve-train'); }
     });
   });
   return canvas;

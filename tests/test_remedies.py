@@ -64,7 +64,9 @@ def test_a_model_too_large_for_the_card_is_offered_another_method_or_machine():
     assert {one.kind for one in found} <= {"method", "machine"}
     machine = next(one for one in found if one.kind == "machine")
     cheaper = [
-        one for one in PLACES.values() if one.price_per_hour is not None and one.price_per_hour < PLACES[machine.value].price_per_hour
+        one
+        for one in PLACES.values()
+        if one.price_per_hour and one.currency == "USD" and one.price_per_hour < PLACES[machine.value].price_per_hour
     ]
     asked = plan("full", "qwen3-8b", batch_size=1, max_length=128)
     for place in cheaper:
@@ -84,8 +86,10 @@ def test_elsewhere_lists_every_machine_what_fits_and_is_cheap_first(today):
     assert {one.place.id for one in found} == set(PLACES)
     fitting = [one for one in found if one.estimate.fits != "no"]
     assert found[: len(fitting)] == fitting
-    prices = [one.estimate.money.likely for one in fitting if one.estimate.money]
-    assert prices == sorted(prices)
+    for currency in ("USD", "CNY"):
+        prices = [one.estimate.money.likely for one in fitting if one.estimate.money and one.place.currency == currency]
+        assert prices == sorted(prices)
+        assert prices
     assert all(one.stale == (one.place.price_source is not None) for one in found) or today.year == 2026
     for one in found:
         assert (one.estimate.money is None) == (one.place.price_per_hour is None)

@@ -11,16 +11,18 @@ import pytest
 
 from studio import app, methods, presets, runs
 from studio.errors import StudioError
+from studio.estimate.load import lengths
+from studio.home import home
 from studio.methods import fits
 from studio.methods.base import Knob
 from studio.models import shape
 from studio.plan import ROLES, Data, MethodChoice
-from studio.tabs import charts, data, draft, estimates, forms, method, outcome, playground, remember, train, visitor
+from studio.tabs import charts, data, draft, elsewhere, estimates, forms, method, outcome, playground, remember, train, visitor
 from studio.train import launch
 from studio.words import Words
 
-ENGLISH = SimpleNamespace(headers={"accept-language": "en-GB,en"}, query_params={})
-CHINESE = SimpleNamespace(headers={"accept-language": "zh-CN,zh;q=0.9"}, query_params={})
+ENGLISH = SimpleNamespace(headers={"accept-language": "en-GB,en"}, query_params={}, session_hash="one")
+CHINESE = SimpleNamespace(headers={"accept-language": "zh-CN,zh;q=0.9"}, query_params={}, session_hash="two")
 DEFAULTS = {f"{found.name}_{knob.name}": knob.default for found in methods.METHODS for knob in found.knobs}
 TRAINING = {"epochs": 2, "batch_size": 4, "learning_rate": 0, "max_length": 64, "validation_share": 0.2, "patience": 0, "seed": 1}
 TONE = ("sample:support-tone", "chat", '{"prompt": "customer", "response": "reply"}', "smollm2-135m")
@@ -622,3 +624,41 @@ def test_what_a_browser_claims_to_remember_is_checked(state):
 )
 def test_only_a_value_its_field_can_take_is_put_back(name, value, good):
     assert remember.sound(name, value) == good
+
+
+@pytest.mark.parametrize("lang", [ENGLISH, CHINESE], ids=["en", "zh"])
+def test_elsewhere_shows_machines_and_services_and_own_names_as_text(lang):
+    (home() / "machines.yaml").write_text(
+        "machines:\n  mine: {name: '<img src=x>', card: t4, price: {per_hour: 0.001}}\n", encoding="utf-8"
+    )
+    told = elsewhere.show(lang, **fields())
+    assert "&lt;img src=x&gt;" in told
+    assert "<img" not in told
+    assert "RunPod" in told
+    assert "OpenAI" in told
+    assert "$" in told
+
+
+def test_elsewhere_without_data_says_what_to_do_and_no_price():
+    told = elsewhere.show(ENGLISH, **fields(source=""))
+    assert "Choose data" in told
+    assert "$" not in told
+
+
+def test_a_closed_section_is_not_worked_out():
+    assert elsewhere.follow(False, ENGLISH, **fields()) == forms.gr.skip()
+
+
+def test_refining_ends_when_the_fields_have_changed(monkeypatch):
+    asked = []
+
+    def sharpen(plan, method, *rest):
+        asked.append(method.name)
+        estimates.begin(ENGLISH)  # somebody moves a slider
+        return True
+
+    monkeypatch.setattr(estimates.costs, "sharpen", sharpen)
+    monkeypatch.setattr(estimates.load, "lengths", lambda plan, folder, wait=False: lengths(plan, None))
+    estimates.begin(ENGLISH)
+    assert list(estimates.sharpen(None, ENGLISH, **fields())) == [1.0]
+    assert asked == ["lora"], "the chosen method first, and no other"

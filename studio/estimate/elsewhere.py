@@ -35,15 +35,20 @@ class Hosted:
 
 
 def everywhere(plan: Plan, settings: Mapping[str, Settings], base: Base, lengths: Lengths, today: date) -> list[Elsewhere]:
-    """The plan's method on every machine of the list: those it fits on first, the cheapest run first, without a price last."""
+    """The plan's method on every machine of the list: those it fits on first, the cheapest run first, without a price last.
+
+    Dollars come before other currencies, which are not converted.
+    """
     found = []
     for place in machines.places().values():
         made = table.estimates(plan, place, settings, base, lengths, only=plan.method.name)
         found += [Elsewhere(place, one, machines.stale(place.price_source, today)) for one in made.values()]
-    return sorted(
-        found,
-        key=lambda one: (one.estimate.fits == "no", one.estimate.money is None, one.estimate.money.likely if one.estimate.money else 0),
-    )
+
+    def order(one: Elsewhere) -> tuple[object, ...]:
+        money, currency = one.estimate.money, one.place.currency
+        return one.estimate.fits == "no", money is None, currency != "USD", currency, money.likely if money else 0.0, one.place.name
+
+    return sorted(found, key=order)
 
 
 def trained_tokens(load: Load) -> float:

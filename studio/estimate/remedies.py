@@ -74,7 +74,8 @@ def _tried(
         yield from remedy("length", longest, one(name, max_length=longest))
     if name != "qlora" and not fits.refusal("qlora", plan.task, base.shape):
         yield from remedy("method", "qlora", one("qlora"), "QLoRA")
-    cheapest = sorted((other for other in places.values() if other.price_per_hour is not None), key=lambda other: other.price_per_hour or 0)
+    paid = (other for other in places.values() if other.price_per_hour and other.currency == "USD")  # what is free is free for minutes
+    cheapest = sorted(paid, key=lambda other: other.price_per_hour or 0)
     for other in cheapest:
         found = one(name, other)
         if found and found.fits == "yes":

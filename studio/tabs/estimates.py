@@ -46,6 +46,9 @@ ABOUT = Words("It should take {time} and {memory} on this machine.", "在本机�
 FIGURES = Words("{memory} · {time}", "{memory} · {time}")
 
 
+# How often the table was drawn anew for a visitor, of the latest so many.
+_drawn: dict[str, int] = {}
+MOST_VISITORS = 1_000
 # Fields of the training in which nothing means: what suits.
 BY_ITSELF = ("learning_rate", "recompute")
 
@@ -144,9 +147,17 @@ def unknown(found: Asked) -> list[Method]:
     return [method for method in order if costs.lacks(found.plan, method, found.settings[method.name], found.place, found.base, lengths)]
 
 
-def sharpen(number: float | None, **fields: Any) -> Iterator[float]:
-    """Count tokens and trace one method after the other; a new number after each says that the table can be drawn anew."""
-    found, number = asked(**fields), number or 0.0  # a hidden field starts as nothing
+def begin(request: gr.Request) -> None:
+    """The fields have changed: whatever is still being refined for this visitor is out of date."""
+    session = str(request.session_hash)
+    _drawn[session] = _drawn.pop(session, 0) + 1
+    while len(_drawn) > MOST_VISITORS:
+        del _drawn[next(iter(_drawn))]
+
+
+def sharpen(number: float | None, request: gr.Request, **fields: Any) -> Iterator[float]:
+    """Count tokens and trace one method after the other, while the fields stay; a new number after each: the table can be drawn anew."""
+    found, number, mine = asked(**fields), number or 0.0, _drawn.get(str(request.session_hash))  # a hidden field starts as nothing
     if found.base.folder and found.lengths and not found.lengths.counted:
         try:
             found = found._replace(lengths=load.lengths(found.plan, found.base.folder, wait=True))
@@ -155,7 +166,8 @@ def sharpen(number: float | None, **fields: Any) -> Iterator[float]:
         number += 1
         yield number
     for method in unknown(found):
-        assert found.lengths
+        if _drawn.get(str(request.session_hash)) != mine or not found.lengths:
+            return
         if not costs.sharpen(found.plan, method, found.settings[method.name], found.place, found.base, found.lengths):
             continue
         number += 1

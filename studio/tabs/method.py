@@ -13,7 +13,7 @@ from studio.methods import defaults, fits
 from studio.methods.base import Knob, Method
 from studio.models import shape
 from studio.plan import Task, Value
-from studio.tabs import base, estimates, forms, remember, table, visitor
+from studio.tabs import base, elsewhere, estimates, forms, remember, table, visitor
 from studio.tabs.data import DataTab
 from studio.tabs.forms import t
 from studio.tabs.remember import Remembered
@@ -81,6 +81,12 @@ class MethodTab(NamedTuple):
     knobs: dict[str, Any]
     training: dict[str, Any]
     next: gr.Button
+
+
+def renew(request: gr.Request, **fields: Any) -> tuple[Any, ...]:
+    """As `refresh`, where a field has changed: what is still being refined for the old ones ends."""
+    estimates.begin(request)
+    return refresh(request, **fields)
 
 
 def refresh(request: gr.Request, **fields: Any) -> tuple[Any, ...]:
@@ -198,6 +204,7 @@ def build(source: gr.BrowserState, remembered: Remembered, at_data: DataTab) -> 
     about = forms.notice_box("model-notice")
     at = estimates.build(model)
     rows = table.table("methods")
+    other = gr.Column()
     chosen = remembered.chosen
     groups: list[gr.Group] = []
     knobs: dict[str, Any] = {}
@@ -217,14 +224,15 @@ def build(source: gr.BrowserState, remembered: Remembered, at_data: DataTab) -> 
     described = {"source": source, "task": task, "columns": columns, "chosen": chosen}
     inputs = {**described, "model": model, "machine": at.machine, **knobs, **training}
     changed = [field.change for field in (model, chosen, task, columns, source, at.machine, *knobs.values(), *training.values())]
-    drawn = gr.on(changed, refresh, inputs_kwargs=inputs, outputs=[rows, about, counted], trigger_mode="always_last", **quiet)
+    drawn = gr.on(changed, renew, inputs_kwargs=inputs, outputs=[rows, about, counted], trigger_mode="always_last", **quiet)
     # What is traced says only that it is done, and the table is drawn from the fields as they are then: an old answer overwrites nothing.
     done = gr.Number(0, visible=False)
-    finer = drawn.then(
+    drawn.then(
         estimates.sharpen, inputs_kwargs={**inputs, "number": done}, outputs=done, show_progress="hidden", trigger_mode="always_last"
     )
-    gr.on(changed, None, None, None, cancels=finer, queue=False)
     gr.on([done.change, at.told.change], refresh, inputs_kwargs=inputs, outputs=[rows, about, counted], trigger_mode="always_last", **quiet)
+    with other:
+        elsewhere.build(inputs, changed)
     rows.remedy(
         take, inputs_kwargs=inputs, outputs=[*({**training, "machine": at.machine}[name] for name in REMEDIED), chosen, *groups], **quiet
     )

@@ -1,0 +1,199 @@
+"""The comparison table says every figure with its unit and range, and no figure that it does not have."""
+
+import itertools
+import json
+
+import pytest
+
+from studio import presets
+from studio.estimate.figures import Estimate, Range
+from studio.methods.fits import Refusal
+from studio.tabs import amounts, table
+from studio.tabs.table import Offer
+from studio.words import Words
+
+KNOWN = Estimate(
+    "lora",
+    trainable=4_884_480,
+    total=139_399_488,
+    memory_gb=Range(5.0, 6.5, 8.0),
+    parts={"activations": 4.0, "model": 2.0, "runtime": 0.5},
+    minutes=Range(4.0, 6.0, 9.0),
+    stretches={"start": 0.5, "train": 5.0, "check": 0.5},
+    money=Range(0.08, 0.12, 0.18),
+    watt_hours=Range(3.0, 6.0, 9.0),
+    disk_mb=19.5,
+    fits="yes",
+    room_gb=16.0,
+    level="traced",
+)
+SMALL = Estimate(
+    "qlora",
+    trainable=1,
+    total=10,
+    memory_gb=Range(20, 22, 26),
+    parts={"scores": 22.0},
+    minutes=Range(1, 2, 3),
+    disk_mb=0.04,
+    fits="no",
+    room_gb=16.0,
+    why_not=Words("Too much.", "太多。"),
+)
+LACKING = Estimate("full", missing=(Words("the model's shape", "模型的结构"),))
+REFUSED = Refusal(Words("It has no answers to learn.", "没有可学的回答。"), Words("UPFT does.", "UPFT 可以。"))
+OFFER = Offer(Words("2 examples per step", "每步 2 个样本"), Words("8.0 GB · 2 min", "8.0 GB · 2 分钟"))
+
+
+def made(lang="en", **changed):
+    given = {
+        "estimates": {"lora": KNOWN, "qlora": SMALL, "full": LACKING},
+        "refused": {"rlhf": REFUSED},
+        "offers": {"qlora": [OFFER]},
+        "chosen": "lora",
+        "place": "Card",
+        **changed,
+    }
+    found = table.content(**given, lang=lang)
+    return found, {row["id"]: row for row in found["rows"]}
+
+
+def test_every_method_has_a_row_in_the_order_of_the_cards():
+    found, rows = made()
+    assert list(rows) == list(presets.methods())
+    assert len(rows) == 10
+    assert json.loads(json.dumps(found)) == found, "it goes to the browser as JSON"
+
+
+def test_a_known_row_says_every_figure_with_its_range_and_the_part_that_causes_the_memory():
+    _, rows = made()
+    cells = rows["lora"]["cells"]
+    assert cells["updated"]["big"] == "3.50%"
+    assert cells["updated"]["small"] == "4,884,480 of 139,399,488, exactly"
+    assert (cells["memory"]["big"], cells["memory"]["small"], cells["memory"]["state"]) == ("6.5 GB", "5.0–8.0 GB", "fits")
+    assert cells["memory"]["note"] == "mostly: intermediate results kept for learning (activations)"
+    assert (cells["time"]["big"], cells["time"]["small"]) == ("6 min", "4–9 min")
+    assert cells["money"]["big"] == "$0.08–0.18"
+    assert cells["energy"]["big"] == "3.0–9.0 Wh"
+    assert cells["disk"]["big"] == "20 MB"
+    assert rows["lora"]["kind"] == "chosen"
+
+
+def test_bars_are_shares_of_the_room_or_of_the_largest():
+    _, rows = made()
+    bar = rows["lora"]["cells"]["memory"]["bar"]
+    assert bar["mark"] / bar["fill"] == pytest.approx(16.0 / 6.5, rel=0.01), "where the room ends"
+    assert bar["high"] / bar["fill"] == pytest.approx(8.0 / 6.5, rel=0.01)
+    assert rows["lora"]["cells"]["time"]["bar"]["high"] == 100
+    for row, cell in itertools.product(rows.values(), ("updated", "memory", "time")):
+        if found := row["cells"][cell].get("bar"):
+            assert 0 <= found["fill"] <= 100
+
+
+def test_a_row_that_does_not_fit_says_by_how_much_and_what_would_help():
+    _, rows = made()
+    assert rows["qlora"]["lacks"] == "needs 6.0 GB more than the 16.0 GB there are"
+    assert rows["qlora"]["cells"]["memory"]["state"] == "does not fit"
+    assert rows["qlora"]["offers"] == [{"label": "2 examples per step", "figures": "8.0 GB · 2 min"}]
+    assert rows["lora"]["offers"] == []
+
+
+@pytest.mark.parametrize("lang", ["en", "zh"])
+def test_what_nobody_knows_is_a_dash_with_its_reason_and_never_a_number(lang):
+    _, rows = made(lang)
+    for name in ("memory", "time", "disk", "energy"):
+        cell = rows["full"]["cells"][name]
+        assert cell["big"] == "–"
+        assert cell["why"] == LACKING.missing[0].say(lang)
+    assert rows["full"]["cells"]["updated"] == {"plain": presets.methods()["full"].updated.say(lang)}
+    assert set(rows["full"]["raw"].values()) == {None}
+    assert [cell for cell in rows["full"]["csv"][1:] if cell is not None] == []
+    refused = rows["rlhf"]
+    assert refused["kind"] == "closed"
+    assert refused["open"] is False
+    assert REFUSED.why.say(lang) in refused["refused"]
+    assert REFUSED.nearest.say(lang) in refused["refused"]
+    assert all(cell.get("big", "–") == "–" for cell in refused["cells"].values())
+
+
+def test_no_price_is_said_and_free_is_free():
+    free, none = (Estimate(**{**vars(KNOWN), "money": money}) for money in (Range(0, 0, 0), None))
+    assert made(estimates={"lora": free})[1]["lora"]["cells"]["money"]["big"] == "free"
+    assert made(estimates={"lora": none})[1]["lora"]["cells"]["money"] == {"plain": "no price known"}
+
+
+def test_energy_has_a_column_only_where_it_is_known():
+    assert "energy" in {column["id"] for column in made()[0]["columns"]}
+    assert "energy" not in {column["id"] for column in made(estimates={"qlora": SMALL})[0]["columns"]}
+
+
+def test_a_copied_row_has_a_cell_for_every_head_and_only_raw_figures():
+    found, rows = made()
+    for row in rows.values():
+        assert len(row["csv"]) == len(found["csv"])
+    line = dict(zip(found["csv"], rows["lora"]["csv"], strict=True))
+    assert line["Numbers trained"] == 4_884_480
+    assert line["Memory at its peak, likely (GB)"] == 6.5
+    assert line["Time, high (min)"] == 9.0
+    assert line["Currency"] == "USD"
+
+
+def test_details_name_the_parts_and_where_the_figures_come_from():
+    _, rows = made()
+    more = {entry["head"]: entry for entry in rows["lora"]["more"]}
+    assert more["What fills the memory"]["pairs"][0] == ["intermediate results kept for learning (activations)", "4.0 GB"]
+    assert more["Where the time goes"]["pairs"][0] == ["learning", "5 min"]
+    assert "traced" in more["Where these figures come from"]["text"]
+    assert more["Data it wants"]["text"] == presets.methods()["lora"].needs.say("en")
+
+
+def test_every_word_of_the_table_is_there_in_chinese():
+    english, _ = made("en")
+    chinese, _ = made("zh")
+    assert english["words"].keys() == chinese["words"].keys()
+    for name, said in english["words"].items():
+        assert chinese["words"][name] != said, name
+    assert [one["head"] for one in english["columns"]] != [one["head"] for one in chinese["columns"]]
+
+
+@pytest.mark.parametrize(
+    ("gb", "said"), [(0, "0 GB"), (0.04, "40 MB"), (0.43, "0.4 GB"), (24.31, "24.3 GB"), (99.96, "100 GB"), (1390.4, "1,390 GB")]
+)
+def test_memory_is_said_with_three_digits_at_most(gb, said):
+    assert amounts.memory(gb) == said
+
+
+@pytest.mark.parametrize(
+    ("minutes", "said", "chinese"),
+    [
+        (0.05, "3 s", "3 秒"),
+        (0.7, "40 s", "40 秒"),
+        (1.5, "90 s", "90 秒"),
+        (12.4, "12 min", "12 分钟"),
+        (80, "1 h 20 min", "1 小时 20 分钟"),
+        (840, "14 h", "14 小时"),
+        (4560, "3 d 4 h", "3 天 4 小时"),
+    ],
+)
+def test_a_time_is_said_as_exactly_as_it_is_known(minutes, said, chinese):
+    assert amounts.duration(minutes) == said
+    assert amounts.duration(minutes, "zh") == chinese
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "currency", "said"),
+    [
+        (0, 0, "USD", "$0"),
+        (0.001, 0.004, "USD", "<$0.01"),
+        (0.09, 0.12, "USD", "$0.09–0.12"),
+        (1240, 1860, "CNY", "¥1,240–1,860"),
+        (2, 2, "XYZ", "XYZ 2.00"),
+    ],
+)
+def test_money_is_said_in_its_own_currency(low, high, currency, said):
+    assert amounts.money(Range(low, (low + high) / 2, high), currency) == said
+
+
+def test_a_unit_is_said_once_where_it_is_the_same():
+    assert amounts.span("11 min", "14 min") == "11–14 min"
+    assert amounts.span("50 s", "2 min") == "50 s – 2 min"
+    assert amounts.span("3 min", "3 min") == "3 min"
