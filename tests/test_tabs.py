@@ -135,7 +135,7 @@ def test_a_field_hands_on_what_it_cannot_take(made):
 
 def test_settings_that_cannot_work_are_said_beside_the_fields():
     values = {**DEFAULTS, "rlhf_way": "dpo"}
-    _, _, told = method.refresh(ENGLISH, **fields(chosen="rlhf", **values))
+    _, _, told, _ = method.refresh(ENGLISH, **fields(chosen="rlhf", **values))
     assert told["kind"] == "bad"
     assert told["more"].startswith(methods.get("rlhf").knobs[0].label.en)
 
@@ -645,8 +645,9 @@ def test_elsewhere_without_data_says_what_to_do_and_no_price():
     assert "$" not in told
 
 
-def test_a_closed_section_is_not_worked_out():
-    assert elsewhere.follow(False, ENGLISH, **fields()) == forms.gr.skip()
+def test_a_section_that_is_put_away_is_not_worked_out():
+    assert elsewhere.turn("tables", ENGLISH, **fields()) == ""
+    assert elsewhere.follow("", ENGLISH, **fields()) == forms.gr.skip()
 
 
 def test_refining_ends_when_the_fields_have_changed(monkeypatch):

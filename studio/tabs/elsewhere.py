@@ -125,17 +125,16 @@ def _table(caption: str, heads: Sequence[str], rows: Sequence[Sequence[str]]) ->
     )
 
 
-def build(inputs: dict[str, Any], changed: Sequence[Any]) -> None:
-    """Lay the section out; it follows the fields while it is open, and costs nothing while it is closed."""
-    quiet: dict[str, Any] = {"show_progress": "hidden", "queue": False}
-    opened = gr.State(False)
-    with gr.Accordion(t(HEAD), open=False, elem_id="elsewhere") as fold:
-        shown = gr.HTML("", elem_id="elsewhere-tables")
-    fold.expand(lambda: True, None, opened, **quiet).then(show, inputs_kwargs=inputs, outputs=shown, **quiet)
-    fold.collapse(lambda: False, None, opened, **quiet)
-    gr.on(changed, follow, inputs_kwargs={**inputs, "opened": opened}, outputs=shown, trigger_mode="always_last", **quiet)
+def build() -> tuple[gr.Button, gr.HTML]:
+    """The button that shows the tables or puts them away, and their place; what they say goes with the comparison table's update."""
+    return gr.Button(t(HEAD), elem_id="elsewhere", size="sm"), gr.HTML("", elem_id="elsewhere-tables")
 
 
-def follow(opened: bool, request: gr.Request, **fields: Any) -> Any:
-    """The tables anew where they can be seen."""
-    return show(request, **fields) if opened else gr.skip()
+def turn(shown: str, request: gr.Request, **fields: Any) -> str:
+    """Show the tables, or put them away."""
+    return "" if shown else show(request, **fields)
+
+
+def follow(shown: object, request: gr.Request, **fields: Any) -> Any:
+    """The tables anew where some are shown."""
+    return show(request, **fields) if shown else gr.skip()

@@ -90,16 +90,16 @@ def renew(request: gr.Request, **fields: Any) -> tuple[Any, ...]:
 
 
 def refresh(request: gr.Request, **fields: Any) -> tuple[Any, ...]:
-    """The table, the sentence on the model and the sentence on what is trained, for everything as it is set now."""
-    lang, chosen = forms.language(request), fields["chosen"]
+    """The table, the sentences on the model and on what is trained, and the costs elsewhere, for everything as it is set now."""
+    lang, chosen, tables = forms.language(request), fields["chosen"], elsewhere.follow(fields.pop("shown", ""), request, **fields)
     about = base.about(str(fields["model"] or ""), lang)[1]
     found = estimates.asked(**fields)
     content = estimates.content(found, lang)
     given = forms.settings(methods.get(chosen), fields)
     raw = {"task": fields["task"], "model": str(fields["model"] or ""), "method": {"name": chosen, "settings": given}}
     if problems := [problem for problem in methods.problems(raw) if problem.startswith("method.settings.")]:
-        return content, about, forms.settings_problem(problems, field_labels(chosen), lang)
-    return content, about, _counted(found, chosen, lang)
+        return content, about, forms.settings_problem(problems, field_labels(chosen), lang), tables
+    return content, about, _counted(found, chosen, lang), tables
 
 
 def take(event: gr.EventData, **fields: Any) -> tuple[Any, ...]:
@@ -204,7 +204,7 @@ def build(source: gr.BrowserState, remembered: Remembered, at_data: DataTab) -> 
     about = forms.notice_box("model-notice")
     at = estimates.build(model)
     rows = table.table("methods")
-    other = gr.Column()
+    other, told = elsewhere.build()
     chosen = remembered.chosen
     groups: list[gr.Group] = []
     knobs: dict[str, Any] = {}
@@ -222,17 +222,24 @@ def build(source: gr.BrowserState, remembered: Remembered, at_data: DataTab) -> 
     rows.pick(pick, chosen, [chosen, *groups], **quiet)
     gr.on([task.change, gr.context.Context.root_block.load], change_task, [task, chosen], [model, chosen, *groups], **quiet)
     described = {"source": source, "task": task, "columns": columns, "chosen": chosen}
-    inputs = {**described, "model": model, "machine": at.machine, **knobs, **training}
+    inputs = {**described, "shown": told, "model": model, "machine": at.machine, **knobs, **training}
     changed = [field.change for field in (model, chosen, task, columns, source, at.machine, *knobs.values(), *training.values())]
-    drawn = gr.on(changed, renew, inputs_kwargs=inputs, outputs=[rows, about, counted], trigger_mode="always_last", **quiet)
+    # One handler for all that follows a change: with a second one on the same changes Gradio fires them again, for ever.
+    drawn = gr.on(changed, renew, inputs_kwargs=inputs, outputs=[rows, about, counted, told], trigger_mode="always_last", **quiet)
     # What is traced says only that it is done, and the table is drawn from the fields as they are then: an old answer overwrites nothing.
     done = gr.Number(0, visible=False)
     drawn.then(
         estimates.sharpen, inputs_kwargs={**inputs, "number": done}, outputs=done, show_progress="hidden", trigger_mode="always_last"
     )
-    gr.on([done.change, at.told.change], refresh, inputs_kwargs=inputs, outputs=[rows, about, counted], trigger_mode="always_last", **quiet)
-    with other:
-        elsewhere.build(inputs, changed)
+    gr.on(
+        [done.change, at.told.change],
+        refresh,
+        inputs_kwargs=inputs,
+        outputs=[rows, about, counted, told],
+        trigger_mode="always_last",
+        **quiet,
+    )
+    other.click(elsewhere.turn, inputs_kwargs=inputs, outputs=told, **quiet)
     rows.remedy(
         take, inputs_kwargs=inputs, outputs=[*({**training, "machine": at.machine}[name] for name in REMEDIED), chosen, *groups], **quiet
     )

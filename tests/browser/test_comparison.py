@@ -1,0 +1,133 @@
+"""The comparison table in a real browser: it follows every control, sorts, filters, compares, copies, and offers what would make a row fit."""
+
+import csv
+import io
+import re
+
+import pytest
+from playwright.sync_api import expect
+from test_journey import set_number, tab
+
+pytestmark = pytest.mark.browser
+
+
+@pytest.fixture
+def page(visit):
+    """The Method tab with the sample of support replies."""
+    opened = visit(permissions=["clipboard-read", "clipboard-write"])
+    opened.get_by_role("button", name="Support replies").click()
+    expect(opened.locator("#data-notice .good")).to_be_visible()
+    tab(opened, "Method")
+    expect(opened.locator("#methods tr.chosen .memory b")).to_contain_text("GB")
+    return opened
+
+
+def rows(page):
+    return page.locator("#methods tbody tr:visible").evaluate_all("(found) => found.map((row) => row.dataset.id)")
+
+
+def memory(page, name):
+    """The likely memory of a row in GB."""
+    said = page.locator(f"#methods tr[data-id={name}] .memory b").inner_text()
+    return float(said.split()[0].replace(",", ""))
+
+
+def choose(page, field, text):
+    page.locator(f"{field} input").click()
+    page.get_by_role("option", name=re.compile(text)).first.click()
+
+
+def test_a_moved_control_moves_the_figures_of_every_method(page):
+    before = {name: memory(page, name) for name in ("full", "lora", "prefix")}
+    set_number(page, "#batch-size", 32)
+    page.wait_for_function(
+        "(before) => parseFloat(document.querySelector('#methods tr[data-id=lora] .memory b').textContent) > before", arg=before["lora"] * 1.5
+    )
+    for name, value in before.items():
+        assert memory(page, name) > value
+
+
+def test_a_column_sorts_up_then_down_then_as_it_was(page):
+    article = rows(page)
+    head = page.get_by_role("columnheader", name="Memory at its peak")
+    head.get_by_role("button").click()
+    expect(head).to_have_attribute("aria-sort", "ascending")
+    rising = [memory(page, name) for name in rows(page)]
+    assert rising == sorted(rising)
+    head.get_by_role("button").press("Enter")
+    expect(head).to_have_attribute("aria-sort", "descending")
+    falling = [memory(page, name) for name in rows(page)]
+    assert falling == sorted(falling, reverse=True)
+    head.get_by_role("button").click()
+    assert rows(page) == article
+
+
+def test_two_pinned_methods_stand_side_by_side_at_the_top(page):
+    for name in ("prefix", "full"):
+        page.locator(f"#methods tr[data-id={name}] .pin").click()
+    assert set(rows(page)[:2]) == {"prefix", "full"}
+    expect(page.locator("#methods .versus thead th")).to_have_count(2)
+    expect(page.locator("#methods .versus")).to_contain_text("less memory")
+    page.locator("#methods tr[data-id=lora] .pin").click()
+    expect(page.get_by_text("Two methods are pinned already")).to_be_visible()
+    page.get_by_role("button", name="Unpin: Full fine-tuning").click()
+    expect(page.locator("#methods .versus thead th")).to_have_count(0)
+
+
+def test_the_table_is_copied_as_csv_with_raw_figures(page):
+    page.get_by_role("button", name="Copy as CSV").click()
+    expect(page.get_by_text("Copied: 10 rows for a spreadsheet.")).to_be_visible()
+    told = list(csv.DictReader(io.StringIO(page.evaluate("navigator.clipboard.readText()"))))
+    assert len(told) == 10
+    lora = next(row for row in told if row["Method"] == "LoRA")
+    assert lora["Numbers trained"] == "4884480"
+    assert float(lora["Memory at its peak, low (GB)"]) < memory(page, "lora") < float(lora["Memory at its peak, high (GB)"])
+    page.get_by_role("button", name="Copy as image").click()
+    expect(page.get_by_text("Copied: a picture of the table.")).to_be_visible()
+    kinds = page.evaluate("navigator.clipboard.read().then((found) => found[0].types)")
+    assert kinds == ["image/png"]
+
+
+def test_what_does_not_fit_says_so_and_an_offer_changes_the_field(page):
+    choose(page, "#model", "Qwen3 0.6B")
+    choose(page, "#machine", "Hugging Face T4 small|T4")
+    set_number(page, "#batch-size", 64)
+    row = page.locator("#methods tr[data-id=full]")
+    expect(row.locator(".state")).to_have_text("does not fit")
+    expect(row.locator(".lacks")).to_contain_text("more than the")
+    page.get_by_role("button", name="Only what fits").click()
+    assert "full" not in rows(page)
+    page.get_by_role("button", name="Only what fits").click()
+    offer = row.locator(".offer", has_text="examples per step").first
+    wanted = re.match(r"\d+", offer.inner_text()).group()
+    offer.click()
+    expect(page.locator("#batch-size input[type=number]")).to_have_value(wanted)
+    expect(page.locator("#methods tr.chosen")).to_have_attribute("data-id", "full")
+    expect(row.locator(".state")).not_to_have_text("does not fit")
+
+
+def test_another_machine_has_its_price_and_elsewhere_has_them_all(page):
+    expect(page.locator("#methods tr.chosen .money")).to_contain_text("no price known")
+    choose(page, "#machine", "L40S")
+    expect(page.locator("#methods tr.chosen .money b")).to_contain_text("$")
+    expect(page.locator("#methods tr.chosen .energy b")).to_contain_text("Wh")
+    page.get_by_role("button", name="What would it cost elsewhere?").click()
+    expect(page.locator("#elsewhere-tables")).to_contain_text("LoRA with these settings on other machines")
+    expect(page.locator("#elsewhere-tables")).to_contain_text("Services that train for you")
+
+
+def test_this_machine_is_measured_from_the_page_and_can_be_called_off(page):
+    page.get_by_role("button", name="Measure this machine").click()
+    expect(page.locator("#machine-notice")).to_contain_text("Measuring")
+    page.get_by_role("button", name="Call it off").click()
+    expect(page.locator("#machine-notice")).to_contain_text("Called off")
+    expect(page.get_by_role("button", name="Measure this machine")).to_be_visible()
+
+
+def test_a_run_that_cannot_fit_starts_only_when_someone_insists(page):
+    choose(page, "#model", "Qwen3 8B")
+    expect(page.locator("#methods tr.chosen .state")).to_have_text("does not fit")
+    tab(page, "Train")
+    expect(page.locator("#insist")).to_be_visible()
+    page.get_by_role("button", name="Start training").click()
+    expect(page.locator("#train-notice .bad, #summary .bad").first).to_contain_text("GB")
