@@ -85,8 +85,11 @@ def summarise(
     try:
         made = draft.assemble(source, task, columns, model, chosen, name, **values)
         more = "" if methods.get(chosen).resumes else BEGINS_AGAIN.say(lang)
-        cost = estimates.in_words(estimates.foretold(made), lang)
-        return forms.notice(draft.describe(made, lang), " ".join(filter(None, (cost, draft.later(made, lang), more))))
+        told = estimates.foretold(made)
+        over = told.why_not.say(lang) if told and told.fits == "no" and told.why_not else ""
+        cost = over or estimates.in_words(told, lang)
+        said = " ".join(filter(None, (cost, draft.later(made, lang), more)))
+        return forms.notice(draft.describe(made, lang), said, kind="check" if over else "info")
     except StudioError as error:
         return draft.problem(error, chosen, lang)
 

@@ -96,7 +96,15 @@ def visit(browser, address):
         page = context.new_page()
         page.set_default_timeout(30_000)
         page.on("pageerror", lambda error: problems.append(f"error on the page: {error}"))
-        page.on("console", lambda message: problems.append(f"console: {message.text}") if message.type == "error" else None)
+        # A reload breaks off what is still being refined, and Gradio says so on the console it leaves behind.
+        page.on(
+            "console",
+            lambda message: (
+                problems.append(f"console: {message.text}")
+                if message.type == "error" and not message.text.startswith("AbortError") and "errored out" not in message.text
+                else None
+            ),
+        )
         page.on(
             "request",
             lambda request: (

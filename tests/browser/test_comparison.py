@@ -23,7 +23,7 @@ def page(visit):
 
 
 def rows(page):
-    return page.locator("#methods tbody tr:visible").evaluate_all("(found) => found.map((row) => row.dataset.id)")
+    return page.locator("#methods tr[data-id]:visible").evaluate_all("(found) => found.map((row) => row.dataset.id)")
 
 
 def memory(page, name):
@@ -41,7 +41,8 @@ def test_a_moved_control_moves_the_figures_of_every_method(page):
     before = {name: memory(page, name) for name in ("full", "lora", "prefix")}
     set_number(page, "#batch-size", 32)
     page.wait_for_function(
-        "(before) => parseFloat(document.querySelector('#methods tr[data-id=lora] .memory b').textContent) > before", arg=before["lora"] * 1.5
+        "(before) => parseFloat(document.querySelector('#methods tr[data-id=lora] .memory b').textContent) > before",
+        arg=before["lora"] * 1.5,
     )
     for name, value in before.items():
         assert memory(page, name) > value
@@ -93,7 +94,7 @@ def test_what_does_not_fit_says_so_and_an_offer_changes_the_field(page):
     choose(page, "#machine", "Hugging Face T4 small|T4")
     set_number(page, "#batch-size", 64)
     row = page.locator("#methods tr[data-id=full]")
-    expect(row.locator(".state")).to_have_text("does not fit")
+    expect(row.locator(".memory .state")).to_have_text("does not fit")
     expect(row.locator(".lacks")).to_contain_text("more than the")
     page.get_by_role("button", name="Only what fits").click()
     assert "full" not in rows(page)
@@ -103,7 +104,7 @@ def test_what_does_not_fit_says_so_and_an_offer_changes_the_field(page):
     offer.click()
     expect(page.locator("#batch-size input[type=number]")).to_have_value(wanted)
     expect(page.locator("#methods tr.chosen")).to_have_attribute("data-id", "full")
-    expect(row.locator(".state")).not_to_have_text("does not fit")
+    expect(row.locator(".memory .state")).not_to_have_text("does not fit")
 
 
 def test_another_machine_has_its_price_and_elsewhere_has_them_all(page):
@@ -126,8 +127,10 @@ def test_this_machine_is_measured_from_the_page_and_can_be_called_off(page):
 
 def test_a_run_that_cannot_fit_starts_only_when_someone_insists(page):
     choose(page, "#model", "Qwen3 8B")
-    expect(page.locator("#methods tr.chosen .state")).to_have_text("does not fit")
+    expect(page.locator("#methods tr.chosen .memory .state")).to_have_text("does not fit")
     tab(page, "Train")
-    expect(page.locator("#insist")).to_be_visible()
+    expect(page.locator("#summary .check")).to_contain_text("GB too much")
+    expect(page.locator("#insist")).to_be_hidden()
     page.get_by_role("button", name="Start training").click()
-    expect(page.locator("#train-notice .bad, #summary .bad").first).to_contain_text("GB")
+    expect(page.locator("#train-notice .bad")).to_contain_text("offers changes that make it fit")
+    expect(page.locator("#insist")).to_be_visible()
