@@ -1,8 +1,7 @@
 """What each method would need for a plan on a machine: one estimate a method, from the closed form or from traced passes."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
-from functools import partial
 from typing import Protocol
 
 from studio import methods
@@ -12,6 +11,7 @@ from studio.estimate.machines import Place
 from studio.estimate.rates import Rates
 from studio.estimate.tally import Tally
 from studio.methods.base import Method, Settings
+from studio.methods.touch import Touch
 from studio.methods.work import Load, Phase, Portion
 from studio.models.shape import ModelShape
 from studio.plan import Task, Training
@@ -52,7 +52,7 @@ def quote(
     """
     own = own or rates.of(place)
     footprint = method.footprint(load.shape, settings, load.labels)
-    known = partial(_passed, method, settings, load, place, traced)
+    known = _passes(method, settings, load, place, traced)
     phases = [(phase, time.worked(phase, load, footprint, place.kind, known)) for phase in method.work(settings, load)]
     exact = traced is not None and all(
         traced(method, settings, load, phase, portion) for phase, _ in phases if phase.learn for portion in phase.portions
@@ -112,16 +112,24 @@ def widened(found: Estimate) -> Estimate:
     )
 
 
-def _passed(method: Method, settings: Settings, load: Load, place: Place, traced: Passes | None, phase: Phase, portion: Portion) -> Tally:
-    found = traced(method, settings, load, phase, portion) if traced else None
-    if found:
-        return found
-    under = methods.get(phase.under) if phase.under else method
-    inside = settings if under is method else under.settle({})
-    trained = under.footprint(load.shape, inside, load.labels).trainable
+def _passes(method: Method, settings: Settings, load: Load, place: Place, traced: Passes | None) -> Callable[[Phase, Portion], Tally]:
+    """What a portion takes: as traced where that is known, else by the closed form."""
     device = "cpu" if place.kind == "processor" else "cuda"
-    again = phase.learn and memory.recomputes(method, load, place)
-    return formula.passed(load.shape, phase, portion, under.touch(load.shape, inside), device, again, trained)
+    again = memory.recomputes(method, load, place)
+    attached: dict[str, tuple[Touch, int]] = {}
+
+    def passed(phase: Phase, portion: Portion) -> Tally:
+        found = traced(method, settings, load, phase, portion) if traced else None
+        if found:
+            return found
+        if phase.under not in attached:
+            under = methods.get(phase.under) if phase.under else method
+            inside = settings if under is method else under.settle({})
+            attached[phase.under] = under.touch(load.shape, inside), under.footprint(load.shape, inside, load.labels).trainable
+        touch, trained = attached[phase.under]
+        return formula.passed(load.shape, phase, portion, touch, device, phase.learn and again, trained)
+
+    return passed
 
 
 def _fit(peak: Range, parts: Mapping[str, float], place: Place) -> tuple[Fit, Words | None]:

@@ -56,20 +56,20 @@ def _tried(
 ) -> Iterator[Remedy]:
     training = plan.training
 
-    def one(method: str, where: Place = place, **changes: object) -> Estimate | None:
+    def one(method: str, where: Place = place, refined: bool = True, **changes: object) -> Estimate | None:
         made = plan.model_copy(update={"training": training.model_copy(update=changes)})
-        return table.estimates(made, where, settings, base, lengths, only=method).get(method)
+        return table.estimates(made, where, settings, base, lengths, method, refined).get(method)
 
     def remedy(kind: Kind, value: Value, found: Estimate | None, shown: object = None) -> Iterator[Remedy]:
         if found:
             yield Remedy(kind, value, SAID[kind].filled(value=shown or value), found)
 
-    largest = solve.largest(range(1, plan.training.batch_size or 8), lambda value: one(name, batch_size=value, accumulate=1))
+    largest = solve.largest(range(1, plan.training.batch_size or 8), lambda value: one(name, refined=False, batch_size=value, accumulate=1))
     if largest:
         yield from remedy("batch", largest, one(name, batch_size=largest, accumulate=1))
     if methods.get(name).recomputes and training.recompute is None:
         yield from remedy("recompute", True, one(name, recompute=True))
-    longest = solve.largest(range(SHORTEST, plan.training.max_length, STEP), lambda value: one(name, max_length=value))
+    longest = solve.largest(range(SHORTEST, plan.training.max_length, STEP), lambda value: one(name, refined=False, max_length=value))
     if longest:
         yield from remedy("length", longest, one(name, max_length=longest))
     if name != "qlora" and not fits.refusal("qlora", plan.task, base.shape):

@@ -6,6 +6,7 @@
 import gc
 import json
 import logging
+import os
 import sys
 from functools import lru_cache
 from pathlib import Path
@@ -92,6 +93,8 @@ def answer(asked: dict[str, Any]) -> dict[str, Any]:
 def main() -> int:
     """Answer until the input ends."""
     out, sys.stdout = sys.stdout, sys.stderr
+    if hasattr(os, "nice"):
+        os.nice(10)  # a page that is being used, and a training, come first
     logging.disable(logging.WARNING)
     for line in sys.stdin:
         out.write(json.dumps(answer(json.loads(line)), ensure_ascii=False) + "\n")

@@ -52,14 +52,20 @@ def base(model: str) -> Base:
 
 
 def estimates(
-    plan: Plan, place: Place, settings: Mapping[str, Settings], found: Base, lengths: Lengths | None, only: str = ""
+    plan: Plan,
+    place: Place,
+    settings: Mapping[str, Settings],
+    found: Base,
+    lengths: Lengths | None,
+    only: str = "",
+    refined: bool = True,
 ) -> dict[str, Estimate]:
     """One estimate for each method that goes with the task and the model, or `only` one; takes what was traced before, and milliseconds.
 
-    `settings` are each method's; one that is not named takes its defaults.
+    `settings` are each method's; one that is not named takes its defaults. Without `refined` the closed form alone has its say.
     """
     own = rates.of(place)
-    traced = Traced(found.config, place) if found.config else None
+    traced = Traced(found.config, place) if found.config and refined else None
     return {
         method.name: _one(plan, method, settings.get(method.name, method.settle({})), place, found, lengths, own, traced)
         for method in methods.METHODS

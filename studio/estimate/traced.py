@@ -8,6 +8,7 @@ from studio.estimate import desk, formula, memory
 from studio.estimate.machines import Place
 from studio.estimate.tally import Tally
 from studio.methods.base import Method, Settings
+from studio.methods.touch import Touch
 from studio.methods.work import Load, Phase, Portion
 
 FIELDS = ("flop_16", "flop_32", "moved", "operations")
@@ -18,6 +19,7 @@ class Traced:
 
     def __init__(self, config: dict[str, Any], place: Place) -> None:
         self.config, self.place = config, place
+        self._known: dict[tuple[object, ...], tuple[Method, Settings, Touch, int]] = {}
         self.device = "cpu" if place.kind == "processor" else "cuda"
 
     def open(self, method: Method, settings: Settings, load: Load) -> list[dict[str, Any]]:
@@ -52,18 +54,24 @@ class Traced:
         return _share(plain, phase)
 
     def _formula(self, method: Method, settings: Settings, load: Load, phase: Phase, portion: Portion) -> Tally:
-        under, inside = _under(method, settings, phase)
-        trained = under.footprint(load.shape, inside, load.labels).trainable
-        whole = Phase(phase.name, (), phase.under, phase.learn, head=phase.head)
-        return formula.passed(
-            load.shape, whole, portion, under.touch(load.shape, inside), self.device, self._again(under, load, phase), trained
-        )
+        under, _, touch, trained = self._attached(method, settings, load, phase)
+        whole = Phase(phase.name, (), phase.under, phase.learn, head=phase.head, new=phase.new)
+        return formula.passed(load.shape, whole, portion, touch, self.device, self._again(under, load, phase), trained)
+
+    def _attached(self, method: Method, settings: Settings, load: Load, phase: Phase) -> tuple[Method, Settings, Touch, int]:
+        """The method that is attached in a phase, its settings, how it touches a pass, and how many numbers it trains; worked out once."""
+        key = (method.name, phase.under, load.labels, *settings.items())
+        if key not in self._known:
+            under, inside = _under(method, settings, phase)
+            touch, trained = under.touch(load.shape, inside), under.footprint(load.shape, inside, load.labels).trainable
+            self._known[key] = (under, inside, touch, trained)
+        return self._known[key]
 
     def _again(self, under: Method, load: Load, phase: Phase) -> bool:
         return phase.learn and memory.recomputes(under, load, self.place)
 
     def _question(self, method: Method, settings: Settings, load: Load, phase: Phase, portion: Portion) -> dict[str, Any]:
-        under, inside = _under(method, settings, phase)
+        under, inside, _, trained = self._attached(method, settings, load, phase)
         classes = phase.head == "classes"
         model = {
             "config": self.config,
@@ -83,7 +91,7 @@ class Traced:
             "learn": phase.learn,
             "cache": phase.new > 0,
         }
-        states = not memory.paged(under, under.footprint(load.shape, inside, load.labels).trainable, self.place)
+        states = not memory.paged(under, trained, self.place)
         return {"what": "trace", "model": model, "pass": asked, "states": states}
 
 

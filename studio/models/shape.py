@@ -3,6 +3,7 @@
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -49,12 +50,12 @@ class ModelShape:
     heads: int
     first_block_less: int = 0
 
-    @property
+    @cached_property
     def blocks(self) -> int:
         """Numbers in all blocks together."""
         return self.layers * (sum(linear.size for linear in self.linears) + self.block_other) - self.first_block_less
 
-    @property
+    @cached_property
     def mixed(self) -> int:
         """Numbers per token that the attention mixes: its heads side by side."""
         return next(linear.n_in for linear in reversed(self.linears) if linear.part == "attention")
