@@ -6,7 +6,7 @@ from datetime import date
 import pytest
 
 from studio import methods
-from studio.estimate import elsewhere, machines, remedies, table
+from studio.estimate import elsewhere, machines, remedies, solve, table
 from studio.estimate.load import Lengths
 from studio.methods.work import Load, Row
 from studio.plan import Data, MethodChoice, Plan, Training
@@ -57,6 +57,21 @@ def test_the_largest_portion_and_the_longest_text_that_fit_are_the_last_that_do(
         step = {"batch": 1, "length": remedies.STEP}.get(one.kind)
         if step and (one.kind != "batch" or one.value + step < asked.training.batch_size):
             assert changed(asked, dataclasses.replace(one, value=one.value + step)).fits == "no"
+
+
+@pytest.mark.parametrize(("name", "model"), [("lora", "qwen3-0.6b"), ("full", "qwen3-0.6b"), ("qlora", "qwen3-4b"), ("full", "qwen3-8b")])
+def test_a_plan_is_solved_for_the_most_that_fits(name, model):
+    asked, settings, base = plan(name, model, batch_size=4), methods.get(name).settle({}), table.base(model)
+
+    def fits(made):
+        return table.estimates(made, T4, {}, base, LENGTHS, only=name, refined=False)[name].fits != "no"
+
+    batch, length = solve.batch(asked, settings, T4, base, LENGTHS), solve.length(asked, settings, T4, base, LENGTHS)
+    assert (batch == 0) == (not fits(solve.with_batch(asked, 1)))
+    assert batch == 0 or (fits(solve.with_batch(asked, batch)) and (batch == 64 or not fits(solve.with_batch(asked, batch + 1))))
+    longest = max(row.tokens for row in LENGTHS.rows)
+    assert length == 0 or fits(solve.with_length(asked, length))
+    assert length >= longest or not fits(solve.with_length(asked, length + 16))
 
 
 def test_a_model_too_large_for_the_card_is_offered_another_method_or_machine():

@@ -84,7 +84,9 @@ def test_bars_are_shares_of_the_room_or_of_the_largest():
     assert bar["mark"] / bar["fill"] == pytest.approx(16.0 / 6.5, rel=0.01), "where the room ends"
     assert bar["high"] / bar["fill"] == pytest.approx(8.0 / 6.5, rel=0.01)
     assert rows["lora"]["cells"]["time"]["bar"]["high"] == 100
-    for row, cell in itertools.product(rows.values(), ("updated", "memory", "time")):
+    assert rows["lora"]["cells"]["disk"]["bar"]["fill"] == 100, "the largest of all"
+    assert rows["lora"]["cells"]["money"]["bar"]["fill"] == pytest.approx(100 * 0.12 / 0.18, abs=0.01)
+    for row, cell in itertools.product(rows.values(), ("updated", "memory", "time", "money", "disk", "energy")):
         if found := row["cells"][cell].get("bar"):
             assert 0 <= found["fill"] <= 100
 
@@ -144,6 +146,12 @@ def test_details_name_the_parts_and_where_the_figures_come_from():
     assert more["Where the time goes"]["pairs"][0] == ["learning", "5 min"]
     assert "traced" in more["Where these figures come from"]["text"]
     assert more["Data it wants"]["text"] == presets.methods()["lora"].needs.say("en")
+
+
+def test_how_far_it_could_go_is_said_of_the_chosen_method_alone():
+    _, rows = made(reach=Words("Up to 48.", "最多 48。"))
+    assert {"head": "How far it could go here", "text": "Up to 48."} in rows["lora"]["more"]
+    assert "How far it could go here" not in {entry["head"] for entry in rows["qlora"]["more"]}
 
 
 def test_every_word_of_the_table_is_there_in_chinese():

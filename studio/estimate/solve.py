@@ -59,7 +59,7 @@ def _solved(
     name = changed(values[0]).method.name
 
     def made(value: int) -> Estimate | None:
-        return table.estimates(changed(value), place, {name: settings}, base, lengths, only=name).get(name)
+        return table.estimates(changed(value), place, {name: settings}, base, lengths, name, refined=wait).get(name)
 
     found = largest(values, made)
     for _ in range(CORRECTIONS if wait and found else 0):

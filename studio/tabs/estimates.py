@@ -9,7 +9,7 @@ import gradio as gr
 
 from studio import methods
 from studio.errors import StudioError
-from studio.estimate import load, machines, measure, record, remedies
+from studio.estimate import load, machines, measure, record, remedies, solve
 from studio.estimate import table as costs
 from studio.estimate.figures import Estimate, around
 from studio.estimate.load import Lengths
@@ -20,6 +20,7 @@ from studio.methods import fits
 from studio.methods.base import Method, Settings
 from studio.plan import Data, MethodChoice, Plan, Task, Training, Value
 from studio.tabs import amounts, forms, table, visitor
+from studio.tabs import table_words as words
 from studio.tabs.forms import t
 from studio.words import Words, label
 
@@ -120,7 +121,18 @@ def content(found: Asked, lang: str) -> dict[str, Any]:
         if (said := fits.refusal(method.name, found.plan.task, found.base.shape)) is not None
     }
     offers = {name: [_offer(remedy, lang) for remedy in remedied(found, name)] for name, row in rows.items() if row.fits == "no"}
-    return table.content(rows, refused, offers, found.plan.method.name, found.place.name, lang, pending=bool(unknown(found)))
+    chosen, pending = found.plan.method.name, bool(unknown(found))
+    return table.content(rows, refused, offers, chosen, found.place.name, lang, pending, _reach(found, rows.get(chosen)))
+
+
+def _reach(found: Asked, row: Estimate | None) -> Words | None:
+    """How far the chosen method could go on this machine; None where nobody knows."""
+    if not row or not row.memory_gb or not found.lengths:
+        return None
+    given = (found.plan, found.settings[row.method], found.place, found.base, found.lengths)
+    batch, length = solve.batch(*given), solve.length(*given)
+    longest = max(one.tokens for one in found.lengths.rows)
+    return (words.REACH_ALL if length >= longest else words.REACH).filled(batch=batch, length=f"{length:,}") if batch else None
 
 
 def remedied(found: Asked, name: str) -> list[Remedy]:

@@ -51,8 +51,10 @@ def content(
     place: str,
     lang: str,
     pending: bool = False,
+    reach: Words | None = None,
 ) -> dict[str, Any]:
-    """Everything the table shows. An estimate of a refused method is left out; `place` is the machine's name.
+    """Everything the table shows. An estimate of a refused method is left out; `place` is the machine's name, `reach` how far the chosen
+    method could go on it.
 
     `pending` says that finer figures are being worked out; the same call without it takes the hint away.
     """
@@ -63,6 +65,9 @@ def content(
     scales = {
         "memory": min(max(room, most), LONGEST * room) if room else most,
         "time": max((found.minutes.high for found in known.values() if found.minutes), default=0.0),
+        "money": max((found.money.high for found in known.values() if found.money), default=0.0),
+        "energy": max((found.watt_hours.high for found in known.values() if found.watt_hours), default=0.0),
+        "disk": max((found.disk_mb for found in known.values() if found.disk_mb), default=0.0),
     }
     powered = any(found.watt_hours for found in known.values())
     heads = {name: head.say(lang) for name, head in said.HEADS.items() if name != "energy" or powered}
@@ -74,7 +79,7 @@ def content(
             {"id": name, "head": head, "what": said.LESS[name].say(lang) if name in said.LESS else ""} for name, head in heads.items()
         ],
         "rows": [
-            _row(card, known.get(card.id), refused.get(card.id), offers.get(card.id, ()), card.id == chosen, scales, lang)
+            _row(card, known.get(card.id), refused.get(card.id), offers.get(card.id, ()), card.id == chosen, reach, scales, lang)
             for card in cards.values()
         ],
         "words": {name: words.say(lang) for name, words in said.SAID.items()},
@@ -88,6 +93,7 @@ def _row(
     refused: Refusal | None,
     offers: Sequence[Offer],
     chosen: bool,
+    reach: Words | None,
     scales: Mapping[str, float],
     lang: str,
 ) -> dict[str, Any]:
@@ -111,15 +117,15 @@ def _row(
             "updated": _updated(told, card, lang),
             "memory": _memory(told, scales["memory"], why, lang),
             "time": _time(told, scales["time"], why, lang),
-            "money": _money(told, bool(found), why, lang),
-            "disk": {"big": amounts.size(told.disk_mb)} if told.disk_mb is not None else _dash(why, lang),
-            "energy": {"big": amounts.energy(told.watt_hours)} if told.watt_hours else _dash(why, lang),
+            "money": _money(told, bool(found), scales["money"], why, lang),
+            "disk": _disk(told, scales["disk"], why, lang),
+            "energy": _energy(told, scales["energy"], why, lang),
         },
         "raw": _raw(told),
         "csv": _csv(card.name.say(lang), told, lang),
         "remedies": (said.REMEDIES if fit == "no" else said.EASES).say(lang) if offers else "",
         "offers": [{"label": offer.label.say(lang), "figures": offer.figures.say(lang)} for offer in offers],
-        "more": _more(card, found, why, lang),
+        "more": _more(card, found, why, reach if chosen else None, lang),
     }
 
 
@@ -137,7 +143,7 @@ def _updated(found: Estimate, card: MethodCard, lang: str) -> dict[str, Any]:
     if found.trainable is None or not found.total:
         return {"plain": card.updated.say(lang)}
     part = found.trainable / found.total
-    return {"big": amounts.share(part), "small": _exact(found, lang), "bar": {"fill": _percent(part, 1.0), "high": 0, "mark": None}}
+    return {"big": amounts.share(part), "small": _exact(found, lang), "bar": _bar(part, 0.0, 1.0)}
 
 
 def _memory(found: Estimate, scale: float, why: str, lang: str) -> dict[str, Any]:
@@ -155,16 +161,34 @@ def _time(found: Estimate, scale: float, why: str, lang: str) -> dict[str, Any]:
     return _ranged(found.minutes, lambda minutes: amounts.duration(minutes, lang), scale) if found.minutes else _dash(why, lang)
 
 
-def _money(found: Estimate, known: bool, why: str, lang: str) -> dict[str, Any]:
+def _money(found: Estimate, known: bool, scale: float, why: str, lang: str) -> dict[str, Any]:
     if not found.money:
         return {"plain": said.NO_PRICE.say(lang)} if known and found.minutes else _dash(why, lang)
-    return {"big": said.FREE.say(lang) if found.money.high == 0 else amounts.money(found.money, found.currency)}
+    if found.money.high == 0:
+        return {"big": said.FREE.say(lang)}
+    return {"big": amounts.money(found.money, found.currency), "bar": _bar(found.money.likely, found.money.high, scale)}
+
+
+def _disk(found: Estimate, scale: float, why: str, lang: str) -> dict[str, Any]:
+    if found.disk_mb is None:
+        return _dash(why, lang)
+    return {"big": amounts.size(found.disk_mb), "bar": _bar(found.disk_mb, 0.0, scale)}
+
+
+def _energy(found: Estimate, scale: float, why: str, lang: str) -> dict[str, Any]:
+    if not found.watt_hours:
+        return _dash(why, lang)
+    return {"big": amounts.energy(found.watt_hours), "bar": _bar(found.watt_hours.likely, found.watt_hours.high, scale)}
 
 
 def _ranged(amount: Range, say: Callable[[float], str], scale: float) -> dict[str, Any]:
     """The likely figure large, its range small, and both as a bar."""
-    bar = {"fill": _percent(amount.likely, scale), "high": _percent(amount.high, scale), "mark": None, "over": False}
+    bar = _bar(amount.likely, amount.high, scale)
     return {"big": say(amount.likely), "small": amounts.span(say(amount.low), say(amount.high)), "bar": bar}
+
+
+def _bar(likely: float, high: float, scale: float) -> dict[str, Any]:
+    return {"fill": _percent(likely, scale), "high": _percent(high, scale), "mark": None, "over": False}
 
 
 def _percent(value: float, scale: float) -> float:
@@ -180,7 +204,7 @@ def _short(found: Estimate, lang: str) -> str:
     return said.MORE.say(lang, more=amounts.memory(more), room=amounts.memory(found.room_gb))
 
 
-def _more(card: MethodCard, found: Estimate | None, why: str, lang: str) -> list[dict[str, Any]]:
+def _more(card: MethodCard, found: Estimate | None, why: str, reach: Words | None, lang: str) -> list[dict[str, Any]]:
     """What stands under a row when it is opened: texts, steps and the parts of the figures."""
     entries: dict[str, dict[str, Any]] = {
         "principle": {"text": card.principle.say(lang)},
@@ -195,6 +219,8 @@ def _more(card: MethodCard, found: Estimate | None, why: str, lang: str) -> list
     if found and found.memory_gb:
         sure = [said.LEVELS[found.level], *([said.MEASURED] if found.measured else [])]
         entries["sure"] = {"text": ("" if lang == "zh" else " ").join(words.say(lang) for words in sure)}
+    if reach:
+        entries["reach"] = {"text": reach.say(lang)}
     if why:
         entries["missing"] = {"text": why}
     return [{"head": said.DETAILS[name].say(lang), **entry} for name, entry in entries.items()]

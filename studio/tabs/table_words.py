@@ -27,6 +27,7 @@ DETAILS = {
     "parts": Words("What fills the memory", "内存用在哪里"),
     "stretches": Words("Where the time goes", "时间花在哪里"),
     "sure": Words("Where these figures come from", "这些数字从何而来"),
+    "reach": Words("How far it could go here", "这里最多能放多少"),
     "missing": Words("What is not known", "未知的内容"),
 }
 # Every word that the script says by itself; what is in braces it fills in.
@@ -86,6 +87,14 @@ FREE = Words("free", "免费")
 NO_PRICE = Words("no price known", "价格未知")
 UNKNOWN = Words("not known until the base model’s shape is known", "基础模型的结构未知，暂时无法得知")
 REFUSED = Words("not worked out, since it cannot be used here", "此处无法使用，因此没有估算")
+REACH = Words(
+    "Up to {batch} examples per step (batch size), or texts of up to {length} tokens (max length), everything else as it is.",
+    "其他不变时，每步最多 {batch} 个样本（batch size），或文本最长 {length} 个 token（max length）。",
+)
+REACH_ALL = Words(
+    "Up to {batch} examples per step (batch size); the texts fit at any length they have.",
+    "每步最多 {batch} 个样本（batch size）；文本无论多长都放得下。",
+)
 UNSAID = Words("not known", "未知")
 LEVELS = {
     "formula": Words("A first estimate by formula.", "用公式得出的初步估算。"),

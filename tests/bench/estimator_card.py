@@ -50,7 +50,7 @@ class Table:
         found = self.errors
         asked = ", ".join(f"{name} {bar:g} % {'kept' if found[name] <= bar else 'MISSED'}" for name, bar in self.bars.items())
         sizes = ", ".join(f"{name} {value:.2f} %" for name, value in found.items())
-        return f"{self.title}: {sizes} over {len(self.lines)} runs (asked: {asked})"
+        return f"{self.title}: {sizes} over {len(self.lines)} runs" + (f" (asked: {asked})" if asked else "")
 
     def text(self) -> str:
         """The whole table, its notes and its summary."""

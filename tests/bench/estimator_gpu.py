@@ -24,6 +24,14 @@ def tables(asked: list[str] | None = None) -> list[Table]:
     return [table for name, made in known.items() if not asked or name in asked for table in made()]
 
 
+def report() -> str:
+    """All tables as Markdown keeps them."""
+    found = tables()
+    return "\n".join(
+        ["- " + table.summary for table in found] + ["", "```", *("\n".join((table.text(), "")) for table in found), "```", ""]
+    )
+
+
 def main() -> int:
     """Print what is asked for, then all summaries once more."""
     warnings.simplefilter("ignore")

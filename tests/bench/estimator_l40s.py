@@ -15,7 +15,6 @@ Where the file leaves out settings of a method, SETTINGS has them from the bench
 
 import csv
 import json
-import sys
 from dataclasses import dataclass, replace
 from functools import lru_cache, partial
 from pathlib import Path
@@ -28,7 +27,7 @@ from peft.optimizers import create_lorafa_optimizer
 from transformers import AutoConfig, AutoModelForCausalLM
 
 from studio import methods, presets
-from studio.estimate import machines, memory, rates, time
+from studio.estimate import calibrate, machines, memory, rates, time
 from studio.estimate.rehearse import Pass, Stage
 from studio.estimate.tally import Tally, together
 from studio.estimate.trace import Trace
@@ -136,11 +135,14 @@ def peak(run: Run) -> float:
     return float(staged(run).run(Pass(ROWS_AT_ONCE, LONGEST, LONGEST, padded=True)).replayed().reserved)
 
 
-def seconds(run: Run) -> float:
-    """How long it takes at what the specification of the card promises."""
+def work(run: Run) -> tuple[Tally, float]:
+    """The work of the training and of the test answers; and the seconds before it, libraries and reading the model."""
     place, shape = machines.places()["hf-l40sx1"], shapes.of(presets.models()["llama3.2-3b"].config)
+    virtual = int(run.own.get("num_virtual_tokens", 0))
 
     def passed(phase: Phase, portion: Portion) -> Tally:
+        if virtual and portion.tokens == 1:  # what is written follows the virtual tokens, which are not read again for each
+            return together(plain().run(Pass(portion.rows, 1, 1, True, learn=False)).phases.values())
         asked = Pass(portion.rows, portion.tokens, portion.scored, portion.padded, phase.learn)
         return together(staged(run).run(asked).phases.values())
 
@@ -150,9 +152,15 @@ def seconds(run: Run) -> float:
     ]
     load = Load("chat", (), 20_000, 0.0, Training(), shape)
     footprint = Footprint(run.trainable, shape.total())
-    done = [(phase, time.worked(phase, load, footprint, place.kind, passed)) for phase in phases]
-    spent = time.stretches(done, rates.promised(place), place.kind, memory.item(place) * float(shape.total()), 0.0, 0.0)
-    return sum(spent.values())
+    found = together(time.worked(phase, load, footprint, place.kind, passed) for phase in phases)
+    spent = time.stretches([], rates.promised(place), place.kind, memory.item(place) * float(shape.total()), 0.0, 0.0)
+    return found, sum(spent.values())
+
+
+@lru_cache(maxsize=1)
+def plain() -> Stage:
+    """The model alone."""
+    return staged.__wrapped__(replace(next(run for run in read() if run.kind == "FULL"), optimiser="AdamW"))
 
 
 def counted(run: Run) -> int | None:
@@ -189,21 +197,36 @@ def trainables(runs: list[Run]) -> tuple[str, ...]:
     return (said, *wrong, *missed)
 
 
+def timed(done: list[tuple[Run, Tally, float]]) -> list[Table]:
+    """A training's seconds at what the card's specification promises, and at one set of rates fitted on all other rows."""
+    place = machines.places()["hf-l40sx1"]
+    start = rates.promised(place)
+    unfitted = [Line(run.name, before + start.seconds(tally), run.seconds) for run, tally, before in done]
+    fitted = []
+    for mine, (run, tally, before) in enumerate(done):
+        others = [one for place, one in enumerate(done) if place != mine]
+        own = calibrate.fitted([one[1] for one in others], [one[0].seconds - one[2] for one in others], start)
+        fitted.append(Line(run.name, before + own.seconds(tally), run.seconds))
+    own = calibrate.fitted([tally for _, tally, _ in done], [run.seconds - before for run, _, before in done], start)
+    note = f"fitted on all: {own.flop_16 / 1e12:.0f} TFLOP/s in 16 bits, {own.bandwidth / 1e9:.0f} GB/s, {1e6 * own.operation:.1f} µs an operation"
+    return [
+        Table("L40S, a whole training, one set of rates, the row left out of the fit", "s", fitted, {"median": 20}, (note,)),
+        Table("L40S, a whole training by the specification alone, nothing fitted", "s", unfitted, {}),
+    ]
+
+
 def tables() -> list[Table]:
     """Peak memory and time of every row that can be rehearsed; none where the file is not here."""
-    peaks, spent, left, able = [], [], [], []
+    peaks, left, done = [], [], []
     for run in read():
         try:
-            peaks.append(Line(run.name, peak(run) / 1e9, run.peak / 1e9))
-            spent.append(Line(run.name, seconds(run), run.seconds))
-            able.append(run)
+            line, (tally, before) = Line(run.name, peak(run) / 1e9, run.peak / 1e9), work(run)
         except (NotImplementedError, RuntimeError) as error:  # it looks at its numbers, and here are none
-            del peaks[len(able) :], spent[len(able) :]
             left.append(f"{run.name}: left out, its code in PEFT needs real numbers ({' '.join(str(error).split())[:80]})")
-        print(run.name, peaks[-1:], spent[-1:], left[-1:], file=sys.stderr, flush=True)
+            continue
+        peaks.append(line)
+        done.append((run, tally, before))
     if not peaks:
         return []
-    return [
-        Table("L40S, peak of what is reserved", "GB", peaks, {"median": 10, "worst": 20}, (*left, *trainables(able))),
-        Table("L40S, a whole training", "s", spent, {"median": 20}),
-    ]
+    told = (*left, *trainables([run for run, _, _ in done]))
+    return [Table("L40S, peak of what is reserved", "GB", peaks, {"median": 10, "worst": 20}, told), *timed(done)]

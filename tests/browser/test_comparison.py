@@ -42,7 +42,7 @@ def test_a_moved_control_moves_the_figures_of_every_method(page):
     set_number(page, "#batch-size", 32)
     page.wait_for_function(
         "(before) => parseFloat(document.querySelector('#methods tr[data-id=lora] .memory b').textContent) > before",
-        arg=before["lora"] * 1.5,
+        arg=before["lora"] * 2,  # more than what the page itself still settles when it opens
     )
     for name, value in before.items():
         assert memory(page, name) > value
