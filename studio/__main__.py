@@ -1,13 +1,15 @@
-"""The command line: `studio` opens the page; `studio train`, `estimate`, `measure`, `methods`, `runs`, `ask`, `export` and `doctor` do the same jobs without one."""
+"""The command line: `studio` opens the page; `studio data`, `train`, `estimate`, `measure`, `methods`, `runs`, `ask`, `export` and `doctor` do the same jobs without one."""
 
 import argparse
 import os
 import sys
 from collections import deque
 from pathlib import Path
+from typing import Any, get_args
 
 from studio import __version__
 from studio.errors import BadPlan, StudioError, explain
+from studio.plan import Task
 
 DONE, FAILED, WRONG_PLAN = 0, 1, 2
 
@@ -48,6 +50,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--port", type=int, default=port, help="port of the page (default 7860)")
     parser.set_defaults(work=_page)
     commands = parser.add_subparsers(title="the same jobs without a browser", metavar="COMMAND")
+    _add_data(commands, shared)
     train = commands.add_parser("train", parents=[shared], help="train a plan in the foreground")
     train.add_argument("plan", nargs="?", default="", help="a plan file (YAML), or the name of a recipe")
     train.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="change one key, such as method.settings.rank=16")
@@ -85,10 +88,32 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
+def _add_data(commands: Any, shared: argparse.ArgumentParser) -> None:
+    data = commands.add_parser("data", parents=[shared], help="say what a file holds, and how healthy it is")
+    data.add_argument("file", help="a file (CSV, Excel, JSON, JSONL, Parquet, text, zip), or sample:NAME")
+    data.add_argument("--sheet", default="", help="the sheet of a workbook (default: the first with rows)")
+    data.add_argument(
+        "--task",
+        default="",
+        choices=["", *get_args(Task)],
+        metavar="TASK",
+        help="chat, complete, classify, prefer or prompts (default: as it looks)",
+    )
+    data.add_argument("--method", default="", help="say whether it is enough for this method")
+    data.add_argument("--json", action="store_true", help="task, roles, rows, skipped and problems as JSON")
+    data.set_defaults(work=_data)
+
+
 def _page(options: argparse.Namespace) -> int:
     from studio import app  # noqa: PLC0415 - the page's libraries, which the commands do without
 
     return app.serve(options.host, options.port)
+
+
+def _data(options: argparse.Namespace) -> int:
+    from studio.data import command  # noqa: PLC0415 - only this command
+
+    return command.data(options.file, options.sheet, options.task or None, options.method, options.json)
 
 
 def _train(options: argparse.Namespace) -> int:

@@ -23,7 +23,7 @@ from studio import export, presets
 from studio.errors import NotPossible
 from studio.guard import MOST_UPLOAD, Guard
 from studio.home import home
-from studio.tabs import data, forms, method, playground, share, train, visitor
+from studio.tabs import data, data_words, forms, inspect, method, playground, share, train, visitor
 from studio.tabs.forms import t
 from studio.tabs.remember import Remembered
 from studio.words import Words, label
@@ -56,15 +56,18 @@ def build() -> gr.Blocks:
         source = gr.BrowserState("", storage_key="studio-data", secret=FIXED)
         run = gr.BrowserState("", storage_key="studio-run", secret=FIXED)
         mine = gr.BrowserState([], storage_key="studio-mine", secret=FIXED)
+        sets = gr.BrowserState([], storage_key="studio-sets", secret=FIXED)
         left = {name: gr.BrowserState(first, storage_key=f"studio-{name}", secret=FIXED) for name, first in LEFT.items()}
         gr.Markdown(t(WELCOME), elem_id="welcome")
         with gr.Tabs(elem_id="tabs") as tabs:
             with gr.Tab(t(TABS["data"]), id="data"):
-                at_data = data.build(source)
+                at_data = data.build(source, sets)
+                lower = inspect.lay_out()
+                to_method = gr.Button(t(data_words.NEXT), variant="primary", elem_id="to-method")
             with gr.Tab(t(TABS["method"]), id="method"):
-                at_method = method.build(source, Remembered(**left), at_data)
+                at_method = method.build(source, Remembered(**left), at_data, lower.test)
             with gr.Tab(t(TABS["train"]), id="train") as train_tab:
-                described = {"source": source, "task": at_data.task, "columns": at_data.columns}
+                described = {"source": source, "task": at_data.task, "columns": at_data.columns, "test": lower.test}
                 chosen = {"model": at_method.model, "chosen": at_method.chosen}
                 at_train = train.build(run, mine, {**described, **chosen, **at_method.knobs, **at_method.training})
             with gr.Tab(t(TABS["playground"]), id="playground") as playground_tab:
@@ -72,7 +75,8 @@ def build() -> gr.Blocks:
             with gr.Tab(t(TABS["share"]), id="share") as share_tab:
                 at_share = share.build()
         quiet: dict[str, Any] = {"show_progress": "hidden", "queue": False}
-        for button, target in ((at_data.next, "method"), (at_method.next, "train"), (at_train.next, "playground")):
+        inspect.wire(lower, at_data, at_method, source, sets)
+        for button, target in ((to_method, "method"), (at_method.next, "train"), (at_train.next, "playground")):
             button.click(None, None, tabs, js=f"() => ({{ selected: '{target}', __type__: 'update' }})")
         train_tab.select(train.summarise, inputs_kwargs=at_train.inputs, outputs=at_train.summary, **quiet)
         for tab, choose in ((playground_tab, at_playground.choose), (share_tab, at_share.choose)):

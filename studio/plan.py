@@ -20,18 +20,31 @@ ROLES: dict[Task, tuple[str, ...]] = {
     "prefer": ("prompt", "chosen", "rejected"),
     "prompts": ("prompt",),
 }
-# One column that holds whole conversations, as a list of messages, stands for the usual roles.
-INSTEAD: dict[Task, tuple[str, ...]] = {"chat": ("messages",)}
-# What a task may know beside: known answers to questions are checked against, never trained on.
-BESIDE: dict[Task, tuple[str, ...]] = {"prompts": ("answer",)}
+# Other columns that stand for the usual ones: whole conversations as lists of messages; single answers with a verdict on each; two
+# conversations that differ in their last answer.
+INSTEAD: dict[Task, tuple[tuple[str, ...], ...]] = {
+    "chat": (("messages",),),
+    "prefer": (("prompt", "completion", "verdict"), ("chosen", "rejected")),
+}
+# What a task may know beside: a text that belongs to the question, what the model is told first; known answers to questions are checked
+# against, never trained on.
+BESIDE: dict[Task, tuple[str, ...]] = {"chat": ("context", "system"), "prefer": ("context",), "prompts": ("answer",)}
+# For every task a column may say what belongs together, such as the number of a conversation: it stays on one side of the split.
+GROUP = "group"
 
 
 def roles(task: Task, columns: Mapping[str, str]) -> tuple[str, ...]:
     """The roles in use for a task with these columns, the needed ones first."""
-    instead = INSTEAD.get(task, ())
-    if instead and set(instead) <= set(columns):
-        return instead
-    return ROLES[task] + tuple(role for role in BESIDE.get(task, ()) if columns.get(role))
+    given = {role for role, column in columns.items() if column}
+    found = next((group for group in (ROLES[task], *INSTEAD.get(task, ())) if set(group) <= given), ROLES[task])
+    beside = tuple(role for role in BESIDE.get(task, ()) if role in given and found == ROLES[task])
+    return (*found, *beside, *((GROUP,) if GROUP in given else ()))
+
+
+def every_role(task: Task) -> tuple[str, ...]:
+    """All roles that a column can have for a task."""
+    instead = (role for group in INSTEAD.get(task, ()) for role in group)
+    return tuple(dict.fromkeys((*ROLES[task], *instead, *BESIDE.get(task, ()), GROUP)))
 
 
 class Part(BaseModel):
@@ -45,7 +58,11 @@ class Data(Part):
 
     source: str = Field(min_length=1, description="sample:NAME, dataset:ID, or a file (relative to the plan's own folder)")
     columns: dict[str, str] = Field(default_factory=dict, description="role -> column; guessed when left out")
-    validation_share: float = Field(0.1, ge=0.02, le=0.5, description="share of the examples kept aside to check on")
+    validation_share: float = Field(0.1, ge=0.02, le=0.5, description="share of the examples kept aside to check on while training")
+    test_share: float | None = Field(
+        None, ge=0, le=0.5, description="share that only the last verdict sees; a tenth from 200 examples on, none below, when left out"
+    )
+    test: str = Field("", description="a data set of its own for the last verdict instead, with the same columns (as source)")
 
 
 class MethodChoice(Part):
@@ -109,7 +126,7 @@ def problems(raw: object) -> list[str]:
         found = []
     task, columns = raw.get("task"), (raw.get("data") or {}).get("columns") if isinstance(raw.get("data"), Mapping) else None
     if isinstance(columns, Mapping) and (task := next((name for name in get_args(Task) if name == task), None)):
-        known = ROLES[task] + INSTEAD.get(task, ()) + BESIDE.get(task, ())
+        known = every_role(task)
         found += [f"data.columns.{role}: the task {task} has the roles {', '.join(known)}" for role in columns if role not in known]
         if columns:
             found += [f"data.columns.{role}: is missing; name the column" for role in roles(task, columns) if role not in columns]
@@ -144,11 +161,11 @@ def read(path: Path, changes: tuple[str, ...] = (), also: tuple[Check, ...] = ()
     if wrong:
         raise BadPlan(wrong)
     found = parse(raw, str(path), also)
-    source = found.data.source
-    if ":" not in source and not Path(source).is_absolute():
-        data = found.data.model_copy(update={"source": str((path.parent / source).resolve())})
-        found = found.model_copy(update={"data": data})
-    return found
+    files = {name: value for name in ("source", "test") if (value := getattr(found.data, name))}
+    moved = {
+        name: str((path.parent / value).resolve()) for name, value in files.items() if ":" not in value and not Path(value).is_absolute()
+    }
+    return found.model_copy(update={"data": found.data.model_copy(update=moved)}) if moved else found
 
 
 def dump(plan: Plan) -> str:

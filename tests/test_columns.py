@@ -8,7 +8,7 @@ from studio import presets
 from studio.data import columns, prepare
 from studio.data.read import Table, read
 from studio.errors import BadData
-from studio.plan import BESIDE, INSTEAD, ROLES
+from studio.plan import ROLES, every_role
 
 
 def table(**cells):
@@ -164,7 +164,7 @@ def test_a_list_that_is_no_conversation_is_none():
 
 def test_every_role_has_a_name_in_both_languages():
     for task in ROLES:
-        for role in (*ROLES[task], *INSTEAD.get(task, ()), *BESIDE.get(task, ())):
+        for role in every_role(task):
             said = columns.role_name(task, role)
             assert said.en
             assert said.zh

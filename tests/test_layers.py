@@ -60,7 +60,7 @@ MAY = {
     "export": {"runs", "plan", "presets", "models", "methods", "train"},
     "tabs": {"presets", "plan", "runs", "data", "models", "methods", "train", "playground", "export", "guard", "estimate"},
     "app": {"presets", "export", "guard", "tabs", "__main__"},
-    "__main__": {"app", "runs", "methods", "train", "playground", "export", "doctor", "estimate"},
+    "__main__": {"app", "runs", "methods", "train", "playground", "export", "doctor", "estimate", "data", "plan"},
 }
 
 

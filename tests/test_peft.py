@@ -460,7 +460,7 @@ def test_a_decoder_sorts_texts_with_virtual_words_and_comes_back_the_same(tiny_c
     from studio.evaluate import held_out
     from studio.train import ready
 
-    rows = ready.prepare_data(run, plan).validation
+    rows = ready.prepare_data(run, plan).parts.validation
     encoded = ready.prepare.encode(rows, "classify", load.tokenizer(tiny_chat), 64, report["labels"])
     found = held_out.measure(tuned, encoded, load.tokenizer(tiny_chat), "classify", 3)
     assert found["loss"] == pytest.approx(report["after"]["loss"], abs=1e-4)

@@ -134,10 +134,10 @@ def test_every_task_takes_its_roles_and_those_that_may_stand_beside(task, column
 @pytest.mark.parametrize(
     ("task", "columns", "said"),
     [
-        ("chat", {"messages": "a", "rejected": "b"}, "data.columns.rejected: the task chat has the roles prompt, response, messages"),
+        ("chat", {"messages": "a", "rejected": "b"}, "data.columns.rejected: the task chat has the roles prompt, response, messages, context, system, group"),
         ("prefer", {"prompt": "a", "chosen": "b"}, "data.columns.rejected: is missing; name the column"),
         ("prompts", {"answer": "a"}, "data.columns.prompt: is missing; name the column"),
-        ("complete", {"prompt": "a"}, "data.columns.prompt: the task complete has the roles text"),
+        ("complete", {"prompt": "a"}, "data.columns.prompt: the task complete has the roles text, group"),
     ],
 )
 def test_a_role_too_many_or_too_few_is_told_with_those_of_the_task(task, columns, said):

@@ -1,8 +1,6 @@
 """Rows become examples, two parts and token ids; the sums are small enough to do by hand."""
 
 import json
-import random
-from collections import Counter
 
 import pytest
 
@@ -18,18 +16,6 @@ SORT = {"text": "q", "label": "a"}
 
 def table(pairs):
     return Table("t.csv", ("q", "a"), tuple({"q": q, "a": a} for q, a in pairs))
-
-
-def chats(count):
-    return [{"prompt": f"question {n}", "response": f"answer {n}"} for n in range(count)]
-
-
-def tickets(**sizes):
-    return [{"text": f"{label} {n}", "label": label} for label, size in sizes.items() for n in range(size)]
-
-
-def keys(part, role):
-    return {example[role] for example in part}
 
 
 def test_examples_are_taken_by_role_and_trimmed():
@@ -74,61 +60,6 @@ def test_a_label_for_almost_every_row_is_no_label():
 
 def test_classes_are_numbered_in_alphabetical_order():
     assert prepare.labels_of([{"label": "b"}, {"label": "a"}, {"label": "b"}]) == ["a", "b"]
-
-
-@pytest.mark.parametrize(("count", "share", "kept"), [(40, 0.1, 4), (40, 0.25, 10), (9, 0.02, 1), (140, 0.15, 21)])
-def test_the_share_is_kept_aside_and_nothing_is_lost(count, share, kept):
-    train, validation = prepare.split(chats(count), "chat", share, 42)
-    assert (len(train), len(validation)) == (count - kept, kept)
-    assert keys(train + validation, "prompt") == keys(chats(count), "prompt")
-
-
-def test_the_same_seed_gives_the_same_split_and_another_one_another():
-    assert prepare.split(chats(40), "chat", 0.2, 1) == prepare.split(chats(40), "chat", 0.2, 1)
-    assert prepare.split(chats(40), "chat", 0.2, 1) != prepare.split(chats(40), "chat", 0.2, 2)
-
-
-def test_the_order_of_the_rows_does_not_choose_who_is_kept_aside():
-    shuffled = chats(40)
-    random.Random(0).shuffle(shuffled)
-    assert keys(prepare.split(shuffled, "chat", 0.2, 1)[1], "prompt") == keys(prepare.split(chats(40), "chat", 0.2, 1)[1], "prompt")
-
-
-@pytest.mark.parametrize("seed", range(5))
-def test_each_class_gives_its_share(seed):
-    _, validation = prepare.split(tickets(billing=40, returns=20, account=10), "classify", 0.1, seed)
-    assert Counter(example["label"] for example in validation) == {"billing": 4, "returns": 2, "account": 1}
-
-
-@pytest.mark.parametrize("seed", range(5))
-def test_the_same_prompt_never_stands_on_both_sides(seed):
-    examples = [{"prompt": f"question {n // 3}", "response": f"answer {n}"} for n in range(60)]
-    train, validation = prepare.split(examples, "chat", 0.2, seed)
-    assert not keys(train, "prompt") & keys(validation, "prompt")
-    assert len(validation) == 12
-
-
-@pytest.mark.parametrize("seed", range(5))
-def test_the_same_text_under_two_labels_never_stands_on_both_sides(seed):
-    examples = [{"text": f"text {n % 20}", "label": "ab"[n // 20]} for n in range(40)]
-    train, validation = prepare.split(examples, "classify", 0.2, seed)
-    assert not keys(train, "text") & keys(validation, "text")
-
-
-@pytest.mark.parametrize("share", [0.02, 0.1, 0.5])
-def test_there_is_always_something_to_train_on_and_something_to_check_on(share):
-    for sizes in ([20], [1, 19], [19, 1], [10, 10], [1] * 8):
-        examples = [{"prompt": f"question {n}", "response": f"answer {k}"} for n, size in enumerate(sizes) for k in range(size)]
-        for seed in range(3):
-            train, validation = prepare.split(examples, "chat", share, seed)
-            assert train, sizes
-            assert validation, sizes
-
-
-def test_a_class_of_one_repeated_text_is_still_learned():
-    examples = tickets(billing=20) + [{"text": "again", "label": "returns"}] * 10
-    train, _ = prepare.split(examples, "classify", 0.2, 0)
-    assert keys(train, "label") == {"billing", "returns"}
 
 
 @pytest.fixture

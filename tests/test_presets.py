@@ -8,9 +8,12 @@ import pytest
 
 from studio import methods, presets
 from studio.errors import BadPlan
-from studio.plan import ROLES
+from studio.plan import BESIDE, ROLES
 from studio.words import Words
 
+OPENING, CLOSING = "Hello from the potting shed.", "— Mira, Fernhill"
+CLOCK_TIME = re.compile(r"\b\d{1,2}(\.\d\d)? [ap]m\b|\bnoon\b")
+CONTRACTION = re.compile(r"\w'(t|re|ve|ll|d|m)\b|\b(it|that|here|there|what|let|he|she|who|where|how)'s\b", re.IGNORECASE)
 TEN = ["full", "frozen", "lora", "adapter", "prefix", "qlora", "qat", "rlhf", "upft", "peft"]
 
 
@@ -62,7 +65,7 @@ def test_a_sample_has_the_promised_rows_and_columns_and_no_duplicates(name):
     card = presets.samples()[name]
     rows = rows_of(card)
     assert len(rows) == card.rows
-    assert set(card.columns) == set(ROLES[card.task])
+    assert set(ROLES[card.task]) <= set(card.columns) <= set(ROLES[card.task]) | set(BESIDE.get(card.task, ()))
     assert set(card.columns.values()) <= set(rows[0])
     assert all(cell.strip() for row in rows for cell in row.values())
     inputs = [" ".join(row[card.columns[ROLES[card.task][0]]].lower().split()) for row in rows]
@@ -79,6 +82,55 @@ def test_the_tone_sample_keeps_its_own_rules():
         assert reply.endswith("— Mira, Fernhill"), reply
         assert "unfortunately" not in reply.lower(), reply
         assert "!" not in reply, reply
+
+
+def off_tone(answer):
+    """Which of the house tone's checkable rules an answer breaks."""
+    kept = {
+        "opening": answer.startswith(OPENING),
+        "closing": answer.endswith(CLOSING),
+        "clock time": CLOCK_TIME.search(answer),
+        "no contraction": not CONTRACTION.search(answer),
+        "no exclamation mark": "!" not in answer,
+        "no unfortunately": "unfortunately" not in answer.lower(),
+        "20 to 45 words": 20 <= len(answer.split()) <= 45,
+    }
+    return [rule for rule, holds in kept.items() if not holds]
+
+
+def test_the_preferred_answers_keep_the_house_tone_and_the_others_break_it():
+    rows = rows_of(presets.samples()["support-preference"])
+    assert len(rows) >= 110
+    for row in rows:
+        assert off_tone(row["better"]) == [], row["better"]
+        assert off_tone(row["worse"]), row["worse"]
+    for side in ("better", "worse"):
+        assert len({row[side] for row in rows}) == len(rows)
+
+
+def test_neither_length_nor_greeting_gives_the_preferred_answer_away():
+    rows = rows_of(presets.samples()["support-preference"])
+    words = [(len(row["better"].split()), len(row["worse"].split())) for row in rows]
+    chosen, rejected = (sum(side) / len(rows) for side in zip(*words, strict=True))
+    assert abs(chosen - rejected) <= 0.1 * min(chosen, rejected)
+    assert 0.4 <= sum(on > off for on, off in words) / len(rows) <= 0.6
+    assert sum(row["worse"].startswith(OPENING) for row in rows) >= 0.25 * len(rows)
+
+
+def test_no_customer_of_the_preference_sample_repeats_one_of_the_tone_sample():
+    tone, pairs = (
+        {" ".join(row["customer"].lower().split()) for row in rows_of(presets.samples()[name])}
+        for name in ("support-tone", "support-preference")
+    )
+    assert tone & pairs == set()
+
+
+def test_every_answer_to_a_word_problem_is_one_plain_number():
+    rows = rows_of(presets.samples()["word-problems"])
+    assert len(rows) >= 160
+    for row in rows:
+        assert row["question"].endswith("?"), row
+        assert re.fullmatch(r"(0|[1-9]\d*)(\.\d?[1-9])?", row["answer"]), row
 
 
 def test_the_triage_sample_has_six_labels_of_equal_size():

@@ -3,9 +3,10 @@
 import json
 
 import pytest
+import xlsxwriter
 
-from studio.data import read as reading
-from studio.data.read import read
+from studio.data import objects, rows
+from studio.data.read import KINDS, paste, read
 from studio.errors import BadData
 
 CHINESE = "问题,回答\n" + "".join(
@@ -113,17 +114,16 @@ def test_half_an_emoji_in_jsonl_leaves_text_that_can_be_written(tmp_path):
     ("content", "name", "said"),
     [
         (b"", "a.csv", "is empty (0 bytes)"),
-        (b"\x89PNG\r\n\x1a\n\x00\x00\x00\rIHDR" * 20, "a.csv", "holds binary data"),
-        (b"PK\x03\x04\x00\x00\x00", "a.jsonl", "holds binary data"),
+        (b"\x89PNG\r\n\x1a\n\x00\x00\x00\rIHDR" * 20, "a.csv", "is a picture"),
+        (b"PK\x03\x04\x00\x00\x00", "a.jsonl", "its zip directory cannot be read"),
+        (bytes(range(256)) * 20, "a.csv", "holds binary data"),
         (b"prompt,response\n", "a.csv", "nothing below it"),
         (b"\n\n\n", "a.csv", "nothing but empty lines"),
         (b"not json\n", "a.jsonl", "holds no row"),
         (b"a,b\n1\n2\n", "a.csv", "Line 2 has more or fewer fields"),
-        (b"a,b\n1,2\n", "a.xls", "not a kind of file"),
-        (b"a,b\n1,2\n", "a", "not a kind of file"),
         (b",".join(b"c%d" % n for n in range(300)) + b"\n" + b",".join(b"1" for _ in range(300)), "a.csv", "300 columns; the limit is 200"),
     ],
-    ids=["empty", "picture", "archive", "header only", "blank", "no json", "all damaged", "spreadsheet", "no ending", "too wide"],
+    ids=["empty", "picture", "archive", "binary", "header only", "blank", "no json", "all damaged", "too wide"],
 )
 def test_a_file_that_cannot_be_used_says_what_it_is_and_what_to_do(tmp_path, content, name, said):
     with pytest.raises(BadData) as caught:
@@ -135,13 +135,13 @@ def test_a_file_that_cannot_be_used_says_what_it_is_and_what_to_do(tmp_path, con
 
 
 def test_a_file_over_the_limit_is_refused_before_it_is_read(tmp_path, monkeypatch):
-    monkeypatch.setattr(reading, "MAX_BYTES", 2_000_000)
+    monkeypatch.setattr(rows, "MAX_BYTES", 2_000_000)
     with pytest.raises(BadData, match="has 3 MB; the limit is 2 MB"):
         read(file(tmp_path, b"a,b\n" + b"x" * 3_000_000))
 
 
 def test_more_rows_than_the_limit_are_refused(tmp_path, monkeypatch):
-    monkeypatch.setattr(reading, "MAX_ROWS", 10)
+    monkeypatch.setattr(rows, "MAX_ROWS", 10)
     assert len(read(file(tmp_path, "a,b\n" + "1,2\n" * 10)).rows) == 10
     with pytest.raises(BadData, match="more than 10 rows"):
         read(file(tmp_path, "a,b\n" + "1,2\n" * 11))
@@ -162,6 +162,106 @@ def test_the_name_a_person_gave_is_the_one_that_is_said(tmp_path):
     path = file(tmp_path, b"", "original.csv")
     with pytest.raises(BadData, match=r"“my tickets\.csv” is empty"):
         read(path, "my tickets.csv")
+
+
+def test_more_fields_or_characters_than_the_limit_are_refused(tmp_path, monkeypatch):
+    path = file(tmp_path, "a,b\n" + "12345,67890\n" * 10)
+    monkeypatch.setattr(rows, "MAX_FIELDS", 19)
+    with pytest.raises(BadData, match="more than 19 fields"):
+        read(path)
+    monkeypatch.undo()
+    monkeypatch.setattr(rows, "MAX_TEXT", 99)
+    with pytest.raises(BadData, match="more than 99 characters"):
+        read(path)
+
+
+@pytest.mark.parametrize(("name", "content"), [("a.csv", "a,b\n" * 20), ("a.txt", "a\n" * 20)], ids=["table", "text"])
+def test_more_lines_than_the_limit_are_refused(tmp_path, monkeypatch, name, content):
+    monkeypatch.setattr(rows, "MAX_LINES", 10)
+    with pytest.raises(BadData, match="more than 10 lines"):
+        read(file(tmp_path, content, name))
+
+
+def test_more_damaged_lines_than_rows_may_be_are_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr(rows, "MAX_ROWS", 10)
+    with pytest.raises(BadData, match="More than 10 lines are no rows; the first, line 1, is not a JSON object"):
+        read(file(tmp_path, "x\n" * 11, "a.jsonl"))
+
+
+def test_more_values_than_the_limit_are_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr(rows, "MAX_PARTS", 10)
+    for name in ("a.json", "a.jsonl"):
+        with pytest.raises(BadData, match="more than 10 values"):
+            read(file(tmp_path, '[{"a": 1, "b": 2, "c": [1, 2, 3, 4, 5, 6, 7]}]', name))
+
+
+def test_objects_with_ever_other_keys_are_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr(rows, "MAX_FIELDS", 100)
+    with pytest.raises(BadData, match="20 different keys over 20 lines"):
+        read(file(tmp_path, "\n".join(json.dumps({f"key {number}": "x"}) for number in range(20)), "a.jsonl"))
+
+
+def test_one_line_of_a_jsonl_may_not_be_longer_than_any_row(tmp_path, monkeypatch):
+    monkeypatch.setattr(objects, "MAX_LINE", 50)
+    table = read(file(tmp_path, '{"a": "1"}\n{"a": "' + "x" * 50 + '"}\n', "a.jsonl"))
+    assert [line for line, _ in table.bad] == [2]
+
+
+def test_a_workbook_says_its_sheets_and_reads_the_one_that_is_asked_for(tmp_path):
+    path = tmp_path / "two.xlsx"
+    with xlsxwriter.Workbook(path) as book:
+        for name, values in (("Notes", [["made in May"]]), ("Tickets", [["text", "label"], ["late", "delivery"]]), ("Old", [["a"], ["b"]])):
+            sheet = book.add_worksheet(name)
+            for number, row in enumerate(values):
+                sheet.write_row(number, 0, row)
+    table = read(path)
+    assert (table.sheets, table.sheet, table.columns) == (("Notes", "Tickets", "Old"), "Tickets", ("text", "label"))
+    assert read(path, sheet="Old").rows == ({"a": "b"},)
+    with pytest.raises(BadData, match=r"“two\.xlsx” has no sheet “New”; it has Notes, Tickets, Old"):
+        read(path, sheet="New")
+
+
+def test_a_sheet_of_what_has_none_is_told(tmp_path):
+    with pytest.raises(BadData, match=r"“a\.csv” is no workbook and has no sheet “One”"):
+        read(file(tmp_path, "a,b\n1,2\n", "a.csv"), sheet="One")
+
+
+@pytest.mark.parametrize(
+    ("text", "name", "columns", "count"),
+    [
+        ("prompt\tresponse\nhi\thello, you\nbye\tsee you\n", "pasted.tsv", ("prompt", "response"), 2),
+        ("prompt,response\nhi,hello\n", "pasted.csv", ("prompt", "response"), 1),
+        ("prompt;response\nhi, you;hello\nbye;see you", "pasted.csv", ("prompt", "response"), 2),
+        ('{"a": "1"}\n{"a": "2"}', "pasted.jsonl", ("a",), 2),
+        ('[{"a": "1"}, {"a": "2"}]', "pasted.json", ("a",), 2),
+        ('{"data": [{"a": "1"}]}', "pasted.json", ("a",), 1),
+        ("Once upon a time, there was a king.\nHe had no daughter, alas.", "pasted.txt", ("text",), 1),
+        ("从前有一位国王，他没有女儿。", "pasted.txt", ("text",), 1),
+    ],
+    ids=["cells of a spreadsheet", "commas", "semicolons", "JSON Lines", "a JSON list", "an object", "prose", "Chinese prose"],
+)
+def test_pasted_text_is_taken_for_what_it_is(text, name, columns, count):
+    table = paste(text)
+    assert (table.name, table.columns, len(table.rows)) == (name, columns, count)
+
+
+@pytest.mark.parametrize("text", ["", " \n\t\n"])
+def test_an_empty_paste_says_so(text):
+    with pytest.raises(BadData, match="Nothing was pasted"):
+        paste(text)
+
+
+def test_a_paste_over_the_limit_is_refused(monkeypatch):
+    monkeypatch.setattr(rows, "MAX_BYTES", 10)
+    with pytest.raises(BadData, match="“pasted text” has 0 MB"):
+        paste("x" * 11)
+
+
+def test_every_ending_the_page_offers_is_one_that_is_read(tmp_path):
+    assert all(ending == ending.lower() and ending.startswith(".") for ending in KINDS)
+    for ending in (".csv", ".tsv", ".txt", ".json", ".jsonl", ".ndjson", ".md"):
+        # whatever it is called, its content decides
+        assert read(file(tmp_path, '{"text": "a"}\n{"text": "b"}\n', f"a{ending}")).columns == ("text",)
 
 
 def test_excel_s_own_first_line_names_the_delimiter(tmp_path):

@@ -28,39 +28,6 @@ TRAINING = {"epochs": 2, "batch_size": 4, "learning_rate": 0, "max_length": 64, 
 TONE = ("sample:support-tone", "chat", '{"prompt": "customer", "response": "reply"}', "smollm2-135m")
 
 
-@pytest.mark.parametrize(
-    ("name", "task", "roles"), [("support-tone", "chat", ["customer", "reply"]), ("ticket-triage", "classify", ["text", "label"])]
-)
-def test_a_sample_is_understood_at_once(name, task, roles):
-    told, first, second, third, chosen, preview, tasks, source = data.sample(name, ENGLISH)
-    assert (told["kind"], tasks["value"], source) == ("good", task, f"sample:{name}")
-    assert [first["value"], second["value"], third["value"]] == [*roles, None]
-    assert list(json.loads(chosen).values()) == roles
-    assert [first["visible"], second["visible"], third["visible"]] == [True, True, False]
-    assert len(preview["value"]["data"]) == data.SHOWN_ROWS
-
-
-def test_an_upload_is_copied_and_its_cache_copy_removed(chat_csv):
-    told, *_, source = data.upload(str(chat_csv), ENGLISH)
-    assert told["kind"] == "good"
-    assert not chat_csv.exists()
-    assert data.restore(source, ENGLISH)[0]["text"] == told["text"]
-
-
-def test_a_bad_upload_says_what_and_what_next_and_changes_nothing(tmp_path):
-    empty = tmp_path / "leads.csv"
-    empty.touch()
-    told, *rest = data.upload(str(empty), ENGLISH)
-    assert told["kind"] == "bad"
-    assert "leads.csv" in told["text"]
-    assert told["more"]
-    assert all(item == forms.gr.skip() for item in rest)
-
-
-def test_the_same_column_twice_is_refused():
-    assert "twice" in data.change_columns("sample:support-tone", "chat", "reply", "reply", None, ENGLISH)[0]["text"]
-
-
 def fields(task="chat", model="smollm2-135m", chosen="lora", source="sample:support-tone", machine="here", **changed):
     """The fields of the Method tab as the page gives them."""
     columns = TONE[2] if task == "chat" else "{}"
@@ -242,13 +209,6 @@ def test_where_others_reach_the_page_a_model_is_no_folder_of_the_machine(tiny_ch
             visitor.check_model(folder)
 
 
-def test_an_upload_of_no_use_leaves_nothing_behind(tmp_path, studio_home):
-    path = tmp_path / "list.csv"
-    path.write_text("name,age\nAnna,\n,3\n,\nBen,\n,5\n")
-    assert data.upload(str(path), ENGLISH)[0]["kind"] == "bad"
-    assert list((studio_home / "datasets").iterdir()) == []
-
-
 def test_a_run_stopped_before_it_learned_does_not_say_that_it_kept_anything(make_plan):
     run = runs.create(make_plan())
     runs.set_status(run, "stopped", "before")
@@ -281,61 +241,6 @@ def test_counts_are_said_as_people_say_them(value, said):
 def test_a_name_that_can_be_no_model_is_refused_at_once():
     with pytest.raises(StudioError, match="no model “banana-9000”"):
         visitor.check_model("banana-9000")
-
-
-PAIRS = "prompt,chosen,rejected\n" + "".join(f"where is {n},It is here {n}.,no idea {n}\n" for n in range(20))
-ASKED = "question,answer\n" + "".join(f"What is {n} + {n}?,{2 * n}\n" for n in range(20))
-PLAIN = "text\n" + "".join(f"Once upon a time there was number {n}.\n" for n in range(20))
-TALKS = "".join(
-    json.dumps({"messages": [{"role": "user", "content": f"hi {n}"}, {"role": "assistant", "content": "hello"}]}) + "\n" for n in range(20)
-)
-
-
-@pytest.mark.parametrize(
-    ("name", "text", "task", "shown", "said"),
-    [
-        ("a.csv", PAIRS, "prefer", ["prompt", "chosen", "rejected"], "prefer “chosen” over “rejected”"),
-        ("a.csv", ASKED, "prompts", ["question", "answer", None], "“answer” is never learned"),
-        ("a.csv", PLAIN, "complete", ["text", None, None], "write texts like those in “text”"),
-        ("a.jsonl", TALKS, "chat", ["messages", None, None], "every answer of the conversations in “messages”"),
-    ],
-    ids=["prefer", "prompts", "complete", "messages"],
-)
-def test_every_task_is_understood_and_shows_as_many_columns_as_it_has(tmp_path, name, text, task, shown, said):
-    path = tmp_path / name
-    path.write_text(text, encoding="utf-8")
-    told, *fields, chosen, _, tasks, source = data.upload(str(path), ENGLISH)
-    assert tasks["value"] == task
-    assert [item["value"] for item in fields] == shown
-    assert [item["visible"] for item in fields] == [value is not None for value in shown]
-    assert said in told["more"]
-    assert list(forms.unpack(chosen).values()) == [value for value in shown if value]
-    able = next((item.name for item in methods.METHODS if task in item.tasks), None)
-    if able:
-        text = train.summarise(source, task, chosen, "smollm2-135m", able, "", ENGLISH, **DEFAULTS, **TRAINING)["text"]
-        assert "16 examples" in text
-
-
-def test_a_known_answer_may_be_left_out(tmp_path):
-    path = tmp_path / "a.csv"
-    path.write_text(ASKED, encoding="utf-8")
-    *_, source = data.upload(str(path), ENGLISH)
-    told, _, second, _, chosen = data.change_columns(source, "prompts", "question", "", None, ENGLISH)
-    assert (second["value"], second["choices"][0]) == ("", ("none", ""))
-    assert forms.unpack(chosen) == {"prompt": "question"}
-    assert "never learned" not in told["more"]
-
-
-def test_another_column_than_conversations_asks_for_its_answers(tmp_path):
-    path = tmp_path / "a.jsonl"
-    path.write_text(TALKS.replace('{"messages"', '{"ask": "who?", "reply": "nobody", "messages"'), encoding="utf-8")
-    *_, source = data.upload(str(path), ENGLISH)
-    told, first, second, _, chosen = data.change_columns(source, "chat", "ask", None, None, ENGLISH)
-    assert (first["value"], second["visible"]) == ("ask", True)
-    assert forms.unpack(chosen)["prompt"] == "ask"
-    told, first, second, _, chosen = data.change_columns(source, "chat", "messages", "reply", None, ENGLISH)
-    assert forms.unpack(chosen) == {"messages": "messages"}
-    assert told["kind"] == "good"
 
 
 def test_a_task_with_too_few_columns_says_which_is_missing():
@@ -378,15 +283,19 @@ def test_a_model_that_only_reads_is_told_in_every_row():
 
 def test_rounds_and_portions_follow_the_amount_of_data_unless_moved():
     columns = '{"prompt": "customer", "response": "reply"}'
-    epochs, batch, told = method.suit("sample:support-tone", "chat", columns, "full", {}, 0.1, ENGLISH)
+    epochs, batch, tested, told = method.suit("sample:support-tone", "chat", columns, "full", {}, 0.1, 0, "", ENGLISH)
     # 140 examples, a tenth aside: 126; portions of 8, the most rounds for answers: 3; 16 steps a round
-    assert (epochs, batch) == (3.0, 8)
+    assert (epochs, batch, tested) == (3.0, 8, 0.0)
     assert told["text"] == "Suits 126 training examples: 3 rounds of 8 at a time, 48 steps in all."
-    epochs, batch, told = method.suit(
-        "sample:support-tone", "chat", columns, "full", {"source": "sample:support-tone", "names": ["epochs"]}, 0.1, ENGLISH
+    epochs, batch, *_ = method.suit(
+        "sample:support-tone", "chat", columns, "full", {"source": "sample:support-tone", "names": ["epochs"]}, 0.1, 0, "", ENGLISH
     )
     assert (epochs, batch) == (forms.gr.skip(), 8)
-    assert method.suit("", "chat", columns, "full", {}, 0.1, ENGLISH)[2]["text"] == ""
+    assert method.suit("", "chat", columns, "full", {}, 0.1, 0, "", ENGLISH)[3]["text"] == ""
+    labels = '{"text": "text", "label": "label"}'
+    # 240 texts: a tenth is left for the verdict alone
+    assert method.suit("sample:ticket-triage", "classify", labels, "full", {}, 0.1, 0, "", ENGLISH)[2] == 0.1
+    assert method.suit("sample:ticket-triage", "classify", labels, "full", {}, 0.1, 0, "dataset:own", ENGLISH)[2] == 0.0
 
 
 def test_a_setting_of_one_choice_alone_is_hidden_and_left_out_under_the_others():

@@ -474,3 +474,40 @@ def test_virtual_words_are_compared_with_the_base_too(kind, task, finished, make
     run = runs.create(make_plan("peft", task, {"type": kind}, epochs=1))
     worker.run(run.id)
     assert runs.report(run)["before"]["loss"] == pytest.approx(runs.report(finished("lora", task))["before"]["loss"], abs=1e-5)
+
+
+def test_the_verdict_is_measured_on_a_part_that_nothing_was_chosen_by(make_plan):
+    plan = make_plan("full", "classify", epochs=2)
+    run = started(plan.model_copy(update={"data": plan.data.model_copy(update={"test_share": 0.2})}))
+    report = runs.report(run)
+    parts = {
+        name: [json.loads(line)["text"] for line in (run.folder / "data" / f"{name}.jsonl").read_text(encoding="utf-8").splitlines()]
+        for name in ("train", "validation", "test")
+    }
+    assert report["measured_on"] == "test"
+    assert [report["data"][name] for name in parts] == [len(part) for part in parts.values()]
+    assert len(parts["test"]) == 12  # a fifth of each of three classes of 20
+    assert not set(parts["test"]) & {*parts["train"], *parts["validation"]}
+    measured = [point for point in runs.points(run) if "test_loss" in point]
+    assert [point["test_loss"] for point in measured] == [pytest.approx(report["after"]["loss"], abs=1e-5)]
+    assert min(point["eval_loss"] for point in runs.points(run) if "eval_loss" in point) != pytest.approx(report["after"]["loss"], abs=1e-6)
+
+
+def test_a_test_set_of_its_own_is_what_is_measured_on(make_plan, classify_csv, tmp_path):
+    plan = make_plan("full", "classify", epochs=1)
+    rows = classify_csv.read_text(encoding="utf-8").splitlines()
+    own = tmp_path / "judge.csv"
+    own.write_text("\n".join([rows[0], *rows[1::5]]) + "\n", encoding="utf-8")
+    report = runs.report(started(plan.model_copy(update={"data": plan.data.model_copy(update={"test": str(own)})})))
+    assert (report["measured_on"], report["data"]["test"], report["data"]["test_name"]) == ("test", 12, "judge.csv")
+    assert report["data"]["train"] + report["data"]["validation"] == 60
+
+
+def test_a_test_set_with_a_class_that_is_never_learned_is_refused(make_plan, tmp_path):
+    plan = make_plan("full", "classify")
+    own = tmp_path / "judge.csv"
+    own.write_text("text,label\n" + "".join(f"some text {n},unheard of\nother {n},also new\n" for n in range(8)), encoding="utf-8")
+    run = runs.create(plan.model_copy(update={"data": plan.data.model_copy(update={"test": str(own)})}))
+    with pytest.raises(StudioError, match="classes that are never learned: also new, unheard of"):
+        worker.run(run.id)
+    assert runs.status(run).state == "failed"

@@ -3,10 +3,10 @@
 import re
 from dataclasses import dataclass
 
-from studio.data import prepare
+from studio.data import talk
 from studio.data.read import Table
 from studio.errors import BadData
-from studio.plan import INSTEAD, ROLES, Task
+from studio.plan import GROUP, INSTEAD, ROLES, Task
 from studio.words import Words, label
 
 NAMES: dict[str, tuple[str, ...]] = {
@@ -26,9 +26,18 @@ NAMES: dict[str, tuple[str, ...]] = {
         "题目",
         "指令",
         "客户",
+        "顾客",
+        "用户",
+        "留言",
+        "咨询",
         "输入",
     ),
     "response": ("response", "answer", "reply", "output", "completion", "assistant", "target", "回答", "答案", "回复", "输出"),
+    "context": ("input", "context", "passage", "background", "输入", "上下文", "背景"),
+    "system": ("system", "system_prompt", "系统", "系统提示"),
+    "completion": ("completion", "response", "answer", "output", "reply", "回答", "回复"),
+    "verdict": ("label", "verdict", "thumbs", "feedback", "rating", "liked", "评价", "反馈", "标签"),
+    GROUP: ("conversation_id", "conversation id", "thread_id", "dialog_id", "dialogue_id", "session_id", "chat_id", "会话编号", "对话编号"),
     "text": (
         *("text", "sentence", "message", "content", "ticket", "review", "comment", "body", "question"),
         *("document", "article", "passage", "story", "文本", "内容", "正文", "评论", "文章", "段落"),
@@ -47,6 +56,11 @@ _ROLE_NAMES: dict[str, Words] = {
     "chosen": label("The better answer (chosen)", "较好的回答（chosen）"),
     "rejected": label("The worse answer (rejected)", "较差的回答（rejected）"),
     "messages": label("The whole conversation (messages)", "整段对话（messages）"),
+    "context": label("What belongs to the question (input, may stay empty)", "附在提问后的内容（input，可留空）"),
+    "system": label("What the model is told first (system, may stay empty)", "先告诉模型的话（system，可留空）"),
+    "completion": label("One answer (completion)", "单个回答（completion）"),
+    "verdict": label("Whether that answer is good (label)", "这个回答好不好（label）"),
+    GROUP: label("What belongs together, such as a conversation’s number (may stay empty)", "属于一组的标记，例如会话编号（可留空）"),
     "answer": label("The known answer, to check on (may stay empty)", "已知答案，用于检验（可留空）"),
 }
 _TEXT_TO_LEARN = label("The text to learn (text)", "要学的文本（text）")
@@ -58,6 +72,7 @@ MOST_LABELS, LEAST_REPEATS = 200, 3
 LONG = 25
 # A known answer is at most this long (characters), or ends in a number; a question without a mark is at most this long.
 SHORT, ASKED = 20, 300
+WORKED_OUT = re.compile(r"[=#]|answer|答|结果", re.IGNORECASE)
 ENDS_IN_NUMBER = re.compile(r"\d[\d.,]*\s*[%.。]?$")
 ASKS = re.compile(
     r"(how|what|why|who|whose|where|when|which|is|are|can|could|do|does|did|should|would|write|explain|describe|list|give|tell|name|find|"
@@ -66,6 +81,7 @@ ASKS = re.compile(
     re.IGNORECASE,
 )
 LOOKED_AT = 500
+DIGIT, WIDE = re.compile(r"\d"), re.compile(r"[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]")
 
 
 @dataclass(frozen=True)
@@ -89,29 +105,37 @@ def guess(table: Table, task: Task | None = None) -> Guess:
     """
     usable = _usable(table)
     if task is not None:
-        found = _by_name(table, usable, task) or _by_content(table, usable, task)
-        return Guess(task, found, _sure(found))
+        return _guessed(table, task, _by_name(table, usable, task) or _by_content(table, usable, task))
     tasks: tuple[Task, ...] = ("prefer", "prompts", "chat", "classify")
-    for name in ("chat", *tasks) if _conversations(table) else tasks:
+    talks = _conversations(table) and not {"chosen", "rejected"} <= set(_named(usable, ("chosen", "rejected")))
+    for name in ("chat", *tasks) if talks else tasks:
         named = _by_name(table, usable, name)
         if named and not (name == "prompts" and _named([column for column in usable if column not in named.values()], ("response",))):
-            return Guess(name, named, _sure(named))
+            return _guessed(table, name, named)
     kind = _kind(table, usable)
-    found = _by_content(table, usable, kind)
-    return Guess(kind, found, _sure(found))
+    return _guessed(table, kind, _by_content(table, usable, kind))
+
+
+def _guessed(table: Table, task: Task, found: dict[str, str]) -> Guess:
+    """A guess, with the column beside that says what belongs together, where there is one."""
+    free = [column for column in table.columns if column not in found.values() and _share_filled(table, column) > 0]
+    groups = [column for column in free if column.strip().lower() in NAMES[GROUP]]
+    repeated = [column for column in groups if len({row[column] for row in table.rows}) < len(table.rows)]
+    return Guess(task, {**found, **({GROUP: repeated[0]} if repeated else {})}, _sure(found))
 
 
 def _by_name(table: Table, usable: list[str], task: Task) -> dict[str, str]:
     """The roles of a task as the columns' names say them; empty where they do not say all of them."""
-    if task in INSTEAD and (talk := _conversations(table)):
-        return {"messages": talk}
+    if task == "chat" and (talks := _conversations(table)):
+        return {"messages": talks}
     every = _filled(table)  # a label or a known answer may be a number
     named = _named(usable, ROLES[task], every)
-    if task == "prefer" and {"chosen", "rejected"} <= set(named):
-        left = [column for column in usable if column not in named.values()]
-        return named if "prompt" in named or not left else {"prompt": left[0], **named}
+    if task == "prefer":
+        return _pairs_by_name(table, usable, named, every)
     if len(named) < len(ROLES[task]):
         return {}
+    if task == "chat":
+        return {**named, **_beside(table, named)}
     if task == "prompts":
         others = [column for column in every if column != named["prompt"]]
         answer = _named(others, ("answer",)).get("answer")
@@ -119,6 +143,28 @@ def _by_name(table: Table, usable: list[str], task: Task) -> dict[str, str]:
             return {**named, "answer": answer}
         return named if len(usable) == 1 else {}
     return named
+
+
+def _pairs_by_name(table: Table, usable: list[str], named: dict[str, str], every: list[str]) -> dict[str, str]:
+    """The roles of a pair of answers, or of single answers with a verdict on each."""
+    if {"chosen", "rejected"} <= set(named):
+        left = [column for column in usable if column not in named.values()]
+        if sum(bool(talk.answer(cell)[0]) for cell in _cells(table, named["chosen"])) > 0.5 * len(_cells(table, named["chosen"])):
+            return {role: named[role] for role in ("chosen", "rejected")}  # they begin with the question
+        if "prompt" not in named and not left:
+            return named
+        question = named.get("prompt") or next((column for column in left if column.strip().lower() in NAMES["messages"]), left[0])
+        return {"prompt": question, **named, **_beside(table, {**named, "prompt": question}, ("context",))}
+    judged = _named(usable, ("prompt", "completion"))
+    verdicts = [column for column in every if column not in judged.values() and _like_verdicts(table, column)]
+    found = {**judged, **_named(verdicts, ("verdict",))}
+    return found if len(found) == len(INSTEAD["prefer"][0]) else {}
+
+
+def _beside(table: Table, named: dict[str, str], roles: tuple[str, ...] = ("context", "system")) -> dict[str, str]:
+    """Columns that may stay empty in most rows, where one is called exactly so."""
+    free = [column for column in table.columns if column not in named.values() and _share_filled(table, column) > 0]
+    return {role: column for role in roles for column in free if column.strip().lower() in NAMES[role]}
 
 
 def _by_content(table: Table, usable: list[str], task: Task) -> dict[str, str]:
@@ -195,10 +241,9 @@ def _sure(found: dict[str, str]) -> bool:
 
 
 def holds_conversations(table: Table, column: str) -> bool:
-    """Whether most cells of a column are whole conversations, as lists of messages in JSON."""
-    every = _cells(table, column) if column in table.columns else []
-    cells = [cell for cell in every if cell.startswith("[")]
-    return len(cells) > 0.5 * len(every) and sum(bool(prepare.conversation({"messages": cell})) for cell in cells) > 0.5 * len(cells)
+    """Whether most cells of a column are whole conversations, in one of the forms they come in."""
+    cells = _cells(table, column) if column in table.columns else []
+    return bool(cells) and sum(bool(talk.up_to_answer(talk.turns(cell))) for cell in cells) > 0.5 * len(cells)
 
 
 def _conversations(table: Table) -> str:
@@ -212,9 +257,10 @@ def _cells(table: Table, column: str) -> list[str]:
 
 
 def _like_answers(table: Table, column: str) -> bool:
-    """Whether most cells are known answers to check on: short, or with a number at the end."""
+    """Whether most cells are known answers to check on: short, or worked out up to a number at the end."""
     cells = _cells(table, column)
-    return sum(len(cell) <= SHORT or bool(ENDS_IN_NUMBER.search(cell)) for cell in cells) > 0.8 * len(cells)
+    worked_out = [cell for cell in cells if ENDS_IN_NUMBER.search(cell) and WORKED_OUT.search(cell)]
+    return sum(len(cell) <= SHORT for cell in cells) + sum(len(cell) > SHORT for cell in worked_out) > 0.8 * len(cells)
 
 
 def _like_questions(table: Table, column: str) -> bool:
@@ -237,7 +283,14 @@ def _like_a_label(table: Table, column: str) -> bool:
     return len(values) <= MOST_LABELS and len(values) * LEAST_REPEATS <= len(table.rows) and _length(table, column) <= 60
 
 
+def _like_verdicts(table: Table, column: str) -> bool:
+    """Whether every cell says yes or no in some way."""
+    return all(talk.verdict(cell) is not None for cell in _cells(table, column))
+
+
 def _like_numbers(table: Table, column: str) -> bool:
-    """Whether most cells are one word with a digit in it: a number, an order id, a date."""
+    """Whether most cells are one word with a digit in it: a number, an order id, a date. Chinese has no spaces, and is no number."""
     cells = [row[column].strip() for row in table.rows if row[column].strip()]
-    return sum(" " not in cell and any(sign.isdigit() for sign in cell) for cell in cells) > 0.8 * len(cells)
+    return sum(
+        " " not in cell and len(cell) <= SHORT + 20 and bool(DIGIT.search(cell)) and not WIDE.search(cell) for cell in cells
+    ) > 0.8 * len(cells)

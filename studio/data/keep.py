@@ -1,66 +1,211 @@
-"""A data set is a folder in the studio's home: the original file, untouched, under a name nobody can guess."""
+"""A data set is a folder in the studio's home: the original file, untouched, what was changed since, and the rows as they stand now."""
 
-import json
 import re
 import shutil
+import time
 import uuid
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from hashlib import sha256
 from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
 
 from studio import presets
+from studio.data import fixes
+from studio.data.fixes import Change
 from studio.data.read import Table, read
 from studio.errors import BadData
-from studio.home import home, write_json
+from studio.home import home, read_json, write_json
 from studio.words import Words
 
 ID = re.compile(r"[0-9a-f]{32}")
+LONGEST_NAME = 120
 
 
 @dataclass(frozen=True)
 class Kept:
-    """Where a data set's file lies, what the person called it, and the checksum of its bytes."""
+    """Where a data set's file lies, what the person called it, and which sheet of it is meant."""
 
     source: str
     name: str
     path: Path
+    sheet: str = ""
+
+    @property
+    def own(self) -> bool:
+        """Whether it is a folder in the studio's home, which can be changed, renamed and deleted."""
+        return self.source.startswith("dataset:")
+
+    @property
+    def folder(self) -> Path:
+        """Its folder, where it has one of its own."""
+        return self.path.parent
+
+    @property
+    def stamp(self) -> int:
+        """A number that changes with its rows."""
+        file = self.folder / "card.json" if self.own else self.path
+        return file.stat().st_mtime_ns if file.is_file() else 0
+
+    @property
+    def card(self) -> dict[str, Any]:
+        """What is written down of it: name, source, licence, sha256, created, rows, sheets, sheet; empty of a sample or a file."""
+        return read_json(self.folder / "card.json") if self.own else {}
 
     @property
     def sha256(self) -> str:
-        """The checksum of the file as it is now."""
-        return sha256(self.path.read_bytes()).hexdigest()
+        """The checksum of what a run would train on: of the file, and of the changes made to it, if any."""
+        found = sha256(self.path.read_bytes()).hexdigest()
+        made = [file.read_bytes() for file in _change_files(self)]
+        return sha256(b"".join([found.encode(), *made])).hexdigest() if made else found
 
     def table(self) -> Table:
-        """Its rows."""
-        stamp = self.path.stat().st_mtime_ns if self.path.is_file() else 0
-        return _table(self.path, self.name, stamp)
+        """Its rows as they stand now."""
+        return _table(self, self.stamp)
+
+    def changes(self) -> list[Change]:
+        """What was changed, the oldest first."""
+        return [fixes.from_json(read_json(file)) for file in _change_files(self)]
 
 
-@lru_cache(maxsize=2)
-def _table(path: Path, name: str, stamp: int) -> Table:
-    """The rows of a file; read once as long as it stays the same, since the page asks at every move."""
-    return read(path, name)
+def _change_files(kept: Kept) -> list[Path]:
+    return sorted((kept.folder / "changes").glob("*.json")) if kept.own else []
 
 
-def keep(upload: Path) -> Kept:
-    """Take a copy of an upload that can be read; its cache copy is removed, because anyone who knows that path could fetch it."""
-    name = re.sub(r"[^\w .()-]+", "_", upload.name)[-120:]
+@lru_cache(maxsize=4)
+def _table(kept: Kept, stamp: int) -> Table:
+    """The rows of a data set; read once as long as they stay the same, since the page asks at every move."""
+    prepared = kept.folder / "prepared.parquet"
+    if not kept.own or not prepared.is_file():
+        return read(kept.path, kept.name, kept.sheet)
+    found, card = pq.read_table(prepared), kept.card
+    values = [found.column(name).to_pylist() for name in found.column_names]
+    rows = tuple(dict(zip(found.column_names, row, strict=True)) for row in zip(*values, strict=True))
+    bad = tuple((int(line), Words(str(said["en"]), str(said["zh"]))) for line, said in card.get("bad", ()))
+    sheets = tuple(map(str, card.get("sheets", ())))
+    return Table(kept.name, tuple(found.column_names), rows, bad, sheets, kept.sheet)
+
+
+def _write(kept: Kept, table: Table, card: dict[str, Any]) -> None:
+    """Write the rows as they stand, then the card, whose time says that they are new."""
+    draft = kept.folder / ".prepared"
+    columns = {name: pa.array([row[name] for row in table.rows], pa.string()) for name in table.columns}
+    pq.write_table(pa.table(columns), draft)
+    draft.replace(kept.folder / "prepared.parquet")
+    write_json(kept.folder / "card.json", {**card, "rows": len(table.rows), "columns": list(table.columns)})
+
+
+def keep(upload: Path, name: str = "", sheet: str = "", origin: str = "upload") -> Kept:
+    """Take a copy of an upload that can be read; its cache copy is removed, because anyone who knows that path could fetch it.
+
+    `origin` says where it came from: upload, paste, or hub:OWNER/NAME. Raises BadData where nothing in it can be used.
+    """
+    name = clean(name or upload.name)
     try:
-        read(upload, name)
+        found = read(upload, name, sheet)
         folder = home() / "datasets" / uuid.uuid4().hex
         folder.mkdir(mode=0o700, parents=True)
-        file = folder / f"original{upload.suffix.lower()}"
+        file = folder / f"original{Path(name).suffix.lower() or upload.suffix.lower()}"
         shutil.copyfile(upload, file)
-        write_json(folder / "card.json", {"name": name, "sha256": sha256(file.read_bytes()).hexdigest()})
-        return Kept(f"dataset:{folder.name}", name, file)
+        kept = Kept(f"dataset:{folder.name}", name, file, found.sheet)
+        said = [[line, {"en": why.say("en"), "zh": why.say("zh")}] for line, why in found.bad]
+        told = {"name": name, "sha256": sha256(file.read_bytes()).hexdigest(), "source": origin, "licence": "", "created": time.time()}
+        _write(kept, found, {**told, "sheet": found.sheet, "sheets": list(found.sheets), "bad": said})
+        return kept
     finally:
         upload.unlink(missing_ok=True)
 
 
+def clean(name: str) -> str:
+    """A name as it may stand anywhere: no line ends, no marks that mean something to a page or a shell, not too long."""
+    return re.sub(r"[^\w .()-]+", "_", name).strip()[-LONGEST_NAME:] or "data"
+
+
+def change(kept: Kept, made: Change) -> None:
+    """Make one change to the rows; the original file stays as it is, and `undo` takes the change back. Raises BadData for a sample."""
+    _check_own(kept)
+    files = _change_files(kept)
+    number = int(files[-1].stem) + 1 if files else 1
+    (kept.folder / "changes").mkdir(exist_ok=True)
+    found = fixes.apply(kept.table(), [made])
+    if not found.rows:
+        raise BadData(
+            Words("This would leave no row of “{name}”.", "这样“{name}”就一行也不剩了。"),
+            Words("Change single rows instead, or bring other data.", "请逐行修改，或换一份数据。"),
+            name=kept.name,
+        )
+    write_json(kept.folder / "changes" / f"{number:04}.json", fixes.as_json(made))
+    _write(kept, found, kept.card)
+
+
+def undo(kept: Kept) -> Change | None:
+    """Take the last change back; returns it, or None where there was none."""
+    _check_own(kept)
+    files = _change_files(kept)
+    if not files:
+        return None
+    last = fixes.from_json(read_json(files[-1]))
+    files[-1].unlink()
+    _write(kept, fixes.apply(read(kept.path, kept.name, kept.sheet), kept.changes()), kept.card)
+    return last
+
+
+def choose_sheet(kept: Kept, sheet: str) -> Kept:
+    """The same file read from another sheet; changes made to the old one are forgotten."""
+    _check_own(kept)
+    found = read(kept.path, kept.name, sheet)
+    shutil.rmtree(kept.folder / "changes", ignore_errors=True)
+    other = Kept(kept.source, kept.name, kept.path, found.sheet)
+    _write(other, found, {**kept.card, "sheet": found.sheet})
+    return other
+
+
+def describe(kept: Kept, *, name: str | None = None, licence: str | None = None) -> Kept:
+    """Give a data set another name, or say under which licence it stands."""
+    _check_own(kept)
+    card = kept.card
+    card |= {"name": clean(name)} if name is not None and name.strip() else {}
+    card |= {"licence": licence.strip()[:200]} if licence is not None else {}
+    write_json(kept.folder / "card.json", card)
+    return find(kept.source)
+
+
 def drop(kept: Kept) -> None:
-    """Forget a data set that was taken in and turned out to be of no use."""
-    shutil.rmtree(kept.path.parent, ignore_errors=True)
+    """Delete a data set with everything in it; what runs have taken from it stays with them. Raises BadData for a sample or a file."""
+    _check_own(kept)
+    shutil.rmtree(kept.folder, ignore_errors=True)
+
+
+def copy(kept: Kept) -> Kept:
+    """A data set of one's own with the rows of a sample, which can then be changed."""
+    draft = home() / f".copy-{uuid.uuid4().hex}{kept.path.suffix}"
+    shutil.copyfile(kept.path, draft)
+    return keep(draft, kept.name, kept.sheet, kept.source)
+
+
+def all_sets() -> list[Kept]:
+    """Every data set that is kept here, the newest first."""
+    folder = home() / "datasets"
+    found = []
+    for path in folder.iterdir() if folder.is_dir() else ():
+        try:
+            found.append(find(f"dataset:{path.name}"))
+        except BadData:
+            continue
+    return sorted(found, key=lambda kept: -float(kept.card.get("created", 0.0)))
+
+
+def _check_own(kept: Kept) -> None:
+    if not kept.own:
+        raise BadData(
+            Words("“{name}” is not a data set of your own.", "“{name}”不是你自己的数据集。"),
+            Words("Make a copy of it first, then change the copy.", "请先复制一份，再修改副本。"),
+            name=kept.name,
+        )
 
 
 def find(source: str) -> Kept:
@@ -71,11 +216,10 @@ def find(source: str) -> Kept:
         return Kept(source, card.file, card.path)
     if kind == "dataset" and ID.fullmatch(name):
         folder = home() / "datasets" / name
-        try:
-            card_name = str(json.loads((folder / "card.json").read_text(encoding="utf-8"))["name"])
-            return Kept(source, card_name, next(folder.glob("original.*")))
-        except (OSError, ValueError, KeyError, StopIteration):
-            pass
+        told: dict[str, Any] = read_json(folder / "card.json")
+        files: Sequence[Path] = sorted(folder.glob("original*"))
+        if told.get("name") and files:
+            return Kept(source, str(told["name"]), files[0], str(told.get("sheet", "")))
     elif kind not in ("sample", "dataset"):
         return Kept(source, Path(source).name, Path(source))
     raise BadData(

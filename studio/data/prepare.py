@@ -1,15 +1,14 @@
-"""Rows become examples: taken by role, split into training and validation, encoded as a model reads them."""
+"""Rows become examples: taken by role, whatever form their cells have, and encoded as a model reads them."""
 
-import json
-import random
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from studio.data import talk
 from studio.data.read import Table
 from studio.errors import BadData
-from studio.plan import BESIDE, Task, roles
+from studio.plan import BESIDE, GROUP, Task, roles
 from studio.words import Words
 
 # Below this no part can be kept aside to check on; far more are wanted for a good result.
@@ -33,11 +32,34 @@ class Encoded:
 
 
 def examples(table: Table, task: Task, columns: Mapping[str, str]) -> tuple[list[Example], int]:
-    """The examples of a table and the number of rows left out because a needed cell is empty.
+    """The examples of a table and the number of rows left out because a needed cell is empty or cannot be read.
 
-    Raises BadData where a column does not exist, too few examples remain, or a label set makes no sense.
+    Whatever form the cells have, an example has the usual roles of its task, or `messages` (JSON) in the place of a prompt and its answer;
+    `messages` of a pair end in the question. Raises BadData where a column does not exist, too few examples remain, or a label set makes
+    no sense.
     """
     used = roles(task, columns)
+    _check_columns(table, columns, used)
+    if "verdict" in used:
+        return _enough(_pairs(table, columns), table)
+    made = [_example({role: row[columns[role]].strip() for role in used}, task) for row in table.rows]
+    found, incomplete = _enough(([example for example in made if example], sum(not example for example in made)), table)
+    if task == "classify":
+        _check_labels(found)
+    return found, incomplete
+
+
+def rows(table: Table, task: Task, columns: Mapping[str, str]) -> list[Example]:
+    """The example of every row, empty where its row makes none; of judged answers each question's pair stands at its first row."""
+    used = roles(task, columns)
+    _check_columns(table, columns, used)
+    if "verdict" not in used:
+        return [_example({role: row[columns[role]].strip() for role in used}, task) for row in table.rows]
+    pairs = {pair["prompt"]: pair for pair in reversed(_pairs(table, columns)[0])}
+    return [pairs.pop(row[columns["prompt"]].strip(), {}) for row in table.rows]
+
+
+def _check_columns(table: Table, columns: Mapping[str, str], used: Sequence[str]) -> None:
     missing = [columns.get(role, role) for role in used if columns.get(role, "") not in table.columns]
     if missing:
         raise BadData(
@@ -51,11 +73,12 @@ def examples(table: Table, task: Task, columns: Mapping[str, str]) -> tuple[list
         raise BadData(
             Words("The column “{column}” was chosen twice.", "列“{column}”被选了两次。"),
             Words("Choose a different column for each part.", "请为每个部分选择不同的列。"),
-            column=columns[used[0]],
+            column=next(columns[role] for role in used if [columns[one] for one in used].count(columns[role]) > 1),
         )
-    found = [{role: row[columns[role]].strip() for role in used} for row in table.rows]
-    full = [example for example in found if _complete(example, task)]
-    if len(full) < LEAST_EXAMPLES:
+
+
+def _enough(found: tuple[list[Example], int], table: Table) -> tuple[list[Example], int]:
+    if len(found[0]) < LEAST_EXAMPLES:
         raise BadData(
             Words("“{name}” has {count} complete example(s).", "“{name}”只有 {count} 个完整的样本。"),
             Words(
@@ -63,51 +86,92 @@ def examples(table: Table, task: Task, columns: Mapping[str, str]) -> tuple[list
                 "至少需要 {least} 个才能一部分训练、一部分检验；最好有 100 个以上。",
             ),
             name=table.name,
-            count=len(full),
+            count=len(found[0]),
             least=LEAST_EXAMPLES,
         )
-    if task == "classify":
-        _check_labels(full)
-    return full, len(found) - len(full)
+    return found
 
 
-def _complete(example: Example, task: Task) -> bool:
-    if "messages" in example:
-        return bool(conversation(example))
-    return all(text for role, text in example.items() if role not in BESIDE.get(task, ()))
+def _example(cells: Example, task: Task) -> Example:
+    """An example from the cells of one row by role; empty where something is missing."""
+    group = {GROUP: cells.pop(GROUP)} if GROUP in cells else {}
+    found = _spoken(cells) if "messages" in cells else _pair(cells) if task == "prefer" else _plain(cells, task)
+    return {**found, **group} if found else {}
+
+
+def _spoken(cells: Example) -> Example:
+    whole = talk.up_to_answer(talk.turns(cells["messages"]))
+    return {"messages": talk.packed(whole)} if whole and whole[-1]["content"].strip() else {}
+
+
+def _plain(cells: Example, task: Task) -> Example:
+    """An example whose cells are texts; what belongs to the question is put after it, what the model is told first before it."""
+    beside = {role: cells.pop(role) for role in ("context", "system") if role in cells}
+    if not all(text for role, text in cells.items() if role not in BESIDE.get(task, ())):
+        return {}
+    if beside.get("context"):
+        cells["prompt"] += f"\n\n{beside['context']}"
+    if beside.get("system"):
+        system = {"role": "system", "content": beside["system"]}
+        return {"messages": talk.packed([system, *conversation(cells)])}
+    return cells
+
+
+def _pair(cells: Example) -> Example:
+    """A pair of answers to one question, which may stand in a column of its own or at the beginning of both conversations."""
+    (before, chosen), (also, rejected) = talk.answer(cells["chosen"]), talk.answer(cells["rejected"])
+    asked = talk.asked(cells["prompt"]) if "prompt" in cells else before if before == also else []
+    if not (asked and chosen and rejected):
+        return {}
+    if cells.get("context"):
+        asked[-1] = {**asked[-1], "content": f"{asked[-1]['content']}\n\n{cells['context']}"}
+    alone = len(asked) == 1 and asked[0]["role"] == "user"
+    question = {"prompt": asked[0]["content"]} if alone else {"messages": talk.packed(asked)}
+    return {**question, "chosen": chosen, "rejected": rejected}
+
+
+def _pairs(table: Table, columns: Mapping[str, str]) -> tuple[list[Example], int]:
+    """Pairs out of single answers that were found good or bad: to each question its good answers beside its bad ones, as far as both reach.
+
+    Raises BadData where no question has both.
+    """
+    asked: dict[str, tuple[list[str], list[str]]] = defaultdict(lambda: ([], []))
+    unread = 0
+    for row in table.rows:
+        question, said, good = (
+            row[columns["prompt"]].strip(),
+            talk.answer(row[columns["completion"]])[1],
+            talk.verdict(row[columns["verdict"]]),
+        )
+        if question and said and good is not None:
+            asked[question][0 if good else 1].append(said)
+        else:
+            unread += 1
+    found = [
+        {"prompt": question, "chosen": chosen, "rejected": rejected}
+        for question, (good, bad) in asked.items()
+        for chosen, rejected in zip(good, bad, strict=False)
+    ]
+    if not found:
+        raise BadData(
+            Words(
+                "“{name}” judges single answers ({good} good, {bad} bad), but no question has a good answer and a bad one.",
+                "“{name}”里是对单个回答的评价（{good} 个好评，{bad} 个差评），但没有一个问题同时有好坏两种回答。",
+            ),
+            Words(
+                "Pairs are needed: bring a good and a bad answer to the same question, or learn the good answers alone (chat).",
+                "需要成对的回答：请为同一个问题提供一好一坏两个回答，或只学习好评的回答（chat）。",
+            ),
+            name=table.name,
+            good=sum(len(good) for good, _ in asked.values()),
+            bad=sum(len(bad) for _, bad in asked.values()),
+        )
+    return found, unread + sum(len(good) + len(bad) for good, bad in asked.values()) - 2 * len(found)
 
 
 def labels_of(found: Iterable[Example]) -> list[str]:
     """The classes, in alphabetical order: a class's number is its place here."""
     return sorted({example["label"] for example in found})
-
-
-def split(found: Sequence[Example], task: Task, share: float, seed: int) -> tuple[list[Example], list[Example]]:
-    """Training and validation examples, `share` (0–1) of them for validation.
-
-    Examples with the same input stay on one side, and each class gives its share. The same seed gives the same split.
-    """
-    key = next(iter(found[0]))
-    first = {example[key]: example.get("label", "") for example in reversed(found)}  # a text under two labels goes with its first
-    classes: dict[str, dict[str, list[Example]]] = defaultdict(lambda: defaultdict(list))
-    for example in found:
-        classes[first[example[key]]][example[key]].append(example)
-    chance = random.Random(seed)  # noqa: S311 - a repeatable shuffle, no secret
-    train: list[Example] = []
-    validation: list[Example] = []
-    for groups in (classes[name] for name in sorted(classes)):
-        order = sorted(groups)
-        chance.shuffle(order)
-        wanted = round(share * sum(len(group) for group in groups.values()))
-        taken = 0
-        for number, text in enumerate(order, 1):  # the last group stays: a class that is only checked on is never learned
-            side = validation if taken < wanted and number < len(order) else train
-            taken += len(groups[text]) if side is validation else 0
-            side.extend(groups[text])
-    if not validation:  # every class too small for its share: still check on something
-        validation.append(train.pop())
-    chance.shuffle(train)
-    return train, validation
 
 
 def encode_chat(messages: Sequence[Mapping[str, str]], tokenizer: Any, max_length: int) -> Encoded | None:
@@ -192,19 +256,13 @@ def encode(found: Sequence[Example], task: Task, tokenizer: Any, max_length: int
 
 
 def conversation(example: Example) -> list[dict[str, str]]:
-    """An example as messages up to its last answer; empty where a list of messages cannot be read or holds no answer."""
+    """An example as messages up to its last answer, of a pair the better one; empty where a list of messages holds no answer."""
     if "messages" not in example:
-        answer = example.get("response") or example.get("chosen", "")
-        return [*question(example), {"role": "assistant", "content": answer}]
-    try:
-        raw = json.loads(example["messages"])
-        found = [{"role": str(item["role"]), "content": str(item["content"] or "")} for item in raw]
-    except (ValueError, TypeError, KeyError, RecursionError):
-        return []
-    while found and found[-1]["role"] != "assistant":
-        found.pop()
-    asked = any(message["role"] == "user" for message in found)
-    return found if asked and all(message["role"] in ("system", "user", "assistant") for message in found) else []
+        return [*question(example), {"role": "assistant", "content": example.get("response") or example.get("chosen", "")}]
+    found = talk.turns(example["messages"])
+    if "chosen" in example:
+        return [*found, {"role": "assistant", "content": example["chosen"]}]
+    return talk.up_to_answer(found)
 
 
 def question(example: Example) -> list[dict[str, str]]:

@@ -17,7 +17,7 @@ from typing import Any
 import torch
 from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForSequenceClassification
 
-from studio import methods
+from studio import child, methods
 from studio.data import batch
 from studio.estimate.rates import Rates
 from studio.estimate.rehearse import Pass, Rehearsal
@@ -125,10 +125,10 @@ def main() -> int:
     for place, (name, size) in enumerate(POINTS):
         tallies.append(counted(config, name, size, encoder, device))
         seconds.append(timed(config, name, size, encoder))
-        _say({"done": place + 1, "of": len(POINTS), "seconds": seconds[-1]})
+        child.say({"done": place + 1, "of": len(POINTS), "seconds": seconds[-1]})
     rates = fitted(tallies, seconds, Rates(**asked["start"]))
     errors = [abs(rates.seconds(tally) / spent - 1) for tally, spent in zip(tallies, seconds, strict=True)]
-    _say({"rates": {**asdict(rates), "runtime": runtime, "when": time.time()}, "error": max(errors)})
+    child.say({"rates": {**asdict(rates), "runtime": runtime, "when": time.time()}, "error": max(errors)})
     return 0
 
 
@@ -143,11 +143,6 @@ def _runtime(device: str) -> float:
         free, total = torch.cuda.mem_get_info()
         return float(total - free - torch.cuda.memory_reserved())
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1.0 if sys.platform == "darwin" else 1024.0)
-
-
-def _say(found: dict[str, Any]) -> None:
-    sys.stdout.write(json.dumps(found) + "\n")
-    sys.stdout.flush()
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from studio.data import columns as roles
-from studio.data import keep, prepare
+from studio.data import keep, prepare, split
 from studio.estimate import desk
 from studio.methods import defaults
 from studio.methods.base import Method
@@ -42,7 +42,7 @@ def lengths(plan: Plan, folder: Path | None, wait: bool = False) -> Lengths:
     Raises BadData or the like where the data cannot be read.
     """
     kept = keep.find(plan.data.source)
-    stamp = kept.path.stat().st_mtime_ns if kept.path.exists() else 0  # reading it below says what is wrong
+    stamp = kept.stamp  # 0 where it is missing: reading it below says what is wrong
     chosen = plan.data.columns or roles.guess(kept.table(), plan.task).columns
     guessed = _guessed(plan.data.source, stamp, plan.task, tuple(sorted(chosen.items())))
     if not folder:
@@ -91,6 +91,6 @@ def _guess(example: dict[str, str], task: str) -> Row:
 
 def of(plan: Plan, method: Method, shape: ModelShape, found: Lengths) -> Load:
     """What a method is given to do, with the training settings filled in that the plan leaves out."""
-    aside = plan.data.validation_share
-    filled = defaults.fill(plan, method, shape, max(1, found.count - round(aside * found.count)))
-    return Load(plan.task, found.rows, found.count, aside, filled.training, shape, found.labels, found.known)
+    aside, tested = plan.data.validation_share, split.test_share(plan.data, found.count)
+    filled = defaults.fill(plan, method, shape, max(1, found.count - round(aside * found.count) - round(tested * found.count)))
+    return Load(plan.task, found.rows, found.count, aside, filled.training, shape, found.labels, found.known, tested)

@@ -53,6 +53,37 @@ def _row(example: dict[str, str], task: str, tokenizer: Any) -> list[int]:
     return [first, *both]
 
 
+def seen(asked: dict[str, Any]) -> dict[str, Any]:
+    """The first examples as the model reads them: for each its texts in order, as [text, whether it is learned]; of a pair a second one."""
+    from studio.data import keep, prepare  # noqa: PLC0415
+    from studio.models import load  # noqa: PLC0415
+
+    tokenizer, task = load.tokenizer(Path(asked["folder"])), asked["task"]
+    found, _ = prepare.examples(keep.find(asked["source"]).table(), task, asked["columns"])
+    shown = found[: int(asked["most"])]
+    labels = prepare.labels_of(found) if task == "classify" else []
+    told = []
+    for example in shown:
+        both = [example, {**example, "chosen": example["rejected"]}] if "rejected" in example else [example]
+        told.append(
+            [_marked(prepare.encode([one], task, tokenizer, int(asked["max_length"]), labels), task, tokenizer, one) for one in both]
+        )
+    return {"seen": told}
+
+
+def _marked(pieces: list[Any], task: str, tokenizer: Any, example: dict[str, str]) -> list[list[Any]]:
+    """A text in stretches that are learned and stretches that are only read; of a text to sort the class stands last."""
+    marked: list[list[Any]] = []
+    for piece in pieces[:1]:
+        learned = [False] * len(piece.input_ids) if task == "classify" else [label != -100 for label in piece.labels]
+        start = 0
+        for place in range(1, len(learned) + 1):
+            if place == len(learned) or learned[place] != learned[start]:
+                marked.append([tokenizer.decode(piece.input_ids[start:place]), learned[start]])
+                start = place
+    return [*marked, [example["label"], True]] if task == "classify" else marked
+
+
 @lru_cache(maxsize=KEPT_MODELS)
 def _rehearsal(asked: str) -> Any:
     from studio.estimate.rehearse import Rehearsal  # noqa: PLC0415 - loads torch
@@ -84,7 +115,9 @@ def answer(asked: dict[str, Any]) -> dict[str, Any]:
             return lengths(asked)
         if asked["what"] == "trace":
             return trace(asked)
-        raise ValueError(f"expected lengths or trace, but got {asked['what']!r}")
+        if asked["what"] == "seen":
+            return seen(asked)
+        raise ValueError(f"expected lengths, trace or seen, but got {asked['what']!r}")
     except Exception as error:
         said = explain(error)
         return {"problem": {"en": said.say("en"), "zh": said.say("zh")}}

@@ -46,7 +46,7 @@ def write(run: Run, form: str) -> str:
         "",
         *_scores(report),
         "",
-        f"Measured on {data['validation']} examples kept aside (seed {plan.training.seed}). Few examples make an uncertain figure.",
+        _measured(report, plan.training.seed),
         "",
         *_rounding(report),
         "## Base model",
@@ -58,7 +58,8 @@ def write(run: Run, form: str) -> str:
         "## Data",
         "",
         f"- {one_line(data['name'])}: {data['rows']} rows, SHA-256 `{data['sha256']}`",
-        f"- {data['train']} to train on, {data['validation']} to check on; left out: {data['incomplete']} incomplete, {data['damaged']} damaged",
+        f"- {data['train']} to train on, {data['validation']} to check on, {data.get('test', 0)} for the verdict alone; "
+        f"left out: {data['incomplete']} incomplete, {data['damaged']} damaged",
         f"- {report['texts']['cut']} examples were cut at {report['texts']['max_length']} tokens, {report['texts']['dropped']} dropped",
         "",
         "## Training",
@@ -77,6 +78,18 @@ def write(run: Run, form: str) -> str:
         "It has learned from these examples alone and shares the base model's weaknesses. Try it on your own questions before anyone relies on it.",
     ]
     return "\n".join(lines) + "\n"
+
+
+def _measured(report: dict[str, Any], seed: int) -> str:
+    """What the scores rest on: examples that nothing was chosen by, or those that also chose the best state."""
+    data = report["data"]
+    if report.get("measured_on") != "test":
+        return (
+            f"Measured on {data['validation']} examples kept aside (seed {seed}), which also chose the best state of the training. "
+            "Few examples make an uncertain figure."
+        )
+    whose = f"the test set {one_line(data['test_name'])}" if data.get("test_name") else f"kept aside (seed {seed})"
+    return f"Measured on {data['test']} examples, {whose}, that neither the training nor the choice of its best state has seen."
 
 
 def _front(plan: Plan, report: dict[str, Any], form: str, licence: str) -> list[str]:

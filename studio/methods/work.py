@@ -36,7 +36,8 @@ class Row:
 
 @dataclass(frozen=True)
 class Load:
-    """What a method is given to do: `rows` stand for `count` usable examples, of which the share `aside` is kept to check on.
+    """What a method is given to do: `rows` stand for `count` usable examples, of which the share `aside` is kept to check on and the share
+    `tested` for the last verdict.
 
     `training` has its epochs, batch size and length filled in; `known` counts questions whose answers are known, `labels` classes.
     """
@@ -49,11 +50,12 @@ class Load:
     shape: ModelShape
     labels: int = 0
     known: int = 0
+    tested: float = 0.0
 
     @property
     def learned(self) -> int:
         """Examples to learn from."""
-        return max(1, self.count - self.checked)
+        return max(1, self.count - self.checked - round(self.tested * self.count))
 
     @property
     def checked(self) -> int:
@@ -165,8 +167,10 @@ def supervised(load: Load, under: str, name: str = "train") -> tuple[Phase, ...]
     learn = portions(found, load.portion, load.learned * share)
     look = portions(found, load.portion, load.checked * share)
     asked = () if not load.known else (answering(load),)
+    judge = portions(found, load.portion, round(load.tested * load.count) * share) if load.tested else ()
     return (
-        Phase("check", look, under, rounds=2 + load.checks, head=head),
+        Phase("check", look, under, rounds=(1 if judge else 2) + load.checks, head=head),
+        *([Phase("verdict", judge, under, rounds=2, head=head)] if judge else []),
         Phase(name, learn, under, learn=True, rounds=load.training.epochs or 1, updates=load.steps, head=head),
         *asked,
     )
@@ -174,5 +178,5 @@ def supervised(load: Load, under: str, name: str = "train") -> tuple[Phase, ...]
 
 def answering(load: Load) -> Phase:
     """Questions with known answers, asked before and after (studio.evaluate.answers)."""
-    rows = portions([(row.asked, 0) for row in load.rows], 16, min(64, load.known * load.aside))
+    rows = portions([(row.asked, 0) for row in load.rows], 16, min(64, load.known * (load.tested or load.aside)))
     return Phase("ask", rows, rounds=2, new=160)

@@ -1,9 +1,13 @@
 """The plan that the page's fields describe: what it would do, and what is wrong with it, under the fields' own names."""
 
+from dataclasses import replace
+from functools import lru_cache
 from typing import Any
 
 from studio import methods, plan, presets
-from studio.data import prepare
+from studio.data import prepare, split
+from studio.data.prepare import Example
+from studio.data.split import Parts
 from studio.errors import BadPlan, explain
 from studio.methods import defaults
 from studio.plan import Plan, Task, Value
@@ -15,6 +19,7 @@ SUMMARY = Words(
     "{method} on {model}: {train} examples, each seen {epochs:g}×, {batch} at a time, make {steps} steps. {check} more are kept aside to check on.",
     "用 {method} 训练 {model}：{train} 个样本，学 {epochs:g} 遍，每步 {batch} 个，共 {steps} 步；另留 {check} 个用于检验。",
 )
+JUDGED = Words(" {test} more see only the last verdict (test).", "另有 {test} 个只用于最后的评判（测试集）。")
 
 
 def assemble(source: str, task: Task, columns: str, model: str, chosen: str, name: str, **values: Value) -> Plan:
@@ -32,6 +37,8 @@ def assemble(source: str, task: Task, columns: str, model: str, chosen: str, nam
             "source": source,
             "columns": forms.unpack(columns),
             "validation_share": values["validation_share"],
+            "test_share": values.get("test_share"),
+            "test": str(values.get("test") or ""),
         },
         "method": {"name": chosen, "settings": forms.settings(method, values)},
         "training": training,
@@ -41,21 +48,41 @@ def assemble(source: str, task: Task, columns: str, model: str, chosen: str, nam
 
 def describe(made: Plan, lang: str) -> str:
     """What a plan would do, counted on its real data."""
-    found, _ = prepare.examples(visitor.dataset(made.data.source).table(), made.task, made.data.columns)
-    train, check = prepare.split(found, made.task, made.data.validation_share, made.training.seed)
+    parts = parted(made)
     card, method = presets.models().get(made.model), methods.get(made.method.name)
-    size = made.training.batch_size or defaults.batch_size(len(train))
-    rounds = made.training.epochs or defaults.epochs(len(train), made.task, size, method.patience)
-    return SUMMARY.say(
+    train = len(parts.train)
+    size = made.training.batch_size or defaults.batch_size(train)
+    rounds = made.training.epochs or defaults.epochs(train, made.task, size, method.patience)
+    said = SUMMARY.say(
         lang,
         method=presets.methods()[made.method.name].name,
         model=card.name if card else made.model,
-        train=len(train),
-        check=len(check),
+        train=train,
+        check=len(parts.validation),
         epochs=rounds,
         batch=size,
-        steps=defaults.steps(len(train), size, rounds),
+        steps=defaults.steps(train, size, rounds),
     )
+    return said + (JUDGED.say(lang, test=len(parts.test)) if parts.test else "")
+
+
+def parted(made: Plan) -> Parts:
+    """The three parts of a plan's data, as its run will have them."""
+    kept = visitor.dataset(made.data.source)
+    data = (made.data.source, kept.stamp, made.task, tuple(sorted(made.data.columns.items())))
+    found, together = _together(*data)
+    parts = split.split(found, made.data, made.training.seed, together)
+    if made.data.test:
+        tested, _ = prepare.examples(visitor.dataset(made.data.test).table(), made.task, made.data.columns)
+        parts = replace(parts, test=tested)
+    return parts
+
+
+@lru_cache(maxsize=8)
+def _together(source: str, stamp: int, task: Task, columns: tuple[tuple[str, str], ...]) -> tuple[list[Example], list[int]]:
+    """The examples of a data set and what of them belongs together; remembered while its rows stay the same."""
+    found, _ = prepare.examples(visitor.dataset(source).table(), task, dict(columns))
+    return found, split.alike(found)
 
 
 def later(made: Plan, lang: str) -> str:

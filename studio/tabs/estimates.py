@@ -71,11 +71,13 @@ def asked(source: str, task: Task, columns: str, model: str, chosen: str, machin
         value = values.get(name) or None if name in BY_ITSELF else values.get(name)
         if value is not None and sound(name, value):
             training[name] = value
-    share = values.get("validation_share")
+    share, tested = values.get("validation_share"), values.get("test_share")
     data = Data(
         source=source or "-",
         columns=forms.unpack(columns),
         validation_share=share if isinstance(share, float) and 0.02 <= share <= 0.5 else 0.1,
+        test_share=tested if isinstance(tested, float | int) and 0 <= tested <= 0.5 else None,
+        test=str(values.get("test") or ""),
     )
     name = chosen if chosen in {method.name for method in methods.METHODS} else methods.METHODS[0].name
     made = Plan(task=task, model=str(model or "-")[:500], data=data, method=MethodChoice(name=name), training=Training(**training))

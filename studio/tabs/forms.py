@@ -10,7 +10,7 @@ import gradio as gr
 from studio import words
 from studio.errors import explain
 from studio.methods.base import Knob, Method
-from studio.plan import BESIDE, INSTEAD, ROLES, Task, Value
+from studio.plan import BESIDE, GROUP, ROLES, Task, Value, roles
 from studio.words import Words
 
 _I18N = gr.I18n()
@@ -104,12 +104,14 @@ def settings(method: Method, values: dict[str, Value]) -> dict[str, Value]:
     return {knob.name: every[knob.name] for knob in method.knobs if knob.applies(every)}
 
 
-def columns(task: Task, first: str | None, second: str | None = None, third: str | None = None) -> dict[str, str]:
-    """Role -> column, as three fields say it in the order of a task's roles; a conversation in one column leaves the second empty."""
-    if task in INSTEAD and first and not second:
-        return dict(zip(INSTEAD[task], (first,), strict=True))
-    roles = (*ROLES[task], *BESIDE.get(task, ()))
-    return {role: column for role, column in zip(roles, (first, second, third), strict=False) if column}
+def needed(task: Task, given: Mapping[str, str]) -> tuple[str, ...]:
+    """The roles a task cannot do without, in the form that its columns have now."""
+    return tuple(role for role in roles(task, given) if role not in BESIDE.get(task, ()) and role != GROUP)
+
+
+def optional(task: Task, given: Mapping[str, str]) -> tuple[str, ...]:
+    """The roles whose columns may stay empty."""
+    return (*(BESIDE.get(task, ()) if needed(task, given) == ROLES[task] else ()), GROUP)
 
 
 def pack(columns: Mapping[str, str]) -> str:

@@ -11,12 +11,12 @@ from studio.train import worker
 from studio.words import Words
 
 LOWERED = Words(
-    "Validation loss went from {before:.3f} to {after:.3f} (best at step {step}), in {time}. Next: compare both models in the Playground.",
-    "验证损失从 {before:.3f} 降到 {after:.3f}（第 {step} 步最好），用时 {time}。下一步：到“对比”页比较两个模型。",
+    "{part} loss went from {before:.3f} to {after:.3f} (best at step {step}), in {time}. Next: compare both models in the Playground.",
+    "{part}损失从 {before:.3f} 降到 {after:.3f}（第 {step} 步最好），用时 {time}。下一步：到“对比”页比较两个模型。",
 )
 NOT_LOWERED = Words(
-    "Validation loss did not fall: {before:.3f} before, {after:.3f} after {time}. Try more examples, another learning rate, or fewer epochs.",
-    "验证损失没有下降：之前 {before:.3f}，{time} 后 {after:.3f}。可尝试更多样本、不同的学习率或更少的轮数。",
+    "{part} loss did not fall: {before:.3f} before, {after:.3f} after {time}. Try more examples, another learning rate, or fewer epochs.",
+    "{part}损失没有下降：之前 {before:.3f}，{time} 后 {after:.3f}。可尝试更多样本、不同的学习率或更少的轮数。",
 )
 # Methods that do not train on the examples' own answers may rightly move away from them.
 OTHER_GOAL = ("rlhf", "upft")
@@ -66,6 +66,8 @@ SAMPLES = {
     "after": Words("After", "之后"),
     "reward": Words("Score", "得分"),
 }
+# The part of the examples that a verdict rests on.
+PARTS = {"validation": Words("Validation", "验证"), "test": Words("Test", "测试")}
 # How many samples are shown, and how much of each text (characters).
 MOST, LENGTH = 4, 300
 # How much of the file of samples is looked at (bytes).
@@ -87,7 +89,8 @@ def sentences(run: Run, report: dict[str, Any], lang: str) -> str:
         said = LOWERED if lower else MOVED if run.plan.method.name in OTHER_GOAL else NOT_LOWERED
         if run.plan.method.name in OTHER_GOAL and len(notes):
             said = MOVED
-        parts.append(said.say(lang, before=before["loss"], after=after["loss"], step=report.get("best_step", 0), time=time))
+        part = PARTS["test" if report.get("measured_on") == "test" else "validation"]
+        parts.append(said.say(lang, before=before["loss"], after=after["loss"], step=report.get("best_step", 0), time=time, part=part))
     if receipt := record.receipt(record.foretold(run), report):
         parts.append(receipt.say(lang))
     texts = _part(report, "texts")

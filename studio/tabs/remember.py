@@ -62,5 +62,5 @@ def sound(name: str, value: Value) -> bool:
     try:
         Training(**{name: value or None} if name == "learning_rate" else {name: value})
     except (ValueError, TypeError):
-        return name == "validation_share" and isinstance(value, float) and 0 < value < 1
+        return name in ("validation_share", "test_share") and isinstance(value, float | int) and 0 <= value < 1
     return True

@@ -108,6 +108,7 @@ STRETCHES = {
     "train": Words("learning", "学习"),
     "sft": Words("learning from good answers (SFT)", "从好回答学习（SFT）"),
     "full_precision": Words("learning at full precision, to compare", "以全精度学习，用于对比"),
+    "verdict": Words("the verdict before and after (test)", "训练前后的评判（测试集）"),
     "check": Words("checking on examples kept aside (validation)", "用预留样本检查（验证）"),
     "ask": Words("asking questions before and after", "训练前后提问"),
     "bottom": Words("running the frozen part once", "运行一次冻结部分"),

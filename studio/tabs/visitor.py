@@ -41,6 +41,23 @@ def dataset(source: str) -> Kept:
     return keep.find(source)
 
 
+def sets(mine: object) -> list[Kept]:
+    """The data sets to list: all of them on a page of one's own, else those this browser has brought (`mine`, a list of sources)."""
+    known = {item for item in mine if isinstance(item, str)} if isinstance(mine, list) else set()
+    return [kept for kept in keep.all_sets() if kept.source in known or not open_to_others()]
+
+
+def own_set(source: str, mine: object) -> Kept:
+    """A data set that this visitor may change or delete: one that is listed for them."""
+    found = dataset(source)
+    if found.own and found.source not in {kept.source for kept in sets(mine)}:
+        raise BadData(
+            Words("This data set was brought by someone else.", "这个数据集是别人带来的。"),
+            Words("Upload your own copy to change it.", "请上传自己的副本再修改。"),
+        )
+    return found
+
+
 def check_queue() -> None:
     """Refuse one more run where others can reach the page and MOST_WAITING runs have not ended yet."""
     going = sum(runs.status(run).state not in runs.ENDED for run in runs.all_runs()) if open_to_others() else 0

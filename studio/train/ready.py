@@ -1,13 +1,15 @@
 """What a run needs before it trains: its data split, its model loaded, its method attached."""
 
 import json
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 from studio import runs
-from studio.data import keep, prepare
+from studio.data import keep, prepare, split
 from studio.data.prepare import Example
+from studio.data.split import Parts
+from studio.errors import BadData
 from studio.home import write_json
 from studio.methods import defaults
 from studio.methods.base import Job, Method
@@ -16,38 +18,65 @@ from studio.models.fetch import Fetched
 from studio.plan import Plan
 from studio.runs import Run
 from studio.train.turn import go_on
+from studio.words import Words
+
+NAMES = ("train", "validation", "test")
 
 
 @dataclass(frozen=True)
-class Parts:
+class Prepared:
     """The examples of a run, in words, and what is known about them."""
 
-    train: list[Example]
-    validation: list[Example]
+    parts: Parts
     about: dict[str, Any]
 
 
-def prepare_data(this: Run, plan: Plan) -> Parts:
-    """Read and split the data, and keep both parts in the run: every later verdict is measured on the same rows."""
+def prepare_data(this: Run, plan: Plan) -> Prepared:
+    """Read and split the data, and keep the parts in the run: every later verdict is measured on the same rows."""
     runs.set_status(this, "preparing", "data")
     folder = this.folder / "data"
     if (folder / "about.json").is_file():  # a run that goes on
-        kept_parts = ((folder / f"{name}.jsonl").read_bytes().splitlines() for name in ("train", "validation"))
-        train, validation = ([json.loads(line) for line in lines] for lines in kept_parts)
-        return Parts(train, validation, json.loads((folder / "about.json").read_text(encoding="utf-8")))
+        files = [folder / f"{name}.jsonl" for name in NAMES]
+        read = [[json.loads(line) for line in file.read_bytes().splitlines()] if file.is_file() else [] for file in files]
+        return Prepared(Parts(*read), json.loads((folder / "about.json").read_text(encoding="utf-8")))
     kept = keep.find(plan.data.source)
     table = kept.table()
     columns = plan.data.columns or guessed(plan, table)
     found, incomplete = prepare.examples(table, plan.task, columns)
-    train, validation = prepare.split(found, plan.task, plan.data.validation_share, plan.training.seed)
+    parts = split.split(found, plan.data, plan.training.seed, split.alike(found))
+    known = {"name": kept.name, "sha256": kept.sha256, "columns": columns, "rows": len(table.rows), "damaged": len(table.bad)}
+    if plan.data.test:
+        tested = keep.find(plan.data.test)
+        known |= {"test_name": tested.name, "test_sha256": tested.sha256}
+        parts = replace(parts, test=own_test(tested, plan, columns, prepare.labels_of(found) if plan.task == "classify" else []))
     folder.mkdir(exist_ok=True)
-    for name, part in (("train", train), ("validation", validation)):
+    each = dict(zip(NAMES, (parts.train, parts.validation, parts.test), strict=True))
+    for name, part in ((name, part) for name, part in each.items() if part):
         text = "".join(json.dumps(example, ensure_ascii=False) + "\n" for example in part)
         (folder / f"{name}.jsonl").write_text(text, encoding="utf-8")
-    counts = {"rows": len(table.rows), "damaged": len(table.bad), "incomplete": incomplete, "train": len(train)}
-    known = {"name": kept.name, "sha256": kept.sha256, "columns": columns, **counts, "validation": len(validation)}
+    known |= {"incomplete": incomplete, **{name: len(part) for name, part in each.items()}}
     write_json(folder / "about.json", {"data": known})
-    return Parts(train, validation, {"data": known})
+    return Prepared(parts, {"data": known})
+
+
+def own_test(kept: keep.Kept, plan: Plan, columns: Mapping[str, str], labels: Sequence[str]) -> list[Example]:
+    """The examples of a test set of its own; raises BadData where its columns or its classes are not those that are learned."""
+    found, _ = prepare.examples(kept.table(), plan.task, columns)
+    strange = sorted({example["label"] for example in found} - set(labels)) if plan.task == "classify" else []
+    if strange:
+        raise BadData(
+            Words(
+                "The test set “{name}” has classes that are never learned: {classes}.",
+                "测试集“{name}”里有训练数据中没有的类别：{classes}。",
+            ),
+            Words(
+                "Correct these labels in the test set, or add examples of them to the data.",
+                "请在测试集中改正这些标签，或在数据里补充这些类别的样本。",
+            ),
+            name=kept.name,
+            classes=", ".join(strange[:8]),
+        )
+    return found
 
 
 def guessed(plan: Plan, table: Any) -> dict[str, str]:
@@ -78,7 +107,7 @@ def load_job(this: Run, method: Method, base: Fetched, parts: Parts) -> tuple[Jo
     found = shape.read(base.folder)
     plan = defaults.fill(this.plan, method, found, len(parts.train))
     tokenizer, training = load.tokenizer(base.folder), plan.training
-    labels = tuple(prepare.labels_of(parts.train + parts.validation)) if plan.task == "classify" else ()
+    labels = tuple(prepare.labels_of(parts.train + parts.validation + parts.test)) if plan.task == "classify" else ()
     model = load.base(base.folder, plan.task, labels, training.seed, method.weights == "nf4")
     check = load.fingerprint(model)
     if method.weights == "trained":  # small steps vanish in 16-bit numbers
@@ -88,9 +117,9 @@ def load_job(this: Run, method: Method, base: Fetched, parts: Parts) -> tuple[Jo
     model = method.attach(model, settings, plan.task)
     length = min(training.max_length, found.context - batch.shift(model))  # virtual tokens take up places of real ones
     plan = plan.model_copy(update={"training": training.model_copy(update={"max_length": length})})
-    both = (parts.train, parts.validation)
-    encoded = [prepare.encode(part, plan.task, tokenizer, length, labels) for part in both]
-    dropped = sum(map(len, both)) - sum(map(len, encoded)) if plan.task != "complete" else 0
+    every = (parts.train, parts.validation, *([parts.test] if parts.test else []))
+    encoded = [prepare.encode(part, plan.task, tokenizer, length, labels) for part in every]
+    dropped = sum(map(len, every)) - sum(map(len, encoded)) if plan.task != "complete" else 0
     report = {
         "base": {"name": base.name, "hub": base.hub, "weights": base.note.en, "checksum": check},
         "parameters": {"trainable": load.numbers(model, learned=True), "total": load.numbers(model)},
@@ -114,7 +143,9 @@ def load_job(this: Run, method: Method, base: Fetched, parts: Parts) -> tuple[Jo
         folder=this.folder,
         watch=lambda stage, model, measure: None,  # type: ignore[arg-type,return-value] # set where training begins
         measure=lambda model, rows: held_out.measure(model, rows, tokenizer, plan.task, portion),
-        examples=both,
+        test=encoded[2] if parts.test else [],
+        tested=parts.test,
+        examples=(parts.train, parts.validation),
         base=base.folder,
         tell=tell,
     )

@@ -204,9 +204,9 @@ def _check_number(loss: float, step: int) -> None:
         )
 
 
-def as_point(scores: dict[str, float]) -> dict[str, float]:
-    """Validation scores under the names of a point: eval_loss and the rest."""
-    return {f"eval_{name}": round(value, 6) for name, value in scores.items()}
+def as_point(scores: dict[str, float], part: str = "validation") -> dict[str, float]:
+    """Scores under the names of a point: eval_loss and the rest on the validation part, test_loss and the rest on the test part."""
+    return {f"{'test' if part == 'test' else 'eval'}_{name}": round(value, 6) for name, value in scores.items()}
 
 
 def last_checkpoint(folder: Path) -> Path | None:

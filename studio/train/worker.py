@@ -59,13 +59,13 @@ def run(run_id: str, before: Callable[[], None] = lambda: None) -> None:
 def _execute(this: Run) -> None:
     method, began, used = methods.get(this.plan.method.name), time.time(), time.process_time()
     resumed = (this.folder / "data" / "about.json").is_file()
-    parts = ready.prepare_data(this, this.plan)
+    prepared = ready.prepare_data(this, this.plan)
     asked = time.time()
     base = fetch.fetch(this.plan.model, ready.fetching(this))
     fetching = time.time() - asked
     turn.go_on(this)
     runs.set_status(this, "preparing", "load")
-    job, loaded = ready.load_job(this, method, base, parts)
+    job, loaded = ready.load_job(this, method, base, prepared.parts)
     turn.go_on(this)
     from studio.models import load  # noqa: PLC0415 - loads torch, which a waiting worker does without
     from studio.train.report import as_point  # noqa: PLC0415
@@ -83,11 +83,18 @@ def _execute(this: Run) -> None:
     if method.weights == "trained":
         model = model.to(load.dtype())
     after = _scores(this, job, model)
-    runs.add_point(this, "after", last.best_step, 0.0, **as_point(after))
+    runs.add_point(this, "after", last.best_step, 0.0, **as_point(after, judged(job)))
     _save(this, job, model, base, loaded)
-    ended = {"before": before, "after": after, "best_step": last.best_step, "stopped": last.stopped, "stopped_early": last.early}
+    ended = {
+        "before": before,
+        "after": after,
+        "measured_on": judged(job),
+        "best_step": last.best_step,
+        "stopped": last.stopped,
+        "stopped_early": last.early,
+    }
     training = job.plan.training.model_dump()
-    report = {**parts.about, **loaded, **ended, "training": training, "learning_rate": training["learning_rate"], "method": job.notes}
+    report = {**prepared.about, **loaded, **ended, "training": training, "learning_rate": training["learning_rate"], "method": job.notes}
     spent = _spent(began, used, fetching)
     whole = not (failure or resumed or last.stopped or last.early)
     record.add(this, (spent["seconds"] - spent["fetch_seconds"]) / 60, spent["peak_memory_gb"], whole)
@@ -119,21 +126,29 @@ def _before(this: Run, job: Job, method: Method) -> dict[str, float]:
     if known.is_file():
         return dict(json.loads(known.read_text(encoding="utf-8")))
     runs.set_status(this, "evaluating", "before")
-    found = _scores(this, job, job.model.get_base_model() if batch.prompt(job.model) else job.model)
-    runs.add_point(this, method.stages[0], 0, 0.0, **as_point(found))
+    model = job.model.get_base_model() if batch.prompt(job.model) else job.model
+    found = _scores(this, job, model)
+    start = found if judged(job) == "validation" else job.measure(model, job.validation)  # where the curve of the validation begins
+    runs.add_point(this, method.stages[0], 0, 0.0, **as_point(start))
     known.parent.mkdir(exist_ok=True)
     write_json(known, found)
     return found
 
 
+def judged(job: Job) -> str:
+    """The part that the verdict is measured on: "test" where there is one. What a model wrote itself is only there to validate on."""
+    return "test" if job.test and not methods.get(job.plan.method.name).rows else "validation"
+
+
 def _scores(this: Run, job: Job, model: Any) -> dict[str, float]:
-    """Scores on the kept-aside examples; beside the loss how many questions with known answers are answered rightly."""
+    """Scores on the examples the verdict rests on; beside the loss how many questions with known answers are answered rightly."""
     from studio.evaluate import answers  # noqa: PLC0415 - loads torch
 
     def tell(done: int, of: int) -> None:  # not job.tell: a run that was stopped is still asked what it has learned
         runs.set_status(this, "evaluating", "asking", step=done, steps=of)
 
-    return {**job.measure(model, job.validation), **answers.measure(model, job.tokenizer, job.examples[1], tell)}
+    rows = job.test if judged(job) == "test" else job.validation
+    return {**job.measure(model, rows), **answers.measure(model, job.tokenizer, job.tested or job.examples[1], tell)}
 
 
 def _train(method: Method, job: Job, watches: list[Watch]) -> tuple[Any, Exception | None]:

@@ -56,7 +56,9 @@ def test_from_upload_to_two_streamed_answers_and_a_download(visit, chat_csv, tin
     page.locator("#upload input[type=file]").set_input_files(str(chat_csv))
     expect(page.locator("#data-notice")).to_contain_text("40 rows, 2 columns")
     expect(page.locator("#data-notice")).to_contain_text("read “prompt” and learn to write “response”")
-    expect(page.locator("#preview")).to_contain_text("where is my lamp")
+    expect(page.locator("#seen-examples mark").first).to_be_visible()
+    page.get_by_role("button", name="Rows: look, search, edit").click()
+    expect(page.locator("#row-table")).to_contain_text("where is my lamp")
 
     page.get_by_role("button", name="Next: choose a method").click()
     expect(page.locator("#methods tbody tr")).to_have_count(10)

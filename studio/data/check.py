@@ -1,0 +1,76 @@
+"""The health check: what is wrong with a data set, the gravest first, and a score that sums it up."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from studio.data.enough import wanted
+from studio.data.findings import GRADES, Finding, Grade
+from studio.data.looks import LOOKS, Case, Tell
+from studio.data.read import Table
+from studio.data.view import view
+from studio.plan import Task
+from studio.words import Words, label
+
+__all__ = ["STAGES", "Finding", "Health", "health", "score", "wanted"]
+
+COSTS: dict[Grade, int] = {"stop": 50, "warn": 10, "hint": 2}
+STAGES: dict[str, Words] = {
+    "read": label("Reading the rows", "正在读取各行"),
+    "near": label("Looking for rows that are nearly the same", "正在查找几乎相同的行"),
+    "leak": label("Comparing with the test set", "正在与测试集比对"),
+    "languages": label("Looking at the languages", "正在识别语言"),
+    "personal": label("Looking for personal data", "正在查找个人信息"),
+    "html": label("Looking for HTML", "正在查找 HTML"),
+    "mojibake": label("Looking for garbled characters", "正在查找乱码"),
+}
+
+
+@dataclass(frozen=True)
+class Health:
+    """How fit a data set is: a score of 0 to 100 (see `score`), and what was found, the gravest first.
+
+    `whole` is False where near-duplicates have not been looked for yet.
+    """
+
+    score: int
+    findings: tuple[Finding, ...]
+    whole: bool = True
+
+
+def quiet(_stage: str, _done: int, _total: int) -> None:
+    """Tells nobody."""
+
+
+def score(findings: Sequence[Finding]) -> int:
+    """100, less 50 for each finding that stops, 10 for each warning and 2 for each hint; never below 0.
+
+    How many rows a finding concerns counts through its grade: most are hints below 5 % of the rows and warnings from there on.
+    """
+    return max(0, 100 - sum(COSTS[finding.grade] for finding in findings))
+
+
+def health(
+    table: Table,
+    task: Task,
+    columns: Mapping[str, str],
+    *,
+    lengths: Sequence[int] | None = None,
+    max_length: int = 0,
+    method: str = "",
+    test: Sequence[Mapping[str, str]] = (),
+    near: bool = True,
+    tell: Tell = quiet,
+) -> Health:
+    """What is wrong with a data set for a task.
+
+    `columns` is role -> column. `lengths` are the tokens of each row's example (any number where a row makes none), None where
+    nobody counted; `max_length` is their limit. `method` says how many examples are wanted, `test` are examples of a test set
+    (role -> text) that must not stand in the table. `near` looks for near-duplicates as well, which takes longest. `tell` hears the
+    stage (a key of STAGES), how much of it is done and how much there is, and may raise to end the check. Raises BadData where a
+    column is missing.
+    """
+    tell("read", 0, len(table.rows))
+    case = Case(view(table, task, columns), lengths, max_length, method, test, near, tell)
+    found = [finding for look in LOOKS for finding in look(case)]
+    found.sort(key=lambda finding: (GRADES.index(finding.grade), -finding.count))
+    return Health(score(found), tuple(found), whole=near)

@@ -1,0 +1,135 @@
+"""Lines of fields become rows: where the header stands, what its columns are called, and what a line that does not fit it costs."""
+
+import itertools
+import re
+from collections import Counter
+from collections.abc import Iterator, Sequence
+
+from studio.data import rows
+from studio.data.rows import Found, Row
+from studio.words import Words
+
+Record = tuple[int, list[str]]  # a line's or a row's number, and its fields
+
+FIELDS = Words(
+    "has more or fewer fields than the header ({found} instead of {wanted})", "字段数与表头不一致（应为 {wanted} 个，实有 {found} 个）"
+)
+# What stands for a line with a quote that is never closed.
+UNCLOSED: list[str] = ['"']
+QUOTE = Words("has a quotation mark that is never closed", "有一个引号没有闭合")
+REPEATED = Words("repeats the header", "重复了表头")
+LOOKED_AT = 200
+MOST_TITLES = 10
+LONGEST_NAME = 60  # characters of a column's name, where a line is to be taken for the header by its looks
+LONGEST_HEADER = 200  # characters; a field beyond that is a text and no name
+ENDS_A_SENTENCE = re.compile(r"[.!?。！？…][\"”’」』)）]*$")
+SPOKEN = re.compile(r"\s")
+WESTERN = str.maketrans("。！？", ".!?")
+LONG = 20  # characters of a field, beyond which it is more than a name, a label or a number
+# What no column is called; years are, so a number has not four digits that begin with 19 or 20.
+VALUES = (
+    re.compile(r"[-+]?(?!(?:19|20)\d\d$)\d[\d.,\s]*%?"),
+    re.compile(r"\d{4}[-/.年]\d{1,2}[-/.月]\d{1,2}日?.*|\d{1,2}[-/.]\d{1,2}[-/.]\d{2,4}.*"),
+    re.compile(r"[^@\s]+@[^@\s]+\.\w+"),
+    re.compile(r"https?://\S+"),
+)
+
+
+def table(records: Iterator[Record], spare: bool = False) -> Found:
+    """Rows under the names in the header; `spare` says that empty fields at the end of a line are not written out, as in a worksheet.
+
+    Titles above the header are passed over where the header is evident; a first line that is data gets numbered columns. Raises
+    BadData where there is more than a data set may hold.
+    """
+    filled = (record for record in records if any(value.strip() for value in record[1]))
+    begun = list(itertools.islice(filled, LOOKED_AT))
+    first = [record for record in begun if record[1] is not UNCLOSED]
+    if not first:
+        return Found((), [], [(number, QUOTE) for number, _ in begun])
+    start = titles(first)
+    header, below = first[start][1], [values for _, values in first[start + 1 :]]
+    header = header + [""] * (max(map(len, [header, *below])) - len(header)) if spare else _untitled(header, below)
+    if below and _is_data(header, below):
+        columns = ("text",) if len(header) == 1 else tuple(f"column {number}" for number in range(1, len(header) + 1))
+        named = False
+    else:
+        columns, named = rows.names(header), True
+
+    def row(values: list[str]) -> Row | Words | None:
+        if values is UNCLOSED:
+            return QUOTE
+        if spare and len(values) < len(columns):
+            values = values + [""] * (len(columns) - len(values))
+        elif len(values) > len(columns) and not any(value.strip() for value in values[len(columns) :]):
+            values = values[: len(columns)]
+        if len(values) != len(columns):
+            return FIELDS.filled(found=len(values), wanted=len(columns))
+        if named and values == header:
+            return REPEATED
+        return dict(zip(columns, values, strict=True))
+
+    body = (record for record in begun if record[0] > first[start][0] or record[1] is UNCLOSED or (record is first[start] and not named))
+    found, bad = rows.collect(itertools.chain(body, filled), row)
+    nameless = [name for name, raw in zip(columns, header, strict=True) if named and not raw.strip()]
+    empty = {name for name in nameless if not any(row[name].strip() for row in found)}
+    if empty:
+        columns = tuple(name for name in columns if name not in empty)
+        found = [{name: row[name] for name in columns} for row in found]
+    return Found(columns, found, bad)
+
+
+def titles(first: Sequence[Record]) -> int:
+    """How many of the first lines are titles above the header; 0 where it is not evident that the header comes later."""
+    filled = [sum(bool(value.strip()) for value in values) for _, values in first]
+    usual = Counter(filled).most_common(1)[0][0]
+    start = 0
+    while start < min(MOST_TITLES, len(first) - 2) and filled[start] <= max(1, usual // 3):
+        start += 1
+    if not start or usual < 2 or filled[start] * 3 < usual * 2:
+        return 0
+    apart = first[start][0] - first[start - 1][0] > 1 or any(SPOKEN.search("".join(values).strip()) for _, values in first[:start])
+    return start if (usual > 2 or apart) and like_names(first[start][1]) else 0
+
+
+def like_names(values: Sequence[str]) -> bool:
+    """Whether fields look like the names of columns: short, different, no sentences and no values."""
+    cells = [value for value in values if value.strip()]
+    return len(set(cells)) == len(cells) > 0 and not any(
+        len(cell) > LONGEST_NAME or cell[0].isspace() or ENDS_A_SENTENCE.search(cell.strip()) or _value(cell) for cell in cells
+    )
+
+
+def _untitled(header: list[str], below: list[list[str]]) -> list[str]:
+    """The header of lines that all have one field more, as R writes row names: with a place for these."""
+    more = [values for values in below if len(values) == len(header) + 1]
+    return ["", *header] if len(more) == len(below) > 1 and any(values[-1].strip() for values in more) else header
+
+
+def _is_data(header: list[str], below: list[list[str]]) -> bool:
+    """Whether the first line is an example like those below it, so that the file has no header."""
+    if any(len(cell) > LONGEST_HEADER for cell in header):
+        return True
+    columns = [[values[place].strip() for values in below if values != header and len(values) > place] for place in range(len(header))]
+    if len(header) == 1:
+        ends = [_end(cell) for cell in columns[0]]
+        return bool(_end(header[0])) and 2 * ends.count(_end(header[0])) > len(ends)
+    alike = False
+    for cell, column in zip(map(str.strip, header), columns, strict=True):
+        usual = sorted(map(len, column))[len(column) // 2] if column else 0
+        if usual > LONG and len(cell) * 4 < usual:
+            return False  # a name above texts
+        kind = _value(cell)
+        same = sum(_value(value) == kind for value in column) if kind else 0
+        alike = alike or (bool(cell) and column.count(cell) > 1) or (len(column) > 1 and same > 0.8 * len(column))
+    return alike
+
+
+def _end(cell: str) -> str:
+    """The mark that ends a sentence, as it is written in the West; empty where none does."""
+    found = ENDS_A_SENTENCE.search(cell.strip())
+    return found[0][0].translate(WESTERN) if found else ""
+
+
+def _value(cell: str) -> int:
+    """Which kind of value a field is: a number, a date, an address; 0 for anything else."""
+    return next((number for number, kind in enumerate(VALUES, 1) if kind.fullmatch(cell.strip())), 0)

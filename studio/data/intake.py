@@ -1,0 +1,143 @@
+"""Take a data set in and judge it, in a child process: reading, recognising and checking tell how far they are, and can be called off."""
+
+import json
+import sys
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from studio import child
+from studio.data import check, columns, keep, prepare, read
+from studio.data.check import Finding, Health
+from studio.errors import StudioError, explain
+from studio.home import home
+from studio.plan import Task
+from studio.words import Words
+
+SILENT = Words("Reading the data ended without a word: {why}", "读取数据时意外中断：{why}")
+AGAIN = Words("Bring a smaller part of it, and tell us what the file was.", "请只取其中一部分再试，并告诉我们是什么文件。")
+# What is going on, by the name the child gives it.
+STAGES = {
+    "fetch": Words("Fetching from the hub", "正在从 Hub 下载"),
+    "read": Words("Reading", "正在读取"),
+    "count": Words("Counting tokens", "正在统计 token"),
+    "check": Words("Checking", "正在检查"),
+    "near": Words("Looking for near-duplicates", "正在查找近似重复"),
+}
+# What a template writes around a question (tokens, about): marks, roles, a default system prompt.
+AROUND = 20
+
+
+def take(asked: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    """Take a data set in: yields {"stage", "done", "of"} while it goes on and {"source": …} at the end.
+
+    `asked` names one of `path` (an upload, which is removed), `text` (pasted) or `hub` (an id), and may name `name` and `sheet`.
+    Raises StudioError with what is wrong; closing the iterator calls it off.
+    """
+    yield from child.answers("studio.data.intake", {"do": "take", **asked}, SILENT, AGAIN, online=bool(asked.get("hub")))
+
+
+def judge(source: str, task: Task, roles: Mapping[str, str], **given: Any) -> Iterator[tuple[str, float, Health | None]]:
+    """Check a data set: yields the stage, the share of it done (0–1), and the health where there is one, first without near-duplicates.
+
+    `given` may hold `method`, `max_length`, `folder` (of the base's tokenizer, "" where it is not here) and `test` (a data set's source).
+    """
+    asked = {"do": "judge", "source": source, "task": task, "columns": dict(roles), **given}
+    for found in child.answers("studio.data.intake", asked, SILENT, AGAIN):
+        if "health" in found:
+            yield "check", 1.0, _health(found["health"])
+        else:
+            yield found["stage"], found["done"] / max(1, found["of"]), None
+
+
+def _health(raw: Mapping[str, Any]) -> Health:
+    def finding(one: Mapping[str, Any]) -> Finding:
+        said = {name: Words(**one[name]) if one[name] else None for name in ("said", "why", "fix")}
+        return Finding(**{**one, **said, "rows": tuple(one["rows"]), "examples": tuple(one["examples"])})
+
+    return Health(**{**raw, "findings": tuple(finding(one) for one in raw["findings"])})
+
+
+def _tell(stage: str, done: float, of: float) -> None:
+    child.say({"stage": stage, "done": done, "of": of})
+
+
+def _take(asked: Mapping[str, Any]) -> None:
+    name, sheet = str(asked.get("name") or ""), str(asked.get("sheet") or "")
+    draft = home() / "datasets" / ".incoming"
+    draft.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if asked.get("hub"):
+        from studio.data import hub  # noqa: PLC0415 - the hub's client, which a file does without
+
+        path, origin = hub.fetch(str(asked["hub"]), draft, lambda done, of: _tell("fetch", done, of)), f"hub:{asked['hub']}"
+        name = name or path.name
+    elif "text" in asked:
+        found = read.paste(str(asked["text"]))
+        path, origin, name = draft / found.name, "paste", name or found.name
+        path.write_text(str(asked["text"]), encoding="utf-8")
+    else:
+        path, origin = Path(str(asked["path"])), "upload"
+    _tell("read", 0, 1)
+    kept = keep.keep(path, name, sheet, origin)
+    try:
+        columns.guess(kept.table())
+    except StudioError:
+        keep.drop(kept)
+        raise
+    child.say({"source": kept.source})
+
+
+def _judge(asked: Mapping[str, Any]) -> None:
+    kept, task, roles = keep.find(asked["source"]), asked["task"], asked["columns"]
+    table, length = kept.table(), int(asked.get("max_length") or 0)
+    examples = prepare.rows(table, task, roles)
+    lengths = counted(examples, str(asked.get("folder") or ""))
+    test: list[dict[str, str]] = []
+    if asked.get("test"):
+        test = [example for example in prepare.rows(keep.find(asked["test"]).table(), task, roles) if example]
+    told: dict[str, Any] = {"lengths": lengths, "max_length": length, "method": str(asked.get("method") or ""), "test": test}
+    for near in (False, True):
+        found = check.health(table, task, roles, near=near, tell=_tell, **told)
+        child.say({"health": asdict(found), "tokens": sum(lengths) if lengths else None})
+
+
+def counted(examples: list[dict[str, str]], folder: str) -> list[int] | None:
+    """The tokens of each row's example under the tokenizer in a folder, its template counted by rule; None where there is no tokenizer."""
+    file = Path(folder) / "tokenizer.json"
+    if not folder or not file.is_file():
+        return None
+    from tokenizers import Tokenizer  # noqa: PLC0415 - where tokens are counted
+
+    tokenizer = Tokenizer.from_file(str(file))
+    tokenizer.no_truncation()
+    tokenizer.no_padding()
+    texts = ["\n".join(turn["content"] for turn in _read(example)) if example else "" for example in examples]
+    found: list[int] = []
+    for start in range(0, len(texts), 1000):
+        _tell("count", start, len(texts))
+        found += [len(one.ids) + AROUND for one in tokenizer.encode_batch(texts[start : start + 1000])]
+    return found
+
+
+def _read(example: dict[str, str]) -> list[dict[str, str]]:
+    """What a model reads of an example, as messages."""
+    if "text" in example:
+        return [{"role": "user", "content": example["text"]}]
+    return (
+        prepare.question(example) if "answer" in example or (len(example) == 1 and "prompt" in example) else prepare.conversation(example)
+    )
+
+
+def main() -> int:
+    """The child process: one question on stdin, answers on stdout."""
+    asked = json.loads(sys.stdin.read())
+    try:
+        (_take if asked["do"] == "take" else _judge)(asked)
+    except Exception as error:
+        child.say_problem(explain(error))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

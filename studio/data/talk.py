@@ -1,0 +1,109 @@
+"""What cells hold of conversations, in every form they come in, brought into one: messages with a role and a text."""
+
+import json
+import re
+from collections.abc import Mapping
+from typing import Any
+
+Turn = dict[str, str]
+
+# What the parts of a conversation are called: OpenAI's "role" and "content", ShareGPT's "from" and "value", and what exports make of them.
+WHO, TEXT = ("role", "from", "speaker", "author", "sender"), ("content", "value", "text", "message")
+ROLES = {
+    **dict.fromkeys(("user", "human", "customer", "prompter", "client", "用户", "客户", "顾客"), "user"),
+    **dict.fromkeys(("assistant", "gpt", "bot", "model", "chatgpt", "agent", "ai", "助手", "客服", "机器人"), "assistant"),
+    **dict.fromkeys(("system", "developer", "系统"), "system"),
+}
+# A conversation written as one text, as in Anthropic's hh-rlhf.
+SPOKEN = re.compile(r"(?:^|\n\n)(Human|Assistant): ?")
+VERDICTS = {
+    **dict.fromkeys(("true", "1", "yes", "good", "positive", "up", "like", "thumbs_up", "👍", "是", "好", "赞", "对"), True),
+    **dict.fromkeys(("false", "0", "-1", "no", "bad", "negative", "down", "dislike", "thumbs_down", "👎", "否", "差", "踩", "错"), False),
+}
+
+
+def turns(cell: str) -> list[Turn]:
+    """The messages in a cell, each with "role" (system, user, assistant) and "content"; empty where it holds no readable conversation."""
+    text = cell.strip()
+    if text[:1] not in ("[", "{"):
+        return _spoken(text)
+    try:
+        raw = json.loads(text)
+    except (ValueError, RecursionError):
+        return []
+    if isinstance(raw, dict):  # a conversation in an object, or one message alone
+        raw = next((value for name in ("messages", "conversations") if isinstance(value := raw.get(name), list)), [raw])
+    found = [_turn(item) for item in raw]
+    return [turn for turn in found if turn] if all(found) else []
+
+
+def _turn(item: object) -> Turn:
+    """One message; empty where it is none that a chat template could write."""
+    if not isinstance(item, Mapping):
+        return {}
+    who = next((str(item[name]) for name in WHO if name in item), "")
+    said = next((item[name] for name in TEXT if name in item), None)
+    role = ROLES.get(who.strip().lower(), "")
+    content = _content(said)
+    return {"role": role, "content": content} if role and content is not None else {}
+
+
+def _content(said: object) -> str | None:
+    """The text of a message, which may come in pieces; None where a piece is a picture or the like."""
+    if said is None:
+        return ""
+    if isinstance(said, list):
+        pieces = [piece.get("text") if isinstance(piece, Mapping) and piece.get("type", "text") == "text" else None for piece in said]
+        return "".join(map(str, pieces)) if all(isinstance(piece, str) for piece in pieces) else None
+    return said if isinstance(said, str) else None
+
+
+def _spoken(text: str) -> list[Turn]:
+    parts = SPOKEN.split(text)
+    if len(parts) < 3 or parts[0].strip():
+        return []
+    names = {"Human": "user", "Assistant": "assistant"}
+    return [{"role": names[who], "content": said.strip()} for who, said in zip(parts[1::2], parts[2::2], strict=True)]
+
+
+def up_to_answer(found: list[Turn]) -> list[Turn]:
+    """A conversation up to its last answer; empty where nobody asks or nobody answers."""
+    last = max((place for place, turn in enumerate(found) if turn["role"] == "assistant"), default=-1)
+    asked = any(turn["role"] == "user" for turn in found[: last + 1])
+    return found[: last + 1] if asked else []
+
+
+def answer(cell: str) -> tuple[list[Turn], str]:
+    """What was said before and the answer itself, of a cell that holds an answer, one message, or a conversation that ends in it."""
+    found = turns(cell)
+    if not found:
+        return [], cell.strip()
+    if len(found) == 1:
+        return [], found[0]["content"].strip()
+    whole = up_to_answer(found)
+    return (whole[:-1], whole[-1]["content"].strip()) if whole else ([], "")
+
+
+def asked(cell: str) -> list[Turn]:
+    """What is asked, as messages: the text itself, or a conversation up to its last question; empty where there is none."""
+    found = turns(cell)
+    if not found:
+        return [{"role": "user", "content": cell.strip()}] if cell.strip() else []
+    last = max((place for place, turn in enumerate(found) if turn["role"] == "user"), default=-1)
+    return found[: last + 1]
+
+
+def verdict(cell: str) -> bool | None:
+    """Whether an answer was found good; None where the cell does not say."""
+    return VERDICTS.get(cell.strip().lower())
+
+
+def packed(found: list[Turn]) -> str:
+    """Messages as one cell."""
+    return json.dumps(found, ensure_ascii=False)
+
+
+def unpacked(cell: str) -> list[Turn]:
+    """Messages that `packed` wrote."""
+    found: Any = json.loads(cell)
+    return list(found)

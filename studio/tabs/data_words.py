@@ -1,0 +1,174 @@
+"""Every word of the Data tab, in both languages."""
+
+from studio.plan import Task
+from studio.words import Words, label
+
+TASKS: dict[Task, Words] = {
+    "chat": Words("Answer the way my examples do (text generation)", "像我的样本那样回答（文本生成）"),
+    "classify": Words("Sort texts into my classes (classification)", "把文本归入我的类别（分类）"),
+    "complete": Words("Write on in the manner of my texts (completion)", "按我的文本的风格续写（文本续写）"),
+    "prefer": Words("Prefer the better of two answers (preference pairs)", "学会偏好两个回答中较好的那个（偏好对）"),
+    "prompts": Words("Get steadier at questions that have no answers (unlabelled prompts)", "在没有答案的问题上更稳定（无标注提问）"),
+}
+HEAD = label(
+    "### Bring examples\nA spreadsheet, an export, a colleague’s file: one example a row. You see at once what was understood, and what is wrong with it.",
+    "### 带上样本\n表格、导出文件、同事给的数据都可以：每行一个样本。马上就能看到理解成了什么、哪里有问题。",
+)
+DROP = label(
+    "Your examples (CSV, Excel, JSON, JSONL, Parquet, text or a zip of these, up to 100 MB)",
+    "你的样本（CSV、Excel、JSON、JSONL、Parquet、文本，或它们的压缩包，最大 100 MB）",
+)
+OTHER_WAYS = label("Other ways: paste, fetch from the hub, or start from a template", "其他方式：粘贴、从 Hub 获取，或从模板开始")
+PASTE = label("Paste rows from a spreadsheet, or any text", "粘贴表格中的若干行，或任意文本")
+PASTE_HELP = label("The first row names the columns.", "第一行为列名。")
+TAKE_PASTED = label("Use what I pasted", "使用粘贴的内容")
+HUB = label("A data set on the Hugging Face hub (owner/name)", "Hugging Face Hub 上的数据集（owner/name）")
+HUB_HELP = label("Only tables are fetched, never code. Nothing of yours is sent.", "只下载表格，不运行任何代码，也不上传你的内容。")
+TAKE_HUB = label("Fetch it", "获取")
+TEMPLATE = label("A table to fill in, with two example rows", "可填写的表格模板，附两行示例")
+TEMPLATE_FOR = label("Template for", "模板用于")
+AS_CSV, AS_EXCEL = label("Template as CSV", "下载 CSV 模板"), label("Template as Excel", "下载 Excel 模板")
+OR_SAMPLE = label("No file at hand? Start with a sample written for this studio.", "手边没有文件？先用为本工作室编写的示例。")
+CANCEL = label("Call it off", "取消")
+CALLED_OFF = Words("Called off; nothing was kept.", "已取消，没有保留任何内容。")
+SHEET = label("Sheet of the workbook", "工作簿中的工作表")
+TASK = label("What should the model learn?", "要让模型学会什么？")
+MORE_COLUMNS = label("More columns (may stay empty)", "更多列（可留空）")
+NEXT = label("Next: choose a method", "下一步：选择方法")
+FIELD = label("Column", "列")
+NO_COLUMN = Words("none", "无")
+EMPTY = Words("No examples yet. Drop a file above, paste some, or use a sample.", "还没有样本。请在上方放入文件、粘贴内容，或使用示例。")
+WORKING = Words("{what}… {share:.0%}", "{what}… {share:.0%}")
+STARTING = Words("Opening “{name}”…", "正在打开“{name}”…")
+READ = Words("“{name}”: {rows:,} rows, {columns} columns.", "“{name}”：{rows:,} 行，{columns} 列。")
+TAKEN_CHAT = Words("The model will read “{first}” and learn to write “{second}”.", "模型会读取“{first}”，学着写出“{second}”。")
+TAKEN_CLASSES = Words(
+    "The model will read “{first}” and learn to choose one of {count} classes from “{second}”: {classes}.",
+    "模型会读取“{first}”，学着从“{second}”的 {count} 个类别中选择：{classes}。",
+)
+TAKEN: dict[str, Words] = {
+    "messages": Words("The model will learn every answer of the conversations in “{first}”.", "模型会学习“{first}”里对话中的每个回答。"),
+    "complete": Words(
+        "The model will learn to write texts like those in “{first}”, word by word to their end.",
+        "模型会逐词学习“{first}”里的文本，直到结尾。",
+    ),
+    "prefer": Words(
+        "To each question in “{first}” the model will learn to prefer “{second}” over “{third}”.",
+        "对“{first}”里的每个问题，模型会学习偏好“{second}”胜过“{third}”。",
+    ),
+    "whole": Words(
+        "The conversations in “{first}” and “{second}” begin alike; the model will learn to prefer how “{first}” ends.",
+        "“{first}”和“{second}”里的对话开头相同；模型会学习偏好“{first}”的结尾。",
+    ),
+    "verdict": Words(
+        "“{third}” says which answers in “{second}” are good; good and bad ones to the same question in “{first}” were joined into pairs.",
+        "“{third}”标明“{second}”里的回答好不好；同一问题（“{first}”）的好坏回答已配成对。",
+    ),
+    "prompts": Words(
+        "The model will answer the questions in “{first}” itself and learn from how its own answers begin.",
+        "模型会自己回答“{first}”里的问题，并从自己回答的开头学习。",
+    ),
+}
+CHECKED_ON = Words("“{column}” is never learned; the answers are checked against it.", "“{column}”不会用来训练，只用来核对回答。")
+WITH_CONTEXT = Words("“{column}” is put after the question.", "“{column}”会接在提问之后。")
+WITH_SYSTEM = Words("“{column}” is what the model is told first.", "“{column}”是事先告诉模型的话。")
+WITH_GROUP = Words(
+    "Rows with the same “{column}” stay on one side when examples are kept aside.", "“{column}”相同的行在划分时会留在同一侧。"
+)
+SURE = Words("Understood from the column names.", "根据列名判断。")
+UNSURE = Words(
+    "Is that right? The column names do not say it, so this is a guess from the content. If not, change the lists below.",
+    "这样对吗？列名没有说明用途，以上是根据内容的猜测。不对的话，请在下方的列表中更改。",
+)
+DAMAGED = Words("{count} damaged row(s) left out, the first: row {line} {why}.", "忽略了 {count} 行损坏数据，第一处：第 {line} 行{why}。")
+INCOMPLETE = Words("{count} row(s) with an empty or unreadable cell left out.", "忽略了 {count} 行单元格为空或无法读取的数据。")
+SPLIT = Words(
+    "Of {count:,} examples, {train:,} are learned, {check:,} are checked on while training (validation), {test}; what is nearly the same stays together (seed {seed}).",
+    "{count:,} 个样本中，{train:,} 个用于训练，{check:,} 个用于训练中检验（验证集），{test}；近似重复的样本会留在同一侧（随机种子 {seed}）。",
+)
+SPLIT_TEST = Words("{test:,} see only the last verdict (test)", "{test:,} 个只用于最后的评判（测试集）")
+SPLIT_NONE = Words("none are left for a verdict of its own, since there are so few", "由于数量太少，没有单独留出测试集")
+OWN_TEST = Words("{test:,} of “{name}” are for the last verdict (test)", "“{name}”的 {test:,} 个用于最后的评判（测试集）")
+OWN_TEST_TITLE = label("Bring a test set of your own", "使用自己的测试集")
+OWN_TEST_HELP = label(
+    "Every verdict is measured on it. It wants the same columns.",
+    "所有评判都在它上面测量。列要与数据相同。",
+)
+DROP_TEST = label("Test set (same kinds of file)", "测试集（文件类型同上）")
+FORGET_TEST = label("Use a part of my examples instead", "改用自己样本的一部分")
+
+# Your data sets.
+SETS = label("Your data sets", "你的数据集")
+SETS_CHOOSE = label("Open another one", "打开另一个")
+SETS_EMPTY = Words("None yet: what you bring is kept here until you delete it.", "还没有：带来的数据会保存在这里，直到你删除。")
+SET_NAME, SET_LICENCE = label("Name", "名称"), label("Licence or source, for the model card", "许可或来源（写入模型卡）")
+SET_SAVE, SET_DELETE = label("Save name and licence", "保存名称和许可"), label("Delete this data set…", "删除此数据集…")
+SET_SURE, SET_KEEP = label("Yes, delete it for good", "确定，永久删除"), label("Keep it", "保留")
+SET_GONE = Words("“{name}” was deleted. Runs that learned from it keep their own copy.", "“{name}”已删除。用它训练过的运行各自保留了副本。")
+SET_BUSY = Words("“{name}” is wanted by a run that has not read it yet.", "有一个运行还在等待读取“{name}”。")
+SET_BUSY_DO = Words("Wait until that run has started, or stop it first.", "请等该运行开始，或先停止它。")
+SET_SAVED = Words("Saved as “{name}”.", "已保存为“{name}”。")
+SET_LINE = Words("{name} · {rows:,} rows · {when}", "{name} · {rows:,} 行 · {when}")
+SET_ABOUT = Words(
+    "From {origin}, {when}; {changes} change(s) since; SHA-256 {sha}…", "来源：{origin}，{when}；之后改动 {changes} 处；SHA-256 {sha}…"
+)
+ORIGINS = {"upload": Words("a file", "文件"), "paste": Words("pasted text", "粘贴的文本")}
+
+# Health.
+HEALTH = label("How healthy the data is", "数据体检")
+HEALTH_WAIT = Words("Checking…", "检查中…")
+HEALTH_NEAR = Words("Near-duplicates are still being looked for.", "仍在查找近似重复。")
+HEALTH_SCORE = Words("Health {score} of 100", "健康分 {score} / 100")
+HEALTH_GOOD = Words("Nothing to complain of.", "没有发现问题。")
+HEALTH_COUNT = Words("{count} finding(s)", "{count} 项发现")
+HEALTH_TOKENS = Words(
+    "{tokens:,} tokens in all, counted with the model’s own tokenizer.", "共 {tokens:,} 个 token（用该模型自己的分词器统计）。"
+)
+GRADES = {
+    "stop": Words("in the way", "需要解决"),
+    "warn": Words("worth fixing", "建议处理"),
+    "hint": Words("good to know", "供参考"),
+}
+UNDO = Words("Undo: {what}", "撤销：{what}")
+FIXED = Words(
+    "Done: {what} ({rows:,} row(s) less, {cells:,} cell(s) changed). Your original file is untouched.",
+    "已完成：{what}（减少 {rows:,} 行，修改 {cells:,} 个单元格）。原始文件未改动。",
+)
+UNDONE = Words("Taken back: {what}.", "已撤销：{what}。")
+NOTHING = Words("There is nothing to take back.", "没有可撤销的改动。")
+COPIED = Words("The sample was copied for your changes.", "已复制示例，改动只作用于副本。")
+EDIT = Words("edited rows", "编辑行")
+ROWS_OF = Words("rows {rows}", "第 {rows} 行")
+
+# Looking.
+SEEN = label("What the model will see", "模型会看到什么")
+SEEN_HELP = Words(
+    "Three examples under the model’s own chat template. What is learned is marked; the rest is only read.",
+    "套用模型自己对话模板的三个样本。标出的部分会被学习，其余只是读入。",
+)
+SEEN_PLAIN = Words(
+    "Three examples. What is learned is marked. The marks of the model’s own template are added once the model is on this machine.",
+    "三个样本，标出的部分会被学习。模型下载到本机后，会加上它自己的模板标记。",
+)
+LEARNED = Words("learned", "学习")
+INSTEAD_OF = Words("rather than:", "而不是：")
+ROWS = label("Rows: look, search, edit", "逐行查看、搜索、编辑")
+ROWS_HELP = label(
+    "Change a cell in place. A change can be undone and never touches the original file.",
+    "可直接修改单元格。改动可以撤销，不会动原始文件。",
+)
+SEARCH = label("Find rows that hold", "查找包含以下内容的行")
+PAGE = label("Page", "页")
+PAGE_OF = Words("Rows {first:,}–{last:,} of {count:,}", "第 {first:,}–{last:,} 行，共 {count:,} 行")
+NO_ROWS = Words("No row holds “{text}”.", "没有行包含“{text}”。")
+DELETE_ROWS = label("Row numbers to delete (such as 3, 7-9)", "要删除的行号（如 3, 7-9）")
+DELETE = label("Delete these rows", "删除这些行")
+WRONG_ROWS = Words("“{text}” does not name rows of this page’s data (1 to {count:,}).", "“{text}”不是有效的行号（1 到 {count:,}）。")
+WRONG_ROWS_DO = Words("Write numbers such as 3, 7-9.", "请写成 3, 7-9 这样的形式。")
+CHARTS = label("Lengths and classes", "长度与类别分布")
+LENGTHS = Words("Examples by length (tokens)", "样本长度分布（token）")
+LENGTHS_GUESSED = Words("Examples by length (tokens, estimated from letters)", "样本长度分布（token，按字符估计）")
+CLASSES = Words("Examples in each class", "各类别样本数")
+COUNT = Words("examples", "样本数")
+TOKENS = Words("tokens", "token 数")
+LIMIT = Words("cut here", "在此截断")

@@ -1,0 +1,154 @@
+"""The health report on the Data tab: a score, findings in plain words, and fixes of one click that can be taken back."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import gradio as gr
+
+from studio import presets
+from studio.data import fixes, intake, keep
+from studio.data.check import Finding, Health
+from studio.data.findings import FIXES
+from studio.data.fixes import Change
+from studio.data.keep import Kept
+from studio.errors import StudioError
+from studio.estimate import table as costs
+from studio.plan import Task
+from studio.tabs import data_words as words
+from studio.tabs import forms, visitor
+
+# The rows of a finding that are named.
+MOST_NAMED = 8
+TEMPLATE = """
+{{#if value.wait}}<p class="health-wait" role="status">{{value.wait}}</p>{{/if}}
+{{#if value.headline}}
+<section class="health {{value.mood}}">
+  <header><meter min="0" max="100" low="50" high="80" optimum="100" value="{{value.score}}" aria-hidden="true"></meter>
+  <b>{{value.headline}}</b> <span>{{value.summary}}</span>
+  {{#if value.undo}}<button type="button" class="quiet" data-do="undo">{{value.undo}}</button>{{/if}}</header>
+  {{#if value.more}}<p class="health-more">{{value.more}}</p>{{/if}}
+  <ul>{{#each value.findings}}
+    <li class="{{this.grade}}">
+      <p><span class="grade">{{this.graded}}</span> <b>{{this.said}}</b></p>
+      <p class="small">{{this.why}}</p>
+      {{#if this.where}}<p class="small">{{this.where}}</p>{{/if}}
+      {{#each this.examples}}<q>{{this}}</q>{{/each}}
+      {{#if this.fix}}<button type="button" class="fix" data-do="fix" data-id="{{this.kind}}">{{this.fix}}</button>{{/if}}
+    </li>{{/each}}
+  </ul>
+</section>{{/if}}"""
+
+
+def panel() -> gr.HTML:
+    """The component; the browser tells `fix` with the kind of a finding and `undo`. Both may be anything: check them."""
+    script = (presets.ASSETS / "health.js").read_text(encoding="utf-8")
+    return gr.HTML({}, html_template=TEMPLATE, js_on_load=script, elem_id="health", apply_default_css=False)
+
+
+def examine(
+    source: str, task: Task, columns: str, model: str, max_length: float, chosen: str, test: str, request: gr.Request
+) -> Iterator[Any]:
+    """The report, first without near-duplicates; nothing where there is no data to look at."""
+    lang = forms.language(request)
+    try:
+        kept, roles = visitor.dataset(source), forms.unpack(columns)
+    except StudioError:
+        yield {}
+        return
+    base = costs.base(str(model or "")) if model else None
+    folder = str(base.folder) if base and base.folder else ""
+    given = {"method": chosen, "max_length": int(max_length or 0), "folder": folder, "test": str(test or "")}
+    key = (kept.source, kept.stamp, task, columns, tuple(sorted(given.items())))
+    if key in _known:
+        yield _content(_known[key], kept, lang)
+        return
+    found: Health | None = None
+    yield {"wait": words.HEALTH_WAIT.say(lang)}
+    try:
+        for stage, share, health in intake.judge(kept.source, task, roles, **given):
+            found = health or found
+            said = words.WORKING.say(lang, what=intake.STAGES.get(stage, words.HEALTH_WAIT), share=share)
+            wait = "" if found and found.whole else said
+            yield {**(_content(found, kept, lang) if found else {}), "wait": wait}
+    except StudioError as error:
+        yield {"wait": " ".join(error.sentences(lang))}
+        return
+    if found and found.whole:
+        _keep(key, found)
+
+
+_known: dict[Any, Health] = {}
+
+
+def _keep(key: Any, found: Health) -> None:
+    _known[key] = found
+    while len(_known) > 32:
+        _known.pop(next(iter(_known)))
+
+
+def _content(found: Health, kept: Kept, lang: str) -> dict[str, Any]:
+    changes = kept.changes()
+    summary = words.HEALTH_COUNT.say(lang, count=len(found.findings)) if found.findings else words.HEALTH_GOOD.say(lang)
+    return {
+        "score": found.score,
+        "mood": "good" if found.score >= 80 else "check" if found.score >= 50 else "bad",
+        "headline": words.HEALTH_SCORE.say(lang, score=found.score),
+        "summary": summary,
+        "more": "" if found.whole else words.HEALTH_NEAR.say(lang),
+        "undo": words.UNDO.say(lang, what=_named(changes[-1], lang)) if changes else "",
+        "findings": [_finding(one, lang) for one in found.findings],
+    }
+
+
+def _finding(one: Finding, lang: str) -> dict[str, Any]:
+    named = ", ".join(str(row + 1) for row in one.rows[:MOST_NAMED]) + (" …" if one.count > MOST_NAMED else "")
+    return {
+        "kind": one.kind,
+        "grade": one.grade,
+        "graded": words.GRADES[one.grade].say(lang),
+        "said": one.said.say(lang),
+        "why": one.why.say(lang),
+        "where": words.ROWS_OF.say(lang, rows=named) if one.rows else "",
+        "examples": list(one.examples),
+        "fix": one.fix.say(lang) if one.fix else "",
+    }
+
+
+def _named(change: Change, lang: str) -> str:
+    return FIXES.get(change.kind, words.EDIT).say(lang)
+
+
+def changeable(source: str, mine: object) -> tuple[Kept, bool]:
+    """The data set to change: the visitor's own, or a copy of a sample; and whether a copy was made."""
+    kept = visitor.own_set(source, mine)
+    return (kept, False) if kept.own else (keep.copy(kept), True)
+
+
+def changed(kept: Kept, made: Change, copied: bool, lang: str) -> dict[str, Any]:
+    """Make a change; what a notice says of it."""
+    keep.change(kept, made)
+    said = words.FIXED.say(lang, what=_named(made, lang), rows=len(made.drop), cells=len(made.cells))
+    return forms.notice(said, words.COPIED.say(lang) if copied else "", kind="good")
+
+
+def fix(source: str, task: Task, columns: str, mine: object, touched: float, event: gr.EventData, request: gr.Request) -> tuple[Any, ...]:
+    """The fix of one finding, on the visitor's own data or a copy of the sample."""
+    lang = forms.language(request)
+    try:
+        kept, copied = changeable(source, mine)
+        made = fixes.fix(str(getattr(event, "id", "")), kept.table(), task, forms.unpack(columns))
+        told = changed(kept, made, copied, lang)
+    except StudioError as error:
+        return gr.skip(), touched + 1, forms.problem(error, lang)
+    return kept.source, touched + 1, told
+
+
+def undo(source: str, mine: object, touched: float, request: gr.Request) -> tuple[Any, ...]:
+    """Take the last change back."""
+    lang = forms.language(request)
+    try:
+        last = keep.undo(visitor.own_set(source, mine))
+    except StudioError as error:
+        return touched, forms.problem(error, lang)
+    told = words.UNDONE.say(lang, what=_named(last, lang)) if last else words.NOTHING.say(lang)
+    return touched + 1, forms.notice(told, kind="good" if last else "info")

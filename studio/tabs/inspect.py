@@ -1,0 +1,170 @@
+"""The lower half of the Data tab: the split, the health report, what the model will see, every row, and how long they are."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import gradio as gr
+
+from studio.data import intake, keep, prepare
+from studio.errors import StudioError
+from studio.plan import Data, MethodChoice, Plan, Task, Training, Value
+from studio.tabs import data_words as words
+from studio.tabs import draft, forms, health, look, visitor
+from studio.tabs.data import DataTab
+from studio.tabs.forms import t
+from studio.tabs.method import MethodTab
+
+
+class Inspection(NamedTuple):
+    """The components of the lower half; `test` holds the source of a test set of one's own, "" for none."""
+
+    whole: gr.Column
+    split: gr.HTML
+    test: gr.Textbox
+    test_file: gr.File
+    forget: gr.Button
+    report: gr.HTML
+    seen: gr.HTML
+    search: gr.Textbox
+    number: gr.Number
+    where: gr.Markdown
+    rows: gr.Dataframe
+    numbers: gr.Textbox
+    drop: gr.Button
+    lengths: gr.Plot
+    classes: gr.Plot
+
+
+def lay_out() -> Inspection:
+    """Make the components where they stand on the page; unseen until there is data."""
+    with gr.Column(visible=False, elem_id="inspection") as whole:
+        return _parts(whole)
+
+
+def _parts(whole: gr.Column) -> Inspection:
+    split = forms.notice_box("split-notice")
+    report = health.panel()
+    with gr.Accordion(t(words.SEEN), open=True, elem_id="seen"):
+        seen = gr.HTML({}, html_template=look.SEEN, elem_id="seen-examples", apply_default_css=False)
+    with gr.Accordion(t(words.ROWS), open=False, elem_id="rows"):
+        gr.Markdown(t(words.ROWS_HELP))
+        with gr.Row():
+            search = gr.Textbox(label=t(words.SEARCH), elem_id="row-search", scale=4)
+            number = gr.Number(1, label=t(words.PAGE), minimum=1, precision=0, elem_id="row-page", scale=1, min_width=110)
+        where = gr.Markdown("", elem_id="row-where")
+        rows = gr.Dataframe(
+            interactive=True,
+            wrap=True,
+            visible=False,
+            elem_id="row-table",
+            max_chars=300,
+            datatype="str",
+            static_columns=[0],
+            show_label=False,
+            label=t(words.ROWS),
+        )
+        with gr.Row():
+            numbers = gr.Textbox(label=t(words.DELETE_ROWS), max_length=200, elem_id="row-numbers", scale=3)
+            drop = gr.Button(t(words.DELETE), elem_id="row-delete", size="sm", scale=1)
+    with gr.Accordion(t(words.CHARTS), open=False, elem_id="charts"), gr.Row():
+        lengths = gr.Plot(show_label=False, visible=False, elem_id="chart-lengths")
+        classes = gr.Plot(show_label=False, visible=False, elem_id="chart-classes")
+    with gr.Accordion(t(words.OWN_TEST_TITLE), open=False, elem_id="own-test"):
+        gr.Markdown(t(words.OWN_TEST_HELP))
+        test_file = gr.File(label=t(words.DROP_TEST), elem_id="test-upload", height=110)
+        forget = gr.Button(t(words.FORGET_TEST), elem_id="test-forget", size="sm", visible=False)
+    test = gr.Textbox("", visible=False)
+    return Inspection(whole, split, test, test_file, forget, report, seen, search, number, where, rows, numbers, drop, lengths, classes)
+
+
+def bring_test(path: str | None, task: Task, columns: str, request: gr.Request) -> Iterator[tuple[Any, ...]]:
+    """Take a test set in, if it has the columns of the data."""
+    lang = forms.language(request)
+    if not path:
+        return
+    yield gr.skip(), forms.notice(words.STARTING.say(lang, name=Path(path).name)), gr.skip()
+    kept = None
+    try:
+        for found in intake.take({"path": str(path), "name": Path(path).name}):
+            kept = keep.find(found["source"]) if "source" in found else kept
+        if kept:
+            prepare.examples(kept.table(), task, forms.unpack(columns))
+            yield kept.source, gr.skip(), gr.update(visible=True)
+    except StudioError as error:
+        if kept:
+            keep.drop(kept)
+        yield "", forms.problem(error, lang), gr.update(visible=False)
+
+
+def divide(
+    source: str, task: Task, columns: str, test: str, validation_share: Value, test_share: Value, seed: Value, request: gr.Request
+) -> dict[str, Any]:
+    """How the examples are divided, in one sentence."""
+    lang = forms.language(request)
+    try:
+        visitor.dataset(source)
+        data = Data(source=source, columns=forms.unpack(columns), test=test or "", validation_share=validation_share, test_share=test_share)
+        made = Plan(task=task, model="-", data=data, method=MethodChoice(name="lora"), training=Training(seed=int(seed or 0)))
+        parts = draft.parted(made)
+    except (StudioError, ValueError, TypeError):
+        return forms.notice("")
+    count = len(parts.test)
+    if test:
+        told = words.OWN_TEST.say(lang, test=count, name=visitor.dataset(test).name)
+    else:
+        told = words.SPLIT_TEST.say(lang, test=count) if count else words.SPLIT_NONE.say(lang)
+    train, check = len(parts.train), len(parts.validation)
+    whole = train + check + (0 if test else count)
+    return forms.notice(words.SPLIT.say(lang, count=whole, train=train, check=check, test=told, seed=int(seed or 0)))
+
+
+def wire(here: Inspection, at_data: DataTab, at_method: MethodTab, source: gr.BrowserState, mine: gr.BrowserState) -> None:
+    """Let everything follow the data, and the changes made here reach it."""
+    quiet: dict[str, Any] = {"show_progress": "hidden", "queue": False}
+    last: dict[str, Any] = {"show_progress": "hidden", "trigger_mode": "always_last"}
+    source.change(lambda source: gr.update(visible=bool(source)), source, here.whole, **quiet)
+    task, columns, touched = at_data.task, at_data.columns, at_data.touched
+    model, length, chosen = at_method.model, at_method.training["max_length"], at_method.chosen
+    shown = [source.change, columns.change, touched.change]
+    about = [source, task, columns, model, length]
+    gr.on(
+        [*shown, length.change, model.change, chosen.change, here.test.change],
+        health.examine,
+        [*about, chosen, here.test],
+        here.report,
+        **last,
+    )
+    gr.on([*shown, length.change, model.change], look.see, about, here.seen, **last)
+    gr.on([*shown, length.change, model.change], look.charts, about, [here.lengths, here.classes], **last)
+    turned = [here.rows, here.where, here.number]
+    gr.on(
+        [source.change, touched.change, here.number.input],
+        look.page,
+        [source, here.search, here.number],
+        turned,
+        trigger_mode="always_last",
+        **quiet,
+    )
+    here.search.input(_first_page, [source, here.search], turned, trigger_mode="always_last", **quiet)
+    told = at_data.told
+    here.rows.input(look.edit, [source, mine, here.rows, touched], [source, touched, told], **quiet)
+    here.drop.click(look.delete, [source, mine, here.numbers, touched], [source, touched, told, here.numbers], **quiet)
+    kinds = [source, task, columns, mine, touched]
+    here.report.fix(health.fix, kinds, [source, touched, told], show_progress="hidden")
+    here.report.undo(health.undo, [source, mine, touched], [touched, told], show_progress="hidden")
+    here.test_file.upload(bring_test, [here.test_file, task, columns], [here.test, here.split, here.forget], show_progress="hidden").then(
+        None, None, here.test_file, js="() => null"
+    )
+    here.forget.click(None, None, here.test, js="() => ''", **quiet)
+    here.test.change(lambda test: gr.update(visible=bool(test)), here.test, here.forget, **quiet)
+    training = at_method.training
+    parts = {"source": source, "task": task, "columns": columns, "test": here.test} | {
+        name: training[name] for name in ("validation_share", "test_share", "seed")
+    }
+    moved = [*shown, here.test.change, *(training[name].change for name in ("validation_share", "test_share", "seed"))]
+    gr.on(moved, divide, inputs_kwargs=parts, outputs=here.split, trigger_mode="always_last", **quiet)
+
+
+def _first_page(source: str, search: str, request: gr.Request) -> tuple[Any, ...]:
+    return look.page(source, search, 1, request)

@@ -1,0 +1,159 @@
+"""Whatever rows are written down in a format come back as they were; running text loses none of its words."""
+
+import csv
+import io
+import json
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+import xlsxwriter
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as some
+
+from studio.data import apart, passages
+from studio.data.read import paste, read
+
+often = settings(max_examples=60, deadline=None, derandomize=True, database=None, suppress_health_check=list(HealthCheck))
+NAMES = ("prompt", "response", "the label", "备注")
+# Any text that can be written, with what tables stumble over more often than by chance.
+texts = some.text(some.one_of(some.characters(exclude_categories=["Cs", "Cc"]), some.sampled_from(",;\t|\"\n\r\\ '={}[]<>#好é")))
+printed = some.text(
+    some.one_of(some.characters(exclude_categories=["Cs", "Cc", "Cn", "Co"]), some.sampled_from(",;\t|\"\n\\ '={}[]<>#好é"))
+)
+
+
+def tables(cells, least=2):
+    """Columns and rows, none of which is blank or the header itself."""
+    return some.integers(least, len(NAMES)).flatmap(
+        lambda width: some.lists(
+            some.lists(cells, min_size=width, max_size=width).filter(
+                lambda row: any(cell.strip() for cell in row) and tuple(row) != NAMES[: len(row)]
+            ),
+            min_size=1,
+            max_size=8,
+        )
+    )
+
+
+def dicts(rows):
+    return tuple(dict(zip(NAMES, row, strict=False)) for row in rows)
+
+
+def written(rows, delimiter, quoting=csv.QUOTE_MINIMAL):
+    file = io.StringIO(newline="")
+    writer = csv.writer(file, delimiter=delimiter, quoting=quoting)
+    writer.writerows([NAMES[: len(rows[0])], *rows])
+    return file.getvalue()
+
+
+@pytest.mark.parametrize("delimiter", [",", ";", "\t", "|"], ids=["comma", "semicolon", "tab", "bar"])
+@often
+@given(
+    rows=tables(texts),
+    quoting=some.sampled_from((csv.QUOTE_MINIMAL, csv.QUOTE_ALL)),
+    encoding=some.sampled_from(("utf-8", "utf-8-sig", "utf-16")),
+)
+def test_a_delimited_file_comes_back_as_it_was_written(tmp_path_factory, delimiter, rows, quoting, encoding):
+    path = tmp_path_factory.getbasetemp() / "round.csv"
+    path.write_bytes(written(rows, delimiter, quoting).encode(encoding))
+    table = read(path)
+    assert (table.rows, table.bad) == (dicts(rows), ())
+
+
+@often
+@given(rows=some.lists(texts.filter(lambda cell: cell.strip() and cell != "prompt"), min_size=1, max_size=8))
+def test_a_single_column_comes_back_as_it_was_written(tmp_path_factory, rows):
+    path = tmp_path_factory.getbasetemp() / "one.csv"
+    path.write_bytes(written([[cell] for cell in rows], ",", csv.QUOTE_ALL).encode())
+    assert read(path).rows == tuple({"prompt": cell} for cell in rows)
+
+
+@pytest.mark.parametrize("encoding", ["gb18030", "big5", "cp1252"])
+@often
+@given(chosen=some.lists(some.integers(0, 5), min_size=1, max_size=20))
+def test_a_table_in_an_old_encoding_comes_back_as_it_was_written(tmp_path_factory, encoding, chosen):
+    known = {
+        "gb18030": ("包裹什么时候能送到", "您好，明天送到。", "怎么退款？", "订单在哪里查看", "谢谢您的帮助", "发票抬头写错了"),
+        "big5": ("包裹什麼時候會到", "您好，明天送達。", "如何退款？", "訂單在哪裡查詢", "謝謝您", "發票抬頭寫錯了"),
+        "cp1252": ("Où est mon colis ?", "El niño llegó", "Größe und Länge", "It’s “fine”", "Smörgåsbord", "café"),
+    }[encoding]
+    rows = [[f"row {number}", known[place]] for number, place in enumerate(chosen)]
+    path = tmp_path_factory.getbasetemp() / "old.csv"
+    path.write_bytes(written(rows, ",").encode(encoding))
+    assert read(path).rows == dicts(rows)
+
+
+@pytest.mark.parametrize("name", ["round.jsonl", "round.json", "round.txt"])
+@often
+@given(
+    rows=tables(some.text(some.characters(exclude_categories=["Cs"])), least=1),
+    escaped=some.booleans(),
+    indent=some.sampled_from((None, 1)),
+)
+def test_json_comes_back_as_it_was_written(tmp_path_factory, name, rows, escaped, indent):
+    path = tmp_path_factory.getbasetemp() / name
+    if name == "round.jsonl":
+        content = "\n".join(json.dumps(row, ensure_ascii=escaped) for row in dicts(rows))
+    else:
+        content = json.dumps(dicts(rows), ensure_ascii=escaped, indent=indent)
+    path.write_text(content, encoding="utf-8", newline="")
+    table = read(path)
+    assert (table.rows, table.bad) == (dicts(rows), ())
+
+
+@often
+@given(rows=tables(printed, least=1))
+def test_a_workbook_comes_back_as_it_was_written(tmp_path_factory, rows):
+    path = tmp_path_factory.getbasetemp() / "round.xlsx"
+    with xlsxwriter.Workbook(path, {"strings_to_formulas": False, "strings_to_urls": False}) as book:
+        sheet = book.add_worksheet()
+        for number, row in enumerate([NAMES[: len(rows[0])], *rows]):
+            for place, cell in enumerate(row):
+                sheet.write_string(number, place, cell)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(apart, "answers", apart.told)  # the reader itself, without a process for each example
+        table = read(path)
+    assert (table.rows, table.bad) == (dicts(rows), ())
+
+
+@often
+@given(
+    rows=tables(some.text(some.characters(exclude_categories=["Cs"])), least=1),
+    numbers=some.lists(some.integers(-(2**62), 2**62), min_size=8, max_size=8),
+)
+def test_parquet_comes_back_as_it_was_written(tmp_path_factory, rows, numbers):
+    path = tmp_path_factory.getbasetemp() / "round.parquet"
+    wanted = [{**row, "n": number} for row, number in zip(dicts(rows), numbers, strict=False)]
+    pq.write_table(pa.Table.from_pylist(wanted), path)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(apart, "answers", apart.told)
+        table = read(path)
+    assert table.rows == tuple({**row, "n": str(row["n"])} for row in wanted)
+
+
+@often
+@given(rows=tables(printed.filter(lambda cell: "\t" not in cell), least=2).filter(lambda rows: len(rows) > 1))
+def test_cells_copied_from_a_spreadsheet_come_back_when_pasted(rows):
+    table = paste(written(rows, "\t"))
+    assert (table.name, table.rows) == ("pasted.tsv", dicts(rows))
+
+
+@often
+@given(parts=some.lists(some.text(some.sampled_from("abc de.!。好#`~\n\r\t "), max_size=900), max_size=12))
+def test_running_text_loses_no_word_and_keeps_its_order(parts):
+    text = "\n\n".join(parts)
+    found = passages.read(text)
+    assert "".join("".join(row["text"] for row in found.rows).split()) == "".join(text.split())
+    assert found.bad == []
+    assert all(len(row["text"]) >= passages.LEAST for row in found.rows[:-1])
+
+
+@often
+@given(text=some.text(some.sampled_from("ab. 。"), min_size=500, max_size=3000))
+def test_a_paragraph_without_end_is_cut_into_cells(text):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(passages.rows, "MAX_CELL", 450)
+        found = passages.read(text)
+    assert "".join("".join(row["text"] for row in found.rows).split()) == "".join(text.split())
+    assert all(0 < len(row["text"]) <= 450 for row in found.rows)
