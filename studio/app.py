@@ -26,6 +26,7 @@ from studio.home import home
 from studio.tabs import data, data_words, forms, inspect, method, playground, share, train, visitor
 from studio.tabs.forms import t
 from studio.tabs.remember import Remembered
+from studio.tongue import Tongue
 from studio.words import Words, label
 
 TITLE = "Training studio"
@@ -34,8 +35,15 @@ FIXED = "studio"
 LOCAL = ("127.0.0.1", "localhost", "::1")
 WELCOME = label(
     "# Training studio\nTeach a language model from your examples, watch it learn, and compare it with the original. Everything stays on this machine.",
-    "# 训练工作室\n用你的样本教会语言模型，看着它学习，再与原模型对比。一切都留在这台机器上。",
+    "# 训练工作室\n用你的样本教会语言模型，看着它学习，再与基础模型对比。一切都留在这台机器上。",
 )
+# Said in the other language, for those who cannot read this one.
+OTHER_LANGUAGE = label("中文", "English")
+SWITCH = """() => {
+  const next = navigator.language.toLowerCase().startsWith('zh') ? 'en' : 'zh';
+  document.cookie = `studio-lang=${next}; path=/; max-age=31536000; samesite=lax`;
+  location.reload();
+}"""
 TABS = {
     "data": label("1 · Data", "1 · 数据"),
     "method": label("2 · Method", "2 · 方法"),
@@ -58,7 +66,10 @@ def build() -> gr.Blocks:
         mine = gr.BrowserState([], storage_key="studio-mine", secret=FIXED)
         sets = gr.BrowserState([], storage_key="studio-sets", secret=FIXED)
         left = {name: gr.BrowserState(first, storage_key=f"studio-{name}", secret=FIXED) for name, first in LEFT.items()}
-        gr.Markdown(t(WELCOME), elem_id="welcome")
+        with gr.Row(elem_id="head"):
+            gr.Markdown(t(WELCOME), elem_id="welcome")
+            switch = gr.Button(t(OTHER_LANGUAGE), size="sm", elem_id="language", scale=0, min_width=90)
+        switch.click(None, None, None, js=SWITCH)
         with gr.Tabs(elem_id="tabs") as tabs:
             with gr.Tab(t(TABS["data"]), id="data"):
                 at_data = data.build(source, sets)
@@ -140,7 +151,7 @@ def launch(host: str, port: int, block: bool = True) -> tuple[gr.Blocks, str]:
         css_paths=presets.ASSETS / "studio.css",
         i18n=forms.translations(),
         allowed_paths=[str(export.downloads())],
-        app_kwargs={"middleware": [Middleware(Guard, hosts=hosts)]},
+        app_kwargs={"middleware": [Middleware(Guard, hosts=hosts), Middleware(Tongue)]},
     )
     if block:
         page.block_thread()

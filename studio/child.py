@@ -29,6 +29,7 @@ def environment(given: Mapping[str, str], cards: bool = False, threads: int = 0,
     if online:
         del kept["HF_HUB_OFFLINE"]
         kept |= {name: given[name] for name in ("HF_ENDPOINT",) if name in given}
+        kept |= {"HF_HUB_DISABLE_IMPLICIT_TOKEN": "1"} if given.get("STUDIO_OPEN") == "1" else {}  # a stranger asks in nobody's name
     return kept
 
 

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from studio.words import Words
 
-ANYWAY = Words("Look into worker.log in the run's folder for the details.", "详情见运行文件夹里的 worker.log。")
+ANYWAY = Words("Look into worker.log in the run's folder for the details.", "详情见这次训练的文件夹里的 worker.log。")
 
 
 class StudioError(Exception):
@@ -35,7 +35,7 @@ class BadPlan(StudioError):
         self.problems = tuple(problems)
         super().__init__(
             Words("The plan has {count} problem(s):\n{list}", "计划有 {count} 处问题：\n{list}"),
-            Words("\nCorrect the named keys and start again.", "\n请改正上面列出的键后重新开始。"),
+            Words("\nCorrect the named keys and start again.", "\n请改正上面列出的设置项，然后重新开始。"),
             count=len(self.problems),
             list="\n".join(f"  - {problem}" for problem in self.problems),
         )
@@ -63,7 +63,7 @@ def explain(error: BaseException) -> StudioError:
         return error
     if isinstance(error, KeyboardInterrupt):
         return StudioError(
-            Words("The run was interrupted before it could keep what it had learned.", "运行被中断，未能保存已学到的内容。"),
+            Words("The run was interrupted before it could keep what it had learned.", "训练被中断，没来得及保存学到的内容。"),
             Words(
                 "Start it again; a single Ctrl-C stops it and keeps what was learned.",
                 "请重新开始；只按一次 Ctrl-C 会停止并保留已学到的内容。",
@@ -76,7 +76,7 @@ def explain(error: BaseException) -> StudioError:
             Words("The training needed more memory than this machine has free.", "训练需要的内存超过了这台机器的空闲内存。"),
             Words(
                 "Choose a smaller batch, shorter texts or a smaller model, or close other programs, and start again.",
-                "请减小批大小、缩短文本、换更小的模型，或关闭其他程序后重新开始。",
+                "请减少每步的样本数、缩短文本、换小一点的模型，或关闭其他程序，然后重新开始。",
             ),
         )
     if (isinstance(error, OSError) and error.errno == errno.ENOSPC) or "os error 28" in low or "no space left" in low:

@@ -30,17 +30,20 @@ GRACE_SECONDS = 30.0
 BORN_SECONDS = 2.0
 KILLED = Words(
     "The training process ended without a word{memory}; this usually means that the machine ran out of memory or someone ended it.",
-    "训练进程没有留下任何信息就结束了{memory}；通常是机器内存耗尽，或被人手动结束。",
+    "训练进程突然结束了{memory}，没有留下任何信息；通常是内存用尽，或有人结束了它。",
 )
+WHILE = Words(" while it used {memory:.1f} GB", "（当时占用 {memory:.1f} GB 内存）")
 KILLED_TO_DO = Words(
     "What was measured is kept. Start it again with a smaller batch or shorter texts, or close other programs first.",
-    "已测得的数据都保留着。请减小批大小或缩短文本，或先关闭其他程序，再重新开始。",
+    "已记录的数据都在。请减少每步的样本数、缩短文本，或关闭其他程序，再重新开始。",
 )
+UNREADABLE = Words("The run's status file cannot be read: {file}.", "无法读取这次训练的状态文件：{file}。")
+AGAIN = Words("Start it again.", "请重新开始训练。")
 
 
 @dataclass(frozen=True)
 class Status:
-    """Where a run stands. `state` is one of STATES; `stage` says which part of the state; a failure carries two sentences."""
+    """Where a run stands. `state` is one of STATES; `stage` says which part of the state; a failure carries two sentences, twice over."""
 
     state: str
     stage: str = ""
@@ -50,6 +53,14 @@ class Status:
     what: str = ""
     what_to_do: str = ""
     updated: float = 0.0
+    what_zh: str = ""
+    what_to_do_zh: str = ""
+
+    def fault(self, language: str = "en") -> str:
+        """What happened and what to do next, in one language; Chinese falls back to English, as for runs of an earlier studio."""
+        if language == "zh" and self.what_zh:
+            return self.what_zh + self.what_to_do_zh
+        return f"{self.what} {self.what_to_do}".strip()
 
 
 @dataclass(frozen=True)
@@ -105,8 +116,8 @@ def get(run_id: str) -> Run:
     path = folder() / run_id
     if not ID.fullmatch(run_id) or not (path / "plan.yaml").is_file():
         raise RunNotFound(
-            Words("There is no run “{id}”.", "没有编号为“{id}”的运行。"),
-            Words("`studio runs` lists the runs there are.", "用 `studio runs` 可以列出现有的运行。"),
+            Words("There is no run “{id}”.", "没有编号为“{id}”的训练。"),
+            Words("`studio runs` lists the runs there are.", "用 `studio runs` 可以列出已有的训练。"),
             id=run_id[:40],
         )
     return Run(run_id, path, (path / "plan.yaml").stat().st_mtime)
@@ -120,9 +131,9 @@ def find(text: str) -> Run:
     fitting = found[:1] if text == "last" else [run for run in found if len(text) >= 4 and run.id.startswith(text)]
     if len(fitting) != 1:
         raise RunNotFound(
-            Words("“{text}” names {count} runs.", "“{text}” 对应 {count} 个运行。")
+            Words("“{text}” names {count} runs.", "“{text}”对应 {count} 个训练。")
             if fitting
-            else Words("No run is called “{text}”.", "没有叫“{text}”的运行。"),
+            else Words("No run is called “{text}”.", "没有叫“{text}”的训练。"),
             Words(
                 "Give an id from `studio runs`, its first 8 letters, or `last`.", "请给出 `studio runs` 里的编号、其前 8 位，或 `last`。"
             ),
@@ -159,12 +170,17 @@ def status(run: Run) -> Status:
         known = {item.name for item in fields(Status)}
         found = Status(**{name: value for name, value in raw.items() if name in known})
     except (OSError, ValueError, TypeError, AttributeError):
-        found = Status("failed", what=f"The run's status file cannot be read: {run.folder / 'status.json'}.", what_to_do="Start it again.")
+        found = Status("failed", **told(UNREADABLE.filled(file=run.folder / "status.json"), AGAIN))
     if found.state in ENDED or going or (time.time() - max(found.updated, run.created) < GRACE_SECONDS and not _pid(run)):
         return found
     memory = _last_memory(run)
-    said = KILLED.say(memory=f" while it used {memory:.1f} GB" if memory else "")
-    return Status("failed", found.stage, found.step, found.steps, None, said, KILLED_TO_DO.say(), found.updated)
+    said = told(KILLED.filled(memory=WHILE.filled(memory=memory) if memory else ""), KILLED_TO_DO)
+    return Status("failed", found.stage, found.step, found.steps, updated=found.updated, **said)
+
+
+def told(what: Words, to_do: Words) -> dict[str, Any]:
+    """The two sentences of a failure as a status holds them, in both languages."""
+    return {"what": what.say(), "what_to_do": to_do.say(), "what_zh": what.say("zh"), "what_to_do_zh": to_do.say("zh")}
 
 
 def set_status(run: Run, state: str, stage: str = "", **values: Any) -> None:
@@ -237,8 +253,8 @@ def require_usable(run: Run) -> None:
     """Raise NotPossible, saying where the run stands, unless it has learned something."""
     if not usable(run):
         raise NotPossible(
-            Words("The run “{name}” has not learned anything yet ({state}).", "运行“{name}”还没有学到东西（{state}）。"),
-            Words("Wait until it has ended, or choose another run.", "请等待其结束，或选择其他运行。"),
+            Words("The run “{name}” has not learned anything yet ({state}).", "训练“{name}”还没有学到内容（{state}）。"),
+            Words("Wait until it has ended, or choose another run.", "请等它结束，或换一次训练。"),
             name=run.plan.name,
             state=status(run).state,
         )

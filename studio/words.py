@@ -31,7 +31,9 @@ class Words:
 
 
 def spoken(value: object, language: str) -> object:
-    """A value as it is put into a sentence: Words are said in the same language, everything else stays as it is."""
+    """A value as it is put into a sentence: Words in its language, a tuple or list joined by its comma, everything else as it is."""
+    if isinstance(value, tuple | list):
+        return ("、" if language == "zh" else ", ").join(str(spoken(item, language)) for item in value)
     return value.say(language) if isinstance(value, Words) else value
 
 

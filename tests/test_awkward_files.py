@@ -251,6 +251,7 @@ READ = {
         b"text,label\n1,late,delivery\n2,twice,billing\n",
         ({"column 1": "1", **TWO[0]}, {"column 1": "2", **TWO[1]}),
     ),
+    "a quote left open in the header": ("a.csv", b'text,"label\nlate,delivery\ntwice,billing\n', TWO),
     "a header over two lines": ("a.csv", b'"the\ntext",label\nlate,x\n', ({"the text": "late", "label": "x"},)),
     # JSON
     "a list of objects": ("a.json", json.dumps(list(TWO), indent=2).encode(), TWO),
@@ -365,6 +366,14 @@ def test_an_awkward_file_gives_the_rows_a_person_sees_in_it(tmp_path, case):
 DAMAGED = {
     "a row with too many fields": ("a.csv", CSV.encode() + b"a,b,c\n", TWO, 4, "more or fewer fields than the header (3 instead of 2)"),
     "a quote never closed": ("a.csv", b'text,label\n"late,delivery\nlate,delivery\ntwice,billing\n', TWO, 2, "never closed"),
+    "every row with a comma too many": (
+        "a.csv",
+        CSV.encode() + b"Hello, you,x\n",
+        TWO,
+        4,
+        "more or fewer fields than the header (3 instead of 2)",
+    ),
+    "a number in a list within an object": ("a.json", json.dumps({"data": [TWO[0], 7, TWO[1]]}).encode(), TWO, 2, "is not a JSON object"),
     "the header once more": ("a.csv", CSV.encode() + b"text,label\n", TWO, 4, "repeats the header"),
     "a cell of 300,000 characters": ("a.csv", CSV.encode() + b"x" * 300_000 + b",y\n", TWO, 4, "more than 200,000 characters"),
     "single quotes for JSON": ("a.jsonl", "\n".join(map(json.dumps, TWO)).encode() + b"\n{'text': 'x'}\n", TWO, 3, "is not a JSON object"),
@@ -457,6 +466,11 @@ REFUSED = {
     "Parquet of pictures alone": ("a.parquet", parquet(scan=[b"\x89PNG"]), "holds no row"),
     "an empty zip": ("a.zip", packed({}), "holds no file that could be read"),
     "a zip of pictures": ("a.zip", packed({"a.png": b"\x89PNG"}), "“a.png” is left out"),
+    "two names for three fields in every row": (
+        "a.csv",
+        b"text,label\nHello, you,x\nBye, now,y\n",
+        "Line 2 has more or fewer fields than the header (3 instead of 2)",
+    ),
     "spaces": ("a.txt", b" \n \n", "holds nothing but empty lines"),
 }
 

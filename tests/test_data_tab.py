@@ -261,7 +261,7 @@ def test_a_cell_changed_in_place_is_kept_and_the_rest_stays(own):
     assert after[:4] + after[5:] == before[:4] + before[5:]
 
 
-@pytest.mark.parametrize(("text", "places"), [("3", [2]), ("3, 7-9", [2, 6, 7, 8]), ("9-9；1", [0, 8]), (" 2 2 ", [1])])
+@pytest.mark.parametrize(("text", "places"), [("3", [2]), ("3, 7-9", [2, 6, 7, 8]), ("9-9；1", [0, 8]), ("3、7", [2, 6]), (" 2 2 ", [1])])
 def test_row_numbers_are_read_as_people_write_them(text, places):
     assert look.named(text, 9) == places
 

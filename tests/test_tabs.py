@@ -162,6 +162,13 @@ def test_the_live_view_speaks_the_browser_s_language(finished):
     assert charts.poll([run.id, 0, "zh"])["state"] == "已完成"
 
 
+def test_a_failure_is_told_in_the_visitors_language(make_plan):
+    run = runs.create(make_plan())
+    runs.set_status(run, "failed", **runs.told(Words("The disk is full.", "磁盘已满。"), Words("Free some space.", "请腾出空间。")))
+    assert charts.poll([run.id, 0, "en"])["fault"] == "The disk is full. Free some space."
+    assert charts.poll([run.id, 0, "zh"])["fault"] == "磁盘已满。请腾出空间。"
+
+
 def test_a_reload_finds_the_run_in_the_address_or_in_the_browser_s_memory(finished):
     run = finished()
     assert train.attach(run.id, [], ENGLISH)[1] == run.id

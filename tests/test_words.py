@@ -22,6 +22,21 @@ def test_words_within_words_are_said_in_the_same_language():
     assert outer.say("zh", why=inner) == "原因：内存不足"
 
 
+@pytest.mark.parametrize(
+    ("names", "chinese"),
+    [(["red", 3], "现有：red、3。"), (("red", 3), "现有：red、3。"), ([Words("red", "红"), 3], "现有：红、3。")],
+)
+def test_a_list_is_joined_by_the_comma_of_the_language(names, chinese):
+    colours = Words("It has {names}.", "现有：{names}。")
+    assert colours.say(names=names) == "It has red, 3."
+    assert colours.say("zh", names=names) == colours.filled(names=names).zh == chinese
+
+
+def test_a_list_of_one_has_no_comma_and_text_is_not_taken_apart():
+    only = Words("{name}", "只有 {name}")
+    assert only.say("zh", name=["one, two"]) == only.say("zh", name="one, two") == "只有 one, two"
+
+
 def test_braces_in_a_value_are_kept_as_they_are():
     assert Words("“{name}” is empty").say(name="{x}.csv") == "“{x}.csv” is empty"
 

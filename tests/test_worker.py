@@ -316,6 +316,7 @@ def test_an_unknown_model_fails_with_what_can_be_chosen(make_plan):
     _, status = failing(changed(make_plan(), model="no-such-model"), ModelUnavailable)
     assert status.what == "There is no model “no-such-model”."
     assert "Choose one from the list" in status.what_to_do
+    assert status.fault("zh").startswith("没有模型“no-such-model”。请从列表里选")
 
 
 def test_a_hub_model_out_of_reach_fails_with_those_that_need_no_hub(make_plan):

@@ -12,6 +12,7 @@ from pathlib import Path, PurePosixPath
 from studio.data import kinds, rows
 from studio.data.rows import BRING_PART, Bad, Found
 from studio.errors import BadData
+from studio.home import check_room
 from studio.words import Words
 
 MAX_MEMBERS = 1000
@@ -47,7 +48,7 @@ def read(path: Path, name: str, reader: Reader) -> Found:
     """The joined rows of the members that have the same columns, of the columns that give the most rows.
 
     Every member is unpacked to a temporary file of our own naming, one at a time, and read by `reader`. Raises BadData where the
-    zip is damaged, protected or too large, or no member could be read.
+    zip is damaged, protected or too large, or no member could be read; OutOfRoom where the disk has no room for a member.
     """
     read_ones: list[tuple[str, Found]] = []
     bad: list[Bad] = []
@@ -139,6 +140,7 @@ def _member(packed: zipfile.ZipFile, info: zipfile.ZipInfo, member: str, reader:
     if info.file_size > rows.MAX_BYTES:
         return TOO_LARGE.filled(limit=rows.MAX_BYTES / 1e6), None
     with tempfile.TemporaryDirectory() as folder:
+        check_room(Path(folder), info.file_size)
         unpacked = Path(folder) / "member"
         try:
             with packed.open(info) as source, unpacked.open("wb") as target:

@@ -49,19 +49,19 @@ NAMES: dict[str, tuple[str, ...]] = {
     "answer": ("answer", "solution", "result", "答案", "结果", "解答"),
 }
 _ROLE_NAMES: dict[str, Words] = {
-    "prompt": label("What is asked (prompt)", "提问内容（prompt）"),
+    "prompt": label("What is asked (prompt)", "问题（prompt）"),
     "response": label("The answer to learn (response)", "要学的回答（response）"),
     "text": label("The text to sort (text)", "要分类的文本（text）"),
     "label": label("The class it belongs to (label)", "所属类别（label）"),
     "chosen": label("The better answer (chosen)", "较好的回答（chosen）"),
     "rejected": label("The worse answer (rejected)", "较差的回答（rejected）"),
     "messages": label("The whole conversation (messages)", "整段对话（messages）"),
-    "context": label("What belongs to the question (input, may stay empty)", "附在提问后的内容（input，可留空）"),
+    "context": label("What belongs to the question (input, may stay empty)", "附在问题后面的内容（input，可留空）"),
     "system": label("What the model is told first (system, may stay empty)", "先告诉模型的话（system，可留空）"),
     "completion": label("One answer (completion)", "单个回答（completion）"),
     "verdict": label("Whether that answer is good (label)", "这个回答好不好（label）"),
-    GROUP: label("What belongs together, such as a conversation’s number (may stay empty)", "属于一组的标记，例如会话编号（可留空）"),
-    "answer": label("The known answer, to check on (may stay empty)", "已知答案，用于检验（可留空）"),
+    GROUP: label("What belongs together, such as a conversation’s number (may stay empty)", "同组标记，例如会话编号（可留空）"),
+    "answer": label("The known answer, to check on (may stay empty)", "已知答案，用于核对（可留空）"),
 }
 _TEXT_TO_LEARN = label("The text to learn (text)", "要学的文本（text）")
 # Columns such as customer_id or response_time speak of the words, but do not hold them.
@@ -202,14 +202,14 @@ def _usable(table: Table) -> list[str]:
         raise BadData(
             Words(
                 "“{name}” has no column with something in at least half of its rows: {columns}.",
-                "“{name}”没有一列在半数以上的行中有内容：{columns}。",
+                "“{name}”里没有哪一列填了一半以上：{columns}。",
             ),
             Words(
                 "Bring a file whose first line names the columns and whose further lines hold one example each.",
-                "请提供第一行为列名、之后每行一个样本的文件。",
+                "请换一个文件：第一行是列名，之后每行一个样本。",
             ),
             name=table.name,
-            columns=", ".join(table.columns),
+            columns=table.columns,
         )
     spoken = [column for column in filled if not ASIDE.search(column.strip().lower()) and not _like_numbers(table, column)]
     if len(spoken) == 1:  # a class may be a number

@@ -70,7 +70,7 @@ def in_words(table: Table, found: Guess, told: dict[str, Any], health: Health) -
         f"{table.name}: {told['rows']:,} rows, {len(table.columns)} columns; {told['examples']:,} examples, {told['skipped']:,} left out",
         f"task    {found.task}{'' if found.sure else ' (a guess from the content; --task says otherwise)'}",
         *(f"{role:<10}  {column}" for role, column in found.columns.items()),
-        *(f"row {item['row']} {item['why']}" for item in told["damaged"][:3]),
+        *((f"row {item['row']} " if item["row"] else "") + item["why"] for item in told["damaged"][:3]),
         f"health  {health.score} of 100",
         *(f"{MARKS[one.grade]} {one.said.say()} {one.why.say()}" for one in health.findings),
     ]

@@ -19,7 +19,7 @@ LEAST_AGREEMENT = 0.8  # the share of the lines below a title that have the same
 MOST_REPAIRS = 20
 MOST_WORDS = 3  # of a column's name, where nothing but the lines says that a text is a table
 # Excel's own first line, which names the delimiter.
-SAID = re.compile(r'"?sep=(.)"?\r?\n')
+SAID = re.compile(r'"?sep=([^\w\s"]|\t)"?\r?\n')
 
 
 def read(text: str) -> Found:
@@ -69,6 +69,7 @@ def records(lines: list[str], delimiter: str, spaced: bool = False) -> Iterator[
     csv.field_size_limit(MAX_BYTES)
     delimiter = delimiter or next((sign for sign in UNUSED if not any(sign in line for line in lines)), UNUSED[0])
     start = repairs = 0
+    headed = False
     while start < len(lines):
         # Each repair reads on to the end of the file; past a few of them quotes no longer join lines, so that the time stays linear.
         part = itertools.islice(lines, start, None if repairs < MOST_REPAIRS else start + 1)
@@ -77,10 +78,13 @@ def records(lines: list[str], delimiter: str, spaced: bool = False) -> Iterator[
         for values in reader:
             end = start + reader.line_num
             if end - begun > 1 and sum(line.count('"') for line in lines[begun:end]) % 2:
-                yield begun + 1, grid.UNCLOSED
+                # A header is read without the quote, since everything below hangs on it.
+                yield begun + 1, grid.UNCLOSED if headed else lines[begun].replace('"', "").strip().split(delimiter)
+                headed = True
                 repairs += 1
                 break
             yield end, values
+            headed = headed or any(values)
             begun = end
         else:
             if repairs < MOST_REPAIRS:

@@ -20,28 +20,28 @@ _WANTED: dict[tuple[str, Task], tuple[int, Words]] = {
         1000,
         Words(
             "All of the model changes, and little data lets it forget what it knew; 1,000 chosen examples made a good assistant (LIMA, 2023).",
-            "全部参数都会变动，数据太少容易丢掉原有能力；LIMA（2023）用 1,000 条精选样本训练出了不错的助手。",
+            "全部参数都会变动，数据太少容易丢掉原有能力；LIMA（2023）用 1,000 个精选样本训练出了不错的助手。",
         ),
     ),
     ("prefix", "chat"): (
         50,
         Words(
             "The authors of prefix tuning came ahead of full fine-tuning with 50 to 500 examples (Li and Liang, 2021).",
-            "前缀微调的作者用 50 到 500 条样本就超过了全量微调（Li 与 Liang，2021）。",
+            "前缀微调的作者用 50 到 500 个样本就超过了全量微调（Li 与 Liang，2021）。",
         ),
     ),
     ("rlhf", "chat"): (
         300,
         Words(
             "The questions are practised on again and again, so they should cover what people ask. {rule}",
-            "后面的阶段会在这些问题上反复练习，所以要覆盖常见提问。{rule}",
+            "后面的阶段会在这些问题上反复练习，所以要覆盖常见的问题。{rule}",
         ).filled(rule=RULE),
     ),
     ("", "chat"): (
         50,
         Words(
             "A tone or a form shows from 50 to 100 good examples on (OpenAI's guide to fine-tuning); new tasks want several times that.",
-            "语气和格式通常 50 到 100 条好样本就能看出效果（OpenAI 微调指南）；新任务需要几倍于此。",
+            "语气和格式通常 50 到 100 个好样本就能看出效果（OpenAI 微调指南）；新任务需要几倍于此。",
         ),
     ),
     ("full", "classify"): (
@@ -53,7 +53,7 @@ _WANTED: dict[tuple[str, Task], tuple[int, Words]] = {
     ),
     ("", "classify"): (
         100,
-        Words("A class shows from a few dozen examples on. {rule}", "每个类别有几十条样本才看得出规律。{rule}").filled(rule=RULE),
+        Words("A class shows from a few dozen examples on. {rule}", "每个类别有几十个样本才看得出规律。{rule}").filled(rule=RULE),
     ),
     ("", "complete"): (
         100,

@@ -51,7 +51,7 @@ SAID: dict[str, Words] = {
     ),
     "contradictions": Words(
         "In {count:,} of {total:,} rows the question is that of another row, but the answer differs.",
-        "{total:,} 行中有 {count:,} 行与另一行的提问相同，回答却不同。",
+        "{total:,} 行中有 {count:,} 行与另一行问题相同，回答却不同。",
     ),
     "two_labels": Words(
         "In {count:,} of {total:,} rows the text also stands under another label.",
@@ -63,7 +63,7 @@ SAID: dict[str, Words] = {
     ),
     "same_pairs": Words(
         "In {count:,} of {total:,} rows the better and the worse answer are the same.",
-        "{total:,} 行中有 {count:,} 行的优选回答与较差回答相同。",
+        "{total:,} 行中有 {count:,} 行，较好的回答与较差的回答相同。",
     ),
     "cut": Words(
         "In {count:,} of {total:,} rows ({share:.0%}) the text is longer than {limit:,} tokens and will be cut off.",
@@ -71,7 +71,7 @@ SAID: dict[str, Words] = {
     ),
     "long_prompt": Words(
         "In {count:,} of {total:,} rows ({share:.0%}) the question leaves no room for an answer within {limit:,} tokens.",
-        "{total:,} 个问题中有 {count:,} 个（{share:.0%}）太长，在 {limit:,} 个 token 内没有留给回答的空间。",
+        "{total:,} 个问题中有 {count:,} 个（{share:.0%}）太长，{limit:,} 个 token 里放不下回答。",
     ),
     "leak": Words(
         "In {count:,} of {total:,} rows the example stands in the test set too, as it is or nearly so, which gives away {given:,} of its {tested:,} examples.",
@@ -109,22 +109,22 @@ SAID: dict[str, Words] = {
         "{total:,} 行中有 {count:,} 行（{share:.0%}）的回答一模一样。",
     ),
     "echoes": Words(
-        "In {count:,} of {total:,} rows the answer is the question itself.", "{total:,} 行中有 {count:,} 行的回答就是提问本身。"
+        "In {count:,} of {total:,} rows the answer is the question itself.", "{total:,} 行中有 {count:,} 行的回答就是问题本身。"
     ),
 }
 WHY: dict[str, Words] = {
     "empty": Words("They are left out of the training; fill them in, or drop them.", "这些行不会参与训练；请补全，或直接删除。"),
     "too_few": Words(
         "At least {least} are needed to train on some and check on others: bring more.",
-        "至少需要 {least} 行，才能一部分训练、一部分检验：请补充数据。",
+        "至少要有 {least} 行，才能一部分用来训练、一部分留作验证集：请补充数据。",
     ),
     "duplicates": Words(
         "What stands there twice counts twice, and a copy in the part kept aside makes the result look better than it is: keep one of each.",
-        "重复的内容会被多学几遍；如果副本落在检验部分，结果还会虚高。建议每条只保留一份。",
+        "重复的内容会被多学几遍；如果有一份落进验证集，结果还会虚高。建议每条只留一份。",
     ),
     "near_duplicates": Words(
         "The model learns them by heart instead of the pattern; look at the examples, and keep one of each unless the difference matters.",
-        "模型容易死记硬背，而不是学会规律；请先看看例子，如果差别不重要，每组只保留一条。",
+        "模型容易死记硬背，而学不到规律。请先看看例子，如果差别不重要，每组只留一条。",
     ),
     "contradictions": Words(
         "The model learns a mixture of the answers; that is fine for texts with many good answers, but of facts only one should stay.",
@@ -158,7 +158,7 @@ WHY: dict[str, Words] = {
     "one_label": Words("At least two are needed to tell apart: choose another label column.", "至少要有两个类别才能区分：请换一个标签列。"),
     "many_labels": Words(
         "A class needs several examples: choose another label column, or learn answers instead of classes.",
-        "每个类别都要有多个样本：请换一个标签列，或改为学习回答。",
+        "每个类别都要有多个样本：请换一个标签列，或改选“照我的样本那样回答”。",
     ),
     "unbalanced": Words(
         "A model that always says “{most}” would look good: bring more of the others, and read the F1 score rather than the accuracy.",
@@ -166,7 +166,7 @@ WHY: dict[str, Words] = {
     ),
     "rare_labels": Words(
         "So few can hardly be learned, let alone checked: bring more, join them with another label, or drop them.",
-        "样本太少，很难学会，更无法检验：请补充样本、并入其他标签，或删除。",
+        "样本太少，很难学会，更没法验证：请补充样本、并入其他标签，或删除。",
     ),
     "alike_labels": Words("To the model they are different classes: join them.", "对模型来说它们是不同的类别，建议合并。"),
     "languages": Words(
@@ -195,9 +195,9 @@ WHY: dict[str, Words] = {
     ),
     "same_answer": Words(
         "The model will learn to say that to everything: bring more rows with other answers.",
-        "模型会学成对什么都这样回答：请补充其他回答的数据。",
+        "模型会变得不管问什么都这样答：请补充不一样的回答。",
     ),
-    "echoes": Words("The model learns to repeat what it is asked: correct them, or drop them.", "模型会学成复述提问：请更正，或删除。"),
+    "echoes": Words("The model learns to repeat what it is asked: correct them, or drop them.", "模型会学着复述问题：请更正，或删除。"),
 }
 FIXES: dict[str, Words] = {
     "empty": label("Drop these rows", "删除这些行"),
@@ -210,7 +210,7 @@ FIXES: dict[str, Words] = {
     "personal": label("Mask it, such as [email]", "打码，如 [email]"),
     "html": label("Take the HTML out", "去除 HTML"),
     "mojibake": label("Put the characters right", "还原乱码"),
-    "echoes": label("Drop repeated questions", "删除复述提问的行"),
+    "echoes": label("Drop repeated questions", "删除复述问题的行"),
 }
 
 

@@ -47,7 +47,7 @@ def _check(change: Change, rows: list[dict[str, str]], table: Table) -> None:
         raise BadData(
             Words(
                 "The change “{kind}” speaks of a row or a column that “{name}” does not have.",
-                "更改“{kind}”涉及“{name}”中不存在的行或列。",
+                "这项更改（{kind}）用到了“{name}”里没有的行或列。",
             ),
             Words("Undo it, and make it again with the rows as they stand now.", "请撤销，再对现在的数据重新操作。"),
             kind=change.kind,
@@ -99,7 +99,7 @@ def fix(kind: str, table: Table, task: Task, columns: Mapping[str, str]) -> Chan
             Words("There is no one-click fix for “{kind}”.", "“{kind}”没有一键修复。"),
             Words("Choose one of {known}.", "可选：{known}。"),
             kind=kind,
-            known=", ".join((*DROPPED, "alike_labels", *MENDED)),
+            known=(*DROPPED, "alike_labels", *MENDED),
         )
     seen = view.view(table, task, columns)
     if kind == "alike_labels":

@@ -100,8 +100,8 @@ def like_names(values: Sequence[str]) -> bool:
 
 
 def _untitled(header: list[str], below: list[list[str]]) -> list[str]:
-    """The header of lines that all have one field more, as R writes row names: with a place for these."""
-    more = [values for values in below if len(values) == len(header) + 1]
+    """The header of lines that all have one field more, a number, as R writes row names: with a place for these."""
+    more = [values for values in below if len(values) == len(header) + 1 and VALUES[0].fullmatch(values[0])]
     return ["", *header] if len(more) == len(below) > 1 and any(values[-1].strip() for values in more) else header
 
 

@@ -66,7 +66,7 @@ def chosen(parts: list[Part], wanted: Iterable[str], dataset: str) -> Part:
             Words("Write one of them after the name, with a colon.", "请在名称后用冒号写上其中一个。"),
             dataset=dataset,
             wanted=":".join(words),
-            parts=", ".join(dict.fromkeys(":".join(word for word in (part.config, part.split) if word) or "-" for part in parts))[:300],
+            parts=list(dict.fromkeys(":".join(word for word in (part.config, part.split) if word)[:60] or "-" for part in parts))[:12],
         )
     default = [part for part in fitting if part.config in ("default", "")] or [part for part in fitting if part.config == fitting[0].config]
     return min(default, key=lambda part: (not part.split.startswith("train"), part.split != ""))

@@ -224,7 +224,7 @@ def find(source: str) -> Kept:
         return Kept(source, Path(source).name, Path(source))
     raise BadData(
         Words("There is no data set “{source}”.", "没有数据集“{source}”。"),
-        Words("Upload the file again, or use a sample: {samples}.", "请重新上传文件，或使用示例：{samples}。"),
+        Words("Upload the file again, or use a sample: {samples}.", "请重新上传文件，或使用示例数据：{samples}。"),
         source=source,
-        samples=", ".join(f"sample:{name}" for name in presets.samples()),
+        samples=[f"sample:{name}" for name in presets.samples()],
     )

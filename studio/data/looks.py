@@ -165,8 +165,8 @@ def classes(case: Case) -> Iterator[Finding]:
             yield finding("rare_labels", "warn", faults.rare(view), names, names=_few(names), limit=faults.RARE)
 
 
-def _few(names: Sequence[str]) -> str:
-    return ", ".join(names[:MOST_NAMES]) + (" …" if len(names) > MOST_NAMES else "")
+def _few(names: Sequence[str]) -> tuple[str, ...]:
+    return (*names[:MOST_NAMES], *(["…"] if len(names) > MOST_NAMES else []))
 
 
 def spoken(case: Case) -> Iterator[Finding]:

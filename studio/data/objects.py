@@ -182,7 +182,7 @@ def _lists(value: dict[str, object], levels: int) -> dict[str, list[object]]:
     """The lists of objects within an object, by their keys; a conversation is no such list."""
     found: dict[str, list[object]] = {}
     for key, part in value.items():
-        if isinstance(part, list) and part and all(isinstance(item, dict) for item in part):
+        if isinstance(part, list) and part and isinstance(part[0], dict):
             if not _is_talk(part):
                 found[key] = part
         elif isinstance(part, dict) and levels > 1:

@@ -63,16 +63,16 @@ def _check_columns(table: Table, columns: Mapping[str, str], used: Sequence[str]
     missing = [columns.get(role, role) for role in used if columns.get(role, "") not in table.columns]
     if missing:
         raise BadData(
-            Words("“{name}” has no column “{missing}”; it has {columns}.", "“{name}”没有列“{missing}”，现有的列是 {columns}。"),
+            Words("“{name}” has no column {missing}; it has {columns}.", "“{name}”里没有{missing}这一列，现有的列是：{columns}。"),
             Words("Choose the columns again; one that is not there must be added to the file.", "请重新选择列；文件里没有的列需要先加上。"),
             name=table.name,
-            missing="”, “".join(missing),
-            columns=", ".join(table.columns),
+            missing=[f"“{column}”" for column in missing],
+            columns=table.columns,
         )
     if len({columns[role] for role in used}) < len(used):
         raise BadData(
             Words("The column “{column}” was chosen twice.", "列“{column}”被选了两次。"),
-            Words("Choose a different column for each part.", "请为每个部分选择不同的列。"),
+            Words("Choose a different column for each part.", "每种用途请选不同的列。"),
             column=next(columns[role] for role in used if [columns[one] for one in used].count(columns[role]) > 1),
         )
 
@@ -83,7 +83,7 @@ def _enough(found: tuple[list[Example], int], table: Table) -> tuple[list[Exampl
             Words("“{name}” has {count} complete example(s).", "“{name}”只有 {count} 个完整的样本。"),
             Words(
                 "At least {least} are needed to train on some and check on others; 100 or more are better.",
-                "至少需要 {least} 个才能一部分训练、一部分检验；最好有 100 个以上。",
+                "至少要有 {least} 个，才能一部分用来训练、一部分留作验证集；最好有 100 个以上。",
             ),
             name=table.name,
             count=len(found[0]),
@@ -160,7 +160,7 @@ def _pairs(table: Table, columns: Mapping[str, str]) -> tuple[list[Example], int
             ),
             Words(
                 "Pairs are needed: bring a good and a bad answer to the same question, or learn the good answers alone (chat).",
-                "需要成对的回答：请为同一个问题提供一好一坏两个回答，或只学习好评的回答（chat）。",
+                "需要成对的回答：请为同一个问题提供一好一坏两个回答，或改选“照我的样本那样回答”，只学好评的回答。",
             ),
             name=table.name,
             good=sum(len(good) for good, _ in asked.values()),
@@ -249,7 +249,7 @@ def encode(found: Sequence[Example], task: Task, tokenizer: Any, max_length: int
     if not fitting:
         raise BadData(
             Words("No example leaves room for its answer within {length} tokens.", "在 {length} 个 token 内，没有一个样本能放下回答。"),
-            Words("Allow longer texts (max_length), or shorten the prompts.", "请提高长度上限（max_length），或缩短提问。"),
+            Words("Allow longer texts (max_length), or shorten the prompts.", "请提高长度上限（max_length），或缩短问题。"),
             length=max_length,
         )
     return fitting
@@ -283,7 +283,7 @@ def _check_labels(found: Sequence[Example]) -> None:
             Words("There are {labels} different labels for {rows} rows.", "{rows} 行里有 {labels} 个不同的标签。"),
             Words(
                 "A class needs at least two examples: choose another label column, or learn answers instead of classes.",
-                "每个类别至少要有两个样本：请换一个标签列，或改为学习回答。",
+                "每个类别至少要有两个样本：请换一个标签列，或改选“照我的样本那样回答”。",
             ),
             labels=len(labels),
             rows=len(found),

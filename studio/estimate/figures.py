@@ -76,7 +76,7 @@ PARTS = {
     "runtime": Words("the program itself (runtime)", "程序本身（运行时）"),
     "model": Words("the model (weights)", "模型本身（权重）"),
     "beside": Words("other models held meanwhile (reference, reward model)", "同时保留的其他模型（参考模型、奖励模型）"),
-    "gradients": Words("the direction of every change (gradients)", "每个改变的方向（梯度）"),
+    "gradients": Words("the direction of every change (gradients)", "每处改动的方向（梯度）"),
     "optimiser": Words("the memory of past steps (optimiser)", "对过往步骤的记忆（优化器）"),
     "activations": Words("intermediate results kept for learning (activations)", "为学习保留的中间结果（激活值）"),
     "scores": Words("scores for every word of the vocabulary (logits)", "词表中每个词的得分（logits）"),

@@ -24,11 +24,11 @@ BOUNDS = {"minutes": 3.0, "memory_gb": 1.25}
 BUSY_BELOW = 0.7
 RECORD = Words(
     "Of your last {count} runs, {right} ended within the estimated time and {held} within the memory.",
-    "最近 {count} 次运行中，{right} 次的用时、{held} 次的内存在估算范围内。",
+    "最近 {count} 次训练中，{right} 次的用时、{held} 次的内存在估算范围内。",
 )
 NONE_YET = Words(
     "No run has ended yet: after the first, the studio shows here how right its estimates were.",
-    "还没有完成的运行：第一次结束后，这里会显示估算的准确程度。",
+    "还没有完成的训练：第一次结束后，这里会显示估算的准确程度。",
 )
 RECEIPT = Words(
     "Estimated {minutes} min{money}, {memory} GB; it took {took:.1f} min{paid}, {used:.1f} GB.",
@@ -37,14 +37,14 @@ RECEIPT = Words(
 WITHIN = Words("Within the range.", "在估算范围内。")
 BUSY = Words(
     "It took longer: the machine was busy, the run had {share:.0%} of the cores' time.",
-    "用时更长：机器繁忙，运行只得到 {share:.0%} 的核心时间。",
+    "用时更长：机器繁忙，这次训练只分到 {share:.0%} 的核心时间。",
 )
 FETCHED = Words(
     "Within the range; the model had to be fetched first, which took {minutes:.1f} min more.",
     "在估算范围内；另外下载模型用了 {minutes:.1f} 分钟。",
 )
-RESUMED = Words("It went on after a stop, so its time says nothing of the estimate.", "它是停止后继续的，用时不能用来检验估算。")
-EARLY = Words("It ended early, since the checks saw no more progress.", "检验不再有进步，提前结束。")
+RESUMED = Words("It went on after a stop, so its time says nothing of the estimate.", "这次训练中途停过，用时不能拿来对照估算。")
+EARLY = Words("It ended early, since the checks saw no more progress.", "验证不再有进步，提前结束。")
 STOPPED = Words("It was stopped on the way.", "中途被停止。")
 SLOWER = Words(
     "It took longer than estimated; later estimates on this machine take that into account.",

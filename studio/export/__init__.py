@@ -16,7 +16,7 @@ from studio.train import launch
 from studio.words import Words, label
 
 FORMS: dict[str, Words] = {
-    "adapter": label("The small add-on (adapter): put on top of the base model", "小巧的附加件（adapter）：叠加在基础模型上使用"),
+    "adapter": label("The small add-on (adapter): put on top of the base model", "小模块（adapter）：叠加在基础模型上使用"),
     "packed": label(
         "The whole model in few bits (packed weights): smallest, opens with transformers and compressed-tensors",
         "低位数的完整模型（打包权重）：体积最小，可用 transformers 和 compressed-tensors 打开",
@@ -45,7 +45,7 @@ def write(run: Run, form: str, folder: Path) -> Path:
             Words("It offers: {offered}.", "可选：{offered}。"),
             method=run.plan.method.name,
             form=form,
-            offered=", ".join(offered),
+            offered=offered,
         )
     runs.require_usable(run)
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):

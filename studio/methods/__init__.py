@@ -32,10 +32,10 @@ def get(name: str) -> Method:
         if method.name == name:
             return method
     raise NotPossible(
-        Words("The training of “{name}” is not built yet.", "“{name}”的训练尚未完成开发。"),
+        Words("The training of “{name}” is not built yet.", "“{name}”还在开发，暂时不能训练。"),
         Words("Choose {ready}.", "请选择 {ready}。"),
         name=name,
-        ready=", ".join(method.name for method in METHODS),
+        ready=[method.name for method in METHODS],
     )
 
 

@@ -53,7 +53,7 @@ def rows(job: Job) -> tuple[list[Encoded], list[Encoded]]:
         raise BadData(
             Words(
                 "No question leaves room for an opening within {budget} tokens: at most {room} may be the question's, the shortest has {least}.",
-                "在 {budget} 个 token 内，没有一个问题能给回答的开头留出空间：问题最多 {room} 个 token，最短的有 {least} 个。",
+                "上限是 {budget} 个 token，没有一个问题能给回答的开头留出空间：问题不能超过 {room} 个 token，而最短的也有 {least} 个。",
             ),
             Words(
                 "Allow longer texts (max_length), shorter openings, or shorten the questions.",

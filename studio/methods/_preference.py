@@ -82,7 +82,7 @@ def _learn_to_judge(job: Job, told: dict[str, str]) -> tuple[Any, bool]:
             raise NotPossible(
                 Words(
                     "The run “{run}” has no reward model, and these examples hold no pairs to learn one from.",
-                    "运行“{run}”没有奖励模型，而这些样本里也没有可供学习的偏好对。",
+                    "训练“{run}”没有奖励模型，这些样本里也没有可以学习的偏好对。",
                 ),
                 Words("Choose a rule as the reward, or bring pairs.", "请选择一条规则作为奖励，或提供偏好对。"),
                 run=str(job.settings["start_from"])[:40],

@@ -80,7 +80,7 @@ def load(folder: Path, seed: int, fresh: bool = False) -> Any:
                 "The reward model in {folder} was made by an older version of the studio and reads texts in another way.",
                 "{folder} 中的奖励模型由旧版本的工作室生成，读取文本的方式不同。",
             ),
-            Words("Train it anew: start a run without “start from”.", "请重新训练：新建运行时不要填写“start from”。"),
+            Words("Train it anew: start a run without “start from”.", "请重新训练：新建训练时，把“从之前的 RLHF 训练继续（迭代）”留空。"),
             folder=str(folder),
         )
     model.config.scores = MEAN

@@ -42,8 +42,8 @@ def take_over(job: Job, target: Path) -> None:
         said = ANOTHER.format(run=run)
     if said:
         raise NotPossible(
-            Words("This run cannot go on from an earlier one: {said}.", "无法从之前的运行继续：{said}。"),
-            Words("Choose an RLHF run that has ended, on the same base model.", "请选择一次已结束、且使用相同基础模型的 RLHF 运行。"),
+            Words("This run cannot go on from an earlier one: {said}.", "无法从之前的训练继续：{said}。"),
+            Words("Choose an RLHF run that has ended, on the same base model.", "请选择一次已结束、基础模型也相同的 RLHF 训练。"),
             said=said,
         )
     draft = target.with_name(f".{target.name}")

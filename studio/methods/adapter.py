@@ -15,7 +15,7 @@ from studio.words import label
 KNOBS = (
     Knob(
         "size",
-        label("How much the adapters can hold (bottleneck size)", "适配器能容纳多少（瓶颈宽度）"),
+        label("How much the adapters can hold (bottleneck size)", "适配器能学多少（瓶颈宽度 bottleneck size）"),
         label(
             "The width of each small network's narrow middle: 16 for a little change, 64 for most tasks, 256 for much.",
             "每个小网络中间窄层的宽度：小改动 16，多数任务 64，大改动 256。",
@@ -30,7 +30,7 @@ KNOBS = (
         label("Where the adapters stand (placement)", "适配器放在哪里（placement）"),
         label(
             "After attention and after feed-forward learns most (Houlsby et al. 2019); after feed-forward alone is half the size (Pfeiffer et al. 2020).",
-            "放在注意力和前馈之后学得最多（Houlsby 等 2019）；只放在前馈之后则大小减半（Pfeiffer 等 2020）。",
+            "注意力和前馈之后都放，学得最多（Houlsby 等 2019）；只放在前馈之后，体积减半（Pfeiffer 等 2020）。",
         ),
         "houlsby",
         "choice",

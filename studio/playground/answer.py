@@ -206,7 +206,7 @@ class Seat:
             ),
             Words(
                 "Ask again to load them anew; close other programs if it happens again ({log}).",
-                "再次提问会重新加载；若再次发生，请关闭其他程序（{log}）。",
+                "再问一次会重新加载；如果还是这样，请关闭其他程序（{log}）。",
             ),
             log=self.run.folder / "playground.log",
         )

@@ -68,9 +68,9 @@ class Sides:
             raise StudioError(
                 Words(
                     "The question has {have:,} tokens; with an answer of {length} the model can read {most:,}.",
-                    "提问有 {have:,} 个 token；回答 {length} 个时模型最多能读 {most:,} 个。",
+                    "问题有 {have:,} 个 token；回答 {length} 个时模型最多能读 {most:,} 个。",
                 ),
-                Words("Shorten the question or the answer.", "请缩短提问或回答长度。"),
+                Words("Shorten the question or the answer.", "请缩短问题，或把回答的长度调小。"),
                 have=len(prompt),
                 length=length,
                 most=context - length,

@@ -10,7 +10,7 @@ from studio.tabs import forms, visitor
 from studio.words import Words
 
 ABOUT_MODEL = Words(
-    "{name}: {count} numbers, licence {licence}. {about} {weights}", "{name}：{count} 个参数，许可 {licence}。{about}{weights}"
+    "{name}: {count} numbers, licence {licence}. {about} {weights}", "{name}：{count} 个参数，许可证 {licence}。{about}{weights}"
 )
 WEIGHTS_HERE = Words("Weights in use: {note}.", "所用权重：{note}。")
 WEIGHTS_WHEEL = Words(
@@ -19,7 +19,8 @@ WEIGHTS_WHEEL = Words(
 )
 WEIGHTS_HUB = Words("Not here yet: fetched from the hub when training starts.", "尚未下载：训练开始时从 Hub 获取。")
 UNKNOWN = Words(
-    "“{name}” is not in the list; it is looked up when training starts, and counted then.", "“{name}”不在列表中；训练开始时再查找并统计。"
+    "“{name}” is not in the list; it is looked up when training starts, and counted then.",
+    "列表里没有“{name}”；训练开始时再去查找，并统计参数。",
 )
 
 

@@ -25,24 +25,24 @@ STATES: dict[str, Words] = {
     "done": Words("Done", "已完成"),
     "stopped": Words("Stopped; what it learned is kept", "已停止，学到的内容已保留"),
     "unlearned": Words("Stopped before it had learned anything", "已停止，尚未学到内容"),
-    "failed": Words("Did not finish", "未完成"),
+    "failed": Words("Did not finish", "未能完成"),
     "stopping": Words("Stopping after this step", "本步结束后停止"),
 }
 STAGES: dict[str, Words] = {
-    "queue": Words("starts by itself; runs ahead of it: {steps}", "轮到后自动开始；前面的运行数：{steps}"),
+    "queue": Words("starts by itself; runs ahead of it: {steps}", "轮到时自动开始；前面还有 {steps} 个训练"),
     "data": Words("reading the examples", "读取样本"),
     "fetch": Words("fetching the model, {step} of {steps} MB", "获取模型，{step} / {steps} MB"),
     "load": Words("loading the model", "加载模型"),
-    "before": Words("measuring the base model on the kept-aside examples", "在预留样本上测量基础模型"),
+    "before": Words("measuring the base model on the kept-aside examples", "在验证集上评估基础模型"),
     "rows": Words("writing the examples to learn from", "生成用于学习的样本"),
     "openings": Words("writing the model's own openings, {step} of {steps}", "生成模型自己的回答开头，{step} / {steps}"),
     "head": Words(
         "reading every pair once to give the reward model a good start, {step} of {steps}",
         "先把每个偏好对读一遍，给奖励模型一个好起点，{step} / {steps}",
     ),
-    "bottom": Words("running the frozen part once over each example, {step} of {steps}", "对每个样本运行一次冻结部分，{step} / {steps}"),
-    "asking": Words("asking questions with known answers, {step} of {steps}", "提问已知答案的问题，{step} / {steps}"),
-    "sft": Words("learning from the good answers (SFT), step {step} of {steps}", "从好回答学习（SFT），第 {step} 步，共 {steps} 步"),
+    "bottom": Words("running the frozen part once over each example, {step} of {steps}", "让每个样本先过一遍冻结的层，{step} / {steps}"),
+    "asking": Words("asking questions with known answers, {step} of {steps}", "用有标准答案的问题测试，{step} / {steps}"),
+    "sft": Words("learning from the good answers (SFT), step {step} of {steps}", "照着示范回答学（SFT），第 {step} 步，共 {steps} 步"),
     "reward": Words(
         "learning which answers are better (reward model), step {step} of {steps}",
         "学习哪个回答更好（奖励模型），第 {step} 步，共 {steps} 步",
@@ -50,12 +50,12 @@ STAGES: dict[str, Words] = {
     "rl": Words("practising and being scored (RL), step {step} of {steps}", "练习并接受打分（RL），第 {step} 步，共 {steps} 步"),
     "dpo": Words("learning straight from the pairs (DPO), step {step} of {steps}", "直接从偏好对学习（DPO），第 {step} 步，共 {steps} 步"),
     "full_precision": Words(
-        "training at full precision, to compare, step {step} of {steps}", "以全精度训练作为对比，第 {step} 步，共 {steps} 步"
+        "training at full precision, to compare, step {step} of {steps}", "另用全精度训练一遍作对比，第 {step} 步，共 {steps} 步"
     ),
-    "after": Words("measuring the tuned model on the kept-aside examples", "在预留样本上测量调优后的模型"),
+    "after": Words("measuring the tuned model on the kept-aside examples", "在验证集上评估微调后的模型"),
 }
-UNPACKING = Words("unpacking the model; once, about half a minute", "正在解包模型；仅此一次，约半分钟")
-FIRST_STEP = Words("the first of {steps} steps; it takes longer than the others", "共 {steps} 步，正在进行第一步；首步较慢")
+UNPACKING = Words("unpacking the model; once, about half a minute", "正在解压模型，只有第一次需要，约半分钟")
+FIRST_STEP = Words("the first of {steps} steps; it takes longer than the others", "共 {steps} 步，正在做第 1 步（第 1 步比较慢）")
 STEP_OF = Words("step {step} of {steps}", "第 {step} 步，共 {steps} 步")
 RECONNECTING = label("Reconnecting…", "正在重新连接…")
 ABOUT = Words("{method} on {model}", "{method} · {model}")
@@ -64,7 +64,7 @@ GO_ON = label("Go on from where it was", "从中断处继续")
 LATEST = label("Its latest answers while practising", "练习中的最新回答")
 SCORE = label("score", "得分")
 BEGINNING = Words("getting ready for the first step", "准备第一步")
-EPOCH, LEFT = Words("epoch {epoch:.1f}", "第 {epoch:.1f} 轮"), Words("about {time} left", "约剩 {time}")
+EPOCH, LEFT = Words("epoch {epoch:.1f}", "已学 {epoch:.1f} 轮"), Words("about {time} left", "约剩 {time}")
 LEFT_STAGE = Words("about {time} left in this stage", "本阶段约剩 {time}")
 SPEED, MEMORY = Words("{rate:,.0f} tokens/s", "{rate:,.0f} token/秒"), Words("{gb:.1f} GB memory", "内存 {gb:.1f} GB")
 
@@ -129,7 +129,7 @@ def poll(asked: Any) -> dict[str, Any]:
         "tables": outcome.tables(report, lang) if ended else [],
         "samples": latest,
         "sampled": size,
-        "fault": f"{status.what} {status.what_to_do}".strip() if status.state == "failed" else "",
+        "fault": status.fault(lang) if status.state == "failed" else "",
         "percent": 100 if status.state == "done" else 100 * status.step / max(status.steps, 1),
     }
 

@@ -34,11 +34,11 @@ MEASURES: dict[str, Measure] = {
         ),
     ),
     "accuracy": Measure(
-        Words("share of kept-aside texts sorted rightly (accuracy)", "预留文本的分类正确率（accuracy）"),
+        Words("share of kept-aside texts sorted rightly (accuracy)", "验证集文本的分类准确率（accuracy）"),
         (Curve("eval_accuracy", Words("accuracy", "准确率"), True),),
     ),
     "pairs": Measure(
-        Words("share of kept-aside pairs ranked rightly (accuracy)", "预留偏好对的排序正确率（accuracy）"),
+        Words("share of kept-aside pairs ranked rightly (accuracy)", "验证集偏好对的判断准确率（accuracy）"),
         (Curve("eval_accuracy", Words("accuracy", "准确率"), True),),
     ),
     "reward": Measure(
@@ -56,7 +56,7 @@ MEASURES: dict[str, Measure] = {
 }
 # Stage -> what it is called, and its charts. The order is that in which a run goes through them.
 STAGES: dict[str, tuple[Words, tuple[str, ...]]] = {
-    "sft": (Words("Learning from the good answers (SFT)", "从好回答学习（SFT）"), ("loss",)),
+    "sft": (Words("Learning from the good answers (SFT)", "照着示范回答学（SFT）"), ("loss",)),
     "reward": (Words("Learning which answers are better (reward model)", "学习哪个回答更好（奖励模型）"), ("loss", "pairs")),
     "rl": (Words("Practising and being scored (RL)", "练习并接受打分（RL）"), ("reward", "kl", "answer_length")),
     "dpo": (Words("Learning straight from the pairs (DPO)", "直接从偏好对学习（DPO）"), ("loss", "pairs")),
@@ -64,7 +64,7 @@ STAGES: dict[str, tuple[Words, tuple[str, ...]]] = {
     "train": (Words("Training", "训练"), ("loss",)),
 }
 KEYS = tuple(dict.fromkeys(curve.key for measure in MEASURES.values() for curve in measure.curves))
-WHILE_ROUNDING = Words("With rounded weights (quantisation-aware)", "使用量化权重训练（量化感知）")
+WHILE_ROUNDING = Words("With rounded weights (quantisation-aware)", "用取整后的权重训练（量化感知）")
 
 
 def charts(plan: Plan, lang: str) -> list[dict[str, Any]]:

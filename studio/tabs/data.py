@@ -199,7 +199,8 @@ def verdict(kept: Kept, table: Table, task: Task, roles: dict[str, str], sure: b
         return forms.problem(error, lang)
     parts = [_taken(found, task, roles, lang), (words.SURE if sure else words.UNSURE).say(lang)]
     if table.bad:
-        parts.append(words.DAMAGED.say(lang, count=len(table.bad), line=table.bad[0][0], why=table.bad[0][1]))
+        line, why = table.bad[0]  # 0 stands for the file, or a file within it
+        parts.append((words.DAMAGED if line else words.DAMAGED_FILE).say(lang, count=len(table.bad), line=line, why=why))
     parts += [words.INCOMPLETE.say(lang, count=incomplete)] if incomplete else []
     name = presets.samples()[kept.source.partition(":")[2]].name.say(lang) if kept.source.startswith("sample:") else kept.name
     said = words.READ.say(lang, name=name, rows=len(table.rows), columns=len(table.columns))
@@ -213,7 +214,7 @@ def _taken(found: list[Example], task: Task, roles: dict[str, str], lang: str) -
     if task == "classify":
         counts = Counter(example["label"] for example in found)
         some = counts.most_common(MOST_CLASSES)
-        classes = ", ".join(f"{name} ({count})" for name, count in some) + (" …" if len(counts) > MOST_CLASSES else "")
+        classes = [f"{name} ({count})" for name, count in some] + (["…"] if len(counts) > MOST_CLASSES else [])
         parts = [words.TAKEN_CLASSES.say(lang, count=len(counts), classes=classes, **names)]
     elif task == "chat" and "messages" not in kinds:
         parts = [words.TAKEN_CHAT.say(lang, **names)]

@@ -4,11 +4,11 @@ from studio.plan import Task
 from studio.words import Words, label
 
 TASKS: dict[Task, Words] = {
-    "chat": Words("Answer the way my examples do (text generation)", "像我的样本那样回答（文本生成）"),
+    "chat": Words("Answer the way my examples do (text generation)", "照我的样本那样回答（文本生成）"),
     "classify": Words("Sort texts into my classes (classification)", "把文本归入我的类别（分类）"),
-    "complete": Words("Write on in the manner of my texts (completion)", "按我的文本的风格续写（文本续写）"),
-    "prefer": Words("Prefer the better of two answers (preference pairs)", "学会偏好两个回答中较好的那个（偏好对）"),
-    "prompts": Words("Get steadier at questions that have no answers (unlabelled prompts)", "在没有答案的问题上更稳定（无标注提问）"),
+    "complete": Words("Write on in the manner of my texts (completion)", "照我的文本风格往下写（文本续写）"),
+    "prefer": Words("Prefer the better of two answers (preference pairs)", "学会给出人更认可的那种回答（偏好对）"),
+    "prompts": Words("Get steadier at questions that have no answers (unlabelled prompts)", "只有问题、没有答案，让回答更稳（无标注问题）"),
 }
 HEAD = label(
     "### Bring examples\nA spreadsheet, an export, a colleague’s file: one example a row. You see at once what was understood, and what is wrong with it.",
@@ -28,7 +28,7 @@ TAKE_HUB = label("Fetch it", "获取")
 TEMPLATE = label("A table to fill in, with two example rows", "可填写的表格模板，附两行示例")
 TEMPLATE_FOR = label("Template for", "模板用于")
 AS_CSV, AS_EXCEL = label("Template as CSV", "下载 CSV 模板"), label("Template as Excel", "下载 Excel 模板")
-OR_SAMPLE = label("No file at hand? Start with a sample written for this studio.", "手边没有文件？先用为本工作室编写的示例。")
+OR_SAMPLE = label("No file at hand? Start with a sample written for this studio.", "手边没有文件？先用自带的示例数据试试。")
 CANCEL = label("Call it off", "取消")
 CALLED_OFF = Words("Called off; nothing was kept.", "已取消，没有保留任何内容。")
 SHEET = label("Sheet of the workbook", "工作簿中的工作表")
@@ -37,11 +37,13 @@ MORE_COLUMNS = label("More columns (may stay empty)", "更多列（可留空）"
 NEXT = label("Next: choose a method", "下一步：选择方法")
 FIELD = label("Column", "列")
 NO_COLUMN = Words("none", "无")
-EMPTY = Words("No examples yet. Drop a file above, paste some, or use a sample.", "还没有样本。请在上方放入文件、粘贴内容，或使用示例。")
+EMPTY = Words(
+    "No examples yet. Drop a file above, paste some, or use a sample.", "还没有样本。请在上方放入文件、粘贴内容，或使用示例数据。"
+)
 WORKING = Words("{what}… {share:.0%}", "{what}… {share:.0%}")
 STARTING = Words("Opening “{name}”…", "正在打开“{name}”…")
 READ = Words("“{name}”: {rows:,} rows, {columns} columns.", "“{name}”：{rows:,} 行，{columns} 列。")
-TAKEN_CHAT = Words("The model will read “{first}” and learn to write “{second}”.", "模型会读取“{first}”，学着写出“{second}”。")
+TAKEN_CHAT = Words("The model will read “{first}” and learn to write “{second}”.", "模型读“{first}”，学着写出“{second}”。")
 TAKEN_CLASSES = Words(
     "The model will read “{first}” and learn to choose one of {count} classes from “{second}”: {classes}.",
     "模型会读取“{first}”，学着从“{second}”的 {count} 个类别中选择：{classes}。",
@@ -50,11 +52,11 @@ TAKEN: dict[str, Words] = {
     "messages": Words("The model will learn every answer of the conversations in “{first}”.", "模型会学习“{first}”里对话中的每个回答。"),
     "complete": Words(
         "The model will learn to write texts like those in “{first}”, word by word to their end.",
-        "模型会逐词学习“{first}”里的文本，直到结尾。",
+        "模型会学着写出“{first}”里那样的文本，逐词写到结尾。",
     ),
     "prefer": Words(
         "To each question in “{first}” the model will learn to prefer “{second}” over “{third}”.",
-        "对“{first}”里的每个问题，模型会学习偏好“{second}”胜过“{third}”。",
+        "对“{first}”里的每个问题，模型会学着更倾向“{second}”，而不是“{third}”。",
     ),
     "whole": Words(
         "The conversations in “{first}” and “{second}” begin alike; the model will learn to prefer how “{first}” ends.",
@@ -66,11 +68,11 @@ TAKEN: dict[str, Words] = {
     ),
     "prompts": Words(
         "The model will answer the questions in “{first}” itself and learn from how its own answers begin.",
-        "模型会自己回答“{first}”里的问题，并从自己回答的开头学习。",
+        "模型会自己回答“{first}”里的问题，再拿这些回答的开头来学。",
     ),
 }
 CHECKED_ON = Words("“{column}” is never learned; the answers are checked against it.", "“{column}”不会用来训练，只用来核对回答。")
-WITH_CONTEXT = Words("“{column}” is put after the question.", "“{column}”会接在提问之后。")
+WITH_CONTEXT = Words("“{column}” is put after the question.", "“{column}”会接在问题之后。")
 WITH_SYSTEM = Words("“{column}” is what the model is told first.", "“{column}”是事先告诉模型的话。")
 WITH_GROUP = Words(
     "Rows with the same “{column}” stay on one side when examples are kept aside.", "“{column}”相同的行在划分时会留在同一侧。"
@@ -80,11 +82,12 @@ UNSURE = Words(
     "Is that right? The column names do not say it, so this is a guess from the content. If not, change the lists below.",
     "这样对吗？列名没有说明用途，以上是根据内容的猜测。不对的话，请在下方的列表中更改。",
 )
-DAMAGED = Words("{count} damaged row(s) left out, the first: row {line} {why}.", "忽略了 {count} 行损坏数据，第一处：第 {line} 行{why}。")
+DAMAGED = Words("{count} damaged row(s) left out, the first: row {line} {why}.", "跳过了 {count} 行损坏的数据，先是第 {line} 行{why}。")
+DAMAGED_FILE = Words("{count} part(s) left out, the first: {why}.", "忽略了 {count} 处，第一处：{why}。")
 INCOMPLETE = Words("{count} row(s) with an empty or unreadable cell left out.", "忽略了 {count} 行单元格为空或无法读取的数据。")
 SPLIT = Words(
     "Of {count:,} examples, {train:,} are learned, {check:,} are checked on while training (validation), {test}; what is nearly the same stays together (seed {seed}).",
-    "{count:,} 个样本中，{train:,} 个用于训练，{check:,} 个用于训练中检验（验证集），{test}；近似重复的样本会留在同一侧（随机种子 {seed}）。",
+    "{count:,} 个样本中，{train:,} 个用于训练，{check:,} 个留作验证（验证集），{test}；近似重复的样本会留在同一侧（随机种子 {seed}）。",
 )
 SPLIT_TEST = Words("{test:,} see only the last verdict (test)", "{test:,} 个只用于最后的评判（测试集）")
 SPLIT_NONE = Words("none are left for a verdict of its own, since there are so few", "由于数量太少，没有单独留出测试集")
@@ -101,12 +104,12 @@ FORGET_TEST = label("Use a part of my examples instead", "改用自己样本的�
 SETS = label("Your data sets", "你的数据集")
 SETS_CHOOSE = label("Open another one", "打开另一个")
 SETS_EMPTY = Words("None yet: what you bring is kept here until you delete it.", "还没有：带来的数据会保存在这里，直到你删除。")
-SET_NAME, SET_LICENCE = label("Name", "名称"), label("Licence or source, for the model card", "许可或来源（写入模型卡）")
-SET_SAVE, SET_DELETE = label("Save name and licence", "保存名称和许可"), label("Delete this data set…", "删除此数据集…")
+SET_NAME, SET_LICENCE = label("Name", "名称"), label("Licence or source, for the model card", "许可证或来源（写入模型卡）")
+SET_SAVE, SET_DELETE = label("Save name and licence", "保存名称和许可证"), label("Delete this data set…", "删除此数据集…")
 SET_SURE, SET_KEEP = label("Yes, delete it for good", "确定，永久删除"), label("Keep it", "保留")
-SET_GONE = Words("“{name}” was deleted. Runs that learned from it keep their own copy.", "“{name}”已删除。用它训练过的运行各自保留了副本。")
-SET_BUSY = Words("“{name}” is wanted by a run that has not read it yet.", "有一个运行还在等待读取“{name}”。")
-SET_BUSY_DO = Words("Wait until that run has started, or stop it first.", "请等该运行开始，或先停止它。")
+SET_GONE = Words("“{name}” was deleted. Runs that learned from it keep their own copy.", "“{name}”已删除。用过它的训练各自留有副本。")
+SET_BUSY = Words("“{name}” is wanted by a run that has not read it yet.", "有一个训练还没读取“{name}”，正在等着用它。")
+SET_BUSY_DO = Words("Wait until that run has started, or stop it first.", "请等那个训练开始，或先停止它。")
 SET_SAVED = Words("Saved as “{name}”.", "已保存为“{name}”。")
 SET_LINE = Words("{name} · {rows:,} rows · {when}", "{name} · {rows:,} 行 · {when}")
 SET_ABOUT = Words(
@@ -136,7 +139,7 @@ FIXED = Words(
 )
 UNDONE = Words("Taken back: {what}.", "已撤销：{what}。")
 NOTHING = Words("There is nothing to take back.", "没有可撤销的改动。")
-COPIED = Words("The sample was copied for your changes.", "已复制示例，改动只作用于副本。")
+COPIED = Words("The sample was copied for your changes.", "已复制一份示例数据，改动只作用于副本。")
 EDIT = Words("edited rows", "编辑行")
 ROWS_OF = Words("rows {rows}", "第 {rows} 行")
 

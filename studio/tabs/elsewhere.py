@@ -17,11 +17,11 @@ from studio.tabs import table_words as words
 from studio.tabs.forms import t
 from studio.words import Words, label
 
-HEAD = label("What would it cost elsewhere?", "在别处要花多少？")
-MACHINES = Words("{method} with these settings on other machines", "以这些设置用 {method} 在其他机器上运行")
+HEAD = label("What would it cost elsewhere?", "换到别处训练要花多少？")
+MACHINES = Words("{method} with these settings on other machines", "同样的设置，用 {method} 在其他机器上训练")
 ROUGH = Words(
     "By formula from each machine's specification, so the ranges are wide. The studio trains on the machine it runs on: to train there, run it there.",
-    "依据各机器的规格用公式估算，范围较宽。工作室在自己所在的机器上训练：要在别处训练，请在那里运行它。",
+    "按各机器的规格用公式估算，所以范围较宽。工作室只在安装它的机器上训练；想用别的机器，请到那台机器上启动工作室。",
 )
 HEADS = (
     Words("Machine", "机器"),
@@ -29,25 +29,25 @@ HEADS = (
     Words("Time", "时间"),
     Words("Money", "费用"),
     Words("Energy", "用电"),
-    Words("Price an hour, read when and where", "每小时价格，读取时间与来源"),
+    Words("Price an hour, read when and where", "每小时价格（查询日期与来源）"),
 )
 TOO_SMALL = Words("Too small: {names}.", "内存不够：{names}。")
 REST = Words("{count} more machines", "另外 {count} 台机器")
-SERVICES = Words("Services that train for you, for {tokens} trained tokens", "代您训练的服务，共 {tokens} 个训练 token")
+SERVICES = Words("Services that train for you, for {tokens} trained tokens", "代为训练的服务（按 {tokens} 个训练 token 计）")
 THEIR_MODELS = Words(
     "They train models of their own choice: a price, not a comparison of results. Your examples would leave this machine.",
-    "它们训练的是自己的模型：这里只比较价格，不比较效果。您的样本会离开本机。",
+    "这些服务训练的是各家自选的模型：这里只比价格，不比效果。你的样本也会离开本机。",
 )
 SERVICE_HEADS = (
     Words("Service", "服务"),
     Words("Money", "费用"),
-    Words("Price per million tokens, read when and where", "每百万 token 价格，读取时间与来源"),
+    Words("Price per million tokens, read when and where", "每百万 token 价格（查询日期与来源）"),
 )
 RECALLED = Words("from memory, not read", "凭记忆，未核实")
 OLD = Words("older than 180 days", "已超过 180 天")
 NOTHING = Words(
     "Choose data and a base model whose shape is known; then this shows what the run would cost on {count} machines.",
-    "选好数据和结构已知的基础模型后，这里会显示在 {count} 台机器上运行的费用。",
+    "选好数据和结构已知的基础模型后，这里会显示在 {count} 台机器上训练的费用。",
 )
 # So many machines stand in sight, the others behind one click.
 IN_SIGHT = 8
@@ -74,7 +74,7 @@ def _machines(places: Sequence[Elsewhere], method: str, lang: str) -> str:
     if rows[IN_SIGHT:]:
         more = html.escape(REST.say(lang, count=len(rows) - IN_SIGHT))
         parts.append(f"<details><summary>{more}</summary>{_table(more, heads, rows[IN_SIGHT:])}</details>")
-    told = [ROUGH.say(lang)] + ([TOO_SMALL.say(lang, names=(", " if lang == "en" else "、").join(dict.fromkeys(small)))] if small else [])
+    told = [ROUGH.say(lang)] + ([TOO_SMALL.say(lang, names=list(dict.fromkeys(small)))] if small else [])
     return "".join(parts) + "".join(f'<p class="elsewhere-note">{html.escape(one)}</p>' for one in told)
 
 

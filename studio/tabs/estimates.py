@@ -27,16 +27,16 @@ from studio.words import Words, label
 WHERE = label("Where it would run", "在哪里运行")
 WHERE_HELP = label(
     "The studio trains on this machine; the others show what the same run would take there. Prices are as of their date.",
-    "工作室在本机训练；其他机器用于比较同样的运行要花多少。价格以标注日期为准。",
+    "工作室在本机训练；选其他机器，可以看同样的训练在那里要花多少。价格截至所注日期。",
 )
 MEASURE, CALL_OFF = label("Measure this machine", "测量这台机器"), label("Call it off", "取消")
 THIS = Words("This machine: {name}, {room:.1f} GB free", "本机：{name}，可用 {room:.1f} GB")
 OTHER = Words("{name}, {room:.0f} GB, {price}", "{name}，{room:.0f} GB，{price}")
 HOURLY, FREE, NO_PRICE = Words("{price} an hour", "每小时 {price}"), Words("free", "免费"), Words("no price known", "价格未知")
-OLD = Words("price read {date}, more than 180 days ago", "价格读取于 {date}，已超过 180 天")
+OLD = Words("price read {date}, more than 180 days ago", "价格查询于 {date}，已超过 180 天")
 MEASURING = Words(
     "Measuring: a few real steps on a small cut of the model, {share:.0%} done; under a minute.",
-    "正在测量：在模型的一小部分上跑几步，已完成 {share:.0%}；不到一分钟。",
+    "正在测量：拿模型的一小部分实际跑几步，已完成 {share:.0%}，全程不到一分钟。",
 )
 MEASURED = Words(
     "Measured: {rate} GFLOP/s and {memory:.0f} GB/s. The times now rest on this machine's own figures.",

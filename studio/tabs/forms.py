@@ -20,6 +20,8 @@ Update = dict[str, Any]
 FINE = 0.1
 # A problem of a plan, as studio.plan and the methods write it, that belongs to a field of the page.
 KEYED = re.compile(r"(?:the page: )?(?:method\.settings\.|training\.|data\.)?(?P<key>\w+): (?P<what>.*)", re.DOTALL)
+# The cookie in which assets/language.js keeps the language that was chosen.
+CHOSEN = re.compile(r"(?:^|;\s*)studio-lang=(en|zh)(?:;|$)")
 CHANGE = Words("{count} setting(s) to change before this can start.", "开始之前有 {count} 项设置需要修改。")
 
 
@@ -34,9 +36,11 @@ def translations() -> gr.I18n:
 
 
 def language(request: gr.Request | None) -> str:
-    """The language of the browser behind a request: zh where it prefers Chinese, else en."""
-    accepted = request.headers.get("accept-language", "") if request is not None and request.headers else ""
-    return "zh" if accepted.lower().startswith("zh") else "en"
+    """The language for the browser behind a request: the one chosen on the page, else zh where it prefers Chinese, else en."""
+    headers = request.headers if request is not None and request.headers else {}
+    if chosen := CHOSEN.search(headers.get("cookie", "")):
+        return chosen[1]
+    return "zh" if headers.get("accept-language", "").lower().startswith("zh") else "en"
 
 
 def notice_box(elem_id: str) -> gr.HTML:

@@ -101,7 +101,7 @@ def _content(found: Health, kept: Kept, lang: str) -> dict[str, Any]:
 
 
 def _finding(one: Finding, lang: str) -> dict[str, Any]:
-    named = ", ".join(str(row + 1) for row in one.rows[:MOST_NAMED]) + (" …" if one.count > MOST_NAMED else "")
+    named = [str(row + 1) for row in one.rows[:MOST_NAMED]] + (["…"] if one.count > MOST_NAMED else [])
     return {
         "kind": one.kind,
         "grade": one.grade,

@@ -154,7 +154,7 @@ def delete(source: str, mine: object, numbers: str, touched: float, request: gr.
 def named(numbers: str, count: int) -> list[int]:
     """The places (from 0) that "3, 7-9" names among `count` rows; raises BadData where it names none, or others."""
     found: set[int] = set()
-    for part in re.split(r"[,，;；\s]+", (numbers or "").strip()):
+    for part in re.split(r"[,，、;；\s]+", (numbers or "").strip()):
         pair = re.fullmatch(r"(\d{1,9})(?:[-–](\d{1,9}))?", part)
         first, last = (int(pair[1]), int(pair[2] or pair[1])) if pair else (0, 0)
         if not 0 < first <= last <= count:

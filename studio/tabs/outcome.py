@@ -16,40 +16,40 @@ LOWERED = Words(
 )
 NOT_LOWERED = Words(
     "{part} loss did not fall: {before:.3f} before, {after:.3f} after {time}. Try more examples, another learning rate, or fewer epochs.",
-    "{part}损失没有下降：之前 {before:.3f}，{time} 后 {after:.3f}。可尝试更多样本、不同的学习率或更少的轮数。",
+    "{part}损失没有下降：训练前 {before:.3f}，{time}后 {after:.3f}。可以试试多加样本、换个学习率，或减少轮数。",
 )
 # Methods that do not train on the examples' own answers may rightly move away from them.
 OTHER_GOAL = ("rlhf", "upft")
 MOVED = Words(
     "In {time}. The loss on the kept-aside examples was {before:.3f} and is {after:.3f}; this method does not aim at it. Next: compare both models in the Playground.",
-    "用时 {time}。预留样本上的损失之前为 {before:.3f}，现在为 {after:.3f}；该方法并不以它为目标。下一步：到“对比”页比较两个模型。",
+    "用时 {time}。验证损失训练前为 {before:.3f}，现在为 {after:.3f}；这种方法的目标不在这里。下一步：到“对比”页比较两个模型。",
 )
 ACCURACY = Words(
     "It is right on {after:.0%} of the kept-aside texts (accuracy); before, {before:.0%}.",
-    "在预留文本上答对 {after:.0%}（准确率），之前为 {before:.0%}。",
+    "验证集文本的分类准确率为 {after:.0%}，训练前为 {before:.0%}。",
 )
 RIGHT = Words(
     "It answers {after:.0%} of {asked:.0f} kept-aside questions rightly; the base, {before:.0%}.",
-    "{asked:.0f} 个预留问题中答对 {after:.0%}；基础模型为 {before:.0%}。",
+    "验证集的 {asked:.0f} 个问题答对 {after:.0%}；基础模型为 {before:.0%}。",
 )
 PAIRS = Words(
     "The reward model ranks {after:.0%} of the {count} kept-aside pairs as people did; its simple start (a linear fit) {before:.0%}, guessing 50%.",
-    "奖励模型对 {count} 个预留偏好对的排序与人一致的占 {after:.0%}；其简单起点（线性拟合）为 {before:.0%}，随机猜测为 50%。",
+    "验证集的 {count} 个偏好对里，奖励模型与人判断一致的占 {after:.0%}；它的起点（线性拟合）为 {before:.0%}，瞎猜是 50%。",
 )
 LONGER = Words("Always taking the longer answer would be right on {share:.0%}.", "若总选较长的回答，正确率为 {share:.0%}。")
 REWARD = Words(
     "Its answers to {count} kept-aside questions score {after:.3g} on average; before practice, {before:.3g}.",
-    "对 {count} 个预留问题的回答平均得分 {after:.3g}；练习前为 {before:.3g}。",
+    "验证集的 {count} 个问题，回答平均得分 {after:.3g}；练习前为 {before:.3g}。",
 )
 NO_SIGNAL = Words(
     "Practice changed nothing: choose a reward that some of its answers already earn and others do not, or allow longer answers.",
-    "练习没有带来变化：请选择部分回答已能得到、部分还得不到的奖励，或允许更长的回答。",
+    "练习没有带来变化：请换一种有的回答能得分、有的还得不到分的奖励，或允许更长的回答。",
 )
 PREFERRED = Words(
     "It finds the better answer likelier in {after:.0%} of the {count} kept-aside pairs; before, {before:.0%}.",
-    "在 {count} 个预留偏好对中，{after:.0%} 更倾向于较好的回答；之前为 {before:.0%}。",
+    "验证集的 {count} 个偏好对里，有 {after:.0%} 它更倾向较好的回答；训练前为 {before:.0%}。",
 )
-ALIKE = Words("{share:.0%} of its own openings to one question begin alike.", "对同一个问题，它自己写的开头有 {share:.0%} 是相同的。")
+ALIKE = Words("{share:.0%} of its own openings to one question begin alike.", "同一个问题，它写出的开头有 {share:.0%} 是一样的。")
 ROUNDED = {
     "caption": Words("What rounding costs", "量化的代价"),
     "full_precision": Words("full precision", "全精度"),

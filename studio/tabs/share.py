@@ -17,7 +17,7 @@ from studio.words import Words, label
 
 HEAD = label(
     "### Take it home\nA zip with what was learned, a model card and the plan that made it.",
-    "### 带走成果\n一个压缩包：学到的内容、模型卡和产生它的计划。",
+    "### 下载成果\n一个压缩包，里面有训练结果、模型卡和这次训练的计划。",
 )
 FORM = label("In which form", "以哪种形式")
 PREPARE = label("Prepare the download", "准备下载")

@@ -20,36 +20,36 @@ from studio.words import Words, label
 # Room a run needs beside what it learns: the split data, the log and the points.
 LEAST_ROOM = 200_000_000
 HEAD = label("### Train", "### 训练")
-NAME = label("Name of this run", "本次运行的名称")
+NAME = label("Name of this run", "这次训练的名称")
 NAME_HELP = label("So that you find it again.", "方便以后找到它。")
 START, STOP = label("Start training", "开始训练"), label("Stop and keep what was learned", "停止并保留已学内容")
-EARLIER = label("Runs", "运行记录")
+EARLIER = label("Runs", "训练记录")
 EARLIER_HELP = label("Choose one to look at it again. Closing this page stops nothing.", "选择一个以重新查看。关闭页面不会中断训练。")
 NEXT = label("Next: compare both models", "下一步：对比两个模型")
-NOTHING = Words("Bring examples first: the Data tab takes a file or a sample.", "请先提供样本：在“数据”页上传文件或使用示例。")
+NOTHING = Words("Bring examples first: the Data tab takes a file or a sample.", "请先准备样本：在“数据”页上传文件，或使用示例数据。")
 STARTED = Words(
     "Started. You may close this page: the run goes on, and this page finds it again.",
     "已开始。可以关闭页面：训练会继续，重新打开即可看到。",
 )
 QUEUED = Words(
     "Queued: another run is training. It starts by itself; Stop takes it out of the queue.",
-    "已排队：另一个运行正在训练，轮到后自动开始；“停止”可将其移出队列。",
+    "已排队：有别的训练正在进行，轮到时自动开始；点“停止”可退出排队。",
 )
 STOPPING = Words(
     "“{name}” was asked to stop: it finishes the step it is in, then checks what it has learned and keeps it.",
-    "已请求停止“{name}”：完成当前步后，检查并保留学到的内容。",
+    "正在停止“{name}”：做完当前这一步，评估后保留学到的内容。",
 )
 CALLED_OFF = Words(
-    "“{name}” was asked to stop before it trains; nothing has been learned yet.", "已请求在训练前停止“{name}”；尚未学到内容。"
+    "“{name}” was asked to stop before it trains; nothing has been learned yet.", "“{name}”会在开始训练前停下，还没有学到内容。"
 )
 BEGINS_AGAIN = Words(
     "After a stop this method begins the unfinished stage again; stages that have ended are kept.",
-    "停止后继续时，该方法会从未完成的阶段重新开始；已完成的阶段会保留。",
+    "这种方法停止后再继续，会从没做完的阶段重新开始；做完的阶段都保留。",
 )
 GOES_ON = Words("“{name}” goes on from where it was.", "“{name}”从中断处继续。")
 TOO_BIG = Words(
     "The Method tab offers changes that make it fit, in the row of this method. Or insist below, and it ends with a sentence where memory runs out.",
-    "“方法”页中该方法的一行给出了能放得下的改法。也可以在下方坚持开始，内存用尽时会给出说明并结束。",
+    "“方法”页里这种方法的那一行，列出了怎样改才放得下。也可以在下面选“仍然开始”，内存用尽时会停下并说明原因。",
 )
 INSIST = label("Start it all the same", "仍然开始")
 INSIST_HELP = label(
@@ -57,7 +57,7 @@ INSIST_HELP = label(
 )
 CHECKING = label("Checking…", "正在检查…")
 NOTHING_RUNS = Words("Nothing is training.", "当前没有训练。")
-NOT_RUNNING = Words("There is nothing to stop: the run has ended ({state}).", "无需停止：运行已结束（{state}）。")
+NOT_RUNNING = Words("There is nothing to stop: the run has ended ({state}).", "不用停止：这次训练已经结束（{state}）。")
 
 
 class TrainTab(NamedTuple):

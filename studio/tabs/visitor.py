@@ -35,8 +35,8 @@ def dataset(source: str) -> Kept:
     """The data set a browser names: a sample or one kept under an id nobody can guess, never a path of this machine."""
     if not isinstance(source, str) or source.partition(":")[0] not in ("sample", "dataset"):
         raise BadData(
-            Words("The page was asked for a data set it does not keep.", "页面被要求使用一个未保存的数据集。"),
-            Words("Upload your file again, or use a sample.", "请重新上传文件，或使用示例。"),
+            Words("The page was asked for a data set it does not keep.", "这里没有保存这个数据集。"),
+            Words("Upload your file again, or use a sample.", "请重新上传文件，或使用示例数据。"),
         )
     return keep.find(source)
 
@@ -63,8 +63,8 @@ def check_queue() -> None:
     going = sum(runs.status(run).state not in runs.ENDED for run in runs.all_runs()) if open_to_others() else 0
     if going >= MOST_WAITING:
         raise NotPossible(
-            Words("{count} runs are waiting or training already.", "已有 {count} 个运行在等待或训练。"),
-            Words("Come back when some have ended, or duplicate the studio for yourself.", "请稍后再来，或为自己复制一份工作室。"),
+            Words("{count} runs are waiting or training already.", "已有 {count} 个训练在排队或进行。"),
+            Words("Come back when some have ended, or duplicate the studio for yourself.", "请稍后再来，或复制一份自己的工作室。"),
             count=going,
         )
 
@@ -78,8 +78,8 @@ def check_model(model: str) -> None:
         raise NotPossible(
             Words(
                 "On a page that others can reach, a model cannot be a folder of the machine: “{model}”.",
-                "在他人可访问的页面上，模型不能是本机文件夹：“{model}”。",
+                "这个页面别人也能打开，所以不能用本机文件夹里的模型：“{model}”。",
             ),
-            Words("Choose one from the list, or type a hub id (owner/name).", "请从列表选择，或输入 Hub 编号（owner/name）。"),
+            Words("Choose one from the list, or type a hub id (owner/name).", "请从列表里选，或输入 Hub 模型 ID（owner/name）。"),
             model=model[:80],
         )

@@ -57,11 +57,11 @@ def rewake(run: Run) -> None:
         raise NotPossible(
             Words(
                 "The run “{name}” cannot go on ({state}): it has kept no state to go on from.",
-                "运行“{name}”无法继续（{state}）：没有保存可以接续的状态。",
+                "训练“{name}”无法继续（{state}）：没有保存可以接续的状态。",
             ),
             Words(
                 "Only a run that was stopped, or broke off after its first check, goes on. Start it anew.",
-                "只有被停止、或在首次检查之后中断的运行才能继续。请重新开始训练。",
+                "只有被停止、或在首次验证之后中断的训练才能继续。请重新开始训练。",
             ),
             name=run.plan.name,
             state=runs.status(run).state,

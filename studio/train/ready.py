@@ -74,7 +74,7 @@ def own_test(kept: keep.Kept, plan: Plan, columns: Mapping[str, str], labels: Se
                 "请在测试集中改正这些标签，或在数据里补充这些类别的样本。",
             ),
             name=kept.name,
-            classes=", ".join(strange[:8]),
+            classes=strange[:8],
         )
     return found
 

@@ -48,9 +48,10 @@ def run(run_id: str, before: Callable[[], None] = lambda: None) -> None:
         runs.set_status(this, "stopped", "before")
     except BaseException as error:
         ballast.unlink(missing_ok=True)
-        what, to_do = explain(error).sentences()
+        fault = explain(error)
+        said = runs.told(fault.what.filled(**fault.values), fault.to_do.filled(**fault.values))
         found = runs.status(this)
-        runs.set_status(this, "failed", found.stage, step=found.step, steps=found.steps, what=what, what_to_do=to_do)
+        runs.set_status(this, "failed", found.stage, step=found.step, steps=found.steps, **said)
         raise
     finally:
         ballast.unlink(missing_ok=True)

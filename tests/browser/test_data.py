@@ -1,0 +1,119 @@
+"""The Data tab in a real browser: a messy export is understood, judged, mended, taken back and edited."""
+
+import csv
+import re
+
+import pytest
+from playwright.sync_api import expect
+
+pytestmark = pytest.mark.browser
+WORDS = [
+    "amber",
+    "birch",
+    "cedar",
+    "dusk",
+    "ember",
+    "frost",
+    "grove",
+    "haze",
+    "iris",
+    "jade",
+    "kelp",
+    "lark",
+    "moss",
+    "nettle",
+    "oak",
+    "pine",
+    "quill",
+    "reed",
+    "sage",
+    "thyme",
+]
+
+
+@pytest.fixture
+def messy(tmp_path):
+    """A help desk's export: semicolons, a mark, three rows twice, one without an answer, one damaged, one with an address in it."""
+    rows = [
+        (f"T-{n}", f"my {word} lamp from shelf {n} hums, what now", f"Unplug the {word} lamp and send a film by Friday.")
+        for n, word in enumerate(WORDS)
+    ]
+    rows += [*rows[:3], ("T-90", "only asked", ""), ("T-91", "write to anna.schmidt@example.com please", "That letter leaves today.")]
+    path = tmp_path / "export.csv"
+    with path.open("w", newline="", encoding="utf-8-sig") as file:
+        writer = csv.writer(file, delimiter=";")
+        writer.writerows([("Ticket", "Question", "Reply"), *rows])
+        file.write("T-99;damaged\n")
+    return path
+
+
+def test_a_messy_export_is_judged_mended_and_taken_back(visit, messy):
+    page = visit()
+    page.locator("#upload input[type=file]").set_input_files(str(messy))
+    expect(page.locator("#data-notice .good")).to_contain_text("25 rows, 3 columns")
+    expect(page.locator("#data-notice")).to_contain_text("1 damaged row(s) left out")
+    report = page.locator("#health .health")
+    expect(report).to_contain_text("Health")
+    expect(page.locator("#health-wait, .health-wait")).to_have_count(0)
+    expect(page.locator("#health button[data-id=duplicates]")).to_be_visible()
+    expect(report).to_contain_text("[email]")
+    page.locator("#health button[data-id=duplicates]").click()
+    expect(page.locator("#data-notice")).to_contain_text("3 row(s) less")
+    expect(page.locator("#health button[data-id=duplicates]")).to_have_count(0)
+    page.locator("#health button[data-do=undo]").click()
+    expect(page.locator("#data-notice")).to_contain_text("Taken back")
+    expect(page.locator("#health button[data-id=duplicates]")).to_be_visible()
+
+
+def test_rows_are_found_edited_and_still_there_after_a_reload(visit, messy):
+    page = visit()
+    page.locator("#upload input[type=file]").set_input_files(str(messy))
+    expect(page.locator("#data-notice .good")).to_be_visible()
+    page.get_by_role("button", name="Rows: look, search, edit").click()
+    page.get_by_label("Find rows that hold").fill("haze")
+    expect(page.locator("#row-where")).to_contain_text("Rows 1–1 of 1")
+    cell = page.locator("#row-table td:visible", has_text="Unplug the haze lamp").first
+    cell.dblclick()
+    page.keyboard.press("Control+a")
+    page.keyboard.type("A better reply.")
+    page.keyboard.press("Enter")
+    expect(page.locator("#data-notice")).to_contain_text("1 cell(s) changed")
+    page.reload(wait_until="domcontentloaded")
+    page.get_by_role("button", name="Rows: look, search, edit").click()
+    page.get_by_label("Find rows that hold").fill("better reply")
+    expect(page.locator("#row-where")).to_contain_text("Rows 1–1 of 1")
+
+
+def test_pasted_rows_are_kept_renamed_and_deleted_after_a_second_look(visit):
+    page = visit()
+    page.get_by_role("button", name=re.compile("Other ways")).click()
+    page.get_by_label("Paste rows from a spreadsheet").fill(
+        "question\tanswer\n" + "\n".join(f"how is {word} made here\tby hand, from {word} and time" for word in WORDS)
+    )
+    page.get_by_role("button", name="Use what I pasted").click()
+    expect(page.locator("#data-notice .good")).to_contain_text("20 rows, 2 columns")
+    page.get_by_role("button", name="Your data sets").click()
+    page.get_by_label("Name", exact=True).fill("Workshop questions")
+    page.get_by_role("button", name="Save name and licence").click()
+    expect(page.locator("#sets-notice")).to_contain_text("Saved as “Workshop questions”")
+    page.get_by_role("button", name="Delete this data set…").click()
+    page.get_by_role("button", name="Keep it").click()
+    expect(page.locator("#set-delete-yes")).to_be_hidden()
+    page.get_by_role("button", name="Delete this data set…").click()
+    page.get_by_role("button", name="Yes, delete it for good").click()
+    expect(page.locator("#sets-notice")).to_contain_text("was deleted")
+    expect(page.locator("#data-notice")).to_contain_text("No examples yet")
+
+
+def test_the_language_can_be_switched_and_stays(visit):
+    page = visit()
+    expect(page.get_by_role("tab", name="1 · Data")).to_be_visible()
+    page.locator("#language").click()
+    expect(page.get_by_role("tab", name="1 · 数据")).to_be_visible()
+    page.locator("#sample-support-zh").click()
+    expect(page.locator("#data-notice .good")).to_contain_text("156 行")
+    assert page.evaluate("document.documentElement.lang") == "zh-CN"
+    page.reload(wait_until="domcontentloaded")
+    expect(page.get_by_role("tab", name="1 · 数据")).to_be_visible()
+    page.locator("#language").click()
+    expect(page.get_by_role("tab", name="1 · Data")).to_be_visible()

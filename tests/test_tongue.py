@@ -1,0 +1,61 @@
+"""The chosen language is known before the page draws anything, and to every handler."""
+
+import asyncio
+from types import SimpleNamespace
+
+import pytest
+
+from studio.tabs import forms
+from studio.tongue import Tongue, script
+
+
+def answered(path, headers=(), kind=b"text/html", bodies=(b"<html><head><title>x</title>", b"</head></html>")):
+    """What a browser gets, and what the app was asked with."""
+    seen, sent = {}, []
+
+    async def app(scope, receive, send):
+        seen.update(scope)
+        size = str(sum(map(len, bodies))).encode()
+        await send({"type": "http.response.start", "status": 200, "headers": [(b"content-type", kind), (b"content-length", size)]})
+        for number, body in enumerate(bodies):
+            await send({"type": "http.response.body", "body": body, "more_body": number < len(bodies) - 1})
+
+    async def send(message):
+        sent.append(message)
+
+    scope = {"type": "http", "method": "GET", "path": path, "headers": list(headers)}
+    asyncio.run(Tongue(app)(scope, None, send))
+    return b"".join(message.get("body", b"") for message in sent), dict(sent[0]["headers"]), seen
+
+
+def test_the_page_begins_with_the_language():
+    body, headers, seen = answered("/", [(b"accept-encoding", b"gzip"), (b"cookie", b"a=b")])
+    assert body.startswith(b"<html><head>" + script() + b"<title>x</title>")
+    assert body.endswith(b"</head></html>")
+    assert int(headers[b"content-length"]) == len(body)
+    assert seen["headers"] == [(b"cookie", b"a=b")]
+
+
+def test_everything_else_passes_as_it_is():
+    body, headers, _ = answered("/gradio_api/info")
+    assert body == b"<html><head><title>x</title></head></html>"
+    assert int(headers[b"content-length"]) == len(body)
+
+
+@pytest.mark.parametrize(
+    ("cookie", "accepted", "language"),
+    [
+        ("studio-lang=zh", "en-GB", "zh"),
+        ("a=1; studio-lang=en; b=2", "zh-CN", "en"),
+        ("", "zh-CN,zh;q=0.9", "zh"),
+        ("", "de-DE", "en"),
+        ("studio-lang=klingon", "zh-TW", "zh"),
+        ("not-studio-lang=zh", "en", "en"),
+    ],
+)
+def test_what_was_chosen_counts_before_what_the_browser_prefers(cookie, accepted, language):
+    assert forms.language(SimpleNamespace(headers={"cookie": cookie, "accept-language": accepted})) == language
+
+
+def test_without_a_request_it_is_english():
+    assert forms.language(None) == "en"
