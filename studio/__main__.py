@@ -1,4 +1,4 @@
-"""The command line: `studio` opens the page; `studio data`, `train`, `estimate`, `measure`, `methods`, `runs`, `ask`, `export` and `doctor` do the same jobs without one."""
+"""The command line: `studio` opens the page; `studio data`, `choose`, `train`, `estimate`, `measure`, `methods`, `runs`, `ask`, `export` and `doctor` do the same jobs without one."""
 
 import argparse
 import os
@@ -51,6 +51,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.set_defaults(work=_page)
     commands = parser.add_subparsers(title="the same jobs without a browser", metavar="COMMAND")
     _add_data(commands, shared)
+    _add_choose(commands, shared)
     train = commands.add_parser("train", parents=[shared], help="train a plan in the foreground")
     train.add_argument("plan", nargs="?", default="", help="a plan file (YAML), or the name of a recipe")
     train.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="change one key, such as method.settings.rank=16")
@@ -110,10 +111,27 @@ def _page(options: argparse.Namespace) -> int:
     return app.serve(options.host, options.port)
 
 
+def _add_choose(commands: Any, shared: argparse.ArgumentParser) -> None:
+    chooser = commands.add_parser("choose", parents=[shared], help="ask six questions and say which method suits, or not to train")
+    chooser.add_argument("--data", default="", metavar="FILE", help="a file, sample:NAME or dataset:ID; answers what it can")
+    chooser.add_argument("--machine", default="", help="a machine of presets/machines.yaml (default: this one)")
+    chooser.add_argument("--model", default="", help="the base model (default: one that suits)")
+    chooser.add_argument("--answers", default="", metavar="FILE.yaml", help="the answers, such as `change: tone`, instead of asking")
+    chooser.add_argument("--json", action="store_true", help="everything that was decided, in both languages, as JSON")
+    chooser.add_argument("--write", default="", metavar="PLAN.yaml", help="write the plan here; never over another file")
+    chooser.set_defaults(work=_choose)
+
+
 def _data(options: argparse.Namespace) -> int:
     from studio.data import command  # noqa: PLC0415 - only this command
 
     return command.data(options.file, options.sheet, options.task or None, options.method, options.json)
+
+
+def _choose(options: argparse.Namespace) -> int:
+    from studio import choose  # noqa: PLC0415 - only this command
+
+    return choose.choose(options.data, options.machine, options.model, options.answers, options.json, options.write)
 
 
 def _train(options: argparse.Namespace) -> int:

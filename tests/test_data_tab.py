@@ -300,14 +300,14 @@ def test_under_the_model_s_own_template_only_the_answer_and_its_end_are_marked(o
 
 def test_the_split_is_said_with_its_seed_and_a_test_set_of_its_own(own, tmp_path):
     parts = {"validation_share": 0.2, "test_share": 0.1, "seed": 7}
-    said = inspect.divide(own.source, "chat", forms.pack(ROLES), "", **parts, request=ENGLISH)["text"]
+    said = inspect.divide(own.source, "chat", forms.pack(ROLES), "", **parts, request=ENGLISH)[0]["text"]
     assert "Of 40 examples, 28 are learned, 8 are checked on while training (validation), 4 see only the last verdict (test)" in said
     assert "(seed 7)" in said
     other = tmp_path / "judge.csv"
     other.write_text("prompt,response\n" + "".join(f"ask {word},tell {word}\n" for word in WORDS[:9]), encoding="utf-8")
     *_, (test, _, forget) = inspect.bring_test(str(other), "chat", forms.pack(ROLES), ENGLISH)
     assert forget["visible"]
-    said = inspect.divide(own.source, "chat", forms.pack(ROLES), test, **parts, request=ENGLISH)["text"]
+    said = inspect.divide(own.source, "chat", forms.pack(ROLES), test, **parts, request=ENGLISH)[0]["text"]
     assert "9 of “judge.csv” are for the last verdict" in said
 
 

@@ -39,8 +39,15 @@ def test_too_few_examples_are_refused_with_the_number_wanted(count):
 
 
 def test_a_column_that_is_not_there_is_told_with_those_that_are():
-    with pytest.raises(BadData, match="no column “b”; it has q, a"):
+    with pytest.raises(BadData, match="no column “b”; it has q, a") as caught:
         prepare.examples(table([("a", "b")] * 9), "chat", {"prompt": "q", "response": "b"})
+    assert caught.value.sentences("zh")[0].endswith("没有“b”这一列，现有的列是：q、a。")
+
+
+def test_columns_that_are_not_there_are_each_named_in_quotes():
+    with pytest.raises(BadData, match="no column “c”, “b”; it has q, a") as caught:
+        prepare.examples(table([("a", "b")] * 9), "chat", {"prompt": "c", "response": "b"})
+    assert "没有“c”、“b”这一列" in caught.value.say("zh")
 
 
 def test_a_column_chosen_twice_is_refused():

@@ -273,10 +273,12 @@ def build(source: gr.BrowserState, mine: gr.BrowserState) -> DataTab:
     task.input(change_task, [source, task], [told, *fields, chosen], **quiet)
     gr.on([one.input for one in fields], change_columns, [source, task, chosen, *fields], [told, *fields, chosen], **quiet)
     gr.on([gr.context.Context.root_block.load], restore, source, shown, **quiet)
-    remembered = "(source, mine) => source?.startsWith('dataset:') ? [...new Set([...(mine || []), source])].slice(-200) : mine || []"
-    source.change(None, [source, mine], mine, js=remembered, **quiet)
+    # Gradio takes a list that a script returns for a list of outputs: this one is in a list of its own.
+    remembered = "(source, mine) => [[...new Set([...(Array.isArray(mine) ? mine : []), ...(source?.startsWith('dataset:') ? [source] : [])])].slice(-200)]"
+    changed = forms.follow(source.change)
+    changed.then(None, [source, mine], mine, js=remembered, **quiet)
     sets.wire(listed, source, mine, restore, shown)
-    source.change(lambda source: gr.update(visible=bool(source)), source, more, **quiet)
+    changed.then(lambda source: gr.update(visible=bool(source)), source, more, **quiet)
     return DataTab(task, chosen, touched, told)
 
 

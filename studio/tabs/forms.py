@@ -43,6 +43,14 @@ def language(request: gr.Request | None) -> str:
     return "zh" if headers.get("accept-language", "").lower().startswith("zh") else "en"
 
 
+def follow(*changes: Any) -> Any:
+    """An event after any of these; let handlers follow it with `.then(…, trigger_mode="always_last")`.
+
+    Two such handlers on one and the same event would never end: when a deferred one is done, Gradio 6.31 fires the event again, for both.
+    """
+    return gr.on(list(changes), None, None, None, js="() => {}", trigger_mode="multiple", show_progress="hidden", queue=False)
+
+
 def notice_box(elem_id: str) -> gr.HTML:
     """A place for one sentence about what happened; empty until there is one."""
     return gr.HTML({}, html_template=NOTICE, elem_id=elem_id, elem_classes="notice-box", apply_default_css=False)

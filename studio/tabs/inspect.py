@@ -28,7 +28,7 @@ class Inspection(NamedTuple):
     seen: gr.HTML
     search: gr.Textbox
     number: gr.Number
-    where: gr.Markdown
+    where: gr.HTML
     rows: gr.Dataframe
     numbers: gr.Textbox
     drop: gr.Button
@@ -52,7 +52,7 @@ def _parts(whole: gr.Column) -> Inspection:
         with gr.Row():
             search = gr.Textbox(label=t(words.SEARCH), elem_id="row-search", scale=4)
             number = gr.Number(1, label=t(words.PAGE), minimum=1, precision=0, elem_id="row-page", scale=1, min_width=110)
-        where = gr.Markdown("", elem_id="row-where")
+        where = gr.HTML("", elem_id="row-where", apply_default_css=False)
         rows = gr.Dataframe(
             interactive=True,
             wrap=True,
@@ -99,16 +99,16 @@ def bring_test(path: str | None, task: Task, columns: str, request: gr.Request) 
 
 def divide(
     source: str, task: Task, columns: str, test: str, validation_share: Value, test_share: Value, seed: Value, request: gr.Request
-) -> dict[str, Any]:
-    """How the examples are divided, in one sentence."""
-    lang = forms.language(request)
+) -> tuple[Any, ...]:
+    """How the examples are divided, in one sentence; and whether there is a test set to give up."""
+    lang, forget = forms.language(request), gr.update(visible=bool(test))
     try:
         visitor.dataset(source)
         data = Data(source=source, columns=forms.unpack(columns), test=test or "", validation_share=validation_share, test_share=test_share)
         made = Plan(task=task, model="-", data=data, method=MethodChoice(name="lora"), training=Training(seed=int(seed or 0)))
         parts = draft.parted(made)
     except (StudioError, ValueError, TypeError):
-        return forms.notice("")
+        return forms.notice(""), forget
     count = len(parts.test)
     if test:
         told = words.OWN_TEST.say(lang, test=count, name=visitor.dataset(test).name)
@@ -116,55 +116,39 @@ def divide(
         told = words.SPLIT_TEST.say(lang, test=count) if count else words.SPLIT_NONE.say(lang)
     train, check = len(parts.train), len(parts.validation)
     whole = train + check + (0 if test else count)
-    return forms.notice(words.SPLIT.say(lang, count=whole, train=train, check=check, test=told, seed=int(seed or 0)))
+    return forms.notice(words.SPLIT.say(lang, count=whole, train=train, check=check, test=told, seed=int(seed or 0))), forget
 
 
 def wire(here: Inspection, at_data: DataTab, at_method: MethodTab, source: gr.BrowserState, mine: gr.BrowserState) -> None:
     """Let everything follow the data, and the changes made here reach it."""
     quiet: dict[str, Any] = {"show_progress": "hidden", "queue": False}
     last: dict[str, Any] = {"show_progress": "hidden", "trigger_mode": "always_last"}
-    source.change(lambda source: gr.update(visible=bool(source)), source, here.whole, **quiet)
-    task, columns, touched = at_data.task, at_data.columns, at_data.touched
-    model, length, chosen = at_method.model, at_method.training["max_length"], at_method.chosen
-    shown = [source.change, columns.change, touched.change]
+    at_once = {**last, "queue": False}
+    task, columns, touched, told = at_data.task, at_data.columns, at_data.touched, at_data.told
+    training, model, chosen = at_method.training, at_method.model, at_method.chosen
+    length = training["max_length"]
     about = [source, task, columns, model, length]
-    gr.on(
-        [*shown, length.change, model.change, chosen.change, here.test.change],
-        health.examine,
-        [*about, chosen, here.test],
-        here.report,
-        **last,
-    )
-    gr.on([*shown, length.change, model.change], look.see, about, here.seen, **last)
-    gr.on([*shown, length.change, model.change], look.charts, about, [here.lengths, here.classes], **last)
+    forms.follow(source.change).then(lambda source: gr.update(visible=bool(source)), source, here.whole, **at_once)
+    rows = forms.follow(source.change, columns.change, touched.change, length.change, model.change)
+    rows.then(look.see, about, here.seen, **last)
+    rows.then(look.charts, about, [here.lengths, here.classes], **last)
+    judged = forms.follow(source.change, columns.change, touched.change, length.change, model.change, chosen.change, here.test.change)
+    judged.then(health.examine, [*about, chosen, here.test], here.report, **last)
     turned = [here.rows, here.where, here.number]
-    gr.on(
-        [source.change, touched.change, here.number.input],
-        look.page,
-        [source, here.search, here.number],
-        turned,
-        trigger_mode="always_last",
-        **quiet,
-    )
-    here.search.input(_first_page, [source, here.search], turned, trigger_mode="always_last", **quiet)
-    told = at_data.told
+    here.search.input(None, None, here.number, js="() => 1", **quiet)
+    turns = forms.follow(source.change, touched.change, here.number.input, here.search.input)
+    turns.then(look.page, [source, here.search, here.number], turned, **at_once)
     here.rows.input(look.edit, [source, mine, here.rows, touched], [source, touched, told], **quiet)
     here.drop.click(look.delete, [source, mine, here.numbers, touched], [source, touched, told, here.numbers], **quiet)
-    kinds = [source, task, columns, mine, touched]
-    here.report.fix(health.fix, kinds, [source, touched, told], show_progress="hidden")
+    here.report.fix(health.fix, [source, task, columns, mine, touched], [source, touched, told], show_progress="hidden")
     here.report.undo(health.undo, [source, mine, touched], [touched, told], show_progress="hidden")
-    here.test_file.upload(bring_test, [here.test_file, task, columns], [here.test, here.split, here.forget], show_progress="hidden").then(
-        None, None, here.test_file, js="() => null"
+    brought = here.test_file.upload(
+        bring_test, [here.test_file, task, columns], [here.test, here.split, here.forget], show_progress="hidden"
     )
+    brought.then(None, None, here.test_file, js="() => null")
     here.forget.click(None, None, here.test, js="() => ''", **quiet)
-    here.test.change(lambda test: gr.update(visible=bool(test)), here.test, here.forget, **quiet)
-    training = at_method.training
-    parts = {"source": source, "task": task, "columns": columns, "test": here.test} | {
-        name: training[name] for name in ("validation_share", "test_share", "seed")
-    }
-    moved = [*shown, here.test.change, *(training[name].change for name in ("validation_share", "test_share", "seed"))]
-    gr.on(moved, divide, inputs_kwargs=parts, outputs=here.split, trigger_mode="always_last", **quiet)
-
-
-def _first_page(source: str, search: str, request: gr.Request) -> tuple[Any, ...]:
-    return look.page(source, search, 1, request)
+    parts = {"source": source, "task": task, "columns": columns, "test": here.test}
+    parts |= {name: training[name] for name in ("validation_share", "test_share", "seed")}
+    moved = [training[name].change for name in ("validation_share", "test_share", "seed")]
+    divided = forms.follow(source.change, columns.change, touched.change, here.test.change, *moved)
+    divided.then(divide, inputs_kwargs=parts, outputs=[here.split, here.forget], **at_once)

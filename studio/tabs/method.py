@@ -195,33 +195,25 @@ def build(source: gr.BrowserState, remembered: Remembered, at_data: DataTab, tes
         field.change
         for field in (model, chosen, task, columns, source, at_data.touched, test, at.machine, *knobs.values(), *training.values())
     ]
-    # One handler for all that follows a change: with a second one on the same changes Gradio fires them again, for ever.
-    drawn = gr.on(changed, renew, inputs_kwargs=inputs, outputs=[rows, about, counted, told], trigger_mode="always_last", **quiet)
+    last = {**quiet, "trigger_mode": "always_last"}
+    drawn = forms.follow(*changed).then(renew, inputs_kwargs=inputs, outputs=[rows, about, counted, told], **last)
     # What is traced says only that it is done, and the table is drawn from the fields as they are then: an old answer overwrites nothing.
     done = gr.Number(0, visible=False)
     drawn.then(
         estimates.sharpen, inputs_kwargs={**inputs, "number": done}, outputs=done, show_progress="hidden", trigger_mode="always_last"
     )
-    gr.on(
-        [done.change, at.told.change],
-        refresh,
-        inputs_kwargs=inputs,
-        outputs=[rows, about, counted, told],
-        trigger_mode="always_last",
-        **quiet,
-    )
+    forms.follow(done.change, at.told.change).then(refresh, inputs_kwargs=inputs, outputs=[rows, about, counted, told], **last)
     other.click(elsewhere.turn, inputs_kwargs=inputs, outputs=told, **quiet)
     rows.remedy(
         take, inputs_kwargs=inputs, outputs=[*({**training, "machine": at.machine}[name] for name in REMEDIED), chosen, *groups], **quiet
     )
     suited = [source.change, chosen.change, task.change, columns.change, at_data.touched.change, test.change]
-    gr.on(
-        [*suited, training["validation_share"].change, training["test_share"].change],
+    shares = {name: training[name] for name in ("validation_share", "test_share")}
+    forms.follow(*suited, *(field.change for field in shares.values())).then(
         suit,
-        inputs_kwargs={**described, "moved": remembered.moved, **{name: training[name] for name in ("validation_share", "test_share")}},
+        inputs_kwargs={**described, "moved": remembered.moved, **shares},
         outputs=[training["epochs"], training["batch_size"], training["test_share"], suits],
-        trigger_mode="always_last",
-        **quiet,
+        **last,
     )
     remember.wire(remembered, source, {**knobs, **training}, ("epochs", "batch_size", "test_share"), **quiet)
     return MethodTab(model, chosen, knobs, training, forward)

@@ -68,7 +68,7 @@ def delete(source: str, mine: object, request: gr.Request) -> tuple[Any, ...]:
         keep.drop(kept)
     except StudioError as error:
         return gr.skip(), forms.problem(error, lang)
-    return "", forms.notice(words.SET_GONE.say(lang, name=kept.name), kind="good")
+    return "", forms.notice(words.SET_GONE.say(lang, name=kept.name), words.EMPTY.say(lang), kind="good")
 
 
 def template(task: Task, kind: str) -> str:
@@ -142,10 +142,12 @@ def wire(listed: Listed, source: gr.BrowserState, mine: gr.BrowserState, restore
     """Let the list follow; `restore` shows the one that is chosen in the components `shown`."""
     quiet: dict[str, Any] = {"show_progress": "hidden", "queue": False}
     filled = [listed.listing, listed.name, listed.licence, listed.save, listed.ask, listed.about, listed.sure]
-    gr.on([source.change, mine.change, gr.context.Context.root_block.load], choices, [source, mine], filled, **quiet)
+    opened = forms.follow(source.change, mine.change, gr.context.Context.root_block.load)
+    opened.then(choices, [source, mine], filled, trigger_mode="always_last", **quiet)
     listed.listing.input(restore, listed.listing, shown, **quiet)
     listed.save.click(describe, [source, mine, listed.name, listed.licence], [listed.listing, listed.about], **quiet)
     listed.ask.click(lambda: gr.update(visible=True), None, listed.sure, **quiet)
     listed.no.click(lambda: gr.update(visible=False), None, listed.sure, **quiet)
-    gone = listed.yes.click(delete, [source, mine], [source, listed.about], **quiet)
-    gone.then(restore, source, shown, **quiet).then(lambda: gr.update(visible=False), None, listed.sure, **quiet)
+    told = gr.State()  # what is said last, when everything else shows what is left
+    gone = listed.yes.click(delete, [source, mine], [source, told], **quiet).then(restore, source, shown, **quiet)
+    gone.then(lambda said: (said, gr.update(visible=False)), told, [shown[0], listed.sure], **quiet)

@@ -24,7 +24,7 @@ DETAILS = {
     "steps": Words("Steps", "步骤"),
     "when": Words("When", "何时选用"),
     "needs": Words("Data it wants", "需要的数据"),
-    "parts": Words("What fills the memory", "内存用在哪里"),
+    "parts": Words("What fills the memory", "内存用在哪里（用显卡时指显存）"),
     "stretches": Words("Where the time goes", "时间花在哪里"),
     "sure": Words("Where these figures come from", "这些数字从何而来"),
     "reach": Words("How far it could go here", "在这台机器上最多能用多大"),
