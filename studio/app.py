@@ -23,7 +23,7 @@ from studio import export, presets
 from studio.errors import NotPossible
 from studio.guard import MOST_UPLOAD, Guard
 from studio.home import home
-from studio.tabs import data, data_words, forms, inspect, method, playground, share, train, visitor
+from studio.tabs import choose, data, data_words, forms, inspect, method, playground, share, train, visitor
 from studio.tabs.forms import t
 from studio.tabs.remember import Remembered
 from studio.tongue import Tongue
@@ -82,17 +82,19 @@ def build() -> gr.Blocks:
                 chosen = {"model": at_method.model, "chosen": at_method.chosen}
                 at_train = train.build(run, mine, {**described, **chosen, **at_method.knobs, **at_method.training})
             with gr.Tab(t(TABS["playground"]), id="playground") as playground_tab:
-                at_playground = playground.build(run)
+                at_playground = playground.build(run, at_method.model, at_data.task)
             with gr.Tab(t(TABS["share"]), id="share") as share_tab:
                 at_share = share.build()
         quiet: dict[str, Any] = {"show_progress": "hidden", "queue": False}
         inspect.wire(lower, at_data, at_method, source, sets)
         for button, target in ((to_method, "method"), (at_method.next, "train"), (at_train.next, "playground")):
             button.click(None, None, tabs, js=f"() => ({{ selected: '{target}', __type__: 'update' }})")
+        attempt = at_method.chooser.result.attempt(choose.prompted, at_method.chooser.result, at_playground.prompt, **quiet)
+        attempt.then(None, None, tabs, js="() => ({ selected: 'playground', __type__: 'update' })")
         train_tab.select(train.summarise, inputs_kwargs=at_train.inputs, outputs=at_train.summary, **quiet)
-        for tab, choose in ((playground_tab, at_playground.choose), (share_tab, at_share.choose)):
-            tab.select(playground.choices, [choose, run, mine], choose, **quiet)
-            choose.input(playground.remember, choose, run, **quiet)
+        for tab, listed in ((playground_tab, at_playground.choose), (share_tab, at_share.choose)):
+            tab.select(playground.choices, [listed, run, mine], listed, **quiet)
+            listed.input(playground.remember, listed, run, **quiet)
     page.queue(max_size=64, api_open=False)
     return page
 

@@ -6,7 +6,7 @@ import subprocess
 import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from studio.errors import StudioError
 from studio.words import Words
@@ -68,10 +68,15 @@ def answers(module: str, question: Mapping[str, Any], silent: Words, to_do: Word
             stream.close()
 
 
+# Where a child process writes its answers, where that is not its standard output of the moment.
+OUT: list[IO[str]] = []
+
+
 def say(answer: Mapping[str, Any]) -> None:
     """Write one answer, in a child process."""
-    sys.stdout.write(json.dumps(answer, ensure_ascii=False) + "\n")
-    sys.stdout.flush()
+    out = OUT[0] if OUT else sys.stdout
+    out.write(json.dumps(answer, ensure_ascii=False) + "\n")
+    out.flush()
 
 
 def say_problem(error: StudioError) -> None:

@@ -56,6 +56,7 @@ MAY = {
     "methods": {"presets", "plan", "models", "data", "evaluate"},
     "evaluate": {"plan", "data"},
     "estimate": {"presets", "plan", "runs", "models", "methods", "data"},
+    "help": {"presets", "plan", "methods"},
     "wizard": {"presets", "plan", "data", "models", "methods", "estimate"},
     "choose": {"wizard", "presets", "plan", "estimate"},
     "train": {"runs", "plan", "data", "models", "methods", "evaluate", "presets", "estimate"},

@@ -21,7 +21,7 @@ TRY = Words("Try it in about a minute on a sample", "用示例数据试试，约
 TRY_TIMED = Words("Try it on a sample; about {time}", "用示例数据试试，约 {time}")
 WITH_SAMPLE = Words("With “{name}”: {rows} rows that come with the studio.", "使用自带的“{name}”，共 {rows} 条。")
 COST_UNKNOWN = Words("Bring data and choose a base model, and it stands here.", "带来数据并选好基础模型后，这里会给出估算。")
-OF_METHOD = Words("Settings of {method}", "{method} 的设置")
+OF_METHOD = Words("Settings of {method}", "“{method}”的设置")
 OF_TRAINING = Words("Settings of the training", "训练的设置")
 
 GLOSSARY: dict[str, Words] = {

@@ -13,8 +13,9 @@ from studio.methods import defaults, fits
 from studio.methods.base import Knob, Method
 from studio.models import shape
 from studio.plan import Data, Task, Value
-from studio.tabs import base, elsewhere, estimates, forms, remember, table, visitor
+from studio.tabs import base, choose, elsewhere, estimates, forms, remember, table, visitor
 from studio.tabs import method_words as words
+from studio.tabs.choose import Chooser
 from studio.tabs.data import DataTab
 from studio.tabs.forms import t
 from studio.tabs.remember import Remembered
@@ -37,6 +38,7 @@ class MethodTab(NamedTuple):
     knobs: dict[str, Any]
     training: dict[str, Any]
     next: gr.Button
+    chooser: Chooser
 
 
 def renew(request: gr.Request, **fields: Any) -> tuple[Any, ...]:
@@ -168,6 +170,7 @@ def _counted(found: estimates.Asked, chosen: str, lang: str) -> dict[str, Any]:
 def build(source: gr.BrowserState, remembered: Remembered, at_data: DataTab, test: gr.Textbox) -> MethodTab:
     """Lay the tab out and wire it; `remembered` is what the browser keeps of it, `test` the source of a test set of one's own."""
     gr.Markdown(t(words.HEAD))
+    chooser = choose.build()
     model = gr.Dropdown([], label=t(words.MODEL), info=t(words.MODEL_HELP), allow_custom_value=True, elem_id="model")
     about = forms.notice_box("model-notice")
     at = estimates.build(model)
@@ -215,8 +218,12 @@ def build(source: gr.BrowserState, remembered: Remembered, at_data: DataTab, tes
         outputs=[training["epochs"], training["batch_size"], training["test_share"], suits],
         **last,
     )
+    asked = {"source": source, "task": task, "columns": columns, "model": model, "machine": at.machine}
+    first = forms.follow(source.change, columns.change, at_data.touched.change, at.machine.change, gr.context.Context.root_block.load)
+    first.then(choose.prefill, inputs_kwargs=asked, outputs=[*chooser.answers.values(), chooser.result], **last)
+    choose.wire(chooser, asked, chosen, knobs).then(_chosen, chosen, [chosen, *groups], **quiet)
     remember.wire(remembered, source, {**knobs, **training}, ("epochs", "batch_size", "test_share"), **quiet)
-    return MethodTab(model, chosen, knobs, training, forward)
+    return MethodTab(model, chosen, knobs, training, forward, chooser)
 
 
 def _knobs(method: Method) -> dict[str, Any]:

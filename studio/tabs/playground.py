@@ -5,9 +5,10 @@ from typing import Any, NamedTuple
 
 import gradio as gr
 
-from studio import runs
+from studio import presets, runs
 from studio.errors import StudioError
-from studio.playground import answer
+from studio.plan import Task
+from studio.playground import alone, answer
 from studio.playground.answer import Answer, Proof, Question
 from studio.tabs import forms, visitor
 from studio.tabs.forms import t
@@ -20,6 +21,10 @@ HEAD = label(
 RUN = label("Which run's result", "用哪次训练的结果")
 PROMPT = label("Your question or text", "你的问题或文本")
 PROMPT_HINT = label("Something like your examples, but not one of them", "与样本类似、但不在其中的内容")
+ALONE = label("Ask the base model alone", "只问基础模型")
+ALONE_TITLE = Words("Base model alone: {model}", "只有基础模型：{model}")
+FETCHING = Words("Fetching the model… {share:.0%}", "正在下载模型… {share:.0%}")
+STARTING = Words("Loading the base model…", "正在加载基础模型…")
 ASK, STOP = label("Ask both", "问两个模型"), label("Stop", "停止")
 TEMPERATURE = label("How much chance may decide (temperature)", "随机性（temperature）")
 TEMPERATURE_HELP = label("0 always takes the likeliest word.", "0 表示总取最可能的词。")
@@ -60,6 +65,7 @@ class PlaygroundTab(NamedTuple):
     """The components other tabs need."""
 
     choose: gr.Dropdown
+    prompt: gr.Textbox
 
 
 def ask(
@@ -84,6 +90,26 @@ def ask(
             yield told, *(pane(side, so_far, seat.proof, lang, classify) for side in SIDES)
     except Exception as error:  # whatever it is, it is said here and not in an overlay
         yield forms.problem(error, lang), pane("base", lang=lang), pane("tuned", lang=lang)
+
+
+def ask_alone(model: str, task: Task, prompt: str, length: float, request: gr.Request) -> Iterator[tuple[Any, ...]]:
+    """The answer of the base model on the Method tab, before anything is trained."""
+    lang = forms.language(request)
+    if not prompt.strip():
+        yield forms.notice(NO_PROMPT.say(lang), kind="bad"), gr.skip(), gr.skip()
+        return
+    card = presets.models().get(str(model or ""))
+    shown = {**pane("base", lang=lang, busy=True), "title": ALONE_TITLE.say(lang, model=card.name if card else str(model))}
+    empty = pane("tuned", lang=lang)
+    yield forms.notice(STARTING.say(lang)), shown, empty
+    try:
+        visitor.check_model(str(model or ""))
+        text = ""
+        for text, fetched in alone.ask(str(model), prompt, max(1, min(1024, int(length))), task):
+            yield forms.notice("" if fetched >= 1 else FETCHING.say(lang, share=fetched)), {**shown, "text": text}, empty
+        yield forms.notice(""), {**shown, "text": text, "busy": "false"}, empty
+    except StudioError as error:
+        yield forms.problem(error, lang), {**shown, "busy": "false"}, empty
 
 
 def stop(run_id: str | None) -> None:
@@ -148,8 +174,8 @@ def greet(request: gr.Request) -> tuple[Any, ...]:
     return pane("base", lang=lang), pane("tuned", lang=lang)
 
 
-def build(run: gr.BrowserState) -> PlaygroundTab:
-    """Lay the tab out and wire it; `run` remembers the run trained last."""
+def build(run: gr.BrowserState, model: gr.Dropdown, task: gr.Radio) -> PlaygroundTab:
+    """Lay the tab out and wire it; `run` remembers the run trained last, `model` and `task` are those chosen for the next one."""
     gr.Markdown(t(HEAD))
     choose = gr.Dropdown([], label=t(RUN), elem_id="compare-run")
     prompt = gr.Textbox("", label=t(PROMPT), placeholder=t(PROMPT_HINT), lines=3, max_length=20_000, elem_id="prompt")
@@ -160,6 +186,7 @@ def build(run: gr.BrowserState) -> PlaygroundTab:
     with gr.Row():
         go = gr.Button(t(ASK), variant="primary", elem_id="ask")
         halt = gr.Button(t(STOP), elem_id="stop-answer")
+        only = gr.Button(t(ALONE), elem_id="ask-alone")
     told = forms.notice_box("answer-notice")
     with gr.Row(equal_height=True):
         with gr.Column(min_width=300):
@@ -168,6 +195,7 @@ def build(run: gr.BrowserState) -> PlaygroundTab:
             tuned = gr.HTML(pane("tuned"), html_template=PANE, elem_id="tuned", apply_default_css=False)
     asked = {"run_id": choose, "last": run, "prompt": prompt, "temperature": temperature, "length": length, "seed": seed}
     gr.on([go.click, prompt.submit], ask, inputs_kwargs=asked, outputs=[told, base, tuned], show_progress="hidden", concurrency_limit=4)
-    halt.click(stop, choose, None, show_progress="hidden", queue=False)
+    lone = only.click(ask_alone, [model, task, prompt, length], [told, base, tuned], show_progress="hidden", concurrency_limit=1)
+    halt.click(stop, choose, None, cancels=lone, show_progress="hidden", queue=False)
     gr.context.Context.root_block.load(greet, None, [base, tuned], show_progress="hidden", queue=False)
-    return PlaygroundTab(choose)
+    return PlaygroundTab(choose, prompt)

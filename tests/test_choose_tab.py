@@ -1,0 +1,105 @@
+"""The chooser on the page: filled in from the data, honest about what is missing, and its choice can be taken over."""
+
+from types import SimpleNamespace
+
+import gradio as gr
+import pytest
+
+from studio import methods, presets
+from studio.estimate import machines
+from studio.tabs import choose, playground
+from studio.wizard import QUESTIONS
+
+ENGLISH = SimpleNamespace(headers={"accept-language": "en"}, query_params={}, session_hash="one")
+CHINESE = SimpleNamespace(headers={"accept-language": "zh-CN"}, query_params={}, session_hash="two")
+TONE = ("sample:support-tone", "chat", '{"prompt": "customer", "response": "reply"}', "smollm2-135m", "")
+ANSWERS = {"change": "tone", "have": "answers", "many": "some", "where": "unknown", "budget": "any", "apart": "near"}
+
+
+def filled(*given, request=ENGLISH):
+    *fields, result = choose.prefill(*given, request)
+    assert result == {}
+    return {one.id: field for one, field in zip(QUESTIONS, fields, strict=True)}
+
+
+def test_what_the_data_says_is_filled_in():
+    found = filled(*TONE)
+    assert (found["have"]["value"], found["many"]["value"]) == ("answers", "some")
+    assert found["change"]["value"] is None
+    triage = filled("sample:ticket-triage", "classify", '{"text": "text", "label": "label"}', "minilm-l6", "")
+    assert (triage["have"]["value"], triage["change"]["value"]) == ("labels", "decisions")
+
+
+def test_without_data_every_question_is_open_but_what_the_machine_says():
+    found = filled("", "chat", "{}", "smollm2-135m", "")
+    assert found["have"]["value"] is None
+
+
+def test_the_questions_are_asked_in_the_visitor_s_language():
+    found = filled(*TONE, request=CHINESE)
+    for one in QUESTIONS:
+        assert found[one.id]["label"] == one.asked.zh
+        assert [said for said, _ in found[one.id]["choices"]] == [said.zh for _, said in one.choices]
+
+
+def test_missing_answers_are_counted():
+    told, shown = choose.decide(*TONE, ENGLISH, **{**ANSWERS, "change": None, "apart": None})
+    assert (told["text"], shown) == ("2 of 6 questions still to answer.", {})
+
+
+def test_a_choice_has_reasons_a_cost_and_nine_losers():
+    _, shown = choose.decide(*TONE, ENGLISH, **ANSWERS)
+    assert shown["head"].endswith("suits best")
+    assert len(shown["reasons"]) == 3
+    assert len(shown["lost"]) == len(methods.METHODS) - 1
+    assert "GB" in shown["cost"]
+    assert shown["plan"]["method"] in presets.methods()
+
+
+def test_advice_not_to_train_offers_a_prompt_and_nothing_to_take():
+    _, shown = choose.decide(*TONE, ENGLISH, **{**ANSWERS, "change": "knowledge"})
+    assert (shown["head"], shown["take"], shown["plan"]) == ("Better not train yet", "", {})
+    assert shown["advice"]
+    assert choose.prompted(shown) == shown["prompt"] != ""
+
+
+def test_taking_a_choice_sets_method_model_and_settings():
+    shown = {"plan": {"method": "qat", "model": "smollm2-360m", "settings": {"bits": "4"}}}
+    names = tuple(f"{method.name}_{knob.name}" for method in methods.METHODS for knob in method.knobs)
+    name, model, *values = choose.taken(shown, "lora", "smollm2-135m", names)
+    moved = {field: value for field, value in zip(names, values, strict=True) if value != gr.skip()}
+    known = {knob.name for knob in methods.get("qat").knobs}
+    assert (name, model) == ("qat", "smollm2-360m")
+    assert moved == ({"qat_bits": "4"} if "bits" in known else {})
+
+
+@pytest.mark.parametrize(
+    "shown",
+    [None, "x", {}, {"plan": 3}, {"plan": {"method": "../x"}}, {"plan": {"method": "lora", "model": "/etc", "settings": {"rank": "many"}}}],
+)
+def test_what_a_browser_sends_as_a_choice_is_checked(shown):
+    name, model, *values = choose.taken(shown, "lora", "smollm2-135m", ("lora_rank",))
+    assert name == "lora"
+    assert model == gr.skip()
+    assert values == [gr.skip()]
+
+
+@pytest.mark.parametrize("machine", ["", "nonsense", next(iter(machines.places()))])
+def test_any_machine_a_browser_names_gives_an_answer(machine):
+    _, shown = choose.decide(*TONE[:4], machine, ENGLISH, **ANSWERS)
+    assert shown["head"]
+
+
+def test_the_base_model_answers_alone_before_anything_is_trained(tiny_chat):
+    *_, (told, base, tuned) = playground.ask_alone(str(tiny_chat), "chat", "where is my lamp", 12, ENGLISH)
+    assert told["text"] == ""
+    assert (base["busy"], base["title"].startswith("Base model alone")) == ("false", True)
+    assert base["text"]
+    assert tuned["text"] == ""
+
+
+def test_a_base_model_that_is_not_there_says_so():
+    *_, (told, base, _) = playground.ask_alone("owner/does-not-exist", "chat", "hello", 12, ENGLISH)
+    assert told["kind"] == "bad"
+    assert base["busy"] == "false"
+    assert next(playground.ask_alone("smollm2-135m", "chat", " ", 12, ENGLISH))[0]["text"] == "Type a question first."
