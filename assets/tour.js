@@ -6,10 +6,11 @@ const told = () => props.value || {};
 const word = (name, values = {}) => fill((told().words || {})[name], values);
 const seen = () => { try { return Boolean(localStorage.getItem(KEPT)); } catch (error) { return Boolean(window.studioTour); } };
 const keep = () => { window.studioTour = true; try { localStorage.setItem(KEPT, 'seen'); } catch (error) { /* not permitted here: until the page is opened again */ } };
-// On a phone the last tabs lie in a menu.
-const tabs = () => [...document.querySelectorAll('#tabs [role=tab], #tabs .overflow-dropdown button')].filter((tab) => !tab.closest('#tabs #tabs'));
-const chosen = () => tabs().findIndex((tab) => tab.getAttribute('aria-selected') === 'true');
-const go = (place) => { const tab = tabs()[place]; if (tab && place !== chosen()) tab.click(); };
+// On a phone the last tabs lie in a menu, and the chosen one changes places with them: their order is that of the row Gradio measures by.
+const bar = (what) => [...(document.querySelector('#tabs .tab-wrapper')?.querySelectorAll(what) || [])];
+const names = () => bar('.visually-hidden button').map((tab) => tab.textContent);
+const chosen = () => names().indexOf(bar('[role=tab][aria-selected=true]')[0]?.textContent);
+const go = (place) => { if (place !== chosen()) bar('[role=tab], .overflow-dropdown button').find((tab) => tab.textContent === names()[place])?.click(); };
 
 const box = make('section', 'tour'), place = make('p', 'tour-place'), title = make('h2'), text = make('p'), said = make('div'), foot = make('footer');
 const button = (className, act) => { const made = make('button', className); made.type = 'button'; made.addEventListener('click', act); foot.append(made); return made; };
