@@ -36,13 +36,24 @@ const clear = () => {
   charts = new Map(); at('.run-plots').replaceChildren(); at('.run-tables').replaceChildren(); at('.run-samples').hidden = true; told = '';
 };
 // A place for every chart the run can have, in order; each is shown once it has points.
+// A chart's caption; where there is more to say of the curve, it opens that.
+const explain = (id, axis) => {
+  const caption = make('figcaption'), found = (value('curves') || {})[id.slice(id.indexOf('-') + 1)], heads = value('curveHeads') || {};
+  if (!found) { caption.textContent = axis; return caption; }
+  const more = make('details', 'curve-help'), name = make('summary', '', axis), mark = make('i', '', '?');
+  mark.setAttribute('aria-hidden', 'true');
+  name.append(mark, make('span', 'vh', heads.open)); more.append(name, make('p', '', found.plain));
+  for (const part of ['good', 'bad', 'exact']) { const line = make('p', part === 'exact' ? 'exactly' : ''); line.append(make('b', '', heads[part]), ' ', found[part]); more.append(line); }
+  caption.append(more);
+  return caption;
+};
 const prepare = (found) => {
   for (const { id, stage: part, title, axis, half, curves } of found) {
     if (charts.has(id)) continue;
     const figure = make('figure', half ? 'run-chart half' : 'run-chart');
     if (title) at('.run-plots').appendChild(Object.assign(make('h4', '', title), { hidden: true }));
     const heading = title ? at('.run-plots').lastChild : charts.size ? [...charts.values()].pop().heading : null;
-    figure.appendChild(make('figcaption', '', axis));
+    figure.appendChild(explain(id, axis));
     const plot = make('div', 'run-plot'); plot.setAttribute('role', 'img'); figure.appendChild(plot); figure.hidden = true;
     at('.run-plots').appendChild(figure);
     charts.set(id, { part, title, axis, half, heading, figure, plot, drawn: false, curves: curves.map((curve) => ({ ...curve, x: [], y: [] })) });

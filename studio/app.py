@@ -23,7 +23,7 @@ from studio import export, presets
 from studio.errors import NotPossible
 from studio.guard import MOST_UPLOAD, Guard
 from studio.home import home
-from studio.tabs import choose, data, data_words, forms, inspect, method, playground, share, train, visitor
+from studio.tabs import choose, data, data_words, forms, help, inspect, method, playground, share, train, visitor
 from studio.tabs.forms import t
 from studio.tabs.remember import Remembered
 from studio.tongue import Tongue
@@ -68,7 +68,9 @@ def build() -> gr.Blocks:
         left = {name: gr.BrowserState(first, storage_key=f"studio-{name}", secret=FIXED) for name, first in LEFT.items()}
         with gr.Row(elem_id="head"):
             gr.Markdown(t(WELCOME), elem_id="welcome")
-            switch = gr.Button(t(OTHER_LANGUAGE), size="sm", elem_id="language", scale=0, min_width=90)
+            with gr.Row(elem_id="head-buttons"):
+                help.head()
+                switch = gr.Button(t(OTHER_LANGUAGE), size="sm", elem_id="language", scale=0, min_width=90)
         switch.click(None, None, None, js=SWITCH)
         with gr.Tabs(elem_id="tabs") as tabs:
             with gr.Tab(t(TABS["data"]), id="data"):
@@ -91,6 +93,9 @@ def build() -> gr.Blocks:
             button.click(None, None, tabs, js=f"() => ({{ selected: '{target}', __type__: 'update' }})")
         attempt = at_method.chooser.result.attempt(choose.prompted, at_method.chooser.result, at_playground.prompt, **quiet)
         attempt.then(None, None, tabs, js="() => ({ selected: 'playground', __type__: 'update' })")
+        at_method.tried.then(None, None, tabs, js="() => ({ selected: 'train', __type__: 'update' })").then(
+            train.summarise, inputs_kwargs=at_train.inputs, outputs=at_train.summary, **quiet
+        )
         train_tab.select(train.summarise, inputs_kwargs=at_train.inputs, outputs=at_train.summary, **quiet)
         for tab, listed in ((playground_tab, at_playground.choose), (share_tab, at_share.choose)):
             tab.select(playground.choices, [listed, run, mine], listed, **quiet)
@@ -150,7 +155,7 @@ def launch(host: str, port: int, block: bool = True) -> tuple[gr.Blocks, str]:
         max_file_size=MOST_UPLOAD,
         footer_links=[],
         theme=look(),
-        css_paths=presets.ASSETS / "studio.css",
+        css_paths=[presets.ASSETS / "studio.css", presets.ASSETS / "help.css"],
         i18n=forms.translations(),
         allowed_paths=[str(export.downloads())],
         app_kwargs={"middleware": [Middleware(Guard, hosts=hosts), Middleware(Tongue)]},

@@ -1,4 +1,4 @@
-"""Makes the README's pictures from a real run: `python tests/screenshots.py [FOLDER]`. With a folder, every tab at 1280 and 390, light and dark."""
+"""Makes the README's pictures from a real run: `python tests/screenshots.py [FOLDER]`. With a folder, every tab at 1280 and 390, light and dark, in both languages."""
 
 import importlib.util
 import os
@@ -8,6 +8,8 @@ from pathlib import Path
 
 # On a phone the last tabs lie in a menu.
 OPEN_TAB = "(name) => [...document.querySelectorAll('[role=tab], .overflow-dropdown button')].find((tab) => tab.textContent.includes(name)).click()"
+# The tour of a first visit would stand before the page.
+SEEN = "localStorage.setItem('studio-tour', 'seen')"
 ROOT = Path(__file__).parent.parent
 
 
@@ -51,16 +53,19 @@ def walk(page, folder):
 
 
 def look(browser, address, folder):
-    """Every tab in both widths and both schemes, as it is after a run."""
-    for width in (1280, 390):
+    """Every tab in both widths, both schemes and both languages, as it is after a run."""
+    for locale, width in ((locale, width) for locale in ("en-US", "zh-CN") for width in (1280, 390)):
         for scheme in ("light", "dark"):
-            page = browser.new_page(viewport={"width": width, "height": 900}, color_scheme=scheme)
+            page = browser.new_page(viewport={"width": width, "height": 900}, color_scheme=scheme, locale=locale)
+            page.add_init_script(SEEN)
             page.goto(address, wait_until="domcontentloaded")
             page.get_by_role("tab").first.wait_for()
-            for name in ("Data", "Method", "Train", "Playground", "Share"):
-                page.evaluate(OPEN_TAB, name)
+            page.locator("#sample-support-tone").click()
+            page.locator("#health .health").wait_for()
+            for number, name in enumerate(("data", "method", "train", "playground", "share"), 1):
+                page.evaluate(OPEN_TAB, f"{number} · ")
                 page.wait_for_timeout(1500)
-                page.screenshot(path=folder / f"{name.lower()}-{width}-{scheme}.png", full_page=True)
+                page.screenshot(path=folder / f"{name}-{width}-{scheme}-{locale[:2]}.png", full_page=True)
             page.close()
 
 
@@ -75,6 +80,7 @@ def main():
         opened, address = app.launch("127.0.0.1", 7899, block=False)
         browser = driver.chromium.launch(executable_path=found.find_browser() or None, args=found.FLAGS)
         page = browser.new_page(viewport={"width": 1280, "height": 860})
+        page.add_init_script(SEEN)
         page.goto(address, wait_until="domcontentloaded")
         walk(page, ROOT / "assets")
         if every:

@@ -11,7 +11,7 @@ import pytest
 from studio import app, methods, presets
 from studio import help as cards
 from studio.errors import BadPlan
-from studio.tabs import curves, help, method
+from studio.tabs import curves, forms, help, method
 from studio.words import LANGUAGES, Words
 
 ENGLISH = SimpleNamespace(headers={"accept-language": "en-GB,en"})
@@ -161,7 +161,7 @@ def test_the_page_says_what_is_missing_while_the_cost_is_unknown():
 
 @pytest.mark.parametrize(
     ("seconds", "said"),
-    [(None, "in about a minute"), (58, "in about a minute"), (200, "about 3 min 20 s"), (12.2, "about 12 s")],
+    [(None, "a short run"), (58, "about 58 s"), (200, "about 3 min 20 s"), (12.2, "about 12 s")],
 )
 def test_a_try_says_how_long_it_took_where_that_was_measured(monkeypatch, seconds, said):
     page = cards.pages()["lora"]
@@ -171,17 +171,28 @@ def test_a_try_says_how_long_it_took_where_that_was_measured(monkeypatch, second
 
 
 def test_a_text_comes_out_of_a_template_as_it_is_and_runs_nothing():
-    found = help.literal({"a": [HOSTILE], "b": 3, "c": HOSTILE})
+    found = forms.literal({"a": [HOSTILE], "b": 3, "c": HOSTILE})
+    assert forms.spoken(found) == {"a": [HOSTILE], "b": 3, "c": HOSTILE}
     assert read_by_gradio(found["a"][0]) == HOSTILE
     assert read_by_gradio(found["c"]) == HOSTILE
     assert found["b"] == 3
     assert read_by_gradio(help.costs(HOSTILE)["cost"]) == HOSTILE
 
 
+def test_every_component_with_a_template_holds_its_texts_back():
+    from studio.tabs import playground
+
+    shown = gr.HTML({}, html_template=playground.PANE)
+    assert read_by_gradio(shown.postprocess({"text": HOSTILE})["text"]) == HOSTILE
+    assert shown.preprocess(shown.postprocess({"text": HOSTILE})) == {"text": HOSTILE}
+    drawn = gr.HTML({}, html_template="<div></div>", js_on_load="0")
+    assert drawn.postprocess({"text": HOSTILE}) == {"text": HOSTILE}
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_nothing_the_templates_show_can_run(name):
     for lang in LANGUAGES:
-        for text in texts([help.method_page(name, lang, HOSTILE), help.terms_page(name, lang)]):
+        for text in texts(forms.literal([help.method_page(name, lang, HOSTILE), help.terms_page(name, lang)])):
             read_by_gradio(text)
 
 

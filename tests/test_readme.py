@@ -33,7 +33,9 @@ def test_the_test_command_is_the_one_ci_runs():
     assert "\npytest" in script
 
 
-@pytest.mark.parametrize("command", sorted(set(re.findall(r"studio (train|runs|ask|export|doctor)", TEXT))))
+@pytest.mark.parametrize(
+    "command", sorted(set(re.findall(r"studio (data|choose|train|estimate|measure|methods|runs|ask|export|doctor)", TEXT)))
+)
 def test_every_command_the_readme_names_explains_itself(command):
     done = subprocess.run([sys.executable, "-m", "studio", command, "--help"], capture_output=True, text=True, check=True)
     assert done.stdout.startswith(f"usage: studio {command}")

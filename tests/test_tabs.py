@@ -102,7 +102,7 @@ def test_a_field_hands_on_what_it_cannot_take(made):
 
 def test_settings_that_cannot_work_are_said_beside_the_fields():
     values = {**DEFAULTS, "rlhf_way": "dpo"}
-    _, _, told, _ = method.refresh(ENGLISH, **fields(chosen="rlhf", **values))
+    _, _, told, *_ = method.refresh(ENGLISH, **fields(chosen="rlhf", **values))
     assert told["kind"] == "bad"
     assert told["more"].startswith(methods.get("rlhf").knobs[0].label.en)
 

@@ -11,7 +11,7 @@ from studio import presets, runs
 from studio.errors import BadPlan, RunNotFound
 from studio.plan import Plan
 from studio.runs import Run, Status
-from studio.tabs import curves, forms, outcome
+from studio.tabs import curves, forms, help, outcome
 from studio.train import launch
 from studio.words import Words, label
 
@@ -86,7 +86,9 @@ def view(elem_id: str) -> gr.HTML:
 def showing(run_id: str, lang: str = "en") -> dict[str, Any]:
     """The component's value for a run; empty shows nothing. Each is new, so that the browser looks again at a run it knows."""
     fixed = {"reconnecting": RECONNECTING, "goOn": GO_ON, "latest": LATEST, "score": SCORE}
-    said = {name: words.say(lang) for name, words in fixed.items()}
+    said: dict[str, Any] = {name: words.say(lang) for name, words in fixed.items()}
+    if run_id:
+        said |= {"curves": help.curve_words(lang), "curveHeads": help.curve_heads(lang)}
     return {"run": run_id, "plotly": f"/gradio_api/file={PLOTLY}", "asked": time.time(), **said}
 
 

@@ -33,6 +33,7 @@ class DataTab(NamedTuple):
     columns: gr.Textbox
     touched: gr.Number
     told: gr.HTML
+    shown: list[Any]
 
 
 class Shown(NamedTuple):
@@ -279,7 +280,7 @@ def build(source: gr.BrowserState, mine: gr.BrowserState) -> DataTab:
     changed.then(None, [source, mine], mine, js=remembered, **quiet)
     sets.wire(listed, source, mine, restore, shown)
     changed.then(lambda source: gr.update(visible=bool(source)), source, more, **quiet)
-    return DataTab(task, chosen, touched, told)
+    return DataTab(task, chosen, touched, told, shown)
 
 
 def _sampling(name: str) -> Any:

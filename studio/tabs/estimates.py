@@ -127,6 +127,13 @@ def content(found: Asked, lang: str) -> dict[str, Any]:
     return table.content(rows, refused, offers, chosen, found.place.name, lang, pending, _reach(found, rows.get(chosen)))
 
 
+def chosen_in_words(found: Asked, lang: str) -> str:
+    """What the chosen method would take, in one sentence; empty where nobody knows."""
+    name = found.plan.method.name
+    rows = costs.estimates(found.plan, found.place, found.settings, found.base, found.lengths, only=name)
+    return in_words(rows.get(name), lang)
+
+
 def _reach(found: Asked, row: Estimate | None) -> Words | None:
     """How far the chosen method could go on this machine; None where nobody knows."""
     if not row or not row.memory_gb or not found.lengths:

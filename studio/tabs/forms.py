@@ -96,6 +96,44 @@ lenient(gr.Slider)
 lenient(gr.Number)
 
 
+def literal(value: Any) -> Any:
+    """A value whose texts come out of a template as they are.
+
+    Gradio 6.31 puts what a template gave between backticks and runs it as JavaScript: `${…}` in a text would be run, a backslash lost.
+    """
+    if isinstance(value, dict):
+        return {key: literal(one) for key, one in value.items()}
+    if isinstance(value, list | tuple):
+        return [literal(one) for one in value]
+    return re.sub(r"[\\`$]", r"\\\g<0>", value) if isinstance(value, str) else value
+
+
+def spoken(value: Any) -> Any:
+    """What `literal` was given."""
+    if isinstance(value, dict):
+        return {key: spoken(one) for key, one in value.items()}
+    if isinstance(value, list):
+        return [spoken(one) for one in value]
+    return re.sub(r"\\([\\`$])", r"\1", value) if isinstance(value, str) else value
+
+
+def harmless(kind: Any) -> None:
+    """Let no text that a template shows be run: on the class, so that no component can be forgotten. Scripts take their values as they are."""
+    told, asked = kind.postprocess, kind.preprocess
+
+    def out(self: Any, value: Any) -> Any:
+        found = told(self, value)
+        return literal(found) if "{{" in (self.html_template or "") else found
+
+    def back(self: Any, value: Any) -> Any:
+        return asked(self, spoken(value) if "{{" in (self.html_template or "") else value)
+
+    kind.postprocess, kind.preprocess = out, back
+
+
+harmless(gr.HTML)
+
+
 def field(method: str, knob: Knob, visible: bool = True) -> Any:
     """The form field of a method's knob."""
     about: dict[str, Any] = {"label": t(knob.label), "info": t(knob.help), "elem_id": f"knob-{method}-{knob.name}", "visible": visible}

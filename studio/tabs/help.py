@@ -26,8 +26,6 @@ TRAINING: dict[str, tuple[Words, Words]] = {
     "recompute": (words.RECOMPUTE, words.RECOMPUTE_HELP),
     "seed": (words.SEED, words.SEED_HELP),
 }
-# A try that takes about a minute is said so (seconds).
-MINUTE = (45.0, 75.0)
 # The drawing is the studio's own file with its words escaped (studio.help.drawing); everything else is escaped by the template.
 PAGE = """
 {{#if value.name}}<article class="about-method">
@@ -64,9 +62,8 @@ def method_page(name: str, lang: str, cost: str = "") -> dict[str, Any]:
     """What the page of a method shows; `cost` is a sentence on what it would take here. Raises BadPlan where its card is damaged."""
     card, found = presets.methods()[name], cards.pages()[name]
     sample, seconds = presets.samples()[found.attempt.sample], found.attempt.seconds
-    about = seconds is None or MINUTE[0] <= seconds <= MINUTE[1]
-    attempt = said.TRY.say(lang) if about else said.TRY_TIMED.say(lang, time=forms.duration(seconds or 0, lang))
-    told = {
+    attempt = said.TRY.say(lang) if seconds is None else said.TRY_TIMED.say(lang, time=forms.duration(seconds, lang))
+    return {
         "name": name,
         "drawing": cards.drawing(name, lang),
         "what": found.what.say(lang),
@@ -81,24 +78,11 @@ def method_page(name: str, lang: str, cost: str = "") -> dict[str, Any]:
         "sample": said.WITH_SAMPLE.say(lang, name=sample.name, rows=sample.rows),
         "heads": {name: head.say(lang) for name, head in said.HEADS.items()},
     }
-    return {key: literal(value) for key, value in told.items()}
 
 
 def costs(sentence: str) -> Any:
     """The page as it is, with another sentence on the cost."""
-    return gr.update(cost=literal(sentence))
-
-
-def literal(value: Any) -> Any:
-    """A value whose texts come out of a template as they are.
-
-    Gradio puts what a template gave between backticks and runs it as JavaScript, so `${…}` in a text would be run and a backslash lost.
-    """
-    if isinstance(value, dict):
-        return {key: literal(one) for key, one in value.items()}
-    if isinstance(value, list):
-        return [literal(one) for one in value]
-    return value.replace("\\", "\\\\").replace("`", "\\`").replace("$", "\\$") if isinstance(value, str) else value
+    return gr.update(cost=forms.literal(sentence))
 
 
 def terms() -> gr.HTML:
@@ -134,7 +118,7 @@ def terms_page(name: str, lang: str) -> dict[str, Any]:
         head = said.OF_TRAINING.say(lang) if term["key"].startswith("training.") else term["only"] or own
         found.setdefault(head, []).append(term)
     groups = [{"head": head, "folded": bool(those[0]["only"]), "terms": those} for head, those in found.items()]
-    return {"groups": literal(groups)}
+    return {"groups": groups}
 
 
 def explain(chosen: str, request: gr.Request) -> tuple[Any, Any]:

@@ -17,7 +17,7 @@ HEADS: dict[str, Words] = {
     "cost": Words("What it will cost here", "在这里要花多少"),
     "source": Words("Source:", "出处："),
 }
-TRY = Words("Try it in about a minute on a sample", "用示例数据试试，约一分钟")
+TRY = Words("Try it on a sample, a short run", "用示例数据跑一次短训练")
 TRY_TIMED = Words("Try it on a sample; about {time}", "用示例数据试试，约 {time}")
 WITH_SAMPLE = Words("With “{name}”: {rows} rows that come with the studio.", "使用自带的“{name}”，共 {rows} 条。")
 COST_UNKNOWN = Words("Bring data and choose a base model, and it stands here.", "带来数据并选好基础模型后，这里会给出估算。")

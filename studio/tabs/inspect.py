@@ -52,7 +52,7 @@ def _parts(whole: gr.Column) -> Inspection:
         with gr.Row():
             search = gr.Textbox(label=t(words.SEARCH), elem_id="row-search", scale=4)
             number = gr.Number(1, label=t(words.PAGE), minimum=1, precision=0, elem_id="row-page", scale=1, min_width=110)
-        where = gr.HTML("", elem_id="row-where", apply_default_css=False)
+        where = gr.HTML("", html_template="<p>{{value}}</p>", elem_id="row-where", apply_default_css=False)
         rows = gr.Dataframe(
             interactive=True,
             wrap=True,

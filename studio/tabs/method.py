@@ -9,11 +9,12 @@ import gradio as gr
 from studio import methods, presets
 from studio.data import prepare, split
 from studio.errors import StudioError
+from studio.help import pages
 from studio.methods import defaults, fits
 from studio.methods.base import Knob, Method
 from studio.models import shape
 from studio.plan import Data, Task, Value
-from studio.tabs import base, choose, elsewhere, estimates, forms, remember, table, visitor
+from studio.tabs import base, choose, data, elsewhere, estimates, forms, help, help_words, remember, table, visitor
 from studio.tabs import method_words as words
 from studio.tabs.choose import Chooser
 from studio.tabs.data import DataTab
@@ -21,6 +22,8 @@ from studio.tabs.forms import t
 from studio.tabs.remember import Remembered
 from studio.words import Words
 
+# The fewest rounds the page offers: a try on a sample is to be short.
+SHORT_EPOCHS = 0.5
 FIRST_MODEL = "smollm2-135m"
 FIRST_READER = "minilm-l6"
 FIRST_METHOD = "lora"
@@ -39,6 +42,7 @@ class MethodTab(NamedTuple):
     training: dict[str, Any]
     next: gr.Button
     chooser: Chooser
+    tried: Any
 
 
 def renew(request: gr.Request, **fields: Any) -> tuple[Any, ...]:
@@ -56,8 +60,18 @@ def refresh(request: gr.Request, **fields: Any) -> tuple[Any, ...]:
     given = forms.settings(methods.get(chosen), fields)
     raw = {"task": fields["task"], "model": str(fields["model"] or ""), "method": {"name": chosen, "settings": given}}
     if problems := [problem for problem in methods.problems(raw) if problem.startswith("method.settings.")]:
-        return content, about, forms.settings_problem(problems, field_labels(chosen), lang), tables
-    return content, about, _counted(found, chosen, lang), tables
+        return content, about, forms.settings_problem(problems, field_labels(chosen), lang), tables, help.costs("")
+    return content, about, _counted(found, chosen, lang), tables, help.costs(estimates.chosen_in_words(found, lang))
+
+
+def attempt(event: gr.EventData, request: gr.Request) -> tuple[Any, ...]:
+    """A short run on the sample that suits a method: its data, the method, and the fewest rounds; a browser may name anything."""
+    name = str(getattr(event, "id", ""))
+    if name not in {method.name for method in methods.METHODS}:
+        raise gr.Error(words.UNKNOWN.say(forms.language(request)))
+    source = f"sample:{pages()[name].attempt.sample}"
+    short = {"source": source, "names": ["epochs"]}
+    return *data.sample(pages()[name].attempt.sample, request), *_chosen(name), short, SHORT_EPOCHS
 
 
 def take(event: gr.EventData, **fields: Any) -> tuple[Any, ...]:
@@ -176,15 +190,14 @@ def build(source: gr.BrowserState, remembered: Remembered, at_data: DataTab, tes
     at = estimates.build(model)
     rows = table.table("methods")
     other, told = elsewhere.build()
+    with gr.Accordion(t(help_words.HOW), open=False, elem_id="how"):
+        page = help.panel()
     chosen = remembered.chosen
-    groups: list[gr.Group] = []
-    knobs: dict[str, Any] = {}
-    for method in methods.METHODS:
-        with gr.Group(visible=method.name == FIRST_METHOD, elem_id=f"knobs-{method.name}") as group:
-            knobs |= _knobs(method)
-        groups.append(group)
+    groups, knobs = _groups()
     counted = forms.notice_box("counted")
     training, suits = _training()
+    with gr.Accordion(t(help_words.EXACT), open=False, elem_id="exact"):
+        exact = help.terms()
     forward = gr.Button(t(words.NEXT), variant="primary", elem_id="to-train")
 
     quiet: dict[str, Any] = {"show_progress": "hidden", "queue": False}
@@ -199,13 +212,7 @@ def build(source: gr.BrowserState, remembered: Remembered, at_data: DataTab, tes
         for field in (model, chosen, task, columns, source, at_data.touched, test, at.machine, *knobs.values(), *training.values())
     ]
     last = {**quiet, "trigger_mode": "always_last"}
-    drawn = forms.follow(*changed).then(renew, inputs_kwargs=inputs, outputs=[rows, about, counted, told], **last)
-    # What is traced says only that it is done, and the table is drawn from the fields as they are then: an old answer overwrites nothing.
-    done = gr.Number(0, visible=False)
-    drawn.then(
-        estimates.sharpen, inputs_kwargs={**inputs, "number": done}, outputs=done, show_progress="hidden", trigger_mode="always_last"
-    )
-    forms.follow(done.change, at.told.change).then(refresh, inputs_kwargs=inputs, outputs=[rows, about, counted, told], **last)
+    _redraw(changed, inputs, [rows, about, counted, told, page], at.told)
     other.click(elsewhere.turn, inputs_kwargs=inputs, outputs=told, **quiet)
     rows.remedy(
         take, inputs_kwargs=inputs, outputs=[*({**training, "machine": at.machine}[name] for name in REMEDIED), chosen, *groups], **quiet
@@ -219,11 +226,35 @@ def build(source: gr.BrowserState, remembered: Remembered, at_data: DataTab, tes
         **last,
     )
     asked = {"source": source, "task": task, "columns": columns, "model": model, "machine": at.machine}
+    forms.follow(chosen.change, gr.context.Context.root_block.load).then(help.explain, chosen, [page, exact], **last)
     first = forms.follow(source.change, columns.change, at_data.touched.change, at.machine.change, gr.context.Context.root_block.load)
     first.then(choose.prefill, inputs_kwargs=asked, outputs=[*chooser.answers.values(), chooser.result], **last)
     choose.wire(chooser, asked, chosen, knobs).then(_chosen, chosen, [chosen, *groups], **quiet)
     remember.wire(remembered, source, {**knobs, **training}, ("epochs", "batch_size", "test_share"), **quiet)
-    return MethodTab(model, chosen, knobs, training, forward, chooser)
+    short = [*at_data.shown, chosen, *groups, remembered.moved, training["epochs"]]
+    tried = page.attempt(attempt, None, short, **quiet)
+    return MethodTab(model, chosen, knobs, training, forward, chooser, tried)
+
+
+def _groups() -> tuple[list[gr.Group], dict[str, Any]]:
+    """The settings of every method, of which one method's are seen; and all their fields by METHOD_KNOB."""
+    groups: list[gr.Group] = []
+    knobs: dict[str, Any] = {}
+    for method in methods.METHODS:
+        with gr.Group(visible=method.name == FIRST_METHOD, elem_id=f"knobs-{method.name}") as group:
+            knobs |= _knobs(method)
+        groups.append(group)
+    return groups, knobs
+
+
+def _redraw(changed: list[Any], inputs: dict[str, Any], drawn: list[Any], measured: gr.HTML) -> None:
+    """Draw the table and what goes with it anew after any change, then once more when it was refined or this machine measured."""
+    quiet: dict[str, Any] = {"show_progress": "hidden", "trigger_mode": "always_last"}
+    first = forms.follow(*changed).then(renew, inputs_kwargs=inputs, outputs=drawn, queue=False, **quiet)
+    # What is traced says only that it is done, and the table is drawn from the fields as they are then: an old answer overwrites nothing.
+    done = gr.Number(0, visible=False)
+    first.then(estimates.sharpen, inputs_kwargs={**inputs, "number": done}, outputs=done, **quiet)
+    forms.follow(done.change, measured.change).then(refresh, inputs_kwargs=inputs, outputs=drawn, queue=False, **quiet)
 
 
 def _knobs(method: Method) -> dict[str, Any]:

@@ -54,3 +54,4 @@ SUITS = Words(
 )
 SUITS_STAGE = Words("This holds for the first stage; the later ones are set above.", "以上适用于第一个阶段；后面的阶段在上方设置。")
 NO_KNOBS = label("This method has no settings of its own: everything is trained.", "这种方法没有自己的设置：全部参数都训练。")
+UNKNOWN = Words("There is no such method.", "没有这种方法。")

@@ -92,6 +92,7 @@ def visit(browser, address):
             context = browser.new_context(
                 **{"viewport": {"width": 1280, "height": 900}, "locale": "en-US", "reduced_motion": "reduce", **options}
             )
+            context.add_init_script("localStorage.setItem('studio-tour', 'seen')")  # the tour would stand before the buttons
             contexts.append(context)
         page = context.new_page()
         page.set_default_timeout(30_000)

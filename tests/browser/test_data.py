@@ -133,3 +133,72 @@ def test_a_page_at_rest_asks_for_nothing(visit):
         if not asked:
             return
     pytest.fail(f"still asking: {asked}")
+
+
+HOSTILE = "${window.hacked = 1}` + alert(1) + `<img src=x onerror='window.hacked = 2'> C:\\new\\table {{value}}"
+
+
+def test_what_stands_in_a_file_is_shown_and_never_run(visit, tmp_path):
+    path = tmp_path / "${window.hacked = 3}.csv"
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow(["question", HOSTILE])
+        writer.writerows(
+            (f"what about {word} {HOSTILE}", f"{HOSTILE} the {word} is <b>here</b>, write to a@b.example.com") for word in WORDS
+        )
+    page = visit()
+    page.locator("#upload input[type=file]").set_input_files(str(path))
+    expect(page.locator("#data-notice .notice")).to_contain_text("20 rows")
+    expect(page.locator("#seen-examples .seen-text").first).to_contain_text(HOSTILE)
+    expect(page.locator("#health q").first).to_be_visible()
+    page.get_by_role("button", name="Rows: look, search, edit").click()
+    page.get_by_label("Find rows that hold").press_sequentially("${1} <b>x</b>")
+    expect(page.locator("#row-where")).to_contain_text("No row holds “${1} <b>x</b>”")
+    page.get_by_role("button", name="Next: choose a method").click()
+    page.get_by_role("button", name="Not sure which?").click()
+    for name, value in (
+        ("change", "tone"),
+        ("have", "answers"),
+        ("many", "some"),
+        ("where", "unknown"),
+        ("budget", "any"),
+        ("apart", "near"),
+    ):
+        page.locator(f"#ask-{name} input[value={value}]").check()
+    page.get_by_role("button", name="Show what suits").click()
+    page.locator("#choice summary").last.click()
+    expect(page.locator("#choice pre")).to_contain_text("what about amber")
+    assert page.evaluate("window.hacked") is None
+
+
+def test_a_choice_is_taken_over_and_its_prompt_tried(visit):
+    page = visit()
+    page.locator("#sample-support-tone").click()
+    expect(page.locator("#data-notice .good")).to_be_visible()
+    page.get_by_role("button", name="Next: choose a method").click()
+    page.get_by_role("button", name="Not sure which?").click()
+    expect(page.locator("#ask-have input[value=answers]")).to_be_checked()
+    for name, value in (("change", "format"), ("where", "phone"), ("apart", "near"), ("budget", "any")):
+        page.locator(f"#ask-{name} input[value={value}]").check()
+    page.get_by_role("button", name="Show what suits").click()
+    head = page.locator("#choice h3")
+    expect(head).to_contain_text("suits best")
+    page.get_by_role("button", name="Take this method").click()
+    expect(page.locator("#methods tr.chosen .name")).to_have_text(head.inner_text().removesuffix(" suits best"))
+    page.get_by_role("button", name="Try the prompt on the base model").click()
+    expect(page.locator("#prompt textarea")).to_have_value(re.compile(r"\S"))
+
+
+def test_the_glossary_and_the_tour_are_found_and_left_by_keyboard(visit):
+    page = visit()
+    page.get_by_role("button", name="Glossary").click()
+    dialog = page.get_by_role("dialog")
+    expect(dialog).to_contain_text("Learning rate")
+    page.keyboard.type("perplex")
+    expect(dialog).to_contain_text("Perplexity")
+    page.keyboard.press("Escape")
+    expect(page.get_by_role("dialog")).to_have_count(0)
+    page.get_by_role("button", name="Show me around").click()
+    expect(page.get_by_text("Bring your examples")).to_be_visible()
+    page.keyboard.press("Escape")
+    expect(page.get_by_text("Bring your examples")).to_be_hidden()
