@@ -23,7 +23,7 @@ from studio import export, presets
 from studio.errors import NotPossible
 from studio.guard import MOST_UPLOAD, Guard
 from studio.home import home
-from studio.tabs import choose, data, data_words, forms, help, inspect, method, playground, share, train, visitor
+from studio.tabs import choose, data, data_words, forms, help, inspect, method, playground, share, story, train, visitor
 from studio.tabs.forms import t
 from studio.tabs.remember import Remembered
 from studio.tongue import Tongue
@@ -72,13 +72,14 @@ def build() -> gr.Blocks:
                 help.head()
                 switch = gr.Button(t(OTHER_LANGUAGE), size="sm", elem_id="language", scale=0, min_width=90)
         switch.click(None, None, None, js=SWITCH)
+        stand = story.strip()
         with gr.Tabs(elem_id="tabs") as tabs:
             with gr.Tab(t(TABS["data"]), id="data"):
                 at_data = data.build(source, sets)
                 lower = inspect.lay_out()
                 to_method = gr.Button(t(data_words.NEXT), variant="primary", elem_id="to-method")
             with gr.Tab(t(TABS["method"]), id="method"):
-                at_method = method.build(source, Remembered(**left), at_data, lower.test)
+                at_method = method.build(source, Remembered(**left), at_data, lower.test, stand)
             with gr.Tab(t(TABS["train"]), id="train") as train_tab:
                 described = {"source": source, "task": at_data.task, "columns": at_data.columns, "test": lower.test}
                 chosen = {"model": at_method.model, "chosen": at_method.chosen}

@@ -22,7 +22,7 @@ AT_ONCE = 500  # lines in one answer
 LOST = Words("and all rows after it cannot be read: the file is damaged there", "及其后的所有行无法读取：文件在此处损坏")
 TOO_MUCH = Words(
     "“{name}” could not be read to its end: it wants more memory or time than a file of its kind should.",
-    "“{name}”无法读完：它需要的内存或时间超过了这类文件应有的限度。",
+    "“{name}”无法读完：读它要用的内存或时间，远远超出这类文件的正常范围。",
 )
 COPY = Words(
     "Copy the cells with your examples into a new file and save it as .csv or .xlsx.",

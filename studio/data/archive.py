@@ -165,7 +165,7 @@ def _joined(read_ones: list[tuple[str, Found]], bad: list[Bad]) -> Found:
     joined: list[rows.Row] = []
     for member, found in read_ones:
         if set(found.columns) != set(kept):
-            bad.append((0, LEFT_OUT.filled(member=member, why=OTHER_COLUMNS.filled(columns=", ".join(found.columns)[:200]))))
+            bad.append((0, LEFT_OUT.filled(member=member, why=OTHER_COLUMNS.filled(columns=found.columns[:12]))))
             continue
         joined += found.rows
         bad += [(number, WITHIN.filled(member=member, why=why)) for number, why in found.bad]

@@ -57,7 +57,7 @@ def fetch(dataset: str, folder: Path, tell: Progress = lambda done, of: None) ->
                 paths = [_file(repo, file, revision, draft) for file in files]
             return _finish(paths, repo, part, whole and part.whole, folder, Path(draft))
     except GatedRepoError:
-        raise _kept_back(repo, Words("its terms must be accepted first", "需先接受其使用条款")) from None
+        raise _kept_back(repo, Words("its terms must be accepted first", "要先接受它的使用条款")) from None
     except RepositoryNotFoundError:
         raise _kept_back(repo, Words("it is not there, or it is private", "不存在或为私有")) from None
     except HFValidationError:
@@ -70,7 +70,8 @@ def fetch(dataset: str, folder: Path, tell: Progress = lambda done, of: None) ->
         raise BadData(
             Words("The hub does not answer from here, so “{hub}” cannot be fetched.", "此处无法访问 Hub，因此无法获取“{hub}”。"),
             Words(
-                "Connect this machine, or download the file elsewhere and drop it here.", "请让这台机器联网，或在别处下载文件后放到这里。"
+                "Connect this machine, or download the file elsewhere and drop it here.",
+                "请让这台机器联网，或在别处下载文件，再上传到这里。",
             ),
             hub=repo,
         ) from None
@@ -93,7 +94,7 @@ def _part(repo: str, wanted: list[str]) -> tuple[str, Part]:
         raise BadData(
             Words(
                 "“{hub}” offers no table that can be read without running a script of its own.",
-                "“{hub}”没有无需运行其自带脚本即可读取的表格。",
+                "“{hub}”里没有可以直接读取的表格，要运行它自带的脚本才行。",
             ),
             Words("Choose a data set with Parquet, CSV or JSON files.", "请选择带有 Parquet、CSV 或 JSON 文件的数据集。"),
             hub=repo,

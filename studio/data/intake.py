@@ -99,7 +99,7 @@ def _judge(asked: Mapping[str, Any]) -> None:
     told: dict[str, Any] = {"lengths": lengths, "max_length": length, "method": str(asked.get("method") or ""), "test": test}
     for near in (False, True):
         found = check.health(table, task, roles, near=near, tell=_tell, **told)
-        child.say({"health": asdict(found), "tokens": sum(lengths) if lengths else None})
+        child.say({"health": asdict(found)})
 
 
 def counted(examples: list[dict[str, str]], folder: str) -> list[int] | None:

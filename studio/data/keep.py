@@ -19,7 +19,7 @@ from studio.data import fixes
 from studio.data.fixes import Change
 from studio.data.read import Table, read
 from studio.errors import BadData
-from studio.home import home, read_json, write_json
+from studio.home import check_room, home, read_json, write_json
 from studio.words import Words
 
 ID = re.compile(r"[0-9a-f]{32}")
@@ -102,11 +102,13 @@ def _write(kept: Kept, table: Table, card: dict[str, Any]) -> None:
 def keep(upload: Path, name: str = "", sheet: str = "", origin: str = "upload") -> Kept:
     """Take a copy of an upload that can be read; its cache copy is removed, because anyone who knows that path could fetch it.
 
-    `origin` says where it came from: upload, paste, or hub:OWNER/NAME. Raises BadData where nothing in it can be used.
+    `origin` says where it came from: upload, paste, or hub:OWNER/NAME. Raises BadData where nothing in it can be used, OutOfRoom where the
+    disk is full.
     """
     name = clean(name or upload.name)
     try:
         found = read(upload, name, sheet)
+        check_room(home(), 3 * upload.stat().st_size)  # the file, its rows, and what is changed later
         folder = home() / "datasets" / uuid.uuid4().hex
         folder.mkdir(mode=0o700, parents=True)
         file = folder / f"original{Path(name).suffix.lower() or upload.suffix.lower()}"

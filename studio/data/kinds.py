@@ -15,7 +15,7 @@ from studio.words import Words
 Form = Literal["text", "workbook", "parquet", "zip"]
 Shape = Literal["table", "lines", "json", "passages"]
 
-AS_TEXT = Words("Save its text as a plain text file (.txt) and drop that here.", "请把其中的文字另存为纯文本（.txt）后放到这里。")
+AS_TEXT = Words("Save its text as a plain text file (.txt) and drop that here.", "请把其中的文字另存为纯文本（.txt），再上传一次。")
 AS_TABLE = Words("Open it in a spreadsheet program and save it as .xlsx or .csv.", "请用表格软件打开，另存为 .xlsx 或 .csv。")
 UNPACK = Words("Unpack it and drop the file within, or pack it again as .zip.", "请先解压，放入其中的文件；或重新打包成 .zip。")
 NO_WORDS = Words("It holds no text to learn from: bring a table or a text.", "其中没有可供学习的文字：请提供表格或文本。")
@@ -146,7 +146,7 @@ def damaged_zip(name: str) -> BadData:
     """The error for a zip whose directory cannot be read."""
     return BadData(
         Words("“{name}” is damaged: its zip directory cannot be read.", "“{name}”已损坏：无法读取其 zip 目录。"),
-        Words("Save or pack it again and drop it here.", "请重新保存或打包后再放到这里。"),
+        Words("Save or pack it again and drop it here.", "请重新保存或打包，再上传一次。"),
         name=name,
     )
 

@@ -86,7 +86,7 @@ def united(found: list[Row], bad: list[rows.Bad]) -> Found:
     names = tuple(columns)[: rows.MAX_COLUMNS]
     if len(found) * len(names) > rows.MAX_FIELDS:
         raise BadData(
-            Words("The objects have {count} different keys over {rows} lines.", "{rows} 行对象里有 {count} 个不同的键。"),
+            Words("The objects have {count} different keys over {rows} lines.", "{rows} 行里一共出现了 {count} 个不同的键。"),
             Words("Keep the keys with the texts and drop the others.", "请只保留含文本的键。"),
             count=len(columns),
             rows=len(found),
@@ -171,7 +171,7 @@ def _shaped(value: object, name: str) -> Found:
             Words("“{name}” holds several lists: {lists}.", "“{name}”里有多个列表：{lists}。"),
             Words("Save the one with your examples as a file of its own.", "请把含有样本的那个列表单独存成一个文件。"),
             name=name,
-            lists=", ".join(f"{key} ({len(found)})" for key, found in lists.items())[:300],
+            lists=[f"{key[:60]} ({len(found)})" for key, found in lists.items()][:12],
         )
     if parts and all(isinstance(part, list) and not _is_talk(part) for part in parts) and len({len(part) for part in parts}) == 1:
         return _listed((number, dict(zip(value, line, strict=True))) for number, line in enumerate(zip(*parts, strict=True), 1))

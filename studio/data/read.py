@@ -96,7 +96,7 @@ def _usable(found: Found, name: str) -> Found:
     if found.columns and found.rows:
         return found
     raise BadData(
-        Words("“{name}” holds no row that could be read ({bad} damaged).", "“{name}”里没有能读取的行（{bad} 行损坏）。")
+        Words("“{name}” holds no row that could be read ({bad} damaged).", "“{name}”里没有一行能读取（{bad} 行损坏）。")
         if found.bad
         else Words("“{name}” holds a first line and nothing below it.", "“{name}”只有第一行，下面没有内容。")
         if found.columns

@@ -28,9 +28,9 @@ Line = TypeVar("Line")
 
 LONG_CELL = Words("holds a text of more than 200,000 characters", "有一段文本超过 200,000 个字符")
 DEEP = Words("is nested more than 100 levels deep", "嵌套超过 100 层")
-BRING_PART = Words("Bring a part of it: a few thousand good examples are plenty.", "请只取一部分：几千条好样本就足够了。")
+BRING_PART = Words("Bring a part of it: a few thousand good examples are plenty.", "请只取一部分：几千个好样本就足够了。")
 DROP_COLUMNS = Words("Keep the columns with the texts and drop the others.", "请只保留含文本的列。")
-EXPORT = Words("Export your table again as CSV (UTF-8) and drop it here.", "请把表格重新导出为 CSV（UTF-8）后再放到这里。")
+EXPORT = Words("Export your table again as CSV (UTF-8) and drop it here.", "请把表格重新导出为 CSV（UTF-8），再上传一次。")
 
 
 @dataclass(frozen=True)

@@ -33,7 +33,7 @@ def read(path: Path, name: str, sheet: str) -> tuple[dict[str, Any], Iterator[Li
                 Words("Choose one of its sheets.", "请选择其中一个工作表。"),
                 name=name,
                 sheet=sheet,
-                sheets=", ".join(every),
+                sheets=every,
             )
         hidden = [about.name for about in kept if about.visible != calamine.SheetVisibleEnum.Visible]
         chosen, lines = _filled(book, [sheet] if sheet else sorted(every, key=lambda one: one in hidden))
@@ -45,7 +45,7 @@ def read(path: Path, name: str, sheet: str) -> tuple[dict[str, Any], Iterator[Li
         ) from None
     except (calamine.CalamineError, OSError, ValueError) as error:
         raise BadData(
-            Words("“{name}” cannot be opened as a workbook: {why}.", "“{name}”无法作为工作簿打开：{why}。"),
+            Words("“{name}” cannot be opened as a workbook: {why}.", "“{name}”打不开，它不像是有效的工作簿：{why}。"),
             EXPORT,
             name=name,
             why=str(error).rstrip(".")[:200],

@@ -118,15 +118,11 @@ SET_ABOUT = Words(
 ORIGINS = {"upload": Words("a file", "文件"), "paste": Words("pasted text", "粘贴的文本")}
 
 # Health.
-HEALTH = label("How healthy the data is", "数据体检")
 HEALTH_WAIT = Words("Checking…", "检查中…")
 HEALTH_NEAR = Words("Near-duplicates are still being looked for.", "仍在查找近似重复。")
 HEALTH_SCORE = Words("Health {score} of 100", "健康分 {score} / 100")
 HEALTH_GOOD = Words("Nothing to complain of.", "没有发现问题。")
 HEALTH_COUNT = Words("{count} finding(s)", "{count} 项发现")
-HEALTH_TOKENS = Words(
-    "{tokens:,} tokens in all, counted with the model’s own tokenizer.", "共 {tokens:,} 个 token（用该模型自己的分词器统计）。"
-)
 GRADES = {
     "stop": Words("in the way", "需要解决"),
     "warn": Words("worth fixing", "建议处理"),
@@ -169,8 +165,14 @@ DELETE = label("Delete these rows", "删除这些行")
 WRONG_ROWS = Words("“{text}” does not name rows of this page’s data (1 to {count:,}).", "“{text}”不是有效的行号（1 到 {count:,}）。")
 WRONG_ROWS_DO = Words("Write numbers such as 3, 7-9.", "请写成 3, 7-9 这样的形式。")
 CHARTS = label("Lengths and classes", "长度与类别分布")
-LENGTHS = Words("Examples by length (tokens)", "样本长度分布（token）")
-LENGTHS_GUESSED = Words("Examples by length (tokens, estimated from letters)", "样本长度分布（token，按字符估计）")
+LENGTHS = Words(
+    "Examples by length: about {total:,} tokens in all, counted with the model’s own tokenizer",
+    "样本长度分布：共约 {total:,} 个 token（用该模型自己的分词器统计）",
+)
+LENGTHS_GUESSED = Words(
+    "Examples by length: about {total:,} tokens in all, estimated from letters",
+    "样本长度分布：共约 {total:,} 个 token（按字符估计）",
+)
 CLASSES = Words("Examples in each class", "各类别样本数")
 COUNT = Words("examples", "样本数")
 TOKENS = Words("tokens", "token 数")

@@ -127,11 +127,10 @@ def content(found: Asked, lang: str) -> dict[str, Any]:
     return table.content(rows, refused, offers, chosen, found.place.name, lang, pending, _reach(found, rows.get(chosen)))
 
 
-def chosen_in_words(found: Asked, lang: str) -> str:
-    """What the chosen method would take, in one sentence; empty where nobody knows."""
+def chosen(found: Asked) -> Estimate | None:
+    """The estimate of the chosen method; None where it goes not with the data or the model."""
     name = found.plan.method.name
-    rows = costs.estimates(found.plan, found.place, found.settings, found.base, found.lengths, only=name)
-    return in_words(rows.get(name), lang)
+    return costs.estimates(found.plan, found.place, found.settings, found.base, found.lengths, only=name).get(name)
 
 
 def _reach(found: Asked, row: Estimate | None) -> Words | None:

@@ -183,7 +183,8 @@ def _lengths(told: load.Lengths, limit: int, lang: str) -> Any:
     import plotly.graph_objects as go  # noqa: PLC0415 - slow to load, and wanted only where a chart is looked at
 
     figure = go.Figure(go.Histogram(x=[row.tokens for row in told.rows], nbinsx=30, marker_color="#6366f1"))
-    title = (words.LENGTHS if told.counted else words.LENGTHS_GUESSED).say(lang)
+    total = round(told.count * sum(row.tokens for row in told.rows) / len(told.rows))
+    title = (words.LENGTHS if told.counted else words.LENGTHS_GUESSED).say(lang, total=total)
     if limit and any(row.tokens > 0.5 * limit for row in told.rows):
         figure.add_vline(x=limit, line_dash="dot", annotation_text=words.LIMIT.say(lang))
     return _plain_figure(figure, title, words.TOKENS.say(lang), words.COUNT.say(lang))

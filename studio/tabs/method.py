@@ -14,7 +14,7 @@ from studio.methods import defaults, fits
 from studio.methods.base import Knob, Method
 from studio.models import shape
 from studio.plan import Data, Task, Value
-from studio.tabs import base, choose, data, elsewhere, estimates, forms, help, help_words, remember, table, visitor
+from studio.tabs import base, choose, data, elsewhere, estimates, forms, help, help_words, remember, story, table, visitor
 from studio.tabs import method_words as words
 from studio.tabs.choose import Chooser
 from studio.tabs.data import DataTab
@@ -60,8 +60,16 @@ def refresh(request: gr.Request, **fields: Any) -> tuple[Any, ...]:
     given = forms.settings(methods.get(chosen), fields)
     raw = {"task": fields["task"], "model": str(fields["model"] or ""), "method": {"name": chosen, "settings": given}}
     if problems := [problem for problem in methods.problems(raw) if problem.startswith("method.settings.")]:
-        return content, about, forms.settings_problem(problems, field_labels(chosen), lang), tables, help.costs("")
-    return content, about, _counted(found, chosen, lang), tables, help.costs(estimates.chosen_in_words(found, lang))
+        return (
+            content,
+            about,
+            forms.settings_problem(problems, field_labels(chosen), lang),
+            tables,
+            help.costs(""),
+            story.content(found, lang),
+        )
+    cost = help.costs(estimates.in_words(estimates.chosen(found), lang))
+    return content, about, _counted(found, chosen, lang), tables, cost, story.content(found, lang)
 
 
 def attempt(event: gr.EventData, request: gr.Request) -> tuple[Any, ...]:
@@ -181,8 +189,9 @@ def _counted(found: estimates.Asked, chosen: str, lang: str) -> dict[str, Any]:
     return forms.notice(table.sentence(method.footprint(shape, found.settings[chosen], labels), lang))
 
 
-def build(source: gr.BrowserState, remembered: Remembered, at_data: DataTab, test: gr.Textbox) -> MethodTab:
-    """Lay the tab out and wire it; `remembered` is what the browser keeps of it, `test` the source of a test set of one's own."""
+def build(source: gr.BrowserState, remembered: Remembered, at_data: DataTab, test: gr.Textbox, stand: gr.HTML) -> MethodTab:
+    """Lay the tab out and wire it; `remembered` is what the browser keeps of it, `test` the source of a test set of one's own, `stand` says
+    above all tabs where one stands."""
     gr.Markdown(t(words.HEAD))
     chooser = choose.build()
     model = gr.Dropdown([], label=t(words.MODEL), info=t(words.MODEL_HELP), allow_custom_value=True, elem_id="model")
@@ -212,7 +221,7 @@ def build(source: gr.BrowserState, remembered: Remembered, at_data: DataTab, tes
         for field in (model, chosen, task, columns, source, at_data.touched, test, at.machine, *knobs.values(), *training.values())
     ]
     last = {**quiet, "trigger_mode": "always_last"}
-    _redraw(changed, inputs, [rows, about, counted, told, page], at.told)
+    _redraw(changed, inputs, [rows, about, counted, told, page, stand], at.told)
     other.click(elsewhere.turn, inputs_kwargs=inputs, outputs=told, **quiet)
     rows.remedy(
         take, inputs_kwargs=inputs, outputs=[*({**training, "machine": at.machine}[name] for name in REMEDIED), chosen, *groups], **quiet
@@ -231,8 +240,7 @@ def build(source: gr.BrowserState, remembered: Remembered, at_data: DataTab, tes
     first.then(choose.prefill, inputs_kwargs=asked, outputs=[*chooser.answers.values(), chooser.result], **last)
     choose.wire(chooser, asked, chosen, knobs).then(_chosen, chosen, [chosen, *groups], **quiet)
     remember.wire(remembered, source, {**knobs, **training}, ("epochs", "batch_size", "test_share"), **quiet)
-    short = [*at_data.shown, chosen, *groups, remembered.moved, training["epochs"]]
-    tried = page.attempt(attempt, None, short, **quiet)
+    tried = page.attempt(attempt, None, [*at_data.shown, chosen, *groups, remembered.moved, training["epochs"]], **quiet)
     return MethodTab(model, chosen, knobs, training, forward, chooser, tried)
 
 

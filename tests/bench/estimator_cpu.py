@@ -28,7 +28,9 @@ from studio.train import launch
 TEXT_SIZES, SORT_SIZES = ((2, 64), (2, 160), (4, 64), (4, 160)), ((8, 64), (8, 160), (16, 64), (16, 160))
 STEPS, SORT_STEPS, KEPT_ASIDE = 6, 24, 8
 # What is asked beside the defaults: a few steps of practice under a rule; no second training to compare with.
-SETTINGS = {"rlhf": {"steps": 4, "reward": "length", "reward_length": 20, "answer_tokens": 32}, "qat": {"compare": False}}
+SETTINGS = {"rlhf": {"steps": 4, "reward": "length", "reward_length": 10, "answer_tokens": 16}, "qat": {"compare": False}}
+# An answer to practise on needs room after its question and the template's own words.
+SHORTEST = {"rlhf": 96, "upft": 112}
 MEMORY_BAR, TIME_BAR, WORST_BAR = 0.10, 0.15, 0.25
 
 
@@ -66,7 +68,7 @@ def plans(names: list[str]) -> dict[str, Plan]:
             task = "classify" if sorts else "prompts" if method.name == "upft" else "chat"
             if task not in method.tasks or (names and method.name not in names):
                 continue
-            for rows, tokens in sizes:
+            for rows, tokens in ((rows, max(tokens, SHORTEST.get(method.name, 0))) for rows, tokens in sizes):
                 count = rows * steps + (3 if sorts else 1) * KEPT_ASIDE
                 path, columns = rows_of(task, count, home())
                 found[f"{method.name} {model} {rows}x{tokens}"] = Plan(
