@@ -30,7 +30,7 @@ def show(page, place, path):
 
 def walk(page, folder):
     """From the sample to both answers, with a picture on the way where the README wants one."""
-    page.get_by_role("button", name="Support replies").click()
+    page.locator("#sample-support-tone").click()
     page.locator("#data-notice .good").wait_for()
     page.get_by_role("button", name="Next: choose a method").click()
     page.locator("#methods tr.chosen", has_text="exactly").wait_for()

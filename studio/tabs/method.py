@@ -22,8 +22,6 @@ from studio.tabs.forms import t
 from studio.tabs.remember import Remembered
 from studio.words import Words
 
-# The fewest rounds the page offers: a try on a sample is to be short.
-SHORT_EPOCHS = 0.5
 FIRST_MODEL = "smollm2-135m"
 FIRST_READER = "minilm-l6"
 FIRST_METHOD = "lora"
@@ -73,13 +71,13 @@ def refresh(request: gr.Request, **fields: Any) -> tuple[Any, ...]:
 
 
 def attempt(event: gr.EventData, request: gr.Request) -> tuple[Any, ...]:
-    """A short run on the sample that suits a method: its data, the method, and the fewest rounds; a browser may name anything."""
+    """A short run on the sample that suits a method: its data, the method, and the fewest rounds there are; a browser may name anything."""
     name = str(getattr(event, "id", ""))
     if name not in {method.name for method in methods.METHODS}:
         raise gr.Error(words.UNKNOWN.say(forms.language(request)))
     source = f"sample:{pages()[name].attempt.sample}"
     short = {"source": source, "names": ["epochs"]}
-    return *data.sample(pages()[name].attempt.sample, request), *_chosen(name), short, SHORT_EPOCHS
+    return *data.sample(pages()[name].attempt.sample, request), *_chosen(name), short, 0.5
 
 
 def take(event: gr.EventData, **fields: Any) -> tuple[Any, ...]:

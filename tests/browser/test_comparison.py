@@ -15,7 +15,7 @@ pytestmark = pytest.mark.browser
 def page(visit):
     """The Method tab with the sample of support replies."""
     opened = visit(permissions=["clipboard-read", "clipboard-write"])
-    opened.get_by_role("button", name="Support replies").click()
+    opened.locator("#sample-support-tone").click()
     expect(opened.locator("#data-notice .good")).to_be_visible()
     tab(opened, "Method")
     expect(opened.locator("#methods tr.chosen .memory b")).to_contain_text("GB")

@@ -135,7 +135,7 @@ def test_a_reload_brings_the_method_and_its_settings_back_for_the_same_data_only
     expect(page.locator("#knob-frozen-blocks input[type=number]")).to_have_value("4")
     expect(page.locator("#epochs input[type=number]")).to_have_value("7")
     tab(page, "Data")
-    page.get_by_role("button", name="Support replies").click()
+    page.locator("#sample-support-tone").click()
     tab(page, "Method")
     expect(page.locator("#suits")).to_contain_text("126 training examples")
     expect(page.locator("#epochs input[type=number]")).to_have_value("3")
@@ -213,7 +213,7 @@ def test_bad_files_get_a_sentence_and_the_page_stays_alive(visit, tmp_path, chat
 
 def test_an_unknown_model_fails_with_a_sentence(visit, chat_csv):
     page = visit()
-    page.get_by_role("button", name="Support replies").click()
+    page.locator("#sample-support-tone").click()
     expect(page.locator("#data-notice .good")).to_be_visible()
     tab(page, "Method")
     page.locator("#model input").fill("nobody/nothing-7b")
