@@ -8,3 +8,6 @@
   }
   document.documentElement.lang = navigator.language.toLowerCase().startsWith('zh') ? 'zh-CN' : 'en';
 })();
+// Gradio 6.31 names the lock on a table's first column without saying what it is: a picture.
+new MutationObserver(() => document.querySelectorAll('[aria-label="Static column"]:not([role])').forEach((lock) => lock.setAttribute('role', 'img')))
+  .observe(document.documentElement, { childList: true, subtree: true });

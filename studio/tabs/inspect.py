@@ -138,9 +138,6 @@ def wire(here: Inspection, at_data: DataTab, at_method: MethodTab, source: gr.Br
     here.search.input(None, None, here.number, js="() => 1", **quiet)
     turns = forms.follow(source.change, touched.change, here.number.input, here.search.input)
     turns.then(look.page, [source, here.search, here.number], turned, **at_once)
-    # Gradio 6.31 names the lock on the first column without saying what it is.
-    named = """() => { setTimeout(() => document.querySelectorAll('#row-table [aria-label="Static column"]').forEach((lock) => lock.setAttribute('role', 'img')), 300); }"""
-    here.rows.change(None, None, None, js=named, **quiet)
     here.rows.input(look.edit, [source, mine, here.rows, touched], [source, touched, told], **quiet)
     here.drop.click(look.delete, [source, mine, here.numbers, touched], [source, touched, told, here.numbers], **quiet)
     here.report.fix(health.fix, [source, task, columns, mine, touched], [source, touched, told], show_progress="hidden")

@@ -198,7 +198,7 @@ def test_classes_are_trained_and_shown_as_shares(visit, classify_csv, tiny_bert)
     ("name", "content", "said"),
     [
         ("leads.csv", b"", "is empty"),
-        ("photo.csv", b"\x89PNG\r\n\x00\x00\x00" * 50, "is not text"),
+        ("photo.csv", b"\x89PNG\r\n\x1a\n\x00\x00\x00" * 50, "is a picture"),
         ("one.csv", b"prompt,response\nhello,hi\n", "1 complete example"),
         ("list.csv", b"name\nAnna\nBen\n", "2 complete example"),
     ],
@@ -304,7 +304,7 @@ def test_the_address_of_a_run_comes_before_the_one_a_browser_remembers(visit, ch
     ("content", "task", "labels"),
     [
         ("prompt,chosen,rejected\n" + "".join(f"where is {n},Here {n}.,no idea {n}\n" for n in range(20)), "Prefer the better", 3),
-        ("question,answer\n" + "".join(f"What is {n} + 1?,{n + 1}\n" for n in range(20)), "Get steadier", 2),
+        ("question,answer\n" + "".join(f"What is {n} + 1?,{n + 1}\n" for n in range(20)), "Get steadier", 1),
         ("text\n" + "".join(f"Once upon a time there was number {n}.\n" for n in range(20)), "Write on", 1),
     ],
     ids=["prefer", "prompts", "complete"],
