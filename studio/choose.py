@@ -8,10 +8,10 @@ from typing import Any
 import yaml
 
 from studio import plan, presets, wizard
-from studio.errors import BadData, BadPlan
-from studio.estimate import command, machines
+from studio.errors import BadData
+from studio.estimate import command
 from studio.estimate.figures import Estimate
-from studio.estimate.machines import HERE, Place
+from studio.estimate.machines import Place
 from studio.home import write
 from studio.wizard import Choice, Question
 from studio.wizard.texts import WORDS
@@ -27,7 +27,7 @@ def choose(data: str = "", machine: str = "", model: str = "", answers: str = ""
     Returns 0, 1 where `target` was asked for and the advice is not to train, 2 with a sentence on stderr where the call, the answers or
     the data are wrong. Raises BadPlan where the machine's name is wrong.
     """
-    place, source = _place(machine), data if not data or data.startswith(("sample:", "dataset:")) else str(Path(data).resolve())
+    place, source = command.named(machine), data if not data or data.startswith(("sample:", "dataset:")) else str(Path(data).resolve())
     try:
         _check_target(target)
         if not answers and not sys.stdin.isatty():
@@ -133,15 +133,6 @@ def _check_target(target: str) -> None:
         raise BadData(SAID["taken"], SAID["other_file"], path=target)
     if target and not Path(target).parent.is_dir():
         raise BadData(SAID["no_folder"], SAID["other_folder"], path=target, folder=Path(target).parent)
-
-
-def _place(name: str) -> Place:
-    if name in ("", HERE):
-        return machines.here()
-    known = machines.places()
-    if name not in known:
-        raise BadPlan([f"--machine: expected {HERE} or one of {', '.join(known)}, but got {name!r}"])
-    return known[name]
 
 
 def _both(said: Words) -> dict[str, str]:

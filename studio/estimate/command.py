@@ -26,7 +26,7 @@ def estimate(name: str, machine: str = "", every: bool = False, as_json: bool = 
     Raises BadPlan where the plan or the machine's name is wrong, and what is wrong with the data.
     """
     found = plan.read(presets.recipes().get(name, Path(name)), changes, (methods.problems,))
-    place = _place(machine)
+    place = named(machine)
     rows = _all(found, place) if every else {found.method.name: table.chosen(found, place, wait=True)}
     reach = _reach(found, place, rows.get(found.method.name))
     if as_json:
@@ -117,7 +117,8 @@ def _all(found: Plan, place: Place) -> dict[str, Estimate]:
     return table.estimates(found, place, settings, base, lengths)
 
 
-def _place(name: str) -> Place:
+def named(name: str) -> Place:
+    """The machine that `--machine` names, this one where it names none; raises BadPlan with those there are."""
     if name in ("", HERE):
         return machines.here()
     known = machines.places()
