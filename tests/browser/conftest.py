@@ -84,6 +84,28 @@ def visit(browser, address):
     """`visit(**context options)` opens the page as a new visitor; at the end nothing may have gone wrong or gone outside."""
     contexts, problems = [], []
 
+    def watch(page):
+        """Notes what goes wrong; not while the page is reloaded, as the one being left breaks off what it was still asking for."""
+        left, reload = {"now": False}, page.reload
+
+        def reload_it(**options):
+            left["now"] = True
+            reload(**options)
+            left["now"] = False
+
+        def asked(request):
+            if not request.url.startswith((address, "data:", "blob:")):
+                problems.append(f"asked outside: {request.url}")
+
+        def said(message):
+            if message.type == "error" and not left["now"]:
+                problems.append(f"console: {message.text} ({message.location['url']})")
+
+        page.reload = reload_it
+        page.on("pageerror", lambda error: problems.append(f"error on the page: {error}"))
+        page.on("request", asked)
+        page.on("console", said)
+
     def open_page(path="", context=None, **options):
         from playwright.sync_api import expect
 
@@ -96,22 +118,7 @@ def visit(browser, address):
             contexts.append(context)
         page = context.new_page()
         page.set_default_timeout(30_000)
-        page.on("pageerror", lambda error: problems.append(f"error on the page: {error}"))
-        # A reload breaks off what is still being refined, and Gradio says so on the console it leaves behind.
-        page.on(
-            "console",
-            lambda message: (
-                problems.append(f"console: {message.text}")
-                if message.type == "error" and not message.text.startswith("AbortError") and "errored out" not in message.text
-                else None
-            ),
-        )
-        page.on(
-            "request",
-            lambda request: (
-                None if request.url.startswith((address, "data:", "blob:")) else problems.append(f"asked outside: {request.url}")
-            ),
-        )
+        watch(page)
         page.goto(address + path, wait_until="domcontentloaded")
         page.get_by_role("tab").first.wait_for()
         return page
