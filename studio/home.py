@@ -4,6 +4,9 @@ import json
 import os
 import shutil
 import tempfile
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +47,35 @@ def read_json(path: Path) -> dict[str, Any]:
     except (OSError, ValueError):
         return {}
     return found if isinstance(found, dict) else {}
+
+
+@contextmanager
+def arriving(folder: Path, total: int, tell: Callable[[float, float], None]) -> Iterator[None]:
+    """Tell twice a second how many megabytes have arrived in `folder`, and that `total` bytes are expected; all of them at the end."""
+    over = threading.Event()
+
+    def watch() -> None:
+        while not over.wait(0.5):
+            tell(min(_size(folder), total) / 1e6, total / 1e6)
+
+    thread = threading.Thread(target=watch, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()
+    tell(total / 1e6, total / 1e6)
+
+
+def _size(folder: Path) -> int:
+    found = 0
+    for path in folder.rglob("*"):
+        try:
+            found += path.stat().st_size if path.is_file() else 0
+        except FileNotFoundError:  # moved to its place between two looks
+            continue
+    return found
 
 
 def check_room(folder: Path, wanted: int) -> None:

@@ -48,6 +48,18 @@ def test_a_range_reaches_as_far_down_as_up_by_a_factor():
 def test_time_is_arithmetic_and_traffic_and_operations_one_after_the_other():
     own = Rates(flop_16=100.0, flop_32=10.0, bandwidth=4.0, operation=0.5, runtime=0.0)
     assert own.seconds(Tally(flop_16=200, flop_32=30, moved=8, operations=6)) == 2 + 3 + 2 + 3
+    slow = dataclasses.replace(own, draw=2.0, unpack=0.5)
+    assert slow.seconds(Tally(moved=8, drawn=5, unpacked=4)) == 2 + 10 + 2, (
+        "chance is drawn number by number, and so is a 4-bit number read"
+    )
+
+
+@pytest.mark.parametrize("chance", [True, False])
+def test_a_phase_without_dropout_draws_nothing(chance):
+    phase = Phase("x", (Portion(1, 1, 0, False, 3),), chance=chance)
+    footprint = methods.get("full").footprint(shaped("smollm2-135m"), {}, 0)
+    found = time.worked(phase, given("full"), footprint, "processor", lambda *_: Tally(drawn=7, moved=1))
+    assert (found.drawn, found.moved) == (21 if chance else 0, 3)
 
 
 def test_what_follows_each_other_adds_up_but_memory_is_that_of_the_highest_moment():

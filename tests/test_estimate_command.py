@@ -9,6 +9,7 @@ from studio import methods
 from studio.__main__ import main
 from studio.estimate import desk, machines, measure, rates, table
 from studio.estimate.rates import Rates
+from studio.home import home, read_json, write_json
 
 NAMES = {method.name for method in methods.METHODS}
 KEYS = {"trainable_parameters", "total_parameters", "peak_memory_gb", "minutes", "dollars", "disk_mb", "fits", "why_not"}
@@ -155,6 +156,19 @@ def test_this_machine_is_measured_and_its_rates_are_kept():
     assert found.measured
     assert found.flop_32 > 1e8
     assert 0.1e9 < found.runtime < 2e9
+    assert 1 < found.start < 120
+    assert 1e-11 < found.draw < 1e-6
+    assert 1e-11 < found.unpack < 1e-6
+    assert found.touch < 1e-7
+
+
+def test_what_an_earlier_studio_measured_is_measured_again():
+    place = machines.here()
+    rates.keep(place, rates.promised(place))
+    kept = read_json(home() / "rates.json")
+    del kept["rates"]["draw"]
+    write_json(home() / "rates.json", kept | {"rates": {**kept["rates"], "flop_32": 7.0, "when": 5.0}})
+    assert rates.of(place) == rates.promised(place)
 
 
 def test_a_measurement_that_is_called_off_leaves_no_rates_and_no_process():

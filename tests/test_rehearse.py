@@ -98,5 +98,7 @@ def test_the_closed_form_stays_close_to_the_trace(model, name):
     portion = Portion(4, 256, 0 if labels else 128, True, 1)
     guess = formula.passed(found, phase, portion, method.touch(found, settings), "cpu", False, trained)
     assert guess.flop_32 == pytest.approx(tally.flop_32, rel=0.08)
+    assert guess.drawn == pytest.approx(tally.drawn, rel=0.05)
+    assert guess.unpacked == pytest.approx(tally.unpacked, rel=0.05)
     assert guess.peak == pytest.approx(coming, rel=0.15)
     assert guess.moved == pytest.approx(tally.moved, rel=0.25)

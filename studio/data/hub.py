@@ -3,7 +3,6 @@
 import re
 import shutil
 import tempfile
-import threading
 import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -25,7 +24,7 @@ from huggingface_hub.utils import are_progress_bars_disabled, disable_progress_b
 from studio.data import apart, hub_files, rows
 from studio.data.hub_files import Part
 from studio.errors import BadData
-from studio.home import check_room
+from studio.home import arriving, check_room
 from studio.words import Words
 
 # The id of a model, and up to two words for the part that is meant.
@@ -53,7 +52,7 @@ def fetch(dataset: str, folder: Path, tell: Progress = lambda done, of: None) ->
         files, whole = _fitting(part, repo)
         check_room(folder, 2 * sum(files.values()))
         with tempfile.TemporaryDirectory(dir=folder, prefix=".fetching-") as draft:
-            with _watched(Path(draft), sum(files.values()), tell):
+            with _quietly(), arriving(Path(draft), sum(files.values()), tell):
                 paths = [_file(repo, file, revision, draft) for file in files]
             return _finish(paths, repo, part, whole and part.whole, folder, Path(draft))
     except GatedRepoError:
@@ -164,32 +163,15 @@ def _finish(paths: list[Path], repo: str, part: Part, whole: bool, folder: Path,
 
 
 @contextmanager
-def _watched(folder: Path, total: int, tell: Progress) -> Iterator[None]:
-    """Tell twice a second how much has arrived in `folder`, in place of the hub client's own bars."""
-    over = threading.Event()
-
-    def watch() -> None:
-        while not over.wait(0.5):
-            arrived = 0
-            for path in folder.rglob("*"):
-                try:
-                    arrived += path.stat().st_size if path.is_file() else 0
-                except FileNotFoundError:  # moved to its place between two looks
-                    continue
-            tell(min(arrived, total) / 1e6, total / 1e6)
-
+def _quietly() -> Iterator[None]:
+    """Without the hub client's own bars."""
     shown = not are_progress_bars_disabled()
     disable_progress_bars()
-    thread = threading.Thread(target=watch, daemon=True)
-    thread.start()
     try:
         yield
     finally:
-        over.set()
-        thread.join()
         if shown:
             enable_progress_bars()
-    tell(total / 1e6, total / 1e6)
 
 
 def _unknown(dataset: str) -> BadData:

@@ -1,19 +1,20 @@
 """Measure this machine: a few real steps on a shallow cut of the very model, and the four rates that explain their times.
 
 `python -m studio.estimate.calibrate` reads what to measure as JSON on stdin and writes one line of JSON for each point as it is done, the
-rates in the last. Rates are found by least squares on relative errors, none of them negative.
+rates in the last. Rates are found by least squares on relative errors, none of them negative; what can be timed alone is timed alone.
 """
 
 import json
 import resource
 import sys
 import time
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, replace
 from itertools import combinations
 from statistics import median
 from typing import Any
 
+import psutil
 import torch
 from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForSequenceClassification
 
@@ -32,6 +33,10 @@ LAYERS, SHORT, LONG = 4, (2, 48), (4, 192)
 STEPS, DROPPED = 7, 3
 # How strongly a rate keeps to where it was where the points say nothing of it, and the least it may fall to (of where it was).
 PULL, LEAST = 0.6, 0.02
+# What is timed alone: so many numbers at once; and bytes of fresh memory.
+NUMBERS, FRESH = 4_194_304, 268_435_456
+# A worker loads more than this process before its model is there, and its first step does some things once (times; seconds).
+AWAKE, ONCE = 1.2, 1.0
 POINTS = (("lora", SHORT), ("lora", LONG), ("peft", SHORT), ("peft", LONG), ("full", SHORT), ("full", LONG))
 
 
@@ -89,8 +94,40 @@ def timed(config: Mapping[str, Any], name: str, size: tuple[int, int], encoder: 
     return median(spent[DROPPED:])
 
 
+def drawing() -> float:
+    """Seconds to draw a number by chance, as dropout does."""
+    numbers = torch.empty(NUMBERS)
+    return _spent(lambda: numbers.bernoulli_(0.95)) / NUMBERS
+
+
+def unpacking() -> float:
+    """Seconds to multiply out a 4-bit number, as bitsandbytes does."""
+    from bitsandbytes import functional  # noqa: PLC0415 - slow to load
+
+    packed, state = functional.quantize_4bit(torch.randn(1024, NUMBERS // 1024), quant_type="nf4", compress_statistics=True)
+    return _spent(lambda: functional.dequantize_4bit(packed, state)) / NUMBERS
+
+
+def touching() -> float:
+    """Seconds for a byte of memory that is touched for the first time, beyond those of writing it."""
+    began = time.perf_counter()
+    fresh = torch.empty(FRESH, dtype=torch.uint8).fill_(0)
+    first = time.perf_counter() - began
+    return max(0.0, first - _spent(lambda: fresh.fill_(1))) / FRESH
+
+
+def _spent(work: Callable[[], object]) -> float:
+    spent = []
+    for _ in range(STEPS):
+        began = time.perf_counter()
+        work()
+        spent.append(time.perf_counter() - began)
+    return median(spent[DROPPED:])
+
+
 def fitted(tallies: Sequence[Tally], seconds: Sequence[float], start: Rates) -> Rates:
     """The rates that explain times best; one that the points do not tell apart stays as it was at the `start`."""
+    seconds = [spent - tally.drawn * start.draw - tally.unpacked * start.unpack for tally, spent in zip(tallies, seconds, strict=True)]
     before = torch.tensor([1 / start.flop_16, 1 / start.flop_32, 1 / start.bandwidth, start.operation], dtype=torch.float64)
     work = torch.tensor([[tally.flop_16, tally.flop_32, tally.moved, tally.operations] for tally in tallies], dtype=torch.float64)
     rows = work * before / torch.tensor(seconds, dtype=torch.float64)[:, None]
@@ -98,7 +135,7 @@ def fitted(tallies: Sequence[Tally], seconds: Sequence[float], start: Rates) -> 
     rows = torch.cat([rows * slower, PULL * torch.eye(4, dtype=torch.float64)])
     goal = torch.cat([torch.ones(len(seconds), dtype=torch.float64), PULL * torch.ones(4, dtype=torch.float64)])
     each = (_positive(rows, goal).clamp_min(LEAST) * slower * before).tolist()
-    return Rates(1 / each[0], 1 / each[1], 1 / each[2], each[3], start.runtime)
+    return replace(start, flop_16=1 / each[0], flop_32=1 / each[1], bandwidth=1 / each[2], operation=each[3])
 
 
 def _positive(rows: torch.Tensor, goal: torch.Tensor) -> torch.Tensor:
@@ -117,18 +154,21 @@ def _positive(rows: torch.Tensor, goal: torch.Tensor) -> torch.Tensor:
 
 def main() -> int:
     """The child process."""
+    awake = time.time() - psutil.Process().create_time()
     asked = json.loads(sys.stdin.read())
     config, encoder = cut(asked["config"]), bool(asked["encoder"])
     device = "cuda" if torch.cuda.is_available() else "cpu"
-    runtime = _runtime(device)
+    start = replace(Rates(**asked["start"]), runtime=_runtime(device))
+    if device == "cpu":
+        start = replace(start, start=AWAKE * awake + ONCE, draw=drawing(), unpack=unpacking(), touch=touching())
     tallies, seconds = [], []
     for place, (name, size) in enumerate(POINTS):
         tallies.append(counted(config, name, size, encoder, device))
         seconds.append(timed(config, name, size, encoder))
         child.say({"done": place + 1, "of": len(POINTS), "seconds": seconds[-1]})
-    rates = fitted(tallies, seconds, Rates(**asked["start"]))
+    rates = fitted(tallies, seconds, start)
     errors = [abs(rates.seconds(tally) / spent - 1) for tally, spent in zip(tallies, seconds, strict=True)]
-    child.say({"rates": {**asdict(rates), "runtime": runtime, "when": time.time()}, "error": max(errors)})
+    child.say({"rates": {**asdict(rates), "when": time.time()}, "error": max(errors)})
     return 0
 
 

@@ -14,9 +14,10 @@ from pathlib import Path
 from typing import Any
 
 from studio import child
+from studio.estimate.tally import WORK
 from studio.home import home, read_json, write_json
 
-# A newer library may compute otherwise: what was traced with another is asked again.
+# A newer library may compute otherwise, and a newer studio count more: what was traced with another is asked again.
 LIBRARIES = ("torch", "transformers", "peft", "torchao")
 # Longer than the longest trace on a busy machine; a child that says nothing by then is put away (seconds).
 PATIENCE = 120.0
@@ -71,7 +72,7 @@ def _place(key: str) -> Path:
 
 @cache
 def _versions() -> tuple[str, ...]:
-    return tuple(version(name) for name in LIBRARIES)
+    return *(version(name) for name in LIBRARIES), *WORK
 
 
 def _fetched(asked: dict[str, Any]) -> dict[str, Any]:

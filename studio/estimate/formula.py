@@ -17,7 +17,8 @@ from studio.models.shape import ModelShape
 class Family:
     """Per token, in units of the summed widths (in and out) of a block's matrices: numbers kept where a block learns, or where gradients
     only pass, and numbers moved; per block and pass the operations. `squared` numbers are
-    kept, and moved there and back, per head and pair of tokens where attention has dropout, which no fast kernel knows.
+    kept, and moved there and back, per head and pair of tokens where attention has dropout, which no fast kernel knows; then one number of
+    chance is drawn for each, and `drawn` per token in units of the widths.
     """
 
     kept: float
@@ -30,6 +31,7 @@ class Family:
     squared: float = 0.0
     squared_moved: float = 0.0
     squared_back: float = 0.0
+    drawn: float = 0.0
 
 
 GATED = Family(kept=1.23, kept_passing=0.86, moved=4.3, back=8.9, back_passing=7.3, operations=41, operations_back=73)
@@ -37,7 +39,7 @@ NORMED_HEADS = Family(kept=1.56, kept_passing=1.10, moved=5.9, back=12.7, back_p
 FAMILIES = {
     "qwen3": NORMED_HEADS,
     "gemma3_text": NORMED_HEADS,
-    "bert": Family(1.04, 0.80, 4.1, 5.7, 4.9, 42, 42, squared=2.8, squared_moved=15.2, squared_back=9.5),
+    "bert": Family(1.04, 0.80, 4.1, 5.7, 4.9, 42, 42, squared=2.8, squared_moved=15.2, squared_back=9.5, drawn=0.11),
     "modernbert": Family(1.31, 1.00, 4.4, 7.9, 6.0, 26, 33),
 }
 # Around the blocks: embedding, masks, positions, final norm, loss.
@@ -71,6 +73,7 @@ def passed(shape: ModelShape, phase: Phase, portion: Portion, touch: Touch, devi
     if phase.under:
         found.moved += run * (size * tokens * touch.moved + 4 * touch.remade)
         found.operations += run * touch.operations
+        found.unpacked += (run + learning + passing) * touch.unpacked
     head = _head(shape, phase, portion, found, touch.learns >= shape.layers)
     kept = 0.0
     if phase.learn:
@@ -83,7 +86,9 @@ def passed(shape: ModelShape, phase: Phase, portion: Portion, touch: Touch, devi
             size * tokens * (widths * each + touch.kept) + squares * family.squared for each in (family.kept, family.kept_passing)
         )
         kept = learning * learned + passing * past + (learning + passing) * size * touch.copies
+        found.drawn = run * (tokens * (touch.drawn + family.drawn * widths) + (squares / size if family.squared else 0.0))
         if recompute:
+            found.drawn, found.unpacked = 2 * found.drawn, found.unpacked + run * touch.unpacked
             again = 0.96 * forward  # the last product of a block is not needed again
             forward, found.operations, found.moved = forward + again, found.operations * 1.35, found.moved * 1.3
             kept = run * size * tokens * shape.hidden + max(learned, past)

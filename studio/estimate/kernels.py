@@ -10,7 +10,7 @@ from torch.overrides import TorchFunctionMode
 from torch.utils._pytree import tree_map
 from transformers import masking_utils
 
-from studio.estimate.trace import Trace
+from studio.estimate.trace import Trace, unpack
 
 aten = torch.ops.aten
 sdpa = torch.nn.functional.scaled_dot_product_attention
@@ -169,7 +169,7 @@ class Packed(torch.nn.Linear):  # type: ignore[misc] # torch's types are not fol
     def whole(self, dtype: torch.dtype) -> torch.Tensor:
         """The matrix multiplied out, its scales before it."""
         scales = torch.empty_like(self.absmax, dtype=torch.float32).add_(self.offset) if self.nested else self.absmax
-        return scales.new_empty((self.out_features, self.in_features), dtype=dtype)
+        return unpack(scales, self.out_features, self.in_features, dtype)
 
     def forward(self, given: torch.Tensor) -> torch.Tensor:
         """The product in the format of what was given."""

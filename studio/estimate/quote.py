@@ -60,7 +60,7 @@ def quote(
     level: Level = "traced" if exact else "formula"
     parts = memory.peak(method, load, footprint, phases, place, own)
     result = memory.disk(method, settings, load, footprint, place)
-    spent = time.stretches(phases, own, place.kind, parts["model"], result, sum(parts.values()) - parts["runtime"])
+    spent = time.stretches(phases, own, parts["model"], result, sum(parts.values()) - parts["runtime"])
     learned = corrected or {}
     parts["slack"] = max(0.0, parts.get("slack", 0.0) + (learned.get("memory_gb", 1.0) - 1) * sum(parts.values()))
     spent = {name: seconds * learned.get("minutes", 1.0) for name, seconds in spent.items()}

@@ -1,13 +1,17 @@
-"""What a stretch of work takes: arithmetic, memory traffic, operations, and the memory alive at its peak, part by part."""
+"""What a stretch of work takes: arithmetic, memory traffic, operations, chance, and the memory alive at its peak, part by part."""
 
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
+# What adds up from one stretch to the next.
+WORK = ("flop_16", "flop_32", "moved", "operations", "drawn", "unpacked")
+
 
 @dataclass
 class Tally:
-    """FLOP by width of number, bytes moved, operations, and the highest sum of live bytes with the parts it consisted of.
+    """FLOP by width of number, bytes moved, operations, numbers drawn by chance (dropout), 4-bit numbers multiplied out, and the highest sum
+    of live bytes with the parts it consisted of.
 
     Parts: "frozen" and "weights" (held all the time), "gradients", "activations" (kept for the way back), "scores" (of the vocabulary,
     with what the loss makes of them), "passing" (temporary), "written" (keys and values of text so far).
@@ -17,22 +21,22 @@ class Tally:
     flop_32: float = 0.0
     moved: float = 0.0
     operations: float = 0.0
+    drawn: float = 0.0
+    unpacked: float = 0.0
     peak: float = 0.0
     parts: dict[str, float] = field(default_factory=dict)
 
     def times(self, count: float) -> "Tally":
         """The same work so many times; its peak stays."""
-        return Tally(self.flop_16 * count, self.flop_32 * count, self.moved * count, self.operations * count, self.peak, self.parts)
+        return Tally(**{name: getattr(self, name) * count for name in WORK}, peak=self.peak, parts=self.parts)
 
 
 def together(tallies: Iterable[Tally]) -> Tally:
     """One after the other: work adds up, the highest peak stays."""
     found = Tally()
     for tally in tallies:
-        found.flop_16 += tally.flop_16
-        found.flop_32 += tally.flop_32
-        found.moved += tally.moved
-        found.operations += tally.operations
+        for name in WORK:
+            setattr(found, name, getattr(found, name) + getattr(tally, name))
         if tally.peak > found.peak:
             found.peak, found.parts = tally.peak, dict(tally.parts)
     return found

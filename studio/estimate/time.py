@@ -1,6 +1,7 @@
 """How long a run takes, phase by phase: the work of each, over what the machine gets done, and what happens around them."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 from studio.estimate.machines import Kind
 from studio.estimate.rates import Rates
@@ -14,11 +15,8 @@ Passed = Callable[[Phase, Portion], Tally]
 UPDATE_BYTES = {"card": 28.0, "processor": 70.0}
 # Writing one token costs generate's own bookkeeping beside the pass: stopping rules, sampling, the next mask (operations, about).
 WRITING_OPERATIONS = 150.0
-# Around the phases, in seconds. Libraries and tokenizer (on a card its context too: not measured); a byte of the model, read and checked
-# twice by SHA-256; a byte of memory that a process touches for the first time; a byte of the result. Fitted on 68 runs of 8 to 110 s.
-START = {"processor": 3.4, "card": 7.0}
+# Around the phases, in seconds: a byte of the model, read and checked twice by SHA-256; a byte of the result.
 START_BYTE, SAVE_BYTE = 1.5e-9, 0.5e-9
-TOUCH_BYTE = {"processor": 0.8e-9, "card": 0.0}
 
 
 def worked(phase: Phase, load: Load, footprint: Footprint, kind: Kind, passed: Passed) -> Tally:
@@ -26,6 +24,8 @@ def worked(phase: Phase, load: Load, footprint: Footprint, kind: Kind, passed: P
     found = []
     for portion in phase.portions:
         one = passed(phase, portion)
+        if not phase.chance:
+            one = replace(one, drawn=0.0)
         if phase.new:
             one = together((one, written(phase, portion, load, passed)))
         found.append(one.times(portion.times * phase.rounds))
@@ -39,7 +39,7 @@ def written(phase: Phase, portion: Portion, load: Load, passed: Passed) -> Tally
     one = passed(phase, Portion(portion.rows, 1, 1, False, 1))
     reach = portion.tokens + phase.new
     cache = 4.0 * portion.rows * load.shape.layers * load.shape.kept_to_read
-    one = Tally(one.flop_16, one.flop_32, one.moved + 3 * cache * (portion.tokens + phase.new / 2), one.operations + WRITING_OPERATIONS)
+    one = replace(one, moved=one.moved + 3 * cache * (portion.tokens + phase.new / 2), operations=one.operations + WRITING_OPERATIONS)
     found = one.times(phase.new)
     scores = 12.0 * portion.rows * load.shape.vocabulary
     found.parts = {"written": 1.5 * cache * reach, "scores": scores}
@@ -47,11 +47,9 @@ def written(phase: Phase, portion: Portion, load: Load, passed: Passed) -> Tally
     return found
 
 
-def stretches(
-    phases: Sequence[tuple[Phase, Tally]], rates: Rates, kind: Kind, model: float, result: float, touched: float
-) -> dict[str, float]:
+def stretches(phases: Sequence[tuple[Phase, Tally]], rates: Rates, model: float, result: float, touched: float) -> dict[str, float]:
     """Seconds of each phase by name, "start" and "save" among them; `model`, `result` and `touched` (memory, all in all) are bytes."""
-    found = {"start": START[kind] + START_BYTE * model + TOUCH_BYTE[kind] * touched}
+    found = {"start": rates.start + START_BYTE * model + rates.touch * touched}
     for phase, tally in phases:
         found[phase.name] = found.get(phase.name, 0.0) + rates.seconds(tally)
     found["save"] = SAVE_BYTE * result

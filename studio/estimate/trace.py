@@ -24,7 +24,18 @@ aten = torch.ops.aten
 WORKSPACES = (8_519_680, 8_519_680)
 # How memory is handed out: CUDA's caching allocator rounds to 512 bytes, the CPU's aligns to 64.
 GRAIN = {"cuda": 512, "cpu": 64}
+# Operations that draw a number by chance for each they give.
+CHANCE = (aten.bernoulli_, aten.native_dropout)
 HALF = (torch.bfloat16, torch.float16)
+
+
+@torch.library.custom_op("studio::unpack", mutates_args=())  # type: ignore[untyped-decorator] # torch ships no types
+def unpack(scales: torch.Tensor, rows: int, columns: int, dtype: torch.dtype) -> torch.Tensor:
+    """Stands for a 4-bit matrix multiplied out: memory for (rows, columns) numbers."""
+    return scales.new_empty((rows, columns), dtype=dtype)
+
+
+unpack.register_fake(lambda scales, rows, columns, dtype: scales.new_empty((rows, columns), dtype=dtype))
 
 
 def _attention(query: Any, key: Any, value: Any, *_: Any, **__: Any) -> int:
@@ -148,6 +159,9 @@ class Trace(TorchDispatchMode):  # type: ignore[misc] # torch ships no types for
         if not known or func._schema.is_mutable:  # a view moves nothing
             tally.moved += sum(value.numel() * value.element_size() for value in [*given, *made])
             tally.operations += 1
+            made_so = sum(value.numel() for value in made[:1])
+            tally.drawn += made_so if name in CHANCE else 0
+            tally.unpacked += made_so if name == torch.ops.studio.unpack else 0
         return out
 
     def _see(self, value: torch.Tensor, part: str) -> None:

@@ -6,12 +6,10 @@ from typing import Any
 from studio import methods
 from studio.estimate import desk, formula, memory
 from studio.estimate.machines import Place
-from studio.estimate.tally import Tally
+from studio.estimate.tally import WORK, Tally
 from studio.methods.base import Method, Settings
 from studio.methods.touch import Touch
 from studio.methods.work import Load, Phase, Portion
-
-FIELDS = ("flop_16", "flop_32", "moved", "operations")
 
 
 class Traced:
@@ -43,14 +41,12 @@ class Traced:
         if exact:
             return _share(exact, phase)
         plain = self._formula(method, settings, load, phase, portion)
-        ratios = []
-        for knot, truth in truths:
-            guess = self._formula(method, settings, load, phase, knot)
-            ratios.append({name: getattr(truth, name) / max(getattr(guess, name), 1.0) for name in FIELDS})
+        guesses = [self._formula(method, settings, load, phase, knot) for knot, _ in truths]
         low, high = truths[0][0].tokens, truths[-1][0].tokens
         share = (portion.tokens - low) / max(high - low, 1)
-        for name in FIELDS:
-            setattr(plain, name, getattr(plain, name) * ((1 - share) * ratios[0][name] + share * ratios[-1][name]))
+        for name in WORK:
+            ratios = [getattr(truth, name) / max(getattr(guess, name), 1.0) for (_, truth), guess in zip(truths, guesses, strict=True)]
+            setattr(plain, name, max(getattr(plain, name), 1.0) * ((1 - share) * ratios[0] + share * ratios[-1]))
         return _share(plain, phase)
 
     def _formula(self, method: Method, settings: Settings, load: Load, phase: Phase, portion: Portion) -> Tally:

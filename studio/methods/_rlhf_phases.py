@@ -1,4 +1,7 @@
-"""The stages of RLHF as the estimator sees them: learning from answers, from pairs, and practice that writes before it learns."""
+"""The stages of RLHF as the estimator sees them: learning from answers, from pairs, and practice that writes before it learns.
+
+Only the first has dropout: a policy must say the same twice (studio.methods._stage.adapter).
+"""
 
 import math
 from collections.abc import Sequence
@@ -57,7 +60,7 @@ def _judge(settings: Settings, load: Load) -> tuple[Phase, ...]:
     look = work.portions(rows, AT_ONCE, 2 * load.checked)
     return (
         Phase("head", work.portions(rows, AT_ONCE, 2 * load.learned), head="classes", held=1.0),
-        Phase("reward", learn, "rlhf", learn=True, rounds=rounds, updates=steps, head="classes", held=1.0),
+        Phase("reward", learn, "rlhf", learn=True, rounds=rounds, updates=steps, head="classes", held=1.0, chance=False),
         Phase("check", look, "rlhf", rounds=2 + min(steps, load.training.evaluations), head="classes", held=1.0),
     )
 
@@ -76,7 +79,7 @@ def _practice(settings: Settings, load: Load, what: str) -> tuple[Phase, ...]:
         Phase("write", work.portions(asked, answers * questions, answers * questions * steps), "rlhf", new=longest, held=held),
         *judged,
         Phase("reference", rows, "rlhf", rounds=2, held=held),
-        Phase("rl", rows, "rlhf", learn=True, updates=steps, held=held),
+        Phase("rl", rows, "rlhf", learn=True, updates=steps, held=held, chance=False),
     )
 
 
@@ -86,6 +89,6 @@ def _pairs(settings: Settings, load: Load) -> tuple[Phase, ...]:
     look = work.portions(_both(load), AT_ONCE, 2 * load.checked)
     return (
         Phase("reference", rows, "rlhf"),
-        Phase("dpo", rows, "rlhf", learn=True, updates=steps),
+        Phase("dpo", rows, "rlhf", learn=True, updates=steps, chance=False),
         Phase("check", look, "rlhf", rounds=2 + min(steps, load.training.evaluations)),
     )

@@ -28,6 +28,7 @@ def touch(shape: ModelShape, settings: Settings) -> Touch:
         moved=beside.moved + 2.0 * outputs,
         remade=beside.remade + 1.1 * size,
         remade_back=beside.remade_back + 1.1 * size,
+        unpacked=float(size),
         operations=beside.operations + 2.0 * count,
         operations_back=beside.operations_back + 1.0 * count,
     )

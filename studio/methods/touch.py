@@ -13,7 +13,8 @@ class Touch:
     `learns` counts the blocks, from the top, whose own matrices learn; `skipped` those, from the bottom, that a pass leaves out.
     Per block: `beside` numbers in small matrices, each multiplied once per token; per token `kept` numbers more for the way back and
     `moved` and `moved_back` numbers more of traffic; once a pass `copies` numbers kept, `remade` and `remade_back` numbers of traffic,
-    `operations` and `operations_back` more operations. `virtual` vectors stand before each text, as keys and values. What the numbers are
+    `operations` and `operations_back` more operations, and there and back `unpacked` 4-bit numbers multiplied out. Per token `drawn` numbers
+    of chance. `virtual` vectors stand before each text, as keys and values. What the numbers are
     was read off traces of torch 2.13, transformers 5.23, peft 0.21 and torchao, and a test holds them against the trace.
     """
 
@@ -28,6 +29,8 @@ class Touch:
     remade_back: float = 0.0
     operations: float = 0.0
     operations_back: float = 0.0
+    unpacked: float = 0.0
+    drawn: float = 0.0
     virtual: int = 0
 
 
@@ -46,6 +49,7 @@ def low_rank(linears: Sequence[Linear], rank: int, dropout: bool, lengths: bool 
         moved_back=9.5 * inputs + (2.9 * inputs if dropout else 0.0) + (12.0 * outputs if lengths else 0.0),
         remade=9.5 * size,
         operations=count * (4.0 + (4.0 if dropout else 0.0) + (10.0 if lengths else 0.0)),
+        drawn=inputs if dropout else 0.0,
         operations_back=count * (5.5 + (1.0 if dropout else 0.0) + (10.0 if lengths else 0.0)),
     )
 

