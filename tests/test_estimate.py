@@ -38,6 +38,15 @@ def quoted(name, place=HOME, model="smollm2-135m", settings=None, rows=ROWS, cou
     return quote.quote(method, method.settle(settings or {}), given(name, model, rows, count, **training), place)
 
 
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("tested", [0.0, 0.1])
+def test_learning_is_counted_whether_or_not_examples_are_kept_for_the_verdict(name, tested):
+    method, load = methods.get(name), dataclasses.replace(given(name), tested=tested)
+    found = method.work(method.settle({}), load)
+    assert any(phase.learn for phase in found)
+    assert any(phase.name == "verdict" for phase in found) == (tested > 0)
+
+
 def test_a_range_reaches_as_far_down_as_up_by_a_factor():
     assert around(8.0, 2.0) == Range(4.0, 8.0, 16.0)
     assert Range(1, 2, 3).times(10) == Range(10, 20, 30)
@@ -54,12 +63,14 @@ def test_time_is_arithmetic_and_traffic_and_operations_one_after_the_other():
     )
 
 
-@pytest.mark.parametrize("chance", [True, False])
-def test_a_phase_without_dropout_draws_nothing(chance):
-    phase = Phase("x", (Portion(1, 1, 0, False, 3),), chance=chance)
+@pytest.mark.parametrize("trl", [True, False])
+def test_in_trl_nothing_is_dropped_and_every_position_is_scored(trl):
+    phase, small = Phase("x", (Portion(2, 10, 4, False, 3),), learn=True, trl=trl), shaped("smollm2-135m")
     footprint = methods.get("full").footprint(shaped("smollm2-135m"), {}, 0)
-    found = time.worked(phase, given("full"), footprint, "processor", lambda *_: Tally(drawn=7, moved=1))
-    assert (found.drawn, found.moved) == (21 if chance else 0, 3)
+    found = time.worked(phase, given("full"), footprint, "processor", lambda *_: Tally(drawn=7))
+    positions = 3 * 2 * (10 - 4 + 2 * 10 - 4) if trl else 0
+    assert found.drawn == (0 if trl else 21)
+    assert found.flop_32 == 2 * positions * small.vocabulary * small.hidden
 
 
 def test_what_follows_each_other_adds_up_but_memory_is_that_of_the_highest_moment():

@@ -33,10 +33,10 @@ LAYERS, SHORT, LONG = 4, (2, 48), (4, 192)
 STEPS, DROPPED = 7, 3
 # How strongly a rate keeps to where it was where the points say nothing of it, and the least it may fall to (of where it was).
 PULL, LEAST = 0.6, 0.02
-# What is timed alone: so many numbers at once; and bytes of fresh memory.
-NUMBERS, FRESH = 4_194_304, 268_435_456
+# What is timed alone: so many numbers at once, about as many as a matrix of a small model has.
+NUMBERS, TIMES = 1_048_576, 15
 # A worker loads more than this process before its model is there, and its first step does some things once (times; seconds).
-AWAKE, ONCE = 1.2, 1.0
+AWAKE, ONCE = 1.2, 1.5
 POINTS = (("lora", SHORT), ("lora", LONG), ("peft", SHORT), ("peft", LONG), ("full", SHORT), ("full", LONG))
 
 
@@ -108,17 +108,9 @@ def unpacking() -> float:
     return _spent(lambda: functional.dequantize_4bit(packed, state)) / NUMBERS
 
 
-def touching() -> float:
-    """Seconds for a byte of memory that is touched for the first time, beyond those of writing it."""
-    began = time.perf_counter()
-    fresh = torch.empty(FRESH, dtype=torch.uint8).fill_(0)
-    first = time.perf_counter() - began
-    return max(0.0, first - _spent(lambda: fresh.fill_(1))) / FRESH
-
-
 def _spent(work: Callable[[], object]) -> float:
     spent = []
-    for _ in range(STEPS):
+    for _ in range(TIMES):
         began = time.perf_counter()
         work()
         spent.append(time.perf_counter() - began)
@@ -160,7 +152,7 @@ def main() -> int:
     device = "cuda" if torch.cuda.is_available() else "cpu"
     start = replace(Rates(**asked["start"]), runtime=_runtime(device))
     if device == "cpu":
-        start = replace(start, start=AWAKE * awake + ONCE, draw=drawing(), unpack=unpacking(), touch=touching())
+        start = replace(start, start=AWAKE * awake + ONCE, draw=drawing(), unpack=unpacking())
     tallies, seconds = [], []
     for place, (name, size) in enumerate(POINTS):
         tallies.append(counted(config, name, size, encoder, device))

@@ -14,9 +14,9 @@ PER_OPERATION = {"card": 8e-6, "processor": 16e-6}
 RUNTIME = {"card": 0.5e9, "processor": 0.65e9}
 # Until it is there (s): libraries and tokenizer, and what a first step does only once.
 START = {"card": 7.0, "processor": 5.0}
-# On a processor one thread draws numbers by chance, one by one; 4-bit ones are looked up; fresh memory is cleared (s a number, a number, a
-# byte: measured on a Xeon). A card does the first two as fast as it moves memory, which is counted, and takes no memory anew.
-DRAW, UNPACK, TOUCH = ({"card": 0.0, "processor": value} for value in (6e-9, 0.6e-9, 0.8e-9))
+# On a processor one thread draws numbers by chance, one by one, and 4-bit ones are looked up (s a number, measured on a Xeon). A card does both
+# as fast as it moves memory, which is counted.
+DRAW, UNPACK = {"card": 0.0, "processor": 5e-9}, {"card": 0.0, "processor": 0.5e-9}
 # From likely ÷ this to likely × this: how far a run's time may lie from an estimate.
 SPREADS = {"formula": 2.0, "traced": 1.6, "measured": 1.25}
 
@@ -24,8 +24,7 @@ SPREADS = {"formula": 2.0, "traced": 1.6, "measured": 1.25}
 @dataclass(frozen=True)
 class Rates:
     """FLOP/s in 16 and in 32 bits, bytes/s, seconds per operation; bytes a worker holds before its model and seconds until it is there;
-    seconds for a number drawn by chance, for a 4-bit number multiplied out, for a byte of memory touched for the first time; `when` it was
-    measured (epoch, s)."""
+    seconds for a number drawn by chance and for a 4-bit number multiplied out; `when` it was measured (epoch, s)."""
 
     flop_16: float
     flop_32: float
@@ -35,7 +34,6 @@ class Rates:
     start: float = 0.0
     draw: float = 0.0
     unpack: float = 0.0
-    touch: float = 0.0
     when: float = 0.0
 
     @property
@@ -64,7 +62,6 @@ def promised(place: Place) -> Rates:
         start=START[place.kind],
         draw=DRAW[place.kind],
         unpack=UNPACK[place.kind],
-        touch=TOUCH[place.kind],
     )
 
 

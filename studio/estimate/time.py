@@ -15,8 +15,10 @@ Passed = Callable[[Phase, Portion], Tally]
 UPDATE_BYTES = {"card": 28.0, "processor": 70.0}
 # Writing one token costs generate's own bookkeeping beside the pass: stopping rules, sampling, the next mask (operations, about).
 WRITING_OPERATIONS = 150.0
-# Around the phases, in seconds: a byte of the model, read and checked twice by SHA-256; a byte of the result.
+# Around the phases, in seconds: a byte of the model, read and checked twice by SHA-256; a byte written; a byte of memory that a process
+# touches for the first time.
 START_BYTE, SAVE_BYTE = 1.5e-9, 0.5e-9
+TOUCH_BYTE = {"processor": 0.8e-9, "card": 0.0}
 
 
 def worked(phase: Phase, load: Load, footprint: Footprint, kind: Kind, passed: Passed) -> Tally:
@@ -24,14 +26,25 @@ def worked(phase: Phase, load: Load, footprint: Footprint, kind: Kind, passed: P
     found = []
     for portion in phase.portions:
         one = passed(phase, portion)
-        if not phase.chance:
-            one = replace(one, drawn=0.0)
+        if phase.trl:
+            one = _by_trl(phase, portion, one, load, kind)
         if phase.new:
             one = together((one, written(phase, portion, load, passed)))
         found.append(one.times(portion.times * phase.rounds))
     if phase.updates:
         found.append(Tally(moved=UPDATE_BYTES[kind] * footprint.trainable * phase.updates))
     return together(found)
+
+
+def _by_trl(phase: Phase, portion: Portion, one: Tally, load: Load, kind: Kind) -> Tally:
+    """A pass in a trainer of TRL's (1.16): no dropout; without Triton it scores every position, and once more on the way back (trl.trainer.utils)."""
+    found, positions = replace(one, drawn=0.0), 0.0
+    if kind == "processor" and phase.head == "words":
+        positions = portion.rows * (portion.tokens - portion.scored)
+        positions += portion.rows * (2 * portion.tokens - portion.scored) if phase.learn else 0.0
+    found.flop_32 += 2.0 * positions * load.shape.vocabulary * load.shape.hidden
+    found.moved += 8.0 * positions * load.shape.vocabulary
+    return found
 
 
 def written(phase: Phase, portion: Portion, load: Load, passed: Passed) -> Tally:
@@ -47,10 +60,12 @@ def written(phase: Phase, portion: Portion, load: Load, passed: Passed) -> Tally
     return found
 
 
-def stretches(phases: Sequence[tuple[Phase, Tally]], rates: Rates, model: float, result: float, touched: float) -> dict[str, float]:
-    """Seconds of each phase by name, "start" and "save" among them; `model`, `result` and `touched` (memory, all in all) are bytes."""
-    found = {"start": rates.start + START_BYTE * model + rates.touch * touched}
+def stretches(
+    phases: Sequence[tuple[Phase, Tally]], rates: Rates, kind: Kind, model: float, saved: float, touched: float
+) -> dict[str, float]:
+    """Seconds of each phase by name, "start" and "save" among them; `model`, all that is `saved` and `touched` (memory, all in all) are bytes."""
+    found = {"start": rates.start + START_BYTE * model + TOUCH_BYTE[kind] * touched}
     for phase, tally in phases:
         found[phase.name] = found.get(phase.name, 0.0) + rates.seconds(tally)
-    found["save"] = SAVE_BYTE * result
+    found["save"] = SAVE_BYTE * saved
     return found

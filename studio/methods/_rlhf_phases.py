@@ -1,6 +1,6 @@
 """The stages of RLHF as the estimator sees them: learning from answers, from pairs, and practice that writes before it learns.
 
-Only the first has dropout: a policy must say the same twice (studio.methods._stage.adapter).
+Only the first has dropout: a policy must say the same twice (studio.methods._stage.adapter). The others are TRL's trainers.
 """
 
 import math
@@ -60,7 +60,7 @@ def _judge(settings: Settings, load: Load) -> tuple[Phase, ...]:
     look = work.portions(rows, AT_ONCE, 2 * load.checked)
     return (
         Phase("head", work.portions(rows, AT_ONCE, 2 * load.learned), head="classes", held=1.0),
-        Phase("reward", learn, "rlhf", learn=True, rounds=rounds, updates=steps, head="classes", held=1.0, chance=False),
+        Phase("reward", learn, "rlhf", learn=True, rounds=rounds, updates=steps, head="classes", held=1.0, trl=True),
         Phase("check", look, "rlhf", rounds=2 + min(steps, load.training.evaluations), head="classes", held=1.0),
     )
 
@@ -78,8 +78,8 @@ def _practice(settings: Settings, load: Load, what: str) -> tuple[Phase, ...]:
         Phase("ask", work.portions(asked, AT_ONCE, ASKED), rounds=2, new=longest, held=held),
         Phase("write", work.portions(asked, answers * questions, answers * questions * steps), "rlhf", new=longest, held=held),
         *judged,
-        Phase("reference", rows, "rlhf", rounds=2, held=held),
-        Phase("rl", rows, "rlhf", learn=True, updates=steps, held=held, chance=False),
+        Phase("reference", rows, "rlhf", rounds=2, held=held, trl=True),
+        Phase("rl", rows, "rlhf", learn=True, updates=steps, held=held, trl=True),
     )
 
 
@@ -88,7 +88,7 @@ def _pairs(settings: Settings, load: Load) -> tuple[Phase, ...]:
     rows = work.portions(_both(load), max(2, load.portion), 2 * size * steps)
     look = work.portions(_both(load), AT_ONCE, 2 * load.checked)
     return (
-        Phase("reference", rows, "rlhf"),
-        Phase("dpo", rows, "rlhf", learn=True, updates=steps, chance=False),
+        Phase("reference", rows, "rlhf", trl=True),
+        Phase("dpo", rows, "rlhf", learn=True, updates=steps, trl=True),
         Phase("check", look, "rlhf", rounds=2 + min(steps, load.training.evaluations)),
     )

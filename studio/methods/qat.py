@@ -201,9 +201,12 @@ def touch(shape: ModelShape, settings: Settings) -> Touch:
 
 
 def phases(settings: Settings, load: Load) -> tuple[Phase, ...]:
-    """Learning with rounded weights, before it, to compare with, the same at full precision; the result is measured once more."""
+    """Learning with rounded weights, before it, to compare with, the same at full precision; the result of either is measured once more."""
     again = work.supervised(load, "full", FULL) if settings["compare"] else ()
-    return (*again, *work.supervised(load, "qat"))
+    return tuple(
+        dataclasses.replace(phase, rounds=phase.rounds + 1) if phase.name == "check" else phase
+        for phase in (*again, *work.supervised(load, "qat"))
+    )
 
 
 def rehearse(model: Any, settings: Settings) -> Any:

@@ -97,7 +97,8 @@ class Phase:
     `under` names the method that is attached, "" where the base is asked alone; `blocks` is the share of its blocks that is run. `head` is
     "words" or "classes" (or one score). `learn` says that gradients are wanted, and `updates` counts the steps that follow from them.
     `new` tokens are written after each text, one by one, where it is above 0. `held` counts further whole models in memory meanwhile,
-    `stored` tokens whose vectors are kept from an earlier phase. `chance` says that dropout is on where the method has it.
+    `stored` tokens whose vectors are kept from an earlier phase. `trl` says that a trainer of TRL's runs it:
+    without dropout, and scoring words in its own way (studio.estimate.time).
     """
 
     name: str
@@ -111,7 +112,7 @@ class Phase:
     new: int = 0
     held: float = 0.0
     stored: float = 0.0
-    chance: bool = True
+    trl: bool = False
 
 
 def portions(lengths: Sequence[tuple[int, int]], size: int, count: float) -> tuple[Portion, ...]:

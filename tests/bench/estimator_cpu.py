@@ -30,7 +30,7 @@ STEPS, SORT_STEPS, KEPT_ASIDE = 6, 24, 8
 # What is asked beside the defaults: a few steps of practice under a rule; no second training to compare with.
 SETTINGS = {"rlhf": {"steps": 4, "reward": "length", "reward_length": 10, "answer_tokens": 16}, "qat": {"compare": False}}
 # An answer to practise on needs room after its question and the template's own words.
-SHORTEST = {"rlhf": 96, "upft": 112}
+SHORTEST = {"rlhf": 96, "upft": 128}
 MEMORY_BAR, TIME_BAR, WORST_BAR = 0.10, 0.15, 0.25
 
 
@@ -47,7 +47,7 @@ def rows_of(task: str, count: int, folder: Path) -> tuple[Path, dict[str, str]]:
 
     kinds = {
         "chat": lambda i: {"prompt": f"{found[i % len(found)][asked]} {i}", "response": text(i, 400)},
-        "prompts": lambda i: {"prompt": f"{found[i % len(found)][asked]} {i} {text(i, 30)}"},
+        "prompts": lambda i: {"prompt": f"{found[i % len(found)][asked]} {i} {text(i, 12)}"},
         "classify": lambda i: {"text": f"{text(i, 400)} {i}", "label": "abcdef"[i % 6]},
     }
     rows = [kinds[task](number) for number in range(count)]
@@ -114,7 +114,11 @@ def compared(names: list[str], again: bool) -> list[list[str]]:
     for key, plan in plans(names).items():
         told = table.chosen(plan, place, wait=True)
         if key not in actual and not again:
-            actual[key] = run(plan)
+            try:
+                actual[key] = run(plan)
+            except subprocess.CalledProcessError:
+                print(f"{key}: the run ended without a result; its status.json in {home() / 'runs'} says why", file=sys.stderr)
+                continue
             path.write_text(json.dumps(actual, indent=1), encoding="utf-8")
         if key not in actual:
             continue
