@@ -301,7 +301,7 @@ def test_under_the_model_s_own_template_only_the_answer_and_its_end_are_marked(o
 def test_the_split_is_said_with_its_seed_and_a_test_set_of_its_own(own, tmp_path):
     parts = {"validation_share": 0.2, "test_share": 0.1, "seed": 7}
     said = inspect.divide(own.source, "chat", forms.pack(ROLES), "", **parts, request=ENGLISH)[0]["text"]
-    assert "Of 40 examples, 28 are learned, 8 are checked on while training (validation), 4 see only the last verdict (test)" in said
+    assert "Of 40 examples, 28 are learned, 8 are checked on while training (validation), 4 are kept for the final test" in said
     assert "(seed 7)" in said
     other = tmp_path / "judge.csv"
     other.write_text("prompt,response\n" + "".join(f"ask {word},tell {word}\n" for word in WORDS[:9]), encoding="utf-8")
@@ -359,6 +359,12 @@ def test_a_browser_cannot_look_at_a_file_of_this_machine(source):
     assert look.see(source, "chat", "{}", "", 256, ENGLISH) == {}
     assert [*health.examine(source, "chat", "{}", "", 256, "lora", "", ENGLISH)] == [{}]
     assert shown(data.restore(source, ENGLISH)).told["kind"] in ("info", "bad")
+
+
+def test_nor_by_way_of_the_test_set(own, tmp_path):
+    secret = tmp_path / "secret.csv"
+    secret.write_text("salary\n90000\n", encoding="utf-8")
+    assert [*health.examine(own.source, "chat", forms.pack(ROLES), "", 256, "lora", str(secret), ENGLISH)] == [{}]
 
 
 def test_a_chinese_visitor_is_told_in_chinese(own):

@@ -118,6 +118,12 @@ def test_a_child_that_dies_or_does_not_know_costs_the_answer_and_no_more(monkeyp
     assert found["problem"]["zh"]
 
 
+def test_texts_of_a_data_set_are_not_written_beside_the_estimates(monkeypatch):
+    monkeypatch.setattr(desk, "_fetched", lambda asked: {"seen": [["a customer's words", True]]})
+    assert desk.ask({"what": "seen", "source": "dataset:x"})["seen"]
+    assert not list((home() / "estimates").glob("*.json"))
+
+
 def test_the_rates_that_explain_times_are_found_from_the_times():
     from studio.estimate.calibrate import fitted
     from studio.estimate.tally import Tally

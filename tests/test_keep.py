@@ -7,6 +7,7 @@ import pytest
 
 from studio import presets
 from studio.data import keep
+from studio.data.fixes import Change
 from studio.errors import BadData
 from studio.home import home
 
@@ -58,3 +59,14 @@ def test_a_file_is_found_by_its_path(chat_csv):
 def test_a_data_set_that_is_not_there_is_told_with_the_samples(source):
     with pytest.raises(BadData, match="sample:support-tone"):
         keep.find(source)
+
+
+def test_a_change_is_taken_back_from_a_set_that_was_given_another_name(chat_csv):
+    kept = keep.keep(chat_csv)
+    before = kept.table().rows
+    keep.change(kept, Change("duplicates", drop=(0, 1)))
+    keep.describe(kept, name="My support data")
+    renamed = keep.find(kept.source)
+    assert len(renamed.table().rows) == len(before) - 2
+    keep.undo(renamed)
+    assert keep.find(kept.source).table().rows == before

@@ -20,10 +20,8 @@ AGAIN = Words("Bring a smaller part of it, and tell us what the file was.", "请
 # What is going on, by the name the child gives it.
 STAGES = {
     "fetch": Words("Fetching from the hub", "正在从 Hub 下载"),
-    "read": Words("Reading", "正在读取"),
     "count": Words("Counting tokens", "正在统计 token"),
-    "check": Words("Checking", "正在检查"),
-    "near": Words("Looking for near-duplicates", "正在查找近似重复"),
+    **check.STAGES,
 }
 # What a template writes around a question (tokens, about): marks, roles, a default system prompt.
 AROUND = 20

@@ -150,16 +150,17 @@ def undo(kept: Kept) -> Change | None:
     files = _change_files(kept)
     if not files:
         return None
-    last = fixes.from_json(read_json(files[-1]))
+    # Under the file's own name, whose ending says how to read it: the set may be called something else by now.
+    *before, last = kept.changes()
+    _write(kept, fixes.apply(read(kept.path, kept.path.name, kept.sheet), before), kept.card)
     files[-1].unlink()
-    _write(kept, fixes.apply(read(kept.path, kept.name, kept.sheet), kept.changes()), kept.card)
     return last
 
 
 def choose_sheet(kept: Kept, sheet: str) -> Kept:
     """The same file read from another sheet; changes made to the old one are forgotten."""
     _check_own(kept)
-    found = read(kept.path, kept.name, sheet)
+    found = read(kept.path, kept.path.name, sheet)
     shutil.rmtree(kept.folder / "changes", ignore_errors=True)
     other = Kept(kept.source, kept.name, kept.path, found.sheet)
     _write(other, found, {**kept.card, "sheet": found.sheet})

@@ -54,7 +54,7 @@ def _opened(text: str) -> str:
         text = _cut(text, opening, closing)
     if _TAG.search(text):
         text = _CELL.sub("\t", _BREAK.sub("\n", _PARAGRAPH.sub("\n\n", text)))
-        text = re.sub(r"\n{3,}", "\n\n", re.sub(r"[ \t]+\n", "\n", _TAG.sub("", text)))
+        text = re.sub(r"\n{3,}", "\n\n", re.sub(r"(?<![ \t])[ \t]+\n", "\n", _TAG.sub("", text)))
     return _ENTITY.sub(lambda match: html.unescape(match[0]).replace("\xa0", " "), text)
 
 

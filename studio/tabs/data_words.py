@@ -82,14 +82,14 @@ UNSURE = Words(
     "Is that right? The column names do not say it, so this is a guess from the content. If not, change the lists below.",
     "这样对吗？列名没有说明用途，以上是根据内容的猜测。不对的话，请在下方的列表中更改。",
 )
-DAMAGED = Words("{count} damaged row(s) left out, the first: row {line} {why}.", "跳过了 {count} 行损坏的数据，先是第 {line} 行{why}。")
+DAMAGED = Words("{count} damaged row(s) left out, the first: row {line} {why}.", "跳过了 {count} 行损坏的数据，第一处：第 {line} 行{why}。")
 DAMAGED_FILE = Words("{count} part(s) left out, the first: {why}.", "忽略了 {count} 处，第一处：{why}。")
 INCOMPLETE = Words("{count} row(s) with an empty or unreadable cell left out.", "忽略了 {count} 行单元格为空或无法读取的数据。")
 SPLIT = Words(
     "Of {count:,} examples, {train:,} are learned, {check:,} are checked on while training (validation), {test}; what is nearly the same stays together (seed {seed}).",
     "{count:,} 个样本中，{train:,} 个用于训练，{check:,} 个留作验证（验证集），{test}；近似重复的样本会留在同一侧（随机种子 {seed}）。",
 )
-SPLIT_TEST = Words("{test:,} see only the last verdict (test)", "{test:,} 个只用于最后的评判（测试集）")
+SPLIT_TEST = Words("{test:,} are kept for the final test", "{test:,} 个留作最终测试（测试集）")
 SPLIT_NONE = Words("none are left for a verdict of its own, since there are so few", "由于数量太少，没有单独留出测试集")
 OWN_TEST = Words("{test:,} of “{name}” are for the last verdict (test)", "“{name}”的 {test:,} 个用于最后的评判（测试集）")
 OWN_TEST_TITLE = label("Bring a test set of your own", "使用自己的测试集")

@@ -19,7 +19,7 @@ SUMMARY = Words(
     "{method} on {model}: {train} examples, each seen {epochs:g}×, {batch} at a time, make {steps} steps. {check} more are kept aside to check on.",
     "用 {method} 训练 {model}：{train} 个样本，{epochs:g} 轮，每步 {batch} 个，共 {steps} 步；另留 {check} 个作验证集。",
 )
-JUDGED = Words(" {test} more see only the last verdict (test).", "另有 {test} 个只用于最后的评判（测试集）。")
+JUDGED = Words(" {test} more are kept for the final test.", "另有 {test} 个留作最终测试（测试集）。")
 
 
 def assemble(source: str, task: Task, columns: str, model: str, chosen: str, name: str, **values: Value) -> Plan:

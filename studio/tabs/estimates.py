@@ -232,9 +232,9 @@ def gauge(model: str, request: gr.Request) -> Iterator[tuple[Any, ...]]:
     """Measure this machine, saying how far it is; closing the iterator calls it off."""
     lang = forms.language(request)
     busy, idle = (gr.update(visible=False), gr.update(visible=True)), (gr.update(visible=True), gr.update(visible=False))
-    base = costs.base(str(model or "")) if model else Base({}, None, None)
-    config, encoder = (base.config, base.shape.encoder) if base.shape else (costs.base("smollm2-135m").config, False)
     try:
+        base = visitor.base(model)
+        config, encoder = (base.config, base.shape.encoder) if base and base.shape else (costs.base("smollm2-135m").config, False)
         for share, found in measure.measure(config, encoder, machines.here()):
             if found:
                 told = MEASURED.say(lang, rate=f"{found.flop_32 / 1e9:,.0f}", memory=found.bandwidth / 1e9)

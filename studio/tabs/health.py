@@ -12,7 +12,6 @@ from studio.data.findings import FIXES
 from studio.data.fixes import Change
 from studio.data.keep import Kept
 from studio.errors import StudioError
-from studio.estimate import table as costs
 from studio.plan import Task
 from studio.tabs import data_words as words
 from studio.tabs import forms, visitor
@@ -52,10 +51,12 @@ def examine(
     lang = forms.language(request)
     try:
         kept, roles = visitor.dataset(source), forms.unpack(columns)
+        if test:
+            visitor.dataset(test)
+        base = visitor.base(model)
     except StudioError:
         yield {}
         return
-    base = costs.base(str(model or "")) if model else None
     folder = str(base.folder) if base and base.folder else ""
     given = {"method": chosen, "max_length": int(max_length or 0), "folder": folder, "test": str(test or "")}
     key = (kept.source, kept.stamp, task, columns, tuple(sorted(given.items())))

@@ -11,7 +11,6 @@ from studio.data.fixes import Change
 from studio.data.read import Table
 from studio.errors import BadData, StudioError
 from studio.estimate import desk, load
-from studio.estimate import table as costs
 from studio.plan import Data, MethodChoice, Plan, Task
 from studio.tabs import data_words as words
 from studio.tabs import forms, health, visitor
@@ -34,9 +33,9 @@ def see(source: str, task: Task, columns: str, model: str, max_length: float, re
     try:
         kept, roles = visitor.dataset(source), forms.unpack(columns)
         found, _ = prepare.examples(kept.table(), task, roles)
+        base = visitor.base(model)
     except StudioError:
         return {}
-    base = costs.base(str(model or "")) if model else None
     told: dict[str, Any] = {}
     if base and base.folder:
         asked = {"what": "seen", "source": kept.source, "stamp": kept.stamp, "task": task, "columns": roles, "folder": str(base.folder)}
@@ -169,7 +168,7 @@ def charts(source: str, task: Task, columns: str, model: str, max_length: float,
     try:
         kept, roles = visitor.dataset(source), forms.unpack(columns)
         found, _ = prepare.examples(kept.table(), task, roles)
-        base = costs.base(str(model or "")) if model else None
+        base = visitor.base(model)
         plan = Plan(task=task, model=str(model or "x"), data=Data(source=source, columns=roles), method=MethodChoice(name="lora"))
         told = load.lengths(plan, base.folder if base else None)
     except (StudioError, ValueError):

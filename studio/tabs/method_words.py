@@ -32,7 +32,7 @@ ASIDE = label("Share kept aside to check on (validation)", "留作验证集的�
 ASIDE_HELP = label(
     "The model never trains on these; the validation loss is measured on them.", "这些样本不参与训练，验证损失就在它们上面计算。"
 )
-TESTED = label("Share that only the last verdict sees (test)", "只用于最后评判的比例（测试集）")
+TESTED = label("Share kept for the final test", "留作最终测试的比例（测试集）")
 TESTED_HELP = label(
     "Every before-and-after figure is measured on these, and nothing is chosen by them. 0 uses the validation part instead.",
     "训练前后的数字都在这部分上评估，也不据此做任何选择。填 0 则改用验证集。",

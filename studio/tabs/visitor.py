@@ -6,7 +6,8 @@ from pathlib import Path
 from studio import presets, runs
 from studio.data import keep
 from studio.data.keep import Kept
-from studio.errors import BadData, NotPossible
+from studio.errors import BadData, NotPossible, StudioError
+from studio.estimate import table as costs
 from studio.models import fetch
 from studio.runs import Run
 from studio.words import Words
@@ -67,6 +68,17 @@ def check_queue() -> None:
             Words("Come back when some have ended, or duplicate the studio for yourself.", "请稍后再来，或复制一份自己的工作室。"),
             count=going,
         )
+
+
+def base(model: str) -> costs.Base | None:
+    """The base model a browser names; None where it names none, or one it may not name (check_model)."""
+    if not model:
+        return None
+    try:
+        check_model(str(model))
+    except StudioError:
+        return None
+    return costs.base(str(model))
 
 
 def check_model(model: str) -> None:
