@@ -6,9 +6,11 @@ import socket
 import subprocess
 import sys
 from pathlib import Path
+from time import monotonic as clock
 
 import pytest
 
+LEAVING = 10.0  # seconds from the first word of a page being left to the next page, on a busy machine
 FLAGS = [
     "--no-sandbox",
     "--disable-gpu",
@@ -82,29 +84,27 @@ def address(studio_home):
 @pytest.fixture
 def visit(browser, address):
     """`visit(**context options)` opens the page as a new visitor; at the end nothing may have gone wrong or gone outside."""
-    contexts, problems = [], []
+    contexts, problems, consoles = [], [], []
 
     def watch(page):
-        """Notes what goes wrong; not while the page is reloaded, as the one being left breaks off what it was still asking for."""
-        left, reload = {"now": False}, page.reload
-
-        def reload_it(**options):
-            left["now"] = True
-            reload(**options)
-            left["now"] = False
+        """Notes what goes wrong; not in the seconds before the page makes room for another, as it breaks off what it still asks for."""
 
         def asked(request):
             if not request.url.startswith((address, "data:", "blob:")):
                 problems.append(f"asked outside: {request.url}")
 
         def said(message):
-            if message.type == "error" and not left["now"]:
-                problems.append(f"console: {message.text} ({message.location['url']})")
+            if message.type == "error":
+                consoles.append((clock(), page, f"console: {message.text} ({message.location['url']})"))
 
-        page.reload = reload_it
+        def moved(frame):
+            if frame == page.main_frame:
+                consoles[:] = [one for one in consoles if one[1] != page or clock() - one[0] > LEAVING]
+
         page.on("pageerror", lambda error: problems.append(f"error on the page: {error}"))
         page.on("request", asked)
         page.on("console", said)
+        page.on("framenavigated", moved)
 
     def open_page(path="", context=None, **options):
         from playwright.sync_api import expect
@@ -126,7 +126,7 @@ def visit(browser, address):
     yield open_page
     for context in contexts:
         context.close()
-    assert problems == []
+    assert problems + [text for _, _, text in consoles] == []
 
 
 @pytest.fixture(scope="session")

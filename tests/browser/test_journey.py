@@ -72,7 +72,7 @@ def test_from_upload_to_two_streamed_answers_and_a_download(visit, chat_csv, tin
 
     page.get_by_role("button", name="Next: train").click()
     expect(page.locator("#summary")).to_contain_text("36 examples")
-    page.get_by_label("Name of this run").fill("Shop tone")
+    page.get_by_label("Name of this run").press_sequentially("Shop tone")
     page.get_by_role("button", name="Start training").click()
     expect(page.locator("#live .run-title")).to_have_text("Shop tone")
     wait_for_end(page)
