@@ -2,10 +2,11 @@
 
 import copy
 import json
+import time
 
 import pytest
 
-from studio.data import check, fixes, tidy
+from studio.data import check, columns, fixes, tidy
 from studio.data.fixes import Change
 from studio.data.read import Table
 from studio.errors import BadData
@@ -258,8 +259,14 @@ def test_a_text_that_lost_its_end_is_told_and_not_repaired():
         "```a" * 50_000 + "<",
         "<" * 200_000,
         "Ã" * 200_000,
+        "1" * 200_000 + "x",
+        "1." * 100_000 + "x",
+        "<b>" + " " * 190_000 + "x</b>",
     ],
 )
 def test_a_hostile_cell_is_read_in_time_that_grows_with_its_length(text):
+    began = time.monotonic()
     tidy.without_html(text)
     tidy.repaired(text)
+    columns.guess(Table("t.csv", ("question", "answer"), ({"question": "how many?", "answer": text},) * 3), "prompts")
+    assert time.monotonic() - began < 5, "a pattern that grows with the square takes minutes"

@@ -73,8 +73,7 @@ LONG = 25
 # A known answer is at most this long (characters), or ends in a number; a question without a mark is at most this long.
 SHORT, ASKED = 20, 300
 WORKED_OUT = re.compile(r"[=#]|answer|答|结果", re.IGNORECASE)
-MOST_DIGITS = 40  # of a number at the end: a longer tail is not looked through
-ENDS_IN_NUMBER = re.compile(r"\d[\d.,]*\s*[%.。]?$")
+ENDS_IN_NUMBER = re.compile(r"\d[.,]*\s*[%.。]?$")  # its last digit will do: to look for the first is slow in long ones
 ASKS = re.compile(
     r"(how|what|why|who|whose|where|when|which|is|are|can|could|do|does|did|should|would|write|explain|describe|list|give|tell|name|find|"
     r"solve|calculate|compute|prove|show|determine|evaluate|simplify|summari[sz]e|translate|compare|suggest)\b"
@@ -260,7 +259,7 @@ def _cells(table: Table, column: str) -> list[str]:
 def _like_answers(table: Table, column: str) -> bool:
     """Whether most cells are known answers to check on: short, or worked out up to a number at the end."""
     cells = _cells(table, column)
-    worked_out = [cell for cell in cells if ENDS_IN_NUMBER.search(cell[-MOST_DIGITS:]) and WORKED_OUT.search(cell)]
+    worked_out = [cell for cell in cells if ENDS_IN_NUMBER.search(cell) and WORKED_OUT.search(cell)]
     return sum(len(cell) <= SHORT for cell in cells) + sum(len(cell) > SHORT for cell in worked_out) > 0.8 * len(cells)
 
 
