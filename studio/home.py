@@ -13,6 +13,8 @@ from typing import Any
 from studio.errors import OutOfRoom
 from studio.words import Words
 
+Progress = Callable[[float, float], None]  # megabytes so far, megabytes in all
+
 
 def home() -> Path:
     """The studio's folder: STUDIO_HOME, else `~/.studio`; made on first use, readable by its owner alone."""
@@ -50,7 +52,7 @@ def read_json(path: Path) -> dict[str, Any]:
 
 
 @contextmanager
-def arriving(folder: Path, total: int, tell: Callable[[float, float], None]) -> Iterator[None]:
+def arriving(folder: Path, total: int, tell: Progress) -> Iterator[None]:
     """Tell twice a second how many megabytes have arrived in `folder`, and that `total` bytes are expected; all of them at the end."""
     over = threading.Event()
 

@@ -39,7 +39,7 @@ def walk(page, folder):
         page.locator(f"{place} input[type=number]").fill(value)
         page.locator(f"{place} input[type=number]").press("Enter")
     page.get_by_role("button", name="Next: train").click()
-    page.get_by_label("Name of this run").fill("Support replies in our tone")
+    page.get_by_label("Name of this run").press_sequentially("Support replies in our tone")
     page.get_by_role("button", name="Start training").click()
     page.wait_for_function("(document.querySelector('#live .js-plotly-plot')?.data || [{ y: [] }])[0].y.length >= 40", timeout=600_000)
     show(page, "#live", folder / "train.png")

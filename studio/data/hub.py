@@ -4,7 +4,7 @@ import re
 import shutil
 import tempfile
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -24,7 +24,7 @@ from huggingface_hub.utils import are_progress_bars_disabled, disable_progress_b
 from studio.data import apart, hub_files, rows
 from studio.data.hub_files import Part
 from studio.errors import BadData
-from studio.home import arriving, check_room
+from studio.home import Progress, arriving, check_room
 from studio.words import Words
 
 # The id of a model, and up to two words for the part that is meant.
@@ -32,7 +32,6 @@ ID = re.compile(r"([\w.-]{1,96}/[\w.-]{1,96})((?::[^:/]{1,96}){0,2})")
 PAGE = re.compile(r"https?://[^/]+/datasets/")
 CONVERTED = "refs/convert/parquet"
 MAX_DOWNLOAD = 500_000_000  # bytes of a first Parquet file, of which as many rows are kept as a data set may have
-Progress = Callable[[float, float], None]  # megabytes so far, megabytes in all
 
 
 def fetch(dataset: str, folder: Path, tell: Progress = lambda done, of: None) -> Path:

@@ -79,9 +79,8 @@ def timed(config: Mapping[str, Any], name: str, size: tuple[int, int], encoder: 
     else:
         given["logits_to_keep"] = torch.arange(tokens // 2, tokens, device=model.device) - 1
         labels = ids[:, tokens // 2 - 1 :][:, : tokens // 2 + 1]
-    spent = []
-    for _ in range(STEPS):
-        began = time.perf_counter()
+
+    def step() -> None:
         with torch.autocast(model.device.type, dtype=torch.bfloat16, enabled=load.dtype() is torch.bfloat16):
             outputs = model(**given)
         batch.loss(task)(outputs, labels, torch.tensor(labels.numel())).backward()
@@ -90,14 +89,14 @@ def timed(config: Mapping[str, Any], name: str, size: tuple[int, int], encoder: 
         optimiser.zero_grad()
         if model.device.type == "cuda":
             torch.cuda.synchronize()
-        spent.append(time.perf_counter() - began)
-    return median(spent[DROPPED:])
+
+    return _spent(step, STEPS)
 
 
 def drawing() -> float:
     """Seconds to draw a number by chance, as dropout does."""
     numbers = torch.empty(NUMBERS)
-    return _spent(lambda: numbers.bernoulli_(0.95)) / NUMBERS
+    return _spent(lambda: numbers.bernoulli_(0.95), TIMES) / NUMBERS
 
 
 def unpacking() -> float:
@@ -105,12 +104,13 @@ def unpacking() -> float:
     from bitsandbytes import functional  # noqa: PLC0415 - slow to load
 
     packed, state = functional.quantize_4bit(torch.randn(1024, NUMBERS // 1024), quant_type="nf4", compress_statistics=True)
-    return _spent(lambda: functional.dequantize_4bit(packed, state)) / NUMBERS
+    return _spent(lambda: functional.dequantize_4bit(packed, state), TIMES) / NUMBERS
 
 
-def _spent(work: Callable[[], object]) -> float:
+def _spent(work: Callable[[], object], times: int) -> float:
+    """The median of so many goes without the first few (seconds)."""
     spent = []
-    for _ in range(TIMES):
+    for _ in range(times):
         began = time.perf_counter()
         work()
         spent.append(time.perf_counter() - began)

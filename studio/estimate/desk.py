@@ -43,9 +43,9 @@ def ask(asked: dict[str, Any]) -> dict[str, Any]:
         found = _answers.get(key) or read_json(_place(key)) or _fetched(asked)
     if "problem" not in found:
         _answers[key] = found
-    if "problem" not in found and asked.get("what") != "seen":  # texts of a data set stay in its own folder
-        _place(key).parent.mkdir(exist_ok=True)
-        write_json(_place(key), found)
+        if asked["what"] != "seen":  # texts of a data set stay in its own folder
+            _place(key).parent.mkdir(exist_ok=True)
+            write_json(_place(key), found)
     return found
 
 

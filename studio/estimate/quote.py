@@ -60,11 +60,11 @@ def quote(
     level: Level = "traced" if exact else "formula"
     parts = memory.peak(method, load, footprint, phases, place, own)
     result = memory.disk(method, settings, load, footprint, place)
-    written = result + 4.0 * footprint.trainable * (
-        load.checks + 2
-    )  # kept before the first step and at each validation, put back at the end
-    anew = parts.get("gradients", 0.0) + parts.get("optimiser", 0.0)  # handed out and taken back until the allocator has settled
-    spent = time.stretches(phases, own, place.kind, parts["model"], written, sum(parts.values()) - parts["runtime"] + anew)
+    # What is trained is kept before the first step and at each validation, and put back at the end.
+    saved = result + 4.0 * footprint.trainable * (load.checks + 2)
+    # Gradients and the optimiser's averages are handed out and taken back until the allocator has settled.
+    touched = sum(parts.values()) - parts["runtime"] + parts.get("gradients", 0.0) + parts.get("optimiser", 0.0)
+    spent = time.stretches(phases, own, place.kind, parts["model"], saved, touched)
     learned = corrected or {}
     parts["slack"] = max(0.0, parts.get("slack", 0.0) + (learned.get("memory_gb", 1.0) - 1) * sum(parts.values()))
     spent = {name: seconds * learned.get("minutes", 1.0) for name, seconds in spent.items()}

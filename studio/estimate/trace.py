@@ -29,13 +29,15 @@ CHANCE = (aten.bernoulli_, aten.native_dropout)
 HALF = (torch.bfloat16, torch.float16)
 
 
-@torch.library.custom_op("studio::unpack", mutates_args=())  # type: ignore[untyped-decorator] # torch ships no types
-def unpack(scales: torch.Tensor, rows: int, columns: int, dtype: torch.dtype) -> torch.Tensor:
-    """Stands for a 4-bit matrix multiplied out: memory for (rows, columns) numbers."""
+def _multiplied_out(scales: torch.Tensor, rows: int, columns: int, dtype: torch.dtype) -> torch.Tensor:
+    """Memory for a matrix of (rows, columns) numbers."""
     return scales.new_empty((rows, columns), dtype=dtype)
 
 
-unpack.register_fake(lambda scales, rows, columns, dtype: scales.new_empty((rows, columns), dtype=dtype))
+# Stands for a 4-bit matrix multiplied out, under a name that a trace can tell from other operations.
+unpack = torch.library.custom_op("studio::unpack", _multiplied_out, mutates_args=())
+unpack.register_fake(_multiplied_out)
+UNPACK = torch.ops.studio.unpack
 
 
 def _attention(query: Any, key: Any, value: Any, *_: Any, **__: Any) -> int:
@@ -159,9 +161,10 @@ class Trace(TorchDispatchMode):  # type: ignore[misc] # torch ships no types for
         if not known or func._schema.is_mutable:  # a view moves nothing
             tally.moved += sum(value.numel() * value.element_size() for value in [*given, *made])
             tally.operations += 1
-            made_so = sum(value.numel() for value in made[:1])
-            tally.drawn += made_so if name in CHANCE else 0
-            tally.unpacked += made_so if name == torch.ops.studio.unpack else 0
+            if name in CHANCE:
+                tally.drawn += made[0].numel()
+            elif name == UNPACK:
+                tally.unpacked += made[0].numel()
         return out
 
     def _see(self, value: torch.Tensor, part: str) -> None:

@@ -117,14 +117,15 @@ def phases(settings: Settings, load: Load) -> tuple[Phase, ...]:
     if not settings["reuse"]:
         return work.supervised(load, "frozen")
     parts = {phase.name: phase for phase in work.supervised(load, "frozen")}
-    look, learn, judge = parts["check"], parts["train"], [parts[name] for name in ("verdict",) if name in parts]
+    look, learn = parts["check"], parts["train"]
+    judge = [replace(parts["verdict"], under="")] if "verdict" in parts else []
     shape, found = load.shape, work.texts(load)
     below = max(0.0, 1 - int(settings["blocks"]) / shape.layers)
     stored = load.count * sum(tokens for tokens, _ in found) / max(len(load.rows), 1)
     rows = work.portions([(tokens, 0) for tokens, _ in found], max(1, 4096 // max(tokens for tokens, _ in found)), load.count)
     return (
-        replace(look, under="", rounds=1 if judge else 2),
-        *(replace(one, under="") for one in judge),
+        replace(look, under="", rounds=look.rounds - load.checks),
+        *judge,
         Phase("bottom", rows, blocks=below, head="none"),
         replace(look, rounds=load.checks, stored=stored),
         replace(learn, stored=stored),

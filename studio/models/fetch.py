@@ -6,7 +6,6 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
 from dataclasses import dataclass
 from hashlib import file_digest
 from pathlib import Path
@@ -18,7 +17,7 @@ from huggingface_hub.errors import GatedRepoError, HfHubHTTPError, HFValidationE
 
 from studio import presets
 from studio.errors import ModelUnavailable
-from studio.home import arriving, check_room, home, write_json
+from studio.home import Progress, arriving, check_room, home, write_json
 from studio.models import shape
 from studio.presets import ModelCard, Wheel
 from studio.words import Words
@@ -26,7 +25,6 @@ from studio.words import Words
 HUB_ID = re.compile(r"[\w.-]{1,96}/[\w.-]{1,96}")
 # Nothing that could hold code is taken from the hub.
 WANTED = ["*.safetensors", "*.json", "*.txt", "*.model", "*.jinja"]
-Progress = Callable[[float, float], None]  # megabytes so far, megabytes in all
 
 
 @dataclass(frozen=True)

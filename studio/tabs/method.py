@@ -26,7 +26,9 @@ FIRST_MODEL = "smollm2-135m"
 FIRST_READER = "minilm-l6"
 FIRST_METHOD = "lora"
 # The names of the fields that make up a plan's method and training, in the order of the components.
-FIELDS = ("epochs", "batch_size", "learning_rate", "max_length", "validation_share", "test_share", "patience", "recompute", "seed")
+FIELDS = tuple(help.TRAINING)
+# The fewest rounds the page offers: a try on a sample is to be short.
+FEWEST = 0.5
 # What the offer of a row that does not fit may change.
 REMEDIED = ("batch_size", "max_length", "recompute", "machine")
 
@@ -71,13 +73,13 @@ def refresh(request: gr.Request, **fields: Any) -> tuple[Any, ...]:
 
 
 def attempt(event: gr.EventData, request: gr.Request) -> tuple[Any, ...]:
-    """A short run on the sample that suits a method: its data, the method, and the fewest rounds there are; a browser may name anything."""
+    """A short run on the sample that suits a method: its data, the method, and the fewest rounds; a browser may name anything."""
     name = str(getattr(event, "id", ""))
     if name not in {method.name for method in methods.METHODS}:
         raise gr.Error(words.UNKNOWN.say(forms.language(request)))
     source = f"sample:{pages()[name].attempt.sample}"
     short = {"source": source, "names": ["epochs"]}
-    return *data.sample(pages()[name].attempt.sample, request), *_chosen(name), short, 0.5
+    return *data.sample(pages()[name].attempt.sample, request), *_chosen(name), short, FEWEST
 
 
 def take(event: gr.EventData, **fields: Any) -> tuple[Any, ...]:
@@ -91,13 +93,7 @@ def take(event: gr.EventData, **fields: Any) -> tuple[Any, ...]:
 
 def field_labels(chosen: str) -> dict[str, Words]:
     """What the fields of a plan's method and training are called on the page, by key."""
-    training = dict(
-        zip(
-            FIELDS,
-            (words.ROUNDS, words.BATCH, words.RATE, words.LENGTH, words.ASIDE, words.TESTED, words.PATIENCE, words.RECOMPUTE, words.SEED),
-            strict=True,
-        )
-    )
+    training = {name: label for name, (label, _) in help.TRAINING.items()}
     return {**training, **{knob.name: knob.label for knob in methods.get(chosen).knobs}}
 
 
@@ -286,7 +282,7 @@ def _knobs(method: Method) -> dict[str, Any]:
 def _training() -> tuple[dict[str, Any], gr.HTML]:
     """The fields of the training, three in sight, the rest behind one click; and the place for what suits the data."""
     with gr.Row():
-        epochs = gr.Slider(0.5, 100, 3, step=0.5, label=t(words.ROUNDS), info=t(words.ROUNDS_HELP), elem_id="epochs")
+        epochs = gr.Slider(FEWEST, 100, 3, step=0.5, label=t(words.ROUNDS), info=t(words.ROUNDS_HELP), elem_id="epochs")
         batch = gr.Slider(1, 64, 8, step=1, label=t(words.BATCH), info=t(words.BATCH_HELP), elem_id="batch-size")
         rate = gr.Number(0, label=t(words.RATE), info=t(words.RATE_HELP), elem_id="learning-rate", minimum=0, maximum=1, step=0.00001)
     suits = forms.notice_box("suits")
