@@ -100,7 +100,14 @@ def test_a_config_that_lacks_a_number_says_which():
         shape.of({"model_type": "llama"}, "tiny")
 
 
-@pytest.mark.parametrize("text", [None, "", "{", "\x00"])
+@pytest.mark.parametrize("wrong", [{"hidden_size": None}, {"hidden_size": "wide"}, {"num_attention_heads": 0}])
+def test_a_size_that_is_none_is_said_to_be_none(wrong):
+    sizes = {"hidden_size": 8, "intermediate_size": 16, "num_attention_heads": 2, "num_hidden_layers": 1, "vocab_size": 10}
+    with pytest.raises(ModelUnavailable, match="tiny is no number"):
+        shape.of({"model_type": "llama", **sizes, **wrong}, "tiny")
+
+
+@pytest.mark.parametrize("text", [None, "", "{", "\x00", "[1]", "7"])
 def test_a_folder_without_a_readable_config_says_so(tmp_path, text):
     if text is not None:
         (tmp_path / "config.json").write_text(text)

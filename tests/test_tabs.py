@@ -107,6 +107,22 @@ def test_settings_that_cannot_work_are_said_beside_the_fields():
     assert told["more"].startswith(methods.get("rlhf").knobs[0].label.en)
 
 
+@pytest.mark.parametrize("config", ["[]", "{broken", '{"model_type": "mamba"}', '{"model_type": "llama", "hidden_size": null}'])
+def test_a_model_that_cannot_be_counted_leaves_the_page_as_it_is(config, tmp_path):
+    (tmp_path / "config.json").write_text(config)
+    (tmp_path / "model.safetensors").write_bytes(b"")
+    content, about, *_ = method.refresh(ENGLISH, **fields(model=str(tmp_path)))
+    assert len(content["rows"]) == 10
+    assert about
+
+
+def test_where_others_reach_the_page_a_folder_is_not_looked_into(tiny_chat, monkeypatch):
+    asked = fields(model=str(tiny_chat), chosen="frozen", frozen_blocks=99)
+    assert "blocks" in str(method.refresh(ENGLISH, **asked)[2]), "of one's own the number of blocks is told"
+    monkeypatch.setenv(visitor.OPEN, "1")
+    assert "blocks" not in str(method.refresh(ENGLISH, **asked)[2])
+
+
 @pytest.mark.parametrize(
     ("name", "settings", "task", "said"),
     [

@@ -44,8 +44,9 @@ def base(model: str) -> Base:
         if card:
             return Base(dict(card.config), shape.of(card.config), folder)
         if folder:
+            found = shape.read(folder)
             raw = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-            return Base({name: value for name, value in raw.items() if name not in STORED}, shape.of(raw), folder)
+            return Base({name: value for name, value in raw.items() if name not in STORED}, found, folder)
     except (StudioError, OSError, ValueError):  # what is wrong with it is said beside its field
         return Base({}, None, folder)
     return Base({}, None, None)

@@ -80,7 +80,7 @@ class ModelShape:
 def of(config: Mapping[str, Any], name: str = "this model") -> ModelShape:
     """The shape described by a transformers config.
 
-    Raises ModelUnavailable where the family is not known or a needed number is missing.
+    Raises ModelUnavailable where the family is not known, or a needed number is missing or none that a model can have.
     """
     family = str(config.get("model_type", ""))
     try:
@@ -97,6 +97,12 @@ def of(config: Mapping[str, Any], name: str = "this model") -> ModelShape:
             name=name,
             key=str(error).strip("'"),
         ) from None
+    except (TypeError, ValueError, ArithmeticError):
+        raise ModelUnavailable(
+            Words("A size in the config of {name} is no number that a model can have.", "{name} 的配置里有一个尺寸不是模型可用的数字。"),
+            Words("Choose another model, or a whole copy of this one.", "请换一个模型，或使用它完好的版本。"),
+            name=name,
+        ) from None
     raise ModelUnavailable(
         Words("The studio cannot count the kind “{family}” that {name} is of.", "工作室还不能统计 {name} 所属的“{family}”类模型。"),
         Words(
@@ -111,8 +117,8 @@ def of(config: Mapping[str, Any], name: str = "this model") -> ModelShape:
 def read(folder: Path) -> ModelShape:
     """The shape of the model in a local folder."""
     try:
-        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        config = dict(json.loads((folder / "config.json").read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError):
         raise ModelUnavailable(
             Words("The folder {folder} holds no readable config.json.", "文件夹 {folder} 里没有可读的 config.json。"),
             Words(

@@ -58,7 +58,12 @@ def refresh(request: gr.Request, **fields: Any) -> tuple[Any, ...]:
     found = estimates.asked(**fields)
     content = estimates.content(found, lang)
     given = forms.settings(methods.get(chosen), fields)
-    raw = {"task": fields["task"], "model": str(fields["model"] or ""), "method": {"name": chosen, "settings": given}}
+    known = visitor.base(str(fields["model"] or ""))  # what is wrong with a model is said beside it
+    raw = {
+        "task": fields["task"],
+        "model": str(fields["model"]) if known and known.shape else "",
+        "method": {"name": chosen, "settings": given},
+    }
     if problems := [problem for problem in methods.problems(raw) if problem.startswith("method.settings.")]:
         return (
             content,
