@@ -10,22 +10,10 @@ from studio import methods, presets
 from studio.methods.base import Knob
 from studio.tabs import forms
 from studio.tabs import help_words as said
-from studio.tabs import method_words as words
 from studio.tabs.forms import t
+from studio.tabs.training import TRAINING
 from studio.words import LANGUAGES, Words
 
-# The fields of the training, as they stand on the Method tab.
-TRAINING: dict[str, tuple[Words, Words]] = {
-    "epochs": (words.ROUNDS, words.ROUNDS_HELP),
-    "batch_size": (words.BATCH, words.BATCH_HELP),
-    "learning_rate": (words.RATE, words.RATE_HELP),
-    "max_length": (words.LENGTH, words.LENGTH_HELP),
-    "validation_share": (words.ASIDE, words.ASIDE_HELP),
-    "test_share": (words.TESTED, words.TESTED_HELP),
-    "patience": (words.PATIENCE, words.PATIENCE_HELP),
-    "recompute": (words.RECOMPUTE, words.RECOMPUTE_HELP),
-    "seed": (words.SEED, words.SEED_HELP),
-}
 # The drawing is the studio's own file with its words escaped (studio.help.drawing); everything else is escaped by the template.
 PAGE = """
 {{#if value.name}}<article class="about-method">

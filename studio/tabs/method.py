@@ -20,15 +20,14 @@ from studio.tabs.choose import Chooser
 from studio.tabs.data import DataTab
 from studio.tabs.forms import t
 from studio.tabs.remember import Remembered
+from studio.tabs.training import FEWEST, TRAINING, controls
 from studio.words import Words
 
 FIRST_MODEL = "smollm2-135m"
 FIRST_READER = "minilm-l6"
 FIRST_METHOD = "lora"
 # The names of the fields that make up a plan's method and training, in the order of the components.
-FIELDS = tuple(help.TRAINING)
-# The fewest rounds the page offers: a try on a sample is to be short.
-FEWEST = 0.5
+FIELDS = tuple(TRAINING)
 # What the offer of a row that does not fit may change.
 REMEDIED = ("batch_size", "max_length", "recompute", "machine")
 
@@ -98,7 +97,7 @@ def take(event: gr.EventData, **fields: Any) -> tuple[Any, ...]:
 
 def field_labels(chosen: str) -> dict[str, Words]:
     """What the fields of a plan's method and training are called on the page, by key."""
-    training = {name: label for name, (label, _) in help.TRAINING.items()}
+    training = {name: label for name, (label, _) in TRAINING.items()}
     return {**training, **{knob.name: knob.label for knob in methods.get(chosen).knobs}}
 
 
@@ -203,7 +202,7 @@ def build(source: gr.BrowserState, remembered: Remembered, at_data: DataTab, tes
     chosen = remembered.chosen
     groups, knobs = _groups()
     counted = forms.notice_box("counted")
-    training, suits = _training()
+    training, suits = controls()
     with gr.Accordion(t(help_words.EXACT), open=False, elem_id="exact"):
         exact = help.terms()
     forward = gr.Button(t(words.NEXT), variant="primary", elem_id="to-train")
@@ -282,20 +281,3 @@ def _knobs(method: Method) -> dict[str, Any]:
         shown = partial(reveal, tuple(value for _, value in those))
         found[name].change(shown, found[name], [found[other] for other, _ in those], show_progress="hidden", queue=False)
     return {f"{method.name}_{name}": made for name, made in found.items()}
-
-
-def _training() -> tuple[dict[str, Any], gr.HTML]:
-    """The fields of the training, three in sight, the rest behind one click; and the place for what suits the data."""
-    with gr.Row():
-        epochs = gr.Slider(FEWEST, 100, 3, step=0.5, label=t(words.ROUNDS), info=t(words.ROUNDS_HELP), elem_id="epochs")
-        batch = gr.Slider(1, 64, 8, step=1, label=t(words.BATCH), info=t(words.BATCH_HELP), elem_id="batch-size")
-        rate = gr.Number(0, label=t(words.RATE), info=t(words.RATE_HELP), elem_id="learning-rate", minimum=0, maximum=1, step=0.00001)
-    suits = forms.notice_box("suits")
-    with gr.Accordion(t(words.MORE), open=False), gr.Row():
-        length = gr.Slider(16, 2048, 256, step=16, label=t(words.LENGTH), info=t(words.LENGTH_HELP), elem_id="max-length")
-        aside = gr.Slider(0.05, 0.5, 0.1, step=0.05, label=t(words.ASIDE), info=t(words.ASIDE_HELP), elem_id="validation-share")
-        tested = gr.Slider(0, 0.5, 0, step=0.05, label=t(words.TESTED), info=t(words.TESTED_HELP), elem_id="test-share")
-        patience = gr.Slider(0, 10, 0, step=1, label=t(words.PATIENCE), info=t(words.PATIENCE_HELP), elem_id="patience")
-        again = gr.Checkbox(False, label=t(words.RECOMPUTE), info=t(words.RECOMPUTE_HELP), elem_id="recompute")
-        seed = gr.Number(42, label=t(words.SEED), info=t(words.SEED_HELP), precision=0, minimum=0, elem_id="seed")
-    return dict(zip(FIELDS, (epochs, batch, rate, length, aside, tested, patience, again, seed), strict=True)), suits
