@@ -28,6 +28,11 @@ def test_with_data_and_a_method_it_says_what_that_costs():
     assert after["said"] == "look at the settings, then train"
 
 
+@pytest.mark.parametrize(("machine", "said"), [("here", "no price known"), ("hf-cpu-basic", "no money"), ("hf-l40sx1", "$")])
+def test_money_nobody_knows_is_not_called_no_money(machine, said):
+    assert said in told(machine=machine)["steps"][1]["said"]
+
+
 def test_a_run_that_does_not_fit_comes_first_of_all():
     found = told(model="qwen3-8b", chosen="full", machine="hf-t4-small")
     assert found["steps"][2]["said"].startswith("make it fit")

@@ -32,7 +32,7 @@ WHERE_HELP = label(
 MEASURE, CALL_OFF = label("Measure this machine", "测量这台机器"), label("Call it off", "取消")
 THIS = Words("This machine: {name}, {room:.1f} GB free", "本机：{name}，可用 {room:.1f} GB")
 OTHER = Words("{name}, {room:.0f} GB, {price}", "{name}，{room:.0f} GB，{price}")
-HOURLY, FREE, NO_PRICE = Words("{price} an hour", "每小时 {price}"), Words("free", "免费"), Words("no price known", "价格未知")
+HOURLY, FREE = Words("{price} an hour", "每小时 {price}"), Words("free", "免费")
 OLD = Words("price read {date}, more than 180 days ago", "价格查询于 {date}，已超过 180 天")
 MEASURING = Words(
     "Measuring: a few real steps on a small cut of the model, {share:.0%} done; under a minute.",
@@ -211,7 +211,7 @@ def _choices(lang: str, today: str) -> list[tuple[str, str]]:
     found = [(THIS.say(lang, name=here.name, room=here.usable_bytes / 1e9), HERE)]
     for place in machines.places().values():
         if place.price_per_hour is None:
-            price = NO_PRICE.say(lang)
+            price = words.NO_PRICE.say(lang)
         elif not place.price_per_hour:
             price = FREE.say(lang)
         else:

@@ -5,8 +5,10 @@ from typing import Any
 import gradio as gr
 
 from studio import presets
+from studio.estimate.figures import Estimate
 from studio.tabs import amounts, estimates
 from studio.tabs.estimates import Asked
+from studio.tabs.table_words import NO_PRICE
 from studio.words import Words
 
 TEMPLATE = """{{#if value.steps}}<ol class="story" aria-label="{{value.about}}">
@@ -40,11 +42,18 @@ def content(found: Asked, lang: str) -> dict[str, Any]:
         told |= {
             "time": amounts.span(amounts.duration(time.low, lang), amounts.duration(time.high, lang)),
             "memory": amounts.span(amounts.memory(memory.low), amounts.memory(memory.high)),
-            "money": amounts.money(row.money, row.currency) if row.money and row.money.high else FREE.say(lang),
+            "money": _money(row, lang),
         }
         said = COST.say(lang, **told)
     after = TOO_BIG if row and row.fits == "no" else TRAIN
     return _steps(lang, EXAMPLES.say(lang, count=found.lengths.count), said, after.say(lang), 2)
+
+
+def _money(row: Estimate, lang: str) -> str:
+    """What a run costs, that it costs nothing, or that nobody knows."""
+    if row.money is None:
+        return NO_PRICE.say(lang)
+    return amounts.money(row.money, row.currency) if row.money.high else FREE.say(lang)
 
 
 def _steps(lang: str, data: str, method: str, after: str, done: int) -> dict[str, Any]:
