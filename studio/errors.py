@@ -54,7 +54,11 @@ class NotPossible(StudioError):
 
 
 class OutOfRoom(StudioError):
-    """No memory or no disk space left."""
+    """No disk space left."""
+
+
+class OutOfMemory(StudioError):
+    """No memory left."""
 
 
 def explain(error: BaseException) -> StudioError:
@@ -72,7 +76,7 @@ def explain(error: BaseException) -> StudioError:
     text = str(error)
     low = text.lower()
     if isinstance(error, MemoryError) or "can't allocate memory" in low or "out of memory" in low or "cannot allocate memory" in low:
-        return OutOfRoom(
+        return OutOfMemory(
             Words("The training needed more memory than this machine has free.", "训练需要的内存超过了这台机器的空闲内存。"),
             Words(
                 "Choose a smaller batch, shorter texts or a smaller model, or close other programs, and start again.",

@@ -134,9 +134,7 @@ def find(text: str) -> Run:
             Words("“{text}” names {count} runs.", "“{text}”对应 {count} 个训练。")
             if fitting
             else Words("No run is called “{text}”.", "没有叫“{text}”的训练。"),
-            Words(
-                "Give an id from `studio runs`, its first 8 letters, or `last`.", "请给出 `studio runs` 里的编号、其前 8 位，或 `last`。"
-            ),
+            Words("Give an id from `studio runs`, its first 8 letters, or `last`.", "请用 `studio runs` 里的编号、前 8 位，或 `last`。"),
             text=text[:40],
             count=len(fitting),
         )
@@ -171,9 +169,9 @@ def status(run: Run) -> Status:
         found = Status(**{name: value for name, value in raw.items() if name in known})
     except (OSError, ValueError, TypeError, AttributeError):
         found = Status("failed", **told(UNREADABLE.filled(file=run.folder / "status.json"), AGAIN))
-    if found.state in ENDED or going or (time.time() - max(found.updated, run.created) < GRACE_SECONDS and not _pid(run)):
+    if found.state in ENDED or going or (time.time() - max(found.updated, run.created) < GRACE_SECONDS and not process(run)):
         return found
-    memory = _last_memory(run)
+    memory = last_memory(run)
     said = told(KILLED.filled(memory=WHILE.filled(memory=memory) if memory else ""), KILLED_TO_DO)
     return Status("failed", found.stage, found.step, found.steps, updated=found.updated, **said)
 
@@ -267,12 +265,12 @@ def claim(run: Run, pid: int) -> None:
 
 def alive(run: Run) -> bool:
     """Whether the process that executes the run is still there; a dead child nobody has collected does not count."""
-    found = _pid(run)
+    found = process(run)
     if not found:
         return False
     try:
-        process = psutil.Process(int(found["pid"]))
-        return abs(process.create_time() - found["born"]) < BORN_SECONDS and process.status() != psutil.STATUS_ZOMBIE
+        there = psutil.Process(int(found["pid"]))
+        return abs(there.create_time() - found["born"]) < BORN_SECONDS and there.status() != psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:
         return False
 
@@ -287,7 +285,8 @@ def describe(run: Run, language: str = "en") -> str:
     return f"{name} · {when} · {run.id[:8]}"
 
 
-def _pid(run: Run) -> dict[str, float]:
+def process(run: Run) -> dict[str, float]:
+    """The number (pid) and time of birth of the process that executes the run; empty where none has claimed it."""
     try:
         found = json.loads((run.folder / "process.json").read_text(encoding="utf-8"))
     except (OSError, ValueError):
@@ -295,5 +294,6 @@ def _pid(run: Run) -> dict[str, float]:
     return found if isinstance(found, dict) else {}
 
 
-def _last_memory(run: Run) -> float:
+def last_memory(run: Run) -> float:
+    """The most memory (GB) that the run has noted so far; 0 where it has noted none."""
     return max((float(point.get("memory_gb", 0)) for point in points(run)), default=0.0)

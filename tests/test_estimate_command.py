@@ -1,12 +1,14 @@
 """`studio estimate` and `studio measure` in the terminal, and the child process behind them."""
 
 import json
+import os
 
 import pytest
 import yaml
 
-from studio import methods
+from studio import methods, runs
 from studio.__main__ import main
+from studio.errors import NotPossible
 from studio.estimate import desk, machines, measure, rates, table
 from studio.estimate.rates import Rates
 from studio.home import home, read_json, write_json
@@ -182,6 +184,21 @@ def test_a_measurement_that_is_called_off_leaves_no_rates_and_no_process():
     next(going)
     going.close()
     assert not rates.of(place).measured
+
+
+def test_nothing_is_measured_beside_a_run(make_plan):
+    run = runs.create(make_plan())
+    runs.claim(run, os.getpid())
+    runs.set_status(run, "training", "train")
+    with pytest.raises(NotPossible, match="“lora on toys” is training"):
+        next(measure.measure(SMALL, False, machines.here()))
+    runs.set_status(run, "waiting", "queue")
+    going = measure.measure(SMALL, False, machines.here())
+    next(going)
+    runs.set_status(run, "training", "train")
+    with pytest.raises(NotPossible, match="“lora on toys” began to train meanwhile"):
+        list(going)
+    assert not rates.of(machines.here()).measured
 
 
 def test_a_measurement_that_cannot_be_done_says_why():

@@ -2,13 +2,14 @@
 
 import os
 import subprocess
+import sys
 from datetime import date, timedelta
 
 import psutil
 import pytest
 import yaml
 
-from studio import presets
+from studio import presets, runs
 from studio.errors import BadPlan
 from studio.estimate import hardware, machines
 
@@ -141,14 +142,14 @@ def test_a_machine_without_a_price_costs_nothing_known_and_a_free_one_nothing():
 def test_money_is_counted_in_the_unit_that_is_billed():
     places = machines.places()
     by_minute, by_second, by_hour = places["hf-t4-medium"], places["modal-t4"], places["lambda-a10"]
-    assert machines.billed_hours(by_minute, 10.2) == pytest.approx(11 / 60)
+    assert machines.billed_hours(by_minute.billed, 10.2) == pytest.approx(11 / 60)
     assert machines.dollars(by_minute, 10.2) == pytest.approx(0.11)  # 11 minutes at a cent
-    assert machines.billed_hours(by_second, 61 / 60) == pytest.approx(61 / 3600)
-    assert machines.billed_hours(by_second, 0.001) == pytest.approx(1 / 3600)
+    assert machines.billed_hours(by_second.billed, 61 / 60) == pytest.approx(61 / 3600)
+    assert machines.billed_hours(by_second.billed, 0.001) == pytest.approx(1 / 3600)
     assert "billed" in by_hour.assumed
     assert machines.dollars(by_hour, 61) == pytest.approx(2 * 1.29)
-    assert machines.billed_hours(places["rtx-4090"], 90) == 1.5
-    assert machines.billed_hours(by_minute, 0) == 0
+    assert machines.billed_hours(places["rtx-4090"].billed, 90) == 1.5
+    assert machines.billed_hours(by_minute.billed, 0) == 0
 
 
 def test_yuan_are_not_called_dollars():
@@ -280,6 +281,27 @@ def memory_with(available):
 
     Memory.available = available
     return Memory
+
+
+def test_what_a_going_run_holds_is_there_for_the_next_one(make_plan, monkeypatch, tmp_path):
+    monkeypatch.setattr(hardware.psutil, "virtual_memory", lambda: memory_with(2_000_000_000))
+    write_all(tmp_path / "cg", {"memory.max": "max\n"})
+    assert machines.here(tmp_path / "cg").usable_bytes == 1_000_000_000
+    run = runs.create(make_plan())
+    with subprocess.Popen([sys.executable, "-c", "hold = b'x' * 300_000_000; print(flush=True); input()"], stdin=-1, stdout=-1) as other:
+        other.stdout.readline()
+        runs.claim(run, other.pid)
+        assert 1_300_000_000 <= machines.here(tmp_path / "cg").usable_bytes < 1_400_000_000
+        other.communicate(b"\n")
+    assert machines.here(tmp_path / "cg").usable_bytes == 1_000_000_000
+
+
+def test_a_process_counts_its_own_peak_and_not_that_of_whoever_started_it():
+    ask = "from studio.estimate import hardware; print(hardware.peak_resident())"
+    hold = b"x" * 700_000_000
+    found = subprocess.run([sys.executable, "-c", ask], capture_output=True, check=True, text=True)
+    assert len(hold) > 3 * int(found.stdout)
+    assert hardware.peak_resident() > len(hold)
 
 
 def test_without_a_limit_the_free_memory_decides(tmp_path, monkeypatch):

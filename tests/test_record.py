@@ -23,10 +23,10 @@ MADE = Estimate(
 )
 
 
-def ended(make_plan, told=MADE, took=11.0, used=2.1, whole=True):
+def ended(make_plan, told=MADE, took=11.0, used=2.1, whole=True, died=False):
     run = runs.create(make_plan())
-    record.foretell(run, told, HERE)
-    record.add(run, took, used, whole)
+    record.foretell(run, told, machines.here())
+    record.add(run, took, used, whole, died)
     return run
 
 
@@ -46,7 +46,7 @@ def test_what_was_estimated_for_a_run_lies_in_its_folder(make_plan):
 def test_a_run_without_an_estimate_leaves_no_entry(make_plan):
     run = runs.create(make_plan())
     record.add(run, 3.0, 1.0, whole=True)
-    record.foretell(run, Estimate("lora"), HERE)
+    record.foretell(run, Estimate("lora"), machines.here())
     record.add(run, 3.0, 1.0, whole=True)
     assert record.entries() == []
 
@@ -62,8 +62,25 @@ def test_the_sentence_counts_what_ended_within_its_range(make_plan):
     assert record.sentence() == record.NONE_YET
     for took, used in ((11.0, 2.1), (12.5, 2.1), (9.0, 2.3)):
         ended(make_plan, took=took, used=used)
-    assert record.sentence().en == "Of your last 3 runs, 2 ended within the estimated time and 2 within the memory."
+    assert record.sentence().en == "Of your last 3 complete runs, 2 ended within the estimated time and 2 within the estimated memory."
     assert "3" in record.sentence().zh
+
+
+def test_a_run_that_was_stopped_proves_nothing_and_one_that_ran_out_of_memory_proves_the_estimate_wrong(make_plan):
+    ended(make_plan, took=1.0, used=2.0, whole=False)
+    assert record.sentence() == record.NONE_YET
+    ended(make_plan, used=1.2)
+    assert record.sentence().en == "Your one complete run so far ended within the estimated time and outside the estimated memory."
+    ended(make_plan, used=2.0, whole=False, died=True)
+    assert record.sentence().en == (
+        "Of your last 2 complete runs, 1 ended within the estimated time and 0 within the estimated memory."
+        " Out of memory, though it was said to fit: 1."
+    )
+
+
+def test_a_run_started_against_the_estimate_that_runs_out_of_memory_does_not_count_against_it(make_plan):
+    ended(make_plan, told=dataclasses.replace(MADE, fits="no"), whole=False, died=True)
+    assert record.entries() == []
 
 
 def test_later_estimates_learn_from_what_runs_took_slowly_at_first(make_plan):
@@ -98,6 +115,7 @@ def test_stopped_runs_and_wild_ones_teach_little(make_plan):
 
 
 TOLD = {**{name: dataclasses.asdict(getattr(MADE, name)) for name in ("minutes", "memory_gb", "money")}, "currency": "USD"}
+TOLD["price"] = {"per_hour": 0.6, "billed": "minute", "start_minutes": 0}
 
 
 @pytest.mark.parametrize(
@@ -111,6 +129,7 @@ TOLD = {**{name: dataclasses.asdict(getattr(MADE, name)) for name in ("minutes",
         (300, {"stopped_early": True}, "no more progress"),
         (300, {"resumed": True}, "went on after a stop"),
         (660, {"peak_memory_gb": 2.5}, "more memory than estimated"),
+        (660, {"peak_memory_gb": 1.5}, "less memory than estimated"),
         (660 + 120, {"fetch_seconds": 120}, "fetched first, which took 2.0 min more"),
     ],
 )
@@ -119,7 +138,8 @@ def test_a_receipt_says_what_it_took_and_why_it_lay_outside(seconds, more, said)
     assert said in found.en
     assert found.en.startswith("Estimated 8.0–12.0 min, 0.08–0.12 USD, 1.8–2.2 GB; it took ")
     took = (seconds - more.get("fetch_seconds", 0)) / 60
-    assert f"it took {took:.1f} min, {0.1 * took / 10:.2f} USD" in found.en
+    assert f"it took {took:.1f} min, {0.01 * math.ceil(took):.2f} USD" in found.en, "begun minutes are charged whole"
+    assert ("Within the range" in found.en) == (said in ("Within the range", "fetched first, which took 2.0 min more"))
     assert found.zh != found.en
 
 

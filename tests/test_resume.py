@@ -106,7 +106,7 @@ def test_a_killed_run_goes_on_from_its_last_checkpoint(make_plan, monkeypatch):
     while len(measured(run)) < 70:
         assert time.time() < until
         time.sleep(0.01)
-    process = psutil.Process(runs._pid(run)["pid"])
+    process = psutil.Process(runs.process(run)["pid"])
     process.kill()
     process.wait(10)
     assert runs.status(run).state == "failed"

@@ -1,11 +1,12 @@
 """The time left of a run: as estimated at first, and from its own steps once they say more."""
 
+import dataclasses
 from types import SimpleNamespace
 
 import pytest
 
 from studio import runs
-from studio.estimate import record
+from studio.estimate import machines, record
 from studio.estimate.figures import Estimate, around
 from studio.train import report
 
@@ -24,7 +25,7 @@ def watched(make_plan, monkeypatch):
     def watch(stage, steps, told=TOLD):
         run = runs.create(make_plan())
         if told:
-            record.foretell(run, told, "here")
+            record.foretell(run, told, machines.here())
         found = report.Watch(run, stage, None, None)
         monkeypatch.setattr(found, "_pace", SimpleNamespace(choose=lambda: None, step=lambda *_, **__: None, threads=1))
         clock = [0.0]
@@ -51,6 +52,13 @@ def test_the_first_slow_step_is_not_taken_for_the_rest(watched):
 def test_after_five_steps_the_run_itself_says_how_long_it_and_the_later_stages_take(watched):
     assert watched("sft", [30.0, 6, 6, 6, 6]) == pytest.approx(15 * 6 + 2 * 6.5 * 60), "twice as slow as estimated"
     assert watched("rl", [6.0] * 20) == pytest.approx(0.5 * 60 * 6 * 20 / 240), "only saving is left"
+
+
+def test_a_step_of_practice_takes_what_writing_and_judging_take_too(watched):
+    stretches = {"start": 0.1, "write": 4.0, "judge": 1.0, "reference": 1.0, "rl": 4.0, "save": 0.5}
+    told = dataclasses.replace(TOLD, stretches=stretches)
+    # ten minutes for twenty steps, half a minute each; 19 are left, and half a minute after them
+    assert watched("rl", [50.0], told=told) == pytest.approx(19 * 30 + 0.5 * 60)
 
 
 def test_without_an_estimate_the_steps_alone_say_it(watched):

@@ -5,7 +5,6 @@ rates in the last. Rates are found by least squares on relative errors, none of 
 """
 
 import json
-import resource
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -20,6 +19,7 @@ from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForSequenceC
 
 from studio import child, methods
 from studio.data import batch
+from studio.estimate import hardware
 from studio.estimate.rates import Rates
 from studio.estimate.rehearse import Pass, Rehearsal
 from studio.estimate.tally import Tally, together
@@ -174,7 +174,7 @@ def _runtime(device: str) -> float:
         torch.zeros(1, device="cuda")
         free, total = torch.cuda.mem_get_info()
         return float(total - free - torch.cuda.memory_reserved())
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1.0 if sys.platform == "darwin" else 1024.0)
+    return float(hardware.peak_resident())
 
 
 if __name__ == "__main__":

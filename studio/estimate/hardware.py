@@ -3,11 +3,15 @@
 import os
 import shutil
 import subprocess
+import sys
 import time
+from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
 
 import psutil
+
+from studio import runs
 
 # Where the limits of a container are read.
 CGROUP = Path("/sys/fs/cgroup")
@@ -35,6 +39,36 @@ def free_memory(cgroup: Path = CGROUP) -> int:
             kept = [int(line.split()[1]) for line in _text(folder / "memory.stat").splitlines() if line.startswith(f"{cache} ")]
             free = min(free, most[0] - max(sum(_numbers(folder / used)) - sum(kept), 0))
     return max(free, 0)
+
+
+def given_back(card: bool) -> int:
+    """Bytes, of a card's memory or of the machine's, that going runs hold now: the next run waits until they have ended."""
+    going = [run for run in runs.all_runs() if runs.alive(run) and runs.process(run).get("pid") != os.getpid()]
+    if card:
+        return sum(int(runs.last_memory(run) * 1e9) for run in going)
+    held = 0
+    for run in going:
+        with suppress(psutil.NoSuchProcess, KeyError):  # it has just ended
+            held += int(psutil.Process(int(runs.process(run)["pid"])).memory_info().rss)
+    return held
+
+
+def peak_resident() -> int:
+    """The most memory this process ever held at once (bytes); getrusage would count what its parent held before it began."""
+    found = [line.split()[1] for line in _text(Path("/proc/self/status")).splitlines() if line.startswith("VmHWM:")]
+    if found:
+        return int(found[0]) * 1024
+    if peak := getattr(psutil.Process().memory_info(), "peak_wset", 0):
+        return int(peak)
+    import resource  # noqa: PLC0415 - Windows has none
+
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+
+
+def mapped() -> int:
+    """Bytes of this process that RLIMIT_DATA counts: its own writable memory, touched or not."""
+    known = psutil.Process().memory_info()
+    return int(getattr(known, "data", known.vms))
 
 
 def cores(cgroup: Path = CGROUP) -> float:

@@ -152,7 +152,7 @@ def places() -> dict[str, Place]:
 
 
 def here(cgroup: Path = hardware.CGROUP) -> Place:
-    """This machine as a new process would find it now; its card where nvidia-smi names one, else its processor.
+    """This machine as the next run will find it: with what is free and what going runs give back; its card where nvidia-smi names one.
 
     `cgroup` is where the limits of a container are read. The price comes from the row `here` of the person's own file.
     Raises BadPlan where that file is wrong.
@@ -174,7 +174,7 @@ def here(cgroup: Path = hardware.CGROUP) -> Place:
         named = row.model_copy(update={"name": row.name or f"CPU × {cores:g}", "host": host})
         place = _place(HERE, named, rows.cards[row.card or ANY_PROCESSOR])
     assumed = tuple(dict.fromkeys(field for field in place.assumed if field != "usable_bytes"))
-    return dataclasses.replace(place, usable_bytes=max(free, 0), assumed=assumed)
+    return dataclasses.replace(place, usable_bytes=max(free + hardware.given_back(card=bool(found)), 0), assumed=assumed)
 
 
 def stale(source: Source | None, today: date) -> bool:
@@ -182,9 +182,9 @@ def stale(source: Source | None, today: date) -> bool:
     return source is not None and today - source.date > timedelta(days=STALE_DAYS)
 
 
-def billed_hours(place: Place, minutes: float) -> float:
+def billed_hours(billed: Billed | None, minutes: float) -> float:
     """The hours that are charged for `minutes` of running (with its start-up), rounded up to the unit of billing."""
-    unit = UNIT_MINUTES.get(place.billed) if place.billed else None
+    unit = UNIT_MINUTES.get(billed) if billed else None
     if unit is None:
         return minutes / 60
     return math.ceil(round(minutes / unit, 6)) * unit / 60  # 61/60 minutes are 61 seconds, not a hair more
@@ -192,7 +192,7 @@ def billed_hours(place: Place, minutes: float) -> float:
 
 def cost(place: Place, minutes: float) -> float | None:
     """What `minutes` of running cost in the place's own currency; None where no price is known."""
-    return None if place.price_per_hour is None else billed_hours(place, minutes) * place.price_per_hour
+    return None if place.price_per_hour is None else billed_hours(place.billed, minutes) * place.price_per_hour
 
 
 def dollars(place: Place, minutes: float) -> float | None:

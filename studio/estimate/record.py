@@ -9,7 +9,9 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
+from studio.estimate import machines
 from studio.estimate.figures import Estimate, Range
+from studio.estimate.machines import Place
 from studio.home import home, read_json, write_json
 from studio.runs import Run
 from studio.words import Words
@@ -23,12 +25,18 @@ BOUNDS = {"minutes": 3.0, "memory_gb": 1.25}
 # Below this share of the cores' time a run was held up by others.
 BUSY_BELOW = 0.7
 RECORD = Words(
-    "Of your last {count} runs, {right} ended within the estimated time and {held} within the memory.",
-    "最近 {count} 次训练中，{right} 次的用时、{held} 次的内存在估算范围内。",
+    "Of your last {count} complete runs, {right} ended within the estimated time and {held} within the estimated memory.{died}",
+    "最近 {count} 次完整的训练中，{right} 次的用时、{held} 次的内存在估算范围内。{died}",
 )
+ONE = Words(
+    "Your one complete run so far ended {right} the estimated time and {held} the estimated memory.{died}",
+    "目前有一次完整的训练：用时{right}估算范围内，内存{held}估算范围内。{died}",
+)
+INSIDE, OUTSIDE = Words("within", "在"), Words("outside", "不在")
+DIED = Words(" Out of memory, though it was said to fit: {count}.", "其中 {count} 次估算放得下，却内存不足。")
 NONE_YET = Words(
-    "No run has ended yet: after the first, the studio shows here how right its estimates were.",
-    "还没有完成的训练：第一次结束后，这里会显示估算的准确程度。",
+    "No run has gone its whole way yet: after the first, the studio shows here how right its estimates were.",
+    "还没有完整的训练：第一次完成后，这里会显示估算的准确程度。",
 )
 RECEIPT = Words(
     "Estimated {minutes} min{money}, {memory} GB; it took {took:.1f} min{paid}, {used:.1f} GB.",
@@ -55,11 +63,15 @@ QUICKER = Words(
     "比估算更快；之后在这台机器上的估算会考虑这一点。",
 )
 MORE_MEMORY = Words("It took more memory than estimated.", "内存比估算的多。")
+LESS_MEMORY = Words("It took less memory than estimated.", "内存比估算的少。")
 
 
 @dataclass(frozen=True)
 class Entry:
-    """One ended run: its estimate's ranges of minutes and GB, what they really were, and on which measurement and corrections they rested."""
+    """One ended run: its estimate's ranges of minutes and GB, what they really were, and on which measurement and corrections they rested.
+
+    `whole` says that it was neither stopped, resumed nor ended early; `died` that memory ran out although the estimate said it fits.
+    """
 
     run: str
     method: str
@@ -72,12 +84,24 @@ class Entry:
     whole: bool
     stamp: float = 0.0
     corrected: dict[str, float] = field(default_factory=dict)
+    died: bool = False
+
+    @property
+    def in_time(self) -> bool:
+        """Whether it ended within the estimated time."""
+        return not self.died and self.minutes.holds(self.took)
+
+    @property
+    def in_memory(self) -> bool:
+        """Whether its memory was within the estimate."""
+        return not self.died and self.memory_gb.holds(self.used)
 
 
-def foretell(run: Run, found: Estimate, place: str) -> None:
-    """Write an estimate into the folder of a run that is about to start."""
+def foretell(run: Run, found: Estimate, place: Place) -> None:
+    """Write an estimate into the folder of a run that is about to start, and what the machine costs now."""
     kept = {name: value for name, value in asdict(found).items() if name not in ("why_not", "missing")}
-    write_json(run.folder / "estimate.json", {**kept, "place": place})
+    price = {"per_hour": place.price_per_hour, "billed": place.billed, "start_minutes": place.start_minutes}
+    write_json(run.folder / "estimate.json", {**kept, "place": place.id, "price": price})
 
 
 def foretold(run: Run) -> dict[str, Any]:
@@ -85,15 +109,18 @@ def foretold(run: Run) -> dict[str, Any]:
     return read_json(run.folder / "estimate.json")
 
 
-def add(run: Run, minutes: float, memory_gb: float, whole: bool) -> None:
-    """Note what an ended run took; `whole` says that it was neither stopped nor ended early, so that its time can be learned from."""
+def add(run: Run, minutes: float, memory_gb: float, whole: bool, died: bool = False) -> None:
+    """Note what an ended run took, as an Entry has it; one that died where no room was foretold proves the estimate right and is left out.
+
+    A process that was killed from outside notes nothing: nobody knows why.
+    """
     told = foretold(run)
     needed = ("minutes", "memory_gb", "method", "place", "stamp", "corrected")
-    if any(told.get(name) is None for name in needed):
+    if any(told.get(name) is None for name in needed) or (died and told.get("fits") == "no"):
         return
     entry = {"run": run.id, "model": run.plan.model, **{name: told[name] for name in ("method", "place", "stamp", "corrected")}}
     ranges = {"minutes": told["minutes"], "memory_gb": told["memory_gb"]}
-    line = json.dumps({**entry, **ranges, "took": minutes, "used": memory_gb, "whole": whole})
+    line = json.dumps({**entry, **ranges, "took": minutes, "used": memory_gb, "whole": whole, "died": died})
     with (home() / "record.jsonl").open("a", encoding="utf-8") as file:
         file.write(line + "\n")
 
@@ -146,7 +173,8 @@ def receipt(told: Mapping[str, Any], report: Mapping[str, Any]) -> Words | None:
     minutes, memory, money = Range(**told["minutes"]), Range(**told["memory_gb"]), told.get("money") and Range(**told["money"])
     fetching = float(report.get("fetch_seconds", 0)) / 60
     took, used = float(report["seconds"]) / 60 - fetching, float(report["peak_memory_gb"])
-    paid = f", {money.likely * took / minutes.likely:.2f} {told['currency']}" if money and minutes.likely else ""
+    bill = _bill(told.get("price") or {}, took)
+    paid = f", {bill:.2f} {told['currency']}" if bill is not None else ""
     said = RECEIPT.filled(
         minutes=f"{minutes.low:.1f}–{minutes.high:.1f}",
         money=f", {money.low:.2f}–{money.high:.2f} {told['currency']}" if money else "",
@@ -155,11 +183,21 @@ def receipt(told: Mapping[str, Any], report: Mapping[str, Any]) -> Words | None:
         paid=paid,
         used=used,
     )
-    return Words(*(f"{said.say(lang)} {_why(report, minutes, took, fetching, used > memory.high).say(lang)}" for lang in ("en", "zh")))
+    why = [_why(report, minutes, took, fetching)]
+    if not memory.holds(used):
+        why = [*(one for one in why if one is not WITHIN), MORE_MEMORY if used > memory.high else LESS_MEMORY]
+    return Words(" ".join(one.en for one in (said, *why)), "".join(one.zh for one in (said, *why)))
 
 
-def _why(report: Mapping[str, Any], minutes: Range, took: float, fetching: float, more: bool) -> Words:
-    """Why an ended run lay outside its range, as far as it can be told."""
+def _bill(price: Mapping[str, Any], minutes: float) -> float | None:
+    """What the machine charges for a run of so many minutes; None where no price was known."""
+    if price.get("per_hour") is None:
+        return None
+    return float(price["per_hour"]) * machines.billed_hours(price.get("billed"), minutes + float(price.get("start_minutes") or 0))
+
+
+def _why(report: Mapping[str, Any], minutes: Range, took: float, fetching: float) -> Words:
+    """Why an ended run's time lay outside its range, as far as it can be told."""
     if report.get("stopped"):
         return STOPPED
     if report.get("resumed"):
@@ -171,15 +209,17 @@ def _why(report: Mapping[str, Any], minutes: Range, took: float, fetching: float
         return BUSY.filled(share=share) if share < BUSY_BELOW else SLOWER
     if took < minutes.low:
         return QUICKER
-    if more:
-        return MORE_MEMORY
     return FETCHED.filled(minutes=fetching) if fetching > minutes.high / 10 else WITHIN
 
 
 def sentence() -> Words:
-    """How right the last estimates were."""
-    last = entries()[-LAST:]
+    """How right the last estimates were, by the runs that can tell: those that went their whole way, and those that ran out of memory."""
+    last = [entry for entry in entries() if entry.whole or entry.died][-LAST:]
     if not last:
         return NONE_YET
-    right = sum(entry.minutes.holds(entry.took) for entry in last if entry.whole) + sum(not entry.whole for entry in last)
-    return RECORD.filled(count=len(last), right=right, held=sum(entry.used <= entry.memory_gb.high for entry in last))
+    died = sum(entry.died for entry in last)
+    right, held = sum(entry.in_time for entry in last), sum(entry.in_memory for entry in last)
+    told = {"died": DIED.filled(count=died) if died else ""}
+    if len(last) == 1:
+        return ONE.filled(right=INSIDE if right else OUTSIDE, held=INSIDE if held else OUTSIDE, **told)
+    return RECORD.filled(count=len(last), right=right, held=held, **told)

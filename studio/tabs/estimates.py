@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator, Mapping
 from datetime import date
-from functools import lru_cache
 from typing import Any, NamedTuple
 
 import gradio as gr
@@ -29,7 +28,7 @@ WHERE_HELP = label(
     "The studio trains on this machine; the others show what the same run would take there. Prices are as of their date.",
     "工作室在本机训练；选其他机器，可以看同样的训练在那里要花多少。价格截至所注日期。",
 )
-MEASURE, CALL_OFF = label("Measure this machine", "测量这台机器"), label("Call it off", "取消")
+MEASURE, CALL_OFF = label("Measure this machine", "测量这台机器"), label("Cancel", "取消")
 THIS = Words("This machine: {name}, {room:.1f} GB free", "本机：{name}，可用 {room:.1f} GB")
 OTHER = Words("{name}, {room:.0f} GB, {price}", "{name}，{room:.0f} GB，{price}")
 HOURLY, FREE = Words("{price} an hour", "每小时 {price}"), Words("free", "免费")
@@ -42,7 +41,7 @@ MEASURED = Words(
     "Measured: {rate} GFLOP/s and {memory:.0f} GB/s. The times now rest on this machine's own figures.",
     "已测量：{rate} GFLOP/s，{memory:.0f} GB/s。用时估算现在基于本机的实测数据。",
 )
-CALLED_OFF = Words("Called off; the estimates rest on the machine's specification as before.", "已取消；估算仍基于机器规格。")
+CALLED_OFF = Words("Cancelled; the estimates rest on the machine's specification as before.", "已取消；估算仍基于机器规格。")
 ABOUT = Words("It should take {time} and {memory} on this machine.", "在本机上预计用时 {time}，内存 {memory}。")
 FIGURES = Words("{memory} · {time}", "{memory} · {time}")
 
@@ -205,8 +204,7 @@ def remedy(name: str, number: object, fields: Mapping[str, Any]) -> dict[str, Va
     return {field: one.value, **({} if one.kind in ("method", "machine") else {"chosen": name})}
 
 
-@lru_cache(maxsize=8)
-def _choices(lang: str, today: str) -> list[tuple[str, str]]:
+def _choices(lang: str) -> list[tuple[str, str]]:
     here = machines.here()
     found = [(THIS.say(lang, name=here.name, room=here.usable_bytes / 1e9), HERE)]
     for place in machines.places().values():
@@ -216,16 +214,17 @@ def _choices(lang: str, today: str) -> list[tuple[str, str]]:
             price = FREE.say(lang)
         else:
             price = HOURLY.say(lang, price=amounts.money(around(place.price_per_hour, 1), place.currency))
-        if machines.stale(place.price_source, date.fromisoformat(today)) and place.price_source:
+        if machines.stale(place.price_source, date.today()) and place.price_source:
             price += "; " + OLD.say(lang, date=place.price_source.date)
         found.append((OTHER.say(lang, name=place.name, room=place.usable_bytes / 1e9, price=price), place.id))
     return found
 
 
 def greet(request: gr.Request) -> tuple[Any, ...]:
-    """The machines, and how right the studio has been so far."""
+    """The machines, how right the studio has been so far, and the button that measures: only on a page of one's own."""
     lang = forms.language(request)
-    return gr.update(choices=_choices(lang, date.today().isoformat())), forms.notice(record.sentence().say(lang))
+    told = forms.notice(record.sentence().say(lang))
+    return gr.update(choices=_choices(lang)), told, gr.update(visible=not visitor.open_to_others())
 
 
 def gauge(model: str, request: gr.Request) -> Iterator[tuple[Any, ...]]:
@@ -233,6 +232,7 @@ def gauge(model: str, request: gr.Request) -> Iterator[tuple[Any, ...]]:
     lang = forms.language(request)
     busy, idle = (gr.update(visible=False), gr.update(visible=True)), (gr.update(visible=True), gr.update(visible=False))
     try:
+        visitor.check_owner()
         base = visitor.base(model)
         config, encoder = (base.config, base.shape.encoder) if base and base.shape else (costs.base("smollm2-135m").config, False)
         for share, found in measure.measure(config, encoder, machines.here()):
@@ -260,16 +260,14 @@ class Machine(NamedTuple):
 def build(model: gr.Dropdown) -> Machine:
     """Lay out where it would run, and the measurement of this machine."""
     with gr.Row():
-        machine = gr.Dropdown(
-            _choices("en", date.today().isoformat()), value=HERE, label=t(WHERE), info=t(WHERE_HELP), elem_id="machine", scale=4
-        )
+        machine = gr.Dropdown(_choices("en"), value=HERE, label=t(WHERE), info=t(WHERE_HELP), elem_id="machine", scale=4)
         with gr.Column(min_width=180, scale=1):
             go = gr.Button(t(MEASURE), elem_id="measure", size="sm")
             halt = gr.Button(t(CALL_OFF), elem_id="measure-stop", visible=False, size="sm")
     told = forms.notice_box("machine-notice")
     measuring = go.click(gauge, model, [told, go, halt], show_progress="hidden", trigger_mode="once", concurrency_limit=1)
     halt.click(called_off, None, [told, go, halt], cancels=measuring, show_progress="hidden", queue=False)
-    gr.context.Context.root_block.load(greet, None, [machine, told], show_progress="hidden", queue=False)
+    gr.context.Context.root_block.load(greet, None, [machine, told, go], show_progress="hidden", queue=False)
     return Machine(machine, told)
 
 

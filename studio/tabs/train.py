@@ -7,8 +7,7 @@ import gradio as gr
 
 from studio import methods, runs
 from studio.errors import StudioError, explain
-from studio.estimate import record
-from studio.estimate.machines import HERE
+from studio.estimate import machines, record
 from studio.home import check_room, home
 from studio.methods import trial
 from studio.plan import Task, Value
@@ -123,7 +122,7 @@ def start(
         busy = any(runs.status(other).state not in runs.ENDED for other in runs.all_runs())
         run = runs.create(made)
         if told:
-            record.foretell(run, told, HERE)
+            record.foretell(run, told, machines.here())
         launch.start(run)
     except (StudioError, OSError) as error:
         return draft.problem(error, chosen, lang), *(gr.skip(),) * 5

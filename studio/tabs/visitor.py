@@ -21,6 +21,18 @@ def open_to_others() -> bool:
     return os.environ.get(OPEN) == "1"
 
 
+def check_owner() -> None:
+    """Refuse what concerns the machine, where others can reach the page."""
+    if open_to_others():
+        raise NotPossible(
+            Words(
+                "On a page that others can reach, the machine is not measured from the page.",
+                "这个页面别人也能打开，所以不能在页面上测量机器。",
+            ),
+            Words("Whoever runs the studio can: `studio measure`.", "工作室的运行者可以用 `studio measure` 测量。"),
+        )
+
+
 def visible(mine: object) -> list[Run]:
     """The runs to list: all of them on a page of one's own, else those this browser has started (`mine`, a list of ids)."""
     known = ids(mine)

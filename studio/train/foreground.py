@@ -50,7 +50,7 @@ def _foretell(run: Run, insist: bool) -> None:
     if told.fits == "no" and told.why_not and not insist:
         runs.delete(run)
         raise NotPossible(told.why_not, INSIST)
-    record.foretell(run, told, place.id)
+    record.foretell(run, told, place)
     if told.minutes and told.memory_gb:
         low, high = told.minutes.low, told.minutes.high
         print(f"estimated {low:.1f} to {high:.1f} min, {told.memory_gb.low:.1f} to {told.memory_gb.high:.1f} GB", flush=True)  # noqa: T201

@@ -3,8 +3,6 @@
 import json
 import math
 import os
-import resource
-import sys
 import time
 from collections import deque
 from collections.abc import Callable
@@ -18,7 +16,7 @@ from transformers import TrainerCallback
 
 from studio import runs
 from studio.errors import StudioError
-from studio.estimate import record
+from studio.estimate import hardware, record
 from studio.home import write_json
 from studio.models import trained
 from studio.runs import Run
@@ -32,6 +30,8 @@ MOST_CONTEXT = 700_000_000
 SAVING_SHARE = 0.05
 # From so many steps on a stage's own pace says how the rest of the run will go; its pace is the median of so many steps.
 SURE_AFTER, RECENT = 5, 9
+# What a step of these stages does beside learning, by the names of an estimate's stretches.
+BESIDE = {"rl": ("write", "judge", "reference"), "dpo": ("reference",)}
 # What is kept of a Trainer's log, and under which name: the loss, and in TRL's later stages what a reward model or practice is judged by.
 LOGGED = {
     "loss": "loss",
@@ -179,12 +179,16 @@ class Watch(TrainerCallback):  # type: ignore[misc] # transformers ships no type
 
     def _pace_of_steps(self, state: Any) -> float:
         """Seconds a step: as estimated for the first few, which are slower than the rest, then the median of the last ones."""
-        told = 60 * float(self._told.get(self.stage, 0.0)) / int(state.max_steps)
+        told = self._stage_seconds() / int(state.max_steps)
         return told if told and self.step - self._first_step < SURE_AFTER else float(median(self._recent))
+
+    def _stage_seconds(self) -> float:
+        """What all steps of this stage take by the estimate; 0 where there is none."""
+        return 60 * sum(float(self._told.get(name, 0.0)) for name in (self.stage, *BESIDE.get(self.stage, ())))
 
     def _later(self, state: Any) -> float:
         """Seconds from the end of this stage to the end of the run: as estimated, times what this stage's own steps take more or less."""
-        mine = 60 * float(self._told.get(self.stage, 0.0))
+        mine = self._stage_seconds()
         if not mine:
             return self._check_seconds
         after = list(self._told)[list(self._told).index(self.stage) + 1 :]
@@ -228,5 +232,4 @@ def peak_memory_gb() -> float:
         free, total = torch.cuda.mem_get_info()
         context = min(max(total - free - torch.cuda.memory_reserved(), 0), MOST_CONTEXT)  # other programs may hold some of the card too
         return float(torch.cuda.max_memory_reserved() + context) / 1e9
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak * (1 if sys.platform == "darwin" else 1024) / 1e9
+    return hardware.peak_resident() / 1e9

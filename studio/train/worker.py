@@ -13,10 +13,8 @@ import traceback
 from collections.abc import Callable
 from typing import Any
 
-import psutil
-
 from studio import methods, runs
-from studio.errors import StudioError, explain
+from studio.errors import OutOfMemory, StudioError, explain
 from studio.estimate import hardware, record
 from studio.home import check_room, home, write_json
 from studio.methods.base import Halt, Job, Method, Watch
@@ -37,6 +35,7 @@ def run(run_id: str, before: Callable[[], None] = lambda: None) -> None:
     """Execute a run, from where it was stopped if it was; raises what goes wrong, after it has been written into the run's status."""
     this = runs.get(run_id)
     runs.claim(this, os.getpid())
+    began = time.time()
     ballast = this.folder / ".ballast"  # given up when the disk is full, so that the reason can still be written
     try:
         ballast.write_bytes(bytes(BALLAST))
@@ -49,6 +48,10 @@ def run(run_id: str, before: Callable[[], None] = lambda: None) -> None:
     except BaseException as error:
         ballast.unlink(missing_ok=True)
         fault = explain(error)
+        if isinstance(fault, OutOfMemory):
+            from studio.train.report import peak_memory_gb  # noqa: PLC0415 - loads torch, which has just run out of memory
+
+            record.add(this, (time.time() - began) / 60, peak_memory_gb(), whole=False, died=True)
         said = runs.told(fault.what.filled(**fault.values), fault.to_do.filled(**fault.values))
         found = runs.status(this)
         runs.set_status(this, "failed", found.stage, step=found.step, steps=found.steps, **said)
@@ -192,7 +195,7 @@ def limit_memory() -> None:
     import torch  # noqa: PLC0415 - only a worker asks
 
     if not torch.cuda.is_available():  # CUDA reserves far more address space than it uses
-        room = psutil.Process().memory_info().vms + max(hardware.free_memory() - hardware.SPARED, hardware.SPARED)
+        room = hardware.mapped() + max(hardware.free_memory() - hardware.SPARED, hardware.SPARED)
         resource.setrlimit(resource.RLIMIT_DATA, (room, resource.getrlimit(resource.RLIMIT_DATA)[1]))
 
 
