@@ -38,6 +38,18 @@ def quoted(name, place=HOME, model="smollm2-135m", settings=None, rows=ROWS, cou
     return quote.quote(method, method.settle(settings or {}), given(name, model, rows, count, **training), place)
 
 
+def test_a_test_set_of_its_own_costs_its_time_and_no_example_to_learn_from(make_plan, toys):
+    asked = make_plan()
+    more = asked.model_copy(update={"data": asked.data.model_copy(update={"test": asked.data.source})})
+    alone, beside = load.lengths(asked, None), load.lengths(more, None)
+    assert (alone.own, beside.own) == (0, alone.count)
+    method, shape = methods.get("lora"), shaped("smollm2-135m")
+    one, two = (load.of(plan, method, shape, found) for plan, found in ((asked, alone), (more, beside)))
+    assert two.learned == one.learned
+    verdict = next(phase for phase in method.work(method.settle({}), two) if phase.name == "verdict")
+    assert sum(portion.rows * portion.times for portion in verdict.portions) >= beside.own
+
+
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("tested", [0.0, 0.1])
 def test_learning_is_counted_whether_or_not_examples_are_kept_for_the_verdict(name, tested):

@@ -21,6 +21,7 @@ KEYS = {"trainable_parameters", "total_parameters", "peak_memory_gb", "minutes",
 def no_child_left():
     yield
     desk.close()
+    desk._refused.clear()
 
 
 @pytest.fixture
@@ -114,10 +115,26 @@ def test_a_child_that_dies_or_does_not_know_costs_the_answer_and_no_more(monkeyp
     assert desk.known({"what": "sing"}) is None, "a problem is not remembered"
     desk._child[0].kill()
     desk._child[0].wait()
+    assert "sing" in desk.ask({"what": "sing"})["problem"]["en"], "not asked again at once"
+    monkeypatch.setattr(desk, "AGAIN", 0.0)
     assert "sing" in desk.ask({"what": "sing"})["problem"]["en"], "another was started"
+    assert desk._child[0].poll() is None
     monkeypatch.setattr(desk, "PATIENCE", 0.01)
     found = desk.ask({"what": "trace", "model": {}, "pass": {}, "states": True})
     assert found["problem"]["zh"]
+
+
+def test_a_step_that_cannot_be_traced_is_said_and_not_promised_again(make_plan, monkeypatch):
+    monkeypatch.setattr(desk, "_fetched", lambda asked: {"problem": {"en": "No such kernel.", "zh": "没有这个内核。"}})
+    plan, here = make_plan(), machines.here()
+    method, base = methods.get("lora"), table.base(plan.model)
+    lengths, settings = table.load.lengths(plan, base.folder), method.settle({})
+    assert table.lacks(plan, method, settings, here, base, lengths)
+    assert not table.sharpen(plan, method, settings, here, base, lengths)
+    assert not table.lacks(plan, method, settings, here, base, lengths)
+    (made,) = table.estimates(plan, here, {}, base, lengths, only="lora").values()
+    assert any("No such kernel." in said.en for said in made.missing)
+    assert made.level == "formula"
 
 
 def test_texts_of_a_data_set_are_not_written_beside_the_estimates(monkeypatch):

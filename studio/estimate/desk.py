@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 import threading
+import time
 from contextlib import suppress
 from functools import cache
 from hashlib import sha256
@@ -16,13 +17,18 @@ from typing import Any
 from studio import child
 from studio.estimate.tally import WORK
 from studio.home import home, read_json, write_json
+from studio.words import Words
 
 # A newer library may compute otherwise, and a newer studio count more: what was traced with another is asked again.
 LIBRARIES = ("torch", "transformers", "peft", "torchao")
 # Longer than the longest trace on a busy machine; a child that says nothing by then is put away (seconds).
 PATIENCE = 120.0
 
+# A question that could not be answered is asked again after so long (seconds): memory may have been short.
+AGAIN = 600.0
+
 _asking = threading.Lock()
+_refused: dict[str, tuple[float, Words]] = {}
 _answers: dict[str, dict[str, Any]] = {}
 _child: list["subprocess.Popen[str]"] = []
 _served: list[Path] = []  # the home the child was started for
@@ -36,12 +42,27 @@ def known(asked: dict[str, Any]) -> dict[str, Any] | None:
     return _answers[key] or None
 
 
+def troubled() -> bool:
+    """Whether any question was refused."""
+    return bool(_refused)
+
+
+def refused(asked: dict[str, Any]) -> Words | None:
+    """Why a question was lately not answered; None where it was, or was never asked."""
+    since, why = _refused.get(_key(asked), (-AGAIN, None))
+    return why if time.monotonic() - since < AGAIN else None
+
+
 def ask(asked: dict[str, Any]) -> dict[str, Any]:
     """The answer to a question, remembered or fetched; `problem` (in both languages) where there is none. Takes seconds at most."""
     key = _key(asked)
+    if why := refused(asked):
+        return {"problem": {"en": why.en, "zh": why.zh}}
     with _asking:
         found = _answers.get(key) or read_json(_place(key)) or _fetched(asked)
-    if "problem" not in found:
+    if "problem" in found:
+        _refused[key] = (time.monotonic(), Words.of(found["problem"]))
+    else:
         _answers[key] = found
         if asked["what"] != "seen":  # texts of a data set stay in its own folder
             _place(key).parent.mkdir(exist_ok=True)

@@ -27,13 +27,17 @@ TEMPLATE = 20
 
 @dataclass(frozen=True)
 class Lengths:
-    """Up to KEPT examples in tokens, the shortest first; `count` usable ones in all, `known` of them with a known answer; `counted` where a tokenizer said so."""
+    """Up to KEPT examples in tokens, the shortest first; `count` usable ones in all, `known` of them with a known answer.
+
+    `counted` where a tokenizer said so; `own` examples lie in a test set of their own.
+    """
 
     rows: tuple[Row, ...]
     count: int
     known: int
     labels: int
     counted: bool
+    own: int = 0
 
 
 def lengths(plan: Plan, folder: Path | None, wait: bool = False) -> Lengths:
@@ -44,7 +48,11 @@ def lengths(plan: Plan, folder: Path | None, wait: bool = False) -> Lengths:
     kept = keep.find(plan.data.source)
     stamp = kept.stamp  # 0 where it is missing: reading it below says what is wrong
     chosen = plan.data.columns or roles.guess(kept.table(), plan.task).columns
-    guessed = _guessed(plan.data.source, stamp, plan.task, tuple(sorted(chosen.items())))
+    columns = tuple(sorted(chosen.items()))
+    guessed = _guessed(plan.data.source, stamp, plan.task, columns)
+    if plan.data.test:
+        own = _guessed(plan.data.test, keep.find(plan.data.test).stamp, plan.task, columns).count
+        guessed = replace(guessed, own=own)
     if not folder:
         return guessed
     asked = {"source": plan.data.source, "stamp": stamp, "task": plan.task, "columns": chosen, "folder": str(folder), "most": MOST}
@@ -93,4 +101,4 @@ def of(plan: Plan, method: Method, shape: ModelShape, found: Lengths) -> Load:
     """What a method is given to do, with the training settings filled in that the plan leaves out."""
     aside, tested = plan.data.validation_share, split.test_share(plan.data, found.count)
     filled = defaults.fill(plan, method, shape, max(1, found.count - round(aside * found.count) - round(tested * found.count)))
-    return Load(plan.task, found.rows, found.count, aside, filled.training, shape, found.labels, found.known, tested)
+    return Load(plan.task, found.rows, found.count, aside, filled.training, shape, found.labels, found.known, tested, found.own)

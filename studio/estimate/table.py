@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,7 @@ from studio.words import Words
 
 NO_SHAPE = Words("the model's shape, which is known once it is here", "模型的结构（下载后才知道）")
 NO_ROWS = Words("examples: without them nobody knows how long it takes", "样本：没有样本就无法估算时间")
+UNTRACED = Words("a traced step, so the formula stands: {why}", "逐步推演的结果，因此以公式为准：{why}")
 # Of a config.json what says how a model is built, and not how its weights happen to be stored.
 STORED = ("quantization_config", "dtype", "torch_dtype", "architectures", "transformers_version", "_name_or_path")
 
@@ -90,6 +91,8 @@ def _one(
         return quote.without_rows(method, settings, found.shape, place, plan.task, NO_ROWS)
     given = load.of(plan, method, found.shape, lengths)
     made = quote.quote(method, settings, given, place, own, traced, record.learned(place.id, method.name, own.when))
+    why = traced.stuck(method, settings, given) if traced and made.level == "formula" else None
+    made = replace(made, missing=(*made.missing, UNTRACED.filled(why=why))) if why else made
     return made if lengths.counted else quote.widened(made)
 
 

@@ -10,6 +10,7 @@ from studio.estimate.tally import WORK, Tally
 from studio.methods.base import Method, Settings
 from studio.methods.touch import Touch
 from studio.methods.work import Load, Phase, Portion
+from studio.words import Words
 
 
 class Traced:
@@ -21,14 +22,23 @@ class Traced:
         self.device = "cpu" if place.kind == "processor" else "cuda"
 
     def open(self, method: Method, settings: Settings, load: Load) -> list[dict[str, Any]]:
-        """The questions whose answers an estimate of this method still lacks."""
+        """The questions whose answers an estimate of this method still lacks, and that have not just been refused."""
+        return [one for one in self._questions(method, settings, load) if desk.known(one) is None and desk.refused(one) is None]
+
+    def stuck(self, method: Method, settings: Settings, load: Load) -> Words | None:
+        """Why a question of this method could not be answered; None where none was refused."""
+        if not desk.troubled():
+            return None
+        found = (desk.refused(one) for one in self._questions(method, settings, load))
+        return next((why for why in found if why), None)
+
+    def _questions(self, method: Method, settings: Settings, load: Load) -> list[dict[str, Any]]:
         asked = [
             self._question(method, settings, load, phase, portion)
             for phase in method.work(settings, load)
             for portion in _knots(phase.portions)
         ]
-        unique = {str(one): one for one in asked}
-        return [one for one in unique.values() if desk.known(one) is None]
+        return list({str(one): one for one in asked}.values())
 
     def __call__(self, method: Method, settings: Settings, load: Load, phase: Phase, portion: Portion) -> Tally | None:
         """The closed form's tally times what the traces at the shortest and longest portion of the phase took more or less."""

@@ -37,7 +37,7 @@ class Row:
 @dataclass(frozen=True)
 class Load:
     """What a method is given to do: `rows` stand for `count` usable examples, of which the share `aside` is kept to check on and the share
-    `tested` for the last verdict.
+    `tested` for the last verdict, which is measured on `own` others where there is a test set of its own.
 
     `training` has its epochs, batch size and length filled in; `known` counts questions whose answers are known, `labels` classes.
     """
@@ -51,6 +51,12 @@ class Load:
     labels: int = 0
     known: int = 0
     tested: float = 0.0
+    own: int = 0
+
+    @property
+    def judged(self) -> int:
+        """Examples for the last verdict."""
+        return self.own or round(self.tested * self.count)
 
     @property
     def learned(self) -> int:
@@ -169,7 +175,7 @@ def supervised(load: Load, under: str, name: str = "train") -> tuple[Phase, ...]
     learn = portions(found, load.portion, load.learned * share)
     look = portions(found, load.portion, load.checked * share)
     asked = () if not load.known else (answering(load),)
-    judge = portions(found, load.portion, round(load.tested * load.count) * share) if load.tested else ()
+    judge = portions(found, load.portion, load.judged * share) if load.judged else ()
     return (
         Phase("check", look, under, rounds=(1 if judge else 2) + load.checks, head=head),
         *([Phase("verdict", judge, under, rounds=2, head=head)] if judge else []),
@@ -180,5 +186,6 @@ def supervised(load: Load, under: str, name: str = "train") -> tuple[Phase, ...]
 
 def answering(load: Load) -> Phase:
     """Questions with known answers, asked before and after (studio.evaluate.answers)."""
-    rows = portions([(row.asked, 0) for row in load.rows], 16, min(64, load.known * (load.tested or load.aside)))
+    asked = (load.judged or load.checked) * load.known / max(load.count, 1)
+    rows = portions([(row.asked, 0) for row in load.rows], 16, min(64, asked))
     return Phase("ask", rows, rounds=2, new=160)
