@@ -51,7 +51,7 @@ const makeCell = (id) => {
 };
 const makeRow = (id) => {
   const row = make('tr'), title = make('th'), pick = button('pick', () => trigger('pick', { id })), name = make('span', 'name'), badge = make('span', 'badge'), below = make('a', 'below');
-  const short = make('span', 'small'), refused = make('span', 'refused'), acts = make('span', 'acts');
+  const short = make('span', 'small'), least = make('span', 'least'), refused = make('span', 'refused'), acts = make('span', 'acts');
   const details = button('quiet details', () => { kept.opened = kept.opened.includes(id) ? kept.opened.filter((one) => one !== id) : [...kept.opened, id]; render(); });
   const pin = button('quiet pin', () => togglePin(id)), lack = make('td', 'lack'), lacks = make('span', 'lacks'), remedies = make('span', 'small'), offers = make('div', 'offers'), more = make('td', 'more');
   row.dataset.id = id; title.scope = 'row'; below.href = `#knobs-${id}`; name.id = `method-${id}`; more.id = `more-${id}`;
@@ -59,11 +59,11 @@ const makeRow = (id) => {
   for (const node of [details, pin]) node.setAttribute('aria-describedby', name.id);
   details.setAttribute('aria-controls', more.id);
   const cells = new Map(FIGURES.map((column) => [column, makeCell(column)]));
-  acts.append(details, pin); title.append(name, badge, below, short, refused, acts); lack.append(lacks, remedies, offers);
+  acts.append(details, pin); title.append(name, badge, below, short, least, refused, acts); lack.append(lacks, remedies, offers);
   row.append(title, ...[...cells.values()].map(({ cell }) => cell), lack, more);
   row.addEventListener('click', (event) => { if (rowOf(id).open && !event.target.closest('button, a, .more') && !String(getSelection())) trigger('pick', { id }); });
   body.append(row);
-  return { row, pick, name, badge, below, short, refused, details, pin, lack, lacks, remedies, offers, more, cells, offered: '', read: '' };
+  return { row, pick, name, badge, below, short, least, refused, details, pin, lack, lacks, remedies, offers, more, cells, offered: '', read: '' };
 };
 const width = (node, percent) => { const wanted = `${percent || 0}%`; if (node.style.width !== wanted) node.style.width = wanted; };
 const fillCell = (parts, cell, label) => {
@@ -106,7 +106,7 @@ const fillRow = (parts, row) => {
   if (parts.row.className !== name) parts.row.className = name;
   if (row.open) { put(parts.pick, row.name); mark(parts.pick, 'aria-pressed', row.kind === 'chosen'); if (parts.pick.parentNode !== parts.name) parts.name.replaceChildren(parts.pick); }
   else if (parts.name.firstElementChild || parts.name.textContent !== row.name) parts.name.textContent = row.name;
-  put(parts.badge, row.badge); show(parts.badge, row.badge); put(parts.below, row.settings); show(parts.below, row.settings); put(parts.short, row.short);
+  put(parts.badge, row.badge); show(parts.badge, row.badge); put(parts.below, row.settings); show(parts.below, row.settings); put(parts.short, row.short); put(parts.least, row.least); show(parts.least, row.least); parts.least.classList.toggle('scarce', Boolean(row.scarce));
   put(parts.refused, row.refused); show(parts.refused, row.refused); put(parts.details, word('details')); put(parts.pin, word('pin')); mark(parts.pin, 'aria-pressed', pinned);
   for (const { id, head: label } of heads()) if (id !== 'method') fillCell(parts.cells.get(id), row.cells[id], label);
   for (const [id, { cell }] of parts.cells) show(cell, heads().some((column) => column.id === id));
@@ -122,7 +122,7 @@ const compare = (one, other) => {
   return (typeof a === 'string' ? a.localeCompare(b) : a - b) * (kept.down ? -1 : 1);
 };
 const order = () => {
-  const found = told().rows.filter((row) => (!kept.fits || row.fit === 'yes' || row.fit === 'tight') && (!kept.data || !row.refused));
+  const found = told().rows.filter((row) => (!kept.fits || row.fit === 'yes' || row.fit === 'tight') && (!kept.data || !(row.refused || row.scarce)));
   if (kept.by) found.sort(compare);
   return found.sort((one, other) => kept.pins.includes(other.id) - kept.pins.includes(one.id));
 };

@@ -1,12 +1,13 @@
 """The comparison table says every figure with its unit and range, and no figure that it does not have."""
 
+import dataclasses
 import itertools
 import json
 
 import pytest
 
 from studio import presets
-from studio.estimate.figures import Estimate, Range
+from studio.estimate.figures import TWO_CLASSES, Estimate, Range
 from studio.methods.fits import Refusal
 from studio.tabs import amounts, table
 from studio.tabs.table import Offer
@@ -133,7 +134,7 @@ def test_a_copied_row_has_a_cell_for_every_head_and_only_raw_figures():
     for row in rows.values():
         assert len(row["csv"]) == len(found["csv"])
     line = dict(zip(found["csv"], rows["lora"]["csv"], strict=True))
-    assert line["Numbers trained"] == 4_884_480
+    assert line["Parameters trained"] == 4_884_480
     assert line["Memory at its peak, likely (GB)"] == 6.5
     assert line["Time, high (min)"] == 9.0
     assert line["Currency"] == "USD"
@@ -205,3 +206,24 @@ def test_a_unit_is_said_once_where_it_is_the_same():
     assert amounts.span("11 min", "14 min") == "11–14 min"
     assert amounts.span("50 s", "2 min") == "50 s – 2 min"
     assert amounts.span("3 min", "3 min") == "3 min"
+
+
+@pytest.mark.parametrize(
+    ("have", "scarce", "said"), [(119, True, "wants 1,000 examples, you have 119"), (1000, False, "wants 1,000 examples or more")]
+)
+def test_a_row_says_how_many_examples_its_method_wants_and_whether_there_are_fewer(have, scarce, said):
+    _, rows = made(task="chat", have=have)
+    assert (rows["full"]["least"], rows["full"]["scarce"]) == (said, scarce)
+    assert not rows["lora"]["scarce"], "50 are enough"
+    assert rows["rlhf"]["least"] == "", "nothing is wanted of a method that cannot be used"
+
+
+def test_without_a_task_nobody_knows_how_many_examples_are_wanted():
+    _, rows = made()
+    assert {(row["least"], row["scarce"]) for row in rows.values()} == {("", False)}
+
+
+def test_what_was_counted_with_invented_classes_does_not_call_itself_exact():
+    _, rows = made(estimates={"lora": dataclasses.replace(KNOWN, missing=(TWO_CLASSES,))})
+    assert rows["lora"]["exact"] == "4,884,480 of 139,399,488, with two classes"
+    assert made()[1]["lora"]["exact"] == "4,884,480 of 139,399,488, exactly"

@@ -11,6 +11,8 @@ import pytest
 
 from studio import app, methods, presets, runs
 from studio.errors import StudioError
+from studio.estimate import machines
+from studio.estimate.figures import Estimate, around
 from studio.estimate.load import lengths
 from studio.home import home
 from studio.methods import fits
@@ -595,3 +597,11 @@ def test_refining_ends_when_the_fields_have_changed(monkeypatch):
     estimates.begin(ENGLISH)
     assert list(estimates.sharpen(None, ENGLISH, **fields())) == [1.0]
     assert asked == ["lora"], "the chosen method first, and no other"
+
+
+def test_a_sentence_on_the_cost_names_the_machine_it_is_for():
+    told = Estimate("lora", memory_gb=around(2, 1.1), minutes=around(10, 1.2))
+    other = next(iter(machines.places().values()))
+    assert "this machine" in estimates.in_words(told, "en")
+    assert other.name in estimates.in_words(replace(told, place=other.id), "en")
+    assert "this machine" not in estimates.in_words(replace(told, place=other.id), "en")

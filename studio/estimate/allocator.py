@@ -6,7 +6,7 @@ joined with its free neighbours when it is let go. Segments stay reserved until 
 """
 
 from bisect import bisect_left, insort
-from collections.abc import Hashable, Iterable
+from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass, field
 
 MIB = 2**20
@@ -166,3 +166,16 @@ def replay(events: Iterable[Event], capacity: int | None = None) -> Outcome:
         else:
             allocator.give_back(key)
     return allocator.outcome
+
+
+def least(events: Sequence[Event]) -> int:
+    """The smallest capacity (bytes, found to a hundredth) with which all that is asked for can be met, by giving back what is free when short."""
+    free = replay(events)
+    low, high = free.allocated, free.reserved
+    while high - low > max(LARGE_ROUND, high // 100):
+        middle = (low + high) // 2
+        if replay(events, middle).short:
+            low = middle
+        else:
+            high = middle
+    return high

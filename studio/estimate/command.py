@@ -49,7 +49,8 @@ def estimate(name: str, machine: str = "", every: bool = False, as_json: bool = 
     if reach:
         batch, length = reach["largest_batch_size"], reach["longest_text_tokens"]
         texts = f"texts of up to {length:,} tokens" + (", as long as any here" if length >= reach["longest_example_tokens"] else "")
-        print(f"{found.method.name}: memory allows up to {batch} examples per step, or {texts}")  # noqa: T201
+        many = f"{batch} or more" if batch == solve.BATCHES[-1] else f"up to {batch}"
+        print(f"{found.method.name}: memory allows {many} examples per step, or {texts}")  # noqa: T201
     return 0
 
 

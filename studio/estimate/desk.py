@@ -8,6 +8,7 @@ import sys
 import threading
 import time
 from contextlib import suppress
+from dataclasses import fields
 from functools import cache
 from hashlib import sha256
 from importlib.metadata import version
@@ -15,12 +16,13 @@ from pathlib import Path
 from typing import Any
 
 from studio import child
-from studio.estimate.tally import WORK
+from studio.estimate.tally import Tally
 from studio.home import home, read_json, write_json
 from studio.words import Words
 
 # A newer library may compute otherwise, and a newer studio count more: what was traced with another is asked again.
 LIBRARIES = ("torch", "transformers", "peft", "torchao")
+TOLD = tuple(field.name for field in fields(Tally))
 # Longer than the longest trace on a busy machine; a child that says nothing by then is put away (seconds).
 PATIENCE = 120.0
 
@@ -94,7 +96,7 @@ def _place(key: str) -> Path:
 
 @cache
 def _versions() -> tuple[str, ...]:
-    return *(version(name) for name in LIBRARIES), *WORK
+    return *(version(name) for name in LIBRARIES), *TOLD
 
 
 def _fetched(asked: dict[str, Any]) -> dict[str, Any]:

@@ -34,7 +34,7 @@ def around(likely: float, spread: float) -> Range:
 
 @dataclass(frozen=True)
 class Estimate:
-    """What one method would need for a plan on a machine; None stands where something is missing, which `missing` names.
+    """What one method would need for a plan on a machine (`place`, its id); None stands where something is missing, which `missing` names.
 
     `parts` (GB) are those of the likely peak, by the names in PARTS; `stretches` (minutes) those of the likely time, by phase.
     `room_gb` is what the machine has for a run. `money` is in `currency`. `corrected` says by what earlier runs made it multiply "minutes"
@@ -42,6 +42,7 @@ class Estimate:
     """
 
     method: str
+    place: str = ""
     trainable: int | None = None
     total: int | None = None
     memory_gb: Range | None = None
@@ -71,6 +72,7 @@ class Estimate:
         return max(self.parts, key=lambda name: self.parts[name], default="")
 
 
+TWO_CLASSES = Words("how many classes there are: until the data says it, two are assumed", "类别数（数据未说明前按两类计算）")
 # The parts of memory, in plain words first.
 PARTS = {
     "runtime": Words("the program itself (runtime)", "程序本身（运行时）"),

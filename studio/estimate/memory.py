@@ -48,10 +48,11 @@ def paged(method: Method, trained: int, place: Place) -> bool:
 
 def peak(
     method: Method, load: Load, footprint: Footprint, phases: Iterable[tuple[Phase, Tally]], place: Place, rates: Rates
-) -> dict[str, float]:
-    """The parts (bytes) of the moment with the most memory, over all phases of a run."""
+) -> tuple[dict[str, float], float]:
+    """The parts (bytes) of the moment with the most memory, over all phases of a run; and how many of them the allocator gives back when short."""
     lasting = held(method, load, footprint, place)
     best: dict[str, float] = {}
+    spare = 0.0
     for phase, tally in phases:
         parts = {
             "runtime": rates.runtime + BESIDE[place.kind],
@@ -65,8 +66,8 @@ def peak(
         moving = sum(parts[name] for name in TRANSIENT) if place.kind == "processor" else sum(parts.values()) - parts["runtime"]
         parts["slack"] = tally.parts.get("slack", SLACK[place.kind] * moving)
         if sum(parts.values()) > sum(best.values()):
-            best = parts
-    return {name: size for name, size in best.items() if size > 0}
+            best, spare = parts, tally.spare
+    return {name: size for name, size in best.items() if size > 0}, spare
 
 
 def disk(method: Method, settings: Settings, load: Load, footprint: Footprint, place: Place) -> float:

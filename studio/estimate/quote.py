@@ -6,7 +6,7 @@ from typing import Protocol
 
 from studio import methods
 from studio.estimate import formula, machines, memory, rates, time
-from studio.estimate.figures import PARTS, Estimate, Fit, Level, Range, around
+from studio.estimate.figures import PARTS, TWO_CLASSES, Estimate, Fit, Level, Range, around
 from studio.estimate.machines import Place
 from studio.estimate.rates import Rates
 from studio.estimate.tally import Tally
@@ -58,7 +58,7 @@ def quote(
         traced(method, settings, load, phase, portion) for phase, _ in phases if phase.learn for portion in phase.portions
     )
     level: Level = "traced" if exact else "formula"
-    parts = memory.peak(method, load, footprint, phases, place, own)
+    parts, spare = memory.peak(method, load, footprint, phases, place, own)
     result = memory.disk(method, settings, load, footprint, place)
     # What is trained is kept before the first step and at each validation, and put back at the end.
     saved = result + 4.0 * footprint.trainable * (load.checks + 2)
@@ -69,10 +69,11 @@ def quote(
     parts["slack"] = max(0.0, parts.get("slack", 0.0) + (learned.get("memory_gb", 1.0) - 1) * sum(parts.values()))
     spent = {name: seconds * learned.get("minutes", 1.0) for name, seconds in spent.items()}
     peak = around(sum(parts.values()) / 1e9, MEMORY_SPREAD[level])
-    fits, why_not = _fit(peak, parts, place)
+    fits, why_not = _fit(peak, parts, spare / 1e9, place)
     minutes = around(sum(spent.values()) / 60, rates.SPREADS["measured" if own.measured and exact else level])
     return Estimate(
         method=method.name,
+        place=place.id,
         trainable=footprint.trainable,
         total=footprint.total,
         memory_gb=peak,
@@ -98,7 +99,10 @@ def without_rows(method: Method, settings: Settings, shape: ModelShape, place: P
     footprint = method.footprint(shape, settings, labels)
     load = Load(task, (), 0, 0.1, Training(), shape, labels)
     disk = memory.disk(method, settings, load, footprint, place) / 1e6
-    return Estimate(method.name, footprint.trainable, footprint.total, disk_mb=disk, room_gb=place.usable_bytes / 1e9, missing=(why,))
+    missing = (why, TWO_CLASSES) if labels else (why,)
+    return Estimate(
+        method.name, place.id, footprint.trainable, footprint.total, disk_mb=disk, room_gb=place.usable_bytes / 1e9, missing=missing
+    )
 
 
 def widened(found: Estimate) -> Estimate:
@@ -136,9 +140,10 @@ def _passes(method: Method, settings: Settings, load: Load, place: Place, traced
     return passed
 
 
-def _fit(peak: Range, parts: Mapping[str, float], place: Place) -> tuple[Fit, Words | None]:
+def _fit(peak: Range, parts: Mapping[str, float], spare: float, place: Place) -> tuple[Fit, Words | None]:
+    """Whether the likely peak has room; what the allocator would give back when short (`spare`, GB) makes a run tight, not impossible."""
     room = place.usable_bytes / 1e9
-    fits: Fit = "no" if peak.likely > room else "tight" if peak.likely > TIGHT * room else "yes"
+    fits: Fit = "no" if peak.likely - spare > room else "tight" if peak.likely > TIGHT * room else "yes"
     largest = max(parts, key=lambda name: parts[name])
     said = OVER.filled(need=peak.likely, room=room, over=peak.likely - room, part=PARTS[largest]) if fits == "no" else None
     return fits, said

@@ -13,6 +13,8 @@ class Tally:
     """FLOP by width of number, bytes moved, operations, numbers drawn by chance (dropout), 4-bit numbers multiplied out, and the highest sum
     of live bytes with the parts it consisted of.
 
+    `spare` is what a card's allocator holds at the peak beyond what it needs, and gives back when it is short (bytes).
+
     Parts: "frozen" and "weights" (held all the time), "gradients", "activations" (kept for the way back), "scores" (of the vocabulary,
     with what the loss makes of them), "passing" (temporary), "written" (keys and values of text so far).
     """
@@ -24,11 +26,12 @@ class Tally:
     drawn: float = 0.0
     unpacked: float = 0.0
     peak: float = 0.0
+    spare: float = 0.0
     parts: dict[str, float] = field(default_factory=dict)
 
     def times(self, count: float) -> "Tally":
         """The same work so many times; its peak stays."""
-        return Tally(**{name: getattr(self, name) * count for name in WORK}, peak=self.peak, parts=self.parts)
+        return Tally(**{name: getattr(self, name) * count for name in WORK}, peak=self.peak, spare=self.spare, parts=self.parts)
 
 
 def together(tallies: Iterable[Tally]) -> Tally:
@@ -38,7 +41,7 @@ def together(tallies: Iterable[Tally]) -> Tally:
         for name in WORK:
             setattr(found, name, getattr(found, name) + getattr(tally, name))
         if tally.peak > found.peak:
-            found.peak, found.parts = tally.peak, dict(tally.parts)
+            found.peak, found.spare, found.parts = tally.peak, tally.spare, dict(tally.parts)
     return found
 
 

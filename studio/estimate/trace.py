@@ -16,7 +16,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import flop_registry
 
-from studio.estimate.allocator import EMPTY, PHASE, Outcome, replay
+from studio.estimate.allocator import EMPTY, PHASE, Outcome, least, replay
 from studio.estimate.tally import Tally, counted
 
 aten = torch.ops.aten
@@ -124,6 +124,10 @@ class Trace(TorchDispatchMode):  # type: ignore[misc] # torch ships no types for
     def replayed(self, capacity: int | None = None) -> Outcome:
         """What CUDA's allocator makes of all that was held and let go."""
         return replay(self.events, capacity)
+
+    def least(self) -> int:
+        """The smallest card (bytes its allocator may reserve) on which the traced work goes through."""
+        return least(self.events)
 
     def hold(self, values: Iterable[torch.Tensor], part: str) -> None:
         """Count tensors that are there already."""

@@ -116,5 +116,5 @@ def _under(method: Method, settings: Settings, phase: Phase) -> tuple[Method, Se
 def _share(tally: Tally, phase: Phase) -> Tally:
     """A pass through some of the blocks only."""
     found = tally.times(phase.blocks)
-    found.peak, found.parts = tally.peak, tally.parts
+    found.peak, found.spare, found.parts = tally.peak, tally.spare, tally.parts
     return found

@@ -42,7 +42,8 @@ MEASURED = Words(
     "已测量：{rate} GFLOP/s，{memory:.0f} GB/s。用时估算现在基于本机的实测数据。",
 )
 CALLED_OFF = Words("Cancelled; the estimates rest on the machine's specification as before.", "已取消；估算仍基于机器规格。")
-ABOUT = Words("It should take {time} and {memory} on this machine.", "在本机上预计用时 {time}，内存 {memory}。")
+ABOUT = Words("It should take {time} and {memory} on {place}.", "预计用时 {time}，内存 {memory}（{place}）。")
+HERE_SAID = Words("this machine", "本机")
 FIGURES = Words("{memory} · {time}", "{memory} · {time}")
 
 
@@ -123,7 +124,8 @@ def content(found: Asked, lang: str) -> dict[str, Any]:
     }
     offers = {name: [_offer(remedy, lang) for remedy in remedied(found, name)] for name, row in rows.items() if row.fits == "no"}
     chosen, pending = found.plan.method.name, bool(unknown(found))
-    return table.content(rows, refused, offers, chosen, found.place.name, lang, pending, _reach(found, rows.get(chosen)))
+    reach, have = _reach(found, rows.get(chosen)), found.lengths.count if found.lengths else None
+    return table.content(rows, refused, offers, chosen, found.place.name, lang, pending, reach, found.plan.task, have)
 
 
 def chosen(found: Asked) -> Estimate | None:
@@ -139,7 +141,10 @@ def _reach(found: Asked, row: Estimate | None) -> Words | None:
     given = (found.plan, found.settings[row.method], found.place, found.base, found.lengths)
     batch, length = solve.batch(*given), solve.length(*given)
     longest = max(one.tokens for one in found.lengths.rows)
-    return (words.REACH_ALL if length >= longest else words.REACH).filled(batch=batch, length=f"{length:,}") if batch else None
+    if not batch:
+        return None
+    many = (words.OR_MORE if batch == solve.BATCHES[-1] else words.UP_TO).filled(count=batch)
+    return (words.REACH_ALL if length >= longest else words.REACH).filled(batch=many, length=f"{length:,}")
 
 
 def remedied(found: Asked, name: str) -> list[Remedy]:
@@ -272,7 +277,7 @@ def build(model: gr.Dropdown) -> Machine:
 
 
 def in_words(found: Estimate | None, lang: str) -> str:
-    """Time and memory in one sentence; empty where neither is known."""
+    """Time and memory in one sentence, and on which machine; empty where neither is known."""
     if not found or not found.minutes or not found.memory_gb:
         return ""
     time, memory = found.minutes, found.memory_gb
@@ -280,7 +285,8 @@ def in_words(found: Estimate | None, lang: str) -> str:
         amounts.span(amounts.duration(time.low, lang), amounts.duration(time.high, lang)),
         amounts.span(amounts.memory(memory.low), amounts.memory(memory.high)),
     ]
-    return ABOUT.say(lang, time=spans[0], memory=spans[1])
+    other = machines.places().get(found.place)
+    return ABOUT.say(lang, time=spans[0], memory=spans[1], place=other.name if other else HERE_SAID)
 
 
 def foretold(made: Plan) -> Estimate | None:

@@ -10,9 +10,11 @@ from typing import Any
 import gradio as gr
 
 from studio import presets
-from studio.estimate.figures import PARTS, Estimate, Range
+from studio.data.enough import wanted
+from studio.estimate.figures import PARTS, TWO_CLASSES, Estimate, Range
 from studio.methods.base import Footprint
 from studio.methods.fits import Refusal
+from studio.plan import Task
 from studio.presets import MethodCard
 from studio.tabs import amounts, forms
 from studio.tabs import table_words as said
@@ -52,9 +54,11 @@ def content(
     lang: str,
     pending: bool = False,
     reach: Words | None = None,
+    task: Task | None = None,
+    have: int | None = None,
 ) -> dict[str, Any]:
     """Everything the table shows. An estimate of a refused method is left out; `place` is the machine's name, `reach` how far the chosen
-    method could go on it.
+    method could go on it, `have` how many examples there are for `task`.
 
     `pending` says that finer figures are being worked out; the same call without it takes the hint away.
     """
@@ -80,6 +84,7 @@ def content(
         ],
         "rows": [
             _row(card, known.get(card.id), refused.get(card.id), offers.get(card.id, ()), card.id == chosen, reach, scales, lang)
+            | _least(card.id, task if card.id not in refused else None, have, lang)
             for card in cards.values()
         ],
         "words": {name: words.say(lang) for name, words in said.SAID.items()},
@@ -129,6 +134,14 @@ def _row(
     }
 
 
+def _least(name: str, task: Task | None, have: int | None, lang: str) -> dict[str, Any]:
+    """How many examples a method wants at least, and whether there are fewer."""
+    if not task:
+        return {"least": "", "scarce": False}
+    least, scarce = wanted(name, task)[0], have is not None and have < wanted(name, task)[0]
+    return {"least": (said.SCARCE if scarce else said.LEAST).say(lang, least=f"{least:,}", have=f"{have or 0:,}"), "scarce": scarce}
+
+
 def _dash(why: str, lang: str) -> dict[str, Any]:
     return {"big": "–", "why": why or said.UNSAID.say(lang)}
 
@@ -136,7 +149,8 @@ def _dash(why: str, lang: str) -> dict[str, Any]:
 def _exact(found: Estimate, lang: str) -> str:
     if found.trainable is None or not found.total:
         return ""
-    return said.EXACT.say(lang, trained=f"{found.trainable:,}", total=f"{found.total:,}")
+    exact = said.NEARLY if TWO_CLASSES in found.missing else said.EXACT
+    return exact.say(lang, trained=f"{found.trainable:,}", total=f"{found.total:,}")
 
 
 def _updated(found: Estimate, card: MethodCard, lang: str) -> dict[str, Any]:
@@ -280,5 +294,5 @@ def _csv(name: str, found: Estimate, lang: str) -> list[str | float | None]:
 
 def sentence(count: Footprint, lang: str) -> str:
     """How much is trained, in one sentence."""
-    told = Words("{trained} of {total} numbers are trained ({share:.2%}).", "将训练 {total} 个参数中的 {trained} 个（{share:.2%}）。")
+    told = Words("{trained} of {total} parameters are trained ({share:.2%}).", "将训练 {total} 个参数中的 {trained} 个（{share:.2%}）。")
     return told.say(lang, trained=forms.number(count.trainable), total=forms.number(count.total), share=count.share)

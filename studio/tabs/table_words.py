@@ -4,14 +4,14 @@ from studio.words import Words
 
 HEADS = {
     "method": Words("Method", "方法"),
-    "updated": Words("Numbers that change", "训练的参数"),
+    "updated": Words("Parameters that change", "训练的参数"),
     "memory": Words("Memory at its peak", "内存峰值"),
     "time": Words("Time", "时间"),
     "money": Words("Money", "费用"),
     "disk": Words("On disk", "磁盘占用"),
     "energy": Words("Energy", "用电"),
 }
-# What there is less of where a method does better; of the numbers that change, fewer is not better.
+# What there is less of where a method does better; of the parameters that change, fewer is not better.
 LESS = {
     "memory": Words("memory", "内存"),
     "time": Words("time", "时间"),
@@ -68,16 +68,20 @@ SAID = {
 }
 CAPTION = Words("Ten ways to teach a model, and what each costs", "教模型的十种方法，以及各自的成本")
 ABOUT = Words(
-    "On {place}. In nine runs of ten the true figure lies within its range.", "在 {place} 上训练。十次里有九次，实际数字落在所给范围内。"
+    "On {place}. Ranges are made to hold nine runs of ten; the record above says how they did.",
+    "在 {place} 上训练。范围按十次里九次落在其中来给；实际如何，见上方的记录。",
 )
 ABOUT_ROOM = Words(
-    "On {place}, which has {room} for a run. In nine runs of ten the true figure lies within its range.",
-    "在 {place} 上训练，可用内存 {room}。十次里有九次，实际数字落在所给范围内。",
+    "On {place}, which has {room} for a run. Ranges are made to hold nine runs of ten; the record above says how they did.",
+    "在 {place} 上训练，可用内存 {room}。范围按十次里九次落在其中来给；实际如何，见上方的记录。",
 )
 PENDING = Words("Finer figures are on their way", "正在算更精确的数字")
 CHOSEN = Words("chosen", "已选")
 SETTINGS = Words("Its settings ↓", "它的设置 ↓")
+LEAST = Words("wants {least} examples or more", "建议至少 {least} 个样本")
+SCARCE = Words("wants {least} examples, you have {have}", "建议至少 {least} 个样本，现有 {have} 个")
 EXACT = Words("{trained} of {total}, exactly", "{trained} / {total}（精确值）")
+NEARLY = Words("{trained} of {total}, with two classes", "{trained} / {total}（按两类计）")
 STATES = {"yes": Words("fits", "放得下"), "tight": Words("tight", "偏紧"), "no": Words("does not fit", "放不下")}
 MOSTLY = Words("mostly: {part}", "主要是：{part}")
 MORE = Words("needs {more} more than the {room} there are", "可用 {room}，还差 {more}")
@@ -88,13 +92,14 @@ NO_PRICE = Words("no price known", "价格未知")
 UNKNOWN = Words("not known until the base model’s shape is known", "要先知道基础模型的结构")
 REFUSED = Words("not worked out, since it cannot be used here", "这里用不了，所以没有估算")
 REACH = Words(
-    "Up to {batch} examples per step (batch size), or texts of up to {length} tokens (max length), everything else as it is.",
-    "其他不变时，每步最多 {batch} 个样本（batch size），或文本最长 {length} 个 token（max length）。",
+    "Memory allows {batch} examples per step (batch size), or texts of up to {length} tokens (max length), everything else as it is.",
+    "其他不变时，内存允许每步{batch}个样本（batch size），或文本最长 {length} 个 token（max length）。",
 )
 REACH_ALL = Words(
-    "Up to {batch} examples per step (batch size); the texts fit at any length they have.",
-    "每步最多 {batch} 个样本（batch size）；文本无论多长都放得下。",
+    "Memory allows {batch} examples per step (batch size); the texts fit at any length they have.",
+    "内存允许每步{batch}个样本（batch size）；文本无论多长都放得下。",
 )
+UP_TO, OR_MORE = Words("up to {count}", "最多 {count} "), Words("{count} or more", "至少 {count} ")
 UNSAID = Words("not known", "未知")
 LEVELS = {
     "formula": Words("A first estimate by formula.", "用公式得出的初步估算。"),
@@ -125,8 +130,8 @@ STRETCHES = {
 # Beside the columns, in a copied file.
 ENDS = (Words("low", "低"), Words("likely", "最可能"), Words("high", "高"))
 CSV = (
-    Words("Numbers trained", "训练的参数量"),
-    Words("Numbers in all", "参数总量"),
+    Words("Parameters trained", "训练的参数量"),
+    Words("Parameters in all", "参数总量"),
     Words("Room (GB)", "可用内存（GB）"),
     Words("Fits", "能否放下"),
     Words("Currency", "货币"),

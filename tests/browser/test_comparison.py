@@ -81,7 +81,7 @@ def test_the_table_is_copied_as_csv_with_raw_figures(page):
     told = list(csv.DictReader(io.StringIO(page.evaluate("navigator.clipboard.readText()"))))
     assert len(told) == 10
     lora = next(row for row in told if row["Method"] == "LoRA")
-    assert lora["Numbers trained"] == "4884480"
+    assert lora["Parameters trained"] == "4884480"
     assert float(lora["Memory at its peak, low (GB)"]) < memory(page, "lora") < float(lora["Memory at its peak, high (GB)"])
     page.get_by_role("button", name="Copy as image").click()
     expect(page.get_by_text("Copied: a picture of the table.")).to_be_visible()
