@@ -120,8 +120,8 @@ def test_another_machine_has_its_price_and_elsewhere_has_them_all(page):
 def test_this_machine_is_measured_from_the_page_and_can_be_called_off(page):
     page.get_by_role("button", name="Measure this machine").click()
     expect(page.locator("#machine-notice")).to_contain_text("Measuring")
-    page.get_by_role("button", name="Call it off").click()
-    expect(page.locator("#machine-notice")).to_contain_text("Called off")
+    page.locator("#measure-stop").click()
+    expect(page.locator("#machine-notice")).to_contain_text("Cancelled")
     expect(page.get_by_role("button", name="Measure this machine")).to_be_visible()
 
 
