@@ -208,12 +208,22 @@ def test_columns_left_out_are_guessed(make_plan):
     assert report["data"]["columns"] == {"prompt": "prompt", "response": "response"}
 
 
-def test_texts_longer_than_the_models_context_are_cut_and_counted(make_plan, classify_csv):
+@pytest.mark.parametrize(
+    ("method", "settings", "most"),
+    [
+        ("lora", {}, 64),
+        ("prefix", {"virtual_tokens": 20}, 44),
+        ("prefix", {"virtual_tokens": 9, "projection": False}, 55),
+        ("peft", {"type": "prompt_tuning", "prompt_tuning_num_virtual_tokens": 30}, 34),
+        ("peft", {"type": "p_tuning", "p_tuning_num_virtual_tokens": 12}, 52),
+    ],
+)
+def test_texts_longer_than_what_the_model_can_read_are_cut_and_counted(method, settings, most, make_plan, classify_csv):
     with classify_csv.open("a", encoding="utf-8") as file:
         file.write(f"{'the parcel is late ' * 100},delivery\n")
-    found = make_plan("lora", "classify", epochs=0.5, max_length=512)
+    found = make_plan(method, "classify", settings, epochs=0.5, max_length=512)
     texts = runs.report(started(changed(found, data=Data(source=str(classify_csv)))))["texts"]
-    assert texts == {"max_length": 64, "cut": 1, "dropped": 0}
+    assert texts == {"max_length": most, "cut": 1, "dropped": 0}
 
 
 def test_an_example_whose_prompt_fills_the_context_is_dropped_and_counted(make_plan, chat_csv):

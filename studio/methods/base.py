@@ -186,6 +186,10 @@ class Method:
                 found[knob.name] = _typed(knob, chosen.get(knob.name, knob.default))
         return found
 
+    def room(self, shape: ModelShape, settings: Settings, asked: int) -> int:
+        """How many tokens of a text are read of `asked`; virtual tokens take up places of the model's."""
+        return min(asked, shape.context - self.touch(shape, settings).virtual)
+
     def work(self, settings: Settings, load: Load) -> tuple[Phase, ...]:
         """The phases of a run under these settings, all of them given."""
         return self.phases(settings, load) if self.phases else supervised(load, self.name)

@@ -100,7 +100,6 @@ def load_job(this: Run, method: Method, base: Fetched, parts: Parts) -> tuple[Jo
     """Load the model, attach the method and encode the examples; beside the job the report's part on what was loaded."""
     import torch  # noqa: PLC0415 - a waiting worker does without
 
-    from studio.data import batch  # noqa: PLC0415
     from studio.evaluate import held_out  # noqa: PLC0415
     from studio.models import load  # noqa: PLC0415
 
@@ -115,7 +114,7 @@ def load_job(this: Run, method: Method, base: Fetched, parts: Parts) -> tuple[Jo
     torch.manual_seed(training.seed)
     settings = method.settle(plan.method.settings)
     model = method.attach(model, settings, plan.task)
-    length = min(training.max_length, found.context - batch.shift(model))  # virtual tokens take up places of real ones
+    length = method.room(found, settings, training.max_length)
     plan = plan.model_copy(update={"training": training.model_copy(update={"max_length": length})})
     every = (parts.train, parts.validation, *([parts.test] if parts.test else []))
     encoded = [prepare.encode(part, plan.task, tokenizer, length, labels) for part in every]
