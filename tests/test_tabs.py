@@ -5,6 +5,7 @@ import os
 import shutil
 from dataclasses import replace
 from types import SimpleNamespace
+from typing import get_args
 
 import gradio as gr
 import pytest
@@ -16,8 +17,8 @@ from studio.home import home
 from studio.methods import fits
 from studio.methods.base import Knob
 from studio.models import shape
-from studio.plan import ROLES, Data, MethodChoice
-from studio.tabs import charts, data, draft, elsewhere, estimates, forms, method, outcome, playground, remember, train, visitor
+from studio.plan import ROLES, Data, MethodChoice, Training
+from studio.tabs import charts, data, draft, elsewhere, estimates, forms, method, outcome, playground, remember, train, training, visitor
 from studio.train import launch
 from studio.words import Words
 
@@ -87,6 +88,26 @@ def test_an_absurd_or_emptied_field_is_named_as_on_the_page(name, value, said):
     assert said in draft_of(values)["more"]
     assert train.start(*TONE, "lora", "", [], ENGLISH, **values)[0]["kind"] == "bad"
     assert runs.all_runs() == []
+
+
+def test_every_setting_of_the_training_is_on_the_page_but_for_the_portions_of_a_step():
+    assert set(method.FIELDS) == set(Training.model_fields) - {"accumulate"} | {"validation_share", "test_share"}
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("schedule", "cosine"), ("warmup_share", 0.2), ("weight_decay", 0.05), ("patience", 3), ("evaluations", 12), ("max_length", 96)],
+)
+def test_what_is_set_on_the_page_is_what_the_run_is_told(name, value):
+    made = draft.assemble(*TONE, "lora", "", **{**DEFAULTS, **TRAINING, name: value})
+    assert getattr(made.training, name) == value
+
+
+@pytest.mark.parametrize(("browser", "said"), [(ENGLISH, None), (CHINESE, "匀速降到 0（linear）")])
+def test_the_schedules_are_offered_in_the_browser_s_language(browser, said):
+    last = method.speak(browser)[-1]
+    assert last.get("choices", [(None, "linear")])[0] == (said, "linear")
+    assert {name for _, name in training.schedules("zh")} == set(get_args(Training.model_fields["schedule"].annotation))
 
 
 def draft_of(values):

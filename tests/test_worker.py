@@ -1,6 +1,7 @@
 """A whole run, called in place on a tiny real model: what it leaves behind, and what it says when it cannot go on."""
 
 import json
+import math
 import os
 import random
 import shutil
@@ -11,6 +12,7 @@ import time
 from collections import namedtuple
 
 import pytest
+from safetensors.torch import load_file
 
 from studio import methods, plan, runs
 from studio.data import keep
@@ -251,6 +253,30 @@ def test_a_training_that_only_made_it_worse_keeps_its_best_state_and_says_which(
     best = min(trained, key=trained.get)
     assert report["best_step"] == best
     assert report["after"]["loss"] == pytest.approx(trained[best], rel=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("schedule", "share"),
+    [
+        ("linear", lambda step: min(step / 4, (16 - step) / 12)),
+        ("cosine", lambda step: min(step / 4, (1 + math.cos(math.pi * max(0, step - 4) / 12)) / 2)),
+        ("constant_with_warmup", lambda step: min(step / 4, 1)),
+        ("constant", lambda step: 1),
+    ],
+)
+def test_the_learning_rate_follows_its_schedule_after_the_warm_up(schedule, share, make_plan):
+    run = started(make_plan(epochs=4, batch_size=8, learning_rate=1e-3, schedule=schedule, warmup_share=0.25, evaluations=1))
+    rates = [point["learning_rate"] for point in runs.points(run) if "learning_rate" in point]
+    assert len(rates) == 16
+    assert rates == pytest.approx([1e-3 * share(step) for step in range(16)], abs=2e-8)
+
+
+def test_weight_decay_keeps_what_is_learned_smaller(make_plan):
+    def size(decay):
+        run = started(make_plan(epochs=2, learning_rate=1e-2, weight_decay=decay, evaluations=1))
+        return sum(float(value.square().sum()) for value in load_file(run.model / "adapter_model.safetensors").values())
+
+    assert size(1.0) < 0.95 * size(0.0)
 
 
 def test_a_training_without_progress_stops_early_when_patience_ends(by_heart):
