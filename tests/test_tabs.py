@@ -507,6 +507,19 @@ def test_a_report_may_lack_anything(make_plan, report):
     assert isinstance(outcome.tables(report, "zh"), list)
 
 
+def test_what_a_method_finds_out_on_the_way_is_shown_while_the_run_goes_on_and_afterwards(make_job, make_plan):
+    run = runs.create(make_plan())
+    job = make_job("lora", "chat", rows=4, folder=run.folder)
+    assert charts.poll([run.id, 0, "en"])["more"] == ""
+    job.note("first", 1, Words("One.", "一。"), Words("Two.", "二。"))
+    job.note("second", 2, Words("Three.", "三。"))
+    assert charts.poll([run.id, 0, "zh"])["more"] == "一。 二。 三。"
+    job.note("first", 3)
+    assert charts.poll([run.id, 0, "en"])["more"] == "Three."
+    assert (job.notes["first"], job.notes["second"]) == (3, 2)
+    assert outcome.sentences(run, {}, "en") == "Three."
+
+
 def test_a_stopped_run_can_go_on_from_the_page(make_plan, monkeypatch):
     started = []
     monkeypatch.setattr(launch, "start", lambda run: started.append(run.id))
@@ -538,7 +551,7 @@ def test_a_method_that_begins_a_stage_again_says_so_beforehand(monkeypatch):
 
 @pytest.mark.parametrize("state", ["preparing", "training", "evaluating"])
 @pytest.mark.parametrize(
-    "stage", ["openings", "bottom", "asking", "sft", "reward", "rl", "dpo", "full_precision", "train", "unheard of", ""]
+    "stage", ["alike", "openings", "bottom", "asking", "sft", "reward", "rl", "dpo", "full_precision", "train", "unheard of", ""]
 )
 def test_every_stage_of_a_run_is_said(make_plan, state, stage):
     run = runs.create(make_plan())

@@ -1,11 +1,12 @@
 """What a method is: its knobs in plain words, what it would need, how it is attached, trained, saved and loaded."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
 from studio.data.prepare import Encoded, Example
+from studio.home import read_json, write_json
 from studio.methods.touch import Touch
 from studio.methods.work import Load, Phase, supervised
 from studio.models.shape import ModelShape
@@ -13,6 +14,8 @@ from studio.plan import Plan, Task, Value
 from studio.words import Words
 
 Settings = Mapping[str, Value]
+# Sentences on a run that goes on, in its folder.
+SAID = "notes.json"
 
 
 @dataclass(frozen=True)
@@ -102,7 +105,8 @@ class Job:
     the same two parts as words; `test` and `tested` are the part that only the last verdict sees, encoded and as words, empty where there
     is none. `folder` is the run's, `base` the folder of the base's weights. `watch(stage, model, measure)` makes the
     callback of a stage; `measure(model, rows)` gives scores, `loss` among them, lower is better. `tell(stage, done, of)`
-    shows progress outside a Trainer and raises where the run was asked to stop. What a method writes into `notes` goes into the report.
+    shows progress outside a Trainer and raises where the run was asked to stop. What a method writes into `notes` goes into the report;
+    `note` does so and tells people at once.
     """
 
     model: Any
@@ -120,6 +124,17 @@ class Job:
     base: Path = Path()
     tell: Callable[[str, int, int], None] = lambda stage, done, of: None
     notes: dict[str, Any] = field(default_factory=dict)
+
+    def note(self, name: str, figures: Any, *said: Words) -> None:
+        """Keep figures for the report, and sentences on them for whoever watches the run: both take the place of earlier ones of that name."""
+        self.notes[name] = figures
+        kept = {**read_json(self.folder / SAID), name: [asdict(one) for one in said]}
+        write_json(self.folder / SAID, kept)
+
+
+def said(folder: Path) -> list[Words]:
+    """What methods have noted in a run's folder for people to read, in order; empty where there is nothing."""
+    return [Words(**one) for those in read_json(folder / SAID).values() for one in those]
 
 
 class Attach(Protocol):
