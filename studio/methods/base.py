@@ -104,7 +104,8 @@ class Job:
     `plan` has every training setting filled in, `settings` every knob of the method. `train` and `validation` are encoded, `examples` are
     the same two parts as words; `test` and `tested` are the part that only the last verdict sees, encoded and as words, empty where there
     is none. `folder` is the run's, `base` the folder of the base's weights. `watch(stage, model, measure)` makes the
-    callback of a stage; `measure(model, rows)` gives scores, `loss` among them, lower is better. `tell(stage, done, of)`
+    callback of a stage; `measure(model, rows)` gives scores, `loss` among them, lower is better. `free_memory()` is
+    what could be taken now (bytes), in a container no more than its limit leaves. `tell(stage, done, of)`
     shows progress outside a Trainer and raises where the run was asked to stop. What a method writes into `notes` goes into the report;
     `note` does so and tells people at once.
     """
@@ -118,6 +119,7 @@ class Job:
     folder: Path
     watch: Callable[[str, Any, Callable[[], Scores] | None], Watch]
     measure: Callable[[Any, list[Encoded]], Scores]
+    free_memory: Callable[[], int]
     examples: tuple[list[Example], list[Example]] = ((), ())  # type: ignore[assignment]
     test: list[Encoded] = field(default_factory=list)
     tested: list[Example] = field(default_factory=list)

@@ -10,6 +10,7 @@ from studio.data import keep, prepare, split
 from studio.data.prepare import Example
 from studio.data.split import Parts
 from studio.errors import BadData
+from studio.estimate import hardware
 from studio.home import write_json
 from studio.methods import defaults
 from studio.methods.base import Job, Method
@@ -142,6 +143,7 @@ def load_job(this: Run, method: Method, base: Fetched, parts: Parts) -> tuple[Jo
         folder=this.folder,
         watch=lambda stage, model, measure: None,  # type: ignore[arg-type,return-value] # set where training begins
         measure=lambda model, rows: held_out.measure(model, rows, tokenizer, plan.task, portion),
+        free_memory=hardware.free_memory,
         test=encoded[2] if parts.test else [],
         tested=parts.test,
         examples=(parts.train, parts.validation),
