@@ -130,8 +130,9 @@ class Job:
     def note(self, name: str, figures: Any, *said: Words) -> None:
         """Keep figures for the report, and sentences on them for whoever watches the run: both take the place of earlier ones of that name."""
         self.notes[name] = figures
-        kept = {**read_json(self.folder / SAID), name: [asdict(one) for one in said]}
-        write_json(self.folder / SAID, kept)
+        kept = read_json(self.folder / SAID)
+        if said or name in kept:
+            write_json(self.folder / SAID, {**kept, name: [asdict(one) for one in said]})
 
 
 def said(folder: Path) -> list[Words]:
