@@ -28,6 +28,7 @@ from ways import WAYS, Taught, Unwatched
 from studio import methods, runs
 from studio.data import prepare
 from studio.data.read import read
+from studio.estimate import hardware
 from studio.evaluate import held_out
 from studio.home import home
 from studio.methods.base import Job
@@ -283,6 +284,7 @@ def make_job(
             folder=folder or tmp_path_factory.mktemp("job"),
             watch=watch,
             measure=lambda model, rows: held_out.measure(model, rows, tokenizer, task, 8),
+            free_memory=hardware.free_memory,
             examples=(examples, examples[: len(examples) // 4]),
             base=base,
             notes={"watches": watches},

@@ -35,6 +35,12 @@ def test_training_prints_id_and_folder_and_ends_with_nought(plan_file, capsys):
     assert run.plan.name == "By hand"
 
 
+def test_what_a_method_finds_out_on_the_way_is_printed_once(plan_file, make_plan, capsys):
+    asked = make_plan("upft", "prompts", epochs=0.5).model_dump(mode="json")
+    assert main(["train", plan_file(**asked)]) == 0
+    assert capsys.readouterr().out.count("Of 16 answers the model wrote to the same question, ") == 1
+
+
 def test_home_can_be_named_behind_the_command(plan_file, tmp_path, capsys):
     assert main(["train", plan_file(), "--home", str(tmp_path / "elsewhere"), "--set", "training.epochs=0.5"]) == 0
     assert len(list((tmp_path / "elsewhere" / "runs").iterdir())) == 1

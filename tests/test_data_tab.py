@@ -279,7 +279,7 @@ def test_the_last_row_is_not_deleted(own):
 
 
 def test_what_the_model_sees_is_marked_where_it_is_learned(own):
-    found = look.see(own.source, "chat", forms.pack(ROLES), "", 256, ENGLISH)
+    found = look.see(own.source, "chat", forms.pack(ROLES), "", 256, "lora", ENGLISH)
     row = own.table().rows[0]
     parts = found["examples"][0]["sides"][0]["parts"]
     assert [part["learned"] for part in parts] == [False, True]
@@ -288,7 +288,7 @@ def test_what_the_model_sees_is_marked_where_it_is_learned(own):
 
 
 def test_under_the_model_s_own_template_only_the_answer_and_its_end_are_marked(own, tiny_chat):
-    found = look.see(own.source, "chat", forms.pack(ROLES), str(tiny_chat), 256, ENGLISH)
+    found = look.see(own.source, "chat", forms.pack(ROLES), str(tiny_chat), 256, "lora", ENGLISH)
     parts = found["examples"][0]["sides"][0]["parts"]
     row = own.table().rows[0]
     assert "chat template" in found["said"]
@@ -296,6 +296,29 @@ def test_under_the_model_s_own_template_only_the_answer_and_its_end_are_marked(o
     assert [part["learned"] for part in parts] == [False, True]
     assert parts[1]["text"].rstrip().endswith("</s>")
     assert row["response"].split()[0].lower() in parts[1]["text"].lower()
+
+
+def test_texts_are_said_to_be_cut_where_the_model_and_what_stands_before_them_leave_no_room(classify_csv, tmp_path, tiny_bert):
+    found = upload(tmp_path, "long.csv", classify_csv.read_text(encoding="utf-8") + f"{'the parcel is late ' * 13},delivery\n")
+
+    def said(chosen, **moved):
+        told = health.examine(
+            found.source,
+            "classify",
+            forms.pack({"text": "text", "label": "label"}),
+            str(tiny_bert),
+            512,
+            chosen,
+            "",
+            ENGLISH,
+            **{**DEFAULTS, **moved},
+        )
+        return [one["said"] for one in [*told][-1]["findings"] if one["kind"] == "cut"]
+
+    assert said("lora") == []
+    assert said("prefix", prefix_virtual_tokens=4) == []
+    assert "44 tokens" in said("prefix", prefix_virtual_tokens=20)[0]
+    assert "34 tokens" in said("peft", peft_type="prompt_tuning", peft_prompt_tuning_num_virtual_tokens=30)[0]
 
 
 def test_the_split_is_said_with_its_seed_and_a_test_set_of_its_own(own, tmp_path):
@@ -356,7 +379,7 @@ def test_a_template_comes_back_as_the_task_it_is_for(task, kind):
 @pytest.mark.parametrize("source", ["/etc/passwd", "../secrets.csv", "dataset:../../x", "", None])
 def test_a_browser_cannot_look_at_a_file_of_this_machine(source):
     assert look.page(source, "", 1, ENGLISH)[1] == ""
-    assert look.see(source, "chat", "{}", "", 256, ENGLISH) == {}
+    assert look.see(source, "chat", "{}", "", 256, "lora", ENGLISH) == {}
     assert [*health.examine(source, "chat", "{}", "", 256, "lora", "", ENGLISH)] == [{}]
     assert shown(data.restore(source, ENGLISH)).told["kind"] in ("info", "bad")
 

@@ -44,7 +44,7 @@ def test_a_test_set_of_its_own_costs_its_time_and_no_example_to_learn_from(make_
     alone, beside = load.lengths(asked, None), load.lengths(more, None)
     assert (alone.own, beside.own) == (0, alone.count)
     method, shape = methods.get("lora"), shaped("smollm2-135m")
-    one, two = (load.of(plan, method, shape, found) for plan, found in ((asked, alone), (more, beside)))
+    one, two = (load.of(plan, method, method.settle({}), shape, found) for plan, found in ((asked, alone), (more, beside)))
     assert two.learned == one.learned
     verdict = next(phase for phase in method.work(method.settle({}), two) if phase.name == "verdict")
     assert sum(portion.rows * portion.times for portion in verdict.portions) >= beside.own
@@ -57,6 +57,29 @@ def test_learning_is_counted_whether_or_not_examples_are_kept_for_the_verdict(na
     found = method.work(method.settle({}), load)
     assert any(phase.learn for phase in found)
     assert any(phase.name == "verdict" for phase in found) == (tested > 0)
+
+
+@pytest.mark.parametrize(
+    ("name", "settings", "most"),
+    [
+        ("lora", {}, 512),
+        ("prefix", {"virtual_tokens": 100}, 412),
+        ("peft", {"type": "prompt_tuning", "prompt_tuning_num_virtual_tokens": 60}, 452),
+        ("peft", {"type": "p_tuning", "p_tuning_num_virtual_tokens": 30}, 482),
+        ("peft", {"type": "ia3"}, 512),
+    ],
+)
+def test_texts_are_as_long_as_virtual_tokens_leave_them_room(name, settings, most):
+    made = Plan(
+        task="classify",
+        model="minilm-l6",
+        data=Data(source="-"),
+        method=MethodChoice(name=name, settings=settings),
+        training=Training(max_length=1024),
+    )
+    method, found = methods.get(name), Lengths((Row(40), Row(430), Row(2000)), 90, 0, 3, counted=True)
+    given = load.of(made, method, method.settle(settings), shaped("minilm-l6"), found)
+    assert max(portion.tokens for phase in method.work(method.settle(settings), given) for portion in phase.portions) == most
 
 
 def test_a_range_reaches_as_far_down_as_up_by_a_factor():

@@ -3,9 +3,12 @@
 import pytest
 import torch
 
-from studio import methods
+from studio import methods, runs
 from studio.errors import OutOfRoom
-from studio.methods import _bottom, frozen
+from studio.estimate import hardware
+from studio.methods import _bottom, base, frozen
+from studio.tabs import outcome
+from studio.train import worker
 
 TASKS = ("chat", "complete", "classify")
 
@@ -58,14 +61,30 @@ def test_the_model_is_whole_again_afterwards(make_job):
 def test_a_tied_head_is_said_to_stay(make_job):
     _, job = trained(make_job, "chat")
     assert job.notes["tied_head"] is True
+    assert base.said(job.folder) == [frozen.TIED]
+    _, other = trained(make_job, "classify")
+    assert other.notes["tied_head"] is False
+    assert base.said(other.folder) == []
 
 
 def test_the_outputs_go_to_the_disk_where_memory_is_short_and_nothing_changes(make_job, monkeypatch):
-    plain, _ = trained(make_job, "chat")
-    monkeypatch.setattr(_bottom, "MEMORY_SHARE", 0.0)
+    plain, job = trained(make_job, "chat")
+    kept = job.notes["reused"]
+    assert (kept["where"], base.said(job.folder)) == ("memory", [frozen.TIED])
+    monkeypatch.setattr(hardware, "free_memory", lambda: 4 * kept["bytes"])  # as in a container: a quarter of it is not more than that
     on_disk, job = trained(make_job, "chat")
     assert on_disk == pytest.approx(plain, abs=1e-6)
-    assert job.notes["reused"]["bytes"] == job.notes["reused"]["tokens"] * 32 * 4
+    assert job.notes["reused"] == {**kept, "where": "disk"}
+    assert kept["bytes"] == kept["tokens"] * 32 * 4
+    assert [one.en.split(",")[0] for one in base.said(job.folder)[1:]] == ["Memory is short"]
+
+
+def test_a_run_keeps_to_what_its_container_leaves(make_plan, monkeypatch):
+    monkeypatch.setattr(hardware, "free_memory", lambda: 4_000)
+    run = runs.create(make_plan("frozen", "chat", {"blocks": 1}, epochs=1))
+    worker.run(run.id)
+    assert runs.report(run)["method"]["reused"]["where"] == "disk"
+    assert " 内存不够" in outcome.noted(run, "zh")
 
 
 def test_without_room_anywhere_the_plain_way_is_taken_and_noted(make_job, monkeypatch):
@@ -74,11 +93,14 @@ def test_without_room_anywhere_the_plain_way_is_taken_and_noted(make_job, monkey
     def no_room(*_):
         raise OutOfRoom(Words("Full."), Words("Delete something."))
 
-    monkeypatch.setattr(_bottom, "MEMORY_SHARE", 0.0)
+    monkeypatch.setattr(hardware, "free_memory", lambda: 0)
     monkeypatch.setattr(_bottom, "check_room", no_room)
     losses, job = trained(make_job, "chat")
     assert len(losses) == 9
-    assert job.notes["reused"]["why_not"].startswith("Full.")
+    assert job.notes["reused"]["where"] == "nowhere"
+    assert [one.en.split(",")[0] for one in base.said(job.folder)[1:]] == [
+        "Neither memory nor disk has room for the output of the frozen layers (0 MB)"
+    ]
 
 
 def test_the_frozen_part_runs_once_for_each_example(make_job):

@@ -4,6 +4,7 @@ import copy
 import dataclasses
 import math
 import re
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -191,6 +192,56 @@ def test_merging_gives_the_same_answers_in_an_ordinary_model(learned, bases):
     merged = method.merge(fresh(job, bases), folder)
     assert type(merged) is type(fresh(job, bases))
     torch.testing.assert_close(scores(merged, job), scores(made, job), rtol=0, atol=1e-4)
+
+
+# Settings off their defaults that change what is built into the model.
+OTHER = [
+    ("lora", {"rslora": True, "dropout": 0.1}),
+    ("lora", {"dora": True, "targets": "all"}),
+    ("lora", {"dora": True, "rslora": True, "targets": "feed_forward"}),
+    ("adapter", {"placement": "pfeiffer"}),
+    ("prefix", {"projection": False}),
+    ("frozen", {"blocks": 1}),
+]
+
+
+@pytest.mark.parametrize("task", ["chat", "classify"])
+@pytest.mark.parametrize(("name", "chosen"), OTHER, ids=lambda value: value if isinstance(value, str) else "-".join(value))
+def test_other_settings_are_learned_come_back_the_same_and_merge(name, chosen, task, make_job, bases, tmp_path):
+    method, job = methods.get(name), make_job(name, task, chosen)
+    before = scores(fresh(job, bases), job)
+    made = method.train(job)
+    learned = scores(made, job)
+    assert not torch.allclose(learned, before)
+    method.save(made, tmp_path / "model", "someone/base")
+    torch.testing.assert_close(scores(method.load(fresh(job, bases), tmp_path / "model"), job), learned, rtol=0, atol=1e-6)
+    if "merged" in method.forms(chosen):
+        torch.testing.assert_close(scores(method.merge(fresh(job, bases), tmp_path / "model"), job), learned, rtol=0, atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("native", "numbers", "learned", "in_4_bits", "told"),
+    [
+        (True, 135e6, 135e6, False, {"bf16": True, "optim": None, "activation_checkpointing": False}),
+        (True, 1.7e9, 5e6, False, {"bf16": True, "optim": None, "activation_checkpointing": True}),
+        (True, 1.7e9, 1.7e9, False, {"bf16": True, "optim": "paged_adamw_8bit", "activation_checkpointing": True}),
+        (True, 135e6, 5e6, True, {"bf16": True, "optim": "paged_adamw_8bit", "activation_checkpointing": False}),
+        (False, 135e6, 135e6, False, {"bf16": False, "optim": None, "activation_checkpointing": False}),
+    ],
+    ids=["small", "large adapter", "large whole", "4 bits", "old card"],
+)
+def test_a_card_is_told_what_suits_it_and_the_model(native, numbers, learned, in_4_bits, told, make_job, monkeypatch):
+    job = make_job("lora", "chat", rows=4)
+    sizes = ((int(learned), True), (int(numbers - learned), False))
+    model = SimpleNamespace(
+        parameters=lambda: [torch.nn.Parameter(torch.empty(size, device="meta"), wanted) for size, wanted in sizes],
+        config=SimpleNamespace(quantization_config={} if in_4_bits else None),
+    )
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation: native)
+    found = _supervised.arguments(dataclasses.replace(job, model=model), "train")
+    assert {name: found.get(name) for name in told} == told
+    assert not found["use_cpu"]
 
 
 def test_only_files_that_cannot_hold_code_are_saved(job, tmp_path):

@@ -470,15 +470,6 @@ def test_a_decoder_sorts_texts_with_virtual_words_and_comes_back_the_same(tiny_c
     assert found["loss"] == pytest.approx(report["after"]["loss"], abs=1e-4)
 
 
-def test_virtual_words_leave_room_in_what_the_model_can_read(started, make_plan, classify_csv):
-    with classify_csv.open("a", encoding="utf-8") as file:
-        file.write(f"{'the parcel is late ' * 100},delivery\n")
-    plan = make_plan("peft", "classify", chosen("prompt_tuning", num_virtual_tokens=30), epochs=0.5, max_length=512)
-    run = runs.create(plan.model_copy(update={"data": plan.data.model_copy(update={"source": str(classify_csv)})}))
-    worker.run(run.id)
-    assert runs.report(run)["texts"] == {"max_length": 34, "cut": 1, "dropped": 0}
-
-
 @pytest.mark.parametrize("kind", peft.PROMPTS)
 def test_virtual_words_are_there_while_an_answer_is_written(kind, make_job):
     job = make_job("peft", "chat", chosen(kind))

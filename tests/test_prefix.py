@@ -1,5 +1,7 @@
 """A prefix steers a model that stays as it is; the network it was learned through is gone from what is kept."""
 
+import threading
+
 import pytest
 import torch
 from peft import PeftModel
@@ -8,6 +10,7 @@ from safetensors.torch import load_file
 from studio import methods
 from studio.methods import prefix
 from studio.models import load, shape
+from studio.playground import serve
 
 
 def answers(model, job):
@@ -60,3 +63,20 @@ def test_the_default_learning_rate_is_smaller_through_the_projection(bases):
     small = shape.read(bases("chat"))
     assert prefix.learning_rate(small, {"projection": True}, "chat") == 3e-3
     assert prefix.learning_rate(small, {"projection": False}, "chat") == 3e-2
+
+
+def test_more_virtual_tokens_than_half_of_what_the_model_reads_are_refused(bases):
+    small, check = shape.read(bases("classify")), methods.get("prefix").check
+    assert check({"virtual_tokens": 32}, small, "classify") == []
+    said = "virtual_tokens: the model reads 64 tokens in all; expected at most half of them, but got 33"
+    assert check({"virtual_tokens": 33}, small, "classify") == [said]
+    assert check({"virtual_tokens": 33}, None, "classify") == []
+
+
+def test_a_prefix_stands_in_the_way_of_an_answer_on_its_own_side_alone(finished):
+    sides = serve.Sides(finished("prefix", "chat"))
+    told = []
+    asked = {"prompt": "where is my lamp", "temperature": 0.0, "seed": 0, "length": 1}
+    for length in (1, 256 - len(serve.asked("chat", asked["prompt"], sides.tokenizer)) - 19):
+        serve.answer_both(sides, {**asked, "length": length}, told.append, threading.Event())
+    assert {event["side"] for event in told if "error" in event} == {"tuned"}

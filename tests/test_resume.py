@@ -5,6 +5,8 @@ import time
 
 import psutil
 import pytest
+import torch
+from transformers import TrainerControl, TrainerState
 from ways import WAYS
 
 from studio import methods, runs
@@ -192,8 +194,6 @@ def test_a_halt_before_the_training_leaves_no_half_result(make_plan, monkeypatch
 
 
 def test_the_speed_of_the_first_step_after_a_stop_is_that_of_the_step(make_plan):
-    from transformers import TrainerControl, TrainerState
-
     watch = report.Watch(runs.create(make_plan()), "train", None, None)
     state, control = TrainerState(global_step=500, max_steps=900, num_input_tokens_seen=1_000_000), TrainerControl()
     watch.on_train_begin(None, state, control)
@@ -202,6 +202,38 @@ def test_the_speed_of_the_first_step_after_a_stop_is_that_of_the_step(make_plan)
     state.num_input_tokens_seen += 100
     watch.on_step_end(None, state, control)
     assert watch._measured["tokens_per_second"] <= 100 / 0.05
+
+
+@pytest.mark.parametrize("at_the_stop", [2.5, 1.0], ids=["worse", "better"])
+def test_the_look_that_a_stop_brings_does_not_count_towards_stopping_early(at_the_stop, make_plan):
+    losses = {4: 2.0, 6: at_the_stop, 8: 1.9, 12: 1.95}
+    run, state, model = runs.create(make_plan(evaluations=4, patience=1)), TrainerState(max_steps=16), torch.nn.Linear(1, 1)
+
+    def watched():
+        watch = report.Watch(run, "train", model, lambda: {"loss": losses[state.global_step]})
+        watch.checkpoint()
+        watch.on_train_begin(None, state, TrainerControl())
+        return watch
+
+    def step(watch, number):
+        control, state.global_step = TrainerControl(), number
+        watch.on_step_begin(None, state, control)
+        watch.on_step_end(None, state, control)
+        return control.should_training_stop
+
+    watch = watched()
+    assert not step(watch, 4)
+    launch.stop(run)
+    assert step(watch, 6)
+    assert (watch.stopped, watch.early) == (True, False)
+    (watch.folder / "checkpoint-6").mkdir(parents=True)
+    watch.on_save(None, state, TrainerControl())
+    run.stop_file.unlink()
+    watch = watched()
+    assert not step(watch, 8), "better than at the check before, as without a stop"
+    assert step(watch, 12)
+    assert watch.early
+    assert watch.best["loss"] == min(losses.values())
 
 
 @pytest.mark.parametrize(("method", "settings"), [("prefix", {}), ("peft", {"type": "p_tuning"})])

@@ -5,6 +5,7 @@ import os
 import shutil
 from dataclasses import replace
 from types import SimpleNamespace
+from typing import get_args
 
 import gradio as gr
 import pytest
@@ -18,8 +19,8 @@ from studio.home import home
 from studio.methods import fits
 from studio.methods.base import Knob
 from studio.models import shape
-from studio.plan import ROLES, Data, MethodChoice
-from studio.tabs import charts, data, draft, elsewhere, estimates, forms, method, outcome, playground, remember, train, visitor
+from studio.plan import ROLES, Data, MethodChoice, Training
+from studio.tabs import charts, data, draft, elsewhere, estimates, forms, method, outcome, playground, remember, train, training, visitor
 from studio.train import launch
 from studio.words import Words
 
@@ -89,6 +90,26 @@ def test_an_absurd_or_emptied_field_is_named_as_on_the_page(name, value, said):
     assert said in draft_of(values)["more"]
     assert train.start(*TONE, "lora", "", [], ENGLISH, **values)[0]["kind"] == "bad"
     assert runs.all_runs() == []
+
+
+def test_every_setting_of_the_training_is_on_the_page_but_for_the_portions_of_a_step():
+    assert set(method.FIELDS) == set(Training.model_fields) - {"accumulate"} | {"validation_share", "test_share"}
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("schedule", "cosine"), ("warmup_share", 0.2), ("weight_decay", 0.05), ("patience", 3), ("evaluations", 12), ("max_length", 96)],
+)
+def test_what_is_set_on_the_page_is_what_the_run_is_told(name, value):
+    made = draft.assemble(*TONE, "lora", "", **{**DEFAULTS, **TRAINING, name: value})
+    assert getattr(made.training, name) == value
+
+
+@pytest.mark.parametrize(("browser", "said"), [(ENGLISH, None), (CHINESE, "匀速降到 0（linear）")])
+def test_the_schedules_are_offered_in_the_browser_s_language(browser, said):
+    last = method.speak(browser)[-1]
+    assert last.get("choices", [(None, "linear")])[0] == (said, "linear")
+    assert {name for _, name in training.schedules("zh")} == set(get_args(Training.model_fields["schedule"].annotation))
 
 
 def draft_of(values):
@@ -488,6 +509,19 @@ def test_a_report_may_lack_anything(make_plan, report):
     assert isinstance(outcome.tables(report, "zh"), list)
 
 
+def test_what_a_method_finds_out_on_the_way_is_shown_while_the_run_goes_on_and_afterwards(make_job, make_plan):
+    run = runs.create(make_plan())
+    job = make_job("lora", "chat", rows=4, folder=run.folder)
+    assert charts.poll([run.id, 0, "en"])["more"] == ""
+    job.note("first", 1, Words("One.", "一。"), Words("Two.", "二。"))
+    job.note("second", 2, Words("Three.", "三。"))
+    assert charts.poll([run.id, 0, "zh"])["more"] == "一。 二。 三。"
+    job.note("first", 3)
+    assert charts.poll([run.id, 0, "en"])["more"] == "Three."
+    assert (job.notes["first"], job.notes["second"]) == (3, 2)
+    assert outcome.sentences(run, {}, "en") == "Three."
+
+
 def test_a_stopped_run_can_go_on_from_the_page(make_plan, monkeypatch):
     started = []
     monkeypatch.setattr(launch, "start", lambda run: started.append(run.id))
@@ -519,7 +553,7 @@ def test_a_method_that_begins_a_stage_again_says_so_beforehand(monkeypatch):
 
 @pytest.mark.parametrize("state", ["preparing", "training", "evaluating"])
 @pytest.mark.parametrize(
-    "stage", ["openings", "bottom", "asking", "sft", "reward", "rl", "dpo", "full_precision", "train", "unheard of", ""]
+    "stage", ["alike", "openings", "bottom", "asking", "sft", "reward", "rl", "dpo", "full_precision", "train", "unheard of", ""]
 )
 def test_every_stage_of_a_run_is_said(make_plan, state, stage):
     run = runs.create(make_plan())

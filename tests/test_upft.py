@@ -1,6 +1,7 @@
 """UPFT learns from openings the model wrote itself: never from a given answer, never an invented end."""
 
 import json
+import re
 
 import pytest
 
@@ -9,6 +10,8 @@ from studio.data import prepare
 from studio.data.prepare import IGNORED
 from studio.errors import BadData
 from studio.evaluate import answers
+from studio.methods import _openings, base
+from studio.methods.base import Halt
 from studio.train import worker
 
 
@@ -79,9 +82,33 @@ def test_how_alike_openings_are_is_a_share(make_job):
     assert (found["questions"], found["answers"]) == (8, 16)
 
 
-def test_a_run_with_known_answers_tells_how_many_are_right_before_and_after(make_plan):
-    from studio.train import worker
+def test_how_alike_openings_are_is_told_before_any_is_written(make_plan, monkeypatch):
+    def halt(*_):
+        raise Halt
 
+    monkeypatch.setattr(_openings, "_sample", halt)
+    run = runs.create(make_plan("upft", "prompts"))
+    worker.run(run.id)
+    assert runs.status(run).state == "stopped"
+    first, *_ = base.said(run.folder)
+    assert re.fullmatch(r"Of 16 answers .* same question, [\d.]+ begin with the same 4 tokens \(on average, over 8 questions\).*", first.en)
+    assert first.zh.startswith("让模型把同一个问题回答 16 遍")
+
+
+@pytest.mark.parametrize(("same", "sentences"), [(16, 1), (3, 1), (2, 2), (1, 2)])
+def test_where_hardly_two_openings_are_alike_something_else_is_advised(make_job, monkeypatch, same, sentences):
+    job = make_job("upft", "prompts", rows=4)
+    written = [[1, 2, 3, 4]] * same + [[7, 7, 7, number] for number in range(16 - same)]
+    monkeypatch.setattr(answers, "generate", lambda model, tokenizer, asked, *_, **__: written[: len(asked)])
+    (job.folder / "data" / "openings.json").unlink()
+    _openings.rows(job)
+    assert job.notes["openings"]["alike"] == same / 16
+    told = base.said(job.folder)
+    assert f" {same} begin with the same" in told[0].en
+    assert len(told) == sentences
+
+
+def test_a_run_with_known_answers_tells_how_many_are_right_before_and_after(make_plan):
     plan = make_plan("upft", "prompts")
     columns = {"prompt": "prompt", "answer": "answer"}
     run = runs.create(plan.model_copy(update={"data": plan.data.model_copy(update={"columns": columns})}))

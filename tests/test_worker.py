@@ -1,6 +1,7 @@
 """A whole run, called in place on a tiny real model: what it leaves behind, and what it says when it cannot go on."""
 
 import json
+import math
 import os
 import random
 import shutil
@@ -11,6 +12,7 @@ import time
 from collections import namedtuple
 
 import pytest
+from safetensors.torch import load_file
 
 from studio import methods, plan, runs
 from studio.data import keep
@@ -77,7 +79,7 @@ def by_stage(points):
 
 def test_a_run_leaves_the_files_others_rely_on(way, finished):
     run = finished(*way)
-    assert {path.name for path in run.folder.iterdir()} - {"stages"} == {
+    assert {path.name for path in run.folder.iterdir()} - {"stages", "notes.json"} == {
         "plan.yaml",
         "metrics.jsonl",
         "status.json",
@@ -146,7 +148,8 @@ def test_the_report_says_what_was_trained_on_what(way, finished, bases):
     assert report["parameters"] == {"trainable": count.trainable, "total": count.total}
     assert report["labels"] == (["billing", "delivery", "returns"] if task == "classify" else [])
     assert report["learning_rate"] == run.plan.training.learning_rate
-    assert report["texts"] == {"max_length": run.plan.training.max_length, "cut": 0, "dropped": 0}
+    most = 64 - 20 if (name, task) == ("prefix", "classify") else run.plan.training.max_length  # the tiny reader has 64 places
+    assert report["texts"] == {"max_length": most, "cut": 0, "dropped": 0}
     assert (report["training"]["epochs"], report["training"]["batch_size"]) == (run.plan.training.epochs, 8)
     assert isinstance(report["method"], dict)
 
@@ -208,12 +211,22 @@ def test_columns_left_out_are_guessed(make_plan):
     assert report["data"]["columns"] == {"prompt": "prompt", "response": "response"}
 
 
-def test_texts_longer_than_the_models_context_are_cut_and_counted(make_plan, classify_csv):
+@pytest.mark.parametrize(
+    ("method", "settings", "most"),
+    [
+        ("lora", {}, 64),
+        ("prefix", {"virtual_tokens": 20}, 44),
+        ("prefix", {"virtual_tokens": 9, "projection": False}, 55),
+        ("peft", {"type": "prompt_tuning", "prompt_tuning_num_virtual_tokens": 30}, 34),
+        ("peft", {"type": "p_tuning", "p_tuning_num_virtual_tokens": 12}, 52),
+    ],
+)
+def test_texts_longer_than_what_the_model_can_read_are_cut_and_counted(method, settings, most, make_plan, classify_csv):
     with classify_csv.open("a", encoding="utf-8") as file:
         file.write(f"{'the parcel is late ' * 100},delivery\n")
-    found = make_plan("lora", "classify", epochs=0.5, max_length=512)
+    found = make_plan(method, "classify", settings, epochs=0.5, max_length=512)
     texts = runs.report(started(changed(found, data=Data(source=str(classify_csv)))))["texts"]
-    assert texts == {"max_length": 64, "cut": 1, "dropped": 0}
+    assert texts == {"max_length": most, "cut": 1, "dropped": 0}
 
 
 def test_an_example_whose_prompt_fills_the_context_is_dropped_and_counted(make_plan, chat_csv):
@@ -241,6 +254,30 @@ def test_a_training_that_only_made_it_worse_keeps_its_best_state_and_says_which(
     best = min(trained, key=trained.get)
     assert report["best_step"] == best
     assert report["after"]["loss"] == pytest.approx(trained[best], rel=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("schedule", "share"),
+    [
+        ("linear", lambda step: min(step / 4, (16 - step) / 12)),
+        ("cosine", lambda step: min(step / 4, (1 + math.cos(math.pi * max(0, step - 4) / 12)) / 2)),
+        ("constant_with_warmup", lambda step: min(step / 4, 1)),
+        ("constant", lambda step: 1),
+    ],
+)
+def test_the_learning_rate_follows_its_schedule_after_the_warm_up(schedule, share, make_plan):
+    run = started(make_plan(epochs=4, batch_size=8, learning_rate=1e-3, schedule=schedule, warmup_share=0.25, evaluations=1))
+    rates = [point["learning_rate"] for point in runs.points(run) if "learning_rate" in point]
+    assert len(rates) == 16
+    assert rates == pytest.approx([1e-3 * share(step) for step in range(16)], abs=2e-8)
+
+
+def test_weight_decay_keeps_what_is_learned_smaller(make_plan):
+    def size(decay):
+        run = started(make_plan(epochs=2, learning_rate=1e-2, weight_decay=decay, evaluations=1))
+        return sum(float(value.square().sum()) for value in load_file(run.model / "adapter_model.safetensors").values())
+
+    assert size(1.0) < 0.95 * size(0.0)
 
 
 def test_a_training_without_progress_stops_early_when_patience_ends(by_heart):

@@ -114,8 +114,8 @@ def counted(examples: list[dict[str, str]], folder: str) -> list[int] | None:
     found: list[int] = []
     for start in range(0, len(texts), 1000):
         _tell("count", start, len(texts))
-        found += [len(one.ids) + AROUND for one in tokenizer.encode_batch(texts[start : start + 1000])]
-    return found
+        found += [len(one.ids) for one in tokenizer.encode_batch(texts[start : start + 1000])]
+    return [size + (0 if "text" in example else AROUND) for size, example in zip(found, examples, strict=True)]
 
 
 def _read(example: dict[str, str]) -> list[dict[str, str]]:

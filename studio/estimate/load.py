@@ -9,7 +9,7 @@ from studio.data import columns as roles
 from studio.data import keep, prepare, split
 from studio.estimate import desk
 from studio.methods import defaults
-from studio.methods.base import Method
+from studio.methods.base import Method, Settings
 from studio.methods.work import Load, Row
 from studio.models.shape import ModelShape
 from studio.plan import Plan, Task
@@ -97,8 +97,11 @@ def _guess(example: dict[str, str], task: str) -> Row:
     return Row(asked, tokens(prepare.conversation(example)[-1]["content"]), tokens(example["rejected"]) if example.get("rejected") else 0)
 
 
-def of(plan: Plan, method: Method, shape: ModelShape, found: Lengths) -> Load:
-    """What a method is given to do, with the training settings filled in that the plan leaves out."""
+def of(plan: Plan, method: Method, settings: Settings, shape: ModelShape, found: Lengths) -> Load:
+    """What a method is given to do under settings, all of them given: with the training settings filled in that the plan leaves out, and
+    texts no longer than what the model reads beside what the method puts before them.
+    """
     aside, tested = plan.data.validation_share, split.test_share(plan.data, found.count)
     filled = defaults.fill(plan, method, shape, max(1, found.count - round(aside * found.count) - round(tested * found.count)))
-    return Load(plan.task, found.rows, found.count, aside, filled.training, shape, found.labels, found.known, tested, found.own)
+    training = filled.training.model_copy(update={"max_length": method.room(shape, settings, filled.training.max_length)})
+    return Load(plan.task, found.rows, found.count, aside, training, shape, found.labels, found.known, tested, found.own)

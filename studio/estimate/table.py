@@ -89,7 +89,7 @@ def _one(
         return Estimate(method.name, missing=(NO_SHAPE,))
     if not lengths:
         return quote.without_rows(method, settings, found.shape, place, plan.task, NO_ROWS)
-    given = load.of(plan, method, found.shape, lengths)
+    given = load.of(plan, method, settings, found.shape, lengths)
     made = quote.quote(method, settings, given, place, own, traced, record.learned(place.id, method.name, own.when))
     why = traced.stuck(method, settings, given) if traced and made.level == "formula" else None
     made = replace(made, missing=(*made.missing, UNTRACED.filled(why=why))) if why else made
@@ -100,14 +100,14 @@ def lacks(plan: Plan, method: Method, settings: Settings, place: Place, found: B
     """Whether tracing would refine an estimate of this method."""
     if not found.shape or not found.config:
         return False
-    return bool(Traced(found.config, place).open(method, settings, load.of(plan, method, found.shape, lengths)))
+    return bool(Traced(found.config, place).open(method, settings, load.of(plan, method, settings, found.shape, lengths)))
 
 
 def sharpen(plan: Plan, method: Method, settings: Settings, place: Place, found: Base, lengths: Lengths) -> bool:
     """Trace what an estimate of this method still lacks; takes seconds. Returns whether everything is known now."""
     if not found.shape:
         return False
-    given = load.of(plan, method, found.shape, lengths)
+    given = load.of(plan, method, settings, found.shape, lengths)
     answers = [desk.ask(asked) for asked in Traced(found.config, place).open(method, settings, given)]
     return all("problem" not in answer for answer in answers)
 

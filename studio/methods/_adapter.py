@@ -23,6 +23,13 @@ def heads(shape: ModelShape, task: Task) -> list[str] | None:
     return ["head"] if task == "classify" and shape.class_head else None
 
 
+def crowded(name: str, tokens: int, shape: ModelShape) -> list[str]:
+    """What is wrong with so many virtual tokens under the setting `name`: half of what a model reads is left for the text."""
+    if tokens <= shape.context // 2:
+        return []
+    return [f"{name}: the model reads {shape.context} tokens in all; expected at most half of them, but got {tokens}"]
+
+
 def train(job: Job) -> Any:
     """Supervised training of what was attached."""
     from studio.methods import _supervised  # noqa: PLC0415 - loads torch

@@ -6,7 +6,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import psutil
 import torch
 
 from studio.data.prepare import Encoded
@@ -14,10 +13,19 @@ from studio.errors import OutOfRoom
 from studio.home import check_room
 from studio.methods import frozen
 from studio.methods.base import Job
+from studio.words import Words
 
 # The part of the free memory that kept outputs may take; more goes to the disk.
 MEMORY_SHARE = 0.25
 TOKENS_AT_ONCE = 4096
+ON_DISK = Words(
+    "Memory is short, so the output of the frozen layers ({mb:,.0f} MB) is kept on the disk: the losses are the same, each step takes a little longer.",
+    "内存不够，冻结层的输出（{mb:,.0f} MB）存放在磁盘上：损失不变，每一步会稍慢一些。",
+)
+NOWHERE = Words(
+    "Neither memory nor disk has room for the output of the frozen layers ({mb:,.0f} MB), so they are run anew in every round: the losses are the same, the training takes longer.",
+    "内存和磁盘都放不下冻结层的输出（{mb:,.0f} MB），因此每一轮都要重新计算：损失不变，训练时间更长。",
+)
 
 
 class _Reached(Exception):
@@ -85,18 +93,19 @@ def at_rest(model: Any) -> Iterator[None]:
 def reused(job: Job) -> Iterator[Job]:
     """Run the frozen bottom once over every example; within, the job's rows are fed from what it gave.
 
-    Where neither memory nor disk has room for that, the plain way is taken and noted.
+    Where memory has no room for that it is kept on the disk, and where that has none either the plain way is taken; both are noted.
     """
     rows = [dataclasses.replace(row, number=number) for number, row in enumerate([*job.train, *job.validation])]
     model, bottom = job.model, _frozen_blocks(job.model)
     tokens = sum(len(row.input_ids) for row in rows)
-    try:
-        place = _place(job, tokens)
-    except OutOfRoom as error:
-        job.notes["reused"] = {"tokens": 0, "why_not": str(error)}
+    size = tokens * model.config.hidden_size * model.dtype.itemsize
+    where, said = _where(job, size)
+    job.note("reused", {"tokens": tokens, "bytes": size, "where": where}, *(one.filled(mb=size / 1e6) for one in said))
+    if where == "nowhere":
         with at_rest(model):
             yield job
         return
+    place = _place(job, tokens, where)
     kept = Kept(place, _reach(rows), model.device)
     _fill(job, rows, kept)
     all_blocks, plain = frozen.blocks(model), embeddings(model)
@@ -112,7 +121,6 @@ def reused(job: Job) -> Iterator[Job]:
         for number, block in enumerate(bottom):
             all_blocks[number] = block
         (job.folder / "checkpoints" / "bottom.bin").unlink(missing_ok=True)
-    job.notes["reused"] = {"tokens": tokens, "bytes": place.numel() * place.element_size()}
 
 
 class Given(torch.nn.Module):  # type: ignore[misc] # torch's types are not followed
@@ -161,13 +169,22 @@ def _reach(rows: list[Encoded]) -> list[tuple[int, int]]:
     return found
 
 
-def _place(job: Job, tokens: int) -> torch.Tensor:
-    """Room for tokens x width: in memory, or in a file of the run; raises OutOfRoom where neither has it."""
+def _where(job: Job, size: int) -> tuple[str, tuple[Words, ...]]:
+    """Where so many bytes are kept (memory, disk or nowhere), and what is said of it."""
+    if size < MEMORY_SHARE * job.free_memory():
+        return "memory", ()
+    try:
+        check_room(job.folder, size)
+    except OutOfRoom:
+        return "nowhere", (NOWHERE,)
+    return "disk", (ON_DISK,)
+
+
+def _place(job: Job, tokens: int, where: str) -> torch.Tensor:
+    """Room for tokens x width: in memory, or in a file of the run."""
     width, dtype = job.model.config.hidden_size, job.model.dtype
-    size = tokens * width * dtype.itemsize
-    if size < MEMORY_SHARE * psutil.virtual_memory().available:
+    if where == "memory":
         return torch.empty(tokens, width, dtype=dtype)
-    check_room(job.folder, size)
     path: Path = job.folder / "checkpoints" / "bottom.bin"
     path.parent.mkdir(parents=True, exist_ok=True)
     return torch.from_file(str(path), shared=True, size=tokens * width, dtype=dtype).view(tokens, width)

@@ -18,6 +18,16 @@ from studio.methods.base import Job
 from studio.methods.upft import ASKED_AGAIN, AT_ONCE, COMPARED, LONGEST, LOOKED_AT
 from studio.words import Words
 
+ALIKE = Words(
+    "Of {answers} answers the model wrote to the same question, {same} begin with the same {tokens} tokens (on average, over {questions} questions): the more do, the more this method has to learn from (prefix self-consistency).",
+    "让模型把同一个问题回答 {answers} 遍，平均有 {same} 遍的前 {tokens} 个 token 完全相同（共看了 {questions} 个问题）：相同的越多，这种方法能学到的越多（前缀自洽性）。",
+)
+# An answer is always like itself, and two may be so by chance.
+TOO_FEW = 2
+TOO_FREE = Words(
+    "Hardly two begin alike, so expect little of this method here: examples that have answers get further (with LoRA, for instance).",
+    "几乎没有两遍的开头相同，这种方法在这里作用不大：改用带回答的样本训练（例如 LoRA），效果会更好。",
+)
 TOP_P = 0.95
 FIRST_STEP = " Write only the first step towards the answer; it need not be complete."
 # Puts a text before what the user says in whatever the model's own template then writes.
@@ -42,7 +52,7 @@ def rows(job: Job) -> tuple[list[Encoded], list[Encoded]]:
     path = job.folder / "data" / "openings.json"
     if path.is_file():
         kept = json.loads(path.read_text(encoding="utf-8"))
-        job.notes["openings"] = kept["notes"]
+        _tell(job, kept["notes"])
         train, validation = ([Encoded(**row) for row in kept[part]] for part in ("train", "validation"))
         return train, validation
     torch.manual_seed(job.plan.training.seed)
@@ -63,7 +73,7 @@ def rows(job: Job) -> tuple[list[Encoded], list[Encoded]]:
             room=max(room - 1, 0),
             least=min(len(_question(job, example)) for example in job.examples[0 if not asked else 1]),
         )
-    job.notes["openings"] = alike(job, [_question(job, example) for example in asked[:LOOKED_AT]])
+    _tell(job, alike(job, [_question(job, example) for example in asked[:LOOKED_AT]]))
     whole = set(random.Random(job.plan.training.seed).sample(range(len(asked)), round(float(job.settings["full_share"]) * len(asked))))  # noqa: S311
     short = [example for place, example in enumerate(asked) if place not in whole]
     total = len(asked) + len(check)
@@ -86,12 +96,19 @@ def alike(job: Job, questions: Sequence[list[int]]) -> dict[str, Any]:
 
     Where nearly all differ, there is little for UPFT to work with (the paper's prefix self-consistency).
     """
-    shares = []
+    shares: list[float] = []
     for ask in questions:
+        job.tell("alike", len(shares), len(questions))
         found = answers.generate(job.model, job.tokenizer, [ask] * ASKED_AGAIN, COMPARED, **_freely(job))
         commonest = Counter(tuple(ids) for ids in found).most_common(1)[0][1]
         shares.append(commonest / ASKED_AGAIN)
     return {"alike": sum(shares) / max(len(shares), 1), "questions": len(shares), "answers": ASKED_AGAIN, "tokens": COMPARED}
+
+
+def _tell(job: Job, found: dict[str, Any]) -> None:
+    same = found["alike"] * found["answers"]
+    told = ALIKE.filled(**{**found, "same": f"{same:.3g}"})
+    job.note("openings", found, *((told, TOO_FREE) if same <= TOO_FEW else (told,)))
 
 
 def _question(job: Job, example: dict[str, str]) -> list[int]:

@@ -1,11 +1,12 @@
 """What a method is: its knobs in plain words, what it would need, how it is attached, trained, saved and loaded."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
 from studio.data.prepare import Encoded, Example
+from studio.home import read_json, write_json
 from studio.methods.touch import Touch
 from studio.methods.work import Load, Phase, supervised
 from studio.models.shape import ModelShape
@@ -13,6 +14,8 @@ from studio.plan import Plan, Task, Value
 from studio.words import Words
 
 Settings = Mapping[str, Value]
+# Sentences on a run that goes on, in its folder.
+SAID = "notes.json"
 
 
 @dataclass(frozen=True)
@@ -101,8 +104,10 @@ class Job:
     `plan` has every training setting filled in, `settings` every knob of the method. `train` and `validation` are encoded, `examples` are
     the same two parts as words; `test` and `tested` are the part that only the last verdict sees, encoded and as words, empty where there
     is none. `folder` is the run's, `base` the folder of the base's weights. `watch(stage, model, measure)` makes the
-    callback of a stage; `measure(model, rows)` gives scores, `loss` among them, lower is better. `tell(stage, done, of)`
-    shows progress outside a Trainer and raises where the run was asked to stop. What a method writes into `notes` goes into the report.
+    callback of a stage; `measure(model, rows)` gives scores, `loss` among them, lower is better. `free_memory()` is
+    what could be taken now (bytes), in a container no more than its limit leaves. `tell(stage, done, of)`
+    shows progress outside a Trainer and raises where the run was asked to stop. What a method writes into `notes` goes into the report;
+    `note` does so and tells people at once.
     """
 
     model: Any
@@ -114,12 +119,25 @@ class Job:
     folder: Path
     watch: Callable[[str, Any, Callable[[], Scores] | None], Watch]
     measure: Callable[[Any, list[Encoded]], Scores]
+    free_memory: Callable[[], int]
     examples: tuple[list[Example], list[Example]] = ((), ())  # type: ignore[assignment]
     test: list[Encoded] = field(default_factory=list)
     tested: list[Example] = field(default_factory=list)
     base: Path = Path()
     tell: Callable[[str, int, int], None] = lambda stage, done, of: None
     notes: dict[str, Any] = field(default_factory=dict)
+
+    def note(self, name: str, figures: Any, *said: Words) -> None:
+        """Keep figures for the report, and sentences on them for whoever watches the run: both take the place of earlier ones of that name."""
+        self.notes[name] = figures
+        kept = read_json(self.folder / SAID)
+        if said or name in kept:
+            write_json(self.folder / SAID, {**kept, name: [asdict(one) for one in said]})
+
+
+def said(folder: Path) -> list[Words]:
+    """What methods have noted in a run's folder for people to read, in order; empty where there is nothing."""
+    return [Words(**one) for those in read_json(folder / SAID).values() for one in those]
 
 
 class Attach(Protocol):
@@ -185,6 +203,10 @@ class Method:
             if knob.applies(found):
                 found[knob.name] = _typed(knob, chosen.get(knob.name, knob.default))
         return found
+
+    def room(self, shape: ModelShape, settings: Settings, asked: int) -> int:
+        """How many tokens of a text are read of `asked`; virtual tokens take up places of the model's."""
+        return min(asked, shape.context - self.touch(shape, settings).virtual)
 
     def work(self, settings: Settings, load: Load) -> tuple[Phase, ...]:
         """The phases of a run under these settings, all of them given."""

@@ -10,8 +10,12 @@ from studio.methods.work import Load, Phase
 from studio.models import shape as shapes
 from studio.models.shape import ModelShape
 from studio.plan import Task
-from studio.words import label
+from studio.words import Words, label
 
+TIED = Words(
+    "This model uses one table to read words and to write them (tied embeddings), so its output layer stays frozen: training it would train the bottom as well.",
+    "这个模型读词和写词共用一张表（共享嵌入 tied embeddings），所以输出层保持冻结：训练它就等于连最底层一起训练。",
+)
 KNOBS = (
     Knob(
         "blocks",
@@ -96,7 +100,8 @@ def train(job: Job) -> Any:
     """Supervised training of the top, on the frozen part's output where that is reused."""
     from studio.methods import _bottom, _supervised  # noqa: PLC0415 - loads torch
 
-    job.notes["tied_head"] = job.plan.task != "classify" and shapes.of(job.model.config.to_dict()).tied
+    tied = job.plan.task != "classify" and shapes.of(job.model.config.to_dict()).tied
+    job.note("tied_head", tied, *([TIED] if tied else []))
     if not job.settings["reuse"]:
         with _bottom.at_rest(job.model):
             _supervised.fit(job)

@@ -98,6 +98,11 @@ def disk(shape: ModelShape, settings: Settings, labels: int, item: int) -> float
     return 4.0 * (int(settings["virtual_tokens"]) * 2 * shape.layers * widths(shape)[0] + (shape.head(labels) if labels else 0))
 
 
+def check(settings: Settings, shape: ModelShape | None, task: Task) -> list[str]:
+    """Whether a model that reads little is left enough room for the text."""
+    return _adapter.crowded("virtual_tokens", int(settings["virtual_tokens"]), shape) if shape else []
+
+
 METHOD = Method(
     name="prefix",
     tasks=("chat", "complete", "classify"),
@@ -112,6 +117,7 @@ METHOD = Method(
     save=_adapter.save,
     load=_adapter.load,
     merge=_adapter.merge,
+    check=check,
     patience=2.0,
     finish=finish,
     disk=disk,

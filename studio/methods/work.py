@@ -156,7 +156,7 @@ def cut(rows: Sequence[Row], most: int) -> list[tuple[int, int]]:
 
 def texts(load: Load) -> list[tuple[int, int]]:
     """Each example as a supervised training reads it: tokens, and positions with something to learn."""
-    most = min(load.training.max_length, load.shape.context)
+    most = load.training.max_length
     if load.task == "classify":
         return [(min(row.tokens, most), 0) for row in load.rows]
     if load.task != "complete":

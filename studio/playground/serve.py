@@ -63,7 +63,8 @@ class Sides:
     def _write(self, side: str, question: dict[str, Any], say: Say, stop: threading.Event) -> int:
         model, length = self.models[side], int(question["length"])
         prompt = asked(self.plan.task, question["prompt"], self.tokenizer)
-        context = int(getattr(model.config, "max_position_embeddings", 0) or 2048)
+        before = batch.prompt(model)
+        context = int(getattr(model.config, "max_position_embeddings", 0) or 2048) - (before.num_virtual_tokens if before else 0)
         if len(prompt) + length > context:
             raise StudioError(
                 Words(

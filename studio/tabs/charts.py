@@ -35,6 +35,10 @@ STAGES: dict[str, Words] = {
     "load": Words("loading the model", "加载模型"),
     "before": Words("measuring the base model on the kept-aside examples", "在验证集上评估基础模型"),
     "rows": Words("writing the examples to learn from", "生成用于学习的样本"),
+    "alike": Words(
+        "looking how alike the model's own answers begin, {step} of {steps} questions",
+        "先看模型自己的回答开头有多相似，{step} / {steps} 个问题",
+    ),
     "openings": Words("writing the model's own openings, {step} of {steps}", "生成模型自己的回答开头，{step} / {steps}"),
     "head": Words(
         "reading every pair once to give the reward model a good start, {step} of {steps}",
@@ -127,7 +131,7 @@ def poll(asked: Any) -> dict[str, Any]:
         "state": STATES[kind].say(lang),
         "line": _line(status, _latest(run), lang),
         "about": _about(plan, report, lang),
-        "more": outcome.sentences(run, report, lang) if ended and report else "",
+        "more": outcome.sentences(run, report, lang) if ended and report else outcome.noted(run, lang),
         "tables": outcome.tables(report, lang) if ended else [],
         "samples": latest,
         "sampled": size,

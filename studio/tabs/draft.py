@@ -1,5 +1,6 @@
 """The plan that the page's fields describe: what it would do, and what is wrong with it, under the fields' own names."""
 
+from collections.abc import Mapping
 from dataclasses import replace
 from functools import lru_cache
 from typing import Any
@@ -9,6 +10,7 @@ from studio.data import prepare, split
 from studio.data.prepare import Example
 from studio.data.split import Parts
 from studio.errors import BadPlan, explain
+from studio.estimate.table import Base
 from studio.methods import defaults
 from studio.plan import Plan, Task, Value
 from studio.tabs import estimates, forms, visitor
@@ -90,6 +92,14 @@ def later(made: Plan, lang: str) -> str:
     method = methods.get(made.method.name)
     said = method.follows(method.settle(made.method.settings), made.task)
     return said.say(lang) if said else ""
+
+
+def room(base: Base | None, chosen: str, asked: float, values: Mapping[str, Value]) -> int:
+    """How many tokens of a text are read of `asked` with the chosen method; `values` are the fields of all methods' settings, if at hand."""
+    shape, method = base.shape if base else None, next((one for one in methods.METHODS if one.name == chosen), None)
+    if not shape or not method:
+        return int(asked or 0)
+    return method.room(shape, estimates.settled(method, forms.settings(method, dict(values)) if values else {}), int(asked or 0))
 
 
 def problem(error: Exception, chosen: str, lang: str) -> dict[str, Any]:

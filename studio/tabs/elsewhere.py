@@ -61,7 +61,7 @@ def show(request: gr.Request, **fields: Any) -> str:
         return f'<p class="elsewhere-note">{html.escape(NOTHING.say(lang, count=len(machines.places())))}</p>'
     today = date.today()
     places = elsewhere.everywhere(found.plan, found.settings, found.base, found.lengths, today)
-    tokens = elsewhere.trained_tokens(load.of(found.plan, methods.get(name), found.base.shape, found.lengths))
+    tokens = elsewhere.trained_tokens(load.of(found.plan, methods.get(name), found.settings[name], found.base.shape, found.lengths))
     return _machines(places, presets.methods()[name].name.say(lang), lang) + _services(elsewhere.hosted(tokens, today), tokens, lang)
 
 

@@ -12,9 +12,9 @@ from studio.data.findings import FIXES
 from studio.data.fixes import Change
 from studio.data.keep import Kept
 from studio.errors import StudioError
-from studio.plan import Task
+from studio.plan import Task, Value
 from studio.tabs import data_words as words
-from studio.tabs import forms, visitor
+from studio.tabs import draft, forms, visitor
 
 # The rows of a finding that are named.
 MOST_NAMED = 8
@@ -45,9 +45,9 @@ def panel() -> gr.HTML:
 
 
 def examine(
-    source: str, task: Task, columns: str, model: str, max_length: float, chosen: str, test: str, request: gr.Request
+    source: str, task: Task, columns: str, model: str, max_length: float, chosen: str, test: str, request: gr.Request, **knobs: Value
 ) -> Iterator[Any]:
-    """The report, first without near-duplicates; nothing where there is no data to look at."""
+    """The report, first without near-duplicates; nothing where there is no data to look at. `knobs` are the fields of methods' settings."""
     lang = forms.language(request)
     try:
         kept, roles = visitor.dataset(source), forms.unpack(columns)
@@ -58,7 +58,7 @@ def examine(
         yield {}
         return
     folder = str(base.folder) if base and base.folder else ""
-    given = {"method": chosen, "max_length": int(max_length or 0), "folder": folder, "test": str(test or "")}
+    given = {"method": chosen, "max_length": draft.room(base, chosen, max_length, knobs), "folder": folder, "test": str(test or "")}
     key = (kept.source, kept.stamp, task, columns, tuple(sorted(given.items())))
     if key in _known:
         yield _content(_known[key], kept, lang)

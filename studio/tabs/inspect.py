@@ -126,14 +126,17 @@ def wire(here: Inspection, at_data: DataTab, at_method: MethodTab, source: gr.Br
     at_once = {**last, "queue": False}
     task, columns, touched, told = at_data.task, at_data.columns, at_data.touched, at_data.told
     training, model, chosen = at_method.training, at_method.model, at_method.chosen
-    length = training["max_length"]
-    about = [source, task, columns, model, length]
+    about = {"source": source, "task": task, "columns": columns, "model": model, "chosen": chosen, **at_method.knobs}
+    about["max_length"] = training["max_length"]
+    # What a text may be at most: virtual tokens stand in the way of real ones.
+    beside = [field.change for name, field in at_method.knobs.items() if name == "peft_type" or name.endswith("virtual_tokens")]
+    limits = [training["max_length"].change, model.change, chosen.change, *beside]
     forms.follow(source.change).then(lambda source: gr.update(visible=bool(source)), source, here.whole, **at_once)
-    rows = forms.follow(source.change, columns.change, touched.change, length.change, model.change)
-    rows.then(look.see, about, here.seen, **last)
-    rows.then(look.charts, about, [here.lengths, here.classes], **last)
-    judged = forms.follow(source.change, columns.change, touched.change, length.change, model.change, chosen.change, here.test.change)
-    judged.then(health.examine, [*about, chosen, here.test], here.report, **last)
+    rows = forms.follow(source.change, columns.change, touched.change, *limits)
+    rows.then(look.see, inputs_kwargs=about, outputs=here.seen, **last)
+    rows.then(look.charts, inputs_kwargs=about, outputs=[here.lengths, here.classes], **last)
+    judged = forms.follow(source.change, columns.change, touched.change, here.test.change, *limits)
+    judged.then(health.examine, inputs_kwargs={**about, "test": here.test}, outputs=here.report, **last)
     turned = [here.rows, here.where, here.number]
     here.search.input(None, None, here.number, js="() => 1", **quiet)
     turns = forms.follow(source.change, touched.change, here.number.input, here.search.input)

@@ -11,9 +11,9 @@ from studio.data.fixes import Change
 from studio.data.read import Table
 from studio.errors import BadData, StudioError
 from studio.estimate import desk, load
-from studio.plan import Data, MethodChoice, Plan, Task
+from studio.plan import Data, MethodChoice, Plan, Task, Value
 from studio.tabs import data_words as words
-from studio.tabs import forms, health, visitor
+from studio.tabs import draft, forms, health, visitor
 
 SHOWN_EXAMPLES, SHOWN_ROWS = 3, 20
 # How much of a text is drawn (characters).
@@ -27,7 +27,9 @@ SEEN = """
 </article>{{/each}}"""
 
 
-def see(source: str, task: Task, columns: str, model: str, max_length: float, request: gr.Request) -> dict[str, Any]:
+def see(
+    source: str, task: Task, columns: str, model: str, max_length: float, chosen: str, request: gr.Request, **knobs: Value
+) -> dict[str, Any]:
     """The first examples as the model reads them, under its own template where it is here."""
     lang = forms.language(request)
     try:
@@ -39,7 +41,7 @@ def see(source: str, task: Task, columns: str, model: str, max_length: float, re
     told: dict[str, Any] = {}
     if base and base.folder:
         asked = {"what": "seen", "source": kept.source, "stamp": kept.stamp, "task": task, "columns": roles, "folder": str(base.folder)}
-        told = desk.ask({**asked, "max_length": int(max_length or 256), "most": SHOWN_EXAMPLES})
+        told = desk.ask({**asked, "max_length": draft.room(base, chosen, max_length or 256, knobs), "most": SHOWN_EXAMPLES})
     if "seen" in told:
         shown, said = told["seen"], words.SEEN_HELP
     else:
@@ -162,7 +164,9 @@ def named(numbers: str, count: int) -> list[int]:
     return sorted(found)
 
 
-def charts(source: str, task: Task, columns: str, model: str, max_length: float, request: gr.Request) -> tuple[Any, ...]:
+def charts(
+    source: str, task: Task, columns: str, model: str, max_length: float, chosen: str, request: gr.Request, **knobs: Value
+) -> tuple[Any, ...]:
     """How long the examples are, with the length at which they are cut, and of classes how many examples each has."""
     lang, hidden = forms.language(request), gr.update(visible=False)
     try:
@@ -173,9 +177,8 @@ def charts(source: str, task: Task, columns: str, model: str, max_length: float,
         told = load.lengths(plan, base.folder if base else None)
     except (StudioError, ValueError):
         return hidden, hidden
-    return gr.update(value=_lengths(told, int(max_length or 0), lang), visible=True), _classes(
-        found, lang
-    ) if task == "classify" else hidden
+    limit = draft.room(base, chosen, max_length, knobs)
+    return gr.update(value=_lengths(told, limit, lang), visible=True), _classes(found, lang) if task == "classify" else hidden
 
 
 def _lengths(told: load.Lengths, limit: int, lang: str) -> Any:

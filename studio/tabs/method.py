@@ -20,7 +20,7 @@ from studio.tabs.choose import Chooser
 from studio.tabs.data import DataTab
 from studio.tabs.forms import t
 from studio.tabs.remember import Remembered
-from studio.tabs.training import FEWEST, TRAINING, controls
+from studio.tabs.training import FEWEST, TRAINING, controls, schedules
 from studio.words import Words
 
 FIRST_MODEL = "smollm2-135m"
@@ -160,13 +160,11 @@ def suit(
     )
 
 
-def speak(request: gr.Request) -> Any:
-    """The choices of every method's settings in the browser's language: labels it says itself, choices it does not."""
-    lang, choices = forms.language(request), _choices()
-    found = [
-        gr.skip() if lang == "en" else gr.update(choices=[(said.say(lang), name) for name, said in knob.choices]) for _, knob in choices
-    ]
-    return found if len(found) > 1 else found[0]
+def speak(request: gr.Request) -> list[Any]:
+    """The choices of every method's settings, and of the schedule, in the browser's language: labels it says itself, choices it does not."""
+    lang = forms.language(request)
+    every = [[(said.say(lang), name) for name, said in knob.choices] for _, knob in _choices()] + [schedules(lang)]
+    return [gr.skip() if lang == "en" else gr.update(choices=those) for those in every]
 
 
 def _choices() -> list[tuple[str, Knob]]:
@@ -209,7 +207,7 @@ def build(source: gr.BrowserState, remembered: Remembered, at_data: DataTab, tes
 
     quiet: dict[str, Any] = {"show_progress": "hidden", "queue": False}
     task, columns = at_data.task, at_data.columns
-    gr.context.Context.root_block.load(speak, None, [knobs[name] for name, _ in _choices()], **quiet)
+    gr.context.Context.root_block.load(speak, None, [*(knobs[name] for name, _ in _choices()), training["schedule"]], **quiet)
     rows.pick(pick, chosen, [chosen, *groups], **quiet)
     gr.on([task.change, gr.context.Context.root_block.load], change_task, [task, chosen], [model, chosen, *groups], **quiet)
     described = {"source": source, "task": task, "columns": columns, "chosen": chosen, "test": test}

@@ -37,8 +37,34 @@ TESTED_HELP = label(
     "Every before-and-after figure is measured on these, and nothing is chosen by them. 0 uses the validation part instead.",
     "训练前后的数字都在这部分上评估，也不据此做任何选择。填 0 则改用验证集。",
 )
+CHECKS = label("How often the validation loss is measured (evaluations)", "训练过程中验证几次（evaluations）")
+CHECKS_HELP = label(
+    "Spread evenly over the run. More show the curve more finely and find the best state more exactly; each takes a little time.",
+    "均匀分布在整个训练中。次数越多，曲线越细，最佳检查点也找得越准，但每次都要花一点时间。",
+)
 PATIENCE = label("Stop after so many checks without progress (early stopping)", "连续几次验证没有进步就停止（早停）")
 PATIENCE_HELP = label("0 never stops early. The best state is kept either way.", "0 表示不提前停止。无论填几，都会保留效果最好的检查点。")
+SCHEDULE = label("How the size of the steps changes (learning rate schedule)", "步子大小怎样变化（学习率调度）")
+SCHEDULE_HELP = label(
+    "Big steps find the direction, small ones at the end settle. Falling evenly suits nearly always.",
+    "先迈大步找方向，最后用小步收敛。一般选“匀速降到 0”就好。",
+)
+SCHEDULES = {
+    "linear": Words("Falls evenly to 0 (linear)", "匀速降到 0（linear）"),
+    "cosine": Words("Falls slowly, then fast, then slowly to 0 (cosine)", "先慢、再快、最后慢慢降到 0（cosine）"),
+    "constant_with_warmup": Words("Stays the same after the warm-up (constant with warm-up)", "预热后保持不变（constant with warmup）"),
+    "constant": Words("The same from the first step on, without warm-up (constant)", "从头到尾不变，没有预热（constant）"),
+}
+WARMUP = label("Share of the steps that starts gently (warm-up)", "开头用来预热的步数比例（warmup）")
+WARMUP_HELP = label(
+    "Over this share the steps grow from nothing to their full size. Raise it if the loss jumps right at the start.",
+    "在这段步数里，步子从 0 逐渐加大到设定的大小。如果损失一开始就乱跳，可以调大。",
+)
+DECAY = label("Pull what is learned towards 0 (weight decay)", "把学到的参数往 0 拉（权重衰减 weight decay）")
+DECAY_HELP = label(
+    "A brake against learning by heart where there is little data. 0 leaves it out; 0.01 to 0.1 is usual.",
+    "数据少时，可以抑制死记硬背。填 0 表示不用，常用 0.01–0.1。",
+)
 RECOMPUTE = label("Save memory by computing twice (gradient checkpointing)", "重算中间结果以节省内存（gradient checkpointing）")
 RECOMPUTE_HELP = label(
     "Intermediate results are thrown away and computed again: far less memory, and a quarter to a half more time. Large models on a card do so anyway.",

@@ -5,6 +5,7 @@ from typing import Any
 
 from studio import runs
 from studio.estimate import record
+from studio.methods import base
 from studio.runs import Run
 from studio.tabs import forms
 from studio.train import worker
@@ -49,7 +50,6 @@ PREFERRED = Words(
     "It finds the better answer likelier in {after:.0%} of the {count} kept-aside pairs; before, {before:.0%}.",
     "验证集的 {count} 个偏好对里，有 {after:.0%} 它更倾向较好的回答；训练前为 {before:.0%}。",
 )
-ALIKE = Words("{share:.0%} of its own openings to one question begin alike.", "同一个问题，它写出的开头有 {share:.0%} 是一样的。")
 ROUNDED = {
     "caption": Words("What rounding costs", "量化的代价"),
     "full_precision": Words("full precision", "全精度"),
@@ -83,7 +83,7 @@ def sentences(run: Run, report: dict[str, Any], lang: str) -> str:
         parts.append(ACCURACY.say(lang, after=after["accuracy"], before=before["accuracy"]))
     if _has("right", before, after):
         parts.append(RIGHT.say(lang, after=after["right"], before=before["right"], asked=_number(after.get("asked")) or 0))
-    parts += _of_stages(notes, lang)
+    parts += [*_of_stages(notes, lang), noted(run, lang)]
     if _has("loss", before, after):
         lower = after["loss"] < before["loss"]
         said = LOWERED if lower else MOVED if run.plan.method.name in OTHER_GOAL else NOT_LOWERED
@@ -96,11 +96,16 @@ def sentences(run: Run, report: dict[str, Any], lang: str) -> str:
     texts = _part(report, "texts")
     if texts.get("cut") or texts.get("dropped"):
         parts.append(worker.LEFT_OUT.say(lang, cut=texts["cut"], length=texts["max_length"], dropped=texts["dropped"]))
-    return " ".join(parts)
+    return " ".join(part for part in parts if part)
+
+
+def noted(run: Run, lang: str) -> str:
+    """What the method had to say by now, also of a run that goes on."""
+    return " ".join(one.say(lang) for one in base.said(run.folder))
 
 
 def _of_stages(notes: dict[str, Any], lang: str) -> list[str]:
-    """What the method's own notes say: reward model, practice, pairs, openings."""
+    """What the method's own notes say: reward model, practice, pairs."""
     found = []
     judged, practice, pairs = _part(notes, "reward_model"), _part(notes, "rl"), _part(notes, "dpo")
     count = _part(judged, "pairs").get("held_out", "?")
@@ -116,9 +121,7 @@ def _of_stages(notes: dict[str, Any], lang: str) -> list[str]:
     if _has("preferred", _part(pairs, "before"), _part(pairs, "after")):
         count = _part(pairs, "pairs").get("held_out", "?")
         found.append(PREFERRED.say(lang, after=pairs["after"]["preferred"], before=pairs["before"]["preferred"], count=count))
-    openings = notes.get("openings")
-    alike = _number(openings.get("alike") if isinstance(openings, dict) else openings)
-    return found + ([ALIKE.say(lang, share=alike)] if alike is not None else [])
+    return found
 
 
 def tables(report: dict[str, Any], lang: str) -> list[dict[str, Any]]:

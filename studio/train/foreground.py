@@ -13,7 +13,7 @@ from tqdm import tqdm
 from studio import methods, plan, presets, runs
 from studio.errors import BadPlan, NotPossible, StudioError, explain
 from studio.estimate import machines, record, table
-from studio.methods import trial
+from studio.methods import base, trial
 from studio.runs import Run
 from studio.train import launch, worker
 from studio.words import Words
@@ -111,7 +111,12 @@ def _stopper(run: Run) -> "signal._HANDLER":
 
 def _show(run: Run, over: threading.Event) -> None:
     with tqdm(total=1, bar_format=BAR, leave=False, file=sys.stderr) as bar:
-        while not over.wait(0.3):
+        told, ended = 0, False
+        while not ended:
+            ended = over.wait(0.3)
+            for one in base.said(run.folder)[told:]:
+                bar.write(one.say())
+                told += 1
             status = runs.status(run)
             bar.set_description_str(f"{status.state} {status.stage}".strip(), refresh=False)
             bar.total, bar.n = max(status.steps, 1), status.step

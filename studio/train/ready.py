@@ -10,6 +10,7 @@ from studio.data import keep, prepare, split
 from studio.data.prepare import Example
 from studio.data.split import Parts
 from studio.errors import BadData
+from studio.estimate import hardware
 from studio.home import write_json
 from studio.methods import defaults
 from studio.methods.base import Job, Method
@@ -100,7 +101,6 @@ def load_job(this: Run, method: Method, base: Fetched, parts: Parts) -> tuple[Jo
     """Load the model, attach the method and encode the examples; beside the job the report's part on what was loaded."""
     import torch  # noqa: PLC0415 - a waiting worker does without
 
-    from studio.data import batch  # noqa: PLC0415
     from studio.evaluate import held_out  # noqa: PLC0415
     from studio.models import load  # noqa: PLC0415
 
@@ -115,7 +115,7 @@ def load_job(this: Run, method: Method, base: Fetched, parts: Parts) -> tuple[Jo
     torch.manual_seed(training.seed)
     settings = method.settle(plan.method.settings)
     model = method.attach(model, settings, plan.task)
-    length = min(training.max_length, found.context - batch.shift(model))  # virtual tokens take up places of real ones
+    length = method.room(found, settings, training.max_length)
     plan = plan.model_copy(update={"training": training.model_copy(update={"max_length": length})})
     every = (parts.train, parts.validation, *([parts.test] if parts.test else []))
     encoded = [prepare.encode(part, plan.task, tokenizer, length, labels) for part in every]
@@ -143,6 +143,7 @@ def load_job(this: Run, method: Method, base: Fetched, parts: Parts) -> tuple[Jo
         folder=this.folder,
         watch=lambda stage, model, measure: None,  # type: ignore[arg-type,return-value] # set where training begins
         measure=lambda model, rows: held_out.measure(model, rows, tokenizer, plan.task, portion),
+        free_memory=hardware.free_memory,
         test=encoded[2] if parts.test else [],
         tested=parts.test,
         examples=(parts.train, parts.validation),

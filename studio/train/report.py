@@ -66,7 +66,7 @@ class Watch(TrainerCallback):  # type: ignore[misc] # transformers ships no type
         self.stopped = False
         self.early = False
         self._saved, self._save_seconds = time.monotonic(), 0.0
-        self._without_progress = 0
+        self._without_progress, self._lowest = 0, math.inf  # of the validations a plan asks for; a stop brings one of its own
         self._pace = Pace(torch.get_num_threads(), torch.set_num_threads, probe)
         self._measured: dict[str, float] = {}
         self._recent: deque[float] = deque(maxlen=RECENT)
@@ -80,6 +80,7 @@ class Watch(TrainerCallback):  # type: ignore[misc] # transformers ships no type
         assert self.measure is not None
         self.best = self.first = self.measure()
         _check_number(self.best["loss"], 0)
+        self._lowest = self.best["loss"]
         runs.rewind(self.run, self.stage, -1)
         runs.add_point(self.run, self.stage, 0, 0, **as_point(self.best))
         trained.save(self.model, self.folder)
@@ -129,7 +130,7 @@ class Watch(TrainerCallback):  # type: ignore[misc] # transformers ships no type
     def on_save(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         """Complete a checkpoint with what this watch knows."""
         self._save_seconds = time.monotonic() - self._saved
-        known = {"best_step": self.best_step, "best": self.best, "without_progress": self._without_progress}
+        known = {"best_step": self.best_step, "best": self.best, "without_progress": self._without_progress, "lowest": self._lowest}
         write_json(self.folder / f"checkpoint-{state.global_step}" / WATCHED, known)
 
     def checkpoint(self) -> str | None:
@@ -138,7 +139,11 @@ class Watch(TrainerCallback):  # type: ignore[misc] # transformers ships no type
         if not found:
             return None
         known = json.loads((found / WATCHED).read_text(encoding="utf-8"))
-        self.best_step, self.best, self._without_progress = known["best_step"], known["best"], known["without_progress"]
+        self.best_step, self.best = known["best_step"], known["best"]
+        self._without_progress, self._lowest = (
+            known["without_progress"],
+            known.get("lowest", self.best["loss"]),
+        )  # an earlier studio kept the best alone
         return str(found)
 
     def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, float] | None = None, **_: Any) -> None:
@@ -161,10 +166,12 @@ class Watch(TrainerCallback):  # type: ignore[misc] # transformers ships no type
         _check_number(scores["loss"], state.global_step)
         runs.add_point(self.run, self.stage, state.global_step, state.epoch or 0, **as_point(scores))
         if scores["loss"] < self.best["loss"]:
-            self.best, self.best_step, self._without_progress = scores, state.global_step, 0
+            self.best, self.best_step = scores, state.global_step
             trained.save(self.model, self.folder)
+        if state.global_step not in self._checks:
             return
-        self._without_progress += 1
+        self._without_progress = 0 if scores["loss"] < self._lowest else self._without_progress + 1
+        self._lowest = min(self._lowest, scores["loss"])
         if self.plan.training.patience and self._without_progress >= self.plan.training.patience:
             self.early = control.should_training_stop = True
 

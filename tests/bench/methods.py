@@ -2,6 +2,9 @@
 
     python tests/bench/methods.py [--rows 32] [--epochs 3] [METHOD …]
 
+All ten take more than ten minutes on two cores: `python tests/bench/methods.py lora prefix` takes these two, after full fine-tuning, which
+every row is set against. A row is printed as soon as its training has ended.
+
 Each method trains in a worker process of its own, on the same rows of the sample of support replies, with its own defaults. "Seconds" runs
 from the measured base to the last step, so it holds what a method does beside its steps: the frozen part run once over every example,
 openings sampled, stages of RLHF. Frozen layers are trained twice, with the frozen part's output reused and without; the biggest difference
@@ -75,6 +78,8 @@ def main() -> None:
     parser.add_argument("--rows", type=int, default=32)
     parser.add_argument("--epochs", type=float, default=3)
     asked = parser.parse_args()
+    if unknown := set(asked.methods) - {method.name for method in METHODS}:
+        parser.error(f"{', '.join(sorted(unknown))}: expected some of {', '.join(method.name for method in METHODS)}")
     folder = Path(tempfile.mkdtemp())
     data = rows_of(asked.rows, folder)
     print(f"home {home()}; {asked.rows} rows, {asked.epochs:g} epochs")
