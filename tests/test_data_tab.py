@@ -132,7 +132,7 @@ def test_a_known_answer_may_be_left_out(tmp_path):
 
 def change(source, task, columns, *fields):
     """Other columns in the first fields, the rest empty."""
-    return data.change_columns(source, task, forms.pack(columns), *fields, *(None,) * (FIELDS - len(fields)), ENGLISH)
+    return data.change_columns(source, task, [source], forms.pack(columns), *fields, *(None,) * (FIELDS - len(fields)), ENGLISH)
 
 
 def test_the_same_column_twice_is_refused(own):
@@ -148,6 +148,32 @@ def test_another_column_than_conversations_asks_for_its_answers(tmp_path):
     told, *_, packed = change(found.source, "chat", {"prompt": "ask", "response": "reply"}, "messages", "reply")
     assert forms.unpack(packed) == {"messages": "messages"}
     assert told["kind"] == "good"
+
+
+def test_what_a_person_chose_is_found_again_and_outlives_a_fix_and_its_undo(own):
+    turned = {"prompt": "response", "response": "prompt"}
+    assert change(own.source, "chat", ROLES, "response", "prompt")[0]["more"].endswith("As you chose.")
+    health.fix(own.source, "chat", forms.pack(turned), [own.source], 0, SimpleNamespace(id="duplicates"), ENGLISH)
+    look.delete(own.source, [own.source], "1", 0, ENGLISH)
+    health.undo(own.source, [own.source], 0, ENGLISH)
+    found = shown(data.restore(own.source, ENGLISH))
+    assert (found.task["value"], found.columns, found.told["kind"]) == ("chat", turned, "good")
+    assert "As you chose." in found.told["more"]
+
+
+def test_a_chosen_task_is_found_again_with_columns_that_are_still_a_guess(own):
+    told = data.change_task(own.source, "complete", [own.source], ENGLISH)[0]
+    found = shown(data.restore(own.source, ENGLISH))
+    assert (found.task["value"], list(found.columns)) == ("complete", ["text"])
+    assert found.told == told
+    assert "As you chose" not in told["more"]
+
+
+def test_where_others_reach_the_page_nobody_chooses_for_another(own, monkeypatch):
+    monkeypatch.setenv(visitor.OPEN, "1")
+    assert data.change_task(own.source, "complete", [], ENGLISH)[0]["kind"] == "bad"
+    assert data.change_columns(own.source, "chat", [], forms.pack(ROLES), "response", *(None,) * (FIELDS - 1), ENGLISH)[0]["kind"] == "bad"
+    assert own.chosen == (None, {})
 
 
 def reports(source, columns=ROLES, task="chat", test=""):

@@ -4,7 +4,7 @@ import re
 import shutil
 import time
 import uuid
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from hashlib import sha256
@@ -20,6 +20,7 @@ from studio.data.fixes import Change
 from studio.data.read import Table, read
 from studio.errors import BadData
 from studio.home import check_room, home, read_json, write_json
+from studio.plan import Task
 from studio.words import Words
 
 ID = re.compile(r"[0-9a-f]{32}")
@@ -47,14 +48,20 @@ class Kept:
 
     @property
     def stamp(self) -> int:
-        """A number that changes with its rows."""
-        file = self.folder / "card.json" if self.own else self.path
+        """A number that changes with its rows, and with nothing else."""
+        file = self.folder / "prepared.parquet" if self.own else self.path
         return file.stat().st_mtime_ns if file.is_file() else 0
 
     @property
     def card(self) -> dict[str, Any]:
-        """What is written down of it: name, source, licence, sha256, created, rows, sheets, sheet; empty of a sample or a file."""
+        """What is written down of it: name, source, licence, sha256, created, rows, sheets, sheet, chosen; empty of a sample or a file."""
         return read_json(self.folder / "card.json") if self.own else {}
+
+    @property
+    def chosen(self) -> tuple[Task | None, dict[str, str]]:
+        """The task and the column of each role as the person said for this sheet; None and no columns where nothing was said."""
+        said = self.card.get("chosen", {}).get(self.sheet, {})
+        return said.get("task"), said.get("columns", {})
 
     @property
     def sha256(self) -> str:
@@ -91,7 +98,7 @@ def _table(kept: Kept, stamp: int) -> Table:
 
 
 def _write(kept: Kept, table: Table, card: dict[str, Any]) -> None:
-    """Write the rows as they stand, then the card, whose time says that they are new."""
+    """Write the rows as they stand, whose file's time says that they are new, and the card."""
     draft = kept.folder / ".prepared"
     columns = {name: pa.array([row[name] for row in table.rows], pa.string()) for name in table.columns}
     pq.write_table(pa.table(columns), draft)
@@ -165,6 +172,14 @@ def choose_sheet(kept: Kept, sheet: str) -> Kept:
     other = Kept(kept.source, kept.name, kept.path, found.sheet)
     _write(other, found, {**kept.card, "sheet": found.sheet})
     return other
+
+
+def choose(kept: Kept, task: Task, columns: Mapping[str, str] | None = None) -> None:
+    """Write down the task that a person chose, and the columns where these are theirs too; a sample keeps nothing."""
+    if kept.own:
+        card = kept.card
+        every = {**card.get("chosen", {}), kept.sheet: {"task": task, "columns": dict(columns or {})}}
+        write_json(kept.folder / "card.json", {**card, "chosen": every})
 
 
 def describe(kept: Kept, *, name: str | None = None, licence: str | None = None) -> Kept:

@@ -82,6 +82,7 @@ UNSURE = Words(
     "Is that right? The column names do not say it, so this is a guess from the content. If not, change the lists below.",
     "这样对吗？列名没有说明用途，以上是根据内容的猜测。不对的话，请在下方的列表中更改。",
 )
+CHOSEN = Words("As you chose.", "按你的选择。")
 DAMAGED = Words("{count} damaged row(s) left out, the first: row {line} {why}.", "跳过了 {count} 行损坏的数据，第一处：第 {line} 行{why}。")
 DAMAGED_FILE = Words("{count} part(s) left out, the first: {why}.", "忽略了 {count} 处，第一处：{why}。")
 INCOMPLETE = Words("{count} row(s) with an empty or unreadable cell left out.", "忽略了 {count} 行单元格为空或无法读取的数据。")
