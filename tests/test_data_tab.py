@@ -7,6 +7,7 @@ from types import SimpleNamespace
 import gradio as gr
 import pandas as pd
 import pytest
+import xlsxwriter
 
 from studio import methods, presets, runs
 from studio.data import keep, read
@@ -154,6 +155,7 @@ def test_what_a_person_chose_is_found_again_and_outlives_a_fix_and_its_undo(own)
     turned = {"prompt": "response", "response": "prompt"}
     assert change(own.source, "chat", ROLES, "response", "prompt")[0]["more"].endswith("As you chose.")
     health.fix(own.source, "chat", forms.pack(turned), [own.source], 0, SimpleNamespace(id="duplicates"), ENGLISH)
+    look.page(own.source, "", 1, ENGLISH)
     look.delete(own.source, [own.source], "1", 0, ENGLISH)
     health.undo(own.source, [own.source], 0, ENGLISH)
     found = shown(data.restore(own.source, ENGLISH))
@@ -250,6 +252,7 @@ def test_a_fix_takes_the_finding_away_and_can_be_taken_back(untidy):
 
 def test_changes_to_a_sample_are_made_to_a_copy():
     first = keep.find("sample:support-tone").table().rows[0]
+    look.page("sample:support-tone", "", 1, ENGLISH)
     source, _, told, _ = look.delete("sample:support-tone", [], "1", 0, ENGLISH)
     assert source.startswith("dataset:")
     assert told["more"] == "The sample was copied for your changes."
@@ -276,15 +279,68 @@ def test_rows_are_paged_searched_and_numbered(own):
 
 def test_a_cell_changed_in_place_is_kept_and_the_rest_stays(own):
     before = own.table().rows
-    page = look.page(own.source, "", 1, ENGLISH)[0]["value"]
-    frame = pd.DataFrame(page["data"], columns=page["headers"])
-    assert look.edit(own.source, [own.source], frame, 0, ENGLISH) == (gr.skip(),) * 3
-    frame.loc[4, "response"] = "Another answer."
-    _, touched, told = look.edit(own.source, [own.source], frame, 0, ENGLISH)
+    page = frame(own.source)
+    assert look.edit(own.source, [own.source], page, 0, ENGLISH) == (gr.skip(),) * 3
+    page.loc[4, "response"] = "Another answer."
+    _, touched, told = look.edit(own.source, [own.source], page, 0, ENGLISH)
     assert (touched, told["kind"]) == (1, "good")
     after = own.table().rows
     assert after[4] == {**before[4], "response": "Another answer."}
     assert after[:4] + after[5:] == before[:4] + before[5:]
+
+
+@pytest.fixture
+def workbook(tmp_path):
+    """A workbook of two sheets with the same columns and other answers."""
+    with xlsxwriter.Workbook(tmp_path / "tickets.xlsx") as book:
+        for name in ("May", "June"):
+            page = book.add_worksheet(name)
+            page.write_row(0, 0, ["prompt", "response"])
+            for n in range(20):
+                page.write_row(n + 1, 0, [f"where is parcel {n}?", f"It came in {name}, number {n}."])
+    return keep.keep(tmp_path / "tickets.xlsx")
+
+
+def frame(source):
+    page = look.page(source, "", 1, ENGLISH)[0]["value"]
+    return pd.DataFrame(page["data"], columns=page["headers"])
+
+
+def test_another_sheet_shows_its_own_rows_and_takes_no_edit_of_the_old_ones(workbook):
+    source, old = workbook.source, frame(workbook.source)
+    *values, touched = data.choose_sheet(source, "June", [source], 3, ENGLISH)
+    assert (shown(values).sheet["value"], touched) == ("June", 4)
+    before = keep.find(source).table().rows
+    old.loc[0, "response"] = "Edited on the rows of May."
+    _, touched, told = look.edit(source, [source], old, touched, ENGLISH)
+    assert (touched, told["kind"]) == (5, "bad")
+    assert "another sheet was chosen" in told["text"]
+    assert look.delete(source, [source], "1", 5, ENGLISH)[2]["kind"] == "bad"
+    assert keep.find(source).table().rows == before
+    assert before[0]["response"] == "It came in June, number 0."
+    new = frame(source)
+    new.loc[0, "response"] = "Edited on the rows of June."
+    assert look.edit(source, [source], new, 5, ENGLISH)[2]["kind"] == "good"
+    assert keep.find(source).table().rows[0]["response"] == "Edited on the rows of June."
+
+
+def test_rows_changed_in_another_window_take_no_edit_of_what_they_were(own):
+    other = SimpleNamespace(**{**vars(ENGLISH), "session_hash": "another window"})
+    here = frame(own.source)
+    look.page(own.source, "", 1, other)
+    assert look.delete(own.source, [own.source], "1", 0, other)[2]["kind"] == "good"
+    here.loc[4, "response"] = "Another answer."
+    before = own.table().rows
+    assert look.edit(own.source, [own.source], here, 0, ENGLISH)[2]["kind"] == "bad"
+    assert own.table().rows == before
+
+
+def test_edits_in_quick_succession_are_all_kept(own):
+    page = frame(own.source)
+    for place in (4, 5):
+        page.loc[place, "response"] = "Another answer."
+        assert look.edit(own.source, [own.source], page, 0, ENGLISH)[2]["kind"] == "good"
+    assert [own.table().rows[place]["response"] for place in (4, 5)] == ["Another answer."] * 2
 
 
 @pytest.mark.parametrize(("text", "places"), [("3", [2]), ("3, 7-9", [2, 6, 7, 8]), ("9-9；1", [0, 8]), ("3、7", [2, 6]), (" 2 2 ", [1])])
@@ -299,6 +355,7 @@ def test_row_numbers_that_are_none_are_told(text):
 
 
 def test_the_last_row_is_not_deleted(own):
+    look.page(own.source, "", 1, ENGLISH)
     told = look.delete(own.source, [own.source], "1-40", 0, ENGLISH)[2]
     assert "would leave no row" in told["text"]
     assert len(own.table().rows) == 40

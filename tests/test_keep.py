@@ -4,6 +4,7 @@ import stat
 from hashlib import sha256
 
 import pytest
+import xlsxwriter
 
 from studio import presets
 from studio.data import keep
@@ -70,3 +71,42 @@ def test_a_change_is_taken_back_from_a_set_that_was_given_another_name(chat_csv)
     assert len(renamed.table().rows) == len(before) - 2
     keep.undo(renamed)
     assert keep.find(kept.source).table().rows == before
+
+
+def book(path, **sheets):
+    with xlsxwriter.Workbook(path) as made:
+        for name, lines in sheets.items():
+            page = made.add_worksheet(name)
+            for number, line in enumerate(lines):
+                page.write_row(number, 0, line)
+    return path
+
+
+LINES = [["prompt", "response"], ["where?", "here"], ["when?", "soon"]]
+
+
+def test_two_sheets_of_one_file_are_two_data_sets_with_damaged_rows_of_their_own(tmp_path):
+    file = book(tmp_path / "two.xlsx", May=LINES, June=[*LINES, LINES[0]])
+    kept = keep.keep(file)
+    whole, stamp, damaged = kept.sha256, kept.stamp, len(kept.table().bad)
+    other = keep.choose_sheet(kept, "June")
+    assert (damaged, len(other.table().bad)) == (0, 1)
+    assert other.sha256 != whole
+    assert other.stamp != stamp
+    assert keep.choose_sheet(other, "May").sha256 == whole
+
+
+def test_a_workbook_of_one_sheet_has_the_checksum_of_its_file(tmp_path):
+    file = book(tmp_path / "one.xlsx", May=LINES)
+    content = file.read_bytes()
+    assert keep.keep(file).sha256 == sha256(content).hexdigest()
+
+
+def test_a_stamp_changes_with_the_rows_and_not_with_what_is_said_of_them(chat_csv):
+    kept = keep.keep(chat_csv)
+    stamp = kept.stamp
+    keep.describe(kept, name="Other", licence="CC-BY")
+    keep.choose(kept, "complete")
+    assert kept.stamp == stamp
+    keep.change(kept, Change("duplicates", drop=(0,)))
+    assert kept.stamp != stamp

@@ -65,9 +65,10 @@ class Kept:
 
     @property
     def sha256(self) -> str:
-        """The checksum of what a run would train on: of the file, and of the changes made to it, if any."""
+        """The checksum of what a run would train on: of the file, which sheet of several is meant, and the changes made to it, if any."""
         found = sha256(self.path.read_bytes()).hexdigest()
-        made = [file.read_bytes() for file in _change_files(self)]
+        sheet = [f"\0{self.sheet}\0".encode()] if len(self.card.get("sheets", ())) > 1 else []
+        made = [*sheet, *(file.read_bytes() for file in _change_files(self))]
         return sha256(b"".join([found.encode(), *made])).hexdigest() if made else found
 
     def table(self) -> Table:
@@ -103,7 +104,9 @@ def _write(kept: Kept, table: Table, card: dict[str, Any]) -> None:
     columns = {name: pa.array([row[name] for row in table.rows], pa.string()) for name in table.columns}
     pq.write_table(pa.table(columns), draft)
     draft.replace(kept.folder / "prepared.parquet")
-    write_json(kept.folder / "card.json", {**card, "rows": len(table.rows), "columns": list(table.columns)})
+    bad = [[line, {"en": why.say("en"), "zh": why.say("zh")}] for line, why in table.bad]
+    told = {"rows": len(table.rows), "columns": list(table.columns), "sheet": table.sheet, "sheets": list(table.sheets), "bad": bad}
+    write_json(kept.folder / "card.json", {**card, **told})
 
 
 def keep(upload: Path, name: str = "", sheet: str = "", origin: str = "upload") -> Kept:
@@ -121,9 +124,8 @@ def keep(upload: Path, name: str = "", sheet: str = "", origin: str = "upload") 
         file = folder / f"original{Path(name).suffix.lower() or upload.suffix.lower()}"
         shutil.copyfile(upload, file)
         kept = Kept(f"dataset:{folder.name}", name, file, found.sheet)
-        said = [[line, {"en": why.say("en"), "zh": why.say("zh")}] for line, why in found.bad]
-        told = {"name": name, "sha256": sha256(file.read_bytes()).hexdigest(), "source": origin, "licence": "", "created": time.time()}
-        _write(kept, found, {**told, "sheet": found.sheet, "sheets": list(found.sheets), "bad": said})
+        checksum = sha256(file.read_bytes()).hexdigest()
+        _write(kept, found, {"name": name, "sha256": checksum, "source": origin, "licence": "", "created": time.time()})
         return kept
     finally:
         upload.unlink(missing_ok=True)
@@ -170,7 +172,7 @@ def choose_sheet(kept: Kept, sheet: str) -> Kept:
     found = read(kept.path, kept.path.name, sheet)
     shutil.rmtree(kept.folder / "changes", ignore_errors=True)
     other = Kept(kept.source, kept.name, kept.path, found.sheet)
-    _write(other, found, {**kept.card, "sheet": found.sheet})
+    _write(other, found, kept.card)
     return other
 
 

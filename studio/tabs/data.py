@@ -104,13 +104,13 @@ def restore(source: str, request: gr.Request) -> tuple[Any, ...]:
         return _empty(lang)
 
 
-def choose_sheet(source: str, sheet: str, request: gr.Request) -> tuple[Any, ...]:
-    """Read another sheet of the workbook."""
+def choose_sheet(source: str, sheet: str, mine: object, touched: float, request: gr.Request) -> tuple[Any, ...]:
+    """Read another sheet of the workbook; its rows are others."""
     lang = forms.language(request)
     try:
-        return _show(keep.choose_sheet(visitor.dataset(source), sheet), lang)
+        return *_show(keep.choose_sheet(visitor.own_set(source, mine), sheet), lang), touched + 1
     except StudioError as error:
-        return told_only(forms.problem(error, lang))
+        return *told_only(forms.problem(error, lang)), touched
 
 
 def change_task(source: str, task: Task, mine: object, request: gr.Request) -> tuple[Any, ...]:
@@ -232,7 +232,7 @@ def build(source: gr.BrowserState, mine: gr.BrowserState) -> DataTab:
     halt.click(called_off, None, [told, halt], cancels=taking, **quiet)
     for name, button in samples.items():
         button.click(_sampling(name), None, shown, **quiet)
-    sheet.input(choose_sheet, [source, sheet], shown, **quiet)
+    sheet.input(choose_sheet, [source, sheet, mine, touched], [*shown, touched], **quiet)
     task.input(change_task, [source, task, mine], [told, *fields, chosen], **quiet)
     gr.on([one.input for one in fields], change_columns, [source, task, mine, chosen, *fields], [told, *fields, chosen], **quiet)
     gr.on([gr.context.Context.root_block.load], restore, source, shown, **quiet)

@@ -165,6 +165,11 @@ DELETE_ROWS = label("Row numbers to delete (such as 3, 7-9)", "要删除的行�
 DELETE = label("Delete these rows", "删除这些行")
 WRONG_ROWS = Words("“{text}” does not name rows of this page’s data (1 to {count:,}).", "“{text}”不是有效的行号（1 到 {count:,}）。")
 WRONG_ROWS_DO = Words("Write numbers such as 3, 7-9.", "请写成 3, 7-9 这样的形式。")
+STALE = Words(
+    "These rows are no longer as you saw them: another sheet was chosen, or they were changed in another window. Nothing was changed now.",
+    "这些行已经和你看到的不一样了：可能换了工作表，或在其他窗口里改过。这次没有改动任何内容。",
+)
+STALE_DO = Words("They are shown anew; make your change again.", "现在显示的是最新内容，请重新修改。")
 CHARTS = label("Lengths and classes", "长度与类别分布")
 LENGTHS = Words(
     "Examples by length: about {total:,} tokens in all, counted with the model’s own tokenizer",
