@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import gradio as gr
 
 from studio import presets
-from studio.data import columns, intake, keep
+from studio.data import columns, contents, intake, keep
 from studio.data.keep import Kept
 from studio.data.read import KINDS, Table
 from studio.errors import StudioError
@@ -148,9 +148,9 @@ def change_columns(
         fields = zip(_slots(task, before), chosen, strict=True)
         found = {role: column for role, column in fields if role and column}
         read = next(iter(found.values()), "")
-        if task == "chat" and "messages" not in before and columns.holds_conversations(table, read):
+        if task == "chat" and "messages" not in before and contents.holds_conversations(table, read):
             found = {"messages": read, **{role: column for role, column in found.items() if role == GROUP}}
-        elif "messages" in found and not columns.holds_conversations(table, read):  # another column now: its answers are wanted
+        elif "messages" in found and not contents.holds_conversations(table, read):  # another column now: its answers are wanted
             found = {**columns.guess(table, task).columns, "prompt": read}
             found.pop("messages", None)
         keep.choose(kept, task, found)

@@ -77,10 +77,10 @@ WITH_SYSTEM = Words("“{column}” is what the model is told first.", "“{colu
 WITH_GROUP = Words(
     "Rows with the same “{column}” stay on one side when examples are kept aside.", "“{column}”相同的行在划分时会留在同一侧。"
 )
-SURE = Words("Understood from the column names.", "根据列名判断。")
+SURE = Words("Understood from the column names and what stands below them.", "根据列名和列里的内容判断。")
 UNSURE = Words(
-    "Is that right? The column names do not say it, so this is a guess from the content. If not, change the lists below.",
-    "这样对吗？列名没有说明用途，以上是根据内容的猜测。不对的话，请在下方的列表中更改。",
+    "Is that right? The column names and what stands below them do not make it certain. If not, change the lists below.",
+    "这样对吗？光看列名和内容还不能确定，以上只是推测。不对的话，请在下方的列表中更改。",
 )
 CHOSEN = Words("As you chose.", "按你的选择。")
 DAMAGED = Words("{count} damaged row(s) left out, the first: row {line} {why}.", "跳过了 {count} 行损坏的数据，第一处：第 {line} 行{why}。")
