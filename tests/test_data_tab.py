@@ -12,6 +12,7 @@ import xlsxwriter
 from studio import methods, presets, runs
 from studio.data import keep, read
 from studio.errors import BadData
+from studio.home import home
 from studio.tabs import data, forms, health, inspect, look, sets, train, visitor
 from studio.tabs.data import FIELDS, NEEDED
 
@@ -81,8 +82,11 @@ def test_a_bad_upload_says_what_and_what_next_and_changes_nothing(tmp_path, stud
 def test_an_intake_that_is_called_off_leaves_nothing(chat_csv):
     going = data.upload(str(chat_csv), ENGLISH)
     next(going)
+    next(going)  # the process is at work
     going.close()
     assert keep.all_sets() == []
+    assert list((home() / "datasets").iterdir()) == []
+    assert not chat_csv.exists()
     assert "nothing was kept" in data.called_off(ENGLISH)[0]["text"]
 
 
@@ -115,6 +119,17 @@ def test_pasted_rows_of_a_spreadsheet_are_taken_in():
     found = shown(last)
     assert (found.told["kind"], found.task["value"]) == ("good", "chat")
     assert keep.find(found.source).card["source"] == "paste"
+
+
+def test_two_who_paste_at_once_get_what_each_has_pasted():
+    texts = ["question\tanswer\n" + "".join(f"ask {name} {n}?\tI am {name}, number {n}.\n" for n in range(9)) for name in ("Ann", "Bob")]
+    going = [data.paste(text, ENGLISH) for text in texts]
+    for one in going:
+        next(one), next(one)
+    first, second = (shown(list(one)[-1]).source for one in going)
+    assert keep.find(first).table().rows[0]["answer"] == "I am Ann, number 0."
+    assert keep.find(second).table().rows[0]["answer"] == "I am Bob, number 0."
+    assert {path.name for path in (home() / "datasets").iterdir()} == {source.partition(":")[2] for source in (first, second)}
 
 
 def test_nothing_pasted_says_so():

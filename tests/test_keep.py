@@ -1,6 +1,8 @@
 """An upload is kept under a name nobody can guess, and its cache copy is removed."""
 
+import os
 import stat
+import subprocess
 from hashlib import sha256
 
 import pytest
@@ -110,3 +112,29 @@ def test_a_stamp_changes_with_the_rows_and_not_with_what_is_said_of_them(chat_cs
     assert kept.stamp == stamp
     keep.change(kept, Change("duplicates", drop=(0,)))
     assert kept.stamp != stamp
+
+
+def drafts():
+    return sorted(path.name for path in (home() / "datasets").glob(".*"))
+
+
+def test_drafts_are_gone_at_the_next_start_unless_their_process_still_works(studio_home):
+    with keep.draft() as mine, keep.draft() as other:
+        assert mine != other
+        living = mine.with_name(f".incoming-{os.getppid()}-0")
+        mine.rename(living)
+        dead = subprocess.Popen(["true"])
+        dead.wait()
+        for left in (".incoming", f".incoming-{dead.pid}-1", f".incoming-{os.getpid()}-2"):
+            (living.with_name(left)).mkdir()
+        keep.sweep()
+        assert drafts() == [living.name]
+
+
+def test_what_cannot_be_used_leaves_nothing(tmp_path):
+    for name, text in (("empty.csv", ""), ("list.csv", "name,age\nAnna,\n,3\n,\nBen,\n,5\n")):
+        (tmp_path / name).write_text(text)
+        with pytest.raises(BadData):
+            keep.keep(tmp_path / name)
+    assert list(home().glob("datasets/*")) == []
+    assert list(tmp_path.glob("*.csv")) == []
