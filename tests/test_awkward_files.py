@@ -437,6 +437,13 @@ DAMAGED = {
         0,
         "“scan” holds pictures",
     ),
+    "objects of 203 keys": (
+        "a.jsonl",
+        json.dumps({f"k{n}": "x" for n in range(203)}).encode(),
+        ({f"k{n}": "x" for n in range(200)},),
+        0,
+        "only the first 200 of 203 different keys became columns; left out are “k200” and those after it",
+    ),
     "a zip with a stranger": ("a.zip", packed({"a.csv": CSV, "b.csv": "x,y\n1,2\n"}), TWO, 0, "“b.csv” is left out: its columns (x, y)"),
     "a zip with a picture": (
         "a.zip",
@@ -451,6 +458,13 @@ DAMAGED = {
         TWO,
         0,
         "“b.zip” is left out: it is a zip within the zip",
+    ),
+    "objects of 203 keys in a zip": (
+        "a.zip",
+        packed({"b.jsonl": json.dumps({f"k{n}": "x" for n in range(203)})}),
+        ({f"k{n}": "x" for n in range(200)},),
+        0,
+        "“b.jsonl”: only the first 200 of 203 different keys",
     ),
     "a damaged row in a zip": ("a.zip", packed({"a.csv": CSV + "x\n"}), TWO, 4, "of “a.csv” has more or fewer fields"),
 }

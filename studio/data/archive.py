@@ -34,6 +34,7 @@ IGNORED = ("__MACOSX", ".DS_Store", "Thumbs.db", "desktop.ini")
 
 LEFT_OUT = Words("“{member}” is left out: {why}", "“{member}”已忽略：{why}")
 WITHIN = Words("of “{member}” {why}", "（“{member}”）{why}")
+IN_ALL = Words("“{member}”: {why}", "“{member}”：{why}")
 A_LINK = Words("it is a link and no file", "它是链接而不是文件")
 A_ZIP = Words("it is a zip within the zip", "它是压缩包里的压缩包")
 HIDDEN = Words("it is protected by a password", "它受密码保护")
@@ -168,5 +169,5 @@ def _joined(read_ones: list[tuple[str, Found]], bad: list[Bad]) -> Found:
             bad.append((0, LEFT_OUT.filled(member=member, why=OTHER_COLUMNS.filled(columns=found.columns[:12]))))
             continue
         joined += found.rows
-        bad += [(number, WITHIN.filled(member=member, why=why)) for number, why in found.bad]
+        bad += [(number, (WITHIN if number else IN_ALL).filled(member=member, why=why)) for number, why in found.bad]
     return Found(kept, joined, bad)

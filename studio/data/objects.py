@@ -11,6 +11,10 @@ from studio.data.rows import BRING_PART, DEEP, EXPORT, Found, Row
 from studio.errors import BadData
 from studio.words import Words
 
+KEYS = Words(
+    "only the first {limit} of {count:,} different keys became columns; left out are “{first}” and those after it",
+    "共有 {count:,} 个不同的键，只取了前 {limit} 个作为列；“{first}”及其后的键被忽略",
+)
 NOT_JSON = Words("is not a JSON object", "不是一个 JSON 对象")
 BROKEN = Words("is damaged JSON", "的 JSON 已损坏")
 LOST = Words("is damaged JSON, and nothing after it can be read", "的 JSON 已损坏，其后的内容也无法读取")
@@ -91,6 +95,9 @@ def united(found: list[Row], bad: list[rows.Bad]) -> Found:
             count=len(columns),
             rows=len(found),
         )
+    if len(columns) > len(names):
+        left_out = KEYS.filled(limit=len(names), count=len(columns), first=tuple(columns)[len(names)][:60])
+        bad = [(0, left_out), *bad]
     return Found(names, [{name: row.get(name, "") for name in names} for row in found], bad)
 
 
