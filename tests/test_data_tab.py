@@ -113,6 +113,26 @@ def test_every_task_is_understood_and_shows_as_many_columns_as_it_has(tmp_path, 
         assert "16 examples" in train.summarise(*given, **DEFAULTS, **TRAINING)["text"]
 
 
+def test_damaged_rows_are_listed_with_line_and_reason_and_the_rest_is_counted(tmp_path):
+    rows = "".join(f"where is parcel {n}?,It is on its way {n}.{',one too many' if n % 2 else ''}\n" for n in range(60))
+    found = upload(tmp_path, "a.csv", "prompt,response\n" + rows)
+    assert "30 damaged row(s) left out." in found.told["more"]
+    assert len(found.told["list"]) == 21
+    assert found.told["list"][0] == "Row 3 has more or fewer fields than the header (3 instead of 2)."
+    assert found.told["list"][-1] == "… and 10 more"
+
+
+def test_one_damaged_row_is_said_at_once_and_beside_what_else_is_wrong(tmp_path):
+    rows = [f"where is parcel {n}?,It is on its way {n}.{',one too many' if n == 3 else ''}\n" for n in range(12)]
+    found = upload(tmp_path, "a.csv", "prompt,response\n" + "".join(rows))
+    said = "1 damaged row(s) left out. Row 5 has more or fewer fields than the header (3 instead of 2)."
+    assert "list" not in found.told
+    assert found.told["more"].endswith(said)
+    few = upload(tmp_path, "b.csv", "prompt,response\n" + "".join(rows[:6]))
+    assert few.told["kind"] == "bad"
+    assert few.told["more"].endswith(said)
+
+
 def test_pasted_rows_of_a_spreadsheet_are_taken_in():
     text = "question\tanswer\n" + "".join(f"how do I reset item {n}\tpress the button {n} times and wait\n" for n in range(12))
     *_, last = data.paste(text, ENGLISH)

@@ -83,8 +83,12 @@ UNSURE = Words(
     "这样对吗？光看列名和内容还不能确定，以上只是推测。不对的话，请在下方的列表中更改。",
 )
 CHOSEN = Words("As you chose.", "按你的选择。")
-DAMAGED = Words("{count} damaged row(s) left out, the first: row {line} {why}.", "跳过了 {count} 行损坏的数据，第一处：第 {line} 行{why}。")
-DAMAGED_FILE = Words("{count} part(s) left out, the first: {why}.", "忽略了 {count} 处，第一处：{why}。")
+DAMAGED = Words("{count:,} damaged row(s) left out.", "跳过了 {count:,} 行损坏的数据。")
+DAMAGED_FILE = Words("{count:,} part(s) of the file left out.", "文件中有 {count:,} 处内容被忽略。")
+DAMAGED_ROW = Words("Row {line:,} {why}.", "第 {line:,} 行{why}。")
+DAMAGED_PART = Words("{why}.", "{why}。")
+DAMAGED_WHICH = Words("Which ones, and why", "具体是哪些，为什么")
+DAMAGED_MORE = Words("… and {count:,} more", "……还有 {count:,} 处")
 INCOMPLETE = Words("{count} row(s) with an empty or unreadable cell left out.", "忽略了 {count} 行单元格为空或无法读取的数据。")
 SPLIT = Words(
     "Of {count:,} examples, {train:,} are learned, {check:,} are checked on while training (validation), {test}; what is nearly the same stays together (seed {seed}).",

@@ -16,6 +16,7 @@ from studio.tabs import forms
 from studio.words import Words
 
 MOST_CLASSES = 8
+MOST_DAMAGED = 20
 
 
 def roles(kept: Kept, table: Table) -> tuple[Task, dict[str, str], Words]:
@@ -36,19 +37,30 @@ def guessed(table: Table, task: Task | None) -> tuple[Task, dict[str, str], Word
 
 
 def verdict(kept: Kept, table: Table, task: Task, roles: dict[str, str], word: Words, lang: str) -> dict[str, Any]:
-    """What was read, how it was taken and on whose `word`, or what is wrong with it."""
+    """What was read, how it was taken and on whose `word`, or what is wrong with it; and what of the file could not be read."""
     try:
         found, incomplete = prepare.examples(table, task, roles)
     except StudioError as error:
-        return forms.problem(error, lang)
+        what, to_do = error.sentences(lang)
+        return _with_damage(table, what, [to_do], "bad", lang)
     parts = [_taken(found, task, roles, lang), word.say(lang)]
-    if table.bad:
-        line, why = table.bad[0]  # 0 stands for the file, or a file within it
-        parts.append((words.DAMAGED if line else words.DAMAGED_FILE).say(lang, count=len(table.bad), line=line, why=why))
     parts += [words.INCOMPLETE.say(lang, count=incomplete)] if incomplete else []
     name = presets.samples()[kept.source.partition(":")[2]].name.say(lang) if kept.source.startswith("sample:") else kept.name
     said = words.READ.say(lang, name=name, rows=len(table.rows), columns=len(table.columns))
-    return forms.notice(said, " ".join(parts), "check" if word is words.UNSURE else "good")
+    return _with_damage(table, said, parts, "check" if word is words.UNSURE else "good", lang)
+
+
+def _with_damage(table: Table, said: str, parts: list[str], kind: str, lang: str) -> dict[str, Any]:
+    """A notice that also counts what could not be read, and lists the first of it; line 0 stands for the file, or one within it."""
+    lines = sum(line > 0 for line, _ in table.bad)
+    counts = ((words.DAMAGED, lines), (words.DAMAGED_FILE, len(table.bad) - lines))
+    which = [(words.DAMAGED_ROW if line else words.DAMAGED_PART).say(lang, line=line, why=why) for line, why in table.bad[:MOST_DAMAGED]]
+    told = [*parts, *(said.say(lang, count=count) for said, count in counts if count), *(which if len(which) == 1 else [])]
+    notice = forms.notice(said, " ".join(told), kind)
+    if len(which) < 2:
+        return notice
+    rest = len(table.bad) - len(which)
+    return {**notice, "which": words.DAMAGED_WHICH.say(lang), "list": which + ([words.DAMAGED_MORE.say(lang, count=rest)] if rest else [])}
 
 
 def _taken(found: list[Example], task: Task, roles: dict[str, str], lang: str) -> str:
