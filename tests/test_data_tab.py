@@ -133,6 +133,14 @@ def test_one_damaged_row_is_said_at_once_and_beside_what_else_is_wrong(tmp_path)
     assert few.told["more"].endswith(said)
 
 
+@pytest.mark.parametrize(("sign", "said"), [("^", "divided by “^”"), ("\x01", "divided by “\\x01”"), (",", "")])
+def test_an_unusual_delimiter_is_said_also_when_the_set_is_opened_again(tmp_path, sign, said):
+    found = upload(tmp_path, "a.csv", f"prompt{sign}response\n" + "".join(f"where is {n}?{sign}It is here {n}.\n" for n in range(12)))
+    assert said in found.told["text"]
+    assert ("divided" in found.told["text"]) == bool(said)
+    assert data.restore(found.source, ENGLISH)[0] == found.told
+
+
 def test_pasted_rows_of_a_spreadsheet_are_taken_in():
     text = "question\tanswer\n" + "".join(f"how do I reset item {n}\tpress the button {n} times and wait\n" for n in range(12))
     *_, last = data.paste(text, ENGLISH)

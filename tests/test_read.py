@@ -34,6 +34,36 @@ def test_the_delimiter_is_found(tmp_path, sign, name):
     assert table.rows[0]["label"] == "delivery"
 
 
+@pytest.mark.parametrize("name", ["a.csv", "a.txt"])
+@pytest.mark.parametrize("sign", "\x01\x02\x1c\x1d\x1e\x1f^~¦§¬｜:#&*=/@$%+\\·•；")
+def test_a_rare_delimiter_is_found_and_named(tmp_path, sign, name):
+    table = read(file(tmp_path, f"text{sign}label{sign}who\nlate, again{sign}delivery{sign}Ann\nno, yes{sign}x{sign}Ben\n", name))
+    if name == "a.txt" and sign in ":#&*=/@$%+\\·•；":  # may be a text that holds this sign
+        assert table.columns == ("text",)
+        return
+    assert (table.columns, table.delimiter, table.bad) == (("text", "label", "who"), sign, ())
+    assert table.rows[0] == {"text": "late, again", "label": "delivery", "who": "Ann"}
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "columns"),
+    [
+        ("a.csv", "time: what\n10:05 late again\n11:30 lost\n12:00 broken\n", ("time: what",)),
+        ("a.csv", "ticket #\n#12\n#13\n#14\n", ("ticket #",)),
+        ("a.csv", "and/or\nyes/no, maybe\nnever\n", ("and/or",)),
+        ("a.csv", "text,link\nlate,https://a.b/c\nlost,https://a.b/d\n", ("text", "link")),
+        ("a.csv", "a:b,c:d\n1:2,3:4\n5:6,7:8\n", ("a:b", "c:d")),
+        ("a.csv", "text\nlate: again\nlost: again\n", ("text",)),
+        ("a.txt", "User: hello there\nBot: hi\nUser: bye now\nBot: bye\n", ("text",)),
+        ("a.txt", "name=Ann\nage=3\ntown=Ulm\n", ("text",)),
+        ("a.csv", "||".join(["text", "label"]) + "\nlate||x\nlost||y\n", ("text", "label")),
+        ("a.csv", "::".join(["text", "label"]) + "\nlate, again||::x\nlost::y\n", ("text", "label")),
+    ],
+)
+def test_a_sign_that_only_some_lines_hold_divides_nothing(tmp_path, name, content, columns):
+    assert read(file(tmp_path, content, name)).columns == columns
+
+
 @pytest.mark.parametrize("end", ["\n", "\r\n", "\r"], ids=["unix", "windows", "old mac"])
 def test_line_ends_of_every_system_are_read(tmp_path, end):
     assert len(read(file(tmp_path, end.join(["a,b", "1,2", "3,4", ""]))).rows) == 2

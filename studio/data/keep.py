@@ -99,7 +99,7 @@ def _table(kept: Kept, stamp: int) -> Table:
     rows = tuple(dict(zip(found.column_names, row, strict=True)) for row in zip(*values, strict=True))
     bad = tuple((int(line), Words(str(said["en"]), str(said["zh"]))) for line, said in card.get("bad", ()))
     sheets = tuple(map(str, card.get("sheets", ())))
-    return Table(kept.name, tuple(found.column_names), rows, bad, sheets, kept.sheet)
+    return Table(kept.name, tuple(found.column_names), rows, bad, sheets, kept.sheet, str(card.get("delimiter", "")))
 
 
 def _write(kept: Kept, table: Table, card: dict[str, Any]) -> None:
@@ -109,6 +109,7 @@ def _write(kept: Kept, table: Table, card: dict[str, Any]) -> None:
     fresh.replace(kept.folder / "prepared.parquet")
     bad = [[line, {"en": why.say("en"), "zh": why.say("zh")}] for line, why in table.bad]
     told = {"rows": len(table.rows), "columns": list(table.columns), "sheet": table.sheet, "sheets": list(table.sheets), "bad": bad}
+    told |= {"delimiter": table.delimiter} if table.delimiter else {}
     write_json(kept.folder / "card.json", {**card, **told})
 
 

@@ -20,7 +20,8 @@ __all__ = ["KINDS", "Bad", "Row", "Table", "paste", "read"]
 class Table:
     """Rows under their column names, and what could not be read: a line's or row's number (0: of the file, or of one within) and why.
 
-    A workbook also has the names of its sheets in the file's order, and the one that was read.
+    A workbook also has the names of its sheets in the file's order, and the one that was read; a text the sign that divides its fields,
+    where that is an unusual one.
     """
 
     name: str
@@ -29,6 +30,7 @@ class Table:
     bad: tuple[Bad, ...] = ()
     sheets: tuple[str, ...] = ()
     sheet: str = ""
+    delimiter: str = ""
 
 
 def read(path: Path, name: str = "", sheet: str = "") -> Table:
@@ -47,7 +49,7 @@ def read(path: Path, name: str = "", sheet: str = "") -> Table:
             sheet=sheet,
         )
     found = archive.read(path, name, _found) if form == "zip" else _found(path, name, sheet)
-    return Table(name, found.columns, tuple(found.rows), tuple(found.bad), found.sheets, found.sheet)
+    return Table(name, found.columns, tuple(found.rows), tuple(found.bad), found.sheets, found.sheet, found.delimiter)
 
 
 def paste(text: str) -> Table:
@@ -66,7 +68,7 @@ def paste(text: str) -> Table:
     shape = kinds.shape(text, "", name)
     found = _usable(_shaped(text, shape, name), name)
     ending = ".tsv" if shape == "table" and delimited.told(text.splitlines(keepends=True)[:100])[0] == "\t" else ENDINGS[shape]
-    return Table(f"pasted{ending}", found.columns, tuple(found.rows), tuple(found.bad))
+    return Table(f"pasted{ending}", found.columns, tuple(found.rows), tuple(found.bad), delimiter=found.delimiter)
 
 
 def _found(path: Path, name: str, sheet: str = "") -> Found:

@@ -35,13 +35,14 @@ EXPORT = Words("Export your table again as CSV (UTF-8) and drop it here.", "è¯·æ
 
 @dataclass(frozen=True)
 class Found:
-    """What a reader made of a file: rows under their columns, and what is no row; a workbook also names its sheets."""
+    """What a reader made of a file: rows under their columns, and what is no row; a workbook also names its sheets, a text its delimiter, if unusual."""
 
     columns: tuple[str, ...]
     rows: list[Row]
     bad: list[Bad]
     sheets: tuple[str, ...] = ()
     sheet: str = ""
+    delimiter: str = ""
 
 
 def collect(lines: Iterable[tuple[int, Line]], row: Callable[[Line], Row | Words | None]) -> tuple[list[Row], list[Bad]]:

@@ -43,6 +43,7 @@ EMPTY = Words(
 WORKING = Words("{what}… {share:.0%}", "{what}… {share:.0%}")
 STARTING = Words("Opening “{name}”…", "正在打开“{name}”…")
 READ = Words("“{name}”: {rows:,} rows, {columns} columns.", "“{name}”：{rows:,} 行，{columns} 列。")
+DIVIDED = Words("Its fields are divided by “{sign}”.", "各列之间以“{sign}”分隔。")
 TAKEN_CHAT = Words("The model will read “{first}” and learn to write “{second}”.", "模型读“{first}”，学着写出“{second}”。")
 TAKEN_CLASSES = Words(
     "The model will read “{first}” and learn to choose one of {count} classes from “{second}”: {classes}.",
