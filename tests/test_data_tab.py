@@ -160,6 +160,23 @@ def test_two_who_paste_at_once_get_what_each_has_pasted():
     assert {path.name for path in (home() / "datasets").iterdir()} == {source.partition(":")[2] for source in (first, second)}
 
 
+def test_an_intake_shows_a_bar_of_what_is_read(chat_csv):
+    _, *going, _ = data.upload(str(chat_csv), ENGLISH)
+    shares = [values[0]["bar"]["share"] for values in going]
+    assert shares == sorted(shares)
+    assert (shares[0], shares[-1]) == (0, 100)
+    assert "Reading the rows… 0%" in going[0][0]["text"]
+
+
+@pytest.mark.parametrize(
+    ("done", "seconds", "left"),
+    [(0, 9, ""), (20, 1, ""), (20, 10, "about 15 s left"), (49, 10, ""), (10, 60, "about 4 min left")],
+)
+def test_the_time_left_of_an_intake_is_told_where_it_is_known_and_long(done, seconds, left):
+    said = data.progress("fetch", done, 50, seconds, "en")["text"]
+    assert said == f"Fetching from the hub… {2 * done}% of 50.0 MB" + (f" · {left}" if left else "")
+
+
 def test_nothing_pasted_says_so():
     *_, last = data.paste("  ", ENGLISH)
     assert shown(last).told["kind"] == "bad"

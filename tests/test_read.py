@@ -1,7 +1,10 @@
 """A file becomes rows; what cannot be read costs as little as possible, and says why."""
 
 import json
+import zipfile
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import xlsxwriter
 
@@ -310,3 +313,40 @@ def test_repeated_columns_never_lose_a_value(tmp_path):
     path = tmp_path / "same.csv"
     path.write_text("a,a (3),a\n1,2,3\n")
     assert list(read(path).rows[0].values()) == ["1", "2", "3"]
+
+
+def written(tmp_path, name):
+    """A file of 3,000 rows in the form that its ending names."""
+    rows = [{"prompt": f"where is {n}?", "response": f"here is {n}."} for n in range(3000)]
+    path = tmp_path / name
+    text = {
+        "a.csv": "prompt,response\n" + "".join(f"{row['prompt']},{row['response']}\n" for row in rows),
+        "a.jsonl": "".join(json.dumps(row) + "\n" for row in rows),
+        "a.json": json.dumps(rows),
+    }
+    if name in text:
+        path.write_text(text[name], encoding="utf-8")
+    elif name == "a.parquet":
+        pq.write_table(pa.table({name: [row[name] for row in rows] for name in rows[0]}), path)
+    elif name == "a.zip":
+        with zipfile.ZipFile(path, "w") as packed:
+            for number in range(3):
+                packed.writestr(f"{number}.csv", text["a.csv"])
+    else:
+        with xlsxwriter.Workbook(path) as book:
+            page = book.add_worksheet()
+            for number, line in enumerate([list(rows[0]), *(list(row.values()) for row in rows)]):
+                page.write_row(number, 0, line)
+    return path
+
+
+@pytest.mark.parametrize("name", ["a.csv", "a.jsonl", "a.json", "a.xlsx", "a.parquet", "a.zip"])
+def test_how_far_a_file_is_read_is_told_in_megabytes(tmp_path, monkeypatch, name):
+    monkeypatch.setattr(rows, "OFTEN", 0)
+    path, heard = written(tmp_path, name), []
+    size = path.stat().st_size / 1e6
+    read(path, tell=lambda done, of: heard.append((done, of)))
+    assert [of for _, of in heard] == [size] * len(heard)
+    assert (heard[0][0], heard[-1][0]) == (0, size)
+    assert [done for done, _ in heard] == sorted(done for done, _ in heard)
+    assert len({done for done, _ in heard}) > 2, "it is told between"

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path, PurePosixPath
 
 from studio.data import kinds, rows
-from studio.data.rows import BRING_PART, Bad, Found
+from studio.data.rows import BRING_PART, Bad, Found, Told, unheard
 from studio.errors import BadData
 from studio.home import check_room
 from studio.words import Words
@@ -45,19 +45,22 @@ OTHER_COLUMNS = Words("its columns ({columns}) are not those of the other files"
 Reader = Callable[[Path, str], Found]
 
 
-def read(path: Path, name: str, reader: Reader) -> Found:
+def read(path: Path, name: str, reader: Reader, tell: Told = unheard) -> Found:
     """The joined rows of the members that have the same columns, of the columns that give the most rows.
 
-    Every member is unpacked to a temporary file of our own naming, one at a time, and read by `reader`. Raises BadData where the
-    zip is damaged, protected or too large, or no member could be read; OutOfRoom where the disk has no room for a member.
+    Every member is unpacked to a temporary file of our own naming, one at a time, and read by `reader`; `tell` hears how many bytes
+    of them are through. Raises BadData where the zip is damaged, protected or too large, or no member could be read; OutOfRoom where the disk has no room for a member.
     """
     read_ones: list[tuple[str, Found]] = []
     bad: list[Bad] = []
-    count = fields = characters = 0
+    count = fields = characters = through = 0
     try:
         with zipfile.ZipFile(path) as packed:
             check(packed, name)
-            for member, info in _members(packed):
+            inside = list(_members(packed))
+            for member, info in inside:
+                tell(through, sum(one.file_size for _, one in inside))
+                through += info.file_size
                 why, found = _member(packed, info, member, reader)
                 if why or not found:
                     bad.append((0, LEFT_OUT.filled(member=member, why=why)))

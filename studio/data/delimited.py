@@ -10,7 +10,7 @@ from dataclasses import replace
 
 from studio.data import grid, rows
 from studio.data.grid import Record
-from studio.data.rows import MAX_BYTES, Found
+from studio.data.rows import MAX_BYTES, Found, Told, unheard
 
 DELIMITERS = (",", ";", "\t", "|")
 # Signs that no text needs, and signs that some do: these make a table only where a file's ending says that it is one.
@@ -26,13 +26,13 @@ MOST_WORDS = 3  # of a column's name, where nothing but the lines says that a te
 SAID = re.compile(r'"?sep=([^\w\s"]|\t)"?\r?\n')
 
 
-def read(text: str) -> Found:
-    """The table in a delimited text. Raises BadData where there is more than a data set may hold."""
+def read(text: str, tell: Told = unheard) -> Found:
+    """The table in a delimited text; `tell` hears how many of its lines are read. Raises BadData where there is more than a data set may hold."""
     rows.check_lines(text)
     said = SAID.match(text)
     lines = io.StringIO(text[said.end() :] if said else text, newline="").readlines()
     delimiter, spaced = (said[1], False) if said else told(lines)
-    found = grid.table(records(lines, delimiter, spaced))
+    found = grid.table(rows.counted(records(lines, delimiter, spaced), len(lines), tell))
     return found if delimiter in (NONE, *DELIMITERS) else replace(found, delimiter=delimiter)
 
 

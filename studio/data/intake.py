@@ -28,7 +28,7 @@ AROUND = 20
 
 
 def take(asked: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
-    """Take a data set in: yields {"stage", "done", "of"} while it goes on and {"source": …} at the end.
+    """Take a data set in: yields {"stage", "done", "of"} (megabytes) while it goes on and {"source": …} at the end.
 
     `asked` names one of `path` (an upload, which is removed), `text` (pasted) or `hub` (an id), and may name `name` and `sheet`.
     Raises StudioError with what is wrong; closing the iterator calls it off. Nothing is left behind then: the process ends before it can
@@ -83,8 +83,7 @@ def _take(asked: Mapping[str, Any]) -> None:
         path.write_text(str(asked["text"]), encoding="utf-8")
     else:
         path, origin = Path(str(asked["path"])), "upload"
-    _tell("read", 0, 1)
-    child.say({"source": keep.keep(path, name, sheet, origin, draft).source})
+    child.say({"source": keep.keep(path, name, sheet, origin, draft, lambda done, of: _tell("read", done, of)).source})
 
 
 def _judge(asked: Mapping[str, Any]) -> None:

@@ -21,8 +21,9 @@ from studio import presets
 from studio.data import columns, fixes
 from studio.data.fixes import Change
 from studio.data.read import Table, read
+from studio.data.rows import unheard
 from studio.errors import BadData
-from studio.home import check_room, home, read_json, write_json
+from studio.home import Progress, check_room, home, read_json, write_json
 from studio.plan import Task
 from studio.words import Words
 
@@ -132,15 +133,18 @@ def sweep() -> None:
             shutil.rmtree(folder, ignore_errors=True)
 
 
-def keep(upload: Path, name: str = "", sheet: str = "", origin: str = "upload", place: Path | None = None) -> Kept:
+def keep(
+    upload: Path, name: str = "", sheet: str = "", origin: str = "upload", place: Path | None = None, tell: Progress = unheard
+) -> Kept:
     """Take a copy of an upload that can be read; its cache copy is removed, because anyone who knows that path could fetch it.
 
-    `origin` says where it came from: upload, paste, or hub:OWNER/NAME; `place` is the draft in which it is made, else one of its own.
+    `origin` says where it came from: upload, paste, or hub:OWNER/NAME; `place` is the draft in which it is made, else one of its own;
+    `tell` hears how many megabytes are read.
     Raises BadData where nothing in it can be used, OutOfRoom where the disk is full.
     """
     name = clean(name or upload.name)
     try:
-        found = read(upload, name, sheet)
+        found = read(upload, name, sheet, tell)
         columns.guess(found)
         check_room(home(), 3 * upload.stat().st_size)  # the file, its rows, and what is changed later
         with nullcontext(place) if place else draft() as within:

@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterable, Iterator
 
 from studio.data import grid, rows
-from studio.data.rows import BRING_PART, DEEP, EXPORT, Found, Row
+from studio.data.rows import BRING_PART, DEEP, EXPORT, Found, Row, Told, unheard
 from studio.errors import BadData
 from studio.words import Words
 
@@ -30,8 +30,8 @@ FIRST_KEY = re.compile(r'\{\s*("(?:[^"\\]|\\.){0,200}")\s*:')
 TALK = ({"role", "content"}, {"from", "value"})
 
 
-def lines(text: str) -> Found:
-    """One JSON object a line; a value that is no plain text is kept as JSON text."""
+def lines(text: str, tell: Told = unheard) -> Found:
+    """One JSON object a line; a value that is no plain text is kept as JSON text. `tell` hears how many lines are read."""
     _check_parts(text)
 
     def row(line: str) -> Row | Words | None:
@@ -46,16 +46,17 @@ def lines(text: str) -> Found:
         except ValueError:
             return NOT_JSON
 
-    return united(*rows.collect(enumerate(io.StringIO(text, newline=None), 1), row))
+    every = enumerate(io.StringIO(text, newline=None), 1)
+    return united(*rows.collect(rows.counted(every, text.count("\n") + 1, tell), row))
 
 
-def read(text: str, name: str) -> Found:
-    """The rows of a JSON text, whatever its shape. Raises BadData where it breaks off within its only object, or holds no examples."""
+def read(text: str, name: str, tell: Told = unheard) -> Found:
+    """The rows of a JSON text, whatever its shape; `tell` hears how many of a list's characters are read. Raises BadData where it breaks off within its only object, or holds no examples."""
     _check_parts(text)
     text = text.rstrip()
     begun = len(text) - len(text.lstrip())
     if text.startswith("[", begun):
-        return _listed(_items(text, begun + 1))
+        return _listed(_items(text, begun + 1, tell))
     try:
         value, end = DECODER.raw_decode(text, begun)
     except RecursionError:
@@ -66,7 +67,7 @@ def read(text: str, name: str) -> Found:
         raise _damaged(name, 1, 1) from None
     if SPACE.fullmatch(text, end):
         return _shaped(value, name)
-    return _listed(_items(text, begun))
+    return _listed(_items(text, begun, tell))
 
 
 def record(value: object) -> Row | Words:
@@ -101,7 +102,7 @@ def united(found: list[Row], bad: list[rows.Bad]) -> Found:
     return Found(names, [{name: row.get(name, "") for name in names} for row in found], bad)
 
 
-def _items(text: str, start: int) -> Iterator[tuple[int, object]]:
+def _items(text: str, start: int, tell: Told) -> Iterator[tuple[int, object]]:
     """The values of a list that begins at `start`, each with its line, or its place where all stand on one; Words stand for a damaged one.
 
     After a damaged one the list goes on where an object begins with the key that the first one began with.
@@ -123,6 +124,7 @@ def _items(text: str, start: int) -> Iterator[tuple[int, object]]:
             return
         try:
             value, start = DECODER.raw_decode(text, begun)
+            tell(start, len(text))
             yield number, value
         except (ValueError, RecursionError) as error:
             repairs += 1

@@ -1,5 +1,6 @@
 """The Data tab: bring examples in whatever form, see what was understood, and say which column is what."""
 
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -19,6 +20,8 @@ from studio.words import label
 
 # Fields for the columns a task needs, and for those that may stay empty.
 NEEDED, OPTIONAL = 3, 3
+# Seconds after which a time left can be told, and of which it is worth it.
+SURE_AFTER, WORTH_SAYING = 2, 3
 FIELDS = NEEDED + OPTIONAL
 
 
@@ -72,16 +75,28 @@ def _taking(asked: dict[str, str], name: str, request: gr.Request) -> Iterator[t
     """Outputs while something is taken in: what the tab shows, and whether it can be called off."""
     lang = forms.language(request)
     busy, idle = gr.update(visible=True), gr.update(visible=False)
+    stage, begun = "", time.monotonic()
     yield *told_only(forms.notice(words.STARTING.say(lang, name=name))), busy
     try:
         for found in intake.take(asked):
             if "source" in found:
                 yield *_show(keep.find(found["source"]), lang), idle
                 return
-            said = words.WORKING.say(lang, what=intake.STAGES[found["stage"]], share=found["done"] / max(1, found["of"]))
-            yield *told_only(forms.notice(said)), busy
+            if found["stage"] != stage:
+                stage, begun = found["stage"], time.monotonic()
+            yield *told_only(progress(stage, found["done"], found["of"], time.monotonic() - begun, lang)), busy
     except StudioError as error:
         yield *told_only(forms.problem(error, lang)), idle
+
+
+def progress(stage: str, done: float, of: float, seconds: float, lang: str) -> dict[str, Any]:
+    """A notice with a bar: how many megabytes of a stage are done after so many seconds, and how long the rest will take if it is long."""
+    share = done / of if of else 0.0
+    said = words.MEGABYTES.say(lang, what=intake.STAGES[stage], share=share, of=of)
+    left = seconds * (1 - share) / share if share else 0.0
+    if seconds >= SURE_AFTER and left >= WORTH_SAYING:
+        said += " · " + words.LEFT.say(lang, time=forms.duration(left, lang))
+    return forms.notice(said) | {"bar": {"share": round(100 * share)}}
 
 
 def called_off(request: gr.Request) -> tuple[Any, ...]:
@@ -208,8 +223,9 @@ def build(source: gr.BrowserState, mine: gr.BrowserState) -> DataTab:
         take_hub = gr.Button(t(words.TAKE_HUB), elem_id="take-hub", size="sm")
         sets.templates()
     listed = sets.lay_out()
-    told = forms.notice_box("data-notice")
-    halt = gr.Button(t(words.CANCEL), visible=False, elem_id="intake-stop", size="sm")
+    with gr.Row(elem_id="intake"):
+        told = forms.notice_box("data-notice")
+        halt = gr.Button(t(words.CANCEL), visible=False, elem_id="intake-stop", size="sm", scale=0, min_width=120)
     sheet = gr.Dropdown([], label=t(words.SHEET), visible=False, elem_id="sheet")
     task = gr.Radio(
         [(said.en, name) for name, said in words.TASKS.items()], value="chat", label=t(words.TASK), elem_id="task", visible=False

@@ -41,6 +41,8 @@ EMPTY = Words(
     "No examples yet. Drop a file above, paste some, or use a sample.", "还没有样本。请在上方放入文件、粘贴内容，或使用示例数据。"
 )
 WORKING = Words("{what}… {share:.0%}", "{what}… {share:.0%}")
+MEGABYTES = Words("{what}… {share:.0%} of {of:,.1f} MB", "{what}……{share:.0%}（共 {of:,.1f} MB）")
+LEFT = Words("about {time} left", "约剩 {time}")
 STARTING = Words("Opening “{name}”…", "正在打开“{name}”…")
 READ = Words("“{name}”: {rows:,} rows, {columns} columns.", "“{name}”：{rows:,} 行，{columns} 列。")
 DIVIDED = Words("Its fields are divided by “{sign}”.", "各列之间以“{sign}”分隔。")
