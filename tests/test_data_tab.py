@@ -166,11 +166,12 @@ def test_an_intake_shows_a_bar_of_what_is_read(chat_csv):
     assert shares == sorted(shares)
     assert (shares[0], shares[-1]) == (0, 100)
     assert "Reading the rows… 0%" in going[0][0]["text"]
+    assert "Keeping a copy" in going[-1][0]["text"]
 
 
 @pytest.mark.parametrize(
     ("done", "seconds", "left"),
-    [(0, 9, ""), (20, 1, ""), (20, 10, "about 15 s left"), (49, 10, ""), (10, 60, "about 4 min left")],
+    [(0, 9, ""), (1, 9, ""), (20, 1, ""), (20, 10, "about 15 s left"), (49, 10, ""), (10, 60, "about 4 min left")],
 )
 def test_the_time_left_of_an_intake_is_told_where_it_is_known_and_long(done, seconds, left):
     said = data.progress("fetch", done, 50, seconds, "en")["text"]

@@ -20,8 +20,8 @@ from studio.words import label
 
 # Fields for the columns a task needs, and for those that may stay empty.
 NEEDED, OPTIONAL = 3, 3
-# Seconds after which a time left can be told, and of which it is worth it.
-SURE_AFTER, WORTH_SAYING = 2, 3
+# Seconds and share after which a time left can be told, and seconds of it that are worth it.
+SURE_AFTER, LEAST_DONE, WORTH_SAYING = 2, 0.05, 3
 FIELDS = NEEDED + OPTIONAL
 
 
@@ -75,16 +75,17 @@ def _taking(asked: dict[str, str], name: str, request: gr.Request) -> Iterator[t
     """Outputs while something is taken in: what the tab shows, and whether it can be called off."""
     lang = forms.language(request)
     busy, idle = gr.update(visible=True), gr.update(visible=False)
-    stage, begun = "", time.monotonic()
+    stage, done, begun = "", 0.0, 0.0
     yield *told_only(forms.notice(words.STARTING.say(lang, name=name))), busy
     try:
         for found in intake.take(asked):
             if "source" in found:
                 yield *_show(keep.find(found["source"]), lang), idle
                 return
-            if found["stage"] != stage:
-                stage, begun = found["stage"], time.monotonic()
-            yield *told_only(progress(stage, found["done"], found["of"], time.monotonic() - begun, lang)), busy
+            if found["stage"] != stage or not done:  # a workbook is opened for long before its first row comes
+                begun = time.monotonic()
+            stage, done = found["stage"], found["done"]
+            yield *told_only(progress(stage, done, found["of"], time.monotonic() - begun, lang)), busy
     except StudioError as error:
         yield *told_only(forms.problem(error, lang)), idle
 
@@ -93,7 +94,9 @@ def progress(stage: str, done: float, of: float, seconds: float, lang: str) -> d
     """A notice with a bar: how many megabytes of a stage are done after so many seconds, and how long the rest will take if it is long."""
     share = done / of if of else 0.0
     said = words.MEGABYTES.say(lang, what=intake.STAGES[stage], share=share, of=of)
-    left = seconds * (1 - share) / share if share else 0.0
+    if stage == "read" and share >= 1:
+        said = words.KEEPING.say(lang)
+    left = seconds * (1 - share) / share if share >= LEAST_DONE else 0.0
     if seconds >= SURE_AFTER and left >= WORTH_SAYING:
         said += " · " + words.LEFT.say(lang, time=forms.duration(left, lang))
     return forms.notice(said) | {"bar": {"share": round(100 * share)}}

@@ -42,6 +42,7 @@ EMPTY = Words(
 )
 WORKING = Words("{what}… {share:.0%}", "{what}… {share:.0%}")
 MEGABYTES = Words("{what}… {share:.0%} of {of:,.1f} MB", "{what}……{share:.0%}（共 {of:,.1f} MB）")
+KEEPING = Words("Read to the end. Keeping a copy…", "读取完毕，正在保存副本……")
 LEFT = Words("about {time} left", "约剩 {time}")
 STARTING = Words("Opening “{name}”…", "正在打开“{name}”…")
 READ = Words("“{name}”: {rows:,} rows, {columns} columns.", "“{name}”：{rows:,} 行，{columns} 列。")
