@@ -107,6 +107,11 @@ def _add_data(commands: Any, shared: argparse.ArgumentParser) -> None:
 
 def _page(options: argparse.Namespace) -> int:
     from studio import app  # noqa: PLC0415 - the page's libraries, which the commands do without
+    from studio.data import keep  # noqa: PLC0415
+    from studio.estimate import desk  # noqa: PLC0415
+
+    keep.sweep()
+    desk.sweep()
 
     return app.serve(options.host, options.port)
 

@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 import xlsxwriter
 
+from studio.data import columns
 from studio.data.read import read
 from studio.errors import BadData
 
@@ -362,6 +363,34 @@ def test_an_awkward_file_gives_the_rows_a_person_sees_in_it(tmp_path, case):
     assert table.bad == ()
 
 
+# What a help desk, a shop and a survey export: the columns that hold what somebody wrote, and whether that is certain.
+DESK = "Ticket ID,Customer Name,Created At,Response Time,Customer Message,Agent Response\n" + "".join(
+    f"T-{n},{who},2024-05-{n + 10} 10:05,{n} hours,Where is parcel {n} of mine?,It left us on day {n} of May.\n"
+    for n, who in enumerate(["Anna Müller", "Ben O'Hara", "Chen Wei", "Ada King", "Li Na", "Tom Fox"])
+)
+SHOP = "order;customer;answer id;note;reply\n" + "".join(
+    f"{n};{who};A-{n};the lamp came broken, number {n};we send lamp {n} again\n"
+    for n, who in enumerate(["Meyer", "Schulz", "Wolf", "Kaiser"])
+)
+CODES = "prompt,response\n" + "".join(f"Is lamp {n} in stock?,{n % 2}\n" for n in range(8))
+FORM = "提交时间,客户姓名,客户留言,客服回复\n" + "".join(
+    f"2024-05-1{n} 10:05,张三{n},第 {n} 个包裹什么时候能送到？,第 {n} 个包裹已经发出，请耐心等待。\n" for n in range(6)
+)
+UNDERSTOOD = {
+    "a help desk": (DESK, {"prompt": "Customer Message", "response": "Agent Response"}, True),
+    "a shop": (SHOP, {"prompt": "note", "response": "reply"}, False),
+    "answers that are codes": (CODES, {"prompt": "prompt", "response": "response"}, False),
+    "a Chinese form": (FORM, {"prompt": "客户留言", "response": "客服回复"}, True),
+}
+
+
+@pytest.mark.parametrize("case", UNDERSTOOD)
+def test_names_times_and_ids_are_not_taken_for_what_somebody_wrote(tmp_path, case):
+    text, roles, sure = UNDERSTOOD[case]
+    (tmp_path / "export.csv").write_text(text, encoding="utf-8")
+    assert columns.guess(read(tmp_path / "export.csv"), "chat") == columns.Guess("chat", roles, sure)
+
+
 # name, content, what remains of it, and what is said of the first thing that does not
 DAMAGED = {
     "a row with too many fields": ("a.csv", CSV.encode() + b"a,b,c\n", TWO, 4, "more or fewer fields than the header (3 instead of 2)"),
@@ -408,6 +437,13 @@ DAMAGED = {
         0,
         "“scan” holds pictures",
     ),
+    "objects of 203 keys": (
+        "a.jsonl",
+        json.dumps({f"k{n}": "x" for n in range(203)}).encode(),
+        ({f"k{n}": "x" for n in range(200)},),
+        0,
+        "only the first 200 of 203 different keys became columns; left out are “k200” and those after it",
+    ),
     "a zip with a stranger": ("a.zip", packed({"a.csv": CSV, "b.csv": "x,y\n1,2\n"}), TWO, 0, "“b.csv” is left out: its columns (x, y)"),
     "a zip with a picture": (
         "a.zip",
@@ -422,6 +458,13 @@ DAMAGED = {
         TWO,
         0,
         "“b.zip” is left out: it is a zip within the zip",
+    ),
+    "objects of 203 keys in a zip": (
+        "a.zip",
+        packed({"b.jsonl": json.dumps({f"k{n}": "x" for n in range(203)})}),
+        ({f"k{n}": "x" for n in range(200)},),
+        0,
+        "“b.jsonl”: only the first 200 of 203 different keys",
     ),
     "a damaged row in a zip": ("a.zip", packed({"a.csv": CSV + "x\n"}), TWO, 4, "of “a.csv” has more or fewer fields"),
 }

@@ -37,7 +37,9 @@ LABELS = ["billing", "delivery", "returns"]
 )
 def test_columns_are_taken_by_their_names_in_any_order(names, task):
     first, second = names
-    found = columns.guess(table(**{"id": LONG, second: LABELS, first: LONG}))
+    found = columns.guess(
+        table(**{"id": LONG, second: LABELS if task == "classify" else ["It is late.", "It was lost.", "Ask again."], first: LONG})
+    )
     assert (found.task, list(found.columns.values()), found.sure) == (task, [first, second], True)
 
 
@@ -174,6 +176,67 @@ def test_an_id_or_a_time_is_not_taken_for_a_text():
     found = columns.guess(table(**{"customer_id": LONG, "message": LONG, "response_time": LONG, "reply": LONG}))
     assert "customer_id" not in found.columns.values()
     assert "response_time" not in found.columns.values()
+
+
+PEOPLE = ["Anna Müller", "Ben O'Hara", "Chen Wei", "Dr. Ada King"]
+ORDER_IDS, DATES = [f"T-{n}" for n in range(12)], [f"2024-05-{n + 10} 10:0{n % 10}" for n in range(12)]
+ANSWERED = [f"Parcel number {number} is on its way to you." for number in range(12)]
+
+
+@pytest.mark.parametrize(
+    ("cells", "roles", "sure"),
+    [
+        ({"Customer Name": PEOPLE, "Message": LONG, "Agent Response": ANSWERED}, ["Message", "Agent Response"], True),
+        ({"Customer Name": PEOPLE, "What happened": LONG, "Answer": ANSWERED}, ["What happened", "Answer"], False),
+        ({"customerName": PEOPLE, "customerMessage": LONG, "agentReply": ANSWERED}, ["customerMessage", "agentReply"], True),
+        ({"Customer": PEOPLE, "Case": LONG, "Reply": ANSWERED}, ["Case", "Reply"], False),
+        ({"user": LONG, "assistant": ANSWERED}, ["user", "assistant"], True),
+        ({"user": ["anna_k", "ben", "chen"], "assistant": ANSWERED}, ["user", "assistant"], False),
+        ({"Question": LONG, "Response Time": DATES, "Reply": ANSWERED}, ["Question", "Reply"], True),
+        ({"Question": LONG, "ResponseTime": ["2 days", "3 hours"], "Reply": ANSWERED}, ["Question", "Reply"], True),
+        ({"Question": LONG, "Answer ID": ORDER_IDS, "Answer": ANSWERED}, ["Question", "Answer"], True),
+        ({"Question": LONG, "AnswerID": ORDER_IDS, "Solution text": ANSWERED}, ["Question", "Solution text"], False),
+        ({"Question Type": ["how", "why"], "Question": LONG, "Answer": ANSWERED}, ["Question", "Answer"], True),
+        ({"prompt": LONG, "Response Status": ["open", "closed"], "response": ANSWERED}, ["prompt", "response"], True),
+        ({"prompt": LONG, "response": ["ok", "no"]}, ["prompt", "response"], False),
+        ({"prompt": LONG, "response": ["We will get back to you soon."]}, ["prompt", "response"], False),
+        ({"prompt": ["hi", *(f"word{chr(97 + n)}" for n in range(11))], "response": ANSWERED}, ["prompt", "response"], True),
+        ({"created": DATES, "x": ["late again", "so slow", "all fine"] * 4, "y": ANSWERED}, ["x", "y"], False),
+        (
+            {
+                "客户名称": ["张三", "李四", "王五"],
+                "客户留言": CHINESE_QUESTIONS,
+                "客服回复": ["已经发出，请耐心等待。"],
+                "回复时间": DATES,
+            },
+            ["客户留言", "客服回复"],
+            False,
+        ),
+    ],
+    ids=lambda value: "-".join(value) if isinstance(value, dict) else None,
+)
+def test_a_name_alone_makes_no_text_of_names_times_ids_and_classes(cells, roles, sure):
+    found = columns.guess(table(**cells), "chat")
+    assert ([found.columns.get(role) for role in ROLES["chat"]], found.sure) == (roles, sure)
+
+
+def test_a_short_word_within_another_names_nothing():
+    assert columns.guess(table(goods=LONG, badge=ANSWERED)) == columns.Guess("chat", {"prompt": "goods", "response": "badge"}, False)
+
+
+@pytest.mark.parametrize(
+    ("cells", "roles", "sure"),
+    [
+        ({"Review ID": ORDER_IDS, "Reviewer": PEOPLE, "Review": LONG, "Stage": ["one", "two"], "Topic": LABELS}, ["Review", "Topic"], True),
+        ({"Ticket Type": LABELS, "Ticket": LONG}, ["Ticket", "Ticket Type"], False),
+        ({"text": LONG, "label": LONG[::-1]}, ["text", "label"], False),
+        ({"percentage": LABELS, "text": LONG, "tag": ["a", "b"]}, ["text", "tag"], True),
+    ],
+    ids=lambda value: "-".join(value) if isinstance(value, dict) else None,
+)
+def test_a_class_is_short_and_a_text_is_none(cells, roles, sure):
+    found = columns.guess(table(**cells), "classify")
+    assert (list(found.columns.values()), found.sure) == (roles, sure)
 
 
 def test_numbers_and_channels_beside_two_long_texts_are_left_aside():

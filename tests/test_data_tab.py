@@ -7,10 +7,12 @@ from types import SimpleNamespace
 import gradio as gr
 import pandas as pd
 import pytest
+import xlsxwriter
 
 from studio import methods, presets, runs
 from studio.data import keep, read
 from studio.errors import BadData
+from studio.home import home
 from studio.tabs import data, forms, health, inspect, look, sets, train, visitor
 from studio.tabs.data import FIELDS, NEEDED
 
@@ -80,8 +82,11 @@ def test_a_bad_upload_says_what_and_what_next_and_changes_nothing(tmp_path, stud
 def test_an_intake_that_is_called_off_leaves_nothing(chat_csv):
     going = data.upload(str(chat_csv), ENGLISH)
     next(going)
+    next(going)  # the process is at work
     going.close()
     assert keep.all_sets() == []
+    assert list((home() / "datasets").iterdir()) == []
+    assert not chat_csv.exists()
     assert "nothing was kept" in data.called_off(ENGLISH)[0]["text"]
 
 
@@ -108,12 +113,69 @@ def test_every_task_is_understood_and_shows_as_many_columns_as_it_has(tmp_path, 
         assert "16 examples" in train.summarise(*given, **DEFAULTS, **TRAINING)["text"]
 
 
+def test_damaged_rows_are_listed_with_line_and_reason_and_the_rest_is_counted(tmp_path):
+    rows = "".join(f"where is parcel {n}?,It is on its way {n}.{',one too many' if n % 2 else ''}\n" for n in range(60))
+    found = upload(tmp_path, "a.csv", "prompt,response\n" + rows)
+    assert "30 damaged row(s) left out." in found.told["more"]
+    assert len(found.told["list"]) == 21
+    assert found.told["list"][0] == "Row 3 has more or fewer fields than the header (3 instead of 2)."
+    assert found.told["list"][-1] == "… and 10 more"
+
+
+def test_one_damaged_row_is_said_at_once_and_beside_what_else_is_wrong(tmp_path):
+    rows = [f"where is parcel {n}?,It is on its way {n}.{',one too many' if n == 3 else ''}\n" for n in range(12)]
+    found = upload(tmp_path, "a.csv", "prompt,response\n" + "".join(rows))
+    said = "1 damaged row(s) left out. Row 5 has more or fewer fields than the header (3 instead of 2)."
+    assert "list" not in found.told
+    assert found.told["more"].endswith(said)
+    few = upload(tmp_path, "b.csv", "prompt,response\n" + "".join(rows[:6]))
+    assert few.told["kind"] == "bad"
+    assert few.told["more"].endswith(said)
+
+
+@pytest.mark.parametrize(("sign", "said"), [("^", "divided by “^”"), ("\x01", "divided by “\\x01”"), (",", "")])
+def test_an_unusual_delimiter_is_said_also_when_the_set_is_opened_again(tmp_path, sign, said):
+    found = upload(tmp_path, "a.csv", f"prompt{sign}response\n" + "".join(f"where is {n}?{sign}It is here {n}.\n" for n in range(12)))
+    assert said in found.told["text"]
+    assert ("divided" in found.told["text"]) == bool(said)
+    assert data.restore(found.source, ENGLISH)[0] == found.told
+
+
 def test_pasted_rows_of_a_spreadsheet_are_taken_in():
     text = "question\tanswer\n" + "".join(f"how do I reset item {n}\tpress the button {n} times and wait\n" for n in range(12))
     *_, last = data.paste(text, ENGLISH)
     found = shown(last)
     assert (found.told["kind"], found.task["value"]) == ("good", "chat")
     assert keep.find(found.source).card["source"] == "paste"
+
+
+def test_two_who_paste_at_once_get_what_each_has_pasted():
+    texts = ["question\tanswer\n" + "".join(f"ask {name} {n}?\tI am {name}, number {n}.\n" for n in range(9)) for name in ("Ann", "Bob")]
+    going = [data.paste(text, ENGLISH) for text in texts]
+    for one in going:
+        next(one), next(one)
+    first, second = (shown(list(one)[-1]).source for one in going)
+    assert keep.find(first).table().rows[0]["answer"] == "I am Ann, number 0."
+    assert keep.find(second).table().rows[0]["answer"] == "I am Bob, number 0."
+    assert {path.name for path in (home() / "datasets").iterdir()} == {source.partition(":")[2] for source in (first, second)}
+
+
+def test_an_intake_shows_a_bar_of_what_is_read(chat_csv):
+    _, *going, _ = data.upload(str(chat_csv), ENGLISH)
+    shares = [values[0]["bar"]["share"] for values in going]
+    assert shares == sorted(shares)
+    assert (shares[0], shares[-1]) == (0, 100)
+    assert "Reading the rows… 0%" in going[0][0]["text"]
+    assert "Keeping a copy" in going[-1][0]["text"]
+
+
+@pytest.mark.parametrize(
+    ("done", "seconds", "left"),
+    [(0, 9, ""), (1, 9, ""), (20, 1, ""), (20, 10, "about 15 s left"), (49, 10, ""), (10, 60, "about 4 min left")],
+)
+def test_the_time_left_of_an_intake_is_told_where_it_is_known_and_long(done, seconds, left):
+    said = data.progress("fetch", done, 50, seconds, "en")["text"]
+    assert said == f"Fetching from the hub… {2 * done}% of 50.0 MB" + (f" · {left}" if left else "")
 
 
 def test_nothing_pasted_says_so():
@@ -132,7 +194,7 @@ def test_a_known_answer_may_be_left_out(tmp_path):
 
 def change(source, task, columns, *fields):
     """Other columns in the first fields, the rest empty."""
-    return data.change_columns(source, task, forms.pack(columns), *fields, *(None,) * (FIELDS - len(fields)), ENGLISH)
+    return data.change_columns(source, task, [source], forms.pack(columns), *fields, *(None,) * (FIELDS - len(fields)), ENGLISH)
 
 
 def test_the_same_column_twice_is_refused(own):
@@ -148,6 +210,33 @@ def test_another_column_than_conversations_asks_for_its_answers(tmp_path):
     told, *_, packed = change(found.source, "chat", {"prompt": "ask", "response": "reply"}, "messages", "reply")
     assert forms.unpack(packed) == {"messages": "messages"}
     assert told["kind"] == "good"
+
+
+def test_what_a_person_chose_is_found_again_and_outlives_a_fix_and_its_undo(own):
+    turned = {"prompt": "response", "response": "prompt"}
+    assert change(own.source, "chat", ROLES, "response", "prompt")[0]["more"].endswith("As you chose.")
+    health.fix(own.source, "chat", forms.pack(turned), [own.source], 0, SimpleNamespace(id="duplicates"), ENGLISH)
+    look.page(own.source, "", 1, ENGLISH)
+    look.delete(own.source, [own.source], "1", 0, ENGLISH)
+    health.undo(own.source, [own.source], 0, ENGLISH)
+    found = shown(data.restore(own.source, ENGLISH))
+    assert (found.task["value"], found.columns, found.told["kind"]) == ("chat", turned, "good")
+    assert "As you chose." in found.told["more"]
+
+
+def test_a_chosen_task_is_found_again_with_columns_that_are_still_a_guess(own):
+    told = data.change_task(own.source, "complete", [own.source], ENGLISH)[0]
+    found = shown(data.restore(own.source, ENGLISH))
+    assert (found.task["value"], list(found.columns)) == ("complete", ["text"])
+    assert found.told == told
+    assert "As you chose" not in told["more"]
+
+
+def test_where_others_reach_the_page_nobody_chooses_for_another(own, monkeypatch):
+    monkeypatch.setenv(visitor.OPEN, "1")
+    assert data.change_task(own.source, "complete", [], ENGLISH)[0]["kind"] == "bad"
+    assert data.change_columns(own.source, "chat", [], forms.pack(ROLES), "response", *(None,) * (FIELDS - 1), ENGLISH)[0]["kind"] == "bad"
+    assert own.chosen == (None, {})
 
 
 def reports(source, columns=ROLES, task="chat", test=""):
@@ -224,6 +313,7 @@ def test_a_fix_takes_the_finding_away_and_can_be_taken_back(untidy):
 
 def test_changes_to_a_sample_are_made_to_a_copy():
     first = keep.find("sample:support-tone").table().rows[0]
+    look.page("sample:support-tone", "", 1, ENGLISH)
     source, _, told, _ = look.delete("sample:support-tone", [], "1", 0, ENGLISH)
     assert source.startswith("dataset:")
     assert told["more"] == "The sample was copied for your changes."
@@ -250,15 +340,68 @@ def test_rows_are_paged_searched_and_numbered(own):
 
 def test_a_cell_changed_in_place_is_kept_and_the_rest_stays(own):
     before = own.table().rows
-    page = look.page(own.source, "", 1, ENGLISH)[0]["value"]
-    frame = pd.DataFrame(page["data"], columns=page["headers"])
-    assert look.edit(own.source, [own.source], frame, 0, ENGLISH) == (gr.skip(),) * 3
-    frame.loc[4, "response"] = "Another answer."
-    _, touched, told = look.edit(own.source, [own.source], frame, 0, ENGLISH)
+    page = frame(own.source)
+    assert look.edit(own.source, [own.source], page, 0, ENGLISH) == (gr.skip(),) * 3
+    page.loc[4, "response"] = "Another answer."
+    _, touched, told = look.edit(own.source, [own.source], page, 0, ENGLISH)
     assert (touched, told["kind"]) == (1, "good")
     after = own.table().rows
     assert after[4] == {**before[4], "response": "Another answer."}
     assert after[:4] + after[5:] == before[:4] + before[5:]
+
+
+@pytest.fixture
+def workbook(tmp_path):
+    """A workbook of two sheets with the same columns and other answers."""
+    with xlsxwriter.Workbook(tmp_path / "tickets.xlsx") as book:
+        for name in ("May", "June"):
+            page = book.add_worksheet(name)
+            page.write_row(0, 0, ["prompt", "response"])
+            for n in range(20):
+                page.write_row(n + 1, 0, [f"where is parcel {n}?", f"It came in {name}, number {n}."])
+    return keep.keep(tmp_path / "tickets.xlsx")
+
+
+def frame(source):
+    page = look.page(source, "", 1, ENGLISH)[0]["value"]
+    return pd.DataFrame(page["data"], columns=page["headers"])
+
+
+def test_another_sheet_shows_its_own_rows_and_takes_no_edit_of_the_old_ones(workbook):
+    source, old = workbook.source, frame(workbook.source)
+    *values, touched = data.choose_sheet(source, "June", [source], 3, ENGLISH)
+    assert (shown(values).sheet["value"], touched) == ("June", 4)
+    before = keep.find(source).table().rows
+    old.loc[0, "response"] = "Edited on the rows of May."
+    _, touched, told = look.edit(source, [source], old, touched, ENGLISH)
+    assert (touched, told["kind"]) == (5, "bad")
+    assert "another sheet was chosen" in told["text"]
+    assert look.delete(source, [source], "1", 5, ENGLISH)[2]["kind"] == "bad"
+    assert keep.find(source).table().rows == before
+    assert before[0]["response"] == "It came in June, number 0."
+    new = frame(source)
+    new.loc[0, "response"] = "Edited on the rows of June."
+    assert look.edit(source, [source], new, 5, ENGLISH)[2]["kind"] == "good"
+    assert keep.find(source).table().rows[0]["response"] == "Edited on the rows of June."
+
+
+def test_rows_changed_in_another_window_take_no_edit_of_what_they_were(own):
+    other = SimpleNamespace(**{**vars(ENGLISH), "session_hash": "another window"})
+    here = frame(own.source)
+    look.page(own.source, "", 1, other)
+    assert look.delete(own.source, [own.source], "1", 0, other)[2]["kind"] == "good"
+    here.loc[4, "response"] = "Another answer."
+    before = own.table().rows
+    assert look.edit(own.source, [own.source], here, 0, ENGLISH)[2]["kind"] == "bad"
+    assert own.table().rows == before
+
+
+def test_edits_in_quick_succession_are_all_kept(own):
+    page = frame(own.source)
+    for place in (4, 5):
+        page.loc[place, "response"] = "Another answer."
+        assert look.edit(own.source, [own.source], page, 0, ENGLISH)[2]["kind"] == "good"
+    assert [own.table().rows[place]["response"] for place in (4, 5)] == ["Another answer."] * 2
 
 
 @pytest.mark.parametrize(("text", "places"), [("3", [2]), ("3, 7-9", [2, 6, 7, 8]), ("9-9；1", [0, 8]), ("3、7", [2, 6]), (" 2 2 ", [1])])
@@ -273,6 +416,7 @@ def test_row_numbers_that_are_none_are_told(text):
 
 
 def test_the_last_row_is_not_deleted(own):
+    look.page(own.source, "", 1, ENGLISH)
     told = look.delete(own.source, [own.source], "1-40", 0, ENGLISH)[2]
     assert "would leave no row" in told["text"]
     assert len(own.table().rows) == 40

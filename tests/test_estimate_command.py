@@ -143,6 +143,16 @@ def test_texts_of_a_data_set_are_not_written_beside_the_estimates(monkeypatch):
     assert not list((home() / "estimates").glob("*.json"))
 
 
+def test_texts_that_an_earlier_version_wrote_down_are_removed_at_the_start(monkeypatch, studio_home):
+    folder = home() / "estimates"
+    folder.mkdir()
+    write_json(folder / "texts.json", {"seen": [["a customer's words", True]]})
+    write_json(folder / "lengths.json", {"lengths": [3, 4]})
+    monkeypatch.setattr("studio.app.serve", lambda host, port: 0)
+    assert main(["--home", str(studio_home)]) == 0
+    assert [path.name for path in folder.iterdir()] == ["lengths.json"]
+
+
 def test_the_rates_that_explain_times_are_found_from_the_times():
     from studio.estimate.calibrate import fitted
     from studio.estimate.tally import Tally

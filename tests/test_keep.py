@@ -1,9 +1,12 @@
 """An upload is kept under a name nobody can guess, and its cache copy is removed."""
 
+import os
 import stat
+import subprocess
 from hashlib import sha256
 
 import pytest
+import xlsxwriter
 
 from studio import presets
 from studio.data import keep
@@ -70,3 +73,68 @@ def test_a_change_is_taken_back_from_a_set_that_was_given_another_name(chat_csv)
     assert len(renamed.table().rows) == len(before) - 2
     keep.undo(renamed)
     assert keep.find(kept.source).table().rows == before
+
+
+def book(path, **sheets):
+    with xlsxwriter.Workbook(path) as made:
+        for name, lines in sheets.items():
+            page = made.add_worksheet(name)
+            for number, line in enumerate(lines):
+                page.write_row(number, 0, line)
+    return path
+
+
+LINES = [["prompt", "response"], ["where?", "here"], ["when?", "soon"]]
+
+
+def test_two_sheets_of_one_file_are_two_data_sets_with_damaged_rows_of_their_own(tmp_path):
+    file = book(tmp_path / "two.xlsx", May=LINES, June=[*LINES, LINES[0]])
+    kept = keep.keep(file)
+    whole, stamp, damaged = kept.sha256, kept.stamp, len(kept.table().bad)
+    other = keep.choose_sheet(kept, "June")
+    assert (damaged, len(other.table().bad)) == (0, 1)
+    assert other.sha256 != whole
+    assert other.stamp != stamp
+    assert keep.choose_sheet(other, "May").sha256 == whole
+
+
+def test_a_workbook_of_one_sheet_has_the_checksum_of_its_file(tmp_path):
+    file = book(tmp_path / "one.xlsx", May=LINES)
+    content = file.read_bytes()
+    assert keep.keep(file).sha256 == sha256(content).hexdigest()
+
+
+def test_a_stamp_changes_with_the_rows_and_not_with_what_is_said_of_them(chat_csv):
+    kept = keep.keep(chat_csv)
+    stamp = kept.stamp
+    keep.describe(kept, name="Other", licence="CC-BY")
+    keep.choose(kept, "complete")
+    assert kept.stamp == stamp
+    keep.change(kept, Change("duplicates", drop=(0,)))
+    assert kept.stamp != stamp
+
+
+def drafts():
+    return sorted(path.name for path in (home() / "datasets").glob(".*"))
+
+
+def test_drafts_are_gone_at_the_next_start_unless_their_process_still_works(studio_home):
+    with keep.draft() as mine, keep.draft() as other:
+        assert mine != other
+        living = mine.with_name(f".incoming-{os.getppid()}-0")
+        mine.rename(living)
+        dead = subprocess.Popen(["true"])
+        dead.wait()
+        for left in (".incoming", f".incoming-{dead.pid}-1", f".incoming-{os.getpid()}-2"):
+            (living.with_name(left)).mkdir()
+        keep.sweep()
+        assert drafts() == [living.name]
+
+
+def test_what_cannot_be_used_leaves_nothing(tmp_path):
+    for name, text in (("empty.csv", ""), ("list.csv", "name,age\nAnna,\n,3\n,\nBen,\n,5\n")):
+        (tmp_path / name).write_text(text)
+        with pytest.raises(BadData):
+            keep.keep(tmp_path / name)
+    assert list(home().glob("datasets/*")) == []
+    assert list(tmp_path.glob("*.csv")) == []

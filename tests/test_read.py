@@ -1,7 +1,10 @@
 """A file becomes rows; what cannot be read costs as little as possible, and says why."""
 
 import json
+import zipfile
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import xlsxwriter
 
@@ -32,6 +35,36 @@ def test_the_delimiter_is_found(tmp_path, sign, name):
     table = read(file(tmp_path, f"text{sign}label\nlate, again{sign}delivery\n" if sign != "," else "text,label\nlate,delivery\n", name))
     assert table.columns == ("text", "label")
     assert table.rows[0]["label"] == "delivery"
+
+
+@pytest.mark.parametrize("name", ["a.csv", "a.txt"])
+@pytest.mark.parametrize("sign", "\x01\x02\x1c\x1d\x1e\x1f^~¦§¬｜:#&*=/@$%+\\·•；")
+def test_a_rare_delimiter_is_found_and_named(tmp_path, sign, name):
+    table = read(file(tmp_path, f"text{sign}label{sign}who\nlate, again{sign}delivery{sign}Ann\nno, yes{sign}x{sign}Ben\n", name))
+    if name == "a.txt" and sign in ":#&*=/@$%+\\·•；":  # may be a text that holds this sign
+        assert table.columns == ("text",)
+        return
+    assert (table.columns, table.delimiter, table.bad) == (("text", "label", "who"), sign, ())
+    assert table.rows[0] == {"text": "late, again", "label": "delivery", "who": "Ann"}
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "columns"),
+    [
+        ("a.csv", "time: what\n10:05 late again\n11:30 lost\n12:00 broken\n", ("time: what",)),
+        ("a.csv", "ticket #\n#12\n#13\n#14\n", ("ticket #",)),
+        ("a.csv", "and/or\nyes/no, maybe\nnever\n", ("and/or",)),
+        ("a.csv", "text,link\nlate,https://a.b/c\nlost,https://a.b/d\n", ("text", "link")),
+        ("a.csv", "a:b,c:d\n1:2,3:4\n5:6,7:8\n", ("a:b", "c:d")),
+        ("a.csv", "text\nlate: again\nlost: again\n", ("text",)),
+        ("a.txt", "User: hello there\nBot: hi\nUser: bye now\nBot: bye\n", ("text",)),
+        ("a.txt", "name=Ann\nage=3\ntown=Ulm\n", ("text",)),
+        ("a.csv", "||".join(["text", "label"]) + "\nlate||x\nlost||y\n", ("text", "label")),
+        ("a.csv", "::".join(["text", "label"]) + "\nlate, again||::x\nlost::y\n", ("text", "label")),
+    ],
+)
+def test_a_sign_that_only_some_lines_hold_divides_nothing(tmp_path, name, content, columns):
+    assert read(file(tmp_path, content, name)).columns == columns
 
 
 @pytest.mark.parametrize("end", ["\n", "\r\n", "\r"], ids=["unix", "windows", "old mac"])
@@ -280,3 +313,40 @@ def test_repeated_columns_never_lose_a_value(tmp_path):
     path = tmp_path / "same.csv"
     path.write_text("a,a (3),a\n1,2,3\n")
     assert list(read(path).rows[0].values()) == ["1", "2", "3"]
+
+
+def written(tmp_path, name):
+    """A file of 3,000 rows in the form that its ending names."""
+    rows = [{"prompt": f"where is {n}?", "response": f"here is {n}."} for n in range(3000)]
+    path = tmp_path / name
+    text = {
+        "a.csv": "prompt,response\n" + "".join(f"{row['prompt']},{row['response']}\n" for row in rows),
+        "a.jsonl": "".join(json.dumps(row) + "\n" for row in rows),
+        "a.json": json.dumps(rows),
+    }
+    if name in text:
+        path.write_text(text[name], encoding="utf-8")
+    elif name == "a.parquet":
+        pq.write_table(pa.table({name: [row[name] for row in rows] for name in rows[0]}), path)
+    elif name == "a.zip":
+        with zipfile.ZipFile(path, "w") as packed:
+            for number in range(3):
+                packed.writestr(f"{number}.csv", text["a.csv"])
+    else:
+        with xlsxwriter.Workbook(path) as book:
+            page = book.add_worksheet()
+            for number, line in enumerate([list(rows[0]), *(list(row.values()) for row in rows)]):
+                page.write_row(number, 0, line)
+    return path
+
+
+@pytest.mark.parametrize("name", ["a.csv", "a.jsonl", "a.json", "a.xlsx", "a.parquet", "a.zip"])
+def test_how_far_a_file_is_read_is_told_in_megabytes(tmp_path, monkeypatch, name):
+    monkeypatch.setattr(rows, "OFTEN", 0)
+    path, heard = written(tmp_path, name), []
+    size = path.stat().st_size / 1e6
+    read(path, tell=lambda done, of: heard.append((done, of)))
+    assert [of for _, of in heard] == [size] * len(heard)
+    assert (heard[0][0], heard[-1][0]) == (0, size)
+    assert [done for done, _ in heard] == sorted(done for done, _ in heard)
+    assert len({done for done, _ in heard}) > 2, "it is told between"

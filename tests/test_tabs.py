@@ -290,7 +290,7 @@ def test_a_name_that_can_be_no_model_is_refused_at_once():
 
 
 def test_a_task_with_too_few_columns_says_which_is_missing():
-    told, *_ = data.change_task("sample:support-tone", "prefer", ENGLISH)
+    told, *_ = data.change_task("sample:support-tone", "prefer", [], ENGLISH)
     assert told["kind"] == "bad"
     assert "no column “rejected”" in told["text"]
 

@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 from studio import child
 from studio.data import columnar, grid, rows, sheets
-from studio.data.rows import Found
+from studio.data.rows import Found, Told, unheard
 from studio.errors import BadData, StudioError
 from studio.words import Words
 
@@ -30,23 +30,24 @@ COPY = Words(
 )
 
 
-def workbook(path: Path, name: str, sheet: str) -> Found:
-    """The rows of a sheet. Raises BadData where the workbook cannot be read, or holds more than a data set may."""
+def workbook(path: Path, name: str, sheet: str, tell: Told = unheard) -> Found:
+    """The rows of a sheet; `tell` hears how many of them are read. Raises BadData where the workbook cannot be read, or holds more than a data set may."""
     with closing(answers("workbook", path, name, sheet)) as told:
         about = next(told)
         lines = ((number, values) for part in told for number, values in part["lines"])
-        found = grid.table(lines, spare=True)
+        found = grid.table(rows.counted(lines, about["last"], tell), spare=True)
     return Found(found.columns, found.rows, found.bad, tuple(about["sheets"]), about["sheet"])
 
 
-def parquet(path: Path, name: str) -> Found:
-    """The rows of a Parquet file. Raises BadData where it cannot be read, or holds more than a data set may."""
+def parquet(path: Path, name: str, tell: Told = unheard) -> Found:
+    """The rows of a Parquet file; `tell` hears how many of them are read. Raises BadData where it cannot be read, or holds more than a data set may."""
     with closing(answers("parquet", path, name)) as told:
         about = next(told)
         columns = rows.names(about["columns"])
         bad = [(0, Words.of(why)) for why in about["left_out"]]
         lines = ((number, values) for part in told for number, values in part["lines"])
-        found, lost = rows.collect(lines, lambda values: LOST if values is None else dict(zip(columns, values, strict=True)))
+        every = rows.counted(lines, about["rows"], tell)
+        found, lost = rows.collect(every, lambda values: LOST if values is None else dict(zip(columns, values, strict=True)))
     return Found(columns, found, bad + lost)
 
 

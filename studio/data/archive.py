@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path, PurePosixPath
 
 from studio.data import kinds, rows
-from studio.data.rows import BRING_PART, Bad, Found
+from studio.data.rows import BRING_PART, Bad, Found, Told, unheard
 from studio.errors import BadData
 from studio.home import check_room
 from studio.words import Words
@@ -34,6 +34,7 @@ IGNORED = ("__MACOSX", ".DS_Store", "Thumbs.db", "desktop.ini")
 
 LEFT_OUT = Words("“{member}” is left out: {why}", "“{member}”已忽略：{why}")
 WITHIN = Words("of “{member}” {why}", "（“{member}”）{why}")
+IN_ALL = Words("“{member}”: {why}", "“{member}”：{why}")
 A_LINK = Words("it is a link and no file", "它是链接而不是文件")
 A_ZIP = Words("it is a zip within the zip", "它是压缩包里的压缩包")
 HIDDEN = Words("it is protected by a password", "它受密码保护")
@@ -44,19 +45,22 @@ OTHER_COLUMNS = Words("its columns ({columns}) are not those of the other files"
 Reader = Callable[[Path, str], Found]
 
 
-def read(path: Path, name: str, reader: Reader) -> Found:
+def read(path: Path, name: str, reader: Reader, tell: Told = unheard) -> Found:
     """The joined rows of the members that have the same columns, of the columns that give the most rows.
 
-    Every member is unpacked to a temporary file of our own naming, one at a time, and read by `reader`. Raises BadData where the
-    zip is damaged, protected or too large, or no member could be read; OutOfRoom where the disk has no room for a member.
+    Every member is unpacked to a temporary file of our own naming, one at a time, and read by `reader`; `tell` hears how many bytes
+    of them are through. Raises BadData where the zip is damaged, protected or too large, or no member could be read; OutOfRoom where the disk has no room for a member.
     """
     read_ones: list[tuple[str, Found]] = []
     bad: list[Bad] = []
-    count = fields = characters = 0
+    count = fields = characters = through = 0
     try:
         with zipfile.ZipFile(path) as packed:
             check(packed, name)
-            for member, info in _members(packed):
+            inside = list(_members(packed))
+            for member, info in inside:
+                tell(through, sum(one.file_size for _, one in inside))
+                through += info.file_size
                 why, found = _member(packed, info, member, reader)
                 if why or not found:
                     bad.append((0, LEFT_OUT.filled(member=member, why=why)))
@@ -168,5 +172,5 @@ def _joined(read_ones: list[tuple[str, Found]], bad: list[Bad]) -> Found:
             bad.append((0, LEFT_OUT.filled(member=member, why=OTHER_COLUMNS.filled(columns=found.columns[:12]))))
             continue
         joined += found.rows
-        bad += [(number, WITHIN.filled(member=member, why=why)) for number, why in found.bad]
+        bad += [(number, (WITHIN if number else IN_ALL).filled(member=member, why=why)) for number, why in found.bad]
     return Found(kept, joined, bad)

@@ -35,7 +35,8 @@ def read(path: Path, name: str) -> tuple[dict[str, Any], Iterator[Line]]:
         raise damaged(name, error) from None
     kept = [place for place, field in enumerate(schema) if not _holds_bytes(field.type)]
     left_out = [BINARY.filled(column=field.name) for place, field in enumerate(schema) if place not in kept]
-    about = {"columns": [schema[place].name for place in kept], "left_out": [{"en": why.en, "zh": why.zh} for why in left_out]}
+    said = [{"en": why.en, "zh": why.zh} for why in left_out]
+    about = {"columns": [schema[place].name for place in kept], "left_out": said, "rows": file.metadata.num_rows}
     return about, _lines(file, kept)
 
 

@@ -3,7 +3,7 @@
 import re
 from dataclasses import dataclass
 
-from studio.data import talk
+from studio.data import contents, talk
 from studio.data.read import Table
 from studio.errors import BadData
 from studio.plan import GROUP, INSTEAD, ROLES, Task
@@ -64,29 +64,29 @@ _ROLE_NAMES: dict[str, Words] = {
     "answer": label("The known answer, to check on (may stay empty)", "已知答案，用于核对（可留空）"),
 }
 _TEXT_TO_LEARN = label("The text to learn (text)", "要学的文本（text）")
-# Columns such as customer_id or response_time speak of the words, but do not hold them.
-ASIDE = re.compile(r"(^|[_\- ])(id|time|date|at|no|nr|number|count)$")
-# A column with at most this many different values, each seen this often on average, reads like a label.
-MOST_LABELS, LEAST_REPEATS = 200, 3
+# Columns such as customer_id, responseTime or 客户编号 speak of the words, but do not hold them.
+ASIDE = re.compile(
+    r"(^|[_\- ])(id|uuid|guid|time|timestamp|date|at|no|nr|number|count|email|phone|url)$|(编号|时间|日期|数量|次数|电话|邮箱)$"
+)
+# Nor do those with such a name hold a text, though they may well hold a class.
+ABOUT = re.compile(
+    r"[_\- ](names?|address|type|kind|status|state|language|lang|channel|source|rating|score|length|tokens|model|category)$"
+    r"|(姓名|名称|名字|地址|类型|状态|语言|渠道|来源|评分|长度|类别|分类)$"
+)
+HUMP = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")  # within customerName
+# What somebody wrote, which a name alone does not prove; of these, answers differ from row to row.
+TEXTS = ("prompt", "response", "completion", "text", "chosen", "rejected")
+ANSWERS = ("response", "completion", "chosen", "rejected")
+# Names of the one who speaks: what stands there may as well be who that is.
+SPEAKERS = ("customer", "user", "assistant", "客户", "顾客", "用户")
 # Two columns whose cells are at least this long on average (characters) read like a question and its answer.
 LONG = 25
-# A known answer is at most this long (characters), or ends in a number; a question without a mark is at most this long.
-SHORT, ASKED = 20, 300
-WORKED_OUT = re.compile(r"[=#]|answer|答|结果", re.IGNORECASE)
-ENDS_IN_NUMBER = re.compile(r"\d[.,]*\s*[%.。]?$")  # its last digit will do: to look for the first is slow in long ones
-ASKS = re.compile(
-    r"(how|what|why|who|whose|where|when|which|is|are|can|could|do|does|did|should|would|write|explain|describe|list|give|tell|name|find|"
-    r"solve|calculate|compute|prove|show|determine|evaluate|simplify|summari[sz]e|translate|compare|suggest)\b"
-    r"|请|如何|怎|为什么|为何|什么|哪|谁|是否|解释|计算|写|求|证明|列出|翻译|比较",
-    re.IGNORECASE,
-)
-LOOKED_AT = 500
-DIGIT, WIDE = re.compile(r"\d"), re.compile(r"[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]")
+SHORT_WORD = 4  # letters
 
 
 @dataclass(frozen=True)
 class Guess:
-    """What the columns were taken for; `sure` is False where only the content spoke for it."""
+    """What the columns were taken for; `sure` is False where names and contents do not both speak for it."""
 
     task: Task
     columns: dict[str, str]
@@ -107,10 +107,12 @@ def guess(table: Table, task: Task | None = None) -> Guess:
     if task is not None:
         return _guessed(table, task, _by_name(table, usable, task) or _by_content(table, usable, task))
     tasks: tuple[Task, ...] = ("prefer", "prompts", "chat", "classify")
-    talks = _conversations(table) and not {"chosen", "rejected"} <= set(_named(usable, ("chosen", "rejected")))
+    talks = _conversations(table) and not {"chosen", "rejected"} <= set(_named(table, usable, ("chosen", "rejected")))
     for name in ("chat", *tasks) if talks else tasks:
         named = _by_name(table, usable, name)
-        if named and not (name == "prompts" and _named([column for column in usable if column not in named.values()], ("response",))):
+        if named and not (
+            name == "prompts" and _named(table, [column for column in usable if column not in named.values()], ("response",))
+        ):
             return _guessed(table, name, named)
     kind = _kind(table, usable)
     return _guessed(table, kind, _by_content(table, usable, kind))
@@ -118,10 +120,10 @@ def guess(table: Table, task: Task | None = None) -> Guess:
 
 def _guessed(table: Table, task: Task, found: dict[str, str]) -> Guess:
     """A guess, with the column beside that says what belongs together, where there is one."""
-    free = [column for column in table.columns if column not in found.values() and _share_filled(table, column) > 0]
+    free = [column for column in table.columns if column not in found.values() and contents.share_filled(table, column) > 0]
     groups = [column for column in free if column.strip().lower() in NAMES[GROUP]]
     repeated = [column for column in groups if len({row[column] for row in table.rows}) < len(table.rows)]
-    return Guess(task, {**found, **({GROUP: repeated[0]} if repeated else {})}, _sure(found))
+    return Guess(task, {**found, **({GROUP: repeated[0]} if repeated else {})}, _sure(table, found))
 
 
 def _by_name(table: Table, usable: list[str], task: Task) -> dict[str, str]:
@@ -129,7 +131,7 @@ def _by_name(table: Table, usable: list[str], task: Task) -> dict[str, str]:
     if task == "chat" and (talks := _conversations(table)):
         return {"messages": talks}
     every = _filled(table)  # a label or a known answer may be a number
-    named = _named(usable, ROLES[task], every)
+    named = _named(table, usable, ROLES[task], every)
     if task == "prefer":
         return _pairs_by_name(table, usable, named, every)
     if len(named) < len(ROLES[task]):
@@ -138,8 +140,8 @@ def _by_name(table: Table, usable: list[str], task: Task) -> dict[str, str]:
         return {**named, **_beside(table, named)}
     if task == "prompts":
         others = [column for column in every if column != named["prompt"]]
-        answer = _named(others, ("answer",)).get("answer")
-        if answer and _like_answers(table, answer):
+        answer = _named(table, others, ("answer",)).get("answer")
+        if answer and contents.like_answers(table, answer):
             return {**named, "answer": answer}
         return named if len(usable) == 1 else {}
     return named
@@ -149,29 +151,31 @@ def _pairs_by_name(table: Table, usable: list[str], named: dict[str, str], every
     """The roles of a pair of answers, or of single answers with a verdict on each."""
     if {"chosen", "rejected"} <= set(named):
         left = [column for column in usable if column not in named.values()]
-        if sum(bool(talk.answer(cell)[0]) for cell in _cells(table, named["chosen"])) > 0.5 * len(_cells(table, named["chosen"])):
+        if sum(bool(talk.answer(cell)[0]) for cell in contents.cells(table, named["chosen"])) > 0.5 * len(
+            contents.cells(table, named["chosen"])
+        ):
             return {role: named[role] for role in ("chosen", "rejected")}  # they begin with the question
         if "prompt" not in named and not left:
             return named
         question = named.get("prompt") or next((column for column in left if column.strip().lower() in NAMES["messages"]), left[0])
         return {"prompt": question, **named, **_beside(table, {**named, "prompt": question}, ("context",))}
-    judged = _named(usable, ("prompt", "completion"))
-    verdicts = [column for column in every if column not in judged.values() and _like_verdicts(table, column)]
-    found = {**judged, **_named(verdicts, ("verdict",))}
+    judged = _named(table, usable, ("prompt", "completion"))
+    verdicts = [column for column in every if column not in judged.values() and contents.like_verdicts(table, column)]
+    found = {**judged, **_named(table, verdicts, ("verdict",))}
     return found if len(found) == len(INSTEAD["prefer"][0]) else {}
 
 
 def _beside(table: Table, named: dict[str, str], roles: tuple[str, ...] = ("context", "system")) -> dict[str, str]:
     """Columns that may stay empty in most rows, where one is called exactly so."""
-    free = [column for column in table.columns if column not in named.values() and _share_filled(table, column) > 0]
+    free = [column for column in table.columns if column not in named.values() and contents.share_filled(table, column) > 0]
     return {role: column for role in roles for column in free if column.strip().lower() in NAMES[role]}
 
 
 def _by_content(table: Table, usable: list[str], task: Task) -> dict[str, str]:
     """The roles of a task as far as what stands in the columns suits them."""
-    labels = [column for column in usable if _like_a_label(table, column)]
-    texts = sorted((column for column in usable if column not in labels), key=lambda column: -_length(table, column)) or usable
-    named = _named(usable, ROLES[task], _filled(table))
+    labels = [column for column in usable if contents.like_a_label(table, column)]
+    texts = sorted((column for column in usable if column not in labels), key=lambda column: -contents.length(table, column)) or usable
+    named = _named(table, usable, ROLES[task], _filled(table))
     if task == "classify":
         label_column = named.get("label") or next(iter(reversed(labels)), usable[-1])
         text = named.get("text") or next((column for column in [*texts, *usable] if column != label_column), usable[0])
@@ -179,7 +183,7 @@ def _by_content(table: Table, usable: list[str], task: Task) -> dict[str, str]:
     if task in ("complete", "prompts"):
         return named or {ROLES[task][0]: texts[0]}
     candidates = texts if len(texts) >= len(ROLES[task]) else usable
-    free = sorted((column for column in candidates if column not in named.values()), key=lambda column: -_length(table, column))
+    free = sorted((column for column in candidates if column not in named.values()), key=lambda column: -contents.length(table, column))
     wanted = [role for role in ROLES[task] if role not in named]
     taken = sorted(free[: len(wanted)], key=table.columns.index)
     return {**named, **dict(zip(wanted, taken, strict=False))}
@@ -187,11 +191,11 @@ def _by_content(table: Table, usable: list[str], task: Task) -> dict[str, str]:
 
 def _kind(table: Table, usable: list[str]) -> Task:
     """The task that columns without telling names suit best."""
-    labels = [column for column in usable if _like_a_label(table, column)]
+    labels = [column for column in usable if contents.like_a_label(table, column)]
     texts = [column for column in usable if column not in labels]
     if len(usable) == 1:
-        return "prompts" if _like_questions(table, usable[0]) else "complete"
-    long = [column for column in texts if _length(table, column) >= LONG]
+        return "prompts" if contents.like_questions(table, usable[0]) else "complete"
+    long = [column for column in texts if contents.length(table, column) >= LONG]
     return "classify" if labels and texts and len(long) < 2 else "chat"
 
 
@@ -211,86 +215,81 @@ def _usable(table: Table) -> list[str]:
             name=table.name,
             columns=table.columns,
         )
-    spoken = [column for column in filled if not ASIDE.search(column.strip().lower()) and not _like_numbers(table, column)]
+    spoken = [column for column in filled if not ASIDE.search(_low(column)) and not contents.like_numbers(table, column)]
     if len(spoken) == 1:  # a class may be a number
-        classes = [column for column in filled if _like_a_label(table, column) and not ASIDE.search(column.strip().lower())]
+        classes = [column for column in filled if contents.like_a_label(table, column) and not ASIDE.search(_low(column))]
         return [column for column in filled if column in (*spoken, *classes)]
     return spoken or filled
 
 
 def _filled(table: Table) -> list[str]:
-    return [column for column in table.columns if _share_filled(table, column) > 0.5]
+    return [column for column in table.columns if contents.share_filled(table, column) > 0.5]
 
 
-def _named(columns: list[str], roles: tuple[str, ...], also: list[str] | None = None) -> dict[str, str]:
-    """Role -> the column whose name says it: an equal name first, then one that holds the word. A label may be one of `also`."""
+def _named(table: Table, columns: list[str], roles: tuple[str, ...], also: list[str] | None = None) -> dict[str, str]:
+    """Role -> the column whose name says it: an equal name first, then one that holds the word. A label may be one of `also`.
+
+    A text whose name is not the role's own must also read like one, where any other column does.
+    """
     found: dict[str, str] = {}
     for role in roles:
         free = [column for column in (also if also and role == "label" else columns) if column not in found.values()]
-        low = {column: column.strip().lower() for column in free}
-        equal = [column for word in NAMES[role] for column in free if low[column] == word]
-        within = [column for word in NAMES[role] for column in free if word in low[column] and not ASIDE.search(low[column])]
-        if equal or within:
-            found[role] = (equal or within)[0]
+        said = [column for word in NAMES[role] for column in free if column.strip().lower() == word]
+        said += [column for word in NAMES[role] for column in free if _says(column, word) and not _aside(column, role)]
+        if role in TEXTS:
+            others = [column for column in free if column not in said and not any(_called(column, other) for other in roles)]
+            proven = [column for column in said if _own_name(column, role) or contents.like_speech(table, column)]
+            said = proven or ([] if any(contents.like_speech(table, column) for column in others) else said)
+        if said:
+            found[role] = said[0]
     return found
 
 
-def _sure(found: dict[str, str]) -> bool:
-    """Whether every role's column is called what the role is called."""
-    return all(set(re.split(r"[_\-\s]+", column.strip().lower())) & set(NAMES[role]) for role, column in found.items())
+def _low(column: str) -> str:
+    """A column's name in small letters, its words apart."""
+    return HUMP.sub("_", column.strip()).lower()
 
 
-def holds_conversations(table: Table, column: str) -> bool:
-    """Whether most cells of a column are whole conversations, in one of the forms they come in."""
-    cells = _cells(table, column) if column in table.columns else []
-    return bool(cells) and sum(bool(talk.up_to_answer(talk.turns(cell))) for cell in cells) > 0.5 * len(cells)
+def _aside(column: str, role: str) -> bool:
+    return bool(ASIDE.search(_low(column)) or (role in TEXTS and ABOUT.search(_low(column))))
+
+
+def _says(column: str, word: str) -> bool:
+    """Whether a column's name holds a word; a short one as a word of its own, as "tag" does not stand in "stage"."""
+    low = _low(column)
+    if not word.isascii() or len(word) > SHORT_WORD:
+        return word in low
+    parts = re.split(r"[\W_]+", low)
+    return word in parts or f"{word}s" in parts or (len(word) == SHORT_WORD and any(part.endswith(word) for part in parts))
+
+
+def _called(column: str, role: str) -> bool:
+    return any(_says(column, word) for word in NAMES[role]) and not _aside(column, role)
+
+
+def _own_name(column: str, role: str) -> bool:
+    """Whether a column is called what the role is called, by no name that may be somebody's."""
+    low = column.strip().lower()
+    return low in NAMES[role] and low not in SPEAKERS
+
+
+def _sure(table: Table, found: dict[str, str]) -> bool:
+    """Whether every role's column is called what the role is called, and holds what the role wants."""
+    return all(_called(column, role) and _suits(table, column, role) for role, column in found.items())
+
+
+def _suits(table: Table, column: str, role: str) -> bool:
+    """Whether nothing in a column speaks against its role: texts are written and differ, classes are short."""
+    if role == "label":
+        return contents.length(table, column) <= contents.LONGEST_LABEL
+    if role not in TEXTS:
+        return True
+    if role in ANSWERS and contents.mostly_one(table, column):
+        return False
+    short = contents.like_a_label(table, column) or contents.like_numbers(table, column)
+    return contents.like_speech(table, column) or (_own_name(column, role) and not short)
 
 
 def _conversations(table: Table) -> str:
     """The column that holds whole conversations; empty where none does."""
-    return next((column for column in _filled(table) if holds_conversations(table, column)), "")
-
-
-def _cells(table: Table, column: str) -> list[str]:
-    """What stands in the first rows of a column, without the empty cells."""
-    return [cell for row in table.rows[:LOOKED_AT] if (cell := row[column].strip())]
-
-
-def _like_answers(table: Table, column: str) -> bool:
-    """Whether most cells are known answers to check on: short, or worked out up to a number at the end."""
-    cells = _cells(table, column)
-    worked_out = [cell for cell in cells if ENDS_IN_NUMBER.search(cell) and WORKED_OUT.search(cell)]
-    return sum(len(cell) <= SHORT for cell in cells) + sum(len(cell) > SHORT for cell in worked_out) > 0.8 * len(cells)
-
-
-def _like_questions(table: Table, column: str) -> bool:
-    """Whether most cells ask for something."""
-    cells = _cells(table, column)
-    asking = [cell for cell in cells if cell.endswith(("?", "？")) or (len(cell) <= ASKED and ASKS.match(cell))]
-    return len(asking) > 0.5 * len(cells)
-
-
-def _share_filled(table: Table, column: str) -> float:
-    return sum(1 for row in table.rows if row[column].strip()) / len(table.rows)
-
-
-def _length(table: Table, column: str) -> float:
-    return sum(len(row[column]) for row in table.rows) / len(table.rows)
-
-
-def _like_a_label(table: Table, column: str) -> bool:
-    values = {row[column].strip() for row in table.rows}
-    return len(values) <= MOST_LABELS and len(values) * LEAST_REPEATS <= len(table.rows) and _length(table, column) <= 60
-
-
-def _like_verdicts(table: Table, column: str) -> bool:
-    """Whether every cell says yes or no in some way."""
-    return all(talk.verdict(cell) is not None for cell in _cells(table, column))
-
-
-def _like_numbers(table: Table, column: str) -> bool:
-    """Whether most cells are one word with a digit in it: a number, an order id, a date. Chinese has no spaces, and is no number."""
-    cells = [row[column].strip() for row in table.rows if row[column].strip()]
-    return sum(
-        " " not in cell and len(cell) <= SHORT + 20 and bool(DIGIT.search(cell)) and not WIDE.search(cell) for cell in cells
-    ) > 0.8 * len(cells)
+    return next((column for column in _filled(table) if contents.holds_conversations(table, column)), "")

@@ -68,7 +68,7 @@ def in_words(table: Table, found: Guess, told: dict[str, Any], health: Health) -
     """The same for the eyes."""
     lines = [
         f"{table.name}: {told['rows']:,} rows, {len(table.columns)} columns; {told['examples']:,} examples, {told['skipped']:,} left out",
-        f"task    {found.task}{'' if found.sure else ' (a guess from the content; --task says otherwise)'}",
+        f"task    {found.task}{'' if found.sure else ' (a guess; --task says otherwise)'}",
         *(f"{role:<10}  {column}" for role, column in found.columns.items()),
         *((f"row {item['row']} " if item["row"] else "") + item["why"] for item in told["damaged"][:3]),
         f"health  {health.score} of 100",

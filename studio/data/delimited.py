@@ -1,4 +1,4 @@
-"""Text with a delimiter becomes lines of fields: comma, semicolon, tab or bar, told by which one makes the lines agree."""
+"""Text with a delimiter becomes lines of fields: comma, semicolon, tab, bar or a rarer sign, told by which one makes the lines agree."""
 
 import csv
 import io
@@ -6,15 +6,19 @@ import itertools
 import re
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import replace
 
 from studio.data import grid, rows
 from studio.data.grid import Record
-from studio.data.rows import MAX_BYTES, Found
+from studio.data.rows import MAX_BYTES, Found, Told, unheard
 
 DELIMITERS = (",", ";", "\t", "|")
+# Signs that no text needs, and signs that some do: these make a table only where a file's ending says that it is one.
+RARE, RARER = "\x01\x02\x1c\x1d\x1e\x1f^~¦§¬｜", ":#&*=/@$%+\\·•；"
 NONE = ""  # no sign divides the lines
 UNUSED = "\x1f\x1e\x1d\x1c\ue000\ue001"
 LOOKED_AT = 100
+LEAST_OF_USUAL = 0.9  # the share of the lines that agree by a usual delimiter, below which a rare one is looked for
 LEAST_AGREEMENT = 0.8  # the share of the lines below a title that have the same number of fields
 MOST_REPAIRS = 20
 MOST_WORDS = 3  # of a column's name, where nothing but the lines says that a text is a table
@@ -22,21 +26,45 @@ MOST_WORDS = 3  # of a column's name, where nothing but the lines says that a te
 SAID = re.compile(r'"?sep=([^\w\s"]|\t)"?\r?\n')
 
 
-def read(text: str) -> Found:
-    """The table in a delimited text. Raises BadData where there is more than a data set may hold."""
+def read(text: str, tell: Told = unheard) -> Found:
+    """The table in a delimited text; `tell` hears how many of its lines are read. Raises BadData where there is more than a data set may hold."""
     rows.check_lines(text)
     said = SAID.match(text)
     lines = io.StringIO(text[said.end() :] if said else text, newline="").readlines()
     delimiter, spaced = (said[1], False) if said else told(lines)
-    return grid.table(records(lines, delimiter, spaced))
+    found = grid.table(rows.counted(records(lines, delimiter, spaced), len(lines), tell))
+    return found if delimiter in (NONE, *DELIMITERS) else replace(found, delimiter=delimiter)
 
 
-def told(lines: list[str]) -> tuple[str, bool]:
-    """The delimiter, and whether spaces follow it: the one by which the first lines have the same number of fields."""
+def told(lines: list[str], rare: str = RARE + RARER) -> tuple[str, bool]:
+    """The delimiter, and whether spaces follow it: the one by which the first lines have the same number of fields.
+
+    One of the `rare` signs it is only where no usual one suits, and every line agrees with the names in the first.
+    """
+    best, agreement = _usual(lines)
+    if agreement < LEAST_OF_USUAL:
+        head = "".join(lines[:LOOKED_AT])
+        return next(((sign, False) for sign in rare if sign in head and _all_agree(lines, sign)), best)
+    return best
+
+
+def _all_agree(lines: list[str], sign: str) -> bool:
+    """Whether a sign makes a header of several names out of the first line, and as many fields of every other."""
+    header, *below = [values for _, values in _first(lines, sign)] or [[]]
+    several = sum(bool(value.strip()) for value in header) > 1 and grid.like_names(header)
+    return several and len(below) > 0 and all(len(values) == len(header) for values in below)
+
+
+def _first(lines: list[str], delimiter: str, spaced: bool = False) -> list[Record]:
+    return [record for record in itertools.islice(records(lines[: 20 * LOOKED_AT], delimiter, spaced), LOOKED_AT) if any(record[1])]
+
+
+def _usual(lines: list[str]) -> tuple[tuple[str, bool], float]:
+    """The usual delimiter that suits best, and the share of the lines that have as many fields as the header by it."""
     best = (NONE, False)
     most = (False, 0.0, 0, 0)
     for delimiter, spaced in itertools.product(DELIMITERS, (False, True)):
-        first = [record for record in itertools.islice(records(lines[: 20 * LOOKED_AT], delimiter, spaced), LOOKED_AT) if any(record[1])]
+        first = _first(lines, delimiter, spaced)
         if not first or (len(first[0][1]) < 2 and not grid.titles(first)):
             continue
         headed = len(first[0][1]) > 1
@@ -48,13 +76,13 @@ def told(lines: list[str]) -> tuple[str, bool]:
         mark = (headed and agreement > 0.5, agreement, wanted, -quotes)
         if mark > most:
             best, most = (delimiter, spaced), mark
-    return best
+    return best, most[1] if most[0] else 0
 
 
 def agree(text: str) -> bool:
     """Whether a text that does not say so is a table: at least two lines, all with the same number of fields under a header's names."""
     lines = io.StringIO(text[:200_000], newline="").readlines()
-    delimiter, spaced = told(lines)
+    delimiter, spaced = told(lines, RARE)
     first = [
         values for _, values in itertools.islice(records(lines, delimiter, spaced), LOOKED_AT) if any(value.strip() for value in values)
     ]

@@ -3,6 +3,7 @@
 import codecs
 import io
 import re
+from collections import Counter
 from collections.abc import Callable
 
 from charset_normalizer import from_bytes
@@ -20,6 +21,8 @@ MARKS = (
     (codecs.BOM_UTF8, "utf-8-sig"),
 )
 CONTROLS = re.compile(rb"[\x00-\x08\x0e-\x1a\x1c-\x1f]")
+# Signs of which one may divide the fields of a table, and so stand in it often.
+DIVIDERS = (b"\x01", b"\x02", b"\x1c", b"\x1d", b"\x1e", b"\x1f")
 # Single-byte encodings, the likeliest first; the library's choice among them goes before all but the first.
 WESTERN = ("cp1252", "cp1250", "cp1254", "cp1251", "cp1253", "koi8_r", "mac_roman", "cp1255", "cp1256", "cp1257", "cp874")
 # What no word has: a sign or a capital within it, letters of two alphabets, four accents in a row, a letter that only Iceland uses.
@@ -43,7 +46,9 @@ def _decode(raw: bytes, name: str) -> str:
     wide = _wide(raw) if b"\0" in head else ""
     if wide:
         return raw.decode(wide, errors="replace")
-    if len(CONTROLS.findall(head)) > max(3, 0.05 * len(head)):
+    controls = Counter(CONTROLS.findall(head))
+    divides = max(controls[sign] for sign in DIVIDERS)
+    if controls.total() - divides > max(3, 0.05 * len(head)):
         raise BadData(
             Words(
                 "“{name}” is not text: it holds binary data, whatever its name says.", "“{name}”不是文本：内容是二进制数据，与扩展名不符。"

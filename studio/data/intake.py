@@ -2,16 +2,16 @@
 
 import json
 import sys
+import tempfile
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from studio import child
-from studio.data import check, columns, keep, prepare, read
+from studio.data import check, keep, prepare, read
 from studio.data.check import Finding, Health
-from studio.errors import StudioError, explain
-from studio.home import home
+from studio.errors import explain
 from studio.plan import Task
 from studio.words import Words
 
@@ -28,12 +28,19 @@ AROUND = 20
 
 
 def take(asked: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
-    """Take a data set in: yields {"stage", "done", "of"} while it goes on and {"source": …} at the end.
+    """Take a data set in: yields {"stage", "done", "of"} (megabytes) while it goes on and {"source": …} at the end.
 
     `asked` names one of `path` (an upload, which is removed), `text` (pasted) or `hub` (an id), and may name `name` and `sheet`.
-    Raises StudioError with what is wrong; closing the iterator calls it off.
+    Raises StudioError with what is wrong; closing the iterator calls it off. Nothing is left behind then: the process ends before it can
+    tidy up, so that is done here.
     """
-    yield from child.answers("studio.data.intake", {"do": "take", **asked}, SILENT, AGAIN, online=bool(asked.get("hub")))
+    with keep.draft() as place:
+        question = {"do": "take", **asked, "draft": str(place)}
+        try:
+            yield from child.answers("studio.data.intake", question, SILENT, AGAIN, online=bool(asked.get("hub")))
+        finally:
+            if "path" in asked:
+                Path(str(asked["path"])).unlink(missing_ok=True)
 
 
 def judge(source: str, task: Task, roles: Mapping[str, str], **given: Any) -> Iterator[tuple[str, float, Health | None]]:
@@ -63,8 +70,8 @@ def _tell(stage: str, done: float, of: float) -> None:
 
 def _take(asked: Mapping[str, Any]) -> None:
     name, sheet = str(asked.get("name") or ""), str(asked.get("sheet") or "")
-    draft = home() / "datasets" / ".incoming"
-    draft.mkdir(mode=0o700, parents=True, exist_ok=True)
+    draft = Path(asked["draft"])
+    tempfile.tempdir = str(draft)  # what is unpacked goes with it
     if asked.get("hub"):
         from studio.data import hub  # noqa: PLC0415 - the hub's client, which a file does without
 
@@ -76,14 +83,7 @@ def _take(asked: Mapping[str, Any]) -> None:
         path.write_text(str(asked["text"]), encoding="utf-8")
     else:
         path, origin = Path(str(asked["path"])), "upload"
-    _tell("read", 0, 1)
-    kept = keep.keep(path, name, sheet, origin)
-    try:
-        columns.guess(kept.table())
-    except StudioError:
-        keep.drop(kept)
-        raise
-    child.say({"source": kept.source})
+    child.say({"source": keep.keep(path, name, sheet, origin, draft, lambda done, of: _tell("read", done, of)).source})
 
 
 def _judge(asked: Mapping[str, Any]) -> None:

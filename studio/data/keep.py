@@ -1,29 +1,35 @@
 """A data set is a folder in the studio's home: the original file, untouched, what was changed since, and the rows as they stand now."""
 
+import os
 import re
 import shutil
 import time
 import uuid
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import lru_cache
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from studio import presets
-from studio.data import fixes
+from studio.data import columns, fixes
 from studio.data.fixes import Change
 from studio.data.read import Table, read
+from studio.data.rows import unheard
 from studio.errors import BadData
-from studio.home import check_room, home, read_json, write_json
+from studio.home import Progress, check_room, home, read_json, write_json
+from studio.plan import Task
 from studio.words import Words
 
 ID = re.compile(r"[0-9a-f]{32}")
 LONGEST_NAME = 120
+DRAFT = ".incoming"
 
 
 @dataclass(frozen=True)
@@ -47,20 +53,27 @@ class Kept:
 
     @property
     def stamp(self) -> int:
-        """A number that changes with its rows."""
-        file = self.folder / "card.json" if self.own else self.path
+        """A number that changes with its rows, and with nothing else."""
+        file = self.folder / "prepared.parquet" if self.own else self.path
         return file.stat().st_mtime_ns if file.is_file() else 0
 
     @property
     def card(self) -> dict[str, Any]:
-        """What is written down of it: name, source, licence, sha256, created, rows, sheets, sheet; empty of a sample or a file."""
+        """What is written down of it: name, source, licence, sha256, created, rows, sheets, sheet, chosen; empty of a sample or a file."""
         return read_json(self.folder / "card.json") if self.own else {}
 
     @property
+    def chosen(self) -> tuple[Task | None, dict[str, str]]:
+        """The task and the column of each role as the person said for this sheet; None and no columns where nothing was said."""
+        said = self.card.get("chosen", {}).get(self.sheet, {})
+        return said.get("task"), said.get("columns", {})
+
+    @property
     def sha256(self) -> str:
-        """The checksum of what a run would train on: of the file, and of the changes made to it, if any."""
+        """The checksum of what a run would train on: of the file, which sheet of several is meant, and the changes made to it, if any."""
         found = sha256(self.path.read_bytes()).hexdigest()
-        made = [file.read_bytes() for file in _change_files(self)]
+        sheet = [f"\0{self.sheet}\0".encode()] if len(self.card.get("sheets", ())) > 1 else []
+        made = [*sheet, *(file.read_bytes() for file in _change_files(self))]
         return sha256(b"".join([found.encode(), *made])).hexdigest() if made else found
 
     def table(self) -> Table:
@@ -87,37 +100,62 @@ def _table(kept: Kept, stamp: int) -> Table:
     rows = tuple(dict(zip(found.column_names, row, strict=True)) for row in zip(*values, strict=True))
     bad = tuple((int(line), Words(str(said["en"]), str(said["zh"]))) for line, said in card.get("bad", ()))
     sheets = tuple(map(str, card.get("sheets", ())))
-    return Table(kept.name, tuple(found.column_names), rows, bad, sheets, kept.sheet)
+    return Table(kept.name, tuple(found.column_names), rows, bad, sheets, kept.sheet, str(card.get("delimiter", "")))
 
 
 def _write(kept: Kept, table: Table, card: dict[str, Any]) -> None:
-    """Write the rows as they stand, then the card, whose time says that they are new."""
-    draft = kept.folder / ".prepared"
-    columns = {name: pa.array([row[name] for row in table.rows], pa.string()) for name in table.columns}
-    pq.write_table(pa.table(columns), draft)
-    draft.replace(kept.folder / "prepared.parquet")
-    write_json(kept.folder / "card.json", {**card, "rows": len(table.rows), "columns": list(table.columns)})
+    """Write the rows as they stand, whose file's time says that they are new, and the card."""
+    fresh = kept.folder / ".prepared"
+    pq.write_table(pa.table({name: pa.array([row[name] for row in table.rows], pa.string()) for name in table.columns}), fresh)
+    fresh.replace(kept.folder / "prepared.parquet")
+    bad = [[line, {"en": why.say("en"), "zh": why.say("zh")}] for line, why in table.bad]
+    told = {"rows": len(table.rows), "columns": list(table.columns), "sheet": table.sheet, "sheets": list(table.sheets), "bad": bad}
+    told |= {"delimiter": table.delimiter} if table.delimiter else {}
+    write_json(kept.folder / "card.json", {**card, **told})
 
 
-def keep(upload: Path, name: str = "", sheet: str = "", origin: str = "upload") -> Kept:
+@contextmanager
+def draft() -> Iterator[Path]:
+    """A folder of one's own for what is not whole yet, beside the data sets; it goes at the end, or at the next start (`sweep`)."""
+    folder = home() / "datasets" / f"{DRAFT}-{os.getpid()}-{uuid.uuid4().hex}"
+    folder.mkdir(mode=0o700, parents=True)
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def sweep() -> None:
+    """Remove the drafts of processes that are no more; this process must have none yet, as its number may have been another's."""
+    for folder in (home() / "datasets").glob(f"{DRAFT}*"):
+        number = folder.name.split("-")[1:2]
+        if not number or int(number[0]) == os.getpid() or not psutil.pid_exists(int(number[0])):
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def keep(
+    upload: Path, name: str = "", sheet: str = "", origin: str = "upload", place: Path | None = None, tell: Progress = unheard
+) -> Kept:
     """Take a copy of an upload that can be read; its cache copy is removed, because anyone who knows that path could fetch it.
 
-    `origin` says where it came from: upload, paste, or hub:OWNER/NAME. Raises BadData where nothing in it can be used, OutOfRoom where the
-    disk is full.
+    `origin` says where it came from: upload, paste, or hub:OWNER/NAME; `place` is the draft in which it is made, else one of its own;
+    `tell` hears how many megabytes are read.
+    Raises BadData where nothing in it can be used, OutOfRoom where the disk is full.
     """
     name = clean(name or upload.name)
     try:
-        found = read(upload, name, sheet)
+        found = read(upload, name, sheet, tell)
+        columns.guess(found)
         check_room(home(), 3 * upload.stat().st_size)  # the file, its rows, and what is changed later
-        folder = home() / "datasets" / uuid.uuid4().hex
-        folder.mkdir(mode=0o700, parents=True)
-        file = folder / f"original{Path(name).suffix.lower() or upload.suffix.lower()}"
-        shutil.copyfile(upload, file)
-        kept = Kept(f"dataset:{folder.name}", name, file, found.sheet)
-        said = [[line, {"en": why.say("en"), "zh": why.say("zh")}] for line, why in found.bad]
-        told = {"name": name, "sha256": sha256(file.read_bytes()).hexdigest(), "source": origin, "licence": "", "created": time.time()}
-        _write(kept, found, {**told, "sheet": found.sheet, "sheets": list(found.sheets), "bad": said})
-        return kept
+        with nullcontext(place) if place else draft() as within:
+            made = within / uuid.uuid4().hex
+            made.mkdir(mode=0o700)
+            file = made / f"original{Path(name).suffix.lower() or upload.suffix.lower()}"
+            shutil.copyfile(upload, file)
+            told = {"name": name, "sha256": sha256(file.read_bytes()).hexdigest(), "source": origin, "licence": "", "created": time.time()}
+            _write(Kept(f"dataset:{made.name}", name, file, found.sheet), found, told)
+            made.rename(home() / "datasets" / made.name)
+        return find(f"dataset:{made.name}")
     finally:
         upload.unlink(missing_ok=True)
 
@@ -163,8 +201,16 @@ def choose_sheet(kept: Kept, sheet: str) -> Kept:
     found = read(kept.path, kept.path.name, sheet)
     shutil.rmtree(kept.folder / "changes", ignore_errors=True)
     other = Kept(kept.source, kept.name, kept.path, found.sheet)
-    _write(other, found, {**kept.card, "sheet": found.sheet})
+    _write(other, found, kept.card)
     return other
+
+
+def choose(kept: Kept, task: Task, roles: Mapping[str, str] | None = None) -> None:
+    """Write down the task that a person chose, and the columns where these are theirs too; a sample keeps nothing."""
+    if kept.own:
+        card = kept.card
+        every = {**card.get("chosen", {}), kept.sheet: {"task": task, "columns": dict(roles or {})}}
+        write_json(kept.folder / "card.json", {**card, "chosen": every})
 
 
 def describe(kept: Kept, *, name: str | None = None, licence: str | None = None) -> Kept:
@@ -185,9 +231,8 @@ def drop(kept: Kept) -> None:
 
 def copy(kept: Kept) -> Kept:
     """A data set of one's own with the rows of a sample, which can then be changed."""
-    draft = home() / f".copy-{uuid.uuid4().hex}{kept.path.suffix}"
-    shutil.copyfile(kept.path, draft)
-    return keep(draft, kept.name, kept.sheet, kept.source)
+    with draft() as place:
+        return keep(Path(shutil.copy(kept.path, place)), kept.name, kept.sheet, kept.source, place)
 
 
 def all_sets() -> list[Kept]:

@@ -7,10 +7,14 @@ import re
 from collections.abc import Iterable, Iterator
 
 from studio.data import grid, rows
-from studio.data.rows import BRING_PART, DEEP, EXPORT, Found, Row
+from studio.data.rows import BRING_PART, DEEP, EXPORT, Found, Row, Told, unheard
 from studio.errors import BadData
 from studio.words import Words
 
+KEYS = Words(
+    "only the first {limit} of {count:,} different keys became columns; left out are “{first}” and those after it",
+    "共有 {count:,} 个不同的键，只取了前 {limit} 个作为列；“{first}”及其后的键被忽略",
+)
 NOT_JSON = Words("is not a JSON object", "不是一个 JSON 对象")
 BROKEN = Words("is damaged JSON", "的 JSON 已损坏")
 LOST = Words("is damaged JSON, and nothing after it can be read", "的 JSON 已损坏，其后的内容也无法读取")
@@ -26,8 +30,8 @@ FIRST_KEY = re.compile(r'\{\s*("(?:[^"\\]|\\.){0,200}")\s*:')
 TALK = ({"role", "content"}, {"from", "value"})
 
 
-def lines(text: str) -> Found:
-    """One JSON object a line; a value that is no plain text is kept as JSON text."""
+def lines(text: str, tell: Told = unheard) -> Found:
+    """One JSON object a line; a value that is no plain text is kept as JSON text. `tell` hears how many lines are read."""
     _check_parts(text)
 
     def row(line: str) -> Row | Words | None:
@@ -42,16 +46,17 @@ def lines(text: str) -> Found:
         except ValueError:
             return NOT_JSON
 
-    return united(*rows.collect(enumerate(io.StringIO(text, newline=None), 1), row))
+    every = enumerate(io.StringIO(text, newline=None), 1)
+    return united(*rows.collect(rows.counted(every, text.count("\n") + 1, tell), row))
 
 
-def read(text: str, name: str) -> Found:
-    """The rows of a JSON text, whatever its shape. Raises BadData where it breaks off within its only object, or holds no examples."""
+def read(text: str, name: str, tell: Told = unheard) -> Found:
+    """The rows of a JSON text, whatever its shape; `tell` hears how many of a list's characters are read. Raises BadData where it breaks off within its only object, or holds no examples."""
     _check_parts(text)
     text = text.rstrip()
     begun = len(text) - len(text.lstrip())
     if text.startswith("[", begun):
-        return _listed(_items(text, begun + 1))
+        return _listed(_items(text, begun + 1, tell))
     try:
         value, end = DECODER.raw_decode(text, begun)
     except RecursionError:
@@ -62,7 +67,7 @@ def read(text: str, name: str) -> Found:
         raise _damaged(name, 1, 1) from None
     if SPACE.fullmatch(text, end):
         return _shaped(value, name)
-    return _listed(_items(text, begun))
+    return _listed(_items(text, begun, tell))
 
 
 def record(value: object) -> Row | Words:
@@ -91,10 +96,13 @@ def united(found: list[Row], bad: list[rows.Bad]) -> Found:
             count=len(columns),
             rows=len(found),
         )
+    if len(columns) > len(names):
+        left_out = KEYS.filled(limit=len(names), count=len(columns), first=tuple(columns)[len(names)][:60])
+        bad = [(0, left_out), *bad]
     return Found(names, [{name: row.get(name, "") for name in names} for row in found], bad)
 
 
-def _items(text: str, start: int) -> Iterator[tuple[int, object]]:
+def _items(text: str, start: int, tell: Told) -> Iterator[tuple[int, object]]:
     """The values of a list that begins at `start`, each with its line, or its place where all stand on one; Words stand for a damaged one.
 
     After a damaged one the list goes on where an object begins with the key that the first one began with.
@@ -116,6 +124,7 @@ def _items(text: str, start: int) -> Iterator[tuple[int, object]]:
             return
         try:
             value, start = DECODER.raw_decode(text, begun)
+            tell(start, len(text))
             yield number, value
         except (ValueError, RecursionError) as error:
             repairs += 1

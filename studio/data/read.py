@@ -5,8 +5,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from studio.data import apart, archive, delimited, encoding, kinds, objects, passages, rows
-from studio.data.rows import BRING_PART, EXPORT, Bad, Found, Row
+from studio.data.rows import BRING_PART, EXPORT, Bad, Found, Row, Told, unheard
 from studio.errors import BadData
+from studio.home import Progress
 from studio.words import Words
 
 # The endings a page offers; what a file is, its content decides.
@@ -20,7 +21,8 @@ __all__ = ["KINDS", "Bad", "Row", "Table", "paste", "read"]
 class Table:
     """Rows under their column names, and what could not be read: a line's or row's number (0: of the file, or of one within) and why.
 
-    A workbook also has the names of its sheets in the file's order, and the one that was read.
+    A workbook also has the names of its sheets in the file's order, and the one that was read; a text the sign that divides its fields,
+    where that is an unusual one.
     """
 
     name: str
@@ -29,10 +31,13 @@ class Table:
     bad: tuple[Bad, ...] = ()
     sheets: tuple[str, ...] = ()
     sheet: str = ""
+    delimiter: str = ""
 
 
-def read(path: Path, name: str = "", sheet: str = "") -> Table:
+def read(path: Path, name: str = "", sheet: str = "", tell: Progress = unheard) -> Table:
     """The table in a file of any kind; `name` is what the person called it, `sheet` the one to read of a workbook.
+
+    `tell` hears now and then how many megabytes of it are read.
 
     Raises BadData where nothing in the file can be used, or more is in it than a data set may hold.
     """
@@ -46,8 +51,12 @@ def read(path: Path, name: str = "", sheet: str = "") -> Table:
             name=name,
             sheet=sheet,
         )
-    found = archive.read(path, name, _found) if form == "zip" else _found(path, name, sheet)
-    return Table(name, found.columns, tuple(found.rows), tuple(found.bad), found.sheets, found.sheet)
+    size = path.stat().st_size / 1e6
+    tell(0, size)
+    told = rows.seldom(lambda done, of: tell(size * min(1, done / max(1, of)), size))
+    found = archive.read(path, name, _found, told) if form == "zip" else _found(path, name, sheet, told)
+    tell(size, size)
+    return Table(name, found.columns, tuple(found.rows), tuple(found.bad), found.sheets, found.sheet, found.delimiter)
 
 
 def paste(text: str) -> Table:
@@ -66,29 +75,29 @@ def paste(text: str) -> Table:
     shape = kinds.shape(text, "", name)
     found = _usable(_shaped(text, shape, name), name)
     ending = ".tsv" if shape == "table" and delimited.told(text.splitlines(keepends=True)[:100])[0] == "\t" else ENDINGS[shape]
-    return Table(f"pasted{ending}", found.columns, tuple(found.rows), tuple(found.bad))
+    return Table(f"pasted{ending}", found.columns, tuple(found.rows), tuple(found.bad), delimiter=found.delimiter)
 
 
-def _found(path: Path, name: str, sheet: str = "") -> Found:
+def _found(path: Path, name: str, sheet: str = "", tell: Told = unheard) -> Found:
     """What a file that is no zip holds."""
     form = kinds.form(path, name)
     if form == "workbook":
         if zipfile.is_zipfile(path):
             with zipfile.ZipFile(path) as packed:
                 archive.check(packed, name)
-        return _usable(apart.workbook(path, name, sheet), name)
+        return _usable(apart.workbook(path, name, sheet, tell), name)
     if form == "parquet":
-        return _usable(apart.parquet(path, name), name)
+        return _usable(apart.parquet(path, name, tell), name)
     text = encoding.decode(path.read_bytes(), name)
-    return _usable(_shaped(text, kinds.shape(text, Path(name).suffix.lower(), name), name), name)
+    return _usable(_shaped(text, kinds.shape(text, Path(name).suffix.lower(), name), name, tell), name)
 
 
-def _shaped(text: str, shape: kinds.Shape, name: str) -> Found:
+def _shaped(text: str, shape: kinds.Shape, name: str, tell: Told = unheard) -> Found:
     if shape == "table":
-        return delimited.read(text)
+        return delimited.read(text, tell)
     if shape == "passages":
         return passages.read(text)
-    return objects.lines(text) if shape == "lines" else objects.read(text, name)
+    return objects.lines(text, tell) if shape == "lines" else objects.read(text, name, tell)
 
 
 def _usable(found: Found, name: str) -> Found:

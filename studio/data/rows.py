@@ -2,7 +2,8 @@
 
 import json
 import math
-from collections.abc import Callable, Iterable
+import time
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -26,6 +27,10 @@ Row = dict[str, str]
 Bad = tuple[int, Words]
 Line = TypeVar("Line")
 
+# How much is done, and of how much.
+Told = Callable[[float, float], None]
+OFTEN = 0.3  # seconds between two words on how far it is
+
 LONG_CELL = Words("holds a text of more than 200,000 characters", "有一段文本超过 200,000 个字符")
 DEEP = Words("is nested more than 100 levels deep", "嵌套超过 100 层")
 BRING_PART = Words("Bring a part of it: a few thousand good examples are plenty.", "请只取一部分：几千个好样本就足够了。")
@@ -35,13 +40,14 @@ EXPORT = Words("Export your table again as CSV (UTF-8) and drop it here.", "请�
 
 @dataclass(frozen=True)
 class Found:
-    """What a reader made of a file: rows under their columns, and what is no row; a workbook also names its sheets."""
+    """What a reader made of a file: rows under their columns, and what is no row; a workbook also names its sheets, a text its delimiter, if unusual."""
 
     columns: tuple[str, ...]
     rows: list[Row]
     bad: list[Bad]
     sheets: tuple[str, ...] = ()
     sheet: str = ""
+    delimiter: str = ""
 
 
 def collect(lines: Iterable[tuple[int, Line]], row: Callable[[Line], Row | Words | None]) -> tuple[list[Row], list[Bad]]:
@@ -78,6 +84,30 @@ def collect(lines: Iterable[tuple[int, Line]], row: Callable[[Line], Row | Words
                 why=bad[0][1],
             )
     return rows, bad
+
+
+def unheard(done: float, of: float) -> None:
+    """Tell nobody how far it is."""
+
+
+def seldom(tell: Told) -> Told:
+    """The same, but at most every OFTEN seconds, so that it may be told of each row."""
+    last = time.monotonic()
+
+    def told(done: float, of: float) -> None:
+        nonlocal last
+        if time.monotonic() - last >= OFTEN:
+            last = time.monotonic()
+            tell(done, of)
+
+    return told
+
+
+def counted(lines: Iterable[tuple[int, Line]], of: int, tell: Told) -> Iterator[tuple[int, Line]]:
+    """The lines as they are; `tell` hears the number of each, and that there are `of`."""
+    for number, line in lines:
+        tell(number, of)
+        yield number, line
 
 
 def check(rows: int, fields: int, characters: int) -> None:

@@ -50,7 +50,7 @@ def read(path: Path, name: str, sheet: str) -> tuple[dict[str, Any], Iterator[Li
             name=name,
             why=str(error).rstrip(".")[:200],
         ) from None
-    return {"sheets": every, "sheet": chosen}, _dense(lines)
+    return {"sheets": every, "sheet": chosen, "last": lines[-1][0] if lines else 0}, _dense(lines)
 
 
 def _filled(book: Any, sheets: list[str]) -> tuple[str, list[Line]]:

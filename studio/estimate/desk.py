@@ -72,6 +72,15 @@ def ask(asked: dict[str, Any]) -> dict[str, Any]:
     return found
 
 
+def sweep() -> None:
+    """Remove what earlier versions wrote down here of a data set's texts."""
+    for file in (home() / "estimates").glob("*.json"):
+        with file.open("rb") as answer:
+            texts = answer.read(20).split()[:2] == [b"{", b'"seen":']
+        if texts:
+            file.unlink(missing_ok=True)
+
+
 def close() -> None:
     """Put the child away."""
     while _child:

@@ -1,6 +1,6 @@
 """The Data tab: bring examples in whatever form, see what was understood, and say which column is what."""
 
-from collections import Counter
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -8,22 +8,21 @@ from typing import Any, NamedTuple
 import gradio as gr
 
 from studio import presets
-from studio.data import columns, intake, keep, prepare
+from studio.data import columns, contents, intake, keep
 from studio.data.keep import Kept
-from studio.data.prepare import Example
 from studio.data.read import KINDS, Table
 from studio.errors import StudioError
-from studio.plan import GROUP, ROLES, Task
-from studio.plan import roles as used
+from studio.plan import GROUP, Task
 from studio.tabs import data_words as words
-from studio.tabs import forms, sets, visitor
+from studio.tabs import forms, sets, understood, visitor
 from studio.tabs.forms import t
 from studio.words import label
 
 # Fields for the columns a task needs, and for those that may stay empty.
 NEEDED, OPTIONAL = 3, 3
+# Seconds and share after which a time left can be told, and seconds of it that are worth it.
+SURE_AFTER, LEAST_DONE, WORTH_SAYING = 2, 0.05, 3
 FIELDS = NEEDED + OPTIONAL
-MOST_CLASSES = 8
 
 
 class DataTab(NamedTuple):
@@ -76,16 +75,31 @@ def _taking(asked: dict[str, str], name: str, request: gr.Request) -> Iterator[t
     """Outputs while something is taken in: what the tab shows, and whether it can be called off."""
     lang = forms.language(request)
     busy, idle = gr.update(visible=True), gr.update(visible=False)
+    stage, done, begun = "", 0.0, 0.0
     yield *told_only(forms.notice(words.STARTING.say(lang, name=name))), busy
     try:
         for found in intake.take(asked):
             if "source" in found:
                 yield *_show(keep.find(found["source"]), lang), idle
                 return
-            said = words.WORKING.say(lang, what=intake.STAGES[found["stage"]], share=found["done"] / max(1, found["of"]))
-            yield *told_only(forms.notice(said)), busy
+            if found["stage"] != stage or not done:  # a workbook is opened for long before its first row comes
+                begun = time.monotonic()
+            stage, done = found["stage"], found["done"]
+            yield *told_only(progress(stage, done, found["of"], time.monotonic() - begun, lang)), busy
     except StudioError as error:
         yield *told_only(forms.problem(error, lang)), idle
+
+
+def progress(stage: str, done: float, of: float, seconds: float, lang: str) -> dict[str, Any]:
+    """A notice with a bar: how many megabytes of a stage are done after so many seconds, and how long the rest will take if it is long."""
+    share = done / of if of else 0.0
+    said = words.MEGABYTES.say(lang, what=intake.STAGES[stage], share=share, of=of)
+    if stage == "read" and share >= 1:
+        said = words.KEEPING.say(lang)
+    left = seconds * (1 - share) / share if share >= LEAST_DONE else 0.0
+    if seconds >= SURE_AFTER and left >= WORTH_SAYING:
+        said += " · " + words.LEFT.say(lang, time=forms.duration(left, lang))
+    return forms.notice(said) | {"bar": {"share": round(100 * share)}}
 
 
 def called_off(request: gr.Request) -> tuple[Any, ...]:
@@ -108,23 +122,24 @@ def restore(source: str, request: gr.Request) -> tuple[Any, ...]:
         return _empty(lang)
 
 
-def choose_sheet(source: str, sheet: str, request: gr.Request) -> tuple[Any, ...]:
-    """Read another sheet of the workbook."""
+def choose_sheet(source: str, sheet: str, mine: object, touched: float, request: gr.Request) -> tuple[Any, ...]:
+    """Read another sheet of the workbook; its rows are others."""
     lang = forms.language(request)
     try:
-        return _show(keep.choose_sheet(visitor.dataset(source), sheet), lang)
+        return *_show(keep.choose_sheet(visitor.own_set(source, mine), sheet), lang), touched + 1
     except StudioError as error:
-        return told_only(forms.problem(error, lang))
+        return *told_only(forms.problem(error, lang)), touched
 
 
-def change_task(source: str, task: Task, request: gr.Request) -> tuple[Any, ...]:
+def change_task(source: str, task: Task, mine: object, request: gr.Request) -> tuple[Any, ...]:
     """Another task: guess the columns for it anew."""
     lang = forms.language(request)
     try:
-        kept = visitor.dataset(source)
+        kept = visitor.own_set(source, mine)
         table = kept.table()
-        found = columns.guess(table, task)
-        return verdict(kept, table, task, found.columns, found.sure, lang), *_dropdowns(table, task, found.columns, lang)
+        _, found, word = understood.guessed(table, task)
+        keep.choose(kept, task)
+        return understood.verdict(kept, table, task, found, word, lang), *_dropdowns(table, task, found, lang)
     except StudioError as error:
         return forms.problem(error, lang), *(gr.skip(),) * (FIELDS + 1)
 
@@ -132,6 +147,7 @@ def change_task(source: str, task: Task, request: gr.Request) -> tuple[Any, ...]
 def change_columns(
     source: str,
     task: Task,
+    mine: object,
     given: str,
     first: str | None,
     second: str | None,
@@ -144,28 +160,29 @@ def change_columns(
     """Other columns: say what follows. A column of whole conversations stands alone."""
     lang, chosen = forms.language(request), (first, second, third, fourth, fifth, sixth)
     try:
-        kept = visitor.dataset(source)
+        kept = visitor.own_set(source, mine)
         table = kept.table()
         before = forms.unpack(given)
         fields = zip(_slots(task, before), chosen, strict=True)
         found = {role: column for role, column in fields if role and column}
         read = next(iter(found.values()), "")
-        if task == "chat" and "messages" not in before and columns.holds_conversations(table, read):
+        if task == "chat" and "messages" not in before and contents.holds_conversations(table, read):
             found = {"messages": read, **{role: column for role, column in found.items() if role == GROUP}}
-        elif "messages" in found and not columns.holds_conversations(table, read):  # another column now: its answers are wanted
+        elif "messages" in found and not contents.holds_conversations(table, read):  # another column now: its answers are wanted
             found = {**columns.guess(table, task).columns, "prompt": read}
             found.pop("messages", None)
-        return verdict(kept, table, task, found, True, lang), *_dropdowns(table, task, found, lang)
+        keep.choose(kept, task, found)
+        return understood.verdict(kept, table, task, found, words.CHOSEN, lang), *_dropdowns(table, task, found, lang)
     except StudioError as error:
         return forms.problem(error, lang), *(gr.skip(),) * (FIELDS + 1)
 
 
 def _show(kept: Kept, lang: str) -> tuple[Any, ...]:
     table = kept.table()
-    found = columns.guess(table)
-    tasks = gr.update(choices=[(said.say(lang), name) for name, said in words.TASKS.items()], value=found.task, visible=True)
-    told = verdict(kept, table, found.task, found.columns, found.sure, lang)
-    *fields, packed = _dropdowns(table, found.task, found.columns, lang)
+    task, found, word = understood.roles(kept, table)
+    tasks = gr.update(choices=[(said.say(lang), name) for name, said in words.TASKS.items()], value=task, visible=True)
+    told = understood.verdict(kept, table, task, found, word, lang)
+    *fields, packed = _dropdowns(table, task, found, lang)
     sheet = gr.update(choices=list(table.sheets), value=table.sheet or None, visible=len(table.sheets) > 1)
     return Shown(told, tuple(fields), packed, tasks, sheet, kept.source).flat()
 
@@ -192,43 +209,6 @@ def _dropdowns(table: Table, task: Task, found: dict[str, str], lang: str) -> tu
     return *shown, forms.pack(found)
 
 
-def verdict(kept: Kept, table: Table, task: Task, roles: dict[str, str], sure: bool, lang: str) -> dict[str, Any]:
-    """What was read and how it was taken, or what is wrong with it."""
-    try:
-        found, incomplete = prepare.examples(table, task, roles)
-    except StudioError as error:
-        return forms.problem(error, lang)
-    parts = [_taken(found, task, roles, lang), (words.SURE if sure else words.UNSURE).say(lang)]
-    if table.bad:
-        line, why = table.bad[0]  # 0 stands for the file, or a file within it
-        parts.append((words.DAMAGED if line else words.DAMAGED_FILE).say(lang, count=len(table.bad), line=line, why=why))
-    parts += [words.INCOMPLETE.say(lang, count=incomplete)] if incomplete else []
-    name = presets.samples()[kept.source.partition(":")[2]].name.say(lang) if kept.source.startswith("sample:") else kept.name
-    said = words.READ.say(lang, name=name, rows=len(table.rows), columns=len(table.columns))
-    return forms.notice(said, " ".join(parts), "good" if sure else "check")
-
-
-def _taken(found: list[Example], task: Task, roles: dict[str, str], lang: str) -> str:
-    """What the model will make of the columns."""
-    kinds = used(task, roles)
-    names = dict(zip(("first", "second", "third"), [roles[role] for role in kinds], strict=False))
-    if task == "classify":
-        counts = Counter(example["label"] for example in found)
-        some = counts.most_common(MOST_CLASSES)
-        classes = [f"{name} ({count})" for name, count in some] + (["…"] if len(counts) > MOST_CLASSES else [])
-        parts = [words.TAKEN_CLASSES.say(lang, count=len(counts), classes=classes, **names)]
-    elif task == "chat" and "messages" not in kinds:
-        parts = [words.TAKEN_CHAT.say(lang, **names)]
-    else:
-        kind = next(
-            (name for name in ("messages", "verdict") if name in kinds), "whole" if task == "prefer" and "prompt" not in kinds else task
-        )
-        parts = [words.TAKEN[kind].say(lang, **names)]
-    beside = {"answer": words.CHECKED_ON, "context": words.WITH_CONTEXT, "system": words.WITH_SYSTEM, GROUP: words.WITH_GROUP}
-    parts += [said.say(lang, column=roles[role]) for role, said in beside.items() if role in kinds and role not in ROLES[task]]
-    return " ".join(parts)
-
-
 def build(source: gr.BrowserState, mine: gr.BrowserState) -> DataTab:
     """Lay the tab out and wire it; `source` remembers the data set, `mine` those that this browser has brought."""
     gr.Markdown(t(words.HEAD))
@@ -246,8 +226,9 @@ def build(source: gr.BrowserState, mine: gr.BrowserState) -> DataTab:
         take_hub = gr.Button(t(words.TAKE_HUB), elem_id="take-hub", size="sm")
         sets.templates()
     listed = sets.lay_out()
-    told = forms.notice_box("data-notice")
-    halt = gr.Button(t(words.CANCEL), visible=False, elem_id="intake-stop", size="sm")
+    with gr.Row(elem_id="intake"):
+        told = forms.notice_box("data-notice")
+        halt = gr.Button(t(words.CANCEL), visible=False, elem_id="intake-stop", size="sm", scale=0, min_width=120)
     sheet = gr.Dropdown([], label=t(words.SHEET), visible=False, elem_id="sheet")
     task = gr.Radio(
         [(said.en, name) for name, said in words.TASKS.items()], value="chat", label=t(words.TASK), elem_id="task", visible=False
@@ -270,9 +251,9 @@ def build(source: gr.BrowserState, mine: gr.BrowserState) -> DataTab:
     halt.click(called_off, None, [told, halt], cancels=taking, **quiet)
     for name, button in samples.items():
         button.click(_sampling(name), None, shown, **quiet)
-    sheet.input(choose_sheet, [source, sheet], shown, **quiet)
-    task.input(change_task, [source, task], [told, *fields, chosen], **quiet)
-    gr.on([one.input for one in fields], change_columns, [source, task, chosen, *fields], [told, *fields, chosen], **quiet)
+    sheet.input(choose_sheet, [source, sheet, mine, touched], [*shown, touched], **quiet)
+    task.input(change_task, [source, task, mine], [told, *fields, chosen], **quiet)
+    gr.on([one.input for one in fields], change_columns, [source, task, mine, chosen, *fields], [told, *fields, chosen], **quiet)
     gr.on([gr.context.Context.root_block.load], restore, source, shown, **quiet)
     # Gradio takes a list that a script returns for a list of outputs: this one is in a list of its own.
     remembered = "(source, mine) => [[...new Set([...(Array.isArray(mine) ? mine : []), ...(source?.startsWith('dataset:') ? [source] : [])])].slice(-200)]"

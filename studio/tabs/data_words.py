@@ -41,8 +41,12 @@ EMPTY = Words(
     "No examples yet. Drop a file above, paste some, or use a sample.", "还没有样本。请在上方放入文件、粘贴内容，或使用示例数据。"
 )
 WORKING = Words("{what}… {share:.0%}", "{what}… {share:.0%}")
+MEGABYTES = Words("{what}… {share:.0%} of {of:,.1f} MB", "{what}……{share:.0%}（共 {of:,.1f} MB）")
+KEEPING = Words("Read to the end. Keeping a copy…", "读取完毕，正在保存副本……")
+LEFT = Words("about {time} left", "约剩 {time}")
 STARTING = Words("Opening “{name}”…", "正在打开“{name}”…")
 READ = Words("“{name}”: {rows:,} rows, {columns} columns.", "“{name}”：{rows:,} 行，{columns} 列。")
+DIVIDED = Words("Its fields are divided by “{sign}”.", "各列之间以“{sign}”分隔。")
 TAKEN_CHAT = Words("The model will read “{first}” and learn to write “{second}”.", "模型读“{first}”，学着写出“{second}”。")
 TAKEN_CLASSES = Words(
     "The model will read “{first}” and learn to choose one of {count} classes from “{second}”: {classes}.",
@@ -77,13 +81,18 @@ WITH_SYSTEM = Words("“{column}” is what the model is told first.", "“{colu
 WITH_GROUP = Words(
     "Rows with the same “{column}” stay on one side when examples are kept aside.", "“{column}”相同的行在划分时会留在同一侧。"
 )
-SURE = Words("Understood from the column names.", "根据列名判断。")
+SURE = Words("Understood from the column names and what stands below them.", "根据列名和列里的内容判断。")
 UNSURE = Words(
-    "Is that right? The column names do not say it, so this is a guess from the content. If not, change the lists below.",
-    "这样对吗？列名没有说明用途，以上是根据内容的猜测。不对的话，请在下方的列表中更改。",
+    "Is that right? The column names and what stands below them do not make it certain. If not, change the lists below.",
+    "这样对吗？光看列名和内容还不能确定，以上只是推测。不对的话，请在下方的列表中更改。",
 )
-DAMAGED = Words("{count} damaged row(s) left out, the first: row {line} {why}.", "跳过了 {count} 行损坏的数据，第一处：第 {line} 行{why}。")
-DAMAGED_FILE = Words("{count} part(s) left out, the first: {why}.", "忽略了 {count} 处，第一处：{why}。")
+CHOSEN = Words("As you chose.", "按你的选择。")
+DAMAGED = Words("{count:,} damaged row(s) left out.", "跳过了 {count:,} 行损坏的数据。")
+DAMAGED_FILE = Words("{count:,} part(s) of the file left out.", "文件中有 {count:,} 处内容被忽略。")
+DAMAGED_ROW = Words("Row {line:,} {why}.", "第 {line:,} 行{why}。")
+DAMAGED_PART = Words("{why}.", "{why}。")
+DAMAGED_WHICH = Words("Which ones, and why", "具体是哪些，为什么")
+DAMAGED_MORE = Words("… and {count:,} more", "……还有 {count:,} 处")
 INCOMPLETE = Words("{count} row(s) with an empty or unreadable cell left out.", "忽略了 {count} 行单元格为空或无法读取的数据。")
 SPLIT = Words(
     "Of {count:,} examples, {train:,} are learned, {check:,} are checked on while training (validation), {test}; what is nearly the same stays together (seed {seed}).",
@@ -164,6 +173,11 @@ DELETE_ROWS = label("Row numbers to delete (such as 3, 7-9)", "要删除的行�
 DELETE = label("Delete these rows", "删除这些行")
 WRONG_ROWS = Words("“{text}” does not name rows of this page’s data (1 to {count:,}).", "“{text}”不是有效的行号（1 到 {count:,}）。")
 WRONG_ROWS_DO = Words("Write numbers such as 3, 7-9.", "请写成 3, 7-9 这样的形式。")
+STALE = Words(
+    "These rows are no longer as you saw them: another sheet was chosen, or they were changed in another window. Nothing was changed now.",
+    "这些行已经和你看到的不一样了：可能换了工作表，或在其他窗口里改过。这次没有改动任何内容。",
+)
+STALE_DO = Words("They are shown anew; make your change again.", "现在显示的是最新内容，请重新修改。")
 CHARTS = label("Lengths and classes", "长度与类别分布")
 LENGTHS = Words(
     "Examples by length: about {total:,} tokens in all, counted with the model’s own tokenizer",

@@ -14,7 +14,7 @@ from studio.plan import BESIDE, GROUP, ROLES, Task, Value, roles
 from studio.words import Words
 
 _I18N = gr.I18n()
-NOTICE = '{{#if value.text}}<div class="notice {{value.kind}}" role="{{#if value.bad}}alert{{else}}status{{/if}}"><p>{{value.text}}</p>{{#if value.more}}<p class="more">{{value.more}}</p>{{/if}}</div>{{/if}}'
+NOTICE = '{{#if value.text}}<div class="notice {{value.kind}}" role="{{#if value.bad}}alert{{else}}status{{/if}}"><p>{{value.text}}</p>{{#if value.bar}}<progress class="run-bar" max="100" value="{{value.bar.share}}" aria-hidden="true"></progress>{{/if}}{{#if value.more}}<p class="more">{{value.more}}</p>{{/if}}{{#if value.list}}<details><summary>{{value.which}}</summary><ul>{{#each value.list}}<li>{{this}}</li>{{/each}}</ul></details>{{/if}}</div>{{/if}}'
 Update = dict[str, Any]
 # Numbers up to here want more digits than a slider has.
 FINE = 0.1

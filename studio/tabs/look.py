@@ -8,6 +8,7 @@ import gradio as gr
 
 from studio.data import prepare
 from studio.data.fixes import Change
+from studio.data.keep import Kept
 from studio.data.read import Table
 from studio.errors import BadData, StudioError
 from studio.estimate import desk, load
@@ -84,7 +85,9 @@ def page(source: str, search: str, number: float, request: gr.Request) -> tuple[
     """A page of the rows that hold what is searched for, with a sentence on which they are, and how far one can turn."""
     lang = forms.language(request)
     try:
-        table = visitor.dataset(source).table()
+        kept = visitor.dataset(source)
+        _note(kept, request)
+        table = kept.table()
     except StudioError:
         return gr.update(visible=False), "", gr.skip()
     places = _places(table, search)
@@ -99,6 +102,23 @@ def page(source: str, search: str, number: float, request: gr.Request) -> tuple[
         else words.NO_ROWS.say(lang, text=search)
     )
     return gr.update(value={"headers": [NUMBER, *table.columns], "data": rows}, visible=True), said, gr.update(maximum=pages, value=at)
+
+
+_on_screen: dict[str | None, tuple[str, int]] = {}  # a window's session -> the data set whose rows it shows, and their stamp
+MOST_WINDOWS = 1000
+
+
+def _note(kept: Kept, request: gr.Request) -> None:
+    _on_screen.pop(request.session_hash, None)
+    _on_screen[request.session_hash] = kept.source, kept.stamp
+    while len(_on_screen) > MOST_WINDOWS:
+        _on_screen.pop(next(iter(_on_screen)))
+
+
+def _check_shown(kept: Kept, request: gr.Request) -> None:
+    """Refuse what was done to rows that are no longer these: numbers would name others, cells would be written back over newer ones."""
+    if _on_screen.get(request.session_hash) != (kept.source, kept.stamp):
+        raise BadData(words.STALE, words.STALE_DO)
 
 
 def _places(table: Table, search: str) -> list[int]:
@@ -118,8 +138,10 @@ def edit(source: str, mine: object, shown: Any, touched: float, request: gr.Requ
         cells = _differing(table, shown)
         if not cells:
             return gr.skip(), gr.skip(), gr.skip()
+        _check_shown(kept, request)
         kept, copied = health.changeable(source, mine)
         told = health.changed(kept, Change("edit", (), tuple(cells)), copied, lang)
+        _note(kept, request)  # the next edit may come before these rows are shown anew, and holds this one
     except StudioError as error:
         return gr.skip(), touched + 1, forms.problem(error, lang)
     return kept.source, touched + 1, told
@@ -143,12 +165,13 @@ def delete(source: str, mine: object, numbers: str, touched: float, request: gr.
     """Leave out the rows with these numbers."""
     lang = forms.language(request)
     try:
-        count = len(visitor.own_set(source, mine).table().rows)
-        places = named(numbers, count)
+        kept = visitor.own_set(source, mine)
+        places = named(numbers, len(kept.table().rows))
+        _check_shown(kept, request)
         kept, copied = health.changeable(source, mine)
         told = health.changed(kept, Change("edit", tuple(places)), copied, lang)
     except StudioError as error:
-        return gr.skip(), gr.skip(), forms.problem(error, lang), gr.skip()
+        return gr.skip(), touched + 1, forms.problem(error, lang), gr.skip()
     return kept.source, touched + 1, told, ""
 
 
