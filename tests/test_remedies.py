@@ -64,7 +64,7 @@ def test_a_plan_is_solved_for_the_most_that_fits(name, model):
     asked, settings, base = plan(name, model, batch_size=4), methods.get(name).settle({}), table.base(model)
 
     def fits(made):
-        return table.estimates(made, T4, {}, base, LENGTHS, only=name, refined=False)[name].fits != "no"
+        return table.estimates(made, T4, {}, base, LENGTHS, only=name, refined=False)[name].fits in ("yes", "tight")
 
     batch, length = solve.batch(asked, settings, T4, base, LENGTHS), solve.length(asked, settings, T4, base, LENGTHS)
     assert (batch == 0) == (not fits(solve.with_batch(asked, 1)))
@@ -127,3 +127,15 @@ def test_every_method_that_does_not_fit_names_its_largest_part():
     for one in found.values():
         assert one.largest == max(one.parts, key=one.parts.get)
         assert (one.why_not is None) == (one.fits != "no")
+
+
+@pytest.mark.parametrize("name", [method.name for method in methods.METHODS if "chat" in method.tasks])
+def test_where_no_question_leaves_room_for_its_answer_nothing_is_estimated_and_nothing_offered(name):
+    asked, long = plan(name, max_length=32), Lengths(tuple(Row(100 + number, 50) for number in range(60)), 600, 0, 0, counted=True)
+    base = table.base(asked.model)
+    found = table.estimates(asked, T4, {}, base, long, only=name)[name]
+    assert (found.memory_gb, found.minutes, found.fits) == (None, None, "unknown")
+    assert any("32 tokens" in said.en for said in found.missing)
+    method = methods.get(name)
+    assert isinstance(table.lacks(asked, method, method.settle({}), T4, base, long), bool)
+    assert all(remedy.kind != "length" for remedy in offers(asked, lengths=long))

@@ -69,7 +69,8 @@ def _tried(
         yield from remedy("batch", largest, one(name, batch_size=largest, accumulate=1))
     if methods.get(name).recomputes and training.recompute is None:
         yield from remedy("recompute", True, one(name, recompute=True))
-    longest = solve.largest(range(SHORTEST, plan.training.max_length, STEP), lambda value: one(name, refined=False, max_length=value))
+    least = SHORTEST * max(1, -(-solve.shortest(lengths) // SHORTEST))
+    longest = solve.largest(range(least, plan.training.max_length, STEP), lambda value: one(name, refined=False, max_length=value))
     if longest:
         yield from remedy("length", longest, one(name, max_length=longest))
     if name != "qlora" and not fits.refusal("qlora", plan.task, base.shape):

@@ -38,9 +38,14 @@ def batch(plan: Plan, settings: Settings, place: Place, base: Base, lengths: Len
 
 def length(plan: Plan, settings: Settings, place: Place, base: Base, lengths: Lengths, wait: bool = False) -> int:
     """The longest text (tokens) likewise; no longer than the longest example, since more changes nothing."""
-    longest = max(row.tokens for row in lengths.rows)
-    values = [value for value in LENGTHS if value < longest] + [min(value for value in (*LENGTHS, longest) if value >= longest)]
+    longest, least = max(row.tokens for row in lengths.rows), shortest(lengths)
+    values = [value for value in LENGTHS if least <= value < longest] + [min(value for value in (*LENGTHS, longest) if value >= longest)]
     return _solved(values, lambda value: with_length(plan, value), settings, place, base, lengths, wait)
+
+
+def shortest(lengths: Lengths) -> int:
+    """The fewest tokens that leave anything to learn from: below, every question fills the text alone."""
+    return min(row.asked + 1 if row.answer else 1 for row in lengths.rows)
 
 
 def with_batch(plan: Plan, value: int) -> Plan:

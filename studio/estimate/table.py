@@ -13,7 +13,7 @@ from studio.estimate.figures import Estimate
 from studio.estimate.load import Lengths
 from studio.estimate.machines import Place
 from studio.estimate.traced import Traced
-from studio.methods import fits
+from studio.methods import fits, work
 from studio.methods.base import Method, Settings
 from studio.models import fetch, shape
 from studio.models.shape import ModelShape
@@ -22,6 +22,10 @@ from studio.words import Words
 
 NO_SHAPE = Words("the model's shape, which is known once it is here", "模型的结构（下载后才知道）")
 NO_ROWS = Words("examples: without them nobody knows how long it takes", "样本：没有样本就无法估算时间")
+TOO_LONG = Words(
+    "examples short enough: every question alone fills the longest example ({length} tokens, max length)",
+    "足够短的样本：每个问题本身就占满了长度上限（{length} 个 token，max length）",
+)
 UNTRACED = Words("a traced step, so the formula stands: {why}", "逐步推演的结果，因此以公式为准：{why}")
 # Of a config.json what says how a model is built, and not how its weights happen to be stored.
 STORED = ("quantization_config", "dtype", "torch_dtype", "architectures", "transformers_version", "_name_or_path")
@@ -90,6 +94,9 @@ def _one(
     if not lengths:
         return quote.without_rows(method, settings, found.shape, place, plan.task, NO_ROWS)
     given = load.of(plan, method, settings, found.shape, lengths)
+    if not work.texts(given):
+        short = TOO_LONG.filled(length=given.training.max_length)
+        return quote.without_rows(method, settings, found.shape, place, plan.task, short)
     made = quote.quote(method, settings, given, place, own, traced, record.learned(place.id, method.name, own.when))
     why = traced.stuck(method, settings, given) if traced and made.level == "formula" else None
     made = replace(made, missing=(*made.missing, UNTRACED.filled(why=why))) if why else made

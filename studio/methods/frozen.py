@@ -127,7 +127,7 @@ def phases(settings: Settings, load: Load) -> tuple[Phase, ...]:
     shape, found = load.shape, work.texts(load)
     below = max(0.0, 1 - int(settings["blocks"]) / shape.layers)
     stored = load.count * sum(tokens for tokens, _ in found) / max(len(load.rows), 1)
-    rows = work.portions([(tokens, 0) for tokens, _ in found], max(1, 4096 // max(tokens for tokens, _ in found)), load.count)
+    rows = work.portions([(tokens, 0) for tokens, _ in found], max(1, 4096 // max((tokens for tokens, _ in found), default=1)), load.count)
     return (
         replace(look, under="", rounds=look.rounds - load.checks),
         *judge,
