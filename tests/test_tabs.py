@@ -280,9 +280,18 @@ def test_columns_from_a_browser_may_be_anything(sent):
     assert runs.all_runs() == []
 
 
-@pytest.mark.parametrize(("task", "chosen", "model"), [("classify", "lora", "minilm-l6"), ("complete", "full", "smollm2-135m")])
-def test_a_task_brings_a_model_and_keeps_a_method_that_trains_it(task, chosen, model):
-    models, name, *groups = method.change_task(task, chosen)
+@pytest.mark.parametrize(
+    ("task", "chosen", "before", "model"),
+    [
+        ("classify", "lora", None, "minilm-l6"),
+        ("classify", "lora", "qwen3-0.6b", "minilm-l6"),
+        ("classify", "lora", "bert-base-chinese", "bert-base-chinese"),
+        ("complete", "full", "minilm-l6", "smollm2-135m"),
+        ("prefer", "rlhf", "qwen3-0.6b", "qwen3-0.6b"),
+    ],
+)
+def test_a_task_brings_a_model_and_keeps_a_method_that_trains_it_and_a_model_made_for_it(task, chosen, before, model):
+    models, name, *groups = method.change_task(task, chosen, before)
     assert (models["value"], name) == (model, chosen)
     assert model in [value for _, value in models["choices"]]
     assert [group["visible"] for group in groups] == [item.name == chosen for item in methods.METHODS]
@@ -295,7 +304,7 @@ def test_a_method_that_does_not_go_with_the_task_says_why_and_what_does(task):
         refused = fits.refusal(row["id"], task, found)
         assert row["refused"] == (f"{refused.why.zh} {refused.nearest.zh}" if refused else "")
         assert row["open"] == (refused is None)
-    name = method.change_task(task, "lora")[1]
+    name = method.change_task(task, "lora", None)[1]
     if any(task in item.tasks for item in methods.METHODS):
         assert task in methods.get(name).tasks
 

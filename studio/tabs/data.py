@@ -9,6 +9,7 @@ import gradio as gr
 
 from studio import presets
 from studio.data import columns, intake, keep, prepare
+from studio.data.columns import Guess
 from studio.data.keep import Kept
 from studio.data.prepare import Example
 from studio.data.read import KINDS, Table
@@ -108,6 +109,11 @@ def restore(source: str, request: gr.Request) -> tuple[Any, ...]:
         return _empty(lang)
 
 
+def hold(source: str, task: Task, given: dict[str, str], lang: str) -> tuple[Any, ...]:
+    """Show a data set for a task with these columns. Raises BadData where there is none."""
+    return _show(visitor.dataset(source), lang, Guess(task, given, sure=True))
+
+
 def choose_sheet(source: str, sheet: str, request: gr.Request) -> tuple[Any, ...]:
     """Read another sheet of the workbook."""
     lang = forms.language(request)
@@ -160,9 +166,9 @@ def change_columns(
         return forms.problem(error, lang), *(gr.skip(),) * (FIELDS + 1)
 
 
-def _show(kept: Kept, lang: str) -> tuple[Any, ...]:
+def _show(kept: Kept, lang: str, given: Guess | None = None) -> tuple[Any, ...]:
     table = kept.table()
-    found = columns.guess(table)
+    found = given or columns.guess(table)
     tasks = gr.update(choices=[(said.say(lang), name) for name, said in words.TASKS.items()], value=found.task, visible=True)
     told = verdict(kept, table, found.task, found.columns, found.sure, lang)
     *fields, packed = _dropdowns(table, found.task, found.columns, lang)

@@ -107,8 +107,8 @@ def pick(chosen: str, event: gr.EventData) -> tuple[Any, ...]:
     return _chosen(asked if asked in {method.name for method in methods.METHODS} else chosen)
 
 
-def change_task(task: Task, chosen: str) -> tuple[Any, ...]:
-    """The models and the method that suit a task; a method that trains it stays."""
+def change_task(task: Task, chosen: str, model: str | None) -> tuple[Any, ...]:
+    """The models and the method that suit a task; what can do it stays, but a model that writes gives way to one that only sorts."""
     choices = [
         (f"{card.name} · {forms.number(shape.of(card.config).total())}", card.id)
         for card in presets.models().values()
@@ -116,7 +116,10 @@ def change_task(task: Task, chosen: str) -> tuple[Any, ...]:
     ]
     able = [method.name for method in methods.METHODS if task in method.tasks]
     name = next((name for name in (chosen, FIRST_METHOD, *able) if name in able), chosen)
-    return gr.update(choices=choices, value=FIRST_READER if task == "classify" else FIRST_MODEL), *_chosen(name)
+    card = presets.models().get(model or "")
+    stays = card and task in card.tasks and (task != "classify" or card.tasks == ("classify",))
+    first = FIRST_READER if task == "classify" else FIRST_MODEL
+    return gr.update(choices=choices, value=model if stays else first), *_chosen(name)
 
 
 def _chosen(name: str) -> tuple[Any, ...]:
@@ -211,7 +214,7 @@ def build(source: gr.BrowserState, remembered: Remembered, at_data: DataTab, tes
     task, columns = at_data.task, at_data.columns
     gr.context.Context.root_block.load(speak, None, [knobs[name] for name, _ in _choices()], **quiet)
     rows.pick(pick, chosen, [chosen, *groups], **quiet)
-    gr.on([task.change, gr.context.Context.root_block.load], change_task, [task, chosen], [model, chosen, *groups], **quiet)
+    gr.on([task.change, gr.context.Context.root_block.load], change_task, [task, chosen, model], [model, chosen, *groups], **quiet)
     described = {"source": source, "task": task, "columns": columns, "chosen": chosen, "test": test}
     inputs = {**described, "shown": told, "model": model, "machine": at.machine, **knobs, **training}
     changed = [
@@ -236,8 +239,9 @@ def build(source: gr.BrowserState, remembered: Remembered, at_data: DataTab, tes
     forms.follow(chosen.change, gr.context.Context.root_block.load).then(help.explain, chosen, [page, exact], **last)
     first = forms.follow(source.change, columns.change, at_data.touched.change, at.machine.change, gr.context.Context.root_block.load)
     first.then(choose.prefill, inputs_kwargs=asked, outputs=[*chooser.answers.values(), chooser.result], **last)
-    choose.wire(chooser, asked, chosen, knobs).then(_chosen, chosen, [chosen, *groups], **quiet)
-    remember.wire(remembered, source, {**knobs, **training}, ("epochs", "batch_size", "test_share"), **quiet)
+    taken = choose.wire(chooser, asked, at_data.shown, chosen, knobs)
+    taken.then(_chosen, chosen, [chosen, *groups], **quiet)
+    remember.wire(remembered, source, {**knobs, **training}, ("epochs", "batch_size", "test_share"), taken, **quiet)
     tried = page.attempt(attempt, None, [*at_data.shown, chosen, *groups, remembered.moved, training["epochs"]], **quiet)
     return MethodTab(model, chosen, knobs, training, forward, chooser, tried)
 

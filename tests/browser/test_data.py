@@ -183,10 +183,31 @@ def test_a_choice_is_taken_over_and_its_prompt_tried(visit):
     page.get_by_role("button", name="Show what suits").click()
     head = page.locator("#choice h3")
     expect(head).to_contain_text("suits best")
-    page.get_by_role("button", name="Take this method").click()
+    page.get_by_role("button", name="Use this plan").click()
     expect(page.locator("#methods tr.chosen .name")).to_have_text(head.inner_text().removesuffix(" suits best"))
     page.get_by_role("button", name="Try the prompt on the base model").click()
     expect(page.locator("#prompt textarea")).to_have_value(re.compile(r"\S"))
+
+
+def test_a_plan_on_other_data_is_taken_whole_and_can_start(visit):
+    page = visit()
+    page.locator("#sample-support-tone").click()
+    expect(page.locator("#data-notice .good")).to_be_visible()
+    page.get_by_role("button", name="Next: choose a method").click()
+    page.get_by_role("button", name="Not sure which?").click()
+    expect(page.locator("#ask-have input[value=answers]")).to_be_checked()
+    for name, value in (("have", "labels"), ("change", "decisions"), ("where", "unknown"), ("apart", "near"), ("budget", "any")):
+        page.locator(f"#ask-{name} input[value={value}]").check()
+    page.get_by_role("button", name="Show what suits").click()
+    head = page.locator("#choice h3")
+    expect(head).to_contain_text("suits best")
+    name = head.inner_text().removesuffix(" suits best")
+    page.get_by_role("button", name="Use this plan").click()
+    expect(page.locator("#choose-notice .good")).to_be_visible()
+    expect(page.locator("#methods tr.chosen .name")).to_have_text(name)
+    expect(page.locator("#model input")).to_have_value(re.compile("MiniLM"))
+    page.get_by_role("button", name="Next: train").click()
+    expect(page.locator("#summary")).to_contain_text(re.compile(f"{name} on .*MiniLM.* examples.* steps"))
 
 
 def test_the_glossary_and_the_tour_are_found_and_left_by_keyboard(visit):
