@@ -17,8 +17,8 @@ TONE = ("sample:support-tone", "chat", '{"prompt": "customer", "response": "repl
 ANSWERS = {"change": "tone", "have": "answers", "many": "some", "where": "unknown", "budget": "any", "apart": "near"}
 
 
-def filled(*given, request=ENGLISH):
-    *fields, result = choose.prefill(*given, request)
+def filled(*given, before="{}", request=ENGLISH, **answers):
+    *fields, result, _ = choose.prefill(*given, before, request, **answers)
     assert result == {}
     return {one.id: field for one, field in zip(QUESTIONS, fields, strict=True)}
 
@@ -34,6 +34,19 @@ def test_what_the_data_says_is_filled_in():
 def test_without_data_every_question_is_open_but_what_the_machine_says():
     found = filled("", "chat", "{}", "smollm2-135m", "")
     assert found["have"]["value"] is None
+
+
+def test_another_machine_and_other_data_leave_what_was_answered_and_fill_in_the_rest_anew():
+    *fields, _, before = choose.prefill(*TONE, "{}", ENGLISH)
+    answers = {one.id: field["value"] for one, field in zip(QUESTIONS, fields, strict=True)}
+    assert answers["apart"] is None
+    answers |= {"change": "format", "many": "lots", "budget": "any"}
+    card = next(name for name, place in machines.places().items() if place.price_per_hour)
+    found = filled(*TONE[:4], card, before=before, **answers)
+    assert {name: found[name]["value"] for name in ("change", "many", "budget")} == {"change": "format", "many": "lots", "budget": "any"}
+    assert found["where"]["value"] == "cloud"
+    labels = filled("sample:ticket-triage", "classify", '{"text": "text", "label": "label"}', "minilm-l6", "", before=before, **answers)
+    assert (labels["have"]["value"], labels["change"]["value"]) == ("labels", "format")
 
 
 def test_the_questions_are_asked_in_the_visitor_s_language():

@@ -44,31 +44,38 @@ TEMPLATE = """
 
 
 class Chooser(NamedTuple):
-    """The components of the chooser."""
+    """The components of the chooser; `filled` holds the answers that nobody gave, but the studio filled in."""
 
+    filled: gr.Textbox
     answers: dict[str, gr.Radio]
     show: gr.Button
     told: gr.HTML
     result: gr.HTML
 
 
-def prefill(source: str, task: Task, columns: str, model: str, machine: str, request: gr.Request) -> tuple[Any, ...]:
-    """Every question in the visitor's language, answered as far as the data and the machine can answer it."""
-    lang, known = forms.language(request), {}
+def prefill(
+    source: str, task: Task, columns: str, model: str, machine: str, filled: str, request: gr.Request, **answers: str | None
+) -> tuple[Any, ...]:
+    """Every question in the visitor's language, answered as far as the data and the machine can answer it; what was answered stays.
+
+    `filled` are the answers that were filled in before: they alone are filled in anew.
+    """
+    lang, known, before = forms.language(request), {}, forms.unpack(filled)
     try:
         known = wizard.prefill(_source(source), _place(machine), _given(source, task, columns), model=str(model or ""))
     except StudioError:  # what is wrong with the data is said on its own tab
         known = wizard.known("", 0, 0, _place(machine))
+    own = {name: value for name, value in answers.items() if value not in (None, before.get(name))}
     asked = [
         gr.update(
             choices=[(said.say(lang), name) for name, said in one.choices],
             label=one.asked.say(lang),
             info=one.why.say(lang),
-            value=known.get(one.id),
+            value={**known, **own}.get(one.id),
         )
         for one in QUESTIONS
     ]
-    return *asked, {}
+    return *asked, {}, forms.pack({name: value for name, value in known.items() if name not in own})
 
 
 def _source(source: str) -> str:
@@ -172,7 +179,8 @@ def build() -> Chooser:
         told = forms.notice_box("choose-notice")
         script = (presets.ASSETS / "choose.js").read_text(encoding="utf-8")
         result = gr.HTML({}, html_template=TEMPLATE, js_on_load=script, elem_id="choice", apply_default_css=False)
-    return Chooser(answers, show, told, result)
+        filled = gr.Textbox("{}", visible=False)
+    return Chooser(filled, answers, show, told, result)
 
 
 def wire(chooser: Chooser, asked: dict[str, Any], opened: list[Any], chosen: gr.BrowserState, knobs: dict[str, Any]) -> Any:

@@ -238,7 +238,8 @@ def build(source: gr.BrowserState, remembered: Remembered, at_data: DataTab, tes
     asked = {"source": source, "task": task, "columns": columns, "model": model, "machine": at.machine}
     forms.follow(chosen.change, gr.context.Context.root_block.load).then(help.explain, chosen, [page, exact], **last)
     first = forms.follow(source.change, columns.change, at_data.touched.change, at.machine.change, gr.context.Context.root_block.load)
-    first.then(choose.prefill, inputs_kwargs=asked, outputs=[*chooser.answers.values(), chooser.result], **last)
+    answered = {**asked, "filled": chooser.filled, **chooser.answers}
+    first.then(choose.prefill, inputs_kwargs=answered, outputs=[*chooser.answers.values(), chooser.result, chooser.filled], **last)
     taken = choose.wire(chooser, asked, at_data.shown, chosen, knobs)
     taken.then(_chosen, chosen, [chosen, *groups], **quiet)
     remember.wire(remembered, source, {**knobs, **training}, ("epochs", "batch_size", "test_share"), taken, **quiet)
