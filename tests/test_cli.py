@@ -102,9 +102,10 @@ def test_a_run_that_is_not_there_ends_with_one(capsys, tmp_path):
     assert "studio runs" in err
 
 
-def test_an_export_prints_its_folder(finished, tmp_path, capsys):
+def test_an_export_prints_its_folder_and_its_card_is_in_the_language_asked_for(finished, tmp_path, capsys):
     run = finished("lora")
-    assert main(["export", run.id[:8], "--to", "adapter", str(tmp_path / "out")]) == 0
+    assert main(["export", run.id[:8], "--to", "adapter", str(tmp_path / "out"), "--language", "zh"]) == 0
+    assert "## 数据" in (tmp_path / "out" / "README.md").read_text(encoding="utf-8")
     assert capsys.readouterr().out.strip() == str(tmp_path / "out")
     assert (tmp_path / "out" / "adapter_model.safetensors").is_file()
 

@@ -57,6 +57,12 @@ class Kept:
         return read_json(self.folder / "card.json") if self.own else {}
 
     @property
+    def licence(self) -> str:
+        """The licence it stands under; "" where nobody has said."""
+        kind, _, name = self.source.partition(":")
+        return presets.samples()[name].licence if kind == "sample" else str(self.card.get("licence", ""))
+
+    @property
     def sha256(self) -> str:
         """The checksum of what a run would train on: of the file, and of the changes made to it, if any."""
         found = sha256(self.path.read_bytes()).hexdigest()

@@ -42,7 +42,7 @@ def offer(run_id: str | None, request: gr.Request) -> tuple[Any, ...]:
     try:
         run = runs.get(run_id)
         offered = export.forms(run)
-        text = card.write(run, offered[0])
+        text = card.write(run, offered[0], lang)
     except StudioError as error:
         return forms.problem(error, lang), hidden, hidden, hidden
     choices = [(export.FORMS[form].say(lang), form) for form in offered]
@@ -58,7 +58,7 @@ def prepare(run_id: str | None, form: str, request: gr.Request) -> Iterator[tupl
     began = monotonic()
     with ThreadPoolExecutor(1) as pool:
         try:
-            work = pool.submit(export.bundle, runs.get(run_id), form)
+            work = pool.submit(export.bundle, runs.get(run_id), form, lang)
             while not work.done():
                 yield forms.notice(WORKING.say(lang, seconds=monotonic() - began)), gr.skip()
                 try:
