@@ -183,13 +183,15 @@ def build() -> Chooser:
     return Chooser(filled, answers, show, told, result)
 
 
-def wire(chooser: Chooser, asked: dict[str, Any], opened: list[Any], chosen: gr.BrowserState, knobs: dict[str, Any]) -> Any:
-    """Answer when asked, and take a choice over into the fields; returns the event of the latter.
+def wire(chooser: Chooser, changed: Any, asked: dict[str, Any], opened: list[Any], chosen: gr.BrowserState, knobs: dict[str, Any]) -> Any:
+    """Fill in what is known when it has `changed`, answer when asked, and take a choice over into the fields; returns the event of the latter.
 
     `asked` are the fields by name, `opened` what the Data tab shows of a data set.
     """
-    said = [chooser.told, chooser.result]
-    chooser.show.click(decide, inputs_kwargs={**asked, **chooser.answers}, outputs=said, show_progress="hidden")
+    said, answers = [chooser.told, chooser.result], chooser.answers
+    known, filled = {**asked, "filled": chooser.filled, **answers}, [*answers.values(), chooser.result, chooser.filled]
+    changed.then(prefill, inputs_kwargs=known, outputs=filled, trigger_mode="always_last", show_progress="hidden", queue=False)
+    chooser.show.click(decide, inputs_kwargs={**asked, **answers}, outputs=said, show_progress="hidden")
     names, many = tuple(knobs), len(opened)
 
     def take(shown: object, source: str, task: Task, columns: str, request: gr.Request) -> tuple[Any, ...]:

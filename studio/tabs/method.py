@@ -52,6 +52,7 @@ def renew(request: gr.Request, **fields: Any) -> tuple[Any, ...]:
 
 def refresh(request: gr.Request, **fields: Any) -> tuple[Any, ...]:
     """The table, the sentences on the model and on what is trained, and the costs elsewhere, for everything as it is set now."""
+    run = str(fields.pop("run", ""))
     lang, chosen, tables = forms.language(request), fields["chosen"], elsewhere.follow(fields.pop("shown", ""), request, **fields)
     about = base.about(str(fields["model"] or ""), lang)[1]
     found = estimates.asked(**fields)
@@ -64,16 +65,10 @@ def refresh(request: gr.Request, **fields: Any) -> tuple[Any, ...]:
         "method": {"name": chosen, "settings": given},
     }
     if problems := [problem for problem in methods.problems(raw) if problem.startswith("method.settings.")]:
-        return (
-            content,
-            about,
-            forms.settings_problem(problems, field_labels(chosen), lang),
-            tables,
-            help.costs(""),
-            story.content(found, lang),
-        )
+        wrong = forms.settings_problem(problems, field_labels(chosen), lang)
+        return content, about, wrong, tables, help.costs(""), story.content(found, lang, run)
     cost = help.costs(estimates.in_words(estimates.chosen(found), lang))
-    return content, about, _counted(found, chosen, lang), tables, cost, story.content(found, lang)
+    return content, about, _counted(found, chosen, lang), tables, cost, story.content(found, lang, run)
 
 
 def attempt(event: gr.EventData, request: gr.Request) -> tuple[Any, ...]:
@@ -190,7 +185,7 @@ def _counted(found: estimates.Asked, chosen: str, lang: str) -> dict[str, Any]:
     return forms.notice(table.sentence(method.footprint(shape, found.settings[chosen], labels), lang))
 
 
-def build(source: gr.BrowserState, remembered: Remembered, at_data: DataTab, test: gr.Textbox, stand: gr.HTML) -> MethodTab:
+def build(source: gr.BrowserState, remembered: Remembered, at_data: DataTab, test: gr.Textbox, stand: story.Strip) -> MethodTab:
     """Lay the tab out and wire it; `remembered` is what the browser keeps of it, `test` the source of a test set of one's own, `stand` says
     above all tabs where one stands."""
     gr.Markdown(t(words.HEAD))
@@ -216,13 +211,10 @@ def build(source: gr.BrowserState, remembered: Remembered, at_data: DataTab, tes
     rows.pick(pick, chosen, [chosen, *groups], **quiet)
     gr.on([task.change, gr.context.Context.root_block.load], change_task, [task, chosen, model], [model, chosen, *groups], **quiet)
     described = {"source": source, "task": task, "columns": columns, "chosen": chosen, "test": test}
-    inputs = {**described, "shown": told, "model": model, "machine": at.machine, **knobs, **training}
-    changed = [
-        field.change
-        for field in (model, chosen, task, columns, source, at_data.touched, test, at.machine, *knobs.values(), *training.values())
-    ]
+    inputs = {**described, "run": stand.run, "shown": told, "model": model, "machine": at.machine, **knobs, **training}
+    watched = (*described.values(), model, at_data.touched, at.machine, stand.reached, *knobs.values(), *training.values())
     last = {**quiet, "trigger_mode": "always_last"}
-    _redraw(changed, inputs, [rows, about, counted, told, page, stand], at.told)
+    _redraw([field.change for field in watched], inputs, [rows, about, counted, told, page, stand.shown], at.told)
     other.click(elsewhere.turn, inputs_kwargs=inputs, outputs=told, **quiet)
     rows.remedy(
         take, inputs_kwargs=inputs, outputs=[*({**training, "machine": at.machine}[name] for name in REMEDIED), chosen, *groups], **quiet
@@ -238,9 +230,7 @@ def build(source: gr.BrowserState, remembered: Remembered, at_data: DataTab, tes
     asked = {"source": source, "task": task, "columns": columns, "model": model, "machine": at.machine}
     forms.follow(chosen.change, gr.context.Context.root_block.load).then(help.explain, chosen, [page, exact], **last)
     first = forms.follow(source.change, columns.change, at_data.touched.change, at.machine.change, gr.context.Context.root_block.load)
-    answered = {**asked, "filled": chooser.filled, **chooser.answers}
-    first.then(choose.prefill, inputs_kwargs=answered, outputs=[*chooser.answers.values(), chooser.result, chooser.filled], **last)
-    taken = choose.wire(chooser, asked, at_data.shown, chosen, knobs)
+    taken = choose.wire(chooser, first, asked, at_data.shown, chosen, knobs)
     taken.then(_chosen, chosen, [chosen, *groups], **quiet)
     remember.wire(remembered, source, {**knobs, **training}, ("epochs", "batch_size", "test_share"), taken, **quiet)
     tried = page.attempt(attempt, None, [*at_data.shown, chosen, *groups, remembered.moved, training["epochs"]], **quiet)

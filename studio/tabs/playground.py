@@ -66,6 +66,7 @@ class PlaygroundTab(NamedTuple):
 
     choose: gr.Dropdown
     prompt: gr.Textbox
+    asked: Any
 
 
 def ask(
@@ -194,8 +195,9 @@ def build(run: gr.BrowserState, model: gr.Dropdown, task: gr.Radio) -> Playgroun
         with gr.Column(min_width=300):
             tuned = gr.HTML(pane("tuned"), html_template=PANE, elem_id="tuned", apply_default_css=False)
     asked = {"run_id": choose, "last": run, "prompt": prompt, "temperature": temperature, "length": length, "seed": seed}
-    gr.on([go.click, prompt.submit], ask, inputs_kwargs=asked, outputs=[told, base, tuned], show_progress="hidden", concurrency_limit=4)
+    sides = [told, base, tuned]
+    answered = gr.on([go.click, prompt.submit], ask, inputs_kwargs=asked, outputs=sides, show_progress="hidden", concurrency_limit=4)
     lone = only.click(ask_alone, [model, task, prompt, length], [told, base, tuned], show_progress="hidden", concurrency_limit=1)
     halt.click(stop, choose, None, cancels=lone, show_progress="hidden", queue=False)
     gr.context.Context.root_block.load(greet, None, [base, tuned], show_progress="hidden", queue=False)
-    return PlaygroundTab(choose, prompt)
+    return PlaygroundTab(choose, prompt, answered)

@@ -31,6 +31,7 @@ class ShareTab(NamedTuple):
     """The components other tabs need."""
 
     choose: gr.Dropdown
+    prepared: Any
 
 
 def offer(run_id: str | None, request: gr.Request) -> tuple[Any, ...]:
@@ -89,5 +90,5 @@ def build() -> ShareTab:
     text = gr.Textbox(label=t(CARD), interactive=False, visible=False, elem_id="card", lines=12, max_lines=24, buttons=["copy"])
     choose.change(offer, choose, [told, form, text, file], show_progress="hidden", queue=False)
     form.change(hide, None, file, show_progress="hidden", queue=False)
-    go.click(prepare, [choose, form], [told, file], show_progress="hidden")
-    return ShareTab(choose)
+    prepared = go.click(prepare, [choose, form], [told, file], show_progress="hidden")
+    return ShareTab(choose, prepared)

@@ -65,6 +65,7 @@ class TrainTab(NamedTuple):
 
     next: gr.Button
     summary: gr.HTML
+    moved: Any
     inputs: dict[str, Any]
 
 
@@ -225,7 +226,7 @@ def build(run: gr.BrowserState, mine: gr.BrowserState, inputs: dict[str, Any]) -
         trigger_mode="once",
         queue=False,
     )
-    live.moved(moved, [run, mine], [told, choose], show_progress="hidden", queue=False)
+    changed = live.moved(moved, [run, mine], [told, choose], show_progress="hidden", queue=False)
     live.resume(go_on, [run, mine], [told, live, choose], show_progress="hidden", trigger_mode="once", queue=False)
     halt.click(stop, run, told, show_progress="hidden", queue=False)
     choose.input(show, choose, [live, run], show_progress="hidden", queue=False)
@@ -238,7 +239,7 @@ def build(run: gr.BrowserState, mine: gr.BrowserState, inputs: dict[str, Any]) -
         None,
         js="(run) => { const url = new URL(location.href); if (run && (window.studioAttached || !url.searchParams.get('run'))) { url.searchParams.set('run', run); history.replaceState(null, '', url); } }",
     )
-    return TrainTab(forward, summary, everything)
+    return TrainTab(forward, summary, changed, everything)
 
 
 def _checking() -> str:

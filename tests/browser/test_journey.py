@@ -80,6 +80,7 @@ def test_from_upload_to_two_streamed_answers_and_a_download(visit, chat_csv, tin
     assert curve(page)[1] >= 5
     expect(page.locator("#live .run-more")).to_contain_text("Validation loss went from")
     assert "run=" in page.url
+    expect(page.locator("#story .next")).to_contain_text("compare both models")
 
     page.get_by_role("button", name="Next: compare").click()
     page.get_by_label("Your question or text").fill("where is my lamp")
@@ -89,11 +90,13 @@ def test_from_upload_to_two_streamed_answers_and_a_download(visit, chat_csv, tin
         expect(page.locator(f"#{side} .pane")).to_have_attribute("aria-busy", "false")
     assert page.locator("#tuned .answer").inner_text() != page.locator("#base .answer").inner_text()
     expect(page.locator("#base .proof")).to_contain_text("difference 0")
+    expect(page.locator("#story .next")).to_contain_text("take it home")
 
     tab(page, "Share")
     page.get_by_role("button", name="Prepare the download").click()
     expect(page.locator("#share-notice .good")).to_contain_text("Ready", timeout=60_000)
     expect(page.locator("#download")).to_be_visible()
+    expect(page.locator("#story")).to_contain_text("“Shop tone” has been trained and packed")
     with page.expect_download() as download:
         page.locator("#download").click()
     assert download.value.suggested_filename == "shop-tone-adapter.zip"
