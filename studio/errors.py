@@ -5,7 +5,11 @@ from collections.abc import Sequence
 
 from studio.words import Words
 
-ANYWAY = Words("Look into worker.log in the run's folder for the details.", "详情见这次训练的文件夹里的 worker.log。")
+IN_LOG = Words("Look into worker.log in the run's folder for the details.", "详情见这次训练的文件夹里的 worker.log。")
+ANYWAY = Words(
+    "Try again; if it happens again, report the sentence before this one.",
+    "请再试一次；如果还是这样，请把前面这句话反馈给维护工作室的人。",
+)
 
 
 class StudioError(Exception):
@@ -57,8 +61,11 @@ class OutOfRoom(StudioError):
     """No memory or no disk space left."""
 
 
-def explain(error: BaseException) -> StudioError:
-    """Turn any failure into one with a sentence; memory and disk are recognised by what torch, safetensors and the system say."""
+def explain(error: BaseException, to_do: Words = ANYWAY) -> StudioError:
+    """Turn any failure into one with a sentence; memory and disk are recognised by what torch, safetensors and the system say.
+
+    `to_do` is what to do after one that nobody knows, such as where to look.
+    """
     if isinstance(error, StudioError):
         return error
     if isinstance(error, KeyboardInterrupt):
@@ -88,7 +95,7 @@ def explain(error: BaseException) -> StudioError:
         )
     return StudioError(
         Words("The studio ran into something it does not know: {kind}: {text}", "遇到了未知的问题：{kind}：{text}"),
-        ANYWAY,
+        to_do,
         kind=type(error).__name__,
         text=text.splitlines()[0][:300] if text else "",
     )

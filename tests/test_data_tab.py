@@ -1,6 +1,8 @@
 """What the Data tab's handlers say and do, called as plain functions; reading and checking run in their own process, as on the page."""
 
+import io
 import json
+import sys
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -9,7 +11,7 @@ import pandas as pd
 import pytest
 
 from studio import methods, presets, runs
-from studio.data import keep, read
+from studio.data import intake, keep, read
 from studio.errors import BadData
 from studio.tabs import data, forms, health, inspect, look, sets, train, visitor
 from studio.tabs.data import FIELDS, NEEDED
@@ -371,3 +373,11 @@ def test_a_chinese_visitor_is_told_in_chinese(own):
     assert "的样本" in data.restore("", CHINESE)[0]["text"] or "还没有样本" in data.restore("", CHINESE)[0]["text"]
     *_, report = health.examine(own.source, "chat", forms.pack(ROLES), "", 256, "lora", "", CHINESE)
     assert report["headline"].startswith("健康分")
+
+
+def test_an_unknown_error_while_reading_speaks_of_the_data_and_of_no_run(monkeypatch, capsys):
+    monkeypatch.setattr(sys, "stdin", io.StringIO(json.dumps({"do": "judge"})))
+    assert intake.main() == 0
+    said = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert "does not know" in said["problem"]["en"]
+    assert said["to_do"] == {"en": intake.AGAIN.en, "zh": intake.AGAIN.zh}

@@ -4,7 +4,7 @@ import errno
 
 import pytest
 
-from studio.errors import BadPlan, OutOfRoom, StudioError, explain
+from studio.errors import IN_LOG, BadPlan, OutOfRoom, StudioError, explain
 from studio.words import Words
 
 
@@ -68,7 +68,8 @@ def test_an_unknown_error_names_its_kind_and_first_line_and_no_traceback():
     what, to_do = explain(ValueError("first line {braces}\nsecond line")).sentences()
     assert "ValueError: first line {braces}" in what
     assert "second line" not in what
-    assert "worker.log" in to_do
+    assert "worker.log" not in to_do
+    assert "worker.log" in explain(ValueError("x"), IN_LOG).say()
 
 
 def test_an_error_without_a_text_is_explained_too():

@@ -133,7 +133,7 @@ def main() -> int:
     try:
         (_take if asked["do"] == "take" else _judge)(asked)
     except Exception as error:
-        child.say_problem(explain(error))
+        child.say_problem(explain(error, AGAIN))
     return 0
 
 

@@ -16,7 +16,7 @@ from typing import Any
 import psutil
 
 from studio import methods, runs
-from studio.errors import StudioError, explain
+from studio.errors import IN_LOG, StudioError, explain
 from studio.estimate import hardware, record
 from studio.home import check_room, home, write_json
 from studio.methods.base import Halt, Job, Method, Watch
@@ -48,7 +48,7 @@ def run(run_id: str, before: Callable[[], None] = lambda: None) -> None:
         runs.set_status(this, "stopped", "before")
     except BaseException as error:
         ballast.unlink(missing_ok=True)
-        fault = explain(error)
+        fault = explain(error, IN_LOG)
         said = runs.told(fault.what.filled(**fault.values), fault.to_do.filled(**fault.values))
         found = runs.status(this)
         runs.set_status(this, "failed", found.stage, step=found.step, steps=found.steps, **said)
