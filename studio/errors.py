@@ -38,7 +38,7 @@ class BadPlan(StudioError):
     def __init__(self, problems: Sequence[str]) -> None:
         self.problems = tuple(problems)
         super().__init__(
-            Words("The plan has {count} problem(s):\n{list}", "计划有 {count} 处问题：\n{list}"),
+            Words("Problems in the plan: {count}\n{list}", "计划有 {count} 处问题：\n{list}"),
             Words("\nCorrect the named keys and start again.", "\n请改正上面列出的设置项，然后重新开始。"),
             count=len(self.problems),
             list="\n".join(f"  - {problem}" for problem in self.problems),

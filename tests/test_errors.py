@@ -16,7 +16,7 @@ def test_an_error_says_what_happened_with_the_value_and_what_to_do():
 
 def test_a_bad_plan_lists_all_its_problems():
     said = str(BadPlan(["task: is missing", "model: is missing"]))
-    assert "2 problem(s)" in said
+    assert "Problems in the plan: 2" in said
     assert "- task: is missing" in said
     assert "- model: is missing" in said
 

@@ -67,7 +67,7 @@ def test_what_is_wrong_with_the_page_s_fields_is_said_before_anything_starts():
     values = {**DEFAULTS, **TRAINING, "lora_rank": 5000, "batch_size": 0}
     told = train.start(*TONE, "lora", "", [], ENGLISH, **values)[0]
     assert told["kind"] == "bad"
-    assert told["text"] == "2 setting(s) to change before this can start."
+    assert told["text"] == "Settings to change before this can start: 2."
     assert "How far the model may change (rank): expected 1 to 256, but got 5000" in told["more"]
     assert "Examples per step (batch size): " in told["more"]
     assert runs.all_runs() == []
@@ -318,7 +318,7 @@ def test_rounds_and_portions_follow_the_amount_of_data_unless_moved():
     epochs, batch, tested, told = method.suit("sample:support-tone", "chat", columns, "full", {}, 0.1, 0, "", ENGLISH)
     # 140 examples, a tenth aside: 126; portions of 8, the most rounds for answers: 3; 16 steps a round
     assert (epochs, batch, tested) == (3.0, 8, 0.0)
-    assert told["text"] == "Suits 126 training examples: 3 rounds of 8 at a time, 48 steps in all."
+    assert told["text"] == "Suggested for 126 training examples: 3 epochs, 8 examples at a time, 48 steps in all."
     epochs, batch, *_ = method.suit(
         "sample:support-tone", "chat", columns, "full", {"source": "sample:support-tone", "names": ["epochs"]}, 0.1, 0, "", ENGLISH
     )

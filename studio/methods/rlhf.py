@@ -73,7 +73,7 @@ KNOBS = (
     ),
     Knob(
         "kl",
-        label("How short the leash to the starting point is (KL)", "把模型拉回起点的力度（KL）"),
+        label("How closely it must stay to its starting point (KL)", "把模型拉回起点的力度（KL）"),
         label(
             "What a step away from the fine-tuned model costs. Too little, and the model finds answers that score high and read badly (reward hacking); too much, and nothing changes.",
             "偏离 SFT 后的模型要扣多少分。太小，模型会钻空子：得分高却读起来差（reward hacking）；太大则几乎不变。",

@@ -18,7 +18,7 @@ from studio.words import Words, label
 
 HEAD = label("Not sure which? Six questions choose for you", "不知道选哪个？回答六个问题，帮你选")
 HELP = label(
-    "What your data and this machine already say is filled in; change whatever is not so.",
+    "What your data and this machine already answer is filled in; change whatever is wrong.",
     "数据和这台机器已经能回答的都填好了；不对的可以改。",
 )
 SHOW = label("Show what suits", "看看适合什么")

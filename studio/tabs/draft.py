@@ -16,7 +16,7 @@ from studio.tabs import method as at
 from studio.words import Words
 
 SUMMARY = Words(
-    "{method} on {model}: {train} examples, each seen {epochs:g}×, {batch} at a time, make {steps} steps. {check} more are kept aside to check on.",
+    "{method} on {model}: {train} examples, each seen {epochs:g}×, {batch} at a time: {steps} steps. {check} more are kept aside to check on (validation).",
     "用 {method} 训练 {model}：{train} 个样本，{epochs:g} 轮，每步 {batch} 个，共 {steps} 步；另留 {check} 个作验证集。",
 )
 JUDGED = Words(" {test} more are kept for the final test.", "另有 {test} 个留作最终测试（测试集）。")

@@ -22,7 +22,7 @@ FINE = 0.1
 KEYED = re.compile(r"(?:the page: )?(?:method\.settings\.|training\.|data\.)?(?P<key>\w+): (?P<what>.*)", re.DOTALL)
 # The cookie in which assets/language.js keeps the language that was chosen.
 CHOSEN = re.compile(r"(?:^|;\s*)studio-lang=(en|zh)(?:;|$)")
-CHANGE = Words("{count} setting(s) to change before this can start.", "开始之前有 {count} 项设置需要修改。")
+CHANGE = Words("Settings to change before this can start: {count}.", "开始之前有 {count} 项设置需要修改。")
 
 
 def t(label: Words) -> Any:

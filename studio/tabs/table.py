@@ -280,5 +280,5 @@ def _csv(name: str, found: Estimate, lang: str) -> list[str | float | None]:
 
 def sentence(count: Footprint, lang: str) -> str:
     """How much is trained, in one sentence."""
-    told = Words("{trained} of {total} numbers are trained ({share:.2%}).", "将训练 {total} 个参数中的 {trained} 个（{share:.2%}）。")
+    told = Words("{trained} of {total} parameters are trained ({share:.2%}).", "将训练 {total} 个参数中的 {trained} 个（{share:.2%}）。")
     return told.say(lang, trained=forms.number(count.trainable), total=forms.number(count.total), share=count.share)

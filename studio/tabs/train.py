@@ -51,7 +51,7 @@ TOO_BIG = Words(
     "The Method tab offers changes that make it fit, in the row of this method. Or insist below, and it ends with a sentence where memory runs out.",
     "“方法”页里这种方法的那一行，列出了怎样改才放得下。也可以在下面选“仍然开始”，内存用尽时会停下并说明原因。",
 )
-INSIST = label("Start it all the same", "仍然开始")
+INSIST = label("Start anyway", "仍然开始")
 INSIST_HELP = label(
     "It will probably run out of memory. Everything else on this machine stays as it is.", "很可能会内存不足。本机其他程序不受影响。"
 )

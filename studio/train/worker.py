@@ -28,7 +28,7 @@ from studio.words import Words
 
 BALLAST = 1_000_000
 LEFT_OUT = Words(
-    "{cut} example(s) were cut at {length} tokens, {dropped} left out as too long: raise the longest example (max length) or shorten the texts.",
+    "Examples cut at {length} tokens: {cut}; left out as too long: {dropped}. Raise the longest example (max length) or shorten the texts.",
     "{cut} 个样本在 {length} 个 token 处截断，{dropped} 个过长未用：请提高长度上限（max length）或缩短文本。",
 )
 
