@@ -2,8 +2,9 @@
 
 import errno
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
-from studio.words import Words
+from studio.words import LANGUAGES, Words
 
 IN_LOG = Words("Look into worker.log in the run's folder for the details.", "详情见这次训练的文件夹里的 worker.log。")
 ANYWAY = Words(
@@ -32,16 +33,34 @@ class BadData(StudioError):
     """An upload or a data set that cannot be used as it is."""
 
 
-class BadPlan(StudioError):
-    """A plan with one or more problems; all of them are listed."""
+@dataclass(frozen=True)
+class Problem:
+    """One thing that is wrong with a plan: the key it is found at, what it is, and where the plan comes from."""
 
-    def __init__(self, problems: Sequence[str]) -> None:
-        self.problems = tuple(problems)
+    key: str
+    what: Words
+    origin: str = ""
+
+    def below(self, place: str) -> "Problem":
+        """The same, its key below another one."""
+        return replace(self, key=f"{place}.{self.key}")
+
+    def say(self, language: str = "en") -> str:
+        """In one line: origin, key and what it is."""
+        return ": ".join(part for part in (self.origin, self.key, self.what.say(language)) if part)
+
+
+class BadPlan(StudioError):
+    """A plan with one or more problems; all of them are listed, in English as `problems`."""
+
+    def __init__(self, found: Sequence[Problem | str]) -> None:
+        self.found = tuple(Problem("", Words(one)) if isinstance(one, str) else one for one in found)
+        self.problems = tuple(problem.say() for problem in self.found)
         super().__init__(
             Words("Problems in the plan: {count}\n{list}", "计划有 {count} 处问题：\n{list}"),
             Words("\nCorrect the named keys and start again.", "\n请改正上面列出的设置项，然后重新开始。"),
             count=len(self.problems),
-            list="\n".join(f"  - {problem}" for problem in self.problems),
+            list=Words(*("\n".join(f"  - {problem.say(language)}" for problem in self.found) for language in LANGUAGES)),
         )
 
 

@@ -75,23 +75,30 @@ def test_what_is_wrong_with_the_page_s_fields_is_said_before_anything_starts():
 
 
 @pytest.mark.parametrize(
-    ("name", "value", "said"),
+    ("name", "value", "said", "chinese"),
     [
-        ("learning_rate", 5, "How big each step is (learning rate): "),
-        ("validation_share", None, "Share kept aside to check on (validation): "),
-        ("lora_rank", None, "How far the model may change (rank): expected a whole number, but got None"),
+        ("learning_rate", 5, "How big each step is (learning rate): ", "每一步迈多大（learning rate）：应不大于 1，实际是 5"),
+        ("validation_share", None, "Share kept aside to check on (validation): ", "留作验证集的比例：应为数字，实际是空的"),
+        (
+            "lora_rank",
+            None,
+            "How far the model may change (rank): expected a whole number, but got None",
+            "模型可以改变多少（秩 rank）：应为整数，实际是空的",
+        ),
+        ("lora_alpha", 9999, "How strongly the change counts (alpha): expected ", "改动的强度（alpha）：应在 "),
     ],
 )
-def test_an_absurd_or_emptied_field_is_named_as_on_the_page(name, value, said):
+def test_an_absurd_or_emptied_field_is_named_as_on_the_page(name, value, said, chinese):
     values = {**DEFAULTS, **TRAINING, name: value}
     assert said in draft_of(values)["more"]
+    assert chinese in draft_of(values, CHINESE)["more"]
     assert train.start(*TONE, "lora", "", [], ENGLISH, **values)[0]["kind"] == "bad"
     assert runs.all_runs() == []
 
 
-def draft_of(values):
+def draft_of(values, request=ENGLISH):
     """The sentence on the Train tab."""
-    return train.summarise(*TONE, "lora", "", ENGLISH, **values)
+    return train.summarise(*TONE, "lora", "", request, **values)
 
 
 @pytest.mark.parametrize("made", ["Slider", "Number"])

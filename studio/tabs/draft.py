@@ -96,5 +96,5 @@ def problem(error: Exception, chosen: str, lang: str) -> dict[str, Any]:
     """What is wrong; of a plan, under the labels of the page's fields."""
     known = {method.name for method in methods.METHODS}
     if isinstance(error, BadPlan) and chosen in known:
-        return forms.settings_problem(error.problems, at.field_labels(chosen), lang)
+        return forms.settings_problem(error.found, at.field_labels(chosen), lang)
     return forms.problem(explain(error), lang)

@@ -8,12 +8,13 @@ import gradio as gr
 
 from studio import methods, presets
 from studio.data import prepare, split
+from studio.data.columns import role_name
 from studio.errors import StudioError
 from studio.help import pages
 from studio.methods import defaults, fits
 from studio.methods.base import Knob, Method
 from studio.models import shape
-from studio.plan import Data, Task, Value
+from studio.plan import ROLES, Data, Task, Value, every_role
 from studio.tabs import base, choose, data, elsewhere, estimates, forms, help, help_words, remember, story, table, visitor
 from studio.tabs import method_words as words
 from studio.tabs.choose import Chooser
@@ -64,7 +65,7 @@ def refresh(request: gr.Request, **fields: Any) -> tuple[Any, ...]:
         "model": str(fields["model"]) if known and known.shape else "",
         "method": {"name": chosen, "settings": given},
     }
-    if problems := [problem for problem in methods.problems(raw) if problem.startswith("method.settings.")]:
+    if problems := [problem for problem in methods.problems(raw) if problem.key.startswith("method.settings.")]:
         wrong = forms.settings_problem(problems, field_labels(chosen), lang)
         return content, about, wrong, tables, help.costs(""), story.content(found, lang, run)
     cost = help.costs(estimates.in_words(estimates.chosen(found), lang))
@@ -91,9 +92,11 @@ def take(event: gr.EventData, **fields: Any) -> tuple[Any, ...]:
 
 
 def field_labels(chosen: str) -> dict[str, Words]:
-    """What the fields of a plan's method and training are called on the page, by key."""
+    """What the fields of a plan are called on the page, by key; those of its method's settings and training by the last part of it."""
     training = {name: label for name, (label, _) in TRAINING.items()}
-    return {**training, **{knob.name: knob.label for knob in methods.get(chosen).knobs}}
+    known = {"model": words.MODEL, "method.name": words.METHOD}
+    known |= {f"data.columns.{role}": role_name("chat", role) for task in ROLES for role in every_role(task)}
+    return {**known, **training, **{knob.name: knob.label for knob in methods.get(chosen).knobs}}
 
 
 def pick(chosen: str, event: gr.EventData) -> tuple[Any, ...]:

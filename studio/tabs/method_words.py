@@ -6,6 +6,7 @@ HEAD = label(
     "### Choose a method\nAll ten side by side. A row opens its settings below.",
     "### 选择方法\n十种方法并排比较。点选一行，下方会显示它的设置。",
 )
+METHOD = Words("Method", "方法")
 MODEL = label("Base model to start from", "从哪个基础模型开始")
 MODEL_HELP = label(
     "Choose from the list, or type a hub id (owner/name) or a folder.", "从列表里选，或输入 Hub 模型 ID（owner/name）或文件夹路径。"
