@@ -10,6 +10,7 @@ from typing import Any, get_args
 from studio import __version__
 from studio.errors import BadPlan, StudioError, explain
 from studio.plan import Task
+from studio.words import LANGUAGES
 
 DONE, FAILED, WRONG_PLAN = 0, 1, 2
 
@@ -84,6 +85,7 @@ def _parser() -> argparse.ArgumentParser:
     export.add_argument(
         "--to", nargs=2, required=True, metavar=("FORM", "DIR"), help="a form such as adapter, merged or packed, and a new folder"
     )
+    export.add_argument("--language", choices=LANGUAGES, default="en", help="the language of the model card (default en)")
     export.set_defaults(work=_export)
     commands.add_parser("doctor", parents=[shared], help="say what this machine can do").set_defaults(work=_doctor)
     return parser
@@ -204,7 +206,7 @@ def _export(options: argparse.Namespace) -> int:
     from studio import export, runs  # noqa: PLC0415 - only this command
 
     form, folder = options.to
-    print(export.write(runs.find(options.run), form, Path(folder)))
+    print(export.write(runs.find(options.run), form, Path(folder), options.language))
     return DONE
 
 

@@ -72,7 +72,7 @@ def build() -> gr.Blocks:
                 help.head()
                 switch = gr.Button(t(OTHER_LANGUAGE), size="sm", elem_id="language", scale=0, min_width=90)
         switch.click(None, None, None, js=SWITCH)
-        stand = story.strip()
+        stand = story.strip(run)
         with gr.Tabs(elem_id="tabs") as tabs:
             with gr.Tab(t(TABS["data"]), id="data"):
                 at_data = data.build(source, sets)
@@ -98,6 +98,8 @@ def build() -> gr.Blocks:
             train.summarise, inputs_kwargs=at_train.inputs, outputs=at_train.summary, **quiet
         )
         train_tab.select(train.summarise, inputs_kwargs=at_train.inputs, outputs=at_train.summary, **quiet)
+        for happened in (forms.follow(run.change, page.load), at_train.moved, at_playground.asked, at_share.prepared):
+            happened.then(story.reached, run, stand.reached, **quiet)
         for tab, listed in ((playground_tab, at_playground.choose), (share_tab, at_share.choose)):
             tab.select(playground.choices, [listed, run, mine], listed, **quiet)
             listed.input(playground.remember, listed, run, **quiet)

@@ -2,10 +2,15 @@
 
 import errno
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
-from studio.words import Words
+from studio.words import LANGUAGES, Words
 
-ANYWAY = Words("Look into worker.log in the run's folder for the details.", "详情见这次训练的文件夹里的 worker.log。")
+IN_LOG = Words("Look into worker.log in the run's folder for the details.", "详情见这次训练的文件夹里的 worker.log。")
+ANYWAY = Words(
+    "Try again; if it happens again, report the sentence before this one.",
+    "请再试一次；如果还是这样，请把前面这句话反馈给维护工作室的人。",
+)
 
 
 class StudioError(Exception):
@@ -28,16 +33,34 @@ class BadData(StudioError):
     """An upload or a data set that cannot be used as it is."""
 
 
-class BadPlan(StudioError):
-    """A plan with one or more problems; all of them are listed."""
+@dataclass(frozen=True)
+class Problem:
+    """One thing that is wrong with a plan: the key it is found at, what it is, and where the plan comes from."""
 
-    def __init__(self, problems: Sequence[str]) -> None:
-        self.problems = tuple(problems)
+    key: str
+    what: Words
+    origin: str = ""
+
+    def below(self, place: str) -> "Problem":
+        """The same, its key below another one."""
+        return replace(self, key=f"{place}.{self.key}")
+
+    def say(self, language: str = "en") -> str:
+        """In one line: origin, key and what it is."""
+        return ": ".join(part for part in (self.origin, self.key, self.what.say(language)) if part)
+
+
+class BadPlan(StudioError):
+    """A plan with one or more problems; all of them are listed, in English as `problems`."""
+
+    def __init__(self, found: Sequence[Problem | str]) -> None:
+        self.found = tuple(Problem("", Words(one)) if isinstance(one, str) else one for one in found)
+        self.problems = tuple(problem.say() for problem in self.found)
         super().__init__(
-            Words("The plan has {count} problem(s):\n{list}", "计划有 {count} 处问题：\n{list}"),
+            Words("Problems in the plan: {count}\n{list}", "计划有 {count} 处问题：\n{list}"),
             Words("\nCorrect the named keys and start again.", "\n请改正上面列出的设置项，然后重新开始。"),
             count=len(self.problems),
-            list="\n".join(f"  - {problem}" for problem in self.problems),
+            list=Words(*("\n".join(f"  - {problem.say(language)}" for problem in self.found) for language in LANGUAGES)),
         )
 
 
@@ -61,8 +84,11 @@ class OutOfMemory(StudioError):
     """No memory left."""
 
 
-def explain(error: BaseException) -> StudioError:
-    """Turn any failure into one with a sentence; memory and disk are recognised by what torch, safetensors and the system say."""
+def explain(error: BaseException, to_do: Words = ANYWAY) -> StudioError:
+    """Turn any failure into one with a sentence; memory and disk are recognised by what torch, safetensors and the system say.
+
+    `to_do` is what to do after one that nobody knows, such as where to look.
+    """
     if isinstance(error, StudioError):
         return error
     if isinstance(error, KeyboardInterrupt):
@@ -92,7 +118,7 @@ def explain(error: BaseException) -> StudioError:
         )
     return StudioError(
         Words("The studio ran into something it does not know: {kind}: {text}", "遇到了未知的问题：{kind}：{text}"),
-        ANYWAY,
+        to_do,
         kind=type(error).__name__,
         text=text.splitlines()[0][:300] if text else "",
     )

@@ -1,13 +1,15 @@
 """The plan: a frozen, validated description of one run, to and from YAML."""
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal, get_args
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from studio.errors import BadPlan
+from studio.errors import BadPlan, Problem
+from studio.words import Words
 
 Task = Literal["chat", "complete", "classify", "prefer", "prompts"]
 Value = bool | int | float | str
@@ -109,27 +111,48 @@ class Plan(Part):
     where: Literal["local"] = "local"
 
 
-Check = Callable[[Mapping[str, Any]], list[str]]
+Check = Callable[[Mapping[str, Any]], list[Problem]]
+UNKNOWN_KEY, MISSING = Words("is not a key of a plan", "计划里没有这一项"), Words("is missing", "还没有填")
+# What pydantic expected, by its kind, in Chinese.
+EXPECTED = {
+    "greater_than": "应大于 {gt}",
+    "greater_than_equal": "应不小于 {ge}",
+    "less_than": "应小于 {lt}",
+    "less_than_equal": "应不大于 {le}",
+    "literal_error": "应为 {expected} 之一",
+    "string_too_short": "不能为空",
+    "string_too_long": "不能超过 {max_length} 个字符",
+    "value_error": "应能整除 batch_size（每步的样本数）",
+    "finite_number": "应为有限的数",
+    "string_type": "应为文本",
+    **dict.fromkeys(("int_type", "int_parsing", "int_from_float"), "应为整数"),
+    **dict.fromkeys(("float_type", "float_parsing"), "应为数字"),
+    **dict.fromkeys(("bool_type", "bool_parsing"), "应为 true 或 false"),
+    **dict.fromkeys(("dict_type", "model_type", "model_attributes_type"), "应为若干“键: 值”"),
+}
+NO_KEYS = Words("expected keys and values such as `task: chat`, but got {kind}", "应为 `task: chat` 这样的键和值，实际是 {kind}")
+NO_ROLE = Words("the task {task} has the roles {known}", "任务 {task} 可用的角色是：{known}")
+NO_COLUMN = Words("is missing; name the column", "还没有选列")
 
 
-def problems(raw: object) -> list[str]:
-    """Everything wrong with the structure of a plan, one sentence per key, empty when it is right."""
+def problems(raw: object) -> list[Problem]:
+    """Everything wrong with the structure of a plan, one for each key, empty when it is right."""
     if not isinstance(raw, Mapping):
-        return [f"expected keys and values such as `task: chat`, but got {type(raw).__name__}"]
+        return [Problem("", NO_KEYS.filled(kind=type(raw).__name__))]
     try:
         Plan.model_validate(raw)
     except ValidationError as error:
         # A value that fits none of several types is told once, under its key: pydantic adds the type to the place.
         places = {_place(item): _sentence(item) for item in reversed(error.errors())}
-        found = [f"{place}: {said}" for place, said in reversed(places.items())]
+        found = [Problem(place, said) for place, said in reversed(places.items())]
     else:
         found = []
     task, columns = raw.get("task"), (raw.get("data") or {}).get("columns") if isinstance(raw.get("data"), Mapping) else None
     if isinstance(columns, Mapping) and (task := next((name for name in get_args(Task) if name == task), None)):
         known = every_role(task)
-        found += [f"data.columns.{role}: the task {task} has the roles {', '.join(known)}" for role in columns if role not in known]
+        found += [Problem(f"data.columns.{role}", NO_ROLE.filled(task=task, known=known)) for role in columns if role not in known]
         if columns:
-            found += [f"data.columns.{role}: is missing; name the column" for role in roles(task, columns) if role not in columns]
+            found += [Problem(f"data.columns.{role}", NO_COLUMN) for role in roles(task, columns) if role not in columns]
     return found
 
 
@@ -143,7 +166,7 @@ def parse(raw: object, origin: str, also: tuple[Check, ...] = ()) -> Plan:
     if isinstance(raw, Mapping):
         found += [problem for check in also for problem in check(raw)]
     if found:
-        raise BadPlan([f"{origin}: {problem}" for problem in found])
+        raise BadPlan([replace(problem, origin=origin) for problem in found])
     return Plan.model_validate(raw)
 
 
@@ -198,12 +221,14 @@ def _place(item: Mapping[str, Any]) -> str:
     return ".".join(steps[:3])
 
 
-def _sentence(item: Mapping[str, Any]) -> str:
+def _sentence(item: Mapping[str, Any]) -> Words:
     """What pydantic found, in the house's words."""
     kind, got = item["type"], item.get("input")
     if kind == "extra_forbidden":
-        return "is not a key of a plan"
+        return UNKNOWN_KEY
     if kind == "missing":
-        return "is missing"
+        return MISSING
     message = str(item["msg"]).removeprefix("Input ").removeprefix("should be ")
-    return f"expected {message}, but got {got!r:.80}"
+    context = {name: str(value).removesuffix(".0").replace(" or ", "、") for name, value in item.get("ctx", {}).items()}
+    expected = EXPECTED[kind].format(**context) if kind in EXPECTED else message
+    return Words(f"expected {message}, but got {got!r:.80}", f"{expected}，实际是{'空的' if got is None else f' {got!r:.80}'}")

@@ -29,7 +29,7 @@ GRACE_SECONDS = 30.0
 # Two looks at a process's time of birth may differ by this much: it is counted from the machine's start, which moves when its clock is set.
 BORN_SECONDS = 2.0
 KILLED = Words(
-    "The training process ended without a word{memory}; this usually means that the machine ran out of memory or someone ended it.",
+    "The training process stopped unexpectedly{memory}; this usually means that the machine ran out of memory or someone ended it.",
     "训练进程突然结束了{memory}，没有留下任何信息；通常是内存用尽，或有人结束了它。",
 )
 WHILE = Words(" while it used {memory:.1f} GB", "（当时占用 {memory:.1f} GB 内存）")

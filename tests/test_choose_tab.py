@@ -7,8 +7,9 @@ import pytest
 
 from studio import methods, presets
 from studio.estimate import machines
-from studio.tabs import choose, playground
+from studio.tabs import choose, data, draft, method, playground
 from studio.wizard import QUESTIONS
+from studio.wizard.answers import TASKS
 
 ENGLISH = SimpleNamespace(headers={"accept-language": "en"}, query_params={}, session_hash="one")
 CHINESE = SimpleNamespace(headers={"accept-language": "zh-CN"}, query_params={}, session_hash="two")
@@ -16,8 +17,8 @@ TONE = ("sample:support-tone", "chat", '{"prompt": "customer", "response": "repl
 ANSWERS = {"change": "tone", "have": "answers", "many": "some", "where": "unknown", "budget": "any", "apart": "near"}
 
 
-def filled(*given, request=ENGLISH):
-    *fields, result = choose.prefill(*given, request)
+def filled(*given, before="{}", request=ENGLISH, **answers):
+    *fields, result, _ = choose.prefill(*given, before, request, **answers)
     assert result == {}
     return {one.id: field for one, field in zip(QUESTIONS, fields, strict=True)}
 
@@ -33,6 +34,19 @@ def test_what_the_data_says_is_filled_in():
 def test_without_data_every_question_is_open_but_what_the_machine_says():
     found = filled("", "chat", "{}", "smollm2-135m", "")
     assert found["have"]["value"] is None
+
+
+def test_another_machine_and_other_data_leave_what_was_answered_and_fill_in_the_rest_anew():
+    *fields, _, before = choose.prefill(*TONE, "{}", ENGLISH)
+    answers = {one.id: field["value"] for one, field in zip(QUESTIONS, fields, strict=True)}
+    assert answers["apart"] is None
+    answers |= {"change": "format", "many": "lots", "budget": "any"}
+    card = next(name for name, place in machines.places().items() if place.price_per_hour)
+    found = filled(*TONE[:4], card, before=before, **answers)
+    assert {name: found[name]["value"] for name in ("change", "many", "budget")} == {"change": "format", "many": "lots", "budget": "any"}
+    assert found["where"]["value"] == "cloud"
+    labels = filled("sample:ticket-triage", "classify", '{"text": "text", "label": "label"}', "minilm-l6", "", before=before, **answers)
+    assert (labels["have"]["value"], labels["change"]["value"]) == ("labels", "format")
 
 
 def test_the_questions_are_asked_in_the_visitor_s_language():
@@ -53,7 +67,7 @@ def test_a_choice_has_reasons_a_cost_and_nine_losers():
     assert len(shown["reasons"]) == 3
     assert len(shown["lost"]) == len(methods.METHODS) - 1
     assert "GB" in shown["cost"]
-    assert shown["plan"]["method"] in presets.methods()
+    assert shown["plan"]["method"]["name"] in presets.methods()
 
 
 def test_advice_not_to_train_offers_a_prompt_and_nothing_to_take():
@@ -63,25 +77,62 @@ def test_advice_not_to_train_offers_a_prompt_and_nothing_to_take():
     assert choose.prompted(shown) == shown["prompt"] != ""
 
 
-def test_taking_a_choice_sets_method_model_and_settings():
-    shown = {"plan": {"method": "qat", "model": "smollm2-360m", "settings": {"bits": "4"}}}
-    names = tuple(f"{method.name}_{knob.name}" for method in methods.METHODS for knob in method.knobs)
-    name, model, *values = choose.taken(shown, "lora", "smollm2-135m", names)
-    moved = {field: value for field, value in zip(names, values, strict=True) if value != gr.skip()}
-    known = {knob.name for knob in methods.get("qat").knobs}
-    assert (name, model) == ("qat", "smollm2-360m")
-    assert moved == ({"qat_bits": "4"} if "bits" in known else {})
+def take(shown, source="", task="chat", columns="{}"):
+    """What taking a choice sets: a sentence, source, task and columns of the Data tab, method, model, settings; what stays is left out."""
+    told, *opened, name, model, rank, bits = choose.taken(shown, source, task, columns, ("lora_rank", "qat_bits"), data.FIELDS + 5, ENGLISH)
+    *_, roles, tasks, _, where = opened
+    every = {
+        "source": where,
+        "task": tasks.get("value", tasks),
+        "columns": roles,
+        "chosen": name,
+        "model": model,
+        "lora_rank": rank,
+        "qat_bits": bits,
+    }
+    return told, {field: value for field, value in every.items() if value != gr.skip()}
+
+
+@pytest.mark.parametrize(("have", "task"), TASKS.items())
+def test_a_choice_that_is_taken_makes_a_plan_that_can_start_whatever_was_open(have, task):
+    change = "decisions" if have in ("labels", "questions") else "tone"
+    _, shown = choose.decide(*TONE, ENGLISH, **{**ANSWERS, "have": have, "change": change, "many": "many"})
+    told, found = take(shown)
+    knobs = {f"{one.name}_{knob.name}": knob.default for one in methods.METHODS for knob in one.knobs}
+    made = draft.assemble(**{**knobs, "name": "", "validation_share": 0.1, **found})
+    assert (made.task, made.model, made.method.name) == (task, shown["plan"]["model"], shown["plan"]["method"]["name"])
+    assert made.data.source == shown["plan"]["data"]["source"]
+    assert draft.describe(made, "en")
+    assert told["kind"] == "good"
+    assert method.change_task(made.task, made.method.name, made.model)[0]["value"] == made.model  # which follows when the task is another
+
+
+def test_taking_a_choice_sets_every_setting_of_its_method_and_leaves_data_that_is_open_as_it_is():
+    held = {"source": TONE[0], "columns": {"prompt": "customer", "response": "reply"}}
+    shown = {"plan": {"task": "chat", "model": "smollm2-360m", "data": held, "method": {"name": "qat", "settings": {"bits": "3"}}}}
+    assert take(shown, *TONE[:3])[1] == {"chosen": "qat", "model": "smollm2-360m", "qat_bits": "3"}
+    shown["plan"]["method"] = {"name": "lora", "settings": {}}
+    assert take(shown, *TONE[:3])[1] == {"chosen": "lora", "model": "smollm2-360m", "lora_rank": 16}
 
 
 @pytest.mark.parametrize(
-    "shown",
-    [None, "x", {}, {"plan": 3}, {"plan": {"method": "../x"}}, {"plan": {"method": "lora", "model": "/etc", "settings": {"rank": "many"}}}],
+    "plan",
+    [
+        None,
+        3,
+        {},
+        {"method": {"name": "../x"}},
+        {"method": {"name": "lora", "settings": {"rank": "many"}}},
+        {"model": "banana-9000"},
+        {"data": {"source": "/etc/passwd"}},
+        {"data": {"source": "dataset:" + "0" * 32}},
+        {"task": "classify"},
+    ],
 )
-def test_what_a_browser_sends_as_a_choice_is_checked(shown):
-    name, model, *values = choose.taken(shown, "lora", "smollm2-135m", ("lora_rank",))
-    assert name == "lora"
-    assert model == gr.skip()
-    assert values == [gr.skip()]
+def test_what_a_browser_sends_as_a_choice_is_checked_whole(plan):
+    sound = {"task": "prefer", "model": "smollm2-135m", "data": {"source": "sample:support-preference"}, "method": {"name": "rlhf"}}
+    told, found = take({"plan": {**sound, **plan} if isinstance(plan, dict) and plan else plan})
+    assert (told["kind"], found) == ("bad", {})
 
 
 @pytest.mark.parametrize("machine", ["", "nonsense", next(iter(machines.places()))])

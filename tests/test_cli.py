@@ -50,7 +50,7 @@ def test_a_wrong_plan_ends_with_two_and_all_problems(plan_file, capsys):
     file = plan_file(task="sing", training={"epochs": -1}, colour="blue")
     assert main(["train", file]) == 2
     said = capsys.readouterr()
-    assert "3 problem(s)" in said.err or "4 problem(s)" in said.err
+    assert "plan: 3\n" in said.err or "plan: 4\n" in said.err
     for key in ("task", "training.epochs", "colour"):
         assert f"{file}: {key}: " in said.err
     assert "Traceback" not in said.err
@@ -108,9 +108,10 @@ def test_a_run_that_is_not_there_ends_with_one(capsys, tmp_path):
     assert "studio runs" in err
 
 
-def test_an_export_prints_its_folder(finished, tmp_path, capsys):
+def test_an_export_prints_its_folder_and_its_card_is_in_the_language_asked_for(finished, tmp_path, capsys):
     run = finished("lora")
-    assert main(["export", run.id[:8], "--to", "adapter", str(tmp_path / "out")]) == 0
+    assert main(["export", run.id[:8], "--to", "adapter", str(tmp_path / "out"), "--language", "zh"]) == 0
+    assert "## 数据" in (tmp_path / "out" / "README.md").read_text(encoding="utf-8")
     assert capsys.readouterr().out.strip() == str(tmp_path / "out")
     assert (tmp_path / "out" / "adapter_model.safetensors").is_file()
 
@@ -222,7 +223,7 @@ def test_it_is_a_command_of_its_own_and_its_errors_go_to_stderr(tmp_path):
     (tmp_path / "plan.yaml").write_text("task: chat\n")
     wrong = call("train", str(tmp_path / "plan.yaml"))
     assert (wrong.returncode, wrong.stdout) == (2, "")
-    assert "3 problem(s)" in wrong.stderr
+    assert "Problems in the plan: 3" in wrong.stderr
     gone = call("export", "last", "--to", "adapter", str(tmp_path / "out"))
     assert (gone.returncode, gone.stdout) == (1, "")
     assert "No run is called" in gone.stderr

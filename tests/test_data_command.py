@@ -48,7 +48,11 @@ def test_another_task_may_be_asked_for(capsys):
 
 @pytest.mark.parametrize(
     ("name", "content", "said"),
-    [("a.csv", b"", "is empty (0 bytes)"), ("a.csv", b"prompt,response\na,b\n", "1 complete example"), ("a.pdf", b"%PDF-1.7 x", "PDF")],
+    [
+        ("a.csv", b"", "is empty (0 bytes)"),
+        ("a.csv", b"prompt,response\na,b\n", "“a.csv” has too few complete examples: 1"),
+        ("a.pdf", b"%PDF-1.7 x", "PDF"),
+    ],
 )
 def test_what_cannot_be_used_ends_with_a_sentence(capsys, tmp_path, name, content, said):
     path = tmp_path / name

@@ -1,6 +1,8 @@
 """What the Data tab's handlers say and do, called as plain functions; reading and checking run in their own process, as on the page."""
 
+import io
 import json
+import sys
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -10,7 +12,7 @@ import pytest
 import xlsxwriter
 
 from studio import methods, presets, runs
-from studio.data import keep, read
+from studio.data import intake, keep, read
 from studio.errors import BadData
 from studio.home import home
 from studio.tabs import data, forms, health, inspect, look, sets, train, visitor
@@ -87,7 +89,7 @@ def test_an_intake_that_is_called_off_leaves_nothing(chat_csv):
     assert keep.all_sets() == []
     assert list((home() / "datasets").iterdir()) == []
     assert not chat_csv.exists()
-    assert "nothing was kept" in data.called_off(ENGLISH)[0]["text"]
+    assert "Nothing was kept" in data.called_off(ENGLISH)[0]["text"]
 
 
 @pytest.mark.parametrize(
@@ -306,9 +308,9 @@ def test_a_fix_takes_the_finding_away_and_can_be_taken_back(untidy):
     assert report["undo"].startswith("Undo: ")
     assert kept.path.read_bytes() == original
     touched, told = health.undo(untidy, [untidy], touched, ENGLISH)
-    assert (touched, told["text"][:10]) == (2, "Taken back")
+    assert (touched, told["text"][:6]) == (2, "Undone")
     assert kept.table() == before
-    assert health.undo(untidy, [untidy], touched, ENGLISH)[1]["text"] == "There is nothing to take back."
+    assert health.undo(untidy, [untidy], touched, ENGLISH)[1]["text"] == "There is nothing to undo."
 
 
 def test_changes_to_a_sample_are_made_to_a_copy():
@@ -335,7 +337,7 @@ def test_rows_are_paged_searched_and_numbered(own):
     wanted = own.table().rows[7]["prompt"]
     rows, said, _ = look.page(own.source, wanted.upper(), 1, ENGLISH)
     assert 8 in [row[0] for row in rows["value"]["data"]]
-    assert look.page(own.source, "nowhere to be found", 9, ENGLISH)[1] == "No row holds “nowhere to be found”."
+    assert look.page(own.source, "nowhere to be found", 9, ENGLISH)[1] == "No row contains “nowhere to be found”."
 
 
 def test_a_cell_changed_in_place_is_kept_and_the_rest_stays(own):
@@ -494,7 +496,7 @@ def test_a_data_set_is_renamed_and_deleted_unless_a_run_waits_for_it(own, make_p
     assert keep.find(own.source).card["licence"] == "CC-BY"
     plan = make_plan()
     run = runs.create(plan.model_copy(update={"data": plan.data.model_copy(update={"source": own.source})}))
-    assert "wanted by a run" in sets.delete(own.source, [own.source], ENGLISH)[1]["text"]
+    assert "still needs it" in sets.delete(own.source, [own.source], ENGLISH)[1]["text"]
     runs.set_status(run, "stopped", "before")
     source, told = sets.delete(own.source, [own.source], ENGLISH)
     assert (source, told["kind"]) == ("", "good")
@@ -538,3 +540,11 @@ def test_a_chinese_visitor_is_told_in_chinese(own):
     assert "的样本" in data.restore("", CHINESE)[0]["text"] or "还没有样本" in data.restore("", CHINESE)[0]["text"]
     *_, report = health.examine(own.source, "chat", forms.pack(ROLES), "", 256, "lora", "", CHINESE)
     assert report["headline"].startswith("健康分")
+
+
+def test_an_unknown_error_while_reading_speaks_of_the_data_and_of_no_run(monkeypatch, capsys):
+    monkeypatch.setattr(sys, "stdin", io.StringIO(json.dumps({"do": "judge"})))
+    assert intake.main() == 0
+    said = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert "does not know" in said["problem"]["en"]
+    assert said["to_do"] == {"en": intake.AGAIN.en, "zh": intake.AGAIN.zh}

@@ -4,7 +4,7 @@ import errno
 
 import pytest
 
-from studio.errors import BadPlan, OutOfRoom, StudioError, explain
+from studio.errors import IN_LOG, BadPlan, OutOfMemory, OutOfRoom, StudioError, explain
 from studio.words import Words
 
 
@@ -16,7 +16,7 @@ def test_an_error_says_what_happened_with_the_value_and_what_to_do():
 
 def test_a_bad_plan_lists_all_its_problems():
     said = str(BadPlan(["task: is missing", "model: is missing"]))
-    assert "2 problem(s)" in said
+    assert "Problems in the plan: 2" in said
     assert "- task: is missing" in said
     assert "- model: is missing" in said
 
@@ -40,7 +40,7 @@ def test_a_studio_error_explains_itself():
 )
 def test_no_memory_left_is_recognised_whoever_says_so(error):
     found = explain(error)
-    assert isinstance(found, OutOfRoom)
+    assert isinstance(found, OutOfMemory)
     assert found.sentences()[0] == "The training needed more memory than this machine has free."
     assert "smaller batch" in found.sentences()[1]
 
@@ -61,14 +61,15 @@ def test_a_real_refusal_of_torch_counts_as_no_memory():
 
     with pytest.raises(RuntimeError) as caught:
         torch.empty(2**55)
-    assert isinstance(explain(caught.value), OutOfRoom)
+    assert isinstance(explain(caught.value), OutOfMemory)
 
 
 def test_an_unknown_error_names_its_kind_and_first_line_and_no_traceback():
     what, to_do = explain(ValueError("first line {braces}\nsecond line")).sentences()
     assert "ValueError: first line {braces}" in what
     assert "second line" not in what
-    assert "worker.log" in to_do
+    assert "worker.log" not in to_do
+    assert "worker.log" in explain(ValueError("x"), IN_LOG).say()
 
 
 def test_an_error_without_a_text_is_explained_too():

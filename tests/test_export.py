@@ -11,7 +11,9 @@ from safetensors.torch import load_file
 from ways import NOT_BY_HEART
 
 from studio import export, methods, runs
+from studio.data import keep
 from studio.errors import NotPossible
+from studio.export import card
 from studio.methods import fits
 from studio.models import load
 
@@ -98,6 +100,31 @@ def test_the_card_holds_the_figures_of_the_run(way, finished, tmp_path):
     assert front["pipeline_tag"] == ("text-classification" if way[1] == "classify" else "text-generation")
 
 
+def test_a_chinese_card_says_the_same_in_chinese_and_the_hub_reads_the_same_front(way, finished, tmp_path):
+    run = finished(*way)
+    form = export.forms(run)[0]
+    english, chinese = (card.write(run, form, language) for language in ("en", "zh"))
+    assert chinese.split("---")[1] == english.split("---")[1]
+    prose = re.sub(r"```.*?```|`[^`]*`", "", chinese.split("---", 2)[2], flags=re.DOTALL)
+    lines = [line for line in prose.splitlines() if line.strip(" -|") and not line.startswith("# ")]
+    assert [line for line in lines if not re.search("[\u4e00-\u9fff]", line) and not re.match(r"\| F1|\|---", line)] == []
+    figures = [re.findall(r"\d[\d.,]*\d", re.sub(r"\*\*|#.*", "", text.split("---", 2)[2])) for text in (english, chinese)]
+    assert sorted(figures[0]) == sorted(figures[1])
+
+
+def test_the_card_names_the_licence_the_person_typed_even_after_the_run(finished, chat_csv):
+    kept, run = keep.keep(chat_csv, "mine.csv"), finished("lora")
+    file = run.folder / "plan.yaml"
+    file.write_text(file.read_text(encoding="utf-8").replace(run.plan.data.source, kept.source), encoding="utf-8")
+    run = runs.get(run.id)
+    assert "licence of the data: not given" in card.write(run, "adapter")
+    kept = keep.describe(kept, licence="CC BY-NC 4.0 | own")
+    assert "- licence of the data: CC BY-NC 4.0 own" in card.write(run, "adapter")
+    assert "- 数据的许可证：CC BY-NC 4.0 own" in card.write(run, "adapter", "zh")
+    keep.drop(kept)
+    assert "licence of the data: not given" in card.write(run, "adapter")  # as it was when the run read it
+
+
 def test_the_card_of_low_bit_weights_says_what_rounding_costs(finished, tmp_path):
     run = finished("qat", "classify")
     text = (export.write(run, "packed", tmp_path / "out") / "README.md").read_text(encoding="utf-8")
@@ -168,6 +195,8 @@ def test_a_bundle_is_one_zip_made_once(finished):
     before = made.stat().st_mtime_ns
     assert export.bundle(run, "adapter") == made
     assert made.stat().st_mtime_ns == before
+    with zipfile.ZipFile(export.bundle(run, "adapter", "zh")) as file:  # the card is another
+        assert file.read("README.md").decode() == card.write(run, "adapter", "zh")
 
 
 def test_a_run_that_went_on_hands_out_its_new_result(finished):

@@ -44,12 +44,12 @@ def test_a_plan_with_a_method_and_a_task_that_do_not_go_together_is_told_the_tab
     raw = {"task": "classify", "model": "minilm-l6", "data": {"source": "x"}, "method": {"name": "rlhf"}}
     found = methods.problems(raw)
     assert len(found) == 1
-    assert fits.refusal("rlhf", "classify").why.en in found[0]
+    assert fits.refusal("rlhf", "classify").why.en in found[0].say()
 
 
 def test_a_reading_model_is_told_apart_by_its_shape_not_its_name():
     raw = {"task": "chat", "model": "minilm-l6", "data": {"source": "x"}, "method": {"name": "lora"}}
-    assert fits.ENCODER.why.en in methods.problems(raw)[0]
+    assert fits.ENCODER.why.en in methods.problems(raw)[0].say()
 
 
 def test_every_card_names_the_tasks_its_method_trains():
@@ -59,7 +59,8 @@ def test_every_card_names_the_tasks_its_method_trains():
 
 def test_a_prefix_on_a_model_that_takes_none_is_refused_before_the_run():
     raw = {"task": "classify", "model": "modernbert-base", "data": {"source": "x"}, "method": {"name": "prefix"}}
-    assert methods.problems(raw) == [f"method.name: prefix for 'classify': {fits.NO_PREFIX.why.en} {fits.NO_PREFIX.nearest.en}"]
+    (found,) = methods.problems(raw)
+    assert found.say() == f"method.name: prefix for 'classify': {fits.NO_PREFIX.why.en} {fits.NO_PREFIX.nearest.en}"
     assert methods.problems({**raw, "model": "minilm-l6"}) == []
 
 

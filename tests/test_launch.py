@@ -73,7 +73,7 @@ def test_a_worker_killed_from_outside_is_reported_as_failed(make_plan, start):
     until(lambda: not runs.alive(run), 5)
     status = runs.status(run)
     assert status.state == "failed"
-    assert status.what.startswith("The training process ended without a word")
+    assert status.what.startswith("The training process stopped unexpectedly")
     assert "smaller batch" in status.what_to_do
 
 

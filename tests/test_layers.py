@@ -61,7 +61,7 @@ MAY = {
     "choose": {"wizard", "presets", "plan", "estimate"},
     "train": {"runs", "plan", "data", "models", "methods", "evaluate", "presets", "estimate"},
     "playground": {"runs", "plan", "data", "models", "methods", "train"},
-    "export": {"runs", "plan", "presets", "models", "methods", "train"},
+    "export": {"runs", "plan", "presets", "data", "models", "methods", "train"},
     "tabs": {
         "presets",
         "plan",

@@ -279,7 +279,8 @@ def test_the_default_learning_rate_is_one_a_plan_accepts(method, name):
 
 @pytest.mark.parametrize(("chosen", "said"), PROBLEMS, ids=[said.split(",")[0] for _, said in PROBLEMS])
 def test_a_wrong_setting_is_told_with_its_key_and_what_is_expected(chosen, said):
-    assert methods.get("lora").problems(chosen) == [said]
+    (problem,) = methods.get("lora").problems(chosen)
+    assert problem.say() == said
 
 
 def test_all_wrong_settings_are_told_at_once():

@@ -129,6 +129,10 @@ def test_every_field_is_shown_for_its_method_alone_with_peft_s_default_unless_a_
         assert not knob.problem(knob.default), knob.name
 
 
+def told(found):
+    return [problem.say() for problem in found]
+
+
 @pytest.mark.parametrize("kind", TYPES)
 def test_settings_are_those_of_the_chosen_method(kind):
     settled = METHOD.settle({"type": kind})
@@ -142,10 +146,10 @@ def test_settings_are_those_of_the_chosen_method(kind):
 
 
 def test_a_setting_of_another_method_is_told():
-    assert METHOD.problems({"type": "dora", "vera_r": 64}) == ["vera_r: has a say only where type is vera, but it is dora"]
-    assert METHOD.problems({"type": "vera", "vera_r": 0}) == ["vera_r: expected 1 to 2048, but got 0"]
-    assert METHOD.problems({"type": "ia3", "r": 8}) == ["r: is not a setting of peft (it has: type)"]
-    assert METHOD.problems({"type": "no", "vera_r": 8})[0].startswith("type: expected one of dora, adalora")
+    assert told(METHOD.problems({"type": "dora", "vera_r": 64})) == ["vera_r: has a say only where type is vera, but it is dora"]
+    assert told(METHOD.problems({"type": "vera", "vera_r": 0})) == ["vera_r: expected 1 to 2048, but got 0"]
+    assert told(METHOD.problems({"type": "ia3", "r": 8})) == ["r: is not a setting of peft (it has: type)"]
+    assert told(METHOD.problems({"type": "no", "vera_r": 8}))[0].startswith("type: expected one of dora, adalora")
 
 
 def test_a_knob_of_one_choice_has_a_say_only_there():
@@ -515,9 +519,9 @@ def test_the_default_learning_rate_is_one_a_plan_accepts(name):
 def test_what_does_not_go_together_is_told_with_its_key():
     found = shape.of(presets.models()["minilm-l6"].config)
     wide = METHOD.settle(chosen("adalora", target_r=12))
-    assert METHOD.check(wide, found, "chat") == ["adalora_target_r: expected less than adalora_init_r (12), but got 12"]
+    assert told(METHOD.check(wide, found, "chat")) == ["adalora_target_r: expected less than adalora_init_r (12), but got 12"]
     long = METHOD.settle(chosen("prompt_tuning", num_virtual_tokens=300))
-    assert METHOD.check(long, found, "classify")[0].startswith("prompt_tuning_num_virtual_tokens: the model reads 512 tokens in all")
+    assert told(METHOD.check(long, found, "classify"))[0].startswith("prompt_tuning_num_virtual_tokens: the model reads 512 tokens in all")
     assert METHOD.check(long, None, "classify") == []
     assert all(METHOD.check(METHOD.settle(chosen(kind)), found, "classify") == [] for kind in TYPES)
 

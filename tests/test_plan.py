@@ -1,5 +1,7 @@
 """A plan is checked whole, tells all its problems at once, and survives the way to YAML and back."""
 
+import re
+
 import pytest
 import yaml
 
@@ -145,7 +147,8 @@ def test_every_task_takes_its_roles_and_those_that_may_stand_beside(task, column
     ],
 )
 def test_a_role_too_many_or_too_few_is_told_with_those_of_the_task(task, columns, said):
-    assert said in plan.problems({**GOOD, "task": task, "data": {"source": "a.csv", "columns": columns}})
+    found = plan.problems({**GOOD, "task": task, "data": {"source": "a.csv", "columns": columns}})
+    assert said in [problem.say() for problem in found]
 
 
 @pytest.mark.parametrize(
@@ -174,6 +177,22 @@ def test_a_role_too_many_or_too_few_is_told_with_those_of_the_task(task, columns
 def test_a_value_of_any_shape_in_any_place_is_a_problem_with_a_key_and_not_a_crash(part, key):
     found = problems({**GOOD, **part})
     assert {problem.removeprefix("plan.yaml: ").split(": ")[0] for problem in found} == {key}
+
+
+WRONG = {
+    **GOOD,
+    "task": "x",
+    "model": "",
+    "name": "n" * 200,
+    "training": {"epochs": -1, "batch_size": 3, "accumulate": 2.5, "seed": "s", "warmup_share": 9, "schedule": "x", "recompute": 7},
+}
+
+
+@pytest.mark.parametrize("raw", [WRONG, {**GOOD, "training": {"batch_size": 8, "accumulate": 3}}, {**GOOD, "training": 3, "data": None}])
+def test_whatever_is_wrong_with_a_plan_is_said_in_chinese_too(raw):
+    found = plan.problems(raw)
+    assert found
+    assert [problem.what.en for problem in found if not re.match("[还应计不]", problem.what.zh)] == []
 
 
 @pytest.mark.parametrize("raw", ["", "- a\n- b\n", "just words", "42"])

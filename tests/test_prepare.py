@@ -34,7 +34,7 @@ def test_too_few_examples_are_refused_with_the_number_wanted(count):
     with pytest.raises(BadData) as caught:
         prepare.examples(table([("a", "b")] * count), "chat", CHAT)
     what, to_do = caught.value.sentences()
-    assert what == f"“t.csv” has {count} complete example(s)."
+    assert what == f"“t.csv” has too few complete examples: {count}."
     assert "At least 8" in to_do
 
 

@@ -203,19 +203,19 @@ def test_the_size_does_not_depend_on_whether_the_model_is_converted_yet(make_job
 
 def test_a_group_that_does_not_divide_a_width_is_refused_with_those_that_do():
     config = shape.of({**WIDTH_48, "hidden_size": 64, "intermediate_size": 192})
-    assert qat.check(settings(group="128"), config, "chat") == [
+    assert [problem.say() for problem in qat.check(settings(group="128"), config, "chat")] == [
         "group: 128 does not divide 64, the width of self_attn.q_proj; choose 32 or 64"
     ]
     assert qat.check(settings(group="64"), config, "chat") == []
     assert qat.check(settings(), None, "chat") == []
     (said,) = qat.check(settings(), shape.of(WIDTH_48), "chat")
-    assert said == "group: 32 does not divide 48, the width of self_attn.q_proj; no size on offer does, so choose another model"
+    assert said.say() == "group: 32 does not divide 48, the width of self_attn.q_proj; no size on offer does, so choose another model"
 
 
 def test_such_a_plan_is_refused_before_it_runs(make_plan):
     found = make_plan("qat", "chat", {"group": "64"}).model_dump()
     (said,) = methods.problems(found)
-    assert said == "method.settings.group: 64 does not divide 32, the width of self_attn.q_proj; choose 32"
+    assert said.say() == "method.settings.group: 64 does not divide 32, the width of self_attn.q_proj; choose 32"
 
 
 def test_a_model_whose_widths_are_only_known_once_it_is_there_is_refused_too():
@@ -342,4 +342,4 @@ def test_a_plan_names_its_bits_as_a_choice(make_plan):
         assert methods.problems(make_plan("qat", "chat", {"bits": bits}).model_dump()) == []
         assert settings(bits=bits)["bits"] == "3"
     (said,) = methods.problems(make_plan("qat", "chat", {"bits": 5}).model_dump())
-    assert said == "method.settings.bits: expected one of 8, 4, 3, 2, but got 5"
+    assert said.say() == "method.settings.bits: expected one of 8, 4, 3, 2, but got 5"

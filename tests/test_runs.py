@@ -178,7 +178,7 @@ def test_a_killed_process_means_a_failed_run(run, process):
     process.wait()
     found = runs.status(run)
     assert (found.state, found.step, found.steps) == ("failed", 3, 9)
-    assert found.what.startswith("The training process ended without a word while it used 1.2 GB;")
+    assert found.what.startswith("The training process stopped unexpectedly while it used 1.2 GB;")
     assert "smaller batch" in found.what_to_do
     assert found.fault() == f"{found.what} {found.what_to_do}"
     assert found.fault("zh").startswith("训练进程突然结束了（当时占用 1.2 GB 内存），")

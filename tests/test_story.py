@@ -1,8 +1,11 @@
 """Where one stands is said above all tabs, and never more than is known."""
 
+import os
+import time
+
 import pytest
 
-from studio import methods
+from studio import export, methods, runs
 from studio.tabs import estimates, story
 
 KNOBS = {f"{method.name}_{knob.name}": knob.default for method in methods.METHODS for knob in method.knobs}
@@ -16,7 +19,7 @@ def told(source="sample:support-tone", model="smollm2-135m", lang="en", **change
 def test_without_data_the_first_step_comes_next():
     found = told(source="")
     assert [step["state"] for step in found["steps"]] == ["open", "open", "next"]
-    assert found["steps"][0]["said"].startswith("bring examples")
+    assert (found["steps"][0]["said"], found["steps"][2]["said"][:14]) == ("none yet", "bring examples")
     assert "min" not in found["steps"][1]["said"]
 
 
@@ -40,6 +43,34 @@ def test_a_run_that_does_not_fit_comes_first_of_all():
 
 def test_a_model_nobody_knows_has_no_cost():
     assert told(model="owner/name")["steps"][1]["said"] == "LoRA on name"
+
+
+def after(run, source=None, lang="en"):
+    """Training and next step, as the strip says them for the data of a run."""
+    found = estimates.asked(source=source or run.plan.data.source, model="smollm2-135m", **FIELDS)
+    return [(step["said"], step["state"]) for step in story.content(found, lang, run.id)["steps"][2:]]
+
+
+def test_after_the_training_it_leads_on_to_comparing_taking_home_and_the_next_one(finished):
+    run = finished("lora")
+    trained = (f"“{run.plan.name}” has been trained", "done")
+    assert after(run) == [trained, ("compare both models on the Playground tab", "next")]
+    (run.folder / "playground.log").touch()  # both models have been opened
+    assert after(run) == [trained, ("take it home on the Share tab, or go on comparing", "next")]
+    export.bundle(run, "adapter")
+    assert after(run)[0] == (f"“{run.plan.name}” has been trained and packed", "done")
+    assert after(run, lang="zh")[1] == ("拿去用，或改一改再训练一次", "next")
+    os.utime(run.folder / "report.json", (time.time() + 9,) * 2)  # it went on, and what was packed is old
+    assert after(run)[0] == trained
+
+
+def test_a_run_that_is_going_on_is_told_and_one_on_other_data_or_without_a_result_is_not(make_plan):
+    run = runs.create(make_plan())
+    assert after(run)[0] == (f"“{run.plan.name}” is under way", "open")
+    assert after(run, "sample:support-tone") == [("look at the settings, then train", "next")]
+    runs.set_status(run, "failed")
+    assert [state for _, state in after(run)] == ["next"]
+    assert story.reached("../x") == story.reached(None) == ""
 
 
 @pytest.mark.parametrize("lang", ["en", "zh"])

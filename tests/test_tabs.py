@@ -70,7 +70,7 @@ def test_what_is_wrong_with_the_page_s_fields_is_said_before_anything_starts():
     values = {**DEFAULTS, **TRAINING, "lora_rank": 5000, "batch_size": 0}
     told = train.start(*TONE, "lora", "", [], ENGLISH, **values)[0]
     assert told["kind"] == "bad"
-    assert told["text"] == "2 setting(s) to change before this can start."
+    assert told["text"] == "Settings to change before this can start: 2."
     assert "How far the model may change (rank): expected 1 to 256, but got 5000" in told["more"]
     assert "Examples per step (batch size): " in told["more"]
     assert runs.all_runs() == []
@@ -78,16 +78,23 @@ def test_what_is_wrong_with_the_page_s_fields_is_said_before_anything_starts():
 
 
 @pytest.mark.parametrize(
-    ("name", "value", "said"),
+    ("name", "value", "said", "chinese"),
     [
-        ("learning_rate", 5, "How big each step is (learning rate): "),
-        ("validation_share", None, "Share kept aside to check on (validation): "),
-        ("lora_rank", None, "How far the model may change (rank): expected a whole number, but got None"),
+        ("learning_rate", 5, "How big each step is (learning rate): ", "每一步迈多大（learning rate）：应不大于 1，实际是 5"),
+        ("validation_share", None, "Share kept aside to check on (validation): ", "留作验证集的比例：应为数字，实际是空的"),
+        (
+            "lora_rank",
+            None,
+            "How far the model may change (rank): expected a whole number, but got None",
+            "模型可以改变多少（秩 rank）：应为整数，实际是空的",
+        ),
+        ("lora_alpha", 9999, "How strongly the change counts (alpha): expected ", "改动的强度（alpha）：应在 "),
     ],
 )
-def test_an_absurd_or_emptied_field_is_named_as_on_the_page(name, value, said):
+def test_an_absurd_or_emptied_field_is_named_as_on_the_page(name, value, said, chinese):
     values = {**DEFAULTS, **TRAINING, name: value}
     assert said in draft_of(values)["more"]
+    assert chinese in draft_of(values, CHINESE)["more"]
     assert train.start(*TONE, "lora", "", [], ENGLISH, **values)[0]["kind"] == "bad"
     assert runs.all_runs() == []
 
@@ -112,9 +119,9 @@ def test_the_schedules_are_offered_in_the_browser_s_language(browser, said):
     assert {name for _, name in training.schedules("zh")} == set(get_args(Training.model_fields["schedule"].annotation))
 
 
-def draft_of(values):
+def draft_of(values, request=ENGLISH):
     """The sentence on the Train tab."""
-    return train.summarise(*TONE, "lora", "", ENGLISH, **values)
+    return train.summarise(*TONE, "lora", "", request, **values)
 
 
 @pytest.mark.parametrize("made", ["Slider", "Number"])
@@ -303,9 +310,18 @@ def test_columns_from_a_browser_may_be_anything(sent):
     assert runs.all_runs() == []
 
 
-@pytest.mark.parametrize(("task", "chosen", "model"), [("classify", "lora", "minilm-l6"), ("complete", "full", "smollm2-135m")])
-def test_a_task_brings_a_model_and_keeps_a_method_that_trains_it(task, chosen, model):
-    models, name, *groups = method.change_task(task, chosen)
+@pytest.mark.parametrize(
+    ("task", "chosen", "before", "model"),
+    [
+        ("classify", "lora", None, "minilm-l6"),
+        ("classify", "lora", "qwen3-0.6b", "minilm-l6"),
+        ("classify", "lora", "bert-base-chinese", "bert-base-chinese"),
+        ("complete", "full", "minilm-l6", "smollm2-135m"),
+        ("prefer", "rlhf", "qwen3-0.6b", "qwen3-0.6b"),
+    ],
+)
+def test_a_task_brings_a_model_and_keeps_a_method_that_trains_it_and_a_model_made_for_it(task, chosen, before, model):
+    models, name, *groups = method.change_task(task, chosen, before)
     assert (models["value"], name) == (model, chosen)
     assert model in [value for _, value in models["choices"]]
     assert [group["visible"] for group in groups] == [item.name == chosen for item in methods.METHODS]
@@ -318,7 +334,7 @@ def test_a_method_that_does_not_go_with_the_task_says_why_and_what_does(task):
         refused = fits.refusal(row["id"], task, found)
         assert row["refused"] == (f"{refused.why.zh} {refused.nearest.zh}" if refused else "")
         assert row["open"] == (refused is None)
-    name = method.change_task(task, "lora")[1]
+    name = method.change_task(task, "lora", None)[1]
     if any(task in item.tasks for item in methods.METHODS):
         assert task in methods.get(name).tasks
 
@@ -332,7 +348,7 @@ def test_rounds_and_portions_follow_the_amount_of_data_unless_moved():
     epochs, batch, tested, told = method.suit("sample:support-tone", "chat", columns, "full", {}, 0.1, 0, "", ENGLISH)
     # 140 examples, a tenth aside: 126; portions of 8, the most rounds for answers: 3; 16 steps a round
     assert (epochs, batch, tested) == (3.0, 8, 0.0)
-    assert told["text"] == "Suits 126 training examples: 3 rounds of 8 at a time, 48 steps in all."
+    assert told["text"] == "Suggested for 126 training examples: 3 epochs, 8 examples at a time, 48 steps in all."
     epochs, batch, *_ = method.suit(
         "sample:support-tone", "chat", columns, "full", {"source": "sample:support-tone", "names": ["epochs"]}, 0.1, 0, "", ENGLISH
     )

@@ -376,7 +376,12 @@ def test_data_for_another_task_fails_with_its_columns(make_plan, toys):
 
 @pytest.mark.parametrize(
     ("content", "said"),
-    [(b"", "is empty"), (b"\x00\x01\x02" * 99, "not text"), (b"prompt,response\na,b\n", "1 complete"), (None, "There is no file")],
+    [
+        (b"", "is empty"),
+        (b"\x00\x01\x02" * 99, "not text"),
+        (b"prompt,response\na,b\n", "too few complete examples"),
+        (None, "There is no file"),
+    ],
     ids=["empty", "binary", "one row", "gone"],
 )
 def test_a_file_that_cannot_be_used_fails_with_a_sentence(make_plan, tmp_path, content, said):
@@ -438,7 +443,7 @@ def test_a_process_that_asks_for_more_memory_than_is_free_is_told_and_not_ended(
         "except Exception as error: print(type(explain(error)).__name__)\n"
     )
     done = subprocess.run([sys.executable, "-c", asking], capture_output=True, text=True, timeout=60)
-    assert (done.returncode, done.stdout.strip()) == (0, "OutOfRoom"), done.stderr
+    assert (done.returncode, done.stdout.strip()) == (0, "OutOfMemory"), done.stderr
 
 
 def test_a_spoilt_plan_fails_with_its_problems(make_plan):

@@ -15,7 +15,7 @@ from studio.errors import explain
 from studio.plan import Task
 from studio.words import Words
 
-SILENT = Words("Reading the data ended without a word: {why}", "读取数据时意外中断：{why}")
+SILENT = Words("Reading the data stopped unexpectedly: {why}", "读取数据时意外中断：{why}")
 AGAIN = Words("Bring a smaller part of it, and tell us what the file was.", "请只取其中一部分再试，并告诉我们是什么文件。")
 # What is going on, by the name the child gives it.
 STAGES = {
@@ -133,7 +133,7 @@ def main() -> int:
     try:
         (_take if asked["do"] == "take" else _judge)(asked)
     except Exception as error:
-        child.say_problem(explain(error))
+        child.say_problem(explain(error, AGAIN))
     return 0
 
 

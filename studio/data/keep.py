@@ -69,6 +69,12 @@ class Kept:
         return said.get("task"), said.get("columns", {})
 
     @property
+    def licence(self) -> str:
+        """The licence it stands under; "" where nobody has said."""
+        kind, _, name = self.source.partition(":")
+        return presets.samples()[name].licence if kind == "sample" else str(self.card.get("licence", ""))
+
+    @property
     def sha256(self) -> str:
         """The checksum of what a run would train on: of the file, which sheet of several is meant, and the changes made to it, if any."""
         found = sha256(self.path.read_bytes()).hexdigest()

@@ -17,7 +17,7 @@ Shape = Literal["table", "lines", "json", "passages"]
 
 AS_TEXT = Words("Save its text as a plain text file (.txt) and drop that here.", "请把其中的文字另存为纯文本（.txt），再上传一次。")
 AS_TABLE = Words("Open it in a spreadsheet program and save it as .xlsx or .csv.", "请用表格软件打开，另存为 .xlsx 或 .csv。")
-UNPACK = Words("Unpack it and drop the file within, or pack it again as .zip.", "请先解压，放入其中的文件；或重新打包成 .zip。")
+UNPACK = Words("Unpack it and drop the file within, or pack it again as .zip.", "请先解压，上传其中的文件；或重新打包成 .zip。")
 NO_WORDS = Words("It holds no text to learn from: bring a table or a text.", "其中没有可供学习的文字：请提供表格或文本。")
 WITHOUT_PASSWORD = Words("Take the password off and save it again.", "请去掉密码后重新保存。")
 

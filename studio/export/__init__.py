@@ -4,6 +4,7 @@ import re
 import shutil
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 
 from studio import methods, runs
@@ -19,7 +20,7 @@ FORMS: dict[str, Words] = {
     "adapter": label("The small add-on (adapter): put on top of the base model", "小模块（adapter）：叠加在基础模型上使用"),
     "packed": label(
         "The whole model in few bits (packed weights): smallest, opens with transformers and compressed-tensors",
-        "低位数的完整模型（打包权重）：体积最小，可用 transformers 和 compressed-tensors 打开",
+        "低比特的完整模型（打包权重）：体积最小，可用 transformers 和 compressed-tensors 打开",
     ),
     "merged": label("The whole model (merged weights): opens on its own", "完整模型（合并后的权重）：可独立使用"),
 }
@@ -30,8 +31,8 @@ def forms(run: Run) -> tuple[str, ...]:
     return methods.get(run.plan.method.name).forms(run.plan.method.settings)
 
 
-def write(run: Run, form: str, folder: Path) -> Path:
-    """Write the result in one form into a new or empty folder, and return it.
+def write(run: Run, form: str, folder: Path, language: str = "en") -> Path:
+    """Write the result in one form into a new or empty folder, with its card in a language, and return it.
 
     Raises NotPossible where the run or its method does not offer the form, or the folder holds something.
     """
@@ -66,9 +67,14 @@ def write(run: Run, form: str, folder: Path) -> Path:
         beside = methods.get(run.plan.method.name).beside
         if beside:
             shutil.copyfile(beside, folder / f"studio{beside.name}")
-    (folder / "README.md").write_text(card.write(run, form), encoding="utf-8")
+    (folder / "README.md").write_text(card.write(run, form, language), encoding="utf-8")
     shutil.copyfile(run.folder / "plan.yaml", folder / "plan.yaml")
     return folder
+
+
+def _card(bundle: Path) -> str:
+    with zipfile.ZipFile(bundle) as packed:
+        return packed.read("README.md").decode("utf-8")
 
 
 def downloads() -> Path:
@@ -76,21 +82,21 @@ def downloads() -> Path:
     return home() / "downloads"
 
 
-def bundle(run: Run, form: str) -> Path:
-    """The result in one form as a zip file; made once for a result, in a child process, then taken from there.
+def bundle(run: Run, form: str, language: str = "en") -> Path:
+    """The result in one form as a zip file; made once for a result and its card, in a child process, then taken from there.
 
     It lies outside the run's folder, so that the page may hand out this folder and nothing else.
     """
     name = re.sub(r"[^A-Za-z0-9]+", "-", run.plan.name).strip("-").lower() or "run"
     target = downloads() / run.id / f"{name}-{form}.zip"
-    if target.is_file() and target.stat().st_mtime_ns > runs.result(run):
+    if target.is_file() and target.stat().st_mtime_ns > runs.result(run) and _card(target) == card.write(run, form, language):
         return target
-    target.unlink(missing_ok=True)  # of the result before the run went on
+    target.unlink(missing_ok=True)  # of the result before the run went on, or with a card that says something else
     if form not in forms(run):
         write(run, form, target.parent / form)  # raises, with the reason
     folder = target.parent / form
     shutil.rmtree(folder, ignore_errors=True)
-    command = [sys.executable, "-m", "studio", "export", run.id, "--to", form, str(folder)]
+    command = [sys.executable, "-m", "studio", "export", run.id, "--to", form, str(folder), "--language", language]
     done = subprocess.run(command, env=launch.environment(), stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)  # noqa: S603 - our own arguments
     if done.returncode != 0:
         shutil.rmtree(folder, ignore_errors=True)

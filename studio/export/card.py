@@ -1,11 +1,15 @@
-"""The model card: what was trained on what, how, and how well, from the run's own files and nothing else."""
+"""The model card, in English or Chinese: what was trained on what, how, and how well, from the run's own files and the data's licence."""
 
 import re
 from typing import Any
 
 from studio import methods, presets, runs
+from studio.data import keep
+from studio.errors import BadData
+from studio.export import card_words as words
 from studio.plan import Plan
 from studio.runs import Run
+from studio.words import Words
 
 CHAT = """from transformers import AutoModelForCausalLM, AutoTokenizer
 {imports}
@@ -28,68 +32,78 @@ scores = model(**tokenizer("…", return_tensors="pt")).logits[0]
 print({labels}[int(scores.argmax())])"""
 
 
-def write(run: Run, form: str) -> str:
-    """The card of a finished run in one form (of export.FORMS), as Markdown with the hub's front matter."""
+def write(run: Run, form: str, language: str = "en") -> str:
+    """The card of a finished run in one form (of export.FORMS), as Markdown with the hub's front matter; its words in a language."""
     plan, report = run.plan, runs.report(run)
     known = presets.models().get(plan.model)
-    licence = known.licence if known else "unknown: see the base model"
-    data, counts = report["data"], report["parameters"]
-    lines = [
-        *_front(plan, report, form, licence),
-        "",
-        f"# {one_line(plan.name)}",
-        "",
-        f"{report['base']['name']}, tuned with {plan.method.name} ({counts['trainable']:,} of {counts['total']:,} parameters, "
-        f"{counts['trainable'] / counts['total']:.2%}) on {data['train']} examples.",
-        "",
-        "## Result on examples it has not seen",
-        "",
-        *_scores(report),
-        "",
-        _measured(report, plan.training.seed),
-        "",
-        *_rounding(report),
-        "## Base model",
-        "",
-        f"- {report['base']['hub']}, licence {licence}",
-        f"- trained on {report['base']['weights']} (checksum `{report['base']['checksum']}`)",
-        f"- checksum of the tuned weights: `{report['tuned']['checksum']}`",
-        "",
-        "## Data",
-        "",
-        f"- {one_line(data['name'])}: {data['rows']} rows, SHA-256 `{data['sha256']}`",
-        f"- {data['train']} to train on, {data['validation']} to check on, {data.get('test', 0)} for the verdict alone; "
-        f"left out: {data['incomplete']} incomplete, {data['damaged']} damaged",
-        f"- {report['texts']['cut']} examples were cut at {report['texts']['max_length']} tokens, {report['texts']['dropped']} dropped",
-        "",
-        "## Training",
-        "",
-        *_settings(plan, report),
-        "",
-        "## Use it",
-        "",
-        "```python",
-        _code(plan, report, form),
-        "```",
-        "",
-        "## Limits",
-        "",
-        f"The figures above were measured on {report['base']['weights']}; on other weights of the same name they can differ. "
-        "It has learned from these examples alone and shares the base model's weaknesses. Try it on your own questions before anyone relies on it.",
+    licence = known.licence if known else ""
+    base, data, counts, texts = report["base"], report["data"], report["parameters"], report["texts"]
+    weights = {"weights": base.get("weights_zh" if language == "zh" else "weights") or base["weights"]}
+    sections = [
+        (
+            None,
+            [
+                words.INTRO.say(
+                    language,
+                    base=base["name"],
+                    method=_method(plan),
+                    train=data["train"],
+                    share=counts["trainable"] / counts["total"],
+                    **counts,
+                )
+            ],
+        ),
+        (words.RESULT, [*_scores(report, language), "", _measured(report, plan.training.seed, language)]),
+        (words.ROUNDING, _rounding(report, language)),
+        (
+            words.BASE,
+            [
+                words.HUB.say(language, hub=base["hub"], licence=licence or words.UNKNOWN),
+                words.TRAINED_ON.say(language, **base | weights),
+                words.TUNED.say(language, checksum=report["tuned"]["checksum"]),
+            ],
+        ),
+        (
+            words.DATA,
+            [
+                words.ROWS.say(language, **data | {"name": one_line(data["name"])}),
+                words.LICENCE.say(language, licence=one_line(_licence(plan, data)) or words.NOT_GIVEN),
+                words.PARTS.say(language, **{"test": 0} | data),
+                words.CUT.say(language, **texts),
+            ],
+        ),
+        (words.TRAINING, _settings(plan, report, language)),
+        (words.USE, ["```python", _code(plan, report, form, language), "```"]),
+        (words.LIMITS, [words.LIMITED.say(language, **weights)]),
     ]
-    return "\n".join(lines) + "\n"
+    lines = [*_front(plan, report, form, licence), "", f"# {one_line(plan.name)}", ""]
+    for head, said in sections:
+        lines += [*([head.say(language), ""] if head and said else []), *said, *([""] if said else [])]
+    return "\n".join(lines).rstrip() + "\n"
 
 
-def _measured(report: dict[str, Any], seed: int) -> str:
+def _method(plan: Plan) -> Words | str:
+    card = presets.methods().get(plan.method.name)
+    return card.name if card else plan.method.name
+
+
+def _licence(plan: Plan, data: dict[str, Any]) -> str:
+    """The licence of the data as its own card says now, or, where it is gone, as it said when the run read it; "" where nobody has said."""
+    known = plan.data.source.partition(":")[0] in ("sample", "dataset")
+    try:
+        return keep.find(plan.data.source).licence if known else ""
+    except BadData:
+        return str(data.get("licence", ""))
+
+
+def _measured(report: dict[str, Any], seed: int, language: str) -> str:
     """What the scores rest on: examples that nothing was chosen by, or those that also chose the best state."""
     data = report["data"]
     if report.get("measured_on") != "test":
-        return (
-            f"Measured on {data['validation']} examples kept aside (seed {seed}), which also chose the best state of the training. "
-            "Few examples make an uncertain figure."
-        )
-    whose = f"the test set {one_line(data['test_name'])}" if data.get("test_name") else f"kept aside (seed {seed})"
-    return f"Measured on {data['test']} examples, {whose}, that neither the training nor the choice of its best state has seen."
+        return words.ON_VALIDATION.say(language, count=data["validation"], seed=seed)
+    own = data.get("test_name")
+    whose = words.OWN_TEST.filled(name=one_line(own)) if own else words.KEPT_ASIDE.filled(seed=seed)
+    return words.ON_TEST.say(language, count=data["test"], whose=whose)
 
 
 def _front(plan: Plan, report: dict[str, Any], form: str, licence: str) -> list[str]:
@@ -109,35 +123,46 @@ def one_line(text: str) -> str:
     return re.sub(r"[\s`<>\[\]|]+", " ", text).strip()
 
 
-def _scores(report: dict[str, dict[str, float]]) -> list[str]:
-    rows = ["| measure | base | tuned |", "|---|---|---|"]
-    return rows + [f"| {name} | {report['before'].get(name, float('nan')):.4g} | {value:.4g} |" for name, value in report["after"].items()]
-
-
-def _rounding(report: dict[str, Any]) -> list[str]:
-    """What rounding costs, where the run measured it: unrounded, rounded after training, and rounded while training."""
-    found = report.get("method", {}).get("quantisation") or {}
-    rounded = {name.replace("_", " "): figures for name, figures in found.items() if figures}
-    if not rounded:
-        return []
-    measures = [name for name in ("loss", "accuracy") if all(name in figures for figures in rounded.values())]
-    rows = [f"| weights | {' | '.join(measures)} | size (MB) |", "|---" * (len(measures) + 2) + "|"]
-    for name, figures in rounded.items():
-        rows.append(f"| {name} | {' | '.join(f'{figures[one]:.4g}' for one in measures)} | {figures['bytes'] / 1e6:.1f} |")
-    return ["## What rounding costs", "", *rows, ""]
-
-
-def _settings(plan: Plan, report: dict[str, Any]) -> list[str]:
-    settings = ", ".join(f"{name} {one_line(str(value))}" for name, value in plan.method.settings.items()) or "none"
-    chosen = {name: value for name, value in (report.get("training") or plan.training.model_dump()).items() if name != "learning_rate"}
-    return [
-        f"- method: {plan.method.name}; settings: {settings}",
-        f"- learning rate {report['learning_rate']:g}; " + ", ".join(f"{name} {value}" for name, value in chosen.items()),
-        f"- took {report['seconds']:.0f} s on {report['device']}; best validation at step {report['best_step']}",
+def _scores(report: dict[str, dict[str, float]], language: str) -> list[str]:
+    rows = [words.HEADINGS.say(language), "|---|---|---|"]
+    before = report["before"]
+    return rows + [
+        f"| {_named(words.MEASURES, name, language)} | {before.get(name, float('nan')):.4g} | {value:.4g} |"
+        for name, value in report["after"].items()
     ]
 
 
-def _code(plan: Plan, report: dict[str, list[str]], form: str) -> str:
+def _named(known: dict[str, Words], name: str, language: str) -> str:
+    return known[name].say(language) if name in known else name.replace("_", " ")
+
+
+def _rounding(report: dict[str, Any], language: str) -> list[str]:
+    """What rounding costs, where the run measured it: unrounded, rounded after training, and rounded while training."""
+    found = report.get("method", {}).get("quantisation") or {}
+    rounded = {name: figures for name, figures in found.items() if figures}
+    if not rounded:
+        return []
+    measures = [name for name in ("loss", "accuracy") if all(name in figures for figures in rounded.values())]
+    heads = [words.WEIGHTS.say(language), *(_named(words.MEASURES, name, language) for name in measures), words.SIZE.say(language)]
+    rows = [f"| {' | '.join(heads)} |", "|---" * len(heads) + "|"]
+    for name, figures in rounded.items():
+        told = " | ".join(f"{figures[one]:.4g}" for one in measures)
+        rows.append(f"| {_named(words.ROUNDED, name, language)} | {told} | {figures['bytes'] / 1e6:.1f} |")
+    return rows
+
+
+def _settings(plan: Plan, report: dict[str, Any], language: str) -> list[str]:
+    settings = ", ".join(f"{name} {one_line(str(value))}" for name, value in plan.method.settings.items()) or words.NO_SETTINGS
+    chosen = {name: value for name, value in (report.get("training") or plan.training.model_dump()).items() if name != "learning_rate"}
+    others = ", ".join(f"{name} {value}" for name, value in chosen.items())
+    return [
+        words.METHOD.say(language, method=plan.method.name, settings=settings),
+        words.RATE.say(language, rate=report["learning_rate"], others=others),
+        words.TOOK.say(language, seconds=report["seconds"], device=report["device"], step=report["best_step"]),
+    ]
+
+
+def _code(plan: Plan, report: dict[str, list[str]], form: str, language: str) -> str:
     kind = "AutoModelForSequenceClassification" if plan.task == "classify" else "AutoModelForCausalLM"
     count = f", num_labels={len(report['labels'])}" if plan.task == "classify" else ""
     hub = report["base"]["hub"]  # type: ignore[call-overload]
@@ -147,8 +172,8 @@ def _code(plan: Plan, report: dict[str, list[str]], form: str) -> str:
     needed = {"adapter": "from peft import PeftModel", "packed": "# Needs: pip install compressed-tensors"}
     imports, method = needed.get(form, ""), methods.get(plan.method.name)
     if form == "adapter" and method.beside:
-        imports += f"\nimport studio{method.beside.stem}  # lies beside this card and teaches PEFT this kind of adapter"
+        imports += f"\nimport studio{method.beside.stem}  # {words.BESIDE.say(language)}"
     if form == "adapter" and method.weights == "nf4":
-        imports += "\n# Learned on a base in 4 bits (NF4): on the unrounded base its answers can differ; the merged form gives exactly those learned."
+        imports += f"\n# {words.ON_4_BITS.say(language)}"
     code = {"classify": CLASSIFY, "complete": COMPLETE}.get(plan.task, CHAT)
     return code.format(imports=imports, here=".", load=load, labels=report["labels"])

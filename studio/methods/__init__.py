@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from studio import presets
-from studio.errors import NotPossible
+from studio.errors import NotPossible, Problem
 from studio.methods import adapter, fits, frozen, full, lora, peft, prefix, qat, qlora, rlhf, upft
 from studio.methods.base import Method
 from studio.models import shape as shapes
@@ -25,6 +25,10 @@ METHODS: tuple[Method, ...] = (
     peft.METHOD,
 )
 
+NOT_BUILT = Words("is not built yet; choose {ready}", "还在开发；请选择 {ready}")
+NO_METHOD = Words("there is no method {name}; choose {ready}", "没有 {name} 这种方法；请选择 {ready}")
+REFUSED = Words("{name} for {task}: {why} {nearest}", "{name} 不能用于 {task}：{why}{nearest}")
+
 
 def get(name: str) -> Method:
     """The method of this name; raises NotPossible where its training is not built yet."""
@@ -39,7 +43,7 @@ def get(name: str) -> Method:
     )
 
 
-def problems(raw: Mapping[str, Any]) -> list[str]:
+def problems(raw: Mapping[str, Any]) -> list[Problem]:
     """What is wrong with the method of a raw plan: its name, its settings, whether it goes with the task and the model."""
     choice = raw.get("method")
     name = choice.get("name") if isinstance(choice, Mapping) else None
@@ -47,17 +51,17 @@ def problems(raw: Mapping[str, Any]) -> list[str]:
         return []  # the plan's own check says so
     ready = {method.name: method for method in METHODS}
     if name not in ready:
-        known = "is not built yet" if name in presets.methods() else f"there is no method {name!r}"
-        return [f"method.name: {known}; choose {', '.join(ready)}"]
+        said = NOT_BUILT if name in presets.methods() else NO_METHOD
+        return [Problem("method.name", said.filled(name=repr(name), ready=list(ready)))]
     method, settings, found = ready[name], choice.get("settings") or {}, []
     if isinstance(settings, Mapping):
-        found += [f"method.settings.{problem}" for problem in method.problems(settings)]
+        found += [problem.below("method.settings") for problem in method.problems(settings)]
     task, shape = raw.get("task"), _shape(str(raw.get("model")))
     refused = fits.refusal(name, str(task), shape)
     if refused:
-        found.append(f"method.name: {name} for {task!r}: {refused.why.say()} {refused.nearest.say()}")
+        found.append(Problem("method.name", REFUSED.filled(name=name, task=repr(task), why=refused.why, nearest=refused.nearest)))
     elif task in method.tasks and not found and isinstance(settings, Mapping):
-        found += [f"method.settings.{problem}" for problem in method.check(method.settle(settings), shape, task)]
+        found += [problem.below("method.settings") for problem in method.check(method.settle(settings), shape, task)]
     return found
 
 

@@ -3,9 +3,16 @@
 from pathlib import Path
 from typing import Any
 
+from studio.errors import Problem
 from studio.methods.base import Job, Settings
 from studio.models.shape import ModelShape
 from studio.plan import Task
+from studio.words import Words
+
+CROWDED = Words(
+    "the model reads {context} tokens in all; expected at most half of them, but got {got}",
+    "模型总共能读 {context} 个 token：不能超过一半，实际是 {got}",
+)
 
 
 def learning_rate(shape: ModelShape, settings: Settings, task: Task) -> float:
@@ -23,11 +30,11 @@ def heads(shape: ModelShape, task: Task) -> list[str] | None:
     return ["head"] if task == "classify" and shape.class_head else None
 
 
-def crowded(name: str, tokens: int, shape: ModelShape) -> list[str]:
+def crowded(name: str, tokens: int, shape: ModelShape) -> list[Problem]:
     """What is wrong with so many virtual tokens under the setting `name`: half of what a model reads is left for the text."""
     if tokens <= shape.context // 2:
         return []
-    return [f"{name}: the model reads {shape.context} tokens in all; expected at most half of them, but got {tokens}"]
+    return [Problem(name, CROWDED.filled(context=shape.context, got=tokens))]
 
 
 def train(job: Job) -> Any:

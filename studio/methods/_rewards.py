@@ -10,7 +10,19 @@ import regex  # type: ignore[import-untyped] # unlike re it can be told when to 
 
 from studio.methods.base import Settings
 from studio.plan import Task
+from studio.words import Words
 
+NO_MODEL = Words(
+    "a reward model is learned from pairs, which the task {task} does not have; choose a rule such as contains",
+    "奖励模型要从偏好对学习，而任务 {task} 没有偏好对；请选择一条规则，例如 contains",
+)
+TOO_LONG = Words(
+    "an answer of {words} words does not fit into answer_tokens ({tokens})",
+    "{words} 个词的回答放不进回答的最大长度（answer_tokens {tokens}）",
+)
+NO_WORDS = Words("name the words an answer should contain, separated by commas", "请填写回答里应包含的词，用逗号隔开")
+NO_PATTERN = Words("give the pattern (regular expression) an answer should match", "请填写回答应匹配的模式（正则表达式）")
+BAD_PATTERN = Words("expected a pattern (regular expression), but got {got}: {why}", "应为模式（正则表达式），实际是 {got}：{why}")
 Rule = Callable[[str], float]
 # A pattern someone typed is given this long for one answer, and this much of the answer (seconds, characters): some patterns take for ever.
 PATIENCE, READ = 0.2, 4_000
@@ -35,18 +47,18 @@ def usual_length(answers: Sequence[str]) -> int:
     return max(1, round(median(words(answer) for answer in answers)))
 
 
-def problem(name: str, text: str) -> str:
-    """What is wrong with the text of a rule; empty when it is right."""
+def problem(name: str, text: str) -> Words | None:
+    """What is wrong with the text of a rule; None when it is right."""
     if name == "contains" and not phrases(text):
-        return "name the words an answer should contain, separated by commas"
+        return NO_WORDS
     if name == "matches":
         if not text:
-            return "give the pattern (regular expression) an answer should match"
+            return NO_PATTERN
         try:
             regex.compile(text)
         except (regex.error, ValueError, OverflowError, RecursionError) as error:
-            return f"expected a pattern (regular expression), but got {text!r:.80}: {error}"
-    return ""
+            return BAD_PATTERN.filled(got=f"{text!r:.80}", why=error)
+    return None
 
 
 def phrases(text: str) -> list[str]:

@@ -13,17 +13,19 @@ from studio.models.shape import ModelShape
 from studio.words import Words
 
 RUN = re.compile(r"[0-9a-f]{32}")
-ANOTHER = "{run} was trained on another base model"
+NO_ID = Words("expected the id of a run (32 letters and digits), but got {run}", "应为一次训练的编号（32 位字母和数字），实际是 {run}")
+NO_MODEL = Words("{run} is no RLHF run that has ended with a model", "{run} 不是已结束并留下模型的 RLHF 训练")
+ANOTHER = Words("{run} was trained on another base model", "{run} 用的是另一个基础模型")
 
 
-def unfit(folder: Path, run: str, shape: ModelShape | None) -> str:
-    """Why a run of this folder of runs cannot be gone on from by a model of this shape; empty where it can."""
+def unfit(folder: Path, run: str, shape: ModelShape | None) -> Words | None:
+    """Why a run of this folder of runs cannot be gone on from by a model of this shape; None where it can."""
     if not RUN.fullmatch(run):
-        return f"expected the id of a run (32 letters and digits), but got {run!r:.80}"
+        return NO_ID.filled(run=f"{run!r:.80}")
     model = folder / run / "model"
     if not (model / "config.json").is_file() or not (folder / run / "stages").is_dir():
-        return f"{run} is no RLHF run that has ended with a model"
-    return ANOTHER.format(run=run) if shape and shapes.read(model) != shape else ""
+        return NO_MODEL.filled(run=run)
+    return ANOTHER.filled(run=run) if shape and shapes.read(model) != shape else None
 
 
 def earlier(job: Job) -> Path:
@@ -39,7 +41,7 @@ def take_over(job: Job, target: Path) -> None:
     run = str(job.settings["start_from"])
     said = unfit(job.folder.parent, run, shapes.of(job.model.config.to_dict()))
     if not said and plans.read(earlier(job) / "plan.yaml").model != job.plan.model:
-        said = ANOTHER.format(run=run)
+        said = ANOTHER.filled(run=run)
     if said:
         raise NotPossible(
             Words("This run cannot go on from an earlier one: {said}.", "无法从之前的训练继续：{said}。"),

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, Literal, Protocol
 
 from studio.data.prepare import Encoded, Example
+from studio.errors import Problem
 from studio.home import read_json, write_json
 from studio.methods.touch import Touch
 from studio.methods.work import Load, Phase, supervised
@@ -16,6 +17,16 @@ from studio.words import Words
 Settings = Mapping[str, Value]
 # Sentences on a run that goes on, in its folder.
 SAID = "notes.json"
+SWITCH = Words("expected true or false, but got {got}", "应为开或关（true / false），实际是{got}")
+TEXT = Words("expected a text of at most {most:.0f} characters, but got {got}", "应为不超过 {most:.0f} 个字符的文本，实际是{got}")
+CHOICE = Words("expected one of {names}, but got {got}", "应为 {names} 之一，实际是{got}")
+WHOLE = Words("expected a whole number, but got {got}", "应为整数，实际是{got}")
+NUMBER = Words("expected a number, but got {got}", "应为数字，实际是{got}")
+RANGE = Words("expected {low:g} to {high:g}, but got {got}", "应在 {low:g} 到 {high:g} 之间，实际是{got}")
+EMPTY = Words("None", "空的")
+NO_SETTING = Words("is not a setting of {method} (it has: {mine})", "不是 {method} 的设置（可用的有：{mine}）")
+NONE = Words("none", "无")
+NO_SAY = Words("has a say only where {other} is {wanted}, but it is {got}", "只在 {other} 为 {wanted} 时起作用，而现在是 {got}")
 
 
 @dataclass(frozen=True)
@@ -42,19 +53,19 @@ class Knob:
         """Whether it has a say beside the other settings of its method."""
         return self.only is None or chosen.get(self.only[0]) == self.only[1]
 
-    def problem(self, value: object) -> str:
-        """What is wrong with a value for this knob; empty when it is right."""
+    def problem(self, value: object) -> Words | None:
+        """What is wrong with a value for this knob; None when it is right."""
+        got = EMPTY if value is None else Words(f"{value!r:.80}", f" {value!r:.80}")
         if self.kind == "switch":
-            return "" if isinstance(value, bool) else f"expected true or false, but got {value!r}"
+            return None if isinstance(value, bool) else SWITCH.filled(got=got)
         if self.kind == "text":
-            fits = isinstance(value, str) and len(value) <= self.high
-            return "" if fits else f"expected a text of at most {self.high:.0f} characters, but got {value!r:.80}"
+            return None if isinstance(value, str) and len(value) <= self.high else TEXT.filled(most=self.high, got=got)
         if self.kind == "choice":
             names = [name for name, _ in self.choices]
-            return "" if str(value) in names else f"expected one of {', '.join(names)}, but got {value!r}"
+            return None if str(value) in names else CHOICE.filled(names=names, got=got)
         if isinstance(value, bool) or not isinstance(value, int | float) or (self.kind == "whole" and value != value // 1):
-            return f"expected a {'whole ' if self.kind == 'whole' else ''}number, but got {value!r}"
-        return "" if self.low <= value <= self.high else f"expected {self.low:g} to {self.high:g}, but got {value!r}"
+            return (WHOLE if self.kind == "whole" else NUMBER).filled(got=got)
+        return None if self.low <= value <= self.high else RANGE.filled(low=self.low, high=self.high, got=got)
 
 
 @dataclass(frozen=True)
@@ -182,7 +193,7 @@ class Method:
     load: Callable[[Any, Path], Any]
     merge: Callable[[Any, Path], Any]
     rows: Callable[[Job], tuple[list[Encoded], list[Encoded]]] | None = None
-    check: Callable[[Settings, ModelShape | None, Task], list[str]] = lambda settings, shape, task: []
+    check: Callable[[Settings, ModelShape | None, Task], list[Problem]] = lambda settings, shape, task: []
     resumes: bool = True
     beside: Path | None = None
     patience: float = 1.0
@@ -216,19 +227,19 @@ class Method:
         """The forms in which a result under these settings can be taken home."""
         return tuple(form for form in self.exports if form != "merged" or self.merges(self.settle(chosen)))
 
-    def problems(self, chosen: Settings) -> list[str]:
-        """What is wrong with chosen settings, one sentence per key."""
+    def problems(self, chosen: Settings) -> list[Problem]:
+        """What is wrong with chosen settings, one for each key."""
         known = {knob.name: knob for knob in self.knobs}
         settled: dict[str, Value] = {knob.name: chosen.get(knob.name, knob.default) for knob in self.knobs if not knob.only}
         mine = [knob.name for knob in self.knobs if knob.applies(settled)]
         found = []
         for name, value in chosen.items():
             if name not in known:
-                found.append(f"{name}: is not a setting of {self.name} (it has: {', '.join(mine) or 'none'})")
+                found.append(Problem(name, NO_SETTING.filled(method=self.name, mine=mine or NONE)))
             elif said := known[name].problem(value):
-                found.append(f"{name}: {said}")
+                found.append(Problem(name, said))
             elif (only := known[name].only) and name not in mine and not known[only[0]].problem(settled[only[0]]):
-                found.append(f"{name}: has a say only where {only[0]} is {only[1]}, but it is {settled[only[0]]}")
+                found.append(Problem(name, NO_SAY.filled(other=only[0], wanted=only[1], got=settled[only[0]])))
         return found
 
 

@@ -47,7 +47,7 @@ RULES = (
         ("complete",),
         Refusal(
             Words("RLHF compares answers to a question; plain texts hold no question.", "RLHF 比较的是对问题的回答；纯文本里没有问题。"),
-            Words("LoRA learns to write on in the manner of your texts.", "LoRA 可以学会照你的文本风格续写。"),
+            Words("LoRA learns to continue text in the style of yours.", "LoRA 可以学会照你的文本风格续写。"),
         ),
     ),
     Rule(
@@ -78,7 +78,7 @@ RULES = (
         ("complete",),
         Refusal(
             Words("UPFT needs questions to answer; plain texts hold none.", "UPFT 需要可以回答的问题；纯文本里没有。"),
-            Words("LoRA learns to write on in the manner of your texts.", "LoRA 可以学会照你的文本风格续写。"),
+            Words("LoRA learns to continue text in the style of yours.", "LoRA 可以学会照你的文本风格续写。"),
         ),
     ),
     Rule(

@@ -3,6 +3,7 @@
 from dataclasses import replace
 from typing import Any
 
+from studio.errors import Problem
 from studio.methods import _whole, work
 from studio.methods.base import Footprint, Job, Knob, Method, Settings
 from studio.methods.touch import Touch
@@ -66,10 +67,13 @@ def footprint(shape: ModelShape, settings: Settings, labels: int) -> Footprint:
     return Footprint(chosen * block - less + head(shape, labels), shape.total(labels))
 
 
-def check(settings: Settings, shape: ModelShape | None, task: Task) -> list[str]:
+TOO_MANY = Words("the model has {layers} layers; expected at most so many, but got {got}", "模型只有 {layers} 层，不能超过它，实际是 {got}")
+
+
+def check(settings: Settings, shape: ModelShape | None, task: Task) -> list[Problem]:
     """The model must have the layers that are to learn."""
     if shape and int(settings["blocks"]) > shape.layers:
-        return [f"blocks: the model has {shape.layers} layers; expected at most so many, but got {settings['blocks']}"]
+        return [Problem("blocks", TOO_MANY.filled(layers=shape.layers, got=settings["blocks"]))]
     return []
 
 

@@ -16,7 +16,7 @@ KNOBS = (
         "rank",
         label("How far the model may change (rank)", "模型可以改变多少（秩 rank）"),
         label(
-            "8 suits small changes of tone or format, 16 most tasks, 64 much new behaviour. Twice the rank trains twice the numbers.",
+            "8 suits small changes of tone or format, 16 most tasks, 64 much new behaviour. Twice the rank trains twice as many parameters.",
             "8 适合小幅调整语气或格式，16 适合多数任务，64 适合教很多新东西。秩翻倍，训练的参数也翻倍。",
         ),
         16,

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from studio.errors import NotPossible
+from studio.errors import NotPossible, Problem
 from studio.methods import _adapter, _peft_count, peft_form
 from studio.methods.base import Footprint, Job, Method, Settings
 from studio.methods.touch import Touch, low_rank
@@ -12,6 +12,7 @@ from studio.plan import Task
 from studio.words import Words
 
 REFUSED = Words("PEFT refuses these settings: {reason}", "PEFT 拒绝了这些设置：{reason}")
+NOT_LESS = Words("expected less than adalora_init_r ({first}), but got {got}", "应小于 adalora_init_r（{first}），实际是 {got}")
 CHANGE = Words("Change the setting it names, and start again.", "请修改其中提到的设置后重新开始。")
 # Methods that put virtual words before the text, and change no matrix.
 PROMPTS = ("prompt_tuning", "p_tuning")
@@ -76,11 +77,11 @@ def touch(shape: ModelShape, settings: Settings) -> Touch:
     return low_rank(shape.linears, rank, float(mine.get("lora_dropout") or 0) > 0, lengths=kind == "dora")
 
 
-def check(settings: Settings, shape: ModelShape | None, task: Task) -> list[str]:
+def check(settings: Settings, shape: ModelShape | None, task: Task) -> list[Problem]:
     """What does not go together; everything that PEFT itself would say is left to PEFT."""
     kind, mine, found = str(settings["type"]), own(settings), []
     if kind == "adalora" and mine["target_r"] >= mine["init_r"]:
-        found.append(f"adalora_target_r: expected less than adalora_init_r ({mine['init_r']}), but got {mine['target_r']}")
+        found.append(Problem("adalora_target_r", NOT_LESS.filled(first=mine["init_r"], got=mine["target_r"])))
     if kind in PROMPTS and shape:
         found += _adapter.crowded(f"{kind}_num_virtual_tokens", int(mine["num_virtual_tokens"]), shape)
     return found

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from studio.errors import Problem
 from studio.methods import _adapter
 from studio.methods.base import Footprint, Job, Knob, Method, Settings
 from studio.methods.touch import Touch
@@ -98,7 +99,7 @@ def disk(shape: ModelShape, settings: Settings, labels: int, item: int) -> float
     return 4.0 * (int(settings["virtual_tokens"]) * 2 * shape.layers * widths(shape)[0] + (shape.head(labels) if labels else 0))
 
 
-def check(settings: Settings, shape: ModelShape | None, task: Task) -> list[str]:
+def check(settings: Settings, shape: ModelShape | None, task: Task) -> list[Problem]:
     """Whether a model that reads little is left enough room for the text."""
     return _adapter.crowded("virtual_tokens", int(settings["virtual_tokens"]), shape) if shape else []
 

@@ -9,7 +9,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from studio.errors import NotPossible
+from studio.errors import NotPossible, Problem
 from studio.home import write_json
 from studio.methods import _whole, full, work
 from studio.methods.base import Job, Knob, Method, Scores, Settings, Watch
@@ -74,8 +74,14 @@ TWICE = Words(
     "会训练两遍：先以全精度训练一遍作为对比，用时加倍。",
 )
 
+NO_DIVISOR = Words("{group} does not divide {width}, the width of {part}; {do}", "{part} 的宽度 {width} 不能被 {group} 整除；{do}")
+CHOOSE, NONE_FITS = (
+    Words("choose {en}", "请选择 {zh}"),
+    Words("no size on offer does, so choose another model", "可选的大小都不行，请换一个模型"),
+)
 
-def check(settings: Settings, shape: ModelShape | None, task: Task) -> list[str]:
+
+def check(settings: Settings, shape: ModelShape | None, task: Task) -> list[Problem]:
     """The group size must divide the width of every matrix of the blocks."""
     if shape is None:
         return []
@@ -84,8 +90,8 @@ def check(settings: Settings, shape: ModelShape | None, task: Task) -> list[str]
     if not bad:
         return []
     fitting = [name for name, _ in KNOBS[2].choices if all(linear.n_in % int(name) == 0 for linear in shape.linears)]
-    do = f"choose {' or '.join(fitting)}" if fitting else "no size on offer does, so choose another model"
-    return [f"group: {group} does not divide {bad.n_in}, the width of {bad.name}; {do}"]
+    do = CHOOSE.filled(en=" or ".join(fitting), zh="、".join(fitting)) if fitting else NONE_FITS
+    return [Problem("group", NO_DIVISOR.filled(group=group, width=bad.n_in, part=bad.name, do=do))]
 
 
 def attach(model: Any, settings: Settings, task: Task) -> Any:
@@ -94,11 +100,11 @@ def attach(model: Any, settings: Settings, task: Task) -> Any:
     Embeddings, norms and heads are never rounded, as is usual: readers of such files expect them whole, and a tied embedding is a head.
     """
     shape = shapes.of(model.config.to_dict())
-    for said in check(settings, shape, task):
+    for wrong in check(settings, shape, task):
         raise NotPossible(
             Words("The group size does not go with this model: {said}.", "这个模型不能用这个分组大小（group size）：{said}。"),
             Words("Choose another group size under “more settings”.", "请在“更多设置”里换一个分组大小（group size）。"),
-            said=said,
+            said=wrong.what,
         )
     names = tuple(linear.name for linear in shape.linears)
     return _rounding().prepare(model, names, int(settings["bits"]), int(settings["group"])).requires_grad_(True)

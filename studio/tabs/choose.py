@@ -4,20 +4,21 @@ from typing import Any, NamedTuple
 
 import gradio as gr
 
-from studio import methods, presets, wizard
+from studio import methods, plan, presets, wizard
 from studio.data.columns import Guess
 from studio.errors import StudioError
 from studio.estimate import machines
 from studio.estimate.machines import Place
 from studio.plan import Task
-from studio.tabs import estimates, forms, visitor
+from studio.tabs import data, estimates, forms, visitor
 from studio.tabs.forms import t
 from studio.wizard import QUESTIONS, Choice
+from studio.wizard.answers import TASKS
 from studio.words import Words, label
 
 HEAD = label("Not sure which? Six questions choose for you", "不知道选哪个？回答六个问题，帮你选")
 HELP = label(
-    "What your data and this machine already say is filled in; change whatever is not so.",
+    "What your data and this machine already answer is filled in; change whatever is wrong.",
     "数据和这台机器已经能回答的都填好了；不对的可以改。",
 )
 SHOW = label("Show what suits", "看看适合什么")
@@ -26,7 +27,9 @@ WINNER = Words("{method} suits best", "最适合：{method}")
 NO_TRAINING = Words("Better not train yet", "建议先不训练")
 OTHERS = Words("Why not the other nine", "为什么不是另外九种")
 PROMPT = Words("A prompt to try on the base model first", "可以先在基础模型上试的提示词")
-TAKE, TRY = Words("Take this method", "用这个方法"), Words("Try the prompt on the base model", "在基础模型上试这段提示词")
+TAKE, TRY = Words("Use this plan", "采用这个方案"), Words("Try the prompt on the base model", "在基础模型上试这段提示词")
+TAKEN = Words("Data, base model and method are set as proposed.", "数据、基础模型和方法都已按方案设好。")
+TAKEN_DO = Words("Look at the settings below, then train.", "看看下面的设置，然后开始训练。")
 TEMPLATE = """
 {{#if value.head}}<section class="choice {{value.mood}}"><h3>{{value.head}}</h3>
 {{#each value.reasons}}<p>{{this}}</p>{{/each}}
@@ -41,31 +44,38 @@ TEMPLATE = """
 
 
 class Chooser(NamedTuple):
-    """The components of the chooser."""
+    """The components of the chooser; `filled` holds the answers that nobody gave, but the studio filled in."""
 
+    filled: gr.Textbox
     answers: dict[str, gr.Radio]
     show: gr.Button
     told: gr.HTML
     result: gr.HTML
 
 
-def prefill(source: str, task: Task, columns: str, model: str, machine: str, request: gr.Request) -> tuple[Any, ...]:
-    """Every question in the visitor's language, answered as far as the data and the machine can answer it."""
-    lang, known = forms.language(request), {}
+def prefill(
+    source: str, task: Task, columns: str, model: str, machine: str, filled: str, request: gr.Request, **answers: str | None
+) -> tuple[Any, ...]:
+    """Every question in the visitor's language, answered as far as the data and the machine can answer it; what was answered stays.
+
+    `filled` are the answers that were filled in before: they alone are filled in anew.
+    """
+    lang, known, before = forms.language(request), {}, forms.unpack(filled)
     try:
         known = wizard.prefill(_source(source), _place(machine), _given(source, task, columns), model=str(model or ""))
     except StudioError:  # what is wrong with the data is said on its own tab
         known = wizard.known("", 0, 0, _place(machine))
+    own = {name: value for name, value in answers.items() if value not in (None, before.get(name))}
     asked = [
         gr.update(
             choices=[(said.say(lang), name) for name, said in one.choices],
             label=one.asked.say(lang),
             info=one.why.say(lang),
-            value=known.get(one.id),
+            value={**known, **own}.get(one.id),
         )
         for one in QUESTIONS
     ]
-    return *asked, {}
+    return *asked, {}, forms.pack({name: value for name, value in known.items() if name not in own})
 
 
 def _source(source: str) -> str:
@@ -94,16 +104,17 @@ def decide(source: str, task: Task, columns: str, model: str, machine: str, requ
         return forms.notice(OPEN.say(lang, count=len(missing))), {}
     given = {name: str(value) for name, value in answers.items()}
     try:
-        found = wizard.choose(given, _source(source), _place(machine), given=_given(source, task, columns), model=_model(model, task))
+        base = _model(str(model or ""), task, TASKS.get(given["have"], task))
+        found = wizard.choose(given, _source(source), _place(machine), given=_given(source, task, columns), model=base)
     except StudioError as error:
         return forms.problem(error, lang), {}
     return forms.notice(""), content(found, lang)
 
 
-def _model(model: str, task: Task) -> str:
-    """The base model on the page, where it can do what the data asks."""
-    card = presets.models().get(str(model or ""))
-    return "" if card and task not in card.tasks else str(model or "")
+def _model(model: str, task: Task, wanted: Task) -> str:
+    """The base model on the page, where it can do what is wanted; one that was chosen to write was not chosen to sort."""
+    card = presets.models().get(model)
+    return "" if card and (wanted not in card.tasks or (wanted == "classify" != task)) else model
 
 
 def content(found: Choice, lang: str) -> dict[str, Any]:
@@ -124,23 +135,29 @@ def content(found: Choice, lang: str) -> dict[str, Any]:
         "prompt": found.prompt.say(lang) if found.prompt else "",
         "take": TAKE.say(lang) if found.plan else "",
         "attempt": TRY.say(lang) if found.prompt else "",
-        "plan": {"method": found.method, "model": found.plan.model, "settings": found.plan.method.settings} if found.plan else {},
+        "plan": found.plan.model_dump(mode="json") if found.plan else {},
     }
 
 
-def taken(shown: Any, chosen: str, model: str, names: tuple[str, ...]) -> tuple[Any, ...]:
-    """Method, model and the settings `names` (METHOD_KNOB) that taking a choice sets; what a browser sends is checked."""
-    plan = shown.get("plan", {}) if isinstance(shown, dict) else {}
-    method = next((one for one in methods.METHODS if isinstance(plan, dict) and one.name == plan.get("method")), None)
-    if not method:
-        return chosen, gr.skip(), *(gr.skip() for _ in names)
-    given: dict[str, Any] = plan["settings"] if isinstance(plan.get("settings"), dict) else {}
-    sound = {
-        f"{method.name}_{knob.name}": given[knob.name] for knob in method.knobs if knob.name in given and not knob.problem(given[knob.name])
-    }
-    wanted = str(plan.get("model") or "")
-    known = wanted in presets.models() or wanted == model
-    return method.name, wanted if known else gr.skip(), *(sound.get(name, gr.skip()) for name in names)
+def taken(
+    shown: object, source: str, task: Task, columns: str, names: tuple[str, ...], many: int, request: gr.Request
+) -> tuple[dict[str, Any], ...]:
+    """A sentence, then what taking a choice sets: the `many` values of the Data tab, method, model and the settings `names` (METHOD_KNOB).
+
+    What a browser sends is checked as a plan is; one that cannot run sets nothing. Data that is open already stays as it is looked at.
+    """
+    lang = forms.language(request)
+    try:
+        made = plan.parse(shown.get("plan") if isinstance(shown, dict) else None, "the page", (methods.problems,))
+        visitor.check_model(made.model)
+        held = (made.data.source, made.task, made.data.columns) == (source, task, forms.unpack(columns))
+        opened = (gr.skip(),) * many if held else data.hold(made.data.source, made.task, made.data.columns, lang)
+    except StudioError as error:
+        return forms.problem(error, lang), *(gr.skip(),) * (many + 2 + len(names))
+    method = made.method.name
+    given = {f"{method}_{name}": value for name, value in methods.get(method).settle(made.method.settings).items()}
+    told = forms.notice(TAKEN.say(lang), TAKEN_DO.say(lang), kind="good")
+    return told, *opened, method, made.model, *(given.get(name, gr.skip()) for name in names)
 
 
 def prompted(shown: Any) -> Any:
@@ -162,18 +179,25 @@ def build() -> Chooser:
         told = forms.notice_box("choose-notice")
         script = (presets.ASSETS / "choose.js").read_text(encoding="utf-8")
         result = gr.HTML({}, html_template=TEMPLATE, js_on_load=script, elem_id="choice", apply_default_css=False)
-    return Chooser(answers, show, told, result)
+        filled = gr.Textbox("{}", visible=False)
+    return Chooser(filled, answers, show, told, result)
 
 
-def wire(chooser: Chooser, asked: dict[str, Any], chosen: gr.BrowserState, knobs: dict[str, Any]) -> Any:
-    """Answer when asked, and take a choice over into the fields; returns the event of the latter. `asked` are the fields by name."""
-    said = [chooser.told, chooser.result]
-    chooser.show.click(decide, inputs_kwargs={**asked, **chooser.answers}, outputs=said, show_progress="hidden")
-    names, model = tuple(knobs), asked["model"]
+def wire(chooser: Chooser, changed: Any, asked: dict[str, Any], opened: list[Any], chosen: gr.BrowserState, knobs: dict[str, Any]) -> Any:
+    """Fill in what is known when it has `changed`, answer when asked, and take a choice over into the fields; returns the event of the latter.
 
-    def take(shown: Any, now: str, model: str) -> tuple[Any, ...]:
-        """The choice, into method, model and settings."""
-        return taken(shown, now, model, names)
+    `asked` are the fields by name, `opened` what the Data tab shows of a data set.
+    """
+    said, answers = [chooser.told, chooser.result], chooser.answers
+    known, filled = {**asked, "filled": chooser.filled, **answers}, [*answers.values(), chooser.result, chooser.filled]
+    changed.then(prefill, inputs_kwargs=known, outputs=filled, trigger_mode="always_last", show_progress="hidden", queue=False)
+    chooser.show.click(decide, inputs_kwargs={**asked, **answers}, outputs=said, show_progress="hidden")
+    names, many = tuple(knobs), len(opened)
 
-    fields = [chosen, model, *knobs.values()]
-    return chooser.result.take(take, [chooser.result, chosen, model], fields, show_progress="hidden", queue=False)
+    def take(shown: object, source: str, task: Task, columns: str, request: gr.Request) -> tuple[Any, ...]:
+        """The choice, into data, method, model and settings."""
+        return taken(shown, source, task, columns, names, many, request)
+
+    held = [asked[name] for name in ("source", "task", "columns")]
+    fields = [chooser.told, *opened, chosen, asked["model"], *knobs.values()]
+    return chooser.result.take(take, [chooser.result, *held], fields, show_progress="hidden", queue=False)

@@ -64,7 +64,7 @@ STAGES: dict[str, tuple[Words, tuple[str, ...]]] = {
     "train": (Words("Training", "训练"), ("loss",)),
 }
 KEYS = tuple(dict.fromkeys(curve.key for measure in MEASURES.values() for curve in measure.curves))
-WHILE_ROUNDING = Words("With rounded weights (quantisation-aware)", "用取整后的权重训练（量化感知）")
+WHILE_ROUNDING = Words("With rounded weights (quantisation-aware)", "用量化后的权重训练（量化感知）")
 
 
 def charts(plan: Plan, lang: str) -> list[dict[str, Any]]:

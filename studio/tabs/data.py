@@ -122,6 +122,11 @@ def restore(source: str, request: gr.Request) -> tuple[Any, ...]:
         return _empty(lang)
 
 
+def hold(source: str, task: Task, given: dict[str, str], lang: str) -> tuple[Any, ...]:
+    """Show a data set for a task with these columns. Raises BadData where there is none."""
+    return _show(visitor.dataset(source), lang, (task, given))
+
+
 def choose_sheet(source: str, sheet: str, mine: object, touched: float, request: gr.Request) -> tuple[Any, ...]:
     """Read another sheet of the workbook; its rows are others."""
     lang = forms.language(request)
@@ -177,9 +182,9 @@ def change_columns(
         return forms.problem(error, lang), *(gr.skip(),) * (FIELDS + 1)
 
 
-def _show(kept: Kept, lang: str) -> tuple[Any, ...]:
+def _show(kept: Kept, lang: str, given: tuple[Task, dict[str, str]] | None = None) -> tuple[Any, ...]:
     table = kept.table()
-    task, found, word = understood.roles(kept, table)
+    task, found, word = (*given, words.CHOSEN) if given else understood.roles(kept, table)
     tasks = gr.update(choices=[(said.say(lang), name) for name, said in words.TASKS.items()], value=task, visible=True)
     told = understood.verdict(kept, table, task, found, word, lang)
     *fields, packed = _dropdowns(table, task, found, lang)

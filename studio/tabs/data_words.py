@@ -6,13 +6,15 @@ from studio.words import Words, label
 TASKS: dict[Task, Words] = {
     "chat": Words("Answer the way my examples do (text generation)", "照我的样本那样回答（文本生成）"),
     "classify": Words("Sort texts into my classes (classification)", "把文本归入我的类别（分类）"),
-    "complete": Words("Write on in the manner of my texts (completion)", "照我的文本风格往下写（文本续写）"),
+    "complete": Words("Continue text in the style of my examples (completion)", "照我的文本风格往下写（文本续写）"),
     "prefer": Words("Prefer the better of two answers (preference pairs)", "学会给出人更认可的那种回答（偏好对）"),
-    "prompts": Words("Get steadier at questions that have no answers (unlabelled prompts)", "只有问题、没有答案，让回答更稳（无标注问题）"),
+    "prompts": Words(
+        "Get more consistent on questions without answers (unlabelled prompts)", "只有问题、没有答案，让回答更稳（无标注问题）"
+    ),
 }
 HEAD = label(
-    "### Bring examples\nA spreadsheet, an export, a colleague’s file: one example a row. You see at once what was understood, and what is wrong with it.",
-    "### 带上样本\n表格、导出文件、同事给的数据都可以：每行一个样本。马上就能看到理解成了什么、哪里有问题。",
+    "### Bring your examples\nA spreadsheet, an export, a colleague’s file: one example a row. You see at once what was understood, and what is wrong with it.",
+    "### 上传样本\n表格、导出文件、同事给的数据都可以：每行一个样本。马上就能看到理解成了什么、哪里有问题。",
 )
 DROP = label(
     "Your examples (CSV, Excel, JSON, JSONL, Parquet, text or a zip of these, up to 100 MB)",
@@ -29,8 +31,8 @@ TEMPLATE = label("A table to fill in, with two example rows", "可填写的表�
 TEMPLATE_FOR = label("Template for", "模板用于")
 AS_CSV, AS_EXCEL = label("Template as CSV", "下载 CSV 模板"), label("Template as Excel", "下载 Excel 模板")
 OR_SAMPLE = label("No file at hand? Start with a sample written for this studio.", "手边没有文件？先用自带的示例数据试试。")
-CANCEL = label("Call it off", "取消")
-CALLED_OFF = Words("Called off; nothing was kept.", "已取消，没有保留任何内容。")
+CANCEL = label("Cancel", "取消")
+CALLED_OFF = Words("Cancelled. Nothing was kept.", "已取消，没有保留任何内容。")
 SHEET = label("Sheet of the workbook", "工作簿中的工作表")
 TASK = label("What should the model learn?", "要让模型学会什么？")
 MORE_COLUMNS = label("More columns (may stay empty)", "更多列（可留空）")
@@ -38,7 +40,7 @@ NEXT = label("Next: choose a method", "下一步：选择方法")
 FIELD = label("Column", "列")
 NO_COLUMN = Words("none", "无")
 EMPTY = Words(
-    "No examples yet. Drop a file above, paste some, or use a sample.", "还没有样本。请在上方放入文件、粘贴内容，或使用示例数据。"
+    "No examples yet. Drop a file above, paste some, or use a sample.", "还没有样本。请在上方上传文件、粘贴内容，或使用示例数据。"
 )
 WORKING = Words("{what}… {share:.0%}", "{what}… {share:.0%}")
 MEGABYTES = Words("{what}… {share:.0%} of {of:,.1f} MB", "{what}……{share:.0%}（共 {of:,.1f} MB）")
@@ -50,7 +52,7 @@ DIVIDED = Words("Its fields are divided by “{sign}”.", "各列之间以“{s
 TAKEN_CHAT = Words("The model will read “{first}” and learn to write “{second}”.", "模型读“{first}”，学着写出“{second}”。")
 TAKEN_CLASSES = Words(
     "The model will read “{first}” and learn to choose one of {count} classes from “{second}”: {classes}.",
-    "模型会读取“{first}”，学着从“{second}”的 {count} 个类别中选择：{classes}。",
+    "模型读“{first}”，学着把它归入“{second}”的 {count} 个类别：{classes}。",
 )
 TAKEN: dict[str, Words] = {
     "messages": Words("The model will learn every answer of the conversations in “{first}”.", "模型会学习“{first}”里对话中的每个回答。"),
@@ -64,7 +66,7 @@ TAKEN: dict[str, Words] = {
     ),
     "whole": Words(
         "The conversations in “{first}” and “{second}” begin alike; the model will learn to prefer how “{first}” ends.",
-        "“{first}”和“{second}”里的对话开头相同；模型会学习偏好“{first}”的结尾。",
+        "“{first}”和“{second}”里的对话开头相同；模型会学着更倾向“{first}”的结尾。",
     ),
     "verdict": Words(
         "“{third}” says which answers in “{second}” are good; good and bad ones to the same question in “{first}” were joined into pairs.",
@@ -87,13 +89,13 @@ UNSURE = Words(
     "这样对吗？光看列名和内容还不能确定，以上只是推测。不对的话，请在下方的列表中更改。",
 )
 CHOSEN = Words("As you chose.", "按你的选择。")
-DAMAGED = Words("{count:,} damaged row(s) left out.", "跳过了 {count:,} 行损坏的数据。")
-DAMAGED_FILE = Words("{count:,} part(s) of the file left out.", "文件中有 {count:,} 处内容被忽略。")
+DAMAGED = Words("Damaged rows left out: {count:,}.", "跳过了 {count:,} 行损坏的数据。")
+DAMAGED_FILE = Words("Parts of the file left out: {count:,}.", "文件中有 {count:,} 处内容被忽略。")
 DAMAGED_ROW = Words("Row {line:,} {why}.", "第 {line:,} 行{why}。")
 DAMAGED_PART = Words("{why}.", "{why}。")
 DAMAGED_WHICH = Words("Which ones, and why", "具体是哪些，为什么")
 DAMAGED_MORE = Words("… and {count:,} more", "……还有 {count:,} 处")
-INCOMPLETE = Words("{count} row(s) with an empty or unreadable cell left out.", "忽略了 {count} 行单元格为空或无法读取的数据。")
+INCOMPLETE = Words("Rows left out because a cell is empty or unreadable: {count}.", "忽略了 {count} 行单元格为空或无法读取的数据。")
 SPLIT = Words(
     "Of {count:,} examples, {train:,} are learned, {check:,} are checked on while training (validation), {test}; what is nearly the same stays together (seed {seed}).",
     "{count:,} 个样本中，{train:,} 个用于训练，{check:,} 个留作验证（验证集），{test}；近似重复的样本会留在同一侧（随机种子 {seed}）。",
@@ -112,17 +114,17 @@ FORGET_TEST = label("Use a part of my examples instead", "改用自己样本的�
 # Your data sets.
 SETS = label("Your data sets", "你的数据集")
 SETS_CHOOSE = label("Open another one", "打开另一个")
-SETS_EMPTY = Words("None yet: what you bring is kept here until you delete it.", "还没有：带来的数据会保存在这里，直到你删除。")
+SETS_EMPTY = Words("None yet: what you bring is kept here until you delete it.", "还没有：上传的数据会保存在这里，直到你删除。")
 SET_NAME, SET_LICENCE = label("Name", "名称"), label("Licence or source, for the model card", "许可证或来源（写入模型卡）")
 SET_SAVE, SET_DELETE = label("Save name and licence", "保存名称和许可证"), label("Delete this data set…", "删除此数据集…")
-SET_SURE, SET_KEEP = label("Yes, delete it for good", "确定，永久删除"), label("Keep it", "保留")
+SET_SURE, SET_KEEP = label("Yes, delete permanently", "确定，永久删除"), label("Keep it", "保留")
 SET_GONE = Words("“{name}” was deleted. Runs that learned from it keep their own copy.", "“{name}”已删除。用过它的训练各自留有副本。")
-SET_BUSY = Words("“{name}” is wanted by a run that has not read it yet.", "有一个训练还没读取“{name}”，正在等着用它。")
+SET_BUSY = Words("A run that has not read “{name}” yet still needs it.", "有一个训练还没读取“{name}”，正在等着用它。")
 SET_BUSY_DO = Words("Wait until that run has started, or stop it first.", "请等那个训练开始，或先停止它。")
 SET_SAVED = Words("Saved as “{name}”.", "已保存为“{name}”。")
 SET_LINE = Words("{name} · {rows:,} rows · {when}", "{name} · {rows:,} 行 · {when}")
 SET_ABOUT = Words(
-    "From {origin}, {when}; {changes} change(s) since; SHA-256 {sha}…", "来源：{origin}，{when}；之后改动 {changes} 处；SHA-256 {sha}…"
+    "From {origin}, {when}; changes since: {changes}; SHA-256 {sha}…", "来源：{origin}，{when}；之后改动 {changes} 处；SHA-256 {sha}…"
 )
 ORIGINS = {"upload": Words("a file", "文件"), "paste": Words("pasted text", "粘贴的文本")}
 
@@ -130,20 +132,20 @@ ORIGINS = {"upload": Words("a file", "文件"), "paste": Words("pasted text", "�
 HEALTH_WAIT = Words("Checking…", "检查中…")
 HEALTH_NEAR = Words("Near-duplicates are still being looked for.", "仍在查找近似重复。")
 HEALTH_SCORE = Words("Health {score} of 100", "健康分 {score} / 100")
-HEALTH_GOOD = Words("Nothing to complain of.", "没有发现问题。")
-HEALTH_COUNT = Words("{count} finding(s)", "{count} 项发现")
+HEALTH_GOOD = Words("No problems found.", "没有发现问题。")
+HEALTH_COUNT = Words("Findings: {count}", "发现 {count} 个问题")
 GRADES = {
-    "stop": Words("in the way", "需要解决"),
+    "stop": Words("needs fixing", "需要解决"),
     "warn": Words("worth fixing", "建议处理"),
     "hint": Words("good to know", "供参考"),
 }
 UNDO = Words("Undo: {what}", "撤销：{what}")
 FIXED = Words(
-    "Done: {what} ({rows:,} row(s) less, {cells:,} cell(s) changed). Your original file is untouched.",
+    "Done: {what} (rows removed: {rows:,}; cells changed: {cells:,}). Your original file is untouched.",
     "已完成：{what}（减少 {rows:,} 行，修改 {cells:,} 个单元格）。原始文件未改动。",
 )
-UNDONE = Words("Taken back: {what}.", "已撤销：{what}。")
-NOTHING = Words("There is nothing to take back.", "没有可撤销的改动。")
+UNDONE = Words("Undone: {what}.", "已撤销：{what}。")
+NOTHING = Words("There is nothing to undo.", "没有可撤销的改动。")
 COPIED = Words("The sample was copied for your changes.", "已复制一份示例数据，改动只作用于副本。")
 EDIT = Words("edited rows", "编辑行")
 ROWS_OF = Words("rows {rows}", "第 {rows} 行")
@@ -160,15 +162,15 @@ SEEN_PLAIN = Words(
 )
 LEARNED = Words("learned", "学习")
 INSTEAD_OF = Words("rather than:", "而不是：")
-ROWS = label("Rows: look, search, edit", "逐行查看、搜索、编辑")
+ROWS = label("Browse, search and edit rows", "逐行查看、搜索、编辑")
 ROWS_HELP = label(
     "Change a cell in place. A change can be undone and never touches the original file.",
     "可直接修改单元格。改动可以撤销，不会动原始文件。",
 )
-SEARCH = label("Find rows that hold", "查找包含以下内容的行")
+SEARCH = label("Find rows that contain", "查找包含以下内容的行")
 PAGE = label("Page", "页")
 PAGE_OF = Words("Rows {first:,}–{last:,} of {count:,}", "第 {first:,}–{last:,} 行，共 {count:,} 行")
-NO_ROWS = Words("No row holds “{text}”.", "没有行包含“{text}”。")
+NO_ROWS = Words("No row contains “{text}”.", "没有行包含“{text}”。")
 DELETE_ROWS = label("Row numbers to delete (such as 3, 7-9)", "要删除的行号（如 3, 7-9）")
 DELETE = label("Delete these rows", "删除这些行")
 WRONG_ROWS = Words("“{text}” does not name rows of this page’s data (1 to {count:,}).", "“{text}”不是有效的行号（1 到 {count:,}）。")

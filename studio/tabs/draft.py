@@ -18,7 +18,7 @@ from studio.tabs import method as at
 from studio.words import Words
 
 SUMMARY = Words(
-    "{method} on {model}: {train} examples, each seen {epochs:g}×, {batch} at a time, make {steps} steps. {check} more are kept aside to check on.",
+    "{method} on {model}: {train} examples, each seen {epochs:g}×, {batch} at a time: {steps} steps. {check} more are kept aside to check on (validation).",
     "用 {method} 训练 {model}：{train} 个样本，{epochs:g} 轮，每步 {batch} 个，共 {steps} 步；另留 {check} 个作验证集。",
 )
 JUDGED = Words(" {test} more are kept for the final test.", "另有 {test} 个留作最终测试（测试集）。")
@@ -106,5 +106,5 @@ def problem(error: Exception, chosen: str, lang: str) -> dict[str, Any]:
     """What is wrong; of a plan, under the labels of the page's fields."""
     known = {method.name for method in methods.METHODS}
     if isinstance(error, BadPlan) and chosen in known:
-        return forms.settings_problem(error.problems, at.field_labels(chosen), lang)
+        return forms.settings_problem(error.found, at.field_labels(chosen), lang)
     return forms.problem(explain(error), lang)

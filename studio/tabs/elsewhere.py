@@ -29,7 +29,7 @@ HEADS = (
     Words("Time", "时间"),
     Words("Money", "费用"),
     Words("Energy", "用电"),
-    Words("Price an hour, read when and where", "每小时价格（查询日期与来源）"),
+    Words("Price per hour (date checked, source)", "每小时价格（查询日期与来源）"),
 )
 TOO_SMALL = Words("Too small: {names}.", "内存不够：{names}。")
 REST = Words("{count} more machines", "另外 {count} 台机器")
@@ -41,9 +41,9 @@ THEIR_MODELS = Words(
 SERVICE_HEADS = (
     Words("Service", "服务"),
     Words("Money", "费用"),
-    Words("Price per million tokens, read when and where", "每百万 token 价格（查询日期与来源）"),
+    Words("Price per million tokens (date checked, source)", "每百万 token 价格（查询日期与来源）"),
 )
-RECALLED = Words("from memory, not read", "凭记忆，未核实")
+RECALLED = Words("from memory, not verified", "凭记忆，未核实")
 OLD = Words("older than 180 days", "已超过 180 天")
 NOTHING = Words(
     "Choose data and a base model whose shape is known; then this shows what the run would cost on {count} machines.",

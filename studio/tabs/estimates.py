@@ -97,7 +97,7 @@ def sound(name: str, value: Value) -> bool:
 
 def settled(method: Method, given: dict[str, Value]) -> Settings:
     """All settings of a method; one that makes no sense counts as its default until it is changed."""
-    wrong = {problem.split(":")[0] for problem in method.problems(given)}
+    wrong = {problem.key for problem in method.problems(given)}
     return method.settle({name: value for name, value in given.items() if name not in wrong})
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import gradio as gr
 
 from studio import words
-from studio.errors import explain
+from studio.errors import Problem, explain
 from studio.methods.base import Knob, Method
 from studio.plan import BESIDE, GROUP, ROLES, Task, Value, roles
 from studio.words import Words
@@ -18,11 +18,10 @@ NOTICE = '{{#if value.text}}<div class="notice {{value.kind}}" role="{{#if value
 Update = dict[str, Any]
 # Numbers up to here want more digits than a slider has.
 FINE = 0.1
-# A problem of a plan, as studio.plan and the methods write it, that belongs to a field of the page.
-KEYED = re.compile(r"(?:the page: )?(?:method\.settings\.|training\.|data\.)?(?P<key>\w+): (?P<what>.*)", re.DOTALL)
 # The cookie in which assets/language.js keeps the language that was chosen.
 CHOSEN = re.compile(r"(?:^|;\s*)studio-lang=(en|zh)(?:;|$)")
-CHANGE = Words("{count} setting(s) to change before this can start.", "开始之前有 {count} 项设置需要修改。")
+FIELD = Words("{label}: {what}", "{label}：{what}")
+CHANGE = Words("Settings to change before this can start: {count}.", "开始之前有 {count} 项设置需要修改。")
 
 
 def t(label: Words) -> Any:
@@ -66,13 +65,12 @@ def problem(error: Exception, lang: str) -> dict[str, Any]:
     return notice(*explain(error).sentences(lang), kind="bad")
 
 
-def settings_problem(problems: Sequence[str], labels: Mapping[str, Words], lang: str) -> dict[str, Any]:
-    """What a notice box shows of a plan's problems: those of a field under the label the field has on the page."""
-    said = []
-    for problem in problems:
-        found = KEYED.fullmatch(problem)
-        named = labels.get(found["key"]) if found else None
-        said.append(f"{named.say(lang)}: {found['what']}" if found and named else problem)
+def settings_problem(problems: Sequence[Problem], labels: Mapping[str, Words], lang: str) -> dict[str, Any]:
+    """What a notice box shows of a plan's problems: each under the label its field has on the page, by whole key or by its last part."""
+    said = [
+        FIELD.say(lang, label=labels.get(problem.key) or labels.get(problem.key.rpartition(".")[2]) or problem.key, what=problem.what)
+        for problem in problems
+    ]
     return notice(CHANGE.say(lang, count=len(said)), " · ".join(said), kind="bad")
 
 

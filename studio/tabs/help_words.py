@@ -20,7 +20,7 @@ HEADS: dict[str, Words] = {
 TRY = Words("Try it on a sample, a short run", "用示例数据跑一次短训练")
 TRY_TIMED = Words("Try it on a sample; about {time}", "用示例数据试试，约 {time}")
 WITH_SAMPLE = Words("With “{name}”: {rows} rows that come with the studio.", "使用自带的“{name}”，共 {rows} 条。")
-COST_UNKNOWN = Words("Bring data and choose a base model, and it stands here.", "带来数据并选好基础模型后，这里会给出估算。")
+COST_UNKNOWN = Words("Add data and choose a base model to see the estimate here.", "上传数据并选好基础模型后，这里会给出估算。")
 OF_METHOD = Words("Settings of {method}", "“{method}”的设置")
 OF_TRAINING = Words("Settings of the training", "训练的设置")
 
@@ -43,7 +43,7 @@ CURVE: dict[str, Words] = {
 # One step for each tab, in their order.
 TOUR: tuple[tuple[Words, Words], ...] = (
     (
-        Words("Bring your examples", "带上你的样本"),
+        Words("Bring your examples", "上传你的样本"),
         Words(
             "A spreadsheet, a file or pasted rows; or one of the samples, to begin with. The studio reads them, says what it understood and helps to mend what is wrong.",
             "表格、文件或粘贴的几行都行，也可以先用自带的示例数据。工作室会读懂它、告诉你它的理解，并帮你改好有问题的地方。",

@@ -8,12 +8,13 @@ import gradio as gr
 
 from studio import methods, presets
 from studio.data import prepare, split
+from studio.data.columns import role_name
 from studio.errors import StudioError
 from studio.help import pages
 from studio.methods import defaults, fits
 from studio.methods.base import Knob, Method
 from studio.models import shape
-from studio.plan import Data, Task, Value
+from studio.plan import ROLES, Data, Task, Value, every_role
 from studio.tabs import base, choose, data, elsewhere, estimates, forms, help, help_words, remember, story, table, visitor
 from studio.tabs import method_words as words
 from studio.tabs.choose import Chooser
@@ -52,6 +53,7 @@ def renew(request: gr.Request, **fields: Any) -> tuple[Any, ...]:
 
 def refresh(request: gr.Request, **fields: Any) -> tuple[Any, ...]:
     """The table, the sentences on the model and on what is trained, and the costs elsewhere, for everything as it is set now."""
+    run = str(fields.pop("run", ""))
     lang, chosen, tables = forms.language(request), fields["chosen"], elsewhere.follow(fields.pop("shown", ""), request, **fields)
     about = base.about(str(fields["model"] or ""), lang)[1]
     found = estimates.asked(**fields)
@@ -63,17 +65,11 @@ def refresh(request: gr.Request, **fields: Any) -> tuple[Any, ...]:
         "model": str(fields["model"]) if known and known.shape else "",
         "method": {"name": chosen, "settings": given},
     }
-    if problems := [problem for problem in methods.problems(raw) if problem.startswith("method.settings.")]:
-        return (
-            content,
-            about,
-            forms.settings_problem(problems, field_labels(chosen), lang),
-            tables,
-            help.costs(""),
-            story.content(found, lang),
-        )
+    if problems := [problem for problem in methods.problems(raw) if problem.key.startswith("method.settings.")]:
+        wrong = forms.settings_problem(problems, field_labels(chosen), lang)
+        return content, about, wrong, tables, help.costs(""), story.content(found, lang, run)
     cost = help.costs(estimates.in_words(estimates.chosen(found), lang))
-    return content, about, _counted(found, chosen, lang), tables, cost, story.content(found, lang)
+    return content, about, _counted(found, chosen, lang), tables, cost, story.content(found, lang, run)
 
 
 def attempt(event: gr.EventData, request: gr.Request) -> tuple[Any, ...]:
@@ -96,9 +92,11 @@ def take(event: gr.EventData, **fields: Any) -> tuple[Any, ...]:
 
 
 def field_labels(chosen: str) -> dict[str, Words]:
-    """What the fields of a plan's method and training are called on the page, by key."""
+    """What the fields of a plan are called on the page, by key; those of its method's settings and training by the last part of it."""
     training = {name: label for name, (label, _) in TRAINING.items()}
-    return {**training, **{knob.name: knob.label for knob in methods.get(chosen).knobs}}
+    known = {"model": words.MODEL, "method.name": words.METHOD}
+    known |= {f"data.columns.{role}": role_name("chat", role) for task in ROLES for role in every_role(task)}
+    return {**known, **training, **{knob.name: knob.label for knob in methods.get(chosen).knobs}}
 
 
 def pick(chosen: str, event: gr.EventData) -> tuple[Any, ...]:
@@ -107,8 +105,8 @@ def pick(chosen: str, event: gr.EventData) -> tuple[Any, ...]:
     return _chosen(asked if asked in {method.name for method in methods.METHODS} else chosen)
 
 
-def change_task(task: Task, chosen: str) -> tuple[Any, ...]:
-    """The models and the method that suit a task; a method that trains it stays."""
+def change_task(task: Task, chosen: str, model: str | None) -> tuple[Any, ...]:
+    """The models and the method that suit a task; what can do it stays, but a model that writes gives way to one that only sorts."""
     choices = [
         (f"{card.name} · {forms.number(shape.of(card.config).total())}", card.id)
         for card in presets.models().values()
@@ -116,7 +114,10 @@ def change_task(task: Task, chosen: str) -> tuple[Any, ...]:
     ]
     able = [method.name for method in methods.METHODS if task in method.tasks]
     name = next((name for name in (chosen, FIRST_METHOD, *able) if name in able), chosen)
-    return gr.update(choices=choices, value=FIRST_READER if task == "classify" else FIRST_MODEL), *_chosen(name)
+    card = presets.models().get(model or "")
+    stays = card and task in card.tasks and (task != "classify" or card.tasks == ("classify",))
+    first = FIRST_READER if task == "classify" else FIRST_MODEL
+    return gr.update(choices=choices, value=model if stays else first), *_chosen(name)
 
 
 def _chosen(name: str) -> tuple[Any, ...]:
@@ -185,7 +186,7 @@ def _counted(found: estimates.Asked, chosen: str, lang: str) -> dict[str, Any]:
     return forms.notice(table.sentence(method.footprint(shape, found.settings[chosen], labels), lang))
 
 
-def build(source: gr.BrowserState, remembered: Remembered, at_data: DataTab, test: gr.Textbox, stand: gr.HTML) -> MethodTab:
+def build(source: gr.BrowserState, remembered: Remembered, at_data: DataTab, test: gr.Textbox, stand: story.Strip) -> MethodTab:
     """Lay the tab out and wire it; `remembered` is what the browser keeps of it, `test` the source of a test set of one's own, `stand` says
     above all tabs where one stands."""
     gr.Markdown(t(words.HEAD))
@@ -209,15 +210,12 @@ def build(source: gr.BrowserState, remembered: Remembered, at_data: DataTab, tes
     task, columns = at_data.task, at_data.columns
     gr.context.Context.root_block.load(speak, None, [*(knobs[name] for name, _ in _choices()), training["schedule"]], **quiet)
     rows.pick(pick, chosen, [chosen, *groups], **quiet)
-    gr.on([task.change, gr.context.Context.root_block.load], change_task, [task, chosen], [model, chosen, *groups], **quiet)
+    gr.on([task.change, gr.context.Context.root_block.load], change_task, [task, chosen, model], [model, chosen, *groups], **quiet)
     described = {"source": source, "task": task, "columns": columns, "chosen": chosen, "test": test}
-    inputs = {**described, "shown": told, "model": model, "machine": at.machine, **knobs, **training}
-    changed = [
-        field.change
-        for field in (model, chosen, task, columns, source, at_data.touched, test, at.machine, *knobs.values(), *training.values())
-    ]
+    inputs = {**described, "run": stand.run, "shown": told, "model": model, "machine": at.machine, **knobs, **training}
+    watched = (*described.values(), model, at_data.touched, at.machine, stand.reached, *knobs.values(), *training.values())
     last = {**quiet, "trigger_mode": "always_last"}
-    _redraw(changed, inputs, [rows, about, counted, told, page, stand], at.told)
+    _redraw([field.change for field in watched], inputs, [rows, about, counted, told, page, stand.shown], at.told)
     other.click(elsewhere.turn, inputs_kwargs=inputs, outputs=told, **quiet)
     rows.remedy(
         take, inputs_kwargs=inputs, outputs=[*({**training, "machine": at.machine}[name] for name in REMEDIED), chosen, *groups], **quiet
@@ -233,9 +231,9 @@ def build(source: gr.BrowserState, remembered: Remembered, at_data: DataTab, tes
     asked = {"source": source, "task": task, "columns": columns, "model": model, "machine": at.machine}
     forms.follow(chosen.change, gr.context.Context.root_block.load).then(help.explain, chosen, [page, exact], **last)
     first = forms.follow(source.change, columns.change, at_data.touched.change, at.machine.change, gr.context.Context.root_block.load)
-    first.then(choose.prefill, inputs_kwargs=asked, outputs=[*chooser.answers.values(), chooser.result], **last)
-    choose.wire(chooser, asked, chosen, knobs).then(_chosen, chosen, [chosen, *groups], **quiet)
-    remember.wire(remembered, source, {**knobs, **training}, ("epochs", "batch_size", "test_share"), **quiet)
+    taken = choose.wire(chooser, first, asked, at_data.shown, chosen, knobs)
+    taken.then(_chosen, chosen, [chosen, *groups], **quiet)
+    remember.wire(remembered, source, {**knobs, **training}, ("epochs", "batch_size", "test_share"), taken, **quiet)
     tried = page.attempt(attempt, None, [*at_data.shown, chosen, *groups, remembered.moved, training["epochs"]], **quiet)
     return MethodTab(model, chosen, knobs, training, forward, chooser, tried)
 

@@ -6,6 +6,7 @@ HEAD = label(
     "### Choose a method\nAll ten side by side. A row opens its settings below.",
     "### 选择方法\n十种方法并排比较。点选一行，下方会显示它的设置。",
 )
+METHOD = Words("Method", "方法")
 MODEL = label("Base model to start from", "从哪个基础模型开始")
 MODEL_HELP = label(
     "Choose from the list, or type a hub id (owner/name) or a folder.", "从列表里选，或输入 Hub 模型 ID（owner/name）或文件夹路径。"
@@ -70,12 +71,12 @@ RECOMPUTE_HELP = label(
     "Intermediate results are thrown away and computed again: far less memory, and a quarter to a half more time. Large models on a card do so anyway.",
     "中间结果先丢掉，用到时再算一遍：省很多内存，用时多四分之一到一半。在显卡上训练大模型时，本来就会这样做。",
 )
-SEED = label("Starting point of chance (seed)", "随机种子（seed）")
+SEED = label("Random starting point (seed)", "随机种子（seed）")
 SEED_HELP = label("The same seed gives the same split and the same training.", "相同的种子会得到相同的划分和训练。")
 NEXT = label("Next: train", "下一步：训练")
 MORE_OF_METHOD = label("More settings of this method", "这种方法的更多设置")
 SUITS = Words(
-    "Suits {count} training examples: {epochs:g} rounds of {batch} at a time, {steps} steps in all.",
+    "Suggested for {count} training examples: {epochs:g} epochs, {batch} examples at a time, {steps} steps in all.",
     "按 {count} 个训练样本推荐：{epochs:g} 轮，每步 {batch} 个，共 {steps} 步。",
 )
 SUITS_STAGE = Words("This holds for the first stage; the later ones are set above.", "以上适用于第一个阶段；后面的阶段在上方设置。")

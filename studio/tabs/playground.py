@@ -15,10 +15,10 @@ from studio.tabs.forms import t
 from studio.words import Words, label
 
 HEAD = label(
-    "### Compare\nBoth models get the same question, the same settings and the same luck.",
+    "### Compare\nBoth models get the same question, the same settings and the same random seed.",
     "### 对比\n两个模型回答同一个问题，设置和随机种子都一样。",
 )
-RUN = label("Which run's result", "用哪次训练的结果")
+RUN = label("Result of which run", "用哪次训练的结果")
 PROMPT = label("Your question or text", "你的问题或文本")
 PROMPT_HINT = label("Something like your examples, but not one of them", "与样本类似、但不在其中的内容")
 ALONE = label("Ask the base model alone", "只问基础模型")
@@ -26,10 +26,10 @@ ALONE_TITLE = Words("Base model alone: {model}", "只有基础模型：{model}")
 FETCHING = Words("Fetching the model… {share:.0%}", "正在下载模型… {share:.0%}")
 STARTING = Words("Loading the base model…", "正在加载基础模型…")
 ASK, STOP = label("Ask both", "问两个模型"), label("Stop", "停止")
-TEMPERATURE = label("How much chance may decide (temperature)", "随机性（temperature）")
+TEMPERATURE = label("How random the answers may be (temperature)", "随机性（temperature）")
 TEMPERATURE_HELP = label("0 always takes the likeliest word.", "0 表示总取最可能的词。")
 LENGTH = label("Longest answer in tokens", "回答最长 token 数")
-SEED = label("Starting point of chance (seed)", "随机种子（seed）")
+SEED = label("Random starting point (seed)", "随机种子（seed）")
 SEED_HELP = label("The same seed gives the same answers.", "相同种子得到相同回答。")
 SIDES = {"base": Words("Base model", "基础模型"), "tuned": Words("Tuned model", "微调后的模型")}
 NO_RUN = Words(
@@ -40,18 +40,18 @@ NO_PROMPT = Words("Type a question first.", "请先输入问题。")
 NOTHING = Words("The answer will appear here.", "回答会显示在这里。")
 LOADING = Words("Loading both models and checking which is which…", "正在加载两个模型，并核对有没有拿错权重…")
 BADGE = Words("{name} · weights {checksum}", "{name} · 权重 {checksum}")
-MATCHES = Words("the very weights the run wrote down", "与那次训练记下的权重一致")
-DIFFERS = Words("not the weights the run wrote down", "与那次训练记下的权重不一致")
+MATCHES = Words("exactly the weights this run saved", "与那次训练记下的权重一致")
+DIFFERS = Words("not the weights this run saved", "与那次训练记下的权重不一致")
 BASE_PROOF = Words(
     "Self-test: answers as the untouched base does (difference {moved:.3g}).", "自检：与未改动的基础模型一致（差异 {moved:.3g}）。"
 )
 TUNED_PROOF = Words(
     "Self-test: differs from the base (largest score difference {moved:.3g}).", "自检：与基础模型不同（最大分数差 {moved:.3g}）。"
 )
-UNTRAINED = Words("Its class head is new and untrained: these shares are chance.", "它的分类头是新加的，还没训练，这些比例只是随机结果。")
+UNTRAINED = Words("Its class head is new and untrained: these shares are random.", "它的分类头是新加的，还没训练，这些比例只是随机结果。")
 SPEED = Words("{rate:.1f} tokens/s", "{rate:.1f} token/秒")
 DOUBT = Words(
-    "The self-test does not hold: do not trust this comparison. Train again, or choose another run.",
+    "The self-test failed: do not trust this comparison. Train again, or choose another run.",
     "自检未通过：这次对比不可信。请重新训练，或换一次训练的结果。",
 )
 
@@ -66,6 +66,7 @@ class PlaygroundTab(NamedTuple):
 
     choose: gr.Dropdown
     prompt: gr.Textbox
+    asked: Any
 
 
 def ask(
@@ -194,8 +195,9 @@ def build(run: gr.BrowserState, model: gr.Dropdown, task: gr.Radio) -> Playgroun
         with gr.Column(min_width=300):
             tuned = gr.HTML(pane("tuned"), html_template=PANE, elem_id="tuned", apply_default_css=False)
     asked = {"run_id": choose, "last": run, "prompt": prompt, "temperature": temperature, "length": length, "seed": seed}
-    gr.on([go.click, prompt.submit], ask, inputs_kwargs=asked, outputs=[told, base, tuned], show_progress="hidden", concurrency_limit=4)
+    sides = [told, base, tuned]
+    answered = gr.on([go.click, prompt.submit], ask, inputs_kwargs=asked, outputs=sides, show_progress="hidden", concurrency_limit=4)
     lone = only.click(ask_alone, [model, task, prompt, length], [told, base, tuned], show_progress="hidden", concurrency_limit=1)
     halt.click(stop, choose, None, cancels=lone, show_progress="hidden", queue=False)
     gr.context.Context.root_block.load(greet, None, [base, tuned], show_progress="hidden", queue=False)
-    return PlaygroundTab(choose, prompt)
+    return PlaygroundTab(choose, prompt, answered)

@@ -21,14 +21,17 @@ class Remembered(NamedTuple):
     kept: gr.BrowserState
 
 
-def wire(remembered: Remembered, source: gr.BrowserState, fields: Mapping[str, Any], suggested: tuple[str, ...], **quiet: Any) -> None:
-    """Remember what a person enters in `fields`, and put it back when the page is opened again."""
+def wire(
+    remembered: Remembered, source: gr.BrowserState, fields: Mapping[str, Any], suggested: tuple[str, ...], filled: Any, **quiet: Any
+) -> None:
+    """Remember what a person enters in `fields`, or lets the event `filled` enter, and put it back when the page is opened again."""
     for name in suggested:
         js = f"(moved, source) => ({{ source, names: [...new Set([...(moved?.source === source ? moved.names : []), '{name}'])] }})"
         fields[name].input(None, [remembered.moved, source], remembered.moved, js=js, **quiet)
     names = json.dumps(list(fields))
     js = f"(source, ...values) => ({{ source, values: Object.fromEntries({names}.map((name, place) => [name, values[place]])) }})"
     gr.on([field.input for field in fields.values()], None, [source, *fields.values()], remembered.kept, js=js, **quiet)
+    filled.then(None, [source, *fields.values()], remembered.kept, js=js, **quiet)
     root = gr.context.Context.root_block
 
     def back(source: str, kept: object, moved: object) -> Any:

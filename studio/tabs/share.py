@@ -31,6 +31,7 @@ class ShareTab(NamedTuple):
     """The components other tabs need."""
 
     choose: gr.Dropdown
+    prepared: Any
 
 
 def offer(run_id: str | None, request: gr.Request) -> tuple[Any, ...]:
@@ -42,7 +43,7 @@ def offer(run_id: str | None, request: gr.Request) -> tuple[Any, ...]:
     try:
         run = runs.get(run_id)
         offered = export.forms(run)
-        text = card.write(run, offered[0])
+        text = card.write(run, offered[0], lang)
     except StudioError as error:
         return forms.problem(error, lang), hidden, hidden, hidden
     choices = [(export.FORMS[form].say(lang), form) for form in offered]
@@ -58,7 +59,7 @@ def prepare(run_id: str | None, form: str, request: gr.Request) -> Iterator[tupl
     began = monotonic()
     with ThreadPoolExecutor(1) as pool:
         try:
-            work = pool.submit(export.bundle, runs.get(run_id), form)
+            work = pool.submit(export.bundle, runs.get(run_id), form, lang)
             while not work.done():
                 yield forms.notice(WORKING.say(lang, seconds=monotonic() - began)), gr.skip()
                 try:
@@ -89,5 +90,5 @@ def build() -> ShareTab:
     text = gr.Textbox(label=t(CARD), interactive=False, visible=False, elem_id="card", lines=12, max_lines=24, buttons=["copy"])
     choose.change(offer, choose, [told, form, text, file], show_progress="hidden", queue=False)
     form.change(hide, None, file, show_progress="hidden", queue=False)
-    go.click(prepare, [choose, form], [told, file], show_progress="hidden")
-    return ShareTab(choose)
+    prepared = go.click(prepare, [choose, form], [told, file], show_progress="hidden")
+    return ShareTab(choose, prepared)

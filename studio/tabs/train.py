@@ -50,7 +50,7 @@ TOO_BIG = Words(
     "The Method tab offers changes that make it fit, in the row of this method. Or insist below, and it ends with a sentence where memory runs out.",
     "“方法”页里这种方法的那一行，列出了怎样改才放得下。也可以在下面选“仍然开始”，内存用尽时会停下并说明原因。",
 )
-INSIST = label("Start it all the same", "仍然开始")
+INSIST = label("Start anyway", "仍然开始")
 INSIST_HELP = label(
     "It will probably run out of memory. Everything else on this machine stays as it is.", "很可能会内存不足。本机其他程序不受影响。"
 )
@@ -64,6 +64,7 @@ class TrainTab(NamedTuple):
 
     next: gr.Button
     summary: gr.HTML
+    moved: Any
     inputs: dict[str, Any]
 
 
@@ -224,7 +225,7 @@ def build(run: gr.BrowserState, mine: gr.BrowserState, inputs: dict[str, Any]) -
         trigger_mode="once",
         queue=False,
     )
-    live.moved(moved, [run, mine], [told, choose], show_progress="hidden", queue=False)
+    changed = live.moved(moved, [run, mine], [told, choose], show_progress="hidden", queue=False)
     live.resume(go_on, [run, mine], [told, live, choose], show_progress="hidden", trigger_mode="once", queue=False)
     halt.click(stop, run, told, show_progress="hidden", queue=False)
     choose.input(show, choose, [live, run], show_progress="hidden", queue=False)
@@ -237,7 +238,7 @@ def build(run: gr.BrowserState, mine: gr.BrowserState, inputs: dict[str, Any]) -
         None,
         js="(run) => { const url = new URL(location.href); if (run && (window.studioAttached || !url.searchParams.get('run'))) { url.searchParams.set('run', run); history.replaceState(null, '', url); } }",
     )
-    return TrainTab(forward, summary, everything)
+    return TrainTab(forward, summary, changed, everything)
 
 
 def _checking() -> str:

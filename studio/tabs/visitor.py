@@ -65,7 +65,7 @@ def own_set(source: str, mine: object) -> Kept:
     found = dataset(source)
     if found.own and found.source not in {kept.source for kept in sets(mine)}:
         raise BadData(
-            Words("This data set was brought by someone else.", "这个数据集是别人带来的。"),
+            Words("This data set was brought by someone else.", "这个数据集是别人上传的。"),
             Words("Upload your own copy to change it.", "请上传自己的副本再修改。"),
         )
     return found

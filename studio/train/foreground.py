@@ -11,7 +11,7 @@ from types import FrameType
 from tqdm import tqdm
 
 from studio import methods, plan, presets, runs
-from studio.errors import BadPlan, NotPossible, StudioError, explain
+from studio.errors import IN_LOG, BadPlan, NotPossible, StudioError, explain
 from studio.estimate import machines, record, table
 from studio.methods import base, trial
 from studio.runs import Run
@@ -78,7 +78,7 @@ def _follow(run: Run) -> int:
             traceback.print_exc(file=log)
         over.set()
         bar.join()
-        print(" ".join(explain(error).say().split()), file=sys.stderr)  # noqa: T201
+        print(" ".join(explain(error, IN_LOG).say().split()), file=sys.stderr)  # noqa: T201
         return 1
     finally:
         over.set()

@@ -45,7 +45,8 @@ def prepare_data(this: Run, plan: Plan) -> Prepared:
     columns = plan.data.columns or guessed(plan, table)
     found, incomplete = prepare.examples(table, plan.task, columns)
     parts = split.split(found, plan.data, plan.training.seed, split.alike(found))
-    known = {"name": kept.name, "sha256": kept.sha256, "columns": columns, "rows": len(table.rows), "damaged": len(table.bad)}
+    known: dict[str, Any] = {"name": kept.name, "sha256": kept.sha256, "licence": kept.licence, "columns": columns}
+    known |= {"rows": len(table.rows), "damaged": len(table.bad)}
     if plan.data.test:
         tested = keep.find(plan.data.test)
         known |= {"test_name": tested.name, "test_sha256": tested.sha256}
@@ -121,7 +122,7 @@ def load_job(this: Run, method: Method, base: Fetched, parts: Parts) -> tuple[Jo
     encoded = [prepare.encode(part, plan.task, tokenizer, length, labels) for part in every]
     dropped = sum(map(len, every)) - sum(map(len, encoded)) if plan.task != "complete" else 0
     report = {
-        "base": {"name": base.name, "hub": base.hub, "weights": base.note.en, "checksum": check},
+        "base": {"name": base.name, "hub": base.hub, "weights": base.note.en, "weights_zh": base.note.zh, "checksum": check},
         "parameters": {"trainable": load.numbers(model, learned=True), "total": load.numbers(model)},
         "texts": {"max_length": length, "cut": sum(item.cut for part in encoded for item in part), "dropped": dropped},
         "labels": list(labels),

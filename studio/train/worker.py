@@ -14,7 +14,7 @@ from collections.abc import Callable
 from typing import Any
 
 from studio import methods, runs
-from studio.errors import OutOfMemory, StudioError, explain
+from studio.errors import IN_LOG, OutOfMemory, StudioError, explain
 from studio.estimate import hardware, record
 from studio.home import check_room, home, write_json
 from studio.methods.base import Halt, Job, Method, Watch
@@ -26,7 +26,7 @@ from studio.words import Words
 
 BALLAST = 1_000_000
 LEFT_OUT = Words(
-    "{cut} example(s) were cut at {length} tokens, {dropped} left out as too long: raise the longest example (max length) or shorten the texts.",
+    "Examples cut at {length} tokens: {cut}; left out as too long: {dropped}. Raise the longest example (max length) or shorten the texts.",
     "{cut} 个样本在 {length} 个 token 处截断，{dropped} 个过长未用：请提高长度上限（max length）或缩短文本。",
 )
 
@@ -47,7 +47,7 @@ def run(run_id: str, before: Callable[[], None] = lambda: None) -> None:
         runs.set_status(this, "stopped", "before")
     except BaseException as error:
         ballast.unlink(missing_ok=True)
-        fault = explain(error)
+        fault = explain(error, IN_LOG)
         if isinstance(fault, OutOfMemory):
             from studio.train.report import peak_memory_gb  # noqa: PLC0415 - loads torch, which has just run out of memory
 

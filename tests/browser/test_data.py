@@ -51,17 +51,17 @@ def test_a_messy_export_is_judged_mended_and_taken_back(visit, messy):
     page = visit()
     page.locator("#upload input[type=file]").set_input_files(str(messy))
     expect(page.locator("#data-notice .good")).to_contain_text("25 rows, 3 columns")
-    expect(page.locator("#data-notice")).to_contain_text("1 damaged row(s) left out")
+    expect(page.locator("#data-notice")).to_contain_text("Damaged rows left out: 1")
     report = page.locator("#health .health")
     expect(report).to_contain_text("Health")
     expect(page.locator("#health-wait, .health-wait")).to_have_count(0)
     expect(page.locator("#health button[data-id=duplicates]")).to_be_visible()
     expect(report).to_contain_text("[email]")
     page.locator("#health button[data-id=duplicates]").click()
-    expect(page.locator("#data-notice")).to_contain_text("3 row(s) less")
+    expect(page.locator("#data-notice")).to_contain_text("rows removed: 3")
     expect(page.locator("#health button[data-id=duplicates]")).to_have_count(0)
     page.locator("#health button[data-do=undo]").click()
-    expect(page.locator("#data-notice")).to_contain_text("Taken back")
+    expect(page.locator("#data-notice")).to_contain_text("Undone")
     expect(page.locator("#health button[data-id=duplicates]")).to_be_visible()
 
 
@@ -69,7 +69,7 @@ def test_rows_are_found_edited_and_still_there_after_a_reload(visit, messy):
     page = visit()
     page.locator("#upload input[type=file]").set_input_files(str(messy))
     expect(page.locator("#data-notice .good")).to_be_visible()
-    page.get_by_role("button", name="Rows: look, search, edit").click()
+    page.get_by_role("button", name="Browse, search and edit rows").click()
     page.get_by_label("Find rows that hold").press_sequentially("haze")
     expect(page.locator("#row-where")).to_contain_text("Rows 1–1 of 1")
     cell = page.locator("#row-table [role=gridcell]", has_text="Unplug the haze lamp").first
@@ -79,7 +79,7 @@ def test_rows_are_found_edited_and_still_there_after_a_reload(visit, messy):
     page.keyboard.press("Enter")
     expect(page.locator("#data-notice")).to_contain_text("1 cell(s) changed")
     page.reload(wait_until="domcontentloaded")
-    page.get_by_role("button", name="Rows: look, search, edit").click()
+    page.get_by_role("button", name="Browse, search and edit rows").click()
     page.get_by_label("Find rows that hold").press_sequentially("better reply")
     expect(page.locator("#row-where")).to_contain_text("Rows 1–1 of 1")
 
@@ -151,9 +151,9 @@ def test_what_stands_in_a_file_is_shown_and_never_run(visit, tmp_path):
     expect(page.locator("#data-notice .notice")).to_contain_text("20 rows")
     expect(page.locator("#seen-examples .seen-text").first).to_contain_text(HOSTILE)
     expect(page.locator("#health q").first).to_be_visible()
-    page.get_by_role("button", name="Rows: look, search, edit").click()
+    page.get_by_role("button", name="Browse, search and edit rows").click()
     page.get_by_label("Find rows that hold").press_sequentially("${1} <b>x</b>")
-    expect(page.locator("#row-where")).to_contain_text("No row holds “${1} <b>x</b>”")
+    expect(page.locator("#row-where")).to_contain_text("No row contains “${1} <b>x</b>”")
     page.get_by_role("button", name="Next: choose a method").click()
     page.get_by_role("button", name="Not sure which?").click()
     for name, value in (
@@ -183,10 +183,31 @@ def test_a_choice_is_taken_over_and_its_prompt_tried(visit):
     page.get_by_role("button", name="Show what suits").click()
     head = page.locator("#choice h3")
     expect(head).to_contain_text("suits best")
-    page.get_by_role("button", name="Take this method").click()
+    page.get_by_role("button", name="Use this plan").click()
     expect(page.locator("#methods tr.chosen .name")).to_have_text(head.inner_text().removesuffix(" suits best"))
     page.get_by_role("button", name="Try the prompt on the base model").click()
     expect(page.locator("#prompt textarea")).to_have_value(re.compile(r"\S"))
+
+
+def test_a_plan_on_other_data_is_taken_whole_and_can_start(visit):
+    page = visit()
+    page.locator("#sample-support-tone").click()
+    expect(page.locator("#data-notice .good")).to_be_visible()
+    page.get_by_role("button", name="Next: choose a method").click()
+    page.get_by_role("button", name="Not sure which?").click()
+    expect(page.locator("#ask-have input[value=answers]")).to_be_checked()
+    for name, value in (("have", "labels"), ("change", "decisions"), ("where", "unknown"), ("apart", "near"), ("budget", "any")):
+        page.locator(f"#ask-{name} input[value={value}]").check()
+    page.get_by_role("button", name="Show what suits").click()
+    head = page.locator("#choice h3")
+    expect(head).to_contain_text("suits best")
+    name = head.inner_text().removesuffix(" suits best")
+    page.get_by_role("button", name="Use this plan").click()
+    expect(page.locator("#choose-notice .good")).to_be_visible()
+    expect(page.locator("#methods tr.chosen .name")).to_have_text(name)
+    expect(page.locator("#model input")).to_have_value(re.compile("MiniLM"))
+    page.get_by_role("button", name="Next: train").click()
+    expect(page.locator("#summary")).to_contain_text(re.compile(f"{name} on .*MiniLM.* examples.* steps"))
 
 
 def test_the_glossary_and_the_tour_are_found_and_left_by_keyboard(visit):

@@ -57,7 +57,7 @@ def test_from_upload_to_two_streamed_answers_and_a_download(visit, chat_csv, tin
     expect(page.locator("#data-notice")).to_contain_text("40 rows, 2 columns")
     expect(page.locator("#data-notice")).to_contain_text("read “prompt” and learn to write “response”")
     expect(page.locator("#seen-examples mark").first).to_be_visible()
-    page.get_by_role("button", name="Rows: look, search, edit").click()
+    page.get_by_role("button", name="Browse, search and edit rows").click()
     expect(page.locator("#row-table")).to_contain_text("where is my lamp")
 
     page.get_by_role("button", name="Next: choose a method").click()
@@ -80,20 +80,23 @@ def test_from_upload_to_two_streamed_answers_and_a_download(visit, chat_csv, tin
     assert curve(page)[1] >= 5
     expect(page.locator("#live .run-more")).to_contain_text("Validation loss went from")
     assert "run=" in page.url
+    expect(page.locator("#story .next")).to_contain_text("compare both models")
 
     page.get_by_role("button", name="Next: compare").click()
     page.get_by_label("Your question or text").fill("where is my lamp")
     page.get_by_role("button", name="Ask both").click()
     for side in ("base", "tuned"):
-        expect(page.locator(f"#{side} .proof.holds")).to_contain_text("the very weights the run wrote down", timeout=60_000)
+        expect(page.locator(f"#{side} .proof.holds")).to_contain_text("exactly the weights this run saved", timeout=60_000)
         expect(page.locator(f"#{side} .pane")).to_have_attribute("aria-busy", "false")
     assert page.locator("#tuned .answer").inner_text() != page.locator("#base .answer").inner_text()
     expect(page.locator("#base .proof")).to_contain_text("difference 0")
+    expect(page.locator("#story .next")).to_contain_text("take it home")
 
     tab(page, "Share")
     page.get_by_role("button", name="Prepare the download").click()
     expect(page.locator("#share-notice .good")).to_contain_text("Ready", timeout=60_000)
     expect(page.locator("#download")).to_be_visible()
+    expect(page.locator("#story")).to_contain_text("“Shop tone” has been trained and packed")
     with page.expect_download() as download:
         page.locator("#download").click()
     assert download.value.suggested_filename == "shop-tone-adapter.zip"
@@ -178,7 +181,7 @@ def test_a_killed_worker_becomes_a_sentence_on_the_page(visit, chat_csv, tiny_ch
     worker = json.loads((studio_home / "runs" / run / "process.json").read_text())
     psutil.Process(worker["pid"]).kill()
     wait_for_end(page, "failed")
-    expect(page.locator("#live .run-fault")).to_contain_text("ended without a word")
+    expect(page.locator("#live .run-fault")).to_contain_text("stopped unexpectedly")
     expect(page.locator("#live .run-fault")).to_contain_text("smaller batch")
 
 
@@ -199,8 +202,8 @@ def test_classes_are_trained_and_shown_as_shares(visit, classify_csv, tiny_bert)
     [
         ("leads.csv", b"", "is empty"),
         ("photo.csv", b"\x89PNG\r\n\x1a\n\x00\x00\x00" * 50, "is a picture"),
-        ("one.csv", b"prompt,response\nhello,hi\n", "1 complete example"),
-        ("list.csv", b"name\nAnna\nBen\n", "2 complete example"),
+        ("one.csv", b"prompt,response\nhello,hi\n", "“one.csv” has too few complete examples: 1"),
+        ("list.csv", b"name\nAnna\nBen\n", "“list.csv” has too few complete examples: 2"),
     ],
 )
 def test_bad_files_get_a_sentence_and_the_page_stays_alive(visit, tmp_path, chat_csv, name, content, said):
@@ -304,8 +307,8 @@ def test_the_address_of_a_run_comes_before_the_one_a_browser_remembers(visit, ch
     ("content", "task", "labels"),
     [
         ("prompt,chosen,rejected\n" + "".join(f"where is {n},Here {n}.,no idea {n}\n" for n in range(20)), "Prefer the better", 3),
-        ("question,answer\n" + "".join(f"What is {n} + 1?,{n + 1}\n" for n in range(20)), "Get steadier", 1),
-        ("text\n" + "".join(f"Once upon a time there was number {n}.\n" for n in range(20)), "Write on", 1),
+        ("question,answer\n" + "".join(f"What is {n} + 1?,{n + 1}\n" for n in range(20)), "Get more consistent", 1),
+        ("text\n" + "".join(f"Once upon a time there was number {n}.\n" for n in range(20)), "Continue text", 1),
     ],
     ids=["prefer", "prompts", "complete"],
 )
