@@ -348,7 +348,7 @@ def test_rounds_and_portions_follow_the_amount_of_data_unless_moved():
     epochs, batch, tested, told = method.suit("sample:support-tone", "chat", columns, "full", {}, 0.1, 0, "", ENGLISH)
     # 140 examples, a tenth aside: 126; portions of 8, the most rounds for answers: 3; 16 steps a round
     assert (epochs, batch, tested) == (3.0, 8, 0.0)
-    assert told["text"] == "Suggested for 126 training examples: 3 epochs, 8 examples at a time, 48 steps in all."
+    assert told["text"] == "Suggested for 126 training examples: epochs 3, 8 examples at a time, 48 steps in all."
     epochs, batch, *_ = method.suit(
         "sample:support-tone", "chat", columns, "full", {"source": "sample:support-tone", "names": ["epochs"]}, 0.1, 0, "", ENGLISH
     )

@@ -76,7 +76,7 @@ SEED_HELP = label("The same seed gives the same split and the same training.", "
 NEXT = label("Next: train", "下一步：训练")
 MORE_OF_METHOD = label("More settings of this method", "这种方法的更多设置")
 SUITS = Words(
-    "Suggested for {count} training examples: {epochs:g} epochs, {batch} examples at a time, {steps} steps in all.",
+    "Suggested for {count} training examples: epochs {epochs:g}, {batch} examples at a time, {steps} steps in all.",
     "按 {count} 个训练样本推荐：{epochs:g} 轮，每步 {batch} 个，共 {steps} 步。",
 )
 SUITS_STAGE = Words("This holds for the first stage; the later ones are set above.", "以上适用于第一个阶段；后面的阶段在上方设置。")
