@@ -11,7 +11,7 @@ import pytest
 from studio import methods, presets, runs
 from studio.data import keep, read
 from studio.errors import BadData
-from studio.tabs import data, forms, health, inspect, look, sets, train, visitor
+from studio.tabs import data, forms, health, inspect, look, own_test, sets, train, visitor
 from studio.tabs.data import FIELDS, NEEDED
 
 ENGLISH = SimpleNamespace(headers={"accept-language": "en-GB,en"}, query_params={}, session_hash="one")
@@ -298,24 +298,83 @@ def test_under_the_model_s_own_template_only_the_answer_and_its_end_are_marked(o
     assert row["response"].split()[0].lower() in parts[1]["text"].lower()
 
 
-def test_the_split_is_said_with_its_seed_and_a_test_set_of_its_own(own, tmp_path):
-    parts = {"validation_share": 0.2, "test_share": 0.1, "seed": 7}
-    said = inspect.divide(own.source, "chat", forms.pack(ROLES), "", **parts, request=ENGLISH)[0]["text"]
-    assert "Of 40 examples, 28 are learned, 8 are checked on while training (validation), 4 are kept for the final test" in said
-    assert "(seed 7)" in said
-    other = tmp_path / "judge.csv"
-    other.write_text("prompt,response\n" + "".join(f"ask {word},tell {word}\n" for word in WORDS[:9]), encoding="utf-8")
-    *_, (test, _, forget) = inspect.bring_test(str(other), "chat", forms.pack(ROLES), ENGLISH)
-    assert forget["visible"]
-    said = inspect.divide(own.source, "chat", forms.pack(ROLES), test, **parts, request=ENGLISH)[0]["text"]
-    assert "9 of “judge.csv” are for the last verdict" in said
+SHARES = {"validation_share": 0.2, "test_share": 0.1, "seed": 7}
+
+
+@pytest.mark.parametrize(
+    ("tested", "said"),
+    [
+        (0.1, "28 are learned, 8 are checked on while training (validation), 4 are kept for the final test after training (test)"),
+        (
+            0,
+            "32 are learned, 8 are checked on while training (validation), none are kept for a final test, so the results after training are",
+        ),
+    ],
+)
+def test_the_split_is_said_with_its_seed_and_what_the_final_test_is_made_with(own, tested, said):
+    told = inspect.divide(own.source, "chat", forms.pack(ROLES), "", **{**SHARES, "test_share": tested}, request=ENGLISH)["text"]
+    assert f"Of 40 examples, {said}" in told
+    assert "(seed 7)" in told
+
+
+def bring_test(source, path, tests=None, mine=None):
+    """A test set is brought: what the browser then remembers."""
+    path.write_text("prompt,response\n" + "".join(f"ask {word},tell {word}\n" for word in WORDS[:9]), encoding="utf-8")
+    *_, (tests, mine, _) = own_test.bring(str(path), source, "chat", forms.pack(ROLES), tests or {}, mine or [source], ENGLISH)
+    return tests, mine
+
+
+def test_a_test_set_of_its_own_stays_with_the_data_it_is_for(own, tmp_path):
+    tests, mine = bring_test(own.source, tmp_path / "judge.csv")
+    test, listed = own_test.show(own.source, tests, mine, ENGLISH)
+    assert keep.find(test).name == "judge.csv"
+    assert (listed["value"], listed["choices"][0]) == (test, ("a part of my examples", ""))
+    assert own.source not in [source for _, source in listed["choices"]]
+    assert own_test.show("sample:support-tone", tests, mine, ENGLISH)[0] == "", "gone with other data"
+    assert own_test.show(own.source, json.loads(json.dumps(tests)), mine, ENGLISH)[0] == test, "back with its own"
+    said = inspect.divide(own.source, "chat", forms.pack(ROLES), test, **SHARES, request=ENGLISH)["text"]
+    assert "the final test after training uses the 9 of “judge.csv”" in said
+
+
+def test_a_test_set_is_given_up_and_taken_again(own, tmp_path):
+    tests, mine = bring_test(own.source, tmp_path / "judge.csv")
+    test = tests[own.source]
+    without, _, _ = own_test.choose("", own.source, "chat", forms.pack(ROLES), tests, mine, ENGLISH)
+    assert own_test.of(own.source, without, mine) == ""
+    again, _, _ = own_test.choose(test, own.source, "chat", forms.pack(ROLES), without, mine, ENGLISH)
+    assert own_test.of(own.source, again, mine) == test
+    keep.drop(keep.find(test))
+    assert own_test.show(own.source, again, mine, ENGLISH)[0] == "", "one that was deleted is none"
+
+
+def test_a_sample_that_was_copied_for_changes_keeps_its_test_set(tmp_path):
+    tests, mine = bring_test("sample:support-tone", tmp_path / "judge.csv")
+    source, *_ = look.delete("sample:support-tone", mine, "1", 0, ENGLISH)
+    assert own_test.of(source, tests, mine) == tests["sample:support-tone"]
+    without, _, _ = own_test.choose("", source, "chat", forms.pack(ROLES), tests, mine, ENGLISH)
+    assert own_test.of(source, without, mine) == ""
+
+
+def test_where_others_reach_the_page_a_test_set_is_its_owner_s_alone(own, tmp_path, monkeypatch):
+    tests, mine = bring_test(own.source, tmp_path / "judge.csv")
+    monkeypatch.setenv(visitor.OPEN, "1")
+    assert own_test.of(own.source, tests, mine) == tests[own.source]
+    stranger = own_test.show(own.source, tests, [], ENGLISH)
+    assert (stranger[0], stranger[1]["choices"]) == ("", [("a part of my examples", "")])
+    kept, told, _ = own_test.choose(tests[own.source], own.source, "chat", forms.pack(ROLES), {}, [], ENGLISH)
+    assert (kept, told["kind"]) == (gr.skip(), "bad")
+
+
+@pytest.mark.parametrize("claimed", [None, [], "x", {"sample:support-tone": 3}, {"sample:support-tone": "/etc/passwd"}])
+def test_a_browser_may_remember_any_test_set(claimed):
+    assert own_test.of("sample:support-tone", claimed, []) == ""
 
 
 def test_a_test_set_without_the_columns_is_refused_and_forgotten(own, tmp_path):
     other = tmp_path / "other.csv"
     other.write_text(PLAIN, encoding="utf-8")
-    *_, (test, told, _) = inspect.bring_test(str(other), "chat", forms.pack(ROLES), ENGLISH)
-    assert (test, told["kind"]) == ("", "bad")
+    *_, (tests, mine, told) = own_test.bring(str(other), own.source, "chat", forms.pack(ROLES), {}, [], ENGLISH)
+    assert (tests, mine, told["kind"]) == (gr.skip(), gr.skip(), "bad")
     assert "prompt" in told["text"]
     assert [kept.source for kept in keep.all_sets()] == [own.source]
 

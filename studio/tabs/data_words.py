@@ -89,16 +89,22 @@ SPLIT = Words(
     "Of {count:,} examples, {train:,} are learned, {check:,} are checked on while training (validation), {test}; what is nearly the same stays together (seed {seed}).",
     "{count:,} 个样本中，{train:,} 个用于训练，{check:,} 个留作验证（验证集），{test}；近似重复的样本会留在同一侧（随机种子 {seed}）。",
 )
-SPLIT_TEST = Words("{test:,} are kept for the final test", "{test:,} 个留作最终测试（测试集）")
-SPLIT_NONE = Words("none are left for a verdict of its own, since there are so few", "由于数量太少，没有单独留出测试集")
-OWN_TEST = Words("{test:,} of “{name}” are for the last verdict (test)", "“{name}”的 {test:,} 个用于最后的评判（测试集）")
+SPLIT_TEST = Words("{test:,} are kept for the final test after training (test)", "{test:,} 个留作训练后的最终测试（测试集）")
+SPLIT_NONE = Words(
+    "none are kept for a final test, so the results after training are measured on the {check:,} as well",
+    "没有单独留出测试集，训练后的效果也用这 {check:,} 个来衡量",
+)
+OWN_TEST = Words(
+    "the final test after training uses the {test:,} of “{name}” (test)", "训练后的最终测试用“{name}”的 {test:,} 个样本（测试集）"
+)
 OWN_TEST_TITLE = label("Bring a test set of your own", "使用自己的测试集")
 OWN_TEST_HELP = label(
-    "Every verdict is measured on it. It wants the same columns.",
-    "所有评判都在它上面测量。列要与数据相同。",
+    "The final test after training is made with it alone; the model never learns from it. It needs the same columns as your examples, and is remembered with them.",
+    "训练后的最终测试只用它来做，模型不会拿它学习。它的列要与你的样本相同，并会随这份样本一起记住。",
 )
+TEST_OF = label("The final test uses", "最终测试使用")
+TEST_PART = Words("a part of my examples", "我的样本中的一部分")
 DROP_TEST = label("Test set (same kinds of file)", "测试集（文件类型同上）")
-FORGET_TEST = label("Use a part of my examples instead", "改用自己样本的一部分")
 
 # Your data sets.
 SETS = label("Your data sets", "你的数据集")

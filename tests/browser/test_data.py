@@ -105,6 +105,28 @@ def test_pasted_rows_are_kept_renamed_and_deleted_after_a_second_look(visit):
     expect(page.locator("#data-notice")).to_contain_text("No examples yet")
 
 
+def test_a_test_set_is_there_after_a_reload_and_gone_with_other_data(visit, tmp_path):
+    path = tmp_path / "judge.csv"
+    path.write_text("customer,reply\n" + "".join(f"where is the {word},on the shelf with the {word}\n" for word in WORDS), encoding="utf-8")
+    page = visit()
+    page.locator("#sample-support-tone").click()
+    expect(page.locator("#data-notice .good")).to_be_visible()
+    page.get_by_role("button", name="Bring a test set of your own").click()
+    page.locator("#test-upload input[type=file]").set_input_files(str(path))
+    expect(page.locator("#split-notice")).to_contain_text("the 20 of “judge.csv”")
+    expect(page.locator("#test-choose input")).to_have_value(re.compile("judge.csv"))
+    page.reload(wait_until="domcontentloaded")
+    expect(page.locator("#split-notice")).to_contain_text("the 20 of “judge.csv”")
+    page.locator("#sample-support-zh").click()
+    expect(page.locator("#split-notice")).to_contain_text("are kept for")
+    page.locator("#sample-support-tone").click()
+    expect(page.locator("#split-notice")).to_contain_text("the 20 of “judge.csv”")
+    page.get_by_role("button", name="Bring a test set of your own").click()
+    page.locator("#test-choose input").click()
+    page.get_by_role("option", name="a part of my examples").click()
+    expect(page.locator("#split-notice")).not_to_contain_text("judge.csv")
+
+
 def test_the_language_can_be_switched_and_stays(visit):
     page = visit()
     expect(page.get_by_role("tab", name="1 · Data")).to_be_visible()
