@@ -298,6 +298,28 @@ def test_under_the_model_s_own_template_only_the_answer_and_its_end_are_marked(o
     assert row["response"].split()[0].lower() in parts[1]["text"].lower()
 
 
+def test_the_bars_count_every_example_and_labels_that_look_like_numbers_stay_names(tmp_path):
+    rows = "".join(f"text number {n} {'long ' * (n % 30)},{1 if n % 3 else 5}\n" for n in range(600))
+    found = upload(tmp_path, "stars.csv", "text,label\n" + rows)
+    lengths, classes = look.charts(found.source, "classify", forms.pack(found.columns), "", 256, ENGLISH)
+    bars = lengths["value"].data[0]
+    assert len(bars.y) < 600
+    assert sum(bars.y) == pytest.approx(600)
+    assert "sample" in lengths["value"].layout.title.subtitle.text
+    assert (classes["value"].layout.yaxis.type, list(classes["value"].data[0].y)) == ("category", ["5", "1"])
+    assert list(classes["value"].data[0].x) == [200, 400]
+
+
+def test_few_examples_are_counted_without_a_sample_and_of_many_classes_the_largest_are_shown(tmp_path):
+    rows = "".join(f"text number {n} and {m},{'very ' * 10}long name {n}\n" for n in range(45) for m in range(2))
+    found = upload(tmp_path, "kinds.csv", "text,label\n" + rows)
+    lengths, classes = look.charts(found.source, "classify", forms.pack(found.columns), "", 256, ENGLISH)
+    assert list(lengths["value"].data[0].y) == [1] * 90
+    assert "sample" not in lengths["value"].layout.title.subtitle.text
+    assert len(set(classes["value"].data[0].y)) == look.MOST_BARS, "alike in their first letters, yet bars of their own"
+    assert "40 largest of 45" in classes["value"].layout.title.subtitle.text
+
+
 SHARES = {"validation_share": 0.2, "test_share": 0.1, "seed": 7}
 
 

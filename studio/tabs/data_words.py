@@ -171,15 +171,14 @@ DELETE = label("Delete these rows", "删除这些行")
 WRONG_ROWS = Words("“{text}” does not name rows of this page’s data (1 to {count:,}).", "“{text}”不是有效的行号（1 到 {count:,}）。")
 WRONG_ROWS_DO = Words("Write numbers such as 3, 7-9.", "请写成 3, 7-9 这样的形式。")
 CHARTS = label("Lengths and classes", "长度与类别分布")
-LENGTHS = Words(
-    "Examples by length: about {total:,} tokens in all, counted with the model’s own tokenizer",
-    "样本长度分布：共约 {total:,} 个 token（用该模型自己的分词器统计）",
+LENGTHS = Words("Examples by length", "样本长度分布")
+LENGTHS_COUNTED = Words(
+    "about {total:,} tokens in all, counted by the model’s own tokenizer", "共约 {total:,} 个 token，由该模型的分词器统计"
 )
-LENGTHS_GUESSED = Words(
-    "Examples by length: about {total:,} tokens in all, estimated from letters",
-    "样本长度分布：共约 {total:,} 个 token（按字符估计）",
-)
+LENGTHS_GUESSED = Words("about {total:,} tokens in all, guessed from the letters", "共约 {total:,} 个 token，按字符数估计")
+LENGTHS_SAMPLED = Words("<br>scaled up from a sample of the examples", "<br>由部分样本推算到全部")
 CLASSES = Words("Examples in each class", "各类别样本数")
+CLASSES_SOME = Words("the {shown} largest of {count:,} classes", "共 {count:,} 个类别，只画出最大的 {shown} 个")
 COUNT = Words("examples", "样本数")
 TOKENS = Words("tokens", "token 数")
 LIMIT = Words("cut here", "在此截断")
