@@ -137,7 +137,15 @@ def test_texts_over_the_limit_are_cut_and_their_share_is_said():
     assert (finding.count, finding.grade) == (5, "warn")
     assert "5 of 100 rows (5%) the text is longer than 100 tokens" in finding.said.en
     assert found(chat(), lengths=[101] * 4 + [100] * 96, max_length=100)["cut"].grade == "hint"
-    assert found(chat(), lengths=None, max_length=100) == {}
+
+
+def test_texts_that_nobody_could_count_are_told_and_cost_nothing():
+    health = check.health(chat(), "chat", CHAT, lengths=None, max_length=256)
+    assert ([(finding.kind, finding.grade) for finding in health.findings], health.score) == ([("uncounted", "open")], 100)
+    assert "More than 256 tokens" in health.findings[0].why.en
+    assert "about 190 English words" in health.findings[0].why.en
+    assert "约 360 个汉字" in health.findings[0].why.zh
+    assert found(chat(), lengths=None, max_length=0) == {}
 
 
 def test_a_plain_text_is_never_cut_and_a_question_must_leave_room():

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from studio import methods, presets, runs
-from studio.data import keep, read
+from studio.data import intake, keep, read
 from studio.errors import BadData
 from studio.tabs import data, forms, health, inspect, look, own_test, sets, train, visitor
 from studio.tabs.data import FIELDS, NEEDED
@@ -446,6 +446,38 @@ def test_nor_by_way_of_the_test_set(own, tmp_path):
     secret = tmp_path / "secret.csv"
     secret.write_text("salary\n90000\n", encoding="utf-8")
     assert [*health.examine(own.source, "chat", forms.pack(ROLES), "", 256, "lora", str(secret), ENGLISH)] == [{}]
+
+
+@pytest.mark.parametrize(
+    ("base", "examples", "tokens"),
+    [
+        ("tiny_chat", [{"prompt": "cat", "response": "dog"}, {}], lambda count: [count("cat\ndog") + intake.AROUND, 0]),
+        ("tiny_chat", [{"prompt": "cat"}], lambda count: [count("cat") + intake.AROUND]),
+        (
+            "tiny_chat",
+            [
+                {"prompt": "cat", "chosen": "no", "rejected": "a long, long answer"},
+                {"prompt": "cat", "chosen": "a long, long answer", "rejected": "no"},
+            ],
+            lambda count: [count("cat\na long, long answer") + intake.AROUND] * 2,
+        ),
+        ("tiny_bert", [{"text": "cat", "label": "pet"}], lambda count: [count("cat")]),
+    ],
+    ids=["chat", "prompts", "either answer of a pair", "a text to sort has no template"],
+)
+def test_tokens_are_counted_of_what_the_model_reads(base, examples, tokens, request, monkeypatch):
+    from tokenizers import Tokenizer
+
+    monkeypatch.setattr(intake, "_tell", lambda *_: None)
+    folder = request.getfixturevalue(base)
+    tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
+    assert intake.counted(examples, str(folder)) == tokens(lambda text: len(tokenizer.encode(text).ids))
+
+
+def test_without_the_model_the_report_says_that_lengths_were_not_checked(own, tiny_chat):
+    assert "uncounted" in kinds(reports(own.source)[-1])
+    *_, report = health.examine(own.source, "chat", forms.pack(ROLES), str(tiny_chat), 256, "lora", "", ENGLISH)
+    assert "uncounted" not in kinds(report)
 
 
 def test_a_chinese_visitor_is_told_in_chinese(own):

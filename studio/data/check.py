@@ -13,7 +13,7 @@ from studio.words import Words, label
 
 __all__ = ["STAGES", "Finding", "Health", "health", "score", "wanted"]
 
-COSTS: dict[Grade, int] = {"stop": 50, "warn": 10, "hint": 2}
+COSTS: dict[Grade, int] = {"stop": 50, "warn": 10, "hint": 2, "open": 0}
 STAGES: dict[str, Words] = {
     "read": label("Reading the rows", "正在读取各行"),
     "near": label("Looking for rows that are nearly the same", "正在查找几乎相同的行"),
@@ -42,7 +42,7 @@ def quiet(_stage: str, _done: int, _total: int) -> None:
 
 
 def score(findings: Sequence[Finding]) -> int:
-    """100, less 50 for each finding that stops, 10 for each warning and 2 for each hint; never below 0.
+    """100, less 50 for each finding that stops, 10 for each warning and 2 for each hint; never below 0. What could not be looked for costs nothing.
 
     How many rows a finding concerns counts through its grade: most are hints below 5 % of the rows and warnings from there on.
     """

@@ -101,7 +101,10 @@ def _judge(asked: Mapping[str, Any]) -> None:
 
 
 def counted(examples: list[dict[str, str]], folder: str) -> list[int] | None:
-    """The tokens of each row's example under the tokenizer in a folder, its template counted by rule; None where there is no tokenizer."""
+    """The tokens of each row's example under the tokenizer in a folder, of a pair the longer side; None where there is no tokenizer.
+
+    A chat template is counted by rule (AROUND); a text to sort has none.
+    """
     file = Path(folder) / "tokenizer.json"
     if not folder or not file.is_file():
         return None
@@ -110,21 +113,27 @@ def counted(examples: list[dict[str, str]], folder: str) -> list[int] | None:
     tokenizer = Tokenizer.from_file(str(file))
     tokenizer.no_truncation()
     tokenizer.no_padding()
-    texts = ["\n".join(turn["content"] for turn in _read(example)) if example else "" for example in examples]
-    found: list[int] = []
-    for start in range(0, len(texts), 1000):
-        _tell("count", start, len(texts))
-        found += [len(one.ids) + AROUND for one in tokenizer.encode_batch(texts[start : start + 1000])]
+    found = [0] * len(examples)
+    for start in range(0, len(examples), 1000):
+        _tell("count", start, len(examples))
+        texts = [(row, text) for row, example in enumerate(examples[start : start + 1000], start) for text in _texts(example)]
+        for (row, _), one in zip(texts, tokenizer.encode_batch([text for _, text in texts]), strict=True):
+            found[row] = max(found[row], len(one.ids) + (0 if "label" in examples[row] else AROUND))
     return found
 
 
-def _read(example: dict[str, str]) -> list[dict[str, str]]:
-    """What a model reads of an example, as messages."""
+def _texts(example: prepare.Example) -> list[str]:
+    """What is read of an example, each answer of a pair after its question; nothing of a row that makes none."""
+    if not example:
+        return []
     if "text" in example:
-        return [{"role": "user", "content": example["text"]}]
-    return (
-        prepare.question(example) if "answer" in example or (len(example) == 1 and "prompt" in example) else prepare.conversation(example)
-    )
+        return [example["text"]]
+    asked = [turn["content"] for turn in prepare.question(example)]
+    if "answer" in example or (len(example) == 1 and "prompt" in example):
+        answers = []
+    else:
+        answers = [prepare.conversation(example)[-1]["content"], *filter(None, [example.get("rejected")])]
+    return ["\n".join([*asked, answer]) for answer in answers] or ["\n".join(asked)]
 
 
 def main() -> int:

@@ -23,6 +23,8 @@ ONE_LANGUAGE, LOOKED_AT = 0.95, 2000
 # From this share of a test set on, its verdict is worthless.
 GIVEN_AWAY = 0.1
 MOST_NAMES = 5
+# English words and Chinese characters in a token, about.
+A_WORD, A_CHARACTER = 0.75, 1.4
 METHOD = Words("this method", "所选方法")
 
 
@@ -115,8 +117,12 @@ def answers(case: Case) -> Iterator[Finding]:
 
 
 def lengths(case: Case) -> Iterator[Finding]:
-    """Texts cut at the limit; a plain text is never cut, it becomes several pieces."""
-    if case.lengths is None or not case.max_length or case.view.task == "complete":
+    """Texts cut at the limit, or that nobody could count; a plain text is never cut, it becomes several pieces."""
+    if not case.max_length or case.view.task == "complete":
+        return
+    if case.lengths is None:
+        words, characters = (10 * round(each * case.max_length / 10) for each in (A_WORD, A_CHARACTER))
+        yield finding("uncounted", "open", (), (), limit=case.max_length, words=words, characters=characters)
         return
     sizes = [case.lengths[row] for row in case.view.full]
     asked = case.view.task == "prompts"  # a question needs room for an answer after it

@@ -133,6 +133,7 @@ GRADES = {
     "stop": Words("in the way", "需要解决"),
     "warn": Words("worth fixing", "建议处理"),
     "hint": Words("good to know", "供参考"),
+    "open": Words("not checked", "未检查"),
 }
 UNDO = Words("Undo: {what}", "撤销：{what}")
 FIXED = Words(
