@@ -199,8 +199,7 @@ WORDS = [
 
 def test_the_report_comes_first_without_near_duplicates_and_then_whole(untidy):
     found = [report for report in reports(untidy) if "headline" in report]
-    assert found[0]["more"]
-    assert not found[-1]["more"]
+    assert [found[0]["whole"], found[-1]["whole"]] == [False, True]
     assert {"duplicates", "empty", "html"} <= set(kinds(found[-1]))
     assert reports(untidy) == [found[-1] | {"wait": found[-1].get("wait", "")}] or kinds(reports(untidy)[-1]) == kinds(found[-1])
 
@@ -209,7 +208,9 @@ def test_a_fix_takes_the_finding_away_and_can_be_taken_back(untidy):
     kept = keep.find(untidy)
     before, original = kept.table(), kept.path.read_bytes()
     event = SimpleNamespace(id="duplicates")
-    source, touched, told = health.fix(untidy, "chat", forms.pack(ROLES), [untidy], 0, event, ENGLISH)
+    report = reports(untidy)[-1]
+    *going, (source, touched, told, after) = health.fix(untidy, "chat", forms.pack(ROLES), "", [untidy], 0, report, event, ENGLISH)
+    assert (going[-1][:3], going[-1][3]["halt"], after["wait"]) == ((gr.skip(),) * 3, "Stop", "")
     assert (source, touched, told["kind"]) == (untidy, 1, "good")
     assert len(kept.table().rows) == len(before.rows) - 3
     report = reports(untidy)[-1]
@@ -220,6 +221,45 @@ def test_a_fix_takes_the_finding_away_and_can_be_taken_back(untidy):
     assert (touched, told["text"][:10]) == (2, "Taken back")
     assert kept.table() == before
     assert health.undo(untidy, [untidy], touched, ENGLISH)[1]["text"] == "There is nothing to take back."
+
+
+def test_rows_that_stand_in_the_test_set_too_are_taken_out_of_the_examples(own, tmp_path):
+    rows = own.table().rows
+    path = tmp_path / "judge.csv"
+    lines = [(row["prompt"], row["response"]) for row in rows[:2]] + [(f"ask {word}", f"tell {word}") for word in WORDS[:9]]
+    pd.DataFrame(lines, columns=["prompt", "response"]).to_csv(path, index=False)
+    test = keep.keep(path)
+    assert "leak" in kinds(reports(own.source, test=test.source)[-1])
+    event = SimpleNamespace(id="leak")
+    *_, (_, _, told, _) = health.fix(own.source, "chat", forms.pack(ROLES), test.source, [own.source], 0, {}, event, ENGLISH)
+    assert told["kind"] == "good"
+    assert "leak" not in kinds(reports(own.source, test=test.source)[-1])
+    assert (len(test.table().rows), test.changes()) == (11, [])
+    health.undo(own.source, [own.source], 1, ENGLISH)
+    assert own.table().rows == rows
+
+
+def test_a_fix_that_finds_nothing_left_changes_nothing(own):
+    *_, (source, _, told, _) = health.fix(
+        own.source, "chat", forms.pack(ROLES), "", [own.source], 0, {}, SimpleNamespace(id="html"), ENGLISH
+    )
+    assert (source, told["text"]) == (gr.skip(), "There is nothing left to change.")
+    assert own.changes() == []
+
+
+def test_a_check_that_is_called_off_keeps_what_was_found_and_says_what_was_not(untidy):
+    going = health.examine(untidy, "chat", forms.pack(ROLES), "", 256, "lora", "", ENGLISH)
+    shown = next(report for report in going if "headline" in report)
+    assert (shown["halt"], "wait" in shown) == ("Stop", True)
+    going.close()
+    report = health.settle(shown, ENGLISH)
+    assert (report["wait"], report["findings"]) == ("", shown["findings"])
+    assert "nearly the same were not looked for" in report["halted"]
+    whole = reports(untidy)[-1]
+    assert health.settle(whole, ENGLISH) == gr.skip()
+    assert health.settle({**whole, "wait": "a fix"}, ENGLISH) == {**whole, "wait": ""}, (
+        "a fix that is called off leaves the report as it was"
+    )
 
 
 def test_changes_to_a_sample_are_made_to_a_copy():
@@ -233,7 +273,7 @@ def test_changes_to_a_sample_are_made_to_a_copy():
 
 @pytest.mark.parametrize("asked", ["nonsense", "", None, "../../x"])
 def test_a_fix_that_is_none_is_refused(own, asked):
-    told = health.fix(own.source, "chat", forms.pack(ROLES), [own.source], 0, SimpleNamespace(id=asked), ENGLISH)[2]
+    *_, (_, _, told, _) = health.fix(own.source, "chat", forms.pack(ROLES), "", [own.source], 0, {}, SimpleNamespace(id=asked), ENGLISH)
     assert told["kind"] == "bad"
     assert own.changes() == []
 

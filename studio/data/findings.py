@@ -161,8 +161,8 @@ WHY: dict[str, Words] = {
         "这些问题不会参与训练：请提高长度上限（max_length），或缩短问题。",
     ),
     "leak": Words(
-        "The model has seen these answers, so the verdict on them is worthless: take them out of one of the two.",
-        "模型已经见过这些内容，对它们的评测没有意义：请从训练集或测试集中去掉。",
+        "A test on what the model has learned by heart says nothing: take these rows out of your examples; the test set stays as it is.",
+        "拿模型学过的内容来测试，说明不了什么：请从样本中去掉这些行，测试集保持不变。",
     ),
     "one_label": Words("At least two are needed to tell apart: choose another label column.", "至少要有两个类别才能区分：请换一个标签列。"),
     "many_labels": Words(
@@ -219,6 +219,7 @@ FIXES: dict[str, Words] = {
     "personal": label("Mask it, such as [email]", "打码，如 [email]"),
     "html": label("Take the HTML out", "去除 HTML"),
     "mojibake": label("Put the characters right", "还原乱码"),
+    "leak": label("Take these rows out of my examples", "从我的样本中去掉这些行"),
     "echoes": label("Drop repeated questions", "删除复述问题的行"),
 }
 

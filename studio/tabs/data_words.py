@@ -125,7 +125,12 @@ ORIGINS = {"upload": Words("a file", "文件"), "paste": Words("pasted text", "�
 
 # Health.
 HEALTH_WAIT = Words("Checking…", "检查中…")
-HEALTH_NEAR = Words("Near-duplicates are still being looked for.", "仍在查找近似重复。")
+HEALTH_HALT, HEALTH_AGAIN = Words("Stop", "停止"), Words("Check again", "重新检查")
+HEALTH_HALTED = Words(
+    "Stopped before everything was checked: rows that are nearly the same were not looked for.",
+    "检查未完成就停止了：还没有查找近似重复的行。",
+)
+FIXING, FIX_NOTHING = Words("Changing the rows", "正在修改"), Words("There is nothing left to change.", "没有需要修改的内容了。")
 HEALTH_SCORE = Words("Health {score} of 100", "健康分 {score} / 100")
 HEALTH_GOOD = Words("Nothing to complain of.", "没有发现问题。")
 HEALTH_COUNT = Words("{count} finding(s)", "{count} 项发现")

@@ -106,15 +106,23 @@ def wire(
     rows = forms.follow(source.change, columns.change, touched.change, length.change, model.change)
     rows.then(look.see, about, here.seen, **last)
     rows.then(look.charts, about, [here.lengths, here.classes], **last)
-    judged = forms.follow(source.change, columns.change, touched.change, length.change, model.change, chosen.change, here.own.test.change)
-    judged.then(health.examine, [*about, chosen, here.own.test], here.report, **last)
+    settings = [length.change, model.change, chosen.change, here.own.test.change]
+    again = gr.Number(0, visible=False)  # how often it was asked to check once more
+    here.report.again(None, again, again, js="(count) => count + 1", **quiet)
+    judged = forms.follow(source.change, columns.change, touched.change, *settings, again.change)
+    asked, fixed = [*about, chosen, here.own.test], [source, touched, told, here.report]
+    judging = judged.then(health.examine, asked, here.report, **last)
     turned = [here.rows, here.where, here.number]
     here.search.input(None, None, here.number, js="() => 1", **quiet)
     turns = forms.follow(source.change, touched.change, here.number.input, here.search.input)
     turns.then(look.page, [source, here.search, here.number], turned, **at_once)
     here.rows.input(look.edit, [source, mine, here.rows, touched], [source, touched, told], **quiet)
     here.drop.click(look.delete, [source, mine, here.numbers, touched], [source, touched, told, here.numbers], **quiet)
-    here.report.fix(health.fix, [source, task, columns, mine, touched], [source, touched, told], show_progress="hidden")
+    fixing = here.report.fix(health.fix, [source, task, columns, here.own.test, mine, touched, here.report], fixed, show_progress="hidden")
+    here.report.halt(None, None, None, cancels=[judging, fixing], **quiet)
+    # Not on `halt` itself: Gradio forgets what is asked for while it still calls something off, and goes on here when that is done.
+    for going in (judging, fixing):
+        going.then(health.settle, here.report, here.report, **quiet)
     here.report.undo(health.undo, [source, mine, touched], [touched, told], show_progress="hidden")
     own_test.wire(here.own, at_data, source, mine, tests, here.split)
     parts = {"source": source, "task": task, "columns": columns, "test": here.own.test}

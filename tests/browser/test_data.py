@@ -1,6 +1,7 @@
 """The Data tab in a real browser: a messy export is understood, judged, mended, taken back and edited."""
 
 import csv
+import random
 import re
 
 import pytest
@@ -63,6 +64,34 @@ def test_a_messy_export_is_judged_mended_and_taken_back(visit, messy):
     page.locator("#health button[data-do=undo]").click()
     expect(page.locator("#data-notice")).to_contain_text("Taken back")
     expect(page.locator("#health button[data-id=duplicates]")).to_be_visible()
+
+
+def test_a_long_check_and_a_long_fix_are_called_off_and_taken_up_again(visit, tmp_path):
+    path, chance = tmp_path / "many.csv", random.Random(1)
+    names = [f"{word}{n}" for word in WORDS for n in range(9)]
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow(["question", "answer"])
+        rows = [(" ".join(chance.choices(names, k=14)), " ".join(chance.choices(names, k=30))) for _ in range(20_000)]
+        writer.writerows([*rows, (rows[0][0], f"{rows[0][1]} indeed")])
+    page = visit()
+    report, halt, fix = (
+        page.locator("#health .health"),
+        page.locator("#health [data-do=halt]"),
+        page.locator("#health [data-id=near_duplicates]"),
+    )
+    page.locator("#upload input[type=file]").set_input_files(str(path))
+    halt.click()
+    expect(page.locator("#health .health-wait")).to_contain_text("nearly the same were not looked for")
+    page.locator("#health [data-do=again]").click()
+    expect(report).to_contain_text("Health", timeout=60_000)
+    expect(fix).to_be_visible(timeout=60_000)
+    expect(halt).to_have_count(0)
+    fix.click()
+    halt.click()
+    expect(page.locator(".health-wait")).to_have_count(0)
+    expect(fix).to_be_enabled()
+    expect(page.locator("#health [data-do=undo]")).to_have_count(0)
 
 
 def test_rows_are_found_edited_and_still_there_after_a_reload(visit, messy):
