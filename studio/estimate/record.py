@@ -23,7 +23,7 @@ BOUNDS = {"minutes": 3.0, "memory_gb": 1.25}
 # Below this share of the cores' time a run was held up by others.
 BUSY_BELOW = 0.7
 RECORD = Words(
-    "Of your last {count} runs, {right} ended within the estimated time and {held} within the memory.",
+    "Of your last {count} {count:run|runs}, {right} ended within the estimated time and {held} within the memory.",
     "最近 {count} 次训练中，{right} 次的用时、{held} 次的内存在估算范围内。",
 )
 NONE_YET = Words(

@@ -42,7 +42,7 @@ EMPTY = Words(
 )
 WORKING = Words("{what}… {share:.0%}", "{what}… {share:.0%}")
 STARTING = Words("Opening “{name}”…", "正在打开“{name}”…")
-READ = Words("“{name}”: {rows:,} rows, {columns} columns.", "“{name}”：{rows:,} 行，{columns} 列。")
+READ = Words("“{name}”: {rows:,} {rows:row|rows}, {columns} {columns:column|columns}.", "“{name}”：{rows:,} 行，{columns} 列。")
 TAKEN_CHAT = Words("The model will read “{first}” and learn to write “{second}”.", "模型读“{first}”，学着写出“{second}”。")
 TAKEN_CLASSES = Words(
     "The model will read “{first}” and learn to choose one of {count} classes from “{second}”: {classes}.",
@@ -82,14 +82,16 @@ UNSURE = Words(
     "Is that right? The column names do not say it, so this is a guess from the content. If not, change the lists below.",
     "这样对吗？列名没有说明用途，以上是根据内容的猜测。不对的话，请在下方的列表中更改。",
 )
-DAMAGED = Words("{count} damaged row(s) left out, the first: row {line} {why}.", "跳过了 {count} 行损坏的数据，第一处：第 {line} 行{why}。")
-DAMAGED_FILE = Words("{count} part(s) left out, the first: {why}.", "忽略了 {count} 处，第一处：{why}。")
-INCOMPLETE = Words("{count} row(s) with an empty or unreadable cell left out.", "忽略了 {count} 行单元格为空或无法读取的数据。")
+DAMAGED = Words(
+    "{count:,} damaged {count:row|rows} left out, the first: row {line} {why}.", "跳过了 {count} 行损坏的数据，第一处：第 {line} 行{why}。"
+)
+DAMAGED_FILE = Words("{count:,} {count:part|parts} left out, the first: {why}.", "忽略了 {count} 处，第一处：{why}。")
+INCOMPLETE = Words("{count:,} {count:row|rows} with an empty or unreadable cell left out.", "忽略了 {count} 行单元格为空或无法读取的数据。")
 SPLIT = Words(
-    "Of {count:,} examples, {train:,} are learned, {check:,} are checked on while training (validation), {test}; what is nearly the same stays together (seed {seed}).",
+    "Of {count:,} examples, {train:,} {train:is|are} learned, {check:,} {check:is|are} checked on while training (validation), {test}; what is nearly the same stays together (seed {seed}).",
     "{count:,} 个样本中，{train:,} 个用于训练，{check:,} 个留作验证（验证集），{test}；近似重复的样本会留在同一侧（随机种子 {seed}）。",
 )
-SPLIT_TEST = Words("{test:,} are kept for the final test after training (test)", "{test:,} 个留作训练后的最终测试（测试集）")
+SPLIT_TEST = Words("{test:,} {test:is|are} kept for the final test after training (test)", "{test:,} 个留作训练后的最终测试（测试集）")
 SPLIT_NONE = Words(
     "none are kept for a final test, so the results after training are measured on the {check:,} as well",
     "没有单独留出测试集，训练后的效果也用这 {check:,} 个来衡量",
@@ -117,9 +119,10 @@ SET_GONE = Words("“{name}” was deleted. Runs that learned from it keep their
 SET_BUSY = Words("“{name}” is wanted by a run that has not read it yet.", "有一个训练还没读取“{name}”，正在等着用它。")
 SET_BUSY_DO = Words("Wait until that run has started, or stop it first.", "请等那个训练开始，或先停止它。")
 SET_SAVED = Words("Saved as “{name}”.", "已保存为“{name}”。")
-SET_LINE = Words("{name} · {rows:,} rows · {when}", "{name} · {rows:,} 行 · {when}")
+SET_LINE = Words("{name} · {rows:,} {rows:row|rows} · {when}", "{name} · {rows:,} 行 · {when}")
 SET_ABOUT = Words(
-    "From {origin}, {when}; {changes} change(s) since; SHA-256 {sha}…", "来源：{origin}，{when}；之后改动 {changes} 处；SHA-256 {sha}…"
+    "From {origin}, {when}; {changes} {changes:change|changes} since; SHA-256 {sha}…",
+    "来源：{origin}，{when}；之后改动 {changes} 处；SHA-256 {sha}…",
 )
 ORIGINS = {"upload": Words("a file", "文件"), "paste": Words("pasted text", "粘贴的文本")}
 
@@ -133,7 +136,7 @@ HEALTH_HALTED = Words(
 FIXING, FIX_NOTHING = Words("Changing the rows", "正在修改"), Words("There is nothing left to change.", "没有需要修改的内容了。")
 HEALTH_SCORE = Words("Health {score} of 100", "健康分 {score} / 100")
 HEALTH_GOOD = Words("Nothing to complain of.", "没有发现问题。")
-HEALTH_COUNT = Words("{count} finding(s)", "{count} 项发现")
+HEALTH_COUNT = Words("{count} {count:finding|findings}", "{count} 项发现")
 GRADES = {
     "stop": Words("in the way", "需要解决"),
     "warn": Words("worth fixing", "建议处理"),
@@ -142,7 +145,7 @@ GRADES = {
 }
 UNDO = Words("Undo: {what}", "撤销：{what}")
 FIXED = Words(
-    "Done: {what} ({rows:,} row(s) less, {cells:,} cell(s) changed). Your original file is untouched.",
+    "Done: {what} ({rows:,} {rows:row|rows} less, {cells:,} {cells:cell|cells} changed). Your original file is untouched.",
     "已完成：{what}（减少 {rows:,} 行，修改 {cells:,} 个单元格）。原始文件未改动。",
 )
 UNDONE = Words("Taken back: {what}.", "已撤销：{what}。")
