@@ -65,6 +65,7 @@ def build() -> gr.Blocks:
         run = gr.BrowserState("", storage_key="studio-run", secret=FIXED)
         mine = gr.BrowserState([], storage_key="studio-mine", secret=FIXED)
         sets = gr.BrowserState([], storage_key="studio-sets", secret=FIXED)
+        tests = gr.BrowserState({}, storage_key="studio-tests", secret=FIXED)
         left = {name: gr.BrowserState(first, storage_key=f"studio-{name}", secret=FIXED) for name, first in LEFT.items()}
         with gr.Row(elem_id="head"):
             gr.Markdown(t(WELCOME), elem_id="welcome")
@@ -79,9 +80,9 @@ def build() -> gr.Blocks:
                 lower = inspect.lay_out()
                 to_method = gr.Button(t(data_words.NEXT), variant="primary", elem_id="to-method")
             with gr.Tab(t(TABS["method"]), id="method"):
-                at_method = method.build(source, Remembered(**left), at_data, lower.test, stand)
+                at_method = method.build(source, Remembered(**left), at_data, lower.own.test, stand)
             with gr.Tab(t(TABS["train"]), id="train") as train_tab:
-                described = {"source": source, "task": at_data.task, "columns": at_data.columns, "test": lower.test}
+                described = {"source": source, "task": at_data.task, "columns": at_data.columns, "test": lower.own.test}
                 chosen = {"model": at_method.model, "chosen": at_method.chosen}
                 at_train = train.build(run, mine, {**described, **chosen, **at_method.knobs, **at_method.training})
             with gr.Tab(t(TABS["playground"]), id="playground") as playground_tab:
@@ -89,7 +90,7 @@ def build() -> gr.Blocks:
             with gr.Tab(t(TABS["share"]), id="share") as share_tab:
                 at_share = share.build()
         quiet: dict[str, Any] = {"show_progress": "hidden", "queue": False}
-        inspect.wire(lower, at_data, at_method, source, sets)
+        inspect.wire(lower, at_data, at_method, source, sets, tests)
         for button, target in ((to_method, "method"), (at_method.next, "train"), (at_train.next, "playground")):
             button.click(None, None, tabs, js=f"() => ({{ selected: '{target}', __type__: 'update' }})")
         attempt = at_method.chooser.result.attempt(choose.prompted, at_method.chooser.result, at_playground.prompt, **quiet)

@@ -62,9 +62,12 @@ class Data(Part):
     columns: dict[str, str] = Field(default_factory=dict, description="role -> column; guessed when left out")
     validation_share: float = Field(0.1, ge=0.02, le=0.5, description="share of the examples kept aside to check on while training")
     test_share: float | None = Field(
-        None, ge=0, le=0.5, description="share that only the last verdict sees; a tenth from 200 examples on, none below, when left out"
+        None,
+        ge=0,
+        le=0.5,
+        description="share kept for the final test after training; a tenth from 200 examples on, none below, when left out",
     )
-    test: str = Field("", description="a data set of its own for the last verdict instead, with the same columns (as source)")
+    test: str = Field("", description="a data set of its own for the final test instead, with the same columns (as source)")
 
 
 class MethodChoice(Part):

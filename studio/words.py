@@ -10,7 +10,10 @@ _LABELS: dict[str, "Words"] = {}
 
 @dataclass(frozen=True)
 class Words:
-    """One sentence in each language; `{name}` marks what is filled in when it is said. Chinese falls back to English."""
+    """One sentence in each language; `{name}` marks what is filled in when it is said, `{name:row|rows}` the word that goes with a count.
+
+    Chinese falls back to English.
+    """
 
     en: str
     zh: str = ""
@@ -34,7 +37,18 @@ def spoken(value: object, language: str) -> object:
     """A value as it is put into a sentence: Words in its language, a tuple or list joined by its comma, everything else as it is."""
     if isinstance(value, tuple | list):
         return ("、" if language == "zh" else ", ").join(str(spoken(item, language)) for item in value)
-    return value.say(language) if isinstance(value, Words) else value
+    if isinstance(value, Words):
+        return value.say(language)
+    return Count(value) if type(value) is int else value
+
+
+class Count(int):
+    """A whole number that knows which of two words goes with it: the format "row|rows" says row of one, and rows of any other."""
+
+    def __format__(self, wanted: str) -> str:
+        """The number in the format, or the word."""
+        one, between, many = wanted.partition("|")
+        return (one if self == 1 else many) if between else super().__format__(wanted)
 
 
 def label(en: str, zh: str = "") -> Words:

@@ -40,6 +40,13 @@ def found(table, task="chat", columns=CHAT, **more):
     return {finding.kind: finding for finding in check.health(table, task, columns, **more).findings}
 
 
+def at_first(table, **more):
+    """What is found before near-duplicates are looked for."""
+    first = next(check.stages(table, "chat", CHAT, **more))
+    assert not first.whole
+    return {finding.kind: finding for finding in first.findings}
+
+
 def test_sound_data_of_a_good_size_has_the_full_score_and_no_finding():
     assert check.health(chat(), "chat", CHAT) == check.Health(100, ())
 
@@ -99,8 +106,7 @@ def test_near_duplicates_are_looked_for_only_when_asked():
     text = " ".join(WORDS)
     table = chat((text, text), (f"{text} too", text), (text.upper(), text))
     assert found(table)["near_duplicates"].rows == (0, 2)  # the longest stays
-    assert "near_duplicates" not in found(table, near=False)
-    assert check.health(table, "chat", CHAT, near=False).whole is False
+    assert "near_duplicates" not in at_first(table)
     assert check.health(table, "chat", CHAT).whole is True
 
 
@@ -137,7 +143,15 @@ def test_texts_over_the_limit_are_cut_and_their_share_is_said():
     assert (finding.count, finding.grade) == (5, "warn")
     assert "5 of 100 rows (5%) the text is longer than 100 tokens" in finding.said.en
     assert found(chat(), lengths=[101] * 4 + [100] * 96, max_length=100)["cut"].grade == "hint"
-    assert found(chat(), lengths=None, max_length=100) == {}
+
+
+def test_texts_that_nobody_could_count_are_told_and_cost_nothing():
+    health = check.health(chat(), "chat", CHAT, lengths=None, max_length=256)
+    assert ([(finding.kind, finding.grade) for finding in health.findings], health.score) == ([("uncounted", "open")], 100)
+    assert "More than 256 tokens" in health.findings[0].why.en
+    assert "about 190 English words" in health.findings[0].why.en
+    assert "约 360 个汉字" in health.findings[0].why.zh
+    assert found(chat(), lengths=None, max_length=0) == {}
 
 
 def test_a_plain_text_is_never_cut_and_a_question_must_leave_room():
@@ -153,7 +167,7 @@ def test_what_stands_in_the_test_set_too_is_a_leak():
     table = chat(("Where is it?", "Over there, I believe."), (f"{text} indeed", text))
     test = [{"prompt": "where  is it?", "response": "Gone, I am afraid."}, {"prompt": text, "response": text}]
     test += [{"prompt": f"Something else: {sentence(n + 300)}", "response": "Yes, it is."} for n in range(38)]
-    close, exact = found(table, test=test)["leak"], found(table, test=test, near=False)["leak"]
+    close, exact = found(table, test=test)["leak"], at_first(table, test=test)["leak"]
     assert (exact.rows, exact.grade) == ((0,), "warn")
     assert (close.rows, close.grade) == ((0, 1), "warn")
     assert close.said.en.endswith("gives away 2 of its 40 examples.")
@@ -319,6 +333,9 @@ def test_who_listens_hears_every_stage_and_may_end_the_check():
     told = []
     check.health(chat(), "chat", CHAT, test=[{"prompt": "a", "response": "b"}], tell=lambda *said: told.append(said))
     assert {stage for stage, _, _ in told} == set(check.STAGES)
+
+    assert sum(stage == "read" for stage, _, _ in told) == 1, "what is quick is looked at once"
+    assert [stage for stage, done, _ in told if stage == "html" and done == 0] == ["html"]
 
     class Ended(Exception):
         pass

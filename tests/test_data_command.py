@@ -50,7 +50,7 @@ def test_another_task_may_be_asked_for(capsys):
     ("name", "content", "said"),
     [
         ("a.csv", b"", "is empty (0 bytes)"),
-        ("a.csv", b"prompt,response\na,b\n", "“a.csv” has too few complete examples: 1"),
+        ("a.csv", b"prompt,response\na,b\n", "“a.csv” has 1 complete example"),
         ("a.pdf", b"%PDF-1.7 x", "PDF"),
     ],
 )

@@ -15,7 +15,7 @@ from studio import methods, presets, runs
 from studio.data import intake, keep, read
 from studio.errors import BadData
 from studio.home import home
-from studio.tabs import data, forms, health, inspect, look, sets, train, visitor
+from studio.tabs import data, forms, health, inspect, look, own_test, sets, train, visitor
 from studio.tabs.data import FIELDS, NEEDED
 
 ENGLISH = SimpleNamespace(headers={"accept-language": "en-GB,en"}, query_params={}, session_hash="one")
@@ -118,7 +118,7 @@ def test_every_task_is_understood_and_shows_as_many_columns_as_it_has(tmp_path, 
 def test_damaged_rows_are_listed_with_line_and_reason_and_the_rest_is_counted(tmp_path):
     rows = "".join(f"where is parcel {n}?,It is on its way {n}.{',one too many' if n % 2 else ''}\n" for n in range(60))
     found = upload(tmp_path, "a.csv", "prompt,response\n" + rows)
-    assert "30 damaged row(s) left out." in found.told["more"]
+    assert "30 damaged rows left out." in found.told["more"]
     assert len(found.told["list"]) == 21
     assert found.told["list"][0] == "Row 3 has more or fewer fields than the header (3 instead of 2)."
     assert found.told["list"][-1] == "… and 10 more"
@@ -127,7 +127,7 @@ def test_damaged_rows_are_listed_with_line_and_reason_and_the_rest_is_counted(tm
 def test_one_damaged_row_is_said_at_once_and_beside_what_else_is_wrong(tmp_path):
     rows = [f"where is parcel {n}?,It is on its way {n}.{',one too many' if n == 3 else ''}\n" for n in range(12)]
     found = upload(tmp_path, "a.csv", "prompt,response\n" + "".join(rows))
-    said = "1 damaged row(s) left out. Row 5 has more or fewer fields than the header (3 instead of 2)."
+    said = "1 damaged row left out. Row 5 has more or fewer fields than the header (3 instead of 2)."
     assert "list" not in found.told
     assert found.told["more"].endswith(said)
     few = upload(tmp_path, "b.csv", "prompt,response\n" + "".join(rows[:6]))
@@ -217,7 +217,7 @@ def test_another_column_than_conversations_asks_for_its_answers(tmp_path):
 def test_what_a_person_chose_is_found_again_and_outlives_a_fix_and_its_undo(own):
     turned = {"prompt": "response", "response": "prompt"}
     assert change(own.source, "chat", ROLES, "response", "prompt")[0]["more"].endswith("As you chose.")
-    health.fix(own.source, "chat", forms.pack(turned), [own.source], 0, SimpleNamespace(id="duplicates"), ENGLISH)
+    list(health.fix(own.source, "chat", forms.pack(turned), "", [own.source], 0, {}, SimpleNamespace(id="duplicates"), ENGLISH))
     look.page(own.source, "", 1, ENGLISH)
     look.delete(own.source, [own.source], "1", 0, ENGLISH)
     health.undo(own.source, [own.source], 0, ENGLISH)
@@ -290,8 +290,7 @@ WORDS = [
 
 def test_the_report_comes_first_without_near_duplicates_and_then_whole(untidy):
     found = [report for report in reports(untidy) if "headline" in report]
-    assert found[0]["more"]
-    assert not found[-1]["more"]
+    assert [found[0]["whole"], found[-1]["whole"]] == [False, True]
     assert {"duplicates", "empty", "html"} <= set(kinds(found[-1]))
     assert reports(untidy) == [found[-1] | {"wait": found[-1].get("wait", "")}] or kinds(reports(untidy)[-1]) == kinds(found[-1])
 
@@ -300,7 +299,9 @@ def test_a_fix_takes_the_finding_away_and_can_be_taken_back(untidy):
     kept = keep.find(untidy)
     before, original = kept.table(), kept.path.read_bytes()
     event = SimpleNamespace(id="duplicates")
-    source, touched, told = health.fix(untidy, "chat", forms.pack(ROLES), [untidy], 0, event, ENGLISH)
+    report = reports(untidy)[-1]
+    *going, (source, touched, told, after) = health.fix(untidy, "chat", forms.pack(ROLES), "", [untidy], 0, report, event, ENGLISH)
+    assert (going[-1][:3], going[-1][3]["halt"], after["wait"]) == ((gr.skip(),) * 3, "Stop", "")
     assert (source, touched, told["kind"]) == (untidy, 1, "good")
     assert len(kept.table().rows) == len(before.rows) - 3
     report = reports(untidy)[-1]
@@ -311,6 +312,45 @@ def test_a_fix_takes_the_finding_away_and_can_be_taken_back(untidy):
     assert (touched, told["text"][:6]) == (2, "Undone")
     assert kept.table() == before
     assert health.undo(untidy, [untidy], touched, ENGLISH)[1]["text"] == "There is nothing to undo."
+
+
+def test_rows_that_stand_in_the_test_set_too_are_taken_out_of_the_examples(own, tmp_path):
+    rows = own.table().rows
+    path = tmp_path / "judge.csv"
+    lines = [(row["prompt"], row["response"]) for row in rows[:2]] + [(f"ask {word}", f"tell {word}") for word in WORDS[:9]]
+    pd.DataFrame(lines, columns=["prompt", "response"]).to_csv(path, index=False)
+    test = keep.keep(path)
+    assert "leak" in kinds(reports(own.source, test=test.source)[-1])
+    event = SimpleNamespace(id="leak")
+    *_, (_, _, told, _) = health.fix(own.source, "chat", forms.pack(ROLES), test.source, [own.source], 0, {}, event, ENGLISH)
+    assert told["kind"] == "good"
+    assert "leak" not in kinds(reports(own.source, test=test.source)[-1])
+    assert (len(test.table().rows), test.changes()) == (11, [])
+    health.undo(own.source, [own.source], 1, ENGLISH)
+    assert own.table().rows == rows
+
+
+def test_a_fix_that_finds_nothing_left_changes_nothing(own):
+    *_, (source, _, told, _) = health.fix(
+        own.source, "chat", forms.pack(ROLES), "", [own.source], 0, {}, SimpleNamespace(id="html"), ENGLISH
+    )
+    assert (source, told["text"]) == (gr.skip(), "There is nothing left to change.")
+    assert own.changes() == []
+
+
+def test_a_check_that_is_called_off_keeps_what_was_found_and_says_what_was_not(untidy):
+    going = health.examine(untidy, "chat", forms.pack(ROLES), "", 256, "lora", "", ENGLISH)
+    shown = next(report for report in going if "headline" in report)
+    assert (shown["halt"], "wait" in shown) == ("Stop", True)
+    going.close()
+    report = health.settle(shown, ENGLISH)
+    assert (report["wait"], report["findings"]) == ("", shown["findings"])
+    assert "nearly the same were not looked for" in report["halted"]
+    whole = reports(untidy)[-1]
+    assert health.settle(whole, ENGLISH) == gr.skip()
+    assert health.settle({**whole, "wait": "a fix"}, ENGLISH) == {**whole, "wait": ""}, (
+        "a fix that is called off leaves the report as it was"
+    )
 
 
 def test_changes_to_a_sample_are_made_to_a_copy():
@@ -325,7 +365,7 @@ def test_changes_to_a_sample_are_made_to_a_copy():
 
 @pytest.mark.parametrize("asked", ["nonsense", "", None, "../../x"])
 def test_a_fix_that_is_none_is_refused(own, asked):
-    told = health.fix(own.source, "chat", forms.pack(ROLES), [own.source], 0, SimpleNamespace(id=asked), ENGLISH)[2]
+    *_, (_, _, told, _) = health.fix(own.source, "chat", forms.pack(ROLES), "", [own.source], 0, {}, SimpleNamespace(id=asked), ENGLISH)
     assert told["kind"] == "bad"
     assert own.changes() == []
 
@@ -467,24 +507,106 @@ def test_texts_are_said_to_be_cut_where_the_model_and_what_stands_before_them_le
     assert "34 tokens" in said("peft", peft_type="prompt_tuning", peft_prompt_tuning_num_virtual_tokens=30)[0]
 
 
-def test_the_split_is_said_with_its_seed_and_a_test_set_of_its_own(own, tmp_path):
-    parts = {"validation_share": 0.2, "test_share": 0.1, "seed": 7}
-    said = inspect.divide(own.source, "chat", forms.pack(ROLES), "", **parts, request=ENGLISH)[0]["text"]
-    assert "Of 40 examples, 28 are learned, 8 are checked on while training (validation), 4 are kept for the final test" in said
-    assert "(seed 7)" in said
-    other = tmp_path / "judge.csv"
-    other.write_text("prompt,response\n" + "".join(f"ask {word},tell {word}\n" for word in WORDS[:9]), encoding="utf-8")
-    *_, (test, _, forget) = inspect.bring_test(str(other), "chat", forms.pack(ROLES), ENGLISH)
-    assert forget["visible"]
-    said = inspect.divide(own.source, "chat", forms.pack(ROLES), test, **parts, request=ENGLISH)[0]["text"]
-    assert "9 of “judge.csv” are for the last verdict" in said
+def test_the_bars_count_every_example_and_labels_that_look_like_numbers_stay_names(tmp_path):
+    rows = "".join(f"text number {n} {'long ' * (n % 30)},{1 if n % 3 else 5}\n" for n in range(600))
+    found = upload(tmp_path, "stars.csv", "text,label\n" + rows)
+    lengths, classes = look.charts(found.source, "classify", forms.pack(found.columns), "", 256, "lora", ENGLISH)
+    bars = lengths["value"].data[0]
+    assert len(bars.y) < 600
+    assert sum(bars.y) == pytest.approx(600)
+    assert "sample" in lengths["value"].layout.title.subtitle.text
+    assert (classes["value"].layout.yaxis.type, list(classes["value"].data[0].y)) == ("category", ["5", "1"])
+    assert list(classes["value"].data[0].x) == [200, 400]
+
+
+def test_few_examples_are_counted_without_a_sample_and_of_many_classes_the_largest_are_shown(tmp_path):
+    rows = "".join(f"text number {n} and {m},{'very ' * 10}long name {n}\n" for n in range(45) for m in range(2))
+    found = upload(tmp_path, "kinds.csv", "text,label\n" + rows)
+    lengths, classes = look.charts(found.source, "classify", forms.pack(found.columns), "", 256, "lora", ENGLISH)
+    assert list(lengths["value"].data[0].y) == [1] * 90
+    assert "sample" not in lengths["value"].layout.title.subtitle.text
+    assert len(set(classes["value"].data[0].y)) == look.MOST_BARS, "alike in their first letters, yet bars of their own"
+    assert "40 largest of 45" in classes["value"].layout.title.subtitle.text
+
+
+SHARES = {"validation_share": 0.2, "test_share": 0.1, "seed": 7}
+
+
+@pytest.mark.parametrize(
+    ("tested", "said"),
+    [
+        (0.1, "28 are learned, 8 are checked on while training (validation), 4 are kept for the final test after training (test)"),
+        (
+            0,
+            "32 are learned, 8 are checked on while training (validation), none are kept for a final test, so the results after training are",
+        ),
+    ],
+)
+def test_the_split_is_said_with_its_seed_and_what_the_final_test_is_made_with(own, tested, said):
+    told = inspect.divide(own.source, "chat", forms.pack(ROLES), "", **{**SHARES, "test_share": tested}, request=ENGLISH)["text"]
+    assert f"Of 40 examples, {said}" in told
+    assert "(seed 7)" in told
+
+
+def bring_test(source, path, tests=None, mine=None):
+    """A test set is brought: what the browser then remembers."""
+    path.write_text("prompt,response\n" + "".join(f"ask {word},tell {word}\n" for word in WORDS[:9]), encoding="utf-8")
+    *_, (tests, mine, _) = own_test.bring(str(path), source, "chat", forms.pack(ROLES), tests or {}, mine or [source], ENGLISH)
+    return tests, mine
+
+
+def test_a_test_set_of_its_own_stays_with_the_data_it_is_for(own, tmp_path):
+    tests, mine = bring_test(own.source, tmp_path / "judge.csv")
+    test, listed = own_test.show(own.source, tests, mine, ENGLISH)
+    assert keep.find(test).name == "judge.csv"
+    assert (listed["value"], listed["choices"][0]) == (test, ("a part of my examples", ""))
+    assert own.source not in [source for _, source in listed["choices"]]
+    assert own_test.show("sample:support-tone", tests, mine, ENGLISH)[0] == "", "gone with other data"
+    assert own_test.show(own.source, json.loads(json.dumps(tests)), mine, ENGLISH)[0] == test, "back with its own"
+    said = inspect.divide(own.source, "chat", forms.pack(ROLES), test, **SHARES, request=ENGLISH)["text"]
+    assert "the final test after training uses the 9 of “judge.csv”" in said
+
+
+def test_a_test_set_is_given_up_and_taken_again(own, tmp_path):
+    tests, mine = bring_test(own.source, tmp_path / "judge.csv")
+    test = tests[own.source]
+    without, _, _ = own_test.choose("", own.source, "chat", forms.pack(ROLES), tests, mine, ENGLISH)
+    assert own_test.of(own.source, without, mine) == ""
+    again, _, _ = own_test.choose(test, own.source, "chat", forms.pack(ROLES), without, mine, ENGLISH)
+    assert own_test.of(own.source, again, mine) == test
+    keep.drop(keep.find(test))
+    assert own_test.show(own.source, again, mine, ENGLISH)[0] == "", "one that was deleted is none"
+
+
+def test_a_sample_that_was_copied_for_changes_keeps_its_test_set(tmp_path):
+    tests, mine = bring_test("sample:support-tone", tmp_path / "judge.csv")
+    look.page("sample:support-tone", "", 1, ENGLISH)
+    source, *_ = look.delete("sample:support-tone", mine, "1", 0, ENGLISH)
+    assert own_test.of(source, tests, mine) == tests["sample:support-tone"]
+    without, _, _ = own_test.choose("", source, "chat", forms.pack(ROLES), tests, mine, ENGLISH)
+    assert own_test.of(source, without, mine) == ""
+
+
+def test_where_others_reach_the_page_a_test_set_is_its_owner_s_alone(own, tmp_path, monkeypatch):
+    tests, mine = bring_test(own.source, tmp_path / "judge.csv")
+    monkeypatch.setenv(visitor.OPEN, "1")
+    assert own_test.of(own.source, tests, mine) == tests[own.source]
+    stranger = own_test.show(own.source, tests, [], ENGLISH)
+    assert (stranger[0], stranger[1]["choices"]) == ("", [("a part of my examples", "")])
+    kept, told, _ = own_test.choose(tests[own.source], own.source, "chat", forms.pack(ROLES), {}, [], ENGLISH)
+    assert (kept, told["kind"]) == (gr.skip(), "bad")
+
+
+@pytest.mark.parametrize("claimed", [None, [], "x", {"sample:support-tone": 3}, {"sample:support-tone": "/etc/passwd"}])
+def test_a_browser_may_remember_any_test_set(claimed):
+    assert own_test.of("sample:support-tone", claimed, []) == ""
 
 
 def test_a_test_set_without_the_columns_is_refused_and_forgotten(own, tmp_path):
     other = tmp_path / "other.csv"
     other.write_text(PLAIN, encoding="utf-8")
-    *_, (test, told, _) = inspect.bring_test(str(other), "chat", forms.pack(ROLES), ENGLISH)
-    assert (test, told["kind"]) == ("", "bad")
+    *_, (tests, mine, told) = own_test.bring(str(other), own.source, "chat", forms.pack(ROLES), {}, [], ENGLISH)
+    assert (tests, mine, told["kind"]) == (gr.skip(), gr.skip(), "bad")
     assert "prompt" in told["text"]
     assert [kept.source for kept in keep.all_sets()] == [own.source]
 
@@ -534,6 +656,38 @@ def test_nor_by_way_of_the_test_set(own, tmp_path):
     secret = tmp_path / "secret.csv"
     secret.write_text("salary\n90000\n", encoding="utf-8")
     assert [*health.examine(own.source, "chat", forms.pack(ROLES), "", 256, "lora", str(secret), ENGLISH)] == [{}]
+
+
+@pytest.mark.parametrize(
+    ("base", "examples", "tokens"),
+    [
+        ("tiny_chat", [{"prompt": "cat", "response": "dog"}, {}], lambda count: [count("cat\ndog") + intake.AROUND, 0]),
+        ("tiny_chat", [{"prompt": "cat"}], lambda count: [count("cat") + intake.AROUND]),
+        (
+            "tiny_chat",
+            [
+                {"prompt": "cat", "chosen": "no", "rejected": "a long, long answer"},
+                {"prompt": "cat", "chosen": "a long, long answer", "rejected": "no"},
+            ],
+            lambda count: [count("cat\na long, long answer") + intake.AROUND] * 2,
+        ),
+        ("tiny_bert", [{"text": "cat", "label": "pet"}], lambda count: [count("cat")]),
+    ],
+    ids=["chat", "prompts", "either answer of a pair", "a text to sort has no template"],
+)
+def test_tokens_are_counted_of_what_the_model_reads(base, examples, tokens, request, monkeypatch):
+    from tokenizers import Tokenizer
+
+    monkeypatch.setattr(intake, "_tell", lambda *_: None)
+    folder = request.getfixturevalue(base)
+    tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
+    assert intake.counted(examples, str(folder)) == tokens(lambda text: len(tokenizer.encode(text).ids))
+
+
+def test_without_the_model_the_report_says_that_lengths_were_not_checked(own, tiny_chat):
+    assert "uncounted" in kinds(reports(own.source)[-1])
+    *_, report = health.examine(own.source, "chat", forms.pack(ROLES), str(tiny_chat), 256, "lora", "", ENGLISH)
+    assert "uncounted" not in kinds(report)
 
 
 def test_a_chinese_visitor_is_told_in_chinese(own):

@@ -106,10 +106,26 @@ def test_a_fix_does_what_it_says_and_the_check_then_finds_no_more_of_it(kind, ta
 
 def test_every_fix_that_is_offered_exists_and_is_tried_here():
     offered = {finding.kind for *case, _, _ in CASES for finding in check.health(case[3], case[1], case[2]).findings if finding.fix}
-    assert offered == {case[0] for case in CASES} == {*fixes.DROPPED, "alike_labels", *fixes.MENDED}
+    assert offered == {case[0] for case in CASES} == {*fixes.DROPPED, "alike_labels", *fixes.MENDED} - {"leak"}
 
 
-@pytest.mark.parametrize("kind", ["leak", "few", "cut", "edit", ""])
+def test_rows_that_stand_in_the_test_set_leave_the_examples_and_the_test_set_stays():
+    near = f"{TWENTY} indeed"
+    table, test = (
+        chat(("Where is it?", "There."), (TWENTY, LONG)),
+        ({"prompt": "where is it?", "response": "Gone."}, {"prompt": near, "response": LONG}),
+    )
+    before = copy.deepcopy(test)
+    assert "leak" in {finding.kind for finding in check.health(table, "chat", CHAT, test=test).findings if finding.fix}
+    change = fixes.fix("leak", table, "chat", CHAT, test)
+    assert change == Change("leak", drop=(0, 1))
+    after = fixes.apply(table, [change])
+    assert "leak" not in {finding.kind for finding in check.health(after, "chat", CHAT, test=test).findings}
+    assert (len(after.rows), test) == (len(table.rows) - 2, before)
+    assert fixes.fix("leak", table, "chat", CHAT) == Change("leak"), "without a test set nothing leaks into one"
+
+
+@pytest.mark.parametrize("kind", ["few", "cut", "edit", ""])
 def test_what_has_no_fix_says_which_do(kind):
     with pytest.raises(BadData, match="There is no one-click fix"):
         fixes.fix(kind, chat(), "chat", CHAT)

@@ -29,12 +29,12 @@ def test_a_row_with_an_empty_cell_is_left_out_and_counted():
     assert (len(found), incomplete) == (9, 2)
 
 
-@pytest.mark.parametrize("count", [1, 7])
-def test_too_few_examples_are_refused_with_the_number_wanted(count):
+@pytest.mark.parametrize(("count", "said"), [(1, "1 complete example"), (7, "7 complete examples")])
+def test_too_few_examples_are_refused_with_the_number_wanted(count, said):
     with pytest.raises(BadData) as caught:
         prepare.examples(table([("a", "b")] * count), "chat", CHAT)
     what, to_do = caught.value.sentences()
-    assert what == f"“t.csv” has too few complete examples: {count}."
+    assert what == f"“t.csv” has {said}."
     assert "At least 8" in to_do
 
 

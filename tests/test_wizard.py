@@ -462,7 +462,7 @@ def test_too_few_rows_give_advice_with_these_rows_in_the_prompt(tmp_path):
     assert "Message: Is it open?\nAnswer: Yes, dear guest." in found.prompt.en
     insisting = wizard.choose(TONE, file, HOME, stub())
     assert insisting.plan.data.source == "sample:support-tone"
-    assert "”: 2." in insisting.note.en
+    assert "has 2 complete examples." in insisting.note.en
 
 
 def test_chinese_data_is_given_a_model_that_knows_chinese():

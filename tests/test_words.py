@@ -57,6 +57,12 @@ def test_a_number_is_formatted_in_both_languages():
     assert size.say("zh", size=1234.56) == "1,234.6 兆"
 
 
+@pytest.mark.parametrize(("count", "said"), [(0, "0 rows are"), (1, "1 row is"), (2, "2 rows are"), (1200, "1,200 rows are")])
+def test_a_word_goes_with_its_count(count, said):
+    assert Words("{count:,} {count:row|rows} {count:is|are}").say(count=count) == said
+    assert Words("{count:,} {count:row|rows} {count:is|are}").filled(count=count).en == said
+
+
 def test_words_of_a_card_may_lack_chinese():
     assert Words.of({"en": "a"}) == Words("a")
     assert Words.of({"en": "a", "zh": "甲"}) == Words("a", "甲")

@@ -379,7 +379,7 @@ def test_data_for_another_task_fails_with_its_columns(make_plan, toys):
     [
         (b"", "is empty"),
         (b"\x00\x01\x02" * 99, "not text"),
-        (b"prompt,response\na,b\n", "too few complete examples"),
+        (b"prompt,response\na,b\n", "1 complete example"),
         (None, "There is no file"),
     ],
     ids=["empty", "binary", "one row", "gone"],

@@ -1,19 +1,20 @@
 """The health check: what is wrong with a data set, the gravest first, and a score that sums it up."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from studio.data.enough import wanted
 from studio.data.findings import GRADES, Finding, Grade
-from studio.data.looks import LOOKS, Case, Tell
+from studio.data.looks import LOOKS, SLOW, Case, Tell
 from studio.data.read import Table
 from studio.data.view import view
 from studio.plan import Task
 from studio.words import Words, label
 
-__all__ = ["STAGES", "Finding", "Health", "health", "score", "wanted"]
+__all__ = ["STAGES", "Finding", "Health", "health", "score", "stages", "wanted"]
 
-COSTS: dict[Grade, int] = {"stop": 50, "warn": 10, "hint": 2}
+COSTS: dict[Grade, int] = {"stop": 50, "warn": 10, "hint": 2, "open": 0}
 STAGES: dict[str, Words] = {
     "read": label("Reading the rows", "正在读取各行"),
     "near": label("Looking for rows that are nearly the same", "正在查找几乎相同的行"),
@@ -42,14 +43,14 @@ def quiet(_stage: str, _done: int, _total: int) -> None:
 
 
 def score(findings: Sequence[Finding]) -> int:
-    """100, less 50 for each finding that stops, 10 for each warning and 2 for each hint; never below 0.
+    """100, less 50 for each finding that stops, 10 for each warning and 2 for each hint; never below 0. What could not be looked for costs nothing.
 
     How many rows a finding concerns counts through its grade: most are hints below 5 % of the rows and warnings from there on.
     """
     return max(0, 100 - sum(COSTS[finding.grade] for finding in findings))
 
 
-def health(
+def stages(
     table: Table,
     task: Task,
     columns: Mapping[str, str],
@@ -58,19 +59,30 @@ def health(
     max_length: int = 0,
     method: str = "",
     test: Sequence[Mapping[str, str]] = (),
-    near: bool = True,
     tell: Tell = quiet,
-) -> Health:
-    """What is wrong with a data set for a task.
+) -> Iterator[Health]:
+    """What is wrong with a data set for a task: first without near-duplicates, which take longest, then whole.
 
     `columns` is role -> column. `lengths` are the tokens of each row's example (any number where a row makes none), None where
     nobody counted; `max_length` is their limit. `method` says how many examples are wanted, `test` are examples of a test set
-    (role -> text) that must not stand in the table. `near` looks for near-duplicates as well, which takes longest. `tell` hears the
-    stage (a key of STAGES), how much of it is done and how much there is, and may raise to end the check. Raises BadData where a
-    column is missing.
+    (role -> text) that must not stand in the table. `tell` hears the stage (a key of STAGES), how much of it is done and how much
+    there is, and may raise to end the check. Raises BadData where a column is missing.
     """
     tell("read", 0, len(table.rows))
-    case = Case(view(table, task, columns), lengths, max_length, method, test, near, tell)
+    case = Case(view(table, task, columns), lengths, max_length, method, test, tell)
     found = [finding for look in LOOKS for finding in look(case)]
-    found.sort(key=lambda finding: (GRADES.index(finding.grade), -finding.count))
-    return Health(score(found), tuple(found), whole=near)
+    yield _summed_up(found, whole=False)
+    joined = [finding for look in SLOW for finding in look(case)]
+    kinds = {finding.kind for finding in joined}
+    yield _summed_up([*joined, *(finding for finding in found if finding.kind not in kinds)], whole=True)
+
+
+def health(table: Table, task: Task, columns: Mapping[str, str], **told: Any) -> Health:
+    """What is wrong with a data set for a task, near-duplicates and all; `told` is what `stages` may be told, and raises as it does."""
+    *_, found = stages(table, task, columns, **told)
+    return found
+
+
+def _summed_up(found: Sequence[Finding], whole: bool) -> Health:
+    order = sorted(found, key=lambda finding: (GRADES.index(finding.grade), -finding.count))
+    return Health(score(order), tuple(order), whole)

@@ -13,7 +13,7 @@ from studio.errors import BadData
 from studio.plan import Task
 
 USABLE, USELESS = 0, 2
-MARKS = {"stop": "!!", "warn": " !", "hint": "  "}
+MARKS = {"stop": "!!", "warn": " !", "hint": "  ", "open": " ?"}
 MOST_BAD = 20
 
 

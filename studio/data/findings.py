@@ -8,8 +8,8 @@ from typing import Any, Literal
 from studio.data import personal
 from studio.words import Words, label
 
-Grade = Literal["stop", "warn", "hint"]
-GRADES: tuple[Grade, ...] = ("stop", "warn", "hint")
+Grade = Literal["stop", "warn", "hint", "open"]
+GRADES: tuple[Grade, ...] = ("stop", "warn", "hint", "open")
 MOST_ROWS, MOST_EXAMPLES, LONGEST_EXCERPT = 200, 3, 160
 # From this share of the rows on (0–1) a fault is more than a hint.
 MANY = 0.05
@@ -19,7 +19,8 @@ MANY = 0.05
 class Finding:
     """One thing a check found.
 
-    `kind` names it, `grade` how grave it is: stop (training makes no sense yet), warn (the result suffers), hint (worth a look).
+    `kind` names it, `grade` how grave it is: stop (training makes no sense yet), warn (the result suffers), hint (worth a look), open
+    (could not be looked for).
     `said` is what was found, `why` what that means and what to do; `count` the rows concerned, `rows` the first MOST_ROWS of them
     (0-based), `examples` up to MOST_EXAMPLES excerpts with personal data masked; `fix` the label of the one-click fix, if there is one.
     """
@@ -68,6 +69,10 @@ SAID: dict[str, Words] = {
     "cut": Words(
         "In {count:,} of {total:,} rows ({share:.0%}) the text is longer than {limit:,} tokens and will be cut off.",
         "{total:,} 行中有 {count:,} 行（{share:.0%}）超过 {limit:,} 个 token，超出部分会被截断。",
+    ),
+    "uncounted": Words(
+        "Whether texts are too long could not be checked: the chosen model, which counts their tokens, is not on this machine yet.",
+        "还无法检查文本是否过长：要用所选模型来统计 token，而它尚未下载到本机。",
     ),
     "long_prompt": Words(
         "In {count:,} of {total:,} rows ({share:.0%}) the question leaves no room for an answer within {limit:,} tokens.",
@@ -147,13 +152,17 @@ WHY: dict[str, Words] = {
         "What decides the label may stand in the part that is cut off: allow longer texts (max_length), or shorten them.",
         "决定标签的内容可能正好被截掉：请提高长度上限（max_length），或缩短文本。",
     ),
+    "uncounted": Words(
+        "More than {limit:,} tokens are cut off, about {words:,} English words. To have it checked, ask the base model something on the Playground tab, which fetches it, and reload this page.",
+        "超过 {limit:,} 个 token（约 {characters:,} 个汉字）的部分会被截断。想检查的话，请先到“对比”页向基础模型提一个问题，模型会随之下载，然后刷新本页。",
+    ),
     "long_prompt": Words(
         "They are left out of the training: allow longer texts (max_length), or shorten them.",
         "这些问题不会参与训练：请提高长度上限（max_length），或缩短问题。",
     ),
     "leak": Words(
-        "The model has seen these answers, so the verdict on them is worthless: take them out of one of the two.",
-        "模型已经见过这些内容，对它们的评测没有意义：请从训练集或测试集中去掉。",
+        "A test on what the model has learned by heart says nothing: take these rows out of your examples; the test set stays as it is.",
+        "拿模型学过的内容来测试，说明不了什么：请从样本中去掉这些行，测试集保持不变。",
     ),
     "one_label": Words("At least two are needed to tell apart: choose another label column.", "至少要有两个类别才能区分：请换一个标签列。"),
     "many_labels": Words(
@@ -210,6 +219,7 @@ FIXES: dict[str, Words] = {
     "personal": label("Mask it, such as [email]", "打码，如 [email]"),
     "html": label("Take the HTML out", "去除 HTML"),
     "mojibake": label("Put the characters right", "还原乱码"),
+    "leak": label("Take these rows out of my examples", "从我的样本中去掉这些行"),
     "echoes": label("Drop repeated questions", "删除复述问题的行"),
 }
 

@@ -1,13 +1,13 @@
 """Changes of a data set that can be undone: single edits, and the one-click fixes of what the health check found."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from studio.data import faults, view
+from studio.data import faults, near, view
 from studio.data.looks import MENDED
 from studio.data.read import Table
-from studio.data.view import View
+from studio.data.view import Tell, View
 from studio.errors import BadData
 from studio.plan import Task
 from studio.words import Words
@@ -86,13 +86,16 @@ def _is_edit(value: object) -> bool:
     return isinstance(value, list | tuple) and len(value) == 3 and _is_row(value[0]) and all(isinstance(part, str) for part in value[1:])
 
 
-def fix(kind: str, table: Table, task: Task, columns: Mapping[str, str]) -> Change:
+def fix(
+    kind: str, table: Table, task: Task, columns: Mapping[str, str], test: Sequence[Mapping[str, str]] = (), tell: Tell = near.quiet
+) -> Change:
     """The one-click fix of a finding of this kind, on the table as it stands now.
 
+    `test` are the examples of a test set (role -> text), which stay as they are. `tell` hears how many of how many steps are done.
     Raises BadData for a kind that has no fix, or where a column is missing.
     """
     if kind in MENDED:
-        cells = view.rewritten(table, task, columns, MENDED[kind], kind != "personal", lambda _done, _total: None)
+        cells = view.rewritten(table, task, columns, MENDED[kind], kind != "personal", tell)
         return Change(kind, cells=tuple((row, column, text) for (row, column), text in cells.items()))
     if kind not in DROPPED and kind != "alike_labels":
         raise BadData(
@@ -104,11 +107,11 @@ def fix(kind: str, table: Table, task: Task, columns: Mapping[str, str]) -> Chan
     seen = view.view(table, task, columns)
     if kind == "alike_labels":
         return Change(kind, cells=tuple((row, columns["label"], name) for row, name in faults.respelled(seen).items()))
-    return Change(kind, drop=tuple(sorted(DROPPED[kind](seen))))
+    return Change(kind, drop=tuple(sorted(DROPPED[kind](seen, test, tell))))
 
 
-def _shorter(seen: View) -> Iterable[int]:
-    return (row for group in faults.near_duplicates(seen) for row in group[1:])
+def _shorter(seen: View, tell: Tell) -> Iterable[int]:
+    return (row for group in faults.near_duplicates(seen, tell) for row in group[1:])
 
 
 def _outvoted(seen: View) -> Iterable[int]:
@@ -116,12 +119,13 @@ def _outvoted(seen: View) -> Iterable[int]:
 
 
 # The rows that a fix drops.
-DROPPED: dict[str, Callable[[View], Iterable[int]]] = {
-    "empty": lambda seen: seen.empty,
-    "duplicates": faults.duplicates,
-    "near_duplicates": _shorter,
-    "contradictions": _outvoted,
-    "same_pairs": faults.same_pairs,
-    "echoes": faults.echoes,
-    "rare_labels": faults.rare,
+DROPPED: dict[str, Callable[[View, Sequence[Mapping[str, str]], Tell], Iterable[int]]] = {
+    "empty": lambda seen, *_: seen.empty,
+    "duplicates": lambda seen, *_: faults.duplicates(seen),
+    "near_duplicates": lambda seen, _, tell: _shorter(seen, tell),
+    "contradictions": lambda seen, *_: _outvoted(seen),
+    "same_pairs": lambda seen, *_: faults.same_pairs(seen),
+    "echoes": lambda seen, *_: faults.echoes(seen),
+    "rare_labels": lambda seen, *_: faults.rare(seen),
+    "leak": lambda seen, test, tell: faults.leaked(seen, test, True, tell)[0],
 }

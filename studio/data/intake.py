@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from studio import child
-from studio.data import check, keep, prepare, read
+from studio.data import check, fixes, keep, prepare, read
 from studio.data.check import Finding, Health
+from studio.data.fixes import Change
 from studio.errors import explain
 from studio.plan import Task
 from studio.words import Words
@@ -44,14 +45,27 @@ def take(asked: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
 
 
 def judge(source: str, task: Task, roles: Mapping[str, str], **given: Any) -> Iterator[tuple[str, float, Health | None]]:
-    """Check a data set: yields the stage, the share of it done (0–1), and the health where there is one, first without near-duplicates.
+    """Check a data set: yields the stage, the share of it done (0–1), and the health where there is one, first without near-duplicates, which come next.
 
     `given` may hold `method`, `max_length`, `folder` (of the base's tokenizer, "" where it is not here) and `test` (a data set's source).
     """
     asked = {"do": "judge", "source": source, "task": task, "columns": dict(roles), **given}
     for found in child.answers("studio.data.intake", asked, SILENT, AGAIN):
         if "health" in found:
-            yield "check", 1.0, _health(found["health"])
+            yield "near", 0.0, _health(found["health"])
+        else:
+            yield found["stage"], found["done"] / max(1, found["of"]), None
+
+
+def mend(kind: str, source: str, task: Task, roles: Mapping[str, str], test: str = "") -> Iterator[tuple[str, float, Change | None]]:
+    """Work out the one-click fix of a finding: yields the stage, the share of it done (0–1), and the change at the end, which is not made yet.
+
+    `test` is the source of a test set, "" for none. Raises StudioError where there is no such fix.
+    """
+    asked = {"do": "mend", "kind": kind, "source": source, "task": task, "columns": dict(roles), "test": test}
+    for found in child.answers("studio.data.intake", asked, SILENT, AGAIN):
+        if "change" in found:
+            yield "mend", 1.0, fixes.from_json(found["change"])
         else:
             yield found["stage"], found["done"] / max(1, found["of"]), None
 
@@ -91,17 +105,29 @@ def _judge(asked: Mapping[str, Any]) -> None:
     table, length = kept.table(), int(asked.get("max_length") or 0)
     examples = prepare.rows(table, task, roles)
     lengths = counted(examples, str(asked.get("folder") or ""))
-    test: list[dict[str, str]] = []
-    if asked.get("test"):
-        test = [example for example in prepare.rows(keep.find(asked["test"]).table(), task, roles) if example]
-    told: dict[str, Any] = {"lengths": lengths, "max_length": length, "method": str(asked.get("method") or ""), "test": test}
-    for near in (False, True):
-        found = check.health(table, task, roles, near=near, tell=_tell, **told)
+    method, test = str(asked.get("method") or ""), _test(asked)
+    for found in check.stages(table, task, roles, lengths=lengths, max_length=length, method=method, test=test, tell=_tell):
         child.say({"health": asdict(found)})
 
 
+def _mend(asked: Mapping[str, Any]) -> None:
+    kind, table = str(asked["kind"]), keep.find(asked["source"]).table()
+    stage = {"near_duplicates": "near"}.get(kind, kind)
+    made = fixes.fix(kind, table, asked["task"], asked["columns"], _test(asked), lambda done, of: _tell(stage, done, of))
+    child.say({"change": fixes.as_json(made)})
+
+
+def _test(asked: Mapping[str, Any]) -> list[prepare.Example]:
+    """The examples of the test set that is asked about, if any."""
+    table = keep.find(asked["test"]).table() if asked.get("test") else None
+    return [example for example in prepare.rows(table, asked["task"], asked["columns"]) if example] if table else []
+
+
 def counted(examples: list[dict[str, str]], folder: str) -> list[int] | None:
-    """The tokens of each row's example under the tokenizer in a folder, its template counted by rule; None where there is no tokenizer."""
+    """The tokens of each row's example under the tokenizer in a folder, of a pair the longer side; None where there is no tokenizer.
+
+    A chat template is counted by rule (AROUND); a text to sort has none.
+    """
     file = Path(folder) / "tokenizer.json"
     if not folder or not file.is_file():
         return None
@@ -110,28 +136,34 @@ def counted(examples: list[dict[str, str]], folder: str) -> list[int] | None:
     tokenizer = Tokenizer.from_file(str(file))
     tokenizer.no_truncation()
     tokenizer.no_padding()
-    texts = ["\n".join(turn["content"] for turn in _read(example)) if example else "" for example in examples]
-    found: list[int] = []
-    for start in range(0, len(texts), 1000):
-        _tell("count", start, len(texts))
-        found += [len(one.ids) for one in tokenizer.encode_batch(texts[start : start + 1000])]
-    return [size + (0 if "text" in example else AROUND) for size, example in zip(found, examples, strict=True)]
+    found = [0] * len(examples)
+    for start in range(0, len(examples), 1000):
+        _tell("count", start, len(examples))
+        texts = [(row, text) for row, example in enumerate(examples[start : start + 1000], start) for text in _texts(example)]
+        for (row, _), one in zip(texts, tokenizer.encode_batch([text for _, text in texts]), strict=True):
+            found[row] = max(found[row], len(one.ids) + (0 if "text" in examples[row] else AROUND))
+    return found
 
 
-def _read(example: dict[str, str]) -> list[dict[str, str]]:
-    """What a model reads of an example, as messages."""
+def _texts(example: prepare.Example) -> list[str]:
+    """What is read of an example, each answer of a pair after its question; nothing of a row that makes none."""
+    if not example:
+        return []
     if "text" in example:
-        return [{"role": "user", "content": example["text"]}]
-    return (
-        prepare.question(example) if "answer" in example or (len(example) == 1 and "prompt" in example) else prepare.conversation(example)
-    )
+        return [example["text"]]
+    asked = [turn["content"] for turn in prepare.question(example)]
+    if "answer" in example or (len(example) == 1 and "prompt" in example):
+        answers = []
+    else:
+        answers = [prepare.conversation(example)[-1]["content"], *filter(None, [example.get("rejected")])]
+    return ["\n".join([*asked, answer]) for answer in answers] or ["\n".join(asked)]
 
 
 def main() -> int:
     """The child process: one question on stdin, answers on stdout."""
     asked = json.loads(sys.stdin.read())
     try:
-        (_take if asked["do"] == "take" else _judge)(asked)
+        {"take": _take, "judge": _judge, "mend": _mend}[asked["do"]](asked)
     except Exception as error:
         child.say_problem(explain(error, AGAIN))
     return 0

@@ -23,6 +23,8 @@ ONE_LANGUAGE, LOOKED_AT = 0.95, 2000
 # From this share of a test set on, its verdict is worthless.
 GIVEN_AWAY = 0.1
 MOST_NAMES = 5
+# English words and Chinese characters in a token, about.
+A_WORD, A_CHARACTER = 0.75, 1.4
 METHOD = Words("this method", "所选方法")
 
 
@@ -35,7 +37,6 @@ class Case:
     max_length: int
     method: str
     test: Sequence[Mapping[str, str]]
-    near: bool
     tell: Tell
 
     @property
@@ -75,9 +76,13 @@ def amount(case: Case) -> Iterator[Finding]:
 
 
 def repeated(case: Case) -> Iterator[Finding]:
-    """Exact and near duplicates."""
+    """Exact duplicates."""
     yield from _rows(case, "duplicates", faults.duplicates(case.view))
-    groups = faults.near_duplicates(case.view, case.listen("near")) if case.near else []
+
+
+def resembling(case: Case) -> Iterator[Finding]:
+    """Near duplicates."""
+    groups = faults.near_duplicates(case.view, case.listen("near"))
     rows = sorted(row for group in groups for row in group[1:])
     if rows:
         shown = (" ≈ ".join(case.view.whole(row)[:75] for row in group[:2]) for group in groups)
@@ -115,8 +120,12 @@ def answers(case: Case) -> Iterator[Finding]:
 
 
 def lengths(case: Case) -> Iterator[Finding]:
-    """Texts cut at the limit; a plain text is never cut, it becomes several pieces."""
-    if case.lengths is None or not case.max_length or case.view.task == "complete":
+    """Texts cut at the limit, or that nobody could count; a plain text is never cut, it becomes several pieces."""
+    if not case.max_length or case.view.task == "complete":
+        return
+    if case.lengths is None:
+        words, characters = (10 * round(each * case.max_length / 10) for each in (A_WORD, A_CHARACTER))
+        yield finding("uncounted", "open", (), (), limit=case.max_length, words=words, characters=characters)
         return
     sizes = [case.lengths[row] for row in case.view.full]
     asked = case.view.task == "prompts"  # a question needs room for an answer after it
@@ -131,8 +140,17 @@ def lengths(case: Case) -> Iterator[Finding]:
 
 
 def leak(case: Case) -> Iterator[Finding]:
-    """Rows that stand in the test set as well."""
-    rows, given = faults.leaked(case.view, case.test, case.near, case.listen("leak")) if case.test else ([], 0)
+    """Rows that stand in the test set as well, word for word."""
+    yield from _leaked(case, close=False)
+
+
+def resembling_test(case: Case) -> Iterator[Finding]:
+    """Rows that stand in the test set as well, as they are or nearly so."""
+    yield from _leaked(case, close=True)
+
+
+def _leaked(case: Case, close: bool) -> Iterator[Finding]:
+    rows, given = faults.leaked(case.view, case.test, close, case.listen("leak")) if case.test else ([], 0)
     grade: Grade = "stop" if given >= GIVEN_AWAY * len(case.test) else "warn"
     yield from _rows(case, "leak", rows, grade, given=given, tested=len(case.test))
 
@@ -221,4 +239,7 @@ def _around(cell: str, mended: str) -> str:
     return ("…" if start else "") + cell[start:]
 
 
-LOOKS: tuple[Callable[[Case], Iterator[Finding]], ...] = (amount, repeated, contradicted, answers, lengths, leak, classes, spoken, traces)
+Look = Callable[[Case], Iterator[Finding]]
+LOOKS: tuple[Look, ...] = (amount, repeated, contradicted, answers, lengths, leak, classes, spoken, traces)
+# Those that take long; what they find stands for what the others found of its kind.
+SLOW: tuple[Look, ...] = (resembling, resembling_test)

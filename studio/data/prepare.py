@@ -80,7 +80,7 @@ def _check_columns(table: Table, columns: Mapping[str, str], used: Sequence[str]
 def _enough(found: tuple[list[Example], int], table: Table) -> tuple[list[Example], int]:
     if len(found[0]) < LEAST_EXAMPLES:
         raise BadData(
-            Words("“{name}” has too few complete examples: {count}.", "“{name}”只有 {count} 个完整的样本。"),
+            Words("“{name}” has {count} complete {count:example|examples}.", "“{name}”只有 {count} 个完整的样本。"),
             Words(
                 "At least {least} are needed to train on some and check on others; 100 or more are better.",
                 "至少要有 {least} 个，才能一部分用来训练、一部分留作验证集；最好有 100 个以上。",

@@ -1,4 +1,4 @@
-"""Examples become three parts: to learn from, to check on while learning, and for the last verdict; what is alike stays on one side."""
+"""Examples become three parts: to learn from, to check on while learning, and for the final test; what is alike stays on one side."""
 
 import random
 from collections import Counter, defaultdict
@@ -9,7 +9,7 @@ from studio.data import near, prepare
 from studio.data.prepare import Example
 from studio.plan import Data
 
-# From so many examples on a part of them is left for the verdict alone; below, that part would be too small to say anything.
+# From so many examples on a part of them is left for the final test alone; below, that part would be too small to say anything.
 TESTED_FROM, TESTED = 200, 0.1
 # A group of texts alike that is larger than this share of all follows a pattern; kept together it would leave nothing to check on.
 MOST_ALIKE = 0.1
@@ -17,7 +17,7 @@ MOST_ALIKE = 0.1
 
 @dataclass(frozen=True)
 class Parts:
-    """The examples of a run: `train` is learned from, `validation` chooses the best state, `test` sees only the last verdict and may be empty."""
+    """The examples of a run: `train` is learned from, `validation` chooses the best state, `test` is for the final test alone and may be empty."""
 
     train: list[Example]
     validation: list[Example]
@@ -25,7 +25,7 @@ class Parts:
 
 
 def test_share(data: Data, count: int) -> float:
-    """The share of `count` examples that is left for the last verdict, 0 where a test set of its own is given."""
+    """The share of `count` examples that is left for the final test, 0 where a test set of its own is given."""
     if data.test:
         return 0.0
     if data.test_share is not None:

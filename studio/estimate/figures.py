@@ -42,7 +42,6 @@ class Estimate:
     """
 
     method: str
-    place: str = ""
     trainable: int | None = None
     total: int | None = None
     memory_gb: Range | None = None
@@ -60,6 +59,7 @@ class Estimate:
     level: Level = "formula"
     stamp: float = 0.0
     corrected: dict[str, float] = field(default_factory=dict)
+    place: str = ""
 
     @property
     def measured(self) -> bool:

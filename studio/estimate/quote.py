@@ -100,9 +100,8 @@ def without_rows(method: Method, settings: Settings, shape: ModelShape, place: P
     load = Load(task, (), 0, 0.1, Training(), shape, labels)
     disk = memory.disk(method, settings, load, footprint, place) / 1e6
     missing = (why, TWO_CLASSES) if labels else (why,)
-    return Estimate(
-        method.name, place.id, footprint.trainable, footprint.total, disk_mb=disk, room_gb=place.usable_bytes / 1e9, missing=missing
-    )
+    room, counts = place.usable_bytes / 1e9, (footprint.trainable, footprint.total)
+    return Estimate(method.name, *counts, disk_mb=disk, room_gb=room, missing=missing, place=place.id)
 
 
 def widened(found: Estimate) -> Estimate:

@@ -47,7 +47,7 @@ MEGABYTES = Words("{what}… {share:.0%} of {of:,.1f} MB", "{what}……{share:.
 KEEPING = Words("Read to the end. Keeping a copy…", "读取完毕，正在保存副本……")
 LEFT = Words("about {time} left", "约剩 {time}")
 STARTING = Words("Opening “{name}”…", "正在打开“{name}”…")
-READ = Words("“{name}”: {rows:,} rows, {columns} columns.", "“{name}”：{rows:,} 行，{columns} 列。")
+READ = Words("“{name}”: {rows:,} {rows:row|rows}, {columns} {columns:column|columns}.", "“{name}”：{rows:,} 行，{columns} 列。")
 DIVIDED = Words("Its fields are divided by “{sign}”.", "各列之间以“{sign}”分隔。")
 TAKEN_CHAT = Words("The model will read “{first}” and learn to write “{second}”.", "模型读“{first}”，学着写出“{second}”。")
 TAKEN_CLASSES = Words(
@@ -89,27 +89,33 @@ UNSURE = Words(
     "这样对吗？光看列名和内容还不能确定，以上只是推测。不对的话，请在下方的列表中更改。",
 )
 CHOSEN = Words("As you chose.", "按你的选择。")
-DAMAGED = Words("Damaged rows left out: {count:,}.", "跳过了 {count:,} 行损坏的数据。")
-DAMAGED_FILE = Words("Parts of the file left out: {count:,}.", "文件中有 {count:,} 处内容被忽略。")
+DAMAGED = Words("{count:,} damaged {count:row|rows} left out.", "跳过了 {count:,} 行损坏的数据。")
+DAMAGED_FILE = Words("{count:,} {count:part|parts} of the file left out.", "文件中有 {count:,} 处内容被忽略。")
 DAMAGED_ROW = Words("Row {line:,} {why}.", "第 {line:,} 行{why}。")
 DAMAGED_PART = Words("{why}.", "{why}。")
 DAMAGED_WHICH = Words("Which ones, and why", "具体是哪些，为什么")
 DAMAGED_MORE = Words("… and {count:,} more", "……还有 {count:,} 处")
-INCOMPLETE = Words("Rows left out because a cell is empty or unreadable: {count}.", "忽略了 {count} 行单元格为空或无法读取的数据。")
+INCOMPLETE = Words("{count:,} {count:row|rows} with an empty or unreadable cell left out.", "忽略了 {count} 行单元格为空或无法读取的数据。")
 SPLIT = Words(
-    "Of {count:,} examples, {train:,} are learned, {check:,} are checked on while training (validation), {test}; what is nearly the same stays together (seed {seed}).",
+    "Of {count:,} examples, {train:,} {train:is|are} learned, {check:,} {check:is|are} checked on while training (validation), {test}; what is nearly the same stays together (seed {seed}).",
     "{count:,} 个样本中，{train:,} 个用于训练，{check:,} 个留作验证（验证集），{test}；近似重复的样本会留在同一侧（随机种子 {seed}）。",
 )
-SPLIT_TEST = Words("{test:,} are kept for the final test", "{test:,} 个留作最终测试（测试集）")
-SPLIT_NONE = Words("none are left for a verdict of its own, since there are so few", "由于数量太少，没有单独留出测试集")
-OWN_TEST = Words("{test:,} of “{name}” are for the last verdict (test)", "“{name}”的 {test:,} 个用于最后的评判（测试集）")
+SPLIT_TEST = Words("{test:,} {test:is|are} kept for the final test after training (test)", "{test:,} 个留作训练后的最终测试（测试集）")
+SPLIT_NONE = Words(
+    "none are kept for a final test, so the results after training are measured on the {check:,} as well",
+    "没有单独留出测试集，训练后的效果也用这 {check:,} 个来衡量",
+)
+OWN_TEST = Words(
+    "the final test after training uses the {test:,} of “{name}” (test)", "训练后的最终测试用“{name}”的 {test:,} 个样本（测试集）"
+)
 OWN_TEST_TITLE = label("Bring a test set of your own", "使用自己的测试集")
 OWN_TEST_HELP = label(
-    "Every verdict is measured on it. It wants the same columns.",
-    "所有评判都在它上面测量。列要与数据相同。",
+    "The final test after training is made with it alone; the model never learns from it. It needs the same columns as your examples, and is remembered with them.",
+    "训练后的最终测试只用它来做，模型不会拿它学习。它的列要与你的样本相同，并会随这份样本一起记住。",
 )
+TEST_OF = label("The final test uses", "最终测试使用")
+TEST_PART = Words("a part of my examples", "我的样本中的一部分")
 DROP_TEST = label("Test set (same kinds of file)", "测试集（文件类型同上）")
-FORGET_TEST = label("Use a part of my examples instead", "改用自己样本的一部分")
 
 # Your data sets.
 SETS = label("Your data sets", "你的数据集")
@@ -122,26 +128,33 @@ SET_GONE = Words("“{name}” was deleted. Runs that learned from it keep their
 SET_BUSY = Words("A run that has not read “{name}” yet still needs it.", "有一个训练还没读取“{name}”，正在等着用它。")
 SET_BUSY_DO = Words("Wait until that run has started, or stop it first.", "请等那个训练开始，或先停止它。")
 SET_SAVED = Words("Saved as “{name}”.", "已保存为“{name}”。")
-SET_LINE = Words("{name} · {rows:,} rows · {when}", "{name} · {rows:,} 行 · {when}")
+SET_LINE = Words("{name} · {rows:,} {rows:row|rows} · {when}", "{name} · {rows:,} 行 · {when}")
 SET_ABOUT = Words(
-    "From {origin}, {when}; changes since: {changes}; SHA-256 {sha}…", "来源：{origin}，{when}；之后改动 {changes} 处；SHA-256 {sha}…"
+    "From {origin}, {when}; {changes} {changes:change|changes} since; SHA-256 {sha}…",
+    "来源：{origin}，{when}；之后改动 {changes} 处；SHA-256 {sha}…",
 )
 ORIGINS = {"upload": Words("a file", "文件"), "paste": Words("pasted text", "粘贴的文本")}
 
 # Health.
 HEALTH_WAIT = Words("Checking…", "检查中…")
-HEALTH_NEAR = Words("Near-duplicates are still being looked for.", "仍在查找近似重复。")
+HEALTH_HALT, HEALTH_AGAIN = Words("Stop", "停止"), Words("Check again", "重新检查")
+HEALTH_HALTED = Words(
+    "Stopped before everything was checked: rows that are nearly the same were not looked for.",
+    "检查未完成就停止了：还没有查找近似重复的行。",
+)
+FIXING, FIX_NOTHING = Words("Changing the rows", "正在修改"), Words("There is nothing left to change.", "没有需要修改的内容了。")
 HEALTH_SCORE = Words("Health {score} of 100", "健康分 {score} / 100")
 HEALTH_GOOD = Words("No problems found.", "没有发现问题。")
-HEALTH_COUNT = Words("Findings: {count}", "发现 {count} 个问题")
+HEALTH_COUNT = Words("{count} {count:finding|findings}", "发现 {count} 个问题")
 GRADES = {
     "stop": Words("needs fixing", "需要解决"),
     "warn": Words("worth fixing", "建议处理"),
     "hint": Words("good to know", "供参考"),
+    "open": Words("not checked", "未检查"),
 }
 UNDO = Words("Undo: {what}", "撤销：{what}")
 FIXED = Words(
-    "Done: {what} (rows removed: {rows:,}; cells changed: {cells:,}). Your original file is untouched.",
+    "Done: {what} ({rows:,} {rows:row|rows} removed, {cells:,} {cells:cell|cells} changed). Your original file is untouched.",
     "已完成：{what}（减少 {rows:,} 行，修改 {cells:,} 个单元格）。原始文件未改动。",
 )
 UNDONE = Words("Undone: {what}.", "已撤销：{what}。")
@@ -181,15 +194,14 @@ STALE = Words(
 )
 STALE_DO = Words("They are shown anew; make your change again.", "现在显示的是最新内容，请重新修改。")
 CHARTS = label("Lengths and classes", "长度与类别分布")
-LENGTHS = Words(
-    "Examples by length: about {total:,} tokens in all, counted with the model’s own tokenizer",
-    "样本长度分布：共约 {total:,} 个 token（用该模型自己的分词器统计）",
+LENGTHS = Words("Examples by length", "样本长度分布")
+LENGTHS_COUNTED = Words(
+    "about {total:,} tokens in all, counted by the model’s own tokenizer", "共约 {total:,} 个 token，由该模型的分词器统计"
 )
-LENGTHS_GUESSED = Words(
-    "Examples by length: about {total:,} tokens in all, estimated from letters",
-    "样本长度分布：共约 {total:,} 个 token（按字符估计）",
-)
+LENGTHS_GUESSED = Words("about {total:,} tokens in all, guessed from the letters", "共约 {total:,} 个 token，按字符数估计")
+LENGTHS_SAMPLED = Words("<br>scaled up from a sample of the examples", "<br>由部分样本推算到全部")
 CLASSES = Words("Examples in each class", "各类别样本数")
+CLASSES_SOME = Words("the {shown} largest of {count:,} classes", "共 {count:,} 个类别，只画出最大的 {shown} 个")
 COUNT = Words("examples", "样本数")
 TOKENS = Words("tokens", "token 数")
 LIMIT = Words("cut here", "在此截断")

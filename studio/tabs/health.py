@@ -6,7 +6,7 @@ from typing import Any
 import gradio as gr
 
 from studio import presets
-from studio.data import fixes, intake, keep
+from studio.data import intake, keep
 from studio.data.check import Finding, Health
 from studio.data.findings import FIXES
 from studio.data.fixes import Change
@@ -19,13 +19,13 @@ from studio.tabs import draft, forms, visitor
 # The rows of a finding that are named.
 MOST_NAMED = 8
 TEMPLATE = """
-{{#if value.wait}}<p class="health-wait" role="status">{{value.wait}}</p>{{/if}}
+{{#if value.wait}}<p class="health-wait"><span role="status">{{value.wait}}</span> {{#if value.halt}}<button type="button" class="quiet" data-do="halt">{{value.halt}}</button>{{/if}}</p>{{/if}}
+{{#if value.halted}}<p class="health-wait"><span role="status">{{value.halted}}</span> <button type="button" class="quiet" data-do="again">{{value.again}}</button></p>{{/if}}
 {{#if value.headline}}
 <section class="health {{value.mood}}">
   <header><meter min="0" max="100" low="50" high="80" optimum="100" value="{{value.score}}" aria-hidden="true"></meter>
   <b>{{value.headline}}</b> <span>{{value.summary}}</span>
   {{#if value.undo}}<button type="button" class="quiet" data-do="undo">{{value.undo}}</button>{{/if}}</header>
-  {{#if value.more}}<p class="health-more">{{value.more}}</p>{{/if}}
   <ul>{{#each value.findings}}
     <li class="{{this.grade}}">
       <p><span class="grade">{{this.graded}}</span> <b>{{this.said}}</b></p>
@@ -39,7 +39,7 @@ TEMPLATE = """
 
 
 def panel() -> gr.HTML:
-    """The component; the browser tells `fix` with the kind of a finding and `undo`. Both may be anything: check them."""
+    """The component; the browser tells `fix` with the kind of a finding, `undo`, `halt` and `again`. All may be anything: check them."""
     script = (presets.ASSETS / "health.js").read_text(encoding="utf-8")
     return gr.HTML({}, html_template=TEMPLATE, js_on_load=script, elem_id="health", apply_default_css=False)
 
@@ -64,18 +64,40 @@ def examine(
         yield _content(_known[key], kept, lang)
         return
     found: Health | None = None
-    yield {"wait": words.HEALTH_WAIT.say(lang)}
+    yield waiting({}, words.HEALTH_WAIT.say(lang), lang)
     try:
         for stage, share, health in intake.judge(kept.source, task, roles, **given):
             found = health or found
-            said = words.WORKING.say(lang, what=intake.STAGES.get(stage, words.HEALTH_WAIT), share=share)
-            wait = "" if found and found.whole else said
-            yield {**(_content(found, kept, lang) if found else {}), "wait": wait}
+            shown = _content(found, kept, lang) if found else {}
+            yield shown if found and found.whole else waiting(shown, _working(stage, share, lang), lang)
     except StudioError as error:
-        yield {"wait": " ".join(error.sentences(lang))}
+        yield stopped({}, " ".join(error.sentences(lang)), lang)
         return
     if found and found.whole:
         _keep(key, found)
+
+
+def waiting(shown: dict[str, Any], said: str, lang: str) -> dict[str, Any]:
+    """A report with what is going on, which can be called off."""
+    return {**shown, "wait": said, "halt": words.HEALTH_HALT.say(lang), "halted": ""}
+
+
+def _working(stage: str, share: float, lang: str) -> str:
+    return words.WORKING.say(lang, what=intake.STAGES.get(stage, words.FIXING), share=share)
+
+
+def settle(shown: object, request: gr.Request) -> Any:
+    """The report when a check or a fix has ended: one that was called off waits no more, and what was not looked at can be looked at again."""
+    if not isinstance(shown, dict) or not shown.get("wait"):
+        return gr.skip()
+    lang = forms.language(request)
+    found = {**shown, "wait": ""}
+    return found if found.get("whole") else stopped(found, words.HEALTH_HALTED.say(lang), lang)
+
+
+def stopped(shown: dict[str, Any], said: str, lang: str) -> dict[str, Any]:
+    """A report with why it is not whole, which can be asked for again."""
+    return {**shown, "wait": "", "halted": said, "again": words.HEALTH_AGAIN.say(lang)}
 
 
 _known: dict[Any, Health] = {}
@@ -95,7 +117,7 @@ def _content(found: Health, kept: Kept, lang: str) -> dict[str, Any]:
         "mood": "good" if found.score >= 80 else "check" if found.score >= 50 else "bad",
         "headline": words.HEALTH_SCORE.say(lang, score=found.score),
         "summary": summary,
-        "more": "" if found.whole else words.HEALTH_NEAR.say(lang),
+        "whole": found.whole,
         "undo": words.UNDO.say(lang, what=_named(changes[-1], lang)) if changes else "",
         "findings": [_finding(one, lang) for one in found.findings],
     }
@@ -132,16 +154,37 @@ def changed(kept: Kept, made: Change, copied: bool, lang: str) -> dict[str, Any]
     return forms.notice(said, words.COPIED.say(lang) if copied else "", kind="good")
 
 
-def fix(source: str, task: Task, columns: str, mine: object, touched: float, event: gr.EventData, request: gr.Request) -> tuple[Any, ...]:
-    """The fix of one finding, on the visitor's own data or a copy of the sample."""
-    lang = forms.language(request)
+def fix(
+    source: str,
+    task: Task,
+    columns: str,
+    test: str,
+    mine: object,
+    touched: float,
+    shown: object,
+    event: gr.EventData,
+    request: gr.Request,
+) -> Iterator[tuple[Any, ...]]:
+    """The fix of one finding, on the visitor's own data or a copy of the sample; the report (`shown`) says how far it is."""
+    lang, report = forms.language(request), dict(shown) if isinstance(shown, dict) else {}
+    made: Change | None = None
     try:
+        visitor.own_set(source, mine)
+        if test:
+            visitor.dataset(test)
+        yield gr.skip(), gr.skip(), gr.skip(), waiting(report, words.HEALTH_WAIT.say(lang), lang)
+        for stage, share, change in intake.mend(str(getattr(event, "id", "")), source, task, forms.unpack(columns), str(test or "")):
+            made = change
+            yield gr.skip(), gr.skip(), gr.skip(), waiting(report, _working(stage, share, lang), lang)
+        if not made or not (made.drop or made.cells):
+            yield gr.skip(), touched + 1, forms.notice(words.FIX_NOTHING.say(lang)), {**report, "wait": ""}
+            return
         kept, copied = changeable(source, mine)
-        made = fixes.fix(str(getattr(event, "id", "")), kept.table(), task, forms.unpack(columns))
         told = changed(kept, made, copied, lang)
     except StudioError as error:
-        return gr.skip(), touched + 1, forms.problem(error, lang)
-    return kept.source, touched + 1, told
+        yield gr.skip(), touched + 1, forms.problem(error, lang), {**report, "wait": ""}
+        return
+    yield kept.source, touched + 1, told, {**report, "wait": ""}
 
 
 def undo(source: str, mine: object, touched: float, request: gr.Request) -> tuple[Any, ...]:

@@ -1,29 +1,25 @@
 """The lower half of the Data tab: the split, the health report, what the model will see, every row, and how long they are."""
 
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import gradio as gr
 
-from studio.data import intake, keep, prepare
 from studio.errors import StudioError
 from studio.plan import Data, MethodChoice, Plan, Task, Training, Value
 from studio.tabs import data_words as words
-from studio.tabs import draft, forms, health, look, visitor
+from studio.tabs import draft, forms, health, look, own_test, visitor
 from studio.tabs.data import DataTab
 from studio.tabs.forms import t
 from studio.tabs.method import MethodTab
+from studio.tabs.own_test import OwnTest
 
 
 class Inspection(NamedTuple):
-    """The components of the lower half; `test` holds the source of a test set of one's own, "" for none."""
+    """The components of the lower half."""
 
     whole: gr.Column
     split: gr.HTML
-    test: gr.Textbox
-    test_file: gr.File
-    forget: gr.Button
+    own: OwnTest
     report: gr.HTML
     seen: gr.HTML
     search: gr.Textbox
@@ -70,56 +66,34 @@ def _parts(whole: gr.Column) -> Inspection:
     with gr.Accordion(t(words.CHARTS), open=False, elem_id="charts"), gr.Row():
         lengths = gr.Plot(show_label=False, visible=False, elem_id="chart-lengths")
         classes = gr.Plot(show_label=False, visible=False, elem_id="chart-classes")
-    with gr.Accordion(t(words.OWN_TEST_TITLE), open=False, elem_id="own-test"):
-        gr.Markdown(t(words.OWN_TEST_HELP))
-        test_file = gr.File(label=t(words.DROP_TEST), elem_id="test-upload", height=110)
-        forget = gr.Button(t(words.FORGET_TEST), elem_id="test-forget", size="sm", visible=False)
-    test = gr.Textbox("", visible=False)
-    return Inspection(whole, split, test, test_file, forget, report, seen, search, number, where, rows, numbers, drop, lengths, classes)
-
-
-def bring_test(path: str | None, task: Task, columns: str, request: gr.Request) -> Iterator[tuple[Any, ...]]:
-    """Take a test set in, if it has the columns of the data."""
-    lang = forms.language(request)
-    if not path:
-        return
-    yield gr.skip(), forms.notice(words.STARTING.say(lang, name=Path(path).name)), gr.skip()
-    kept = None
-    try:
-        for found in intake.take({"path": str(path), "name": Path(path).name}):
-            kept = keep.find(found["source"]) if "source" in found else kept
-        if kept:
-            prepare.examples(kept.table(), task, forms.unpack(columns))
-            yield kept.source, gr.skip(), gr.update(visible=True)
-    except StudioError as error:
-        if kept:
-            keep.drop(kept)
-        yield "", forms.problem(error, lang), gr.update(visible=False)
+    own = own_test.lay_out()
+    return Inspection(whole, split, own, report, seen, search, number, where, rows, numbers, drop, lengths, classes)
 
 
 def divide(
     source: str, task: Task, columns: str, test: str, validation_share: Value, test_share: Value, seed: Value, request: gr.Request
-) -> tuple[Any, ...]:
-    """How the examples are divided, in one sentence; and whether there is a test set to give up."""
-    lang, forget = forms.language(request), gr.update(visible=bool(test))
+) -> dict[str, Any]:
+    """How the examples are divided, in one sentence."""
+    lang = forms.language(request)
     try:
         visitor.dataset(source)
         data = Data(source=source, columns=forms.unpack(columns), test=test or "", validation_share=validation_share, test_share=test_share)
         made = Plan(task=task, model="-", data=data, method=MethodChoice(name="lora"), training=Training(seed=int(seed or 0)))
         parts = draft.parted(made)
     except (StudioError, ValueError, TypeError):
-        return forms.notice(""), forget
-    count = len(parts.test)
+        return forms.notice("")
+    count, train, check = len(parts.test), len(parts.train), len(parts.validation)
     if test:
         told = words.OWN_TEST.say(lang, test=count, name=visitor.dataset(test).name)
     else:
-        told = words.SPLIT_TEST.say(lang, test=count) if count else words.SPLIT_NONE.say(lang)
-    train, check = len(parts.train), len(parts.validation)
+        told = words.SPLIT_TEST.say(lang, test=count) if count else words.SPLIT_NONE.say(lang, check=check)
     whole = train + check + (0 if test else count)
-    return forms.notice(words.SPLIT.say(lang, count=whole, train=train, check=check, test=told, seed=int(seed or 0))), forget
+    return forms.notice(words.SPLIT.say(lang, count=whole, train=train, check=check, test=told, seed=int(seed or 0)))
 
 
-def wire(here: Inspection, at_data: DataTab, at_method: MethodTab, source: gr.BrowserState, mine: gr.BrowserState) -> None:
+def wire(
+    here: Inspection, at_data: DataTab, at_method: MethodTab, source: gr.BrowserState, mine: gr.BrowserState, tests: gr.BrowserState
+) -> None:
     """Let everything follow the data, and the changes made here reach it."""
     quiet: dict[str, Any] = {"show_progress": "hidden", "queue": False}
     last: dict[str, Any] = {"show_progress": "hidden", "trigger_mode": "always_last"}
@@ -135,23 +109,26 @@ def wire(here: Inspection, at_data: DataTab, at_method: MethodTab, source: gr.Br
     rows = forms.follow(source.change, columns.change, touched.change, *limits)
     rows.then(look.see, inputs_kwargs=about, outputs=here.seen, **last)
     rows.then(look.charts, inputs_kwargs=about, outputs=[here.lengths, here.classes], **last)
-    judged = forms.follow(source.change, columns.change, touched.change, here.test.change, *limits)
-    judged.then(health.examine, inputs_kwargs={**about, "test": here.test}, outputs=here.report, **last)
+    again = gr.Number(0, visible=False)  # how often it was asked to check once more
+    here.report.again(None, again, again, js="(count) => count + 1", **quiet)
+    judged = forms.follow(source.change, columns.change, touched.change, here.own.test.change, *limits, again.change)
+    judging = judged.then(health.examine, inputs_kwargs={**about, "test": here.own.test}, outputs=here.report, **last)
+    fixed = [source, touched, told, here.report]
     turned = [here.rows, here.where, here.number]
     here.search.input(None, None, here.number, js="() => 1", **quiet)
     turns = forms.follow(source.change, touched.change, here.number.input, here.search.input)
     turns.then(look.page, [source, here.search, here.number], turned, **at_once)
     here.rows.input(look.edit, [source, mine, here.rows, touched], [source, touched, told], **quiet)
     here.drop.click(look.delete, [source, mine, here.numbers, touched], [source, touched, told, here.numbers], **quiet)
-    here.report.fix(health.fix, [source, task, columns, mine, touched], [source, touched, told], show_progress="hidden")
+    fixing = here.report.fix(health.fix, [source, task, columns, here.own.test, mine, touched, here.report], fixed, show_progress="hidden")
+    here.report.halt(None, None, None, cancels=[judging, fixing], **quiet)
+    # Not on `halt` itself: Gradio forgets what is asked for while it still calls something off, and goes on here when that is done.
+    for going in (judging, fixing):
+        going.then(health.settle, here.report, here.report, **quiet)
     here.report.undo(health.undo, [source, mine, touched], [touched, told], show_progress="hidden")
-    brought = here.test_file.upload(
-        bring_test, [here.test_file, task, columns], [here.test, here.split, here.forget], show_progress="hidden"
-    )
-    brought.then(None, None, here.test_file, js="() => null")
-    here.forget.click(None, None, here.test, js="() => ''", **quiet)
-    parts = {"source": source, "task": task, "columns": columns, "test": here.test}
+    own_test.wire(here.own, at_data, source, mine, tests, here.split)
+    parts = {"source": source, "task": task, "columns": columns, "test": here.own.test}
     parts |= {name: training[name] for name in ("validation_share", "test_share", "seed")}
     moved = [training[name].change for name in ("validation_share", "test_share", "seed")]
-    divided = forms.follow(source.change, columns.change, touched.change, here.test.change, *moved)
-    divided.then(divide, inputs_kwargs=parts, outputs=[here.split, here.forget], **at_once)
+    divided = forms.follow(source.change, columns.change, touched.change, here.own.test.change, *moved)
+    divided.then(divide, inputs_kwargs=parts, outputs=here.split, **at_once)

@@ -2,6 +2,7 @@
 
 import re
 from collections import Counter
+from html import escape
 from typing import Any
 
 import gradio as gr
@@ -19,6 +20,8 @@ from studio.tabs import draft, forms, health, visitor
 SHOWN_EXAMPLES, SHOWN_ROWS = 3, 20
 # How much of a text is drawn (characters).
 LONGEST = 1200
+# The classes that have a bar, and how much of a name stands beside it (characters).
+MOST_BARS, LONGEST_NAME = 40, 40
 NUMBER = "#"
 SEEN = """
 <p class="small">{{value.said}}</p>
@@ -207,34 +210,40 @@ def charts(
 def _lengths(told: load.Lengths, limit: int, lang: str) -> Any:
     import plotly.graph_objects as go  # noqa: PLC0415 - slow to load, and wanted only where a chart is looked at
 
-    figure = go.Figure(go.Histogram(x=[row.tokens for row in told.rows], nbinsx=30, marker_color="#6366f1"))
-    total = round(told.count * sum(row.tokens for row in told.rows) / len(told.rows))
-    title = (words.LENGTHS if told.counted else words.LENGTHS_GUESSED).say(lang, total=total)
+    each = told.count / len(told.rows)  # examples that a row stands for
+    sizes = [row.tokens for row in told.rows]
+    figure = go.Figure(go.Histogram(x=sizes, y=[each] * len(sizes), histfunc="sum", nbinsx=30, marker_color="#6366f1"))
+    more = (words.LENGTHS_COUNTED if told.counted else words.LENGTHS_GUESSED).say(lang, total=round(each * sum(sizes)))
+    more += words.LENGTHS_SAMPLED.say(lang) if each > 1 else ""
     if limit and any(row.tokens > 0.5 * limit for row in told.rows):
         figure.add_vline(x=limit, line_dash="dot", annotation_text=words.LIMIT.say(lang))
-    return _plain_figure(figure, title, words.TOKENS.say(lang), words.COUNT.say(lang))
+    return _plain_figure(figure, words.LENGTHS.say(lang), more, words.TOKENS.say(lang), words.COUNT.say(lang))
 
 
 def _classes(found: list[dict[str, str]], lang: str) -> Any:
     import plotly.graph_objects as go  # noqa: PLC0415
 
-    counts = Counter(example["label"] for example in found).most_common(40)[::-1]
-    figure = go.Figure(
-        go.Bar(x=[count for _, count in counts], y=[name[:40] for name, _ in counts], orientation="h", marker_color="#6366f1")
-    )
+    seen = Counter(example["label"] for example in found)
+    counts = seen.most_common(MOST_BARS)[::-1]
+    names = [name for name, _ in counts]
+    bars = go.Bar(x=[count for _, count in counts], y=names, orientation="h", marker_color="#6366f1", hovertemplate="%{x:,}<extra></extra>")
+    more = words.CLASSES_SOME.say(lang, shown=len(counts), count=len(seen)) if len(counts) < len(seen) else ""
+    figure = _plain_figure(go.Figure(bars), words.CLASSES.say(lang), more, words.COUNT.say(lang), "")
     figure.update_layout(height=max(220, 24 * len(counts) + 90))
-    return gr.update(value=_plain_figure(figure, words.CLASSES.say(lang), words.COUNT.say(lang), ""), visible=True)
+    # Labels such as 1 and 2 are names, no amounts.
+    figure.update_yaxes(type="category", tickmode="array", tickvals=names, ticktext=[escape(name[:LONGEST_NAME]) for name in names])
+    return gr.update(value=figure, visible=True)
 
 
-def _plain_figure(figure: Any, title: str, x: str, y: str) -> Any:
+def _plain_figure(figure: Any, title: str, more: str, x: str, y: str) -> Any:
     """A figure without ground, in a grey that is read on light and dark."""
     figure.update_layout(
         template="none",
-        title={"text": title, "font": {"size": 15}},
+        title={"text": title, "font": {"size": 15}, "subtitle": {"text": more, "font": {"size": 12}}},
         font={"color": "#64748b"},
         paper_bgcolor="rgba(0,0,0,0)",
         plot_bgcolor="rgba(0,0,0,0)",
-        margin={"l": 60, "r": 20, "t": 44, "b": 44},
+        margin={"l": 60, "r": 20, "t": 64 if more else 44, "b": 44},
         bargap=0.06,
         xaxis={"title": x, "automargin": True, "gridcolor": "rgba(100,116,139,.2)"},
         yaxis={"title": y, "automargin": True, "gridcolor": "rgba(100,116,139,.2)"},

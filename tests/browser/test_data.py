@@ -1,6 +1,7 @@
 """The Data tab in a real browser: a messy export is understood, judged, mended, taken back and edited."""
 
 import csv
+import random
 import re
 
 import pytest
@@ -51,18 +52,46 @@ def test_a_messy_export_is_judged_mended_and_taken_back(visit, messy):
     page = visit()
     page.locator("#upload input[type=file]").set_input_files(str(messy))
     expect(page.locator("#data-notice .good")).to_contain_text("25 rows, 3 columns")
-    expect(page.locator("#data-notice")).to_contain_text("Damaged rows left out: 1")
+    expect(page.locator("#data-notice")).to_contain_text("1 damaged row left out")
     report = page.locator("#health .health")
     expect(report).to_contain_text("Health")
     expect(page.locator("#health-wait, .health-wait")).to_have_count(0)
     expect(page.locator("#health button[data-id=duplicates]")).to_be_visible()
     expect(report).to_contain_text("[email]")
     page.locator("#health button[data-id=duplicates]").click()
-    expect(page.locator("#data-notice")).to_contain_text("rows removed: 3")
+    expect(page.locator("#data-notice")).to_contain_text("3 rows removed, 0 cells changed")
     expect(page.locator("#health button[data-id=duplicates]")).to_have_count(0)
     page.locator("#health button[data-do=undo]").click()
     expect(page.locator("#data-notice")).to_contain_text("Undone")
     expect(page.locator("#health button[data-id=duplicates]")).to_be_visible()
+
+
+def test_a_long_check_and_a_long_fix_are_called_off_and_taken_up_again(visit, tmp_path):
+    path, chance = tmp_path / "many.csv", random.Random(1)
+    names = [f"{word}{n}" for word in WORDS for n in range(9)]
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow(["question", "answer"])
+        rows = [(" ".join(chance.choices(names, k=14)), " ".join(chance.choices(names, k=30))) for _ in range(20_000)]
+        writer.writerows([*rows, (rows[0][0], f"{rows[0][1]} indeed")])
+    page = visit()
+    report, halt, fix = (
+        page.locator("#health .health"),
+        page.locator("#health [data-do=halt]"),
+        page.locator("#health [data-id=near_duplicates]"),
+    )
+    page.locator("#upload input[type=file]").set_input_files(str(path))
+    halt.click()
+    expect(page.locator("#health .health-wait")).to_contain_text("nearly the same were not looked for")
+    page.locator("#health [data-do=again]").click()
+    expect(report).to_contain_text("Health", timeout=60_000)
+    expect(fix).to_be_visible(timeout=60_000)
+    expect(halt).to_have_count(0)
+    fix.click()
+    halt.click()
+    expect(page.locator(".health-wait")).to_have_count(0)
+    expect(fix).to_be_enabled()
+    expect(page.locator("#health [data-do=undo]")).to_have_count(0)
 
 
 def test_rows_are_found_edited_and_still_there_after_a_reload(visit, messy):
@@ -77,7 +106,7 @@ def test_rows_are_found_edited_and_still_there_after_a_reload(visit, messy):
     page.keyboard.press("Control+a")
     page.keyboard.type("A better reply.")
     page.keyboard.press("Enter")
-    expect(page.locator("#data-notice")).to_contain_text("1 cell(s) changed")
+    expect(page.locator("#data-notice")).to_contain_text("0 rows removed, 1 cell changed")
     page.reload(wait_until="domcontentloaded")
     page.get_by_role("button", name="Browse, search and edit rows").click()
     page.get_by_label("Find rows that hold").press_sequentially("better reply")
@@ -103,6 +132,28 @@ def test_pasted_rows_are_kept_renamed_and_deleted_after_a_second_look(visit):
     page.get_by_role("button", name="Yes, delete it for good").click()
     expect(page.locator("#data-notice")).to_contain_text("was deleted")
     expect(page.locator("#data-notice")).to_contain_text("No examples yet")
+
+
+def test_a_test_set_is_there_after_a_reload_and_gone_with_other_data(visit, tmp_path):
+    path = tmp_path / "judge.csv"
+    path.write_text("customer,reply\n" + "".join(f"where is the {word},on the shelf with the {word}\n" for word in WORDS), encoding="utf-8")
+    page = visit()
+    page.locator("#sample-support-tone").click()
+    expect(page.locator("#data-notice .good")).to_be_visible()
+    page.get_by_role("button", name="Bring a test set of your own").click()
+    page.locator("#test-upload input[type=file]").set_input_files(str(path))
+    expect(page.locator("#split-notice")).to_contain_text("the 20 of “judge.csv”")
+    expect(page.locator("#test-choose input")).to_have_value(re.compile("judge.csv"))
+    page.reload(wait_until="domcontentloaded")
+    expect(page.locator("#split-notice")).to_contain_text("the 20 of “judge.csv”")
+    page.locator("#sample-support-zh").click()
+    expect(page.locator("#split-notice")).to_contain_text("are kept for")
+    page.locator("#sample-support-tone").click()
+    expect(page.locator("#split-notice")).to_contain_text("the 20 of “judge.csv”")
+    page.get_by_role("button", name="Bring a test set of your own").click()
+    page.locator("#test-choose input").click()
+    page.get_by_role("option", name="a part of my examples").click()
+    expect(page.locator("#split-notice")).not_to_contain_text("judge.csv")
 
 
 def test_the_language_can_be_switched_and_stays(visit):

@@ -202,8 +202,8 @@ def test_classes_are_trained_and_shown_as_shares(visit, classify_csv, tiny_bert)
     [
         ("leads.csv", b"", "is empty"),
         ("photo.csv", b"\x89PNG\r\n\x1a\n\x00\x00\x00" * 50, "is a picture"),
-        ("one.csv", b"prompt,response\nhello,hi\n", "“one.csv” has too few complete examples: 1"),
-        ("list.csv", b"name\nAnna\nBen\n", "“list.csv” has too few complete examples: 2"),
+        ("one.csv", b"prompt,response\nhello,hi\n", "“one.csv” has 1 complete example"),
+        ("list.csv", b"name\nAnna\nBen\n", "“list.csv” has 2 complete examples"),
     ],
 )
 def test_bad_files_get_a_sentence_and_the_page_stays_alive(visit, tmp_path, chat_csv, name, content, said):
