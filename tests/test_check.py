@@ -162,6 +162,13 @@ def test_a_plain_text_is_never_cut_and_a_question_must_leave_room():
     assert (every["long_prompt"].rows, "cut" in every) == ((0, 1, 2), False)
 
 
+def test_two_answers_are_shown_where_they_differ():
+    same = "The office on the harbour road is open from Monday to Friday until "
+    shown = found(chat(("When?", f"{same}five."), ("When?", f"{same}six.")))
+    assert shown["contradictions"].examples == ("When? → … to Friday until five. | … to Friday until six.",)
+    assert shown["near_duplicates"].examples[0].split(" ≈ ")[0] != shown["near_duplicates"].examples[0].split(" ≈ ")[1]
+
+
 def test_what_stands_in_the_test_set_too_is_a_leak():
     text = " ".join(WORDS)
     table = chat(("Where is it?", "Over there, I believe."), (f"{text} indeed", text))

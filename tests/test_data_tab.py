@@ -15,7 +15,7 @@ from studio import methods, presets, runs
 from studio.data import intake, keep, read
 from studio.errors import BadData
 from studio.home import home
-from studio.tabs import data, forms, health, inspect, look, own_test, sets, train, visitor
+from studio.tabs import data, draft, forms, health, inspect, look, own_test, sets, train, visitor
 from studio.tabs.data import FIELDS, NEEDED
 
 ENGLISH = SimpleNamespace(headers={"accept-language": "en-GB,en"}, query_params={}, session_hash="one")
@@ -546,6 +546,17 @@ def test_the_split_is_said_with_its_seed_and_what_the_final_test_is_made_with(ow
     told = inspect.divide(own.source, "chat", forms.pack(ROLES), "", **{**SHARES, "test_share": tested}, request=ENGLISH)["text"]
     assert f"Of 40 examples, {said}" in told
     assert "(seed 7)" in told
+
+
+def test_many_examples_are_compared_beside_the_page_and_divided_all_the_same(own, monkeypatch):
+    from studio.data import split
+
+    here = inspect.divide(own.source, "chat", forms.pack(ROLES), "", **SHARES, request=ENGLISH)["text"]
+    draft._together.cache_clear()
+    monkeypatch.setattr(draft, "MANY", 1)
+    monkeypatch.setattr(split, "alike", lambda _: pytest.fail("not in the page's process"))
+    assert inspect.divide(own.source, "chat", forms.pack(ROLES), "", **SHARES, request=ENGLISH)["text"] == here
+    draft._together.cache_clear()
 
 
 def bring_test(source, path, tests=None, mine=None):

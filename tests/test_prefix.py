@@ -68,8 +68,11 @@ def test_the_default_learning_rate_is_smaller_through_the_projection(bases):
 def test_more_virtual_tokens_than_half_of_what_the_model_reads_are_refused(bases):
     small, check = shape.read(bases("classify")), methods.get("prefix").check
     assert check({"virtual_tokens": 32}, small, "classify") == []
-    said = "virtual_tokens: the model reads 64 tokens in all; expected at most half of them, but got 33"
-    assert check({"virtual_tokens": 33}, small, "classify") == [said]
+    (problem,) = check({"virtual_tokens": 33}, small, "classify")
+    assert (problem.key, problem.what.en) == (
+        "virtual_tokens",
+        "the model reads 64 tokens in all; expected at most half of them, but got 33",
+    )
     assert check({"virtual_tokens": 33}, None, "classify") == []
 
 

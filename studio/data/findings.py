@@ -153,8 +153,8 @@ WHY: dict[str, Words] = {
         "决定标签的内容可能正好被截掉：请提高长度上限（max_length），或缩短文本。",
     ),
     "uncounted": Words(
-        "More than {limit:,} tokens are cut off, about {words:,} English words. To have it checked, ask the base model something on the Playground tab, which fetches it, and reload this page.",
-        "超过 {limit:,} 个 token（约 {characters:,} 个汉字）的部分会被截断。想检查的话，请先到“对比”页向基础模型提一个问题，模型会随之下载，然后刷新本页。",
+        "More than {limit:,} tokens are cut off, about {some} English words. To have it checked, ask the base model something on the Playground tab, which fetches it, and reload this page.",
+        "超过 {limit:,} 个 token（约 {some} 个汉字）的部分会被截断。想检查的话，请先到“对比”页向基础模型提一个问题，模型会随之下载，然后刷新本页。",
     ),
     "long_prompt": Words(
         "They are left out of the training: allow longer texts (max_length), or shorten them.",

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from studio import child
-from studio.data import check, fixes, keep, prepare, read
+from studio.data import check, fixes, keep, prepare, read, split
 from studio.data.check import Finding, Health
 from studio.data.fixes import Change
 from studio.errors import explain
@@ -70,6 +70,12 @@ def mend(kind: str, source: str, task: Task, roles: Mapping[str, str], test: str
             yield found["stage"], found["done"] / max(1, found["of"]), None
 
 
+def alike(source: str, task: Task, roles: Mapping[str, str]) -> list[int]:
+    """Which examples of a data set are alike, as split.alike says, without the page standing still meanwhile."""
+    asked = {"do": "alike", "source": source, "task": task, "columns": dict(roles)}
+    return [int(number) for found in child.answers("studio.data.intake", asked, SILENT, AGAIN) for number in found["alike"]]
+
+
 def _health(raw: Mapping[str, Any]) -> Health:
     def finding(one: Mapping[str, Any]) -> Finding:
         said = {name: Words(**one[name]) if one[name] else None for name in ("said", "why", "fix")}
@@ -115,6 +121,11 @@ def _mend(asked: Mapping[str, Any]) -> None:
     stage = {"near_duplicates": "near"}.get(kind, kind)
     made = fixes.fix(kind, table, asked["task"], asked["columns"], _test(asked), lambda done, of: _tell(stage, done, of))
     child.say({"change": fixes.as_json(made)})
+
+
+def _alike(asked: Mapping[str, Any]) -> None:
+    found, _ = prepare.examples(keep.find(asked["source"]).table(), asked["task"], asked["columns"])
+    child.say({"alike": split.alike(found)})
 
 
 def _test(asked: Mapping[str, Any]) -> list[prepare.Example]:
@@ -163,7 +174,7 @@ def main() -> int:
     """The child process: one question on stdin, answers on stdout."""
     asked = json.loads(sys.stdin.read())
     try:
-        {"take": _take, "judge": _judge, "mend": _mend}[asked["do"]](asked)
+        {"take": _take, "judge": _judge, "mend": _mend, "alike": _alike}[asked["do"]](asked)
     except Exception as error:
         child.say_problem(explain(error, AGAIN))
     return 0

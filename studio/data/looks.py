@@ -85,7 +85,7 @@ def resembling(case: Case) -> Iterator[Finding]:
     groups = faults.near_duplicates(case.view, case.listen("near"))
     rows = sorted(row for group in groups for row in group[1:])
     if rows:
-        shown = (" ≈ ".join(case.view.whole(row)[:75] for row in group[:2]) for group in groups)
+        shown = (" ≈ ".join(_apart(case.view.whole(group[0]), case.view.whole(group[1]), 75)) for group in groups)
         yield finding("near_duplicates", by_share(rows, case.total), rows, shown, total=case.total)
 
 
@@ -106,7 +106,15 @@ def contradicted(case: Case) -> Iterator[Finding]:
 def _both(view: View, group: Sequence[int]) -> str:
     """What rows ask, and two different answers of theirs."""
     other = next(row for row in group if faults.meant(view, row) != faults.meant(view, group[0]))
-    return f"{view.asked[group[0]][:80]} → {view.answered[group[0]][:35]} | {view.answered[other][:35]}"
+    return f"{view.asked[group[0]][:80]} → {' | '.join(_apart(view.answered[group[0]], view.answered[other], 35))}"
+
+
+def _apart(one: str, other: str, most: int) -> tuple[str, str]:
+    """Two texts in at most so many characters each, from shortly before the place where they differ."""
+    same = next((place for place, (a, b) in enumerate(zip(one, other, strict=False)) if a != b), min(len(one), len(other)))
+    start = max(0, same - most // 2) if max(len(one), len(other)) > most else 0
+    mark = "…" if start else ""
+    return mark + one[start : start + most], mark + other[start : start + most]
 
 
 def answers(case: Case) -> Iterator[Finding]:
@@ -125,7 +133,7 @@ def lengths(case: Case) -> Iterator[Finding]:
         return
     if case.lengths is None:
         words, characters = (10 * round(each * case.max_length / 10) for each in (A_WORD, A_CHARACTER))
-        yield finding("uncounted", "open", (), (), limit=case.max_length, words=words, characters=characters)
+        yield finding("uncounted", "open", (), (), limit=case.max_length, some=Words(f"{words:,}", f"{characters:,}"))
         return
     sizes = [case.lengths[row] for row in case.view.full]
     asked = case.view.task == "prompts"  # a question needs room for an answer after it

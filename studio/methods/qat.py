@@ -76,7 +76,7 @@ TWICE = Words(
 
 NO_DIVISOR = Words("{group} does not divide {width}, the width of {part}; {do}", "{part} 的宽度 {width} 不能被 {group} 整除；{do}")
 CHOOSE, NONE_FITS = (
-    Words("choose {en}", "请选择 {zh}"),
+    Words("choose {sizes}", "请选择 {sizes}"),
     Words("no size on offer does, so choose another model", "可选的大小都不行，请换一个模型"),
 )
 
@@ -90,7 +90,7 @@ def check(settings: Settings, shape: ModelShape | None, task: Task) -> list[Prob
     if not bad:
         return []
     fitting = [name for name, _ in KNOBS[2].choices if all(linear.n_in % int(name) == 0 for linear in shape.linears)]
-    do = CHOOSE.filled(en=" or ".join(fitting), zh="、".join(fitting)) if fitting else NONE_FITS
+    do = CHOOSE.filled(sizes=Words(" or ".join(fitting), "、".join(fitting))) if fitting else NONE_FITS
     return [Problem("group", NO_DIVISOR.filled(group=group, width=bad.n_in, part=bad.name, do=do))]
 
 

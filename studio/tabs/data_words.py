@@ -196,10 +196,10 @@ STALE_DO = Words("They are shown anew; make your change again.", "现在显示�
 CHARTS = label("Lengths and classes", "长度与类别分布")
 LENGTHS = Words("Examples by length", "样本长度分布")
 LENGTHS_COUNTED = Words(
-    "about {total:,} tokens in all, counted by the model’s own tokenizer", "共约 {total:,} 个 token，由该模型的分词器统计"
+    "about {total:,} tokens in all,<br>counted by the model’s own tokenizer", "共约 {total:,} 个 token，<br>由该模型的分词器统计"
 )
-LENGTHS_GUESSED = Words("about {total:,} tokens in all, guessed from the letters", "共约 {total:,} 个 token，按字符数估计")
-LENGTHS_SAMPLED = Words("<br>scaled up from a sample of the examples", "<br>由部分样本推算到全部")
+LENGTHS_GUESSED = Words("about {total:,} tokens in all,<br>guessed from the letters", "共约 {total:,} 个 token，<br>按字符数估计")
+LENGTHS_SAMPLED = Words("<br>scaled up from a sample", "<br>由部分样本推算到全部")
 CLASSES = Words("Examples in each class", "各类别样本数")
 CLASSES_SOME = Words("the {shown} largest of {count:,} classes", "共 {count:,} 个类别，只画出最大的 {shown} 个")
 COUNT = Words("examples", "样本数")

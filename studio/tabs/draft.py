@@ -6,7 +6,7 @@ from functools import lru_cache
 from typing import Any
 
 from studio import methods, plan, presets
-from studio.data import prepare, split
+from studio.data import intake, prepare, split
 from studio.data.prepare import Example
 from studio.data.split import Parts
 from studio.errors import BadPlan, explain
@@ -21,6 +21,8 @@ SUMMARY = Words(
     "{method} on {model}: {train} examples, each seen {epochs:g}×, {batch} at a time: {steps} steps. {check} more are kept aside to check on (validation).",
     "用 {method} 训练 {model}：{train} 个样本，{epochs:g} 轮，每步 {batch} 个，共 {steps} 步；另留 {check} 个作验证集。",
 )
+# From so many examples on it takes seconds to find those that are alike, in which the page would stand still.
+MANY = 5000
 JUDGED = Words(" {test} more are kept for the final test.", "另有 {test} 个留作最终测试（测试集）。")
 
 
@@ -84,7 +86,7 @@ def parted(made: Plan) -> Parts:
 def _together(source: str, stamp: int, task: Task, columns: tuple[tuple[str, str], ...]) -> tuple[list[Example], list[int]]:
     """The examples of a data set and what of them belongs together; remembered while its rows stay the same."""
     found, _ = prepare.examples(visitor.dataset(source).table(), task, dict(columns))
-    return found, split.alike(found)
+    return found, split.alike(found) if len(found) < MANY else intake.alike(source, task, dict(columns))
 
 
 def later(made: Plan, lang: str) -> str:

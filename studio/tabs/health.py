@@ -111,7 +111,8 @@ def _keep(key: Any, found: Health) -> None:
 
 def _content(found: Health, kept: Kept, lang: str) -> dict[str, Any]:
     changes = kept.changes()
-    summary = words.HEALTH_COUNT.say(lang, count=len(found.findings)) if found.findings else words.HEALTH_GOOD.say(lang)
+    count = sum(finding.grade != "open" for finding in found.findings)
+    summary = words.HEALTH_COUNT.say(lang, count=count) if count else words.HEALTH_GOOD.say(lang)
     return {
         "score": found.score,
         "mood": "good" if found.score >= 80 else "check" if found.score >= 50 else "bad",

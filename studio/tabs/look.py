@@ -243,7 +243,7 @@ def _plain_figure(figure: Any, title: str, more: str, x: str, y: str) -> Any:
         font={"color": "#64748b"},
         paper_bgcolor="rgba(0,0,0,0)",
         plot_bgcolor="rgba(0,0,0,0)",
-        margin={"l": 60, "r": 20, "t": 64 if more else 44, "b": 44},
+        margin={"l": 60, "r": 20, "t": 96 if more else 44, "b": 44},
         bargap=0.06,
         xaxis={"title": x, "automargin": True, "gridcolor": "rgba(100,116,139,.2)"},
         yaxis={"title": y, "automargin": True, "gridcolor": "rgba(100,116,139,.2)"},
