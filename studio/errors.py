@@ -4,7 +4,7 @@ import errno
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from studio.words import LANGUAGES, Words
+from studio.words import LANGUAGES, Words, joined
 
 IN_LOG = Words("Look into worker.log in the run's folder for the details.", "详情见这次训练的文件夹里的 worker.log。")
 ANYWAY = Words(
@@ -26,7 +26,7 @@ class StudioError(Exception):
 
     def say(self, language: str = "en") -> str:
         """Both sentences in one language."""
-        return " ".join(self.sentences(language))
+        return joined(self.sentences(language), language)
 
 
 class BadData(StudioError):

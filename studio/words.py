@@ -1,7 +1,7 @@
 """The one mechanism for every sentence a person reads: English and Chinese side by side, where the sentence is used."""
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 LANGUAGES = ("en", "zh")
@@ -31,6 +31,11 @@ class Words:
     def of(cls, card: Mapping[str, str]) -> "Words":
         """Words from a card's `{en: …, zh: …}`."""
         return cls(card["en"], card.get("zh", ""))
+
+
+def joined(sentences: Iterable[str], language: str) -> str:
+    """Sentences one after the other, the empty ones left out: a blank between them in English, none in Chinese."""
+    return ("" if language == "zh" else " ").join(filter(None, sentences))
 
 
 def spoken(value: object, language: str) -> object:

@@ -531,7 +531,7 @@ def test_what_a_method_finds_out_on_the_way_is_shown_while_the_run_goes_on_and_a
     assert charts.poll([run.id, 0, "en"])["more"] == ""
     job.note("first", 1, Words("One.", "一。"), Words("Two.", "二。"))
     job.note("second", 2, Words("Three.", "三。"))
-    assert charts.poll([run.id, 0, "zh"])["more"] == "一。 二。 三。"
+    assert charts.poll([run.id, 0, "zh"])["more"] == "一。二。三。"
     job.note("first", 3)
     assert charts.poll([run.id, 0, "en"])["more"] == "Three."
     assert (job.notes["first"], job.notes["second"]) == (3, 2)

@@ -82,3 +82,8 @@ def test_no_label_is_empty_in_any_language(language):
     import studio.methods  # noqa: F401 - registers the labels
 
     assert all(text.strip() for text in words.labels(language).values())
+
+
+def test_sentences_stand_apart_in_english_and_side_by_side_in_chinese():
+    assert words.joined(["One.", "", "Two."], "en") == "One. Two."
+    assert words.joined(["一。", "", "二。"], "zh") == "一。二。"

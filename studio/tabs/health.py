@@ -71,7 +71,7 @@ def examine(
             shown = _content(found, kept, lang) if found else {}
             yield shown if found and found.whole else waiting(shown, _working(stage, share, lang), lang)
     except StudioError as error:
-        yield stopped({}, " ".join(error.sentences(lang)), lang)
+        yield stopped({}, error.say(lang), lang)
         return
     if found and found.whole:
         _keep(key, found)

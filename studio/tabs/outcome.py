@@ -9,7 +9,7 @@ from studio.methods import base
 from studio.runs import Run
 from studio.tabs import forms
 from studio.train import worker
-from studio.words import Words
+from studio.words import Words, joined
 
 LOWERED = Words(
     "{part} loss went from {before:.3f} to {after:.3f} (best at step {step}), in {time}. Next: compare both models in the Playground.",
@@ -96,12 +96,12 @@ def sentences(run: Run, report: dict[str, Any], lang: str) -> str:
     texts = _part(report, "texts")
     if texts.get("cut") or texts.get("dropped"):
         parts.append(worker.LEFT_OUT.say(lang, cut=texts["cut"], length=texts["max_length"], dropped=texts["dropped"]))
-    return " ".join(part for part in parts if part)
+    return joined(parts, lang)
 
 
 def noted(run: Run, lang: str) -> str:
     """What the method had to say by now, also of a run that goes on."""
-    return " ".join(one.say(lang) for one in base.said(run.folder))
+    return joined((one.say(lang) for one in base.said(run.folder)), lang)
 
 
 def _of_stages(notes: dict[str, Any], lang: str) -> list[str]:

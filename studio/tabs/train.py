@@ -14,7 +14,7 @@ from studio.plan import Task, Value
 from studio.tabs import charts, draft, estimates, forms, visitor
 from studio.tabs.forms import t
 from studio.train import launch
-from studio.words import Words, label
+from studio.words import Words, joined, label
 
 # Room a run needs beside what it learns: the split data, the log and the points.
 LEAST_ROOM = 200_000_000
@@ -88,7 +88,7 @@ def summarise(
         told = estimates.foretold(made)
         over = told.why_not.say(lang) if told and told.fits == "no" and told.why_not else ""
         cost = over or estimates.in_words(told, lang)
-        said = " ".join(filter(None, (cost, draft.later(made, lang), more)))
+        said = joined((cost, draft.later(made, lang), more), lang)
         return forms.notice(draft.describe(made, lang), said, kind="check" if over else "info")
     except StudioError as error:
         return draft.problem(error, chosen, lang)

@@ -13,7 +13,7 @@ from studio.plan import GROUP, ROLES, Task
 from studio.plan import roles as used
 from studio.tabs import data_words as words
 from studio.tabs import forms
-from studio.words import Words
+from studio.words import Words, joined
 
 MOST_CLASSES = 8
 MOST_DAMAGED = 20
@@ -58,7 +58,7 @@ def _with_damage(table: Table, said: str, parts: list[str], kind: str, lang: str
     counts = ((words.DAMAGED, lines), (words.DAMAGED_FILE, len(table.bad) - lines))
     which = [(words.DAMAGED_ROW if line else words.DAMAGED_PART).say(lang, line=line, why=why) for line, why in table.bad[:MOST_DAMAGED]]
     told = [*parts, *(said.say(lang, count=count) for said, count in counts if count), *(which if len(which) == 1 else [])]
-    notice = forms.notice(said, " ".join(told), kind)
+    notice = forms.notice(said, joined(told, lang), kind)
     if len(which) < 2:
         return notice
     rest = len(table.bad) - len(which)
@@ -83,4 +83,4 @@ def _taken(found: list[Example], task: Task, roles: dict[str, str], lang: str) -
         parts = [words.TAKEN[kind].say(lang, **names)]
     beside = {"answer": words.CHECKED_ON, "context": words.WITH_CONTEXT, "system": words.WITH_SYSTEM, GROUP: words.WITH_GROUP}
     parts += [said.say(lang, column=roles[role]) for role, said in beside.items() if role in kinds and role not in ROLES[task]]
-    return " ".join(parts)
+    return joined(parts, lang)
