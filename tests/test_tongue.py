@@ -1,6 +1,7 @@
 """The chosen language is known before the page draws anything, and to every handler."""
 
 import asyncio
+from concurrent.futures import ThreadPoolExecutor
 from types import SimpleNamespace
 
 import pytest
@@ -24,7 +25,8 @@ def answered(path, headers=(), kind=b"text/html", bodies=(b"<html><head><title>x
         sent.append(message)
 
     scope = {"type": "http", "method": "GET", "path": path, "headers": list(headers)}
-    asyncio.run(Tongue(app)(scope, None, send))
+    with ThreadPoolExecutor(1) as other:  # browser journeys keep a loop of their own going in this thread
+        other.submit(asyncio.run, Tongue(app)(scope, None, send)).result()
     return b"".join(message.get("body", b"") for message in sent), dict(sent[0]["headers"]), seen
 
 

@@ -99,7 +99,7 @@ def test_rows_are_found_edited_and_still_there_after_a_reload(visit, messy):
     page.locator("#upload input[type=file]").set_input_files(str(messy))
     expect(page.locator("#data-notice .good")).to_be_visible()
     page.get_by_role("button", name="Browse, search and edit rows").click()
-    page.get_by_label("Find rows that hold").press_sequentially("haze")
+    page.get_by_label("Find rows that contain").press_sequentially("haze")
     expect(page.locator("#row-where")).to_contain_text("Rows 1–1 of 1")
     cell = page.locator("#row-table [role=gridcell]", has_text="Unplug the haze lamp").first
     cell.dblclick()
@@ -109,7 +109,7 @@ def test_rows_are_found_edited_and_still_there_after_a_reload(visit, messy):
     expect(page.locator("#data-notice")).to_contain_text("0 rows removed, 1 cell changed")
     page.reload(wait_until="domcontentloaded")
     page.get_by_role("button", name="Browse, search and edit rows").click()
-    page.get_by_label("Find rows that hold").press_sequentially("better reply")
+    page.get_by_label("Find rows that contain").press_sequentially("better reply")
     expect(page.locator("#row-where")).to_contain_text("Rows 1–1 of 1")
 
 
@@ -129,7 +129,7 @@ def test_pasted_rows_are_kept_renamed_and_deleted_after_a_second_look(visit):
     page.get_by_role("button", name="Keep it").click()
     expect(page.locator("#set-delete-yes")).to_be_hidden()
     page.get_by_role("button", name="Delete this data set…").click()
-    page.get_by_role("button", name="Yes, delete it for good").click()
+    page.get_by_role("button", name="Yes, delete permanently").click()
     expect(page.locator("#data-notice")).to_contain_text("was deleted")
     expect(page.locator("#data-notice")).to_contain_text("No examples yet")
 
@@ -203,7 +203,7 @@ def test_what_stands_in_a_file_is_shown_and_never_run(visit, tmp_path):
     expect(page.locator("#seen-examples .seen-text").first).to_contain_text(HOSTILE)
     expect(page.locator("#health q").first).to_be_visible()
     page.get_by_role("button", name="Browse, search and edit rows").click()
-    page.get_by_label("Find rows that hold").press_sequentially("${1} <b>x</b>")
+    page.get_by_label("Find rows that contain").press_sequentially("${1} <b>x</b>")
     expect(page.locator("#row-where")).to_contain_text("No row contains “${1} <b>x</b>”")
     page.get_by_role("button", name="Next: choose a method").click()
     page.get_by_role("button", name="Not sure which?").click()
@@ -271,6 +271,6 @@ def test_the_glossary_and_the_tour_are_found_and_left_by_keyboard(visit):
     page.keyboard.press("Escape")
     expect(page.get_by_role("dialog")).to_have_count(0)
     page.get_by_role("button", name="Show me around").click()
-    expect(page.get_by_text("Bring your examples")).to_be_visible()
+    expect(page.locator("#tour-title")).to_be_visible()
     page.keyboard.press("Escape")
-    expect(page.get_by_text("Bring your examples")).to_be_hidden()
+    expect(page.locator("#tour-title")).to_be_hidden()
