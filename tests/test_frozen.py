@@ -84,7 +84,7 @@ def test_a_run_keeps_to_what_its_container_leaves(make_plan, monkeypatch):
     run = runs.create(make_plan("frozen", "chat", {"blocks": 1}, epochs=1))
     worker.run(run.id)
     assert runs.report(run)["method"]["reused"]["where"] == "disk"
-    assert " 内存不够" in outcome.noted(run, "zh")
+    assert "。内存不够" in outcome.noted(run, "zh")
 
 
 def test_without_room_anywhere_the_plain_way_is_taken_and_noted(make_job, monkeypatch):
