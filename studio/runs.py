@@ -17,7 +17,7 @@ from studio import plan as plans
 from studio.errors import BadPlan, NotPossible, RunNotFound
 from studio.home import home, write, write_json
 from studio.plan import Plan
-from studio.words import Words
+from studio.words import Words, joined
 
 ID = re.compile(r"[0-9a-f]{32}")
 ENDED = ("done", "stopped", "failed")
@@ -59,8 +59,8 @@ class Status:
     def fault(self, language: str = "en") -> str:
         """What happened and what to do next, in one language; Chinese falls back to English, as for runs of an earlier studio."""
         if language == "zh" and self.what_zh:
-            return self.what_zh + self.what_to_do_zh
-        return f"{self.what} {self.what_to_do}".strip()
+            return joined((self.what_zh, self.what_to_do_zh), "zh")
+        return joined((self.what, self.what_to_do), "en")
 
 
 @dataclass(frozen=True)

@@ -151,9 +151,8 @@ def _pairs_by_name(table: Table, usable: list[str], named: dict[str, str], every
     """The roles of a pair of answers, or of single answers with a verdict on each."""
     if {"chosen", "rejected"} <= set(named):
         left = [column for column in usable if column not in named.values()]
-        if sum(bool(talk.answer(cell)[0]) for cell in contents.cells(table, named["chosen"])) > 0.5 * len(
-            contents.cells(table, named["chosen"])
-        ):
+        some = contents.cells(table, named["chosen"])
+        if sum(bool(talk.answer(cell)[0]) for cell in some) > 0.5 * len(some):
             return {role: named[role] for role in ("chosen", "rejected")}  # they begin with the question
         if "prompt" not in named and not left:
             return named

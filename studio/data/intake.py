@@ -50,11 +50,8 @@ def judge(source: str, task: Task, roles: Mapping[str, str], **given: Any) -> It
     `given` may hold `method`, `max_length`, `folder` (of the base's tokenizer, "" where it is not here) and `test` (a data set's source).
     """
     asked = {"do": "judge", "source": source, "task": task, "columns": dict(roles), **given}
-    for found in child.answers("studio.data.intake", asked, SILENT, AGAIN):
-        if "health" in found:
-            yield "near", 0.0, _health(found["health"])
-        else:
-            yield found["stage"], found["done"] / max(1, found["of"]), None
+    for stage, share, found in _asked(asked, "health"):
+        yield (stage, share, None) if found is None else ("near", 0.0, _health(found))
 
 
 def mend(kind: str, source: str, task: Task, roles: Mapping[str, str], test: str = "") -> Iterator[tuple[str, float, Change | None]]:
@@ -63,17 +60,20 @@ def mend(kind: str, source: str, task: Task, roles: Mapping[str, str], test: str
     `test` is the source of a test set, "" for none. Raises StudioError where there is no such fix.
     """
     asked = {"do": "mend", "kind": kind, "source": source, "task": task, "columns": dict(roles), "test": test}
+    for stage, share, found in _asked(asked, "change"):
+        yield (stage, share, None) if found is None else ("mend", 1.0, fixes.from_json(found))
+
+
+def _asked(asked: Mapping[str, Any], name: str) -> Iterator[tuple[str, float, Any]]:
+    """What the child says: the stage and the share of it done, and what is called `name` where that is the answer."""
     for found in child.answers("studio.data.intake", asked, SILENT, AGAIN):
-        if "change" in found:
-            yield "mend", 1.0, fixes.from_json(found["change"])
-        else:
-            yield found["stage"], found["done"] / max(1, found["of"]), None
+        yield ("", 1.0, found[name]) if name in found else (found["stage"], found["done"] / max(1, found["of"]), None)
 
 
 def alike(source: str, task: Task, roles: Mapping[str, str]) -> list[int]:
     """Which examples of a data set are alike, as split.alike says, without the page standing still meanwhile."""
     asked = {"do": "alike", "source": source, "task": task, "columns": dict(roles)}
-    return [int(number) for found in child.answers("studio.data.intake", asked, SILENT, AGAIN) for number in found["alike"]]
+    return [int(number) for _, _, found in _asked(asked, "alike") for number in found or ()]
 
 
 def _health(raw: Mapping[str, Any]) -> Health:

@@ -168,9 +168,11 @@ def replay(events: Iterable[Event], capacity: int | None = None) -> Outcome:
     return allocator.outcome
 
 
-def least(events: Sequence[Event]) -> int:
-    """The smallest capacity (bytes, found to a hundredth) with which all that is asked for can be met, by giving back what is free when short."""
-    free = replay(events)
+def least(events: Sequence[Event], free: Outcome) -> int:
+    """The smallest capacity (bytes, found to a hundredth) with which all that is asked for can be met, by giving back what is free when short.
+
+    `free` is their replay where nothing bounds it.
+    """
     low, high = free.allocated, free.reserved
     while high - low > max(LARGE_ROUND, high // 100):
         middle = (low + high) // 2

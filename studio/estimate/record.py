@@ -14,7 +14,7 @@ from studio.estimate.figures import Estimate, Range
 from studio.estimate.machines import Place
 from studio.home import home, read_json, write_json
 from studio.runs import Run
-from studio.words import Words
+from studio.words import LANGUAGES, Words, joined
 
 # So many runs back are remembered in the sentence on the record, and learned from.
 LAST = 12
@@ -186,7 +186,7 @@ def receipt(told: Mapping[str, Any], report: Mapping[str, Any]) -> Words | None:
     why = [_why(report, minutes, took, fetching)]
     if not memory.holds(used):
         why = [*(one for one in why if one is not WITHIN), MORE_MEMORY if used > memory.high else LESS_MEMORY]
-    return Words(" ".join(one.en for one in (said, *why)), "".join(one.zh for one in (said, *why)))
+    return Words(*(joined((one.say(lang) for one in (said, *why)), lang) for lang in LANGUAGES))
 
 
 def _bill(price: Mapping[str, Any], minutes: float) -> float | None:

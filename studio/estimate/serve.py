@@ -102,9 +102,9 @@ def trace(asked: dict[str, Any]) -> dict[str, Any]:
     for lasting in ("frozen", "weights", "optimiser"):
         tally.peak -= tally.parts.pop(lasting, 0.0)
     if model.device == "cuda":
-        reserved = found.replayed().reserved
-        tally.parts["slack"] = max(0.0, reserved - highest)
-        tally.spare = float(reserved - found.least())
+        free = found.replayed()
+        tally.parts["slack"] = max(0.0, free.reserved - highest)
+        tally.spare = float(free.reserved - found.least(free))
     del found
     gc.collect()
     return {"tally": vars(tally)}

@@ -125,9 +125,9 @@ class Trace(TorchDispatchMode):  # type: ignore[misc] # torch ships no types for
         """What CUDA's allocator makes of all that was held and let go."""
         return replay(self.events, capacity)
 
-    def least(self) -> int:
-        """The smallest card (bytes its allocator may reserve) on which the traced work goes through."""
-        return least(self.events)
+    def least(self, free: Outcome) -> int:
+        """The smallest card (bytes its allocator may reserve) on which the traced work goes through; `free` is its unbounded replay."""
+        return least(self.events, free)
 
     def hold(self, values: Iterable[torch.Tensor], part: str) -> None:
         """Count tensors that are there already."""

@@ -20,9 +20,9 @@ from studio.words import label
 
 # Fields for the columns a task needs, and for those that may stay empty.
 NEEDED, OPTIONAL = 3, 3
+FIELDS = NEEDED + OPTIONAL
 # Seconds and share after which a time left can be told, and seconds of it that are worth it.
 SURE_AFTER, LEAST_DONE, WORTH_SAYING = 2, 0.05, 3
-FIELDS = NEEDED + OPTIONAL
 
 
 class DataTab(NamedTuple):

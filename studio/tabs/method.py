@@ -59,10 +59,9 @@ def refresh(request: gr.Request, **fields: Any) -> tuple[Any, ...]:
     found = estimates.asked(**fields)
     content = estimates.content(found, lang)
     given = forms.settings(methods.get(chosen), fields)
-    known = visitor.base(str(fields["model"] or ""))  # what is wrong with a model is said beside it
     raw = {
         "task": fields["task"],
-        "model": str(fields["model"]) if known and known.shape else "",
+        "model": found.plan.model if found.base.shape else "",  # what is wrong with a model is said beside it
         "method": {"name": chosen, "settings": given},
     }
     if problems := [problem for problem in methods.problems(raw) if problem.key.startswith("method.settings.")]:

@@ -18,7 +18,7 @@ from studio.plan import Task
 from studio.presets import MethodCard
 from studio.tabs import amounts, forms
 from studio.tabs import table_words as said
-from studio.words import Words
+from studio.words import Words, joined
 
 # Parts and stretches below this share are told together.
 SMALL = 0.02
@@ -138,7 +138,8 @@ def _least(name: str, task: Task | None, have: int | None, lang: str) -> dict[st
     """How many examples a method wants at least, and whether there are fewer."""
     if not task:
         return {"least": "", "scarce": False}
-    least, scarce = wanted(name, task)[0], have is not None and have < wanted(name, task)[0]
+    least, _ = wanted(name, task)
+    scarce = have is not None and have < least
     return {"least": (said.SCARCE if scarce else said.LEAST).say(lang, least=f"{least:,}", have=f"{have or 0:,}"), "scarce": scarce}
 
 
@@ -232,7 +233,7 @@ def _more(card: MethodCard, found: Estimate | None, why: str, reach: Words | Non
         entries["stretches"] = {"pairs": _shares(found.stretches, said.STRETCHES, lambda minutes: amounts.duration(minutes, lang), lang)}
     if found and found.memory_gb:
         sure = [said.LEVELS[found.level], *([said.MEASURED] if found.measured else [])]
-        entries["sure"] = {"text": ("" if lang == "zh" else " ").join(words.say(lang) for words in sure)}
+        entries["sure"] = {"text": joined((words.say(lang) for words in sure), lang)}
     if reach:
         entries["reach"] = {"text": reach.say(lang)}
     if why:
