@@ -13,7 +13,11 @@ FIELDS = {**KNOBS, "task": "chat", "columns": '{"prompt": "customer", "response"
 
 
 def told(source="sample:support-tone", model="smollm2-135m", lang="en", **changed):
-    return story.content(estimates.asked(source=source, model=model, **{**FIELDS, **changed}), lang)
+    return strip(estimates.asked(source=source, model=model, **{**FIELDS, **changed}), lang)
+
+
+def strip(found, *rest):
+    return story.content(found, estimates.every(found).get(found.plan.method.name), *rest)
 
 
 def test_without_data_the_first_step_comes_next():
@@ -48,7 +52,7 @@ def test_a_model_nobody_knows_has_no_cost():
 def after(run, source=None, lang="en"):
     """Training and next step, as the strip says them for the data of a run."""
     found = estimates.asked(source=source or run.plan.data.source, model="smollm2-135m", **FIELDS)
-    return [(step["said"], step["state"]) for step in story.content(found, lang, run.id)["steps"][2:]]
+    return [(step["said"], step["state"]) for step in strip(found, lang, run.id)["steps"][2:]]
 
 
 def test_after_the_training_it_leads_on_to_comparing_taking_home_and_the_next_one(finished):

@@ -52,11 +52,9 @@ def quote(
     """
     own = own or rates.of(place)
     footprint = method.footprint(load.shape, settings, load.labels)
-    known = _passes(method, settings, load, place, traced)
+    known, rough = _passes(method, settings, load, place, traced)
     phases = [(phase, time.worked(phase, load, footprint, place.kind, known)) for phase in method.work(settings, load)]
-    exact = traced is not None and all(
-        traced(method, settings, load, phase, portion) for phase, _ in phases if phase.learn for portion in phase.portions
-    )
+    exact = not any(phase.learn for phase in rough)
     level: Level = "traced" if exact else "formula"
     parts, spare = memory.peak(method, load, footprint, phases, place, own)
     result = memory.disk(method, settings, load, footprint, place)
@@ -119,16 +117,20 @@ def widened(found: Estimate) -> Estimate:
     )
 
 
-def _passes(method: Method, settings: Settings, load: Load, place: Place, traced: Passes | None) -> Callable[[Phase, Portion], Tally]:
-    """What a portion takes: as traced where that is known, else by the closed form."""
+def _passes(
+    method: Method, settings: Settings, load: Load, place: Place, traced: Passes | None
+) -> tuple[Callable[[Phase, Portion], Tally], list[Phase]]:
+    """What a portion takes: as traced where that is known, else by the closed form; and the phases in which that was so, as they are asked."""
     device = "cpu" if place.kind == "processor" else "cuda"
     again = memory.recomputes(method, load, place)
     attached: dict[str, tuple[Touch, int]] = {}
+    rough: list[Phase] = []
 
     def passed(phase: Phase, portion: Portion) -> Tally:
         found = traced(method, settings, load, phase, portion) if traced else None
         if found:
             return found
+        rough.append(phase)
         if phase.under not in attached:
             under = methods.get(phase.under) if phase.under else method
             inside = settings if under is method else under.settle({})
@@ -136,7 +138,7 @@ def _passes(method: Method, settings: Settings, load: Load, place: Place, traced
         touch, trained = attached[phase.under]
         return formula.passed(load.shape, phase, portion, touch, device, phase.learn and again, trained)
 
-    return passed
+    return passed, rough
 
 
 def _fit(peak: Range, parts: Mapping[str, float], spare: float, place: Place) -> tuple[Fit, Words | None]:

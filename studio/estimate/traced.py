@@ -14,11 +14,12 @@ from studio.words import Words
 
 
 class Traced:
-    """What is known of one model on one kind of machine. `config` is the model's, as transformers has it."""
+    """What is known now of one model on one kind of machine, looked up once. `config` is the model's, as transformers has it."""
 
     def __init__(self, config: dict[str, Any], place: Place) -> None:
         self.config, self.place = config, place
         self._known: dict[tuple[object, ...], tuple[Method, Settings, Touch, int]] = {}
+        self._answers: dict[tuple[object, ...], dict[str, Any] | None] = {}
         self.device = "cpu" if place.kind == "processor" else "cuda"
 
     def open(self, method: Method, settings: Settings, load: Load) -> list[dict[str, Any]]:
@@ -43,7 +44,7 @@ class Traced:
     def __call__(self, method: Method, settings: Settings, load: Load, phase: Phase, portion: Portion) -> Tally | None:
         """The closed form's tally times what the traces at the shortest and longest portion of the phase took more or less."""
         knots = _knots(phase.portions) if portion in phase.portions else (portion,)
-        found = [(knot, desk.known(self._question(method, settings, load, phase, knot))) for knot in knots]
+        found = [(knot, self._answer(method, settings, load, phase, knot)) for knot in knots]
         if not found or any(answer is None for _, answer in found):
             return None
         truths = [(knot, Tally(**answer["tally"])) for knot, answer in found if answer]
@@ -75,6 +76,14 @@ class Traced:
 
     def _again(self, under: Method, load: Load, phase: Phase) -> bool:
         return phase.learn and memory.recomputes(under, load, self.place)
+
+    def _answer(self, method: Method, settings: Settings, load: Load, phase: Phase, portion: Portion) -> dict[str, Any] | None:
+        under, inside, _, _ = self._attached(method, settings, load, phase)
+        how = (phase.head, phase.learn, phase.new > 0, load.labels, self._again(under, load, phase))
+        key = (under.name, id(inside), *how, portion)  # `inside` lives as long as this: it is kept in `_known`
+        if key not in self._answers:
+            self._answers[key] = desk.known(self._question(method, settings, load, phase, portion))
+        return self._answers[key]
 
     def _question(self, method: Method, settings: Settings, load: Load, phase: Phase, portion: Portion) -> dict[str, Any]:
         under, inside, _, trained = self._attached(method, settings, load, phase)

@@ -183,8 +183,8 @@ def build() -> Chooser:
     return Chooser(filled, answers, show, told, result)
 
 
-def wire(chooser: Chooser, changed: Any, asked: dict[str, Any], opened: list[Any], chosen: gr.BrowserState, knobs: dict[str, Any]) -> Any:
-    """Fill in what is known when it has `changed`, answer when asked, and take a choice over into the fields; returns the event of the latter.
+def wire(chooser: Chooser, changed: Any, asked: dict[str, Any], opened: list[Any], chosen: gr.BrowserState, knobs: dict[str, Any]) -> None:
+    """Fill in what is known when it has `changed`, answer when asked, and take a choice over into the fields.
 
     `asked` are the fields by name, `opened` what the Data tab shows of a data set.
     """
@@ -200,4 +200,4 @@ def wire(chooser: Chooser, changed: Any, asked: dict[str, Any], opened: list[Any
 
     held = [asked[name] for name in ("source", "task", "columns")]
     fields = [chooser.told, *opened, chosen, asked["model"], *knobs.values()]
-    return chooser.result.take(take, [chooser.result, *held], fields, show_progress="hidden", queue=False)
+    chooser.result.take(take, [chooser.result, *held], fields, show_progress="hidden", queue=False)

@@ -13,7 +13,7 @@ from studio.errors import BadPlan, explain
 from studio.estimate.table import Base
 from studio.methods import defaults
 from studio.plan import Plan, Task, Value
-from studio.tabs import estimates, forms, visitor
+from studio.tabs import estimates, forms, remember, visitor
 from studio.tabs import method as at
 from studio.words import Words
 
@@ -101,7 +101,7 @@ def room(base: Base | None, chosen: str, asked: float, values: Mapping[str, Valu
     shape, method = base.shape if base else None, next((one for one in methods.METHODS if one.name == chosen), None)
     if not shape or not method:
         return int(asked or 0)
-    return method.room(shape, estimates.settled(method, forms.settings(method, dict(values)) if values else {}), int(asked or 0))
+    return method.room(shape, estimates.settled(method, forms.settings(method, remember.entered(values))), int(asked or 0))
 
 
 def problem(error: Exception, chosen: str, lang: str) -> dict[str, Any]:

@@ -18,7 +18,7 @@ from studio.estimate.table import Base
 from studio.methods import fits
 from studio.methods.base import Method, Settings
 from studio.plan import Data, MethodChoice, Plan, Task, Training, Value
-from studio.tabs import amounts, forms, table, visitor
+from studio.tabs import amounts, forms, remember, table, visitor
 from studio.tabs import table_words as words
 from studio.tabs.forms import t
 from studio.words import Words, label
@@ -67,6 +67,7 @@ class Asked(NamedTuple):
 def asked(source: str, task: Task, columns: str, model: str, chosen: str, machine: str, **values: Value) -> Asked:
     """What the fields say; a value that makes no sense counts as its default, and data that cannot be read as none."""
     training: dict[str, Any] = {}
+    values = remember.entered(values)
     for name in Training.model_fields:
         value = values.get(name) or None if name in BY_ITSELF else values.get(name)
         if value is not None and sound(name, value):
@@ -114,24 +115,22 @@ def _known(made: Plan, source: str) -> tuple[Base, Lengths | None]:
         return base, None
 
 
-def content(found: Asked, lang: str) -> dict[str, Any]:
+def every(found: Asked) -> dict[str, Estimate]:
+    """The estimates of the methods that go with the data and the model."""
+    return costs.estimates(found.plan, found.place, found.settings, found.base, found.lengths)
+
+
+def content(found: Asked, rows: Mapping[str, Estimate], lang: str) -> dict[str, Any]:
     """What the table shows: every method's estimate, why some are refused, and what would make a row fit."""
-    rows = costs.estimates(found.plan, found.place, found.settings, found.base, found.lengths)
     refused = {
         method.name: said
         for method in methods.METHODS
         if (said := fits.refusal(method.name, found.plan.task, found.base.shape)) is not None
     }
     offers = {name: [_offer(remedy, lang) for remedy in remedied(found, name)] for name, row in rows.items() if row.fits == "no"}
-    chosen, pending = found.plan.method.name, bool(unknown(found))
+    chosen, pending = found.plan.method.name, _uncounted(found) or bool(unknown(found))
     reach, have = _reach(found, rows.get(chosen)), found.lengths.count if found.lengths else None
     return table.content(rows, refused, offers, chosen, found.place.name, lang, pending, reach, found.plan.task, have)
-
-
-def chosen(found: Asked) -> Estimate | None:
-    """The estimate of the chosen method; None where it goes not with the data or the model."""
-    name = found.plan.method.name
-    return costs.estimates(found.plan, found.place, found.settings, found.base, found.lengths, only=name).get(name)
 
 
 def _reach(found: Asked, row: Estimate | None) -> Words | None:
@@ -171,18 +170,24 @@ def unknown(found: Asked) -> list[Method]:
     return [method for method in order if costs.lacks(found.plan, method, found.settings[method.name], found.place, found.base, lengths)]
 
 
-def begin(request: gr.Request) -> None:
-    """The fields have changed: whatever is still being refined for this visitor is out of date."""
+def _uncounted(found: Asked) -> bool:
+    """Whether tokens were guessed from characters although the model's tokenizer is here."""
+    return bool(found.base.folder and found.lengths and not found.lengths.counted)
+
+
+def begin(request: gr.Request) -> int:
+    """The fields have changed: whatever is still being refined for this visitor is out of date. Returns how often they have."""
     session = str(request.session_hash)
     _drawn[session] = _drawn.pop(session, 0) + 1
     while len(_drawn) > MOST_VISITORS:
         del _drawn[next(iter(_drawn))]
+    return _drawn[session]
 
 
 def sharpen(number: float | None, request: gr.Request, **fields: Any) -> Iterator[float]:
     """Count tokens and trace one method after the other, while the fields stay; a new number after each: the table can be drawn anew."""
     found, number, mine = asked(**fields), number or 0.0, _drawn.get(str(request.session_hash))  # a hidden field starts as nothing
-    if found.base.folder and found.lengths and not found.lengths.counted:
+    if found.base.folder and _uncounted(found):
         try:
             found = found._replace(lengths=load.lengths(found.plan, found.base.folder, wait=True))
         except StudioError:

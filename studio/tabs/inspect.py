@@ -100,12 +100,13 @@ def wire(
     at_once = {**last, "queue": False}
     task, columns, touched, told = at_data.task, at_data.columns, at_data.touched, at_data.told
     training, model, chosen = at_method.training, at_method.model, at_method.chosen
-    about = {"source": source, "task": task, "columns": columns, "model": model, "chosen": chosen, **at_method.knobs}
+    about = {"source": source, "task": task, "columns": columns, "model": model, "chosen": chosen, **at_method.now}
     about["max_length"] = training["max_length"]
     # What a text may be at most: virtual tokens stand in the way of real ones.
     beside = [field.change for name, field in at_method.knobs.items() if name == "peft_type" or name.endswith("virtual_tokens")]
     limits = [training["max_length"].change, model.change, chosen.change, *beside]
-    forms.follow(source.change).then(lambda source: gr.update(visible=bool(source)), source, here.whole, **at_once)
+    # In the browser alone: with every event of the server Gradio looks through all that stands in what the server shows or hides.
+    source.change(None, source, here.whole, js="(source) => ({ visible: Boolean(source), __type__: 'update' })", **quiet)
     rows = forms.follow(source.change, columns.change, touched.change, *limits)
     rows.then(look.see, inputs_kwargs=about, outputs=here.seen, **last)
     rows.then(look.charts, inputs_kwargs=about, outputs=[here.lengths, here.classes], **last)

@@ -1,5 +1,6 @@
 """The Method tab: the comparison table, a base model, and the settings of the chosen method."""
 
+import json
 from collections import defaultdict
 from functools import partial
 from typing import Any, NamedTuple
@@ -40,15 +41,17 @@ class MethodTab(NamedTuple):
     chosen: gr.BrowserState
     knobs: dict[str, Any]
     training: dict[str, Any]
+    now: dict[str, Any]
     next: gr.Button
     chooser: Chooser
     tried: Any
 
 
 def renew(request: gr.Request, **fields: Any) -> tuple[Any, ...]:
-    """As `refresh`, where a field has changed: what is still being refined for the old ones ends."""
-    estimates.begin(request)
-    return refresh(request, **fields)
+    """As `refresh`, where a field has changed: what is still being refined for the old ones ends, and a number says if there is more to refine."""
+    turn = estimates.begin(request)
+    drawn = refresh(request, **fields)
+    return *drawn, turn if drawn[0]["pending"] else gr.skip()
 
 
 def refresh(request: gr.Request, **fields: Any) -> tuple[Any, ...]:
@@ -57,8 +60,10 @@ def refresh(request: gr.Request, **fields: Any) -> tuple[Any, ...]:
     lang, chosen, tables = forms.language(request), fields["chosen"], elsewhere.follow(fields.pop("shown", ""), request, **fields)
     about = base.about(str(fields["model"] or ""), lang)[1]
     found = estimates.asked(**fields)
-    content = estimates.content(found, lang)
-    given = forms.settings(methods.get(chosen), fields)
+    rows = estimates.every(found)
+    content, row = estimates.content(found, rows, lang), rows.get(found.plan.method.name)
+    stand = story.content(found, row, lang, run)
+    given = forms.settings(methods.get(chosen), remember.entered(fields))
     raw = {
         "task": fields["task"],
         "model": found.plan.model if found.base.shape else "",  # what is wrong with a model is said beside it
@@ -66,9 +71,8 @@ def refresh(request: gr.Request, **fields: Any) -> tuple[Any, ...]:
     }
     if problems := [problem for problem in methods.problems(raw) if problem.key.startswith("method.settings.")]:
         wrong = forms.settings_problem(problems, field_labels(chosen), lang)
-        return content, about, wrong, tables, help.costs(""), story.content(found, lang, run)
-    cost = help.costs(estimates.in_words(estimates.chosen(found), lang))
-    return content, about, _counted(found, chosen, lang), tables, cost, story.content(found, lang, run)
+        return content, about, wrong, tables, help.costs(""), stand
+    return content, about, _counted(found, chosen, lang), tables, help.costs(estimates.in_words(row, lang)), stand
 
 
 def attempt(event: gr.EventData, request: gr.Request) -> tuple[Any, ...]:
@@ -78,16 +82,14 @@ def attempt(event: gr.EventData, request: gr.Request) -> tuple[Any, ...]:
         raise gr.Error(words.UNKNOWN.say(forms.language(request)))
     source = f"sample:{pages()[name].attempt.sample}"
     short = {"source": source, "names": ["epochs"]}
-    return *data.sample(pages()[name].attempt.sample, request), *_chosen(name), short, FEWEST
+    return *data.sample(pages()[name].attempt.sample, request), name, short, FEWEST
 
 
 def take(event: gr.EventData, **fields: Any) -> tuple[Any, ...]:
     """Change what an offer changes; everything else stays."""
     number = getattr(event, "number", None)
     changed = estimates.remedy(str(getattr(event, "id", "")), number, fields)
-    chosen = changed.get("chosen")
-    shown = _chosen(str(chosen)) if chosen else (gr.skip(),) * (1 + len(methods.METHODS))
-    return *(changed.get(name, gr.skip()) for name in REMEDIED), *shown
+    return tuple(changed.get(name, gr.skip()) for name in (*REMEDIED, "chosen"))
 
 
 def field_labels(chosen: str) -> dict[str, Words]:
@@ -98,10 +100,10 @@ def field_labels(chosen: str) -> dict[str, Words]:
     return {**known, **training, **{knob.name: knob.label for knob in methods.get(chosen).knobs}}
 
 
-def pick(chosen: str, event: gr.EventData) -> tuple[Any, ...]:
-    """Another method, where the browser names one that is built; the settings of the others are hidden."""
+def pick(chosen: str, event: gr.EventData) -> str:
+    """Another method, where the browser names one that is built."""
     asked = str(getattr(event, "id", ""))
-    return _chosen(asked if asked in {method.name for method in methods.METHODS} else chosen)
+    return asked if asked in {method.name for method in methods.METHODS} else chosen
 
 
 def change_task(task: Task, chosen: str, model: str | None) -> tuple[Any, ...]:
@@ -116,11 +118,7 @@ def change_task(task: Task, chosen: str, model: str | None) -> tuple[Any, ...]:
     card = presets.models().get(model or "")
     stays = card and task in card.tasks and (task != "classify" or card.tasks == ("classify",))
     first = FIRST_READER if task == "classify" else FIRST_MODEL
-    return gr.update(choices=choices, value=model if stays else first), *_chosen(name)
-
-
-def _chosen(name: str) -> tuple[Any, ...]:
-    return name, *(gr.update(visible=method.name == name) for method in methods.METHODS)
+    return gr.update(choices=choices, value=model if stays else first), name
 
 
 def suit(
@@ -208,17 +206,20 @@ def build(source: gr.BrowserState, remembered: Remembered, at_data: DataTab, tes
     quiet: dict[str, Any] = {"show_progress": "hidden", "queue": False}
     task, columns = at_data.task, at_data.columns
     gr.context.Context.root_block.load(speak, None, [*(knobs[name] for name, _ in _choices()), training["schedule"]], **quiet)
-    rows.pick(pick, chosen, [chosen, *groups], **quiet)
-    gr.on([task.change, gr.context.Context.root_block.load], change_task, [task, chosen, model], [model, chosen, *groups], **quiet)
+    rows.pick(pick, chosen, chosen, **quiet)
+    names = json.dumps([method.name for method in methods.METHODS])
+    js = f"(chosen) => {names}.map((name) => ({{ visible: name === chosen, __type__: 'update' }}))"
+    gr.on([chosen.change, gr.context.Context.root_block.load], None, chosen, groups, js=js, **quiet)
+    gr.on([task.change, gr.context.Context.root_block.load], change_task, [task, chosen, model], [model, chosen], **quiet)
     described = {"source": source, "task": task, "columns": columns, "chosen": chosen, "test": test}
-    inputs = {**described, "run": stand.run, "shown": told, "model": model, "machine": at.machine, **knobs, **training}
-    watched = (*described.values(), model, at_data.touched, at.machine, stand.reached, *knobs.values(), *training.values())
+    own = {method.name: {name: knobs[name] for name in knobs if name.startswith(f"{method.name}_")} for method in methods.METHODS}
+    now = remember.gather({"training": training, **own}, **quiet)
+    inputs = {**described, "run": stand.run, "shown": told, "model": model, "machine": at.machine, **now}
+    watched = (*described.values(), model, at_data.touched, at.machine, stand.reached, *now.values())
     last = {**quiet, "trigger_mode": "always_last"}
     _redraw([field.change for field in watched], inputs, [rows, about, counted, told, page, stand.shown], at.told)
     other.click(elsewhere.turn, inputs_kwargs=inputs, outputs=told, **quiet)
-    rows.remedy(
-        take, inputs_kwargs=inputs, outputs=[*({**training, "machine": at.machine}[name] for name in REMEDIED), chosen, *groups], **quiet
-    )
+    rows.remedy(take, inputs_kwargs=inputs, outputs=[*({**training, "machine": at.machine}[name] for name in REMEDIED), chosen], **quiet)
     suited = [source.change, chosen.change, task.change, columns.change, at_data.touched.change, test.change]
     shares = {name: training[name] for name in ("validation_share", "test_share")}
     forms.follow(*suited, *(field.change for field in shares.values())).then(
@@ -230,11 +231,10 @@ def build(source: gr.BrowserState, remembered: Remembered, at_data: DataTab, tes
     asked = {"source": source, "task": task, "columns": columns, "model": model, "machine": at.machine}
     forms.follow(chosen.change, gr.context.Context.root_block.load).then(help.explain, chosen, [page, exact], **last)
     first = forms.follow(source.change, columns.change, at_data.touched.change, at.machine.change, gr.context.Context.root_block.load)
-    taken = choose.wire(chooser, first, asked, at_data.shown, chosen, knobs)
-    taken.then(_chosen, chosen, [chosen, *groups], **quiet)
-    remember.wire(remembered, source, {**knobs, **training}, ("epochs", "batch_size", "test_share"), taken, **quiet)
-    tried = page.attempt(attempt, None, [*at_data.shown, chosen, *groups, remembered.moved, training["epochs"]], **quiet)
-    return MethodTab(model, chosen, knobs, training, forward, chooser, tried)
+    choose.wire(chooser, first, asked, at_data.shown, chosen, knobs)
+    remember.wire(remembered, source, {**knobs, **training}, tuple(now.values()), ("epochs", "batch_size", "test_share"))
+    tried = page.attempt(attempt, None, [*at_data.shown, chosen, remembered.moved, training["epochs"]], **quiet)
+    return MethodTab(model, chosen, knobs, training, now, forward, chooser, tried)
 
 
 def _groups() -> tuple[list[gr.Group], dict[str, Any]]:
@@ -251,10 +251,10 @@ def _groups() -> tuple[list[gr.Group], dict[str, Any]]:
 def _redraw(changed: list[Any], inputs: dict[str, Any], drawn: list[Any], measured: gr.HTML) -> None:
     """Draw the table and what goes with it anew after any change, then once more when it was refined or this machine measured."""
     quiet: dict[str, Any] = {"show_progress": "hidden", "trigger_mode": "always_last"}
-    first = forms.follow(*changed).then(renew, inputs_kwargs=inputs, outputs=drawn, queue=False, **quiet)
     # What is traced says only that it is done, and the table is drawn from the fields as they are then: an old answer overwrites nothing.
-    done = gr.Number(0, visible=False)
-    first.then(estimates.sharpen, inputs_kwargs={**inputs, "number": done}, outputs=done, **quiet)
+    wanted, done = gr.Number(0, visible=False), gr.Number(0, visible=False)
+    forms.follow(*changed).then(renew, inputs_kwargs=inputs, outputs=[*drawn, wanted], queue=False, **quiet)
+    wanted.change(estimates.sharpen, inputs_kwargs={**inputs, "number": done}, outputs=done, **quiet)
     forms.follow(done.change, measured.change).then(refresh, inputs_kwargs=inputs, outputs=drawn, queue=False, **quiet)
 
 

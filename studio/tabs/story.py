@@ -7,7 +7,7 @@ import gradio as gr
 from studio import export, presets, runs
 from studio.errors import StudioError
 from studio.estimate.figures import Estimate
-from studio.tabs import amounts, estimates
+from studio.tabs import amounts
 from studio.tabs.estimates import Asked
 from studio.tabs.table_words import NO_PRICE
 from studio.words import Words
@@ -73,9 +73,12 @@ def reached(run_id: str | None) -> str:
     return f"{run.id} {'packed' if packed else 'asked' if (run.folder / 'playground.log').is_file() else 'learned'}"
 
 
-def content(found: Asked, lang: str, run_id: str = "") -> dict[str, Any]:
-    """The strip for everything as it is set now; of its steps the one to do next is marked. A run on other data is not spoken of."""
-    told = _set(found, lang)
+def content(found: Asked, row: Estimate | None, lang: str, run_id: str = "") -> dict[str, Any]:
+    """The strip for everything as it is set now, of which `row` is the estimate; of its steps the one to do next is marked.
+
+    A run on other data is not spoken of.
+    """
+    told = _set(found, row, lang)
     run_id, _, far = reached(run_id).partition(" ")
     if far and (plan := runs.get(run_id).plan).data.source == found.plan.data.source:
         said, after = AFTER[far]
@@ -83,14 +86,13 @@ def content(found: Asked, lang: str, run_id: str = "") -> dict[str, Any]:
     return {"about": ABOUT.say(lang), "steps": [{"head": head.say(lang), "said": said, "state": state} for head, said, state in told]}
 
 
-def _set(found: Asked, lang: str) -> list[tuple[Words, str, str]]:
+def _set(found: Asked, row: Estimate | None, lang: str) -> list[tuple[Words, str, str]]:
     """Data, method and what comes next before a training: what each is called, what is said of it, and whether it is done or next."""
     name, card = found.plan.method.name, presets.models().get(found.plan.model)
     told: dict[str, object] = {"method": presets.methods()[name].name, "model": card.name if card else found.plan.model.split("/")[-1]}
     if not found.lengths:
         chosen = (METHOD, CHOSEN.say(lang, **told), "open")
         return [(DATA, NONE.say(lang), "open"), chosen, (NEXT, NO_DATA.say(lang), "next")]
-    row = estimates.chosen(found)
     said = CHOSEN.say(lang, **told)
     if row and row.minutes and row.memory_gb:
         time, memory = row.minutes, row.memory_gb
