@@ -610,6 +610,25 @@ def test_only_a_value_its_field_can_take_is_put_back(name, value, good):
     assert remember.sound(name, value) == good
 
 
+def test_fields_that_travel_as_text_say_what_the_fields_say():
+    own = fields(lora_rank=32, epochs=5)
+    texts = {"now_lora": json.dumps({"lora_rank": 32}), "now_training": json.dumps({**TRAINING, "epochs": 5, "recompute": False})}
+    sent = {name: value for name, value in own.items() if name not in DEFAULTS and name not in TRAINING}
+    assert estimates.asked(**{**sent, **texts})[:2] == estimates.asked(**own)[:2], "plan and settings"
+
+
+@pytest.mark.parametrize("text", [None, 7, "", "{", "[1]", '"x"', "[" * 100_000, '{"source": "b", "no_such": 1, "__class__": 2}'])
+def test_a_text_that_is_no_fields_changes_nothing(text):
+    assert remember.entered({"source": "a", "now_lora": text}) == {"source": "a", **DEFAULTS}
+
+
+def test_there_is_more_to_refine_only_while_something_is_untraced(monkeypatch):
+    assert isinstance(method.renew(ENGLISH, **fields())[-1], int)
+    monkeypatch.setattr(estimates, "unknown", lambda found: [])
+    monkeypatch.setattr(estimates, "_uncounted", lambda found: False)
+    assert method.renew(ENGLISH, **fields())[-1] == forms.gr.skip()
+
+
 @pytest.mark.parametrize("lang", [ENGLISH, CHINESE], ids=["en", "zh"])
 def test_elsewhere_shows_machines_and_services_and_own_names_as_text(lang):
     (home() / "machines.yaml").write_text(
