@@ -16,7 +16,7 @@ from studio.methods import defaults, fits
 from studio.methods.base import Knob, Method
 from studio.models import shape
 from studio.plan import ROLES, Data, Task, Value, every_role
-from studio.tabs import base, choose, data, elsewhere, estimates, forms, help, help_words, remember, story, table, visitor
+from studio.tabs import base, choose, data, elsewhere, estimates, forms, help, help_words, machine, remember, story, table, visitor
 from studio.tabs import method_words as words
 from studio.tabs.choose import Chooser
 from studio.tabs.data import DataTab
@@ -190,7 +190,7 @@ def build(source: gr.BrowserState, remembered: Remembered, at_data: DataTab, tes
     chooser = choose.build()
     model = gr.Dropdown([], label=t(words.MODEL), info=t(words.MODEL_HELP), allow_custom_value=True, elem_id="model")
     about = forms.notice_box("model-notice")
-    at = estimates.build(model)
+    at = machine.build(model)
     rows = table.table("methods")
     other, told = elsewhere.build()
     with gr.Accordion(t(help_words.HOW), open=False, elem_id="how"):

@@ -8,6 +8,7 @@ import gradio as gr
 
 from studio import methods
 from studio.plan import Training, Value
+from studio.tabs.training import TRAINING
 
 # Before the name of a group of fields that travels as one text.
 NOW = "now_"
@@ -47,7 +48,7 @@ def entered(fields: Mapping[str, Any]) -> dict[str, Any]:
             told = json.loads(str(text))
         except (ValueError, RecursionError):
             continue
-        found |= {name: told[name] for name in {*knobs, *Training.model_fields} & set(told)} if isinstance(told, dict) else {}
+        found |= {name: told[name] for name in {*knobs, *TRAINING} & set(told)} if isinstance(told, dict) else {}
     return knobs | found
 
 
