@@ -6,8 +6,9 @@ from typing import get_args
 import pytest
 
 from studio import presets
-from studio.data import check, enough, faults, findings, labels, languages, prepare
+from studio.data import check, enough, faults, findings, labels, languages, looks, prepare
 from studio.data.read import Table, read
+from studio.data.view import view
 from studio.errors import BadData
 from studio.methods import METHODS
 from studio.plan import Task
@@ -334,6 +335,24 @@ def test_a_table_without_rows_is_too_few_and_nothing_else():
 def test_a_column_that_is_not_there_is_named():
     with pytest.raises(BadData, match="gone"):
         check.health(chat(), "chat", {"prompt": "q", "response": "gone"})
+
+
+@pytest.mark.parametrize(("method", "length"), [("full", 8), ("lora", 9), ("lora", 0), ("prefix", 1000)])
+@pytest.mark.parametrize("counted", [True, False])
+def test_another_method_or_length_leads_to_the_same_report_without_looking_at_the_rows_again(method, length, counted):
+    copy, table = ("What is it?", "It is a lamp of brass, and it is sold."), chat(("a", ""), more=21)
+    table = Table("t.csv", ("q", "a"), (*table.rows, *({"q": copy[0], "a": copy[1]} for _ in range(3))))
+    lengths = [5 + row % 7 for row in range(len(table.rows))] if counted else None
+    before = check.health(table, "chat", CHAT, lengths=lengths, max_length=10, method="lora")
+    found = check.limits(table, "chat", CHAT, lengths, length, method)
+    whole = check.health(table, "chat", CHAT, lengths=lengths, max_length=length, method=method)
+    assert check.renewed(before, found) == whole
+    assert {one.kind for one in found.findings} <= looks.LIMITED
+    assert not {one.kind for look in (*looks.LOOKS, *looks.SLOW) for one in look(looks.Case(*case(table)))} & looks.LIMITED
+
+
+def case(table):
+    return view(table, "chat", CHAT), None, 10, "lora", (), check.quiet
 
 
 def test_who_listens_hears_every_stage_and_may_end_the_check():

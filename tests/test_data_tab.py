@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 import xlsxwriter
 
-from studio import methods, presets, runs
+from studio import child, methods, presets, runs
 from studio.data import intake, keep, read
 from studio.errors import BadData
 from studio.home import home
@@ -336,6 +336,16 @@ def test_a_fix_that_finds_nothing_left_changes_nothing(own):
     )
     assert (source, told["text"]) == (gr.skip(), "There is nothing left to change.")
     assert own.changes() == []
+
+
+def test_another_method_has_only_what_hangs_on_it_checked(untidy, monkeypatch):
+    first, asked, answers = reports(untidy)[-1], [], child.answers
+    monkeypatch.setattr(child, "answers", lambda module, told, *more: asked.append(told["limits"]) or answers(module, told, *more))
+    again = list(health.examine(untidy, "chat", forms.pack(ROLES), "", 256, "full", "", ENGLISH))[-1]
+    assert asked == [True]
+    before, after = ({one["kind"]: one for one in report["findings"]} for report in (first, again))
+    assert (again["whole"], set(after)) == (True, set(before))
+    assert {kind for kind in after if after[kind] != before[kind]} == {"few"}, "full fine-tuning wants more than thirty"
 
 
 def test_a_check_that_is_called_off_keeps_what_was_found_and_says_what_was_not(untidy):

@@ -6,13 +6,13 @@ from typing import Any
 
 from studio.data.enough import wanted
 from studio.data.findings import GRADES, Finding, Grade
-from studio.data.looks import LOOKS, SLOW, Case, Tell
+from studio.data.looks import LIMITED, LIMITS, LOOKS, SLOW, Case, Tell
 from studio.data.read import Table
 from studio.data.view import view
 from studio.plan import Task
 from studio.words import Words, label
 
-__all__ = ["STAGES", "Finding", "Health", "health", "score", "stages", "wanted"]
+__all__ = ["STAGES", "Finding", "Health", "health", "limits", "renewed", "score", "stages", "wanted"]
 
 COSTS: dict[Grade, int] = {"stop": 50, "warn": 10, "hint": 2, "open": 0}
 STAGES: dict[str, Words] = {
@@ -70,11 +70,25 @@ def stages(
     """
     tell("read", 0, len(table.rows))
     case = Case(view(table, task, columns), lengths, max_length, method, test, tell)
-    found = [finding for look in LOOKS for finding in look(case)]
+    found = [finding for look in (*LIMITS, *LOOKS) for finding in look(case)]
     yield _summed_up(found, whole=False)
     joined = [finding for look in SLOW for finding in look(case)]
     kinds = {finding.kind for finding in joined}
     yield _summed_up([*joined, *(finding for finding in found if finding.kind not in kinds)], whole=True)
+
+
+def limits(table: Table, task: Task, columns: Mapping[str, str], lengths: Sequence[int] | None, max_length: int, method: str) -> Health:
+    """What is wrong with a data set for a method and a length alone: what `renewed` puts in the place of what was found for another.
+
+    Arguments and errors as those of `stages`.
+    """
+    case = Case(view(table, task, columns), lengths, max_length, method, (), quiet)
+    return _summed_up([finding for look in LIMITS for finding in look(case)], whole=False)
+
+
+def renewed(before: Health, found: Health) -> Health:
+    """The health of the same rows for another method or length: what was found `before`, with what `limits` found now."""
+    return _summed_up([*found.findings, *(finding for finding in before.findings if finding.kind not in LIMITED)], before.whole)
 
 
 def health(table: Table, task: Task, columns: Mapping[str, str], **told: Any) -> Health:
@@ -84,5 +98,5 @@ def health(table: Table, task: Task, columns: Mapping[str, str], **told: Any) ->
 
 
 def _summed_up(found: Sequence[Finding], whole: bool) -> Health:
-    order = sorted(found, key=lambda finding: (GRADES.index(finding.grade), -finding.count))
+    order = sorted(found, key=lambda finding: (GRADES.index(finding.grade), -finding.count, finding.kind))
     return Health(score(order), tuple(order), whole)

@@ -44,14 +44,18 @@ def take(asked: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
                 Path(str(asked["path"])).unlink(missing_ok=True)
 
 
-def judge(source: str, task: Task, roles: Mapping[str, str], **given: Any) -> Iterator[tuple[str, float, Health | None]]:
+def judge(
+    source: str, task: Task, roles: Mapping[str, str], before: Health | None = None, **given: Any
+) -> Iterator[tuple[str, float, Health | None]]:
     """Check a data set: yields the stage, the share of it done (0–1), and the health where there is one, first without near-duplicates, which come next.
 
     `given` may hold `method`, `max_length`, `folder` (of the base's tokenizer, "" where it is not here) and `test` (a data set's source).
+    With `before`, the whole health of the same rows for another method or length, only what hangs on these is looked at.
     """
-    asked = {"do": "judge", "source": source, "task": task, "columns": dict(roles), **given}
-    for stage, share, found in _asked(asked, "health"):
-        yield (stage, share, None) if found is None else ("near", 0.0, _health(found))
+    asked = {"do": "judge", "source": source, "task": task, "columns": dict(roles), "limits": before is not None, **given}
+    for stage, share, raw in _asked(asked, "health"):
+        found = None if raw is None else _health(raw)
+        yield (stage, share, None) if found is None else ("near", 0.0, check.renewed(before, found) if before else found)
 
 
 def mend(kind: str, source: str, task: Task, roles: Mapping[str, str], test: str = "") -> Iterator[tuple[str, float, Change | None]]:
@@ -111,7 +115,11 @@ def _judge(asked: Mapping[str, Any]) -> None:
     table, length = kept.table(), int(asked.get("max_length") or 0)
     examples = prepare.rows(table, task, roles)
     lengths = counted(examples, str(asked.get("folder") or ""))
-    method, test = str(asked.get("method") or ""), _test(asked)
+    method = str(asked.get("method") or "")
+    if asked.get("limits"):
+        child.say({"health": asdict(check.limits(table, task, roles, lengths, length, method))})
+        return
+    test = _test(asked)
     for found in check.stages(table, task, roles, lengths=lengths, max_length=length, method=method, test=test, tell=_tell):
         child.say({"health": asdict(found)})
 

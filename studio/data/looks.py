@@ -59,13 +59,18 @@ def _rows(case: Case, kind: str, rows: Sequence[int], grade: Grade | None = None
         yield finding(kind, grade or by_share(rows, case.total), rows, shown, said=said, total=case.total, **values)
 
 
-def amount(case: Case) -> Iterator[Finding]:
-    """Empty rows, and too few that are not."""
-    rows, full = case.view.empty, len(case.view.full)
+def empty(case: Case) -> Iterator[Finding]:
+    """Empty rows."""
+    rows = case.view.empty
     used = [column for column in case.view.columns.values() if column]
     shown = (" | ".join(case.view.table.rows[row][column] or "–" for column in used) for row in rows)
     if rows:
         yield finding("empty", by_share(rows, case.total), rows, shown, total=case.total)
+
+
+def few(case: Case) -> Iterator[Finding]:
+    """Too few rows that are not empty."""
+    full = len(case.view.full)
     least, why = wanted(case.method, case.view.task)
     if full < LEAST_EXAMPLES:
         yield finding("few", "stop", (), (), said="too_few", count=full, full=full, total=case.total, least=LEAST_EXAMPLES)
@@ -248,6 +253,9 @@ def _around(cell: str, mended: str) -> str:
 
 
 Look = Callable[[Case], Iterator[Finding]]
-LOOKS: tuple[Look, ...] = (amount, repeated, contradicted, answers, lengths, leak, classes, spoken, traces)
+LOOKS: tuple[Look, ...] = (empty, repeated, contradicted, answers, leak, classes, spoken, traces)
+# Those that hang on the method or the length, and all they may find: nothing else need be looked at again when one of the two changes.
+LIMITS: tuple[Look, ...] = (few, lengths)
+LIMITED = frozenset(("few", "uncounted", "long_prompt", "cut"))
 # Those that take long; what they find stands for what the others found of its kind.
 SLOW: tuple[Look, ...] = (resembling, resembling_test)

@@ -58,15 +58,18 @@ def examine(
         yield {}
         return
     folder = str(base.folder) if base and base.folder else ""
-    given = {"method": chosen, "max_length": draft.room(base, chosen, max_length, knobs), "folder": folder, "test": str(test or "")}
-    key = (kept.source, kept.stamp, task, columns, tuple(sorted(given.items())))
+    test, room = str(test or ""), draft.room(base, chosen, max_length, knobs)
+    given = {"method": chosen, "max_length": room, "folder": folder, "test": test}
+    rows = (kept.source, kept.stamp, task, columns, test)
+    key = (*rows, chosen, room, folder)
     if key in _known:
         yield _content(_known[key], kept, lang)
         return
     found: Health | None = None
+    before = next((health for other, health in reversed(_known.items()) if other[: len(rows)] == rows), None)
     yield waiting({}, words.HEALTH_WAIT.say(lang), lang)
     try:
-        for stage, share, health in intake.judge(kept.source, task, roles, **given):
+        for stage, share, health in intake.judge(kept.source, task, roles, before, **given):
             found = health or found
             shown = _content(found, kept, lang) if found else {}
             yield shown if found and found.whole else waiting(shown, _working(stage, share, lang), lang)
