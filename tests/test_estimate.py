@@ -235,6 +235,24 @@ def test_one_very_long_text_decides_the_memory():
     assert {one.tokens for one in found[:-1]} == {50}
 
 
+@pytest.mark.parametrize("counted", [True, False])
+def test_among_thousands_the_one_longest_text_is_never_missed(counted, make_plan, tiny_chat, tmp_path):
+    from studio.estimate import desk
+
+    rows = [f"what is number {row}?,it is one less than number {row + 1}" for row in range(5000)]
+    rows[4321] = f"what is number 4321?,{'it is a lamp ' * 60}"
+    (tmp_path / "many.csv").write_text("prompt,response\n" + "\n".join(rows), encoding="utf-8")
+    plan = make_plan()
+    plan = plan.model_copy(update={"data": plan.data.model_copy(update={"source": str(tmp_path / "many.csv")})})
+    try:
+        found = load.lengths(plan, tiny_chat if counted else None, wait=True)
+    finally:
+        desk.close()
+    assert (found.count, found.counted, len(found.rows)) == (5000, counted, load.KEPT)
+    assert found.rows[-1].tokens > 4 * found.rows[-2].tokens
+    assert sum(row.tokens for row in found.rows[:-1]) / (load.KEPT - 1) == pytest.approx(found.rows[64].tokens, rel=0.1)
+
+
 def test_scores_are_counted_wherever_one_text_of_a_portion_learns():
     # 20 tokens of which the last 5 are learned, beside 30 of which the last 5 are: from place 15 to place 30
     assert work.portions([(20, 5), (30, 5)], 2, 2) == (Portion(2, 30, 15, True, 1.0),)

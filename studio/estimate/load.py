@@ -1,6 +1,7 @@
 """What a plan gives a method to do: its examples in tokens, counted with the model's own tokenizer or guessed from their characters."""
 
 import re
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
@@ -14,8 +15,8 @@ from studio.methods.work import Load, Row
 from studio.models.shape import ModelShape
 from studio.plan import Plan, Task
 
-# Examples whose lengths stand for all: the mean of a thousand is known to a few hundredths.
-MOST = 1_000
+# Examples whose lengths stand for all: the mean of a thousand is known to a few hundredths. Of so many of the longest each is counted.
+MOST, LONGEST = 1_000, 64
 # So many of them, from the shortest to the longest, are computed with.
 KEPT = 128
 # Letters of a token: English words under today's tokenizers have about 4 a token, a Chinese character about 0.7 tokens.
@@ -55,7 +56,7 @@ def lengths(plan: Plan, folder: Path | None, wait: bool = False) -> Lengths:
         guessed = replace(guessed, own=own)
     if not folder:
         return guessed
-    asked = {"source": plan.data.source, "stamp": stamp, "task": plan.task, "columns": chosen, "folder": str(folder), "most": MOST}
+    asked = {"source": plan.data.source, "stamp": stamp, "task": plan.task, "columns": chosen, "folder": str(folder), "evenly": MOST}
     found = (desk.ask if wait else desk.known)({"what": "lengths", **asked})
     if not found or "rows" not in found:
         return guessed
@@ -68,8 +69,20 @@ def _guessed(source: str, stamp: int, task: Task, columns: tuple[tuple[str, str]
     examples, _ = prepare.examples(keep.find(source).table(), task, dict(columns))
     labels = len(prepare.labels_of(examples)) if task == "classify" else 0
     known = sum(bool(example.get("answer")) for example in examples) if task == "prompts" else 0
-    rows = [_guess(example, task) for example in examples[:: max(1, len(examples) // MOST)]]
+    rows = fair(examples, lambda example: _guess(example, task))
     return Lengths(_some(rows), len(examples), known, labels, counted=False)
+
+
+def fair(examples: Sequence[prepare.Example], count: Callable[[prepare.Example], Row], most: int = MOST) -> list[Row]:
+    """At most `most` examples in tokens, evenly from the shortest to the longest of all: that one decides how much memory is needed.
+
+    Bytes say which are long, about four to a token in any language; `count` has the last word on which of the longest is the longest.
+    """
+    if len(examples) <= most:
+        return [count(example) for example in examples]
+    order = sorted(examples, key=lambda example: sum(len(text.encode()) for text in example.values()))
+    found = [count(order[round(place * (len(order) - 1) / (most - 1))]) for place in range(most - 1)]
+    return [*found, max((count(example) for example in order[-LONGEST:]), key=lambda row: row.asked + max(row.answer, row.other))]
 
 
 def _some(rows: list[Row]) -> tuple[Row, ...]:

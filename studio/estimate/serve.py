@@ -14,20 +14,21 @@ from typing import Any
 
 from studio.errors import explain
 from studio.estimate.tally import together
+from studio.methods.work import Row
 
 # Models on meta tensors weigh nothing, but take a second to build.
 KEPT_MODELS = 6
 
 
 def lengths(asked: dict[str, Any]) -> dict[str, Any]:
-    """Token lengths of up to `most` examples under the model's own tokenizer and template, as [asked, answer, other] each."""
+    """Token lengths of examples that stand for all (`evenly` so many), under the model's own tokenizer and template: [asked, answer, other] each."""
     from studio.data import keep, prepare  # noqa: PLC0415
+    from studio.estimate.load import fair  # noqa: PLC0415
     from studio.models import load  # noqa: PLC0415
 
     found, _ = prepare.examples(keep.find(asked["source"]).table(), asked["task"], asked["columns"])
     tokenizer, task = load.tokenizer(Path(asked["folder"])), asked["task"]
-    step = max(1, len(found) // int(asked["most"]))
-    rows = [_row(example, task, tokenizer) for example in found[::step]]
+    rows = [[row.asked, row.answer, row.other] for row in fair(found, lambda one: Row(*_row(one, task, tokenizer)), int(asked["evenly"]))]
     known = sum(bool(example.get("answer")) for example in found) if task == "prompts" else 0
     return {"rows": rows, "count": len(found), "known": known}
 
