@@ -84,6 +84,10 @@ class OutOfMemory(StudioError):
     """No memory left."""
 
 
+# What torch, C++ and oneDNN say when they are given no memory.
+SHORT_OF_MEMORY = ("can't allocate memory", "cannot allocate memory", "out of memory", "bad_alloc", "could not create a primitive")
+
+
 def explain(error: BaseException, to_do: Words = ANYWAY) -> StudioError:
     """Turn any failure into one with a sentence; memory and disk are recognised by what torch, safetensors and the system say.
 
@@ -101,7 +105,7 @@ def explain(error: BaseException, to_do: Words = ANYWAY) -> StudioError:
         )
     text = str(error)
     low = text.lower()
-    if isinstance(error, MemoryError) or "can't allocate memory" in low or "out of memory" in low or "cannot allocate memory" in low:
+    if isinstance(error, MemoryError) or any(said in low for said in SHORT_OF_MEMORY):
         return OutOfMemory(
             Words("The training needed more memory than this machine has free.", "训练需要的内存超过了这台机器的空闲内存。"),
             Words(

@@ -35,8 +35,10 @@ def test_a_studio_error_explains_itself():
         ),
         RuntimeError("CUDA out of memory. Tried to allocate 2.00 GiB"),
         OSError(errno.ENOMEM, "Cannot allocate memory"),
+        RuntimeError("std::bad_alloc"),
+        RuntimeError("could not create a primitive"),
     ],
-    ids=["python", "torch", "card", "system"],
+    ids=["python", "torch", "card", "system", "c++", "onednn"],
 )
 def test_no_memory_left_is_recognised_whoever_says_so(error):
     found = explain(error)

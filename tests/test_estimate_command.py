@@ -213,6 +213,18 @@ def test_a_measurement_that_is_called_off_leaves_no_rates_and_no_process():
     assert not rates.of(place).measured
 
 
+@pytest.mark.parametrize("kind", ["qwen3", "gemma3_text", "modernbert"])
+def test_what_a_config_lists_layer_by_layer_is_cut_with_the_layers(kind):
+    from transformers import AutoConfig
+
+    from studio.estimate.calibrate import LAYERS, cut
+
+    whole = AutoConfig.for_model(kind, num_hidden_layers=8).to_dict()
+    assert len(whole["layer_types"]) == 8
+    found = AutoConfig.for_model(**{name: value for name, value in cut(whole).items() if name != "transformers_version"})
+    assert (found.num_hidden_layers, len(found.layer_types)) == (LAYERS, LAYERS)
+
+
 def test_nothing_is_measured_beside_a_run(make_plan):
     run = runs.create(make_plan())
     runs.claim(run, os.getpid())

@@ -23,10 +23,10 @@ MADE = Estimate(
 )
 
 
-def ended(make_plan, told=MADE, took=11.0, used=2.1, whole=True, died=False):
+def ended(make_plan, told=MADE, took=11.0, used=2.1, whole=True, died=False, busy=False):
     run = runs.create(make_plan())
     record.foretell(run, told, machines.here())
-    record.add(run, took, used, whole, died)
+    record.add(run, took, used, whole, died, busy)
     return run
 
 
@@ -49,6 +49,14 @@ def test_a_run_without_an_estimate_leaves_no_entry(make_plan):
     record.foretell(run, Estimate("lora"), machines.here())
     record.add(run, 3.0, 1.0, whole=True)
     assert record.entries() == []
+
+
+def test_a_run_that_others_held_up_counts_against_the_record_and_teaches_no_time(make_plan):
+    ended(make_plan, took=30.0, used=4.0, busy=True)
+    assert not record.entries()[0].in_time
+    found = record.learned(HERE, "lora", MADE.stamp)
+    assert found["minutes"] == 1.0
+    assert found["memory_gb"] > 1.0
 
 
 def test_damaged_lines_of_the_record_cost_those_lines_only(make_plan):

@@ -4,6 +4,7 @@ import json
 import re
 
 import pytest
+import torch
 
 from studio import runs
 from studio.data import prepare
@@ -12,6 +13,7 @@ from studio.errors import BadData
 from studio.evaluate import answers
 from studio.methods import _openings, base
 from studio.methods.base import Halt
+from studio.models import load
 from studio.train import worker
 
 
@@ -32,6 +34,17 @@ def test_without_the_template_no_end_is_taught_that_the_model_did_not_write(make
     assert all(len(learned_of(row)) <= 4 for row in job.train)
     assert all(end not in learned_of(row)[:-1] for row in job.train)
     assert any(learned_of(row)[-1] != end for row in job.train)
+
+
+def test_an_answer_ends_where_the_model_s_own_settings_stop_and_no_padding_is_learned(tiny_chat, monkeypatch):
+    """Gemma's turns end in a token that is not its tokenizer's end; what is written after it beside longer answers is padding."""
+    model, tokenizer = load.base(tiny_chat, "chat", [], 1), load.tokenizer(tiny_chat)
+    turn, end, pad = 7, tokenizer.eos_token_id, tokenizer.pad_token_id
+    model.generation_config.eos_token_id = [end, turn]
+    told = [[3, 5, turn, pad, pad], [3, 6, 6, 6, 6], [3, turn, 5, end, pad], [3, 5, 5, end, pad]]
+    monkeypatch.setattr(model, "generate", lambda **asked: torch.tensor(told))
+    assert answers.generate(model, tokenizer, [[3]] * 4, 4) == [[5, turn], [6, 6, 6, 6], [turn], [5, 5, end]]
+    assert answers.ends(model, tokenizer) == {turn, end}
 
 
 def test_the_question_is_read_and_not_learned(make_job):

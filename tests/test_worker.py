@@ -16,7 +16,9 @@ from safetensors.torch import load_file
 
 from studio import methods, plan, runs
 from studio.data import keep
-from studio.errors import BadData, ModelUnavailable, OutOfRoom, StudioError
+from studio.errors import BadData, BadPlan, ModelUnavailable, OutOfRoom, StudioError
+from studio.estimate import hardware
+from studio.home import home
 from studio.models import load, shape
 from studio.plan import ROLES, Data
 from studio.train import launch, turn, worker
@@ -337,6 +339,16 @@ def test_a_run_waits_for_an_older_one_and_a_stop_ends_the_waiting(make_plan):
     assert runs.status(run).state == "stopped"
 
 
+@pytest.mark.parametrize(("free", "room"), [(8_000_000_000, 7_000_000_000), (1_500_000_000, 750_000_000), (300_000_000, 150_000_000)])
+def test_a_run_never_has_more_than_is_free(monkeypatch, free, room):
+    set_to = []
+    monkeypatch.setattr(hardware, "free_memory", lambda: free)
+    monkeypatch.setattr(hardware, "mapped", lambda: 500)
+    monkeypatch.setattr(worker.resource, "setrlimit", lambda what, values: set_to.append(values[0]))
+    worker.limit_memory()
+    assert set_to == [500 + room]
+
+
 @pytest.mark.parametrize(
     ("state", "older", "ahead"),
     [("waiting", True, True), ("waiting", False, False), ("training", False, True), ("preparing", False, True), ("done", True, False)],
@@ -444,6 +456,25 @@ def test_a_process_that_asks_for_more_memory_than_is_free_is_told_and_not_ended(
     )
     done = subprocess.run([sys.executable, "-c", asking], capture_output=True, text=True, timeout=60)
     assert (done.returncode, done.stdout.strip()) == (0, "OutOfMemory"), done.stderr
+
+
+def test_a_model_that_turns_out_not_to_fit_is_refused_before_it_trains(make_plan, tiny_bert):
+    plan = make_plan().model_copy(update={"model": str(tiny_bert)})  # as one of the hub that nobody knew before it came
+    run = runs.create(plan)
+    with pytest.raises(BadPlan, match="only reads"):
+        worker.run(run.id)
+    assert "only reads" in runs.status(run).what
+    assert not list(runs.points(run))
+
+
+def test_a_model_of_the_hub_that_is_here_is_judged_like_any_other(tiny_bert):
+    asked = {"task": "chat", "model": "owner/reader", "method": {"name": "lora"}}
+    assert methods.problems(asked) == [], "nobody knows it yet"
+    folder = home() / "models" / "owner--reader"
+    shutil.copytree(tiny_bert, folder)
+    (folder / "source.json").write_text(json.dumps({"name": "reader", "note": {"en": "from the hub", "zh": "来自 Hub"}}))
+    (problem,) = methods.problems(asked)
+    assert (problem.key, "only reads" in problem.what.en) == ("method.name", True)
 
 
 def test_a_spoilt_plan_fails_with_its_problems(make_plan):

@@ -41,8 +41,10 @@ POINTS = (("lora", SHORT), ("lora", LONG), ("peft", SHORT), ("peft", LONG), ("fu
 
 
 def cut(config: Mapping[str, Any]) -> dict[str, Any]:
-    """The same model with few layers, its vocabulary whole."""
-    return {**config, "num_hidden_layers": min(LAYERS, int(config["num_hidden_layers"]))}
+    """The same model with few layers, its vocabulary whole; what is listed layer by layer is cut with them."""
+    whole = int(config["num_hidden_layers"])
+    short = {name: value[:LAYERS] for name, value in config.items() if isinstance(value, list) and name.endswith("layer_types")}
+    return {**config, **short, "num_hidden_layers": min(LAYERS, whole)}
 
 
 def counted(config: Mapping[str, Any], name: str, size: tuple[int, int], encoder: bool, device: str) -> Tally:

@@ -14,6 +14,7 @@ from studio.methods.base import Method, Settings
 from studio.methods.work import Load, Row
 from studio.models.shape import ModelShape
 from studio.plan import Plan, Task
+from studio.words import Words
 
 # Examples whose lengths stand for all: the mean of a thousand is known to a few hundredths. Of so many of the longest each is counted.
 MOST, LONGEST = 1_000, 64
@@ -30,7 +31,7 @@ TEMPLATE = 20
 class Lengths:
     """Up to KEPT examples in tokens, the shortest first; `count` usable ones in all, `known` of them with a known answer.
 
-    `counted` where a tokenizer said so; `own` examples lie in a test set of their own.
+    `counted` where a tokenizer said so, `why` it lately could not; `own` examples lie in a test set of their own.
     """
 
     rows: tuple[Row, ...]
@@ -39,6 +40,7 @@ class Lengths:
     labels: int
     counted: bool
     own: int = 0
+    why: Words | None = None
 
 
 def lengths(plan: Plan, folder: Path | None, wait: bool = False) -> Lengths:
@@ -56,10 +58,18 @@ def lengths(plan: Plan, folder: Path | None, wait: bool = False) -> Lengths:
         guessed = replace(guessed, own=own)
     if not folder:
         return guessed
-    asked = {"source": plan.data.source, "stamp": stamp, "task": plan.task, "columns": chosen, "folder": str(folder), "evenly": MOST}
-    found = (desk.ask if wait else desk.known)({"what": "lengths", **asked})
+    asked = {
+        "what": "lengths",
+        "source": plan.data.source,
+        "stamp": stamp,
+        "task": plan.task,
+        "columns": chosen,
+        "folder": str(folder),
+        "evenly": MOST,
+    }
+    found = (desk.ask if wait else desk.known)(asked)
     if not found or "rows" not in found:
-        return guessed
+        return replace(guessed, why=desk.refused(asked))
     return replace(guessed, rows=_some([Row(*row) for row in found["rows"]]), counted=True)
 
 

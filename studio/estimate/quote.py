@@ -28,6 +28,7 @@ OVER = Words(
     "需要 {need:.1f} GB，可用 {room:.1f} GB，超出 {over:.1f} GB，主要是{part}。",
 )
 GUESSED = Words("exact token counts, which the model's tokenizer gives once it is here", "精确的 token 数（下载模型后由其分词器给出）")
+UNCOUNTED = Words("exact token counts, for the model's tokenizer gave none: {why}", "精确的 token 数（模型的分词器未能给出：{why}）")
 
 
 class Passes(Protocol):
@@ -102,8 +103,11 @@ def without_rows(method: Method, settings: Settings, shape: ModelShape, place: P
     return Estimate(method.name, *counts, disk_mb=disk, room_gb=room, missing=missing, place=place.id)
 
 
-def widened(found: Estimate) -> Estimate:
-    """The same where the lengths of the texts were guessed from their characters: time by a third, memory by a tenth."""
+def widened(found: Estimate, why: Words | None = None) -> Estimate:
+    """The same where the lengths of the texts were guessed from their characters: time by a third, memory by a tenth.
+
+    `why` the model's tokenizer could not count, where it is here.
+    """
     if not found.minutes or not found.memory_gb:
         return found
     time, room = found.minutes, found.memory_gb
@@ -113,7 +117,7 @@ def widened(found: Estimate) -> Estimate:
         minutes=Range(time.low / 1.3, time.likely, time.high * 1.3),
         memory_gb=Range(room.low / 1.1, room.likely, room.high * 1.1),
         money=money,
-        missing=(*found.missing, GUESSED),
+        missing=(*found.missing, UNCOUNTED.filled(why=why) if why else GUESSED),
     )
 
 

@@ -70,7 +70,8 @@ LESS_MEMORY = Words("It took less memory than estimated.", "内存比估算的�
 class Entry:
     """One ended run: its estimate's ranges of minutes and GB, what they really were, and on which measurement and corrections they rested.
 
-    `whole` says that it was neither stopped, resumed nor ended early; `died` that memory ran out although the estimate said it fits.
+    `whole` says that it was neither stopped, resumed nor ended early; `died` that memory ran out although the estimate said it fits;
+    `busy` that others held it up, so that its time counts in the record but teaches nothing.
     """
 
     run: str
@@ -85,6 +86,7 @@ class Entry:
     stamp: float = 0.0
     corrected: dict[str, float] = field(default_factory=dict)
     died: bool = False
+    busy: bool = False
 
     @property
     def in_time(self) -> bool:
@@ -109,7 +111,7 @@ def foretold(run: Run) -> dict[str, Any]:
     return read_json(run.folder / "estimate.json")
 
 
-def add(run: Run, minutes: float, memory_gb: float, whole: bool, died: bool = False) -> None:
+def add(run: Run, minutes: float, memory_gb: float, whole: bool, died: bool = False, busy: bool = False) -> None:
     """Note what an ended run took, as an Entry has it; one that died where no room was foretold proves the estimate right and is left out.
 
     A process that was killed from outside notes nothing: nobody knows why.
@@ -120,7 +122,7 @@ def add(run: Run, minutes: float, memory_gb: float, whole: bool, died: bool = Fa
         return
     entry = {"run": run.id, "model": run.plan.model, **{name: told[name] for name in ("method", "place", "stamp", "corrected")}}
     ranges = {"minutes": told["minutes"], "memory_gb": told["memory_gb"]}
-    line = json.dumps({**entry, **ranges, "took": minutes, "used": memory_gb, "whole": whole, "died": died})
+    line = json.dumps({**entry, **ranges, "took": minutes, "used": memory_gb, "whole": whole, "died": died, "busy": busy})
     with (home() / "record.jsonl").open("a", encoding="utf-8") as file:
         file.write(line + "\n")
 
@@ -158,11 +160,12 @@ def learned(place: str, method: str, stamp: float) -> dict[str, float]:
     found = {}
     for name, bound in BOUNDS.items():
         ratios = []
-        for entry in whole:
+        teaching = [entry for entry in whole if not (entry.busy and name == "minutes")]
+        for entry in teaching:
             told, real = (entry.minutes, entry.took) if name == "minutes" else (entry.memory_gb, entry.used)
             raw = told.likely / entry.corrected.get(name, 1.0)  # what it would have been without the corrections of then
             ratios += [min(max(real / raw, 1 / bound), bound)] * (3 if entry.method == method else 1) if raw > 0 else []
-        found[name] = math.exp(math.log(median(ratios)) * len(whole) / (len(whole) + TRUST)) if ratios else 1.0
+        found[name] = math.exp(math.log(median(ratios)) * len(teaching) / (len(teaching) + TRUST)) if ratios else 1.0
     return found
 
 

@@ -100,7 +100,7 @@ def _one(
     made = quote.quote(method, settings, given, place, own, traced, record.learned(place.id, method.name, own.when))
     why = traced.stuck(method, settings, given) if traced and made.level == "formula" else None
     made = replace(made, missing=(*made.missing, UNTRACED.filled(why=why))) if why else made
-    return made if lengths.counted else quote.widened(made)
+    return made if lengths.counted else quote.widened(made, lengths.why)
 
 
 def lacks(plan: Plan, method: Method, settings: Settings, place: Place, found: Base, lengths: Lengths) -> bool:

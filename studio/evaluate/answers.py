@@ -46,9 +46,16 @@ def generate(model: Any, tokenizer: Any, asked: Sequence[list[int]], longest: in
     with torch.no_grad():
         found = model.generate(input_ids=padded, attention_mask=mask, max_new_tokens=longest, pad_token_id=tokenizer.pad_token_id, **chosen)
     model.train(was_training)
-    end = tokenizer.eos_token_id
+    last = ends(model, tokenizer)
     answers = found[:, width:].tolist()
-    return [ids[: ids.index(end) + 1] if end in ids else ids for ids in answers]
+    return [ids[: next((place for place, one in enumerate(ids) if one in last), len(ids)) + 1] for ids in answers]
+
+
+def ends(model: Any, tokenizer: Any) -> frozenset[int]:
+    """The tokens that end an answer: the tokenizer's, and those at which the model's own settings stop (Gemma ends a turn with another)."""
+    own = model.generation_config.eos_token_id
+    more = own if isinstance(own, list | tuple) else [own]
+    return frozenset(one for one in (tokenizer.eos_token_id, *more) if one is not None)
 
 
 def right(text: str, answer: str) -> bool:

@@ -8,6 +8,7 @@ from studio import presets
 from studio.errors import NotPossible, Problem
 from studio.methods import adapter, fits, frozen, full, lora, peft, prefix, qat, qlora, rlhf, upft
 from studio.methods.base import Method
+from studio.models import fetch
 from studio.models import shape as shapes
 from studio.models.shape import ModelShape
 from studio.words import Words
@@ -66,8 +67,11 @@ def problems(raw: Mapping[str, Any]) -> list[Problem]:
 
 
 def _shape(model: str) -> ModelShape | None:
-    """The shape of a catalogue model or a local folder; None where it is only known once it is fetched."""
+    """The shape of a catalogue model, a local folder or a model of the hub that is here; None where it is only known once it is fetched."""
     card = presets.models().get(model)
     if card:
         return shapes.of(card.config)
-    return shapes.read(Path(model)) if (Path(model) / "config.json").is_file() else None
+    if Path(model).is_dir():
+        return shapes.read(Path(model)) if (Path(model) / "config.json").is_file() else None
+    here = fetch.cached(model)
+    return shapes.read(here.folder) if here else None

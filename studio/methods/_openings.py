@@ -121,8 +121,8 @@ def _opening(job: Job, example: dict[str, str], ids: list[int]) -> Encoded:
         return _row(_question(job, example), ids)
     told = prepare.question(example)
     told = [*told[:-1], {**told[-1], "content": told[-1]["content"] + FIRST_STEP}]
-    end = job.tokenizer.eos_token_id
-    return _row(prepare.template(job.tokenizer, told, answer_follows=True), ids if ids[-1:] == [end] else [*ids, end])
+    ended = answers.ends(job.model, job.tokenizer) & {*ids[-1:]}
+    return _row(prepare.template(job.tokenizer, told, answer_follows=True), ids if ended else [*ids, job.tokenizer.eos_token_id])
 
 
 def _row(ask: list[int], ids: list[int]) -> Encoded:

@@ -108,7 +108,8 @@ def ask(job: Job, model: Any, asked: Sequence[Question], score: Score, longest: 
         ids += answers.generate(model, job.tokenizer, some, longest)
     said = [job.tokenizer.decode(row, skip_special_tokens=True) for row in ids]
     found = score(asked, said)
-    cut = sum(row[-1:] != [job.tokenizer.eos_token_id] for row in ids) / len(ids)
+    ends = answers.ends(model, job.tokenizer)
+    cut = sum(not ends & {*row[-1:]} for row in ids) / len(ids)
     return {"reward": mean(found), "answer_length": mean(map(len, ids)), "cut_share": cut}, said, found
 
 

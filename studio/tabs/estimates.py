@@ -150,8 +150,8 @@ def unknown(found: Asked) -> list[Method]:
 
 
 def _uncounted(found: Asked) -> bool:
-    """Whether tokens were guessed from characters although the model's tokenizer is here."""
-    return bool(found.base.folder and found.lengths and not found.lengths.counted)
+    """Whether tokens were guessed from characters although the model's tokenizer is here and has not just been unable to count them."""
+    return bool(found.base.folder and found.lengths and not found.lengths.counted and not found.lengths.why)
 
 
 def begin(request: gr.Request) -> int:

@@ -5,11 +5,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from studio import runs
+from studio import methods, runs
 from studio.data import keep, prepare, split
 from studio.data.prepare import Example
 from studio.data.split import Parts
-from studio.errors import BadData
+from studio.errors import BadData, BadPlan
 from studio.estimate import hardware
 from studio.home import write_json
 from studio.methods import defaults
@@ -99,13 +99,19 @@ def fetching(this: Run) -> Callable[[float, float], None]:
 
 
 def load_job(this: Run, method: Method, base: Fetched, parts: Parts) -> tuple[Job, dict[str, Any]]:
-    """Load the model, attach the method and encode the examples; beside the job the report's part on what was loaded."""
+    """Load the model, attach the method and encode the examples; beside the job the report's part on what was loaded.
+
+    Raises BadPlan where the method does not go with the model that came.
+    """
     import torch  # noqa: PLC0415 - a waiting worker does without
 
     from studio.evaluate import held_out  # noqa: PLC0415
     from studio.models import load  # noqa: PLC0415
 
     found = shape.read(base.folder)
+    raw = {"task": this.plan.task, "model": str(base.folder), "method": this.plan.method.model_dump()}
+    if problems := methods.problems(raw):  # what nobody could know before the model was here
+        raise BadPlan(problems)
     plan = defaults.fill(this.plan, method, found, len(parts.train))
     tokenizer, training = load.tokenizer(base.folder), plan.training
     labels = tuple(prepare.labels_of(parts.train + parts.validation + parts.test)) if plan.task == "classify" else ()

@@ -101,7 +101,13 @@ def _execute(this: Run) -> None:
     report = {**prepared.about, **loaded, **ended, "training": training, "learning_rate": training["learning_rate"], "method": job.notes}
     spent = _spent(began, used, fetching)
     whole = not (failure or resumed or last.stopped or last.early)
-    record.add(this, (spent["seconds"] - spent["fetch_seconds"]) / 60, spent["peak_memory_gb"], whole)
+    record.add(
+        this,
+        (spent["seconds"] - spent["fetch_seconds"]) / 60,
+        spent["peak_memory_gb"],
+        whole,
+        busy=spent.get("core_share", 1) < record.BUSY_BELOW,
+    )
     write_json(this.folder / "report.json", {**report, **spent, "resumed": resumed})
     if failure:
         runs.set_status(this, "training", method.stages[0], **reached)  # where it broke off
@@ -112,12 +118,17 @@ def _execute(this: Run) -> None:
 
 
 def _spent(began: float, used: float, fetching: float) -> dict[str, float]:
-    """What the run took: seconds, those of fetching the model among them, the peak of memory, and its share of the cores' time."""
+    """What the run took: seconds, those of fetching the model among them, the peak of memory, and its share of the time of the cores it
+    computes on; where a card computes, nobody knows that share."""
+    import torch  # noqa: PLC0415 - only a worker asks
+
     from studio.train.report import peak_memory_gb  # noqa: PLC0415 - loads torch
 
     seconds = time.time() - began
-    share = (time.process_time() - used) / max(seconds - fetching, 1e-3) / hardware.cores()
     told = {"seconds": round(seconds, 1), "fetch_seconds": round(fetching, 1), "peak_memory_gb": round(peak_memory_gb(), 3)}
+    if torch.cuda.is_available():
+        return told
+    share = (time.process_time() - used) / max(seconds - fetching, 1e-3) / min(hardware.cores(), torch.get_num_threads())
     return {**told, "core_share": round(share, 2)}
 
 
@@ -195,7 +206,8 @@ def limit_memory() -> None:
     import torch  # noqa: PLC0415 - only a worker asks
 
     if not torch.cuda.is_available():  # CUDA reserves far more address space than it uses
-        room = hardware.mapped() + max(hardware.free_memory() - hardware.SPARED, hardware.SPARED)
+        free = hardware.free_memory()
+        room = hardware.mapped() + max(free - hardware.SPARED, free // 2)
         resource.setrlimit(resource.RLIMIT_DATA, (room, resource.getrlimit(resource.RLIMIT_DATA)[1]))
 
 

@@ -269,7 +269,7 @@ def test_no_tab_is_wider_than_the_screen_or_hard_to_read(visit, width, scheme, l
 
 def test_a_stopped_run_goes_on_and_its_curve_begins_anew(visit, chat_csv, tiny_chat):
     page = visit()
-    start_tiny(page, chat_csv, tiny_chat, epochs=30, batch=1)
+    start_tiny(page, chat_csv, tiny_chat, epochs=16, batch=1)
     page.wait_for_function("(document.querySelector('#live .js-plotly-plot')?.data || [{ y: [] }])[0].y.length >= 3")
     page.get_by_role("button", name="Stop and keep").click()
     wait_for_end(page, "stopped")
@@ -280,8 +280,8 @@ def test_a_stopped_run_goes_on_and_its_curve_begins_anew(visit, chat_csv, tiny_c
     wait_for_end(page)
     expect(go_on).to_be_hidden()
     page.wait_for_function(
-        "(document.querySelector('#live .js-plotly-plot')?.data || [{ x: [] }])[0].x.length >= 530"
-    )  # 1,080 steps, every second one is told
+        "(document.querySelector('#live .js-plotly-plot')?.data || [{ x: [] }])[0].x.length >= 280"
+    )  # 576 steps, every second one is told
     steps = page.evaluate("document.querySelector('#live .js-plotly-plot').data[0].x")
     assert steps == sorted(set(steps))
 
