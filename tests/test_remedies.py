@@ -7,6 +7,7 @@ import pytest
 
 from studio import methods
 from studio.estimate import elsewhere, machines, remedies, solve, table
+from studio.estimate.figures import Estimate, around
 from studio.estimate.load import Lengths
 from studio.methods.work import Load, Row
 from studio.plan import Data, MethodChoice, Plan, Training
@@ -72,6 +73,27 @@ def test_a_plan_is_solved_for_the_most_that_fits(name, model):
     longest = max(row.tokens for row in LENGTHS.rows)
     assert length == 0 or fits(solve.with_length(asked, length))
     assert length >= longest or not fits(solve.with_length(asked, length + 16))
+
+
+def fitting(likely, fits="yes"):
+    return Estimate("lora", memory_gb=around(likely, 1.1), room_gb=10.0, fits=fits)
+
+
+@pytest.mark.parametrize(
+    ("shown", "most"),
+    [
+        (None, 10.0),  # nothing is known better: the closed form stands
+        (fitting(8.0), 10.0),  # as the closed form said, 8 GB
+        (fitting(9.6), 10 * 8 / 9.6),  # a fifth more than it said: so are the neighbours
+        (fitting(10.5, "tight"), 8.0),  # more than there is, of which some can be given back: as it is, and no further
+        (fitting(10.5, "no"), 8 * 10 / 10.5),  # does not fit, and neither does whatever the closed form takes for as large
+    ],
+)
+def test_neighbours_of_a_plan_fit_as_what_is_shown_of_it_says(shown, most):
+    fits = solve.trusting(shown, fitting(8.0))
+    assert fits(fitting(most - 0.001))
+    assert not fits(fitting(most + 0.001))
+    assert not fits(None)
 
 
 def test_a_model_too_large_for_the_card_is_offered_another_method_or_machine():

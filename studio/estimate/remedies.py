@@ -64,13 +64,15 @@ def _tried(
         if found:
             yield Remedy(kind, value, SAID[kind].filled(value=shown or value), found)
 
-    largest = solve.largest(range(1, plan.training.batch_size or 8), lambda value: one(name, refined=False, batch_size=value, accumulate=1))
+    fitting = solve.trusting(one(name), one(name, refined=False))
+    smaller = range(1, plan.training.batch_size or 8)
+    largest = solve.largest(smaller, lambda value: fitting(one(name, refined=False, batch_size=value, accumulate=1)))
     if largest:
         yield from remedy("batch", largest, one(name, batch_size=largest, accumulate=1))
     if methods.get(name).recomputes and training.recompute is None:
         yield from remedy("recompute", True, one(name, recompute=True))
     least = SHORTEST * max(1, -(-solve.shortest(lengths) // SHORTEST))
-    longest = solve.largest(range(least, plan.training.max_length, STEP), lambda value: one(name, refined=False, max_length=value))
+    longest = solve.largest(range(least, plan.training.max_length, STEP), lambda value: fitting(one(name, refined=False, max_length=value)))
     if longest:
         yield from remedy("length", longest, one(name, max_length=longest))
     if name != "qlora" and not fits.refusal("qlora", plan.task, base.shape):

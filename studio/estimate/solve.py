@@ -13,18 +13,32 @@ from studio.plan import Plan
 
 # Values that are tried: those of the page's sliders (examples; tokens).
 BATCHES, LENGTHS = tuple(range(1, 65)), tuple(range(32, 2049, 16))
-# So many lower values are tried where a trace needs more than the closed form said.
-CORRECTIONS = 4
 
-Made = Callable[[int], Estimate | None]
+Fits = Callable[[Estimate | None], bool]
 
 
-def largest(values: Sequence[int], made: Made) -> int:
-    """The last of growing values whose estimate fits, by halving; 0 where not even the first does."""
+def trusting(shown: Estimate | None, rough: Estimate | None) -> Fits:
+    """Whether an estimate by the closed form fits, set right by what is `shown` of the same plan where it was `rough` by the closed form:
+    so that what is said of the plan as it is and of its neighbours agrees.
+    """
+    share = 1.0
+    if shown and shown.memory_gb and rough and rough.memory_gb and rough.room_gb:
+        room = rough.room_gb / rough.memory_gb.likely
+        share = shown.memory_gb.likely / rough.memory_gb.likely
+        share = max(share, 1.000001 * room) if shown.fits == "no" else min(share, 0.999999 * room)
+
+    def fits(found: Estimate | None) -> bool:
+        return bool(found and found.memory_gb and found.room_gb is not None and found.memory_gb.likely * share <= found.room_gb)
+
+    return fits
+
+
+def largest(values: Sequence[int], fits: Callable[[int], bool]) -> int:
+    """The last of growing values that fits, by halving; 0 where not even the first does."""
     low, high = 0, len(values)
     while low < high:
         middle = (low + high) // 2
-        if _fits(made(values[middle])):
+        if fits(values[middle]):
             low = middle + 1
         else:
             high = middle
@@ -33,14 +47,14 @@ def largest(values: Sequence[int], made: Made) -> int:
 
 def batch(plan: Plan, settings: Settings, place: Place, base: Base, lengths: Lengths, wait: bool = False) -> int:
     """The most examples at once that the plan's method bears on a machine, everything else as it is; with `wait` a trace has its say."""
-    return _solved(BATCHES, lambda value: with_batch(plan, value), settings, place, base, lengths, wait)
+    return _solved(plan, BATCHES, lambda value: with_batch(plan, value), settings, place, base, lengths, wait)
 
 
 def length(plan: Plan, settings: Settings, place: Place, base: Base, lengths: Lengths, wait: bool = False) -> int:
     """The longest text (tokens) likewise; no longer than the longest example, since more changes nothing."""
     longest, least = max(row.tokens for row in lengths.rows), shortest(lengths)
     values = [value for value in LENGTHS if least <= value < longest] + [min(value for value in (*LENGTHS, longest) if value >= longest)]
-    return _solved(values, lambda value: with_length(plan, value), settings, place, base, lengths, wait)
+    return _solved(plan, values, lambda value: with_length(plan, value), settings, place, base, lengths, wait)
 
 
 def shortest(lengths: Lengths) -> int:
@@ -59,23 +73,29 @@ def with_length(plan: Plan, value: int) -> Plan:
 
 
 def _solved(
-    values: Sequence[int], changed: Callable[[int], Plan], settings: Settings, place: Place, base: Base, lengths: Lengths, wait: bool
+    plan: Plan,
+    values: Sequence[int],
+    changed: Callable[[int], Plan],
+    settings: Settings,
+    place: Place,
+    base: Base,
+    lengths: Lengths,
+    wait: bool,
 ) -> int:
-    name = changed(values[0]).method.name
+    method = methods.get(plan.method.name)
 
-    def made(value: int) -> Estimate | None:
-        return table.estimates(changed(value), place, {name: settings}, base, lengths, name, refined=wait).get(name)
+    def made(asked: Plan, refined: bool) -> Estimate | None:
+        return table.estimates(asked, place, {method.name: settings}, base, lengths, method.name, refined).get(method.name)
 
-    found = largest(values, made)
-    for _ in range(CORRECTIONS if wait and found else 0):
-        table.sharpen(changed(found), methods.get(name), settings, place, base, lengths)
-        if _fits(made(found)):
+    def reached(known: Plan, values: Sequence[int]) -> int:
+        fits = trusting(made(known, True), made(known, False))
+        return largest(values, lambda value: fits(made(changed(value), False)))
+
+    found = reached(plan, values)
+    while wait and found:
+        table.sharpen(changed(found), method, settings, place, base, lengths)
+        shown = made(changed(found), True)
+        if shown and shown.fits != "no":
             break
-        found = largest([value for value in values if value < 0.95 * found], made)
-        if not found:
-            break
+        found = reached(changed(found), [value for value in values if value < found])
     return found
-
-
-def _fits(found: Estimate | None) -> bool:
-    return found is not None and found.fits in ("yes", "tight")
