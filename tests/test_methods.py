@@ -16,7 +16,7 @@ from studio.errors import NotPossible
 from studio.methods import METHODS, _supervised, fits, peft_form
 from studio.models import load, shape
 
-# Further settings to count with, beside the defaults; a method not named here is counted with its defaults.
+# Further settings to count with, beside the defaults: at least two where a method has any that change what is counted.
 SETTINGS = {
     "lora": (
         {"rank": 1, "targets": "all"},
@@ -24,7 +24,13 @@ SETTINGS = {
         {"rank": 64, "targets": "feed_forward", "alpha": 16, "dropout": 0.0, "rslora": True},
         {"rank": 4, "targets": "all", "dora": True},
     ),
-    "rlhf": ({"rank": 4},),
+    "frozen": ({"blocks": 1}, {"blocks": 3}),  # of three: all of them, and the embedding alone stays
+    "prefix": ({"virtual_tokens": 5}, {"virtual_tokens": 100, "projection": False}),
+    "rlhf": ({"rank": 4}, {"way": "dpo", "rank": 32}),
+    "adapter": ({"size": 1}, {"size": 256, "placement": "pfeiffer"}),
+    "qlora": ({"rank": 64, "targets": "attention"}, {"rank": 4, "dora": True}),
+    "upft": ({"rank": 1}, {"rank": 64, "template": False}),
+    "qat": ({"bits": "8"}, {"bits": "2", "compare": False}),
     "peft": (
         *({"type": kind} for kind in peft_form.words().types if kind != "dora"),
         {"type": "lokr", "lokr_decompose_both": True, "lokr_r": 4},

@@ -20,8 +20,8 @@ from studio.words import Words, label
 HEAD = label("What would it cost elsewhere?", "换到别处训练要花多少？")
 MACHINES = Words("{method} with these settings on other machines", "同样的设置，用 {method} 在其他机器上训练")
 ROUGH = Words(
-    "By formula from each machine's specification, so the ranges are wide. The studio trains on the machine it runs on: to train there, run it there.",
-    "按各机器的规格用公式估算，所以范围较宽。工作室只在安装它的机器上训练；想用别的机器，请到那台机器上启动工作室。",
+    "From each machine's specification, so the ranges are wide. The studio trains on the machine it runs on: to train there, run it there.",
+    "按各机器的规格估算，所以范围较宽。工作室只在安装它的机器上训练；想用别的机器，请到那台机器上启动工作室。",
 )
 HEADS = (
     Words("Machine", "机器"),
@@ -80,13 +80,13 @@ def _machines(places: Sequence[Elsewhere], method: str, lang: str) -> str:
 
 def _machine(one: Elsewhere, lang: str) -> list[str]:
     place, made = one.place, one.estimate
-    memory, time, money = made.memory_gb, made.minutes, made.money
+    (memory, time), money = estimates.spans(made, lang), made.money
     there = amounts.memory(place.usable_bytes / 1e9)
     price = "–" if place.price_per_hour is None else amounts.money(around(place.price_per_hour, 1), place.currency)
     return [
         place.name + (f" ({place.note.say(lang)})" if place.note else ""),
-        f"{amounts.memory(memory.likely)} / {there}" if memory else f"? / {there}",
-        amounts.span(amounts.duration(time.low, lang), amounts.duration(time.high, lang)) if time else "?",
+        f"{memory or '?'} / {there}",
+        time or "?",
         amounts.money(money, made.currency) if money else words.NO_PRICE.say(lang),
         amounts.energy(made.watt_hours) if made.watt_hours else "–",
         f"{price}{_read(place.price_source, one.stale, lang)}",

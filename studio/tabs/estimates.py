@@ -134,9 +134,8 @@ def remedied(found: Asked, name: str) -> list[Remedy]:
 
 def _offer(remedy: Remedy, lang: str) -> table.Offer:
     made = remedy.estimate
-    memory = amounts.memory(made.memory_gb.likely) if made.memory_gb else "?"
-    time = amounts.duration(made.minutes.likely, lang) if made.minutes else "?"
-    return table.Offer(remedy.label, FIGURES.filled(memory=memory, time=time))
+    memory, time = spans(made, lang)
+    return table.Offer(remedy.label, FIGURES.filled(memory=memory or "?", time=time or "?"))
 
 
 def unknown(found: Asked) -> list[Method]:
@@ -193,17 +192,22 @@ def remedy(name: str, number: object, fields: Mapping[str, Any]) -> dict[str, Va
     return {field: one.value, **({} if one.kind in ("method", "machine") else {"chosen": name})}
 
 
+def spans(found: Estimate, lang: str) -> tuple[str, str]:
+    """Memory and time with their ranges, as people read them; empty where nobody knows."""
+    memory, time = found.memory_gb, found.minutes
+    return (
+        amounts.span(amounts.memory(memory.low), amounts.memory(memory.high)) if memory else "",
+        amounts.span(amounts.duration(time.low, lang), amounts.duration(time.high, lang)) if time else "",
+    )
+
+
 def in_words(found: Estimate | None, lang: str) -> str:
     """Time and memory in one sentence, and on which machine; empty where neither is known."""
     if not found or not found.minutes or not found.memory_gb:
         return ""
-    time, memory = found.minutes, found.memory_gb
-    spans = [
-        amounts.span(amounts.duration(time.low, lang), amounts.duration(time.high, lang)),
-        amounts.span(amounts.memory(memory.low), amounts.memory(memory.high)),
-    ]
+    memory, time = spans(found, lang)
     other = machines.places().get(found.place)
-    return ABOUT.say(lang, time=spans[0], memory=spans[1], place=other.name if other else HERE_SAID)
+    return ABOUT.say(lang, time=time, memory=memory, place=other.name if other else HERE_SAID)
 
 
 def foretold(made: Plan) -> Estimate | None:

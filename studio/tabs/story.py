@@ -7,7 +7,7 @@ import gradio as gr
 from studio import export, presets, runs
 from studio.errors import StudioError
 from studio.estimate.figures import Estimate
-from studio.tabs import amounts
+from studio.tabs import amounts, estimates
 from studio.tabs.estimates import Asked
 from studio.tabs.table_words import NO_PRICE
 from studio.words import Words
@@ -95,12 +95,8 @@ def _set(found: Asked, row: Estimate | None, lang: str) -> list[tuple[Words, str
         return [(DATA, NONE.say(lang), "open"), chosen, (NEXT, NO_DATA.say(lang), "next")]
     said = CHOSEN.say(lang, **told)
     if row and row.minutes and row.memory_gb:
-        time, memory = row.minutes, row.memory_gb
-        told |= {
-            "time": amounts.span(amounts.duration(time.low, lang), amounts.duration(time.high, lang)),
-            "memory": amounts.span(amounts.memory(memory.low), amounts.memory(memory.high)),
-            "money": _money(row, lang),
-        }
+        memory, time = estimates.spans(row, lang)
+        told |= {"time": time, "memory": memory, "money": _money(row, lang)}
         said = COST.say(lang, **told)
     after = TOO_BIG if row and row.fits == "no" else TRAIN
     count = EXAMPLES.say(lang, count=found.lengths.count)

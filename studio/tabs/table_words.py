@@ -92,12 +92,12 @@ NO_PRICE = Words("no price known", "价格未知")
 UNKNOWN = Words("not known until the base model’s shape is known", "要先知道基础模型的结构")
 REFUSED = Words("not worked out, since it cannot be used here", "这里用不了，所以没有估算")
 REACH = Words(
-    "Memory allows {batch} examples per step (batch size), or texts of up to {length} tokens (max length), everything else as it is.",
-    "其他不变时，内存允许每步{batch}个样本（batch size），或文本最长 {length} 个 token（max length）。",
+    "By the same estimate memory allows {batch} examples per step (batch size), or texts of up to {length} tokens (max length), everything else as it is.",
+    "按同样的估算，其他不变时，内存允许每步{batch}个样本（batch size），或文本最长 {length} 个 token（max length）。",
 )
 REACH_ALL = Words(
-    "Memory allows {batch} examples per step (batch size); the texts fit at any length they have.",
-    "内存允许每步{batch}个样本（batch size）；文本无论多长都放得下。",
+    "By the same estimate memory allows {batch} examples per step (batch size); the texts fit at any length they have.",
+    "按同样的估算，内存允许每步{batch}个样本（batch size）；文本无论多长都放得下。",
 )
 UP_TO, OR_MORE = Words("up to {count}", "最多 {count} "), Words("{count} or more", "至少 {count} ")
 UNSAID = Words("not known", "未知")
