@@ -6,7 +6,7 @@ import torch
 from studio import methods, runs
 from studio.errors import OutOfRoom
 from studio.estimate import hardware
-from studio.methods import _bottom, base, frozen
+from studio.methods import _bottom, _supervised, base, frozen
 from studio.tabs import outcome
 from studio.train import worker
 
@@ -21,7 +21,9 @@ def trained(make_job, task, **settings):
 
 
 @pytest.mark.parametrize("task", TASKS)
-def test_reusing_the_frozen_part_gives_the_same_losses_as_computing_it_each_time(make_job, task):
+@pytest.mark.parametrize("half", [False, True], ids=["32 bits", "bf16, as on a card"])
+def test_reusing_the_frozen_part_gives_the_same_losses_as_computing_it_each_time(make_job, task, half, monkeypatch):
+    monkeypatch.setattr(_supervised, "in_16_bits", lambda: half)
     torch.manual_seed(3)
     plain, _ = trained(make_job, task, reuse=False)
     torch.manual_seed(3)

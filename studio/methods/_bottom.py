@@ -11,7 +11,7 @@ import torch
 from studio.data.prepare import Encoded
 from studio.errors import OutOfRoom
 from studio.home import check_room
-from studio.methods import frozen
+from studio.methods import _supervised, frozen
 from studio.methods.base import Job
 from studio.words import Words
 
@@ -217,8 +217,9 @@ def _pass(model: Any, rows: list[Encoded], pad: int, kept: Kept) -> None:
     width = max(len(row.input_ids) for row in rows)
     ids = torch.tensor([row.input_ids + [pad] * (width - len(row.input_ids)) for row in rows], device=model.device)
     mask = torch.tensor([[1] * len(row.input_ids) + [0] * (width - len(row.input_ids)) for row in rows], device=model.device)
+    as_trained = torch.autocast(ids.device.type, dtype=torch.bfloat16, enabled=_supervised.in_16_bits())
     try:
-        with torch.no_grad():
+        with torch.no_grad(), as_trained:
             model.base_model(input_ids=ids, attention_mask=mask)
     except _Reached as reached:
         for row, hidden in zip(rows, reached.hidden, strict=True):

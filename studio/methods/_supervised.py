@@ -94,6 +94,11 @@ def _pulled(loss: batch.Loss, penalty: Callable[[], torch.Tensor] | None, portio
     return both
 
 
+def in_16_bits() -> bool:
+    """Whether a training's passes compute in bfloat16 (autocast): on a card that has it."""
+    return torch.cuda.is_available() and load.dtype() is torch.bfloat16
+
+
 def arguments(job: Job, stage: str, recompute: bool = True) -> dict[str, Any]:
     """What a plan asks for, in the words of TrainingArguments, with the settings that suit this machine."""
     training, on_card = job.plan.training, torch.cuda.is_available()
@@ -115,7 +120,7 @@ def arguments(job: Job, stage: str, recompute: bool = True) -> dict[str, Any]:
         "max_grad_norm": 1.0,
         "seed": training.seed,
         "use_cpu": not on_card,
-        "bf16": on_card and load.dtype() is torch.bfloat16,
+        "bf16": in_16_bits(),
         "activation_checkpointing": recompute and recomputed(training.recompute, on_card, total),
         "dataloader_pin_memory": on_card,
         "include_num_input_tokens_seen": "non_padding",
