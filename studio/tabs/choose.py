@@ -30,8 +30,10 @@ PROMPT = Words("A prompt to try on the base model first", "可以先在基础模
 TAKE, TRY = Words("Use this plan", "采用这个方案"), Words("Try the prompt on the base model", "在基础模型上试这段提示词")
 TAKEN = Words("Data, base model and method are set as proposed.", "数据、基础模型和方法都已按方案设好。")
 TAKEN_DO = Words("Look at the settings below, then train.", "看看下面的设置，然后开始训练。")
+# Where the reading goes on when the answer is there, and how long it takes to be drawn (milliseconds).
+ANSWER, DRAWN = "#choice h3", 200
 TEMPLATE = """
-{{#if value.head}}<section class="choice {{value.mood}}"><h3>{{value.head}}</h3>
+{{#if value.head}}<section class="choice {{value.mood}}"><h3 tabindex="-1">{{value.head}}</h3>
 {{#each value.reasons}}<p>{{this}}</p>{{/each}}
 {{#if value.advice}}<p><b>{{value.advice}}</b></p>{{/if}}
 {{#if value.cost}}<p class="small">{{value.cost}}</p>{{/if}}
@@ -191,7 +193,8 @@ def wire(chooser: Chooser, changed: Any, asked: dict[str, Any], opened: list[Any
     said, answers = [chooser.told, chooser.result], chooser.answers
     known, filled = {**asked, "filled": chooser.filled, **answers}, [*answers.values(), chooser.result, chooser.filled]
     changed.then(prefill, inputs_kwargs=known, outputs=filled, trigger_mode="always_last", show_progress="hidden", queue=False)
-    chooser.show.click(decide, inputs_kwargs={**asked, **answers}, outputs=said, show_progress="hidden")
+    decided = chooser.show.click(decide, inputs_kwargs={**asked, **answers}, outputs=said, show_progress="hidden")
+    decided.then(None, None, None, js=f"() => setTimeout(() => document.querySelector('{ANSWER}')?.focus(), {DRAWN})", queue=False)
     names, many = tuple(knobs), len(opened)
 
     def take(shown: object, source: str, task: Task, columns: str, request: gr.Request) -> tuple[Any, ...]:

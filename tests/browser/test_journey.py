@@ -235,38 +235,6 @@ def test_the_page_speaks_chinese_to_a_chinese_browser(visit):
     expect(page.locator("#methods")).to_contain_text("全量微调")
 
 
-# On a phone the last tabs lie in a menu.
-OPEN_TAB = "(name) => [...document.querySelectorAll('[role=tab], .overflow-dropdown button')].find((tab) => tab.textContent.includes(name)).click()"
-LANDMARK = {"1": "#upload", "2": "#methods table", "3": "#start", "4": "#prompt", "5": "#prepare"}
-
-
-@pytest.mark.parametrize(
-    ("width", "scheme", "locale"), [(1280, "light", "en-US"), (390, "dark", "en-US"), (390, "light", "zh-CN"), (1280, "dark", "zh-CN")]
-)
-def test_no_tab_is_wider_than_the_screen_or_hard_to_read(visit, width, scheme, locale):
-    from axe_playwright_python.sync_playwright import Axe
-
-    page = visit(viewport={"width": width, "height": 844}, color_scheme=scheme, locale=locale)
-    page.locator("#sample-ticket-triage").click()
-    expect(page.locator("#health .health")).to_be_visible()
-    serious = []
-    for name, landmark in LANDMARK.items():
-        page.evaluate(OPEN_TAB, f"{name} · ")
-        expect(page.locator(landmark)).to_be_visible()
-        for button in page.locator(".tabitem button.label-wrap:visible").all():  # everything that can be opened is looked at, too
-            if "open" not in (button.get_attribute("class") or ""):
-                button.click()
-        page.wait_for_timeout(900)
-        assert page.evaluate("document.documentElement.scrollWidth") <= width
-        found = Axe().run(page).response["violations"]
-        serious += [
-            (name, item["id"], item["nodes"][0]["html"][:200], item["nodes"][0]["failureSummary"][:200])
-            for item in found
-            if item["impact"] in ("serious", "critical")
-        ]
-    assert serious == []
-
-
 def test_a_stopped_run_goes_on_and_its_curve_begins_anew(visit, chat_csv, tiny_chat):
     page = visit()
     start_tiny(page, chat_csv, tiny_chat, epochs=16, batch=1)
