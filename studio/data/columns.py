@@ -3,67 +3,13 @@
 import re
 from dataclasses import dataclass
 
-from studio.data import contents, talk
+from studio.data import contents, recast, talk
+from studio.data.names import NAMES, ROLE_NAMES, TEXT_TO_LEARN
 from studio.data.read import Table
 from studio.errors import BadData
 from studio.plan import GROUP, INSTEAD, ROLES, Task
-from studio.words import Words, label
+from studio.words import Words
 
-NAMES: dict[str, tuple[str, ...]] = {
-    "prompt": (
-        "prompt",
-        "question",
-        "instruction",
-        "customer",
-        "input",
-        "query",
-        "user",
-        "request",
-        "message",
-        "problem",
-        "问题",
-        "提问",
-        "题目",
-        "指令",
-        "客户",
-        "顾客",
-        "用户",
-        "留言",
-        "咨询",
-        "输入",
-    ),
-    "response": ("response", "answer", "reply", "output", "completion", "assistant", "target", "回答", "答案", "回复", "输出"),
-    "context": ("input", "context", "passage", "background", "输入", "上下文", "背景"),
-    "system": ("system", "system_prompt", "系统", "系统提示"),
-    "completion": ("completion", "response", "answer", "output", "reply", "回答", "回复"),
-    "verdict": ("label", "verdict", "thumbs", "feedback", "rating", "liked", "评价", "反馈", "标签"),
-    GROUP: ("conversation_id", "conversation id", "thread_id", "dialog_id", "dialogue_id", "session_id", "chat_id", "会话编号", "对话编号"),
-    "text": (
-        *("text", "sentence", "message", "content", "ticket", "review", "comment", "body", "question"),
-        *("document", "article", "passage", "story", "文本", "内容", "正文", "评论", "文章", "段落"),
-    ),
-    "label": ("label", "category", "class", "intent", "tag", "topic", "sentiment", "标签", "类别", "分类", "意图"),
-    "chosen": ("chosen", "accepted", "preferred", "better", "winner", "best", "good", "选中", "更好", "较好", "优选", "接受"),
-    "rejected": ("rejected", "refused", "worse", "loser", "worst", "bad", "拒绝", "更差", "较差", "落选"),
-    "messages": ("messages", "conversations", "conversation", "dialogue", "dialog", "chat", "对话", "会话", "消息"),
-    "answer": ("answer", "solution", "result", "答案", "结果", "解答"),
-}
-_ROLE_NAMES: dict[str, Words] = {
-    "prompt": label("What is asked (prompt)", "问题（prompt）"),
-    "response": label("The answer to learn (response)", "要学的回答（response）"),
-    "text": label("The text to sort (text)", "要分类的文本（text）"),
-    "label": label("The class it belongs to (label)", "所属类别（label）"),
-    "chosen": label("The better answer (chosen)", "较好的回答（chosen）"),
-    "rejected": label("The worse answer (rejected)", "较差的回答（rejected）"),
-    "messages": label("The whole conversation (messages)", "整段对话（messages）"),
-    "context": label("What belongs to the question (input, may stay empty)", "附在问题后面的内容（input，可留空）"),
-    "system": label("What the model is told first (system, may stay empty)", "先告诉模型的话（system，可留空）"),
-    "completion": label("One answer (completion)", "单个回答（completion）"),
-    "verdict": label("Whether that answer is good (label)", "这个回答好不好（label）"),
-    GROUP: label("What belongs together, such as a conversation’s number (may stay empty)", "同组标记，例如会话编号（可留空）"),
-    "answer": label("The known answer, to check on (may stay empty)", "已知答案，用于核对（可留空）"),
-}
-_TEXT_TO_LEARN = label("The text to learn (text)", "要学的文本（text）")
 # Columns such as customer_id, responseTime or 客户编号 speak of the words, but do not hold them.
 ASIDE = re.compile(
     r"(^|[_\- ])(id|uuid|guid|time|timestamp|date|at|no|nr|number|count|email|phone|url)$|(编号|时间|日期|数量|次数|电话|邮箱)$"
@@ -95,7 +41,7 @@ class Guess:
 
 def role_name(task: Task, role: str) -> Words:
     """What a role is called on the page."""
-    return _TEXT_TO_LEARN if task == "complete" else _ROLE_NAMES[role]
+    return TEXT_TO_LEARN if task == "complete" else ROLE_NAMES[role]
 
 
 def guess(table: Table, task: Task | None = None) -> Guess:
@@ -123,7 +69,8 @@ def _guessed(table: Table, task: Task, found: dict[str, str]) -> Guess:
     free = [column for column in table.columns if column not in found.values() and contents.share_filled(table, column) > 0]
     groups = [column for column in free if column.strip().lower() in NAMES[GROUP]]
     repeated = [column for column in groups if len({row[column] for row in table.rows}) < len(table.rows)]
-    return Guess(task, {**found, **({GROUP: repeated[0]} if repeated else {})}, _sure(table, found))
+    sure = _sure(table, found) and not recast.undecided(table.columns)
+    return Guess(task, {**found, **({GROUP: repeated[0]} if repeated else {})}, sure)
 
 
 def _by_name(table: Table, usable: list[str], task: Task) -> dict[str, str]:
@@ -194,7 +141,7 @@ def _kind(table: Table, usable: list[str]) -> Task:
     texts = [column for column in usable if column not in labels]
     if len(usable) == 1:
         return "prompts" if contents.like_questions(table, usable[0]) else "complete"
-    long = [column for column in texts if contents.length(table, column) >= LONG]
+    long = [column for column in texts if contents.reading(table, column) >= LONG]
     return "classify" if labels and texts and len(long) < 2 else "chat"
 
 
@@ -235,6 +182,8 @@ def _named(table: Table, columns: list[str], roles: tuple[str, ...], also: list[
         free = [column for column in (also if also and role == "label" else columns) if column not in found.values()]
         said = [column for word in NAMES[role] for column in free if column.strip().lower() == word]
         said += [column for word in NAMES[role] for column in free if _says(column, word) and not _aside(column, role)]
+        if role == "chosen":  # "preferred" stands in "non_preferred" too
+            said = [column for column in said if not _called(column, "rejected")]
         if role in TEXTS:
             others = [column for column in free if column not in said and not any(_called(column, other) for other in roles)]
             proven = [column for column in said if _own_name(column, role) or contents.like_speech(table, column)]

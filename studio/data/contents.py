@@ -29,7 +29,7 @@ DIGIT, WIDE = re.compile(r"\d"), re.compile(r"[\u3040-\u30ff\u3400-\u9fff\uac00-
 def holds_conversations(table: Table, column: str) -> bool:
     """Whether most cells of a column are whole conversations, in one of the forms they come in."""
     some = cells(table, column) if column in table.columns else []
-    return bool(some) and sum(bool(talk.up_to_answer(talk.turns(cell))) for cell in some) > 0.5 * len(some)
+    return bool(some) and sum(bool(talk.up_to_answer(talk.turns(cell))) or talk.calls_tools(cell) for cell in some) > 0.5 * len(some)
 
 
 def cells(table: Table, column: str) -> list[str]:
@@ -40,8 +40,9 @@ def cells(table: Table, column: str) -> list[str]:
 def like_answers(table: Table, column: str) -> bool:
     """Whether most cells are known answers to check on: short, or worked out up to a number at the end."""
     some = cells(table, column)
-    worked_out = [cell for cell in some if ENDS_IN_NUMBER.search(cell) and WORKED_OUT.search(cell)]
-    return sum(len(cell) <= SHORT for cell in some) + sum(len(cell) > SHORT for cell in worked_out) > 0.8 * len(some)
+    short = [cell for cell in some if _weight(cell) <= SHORT]
+    worked_out = [cell for cell in some if _weight(cell) > SHORT and ENDS_IN_NUMBER.search(cell) and WORKED_OUT.search(cell)]
+    return len(short) + len(worked_out) > 0.8 * len(some)
 
 
 def like_questions(table: Table, column: str) -> bool:
@@ -85,8 +86,19 @@ def mostly_one(table: Table, column: str) -> bool:
 
 
 def like_verdicts(table: Table, column: str) -> bool:
-    """Whether every cell says yes or no in some way."""
-    return all(talk.verdict(cell) is not None for cell in cells(table, column))
+    """Whether every cell says yes or no in some way, or counts stars."""
+    some = cells(table, column)
+    return all(talk.verdict(cell) is not None for cell in some) or talk.counts_stars(some)
+
+
+def reading(table: Table, column: str) -> float:
+    """How long the cells of a column are on average to read, in Latin letters."""
+    return sum(_weight(row[column]) for row in table.rows) / len(table.rows)
+
+
+def _weight(cell: str) -> int:
+    """How much a text says, in Latin letters: a Chinese character says as much as three."""
+    return len(cell) + 2 * len(WIDE.findall(cell))
 
 
 def like_numbers(table: Table, column: str) -> bool:

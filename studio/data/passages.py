@@ -8,6 +8,7 @@ from studio.data import rows
 from studio.data.rows import Found
 
 LEAST = 400  # characters of a piece, where the text goes on
+QUESTION = re.compile(r"\A[^\n]*[?？][\"”’)）]?\s*\Z")  # a line that asks
 HEADING = re.compile(r"#{1,6}\s")
 FENCE = re.compile(r"\s*(```|~~~)")
 # Where a piece that is too long for a cell is cut: after a sentence, else at a space.
@@ -15,14 +16,19 @@ END = re.compile(r"[.!?](?=\s)|[。！？]|\s")
 
 
 def read(text: str) -> Found:
-    """The pieces of a text under the column `text`. Raises BadData where there is more than a data set may hold."""
+    """The pieces of a text under the column `text`; where most lines are a question each, every line is one.
+
+    Raises BadData where there is more than a data set may hold.
+    """
     rows.check_lines(text)
     lines = [line.rstrip() for line in io.StringIO(text, newline=None)]
     parts = list(_paragraphs(lines))
     blank = "\n\n"
     if len(parts) < 2:
         parts, blank = [line for line in lines if line], "\n"
-    found, bad = rows.collect(enumerate(_gathered(parts, blank), 1), lambda piece: {"text": piece})
+    asking = sum(bool(QUESTION.search(part)) for part in parts)
+    pieces = (short for part in parts for short in _cut(part)) if 2 <= len(parts) < 2 * asking else _gathered(parts, blank)
+    found, bad = rows.collect(enumerate(pieces, 1), lambda piece: {"text": piece})
     return Found(("text",) if found else (), found, bad)
 
 

@@ -136,12 +136,12 @@ def _pairs(table: Table, columns: Mapping[str, str]) -> tuple[list[Example], int
     Raises BadData where no question has both.
     """
     asked: dict[str, tuple[list[str], list[str]]] = defaultdict(lambda: ([], []))
-    unread = 0
+    unread, stars = 0, talk.counts_stars([row[columns["verdict"]] for row in table.rows])
     for row in table.rows:
         question, said, good = (
             row[columns["prompt"]].strip(),
             talk.answer(row[columns["completion"]])[1],
-            talk.verdict(row[columns["verdict"]]),
+            talk.verdict(row[columns["verdict"]], stars),
         )
         if question and said and good is not None:
             asked[question][0 if good else 1].append(said)

@@ -4,7 +4,7 @@ import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from studio.data import apart, archive, delimited, encoding, kinds, objects, passages, rows
+from studio.data import apart, archive, delimited, encoding, kinds, objects, passages, recast, rows
 from studio.data.rows import BRING_PART, EXPORT, Bad, Found, Row, Told, unheard
 from studio.errors import BadData
 from studio.home import Progress
@@ -101,9 +101,9 @@ def _shaped(text: str, shape: kinds.Shape, name: str, tell: Told = unheard) -> F
 
 
 def _usable(found: Found, name: str) -> Found:
-    """What was found, where it has a row. Raises BadData where it has none."""
+    """What was found, where it has a row, in the shape that is learned from. Raises BadData where it has none."""
     if found.columns and found.rows:
-        return found
+        return recast.recast(found)
     raise BadData(
         Words("“{name}” holds no row that could be read ({bad} damaged).", "“{name}”里没有一行能读取（{bad} 行损坏）。")
         if found.bad

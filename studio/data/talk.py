@@ -1,8 +1,9 @@
 """What cells hold of conversations, in every form they come in, brought into one: messages with a role and a text."""
 
+import ast
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 Turn = dict[str, str]
@@ -16,9 +17,33 @@ ROLES = {
 }
 # A conversation written as one text, as in Anthropic's hh-rlhf.
 SPOKEN = re.compile(r"(?:^|\n\n)(Human|Assistant): ?")
+# What stands in a conversation in which tools are called, in OpenAI's and ShareGPT's form.
+TOOLS = re.compile(r"""["'](tool_calls|tool_call_id|tool|function|function_call|observation|ipython)["']""")
+# How Python writes a list of messages; longer ones are left alone.
+WRITTEN, LONGEST_LITERAL = re.compile(r"\[?\s*\{\s*'"), 50_000
+SAID_GOOD = ("helpful", "correct", "right", "satisfied", "满意", "好评", "有用", "有帮助", "正确", "已解决")
+SAID_BAD = (
+    "unhelpful",
+    "not helpful",
+    "wrong",
+    "incorrect",
+    "unsatisfied",
+    "dissatisfied",
+    "不满意",
+    "差评",
+    "没用",
+    "无用",
+    "没帮助",
+    "错误",
+    "未解决",
+)
+# Stars: from four on an answer is a good one, up to two a bad one, between them neither.
+STARS, GOOD_FROM, BAD_TO = frozenset("12345"), 4, 2
 VERDICTS = {
-    **dict.fromkeys(("true", "1", "yes", "good", "positive", "up", "like", "thumbs_up", "👍", "是", "好", "赞", "对"), True),
-    **dict.fromkeys(("false", "0", "-1", "no", "bad", "negative", "down", "dislike", "thumbs_down", "👎", "否", "差", "踩", "错"), False),
+    **dict.fromkeys(("true", "1", "yes", "good", "positive", "up", "like", "thumbs_up", "👍", "是", "好", "赞", "对", *SAID_GOOD), True),
+    **dict.fromkeys(
+        ("false", "0", "-1", "no", "bad", "negative", "down", "dislike", "thumbs_down", "👎", "否", "差", "踩", "错", *SAID_BAD), False
+    ),
 }
 
 
@@ -28,13 +53,42 @@ def turns(cell: str) -> list[Turn]:
     if text[:1] not in ("[", "{"):
         return _spoken(text)
     try:
-        raw = json.loads(text)
+        raw = _listed(_loaded(text))
     except (ValueError, RecursionError):
         return []
-    if isinstance(raw, dict):  # a conversation in an object, or one message alone
-        raw = next((value for name in ("messages", "conversations") if isinstance(value := raw.get(name), list)), [raw])
     found = [_turn(item) for item in raw]
     return [turn for turn in found if turn] if all(found) else []
+
+
+def calls_tools(cell: str) -> bool:
+    """Whether a cell is a conversation in which tools are called: one as such, though none that can be learned from here."""
+    if cell.strip()[:1] not in ("[", "{") or not TOOLS.search(cell):
+        return False
+    try:
+        raw = _listed(_loaded(cell.strip()))
+    except (ValueError, RecursionError):
+        return False
+    return all(isinstance(item, Mapping) and any(name in item for name in WHO) for item in raw)
+
+
+def _listed(raw: Any) -> list[Any]:
+    """The messages of a conversation that may lie in an object; one message alone likewise."""
+    if isinstance(raw, dict):
+        return next((value for name in ("messages", "conversations") if isinstance(value := raw.get(name), list)), [raw])
+    return list(raw)
+
+
+def _loaded(text: str) -> Any:
+    """What a cell of JSON holds, or of Python's own writing, as pandas saves lists in a CSV. Raises ValueError where it is neither."""
+    try:
+        return json.loads(text)
+    except ValueError:
+        if not WRITTEN.match(text) or len(text) > LONGEST_LITERAL:
+            raise
+    try:
+        return ast.literal_eval(text)  # it builds values and runs nothing
+    except (SyntaxError, MemoryError) as error:
+        raise ValueError(str(error)) from None
 
 
 def _turn(item: object) -> Turn:
@@ -93,9 +147,23 @@ def asked(cell: str) -> list[Turn]:
     return found[: last + 1]
 
 
-def verdict(cell: str) -> bool | None:
-    """Whether an answer was found good; None where the cell does not say."""
-    return VERDICTS.get(cell.strip().lower())
+def verdict(cell: str, stars: bool = False) -> bool | None:
+    """Whether an answer was found good, by a word, a sign or (where the column counts them) one to five stars; None where it does not say."""
+    said = cell.strip().lower()
+    if not stars:
+        return VERDICTS.get(said)
+    number = int(said[0]) if said[:1] in STARS and said[1:].strip("0. ★星分/") in ("", "5") else 3
+    return True if number >= GOOD_FROM else False if number <= BAD_TO else None
+
+
+def counts_stars(cells: Sequence[str]) -> bool:
+    """Whether cells are numbers of stars, one to five, and not ones and noughts."""
+    said = [cell.strip() for cell in cells if cell.strip()]
+    return (
+        bool(said)
+        and all(one[:1] in STARS and one[1:].strip("0. ★星分/") in ("", "5") for one in said)
+        and any(one[0] in "2345" for one in said)
+    )
 
 
 def packed(found: list[Turn]) -> str:

@@ -1,0 +1,160 @@
+"""What help desks, raters and libraries export is understood as what it is: pairs, whole conversations, questions."""
+
+import csv
+import io
+import json
+
+import pytest
+
+from studio.data import columns, prepare, read, talk
+from studio.errors import BadData
+
+ASKED = [f"How do I reset number {number} of my lamp?" for number in range(12)]
+GOOD = [f"Open the settings of lamp {number} and press the reset button for long." for number in range(12)]
+BAD = [f"No idea about lamp {number}, please ask somebody else in the shop." for number in range(12)]
+FRAGT = [f"我的第{number}号订单什么时候发货呀？" for number in range(12)]
+SAGT = [f"您好，第{number}号订单明天就会发货，请留意。" for number in range(12)]
+
+
+def understood(head, rows):
+    """The table of a pasted CSV, what it is taken for, and its examples."""
+    file = io.StringIO()
+    csv.writer(file).writerows([head.split(","), *rows])
+    table = read.paste(file.getvalue())
+    found = columns.guess(table)
+    return table, found, prepare.examples(table, found.task, found.columns)[0]
+
+
+@pytest.mark.parametrize(
+    ("head", "first", "second"),
+    [
+        ("prompt,response_a,response_b,winner", "A", "B"),
+        ("prompt,response_a,response_b,winner", "response_a", "response_b"),
+        ("prompt,response_a,response_b,winner", "model_a", "model_b"),
+        ("prompt,response_a,response_b,winner", "1", "2"),
+        ("prompt,response_0,response_1,preference", "0", "1"),
+        ("question,answer_1,answer_2,better", "1", "2"),
+        ("question,answer_1,answer_2,better", "first", "second"),
+        ("question,model_a,model_b,winner", "model_a", "model_b"),
+        ("问题,回答A,回答B,更好", "A", "B"),
+    ],
+)
+def test_the_answer_that_won_is_the_chosen_one_on_every_row(head, first, second):
+    rows = [
+        (ask, good, bad, first) if n % 2 else (ask, bad, good, second)
+        for n, (ask, good, bad) in enumerate(zip(ASKED, GOOD, BAD, strict=True))
+    ]
+    _, found, examples = understood(head, rows)
+    assert (found.task, found.sure) == ("prefer", True)
+    assert [(one["chosen"], one["rejected"]) for one in examples] == list(zip(GOOD, BAD, strict=True))
+
+
+def test_a_tie_prefers_nothing_and_is_counted():
+    rows = list(zip(ASKED, GOOD, BAD, ["A", "B", "tie"] * 4, strict=True))
+    table, _, examples = understood("prompt,response_a,response_b,winner", rows)
+    assert len(examples) == 8
+    assert table.bad[0][1].en == "4 rows prefer neither answer (such as “tie”) and are left out"
+
+
+def test_where_nobody_can_tell_who_won_it_is_never_taken_for_sure():
+    rows = list(zip(ASKED, GOOD, BAD, ["Ann", "Bob"] * 6, strict=True))
+    assert not understood("prompt,response_a,response_b,winner", rows)[1].sure
+
+
+@pytest.mark.parametrize(
+    "head", ["question,preferred answer,other answer", "问题,优质回答,劣质回答", "问题,满意回答,不满意回答", "问题,好的回答,差的回答"]
+)
+def test_a_better_and_a_worse_answer_are_known_by_their_names(head):
+    _, found, examples = understood(head, zip(ASKED, GOOD, BAD, strict=True))
+    assert found.task == "prefer"
+    assert (examples[0]["chosen"], examples[0]["rejected"]) == (GOOD[0], BAD[0])
+
+
+def test_openai_s_preferences_are_pairs():
+    def said(text):
+        return [{"role": "assistant", "content": text}]
+
+    rows = [
+        {"input": {"messages": [{"role": "user", "content": ask}]}, "preferred_output": said(good), "non_preferred_output": said(bad)}
+        for ask, good, bad in zip(ASKED, GOOD, BAD, strict=True)
+    ]
+    table = read.paste("\n".join(map(json.dumps, rows)))
+    found = columns.guess(table)
+    examples, _ = prepare.examples(table, found.task, found.columns)
+    assert (examples[0]["prompt"], examples[0]["chosen"], examples[0]["rejected"]) == (ASKED[0], GOOD[0], BAD[0])
+
+
+@pytest.mark.parametrize(
+    ("head", "user", "agent"), [("conversation_id,role,content", "user", "assistant"), ("会话ID,发送方,消息内容", "用户", "客服")]
+)
+def test_a_turn_on_each_row_becomes_whole_conversations(head, user, agent):
+    rows = [row for n in range(8) for row in ((n, user, ASKED[n]), (n, user, "Please."), (n, agent, GOOD[n]))]
+    table, found, examples = understood(head, rows)
+    assert (len(table.rows), found.task, found.sure) == (8, "chat", True)
+    assert talk.unpacked(examples[3]["messages"]) == [
+        {"role": "user", "content": f"{ASKED[3]}\nPlease."},
+        {"role": "assistant", "content": GOOD[3]},
+    ]
+
+
+def test_speakers_without_a_number_of_the_conversation_stay_a_column():
+    rows = [(role, text) for ask, good in zip(ASKED, GOOD, strict=True) for role, text in (("user", ask), ("assistant", good))]
+    assert len(understood("role,content", rows)[0].rows) == 24
+
+
+@pytest.mark.parametrize("line", ["A shop sells {} pens at 5 euros each. How much do they cost?", "小店卖{}支笔，每支五元，一共多少钱？"])
+@pytest.mark.parametrize("between", ["\n", "\n\n"])
+def test_a_question_on_each_line_is_a_row_each(line, between):
+    table = read.paste(between.join(line.format(number) for number in range(12)))
+    assert (len(table.rows), columns.guess(table).task) == (12, "prompts")
+
+
+@pytest.mark.parametrize("head", ["编号,问题,答复,客服", "工单编号,问题描述,解决方案,处理人", "编号,问题描述,处理结果,处理人"])
+def test_short_chinese_questions_and_answers_are_no_classes(head):
+    _, found, examples = understood(head, zip(range(12), FRAGT, SAGT, ["小王", "小李", "小张"] * 4, strict=True))
+    assert found.task == "chat"
+    assert (examples[0]["prompt"], examples[0]["response"]) == (FRAGT[0], SAGT[0])
+
+
+def test_a_conversation_in_python_s_own_writing_is_read_and_nothing_is_run(tmp_path):
+    turns = [{"role": "user", "content": "it's on?"}, {"role": "assistant", "content": "Yes."}]
+    assert talk.turns(str(turns)) == turns
+    for text in ("[{'a': __import__('os')}]", "[{'role': " + "[" * 5000, "{'a', 'b'}"):
+        assert talk.turns(text) == []
+
+
+def test_conversations_that_call_tools_are_conversations_of_which_such_rows_are_left_out():
+    tools = [
+        {"role": "user", "content": "How warm is it?"},
+        {"role": "assistant", "content": None, "tool_calls": [{"id": "x"}]},
+        {"role": "tool", "content": "9"},
+        {"role": "assistant", "content": "Nine degrees."},
+    ]
+    plain = [{"role": "user", "content": "Are you open?"}, {"role": "assistant", "content": "From nine on."}]
+    table = read.paste("\n".join(json.dumps({"messages": tools if n % 3 else plain}) for n in range(30)))
+    found = columns.guess(table)
+    examples, left_out = prepare.examples(table, found.task, found.columns)
+    assert (found.task, list(found.columns), len(examples), left_out) == ("chat", ["messages"], 10, 20)
+
+
+@pytest.mark.parametrize(
+    ("head", "good", "bad"),
+    [
+        ("用户问题,机器人回答,评价", "满意", "不满意"),
+        ("用户问题,机器人回答,评价", "好评", "差评"),
+        ("question,answer,rating", "5", "1"),
+        ("question,answer,rating", "4", "2"),
+    ],
+)
+def test_single_answers_with_a_verdict_are_paired_or_refused_and_never_all_learned(head, good, bad):
+    both = [*zip(ASKED, GOOD, [good] * 12, strict=True), *zip(ASKED, BAD, [bad] * 12, strict=True)]
+    _, found, examples = understood(head, both)
+    assert found.task == "prefer"
+    assert {(one["chosen"], one["rejected"]) for one in examples} == set(zip(GOOD, BAD, strict=True))
+    with pytest.raises(BadData, match="judges single answers"):
+        understood(head, zip(ASKED, GOOD, [good, bad] * 6, strict=True))
+
+
+def test_three_stars_are_neither_good_nor_bad():
+    assert [talk.verdict(cell, stars=True) for cell in ("5", "4.0", "3", "2 ★", "1星", "")] == [True, True, None, False, False, None]
+    assert not talk.counts_stars(["0", "1", "1"]), "yes and no in numbers"
