@@ -23,6 +23,7 @@ class Finding:
     (could not be looked for).
     `said` is what was found, `why` what that means and what to do; `count` the rows concerned, `rows` the first MOST_ROWS of them
     (0-based), `examples` up to MOST_EXAMPLES excerpts with personal data masked; `fix` the label of the one-click fix, if there is one.
+    `cost` is what it takes from the score, None where that is what any of its grade takes.
     """
 
     kind: str
@@ -33,6 +34,7 @@ class Finding:
     rows: tuple[int, ...] = ()
     examples: tuple[str, ...] = ()
     fix: Words | None = None
+    cost: int | None = None
 
 
 SAID: dict[str, Words] = {
@@ -225,15 +227,23 @@ FIXES: dict[str, Words] = {
 
 
 def finding(
-    kind: str, grade: Grade, rows: Iterable[int], examples: Iterable[str], *, said: str = "", why: Words | None = None, **values: Any
+    kind: str,
+    grade: Grade,
+    rows: Iterable[int],
+    examples: Iterable[str],
+    *,
+    said: str = "",
+    why: Words | None = None,
+    cost: int | None = None,
+    **values: Any,
 ) -> Finding:
-    """A finding of this kind in its words, with these values filled in; `said` names other words than the kind's own."""
+    """A finding of this kind in its words, with these values filled in; `said` names other words than the kind's own, `cost` another price."""
     every = list(rows)
     told: dict[str, Any] = {"count": len(every), **values}
     means = why or WHY[said or kind].filled(**told)
     shown = tuple(excerpt(text) for text in itertools.islice(examples, MOST_EXAMPLES))
     words = SAID[said or kind].filled(**told)
-    return Finding(kind, grade, words, means, told["count"], tuple(every[:MOST_ROWS]), shown, FIXES.get(kind))
+    return Finding(kind, grade, words, means, told["count"], tuple(every[:MOST_ROWS]), shown, FIXES.get(kind), cost)
 
 
 def by_share(rows: Sequence[int], total: int) -> Grade:

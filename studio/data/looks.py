@@ -14,8 +14,10 @@ from studio.data.view import View, rewritten
 from studio.words import Words
 
 Tell = Callable[[str, int, int], None]
-# A method's wanted number is far off below this share of it (0–1).
-FAR = 0.1
+# Below half of what a method wants, and below a fifth of it, rows are far too few (0–1); below so many the chooser advises against training.
+HALF, FIFTH, HANDFUL = 0.5, 0.2, 50
+# What these take from the score, a fifth and a handful.
+FAR_OFF, TOO_FEW = 45, 25
 # The largest label may be this many times the smallest, and have this share of all rows.
 TIMES, SHARE = 10, 0.8
 # Below this share the main language is not the only one; so many rows are looked at.
@@ -76,8 +78,9 @@ def few(case: Case) -> Iterator[Finding]:
         yield finding("few", "stop", (), (), said="too_few", count=full, full=full, total=case.total, least=LEAST_EXAMPLES)
     elif full < least:
         card = presets.methods().get(case.method)
-        grade: Grade = "warn" if full < FAR * least else "hint"
-        yield finding("few", grade, (), (), why=why, count=full, full=full, least=least, method=card.name if card else METHOD)
+        name, half = card.name if card else METHOD, full < HALF * least
+        cost = FAR_OFF if full < FIFTH * least else TOO_FEW if half and full < HANDFUL else None
+        yield finding("few", "warn" if half else "hint", (), (), why=why, cost=cost, count=full, full=full, least=least, method=name)
 
 
 def repeated(case: Case) -> Iterator[Finding]:
