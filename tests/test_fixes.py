@@ -215,6 +215,11 @@ def test_nonsense_is_no_change(raw):
         ("<ul><li>one</li><li>two</li></ul>end<!-- note -->", "one\ntwo\n\nend"),
         ("<table><tr><td>a</td><td>b</td></tr></table>", "a\tb"),
         ('See <a href="https://shop.example">the shop</a>', "See the shop"),
+        ("<p align=center>one<br>two<hr noshade><input type='text' disabled> <img src=x.png alt=\"a > b\"/>", "one\ntwo"),
+        ("<ul><li>one<li>two</ul> <a href=https://x.example?a=1&b=2>more</a>", "onetwo\n\n more"),
+        ("so<b>me</b> <span class = 'x'>words</SPAN>", "some words"),
+        *((text, text) for text in ("If a<b and b>0, which one is larger?", "if a<b and b>c then x", "a<b>c", "p<q && q>r", "i<s or s>t")),
+        *((text, text) for text in ("List<String> x; Map<K, List<A>> y;", "vector<i> v", "Use <name> here", "1 <a or b> 2")),
     ],
 )
 def test_html_goes_and_line_breaks_and_code_stay(text, plain):
