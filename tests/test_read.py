@@ -131,6 +131,29 @@ def test_a_damaged_line_of_jsonl_costs_that_line_alone(tmp_path):
     assert [line for line, _ in table.bad] == [2, 3, 6]
 
 
+def test_a_comma_after_each_object_of_a_jsonl_costs_nothing(tmp_path):
+    found = read(file(tmp_path, "".join(f'{{"prompt": "q {n},", "response": "a"}},{" " * n}\n' for n in range(9)), "a.jsonl"))
+    assert (len(found.rows), found.bad, found.rows[0]) == (9, (), {"prompt": "q 0,", "response": "a"})
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "said"),
+    [
+        (
+            "a.jsonl",
+            "hello\nyou\n",
+            'Each line must be one JSON object, such as {"prompt": "…", "response": "…"}. Line 1 is not a JSON object.',
+        ),
+        ("a.json", '["one", "two"]', "It must hold a list of JSON objects"),
+        ("a.csv", "prompt,response\nonly one\n", "The first line must name the columns"),
+    ],
+)
+def test_what_a_file_must_hold_is_said_of_its_own_kind(tmp_path, name, content, said):
+    with pytest.raises(BadData) as told:
+        read(file(tmp_path, content, name))
+    assert said in str(told.value)
+
+
 def test_a_line_separator_within_a_jsonl_text_does_not_end_the_line(tmp_path):
     text = "first\u2028second\u0085third"
     table = read(file(tmp_path, json.dumps({"a": text}, ensure_ascii=False) + "\n", "rows.jsonl"))
