@@ -144,7 +144,7 @@ def test_a_comma_after_each_object_of_a_jsonl_costs_nothing(tmp_path):
             "hello\nyou\n",
             'Each line must be one JSON object, such as {"prompt": "…", "response": "…"}. Line 1 is not a JSON object.',
         ),
-        ("a.json", '["one", "two"]', "It must hold a list of JSON objects"),
+        ("a.json", '[{"prompt": one}]', "It must hold a list of JSON objects"),
         ("a.csv", "prompt,response\nonly one\n", "The first line must name the columns"),
     ],
 )
