@@ -8,7 +8,7 @@ from typing import Any
 from studio import presets
 from studio.data import faults, labels, languages, personal, tidy
 from studio.data.enough import wanted
-from studio.data.findings import WHY, Finding, Grade, by_share, finding
+from studio.data.findings import SETTLED, UNDECIDED, WHY, Finding, Grade, by_share, finding
 from studio.data.prepare import LEAST_EXAMPLES
 from studio.data.view import View, rewritten
 from studio.words import Words
@@ -105,8 +105,15 @@ def contradicted(case: Case) -> Iterator[Finding]:
     if rows:
         said = {"classify": "two_labels", "prefer": "both_ways"}.get(view.task, "")
         grade = "warn" if said else by_share(rows, case.total)
-        shown = (_both(view, group) for group in groups)
-        yield finding("contradictions", grade, rows, shown, said=said, total=case.total)
+        shown, (way, drops) = (_both(view, group) for group in groups), faults.settled(view, groups)
+        rest = len(faults.undecided(view, groups)) if way == "most" else 0
+        why = (
+            Words("{why} {rest}", "{why}{rest}").filled(why=WHY[said or "contradictions"], rest=UNDECIDED.filled(rest=rest))
+            if rest
+            else None
+        )
+        fix = SETTLED[way].filled(drops=len(drops))
+        yield finding("contradictions", grade, rows, shown, said=said, why=why, fix=fix, total=case.total)
     if view.task == "prefer":
         yield from _rows(case, "same_pairs", faults.same_pairs(view), "warn")
 
