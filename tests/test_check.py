@@ -61,12 +61,12 @@ def test_the_studios_own_samples_are_sound(name):
 
 
 def test_the_score_is_a_hundred_less_fifty_ten_or_two_for_each_finding():
-    # Of 26 rows 2 are empty (8 %: a warning), 1 is a copy (4 %: a hint), 1 answer is short (a hint), and 24 of 50 are too few (a hint).
+    # Of 36 rows 2 are empty (6 %: a warning), 1 is a copy (3 %: a hint), 1 answer is short (a hint), and 34 of 50 are too few (a hint).
     copy = ("What of this?", "Nothing at all, really.")
-    health = check.health(chat(("a", ""), ("", "b"), copy, copy, ("Fine?", "Yes."), more=21), "chat", CHAT)
+    health = check.health(chat(("a", ""), ("", "b"), copy, copy, ("Fine?", "Yes."), more=31), "chat", CHAT)
     assert [(finding.kind, finding.grade, finding.count) for finding in health.findings] == [
         ("empty", "warn", 2),
-        ("few", "hint", 24),
+        ("few", "hint", 34),
         ("duplicates", "hint", 1),
         ("short_answers", "hint", 1),
     ]
@@ -302,11 +302,25 @@ def test_too_few_rows_are_told_with_how_many_are_wanted_and_why():
     finding = found(chat(more=100), method="full")["few"]
     assert finding.said.en == "There are 100 complete rows; Full fine-tuning wants at least 1,000."
     assert finding.said.zh == "完整的数据共 100 行，全量微调建议至少 1,000 行。"
-    assert finding.grade == "hint"
-    assert found(chat(more=99), method="full")["few"].grade == "warn"
     assert "few" not in found(chat(more=50), method="lora")
-    assert found(chat(more=prepare.LEAST_EXAMPLES), method="lora")["few"].grade == "hint"
     assert found(chat(more=prepare.LEAST_EXAMPLES - 1), method="lora")["few"].grade == "stop"
+
+
+@pytest.mark.parametrize(
+    ("rows", "grade", "score"), [(8, "warn", 55), (9, "warn", 55), (10, "warn", 75), (24, "warn", 75), (25, "hint", 98), (49, "hint", 98)]
+)
+def test_a_handful_of_faultless_rows_does_not_look_healthy(rows, grade, score):
+    health = check.health(chat(more=rows), "chat", CHAT, method="lora")
+    assert ([(finding.kind, finding.grade) for finding in health.findings], health.score) == ([("few", grade)], score)
+
+
+def test_below_half_of_what_is_wanted_is_a_warning_and_below_a_fifth_costs_clearly_more():
+    table = chat(more=200)
+    scores = {
+        rows: check.limits(Table("t.csv", ("q", "a"), table.rows[:rows]), "chat", CHAT, None, 0, "rlhf").score
+        for rows in (150, 149, 60, 59)
+    }
+    assert scores == {150: 98, 149: 90, 60: 90, 59: 55}
 
 
 @pytest.mark.parametrize("method", ["", "a method of tomorrow", *(method.name for method in METHODS)])

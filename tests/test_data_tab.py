@@ -143,6 +143,16 @@ def test_an_unusual_delimiter_is_said_also_when_the_set_is_opened_again(tmp_path
     assert data.restore(found.source, ENGLISH)[0] == found.told
 
 
+def test_a_first_row_that_may_be_an_example_is_said_to_have_been_taken_for_names(tmp_path):
+    rows = [f"怎么办理第{n}项业务,到第{n}号窗口办理" for n in "一二三四五六七八九十"]
+    found = upload(tmp_path, "a.csv", "\n".join(rows) + "\n")
+    assert found.told["kind"] == "check"
+    assert "The first row was taken for the names of the columns: “怎么办理第一项业务 | 到第一号窗口办理”." in found.told["more"]
+    assert "第一行被当作列名" in data.restore(found.source, CHINESE)[0]["more"]
+    named = upload(tmp_path, "b.csv", "问题,回答\n" + "\n".join(rows) + "\n")
+    assert "taken for the names" not in named.told["more"]
+
+
 def test_pasted_rows_of_a_spreadsheet_are_taken_in():
     text = "question\tanswer\n" + "".join(f"how do I reset item {n}\tpress the button {n} times and wait\n" for n in range(12))
     *_, last = data.paste(text, ENGLISH)

@@ -104,6 +104,38 @@ def test_a_fix_does_what_it_says_and_the_check_then_finds_no_more_of_it(kind, ta
     assert after.rows == tuple({name: changed.get((row, name), text) for name, text in table.rows[row].items()} for row in kept)
 
 
+def contradiction(task, columns, table):
+    return next(one for one in check.health(table, task, columns).findings if one.kind == "contradictions")
+
+
+@pytest.mark.parametrize(
+    ("task", "columns", "table", "says", "drop"),
+    [
+        ("chat", CHAT, chat(("When?", "at five"), ("When?", "at six")), "No answer prevails: keep the first of each (1 row goes)", (1,)),
+        ("chat", CHAT, chat(*[("When?", "at six")] * 2, ("When?", "at five")), "Keep what most rows say (1 row goes)", (2,)),
+        ("classify", CLASSES, classify(("x", "a"), ("x", "b"), *LABELLED), "No answer prevails: leave them all out (2 rows go)", (0, 1)),
+    ],
+)
+def test_the_fix_of_a_contradiction_says_what_it_does_and_how_many_rows_go(task, columns, table, says, drop):
+    finding = contradiction(task, columns, table)
+    assert finding.fix.en == says
+    assert finding.fix.zh.endswith(f"（删除 {len(drop)} 行）")
+    assert fixes.fix("contradictions", table, task, columns).drop == drop
+    assert "person" not in finding.why.en
+
+
+def test_where_some_answers_prevail_the_others_are_left_for_a_person_until_asked_for_again():
+    table = classify(("x", "a"), ("x", "a"), ("x", "b"), ("y", "a"), ("y", "b"), *LABELLED)
+    finding = contradiction("classify", CLASSES, table)
+    assert (finding.count, finding.fix.en) == (5, "Keep what most rows say (1 row goes)")
+    assert finding.why.en.endswith("In 2 of them no answer prevails: these stay, since a person has to decide.")
+    assert finding.why.zh.endswith("其中 2 行没有多数，会先保留，需要由人来判断。")
+    change = fixes.fix("contradictions", table, "classify", CLASSES)
+    assert change.drop == (2,)
+    rest = fixes.apply(table, [change])
+    assert contradiction("classify", CLASSES, rest).fix.en == "No answer prevails: leave them all out (2 rows go)"
+
+
 def test_every_fix_that_is_offered_exists_and_is_tried_here():
     offered = {finding.kind for *case, _, _ in CASES for finding in check.health(case[3], case[1], case[2]).findings if finding.fix}
     assert offered == {case[0] for case in CASES} == {*fixes.DROPPED, "alike_labels", *fixes.MENDED} - {"leak"}
@@ -215,6 +247,11 @@ def test_nonsense_is_no_change(raw):
         ("<ul><li>one</li><li>two</li></ul>end<!-- note -->", "one\ntwo\n\nend"),
         ("<table><tr><td>a</td><td>b</td></tr></table>", "a\tb"),
         ('See <a href="https://shop.example">the shop</a>', "See the shop"),
+        ("<p align=center>one<br>two<hr noshade><input type='text' disabled> <img src=x.png alt=\"a > b\"/>", "one\ntwo"),
+        ("<ul><li>one<li>two</ul> <a href=https://x.example?a=1&b=2>more</a>", "onetwo\n\n more"),
+        ("so<b>me</b> <span class = 'x'>words</SPAN>", "some words"),
+        *((text, text) for text in ("If a<b and b>0, which one is larger?", "if a<b and b>c then x", "a<b>c", "p<q && q>r", "i<s or s>t")),
+        *((text, text) for text in ("List<String> x; Map<K, List<A>> y;", "vector<i> v", "Use <name> here", "1 <a or b> 2")),
     ],
 )
 def test_html_goes_and_line_breaks_and_code_stay(text, plain):

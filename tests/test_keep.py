@@ -98,6 +98,43 @@ def test_two_sheets_of_one_file_are_two_data_sets_with_damaged_rows_of_their_own
     assert keep.choose_sheet(other, "May").sha256 == whole
 
 
+def test_changes_of_a_sheet_come_back_with_it_and_are_taken_back_there(tmp_path):
+    may = keep.keep(book(tmp_path / "two.xlsx", May=[*LINES, ["who?", "we"]], June=LINES))
+    keep.change(may, Change("edit", cells=((0, "response", "in May"),)))
+    keep.change(may, Change("edit", drop=(1,)))
+    changed, whole = may.table().rows, may.sha256
+    june = keep.choose_sheet(may, "June")
+    assert (june.changes(), june.table().rows[0]["response"]) == ([], "here")
+    assert keep.undo(june) is None
+    keep.change(june, Change("edit", cells=((1, "response", "in June"),)))
+    again = keep.find(keep.choose_sheet(june, "May").source)
+    assert (again.table().rows, again.sha256, len(again.changes())) == (changed, whole, 2)
+    keep.undo(again)
+    assert [row["response"] for row in again.table().rows] == ["in May", "soon", "we"]
+    assert keep.choose_sheet(again, "June").table().rows[1]["response"] == "in June"
+
+
+@pytest.mark.parametrize("then", ["undo", "change", "other sheet"])
+def test_changes_that_an_older_version_kept_of_the_chosen_sheet_are_still_its_own(tmp_path, then):
+    kept = keep.keep(book(tmp_path / "two.xlsx", May=LINES, June=LINES))
+    keep.change(kept, Change("edit", cells=((0, "response", "first"),)))
+    keep.change(kept, Change("edit", cells=((0, "response", "second"),)))
+    whole = kept.sha256
+    for made in (kept.folder / "changes").glob("*/*.json"):
+        made.rename(kept.folder / "changes" / made.name)
+    assert (len(kept.changes()), kept.sha256) == (2, whole)
+    if then == "undo":
+        keep.undo(kept)
+        assert kept.table().rows[0]["response"] == "first"
+    elif then == "change":
+        keep.change(kept, Change("edit", cells=((0, "response", "third"),)))
+        assert [change.cells[0][2] for change in kept.changes()] == ["first", "second", "third"]
+    else:
+        other = keep.choose_sheet(kept, "June")
+        assert (other.changes(), other.table().rows[0]["response"]) == ([], "here")
+        assert keep.choose_sheet(other, "May").table().rows[0]["response"] == "second"
+
+
 def test_a_workbook_of_one_sheet_has_the_checksum_of_its_file(tmp_path):
     file = book(tmp_path / "one.xlsx", May=LINES)
     content = file.read_bytes()

@@ -8,7 +8,7 @@ import pyarrow.parquet as pq
 import pytest
 import xlsxwriter
 
-from studio.data import objects, rows
+from studio.data import grid, objects, rows
 from studio.data.read import KINDS, paste, read
 from studio.errors import BadData
 
@@ -129,6 +129,29 @@ def test_a_damaged_line_of_jsonl_costs_that_line_alone(tmp_path):
     table = read(file(tmp_path, '{"a": "1"}\n{"a": \n[1]\n\n{"a": "2"}\n' + "[" * 100_000 + "\n", "rows.jsonl"))
     assert [row["a"] for row in table.rows] == ["1", "2"]
     assert [line for line, _ in table.bad] == [2, 3, 6]
+
+
+def test_a_comma_after_each_object_of_a_jsonl_costs_nothing(tmp_path):
+    found = read(file(tmp_path, "".join(f'{{"prompt": "q {n},", "response": "a"}},{" " * n}\n' for n in range(9)), "a.jsonl"))
+    assert (len(found.rows), found.bad, found.rows[0]) == (9, (), {"prompt": "q 0,", "response": "a"})
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "said"),
+    [
+        (
+            "a.jsonl",
+            "hello\nyou\n",
+            'Each line must be one JSON object, such as {"prompt": "…", "response": "…"}. Line 1 is not a JSON object.',
+        ),
+        ("a.json", '[{"prompt": one}]', "It must hold a list of JSON objects"),
+        ("a.csv", "prompt,response\nonly one\n", "The first line must name the columns"),
+    ],
+)
+def test_what_a_file_must_hold_is_said_of_its_own_kind(tmp_path, name, content, said):
+    with pytest.raises(BadData) as told:
+        read(file(tmp_path, content, name))
+    assert said in str(told.value)
 
 
 def test_a_line_separator_within_a_jsonl_text_does_not_end_the_line(tmp_path):
@@ -350,3 +373,71 @@ def test_how_far_a_file_is_read_is_told_in_megabytes(tmp_path, monkeypatch, name
     assert (heard[0][0], heard[-1][0]) == (0, size)
     assert [done for done, _ in heard] == sorted(done for done, _ in heard)
     assert len({done for done, _ in heard}) > 2, "it is told between"
+
+
+ASKED = [f"How do I reset {thing}?" for thing in ("the lamp", "my router", "a clock", "this phone")]
+SAID = [f"Open Settings, and hold {number} down." for number in range(4)]
+FRAGEN, ANTWORTEN = (
+    [f"怎么退第{number}件货？" for number in "一二三四"],
+    [f"请在订单页申请退货，{number}天内到账。" for number in "一二三四"],
+)
+
+
+@pytest.mark.parametrize(
+    ("title", "names", "asked", "said"),
+    [
+        ("客服对话导出", ("问题", "回答"), FRAGEN, ANTWORTEN),
+        ("Tickets", ("question", "answer"), ASKED, SAID),
+        ("Help desk export, January", ("question", "answer"), ASKED, SAID),
+    ],
+)
+def test_a_title_above_two_columns_is_passed_over(tmp_path, title, names, asked, said):
+    lines = [f'{one},"{other}"' for one, other in zip(asked, said, strict=True)]
+    text = "\n".join([title, ",".join(names), *lines, ""])
+    for found in (read(file(tmp_path, text)), paste(text)):
+        assert (found.columns, found.bad) == (names, ())
+        assert [*zip(*(row.values() for row in found.rows), strict=True)] == [tuple(asked), tuple(said)]
+
+
+@pytest.mark.parametrize(
+    ("text", "columns", "count"),
+    [
+        ("text\nlate,delivery\ntwice,billing\n", ("text",), 2),
+        ("文本\n好的,谢谢\n" + "我的包裹一直没到,请帮我看看\n" * 4, ("文本",), 5),
+        ("question, answer\nyes,no\nmaybe,never\n", ("question", "answer"), 2),
+    ],
+)
+def test_names_are_not_taken_for_a_title(tmp_path, text, columns, count):
+    found = read(file(tmp_path, text))
+    assert (found.columns, len(found.rows)) == (columns, count)
+
+
+@pytest.mark.parametrize(("asked", "said"), [(ASKED, SAID), (FRAGEN, ANTWORTEN), (ASKED, ["x " * 40] * 4)])
+@pytest.mark.parametrize("sign", [",", "\t"])
+def test_questions_and_answers_without_a_header_lose_no_row(tmp_path, asked, said, sign):
+    quote = '"' if sign == "," else ""
+    text = "".join(f"{one}{sign}{quote}{other.strip()}{quote}\n" for one, other in zip(asked, said, strict=True))
+    for found in (read(file(tmp_path, text)), paste(text)):
+        assert (found.columns, len(found.rows)) == (("column 1", "column 2"), 4)
+        assert [*found.rows[0].values()] == [asked[0], said[0].strip()]
+
+
+@pytest.mark.parametrize("name", ["How was it?", "Was it good?,What would you change.", "What did they ask?,answer"])
+def test_a_question_among_the_names_of_a_survey_stays_one(tmp_path, name):
+    count = name.count(",") + 1
+    found = read(file(tmp_path, name + "\n" + "".join(",".join(["Quite fine", "the price"][:count]) + "\n" for _ in range(5))))
+    assert found.columns == tuple(name.split(","))
+
+
+@pytest.mark.parametrize(
+    ("names", "below", "doubtful"),
+    [
+        (("question", "answer"), (FRAGEN[0], ANTWORTEN[0]), False),
+        (("问题", "回答"), (FRAGEN[0], ANTWORTEN[0]), False),
+        (("id", "label"), ("1", "billing"), False),
+        (("怎么才能申请退货呢", "在订单页点退货"), ("怎么查看物流信息", "在订单页点查看物流"), True),
+        (("Tell me a joke.", "answer"), ("Tell me another.", "No"), True),
+    ],
+)
+def test_names_that_may_be_an_example_are_doubted(names, below, doubtful):
+    assert grid.doubtful(names, [below] * 5) is doubtful

@@ -62,7 +62,8 @@ def _first(lines: list[str], delimiter: str, spaced: bool = False) -> list[Recor
 def _usual(lines: list[str]) -> tuple[tuple[str, bool], float]:
     """The usual delimiter that suits best, and the share of the lines that have as many fields as the header by it."""
     best = (NONE, False)
-    most = (False, 0.0, 0, 0)
+    most = (False, 0.0, 0, 0, False)
+    padded = any(f"{sign}\t" in line for line in lines[:LOOKED_AT] for sign in ",;|")
     for delimiter, spaced in itertools.product(DELIMITERS, (False, True)):
         first = _first(lines, delimiter, spaced)
         if not first or (len(first[0][1]) < 2 and not grid.titles(first)):
@@ -73,23 +74,23 @@ def _usual(lines: list[str]) -> tuple[tuple[str, bool], float]:
         if not headed and agreement < LEAST_AGREEMENT * (1 - grid.titles(first) / len(first)):
             continue  # no title above a table, but texts with commas in them
         quotes = sum(value[:1] == " " and value.lstrip()[:1] == '"' for _, values in first for value in values)
-        mark = (headed and agreement > 0.5, agreement, wanted, -quotes)
+        mark = (headed and agreement > 0.5, agreement, wanted, -quotes, delimiter == "\t" and not padded)
         if mark > most:
             best, most = (delimiter, spaced), mark
     return best, most[1] if most[0] else 0
 
 
 def agree(text: str) -> bool:
-    """Whether a text that does not say so is a table: at least two lines, all with the same number of fields under a header's names."""
+    """Whether a text that does not say so is a table: at least two lines, all with the same number of fields under a header's names, or questions with answers."""
     lines = io.StringIO(text[:200_000], newline="").readlines()
     delimiter, spaced = told(lines, RARE)
-    first = [
-        values for _, values in itertools.islice(records(lines, delimiter, spaced), LOOKED_AT) if any(value.strip() for value in values)
-    ]
+    every = [one for one in itertools.islice(records(lines, delimiter, spaced), LOOKED_AT) if any(value.strip() for value in one[1])]
+    first = [values for _, values in every[grid.titles(every) if every else 0 :]]
     same = sum(len(values) == len(first[0]) for values in first) if first else 0
+    asked = 0 < same == len(first) and grid.asks(first)
     if delimiter == NONE or len(first) < 2 or same < 0.9 * len(first):
         return False
-    return delimiter == "\t" or (grid.like_names(first[0]) and all(0 < len(value.split()) <= MOST_WORDS for value in first[0]))
+    return delimiter == "\t" or asked or (grid.like_names(first[0]) and all(0 < len(value.split()) <= MOST_WORDS for value in first[0]))
 
 
 def records(lines: list[str], delimiter: str, spaced: bool = False) -> Iterator[Record]:

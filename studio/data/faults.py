@@ -46,16 +46,30 @@ def contradictions(view: View) -> list[list[int]]:
     return [rows for rows in groups.values() if len({meant(view, row) for row in rows}) > 1]
 
 
-def outvoted(view: View, rows: Sequence[int]) -> list[int]:
-    """Of rows that contradict each other, those to drop so that one answer is left: the one given most often.
+def settled(view: View, groups: Sequence[Sequence[int]]) -> tuple[str, list[int]]:
+    """How contradictions are settled at a click, and the rows that this drops: groups of rows that contradict each other are given.
 
-    Where none is, the first answer of a chat stays; of labels, pairs and known answers none does, for one of them is wrong.
+    "most" keeps what most rows of a group say, and leaves the groups alone in which no answer prevails. Only where there is no other
+    group, "first" keeps the first answer of a chat; of labels, pairs and known answers "all" keeps none, for one of them is wrong.
     """
-    votes = Counter(meant(view, row) for row in rows)
-    (best, most), (_, second) = votes.most_common(2)
-    if most == second and view.task != "chat":
-        return list(rows)
-    return [row for row in rows if meant(view, row) != best]
+    prevailing = [_prevailing(view, rows) for rows in groups]
+    outvoted = [row for rows, best in zip(groups, prevailing, strict=True) if best is not None for row in rows if meant(view, row) != best]
+    if outvoted or not groups:
+        return "most", sorted(outvoted)
+    if view.task == "chat":
+        return "first", sorted(row for rows in groups for row in rows if meant(view, row) != meant(view, rows[0]))
+    return "all", sorted(row for rows in groups for row in rows)
+
+
+def undecided(view: View, groups: Sequence[Sequence[int]]) -> list[int]:
+    """The rows of the groups in which no answer prevails."""
+    return sorted(row for rows in groups if _prevailing(view, rows) is None for row in rows)
+
+
+def _prevailing(view: View, rows: Sequence[int]) -> str | None:
+    """The answer that more of the rows give than any other, if there is one."""
+    (best, most), (_, second) = Counter(meant(view, row) for row in rows).most_common(2)
+    return best if most > second else None
 
 
 def meant(view: View, row: int) -> str:

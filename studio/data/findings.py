@@ -23,6 +23,7 @@ class Finding:
     (could not be looked for).
     `said` is what was found, `why` what that means and what to do; `count` the rows concerned, `rows` the first MOST_ROWS of them
     (0-based), `examples` up to MOST_EXAMPLES excerpts with personal data masked; `fix` the label of the one-click fix, if there is one.
+    `cost` is what it takes from the score, None where that is what any of its grade takes.
     """
 
     kind: str
@@ -33,6 +34,7 @@ class Finding:
     rows: tuple[int, ...] = ()
     examples: tuple[str, ...] = ()
     fix: Words | None = None
+    cost: int | None = None
 
 
 SAID: dict[str, Words] = {
@@ -212,7 +214,7 @@ FIXES: dict[str, Words] = {
     "empty": label("Drop these rows", "删除这些行"),
     "duplicates": label("Keep the first of each", "每组保留第一条"),
     "near_duplicates": label("Keep the longest of each", "每组保留最长的一条"),
-    "contradictions": label("Keep what most rows say", "保留多数行的说法"),
+    "contradictions": label("Settle the contradictions", "处理互相矛盾的行"),
     "same_pairs": label("Drop these pairs", "删除这些数据"),
     "alike_labels": label("Join them under the commonest spelling", "合并为最常用的写法"),
     "rare_labels": label("Drop the rare labels", "删除这些标签的数据"),
@@ -223,17 +225,42 @@ FIXES: dict[str, Words] = {
     "echoes": label("Drop repeated questions", "删除复述问题的行"),
 }
 
+# How contradictions are settled (see faults.settled), in the place of the fix's name.
+SETTLED: dict[str, Words] = {
+    "most": Words("Keep what most rows say ({drops:,} {drops:row|rows} {drops:goes|go})", "保留多数行的说法（删除 {drops:,} 行）"),
+    "first": Words(
+        "No answer prevails: keep the first of each ({drops:,} {drops:row|rows} {drops:goes|go})",
+        "没有多数：每组保留第一个回答（删除 {drops:,} 行）",
+    ),
+    "all": Words(
+        "No answer prevails: leave them all out ({drops:,} {drops:row|rows} {drops:goes|go})", "没有多数：全部去掉（删除 {drops:,} 行）"
+    ),
+}
+UNDECIDED = Words(
+    "In {rest:,} of them no answer prevails: these stay, since a person has to decide.",
+    "其中 {rest:,} 行没有多数，会先保留，需要由人来判断。",
+)
+
 
 def finding(
-    kind: str, grade: Grade, rows: Iterable[int], examples: Iterable[str], *, said: str = "", why: Words | None = None, **values: Any
+    kind: str,
+    grade: Grade,
+    rows: Iterable[int],
+    examples: Iterable[str],
+    *,
+    said: str = "",
+    why: Words | None = None,
+    cost: int | None = None,
+    fix: Words | None = None,
+    **values: Any,
 ) -> Finding:
-    """A finding of this kind in its words, with these values filled in; `said` names other words than the kind's own."""
+    """A finding of this kind in its words, with these values filled in; `said` names other words than the kind's own, `fix` are those of the fix."""
     every = list(rows)
     told: dict[str, Any] = {"count": len(every), **values}
     means = why or WHY[said or kind].filled(**told)
     shown = tuple(excerpt(text) for text in itertools.islice(examples, MOST_EXAMPLES))
     words = SAID[said or kind].filled(**told)
-    return Finding(kind, grade, words, means, told["count"], tuple(every[:MOST_ROWS]), shown, FIXES.get(kind))
+    return Finding(kind, grade, words, means, told["count"], tuple(every[:MOST_ROWS]), shown, fix or FIXES.get(kind), cost)
 
 
 def by_share(rows: Sequence[int], total: int) -> Grade:

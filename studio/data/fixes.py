@@ -114,16 +114,12 @@ def _shorter(seen: View, tell: Tell) -> Iterable[int]:
     return (row for group in faults.near_duplicates(seen, tell) for row in group[1:])
 
 
-def _outvoted(seen: View) -> Iterable[int]:
-    return (row for group in faults.contradictions(seen) for row in faults.outvoted(seen, group))
-
-
 # The rows that a fix drops.
 DROPPED: dict[str, Callable[[View, Sequence[Mapping[str, str]], Tell], Iterable[int]]] = {
     "empty": lambda seen, *_: seen.empty,
     "duplicates": lambda seen, *_: faults.duplicates(seen),
     "near_duplicates": lambda seen, _, tell: _shorter(seen, tell),
-    "contradictions": lambda seen, *_: _outvoted(seen),
+    "contradictions": lambda seen, *_: faults.settled(seen, faults.contradictions(seen))[1],
     "same_pairs": lambda seen, *_: faults.same_pairs(seen),
     "echoes": lambda seen, *_: faults.echoes(seen),
     "rare_labels": lambda seen, *_: faults.rare(seen),

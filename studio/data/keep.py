@@ -91,8 +91,23 @@ class Kept:
         return [fixes.from_json(read_json(file)) for file in _change_files(self)]
 
 
+def _changes(kept: Kept) -> Path:
+    """The folder of what was changed: each sheet of a workbook has its own, so that changes wait while another sheet is chosen."""
+    every = kept.folder / "changes"
+    return every / sha256(kept.sheet.encode()).hexdigest()[:16] if kept.sheet else every
+
+
 def _change_files(kept: Kept) -> list[Path]:
-    return sorted((kept.folder / "changes").glob("*.json")) if kept.own else []
+    """The files of the changes, the oldest first; an older version kept those of the chosen sheet, the only ones it had, in `changes` itself."""
+    folders = {_changes(kept), *([kept.folder / "changes"] if kept.card.get("sheet") == kept.sheet else [])} if kept.own else ()
+    return sorted((file for folder in folders for file in folder.glob("*.json")), key=lambda file: file.name)
+
+
+def _make_room(kept: Kept) -> None:
+    """Make the folder of the changes, and move there what an older version kept outside; `kept` is the sheet that is chosen so far."""
+    _changes(kept).mkdir(parents=True, exist_ok=True)
+    for file in _change_files(kept):
+        file.replace(_changes(kept) / file.name)
 
 
 @lru_cache(maxsize=4)
@@ -176,7 +191,6 @@ def change(kept: Kept, made: Change) -> None:
     _check_own(kept)
     files = _change_files(kept)
     number = int(files[-1].stem) + 1 if files else 1
-    (kept.folder / "changes").mkdir(exist_ok=True)
     found = fixes.apply(kept.table(), [made])
     if not found.rows:
         raise BadData(
@@ -184,7 +198,8 @@ def change(kept: Kept, made: Change) -> None:
             Words("Change single rows instead, or bring other data.", "请逐行修改，或换一份数据。"),
             name=kept.name,
         )
-    write_json(kept.folder / "changes" / f"{number:04}.json", fixes.as_json(made))
+    _make_room(kept)
+    write_json(_changes(kept) / f"{number:04}.json", fixes.as_json(made))
     _write(kept, found, kept.card)
 
 
@@ -202,12 +217,12 @@ def undo(kept: Kept) -> Change | None:
 
 
 def choose_sheet(kept: Kept, sheet: str) -> Kept:
-    """The same file read from another sheet; changes made to the old one are forgotten."""
+    """The same file read from another sheet, with the changes made to it before; those of the old one come back with it."""
     _check_own(kept)
     found = read(kept.path, kept.path.name, sheet)
-    shutil.rmtree(kept.folder / "changes", ignore_errors=True)
+    _make_room(kept)
     other = Kept(kept.source, kept.name, kept.path, found.sheet)
-    _write(other, found, kept.card)
+    _write(other, fixes.apply(found, other.changes()), kept.card)
     return other
 
 

@@ -8,14 +8,16 @@ from typing import Any
 from studio import presets
 from studio.data import faults, labels, languages, personal, tidy
 from studio.data.enough import wanted
-from studio.data.findings import WHY, Finding, Grade, by_share, finding
+from studio.data.findings import SETTLED, UNDECIDED, WHY, Finding, Grade, by_share, finding
 from studio.data.prepare import LEAST_EXAMPLES
 from studio.data.view import View, rewritten
 from studio.words import Words
 
 Tell = Callable[[str, int, int], None]
-# A method's wanted number is far off below this share of it (0–1).
-FAR = 0.1
+# Below half of what a method wants, and below a fifth of it, rows are far too few (0–1); below so many the chooser advises against training.
+HALF, FIFTH, HANDFUL = 0.5, 0.2, 50
+# What these take from the score, a fifth and a handful.
+FAR_OFF, TOO_FEW = 45, 25
 # The largest label may be this many times the smallest, and have this share of all rows.
 TIMES, SHARE = 10, 0.8
 # Below this share the main language is not the only one; so many rows are looked at.
@@ -76,8 +78,9 @@ def few(case: Case) -> Iterator[Finding]:
         yield finding("few", "stop", (), (), said="too_few", count=full, full=full, total=case.total, least=LEAST_EXAMPLES)
     elif full < least:
         card = presets.methods().get(case.method)
-        grade: Grade = "warn" if full < FAR * least else "hint"
-        yield finding("few", grade, (), (), why=why, count=full, full=full, least=least, method=card.name if card else METHOD)
+        name, half = card.name if card else METHOD, full < HALF * least
+        cost = FAR_OFF if full < FIFTH * least else TOO_FEW if half and full < HANDFUL else None
+        yield finding("few", "warn" if half else "hint", (), (), why=why, cost=cost, count=full, full=full, least=least, method=name)
 
 
 def repeated(case: Case) -> Iterator[Finding]:
@@ -102,8 +105,15 @@ def contradicted(case: Case) -> Iterator[Finding]:
     if rows:
         said = {"classify": "two_labels", "prefer": "both_ways"}.get(view.task, "")
         grade = "warn" if said else by_share(rows, case.total)
-        shown = (_both(view, group) for group in groups)
-        yield finding("contradictions", grade, rows, shown, said=said, total=case.total)
+        shown, (way, drops) = (_both(view, group) for group in groups), faults.settled(view, groups)
+        rest = len(faults.undecided(view, groups)) if way == "most" else 0
+        why = (
+            Words("{why} {rest}", "{why}{rest}").filled(why=WHY[said or "contradictions"], rest=UNDECIDED.filled(rest=rest))
+            if rest
+            else None
+        )
+        fix = SETTLED[way].filled(drops=len(drops))
+        yield finding("contradictions", grade, rows, shown, said=said, why=why, fix=fix, total=case.total)
     if view.task == "prefer":
         yield from _rows(case, "same_pairs", faults.same_pairs(view), "warn")
 

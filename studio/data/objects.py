@@ -40,7 +40,7 @@ def lines(text: str, tell: Told = unheard) -> Found:
         if len(line) > MAX_LINE:
             return LONG_LINE
         try:
-            return record(json.loads(line))
+            return record(json.loads(line.rstrip().removesuffix(",")))  # as copied out of a list
         except RecursionError:
             return DEEP
         except ValueError:

@@ -39,16 +39,19 @@ _ISSUED = re.compile(
     r"|35(?:2[89]|[3-8]\d)\d{12}|62\d{14,17}"
 )
 # A number without a country's code needs its country's way of writing; ten digits in a row are as likely an order number.
-_PHONE = re.compile(r"(?<![A-Za-z0-9_+@#/.-])(?:\+|00)?\(?[0-9](?:[ ().-]{0,2}[0-9]){6,14}(?![A-Za-z0-9_@/]|[.-][0-9])")
+_PHONE = re.compile(r"(?<![A-Za-z0-9_+@#/.-])(?:\+|00)?[(（]?[0-9](?:[ ().（）-]{0,2}[0-9]){6,14}(?![A-Za-z0-9_@/]|[.-][0-9])")
 _WRITTEN: tuple[tuple[re.Pattern[str], tuple[str, ...]], ...] = (
     (re.compile(r"1[3-9][0-9](?:[ -]?[0-9]{4}){2}"), ("CN",)),
     (re.compile(r"(?:1[ -.])?(?:\([2-9][0-9]{2}\) ?|[2-9][0-9]{2}[ .-])[0-9]{3}[ .-][0-9]{4}"), ("US",)),
     (re.compile(r"\(?0[0-9]{1,5}\)?(?:[ -]{1,2}[0-9]{2,8}){1,4}"), ("CN", "GB", "FR", "DE")),
+    (re.compile(r"[(（]0[0-9]{2,3}[)）][ -]?[0-9]{3,4}[ -]?[0-9]{4}"), ("CN",)),
     (re.compile(r"0[1-9](?:[ .-][0-9]{2}){4}"), ("FR",)),
 )
+# Numbers that are free to call, or cost the same from everywhere, are a company's.
+_SERVICE = re.compile(r"[48]00[ -]?[0-9]{3}[ -]?[0-9]{4}")
 _DATE = re.compile(r"[0-9]{1,2}([ .-])[0-9]{1,2}\1(?:19|20)[0-9]{2}(?![0-9])")
 # What has neither an @ nor seven digits near each other holds nothing of this; the IBAN's own digits are as near.
-_PERHAPS = re.compile(r"@|[0-9](?:[ ().-]{0,2}[0-9]){6}|[A-Z]{2}[0-9]{2} ?[A-Z0-9]{4}")
+_PERHAPS = re.compile(r"@|[0-9](?:[ ().（）-]{0,2}[0-9]){6}|[A-Z]{2}[0-9]{2} ?[A-Z0-9]{4}")
 
 
 @dataclass(frozen=True)
@@ -115,7 +118,7 @@ def _is_phone(said: str) -> bool:
     """Whether a national numbering plan knows a number written like this."""
     if said.startswith(("+", "00")):
         return _known("+" + said.lstrip("+0"), None)
-    if _DATE.match(said):
+    if _DATE.match(said) or _SERVICE.fullmatch(said):
         return False
     return any(_known(said, region) for form, regions in _WRITTEN if form.fullmatch(said) for region in regions)
 

@@ -13,6 +13,19 @@ from studio.words import Words
 # The endings a page offers; what a file is, its content decides.
 KINDS = (".csv", ".tsv", ".txt", ".md", ".json", ".jsonl", ".ndjson", ".xlsx", ".xlsm", ".xls", ".ods", ".parquet", ".zip")
 ENDINGS: dict[kinds.Shape, str] = {"lines": ".jsonl", "json": ".json", "passages": ".txt", "table": ".csv"}
+# What a file must hold, where it holds no row.
+OBJECT = '{"prompt": "…", "response": "…"}'
+WANTED: dict[kinds.Shape, Words] = {
+    "lines": Words("Each line must be one JSON object, such as {object}. {first}", "每行应是一个 JSON 对象，例如 {object}。{first}"),
+    "json": Words(
+        "It must hold a list of JSON objects, each of them an example, such as [{object}]. {first}",
+        "文件应是 JSON 对象的列表，每个对象一个样本，例如 [{object}]。{first}",
+    ),
+    "table": Words(
+        "The first line must name the columns, and each further line hold one example. {first}",
+        "第一行应为列名，之后每行一个样本。{first}",
+    ),
+}
 
 __all__ = ["KINDS", "Bad", "Row", "Table", "paste", "read"]
 
@@ -73,7 +86,7 @@ def paste(text: str) -> Table:
     if len(text) > rows.MAX_BYTES:
         raise _too_large(name, len(text))
     shape = kinds.shape(text, "", name)
-    found = _usable(_shaped(text, shape, name), name)
+    found = _usable(_shaped(text, shape, name), name, shape)
     ending = ".tsv" if shape == "table" and delimited.told(text.splitlines(keepends=True)[:100])[0] == "\t" else ENDINGS[shape]
     return Table(f"pasted{ending}", found.columns, tuple(found.rows), tuple(found.bad), delimiter=found.delimiter)
 
@@ -89,7 +102,8 @@ def _found(path: Path, name: str, sheet: str = "", tell: Told = unheard) -> Foun
     if form == "parquet":
         return _usable(apart.parquet(path, name, tell), name)
     text = encoding.decode(path.read_bytes(), name)
-    return _usable(_shaped(text, kinds.shape(text, Path(name).suffix.lower(), name), name, tell), name)
+    shape = kinds.shape(text, Path(name).suffix.lower(), name)
+    return _usable(_shaped(text, shape, name, tell), name, shape)
 
 
 def _shaped(text: str, shape: kinds.Shape, name: str, tell: Told = unheard) -> Found:
@@ -100,7 +114,7 @@ def _shaped(text: str, shape: kinds.Shape, name: str, tell: Told = unheard) -> F
     return objects.lines(text, tell) if shape == "lines" else objects.read(text, name, tell)
 
 
-def _usable(found: Found, name: str) -> Found:
+def _usable(found: Found, name: str, shape: kinds.Shape = "table") -> Found:
     """What was found, where it has a row, in the shape that is learned from. Raises BadData where it has none."""
     if found.columns and found.rows:
         return recast.recast(found)
@@ -110,11 +124,9 @@ def _usable(found: Found, name: str) -> Found:
         else Words("“{name}” holds a first line and nothing below it.", "“{name}”只有第一行，下面没有内容。")
         if found.columns
         else Words("“{name}” holds nothing but empty lines.", "“{name}”里只有空行。"),
-        Words(
-            "The first line must name the columns, and each further line hold one example. {first}",
-            "第一行应为列名，之后每行一个样本。{first}",
-        ),
+        WANTED.get(shape, WANTED["table"]),
         name=name,
+        object=OBJECT,
         bad=len(found.bad),
         first=_first(*found.bad[0]) if found.bad else "",
     )

@@ -6,13 +6,20 @@ import re
 import ftfy
 import ftfy.badness
 
-# Only names that HTML has: "<name>" in a template and "a < b" are no tags.
+# Only names that HTML has: "<name>" in a template, "List<String>" and "a < b" are no tags.
 _NAMES = (
     "a|abbr|address|article|aside|b|big|blockquote|body|br|button|caption|center|cite|code|col|colgroup|dd|del|details|div|dl|dt|em|figcaption"
     "|figure|font|footer|form|h[1-6]|head|header|hr|html|i|iframe|img|input|ins|kbd|li|link|main|mark|meta|nav|ol|option|p|picture|pre|q|s|script|section"
     "|select|small|source|span|strike|strong|style|sub|summary|sup|svg|table|tbody|td|textarea|tfoot|th|thead|title|tr|u|ul|video"
 )
-_TAG = re.compile(rf"</?(?:{_NAMES})(?:\s[^<>]{{0,2000}})?/?>|<!doctype[^<>]{{0,200}}>", re.IGNORECASE)
+# Attributes have values, but for a few: "a<b and b>c" compares.
+_VALUE = r"""(?:"[^"<]{0,2000}+"|'[^'<]{0,2000}+'|[^\s"'<>`]{1,2000}+)"""
+_BARE = "checked|selected|disabled|readonly|required|multiple|hidden|nowrap|noshade|autofocus|autoplay|controls|open|async|defer|reversed"
+_WITH = rf"(?:\s++(?:[a-z_:@][-\w:.@]{{0,60}}+\s*+=\s*+{_VALUE}|(?:{_BARE})(?=[\s/>]))){{0,60}}+"
+_TAG = re.compile(rf"</(?:{_NAMES})\s*+>|<(?P<name>{_NAMES})(?P<more>{_WITH}\s*+/?)>|<!doctype[^<>]{{0,200}}>", re.IGNORECASE)
+_CLOSING = re.compile(rf"</({_NAMES})\s*>", re.IGNORECASE)
+# Tags that nothing need close.
+_ALONE = frozenset(("br", "hr", "img", "input", "link", "meta", "source", "col", "li", "dt", "dd", "tr", "td", "th", "option"))
 # What stands between these is not shown; looked for one after the other, so that the time stays linear in hostile texts.
 _UNSEEN = tuple(
     (re.compile(opening, re.IGNORECASE), re.compile(closing, re.IGNORECASE))
@@ -52,10 +59,24 @@ def _opened(text: str) -> str:
     """A piece without code in it, one layer of HTML taken away."""
     for opening, closing in _UNSEEN:
         text = _cut(text, opening, closing)
-    if _TAG.search(text):
-        text = _CELL.sub("\t", _BREAK.sub("\n", _PARAGRAPH.sub("\n\n", text)))
-        text = re.sub(r"\n{3,}", "\n\n", re.sub(r"(?<![ \t])[ \t]+\n", "\n", _TAG.sub("", text)))
+    bare = _untagged(text)
+    if bare != text:
+        text = _untagged(_CELL.sub("\t", _BREAK.sub("\n", _PARAGRAPH.sub("\n\n", text))), text)
+        text = re.sub(r"\n{3,}", "\n\n", re.sub(r"(?<![ \t])[ \t]+\n", "\n", text))
     return _ENTITY.sub(lambda match: html.unescape(match[0]).replace("\xa0", " "), text)
+
+
+def _untagged(text: str, whole: str = "") -> str:
+    """The text without its tags. What follows a letter at once, as in "a<b>c", is one only where it is closed (in the `whole` text)."""
+    closed = {name.lower() for name in _CLOSING.findall(whole or text)}
+
+    def kept(found: re.Match[str]) -> str:
+        name = (found["name"] or "").lower()
+        before = text[found.start() - 1 : found.start()]
+        glued = bool(name) and not found["more"] and name not in closed | _ALONE and (before.isalnum() or before == "_")
+        return found[0] if glued else ""
+
+    return _TAG.sub(kept, text)
 
 
 def _cut(text: str, opening: re.Pattern[str], closing: re.Pattern[str]) -> str:

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import gradio as gr
 
 from studio import presets
-from studio.data import columns, contents, intake, keep
+from studio.data import columns, contents, grid, intake, keep
 from studio.data.keep import Kept
 from studio.data.read import KINDS, Table
 from studio.errors import StudioError
@@ -16,7 +16,7 @@ from studio.plan import GROUP, Task
 from studio.tabs import data_words as words
 from studio.tabs import forms, sets, understood, visitor
 from studio.tabs.forms import t
-from studio.words import label
+from studio.words import joined, label
 
 # Fields for the columns a task needs, and for those that may stay empty.
 NEEDED, OPTIONAL = 3, 3
@@ -186,10 +186,19 @@ def _show(kept: Kept, lang: str, given: tuple[Task, dict[str, str]] | None = Non
     table = kept.table()
     task, found, word = (*given, words.CHOSEN) if given else understood.roles(kept, table)
     tasks = gr.update(choices=[(said.say(lang), name) for name, said in words.TASKS.items()], value=task, visible=True)
-    told = understood.verdict(kept, table, task, found, word, lang)
+    told = _with_names(understood.verdict(kept, table, task, found, word, lang), kept, table, lang)
     *fields, packed = _dropdowns(table, task, found, lang)
     sheet = gr.update(choices=list(table.sheets), value=table.sheet or None, visible=len(table.sheets) > 1)
     return Shown(told, tuple(fields), packed, tasks, sheet, kept.source).flat()
+
+
+def _with_names(told: dict[str, Any], kept: Kept, table: Table, lang: str) -> dict[str, Any]:
+    """What is said of a data set, and of its first row where that was taken for names and may be an example."""
+    named = kept.path.suffix.lower() not in (".json", ".jsonl", ".ndjson", ".parquet", ".zip") and not kept.changes()
+    if not named or not grid.doubtful(table.columns, [[*row.values()] for row in table.rows[: grid.LOOKED_AT]]):
+        return told
+    said = grid.TAKEN.say(lang, first=" | ".join(table.columns)[:160])
+    return {**told, "more": joined((told["more"], said), lang), "kind": "check" if told["kind"] == "good" else told["kind"]}
 
 
 def _empty(lang: str) -> tuple[Any, ...]:
