@@ -48,7 +48,7 @@ def test_enter_takes_what_is_in_brackets_and_a_number_or_a_name_answers_too(type
     typed("2", "", "", "server", "", "MIDDLE")
     found = told(capsys, data="sample:support-tone")
     assert found["answers"] == {"change": "tone", "have": "answers", "many": "some", "where": "server", "budget": "free", "apart": "middle"}
-    assert found["prefilled"] == {"have": "answers", "many": "some", "budget": "free"}
+    assert found["prefilled"] == {"have": "answers", "many": "some", "where": "unknown", "budget": "free"}
 
 
 def test_every_question_is_asked_with_its_choices_and_what_is_filled_in(typed, capsys):

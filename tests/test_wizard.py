@@ -523,7 +523,8 @@ def test_braces_in_the_data_stay_as_they_are(tmp_path):
 
 
 def test_the_data_and_the_machine_answer_what_they_can():
-    assert wizard.prefill("sample:support-tone", HOME, estimates=stub()) == {"have": "answers", "many": "some", "budget": "free"}
+    filled = {"have": "answers", "many": "some", "where": "unknown", "budget": "free"}
+    assert wizard.prefill("sample:support-tone", HOME, estimates=stub()) == filled, "most of six"
     triage = wizard.prefill("sample:ticket-triage", HOME, estimates=stub())
     assert (triage["have"], triage["change"]) == ("labels", "decisions")
     assert wizard.prefill("", T4) == {"where": "cloud", "budget": "small"}

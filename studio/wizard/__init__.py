@@ -99,8 +99,8 @@ def known(task: Task | str, count: int, labels: int, place: Place, quickest: Est
         found["change"] = "decisions"
     if task in HAVE:
         found |= {"have": HAVE[task], "many": amount(count)}
-    if place.price_per_hour:
-        found["where"] = "cloud"
+    # Where nothing speaks for a place, the answer that assumes none stands filled in.
+    found["where"] = "cloud" if place.price_per_hour else "unknown"
     least = [name for name in LIMITS if not quickest or not shut.beyond(quickest, place, name)]
     found["budget"] = "small" if place.price_per_hour and not quickest else least[0]
     return found
