@@ -13,10 +13,12 @@ import xlsxwriter
 
 from studio import child, methods, presets, runs
 from studio.data import intake, keep, read
+from studio.data.fixes import Change
 from studio.errors import BadData
 from studio.home import home
 from studio.tabs import data, draft, forms, health, inspect, look, own_test, sets, train, visitor
 from studio.tabs.data import FIELDS, NEEDED
+from studio.words import Words
 
 ENGLISH = SimpleNamespace(headers={"accept-language": "en-GB,en"}, query_params={}, session_hash="one")
 CHINESE = SimpleNamespace(headers={"accept-language": "zh-CN,zh;q=0.9"}, query_params={}, session_hash="two")
@@ -322,6 +324,34 @@ def test_a_fix_takes_the_finding_away_and_can_be_taken_back(untidy):
     assert (touched, told["text"][:6]) == (2, "Undone")
     assert kept.table() == before
     assert health.undo(untidy, [untidy], touched, ENGLISH)[1]["text"] == "There is nothing to undo."
+
+
+def test_a_fix_is_refused_where_rows_were_changed_in_another_window_meanwhile(untidy):
+    kept = keep.find(untidy)
+    going = health.fix(untidy, "chat", forms.pack(ROLES), "", [untidy], 3, {}, SimpleNamespace(id="duplicates"), ENGLISH)
+    next(going)
+    keep.change(kept, Change("edit", drop=(0,)))
+    before = kept.table()
+    *_, (source, touched, told, report) = going
+    assert (source, touched, told["kind"], report["wait"]) == (gr.skip(), 4, "bad", "")
+    assert "changed in another window" in told["text"]
+    assert "choose the fix again" in told["more"]
+    assert (kept.table(), len(kept.changes())) == (before, 1)
+
+
+def test_an_undo_that_cannot_be_done_has_the_report_shown_anew(untidy, monkeypatch):
+    keep.change(keep.find(untidy), Change("edit", drop=(0,)))
+    first = reports(untidy)[-1]
+
+    def refuse(_kept):
+        raise BadData(Words("The disk is away."), Words("Bring it back."))
+
+    monkeypatch.setattr(keep, "undo", refuse)
+    touched, told = health.undo(untidy, [untidy], 1, ENGLISH)
+    assert (touched, told["kind"]) == (2, "bad")
+    again = reports(untidy)[-1]
+    assert again != first, "the browser hears of it, so that the button can be pressed again"
+    assert {**again, "turn": 0} == {**first, "turn": 0}
 
 
 def test_rows_that_stand_in_the_test_set_too_are_taken_out_of_the_examples(own, tmp_path):

@@ -1,6 +1,7 @@
 """The health report on the Data tab: a score, findings in plain words, and fixes of one click that can be taken back."""
 
 from collections.abc import Iterator
+from itertools import count
 from typing import Any
 
 import gradio as gr
@@ -11,20 +12,22 @@ from studio.data.check import Finding, Health
 from studio.data.findings import FIXES
 from studio.data.fixes import Change
 from studio.data.keep import Kept
-from studio.errors import StudioError
+from studio.errors import BadData, StudioError
 from studio.plan import Task, Value
 from studio.tabs import data_words as words
 from studio.tabs import draft, forms, visitor
+from studio.words import Words
 
 # The rows of a finding that are named.
 MOST_NAMED = 8
+STALE_DO = Words("They are checked anew; choose the fix again.", "正在重新检查，请稍后再修复一次。")
 TEMPLATE = """
 {{#if value.wait}}<p class="health-wait"><span role="status">{{value.wait}}</span> {{#if value.halt}}<button type="button" class="quiet" data-do="halt">{{value.halt}}</button>{{/if}}</p>{{/if}}
 {{#if value.halted}}<p class="health-wait"><span role="status">{{value.halted}}</span> <button type="button" class="quiet" data-do="again">{{value.again}}</button></p>{{/if}}
 {{#if value.headline}}
 <section class="health {{value.mood}}">
   <header><meter min="0" max="100" low="50" high="80" optimum="100" value="{{value.score}}" aria-hidden="true"></meter>
-  <b>{{value.headline}}</b> <span>{{value.summary}}</span>
+  <b tabindex="-1" data-head>{{value.headline}}</b> <span>{{value.summary}}</span>
   {{#if value.undo}}<button type="button" class="quiet" data-do="undo">{{value.undo}}</button>{{/if}}</header>
   <ul>{{#each value.findings}}
     <li class="{{this.grade}}">
@@ -104,6 +107,7 @@ def stopped(shown: dict[str, Any], said: str, lang: str) -> dict[str, Any]:
 
 
 _known: dict[Any, Health] = {}
+_turns = count()  # a report that says the same as the one before is still another: the browser hears of it, and gives its buttons back
 
 
 def _keep(key: Any, found: Health) -> None:
@@ -114,14 +118,15 @@ def _keep(key: Any, found: Health) -> None:
 
 def _content(found: Health, kept: Kept, lang: str) -> dict[str, Any]:
     changes = kept.changes()
-    count = sum(finding.grade != "open" for finding in found.findings)
-    summary = words.HEALTH_COUNT.say(lang, count=count) if count else words.HEALTH_GOOD.say(lang)
+    number = sum(finding.grade != "open" for finding in found.findings)
+    summary = words.HEALTH_COUNT.say(lang, count=number) if number else words.HEALTH_GOOD.say(lang)
     return {
         "score": found.score,
         "mood": "good" if found.score >= 80 else "check" if found.score >= 50 else "bad",
         "headline": words.HEALTH_SCORE.say(lang, score=found.score),
         "summary": summary,
         "whole": found.whole,
+        "turn": next(_turns),
         "undo": words.UNDO.say(lang, what=_named(changes[-1], lang)) if changes else "",
         "findings": [_finding(one, lang) for one in found.findings],
     }
@@ -173,7 +178,7 @@ def fix(
     lang, report = forms.language(request), dict(shown) if isinstance(shown, dict) else {}
     made: Change | None = None
     try:
-        visitor.own_set(source, mine)
+        stamp = visitor.own_set(source, mine).stamp
         if test:
             visitor.dataset(test)
         yield gr.skip(), gr.skip(), gr.skip(), waiting(report, words.HEALTH_WAIT.say(lang), lang)
@@ -183,6 +188,8 @@ def fix(
         if not made or not (made.drop or made.cells):
             yield gr.skip(), touched + 1, forms.notice(words.FIX_NOTHING.say(lang)), {**report, "wait": ""}
             return
+        if visitor.own_set(source, mine).stamp != stamp:  # its numbers are those of rows that are others now
+            raise BadData(words.STALE, STALE_DO)
         kept, copied = changeable(source, mine)
         told = changed(kept, made, copied, lang)
     except StudioError as error:
@@ -197,6 +204,6 @@ def undo(source: str, mine: object, touched: float, request: gr.Request) -> tupl
     try:
         last = keep.undo(visitor.own_set(source, mine))
     except StudioError as error:
-        return touched, forms.problem(error, lang)
+        return touched + 1, forms.problem(error, lang)  # the report is shown anew, and its button with it
     told = words.UNDONE.say(lang, what=_named(last, lang)) if last else words.NOTHING.say(lang)
     return touched + 1, forms.notice(told, kind="good" if last else "info")

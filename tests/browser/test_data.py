@@ -61,9 +61,33 @@ def test_a_messy_export_is_judged_mended_and_taken_back(visit, messy):
     page.locator("#health button[data-id=duplicates]").click()
     expect(page.locator("#data-notice")).to_contain_text("3 rows removed, 0 cells changed")
     expect(page.locator("#health button[data-id=duplicates]")).to_have_count(0)
-    page.locator("#health button[data-do=undo]").click()
+    headline = page.locator("#health [data-head]")
+    expect(headline).to_be_focused()
+    expect(page.locator("#health .health-wait")).to_have_count(0)
+    page.locator("#health button[data-do=undo]").press("Enter")
     expect(page.locator("#data-notice")).to_contain_text("Undone")
     expect(page.locator("#health button[data-id=duplicates]")).to_be_visible()
+    expect(page.locator("#health .health-wait")).to_have_count(0)
+    expect(headline).to_be_focused()
+
+
+def test_an_undo_that_cannot_be_done_can_be_asked_for_again(visit, messy, studio_home):
+    page = visit()
+    page.locator("#upload input[type=file]").set_input_files(str(messy))
+    page.locator("#health button[data-id=duplicates]").click()
+    undo = page.locator("#health button[data-do=undo]")
+    expect(undo).to_be_visible()
+    expect(page.locator("#health .health-wait")).to_have_count(0)
+    made = max((studio_home / "datasets").glob("*/changes/*.json"), key=lambda path: path.stat().st_mtime)
+    original = next(made.parents[1].glob("original*"))
+    was = original.read_bytes()
+    original.write_bytes(b"")
+    undo.click()
+    expect(page.locator("#data-notice .bad")).to_be_visible()
+    original.write_bytes(was)
+    expect(undo).to_be_enabled()
+    undo.click()
+    expect(page.locator("#data-notice")).to_contain_text("Undone")
 
 
 def test_a_long_check_and_a_long_fix_are_called_off_and_taken_up_again(visit, tmp_path):
