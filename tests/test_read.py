@@ -435,6 +435,8 @@ def test_a_question_among_the_names_of_a_survey_stays_one(tmp_path, name):
         (("question", "answer"), (FRAGEN[0], ANTWORTEN[0]), False),
         (("问题", "回答"), (FRAGEN[0], ANTWORTEN[0]), False),
         (("id", "label"), ("1", "billing"), False),
+        (("customer_message", "support_answer"), ("where is parcel 7?", "It came in May, 7."), False),
+        (("how to reset my lamp", "hold the button"), ("how to clean my lamp", "use a dry cloth"), True),
         (("怎么才能申请退货呢", "在订单页点退货"), ("怎么查看物流信息", "在订单页点查看物流"), True),
         (("Tell me a joke.", "answer"), ("Tell me another.", "No"), True),
     ],

@@ -27,6 +27,7 @@ MOST_TITLES = 10
 LONGEST_NAME = 60  # characters of a column's name, where a line is to be taken for the header by its looks
 LONGEST_HEADER = 200  # characters; a field beyond that is a text and no name
 ENDS_A_SENTENCE = re.compile(r"[.!?。！？…][\"”’」』)）]*$")
+SEVERAL_WORDS = re.compile(r"\S\s+\S+\s+\S+\s+\S|[\u3400-\u9fff]{8}")  # four of them, of Chinese characters twice as many
 SPOKEN = re.compile(r"\s")
 WESTERN = str.maketrans("。！？", ".!?")
 MORE = 8  # characters of a text, from which on it may be told from the name above it by its length
@@ -172,9 +173,9 @@ def _says(cell: str, answers: bool) -> bool:
 
 
 def doubtful(names: Sequence[str], below: Sequence[Sequence[str]]) -> bool:
-    """Whether what was taken for the names of columns may be an example: a sentence, or about as long as the texts below."""
+    """Whether what was taken for the names of columns may be an example: a sentence, or of several words and as long as the texts below."""
     texts = [[*values] for values in below[:LOOKED_AT]]
-    alike = bool(texts) and all(0 < times <= 2 for times in _times([[*names], *texts])) and max(map(len, names)) > MORE
+    alike = bool(texts) and all(0 < times <= 2 for times in _times([[*names], *texts])) and any(map(SEVERAL_WORDS.search, names))
     return len(names) > 1 and (alike or any(ENDS_A_SENTENCE.search(name) for name in names))
 
 
