@@ -387,6 +387,7 @@ FRAGEN, ANTWORTEN = (
     ("title", "names", "asked", "said"),
     [
         ("客服对话导出", ("问题", "回答"), FRAGEN, ANTWORTEN),
+        ("客服对话导出,一月", ("问题", "回答"), ["在吗", "在", "好", "谢谢"], ["在的", "嗯", "好", "不谢"]),
         ("Tickets", ("question", "answer"), ASKED, SAID),
         ("Help desk export, January", ("question", "answer"), ASKED, SAID),
     ],
