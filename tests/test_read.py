@@ -387,6 +387,7 @@ FRAGEN, ANTWORTEN = (
     ("title", "names", "asked", "said"),
     [
         ("客服对话导出", ("问题", "回答"), FRAGEN, ANTWORTEN),
+        ("客服对话导出,一月", ("问题", "回答"), ["在吗", "在", "好", "谢谢"], ["在的", "嗯", "好", "不谢"]),
         ("Tickets", ("question", "answer"), ASKED, SAID),
         ("Help desk export, January", ("question", "answer"), ASKED, SAID),
     ],
@@ -435,6 +436,8 @@ def test_a_question_among_the_names_of_a_survey_stays_one(tmp_path, name):
         (("question", "answer"), (FRAGEN[0], ANTWORTEN[0]), False),
         (("问题", "回答"), (FRAGEN[0], ANTWORTEN[0]), False),
         (("id", "label"), ("1", "billing"), False),
+        (("customer_message", "support_answer"), ("where is parcel 7?", "It came in May, 7."), False),
+        (("how to reset my lamp", "hold the button"), ("how to clean my lamp", "use a dry cloth"), True),
         (("怎么才能申请退货呢", "在订单页点退货"), ("怎么查看物流信息", "在订单页点查看物流"), True),
         (("Tell me a joke.", "answer"), ("Tell me another.", "No"), True),
     ],

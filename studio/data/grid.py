@@ -27,11 +27,17 @@ MOST_TITLES = 10
 LONGEST_NAME = 60  # characters of a column's name, where a line is to be taken for the header by its looks
 LONGEST_HEADER = 200  # characters; a field beyond that is a text and no name
 ENDS_A_SENTENCE = re.compile(r"[.!?。！？…][\"”’」』)）]*$")
+SEVERAL_WORDS = re.compile(r"\S\s+\S+\s+\S+\s+\S|[\u3400-\u9fff]{8}")  # four of them, of Chinese characters twice as many
 SPOKEN = re.compile(r"\s")
 WESTERN = str.maketrans("。！？", ".!?")
 MORE = 8  # characters of a text, from which on it may be told from the name above it by its length
 # Names of an only column, whose texts may have commas; any other single word above two columns is a title.
 ONE_COLUMN = frozenset(("text", "texts", "prompt", "question", "content", "message", "sentence", "文本", "内容", "问题", "正文", "语料"))
+# With these, names that nothing but a header has together.
+USUAL_NAMES = ONE_COLUMN | {
+    *("answer", "response", "reply", "label", "category", "instruction", "input", "output", "completion", "chosen", "rejected"),
+    *("回答", "答案", "回复", "答复", "标签", "类别", "分类", "指令", "输入", "输出"),
+}
 NAME_ABOVE = 4  # times as long as a name are texts below it
 LONG = 20  # characters of a field, beyond which it is more than a name, a label or a number
 # What no column is called; years are, so a number has not four digits that begin with 19 or 20.
@@ -104,8 +110,11 @@ def titles(first: Sequence[Record]) -> int:
 
 
 def _spoken_title(first: Sequence[Record]) -> bool:
-    """Whether the first line is a title with a comma in it ("Help desk export, January") above short names, above texts."""
+    """Whether the first line is a title with a comma in it ("Help desk export, January") above names: usual ones, or short ones above texts."""
     lines = [values for _, values in first]
+    known = [[cell.strip().casefold() in USUAL_NAMES for cell in values] for values in lines[:2]]
+    if len(lines) > 2 and len(lines[0]) == len(lines[1]) > 1 and all(known[1]) and not any(known[0]):
+        return True
     said = len(lines) > 2 and 1 < len(lines[0]) == len(lines[1]) and any(value[:1] == " " for value in lines[0][1:])
     several = said and all(lines[0]) and bool(SPOKEN.search(lines[0][0].strip()))
     times = _times(lines[1:]) if several else [0.0]
@@ -172,9 +181,9 @@ def _says(cell: str, answers: bool) -> bool:
 
 
 def doubtful(names: Sequence[str], below: Sequence[Sequence[str]]) -> bool:
-    """Whether what was taken for the names of columns may be an example: a sentence, or about as long as the texts below."""
+    """Whether what was taken for the names of columns may be an example: a sentence, or of several words and as long as the texts below."""
     texts = [[*values] for values in below[:LOOKED_AT]]
-    alike = bool(texts) and all(0 < times <= 2 for times in _times([[*names], *texts])) and max(map(len, names)) > MORE
+    alike = bool(texts) and all(0 < times <= 2 for times in _times([[*names], *texts])) and any(map(SEVERAL_WORDS.search, names))
     return len(names) > 1 and (alike or any(ENDS_A_SENTENCE.search(name) for name in names))
 
 
