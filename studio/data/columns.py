@@ -1,53 +1,13 @@
 """Guess what each column is for, by its name and by what stands in it."""
 
-import re
 from dataclasses import dataclass
 
-from studio.data import contents, talk
+from studio.data import called, contents, talk
 from studio.data.read import Table
 from studio.errors import BadData
 from studio.plan import GROUP, INSTEAD, ROLES, Task
 from studio.words import Words, label
 
-NAMES: dict[str, tuple[str, ...]] = {
-    "prompt": (
-        "prompt",
-        "question",
-        "instruction",
-        "customer",
-        "input",
-        "query",
-        "user",
-        "request",
-        "message",
-        "problem",
-        "问题",
-        "提问",
-        "题目",
-        "指令",
-        "客户",
-        "顾客",
-        "用户",
-        "留言",
-        "咨询",
-        "输入",
-    ),
-    "response": ("response", "answer", "reply", "output", "completion", "assistant", "target", "回答", "答案", "回复", "输出"),
-    "context": ("input", "context", "passage", "background", "输入", "上下文", "背景"),
-    "system": ("system", "system_prompt", "系统", "系统提示"),
-    "completion": ("completion", "response", "answer", "output", "reply", "回答", "回复"),
-    "verdict": ("label", "verdict", "thumbs", "feedback", "rating", "liked", "评价", "反馈", "标签"),
-    GROUP: ("conversation_id", "conversation id", "thread_id", "dialog_id", "dialogue_id", "session_id", "chat_id", "会话编号", "对话编号"),
-    "text": (
-        *("text", "sentence", "message", "content", "ticket", "review", "comment", "body", "question"),
-        *("document", "article", "passage", "story", "文本", "内容", "正文", "评论", "文章", "段落"),
-    ),
-    "label": ("label", "category", "class", "intent", "tag", "topic", "sentiment", "标签", "类别", "分类", "意图"),
-    "chosen": ("chosen", "accepted", "preferred", "better", "winner", "best", "good", "选中", "更好", "较好", "优选", "接受"),
-    "rejected": ("rejected", "refused", "worse", "loser", "worst", "bad", "拒绝", "更差", "较差", "落选"),
-    "messages": ("messages", "conversations", "conversation", "dialogue", "dialog", "chat", "对话", "会话", "消息"),
-    "answer": ("answer", "solution", "result", "答案", "结果", "解答"),
-}
 _ROLE_NAMES: dict[str, Words] = {
     "prompt": label("What is asked (prompt)", "问题（prompt）"),
     "response": label("The answer to learn (response)", "要学的回答（response）"),
@@ -64,24 +24,8 @@ _ROLE_NAMES: dict[str, Words] = {
     "answer": label("The known answer, to check on (may stay empty)", "已知答案，用于核对（可留空）"),
 }
 _TEXT_TO_LEARN = label("The text to learn (text)", "要学的文本（text）")
-# Columns such as customer_id, responseTime or 客户编号 speak of the words, but do not hold them.
-ASIDE = re.compile(
-    r"(^|[_\- ])(id|uuid|guid|time|timestamp|date|at|no|nr|number|count|email|phone|url)$|(编号|时间|日期|数量|次数|电话|邮箱)$"
-)
-# Nor do those with such a name hold a text, though they may well hold a class.
-ABOUT = re.compile(
-    r"[_\- ](names?|address|type|kind|status|state|language|lang|channel|source|rating|score|length|tokens|model|category)$"
-    r"|(姓名|名称|名字|地址|类型|状态|语言|渠道|来源|评分|长度|类别|分类)$"
-)
-HUMP = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")  # within customerName
-# What somebody wrote, which a name alone does not prove; of these, answers differ from row to row.
-TEXTS = ("prompt", "response", "completion", "text", "chosen", "rejected")
-ANSWERS = ("response", "completion", "chosen", "rejected")
-# Names of the one who speaks: what stands there may as well be who that is.
-SPEAKERS = ("customer", "user", "assistant", "客户", "顾客", "用户")
-# Two columns whose cells are at least this long on average (characters) read like a question and its answer.
+# Two columns whose cells are at least this long on average (English characters) read like a question and its answer.
 LONG = 25
-SHORT_WORD = 4  # letters
 
 
 @dataclass(frozen=True)
@@ -121,7 +65,7 @@ def guess(table: Table, task: Task | None = None) -> Guess:
 def _guessed(table: Table, task: Task, found: dict[str, str]) -> Guess:
     """A guess, with the column beside that says what belongs together, where there is one."""
     free = [column for column in table.columns if column not in found.values() and contents.share_filled(table, column) > 0]
-    groups = [column for column in free if column.strip().lower() in NAMES[GROUP]]
+    groups = [column for column in free if column.strip().lower() in called.NAMES[GROUP]]
     repeated = [column for column in groups if len({row[column] for row in table.rows}) < len(table.rows)]
     return Guess(task, {**found, **({GROUP: repeated[0]} if repeated else {})}, _sure(table, found))
 
@@ -156,7 +100,7 @@ def _pairs_by_name(table: Table, usable: list[str], named: dict[str, str], every
             return {role: named[role] for role in ("chosen", "rejected")}  # they begin with the question
         if "prompt" not in named and not left:
             return named
-        question = named.get("prompt") or next((column for column in left if column.strip().lower() in NAMES["messages"]), left[0])
+        question = named.get("prompt") or next((column for column in left if column.strip().lower() in called.NAMES["messages"]), left[0])
         return {"prompt": question, **named, **_beside(table, {**named, "prompt": question}, ("context",))}
     judged = _named(table, usable, ("prompt", "completion"))
     verdicts = [column for column in every if column not in judged.values() and contents.like_verdicts(table, column)]
@@ -167,7 +111,7 @@ def _pairs_by_name(table: Table, usable: list[str], named: dict[str, str], every
 def _beside(table: Table, named: dict[str, str], roles: tuple[str, ...] = ("context", "system")) -> dict[str, str]:
     """Columns that may stay empty in most rows, where one is called exactly so."""
     free = [column for column in table.columns if column not in named.values() and contents.share_filled(table, column) > 0]
-    return {role: column for role in roles for column in free if column.strip().lower() in NAMES[role]}
+    return {role: column for role in roles for column in free if column.strip().lower() in called.NAMES[role]}
 
 
 def _by_content(table: Table, usable: list[str], task: Task) -> dict[str, str]:
@@ -214,9 +158,9 @@ def _usable(table: Table) -> list[str]:
             name=table.name,
             columns=table.columns,
         )
-    spoken = [column for column in filled if not ASIDE.search(_low(column)) and not contents.like_numbers(table, column)]
+    spoken = [column for column in filled if not called.ASIDE.search(called.low(column)) and not contents.like_numbers(table, column)]
     if len(spoken) == 1:  # a class may be a number
-        classes = [column for column in filled if contents.like_a_label(table, column) and not ASIDE.search(_low(column))]
+        classes = [column for column in filled if contents.like_a_label(table, column) and not called.ASIDE.search(called.low(column))]
         return [column for column in filled if column in (*spoken, *classes)]
     return spoken or filled
 
@@ -233,60 +177,32 @@ def _named(table: Table, columns: list[str], roles: tuple[str, ...], also: list[
     found: dict[str, str] = {}
     for role in roles:
         free = [column for column in (also if also and role == "label" else columns) if column not in found.values()]
-        said = [column for word in NAMES[role] for column in free if column.strip().lower() == word]
-        said += [column for word in NAMES[role] for column in free if _says(column, word) and not _aside(column, role)]
-        if role in TEXTS:
-            others = [column for column in free if column not in said and not any(_called(column, other) for other in roles)]
-            proven = [column for column in said if _own_name(column, role) or contents.like_speech(table, column)]
+        said = [column for word in called.NAMES[role] for column in free if column.strip().lower() == word]
+        said += [column for word in called.NAMES[role] for column in free if called.says(column, word) and not called.aside(column, role)]
+        if role in called.TEXTS:
+            others = [column for column in free if column not in said and not any(called.by(column, other) for other in roles)]
+            proven = [column for column in said if called.exactly(column, role) or contents.like_speech(table, column)]
             said = proven or ([] if any(contents.like_speech(table, column) for column in others) else said)
         if said:
             found[role] = said[0]
     return found
 
 
-def _low(column: str) -> str:
-    """A column's name in small letters, its words apart."""
-    return HUMP.sub("_", column.strip()).lower()
-
-
-def _aside(column: str, role: str) -> bool:
-    return bool(ASIDE.search(_low(column)) or (role in TEXTS and ABOUT.search(_low(column))))
-
-
-def _says(column: str, word: str) -> bool:
-    """Whether a column's name holds a word; a short one as a word of its own, as "tag" does not stand in "stage"."""
-    low = _low(column)
-    if not word.isascii() or len(word) > SHORT_WORD:
-        return word in low
-    parts = re.split(r"[\W_]+", low)
-    return word in parts or f"{word}s" in parts or (len(word) == SHORT_WORD and any(part.endswith(word) for part in parts))
-
-
-def _called(column: str, role: str) -> bool:
-    return any(_says(column, word) for word in NAMES[role]) and not _aside(column, role)
-
-
-def _own_name(column: str, role: str) -> bool:
-    """Whether a column is called what the role is called, by no name that may be somebody's."""
-    low = column.strip().lower()
-    return low in NAMES[role] and low not in SPEAKERS
-
-
 def _sure(table: Table, found: dict[str, str]) -> bool:
     """Whether every role's column is called what the role is called, and holds what the role wants."""
-    return all(_called(column, role) and _suits(table, column, role) for role, column in found.items())
+    return all(called.by(column, role) and _suits(table, column, role) for role, column in found.items())
 
 
 def _suits(table: Table, column: str, role: str) -> bool:
     """Whether nothing in a column speaks against its role: texts are written and differ, classes are short."""
     if role == "label":
         return contents.length(table, column) <= contents.LONGEST_LABEL
-    if role not in TEXTS:
+    if role not in called.TEXTS:
         return True
-    if role in ANSWERS and contents.mostly_one(table, column):
+    if role in called.ANSWERS and contents.mostly_one(table, column):
         return False
     short = contents.like_a_label(table, column) or contents.like_numbers(table, column)
-    return contents.like_speech(table, column) or (_own_name(column, role) and not short)
+    return contents.like_speech(table, column) or (called.exactly(column, role) and not short)
 
 
 def _conversations(table: Table) -> str:
