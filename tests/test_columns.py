@@ -6,7 +6,7 @@ import pytest
 
 from studio import presets
 from studio.data import columns, prepare
-from studio.data.read import Table, read
+from studio.data.read import Table, paste, read
 from studio.errors import BadData
 from studio.plan import ROLES, every_role
 
@@ -302,3 +302,37 @@ def test_preference_data_as_openai_writes_it_makes_pairs(tmp_path):
     assert (found.task, list(found.columns.values())) == ("prefer", ["input", "preferred_output", "non_preferred_output"])
     example = prepare.examples(read_in, "prefer", found.columns)[0][0]
     assert example == {"prompt": "What is 0 and one?", "chosen": "It is 1.", "rejected": "No idea at all."}
+
+
+PENS = [f"A shop sells {number} pens at 5 euros each. How much do they cost?" for number in range(150)]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "\n".join(PENS),
+        "# Questions\n\n" + "\n\n".join(PENS),
+        "\n".join(f"{number}. {question}" for number, question in enumerate(PENS, 1)),
+        "\n".join(f"- {question}" for question in PENS),
+    ],
+    ids=["lines", "headed", "numbered", "listed"],
+)
+def test_a_list_of_questions_has_a_row_for_each(tmp_path, text):
+    for name in ("a.txt", "a.md"):
+        path = tmp_path / name
+        path.write_text(text, encoding="utf-8")
+        found = read(path)
+        assert [row["text"] for row in found.rows] == PENS
+        assert columns.guess(found).task == "prompts"
+
+
+@pytest.mark.parametrize("questions", [PENS[:12], CHINESE_QUESTIONS, [f"How are you, number {n}, today?" for n in range(12)]])
+def test_pasted_questions_have_a_row_for_each(questions):
+    found = paste("\n".join(questions))
+    assert [row["text"] for row in found.rows] == questions
+    assert columns.guess(found).task == "prompts"
+
+
+def test_questions_within_a_text_leave_it_whole():
+    text = "\n\n".join(f"Where was the lamp {number}?\n\nNobody knew where it was, and so they looked for it." for number in range(30))
+    assert len(paste(text).rows) < 30
