@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from studio.data import called, contents, talk
+from studio.data import called, contents, pairs, talk
 from studio.data.read import Table
 from studio.errors import BadData
 from studio.plan import GROUP, INSTEAD, ROLES, Task
@@ -45,13 +45,16 @@ def role_name(task: Task, role: str) -> Words:
 def guess(table: Table, task: Task | None = None) -> Guess:
     """The most plausible roles of a table's columns, for `task` or for the most plausible one; roles that no column suits are left out.
 
-    Raises BadData where no column can be used.
+    Raises BadData where no column can be used, or where two answers are compared and it cannot be told which is better.
     """
     usable = _usable(table)
     if task is not None:
         return _guessed(table, task, _by_name(table, usable, task) or _by_content(table, usable, task))
+    paired = {"chosen", "rejected"} <= set(_named(table, usable, ("chosen", "rejected")))
+    if not paired:
+        pairs.check(table.name, table.columns, table.rows)
     tasks: tuple[Task, ...] = ("prefer", "prompts", "chat", "classify")
-    talks = _conversations(table) and not {"chosen", "rejected"} <= set(_named(table, usable, ("chosen", "rejected")))
+    talks = _conversations(table) and not paired
     for name in ("chat", *tasks) if talks else tasks:
         named = _by_name(table, usable, name)
         if named and not (
@@ -189,7 +192,10 @@ def _named(table: Table, columns: list[str], roles: tuple[str, ...], also: list[
 
 
 def _sure(table: Table, found: dict[str, str]) -> bool:
-    """Whether every role's column is called what the role is called, and holds what the role wants."""
+    """Whether every role's column is called what the role is called, and holds what the role wants; one answer of several may be the wrong one."""
+    one_of = {name for pair in pairs.several(table.columns) for name in (pair.first, pair.second)}
+    if found.get("response") in one_of:
+        return False
     return all(called.by(column, role) and _suits(table, column, role) for role, column in found.items())
 
 
