@@ -6,7 +6,7 @@ import pytest
 
 from studio import presets
 from studio.data import columns, prepare
-from studio.data.read import Table, read
+from studio.data.read import Table, paste, read
 from studio.errors import BadData
 from studio.plan import ROLES, every_role
 
@@ -246,3 +246,93 @@ def test_numbers_and_channels_beside_two_long_texts_are_left_aside():
     found = Table("tickets.csv", names, tuple(dict(zip(names, values, strict=True)) for values in zip(*rows.values(), strict=True)))
     assert columns.guess(found) == columns.Guess("chat", {"prompt": "Kundenfrage", "response": "Unsere Rückmeldung"}, False)
     assert columns.guess(found, "classify") == columns.Guess("classify", {"text": "Unsere Rückmeldung", "label": "Kanal"}, False)
+
+
+ASKED_ZH = [f"我的第{number}个订单什么时候能发货呢" for number in "一二三四五六七八九十百千"]
+ANSWERED_ZH = [f"第{number}单二十四小时内发出，请您放心" for number in "一二三四五六七八九十百千"]
+
+
+@pytest.mark.parametrize(
+    ("names", "sure"),
+    [
+        (("问题", "答复"), True),
+        (("问题描述", "解决方案"), True),
+        (("问题描述", "处理结果"), True),
+        (("问题", "处理办法"), True),
+        (("情况", "我们的说明"), False),
+    ],
+    ids=lambda value: "-".join(value) if isinstance(value, tuple) else None,
+)
+def test_short_chinese_texts_beside_an_agents_name_are_questions_and_answers(names, sure):
+    cells = {"编号": ORDER_IDS, names[0]: ASKED_ZH, names[1]: ANSWERED_ZH, "处理人": ["小王", "小李", "小张"]}
+    assert columns.guess(table(**cells)) == columns.Guess("chat", dict(zip(ROLES["chat"], names, strict=True)), sure)
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        ("question", "preferred answer", "other answer"),
+        ("问题", "优质回答", "劣质回答"),
+        ("问题", "满意回答", "不满意回答"),
+        ("问题", "好的回答", "差的回答"),
+        ("问题", "好的回答", "不好的回答"),
+        ("input", "preferred_output", "non_preferred_output"),
+    ],
+    ids="-".join,
+)
+@pytest.mark.parametrize("turned", [False, True], ids=["better-first", "worse-first"])
+def test_answers_that_are_called_good_and_bad_are_pairs(names, turned):
+    cells = {names[0]: QUESTIONS, **{name: [f"{name}: {text}" for text in LONG] for name in (names[:0:-1] if turned else names[1:])}}
+    assert columns.guess(table(**cells)) == columns.Guess("prefer", dict(zip(ROLES["prefer"], names, strict=True)), True)
+
+
+def test_preference_data_as_openai_writes_it_makes_pairs(tmp_path):
+    path = tmp_path / "pairs.jsonl"
+    rows = [
+        {
+            "input": {"messages": [{"role": "user", "content": f"What is {number} and one?"}]},
+            "preferred_output": [{"role": "assistant", "content": f"It is {number + 1}."}],
+            "non_preferred_output": [{"role": "assistant", "content": "No idea at all."}],
+        }
+        for number in range(12)
+    ]
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    read_in = read(path)
+    found = columns.guess(read_in)
+    assert (found.task, list(found.columns.values())) == ("prefer", ["input", "preferred_output", "non_preferred_output"])
+    example = prepare.examples(read_in, "prefer", found.columns)[0][0]
+    assert example == {"prompt": "What is 0 and one?", "chosen": "It is 1.", "rejected": "No idea at all."}
+
+
+PENS = [f"A shop sells {number} pens at 5 euros each. How much do they cost?" for number in range(150)]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "\n".join(PENS),
+        "# Questions\n\n" + "\n\n".join(PENS),
+        "\n".join(f"{number}. {question}" for number, question in enumerate(PENS, 1)),
+        "\n".join(f"- {question}" for question in PENS),
+    ],
+    ids=["lines", "headed", "numbered", "listed"],
+)
+def test_a_list_of_questions_has_a_row_for_each(tmp_path, text):
+    for name in ("a.txt", "a.md"):
+        path = tmp_path / name
+        path.write_text(text, encoding="utf-8")
+        found = read(path)
+        assert [row["text"] for row in found.rows] == PENS
+        assert columns.guess(found).task == "prompts"
+
+
+@pytest.mark.parametrize("questions", [PENS[:12], CHINESE_QUESTIONS, [f"How are you, number {n}, today?" for n in range(12)]])
+def test_pasted_questions_have_a_row_for_each(questions):
+    found = paste("\n".join(questions))
+    assert [row["text"] for row in found.rows] == questions
+    assert columns.guess(found).task == "prompts"
+
+
+def test_questions_within_a_text_leave_it_whole():
+    text = "\n\n".join(f"Where was the lamp {number}?\n\nNobody knew where it was, and so they looked for it." for number in range(30))
+    assert len(paste(text).rows) < 30

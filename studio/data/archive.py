@@ -167,10 +167,12 @@ def _joined(read_ones: list[tuple[str, Found]], bad: list[Bad]) -> Found:
         1
     ].columns
     joined: list[rows.Row] = []
+    notes: list[Words] = []
     for member, found in read_ones:
         if set(found.columns) != set(kept):
             bad.append((0, LEFT_OUT.filled(member=member, why=OTHER_COLUMNS.filled(columns=found.columns[:12]))))
             continue
         joined += found.rows
+        notes += [IN_ALL.filled(member=member, why=said) for said in found.notes]
         bad += [(number, (WITHIN if number else IN_ALL).filled(member=member, why=why)) for number, why in found.bad]
-    return Found(kept, joined, bad)
+    return Found(kept, joined, bad, notes=tuple(notes))

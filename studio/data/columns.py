@@ -1,33 +1,31 @@
 """Guess what each column is for, by its name and by what stands in it."""
 
-import re
 from dataclasses import dataclass
 
-from studio.data import contents, recast, talk
-from studio.data.names import NAMES, ROLE_NAMES, TEXT_TO_LEARN
+from studio.data import called, contents, pairs, talk
 from studio.data.read import Table
 from studio.errors import BadData
 from studio.plan import GROUP, INSTEAD, ROLES, Task
-from studio.words import Words
+from studio.words import Words, label
 
-# Columns such as customer_id, responseTime or 客户编号 speak of the words, but do not hold them.
-ASIDE = re.compile(
-    r"(^|[_\- ])(id|uuid|guid|time|timestamp|date|at|no|nr|number|count|email|phone|url)$|(编号|时间|日期|数量|次数|电话|邮箱)$"
-)
-# Nor do those with such a name hold a text, though they may well hold a class.
-ABOUT = re.compile(
-    r"[_\- ](names?|address|type|kind|status|state|language|lang|channel|source|rating|score|length|tokens|model|category)$"
-    r"|(姓名|名称|名字|地址|类型|状态|语言|渠道|来源|评分|长度|类别|分类)$"
-)
-HUMP = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")  # within customerName
-# What somebody wrote, which a name alone does not prove; of these, answers differ from row to row.
-TEXTS = ("prompt", "response", "completion", "text", "chosen", "rejected")
-ANSWERS = ("response", "completion", "chosen", "rejected")
-# Names of the one who speaks: what stands there may as well be who that is.
-SPEAKERS = ("customer", "user", "assistant", "客户", "顾客", "用户")
-# Two columns whose cells are at least this long on average (characters) read like a question and its answer.
+_ROLE_NAMES: dict[str, Words] = {
+    "prompt": label("What is asked (prompt)", "问题（prompt）"),
+    "response": label("The answer to learn (response)", "要学的回答（response）"),
+    "text": label("The text to sort (text)", "要分类的文本（text）"),
+    "label": label("The class it belongs to (label)", "所属类别（label）"),
+    "chosen": label("The better answer (chosen)", "较好的回答（chosen）"),
+    "rejected": label("The worse answer (rejected)", "较差的回答（rejected）"),
+    "messages": label("The whole conversation (messages)", "整段对话（messages）"),
+    "context": label("What belongs to the question (input, may stay empty)", "附在问题后面的内容（input，可留空）"),
+    "system": label("What the model is told first (system, may stay empty)", "先告诉模型的话（system，可留空）"),
+    "completion": label("One answer (completion)", "单个回答（completion）"),
+    "verdict": label("Whether that answer is good (label)", "这个回答好不好（label）"),
+    GROUP: label("What belongs together, such as a conversation’s number (may stay empty)", "同组标记，例如会话编号（可留空）"),
+    "answer": label("The known answer, to check on (may stay empty)", "已知答案，用于核对（可留空）"),
+}
+_TEXT_TO_LEARN = label("The text to learn (text)", "要学的文本（text）")
+# Two columns whose cells are at least this long on average (English characters) read like a question and its answer.
 LONG = 25
-SHORT_WORD = 4  # letters
 
 
 @dataclass(frozen=True)
@@ -41,19 +39,22 @@ class Guess:
 
 def role_name(task: Task, role: str) -> Words:
     """What a role is called on the page."""
-    return TEXT_TO_LEARN if task == "complete" else ROLE_NAMES[role]
+    return _TEXT_TO_LEARN if task == "complete" else _ROLE_NAMES[role]
 
 
 def guess(table: Table, task: Task | None = None) -> Guess:
     """The most plausible roles of a table's columns, for `task` or for the most plausible one; roles that no column suits are left out.
 
-    Raises BadData where no column can be used.
+    Raises BadData where no column can be used, or where two answers are compared and it cannot be told which is better.
     """
     usable = _usable(table)
     if task is not None:
         return _guessed(table, task, _by_name(table, usable, task) or _by_content(table, usable, task))
+    paired = {"chosen", "rejected"} <= set(_named(table, usable, ("chosen", "rejected")))
+    if not paired:
+        pairs.check(table.name, table.columns, table.rows)
     tasks: tuple[Task, ...] = ("prefer", "prompts", "chat", "classify")
-    talks = _conversations(table) and not {"chosen", "rejected"} <= set(_named(table, usable, ("chosen", "rejected")))
+    talks = _conversations(table) and not paired
     for name in ("chat", *tasks) if talks else tasks:
         named = _by_name(table, usable, name)
         if named and not (
@@ -67,10 +68,9 @@ def guess(table: Table, task: Task | None = None) -> Guess:
 def _guessed(table: Table, task: Task, found: dict[str, str]) -> Guess:
     """A guess, with the column beside that says what belongs together, where there is one."""
     free = [column for column in table.columns if column not in found.values() and contents.share_filled(table, column) > 0]
-    groups = [column for column in free if column.strip().lower() in NAMES[GROUP]]
+    groups = [column for column in free if column.strip().lower() in called.NAMES[GROUP]]
     repeated = [column for column in groups if len({row[column] for row in table.rows}) < len(table.rows)]
-    sure = _sure(table, found) and not recast.undecided(table.columns)
-    return Guess(task, {**found, **({GROUP: repeated[0]} if repeated else {})}, sure)
+    return Guess(task, {**found, **({GROUP: repeated[0]} if repeated else {})}, _sure(table, found))
 
 
 def _by_name(table: Table, usable: list[str], task: Task) -> dict[str, str]:
@@ -103,7 +103,7 @@ def _pairs_by_name(table: Table, usable: list[str], named: dict[str, str], every
             return {role: named[role] for role in ("chosen", "rejected")}  # they begin with the question
         if "prompt" not in named and not left:
             return named
-        question = named.get("prompt") or next((column for column in left if column.strip().lower() in NAMES["messages"]), left[0])
+        question = named.get("prompt") or next((column for column in left if column.strip().lower() in called.NAMES["messages"]), left[0])
         return {"prompt": question, **named, **_beside(table, {**named, "prompt": question}, ("context",))}
     judged = _named(table, usable, ("prompt", "completion"))
     verdicts = [column for column in every if column not in judged.values() and contents.like_verdicts(table, column)]
@@ -114,7 +114,7 @@ def _pairs_by_name(table: Table, usable: list[str], named: dict[str, str], every
 def _beside(table: Table, named: dict[str, str], roles: tuple[str, ...] = ("context", "system")) -> dict[str, str]:
     """Columns that may stay empty in most rows, where one is called exactly so."""
     free = [column for column in table.columns if column not in named.values() and contents.share_filled(table, column) > 0]
-    return {role: column for role in roles for column in free if column.strip().lower() in NAMES[role]}
+    return {role: column for role in roles for column in free if column.strip().lower() in called.NAMES[role]}
 
 
 def _by_content(table: Table, usable: list[str], task: Task) -> dict[str, str]:
@@ -141,7 +141,7 @@ def _kind(table: Table, usable: list[str]) -> Task:
     texts = [column for column in usable if column not in labels]
     if len(usable) == 1:
         return "prompts" if contents.like_questions(table, usable[0]) else "complete"
-    long = [column for column in texts if contents.reading(table, column) >= LONG]
+    long = [column for column in texts if contents.length(table, column) >= LONG]
     return "classify" if labels and texts and len(long) < 2 else "chat"
 
 
@@ -161,9 +161,9 @@ def _usable(table: Table) -> list[str]:
             name=table.name,
             columns=table.columns,
         )
-    spoken = [column for column in filled if not ASIDE.search(_low(column)) and not contents.like_numbers(table, column)]
+    spoken = [column for column in filled if not called.ASIDE.search(called.low(column)) and not contents.like_numbers(table, column)]
     if len(spoken) == 1:  # a class may be a number
-        classes = [column for column in filled if contents.like_a_label(table, column) and not ASIDE.search(_low(column))]
+        classes = [column for column in filled if contents.like_a_label(table, column) and not called.ASIDE.search(called.low(column))]
         return [column for column in filled if column in (*spoken, *classes)]
     return spoken or filled
 
@@ -180,62 +180,35 @@ def _named(table: Table, columns: list[str], roles: tuple[str, ...], also: list[
     found: dict[str, str] = {}
     for role in roles:
         free = [column for column in (also if also and role == "label" else columns) if column not in found.values()]
-        said = [column for word in NAMES[role] for column in free if column.strip().lower() == word]
-        said += [column for word in NAMES[role] for column in free if _says(column, word) and not _aside(column, role)]
-        if role == "chosen":  # "preferred" stands in "non_preferred" too
-            said = [column for column in said if not _called(column, "rejected")]
-        if role in TEXTS:
-            others = [column for column in free if column not in said and not any(_called(column, other) for other in roles)]
-            proven = [column for column in said if _own_name(column, role) or contents.like_speech(table, column)]
+        said = [column for word in called.NAMES[role] for column in free if column.strip().lower() == word]
+        said += [column for word in called.NAMES[role] for column in free if called.says(column, word) and not called.aside(column, role)]
+        if role in called.TEXTS:
+            others = [column for column in free if column not in said and not any(called.by(column, other) for other in roles)]
+            proven = [column for column in said if called.exactly(column, role) or contents.like_speech(table, column)]
             said = proven or ([] if any(contents.like_speech(table, column) for column in others) else said)
         if said:
             found[role] = said[0]
     return found
 
 
-def _low(column: str) -> str:
-    """A column's name in small letters, its words apart."""
-    return HUMP.sub("_", column.strip()).lower()
-
-
-def _aside(column: str, role: str) -> bool:
-    return bool(ASIDE.search(_low(column)) or (role in TEXTS and ABOUT.search(_low(column))))
-
-
-def _says(column: str, word: str) -> bool:
-    """Whether a column's name holds a word; a short one as a word of its own, as "tag" does not stand in "stage"."""
-    low = _low(column)
-    if not word.isascii() or len(word) > SHORT_WORD:
-        return word in low
-    parts = re.split(r"[\W_]+", low)
-    return word in parts or f"{word}s" in parts or (len(word) == SHORT_WORD and any(part.endswith(word) for part in parts))
-
-
-def _called(column: str, role: str) -> bool:
-    return any(_says(column, word) for word in NAMES[role]) and not _aside(column, role)
-
-
-def _own_name(column: str, role: str) -> bool:
-    """Whether a column is called what the role is called, by no name that may be somebody's."""
-    low = column.strip().lower()
-    return low in NAMES[role] and low not in SPEAKERS
-
-
 def _sure(table: Table, found: dict[str, str]) -> bool:
-    """Whether every role's column is called what the role is called, and holds what the role wants."""
-    return all(_called(column, role) and _suits(table, column, role) for role, column in found.items())
+    """Whether every role's column is called what the role is called, and holds what the role wants; one answer of several may be the wrong one."""
+    one_of = {name for pair in pairs.several(table.columns) for name in (pair.first, pair.second)}
+    if found.get("response") in one_of:
+        return False
+    return all(called.by(column, role) and _suits(table, column, role) for role, column in found.items())
 
 
 def _suits(table: Table, column: str, role: str) -> bool:
     """Whether nothing in a column speaks against its role: texts are written and differ, classes are short."""
     if role == "label":
         return contents.length(table, column) <= contents.LONGEST_LABEL
-    if role not in TEXTS:
+    if role not in called.TEXTS:
         return True
-    if role in ANSWERS and contents.mostly_one(table, column):
+    if role in called.ANSWERS and contents.mostly_one(table, column):
         return False
     short = contents.like_a_label(table, column) or contents.like_numbers(table, column)
-    return contents.like_speech(table, column) or (_own_name(column, role) and not short)
+    return contents.like_speech(table, column) or (called.exactly(column, role) and not short)
 
 
 def _conversations(table: Table) -> str:

@@ -5,10 +5,11 @@ from collections import Counter
 
 from studio.data import grid, talk
 from studio.data.read import Table
+from studio.data.speech import WIDE, spoken, weight
 
 # A column with at most this many different values, each seen this often on average, reads like a label.
 MOST_LABELS, LEAST_REPEATS, LONGEST_LABEL = 200, 3, 60
-# A known answer is at most this long (characters), or ends in a number; a question without a mark is at most this long.
+# A known answer is at most this long (English characters), or ends in a number; a question without a mark is at most this long.
 SHORT, ASKED = 20, 300
 WORKED_OUT = re.compile(r"[=#]|answer|答|结果", re.IGNORECASE)
 ENDS_IN_NUMBER = re.compile(r"\d[.,]*\s*[%.。]?$")  # its last digit will do: to look for the first is slow in long ones
@@ -20,10 +21,8 @@ ASKS = re.compile(
 )
 LOOKED_AT = 500
 LONGEST_NUMBER = 40  # characters of an id, a number or a date
-MOST_OF_A_NAME, LEAST_WIDE = 3, 12  # words of a person's or a firm's name; characters of a Chinese text beyond such a name
-SENTENCE = re.compile(r"[.?!。？！，；][\"”’)）]?(\s|$)|[，。？！；]")
 LINK = re.compile(r"https?://\S+")
-DIGIT, WIDE = re.compile(r"\d"), re.compile(r"[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]")
+DIGIT = re.compile(r"\d")
 
 
 def holds_conversations(table: Table, column: str) -> bool:
@@ -40,9 +39,8 @@ def cells(table: Table, column: str) -> list[str]:
 def like_answers(table: Table, column: str) -> bool:
     """Whether most cells are known answers to check on: short, or worked out up to a number at the end."""
     some = cells(table, column)
-    short = [cell for cell in some if _weight(cell) <= SHORT]
-    worked_out = [cell for cell in some if _weight(cell) > SHORT and ENDS_IN_NUMBER.search(cell) and WORKED_OUT.search(cell)]
-    return len(short) + len(worked_out) > 0.8 * len(some)
+    worked_out = [cell for cell in some if ENDS_IN_NUMBER.search(cell) and WORKED_OUT.search(cell)]
+    return sum(weight(cell) <= SHORT for cell in some) + sum(weight(cell) > SHORT for cell in worked_out) > 0.8 * len(some)
 
 
 def like_questions(table: Table, column: str) -> bool:
@@ -55,12 +53,7 @@ def like_questions(table: Table, column: str) -> bool:
 def like_speech(table: Table, column: str) -> bool:
     """Whether most cells read as somebody wrote them: several words, or a sentence; names, ids and codes do not."""
     some = cells(table, column)
-    return sum(_spoken(cell) for cell in some) > 0.5 * len(some)
-
-
-def _spoken(cell: str) -> bool:
-    words, wide = len(cell.split()), len(WIDE.findall(cell))
-    return words > MOST_OF_A_NAME or wide >= LEAST_WIDE or bool((words > 1 or wide > 1) and SENTENCE.search(cell))
+    return sum(spoken(cell) for cell in some) > 0.5 * len(some)
 
 
 def share_filled(table: Table, column: str) -> float:
@@ -69,8 +62,8 @@ def share_filled(table: Table, column: str) -> float:
 
 
 def length(table: Table, column: str) -> float:
-    """How long the cells of a column are on average, in characters."""
-    return sum(len(row[column]) for row in table.rows) / len(table.rows)
+    """How long the cells of a column are on average, in English characters."""
+    return sum(weight(row[column]) for row in table.rows) / len(table.rows)
 
 
 def like_a_label(table: Table, column: str) -> bool:
@@ -89,16 +82,6 @@ def like_verdicts(table: Table, column: str) -> bool:
     """Whether every cell says yes or no in some way, or counts stars."""
     some = cells(table, column)
     return all(talk.verdict(cell) is not None for cell in some) or talk.counts_stars(some)
-
-
-def reading(table: Table, column: str) -> float:
-    """How long the cells of a column are on average to read, in Latin letters."""
-    return sum(_weight(row[column]) for row in table.rows) / len(table.rows)
-
-
-def _weight(cell: str) -> int:
-    """How much a text says, in Latin letters: a Chinese character says as much as three."""
-    return len(cell) + 2 * len(WIDE.findall(cell))
 
 
 def like_numbers(table: Table, column: str) -> bool:

@@ -120,8 +120,8 @@ def _table(kept: Kept, stamp: int) -> Table:
     values = [found.column(name).to_pylist() for name in found.column_names]
     rows = tuple(dict(zip(found.column_names, row, strict=True)) for row in zip(*values, strict=True))
     bad = tuple((int(line), Words(str(said["en"]), str(said["zh"]))) for line, said in card.get("bad", ()))
-    sheets = tuple(map(str, card.get("sheets", ())))
-    return Table(kept.name, tuple(found.column_names), rows, bad, sheets, kept.sheet, str(card.get("delimiter", "")))
+    sheets, notes = tuple(map(str, card.get("sheets", ()))), tuple(map(Words.of, card.get("notes", ())))
+    return Table(kept.name, tuple(found.column_names), rows, bad, sheets, kept.sheet, str(card.get("delimiter", "")), notes)
 
 
 def _write(kept: Kept, table: Table, card: dict[str, Any]) -> None:
@@ -132,6 +132,7 @@ def _write(kept: Kept, table: Table, card: dict[str, Any]) -> None:
     bad = [[line, {"en": why.say("en"), "zh": why.say("zh")}] for line, why in table.bad]
     told = {"rows": len(table.rows), "columns": list(table.columns), "sheet": table.sheet, "sheets": list(table.sheets), "bad": bad}
     told |= {"delimiter": table.delimiter} if table.delimiter else {}
+    told["notes"] = [{"en": said.say("en"), "zh": said.say("zh")} for said in table.notes]
     write_json(kept.folder / "card.json", {**card, **told})
 
 

@@ -1,4 +1,4 @@
-"""Running text becomes examples to complete: pieces between blank lines and headings, short ones gathered."""
+"""Running text becomes examples to complete: pieces between blank lines and headings, short ones gathered; a list of questions stays one."""
 
 import io
 import re
@@ -8,28 +8,39 @@ from studio.data import rows
 from studio.data.rows import Found
 
 LEAST = 400  # characters of a piece, where the text goes on
-QUESTION = re.compile(r"\A[^\n]*[?？][\"”’)）]?\s*\Z")  # a line that asks
 HEADING = re.compile(r"#{1,6}\s")
 FENCE = re.compile(r"\s*(```|~~~)")
+# Lines of which at least this share end in a question mark, and at least so many do, are a list of questions; a list's marks are no part of them.
+MOSTLY, FEW = 0.7, 4
+ASKS = re.compile(r"[?？][\"”’」』)）]*$")
+MARK = re.compile(r"\s*([-*•·]|\d{1,4}[.)、．])\s+|\s*(\d{1,4}[、．])")
 # Where a piece that is too long for a cell is cut: after a sentence, else at a space.
 END = re.compile(r"[.!?](?=\s)|[。！？]|\s")
 
 
 def read(text: str) -> Found:
-    """The pieces of a text under the column `text`; where most lines are a question each, every line is one.
-
-    Raises BadData where there is more than a data set may hold.
-    """
+    """The pieces of a text, or the questions of a list of them, under the column `text`. Raises BadData where there is more than a data set may hold."""
     rows.check_lines(text)
     lines = [line.rstrip() for line in io.StringIO(text, newline=None)]
+    if asked := _questions(lines):
+        found, bad = rows.collect(enumerate(asked, 1), lambda question: {"text": question})
+        return Found(("text",) if found else (), found, bad)
     parts = list(_paragraphs(lines))
     blank = "\n\n"
     if len(parts) < 2:
         parts, blank = [line for line in lines if line], "\n"
-    asking = sum(bool(QUESTION.search(part)) for part in parts)
-    pieces = (short for part in parts for short in _cut(part)) if 2 <= len(parts) < 2 * asking else _gathered(parts, blank)
-    found, bad = rows.collect(enumerate(pieces, 1), lambda piece: {"text": piece})
+    found, bad = rows.collect(enumerate(_gathered(parts, blank), 1), lambda piece: {"text": piece})
     return Found(("text",) if found else (), found, bad)
+
+
+def _questions(lines: list[str]) -> list[str]:
+    """The lines of a list of questions, without its headings and marks; empty where the text is none."""
+    said = [line for line in lines if line and not HEADING.match(line)]
+    asking = sum(bool(ASKS.search(line)) for line in said)
+    if asking < FEW or asking < MOSTLY * len(said):
+        return []
+    marked = sum(bool(MARK.match(line)) for line in said) > 0.5 * len(said)
+    return [(MARK.sub("", line, count=1) if marked else line).strip() for line in said]
 
 
 def _paragraphs(lines: list[str]) -> Iterator[str]:

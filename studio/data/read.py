@@ -4,7 +4,7 @@ import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from studio.data import apart, archive, delimited, encoding, kinds, objects, passages, recast, rows
+from studio.data import apart, archive, delimited, encoding, kinds, objects, pairs, passages, rows, threads
 from studio.data.rows import BRING_PART, EXPORT, Bad, Found, Row, Told, unheard
 from studio.errors import BadData
 from studio.home import Progress
@@ -35,7 +35,7 @@ class Table:
     """Rows under their column names, and what could not be read: a line's or row's number (0: of the file, or of one within) and why.
 
     A workbook also has the names of its sheets in the file's order, and the one that was read; a text the sign that divides its fields,
-    where that is an unusual one.
+    where that is an unusual one. `notes` are sentences on how its rows were brought into the shape that they have here.
     """
 
     name: str
@@ -45,6 +45,7 @@ class Table:
     sheets: tuple[str, ...] = ()
     sheet: str = ""
     delimiter: str = ""
+    notes: tuple[Words, ...] = ()
 
 
 def read(path: Path, name: str = "", sheet: str = "", tell: Progress = unheard) -> Table:
@@ -69,7 +70,7 @@ def read(path: Path, name: str = "", sheet: str = "", tell: Progress = unheard) 
     told = rows.seldom(lambda done, of: tell(size * min(1, done / max(1, of)), size))
     found = archive.read(path, name, _found, told) if form == "zip" else _found(path, name, sheet, told)
     tell(size, size)
-    return Table(name, found.columns, tuple(found.rows), tuple(found.bad), found.sheets, found.sheet, found.delimiter)
+    return Table(name, found.columns, tuple(found.rows), tuple(found.bad), found.sheets, found.sheet, found.delimiter, found.notes)
 
 
 def paste(text: str) -> Table:
@@ -88,7 +89,7 @@ def paste(text: str) -> Table:
     shape = kinds.shape(text, "", name)
     found = _usable(_shaped(text, shape, name), name, shape)
     ending = ".tsv" if shape == "table" and delimited.told(text.splitlines(keepends=True)[:100])[0] == "\t" else ENDINGS[shape]
-    return Table(f"pasted{ending}", found.columns, tuple(found.rows), tuple(found.bad), delimiter=found.delimiter)
+    return Table(f"pasted{ending}", found.columns, tuple(found.rows), tuple(found.bad), delimiter=found.delimiter, notes=found.notes)
 
 
 def _found(path: Path, name: str, sheet: str = "", tell: Told = unheard) -> Found:
@@ -117,7 +118,7 @@ def _shaped(text: str, shape: kinds.Shape, name: str, tell: Told = unheard) -> F
 def _usable(found: Found, name: str, shape: kinds.Shape = "table") -> Found:
     """What was found, where it has a row, in the shape that is learned from. Raises BadData where it has none."""
     if found.columns and found.rows:
-        return recast.recast(found)
+        return threads.joined(pairs.turned(found))
     raise BadData(
         Words("“{name}” holds no row that could be read ({bad} damaged).", "“{name}”里没有一行能读取（{bad} 行损坏）。")
         if found.bad

@@ -40,7 +40,10 @@ EXPORT = Words("Export your table again as CSV (UTF-8) and drop it here.", "è¯·æ
 
 @dataclass(frozen=True)
 class Found:
-    """What a reader made of a file: rows under their columns, and what is no row; a workbook also names its sheets, a text its delimiter, if unusual."""
+    """What a reader made of a file: rows under their columns, and what is no row; a workbook also names its sheets, a text its delimiter, if unusual.
+
+    `notes` say into what another shape the rows were brought.
+    """
 
     columns: tuple[str, ...]
     rows: list[Row]
@@ -48,6 +51,7 @@ class Found:
     sheets: tuple[str, ...] = ()
     sheet: str = ""
     delimiter: str = ""
+    notes: tuple[Words, ...] = ()
 
 
 def collect(lines: Iterable[tuple[int, Line]], row: Callable[[Line], Row | Words | None]) -> tuple[list[Row], list[Bad]]:

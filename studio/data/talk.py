@@ -11,8 +11,29 @@ Turn = dict[str, str]
 # What the parts of a conversation are called: OpenAI's "role" and "content", ShareGPT's "from" and "value", and what exports make of them.
 WHO, TEXT = ("role", "from", "speaker", "author", "sender"), ("content", "value", "text", "message")
 ROLES = {
-    **dict.fromkeys(("user", "human", "customer", "prompter", "client", "用户", "客户", "顾客"), "user"),
-    **dict.fromkeys(("assistant", "gpt", "bot", "model", "chatgpt", "agent", "ai", "助手", "客服", "机器人"), "assistant"),
+    **dict.fromkeys(
+        ("user", "human", "customer", "prompter", "client", "buyer", "visitor", "caller", "用户", "客户", "顾客", "买家", "访客"), "user"
+    ),
+    **dict.fromkeys(
+        (
+            "assistant",
+            "gpt",
+            "bot",
+            "model",
+            "chatgpt",
+            "agent",
+            "ai",
+            "support",
+            "operator",
+            "seller",
+            "助手",
+            "客服",
+            "机器人",
+            "卖家",
+            "坐席",
+        ),
+        "assistant",
+    ),
     **dict.fromkeys(("system", "developer", "系统"), "system"),
 }
 # A conversation written as one text, as in Anthropic's hh-rlhf.

@@ -48,7 +48,7 @@ def verdict(kept: Kept, table: Table, task: Task, roles: dict[str, str], word: W
     name = presets.samples()[kept.source.partition(":")[2]].name.say(lang) if kept.source.startswith("sample:") else kept.name
     said = words.READ.say(lang, name=name, rows=len(table.rows), columns=len(table.columns))
     divided = words.DIVIDED.say(lang, sign=repr(table.delimiter)[1:-1]) if table.delimiter else ""
-    said = joined((said, divided), lang)
+    said = joined((said, divided, *(note.say(lang) for note in table.notes)), lang)
     return _with_damage(table, said, parts, "check" if word is words.UNSURE else "good", lang)
 
 

@@ -1,4 +1,4 @@
-"""What help desks, raters and libraries export is understood as what it is: pairs, whole conversations, questions."""
+"""What raters and libraries export is understood as what it is: pairs, questions, conversations with tools, verdicts and stars."""
 
 import csv
 import io
@@ -26,42 +26,6 @@ def understood(head, rows):
 
 
 @pytest.mark.parametrize(
-    ("head", "first", "second"),
-    [
-        ("prompt,response_a,response_b,winner", "A", "B"),
-        ("prompt,response_a,response_b,winner", "response_a", "response_b"),
-        ("prompt,response_a,response_b,winner", "model_a", "model_b"),
-        ("prompt,response_a,response_b,winner", "1", "2"),
-        ("prompt,response_0,response_1,preference", "0", "1"),
-        ("question,answer_1,answer_2,better", "1", "2"),
-        ("question,answer_1,answer_2,better", "first", "second"),
-        ("question,model_a,model_b,winner", "model_a", "model_b"),
-        ("问题,回答A,回答B,更好", "A", "B"),
-    ],
-)
-def test_the_answer_that_won_is_the_chosen_one_on_every_row(head, first, second):
-    rows = [
-        (ask, good, bad, first) if n % 2 else (ask, bad, good, second)
-        for n, (ask, good, bad) in enumerate(zip(ASKED, GOOD, BAD, strict=True))
-    ]
-    _, found, examples = understood(head, rows)
-    assert (found.task, found.sure) == ("prefer", True)
-    assert [(one["chosen"], one["rejected"]) for one in examples] == list(zip(GOOD, BAD, strict=True))
-
-
-def test_a_tie_prefers_nothing_and_is_counted():
-    rows = list(zip(ASKED, GOOD, BAD, ["A", "B", "tie"] * 4, strict=True))
-    table, _, examples = understood("prompt,response_a,response_b,winner", rows)
-    assert len(examples) == 8
-    assert table.bad[0][1].en == "4 rows prefer neither answer (such as “tie”) and are left out"
-
-
-def test_where_nobody_can_tell_who_won_it_is_never_taken_for_sure():
-    rows = list(zip(ASKED, GOOD, BAD, ["Ann", "Bob"] * 6, strict=True))
-    assert not understood("prompt,response_a,response_b,winner", rows)[1].sure
-
-
-@pytest.mark.parametrize(
     "head", ["question,preferred answer,other answer", "问题,优质回答,劣质回答", "问题,满意回答,不满意回答", "问题,好的回答,差的回答"]
 )
 def test_a_better_and_a_worse_answer_are_known_by_their_names(head):
@@ -82,24 +46,6 @@ def test_openai_s_preferences_are_pairs():
     found = columns.guess(table)
     examples, _ = prepare.examples(table, found.task, found.columns)
     assert (examples[0]["prompt"], examples[0]["chosen"], examples[0]["rejected"]) == (ASKED[0], GOOD[0], BAD[0])
-
-
-@pytest.mark.parametrize(
-    ("head", "user", "agent"), [("conversation_id,role,content", "user", "assistant"), ("会话ID,发送方,消息内容", "用户", "客服")]
-)
-def test_a_turn_on_each_row_becomes_whole_conversations(head, user, agent):
-    rows = [row for n in range(8) for row in ((n, user, ASKED[n]), (n, user, "Please."), (n, agent, GOOD[n]))]
-    table, found, examples = understood(head, rows)
-    assert (len(table.rows), found.task, found.sure) == (8, "chat", True)
-    assert talk.unpacked(examples[3]["messages"]) == [
-        {"role": "user", "content": f"{ASKED[3]}\nPlease."},
-        {"role": "assistant", "content": GOOD[3]},
-    ]
-
-
-def test_speakers_without_a_number_of_the_conversation_stay_a_column():
-    rows = [(role, text) for ask, good in zip(ASKED, GOOD, strict=True) for role, text in (("user", ask), ("assistant", good))]
-    assert len(understood("role,content", rows)[0].rows) == 24
 
 
 @pytest.mark.parametrize("line", ["A shop sells {} pens at 5 euros each. How much do they cost?", "小店卖{}支笔，每支五元，一共多少钱？"])
