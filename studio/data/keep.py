@@ -87,8 +87,8 @@ class Kept:
         return _table(self, self.stamp)
 
     def changes(self) -> list[Change]:
-        """What was changed, the oldest first."""
-        return [fixes.from_json(read_json(file)) for file in _change_files(self)]
+        """What was changed, the oldest first; a damaged file tells nothing."""
+        return [fixes.from_json(raw) for file in _change_files(self) if (raw := read_json(file))]
 
 
 def _changes(kept: Kept) -> Path:
