@@ -695,14 +695,16 @@ def test_where_others_reach_the_page_nobody_changes_another_s_data(own, monkeypa
     assert [kept.source for kept in visitor.sets([own.source])] == [own.source]
 
 
+@pytest.mark.parametrize("lang", ["en", "zh"])
 @pytest.mark.parametrize("kind", ["csv", "xlsx"])
 @pytest.mark.parametrize("task", ["chat", "classify", "complete", "prefer", "prompts"])
-def test_a_template_comes_back_as_the_task_it_is_for(task, kind):
-    from studio.data import columns
+def test_a_template_comes_back_as_the_task_it_is_for_in_the_language_it_was_asked_in(task, kind, lang):
+    from studio.data import columns, templates
 
-    table = read.read(Path(sets.template(task, kind)))
-    assert len(table.rows) == 2
-    assert columns.guess(table, task).columns == dict(zip(table.columns, table.columns, strict=True))
+    table = read.read(Path(sets.template(task, kind, lang)))
+    assert (len(table.rows), table.columns) == (2, templates.header(task, lang))
+    assert columns.guess(table, task).columns == dict(zip(templates.header(task), table.columns, strict=True))
+    assert all(any("\u4e00" <= sign <= "\u9fff" for sign in "".join(row.values())) == (lang == "zh") for row in table.rows)
 
 
 @pytest.mark.parametrize("source", ["/etc/passwd", "../secrets.csv", "dataset:../../x", "", None])

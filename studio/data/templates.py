@@ -7,7 +7,7 @@ from typing import Literal
 from studio.plan import ROLES, Task
 
 # Two examples of every task, under the role names as column names.
-EXAMPLES: dict[Task, tuple[tuple[str, ...], ...]] = {
+ENGLISH: dict[Task, tuple[tuple[str, ...], ...]] = {
     "chat": (
         (
             "Where is my parcel? It was due on Monday.",
@@ -42,15 +42,44 @@ EXAMPLES: dict[Task, tuple[tuple[str, ...], ...]] = {
 }
 
 
-def header(task: Task) -> tuple[str, ...]:
+CHINESE: dict[Task, tuple[tuple[str, ...], ...]] = {
+    "chat": (
+        ("我的包裹到哪儿了？说好周一到的。", "包裹今天已经发出，明天中午前送到。今晚六点前会发短信告诉您快递单号。"),
+        ("订的椅子还能换颜色吗？", "可以，周四打包前都能换。请告诉我想要的颜色，我今天就帮您改单。"),
+    ),
+    "complete": (
+        ("蕨山园艺叉有四根锻造叉齿和白蜡木柄，翻硬土也不弯，重 1.9 公斤。",),
+        ("蕨山洒水壶能装七升水，黄铜花洒出水细柔，浇幼苗也合适。",),
+    ),
+    "classify": (("同一个订单扣了我两次钱。", "账单"), ("包裹三天没有动静了。", "物流")),
+    "prefer": (
+        ("你们能寄到海岛吗？", "可以，三到五天送到，运费一样。结账时填海岛的邮编，就能看到送达日期。", "也许吧，自己看网站。"),
+        ("水壶的盖子裂了。", "新盖子今天免费寄出。旧的请先留着，周五收到新的再扔。", "肯定是你自己摔的。"),
+    ),
+    "prompts": (("一盒装 12 支笔，7 盒一共有多少支？", "84"), ("火车 9:40 开，11:05 到，一共开多少分钟？", "85")),
+}
+EXAMPLES = {"en": ENGLISH, "zh": CHINESE}
+NAMES = {
+    "prompt": "问题",
+    "response": "回答",
+    "text": "文本",
+    "label": "标签",
+    "chosen": "较好的回答",
+    "rejected": "较差的回答",
+    "answer": "答案",
+}
+
+
+def header(task: Task, lang: str = "en") -> tuple[str, ...]:
     """The column names of a task's table."""
-    return (*ROLES[task], "answer") if task == "prompts" else ROLES[task]
+    roles = (*ROLES[task], "answer") if task == "prompts" else ROLES[task]
+    return tuple(NAMES[role] for role in roles) if lang == "zh" else roles
 
 
-def write(task: Task, kind: Literal["csv", "xlsx"], folder: Path) -> Path:
-    """The table of a task as a file in `folder`; Excel opens the CSV as UTF-8 by its mark."""
-    path = folder / f"template-{task}.{kind}"
-    rows = [header(task), *EXAMPLES[task]]
+def write(task: Task, kind: Literal["csv", "xlsx"], folder: Path, lang: str = "en") -> Path:
+    """The table of a task in a language as a file in `folder`; Excel opens the CSV as UTF-8 by its mark."""
+    path = folder / f"template-{task}{'-zh' if lang == 'zh' else ''}.{kind}"
+    rows = [header(task, lang), *EXAMPLES[lang][task]]
     if kind == "csv":
         with path.open("w", encoding="utf-8-sig", newline="") as file:
             csv.writer(file).writerows(rows)

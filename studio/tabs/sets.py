@@ -71,11 +71,11 @@ def delete(source: str, mine: object, request: gr.Request) -> tuple[Any, ...]:
     return "", forms.notice(words.SET_GONE.say(lang, name=kept.name), words.EMPTY.say(lang), kind="good")
 
 
-def template(task: Task, kind: str) -> str:
+def template(task: Task, kind: str, lang: str = "en") -> str:
     """A table to fill in, as a file that the page may hand out."""
     folder = export.downloads() / "templates"
     folder.mkdir(parents=True, exist_ok=True)
-    return str(forms_to_fill.write(task if task in ROLES else "chat", "xlsx" if kind == "xlsx" else "csv", folder))
+    return str(forms_to_fill.write(task if task in ROLES else "chat", "xlsx" if kind == "xlsx" else "csv", folder, lang))
 
 
 def templates() -> None:
@@ -101,8 +101,8 @@ def templates() -> None:
 
 
 def _offer(button: gr.DownloadButton, task: gr.Dropdown, kind: str) -> None:
-    def made(chosen: Task) -> str:
-        return template(chosen, kind)
+    def made(chosen: Task, request: gr.Request) -> str:
+        return template(chosen, kind, forms.language(request))
 
     gr.on([task.change, gr.context.Context.root_block.load], made, task, button, show_progress="hidden", queue=False)
 
