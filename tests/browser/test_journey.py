@@ -238,7 +238,7 @@ def test_the_page_speaks_chinese_to_a_chinese_browser(visit):
 def test_a_stopped_run_goes_on_and_its_curve_begins_anew(visit, chat_csv, tiny_chat):
     page = visit()
     start_tiny(page, chat_csv, tiny_chat, epochs=16, batch=1)
-    page.wait_for_function("(document.querySelector('#live .js-plotly-plot')?.data || [{ y: [] }])[0].y.length >= 3")
+    page.wait_for_function("(document.querySelector('#live .js-plotly-plot')?.data || [{ y: [] }])[0].y.length >= 3", timeout=90_000)
     page.get_by_role("button", name="Stop and keep").click()
     wait_for_end(page, "stopped")
     go_on = page.get_by_role("button", name="Go on from where it was")
