@@ -30,10 +30,8 @@ def unfold(page):
     page.wait_for_timeout(900)
 
 
-@pytest.mark.parametrize(
-    ("width", "scheme", "locale"), [(1280, "light", "en-US"), (390, "dark", "en-US"), (390, "light", "zh-CN"), (1920, "dark", "zh-CN")]
-)
-def test_no_tab_is_wider_than_the_screen_or_hard_to_read(visit, width, scheme, locale):
+@pytest.mark.parametrize(("width", "other", "scheme", "locale"), [(1280, 1920, "light", "en-US"), (390, 768, "dark", "zh-CN")])
+def test_no_tab_is_wider_than_the_screen_or_hard_to_read(visit, width, other, scheme, locale):
     page = visit(viewport={"width": width, "height": 844}, color_scheme=scheme, locale=locale)
     page.locator("#sample-ticket-triage").click()
     expect(page.locator("#health .health")).to_be_visible()
@@ -42,7 +40,10 @@ def test_no_tab_is_wider_than_the_screen_or_hard_to_read(visit, width, scheme, l
         page.evaluate(OPEN_TAB, f"{name} · ")
         expect(page.locator(landmark)).to_be_visible()
         unfold(page)
-        assert page.evaluate("document.documentElement.scrollWidth") <= width, name
+        for size in (other, width):
+            page.set_viewport_size({"width": size, "height": 844})
+            page.wait_for_timeout(100)
+            assert page.evaluate("document.documentElement.scrollWidth") <= size, (name, size)
         found += serious(page, name)
     assert not found, "\n".join(map(str, found))
 
@@ -50,24 +51,22 @@ def test_no_tab_is_wider_than_the_screen_or_hard_to_read(visit, width, scheme, l
 def test_what_comes_with_a_run_and_on_demand_is_hard_to_read_for_nobody(visit, chat_csv, tiny_chat):
     page, found = visit(), []
 
-    def look(where):
+    def look(where, dark):
+        page.evaluate(DARK, dark)
         page.wait_for_timeout(500)
-        for dark in (False, True):
-            page.evaluate(DARK, dark)
-            page.wait_for_timeout(200)
-            found.extend(serious(page, f"{where}, {'dark' if dark else 'light'}"))
+        found.extend(serious(page, f"{where}, {'dark' if dark else 'light'}"))
         page.evaluate(DARK, False)
 
     start_tiny(page, chat_csv, tiny_chat, epochs=2)
     wait_for_end(page)
     unfold(page)
-    look("curves and outcome")
+    look("curves and outcome", dark=True)
     tab(page, "Playground")
     page.get_by_label("Your question or text").fill("where is my lamp")
     page.get_by_role("button", name="Ask both").click()
     for side in ("base", "tuned"):
         expect(page.locator(f"#{side} .proof.holds")).to_be_visible(timeout=60_000)
-    look("two answers")
+    look("two answers", dark=False)
     tab(page, "Method")
     page.locator("#chooser button.label-wrap").click()
     for name, value in (
@@ -82,12 +81,12 @@ def test_what_comes_with_a_run_and_on_demand_is_hard_to_read_for_nobody(visit, c
     page.locator("#choose").click()
     heading = page.locator("#choice h3")
     expect(heading).to_be_focused()
-    look("the chooser's answer")
+    look("the chooser's answer", dark=False)
     page.locator("#open-glossary").click()
     expect(page.locator("dialog.glossary")).to_be_visible()
-    look("glossary")
+    look("glossary", dark=True)
     page.keyboard.press("Escape")
     page.locator("#show-around").click()
     expect(page.locator("#tour [role=dialog], #tour dialog").first).to_be_visible()
-    look("tour")
+    look("tour", dark=True)
     assert not found, "\n".join(map(str, found))
