@@ -173,18 +173,19 @@ def verdict(cell: str, stars: bool = False) -> bool | None:
     said = cell.strip().lower()
     if not stars:
         return VERDICTS.get(said)
-    number = int(said[0]) if said[:1] in STARS and said[1:].strip("0. ★星分/") in ("", "5") else 3
-    return True if number >= GOOD_FROM else False if number <= BAD_TO else None
+    number = _stars(said)
+    return None if number is None or BAD_TO < number < GOOD_FROM else number >= GOOD_FROM
 
 
 def counts_stars(cells: Sequence[str]) -> bool:
     """Whether cells are numbers of stars, one to five, and not ones and noughts."""
-    said = [cell.strip() for cell in cells if cell.strip()]
-    return (
-        bool(said)
-        and all(one[:1] in STARS and one[1:].strip("0. ★星分/") in ("", "5") for one in said)
-        and any(one[0] in "2345" for one in said)
-    )
+    numbers = [_stars(cell.strip()) for cell in cells if cell.strip()]
+    return None not in numbers and any(number != 1 for number in numbers)
+
+
+def _stars(said: str) -> int | None:
+    """The number of stars in a cell, as 4, 4.0, 4/5 or 4 ★; None where it is none."""
+    return int(said[0]) if said[:1] in STARS and said[1:].strip("0. ★星分/") in ("", "5") else None
 
 
 def packed(found: list[Turn]) -> str:

@@ -1,6 +1,5 @@
 """What a plan gives a method to do: its examples in tokens, counted with the model's own tokenizer or guessed from their characters."""
 
-import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
@@ -8,6 +7,7 @@ from pathlib import Path
 
 from studio.data import columns as roles
 from studio.data import keep, prepare, split
+from studio.data.speech import WIDE
 from studio.estimate import desk
 from studio.methods import defaults
 from studio.methods.base import Method, Settings
@@ -22,7 +22,6 @@ MOST, LONGEST = 1_000, 64
 KEPT = 128
 # Letters of a token: English words under today's tokenizers have about 4 a token, a Chinese character about 0.7 tokens.
 LETTERS = 4.0
-WIDE = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]")
 # What a chat template writes around a question (tokens, about): marks, roles, a default system prompt.
 TEMPLATE = 20
 

@@ -59,11 +59,12 @@ def refresh(request: gr.Request, **fields: Any) -> tuple[Any, ...]:
     run = str(fields.pop("run", ""))
     lang, chosen, tables = forms.language(request), fields["chosen"], elsewhere.follow(fields.pop("shown", ""), request, **fields)
     about = base.about(str(fields["model"] or ""), lang)[1]
+    fields = remember.entered(fields)
     found = estimates.asked(**fields)
     rows = estimates.every(found)
     content, row = estimates.content(found, rows, lang), rows.get(found.plan.method.name)
     stand = story.content(found, row, lang, run)
-    given = forms.settings(methods.get(chosen), remember.entered(fields))
+    given = forms.settings(methods.get(chosen), fields)
     raw = {
         "task": fields["task"],
         "model": found.plan.model if found.base.shape else "",  # what is wrong with a model is said beside it

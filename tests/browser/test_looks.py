@@ -3,6 +3,7 @@
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import expect
+from test_data import answer_all_six
 from test_journey import start_tiny, tab, wait_for_end
 
 pytestmark = pytest.mark.browser
@@ -69,15 +70,7 @@ def test_what_comes_with_a_run_and_on_demand_is_hard_to_read_for_nobody(visit, c
     look("two answers", dark=False)
     tab(page, "Method")
     page.locator("#chooser button.label-wrap").click()
-    for name, value in (
-        ("change", "tone"),
-        ("have", "answers"),
-        ("many", "some"),
-        ("where", "unknown"),
-        ("budget", "any"),
-        ("apart", "near"),
-    ):
-        page.locator(f"#ask-{name} input[value={value}]").check()
+    answer_all_six(page)
     page.locator("#choose").click()
     heading = page.locator("#choice h3")
     expect(heading).to_be_focused()
