@@ -1,12 +1,14 @@
 // The language a person has chosen stands in a cookie, so that the server knows it too; without one the browser's own language counts.
 (() => {
-  const kept = (document.cookie.match(/(?:^|; )studio-lang=(en|zh)(?:;|$)/) || [])[1];
-  const chosen = kept && { en: 'en', zh: 'zh-CN' }[kept];
-  if (chosen) {
-    Object.defineProperty(navigator, 'language', { get: () => chosen });
-    Object.defineProperty(navigator, 'languages', { get: () => [chosen] });
+  const locales = __LOCALES__; // language -> the browser's name for it, filled in by studio/ui/language.py
+  const chosen = (document.cookie.match(/(?:^|; )studio-lang=([a-z]+)(?:;|$)/) || [])[1];
+  if (locales[chosen]) {
+    Object.defineProperty(navigator, 'language', { get: () => locales[chosen] });
+    Object.defineProperty(navigator, 'languages', { get: () => [locales[chosen]] });
   }
-  document.documentElement.lang = navigator.language.toLowerCase().startsWith('zh') ? 'zh-CN' : 'en';
+  window.studioLanguages = Object.keys(locales);
+  window.studioLanguage = window.studioLanguages.find((name) => navigator.language.toLowerCase().startsWith(name)) || 'en';
+  document.documentElement.lang = locales[window.studioLanguage];
 })();
 // Gradio 6.31 names the lock on a table's first column without saying what it is: a picture.
 new MutationObserver(() => document.querySelectorAll('[aria-label="Static column"]:not([role])').forEach((lock) => lock.setAttribute('role', 'img')))

@@ -8,7 +8,7 @@ stage.innerHTML = `<header><h3 class="run-title"></h3><span class="run-state"></
 element.appendChild(stage);
 const at = (name) => stage.querySelector(name);
 const value = (name) => (props.value || {})[name];
-const lang = (navigator.language || 'en').toLowerCase().startsWith('zh') ? 'zh' : 'en';
+const lang = window.studioLanguage || 'en';
 let run = '', file = '', offset = 0, sampled = 0, charts = new Map(), ended = false, fails = 0, timer = null, busy = false, seen = false, said = '', told = '', step = '';
 
 const load = () => window.Plotly ? Promise.resolve() : (window.studioPlotly ||= new Promise((done, failed) => {

@@ -8,24 +8,24 @@ import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from studio.errors import BadPlan
+from studio.i18n import Message
 from studio.plan import Task
-from studio.words import Words
 
 _INSTALLED = Path(__file__).parent / "_shipped"
 ROOT = _INSTALLED if _INSTALLED.is_dir() else Path(__file__).parent.parent
 FOLDER = ROOT / "presets"
 ASSETS = ROOT / "assets"
 
-Card = TypeVar("Card", bound="Strict")
+Card = TypeVar("Card", bound="CardModel")
 
 
-class Strict(BaseModel):
+class CardModel(BaseModel):
     """The manner of every card: frozen, and an unknown key is an error."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
-class Wheel(Strict):
+class Wheel(CardModel):
     """Where a model lies in a Python package: the studio's way to a model where no hub is in reach."""
 
     package: str
@@ -34,15 +34,15 @@ class Wheel(Strict):
     bytes: int
     path: str
     kind: Literal["gguf", "safetensors"]
-    note: Words
+    note: Message
 
 
-class ModelCard(Strict):
+class ModelCard(CardModel):
     """A base model of the catalogue; `config` holds its shape numbers under the names transformers uses."""
 
     id: str
     name: str
-    about: Words
+    about: Message
     tasks: tuple[Task, ...]
     hub: str
     licence: str
@@ -51,33 +51,33 @@ class ModelCard(Strict):
     wheel: Wheel | None = None
 
 
-class MethodCard(Strict):
+class MethodCard(CardModel):
     """One row of the comparison table, in words."""
 
     id: str
     order: int
-    name: Words
-    short: Words
-    principle: Words
-    updated: Words
+    name: Message
+    short: Message
+    principle: Message
+    updated: Message
     steps: dict[str, tuple[str, ...]]
-    when: Words
-    needs: Words
+    when: Message
+    needs: Message
     tasks: tuple[Task, ...]
 
 
-class SampleCard(Strict):
+class SampleCard(CardModel):
     """A sample data set written for this project."""
 
     id: str
     file: str
     task: Task
     columns: dict[str, str]
-    name: Words
-    about: Words
-    rules: Words
+    name: Message
+    about: Message
+    rules: Message
     licence: str
-    source: Words
+    source: Message
     rows: int
 
     @property
@@ -90,21 +90,22 @@ class SampleCard(Strict):
 def models() -> dict[str, ModelCard]:
     """The catalogue of base models by id, in the order of the file."""
     return {
-        name: _card(ModelCard, {"id": name, **raw}, FOLDER / "models.yaml", name) for name, raw in _read(FOLDER / "models.yaml").items()
+        name: _parse_card(ModelCard, {"id": name, **raw}, FOLDER / "models.yaml", name)
+        for name, raw in _read_yaml(FOLDER / "models.yaml").items()
     }
 
 
 @lru_cache
 def methods() -> dict[str, MethodCard]:
     """The ten method cards by name, in the order of the table."""
-    cards = _folder("methods", MethodCard)
+    cards = _read_folder("methods", MethodCard)
     return dict(sorted(cards.items(), key=lambda item: item[1].order))
 
 
 @lru_cache
 def samples() -> dict[str, SampleCard]:
     """The sample data sets by name."""
-    return _folder("datasets", SampleCard)
+    return _read_folder("datasets", SampleCard)
 
 
 def recipes() -> dict[str, Path]:
@@ -112,21 +113,27 @@ def recipes() -> dict[str, Path]:
     return {path.stem: path for path in sorted((FOLDER / "recipes").glob("*.yaml"))}
 
 
-def _folder(name: str, kind: type[Card]) -> dict[str, Card]:
-    return {path.stem: _card(kind, {"id": path.stem, **_read(path)}, path) for path in sorted((FOLDER / name).glob("*.yaml"))}
+def _read_folder(name: str, card_type: type[Card]) -> dict[str, Card]:
+    return {
+        path.stem: _parse_card(card_type, {"id": path.stem, **_read_yaml(path)}, path)
+        for path in sorted((FOLDER / name).glob("*.yaml"))
+    }
 
 
-def _read(path: Path) -> dict[str, Any]:
-    found = yaml.safe_load(path.read_text(encoding="utf-8"))
-    if not isinstance(found, dict):
-        raise BadPlan([f"{path}: expected keys and values, but got {type(found).__name__}"])
-    return found
+def _read_yaml(path: Path) -> dict[str, Any]:
+    content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    if not isinstance(content, dict):
+        raise BadPlan([f"{path}: expected keys and values, but got {type(content).__name__}"])
+    return content
 
 
-def _card(kind: type[Card], raw: dict[str, Any], path: Path, entry: str = "") -> Card:
+def _parse_card(card_type: type[Card], raw: dict[str, Any], path: Path, entry: str = "") -> Card:
     try:
-        return kind.model_validate(raw)
+        return card_type.model_validate(raw)
     except ValidationError as error:
-        places = [".".join(str(step) for step in (entry, *item["loc"]) if step) for item in error.errors()]
-        found = [f"{path}: {place}: {item['msg']}" for place, item in zip(places, error.errors(), strict=True)]
-        raise BadPlan(found) from None
+        key_paths = [".".join(str(step) for step in (entry, *item["loc"]) if step) for item in error.errors()]
+        problems = [
+            f"{path}: {key_path}: {item['msg']}"
+            for key_path, item in zip(key_paths, error.errors(), strict=True)
+        ]
+        raise BadPlan(problems) from None

@@ -26,15 +26,15 @@ import torch
 from ways import WAYS, Taught, Unwatched
 
 from studio import methods, runs
-from studio.data import prepare
-from studio.data.read import read
-from studio.estimate import hardware
+from studio.data import examples as data_examples
+from studio.data.readers.read import read_table
+from studio.estimate.machines import hardware
 from studio.evaluate import held_out
-from studio.home import home
-from studio.methods.base import Job
+from studio.methods.spec import TrainingContext
 from studio.models import load
-from studio.plan import ROLES, Data, MethodChoice, Plan, Training
-from studio.train import worker
+from studio.plan import REQUIRED_ROLES, Data, MethodChoice, Plan, Training
+from studio.storage import home
+from studio.training import worker
 
 CHAT_TEMPLATE = (
     "{% for message in messages %}<|{{ message['role'] }}|>{{ message['content'] }}{{ eos_token }}{% endfor %}"
@@ -52,14 +52,24 @@ THINGS = ("lamp", "chair", "desk", "shelf", "sofa", "clock", "rug", "mirror", "s
 COLOURS = ("blue", "old", "late", "broken")
 ASKED = ("where is my {}", "what does the {} cost", "is the {} blue", "can I return the {}")
 TOLD = {
-    "delivery": ("the parcel with the {} has not arrived", "my {} is late again", "when does the {} arrive", "the courier lost the {}"),
+    "delivery": (
+        "the parcel with the {} has not arrived",
+        "my {} is late again",
+        "when does the {} arrive",
+        "the courier lost the {}",
+    ),
     "billing": (
         "the invoice for the {} is wrong",
         "I paid for the {} with a card",
         "you charged the {} twice",
         "the price of the {} is wrong",
     ),
-    "returns": ("I want to send the {} back", "please take the {} back", "how do I return the {}", "the {} is broken, I return it"),
+    "returns": (
+        "I want to send the {} back",
+        "please take the {} back",
+        "how do I return the {}",
+        "the {} is broken, I return it",
+    ),
 }
 # A tiny model bears far more than a real one, and tests have no time for less.
 TINY_TRAINING: dict[str, Any] = {
@@ -67,7 +77,7 @@ TINY_TRAINING: dict[str, Any] = {
     "batch_size": 8,
     "learning_rate": 1e-2,
     "max_length": 64,
-    "evaluations": 3,
+    "eval_count": 3,
     "validation_share": 0.2,
 }
 # Where that does not suit a task or a method.
@@ -115,7 +125,10 @@ def tiny_chat(tmp_path_factory: pytest.TempPathFactory) -> Path:
     raw.decoder = decoders.ByteLevel()
     special = ["<pad>", "</s>", "<|user|>", "<|assistant|>", "<|system|>"]
     raw.train_from_iterator(
-        CORPUS * 3, trainers.BpeTrainer(vocab_size=384, special_tokens=special, initial_alphabet=pre_tokenizers.ByteLevel.alphabet())
+        CORPUS * 3,
+        trainers.BpeTrainer(
+            vocab_size=384, special_tokens=special, initial_alphabet=pre_tokenizers.ByteLevel.alphabet()
+        ),
     )
     tokenizer = PreTrainedTokenizerFast(tokenizer_object=raw, eos_token="</s>", pad_token="<pad>")
     tokenizer.chat_template = CHAT_TEMPLATE
@@ -161,12 +174,22 @@ def tiny_bert(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
     folder = tmp_path_factory.mktemp("models") / "tiny-bert"
     raw = Tokenizer(models.WordPiece(unk_token="[UNK]"))
-    raw.normalizer, raw.pre_tokenizer, raw.decoder = normalizers.BertNormalizer(), pre_tokenizers.BertPreTokenizer(), decoders.WordPiece()
+    raw.normalizer, raw.pre_tokenizer, raw.decoder = (
+        normalizers.BertNormalizer(),
+        pre_tokenizers.BertPreTokenizer(),
+        decoders.WordPiece(),
+    )
     special = ["[PAD]", "[UNK]", "[CLS]", "[SEP]"]
     texts = [text.format(thing) for family in TOLD.values() for text in family for thing in THINGS]
-    raw.train_from_iterator([*texts, *CORPUS], trainers.WordPieceTrainer(vocab_size=256, special_tokens=special))
-    raw.post_processor = processors.TemplateProcessing(single="[CLS] $A [SEP]", special_tokens=[("[CLS]", 2), ("[SEP]", 3)])
-    tokenizer = PreTrainedTokenizerFast(tokenizer_object=raw, pad_token="[PAD]", unk_token="[UNK]", cls_token="[CLS]", sep_token="[SEP]")
+    raw.train_from_iterator(
+        [*texts, *CORPUS], trainers.WordPieceTrainer(vocab_size=256, special_tokens=special)
+    )
+    raw.post_processor = processors.TemplateProcessing(
+        single="[CLS] $A [SEP]", special_tokens=[("[CLS]", 2), ("[SEP]", 3)]
+    )
+    tokenizer = PreTrainedTokenizerFast(
+        tokenizer_object=raw, pad_token="[PAD]", unk_token="[UNK]", cls_token="[CLS]", sep_token="[SEP]"
+    )
     tokenizer.save_pretrained(folder)
 
     torch.manual_seed(0)
@@ -189,20 +212,38 @@ def toys(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """A small CSV for each task, whose pattern a tiny model learns in seconds."""
     folder = tmp_path_factory.mktemp("toys")
     chats = [("prompt", "response")]
-    chats += [(ask.format(thing), f"Thanks for asking about the {thing}. Yours, the shop.") for thing in THINGS for ask in ASKED]
+    chats += [
+        (ask.format(thing), f"Thanks for asking about the {thing}. Yours, the shop.")
+        for thing in THINGS
+        for ask in ASKED
+    ]
     told = [("text", "label")]
-    told += [(text.format(thing), label) for label, texts in TOLD.items() for text in texts for thing in THINGS[:5]]
+    told += [
+        (text.format(thing), label) for label, texts in TOLD.items() for text in texts for thing in THINGS[:5]
+    ]
     texts = [
         ("text",),
-        *((f"Thanks for asking about the {thing}. It is {colour}. Yours, the shop.",) for thing in THINGS for colour in COLOURS),
+        *(
+            (f"Thanks for asking about the {thing}. It is {colour}. Yours, the shop.",)
+            for thing in THINGS
+            for colour in COLOURS
+        ),
     ]
     pairs = [("prompt", "chosen", "rejected")]
     pairs += [
-        (ask.format(thing), f"Thanks for asking about the {thing}.", f"the {thing} is wrong again") for thing in THINGS for ask in ASKED
+        (ask.format(thing), f"Thanks for asking about the {thing}.", f"the {thing} is wrong again")
+        for thing in THINGS
+        for ask in ASKED
     ]
     asked = [("prompt", "answer"), *((ask.format(thing), thing) for thing in THINGS for ask in ASKED)]
     found = {}
-    for task, rows in (("chat", chats), ("classify", told), ("complete", texts), ("prefer", pairs), ("prompts", asked)):
+    for task, rows in (
+        ("chat", chats),
+        ("classify", told),
+        ("complete", texts),
+        ("prefer", pairs),
+        ("prompts", asked),
+    ):
         found[task] = folder / f"{task}.csv"
         with found[task].open("w", encoding="utf-8", newline="") as file:
             csv.writer(file).writerows(rows)
@@ -231,14 +272,20 @@ def bases(request: pytest.FixtureRequest) -> Callable[[str], Path]:
 def make_plan(bases: Callable[[str], Path], toys: dict[str, Path]) -> Callable[..., Plan]:
     """`make_plan(method, task, settings={}, **training)`: a short training of a tiny model on the toy data."""
 
-    def make(method: str = "lora", task: str = "chat", settings: dict[str, Any] | None = None, **training: Any) -> Plan:
+    def make(
+        method: str = "lora", task: str = "chat", settings: dict[str, Any] | None = None, **training: Any
+    ) -> Plan:
         chosen = {**TINY_TRAINING, **SUITED.get(task, {}), **SUITED.get(method, {}), **training}
         share = chosen.pop("validation_share")
         return Plan(
             name=f"{method} on toys",
             task=task,
             model=str(bases(task)),
-            data=Data(source=str(toys[task]), columns={role: role for role in ROLES[task]}, validation_share=share),
+            data=Data(
+                source=str(toys[task]),
+                columns={role: role for role in REQUIRED_ROLES[task]},
+                validation_share=share,
+            ),
             method=MethodChoice(name=method, settings=settings or {}),
             training=Training(**chosen),
         )
@@ -248,25 +295,35 @@ def make_plan(bases: Callable[[str], Path], toys: dict[str, Path]) -> Callable[.
 
 @pytest.fixture(scope="session")
 def make_job(
-    make_plan: Callable[..., Plan], bases: Callable[[str], Path], toys: dict[str, Path], tmp_path_factory: pytest.TempPathFactory
-) -> Callable[..., Job]:
+    make_plan: Callable[..., Plan],
+    bases: Callable[[str], Path],
+    toys: dict[str, Path],
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Callable[..., TrainingContext]:
     """`make_job(method, task, settings={}, rows=24, folder=…, **training)`: a training of toy rows with its method attached, ready to go.
 
-    `job.watch` is a fresh Unwatched for each stage, kept in `job.notes["watches"]`.
+    `job.create_monitor` is a fresh Unwatched for each stage, kept in `job.notes["watches"]`.
     """
 
     def make(
-        method: str, task: str, settings: dict[str, Any] | None = None, rows: int = 24, folder: Path | None = None, **training: Any
-    ) -> Job:
-        plan = make_plan(method, task, settings, **{"epochs": 1, "warmup_share": 0.0, **training})
+        method: str,
+        task: str,
+        settings: dict[str, Any] | None = None,
+        rows: int = 24,
+        folder: Path | None = None,
+        **training: Any,
+    ) -> TrainingContext:
+        plan = make_plan(method, task, settings, **{"epochs": 1, "warmup_ratio": 0.0, **training})
         base, way = bases(task), methods.get(method)
-        examples, _ = prepare.examples(read(toys[task]), task, {role: role for role in ROLES[task]})
+        examples, _ = data_examples.build_examples(
+            read_table(toys[task]), task, {role: role for role in REQUIRED_ROLES[task]}
+        )
         examples = examples[:: max(len(examples) // rows, 1)][:rows]
-        labels = prepare.labels_of(examples) if task == "classify" else []
+        labels = data_examples.collect_labels(examples) if task == "classify" else []
         tokenizer = load.tokenizer(base)
-        encoded = prepare.encode(examples, task, tokenizer, plan.training.max_length, labels)
-        settled = way.settle(plan.method.settings)
-        model = load.base(base, task, labels, plan.training.seed, way.weights == "nf4")
+        encoded = data_examples.encode_examples(examples, task, tokenizer, plan.training.max_length, labels)
+        settled = way.resolve_settings(plan.method.settings)
+        model = load.base_model(base, task, labels, plan.training.seed, way.weights == "nf4")
         torch.manual_seed(plan.training.seed)
         watches: list[Unwatched] = []
 
@@ -274,7 +331,7 @@ def make_job(
             watches.append(Unwatched())
             return watches[-1]
 
-        job = Job(
+        job = TrainingContext(
             model=way.attach(model, settled, task),
             tokenizer=tokenizer,
             plan=plan,
@@ -282,15 +339,15 @@ def make_job(
             train=encoded,
             validation=encoded[: len(encoded) // 4],
             folder=folder or tmp_path_factory.mktemp("job"),
-            watch=watch,
-            measure=lambda model, rows: held_out.measure(model, rows, tokenizer, task, 8),
+            create_monitor=watch,
+            measure=lambda model, rows: held_out.evaluate(model, rows, tokenizer, task, 8),
             free_memory=hardware.free_memory,
             examples=(examples, examples[: len(examples) // 4]),
-            base=base,
+            base_folder=base,
             notes={"watches": watches},
         )
-        if way.rows:
-            train, validation = way.rows(job)
+        if way.generate_rows:
+            train, validation = way.generate_rows(job)
             job = dataclasses.replace(job, train=train, validation=validation)
         return job
 
@@ -298,7 +355,9 @@ def make_job(
 
 
 @pytest.fixture(scope="session")
-def taught(make_job: Callable[..., Job], tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Taught]:
+def taught(
+    make_job: Callable[..., TrainingContext], tmp_path_factory: pytest.TempPathFactory
+) -> Callable[..., Taught]:
     """`taught(method, task, settings={}, **training)`: a job that has been trained and saved, once for all tests that only look at it."""
     known: dict[str, Taught] = {}
 
@@ -324,7 +383,9 @@ def way(request: pytest.FixtureRequest) -> tuple[str, str]:
 
 
 @pytest.fixture(scope="session")
-def _ended(make_plan: Callable[..., Plan], tmp_path_factory: pytest.TempPathFactory) -> Callable[[str, str], runs.Run]:
+def _ended(
+    make_plan: Callable[..., Plan], tmp_path_factory: pytest.TempPathFactory
+) -> Callable[[str, str], runs.Run]:
     folder, found = tmp_path_factory.mktemp("ended"), {}
 
     def ended(method: str, task: str) -> runs.Run:

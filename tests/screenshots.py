@@ -15,7 +15,9 @@ ROOT = Path(__file__).parent.parent
 
 def helpers():
     """The browser fixtures' way to find a chromium."""
-    spec = importlib.util.spec_from_file_location("browser_conftest", ROOT / "tests" / "browser" / "conftest.py")
+    spec = importlib.util.spec_from_file_location(
+        "browser_conftest", ROOT / "tests" / "browser" / "conftest.py"
+    )
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
@@ -23,7 +25,9 @@ def helpers():
 
 def show(page, place, path):
     """A picture of the page, scrolled to one of its parts."""
-    page.locator(place).evaluate("(part) => window.scrollTo(0, part.getBoundingClientRect().top + window.scrollY - 24)")
+    page.locator(place).evaluate(
+        "(part) => window.scrollTo(0, part.getBoundingClientRect().top + window.scrollY - 24)"
+    )
     page.wait_for_timeout(800)
     page.screenshot(path=path)
 
@@ -41,7 +45,10 @@ def walk(page, folder):
     page.get_by_role("button", name="Next: train").click()
     page.get_by_label("Name of this run").press_sequentially("Support replies in our tone")
     page.get_by_role("button", name="Start training").click()
-    page.wait_for_function("(document.querySelector('#live .js-plotly-plot')?.data || [{ y: [] }])[0].y.length >= 40", timeout=600_000)
+    page.wait_for_function(
+        "(document.querySelector('#live .js-plotly-plot')?.data || [{ y: [] }])[0].y.length >= 40",
+        timeout=600_000,
+    )
     show(page, "#live", folder / "train.png")
     page.locator("#live .run-state[data-state=done]").wait_for(timeout=600_000)
     page.get_by_role("button", name="Next: compare").click()
@@ -56,7 +63,9 @@ def look(browser, address, folder):
     """Every tab in both widths, both schemes and both languages, as it is after a run."""
     for locale, width in ((locale, width) for locale in ("en-US", "zh-CN") for width in (1280, 390)):
         for scheme in ("light", "dark"):
-            page = browser.new_page(viewport={"width": width, "height": 900}, color_scheme=scheme, locale=locale)
+            page = browser.new_page(
+                viewport={"width": width, "height": 900}, color_scheme=scheme, locale=locale
+            )
             page.add_init_script(SEEN)
             page.goto(address, wait_until="domcontentloaded")
             page.get_by_role("tab").first.wait_for()
@@ -75,7 +84,7 @@ def main():
     found, every = helpers(), Path(sys.argv[1]) if len(sys.argv) > 1 else None
     with tempfile.TemporaryDirectory() as home, sync_playwright() as driver:
         os.environ.setdefault("STUDIO_HOME", home)
-        from studio import app
+        from studio.ui import app
 
         opened, address = app.launch("127.0.0.1", 7899, block=False)
         browser = driver.chromium.launch(executable_path=found.find_browser() or None, args=found.FLAGS)

@@ -13,8 +13,10 @@ from ways import NOT_BY_HEART
 
 from studio import runs
 from studio.errors import NotPossible, StudioError
-from studio.playground import answer, serve
-from studio.playground.answer import Question, Seat
+from studio.i18n import Message
+from studio.playground import server as model_server
+from studio.playground import session as model_session
+from studio.playground.session import ModelSession, Question
 
 ASKED = "where is my lamp"
 
@@ -22,23 +24,26 @@ ASKED = "where is my lamp"
 @pytest.fixture
 def sides(way, finished):
     """Both models of a run, in this process."""
-    return serve.Sides(finished(*way))
+    return model_server.ModelPair(finished(*way))
 
 
 def said(sides, **asked):
     """Everything both sides say to a question, in order."""
     events = []
     question = {"prompt": ASKED, "temperature": 0.0, "length": 40, "seed": 0, **asked}
-    serve.answer_both(sides, question, events.append, threading.Event())
+    model_server.answer_both(sides, question, events.append, threading.Event())
     return events
 
 
 def texts(events):
-    return {side: "".join(event.get("text", "") for event in events if event["side"] == side) for side in ("base", "tuned")}
+    return {
+        side: "".join(event.get("text", "") for event in events if event["side"] == side)
+        for side in ("base", "tuned")
+    }
 
 
 def test_the_proof_holds_for_every_method(sides):
-    proof = sides.proof
+    proof = sides.self_test
     assert proof["base_moved"] == 0
     assert proof["tuned_moved"] > 0
     assert proof["base"]["as_trained"]
@@ -78,14 +83,19 @@ def test_a_text_to_continue_goes_to_the_model_as_it_stands(tiny_chat):
 
     tokenizer = load.tokenizer(tiny_chat)
     plain = tokenizer("Thanks for")["input_ids"]
-    assert serve.asked("complete", "Thanks for", tokenizer) == plain
+    assert model_server.encode_prompt("complete", "Thanks for", tokenizer) == plain
     for task in ("chat", "prefer", "prompts"):
-        assert serve.asked(task, "Thanks for", tokenizer) == [2, *plain, 1, 3]  # <|user|> … </s> <|assistant|>
+        assert model_server.encode_prompt(task, "Thanks for", tokenizer) == [
+            2,
+            *plain,
+            1,
+            3,
+        ]  # <|user|> … </s> <|assistant|>
 
 
 @pytest.fixture
 def chat(finished):
-    return serve.Sides(finished("lora", "chat"))
+    return model_server.ModelPair(finished("lora", "chat"))
 
 
 def test_the_same_seed_gives_the_same_answers_and_another_one_others(chat):
@@ -110,9 +120,11 @@ def test_the_length_counts_tokens(chat):
 
 def test_a_question_longer_than_the_context_is_answered_with_a_sentence_on_both_sides(chat):
     events = said(chat, prompt="where is the lamp " * 300)
-    errors = [event["error"] for event in events if "error" in event]
+    errors = [Message.from_json(event["error"]) for event in events if "error" in event]
     assert len(errors) == 2
-    assert all("Shorten the question" in error["en"] and "请缩短" in error["zh"] for error in errors)
+    assert all(
+        "Shorten the question" in error.render() and "请缩短" in error.render("zh") for error in errors
+    )
     assert len([event for event in events if event.get("done")]) == 2
 
 
@@ -125,21 +137,23 @@ def test_a_stop_ends_both_sides_early(chat):
         events.append(event)
         stop.set()
 
-    serve.answer_both(chat, {"prompt": ASKED, "temperature": 0.0, "length": 200, "seed": 0}, say, stop)
+    model_server.answer_both(chat, {"prompt": ASKED, "temperature": 0.0, "length": 200, "seed": 0}, say, stop)
     assert all(event["tokens"] < 200 for event in events if event.get("done"))
 
 
 def test_chance_draws_by_the_models_shares_and_repeatably():
     scores = torch.tensor([[0.0, 1.0986]]).repeat(4000, 1)  # shares of 1/4 and 3/4
-    drawn = serve.chance(1.0, 5)(None, scores).argmax(-1)
+    drawn = model_server.gumbel_sampler(1.0, 5)(None, scores).argmax(-1)
     assert float(drawn.float().mean()) == pytest.approx(0.75, abs=0.03)
-    assert torch.equal(drawn, serve.chance(1.0, 5)(None, scores).argmax(-1))
+    assert torch.equal(drawn, model_server.gumbel_sampler(1.0, 5)(None, scores).argmax(-1))
 
 
 def test_a_low_temperature_takes_the_likeliest_and_a_high_one_anything():
     scores = torch.tensor([[0.0, 1.0986]]).repeat(4000, 1)
-    assert float(serve.chance(0.05, 5)(None, scores).argmax(-1).float().mean()) > 0.999
-    assert float(serve.chance(100.0, 5)(None, scores).argmax(-1).float().mean()) == pytest.approx(0.5, abs=0.03)
+    assert float(model_server.gumbel_sampler(0.05, 5)(None, scores).argmax(-1).float().mean()) > 0.999
+    assert float(
+        model_server.gumbel_sampler(100.0, 5)(None, scores).argmax(-1).float().mean()
+    ) == pytest.approx(0.5, abs=0.03)
 
 
 class Served:
@@ -151,9 +165,9 @@ class Served:
         monkeypatch.setattr(sys, "argv", ["serve", run.id])
         monkeypatch.setattr(sys, "stdin", io.open(reads, encoding="utf-8"))  # noqa: UP020, SIM115
         monkeypatch.setattr(sys, "stdout", io.open(writes, "w", encoding="utf-8"))  # noqa: UP020, SIM115
-        monkeypatch.setattr(serve, "limit_memory", lambda: None)  # it would hold for all further tests
+        monkeypatch.setattr(model_server, "limit_memory", lambda: None)  # it would hold for all further tests
         self.events = queue.Queue()
-        threading.Thread(target=serve.main, daemon=True).start()
+        threading.Thread(target=model_server.main, daemon=True).start()
         threading.Thread(target=self.listen, daemon=True).start()
 
     def listen(self):
@@ -183,17 +197,17 @@ def test_a_question_that_arrives_together_with_a_stop_is_answered(finished, monk
 
 def test_a_run_that_has_learned_nothing_has_no_seat(make_plan):
     with pytest.raises(NotPossible, match=r"has not learned anything yet \(waiting\)"):
-        Seat(runs.create(make_plan()))
+        ModelSession(runs.create(make_plan()))
 
 
 @pytest.mark.thorough
 def test_a_seat_answers_stops_and_is_loaded_anew_after_a_crash(finished):
     run = finished("lora", "chat")
-    seat = answer.seat(run)
+    seat = model_session.get_session(run)
     try:
-        assert seat.proof.holds
-        assert (seat.proof.base_moved, seat.proof.tuned_moved > 0) == (0, True)
-        assert answer.seat(run) is seat
+        assert seat.self_test.passed
+        assert (seat.self_test.base_max_change, seat.self_test.tuned_max_change > 0) == (0, True)
+        assert model_session.get_session(run) is seat
 
         whole = list(seat.ask(Question(ASKED, length=30)))[-1]
         assert set(whole.done) == {"base", "tuned"}
@@ -209,21 +223,21 @@ def test_a_seat_answers_stops_and_is_loaded_anew_after_a_crash(finished):
         seat._process.wait()
         with pytest.raises(StudioError, match="Ask again"):
             list(seat.ask(Question(ASKED)))
-        assert not seat.alive
+        assert not seat.is_alive
         with pytest.raises(StudioError, match="Ask again"):
             list(seat.ask(Question(ASKED)))
 
-        anew = answer.seat(run)
+        anew = model_session.get_session(run)
         assert anew is not seat
         os.utime(run.folder / "report.json")  # the run went on and learned more
-        assert answer.seat(run) is not anew
-        assert not anew.alive
-        anew = answer.seat(run)
+        assert model_session.get_session(run) is not anew
+        assert not anew.is_alive
+        anew = model_session.get_session(run)
         assert list(anew.ask(Question(ASKED, length=30)))[-1].tuned == whole.tuned
     finally:
-        for left in answer._SEAT.values():
+        for left in model_session._SESSIONS.values():
             left.close()
-        answer._SEAT.clear()
+        model_session._SESSIONS.clear()
 
 
 def test_models_that_cannot_be_loaded_say_why(finished):
@@ -231,28 +245,32 @@ def test_models_that_cannot_be_loaded_say_why(finished):
     for file in run.model.glob("*.safetensors"):
         file.unlink()
     with pytest.raises(StudioError) as caught:
-        Seat(run)
-    assert len(caught.value.say()) > 20
-    assert "Traceback" not in caught.value.say()
+        ModelSession(run)
+    assert len(caught.value.render()) > 20
+    assert "Traceback" not in caught.value.render()
 
 
 @pytest.mark.thorough
 def test_an_answer_that_nobody_reads_on_keeps_nobody_waiting(finished):
     """A visitor who leaves in the middle of an answer must not hold the seat: the next question, and the next run, get their turn."""
-    run, wild, short = finished("lora", "chat"), Question(ASKED, temperature=5.0, length=60), Question(ASKED, length=10)
+    run, wild, short = (
+        finished("lora", "chat"),
+        Question(ASKED, temperature=5.0, length=60),
+        Question(ASKED, length=10),
+    )
     try:
-        dropped = iter(answer.seat(run).ask(wild))
+        dropped = iter(model_session.get_session(run).ask(wild))
         next(dropped)  # and never again
-        asked = iter(answer.seat(run).ask(short))
+        asked = iter(model_session.get_session(run).ask(short))
         first = next(asked)
         dropped.close()  # thrown away at last, which must not stop the question after it
         assert set([first, *asked][-1].done) == {"base", "tuned"}
 
-        dropped = iter(answer.seat(run).ask(wild))
+        dropped = iter(model_session.get_session(run).ask(wild))
         next(dropped)
-        other = answer.seat(finished("frozen", "chat"))
+        other = model_session.get_session(finished("frozen", "chat"))
         assert set(list(other.ask(short))[-1].done) == {"base", "tuned"}
     finally:
-        for left in answer._SEAT.values():
+        for left in model_session._SESSIONS.values():
             left.close()
-        answer._SEAT.clear()
+        model_session._SESSIONS.clear()

@@ -12,8 +12,8 @@ import pyarrow.parquet as pq
 import pytest
 import xlsxwriter
 
-from studio.data import columns
-from studio.data.read import read
+from studio.data.readers.read import read_table
+from studio.data.schema import infer_roles
 from studio.errors import BadData
 
 TWO = ({"text": "late", "label": "delivery"}, {"text": "twice", "label": "billing"})
@@ -63,11 +63,17 @@ def open_sheet(*lines):
     """A spreadsheet as LibreOffice saves it, as far as a reader needs it."""
     cells = "".join(
         "<table:table-row>"
-        + "".join(f'<table:table-cell office:value-type="string"><text:p>{cell}</text:p></table:table-cell>' for cell in line)
+        + "".join(
+            f'<table:table-cell office:value-type="string"><text:p>{cell}</text:p></table:table-cell>'
+            for cell in line
+        )
         + "</table:table-row>"
         for line in lines
     )
-    spaces = " ".join(f'xmlns:{name}="urn:oasis:names:tc:opendocument:xmlns:{name}:1.0"' for name in ("office", "table", "text"))
+    spaces = " ".join(
+        f'xmlns:{name}="urn:oasis:names:tc:opendocument:xmlns:{name}:1.0"'
+        for name in ("office", "table", "text")
+    )
     body = f'<office:spreadsheet><table:table table:name="One">{cells}</table:table></office:spreadsheet>'
     content = f'<?xml version="1.0"?><office:document-content {spaces}><office:body>{body}</office:body></office:document-content>'
     file = io.BytesIO()
@@ -116,7 +122,11 @@ READ = {
         "問題,回答\n這個訂單怎麼還沒發貨,我們會儘快處理\n".encode("gbk"),
         ({"問題": "這個訂單怎麼還沒發貨", "回答": "我們會儘快處理"},),
     ),
-    "Big5": ("a.csv", "問題,回答\n如何退貨？,請在訂單頁面申請。\n".encode("big5"), ({"問題": "如何退貨？", "回答": "請在訂單頁面申請。"},)),
+    "Big5": (
+        "a.csv",
+        "問題,回答\n如何退貨？,請在訂單頁面申請。\n".encode("big5"),
+        ({"問題": "如何退貨？", "回答": "請在訂單頁面申請。"},),
+    ),
     "Windows, one accent in many lines": (
         "a.csv",
         ("text,label\n" + "plain,good\n" * 40 + "Café Müller,bad\n").encode("cp1252"),
@@ -127,13 +137,21 @@ READ = {
         "text,label\nIt’s “fine” – really,good\n".encode("cp1252"),
         ({"text": "It’s “fine” – really", "label": "good"},),
     ),
-    "Windows, the euro": ("a.csv", "text,label\n5 € too much,bad\n".encode("cp1252"), ({"text": "5 € too much", "label": "bad"},)),
+    "Windows, the euro": (
+        "a.csv",
+        "text,label\n5 € too much,bad\n".encode("cp1252"),
+        ({"text": "5 € too much", "label": "bad"},),
+    ),
     "Windows, capitals with accents alone": (
         "a.csv",
         "a,b\nÄrger,x\nÄpfel,y\n".encode("cp1252"),
         ({"a": "Ärger", "b": "x"}, {"a": "Äpfel", "b": "y"}),
     ),
-    "Latin-1, Spanish": ("a.csv", "a,b\n¿Cuándo llega?,Mañana\n".encode("latin-1"), ({"a": "¿Cuándo llega?", "b": "Mañana"},)),
+    "Latin-1, Spanish": (
+        "a.csv",
+        "a,b\n¿Cuándo llega?,Mañana\n".encode("latin-1"),
+        ({"a": "¿Cuándo llega?", "b": "Mañana"},),
+    ),
     "Mac, French": (
         "a.csv",
         "question,réponse\nOù est mon colis,à l’hôtel\n".encode("mac_roman"),
@@ -142,9 +160,16 @@ READ = {
     "Polish": (
         "a.csv",
         "pytanie,odpowiedź\nGdzie jest paczka,Będzie jutro\nChcę zwrócić,Proszę wysłać\n".encode("cp1250"),
-        ({"pytanie": "Gdzie jest paczka", "odpowiedź": "Będzie jutro"}, {"pytanie": "Chcę zwrócić", "odpowiedź": "Proszę wysłać"}),
+        (
+            {"pytanie": "Gdzie jest paczka", "odpowiedź": "Będzie jutro"},
+            {"pytanie": "Chcę zwrócić", "odpowiedź": "Proszę wysłać"},
+        ),
     ),
-    "Russian": ("a.csv", "вопрос,ответ\nГде заказ?,Завтра\n".encode("cp1251"), ({"вопрос": "Где заказ?", "ответ": "Завтра"},)),
+    "Russian": (
+        "a.csv",
+        "вопрос,ответ\nГде заказ?,Завтра\n".encode("cp1251"),
+        ({"вопрос": "Где заказ?", "ответ": "Завтра"},),
+    ),
     "Japanese": (
         "a.csv",
         "質問,回答\n荷物はいつ届きますか,明日です\n".encode("shift_jis"),
@@ -187,7 +212,11 @@ READ = {
         b'text,label\n5" pipe,x\nrest,y\n',
         ({"text": '5" pipe', "label": "x"}, {"text": "rest", "label": "y"}),
     ),
-    "one column with commas in its texts": ("a.csv", b"text\nlate, again\nfine\n", ({"text": "late, again"}, {"text": "fine"})),
+    "one column with commas in its texts": (
+        "a.csv",
+        b"text\nlate, again\nfine\n",
+        ({"text": "late, again"}, {"text": "fine"}),
+    ),
     "one column with commas and no spaces": (
         "a.csv",
         b"my text\nlate,again\nfine\nno,not,me\n",
@@ -196,7 +225,11 @@ READ = {
     "delimiters at the ends of lines": ("a.csv", b"text,label\nlate,delivery,\ntwice,billing,,\n", TWO),
     "empty columns at the right": ("a.csv", b"text,label,,\nlate,delivery,,\ntwice,billing,,\n", TWO),
     "no line end at the end": ("a.csv", CSV.rstrip().encode(), TWO),
-    "formulas stay text": ("a.csv", b"text,label\n\"=cmd|'/C calc'!A0\",+1\n", ({"text": "=cmd|'/C calc'!A0", "label": "+1"},)),
+    "formulas stay text": (
+        "a.csv",
+        b"text,label\n\"=cmd|'/C calc'!A0\",+1\n",
+        ({"text": "=cmd|'/C calc'!A0", "label": "+1"},),
+    ),
     # headers
     "titles above the header": (
         "a.csv",
@@ -217,7 +250,11 @@ READ = {
     "no header, numbered rows": (
         "a.csv",
         b"1,late\n2,twice\n3,lost\n",
-        ({"column 1": "1", "column 2": "late"}, {"column 1": "2", "column 2": "twice"}, {"column 1": "3", "column 2": "lost"}),
+        (
+            {"column 1": "1", "column 2": "late"},
+            {"column 1": "2", "column 2": "twice"},
+            {"column 1": "3", "column 2": "lost"},
+        ),
     ),
     "no header, one column of questions": (
         "a.csv",
@@ -239,7 +276,11 @@ READ = {
         SURVEY.encode(),
         (
             {"Timestamp": "2024/01/31 10:05", "How was it?": "Fine", "What would you improve?": "The price"},
-            {"Timestamp": "2024/02/01 11:00", "How was it?": "So so", "What would you improve?": "The parcel"},
+            {
+                "Timestamp": "2024/02/01 11:00",
+                "How was it?": "So so",
+                "What would you improve?": "The parcel",
+            },
         ),
     ),
     "years as headers": (
@@ -253,41 +294,105 @@ READ = {
         ({"column 1": "1", **TWO[0]}, {"column 1": "2", **TWO[1]}),
     ),
     "a quote left open in the header": ("a.csv", b'text,"label\nlate,delivery\ntwice,billing\n', TWO),
-    "a header over two lines": ("a.csv", b'"the\ntext",label\nlate,x\n', ({"the text": "late", "label": "x"},)),
+    "a header over two lines": (
+        "a.csv",
+        b'"the\ntext",label\nlate,x\n',
+        ({"the text": "late", "label": "x"},),
+    ),
     # JSON
     "a list of objects": ("a.json", json.dumps(list(TWO), indent=2).encode(), TWO),
-    "an object of columns": ("a.json", json.dumps({"text": ["late", "twice"], "label": ["delivery", "billing"]}).encode(), TWO),
-    "columns as pandas writes them": ("a.json", b'{"text":{"0":"late","1":"twice"},"label":{"0":"delivery","1":"billing"}}', TWO),
-    "pandas, split": ("a.json", b'{"columns":["text","label"],"index":[0,1],"data":[["late","delivery"],["twice","billing"]]}', TWO),
+    "an object of columns": (
+        "a.json",
+        json.dumps({"text": ["late", "twice"], "label": ["delivery", "billing"]}).encode(),
+        TWO,
+    ),
+    "columns as pandas writes them": (
+        "a.json",
+        b'{"text":{"0":"late","1":"twice"},"label":{"0":"delivery","1":"billing"}}',
+        TWO,
+    ),
+    "pandas, split": (
+        "a.json",
+        b'{"columns":["text","label"],"index":[0,1],"data":[["late","delivery"],["twice","billing"]]}',
+        TWO,
+    ),
     "a list within an object": ("a.json", json.dumps({"version": 1, "data": list(TWO)}).encode(), TWO),
-    "a list within an object within": ("a.json", json.dumps({"result": {"count": 2, "items": list(TWO)}}).encode(), TWO),
-    "objects by their ids": ("a.json", json.dumps({"t1": TWO[0], "t2": TWO[1]}).encode(), ({"id": "t1", **TWO[0]}, {"id": "t2", **TWO[1]})),
-    "a list of lists": ("a.json", json.dumps([["text", "label"], *(list(row.values()) for row in TWO)]).encode(), TWO),
+    "a list within an object within": (
+        "a.json",
+        json.dumps({"result": {"count": 2, "items": list(TWO)}}).encode(),
+        TWO,
+    ),
+    "objects by their ids": (
+        "a.json",
+        json.dumps({"t1": TWO[0], "t2": TWO[1]}).encode(),
+        ({"id": "t1", **TWO[0]}, {"id": "t2", **TWO[1]}),
+    ),
+    "a list of lists": (
+        "a.json",
+        json.dumps([["text", "label"], *(list(row.values()) for row in TWO)]).encode(),
+        TWO,
+    ),
     "a list of texts": ("a.json", b'["late", "twice"]', ({"text": "late"}, {"text": "twice"})),
-    "a list of conversations": ("a.json", json.dumps([TALK, TALK]).encode(), ({"messages": json.dumps(TALK)},) * 2),
-    "one conversation": ("a.json", json.dumps({"messages": TALK}).encode(), ({"messages": json.dumps(TALK)},)),
+    "a list of conversations": (
+        "a.json",
+        json.dumps([TALK, TALK]).encode(),
+        ({"messages": json.dumps(TALK)},) * 2,
+    ),
+    "one conversation": (
+        "a.json",
+        json.dumps({"messages": TALK}).encode(),
+        ({"messages": json.dumps(TALK)},),
+    ),
     "JSON Lines called JSON": ("a.json", "\n".join(map(json.dumps, TWO)).encode(), TWO),
     "JSON called JSON Lines": ("a.jsonl", json.dumps(list(TWO), indent=1).encode(), TWO),
     "JSON called CSV": ("a.csv", json.dumps(list(TWO)).encode(), TWO),
-    "objects over several lines, one after another": ("a.json", "\n".join(json.dumps(row, indent=1) for row in TWO).encode(), TWO),
-    "conversations, one a line": ("a.jsonl", f"{json.dumps(TALK)}\n{json.dumps(TALK)}\n".encode(), ({"messages": json.dumps(TALK)},) * 2),
-    "a comma after the last": ("a.json", b'[{"text": "late"}, {"text": "twice"},]', ({"text": "late"}, {"text": "twice"})),
-    "no number is no text": ("a.jsonl", b'{"a": NaN, "b": 1.5}\n{"a": true, "b": null}\n', ({"a": "", "b": "1.5"}, {"a": "true", "b": ""})),
+    "objects over several lines, one after another": (
+        "a.json",
+        "\n".join(json.dumps(row, indent=1) for row in TWO).encode(),
+        TWO,
+    ),
+    "conversations, one a line": (
+        "a.jsonl",
+        f"{json.dumps(TALK)}\n{json.dumps(TALK)}\n".encode(),
+        ({"messages": json.dumps(TALK)},) * 2,
+    ),
+    "a comma after the last": (
+        "a.json",
+        b'[{"text": "late"}, {"text": "twice"},]',
+        ({"text": "late"}, {"text": "twice"}),
+    ),
+    "no number is no text": (
+        "a.jsonl",
+        b'{"a": NaN, "b": 1.5}\n{"a": true, "b": null}\n',
+        ({"a": "", "b": "1.5"}, {"a": "true", "b": ""}),
+    ),
     "NDJSON with a mark": ("a.ndjson", b"\xef\xbb\xbf" + "\r\n".join(map(json.dumps, TWO)).encode(), TWO),
     # workbooks
     "a workbook": ("a.xlsx", sheet(["text", "label"], *(list(row.values()) for row in TWO)), TWO),
-    "a workbook without an ending": ("upload", sheet(["text", "label"], *(list(row.values()) for row in TWO)), TWO),
+    "a workbook without an ending": (
+        "upload",
+        sheet(["text", "label"], *(list(row.values()) for row in TWO)),
+        TWO,
+    ),
     "a workbook called CSV": ("a.csv", sheet(["text", "label"], *(list(row.values()) for row in TWO)), TWO),
     "CSV called a workbook": ("a.xls", CSV.encode(), TWO),
     "numbers, dates, truth": (
         "a.xlsx",
-        sheet(["n", "half", "day", "yes"], [3.0, 0.1 + 0.2, date(2024, 1, 31), True], [12345678901, -2, datetime(2024, 1, 31), False]),
+        sheet(
+            ["n", "half", "day", "yes"],
+            [3.0, 0.1 + 0.2, date(2024, 1, 31), True],
+            [12345678901, -2, datetime(2024, 1, 31), False],
+        ),
         (
             {"n": "3", "half": "0.3", "day": "2024-01-31", "yes": "true"},
             {"n": "12345678901", "half": "-2", "day": "2024-01-31", "yes": "false"},
         ),
     ),
-    "a merged title": ("a.xlsx", sheet([], ["text", "label"], *(list(row.values()) for row in TWO), merged=[("A1:B1", "Tickets")]), TWO),
+    "a merged title": (
+        "a.xlsx",
+        sheet([], ["text", "label"], *(list(row.values()) for row in TWO), merged=[("A1:B1", "Tickets")]),
+        TWO,
+    ),
     "merged labels": (
         "a.xlsx",
         sheet(["text", "label"], ["late"], ["lost"], merged=[("B2:B3", "delivery")]),
@@ -298,8 +403,16 @@ READ = {
         sheet([], [], [None, None, "text", "label"], *([None, None, *row.values()] for row in TWO)),
         TWO,
     ),
-    "a first sheet with a note": ("a.xlsx", sheet(["made in May"], Data=[["text", "label"], *(list(row.values()) for row in TWO)]), TWO),
-    "gaps between rows": ("a.xlsx", sheet(["text", "label"], [], ["late", "delivery"], [], [], ["twice", "billing"]), TWO),
+    "a first sheet with a note": (
+        "a.xlsx",
+        sheet(["made in May"], Data=[["text", "label"], *(list(row.values()) for row in TWO)]),
+        TWO,
+    ),
+    "gaps between rows": (
+        "a.xlsx",
+        sheet(["text", "label"], [], ["late", "delivery"], [], [], ["twice", "billing"]),
+        TWO,
+    ),
     "a cell beside the table": (
         "a.xlsx",
         sheet(["text", "label"], ["late", "delivery"], ["twice", "billing", None, "?"]),
@@ -310,12 +423,21 @@ READ = {
         zlib.decompress(base64.b85decode(OLD_EXCEL)),
         ({"prompt": "你好", "数": "3"}, {"prompt": "bye", "数": "0.5"}),
     ),
-    "a spreadsheet of LibreOffice": ("a.ods", open_sheet(["text", "label"], *(row.values() for row in TWO)), TWO),
+    "a spreadsheet of LibreOffice": (
+        "a.ods",
+        open_sheet(["text", "label"], *(row.values() for row in TWO)),
+        TWO,
+    ),
     # Parquet
     "Parquet": ("a.parquet", parquet(text=["late", "twice"], label=["delivery", "billing"]), TWO),
     "Parquet with nested values, numbers and times": (
         "a.bin",
-        parquet(messages=[TALK], n=[3.0], none=pa.array([None], pa.string()), at=pa.array([1_706_695_500_123_456_789], pa.timestamp("ns"))),
+        parquet(
+            messages=[TALK],
+            n=[3.0],
+            none=pa.array([None], pa.string()),
+            at=pa.array([1_706_695_500_123_456_789], pa.timestamp("ns")),
+        ),
         (
             {
                 "messages": json.dumps(TALK),
@@ -327,7 +449,11 @@ READ = {
     ),
     # running text
     "paragraphs": ("a.txt", f"{LONG}\n\n{LONG}\n".encode(), ({"text": LONG.strip()},) * 2),
-    "short paragraphs are gathered": ("a.txt", b"One.\n\nTwo.\n\nThree.\n", ({"text": "One.\n\nTwo.\n\nThree."},)),
+    "short paragraphs are gathered": (
+        "a.txt",
+        b"One.\n\nTwo.\n\nThree.\n",
+        ({"text": "One.\n\nTwo.\n\nThree."},),
+    ),
     "headings begin a piece": (
         "a.md",
         f"# A\n{LONG}\n## B\n{LONG}\n".encode(),
@@ -339,7 +465,11 @@ READ = {
         f"```\n# no heading\n\n{LONG}\n```\n\n{LONG}".encode(),
         ({"text": f"```\n# no heading\n\n{LONG.rstrip()}\n```"}, {"text": LONG.strip()}),
     ),
-    "a short end goes with the last piece": ("a.txt", f"{LONG}\n\nThe end.\n".encode(), ({"text": f"{LONG.strip()}\n\nThe end."},)),
+    "a short end goes with the last piece": (
+        "a.txt",
+        f"{LONG}\n\nThe end.\n".encode(),
+        ({"text": f"{LONG.strip()}\n\nThe end."},),
+    ),
     # archives
     "a zip of one": ("a.zip", packed({"a.csv": CSV}), TWO),
     "a zip of two with the same columns": (
@@ -347,8 +477,16 @@ READ = {
         packed({"a.csv": "text,label\nlate,delivery\n", "b.jsonl": '{"label": "billing", "text": "twice"}'}),
         TWO,
     ),
-    "a zip from a Mac": ("a.zip", packed({"a.csv": CSV, "__MACOSX/._a.csv": b"\0\5\x16\7", "data/.DS_Store": b"x"}), TWO),
-    "a zip with a workbook": ("a.zip", packed({"a.xlsx": sheet(["text", "label"], *(list(row.values()) for row in TWO))}), TWO),
+    "a zip from a Mac": (
+        "a.zip",
+        packed({"a.csv": CSV, "__MACOSX/._a.csv": b"\0\5\x16\7", "data/.DS_Store": b"x"}),
+        TWO,
+    ),
+    "a zip with a workbook": (
+        "a.zip",
+        packed({"a.xlsx": sheet(["text", "label"], *(list(row.values()) for row in TWO))}),
+        TWO,
+    ),
 }
 
 
@@ -357,10 +495,10 @@ def test_an_awkward_file_gives_the_rows_a_person_sees_in_it(tmp_path, case):
     name, content, expected = READ[case]
     path = tmp_path / name
     path.write_bytes(content)
-    table = read(path)
+    table = read_table(path)
     assert table.rows == expected
     assert table.columns == tuple(expected[0])
-    assert table.bad == ()
+    assert table.bad_lines == ()
 
 
 # What a help desk, a shop and a survey export: the columns that hold what somebody wrote, and whether that is certain.
@@ -374,7 +512,8 @@ SHOP = "order;customer;answer id;note;reply\n" + "".join(
 )
 CODES = "prompt,response\n" + "".join(f"Is lamp {n} in stock?,{n % 2}\n" for n in range(8))
 FORM = "提交时间,客户姓名,客户留言,客服回复\n" + "".join(
-    f"2024-05-1{n} 10:05,张三{n},第 {n} 个包裹什么时候能送到？,第 {n} 个包裹已经发出，请耐心等待。\n" for n in range(6)
+    f"2024-05-1{n} 10:05,张三{n},第 {n} 个包裹什么时候能送到？,第 {n} 个包裹已经发出，请耐心等待。\n"
+    for n in range(6)
 )
 UNDERSTOOD = {
     "a help desk": (DESK, {"prompt": "Customer Message", "response": "Agent Response"}, True),
@@ -388,13 +527,27 @@ UNDERSTOOD = {
 def test_names_times_and_ids_are_not_taken_for_what_somebody_wrote(tmp_path, case):
     text, roles, sure = UNDERSTOOD[case]
     (tmp_path / "export.csv").write_text(text, encoding="utf-8")
-    assert columns.guess(read(tmp_path / "export.csv"), "chat") == columns.Guess("chat", roles, sure)
+    assert infer_roles.guess_roles(read_table(tmp_path / "export.csv"), "chat") == infer_roles.RoleGuess(
+        "chat", roles, sure
+    )
 
 
 # name, content, what remains of it, and what is said of the first thing that does not
 DAMAGED = {
-    "a row with too many fields": ("a.csv", CSV.encode() + b"a,b,c\n", TWO, 4, "more or fewer fields than the header (3 instead of 2)"),
-    "a quote never closed": ("a.csv", b'text,label\n"late,delivery\nlate,delivery\ntwice,billing\n', TWO, 2, "never closed"),
+    "a row with too many fields": (
+        "a.csv",
+        CSV.encode() + b"a,b,c\n",
+        TWO,
+        4,
+        "more or fewer fields than the header (3 instead of 2)",
+    ),
+    "a quote never closed": (
+        "a.csv",
+        b'text,label\n"late,delivery\nlate,delivery\ntwice,billing\n',
+        TWO,
+        2,
+        "never closed",
+    ),
     "every row with a comma too many": (
         "a.csv",
         CSV.encode() + b"Hello, you,x\n",
@@ -402,10 +555,28 @@ DAMAGED = {
         4,
         "more or fewer fields than the header (3 instead of 2)",
     ),
-    "a number in a list within an object": ("a.json", json.dumps({"data": [TWO[0], 7, TWO[1]]}).encode(), TWO, 2, "is not a JSON object"),
+    "a number in a list within an object": (
+        "a.json",
+        json.dumps({"data": [TWO[0], 7, TWO[1]]}).encode(),
+        TWO,
+        2,
+        "is not a JSON object",
+    ),
     "the header once more": ("a.csv", CSV.encode() + b"text,label\n", TWO, 4, "repeats the header"),
-    "a cell of 300,000 characters": ("a.csv", CSV.encode() + b"x" * 300_000 + b",y\n", TWO, 4, "more than 200,000 characters"),
-    "single quotes for JSON": ("a.jsonl", "\n".join(map(json.dumps, TWO)).encode() + b"\n{'text': 'x'}\n", TWO, 3, "is not a JSON object"),
+    "a cell of 300,000 characters": (
+        "a.csv",
+        CSV.encode() + b"x" * 300_000 + b",y\n",
+        TWO,
+        4,
+        "more than 200,000 characters",
+    ),
+    "single quotes for JSON": (
+        "a.jsonl",
+        "\n".join(map(json.dumps, TWO)).encode() + b"\n{'text': 'x'}\n",
+        TWO,
+        3,
+        "is not a JSON object",
+    ),
     "one of a list damaged": (
         "a.json",
         b'[{"text": "late", "label": "delivery"},\n{"text": "x, "label": 1},\n{"text": "twice", "label": "billing"}]',
@@ -420,8 +591,20 @@ DAMAGED = {
         2,
         "is damaged JSON",
     ),
-    "a list that breaks off": ("a.json", json.dumps(list(TWO)).encode()[:-1] + b', {"text": "thi', TWO, 3, "nothing after it can be read"),
-    "a list that ends too early": ("a.json", json.dumps(list(TWO), indent=1).encode() + b', {"text": "third"}]', TWO, 10, "more follows"),
+    "a list that breaks off": (
+        "a.json",
+        json.dumps(list(TWO)).encode()[:-1] + b', {"text": "thi',
+        TWO,
+        3,
+        "nothing after it can be read",
+    ),
+    "a list that ends too early": (
+        "a.json",
+        json.dumps(list(TWO), indent=1).encode() + b', {"text": "third"}]',
+        TWO,
+        10,
+        "more follows",
+    ),
     "one of a list damaged, after blank lines": (
         "a.json",
         b'\n\n[{"text": "late", "label": "delivery"},\n{"text": 1 2},\n{"text": "twice", "label": "billing"}]',
@@ -429,7 +612,13 @@ DAMAGED = {
         4,
         "is damaged JSON",
     ),
-    "a number among objects": ("a.json", json.dumps([TWO[0], 7, TWO[1]]).encode(), TWO, 2, "is not a JSON object"),
+    "a number among objects": (
+        "a.json",
+        json.dumps([TWO[0], 7, TWO[1]]).encode(),
+        TWO,
+        2,
+        "is not a JSON object",
+    ),
     "Parquet with pictures": (
         "a.parquet",
         parquet(text=["late", "twice"], label=["delivery", "billing"], scan=[b"\x89PNG", b"\x89PNG"]),
@@ -444,7 +633,13 @@ DAMAGED = {
         0,
         "only the first 200 of 203 different keys became columns; left out are “k200” and those after it",
     ),
-    "a zip with a stranger": ("a.zip", packed({"a.csv": CSV, "b.csv": "x,y\n1,2\n"}), TWO, 0, "“b.csv” is left out: its columns (x, y)"),
+    "a zip with a stranger": (
+        "a.zip",
+        packed({"a.csv": CSV, "b.csv": "x,y\n1,2\n"}),
+        TWO,
+        0,
+        "“b.csv” is left out: its columns (x, y)",
+    ),
     "a zip with a picture": (
         "a.zip",
         packed({"a.csv": CSV, "folder/b.png": b"\x89PNG"}),
@@ -466,7 +661,13 @@ DAMAGED = {
         0,
         "“b.jsonl”: only the first 200 of 203 different keys",
     ),
-    "a damaged row in a zip": ("a.zip", packed({"a.csv": CSV + "x\n"}), TWO, 4, "of “a.csv” has more or fewer fields"),
+    "a damaged row in a zip": (
+        "a.zip",
+        packed({"a.csv": CSV + "x\n"}),
+        TWO,
+        4,
+        "of “a.csv” has more or fewer fields",
+    ),
 }
 
 
@@ -475,25 +676,37 @@ def test_what_is_damaged_costs_itself_alone_and_is_told(tmp_path, case):
     name, content, expected, line, said = DAMAGED[case]
     path = tmp_path / name
     path.write_bytes(content)
-    table = read(path)
+    table = read_table(path)
     assert table.rows == expected
-    assert [number for number, _ in table.bad] == [line]
-    assert said in table.bad[0][1].say()
-    assert table.bad[0][1].zh
+    assert [number for number, _ in table.bad_lines] == [line]
+    assert said in table.bad_lines[0][1].render()
+    assert table.bad_lines[0][1].render("zh")
 
 
 REFUSED = {
-    "a PDF": ("a.csv", b"%PDF-1.7\n%\xe2\xe3", "“a.csv” is a PDF document. Save its text as a plain text file"),
+    "a PDF": (
+        "a.csv",
+        b"%PDF-1.7\n%\xe2\xe3",
+        "“a.csv” is a PDF document. Save its text as a plain text file",
+    ),
     "a photo": ("a.txt", b"\xff\xd8\xff\xe0\0\x10JFIF", "is a picture"),
     "a Word document": ("a.docx", packed({"word/document.xml": "<w/>"}), "is a Word document"),
-    "an old Word document": ("a.doc", b"\xd0\xcf\x11\xe0" + bytes(500) + "WordDocument".encode("utf-16-le"), "is a Word document"),
+    "an old Word document": (
+        "a.doc",
+        b"\xd0\xcf\x11\xe0" + bytes(500) + "WordDocument".encode("utf-16-le"),
+        "is a Word document",
+    ),
     "a presentation": ("a.pptx", packed({"ppt/presentation.xml": "<p/>"}), "is a presentation"),
     "a workbook with a password": (
         "a.xlsx",
         b"\xd0\xcf\x11\xe0" + bytes(500) + "EncryptedPackage".encode("utf-16-le"),
         "is protected by a password",
     ),
-    "a web page called Excel": ("a.xls", b"<html><body><table><tr><td>1</td></tr></table></body></html>", "is a web page"),
+    "a web page called Excel": (
+        "a.xls",
+        b"<html><body><table><tr><td>1</td></tr></table></body></html>",
+        "is a web page",
+    ),
     "XML": ("a.csv", b'<?xml version="1.0"?><rows/>', "is an XML file"),
     "RTF": ("a.txt", b"{\\rtf1\\ansi hello}", "is a formatted text"),
     "gzip": ("a.csv.gz", b"\x1f\x8b\x08\0\0\0\0\0", "is a packed file"),
@@ -502,7 +715,11 @@ REFUSED = {
     "no JSON": ("a.json", b"prompt: hi\n", "holds no JSON: it begins with “prompt: hi"),
     "a JSON value": ("a.json", b'{"a": 1', "is damaged JSON: it cannot be read beyond line 1, place 8"),
     "an empty list": ("a.json", b"[]", "holds nothing but empty lines"),
-    "several lists": ("a.json", b'{"train": [{"a": 1}], "test": [{"a": 2}, {"a": 3}]}', "holds several lists: train (1), test (2)"),
+    "several lists": (
+        "a.json",
+        b'{"train": [{"a": 1}], "test": [{"a": 2}, {"a": 3}]}',
+        "holds several lists: train (1), test (2)",
+    ),
     "an empty sheet": ("a.xlsx", sheet(), "holds nothing but empty lines"),
     "half a workbook": ("a.xlsx", sheet(["a"], ["b"])[:900], "its zip directory cannot be read"),
     "half a Parquet": ("a.parquet", parquet(a=["b"])[:200], "cannot be opened as Parquet"),
@@ -524,6 +741,6 @@ def test_what_holds_no_rows_is_told_for_what_it_is(tmp_path, case):
     path = tmp_path / name
     path.write_bytes(content)
     with pytest.raises(BadData) as caught:
-        read(path)
-    assert said in caught.value.say()
+        read_table(path)
+    assert said in caught.value.render()
     assert all(caught.value.sentences("zh"))

@@ -6,16 +6,16 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from studio.data import batch
-from studio.data.prepare import IGNORED
+from studio.data import collate
+from studio.data.examples import IGNORE_INDEX
 from studio.models import load
 
-N = IGNORED
+N = IGNORE_INDEX
 
 
 @pytest.fixture(scope="module")
 def model(tiny_chat):
-    return load.base(tiny_chat, "chat")
+    return load.base_model(tiny_chat, "chat")
 
 
 @pytest.fixture(scope="module")
@@ -45,17 +45,17 @@ def full_loss(model, rows):
 
 def test_what_is_learned_by_hand():
     #                       place:    0  1  2  3  4
-    found = batch.learned(torch.tensor([[N, N, 7, 8, N], [N, N, N, 9, N]]))
+    found = collate.select_labelled_positions(torch.tensor([[N, N, 7, 8, N], [N, N, N, 9, N]]))
     assert found["logits_to_keep"].tolist() == [1, 2]  # the places before 7 | and before 8 and 9
     assert found["labels"].tolist() == [[N, 7, 8], [N, N, 9]]
 
 
 def test_a_first_token_is_never_learned_because_nothing_stands_before_it():
-    assert batch.learned(torch.tensor([[5, 6]]))["labels"].tolist() == [[N, 6]]
+    assert collate.select_labelled_positions(torch.tensor([[5, 6]]))["labels"].tolist() == [[N, 6]]
 
 
 def test_a_batch_is_padded_on_the_right_and_says_so(tokenizer):
-    found = batch.collator("chat", tokenizer)(ROWS[:2])
+    found = collate.build_collator("chat", tokenizer)(ROWS[:2])
     assert found["input_ids"].tolist() == [[2, 40, 1, 3, 50, 51, 1, 0, 0], ROWS[1]["input_ids"]]
     assert found["attention_mask"].tolist() == [[1] * 7 + [0] * 2, [1] * 9]
     assert found["logits_to_keep"].tolist() == [3, 4, 5, 6, 7]
@@ -63,67 +63,75 @@ def test_a_batch_is_padded_on_the_right_and_says_so(tokenizer):
 
 
 def test_a_batch_of_texts_has_one_label_each(tokenizer):
-    found = batch.collator("classify", tokenizer)([{"input_ids": [5, 6], "labels": [2]}, {"input_ids": [5], "labels": [0]}])
+    found = collate.build_collator("classify", tokenizer)(
+        [{"input_ids": [5, 6], "labels": [2]}, {"input_ids": [5], "labels": [0]}]
+    )
     assert found["labels"].tolist() == [2, 0]
     assert found["attention_mask"].tolist() == [[1, 1], [1, 0]]
 
 
 def test_the_loss_of_even_odds_is_the_logarithm_of_the_choices():
     even = SimpleNamespace(logits=torch.zeros(1, 3, 8))
-    assert float(batch.answer_loss(even, torch.tensor([[N, 1, N, 5]]))) == pytest.approx(math.log(8))
-    assert float(batch.class_loss(SimpleNamespace(logits=torch.zeros(4, 3)), torch.tensor([0, 1, 2, 0]))) == pytest.approx(math.log(3))
+    assert float(collate.token_loss(even, torch.tensor([[N, 1, N, 5]]))) == pytest.approx(math.log(8))
+    assert float(
+        collate.classification_loss(SimpleNamespace(logits=torch.zeros(4, 3)), torch.tensor([0, 1, 2, 0]))
+    ) == pytest.approx(math.log(3))
 
 
 def test_the_loss_of_two_tokens_by_hand():
     # The first is given a share of 3/4, the second of 1/4; the third is not learned.
     logits = torch.tensor([[[math.log(3), 0.0], [math.log(3), 0.0], [9.0, 0.0]]])
-    found = float(batch.answer_loss(SimpleNamespace(logits=logits), torch.tensor([[N, 0, 1, N]])))
+    found = float(collate.token_loss(SimpleNamespace(logits=logits), torch.tensor([[N, 0, 1, N]])))
     assert found == pytest.approx((math.log(4 / 3) + math.log(4)) / 2)
 
 
 def test_a_portion_of_a_step_is_divided_by_the_tokens_of_the_whole_step():
     even = SimpleNamespace(logits=torch.zeros(1, 2, 8))
-    assert float(batch.answer_loss(even, torch.tensor([[N, 1, 2]]), 10)) == pytest.approx(2 * math.log(8) / 10)
+    assert float(collate.token_loss(even, torch.tensor([[N, 1, 2]]), 10)) == pytest.approx(
+        2 * math.log(8) / 10
+    )
 
 
 def test_the_loss_of_three_tokens_is_that_of_the_full_computation(model, tokenizer):
     total, count = full_loss(model, ROWS[:1])
-    tensors = batch.collator("chat", tokenizer)(ROWS[:1])
+    tensors = collate.build_collator("chat", tokenizer)(ROWS[:1])
     labels = tensors.pop("labels")
     with torch.no_grad():
-        found = batch.loss("chat")(model(**tensors), labels)
+        found = collate.get_loss("chat")(model(**tensors), labels)
     assert count == 3
     assert float(found) == pytest.approx(total / 3, rel=1e-5)
 
 
 def test_padding_never_counts(model, tokenizer):
     total, count = full_loss(model, ROWS)
-    tensors = batch.collator("chat", tokenizer)(ROWS)
+    tensors = collate.build_collator("chat", tokenizer)(ROWS)
     labels = tensors.pop("labels")
     with torch.no_grad():
-        found = batch.loss("chat")(model(**tensors), labels)
+        found = collate.get_loss("chat")(model(**tensors), labels)
     assert count == 7
     assert float(found) == pytest.approx(total / 7, rel=1e-5)
 
 
 def test_what_stands_in_the_padding_does_not_matter(model, tokenizer):
-    tensors = batch.collator("chat", tokenizer)(ROWS)
+    tensors = collate.build_collator("chat", tokenizer)(ROWS)
     labels = tensors.pop("labels")
     with torch.no_grad():
-        before = batch.loss("chat")(model(**tensors), labels)
+        before = collate.get_loss("chat")(model(**tensors), labels)
         tensors["input_ids"] = torch.where(tensors["attention_mask"] == 0, 99, tensors["input_ids"])
-        after = batch.loss("chat")(model(**tensors), labels)
+        after = collate.get_loss("chat")(model(**tensors), labels)
     assert float(before) == pytest.approx(float(after), rel=1e-6)
 
 
 def test_the_gradient_is_that_of_the_full_computation(model, tokenizer):
-    tensors = batch.collator("chat", tokenizer)(ROWS)
+    tensors = collate.build_collator("chat", tokenizer)(ROWS)
     labels = tensors.pop("labels")
     weight = model.model.layers[0].mlp.up_proj.weight
-    (found,) = torch.autograd.grad(batch.loss("chat")(model(**tensors), labels), weight)
+    (found,) = torch.autograd.grad(collate.get_loss("chat")(model(**tensors), labels), weight)
     total = 0.0
     for row in ROWS:
         logits = model(input_ids=torch.tensor([row["input_ids"]])).logits[0, :-1]
-        total = total + torch.nn.functional.cross_entropy(logits, torch.tensor(row["labels"][1:]), ignore_index=N, reduction="sum")
+        total = total + torch.nn.functional.cross_entropy(
+            logits, torch.tensor(row["labels"][1:]), ignore_index=N, reduction="sum"
+        )
     (plain,) = torch.autograd.grad(total / 7, weight)
     torch.testing.assert_close(found, plain, rtol=1e-4, atol=1e-7)

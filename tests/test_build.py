@@ -6,24 +6,40 @@ import warnings
 import pytest
 from starlette.testclient import TestClient
 
-from studio import app, presets, words
-from studio.guard import Guard
+from studio import i18n, presets
+from studio.ui import app
+from studio.ui.security import SecurityMiddleware
 
 
 def test_every_wire_of_the_page_ends_somewhere():
     with warnings.catch_warnings():
         warnings.simplefilter("error", UserWarning)
-        page = app.build()
+        page = app.build_page()
     assert len(page.fns) > 15
     names = {block.elem_id for block in page.blocks.values() if getattr(block, "elem_id", None)}
-    assert {"upload", "methods", "start", "stop", "live", "ask", "base", "tuned", "prepare", "download"} <= names
+    assert {
+        "upload",
+        "methods",
+        "start",
+        "stop",
+        "live",
+        "ask",
+        "base",
+        "tuned",
+        "prepare",
+        "download",
+    } <= names
 
 
 def test_every_label_of_the_page_exists_in_english_and_chinese():
-    app.build()
-    english, chinese = words.labels("en"), words.labels("zh")
+    app.build_page()
+    english, chinese = i18n.labels("en"), i18n.labels("zh")
     assert english.keys() == chinese.keys()
-    untranslated = [text for key, text in english.items() if chinese[key] == text and re.search("[a-z]{3}", text) and text != "LoRA"]
+    untranslated = [
+        text
+        for key, text in english.items()
+        if chinese[key] == text and re.search("[a-z]{3}", text) and text != "LoRA"
+    ]
     assert untranslated == []
 
 
@@ -44,7 +60,7 @@ def guarded():
         await send({"type": "http.response.start", "status": 200, "headers": []})
         await send({"type": "http.response.body", "body": str(len(body)).encode()})
 
-    return TestClient(Guard(inner, hosts=("127.0.0.1",)), base_url="http://127.0.0.1:7860")
+    return TestClient(SecurityMiddleware(inner, hosts=("127.0.0.1",)), base_url="http://127.0.0.1:7860")
 
 
 def test_the_page_answers_its_own_visitors_with_safe_headers(guarded):
@@ -65,6 +81,6 @@ def test_the_file_proxy_is_closed(guarded):
 
 
 def test_a_body_over_the_limit_is_refused_even_when_it_hides_its_length(guarded, monkeypatch):
-    monkeypatch.setattr("studio.guard.MOST_JSON", 10)
+    monkeypatch.setattr("studio.ui.security.MAX_JSON_BYTES", 10)
     assert guarded.post("/run", content=b"x" * 11).status_code == 413
     assert guarded.post("/run", content=iter([b"x" * 6, b"x" * 6])).status_code == 413

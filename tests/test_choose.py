@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from studio import methods, plan, presets, wizard
-from studio.choose import choose
+from studio import chooser, methods, plan, presets
+from studio.cli.choose import run_chooser
 from studio.errors import BadPlan
 
 ANSWERS = {"change": "tone", "where": "server", "apart": "middle"}
@@ -40,42 +40,54 @@ def answers_file(tmp_path):
 
 
 def told(capsys, **options):
-    assert choose(machine=MACHINE, as_json=True, **options) == 0
+    assert run_chooser(machine=MACHINE, as_json=True, **options) == 0
     return json.loads(capsys.readouterr().out)
 
 
 def test_enter_takes_what_is_in_brackets_and_a_number_or_a_name_answers_too(typed, capsys):
     typed("2", "", "", "server", "", "MIDDLE")
     found = told(capsys, data="sample:support-tone")
-    assert found["answers"] == {"change": "tone", "have": "answers", "many": "some", "where": "server", "budget": "free", "apart": "middle"}
+    assert found["answers"] == {
+        "change": "tone",
+        "have": "answers",
+        "many": "some",
+        "where": "server",
+        "budget": "free",
+        "apart": "middle",
+    }
     assert found["prefilled"] == {"have": "answers", "many": "some", "where": "unknown", "budget": "free"}
 
 
 def test_every_question_is_asked_with_its_choices_and_what_is_filled_in(typed, capsys):
     typed("tone", "", "", "server", "", "middle")
-    assert choose(data="sample:support-tone", machine=MACHINE) == 0
+    assert run_chooser(data="sample:support-tone", machine=MACHINE) == 0
     asked = capsys.readouterr().err
-    for number, one in enumerate(wizard.QUESTIONS, 1):
-        assert f"{number}/6 {one.asked.say()}" in asked
-        assert all(said.say() in asked for _, said in one.choices)
+    for number, one in enumerate(chooser.QUESTIONS, 1):
+        assert f"{number}/6 {one.text.render()}" in asked
+        assert all(said.render() in asked for _, said in one.choices)
     assert asked.count("[answers] ") == asked.count("[some] ") == asked.count("[free] ") == 1
 
 
 def test_what_is_no_choice_is_asked_again(typed, capsys):
     typed("sing", "7", "", "tone", "", "", "server", "", "middle")
-    assert choose(data="sample:support-tone", machine=MACHINE) == 0
-    assert capsys.readouterr().err.count("Answer with a number from 1 to 4 or one of knowledge, tone, format, decisions") == 3
+    assert run_chooser(data="sample:support-tone", machine=MACHINE) == 0
+    assert (
+        capsys.readouterr().err.count(
+            "Answer with a number from 1 to 4 or one of knowledge, tone, format, decisions"
+        )
+        == 3
+    )
 
 
 def test_a_terminal_that_ends_early_is_told_so(typed, capsys):
     typed("tone")
-    assert choose(machine=MACHINE) == 2
+    assert run_chooser(machine=MACHINE) == 2
     assert "The questions ended before they were all answered." in capsys.readouterr().err
 
 
 def test_without_a_terminal_and_without_answers_it_says_so_and_ends_with_two(monkeypatch, capsys):
     monkeypatch.setattr("sys.stdin", io.StringIO(""))
-    assert choose(data="sample:support-tone", machine=MACHINE) == 2
+    assert run_chooser(data="sample:support-tone", machine=MACHINE) == 2
     said = capsys.readouterr()
     assert said.out == ""
     assert "--answers FILE.yaml" in said.err
@@ -92,7 +104,7 @@ def test_a_file_answers_what_the_data_does_not(answers_file, capsys):
         assert said["en"]
         assert said["zh"] != said["en"]
     assert found["estimate"]["fits"] is True
-    assert plan.problems(found["plan"]) + methods.problems(found["plan"]) == []
+    assert plan.find_problems(found["plan"]) + methods.find_plan_problems(found["plan"]) == []
 
 
 def test_the_file_has_its_way_over_what_is_filled_in(answers_file, capsys):
@@ -106,7 +118,7 @@ def test_the_file_has_its_way_over_what_is_filled_in(answers_file, capsys):
 def test_the_eyes_get_the_method_three_reasons_the_estimate_and_why_the_others_lost(answers_file, capsys):
     path = answers_file(ANSWERS)
     found = told(capsys, data="sample:support-tone", answers=path)
-    assert choose(data="sample:support-tone", machine=MACHINE, answers=path) == 0
+    assert run_chooser(data="sample:support-tone", machine=MACHINE, answers_file=path) == 0
     out = capsys.readouterr().out
     assert out.startswith("LoRA (lora)\n")
     for said in (*found["reasons"], *found["lost"].values()):
@@ -116,39 +128,56 @@ def test_the_eyes_get_the_method_three_reasons_the_estimate_and_why_the_others_l
 
 
 def test_advice_is_printed_as_such(answers_file, capsys):
-    assert choose(machine=MACHINE, answers=answers_file({**ANSWERS, "have": "nothing", "many": "few"})) == 0
+    assert (
+        run_chooser(machine=MACHINE, answers_file=answers_file({**ANSWERS, "have": "nothing", "many": "few"}))
+        == 0
+    )
     assert capsys.readouterr().out.startswith("Do not train yet\n  There is nothing to learn from yet.\n")
 
 
 def test_the_plan_that_is_written_is_the_plan_that_was_chosen(answers_file, tmp_path, capsys):
     target = tmp_path / "plan.yaml"
     found = told(capsys, data="sample:support-tone", answers=answers_file(ANSWERS), target=str(target))
-    made = plan.read(target, also=(methods.problems,))
+    made = plan.load(target, extra_checks=(methods.find_plan_problems,))
     assert made.model_dump(mode="json", exclude_none=True) == found["plan"]
 
 
-def test_a_file_of_one_s_own_is_found_again_from_wherever_the_plan_lies(answers_file, chat_csv, tmp_path, monkeypatch):
+def test_a_file_of_one_s_own_is_found_again_from_wherever_the_plan_lies(
+    answers_file, chat_csv, tmp_path, monkeypatch
+):
     monkeypatch.chdir(chat_csv.parent)
     target = tmp_path / "elsewhere" / "plan.yaml"
     target.parent.mkdir()
     answered = answers_file({**ANSWERS, "many": "some"})
-    assert choose(data=chat_csv.name, machine=MACHINE, answers=answered, target=str(target)) == 0
-    assert Path(plan.read(target).data.source) == chat_csv
+    assert run_chooser(data=chat_csv.name, machine=MACHINE, answers_file=answered, target=str(target)) == 0
+    assert Path(plan.load(target).data.source) == chat_csv
 
 
 def test_a_plan_is_never_written_over_another_file(answers_file, tmp_path, capsys):
     target = tmp_path / "plan.yaml"
     target.write_text("mine", encoding="utf-8")
-    assert choose(machine=MACHINE, answers=answers_file(ANSWERS), target=str(target)) == 2
+    assert run_chooser(machine=MACHINE, answers_file=answers_file(ANSWERS), target=str(target)) == 2
     assert "is there already" in capsys.readouterr().err
     assert target.read_text(encoding="utf-8") == "mine"
-    assert choose(machine=MACHINE, answers=answers_file(ANSWERS), target=str(tmp_path / "no" / "plan.yaml")) == 2
+    assert (
+        run_chooser(
+            machine=MACHINE, answers_file=answers_file(ANSWERS), target=str(tmp_path / "no" / "plan.yaml")
+        )
+        == 2
+    )
     assert "there is no folder" in capsys.readouterr().err
 
 
 def test_advice_writes_no_plan_and_ends_with_one(answers_file, tmp_path, capsys):
     target = tmp_path / "plan.yaml"
-    assert choose(machine=MACHINE, answers=answers_file({**ANSWERS, "have": "nothing", "many": "few"}), target=str(target)) == 1
+    assert (
+        run_chooser(
+            machine=MACHINE,
+            answers_file=answers_file({**ANSWERS, "have": "nothing", "many": "few"}),
+            target=str(target),
+        )
+        == 1
+    )
     assert "No plan was written" in capsys.readouterr().err
     assert not target.exists()
 
@@ -164,14 +193,16 @@ def test_advice_writes_no_plan_and_ends_with_one(answers_file, tmp_path, capsys)
     ids=["choice", "question", "list", "yaml"],
 )
 def test_a_wrong_file_of_answers_ends_with_two_and_a_sentence(answers_file, capsys, found, said):
-    assert choose(data="sample:support-tone", machine=MACHINE, answers=answers_file(found)) == 2
+    assert run_chooser(data="sample:support-tone", machine=MACHINE, answers_file=answers_file(found)) == 2
     assert said in capsys.readouterr().err
 
 
 def test_a_file_or_a_machine_that_is_not_there_is_named(answers_file, tmp_path, capsys):
-    assert choose(answers=str(tmp_path / "none.yaml"), machine=MACHINE) == 2
+    assert run_chooser(answers_file=str(tmp_path / "none.yaml"), machine=MACHINE) == 2
     assert "none.yaml cannot be read as YAML: No such file" in capsys.readouterr().err
-    assert choose(data=str(tmp_path / "none.csv"), machine=MACHINE, answers=answers_file(ANSWERS)) == 2
+    assert (
+        run_chooser(data=str(tmp_path / "none.csv"), machine=MACHINE, answers_file=answers_file(ANSWERS)) == 2
+    )
     assert "none.csv" in capsys.readouterr().err
     with pytest.raises(BadPlan, match="expected here or one of"):
-        choose(machine="cray-1")
+        run_chooser(machine="cray-1")

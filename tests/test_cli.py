@@ -8,8 +8,8 @@ import pytest
 import yaml
 
 from studio import __version__, export, methods, plan, presets, runs
-from studio.__main__ import main
-from studio.plan import ROLES
+from studio.cli.main import main
+from studio.plan import REQUIRED_ROLES
 
 
 @pytest.fixture
@@ -42,7 +42,10 @@ def test_what_a_method_finds_out_on_the_way_is_printed_once(plan_file, make_plan
 
 
 def test_home_can_be_named_behind_the_command(plan_file, tmp_path, capsys):
-    assert main(["train", plan_file(), "--home", str(tmp_path / "elsewhere"), "--set", "training.epochs=0.5"]) == 0
+    assert (
+        main(["train", plan_file(), "--home", str(tmp_path / "elsewhere"), "--set", "training.epochs=0.5"])
+        == 0
+    )
     assert len(list((tmp_path / "elsewhere" / "runs").iterdir())) == 1
 
 
@@ -57,7 +60,9 @@ def test_a_wrong_plan_ends_with_two_and_all_problems(plan_file, capsys):
     assert runs.all_runs() == []
 
 
-@pytest.mark.parametrize("change", ["training.epoch=1", "method.settings.rank=0", "method.settings.targets=[q_proj]", "nonsense"])
+@pytest.mark.parametrize(
+    "change", ["training.epoch=1", "method.settings.rank=0", "method.settings.targets=[q_proj]", "nonsense"]
+)
 def test_a_wrong_set_ends_with_two(plan_file, capsys, change):
     assert main(["train", plan_file(), "--set", change]) == 2
     assert change.split("=")[0] in capsys.readouterr().err
@@ -119,7 +124,7 @@ def test_an_export_prints_its_folder_and_its_card_is_in_the_language_asked_for(f
 def test_an_export_in_a_form_there_is_not_ends_with_one(finished, tmp_path, capsys):
     run = finished("lora")
     assert main(["export", "last", "--to", "gguf", str(tmp_path / "out")]) == 1
-    assert f"It offers: {', '.join(export.forms(run))}." in capsys.readouterr().err
+    assert f"It offers: {', '.join(export.available_formats(run))}." in capsys.readouterr().err
 
 
 def test_both_answers_are_printed_with_their_weights(finished, capsys):
@@ -132,30 +137,33 @@ def test_both_answers_are_printed_with_their_weights(finished, capsys):
 
 
 def test_a_stopped_run_goes_on_by_its_id(make_plan, capsys, monkeypatch):
-    from studio.train import launch, report, worker
+    from studio.training import callback as run_callback
+    from studio.training import launcher, worker
 
     run = runs.create(make_plan("lora", "chat", epochs=2))
-    real = report.Watch.on_step_begin
+    real = run_callback.MonitorCallback.on_step_begin
 
     def stop(self, args, state, control, **values):
         if state.global_step == 2:
-            launch.stop(run)
+            launcher.stop(run)
         real(self, args, state, control, **values)
 
     with monkeypatch.context() as patch:
-        patch.setattr(report.Watch, "on_step_begin", stop)
+        patch.setattr(run_callback.MonitorCallback, "on_step_begin", stop)
         worker.run(run.id)
     assert main(["runs"]) == 0
     assert "stopped" in (said := capsys.readouterr().out)
     assert "goes on with --resume" in said
     assert main(["train", "--resume", run.id[:8]]) == 0
     assert "done: validation loss" in capsys.readouterr().out
-    assert [point["step"] for point in runs.points(run) if "loss" in point] == list(range(1, 9))
+    assert [point["step"] for point in runs.read_points(run) if "loss" in point] == list(range(1, 9))
     assert main(["train", "--resume", run.id]) == 1
     assert "cannot go on (done): it has kept no state to go on from. Only a run" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("call", [["--resume", "last", "plan.yaml"], [], ["--resume", "last", "--set", "training.epochs=1"]])
+@pytest.mark.parametrize(
+    "call", [["--resume", "last", "plan.yaml"], [], ["--resume", "last", "--set", "training.epochs=1"]]
+)
 def test_a_run_goes_on_with_its_own_plan_or_a_plan_is_named(call, capsys):
     assert main(["train", *call]) == 2
     assert "name either a plan (with --set KEY=VALUE) or --resume RUN" in capsys.readouterr().err
@@ -167,7 +175,12 @@ def test_going_on_without_a_run_ends_with_one(capsys):
 
 
 def test_runs_with_reports_of_any_kind_are_listed(make_plan, capsys):
-    for report in ({}, {"before": {}, "after": {}}, {"before": {"right": 0.1}}, {"before": None, "after": {"loss": None}}):
+    for report in (
+        {},
+        {"before": {}, "after": {}},
+        {"before": {"right": 0.1}},
+        {"before": None, "after": {"loss": None}},
+    ):
         run = runs.create(make_plan())
         (run.folder / "report.json").write_text(json.dumps(report))
     assert main(["runs"]) == 0
@@ -189,17 +202,28 @@ def test_the_methods_as_json_hold_every_setting_with_range_default_and_explanati
     assert list(found) == list(presets.methods())
     for method in methods.METHODS:
         item = found[method.name]
-        assert (item["built"], item["tasks"], item["resumes"]) == (True, list(method.tasks), method.resumes)
+        assert (item["built"], item["tasks"], item["resumes"]) == (
+            True,
+            list(method.tasks),
+            method.supports_resume,
+        )
         assert item["exports"] == list(method.exports)
-        for knob, setting in zip(method.knobs, item["settings"], strict=True):
-            assert (setting["name"], setting["default"], setting["kind"]) == (knob.name, knob.default, knob.kind)
+        for knob, setting in zip(method.settings, item["settings"], strict=True):
+            assert (setting["name"], setting["default"], setting["kind"]) == (
+                knob.name,
+                knob.default,
+                knob.kind,
+            )
             assert setting["help"]["en"]
             assert setting["help"]["zh"]
             assert ("range" in setting) == (knob.kind in ("whole", "number"))
             assert ("choices" in setting) == (knob.kind == "choice")
-        assert {said["task"] for said in item["not_with"]} == set(ROLES) - set(method.tasks)
+        assert {said["task"] for said in item["not_with"]} == set(REQUIRED_ROLES) - set(method.tasks)
         assert all(said["why"]["en"] and said["nearest"]["zh"] for said in item["not_with"])
-    assert next(setting for setting in found["lora"]["settings"] if setting["name"] == "rank")["range"] == [1, 256]
+    assert next(setting for setting in found["lora"]["settings"] if setting["name"] == "rank")["range"] == [
+        1,
+        256,
+    ]
 
 
 def test_an_unknown_command_ends_with_two():
@@ -211,13 +235,23 @@ def test_an_unknown_command_ends_with_two():
 def test_the_doctor_says_what_this_machine_can_do(capsys):
     assert main(["doctor"]) == 0
     out = capsys.readouterr().out
-    for said in ("Python 3.", "memory: ", "disk: ", "runs: 0", "smollm2-135m: not here yet", "hub: does not answer", "torch 2."):
+    for said in (
+        "Python 3.",
+        "memory: ",
+        "disk: ",
+        "runs: 0",
+        "smollm2-135m: not here yet",
+        "hub: does not answer",
+        "torch 2.",
+    ):
         assert said in out
 
 
 def test_it_is_a_command_of_its_own_and_its_errors_go_to_stderr(tmp_path):
     def call(*arguments):
-        return subprocess.run([sys.executable, "-m", "studio", *arguments], capture_output=True, text=True, timeout=60)
+        return subprocess.run(
+            [sys.executable, "-m", "studio", *arguments], capture_output=True, text=True, timeout=60
+        )
 
     assert call("--version").stdout.strip() == f"studio {__version__}"
     (tmp_path / "plan.yaml").write_text("task: chat\n")
@@ -238,4 +272,4 @@ def test_the_plan_of_a_run_is_the_one_that_was_given(plan_file, capsys):
     file = plan_file()
     main(["train", file, "--set", "training.epochs=0.5"])
     (run,) = runs.all_runs()
-    assert run.plan == plan.read(plan.Path(file), ("training.epochs=0.5",))
+    assert run.plan == plan.load(plan.Path(file), ("training.epochs=0.5",))

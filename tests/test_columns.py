@@ -5,10 +5,11 @@ import json
 import pytest
 
 from studio import presets
-from studio.data import columns, prepare
-from studio.data.read import Table, paste, read
+from studio.data import examples
+from studio.data.readers.read import Table, read_pasted_text, read_table
+from studio.data.schema import infer_roles
 from studio.errors import BadData
-from studio.plan import ROLES, every_role
+from studio.plan import REQUIRED_ROLES, all_roles
 
 
 def table(**cells):
@@ -37,71 +38,99 @@ LABELS = ["billing", "delivery", "returns"]
 )
 def test_columns_are_taken_by_their_names_in_any_order(names, task):
     first, second = names
-    found = columns.guess(
-        table(**{"id": LONG, second: LABELS if task == "classify" else ["It is late.", "It was lost.", "Ask again."], first: LONG})
+    found = infer_roles.guess_roles(
+        table(
+            **{
+                "id": LONG,
+                second: LABELS if task == "classify" else ["It is late.", "It was lost.", "Ask again."],
+                first: LONG,
+            }
+        )
     )
-    assert (found.task, list(found.columns.values()), found.sure) == (task, [first, second], True)
+    assert (found.task, list(found.columns.values()), found.is_confident) == (task, [first, second], True)
 
 
 @pytest.mark.parametrize("name", list(presets.samples()))
 def test_the_samples_are_guessed_as_their_cards_say(name):
     card = presets.samples()[name]
-    found = columns.guess(read(card.path))
+    found = infer_roles.guess_roles(read_table(card.path))
     assert (found.task, found.columns) == (card.task, card.columns)
 
 
 def test_unknown_names_are_guessed_by_content_and_marked_unsure():
-    found = columns.guess(table(x=LONG, y=LABELS))
-    assert (found.task, found.columns, found.sure) == ("classify", {"text": "x", "label": "y"}, False)
+    found = infer_roles.guess_roles(table(x=LONG, y=LABELS))
+    assert (found.task, found.columns, found.is_confident) == ("classify", {"text": "x", "label": "y"}, False)
 
 
 def test_two_long_columns_are_a_question_and_its_answer():
-    found = columns.guess(table(x=LONG, y=LONG[::-1]))
-    assert (found.task, found.columns, found.sure) == ("chat", {"prompt": "x", "response": "y"}, False)
+    found = infer_roles.guess_roles(table(x=LONG, y=LONG[::-1]))
+    assert (found.task, found.columns, found.is_confident) == (
+        "chat",
+        {"prompt": "x", "response": "y"},
+        False,
+    )
 
 
 def test_a_column_that_is_mostly_empty_is_not_taken():
-    found = columns.guess(table(prompt=LONG, response=["", "", "", "only here"], answer=LONG))
+    found = infer_roles.guess_roles(table(prompt=LONG, response=["", "", "", "only here"], answer=LONG))
     assert found.columns == {"prompt": "prompt", "response": "answer"}
 
 
-@pytest.mark.parametrize("cells", [{"a": [""], "b": ["", "", "", "only here"]}, {"a": [" "]}], ids=["two", "one"])
+@pytest.mark.parametrize(
+    "cells", [{"a": [""], "b": ["", "", "", "only here"]}, {"a": [" "]}], ids=["two", "one"]
+)
 def test_no_usable_column_is_told_with_those_there_are(cells):
     with pytest.raises(BadData) as caught:
-        columns.guess(table(**cells))
+        infer_roles.guess_roles(table(**cells))
     what, to_do = caught.value.sentences()
     assert what == f"“t.csv” has no column with something in at least half of its rows: {', '.join(cells)}."
     assert to_do.startswith("Bring a file whose first line names the columns")
 
 
-QUESTIONS = [f"If a train goes {number} miles in an hour, how far does it go in a day?" for number in range(12)]
+QUESTIONS = [
+    f"If a train goes {number} miles in an hour, how far does it go in a day?" for number in range(12)
+]
 ORDERS = [f"Write a poem on the number {number}." for number in range(12)]
 CHINESE_QUESTIONS = [f"如果一列火车每小时行驶 {number} 公里，一天行驶多远？" for number in range(12)]
 
 
 @pytest.mark.parametrize("name", ["text", "x", "问题"])
-@pytest.mark.parametrize("cells", [QUESTIONS, ORDERS, CHINESE_QUESTIONS], ids=["questions", "orders", "chinese"])
+@pytest.mark.parametrize(
+    "cells", [QUESTIONS, ORDERS, CHINESE_QUESTIONS], ids=["questions", "orders", "chinese"]
+)
 def test_a_column_of_questions_alone_is_for_questions_without_answers(name, cells):
-    found = columns.guess(table(**{name: cells}))
-    assert (found.task, found.columns, found.sure) == ("prompts", {"prompt": name}, name == "问题")
+    found = infer_roles.guess_roles(table(**{name: cells}))
+    assert (found.task, found.columns, found.is_confident) == ("prompts", {"prompt": name}, name == "问题")
 
 
 @pytest.mark.parametrize(("name", "sure"), [("text", True), ("文章", True), ("x", False)])
 def test_a_column_of_texts_alone_is_to_be_continued(name, sure):
-    found = columns.guess(table(**{name: LONG}))
-    assert (found.task, found.columns, found.sure) == ("complete", {"text": name}, sure)
+    found = infer_roles.guess_roles(table(**{name: LONG}))
+    assert (found.task, found.columns, found.is_confident) == ("complete", {"text": name}, sure)
 
 
 def test_an_id_and_an_empty_column_do_not_hide_that_there_is_one_text():
     cells = {"id": [str(number) for number in range(12)], "body": LONG, "note": [""]}
-    assert columns.guess(table(**cells)) == columns.Guess("complete", {"text": "body"}, True)
+    assert infer_roles.guess_roles(table(**cells)) == infer_roles.RoleGuess(
+        "complete", {"text": "body"}, True
+    )
 
 
 def test_numbers_may_be_classes():
     cells = {"x": LONG, "stars": ["1", "2", "5"]}
-    assert columns.guess(table(**cells)) == columns.Guess("classify", {"text": "x", "label": "stars"}, False)
-    assert columns.guess(table(text=LONG, note=LONG[::-1], label=["0", "1"])).columns == {"text": "text", "label": "label"}
-    assert columns.guess(table(**cells, note=LONG[::-1], label=["0", "1"]), "classify").columns["label"] == "label"
+    assert infer_roles.guess_roles(table(**cells)) == infer_roles.RoleGuess(
+        "classify", {"text": "x", "label": "stars"}, False
+    )
+    assert infer_roles.guess_roles(table(text=LONG, note=LONG[::-1], label=["0", "1"])).columns == {
+        "text": "text",
+        "label": "label",
+    }
+    assert (
+        infer_roles.guess_roles(table(**cells, note=LONG[::-1], label=["0", "1"]), "classify").columns[
+            "label"
+        ]
+        == "label"
+    )
 
 
 @pytest.mark.parametrize(
@@ -116,64 +145,96 @@ def test_numbers_may_be_classes():
     ids="-".join,
 )
 def test_pairs_of_answers_are_taken_by_their_names_in_any_order(names):
-    found = columns.guess(table(**{"id": LONG, names[2]: LONG, names[0]: LONG[::-1], names[1]: LONG}))
-    assert (found.task, found.columns, found.sure) == ("prefer", dict(zip(ROLES["prefer"], names, strict=True)), True)
+    found = infer_roles.guess_roles(
+        table(**{"id": LONG, names[2]: LONG, names[0]: LONG[::-1], names[1]: LONG})
+    )
+    assert (found.task, found.columns, found.is_confident) == (
+        "prefer",
+        dict(zip(REQUIRED_ROLES["prefer"], names, strict=True)),
+        True,
+    )
 
 
 def test_pairs_whose_question_has_a_name_of_its_own_are_marked_unsure():
-    found = columns.guess(table(case=LONG, chosen=LONG, rejected=LONG))
-    assert found == columns.Guess("prefer", {"prompt": "case", "chosen": "chosen", "rejected": "rejected"}, False)
+    found = infer_roles.guess_roles(table(case=LONG, chosen=LONG, rejected=LONG))
+    assert found == infer_roles.RoleGuess(
+        "prefer", {"prompt": "case", "chosen": "chosen", "rejected": "rejected"}, False
+    )
 
 
 def test_a_task_that_wants_more_columns_than_there_are_gets_those_there_are():
-    assert columns.guess(table(prompt=LONG, reply=LONG), "prefer").columns == {"prompt": "prompt", "chosen": "reply"}
-    assert columns.guess(table(x=LONG), "chat").columns == {"prompt": "x"}
-    assert columns.guess(table(x=LONG, y=LONG, z=LONG), "prefer").columns == {"prompt": "x", "chosen": "y", "rejected": "z"}
+    assert infer_roles.guess_roles(table(prompt=LONG, reply=LONG), "prefer").columns == {
+        "prompt": "prompt",
+        "chosen": "reply",
+    }
+    assert infer_roles.guess_roles(table(x=LONG), "chat").columns == {"prompt": "x"}
+    assert infer_roles.guess_roles(table(x=LONG, y=LONG, z=LONG), "prefer").columns == {
+        "prompt": "x",
+        "chosen": "y",
+        "rejected": "z",
+    }
 
 
 @pytest.mark.parametrize(
-    "answers", [["72", "1,024", "5 %"], ["Paris", "Rome"], [f"She has 3 left. {LONG[0]}\n#### {n}" for n in range(12)]]
+    "answers",
+    [["72", "1,024", "5 %"], ["Paris", "Rome"], [f"She has 3 left. {LONG[0]}\n#### {n}" for n in range(12)]],
 )
 def test_questions_with_known_answers_are_checked_against_them(answers):
-    found = columns.guess(table(question=QUESTIONS, answer=answers))
-    assert found == columns.Guess("prompts", {"prompt": "question", "answer": "answer"}, True)
-    assert columns.guess(table(question=QUESTIONS, answer=answers), "chat").columns == {"prompt": "question", "response": "answer"}
+    found = infer_roles.guess_roles(table(question=QUESTIONS, answer=answers))
+    assert found == infer_roles.RoleGuess("prompts", {"prompt": "question", "answer": "answer"}, True)
+    assert infer_roles.guess_roles(table(question=QUESTIONS, answer=answers), "chat").columns == {
+        "prompt": "question",
+        "response": "answer",
+    }
 
 
 def test_questions_with_long_answers_stay_answers_to_learn():
-    assert columns.guess(table(question=QUESTIONS, answer=LONG)) == columns.Guess(
+    assert infer_roles.guess_roles(table(question=QUESTIONS, answer=LONG)) == infer_roles.RoleGuess(
         "chat", {"prompt": "question", "response": "answer"}, True
     )
-    assert columns.guess(table(question=QUESTIONS, answer=LONG), "prompts").columns == {"prompt": "question"}
-    assert columns.guess(table(question=QUESTIONS, response=LONG, answer=["72"])).task == "chat"
+    assert infer_roles.guess_roles(table(question=QUESTIONS, answer=LONG), "prompts").columns == {
+        "prompt": "question"
+    }
+    assert infer_roles.guess_roles(table(question=QUESTIONS, response=LONG, answer=["72"])).task == "chat"
 
 
 @pytest.mark.parametrize("name", ["messages", "conversations", "x"])
 def test_a_column_of_conversations_is_found(tmp_path, name):
-    talk = [{"role": "user", "content": "hello, are you there?"}, {"role": "assistant", "content": "Hello. I am."}]
+    talk = [
+        {"role": "user", "content": "hello, are you there?"},
+        {"role": "assistant", "content": "Hello. I am."},
+    ]
     path = tmp_path / "talks.jsonl"
-    path.write_text("".join(json.dumps({"id": n, "prompt": "hello", name: talk}) + "\n" for n in range(12)), encoding="utf-8")
-    read_in = read(path)
-    assert columns.guess(read_in) == columns.Guess("chat", {"messages": name}, name != "x")
-    found, incomplete = prepare.examples(read_in, "chat", {"messages": name})
+    path.write_text(
+        "".join(json.dumps({"id": n, "prompt": "hello", name: talk}) + "\n" for n in range(12)),
+        encoding="utf-8",
+    )
+    read_in = read_table(path)
+    assert infer_roles.guess_roles(read_in) == infer_roles.RoleGuess("chat", {"messages": name}, name != "x")
+    found, incomplete = examples.build_examples(read_in, "chat", {"messages": name})
     assert (len(found), incomplete) == (12, 0)
-    assert prepare.conversation(found[0]) == talk
+    assert examples.to_messages(found[0]) == talk
 
 
 def test_a_list_that_is_no_conversation_is_none():
-    assert columns.guess(table(question=LONG, tags=['["a", "b"]'], answer=LONG)).columns == {"prompt": "question", "response": "answer"}
+    assert infer_roles.guess_roles(table(question=LONG, tags=['["a", "b"]'], answer=LONG)).columns == {
+        "prompt": "question",
+        "response": "answer",
+    }
 
 
 def test_every_role_has_a_name_in_both_languages():
-    for task in ROLES:
-        for role in every_role(task):
-            said = columns.role_name(task, role)
-            assert said.en
-            assert said.zh
+    for task in REQUIRED_ROLES:
+        for role in all_roles(task):
+            said = infer_roles.role_label(task, role)
+            assert said.render()
+            assert said.render("zh")
 
 
 def test_an_id_or_a_time_is_not_taken_for_a_text():
-    found = columns.guess(table(**{"customer_id": LONG, "message": LONG, "response_time": LONG, "reply": LONG}))
+    found = infer_roles.guess_roles(
+        table(**{"customer_id": LONG, "message": LONG, "response_time": LONG, "reply": LONG})
+    )
     assert "customer_id" not in found.columns.values()
     assert "response_time" not in found.columns.values()
 
@@ -186,22 +247,58 @@ ANSWERED = [f"Parcel number {number} is on its way to you." for number in range(
 @pytest.mark.parametrize(
     ("cells", "roles", "sure"),
     [
-        ({"Customer Name": PEOPLE, "Message": LONG, "Agent Response": ANSWERED}, ["Message", "Agent Response"], True),
-        ({"Customer Name": PEOPLE, "What happened": LONG, "Answer": ANSWERED}, ["What happened", "Answer"], False),
-        ({"customerName": PEOPLE, "customerMessage": LONG, "agentReply": ANSWERED}, ["customerMessage", "agentReply"], True),
+        (
+            {"Customer Name": PEOPLE, "Message": LONG, "Agent Response": ANSWERED},
+            ["Message", "Agent Response"],
+            True,
+        ),
+        (
+            {"Customer Name": PEOPLE, "What happened": LONG, "Answer": ANSWERED},
+            ["What happened", "Answer"],
+            False,
+        ),
+        (
+            {"customerName": PEOPLE, "customerMessage": LONG, "agentReply": ANSWERED},
+            ["customerMessage", "agentReply"],
+            True,
+        ),
         ({"Customer": PEOPLE, "Case": LONG, "Reply": ANSWERED}, ["Case", "Reply"], False),
         ({"user": LONG, "assistant": ANSWERED}, ["user", "assistant"], True),
         ({"user": ["anna_k", "ben", "chen"], "assistant": ANSWERED}, ["user", "assistant"], False),
         ({"Question": LONG, "Response Time": DATES, "Reply": ANSWERED}, ["Question", "Reply"], True),
-        ({"Question": LONG, "ResponseTime": ["2 days", "3 hours"], "Reply": ANSWERED}, ["Question", "Reply"], True),
+        (
+            {"Question": LONG, "ResponseTime": ["2 days", "3 hours"], "Reply": ANSWERED},
+            ["Question", "Reply"],
+            True,
+        ),
         ({"Question": LONG, "Answer ID": ORDER_IDS, "Answer": ANSWERED}, ["Question", "Answer"], True),
-        ({"Question": LONG, "AnswerID": ORDER_IDS, "Solution text": ANSWERED}, ["Question", "Solution text"], False),
-        ({"Question Type": ["how", "why"], "Question": LONG, "Answer": ANSWERED}, ["Question", "Answer"], True),
-        ({"prompt": LONG, "Response Status": ["open", "closed"], "response": ANSWERED}, ["prompt", "response"], True),
+        (
+            {"Question": LONG, "AnswerID": ORDER_IDS, "Solution text": ANSWERED},
+            ["Question", "Solution text"],
+            False,
+        ),
+        (
+            {"Question Type": ["how", "why"], "Question": LONG, "Answer": ANSWERED},
+            ["Question", "Answer"],
+            True,
+        ),
+        (
+            {"prompt": LONG, "Response Status": ["open", "closed"], "response": ANSWERED},
+            ["prompt", "response"],
+            True,
+        ),
         ({"prompt": LONG, "response": ["ok", "no"]}, ["prompt", "response"], False),
         ({"prompt": LONG, "response": ["We will get back to you soon."]}, ["prompt", "response"], False),
-        ({"prompt": ["hi", *(f"word{chr(97 + n)}" for n in range(11))], "response": ANSWERED}, ["prompt", "response"], True),
-        ({"created": DATES, "x": ["late again", "so slow", "all fine"] * 4, "y": ANSWERED}, ["x", "y"], False),
+        (
+            {"prompt": ["hi", *(f"word{chr(97 + n)}" for n in range(11))], "response": ANSWERED},
+            ["prompt", "response"],
+            True,
+        ),
+        (
+            {"created": DATES, "x": ["late again", "so slow", "all fine"] * 4, "y": ANSWERED},
+            ["x", "y"],
+            False,
+        ),
         (
             {
                 "客户名称": ["张三", "李四", "王五"],
@@ -216,18 +313,30 @@ ANSWERED = [f"Parcel number {number} is on its way to you." for number in range(
     ids=lambda value: "-".join(value) if isinstance(value, dict) else None,
 )
 def test_a_name_alone_makes_no_text_of_names_times_ids_and_classes(cells, roles, sure):
-    found = columns.guess(table(**cells), "chat")
-    assert ([found.columns.get(role) for role in ROLES["chat"]], found.sure) == (roles, sure)
+    found = infer_roles.guess_roles(table(**cells), "chat")
+    assert ([found.columns.get(role) for role in REQUIRED_ROLES["chat"]], found.is_confident) == (roles, sure)
 
 
 def test_a_short_word_within_another_names_nothing():
-    assert columns.guess(table(goods=LONG, badge=ANSWERED)) == columns.Guess("chat", {"prompt": "goods", "response": "badge"}, False)
+    assert infer_roles.guess_roles(table(goods=LONG, badge=ANSWERED)) == infer_roles.RoleGuess(
+        "chat", {"prompt": "goods", "response": "badge"}, False
+    )
 
 
 @pytest.mark.parametrize(
     ("cells", "roles", "sure"),
     [
-        ({"Review ID": ORDER_IDS, "Reviewer": PEOPLE, "Review": LONG, "Stage": ["one", "two"], "Topic": LABELS}, ["Review", "Topic"], True),
+        (
+            {
+                "Review ID": ORDER_IDS,
+                "Reviewer": PEOPLE,
+                "Review": LONG,
+                "Stage": ["one", "two"],
+                "Topic": LABELS,
+            },
+            ["Review", "Topic"],
+            True,
+        ),
         ({"Ticket Type": LABELS, "Ticket": LONG}, ["Ticket", "Ticket Type"], False),
         ({"text": LONG, "label": LONG[::-1]}, ["text", "label"], False),
         ({"percentage": LABELS, "text": LONG, "tag": ["a", "b"]}, ["text", "tag"], True),
@@ -235,17 +344,31 @@ def test_a_short_word_within_another_names_nothing():
     ids=lambda value: "-".join(value) if isinstance(value, dict) else None,
 )
 def test_a_class_is_short_and_a_text_is_none(cells, roles, sure):
-    found = columns.guess(table(**cells), "classify")
-    assert (list(found.columns.values()), found.sure) == (roles, sure)
+    found = infer_roles.guess_roles(table(**cells), "classify")
+    assert (list(found.columns.values()), found.is_confident) == (roles, sure)
 
 
 def test_numbers_and_channels_beside_two_long_texts_are_left_aside():
-    rows = {"Ticketnr": [f"T-{n}" for n in range(40)], "Kundenfrage": [f"where is my order and when will it come {n}" for n in range(40)]}
-    rows |= {"Unsere Rückmeldung": [f"where is my order and when will it come {n}!" for n in range(40)], "Kanal": ["Chat", "Mail"] * 20}
+    rows = {
+        "Ticketnr": [f"T-{n}" for n in range(40)],
+        "Kundenfrage": [f"where is my order and when will it come {n}" for n in range(40)],
+    }
+    rows |= {
+        "Unsere Rückmeldung": [f"where is my order and when will it come {n}!" for n in range(40)],
+        "Kanal": ["Chat", "Mail"] * 20,
+    }
     names = tuple(rows)
-    found = Table("tickets.csv", names, tuple(dict(zip(names, values, strict=True)) for values in zip(*rows.values(), strict=True)))
-    assert columns.guess(found) == columns.Guess("chat", {"prompt": "Kundenfrage", "response": "Unsere Rückmeldung"}, False)
-    assert columns.guess(found, "classify") == columns.Guess("classify", {"text": "Unsere Rückmeldung", "label": "Kanal"}, False)
+    found = Table(
+        "tickets.csv",
+        names,
+        tuple(dict(zip(names, values, strict=True)) for values in zip(*rows.values(), strict=True)),
+    )
+    assert infer_roles.guess_roles(found) == infer_roles.RoleGuess(
+        "chat", {"prompt": "Kundenfrage", "response": "Unsere Rückmeldung"}, False
+    )
+    assert infer_roles.guess_roles(found, "classify") == infer_roles.RoleGuess(
+        "classify", {"text": "Unsere Rückmeldung", "label": "Kanal"}, False
+    )
 
 
 ASKED_ZH = [f"我的第{number}个订单什么时候能发货呢" for number in "一二三四五六七八九十百千"]
@@ -265,7 +388,9 @@ ANSWERED_ZH = [f"第{number}单二十四小时内发出，请您放心" for numb
 )
 def test_short_chinese_texts_beside_an_agents_name_are_questions_and_answers(names, sure):
     cells = {"编号": ORDER_IDS, names[0]: ASKED_ZH, names[1]: ANSWERED_ZH, "处理人": ["小王", "小李", "小张"]}
-    assert columns.guess(table(**cells)) == columns.Guess("chat", dict(zip(ROLES["chat"], names, strict=True)), sure)
+    assert infer_roles.guess_roles(table(**cells)) == infer_roles.RoleGuess(
+        "chat", dict(zip(REQUIRED_ROLES["chat"], names, strict=True)), sure
+    )
 
 
 @pytest.mark.parametrize(
@@ -282,8 +407,13 @@ def test_short_chinese_texts_beside_an_agents_name_are_questions_and_answers(nam
 )
 @pytest.mark.parametrize("turned", [False, True], ids=["better-first", "worse-first"])
 def test_answers_that_are_called_good_and_bad_are_pairs(names, turned):
-    cells = {names[0]: QUESTIONS, **{name: [f"{name}: {text}" for text in LONG] for name in (names[:0:-1] if turned else names[1:])}}
-    assert columns.guess(table(**cells)) == columns.Guess("prefer", dict(zip(ROLES["prefer"], names, strict=True)), True)
+    cells = {
+        names[0]: QUESTIONS,
+        **{name: [f"{name}: {text}" for text in LONG] for name in (names[:0:-1] if turned else names[1:])},
+    }
+    assert infer_roles.guess_roles(table(**cells)) == infer_roles.RoleGuess(
+        "prefer", dict(zip(REQUIRED_ROLES["prefer"], names, strict=True)), True
+    )
 
 
 def test_preference_data_as_openai_writes_it_makes_pairs(tmp_path):
@@ -297,10 +427,13 @@ def test_preference_data_as_openai_writes_it_makes_pairs(tmp_path):
         for number in range(12)
     ]
     path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
-    read_in = read(path)
-    found = columns.guess(read_in)
-    assert (found.task, list(found.columns.values())) == ("prefer", ["input", "preferred_output", "non_preferred_output"])
-    example = prepare.examples(read_in, "prefer", found.columns)[0][0]
+    read_in = read_table(path)
+    found = infer_roles.guess_roles(read_in)
+    assert (found.task, list(found.columns.values())) == (
+        "prefer",
+        ["input", "preferred_output", "non_preferred_output"],
+    )
+    example = examples.build_examples(read_in, "prefer", found.columns)[0][0]
     assert example == {"prompt": "What is 0 and one?", "chosen": "It is 1.", "rejected": "No idea at all."}
 
 
@@ -321,18 +454,23 @@ def test_a_list_of_questions_has_a_row_for_each(tmp_path, text):
     for name in ("a.txt", "a.md"):
         path = tmp_path / name
         path.write_text(text, encoding="utf-8")
-        found = read(path)
+        found = read_table(path)
         assert [row["text"] for row in found.rows] == PENS
-        assert columns.guess(found).task == "prompts"
+        assert infer_roles.guess_roles(found).task == "prompts"
 
 
-@pytest.mark.parametrize("questions", [PENS[:12], CHINESE_QUESTIONS, [f"How are you, number {n}, today?" for n in range(12)]])
+@pytest.mark.parametrize(
+    "questions", [PENS[:12], CHINESE_QUESTIONS, [f"How are you, number {n}, today?" for n in range(12)]]
+)
 def test_pasted_questions_have_a_row_for_each(questions):
-    found = paste("\n".join(questions))
+    found = read_pasted_text("\n".join(questions))
     assert [row["text"] for row in found.rows] == questions
-    assert columns.guess(found).task == "prompts"
+    assert infer_roles.guess_roles(found).task == "prompts"
 
 
 def test_questions_within_a_text_leave_it_whole():
-    text = "\n\n".join(f"Where was the lamp {number}?\n\nNobody knew where it was, and so they looked for it." for number in range(30))
-    assert len(paste(text).rows) < 30
+    text = "\n\n".join(
+        f"Where was the lamp {number}?\n\nNobody knew where it was, and so they looked for it."
+        for number in range(30)
+    )
+    assert len(read_pasted_text(text).rows) < 30

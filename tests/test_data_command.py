@@ -5,7 +5,7 @@ import json
 import pytest
 
 from studio import presets
-from studio.__main__ import main
+from studio.cli.main import main
 
 
 def told(capsys, *arguments):
@@ -19,7 +19,12 @@ def test_a_sample_is_told_as_json(capsys, name):
     code, out, err = told(capsys, f"sample:{name}", "--json")
     card, found = presets.samples()[name], json.loads(out)
     assert (code, err) == (0, "")
-    assert (found["task"], found["roles"], found["rows"], found["skipped"]) == (card.task, card.columns, card.rows, 0)
+    assert (found["task"], found["roles"], found["rows"], found["skipped"]) == (
+        card.task,
+        card.columns,
+        card.rows,
+        0,
+    )
     assert isinstance(found["problems"], list)
     assert found["score"] >= 90
 
@@ -27,7 +32,10 @@ def test_a_sample_is_told_as_json(capsys, name):
 def test_a_file_with_faults_is_told_with_each_of_them(capsys, tmp_path):
     path = tmp_path / "tickets.csv"
     rows = [f"why is lamp {n} so dim today,Because bulb {n} is old and should be changed" for n in range(20)]
-    path.write_text("\n".join(["question,answer", *rows, rows[0], "asked only,", "one,two,three"]) + "\n", encoding="utf-8")
+    path.write_text(
+        "\n".join(["question,answer", *rows, rows[0], "asked only,", "one,two,three"]) + "\n",
+        encoding="utf-8",
+    )
     code, out, _ = told(capsys, path, "--json", "--method", "full")
     found = json.loads(out)
     assert code == 0

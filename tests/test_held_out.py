@@ -4,8 +4,8 @@ import math
 
 import pytest
 
-from studio.data import prepare
-from studio.data.read import read
+from studio.data import examples as data_examples
+from studio.data.readers.read import read_table
 from studio.evaluate import held_out
 from studio.models import load
 
@@ -13,24 +13,35 @@ from studio.models import load
 @pytest.fixture(scope="module")
 def chat(tiny_chat, toys):
     tokenizer = load.tokenizer(tiny_chat)
-    examples, _ = prepare.examples(read(toys["chat"]), "chat", {"prompt": "prompt", "response": "response"})
-    uneven = [{**example, "response": " ".join(example["response"].split()[: 1 + number % 7])} for number, example in enumerate(examples)]
-    return load.base(tiny_chat, "chat"), tokenizer, prepare.encode(uneven[:15], "chat", tokenizer, 64, ())
+    examples, _ = data_examples.build_examples(
+        read_table(toys["chat"]), "chat", {"prompt": "prompt", "response": "response"}
+    )
+    uneven = [
+        {**example, "response": " ".join(example["response"].split()[: 1 + number % 7])}
+        for number, example in enumerate(examples)
+    ]
+    return (
+        load.base_model(tiny_chat, "chat"),
+        tokenizer,
+        data_examples.encode_examples(uneven[:15], "chat", tokenizer, 64, ()),
+    )
 
 
 @pytest.fixture(scope="module")
 def sort(tiny_bert, toys):
     tokenizer = load.tokenizer(tiny_bert)
-    examples, _ = prepare.examples(read(toys["classify"]), "classify", {"text": "text", "label": "label"})
-    labels = prepare.labels_of(examples)
-    rows = prepare.encode(examples[::4], "classify", tokenizer, 64, labels)
-    return load.base(tiny_bert, "classify", labels, 1), tokenizer, rows
+    examples, _ = data_examples.build_examples(
+        read_table(toys["classify"]), "classify", {"text": "text", "label": "label"}
+    )
+    labels = data_examples.collect_labels(examples)
+    rows = data_examples.encode_examples(examples[::4], "classify", tokenizer, 64, labels)
+    return load.base_model(tiny_bert, "classify", labels, 1), tokenizer, rows
 
 
 @pytest.mark.parametrize("size", [2, 7, 64])
 def test_every_learned_token_counts_once_however_the_batches_fall(chat, size):
     model, tokenizer, rows = chat
-    alone, found = (held_out.measure(model, rows, tokenizer, "chat", number) for number in (1, size))
+    alone, found = (held_out.evaluate(model, rows, tokenizer, "chat", number) for number in (1, size))
     assert found["loss"] == pytest.approx(alone["loss"], rel=1e-5)
     assert found["perplexity"] == pytest.approx(math.exp(found["loss"]))
 
@@ -38,7 +49,7 @@ def test_every_learned_token_counts_once_however_the_batches_fall(chat, size):
 @pytest.mark.parametrize("size", [2, 7, 64])
 def test_every_text_counts_once_however_the_batches_fall(sort, size):
     model, tokenizer, rows = sort
-    alone, found = (held_out.measure(model, rows, tokenizer, "classify", number) for number in (1, size))
+    alone, found = (held_out.evaluate(model, rows, tokenizer, "classify", number) for number in (1, size))
     assert found["loss"] == pytest.approx(alone["loss"], rel=1e-5)
     assert (found["accuracy"], found["f1"]) == (alone["accuracy"], alone["f1"])
 
@@ -47,7 +58,7 @@ def test_every_text_counts_once_however_the_batches_fall(sort, size):
 def test_the_model_is_left_in_the_mode_it_came_in(chat, training):
     model, tokenizer, rows = chat
     model.train(training)
-    held_out.measure(model, rows[:2], tokenizer, "chat", 2)
+    held_out.evaluate(model, rows[:2], tokenizer, "chat", 2)
     assert model.training is training
     model.eval()
 

@@ -7,8 +7,8 @@ import pytest
 import yaml
 
 from studio import presets
-from studio.tabs import curves
-from studio.words import LANGUAGES
+from studio.i18n import languages
+from studio.ui.train import curves
 
 METHODS = ["adapter", "frozen", "full", "lora", "peft", "prefix", "qat", "qlora", "rlhf", "upft"]
 FILES = ["drawings", "glossary", "curves", *(f"help/{name}" for name in METHODS)]
@@ -19,7 +19,25 @@ COLOUR = re.compile(r"none|var\(--draw-(ink|accent|muted|paper), #[0-9a-f]{6}\)"
 CHINESE = re.compile(r"[\u4e00-\u9fff]")
 HAN_PUNCTUATION_MISSING = re.compile(r"[\u4e00-\u9fff][,;:!?]|[,;!?][\u4e00-\u9fff]")
 # Words of a drawing that are names or signs, alike in every language.
-NAMES = {"A", "B", "W", "1", "2", "3", "ReLU", "SFT", "RL", "DoRA", "AdaLoRA", "IA³", "LoHa", "LoKr", "OFT", "VeRA", "P-tuning"}
+NAMES = {
+    "A",
+    "B",
+    "W",
+    "1",
+    "2",
+    "3",
+    "ReLU",
+    "SFT",
+    "RL",
+    "DoRA",
+    "AdaLoRA",
+    "IA³",
+    "LoHa",
+    "LoKr",
+    "OFT",
+    "VeRA",
+    "P-tuning",
+}
 
 
 def read(*path):
@@ -32,7 +50,7 @@ def drawing(name):
 
 def texts(found, place=""):
     """Every text of a card with its place; a text is what holds a language."""
-    if isinstance(found, dict) and set(found) & set(LANGUAGES):
+    if isinstance(found, dict) and set(found) & set(languages()):
         return [(place, found)]
     parts = found.items() if isinstance(found, dict) else enumerate(found) if isinstance(found, list) else ()
     return [text for key, part in parts for text in texts(part, f"{place}.{key}")]
@@ -49,16 +67,23 @@ def test_every_text_is_said_in_both_languages(name):
     found = texts(read(f"{name}.yaml"))
     assert found
     for place, text in found:
-        assert set(text) == set(LANGUAGES), place
+        assert set(text) == set(languages()), place
         assert all(isinstance(said, str) and said.strip() == said and said for said in text.values()), place
         assert not CHINESE.search(text["en"]), place
-        assert not HAN_PUNCTUATION_MISSING.search(text["zh"]), (place, HAN_PUNCTUATION_MISSING.findall(text["zh"]))
+        assert not HAN_PUNCTUATION_MISSING.search(text["zh"]), (
+            place,
+            HAN_PUNCTUATION_MISSING.findall(text["zh"]),
+        )
 
 
 @pytest.mark.parametrize("name", FILES)
 def test_chinese_is_chinese(name):
     alike = NAMES if name == "drawings" else set()
-    untranslated = [place for place, text in texts(read(f"{name}.yaml")) if not CHINESE.search(text["zh"]) and text["zh"] not in alike]
+    untranslated = [
+        place
+        for place, text in texts(read(f"{name}.yaml"))
+        if not CHINESE.search(text["zh"]) and text["zh"] not in alike
+    ]
     if name == "glossary":  # a term may go by its English name; what it means may not
         untranslated = [place for place in untranslated if not place.endswith(".name")]
     assert untranslated == []
@@ -72,7 +97,7 @@ def test_a_help_file_answers_what_how_when_and_what_to_watch(name):
     assert 2 <= len(found["fits"]) <= 3
     assert 2 <= len(found["fits_not"]) <= 3
     for key in ("what", "watch", "source"):
-        assert set(found[key]) == set(LANGUAGES)
+        assert set(found[key]) == set(languages())
 
 
 @pytest.mark.parametrize("name", METHODS)
@@ -100,7 +125,9 @@ def test_a_drawing_holds_nothing_that_runs_or_loads(name):
     for part in root.iter():
         for key, value in part.attrib.items():
             assert not key.startswith("on"), key
-            assert not key.endswith(("href", "style", "id")), key  # nothing to load, and nothing two drawings on a page could fight over
+            assert not key.endswith(("href", "style", "id")), (
+                key
+            )  # nothing to load, and nothing two drawings on a page could fight over
             assert "url(" not in value.lower(), value
             assert ":" not in value, value
 
@@ -108,11 +135,17 @@ def test_a_drawing_holds_nothing_that_runs_or_loads(name):
 @pytest.mark.parametrize("name", METHODS)
 def test_a_drawing_takes_every_colour_from_the_page_and_paints_no_background(name):
     root = drawing(name)
-    colours = [part.get(key) for part in root.iter() for key in ("fill", "stroke") if part.get(key) is not None]
+    colours = [
+        part.get(key) for part in root.iter() for key in ("fill", "stroke") if part.get(key) is not None
+    ]
     assert [colour for colour in colours if not COLOUR.fullmatch(colour)] == []
     painted = {id(part) for part in root.iter() if part.get("fill") is not None for part in part.iter()}
-    shapes = [part for part in root.iter() if part.tag.removeprefix(SVG) in ("rect", "circle", "path", "text")]
-    assert [part.attrib for part in shapes if id(part) not in painted] == []  # none would be black in the dark
+    shapes = [
+        part for part in root.iter() if part.tag.removeprefix(SVG) in ("rect", "circle", "path", "text")
+    ]
+    assert [
+        part.attrib for part in shapes if id(part) not in painted
+    ] == []  # none would be black in the dark
     boxes = [part for part in root.iter(f"{SVG}rect") if float(part.get("width")) >= 400]
     assert boxes == []
 
@@ -158,7 +191,7 @@ def test_a_term_is_explained_plainly_and_exactly_and_only_once():
         assert re.fullmatch(r"[a-z][a-z0-9_]*", key), key
         assert list(term) == ["name", "plain", "exact"], key
         assert term["plain"] != term["exact"], key
-    for lang in LANGUAGES:
+    for lang in languages():
         names = [term["name"][lang].lower() for term in found.values()]
         assert len(set(names)) == len(names)
 
@@ -174,7 +207,13 @@ def test_every_curve_is_explained_with_what_good_and_bad_ones_look_like():
 
 
 def test_what_is_explained_is_measured():
-    from studio.train.report import LOGGED
+    from studio.training.callback import LOGGED_METRICS
 
-    known = {*curves.MEASURES, *curves.KEYS, *LOGGED.values(), "perplexity", "f1"}  # the last two: studio.evaluate.held_out
+    known = {
+        *curves.MEASURES,
+        *curves.POINT_KEYS,
+        *LOGGED_METRICS.values(),
+        "perplexity",
+        "f1",
+    }  # the last two: studio.evaluate.held_out
     assert set(read("curves.yaml")) <= known

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from studio.errors import OutOfRoom
-from studio.home import check_room, home, write, write_json
+from studio.errors import OutOfDiskSpace
+from studio.storage import home, require_disk_space, write_json, write_text
 
 Usage = namedtuple("Usage", "total used free")
 
@@ -41,22 +41,22 @@ def test_a_file_is_replaced_whole_and_nothing_is_left_beside_it(tmp_path):
 
 def test_a_write_that_fails_leaves_the_old_file_and_no_draft(tmp_path, monkeypatch):
     file = tmp_path / "plan.yaml"
-    write(file, "old")
+    write_text(file, "old")
 
     def full(self: Path, target: Path) -> None:
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(Path, "replace", full)
     with pytest.raises(OSError, match="No space left"):
-        write(file, "new")
+        write_text(file, "new")
     assert file.read_text() == "old"
     assert [path.name for path in tmp_path.iterdir() if path.is_file()] == ["plan.yaml"]
 
 
 def test_room_is_wanted_with_a_tenth_to_spare(tmp_path, monkeypatch):
     monkeypatch.setattr(shutil, "disk_usage", lambda folder: Usage(10e9, 8.8e9, 1.2e9))
-    check_room(tmp_path, 1_000_000_000)  # a tenth more is 1.1 GB
-    with pytest.raises(OutOfRoom) as caught:
-        check_room(tmp_path, 2_000_000_000)
-    assert "1.2 GB free where 2.2 GB are needed" in caught.value.say()
-    assert "--home" in caught.value.say()
+    require_disk_space(tmp_path, 1_000_000_000)  # a tenth more is 1.1 GB
+    with pytest.raises(OutOfDiskSpace) as caught:
+        require_disk_space(tmp_path, 2_000_000_000)
+    assert "1.2 GB free where 2.2 GB are needed" in caught.value.render()
+    assert "--home" in caught.value.render()

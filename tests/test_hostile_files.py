@@ -13,8 +13,8 @@ import pyarrow.parquet as pq
 import pytest
 import xlsxwriter
 
-from studio.data import archive, rows
-from studio.data.read import read
+from studio.data.readers import archive, rows
+from studio.data.readers.read import read_table
 from studio.errors import BadData
 
 CSV = "text,label\nlate,delivery\ntwice,billing\n"
@@ -41,14 +41,16 @@ def repacked(path, change):
     """A zip with some members changed: `change` maps a name to what makes new bytes of the old."""
     with zipfile.ZipFile(path) as source:
         files = {name: source.read(name) for name in source.namelist()}
-    return packed(path, {name: change[name](content) if name in change else content for name, content in files.items()})
+    return packed(
+        path, {name: change[name](content) if name in change else content for name, content in files.items()}
+    )
 
 
 def refused(path, said, within=10.0):
     begun = time.monotonic()
     with pytest.raises(BadData) as caught:
-        read(path)
-    assert said in caught.value.say()
+        read_table(path)
+    assert said in caught.value.render()
     assert all(caught.value.sentences("zh"))
     assert time.monotonic() - begun < within
 
@@ -61,13 +63,14 @@ def test_a_zip_that_unpacks_to_far_more_is_refused_before_it_is_unpacked(tmp_pat
 
 def test_a_workbook_that_unpacks_to_far_more_is_refused_before_it_is_opened(tmp_path):
     path = repacked(
-        workbook(tmp_path / "a.xlsx"), {SHEET: lambda content: content.replace(b"<sheetData>", b" " * 30_000_000 + b"<sheetData>")}
+        workbook(tmp_path / "a.xlsx"),
+        {SHEET: lambda content: content.replace(b"<sheetData>", b" " * 30_000_000 + b"<sheetData>")},
     )
     refused(path, "would unpack to more than 200 times its size", within=2)
 
 
 def test_a_zip_over_the_unpacked_limit_is_refused(tmp_path, monkeypatch):
-    monkeypatch.setattr(rows, "MAX_UNPACKED", 1_000_000)
+    monkeypatch.setattr(rows, "MAX_UNPACKED_BYTES", 1_000_000)
     refused(
         packed(tmp_path / "a.zip", {f"{n}.csv": CSV.ljust(600_000) for n in range(2)}, zipfile.ZIP_STORED),
         "unpacks to 1 MB; the limit is 1 MB",
@@ -79,9 +82,9 @@ def test_a_zip_that_lies_about_its_sizes_is_read_no_further_than_it_says(tmp_pat
     raw = path.read_bytes()
     size = struct.pack("<L", len(CSV) + 4_000_000)
     path.write_bytes(raw.replace(size, struct.pack("<L", 50)))
-    table = read(path)
+    table = read_table(path)
     assert table.rows == TWO
-    assert table.bad[0][1].say() == "“b.csv” is left out: it is damaged"
+    assert table.bad_lines[0][1].render() == "“b.csv” is left out: it is damaged"
 
 
 def test_too_many_files_in_a_zip_are_refused(tmp_path, monkeypatch):
@@ -97,17 +100,27 @@ def test_the_files_of_a_zip_together_may_not_have_more_rows_than_one(tmp_path, m
 def test_a_file_within_a_zip_may_not_be_larger_than_one_beside_it(tmp_path, monkeypatch):
     path = packed(tmp_path / "a.zip", {"a.csv": CSV, "b.csv": CSV * 1000})
     monkeypatch.setattr(rows, "MAX_BYTES", 20_000)
-    table = read(path)
-    assert (table.rows, table.bad[0][1].say()) == (TWO, "“b.csv” is left out: it has more than 0 MB")
+    table = read_table(path)
+    assert (table.rows, table.bad_lines[0][1].render()) == (TWO, "“b.csv” is left out: it has more than 0 MB")
 
 
-@pytest.mark.parametrize("name", ["../evil.csv", "/tmp/evil.csv", "..\\..\\evil.csv", "C:\\evil.csv", "a/../../evil.csv", "evil.csv\0.png"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "../evil.csv",
+        "/tmp/evil.csv",
+        "..\\..\\evil.csv",
+        "C:\\evil.csv",
+        "a/../../evil.csv",
+        "evil.csv\0.png",
+    ],
+)
 def test_a_path_in_a_zip_leads_nowhere(tmp_path, name):
     folder = tmp_path / "in" / "here"
     folder.mkdir(parents=True)
     before = sorted(path for path in tmp_path.rglob("*"))
     path = packed(folder / "a.zip", {name: CSV})
-    assert read(path).rows == TWO
+    assert read_table(path).rows == TWO
     assert sorted(found for found in tmp_path.rglob("*") if found != path) == before
 
 
@@ -120,9 +133,9 @@ def test_a_link_in_a_zip_is_not_followed(tmp_path):
     with zipfile.ZipFile(path, "w") as target:
         target.writestr(link, str(secret))
         target.writestr("a.csv", CSV)
-    table = read(path)
+    table = read_table(path)
     assert table.rows == TWO
-    assert table.bad[0][1].say() == "“link.csv” is left out: it is a link and no file"
+    assert table.bad_lines[0][1].render() == "“link.csv” is left out: it is a link and no file"
 
 
 def test_a_zip_with_a_password_says_so(tmp_path):
@@ -137,13 +150,14 @@ def test_a_zip_with_a_password_says_so(tmp_path):
 def test_a_chinese_name_in_a_zip_is_said_as_it_was_written(tmp_path):
     path = packed(tmp_path / "a.zip", {"a.csv": CSV, "????.csv": "x,y\n1,2\n"})
     path.write_bytes(path.read_bytes().replace(b"????.csv", "工单.csv".encode("gb18030")))
-    assert "“工单.csv” is left out" in read(path).bad[0][1].say()
+    assert "“工单.csv” is left out" in read_table(path).bad_lines[0][1].render()
 
 
 @pytest.mark.parametrize("name", ["a.xlsx", "{a} {0}.xlsx"])
 def test_two_cells_far_apart_do_not_fill_the_memory(tmp_path, name):
     refused(
-        workbook(tmp_path / name, [(0, 0, "a"), (1_048_575, 16_383, "z")]), f"“{name}” could not be read to its end: it wants more memory"
+        workbook(tmp_path / name, [(0, 0, "a"), (1_048_575, 16_383, "z")]),
+        f"“{name}” could not be read to its end: it wants more memory",
     )
 
 
@@ -151,90 +165,113 @@ def test_entities_that_name_each_other_are_not_written_out(tmp_path):
     laughs = "".join(f'<!ENTITY l{n} "{f"&l{n - 1};" * 10}">' for n in range(1, 12))
     bomb = f'<?xml version="1.0"?><!DOCTYPE x [<!ENTITY l0 "ha">{laughs}]>'.encode()
     path = workbook(tmp_path / "a.xlsx")
-    repacked(path, {"xl/sharedStrings.xml": lambda content: bomb + content.split(b"?>", 1)[1].replace(b"late", b"&l11;")})
+    repacked(
+        path,
+        {
+            "xl/sharedStrings.xml": lambda content: (
+                bomb + content.split(b"?>", 1)[1].replace(b"late", b"&l11;")
+            )
+        },
+    )
     begun = time.monotonic()
     try:
-        assert max(len(row["text"]) for row in read(path).rows) < 1000
+        assert max(len(row["text"]) for row in read_table(path).rows) < 1000
     except BadData as error:
-        assert error.say()
+        assert error.render()
     assert time.monotonic() - begun < 10
 
 
 def test_cells_that_say_they_are_repeated_a_billion_times_do_not_fill_the_memory(tmp_path):
-    spaces = " ".join(f'xmlns:{name}="urn:oasis:names:tc:opendocument:xmlns:{name}:1.0"' for name in ("office", "table", "text"))
+    spaces = " ".join(
+        f'xmlns:{name}="urn:oasis:names:tc:opendocument:xmlns:{name}:1.0"'
+        for name in ("office", "table", "text")
+    )
     cell = '<table:table-cell office:value-type="string" table:number-columns-repeated="16384"><text:p>x</text:p></table:table-cell>'
     content = (
         f'<?xml version="1.0"?><office:document-content {spaces}><office:body><office:spreadsheet><table:table table:name="One">'
         f'<table:table-row table:number-rows-repeated="1048576">{cell}</table:table-row></table:table></office:spreadsheet></office:body>'
         "</office:document-content>"
     )
-    files = {"mimetype": "application/vnd.oasis.opendocument.spreadsheet", "content.xml": content, "META-INF/manifest.xml": "<x/>"}
+    files = {
+        "mimetype": "application/vnd.oasis.opendocument.spreadsheet",
+        "content.xml": content,
+        "META-INF/manifest.xml": "<x/>",
+    }
     refused(packed(tmp_path / "a.ods", files), "“a.ods”", within=60)
 
 
 @pytest.mark.parametrize(
-    ("count", "text", "said"), [(3_000_000, "x", "more than 200,000 rows"), (150_000, "x" * 1000, "more than 100,000,000 char")]
+    ("count", "text", "said"),
+    [(3_000_000, "x", "more than 200,000 rows"), (150_000, "x" * 1000, "more than 100,000,000 char")],
 )
 def test_a_small_parquet_with_much_in_it_is_refused(tmp_path, count, text, said):
     path = tmp_path / "a.parquet"
-    pq.write_table(pa.table({"text": pa.DictionaryArray.from_arrays(pa.array([0] * count, pa.int32()), [text])}), path)
+    pq.write_table(
+        pa.table({"text": pa.DictionaryArray.from_arrays(pa.array([0] * count, pa.int32()), [text])}), path
+    )
     assert path.stat().st_size < 200_000
     refused(path, said)
 
 
 @pytest.mark.parametrize("name", ["a.json", "a.jsonl", "a.csv"])
-@pytest.mark.parametrize("deep", ["[" * 100_000, '{"a":' * 100_000, '[{"a":' + "[" * 50_000], ids=["lists", "objects", "within"])
+@pytest.mark.parametrize(
+    "deep", ["[" * 100_000, '{"a":' * 100_000, '[{"a":' + "[" * 50_000], ids=["lists", "objects", "within"]
+)
 def test_deep_json_is_told_and_nothing_breaks(tmp_path, name, deep):
     path = tmp_path / name
     path.write_text(deep)
     with pytest.raises(BadData):
-        read(path)
+        read_table(path)
 
 
 def test_json_over_a_hundred_levels_deep_costs_its_row(tmp_path):
     path = tmp_path / "a.jsonl"
     path.write_text('{"a": "1"}\n{"a": ' + "[" * 120 + "]" * 120 + '}\n{"a": ' + "[" * 50 + "]" * 50 + "}\n")
-    table = read(path)
+    table = read_table(path)
     assert [row["a"] for row in table.rows] == ["1", "[" * 50 + "]" * 50]
-    assert [(line, why.say()) for line, why in table.bad] == [(2, "is nested more than 100 levels deep")]
+    assert [(line, why.render()) for line, why in table.bad_lines] == [
+        (2, "is nested more than 100 levels deep")
+    ]
 
 
 def test_a_cell_of_ten_megabytes_costs_its_row_and_little_time(tmp_path):
     path = tmp_path / "a.csv"
     path.write_text(CSV + f'"{"x," * 5_000_000}",y\nlast,z\n')
     begun = time.monotonic()
-    table = read(path)
+    table = read_table(path)
     assert table.rows == (*TWO, {"text": "last", "label": "z"})
-    assert table.bad[0][0] == 4
+    assert table.bad_lines[0][0] == 4
     assert time.monotonic() - begun < 5
 
 
 def test_a_workbook_s_cell_over_the_limit_costs_its_row(tmp_path):
     path = workbook(tmp_path / "a.xlsx", [(0, 0, "text"), (1, 0, "late"), (2, 0, "MARK"), (3, 0, "twice")])
     repacked(path, {"xl/sharedStrings.xml": lambda content: content.replace(b"MARK", b"x" * 250_000)})
-    table = read(path)
+    table = read_table(path)
     assert [row["text"] for row in table.rows] == ["late", "twice"]
-    assert [line for line, _ in table.bad] == [3]
+    assert [line for line, _ in table.bad_lines] == [3]
 
 
 def test_a_formula_stays_a_text(tmp_path):
     cells = ["=cmd|'/C calc'!A0", "+1+1", "-2", "@SUM(A1)", '=HYPERLINK("http://x")']
     path = tmp_path / "a.jsonl"
     path.write_text("\n".join(json.dumps({"text": cell}) for cell in cells))
-    assert [row["text"] for row in read(path).rows] == cells
+    assert [row["text"] for row in read_table(path).rows] == cells
 
 
 @pytest.mark.parametrize(
-    "content", ['a,b\n"' + 'x,"\n' * 40_000, "a,b\n" + '"x,y\n' * 40_000, "a,b\n" + '"' * 200_000], ids=["every line", "open", "quotes"]
+    "content",
+    ['a,b\n"' + 'x,"\n' * 40_000, "a,b\n" + '"x,y\n' * 40_000, "a,b\n" + '"' * 200_000],
+    ids=["every line", "open", "quotes"],
 )
 def test_quotes_without_end_take_no_time_without_end(tmp_path, content):
     path = tmp_path / "a.csv"
     path.write_text(content)
     begun = time.monotonic()
     try:
-        read(path)
+        read_table(path)
     except BadData as error:
-        assert error.say()
+        assert error.render()
     assert time.monotonic() - begun < 5
 
 
@@ -243,7 +280,7 @@ def test_damage_all_over_a_list_takes_no_time_without_end(tmp_path):
     path.write_text("[" + '{"a": "x},' * 20_000 + "]")
     begun = time.monotonic()
     with pytest.raises(BadData):
-        read(path)
+        read_table(path)
     assert time.monotonic() - begun < 5
 
 
@@ -294,7 +331,20 @@ def mutated(raw, chance):
             content[place:place] = content[place : place + length] * chance.choice((1, 2, 50))
         elif kind == 3:
             content[place:place] = chance.choice(
-                (b'"', b"\0", b"\r", b"\n", b",", b"[", b"{", b"}", b"\xff\xfe", b"\xef\xbb\xbf", b"\\", b"9" * 5000)
+                (
+                    b'"',
+                    b"\0",
+                    b"\r",
+                    b"\n",
+                    b",",
+                    b"[",
+                    b"{",
+                    b"}",
+                    b"\xff\xfe",
+                    b"\xef\xbb\xbf",
+                    b"\\",
+                    b"9" * 5000,
+                )
             )
         elif kind == 4 and content:
             content[place % len(content)] ^= 1 << chance.randrange(8)
@@ -323,16 +373,20 @@ def test_a_damaged_file_of_any_kind_is_read_or_told_and_nothing_else(tmp_path, n
     for number in range(count):
         path = tmp_path / name
         if name == "a.xlsx" and number % 2:
-            content = inside(raw, chance.choice((SHEET, "xl/sharedStrings.xml", "xl/workbook.xml", "xl/styles.xml")), chance)
+            content = inside(
+                raw,
+                chance.choice((SHEET, "xl/sharedStrings.xml", "xl/workbook.xml", "xl/styles.xml")),
+                chance,
+            )
         else:
             content = mutated(raw, chance)
         path.write_bytes(content)
         try:
-            table = read(path)
+            table = read_table(path)
         except BadData as error:
             assert all(error.sentences("en") + error.sentences("zh"))
             continue
         assert table.rows
         assert all(tuple(row) == table.columns for row in table.rows)
-        assert all(line >= 0 and why.say("en") and why.say("zh") for line, why in table.bad)
+        assert all(line >= 0 and why.render("en") and why.render("zh") for line, why in table.bad_lines)
         "".join(value for row in table.rows for value in row.values()).encode("utf-8", "surrogatepass")

@@ -9,16 +9,16 @@ import pytest
 import xlsxwriter
 
 from studio import presets
-from studio.data import keep
-from studio.data.fixes import Change
+from studio.data import store
+from studio.data.quality.fixes import Change
 from studio.errors import BadData
-from studio.home import home
+from studio.storage import home
 
 
 def test_an_upload_is_kept_byte_for_byte_and_found_again(chat_csv):
     content = chat_csv.read_bytes()
-    kept = keep.keep(chat_csv)
-    again = keep.find(kept.source)
+    kept = store.add(chat_csv)
+    again = store.find(kept.source)
     assert again == kept
     assert again.path.read_bytes() == content
     assert again.sha256 == sha256(content).hexdigest()
@@ -26,53 +26,56 @@ def test_an_upload_is_kept_byte_for_byte_and_found_again(chat_csv):
 
 
 def test_the_cache_copy_is_removed_whether_it_could_be_read_or_not(chat_csv, tmp_path):
-    keep.keep(chat_csv)
+    store.add(chat_csv)
     bad = tmp_path / "bad.csv"
     bad.write_bytes(b"")
     with pytest.raises(BadData):
-        keep.keep(bad)
+        store.add(bad)
     assert not chat_csv.exists()
     assert not bad.exists()
     assert len(list((home() / "datasets").iterdir())) == 1
 
 
 def test_a_kept_data_set_is_its_owners_alone(chat_csv):
-    assert stat.S_IMODE(keep.keep(chat_csv).path.parent.stat().st_mode) == 0o700
+    assert stat.S_IMODE(store.add(chat_csv).path.parent.stat().st_mode) == 0o700
 
 
 @pytest.mark.parametrize("name", ["<b>x</b>.csv", "a\nb.csv", "“quoted” `x`|.csv", "x" * 180 + ".csv"])
 def test_a_name_is_made_harmless_and_keeps_its_ending(chat_csv, name):
-    kept = keep.keep(chat_csv.rename(chat_csv.with_name(name.replace("/", "_"))))
+    kept = store.add(chat_csv.rename(chat_csv.with_name(name.replace("/", "_"))))
     assert not set(kept.name) & set('<>\n`|"/')
     assert len(kept.name) <= 120
     assert kept.name.endswith(".csv")
-    assert keep.find(kept.source).table().rows
+    assert store.find(kept.source).table().rows
 
 
 @pytest.mark.parametrize("name", list(presets.samples()))
 def test_a_sample_is_found_by_its_name(name):
-    assert keep.find(f"sample:{name}").path == presets.samples()[name].path
+    assert store.find(f"sample:{name}").path == presets.samples()[name].path
 
 
 def test_a_file_is_found_by_its_path(chat_csv):
-    assert keep.find(str(chat_csv)).path == chat_csv
+    assert store.find(str(chat_csv)).path == chat_csv
 
 
-@pytest.mark.parametrize("source", ["sample:none", "dataset:none", "dataset:../../etc", "dataset:" + "0" * 32, "sample:", "dataset:"])
+@pytest.mark.parametrize(
+    "source",
+    ["sample:none", "dataset:none", "dataset:../../etc", "dataset:" + "0" * 32, "sample:", "dataset:"],
+)
 def test_a_data_set_that_is_not_there_is_told_with_the_samples(source):
     with pytest.raises(BadData, match="sample:support-tone"):
-        keep.find(source)
+        store.find(source)
 
 
 def test_a_change_is_taken_back_from_a_set_that_was_given_another_name(chat_csv):
-    kept = keep.keep(chat_csv)
+    kept = store.add(chat_csv)
     before = kept.table().rows
-    keep.change(kept, Change("duplicates", drop=(0, 1)))
-    keep.describe(kept, name="My support data")
-    renamed = keep.find(kept.source)
+    store.apply_change(kept, Change("duplicates", drop=(0, 1)))
+    store.update_card(kept, name="My support data")
+    renamed = store.find(kept.source)
     assert len(renamed.table().rows) == len(before) - 2
-    keep.undo(renamed)
-    assert keep.find(kept.source).table().rows == before
+    store.undo(renamed)
+    assert store.find(kept.source).table().rows == before
 
 
 def book(path, **sheets):
@@ -89,66 +92,66 @@ LINES = [["prompt", "response"], ["where?", "here"], ["when?", "soon"]]
 
 def test_two_sheets_of_one_file_are_two_data_sets_with_damaged_rows_of_their_own(tmp_path):
     file = book(tmp_path / "two.xlsx", May=LINES, June=[*LINES, LINES[0]])
-    kept = keep.keep(file)
-    whole, stamp, damaged = kept.sha256, kept.stamp, len(kept.table().bad)
-    other = keep.choose_sheet(kept, "June")
-    assert (damaged, len(other.table().bad)) == (0, 1)
+    kept = store.add(file)
+    whole, stamp, damaged = kept.sha256, kept.version, len(kept.table().bad_lines)
+    other = store.choose_sheet(kept, "June")
+    assert (damaged, len(other.table().bad_lines)) == (0, 1)
     assert other.sha256 != whole
-    assert other.stamp != stamp
-    assert keep.choose_sheet(other, "May").sha256 == whole
+    assert other.version != stamp
+    assert store.choose_sheet(other, "May").sha256 == whole
 
 
 def test_changes_of_a_sheet_come_back_with_it_and_are_taken_back_there(tmp_path):
-    may = keep.keep(book(tmp_path / "two.xlsx", May=[*LINES, ["who?", "we"]], June=LINES))
-    keep.change(may, Change("edit", cells=((0, "response", "in May"),)))
-    keep.change(may, Change("edit", drop=(1,)))
+    may = store.add(book(tmp_path / "two.xlsx", May=[*LINES, ["who?", "we"]], June=LINES))
+    store.apply_change(may, Change("edit", cells=((0, "response", "in May"),)))
+    store.apply_change(may, Change("edit", drop=(1,)))
     changed, whole = may.table().rows, may.sha256
-    june = keep.choose_sheet(may, "June")
+    june = store.choose_sheet(may, "June")
     assert (june.changes(), june.table().rows[0]["response"]) == ([], "here")
-    assert keep.undo(june) is None
-    keep.change(june, Change("edit", cells=((1, "response", "in June"),)))
-    again = keep.find(keep.choose_sheet(june, "May").source)
+    assert store.undo(june) is None
+    store.apply_change(june, Change("edit", cells=((1, "response", "in June"),)))
+    again = store.find(store.choose_sheet(june, "May").source)
     assert (again.table().rows, again.sha256, len(again.changes())) == (changed, whole, 2)
-    keep.undo(again)
+    store.undo(again)
     assert [row["response"] for row in again.table().rows] == ["in May", "soon", "we"]
-    assert keep.choose_sheet(again, "June").table().rows[1]["response"] == "in June"
+    assert store.choose_sheet(again, "June").table().rows[1]["response"] == "in June"
 
 
 @pytest.mark.parametrize("then", ["undo", "change", "other sheet"])
 def test_changes_that_an_older_version_kept_of_the_chosen_sheet_are_still_its_own(tmp_path, then):
-    kept = keep.keep(book(tmp_path / "two.xlsx", May=LINES, June=LINES))
-    keep.change(kept, Change("edit", cells=((0, "response", "first"),)))
-    keep.change(kept, Change("edit", cells=((0, "response", "second"),)))
+    kept = store.add(book(tmp_path / "two.xlsx", May=LINES, June=LINES))
+    store.apply_change(kept, Change("edit", cells=((0, "response", "first"),)))
+    store.apply_change(kept, Change("edit", cells=((0, "response", "second"),)))
     whole = kept.sha256
     for made in (kept.folder / "changes").glob("*/*.json"):
         made.rename(kept.folder / "changes" / made.name)
     assert (len(kept.changes()), kept.sha256) == (2, whole)
     if then == "undo":
-        keep.undo(kept)
+        store.undo(kept)
         assert kept.table().rows[0]["response"] == "first"
     elif then == "change":
-        keep.change(kept, Change("edit", cells=((0, "response", "third"),)))
+        store.apply_change(kept, Change("edit", cells=((0, "response", "third"),)))
         assert [change.cells[0][2] for change in kept.changes()] == ["first", "second", "third"]
     else:
-        other = keep.choose_sheet(kept, "June")
+        other = store.choose_sheet(kept, "June")
         assert (other.changes(), other.table().rows[0]["response"]) == ([], "here")
-        assert keep.choose_sheet(other, "May").table().rows[0]["response"] == "second"
+        assert store.choose_sheet(other, "May").table().rows[0]["response"] == "second"
 
 
 def test_a_workbook_of_one_sheet_has_the_checksum_of_its_file(tmp_path):
     file = book(tmp_path / "one.xlsx", May=LINES)
     content = file.read_bytes()
-    assert keep.keep(file).sha256 == sha256(content).hexdigest()
+    assert store.add(file).sha256 == sha256(content).hexdigest()
 
 
 def test_a_stamp_changes_with_the_rows_and_not_with_what_is_said_of_them(chat_csv):
-    kept = keep.keep(chat_csv)
-    stamp = kept.stamp
-    keep.describe(kept, name="Other", licence="CC-BY")
-    keep.choose(kept, "complete")
-    assert kept.stamp == stamp
-    keep.change(kept, Change("duplicates", drop=(0,)))
-    assert kept.stamp != stamp
+    kept = store.add(chat_csv)
+    stamp = kept.version
+    store.update_card(kept, name="Other", licence="CC-BY")
+    store.save_choice(kept, "complete")
+    assert kept.version == stamp
+    store.apply_change(kept, Change("duplicates", drop=(0,)))
+    assert kept.version != stamp
 
 
 def drafts():
@@ -156,7 +159,7 @@ def drafts():
 
 
 def test_drafts_are_gone_at_the_next_start_unless_their_process_still_works(studio_home):
-    with keep.draft() as mine, keep.draft() as other:
+    with store.open_draft() as mine, store.open_draft() as other:
         assert mine != other
         living = mine.with_name(f".incoming-{os.getppid()}-0")
         mine.rename(living)
@@ -164,7 +167,7 @@ def test_drafts_are_gone_at_the_next_start_unless_their_process_still_works(stud
         dead.wait()
         for left in (".incoming", f".incoming-{dead.pid}-1", f".incoming-{os.getpid()}-2"):
             (living.with_name(left)).mkdir()
-        keep.sweep()
+        store.remove_stale_drafts()
         assert drafts() == [living.name]
 
 
@@ -172,6 +175,6 @@ def test_what_cannot_be_used_leaves_nothing(tmp_path):
     for name, text in (("empty.csv", ""), ("list.csv", "name,age\nAnna,\n,3\n,\nBen,\n,5\n")):
         (tmp_path / name).write_text(text)
         with pytest.raises(BadData):
-            keep.keep(tmp_path / name)
+            store.add(tmp_path / name)
     assert list(home().glob("datasets/*")) == []
     assert list(tmp_path.glob("*.csv")) == []

@@ -61,7 +61,9 @@ def faults(en, zh):
         found.append("has half-width punctuation")
     if FULL_WIDTH.search(bare_en) or CHINESE.search(bare_en):
         found.append("has Chinese in its English")
-    if bool(re.search(r"[.!?]”?$", en)) != bool(re.search(r"[。！？]”?$", zh)) and not zh.endswith(("…", "”")):
+    if bool(re.search(r"[.!?]”?$", en)) != bool(re.search(r"[。！？]”?$", zh)) and not zh.endswith(
+        ("…", "”")
+    ):
         found.append("ends as a sentence in one language only")
     if SPACED_PER_CENT.search(zh):
         found.append("has a space before %")
@@ -75,7 +77,9 @@ def literal(node):
 def sentences(source):
     """Each Words(…) and label(…) that begins with a literal: its line, its English and its Chinese ("" where there is none)."""
     for node in ast.walk(ast.parse(source)):
-        called = getattr(node.func, "id", getattr(node.func, "attr", "")) if isinstance(node, ast.Call) else ""
+        called = (
+            getattr(node.func, "id", getattr(node.func, "attr", "")) if isinstance(node, ast.Call) else ""
+        )
         if called in ("Words", "label") and node.args and literal(node.args[0]):
             second = [*node.args[1:2], *(word.value for word in node.keywords if word.arg == "zh")]
             yield node.lineno, literal(node.args[0]), (literal(second[0]) if second else "") or ""
@@ -86,9 +90,15 @@ def pairs(card, place=""):
     if isinstance(card, dict) and "en" in card:
         both = [found if isinstance(found, list) else [found] for found in (card["en"], card.get("zh", ""))]
         for number, en in enumerate(both[0]):
-            yield f"{place}[{number}]" if len(both[0]) > 1 else place, str(en), str(both[1][number]) if number < len(both[1]) else ""
+            yield (
+                f"{place}[{number}]" if len(both[0]) > 1 else place,
+                str(en),
+                str(both[1][number]) if number < len(both[1]) else "",
+            )
         return
-    for key, part in card.items() if isinstance(card, dict) else enumerate(card) if isinstance(card, list) else ():
+    for key, part in (
+        card.items() if isinstance(card, dict) else enumerate(card) if isinstance(card, list) else ()
+    ):
         yield from pairs(part, f"{place}.{key}")
 
 
@@ -101,7 +111,9 @@ def test_every_sentence_of_the_code_is_said_in_both_languages(path):
     assert wrong(sentences(path.read_text(encoding="utf-8"))) == []
 
 
-@pytest.mark.parametrize("path", sorted(presets.FOLDER.rglob("*.yaml")), ids=lambda path: str(path.relative_to(presets.FOLDER)))
+@pytest.mark.parametrize(
+    "path", sorted(presets.FOLDER.rglob("*.yaml")), ids=lambda path: str(path.relative_to(presets.FOLDER))
+)
 def test_every_text_of_a_card_is_said_in_both_languages(path):
     found = wrong(pairs(yaml.safe_load(path.read_text(encoding="utf-8"))))
     assert [one for one in found if path.name != OF_CHINESE or "has Chinese in its English" not in one] == []
@@ -109,7 +121,13 @@ def test_every_text_of_a_card_is_said_in_both_languages(path):
 
 def test_the_sentences_are_really_found():
     assert sum(len(list(sentences(path.read_text(encoding="utf-8")))) for path in CODE.rglob("*.py")) > 500
-    assert sum(len(list(pairs(yaml.safe_load(path.read_text(encoding="utf-8"))))) for path in presets.FOLDER.rglob("*.yaml")) > 500
+    assert (
+        sum(
+            len(list(pairs(yaml.safe_load(path.read_text(encoding="utf-8")))))
+            for path in presets.FOLDER.rglob("*.yaml")
+        )
+        > 500
+    )
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ import psutil
 import pytest
 
 from studio import runs
-from studio.train import launch
+from studio.training import launcher
 
 
 def until(condition, seconds=60):
@@ -30,13 +30,13 @@ def start():
     begun = []
 
     def start(run):
-        launch.start(run)
+        launcher.start(run)
         begun.append(run)
         return run
 
     yield start
     for run in begun:
-        if runs.alive(run):
+        if runs.is_alive(run):
             process_of(run).kill()
 
 
@@ -46,12 +46,14 @@ def test_two_runs_train_one_after_the_other(make_plan, start):
     second = start(runs.create(make_plan(epochs=1)))
     until(lambda: runs.status(second).stage == "queue")
     assert runs.status(second).state == "waiting"
-    assert runs.status(first).state not in runs.ENDED
-    until(lambda: runs.status(second).state in runs.ENDED)
+    assert runs.status(first).state not in runs.ENDED_STATES
+    until(lambda: runs.status(second).state in runs.ENDED_STATES)
     for run in (first, second):
         assert runs.status(run).state == "done", (run.folder / "worker.log").read_text()
-        assert runs.usable(run)
-    assert max(point["time"] for point in runs.points(first)) <= min(point["time"] for point in runs.points(second))
+        assert runs.is_usable(run)
+    assert max(point["time"] for point in runs.read_points(first)) <= min(
+        point["time"] for point in runs.read_points(second)
+    )
 
 
 def test_a_waiting_process_holds_no_torch(make_plan, start):
@@ -60,8 +62,8 @@ def test_a_waiting_process_holds_no_torch(make_plan, start):
     start(run)
     until(lambda: runs.status(run).stage == "queue")
     loaded = [part.path for part in process_of(run).memory_maps()]
-    launch.stop(run)
-    until(lambda: not runs.alive(run))
+    launcher.stop(run)
+    until(lambda: not runs.is_alive(run))
     assert runs.status(run).state == "stopped"
     assert not [path for path in loaded if "libtorch" in path]
 
@@ -70,18 +72,18 @@ def test_a_worker_killed_from_outside_is_reported_as_failed(make_plan, start):
     run = start(runs.create(make_plan(epochs=100)))
     until(lambda: runs.status(run).state == "preparing")
     os.kill(process_of(run).pid, signal.SIGKILL)
-    until(lambda: not runs.alive(run), 5)
+    until(lambda: not runs.is_alive(run), 5)
     status = runs.status(run)
     assert status.state == "failed"
-    assert status.what.startswith("The training process stopped unexpectedly")
-    assert "smaller batch" in status.what_to_do
+    assert status.message.render().startswith("The training process stopped unexpectedly")
+    assert "smaller batch" in status.hint.render()
 
 
 def test_a_failure_in_the_process_is_told_in_status_and_log_without_a_traceback(make_plan, start):
     run = start(runs.create(make_plan().model_copy(update={"model": "no-such-model"})))
     until(lambda: runs.status(run).state == "failed")
-    until(lambda: not runs.alive(run))
-    assert runs.status(run).what == "There is no model “no-such-model”."
+    until(lambda: not runs.is_alive(run))
+    assert runs.status(run).message.render() == "There is no model “no-such-model”."
     log = (run.folder / "worker.log").read_text()
     assert "There is no model “no-such-model”." in log
     assert "Traceback" not in log
@@ -91,7 +93,7 @@ def test_a_child_gets_no_secrets_and_the_same_home(monkeypatch, studio_home):
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
     monkeypatch.setenv("OPENAI_API_KEY", "secret")
     monkeypatch.setenv("HTTPS_PROXY", "http://proxy:1")
-    found = launch.environment()
+    found = launcher.child_environment()
     assert "secret" not in found.values()
     assert found["STUDIO_HOME"] == str(studio_home)
     assert found["HTTPS_PROXY"] == "http://proxy:1"
@@ -100,21 +102,21 @@ def test_a_child_gets_no_secrets_and_the_same_home(monkeypatch, studio_home):
 
 def test_a_stop_counts_until_the_run_has_ended(make_plan):
     run = runs.create(make_plan())
-    assert not launch.stopping(run)
-    launch.stop(run)
-    assert launch.stopping(run)
+    assert not launcher.is_stopping(run)
+    launcher.stop(run)
+    assert launcher.is_stopping(run)
     runs.set_status(run, "stopped")
-    assert not launch.stopping(run)
+    assert not launcher.is_stopping(run)
 
 
 def test_on_an_open_page_a_worker_gets_no_token(monkeypatch):
     monkeypatch.setenv("HF_TOKEN", "secret")
-    assert launch.environment()["HF_TOKEN"] == "secret"
+    assert launcher.child_environment()["HF_TOKEN"] == "secret"
     monkeypatch.setenv("STUDIO_OPEN", "1")
-    assert "secret" not in launch.environment().values()
-    assert launch.environment()["HF_HUB_DISABLE_IMPLICIT_TOKEN"] == "1"
+    assert "secret" not in launcher.child_environment().values()
+    assert launcher.child_environment()["HF_HUB_DISABLE_IMPLICIT_TOKEN"] == "1"
 
 
 def test_a_worker_sees_one_card(monkeypatch):
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "2,3")
-    assert launch.environment()["CUDA_VISIBLE_DEVICES"] == "2"
+    assert launcher.child_environment()["CUDA_VISIBLE_DEVICES"] == "2"

@@ -9,7 +9,7 @@ from studio.models import load
 
 
 def test_the_same_weights_have_the_same_checksum_and_one_changed_number_another(tiny_chat):
-    first, second = load.base(tiny_chat, "chat"), load.base(tiny_chat, "chat")
+    first, second = load.base_model(tiny_chat, "chat"), load.base_model(tiny_chat, "chat")
     assert load.fingerprint(first) == load.fingerprint(second)
     with torch.no_grad():
         second.model.norm.weight[0] += 1e-6
@@ -17,19 +17,21 @@ def test_the_same_weights_have_the_same_checksum_and_one_changed_number_another(
 
 
 def test_a_fresh_head_is_the_same_for_the_same_seed(tiny_bert):
-    one, same, other = (load.base(tiny_bert, "classify", ("a", "b"), seed).classifier.weight for seed in (1, 1, 2))
+    one, same, other = (
+        load.base_model(tiny_bert, "classify", ("a", "b"), seed).classifier.weight for seed in (1, 1, 2)
+    )
     assert torch.equal(one, same)
     assert not torch.equal(one, other)
 
 
 def test_a_head_knows_its_labels(tiny_bert):
-    config = load.base(tiny_bert, "classify", ("late", "broken")).config
+    config = load.base_model(tiny_bert, "classify", ("late", "broken")).config
     assert config.id2label == {0: "late", 1: "broken"}
     assert config.label2id == {"late": 0, "broken": 1}
 
 
 def test_a_decoder_can_sort_texts_of_unlike_length(tiny_chat):
-    model = load.base(tiny_chat, "classify", ("a", "b"))
+    model = load.base_model(tiny_chat, "classify", ("a", "b"))
     assert model.config.pad_token_id is not None
     tokenizer = load.tokenizer(tiny_chat)
     texts = ["the lamp", "where is the lamp and the chair"]
@@ -40,7 +42,7 @@ def test_a_decoder_can_sort_texts_of_unlike_length(tiny_chat):
 
 
 def test_a_loaded_model_is_ready_to_answer(tiny_chat):
-    model = load.base(tiny_chat, "chat")
+    model = load.base_model(tiny_chat, "chat")
     assert not model.training
     assert model.dtype == load.dtype()
 
@@ -56,7 +58,10 @@ def test_a_tokenizer_without_padding_or_template_gets_both(tiny_chat, tmp_path):
     assert found.pad_token == found.eos_token == "</s>"
     talk = [{"role": "user", "content": "Hi"}, {"role": "assistant", "content": "Hello"}]
     assert found.apply_chat_template(talk, tokenize=False) == "User: Hi\nAssistant: Hello</s>"
-    assert found.apply_chat_template(talk[:1], tokenize=False, add_generation_prompt=True) == "User: Hi\nAssistant: "
+    assert (
+        found.apply_chat_template(talk[:1], tokenize=False, add_generation_prompt=True)
+        == "User: Hi\nAssistant: "
+    )
 
 
 def test_a_tokenizer_with_its_own_template_keeps_it(tiny_chat):

@@ -5,17 +5,15 @@ import random
 
 import pytest
 
-from studio.data import near
+from studio.data.quality import near_duplicates
 
-TWENTY = (
-    "one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen eighteen nineteen twenty"
-)
+TWENTY = "one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen eighteen nineteen twenty"
 
 
 def parts(texts, alike=0.8):
     """The groups as sets of texts."""
     found = {}
-    for number, text in zip(near.groups(texts, alike), texts, strict=True):
+    for number, text in zip(near_duplicates.group_texts(texts, alike), texts, strict=True):
         found.setdefault(number, set()).add(text)
     return sorted(map(sorted, found.values()))
 
@@ -33,7 +31,9 @@ def parts(texts, alike=0.8):
     ],
 )
 def test_similarity_is_what_two_texts_share_of_their_word_pairs(one, other, similarity):
-    assert near.jaccard(near.shingles(one), near.shingles(other)) == similarity
+    assert (
+        near_duplicates.jaccard(near_duplicates.shingles(one), near_duplicates.shingles(other)) == similarity
+    )
 
 
 def test_one_changed_word_in_twenty_is_nearly_the_same_up_to_17_of_21():
@@ -43,7 +43,10 @@ def test_one_changed_word_in_twenty_is_nearly_the_same_up_to_17_of_21():
 
 
 SAME = [
-    ("My parcel has not arrived yet. Can you look where it is, please?", "my parcel has not arrived yet - can you look where it is please"),
+    (
+        "My parcel has not arrived yet. Can you look where it is, please?",
+        "my parcel has not arrived yet - can you look where it is please",
+    ),
     (
         "I ordered the green garden hose last Monday and it leaks at both ends, so I would like my money back as soon as you can.",
         "I ordered the green garden hose last Tuesday and it leaks at both ends, so I would like my money back as soon as you can.",
@@ -83,7 +86,12 @@ def made(seed, count=240):
                 said[chance.randrange(len(said))] = chance.choice("abcdefghijklmnop")
             texts.append(" ".join(said))
         else:
-            texts.append(" ".join(chance.choice("abcdefghijklmnop") + chance.choice("xyz") for _ in range(chance.randint(1, 60))))
+            texts.append(
+                " ".join(
+                    chance.choice("abcdefghijklmnop") + chance.choice("xyz")
+                    for _ in range(chance.randint(1, 60))
+                )
+            )
     return texts
 
 
@@ -97,14 +105,22 @@ def test_the_order_of_the_texts_changes_nothing(seed):
 @pytest.mark.parametrize("alike", [0.5, 0.65, 0.8, 0.9])
 def test_it_finds_what_comparing_each_with_each_finds(alike):
     texts = sorted(set(made(7)))
-    sets = [near.shingles(text) for text in texts]
-    close = [pair for pair in itertools.combinations(range(len(texts)), 2) if near.jaccard(*(sets[place] for place in pair)) >= alike]
+    sets = [near_duplicates.shingles(text) for text in texts]
+    close = [
+        pair
+        for pair in itertools.combinations(range(len(texts)), 2)
+        if near_duplicates.jaccard(*(sets[place] for place in pair)) >= alike
+    ]
     roots = list(range(len(texts)))  # joined pair by pair, the plain way
     for one, other in close:
         roots = [roots[one] if root == roots[other] else root for root in roots]
-    found = near.groups(texts, alike)
-    joined = {pair for pair in itertools.combinations(range(len(texts)), 2) if found[pair[0]] == found[pair[1]]}
-    wanted = {pair for pair in itertools.combinations(range(len(texts)), 2) if roots[pair[0]] == roots[pair[1]]}
+    found = near_duplicates.group_texts(texts, alike)
+    joined = {
+        pair for pair in itertools.combinations(range(len(texts)), 2) if found[pair[0]] == found[pair[1]]
+    }
+    wanted = {
+        pair for pair in itertools.combinations(range(len(texts)), 2) if roots[pair[0]] == roots[pair[1]]
+    }
     assert joined <= wanted
     assert len(close) > 20
     assert sum(pair in joined for pair in close) >= 0.99 * len(close)
@@ -113,20 +129,20 @@ def test_it_finds_what_comparing_each_with_each_finds(alike):
 def test_a_thousand_texts_in_one_frame_are_told_apart_from_their_copies():
     frame = " ".join(f"frame{number}" for number in range(20))
     texts = [f"{frame} {' '.join(f'own{number}x{place}' for place in range(8))}" for number in range(1000)]
-    found = near.groups([*texts, *(text.upper() + "!" for text in texts)])
+    found = near_duplicates.group_texts([*texts, *(text.upper() + "!" for text in texts)])
     assert found[:1000] == found[1000:]
     assert len(set(found)) == 1000
 
 
 def test_nothing_gives_nothing_and_one_text_stands_alone():
-    assert near.groups([]) == []
-    assert len(near.groups(["a b c"])) == 1
-    assert len(set(near.groups(["", "", "  "]))) == 1
+    assert near_duplicates.group_texts([]) == []
+    assert len(near_duplicates.group_texts(["a b c"])) == 1
+    assert len(set(near_duplicates.group_texts(["", "", "  "]))) == 1
 
 
 def test_progress_grows_to_its_end_and_may_be_ended():
     told = []
-    near.groups(made(1), tell=lambda done, total: told.append((done, total)))
+    near_duplicates.group_texts(made(1), on_progress=lambda done, total: told.append((done, total)))
     assert told[-1][0] == told[-1][1]
     assert told == sorted(told)
 
@@ -137,4 +153,4 @@ def test_progress_grows_to_its_end_and_may_be_ended():
         raise Ended(done)
 
     with pytest.raises(Ended):
-        near.groups(["a b"], tell=end)
+        near_duplicates.group_texts(["a b"], on_progress=end)

@@ -2,8 +2,8 @@
 
 import pytest
 
-from studio.train import pace
-from studio.train.pace import Pace
+from studio.training import cpu_threads
+from studio.training.cpu_threads import ThreadTuner
 
 
 class Machine:
@@ -39,7 +39,7 @@ def machine():
 
 @pytest.fixture
 def watch(machine):
-    return Pace(2, machine.use, machine.probe, machine.clock)
+    return ThreadTuner(2, machine.use, machine.probe, machine.clock)
 
 
 def test_a_quiet_machine_uses_every_core_and_is_measured_once(machine, watch):
@@ -86,15 +86,15 @@ def test_a_little_faster_is_not_reason_enough_to_leave_a_core_idle(machine, watc
 
 
 def test_one_core_is_never_measured(machine):
-    watch = Pace(1, machine.use, machine.probe, machine.clock)
+    watch = ThreadTuner(1, machine.use, machine.probe, machine.clock)
     watch.choose()
     machine.run(watch, 50)
     assert machine.probes == 0
 
 
 def test_many_cores_try_all_one_fewer_and_half(machine):
-    assert Pace(8, machine.use, machine.probe, machine.clock).choices == [8, 7, 4]
+    assert ThreadTuner(8, machine.use, machine.probe, machine.clock).thread_counts == [8, 7, 4]
 
 
 def test_the_probe_measures_real_work():
-    assert pace.probe(0.02) > 1
+    assert cpu_threads.benchmark_matmul(0.02) > 1

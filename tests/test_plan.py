@@ -7,15 +7,20 @@ import yaml
 
 from studio import methods, plan, presets
 from studio.errors import BadPlan
-from studio.plan import ROLES, Plan
+from studio.plan import REQUIRED_ROLES, Plan
 
-GOOD = {"task": "chat", "model": "smollm2-135m", "data": {"source": "sample:support-tone"}, "method": {"name": "lora"}}
+GOOD = {
+    "task": "chat",
+    "model": "smollm2-135m",
+    "data": {"source": "sample:support-tone"},
+    "method": {"name": "lora"},
+}
 
 
 def problems(raw):
     """Everything that the command line and the page would say about a raw plan."""
     with pytest.raises(BadPlan) as caught:
-        plan.parse(raw, "plan.yaml", (methods.problems,))
+        plan.parse(raw, "plan.yaml", (methods.find_plan_problems,))
     return caught.value.problems
 
 
@@ -27,7 +32,11 @@ def written(tmp_path, raw):
 
 def test_a_short_plan_is_completed_with_defaults():
     found = plan.parse(GOOD, "here")
-    assert (found.training.epochs, found.training.batch_size, found.training.seed) == (None, None, 42)  # by the data: methods/defaults.py
+    assert (found.training.epochs, found.training.batch_size, found.training.seed) == (
+        None,
+        None,
+        42,
+    )  # by the data: methods/defaults.py
     assert found.data.validation_share == 0.1
     assert found.training.learning_rate is None
 
@@ -39,16 +48,21 @@ def test_a_plan_cannot_be_changed():
 
 def test_a_plan_survives_the_way_to_yaml_and_back(tmp_path):
     first = plan.parse(
-        {**GOOD, "name": "客服语气 “tone”", "method": {"name": "lora", "settings": {"rank": 8, "dropout": 0.1, "targets": "all"}}}, "here"
+        {
+            **GOOD,
+            "name": "客服语气 “tone”",
+            "method": {"name": "lora", "settings": {"rank": 8, "dropout": 0.1, "targets": "all"}},
+        },
+        "here",
     )
     text = plan.dump(first)
-    assert plan.read(written(tmp_path, text)) == first
+    assert plan.load(written(tmp_path, text)) == first
     assert "客服语气" in text
 
 
 @pytest.mark.parametrize("recipe", sorted(presets.recipes()))
 def test_every_recipe_is_a_good_plan(recipe):
-    found = plan.read(presets.recipes()[recipe], (), (methods.problems,))
+    found = plan.load(presets.recipes()[recipe], (), (methods.find_plan_problems,))
     assert isinstance(found, Plan)
 
 
@@ -61,7 +75,7 @@ def test_all_problems_are_told_at_once_each_with_file_and_key(tmp_path):
     }
     file = written(tmp_path, raw)
     with pytest.raises(BadPlan) as caught:
-        plan.read(file, (), (methods.problems,))
+        plan.load(file, (), (methods.find_plan_problems,))
     found = caught.value.problems
     assert all(problem.startswith(f"{file}: ") for problem in found)
     keys = {problem.removeprefix(f"{file}: ").split(": ")[0] for problem in found}
@@ -82,7 +96,9 @@ def test_an_unknown_key_is_named():
 
 
 def test_a_missing_key_is_named():
-    assert problems({key: value for key, value in GOOD.items() if key != "model"}) == ("plan.yaml: model: is missing",)
+    assert problems({key: value for key, value in GOOD.items() if key != "model"}) == (
+        "plan.yaml: model: is missing",
+    )
 
 
 def test_a_wrong_value_is_named_with_what_is_expected():
@@ -128,9 +144,9 @@ COLUMNS = [
 
 @pytest.mark.parametrize(("task", "columns"), COLUMNS)
 def test_every_task_takes_its_roles_and_those_that_may_stand_beside(task, columns):
-    assert plan.problems({**GOOD, "task": task, "data": {"source": "a.csv", "columns": columns}}) == []
+    assert plan.find_problems({**GOOD, "task": task, "data": {"source": "a.csv", "columns": columns}}) == []
     if columns:
-        assert plan.roles(task, columns) == tuple(columns)
+        assert plan.active_roles(task, columns) == tuple(columns)
 
 
 @pytest.mark.parametrize(
@@ -147,8 +163,8 @@ def test_every_task_takes_its_roles_and_those_that_may_stand_beside(task, column
     ],
 )
 def test_a_role_too_many_or_too_few_is_told_with_those_of_the_task(task, columns, said):
-    found = plan.problems({**GOOD, "task": task, "data": {"source": "a.csv", "columns": columns}})
-    assert said in [problem.say() for problem in found]
+    found = plan.find_problems({**GOOD, "task": task, "data": {"source": "a.csv", "columns": columns}})
+    assert said in [problem.render() for problem in found]
 
 
 @pytest.mark.parametrize(
@@ -162,7 +178,10 @@ def test_a_role_too_many_or_too_few_is_told_with_those_of_the_task(task, columns
         ({"method": "lora"}, "method"),
         ({"method": {"name": ["lora"]}}, "method.name"),
         ({"method": {"name": "lora", "settings": [16]}}, "method.settings"),
-        ({"method": {"name": "lora", "settings": {"targets": ["q_proj", "v_proj"]}}}, "method.settings.targets"),
+        (
+            {"method": {"name": "lora", "settings": {"targets": ["q_proj", "v_proj"]}}},
+            "method.settings.targets",
+        ),
         ({"method": {"name": "lora", "settings": {"rank": {"a": 1}}}}, "method.settings.rank"),
         ({"method": {"name": "lora", "settings": {"rank": float("nan")}}}, "method.settings.rank"),
         ({"method": {"name": "lora", "settings": {"rank": 1.5}}}, "method.settings.rank"),
@@ -184,41 +203,62 @@ WRONG = {
     "task": "x",
     "model": "",
     "name": "n" * 200,
-    "training": {"epochs": -1, "batch_size": 3, "accumulate": 2.5, "seed": "s", "warmup_share": 9, "schedule": "x", "recompute": 7},
+    "training": {
+        "epochs": -1,
+        "batch_size": 3,
+        "gradient_accumulation_steps": 2.5,
+        "seed": "s",
+        "warmup_ratio": 9,
+        "lr_scheduler_type": "x",
+        "gradient_checkpointing": 7,
+    },
 }
 
 
-@pytest.mark.parametrize("raw", [WRONG, {**GOOD, "training": {"batch_size": 8, "accumulate": 3}}, {**GOOD, "training": 3, "data": None}])
+@pytest.mark.parametrize(
+    "raw",
+    [
+        WRONG,
+        {**GOOD, "training": {"batch_size": 8, "gradient_accumulation_steps": 3}},
+        {**GOOD, "training": 3, "data": None},
+    ],
+)
 def test_whatever_is_wrong_with_a_plan_is_said_in_chinese_too(raw):
-    found = plan.problems(raw)
+    found = plan.find_problems(raw)
     assert found
-    assert [problem.what.en for problem in found if not re.match("[还应计不]", problem.what.zh)] == []
+    assert [
+        problem.message.render()
+        for problem in found
+        if not re.match("[还应计不]", problem.message.render("zh"))
+    ] == []
 
 
 @pytest.mark.parametrize("raw", ["", "- a\n- b\n", "just words", "42"])
 def test_a_file_without_keys_is_a_bad_plan(tmp_path, raw):
     with pytest.raises(BadPlan, match="expected keys and values"):
-        plan.read(written(tmp_path, raw))
+        plan.load(written(tmp_path, raw))
 
 
 def test_a_file_that_is_no_yaml_is_a_bad_plan(tmp_path):
     with pytest.raises(BadPlan, match="is not valid YAML"):
-        plan.read(written(tmp_path, "task: [chat\nmodel: {"))
+        plan.load(written(tmp_path, "task: [chat\nmodel: {"))
 
 
 def test_a_file_that_is_no_text_or_not_there_is_a_bad_plan(tmp_path):
     with pytest.raises(BadPlan, match="there is no such file"):
-        plan.read(tmp_path / "none.yaml")
+        plan.load(tmp_path / "none.yaml")
     (tmp_path / "plan.yaml").write_bytes(b"\xff\xfe\x00\x81")
     with pytest.raises(BadPlan, match="cannot be read"):
-        plan.read(tmp_path / "plan.yaml")
+        plan.load(tmp_path / "plan.yaml")
     with pytest.raises(BadPlan, match="cannot be read"):
-        plan.read(tmp_path)
+        plan.load(tmp_path)
 
 
 def test_set_changes_one_key_and_makes_its_parents(tmp_path):
     file = written(tmp_path, GOOD)
-    found = plan.read(file, ("method.settings.rank=4", "training.epochs=0.5", "name=Other", "training.learning_rate=1e-3"))
+    found = plan.load(
+        file, ("method.settings.rank=4", "training.epochs=0.5", "name=Other", "training.learning_rate=1e-3")
+    )
     assert found.method.settings == {"rank": 4}
     assert (found.training.epochs, found.name, found.training.learning_rate) == (0.5, "Other", 0.001)
 
@@ -226,25 +266,27 @@ def test_set_changes_one_key_and_makes_its_parents(tmp_path):
 @pytest.mark.parametrize("change", ["rank", "=4", "model.id=4", "training.epochs=[1"])
 def test_a_set_that_changes_nothing_sensible_says_so(tmp_path, change):
     with pytest.raises(BadPlan) as caught:
-        plan.read(written(tmp_path, GOOD), (change,))
+        plan.load(written(tmp_path, GOOD), (change,))
     assert f"--set {change}: " in str(caught.value)
 
 
 def test_set_to_an_unknown_key_is_a_problem_of_the_plan(tmp_path):
     with pytest.raises(BadPlan, match=r"training\.epoch: is not a key of a plan"):
-        plan.read(written(tmp_path, GOOD), ("training.epoch=1",))
+        plan.load(written(tmp_path, GOOD), ("training.epoch=1",))
 
 
 def test_a_relative_data_file_is_taken_from_the_plans_own_folder(tmp_path, monkeypatch):
     file = written(tmp_path, {**GOOD, "data": {"source": "rows/a.csv"}})
     monkeypatch.chdir("/")
-    assert plan.read(file).data.source == str(tmp_path / "rows" / "a.csv")
+    assert plan.load(file).data.source == str(tmp_path / "rows" / "a.csv")
 
 
-@pytest.mark.parametrize("source", ["sample:support-tone", "dataset:0123456789abcdef0123456789abcdef", "/data/a.csv"])
+@pytest.mark.parametrize(
+    "source", ["sample:support-tone", "dataset:0123456789abcdef0123456789abcdef", "/data/a.csv"]
+)
 def test_a_source_that_is_no_relative_file_stays_as_it_is(tmp_path, source):
-    assert plan.read(written(tmp_path, {**GOOD, "data": {"source": source}})).data.source == source
+    assert plan.load(written(tmp_path, {**GOOD, "data": {"source": source}})).data.source == source
 
 
 def test_every_task_that_a_method_trains_has_roles():
-    assert {task for method in methods.METHODS for task in method.tasks} <= set(ROLES)
+    assert {task for method in methods.METHODS for task in method.tasks} <= set(REQUIRED_ROLES)

@@ -8,12 +8,14 @@ import pytest
 
 from studio import methods, presets
 from studio.errors import BadPlan
-from studio.plan import BESIDE, ROLES
-from studio.words import Words
+from studio.i18n import Message
+from studio.plan import OPTIONAL_ROLES, REQUIRED_ROLES
 
 OPENING, CLOSING = "Hello from the potting shed.", "— Mira, Fernhill"
 CLOCK_TIME = re.compile(r"\b\d{1,2}(\.\d\d)? [ap]m\b|\bnoon\b")
-CONTRACTION = re.compile(r"\w'(t|re|ve|ll|d|m)\b|\b(it|that|here|there|what|let|he|she|who|where|how)'s\b", re.IGNORECASE)
+CONTRACTION = re.compile(
+    r"\w'(t|re|ve|ll|d|m)\b|\b(it|that|here|there|what|let|he|she|who|where|how)'s\b", re.IGNORECASE
+)
 TEN = ["full", "frozen", "lora", "adapter", "prefix", "qlora", "qat", "rlhf", "upft", "peft"]
 
 
@@ -37,9 +39,9 @@ def test_a_method_card_says_everything_in_both_languages(name):
     card = presets.methods()[name]
     for field in ("name", "short", "principle", "updated", "when", "needs"):
         words = getattr(card, field)
-        assert isinstance(words, Words)
-        assert words.en.strip(), field
-        assert words.zh.strip(), field
+        assert isinstance(words, Message)
+        assert words.render().strip(), field
+        assert words.render("zh").strip(), field
     assert len(card.steps["en"]) == len(card.steps["zh"]) >= 3
 
 
@@ -47,10 +49,10 @@ def test_a_method_card_says_everything_in_both_languages(name):
 def test_a_model_card_is_complete(name):
     card = presets.models()[name]
     assert card.tasks
-    assert set(card.tasks) & set(ROLES)
+    assert set(card.tasks) & set(REQUIRED_ROLES)
     assert re.fullmatch(r"[\w.-]+/[\w.-]+", card.hub)
-    assert card.about.en
-    assert card.about.zh
+    assert card.about.render()
+    assert card.about.render("zh")
     assert card.licence
 
 
@@ -65,10 +67,14 @@ def test_a_sample_has_the_promised_rows_and_columns_and_no_duplicates(name):
     card = presets.samples()[name]
     rows = rows_of(card)
     assert len(rows) == card.rows
-    assert set(ROLES[card.task]) <= set(card.columns) <= set(ROLES[card.task]) | set(BESIDE.get(card.task, ()))
+    assert (
+        set(REQUIRED_ROLES[card.task])
+        <= set(card.columns)
+        <= set(REQUIRED_ROLES[card.task]) | set(OPTIONAL_ROLES.get(card.task, ()))
+    )
     assert set(card.columns.values()) <= set(rows[0])
     assert all(cell.strip() for row in rows for cell in row.values())
-    inputs = [" ".join(row[card.columns[ROLES[card.task][0]]].lower().split()) for row in rows]
+    inputs = [" ".join(row[card.columns[REQUIRED_ROLES[card.task][0]]].lower().split()) for row in rows]
     assert [text for text, times in Counter(inputs).items() if times > 1] == []
 
 
@@ -136,7 +142,14 @@ def test_every_answer_to_a_word_problem_is_one_plain_number():
 def test_the_triage_sample_has_six_labels_of_equal_size():
     rows = rows_of(presets.samples()["ticket-triage"])
     labels = Counter(row["label"] for row in rows)
-    assert sorted(labels) == ["account", "billing", "delivery", "product question", "returns", "technical problem"]
+    assert sorted(labels) == [
+        "account",
+        "billing",
+        "delivery",
+        "product question",
+        "returns",
+        "technical problem",
+    ]
     assert set(labels.values()) == {40}
 
 

@@ -8,8 +8,8 @@ import pyarrow.parquet as pq
 import pytest
 import xlsxwriter
 
-from studio.data import grid, objects, rows
-from studio.data.read import KINDS, paste, read
+from studio.data.readers import header, json_records, rows
+from studio.data.readers.read import ACCEPTED_EXTENSIONS, read_pasted_text, read_table
 from studio.errors import BadData
 
 CHINESE = "问题,回答\n" + "".join(
@@ -24,15 +24,26 @@ def file(tmp_path, content, name="rows.csv"):
 
 
 def test_a_csv_is_read(tmp_path):
-    table = read(file(tmp_path, 'prompt,response\nHi,"Hello, you"\n"Two\nlines","a ""quote"""\n'))
+    table = read_table(file(tmp_path, 'prompt,response\nHi,"Hello, you"\n"Two\nlines","a ""quote"""\n'))
     assert table.columns == ("prompt", "response")
-    assert table.rows == ({"prompt": "Hi", "response": "Hello, you"}, {"prompt": "Two\nlines", "response": 'a "quote"'})
-    assert table.bad == ()
+    assert table.rows == (
+        {"prompt": "Hi", "response": "Hello, you"},
+        {"prompt": "Two\nlines", "response": 'a "quote"'},
+    )
+    assert table.bad_lines == ()
 
 
-@pytest.mark.parametrize(("sign", "name"), [(",", "a.csv"), (";", "a.csv"), ("\t", "a.csv"), ("|", "a.csv"), ("\t", "a.tsv")])
+@pytest.mark.parametrize(
+    ("sign", "name"), [(",", "a.csv"), (";", "a.csv"), ("\t", "a.csv"), ("|", "a.csv"), ("\t", "a.tsv")]
+)
 def test_the_delimiter_is_found(tmp_path, sign, name):
-    table = read(file(tmp_path, f"text{sign}label\nlate, again{sign}delivery\n" if sign != "," else "text,label\nlate,delivery\n", name))
+    table = read_table(
+        file(
+            tmp_path,
+            f"text{sign}label\nlate, again{sign}delivery\n" if sign != "," else "text,label\nlate,delivery\n",
+            name,
+        )
+    )
     assert table.columns == ("text", "label")
     assert table.rows[0]["label"] == "delivery"
 
@@ -40,11 +51,17 @@ def test_the_delimiter_is_found(tmp_path, sign, name):
 @pytest.mark.parametrize("name", ["a.csv", "a.txt"])
 @pytest.mark.parametrize("sign", "\x01\x02\x1c\x1d\x1e\x1f^~¦§¬｜:#&*=/@$%+\\·•；")
 def test_a_rare_delimiter_is_found_and_named(tmp_path, sign, name):
-    table = read(file(tmp_path, f"text{sign}label{sign}who\nlate, again{sign}delivery{sign}Ann\nno, yes{sign}x{sign}Ben\n", name))
+    table = read_table(
+        file(
+            tmp_path,
+            f"text{sign}label{sign}who\nlate, again{sign}delivery{sign}Ann\nno, yes{sign}x{sign}Ben\n",
+            name,
+        )
+    )
     if name == "a.txt" and sign in ":#&*=/@$%+\\·•；":  # may be a text that holds this sign
         assert table.columns == ("text",)
         return
-    assert (table.columns, table.delimiter, table.bad) == (("text", "label", "who"), sign, ())
+    assert (table.columns, table.delimiter, table.bad_lines) == (("text", "label", "who"), sign, ())
     assert table.rows[0] == {"text": "late, again", "label": "delivery", "who": "Ann"}
 
 
@@ -64,76 +81,95 @@ def test_a_rare_delimiter_is_found_and_named(tmp_path, sign, name):
     ],
 )
 def test_a_sign_that_only_some_lines_hold_divides_nothing(tmp_path, name, content, columns):
-    assert read(file(tmp_path, content, name)).columns == columns
+    assert read_table(file(tmp_path, content, name)).columns == columns
 
 
 @pytest.mark.parametrize("end", ["\n", "\r\n", "\r"], ids=["unix", "windows", "old mac"])
 def test_line_ends_of_every_system_are_read(tmp_path, end):
-    assert len(read(file(tmp_path, end.join(["a,b", "1,2", "3,4", ""]))).rows) == 2
+    assert len(read_table(file(tmp_path, end.join(["a,b", "1,2", "3,4", ""]))).rows) == 2
 
 
 @pytest.mark.parametrize(
-    "encoding", ["utf-8", "utf-8-sig", "utf-16", "gb18030"], ids=["UTF-8", "UTF-8 with a mark, as Excel writes it", "UTF-16", "GB18030"]
+    "encoding",
+    ["utf-8", "utf-8-sig", "utf-16", "gb18030"],
+    ids=["UTF-8", "UTF-8 with a mark, as Excel writes it", "UTF-16", "GB18030"],
 )
 def test_chinese_is_read_in_the_usual_encodings(tmp_path, encoding):
-    table = read(file(tmp_path, CHINESE.encode(encoding)))
+    table = read_table(file(tmp_path, CHINESE.encode(encoding)))
     assert table.columns == ("问题", "回答")
-    assert table.rows[3] == {"问题": "第3号订单的包裹什么时候能送到我家？", "回答": "您好，您的包裹明天上午就会送到，请耐心等待。"}
+    assert table.rows[3] == {
+        "问题": "第3号订单的包裹什么时候能送到我家？",
+        "回答": "您好，您的包裹明天上午就会送到，请耐心等待。",
+    }
 
 
 def test_western_letters_of_an_old_encoding_are_read(tmp_path):
     text = "text,label\n" + "".join(
-        f"Das Päckchen für Jörg Müller, Nummer {n}, ist schön groß\n".replace(", ", " ").replace("groß", "groß,gut") for n in range(20)
+        f"Das Päckchen für Jörg Müller, Nummer {n}, ist schön groß\n".replace(", ", " ").replace(
+            "groß", "groß,gut"
+        )
+        for n in range(20)
     )
-    assert "Päckchen für Jörg" in read(file(tmp_path, text.encode("latin-1"))).rows[0]["text"]
+    assert "Päckchen für Jörg" in read_table(file(tmp_path, text.encode("latin-1"))).rows[0]["text"]
 
 
 def test_a_damaged_row_costs_that_row_alone(tmp_path):
-    table = read(file(tmp_path, "prompt,response\na,b\nonly one\nc,d\ne,f,too many\ng,h\n"))
+    table = read_table(file(tmp_path, "prompt,response\na,b\nonly one\nc,d\ne,f,too many\ng,h\n"))
     assert [row["prompt"] for row in table.rows] == ["a", "c", "g"]
-    assert [line for line, _ in table.bad] == [3, 5]
-    assert "fields" in table.bad[0][1].say()
+    assert [line for line, _ in table.bad_lines] == [3, 5]
+    assert "fields" in table.bad_lines[0][1].render()
 
 
 def test_a_quote_that_is_never_closed_costs_that_row_alone(tmp_path):
     lines = [f"question {n},answer {n}" for n in range(20)]
     lines[3] = 'question 3,"answer 3'
-    table = read(file(tmp_path, "\n".join(["prompt,response", *lines, ""])))
+    table = read_table(file(tmp_path, "\n".join(["prompt,response", *lines, ""])))
     kept = [row["prompt"] for row in table.rows if row["prompt"] != "question 3"]
     assert kept == [f"question {n}" for n in range(20) if n != 3]
 
 
 def test_empty_lines_are_no_rows_and_no_damage(tmp_path):
-    table = read(file(tmp_path, "a,b\n\n1,2\n , \n\n3,4\n\n"))
-    assert (len(table.rows), table.bad) == (2, ())
+    table = read_table(file(tmp_path, "a,b\n\n1,2\n , \n\n3,4\n\n"))
+    assert (len(table.rows), table.bad_lines) == (2, ())
 
 
 def test_blank_lines_before_the_header_do_not_matter(tmp_path):
-    table = read(file(tmp_path, "\n\nprompt,response\na,b\n"))
+    table = read_table(file(tmp_path, "\n\nprompt,response\na,b\n"))
     assert table.columns == ("prompt", "response")
     assert len(table.rows) == 1
 
 
 def test_column_names_are_trimmed_numbered_and_told_apart(tmp_path):
-    assert read(file(tmp_path, " a ,,a\n1,2,3\n")).columns == ("a", "column 2", "a (3)")
+    assert read_table(file(tmp_path, " a ,,a\n1,2,3\n")).columns == ("a", "column 2", "a (3)")
 
 
 def test_a_jsonl_is_read_and_plain_values_kept_as_text(tmp_path):
     lines = [{"prompt": "Hi", "n": 3}, {"prompt": "回", "tags": ["a"], "none": None}]
-    table = read(file(tmp_path, "\n".join(json.dumps(line) for line in lines), "rows.jsonl"))
+    table = read_table(file(tmp_path, "\n".join(json.dumps(line) for line in lines), "rows.jsonl"))
     assert table.columns == ("prompt", "n", "tags", "none")
-    assert table.rows == ({"prompt": "Hi", "n": "3", "tags": "", "none": ""}, {"prompt": "回", "n": "", "tags": '["a"]', "none": ""})
+    assert table.rows == (
+        {"prompt": "Hi", "n": "3", "tags": "", "none": ""},
+        {"prompt": "回", "n": "", "tags": '["a"]', "none": ""},
+    )
 
 
 def test_a_damaged_line_of_jsonl_costs_that_line_alone(tmp_path):
-    table = read(file(tmp_path, '{"a": "1"}\n{"a": \n[1]\n\n{"a": "2"}\n' + "[" * 100_000 + "\n", "rows.jsonl"))
+    table = read_table(
+        file(tmp_path, '{"a": "1"}\n{"a": \n[1]\n\n{"a": "2"}\n' + "[" * 100_000 + "\n", "rows.jsonl")
+    )
     assert [row["a"] for row in table.rows] == ["1", "2"]
-    assert [line for line, _ in table.bad] == [2, 3, 6]
+    assert [line for line, _ in table.bad_lines] == [2, 3, 6]
 
 
 def test_a_comma_after_each_object_of_a_jsonl_costs_nothing(tmp_path):
-    found = read(file(tmp_path, "".join(f'{{"prompt": "q {n},", "response": "a"}},{" " * n}\n' for n in range(9)), "a.jsonl"))
-    assert (len(found.rows), found.bad, found.rows[0]) == (9, (), {"prompt": "q 0,", "response": "a"})
+    found = read_table(
+        file(
+            tmp_path,
+            "".join(f'{{"prompt": "q {n},", "response": "a"}},{" " * n}\n' for n in range(9)),
+            "a.jsonl",
+        )
+    )
+    assert (len(found.rows), found.bad_lines, found.rows[0]) == (9, (), {"prompt": "q 0,", "response": "a"})
 
 
 @pytest.mark.parametrize(
@@ -150,18 +186,18 @@ def test_a_comma_after_each_object_of_a_jsonl_costs_nothing(tmp_path):
 )
 def test_what_a_file_must_hold_is_said_of_its_own_kind(tmp_path, name, content, said):
     with pytest.raises(BadData) as told:
-        read(file(tmp_path, content, name))
+        read_table(file(tmp_path, content, name))
     assert said in str(told.value)
 
 
 def test_a_line_separator_within_a_jsonl_text_does_not_end_the_line(tmp_path):
     text = "first\u2028second\u0085third"
-    table = read(file(tmp_path, json.dumps({"a": text}, ensure_ascii=False) + "\n", "rows.jsonl"))
+    table = read_table(file(tmp_path, json.dumps({"a": text}, ensure_ascii=False) + "\n", "rows.jsonl"))
     assert [row["a"] for row in table.rows] == [text]
 
 
 def test_half_an_emoji_in_jsonl_leaves_text_that_can_be_written(tmp_path):
-    table = read(file(tmp_path, '{"a": "ok"}\n{"a": "half \\ud83d"}\n', "rows.jsonl"))
+    table = read_table(file(tmp_path, '{"a": "ok"}\n{"a": "half \\ud83d"}\n', "rows.jsonl"))
     for row in table.rows:
         row["a"].encode("utf-8")
 
@@ -177,13 +213,27 @@ def test_half_an_emoji_in_jsonl_leaves_text_that_can_be_written(tmp_path):
         (b"\n\n\n", "a.csv", "nothing but empty lines"),
         (b"not json\n", "a.jsonl", "holds no row"),
         (b"a,b\n1\n2\n", "a.csv", "Line 2 has more or fewer fields"),
-        (b",".join(b"c%d" % n for n in range(300)) + b"\n" + b",".join(b"1" for _ in range(300)), "a.csv", "300 columns; the limit is 200"),
+        (
+            b",".join(b"c%d" % n for n in range(300)) + b"\n" + b",".join(b"1" for _ in range(300)),
+            "a.csv",
+            "300 columns; the limit is 200",
+        ),
     ],
-    ids=["empty", "picture", "archive", "binary", "header only", "blank", "no json", "all damaged", "too wide"],
+    ids=[
+        "empty",
+        "picture",
+        "archive",
+        "binary",
+        "header only",
+        "blank",
+        "no json",
+        "all damaged",
+        "too wide",
+    ],
 )
 def test_a_file_that_cannot_be_used_says_what_it_is_and_what_to_do(tmp_path, content, name, said):
     with pytest.raises(BadData) as caught:
-        read(file(tmp_path, content, name))
+        read_table(file(tmp_path, content, name))
     what, to_do = caught.value.sentences()
     assert said in f"{what} {to_do}"
     assert f"“{name}”" in what or "header" in what
@@ -193,93 +243,107 @@ def test_a_file_that_cannot_be_used_says_what_it_is_and_what_to_do(tmp_path, con
 def test_a_file_over_the_limit_is_refused_before_it_is_read(tmp_path, monkeypatch):
     monkeypatch.setattr(rows, "MAX_BYTES", 2_000_000)
     with pytest.raises(BadData, match="has 3 MB; the limit is 2 MB"):
-        read(file(tmp_path, b"a,b\n" + b"x" * 3_000_000))
+        read_table(file(tmp_path, b"a,b\n" + b"x" * 3_000_000))
 
 
 def test_more_rows_than_the_limit_are_refused(tmp_path, monkeypatch):
     monkeypatch.setattr(rows, "MAX_ROWS", 10)
-    assert len(read(file(tmp_path, "a,b\n" + "1,2\n" * 10)).rows) == 10
+    assert len(read_table(file(tmp_path, "a,b\n" + "1,2\n" * 10)).rows) == 10
     with pytest.raises(BadData, match="more than 10 rows"):
-        read(file(tmp_path, "a,b\n" + "1,2\n" * 11))
+        read_table(file(tmp_path, "a,b\n" + "1,2\n" * 11))
 
 
 def test_a_cell_over_the_limit_costs_its_row(tmp_path):
-    table = read(file(tmp_path, f"a,b\n1,2\n{'x' * 200_001},2\n3,4\n"))
+    table = read_table(file(tmp_path, f"a,b\n1,2\n{'x' * 200_001},2\n3,4\n"))
     assert len(table.rows) == 2
-    assert "200,000" in table.bad[0][1].say()
+    assert "200,000" in table.bad_lines[0][1].render()
 
 
 def test_a_file_that_is_not_there_says_where_it_was_looked_for(tmp_path):
     with pytest.raises(BadData, match=f"no file “a.csv” at {tmp_path}"):
-        read(tmp_path / "a.csv")
+        read_table(tmp_path / "a.csv")
 
 
 def test_the_name_a_person_gave_is_the_one_that_is_said(tmp_path):
     path = file(tmp_path, b"", "original.csv")
     with pytest.raises(BadData, match=r"“my tickets\.csv” is empty"):
-        read(path, "my tickets.csv")
+        read_table(path, "my tickets.csv")
 
 
 def test_more_fields_or_characters_than_the_limit_are_refused(tmp_path, monkeypatch):
     path = file(tmp_path, "a,b\n" + "12345,67890\n" * 10)
     monkeypatch.setattr(rows, "MAX_FIELDS", 19)
     with pytest.raises(BadData, match="more than 19 fields"):
-        read(path)
+        read_table(path)
     monkeypatch.undo()
-    monkeypatch.setattr(rows, "MAX_TEXT", 99)
+    monkeypatch.setattr(rows, "MAX_CHARACTERS", 99)
     with pytest.raises(BadData, match="more than 99 characters"):
-        read(path)
+        read_table(path)
 
 
-@pytest.mark.parametrize(("name", "content"), [("a.csv", "a,b\n" * 20), ("a.txt", "a\n" * 20)], ids=["table", "text"])
+@pytest.mark.parametrize(
+    ("name", "content"), [("a.csv", "a,b\n" * 20), ("a.txt", "a\n" * 20)], ids=["table", "text"]
+)
 def test_more_lines_than_the_limit_are_refused(tmp_path, monkeypatch, name, content):
     monkeypatch.setattr(rows, "MAX_LINES", 10)
     with pytest.raises(BadData, match="more than 10 lines"):
-        read(file(tmp_path, content, name))
+        read_table(file(tmp_path, content, name))
 
 
 def test_more_damaged_lines_than_rows_may_be_are_refused(tmp_path, monkeypatch):
     monkeypatch.setattr(rows, "MAX_ROWS", 10)
-    with pytest.raises(BadData, match="More than 10 lines are no rows; the first, line 1, is not a JSON object"):
-        read(file(tmp_path, "x\n" * 11, "a.jsonl"))
+    with pytest.raises(
+        BadData, match="More than 10 lines are no rows; the first, line 1, is not a JSON object"
+    ):
+        read_table(file(tmp_path, "x\n" * 11, "a.jsonl"))
 
 
 def test_more_values_than_the_limit_are_refused(tmp_path, monkeypatch):
-    monkeypatch.setattr(rows, "MAX_PARTS", 10)
+    monkeypatch.setattr(rows, "MAX_JSON_VALUES", 10)
     for name in ("a.json", "a.jsonl"):
         with pytest.raises(BadData, match="more than 10 values"):
-            read(file(tmp_path, '[{"a": 1, "b": 2, "c": [1, 2, 3, 4, 5, 6, 7]}]', name))
+            read_table(file(tmp_path, '[{"a": 1, "b": 2, "c": [1, 2, 3, 4, 5, 6, 7]}]', name))
 
 
 def test_objects_with_ever_other_keys_are_refused(tmp_path, monkeypatch):
     monkeypatch.setattr(rows, "MAX_FIELDS", 100)
     with pytest.raises(BadData, match="20 different keys over 20 lines"):
-        read(file(tmp_path, "\n".join(json.dumps({f"key {number}": "x"}) for number in range(20)), "a.jsonl"))
+        read_table(
+            file(tmp_path, "\n".join(json.dumps({f"key {number}": "x"}) for number in range(20)), "a.jsonl")
+        )
 
 
 def test_one_line_of_a_jsonl_may_not_be_longer_than_any_row(tmp_path, monkeypatch):
-    monkeypatch.setattr(objects, "MAX_LINE", 50)
-    table = read(file(tmp_path, '{"a": "1"}\n{"a": "' + "x" * 50 + '"}\n', "a.jsonl"))
-    assert [line for line, _ in table.bad] == [2]
+    monkeypatch.setattr(json_records, "MAX_LINE_LENGTH", 50)
+    table = read_table(file(tmp_path, '{"a": "1"}\n{"a": "' + "x" * 50 + '"}\n', "a.jsonl"))
+    assert [line for line, _ in table.bad_lines] == [2]
 
 
 def test_a_workbook_says_its_sheets_and_reads_the_one_that_is_asked_for(tmp_path):
     path = tmp_path / "two.xlsx"
     with xlsxwriter.Workbook(path) as book:
-        for name, values in (("Notes", [["made in May"]]), ("Tickets", [["text", "label"], ["late", "delivery"]]), ("Old", [["a"], ["b"]])):
+        for name, values in (
+            ("Notes", [["made in May"]]),
+            ("Tickets", [["text", "label"], ["late", "delivery"]]),
+            ("Old", [["a"], ["b"]]),
+        ):
             sheet = book.add_worksheet(name)
             for number, row in enumerate(values):
                 sheet.write_row(number, 0, row)
-    table = read(path)
-    assert (table.sheets, table.sheet, table.columns) == (("Notes", "Tickets", "Old"), "Tickets", ("text", "label"))
-    assert read(path, sheet="Old").rows == ({"a": "b"},)
+    table = read_table(path)
+    assert (table.sheets, table.sheet, table.columns) == (
+        ("Notes", "Tickets", "Old"),
+        "Tickets",
+        ("text", "label"),
+    )
+    assert read_table(path, sheet="Old").rows == ({"a": "b"},)
     with pytest.raises(BadData, match=r"“two\.xlsx” has no sheet “New”; it has Notes, Tickets, Old"):
-        read(path, sheet="New")
+        read_table(path, sheet="New")
 
 
 def test_a_sheet_of_what_has_none_is_told(tmp_path):
     with pytest.raises(BadData, match=r"“a\.csv” is no workbook and has no sheet “One”"):
-        read(file(tmp_path, "a,b\n1,2\n", "a.csv"), sheet="One")
+        read_table(file(tmp_path, "a,b\n1,2\n", "a.csv"), sheet="One")
 
 
 @pytest.mark.parametrize(
@@ -294,48 +358,57 @@ def test_a_sheet_of_what_has_none_is_told(tmp_path):
         ("Once upon a time, there was a king.\nHe had no daughter, alas.", "pasted.txt", ("text",), 1),
         ("从前有一位国王，他没有女儿。", "pasted.txt", ("text",), 1),
     ],
-    ids=["cells of a spreadsheet", "commas", "semicolons", "JSON Lines", "a JSON list", "an object", "prose", "Chinese prose"],
+    ids=[
+        "cells of a spreadsheet",
+        "commas",
+        "semicolons",
+        "JSON Lines",
+        "a JSON list",
+        "an object",
+        "prose",
+        "Chinese prose",
+    ],
 )
 def test_pasted_text_is_taken_for_what_it_is(text, name, columns, count):
-    table = paste(text)
+    table = read_pasted_text(text)
     assert (table.name, table.columns, len(table.rows)) == (name, columns, count)
 
 
 @pytest.mark.parametrize("text", ["", " \n\t\n"])
 def test_an_empty_paste_says_so(text):
     with pytest.raises(BadData, match="Nothing was pasted"):
-        paste(text)
+        read_pasted_text(text)
 
 
 def test_a_paste_over_the_limit_is_refused(monkeypatch):
     monkeypatch.setattr(rows, "MAX_BYTES", 10)
     with pytest.raises(BadData, match="“pasted text” has 0 MB"):
-        paste("x" * 11)
+        read_pasted_text("x" * 11)
 
 
 def test_every_ending_the_page_offers_is_one_that_is_read(tmp_path):
-    assert all(ending == ending.lower() and ending.startswith(".") for ending in KINDS)
+    assert all(ending == ending.lower() and ending.startswith(".") for ending in ACCEPTED_EXTENSIONS)
     for ending in (".csv", ".tsv", ".txt", ".json", ".jsonl", ".ndjson", ".md"):
         # whatever it is called, its content decides
-        assert read(file(tmp_path, '{"text": "a"}\n{"text": "b"}\n', f"a{ending}")).columns == ("text",)
+        assert read_table(file(tmp_path, '{"text": "a"}\n{"text": "b"}\n', f"a{ending}")).columns == ("text",)
 
 
 def test_excel_s_own_first_line_names_the_delimiter(tmp_path):
     path = tmp_path / "excel.csv"
     path.write_text("sep=;\nprompt;response\nwhere, then;here\n")
-    assert read(path).rows == ({"prompt": "where, then", "response": "here"},)
+    assert read_table(path).rows == ({"prompt": "where, then", "response": "here"},)
 
 
 def test_a_comma_within_a_quoted_header_is_no_delimiter(tmp_path):
     path = tmp_path / "quoted.csv"
     path.write_text('"hi, you";answer\na;b\n')
-    assert read(path).columns == ("hi, you", "answer")
+    assert read_table(path).columns == ("hi, you", "answer")
 
 
 def test_repeated_columns_never_lose_a_value(tmp_path):
     path = tmp_path / "same.csv"
     path.write_text("a,a (3),a\n1,2,3\n")
-    assert list(read(path).rows[0].values()) == ["1", "2", "3"]
+    assert list(read_table(path).rows[0].values()) == ["1", "2", "3"]
 
 
 def written(tmp_path, name):
@@ -365,10 +438,10 @@ def written(tmp_path, name):
 
 @pytest.mark.parametrize("name", ["a.csv", "a.jsonl", "a.json", "a.xlsx", "a.parquet", "a.zip"])
 def test_how_far_a_file_is_read_is_told_in_megabytes(tmp_path, monkeypatch, name):
-    monkeypatch.setattr(rows, "OFTEN", 0)
+    monkeypatch.setattr(rows, "PROGRESS_INTERVAL_SECONDS", 0)
     path, heard = written(tmp_path, name), []
     size = path.stat().st_size / 1e6
-    read(path, tell=lambda done, of: heard.append((done, of)))
+    read_table(path, on_progress=lambda done, of: heard.append((done, of)))
     assert [of for _, of in heard] == [size] * len(heard)
     assert (heard[0][0], heard[-1][0]) == (0, size)
     assert [done for done, _ in heard] == sorted(done for done, _ in heard)
@@ -395,8 +468,8 @@ FRAGEN, ANTWORTEN = (
 def test_a_title_above_two_columns_is_passed_over(tmp_path, title, names, asked, said):
     lines = [f'{one},"{other}"' for one, other in zip(asked, said, strict=True)]
     text = "\n".join([title, ",".join(names), *lines, ""])
-    for found in (read(file(tmp_path, text)), paste(text)):
-        assert (found.columns, found.bad) == (names, ())
+    for found in (read_table(file(tmp_path, text)), read_pasted_text(text)):
+        assert (found.columns, found.bad_lines) == (names, ())
         assert [*zip(*(row.values() for row in found.rows), strict=True)] == [tuple(asked), tuple(said)]
 
 
@@ -409,7 +482,7 @@ def test_a_title_above_two_columns_is_passed_over(tmp_path, title, names, asked,
     ],
 )
 def test_names_are_not_taken_for_a_title(tmp_path, text, columns, count):
-    found = read(file(tmp_path, text))
+    found = read_table(file(tmp_path, text))
     assert (found.columns, len(found.rows)) == (columns, count)
 
 
@@ -417,16 +490,25 @@ def test_names_are_not_taken_for_a_title(tmp_path, text, columns, count):
 @pytest.mark.parametrize("sign", [",", "\t"])
 def test_questions_and_answers_without_a_header_lose_no_row(tmp_path, asked, said, sign):
     quote = '"' if sign == "," else ""
-    text = "".join(f"{one}{sign}{quote}{other.strip()}{quote}\n" for one, other in zip(asked, said, strict=True))
-    for found in (read(file(tmp_path, text)), paste(text)):
+    text = "".join(
+        f"{one}{sign}{quote}{other.strip()}{quote}\n" for one, other in zip(asked, said, strict=True)
+    )
+    for found in (read_table(file(tmp_path, text)), read_pasted_text(text)):
         assert (found.columns, len(found.rows)) == (("column 1", "column 2"), 4)
         assert [*found.rows[0].values()] == [asked[0], said[0].strip()]
 
 
-@pytest.mark.parametrize("name", ["How was it?", "Was it good?,What would you change.", "What did they ask?,answer"])
+@pytest.mark.parametrize(
+    "name", ["How was it?", "Was it good?,What would you change.", "What did they ask?,answer"]
+)
 def test_a_question_among_the_names_of_a_survey_stays_one(tmp_path, name):
     count = name.count(",") + 1
-    found = read(file(tmp_path, name + "\n" + "".join(",".join(["Quite fine", "the price"][:count]) + "\n" for _ in range(5))))
+    found = read_table(
+        file(
+            tmp_path,
+            name + "\n" + "".join(",".join(["Quite fine", "the price"][:count]) + "\n" for _ in range(5)),
+        )
+    )
     assert found.columns == tuple(name.split(","))
 
 
@@ -443,4 +525,4 @@ def test_a_question_among_the_names_of_a_survey_stays_one(tmp_path, name):
     ],
 )
 def test_names_that_may_be_an_example_are_doubted(names, below, doubtful):
-    assert grid.doubtful(names, [below] * 5) is doubtful
+    assert header.is_doubtful_header(names, [below] * 5) is doubtful

@@ -12,20 +12,27 @@ from ways import WAYS
 from studio import methods, runs
 from studio.errors import NotPossible
 from studio.evaluate import answers
-from studio.methods.base import Halt
+from studio.methods.spec import StopRequested
 from studio.models import load
-from studio.train import launch, report, worker
+from studio.training import callback as run_callback
+from studio.training import launcher, worker
 
-RESUMING = [way for way in WAYS if methods.get(way[0]).resumes]
+RESUMING = [way for way in WAYS if methods.get(way[0]).supports_resume]
 
 
 def measured(run):
     """Training loss by stage and step, in the order written."""
-    return [(point["stage"], point["step"], point["loss"]) for point in runs.points(run) if "loss" in point]
+    return [
+        (point["stage"], point["step"], point["loss"]) for point in runs.read_points(run) if "loss" in point
+    ]
 
 
 def checked(run):
-    return [(point["stage"], point["step"], point["eval_loss"]) for point in runs.points(run) if "eval_loss" in point]
+    return [
+        (point["stage"], point["step"], point["eval_loss"])
+        for point in runs.read_points(run)
+        if "eval_loss" in point
+    ]
 
 
 def same(one, other):
@@ -38,21 +45,21 @@ def same(one, other):
 def stop_after(monkeypatch):
     """`stop_after(run, number)`: the run is asked to stop while it takes this step, counted over all stages."""
     begun, limits = [], {}
-    real = report.Watch.on_step_begin
+    real = run_callback.MonitorCallback.on_step_begin
 
     def on_step_begin(self, *arguments, **values):
         begun.append(self.run.id)
         if begun.count(self.run.id) == limits.get(self.run.id):
-            launch.stop(self.run)
+            launcher.stop(self.run)
         real(self, *arguments, **values)
 
-    monkeypatch.setattr(report.Watch, "on_step_begin", on_step_begin)
+    monkeypatch.setattr(run_callback.MonitorCallback, "on_step_begin", on_step_begin)
     return lambda run, number: limits.update({run.id: number})
 
 
 def again(run):
     """Go on with a run in this process, as `studio train --resume` does."""
-    launch.rewake(run)
+    launcher.requeue(run)
     assert runs.status(run).state == "waiting"
     worker.run(run.id)
 
@@ -66,7 +73,7 @@ def test_a_stopped_run_goes_on_as_if_it_had_never_been_stopped(way, finished, st
     worker.run(run.id)
     assert runs.status(run).state == "stopped"
     assert len(measured(run)) == math.ceil(steps / 3) + 1
-    assert runs.resumable(run)
+    assert runs.is_resumable(run)
     again(run)
     assert runs.status(run).state == "done"
     same(measured(run), measured(whole))
@@ -76,7 +83,9 @@ def test_a_stopped_run_goes_on_as_if_it_had_never_been_stopped(way, finished, st
     extra = [item for item in seen if item[:2] not in {found[:2] for found in checked(whole)}]
     assert len(extra) <= 1
     same([item for item in seen if item not in extra], checked(whole))
-    assert [point["seq"] for point in runs.points(run)] == sorted(point["seq"] for point in runs.points(run))
+    assert [point["seq"] for point in runs.read_points(run)] == sorted(
+        point["seq"] for point in runs.read_points(run)
+    )
     assert runs.report(run)["after"]["loss"] == pytest.approx(runs.report(whole)["after"]["loss"], abs=1e-4)
     assert not (run.folder / "checkpoints").exists()
 
@@ -97,10 +106,10 @@ def test_a_run_can_be_stopped_again_and_again(steps, finished, stop_after):
 @pytest.mark.thorough
 def test_a_killed_run_goes_on_from_its_last_checkpoint(make_plan, monkeypatch):
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
-    found = make_plan("lora", "chat", epochs=60, evaluations=4)
+    found = make_plan("lora", "chat", epochs=60, eval_count=4)
     whole, run = runs.create(found), runs.create(found)
     worker.run(whole.id)
-    launch.start(run)
+    launcher.start(run)
     until = time.time() + 90
     while not list(run.folder.glob("checkpoints/train/checkpoint-60/watch.json")):
         assert time.time() < until, (run.folder / "worker.log").read_text()
@@ -108,27 +117,27 @@ def test_a_killed_run_goes_on_from_its_last_checkpoint(make_plan, monkeypatch):
     while len(measured(run)) < 70:
         assert time.time() < until
         time.sleep(0.01)
-    process = psutil.Process(runs.process(run)["pid"])
+    process = psutil.Process(runs.process_info(run)["pid"])
     process.kill()
     process.wait(10)
     assert runs.status(run).state == "failed"
-    with run.points.open("ab") as file:
+    with run.metrics_path.open("ab") as file:
         file.write(b'{"seq": 99, "st')  # the line it was writing
-    assert runs.resumable(run)
-    launch.resume(run)
-    while runs.status(run).state not in runs.ENDED:
+    assert runs.is_resumable(run)
+    launcher.resume(run)
+    while runs.status(run).state not in runs.ENDED_STATES:
         assert time.time() < until, (run.folder / "worker.log").read_text()
         time.sleep(0.05)
-    assert runs.status(run).state == "done", runs.status(run).what
+    assert runs.status(run).state == "done", runs.status(run).message
     same(measured(run), measured(whole))
     same(checked(run), checked(whole))
-    assert b'"st{' not in run.points.read_bytes()
+    assert b'"st{' not in run.metrics_path.read_bytes()
 
 
 def test_a_run_that_is_done_does_not_go_on(finished):
     run = finished("lora", "chat")
     with pytest.raises(NotPossible) as caught:
-        launch.resume(run)
+        launcher.resume(run)
     what, to_do = caught.value.sentences()
     assert what == "The run “lora on toys” cannot go on (done): it has kept no state to go on from."
     assert to_do.endswith("Start it anew.")
@@ -138,31 +147,31 @@ def test_a_run_that_is_done_does_not_go_on(finished):
 def test_a_run_that_is_going_on_is_not_started_a_second_time(make_plan):
     run = runs.create(make_plan())
     with pytest.raises(NotPossible, match="cannot go on"):
-        launch.resume(run)
+        launcher.resume(run)
 
 
 def test_a_run_stopped_before_it_trained_has_nothing_to_go_on_from(make_plan):
     run = runs.create(make_plan())
-    launch.stop(run)
+    launcher.stop(run)
     worker.run(run.id)
-    assert not runs.resumable(run)
+    assert not runs.is_resumable(run)
     with pytest.raises(NotPossible, match="Start it anew"):
-        launch.resume(run)
+        launcher.resume(run)
 
 
 def test_taking_back_points_touches_nothing_where_there_is_nothing_to_take_back(make_plan):
     run = runs.create(make_plan())
     for step in range(4):
         runs.add_point(run, "train", step, 0.0, loss=1.0)
-    number = run.points.stat().st_ino
+    number = run.metrics_path.stat().st_ino
     runs.rewind(run, "train", 3)
     runs.rewind(run, "other", 0)
-    assert run.points.stat().st_ino == number
+    assert run.metrics_path.stat().st_ino == number
     runs.rewind(run, "train", 1)
-    assert run.points.stat().st_ino != number
-    assert [point["step"] for point in runs.points(run)] == [0, 1]
+    assert run.metrics_path.stat().st_ino != number
+    assert [point["step"] for point in runs.read_points(run)] == [0, 1]
     runs.add_point(run, "train", 2, 0.0, loss=1.0)
-    assert [point["seq"] for point in runs.points(run)] == [0, 1, 2]
+    assert [point["seq"] for point in runs.read_points(run)] == [0, 1, 2]
 
 
 def test_a_stopped_run_is_still_asked_what_it_has_learned(make_plan, stop_after, monkeypatch):
@@ -173,7 +182,7 @@ def test_a_stopped_run_is_still_asked_what_it_has_learned(make_plan, stop_after,
         told.append(1)
         return {"right": 0.5, "asked": 4.0}
 
-    monkeypatch.setattr(answers, "measure", measure)
+    monkeypatch.setattr(answers, "measure_accuracy", measure)
     run = runs.create(make_plan())
     stop_after(run, 5)
     worker.run(run.id)
@@ -184,33 +193,40 @@ def test_a_stopped_run_is_still_asked_what_it_has_learned(make_plan, stop_after,
 
 def test_a_halt_before_the_training_leaves_no_half_result(make_plan, monkeypatch):
     def halt(*_):
-        raise Halt
+        raise StopRequested
 
     run = runs.create(make_plan())
-    monkeypatch.setattr(answers, "measure", halt)
+    monkeypatch.setattr(answers, "measure_accuracy", halt)
     worker.run(run.id)
     assert runs.status(run).state == "stopped"
-    assert not runs.usable(run)
+    assert not runs.is_usable(run)
 
 
 def test_the_speed_of_the_first_step_after_a_stop_is_that_of_the_step(make_plan):
-    watch = report.Watch(runs.create(make_plan()), "train", None, None)
-    state, control = TrainerState(global_step=500, max_steps=900, num_input_tokens_seen=1_000_000), TrainerControl()
+    watch = run_callback.MonitorCallback(runs.create(make_plan()), "train", None, None)
+    state, control = (
+        TrainerState(global_step=500, max_steps=900, num_input_tokens_seen=1_000_000),
+        TrainerControl(),
+    )
     watch.on_train_begin(None, state, control)
     watch.on_step_begin(None, state, control)
     time.sleep(0.05)
     state.num_input_tokens_seen += 100
     watch.on_step_end(None, state, control)
-    assert watch._measured["tokens_per_second"] <= 100 / 0.05
+    assert watch._step_metrics["tokens_per_second"] <= 100 / 0.05
 
 
 @pytest.mark.parametrize("at_the_stop", [2.5, 1.0], ids=["worse", "better"])
 def test_the_look_that_a_stop_brings_does_not_count_towards_stopping_early(at_the_stop, make_plan):
     losses = {4: 2.0, 6: at_the_stop, 8: 1.9, 12: 1.95}
-    run, state, model = runs.create(make_plan(evaluations=4, patience=1)), TrainerState(max_steps=16), torch.nn.Linear(1, 1)
+    run, state, model = (
+        runs.create(make_plan(eval_count=4, early_stopping_patience=1)),
+        TrainerState(max_steps=16),
+        torch.nn.Linear(1, 1),
+    )
 
     def watched():
-        watch = report.Watch(run, "train", model, lambda: {"loss": losses[state.global_step]})
+        watch = run_callback.MonitorCallback(run, "train", model, lambda: {"loss": losses[state.global_step]})
         watch.checkpoint()
         watch.on_train_begin(None, state, TrainerControl())
         return watch
@@ -223,7 +239,7 @@ def test_the_look_that_a_stop_brings_does_not_count_towards_stopping_early(at_th
 
     watch = watched()
     assert not step(watch, 4)
-    launch.stop(run)
+    launcher.stop(run)
     assert step(watch, 6)
     assert (watch.stopped, watch.early) == (True, False)
     (watch.folder / "checkpoint-6").mkdir(parents=True)
@@ -233,21 +249,23 @@ def test_the_look_that_a_stop_brings_does_not_count_towards_stopping_early(at_th
     assert not step(watch, 8), "better than at the check before, as without a stop"
     assert step(watch, 12)
     assert watch.early
-    assert watch.best["loss"] == min(losses.values())
+    assert watch.best_scores["loss"] == min(losses.values())
 
 
 @pytest.mark.parametrize(("method", "settings"), [("prefix", {}), ("peft", {"type": "p_tuning"})])
-def test_what_is_kept_of_a_prompt_that_broke_off_loads_to_its_checksum(method, settings, make_plan, bases, monkeypatch):
-    real = report.Watch.on_step_begin
+def test_what_is_kept_of_a_prompt_that_broke_off_loads_to_its_checksum(
+    method, settings, make_plan, bases, monkeypatch
+):
+    real = run_callback.MonitorCallback.on_step_begin
 
     def break_off(self, args, state, control, **rest):
         if self.best_step:
             raise RuntimeError("the power went")
         real(self, args, state, control, **rest)
 
-    monkeypatch.setattr(report.Watch, "on_step_begin", break_off)
+    monkeypatch.setattr(run_callback.MonitorCallback, "on_step_begin", break_off)
     run = runs.create(make_plan(method, "chat", settings))
     with pytest.raises(RuntimeError):
         worker.run(run.id)
-    tuned = methods.get(method).load(load.base(bases("chat"), "chat"), run.model)
+    tuned = methods.get(method).load(load.base_model(bases("chat"), "chat"), run.model)
     assert load.fingerprint(tuned) == runs.report(run)["tuned"]["checksum"]

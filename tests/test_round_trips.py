@@ -11,15 +11,24 @@ import xlsxwriter
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as some
 
-from studio.data import apart, passages
-from studio.data.read import paste, read
+from studio.data.readers import plain_text, sandbox
+from studio.data.readers.read import read_pasted_text, read_table
 
-often = settings(max_examples=60, deadline=None, derandomize=True, database=None, suppress_health_check=list(HealthCheck))
+often = settings(
+    max_examples=60, deadline=None, derandomize=True, database=None, suppress_health_check=list(HealthCheck)
+)
 NAMES = ("prompt", "response", "the label", "备注")
 # Any text that can be written, with what tables stumble over more often than by chance.
-texts = some.text(some.one_of(some.characters(exclude_categories=["Cs", "Cc"]), some.sampled_from(",;\t|\"\n\r\\ '={}[]<>#好é")))
+texts = some.text(
+    some.one_of(
+        some.characters(exclude_categories=["Cs", "Cc"]), some.sampled_from(",;\t|\"\n\r\\ '={}[]<>#好é")
+    )
+)
 printed = some.text(
-    some.one_of(some.characters(exclude_categories=["Cs", "Cc", "Cn", "Co"]), some.sampled_from(",;\t|\"\n\\ '={}[]<>#好é"))
+    some.one_of(
+        some.characters(exclude_categories=["Cs", "Cc", "Cn", "Co"]),
+        some.sampled_from(",;\t|\"\n\\ '={}[]<>#好é"),
+    )
 )
 
 
@@ -57,8 +66,8 @@ def written(rows, delimiter, quoting=csv.QUOTE_MINIMAL):
 def test_a_delimited_file_comes_back_as_it_was_written(tmp_path_factory, delimiter, rows, quoting, encoding):
     path = tmp_path_factory.getbasetemp() / "round.csv"
     path.write_bytes(written(rows, delimiter, quoting).encode(encoding))
-    table = read(path)
-    assert (table.rows, table.bad) == (dicts(rows), ())
+    table = read_table(path)
+    assert (table.rows, table.bad_lines) == (dicts(rows), ())
 
 
 @often
@@ -66,7 +75,7 @@ def test_a_delimited_file_comes_back_as_it_was_written(tmp_path_factory, delimit
 def test_a_single_column_comes_back_as_it_was_written(tmp_path_factory, rows):
     path = tmp_path_factory.getbasetemp() / "one.csv"
     path.write_bytes(written([[cell] for cell in rows], ",", csv.QUOTE_ALL).encode())
-    assert read(path).rows == tuple({"prompt": cell} for cell in rows)
+    assert read_table(path).rows == tuple({"prompt": cell} for cell in rows)
 
 
 @pytest.mark.parametrize("encoding", ["gb18030", "big5", "cp1252"])
@@ -74,14 +83,35 @@ def test_a_single_column_comes_back_as_it_was_written(tmp_path_factory, rows):
 @given(chosen=some.lists(some.integers(0, 5), min_size=1, max_size=20))
 def test_a_table_in_an_old_encoding_comes_back_as_it_was_written(tmp_path_factory, encoding, chosen):
     known = {
-        "gb18030": ("包裹什么时候能送到", "您好，明天送到。", "怎么退款？", "订单在哪里查看", "谢谢您的帮助", "发票抬头写错了"),
-        "big5": ("包裹什麼時候會到", "您好，明天送達。", "如何退款？", "訂單在哪裡查詢", "謝謝您", "發票抬頭寫錯了"),
-        "cp1252": ("Où est mon colis ?", "El niño llegó", "Größe und Länge", "It’s “fine”", "Smörgåsbord", "café"),
+        "gb18030": (
+            "包裹什么时候能送到",
+            "您好，明天送到。",
+            "怎么退款？",
+            "订单在哪里查看",
+            "谢谢您的帮助",
+            "发票抬头写错了",
+        ),
+        "big5": (
+            "包裹什麼時候會到",
+            "您好，明天送達。",
+            "如何退款？",
+            "訂單在哪裡查詢",
+            "謝謝您",
+            "發票抬頭寫錯了",
+        ),
+        "cp1252": (
+            "Où est mon colis ?",
+            "El niño llegó",
+            "Größe und Länge",
+            "It’s “fine”",
+            "Smörgåsbord",
+            "café",
+        ),
     }[encoding]
     rows = [[f"row {number}", known[place]] for number, place in enumerate(chosen)]
     path = tmp_path_factory.getbasetemp() / "old.csv"
     path.write_bytes(written(rows, ",").encode(encoding))
-    assert read(path).rows == dicts(rows)
+    assert read_table(path).rows == dicts(rows)
 
 
 @pytest.mark.parametrize("name", ["round.jsonl", "round.json", "round.txt"])
@@ -98,8 +128,8 @@ def test_json_comes_back_as_it_was_written(tmp_path_factory, name, rows, escaped
     else:
         content = json.dumps(dicts(rows), ensure_ascii=escaped, indent=indent)
     path.write_text(content, encoding="utf-8", newline="")
-    table = read(path)
-    assert (table.rows, table.bad) == (dicts(rows), ())
+    table = read_table(path)
+    assert (table.rows, table.bad_lines) == (dicts(rows), ())
 
 
 @often
@@ -112,9 +142,11 @@ def test_a_workbook_comes_back_as_it_was_written(tmp_path_factory, rows):
             for place, cell in enumerate(row):
                 sheet.write_string(number, place, cell)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(apart, "answers", apart.told)  # the reader itself, without a process for each example
-        table = read(path)
-    assert (table.rows, table.bad) == (dicts(rows), ())
+        patch.setattr(
+            sandbox, "read_in_subprocess", sandbox.read_lines
+        )  # the reader itself, without a process for each example
+        table = read_table(path)
+    assert (table.rows, table.bad_lines) == (dicts(rows), ())
 
 
 @often
@@ -127,15 +159,15 @@ def test_parquet_comes_back_as_it_was_written(tmp_path_factory, rows, numbers):
     wanted = [{**row, "n": number} for row, number in zip(dicts(rows), numbers, strict=False)]
     pq.write_table(pa.Table.from_pylist(wanted), path)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(apart, "answers", apart.told)
-        table = read(path)
+        patch.setattr(sandbox, "read_in_subprocess", sandbox.read_lines)
+        table = read_table(path)
     assert table.rows == tuple({**row, "n": str(row["n"])} for row in wanted)
 
 
 @often
 @given(rows=tables(printed.filter(lambda cell: "\t" not in cell), least=2).filter(lambda rows: len(rows) > 1))
 def test_cells_copied_from_a_spreadsheet_come_back_when_pasted(rows):
-    table = paste(written(rows, "\t"))
+    table = read_pasted_text(written(rows, "\t"))
     assert (table.name, table.rows) == ("pasted.tsv", dicts(rows))
 
 
@@ -143,17 +175,17 @@ def test_cells_copied_from_a_spreadsheet_come_back_when_pasted(rows):
 @given(parts=some.lists(some.text(some.sampled_from("abc de.!。好#`~\n\r\t "), max_size=900), max_size=12))
 def test_running_text_loses_no_word_and_keeps_its_order(parts):
     text = "\n\n".join(parts)
-    found = passages.read(text)
+    found = plain_text.read_plain_text(text)
     assert "".join("".join(row["text"] for row in found.rows).split()) == "".join(text.split())
-    assert found.bad == []
-    assert all(len(row["text"]) >= passages.LEAST for row in found.rows[:-1])
+    assert found.bad_lines == []
+    assert all(len(row["text"]) >= plain_text.MIN_PIECE_LENGTH for row in found.rows[:-1])
 
 
 @often
 @given(text=some.text(some.sampled_from("ab. 。"), min_size=500, max_size=3000))
 def test_a_paragraph_without_end_is_cut_into_cells(text):
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(passages.rows, "MAX_CELL", 450)
-        found = passages.read(text)
+        patch.setattr(plain_text.rows, "MAX_CELL_LENGTH", 450)
+        found = plain_text.read_plain_text(text)
     assert "".join("".join(row["text"] for row in found.rows).split()) == "".join(text.split())
     assert all(0 < len(row["text"]) <= 450 for row in found.rows)

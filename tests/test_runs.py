@@ -13,8 +13,8 @@ import pytest
 
 from studio import runs
 from studio.errors import RunNotFound
+from studio.i18n import Message
 from studio.runs import Status
-from studio.words import Words
 
 
 @pytest.fixture
@@ -42,9 +42,14 @@ def long_ago(run, state="training", **values):
 def test_a_new_run_waits_with_its_plan_and_no_points(run, make_plan):
     assert runs.status(run).state == "waiting"
     assert run.plan == make_plan()
-    assert list(runs.points(run)) == []
-    assert {path.name for path in run.folder.iterdir()} == {"plan.yaml", "status.json", "metrics.jsonl", "worker.log"}
-    assert not runs.usable(run)
+    assert list(runs.read_points(run)) == []
+    assert {path.name for path in run.folder.iterdir()} == {
+        "plan.yaml",
+        "status.json",
+        "metrics.jsonl",
+        "worker.log",
+    }
+    assert not runs.is_usable(run)
 
 
 def test_a_run_is_found_by_its_id_its_beginning_or_last(make_plan):
@@ -72,7 +77,21 @@ def test_a_beginning_that_fits_several_runs_names_none(make_plan):
 
 
 @pytest.mark.parametrize(
-    "text", ["../outside", "..", ".", "/etc", "a/../b", "A" * 32, "g" * 32, "0" * 31, "0" * 33, "0" * 32 + "\n", "0" * 32 + "/..", "\0"]
+    "text",
+    [
+        "../outside",
+        "..",
+        ".",
+        "/etc",
+        "a/../b",
+        "A" * 32,
+        "g" * 32,
+        "0" * 31,
+        "0" * 33,
+        "0" * 32 + "\n",
+        "0" * 32 + "/..",
+        "\0",
+    ],
 )
 def test_only_a_run_id_opens_a_folder(run, text):
     outside = runs.folder().parent / "outside"
@@ -104,7 +123,7 @@ def test_points_are_numbered_and_timed(run):
     before = time.time()
     for step in range(3):
         runs.add_point(run, "train", step, step / 3, loss=2.0 - step)
-    found = list(runs.points(run))
+    found = list(runs.read_points(run))
     assert [point["seq"] for point in found] == [0, 1, 2]
     assert [point["loss"] for point in found] == [2.0, 1.0, 0.0]
     assert all(before - 1 <= point["time"] <= time.time() + 1 for point in found)
@@ -114,20 +133,26 @@ def test_points_are_numbered_and_timed(run):
 def test_numbering_goes_on_behind_a_long_file(run):
     for step in range(200):
         runs.add_point(run, "train", step, 0, note="x" * 100)
-    assert [point["seq"] for point in runs.points(run)] == list(range(200))
+    assert [point["seq"] for point in runs.read_points(run)] == list(range(200))
 
 
 def test_a_half_written_line_is_ignored(run):
     runs.add_point(run, "train", 1, 0.1, loss=1.0)
-    with run.points.open("ab") as file:
+    with run.metrics_path.open("ab") as file:
         file.write(b'{"seq": 1, "lo')
-    assert [point["seq"] for point in runs.points(run)] == [0]
+    assert [point["seq"] for point in runs.read_points(run)] == [0]
 
 
 def test_a_status_is_read_back_and_an_unknown_state_refused(run):
     runs.set_status(run, "done", "after", step=4, steps=9, seconds_left=1.5)
     found = runs.status(run)
-    assert (found.state, found.stage, found.step, found.steps, found.seconds_left) == ("done", "after", 4, 9, 1.5)
+    assert (found.state, found.stage, found.step, found.steps, found.seconds_left) == (
+        "done",
+        "after",
+        4,
+        9,
+        1.5,
+    )
     with pytest.raises(ValueError, match="finished"):
         runs.set_status(run, "finished")
 
@@ -142,9 +167,9 @@ def test_a_status_that_cannot_be_read_counts_as_failed_with_a_sentence(run, text
     (run.folder / "status.json").write_text(text)
     found = runs.status(run)
     assert found.state == "failed"
-    assert "cannot be read" in found.what
-    assert found.what_to_do
-    assert found.fault("zh").startswith("无法读取这次训练的状态文件：")
+    assert "cannot be read" in found.message.render()
+    assert found.hint.render()
+    assert found.failure_text("zh").startswith("无法读取这次训练的状态文件：")
 
 
 def test_a_reader_never_sees_half_a_status(run):
@@ -166,7 +191,7 @@ def test_a_reader_never_sees_half_a_status(run):
 def test_a_run_whose_process_works_is_what_it_says(run, process):
     runs.claim(run, process.pid)
     run = long_ago(run, step=3, steps=9)
-    assert runs.alive(run)
+    assert runs.is_alive(run)
     assert runs.status(run).state == "training"
 
 
@@ -178,22 +203,32 @@ def test_a_killed_process_means_a_failed_run(run, process):
     process.wait()
     found = runs.status(run)
     assert (found.state, found.step, found.steps) == ("failed", 3, 9)
-    assert found.what.startswith("The training process stopped unexpectedly while it used 1.2 GB;")
-    assert "smaller batch" in found.what_to_do
-    assert found.fault() == f"{found.what} {found.what_to_do}"
-    assert found.fault("zh").startswith("训练进程突然结束了（当时占用 1.2 GB 内存），")
-    assert "每步的样本数" in found.fault("zh")
+    assert found.message.render().startswith(
+        "The training process stopped unexpectedly while it used 1.2 GB;"
+    )
+    assert "smaller batch" in found.hint.render()
+    assert found.failure_text() == f"{found.message.render()} {found.hint.render()}"
+    assert found.failure_text("zh").startswith("训练进程突然结束了（当时占用 1.2 GB 内存），")
+    assert "每步的样本数" in found.failure_text("zh")
 
 
 def test_a_failure_that_an_earlier_studio_told_in_english_is_told_in_english(run):
-    (run.folder / "status.json").write_text('{"state": "failed", "what": "No disk.", "what_to_do": "Free some."}')
-    assert runs.status(run).fault("zh") == runs.status(run).fault() == "No disk. Free some."
+    (run.folder / "status.json").write_text(
+        '{"state": "failed", "what": "No disk.", "what_to_do": "Free some."}'
+    )
+    assert runs.status(run).failure_text("zh") == runs.status(run).failure_text() == "No disk. Free some."
 
 
 def test_a_failure_is_stored_in_both_languages_with_its_values(run):
-    what, to_do = Words("No “{name}”.", "没有“{name}”。").filled(name="{x}"), Words("Look.", "请看。")
-    runs.set_status(run, "failed", **runs.told(what, to_do))
-    assert (runs.status(run).fault(), runs.status(run).fault("zh")) == ("No “{x}”. Look.", "没有“{x}”。请看。")
+    what, to_do = (
+        Message("No “{name}”.", translations={"zh": "没有“{name}”。"}).format(name="{x}"),
+        Message("Look.", translations={"zh": "请看。"}),
+    )
+    runs.set_status(run, "failed", message=what, hint=to_do)
+    assert (runs.status(run).failure_text(), runs.status(run).failure_text("zh")) == (
+        "No “{x}”. Look.",
+        "没有“{x}”。请看。",
+    )
 
 
 def test_a_dead_child_that_nobody_has_collected_is_not_alive(run, process):
@@ -204,16 +239,18 @@ def test_a_dead_child_that_nobody_has_collected_is_not_alive(run, process):
             break
         time.sleep(0.01)
     assert psutil.pid_exists(process.pid)
-    assert not runs.alive(run)
+    assert not runs.is_alive(run)
 
 
 def test_another_process_under_the_same_number_is_not_the_run(run):
-    (run.folder / "process.json").write_text(json.dumps({"pid": os.getpid(), "born": psutil.Process().create_time() - 100}))
-    assert not runs.alive(run)
+    (run.folder / "process.json").write_text(
+        json.dumps({"pid": os.getpid(), "born": psutil.Process().create_time() - 100})
+    )
+    assert not runs.is_alive(run)
 
 
 def test_an_ended_run_stays_ended_without_a_process(run):
-    for state in runs.ENDED:
+    for state in runs.ENDED_STATES:
         assert runs.status(long_ago(run, state)).state == state
 
 

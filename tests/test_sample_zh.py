@@ -6,8 +6,8 @@ import unicodedata
 from collections import Counter
 
 from studio import presets
-from studio.data import columns
-from studio.data.read import read
+from studio.data.readers.read import read_table
+from studio.data.schema import infer_roles
 
 CARD = presets.samples()["support-zh"]
 OPENS, CLOSES = "您好，这里是青禾。", "——青禾 小满"
@@ -37,11 +37,11 @@ REPLIES = [reply for _, reply in rows()]
 
 def test_there_are_at_least_130_pairs_and_as_many_as_the_card_says():
     assert len(rows()) == CARD.rows >= 130
-    assert all(f"{CARD.rows} " in words for words in (CARD.about.en, CARD.about.zh))
+    assert all(f"{CARD.rows} " in words for words in (CARD.about.render(), CARD.about.render("zh")))
 
 
 def test_the_card_tells_both_languages_how_a_reply_opens_and_closes():
-    for words in (CARD.rules.en, CARD.rules.zh):
+    for words in (CARD.rules.render(), CARD.rules.render("zh")):
         assert OPENS in words
         assert CLOSES in words
 
@@ -74,12 +74,16 @@ def test_every_reply_is_calm_and_formal_and_blames_nobody():
 
 
 def test_every_reply_is_punctuated_in_chinese():
-    assert breaking(lambda reply: not set(reply) & set(",?:;()\"'") and not re.search(r"\.(?!\d)", reply)) == []
+    assert (
+        breaking(lambda reply: not set(reply) & set(",?:;()\"'") and not re.search(r"\.(?!\d)", reply)) == []
+    )
 
 
 def test_all_replies_differ_and_none_repeats_a_sentence_of_another():
     assert len(set(REPLIES)) == len(REPLIES)
-    sentences = Counter(sentence for reply in REPLIES for sentence in re.split("[。？]", body(reply)) if sentence)
+    sentences = Counter(
+        sentence for reply in REPLIES for sentence in re.split("[。？]", body(reply)) if sentence
+    )
     assert [sentence for sentence, times in sentences.items() if times > 1] == []
 
 
@@ -92,11 +96,13 @@ def test_the_messages_are_short_and_long_with_and_without_marks():
     messages = [message for message, _ in rows()]
     assert min(map(len, messages)) <= 6
     assert max(map(len, messages)) >= 60
-    unmarked = [message for message in messages if not any(unicodedata.category(sign)[0] == "P" for sign in message)]
+    unmarked = [
+        message for message in messages if not any(unicodedata.category(sign)[0] == "P" for sign in message)
+    ]
     ended = [message for message in messages if message.endswith(("。", "？", "！", "…"))]
     assert min(len(unmarked), len(ended)) > len(messages) / 5
 
 
 def test_the_columns_are_recognised_without_the_card():
-    found = columns.guess(read(CARD.path))
+    found = infer_roles.guess_roles(read_table(CARD.path))
     assert (found.task, found.columns) == (CARD.task, CARD.columns)

@@ -23,11 +23,15 @@ def keys(part, role):
 
 def parts(examples, share, seed, **data):
     """Training, validation and test part."""
-    found = split.split(examples, Data(source="x", validation_share=share, **data), seed, split.alike(examples))
+    found = split.split_examples(
+        examples, Data(source="x", validation_share=share, **data), seed, split.duplicate_groups(examples)
+    )
     return found.train, found.validation, found.test
 
 
-@pytest.mark.parametrize(("count", "share", "kept"), [(40, 0.1, 4), (40, 0.25, 10), (9, 0.02, 1), (140, 0.15, 21)])
+@pytest.mark.parametrize(
+    ("count", "share", "kept"), [(40, 0.1, 4), (40, 0.25, 10), (9, 0.02, 1), (140, 0.15, 21)]
+)
 def test_the_share_is_kept_aside_and_nothing_is_lost(count, share, kept):
     train, validation = parts(chats(count), share, 42)[:2]
     assert (len(train), len(validation)) == (count - kept, kept)
@@ -69,7 +73,11 @@ def test_the_same_text_under_two_labels_never_stands_on_both_sides(seed):
 @pytest.mark.parametrize("share", [0.02, 0.1, 0.5])
 def test_there_is_always_something_to_train_on_and_something_to_check_on(share):
     for sizes in ([20], [1, 19], [19, 1], [10, 10], [1] * 8):
-        examples = [{"prompt": f"question {n}", "response": f"answer {k}"} for n, size in enumerate(sizes) for k in range(size)]
+        examples = [
+            {"prompt": f"question {n}", "response": f"answer {k}"}
+            for n, size in enumerate(sizes)
+            for k in range(size)
+        ]
         for seed in range(3):
             train, validation = parts(examples, share, seed)[:2]
             assert train, sizes
@@ -108,10 +116,14 @@ WORDS = [
 
 def distinct(count):
     """Texts of which no two share a pair of words."""
-    return [{"prompt": f"{WORDS[n % 20]} {n} {WORDS[n // 20]} {n + 1000}", "response": "x"} for n in range(count)]
+    return [
+        {"prompt": f"{WORDS[n % 20]} {n} {WORDS[n // 20]} {n + 1000}", "response": "x"} for n in range(count)
+    ]
 
 
-@pytest.mark.parametrize(("count", "asked", "tested"), [(199, None, 0), (200, None, 20), (40, 0.25, 10), (400, 0.0, 0)])
+@pytest.mark.parametrize(
+    ("count", "asked", "tested"), [(199, None, 0), (200, None, 20), (40, 0.25, 10), (400, 0.0, 0)]
+)
 def test_the_verdict_has_a_part_of_its_own_where_there_are_enough(count, asked, tested):
     train, validation, test = parts(distinct(count), 0.1, 1, test_share=asked)
     assert (len(test), len(validation)) == (tested, round(0.1 * count))
@@ -126,7 +138,11 @@ def test_a_test_set_of_its_own_takes_nothing_from_the_examples():
 @pytest.mark.parametrize("seed", range(5))
 def test_what_is_nearly_the_same_stays_on_one_side(seed):
     text = "please tell me where the parcel with my new garden fork is right now because it was due on monday"
-    examples = [*distinct(60), {"prompt": text, "response": "x"}, {"prompt": text + " thanks", "response": "y"}]
+    examples = [
+        *distinct(60),
+        {"prompt": text, "response": "x"},
+        {"prompt": text + " thanks", "response": "y"},
+    ]
     sides = [{example["prompt"] for example in part} for part in parts(examples, 0.3, seed, test_share=0.3)]
     assert sum(text in side for side in sides) == 1
     assert next(side for side in sides if text in side) >= {text, text + " thanks"}
@@ -142,6 +158,9 @@ def test_rows_of_one_conversation_stay_on_one_side(seed):
 
 
 def test_texts_after_one_pattern_are_still_divided():
-    examples = [{"prompt": f"what is the sum of {n} and seven apples in the basket of the farmer", "response": "x"} for n in range(60)]
+    examples = [
+        {"prompt": f"what is the sum of {n} and seven apples in the basket of the farmer", "response": "x"}
+        for n in range(60)
+    ]
     train, validation, _ = parts(examples, 0.2, 0)
     assert (len(train), len(validation)) == (48, 12)

@@ -6,18 +6,27 @@ import time
 import pytest
 
 from studio import export, methods, runs
-from studio.tabs import estimates, story
+from studio.ui import progress_strip
+from studio.ui.method import estimates as table_estimates
 
-KNOBS = {f"{method.name}_{knob.name}": knob.default for method in methods.METHODS for knob in method.knobs}
-FIELDS = {**KNOBS, "task": "chat", "columns": '{"prompt": "customer", "response": "reply"}', "chosen": "lora", "machine": "here"}
+KNOBS = {f"{method.name}_{knob.name}": knob.default for method in methods.METHODS for knob in method.settings}
+FIELDS = {
+    **KNOBS,
+    "task": "chat",
+    "columns": '{"prompt": "customer", "response": "reply"}',
+    "chosen": "lora",
+    "machine": "here",
+}
 
 
 def told(source="sample:support-tone", model="smollm2-135m", lang="en", **changed):
-    return strip(estimates.asked(source=source, model=model, **{**FIELDS, **changed}), lang)
+    return strip(table_estimates.read_form(source=source, model=model, **{**FIELDS, **changed}), lang)
 
 
 def strip(found, *rest):
-    return story.content(found, estimates.every(found).get(found.plan.method.name), *rest)
+    return progress_strip.render_strip(
+        found, table_estimates.estimate_all_methods(found).get(found.plan.method.name), *rest
+    )
 
 
 def test_without_data_the_first_step_comes_next():
@@ -35,7 +44,9 @@ def test_with_data_and_a_method_it_says_what_that_costs():
     assert after["said"] == "look at the settings, then train"
 
 
-@pytest.mark.parametrize(("machine", "said"), [("here", "no price known"), ("hf-cpu-basic", "no money"), ("hf-l40sx1", "$")])
+@pytest.mark.parametrize(
+    ("machine", "said"), [("here", "no price known"), ("hf-cpu-basic", "no money"), ("hf-l40sx1", "$")]
+)
 def test_money_nobody_knows_is_not_called_no_money(machine, said):
     assert said in told(machine=machine)["steps"][1]["said"]
 
@@ -51,7 +62,7 @@ def test_a_model_nobody_knows_has_no_cost():
 
 def after(run, source=None, lang="en"):
     """Training and next step, as the strip says them for the data of a run."""
-    found = estimates.asked(source=source or run.plan.data.source, model="smollm2-135m", **FIELDS)
+    found = table_estimates.read_form(source=source or run.plan.data.source, model="smollm2-135m", **FIELDS)
     return [(step["said"], step["state"]) for step in strip(found, lang, run.id)["steps"][2:]]
 
 
@@ -61,7 +72,7 @@ def test_after_the_training_it_leads_on_to_comparing_taking_home_and_the_next_on
     assert after(run) == [trained, ("compare both models on the Playground tab", "next")]
     (run.folder / "playground.log").touch()  # both models have been opened
     assert after(run) == [trained, ("take it home on the Share tab, or go on comparing", "next")]
-    export.bundle(run, "adapter")
+    export.build_zip(run, "adapter")
     assert after(run)[0] == (f"“{run.plan.name}” has been trained and packed", "done")
     assert after(run, lang="zh")[1] == ("拿去用，或改一改再训练一次", "next")
     os.utime(run.folder / "report.json", (time.time() + 9,) * 2)  # it went on, and what was packed is old
@@ -74,7 +85,7 @@ def test_a_run_that_is_going_on_is_told_and_one_on_other_data_or_without_a_resul
     assert after(run, "sample:support-tone") == [("look at the settings, then train", "next")]
     runs.set_status(run, "failed")
     assert [state for _, state in after(run)] == ["next"]
-    assert story.reached("../x") == story.reached(None) == ""
+    assert progress_strip.read_run_stage("../x") == progress_strip.read_run_stage(None) == ""
 
 
 @pytest.mark.parametrize("lang", ["en", "zh"])

@@ -7,11 +7,12 @@ import json
 import pytest
 
 from studio import presets
-from studio.estimate.figures import TWO_CLASSES, Estimate, Range
-from studio.methods.fits import Refusal
-from studio.tabs import amounts, table
-from studio.tabs.table import Offer
-from studio.words import Words
+from studio.estimate.types import TWO_CLASSES, Estimate, Range
+from studio.i18n import Message
+from studio.methods.compatibility import Incompatibility
+from studio.ui import units
+from studio.ui.method import table as comparison_table
+from studio.ui.method.table import Offer
 
 KNOWN = Estimate(
     "lora",
@@ -38,23 +39,29 @@ SMALL = Estimate(
     disk_mb=0.04,
     fits="no",
     room_gb=16.0,
-    why_not=Words("Too much.", "太多。"),
+    why_not=Message("Too much.", translations={"zh": "太多。"}),
 )
-LACKING = Estimate("full", missing=(Words("the model's shape", "模型的结构"),))
-REFUSED = Refusal(Words("It has no answers to learn.", "没有可学的回答。"), Words("UPFT does.", "UPFT 可以。"))
-OFFER = Offer(Words("2 examples per step", "每步 2 个样本"), Words("8.0 GB · 2 min", "8.0 GB · 2 分钟"))
+LACKING = Estimate("full", missing=(Message("the model's shape", translations={"zh": "模型的结构"}),))
+REFUSED = Incompatibility(
+    Message("It has no answers to learn.", translations={"zh": "没有可学的回答。"}),
+    Message("UPFT does.", translations={"zh": "UPFT 可以。"}),
+)
+OFFER = Offer(
+    Message("2 examples per step", translations={"zh": "每步 2 个样本"}),
+    Message("8.0 GB · 2 min", translations={"zh": "8.0 GB · 2 分钟"}),
+)
 
 
 def made(lang="en", **changed):
     given = {
         "estimates": {"lora": KNOWN, "qlora": SMALL, "full": LACKING},
-        "refused": {"rlhf": REFUSED},
+        "refusals": {"rlhf": REFUSED},
         "offers": {"qlora": [OFFER]},
         "chosen": "lora",
-        "place": "Card",
+        "machine_name": "Card",
         **changed,
     }
-    found = table.content(**given, lang=lang)
+    found = comparison_table.render_table(**given, lang=lang)
     return found, {row["id"]: row for row in found["rows"]}
 
 
@@ -70,7 +77,11 @@ def test_a_known_row_says_every_figure_with_its_range_and_the_part_that_causes_t
     cells = rows["lora"]["cells"]
     assert cells["updated"]["big"] == "3.50%"
     assert cells["updated"]["small"] == "4,884,480 of 139,399,488, exactly"
-    assert (cells["memory"]["big"], cells["memory"]["small"], cells["memory"]["state"]) == ("6.5 GB", "5.0–8.0 GB", "fits")
+    assert (cells["memory"]["big"], cells["memory"]["small"], cells["memory"]["state"]) == (
+        "6.5 GB",
+        "5.0–8.0 GB",
+        "fits",
+    )
     assert cells["memory"]["note"] == "mostly: intermediate results kept for learning (activations)"
     assert (cells["time"]["big"], cells["time"]["small"]) == ("6 min", "4–9 min")
     assert cells["money"]["big"] == "$0.08–0.18"
@@ -87,7 +98,9 @@ def test_bars_are_shares_of_the_room_or_of_the_largest():
     assert rows["lora"]["cells"]["time"]["bar"]["high"] == 100
     assert rows["lora"]["cells"]["disk"]["bar"]["fill"] == 100, "the largest of all"
     assert rows["lora"]["cells"]["money"]["bar"]["fill"] == pytest.approx(100 * 0.12 / 0.18, abs=0.01)
-    for row, cell in itertools.product(rows.values(), ("updated", "memory", "time", "money", "disk", "energy")):
+    for row, cell in itertools.product(
+        rows.values(), ("updated", "memory", "time", "money", "disk", "energy")
+    ):
         if found := row["cells"][cell].get("bar"):
             assert 0 <= found["fill"] <= 100
 
@@ -106,15 +119,15 @@ def test_what_nobody_knows_is_a_dash_with_its_reason_and_never_a_number(lang):
     for name in ("memory", "time", "disk", "energy"):
         cell = rows["full"]["cells"][name]
         assert cell["big"] == "–"
-        assert cell["why"] == LACKING.missing[0].say(lang)
-    assert rows["full"]["cells"]["updated"] == {"plain": presets.methods()["full"].updated.say(lang)}
+        assert cell["why"] == LACKING.missing[0].render(lang)
+    assert rows["full"]["cells"]["updated"] == {"plain": presets.methods()["full"].updated.render(lang)}
     assert set(rows["full"]["raw"].values()) == {None}
     assert [cell for cell in rows["full"]["csv"][1:] if cell is not None] == []
     refused = rows["rlhf"]
     assert refused["kind"] == "closed"
     assert refused["open"] is False
-    assert REFUSED.why.say(lang) in refused["refused"]
-    assert REFUSED.nearest.say(lang) in refused["refused"]
+    assert REFUSED.reason.render(lang) in refused["refused"]
+    assert REFUSED.alternative.render(lang) in refused["refused"]
     assert all(cell.get("big", "–") == "–" for cell in refused["cells"].values())
 
 
@@ -143,14 +156,17 @@ def test_a_copied_row_has_a_cell_for_every_head_and_only_raw_figures():
 def test_details_name_the_parts_and_where_the_figures_come_from():
     _, rows = made()
     more = {entry["head"]: entry for entry in rows["lora"]["more"]}
-    assert more["What fills the memory"]["pairs"][0] == ["intermediate results kept for learning (activations)", "4.0 GB"]
+    assert more["What fills the memory"]["pairs"][0] == [
+        "intermediate results kept for learning (activations)",
+        "4.0 GB",
+    ]
     assert more["Where the time goes"]["pairs"][0] == ["learning", "5 min"]
     assert "traced" in more["Where these figures come from"]["text"]
-    assert more["Data it wants"]["text"] == presets.methods()["lora"].needs.say("en")
+    assert more["Data it wants"]["text"] == presets.methods()["lora"].needs.render("en")
 
 
 def test_how_far_it_could_go_is_said_of_the_chosen_method_alone():
-    _, rows = made(reach=Words("Up to 48.", "最多 48。"))
+    _, rows = made(limits_message=Message("Up to 48.", translations={"zh": "最多 48。"}))
     assert {"head": "How far it could go here", "text": "Up to 48."} in rows["lora"]["more"]
     assert "How far it could go here" not in {entry["head"] for entry in rows["qlora"]["more"]}
 
@@ -165,10 +181,18 @@ def test_every_word_of_the_table_is_there_in_chinese():
 
 
 @pytest.mark.parametrize(
-    ("gb", "said"), [(0, "0 GB"), (0.04, "40 MB"), (0.43, "0.4 GB"), (24.31, "24.3 GB"), (99.96, "100 GB"), (1390.4, "1,390 GB")]
+    ("gb", "said"),
+    [
+        (0, "0 GB"),
+        (0.04, "40 MB"),
+        (0.43, "0.4 GB"),
+        (24.31, "24.3 GB"),
+        (99.96, "100 GB"),
+        (1390.4, "1,390 GB"),
+    ],
 )
 def test_memory_is_said_with_three_digits_at_most(gb, said):
-    assert amounts.memory(gb) == said
+    assert units.format_gb(gb) == said
 
 
 @pytest.mark.parametrize(
@@ -184,8 +208,8 @@ def test_memory_is_said_with_three_digits_at_most(gb, said):
     ],
 )
 def test_a_time_is_said_as_exactly_as_it_is_known(minutes, said, chinese):
-    assert amounts.duration(minutes) == said
-    assert amounts.duration(minutes, "zh") == chinese
+    assert units.format_minutes(minutes) == said
+    assert units.format_minutes(minutes, "zh") == chinese
 
 
 @pytest.mark.parametrize(
@@ -199,20 +223,21 @@ def test_a_time_is_said_as_exactly_as_it_is_known(minutes, said, chinese):
     ],
 )
 def test_money_is_said_in_its_own_currency(low, high, currency, said):
-    assert amounts.money(Range(low, (low + high) / 2, high), currency) == said
+    assert units.format_money(Range(low, (low + high) / 2, high), currency) == said
 
 
 def test_a_unit_is_said_once_where_it_is_the_same():
-    assert amounts.span("11 min", "14 min") == "11–14 min"
-    assert amounts.span("50 s", "2 min") == "50 s – 2 min"
-    assert amounts.span("3 min", "3 min") == "3 min"
+    assert units.format_span("11 min", "14 min") == "11–14 min"
+    assert units.format_span("50 s", "2 min") == "50 s – 2 min"
+    assert units.format_span("3 min", "3 min") == "3 min"
 
 
 @pytest.mark.parametrize(
-    ("have", "scarce", "said"), [(119, True, "wants 1,000 examples, you have 119"), (1000, False, "wants 1,000 examples or more")]
+    ("have", "scarce", "said"),
+    [(119, True, "wants 1,000 examples, you have 119"), (1000, False, "wants 1,000 examples or more")],
 )
 def test_a_row_says_how_many_examples_its_method_wants_and_whether_there_are_fewer(have, scarce, said):
-    _, rows = made(task="chat", have=have)
+    _, rows = made(task="chat", example_count=have)
     assert (rows["full"]["least"], rows["full"]["scarce"]) == (said, scarce)
     assert not rows["lora"]["scarce"], "50 are enough"
     assert rows["rlhf"]["least"] == "", "nothing is wanted of a method that cannot be used"

@@ -6,7 +6,10 @@ import json
 
 import pytest
 
-from studio.data import columns, prepare, read, talk
+from studio.data import examples as data_examples
+from studio.data.readers import read as readers
+from studio.data.schema import infer_roles
+from studio.data.text import chat_format
 from studio.errors import BadData
 
 ASKED = [f"How do I reset number {number} of my lamp?" for number in range(12)]
@@ -20,13 +23,19 @@ def understood(head, rows):
     """The table of a pasted CSV, what it is taken for, and its examples."""
     file = io.StringIO()
     csv.writer(file).writerows([head.split(","), *rows])
-    table = read.paste(file.getvalue())
-    found = columns.guess(table)
-    return table, found, prepare.examples(table, found.task, found.columns)[0]
+    table = readers.read_pasted_text(file.getvalue())
+    found = infer_roles.guess_roles(table)
+    return table, found, data_examples.build_examples(table, found.task, found.columns)[0]
 
 
 @pytest.mark.parametrize(
-    "head", ["question,preferred answer,other answer", "问题,优质回答,劣质回答", "问题,满意回答,不满意回答", "问题,好的回答,差的回答"]
+    "head",
+    [
+        "question,preferred answer,other answer",
+        "问题,优质回答,劣质回答",
+        "问题,满意回答,不满意回答",
+        "问题,好的回答,差的回答",
+    ],
 )
 def test_a_better_and_a_worse_answer_are_known_by_their_names(head):
     _, found, examples = understood(head, zip(ASKED, GOOD, BAD, strict=True))
@@ -39,34 +48,49 @@ def test_openai_s_preferences_are_pairs():
         return [{"role": "assistant", "content": text}]
 
     rows = [
-        {"input": {"messages": [{"role": "user", "content": ask}]}, "preferred_output": said(good), "non_preferred_output": said(bad)}
+        {
+            "input": {"messages": [{"role": "user", "content": ask}]},
+            "preferred_output": said(good),
+            "non_preferred_output": said(bad),
+        }
         for ask, good, bad in zip(ASKED, GOOD, BAD, strict=True)
     ]
-    table = read.paste("\n".join(map(json.dumps, rows)))
-    found = columns.guess(table)
-    examples, _ = prepare.examples(table, found.task, found.columns)
-    assert (examples[0]["prompt"], examples[0]["chosen"], examples[0]["rejected"]) == (ASKED[0], GOOD[0], BAD[0])
+    table = readers.read_pasted_text("\n".join(map(json.dumps, rows)))
+    found = infer_roles.guess_roles(table)
+    examples, _ = data_examples.build_examples(table, found.task, found.columns)
+    assert (examples[0]["prompt"], examples[0]["chosen"], examples[0]["rejected"]) == (
+        ASKED[0],
+        GOOD[0],
+        BAD[0],
+    )
 
 
-@pytest.mark.parametrize("line", ["A shop sells {} pens at 5 euros each. How much do they cost?", "小店卖{}支笔，每支五元，一共多少钱？"])
+@pytest.mark.parametrize(
+    "line",
+    ["A shop sells {} pens at 5 euros each. How much do they cost?", "小店卖{}支笔，每支五元，一共多少钱？"],
+)
 @pytest.mark.parametrize("between", ["\n", "\n\n"])
 def test_a_question_on_each_line_is_a_row_each(line, between):
-    table = read.paste(between.join(line.format(number) for number in range(12)))
-    assert (len(table.rows), columns.guess(table).task) == (12, "prompts")
+    table = readers.read_pasted_text(between.join(line.format(number) for number in range(12)))
+    assert (len(table.rows), infer_roles.guess_roles(table).task) == (12, "prompts")
 
 
-@pytest.mark.parametrize("head", ["编号,问题,答复,客服", "工单编号,问题描述,解决方案,处理人", "编号,问题描述,处理结果,处理人"])
+@pytest.mark.parametrize(
+    "head", ["编号,问题,答复,客服", "工单编号,问题描述,解决方案,处理人", "编号,问题描述,处理结果,处理人"]
+)
 def test_short_chinese_questions_and_answers_are_no_classes(head):
-    _, found, examples = understood(head, zip(range(12), FRAGT, SAGT, ["小王", "小李", "小张"] * 4, strict=True))
+    _, found, examples = understood(
+        head, zip(range(12), FRAGT, SAGT, ["小王", "小李", "小张"] * 4, strict=True)
+    )
     assert found.task == "chat"
     assert (examples[0]["prompt"], examples[0]["response"]) == (FRAGT[0], SAGT[0])
 
 
 def test_a_conversation_in_python_s_own_writing_is_read_and_nothing_is_run(tmp_path):
     turns = [{"role": "user", "content": "it's on?"}, {"role": "assistant", "content": "Yes."}]
-    assert talk.turns(str(turns)) == turns
+    assert chat_format.parse_messages(str(turns)) == turns
     for text in ("[{'a': __import__('os')}]", "[{'role': " + "[" * 5000, "{'a', 'b'}"):
-        assert talk.turns(text) == []
+        assert chat_format.parse_messages(text) == []
 
 
 def test_conversations_that_call_tools_are_conversations_of_which_such_rows_are_left_out():
@@ -77,9 +101,11 @@ def test_conversations_that_call_tools_are_conversations_of_which_such_rows_are_
         {"role": "assistant", "content": "Nine degrees."},
     ]
     plain = [{"role": "user", "content": "Are you open?"}, {"role": "assistant", "content": "From nine on."}]
-    table = read.paste("\n".join(json.dumps({"messages": tools if n % 3 else plain}) for n in range(30)))
-    found = columns.guess(table)
-    examples, left_out = prepare.examples(table, found.task, found.columns)
+    table = readers.read_pasted_text(
+        "\n".join(json.dumps({"messages": tools if n % 3 else plain}) for n in range(30))
+    )
+    found = infer_roles.guess_roles(table)
+    examples, left_out = data_examples.build_examples(table, found.task, found.columns)
     assert (found.task, list(found.columns), len(examples), left_out) == ("chat", ["messages"], 10, 20)
 
 
@@ -102,5 +128,7 @@ def test_single_answers_with_a_verdict_are_paired_or_refused_and_never_all_learn
 
 
 def test_three_stars_are_neither_good_nor_bad():
-    assert [talk.verdict(cell, stars=True) for cell in ("5", "4.0", "3", "2 ★", "1星", "")] == [True, True, None, False, False, None]
-    assert not talk.counts_stars(["0", "1", "1"]), "yes and no in numbers"
+    assert [
+        chat_format.parse_label(cell, uses_stars=True) for cell in ("5", "4.0", "3", "2 ★", "1星", "")
+    ] == [True, True, None, False, False, None]
+    assert not chat_format.is_star_rating(["0", "1", "1"]), "yes and no in numbers"

@@ -5,15 +5,16 @@ import json
 
 import pytest
 
-from studio.data import columns, prepare
-from studio.data.read import read
+from studio.data import examples
+from studio.data.readers.read import read_table
+from studio.data.schema import infer_roles
 
 
 def table(tmp_path, names, rows, name="log.csv"):
     path = tmp_path / name
     with path.open("w", newline="", encoding="utf-8") as file:
         csv.writer(file).writerows([names, *rows])
-    return read(path)
+    return read_table(path)
 
 
 def log(user, agent, count=10):
@@ -38,10 +39,13 @@ def log(user, agent, count=10):
 )
 def test_messages_with_the_same_number_are_one_conversation(tmp_path, names, user, agent, column):
     read_in = table(tmp_path, names, log(user, agent))
-    assert read_in.notes[0].say() == f"40 rows with one message each were joined into 10 conversations by “{names[0]}”."
-    assert read_in.notes[0].say("zh") == f"40 行（每行一条消息）已按“{names[0]}”合并成 10 段对话。"
-    assert columns.guess(read_in) == columns.Guess("chat", {"messages": column}, True)
-    found, incomplete = prepare.examples(read_in, "chat", {"messages": column})
+    assert (
+        read_in.notes[0].render()
+        == f"40 rows with one message each were joined into 10 conversations by “{names[0]}”."
+    )
+    assert read_in.notes[0].render("zh") == f"40 行（每行一条消息）已按“{names[0]}”合并成 10 段对话。"
+    assert infer_roles.guess_roles(read_in) == infer_roles.RoleGuess("chat", {"messages": column}, True)
+    found, incomplete = examples.build_examples(read_in, "chat", {"messages": column})
     assert (len(found), incomplete) == (10, 0)
     assert json.loads(found[2]["messages"]) == [
         {"role": "user", "content": "Where is my parcel number 3?"},
@@ -52,7 +56,10 @@ def test_messages_with_the_same_number_are_one_conversation(tmp_path, names, use
 
 
 def test_conversations_that_went_on_at_once_are_told_apart_and_keep_what_they_have_in_common(tmp_path):
-    rows = [(number, "chat", text_time, who, said) for text_time, (number, who, said) in enumerate(log("user", "assistant"))]
+    rows = [
+        (number, "chat", text_time, who, said)
+        for text_time, (number, who, said) in enumerate(log("user", "assistant"))
+    ]
     rows.sort(key=lambda row: row[2] % 4)
     read_in = table(tmp_path, ("conversation_id", "channel", "time", "role", "content"), rows)
     assert read_in.columns == ("conversation_id", "channel", "messages")
@@ -60,7 +67,9 @@ def test_conversations_that_went_on_at_once_are_told_apart_and_keep_what_they_ha
 
 
 def test_numbered_turns_are_put_in_their_order(tmp_path):
-    rows = [(number, turn % 4, who, said) for turn, (number, who, said) in enumerate(log("user", "assistant"))]
+    rows = [
+        (number, turn % 4, who, said) for turn, (number, who, said) in enumerate(log("user", "assistant"))
+    ]
     read_in = table(tmp_path, ("conversation_id", "turn", "role", "content"), rows[::-1])
     assert [turn["role"] for turn in json.loads(read_in.rows[0]["messages"])] == ["user", "assistant"] * 2
 
@@ -69,18 +78,31 @@ def test_what_one_says_in_several_rows_is_one_message_and_loose_rows_are_counted
     rows = [
         row
         for number in range(9)
-        for row in ((number, "user", "Hello."), (number, "user", "Are you there?"), (number, "agent", "Yes, I am."))
+        for row in (
+            (number, "user", "Hello."),
+            (number, "user", "Are you there?"),
+            (number, "agent", "Yes, I am."),
+        )
     ]
     read_in = table(tmp_path, ("chat_id", "role", "text"), [*rows, ("", "user", "Lost."), (3, "user", "")])
-    assert [turn["content"] for turn in json.loads(read_in.rows[0]["messages"])] == ["Hello.\nAre you there?", "Yes, I am."]
-    assert read_in.notes[1].say() == "2 rows without a “chat_id”, a speaker or a message left out."
+    assert [turn["content"] for turn in json.loads(read_in.rows[0]["messages"])] == [
+        "Hello.\nAre you there?",
+        "Yes, I am.",
+    ]
+    assert read_in.notes[1].render() == "2 rows without a “chat_id”, a speaker or a message left out."
 
 
 @pytest.mark.parametrize(
     ("names", "rows"),
     [
-        (("id", "author", "text"), [(n, ("user", "bot")[n % 2], f"This is text number {n}, who wrote it?") for n in range(12)]),
-        (("conversation_id", "prompt", "response"), [(n // 2, f"Where is parcel {n}?", f"It left us, {n}.") for n in range(12)]),
+        (
+            ("id", "author", "text"),
+            [(n, ("user", "bot")[n % 2], f"This is text number {n}, who wrote it?") for n in range(12)],
+        ),
+        (
+            ("conversation_id", "prompt", "response"),
+            [(n // 2, f"Where is parcel {n}?", f"It left us, {n}.") for n in range(12)],
+        ),
     ],
     ids=["who-wrote-it", "both-in-a-row"],
 )

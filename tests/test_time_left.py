@@ -6,14 +6,15 @@ from types import SimpleNamespace
 import pytest
 
 from studio import runs
-from studio.estimate import machines, record
-from studio.estimate.figures import Estimate, around
-from studio.train import report
+from studio.estimate import history
+from studio.estimate.machines import catalogue
+from studio.estimate.types import Estimate, range_around
+from studio.training import callback as run_callback
 
 TOLD = Estimate(
     "rlhf",
-    memory_gb=around(1, 1.1),
-    minutes=around(10, 1.2),
+    memory_gb=range_around(1, 1.1),
+    minutes=range_around(10, 1.2),
     stretches={"start": 0.1, "sft": 1.0, "reward": 2.0, "rl": 4.0, "save": 0.5},
 )
 
@@ -25,13 +26,18 @@ def watched(make_plan, monkeypatch):
     def watch(stage, steps, told=TOLD):
         run = runs.create(make_plan())
         if told:
-            record.foretell(run, told, machines.here())
-        found = report.Watch(run, stage, None, None)
-        monkeypatch.setattr(found, "_pace", SimpleNamespace(choose=lambda: None, step=lambda *_, **__: None, threads=1))
+            history.save_estimate(run, told, catalogue.local_machine())
+        found = run_callback.MonitorCallback(run, stage, None, None)
+        monkeypatch.setattr(
+            found, "_pace", SimpleNamespace(choose=lambda: None, step=lambda *_, **__: None, threads=1)
+        )
         clock = [0.0]
-        monkeypatch.setattr(report.time, "perf_counter", lambda: clock[0])
-        monkeypatch.setattr(report.time, "monotonic", lambda: clock[0])
-        state, control = SimpleNamespace(global_step=0, max_steps=20, num_input_tokens_seen=0, epoch=0), SimpleNamespace()
+        monkeypatch.setattr(run_callback.time, "perf_counter", lambda: clock[0])
+        monkeypatch.setattr(run_callback.time, "monotonic", lambda: clock[0])
+        state, control = (
+            SimpleNamespace(global_step=0, max_steps=20, num_input_tokens_seen=0, epoch=0),
+            SimpleNamespace(),
+        )
         found.on_train_begin(None, state, control)
         for seconds in steps:
             found.on_step_begin(None, state, control)
@@ -50,7 +56,9 @@ def test_the_first_slow_step_is_not_taken_for_the_rest(watched):
 
 
 def test_after_five_steps_the_run_itself_says_how_long_it_and_the_later_stages_take(watched):
-    assert watched("sft", [30.0, 6, 6, 6, 6]) == pytest.approx(15 * 6 + 2 * 6.5 * 60), "twice as slow as estimated"
+    assert watched("sft", [30.0, 6, 6, 6, 6]) == pytest.approx(15 * 6 + 2 * 6.5 * 60), (
+        "twice as slow as estimated"
+    )
     assert watched("rl", [6.0] * 20) == pytest.approx(0.5 * 60 * 6 * 20 / 240), "only saving is left"
 
 

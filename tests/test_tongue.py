@@ -6,18 +6,26 @@ from types import SimpleNamespace
 
 import pytest
 
-from studio.tabs import forms
-from studio.tongue import Tongue, script
+from studio.ui.components import forms
+from studio.ui.language import LanguageMiddleware, language_script
 
 
-def answered(path, headers=(), kind=b"text/html", bodies=(b"<html><head><title>x</title>", b"</head></html>")):
+def answered(
+    path, headers=(), kind=b"text/html", bodies=(b"<html><head><title>x</title>", b"</head></html>")
+):
     """What a browser gets, and what the app was asked with."""
     seen, sent = {}, []
 
     async def app(scope, receive, send):
         seen.update(scope)
         size = str(sum(map(len, bodies))).encode()
-        await send({"type": "http.response.start", "status": 200, "headers": [(b"content-type", kind), (b"content-length", size)]})
+        await send(
+            {
+                "type": "http.response.start",
+                "status": 200,
+                "headers": [(b"content-type", kind), (b"content-length", size)],
+            }
+        )
         for number, body in enumerate(bodies):
             await send({"type": "http.response.body", "body": body, "more_body": number < len(bodies) - 1})
 
@@ -26,13 +34,13 @@ def answered(path, headers=(), kind=b"text/html", bodies=(b"<html><head><title>x
 
     scope = {"type": "http", "method": "GET", "path": path, "headers": list(headers)}
     with ThreadPoolExecutor(1) as other:  # browser journeys keep a loop of their own going in this thread
-        other.submit(asyncio.run, Tongue(app)(scope, None, send)).result()
+        other.submit(asyncio.run, LanguageMiddleware(app)(scope, None, send)).result()
     return b"".join(message.get("body", b"") for message in sent), dict(sent[0]["headers"]), seen
 
 
 def test_the_page_begins_with_the_language():
     body, headers, seen = answered("/", [(b"accept-encoding", b"gzip"), (b"cookie", b"a=b")])
-    assert body.startswith(b"<html><head>" + script() + b"<title>x</title>")
+    assert body.startswith(b"<html><head>" + language_script() + b"<title>x</title>")
     assert body.endswith(b"</head></html>")
     assert int(headers[b"content-length"]) == len(body)
     assert seen["headers"] == [(b"cookie", b"a=b")]
@@ -56,8 +64,11 @@ def test_everything_else_passes_as_it_is():
     ],
 )
 def test_what_was_chosen_counts_before_what_the_browser_prefers(cookie, accepted, language):
-    assert forms.language(SimpleNamespace(headers={"cookie": cookie, "accept-language": accepted})) == language
+    assert (
+        forms.request_language(SimpleNamespace(headers={"cookie": cookie, "accept-language": accepted}))
+        == language
+    )
 
 
 def test_without_a_request_it_is_english():
-    assert forms.language(None) == "en"
+    assert forms.request_language(None) == "en"

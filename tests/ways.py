@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 from transformers import TrainerCallback
 
 from studio.methods import METHODS
-from studio.methods.base import Job
+from studio.methods.spec import TrainingContext
 
 # A prefix steers a toy model a little, and UPFT teaches it nothing but its own openings: neither learns the toy answers by heart.
 NOT_BY_HEART = ("prefix", "upft", "peft")
@@ -16,7 +16,7 @@ WAYS = [(method.name, task) for method in METHODS for task in method.tasks]
 class Taught(NamedTuple):
     """A job, its model's numbers before, the names of those that may change, what training made of it, and where that was saved."""
 
-    job: Job
+    job: TrainingContext
     before: dict[str, Any]
     learning: set[str]
     made: Any

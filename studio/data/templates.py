@@ -4,10 +4,10 @@ import csv
 from pathlib import Path
 from typing import Literal
 
-from studio.plan import ROLES, Task
+from studio.plan import REQUIRED_ROLES, Task
 
 # Two examples of every task, under the role names as column names.
-ENGLISH: dict[Task, tuple[tuple[str, ...], ...]] = {
+EXAMPLES_EN: dict[Task, tuple[tuple[str, ...], ...]] = {
     "chat": (
         (
             "Where is my parcel? It was due on Monday.",
@@ -19,10 +19,17 @@ ENGLISH: dict[Task, tuple[tuple[str, ...], ...]] = {
         ),
     ),
     "complete": (
-        ("The Fernhill garden fork has four forged tines and an ash handle. It turns heavy soil without bending and weighs 1.9 kg.",),
-        ("The Fernhill watering can holds seven litres. Its brass rose gives a rain soft enough for seedlings.",),
+        (
+            "The Fernhill garden fork has four forged tines and an ash handle. It turns heavy soil without bending and weighs 1.9 kg.",
+        ),
+        (
+            "The Fernhill watering can holds seven litres. Its brass rose gives a rain soft enough for seedlings.",
+        ),
     ),
-    "classify": (("I was charged twice for one order.", "billing"), ("The parcel has not moved for three days.", "delivery")),
+    "classify": (
+        ("I was charged twice for one order.", "billing"),
+        ("The parcel has not moved for three days.", "delivery"),
+    ),
     "prefer": (
         (
             "Do you ship to islands?",
@@ -42,9 +49,12 @@ ENGLISH: dict[Task, tuple[tuple[str, ...], ...]] = {
 }
 
 
-CHINESE: dict[Task, tuple[tuple[str, ...], ...]] = {
+EXAMPLES_ZH: dict[Task, tuple[tuple[str, ...], ...]] = {
     "chat": (
-        ("我的包裹到哪儿了？说好周一到的。", "包裹今天已经发出，明天中午前送到。今晚六点前会发短信告诉您快递单号。"),
+        (
+            "我的包裹到哪儿了？说好周一到的。",
+            "包裹今天已经发出，明天中午前送到。今晚六点前会发短信告诉您快递单号。",
+        ),
         ("订的椅子还能换颜色吗？", "可以，周四打包前都能换。请告诉我想要的颜色，我今天就帮您改单。"),
     ),
     "complete": (
@@ -53,13 +63,20 @@ CHINESE: dict[Task, tuple[tuple[str, ...], ...]] = {
     ),
     "classify": (("同一个订单扣了我两次钱。", "账单"), ("包裹三天没有动静了。", "物流")),
     "prefer": (
-        ("你们能寄到海岛吗？", "可以，三到五天送到，运费一样。结账时填海岛的邮编，就能看到送达日期。", "也许吧，自己看网站。"),
+        (
+            "你们能寄到海岛吗？",
+            "可以，三到五天送到，运费一样。结账时填海岛的邮编，就能看到送达日期。",
+            "也许吧，自己看网站。",
+        ),
         ("水壶的盖子裂了。", "新盖子今天免费寄出。旧的请先留着，周五收到新的再扔。", "肯定是你自己摔的。"),
     ),
-    "prompts": (("一盒装 12 支笔，7 盒一共有多少支？", "84"), ("火车 9:40 开，11:05 到，一共开多少分钟？", "85")),
+    "prompts": (
+        ("一盒装 12 支笔，7 盒一共有多少支？", "84"),
+        ("火车 9:40 开，11:05 到，一共开多少分钟？", "85"),
+    ),
 }
-EXAMPLES = {"en": ENGLISH, "zh": CHINESE}
-NAMES = {
+EXAMPLE_ROWS = {"en": EXAMPLES_EN, "zh": EXAMPLES_ZH}
+COLUMN_NAMES_ZH = {
     "prompt": "问题",
     "response": "回答",
     "text": "文本",
@@ -70,16 +87,16 @@ NAMES = {
 }
 
 
-def header(task: Task, lang: str = "en") -> tuple[str, ...]:
+def header_row(task: Task, lang: str = "en") -> tuple[str, ...]:
     """The column names of a task's table."""
-    roles = (*ROLES[task], "answer") if task == "prompts" else ROLES[task]
-    return tuple(NAMES[role] for role in roles) if lang == "zh" else roles
+    roles = (*REQUIRED_ROLES[task], "answer") if task == "prompts" else REQUIRED_ROLES[task]
+    return tuple(COLUMN_NAMES_ZH[role] for role in roles) if lang == "zh" else roles
 
 
-def write(task: Task, kind: Literal["csv", "xlsx"], folder: Path, lang: str = "en") -> Path:
+def write_template(task: Task, kind: Literal["csv", "xlsx"], folder: Path, lang: str = "en") -> Path:
     """The table of a task in a language as a file in `folder`; Excel opens the CSV as UTF-8 by its mark."""
     path = folder / f"template-{task}{'-zh' if lang == 'zh' else ''}.{kind}"
-    rows = [header(task, lang), *EXAMPLES[lang][task]]
+    rows = [header_row(task, lang), *EXAMPLE_ROWS[lang][task]]
     if kind == "csv":
         with path.open("w", encoding="utf-8-sig", newline="") as file:
             csv.writer(file).writerows(rows)
@@ -88,7 +105,10 @@ def write(task: Task, kind: Literal["csv", "xlsx"], folder: Path, lang: str = "e
 
     with Workbook(str(path), {"strings_to_formulas": False, "strings_to_urls": False}) as book:
         sheet = book.add_worksheet("examples")
-        bold, wrapped = book.add_format({"bold": True, "bottom": 1}), book.add_format({"text_wrap": True, "valign": "top"})
+        bold, wrapped = (
+            book.add_format({"bold": True, "bottom": 1}),
+            book.add_format({"text_wrap": True, "valign": "top"}),
+        )
         sheet.set_column(0, len(rows[0]) - 1, 50)
         sheet.freeze_panes(1, 0)
         for number, row in enumerate(rows):

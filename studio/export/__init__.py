@@ -10,100 +10,123 @@ from pathlib import Path
 from studio import methods, runs
 from studio.errors import NotPossible, StudioError
 from studio.export import card
-from studio.home import check_room, home
-from studio.methods import fits
+from studio.i18n import Message, label
+from studio.methods import compatibility
 from studio.runs import Run
-from studio.train import launch
-from studio.words import Words, label
+from studio.storage import home, require_disk_space
+from studio.training import launcher
 
-FORMS: dict[str, Words] = {
-    "adapter": label("The small add-on (adapter): put on top of the base model", "小模块（adapter）：叠加在基础模型上使用"),
+EXPORT_FORMATS: dict[str, Message] = {
+    "adapter": label("The small add-on (adapter): put on top of the base model"),
     "packed": label(
-        "The whole model in few bits (packed weights): smallest, opens with transformers and compressed-tensors",
-        "低比特的完整模型（打包权重）：体积最小，可用 transformers 和 compressed-tensors 打开",
+        "The whole model in few bits (packed weights): smallest, opens with transformers and compressed-tensors"
     ),
-    "merged": label("The whole model (merged weights): opens on its own", "完整模型（合并后的权重）：可独立使用"),
+    "merged": label("The whole model (merged weights): opens on its own"),
 }
 
 
-def forms(run: Run) -> tuple[str, ...]:
+def available_formats(run: Run) -> tuple[str, ...]:
     """The forms in which this run's result can be taken home."""
-    return methods.get(run.plan.method.name).forms(run.plan.method.settings)
+    return methods.get(run.plan.method.name).export_formats(run.plan.method.settings)
 
 
-def write(run: Run, form: str, folder: Path, language: str = "en") -> Path:
+def save_result(run: Run, export_format: str, folder: Path, language: str = "en") -> Path:
     """Write the result in one form into a new or empty folder, with its card in a language, and return it.
 
     Raises NotPossible where the run or its method does not offer the form, or the folder holds something.
     """
-    offered = forms(run)
-    refused = fits.FORMS.get((run.plan.method.name, form))
-    if form not in offered and refused:
-        raise NotPossible(refused.why, refused.nearest)
-    if form not in offered:
+    offered = available_formats(run)
+    refusal = compatibility.INCOMPATIBLE_EXPORTS.get((run.plan.method.name, export_format))
+    if export_format not in offered and refusal:
+        raise NotPossible(refusal.reason, refusal.alternative)
+    if export_format not in offered:
         raise NotPossible(
-            Words("{method} offers no form “{form}”.", "{method} 不提供“{form}”这种形式。"),
-            Words("It offers: {offered}.", "可选：{offered}。"),
+            Message("{method} offers no form “{form}”."),
+            Message("It offers: {offered}."),
             method=run.plan.method.name,
-            form=form,
+            form=export_format,
             offered=offered,
         )
     runs.require_usable(run)
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise NotPossible(
-            Words("The folder {folder} is not empty.", "文件夹 {folder} 不是空的。"),
-            Words("Name a new one, so that nothing is overwritten.", "请指定一个新文件夹，以免覆盖已有文件。"),
+            Message("The folder {folder} is not empty."),
+            Message("Name a new one, so that nothing is overwritten."),
             folder=folder,
         )
     folder.parent.mkdir(parents=True, exist_ok=True)
-    size = sum(path.stat().st_size for path in run.model.rglob("*") if path.is_file())
-    if form == "merged" and offered != ("merged",):
+    size_bytes = sum(path.stat().st_size for path in run.model.rglob("*") if path.is_file())
+    if export_format == "merged" and offered != ("merged",):
         from studio.export import merge  # noqa: PLC0415 - loads torch
 
-        merge.merge(run, folder)
+        merge.save_merged_model(run, folder)
     else:
-        check_room(folder.parent, size)
+        require_disk_space(folder.parent, size_bytes)
         shutil.copytree(run.model, folder, dirs_exist_ok=True)
-        beside = methods.get(run.plan.method.name).beside
-        if beside:
-            shutil.copyfile(beside, folder / f"studio{beside.name}")
-    (folder / "README.md").write_text(card.write(run, form, language), encoding="utf-8")
+        extra_file = methods.get(run.plan.method.name).extra_file
+        if extra_file:
+            shutil.copyfile(extra_file, folder / f"studio{extra_file.name}")
+    (folder / "README.md").write_text(card.render_card(run, export_format, language), encoding="utf-8")
     shutil.copyfile(run.folder / "plan.yaml", folder / "plan.yaml")
     return folder
 
 
-def _card(bundle: Path) -> str:
-    with zipfile.ZipFile(bundle) as packed:
-        return packed.read("README.md").decode("utf-8")
+def _read_card(zip_path: Path) -> str:
+    with zipfile.ZipFile(zip_path) as archive:
+        return archive.read("README.md").decode("utf-8")
 
 
-def downloads() -> Path:
+def downloads_folder() -> Path:
     """The folder of what the page may hand out."""
     return home() / "downloads"
 
 
-def bundle(run: Run, form: str, language: str = "en") -> Path:
+def build_zip(run: Run, export_format: str, language: str = "en") -> Path:
     """The result in one form as a zip file; made once for a result and its card, in a child process, then taken from there.
 
     It lies outside the run's folder, so that the page may hand out this folder and nothing else.
     """
     name = re.sub(r"[^A-Za-z0-9]+", "-", run.plan.name).strip("-").lower() or "run"
-    target = downloads() / run.id / f"{name}-{form}.zip"
-    if target.is_file() and target.stat().st_mtime_ns > runs.result(run) and _card(target) == card.write(run, form, language):
+    target = downloads_folder() / run.id / f"{name}-{export_format}.zip"
+    if (
+        target.is_file()
+        and target.stat().st_mtime_ns > runs.result_version(run)
+        and _read_card(target) == card.render_card(run, export_format, language)
+    ):
         return target
-    target.unlink(missing_ok=True)  # of the result before the run went on, or with a card that says something else
-    if form not in forms(run):
-        write(run, form, target.parent / form)  # raises, with the reason
-    folder = target.parent / form
+    target.unlink(
+        missing_ok=True
+    )  # of the result before the run went on, or with a card that says something else
+    if export_format not in available_formats(run):
+        save_result(run, export_format, target.parent / export_format)  # raises, with the reason
+    folder = target.parent / export_format
     shutil.rmtree(folder, ignore_errors=True)
-    command = [sys.executable, "-m", "studio", "export", run.id, "--to", form, str(folder), "--language", language]
-    done = subprocess.run(command, env=launch.environment(), stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)  # noqa: S603 - our own arguments
-    if done.returncode != 0:
+    command = [
+        sys.executable,
+        "-m",
+        "studio",
+        "export",
+        run.id,
+        "--to",
+        export_format,
+        str(folder),
+        "--language",
+        language,
+    ]
+    completed = subprocess.run(  # noqa: S603 - our own arguments, no shell
+        command,
+        env=launcher.child_environment(),
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if completed.returncode != 0:
         shutil.rmtree(folder, ignore_errors=True)
-        why = done.stderr.strip().splitlines()[-1:] or ["the export process gave no reason"]
+        reason = completed.stderr.strip().splitlines()[-1:] or ["the export process gave no reason"]
         raise StudioError(
-            Words("The result could not be written: {why}", "无法写出结果：{why}"), Words("Try again.", "请重试。"), why=why[0]
+            Message("The result could not be written: {why}"), Message("Try again."), why=reason[0]
         )
-    draft = shutil.make_archive(str(target.with_name(f".{form}")), "zip", folder)
+    draft = shutil.make_archive(str(target.with_name(f".{export_format}")), "zip", folder)
     shutil.rmtree(folder)
     return Path(draft).replace(target)

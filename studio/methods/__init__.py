@@ -6,12 +6,12 @@ from typing import Any
 
 from studio import presets
 from studio.errors import NotPossible, Problem
-from studio.methods import adapter, fits, frozen, full, lora, peft, prefix, qat, qlora, rlhf, upft
-from studio.methods.base import Method
+from studio.i18n import Message
+from studio.methods import adapter, compatibility, frozen, full, lora, peft, prefix, qat, qlora, rlhf, upft
+from studio.methods.spec import Method
 from studio.models import fetch
 from studio.models import shape as shapes
 from studio.models.shape import ModelShape
-from studio.words import Words
 
 METHODS: tuple[Method, ...] = (
     full.METHOD,
@@ -26,9 +26,9 @@ METHODS: tuple[Method, ...] = (
     peft.METHOD,
 )
 
-NOT_BUILT = Words("is not built yet; choose {ready}", "还在开发；请选择 {ready}")
-NO_METHOD = Words("there is no method {name}; choose {ready}", "没有 {name} 这种方法；请选择 {ready}")
-REFUSED = Words("{name} for {task}: {why} {nearest}", "{name} 不能用于 {task}：{why}{nearest}")
+METHOD_NOT_BUILT = Message("is not built yet; choose {ready}")
+UNKNOWN_METHOD = Message("there is no method {name}; choose {ready}")
+INCOMPATIBLE_METHOD = Message("{name} for {task}: {why} {nearest}")
 
 
 def get(name: str) -> Method:
@@ -37,41 +37,54 @@ def get(name: str) -> Method:
         if method.name == name:
             return method
     raise NotPossible(
-        Words("The training of “{name}” is not built yet.", "“{name}”还在开发，暂时不能训练。"),
-        Words("Choose {ready}.", "请选择 {ready}。"),
+        Message("The training of “{name}” is not built yet."),
+        Message("Choose {ready}."),
         name=name,
         ready=[method.name for method in METHODS],
     )
 
 
-def problems(raw: Mapping[str, Any]) -> list[Problem]:
+def find_plan_problems(raw: Mapping[str, Any]) -> list[Problem]:
     """What is wrong with the method of a raw plan: its name, its settings, whether it goes with the task and the model."""
     choice = raw.get("method")
     name = choice.get("name") if isinstance(choice, Mapping) else None
     if not isinstance(choice, Mapping) or not isinstance(name, str):
         return []  # the plan's own check says so
-    ready = {method.name: method for method in METHODS}
-    if name not in ready:
-        said = NOT_BUILT if name in presets.methods() else NO_METHOD
-        return [Problem("method.name", said.filled(name=repr(name), ready=list(ready)))]
-    method, settings, found = ready[name], choice.get("settings") or {}, []
+    built_methods = {method.name: method for method in METHODS}
+    if name not in built_methods:
+        message = METHOD_NOT_BUILT if name in presets.methods() else UNKNOWN_METHOD
+        return [Problem("method.name", message.format(name=repr(name), ready=list(built_methods)))]
+    method, settings, problems = built_methods[name], choice.get("settings") or {}, []
     if isinstance(settings, Mapping):
-        found += [problem.below("method.settings") for problem in method.problems(settings)]
-    task, shape = raw.get("task"), _shape(str(raw.get("model")))
-    refused = fits.refusal(name, str(task), shape)
-    if refused:
-        found.append(Problem("method.name", REFUSED.filled(name=name, task=repr(task), why=refused.why, nearest=refused.nearest)))
-    elif task in method.tasks and not found and isinstance(settings, Mapping):
-        found += [problem.below("method.settings") for problem in method.check(method.settle(settings), shape, task)]
-    return found
+        problems += [problem.with_prefix("method.settings") for problem in method.find_problems(settings)]
+    task, shape = raw.get("task"), _find_shape(str(raw.get("model")))
+    incompatibility = compatibility.find_incompatibility(name, str(task), shape)
+    if incompatibility:
+        problems.append(
+            Problem(
+                "method.name",
+                INCOMPATIBLE_METHOD.format(
+                    name=name,
+                    task=repr(task),
+                    why=incompatibility.reason,
+                    nearest=incompatibility.alternative,
+                ),
+            )
+        )
+    elif task in method.tasks and not problems and isinstance(settings, Mapping):
+        problems += [
+            problem.with_prefix("method.settings")
+            for problem in method.check(method.resolve_settings(settings), shape, task)
+        ]
+    return problems
 
 
-def _shape(model: str) -> ModelShape | None:
+def _find_shape(model: str) -> ModelShape | None:
     """The shape of a catalogue model, a local folder or a model of the hub that is here; None where it is only known once it is fetched."""
     card = presets.models().get(model)
     if card:
-        return shapes.of(card.config)
+        return shapes.from_config(card.config)
     if Path(model).is_dir():
-        return shapes.read(Path(model)) if (Path(model) / "config.json").is_file() else None
-    here = fetch.cached(model)
-    return shapes.read(here.folder) if here else None
+        return shapes.from_folder(Path(model)) if (Path(model) / "config.json").is_file() else None
+    cached_model = fetch.find_cached(model)
+    return shapes.from_folder(cached_model.folder) if cached_model else None

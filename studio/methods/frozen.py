@@ -4,42 +4,41 @@ from dataclasses import replace
 from typing import Any
 
 from studio.errors import Problem
-from studio.methods import _whole, work
-from studio.methods.base import Footprint, Job, Knob, Method, Settings
-from studio.methods.touch import Touch
-from studio.methods.work import Load, Phase
+from studio.i18n import Message, label
+from studio.methods import workload
+from studio.methods.cost_profile import CostProfile
+from studio.methods.spec import Method, ParameterCount, Setting, Settings, TrainingContext
+from studio.methods.training import full_model_io
+from studio.methods.workload import Phase, Workload
+from studio.models import layers
 from studio.models import shape as shapes
 from studio.models.shape import ModelShape
 from studio.plan import Task
-from studio.words import Words, label
 
-TIED = Words(
-    "This model uses one table to read words and to write them (tied embeddings), so its output layer stays frozen: training it would train the bottom as well.",
-    "这个模型读词和写词共用一张表（共享嵌入 tied embeddings），所以输出层保持冻结：训练它就等于连最底层一起训练。",
+TIED_HEAD_NOTE = Message(
+    "This model uses one table to read words and to write them (tied embeddings), so its output layer stays frozen: training it would train the bottom as well."
 )
-KNOBS = (
-    Knob(
+SETTINGS = (
+    Setting(
         "blocks",
-        label("How many of the top layers learn (unfrozen blocks)", "顶部有多少层参与学习（解冻的层数）"),
+        label("How many of the top layers learn (unfrozen blocks)"),
         label(
-            "1 or 2 for a small change with little data, more for a bigger one. Fewer is quicker: what lies below is computed once and reused.",
-            "小改动、数据少时取 1–2 层，改动大时取更多。层数越少越快：下面的层只计算一次，之后重复使用。",
+            "1 or 2 for a small change with little data, more for a bigger one. Fewer is quicker: what lies below is computed once and reused."
         ),
         2,
         "whole",
         1,
         128,
     ),
-    Knob(
+    Setting(
         "reuse",
-        label("Compute the frozen part once and reuse it (cached activations)", "冻结部分只算一次并重复使用（缓存激活）"),
+        label("Compute the frozen part once and reuse it (cached activations)"),
         label(
-            "Gives the same losses in less time; keeps 4 bytes × width for every token, in memory or on disk.",
-            "损失相同、用时更少；每个 token 占用 4 字节 × 宽度，存放在内存或磁盘。",
+            "Gives the same losses in less time; keeps 4 bytes × width for every token, in memory or on disk."
         ),
         True,
         "switch",
-        first=False,
+        basic=False,
     ),
 )
 
@@ -49,120 +48,123 @@ def learning_rate(shape: ModelShape, settings: Settings, task: Task) -> float:
     return 5e-4 if task == "classify" and shape.total() < 50e6 else 2e-4 if shape.total() < 400e6 else 5e-5
 
 
-def head(shape: ModelShape, labels: int) -> int:
+def count_head_parameters(shape: ModelShape, num_labels: int) -> int:
     """Numbers in the head that is trained: a new one with the pooler before it, or an untied language head.
 
     A tied language head is the embedding itself: training it would train the bottom of the model, so it stays frozen.
     """
-    if labels:
-        return shape.head(labels) + shape.pooler
+    if num_labels:
+        return shape.head(num_labels) + shape.pooler
     return 0 if shape.tied else shape.vocabulary * shape.hidden
 
 
-def footprint(shape: ModelShape, settings: Settings, labels: int) -> Footprint:
+def count_parameters(shape: ModelShape, settings: Settings, num_labels: int) -> ParameterCount:
     """Blocks · numbers in a block, and the head."""
-    chosen = min(int(settings["blocks"]), shape.layers)  # more is refused before a run
-    block = sum(linear.size for linear in shape.linears) + shape.block_other
-    less = shape.first_block_less if chosen == shape.layers else 0
-    return Footprint(chosen * block - less + head(shape, labels), shape.total(labels))
+    n_blocks = min(int(settings["blocks"]), shape.layers)  # more is refused before a run
+    block_parameters = sum(linear.size for linear in shape.linears) + shape.block_other_parameters
+    first_block_missing = shape.first_block_missing if n_blocks == shape.layers else 0
+    return ParameterCount(
+        n_blocks * block_parameters - first_block_missing + count_head_parameters(shape, num_labels),
+        shape.total(num_labels),
+    )
 
 
-TOO_MANY = Words("the model has {layers} layers; expected at most so many, but got {got}", "模型只有 {layers} 层，不能超过它，实际是 {got}")
+TOO_MANY_BLOCKS = Message("the model has {layers} layers; expected at most so many, but got {got}")
 
 
 def check(settings: Settings, shape: ModelShape | None, task: Task) -> list[Problem]:
     """The model must have the layers that are to learn."""
     if shape and int(settings["blocks"]) > shape.layers:
-        return [Problem("blocks", TOO_MANY.filled(layers=shape.layers, got=settings["blocks"]))]
+        return [Problem("blocks", TOO_MANY_BLOCKS.format(layers=shape.layers, got=settings["blocks"]))]
     return []
 
 
 def attach(model: Any, settings: Settings, task: Task) -> Any:
     """Everything is frozen but the top blocks and the head; whether the language head is free shows in the config."""
-    shape = shapes.of(model.config.to_dict())
+    shape = shapes.from_config(model.config.to_dict())
     model.requires_grad_(False)
-    for block in blocks(model)[-int(settings["blocks"]) :]:
+    for block in layers.get_blocks(model)[-int(settings["blocks"]) :]:
         block.requires_grad_(True)
-    inside = {id(value) for value in model.base_model.parameters()}
+    backbone_ids = {id(parameter) for parameter in model.base_model.parameters()}
     if task == "classify":
         pooler = getattr(model.base_model, "pooler", None)
         if pooler is not None:
             pooler.requires_grad_(True)
-    for value in model.parameters():
-        if id(value) not in inside and (task == "classify" or not shape.tied):
-            value.requires_grad_(True)
+    for parameter in model.parameters():
+        if id(parameter) not in backbone_ids and (task == "classify" or not shape.tied):
+            parameter.requires_grad_(True)
     return model
 
 
-def blocks(model: Any) -> Any:
-    """The list of a model's blocks, from the bottom up."""
-    inner = model.base_model
-    return inner.encoder.layer if hasattr(inner, "encoder") else inner.layers
-
-
-def train(job: Job) -> Any:
+def train(context: TrainingContext) -> Any:
     """Supervised training of the top, on the frozen part's output where that is reused."""
-    from studio.methods import _bottom, _supervised  # noqa: PLC0415 - loads torch
+    from studio.methods.training import activation_cache, supervised  # noqa: PLC0415 - loads torch
 
-    tied = job.plan.task != "classify" and shapes.of(job.model.config.to_dict()).tied
-    job.note("tied_head", tied, *([TIED] if tied else []))
-    if not job.settings["reuse"]:
-        with _bottom.at_rest(job.model):
-            _supervised.fit(job)
-        return job.model
-    with _bottom.reused(job) as fed:
-        _supervised.fit(fed)
-    return job.model
+    tied = context.plan.task != "classify" and shapes.from_config(context.model.config.to_dict()).tied
+    context.add_note("tied_head", tied, *([TIED_HEAD_NOTE] if tied else []))
+    if not context.settings["reuse"]:
+        with activation_cache.frozen_in_eval_mode(context.model):
+            supervised.fit(context)
+        return context.model
+    with activation_cache.cached_activations(context) as cached_context:
+        supervised.fit(cached_context)
+    return context.model
 
 
-def touch(shape: ModelShape, settings: Settings) -> Touch:
+def cost_profile(shape: ModelShape, settings: Settings) -> CostProfile:
     """The top blocks learn; those below are run without a way back, or not at all."""
-    blocks = min(int(settings["blocks"]), shape.layers)
-    return Touch(learns=blocks, skipped=shape.layers - blocks if settings["reuse"] else 0)
-
-
-def phases(settings: Settings, load: Load) -> tuple[Phase, ...]:
-    """The bottom once over every example where its output is reused, then the top alone; before and after, the whole model is measured."""
-    if not settings["reuse"]:
-        return work.supervised(load, "frozen")
-    parts = {phase.name: phase for phase in work.supervised(load, "frozen")}
-    look, learn = parts["check"], parts["train"]
-    judge = [replace(parts["verdict"], under="")] if "verdict" in parts else []
-    shape, found = load.shape, work.texts(load)
-    below = max(0.0, 1 - int(settings["blocks"]) / shape.layers)
-    stored = load.count * sum(tokens for tokens, _ in found) / max(len(load.rows), 1)
-    rows = work.portions([(tokens, 0) for tokens, _ in found], max(1, 4096 // max((tokens for tokens, _ in found), default=1)), load.count)
-    return (
-        replace(look, under="", rounds=look.rounds - load.checks),
-        *judge,
-        Phase("bottom", rows, blocks=below, head="none"),
-        replace(look, rounds=load.checks, stored=stored),
-        replace(learn, stored=stored),
+    n_blocks = min(int(settings["blocks"]), shape.layers)
+    return CostProfile(
+        trainable_blocks=n_blocks, cached_blocks=shape.layers - n_blocks if settings["reuse"] else 0
     )
 
 
-def rehearse(model: Any, settings: Settings) -> Any:
-    """The model during a step: without its bottom, where that is run once beforehand."""
-    from studio.methods import _bottom  # noqa: PLC0415 - loads torch
+def phases(settings: Settings, run_workload: Workload) -> tuple[Phase, ...]:
+    """The bottom once over every example where its output is reused, then the top alone; before and after, the whole model is measured."""
+    if not settings["reuse"]:
+        return workload.build_supervised_phases(run_workload, "frozen")
+    phases_by_name = {phase.name: phase for phase in workload.build_supervised_phases(run_workload, "frozen")}
+    validation_phase, train_phase = phases_by_name["check"], phases_by_name["train"]
+    test_phases = [replace(phases_by_name["verdict"], method="")] if "verdict" in phases_by_name else []
+    shape, lengths = run_workload.shape, workload.supervised_lengths(run_workload)
+    frozen_share = max(0.0, 1 - int(settings["blocks"]) / shape.layers)
+    cached_tokens = run_workload.count * sum(tokens for tokens, _ in lengths) / max(len(run_workload.rows), 1)
+    bottom_batches = workload.build_micro_batches(
+        [(tokens, 0) for tokens, _ in lengths],
+        max(1, 4096 // max((tokens for tokens, _ in lengths), default=1)),
+        run_workload.count,
+    )
+    return (
+        replace(validation_phase, method="", passes=validation_phase.passes - run_workload.n_evaluations),
+        *test_phases,
+        Phase("bottom", bottom_batches, block_share=frozen_share, head="none"),
+        replace(validation_phase, passes=run_workload.n_evaluations, cached_tokens=cached_tokens),
+        replace(train_phase, cached_tokens=cached_tokens),
+    )
 
-    return _bottom.without(model) if settings["reuse"] else model
+
+def prepare_for_tracing(model: Any, settings: Settings) -> Any:
+    """The model during a step: without its bottom, where that is run once beforehand."""
+    from studio.methods.training import activation_cache  # noqa: PLC0415 - loads torch
+
+    return activation_cache.without_frozen_blocks(model) if settings["reuse"] else model
 
 
 METHOD = Method(
     name="frozen",
     tasks=("chat", "complete", "classify"),
-    knobs=KNOBS,
+    settings=SETTINGS,
     exports=("merged",),
     weights="trained",
     learning_rate=learning_rate,
-    footprint=footprint,
-    touch=touch,
+    count_parameters=count_parameters,
+    cost_profile=cost_profile,
     phases=phases,
     attach=attach,
     train=train,
-    save=_whole.save,
-    load=_whole.load,
-    merge=_whole.load,
+    save=full_model_io.save,
+    load=full_model_io.load,
+    merge=full_model_io.load,
     check=check,
-    rehearse=rehearse,
+    prepare_for_tracing=prepare_for_tracing,
 )

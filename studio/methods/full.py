@@ -2,9 +2,9 @@
 
 from typing import Any
 
-from studio.methods import _whole
-from studio.methods.base import Footprint, Job, Method, Settings
-from studio.methods.touch import whole
+from studio.methods.cost_profile import full_training
+from studio.methods.spec import Method, ParameterCount, Settings, TrainingContext
+from studio.methods.training import full_model_io
 from studio.models.shape import ModelShape
 from studio.plan import Task
 
@@ -15,10 +15,10 @@ def learning_rate(shape: ModelShape, settings: Settings, task: Task) -> float:
     return (1e-4 if shape.total() < 50e6 else 5e-5) if task == "classify" else (5e-5 if small else 1e-5)
 
 
-def footprint(shape: ModelShape, settings: Settings, labels: int) -> Footprint:
+def count_parameters(shape: ModelShape, settings: Settings, num_labels: int) -> ParameterCount:
     """All parameters, the new head included where there are `labels`."""
-    total = shape.total(labels)
-    return Footprint(total, total)
+    total = shape.total(num_labels)
+    return ParameterCount(total, total)
 
 
 def attach(model: Any, settings: Settings, task: Task) -> Any:
@@ -26,26 +26,26 @@ def attach(model: Any, settings: Settings, task: Task) -> Any:
     return model.requires_grad_(True)
 
 
-def train(job: Job) -> Any:
+def train(context: TrainingContext) -> Any:
     """Supervised training of everything."""
-    from studio.methods import _supervised  # noqa: PLC0415 - loads torch
+    from studio.methods.training import supervised  # noqa: PLC0415 - loads torch
 
-    _supervised.fit(job)
-    return job.model
+    supervised.fit(context)
+    return context.model
 
 
 METHOD = Method(
     name="full",
     tasks=("chat", "complete", "classify"),
-    knobs=(),
+    settings=(),
     exports=("merged",),
     weights="trained",
     learning_rate=learning_rate,
-    footprint=footprint,
-    touch=lambda shape, settings: whole(shape),
+    count_parameters=count_parameters,
+    cost_profile=lambda shape, settings: full_training(shape),
     attach=attach,
     train=train,
-    save=_whole.save,
-    load=_whole.load,
-    merge=_whole.load,
+    save=full_model_io.save,
+    load=full_model_io.load,
+    merge=full_model_io.load,
 )

@@ -3,111 +3,113 @@
 import re
 from typing import Any
 
-from studio.methods import _adapter
-from studio.methods.base import Footprint, Knob, Method, Settings
-from studio.methods.touch import Touch, low_rank
+from studio.i18n import label
+from studio.methods.cost_profile import CostProfile, low_rank
+from studio.methods.spec import Method, ParameterCount, Setting, Settings
+from studio.methods.training import peft_adapter
 from studio.models import shape as shapes
 from studio.models.shape import ModelShape
 from studio.plan import Task
-from studio.words import label
 
-KNOBS = (
-    Knob(
+SETTINGS = (
+    Setting(
         "rank",
-        label("How far the model may change (rank)", "模型可以改变多少（秩 rank）"),
+        label("How far the model may change (rank)"),
         label(
-            "8 suits small changes of tone or format, 16 most tasks, 64 much new behaviour. Twice the rank trains twice as many parameters.",
-            "8 适合小幅调整语气或格式，16 适合多数任务，64 适合教很多新东西。秩翻倍，训练的参数也翻倍。",
+            "8 suits small changes of tone or format, 16 most tasks, 64 much new behaviour. Twice the rank trains twice as many parameters."
         ),
         16,
         "whole",
         1,
         256,
     ),
-    Knob(
+    Setting(
         "alpha",
-        label("How strongly the change counts (alpha)", "改动的强度（alpha）"),
+        label("How strongly the change counts (alpha)"),
         label(
-            "The change is multiplied by alpha ÷ rank. Twice the rank is a good start; more learns faster and less steadily.",
-            "改动量会乘以 alpha ÷ 秩。取秩的两倍是不错的起点；更大学得更快，但更不稳定。",
+            "The change is multiplied by alpha ÷ rank. Twice the rank is a good start; more learns faster and less steadily."
         ),
         32,
         "number",
         1,
         1024,
     ),
-    Knob(
+    Setting(
         "dropout",
-        label("Protection against learning by heart (dropout)", "防止死记硬背（dropout）"),
+        label("Protection against learning by heart (dropout)"),
         label(
-            "The share of the change that is left out at random in each step. With fewer than 500 examples 0.05 to 0.1 helps; it costs some speed.",
-            "每步随机忽略多大比例的改动。样本少于 500 个时取 0.05–0.1 有帮助，但会稍慢。",
+            "The share of the change that is left out at random in each step. With fewer than 500 examples 0.05 to 0.1 helps; it costs some speed."
         ),
         0.05,
         "number",
         0,
         0.5,
     ),
-    Knob(
+    Setting(
         "targets",
-        label("Which parts may change (target modules)", "哪些部分可以改变（target modules）"),
+        label("Which parts may change (target modules)"),
         label(
-            "Attention decides what is looked at, feed-forward what is made of it. Both learn best; one of them is smaller and quicker.",
-            "注意力决定“看什么”，前馈决定“怎么用”。两者都选效果最好；只选其一更小更快。",
+            "Attention decides what is looked at, feed-forward what is made of it. Both learn best; one of them is smaller and quicker."
         ),
         "all",
         "choice",
         choices=(
-            ("all", label("Attention and feed-forward", "注意力和前馈")),
-            ("attention", label("Attention only", "仅注意力")),
-            ("feed_forward", label("Feed-forward only", "仅前馈")),
+            ("all", label("Attention and feed-forward")),
+            ("attention", label("Attention only")),
+            ("feed_forward", label("Feed-forward only")),
         ),
     ),
-    Knob(
+    Setting(
         "rslora",
-        label("Keep the strength the same at any rank (rsLoRA)", "让强度不随秩变化（rsLoRA）"),
+        label("Keep the strength the same at any rank (rsLoRA)"),
         label(
-            "Divides alpha by the square root of the rank. Worth switching on at a rank of 32 or more (Kalajdzievski 2023); then lower alpha.",
-            "用 alpha 除以秩的平方根。秩不小于 32 时值得打开（Kalajdzievski 2023），同时应减小 alpha。",
+            "Divides alpha by the square root of the rank. Worth switching on at a rank of 32 or more (Kalajdzievski 2023); then lower alpha."
         ),
         False,
         "switch",
-        first=False,
+        basic=False,
     ),
-    Knob(
+    Setting(
         "dora",
-        label("Learn size and direction apart (DoRA)", "把大小和方向分开学习（DoRA）"),
+        label("Learn size and direction apart (DoRA)"),
         label(
-            "Closer to full fine-tuning at a low rank (Liu et al. 2024), and a step takes about half as long again or more.",
-            "在低秩时更接近全量微调（Liu 等 2024），但每步要慢一半以上。",
+            "Closer to full fine-tuning at a low rank (Liu et al. 2024), and a step takes about half as long again or more."
         ),
         False,
         "switch",
-        first=False,
+        basic=False,
     ),
 )
 
 
-def of_rank(rank: int, dropout: float = 0.05) -> Settings:
+def settings_for_rank(rank: int, dropout: float = 0.05) -> Settings:
     """The settings of a LoRA inside another method: every matrix, alpha twice the rank, everything else as by default."""
-    return {**{knob.name: knob.default for knob in KNOBS}, "rank": rank, "alpha": 2.0 * rank, "dropout": dropout}
+    return {
+        **{setting.name: setting.default for setting in SETTINGS},
+        "rank": rank,
+        "alpha": 2.0 * rank,
+        "dropout": dropout,
+    }
 
 
-def footprint(shape: ModelShape, settings: Settings, labels: int) -> Footprint:
+def count_parameters(shape: ModelShape, settings: Settings, num_labels: int) -> ParameterCount:
     """layers · Σ rank · (n_in + n_out) over the chosen matrices (Hu et al. 2021), and a new head where there are `labels`.
 
     DoRA adds a length for each of a matrix's n_out outputs (Liu et al. 2024).
     """
-    chosen = [linear for linear in shape.linears if settings["targets"] in ("all", linear.part)]
-    added = shape.layers * sum(
-        int(settings["rank"]) * (linear.n_in + linear.n_out) + (linear.n_out if settings["dora"] else 0) for linear in chosen
+    linears = [linear for linear in shape.linears if settings["targets"] in ("all", linear.part)]
+    adapter_parameters = shape.layers * sum(
+        int(settings["rank"]) * (linear.n_in + linear.n_out) + (linear.n_out if settings["dora"] else 0)
+        for linear in linears
     )
-    head = shape.head(labels) if labels else 0
+    head_parameters = shape.head(num_labels) if num_labels else 0
     # PEFT trains a copy of the head and keeps the untrained one beside it.
-    return Footprint(added + head, shape.total(labels) + added + head)
+    return ParameterCount(
+        adapter_parameters + head_parameters, shape.total(num_labels) + adapter_parameters + head_parameters
+    )
 
 
-def targets(shape: ModelShape, part: str) -> str:
+def target_pattern(shape: ModelShape, part: str) -> str:
     """The regular expression by which PEFT finds the chosen matrices: exactly those of the blocks, never the head's."""
     names = [re.escape(linear.name) for linear in shape.linears if part in ("all", linear.part)]
     return rf".*\.\d+\.({'|'.join(names)})"
@@ -117,38 +119,38 @@ def attach(model: Any, settings: Settings, task: Task) -> Any:
     """The model with an untrained LoRA on the chosen matrices; it still answers as before."""
     from peft import LoraConfig, get_peft_model  # noqa: PLC0415 - loads torch
 
-    shape = shapes.of(model.config.to_dict())
+    shape = shapes.from_config(model.config.to_dict())
     config = LoraConfig(
         r=int(settings["rank"]),
         lora_alpha=float(settings["alpha"]),
         lora_dropout=float(settings["dropout"]),
-        target_modules=targets(shape, str(settings["targets"])),
+        target_modules=target_pattern(shape, str(settings["targets"])),
         use_rslora=bool(settings["rslora"]),
         use_dora=bool(settings["dora"]),
-        modules_to_save=_adapter.heads(shape, task),
-        task_type=_adapter.kind(task),
+        modules_to_save=peft_adapter.head_modules(shape, task),
+        task_type=peft_adapter.peft_task_type(task),
     )
     return get_peft_model(model, config)
 
 
-def touch(shape: ModelShape, settings: Settings) -> Touch:
+def cost_profile(shape: ModelShape, settings: Settings) -> CostProfile:
     """A pass with small matrices beside the chosen ones."""
-    chosen = [linear for linear in shape.linears if settings["targets"] in ("all", linear.part)]
-    return low_rank(chosen, int(settings["rank"]), float(settings["dropout"]) > 0, bool(settings["dora"]))
+    linears = [linear for linear in shape.linears if settings["targets"] in ("all", linear.part)]
+    return low_rank(linears, int(settings["rank"]), float(settings["dropout"]) > 0, bool(settings["dora"]))
 
 
 METHOD = Method(
     name="lora",
     tasks=("chat", "complete", "classify"),
-    knobs=KNOBS,
+    settings=SETTINGS,
     exports=("adapter", "merged"),
     weights="frozen",
-    learning_rate=_adapter.learning_rate,
-    footprint=footprint,
-    touch=touch,
+    learning_rate=peft_adapter.learning_rate,
+    count_parameters=count_parameters,
+    cost_profile=cost_profile,
     attach=attach,
-    train=_adapter.train,
-    save=_adapter.save,
-    load=_adapter.load,
-    merge=_adapter.merge,
+    train=peft_adapter.train,
+    save=peft_adapter.save,
+    load=peft_adapter.load,
+    merge=peft_adapter.merge,
 )

@@ -15,69 +15,73 @@ import yaml
 from pydantic import Field
 
 from studio import presets
-from studio.methods.base import Knob
-from studio.presets import Strict
-from studio.words import Words, label
+from studio.i18n import Message, label, register_label
+from studio.methods.spec import Setting
+from studio.presets import CardModel
 
-FORM, WORDS = presets.FOLDER / "peft.yaml", presets.FOLDER / "peft_words.yaml"
-HEAD = """# The fields of PEFT's config classes that a person may set, with PEFT's own defaults and words (peft {version}).
+FIELDS_FILE, CARDS_FILE = presets.FOLDER / "peft.yaml", presets.FOLDER / "peft_words.yaml"
+FILE_HEADER = """# The fields of PEFT's config classes that a person may set, with PEFT's own defaults and words (peft {version}).
 # Written by `python -m studio.methods.peft_form`; what is shown of them and why stands in peft_words.yaml.
 """
-KINDS: dict[object, Literal["whole", "number", "switch", "text"]] = {int: "whole", float: "number", bool: "switch", str: "text"}
-TYPE = Knob(
+SETTING_KINDS: dict[object, Literal["whole", "number", "switch", "text"]] = {
+    int: "whole",
+    float: "number",
+    bool: "switch",
+    str: "text",
+}
+TYPE_SETTING = Setting(
     "type",
-    label("Which method of the family", "选择哪种方法"),
+    label("Which method of the family"),
     label(
-        "All train a small part of the model or a small addition to it. DoRA is the safest start; the others are smaller or special.",
-        "它们都只训练模型的一小部分，或外加的一个小模块。先试 DoRA 最稳妥，其余的更小，或各有所长。",
+        "All train a small part of the model or a small addition to it. DoRA is the safest start; the others are smaller or special."
     ),
     "dora",
     "choice",
 )
 
 
-class Instead(Strict):
+class DefaultOverride(CardModel):
     """A default other than PEFT's, and why."""
 
     value: int | float | bool | str
     why: str
 
 
-class FieldWords(Strict):
+class FieldCard(CardModel):
     """What is said of a field, and the range in which it may be set."""
 
-    label: Words
-    help: Words
+    label: Message
+    help: Message
     low: float = 0
     high: float = 0
     first: bool = False
-    instead: Instead | None = None
-    choices: dict[str, Words] = Field(default_factory=dict)
+    instead: DefaultOverride | None = None
+    choices: dict[str, Message] = Field(default_factory=dict)
 
 
-class TypeWords(Strict):
+class TypeCard(CardModel):
     """What is said of a method, and what makes PEFT's class this method."""
 
     config: str
-    name: Words
+    name: Message
     source: str
     fixed: dict[str, bool] = Field(default_factory=dict)
     without: dict[str, str] = Field(default_factory=dict)
 
 
-class AllWords(Strict):
+class PeftCards(CardModel):
     """presets/peft_words.yaml."""
 
-    types: dict[str, TypeWords]
-    fields: dict[str, FieldWords]
+    types: dict[str, TypeCard]
+    fields: dict[str, FieldCard]
     left_out: dict[str, str]
 
-    def of(self, kind: str, field: str) -> FieldWords:
+    def get_field(self, peft_type: str, field: str) -> FieldCard:
         """The words of a method's field: its own before those of all fields of the name."""
-        return self.fields.get(f"{kind}.{field}") or self.fields[field]
+        return self.fields.get(f"{peft_type}.{field}") or self.fields[field]
 
 
-class Declared(Strict):
+class DeclaredField(CardModel):
     """A field as PEFT declares it; a choice lists its values, `default` is None where PEFT has none."""
 
     kind: Literal["whole", "number", "switch", "text", "choice"]
@@ -87,81 +91,104 @@ class Declared(Strict):
 
 
 @lru_cache
-def words() -> AllWords:
+def load_cards() -> PeftCards:
     """The words, ranges and reasons."""
-    return AllWords.model_validate(yaml.safe_load(WORDS.read_text(encoding="utf-8")))
+    return PeftCards.model_validate(yaml.safe_load(CARDS_FILE.read_text(encoding="utf-8")))
 
 
 @lru_cache
-def fields() -> dict[str, dict[str, Declared]]:
+def load_fields() -> dict[str, dict[str, DeclaredField]]:
     """The shipped form: the fields of each method by name."""
-    raw: dict[str, dict[str, Any]] = yaml.safe_load(FORM.read_text(encoding="utf-8"))
-    return {kind: {name: Declared.model_validate(found) for name, found in those.items()} for kind, those in raw.items()}
+    raw: dict[str, dict[str, Any]] = yaml.safe_load(FIELDS_FILE.read_text(encoding="utf-8"))
+    return {
+        peft_type: {name: DeclaredField.model_validate(field) for name, field in type_fields.items()}
+        for peft_type, type_fields in raw.items()
+    }
 
 
-def knobs() -> tuple[Knob, ...]:
+def build_settings() -> tuple[Setting, ...]:
     """The choice of the method, then every method's fields as knobs named METHOD_FIELD, each shown for its method alone."""
-    said = words().types
-    choices = tuple((kind, label(about.name.en, about.name.zh)) for kind, about in said.items())
-    rest = [_knob(kind, name, field) for kind in said for name, field in fields()[kind].items()]
-    return dataclasses.replace(TYPE, choices=choices), *rest
+    type_cards = load_cards().types
+    choices = tuple(
+        (peft_type, register_label(type_card.name)) for peft_type, type_card in type_cards.items()
+    )
+    field_settings = [
+        _build_setting(peft_type, name, field)
+        for peft_type in type_cards
+        for name, field in load_fields()[peft_type].items()
+    ]
+    return dataclasses.replace(TYPE_SETTING, choices=choices), *field_settings
 
 
-def _knob(kind: str, name: str, field: Declared) -> Knob:
-    said = words().of(kind, name)
-    default = said.instead.value if said.instead else field.default
-    return Knob(
-        f"{kind}_{name}",
-        label(said.label.en, said.label.zh),
-        label(said.help.en, said.help.zh),
+def _build_setting(peft_type: str, name: str, field: DeclaredField) -> Setting:
+    card = load_cards().get_field(peft_type, name)
+    default = card.instead.value if card.instead else field.default
+    return Setting(
+        f"{peft_type}_{name}",
+        register_label(card.label),
+        register_label(card.help),
         "" if default is None else default,
         field.kind,
-        said.low,
-        said.high,
-        tuple((value, label(said.choices[value].en, said.choices[value].zh)) for value in field.choices),
-        said.first,
-        ("type", kind),
+        card.low,
+        card.high,
+        tuple((value, register_label(card.choices[value])) for value in field.choices),
+        card.first,
+        ("type", peft_type),
     )
 
 
-def read_peft() -> dict[str, dict[str, Any]]:
+def read_peft_fields() -> dict[str, dict[str, Any]]:
     """The form as the installed PEFT declares it; raises KeyError for a field nobody has explained or left out with a reason."""
     import peft  # noqa: PLC0415 - loads torch
 
-    found: dict[str, dict[str, Any]] = {}
-    for kind, about in words().types.items():
-        config = getattr(peft, about.config)
-        kinds = typing.get_type_hints(config)
-        found[kind] = {}
-        for field in dataclasses.fields(config):
-            if field.name in about.without or field.name in words().left_out:
+    declared_fields: dict[str, dict[str, Any]] = {}
+    for peft_type, type_card in load_cards().types.items():
+        config_class = getattr(peft, type_card.config)
+        type_hints = typing.get_type_hints(config_class)
+        declared_fields[peft_type] = {}
+        for field in dataclasses.fields(config_class):
+            if field.name in type_card.without or field.name in load_cards().left_out:
                 continue
-            if field.name not in words().fields and f"{kind}.{field.name}" not in words().fields:
-                raise KeyError(f"{about.config}.{field.name}: explain it in {WORDS.name}, or leave it out there with the reason")
-            found[kind][field.name] = _declared(field, kinds[field.name])
-    return found
+            if (
+                field.name not in load_cards().fields
+                and f"{peft_type}.{field.name}" not in load_cards().fields
+            ):
+                raise KeyError(
+                    f"{type_card.config}.{field.name}: explain it in {CARDS_FILE.name}, or leave it out there with the reason"
+                )
+            declared_fields[peft_type][field.name] = _describe_field(field, type_hints[field.name])
+    return declared_fields
 
 
-def _declared(field: Any, kind: object) -> dict[str, Any]:
+def _describe_field(field: Any, annotation: object) -> dict[str, Any]:
     default = field.default.value if isinstance(field.default, enum.Enum) else field.default
-    about = {"default": default, "help": " ".join(field.metadata["help"].split())}
-    inner = [part for part in typing.get_args(kind) if part is not type(None)] or [kind]
-    choice = next((part for part in inner if isinstance(part, type) and issubclass(part, enum.Enum)), None)
-    if choice:
-        return {"kind": "choice", **about, "choices": [value.value for value in choice]}
-    return {"kind": KINDS[inner[0]], **about}
+    description = {"default": default, "help": " ".join(field.metadata["help"].split())}
+    inner_types = [
+        inner_type for inner_type in typing.get_args(annotation) if inner_type is not type(None)
+    ] or [annotation]
+    enum_type = next(
+        (
+            inner_type
+            for inner_type in inner_types
+            if isinstance(inner_type, type) and issubclass(inner_type, enum.Enum)
+        ),
+        None,
+    )
+    if enum_type:
+        return {"kind": "choice", **description, "choices": [value.value for value in enum_type]}
+    return {"kind": SETTING_KINDS[inner_types[0]], **description}
 
 
-def written() -> str:
+def render_fields_file() -> str:
     """presets/peft.yaml as the installed PEFT has it."""
-    head = HEAD.format(version=".".join(version("peft").split(".")[:2]))
-    return head + yaml.safe_dump(read_peft(), sort_keys=False, allow_unicode=True, width=140)
+    header = FILE_HEADER.format(version=".".join(version("peft").split(".")[:2]))
+    return header + yaml.safe_dump(read_peft_fields(), sort_keys=False, allow_unicode=True, width=140)
 
 
 def main() -> int:
     """Write the form anew."""
-    FORM.write_text(written(), encoding="utf-8")
-    sys.stdout.write(f"{FORM}\n")
+    FIELDS_FILE.write_text(render_fields_file(), encoding="utf-8")
+    sys.stdout.write(f"{FIELDS_FILE}\n")
     return 0
 
 

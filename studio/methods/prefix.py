@@ -3,39 +3,37 @@
 from typing import Any
 
 from studio.errors import Problem
-from studio.methods import _adapter
-from studio.methods.base import Footprint, Job, Knob, Method, Settings
-from studio.methods.touch import Touch
+from studio.i18n import label
+from studio.methods.cost_profile import CostProfile
+from studio.methods.spec import Method, ParameterCount, Setting, Settings, TrainingContext
+from studio.methods.training import peft_adapter
 from studio.models import shape as shapes
 from studio.models.shape import ModelShape
 from studio.plan import Task
-from studio.words import label
 
 # The projection is at most this wide: Li and Liang 2021 use 512 (tables) and 800 (summaries).
-WIDEST = 512
-KNOBS = (
-    Knob(
+MAX_PROJECTION_WIDTH = 512
+SETTINGS = (
+    Setting(
         "virtual_tokens",
-        label("How long the learned prefix is (virtual tokens)", "学习到的前缀有多长（虚拟 token）"),
+        label("How long the learned prefix is (virtual tokens)"),
         label(
-            "10 to 30 suit short tasks, 100 long ones. Every one of them takes the place of a token the model could read.",
-            "短任务取 10–30，长任务取 100。每个虚拟 token 都会占用一个可读 token 的位置。",
+            "10 to 30 suit short tasks, 100 long ones. Every one of them takes the place of a token the model could read."
         ),
         20,
         "whole",
         1,
         512,
     ),
-    Knob(
+    Setting(
         "projection",
-        label("Learn through a small network (prefix projection)", "通过小网络学习（前缀投影）"),
+        label("Learn through a small network (prefix projection)"),
         label(
-            "Without it prefixes learn slowly and unsteadily. It is a training aid: the saved prefix is the same size either way.",
-            "不用它，前缀学得又慢又不稳。它只在训练时使用：保存的前缀大小不变。",
+            "Without it prefixes learn slowly and unsteadily. It is a training aid: the saved prefix is the same size either way."
         ),
         True,
         "switch",
-        first=False,
+        basic=False,
     ),
 )
 
@@ -44,83 +42,100 @@ def learning_rate(shape: ModelShape, settings: Settings, task: Task) -> float:
     """3e-3 through the projection, a third of that for models of 400 M numbers and more; without the projection 3e-2.
 
     Far above the 1e-4 usual elsewhere, with which prefixes learn nothing, yet not the 1e-2 that suits toy widths: at 1e-2 the projection of
-    MiniLM (384 wide) and of SmolLM2 135M (576 wide) saturates and the loss stays where it began or rises (measured: note of issue 3).
+    MiniLM (384 wide) and of SmolLM2 135M (576 wide) saturates and the loss stays where it began or rises (measured: docs/methods.md#prefix-tuning).
     """
     return 3e-2 if not settings["projection"] else 3e-3 if shape.total() < 400e6 else 1e-3
 
 
-def widths(shape: ModelShape) -> tuple[int, int]:
+def prefix_widths(shape: ModelShape) -> tuple[int, int]:
     """Numbers a virtual token adds per layer to the keys (as to the values), and the width of the projection."""
-    value = next((linear.n_out for linear in shape.linears if linear.name == "self_attn.v_proj"), shape.hidden)
-    return value, min(WIDEST, shape.hidden)
+    kv_width = next(
+        (linear.n_out for linear in shape.linears if linear.name == "self_attn.v_proj"), shape.hidden
+    )
+    return kv_width, min(MAX_PROJECTION_WIDTH, shape.hidden)
 
 
-def footprint(shape: ModelShape, settings: Settings, labels: int) -> Footprint:
+def count_parameters(shape: ModelShape, settings: Settings, num_labels: int) -> ParameterCount:
     """tokens · 2 · layers · width of the keys; with projection tokens · w + (w + 1) · p + (p + 1) · 2 · layers · w (Li and Liang 2021)."""
-    tokens, (width, inner) = int(settings["virtual_tokens"]), widths(shape)
-    out = 2 * shape.layers * width
-    added = tokens * width + (width + 1) * inner + (inner + 1) * out if settings["projection"] else tokens * out
-    head = shape.head(labels) if labels else 0
-    return Footprint(added + head, shape.total(labels) + added + head)
+    n_tokens, (width, projection_width) = int(settings["virtual_tokens"]), prefix_widths(shape)
+    output_width = 2 * shape.layers * width
+    prefix_parameters = (
+        n_tokens * width + (width + 1) * projection_width + (projection_width + 1) * output_width
+        if settings["projection"]
+        else n_tokens * output_width
+    )
+    head_parameters = shape.head(num_labels) if num_labels else 0
+    return ParameterCount(
+        prefix_parameters + head_parameters, shape.total(num_labels) + prefix_parameters + head_parameters
+    )
 
 
 def attach(model: Any, settings: Settings, task: Task) -> Any:
     """The model behind an untrained prefix, which already moves its answers a little: vectors that are nothing cannot be learned from."""
     from peft import PrefixTuningConfig, get_peft_model  # noqa: PLC0415 - loads torch
 
-    shape = shapes.of(model.config.to_dict())
+    shape = shapes.from_config(model.config.to_dict())
     config = PrefixTuningConfig(
         num_virtual_tokens=int(settings["virtual_tokens"]),
         prefix_projection=bool(settings["projection"]),
-        encoder_hidden_size=widths(shape)[1],
-        modules_to_save=_adapter.heads(shape, task),
-        task_type=_adapter.kind(task),
+        encoder_hidden_size=prefix_widths(shape)[1],
+        modules_to_save=peft_adapter.head_modules(shape, task),
+        task_type=peft_adapter.peft_task_type(task),
     )
     return get_peft_model(model, config)
 
 
-def train(job: Job) -> Any:
+def train(context: TrainingContext) -> Any:
     """Supervised training; afterwards the projection has done its work, and the prefix it makes is kept alone."""
-    from studio.methods import _supervised  # noqa: PLC0415 - loads torch
+    from studio.methods.training import supervised  # noqa: PLC0415 - loads torch
 
-    _supervised.fit(job, recompute=METHOD.recomputes)
-    return finish(job.model)
+    supervised.fit(context, gradient_checkpointing=METHOD.supports_gradient_checkpointing)
+    return finish(context.model)
 
 
 def finish(model: Any) -> Any:
     """The model with the prefix alone, without the network that made it."""
-    from studio.methods import _prefix  # noqa: PLC0415 - loads torch
+    from studio.methods.training import prefix_vectors  # noqa: PLC0415 - loads torch
 
-    return _prefix.flattened(model)
+    return prefix_vectors.flatten_prefix_encoder(model)
 
 
-def disk(shape: ModelShape, settings: Settings, labels: int, item: int) -> float:
+def result_bytes(shape: ModelShape, settings: Settings, num_labels: int, bytes_per_parameter: int) -> float:
     """Keys and values of each virtual word in each block, and a new head, in 32 bits: the network that made them is thrown away."""
-    return 4.0 * (int(settings["virtual_tokens"]) * 2 * shape.layers * widths(shape)[0] + (shape.head(labels) if labels else 0))
+    return 4.0 * (
+        int(settings["virtual_tokens"]) * 2 * shape.layers * prefix_widths(shape)[0]
+        + (shape.head(num_labels) if num_labels else 0)
+    )
 
 
 def check(settings: Settings, shape: ModelShape | None, task: Task) -> list[Problem]:
     """Whether a model that reads little is left enough room for the text."""
-    return _adapter.crowded("virtual_tokens", int(settings["virtual_tokens"]), shape) if shape else []
+    return (
+        peft_adapter.check_virtual_tokens("virtual_tokens", int(settings["virtual_tokens"]), shape)
+        if shape
+        else []
+    )
 
 
 METHOD = Method(
     name="prefix",
     tasks=("chat", "complete", "classify"),
-    knobs=KNOBS,
+    settings=SETTINGS,
     exports=("adapter",),
     weights="frozen",
     learning_rate=learning_rate,
-    footprint=footprint,
-    touch=lambda shape, settings: Touch(virtual=int(settings["virtual_tokens"]), operations=2.0),
+    count_parameters=count_parameters,
+    cost_profile=lambda shape, settings: CostProfile(
+        virtual_tokens=int(settings["virtual_tokens"]), operations=2.0
+    ),
     attach=attach,
     train=train,
-    save=_adapter.save,
-    load=_adapter.load,
-    merge=_adapter.merge,
+    save=peft_adapter.save,
+    load=peft_adapter.load,
+    merge=peft_adapter.merge,
     check=check,
-    patience=2.0,
+    epoch_multiplier=2.0,
     finish=finish,
-    disk=disk,
-    recomputes=False,  # PEFT refuses prefixes under gradient checkpointing
+    result_bytes=result_bytes,
+    supports_gradient_checkpointing=False,  # PEFT refuses prefixes under gradient checkpointing
 )

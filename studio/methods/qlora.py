@@ -3,9 +3,10 @@
 from dataclasses import replace
 from typing import Any
 
-from studio.methods import _adapter, lora
-from studio.methods.base import Method, Settings
-from studio.methods.touch import Touch
+from studio.methods import lora
+from studio.methods.cost_profile import CostProfile
+from studio.methods.spec import Method, Settings
+from studio.methods.training import peft_adapter
 from studio.models.shape import ModelShape
 
 
@@ -14,38 +15,41 @@ def merge(base: Any, folder: Any) -> Any:
 
     Merging into the 4-bit numbers would round the change away (design/methods.md, section 6: 0.39 against 2e-6).
     """
-    whole = _adapter.merge(base.dequantize(), folder)
-    whole._weight_conversions = None  # transformers would try to write it in 4 bits again
-    return whole
+    merged = peft_adapter.merge(base.dequantize(), folder)
+    merged._weight_conversions = None  # transformers would try to write it in 4 bits again
+    return merged
 
 
-def touch(shape: ModelShape, settings: Settings) -> Touch:
+def cost_profile(shape: ModelShape, settings: Settings) -> CostProfile:
     """As LoRA, and every matrix is multiplied out on the way there and back; PEFT copies what a 4-bit matrix gives."""
-    beside, count = lora.touch(shape, settings), len(shape.linears)
-    size, outputs = sum(linear.n_in * linear.n_out for linear in shape.linears), sum(linear.n_out for linear in shape.linears)
+    lora_profile, n_linears = lora.cost_profile(shape, settings), len(shape.linears)
+    n_weights, outputs = (
+        sum(linear.n_in * linear.n_out for linear in shape.linears),
+        sum(linear.n_out for linear in shape.linears),
+    )
     return replace(
-        beside,
-        moved=beside.moved + 2.0 * outputs,
-        remade=beside.remade + 1.1 * size,
-        remade_back=beside.remade_back + 1.1 * size,
-        unpacked=float(size),
-        operations=beside.operations + 2.0 * count,
-        operations_back=beside.operations_back + 1.0 * count,
+        lora_profile,
+        memory_traffic=lora_profile.memory_traffic + 2.0 * outputs,
+        weight_traffic=lora_profile.weight_traffic + 1.1 * n_weights,
+        weight_traffic_backward=lora_profile.weight_traffic_backward + 1.1 * n_weights,
+        dequantized_params=float(n_weights),
+        operations=lora_profile.operations + 2.0 * n_linears,
+        operations_backward=lora_profile.operations_backward + 1.0 * n_linears,
     )
 
 
 METHOD = Method(
     name="qlora",
     tasks=("chat", "complete", "classify"),
-    knobs=lora.KNOBS,
+    settings=lora.SETTINGS,
     exports=("adapter", "merged"),
     weights="nf4",
-    learning_rate=_adapter.learning_rate,
-    footprint=lora.footprint,
-    touch=touch,
+    learning_rate=peft_adapter.learning_rate,
+    count_parameters=lora.count_parameters,
+    cost_profile=cost_profile,
     attach=lora.attach,
-    train=_adapter.train,
-    save=_adapter.save,
-    load=_adapter.load,
+    train=peft_adapter.train,
+    save=peft_adapter.save,
+    load=peft_adapter.load,
     merge=merge,
 )

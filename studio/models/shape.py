@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from studio.errors import ModelUnavailable
-from studio.words import Words
+from studio.i18n import Message
 
 
 @dataclass(frozen=True)
@@ -43,41 +43,48 @@ class ModelShape:
     context: int
     tied: bool
     linears: tuple[Linear, ...]
-    block_other: int
-    outside: int
+    block_other_parameters: int
+    non_block_parameters: int
     pooler: int
     class_head: int
     heads: int
-    first_block_less: int = 0
+    first_block_missing: int = 0
 
     @cached_property
     def blocks(self) -> int:
         """Numbers in all blocks together."""
-        return self.layers * (sum(linear.size for linear in self.linears) + self.block_other) - self.first_block_less
+        return (
+            self.layers * (sum(linear.size for linear in self.linears) + self.block_other_parameters)
+            - self.first_block_missing
+        )
 
     @cached_property
-    def mixed(self) -> int:
+    def attention_width(self) -> int:
         """Numbers per token that the attention mixes: its heads side by side."""
         return next(linear.n_in for linear in reversed(self.linears) if linear.part == "attention")
 
     @property
-    def kept_to_read(self) -> int:
+    def kv_cache_width(self) -> int:
         """Numbers per token and block that writing keeps of earlier text: its keys and values."""
-        found = [linear.n_out for linear in self.linears if linear.name.endswith(("k_proj", "v_proj"))]
-        return sum(found) or 2 * self.mixed
+        widths = [linear.n_out for linear in self.linears if linear.name.endswith(("k_proj", "v_proj"))]
+        return sum(widths) or 2 * self.attention_width
 
     def total(self, labels: int = 0) -> int:
         """All parameters: with a language head, or with a head for `labels` classes where that is above 0."""
         if labels:
-            return self.outside + self.blocks + self.pooler + self.head(labels)
-        return self.outside + self.blocks + (0 if self.tied or self.encoder else self.vocabulary * self.hidden)
+            return self.non_block_parameters + self.blocks + self.pooler + self.head(labels)
+        return (
+            self.non_block_parameters
+            + self.blocks
+            + (0 if self.tied or self.encoder else self.vocabulary * self.hidden)
+        )
 
     def head(self, labels: int) -> int:
         """Parameters of a fresh head for `labels` classes: a bias only on encoders, and what stands before it."""
         return self.class_head + labels * self.hidden + (labels if self.encoder else 0)
 
 
-def of(config: Mapping[str, Any], name: str = "this model") -> ModelShape:
+def from_config(config: Mapping[str, Any], name: str = "this model") -> ModelShape:
     """The shape described by a transformers config.
 
     Raises ModelUnavailable where the family is not known, or a needed number is missing or none that a model can have.
@@ -92,59 +99,60 @@ def of(config: Mapping[str, Any], name: str = "this model") -> ModelShape:
             return _decoder(config, family)
     except KeyError as error:
         raise ModelUnavailable(
-            Words("The config of {name} does not say {key}.", "{name} 的配置里没有 {key}。"),
-            Words("Choose another model, or a newer copy of this one.", "请换一个模型，或使用它更新的版本。"),
+            Message("The config of {name} does not say {key}."),
+            Message("Choose another model, or a newer copy of this one."),
             name=name,
             key=str(error).strip("'"),
         ) from None
     except (TypeError, ValueError, ArithmeticError):
         raise ModelUnavailable(
-            Words("A size in the config of {name} is no number that a model can have.", "{name} 的配置里有一个尺寸不是模型可用的数字。"),
-            Words("Choose another model, or a whole copy of this one.", "请换一个模型，或使用它完好的版本。"),
+            Message("A size in the config of {name} is no number that a model can have."),
+            Message("Choose another model, or a whole copy of this one."),
             name=name,
         ) from None
     raise ModelUnavailable(
-        Words("The studio cannot count the kind “{family}” that {name} is of.", "工作室还不能统计 {name} 所属的“{family}”类模型。"),
-        Words(
-            "Choose a model of the Llama, Mistral, Qwen, Gemma, SmolLM, BERT or ModernBERT family.",
-            "请选择 Llama、Mistral、Qwen、Gemma、SmolLM、BERT 或 ModernBERT 系列的模型。",
-        ),
+        Message("The studio cannot count the kind “{family}” that {name} is of."),
+        Message("Choose a model of the Llama, Mistral, Qwen, Gemma, SmolLM, BERT or ModernBERT family."),
         family=family or "?",
         name=name,
     )
 
 
-def read(folder: Path) -> ModelShape:
+def from_folder(folder: Path) -> ModelShape:
     """The shape of the model in a local folder."""
     try:
         config = dict(json.loads((folder / "config.json").read_text(encoding="utf-8")))
     except (OSError, ValueError, TypeError):
         raise ModelUnavailable(
-            Words("The folder {folder} holds no readable config.json.", "文件夹 {folder} 里没有可读的 config.json。"),
-            Words(
-                "Name a folder that save_pretrained wrote, or choose a model from the list.",
-                "请指定由 save_pretrained 写出的文件夹，或从列表中选择模型。",
-            ),
+            Message("The folder {folder} holds no readable config.json."),
+            Message("Name a folder that save_pretrained wrote, or choose a model from the list."),
             folder=folder,
         ) from None
-    return of(config, folder.name)
+    return from_config(config, folder.name)
 
 
 def _decoder(config: Mapping[str, Any], family: str) -> ModelShape:
     """Llama and its relatives: grouped attention, a gated feed-forward part, RMS norms without bias."""
-    hidden, inner, heads = int(config["hidden_size"]), int(config["intermediate_size"]), int(config["num_attention_heads"])
+    hidden, inner, heads = (
+        int(config["hidden_size"]),
+        int(config["intermediate_size"]),
+        int(config["num_attention_heads"]),
+    )
     kv_heads = int(config.get("num_key_value_heads") or heads)
-    size = int(config.get("head_dim") or hidden // heads)
+    head_dim = int(config.get("head_dim") or hidden // heads)
     # Qwen2 puts a bias on query, key and value whatever its config says; the others follow attention_bias.
-    bias, out_bias = bool(config.get("attention_bias")) or family == "qwen2", bool(config.get("attention_bias"))
+    bias, out_bias = (
+        bool(config.get("attention_bias")) or family == "qwen2",
+        bool(config.get("attention_bias")),
+    )
     mlp_bias = bool(config.get("mlp_bias"))
-    norms = 4 if family == "gemma3_text" else 2
-    per_head = 2 * size if family in ("qwen3", "gemma3_text") else 0
+    norms_per_block = 4 if family == "gemma3_text" else 2
+    qk_norm_parameters = 2 * head_dim if family in ("qwen3", "gemma3_text") else 0
     linears = (
-        Linear("self_attn.q_proj", hidden, heads * size, bias, "attention"),
-        Linear("self_attn.k_proj", hidden, kv_heads * size, bias, "attention"),
-        Linear("self_attn.v_proj", hidden, kv_heads * size, bias, "attention"),
-        Linear("self_attn.o_proj", heads * size, hidden, out_bias, "attention"),
+        Linear("self_attn.q_proj", hidden, heads * head_dim, bias, "attention"),
+        Linear("self_attn.k_proj", hidden, kv_heads * head_dim, bias, "attention"),
+        Linear("self_attn.v_proj", hidden, kv_heads * head_dim, bias, "attention"),
+        Linear("self_attn.o_proj", heads * head_dim, hidden, out_bias, "attention"),
         Linear("mlp.gate_proj", hidden, inner, mlp_bias, "feed_forward"),
         Linear("mlp.up_proj", hidden, inner, mlp_bias, "feed_forward"),
         Linear("mlp.down_proj", inner, hidden, mlp_bias, "feed_forward"),
@@ -160,8 +168,8 @@ def _decoder(config: Mapping[str, Any], family: str) -> ModelShape:
         context=int(config.get("max_position_embeddings", 2048)),
         tied=tied,
         linears=linears,
-        block_other=norms * hidden + per_head,
-        outside=vocabulary * hidden + hidden,
+        block_other_parameters=norms_per_block * hidden + qk_norm_parameters,
+        non_block_parameters=vocabulary * hidden + hidden,
         pooler=0,
         class_head=0,
         heads=heads,
@@ -173,7 +181,12 @@ def _bert(config: Mapping[str, Any]) -> ModelShape:
     hidden, inner = int(config["hidden_size"]), int(config["intermediate_size"])
     attention = tuple(
         Linear(name, hidden, hidden, True, "attention")
-        for name in ("attention.self.query", "attention.self.key", "attention.self.value", "attention.output.dense")
+        for name in (
+            "attention.self.query",
+            "attention.self.key",
+            "attention.self.value",
+            "attention.output.dense",
+        )
     )
     feed_forward = (
         Linear("intermediate.dense", hidden, inner, True, "feed_forward"),
@@ -189,8 +202,9 @@ def _bert(config: Mapping[str, Any]) -> ModelShape:
         context=context,
         tied=True,
         linears=attention + feed_forward,
-        block_other=4 * hidden,
-        outside=(int(config["vocab_size"]) + context + int(config.get("type_vocab_size", 2)) + 2) * hidden,
+        block_other_parameters=4 * hidden,
+        non_block_parameters=(int(config["vocab_size"]) + context + int(config.get("type_vocab_size", 2)) + 2)
+        * hidden,
         pooler=hidden * hidden + hidden,
         class_head=0,
         heads=int(config["num_attention_heads"]),
@@ -215,10 +229,10 @@ def _modernbert(config: Mapping[str, Any]) -> ModelShape:
         context=int(config.get("max_position_embeddings", 8192)),
         tied=True,
         linears=linears,
-        block_other=2 * hidden,
-        outside=int(config["vocab_size"]) * hidden + 2 * hidden,
+        block_other_parameters=2 * hidden,
+        non_block_parameters=int(config["vocab_size"]) * hidden + 2 * hidden,
         pooler=0,
         class_head=hidden * hidden + hidden,
         heads=int(config["num_attention_heads"]),
-        first_block_less=hidden,
+        first_block_missing=hidden,
     )

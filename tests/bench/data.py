@@ -52,18 +52,25 @@ def table(path, count):
 
 def studio(path):
     """Take the file in and judge it, as the page does: seconds until it is read and understood, checked, and near-duplicates are known."""
-    from studio.data import columns, intake, keep
+    from studio.data import import_job, store
+    from studio.data.schema import infer_roles
 
     began, marks = time.perf_counter(), {}
-    source = next(found["source"] for found in intake.take({"path": str(path), "name": path.name}) if "source" in found)
-    kept = keep.find(source)
+    source = next(
+        found["source"]
+        for found in import_job.import_dataset({"path": str(path), "name": path.name})
+        if "source" in found
+    )
+    kept = store.find(source)
     rows = len(kept.table().rows)
-    found = columns.guess(kept.table())
+    found = infer_roles.guess_roles(kept.table())
     marks["read and recognised"] = time.perf_counter() - began
-    for _, _, health in intake.judge(source, found.task, found.columns):
+    for _, _, health in import_job.check_dataset(source, found.task, found.columns):
         if health:
-            marks.setdefault("checked" if not health.whole else "near-duplicates too", time.perf_counter() - began)
-    keep.drop(kept)
+            marks.setdefault(
+                "checked" if not health.whole else "near-duplicates too", time.perf_counter() - began
+            )
+    store.delete(kept)
     return rows, marks
 
 
@@ -75,14 +82,33 @@ def main():
         table(path, count)
         size = path.stat().st_size / 1e6
         print(f"{count:,} rows, {size:.1f} MB")
-        done = subprocess.run([sys.executable, "-c", PLAIN, str(path), folder + "/cache"], capture_output=True, text=True, check=True)
-        plain = {name: float(seconds) for name, _, seconds in (line.rsplit(" ", 2) for line in done.stdout.splitlines())}
+        done = subprocess.run(
+            [sys.executable, "-c", PLAIN, str(path), folder + "/cache"],
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        plain = {
+            name: float(seconds)
+            for name, _, seconds in (line.rsplit(" ", 2) for line in done.stdout.splitlines())
+        }
         for name, seconds in plain.items():
             print(f"{name:<28} {seconds:6.2f} s")
         rows, marks = studio(path)
         for name, seconds in marks.items():
-            print(f"studio: {name:<20} {seconds:6.2f} s   {seconds / sum(plain.values()):.2f} of both together")
-        print(json.dumps({"rows": rows, "megabytes of this process": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3)}))
+            print(
+                f"studio: {name:<20} {seconds:6.2f} s   {seconds / sum(plain.values()):.2f} of both together"
+            )
+        print(
+            json.dumps(
+                {
+                    "rows": rows,
+                    "megabytes of this process": round(
+                        resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3
+                    ),
+                }
+            )
+        )
 
 
 if __name__ == "__main__":

@@ -18,10 +18,12 @@ import estimator_cpu
 import estimator_gpu
 
 from studio import methods, presets
-from studio.estimate import desk, load, machines, table
-from studio.home import home
-from studio.methods import fits
+from studio.estimate import all_methods, dataset_lengths
+from studio.estimate.machines import catalogue
+from studio.estimate.tracing import client as tracing_client
+from studio.methods import compatibility
 from studio.plan import Plan
+from studio.storage import home
 
 KEPT = Path(__file__).with_suffix(".md")
 TIMES = 20
@@ -32,50 +34,80 @@ def quickness() -> str:
     recipe = presets.recipes()["support-tone-lora"]
     from studio import plan as plans
 
-    found: Plan = plans.read(recipe, (), ())
-    place = machines.here()
-    lines = ["| model | ten rows by formula, ms (median of 20) | one row traced, s (median of ten) |", "|---|---|---|"]
+    found: Plan = plans.load(recipe, (), ())
+    place = catalogue.local_machine()
+    lines = [
+        "| model | ten rows by formula, ms (median of 20) | one row traced, s (median of ten) |",
+        "|---|---|---|",
+    ]
     for model in ("smollm2-135m", "qwen3-8b"):
         wanted = found.model_copy(update={"model": model})
-        base = table.base(model)
-        lengths = load.lengths(wanted, base.folder)
+        base = all_methods.find_base_model(model)
+        lengths = dataset_lengths.measure_lengths(wanted, base.folder)
         spent = []
         for _ in range(TIMES):
             began = time.perf_counter()
-            table.estimates(wanted, place, {}, base, lengths)
+            all_methods.estimate_all_methods(wanted, place, {}, base, lengths)
             spent.append(1e3 * (time.perf_counter() - began))
-        able = [method for method in methods.METHODS if not fits.refusal(method.name, wanted.task, base.shape)]
+        able = [
+            method
+            for method in methods.METHODS
+            if not compatibility.find_incompatibility(method.name, wanted.task, base.shape)
+        ]
         traced = []
         for method in able:
             began = time.perf_counter()
-            table.sharpen(wanted, method, method.settle({}), machines.places()["hf-l40sx1"], base, lengths)
+            all_methods.trace_missing(
+                wanted,
+                method,
+                method.resolve_settings({}),
+                catalogue.load_machines()["hf-l40sx1"],
+                base,
+                lengths,
+            )
             traced.append(time.perf_counter() - began)
         lines.append(f"| {model} | {statistics.median(spent):.1f} | {statistics.median(traced):.1f} |")
-    desk.close()
+    tracing_client.stop_server()
     return "\n".join(lines) + "\n"
 
 
 def trainables() -> str:
     """Numbers trained by the table's count against PEFT's and torch's own, on meta tensors, at the defaults of every method."""
-    from studio.estimate.rehearse import Rehearsal
+    from studio.estimate.tracing.meta_step import MetaStep
 
     rows, wrong = 0, []
     for model, card in presets.models().items():
-        base = table.base(model)
+        base = all_methods.find_base_model(model)
         task = "chat" if "chat" in card.tasks else "classify"
         for method in methods.METHODS:
-            if fits.refusal(method.name, task, base.shape) or method.name == "rlhf":  # whose policy is a LoRA
+            if (
+                compatibility.find_incompatibility(method.name, task, base.shape) or method.name == "rlhf"
+            ):  # whose policy is a LoRA
                 continue
-            settings = method.settle({})
+            settings = method.resolve_settings({})
             labels = 3 if task == "classify" else 0
-            held = Rehearsal(
-                card.config, method.name, {**settings, "reuse": False} if method.name == "frozen" else settings, task, labels, "cpu"
+            held = MetaStep(
+                card.config,
+                method.name,
+                {**settings, "reuse": False} if method.name == "frozen" else settings,
+                task,
+                labels,
+                "cpu",
             )
-            really, told = sum(value.numel() for value in held.learned), method.footprint(base.shape, settings, labels).trainable
+            really, told = (
+                sum(value.numel() for value in held.trainable_parameters),
+                method.count_parameters(base.shape, settings, labels).trainable,
+            )
             rows += 1
             if really != told:
                 wrong.append(f"{method.name} on {model}: {told:,} told, {really:,} attached")
-    return "\n".join([f"{rows - len(wrong)} of {rows} equal (every method x every model of the catalogue, at its defaults).", *wrong, ""])
+    return "\n".join(
+        [
+            f"{rows - len(wrong)} of {rows} equal (every method x every model of the catalogue, at its defaults).",
+            *wrong,
+            "",
+        ]
+    )
 
 
 def main() -> None:
@@ -93,7 +125,7 @@ def main() -> None:
         "Trainable parameters": trainables(),
         "How long an estimate takes": quickness(),
     }
-    place = machines.here()
+    place = catalogue.local_machine()
     text = f"# The estimator against the truth\n\nMade by `python tests/bench/estimator.py --write` on {date.today()} ({place.name}).\n\n"
     text += "\n".join(f"## {head}\n\n{part}" for head, part in parts.items())
     print(text)

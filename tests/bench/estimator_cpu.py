@@ -18,17 +18,22 @@ import sys
 from pathlib import Path
 
 from studio import presets, runs
-from studio.estimate import machines, measure, rates, table
-from studio.home import home
+from studio.estimate import all_methods
+from studio.estimate.benchmark import measure
+from studio.estimate.machines import catalogue, rates
 from studio.methods import METHODS
 from studio.plan import Data, MethodChoice, Plan, Training
-from studio.train import launch
+from studio.storage import home
+from studio.training import launcher
 
 # Texts at once, tokens each; and steps of a run.
 TEXT_SIZES, SORT_SIZES = ((2, 64), (2, 160), (4, 64), (4, 160)), ((8, 64), (8, 160), (16, 64), (16, 160))
 STEPS, SORT_STEPS, KEPT_ASIDE = 6, 24, 8
 # What is asked beside the defaults: a few steps of practice under a rule; no second training to compare with.
-SETTINGS = {"rlhf": {"steps": 4, "reward": "length", "reward_length": 10, "answer_tokens": 16}, "qat": {"compare": False}}
+SETTINGS = {
+    "rlhf": {"steps": 4, "reward": "length", "reward_length": 10, "answer_tokens": 16},
+    "qat": {"compare": False},
+}
 # An answer to practise on needs room after its question and the template's own words.
 SHORTEST = {"rlhf": 96, "upft": 128}
 MEMORY_BAR, TIME_BAR, WORST_BAR = 0.10, 0.15, 0.25
@@ -75,9 +80,13 @@ def plans(names: list[str]) -> dict[str, Plan]:
                     name=f"{method.name} {rows}x{tokens}",
                     task=task,
                     model=model,
-                    data=Data(source=str(path), columns=columns, validation_share=KEPT_ASIDE / (rows * STEPS + KEPT_ASIDE)),
+                    data=Data(
+                        source=str(path),
+                        columns=columns,
+                        validation_share=KEPT_ASIDE / (rows * STEPS + KEPT_ASIDE),
+                    ),
                     method=MethodChoice(name=method.name, settings=SETTINGS.get(method.name, {})),
-                    training=Training(epochs=1, batch_size=rows, max_length=tokens, evaluations=1),
+                    training=Training(epochs=1, batch_size=rows, max_length=tokens, eval_count=1),
                 )
     return found
 
@@ -85,10 +94,10 @@ def plans(names: list[str]) -> dict[str, Plan]:
 def run(plan: Plan) -> dict[str, float]:
     """Train for real; GB at the peak, minutes without fetching, and the share of the cores' time it got."""
     made = runs.create(plan)
-    command = [sys.executable, "-m", "studio.train.worker", made.id]
-    subprocess.run(command, env=launch.environment(), check=True, stderr=subprocess.DEVNULL)
+    command = [sys.executable, "-m", "studio.training.worker", made.id]
+    subprocess.run(command, env=launcher.child_environment(), check=True, stderr=subprocess.DEVNULL)
     told = runs.report(made)
-    points = [point for point in runs.points(made) if point.get("tokens_per_second")]
+    points = [point for point in runs.read_points(made) if point.get("tokens_per_second")]
     return {
         "gb": told["peak_memory_gb"],
         "minutes": (told["seconds"] - told["fetch_seconds"]) / 60,
@@ -99,31 +108,34 @@ def run(plan: Plan) -> dict[str, float]:
 
 def measured() -> None:
     """Measure this machine, unless this home knows it already."""
-    place = machines.here()
-    if not rates.of(place).measured:
-        for _ in measure.measure(table.base("smollm2-135m").config, False, place):
+    place = catalogue.local_machine()
+    if not rates.load_rates(place).is_measured:
+        for _ in measure.measure_machine(all_methods.find_base_model("smollm2-135m").config, False, place):
             pass
 
 
 def compared(names: list[str], again: bool) -> list[list[str]]:
     """One row for each run: estimate and actual of memory and time, and whether both lay in their range."""
     measured()
-    place, path = machines.here(), home() / "actual.json"
+    place, path = catalogue.local_machine(), home() / "actual.json"
     actual = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
     found = []
     for key, plan in plans(names).items():
-        told = table.chosen(plan, place, wait=True)
+        told = all_methods.estimate_chosen_method(plan, place, wait=True)
         if key not in actual and not again:
             try:
                 actual[key] = run(plan)
             except subprocess.CalledProcessError:
-                print(f"{key}: the run ended without a result; its status.json in {home() / 'runs'} says why", file=sys.stderr)
+                print(
+                    f"{key}: the run ended without a result; its status.json in {home() / 'runs'} says why",
+                    file=sys.stderr,
+                )
                 continue
             path.write_text(json.dumps(actual, indent=1), encoding="utf-8")
         if key not in actual:
             continue
         real, memory, minutes = actual[key], told.memory_gb, told.minutes
-        inside = f"{'yes' if memory.holds(real['gb']) else 'NO'} / {'yes' if minutes.holds(real['minutes']) else 'NO'}"
+        inside = f"{'yes' if memory.contains(real['gb']) else 'NO'} / {'yes' if minutes.contains(real['minutes']) else 'NO'}"
         errors = memory.likely / real["gb"] - 1, minutes.likely / real["minutes"] - 1
         texts = (
             f"{memory.likely:.2f}",
@@ -139,9 +151,20 @@ def compared(names: list[str], again: bool) -> list[list[str]]:
 
 def report(names: list[str], again: bool) -> str:
     """The table, and the figures against the bar, as Markdown."""
-    rows, own = compared(names, again), rates.of(machines.here())
+    rows, own = compared(names, again), rates.load_rates(catalogue.local_machine())
     memory, time = ([abs(float(row[column][:-1]) / 100) for row in rows] for column in (5, 8))
-    heads = ["method", "model", "texts x tokens", "GB estimated", "GB actual", "error", "s estimated", "s actual", "error", "in range"]
+    heads = [
+        "method",
+        "model",
+        "texts x tokens",
+        "GB estimated",
+        "GB actual",
+        "error",
+        "s estimated",
+        "s actual",
+        "error",
+        "in range",
+    ]
     inside = [sum(row[9].split(" / ")[place] == "yes" for row in rows) for place in (0, 1)]
     return "\n".join(
         [

@@ -28,7 +28,8 @@ def report() -> str:
     """All tables as Markdown keeps them."""
     found = tables()
     return "\n".join(
-        ["- " + table.summary for table in found] + ["", "```", *("\n".join((table.text(), "")) for table in found), "```", ""]
+        ["- " + table.summary for table in found]
+        + ["", "```", *("\n".join((table.text(), "")) for table in found), "```", ""]
     )
 
 

@@ -27,25 +27,43 @@ from peft.optimizers import create_lorafa_optimizer
 from transformers import AutoConfig, AutoModelForCausalLM
 
 from studio import methods, presets
-from studio.estimate import calibrate, machines, memory, rates, time
-from studio.estimate.rehearse import Pass, Stage
-from studio.estimate.tally import Tally, together
-from studio.estimate.trace import Trace
-from studio.methods import _peft_count, lora, prefix
-from studio.methods.base import Footprint
-from studio.methods.work import Load, Phase, Portion
+from studio.estimate.analytic import memory as memory_model
+from studio.estimate.analytic import time as time_model
+from studio.estimate.benchmark import calibrate
+from studio.estimate.machines import catalogue, rates
+from studio.estimate.op_counts import OpCounts, total
+from studio.estimate.tracing.meta_step import PassSpec, StepRunner
+from studio.estimate.tracing.trace import Trace
+from studio.methods import lora, prefix
+from studio.methods.spec import ParameterCount
+from studio.methods.training import peft_counts
+from studio.methods.workload import MicroBatch, Phase, Workload
 from studio.models import shape as shapes
 from studio.plan import Training
 
 ROWS = Path(__file__).parents[3] / "shared" / "data" / "peft_benchmark_l40s.csv"
 SETTINGS: dict[str, dict[str, Any]] = {
-    "adalora/llama-3.2-3B-rank32": {"init_r": 64, "target_r": 32, "tinit": 200, "tfinal": 500, "total_step": 5000},
+    "adalora/llama-3.2-3B-rank32": {
+        "init_r": 64,
+        "target_r": 32,
+        "tinit": 200,
+        "tfinal": 500,
+        "total_step": 5000,
+    },
     "c3a/llama-3.2-3B-default": {"block_size": 64},
     "deft/llama-3.2-3B-rank32-para": {"para": True},
-    "glora/llama-3.2-3B-vector-paths": {"config_A_B": "vector", "config_C": "vector", "config_D_E": "constant"},
+    "glora/llama-3.2-3B-vector-paths": {
+        "config_A_B": "vector",
+        "config_C": "vector",
+        "config_D_E": "constant",
+    },
     "lily/llama-3.2-3B-rank140-mlp-a2-b2-s8.0": {"num_B": 2, "stride_A": 14, "scaling": 8.0},
     "lora/llama-3.2-3B-rank14-target-mlp-bdlora": {
-        "use_bdlora": {"target_modules_bd_a": ["down_proj"], "target_modules_bd_b": ["up_proj", "gate_proj"], "nblocks": 2}
+        "use_bdlora": {
+            "target_modules_bd_a": ["down_proj"],
+            "target_modules_bd_b": ["up_proj", "gate_proj"],
+            "nblocks": 2,
+        }
     },
     "lora/llama-3.2-3B-rank32-mica": {"init_lora_weights": "mica"},
     "oft/llama-3.2-3B-rank32": {"oft_block_size": 0},
@@ -111,81 +129,117 @@ def built(run: Run) -> Any:
         if ".ranknum." in name:  # AdaLoRA's note; PEFT forgets on the meta device that it is none to train
             value.requires_grad = False
     if run.optimiser == "lora-fa":
-        create_lorafa_optimizer(model, r=run.own["r"], lora_alpha=run.own["lora_alpha"], lr=1e-4)  # freezes one half
+        create_lorafa_optimizer(
+            model, r=run.own["r"], lora_alpha=run.own["lora_alpha"], lr=1e-4
+        )  # freezes one half
     return model
 
 
 def warmed(model: Any, trace: Trace) -> None:
     """Loading with a device map: a block of the model's size, which its weights then share."""
     base = [value for name, value in model.named_parameters() if value.dtype is torch.bfloat16]
-    trace.take("model", sum(value.numel() * 2 for value in base))
-    trace.give_back("model")
-    trace.hold(base, "frozen")
+    trace.allocate("model", sum(value.numel() * 2 for value in base))
+    trace.release("model")
+    trace.track(base, "frozen")
 
 
 @lru_cache(maxsize=1)
-def staged(run: Run) -> Stage:
+def staged(run: Run) -> StepRunner:
     """A run's model in its loop."""
     model = built(run)
-    return Stage(model, "cuda", partial(own_loss, model), empties=True, optimiser=adamw, before=partial(warmed, model))
+    return StepRunner(
+        model,
+        "cuda",
+        partial(own_loss, model),
+        empties_cache=True,
+        build_optimizer=adamw,
+        trace_loading=partial(warmed, model),
+    )
 
 
 def peak(run: Run) -> float:
     """What the card's allocator reserves for a step of the longest portion (bytes)."""
-    return float(staged(run).run(Pass(ROWS_AT_ONCE, LONGEST, LONGEST, padded=True)).replayed().reserved)
+    return float(staged(run).run(PassSpec(ROWS_AT_ONCE, LONGEST, LONGEST, padded=True)).replay_allocator().peak_reserved)
 
 
-def work(run: Run) -> tuple[Tally, float]:
+def work(run: Run) -> tuple[OpCounts, float]:
     """The work of the training and of the test answers; and the seconds before it, libraries and reading the model."""
-    place, shape = machines.places()["hf-l40sx1"], shapes.of(presets.models()["llama3.2-3b"].config)
+    place, shape = (
+        catalogue.load_machines()["hf-l40sx1"],
+        shapes.from_config(presets.models()["llama3.2-3b"].config),
+    )
     virtual = int(run.own.get("num_virtual_tokens", 0))
 
-    def passed(phase: Phase, portion: Portion) -> Tally:
-        if virtual and portion.tokens == 1:  # what is written follows the virtual tokens, which are not read again for each
-            return together(plain().run(Pass(portion.rows, 1, 1, True, learn=False)).phases.values())
-        asked = Pass(portion.rows, portion.tokens, portion.scored, portion.padded, phase.learn)
-        return together(staged(run).run(asked).phases.values())
+    def passed(phase: Phase, portion: MicroBatch) -> OpCounts:
+        if (
+            virtual and portion.tokens == 1
+        ):  # what is written follows the virtual tokens, which are not read again for each
+            return total(plain().run(PassSpec(portion.rows, 1, 1, True, learn=False)).phases.values())
+        asked = PassSpec(
+            portion.rows, portion.tokens, portion.scored_positions, portion.padded, phase.with_gradients
+        )
+        return total(staged(run).run(asked).phases.values())
 
     phases = [
-        Phase("train", (Portion(ROWS_AT_ONCE, MEAN, MEAN, True, STEPS),), learn=True),
-        Phase("test", (Portion(TEST_ROWS, TEST_TOKENS, 1, True, TEST_PORTIONS),), new=TEST_NEW),
+        Phase("train", (MicroBatch(ROWS_AT_ONCE, MEAN, MEAN, True, STEPS),), with_gradients=True),
+        Phase("test", (MicroBatch(TEST_ROWS, TEST_TOKENS, 1, True, TEST_PORTIONS),), new_tokens=TEST_NEW),
     ]
-    load = Load("chat", (), 20_000, 0.0, Training(), shape)
-    footprint = Footprint(run.trainable, shape.total())
-    found = together(time.worked(phase, load, footprint, place.kind, passed) for phase in phases)
-    spent = time.stretches([], rates.promised(place), place.kind, memory.item(place) * float(shape.total()), 0.0, 0.0)
+    load = Workload("chat", (), 20_000, 0.0, Training(), shape)
+    footprint = ParameterCount(run.trainable, shape.total())
+    found = total(time_model.count_phase(phase, load, footprint, place.kind, passed) for phase in phases)
+    spent = time_model.phase_seconds(
+        [],
+        rates.rates_from_spec(place),
+        place.kind,
+        memory_model.bytes_per_parameter(place) * float(shape.total()),
+        0.0,
+        0.0,
+    )
     return found, sum(spent.values())
 
 
 @lru_cache(maxsize=1)
-def plain() -> Stage:
+def plain() -> StepRunner:
     """The model alone."""
     return staged.__wrapped__(replace(next(run for run in read() if run.kind == "FULL"), optimiser="AdamW"))
 
 
 def counted(run: Run) -> int | None:
     """The studio's own count for a row whose method it knows, on the matrices that the row names; None for the others."""
-    shape, own = shapes.of(presets.models()["llama3.2-3b"].config), run.own
+    shape, own = shapes.from_config(presets.models()["llama3.2-3b"].config), run.own
     names = own.get("target_modules") or ()
-    some = replace(shape, linears=tuple(linear for linear in shape.linears if linear.name.split(".")[-1] in names))
+    some = replace(
+        shape, linears=tuple(linear for linear in shape.linears if linear.name.split(".")[-1] in names)
+    )
     plain = {"use_bdlora", "init_lora_weights"}.isdisjoint(own) and run.optimiser == "AdamW"
     if run.kind == "FULL":
-        return methods.get("full").footprint(shape, {}, 0).trainable
+        return methods.get("full").count_parameters(shape, {}, 0).trainable
     if run.kind == "LORA" and plain:
-        return lora.footprint(some, {**lora.of_rank(own["r"], dropout=0.0), "dora": own["use_dora"]}, 0).trainable
+        return lora.count_parameters(
+            some, {**lora.settings_for_rank(own["r"], dropout=0.0), "dora": own["use_dora"]}, 0
+        ).trainable
     if run.kind == "PREFIX_TUNING":
-        return prefix.footprint(shape, {"virtual_tokens": own["num_virtual_tokens"], "projection": False}, 0).trainable
+        return prefix.count_parameters(
+            shape, {"virtual_tokens": own["num_virtual_tokens"], "projection": False}, 0
+        ).trainable
     name = run.kind.lower()
-    if name not in _peft_count.ADDED or run.kind == "LORA":
+    if name not in peft_counts.PARAMETER_COUNTERS or run.kind == "LORA":
         return None
-    return _peft_count.ADDED[name](shape if name in ("ia3", "ln_tuning") else some, {"block_share": False, **own})
+    return peft_counts.PARAMETER_COUNTERS[name](
+        shape if name in ("ia3", "ln_tuning") else some, {"block_share": False, **own}
+    )
 
 
 def trainables(runs: list[Run]) -> tuple[str, ...]:
     """How many rows are counted as the benchmark counted them: by attaching the row's method, and by the studio's own formula."""
-    attached = {run.name: sum(value.numel() for value in built(run).parameters() if value.requires_grad) for run in runs}
+    attached = {
+        run.name: sum(value.numel() for value in built(run).parameters() if value.requires_grad)
+        for run in runs
+    }
     wrong = [
-        f"{run.name}: {attached[run.name]:,} attached, {run.trainable:,} in the file" for run in runs if attached[run.name] != run.trainable
+        f"{run.name}: {attached[run.name]:,} attached, {run.trainable:,} in the file"
+        for run in runs
+        if attached[run.name] != run.trainable
     ]
     known = {run.name: count for run in runs if (count := counted(run)) is not None}
     missed = [
@@ -197,20 +251,32 @@ def trainables(runs: list[Run]) -> tuple[str, ...]:
     return (said, *wrong, *missed)
 
 
-def timed(done: list[tuple[Run, Tally, float]]) -> list[Table]:
+def timed(done: list[tuple[Run, OpCounts, float]]) -> list[Table]:
     """A training's seconds at what the card's specification promises, and at one set of rates fitted on all other rows."""
-    place = machines.places()["hf-l40sx1"]
-    start = rates.promised(place)
-    unfitted = [Line(run.name, before + start.seconds(tally), run.seconds) for run, tally, before in done]
+    place = catalogue.load_machines()["hf-l40sx1"]
+    start = rates.rates_from_spec(place)
+    unfitted = [
+        Line(run.name, before + start.estimate_seconds(tally), run.seconds) for run, tally, before in done
+    ]
     fitted = []
     for mine, (run, tally, before) in enumerate(done):
         others = [one for place, one in enumerate(done) if place != mine]
-        own = calibrate.fitted([one[1] for one in others], [one[0].seconds - one[2] for one in others], start)
-        fitted.append(Line(run.name, before + own.seconds(tally), run.seconds))
-    own = calibrate.fitted([tally for _, tally, _ in done], [run.seconds - before for run, _, before in done], start)
+        own = calibrate.fit_rates(
+            [one[1] for one in others], [one[0].seconds - one[2] for one in others], start
+        )
+        fitted.append(Line(run.name, before + own.estimate_seconds(tally), run.seconds))
+    own = calibrate.fit_rates(
+        [tally for _, tally, _ in done], [run.seconds - before for run, _, before in done], start
+    )
     note = f"fitted on all: {own.flop_16 / 1e12:.0f} TFLOP/s in 16 bits, {own.bandwidth / 1e9:.0f} GB/s, {1e6 * own.operation:.1f} µs an operation"
     return [
-        Table("L40S, a whole training, one set of rates, the row left out of the fit", "s", fitted, {"median": 20}, (note,)),
+        Table(
+            "L40S, a whole training, one set of rates, the row left out of the fit",
+            "s",
+            fitted,
+            {"median": 20},
+            (note,),
+        ),
         Table("L40S, a whole training by the specification alone, nothing fitted", "s", unfitted, {}),
     ]
 
@@ -222,11 +288,16 @@ def tables() -> list[Table]:
         try:
             line, (tally, before) = Line(run.name, peak(run) / 1e9, run.peak / 1e9), work(run)
         except (NotImplementedError, RuntimeError) as error:  # it looks at its numbers, and here are none
-            left.append(f"{run.name}: left out, its code in PEFT needs real numbers ({' '.join(str(error).split())[:80]})")
+            left.append(
+                f"{run.name}: left out, its code in PEFT needs real numbers ({' '.join(str(error).split())[:80]})"
+            )
             continue
         peaks.append(line)
         done.append((run, tally, before))
     if not peaks:
         return []
     told = (*left, *trainables([run for run, _, _ in done]))
-    return [Table("L40S, peak of what is reserved", "GB", peaks, {"median": 10, "worst": 20}, told), *timed(done)]
+    return [
+        Table("L40S, peak of what is reserved", "GB", peaks, {"median": 10, "worst": 20}, told),
+        *timed(done),
+    ]

@@ -19,15 +19,19 @@ from peft import LoraConfig, get_peft_model
 from transformers import AutoConfig, AutoModelForCausalLM
 from transformers.integrations import sdpa_attention
 
-from studio.estimate import calibrate, kernels, machines, rates
-from studio.estimate.allocator import Outcome
-from studio.estimate.rehearse import Pass, Stage, checkpointed
-from studio.estimate.tally import Tally, together
+from studio.estimate.benchmark import calibrate
+from studio.estimate.machines import catalogue, rates
+from studio.estimate.op_counts import OpCounts, total
+from studio.estimate.tracing import kernels
+from studio.estimate.tracing.allocator import AllocatorStats
+from studio.estimate.tracing.meta_step import PassSpec, StepRunner, enable_gradient_checkpointing
 
 PHASES = ("forward", "backward", "update")
 
 
-def llama(hidden: int, inner: int, layers: int, heads: int, keys: int, words: int, tied: bool, kind: str = "llama") -> dict[str, Any]:
+def llama(
+    hidden: int, inner: int, layers: int, heads: int, keys: int, words: int, tied: bool, kind: str = "llama"
+) -> dict[str, Any]:
     """A config of the Llama kind."""
     return {
         "model_type": kind,
@@ -94,35 +98,53 @@ RUNS = [
 ]
 
 
-def staged(run: Run) -> Stage:
+def staged(run: Run) -> StepRunner:
     """The model of a run as its harness built it."""
     half, before = torch.float16, None
     with torch.device("meta"):
         config = AutoConfig.for_model(**CONFIGS[run.model])
-        model = AutoModelForCausalLM.from_config(config, dtype=half, attn_implementation="eager" if run.attention == "eager" else "sdpa")
+        model = AutoModelForCausalLM.from_config(
+            config, dtype=half, attn_implementation="eager" if run.attention == "eager" else "sdpa"
+        )
         if run.method == "qlora":
-            before = kernels.in_4_bits(model, half, nested=False)
+            before = kernels.replace_linears_with_4bit(model, half, nested=False)
             for value in model.parameters():
                 value.requires_grad_(False)
                 value.data = value.data.float() if value.dtype is half else value.data
         parts = ["q_proj", "k_proj", "v_proj", "o_proj"]
         model = get_peft_model(
-            model, LoraConfig(r=run.rank, lora_alpha=2 * run.rank, target_modules=parts, task_type="CAUSAL_LM", lora_dropout=0.0)
+            model,
+            LoraConfig(
+                r=run.rank,
+                lora_alpha=2 * run.rank,
+                target_modules=parts,
+                task_type="CAUSAL_LM",
+                lora_dropout=0.0,
+            ),
         )
-    kernels.copied(model)
-    checkpointed(model)
-    stage = Stage(model, "cuda", partial(own_loss, model), recompute=True, attention="efficient", optimiser=adamw)
+    kernels.clone_packed_outputs(model)
+    enable_gradient_checkpointing(model)
+    stage = StepRunner(
+        model,
+        "cuda",
+        partial(own_loss, model),
+        gradient_checkpointing=True,
+        attention="efficient",
+        build_optimizer=adamw,
+    )
     if before:
-        stage.before = before
+        stage.trace_loading = before
     return stage
 
 
 @cache
-def rehearsed(run: Run) -> tuple[Tally, Outcome]:
+def rehearsed(run: Run) -> tuple[OpCounts, AllocatorStats]:
     """The work of the run's second step, and what the card's allocator made of it all."""
-    with patch.object(sdpa_attention, "use_gqa_in_sdpa", lambda *_: False):  # the harness repeats keys and values
-        trace = staged(run).run(Pass(run.rows, run.tokens, run.tokens, padded=False))
-    return together(trace.phases.values()), trace.replayed()
+    with patch.object(
+        sdpa_attention, "use_gqa_in_sdpa", lambda *_: False
+    ):  # the harness repeats keys and values
+        trace = staged(run).run(PassSpec(run.rows, run.tokens, run.tokens, padded=False))
+    return total(trace.phases.values()), trace.replay_allocator()
 
 
 def memory() -> list[Table]:
@@ -130,8 +152,10 @@ def memory() -> list[Table]:
     allocated, reserved = [], []
     for run in RUNS:
         _, outcome = rehearsed(run)
-        allocated.append(Line(run.label, max(outcome.by_phase[name][0] for name in PHASES) / MIB, run.allocated))
-        reserved.append(Line(run.label, outcome.reserved / MIB, run.reserved))
+        allocated.append(
+            Line(run.label, max(outcome.peaks_by_phase[name][0] for name in PHASES) / MIB, run.allocated)
+        )
+        reserved.append(Line(run.label, outcome.peak_reserved / MIB, run.reserved))
     return [
         Table("T4, peak of what is allocated", "MiB", allocated, {"median": 1, "worst": 5}),
         Table("T4, peak of what is reserved", "MiB", reserved, {"median": 3, "worst": 9}),
@@ -141,12 +165,12 @@ def memory() -> list[Table]:
 def time() -> Table:
     """Each run's step from the four rates fitted on all other runs, as "measure this machine" fits them."""
     timed = [(run, rehearsed(run)[0], run.seconds) for run in RUNS if run.seconds]
-    start, lines = rates.promised(machines.places()["hf-t4-small"]), []
+    start, lines = rates.rates_from_spec(catalogue.load_machines()["hf-t4-small"]), []
     for run, tally, seconds in timed:
         others = [(other, spent) for name, other, spent in timed if name != run]
-        found = calibrate.fitted([other for other, _ in others], [spent for _, spent in others], start)
-        lines.append(Line(run.label, found.seconds(tally), seconds))
-    found = calibrate.fitted([tally for _, tally, _ in timed], [spent for _, _, spent in timed], start)
+        found = calibrate.fit_rates([other for other, _ in others], [spent for _, spent in others], start)
+        lines.append(Line(run.label, found.estimate_seconds(tally), seconds))
+    found = calibrate.fit_rates([tally for _, tally, _ in timed], [spent for _, _, spent in timed], start)
     note = (
         f"fitted on all: {found.flop_16 / 1e12:.1f} and {found.flop_32 / 1e12:.1f} TFLOP/s in 16 and 32 bits, "
         f"{found.bandwidth / 1e9:.0f} GB/s, {1e6 * found.operation:.1f} µs an operation"

@@ -20,14 +20,17 @@ import tempfile
 from pathlib import Path
 
 from studio import presets, runs
-from studio.home import home
 from studio.methods import METHODS
 from studio.plan import Data, MethodChoice, Plan, Training
-from studio.train import launch
+from studio.storage import home
+from studio.training import launcher
 
 PLAIN = ("frozen", {"reuse": False})
 # What a method is asked beside its defaults: a few steps of practice under a rule; no second training to compare with.
-SETTINGS = {"rlhf": {"steps": 4, "reward": "length", "reward_length": 20, "answer_tokens": 48}, "qat": {"compare": False}}
+SETTINGS = {
+    "rlhf": {"steps": 4, "reward": "length", "reward_length": 20, "answer_tokens": 48},
+    "qat": {"compare": False},
+}
 
 
 def rows_of(count: int, folder: Path) -> Path:
@@ -52,16 +55,21 @@ def train(name: str, settings: dict, data: Path, epochs: float) -> runs.Run:
         model="smollm2-135m",
         data=Data(source=str(data), columns=columns, validation_share=0.1),
         method=MethodChoice(name=name, settings=settings),
-        training=Training(epochs=epochs, batch_size=4, max_length=256, evaluations=1),
+        training=Training(epochs=epochs, batch_size=4, max_length=256, eval_count=1),
     )
     run = runs.create(plan)
-    subprocess.run([sys.executable, "-m", "studio.train.worker", run.id], env=launch.environment(), check=True, stderr=subprocess.DEVNULL)
+    subprocess.run(
+        [sys.executable, "-m", "studio.training.worker", run.id],
+        env=launcher.child_environment(),
+        check=True,
+        stderr=subprocess.DEVNULL,
+    )
     return run
 
 
 def measured(run: runs.Run) -> dict[str, float]:
     """Tokens a second (median step, the first left out), the peak of memory (GB) and the seconds from the base's measure to the last step."""
-    points = list(runs.points(run))
+    points = list(runs.read_points(run))
     steps = [point for point in points if point.get("tokens_per_second")]
     ends = [point for point in points if "loss" in point or "reward" in point]
     return {
@@ -79,28 +87,42 @@ def main() -> None:
     parser.add_argument("--epochs", type=float, default=3)
     asked = parser.parse_args()
     if unknown := set(asked.methods) - {method.name for method in METHODS}:
-        parser.error(f"{', '.join(sorted(unknown))}: expected some of {', '.join(method.name for method in METHODS)}")
+        parser.error(
+            f"{', '.join(sorted(unknown))}: expected some of {', '.join(method.name for method in METHODS)}"
+        )
     folder = Path(tempfile.mkdtemp())
     data = rows_of(asked.rows, folder)
     print(f"home {home()}; {asked.rows} rows, {asked.epochs:g} epochs")
     names = ["full", *(name for name in asked.methods if name != "full")]
     ways = [(name, SETTINGS.get(name, {})) for name in names] + ([PLAIN] if "frozen" in names else [])
-    print(f"{'method':<22}{'tokens/s':>10}{'x full':>8}{'peak GB':>9}{'x full':>8}{'seconds':>9}{'x full':>8}   loss")
+    print(
+        f"{'method':<22}{'tokens/s':>10}{'x full':>8}{'peak GB':>9}{'x full':>8}{'seconds':>9}{'x full':>8}   loss"
+    )
     first, losses = None, {}
     for name, settings in ways:
         run = train(name, settings, data, asked.epochs)
         found, report = measured(run), runs.report(run)
         first = first or found
-        title = name + "".join(f" {key}={value}" for key, value in settings.items() if (name, settings) == PLAIN)
-        losses[title] = [point["loss"] for point in runs.points(run) if "loss" in point]
+        title = name + "".join(
+            f" {key}={value}" for key, value in settings.items() if (name, settings) == PLAIN
+        )
+        losses[title] = [point["loss"] for point in runs.read_points(run) if "loss" in point]
         columns = "".join(
             f"{found[key]:>{width}.{digits}f}{found[key] / first[key]:>8.2f}"
             for key, width, digits in (("rate", 10, 0), ("memory", 9, 2), ("seconds", 9, 0))
         )
-        print(f"{title:<22}{columns}   {report['before']['loss']:.3f} -> {report['after']['loss']:.3f}", flush=True)
+        print(
+            f"{title:<22}{columns}   {report['before']['loss']:.3f} -> {report['after']['loss']:.3f}",
+            flush=True,
+        )
     if "frozen reuse=False" in losses:
-        apart = max(abs(one - other) for one, other in zip(losses["frozen"], losses["frozen reuse=False"], strict=True))
-        print(f"frozen: the losses of all {len(losses['frozen'])} steps with and without reuse differ by at most {apart:.1e}")
+        apart = max(
+            abs(one - other)
+            for one, other in zip(losses["frozen"], losses["frozen reuse=False"], strict=True)
+        )
+        print(
+            f"frozen: the losses of all {len(losses['frozen'])} steps with and without reuse differ by at most {apart:.1e}"
+        )
 
 
 if __name__ == "__main__":

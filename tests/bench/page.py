@@ -23,7 +23,9 @@ SEEN = "localStorage.setItem('studio-tour', 'seen')"  # the tour of a first visi
 
 
 def browser_tools():
-    spec = importlib.util.spec_from_file_location("browser_conftest", ROOT / "tests" / "browser" / "conftest.py")
+    spec = importlib.util.spec_from_file_location(
+        "browser_conftest", ROOT / "tests" / "browser" / "conftest.py"
+    )
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
@@ -84,7 +86,7 @@ def long_run(home):
     """A run that looks as if it were going on: points are appended by us, one every half second."""
     from studio import plan, presets, runs
 
-    made = runs.create(plan.read(presets.recipes()["support-tone-lora"]))
+    made = runs.create(plan.load(presets.recipes()["support-tone-lora"]))
     runs.claim(made, os.getpid())
     runs.set_status(made, "training", "train", step=1, steps=1000, seconds_left=500.0)
     return made
@@ -102,7 +104,9 @@ def watched(browser, address, seconds=20):
         began, used = time.perf_counter(), sum(server.cpu_times()[:2])
         while time.perf_counter() - began < seconds:
             step += 1
-            runs.add_point(made, "train", step, step / 100, loss=4 - step / 300, tokens_per_second=200.0, memory_gb=2.0)
+            runs.add_point(
+                made, "train", step, step / 100, loss=4 - step / 300, tokens_per_second=200.0, memory_gb=2.0
+            )
             runs.set_status(made, "training", "train", step=step, steps=1000, seconds_left=500.0)
             page.wait_for_timeout(500)
         return (sum(server.cpu_times()[:2]) - used) / (time.perf_counter() - began)
@@ -110,16 +114,25 @@ def watched(browser, address, seconds=20):
     page = browser.new_page()
     page.add_init_script(SEEN)
     sizes = []
-    page.on("response", lambda answer: sizes.append(len(answer.body())) if "component_server" in answer.url else None)
+    page.on(
+        "response",
+        lambda answer: sizes.append(len(answer.body())) if "component_server" in answer.url else None,
+    )
     page.goto(f"{address}?run={made.id}", wait_until="domcontentloaded")
     page.get_by_role("tab", name="Train").click()
-    page.wait_for_function("(document.querySelector('#live .js-plotly-plot')?.data || [{ y: [] }])[0].y.length >= 1 || true")
+    page.wait_for_function(
+        "(document.querySelector('#live .js-plotly-plot')?.data || [{ y: [] }])[0].y.length >= 1 || true"
+    )
     page.wait_for_timeout(3000)
     client = page.context.new_cdp_session(page)
     client.send("Performance.enable")
 
     def task_seconds():
-        return next(one["value"] for one in client.send("Performance.getMetrics")["metrics"] if one["name"] == "TaskDuration")
+        return next(
+            one["value"]
+            for one in client.send("Performance.getMetrics")["metrics"]
+            if one["name"] == "TaskDuration"
+        )
 
     sizes.clear()
     before = task_seconds()
@@ -149,7 +162,7 @@ def main():
     tools = browser_tools()
     with tempfile.TemporaryDirectory() as home, sync_playwright() as driver:
         os.environ["STUDIO_HOME"] = home
-        from studio import app
+        from studio.ui import app
 
         opened, address = app.launch("127.0.0.1", 7897, block=False)
         browser = driver.chromium.launch(executable_path=tools.find_browser() or None, args=tools.FLAGS)
@@ -170,7 +183,9 @@ def main():
         json.dumps(
             {
                 "python": sys.version.split()[0],
-                "chromium": subprocess.run(["chromium", "--version"], capture_output=True, text=True, check=False).stdout.strip(),
+                "chromium": subprocess.run(
+                    ["chromium", "--version"], capture_output=True, text=True, check=False
+                ).stdout.strip(),
             }
         )
     )

@@ -19,7 +19,7 @@ from typing import Any
 
 from studio import runs
 from studio.plan import Data, MethodChoice, Plan
-from studio.train import launch
+from studio.training import launcher
 
 SHARED = Path(__file__).resolve().parents[3] / "shared" / "data"
 TEXT_METHODS = ("full", "frozen", "lora", "prefix", "adapter", "qlora", "qat", "peft")
@@ -42,7 +42,13 @@ def tone(method: str) -> Case:
     """The sample of support replies on the embedded text model; the held-out loss must fall below the base's."""
     columns = {"prompt": "customer", "response": "reply"}
     data = Data(source="sample:support-tone", columns=columns, validation_share=0.15)
-    return Case(lambda _: Plan(name=method, task="chat", model="smollm2-135m", data=data, method=MethodChoice(name=method)), "loss", None)
+    return Case(
+        lambda _: Plan(
+            name=method, task="chat", model="smollm2-135m", data=data, method=MethodChoice(name=method)
+        ),
+        "loss",
+        None,
+    )
 
 
 def bank(method: str, bar: float | None) -> Case:
@@ -61,13 +67,23 @@ def pairs(folder: Path) -> Plan:
         rows.writerows(short_pairs(json.loads((SHARED / "preferences_en.json").read_text(encoding="utf-8"))))
     settings = {"sft": False, "steps": 6, "answer_tokens": 32}
     data = Data(source=str(folder / "pairs.csv"), validation_share=0.2)
-    return Plan(name="pairs", task="prefer", model="smollm2-135m", data=data, method=MethodChoice(name="rlhf", settings=settings))
+    return Plan(
+        name="pairs",
+        task="prefer",
+        model="smollm2-135m",
+        data=data,
+        method=MethodChoice(name="rlhf", settings=settings),
+    )
 
 
 def short_pairs(found: list[dict[str, Any]]) -> Iterator[tuple[str, str, str]]:
     """Question, better and worse answer, cut short."""
     for one in found:
-        asked, chosen, rejected = one["conversations"][-1]["value"], one["chosen"]["value"][:LONGEST], one["rejected"]["value"][:LONGEST]
+        asked, chosen, rejected = (
+            one["conversations"][-1]["value"],
+            one["chosen"]["value"][:LONGEST],
+            one["rejected"]["value"][:LONGEST],
+        )
         if len(asked) <= LONGEST and chosen != rejected:
             yield asked, chosen, rejected
 
@@ -75,16 +91,30 @@ def short_pairs(found: list[dict[str, Any]]) -> Iterator[tuple[str, str, str]]:
 def sums(folder: Path) -> Plan:
     """The first questions of GSM8K, with the answers known, a fifth held out."""
     with (SHARED / "gsm8k_train.jsonl").open(encoding="utf-8") as file:
-        (folder / "sums.jsonl").write_text("".join(line for line, _ in zip(file, range(QUESTIONS), strict=False)), encoding="utf-8")
-    data = Data(source=str(folder / "sums.jsonl"), columns={"prompt": "question", "answer": "answer"}, validation_share=0.2)
-    return Plan(name="sums", task="prompts", model="smollm2-135m", data=data, method=MethodChoice(name="upft"))
+        (folder / "sums.jsonl").write_text(
+            "".join(line for line, _ in zip(file, range(QUESTIONS), strict=False)), encoding="utf-8"
+        )
+    data = Data(
+        source=str(folder / "sums.jsonl"),
+        columns={"prompt": "question", "answer": "answer"},
+        validation_share=0.2,
+    )
+    return Plan(
+        name="sums", task="prompts", model="smollm2-135m", data=data, method=MethodChoice(name="upft")
+    )
 
 
 CASES = {
     **{f"tone-{method}": tone(method) for method in TEXT_METHODS},
     **{
         f"bank-{method}": bank(method, bar)
-        for method, bar in (("full", 0.9), ("lora", 0.85), ("adapter", 0.85), ("frozen", None), ("prefix", None))
+        for method, bar in (
+            ("full", 0.9),
+            ("lora", 0.85),
+            ("adapter", 0.85),
+            ("frozen", None),
+            ("prefix", None),
+        )
     },
     "pairs": Case(pairs, "reward_model", 0.6, SHARED / "preferences_en.json"),
     "sums": Case(sums, "loss", None, SHARED / "gsm8k_train.jsonl"),
@@ -95,7 +125,12 @@ def trained(name: str, folder: Path) -> str:
     """Train one case; a line with its figure before and after, the bar, and the seconds it took."""
     case = CASES[name]
     run = runs.create(case.plan(folder))
-    subprocess.run([sys.executable, "-m", "studio.train.worker", run.id], env=launch.environment(), check=True, stderr=subprocess.DEVNULL)
+    subprocess.run(
+        [sys.executable, "-m", "studio.training.worker", run.id],
+        env=launcher.child_environment(),
+        check=True,
+        stderr=subprocess.DEVNULL,
+    )
     report = runs.report(run)
     before, after = report["before"], report["after"]
     if case.figure == "reward_model":
@@ -109,7 +144,9 @@ def trained(name: str, folder: Path) -> str:
 
 def main() -> int:
     """Train what was named, a line each; list what there is where nothing was. Exit code 2 where a name is unknown."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("names", nargs="*")
     names = parser.parse_args().names
     if strange := [name for name in names if name not in CASES]:
@@ -118,9 +155,16 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as folder:
         for name in names:
             needs = CASES[name].needs
-            print(f"{name:<14}needs {needs}" if needs and not needs.is_file() else trained(name, Path(folder)), flush=True)
+            print(
+                f"{name:<14}needs {needs}" if needs and not needs.is_file() else trained(name, Path(folder)),
+                flush=True,
+            )
     if not names:
-        print("\n".join(f"{name:<14}{case.figure:<14}{'':>16}{case.bar or '-':>8}" for name, case in CASES.items()))
+        print(
+            "\n".join(
+                f"{name:<14}{case.figure:<14}{'':>16}{case.bar or '-':>8}" for name, case in CASES.items()
+            )
+        )
     return 0
 
 

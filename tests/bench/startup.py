@@ -44,7 +44,10 @@ def bare():
     )
     began = time.perf_counter()
     subprocess.run(
-        [sys.executable, "-c", code], check=True, stdout=subprocess.DEVNULL, env={**os.environ, "GRADIO_ANALYTICS_ENABLED": "False"}
+        [sys.executable, "-c", code],
+        check=True,
+        stdout=subprocess.DEVNULL,
+        env={**os.environ, "GRADIO_ANALYTICS_ENABLED": "False"},
     )
     return time.perf_counter() - began
 
@@ -54,5 +57,9 @@ if __name__ == "__main__":
     runs = [once() for _ in range(3)]
     plain = min(bare() for _ in range(2))
     print(f"first start (imports may not be cached): {first[0]:.2f} s, {first[1]:.0f} MB")
-    print(f"next starts: {', '.join(f'{seconds:.2f} s' for seconds, _ in runs)}; page process {runs[-1][1]:.0f} MB")
-    print(f"an empty Gradio page in the same run: {plain:.2f} s; ratio {min(seconds for seconds, _ in runs) / plain:.2f}")
+    print(
+        f"next starts: {', '.join(f'{seconds:.2f} s' for seconds, _ in runs)}; page process {runs[-1][1]:.0f} MB"
+    )
+    print(
+        f"an empty Gradio page in the same run: {plain:.2f} s; ratio {min(seconds for seconds, _ in runs) / plain:.2f}"
+    )

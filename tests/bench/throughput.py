@@ -27,29 +27,39 @@ def rate(marks):
 def studio(method, steps):
     """(a) the run as the page starts it: its own process, its own points."""
     from studio import plan, presets, runs
-    from studio.train import launch
+    from studio.training import launcher
 
-    changes = (f"training.batch_size={BATCH}", f"training.max_length={LENGTH}", "training.evaluations=1", f"training.learning_rate={RATE}")
-    changes += (f"training.epochs={steps * BATCH / 119}", f"method.name={method}") + (("method.settings={}",) if method == "full" else ())
-    run = runs.create(plan.read(presets.recipes()["support-tone-lora"], changes))
-    launch.start(run)
-    while runs.status(run).state not in runs.ENDED:
+    changes = (
+        f"training.batch_size={BATCH}",
+        f"training.max_length={LENGTH}",
+        "training.eval_count=1",
+        f"training.learning_rate={RATE}",
+    )
+    changes += (f"training.epochs={steps * BATCH / 119}", f"method.name={method}") + (
+        ("method.settings={}",) if method == "full" else ()
+    )
+    run = runs.create(plan.load(presets.recipes()["support-tone-lora"], changes))
+    launcher.start(run)
+    while runs.status(run).state not in runs.ENDED_STATES:
         time.sleep(1)
     if runs.status(run).state != "done":
-        sys.exit(runs.status(run).what)
-    points = [point for point in runs.points(run) if "tokens" in point]
+        sys.exit(runs.status(run).message)
+    points = [point for point in runs.read_points(run) if "tokens" in point]
     # The last step is followed by the validation before its point is written, so it is left out.
-    return [(point["time"], point["tokens"]) for point in points][:-1], sorted({point["threads"] for point in points})
+    return [(point["time"], point["tokens"]) for point in points][:-1], sorted(
+        {point["threads"] for point in points}
+    )
 
 
 def examples():
     """The sample's pairs as conversations."""
     from studio import presets
-    from studio.data import prepare, read
+    from studio.data import examples as data_examples
+    from studio.data.readers import read as readers
 
     card = presets.samples()["support-tone"]
-    found, _ = prepare.examples(read.read(card.path), "chat", card.columns)
-    return prepare.split(found, "chat", 0.15, 42)[0]
+    found, _ = data_examples.build_examples(readers.read_table(card.path), "chat", card.columns)
+    return data_examples.split(found, "chat", 0.15, 42)[0]
 
 
 def model(method):
@@ -62,7 +72,9 @@ def model(method):
     folder = fetch("smollm2-135m").folder
     found = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32)
     if method == "lora":
-        found = get_peft_model(found, LoraConfig(r=16, lora_alpha=32, target_modules="all-linear", task_type="CAUSAL_LM"))
+        found = get_peft_model(
+            found, LoraConfig(r=16, lora_alpha=32, target_modules="all-linear", task_type="CAUSAL_LM")
+        )
     return found, AutoTokenizer.from_pretrained(folder)
 
 
@@ -79,7 +91,10 @@ def trl(method, steps):
             marks.append((time.time(), int(state.num_input_tokens_seen)))
 
     rows = [
-        {"prompt": [{"role": "user", "content": row["prompt"]}], "completion": [{"role": "assistant", "content": row["response"]}]}
+        {
+            "prompt": [{"role": "user", "content": row["prompt"]}],
+            "completion": [{"role": "assistant", "content": row["response"]}],
+        }
         for row in examples()
     ]
     found, tokenizer = model(method)
@@ -99,7 +114,13 @@ def trl(method, steps):
             disable_tqdm=True,
             include_num_input_tokens_seen="non_padding",
         )
-        SFTTrainer(found, args=config, train_dataset=Dataset.from_list(rows), processing_class=tokenizer, callbacks=[Clock()]).train()
+        SFTTrainer(
+            found,
+            args=config,
+            train_dataset=Dataset.from_list(rows),
+            processing_class=tokenizer,
+            callbacks=[Clock()],
+        ).train()
     return marks
 
 
@@ -109,19 +130,25 @@ def loop(method, steps):
 
     import torch
 
-    from studio.data import prepare
+    from studio.data import examples as data_examples
 
     found, tokenizer = model(method)
-    rows = [prepare.encode_chat(prepare.conversation(row), tokenizer, LENGTH) for row in examples()]
+    rows = [
+        data_examples.encode_chat(data_examples.to_messages(row), tokenizer, LENGTH) for row in examples()
+    ]
     order = random.Random(0).sample(rows, len(rows)) * (1 + steps * BATCH // len(rows))
-    optimizer = torch.optim.AdamW([value for value in found.parameters() if value.requires_grad], lr=RATE, fused=True)
+    optimizer = torch.optim.AdamW(
+        [value for value in found.parameters() if value.requires_grad], lr=RATE, fused=True
+    )
     found.train()
     marks, seen = [], 0
     for step in range(steps):
         batch = order[step * BATCH : step * BATCH + BATCH]
         longest = max(len(row.input_ids) for row in batch)
         ids = torch.tensor([row.input_ids + [2] * (longest - len(row.input_ids)) for row in batch])
-        mask = torch.tensor([[1] * len(row.input_ids) + [0] * (longest - len(row.input_ids)) for row in batch])
+        mask = torch.tensor(
+            [[1] * len(row.input_ids) + [0] * (longest - len(row.input_ids)) for row in batch]
+        )
         labels = torch.tensor([row.labels + [-100] * (longest - len(row.labels)) for row in batch])
         found(input_ids=ids, attention_mask=mask, labels=labels).loss.backward()
         torch.nn.utils.clip_grad_norm_(found.parameters(), 1.0)
@@ -162,12 +189,25 @@ def main():
         found["studio"].append(rate(marks))
         print(f"(a) studio's worker: {found['studio'][-1]:.1f} tokens/s (threads {threads})", flush=True)
         for arm, name in (("trl", "(b) plain TRL script"), ("loop", "(c) bare PyTorch loop")):
-            command = [sys.executable, "-W", "ignore", __file__, "--arm", arm, "--method", options.method, "--steps", str(options.steps)]
+            command = [
+                sys.executable,
+                "-W",
+                "ignore",
+                __file__,
+                "--arm",
+                arm,
+                "--method",
+                options.method,
+                "--steps",
+                str(options.steps),
+            ]
             done = subprocess.run(command, capture_output=True, text=True, check=True)
             found[arm].append(rate(json.loads(done.stdout.splitlines()[-1])))
             print(f"{name}: {found[arm][-1]:.1f} tokens/s", flush=True)
     best = {name: max(values) for name, values in found.items()}
-    print(f"{options.method}, busy={options.busy}: a/b {best['studio'] / best['trl']:.2f}, a/c {best['studio'] / best['loop']:.2f}")
+    print(
+        f"{options.method}, busy={options.busy}: a/b {best['studio'] / best['trl']:.2f}, a/c {best['studio'] / best['loop']:.2f}"
+    )
 
 
 if __name__ == "__main__":

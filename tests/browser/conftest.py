@@ -31,12 +31,21 @@ def find_browser():
     if found:
         return found
     done = subprocess.run(
-        [sys.executable, "-m", "playwright", "install", "chromium"], capture_output=True, text=True, timeout=300, check=False
+        [sys.executable, "-m", "playwright", "install", "chromium"],
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
     )
     if done.returncode == 0:
         return ""  # Playwright finds its own
     if hasattr(os, "geteuid") and os.geteuid() == 0 and shutil.which("apt-get"):
-        quiet = {"capture_output": True, "check": False, "timeout": 600, "env": {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}}
+        quiet = {
+            "capture_output": True,
+            "check": False,
+            "timeout": 600,
+            "env": {**os.environ, "DEBIAN_FRONTEND": "noninteractive"},
+        }
         subprocess.run(["apt-get", "update", "-qq"], **quiet)
         subprocess.run(["apt-get", "install", "-y", "-qq", "chromium"], **quiet)
         return shutil.which("chromium")
@@ -71,7 +80,7 @@ def studio_home(tmp_path_factory):
 @pytest.fixture(scope="session")
 def address(studio_home):
     """The page, open on a free port."""
-    from studio import app
+    from studio.ui import app
 
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -112,9 +121,16 @@ def visit(browser, address):
         expect.set_options(timeout=30_000)
         if context is None:
             context = browser.new_context(
-                **{"viewport": {"width": 1280, "height": 900}, "locale": "en-US", "reduced_motion": "reduce", **options}
+                **{
+                    "viewport": {"width": 1280, "height": 900},
+                    "locale": "en-US",
+                    "reduced_motion": "reduce",
+                    **options,
+                }
             )
-            context.add_init_script("localStorage.setItem('studio-tour', 'seen')")  # the tour would stand before the buttons
+            context.add_init_script(
+                "localStorage.setItem('studio-tour', 'seen')"
+            )  # the tour would stand before the buttons
             contexts.append(context)
         page = context.new_page()
         page.set_default_timeout(30_000)

@@ -23,7 +23,9 @@ def page(visit):
 
 
 def rows(page):
-    return page.locator("#methods tr[data-id]:visible").evaluate_all("(found) => found.map((row) => row.dataset.id)")
+    return page.locator("#methods tr[data-id]:visible").evaluate_all(
+        "(found) => found.map((row) => row.dataset.id)"
+    )
 
 
 def memory(page, name):
@@ -82,7 +84,11 @@ def test_the_table_is_copied_as_csv_with_raw_figures(page):
     assert len(told) == 10
     lora = next(row for row in told if row["Method"] == "LoRA")
     assert lora["Parameters trained"] == "4884480"
-    assert float(lora["Memory at its peak, low (GB)"]) < memory(page, "lora") < float(lora["Memory at its peak, high (GB)"])
+    assert (
+        float(lora["Memory at its peak, low (GB)"])
+        < memory(page, "lora")
+        < float(lora["Memory at its peak, high (GB)"])
+    )
     page.get_by_role("button", name="Copy as image").click()
     expect(page.get_by_text("Copied: a picture of the table.")).to_be_visible()
     kinds = page.evaluate("navigator.clipboard.read().then((found) => found[0].types)")
@@ -100,7 +106,7 @@ def test_what_does_not_fit_says_so_and_an_offer_changes_the_field(page):
     assert "full" not in rows(page)
     page.get_by_role("button", name="Only what fits").click()
     offer = row.locator(".offer", has_text="examples per step").first
-    wanted = re.match(r"\d+", offer.inner_text()).group()
+    wanted = re.match(r"\d+", offer.inner_text()).group_size()
     offer.click()
     expect(page.locator("#batch-size input[type=number]")).to_have_value(wanted)
     expect(page.locator("#methods tr.chosen")).to_have_attribute("data-id", "full")

@@ -36,10 +36,18 @@ WORDS = [
 def messy(tmp_path):
     """A help desk's export: semicolons, a mark, three rows twice, one without an answer, one damaged, one with an address in it."""
     rows = [
-        (f"T-{n}", f"my {word} lamp from shelf {n} hums, what now", f"Unplug the {word} lamp and send a film by Friday.")
+        (
+            f"T-{n}",
+            f"my {word} lamp from shelf {n} hums, what now",
+            f"Unplug the {word} lamp and send a film by Friday.",
+        )
         for n, word in enumerate(WORDS)
     ]
-    rows += [*rows[:3], ("T-90", "only asked", ""), ("T-91", "write to anna.schmidt@example.com please", "That letter leaves today.")]
+    rows += [
+        *rows[:3],
+        ("T-90", "only asked", ""),
+        ("T-91", "write to anna.schmidt@example.com please", "That letter leaves today."),
+    ]
     path = tmp_path / "export.csv"
     with path.open("w", newline="", encoding="utf-8-sig") as file:
         writer = csv.writer(file, delimiter=";")
@@ -96,7 +104,10 @@ def test_a_long_check_and_a_long_fix_are_called_off_and_taken_up_again(visit, tm
     with path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
         writer.writerow(["question", "answer"])
-        rows = [(" ".join(chance.choices(names, k=14)), " ".join(chance.choices(names, k=30))) for _ in range(20_000)]
+        rows = [
+            (" ".join(chance.choices(names, k=14)), " ".join(chance.choices(names, k=30)))
+            for _ in range(20_000)
+        ]
         writer.writerows([*rows, (rows[0][0], f"{rows[0][1]} indeed")])
     page = visit()
     report, halt, fix = (
@@ -141,7 +152,8 @@ def test_pasted_rows_are_kept_renamed_and_deleted_after_a_second_look(visit):
     page = visit()
     page.get_by_role("button", name=re.compile("Other ways")).click()
     page.get_by_label("Paste rows from a spreadsheet").fill(
-        "question\tanswer\n" + "\n".join(f"how is {word} made here\tby hand, from {word} and time" for word in WORDS)
+        "question\tanswer\n"
+        + "\n".join(f"how is {word} made here\tby hand, from {word} and time" for word in WORDS)
     )
     page.get_by_role("button", name="Use what I pasted").click()
     expect(page.locator("#data-notice .good")).to_contain_text("20 rows, 2 columns")
@@ -160,7 +172,10 @@ def test_pasted_rows_are_kept_renamed_and_deleted_after_a_second_look(visit):
 
 def test_a_test_set_is_there_after_a_reload_and_gone_with_other_data(visit, tmp_path):
     path = tmp_path / "judge.csv"
-    path.write_text("customer,reply\n" + "".join(f"where is the {word},on the shelf with the {word}\n" for word in WORDS), encoding="utf-8")
+    path.write_text(
+        "customer,reply\n" + "".join(f"where is the {word},on the shelf with the {word}\n" for word in WORDS),
+        encoding="utf-8",
+    )
     page = visit()
     page.locator("#sample-support-tone").click()
     expect(page.locator("#data-notice .good")).to_be_visible()
@@ -223,7 +238,9 @@ def answer_all_six(page):
         page.locator(f"#ask-{name} input[value={value}]").check()
 
 
-HOSTILE = "${window.hacked = 1}` + alert(1) + `<img src=x onerror='window.hacked = 2'> C:\\new\\table {{value}}"
+HOSTILE = (
+    "${window.hacked = 1}` + alert(1) + `<img src=x onerror='window.hacked = 2'> C:\\new\\table {{value}}"
+)
 
 
 def test_what_stands_in_a_file_is_shown_and_never_run(visit, tmp_path):
@@ -232,7 +249,8 @@ def test_what_stands_in_a_file_is_shown_and_never_run(visit, tmp_path):
         writer = csv.writer(file)
         writer.writerow(["question", HOSTILE])
         writer.writerows(
-            (f"what about {word} {HOSTILE}", f"{HOSTILE} the {word} is <b>here</b>, write to a@b.example.com") for word in WORDS
+            (f"what about {word} {HOSTILE}", f"{HOSTILE} the {word} is <b>here</b>, write to a@b.example.com")
+            for word in WORDS
         )
     page = visit()
     page.locator("#upload input[type=file]").set_input_files(str(path))
@@ -264,7 +282,9 @@ def test_a_choice_is_taken_over_and_its_prompt_tried(visit):
     head = page.locator("#choice h3")
     expect(head).to_contain_text("suits best")
     page.get_by_role("button", name="Use this plan").click()
-    expect(page.locator("#methods tr.chosen .name")).to_have_text(head.inner_text().removesuffix(" suits best"))
+    expect(page.locator("#methods tr.chosen .name")).to_have_text(
+        head.inner_text().removesuffix(" suits best")
+    )
     page.get_by_role("button", name="Try the prompt on the base model").click()
     expect(page.locator("#prompt textarea")).to_have_value(re.compile(r"\S"))
 
@@ -276,7 +296,13 @@ def test_a_plan_on_other_data_is_taken_whole_and_can_start(visit):
     page.get_by_role("button", name="Next: choose a method").click()
     page.get_by_role("button", name="Not sure which?").click()
     expect(page.locator("#ask-have input[value=answers]")).to_be_checked()
-    for name, value in (("have", "labels"), ("change", "decisions"), ("where", "unknown"), ("apart", "near"), ("budget", "any")):
+    for name, value in (
+        ("have", "labels"),
+        ("change", "decisions"),
+        ("where", "unknown"),
+        ("apart", "near"),
+        ("budget", "any"),
+    ):
         page.locator(f"#ask-{name} input[value={value}]").check()
     page.get_by_role("button", name="Show what suits").click()
     head = page.locator("#choice h3")

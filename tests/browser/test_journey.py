@@ -35,7 +35,9 @@ def wait_for_end(page, state="done", timeout=120_000):
 
 
 def curve(page):
-    return page.evaluate("(document.querySelector('#live .js-plotly-plot')?.data || []).map((trace) => trace.y.length)")
+    return page.evaluate(
+        "(document.querySelector('#live .js-plotly-plot')?.data || []).map((trace) => trace.y.length)"
+    )
 
 
 def start_tiny(page, data, model, epochs=4, batch=8):
@@ -76,7 +78,9 @@ def test_from_upload_to_two_streamed_answers_and_a_download(visit, chat_csv, tin
     page.get_by_role("button", name="Start training").click()
     expect(page.locator("#live .run-title")).to_have_text("Shop tone")
     wait_for_end(page)
-    page.wait_for_function("(document.querySelector('#live .js-plotly-plot')?.data || [{ y: [] }])[0].y.length >= 30")
+    page.wait_for_function(
+        "(document.querySelector('#live .js-plotly-plot')?.data || [{ y: [] }])[0].y.length >= 30"
+    )
     assert curve(page)[1] >= 5
     expect(page.locator("#live .run-more")).to_contain_text("Validation loss went from")
     assert "run=" in page.url
@@ -86,7 +90,9 @@ def test_from_upload_to_two_streamed_answers_and_a_download(visit, chat_csv, tin
     page.get_by_label("Your question or text").fill("where is my lamp")
     page.get_by_role("button", name="Ask both").click()
     for side in ("base", "tuned"):
-        expect(page.locator(f"#{side} .proof.holds")).to_contain_text("exactly the weights this run saved", timeout=60_000)
+        expect(page.locator(f"#{side} .proof.holds")).to_contain_text(
+            "exactly the weights this run saved", timeout=60_000
+        )
         expect(page.locator(f"#{side} .pane")).to_have_attribute("aria-busy", "false")
     assert page.locator("#tuned .answer").inner_text() != page.locator("#base .answer").inner_text()
     expect(page.locator("#base .proof")).to_contain_text("difference 0")
@@ -151,7 +157,9 @@ def test_what_is_wrong_is_said_under_the_field_s_own_name_and_clears_when_it_is_
     tab(page, "Method")
     set_number(page, "#learning-rate", 5)
     tab(page, "Train")
-    expect(page.locator("#summary")).to_contain_text("How big each step is (learning rate): expected less than or equal to 1, but got 5")
+    expect(page.locator("#summary")).to_contain_text(
+        "How big each step is (learning rate): expected less than or equal to 1, but got 5"
+    )
     page.get_by_role("button", name="Start training").click()
     expect(page.locator("#train-notice")).to_contain_text("(learning rate)")
     tab(page, "Method")
@@ -163,7 +171,9 @@ def test_what_is_wrong_is_said_under_the_field_s_own_name_and_clears_when_it_is_
 def test_stop_keeps_what_was_learned(visit, chat_csv, tiny_chat):
     page = visit()
     start_tiny(page, chat_csv, tiny_chat, epochs=30, batch=1)
-    page.wait_for_function("(document.querySelector('#live .js-plotly-plot')?.data || [{ y: [] }])[0].y.length >= 3")
+    page.wait_for_function(
+        "(document.querySelector('#live .js-plotly-plot')?.data || [{ y: [] }])[0].y.length >= 3"
+    )
     page.get_by_role("button", name="Stop and keep").click()
     expect(page.locator("#train-notice")).to_contain_text("was asked to stop: it finishes the step it is in")
     wait_for_end(page, "stopped")
@@ -208,7 +218,9 @@ def test_classes_are_trained_and_shown_as_shares(visit, classify_csv, tiny_bert)
 )
 def test_bad_files_get_a_sentence_and_the_page_stays_alive(visit, tmp_path, chat_csv, name, content, said):
     page = visit()
-    page.locator("#upload input[type=file]").set_input_files({"name": name, "mimeType": "text/csv", "buffer": content})
+    page.locator("#upload input[type=file]").set_input_files(
+        {"name": name, "mimeType": "text/csv", "buffer": content}
+    )
     expect(page.locator("#data-notice .bad")).to_contain_text(said)
     page.locator("#upload input[type=file]").set_input_files(str(chat_csv))
     expect(page.locator("#data-notice .good")).to_contain_text("40 rows")
@@ -238,7 +250,10 @@ def test_the_page_speaks_chinese_to_a_chinese_browser(visit):
 def test_a_stopped_run_goes_on_and_its_curve_begins_anew(visit, chat_csv, tiny_chat):
     page = visit()
     start_tiny(page, chat_csv, tiny_chat, epochs=16, batch=1)
-    page.wait_for_function("(document.querySelector('#live .js-plotly-plot')?.data || [{ y: [] }])[0].y.length >= 3", timeout=90_000)
+    page.wait_for_function(
+        "(document.querySelector('#live .js-plotly-plot')?.data || [{ y: [] }])[0].y.length >= 3",
+        timeout=90_000,
+    )
     page.get_by_role("button", name="Stop and keep").click()
     wait_for_end(page, "stopped")
     go_on = page.get_by_role("button", name="Go on from where it was")
@@ -260,7 +275,8 @@ def test_the_address_of_a_run_comes_before_the_one_a_browser_remembers(visit, ch
     for _ in range(2):
         start_tiny(page, chat_csv, tiny_chat, epochs=1)
         page.wait_for_function(
-            "(last) => location.search.includes('run=') && !location.search.endsWith(last)", arg=(addresses or ["none"])[-1]
+            "(last) => location.search.includes('run=') && !location.search.endsWith(last)",
+            arg=(addresses or ["none"])[-1],
         )
         wait_for_end(page)
         addresses.append(page.url.partition("run=")[2])
@@ -274,15 +290,29 @@ def test_the_address_of_a_run_comes_before_the_one_a_browser_remembers(visit, ch
 @pytest.mark.parametrize(
     ("content", "task", "labels"),
     [
-        ("prompt,chosen,rejected\n" + "".join(f"where is {n},Here {n}.,no idea {n}\n" for n in range(20)), "Prefer the better", 3),
-        ("question,answer\n" + "".join(f"What is {n} + 1?,{n + 1}\n" for n in range(20)), "Get more consistent", 1),
-        ("text\n" + "".join(f"Once upon a time there was number {n}.\n" for n in range(20)), "Continue text", 1),
+        (
+            "prompt,chosen,rejected\n" + "".join(f"where is {n},Here {n}.,no idea {n}\n" for n in range(20)),
+            "Prefer the better",
+            3,
+        ),
+        (
+            "question,answer\n" + "".join(f"What is {n} + 1?,{n + 1}\n" for n in range(20)),
+            "Get more consistent",
+            1,
+        ),
+        (
+            "text\n" + "".join(f"Once upon a time there was number {n}.\n" for n in range(20)),
+            "Continue text",
+            1,
+        ),
     ],
     ids=["prefer", "prompts", "complete"],
 )
 def test_every_task_shows_its_columns_and_says_which_methods_do_not_fit(visit, content, task, labels):
     page = visit()
-    page.locator("#upload input[type=file]").set_input_files({"name": "mine.csv", "mimeType": "text/csv", "buffer": content.encode()})
+    page.locator("#upload input[type=file]").set_input_files(
+        {"name": "mine.csv", "mimeType": "text/csv", "buffer": content.encode()}
+    )
     expect(page.locator("#data-notice .good")).to_be_visible()
     expect(page.get_by_role("radio", name=task)).to_be_checked()
     expect(page.locator("[id^=column-] input:visible")).to_have_count(labels)

@@ -31,7 +31,9 @@ def unfold(page):
     page.wait_for_timeout(900)
 
 
-@pytest.mark.parametrize(("width", "other", "scheme", "locale"), [(1280, 1920, "light", "en-US"), (390, 768, "dark", "zh-CN")])
+@pytest.mark.parametrize(
+    ("width", "other", "scheme", "locale"), [(1280, 1920, "light", "en-US"), (390, 768, "dark", "zh-CN")]
+)
 def test_no_tab_is_wider_than_the_screen_or_hard_to_read(visit, width, other, scheme, locale):
     page = visit(viewport={"width": width, "height": 844}, color_scheme=scheme, locale=locale)
     page.locator("#sample-ticket-triage").click()

@@ -1,0 +1,1 @@
+"""The health of a data set: checks, findings and one-click fixes."""

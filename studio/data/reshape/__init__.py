@@ -1,0 +1,1 @@
+"""Tables of another form become preference pairs and conversations."""

@@ -1,0 +1,192 @@
+"""What a column's name says it is for, whoever wrote it and in whichever language."""
+
+import re
+
+from studio.plan import GROUP_ROLE
+
+NAMES_BY_ROLE: dict[str, tuple[str, ...]] = {
+    "prompt": (
+        "prompt",
+        "question",
+        "instruction",
+        "customer",
+        "input",
+        "query",
+        "user",
+        "request",
+        "message",
+        "problem",
+        "问题",
+        "问题描述",
+        "提问",
+        "题目",
+        "指令",
+        "客户",
+        "顾客",
+        "用户",
+        "留言",
+        "咨询",
+        "输入",
+    ),
+    "response": (
+        *(
+            "response",
+            "answer",
+            "reply",
+            "output",
+            "completion",
+            "assistant",
+            "target",
+            "回答",
+            "答案",
+            "回复",
+            "答复",
+            "输出",
+        ),
+        *("解答", "解决方案", "处理结果", "处理办法", "处理方案", "处理意见"),
+    ),
+    "context": ("input", "context", "passage", "background", "输入", "上下文", "背景"),
+    "system": ("system", "system_prompt", "系统", "系统提示"),
+    "completion": ("completion", "response", "answer", "output", "reply", "回答", "回复"),
+    "verdict": (
+        "label",
+        "verdict",
+        "thumbs",
+        "feedback",
+        "rating",
+        "liked",
+        "stars",
+        "评价",
+        "反馈",
+        "满意度",
+        "星级",
+        "评分",
+        "标签",
+    ),
+    GROUP_ROLE: (
+        "conversation_id",
+        "conversation id",
+        "thread_id",
+        "dialog_id",
+        "dialogue_id",
+        "session_id",
+        "chat_id",
+        "会话编号",
+        "对话编号",
+    ),
+    "text": (
+        *("text", "sentence", "message", "content", "ticket", "review", "comment", "body", "question"),
+        *("document", "article", "passage", "story", "文本", "内容", "正文", "评论", "文章", "段落"),
+    ),
+    "label": (
+        "label",
+        "category",
+        "class",
+        "intent",
+        "tag",
+        "topic",
+        "sentiment",
+        "标签",
+        "类别",
+        "分类",
+        "意图",
+    ),
+    "chosen": (
+        *("chosen", "accepted", "preferred", "better", "winner", "best", "good"),
+        *("选中", "更好", "较好", "优选", "接受", "优质", "满意", "好的", "更优", "最佳"),
+    ),
+    "rejected": (
+        *(
+            "rejected",
+            "refused",
+            "worse",
+            "loser",
+            "worst",
+            "bad",
+            "non_preferred",
+            "not_preferred",
+            "dispreferred",
+            "less_preferred",
+        ),
+        *(
+            "non-preferred",
+            "not preferred",
+            "less preferred",
+            "other answer",
+            "other response",
+            "other_answer",
+            "other_response",
+        ),
+        *("拒绝", "更差", "较差", "落选", "不满意", "不好", "劣质", "差的", "最差", "其他回答", "另一个回答"),
+    ),
+    "messages": (
+        "messages",
+        "conversations",
+        "conversation",
+        "dialogue",
+        "dialog",
+        "chat",
+        "对话",
+        "会话",
+        "消息",
+    ),
+    "answer": ("answer", "solution", "result", "答案", "结果", "解答"),
+}
+# Columns such as customer_id, responseTime or 客户编号 speak of the words, but do not hold them.
+METADATA_SUFFIX = re.compile(
+    r"(^|[_\- ])(id|uuid|guid|time|timestamp|date|at|no|nr|number|count|email|phone|url)$|(编号|时间|日期|数量|次数|电话|邮箱)$"
+)
+# Nor do those with such a name hold a text, though they may well hold a class.
+ATTRIBUTE_SUFFIX = re.compile(
+    r"[_\- ](names?|address|type|kind|status|state|language|lang|channel|source|rating|score|length|tokens|model|category)$"
+    r"|(姓名|名称|名字|地址|类型|状态|语言|渠道|来源|评分|满意度|长度|类别|分类)$"
+)
+CAMEL_CASE_BOUNDARY = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")  # within customerName
+# What somebody wrote, which a name alone does not prove; of these, answers differ from row to row.
+TEXT_ROLES = ("prompt", "response", "completion", "text", "chosen", "rejected")
+RESPONSE_ROLES = ("response", "completion", "chosen", "rejected")
+# Names of the one who speaks: what stands there may as well be who that is.
+SPEAKER_NAMES = ("customer", "user", "assistant", "客户", "顾客", "用户")
+SHORT_WORD_LENGTH = 4  # letters
+# What turns the word after it into its opposite: 不满意 is not 满意, nor non_preferred preferred.
+NEGATION = re.compile(r"[不非没未]$|(^|[\W_])(non|not|un|dis|less)[\W_]?$")
+
+
+def normalize(column: str) -> str:
+    """A column's name in small letters, its words apart."""
+    return CAMEL_CASE_BOUNDARY.sub("_", column.strip()).lower()
+
+
+def is_metadata(column: str, role: str) -> bool:
+    """Whether a column's name speaks of the role's word without holding it."""
+    return bool(
+        METADATA_SUFFIX.search(normalize(column))
+        or (role in TEXT_ROLES and ATTRIBUTE_SUFFIX.search(normalize(column)))
+    )
+
+
+def contains_word(column: str, word: str) -> bool:
+    """Whether a column's name holds a word and does not deny it; a short one as a word of its own, as "tag" does not stand in "stage"."""
+    name = normalize(column)
+    if not word.isascii() or len(word) > SHORT_WORD_LENGTH:
+        return any(
+            name.startswith(word, position) and not NEGATION.search(name[:position])
+            for position in range(len(name))
+        )
+    parts = re.split(r"[\W_]+", name)
+    return (
+        word in parts
+        or f"{word}s" in parts
+        or (len(word) == SHORT_WORD_LENGTH and any(part.endswith(word) for part in parts))
+    )
+
+
+def matches_role(column: str, role: str) -> bool:
+    """Whether a column is called after a role, in one word or among others."""
+    return any(contains_word(column, word) for word in NAMES_BY_ROLE[role]) and not is_metadata(column, role)
+
+
+def is_exact_match(column: str, role: str) -> bool:
+    """Whether a column is called what the role is called, by no name that may be somebody's."""
+    name = column.strip().lower()
+    return name in NAMES_BY_ROLE[role] and name not in SPEAKER_NAMES

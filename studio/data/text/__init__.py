@@ -1,0 +1,1 @@
+"""What stands in a cell: conversations, and how much a text says."""

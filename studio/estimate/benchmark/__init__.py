@@ -1,0 +1,1 @@
+"""Measure this machine with a few real training steps."""

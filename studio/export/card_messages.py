@@ -1,0 +1,60 @@
+"""The words of the model card, in both languages."""
+
+from studio.i18n import Message
+
+INTRO = Message(
+    "{base}, tuned with {method} ({trainable:,} of {total:,} parameters, {share:.2%}) on {train} examples."
+)
+RESULT_HEADING = Message("## Result on examples it has not seen")
+SCORE_TABLE_HEADER = Message("| measure | base | tuned |")
+METRIC_LABELS = {
+    "loss": Message("loss"),
+    "perplexity": Message("perplexity"),
+    "accuracy": Message("accuracy"),
+    "f1": Message("f1"),
+    "right": Message("share of questions answered rightly"),
+    "asked": Message("questions asked"),
+}
+ON_VALIDATION = Message(
+    "Measured on {count} examples kept aside (seed {seed}), which also chose the best state of the training. Few examples make an uncertain figure."
+)
+ON_TEST = Message(
+    "Measured on {count} examples, {whose}, that neither the training nor the choice of its best state has seen."
+)
+HELD_OUT_TEST_SET = Message("kept aside (seed {seed})")
+SEPARATE_TEST_SET = Message("the test set {name}")
+QUANTIZATION_HEADING = Message("## What rounding costs")
+WEIGHTS_COLUMN, SIZE_COLUMN = Message("weights"), Message("size (MB)")
+QUANTIZATION_LABELS = {
+    "full_precision": Message("full precision"),
+    "quantised_afterwards": Message("quantised afterwards"),
+    "quantised_while_training": Message("quantised while training"),
+}
+BASE_HEADING = Message("## Base model")
+BASE_MODEL_LICENCE = Message("- {hub}, licence {licence}")
+UNKNOWN_LICENCE = Message("unknown: see the base model")
+TRAINED_ON = Message("- trained on {weights} (checksum `{checksum}`)")
+TUNED_CHECKSUM = Message("- checksum of the tuned weights: `{checksum}`")
+DATA_HEADING = Message("## Data")
+DATA_FILE = Message("- {name}: {rows} rows, SHA-256 `{sha256}`")
+DATA_LICENCE = Message("- licence of the data: {licence}")
+LICENCE_NOT_GIVEN = Message("not given")
+SPLIT_SIZES = Message(
+    "- {train} to train on, {validation} to check on, {test} for the verdict alone; left out: {incomplete} incomplete, {damaged} damaged"
+)
+TRUNCATED_EXAMPLES = Message("- {cut} examples were cut at {max_length} tokens, {dropped} dropped")
+TRAINING_HEADING = Message("## Training")
+METHOD_AND_SETTINGS = Message("- method: {method}; settings: {settings}")
+NO_SETTINGS = Message("none")
+LEARNING_RATE = Message("- learning rate {rate:g}; {others}")
+DURATION = Message("- took {seconds:.0f} s on {device}; best validation at step {step}")
+USAGE_HEADING = Message("## Use it")
+EXTRA_FILE_COMMENT = Message("lies beside this card and teaches PEFT this kind of adapter")
+TRAINED_ON_4_BIT_BASE = Message(
+    "Learned on a base in 4 bits (NF4): on the unrounded base its answers can differ; the merged form gives exactly those learned."
+)
+LIMITS_HEADING = Message("## Limits")
+LIMITS_TEXT = Message(
+    "The figures above were measured on {weights}; on other weights of the same name they can differ. It has learned from these examples alone and "
+    "shares the base model's weaknesses. Try it on your own questions before anyone relies on it."
+)

@@ -1,0 +1,95 @@
+"""Try a plan's settings before its run: a child process attaches the method to a model without weights and says what the library says.
+
+Only for methods whose library may refuse settings that are each in range; takes a few seconds and no memory to speak of.
+"""
+
+import json
+import os
+import subprocess
+import sys
+from functools import lru_cache
+from typing import Any
+
+from studio import methods, presets, processes
+from studio.errors import StudioError
+from studio.i18n import Message
+from studio.methods.spec import Settings
+from studio.models import fetch
+from studio.plan import Plan, Task
+
+# Longer than it takes on a busy machine; a trial that takes longer says nothing, and the run itself will.
+TIMEOUT_SECONDS = 60
+
+
+def find_problem(plan: Plan, language: str = "en") -> str:
+    """What stands against a plan's settings, in sentences; empty where nothing does or nobody can know before the run."""
+    method = methods.get(plan.method.name)
+    if not method.needs_settings_check:
+        return ""
+    card, cached_model = presets.models().get(plan.model), fetch.find_cached(plan.model)
+    if not card and not cached_model:
+        return ""
+    request = {
+        "method": method.name,
+        "settings": method.resolve_settings(plan.method.settings),
+        "task": plan.task,
+        "folder": str(cached_model.folder) if cached_model else "",
+        "config": dict(card.config) if card else {},
+    }
+    reply = _run_check(json.dumps(request, sort_keys=True))
+    return Message.from_json(reply).render(language) if reply else ""
+
+
+@lru_cache(maxsize=256)
+def _run_check(request: str) -> dict[str, Any]:
+    """The answer of the child process; raises nothing."""
+    try:
+        process = subprocess.run(
+            [sys.executable, "-m", "studio.methods.settings_check"],
+            input=request,
+            capture_output=True,
+            text=True,
+            timeout=TIMEOUT_SECONDS,
+            env=processes.build_environment(os.environ),
+            check=False,
+        )
+        return dict(json.loads(process.stdout.splitlines()[-1])) if process.returncode == 0 else {}
+    except (OSError, subprocess.SubprocessError, ValueError, IndexError):
+        return {}
+
+
+def attach_on_meta(
+    method_name: str, settings: Settings, task: Task, folder: str, config: dict[str, Any]
+) -> None:
+    """Attach a method to a model of which only the shapes are there; raises what the library says."""
+    import torch  # noqa: PLC0415 - only the child process
+    from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForSequenceClassification  # noqa: PLC0415
+
+    model_config = (
+        AutoConfig.from_pretrained(folder, trust_remote_code=False)
+        if folder
+        else AutoConfig.for_model(**config)
+    )
+    model_class = AutoModelForSequenceClassification if task == "classify" else AutoModelForCausalLM
+    with torch.device("meta"):
+        model = model_class.from_config(model_config)
+    model.config.name_or_path = model.name_or_path = folder
+    methods.get(method_name).attach(model, settings, task)
+
+
+def main() -> int:
+    """The child process: a question as JSON on stdin, what stands against it in both languages as JSON on stdout."""
+    request = json.loads(sys.stdin.read())
+    reply: dict[str, Any] = {}
+    try:
+        attach_on_meta(
+            request["method"], request["settings"], request["task"], request["folder"], request["config"]
+        )
+    except StudioError as error:
+        reply = error.to_message().to_json()
+    sys.stdout.write(json.dumps(reply) + "\n")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

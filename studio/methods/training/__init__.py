@@ -1,0 +1,1 @@
+"""What the methods share while they train; imported by workers only, except for parameter counts."""

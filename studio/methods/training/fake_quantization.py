@@ -1,0 +1,193 @@
+"""Weights in few bits: rounded while training, held as whole numbers times a scale, and packed into a file that others read too.
+
+Weights alone are rounded, never what flows between the layers: what a file then holds is all there is to the rounding, so a reader that
+multiplies it out gets exactly the trained model, and the format is the common one for such weights (compressed-tensors, "pack-quantized").
+"""
+
+import copy
+from pathlib import Path
+from typing import Any
+
+import torch
+from compressed_tensors.compressors.pack_quantized.helpers import pack_to_int32
+from safetensors.torch import save_file
+from torchao.quantization import IntxWeightOnlyConfig, PerGroup, quantize_
+from torchao.quantization.qat import FakeQuantizedLinear, QATConfig
+from torchao.quantization.quantize_.workflows import IntxUnpackedToInt8Tensor
+
+from studio.models import load
+
+
+class RoundedLinear(torch.nn.Linear):  # type: ignore[misc] # torch ships no types
+    """A linear layer whose every weight is a whole number times the `scale` of its group (rows x groups)."""
+
+    def __init__(self, fake_quantized: Any) -> None:
+        """Round the weights of a fake-quantised layer exactly as it rounds them on each pass."""
+        super().__init__(
+            fake_quantized.in_features,
+            fake_quantized.out_features,
+            fake_quantized.bias is not None,
+            device="meta",
+        )
+        quantizer_config = fake_quantized.weight_fake_quantizer.config
+        self.bits, self.group_size = (
+            int(str(quantizer_config.dtype).removeprefix("torch.int")),
+            int(quantizer_config.group_size),
+        )
+        quantized = IntxUnpackedToInt8Tensor.from_hp(
+            fake_quantized.weight.detach().float(), (1, self.group_size), quantizer_config.dtype
+        )
+        # The saved file holds scales in the format of the saved weights; the weights must be multiples of exactly those.
+        scale = quantized.scale.to(load.dtype()).float()
+        rounded_weight = quantized.qdata.float() * scale.repeat_interleave(self.group_size, dim=1)
+        self.weight = torch.nn.Parameter(
+            rounded_weight.to(fake_quantized.weight.dtype), fake_quantized.weight.requires_grad
+        )
+        self.bias = fake_quantized.bias
+        self.register_buffer("scale", scale.to(fake_quantized.weight.dtype), persistent=False)
+
+    def int_weights(self) -> torch.Tensor:
+        """The whole numbers (int8, rows x columns). Rounding undoes that their products with the scales may be held in 16 bits."""
+        scale = self.scale.float().repeat_interleave(self.group_size, dim=1)
+        return (self.weight.detach().float() / scale).round().to(torch.int8)
+
+
+def prepare(model: Any, linear_names: tuple[str, ...], bits: int, group_size: int) -> Any:
+    """Let the linear layers of these names within a block round their weights on each pass; the rounding is still switched off."""
+    weight_config = IntxWeightOnlyConfig(
+        weight_dtype=getattr(torch, f"int{bits}"), granularity=PerGroup(group_size)
+    )
+    quantize_(
+        model,
+        QATConfig(weight_config, step="prepare"),
+        filter_fn=lambda module, path: _is_block_linear(module, path, linear_names),
+    )
+    return set_rounding(model, enabled=False)
+
+
+def _is_block_linear(module: Any, path: str, linear_names: tuple[str, ...]) -> bool:
+    """Whether a module is a linear layer of a block: its path ends in the block's number and one of the names."""
+    parent_paths = [path.removesuffix(f".{name}") for name in linear_names if path.endswith(f".{name}")]
+    return isinstance(module, torch.nn.Linear) and any(
+        parent_path.rpartition(".")[2].isdigit() for parent_path in parent_paths
+    )
+
+
+def set_rounding(model: Any, enabled: bool) -> Any:
+    """Turn the rounding on or off; off, the model computes as if nothing had been attached."""
+    for module in model.modules():
+        if isinstance(module, FakeQuantizedLinear):
+            module.weight_fake_quantizer.enabled = enabled
+    return model
+
+
+def convert(model: Any) -> Any:
+    """Put low-bit layers in the place of those that round as they go, in the same model; the answers stay what they were."""
+    for path, module in list(model.named_modules()):
+        if isinstance(module, FakeQuantizedLinear):
+            parent, _, name = path.rpartition(".")
+            setattr(model.get_submodule(parent), name, RoundedLinear(module))
+    return model
+
+
+def copy_parameters(model: Any, base: Any) -> None:
+    """Give a model the numbers of another with the same layers."""
+    base_parameters = dict(base.named_parameters())
+    with torch.no_grad():
+        for name, parameter in model.named_parameters():
+            parameter.copy_(base_parameters[name])
+
+
+def _quantized_layers(model: Any) -> dict[str, Any]:
+    """The low-bit layers by name, also those of a model that has not been converted yet."""
+    return {
+        name: module
+        for name, module in model.named_modules()
+        if isinstance(module, RoundedLinear | FakeQuantizedLinear)
+    }
+
+
+def _to_rounded(layer: Any) -> RoundedLinear:
+    return layer if isinstance(layer, RoundedLinear) else RoundedLinear(layer)
+
+
+def packed_tensors(model: Any) -> dict[str, torch.Tensor]:
+    """What a packed file holds: whole numbers side by side in 32-bit words, their scales and shapes, and everything else as it is.
+
+    A tied head is written once, as the embedding it is.
+    """
+    layers = _quantized_layers(model)
+    tied_names = (
+        dict(model.named_parameters(remove_duplicate=False)).keys() - dict(model.named_parameters()).keys()
+    )
+    skipped_names = tied_names | {f"{name}.weight" for name in layers}
+    packed = {
+        name: value.contiguous() for name, value in model.state_dict().items() if name not in skipped_names
+    }
+    for name, module in layers.items():
+        layer = _to_rounded(module)
+        packed[f"{name}.weight_packed"] = pack_to_int32(layer.int_weights(), layer.bits)
+        packed[f"{name}.weight_scale"] = layer.scale.contiguous()
+        packed[f"{name}.weight_shape"] = torch.tensor(layer.weight.shape)
+    return packed
+
+
+def disk_sizes(model: Any) -> tuple[int, int]:
+    """Bytes of a model on disk, without names: in full precision as the studio saves it, and packed."""
+    itemsize = load.dtype().itemsize
+    full_bytes = sum(value.numel() for value in model.parameters()) * itemsize
+    packed_bytes = sum(
+        value.numel() * (itemsize if value.is_floating_point() else value.element_size())
+        for value in packed_tensors(model).values()
+    )
+    return full_bytes, packed_bytes
+
+
+def save(model: Any, folder: Path) -> None:
+    """Write the packed weights and a config by which transformers and others know how to read them."""
+    folder.mkdir(parents=True, exist_ok=True)
+    config = copy.deepcopy(model.config)
+    config.architectures = [type(model).__name__]
+    config.dtype = str(model.dtype).removeprefix("torch.")
+    config.quantization_config = _quantization_config(model)
+    config.save_pretrained(folder)
+    if model.can_generate():
+        model.generation_config.save_pretrained(folder)
+    save_file(packed_tensors(model), folder / "model.safetensors", metadata={"format": "pt"})
+
+
+def _quantization_config(model: Any) -> dict[str, Any]:
+    """The rounding in the words of compressed-tensors.
+
+    `dequantize` lets transformers multiply out while loading: its other way, on the first question, cannot open ModernBERT (5.23).
+    """
+    layers = _quantized_layers(model)
+    first_layer = _to_rounded(next(iter(layers.values())))
+    weights = {
+        "num_bits": first_layer.bits,
+        "type": "int",
+        "symmetric": True,
+        "strategy": "group",
+        "group_size": first_layer.group_size,
+        "dynamic": False,
+    }
+    unquantized_names = [
+        name
+        for name, module in model.named_modules()
+        if isinstance(module, torch.nn.Linear) and name not in layers
+    ]
+    return {
+        "quant_method": "compressed-tensors",
+        "format": "pack-quantized",
+        "quantization_status": "compressed",
+        "config_groups": {
+            "group_0": {
+                "targets": ["Linear"],
+                "weights": weights,
+                "input_activations": None,
+                "output_activations": None,
+            }
+        },
+        "ignore": unquantized_names,
+        "dequantize": True,
+    }

@@ -1,0 +1,256 @@
+"""PEFT's classes at work in a worker: a config becomes an attached model, AdaLoRA gives out its ranks, P-tuning leaves its network."""
+
+import json
+import re
+import warnings
+from pathlib import Path
+from typing import Any
+
+import peft
+import torch
+from safetensors.torch import load_file, save_file
+from transformers import TrainerCallback
+
+from studio.data import collate
+from studio.methods import lora
+from studio.methods.spec import TrainingContext
+from studio.methods.training import peft_adapter, peft_counts
+from studio.models import shape as shapes
+from studio.models.shape import ModelShape
+from studio.plan import Task
+
+# The shares of the steps after which AdaLoRA begins to cut, and before whose end it has cut (Zhang et al. 2023: 9 to 15 %, 44 to 59 %).
+PRUNING_START_SHARE, PRUNING_END_SHARE = 0.1, 0.4
+ALLOCATOR_FILE = "allocator.safetensors"
+RANK_PATTERN_FILE = "allocator.json"
+
+
+def build_config(kind: str, settings: dict[str, Any], model: Any, task: Task) -> Any:
+    """PEFT's config for a model; what PEFT says against it is raised as it comes."""
+    from studio.methods.peft_form import load_cards  # noqa: PLC0415 - not needed to go on with a run
+
+    type_card, shape = load_cards().types[kind], shapes.from_config(model.config.to_dict())
+    fixed_settings = {
+        **type_card.fixed,
+        "task_type": peft_adapter.peft_task_type(task),
+        "modules_to_save": modules_to_save(kind, shape, task),
+    }
+    return getattr(peft, type_card.config)(
+        **{**settings, **fixed_settings, **_target_settings(kind, settings, model, shape)}
+    )
+
+
+def modules_to_save(kind: str, shape: ModelShape, task: Task) -> list[str] | None:
+    """Parts of a new head that PEFT does not know to train, by the end of their path: P-tuning's own network ends in "head" too."""
+    module_names = peft_adapter.head_modules(shape, task)
+    return (
+        [f"base_model.{name}" for name in module_names]
+        if module_names and kind == "p_tuning"
+        else module_names
+    )
+
+
+def _target_settings(kind: str, settings: dict[str, Any], model: Any, shape: ModelShape) -> dict[str, Any]:
+    """Where in the model a method works, and what else PEFT wants to be told."""
+    if kind == "ln_tuning":
+        return norm_targets(model)
+    if kind == "ia3":
+        feed_forward_pattern = _block_module_pattern(peft_counts.feed_forward_output(shape).name)
+        key_value_patterns = [
+            _block_module_pattern(linear.name) for linear in peft_counts.key_value_linears(shape)
+        ]
+        return {
+            "target_modules": "|".join([*key_value_patterns, feed_forward_pattern]),
+            "feedforward_modules": feed_forward_pattern,
+        }
+    if kind == "prompt_tuning":
+        starts_from_text = settings["prompt_tuning_init"] == "TEXT"
+        init_text = settings["prompt_tuning_init_text"] or None
+        return {
+            "prompt_tuning_init_text": init_text,
+            "tokenizer_name_or_path": (model.name_or_path or "?") if starts_from_text else None,
+        }
+    if kind == "p_tuning":  # PEFT breaks where an MLP is told a number of layers other than its own
+        return {"encoder_num_layers": 2} if settings["encoder_reparameterization_type"] == "MLP" else {}
+    # The number of steps is not known yet; `Ranks` says it before the first.
+    return {"target_modules": lora.target_pattern(shape, "all")} | (
+        {"total_step": 1} if kind == "adalora" else {}
+    )
+
+
+def _block_module_pattern(name: str) -> str:
+    return rf".*\.\d+\.{re.escape(name)}"
+
+
+def norm_targets(model: Any) -> dict[str, Any]:
+    """The regular expression of a model's norms, and the names of those without numbers (ModernBERT's first).
+
+    A head is left out: it is new and trained whole anyway.
+    """
+    patterns = set()
+    for name, module in model.named_modules():
+        if type(module).__name__.endswith("Norm") and not name.startswith("head."):
+            patterns.add(re.sub(r"\\\.\d+\\\.", r"\\.\\d+\\.", re.escape(name)))
+    target_pattern = "|".join(sorted(patterns))
+    without_parameters = [
+        name
+        for name, module in model.named_modules()
+        if re.fullmatch(target_pattern, name) and not list(module.parameters())
+    ]
+    return {"target_modules": target_pattern, "exclude_modules": without_parameters or None}
+
+
+def attach(kind: str, settings: dict[str, Any], model: Any, task: Task) -> Any:
+    """The model with an untrained method on it."""
+    with warnings.catch_warnings():
+        warnings.simplefilter(
+            "ignore"
+        )  # that a block size was adjusted, a layer count does not apply: said in the form
+        peft_model = peft.get_peft_model(model, build_config(kind, settings, model, task))
+    for name, parameter in peft_model.named_parameters():
+        if (
+            ".ranknum." in name
+        ):  # AdaLoRA's note of the rank it began with; on the meta device PEFT forgets that it is none to train
+            parameter.requires_grad = False
+    return with_right_alignment(peft_model)
+
+
+def with_right_alignment(model: Any) -> Any:
+    """A model whose virtual words also work for classes on a decoder, which takes its verdict from the last place of a row.
+
+    Transformers cannot tell padding from words where it is given embeddings, so each row is moved to the right, at its own positions.
+    """
+    is_classification = model.peft_config["default"].task_type == "SEQ_CLS"
+    if (
+        collate.count_virtual_tokens(model)
+        and is_classification
+        and not shapes.from_config(model.config.to_dict()).encoder
+    ):
+        model.base_model.register_forward_pre_hook(_right_align, with_kwargs=True)
+    return model
+
+
+def _right_align(module: Any, args: Any, kwargs: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
+    mask, embeddings = kwargs.get("attention_mask"), kwargs.get("inputs_embeds")
+    if mask is None or embeddings is None:
+        return args, kwargs
+    order = mask.argsort(dim=1, stable=True)
+    aligned_mask = mask.gather(1, order)
+    position_ids = (aligned_mask.cumsum(1) - 1).clamp(min=0).long()
+    embeddings = embeddings.gather(1, order.unsqueeze(-1).expand_as(embeddings))
+    return args, {
+        **kwargs,
+        "inputs_embeds": embeddings,
+        "attention_mask": aligned_mask,
+        "position_ids": position_ids,
+    }
+
+
+def train(job: TrainingContext, kind: str) -> Any:
+    """Supervised training of what was attached."""
+    from studio.methods.training import supervised  # noqa: PLC0415 - Trainer is not needed to load a result
+
+    if kind != "adalora":
+        supervised.fit(job)
+        return flatten_prompt_encoder(job.model)
+    adalora = AdaLoraCallback(job.model)
+    supervised.fit(job, callbacks=[adalora], penalty=adalora.orthogonality_penalty)
+    return adalora.prune()
+
+
+def flatten_prompt_encoder(model: Any) -> Any:
+    """After P-tuning the virtual words as they were written last, without the network that wrote them: what PEFT saves."""
+    peft_config = model.peft_config["default"]
+    if peft_config.peft_type != "P_TUNING":
+        return model
+    model.prompt_encoder["default"].eval()  # without dropout
+    vectors = model.get_prompt_embedding_to_save("default")
+    peft_config.inference_mode = True
+    encoder = peft.PromptEncoder(peft_config)
+    with torch.no_grad():
+        encoder.embedding.weight.copy_(vectors)
+    encoder.forward = encoder.embedding.forward
+    model.prompt_encoder["default"] = encoder.to(model.device)
+    return model
+
+
+class AdaLoraCallback(TrainerCallback):  # type: ignore[misc] # transformers ships no types
+    """AdaLoRA beside its training: after each step PEFT weighs which parts of the change matter and silences the others.
+
+    PEFT leaves the calling to whoever trains, and keeps what it weighs in memory; here it goes into the checkpoint too.
+    """
+
+    def __init__(self, model: Any) -> None:
+        self.model, self.tuner, self.config = model, model.base_model, model.peft_config["default"]
+
+    def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        """Spread the cutting over the steps there are, and go on where a stopped training was."""
+        steps = max(int(state.max_steps), 2)  # after a single step nothing has been weighed that could be cut
+        self.config.total_step, self.config.tinit, self.config.tfinal = (
+            steps,
+            int(PRUNING_START_SHARE * steps),
+            int(PRUNING_END_SHARE * steps),
+        )
+        folder = Path(args.output_dir) / f"checkpoint-{state.global_step}"
+        if state.global_step and (folder / RANK_PATTERN_FILE).is_file():
+            saved, device = load_file(folder / ALLOCATOR_FILE), self.model.device
+            self.config.rank_pattern = json.loads((folder / RANK_PATTERN_FILE).read_text(encoding="utf-8"))
+            for name in ("ipt", "exp_avg_ipt", "exp_avg_unc"):
+                tensors = {
+                    key.partition("|")[2]: value.to(device)
+                    for key, value in saved.items()
+                    if key.startswith(f"{name}|")
+                }
+                setattr(self.tuner.rankallocator, name, tensors)
+
+    def on_optimizer_step(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        """Weigh and silence, between the step and the clearing of its gradients."""
+        self.tuner.update_and_allocate(state.global_step + 1)
+
+    def on_save(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        """Keep what was weighed beside the checkpoint."""
+        folder, allocator = (
+            Path(args.output_dir) / f"checkpoint-{state.global_step}",
+            self.tuner.rankallocator,
+        )
+        tensors = {
+            f"{name}|{key}": value.contiguous()
+            for name in ("ipt", "exp_avg_ipt", "exp_avg_unc")
+            for key, value in getattr(allocator, name).items()
+        }
+        save_file(tensors, folder / ALLOCATOR_FILE)
+        (folder / RANK_PATTERN_FILE).write_text(json.dumps(self.config.rank_pattern), encoding="utf-8")
+
+    def orthogonality_penalty(self) -> torch.Tensor:
+        """How far the directions are from being independent (Zhang et al. 2023, eq. 4), as PEFT adds it to a loss of its own."""
+        penalties = []
+        for name, parameter in self.model.named_parameters():
+            if "lora_A." in name or "lora_B." in name:
+                gram = parameter @ parameter.T if "lora_A." in name else parameter.T @ parameter
+                penalties.append(
+                    torch.linalg.matrix_norm(
+                        gram - torch.eye(len(gram), device=parameter.device, dtype=parameter.dtype)
+                    )
+                )
+        return self.config.orth_reg_weight * torch.stack(penalties).mean()
+
+    def prune(self) -> Any:
+        """The model without the parts that were silenced, with the ranks that are left: what PEFT saves."""
+        rank_pattern = {
+            name.removeprefix("base_model.model."): (parameter != 0).view(-1).tolist()
+            for name, parameter in self.model.named_parameters()
+            if "lora_E." in name
+        }
+        with torch.no_grad():
+            self.tuner.resize_modules_by_rank_pattern(rank_pattern, "default")
+        self.config.rank_pattern = rank_pattern
+        return self.model.to(self.model.device)
+
+
+def load(base: Any, folder: Path) -> Any:
+    """The result of a folder on a base model, whose modules it takes over."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings(
+            "ignore", message=".*rank_pattern keys"
+        )  # PEFT takes AdaLoRA's own table for LoRA's
+        return with_right_alignment(peft_adapter.load(base, folder))

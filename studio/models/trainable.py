@@ -1,0 +1,37 @@
+"""The numbers a method trains, kept in one safetensors file and put back: whatever was attached, the same way."""
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load_file, save_file
+
+from studio.storage import require_disk_space
+
+TRAINABLE_FILE = "trained.safetensors"
+
+
+def save(model: Any, folder: Path) -> None:
+    """Write what is being trained; raises OutOfRoom before the disk is full."""
+    folder.mkdir(parents=True, exist_ok=True)
+    tensors = {
+        name: tensor.detach().contiguous()
+        for name, tensor in model.named_parameters()
+        if tensor.requires_grad
+    }
+    require_disk_space(folder, sum(tensor.numel() * tensor.element_size() for tensor in tensors.values()))
+    draft = folder / f".{TRAINABLE_FILE}"
+    save_file(tensors, draft)
+    draft.replace(folder / TRAINABLE_FILE)
+
+
+def restore(model: Any, folder: Path) -> None:
+    """Put the numbers of a folder back into the model they came from; without a file nothing happens."""
+    path = folder / TRAINABLE_FILE
+    if not path.is_file():
+        return
+    saved = load_file(path)
+    with torch.no_grad():
+        for name, parameter in model.named_parameters():
+            if name in saved:
+                parameter.copy_(saved[name])

@@ -1,0 +1,93 @@
+"""Where the studio keeps runs, data sets and models, and how it writes a file so that nobody reads half of it."""
+
+import json
+import os
+import shutil
+import tempfile
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from studio.errors import OutOfDiskSpace
+from studio.i18n import Message
+
+Progress = Callable[[float, float], None]  # megabytes so far, megabytes in all
+
+
+def home() -> Path:
+    """The studio's folder: STUDIO_HOME, else `~/.studio`; made on first use, readable by its owner alone."""
+    folder = Path(os.environ.get("STUDIO_HOME") or "~/.studio").expanduser().resolve()
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    return folder
+
+
+def write_text(path: Path, text: str) -> None:
+    """Replace `path` by `text` at one blow: a temporary file beside it, flushed to disk, then renamed."""
+    handle, temp_path = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        Path(temp_path).replace(path)
+    except BaseException:
+        Path(temp_path).unlink(missing_ok=True)
+        raise
+
+
+def write_json(path: Path, value: object) -> None:
+    """Replace `path` by `value` as JSON, at one blow."""
+    write_text(path, json.dumps(value, ensure_ascii=False, indent=1) + "\n")
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """What a file of JSON holds; empty where it is missing, damaged or no object."""
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return content if isinstance(content, dict) else {}
+
+
+@contextmanager
+def download_progress(folder: Path, total_bytes: int, on_progress: Progress) -> Iterator[None]:
+    """Tell twice a second how many megabytes have arrived in `folder`, and that `total` bytes are expected; all of them at the end."""
+    finished = threading.Event()
+
+    def watch() -> None:
+        while not finished.wait(0.5):
+            on_progress(min(_folder_bytes(folder), total_bytes) / 1e6, total_bytes / 1e6)
+
+    thread = threading.Thread(target=watch, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        finished.set()
+        thread.join()
+    on_progress(total_bytes / 1e6, total_bytes / 1e6)
+
+
+def _folder_bytes(folder: Path) -> int:
+    total_bytes = 0
+    for path in folder.rglob("*"):
+        try:
+            total_bytes += path.stat().st_size if path.is_file() else 0
+        except FileNotFoundError:  # moved to its place between two looks
+            continue
+    return total_bytes
+
+
+def require_disk_space(folder: Path, needed_bytes: int) -> None:
+    """Raise OutOfRoom where the disk of `folder` has fewer than `wanted` bytes (and a tenth more) free."""
+    free_bytes = shutil.disk_usage(folder).free
+    if free_bytes < needed_bytes * 1.1:
+        raise OutOfDiskSpace(
+            Message("The disk has {free:.1f} GB free where {wanted:.1f} GB are needed ({folder})."),
+            Message("Free some space, or keep the studio's files elsewhere with --home."),
+            free=free_bytes / 1e9,
+            wanted=needed_bytes * 1.1 / 1e9,
+            folder=folder,
+        )

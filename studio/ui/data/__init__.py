@@ -1,0 +1,1 @@
+"""The Data tab: bring examples, see how they were read, check and edit them."""

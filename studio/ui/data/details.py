@@ -1,0 +1,262 @@
+"""The lower half of the Data tab: the split, the health report, what the model will see, every row, and how long they are."""
+
+from typing import Any, NamedTuple
+
+import gradio as gr
+
+from studio.errors import StudioError
+from studio.plan import Data, MethodChoice, Plan, Task, Training, Value
+from studio.ui import access
+from studio.ui.components import forms
+from studio.ui.components.forms import t
+from studio.ui.data import health as health_panel
+from studio.ui.data import messages, row_browser
+from studio.ui.data import test_set as test_set_panel
+from studio.ui.data.tab import DataTab
+from studio.ui.data.test_set import CustomTestSet
+from studio.ui.form import plan_form
+from studio.ui.method.tab import MethodTab
+
+
+class DetailsPanel(NamedTuple):
+    """The components of the lower half."""
+
+    container: gr.Column
+    split: gr.HTML
+    test_fields: CustomTestSet
+    report: gr.HTML
+    preview: gr.HTML
+    search: gr.Textbox
+    page_number: gr.Number
+    page_label: gr.HTML
+    rows: gr.Dataframe
+    row_numbers: gr.Textbox
+    delete_button: gr.Button
+    lengths: gr.Plot
+    classes: gr.Plot
+
+
+def build_details() -> DetailsPanel:
+    """Make the components where they stand on the page; unseen until there is data."""
+    with gr.Column(visible=False, elem_id="inspection") as container:
+        return _build_components(container)
+
+
+def _build_components(container: gr.Column) -> DetailsPanel:
+    split = forms.notice_box("split-notice")
+    report = health_panel.build_report()
+    with gr.Accordion(t(messages.PREVIEW), open=True, elem_id="seen"):
+        preview = gr.HTML(
+            {}, html_template=row_browser.PREVIEW_TEMPLATE, elem_id="seen-examples", apply_default_css=False
+        )
+    with gr.Accordion(t(messages.BROWSE_ROWS), open=False, elem_id="rows"):
+        gr.Markdown(t(messages.BROWSE_ROWS_HELP))
+        with gr.Row():
+            search = gr.Textbox(label=t(messages.SEARCH), elem_id="row-search", scale=4)
+            page_number = gr.Number(
+                1, label=t(messages.PAGE), minimum=1, precision=0, elem_id="row-page", scale=1, min_width=110
+            )
+        page_label = gr.HTML(
+            "", html_template="<p>{{value}}</p>", elem_id="row-where", apply_default_css=False
+        )
+        rows = gr.Dataframe(
+            interactive=True,
+            wrap=True,
+            visible=False,
+            elem_id="row-table",
+            max_chars=300,
+            datatype="str",
+            static_columns=[0],
+            show_label=False,
+            label=t(messages.BROWSE_ROWS),
+        )
+        with gr.Row():
+            row_numbers = gr.Textbox(
+                label=t(messages.ROWS_TO_DELETE), max_length=200, elem_id="row-numbers", scale=3
+            )
+            delete_button = gr.Button(t(messages.DELETE_BUTTON), elem_id="row-delete", size="sm", scale=1)
+    with gr.Accordion(t(messages.LENGTHS_AND_CLASSES), open=False, elem_id="charts"), gr.Row():
+        lengths = gr.Plot(show_label=False, visible=False, elem_id="chart-lengths")
+        classes = gr.Plot(show_label=False, visible=False, elem_id="chart-classes")
+    test_fields = test_set_panel.build_test_fields()
+    return DetailsPanel(
+        container,
+        split,
+        test_fields,
+        report,
+        preview,
+        search,
+        page_number,
+        page_label,
+        rows,
+        row_numbers,
+        delete_button,
+        lengths,
+        classes,
+    )
+
+
+def describe_split(
+    source: str,
+    task: Task,
+    columns: str,
+    test: str,
+    validation_share: Value,
+    test_share: Value,
+    seed: Value,
+    request: gr.Request,
+) -> dict[str, Any]:
+    """How the examples are divided, in one sentence."""
+    lang = forms.request_language(request)
+    try:
+        access.find_dataset(source)
+        data = Data(
+            source=source,
+            columns=forms.unpack(columns),
+            test=test or "",
+            validation_share=validation_share,
+            test_share=test_share,
+        )
+        plan = Plan(
+            task=task,
+            model="-",
+            data=data,
+            method=MethodChoice(name="lora"),
+            training=Training(seed=int(seed or 0)),
+        )
+        splits = plan_form.split_examples(plan)
+    except (StudioError, ValueError, TypeError):
+        return forms.notice("")
+    n_test, n_train, n_validation = len(splits.test), len(splits.train), len(splits.validation)
+    if test:
+        test_text = messages.SPLIT_CUSTOM_TEST.render(lang, test=n_test, name=access.find_dataset(test).name)
+    else:
+        test_text = (
+            messages.SPLIT_TEST.render(lang, test=n_test)
+            if n_test
+            else messages.SPLIT_NO_TEST.render(lang, check=n_validation)
+        )
+    n_examples = n_train + n_validation + (0 if test else n_test)
+    return forms.notice(
+        messages.SPLIT_SUMMARY.render(
+            lang, count=n_examples, train=n_train, check=n_validation, test=test_text, seed=int(seed or 0)
+        )
+    )
+
+
+def wire(
+    components: DetailsPanel,
+    data_tab: DataTab,
+    method_tab: MethodTab,
+    source: gr.BrowserState,
+    browser_datasets: gr.BrowserState,
+    test_sets: gr.BrowserState,
+) -> None:
+    """Let everything follow the data, and the changes made here reach it."""
+    quiet: dict[str, Any] = {"show_progress": "hidden", "queue": False}
+    latest_only: dict[str, Any] = {"show_progress": "hidden", "trigger_mode": "always_last"}
+    latest_unqueued = {**latest_only, "queue": False}
+    task, columns, revision, notice = data_tab.task, data_tab.columns, data_tab.revision, data_tab.notice
+    training, model, chosen = method_tab.training_fields, method_tab.model, method_tab.chosen
+    inputs = {
+        "source": source,
+        "task": task,
+        "columns": columns,
+        "model": model,
+        "chosen": chosen,
+        **method_tab.packed_fields,
+    }
+    inputs["max_length"] = training["max_length"]
+    # What a text may be at most: virtual tokens stand in the way of real ones.
+    virtual_token_changes = [
+        field.change
+        for name, field in method_tab.setting_fields.items()
+        if name == "peft_type" or name.endswith("virtual_tokens")
+    ]
+    length_changes = [training["max_length"].change, model.change, chosen.change, *virtual_token_changes]
+    # In the browser alone: with every event of the server Gradio looks through all that stands in what the server shows or hides.
+    source.change(
+        None,
+        source,
+        components.container,
+        js="(source) => ({ visible: Boolean(source), __type__: 'update' })",
+        **quiet,
+    )
+    rows_changed = forms.after_any(source.change, columns.change, revision.change, *length_changes)
+    rows_changed.then(
+        row_browser.preview_examples, inputs_kwargs=inputs, outputs=components.preview, **latest_only
+    )
+    rows_changed.then(
+        row_browser.draw_charts,
+        inputs_kwargs=inputs,
+        outputs=[components.lengths, components.classes],
+        **latest_only,
+    )
+    recheck_count = gr.Number(0, visible=False)  # how often it was asked to check once more
+    components.report.again(None, recheck_count, recheck_count, js="(count) => count + 1", **quiet)
+    check_needed = forms.after_any(
+        source.change,
+        columns.change,
+        revision.change,
+        components.test_fields.test.change,
+        *length_changes,
+        recheck_count.change,
+    )
+    check_event = check_needed.then(
+        health_panel.run_checks,
+        inputs_kwargs={**inputs, "test": components.test_fields.test},
+        outputs=components.report,
+        **latest_only,
+    )
+    fix_outputs = [source, revision, notice, components.report]
+    page_outputs = [components.rows, components.page_label, components.page_number]
+    components.search.input(None, None, components.page_number, js="() => 1", **quiet)
+    page_changed = forms.after_any(
+        source.change, revision.change, components.page_number.input, components.search.input
+    )
+    page_changed.then(
+        row_browser.show_page,
+        [source, components.search, components.page_number],
+        page_outputs,
+        **latest_unqueued,
+    )
+    components.rows.input(
+        row_browser.save_edits,
+        [source, browser_datasets, components.rows, revision],
+        [source, revision, notice],
+        **quiet,
+    )
+    components.delete_button.click(
+        row_browser.delete_rows,
+        [source, browser_datasets, components.row_numbers, revision],
+        [source, revision, notice, components.row_numbers],
+        **quiet,
+    )
+    fix_event = components.report.fix(
+        health_panel.fix_finding,
+        [source, task, columns, components.test_fields.test, browser_datasets, revision, components.report],
+        fix_outputs,
+        show_progress="hidden",
+    )
+    components.report.halt(None, None, None, cancels=[check_event, fix_event], **quiet)
+    # Not on `halt` itself: Gradio forgets what is asked for while it still calls something off, and goes on here when that is done.
+    for event in (check_event, fix_event):
+        event.then(health_panel.finish_report, components.report, components.report, **quiet)
+    components.report.undo(
+        health_panel.undo_change,
+        [source, browser_datasets, revision],
+        [revision, notice],
+        show_progress="hidden",
+    )
+    test_set_panel.wire(
+        components.test_fields, data_tab, source, browser_datasets, test_sets, components.split
+    )
+    split_inputs = {"source": source, "task": task, "columns": columns, "test": components.test_fields.test}
+    split_inputs |= {name: training[name] for name in ("validation_share", "test_share", "seed")}
+    share_changes = [training[name].change for name in ("validation_share", "test_share", "seed")]
+    split_changed = forms.after_any(
+        source.change, columns.change, revision.change, components.test_fields.test.change, *share_changes
+    )
+    split_changed.then(
+        describe_split, inputs_kwargs=split_inputs, outputs=components.split, **latest_unqueued
+    )

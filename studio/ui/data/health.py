@@ -1,0 +1,275 @@
+"""The health report on the Data tab: a score, findings in plain words, and fixes of one click that can be taken back."""
+
+from collections.abc import Iterator
+from itertools import count
+from typing import Any
+
+import gradio as gr
+
+from studio import presets
+from studio.data import import_job, store
+from studio.data.quality.findings import FIX_LABELS
+from studio.data.quality.fixes import Change
+from studio.data.quality.health import Finding, Health
+from studio.data.store import Dataset
+from studio.errors import BadData, StudioError
+from studio.i18n import Message
+from studio.plan import Task, Value
+from studio.ui import access
+from studio.ui.components import forms
+from studio.ui.data import messages
+from studio.ui.form import plan_form
+
+# The rows of a finding that are named.
+MAX_ROWS_NAMED = 8
+RECHECK_ADVICE = Message("They are checked anew; choose the fix again.")
+HEALTH_TEMPLATE = """
+{{#if value.wait}}<p class="health-wait"><span role="status">{{value.wait}}</span> {{#if value.halt}}<button type="button" class="quiet" data-do="halt">{{value.halt}}</button>{{/if}}</p>{{/if}}
+{{#if value.halted}}<p class="health-wait"><span role="status">{{value.halted}}</span> <button type="button" class="quiet" data-do="again">{{value.again}}</button></p>{{/if}}
+{{#if value.headline}}
+<section class="health {{value.mood}}">
+  <header><meter min="0" max="100" low="50" high="80" optimum="100" value="{{value.score}}" aria-hidden="true"></meter>
+  <b tabindex="-1" data-head>{{value.headline}}</b> <span>{{value.summary}}</span>
+  {{#if value.undo}}<button type="button" class="quiet" data-do="undo">{{value.undo}}</button>{{/if}}</header>
+  <ul>{{#each value.findings}}
+    <li class="{{this.grade}}">
+      <p><span class="grade">{{this.graded}}</span> <b>{{this.said}}</b></p>
+      <p class="small">{{this.why}}</p>
+      {{#if this.where}}<p class="small">{{this.where}}</p>{{/if}}
+      {{#each this.examples}}<q>{{this}}</q>{{/each}}
+      {{#if this.fix}}<button type="button" class="fix" data-do="fix" data-id="{{this.kind}}">{{this.fix}}</button>{{/if}}
+    </li>{{/each}}
+  </ul>
+</section>{{/if}}"""
+
+
+def build_report() -> gr.HTML:
+    """The component; the browser tells `fix` with the kind of a finding, `undo`, `halt` and `again`. All may be anything: check them."""
+    script = (presets.ASSETS / "health.js").read_text(encoding="utf-8")
+    return gr.HTML(
+        {}, html_template=HEALTH_TEMPLATE, js_on_load=script, elem_id="health", apply_default_css=False
+    )
+
+
+def run_checks(
+    source: str,
+    task: Task,
+    columns: str,
+    model: str,
+    max_length: float,
+    chosen: str,
+    test: str,
+    request: gr.Request,
+    **settings: Value,
+) -> Iterator[Any]:
+    """The report, first without near-duplicates; nothing where there is no data to look at. `knobs` are the fields of methods' settings."""
+    lang = forms.request_language(request)
+    try:
+        dataset, role_columns = access.find_dataset(source), forms.unpack(columns)
+        if test:
+            access.find_dataset(test)
+        base = access.find_base(model)
+    except StudioError:
+        yield {}
+        return
+    folder = str(base.folder) if base and base.folder else ""
+    test, max_tokens = str(test or ""), plan_form.max_text_tokens(base, chosen, max_length, settings)
+    check_options = {"method": chosen, "max_length": max_tokens, "folder": folder, "test": test}
+    rows_key = (dataset.source, dataset.version, task, columns, test)
+    cache_key = (*rows_key, chosen, max_tokens, folder)
+    if cache_key in _report_cache:
+        yield _format_report(_report_cache[cache_key], dataset, lang)
+        return
+    report: Health | None = None
+    earlier_report = next(
+        (
+            result
+            for other_key, result in reversed(_report_cache.items())
+            if other_key[: len(rows_key)] == rows_key
+        ),
+        None,
+    )
+    yield with_progress({}, messages.HEALTH_CHECKING.render(lang), lang)
+    try:
+        for stage, share, result in import_job.check_dataset(
+            dataset.source, task, role_columns, earlier_report, **check_options
+        ):
+            report = result or report
+            content = _format_report(report, dataset, lang) if report else {}
+            yield (
+                content
+                if report and report.whole
+                else with_progress(content, _format_progress(stage, share, lang), lang)
+            )
+    except StudioError as error:
+        yield with_stop_reason({}, error.render(lang), lang)
+        return
+    if report and report.whole:
+        _cache_report(cache_key, report)
+
+
+def with_progress(content: dict[str, Any], text: str, lang: str) -> dict[str, Any]:
+    """A report with what is going on, which can be called off."""
+    return {**content, "wait": text, "halt": messages.HEALTH_STOP.render(lang), "halted": ""}
+
+
+def _format_progress(stage: str, share: float, lang: str) -> str:
+    return messages.STAGE_PROGRESS.render(
+        lang, what=import_job.STAGE_LABELS.get(stage, messages.APPLYING_FIX), share=share
+    )
+
+
+def finish_report(content: object, request: gr.Request) -> Any:
+    """The report when a check or a fix has ended: one that was called off waits no more, and what was not looked at can be looked at again."""
+    if not isinstance(content, dict) or not content.get("wait"):
+        return gr.skip()
+    lang = forms.request_language(request)
+    finished = {**content, "wait": ""}
+    return (
+        finished
+        if finished.get("whole")
+        else with_stop_reason(finished, messages.HEALTH_STOPPED.render(lang), lang)
+    )
+
+
+def with_stop_reason(content: dict[str, Any], reason: str, lang: str) -> dict[str, Any]:
+    """A report with why it is not whole, which can be asked for again."""
+    return {**content, "wait": "", "halted": reason, "again": messages.HEALTH_CHECK_AGAIN.render(lang)}
+
+
+_report_cache: dict[Any, Health] = {}
+_report_counter = count()  # a report that says the same as the one before is still another: the browser hears of it, and gives its buttons back
+
+
+def _cache_report(key: Any, report: Health) -> None:
+    _report_cache[key] = report
+    while len(_report_cache) > 32:
+        _report_cache.pop(next(iter(_report_cache)))
+
+
+def _format_report(report: Health, dataset: Dataset, lang: str) -> dict[str, Any]:
+    changes = dataset.changes()
+    problem_count = sum(finding.grade != "open" for finding in report.findings)
+    summary = (
+        messages.HEALTH_COUNT.render(lang, count=problem_count)
+        if problem_count
+        else messages.HEALTH_GOOD.render(lang)
+    )
+    return {
+        "score": report.score,
+        "mood": "good" if report.score >= 80 else "check" if report.score >= 50 else "bad",
+        "headline": messages.HEALTH_SCORE.render(lang, score=report.score),
+        "summary": summary,
+        "whole": report.whole,
+        "turn": next(_report_counter),
+        "undo": messages.UNDO.render(lang, what=_name_change(changes[-1], lang)) if changes else "",
+        "findings": [_format_finding(item, lang) for item in report.findings],
+    }
+
+
+def _format_finding(finding: Finding, lang: str) -> dict[str, Any]:
+    row_numbers = [str(row + 1) for row in finding.rows[:MAX_ROWS_NAMED]] + (
+        ["…"] if finding.count > MAX_ROWS_NAMED else []
+    )
+    return {
+        "kind": finding.kind,
+        "grade": finding.grade,
+        "graded": messages.GRADES[finding.grade].render(lang),
+        "said": finding.said.render(lang),
+        "why": finding.why.render(lang),
+        "where": messages.ROW_NUMBERS.render(lang, rows=row_numbers) if finding.rows else "",
+        "examples": list(finding.examples),
+        "fix": finding.fix.render(lang) if finding.fix else "",
+    }
+
+
+def _name_change(change: Change, lang: str) -> str:
+    return FIX_LABELS.get(change.kind, messages.EDITED_ROWS).render(lang)
+
+
+def get_editable_dataset(source: str, browser_datasets: object) -> tuple[Dataset, bool]:
+    """The data set to change: the visitor's own, or a copy of a sample; and whether a copy was made."""
+    dataset = access.find_own_dataset(source, browser_datasets)
+    return (dataset, False) if dataset.is_editable else (store.copy(dataset), True)
+
+
+def apply_change(dataset: Dataset, change: Change, was_copied: bool, lang: str) -> dict[str, Any]:
+    """Make a change; what a notice says of it."""
+    store.apply_change(dataset, change)
+    text = messages.FIXED.render(
+        lang, what=_name_change(change, lang), rows=len(change.drop), cells=len(change.cells)
+    )
+    return forms.notice(text, messages.SAMPLE_COPIED.render(lang) if was_copied else "", kind="good")
+
+
+def fix_finding(
+    source: str,
+    task: Task,
+    columns: str,
+    test: str,
+    browser_datasets: object,
+    revision: float,
+    content: object,
+    event: gr.EventData,
+    request: gr.Request,
+) -> Iterator[tuple[Any, ...]]:
+    """The fix of one finding, on the visitor's own data or a copy of the sample; the report (`shown`) says how far it is."""
+    lang, report = forms.request_language(request), dict(content) if isinstance(content, dict) else {}
+    final_change: Change | None = None
+    try:
+        version = access.find_own_dataset(source, browser_datasets).version
+        if test:
+            access.find_dataset(test)
+        yield (
+            gr.skip(),
+            gr.skip(),
+            gr.skip(),
+            with_progress(report, messages.HEALTH_CHECKING.render(lang), lang),
+        )
+        for stage, share, change in import_job.compute_fix(
+            str(getattr(event, "id", "")), source, task, forms.unpack(columns), str(test or "")
+        ):
+            final_change = change
+            yield (
+                gr.skip(),
+                gr.skip(),
+                gr.skip(),
+                with_progress(report, _format_progress(stage, share, lang), lang),
+            )
+        if not final_change or not (final_change.drop or final_change.cells):
+            yield (
+                gr.skip(),
+                revision + 1,
+                forms.notice(messages.NOTHING_TO_FIX.render(lang)),
+                {**report, "wait": ""},
+            )
+            return
+        if (
+            access.find_own_dataset(source, browser_datasets).version != version
+        ):  # its numbers are those of rows that are others now
+            raise BadData(messages.ROWS_CHANGED, RECHECK_ADVICE)
+        dataset, was_copied = get_editable_dataset(source, browser_datasets)
+        notice = apply_change(dataset, final_change, was_copied, lang)
+    except StudioError as error:
+        yield gr.skip(), revision + 1, forms.error_notice(error, lang), {**report, "wait": ""}
+        return
+    yield dataset.source, revision + 1, notice, {**report, "wait": ""}
+
+
+def undo_change(
+    source: str, browser_datasets: object, revision: float, request: gr.Request
+) -> tuple[Any, ...]:
+    """Take the last change back."""
+    lang = forms.request_language(request)
+    try:
+        undone = store.undo(access.find_own_dataset(source, browser_datasets))
+    except StudioError as error:
+        return revision + 1, forms.error_notice(
+            error, lang
+        )  # the report is shown anew, and its button with it
+    text = (
+        messages.UNDONE.render(lang, what=_name_change(undone, lang))
+        if undone
+        else messages.NOTHING_TO_UNDO.render(lang)
+    )
+    return revision + 1, forms.notice(text, kind="good" if undone else "info")

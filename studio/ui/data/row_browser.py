@@ -1,0 +1,370 @@
+"""Looking at the data: three examples as the model will see them, every row to page through, search and edit, and how long they are."""
+
+import re
+from collections import Counter
+from html import escape
+from typing import Any
+
+import gradio as gr
+
+from studio.data import examples
+from studio.data.quality.fixes import Change
+from studio.data.readers.read import Table
+from studio.data.store import Dataset
+from studio.errors import BadData, StudioError
+from studio.estimate import dataset_lengths
+from studio.estimate.tracing import client as tracing_client
+from studio.plan import Data, MethodChoice, Plan, Task, Value
+from studio.ui import access
+from studio.ui.components import forms
+from studio.ui.data import health as health_panel
+from studio.ui.data import messages
+from studio.ui.form import plan_form
+
+PREVIEW_EXAMPLES, ROWS_PER_PAGE = 3, 20
+# How much of a text is drawn (characters).
+MAX_TEXT_CHARS = 1200
+# The classes that have a bar, and how much of a name stands beside it (characters).
+MAX_CLASS_BARS, MAX_NAME_CHARS = 40, 40
+ROW_NUMBER_HEADER = "#"
+PREVIEW_TEMPLATE = """
+<p class="small">{{value.said}}</p>
+{{#each value.examples}}<article class="seen">
+  {{#each this.sides}}{{#if this.before}}<p class="small">{{this.before}}</p>{{/if}}
+  <p class="seen-text">{{#each this.parts}}{{#if this.learned}}<mark><span class="vh">{{../../../value.mark}}: </span>{{this.text}}</mark>{{else}}<span>{{this.text}}</span>{{/if}}{{/each}}</p>{{/each}}
+</article>{{/each}}"""
+
+
+def preview_examples(
+    source: str,
+    task: Task,
+    columns: str,
+    model: str,
+    max_length: float,
+    chosen: str,
+    request: gr.Request,
+    **settings: Value,
+) -> dict[str, Any]:
+    """The first examples as the model reads them, under its own template where it is here."""
+    lang = forms.request_language(request)
+    try:
+        dataset, role_columns = access.find_dataset(source), forms.unpack(columns)
+        prepared_examples, _ = examples.build_examples(dataset.table(), task, role_columns)
+        base = access.find_base(model)
+    except StudioError:
+        return {}
+    reply: dict[str, Any] = {}
+    if base and base.folder:
+        query = {
+            "what": "seen",
+            "source": dataset.source,
+            "stamp": dataset.version,
+            "task": task,
+            "columns": role_columns,
+            "folder": str(base.folder),
+        }
+        reply = tracing_client.send_request(
+            {
+                **query,
+                "max_length": plan_form.max_text_tokens(base, chosen, max_length or 256, settings),
+                "most": PREVIEW_EXAMPLES,
+            }
+        )
+    if "seen" in reply:
+        previews, hint = reply["seen"], messages.PREVIEW_WITH_TEMPLATE
+    else:
+        previews, hint = (
+            [_preview_plainly(example, task) for example in prepared_examples[:PREVIEW_EXAMPLES]],
+            messages.PREVIEW_PLAIN,
+        )
+    rejected_prefix = messages.INSTEAD_OF.render(lang)
+    return {
+        "said": hint.render(lang),
+        "mark": messages.LEARNED.render(lang),
+        "examples": [
+            {
+                "sides": [
+                    {
+                        "before": rejected_prefix if index else "",
+                        "parts": [{"text": _shorten(text), "learned": learned} for text, learned in side],
+                    }
+                    for index, side in enumerate(sides)
+                ]
+            }
+            for sides in previews
+        ],
+    }
+
+
+def _preview_plainly(example: dict[str, str], task: Task) -> list[list[list[Any]]]:
+    """An example without a template: what is read, and what is learned."""
+    if task == "complete":
+        return [[[example["text"], True]]]
+    if task == "classify":
+        return [[[example["text"] + "\n", False], [example["label"], True]]]
+    prompt = "\n".join(turn["content"] for turn in examples.to_prompt_messages(example)) + "\n"
+    if task == "prompts":
+        return [[[prompt, False]]]
+    if task == "prefer":
+        return [[[prompt, False], [example["chosen"], True]], [[prompt, False], [example["rejected"], True]]]
+    return [[[prompt, False], [examples.to_messages(example)[-1]["content"], True]]]
+
+
+def _shorten(text: str) -> str:
+    return (
+        text
+        if len(text) <= MAX_TEXT_CHARS
+        else f"{text[: MAX_TEXT_CHARS // 2]} … {text[-MAX_TEXT_CHARS // 2 :]}"
+    )
+
+
+def show_page(source: str, search: str, page_number: float, request: gr.Request) -> tuple[Any, ...]:
+    """A page of the rows that hold what is searched for, with a sentence on which they are, and how far one can turn."""
+    lang = forms.request_language(request)
+    try:
+        dataset = access.find_dataset(source)
+        _remember_shown(dataset, request)
+        table = dataset.table()
+    except StudioError:
+        return gr.update(visible=False), "", gr.skip()
+    row_indices = _find_rows(table, search)
+    page_count = max(1, -(-len(row_indices) // ROWS_PER_PAGE))
+    current_page = min(max(1, int(page_number or 1)), page_count)
+    page_indices = row_indices[(current_page - 1) * ROWS_PER_PAGE : current_page * ROWS_PER_PAGE]
+    rows = [[index + 1, *(table.rows[index][name] for name in table.columns)] for index in page_indices]
+    offset = (current_page - 1) * ROWS_PER_PAGE
+    text = (
+        messages.PAGE_RANGE.render(
+            lang, first=offset + 1, last=offset + len(page_indices), count=len(row_indices)
+        )
+        if page_indices
+        else messages.NO_MATCHING_ROWS.render(lang, text=search)
+    )
+    return (
+        gr.update(value={"headers": [ROW_NUMBER_HEADER, *table.columns], "data": rows}, visible=True),
+        text,
+        gr.update(maximum=page_count, value=current_page),
+    )
+
+
+_shown_versions: dict[
+    str | None, tuple[str, int]
+] = {}  # a window's session -> the data set whose rows it shows, and their stamp
+MAX_SESSIONS = 1000
+
+
+def _remember_shown(dataset: Dataset, request: gr.Request) -> None:
+    _shown_versions.pop(request.session_hash, None)
+    _shown_versions[request.session_hash] = dataset.source, dataset.version
+    while len(_shown_versions) > MAX_SESSIONS:
+        _shown_versions.pop(next(iter(_shown_versions)))
+
+
+def _require_current_rows(dataset: Dataset, request: gr.Request) -> None:
+    """Refuse what was done to rows that are no longer these: numbers would name others, cells would be written back over newer ones."""
+    if _shown_versions.get(request.session_hash) != (dataset.source, dataset.version):
+        raise BadData(messages.ROWS_CHANGED, messages.ROWS_CHANGED_ADVICE)
+
+
+def _find_rows(table: Table, search: str) -> list[int]:
+    """The numbers of the rows that hold a text, in any case."""
+    needle = (search or "").strip().casefold()
+    if not needle:
+        return list(range(len(table.rows)))
+    return [
+        index
+        for index, row in enumerate(table.rows)
+        if any(needle in value.casefold() for value in row.values())
+    ]
+
+
+def save_edits(
+    source: str, browser_datasets: object, edited: Any, revision: float, request: gr.Request
+) -> tuple[Any, ...]:
+    """Take over the cells that differ from the data; what has no number, or an unknown one, is no row of it."""
+    lang = forms.request_language(request)
+    try:
+        dataset = access.find_own_dataset(source, browser_datasets)
+        table = dataset.table()
+        cells = _find_changed_cells(table, edited)
+        if not cells:
+            return gr.skip(), gr.skip(), gr.skip()
+        _require_current_rows(dataset, request)
+        dataset, was_copied = health_panel.get_editable_dataset(source, browser_datasets)
+        notice = health_panel.apply_change(dataset, Change("edit", (), tuple(cells)), was_copied, lang)
+        _remember_shown(
+            dataset, request
+        )  # the next edit may come before these rows are shown anew, and holds this one
+    except StudioError as error:
+        return gr.skip(), revision + 1, forms.error_notice(error, lang)
+    return dataset.source, revision + 1, notice
+
+
+def _find_changed_cells(table: Table, edited: Any) -> list[tuple[int, str, str]]:
+    """Row, column and new text of every cell that is not as in the table."""
+    headers, data = list(edited.columns), edited.to_numpy().tolist()
+    changed_cells = []
+    for values in data:
+        row_number = str(values[0]).split(".")[0]
+        if (
+            headers[0] != ROW_NUMBER_HEADER
+            or not row_number.isdigit()
+            or not 0 < int(row_number) <= len(table.rows)
+        ):
+            continue
+        row = table.rows[int(row_number) - 1]
+        new_values = [
+            (name, "" if value is None or value != value else str(value))
+            for name, value in zip(headers[1:], values[1:], strict=True)
+        ]
+        changed_cells += [
+            (int(row_number) - 1, name, value)
+            for name, value in new_values
+            if name in row and row[name] != value
+        ]
+    return changed_cells
+
+
+def delete_rows(
+    source: str, browser_datasets: object, row_numbers: str, revision: float, request: gr.Request
+) -> tuple[Any, ...]:
+    """Leave out the rows with these numbers."""
+    lang = forms.request_language(request)
+    try:
+        dataset = access.find_own_dataset(source, browser_datasets)
+        row_indices = parse_row_numbers(row_numbers, len(dataset.table().rows))
+        _require_current_rows(dataset, request)
+        dataset, was_copied = health_panel.get_editable_dataset(source, browser_datasets)
+        notice = health_panel.apply_change(dataset, Change("edit", tuple(row_indices)), was_copied, lang)
+    except StudioError as error:
+        return gr.skip(), revision + 1, forms.error_notice(error, lang), gr.skip()
+    return dataset.source, revision + 1, notice, ""
+
+
+def parse_row_numbers(text: str, row_count: int) -> list[int]:
+    """The places (from 0) that "3, 7-9" names among `count` rows; raises BadData where it names none, or others."""
+    row_indices: set[int] = set()
+    for part in re.split(r"[,，、;；\s]+", (text or "").strip()):
+        match = re.fullmatch(r"(\d{1,9})(?:[-–](\d{1,9}))?", part)
+        first, last = (int(match[1]), int(match[2] or match[1])) if match else (0, 0)
+        if not 0 < first <= last <= row_count:
+            raise BadData(
+                messages.INVALID_ROW_NUMBERS,
+                messages.INVALID_ROW_NUMBERS_ADVICE,
+                text=(text or "")[:60],
+                count=row_count,
+            )
+        row_indices.update(range(first - 1, last))
+    return sorted(row_indices)
+
+
+def draw_charts(
+    source: str,
+    task: Task,
+    columns: str,
+    model: str,
+    max_length: float,
+    chosen: str,
+    request: gr.Request,
+    **settings: Value,
+) -> tuple[Any, ...]:
+    """How long the examples are, with the length at which they are cut, and of classes how many examples each has."""
+    lang, hidden = forms.request_language(request), gr.update(visible=False)
+    try:
+        dataset, role_columns = access.find_dataset(source), forms.unpack(columns)
+        prepared_examples, _ = examples.build_examples(dataset.table(), task, role_columns)
+        base = access.find_base(model)
+        plan = Plan(
+            task=task,
+            model=str(model or "x"),
+            data=Data(source=source, columns=role_columns),
+            method=MethodChoice(name="lora"),
+        )
+        lengths = dataset_lengths.measure_lengths(plan, base.folder if base else None)
+    except (StudioError, ValueError):
+        return hidden, hidden
+    max_tokens = plan_form.max_text_tokens(base, chosen, max_length, settings)
+    return gr.update(value=_draw_lengths(lengths, max_tokens, lang), visible=True), _draw_classes(
+        prepared_examples, lang
+    ) if task == "classify" else hidden
+
+
+def _draw_lengths(lengths: dataset_lengths.DatasetLengths, max_tokens: int, lang: str) -> Any:
+    import plotly.graph_objects as go  # noqa: PLC0415 - slow to load, and wanted only where a chart is looked at
+
+    examples_per_row = lengths.count / len(lengths.rows)  # examples that a row stands for
+    token_counts = [row.tokens for row in lengths.rows]
+    figure = go.Figure(
+        go.Histogram(
+            x=token_counts,
+            y=[examples_per_row] * len(token_counts),
+            histfunc="sum",
+            nbinsx=30,
+            marker_color="#6366f1",
+        )
+    )
+    subtitle = (messages.LENGTHS_COUNTED if lengths.is_exact else messages.LENGTHS_ESTIMATED).render(
+        lang, total=round(examples_per_row * sum(token_counts))
+    )
+    subtitle += messages.LENGTHS_SAMPLED.render(lang) if examples_per_row > 1 else ""
+    if max_tokens and any(row.tokens > 0.5 * max_tokens for row in lengths.rows):
+        figure.add_vline(x=max_tokens, line_dash="dot", annotation_text=messages.LENGTH_LIMIT.render(lang))
+    return _style_figure(
+        figure,
+        messages.LENGTHS_TITLE.render(lang),
+        subtitle,
+        messages.TOKENS_AXIS.render(lang),
+        messages.EXAMPLES_AXIS.render(lang),
+    )
+
+
+def _draw_classes(prepared_examples: list[dict[str, str]], lang: str) -> Any:
+    import plotly.graph_objects as go  # noqa: PLC0415
+
+    class_counts = Counter(example["label"] for example in prepared_examples)
+    largest = class_counts.most_common(MAX_CLASS_BARS)[::-1]
+    names = [name for name, _ in largest]
+    bars = go.Bar(
+        x=[count for _, count in largest],
+        y=names,
+        orientation="h",
+        marker_color="#6366f1",
+        hovertemplate="%{x:,}<extra></extra>",
+    )
+    subtitle = (
+        messages.LARGEST_CLASSES.render(lang, shown=len(largest), count=len(class_counts))
+        if len(largest) < len(class_counts)
+        else ""
+    )
+    figure = _style_figure(
+        go.Figure(bars),
+        messages.CLASSES_TITLE.render(lang),
+        subtitle,
+        messages.EXAMPLES_AXIS.render(lang),
+        "",
+    )
+    figure.update_layout(height=max(220, 24 * len(largest) + 90))
+    # Labels such as 1 and 2 are names, no amounts.
+    figure.update_yaxes(
+        type="category",
+        tickmode="array",
+        tickvals=names,
+        ticktext=[escape(name[:MAX_NAME_CHARS]) for name in names],
+    )
+    return gr.update(value=figure, visible=True)
+
+
+def _style_figure(figure: Any, title: str, subtitle: str, x_title: str, y_title: str) -> Any:
+    """A figure without ground, in a grey that is read on light and dark."""
+    figure.update_layout(
+        template="none",
+        title={"text": title, "font": {"size": 15}, "subtitle": {"text": subtitle, "font": {"size": 12}}},
+        font={"color": "#64748b"},
+        paper_bgcolor="rgba(0,0,0,0)",
+        plot_bgcolor="rgba(0,0,0,0)",
+        margin={"l": 60, "r": 20, "t": 96 if subtitle else 44, "b": 44},
+        bargap=0.06,
+        xaxis={"title": x_title, "automargin": True, "gridcolor": "rgba(100,116,139,.2)"},
+        yaxis={"title": y_title, "automargin": True, "gridcolor": "rgba(100,116,139,.2)"},
+    )
+    return figure

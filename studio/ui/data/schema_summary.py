@@ -1,0 +1,131 @@
+"""What was understood of a data set, in sentences: which column was taken for what, on whose word, and what was left out."""
+
+from collections import Counter
+from typing import Any
+
+from studio import presets
+from studio.data import examples
+from studio.data.examples import Example
+from studio.data.readers.read import Table
+from studio.data.schema import infer_roles
+from studio.data.store import Dataset
+from studio.errors import StudioError
+from studio.i18n import Message, join_sentences
+from studio.plan import GROUP_ROLE, REQUIRED_ROLES, Task
+from studio.plan import active_roles as used
+from studio.ui.components import forms
+from studio.ui.data import messages
+
+MAX_CLASSES_LISTED = 8
+MAX_DAMAGE_LISTED = 20
+
+
+def resolve_roles(dataset: Dataset, table: Table) -> tuple[Task, dict[str, str], Message]:
+    """The task, the column of each role, and on whose word: the person's, as far as it was written down, else a guess.
+
+    Raises BadData where no column can be used.
+    """
+    task, chosen = dataset.chosen
+    if task and chosen and set(chosen.values()) <= set(table.columns):
+        return task, chosen, messages.ROLES_CHOSEN
+    return guess_roles(table, task)
+
+
+def guess_roles(table: Table, task: Task | None) -> tuple[Task, dict[str, str], Message]:
+    """The most plausible roles for a task, or for the most plausible one, and how sure that is. Raises BadData where no column can be used."""
+    guess = infer_roles.guess_roles(table, task)
+    return (
+        guess.task,
+        guess.columns,
+        messages.ROLES_CERTAIN if guess.is_confident else messages.ROLES_UNCERTAIN,
+    )
+
+
+def summary_notice(
+    dataset: Dataset, table: Table, task: Task, role_columns: dict[str, str], basis: Message, lang: str
+) -> dict[str, Any]:
+    """What was read, how it was taken and on whose `word`, or what is wrong with it; and what of the file could not be read."""
+    try:
+        prepared_examples, incomplete_count = examples.build_examples(table, task, role_columns)
+    except StudioError as error:
+        what, to_do = error.sentences(lang)
+        return _with_damage(table, what, [to_do], "bad", lang)
+    parts = [_summarise_task(prepared_examples, task, role_columns, lang), basis.render(lang)]
+    parts += [messages.INCOMPLETE_ROWS.render(lang, count=incomplete_count)] if incomplete_count else []
+    name = (
+        presets.samples()[dataset.source.partition(":")[2]].name.render(lang)
+        if dataset.source.startswith("sample:")
+        else dataset.name
+    )
+    headline = messages.ROWS_READ.render(lang, name=name, rows=len(table.rows), columns=len(table.columns))
+    delimiter_text = (
+        messages.DELIMITER_USED.render(lang, sign=repr(table.delimiter)[1:-1]) if table.delimiter else ""
+    )
+    headline = join_sentences((headline, delimiter_text, *(note.render(lang) for note in table.notes)), lang)
+    return _with_damage(
+        table, headline, parts, "check" if basis is messages.ROLES_UNCERTAIN else "good", lang
+    )
+
+
+def _with_damage(table: Table, message: str, parts: list[str], kind: str, lang: str) -> dict[str, Any]:
+    """A notice that also counts what could not be read, and lists the first of it; line 0 stands for the file, or one within it."""
+    damaged_row_count = sum(line > 0 for line, _ in table.bad_lines)
+    damage_counts = (
+        (messages.DAMAGED_ROW_COUNT, damaged_row_count),
+        (messages.DAMAGED_PART_COUNT, len(table.bad_lines) - damaged_row_count),
+    )
+    damage_lines = [
+        (messages.DAMAGED_ROW if line else messages.DAMAGED_PART).render(lang, line=line, why=why)
+        for line, why in table.bad_lines[:MAX_DAMAGE_LISTED]
+    ]
+    details = [
+        *parts,
+        *(message.render(lang, count=count) for message, count in damage_counts if count),
+        *(damage_lines if len(damage_lines) == 1 else []),
+    ]
+    notice = forms.notice(message, join_sentences(details, lang), kind)
+    if len(damage_lines) < 2:
+        return notice
+    remaining = len(table.bad_lines) - len(damage_lines)
+    return {
+        **notice,
+        "which": messages.DAMAGED_DETAILS.render(lang),
+        "list": damage_lines + ([messages.DAMAGED_MORE.render(lang, count=remaining)] if remaining else []),
+    }
+
+
+def _summarise_task(
+    prepared_examples: list[Example], task: Task, role_columns: dict[str, str], lang: str
+) -> str:
+    """What the model will make of the columns."""
+    used_roles = used(task, role_columns)
+    role_names = dict(
+        zip(("first", "second", "third"), [role_columns[role] for role in used_roles], strict=False)
+    )
+    if task == "classify":
+        counts = Counter(example["label"] for example in prepared_examples)
+        largest = counts.most_common(MAX_CLASSES_LISTED)
+        classes = [f"{name} ({count})" for name, count in largest] + (
+            ["…"] if len(counts) > MAX_CLASSES_LISTED else []
+        )
+        parts = [messages.CLASSES_SUMMARY.render(lang, count=len(counts), classes=classes, **role_names)]
+    elif task == "chat" and "messages" not in used_roles:
+        parts = [messages.CHAT_SUMMARY.render(lang, **role_names)]
+    else:
+        summary_key = next(
+            (name for name in ("messages", "verdict") if name in used_roles),
+            "whole" if task == "prefer" and "prompt" not in used_roles else task,
+        )
+        parts = [messages.TASK_SUMMARIES[summary_key].render(lang, **role_names)]
+    extra_messages = {
+        "answer": messages.ANSWER_COLUMN,
+        "context": messages.CONTEXT_COLUMN,
+        "system": messages.SYSTEM_COLUMN,
+        GROUP_ROLE: messages.GROUP_COLUMN,
+    }
+    parts += [
+        message.render(lang, column=role_columns[role])
+        for role, message in extra_messages.items()
+        if role in used_roles and role not in REQUIRED_ROLES[task]
+    ]
+    return join_sentences(parts, lang)

@@ -1,0 +1,414 @@
+"""The Data tab: bring examples in whatever form, see what was understood, and say which column is what."""
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import gradio as gr
+
+from studio import presets
+from studio.data import import_job, store
+from studio.data.readers import header
+from studio.data.readers.read import ACCEPTED_EXTENSIONS, Table
+from studio.data.schema import column_stats, infer_roles
+from studio.data.store import Dataset
+from studio.errors import StudioError
+from studio.i18n import join_sentences, register_label
+from studio.plan import GROUP_ROLE, Task
+from studio.ui import access
+from studio.ui.components import forms
+from studio.ui.components.forms import t
+from studio.ui.data import messages, saved_datasets, schema_summary
+
+# Fields for the columns a task needs, and for those that may stay empty.
+REQUIRED_FIELDS, OPTIONAL_FIELDS = 3, 3
+FIELD_COUNT = REQUIRED_FIELDS + OPTIONAL_FIELDS
+# Seconds and share after which a time left can be told, and seconds of it that are worth it.
+MIN_ELAPSED_SECONDS, MIN_SHARE_DONE, MIN_SECONDS_LEFT = 2, 0.05, 3
+
+
+class DataTab(NamedTuple):
+    """The components other tabs need; `touched` counts changes to the rows."""
+
+    task: gr.Radio
+    columns: gr.Textbox
+    revision: gr.Number
+    notice: gr.HTML
+    outputs: list[Any]
+
+
+class DataTabUpdate(NamedTuple):
+    """What the tab shows of a data set, in the order of its components."""
+
+    notice: Any
+    fields: tuple[Any, ...]
+    columns: Any
+    task: Any
+    sheet: Any
+    source: Any
+
+    def as_outputs(self) -> tuple[Any, ...]:
+        """One value for each component."""
+        return self.notice, *self.fields, self.columns, self.task, self.sheet, self.source
+
+
+def notice_only(notice: dict[str, Any]) -> tuple[Any, ...]:
+    """A sentence; everything else stays as it is."""
+    return DataTabUpdate(
+        notice, (gr.skip(),) * FIELD_COUNT, gr.skip(), gr.skip(), gr.skip(), gr.skip()
+    ).as_outputs()
+
+
+def upload(path: str | None, request: gr.Request) -> Iterator[tuple[Any, ...]]:
+    """Take an uploaded file in, saying how far it is, and show what it holds."""
+    if path:
+        yield from _run_import({"path": str(path), "name": Path(path).name}, Path(path).name, request)
+
+
+def paste(text: str, request: gr.Request) -> Iterator[tuple[Any, ...]]:
+    """Take pasted text in and show what it holds."""
+    yield from _run_import({"text": text or ""}, "…", request)
+
+
+def fetch(hub: str, request: gr.Request) -> Iterator[tuple[Any, ...]]:
+    """Take a data set of the hub in and show what it holds."""
+    yield from _run_import({"hub": (hub or "").strip()}, (hub or "").strip(), request)
+
+
+def _run_import(payload: dict[str, str], name: str, request: gr.Request) -> Iterator[tuple[Any, ...]]:
+    """Outputs while something is taken in: what the tab shows, and whether it can be called off."""
+    lang = forms.request_language(request)
+    show_cancel, hide_cancel = gr.update(visible=True), gr.update(visible=False)
+    stage, done_mb, stage_started = "", 0.0, 0.0
+    yield *notice_only(forms.notice(messages.OPENING_FILE.render(lang, name=name))), show_cancel
+    try:
+        for event in import_job.import_dataset(payload):
+            if "source" in event:
+                yield *_show_dataset(store.find(event["source"]), lang), hide_cancel
+                return
+            if (
+                event["stage"] != stage or not done_mb
+            ):  # a workbook is opened for long before its first row comes
+                stage_started = time.monotonic()
+            stage, done_mb = event["stage"], event["done"]
+            yield (
+                *notice_only(
+                    progress_notice(stage, done_mb, event["of"], time.monotonic() - stage_started, lang)
+                ),
+                show_cancel,
+            )
+    except StudioError as error:
+        yield *notice_only(forms.error_notice(error, lang)), hide_cancel
+
+
+def progress_notice(
+    stage: str, done_mb: float, total_mb: float, elapsed_seconds: float, lang: str
+) -> dict[str, Any]:
+    """A notice with a bar: how many megabytes of a stage are done after so many seconds, and how long the rest will take if it is long."""
+    share = done_mb / total_mb if total_mb else 0.0
+    text = messages.IMPORT_PROGRESS.render(
+        lang, what=import_job.STAGE_LABELS[stage], share=share, of=total_mb
+    )
+    if stage == "read" and share >= 1:
+        text = messages.SAVING_COPY.render(lang)
+    seconds_left = elapsed_seconds * (1 - share) / share if share >= MIN_SHARE_DONE else 0.0
+    if elapsed_seconds >= MIN_ELAPSED_SECONDS and seconds_left >= MIN_SECONDS_LEFT:
+        text += " · " + messages.TIME_LEFT.render(lang, time=forms.format_seconds(seconds_left, lang))
+    return forms.notice(text) | {"bar": {"share": round(100 * share)}}
+
+
+def cancel_import(request: gr.Request) -> tuple[Any, ...]:
+    """What is said when an intake was called off."""
+    return forms.notice(messages.IMPORT_CANCELLED.render(forms.request_language(request))), gr.update(
+        visible=False
+    )
+
+
+def open_sample(name: str, request: gr.Request) -> tuple[Any, ...]:
+    """Take a sample data set."""
+    return _show_dataset(store.find(f"sample:{name}"), forms.request_language(request))
+
+
+def restore(source: str, request: gr.Request) -> tuple[Any, ...]:
+    """Show the data set this browser used last; an empty state says what to do."""
+    lang = forms.request_language(request)
+    try:
+        is_known = isinstance(source, str) and source.partition(":")[0] in ("sample", "dataset")
+        return _show_dataset(access.find_dataset(source), lang) if is_known else _empty_state(lang)
+    except StudioError:
+        return _empty_state(lang)
+
+
+def open_with(source: str, task: Task, role_columns: dict[str, str], lang: str) -> tuple[Any, ...]:
+    """Show a data set for a task with these columns. Raises BadData where there is none."""
+    return _show_dataset(access.find_dataset(source), lang, (task, role_columns))
+
+
+def choose_sheet(
+    source: str, sheet: str, browser_datasets: object, revision: float, request: gr.Request
+) -> tuple[Any, ...]:
+    """Read another sheet of the workbook; its rows are others."""
+    lang = forms.request_language(request)
+    try:
+        return *_show_dataset(
+            store.choose_sheet(access.find_own_dataset(source, browser_datasets), sheet), lang
+        ), revision + 1
+    except StudioError as error:
+        return *notice_only(forms.error_notice(error, lang)), revision
+
+
+def change_task(source: str, task: Task, browser_datasets: object, request: gr.Request) -> tuple[Any, ...]:
+    """Another task: guess the columns for it anew."""
+    lang = forms.request_language(request)
+    try:
+        dataset = access.find_own_dataset(source, browser_datasets)
+        table = dataset.table()
+        _, role_columns, basis = schema_summary.guess_roles(table, task)
+        store.save_choice(dataset, task)
+        return schema_summary.summary_notice(
+            dataset, table, task, role_columns, basis, lang
+        ), *_role_dropdowns(table, task, role_columns, lang)
+    except StudioError as error:
+        return forms.error_notice(error, lang), *(gr.skip(),) * (FIELD_COUNT + 1)
+
+
+def change_columns(
+    source: str,
+    task: Task,
+    browser_datasets: object,
+    packed_columns: str,
+    first: str | None,
+    second: str | None,
+    third: str | None,
+    fourth: str | None,
+    fifth: str | None,
+    sixth: str | None,
+    request: gr.Request,
+) -> tuple[Any, ...]:
+    """Other columns: say what follows. A column of whole conversations stands alone."""
+    lang, selected = forms.request_language(request), (first, second, third, fourth, fifth, sixth)
+    try:
+        dataset = access.find_own_dataset(source, browser_datasets)
+        table = dataset.table()
+        previous = forms.unpack(packed_columns)
+        role_choices = zip(_field_roles(task, previous), selected, strict=True)
+        role_columns = {role: column for role, column in role_choices if role and column}
+        input_column = next(iter(role_columns.values()), "")
+        if (
+            task == "chat"
+            and "messages" not in previous
+            and column_stats.has_conversations(table, input_column)
+        ):
+            role_columns = {
+                "messages": input_column,
+                **{role: column for role, column in role_columns.items() if role == GROUP_ROLE},
+            }
+        elif "messages" in role_columns and not column_stats.has_conversations(
+            table, input_column
+        ):  # another column now: its answers are wanted
+            role_columns = {**infer_roles.guess_roles(table, task).columns, "prompt": input_column}
+            role_columns.pop("messages", None)
+        store.save_choice(dataset, task, role_columns)
+        return schema_summary.summary_notice(
+            dataset, table, task, role_columns, messages.ROLES_CHOSEN, lang
+        ), *_role_dropdowns(table, task, role_columns, lang)
+    except StudioError as error:
+        return forms.error_notice(error, lang), *(gr.skip(),) * (FIELD_COUNT + 1)
+
+
+def _show_dataset(
+    dataset: Dataset, lang: str, task_and_columns: tuple[Task, dict[str, str]] | None = None
+) -> tuple[Any, ...]:
+    table = dataset.table()
+    task, role_columns, basis = (
+        (*task_and_columns, messages.ROLES_CHOSEN)
+        if task_and_columns
+        else schema_summary.resolve_roles(dataset, table)
+    )
+    task_update = gr.update(
+        choices=[(message.render(lang), name) for name, message in messages.TASKS.items()],
+        value=task,
+        visible=True,
+    )
+    notice = _with_header_warning(
+        schema_summary.summary_notice(dataset, table, task, role_columns, basis, lang), dataset, table, lang
+    )
+    *fields, packed = _role_dropdowns(table, task, role_columns, lang)
+    sheet_update = gr.update(
+        choices=list(table.sheets), value=table.sheet or None, visible=len(table.sheets) > 1
+    )
+    return DataTabUpdate(
+        notice, tuple(fields), packed, task_update, sheet_update, dataset.source
+    ).as_outputs()
+
+
+def _with_header_warning(notice: dict[str, Any], dataset: Dataset, table: Table, lang: str) -> dict[str, Any]:
+    """What is said of a data set, and of its first row where that was taken for names and may be an example."""
+    has_guessed_header = (
+        dataset.path.suffix.lower() not in (".json", ".jsonl", ".ndjson", ".parquet", ".zip")
+        and not dataset.changes()
+    )
+    if not has_guessed_header or not header.is_doubtful_header(
+        table.columns, [[*row.values()] for row in table.rows[: header.SAMPLE_LINES]]
+    ):
+        return notice
+    warning = header.FIRST_ROW_TAKEN_AS_HEADER.render(lang, first=" | ".join(table.columns)[:160])
+    return {
+        **notice,
+        "more": join_sentences((notice["more"], warning), lang),
+        "kind": "check" if notice["kind"] == "good" else notice["kind"],
+    }
+
+
+def _empty_state(lang: str) -> tuple[Any, ...]:
+    hidden = gr.update(visible=False)
+    return DataTabUpdate(
+        forms.notice(messages.NO_EXAMPLES.render(lang)),
+        (hidden,) * FIELD_COUNT,
+        gr.skip(),
+        hidden,
+        hidden,
+        gr.skip(),
+    ).as_outputs()
+
+
+def _field_roles(task: Task, role_columns: dict[str, str]) -> tuple[str, ...]:
+    """The role of each field, "" for one that is not wanted."""
+    required, optional = (
+        forms.required_column_roles(task, role_columns),
+        forms.optional_column_roles(task, role_columns),
+    )
+    return (
+        *required,
+        *("",) * (REQUIRED_FIELDS - len(required)),
+        *optional,
+        *("",) * (OPTIONAL_FIELDS - len(optional)),
+    )
+
+
+def _role_dropdowns(table: Table, task: Task, role_columns: dict[str, str], lang: str) -> tuple[Any, ...]:
+    """A field for each role of a task, the others hidden; and all of the roles as one text."""
+    updates = []
+    for index, role in enumerate(_field_roles(task, role_columns)):
+        empty_choice = [(messages.NO_COLUMN.render(lang), "")] if index >= REQUIRED_FIELDS else []
+        choices = [*empty_choice, *((name, name) for name in table.columns)]
+        role_label = infer_roles.role_label(task, role).render(lang) if role else ""
+        updates.append(
+            gr.update(
+                choices=choices,
+                value=role_columns.get(role) or ("" if empty_choice else None),
+                label=role_label,
+                visible=bool(role),
+            )
+        )
+    return *updates, forms.pack(role_columns)
+
+
+def build(source: gr.BrowserState, browser_datasets: gr.BrowserState) -> DataTab:
+    """Lay the tab out and wire it; `source` remembers the data set, `mine` those that this browser has brought."""
+    gr.Markdown(t(messages.DATA_HEADING))
+    file = gr.File(
+        label=t(messages.UPLOAD_EXAMPLES), file_types=list(ACCEPTED_EXTENSIONS), elem_id="upload", height=150
+    )
+    gr.Markdown(t(messages.SAMPLE_HINT))
+    with gr.Row(elem_id="samples"):
+        sample_buttons = {
+            name: gr.Button(t(register_label(card.name)), elem_id=f"sample-{name}", size="sm")
+            for name, card in presets.samples().items()
+        }
+    with gr.Accordion(t(messages.OTHER_SOURCES), open=False, elem_id="other-ways"):
+        pasted_text = gr.Textbox(
+            label=t(messages.PASTE), info=t(messages.PASTE_HELP), lines=4, max_lines=12, elem_id="paste"
+        )
+        paste_button = gr.Button(t(messages.USE_PASTED), elem_id="take-pasted", size="sm")
+        hub_id = gr.Textbox(
+            label=t(messages.HUB_DATASET), info=t(messages.HUB_DATASET_HELP), max_length=200, elem_id="hub-id"
+        )
+        hub_button = gr.Button(t(messages.FETCH_FROM_HUB), elem_id="take-hub", size="sm")
+        saved_datasets.build_templates()
+    dataset_list = saved_datasets.build_list()
+    with gr.Row(elem_id="intake"):
+        notice = forms.notice_box("data-notice")
+        cancel_button = gr.Button(
+            t(messages.CANCEL), visible=False, elem_id="intake-stop", size="sm", scale=0, min_width=120
+        )
+    sheet = gr.Dropdown([], label=t(messages.SHEET), visible=False, elem_id="sheet")
+    task = gr.Radio(
+        [(message.render(), name) for name, message in messages.TASKS.items()],
+        value="chat",
+        label=t(messages.TASK),
+        elem_id="task",
+        visible=False,
+    )
+    dropdown_options: dict[str, Any] = {"label": t(messages.COLUMN_LABEL), "visible": False, "min_width": 220}
+    with gr.Row():
+        fields = [
+            gr.Dropdown([], elem_id=f"column-{index}", **dropdown_options)
+            for index in range(1, REQUIRED_FIELDS + 1)
+        ]
+    with (
+        gr.Accordion(
+            t(messages.MORE_COLUMNS), open=False, visible=False, elem_id="more-columns"
+        ) as more_columns,
+        gr.Row(),
+    ):
+        fields += [
+            gr.Dropdown([], elem_id=f"column-{index}", **dropdown_options)
+            for index in range(REQUIRED_FIELDS + 1, FIELD_COUNT + 1)
+        ]
+    packed_columns = gr.Textbox("{}", visible=False)
+    revision = gr.Number(0, visible=False)
+    outputs = [notice, *fields, packed_columns, task, sheet, source]
+    quiet: dict[str, Any] = {"show_progress": "hidden", "queue": False}
+    import_events = [
+        file.upload(upload, file, [*outputs, cancel_button], show_progress="hidden", trigger_mode="once"),
+        gr.on(
+            [paste_button.click],
+            paste,
+            pasted_text,
+            [*outputs, cancel_button],
+            show_progress="hidden",
+            trigger_mode="once",
+        ),
+        gr.on(
+            [hub_button.click, hub_id.submit],
+            fetch,
+            hub_id,
+            [*outputs, cancel_button],
+            show_progress="hidden",
+            trigger_mode="once",
+        ),
+    ]
+    import_events[0].then(
+        None, None, file, js="() => null"
+    )  # ready for the next file; this one is kept elsewhere
+    cancel_button.click(cancel_import, None, [notice, cancel_button], cancels=import_events, **quiet)
+    for name, button in sample_buttons.items():
+        button.click(_sample_handler(name), None, outputs, **quiet)
+    sheet.input(choose_sheet, [source, sheet, browser_datasets, revision], [*outputs, revision], **quiet)
+    task.input(change_task, [source, task, browser_datasets], [notice, *fields, packed_columns], **quiet)
+    gr.on(
+        [field.input for field in fields],
+        change_columns,
+        [source, task, browser_datasets, packed_columns, *fields],
+        [notice, *fields, packed_columns],
+        **quiet,
+    )
+    gr.on([gr.context.Context.root_block.load], restore, source, outputs, **quiet)
+    # Gradio takes a list that a script returns for a list of outputs: this one is in a list of its own.
+    remember_js = "(source, mine) => [[...new Set([...(Array.isArray(mine) ? mine : []), ...(source?.startsWith('dataset:') ? [source] : [])])].slice(-200)]"
+    source_changed = forms.after_any(source.change)
+    source_changed.then(None, [source, browser_datasets], browser_datasets, js=remember_js, **quiet)
+    saved_datasets.wire(dataset_list, source, browser_datasets, restore, outputs)
+    source_changed.then(lambda source: gr.update(visible=bool(source)), source, more_columns, **quiet)
+    return DataTab(task, packed_columns, revision, notice, outputs)
+
+
+def _sample_handler(name: str) -> Any:
+    """A handler that takes one sample."""
+
+    def open_this_sample(request: gr.Request) -> tuple[Any, ...]:
+        return open_sample(name, request)
+
+    return open_this_sample

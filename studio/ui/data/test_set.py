@@ -1,0 +1,168 @@
+"""A test set of one's own on the Data tab: brought or chosen among what is kept, and remembered with the data set it is for."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import gradio as gr
+
+from studio.data import examples, import_job, store
+from studio.errors import StudioError
+from studio.plan import Task
+from studio.ui import access
+from studio.ui.components import forms
+from studio.ui.components.forms import t
+from studio.ui.data import messages, saved_datasets
+from studio.ui.data.tab import DataTab
+
+MAX_REMEMBERED = 200
+
+
+class CustomTestSet(NamedTuple):
+    """The components; `test` holds the source of the test set of the open data, "" for none."""
+
+    test: gr.Textbox
+    dropdown: gr.Dropdown
+    file: gr.File
+
+
+def build_test_fields() -> CustomTestSet:
+    """Make the components where they stand on the page."""
+    with gr.Accordion(t(messages.CUSTOM_TEST_TITLE), open=False, elem_id="own-test"):
+        gr.Markdown(t(messages.CUSTOM_TEST_HELP))
+        dropdown = gr.Dropdown([("", "")], value="", label=t(messages.TEST_SET_LABEL), elem_id="test-choose")
+        file = gr.File(label=t(messages.UPLOAD_TEST_SET), elem_id="test-upload", height=110)
+    return CustomTestSet(gr.Textbox("", visible=False), dropdown, file)
+
+
+def get_test_source(source: str, test_sets: object, browser_datasets: object) -> str:
+    """The test set remembered for a data set, "" for none; a copy of a sample has that of the sample until it is given its own.
+
+    `tests` is what the browser remembers (data set -> test set), which may be anything: only a set of the visitor's own is named.
+    """
+    remembered = test_sets if isinstance(test_sets, dict) else {}
+    try:
+        origin = str(access.find_dataset(source).card.get("source", ""))
+        return access.find_own_dataset(
+            str(remembered.get(source, remembered.get(origin, ""))), browser_datasets
+        ).source
+    except StudioError:
+        return ""
+
+
+def refresh_test_set(
+    source: str, test_sets: object, browser_datasets: object, request: gr.Request
+) -> tuple[Any, ...]:
+    """The test set of the open data, and what could be one."""
+    lang, test = forms.request_language(request), get_test_source(source, test_sets, browser_datasets)
+    others = [
+        (saved_datasets.format_dataset(dataset, lang), dataset.source)
+        for dataset in access.visible_datasets(browser_datasets)
+        if dataset.source != source
+    ]
+    return test, gr.update(choices=[(messages.TEST_FROM_EXAMPLES.render(lang), ""), *others], value=test)
+
+
+def choose_test_set(
+    test: str,
+    source: str,
+    task: Task,
+    columns: str,
+    test_sets: object,
+    browser_datasets: object,
+    request: gr.Request,
+) -> tuple[Any, ...]:
+    """Another test set among those that are kept, or none: what is remembered, what is said of it, and which is chosen."""
+    try:
+        if test:
+            examples.build_examples(
+                access.find_own_dataset(test, browser_datasets).table(), task, forms.unpack(columns)
+            )
+    except StudioError as error:
+        return (
+            gr.skip(),
+            forms.error_notice(error, forms.request_language(request)),
+            get_test_source(source, test_sets, browser_datasets),
+        )
+    return _with_test_set(test_sets, source, test or ""), gr.skip(), gr.skip()
+
+
+def import_test_set(
+    path: str | None,
+    source: str,
+    task: Task,
+    columns: str,
+    test_sets: object,
+    browser_datasets: object,
+    request: gr.Request,
+) -> Iterator[tuple[Any, ...]]:
+    """Take a test set in, if it has the columns of the data: what is remembered, the visitor's own sets, and what is said."""
+    lang = forms.request_language(request)
+    if not path:
+        return
+    yield gr.skip(), gr.skip(), forms.notice(messages.OPENING_FILE.render(lang, name=Path(path).name))
+    dataset = None
+    try:
+        for event in import_job.import_dataset({"path": str(path), "name": Path(path).name}):
+            dataset = store.find(event["source"]) if "source" in event else dataset
+        if dataset:
+            examples.build_examples(dataset.table(), task, forms.unpack(columns))
+            dataset_sources = browser_datasets if isinstance(browser_datasets, list) else []
+            yield (
+                _with_test_set(test_sets, source, dataset.source),
+                [*dataset_sources, dataset.source][-MAX_REMEMBERED:],
+                gr.skip(),
+            )
+    except StudioError as error:
+        if dataset:
+            store.delete(dataset)
+        yield gr.skip(), gr.skip(), forms.error_notice(error, lang)
+
+
+def _with_test_set(test_sets: object, source: str, test: str) -> dict[str, str]:
+    remembered = (
+        {
+            str(data_source): str(test_source)
+            for data_source, test_source in test_sets.items()
+            if data_source != source
+        }
+        if isinstance(test_sets, dict)
+        else {}
+    )
+    return dict([*remembered.items(), (source, test)][-MAX_REMEMBERED:])
+
+
+def wire(
+    components: CustomTestSet,
+    data_tab: DataTab,
+    source: gr.BrowserState,
+    browser_datasets: gr.BrowserState,
+    test_sets: gr.BrowserState,
+    notice: gr.HTML,
+) -> None:
+    """Let the test set follow the data, and what is brought or chosen be remembered; `told` says what went wrong."""
+    quiet: dict[str, Any] = {"show_progress": "hidden", "queue": False}
+    shared_inputs = [source, data_tab.task, data_tab.columns, test_sets, browser_datasets]
+    inputs_changed = forms.after_any(
+        source.change, test_sets.change, browser_datasets.change, gr.context.Context.root_block.load
+    )
+    inputs_changed.then(
+        refresh_test_set,
+        [source, test_sets, browser_datasets],
+        [components.test, components.dropdown],
+        trigger_mode="always_last",
+        **quiet,
+    )
+    imported = components.file.upload(
+        import_test_set,
+        [components.file, *shared_inputs],
+        [test_sets, browser_datasets, notice],
+        show_progress="hidden",
+    )
+    imported.then(None, None, components.file, js="() => null")
+    components.dropdown.input(
+        choose_test_set,
+        [components.dropdown, *shared_inputs],
+        [test_sets, notice, components.dropdown],
+        **quiet,
+    )

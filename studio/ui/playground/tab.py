@@ -1,0 +1,283 @@
+"""The Playground tab: base and tuned model answer the same, side by side, with a proof of which is which."""
+
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+import gradio as gr
+
+from studio import presets, runs
+from studio.errors import StudioError
+from studio.i18n import Message, label
+from studio.plan import Task
+from studio.playground import base_only
+from studio.playground import session as playground_session
+from studio.playground.session import Answer, Question, SelfTestResult
+from studio.ui import access
+from studio.ui.components import forms
+from studio.ui.components.forms import t
+
+COMPARE_HEADING = label(
+    "### Compare\nBoth models get the same question, the same settings and the same random seed."
+)
+RUN_LABEL = label("Result of which run")
+PROMPT = label("Your question or text")
+PROMPT_HINT = label("Something like your examples, but not one of them")
+ASK_BASE_ONLY = label("Ask the base model alone")
+BASE_ONLY_TITLE = Message("Base model alone: {model}")
+FETCHING_MODEL = Message("Fetching the model… {share:.0%}")
+LOADING_BASE = Message("Loading the base model…")
+ASK, STOP = label("Ask both"), label("Stop")
+TEMPERATURE = label("How random the answers may be (temperature)")
+TEMPERATURE_HELP = label("0 always takes the likeliest word.")
+MAX_LENGTH = label("Longest answer in tokens")
+SEED = label("Random starting point (seed)")
+SEED_HELP = label("The same seed gives the same answers.")
+SIDE_NAMES = {"base": Message("Base model"), "tuned": Message("Tuned model")}
+NO_FINISHED_RUN = Message("No finished run yet. Train one first: LoRA on the sample takes a few minutes.")
+NO_PROMPT = Message("Type a question first.")
+NO_ANSWER_YET = Message("The answer will appear here.")
+LOADING_BOTH = Message("Loading both models and checking which is which…")
+BADGE = Message("{name} · weights {checksum}")
+WEIGHTS_MATCH = Message("exactly the weights this run saved")
+WEIGHTS_DIFFER = Message("not the weights this run saved")
+BASE_PROOF = Message("Self-test: answers as the untouched base does (difference {moved:.3g}).")
+TUNED_PROOF = Message("Self-test: differs from the base (largest score difference {moved:.3g}).")
+UNTRAINED_HEAD = Message("Its class head is new and untrained: these shares are random.")
+SPEED = Message("{rate:.1f} tokens/s")
+SELF_TEST_FAILED = Message(
+    "The self-test failed: do not trust this comparison. Train again, or choose another run."
+)
+
+PANE_TEMPLATE = """<article class="pane {{value.side}}" aria-busy="{{value.busy}}"><header><h4>{{value.title}}</h4>
+{{#if value.badge}}<p class="proof {{value.trust}}"><b>{{value.badge}}</b><span>{{value.proof}}</span></p>{{/if}}</header>
+{{#if value.bars}}<ul class="classes">{{#each value.bars}}<li><span>{{this.name}}</span><span class="bar" aria-hidden="true"><i style="width:{{this.percent}}%"></i></span><b>{{this.share}}</b></li>{{/each}}</ul>
+{{else}}<div class="answer">{{value.text}}</div>{{/if}}<footer>{{value.note}}</footer></article>"""
+
+
+class PlaygroundTab(NamedTuple):
+    """The components other tabs need."""
+
+    run_dropdown: gr.Dropdown
+    prompt: gr.Textbox
+    answered: Any
+
+
+def ask_both(
+    run_id: str | None,
+    last: str,
+    prompt: str,
+    temperature: float,
+    length: float,
+    seed: float,
+    request: gr.Request,
+) -> Iterator[tuple[Any, ...]]:
+    """Both answers as they grow: yields a notice and both panes. Where the list of runs is still on its way, the `last` one is asked."""
+    lang, run_id = forms.request_language(request), run_id or last
+    if not run_id:
+        yield forms.notice(NO_FINISHED_RUN.render(lang), kind="bad"), gr.skip(), gr.skip()
+        return
+    if not prompt.strip():
+        yield forms.notice(NO_PROMPT.render(lang), kind="bad"), gr.skip(), gr.skip()
+        return
+    try:
+        run = runs.get(run_id)
+        yield (
+            forms.notice(LOADING_BOTH.render(lang)),
+            pane_value("base", lang=lang, busy=True),
+            pane_value("tuned", lang=lang, busy=True),
+        )
+        model_session = playground_session.get_session(run)
+        question = Question(
+            prompt,
+            max(0.0, min(2.0, float(temperature))),
+            max(1, min(1024, int(length))),
+            max(0, int(seed or 0)),
+        )
+        notice = forms.notice(
+            "" if model_session.self_test.passed else SELF_TEST_FAILED.render(lang), kind="bad"
+        )
+        classify = run.plan.task == "classify"
+        for partial_answer in model_session.ask(question):
+            yield (
+                notice,
+                *(
+                    pane_value(side, partial_answer, model_session.self_test, lang, classify)
+                    for side in SIDE_NAMES
+                ),
+            )
+    except Exception as error:  # whatever it is, it is said here and not in an overlay
+        yield forms.error_notice(error, lang), pane_value("base", lang=lang), pane_value("tuned", lang=lang)
+
+
+def ask_base(
+    model: str, task: Task, prompt: str, max_tokens: float, request: gr.Request
+) -> Iterator[tuple[Any, ...]]:
+    """The answer of the base model on the Method tab, before anything is trained."""
+    lang = forms.request_language(request)
+    if not prompt.strip():
+        yield forms.notice(NO_PROMPT.render(lang), kind="bad"), gr.skip(), gr.skip()
+        return
+    card = presets.models().get(str(model or ""))
+    base_pane = {
+        **pane_value("base", lang=lang, busy=True),
+        "title": BASE_ONLY_TITLE.render(lang, model=card.name if card else str(model)),
+    }
+    tuned_pane = pane_value("tuned", lang=lang)
+    yield forms.notice(LOADING_BASE.render(lang)), base_pane, tuned_pane
+    try:
+        access.check_model(str(model or ""))
+        text = ""
+        for text, fetched_share in base_only.ask(
+            str(model), prompt, max(1, min(1024, int(max_tokens))), task
+        ):
+            yield (
+                forms.notice("" if fetched_share >= 1 else FETCHING_MODEL.render(lang, share=fetched_share)),
+                {**base_pane, "text": text},
+                tuned_pane,
+            )
+        yield forms.notice(""), {**base_pane, "text": text, "busy": "false"}, tuned_pane
+    except StudioError as error:
+        yield forms.error_notice(error, lang), {**base_pane, "busy": "false"}, tuned_pane
+
+
+def stop_answers(run_id: str | None) -> None:
+    """End both answers where they are."""
+    try:
+        if run_id:
+            playground_session.stop_answers(runs.get(run_id))
+    except StudioError:
+        return  # a run that is gone has nothing to stop
+
+
+def pane_value(
+    side: str,
+    partial_answer: Answer | None = None,
+    proof: SelfTestResult | None = None,
+    lang: str = "en",
+    classify: bool = False,
+    busy: bool = False,
+) -> dict[str, Any]:
+    """What one side shows; everything in it is escaped by the template."""
+    value: dict[str, Any] = {
+        "side": side,
+        "title": SIDE_NAMES[side].render(lang),
+        "text": "",
+        "bars": [],
+        "note": "",
+        "badge": "",
+        "busy": "true" if busy else "false",
+    }
+    if partial_answer is None or proof is None:
+        return {**value, "note": "" if busy else NO_ANSWER_YET.render(lang)}
+    badge, is_base = getattr(proof, side), side == "base"
+    self_test_text = (
+        BASE_PROOF.render(lang, moved=proof.base_max_change)
+        if is_base
+        else TUNED_PROOF.render(lang, moved=proof.tuned_max_change)
+    )
+    is_trusted = badge.as_trained and (proof.base_max_change == 0 if is_base else proof.tuned_max_change > 0)
+    value["badge"] = BADGE.render(lang, name=badge.name, checksum=badge.checksum)
+    value["proof"] = (
+        f"{(WEIGHTS_MATCH if badge.as_trained else WEIGHTS_DIFFER).render(lang)}. {self_test_text}"
+    )
+    value["trust"] = "holds" if is_trusted else "fails"
+    error_message = partial_answer.errors.get(side)
+    value["text"] = error_message.render(lang) if error_message else getattr(partial_answer, side)
+    value["busy"] = "false" if side in partial_answer.done else "true"
+    ranked = sorted(partial_answer.scores.get(side, {}).items(), key=lambda item: -item[1])[:8]
+    value["bars"] = [
+        {"name": name, "share": f"{share:.0%}", "percent": round(100 * share, 1)} for name, share in ranked
+    ]
+    if classify:
+        value["note"] = UNTRAINED_HEAD.render(lang) if is_base else ""
+    elif side in partial_answer.done and not error_message:
+        value["note"] = SPEED.render(lang, rate=partial_answer.speed[side])
+    return value
+
+
+def update_run_choices(
+    current_id: str | None, remembered_id: str, browser_runs: object, request: gr.Request
+) -> Any:
+    """The runs that have learned something; the one just trained is chosen unless the person chose another."""
+    lang = forms.request_language(request)
+    usable_runs = [
+        run
+        for run in access.visible_runs([*access.read_run_ids(browser_runs), remembered_id])
+        if runs.is_usable(run)
+    ]
+    usable_ids = [run.id for run in usable_runs]
+    selected_id = next(
+        (run_id for run_id in (remembered_id, current_id, *usable_ids) if run_id in usable_ids), None
+    )
+    return gr.update(choices=[(runs.describe(run, lang), run.id) for run in usable_runs], value=selected_id)
+
+
+def remember_run(run_id: str | None) -> Any:
+    """The person's own choice of a run is the one to come back to."""
+    return run_id or gr.skip()
+
+
+def show_empty_panes(request: gr.Request) -> tuple[Any, ...]:
+    """Both panes, still empty, in the browser's language."""
+    lang = forms.request_language(request)
+    return pane_value("base", lang=lang), pane_value("tuned", lang=lang)
+
+
+def build(last_run: gr.BrowserState, model: gr.Dropdown, task: gr.Radio) -> PlaygroundTab:
+    """Lay the tab out and wire it; `run` remembers the run trained last, `model` and `task` are those chosen for the next one."""
+    gr.Markdown(t(COMPARE_HEADING))
+    run_dropdown = gr.Dropdown([], label=t(RUN_LABEL), elem_id="compare-run")
+    prompt = gr.Textbox(
+        "", label=t(PROMPT), placeholder=t(PROMPT_HINT), lines=3, max_length=20_000, elem_id="prompt"
+    )
+    with gr.Row():
+        temperature = gr.Slider(
+            0, 2, 0, step=0.1, label=t(TEMPERATURE), info=t(TEMPERATURE_HELP), elem_id="temperature"
+        )
+        length = gr.Slider(8, 512, 120, step=8, label=t(MAX_LENGTH), elem_id="length")
+        seed = gr.Number(0, label=t(SEED), info=t(SEED_HELP), precision=0, minimum=0, elem_id="answer-seed")
+    with gr.Row():
+        ask_button = gr.Button(t(ASK), variant="primary", elem_id="ask")
+        stop_button = gr.Button(t(STOP), elem_id="stop-answer")
+        base_only_button = gr.Button(t(ASK_BASE_ONLY), elem_id="ask-alone")
+    notice = forms.notice_box("answer-notice")
+    with gr.Row(equal_height=True):
+        with gr.Column(min_width=300):
+            base = gr.HTML(
+                pane_value("base"), html_template=PANE_TEMPLATE, elem_id="base", apply_default_css=False
+            )
+        with gr.Column(min_width=300):
+            tuned = gr.HTML(
+                pane_value("tuned"), html_template=PANE_TEMPLATE, elem_id="tuned", apply_default_css=False
+            )
+    ask_inputs = {
+        "run_id": run_dropdown,
+        "last": last_run,
+        "prompt": prompt,
+        "temperature": temperature,
+        "length": length,
+        "seed": seed,
+    }
+    outputs = [notice, base, tuned]
+    answered = gr.on(
+        [ask_button.click, prompt.submit],
+        ask_both,
+        inputs_kwargs=ask_inputs,
+        outputs=outputs,
+        show_progress="hidden",
+        concurrency_limit=4,
+    )
+    base_answered = base_only_button.click(
+        ask_base,
+        [model, task, prompt, length],
+        [notice, base, tuned],
+        show_progress="hidden",
+        concurrency_limit=1,
+    )
+    stop_button.click(
+        stop_answers, run_dropdown, None, cancels=base_answered, show_progress="hidden", queue=False
+    )
+    gr.context.Context.root_block.load(
+        show_empty_panes, None, [base, tuned], show_progress="hidden", queue=False
+    )
+    return PlaygroundTab(run_dropdown, prompt, answered)

@@ -1,0 +1,120 @@
+"""Which curves a run has: one chart for each stage and measure, in order, with words for their axes."""
+
+from typing import Any, NamedTuple
+
+from studio import methods
+from studio.errors import NotPossible
+from studio.i18n import Message
+from studio.plan import Plan
+
+STEP_AXIS = Message("step")
+
+
+class Curve(NamedTuple):
+    """One line of a chart: which key of a point it shows, what it is called, and whether it is a check on kept-aside examples."""
+
+    key: str
+    name: Message
+    is_validation: bool
+
+
+class Measure(NamedTuple):
+    """One chart: what its height means, and its lines."""
+
+    axis: Message
+    curves: tuple[Curve, ...]
+
+
+MEASURES: dict[str, Measure] = {
+    "loss": Measure(
+        Message("loss (lower is better)"),
+        (
+            Curve("loss", Message("training loss"), False),
+            Curve("eval_loss", Message("validation loss"), True),
+        ),
+    ),
+    "accuracy": Measure(
+        Message("share of kept-aside texts sorted rightly (accuracy)"),
+        (Curve("eval_accuracy", Message("accuracy", context="curves"), True),),
+    ),
+    "pairs": Measure(
+        Message("share of kept-aside pairs ranked rightly (accuracy)"),
+        (Curve("eval_accuracy", Message("accuracy", context="curves"), True),),
+    ),
+    "reward": Measure(
+        Message("score of its answers (reward, higher is better)"),
+        (Curve("reward", Message("reward"), False),),
+    ),
+    "kl": Measure(
+        Message("distance from where it started (KL)"),
+        (Curve("kl", Message("KL"), False),),
+    ),
+    "answer_length": Measure(
+        Message("length of its answers (tokens)"),
+        (Curve("answer_length", Message("tokens"), False),),
+    ),
+}
+# Stage -> what it is called, and its charts. The order is that in which a run goes through them.
+STAGE_CHARTS: dict[str, tuple[Message, tuple[str, ...]]] = {
+    "sft": (Message("Learning from the good answers (SFT)"), ("loss",)),
+    "reward": (Message("Learning which answers are better (reward model)"), ("loss", "pairs")),
+    "rl": (Message("Practising and being scored (RL)"), ("reward", "kl", "answer_length")),
+    "dpo": (Message("Learning straight from the pairs (DPO)"), ("loss", "pairs")),
+    "full_precision": (Message("At full precision, to compare"), ("loss",)),
+    "train": (Message("Training"), ("loss",)),
+}
+POINT_KEYS = tuple(dict.fromkeys(curve.key for measure in MEASURES.values() for curve in measure.curves))
+QUANTISED_STAGE = Message("With rounded weights (quantisation-aware)")
+
+
+def list_charts(plan: Plan, lang: str) -> list[dict[str, Any]]:
+    """The charts a run of this plan can have, in order, as the browser draws them; one without points is not shown there."""
+    try:
+        method_stages = methods.get(plan.method.name).stages
+    except NotPossible:  # a run of a method that is no longer there
+        method_stages = ("train",)
+    has_several_stages = len(method_stages) > 1
+    chart_list = []
+    for stage, (title, measures) in STAGE_CHARTS.items():
+        if stage not in method_stages and not (stage == "dpo" and "rl" in method_stages):
+            continue
+        if stage == "train" and has_several_stages:
+            title = QUANTISED_STAGE
+        if stage in ("train", "full_precision") and plan.task == "classify":
+            measures = (*measures, "accuracy")
+        for index, name in enumerate(
+            measures
+        ):  # two stand side by side; of three, the first above the others
+            half = len(measures) == 2 or index > 0
+            chart_list.append(
+                _format_chart(
+                    stage, name, title.render(lang) if has_several_stages and not index else "", half, lang
+                )
+            )
+    return chart_list
+
+
+def _format_chart(stage: str, name: str, title: str, half: bool, lang: str) -> dict[str, Any]:
+    measure = MEASURES[name]
+    lines = [
+        {"key": curve.key, "name": curve.name.render(lang), "check": curve.is_validation}
+        for curve in measure.curves
+    ]
+    return {
+        "id": f"{stage}-{name}",
+        "stage": stage,
+        "title": title,
+        "axis": measure.axis.render(lang),
+        "half": half,
+        "curves": lines,
+    }
+
+
+def format_point(measured: dict[str, Any]) -> list[Any] | None:
+    """A measured point as it is sent: stage, step and the measures that are drawn; None where nothing of it is."""
+    values = {
+        key: round(measured[key], 5) for key in POINT_KEYS if isinstance(measured.get(key), int | float)
+    }
+    if measured.get("stage") not in STAGE_CHARTS or not isinstance(measured.get("step"), int) or not values:
+        return None
+    return [measured["stage"], measured["step"], values]

@@ -1,0 +1,202 @@
+"""The live view of one run: what the browser asks for, and the component that asks."""
+
+import time
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+import plotly
+
+from studio import presets, runs
+from studio.errors import BadPlan, RunNotFound
+from studio.i18n import Message, label, languages
+from studio.plan import Plan
+from studio.runs import Run, Status
+from studio.training import launcher
+from studio.ui.components import forms
+from studio.ui.help import panel as help_panel
+from studio.ui.train import curves
+from studio.ui.train import results as run_results
+
+MAX_CHUNK_BYTES = 200_000
+PLOTLY_JS = Path(plotly.__file__).parent / "package_data" / "plotly.min.js"
+STATE_NAMES: dict[str, Message] = {
+    "waiting": Message("Waiting for its turn"),
+    "preparing": Message("Preparing"),
+    "training": Message("Training", context="live_view"),
+    "evaluating": Message("Checking"),
+    "done": Message("Done", context="live_view"),
+    "stopped": Message("Stopped; what it learned is kept"),
+    "unlearned": Message("Stopped before it had learned anything"),
+    "failed": Message("Did not finish"),
+    "stopping": Message("Stopping after this step"),
+}
+STAGE_MESSAGES: dict[str, Message] = {
+    "queue": Message("starts by itself; runs ahead of it: {steps}"),
+    "data": Message("reading the examples"),
+    "fetch": Message("fetching the model, {step} of {steps} MB"),
+    "load": Message("loading the model"),
+    "before": Message("measuring the base model on the kept-aside examples"),
+    "rows": Message("writing the examples to learn from"),
+    "alike": Message("looking how alike the model's own answers begin, {step} of {steps} questions"),
+    "openings": Message("writing the model's own openings, {step} of {steps}"),
+    "head": Message("reading every pair once to give the reward model a good start, {step} of {steps}"),
+    "bottom": Message("running the frozen part once over each example, {step} of {steps}"),
+    "asking": Message("asking questions with known answers, {step} of {steps}"),
+    "sft": Message("learning from the good answers (SFT), step {step} of {steps}"),
+    "reward": Message("learning which answers are better (reward model), step {step} of {steps}"),
+    "rl": Message("practising and being scored (RL), step {step} of {steps}"),
+    "dpo": Message("learning straight from the pairs (DPO), step {step} of {steps}"),
+    "full_precision": Message("training at full precision, to compare, step {step} of {steps}"),
+    "after": Message("measuring the tuned model on the kept-aside examples"),
+}
+UNPACKING_MODEL = Message("unpacking the model; once, about half a minute")
+FIRST_STEP = Message("the first of {steps} steps; it takes longer than the others")
+STEP_OF = Message("step {step} of {steps}")
+RECONNECTING = label("Reconnecting…")
+METHOD_ON_MODEL = Message("{method} on {model}")
+EPOCHS_AND_BATCH = Message("epochs: {epochs:g}, examples per step: {batch}")
+RESUME = label("Go on from where it was")
+LATEST_ANSWERS = label("Its latest answers while practising")
+SCORE = label("score")
+PREPARING_FIRST_STEP = Message("getting ready for the first step")
+EPOCH, TIME_LEFT = Message("epoch {epoch:.1f}"), Message("about {time} left")
+STAGE_TIME_LEFT = Message("about {time} left in this stage")
+SPEED, MEMORY = Message("{rate:,.0f} tokens/s"), Message("{gb:.1f} GB memory")
+
+
+def build_view(elem_id: str) -> gr.HTML:
+    """The component: a run id goes in, the browser does the rest. It tells the wish to go on with the event `resume`."""
+    gr.set_static_paths([PLOTLY_JS.parent])
+    script = (presets.ASSETS / "run.js").read_text(encoding="utf-8")
+    return gr.HTML(
+        view_value(""),
+        html_template='<div class="run-anchor"></div>',
+        js_on_load=script,
+        server_functions=[poll],
+        elem_id=elem_id,
+        apply_default_css=False,
+    )
+
+
+def view_value(run_id: str, lang: str = "en") -> dict[str, Any]:
+    """The component's value for a run; empty shows nothing. Each is new, so that the browser looks again at a run it knows."""
+    labels = {"reconnecting": RECONNECTING, "goOn": RESUME, "latest": LATEST_ANSWERS, "score": SCORE}
+    texts: dict[str, Any] = {name: message.render(lang) for name, message in labels.items()}
+    if run_id:
+        texts |= {"curves": help_panel.curve_texts(lang), "curveHeads": help_panel.curve_headings(lang)}
+    return {"run": run_id, "plotly": f"/gradio_api/file={PLOTLY_JS}", "asked": time.time(), **texts}
+
+
+def poll(query: Any) -> dict[str, Any]:
+    """What is new of a run: asked is [run id, byte offset, language, file, samples], all of it checked; nothing is written.
+
+    Points are [stage, step, measures]; an answer holds at most MOST_BYTES of the file. `file` tells the file of points apart from the
+    one it replaces when a run goes on: where it changed, `restart` says that everything is sent again. `samples` is the size of the
+    file of sample answers the browser knows.
+    """
+    try:
+        run_id, offset, lang = (
+            str(query[0]),
+            int(query[1]),
+            str(query[2]) if query[2] in languages() else "en",
+        )
+        known_file, known_sample_bytes = (
+            str(query[3]) if len(query) > 3 else "",
+            int(query[4]) if len(query) > 4 else 0,
+        )
+        run = runs.get(run_id)
+        plan = run.plan
+    except (RunNotFound, BadPlan, TypeError, ValueError, IndexError, KeyError):
+        return {"gone": True}
+    file_stat = run.metrics_path.stat()
+    restart = (known_file not in ("", str(file_stat.st_ino)) or offset > file_stat.st_size) and offset > 0
+    offset, points = _read_points(run, 0 if restart else offset)
+    status, report = runs.status(run), runs.report(run)
+    sample_bytes, latest_samples = run_results.read_samples(run, 0 if restart else known_sample_bytes)
+    state_key = (
+        "stopping"
+        if launcher.is_stopping(run)
+        else "unlearned"
+        if status.state == "stopped" and not runs.is_usable(run)
+        else status.state
+    )
+    ended = status.state in runs.ENDED_STATES
+    return {
+        "file": str(file_stat.st_ino),
+        "restart": restart,
+        "offset": offset,
+        "points": [sent_point for point in points if (sent_point := curves.format_point(point))],
+        "charts": curves.list_charts(plan, lang),
+        "step": curves.STEP_AXIS.render(lang),
+        "ended": ended,
+        "resumable": ended and runs.is_resumable(run),
+        "title": plan.name,
+        "kind": state_key,
+        "state": STATE_NAMES[state_key].render(lang),
+        "line": _format_status(status, _find_latest_loss(run), lang),
+        "about": _describe_run(plan, report, lang),
+        "more": run_results.describe_results(run, report, lang)
+        if ended and report
+        else run_results.read_method_notes(run, lang),
+        "tables": run_results.build_tables(report, lang) if ended else [],
+        "samples": latest_samples,
+        "sampled": sample_bytes,
+        "fault": status.failure_text(lang) if status.state == "failed" else "",
+        "percent": 100 if status.state == "done" else 100 * status.step / max(status.steps, 1),
+    }
+
+
+def _describe_run(plan: Plan, report: dict[str, Any], lang: str) -> str:
+    """What the shown run was started with, whatever the fields above say by now."""
+    card, method = presets.models().get(plan.model), presets.methods().get(plan.method.name)
+    text = METHOD_ON_MODEL.render(
+        lang, method=method.name if method else plan.method.name, model=card.name if card else plan.model
+    )
+    training = {**plan.training.model_dump(), **(report.get("training") or {})}
+    if not training["epochs"] or not training["batch_size"]:
+        return text
+    return (
+        f"{text} · {EPOCHS_AND_BATCH.render(lang, epochs=training['epochs'], batch=training['batch_size'])}"
+    )
+
+
+def _read_points(run: Run, offset: int) -> tuple[int, list[dict[str, Any]]]:
+    """The whole lines after a byte offset, and the offset behind them; an offset beyond the file starts again."""
+    size = run.metrics_path.stat().st_size
+    start = offset if 0 <= offset <= size else 0
+    with run.metrics_path.open("rb") as file:
+        file.seek(start)
+        chunk = file.read(MAX_CHUNK_BYTES)
+    chunk = chunk[: chunk.rfind(b"\n") + 1]
+    return start + len(chunk), [point for line in chunk.splitlines() if (point := runs.parse_point(line))]
+
+
+def _find_latest_loss(run: Run) -> dict[str, Any]:
+    """The last point with a training loss; the line that is cut where the look begins is no point and drops out."""
+    _, tail = _read_points(run, max(0, run.metrics_path.stat().st_size - 4096))
+    return next((point for point in reversed(tail) if "loss" in point), {})
+
+
+def _format_status(status: Status, last_point: dict[str, Any], lang: str) -> str:
+    """One line: where the run is, how long it will take, how fast it is."""
+    if status.state in runs.ENDED_STATES:
+        return ""
+    if status.stage == "fetch" and status.step >= status.steps > 0:
+        return UNPACKING_MODEL.render(lang)
+    if status.state == "training" and not status.step:
+        return (
+            FIRST_STEP.render(lang, steps=status.steps) if status.steps else PREPARING_FIRST_STEP.render(lang)
+        )
+    message = STAGE_MESSAGES.get(status.stage, STEP_OF if status.state == "training" else None)
+    parts = [message.render(lang, step=status.step, steps=status.steps)] if message else []
+    if status.state == "training" and last_point.get("stage") == status.stage:
+        if status.stage == "train":
+            parts.append(EPOCH.render(lang, epoch=last_point.get("epoch", 0)))
+        if status.seconds_left is not None:
+            left_message = TIME_LEFT if status.stage == "train" else STAGE_TIME_LEFT
+            parts.append(left_message.render(lang, time=forms.format_seconds(status.seconds_left, lang)))
+        if last_point.get("tokens_per_second"):
+            parts.append(SPEED.render(lang, rate=last_point["tokens_per_second"]))
+        parts.append(MEMORY.render(lang, gb=last_point.get("memory_gb", 0)))
+    return " · ".join(parts)

@@ -1,0 +1,271 @@
+"""What came out of a run, in sentences and small tables, from its report; whatever the report lacks is left out."""
+
+import json
+from typing import Any
+
+from studio import runs
+from studio.estimate import history
+from studio.i18n import Message, join_sentences
+from studio.methods import spec
+from studio.runs import Run
+from studio.training import worker
+from studio.ui.components import forms
+
+LOSS_FELL = Message(
+    "{part} loss went from {before:.3f} to {after:.3f} (best at step {step}), in {time}. Next: compare both models in the Playground."
+)
+LOSS_DID_NOT_FALL = Message(
+    "{part} loss did not fall: {before:.3f} before, {after:.3f} after {time}. Try more examples, another learning rate, or fewer epochs."
+)
+# Methods that do not train on the examples' own answers may rightly move away from them.
+OTHER_OBJECTIVE_METHODS = ("rlhf", "upft")
+LOSS_CHANGED = Message(
+    "In {time}. The loss on the kept-aside examples was {before:.3f} and is {after:.3f}; this method does not aim at it. Next: compare both models in the Playground."
+)
+ACCURACY = Message("It is right on {after:.0%} of the kept-aside texts (accuracy); before, {before:.0%}.")
+ANSWER_ACCURACY = Message(
+    "It answers {after:.0%} of {asked:.0f} kept-aside questions rightly; the base, {before:.0%}."
+)
+REWARD_MODEL_ACCURACY = Message(
+    "The reward model ranks {after:.0%} of the {count} kept-aside pairs as people did; its simple start (a linear fit) {before:.0%}, guessing 50%."
+)
+LONGER_ANSWER_BASELINE = Message("Always taking the longer answer would be right on {share:.0%}.")
+MEAN_REWARD = Message(
+    "Its answers to {count} kept-aside questions score {after:.3g} on average; before practice, {before:.3g}."
+)
+NO_REWARD_SIGNAL = Message(
+    "Practice changed nothing: choose a reward that some of its answers already earn and others do not, or allow longer answers."
+)
+PREFERENCE_ACCURACY = Message(
+    "It finds the better answer likelier in {after:.0%} of the {count} kept-aside pairs; before, {before:.0%}."
+)
+QUANTISATION_TABLE = {
+    "caption": Message("What rounding costs"),
+    "full_precision": Message("full precision"),
+    "quantised_afterwards": Message("rounded afterwards"),
+    "quantised_while_training": Message("rounded while training"),
+    "loss": Message("validation loss"),
+    "accuracy": Message("accuracy", context="results"),
+    "bytes": Message("size of the file"),
+}
+SAMPLE_TABLE = {
+    "caption": Message("Answers before and after practice"),
+    "question": Message("Question"),
+    "before": Message("Before"),
+    "after": Message("After"),
+    "reward": Message("Score"),
+}
+# The part of the examples that a verdict rests on.
+SPLIT_NAMES = {"validation": Message("Validation"), "test": Message("Test")}
+# How many samples are shown, and how much of each text (characters).
+MAX_SAMPLES, MAX_SAMPLE_CHARS = 4, 300
+# How much of the file of samples is looked at (bytes).
+TAIL_BYTES = 30_000
+
+
+def describe_results(run: Run, report: dict[str, Any], lang: str) -> str:
+    """What came out, in sentences."""
+    before, after, notes = (
+        _get_section(report, "before"),
+        _get_section(report, "after"),
+        _get_section(report, "method"),
+    )
+    time = forms.format_seconds(_as_float(report.get("seconds")) or 0, lang)
+    parts = []
+    if _all_have("accuracy", before, after):
+        parts.append(ACCURACY.render(lang, after=after["accuracy"], before=before["accuracy"]))
+    if _all_have("right", before, after):
+        parts.append(
+            ANSWER_ACCURACY.render(
+                lang, after=after["right"], before=before["right"], asked=_as_float(after.get("asked")) or 0
+            )
+        )
+    parts += [*_describe_stages(notes, lang), read_method_notes(run, lang)]
+    if _all_have("loss", before, after):
+        has_improved = after["loss"] < before["loss"]
+        message = (
+            LOSS_FELL
+            if has_improved
+            else LOSS_CHANGED
+            if run.plan.method.name in OTHER_OBJECTIVE_METHODS
+            else LOSS_DID_NOT_FALL
+        )
+        if run.plan.method.name in OTHER_OBJECTIVE_METHODS and len(notes):
+            message = LOSS_CHANGED
+        split_name = SPLIT_NAMES["test" if report.get("measured_on") == "test" else "validation"]
+        parts.append(
+            message.render(
+                lang,
+                before=before["loss"],
+                after=after["loss"],
+                step=report.get("best_step", 0),
+                time=time,
+                part=split_name,
+            )
+        )
+    if receipt := history.build_receipt(history.load_estimate(run), report):
+        parts.append(receipt.render(lang))
+    texts = _get_section(report, "texts")
+    if texts.get("cut") or texts.get("dropped"):
+        parts.append(
+            worker.TEXTS_CUT_OR_DROPPED.render(
+                lang, cut=texts["cut"], length=texts["max_length"], dropped=texts["dropped"]
+            )
+        )
+    return join_sentences(parts, lang)
+
+
+def read_method_notes(run: Run, lang: str) -> str:
+    """What the method had to say by now, also of a run that goes on."""
+    return join_sentences((message.render(lang) for message in spec.read_notes(run.folder)), lang)
+
+
+def _describe_stages(notes: dict[str, Any], lang: str) -> list[str]:
+    """What the method's own notes say: reward model, practice, pairs."""
+    sentences = []
+    reward_model, rl, dpo = (
+        _get_section(notes, "reward_model"),
+        _get_section(notes, "rl"),
+        _get_section(notes, "dpo"),
+    )
+    n_pairs = _get_section(reward_model, "pairs").get("held_out", "?")
+    if _all_have("accuracy", _get_section(reward_model, "before"), _get_section(reward_model, "after")):
+        sentences.append(
+            REWARD_MODEL_ACCURACY.render(
+                lang,
+                after=reward_model["after"]["accuracy"],
+                before=reward_model["before"]["accuracy"],
+                count=n_pairs,
+            )
+        )
+        if (share := _as_float(reward_model.get("the_longer_one_is_better"))) is not None:
+            sentences.append(LONGER_ANSWER_BASELINE.render(lang, share=share))
+    if _all_have("reward", _get_section(rl, "before"), _get_section(rl, "after")):
+        n_questions = _get_section(rl, "questions").get("held_out", "?")
+        sentences.append(
+            MEAN_REWARD.render(
+                lang, after=rl["after"]["reward"], before=rl["before"]["reward"], count=n_questions
+            )
+        )
+        if rl["after"]["reward"] == rl["before"]["reward"]:
+            sentences.append(NO_REWARD_SIGNAL.render(lang))
+    if _all_have("preferred", _get_section(dpo, "before"), _get_section(dpo, "after")):
+        n_pairs = _get_section(dpo, "pairs").get("held_out", "?")
+        sentences.append(
+            PREFERENCE_ACCURACY.render(
+                lang, after=dpo["after"]["preferred"], before=dpo["before"]["preferred"], count=n_pairs
+            )
+        )
+    return sentences
+
+
+def build_tables(report: dict[str, Any], lang: str) -> list[dict[str, Any]]:
+    """What came out that wants a table: the price of rounding, answers before and after practice. Cells are plain text."""
+    notes = _get_section(report, "method")
+    tables = []
+    quantisation = _get_section(notes, "quantisation")
+    columns = [
+        name
+        for name in ("full_precision", "quantised_afterwards", "quantised_while_training")
+        if _get_section(quantisation, name)
+    ]
+    if columns:
+        rows = []
+        for key in ("loss", "accuracy", "bytes"):
+            values = [_as_float(quantisation[name].get(key)) for name in columns]
+            if any(value is not None for value in values):
+                rows.append(
+                    [QUANTISATION_TABLE[key].render(lang), *(_format_cell(key, value) for value in values)]
+                )
+        tables.append(
+            {
+                "caption": QUANTISATION_TABLE["caption"].render(lang),
+                "heads": ["", *(QUANTISATION_TABLE[name].render(lang) for name in columns)],
+                "rows": rows,
+            }
+        )
+    raw_samples = _get_section(notes, "rl").get("samples")
+    rows = (
+        [
+            _format_sample(item, ("question", "before", "after", "reward"))
+            for item in raw_samples[:MAX_SAMPLES]
+        ]
+        if isinstance(raw_samples, list)
+        else []
+    )
+    if rows:
+        heads = [SAMPLE_TABLE[name].render(lang) for name in ("question", "before", "after", "reward")]
+        tables.append({"caption": SAMPLE_TABLE["caption"].render(lang), "heads": heads, "rows": rows})
+    return tables
+
+
+def read_samples(run: Run, known_bytes: int) -> tuple[int, list[dict[str, str]] | None]:
+    """How large the file of practice's answers is, and its last ones; None where it is as large as `known`."""
+    path = run.folder / "stages" / "samples.jsonl"
+    size_bytes = path.stat().st_size if path.is_file() else 0
+    if size_bytes == known_bytes:
+        return size_bytes, None
+    if not size_bytes:
+        return 0, []
+    with path.open("rb") as file:
+        file.seek(max(0, size_bytes - TAIL_BYTES))
+        lines = file.read().split(b"\n")
+    rows = [item for line in lines if (item := _parse_sample(line))]
+    last_step_rows = [row for row in rows if row.get("step") == rows[-1].get("step")]
+    return size_bytes, [
+        dict(
+            zip(
+                ("question", "answer", "reward"),
+                _format_sample(row, ("question", "answer", "reward")),
+                strict=True,
+            )
+        )
+        for row in last_step_rows[:MAX_SAMPLES]
+    ]
+
+
+def _parse_sample(line: bytes) -> dict[str, Any]:
+    sample = runs.parse_point(line)
+    return sample if "answer" in sample else {}
+
+
+def _format_sample(sample: Any, keys: tuple[str, ...]) -> list[str]:
+    """The cells of a sample, as text: a score with two digits, a text shortened."""
+    fields = sample if isinstance(sample, dict) else {}
+    cells = []
+    for key in keys:
+        value = fields.get(key, "")
+        text = (
+            f"{value:.2f}"
+            if isinstance(value, int | float)
+            else value
+            if isinstance(value, str)
+            else json.dumps(value)
+        )
+        cells.append(text[:MAX_SAMPLE_CHARS] + ("…" if len(text) > MAX_SAMPLE_CHARS else ""))
+    return cells
+
+
+def _format_cell(key: str, value: float | None) -> str:
+    if value is None:
+        return "–"
+    return (
+        f"{value / 1e6:,.1f} MB"
+        if key == "bytes"
+        else f"{value:.0%}"
+        if key == "accuracy"
+        else f"{value:.3f}"
+    )
+
+
+def _get_section(parent: Any, name: str) -> dict[str, Any]:
+    section = parent.get(name) if isinstance(parent, dict) else None
+    return section if isinstance(section, dict) else {}
+
+
+def _as_float(value: Any) -> float | None:
+    return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
+
+
+def _all_have(key: str, *sections: dict[str, Any]) -> bool:
+    return all(_as_float(section.get(key)) is not None for section in sections)

@@ -1,0 +1,289 @@
+"""The Train tab: one sentence, Start, the live view, Stop."""
+
+import json
+from typing import Any, NamedTuple
+
+import gradio as gr
+
+from studio import methods, runs
+from studio.errors import StudioError, explain
+from studio.estimate import history
+from studio.estimate.machines import catalogue
+from studio.i18n import Message, join_sentences, label, languages
+from studio.methods import settings_check
+from studio.plan import Task, Value
+from studio.storage import home, require_disk_space
+from studio.training import launcher
+from studio.ui import access
+from studio.ui.components import forms
+from studio.ui.components.forms import t
+from studio.ui.form import plan_form
+from studio.ui.method import estimates as table_estimates
+from studio.ui.train import live_view
+
+# Room a run needs beside what it learns: the split data, the log and the points.
+MIN_FREE_BYTES = 200_000_000
+TRAIN_HEADING = label("### Train")
+RUN_NAME = label("Name of this run")
+RUN_NAME_HELP = label("So that you find it again.")
+START, STOP = label("Start training"), label("Stop and keep what was learned")
+RUN_LIST = label("Runs")
+RUN_LIST_HELP = label("Choose one to look at it again. Closing this page stops nothing.")
+NEXT_COMPARE = label("Next: compare both models")
+NO_EXAMPLES = Message("Bring examples first: the Data tab takes a file or a sample.")
+STARTED = Message("Started. You may close this page: the run goes on, and this page finds it again.")
+QUEUED = Message("Queued: another run is training. It starts by itself; Stop takes it out of the queue.")
+STOPPING = Message(
+    "“{name}” was asked to stop: it finishes the step it is in, then checks what it has learned and keeps it."
+)
+STOPPING_BEFORE_TRAINING = Message(
+    "“{name}” was asked to stop before it trains; nothing has been learned yet."
+)
+RESTARTS_STAGE = Message(
+    "After a stop this method begins the unfinished stage again; stages that have ended are kept."
+)
+RESUMED = Message("“{name}” goes on from where it was.")
+DOES_NOT_FIT_ADVICE = Message(
+    "The Method tab offers changes that make it fit, in the row of this method. Or insist below, and it ends with a sentence where memory runs out."
+)
+START_ANYWAY = label("Start anyway")
+START_ANYWAY_HELP = label(
+    "It will probably run out of memory. Everything else on this machine stays as it is."
+)
+CHECKING = label("Checking…", context="train")
+NOTHING_TRAINING = Message("Nothing is training.")
+RUN_HAS_ENDED = Message("There is nothing to stop: the run has ended ({state}).")
+
+
+class TrainTab(NamedTuple):
+    """The components other tabs need."""
+
+    next: gr.Button
+    summary: gr.HTML
+    state_changed: Any
+    inputs: dict[str, Any]
+
+
+def summarise(
+    source: str,
+    task: Task,
+    columns: str,
+    model: str,
+    chosen: str,
+    name: str,
+    request: gr.Request,
+    **values: Value,
+) -> dict[str, Any]:
+    """The plan in one sentence, or what is still missing."""
+    lang = forms.request_language(request)
+    if not source:
+        return forms.notice(NO_EXAMPLES.render(lang))
+    try:
+        plan = plan_form.build_plan(source, task, columns, model, chosen, name, **values)
+        restart_note = "" if methods.get(chosen).supports_resume else RESTARTS_STAGE.render(lang)
+        estimate = table_estimates.estimate_plan(plan)
+        why_not_fitting = (
+            estimate.why_not.render(lang) if estimate and estimate.fits == "no" and estimate.why_not else ""
+        )
+        cost = why_not_fitting or table_estimates.format_expected_cost(estimate, lang)
+        details = join_sentences((cost, plan_form.describe_extra_stages(plan, lang), restart_note), lang)
+        return forms.notice(
+            plan_form.describe_plan(plan, lang), details, kind="check" if why_not_fitting else "info"
+        )
+    except StudioError as error:
+        return plan_form.plan_error_notice(error, chosen, lang)
+
+
+def start_run(
+    source: str,
+    task: Task,
+    columns: str,
+    model: str,
+    chosen: str,
+    name: str,
+    mine: object,
+    request: gr.Request,
+    insist: bool = False,
+    **values: Value,
+) -> tuple[Any, ...]:
+    """Create the run and start its worker; what is wrong is said before anything starts, and one that cannot fit is started only on insisting."""
+    lang = forms.request_language(request)
+    if not source:
+        return forms.notice(NO_EXAMPLES.render(lang), kind="bad"), *(gr.skip(),) * 5
+    try:
+        plan = plan_form.build_plan(source, task, columns, model, chosen, name, **values)
+        plan_form.describe_plan(plan, lang)  # the data is checked once more: a browser may send anything
+        if refusal := settings_check.find_problem(plan, lang):
+            return forms.notice(refusal, kind="bad"), *(gr.skip(),) * 5
+        estimate = table_estimates.estimate_plan(plan)
+        if estimate and estimate.fits == "no" and estimate.why_not and insist is not True:
+            return (
+                forms.notice(estimate.why_not.render(lang), DOES_NOT_FIT_ADVICE.render(lang), kind="bad"),
+                *(gr.skip(),) * 4,
+                gr.update(visible=True),
+            )
+        require_disk_space(home(), MIN_FREE_BYTES)
+        access.check_queue()
+        is_queued = any(runs.status(other).state not in runs.ENDED_STATES for other in runs.all_runs())
+        run = runs.create(plan)
+        if estimate:
+            history.save_estimate(run, estimate, catalogue.local_machine())
+        launcher.start(run)
+    except (StudioError, OSError) as error:
+        return plan_form.plan_error_notice(error, chosen, lang), *(gr.skip(),) * 5
+    run_ids = [*access.read_run_ids(mine), run.id]
+    message = QUEUED if is_queued else STARTED
+    outputs = (
+        forms.notice(message.render(lang), kind="good"),
+        live_view.view_value(run.id, lang),
+        run.id,
+        list_runs(run.id, run_ids, lang),
+        run_ids,
+    )
+    return *outputs, gr.update(value=False, visible=False)
+
+
+def resume_run(
+    shown_run_id: str, browser_runs: object, event: gr.EventData, request: gr.Request
+) -> tuple[Any, ...]:
+    """Let the run that is looked at go on from where it was stopped or broke off."""
+    lang = forms.request_language(request)
+    requested_id = getattr(event, "id", "")
+    try:
+        run = runs.get(requested_id if isinstance(requested_id, str) else "")
+        require_disk_space(home(), MIN_FREE_BYTES)
+        access.check_queue()
+        launcher.resume(run)
+    except (StudioError, OSError) as error:
+        return forms.error_notice(explain(error), lang), live_view.view_value(shown_run_id, lang), gr.skip()
+    return (
+        forms.notice(RESUMED.render(lang, name=run.plan.name), kind="good"),
+        live_view.view_value(run.id, lang),
+        list_runs(run.id, browser_runs, lang),
+    )
+
+
+def stop_run(run_id: str, request: gr.Request) -> dict[str, Any]:
+    """Ask the shown run to stop."""
+    lang = forms.request_language(request)
+    if not run_id:
+        return forms.notice(NOTHING_TRAINING.render(lang))
+    try:
+        run = runs.get(run_id)
+    except StudioError as error:
+        return forms.error_notice(error, lang)
+    state = runs.status(run).state
+    if state in runs.ENDED_STATES:
+        return forms.notice(RUN_HAS_ENDED.render(lang, state=live_view.STATE_NAMES[state]))
+    launcher.stop(run)
+    message = STOPPING if state == "training" else STOPPING_BEFORE_TRAINING
+    return forms.notice(message.render(lang, name=run.plan.name))
+
+
+def refresh_state(run_id: str, browser_runs: object, request: gr.Request) -> tuple[Any, ...]:
+    """The shown run is in another state: the list says so too, and what was said of one that has ended is over."""
+    lang = forms.request_language(request)
+    try:
+        has_ended = runs.status(runs.get(run_id or "")).state in runs.ENDED_STATES
+    except StudioError:
+        return gr.skip(), gr.skip()
+    return forms.notice("") if has_ended else gr.skip(), list_runs(run_id, browser_runs, lang)
+
+
+def show_run(run_id: str | None, request: gr.Request) -> tuple[Any, ...]:
+    """Look at an earlier run."""
+    shown_run_id = run_id if run_id and runs.RUN_ID.fullmatch(run_id) else ""
+    return live_view.view_value(shown_run_id, forms.request_language(request)), shown_run_id
+
+
+def reattach_run(remembered_id: str, browser_runs: object, request: gr.Request) -> tuple[Any, ...]:
+    """Find a run again after a reload: the one in the address, else the one this browser remembers, else one that is going on."""
+    lang = forms.request_language(request)
+    requested_id = str(request.query_params.get("run", "")) if request is not None else ""
+    existing_ids = {run.id for run in runs.all_runs()}
+    active_ids = [
+        run.id for run in access.visible_runs(browser_runs) if runs.status(run).state not in runs.ENDED_STATES
+    ]
+    shown_run_id = next(
+        (run_id for run_id in (requested_id, remembered_id, *active_ids) if run_id in existing_ids), ""
+    )
+    return live_view.view_value(shown_run_id, lang), shown_run_id, list_runs(shown_run_id, browser_runs, lang)
+
+
+def list_runs(selected_id: str, browser_runs: object, lang: str) -> Any:
+    """The list of runs, the newest first; whoever has a run's address may look at it."""
+    visible_runs = access.visible_runs([*access.read_run_ids(browser_runs), selected_id])
+    return gr.update(
+        choices=[
+            (
+                f"{runs.describe(run, lang)} · {live_view.STATE_NAMES[runs.status(run).state].render(lang)}",
+                run.id,
+            )
+            for run in visible_runs
+        ],
+        value=selected_id or None,
+        visible=bool(visible_runs),
+    )
+
+
+def build(run: gr.BrowserState, browser_runs: gr.BrowserState, inputs: dict[str, Any]) -> TrainTab:
+    """Lay the tab out and wire it; `run` and `mine` remember runs, `inputs` are the fields of the other tabs by name."""
+    gr.Markdown(t(TRAIN_HEADING))
+    summary = forms.notice_box("summary")
+    name = gr.Textbox(
+        "", label=t(RUN_NAME), info=t(RUN_NAME_HELP), max_lines=1, max_length=120, elem_id="run-name"
+    )
+    with gr.Row():
+        start_button = gr.Button(t(START), variant="primary", elem_id="start")
+        stop_button = gr.Button(t(STOP), elem_id="stop")
+    insist = gr.Checkbox(
+        False, label=t(START_ANYWAY), info=t(START_ANYWAY_HELP), elem_id="insist", visible=False
+    )
+    notice = forms.notice_box("train-notice")
+    run_view = live_view.build_view("live")
+    run_dropdown = gr.Dropdown([], label=t(RUN_LIST), info=t(RUN_LIST_HELP), elem_id="runs", visible=False)
+    next_button = gr.Button(t(NEXT_COMPARE), elem_id="to-playground")
+    plan_inputs = {**inputs, "name": name}
+    start_inputs = {**plan_inputs, "mine": browser_runs, "insist": insist}
+    # Said at once by the browser, in its own words: a trial of the settings takes seconds. First, so that the answer comes after it.
+    start_button.click(None, None, notice, js=_build_checking_js(), show_progress="hidden", queue=False)
+    start_button.click(
+        start_run,
+        inputs_kwargs=start_inputs,
+        outputs=[notice, run_view, run, run_dropdown, browser_runs, insist],
+        show_progress="hidden",
+        trigger_mode="once",
+        queue=False,
+    )
+    state_changed = run_view.moved(
+        refresh_state, [run, browser_runs], [notice, run_dropdown], show_progress="hidden", queue=False
+    )
+    run_view.resume(
+        resume_run,
+        [run, browser_runs],
+        [notice, run_view, run_dropdown],
+        show_progress="hidden",
+        trigger_mode="once",
+        queue=False,
+    )
+    stop_button.click(stop_run, run, notice, show_progress="hidden", queue=False)
+    run_dropdown.input(show_run, run_dropdown, [run_view, run], show_progress="hidden", queue=False)
+    root = gr.context.Context.root_block
+    attached = root.load(
+        reattach_run, [run, browser_runs], [run_view, run, run_dropdown], show_progress="hidden", queue=False
+    )
+    attached.then(
+        None, None, None, js="() => { window.studioAttached = true; }"
+    )  # until then the address may name another run
+    run.change(
+        None,
+        run,
+        None,
+        js="(run) => { const url = new URL(location.href); if (run && (window.studioAttached || !url.searchParams.get('run'))) { url.searchParams.set('run', run); history.replaceState(null, '', url); } }",
+    )
+    return TrainTab(next_button, summary, state_changed, plan_inputs)
+
+
+def _build_checking_js() -> str:
+    texts = json.dumps({language: CHECKING.render(language) for language in languages()}, ensure_ascii=False)
+    return f"() => ({{ text: {texts}[window.studioLanguage], more: '', kind: 'info', bad: false }})"
