@@ -13,7 +13,12 @@ from typing import Any
 from studio.errors import OutOfDiskSpace
 from studio.i18n import Message
 
-Progress = Callable[[float, float], None]  # megabytes so far, megabytes in all
+# Receives how much is done and how much there is in all: megabytes of a file, or rows, lines or bytes within a reader.
+ProgressCallback = Callable[[float, float], None]
+
+
+def no_progress(done: float, total: float) -> None:
+    """Report progress to nobody: the default of every `on_progress`."""
 
 
 def home() -> Path:
@@ -52,7 +57,7 @@ def read_json(path: Path) -> dict[str, Any]:
 
 
 @contextmanager
-def download_progress(folder: Path, total_bytes: int, on_progress: Progress) -> Iterator[None]:
+def download_progress(folder: Path, total_bytes: int, on_progress: ProgressCallback) -> Iterator[None]:
     """Tell twice a second how many megabytes have arrived in `folder`, and that `total` bytes are expected; all of them at the end."""
     finished = threading.Event()
 

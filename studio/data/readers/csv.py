@@ -10,7 +10,8 @@ from dataclasses import replace
 
 from studio.data.readers import header, rows
 from studio.data.readers.header import Record
-from studio.data.readers.rows import MAX_BYTES, ParsedRows, ProgressCallback, no_progress
+from studio.data.readers.rows import MAX_BYTES, ParsedRows
+from studio.storage import ProgressCallback, no_progress
 
 DELIMITERS = (",", ";", "\t", "|")
 # Signs that no text needs, and signs that some do: these make a table only where a file's ending says that it is one.

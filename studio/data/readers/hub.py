@@ -25,7 +25,7 @@ from studio.data.readers import hub_files, rows, sandbox
 from studio.data.readers.hub_files import DatasetPart
 from studio.errors import BadData
 from studio.i18n import Message
-from studio.storage import Progress, download_progress, require_disk_space
+from studio.storage import ProgressCallback, download_progress, no_progress, require_disk_space
 
 # The id of a model, and up to two words for the part that is meant.
 DATASET_ID = re.compile(r"([\w.-]{1,96}/[\w.-]{1,96})((?::[^:/]{1,96}){0,2})")
@@ -36,7 +36,7 @@ MAX_DOWNLOAD_BYTES = (
 )
 
 
-def fetch(dataset: str, folder: Path, on_progress: Progress = lambda done, of: None) -> Path:
+def fetch(dataset: str, folder: Path, on_progress: ProgressCallback = no_progress) -> Path:
     """One file in `folder` with the rows of a hub data set: `owner/name`, and after a colon the configuration or split that is meant.
 
     The training part is taken where none is named. Where only a part fits into what a data set may hold, the file's name says how

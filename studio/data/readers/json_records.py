@@ -7,17 +7,10 @@ import re
 from collections.abc import Iterable, Iterator
 
 from studio.data.readers import header, rows
-from studio.data.readers.rows import (
-    BRING_PART,
-    EXPORT_AS_CSV,
-    NESTED_TOO_DEEP,
-    ParsedRows,
-    ProgressCallback,
-    Row,
-    no_progress,
-)
+from studio.data.readers.rows import BRING_PART, EXPORT_AS_CSV, NESTED_TOO_DEEP, ParsedRows, Row
 from studio.errors import BadData
 from studio.i18n import Message
+from studio.storage import ProgressCallback, no_progress
 
 KEYS_DROPPED = Message(
     "only the first {limit} of {count:,} different keys became columns; left out are “{first}” and those after it"

@@ -16,19 +16,11 @@ from studio.data.readers import (
 from studio.data.readers import (
     csv as csv_reader,
 )
-from studio.data.readers.rows import (
-    BRING_PART,
-    EXPORT_AS_CSV,
-    BadLine,
-    ParsedRows,
-    ProgressCallback,
-    Row,
-    no_progress,
-)
+from studio.data.readers.rows import BRING_PART, EXPORT_AS_CSV, BadLine, ParsedRows, Row
 from studio.data.reshape import conversations, preference_pairs
 from studio.errors import BadData
 from studio.i18n import Message
-from studio.storage import Progress
+from studio.storage import ProgressCallback, no_progress
 
 # The endings a page offers; what a file is, its content decides.
 ACCEPTED_EXTENSIONS = (
@@ -83,7 +75,9 @@ class Table:
     notes: tuple[Message, ...] = ()
 
 
-def read_table(path: Path, name: str = "", sheet: str = "", on_progress: Progress = no_progress) -> Table:
+def read_table(
+    path: Path, name: str = "", sheet: str = "", on_progress: ProgressCallback = no_progress
+) -> Table:
     """The table in a file of any kind; `name` is what the person called it, `sheet` the one to read of a workbook.
 
     `tell` hears now and then how many megabytes of it are read.

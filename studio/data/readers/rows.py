@@ -9,6 +9,7 @@ from typing import TypeVar
 
 from studio.errors import BadData
 from studio.i18n import Message
+from studio.storage import ProgressCallback
 
 MAX_BYTES = 100_000_000
 MAX_UNPACKED_BYTES = 500_000_000
@@ -27,8 +28,6 @@ Row = dict[str, str]
 BadLine = tuple[int, Message]
 Line = TypeVar("Line")
 
-# How much is done, and of how much.
-ProgressCallback = Callable[[float, float], None]
 PROGRESS_INTERVAL_SECONDS = 0.3  # seconds between two words on how far it is
 
 CELL_TOO_LONG = Message("holds a text of more than 200,000 characters")
@@ -87,10 +86,6 @@ def collect(
                 why=bad_lines[0][1],
             )
     return rows, bad_lines
-
-
-def no_progress(done: float, total: float) -> None:
-    """Tell nobody how far it is."""
 
 
 def throttled(on_progress: ProgressCallback) -> ProgressCallback:

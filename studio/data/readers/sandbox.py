@@ -12,9 +12,10 @@ from typing import Any, Literal
 from studio import processes
 from studio.data.readers import header, rows, spreadsheet
 from studio.data.readers import parquet as readers_parquet
-from studio.data.readers.rows import ParsedRows, ProgressCallback, no_progress
+from studio.data.readers.rows import ParsedRows
 from studio.errors import BadData, StudioError
 from studio.i18n import Message
+from studio.storage import ProgressCallback, no_progress
 
 ReaderName = Literal["workbook", "parquet", "cut"]
 MAX_MEMORY_BYTES = (
