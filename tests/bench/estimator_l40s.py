@@ -159,7 +159,12 @@ def staged(run: Run) -> StepRunner:
 
 def peak(run: Run) -> float:
     """What the card's allocator reserves for a step of the longest portion (bytes)."""
-    return float(staged(run).run(PassSpec(ROWS_AT_ONCE, LONGEST, LONGEST, padded=True)).replay_allocator().peak_reserved)
+    return float(
+        staged(run)
+        .run(PassSpec(ROWS_AT_ONCE, LONGEST, LONGEST, padded=True))
+        .replay_allocator()
+        .peak_reserved
+    )
 
 
 def work(run: Run) -> tuple[OpCounts, float]:
