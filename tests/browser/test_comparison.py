@@ -5,8 +5,8 @@ import io
 import re
 
 import pytest
+from journey_steps import open_tab, set_number
 from playwright.sync_api import expect
-from test_journey import set_number, tab
 
 pytestmark = pytest.mark.browser
 
@@ -17,7 +17,7 @@ def page(visit):
     opened = visit(permissions=["clipboard-read", "clipboard-write"])
     opened.locator("#sample-support-tone").click()
     expect(opened.locator("#data-notice .good")).to_be_visible()
-    tab(opened, "Method")
+    open_tab(opened, "Method")
     expect(opened.locator("#methods tr.chosen .memory b")).to_contain_text("GB")
     return opened
 
@@ -134,7 +134,7 @@ def test_this_machine_is_measured_from_the_page_and_can_be_called_off(page):
 def test_a_run_that_cannot_fit_starts_only_when_someone_insists(page):
     choose(page, "#model", "Qwen3 8B")
     expect(page.locator("#methods tr.chosen .memory .state")).to_have_text("does not fit")
-    tab(page, "Train")
+    open_tab(page, "Train")
     expect(page.locator("#summary .check")).to_contain_text("GB too much")
     expect(page.locator("#insist")).to_be_hidden()
     page.get_by_role("button", name="Start training").click()

@@ -5,6 +5,7 @@ import random
 import re
 
 import pytest
+from journey_steps import answer_all_six
 from playwright.sync_api import expect
 
 pytestmark = pytest.mark.browser
@@ -223,19 +224,6 @@ def test_a_page_at_rest_asks_for_nothing(visit):
         if not asked:
             return
     pytest.fail(f"still asking: {asked}")
-
-
-def answer_all_six(page):
-    """The chooser's questions, as somebody with few answers and a tone in mind would."""
-    for name, value in (
-        ("change", "tone"),
-        ("have", "answers"),
-        ("many", "some"),
-        ("where", "unknown"),
-        ("budget", "any"),
-        ("apart", "near"),
-    ):
-        page.locator(f"#ask-{name} input[value={value}]").check()
 
 
 HOSTILE = (

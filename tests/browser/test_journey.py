@@ -6,51 +6,22 @@ import zipfile
 
 import psutil
 import pytest
+from journey_steps import choose_model, curve_lengths, open_tab, set_number, start_tiny, wait_for_end
 from playwright.sync_api import expect
 
 pytestmark = pytest.mark.browser
 
 
-def tab(page, name):
-    found = page.get_by_role("tab", name=name)
-    found.click()
-    expect(found).to_have_attribute("aria-selected", "true")
+@pytest.fixture(scope="module")
+def finished_runs(studio_home, make_plan):
+    """Two short runs that have ended, made by the worker's own function in this process."""
+    from studio import runs
+    from studio.training import worker
 
-
-def choose_model(page, folder):
-    field = page.locator("#model input")
-    field.fill(str(folder))
-    field.press("Enter")
-    expect(page.locator("#model-notice")).to_contain_text(folder.name)
-
-
-def set_number(page, place, value):
-    field = page.locator(f"{place} input[type=number]").first
-    field.fill(str(value))
-    field.press("Enter")
-
-
-def wait_for_end(page, state="done", timeout=120_000):
-    page.locator(f"#live .run-state[data-state={state}]").wait_for(timeout=timeout)
-
-
-def curve(page):
-    return page.evaluate(
-        "(document.querySelector('#live .js-plotly-plot')?.data || []).map((trace) => trace.y.length)"
-    )
-
-
-def start_tiny(page, data, model, epochs=4, batch=8):
-    """Upload, choose the tiny model, set the rounds, start; 30 rounds one by one last long enough to be disturbed."""
-    page.locator("#upload input[type=file]").set_input_files(str(data))
-    expect(page.locator("#data-notice .good")).to_be_visible()
-    page.get_by_role("button", name="Next: choose a method").click()
-    choose_model(page, model)
-    set_number(page, "#epochs", epochs)
-    set_number(page, "#batch-size", batch)
-    page.get_by_role("button", name="Next: train").click()
-    expect(page.locator("#summary")).to_contain_text("steps")
-    page.get_by_role("button", name="Start training").click()
+    ended = [runs.create(make_plan("lora", "chat", epochs=1)) for _ in range(2)]
+    for run in ended:
+        worker.run(run.id)
+    return [run.id for run in ended]
 
 
 def test_from_upload_to_two_streamed_answers_and_a_download(visit, chat_csv, tiny_chat, tmp_path):
@@ -81,7 +52,7 @@ def test_from_upload_to_two_streamed_answers_and_a_download(visit, chat_csv, tin
     page.wait_for_function(
         "(document.querySelector('#live .js-plotly-plot')?.data || [{ y: [] }])[0].y.length >= 30"
     )
-    assert curve(page)[1] >= 5
+    assert curve_lengths(page)[1] >= 5
     expect(page.locator("#live .run-more")).to_contain_text("Validation loss went from")
     assert "run=" in page.url
     expect(page.locator("#story .next")).to_contain_text("compare both models")
@@ -98,7 +69,7 @@ def test_from_upload_to_two_streamed_answers_and_a_download(visit, chat_csv, tin
     expect(page.locator("#base .proof")).to_contain_text("difference 0")
     expect(page.locator("#story .next")).to_contain_text("take it home")
 
-    tab(page, "Share")
+    open_tab(page, "Share")
     page.get_by_role("button", name="Prepare the download").click()
     expect(page.locator("#share-notice .good")).to_contain_text("Ready", timeout=60_000)
     expect(page.locator("#download")).to_be_visible()
@@ -110,42 +81,41 @@ def test_from_upload_to_two_streamed_answers_and_a_download(visit, chat_csv, tin
     assert {"adapter_model.safetensors", "README.md", "plan.yaml"} <= set(names)
 
 
-def test_a_closed_tab_a_second_tab_and_a_reload_find_the_run_again(visit, chat_csv, tiny_chat):
-    page = visit()
-    start_tiny(page, chat_csv, tiny_chat, epochs=2)
+def test_a_closed_tab_a_second_tab_and_a_reload_find_the_run_again(visit, finished_runs):
+    page = visit(f"/?run={finished_runs[0]}")
+    open_tab(page, "Train")
     wait_for_end(page)
-    expect(page.locator("#train-notice")).not_to_contain_text("Checking")
     expect(page.locator("#runs input")).to_have_value(re.compile("Done$"))
     address = page.url.partition("?")[2]
-    again = visit(context=page.context)
+    second_tab = visit(context=page.context)
     page.close()
-    tab(again, "Train")
-    wait_for_end(again)
-    again.reload(wait_until="domcontentloaded")
-    tab(again, "Train")
-    wait_for_end(again)
-    stranger = visit("/?" + address)
-    tab(stranger, "Train")
-    wait_for_end(stranger)
+    open_tab(second_tab, "Train")
+    wait_for_end(second_tab)
+    second_tab.reload(wait_until="domcontentloaded")
+    open_tab(second_tab, "Train")
+    wait_for_end(second_tab)
+    other_browser = visit("/?" + address)
+    open_tab(other_browser, "Train")
+    wait_for_end(other_browser)
 
 
 def test_a_reload_brings_the_method_and_its_settings_back_for_the_same_data_only(visit, chat_csv):
     page = visit()
     page.locator("#upload input[type=file]").set_input_files(str(chat_csv))
     expect(page.locator("#data-notice .good")).to_be_visible()
-    tab(page, "Method")
+    open_tab(page, "Method")
     page.get_by_role("button", name="Frozen-layer fine-tuning").click()
     expect(page.locator("#methods tr.chosen")).to_have_attribute("data-id", "frozen")
     set_number(page, "#knob-frozen-blocks", 4)
     set_number(page, "#epochs", 7)
     page.reload(wait_until="domcontentloaded")
-    tab(page, "Method")
+    open_tab(page, "Method")
     expect(page.locator("#methods tr.chosen")).to_have_attribute("data-id", "frozen")
     expect(page.locator("#knob-frozen-blocks input[type=number]")).to_have_value("4")
     expect(page.locator("#epochs input[type=number]")).to_have_value("7")
-    tab(page, "Data")
+    open_tab(page, "Data")
     page.locator("#sample-support-tone").click()
-    tab(page, "Method")
+    open_tab(page, "Method")
     expect(page.locator("#suits")).to_contain_text("126 training examples")
     expect(page.locator("#epochs input[type=number]")).to_have_value("3")
 
@@ -154,25 +124,26 @@ def test_what_is_wrong_is_said_under_the_field_s_own_name_and_clears_when_it_is_
     page = visit()
     page.locator("#upload input[type=file]").set_input_files(str(chat_csv))
     expect(page.locator("#data-notice .good")).to_be_visible()
-    tab(page, "Method")
+    open_tab(page, "Method")
     set_number(page, "#learning-rate", 5)
-    tab(page, "Train")
+    open_tab(page, "Train")
     expect(page.locator("#summary")).to_contain_text(
         "How big each step is (learning rate): expected less than or equal to 1, but got 5"
     )
     page.get_by_role("button", name="Start training").click()
     expect(page.locator("#train-notice")).to_contain_text("(learning rate)")
-    tab(page, "Method")
+    open_tab(page, "Method")
     set_number(page, "#learning-rate", 0)
-    tab(page, "Train")
+    open_tab(page, "Train")
     expect(page.locator("#summary")).to_contain_text("steps")
 
 
-def test_stop_keeps_what_was_learned(visit, chat_csv, tiny_chat):
+def test_stop_keeps_what_was_learned_and_the_run_goes_on_with_its_curve(visit, chat_csv, tiny_chat):
     page = visit()
-    start_tiny(page, chat_csv, tiny_chat, epochs=30, batch=1)
+    start_tiny(page, chat_csv, tiny_chat, epochs=8, batch=1)
     page.wait_for_function(
-        "(document.querySelector('#live .js-plotly-plot')?.data || [{ y: [] }])[0].y.length >= 3"
+        "(document.querySelector('#live .js-plotly-plot')?.data || [{ y: [] }])[0].y.length >= 3",
+        timeout=90_000,
     )
     page.get_by_role("button", name="Stop and keep").click()
     expect(page.locator("#train-notice")).to_contain_text("was asked to stop: it finishes the step it is in")
@@ -181,6 +152,19 @@ def test_stop_keeps_what_was_learned(visit, chat_csv, tiny_chat):
     page.get_by_label("Your question or text").fill("where is my lamp")
     page.get_by_role("button", name="Ask both").click()
     expect(page.locator("#tuned .proof.holds")).to_be_visible(timeout=60_000)
+
+    open_tab(page, "Train")
+    resume = page.get_by_role("button", name="Go on from where it was")
+    expect(resume).to_be_visible()
+    resume.press("Enter")
+    expect(page.locator("#train-notice")).to_contain_text("goes on from where it was")
+    wait_for_end(page)
+    expect(resume).to_be_hidden()
+    page.wait_for_function(
+        "(document.querySelector('#live .js-plotly-plot')?.data || [{ x: [] }])[0].x.length >= 140"
+    )  # 288 steps, every second one is reported
+    steps = page.evaluate("document.querySelector('#live .js-plotly-plot').data[0].x")
+    assert steps == sorted(set(steps))
 
 
 def test_a_killed_worker_becomes_a_sentence_on_the_page(visit, chat_csv, tiny_chat, studio_home):
@@ -207,30 +191,30 @@ def test_classes_are_trained_and_shown_as_shares(visit, classify_csv, tiny_bert)
     expect(page.locator("#base footer")).to_contain_text("untrained")
 
 
-@pytest.mark.parametrize(
-    ("name", "content", "said"),
-    [
-        ("leads.csv", b"", "is empty"),
-        ("photo.csv", b"\x89PNG\r\n\x1a\n\x00\x00\x00" * 50, "is a picture"),
-        ("one.csv", b"prompt,response\nhello,hi\n", "“one.csv” has 1 complete example"),
-        ("list.csv", b"name\nAnna\nBen\n", "“list.csv” has 2 complete examples"),
-    ],
-)
-def test_bad_files_get_a_sentence_and_the_page_stays_alive(visit, tmp_path, chat_csv, name, content, said):
+BAD_FILES = [
+    ("leads.csv", b"", "is empty"),
+    ("photo.csv", b"\x89PNG\r\n\x1a\n\x00\x00\x00" * 50, "is a picture"),
+    ("one.csv", b"prompt,response\nhello,hi\n", "“one.csv” has 1 complete example"),
+    ("list.csv", b"name\nAnna\nBen\n", "“list.csv” has 2 complete examples"),
+]
+
+
+def test_bad_files_get_a_sentence_and_the_page_stays_alive(visit, chat_csv):
     page = visit()
-    page.locator("#upload input[type=file]").set_input_files(
-        {"name": name, "mimeType": "text/csv", "buffer": content}
-    )
-    expect(page.locator("#data-notice .bad")).to_contain_text(said)
-    page.locator("#upload input[type=file]").set_input_files(str(chat_csv))
-    expect(page.locator("#data-notice .good")).to_contain_text("40 rows")
+    for name, content, sentence in BAD_FILES:
+        page.locator("#upload input[type=file]").set_input_files(
+            {"name": name, "mimeType": "text/csv", "buffer": content}
+        )
+        expect(page.locator("#data-notice .bad")).to_contain_text(sentence)
+        page.locator("#upload input[type=file]").set_input_files(str(chat_csv))
+        expect(page.locator("#data-notice .good")).to_contain_text("40 rows")
 
 
 def test_an_unknown_model_fails_with_a_sentence(visit, chat_csv):
     page = visit()
     page.locator("#sample-support-tone").click()
     expect(page.locator("#data-notice .good")).to_be_visible()
-    tab(page, "Method")
+    open_tab(page, "Method")
     page.locator("#model input").fill("nobody/nothing-7b")
     page.locator("#model input").press("Enter")
     expect(page.locator("#model-notice")).to_contain_text("not in the list")
@@ -247,76 +231,43 @@ def test_the_page_speaks_chinese_to_a_chinese_browser(visit):
     expect(page.locator("#methods")).to_contain_text("全量微调")
 
 
-def test_a_stopped_run_goes_on_and_its_curve_begins_anew(visit, chat_csv, tiny_chat):
-    page = visit()
-    start_tiny(page, chat_csv, tiny_chat, epochs=16, batch=1)
-    page.wait_for_function(
-        "(document.querySelector('#live .js-plotly-plot')?.data || [{ y: [] }])[0].y.length >= 3",
-        timeout=90_000,
-    )
-    page.get_by_role("button", name="Stop and keep").click()
-    wait_for_end(page, "stopped")
-    go_on = page.get_by_role("button", name="Go on from where it was")
-    expect(go_on).to_be_visible()
-    go_on.press("Enter")
-    expect(page.locator("#train-notice")).to_contain_text("goes on from where it was")
+def test_the_address_of_a_run_comes_before_the_one_a_browser_remembers(visit, finished_runs):
+    addressed, remembered = finished_runs
+    page = visit(f"/?run={remembered}")
+    open_tab(page, "Train")
     wait_for_end(page)
-    expect(go_on).to_be_hidden()
-    page.wait_for_function(
-        "(document.querySelector('#live .js-plotly-plot')?.data || [{ x: [] }])[0].x.length >= 280"
-    )  # 576 steps, every second one is told
-    steps = page.evaluate("document.querySelector('#live .js-plotly-plot').data[0].x")
-    assert steps == sorted(set(steps))
+    second_tab = visit(f"/?run={addressed}", context=page.context)
+    open_tab(second_tab, "Train")
+    expect(second_tab.locator("#runs input")).to_have_value(re.compile(addressed[:8]))
+    assert second_tab.url.endswith(addressed)
 
 
-def test_the_address_of_a_run_comes_before_the_one_a_browser_remembers(visit, chat_csv, tiny_chat):
+TASKS = [
+    (
+        "prompt,chosen,rejected\n" + "".join(f"where is {n},Here {n}.,no idea {n}\n" for n in range(20)),
+        "Prefer the better",
+        3,
+    ),
+    (
+        "question,answer\n" + "".join(f"What is {n} + 1?,{n + 1}\n" for n in range(20)),
+        "Get more consistent",
+        1,
+    ),
+    ("text\n" + "".join(f"Once upon a time there was number {n}.\n" for n in range(20)), "Continue text", 1),
+]
+
+
+def test_every_task_shows_its_columns_and_says_which_methods_do_not_fit(visit):
     page = visit()
-    addresses = []
-    for _ in range(2):
-        start_tiny(page, chat_csv, tiny_chat, epochs=1)
-        page.wait_for_function(
-            "(last) => location.search.includes('run=') && !location.search.endsWith(last)",
-            arg=(addresses or ["none"])[-1],
+    for number, (content, task, columns) in enumerate(TASKS):
+        open_tab(page, "Data")
+        page.locator("#upload input[type=file]").set_input_files(
+            {"name": f"task-{number}.csv", "mimeType": "text/csv", "buffer": content.encode()}
         )
-        wait_for_end(page)
-        addresses.append(page.url.partition("run=")[2])
-        tab(page, "Data")
-    again = visit("/?run=" + addresses[0], context=page.context)
-    tab(again, "Train")
-    expect(again.locator("#runs input")).to_have_value(re.compile(addresses[0][:8]))
-    assert again.url.endswith(addresses[0])
-
-
-@pytest.mark.parametrize(
-    ("content", "task", "labels"),
-    [
-        (
-            "prompt,chosen,rejected\n" + "".join(f"where is {n},Here {n}.,no idea {n}\n" for n in range(20)),
-            "Prefer the better",
-            3,
-        ),
-        (
-            "question,answer\n" + "".join(f"What is {n} + 1?,{n + 1}\n" for n in range(20)),
-            "Get more consistent",
-            1,
-        ),
-        (
-            "text\n" + "".join(f"Once upon a time there was number {n}.\n" for n in range(20)),
-            "Continue text",
-            1,
-        ),
-    ],
-    ids=["prefer", "prompts", "complete"],
-)
-def test_every_task_shows_its_columns_and_says_which_methods_do_not_fit(visit, content, task, labels):
-    page = visit()
-    page.locator("#upload input[type=file]").set_input_files(
-        {"name": "mine.csv", "mimeType": "text/csv", "buffer": content.encode()}
-    )
-    expect(page.locator("#data-notice .good")).to_be_visible()
-    expect(page.get_by_role("radio", name=task)).to_be_checked()
-    expect(page.locator("[id^=column-] input:visible")).to_have_count(labels)
-    page.get_by_role("button", name="Next: choose a method").click()
-    expect(page.locator("#methods tbody tr")).to_have_count(10)
-    expect(page.locator("#methods tr.closed .refused").first).to_be_visible()
-    expect(page.locator("#methods tr.closed .pick")).to_have_count(0)
+        expect(page.locator("#data-notice .good")).to_be_visible()
+        expect(page.get_by_role("radio", name=task)).to_be_checked()
+        expect(page.locator("[id^=column-] input:visible")).to_have_count(columns)
+        page.get_by_role("button", name="Next: choose a method").click()
+        expect(page.locator("#methods tbody tr")).to_have_count(10)
+        expect(page.locator("#methods tr.closed .refused").first).to_be_visible()
+        expect(page.locator("#methods tr.closed .pick")).to_have_count(0)

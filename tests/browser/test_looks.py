@@ -2,9 +2,8 @@
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
+from journey_steps import answer_all_six, open_tab, start_tiny, wait_for_end
 from playwright.sync_api import expect
-from test_data import answer_all_six
-from test_journey import start_tiny, tab, wait_for_end
 
 pytestmark = pytest.mark.browser
 
@@ -64,13 +63,13 @@ def test_what_comes_with_a_run_and_on_demand_is_hard_to_read_for_nobody(visit, c
     wait_for_end(page)
     unfold(page)
     look("curves and outcome", dark=True)
-    tab(page, "Playground")
+    open_tab(page, "Playground")
     page.get_by_label("Your question or text").fill("where is my lamp")
     page.get_by_role("button", name="Ask both").click()
     for side in ("base", "tuned"):
         expect(page.locator(f"#{side} .proof.holds")).to_be_visible(timeout=60_000)
     look("two answers", dark=False)
-    tab(page, "Method")
+    open_tab(page, "Method")
     page.locator("#chooser button.label-wrap").click()
     answer_all_six(page)
     page.locator("#choose").click()

@@ -1,0 +1,58 @@
+"""Steps that several journeys take: tabs, fields, uploads, and the end of a run."""
+
+from playwright.sync_api import expect
+
+
+def open_tab(page, name):
+    heading = page.get_by_role("tab", name=name)
+    heading.click()
+    expect(heading).to_have_attribute("aria-selected", "true")
+
+
+def choose_model(page, folder):
+    field = page.locator("#model input")
+    field.fill(str(folder))
+    field.press("Enter")
+    expect(page.locator("#model-notice")).to_contain_text(folder.name)
+
+
+def set_number(page, selector, value):
+    field = page.locator(f"{selector} input[type=number]").first
+    field.fill(str(value))
+    field.press("Enter")
+
+
+def wait_for_end(page, state="done", timeout=120_000):
+    page.locator(f"#live .run-state[data-state={state}]").wait_for(timeout=timeout)
+
+
+def curve_lengths(page):
+    return page.evaluate(
+        "(document.querySelector('#live .js-plotly-plot')?.data || []).map((trace) => trace.y.length)"
+    )
+
+
+def start_tiny(page, data, model, epochs=4, batch=8):
+    """Upload, choose the tiny model, set the epochs, start; 30 epochs one by one last long enough to be disturbed."""
+    page.locator("#upload input[type=file]").set_input_files(str(data))
+    expect(page.locator("#data-notice .good")).to_be_visible()
+    page.get_by_role("button", name="Next: choose a method").click()
+    choose_model(page, model)
+    set_number(page, "#epochs", epochs)
+    set_number(page, "#batch-size", batch)
+    page.get_by_role("button", name="Next: train").click()
+    expect(page.locator("#summary")).to_contain_text("steps")
+    page.get_by_role("button", name="Start training").click()
+
+
+def answer_all_six(page):
+    """The chooser's questions, as somebody with few answers and a tone in mind would."""
+    for name, value in (
+        ("change", "tone"),
+        ("have", "answers"),
+        ("many", "some"),
+        ("where", "unknown"),
+        ("budget", "any"),
+        ("apart", "near"),
+    ):
+        page.locator(f"#ask-{name} input[value={value}]").check()
