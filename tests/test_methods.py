@@ -8,7 +8,7 @@ from types import SimpleNamespace
 
 import pytest
 import torch
-from ways import Unwatched
+from silent_monitor import SilentMonitor
 
 from studio import methods, presets
 from studio.data import collate
@@ -398,7 +398,7 @@ def test_on_a_base_of_16_bits_the_steps_are_taken_in_32_and_the_result_is_kept_i
     # What a card does: 16-bit weights under autocast. A processor can do so too, slowly.
     monkeypatch.setattr(supervised, "training_arguments", lambda *given: {**plain(*given), "bf16": True})
 
-    class Look(Unwatched):
+    class Look(SilentMonitor):
         def on_step_end(self, args, state, control, model=None, **_):
             seen.update(value.dtype for value in model.parameters() if value.requires_grad)
 

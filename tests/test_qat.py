@@ -7,7 +7,7 @@ import math
 import pytest
 import torch
 from safetensors.torch import load_file
-from ways import Unwatched
+from silent_monitor import SilentMonitor
 
 from studio import methods, runs
 from studio.errors import NotPossible
@@ -63,7 +63,7 @@ def notes(job):
     return job.notes["quantisation"]
 
 
-class Stopping(Unwatched):
+class Stopping(SilentMonitor):
     """A watch that stops its stage at the first step."""
 
     def on_step_end(self, args, state, control, **_):
