@@ -216,7 +216,7 @@ def test_the_methods_as_json_hold_every_setting_with_range_default_and_explanati
             )
             assert setting["help"]["en"]
             assert setting["help"]["zh"]
-            assert ("range" in setting) == (knob.kind in ("whole", "number"))
+            assert ("range" in setting) == (knob.kind in ("int", "float"))
             assert ("choices" in setting) == (knob.kind == "choice")
         assert {said["task"] for said in item["not_with"]} == set(REQUIRED_ROLES) - set(method.tasks)
         assert all(said["why"]["en"] and said["nearest"]["zh"] for said in item["not_with"])

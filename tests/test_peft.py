@@ -191,7 +191,7 @@ def test_a_setting_of_another_method_is_told():
 
 
 def test_a_knob_of_one_choice_has_a_say_only_there():
-    knob = Setting("a", Message("a"), Message("a"), 1, "whole", depends_on=("type", "x"))
+    knob = Setting("a", Message("a"), Message("a"), 1, "int", depends_on=("type", "x"))
     assert knob.applies({"type": "x"})
     assert not knob.applies({"type": "y"})
     assert not knob.applies({})

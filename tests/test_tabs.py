@@ -492,8 +492,8 @@ def test_rounds_and_portions_follow_the_amount_of_data_unless_moved():
 def test_a_setting_of_one_choice_alone_is_hidden_and_left_out_under_the_others():
     said = Message("x")
     way, rank = (
-        Setting("way", said, said, "dora", "text", high=9),
-        Setting("rank", said, said, 4, "whole", 1, 9, depends_on=("way", "dora")),
+        Setting("way", said, said, "dora", "str", high=9),
+        Setting("rank", said, said, 4, "int", 1, 9, depends_on=("way", "dora")),
     )
     assert rank.applies({"way": "dora"})
     assert not rank.applies({"way": "ia3"})

@@ -102,9 +102,9 @@ def _describe_setting(setting: Setting) -> dict[str, Any]:
         description["choices"] = [
             {"name": name, **_in_both_languages(choice_label)} for name, choice_label in setting.choices
         ]
-    elif setting.kind in ("whole", "number"):
+    elif setting.kind in ("int", "float"):
         description["range"] = [setting.low, setting.high]
-    elif setting.kind == "text":
+    elif setting.kind == "str":
         description["most_characters"] = int(setting.high)
     depends_on = setting.depends_on
     return description | ({"only": {depends_on[0]: depends_on[1]}} if depends_on else {})

@@ -20,7 +20,7 @@ SETTINGS = (
             "The width of each small network's narrow middle: 16 for a little change, 64 for most tasks, 256 for much."
         ),
         64,
-        "whole",
+        "int",
         1,
         1024,
     ),
@@ -42,10 +42,10 @@ SETTINGS = (
         label("Protection against learning by heart (dropout)"),
         label("The share of an adapter's input that is left out at random in each step."),
         0.0,
-        "number",
+        "float",
         0,
         0.5,
-        basic=False,
+        advanced=True,
     ),
 )
 

@@ -26,7 +26,7 @@ SETTINGS = (
             "1 or 2 for a small change with little data, more for a bigger one. Fewer is quicker: what lies below is computed once and reused."
         ),
         2,
-        "whole",
+        "int",
         1,
         128,
     ),
@@ -37,8 +37,8 @@ SETTINGS = (
             "Gives the same losses in less time; keeps 4 bytes × width for every token, in memory or on disk."
         ),
         True,
-        "switch",
-        basic=False,
+        "bool",
+        advanced=True,
     ),
 )
 

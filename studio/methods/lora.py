@@ -19,7 +19,7 @@ SETTINGS = (
             "8 suits small changes of tone or format, 16 most tasks, 64 much new behaviour. Twice the rank trains twice as many parameters."
         ),
         16,
-        "whole",
+        "int",
         1,
         256,
     ),
@@ -30,7 +30,7 @@ SETTINGS = (
             "The change is multiplied by alpha ÷ rank. Twice the rank is a good start; more learns faster and less steadily."
         ),
         32,
-        "number",
+        "float",
         1,
         1024,
     ),
@@ -41,7 +41,7 @@ SETTINGS = (
             "The share of the change that is left out at random in each step. With fewer than 500 examples 0.05 to 0.1 helps; it costs some speed."
         ),
         0.05,
-        "number",
+        "float",
         0,
         0.5,
     ),
@@ -66,8 +66,8 @@ SETTINGS = (
             "Divides alpha by the square root of the rank. Worth switching on at a rank of 32 or more (Kalajdzievski 2023); then lower alpha."
         ),
         False,
-        "switch",
-        basic=False,
+        "bool",
+        advanced=True,
     ),
     Setting(
         "dora",
@@ -76,8 +76,8 @@ SETTINGS = (
             "Closer to full fine-tuning at a low rank (Liu et al. 2024), and a step takes about half as long again or more."
         ),
         False,
-        "switch",
-        basic=False,
+        "bool",
+        advanced=True,
     ),
 )
 

@@ -23,11 +23,11 @@ FIELDS_FILE, CARDS_FILE = presets.FOLDER / "peft.yaml", presets.FOLDER / "peft_w
 FILE_HEADER = """# The fields of PEFT's config classes that a person may set, with PEFT's own defaults and words (peft {version}).
 # Written by `python -m studio.methods.peft_form`; what is shown of them and why stands in peft_words.yaml.
 """
-SETTING_KINDS: dict[object, Literal["whole", "number", "switch", "text"]] = {
-    int: "whole",
-    float: "number",
-    bool: "switch",
-    str: "text",
+SETTING_KINDS: dict[object, Literal["int", "float", "bool", "str"]] = {
+    int: "int",
+    float: "float",
+    bool: "bool",
+    str: "str",
 }
 TYPE_SETTING = Setting(
     "type",
@@ -54,7 +54,7 @@ class FieldCard(CardModel):
     help: Message
     low: float = 0
     high: float = 0
-    first: bool = False
+    advanced: bool = True
     instead: DefaultOverride | None = None
     choices: dict[str, Message] = Field(default_factory=dict)
 
@@ -84,7 +84,7 @@ class PeftCards(CardModel):
 class DeclaredField(CardModel):
     """A field as PEFT declares it; a choice lists its values, `default` is None where PEFT has none."""
 
-    kind: Literal["whole", "number", "switch", "text", "choice"]
+    kind: Literal["int", "float", "bool", "str", "choice"]
     default: bool | int | float | str | None
     help: str
     choices: tuple[str, ...] = ()
@@ -132,7 +132,7 @@ def _build_setting(peft_type: str, name: str, field: DeclaredField) -> Setting:
         card.low,
         card.high,
         tuple((value, register_label(card.choices[value])) for value in field.choices),
-        card.first,
+        card.advanced,
         ("type", peft_type),
     )
 

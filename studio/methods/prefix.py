@@ -21,7 +21,7 @@ SETTINGS = (
             "10 to 30 suit short tasks, 100 long ones. Every one of them takes the place of a token the model could read."
         ),
         20,
-        "whole",
+        "int",
         1,
         512,
     ),
@@ -32,8 +32,8 @@ SETTINGS = (
             "Without it prefixes learn slowly and unsteadily. It is a training aid: the saved prefix is the same size either way."
         ),
         True,
-        "switch",
-        basic=False,
+        "bool",
+        advanced=True,
     ),
 )
 

@@ -45,7 +45,7 @@ SETTINGS = (
             "The report then shows full precision, rounded afterwards and rounded while training side by side. Takes about twice as long."
         ),
         True,
-        "switch",
+        "bool",
     ),
     Setting(
         "group",
@@ -61,7 +61,7 @@ SETTINGS = (
             ("64", label("64")),
             ("128", label("128: smallest")),
         ),
-        basic=False,
+        advanced=True,
     ),
 )
 # The columns of the comparison in the report's notes; one that was not measured is None.

@@ -55,7 +55,7 @@ SETTINGS = (
             "Words separated by commas; each one found earns its share. Or a pattern that must be found in the answer; ^ and $ stand for its ends."
         ),
         "",
-        "text",
+        "str",
         high=200,
     ),
     Setting(
@@ -63,10 +63,10 @@ SETTINGS = (
         label("The length to aim at, in words"),
         label("0 takes the usual length of your example answers. A Chinese character counts as a word."),
         0,
-        "whole",
+        "int",
         0,
         1000,
-        basic=False,
+        advanced=True,
     ),
     Setting(
         "kl",
@@ -75,7 +75,7 @@ SETTINGS = (
             "What a step away from the fine-tuned model costs. Too little, and the model finds answers that score high and read badly (reward hacking); too much, and nothing changes."
         ),
         0.05,
-        "number",
+        "float",
         0,
         1,
     ),
@@ -84,7 +84,7 @@ SETTINGS = (
         label("How many steps the last stage takes"),
         label("Writing answers takes most of the time: each step writes questions × answers of them."),
         40,
-        "whole",
+        "int",
         1,
         10_000,
     ),
@@ -95,10 +95,10 @@ SETTINGS = (
             "Each stage learns two thin matrices beside each of the model's (LoRA) and adds them in at its end."
         ),
         16,
-        "whole",
+        "int",
         1,
         256,
-        basic=False,
+        advanced=True,
     ),
     Setting(
         "start_from",
@@ -107,9 +107,9 @@ SETTINGS = (
             "The id of that run. Its model is taken instead of fine-tuning anew, and its reward model learns on with your new pairs. Empty: from the base."
         ),
         "",
-        "text",
+        "str",
         high=32,
-        basic=False,
+        advanced=True,
     ),
     Setting(
         "sft",
@@ -118,8 +118,8 @@ SETTINGS = (
             "Worth it unless the model already answers in the right manner. Switched off, the base itself is where practice starts."
         ),
         True,
-        "switch",
-        basic=False,
+        "bool",
+        advanced=True,
     ),
     Setting(
         "answers",
@@ -128,20 +128,20 @@ SETTINGS = (
             "An answer is good when it scores above the others to its question. More are steadier and take longer."
         ),
         4,
-        "whole",
+        "int",
         2,
         64,
-        basic=False,
+        advanced=True,
     ),
     Setting(
         "questions",
         label("Questions per step"),
         label("More make a step steadier and longer."),
         4,
-        "whole",
+        "int",
         1,
         256,
-        basic=False,
+        advanced=True,
     ),
     Setting(
         "answer_tokens",
@@ -150,10 +150,10 @@ SETTINGS = (
             "Longer answers are cut off here and scored as they stand; the time grows with it. 0 goes by your example answers: at most 64, or 256 where the reward is a length."
         ),
         0,
-        "whole",
+        "int",
         0,
         4096,
-        basic=False,
+        advanced=True,
     ),
     Setting(
         "reward_epochs",
@@ -162,30 +162,30 @@ SETTINGS = (
             "The state that ranks the kept-aside pairs best is kept. If a run is stopped, it goes on at the beginning of the unfinished stage."
         ),
         1,
-        "number",
+        "float",
         0.1,
         50,
-        basic=False,
+        advanced=True,
     ),
     Setting(
         "reward_rate",
         label("How big the reward model's steps are (learning rate)"),
         label("0 takes 1e-4; the reward model starts close to its goal."),
         0,
-        "number",
+        "float",
         0,
         0.1,
-        basic=False,
+        advanced=True,
     ),
     Setting(
         "last_rate",
         label("How big the last stage's steps are (learning rate)"),
         label("0 takes the value that suits the model's size."),
         0,
-        "number",
+        "float",
         0,
         0.1,
-        basic=False,
+        advanced=True,
     ),
 )
 

@@ -42,11 +42,11 @@ class Setting:
     label: Message
     help: Message
     default: Value
-    kind: Literal["whole", "number", "choice", "switch", "text"]
+    kind: Literal["int", "float", "choice", "bool", "str"]
     low: float = 0
     high: float = 0
     choices: tuple[tuple[str, Message], ...] = ()
-    basic: bool = True
+    advanced: bool = False
     depends_on: tuple[str, str] | None = None
 
     def applies(self, chosen: Settings) -> bool:
@@ -56,9 +56,9 @@ class Setting:
     def find_problem(self, value: object) -> Message | None:
         """What is wrong with a value for this knob; None when it is right."""
         got = EMPTY_VALUE if value is None else GOT_VALUE.format(value=f"{value!r:.80}")
-        if self.kind == "switch":
+        if self.kind == "bool":
             return None if isinstance(value, bool) else EXPECTED_BOOL.format(got=got)
-        if self.kind == "text":
+        if self.kind == "str":
             return (
                 None
                 if isinstance(value, str) and len(value) <= self.high
@@ -70,9 +70,9 @@ class Setting:
         if (
             isinstance(value, bool)
             or not isinstance(value, int | float)
-            or (self.kind == "whole" and value != value // 1)
+            or (self.kind == "int" and value != value // 1)
         ):
-            return (EXPECTED_INT if self.kind == "whole" else EXPECTED_NUMBER).format(got=got)
+            return (EXPECTED_INT if self.kind == "int" else EXPECTED_NUMBER).format(got=got)
         return (
             None
             if self.low <= value <= self.high
@@ -286,8 +286,8 @@ class Method:
 
 def _cast_value(setting: Setting, value: Value) -> Value:
     python_types: dict[str, type[int] | type[float] | type[str]] = {
-        "whole": int,
-        "number": float,
+        "int": int,
+        "float": float,
         "choice": str,
     }
     return python_types[setting.kind](value) if setting.kind in python_types else value

@@ -30,7 +30,7 @@ SETTINGS = (
             "Up to here right and wrong answers still begin alike. The paper takes 8 for general models, 32 for maths models, 128 for models that reason at length."
         ),
         16,
-        "whole",
+        "int",
         2,
         256,
     ),
@@ -41,7 +41,7 @@ SETTINGS = (
             "Keeps the model from forgetting how an answer ends. The paper takes 0.1, and 0.3 with fewer than 1,000 questions; more hurts."
         ),
         0.1,
-        "number",
+        "float",
         0,
         1,
     ),
@@ -52,7 +52,7 @@ SETTINGS = (
             "Used alike in sampling, training, checking and afterwards. Leave it empty unless the model already answers better with it."
         ),
         "",
-        "text",
+        "str",
         high=500,
     ),
     Setting(
@@ -60,10 +60,10 @@ SETTINGS = (
         label("How freely the model writes its own answers (temperature)"),
         label("0.6 as in the paper; higher is more varied."),
         0.6,
-        "number",
+        "float",
         0.1,
         2,
-        basic=False,
+        advanced=True,
     ),
     Setting(
         "template",
@@ -72,18 +72,18 @@ SETTINGS = (
             "Lets an opening end there without teaching the model to break off its answers: without the template no end is learned."
         ),
         True,
-        "switch",
-        basic=False,
+        "bool",
+        advanced=True,
     ),
     Setting(
         "rank",
         label("How far the model may change (rank)"),
         label("The paper trains every parameter; a LoRA of this rank stands in for that here."),
         16,
-        "whole",
+        "int",
         1,
         256,
-        basic=False,
+        advanced=True,
     ),
 )
 

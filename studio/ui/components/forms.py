@@ -166,7 +166,7 @@ def build_setting_field(method: str, setting: Setting, visible: bool = True) -> 
         "elem_id": f"knob-{method}-{setting.name}",
         "visible": visible,
     }
-    if setting.kind == "switch":
+    if setting.kind == "bool":
         return gr.Checkbox(bool(setting.default), **common_arguments)
     if setting.kind == "choice":
         return gr.Radio(
@@ -174,14 +174,14 @@ def build_setting_field(method: str, setting: Setting, visible: bool = True) -> 
             value=setting.default,
             **common_arguments,
         )
-    if setting.kind == "text":
+    if setting.kind == "str":
         return gr.Textbox(
             str(setting.default),
             max_length=int(setting.high),
             lines=1 if setting.high <= 200 else 3,
             **common_arguments,
         )
-    if setting.kind == "number" and setting.high <= MAX_FINE_NUMBER:
+    if setting.kind == "float" and setting.high <= MAX_FINE_NUMBER:
         return gr.Number(
             setting.default, minimum=setting.low, maximum=setting.high, step=0.00001, **common_arguments
         )
@@ -189,7 +189,7 @@ def build_setting_field(method: str, setting: Setting, visible: bool = True) -> 
         setting.low,
         setting.high,
         setting.default,
-        step=1 if setting.kind == "whole" else 0.01,
+        step=1 if setting.kind == "int" else 0.01,
         **common_arguments,
     )
 

@@ -474,9 +474,9 @@ def _build_setting_fields(method: Method) -> dict[str, Any]:
     fields = {
         setting.name: forms.build_setting_field(method.name, setting, setting.applies(default_values))
         for setting in method.settings
-        if setting.basic
+        if not setting.advanced
     }
-    advanced_settings = [setting for setting in method.settings if not setting.basic]
+    advanced_settings = [setting for setting in method.settings if setting.advanced]
     if advanced_settings:
         with gr.Accordion(t(method_messages.MORE_METHOD_SETTINGS), open=False, elem_id=f"more-{method.name}"):
             fields |= {
