@@ -219,8 +219,7 @@ def test_a_seat_answers_stops_and_is_loaded_anew_after_a_crash(finished):
         again = list(seat.ask(Question(ASKED, length=30)))[-1]
         assert (again.base, again.tuned) == (whole.base, whole.tuned)
 
-        seat._process.kill()
-        seat._process.wait()
+        seat._server.kill()
         with pytest.raises(StudioError, match="Ask again"):
             list(seat.ask(Question(ASKED)))
         assert not seat.is_alive

@@ -138,12 +138,11 @@ def test_a_question_is_answered_once_and_remembered_over_a_restart(make_plan, mo
 def test_a_child_that_dies_or_does_not_know_costs_the_answer_and_no_more(monkeypatch):
     assert "sing" in str(tracing_client.send_request({"what": "sing"})["problem"])
     assert tracing_client.cached_response({"what": "sing"}) is None, "a problem is not remembered"
-    tracing_client._server_processes[0].kill()
-    tracing_client._server_processes[0].wait()
+    tracing_client._servers[0].kill()
     assert "sing" in str(tracing_client.send_request({"what": "sing"})["problem"]), "not asked again at once"
     monkeypatch.setattr(tracing_client, "RETRY_AFTER_SECONDS", 0.0)
     assert "sing" in str(tracing_client.send_request({"what": "sing"})["problem"]), "another was started"
-    assert tracing_client._server_processes[0].poll() is None
+    assert tracing_client._servers[0].is_alive
     monkeypatch.setattr(tracing_client, "TIMEOUT_SECONDS", 0.01)
     found = tracing_client.send_request({"what": "trace", "model": {}, "pass": {}, "states": True})
     assert Message.from_json(found["problem"]).render("zh") != Message.from_json(found["problem"]).render()

@@ -89,17 +89,6 @@ def test_a_failure_in_the_process_is_told_in_status_and_log_without_a_traceback(
     assert "Traceback" not in log
 
 
-def test_a_child_gets_no_secrets_and_the_same_home(monkeypatch, studio_home):
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
-    monkeypatch.setenv("OPENAI_API_KEY", "secret")
-    monkeypatch.setenv("HTTPS_PROXY", "http://proxy:1")
-    found = launcher.child_environment()
-    assert "secret" not in found.values()
-    assert found["STUDIO_HOME"] == str(studio_home)
-    assert found["HTTPS_PROXY"] == "http://proxy:1"
-    assert found["PATH"] == os.environ["PATH"]
-
-
 def test_a_stop_counts_until_the_run_has_ended(make_plan):
     run = runs.create(make_plan())
     assert not launcher.is_stopping(run)
@@ -107,16 +96,3 @@ def test_a_stop_counts_until_the_run_has_ended(make_plan):
     assert launcher.is_stopping(run)
     runs.set_status(run, "stopped")
     assert not launcher.is_stopping(run)
-
-
-def test_on_an_open_page_a_worker_gets_no_token(monkeypatch):
-    monkeypatch.setenv("HF_TOKEN", "secret")
-    assert launcher.child_environment()["HF_TOKEN"] == "secret"
-    monkeypatch.setenv("STUDIO_OPEN", "1")
-    assert "secret" not in launcher.child_environment().values()
-    assert launcher.child_environment()["HF_HUB_DISABLE_IMPLICIT_TOKEN"] == "1"
-
-
-def test_a_worker_sees_one_card(monkeypatch):
-    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "2,3")
-    assert launcher.child_environment()["CUDA_VISIBLE_DEVICES"] == "2"

@@ -51,7 +51,7 @@ def smi(no_card, monkeypatch):
                 raise subprocess.CalledProcessError(rc, command)
             return subprocess.CompletedProcess(command, 0, stdout=text)
 
-        monkeypatch.setattr(hardware.subprocess, "run", run)
+        monkeypatch.setattr(subprocess, "run", run)
 
     yield answer
     hardware._query_nvidia_smi.cache_clear()

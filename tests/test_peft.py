@@ -713,9 +713,11 @@ def test_a_trial_is_asked_only_once_for_the_same_and_not_at_all_where_nothing_ca
 ):
     asked = []
     monkeypatch.setattr(
-        settings_check.subprocess,
+        settings_check.processes.subprocess,
         "run",
-        lambda *given, **named: asked.append(given) or settings_check.subprocess.CompletedProcess((), 1, ""),
+        lambda *given, **named: (
+            asked.append(given) or settings_check.processes.subprocess.CompletedProcess((), 1, "")
+        ),
     )
     settings_check._run_check.cache_clear()
     for _ in range(2):

@@ -2,13 +2,12 @@
 
 import platform
 import shutil
-import subprocess
 import sys
 from collections.abc import Iterator
 
 import psutil
 
-from studio import presets, runs
+from studio import presets, processes, runs
 from studio.models import fetch
 from studio.storage import home
 
@@ -37,8 +36,9 @@ def describe_machine() -> Iterator[str]:
     yield "hub: " + (
         "answers" if fetch.is_hub_reachable() else "does not answer; the embedded models work without it"
     )
-    torch_probe = subprocess.run(  # noqa: S603 - our own arguments, no shell
-        [sys.executable, "-c", TORCH_PROBE_SCRIPT], capture_output=True, text=True, check=False
+    torch_probe = processes.run_program(
+        [sys.executable, "-c", TORCH_PROBE_SCRIPT],
+        options=processes.ChildOptions(gpus="all", is_worker=True),
     )
     yield (
         torch_probe.stdout.strip()

@@ -1,6 +1,5 @@
 """`studio train`: the run in this process, with a progress bar on the terminal."""
 
-import os
 import signal
 import sys
 import threading
@@ -10,7 +9,7 @@ from types import FrameType
 
 from tqdm import tqdm
 
-from studio import methods, plan, presets, runs
+from studio import methods, plan, presets, processes, runs
 from studio.errors import SEE_WORKER_LOG, BadPlan, NotPossible, StudioError, explain
 from studio.estimate import all_methods, history
 from studio.estimate.machines import catalogue
@@ -69,13 +68,13 @@ def resume(name: str) -> int:
 def _run_in_foreground(run: Run) -> int:
     """Execute a run here, showing where it is. Returns the exit code."""
     print(f"run {run.id}\nfolder {run.folder}", flush=True)
-    os.environ.update({**launcher.WORKER_ENV, "CUDA_VISIBLE_DEVICES": launcher.first_gpu()})
     previous_handler = signal.signal(signal.SIGINT, _stop_handler(run))
     finished = threading.Event()
     progress_thread = threading.Thread(target=_show_progress, args=(run, finished), daemon=True)
     progress_thread.start()
     try:
-        worker.run(run.id, before_start=worker.limit_memory)
+        with processes.worker_environment():
+            worker.run(run.id, before_start=worker.limit_memory)
     except Exception as error:
         with (run.folder / "worker.log").open("a", encoding="utf-8") as log_file:
             traceback.print_exc(file=log_file)

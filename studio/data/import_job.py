@@ -44,7 +44,7 @@ def import_dataset(request: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
                 full_request,
                 UNEXPECTED_EXIT,
                 TRY_SMALLER_PART,
-                online=bool(request.get("hub")),
+                processes.ChildOptions(online=bool(request.get("hub"))),
             )
         finally:
             if "path" in request:

@@ -2,19 +2,16 @@
 
 import re
 import shutil
-import subprocess
-import sys
 import zipfile
 from pathlib import Path
 
-from studio import methods, runs
+from studio import methods, processes, runs
 from studio.errors import NotPossible, StudioError
 from studio.export import card
 from studio.i18n import Message, label
 from studio.methods import compatibility
 from studio.runs import Run
 from studio.storage import home, require_disk_space
-from studio.training import launcher
 
 EXPORT_FORMATS: dict[str, Message] = {
     "adapter": label("The small add-on (adapter): put on top of the base model"),
@@ -101,26 +98,8 @@ def build_zip(run: Run, export_format: str, language: str = "en") -> Path:
         save_result(run, export_format, target.parent / export_format)  # raises, with the reason
     folder = target.parent / export_format
     shutil.rmtree(folder, ignore_errors=True)
-    command = [
-        sys.executable,
-        "-m",
-        "studio",
-        "export",
-        run.id,
-        "--to",
-        export_format,
-        str(folder),
-        "--language",
-        language,
-    ]
-    completed = subprocess.run(  # noqa: S603 - our own arguments, no shell
-        command,
-        env=launcher.child_environment(),
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    arguments = ("export", run.id, "--to", export_format, str(folder), "--language", language)
+    completed = processes.run_module("studio", *arguments, options=processes.WORKER)
     if completed.returncode != 0:
         shutil.rmtree(folder, ignore_errors=True)
         reason = completed.stderr.strip().splitlines()[-1:] or ["the export process gave no reason"]

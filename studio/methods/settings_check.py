@@ -4,7 +4,6 @@ Only for methods whose library may refuse settings that are each in range; takes
 """
 
 import json
-import os
 import subprocess
 import sys
 from functools import lru_cache
@@ -44,14 +43,8 @@ def find_problem(plan: Plan, language: str = "en") -> str:
 def _run_check(request: str) -> dict[str, Any]:
     """The answer of the child process; raises nothing."""
     try:
-        process = subprocess.run(
-            [sys.executable, "-m", "studio.methods.settings_check"],
-            input=request,
-            capture_output=True,
-            text=True,
-            timeout=TIMEOUT_SECONDS,
-            env=processes.build_environment(os.environ),
-            check=False,
+        process = processes.run_module(
+            "studio.methods.settings_check", input_text=request, timeout=TIMEOUT_SECONDS
         )
         return dict(json.loads(process.stdout.splitlines()[-1])) if process.returncode == 0 else {}
     except (OSError, subprocess.SubprocessError, ValueError, IndexError):

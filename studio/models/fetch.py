@@ -1,10 +1,8 @@
 """Where a base model comes from: the hub where it answers, a Python package where it does not, or a folder."""
 
 import json
-import os
 import re
 import shutil
-import subprocess
 import sys
 from dataclasses import dataclass
 from hashlib import file_digest
@@ -21,7 +19,7 @@ from huggingface_hub.errors import (
     RepositoryNotFoundError,
 )
 
-from studio import presets
+from studio import presets, processes
 from studio.errors import ModelUnavailable
 from studio.i18n import Message
 from studio.models import shape
@@ -204,8 +202,8 @@ def _download_wheel(card: ModelCard, wheel_card: Wheel, folder: Path, progress: 
         str(requirements),
     ]
     with download_progress(draft, wheel_card.bytes, progress):
-        result = subprocess.run(  # noqa: S603 - our own arguments, no shell
-            command, capture_output=True, text=True, env={**os.environ, "TMPDIR": str(draft)}, check=False
+        result = processes.run_program(
+            command, options=processes.ChildOptions(online=True), TMPDIR=str(draft)
         )
     if result.returncode != 0:
         raise ModelUnavailable(

@@ -22,7 +22,11 @@ def ask(model: str, prompt: str, length: int, task: str = "chat") -> Iterator[tu
     request = {"model": model, "prompt": prompt, "length": length, "task": task}
     text = ""
     for reply in processes.stream_replies(
-        "studio.playground.base_only", request, NO_ANSWER, RETRY_HINT, cards=True, online=True
+        "studio.playground.base_only",
+        request,
+        NO_ANSWER,
+        RETRY_HINT,
+        processes.ChildOptions(gpus="first", online=True),
     ):
         text += reply.get("text", "")
         yield text, float(reply.get("fetched", 1.0))

@@ -1,9 +1,6 @@
 """Ask both models: one child process per run holds them, so that a crash there costs one answer and not the page."""
 
-import json
 import queue
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -11,11 +8,10 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
-from studio import runs
+from studio import processes, runs
 from studio.errors import StudioError
 from studio.i18n import Message
 from studio.runs import Run
-from studio.training import launcher
 
 # Growing answers are shown this often (seconds); every token on its own would keep the browser busy.
 FRAME_SECONDS = 0.08
@@ -88,15 +84,8 @@ class ModelSession:
         self._n_unfinished, self._has_ended = 0, False
         self._events: queue.Queue[dict[str, Any] | None] = queue.Queue()
         with (run.folder / "playground.log").open("ab") as log:
-            self._process = subprocess.Popen(  # noqa: S603 - our own arguments, no shell
-                [sys.executable, "-m", "studio.playground.server", run.id],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=log,
-                text=True,
-                encoding="utf-8",
-                start_new_session=True,
-                env=launcher.child_environment(),
+            self._server = processes.ModuleServer(
+                "studio.playground.server", run.id, options=processes.WORKER, log=log
             )
         threading.Thread(target=self._listen, daemon=True).start()
         self._await_self_test()
@@ -110,7 +99,7 @@ class ModelSession:
     @property
     def is_alive(self) -> bool:
         """Whether the models are still loaded."""
-        return self._process.poll() is None
+        return self._server.is_alive
 
     def ask(self, question: Question) -> Iterator[Answer]:
         """Both answers as they grow, at most every FRAME seconds; ends when both sides have. Closing the iterator stops them.
@@ -147,31 +136,22 @@ class ModelSession:
 
     def close(self) -> None:
         """Put the models away."""
-        self._process.kill()
-        self._process.wait()
-        with suppress(OSError):  # what was not yet read on the other side is lost, as meant
-            assert self._process.stdin is not None
-            self._process.stdin.close()
+        self._server.close()
 
     def _send(self, event: dict[str, Any]) -> None:
         try:
-            assert self._process.stdin is not None
-            self._process.stdin.write(json.dumps(event) + "\n")
-            self._process.stdin.flush()
-        except (BrokenPipeError, ValueError):
+            self._server.send(event)
+        except BrokenPipeError:
             raise self._ended_error() from None
 
     def _listen(self) -> None:
         """Pass each event on to whoever asked; the seat is free once both sides have ended, read or not."""
-        assert self._process.stdout is not None
-        with self._process.stdout as lines:
-            for line in lines:
-                event = json.loads(line)
-                self._events.put(event)
-                if event.get("done"):
-                    self._n_unfinished -= 1
-                    if not self._n_unfinished:
-                        self._release()
+        while (event := self._server.receive()) is not None:
+            self._events.put(event)
+            if event.get("done"):
+                self._n_unfinished -= 1
+                if not self._n_unfinished:
+                    self._release()
         self._has_ended = True
         self._events.put(None)
         self._release()

@@ -17,14 +17,13 @@ import subprocess
 import sys
 from pathlib import Path
 
-from studio import presets, runs
+from studio import presets, processes, runs
 from studio.estimate import all_methods
 from studio.estimate.benchmark import measure
 from studio.estimate.machines import catalogue, rates
 from studio.methods import METHODS
 from studio.plan import Data, MethodChoice, Plan, Training
 from studio.storage import home
-from studio.training import launcher
 
 # Texts at once, tokens each; and steps of a run.
 TEXT_SIZES, SORT_SIZES = ((2, 64), (2, 160), (4, 64), (4, 160)), ((8, 64), (8, 160), (16, 64), (16, 160))
@@ -95,7 +94,9 @@ def run(plan: Plan) -> dict[str, float]:
     """Train for real; GB at the peak, minutes without fetching, and the share of the cores' time it got."""
     made = runs.create(plan)
     command = [sys.executable, "-m", "studio.training.worker", made.id]
-    subprocess.run(command, env=launcher.child_environment(), check=True, stderr=subprocess.DEVNULL)
+    subprocess.run(
+        command, env=processes.child_environment(processes.WORKER), check=True, stderr=subprocess.DEVNULL
+    )
     told = runs.report(made)
     points = [point for point in runs.read_points(made) if point.get("tokens_per_second")]
     return {

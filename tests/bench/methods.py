@@ -19,11 +19,10 @@ import sys
 import tempfile
 from pathlib import Path
 
-from studio import presets, runs
+from studio import presets, processes, runs
 from studio.methods import METHODS
 from studio.plan import Data, MethodChoice, Plan, Training
 from studio.storage import home
-from studio.training import launcher
 
 PLAIN = ("frozen", {"reuse": False})
 # What a method is asked beside its defaults: a few steps of practice under a rule; no second training to compare with.
@@ -60,7 +59,7 @@ def train(name: str, settings: dict, data: Path, epochs: float) -> runs.Run:
     run = runs.create(plan)
     subprocess.run(
         [sys.executable, "-m", "studio.training.worker", run.id],
-        env=launcher.child_environment(),
+        env=processes.child_environment(processes.WORKER),
         check=True,
         stderr=subprocess.DEVNULL,
     )

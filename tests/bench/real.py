@@ -17,9 +17,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from studio import runs
+from studio import processes, runs
 from studio.plan import Data, MethodChoice, Plan
-from studio.training import launcher
 
 SHARED = Path(__file__).resolve().parents[3] / "shared" / "data"
 TEXT_METHODS = ("full", "frozen", "lora", "prefix", "adapter", "qlora", "qat", "peft")
@@ -127,7 +126,7 @@ def trained(name: str, folder: Path) -> str:
     run = runs.create(case.plan(folder))
     subprocess.run(
         [sys.executable, "-m", "studio.training.worker", run.id],
-        env=launcher.child_environment(),
+        env=processes.child_environment(processes.WORKER),
         check=True,
         stderr=subprocess.DEVNULL,
     )

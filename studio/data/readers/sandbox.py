@@ -78,7 +78,11 @@ def read_in_subprocess(
     no_reply_message = OUT_OF_RESOURCES.format(name=name)
     try:
         yield from processes.stream_replies(
-            "studio.data.readers.sandbox", request, no_reply_message, COPY_TO_NEW_FILE, threads=1
+            "studio.data.readers.sandbox",
+            request,
+            no_reply_message,
+            COPY_TO_NEW_FILE,
+            processes.ChildOptions(threads=1),
         )
     except StudioError as error:
         raise BadData(error.message, error.hint) from None

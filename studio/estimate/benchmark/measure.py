@@ -32,7 +32,11 @@ def measure_machine(
     request = {"config": dict(config), "encoder": is_encoder, "start": asdict(rates.rates_from_spec(machine))}
     yield 0.0, None
     for reply in processes.stream_replies(
-        "studio.estimate.benchmark.calibrate", request, NO_RESULT, CLOSE_OTHER_PROGRAMS, cards=True
+        "studio.estimate.benchmark.calibrate",
+        request,
+        NO_RESULT,
+        CLOSE_OTHER_PROGRAMS,
+        processes.ChildOptions(gpus="first"),
     ):
         if "rates" in reply:
             _raise_if_training(RUN_STARTED_MEANWHILE)

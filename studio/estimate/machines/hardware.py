@@ -11,7 +11,7 @@ from pathlib import Path
 
 import psutil
 
-from studio import runs
+from studio import processes, runs
 
 # Where the limits of a container are read.
 CGROUP = Path("/sys/fs/cgroup")
@@ -108,13 +108,10 @@ def _query_nvidia_smi(visible_devices: str | None, _: int) -> tuple[str, int] | 
         return None
     device_args = (f"--id={first_device}",) if first_device else ()
     try:
-        result = subprocess.run(  # noqa: S603 - our own arguments, no shell
-            [program, *NVIDIA_SMI_QUERY, *device_args],
-            capture_output=True,
-            text=True,
-            timeout=SMI_TIMEOUT_SECONDS,
-            check=True,
+        result = processes.run_program(
+            [program, *NVIDIA_SMI_QUERY, *device_args], timeout=SMI_TIMEOUT_SECONDS
         )
+        result.check_returncode()
         name, _total, free_mib = result.stdout.splitlines()[0].rsplit(",", 2)
         return name.strip(), int(free_mib) * 2**20
     except (

@@ -3,11 +3,8 @@
 import atexit
 import json
 import os
-import subprocess
-import sys
 import threading
 import time
-from contextlib import suppress
 from dataclasses import fields
 from functools import cache
 from hashlib import sha256
@@ -32,7 +29,7 @@ RETRY_AFTER_SECONDS = 600.0
 _request_lock = threading.Lock()
 _failures: dict[str, tuple[float, Message]] = {}
 _responses: dict[str, dict[str, Any]] = {}
-_server_processes: list["subprocess.Popen[str]"] = []
+_servers: list[processes.ModuleServer] = []
 _served_homes: list[Path] = []  # the home the child was started for
 
 
@@ -83,13 +80,8 @@ def remove_legacy_texts() -> None:
 
 def stop_server() -> None:
     """Put the child away."""
-    while _server_processes:
-        process = _server_processes.pop()
-        process.kill()
-        process.wait()
-        for stream in (process.stdin, process.stdout):
-            with suppress(OSError):
-                stream.close()  # type: ignore[union-attr]
+    while _servers:
+        _servers.pop().close()
 
 
 atexit.register(stop_server)
@@ -113,38 +105,19 @@ def _cache_versions() -> tuple[str, ...]:
 
 
 def _fetch_response(request: dict[str, Any]) -> dict[str, Any]:
-    process = _ensure_server()
-    assert process.stdin is not None and process.stdout is not None
-    timer = threading.Timer(TIMEOUT_SECONDS, process.kill)
-    timer.start()
-    try:
-        process.stdin.write(json.dumps(request) + "\n")
-        process.stdin.flush()
-        line = process.stdout.readline()
-        response = json.loads(line)
-    except (OSError, ValueError):  # it has ended, or was put away for saying nothing
+    response = _ensure_server().ask(request, TIMEOUT_SECONDS)
+    if response is None:
         stop_server()
         return {"problem": Message("The estimator's process ended without an answer.").to_json()}
-    finally:
-        timer.cancel()
-    return dict(response)
+    return response
 
 
-def _ensure_server() -> "subprocess.Popen[str]":
-    if _server_processes and _server_processes[0].poll() is None and _served_homes == [home()]:
-        return _server_processes[0]
+def _ensure_server() -> processes.ModuleServer:
+    if _servers and _servers[0].is_alive and _served_homes == [home()]:
+        return _servers[0]
     stop_server()
     _served_homes[:] = [home()]
-    _server_processes.append(
-        subprocess.Popen(
-            [sys.executable, "-m", "studio.estimate.tracing.server"],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            text=True,
-            encoding="utf-8",
-            start_new_session=True,
-            env=processes.build_environment(os.environ, threads=1),
-        )
+    _servers.append(
+        processes.ModuleServer("studio.estimate.tracing.server", options=processes.ChildOptions(threads=1))
     )
-    return _server_processes[0]
+    return _servers[0]
