@@ -1,3 +1,10 @@
 """A no-code training studio: one plan goes in, one folder comes out, every screen is a view of those two."""
 
+import logging
+
 __version__ = "0.1.0"
+
+# torch and torchao log on import which kernels are for other machines and which of their own calls are deprecated,
+# which nobody here can act on. Set before either is imported, in every process.
+for _name in ("torchao", "torch.utils._pytree"):
+    logging.getLogger(_name).setLevel(logging.ERROR)

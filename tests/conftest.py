@@ -54,7 +54,8 @@ TRAINING_OVERRIDES: dict[str, dict[str, Any]] = {
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Give a test that asks for `way` every method with every task it trains; a new method is tested by being listed."""
-    if "way" in metafunc.fixturenames:
+    has_its_own = any("way" in marker.args[0] for marker in metafunc.definition.iter_markers("parametrize"))
+    if "way" in metafunc.fixturenames and not has_its_own:
         from ways import WAYS
 
         metafunc.parametrize("way", WAYS, ids="-".join)

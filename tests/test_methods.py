@@ -27,7 +27,7 @@ SETTINGS = {
     ),
     "frozen": ({"blocks": 1}, {"blocks": 3}),  # of three: all of them, and the embedding alone stays
     "prefix": ({"virtual_tokens": 5}, {"virtual_tokens": 100, "projection": False}),
-    "rlhf": ({"rank": 4}, {"way": "dpo", "rank": 32}),
+    "rlhf": ({"rank": 4}, {"algorithm": "dpo", "rank": 32}),
     "adapter": ({"size": 1}, {"size": 256, "placement": "pfeiffer"}),
     "qlora": ({"rank": 64, "targets": "attention"}, {"rank": 4, "dora": True}),
     "upft": ({"rank": 1}, {"rank": 64, "template": False}),
@@ -62,7 +62,7 @@ PROBLEMS = [
     ({"dropout": None}, "dropout: expected a number, but got None"),
     ({"targets": "q_proj"}, "targets: expected one of all, attention, feed_forward, but got 'q_proj'"),
     ({"targets": ["all"]}, "targets: expected one of all, attention, feed_forward, but got ['all']"),
-    ({"r": 8}, "r: is not a setting of lora (it has: rank, alpha, dropout, targets, rslora, dora)"),
+    ({"bias": "all"}, "bias: is not a setting of lora (it has: rank, alpha, dropout, targets, rslora, dora)"),
 ]
 
 
@@ -363,17 +363,17 @@ def test_a_method_that_is_not_built_yet_says_which_are():
 
 
 @pytest.mark.parametrize(("size", "gradient_accumulation_steps"), [(8, 1), (8, 2), (8, 8)])
-def test_a_step_sees_as_many_examples_as_the_plan_says_in_whatever_portions(size, accumulate, make_job):
-    job = make_job("lora", "chat", batch_size=size, gradient_accumulation_steps=accumulate)
+def test_a_step_sees_as_many_examples_as_the_plan_says_in_whatever_portions(size, gradient_accumulation_steps, make_job):
+    job = make_job("lora", "chat", batch_size=size, gradient_accumulation_steps=gradient_accumulation_steps)
     job.model.train()
     methods.get("lora").train(job)
     assert len(job.notes["watches"][0].losses) == 24 // size
 
 
 @pytest.mark.parametrize(("size", "gradient_accumulation_steps"), [(8, 3), (2, 4)])
-def test_portions_that_do_not_divide_a_step_are_refused(size, accumulate, make_plan):
+def test_portions_that_do_not_divide_a_step_are_refused(size, gradient_accumulation_steps, make_plan):
     with pytest.raises(ValueError, match=f"divides batch_size {size}"):
-        make_plan("lora", "chat", batch_size=size, gradient_accumulation_steps=accumulate)
+        make_plan("lora", "chat", batch_size=size, gradient_accumulation_steps=gradient_accumulation_steps)
 
 
 def test_portions_of_a_step_add_up_to_the_whole_step(make_job):

@@ -32,7 +32,7 @@ from studio.training import callback as run_callback
 from studio.training import launcher, worker
 
 # A tiny model needs bigger steps than a real one.
-QUICK = {"steps": 6, "answer_tokens": 12, "reward_epochs": 1}
+QUICK = {"steps": 6, "max_completion_length": 12, "reward_epochs": 1}
 RULES = [
     ("contains", "Thanks, shop", 1, "thanks from the SHOP", 1.0),
     ("contains", "Thanks, shop", 1, "Thanks.", 0.5),
@@ -64,8 +64,8 @@ HOSTILE = [
 ]
 OTHER = "0" * 32
 PROBLEMS = [
-    ({"way": "dpo"}, "chat", "way: dpo learns from pairs"),
-    ({"way": "dpo", "kl": 0.0}, "prefer", "kl: dpo measures"),
+    ({"algorithm": "dpo"}, "chat", "algorithm: dpo learns from pairs"),
+    ({"algorithm": "dpo", "beta": 0.0}, "prefer", "beta: dpo measures"),
     ({"reward": "model"}, "chat", "reward: a reward model is learned from pairs"),
     ({"reward": "contains"}, "prefer", "reward_text: name the words"),
     ({"reward": "contains", "reward_text": " , "}, "chat", "reward_text: name the words"),
@@ -76,11 +76,15 @@ PROBLEMS = [
         "reward_text: expected a pattern (regular expression), but got '(a'",
     ),
     (
-        {"reward": "length", "reward_length": 90, "answer_tokens": 48},
+        {"reward": "length", "reward_length": 90, "max_completion_length": 48},
         "chat",
         "reward_length: an answer of 90 words does not fit",
     ),
-    ({"answer_tokens": 4096}, "chat", "answer_tokens: the model reads and writes 256 tokens in all"),
+    (
+        {"max_completion_length": 4096},
+        "chat",
+        "max_completion_length: the model reads and writes 256 tokens in all",
+    ),
     ({"start_from": "../../etc"}, "chat", "start_from: expected the id of a run"),
     ({"start_from": OTHER}, "chat", f"start_from: {OTHER} is no RLHF run"),
 ]
@@ -159,7 +163,7 @@ def test_a_run_leaves_three_sets_of_curves(whole):
     assert all(0 <= point["accuracy"] <= 1 for point in trained["reward"])
     for point in trained["rl"]:
         assert {"reward", "kl", "answer_length", "cut_share", "no_signal"} <= set(point)
-        assert 0 < point["answer_length"] <= QUICK["answer_tokens"]
+        assert 0 < point["answer_length"] <= QUICK["max_completion_length"]
         assert 0 <= point["cut_share"] <= 1
         assert all(isinstance(value, int | float | str) and value == value for value in point.values())
 
@@ -185,7 +189,7 @@ def test_sample_answers_are_written_down_while_it_practises(whole):
 
 
 def test_practice_begins_at_the_fine_tuned_model_and_its_leash_is_tied_there(listening, monkeypatch):
-    job, heard = listening(settings={"last_rate": 0.01, "kl": 0.01}, epochs=2)
+    job, heard = listening(settings={"last_rate": 0.01, "beta": 0.01}, epochs=2)
     seen, real_train, real_fit = {}, rlhf_stages_reward_model.train, stage_files.run_trainer
 
     def train(job, start, fresh):
@@ -287,14 +291,14 @@ def test_a_reward_model_that_training_makes_worse_stays_as_it_began(make_plan, t
 @pytest.mark.parametrize("way", ["rloo", "grpo"])
 def test_practice_raises_the_share_of_answers_that_keep_a_rule(way, make_plan):
     settings = {
-        "way": way,
+        "algorithm": way,
         "reward": "contains",
         "reward_text": "shop",
         "sft": False,
         "steps": 60,
-        "answer_tokens": 24,
+        "max_completion_length": 24,
         "last_rate": 5e-3,
-        "kl": 0.005,
+        "beta": 0.005,
     }
     found = by_stage(started(make_plan("rlhf", "chat", settings)))["rl"]
     rewards = [point["reward"] for point in found]
@@ -303,7 +307,7 @@ def test_practice_raises_the_share_of_answers_that_keep_a_rule(way, make_plan):
 
 def test_the_short_cut_prefers_the_better_answers(make_plan, reversed_pairs):
     plan = make_plan(
-        "rlhf", "prefer", {"way": "dpo", "sft": False, "steps": 30, "last_rate": 3e-3, "kl": 0.1}
+        "rlhf", "prefer", {"algorithm": "dpo", "sft": False, "steps": 30, "last_rate": 3e-3, "beta": 0.1}
     )
     run = started(plan.model_copy(update={"data": Data(source=str(reversed_pairs), validation_share=0.2)}))
     points, found = by_stage(run), runs.report(run)["method"]["dpo"]
@@ -334,7 +338,7 @@ def test_a_stage_whose_result_is_there_is_skipped(listening):
 
 
 def test_half_a_result_is_none(listening):
-    job, heard = listening(settings={"way": "dpo"})
+    job, heard = listening(settings={"algorithm": "dpo"})
     draft = job.folder / "stages" / ".sft"
     draft.mkdir(parents=True)
     (draft / "config.json").write_text("{}")
@@ -438,7 +442,7 @@ def test_a_round_cannot_start_from_what_is_no_round(listening):
         ({}, "one two", 16, 2),  # the least there is
         ({}, "lamp " * 400, 256, 0),  # examples longer than an answer may be: aimed at what has room
         ({"reward_length": 20}, "one two", 40, 20),
-        ({"answer_tokens": 12}, "one two", 12, 2),
+        ({"max_completion_length": 12}, "one two", 12, 2),
     ],
 )
 def test_an_answer_gets_room_for_the_length_it_is_rewarded_for(settings, answer, wanted, aim, make_job):
@@ -464,7 +468,7 @@ def test_a_round_on_another_base_of_the_same_shape_is_refused(whole, listening):
 
 
 def test_questions_too_long_for_an_answer_are_told(listening):
-    job, _ = listening("chat", {"sft": False, "answer_tokens": 60})
+    job, _ = listening("chat", {"sft": False, "max_completion_length": 60})
     with pytest.raises(BadData, match="No question leaves room"):
         methods.get("rlhf").train(job)
 

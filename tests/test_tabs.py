@@ -197,7 +197,7 @@ def test_a_field_hands_on_what_it_cannot_take(made):
 
 
 def test_settings_that_cannot_work_are_said_beside_the_fields():
-    values = {**DEFAULTS, "rlhf_way": "dpo"}
+    values = {**DEFAULTS, "rlhf_algorithm": "dpo"}
     _, _, told, *_ = method_tab.refresh(ENGLISH, **fields(chosen="rlhf", **values))
     assert told["kind"] == "bad"
     assert told["more"].startswith(methods.get("rlhf").settings[0].label.render())
@@ -239,7 +239,7 @@ def test_where_others_reach_the_page_a_folder_is_not_looked_into(tiny_chat, monk
             "prefer",
             "a reward model that learns from the pairs, then 40 steps of practice.",
         ),
-        ("rlhf", {"way": "dpo"}, "prefer", "after it: the training on the pairs."),
+        ("rlhf", {"algorithm": "dpo"}, "prefer", "after it: the training on the pairs."),
         ("qat", {}, "chat", "It trains twice"),
         ("lora", {}, "chat", ""),
     ],

@@ -23,14 +23,14 @@ def learned_of(row):
 
 
 def test_an_opening_is_as_long_as_asked_and_ends_only_under_the_template(make_job):
-    job = make_job("upft", "prompts", {"opening": 4, "full_share": 0.0})
+    job = make_job("upft", "prompts", {"prefix_length": 4, "full_share": 0.0})
     end = job.tokenizer.eos_token_id
     assert all(len(learned_of(row)) <= 5 and learned_of(row)[-1] == end for row in job.train)
     assert all(len(learned_of(row)) <= 4 for row in job.validation)
 
 
 def test_without_the_template_no_end_is_taught_that_the_model_did_not_write(make_job):
-    job = make_job("upft", "prompts", {"opening": 4, "full_share": 0.0, "template": False})
+    job = make_job("upft", "prompts", {"prefix_length": 4, "full_share": 0.0, "template": False})
     end = job.tokenizer.eos_token_id
     assert all(len(learned_of(row)) <= 4 for row in job.train)
     assert all(end not in learned_of(row)[:-1] for row in job.train)
@@ -63,16 +63,16 @@ def test_the_question_is_read_and_not_learned(make_job):
 
 @pytest.mark.parametrize(("share", "whole"), [(0.0, 0), (0.25, 6), (1.0, 24)])
 def test_the_share_of_whole_answers_is_the_one_asked_for(make_job, share, whole):
-    job = make_job("upft", "prompts", {"opening": 2, "full_share": share})
+    job = make_job("upft", "prompts", {"prefix_length": 2, "full_share": share})
     assert len(job.train) == 24
     assert sum(len(learned_of(row)) > 3 for row in job.train) <= whole
 
 
 def test_given_answers_are_never_looked_at(make_job):
-    job = make_job("upft", "chat", {"opening": 4})
+    job = make_job("upft", "chat", {"prefix_length": 4})
     text = " ".join(job.tokenizer.decode(row.input_ids) for row in job.train)
     assert "Yours, the shop" in " ".join(example["response"] for example in job.examples[0])
-    other = make_job("upft", "chat", {"opening": 4})
+    other = make_job("upft", "chat", {"prefix_length": 4})
     for example in other.examples[0]:
         example["response"] = "poison"
     assert "poison" not in text

@@ -301,7 +301,7 @@ def test_a_method_that_wants_more_examples_than_there_can_be_never_wins():
 def test_few_pairs_take_the_short_cut_and_many_are_practised_on():
     pairs = {**TONE, "have": "pairs"}
     few, many = (chooser.choose({**pairs, "many": many}, "", HOME, stub()) for many in ("some", "lots"))
-    assert few.plan.method.settings == {"way": "dpo"}
+    assert few.plan.method.settings == {"algorithm": "dpo"}
     assert "DPO" in few.reasons[1].render()
     assert many.plan.method.settings == {}
     assert "reward model" in many.reasons[1].render()
@@ -403,10 +403,10 @@ def test_the_estimate_is_that_of_the_plan_with_its_own_settings():
 
 def test_rlhf_that_does_not_fit_in_all_its_stages_takes_the_short_cut():
     def estimates(plan):
-        return stub(lacking=() if plan.method.settings.get("way") == "dpo" else ("rlhf",))(plan)
+        return stub(lacking=() if plan.method.settings.get("algorithm") == "dpo" else ("rlhf",))(plan)
 
     found = chooser.choose({**TONE, "have": "pairs", "many": "lots", "budget": "any"}, "", HOME, estimates)
-    assert (found.method, found.plan.method.settings) == ("rlhf", {"way": "dpo"})
+    assert (found.method, found.plan.method.settings) == ("rlhf", {"algorithm": "dpo"})
     assert found.estimate.fits == "yes"
 
 

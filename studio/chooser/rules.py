@@ -110,13 +110,13 @@ RULES = (
     # The article: tasks that must match human values -> RLHF. Only RLHF reads pairs (studio/methods/compatibility.py).
     Rule("taste", when(have="pairs"), {"rlhf": 10}),
     # Rafailov et al. 2023, DPO. That few pairs, little time or little memory speak for it: rule of thumb.
-    Rule("direct", when(have="pairs", many="some"), {"rlhf": 2}, {"way": "dpo"}),
-    Rule("direct", when(have="pairs", many="many lots", budget="free"), {"rlhf": 2}, {"way": "dpo"}),
+    Rule("direct", when(have="pairs", many="some"), {"rlhf": 2}, {"algorithm": "dpo"}),
+    Rule("direct", when(have="pairs", many="many lots", budget="free"), {"rlhf": 2}, {"algorithm": "dpo"}),
     Rule(
         "direct",
         when(have="pairs", many="many lots", budget="small large any", practice="out"),
         {"rlhf": 2},
-        {"way": "dpo"},
+        {"algorithm": "dpo"},
     ),
     # Ouyang et al. 2022, InstructGPT: a reward model from 33,000 prompts with ranked answers; hundreds suffice for one trait (thumb).
     Rule(

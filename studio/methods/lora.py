@@ -22,6 +22,7 @@ SETTINGS = (
         "int",
         1,
         256,
+        aliases=("r",),
     ),
     Setting(
         "alpha",
@@ -33,6 +34,7 @@ SETTINGS = (
         "float",
         1,
         1024,
+        aliases=("lora_alpha",),
     ),
     Setting(
         "dropout",
@@ -44,6 +46,7 @@ SETTINGS = (
         "float",
         0,
         0.5,
+        aliases=("lora_dropout",),
     ),
     Setting(
         "targets",
@@ -58,6 +61,7 @@ SETTINGS = (
             ("attention", label("Attention only")),
             ("feed_forward", label("Feed-forward only")),
         ),
+        aliases=("target_modules",),
     ),
     Setting(
         "rslora",
@@ -68,6 +72,7 @@ SETTINGS = (
         False,
         "bool",
         advanced=True,
+        aliases=("use_rslora",),
     ),
     Setting(
         "dora",
@@ -78,6 +83,7 @@ SETTINGS = (
         False,
         "bool",
         advanced=True,
+        aliases=("use_dora",),
     ),
 )
 

@@ -3,7 +3,6 @@
 import dataclasses
 import gc
 import json
-import logging
 import math
 import shutil
 from pathlib import Path
@@ -200,9 +199,7 @@ def extra_stages_message(settings: Settings, task: Task) -> Message | None:
 
 
 def _load_quantization() -> Any:
-    """The file that does the rounding; on import its libraries tell of kernels for other machines, which nobody needs to read."""
-    for logger_name in ("torchao", "torch.utils._pytree"):
-        logging.getLogger(logger_name).setLevel(logging.ERROR)
+    """The module that rounds, imported only here: it loads torch and torchao."""
     from studio.methods.training import fake_quantization  # noqa: PLC0415 - loads torch
 
     return fake_quantization

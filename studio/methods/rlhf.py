@@ -18,7 +18,7 @@ from studio.storage import home
 
 SETTINGS = (
     Setting(
-        "way",
+        "algorithm",
         label("How the model learns from the scores"),
         label(
             "Practice by scores compares several of the model's own answers to a question (RLOO, or GRPO, which also evens out the scores). The short cut learns from your pairs directly, without scores (DPO): quicker and steadier, and a good first try."
@@ -30,6 +30,7 @@ SETTINGS = (
             ("grpo", label("Practise by evened-out scores (GRPO)")),
             ("dpo", label("The short cut: straight from pairs (DPO)")),
         ),
+        aliases=("way",),
     ),
     Setting(
         "reward",
@@ -69,7 +70,7 @@ SETTINGS = (
         advanced=True,
     ),
     Setting(
-        "kl",
+        "beta",
         label("How closely it must stay to its starting point (KL)"),
         label(
             "What a step away from the fine-tuned model costs. Too little, and the model finds answers that score high and read badly (reward hacking); too much, and nothing changes."
@@ -78,6 +79,7 @@ SETTINGS = (
         "float",
         0,
         1,
+        aliases=("kl",),
     ),
     Setting(
         "steps",
@@ -99,6 +101,7 @@ SETTINGS = (
         1,
         256,
         advanced=True,
+        aliases=("r",),
     ),
     Setting(
         "start_from",
@@ -122,7 +125,7 @@ SETTINGS = (
         advanced=True,
     ),
     Setting(
-        "answers",
+        "num_generations",
         label("Answers compared per question"),
         label(
             "An answer is good when it scores above the others to its question. More are steadier and take longer."
@@ -132,9 +135,10 @@ SETTINGS = (
         2,
         64,
         advanced=True,
+        aliases=("answers",),
     ),
     Setting(
-        "questions",
+        "prompts_per_step",
         label("Questions per step"),
         label("More make a step steadier and longer."),
         4,
@@ -142,9 +146,10 @@ SETTINGS = (
         1,
         256,
         advanced=True,
+        aliases=("questions",),
     ),
     Setting(
-        "answer_tokens",
+        "max_completion_length",
         label("Longest answer in practice, in tokens"),
         label(
             "Longer answers are cut off here and scored as they stand; the time grows with it. 0 goes by your example answers: at most 64, or 256 where the reward is a length."
@@ -154,6 +159,7 @@ SETTINGS = (
         0,
         4096,
         advanced=True,
+        aliases=("answer_tokens",),
     ),
     Setting(
         "reward_epochs",
@@ -221,15 +227,15 @@ def check(settings: Settings, shape: ModelShape | None, task: Task) -> list[Prob
     """What does not go together, one for each setting."""
     problems, algorithm, reward, earlier_run = (
         [],
-        settings["way"],
+        settings["algorithm"],
         rule_rewards.resolve_reward(settings, task),
         str(settings["start_from"]),
     )
     if algorithm == "dpo":
         if task != "prefer":
-            problems.append(Problem("way", DPO_NEEDS_PAIRS.format(task=task)))
-        if not settings["kl"]:
-            problems.append(Problem("kl", DPO_NEEDS_KL))
+            problems.append(Problem("algorithm", DPO_NEEDS_PAIRS.format(task=task)))
+        if not settings["beta"]:
+            problems.append(Problem("beta", DPO_NEEDS_KL))
     elif reward == "model":
         if task != "prefer" and not earlier_run:
             problems.append(Problem("reward", rule_rewards.NO_PAIRS_FOR_REWARD_MODEL.format(task=task)))
@@ -238,21 +244,21 @@ def check(settings: Settings, shape: ModelShape | None, task: Task) -> list[Prob
     if (
         algorithm != "dpo"
         and reward == "length"
-        and int(settings["reward_length"]) > int(settings["answer_tokens"]) > 0
+        and int(settings["reward_length"]) > int(settings["max_completion_length"]) > 0
     ):
         problems.append(
             Problem(
                 "reward_length",
                 rule_rewards.LENGTH_EXCEEDS_LIMIT.format(
-                    words=settings["reward_length"], tokens=settings["answer_tokens"]
+                    words=settings["reward_length"], tokens=settings["max_completion_length"]
                 ),
             )
         )
-    if shape and algorithm != "dpo" and int(settings["answer_tokens"]) >= shape.context:
+    if shape and algorithm != "dpo" and int(settings["max_completion_length"]) >= shape.context:
         problems.append(
             Problem(
-                "answer_tokens",
-                COMPLETION_TOO_LONG.format(context=shape.context, got=settings["answer_tokens"]),
+                "max_completion_length",
+                COMPLETION_TOO_LONG.format(context=shape.context, got=settings["max_completion_length"]),
             )
         )
     start_problem = iterate.unusable_reason(home() / "runs", earlier_run, shape) if earlier_run else None
@@ -261,7 +267,7 @@ def check(settings: Settings, shape: ModelShape | None, task: Task) -> list[Prob
 
 def extra_stages_message(settings: Settings, task: Task) -> Message:
     """The stages after the supervised one, whose steps the plan counts."""
-    if settings["way"] == "dpo":
+    if settings["algorithm"] == "dpo":
         return LATER_STAGES.format(stages=DPO_STAGE)
     policy_stage = POLICY_STAGE.format(steps=settings["steps"])
     has_reward_model = task == "prefer" and rule_rewards.resolve_reward(settings, task) == "model"

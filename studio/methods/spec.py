@@ -1,6 +1,6 @@
-"""What a method is: its knobs in plain words, what it would need, how it is attached, trained, saved and loaded."""
+"""What a method is: its settings in plain words, what it needs, how it is attached, trained, saved and loaded."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, Protocol
@@ -15,7 +15,8 @@ from studio.plan import Plan, Task, Value
 from studio.storage import read_json, write_json
 
 Settings = Mapping[str, Value]
-# Sentences on a run that goes on, in its folder.
+Scores = dict[str, float]
+# Messages about a run that goes on, kept in its folder.
 NOTES_FILE = "notes.json"
 EXPECTED_BOOL = Message("expected true or false, but got {got}")
 EXPECTED_TEXT = Message("expected a text of at most {most:.0f} characters, but got {got}")
@@ -27,15 +28,26 @@ EMPTY_VALUE = Message("None", context="got")
 UNKNOWN_SETTING = Message("is not a setting of {method} (it has: {mine})")
 NO_SETTINGS = Message("none")
 SETTING_NOT_APPLICABLE = Message("has a say only where {other} is {wanted}, but it is {got}")
+SET_TWICE = Message("is another name of {name}, which is set as well; keep one of the two")
 
 
 @dataclass(frozen=True)
 class Setting:
-    """One setting, explained once: screen, README and command line are generated from it.
+    """One setting, explained once: the page, the README and the command line are generated from it.
 
-    `name` is the field's term and the key in a plan; `label` and `help` are the plain words. A text has at most `high` characters.
-    `first` says that it stands in sight; the others wait behind "more settings". `only` names another knob, which comes before, and the
-    value of it under which this one has a say.
+    Args:
+        name: the field's own term, and the key in a plan.
+        label: what it is, in plain words.
+        help: what turning it does, in plain words.
+        default: its value where a plan leaves it out.
+        kind: the type of its value.
+        low: the smallest number.
+        high: the largest number; for a text the most characters.
+        choices: the values of a choice, each with its label.
+        advanced: whether it waits behind "more settings" instead of being in sight.
+        depends_on: the name of an earlier setting, and the value of it under which this one applies; None where it
+            always applies.
+        aliases: other names under which a plan may give it: those of earlier studios, and those of PEFT.
     """
 
     name: str
@@ -48,57 +60,65 @@ class Setting:
     choices: tuple[tuple[str, Message], ...] = ()
     advanced: bool = False
     depends_on: tuple[str, str] | None = None
+    aliases: tuple[str, ...] = ()
 
     def applies(self, chosen: Settings) -> bool:
-        """Whether it has a say beside the other settings of its method."""
-        return self.depends_on is None or chosen.get(self.depends_on[0]) == self.depends_on[1]
+        """Whether it applies with these values of the method's other settings."""
+        if self.depends_on is None:
+            return True
+        name, value = self.depends_on
+        return chosen.get(name) == value
 
     def find_problem(self, value: object) -> Message | None:
-        """What is wrong with a value for this knob; None when it is right."""
+        """What is wrong with a value for this setting; None where it is right."""
         got = EMPTY_VALUE if value is None else GOT_VALUE.format(value=f"{value!r:.80}")
         if self.kind == "bool":
             return None if isinstance(value, bool) else EXPECTED_BOOL.format(got=got)
         if self.kind == "str":
-            return (
-                None
-                if isinstance(value, str) and len(value) <= self.high
-                else EXPECTED_TEXT.format(most=self.high, got=got)
-            )
+            is_short_text = isinstance(value, str) and len(value) <= self.high
+            return None if is_short_text else EXPECTED_TEXT.format(most=self.high, got=got)
         if self.kind == "choice":
             names = [name for name, _ in self.choices]
             return None if str(value) in names else EXPECTED_CHOICE.format(names=names, got=got)
-        if (
-            isinstance(value, bool)
-            or not isinstance(value, int | float)
-            or (self.kind == "int" and value != value // 1)
-        ):
-            return (EXPECTED_INT if self.kind == "int" else EXPECTED_NUMBER).format(got=got)
-        return (
-            None
-            if self.low <= value <= self.high
-            else OUT_OF_RANGE.format(low=self.low, high=self.high, got=got)
-        )
+        expected = EXPECTED_INT if self.kind == "int" else EXPECTED_NUMBER
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            return expected.format(got=got)
+        if self.kind == "int" and value != value // 1:
+            return expected.format(got=got)
+        if not self.low <= value <= self.high:
+            return OUT_OF_RANGE.format(low=self.low, high=self.high, got=got)
+        return None
+
+    def cast(self, value: Value) -> Value:
+        """A value as Python's type of this setting's kind."""
+        if self.kind == "int":
+            return int(value)
+        if self.kind == "float":
+            return float(value)
+        if self.kind == "choice":
+            return str(value)
+        return value
 
 
 @dataclass(frozen=True)
 class ParameterCount:
-    """What a method would touch: numbers it trains, and numbers in the model it leaves behind (base included)."""
+    """How many parameters a method trains, and how many the model it leaves behind has (base included)."""
 
     trainable: int
     total: int
 
     @property
     def share(self) -> float:
-        """The share of the numbers that are trained, 0 to 1."""
+        """The trained share of the parameters, 0 to 1."""
         return self.trainable / self.total
 
 
 class StopRequested(Exception):
-    """The run was asked to stop while its method prepares; `Job.tell` raises it."""
+    """The run was asked to stop while its method prepares; raised by `TrainingContext.report_progress`."""
 
 
 class StageMonitor(Protocol):
-    """A callback that reports one stage of a training into the run, stops it when asked and keeps its best state."""
+    """A callback that reports one stage of a training to the run, stops it when asked and keeps its best state."""
 
     step: int
     steps: int
@@ -108,29 +128,41 @@ class StageMonitor(Protocol):
     early: bool
 
     def checkpoint(self) -> str | None:
-        """The folder from which this stage goes on after a stop; None where it begins."""
+        """The folder from which this stage goes on after a stop; None where it starts anew."""
 
     def start(self) -> None:
         """Measure the state before the first step and keep it as the best so far."""
 
     def restore(self) -> None:
-        """Put the numbers of the best validation back into the model."""
+        """Put the parameters of the best validation back into the model."""
 
 
-Scores = dict[str, float]
+CreateMonitor = Callable[[str, Any, Callable[[], Scores] | None], StageMonitor]
 
 
 @dataclass(frozen=True)
 class TrainingContext:
     """One training, ready to go.
 
-    `plan` has every training setting filled in, `settings` every knob of the method. `train` and `validation` are encoded, `examples` are
-    the same two parts as words; `test` and `tested` are the part that only the last verdict sees, encoded and as words, empty where there
-    is none. `folder` is the run's, `base` the folder of the base's weights. `watch(stage, model, measure)` makes the
-    callback of a stage; `measure(model, rows)` gives scores, `loss` among them, lower is better. `free_memory()` is
-    what could be taken now (bytes), in a container no more than its limit leaves. `tell(stage, done, of)`
-    shows progress outside a Trainer and raises where the run was asked to stop. What a method writes into `notes` goes into the report;
-    `note` does so and tells people at once.
+    Args:
+        model: the base model with the method attached.
+        tokenizer: the base model's tokenizer.
+        plan: the plan with every training setting filled in.
+        settings: every setting of the method that applies.
+        train: encoded training examples.
+        validation: encoded validation examples.
+        folder: the run's folder.
+        create_monitor: makes the callback of a stage from its name, the model, and what measures the model (None where
+            the stage does so itself).
+        measure: gives the scores of a model on encoded examples, `loss` among them; lower is better.
+        free_memory: gives the bytes that could be allocated now; in a container no more than its limit leaves.
+        examples: training and validation examples as text.
+        test: encoded examples for the test after training; empty where there are none.
+        test_examples: the same as text.
+        base_folder: the folder of the base's weights.
+        report_progress: shows progress outside a Trainer, as a stage, units done and units in all. It raises
+            StopRequested where the run was asked to stop.
+        notes: what a method writes here goes into the report; `add_note` does so and shows it at once.
     """
 
     model: Any
@@ -140,24 +172,24 @@ class TrainingContext:
     train: list[Encoded]
     validation: list[Encoded]
     folder: Path
-    create_monitor: Callable[[str, Any, Callable[[], Scores] | None], StageMonitor]
+    create_monitor: CreateMonitor
     measure: Callable[[Any, list[Encoded]], Scores]
     free_memory: Callable[[], int]
-    examples: tuple[list[Example], list[Example]] = ((), ())  # type: ignore[assignment]
+    examples: tuple[list[Example], list[Example]] = field(default_factory=lambda: ([], []))
     test: list[Encoded] = field(default_factory=list)
     test_examples: list[Example] = field(default_factory=list)
     base_folder: Path = Path()
-    report_progress: Callable[[str, int, int], None] = lambda stage, done, of: None
+    report_progress: Callable[[str, int, int], None] = lambda stage, done, total: None
     notes: dict[str, Any] = field(default_factory=dict)
 
     def add_note(self, name: str, values: Any, *messages: Message) -> None:
-        """Keep figures for the report, and sentences on them for whoever watches the run: both take the place of earlier ones of that name."""
+        """Note values for the report, and messages for whoever watches the run; both replace earlier ones of the name."""
         self.notes[name] = values
-        stored_notes = read_json(self.folder / NOTES_FILE)
+        path = self.folder / NOTES_FILE
+        stored_notes = read_json(path)
         if messages or name in stored_notes:
-            write_json(
-                self.folder / NOTES_FILE, {**stored_notes, name: [message.to_json() for message in messages]}
-            )
+            stored_notes[name] = [message.to_json() for message in messages]
+            write_json(path, stored_notes)
 
 
 def read_notes(folder: Path) -> list[Message]:
@@ -170,7 +202,7 @@ def read_notes(folder: Path) -> list[Message]:
 
 
 class Attach(Protocol):
-    """Freeze or inject, so that what is left trainable is what the footprint counts."""
+    """Freezes parameters or adds some, so that exactly those the parameter count names are trainable."""
 
     def __call__(self, model: Any, settings: Settings, task: Task) -> Any:
         """The model with the method attached."""
@@ -181,20 +213,39 @@ Weights = Literal["trained", "frozen", "nf4"]
 
 @dataclass(frozen=True)
 class Method:
-    """One way to train. Everything that differs between methods is in here; an eleventh is one more of these.
+    """One way to train. Everything that differs between methods is in here; one more method is one more of these.
 
-    `weights` says how the base is held: "trained" (its own numbers change, in 32 bits while they do), "frozen", or "nf4" (frozen, in
-    4 bits). `train` returns the model that was made, usually `job.model`. `load(base, folder)` gives the tuned model on a base held as
-    `weights` says and takes its modules over; `merge(base, folder)` gives an ordinary model with the change in its own matrices.
-    `rows(job)` makes training and validation rows where the model itself writes them; `resumes` says whether a stopped training goes on
-    exactly where it was, `beside` a file of code that must lie beside an adapter for PEFT to read it, `patience` how many times as long
-    as others it needs to be trained. `merges(settings)` says whether what is learned can become part of the base's own matrices, where
-    `exports` names that form; `refusable` that the library behind the method may refuse settings which are each in range, so that they
-    are tried out before a run (studio.methods.settings_check). `finish(model)` leaves of a trained model what `save` keeps; `train` has done so,
-    and a training that broke off needs it. `follows(settings, task)` says what is trained beside the steps the plan counts, if anything.
-    For the estimator: `touch` is how a learning pass differs from a plain one, `phases(settings, load)` what a run does beside or instead
-    of plain supervised learning, `rehearse(model, settings)` the attached model as it stands during a step, `disk(shape, settings, labels, item)` the bytes of a result
-    that is neither whole (`item` bytes a number) nor all that was trained; `recomputes` whether it bears gradient checkpointing.
+    Args:
+        name: its key in a plan.
+        tasks: the tasks it trains.
+        settings: its settings, those they depend on first.
+        exports: the forms in which a result can be taken home.
+        weights: how the base is held: "trained" (its own parameters change, in 32 bits while they do), "frozen", or
+            "nf4" (frozen, in 4 bits).
+        learning_rate: the default learning rate.
+        count_parameters: parameters for a model's shape, settings and number of labels (0 without a head).
+        cost_profile: how a training pass differs from a plain one.
+        attach: adds the method to a base model.
+        train: trains a context's model and returns the trained one, usually `context.model`.
+        save: writes a trained model into a folder; the text is the base's name for others to find it.
+        load: the trained model on a base held as `weights` says, whose modules it takes over.
+        merge: an ordinary model with the change in its own matrices.
+        generate_rows: makes training and validation rows where the model itself writes them.
+        check: problems between settings that are each right, the shape (None where it is not known yet) and the task.
+        supports_resume: whether a stopped training goes on exactly where it was.
+        extra_file: a file of code that must be next to an adapter for PEFT to read it.
+        epoch_multiplier: how many times as long as other methods it needs to be trained.
+        stages: the names of its stages.
+        can_merge: whether what is learned can become part of the base's own matrices, where `exports` names that form.
+        needs_settings_check: whether the library behind it may refuse settings that are each in range, so that they
+            are tried before a run (studio.methods.settings_check).
+        finish: leaves of a trained model what `save` keeps. `train` has done so; a training that broke off needs it.
+        extra_stages_message: what is trained besides the steps the plan counts; None for nothing.
+        prepare_for_tracing: the attached model as it is during a step, for the estimator.
+        phases: what a run does besides or instead of plain supervised training; None for that alone.
+        result_bytes: the bytes of a result that is neither the whole model nor all that was trained; the last argument
+            is the bytes of a parameter.
+        supports_gradient_checkpointing: whether it works with gradient checkpointing.
     """
 
     name: str
@@ -225,69 +276,76 @@ class Method:
     result_bytes: Callable[[ModelShape, Settings, int, int], float] | None = None
     supports_gradient_checkpointing: bool = True
 
+    def rename_aliases(self, chosen: Settings) -> dict[str, Value]:
+        """Chosen settings under the names of today; a name of today wins over its aliases."""
+        renamed = dict(chosen)
+        for setting in self.settings:
+            for alias in setting.aliases:
+                if alias in renamed:
+                    value = renamed.pop(alias)
+                    renamed.setdefault(setting.name, value)
+        return renamed
+
     def resolve_settings(self, chosen: Settings) -> dict[str, Value]:
-        """All settings that have a say: those chosen, and the defaults of the others."""
+        """Every setting that applies: those chosen, under any of their names, and the defaults of the others."""
+        values = self.rename_aliases(chosen)
         resolved: dict[str, Value] = {}
         for setting in self.settings:
             if setting.applies(resolved):
-                resolved[setting.name] = _cast_value(setting, chosen.get(setting.name, setting.default))
+                resolved[setting.name] = setting.cast(values.get(setting.name, setting.default))
         return resolved
 
     def max_text_tokens(self, shape: ModelShape, settings: Settings, requested_tokens: int) -> int:
-        """How many tokens of a text are read of `asked`; virtual tokens take up places of the model's."""
+        """How many tokens of a text are read where `requested_tokens` are wanted; virtual tokens take up context."""
         return min(requested_tokens, shape.context - self.cost_profile(shape, settings).virtual_tokens)
 
     def build_phases(self, settings: Settings, workload: Workload) -> tuple[Phase, ...]:
-        """The phases of a run under these settings, all of them given."""
-        return (
-            self.phases(settings, workload) if self.phases else build_supervised_phases(workload, self.name)
-        )
+        """The phases of a run under resolved settings."""
+        if self.phases:
+            return self.phases(settings, workload)
+        return build_supervised_phases(workload, self.name)
 
     def export_formats(self, chosen: Settings) -> tuple[str, ...]:
         """The forms in which a result under these settings can be taken home."""
-        return tuple(
-            form for form in self.exports if form != "merged" or self.can_merge(self.resolve_settings(chosen))
-        )
+        if self.can_merge(self.resolve_settings(chosen)):
+            return self.exports
+        return tuple(form for form in self.exports if form != "merged")
 
     def find_problems(self, chosen: Settings) -> list[Problem]:
-        """What is wrong with chosen settings, one for each key."""
-        settings_by_name = {setting.name: setting for setting in self.settings}
-        resolved: dict[str, Value] = {
-            setting.name: chosen.get(setting.name, setting.default)
+        """What is wrong with chosen settings, at most one problem for each key, under the key that was chosen."""
+        return list(self._iterate_problems(chosen))
+
+    def _iterate_problems(self, chosen: Settings) -> Iterator[Problem]:
+        settings_by_key = {
+            key: setting for setting in self.settings for key in (setting.name, *setting.aliases)
+        }
+        values = self.rename_aliases(chosen)
+        independent = {
+            setting.name: values.get(setting.name, setting.default)
             for setting in self.settings
             if not setting.depends_on
         }
-        applicable_names = [setting.name for setting in self.settings if setting.applies(resolved)]
-        problems = []
-        for name, value in chosen.items():
-            if name not in settings_by_name:
-                problems.append(
-                    Problem(
-                        name, UNKNOWN_SETTING.format(method=self.name, mine=applicable_names or NO_SETTINGS)
-                    )
-                )
-            elif message := settings_by_name[name].find_problem(value):
-                problems.append(Problem(name, message))
-            elif (
-                (depends_on := settings_by_name[name].depends_on)
-                and name not in applicable_names
-                and not settings_by_name[depends_on[0]].find_problem(resolved[depends_on[0]])
-            ):
-                problems.append(
-                    Problem(
-                        name,
-                        SETTING_NOT_APPLICABLE.format(
-                            other=depends_on[0], wanted=depends_on[1], got=resolved[depends_on[0]]
-                        ),
-                    )
-                )
-        return problems
+        for key, value in chosen.items():
+            setting = settings_by_key.get(key)
+            if setting is None:
+                names = [setting.name for setting in self.settings if setting.applies(independent)]
+                yield Problem(key, UNKNOWN_SETTING.format(method=self.name, mine=names or NO_SETTINGS))
+            elif key != (first_key := _first_key(setting, chosen)):
+                yield Problem(key, SET_TWICE.format(name=first_key))
+            elif message := setting.find_problem(value) or self._find_inapplicable(setting, independent):
+                yield Problem(key, message)
+
+    def _find_inapplicable(self, setting: Setting, independent: Settings) -> Message | None:
+        """Why a setting does not apply; None where it does, or where the setting it depends on is wrong itself."""
+        if setting.depends_on is None or setting.applies(independent):
+            return None
+        name, wanted = setting.depends_on
+        parent = next(other for other in self.settings if other.name == name)
+        if parent.find_problem(independent[name]):
+            return None
+        return SETTING_NOT_APPLICABLE.format(other=name, wanted=wanted, got=independent[name])
 
 
-def _cast_value(setting: Setting, value: Value) -> Value:
-    python_types: dict[str, type[int] | type[float] | type[str]] = {
-        "int": int,
-        "float": float,
-        "choice": str,
-    }
-    return python_types[setting.kind](value) if setting.kind in python_types else value
+def _first_key(setting: Setting, chosen: Settings) -> str:
+    """The key under which a chosen setting is read; the others say the same."""
+    return next(key for key in (setting.name, *setting.aliases) if key in chosen)

@@ -24,7 +24,7 @@ from studio.plan import Task
 TASK_TEMPLATE_TOKENS = 14
 SETTINGS = (
     Setting(
-        "opening",
+        "prefix_length",
         label("How much of each answer's beginning is learned, in tokens (prefix length)"),
         label(
             "Up to here right and wrong answers still begin alike. The paper takes 8 for general models, 32 for maths models, 128 for models that reason at length."
@@ -33,6 +33,7 @@ SETTINGS = (
         "int",
         2,
         256,
+        aliases=("opening",),
     ),
     Setting(
         "full_share",
@@ -84,6 +85,7 @@ SETTINGS = (
         1,
         256,
         advanced=True,
+        aliases=("r",),
     ),
 )
 
@@ -108,7 +110,7 @@ def cost_profile(shape: ModelShape, settings: Settings) -> CostProfile:
 def phases(settings: Settings, run_workload: Workload) -> tuple[Phase, ...]:
     """Openings are looked at and written, a share of them as whole answers, and then learned."""
     prefix_length, full_share, template_tokens = (
-        int(settings["opening"]),
+        int(settings["prefix_length"]),
         float(settings["full_share"]),
         TASK_TEMPLATE_TOKENS if settings["template"] else 0,
     )

@@ -30,7 +30,7 @@ TEXT_SIZES, SORT_SIZES = ((2, 64), (2, 160), (4, 64), (4, 160)), ((8, 64), (8, 1
 STEPS, SORT_STEPS, KEPT_ASIDE = 6, 24, 8
 # What is asked beside the defaults: a few steps of practice under a rule; no second training to compare with.
 SETTINGS = {
-    "rlhf": {"steps": 4, "reward": "length", "reward_length": 10, "answer_tokens": 16},
+    "rlhf": {"steps": 4, "reward": "length", "reward_length": 10, "max_completion_length": 16},
     "qat": {"compare": False},
 }
 # An answer to practise on needs room after its question and the template's own words.

@@ -27,7 +27,7 @@ from studio.storage import home
 PLAIN = ("frozen", {"reuse": False})
 # What a method is asked beside its defaults: a few steps of practice under a rule; no second training to compare with.
 SETTINGS = {
-    "rlhf": {"steps": 4, "reward": "length", "reward_length": 20, "answer_tokens": 48},
+    "rlhf": {"steps": 4, "reward": "length", "reward_length": 20, "max_completion_length": 48},
     "qat": {"compare": False},
 }
 

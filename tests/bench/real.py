@@ -64,7 +64,7 @@ def pairs(folder: Path) -> Plan:
         rows = csv.writer(file)
         rows.writerow(("prompt", "chosen", "rejected"))
         rows.writerows(short_pairs(json.loads((SHARED / "preferences_en.json").read_text(encoding="utf-8"))))
-    settings = {"sft": False, "steps": 6, "answer_tokens": 32}
+    settings = {"sft": False, "steps": 6, "max_completion_length": 32}
     data = Data(source=str(folder / "pairs.csv"), validation_share=0.2)
     return Plan(
         name="pairs",

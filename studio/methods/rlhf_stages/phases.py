@@ -36,7 +36,7 @@ def max_completion_length(settings: Settings, reward_name: str, example_lengths:
         max(math.ceil(LENGTH_HEADROOM * median(example_lengths)), 2 * target_length, MIN_COMPLETION_TOKENS),
         MAX_COMPLETION_TOKENS_BY_LENGTH if reward_name == "length" else MAX_COMPLETION_TOKENS,
     )
-    return int(settings["answer_tokens"]) or max(estimated_length, target_length)
+    return int(settings["max_completion_length"]) or max(estimated_length, target_length)
 
 
 def cost_profile(shape: ModelShape, settings: Settings) -> CostProfile:
@@ -51,7 +51,7 @@ def phases(settings: Settings, load: Workload) -> tuple[Phase, ...]:
         if settings["sft"] and not settings["start_from"]
         else ()
     )
-    if settings["way"] == "dpo":
+    if settings["algorithm"] == "dpo":
         return (*sft_phases, *_dpo_phases(settings, load))
     reward_name = rule_rewards.resolve_reward(settings, load.task)
     reward_model_phases = (
@@ -114,13 +114,13 @@ def _policy_phases(settings: Settings, load: Workload, reward_name: str) -> tupl
     completion_length = max_completion_length(
         settings, reward_name, [max(1, row.completion_tokens) for row in load.rows]
     )
-    num_generations, steps = int(settings["answers"]), int(settings["steps"])
+    num_generations, steps = int(settings["num_generations"]), int(settings["steps"])
     prompts = [
         (row.prompt_tokens, 0)
         for row in load.rows
         if row.prompt_tokens + completion_length <= load.training.max_length
     ] or [(load.rows[0].prompt_tokens, 0)]
-    prompts_per_step = min(int(settings["questions"]), len(prompts))
+    prompts_per_step = min(int(settings["prompts_per_step"]), len(prompts))
     full_texts = [(tokens + completion_length, completion_length) for tokens, _ in prompts]
     batches = workload.build_micro_batches(
         full_texts, num_generations, num_generations * prompts_per_step * steps

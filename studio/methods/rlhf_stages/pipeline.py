@@ -30,7 +30,7 @@ def _run_stages(job: TrainingContext, stage_notes: dict[str, str]) -> Any:
     policy_model, stopped = _fine_tune(job, stage_notes)
     if stopped:
         return policy_model
-    if job.settings["way"] == "dpo":
+    if job.settings["algorithm"] == "dpo":
         trained_model, stopped = policy.train_dpo(job, policy_model)
         stage_notes["dpo"] = "stopped" if stopped else "done"
         return trained_model

@@ -174,7 +174,7 @@ def generate_and_score(
 def train_policy(job: TrainingContext, policy: Any, reward_name: str, scoring_model: Any) -> tuple[Any, bool]:
     """The policy after practice, and whether it was stopped; the reference of its leash is the policy as it comes in."""
     algorithm, steps, max_completion_length = (
-        str(job.settings["way"]),
+        str(job.settings["algorithm"]),
         int(job.settings["steps"]),
         resolve_max_completion_length(job, reward_name),
     )
@@ -201,8 +201,8 @@ def train_policy(job: TrainingContext, policy: Any, reward_name: str, scoring_mo
         "rl",
         steps,
         float(job.settings["last_rate"]) or learning_rate(stage_files.model_shape(policy)),
-        per_device_train_batch_size=int(job.settings["answers"]),
-        gradient_accumulation_steps=min(int(job.settings["questions"]), len(train_prompts)),
+        per_device_train_batch_size=int(job.settings["num_generations"]),
+        gradient_accumulation_steps=min(int(job.settings["prompts_per_step"]), len(train_prompts)),
         include_num_input_tokens_seen="no",  # TRL counts them itself
         disable_dropout=True,  # an answer must be as likely when it is learned from as when it was written
     )
@@ -214,9 +214,9 @@ def train_policy(job: TrainingContext, policy: Any, reward_name: str, scoring_mo
         reward_funcs=sample_logger.reward,
         args=config_class(
             **trainer_arguments,
-            num_generations=int(job.settings["answers"]),
+            num_generations=int(job.settings["num_generations"]),
             max_completion_length=max_completion_length,
-            beta=float(job.settings["kl"]),
+            beta=float(job.settings["beta"]),
         ),
         train_dataset=stage_files.build_dataset(prompt=train_prompts),
         processing_class=job.tokenizer,
@@ -251,7 +251,7 @@ def train_dpo(job: TrainingContext, policy: Any) -> tuple[Any, bool]:
     if not all(encoded_pairs):
         raise BadData(NO_QUESTION_FITS, NO_QUESTION_FITS_TO_DO, answer=1, length=max_length)
     batch_size = min(job.plan.training.batch_size or 8, len(encoded_pairs[0]))
-    steps, beta = int(job.settings["steps"]), float(job.settings["kl"])
+    steps, beta = int(job.settings["steps"]), float(job.settings["beta"])
     rate = float(job.settings["last_rate"]) or learning_rate(stage_files.model_shape(policy))
     trainer = DPOTrainer(
         model=policy,

@@ -15,7 +15,9 @@ from studio.plan import Task
 NO_PAIRS_FOR_REWARD_MODEL = Message(
     "a reward model is learned from pairs, which the task {task} does not have; choose a rule such as contains"
 )
-LENGTH_EXCEEDS_LIMIT = Message("an answer of {words} words does not fit into answer_tokens ({tokens})")
+LENGTH_EXCEEDS_LIMIT = Message(
+    "an answer of {words} words does not fit into max_completion_length ({tokens})"
+)
 MISSING_WORDS = Message("name the words an answer should contain, separated by commas")
 MISSING_PATTERN = Message("give the pattern (regular expression) an answer should match")
 INVALID_PATTERN = Message("expected a pattern (regular expression), but got {got}: {why}")

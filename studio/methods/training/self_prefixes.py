@@ -61,7 +61,7 @@ def generate_rows(job: TrainingContext) -> tuple[list[Encoded], list[Encoded]]:
         train, validation = ([Encoded(**row) for row in saved[part]] for part in ("train", "validation"))
         return train, validation
     torch.manual_seed(job.plan.training.seed)
-    prefix_length, max_length = int(job.settings["opening"]), job.plan.training.max_length
+    prefix_length, max_length = int(job.settings["prefix_length"]), job.plan.training.max_length
     max_prompt_tokens = (
         max_length
         - prefix_length
