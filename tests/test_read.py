@@ -8,8 +8,8 @@ import pyarrow.parquet as pq
 import pytest
 import xlsxwriter
 
-from studio.data.readers import header, json_lines, rows
 from studio.data import readers
+from studio.data.readers import header, json_lines, rows
 from studio.data.readers.read import read_pasted_text, read_table
 from studio.errors import BadData
 

@@ -55,9 +55,8 @@ def _parse_line(line: str) -> Row | Message | None:
     if len(line) > MAX_LINE_LENGTH:
         return LINE_TOO_LONG
     try:
-        return json_records.row_from_value(
-            json.loads(line.rstrip().removesuffix(","))
-        )  # as copied out of a list
+        value = json.loads(line.rstrip().removesuffix(","))  # a comma ends a line copied out of a list
+        return json_records.row_from_value(value)
     except RecursionError:
         return NESTED_TOO_DEEP
     except ValueError:
