@@ -9,7 +9,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
 
 from studio.errors import BadPlan
-from studio.i18n import Message, SafeLoader
+from studio.i18n import Message, SafeLoader, spell_number
 from studio.plan import Task, Value
 
 _INSTALLED = Path(__file__).parent / "_shipped"
@@ -239,6 +239,11 @@ def models() -> dict[str, ModelCard]:
 def methods() -> dict[str, MethodCard]:
     """The method cards by name, in the order of the table."""
     return _read_methods(FOLDER)
+
+
+def spelled_method_count(besides: int = 0) -> Message | int:
+    """How many methods have a card, but for so many of them, as a sentence spells it; reads no card."""
+    return spell_number(len(list((FOLDER / "methods").glob("*.yaml"))) - besides)
 
 
 def samples() -> dict[str, SampleCard]:

@@ -37,8 +37,7 @@ class Question:
 
 
 QUESTIONS = tuple(
-    Question(name, card.text, card.why, tuple(card.choices.items()))
-    for name, card in TEXTS.questions.items()
+    Question(name, card.text, card.why, tuple(card.choices.items())) for name, card in TEXTS.questions.items()
 )
 
 

@@ -6,10 +6,10 @@ from dataclasses import dataclass, field, replace
 from studio import presets
 from studio.chooser import dataset_summary, exclusions, explanations, prompt, rules
 from studio.chooser.answers import TASK_BY_DATA_KIND, Answers, short_texts, validate_answers
+from studio.chooser.autofill import Estimator, build_plan, first_method, likely_minutes, table_estimator
 from studio.chooser.context import DecisionContext
 from studio.chooser.dataset_summary import DatasetSummary
 from studio.chooser.exclusions import Exclusion
-from studio.chooser.autofill import Estimator, build_plan, first_method, likely_minutes, table_estimator
 from studio.chooser.texts import TEXTS, fill_sentence
 from studio.data.quality.minimum_examples import get_min_examples
 from studio.data.schema.infer_roles import RoleGuess

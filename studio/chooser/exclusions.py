@@ -94,6 +94,4 @@ def _wrong_data(name: str, task: Task) -> Message:
     """Why a method cannot learn from the data of a task: by its card, else what is said of any method."""
     card_texts = presets.methods()[name].chooser.wrong_data
     shared_texts = TEXTS.wrong_data
-    return (
-        card_texts.get(task) or card_texts.get("any") or shared_texts.get(task) or shared_texts["any"]
-    )
+    return card_texts.get(task) or card_texts.get("any") or shared_texts.get(task) or shared_texts["any"]

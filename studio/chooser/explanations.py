@@ -3,9 +3,9 @@
 from studio import presets
 from studio.chooser import exclusions, rules, texts
 from studio.chooser.answers import AMOUNT_RANGES, amount_choice, short_texts
+from studio.chooser.autofill import likely_minutes
 from studio.chooser.context import DecisionContext
 from studio.chooser.dataset_summary import DatasetSummary
-from studio.chooser.autofill import likely_minutes
 from studio.chooser.texts import TEXTS, fill_sentence
 from studio.data.quality.minimum_examples import get_min_examples
 from studio.estimate.types import Estimate

@@ -2,6 +2,8 @@
 
 from dataclasses import replace
 
+from pydantic import Field
+
 from studio import presets
 from studio.estimate.machines.catalogue import LOCAL_ID, Machine
 from studio.estimate.types import Range
@@ -24,7 +26,7 @@ class QuestionTexts(CardModel):
 class ConditionalText(CardModel):
     """A sentence that several methods share, and the answers under which it holds."""
 
-    when: dict[str, tuple[str, ...]] = {}
+    when: dict[str, tuple[str, ...]] = Field(default_factory=dict)
     text: Message
 
 

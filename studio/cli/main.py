@@ -7,9 +7,9 @@ from collections import deque
 from pathlib import Path
 from typing import Any, get_args
 
-from studio import __version__
+from studio import __version__, presets
 from studio.errors import BadPlan, StudioError, explain
-from studio.i18n import languages
+from studio.i18n import format_value, languages
 from studio.plan import Task
 
 EXIT_OK, EXIT_FAILED, EXIT_INVALID_PLAN = 0, 1, 2
@@ -58,6 +58,7 @@ def _build_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--port", type=int, default=port, help="port of the page (default 7860)")
     parser.set_defaults(work=_serve_page)
+    method_count = format_value(presets.spelled_method_count(), "en")
     commands = parser.add_subparsers(title="the same jobs without a browser", metavar="COMMAND")
     _add_data_command(commands, shared)
     _add_choose_command(commands, shared)
@@ -84,7 +85,9 @@ def _build_parser() -> argparse.ArgumentParser:
     estimate.add_argument(
         "--machine", default="", help="a machine of presets/machines.yaml (default: this one)"
     )
-    estimate.add_argument("--all", action="store_true", help="all ten methods instead of the plan's own")
+    estimate.add_argument(
+        "--all", action="store_true", help=f"all {method_count} methods instead of the plan's own"
+    )
     estimate.add_argument("--json", action="store_true", help="every figure with its range, as JSON")
     estimate.add_argument(
         "--set",
@@ -101,7 +104,7 @@ def _build_parser() -> argparse.ArgumentParser:
         "--model", default="smollm2-135m", help="the model whose kind is measured (default smollm2-135m)"
     )
     measure.set_defaults(work=_measure)
-    methods = commands.add_parser("methods", parents=[shared], help="list the ten methods")
+    methods = commands.add_parser("methods", parents=[shared], help=f"list the {method_count} methods")
     methods.add_argument(
         "--json", action="store_true", help="with every setting, its range, default and explanation, as JSON"
     )

@@ -61,8 +61,10 @@ def find_incompatibility(name: str, task: str, shape: ModelShape | None = None) 
     if not card:
         return None
     if task in get_args(Task) and task not in card.tasks:
-        reasons = {name: entry for entry in card.not_with.tasks for name in entry.tasks}
-        return reasons.get(task) or UNSUPPORTED_TASKS.get(task, UNSUPPORTED_TASK)
+        for entry in card.not_with.tasks:
+            if task in entry.tasks:
+                return entry
+        return UNSUPPORTED_TASKS.get(task, UNSUPPORTED_TASK)
     if shape and shape.encoder and task != "classify":
         return ENCODER_CANNOT_GENERATE
     for family in card.not_with.families:

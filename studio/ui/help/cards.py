@@ -49,15 +49,18 @@ def exact_term(key: str) -> Message | None:
 
     `key` is METHOD.SETTING for a method's own, training.FIELD for those that every method has.
     """
+    setting = _find_setting(key)
+    if setting and setting.same_as:
+        setting = _find_setting(setting.same_as)
+    return setting.exact if setting else None
+
+
+def _find_setting(key: str) -> SettingHelp | None:
     owner, _, name = key.partition(".")
     if owner == TRAINING:
-        setting = _read_training(presets.FOLDER).get(name)
-    else:
-        card = presets.methods().get(owner)
-        setting = card.settings.get(name) if card else None
-    if not setting:
-        return None
-    return exact_term(setting.same_as) if setting.same_as else setting.exact
+        return _read_training(presets.FOLDER).get(name)
+    card = presets.methods().get(owner)
+    return card.settings.get(name) if card else None
 
 
 def drawing(name: str, lang: str) -> str:
@@ -70,7 +73,9 @@ def drawing(name: str, lang: str) -> str:
     card = presets.methods().get(name)
     if not card:
         raise BadPlan([f"{path}: {name!r} is no method"])
-    texts = _read_drawing_texts(presets.FOLDER) | {f"{name}.{key}": text for key, text in card.drawing.items()}
+    texts = _read_drawing_texts(presets.FOLDER) | {
+        f"{name}.{key}": text for key, text in card.drawing.items()
+    }
     return fill_svg_text(presets.read_text(path), texts, lang, path)
 
 
