@@ -216,7 +216,7 @@ def test_merging_gives_the_same_answers_in_an_ordinary_model(learned, bases):
     job, _, _, made, folder = learned
     method = methods.get(job.plan.method.name)
     if "merged" not in method.export_formats(job.plan.method.settings):
-        pytest.skip(compatibility.INCOMPATIBLE_EXPORTS[method.name, "merged"].reason.render())
+        pytest.skip(compatibility.find_export_incompatibility(method.name, "merged").reason.render())
     merged = method.merge(fresh(job, bases), folder)
     assert type(merged) is type(fresh(job, bases))
     torch.testing.assert_close(scores(merged, job), scores(made, job), rtol=0, atol=1e-4)

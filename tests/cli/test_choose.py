@@ -24,30 +24,31 @@ class Terminal(io.StringIO):
 
 
 @pytest.fixture
-def typed(monkeypatch):
-    """`typed(line, line, …)`: a person at the terminal who types these lines and then hangs up."""
+def type_lines(monkeypatch):
+    """`type_lines(line, line, …)`: a person at the terminal who types these lines and then hangs up."""
     return lambda *lines: monkeypatch.setattr("sys.stdin", Terminal("".join(f"{line}\n" for line in lines)))
 
 
 @pytest.fixture
 def answers_file(tmp_path):
-    def write(found):
+    def write(content):
         path = tmp_path / "answers.yaml"
-        path.write_text(found if isinstance(found, str) else yaml.safe_dump(found), encoding="utf-8")
+        text = content if isinstance(content, str) else yaml.safe_dump(content)
+        path.write_text(text, encoding="utf-8")
         return str(path)
 
     return write
 
 
-def told(capsys, **options):
-    assert run_chooser(machine=MACHINE, as_json=True, **options) == 0
+def choose_as_json(capsys, answers="", **options):
+    assert run_chooser(machine=MACHINE, as_json=True, answers_file=answers, **options) == 0
     return json.loads(capsys.readouterr().out)
 
 
-def test_enter_takes_what_is_in_brackets_and_a_number_or_a_name_answers_too(typed, capsys):
-    typed("2", "", "", "server", "", "MIDDLE")
-    found = told(capsys, data="sample:support-tone")
-    assert found["answers"] == {
+def test_enter_takes_what_is_in_brackets_and_a_number_or_a_name_answers_too(type_lines, capsys):
+    type_lines("2", "", "", "server", "", "MIDDLE")
+    choice = choose_as_json(capsys, data="sample:support-tone")
+    assert choice["answers"] == {
         "change": "tone",
         "have": "answers",
         "many": "some",
@@ -55,21 +56,21 @@ def test_enter_takes_what_is_in_brackets_and_a_number_or_a_name_answers_too(type
         "budget": "free",
         "apart": "middle",
     }
-    assert found["prefilled"] == {"have": "answers", "many": "some", "where": "unknown", "budget": "free"}
+    assert choice["prefilled"] == {"have": "answers", "many": "some", "where": "unknown", "budget": "free"}
 
 
-def test_every_question_is_asked_with_its_choices_and_what_is_filled_in(typed, capsys):
-    typed("tone", "", "", "server", "", "middle")
+def test_every_question_is_asked_with_its_choices_and_what_is_filled_in(type_lines, capsys):
+    type_lines("tone", "", "", "server", "", "middle")
     assert run_chooser(data="sample:support-tone", machine=MACHINE) == 0
-    asked = capsys.readouterr().err
-    for number, one in enumerate(chooser.QUESTIONS, 1):
-        assert f"{number}/6 {one.text.render()}" in asked
-        assert all(said.render() in asked for _, said in one.choices)
-    assert asked.count("[answers] ") == asked.count("[some] ") == asked.count("[free] ") == 1
+    output = capsys.readouterr().err
+    for number, question in enumerate(chooser.QUESTIONS, 1):
+        assert f"{number}/6 {question.text.render()}" in output
+        assert all(text.render() in output for _, text in question.choices)
+    assert output.count("[answers] ") == output.count("[some] ") == output.count("[free] ") == 1
 
 
-def test_what_is_no_choice_is_asked_again(typed, capsys):
-    typed("sing", "7", "", "tone", "", "", "server", "", "middle")
+def test_what_is_no_choice_is_asked_again(type_lines, capsys):
+    type_lines("sing", "7", "", "tone", "", "", "server", "", "middle")
     assert run_chooser(data="sample:support-tone", machine=MACHINE) == 0
     assert (
         capsys.readouterr().err.count(
@@ -79,8 +80,8 @@ def test_what_is_no_choice_is_asked_again(typed, capsys):
     )
 
 
-def test_a_terminal_that_ends_early_is_told_so(typed, capsys):
-    typed("tone")
+def test_a_terminal_that_ends_early_is_told_so(type_lines, capsys):
+    type_lines("tone")
     assert run_chooser(machine=MACHINE) == 2
     assert "The questions ended before they were all answered." in capsys.readouterr().err
 
@@ -88,42 +89,44 @@ def test_a_terminal_that_ends_early_is_told_so(typed, capsys):
 def test_without_a_terminal_and_without_answers_it_says_so_and_ends_with_two(monkeypatch, capsys):
     monkeypatch.setattr("sys.stdin", io.StringIO(""))
     assert run_chooser(data="sample:support-tone", machine=MACHINE) == 2
-    said = capsys.readouterr()
-    assert said.out == ""
-    assert "--answers FILE.yaml" in said.err
-    assert "change, have, many, where, budget, apart" in said.err
+    output = capsys.readouterr()
+    assert output.out == ""
+    assert "--answers FILE.yaml" in output.err
+    assert "change, have, many, where, budget, apart" in output.err
 
 
 def test_a_file_answers_what_the_data_does_not(answers_file, capsys):
-    found = told(capsys, data="sample:support-tone", answers=answers_file(ANSWERS))
-    assert found["method"] == "lora"
-    assert found["machine"] == MACHINE
-    assert len(found["reasons"]) == 3
-    assert set(found["lost"]) == set(presets.methods()) - {"lora"}
-    for said in (*found["reasons"], *found["lost"].values(), found["prompt"]):
-        assert said["en"]
-        assert said["zh"] != said["en"]
-    assert found["estimate"]["fits"] is True
-    assert plan.find_problems(found["plan"]) + methods.find_plan_problems(found["plan"]) == []
+    choice = choose_as_json(capsys, data="sample:support-tone", answers=answers_file(ANSWERS))
+    assert choice["method"] == "lora"
+    assert choice["machine"] == MACHINE
+    assert len(choice["reasons"]) == 3
+    assert set(choice["lost"]) == set(presets.methods()) - {"lora"}
+    for text in (*choice["reasons"], *choice["lost"].values(), choice["prompt"]):
+        assert text["en"]
+        assert text["zh"] != text["en"]
+    assert choice["estimate"]["fits"] is True
+    assert plan.find_problems(choice["plan"]) + methods.find_plan_problems(choice["plan"]) == []
 
 
 def test_the_file_has_its_way_over_what_is_filled_in(answers_file, capsys):
-    found = told(capsys, data="sample:support-tone", answers=answers_file({**ANSWERS, "many": "few"}))
-    assert found["prefilled"]["many"] == "some"
-    assert found["answers"]["many"] == "few"
-    assert (found["method"], found["plan"], found["estimate"]) == (None, None, None)
-    assert found["advice"]["zh"]
+    choice = choose_as_json(
+        capsys, data="sample:support-tone", answers=answers_file({**ANSWERS, "many": "few"})
+    )
+    assert choice["prefilled"]["many"] == "some"
+    assert choice["answers"]["many"] == "few"
+    assert (choice["method"], choice["plan"], choice["estimate"]) == (None, None, None)
+    assert choice["advice"]["zh"]
 
 
 def test_the_eyes_get_the_method_three_reasons_the_estimate_and_why_the_others_lost(answers_file, capsys):
     path = answers_file(ANSWERS)
-    found = told(capsys, data="sample:support-tone", answers=path)
+    choice = choose_as_json(capsys, data="sample:support-tone", answers=path)
     assert run_chooser(data="sample:support-tone", machine=MACHINE, answers_file=path) == 0
     out = capsys.readouterr().out
     assert out.startswith("LoRA (lora)\n")
-    for said in (*found["reasons"], *found["lost"].values()):
-        assert said["en"] in out
-    assert f"{found['estimate']['trainable_parameters']:,} / " in out
+    for text in (*choice["reasons"], *choice["lost"].values()):
+        assert text["en"] in out
+    assert f"{choice['estimate']['trainable_parameters']:,} / " in out
     assert "  | Answer the last message in exactly the voice" in out
 
 
@@ -137,9 +140,11 @@ def test_advice_is_printed_as_such(answers_file, capsys):
 
 def test_the_plan_that_is_written_is_the_plan_that_was_chosen(answers_file, tmp_path, capsys):
     target = tmp_path / "plan.yaml"
-    found = told(capsys, data="sample:support-tone", answers=answers_file(ANSWERS), target=str(target))
-    made = plan.load(target, extra_checks=(methods.find_plan_problems,))
-    assert made.model_dump(mode="json", exclude_none=True) == found["plan"]
+    choice = choose_as_json(
+        capsys, data="sample:support-tone", answers=answers_file(ANSWERS), target=str(target)
+    )
+    written_plan = plan.load(target, extra_checks=(methods.find_plan_problems,))
+    assert written_plan.model_dump(mode="json", exclude_none=True) == choice["plan"]
 
 
 def test_a_file_of_one_s_own_is_found_again_from_wherever_the_plan_lies(
@@ -148,17 +153,17 @@ def test_a_file_of_one_s_own_is_found_again_from_wherever_the_plan_lies(
     monkeypatch.chdir(chat_csv.parent)
     target = tmp_path / "elsewhere" / "plan.yaml"
     target.parent.mkdir()
-    answered = answers_file({**ANSWERS, "many": "some"})
-    assert run_chooser(data=chat_csv.name, machine=MACHINE, answers_file=answered, target=str(target)) == 0
+    answers = answers_file({**ANSWERS, "many": "some"})
+    assert run_chooser(data=chat_csv.name, machine=MACHINE, answers_file=answers, target=str(target)) == 0
     assert Path(plan.load(target).data.source) == chat_csv
 
 
 def test_a_plan_is_never_written_over_another_file(answers_file, tmp_path, capsys):
     target = tmp_path / "plan.yaml"
-    target.write_text("mine", encoding="utf-8")
+    target.write_text("notes", encoding="utf-8")
     assert run_chooser(machine=MACHINE, answers_file=answers_file(ANSWERS), target=str(target)) == 2
     assert "is there already" in capsys.readouterr().err
-    assert target.read_text(encoding="utf-8") == "mine"
+    assert target.read_text(encoding="utf-8") == "notes"
     assert (
         run_chooser(
             machine=MACHINE, answers_file=answers_file(ANSWERS), target=str(tmp_path / "no" / "plan.yaml")
@@ -183,7 +188,7 @@ def test_advice_writes_no_plan_and_ends_with_one(answers_file, tmp_path, capsys)
 
 
 @pytest.mark.parametrize(
-    ("found", "said"),
+    ("content", "problem"),
     [
         ({"change": "sing"}, "change: expected one of knowledge, tone, format, decisions, but got 'sing'"),
         ({**ANSWERS, "colour": "blue"}, "colour: is not a question"),
@@ -192,9 +197,9 @@ def test_advice_writes_no_plan_and_ends_with_one(answers_file, tmp_path, capsys)
     ],
     ids=["choice", "question", "list", "yaml"],
 )
-def test_a_wrong_file_of_answers_ends_with_two_and_a_sentence(answers_file, capsys, found, said):
-    assert run_chooser(data="sample:support-tone", machine=MACHINE, answers_file=answers_file(found)) == 2
-    assert said in capsys.readouterr().err
+def test_a_wrong_file_of_answers_ends_with_two_and_a_sentence(answers_file, capsys, content, problem):
+    assert run_chooser(data="sample:support-tone", machine=MACHINE, answers_file=answers_file(content)) == 2
+    assert problem in capsys.readouterr().err
 
 
 def test_a_file_or_a_machine_that_is_not_there_is_named(answers_file, tmp_path, capsys):
