@@ -1,5 +1,6 @@
 """`studio choose`: the six questions of the chooser in the terminal or from a file, and what they come to, in words or as JSON."""
 
+import argparse
 import json
 import sys
 from pathlib import Path
@@ -11,6 +12,7 @@ from studio import chooser, plan, presets
 from studio.chooser import Choice, Question
 from studio.chooser.texts import TEXTS
 from studio.cli import estimate as estimate_command
+from studio.cli.arguments import add_machine
 from studio.errors import BadData
 from studio.estimate.machines.catalogue import Machine
 from studio.estimate.types import Estimate
@@ -19,6 +21,34 @@ from studio.storage import write_text
 
 EXIT_OK, EXIT_NO_PLAN, EXIT_INVALID_INPUT = 0, 1, 2
 TERMINAL_MESSAGES = TEXTS.terminal
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add what is known before the questions, and what becomes of the answer."""
+    parser.add_argument(
+        "--data", default="", metavar="FILE", help="a file, sample:NAME or dataset:ID; answers what it can"
+    )
+    add_machine(parser)
+    parser.add_argument("--model", default="", help="the base model (default: one that suits)")
+    parser.add_argument(
+        "--answers",
+        default="",
+        metavar="FILE.yaml",
+        help="the answers, such as `change: tone`, instead of asking",
+    )
+    parser.add_argument(
+        "--json", action="store_true", help="everything that was decided, in both languages, as JSON"
+    )
+    parser.add_argument(
+        "--write", default="", metavar="PLAN.yaml", help="write the plan here; never over another file"
+    )
+
+
+def run(options: argparse.Namespace) -> int:
+    """Ask the questions, or take their answers from a file, and print what they come to."""
+    return run_chooser(
+        options.data, options.machine, options.model, options.answers, options.json, options.write
+    )
 
 
 def run_chooser(

@@ -1,11 +1,13 @@
 """`studio methods`: the methods as a table for the terminal, or in full as JSON."""
 
+import argparse
 import itertools
 import json
 import textwrap
 from typing import Any, get_args
 
 from studio import methods, presets
+from studio.cli import EXIT_OK
 from studio.i18n import Message, languages
 from studio.methods import compatibility
 from studio.methods.compatibility import Incompatibility
@@ -16,6 +18,19 @@ from studio.presets import MethodCard
 TABLE_WIDTH = 110
 HEADERS = ("name", "trains", "numbers that change", "when")
 COLUMN_WIDTHS = (9, 18, 22)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add in which form they are listed."""
+    parser.add_argument(
+        "--json", action="store_true", help="with every setting, its range, default and explanation, as JSON"
+    )
+
+
+def run(options: argparse.Namespace) -> int:
+    """Print the methods."""
+    print(as_json() if options.json else as_table())
+    return EXIT_OK
 
 
 def as_table() -> str:
