@@ -363,7 +363,9 @@ def test_a_method_that_is_not_built_yet_says_which_are():
 
 
 @pytest.mark.parametrize(("size", "gradient_accumulation_steps"), [(8, 1), (8, 2), (8, 8)])
-def test_a_step_sees_as_many_examples_as_the_plan_says_in_whatever_portions(size, gradient_accumulation_steps, make_job):
+def test_a_step_sees_as_many_examples_as_the_plan_says_in_whatever_portions(
+    size, gradient_accumulation_steps, make_job
+):
     job = make_job("lora", "chat", batch_size=size, gradient_accumulation_steps=gradient_accumulation_steps)
     job.model.train()
     methods.get("lora").train(job)

@@ -388,7 +388,9 @@ def test_a_paste_over_the_limit_is_refused(monkeypatch):
 
 
 def test_every_ending_the_page_offers_is_one_that_is_read(tmp_path):
-    assert all(ending == ending.lower() and ending.startswith(".") for ending in readers.accepted_extensions())
+    assert all(
+        ending == ending.lower() and ending.startswith(".") for ending in readers.accepted_extensions()
+    )
     for ending in (".csv", ".tsv", ".txt", ".json", ".jsonl", ".ndjson", ".md"):
         # whatever it is called, its content decides
         assert read_table(file(tmp_path, '{"text": "a"}\n{"text": "b"}\n', f"a{ending}")).columns == ("text",)
