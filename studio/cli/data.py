@@ -10,7 +10,7 @@ from studio.cli import EXIT_INVALID, EXIT_OK
 from studio.cli.arguments import list_names
 from studio.data import examples, store
 from studio.data.quality import health
-from studio.data.quality.health import Health
+from studio.data.quality.health import CheckOptions, Health
 from studio.data.readers import read as readers
 from studio.data.readers.read import Table
 from studio.data.schema import infer_roles
@@ -45,7 +45,9 @@ def run(options: argparse.Namespace) -> int:
         table = _read_table(options.file, options.sheet)
         guess = infer_roles.guess_roles(table, options.task or None)
         usable_examples, n_incomplete = examples.build_examples(table, guess.task, guess.columns)
-        health_report = health.check_health(table, guess.task, guess.columns, method=options.method)
+        health_report = health.check_health(
+            table, guess.task, guess.columns, CheckOptions(method=options.method)
+        )
     except BadData as error:
         sys.stderr.write(" ".join(str(error).split()) + "\n")
         return EXIT_INVALID
@@ -71,7 +73,7 @@ def build_report(
         {
             "kind": finding.kind,
             "grade": finding.grade,
-            "said": finding.said.render(),
+            "said": finding.message.render(),
             "why": finding.why.render(),
             "count": finding.count,
             "rows": [row + 1 for row in finding.rows],
@@ -114,5 +116,5 @@ def format_report(table: Table, guess: RoleGuess, report: dict[str, Any], health
         lines.append(row_label + damaged_row["why"])
     lines.append(f"health  {health_report.score} of 100")
     for finding in health_report.findings:
-        lines.append(f"{GRADE_MARKS[finding.grade]} {finding.said.render()} {finding.why.render()}")
+        lines.append(f"{GRADE_MARKS[finding.grade]} {finding.message.render()} {finding.why.render()}")
     return "\n".join(lines)

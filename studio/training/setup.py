@@ -174,7 +174,7 @@ def load_job(
         },
         "texts": {
             "max_length": max_length,
-            "cut": sum(item.cut for split_rows in encoded for item in split_rows),
+            "cut": sum(item.truncated for split_rows in encoded for item in split_rows),
             "dropped": n_dropped,
         },
         "labels": list(labels),

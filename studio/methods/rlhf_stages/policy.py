@@ -313,7 +313,7 @@ def _encode_pairs(job: TrainingContext, part: int, max_length: int) -> list[tupl
             )
             for side in ("chosen", "rejected")
         )
-        if better and worse and not better.cut and not worse.cut:
+        if better and worse and not better.truncated and not worse.truncated:
             encoded_pairs.append((example, better, worse))
     return encoded_pairs
 

@@ -91,7 +91,7 @@ def test_a_conversation_by_hand(tokenizer):
     asked, told = ids(tokenizer, "a"), ids(tokenizer, "b c")
     assert found.input_ids == [USER, *asked, END, ASSISTANT, *told, END]
     assert found.labels == [IGNORE_INDEX] * (len(asked) + 3) + [*told, END]
-    assert not found.cut
+    assert not found.truncated
 
 
 TALK = [
@@ -133,7 +133,7 @@ def test_a_conversation_is_cut_behind_the_last_token_that_fits_and_the_answer_be
     b = ids(tokenizer, "b")[0]
     found = data_examples.encode_chat(TALK, tokenizer, 11)
     assert found.labels == [X, X, X, X, X, X, X, b, END, X, X]
-    assert found.cut
+    assert found.truncated
     assert data_examples.encode_chat(TALK, tokenizer, 7) is None  # no answer fits
 
 
@@ -187,7 +187,7 @@ def test_a_long_plain_text_becomes_pieces_of_which_nothing_is_lost(tokenizer):
         told[start : start + 4] for start in range(0, len(told), 4) if len(told) - start > 1
     ]
     assert all(piece.labels == piece.input_ids for piece in found)
-    assert not any(piece.cut for piece in found)
+    assert not any(piece.truncated for piece in found)
 
 
 def test_of_a_pair_the_better_answer_is_learned(tokenizer):
@@ -261,7 +261,7 @@ def test_a_long_answer_is_cut_and_says_so(tokenizer):
     )
     assert found.input_ids == whole.input_ids[:10]
     assert found.labels == whole.labels[:10]
-    assert (found.cut, whole.cut) == (True, False)
+    assert (found.truncated, whole.truncated) == (True, False)
 
 
 def test_a_prompt_that_fills_the_length_leaves_nothing_to_learn(tokenizer):
@@ -287,11 +287,11 @@ def test_a_text_to_sort_has_its_special_tokens_and_its_class(tiny_bert):
         [{"text": "the lamp", "label": "b"}], "classify", tokenizer, 64, ("a", "b")
     )
     assert tokenizer.convert_ids_to_tokens(found.input_ids) == ["[CLS]", "the", "lamp", "[SEP]"]
-    assert (found.labels, found.cut) == ([1], False)
+    assert (found.labels, found.truncated) == ([1], False)
 
 
 def test_a_long_text_to_sort_is_cut_within_its_special_tokens(tiny_bert):
     tokenizer = load.tokenizer(tiny_bert)
     found = data_examples.encode_text("the lamp " * 50, 0, tokenizer, 10)
     assert tokenizer.convert_ids_to_tokens([found.input_ids[0], found.input_ids[-1]]) == ["[CLS]", "[SEP]"]
-    assert (len(found.input_ids), found.cut) == (10, True)
+    assert (len(found.input_ids), found.truncated) == (10, True)

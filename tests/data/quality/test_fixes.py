@@ -8,6 +8,7 @@ import pytest
 
 from studio.data.quality import cleaning, fixes, health
 from studio.data.quality.fixes import Change
+from studio.data.quality.health import CheckOptions
 from studio.data.readers.read import Table
 from studio.data.schema import infer_roles
 from studio.errors import BadData
@@ -257,14 +258,14 @@ def test_rows_that_stand_in_the_test_set_leave_the_examples_and_the_test_set_sta
     before = copy.deepcopy(test)
     assert "leak" in {
         finding.kind
-        for finding in health.check_health(table, "chat", CHAT, test=test).findings
+        for finding in health.check_health(table, "chat", CHAT, CheckOptions(test=test)).findings
         if finding.fix
     }
     change = fixes.build_fix("leak", table, "chat", CHAT, test)
     assert change == Change("leak", drop=(0, 1))
     after = fixes.apply(table, [change])
     assert "leak" not in {
-        finding.kind for finding in health.check_health(after, "chat", CHAT, test=test).findings
+        finding.kind for finding in health.check_health(after, "chat", CHAT, CheckOptions(test=test)).findings
     }
     assert (len(after.rows), test) == (len(table.rows) - 2, before)
     assert fixes.build_fix("leak", table, "chat", CHAT) == Change("leak"), (

@@ -18,6 +18,7 @@ from studio.data.quality import (
 from studio.data.quality import (
     health as quality_health,
 )
+from studio.data.quality.health import CheckOptions
 from studio.data.quality.table_view import build_view
 from studio.data.readers.read import Table, read_table
 from studio.errors import BadData
@@ -68,14 +69,14 @@ def found(table, task="chat", columns=CHAT, **more):
     """Findings by their kind."""
     return {
         finding.kind: finding
-        for finding in quality_health.check_health(table, task, columns, **more).findings
+        for finding in quality_health.check_health(table, task, columns, CheckOptions(**more)).findings
     }
 
 
 def at_first(table, **more):
     """What is found before near-duplicates are looked for."""
-    first = next(quality_health.check_in_stages(table, "chat", CHAT, **more))
-    assert not first.whole
+    first = next(quality_health.check_in_stages(table, "chat", CHAT, CheckOptions(**more)))
+    assert not first.is_complete
     return {finding.kind: finding for finding in first.findings}
 
 
@@ -109,8 +110,10 @@ def test_the_score_is_a_hundred_less_fifty_ten_or_two_for_each_finding():
 
 def test_a_finding_says_its_count_and_shows_rows_and_examples():
     finding = found(chat(*[("a", "")] * 3, ("", "b"), more=196))["empty"]
-    assert finding.said.render("en") == "In 4 of 200 rows a cell that is needed is empty or cannot be read."
-    assert finding.said.render("zh") == "200 行中有 4 行缺少必需的内容，或内容无法识别。"
+    assert (
+        finding.message.render("en") == "In 4 of 200 rows a cell that is needed is empty or cannot be read."
+    )
+    assert finding.message.render("zh") == "200 行中有 4 行缺少必需的内容，或内容无法识别。"
     assert (finding.grade, finding.count, finding.rows) == ("hint", 4, (0, 1, 2, 3))
     assert finding.examples == ("a | –", "a | –", "a | –")
 
@@ -131,7 +134,7 @@ def test_examples_are_short_and_show_no_personal_data():
     )
     assert every["personal"].count == 3
     assert (
-        every["personal"].said.render()
+        every["personal"].message.render()
         == "In 3 of 103 rows there is personal data: e-mail addresses (2), phone numbers (1)."
     )
     shown = [text for finding in every.values() for text in finding.examples]
@@ -150,7 +153,7 @@ def test_near_duplicates_are_looked_for_only_when_asked():
     table = chat((text, text), (f"{text} too", text), (text.upper(), text))
     assert found(table)["near_duplicates"].rows == (0, 2)  # the longest stays
     assert "near_duplicates" not in at_first(table)
-    assert quality_health.check_health(table, "chat", CHAT).whole is True
+    assert quality_health.check_health(table, "chat", CHAT).is_complete is True
 
 
 def test_texts_that_are_alike_under_two_labels_are_no_near_duplicates():
@@ -202,12 +205,12 @@ def test_texts_over_the_limit_are_cut_and_their_share_is_said():
     lengths = [101] * 5 + [100] * 95
     finding = found(chat(), lengths=lengths, max_length=100)["cut"]
     assert (finding.count, finding.grade) == (5, "warn")
-    assert "5 of 100 rows (5%) the text is longer than 100 tokens" in finding.said.render()
+    assert "5 of 100 rows (5%) the text is longer than 100 tokens" in finding.message.render()
     assert found(chat(), lengths=[101] * 4 + [100] * 96, max_length=100)["cut"].grade == "hint"
 
 
 def test_texts_that_nobody_could_count_are_told_and_cost_nothing():
-    health = quality_health.check_health(chat(), "chat", CHAT, lengths=None, max_length=256)
+    health = quality_health.check_health(chat(), "chat", CHAT, CheckOptions(max_length=256))
     assert ([(finding.kind, finding.grade) for finding in health.findings], health.score) == (
         [("uncounted", "open")],
         100,
@@ -244,7 +247,7 @@ def test_what_stands_in_the_test_set_too_is_a_leak():
     close, exact = found(table, test=test)["leak"], at_first(table, test=test)["leak"]
     assert (exact.rows, exact.grade) == ((0,), "warn")
     assert (close.rows, close.grade) == ((0, 1), "warn")
-    assert close.said.render().endswith("gives away 2 of its 40 examples.")
+    assert close.message.render().endswith("gives away 2 of its 40 examples.")
     assert found(table, test=test[:20])["leak"].grade == "stop"  # 2 of 20
     assert "leak" not in found(table, test=test[2:])
 
@@ -268,7 +271,7 @@ def test_labels_are_unbalanced_or_rare_by_their_counts(counts, kinds):
 
 def test_more_labels_than_every_second_row_are_no_classes():
     finding = found(classify(**{f"name{n}": 1 for n in range(12)}), "classify", CLASSES)["many_labels"]
-    assert (finding.grade, finding.said.render()) == ("stop", "There are 12 different labels for 12 rows.")
+    assert (finding.grade, finding.message.render()) == ("stop", "There are 12 different labels for 12 rows.")
 
 
 def test_labels_spelled_alike_are_named_and_counted_together():
@@ -342,7 +345,7 @@ def test_a_twentieth_in_another_language_is_told_by_script_or_by_the_words():
         finding = found(chat(*others))["languages"]
         assert finding.rows == (0, 1, 2, 3, 4, 5)
         assert (
-            finding.said.render()
+            finding.message.render()
             == f"Of 106 texts looked at, 94% are in one language (English); there are also: {name}."
         )
         assert "languages" not in found(chat(*others[:5]))
@@ -394,13 +397,13 @@ def test_judged_answers_that_make_one_pair_are_not_called_empty():
     table = Table("t.csv", ("q", "c", "v"), (*rows, {"q": "More?", "c": "", "v": "1"}))
     every = found(table, "prefer", {"prompt": "q", "completion": "c", "verdict": "v"})
     assert every["empty"].rows == (40,)
-    assert every["few"].said.render().startswith("There are 20 complete rows;")
+    assert every["few"].message.render().startswith("There are 20 complete rows;")
 
 
 def test_too_few_rows_are_told_with_how_many_are_wanted_and_why():
     finding = found(chat(more=100), method="full")["few"]
-    assert finding.said.render() == "There are 100 complete rows; Full fine-tuning wants at least 1,000."
-    assert finding.said.render("zh") == "完整的数据共 100 行，全量微调建议至少 1,000 行。"
+    assert finding.message.render() == "There are 100 complete rows; Full fine-tuning wants at least 1,000."
+    assert finding.message.render("zh") == "完整的数据共 100 行，全量微调建议至少 1,000 行。"
     assert "few" not in found(chat(more=50), method="lora")
     assert found(chat(more=examples.MIN_EXAMPLES - 1), method="lora")["few"].grade == "stop"
 
@@ -417,7 +420,7 @@ def test_too_few_rows_are_told_with_how_many_are_wanted_and_why():
     ],
 )
 def test_a_handful_of_faultless_rows_does_not_look_healthy(rows, grade, score):
-    health = quality_health.check_health(chat(more=rows), "chat", CHAT, method="lora")
+    health = quality_health.check_health(chat(more=rows), "chat", CHAT, CheckOptions(method="lora"))
     assert ([(finding.kind, finding.grade) for finding in health.findings], health.score) == (
         [("few", grade)],
         score,
@@ -428,7 +431,7 @@ def test_below_half_of_what_is_wanted_is_a_warning_and_below_a_fifth_costs_clear
     table = chat(more=200)
     scores = {
         rows: quality_health.check_method_limits(
-            Table("t.csv", ("q", "a"), table.rows[:rows]), "chat", CHAT, None, 0, "rlhf"
+            Table("t.csv", ("q", "a"), table.rows[:rows]), "chat", CHAT, CheckOptions(method="rlhf")
         ).score
         for rows in (150, 149, 60, 59)
     }
@@ -476,31 +479,30 @@ def test_another_method_or_length_leads_to_the_same_report_without_looking_at_th
     copy, table = ("What is it?", "It is a lamp of brass, and it is sold."), chat(("a", ""), more=21)
     table = Table("t.csv", ("q", "a"), (*table.rows, *({"q": copy[0], "a": copy[1]} for _ in range(3))))
     lengths = [5 + row % 7 for row in range(len(table.rows))] if counted else None
-    before = quality_health.check_health(table, "chat", CHAT, lengths=lengths, max_length=10, method="lora")
-    found = quality_health.check_method_limits(table, "chat", CHAT, lengths, length, method)
-    whole = quality_health.check_health(
-        table, "chat", CHAT, lengths=lengths, max_length=length, method=method
-    )
+    before = quality_health.check_health(table, "chat", CHAT, CheckOptions(lengths, 10, "lora"))
+    found = quality_health.check_method_limits(table, "chat", CHAT, CheckOptions(lengths, length, method))
+    whole = quality_health.check_health(table, "chat", CHAT, CheckOptions(lengths, length, method))
     assert quality_health.replace_limits(before, found) == whole
     assert {one.kind for one in found.findings} <= checks.LIMIT_KINDS
     assert (
         not {
             one.kind
             for look in (*checks.CHECKS, *checks.SLOW_CHECKS)
-            for one in look(checks.CheckContext(*case(table)))
+            for one in look(
+                checks.CheckContext(build_view(table, "chat", CHAT), CheckOptions(None, 10, "lora"))
+            )
         }
         & checks.LIMIT_KINDS
     )
 
 
-def case(table):
-    return build_view(table, "chat", CHAT), None, 10, "lora", (), quality_health.ignore_stages
-
-
 def test_who_listens_hears_every_stage_and_may_end_the_check():
     told = []
     quality_health.check_health(
-        chat(), "chat", CHAT, test=[{"prompt": "a", "response": "b"}], tell=lambda *said: told.append(said)
+        chat(),
+        "chat",
+        CHAT,
+        CheckOptions(test=[{"prompt": "a", "response": "b"}], on_progress=lambda *said: told.append(said)),
     )
     assert {stage for stage, _, _ in told} == set(quality_health.CHECK_STAGES)
 
@@ -515,7 +517,7 @@ def test_who_listens_hears_every_stage_and_may_end_the_check():
             raise Ended
 
     with pytest.raises(Ended):
-        quality_health.check_health(chat(), "chat", CHAT, tell=end)
+        quality_health.check_health(chat(), "chat", CHAT, CheckOptions(on_progress=end))
 
 
 def test_rows_are_looked_at_evenly_where_there_are_too_many():
