@@ -16,10 +16,10 @@ from studio.data.quality import fixes, health
 from studio.data.quality.fixes import Change
 from studio.data.quality.health import CheckOptions, Health
 from studio.data.readers import read as readers
-from studio.data.readers.rows import ProgressCallback
 from studio.errors import explain
 from studio.i18n import Message
 from studio.plan import Task
+from studio.storage import ProgressCallback
 
 UNEXPECTED_EXIT = Message("Reading the data stopped unexpectedly: {why}")
 TRY_SMALLER_PART = Message("Bring a smaller part of it, and tell us what the file was.")

@@ -22,8 +22,8 @@ from studio.data.quality.findings import (
 from studio.data.quality.fixes import TEXT_FIXES
 from studio.data.quality.minimum_examples import get_min_examples
 from studio.data.quality.table_view import TableView, rewrite_cells
-from studio.data.readers.rows import ProgressCallback
 from studio.i18n import Message
+from studio.storage import ProgressCallback
 
 # The stage (a key of health.CHECK_STAGES), how much of it is done, and how much there is to do.
 StageCallback = Callable[[str, float, float], None]

@@ -7,10 +7,11 @@ from typing import Any
 from studio.data.quality import cleaning, pii, row_checks, table_view
 from studio.data.quality.table_view import TableView
 from studio.data.readers.read import Table
-from studio.data.readers.rows import ProgressCallback, Row, no_progress
+from studio.data.readers.rows import Row
 from studio.errors import BadData
 from studio.i18n import Message
 from studio.plan import Task
+from studio.storage import ProgressCallback, no_progress
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ import numpy.typing as npt
 import regex  # type: ignore[import-untyped] # ships no types
 from rensa import RMinHash  # type: ignore[import-untyped] # ships no types
 
-from studio.data.readers.rows import ProgressCallback, no_progress
+from studio.storage import ProgressCallback, no_progress
 
 Hashes = npt.NDArray[np.uint64]
 Indices = npt.NDArray[np.intp]
@@ -163,15 +163,15 @@ def _merge_band(
     order = order[shares_hash]
     shingle_cache: dict[int, frozenset[str]] = {}
     for distance in range(1, min(MAX_NEIGHBOURS, len(order) - 1) + 1):
-        left, right = order[:-distance], order[distance:]
-        is_same = band_hashes[left] == band_hashes[right]
+        firsts, seconds = order[:-distance], order[distance:]
+        is_same = band_hashes[firsts] == band_hashes[seconds]
         if not is_same.any():
             break
-        is_separate = is_same & (roots[left] != roots[right])
-        left, right = left[is_separate], right[is_separate]
-        n_equal = np.count_nonzero(signatures[left] == signatures[right], axis=1)
+        is_separate = is_same & (roots[firsts] != roots[seconds])
+        firsts, seconds = firsts[is_separate], seconds[is_separate]
+        n_equal = np.count_nonzero(signatures[firsts] == signatures[seconds], axis=1)
         is_close = n_equal >= (threshold - MARGIN) * PERMUTATIONS
-        close_pairs = zip(left[is_close].tolist(), right[is_close].tolist(), strict=True)
+        close_pairs = zip(firsts[is_close].tolist(), seconds[is_close].tolist(), strict=True)
         similar_pairs = []
         for pair in close_pairs:
             first, second = (_cached_word_pairs(index, texts, shingle_cache) for index in pair)
@@ -201,8 +201,8 @@ def _union_roots(roots: Indices, pairs: Sequence[tuple[int, int]]) -> Indices:
             index = parent
         return index
 
-    for left, right in pairs:
-        pair_roots = find_root(int(roots[left])), find_root(int(roots[right]))
+    for first, second in pairs:
+        pair_roots = find_root(int(roots[first])), find_root(int(roots[second]))
         smaller_root, larger_root = sorted(pair_roots)
         if smaller_root != larger_root:
             parents[larger_root] = smaller_root

@@ -5,7 +5,7 @@ from collections.abc import Hashable, Iterable, Mapping, Sequence
 
 from studio.data.quality import cleaning, label_stats, near_duplicates
 from studio.data.quality.table_view import TableView, extract_texts, join_texts, normalize_text
-from studio.data.readers.rows import ProgressCallback, no_progress
+from studio.storage import ProgressCallback, no_progress
 
 # A label with fewer examples can hardly be learned and validated: with a tenth set aside, not one example
 # would be for validation.

@@ -8,9 +8,9 @@ from typing import Any, NamedTuple
 from studio.data import examples
 from studio.data.examples import Example
 from studio.data.readers.read import Table
-from studio.data.readers.rows import ProgressCallback
 from studio.data.text import chat_format
 from studio.plan import GROUP_ROLE, Task, active_roles
+from studio.storage import ProgressCallback
 
 Rewrite = Callable[[str], str]
 # Columns that hold no text a person wrote: they are neither searched for personal data nor rewritten with the
