@@ -69,7 +69,9 @@ def make_plan(**values):
 def test_the_chooser_chooses_it_for_its_reasons_and_says_of_every_other_why_not(eleventh):
     choice = chooser.choose(NEAR, "sample:support-tone", CPU, fixed_estimates())
     assert (choice.method, choice.plan.method.name) == (NAME, NAME)
-    assert "needs no more than the norms, and LayerNorm tuning trains nothing else" in choice.reasons[0].render()
+    assert (
+        "needs no more than the norms, and LayerNorm tuning trains nothing else" in choice.reasons[0].render()
+    )
     assert list(choice.rejections) == [name for name in presets.methods() if name != NAME]
 
 
