@@ -89,8 +89,8 @@ class SettingHelp(CardModel):
 class ReasonCard(CardModel):
     """Under these answers something speaks for a method, with so many points.
 
-    It is said by `text`, or by one of the reasons that several methods share (presets/chooser.yaml), which then
-    brings its own condition. `settings` are those that the plan then sets.
+    It is said by `text`, or by one of the reasons that several methods share (presets/chooser.yaml), which
+    then brings its own condition. `settings` are those that the plan then sets.
     """
 
     points: int
@@ -107,7 +107,7 @@ class ReasonCard(CardModel):
 
 
 class RejectionCard(CardModel):
-    """Under these answers this is why a method was not chosen, or one of the sentences that several methods share.
+    """Why a method was not chosen under these answers, or one of the sentences that several methods share.
 
     `timed` adds how much longer the method would take.
     """
@@ -180,11 +180,11 @@ class NotWithCard(CardModel):
 
 
 class MethodCard(CardModel):
-    """Everything that is said about one method, in each language; whatever is left out costs that piece alone.
+    """Everything that is said about one method, in each language; what is left out costs that piece alone.
 
-    `in_sentence` is the method's name inside a sentence. `help` is its page, `settings` the exact terms of its
-    settings by their names, `drawing` the words of its drawing (assets/methods/) by the part of their data-w
-    behind the dot.
+    `in_sentence` is the method's name inside a sentence. `help` is its page, `settings` the exact terms of
+    its settings by their names, `drawing` the words of its drawing (assets/methods/) by the part of their
+    data-w behind the dot.
     """
 
     id: str
@@ -260,7 +260,8 @@ def read_card(path: Path, content_type: type[Content]) -> Content:
     """The content of a YAML file as this type.
 
     Raises:
-        BadPlan: The file is missing, is not valid YAML, or does not hold what the type says; each problem names
+        BadPlan: The file is missing, is not valid YAML, or does not hold what the type says; each problem
+        names
             the file and the key.
     """
     try:

@@ -1,4 +1,4 @@
-"""What the chooser's tests share: every set of answers, machines, and estimates that are set and not computed."""
+"""What the chooser's tests share: all sets of answers, machines, and estimates that are not computed."""
 
 import csv
 import itertools
@@ -27,7 +27,7 @@ CPU, T4 = MACHINES["hf-cpu-basic"], MACHINES["hf-t4-small"]
 
 
 def fixed_estimates(minutes=10.0, too_large=(), too_slow=()):
-    """An estimator by decree: 4 of 16 GB; `too_large` methods need 3.1 GB more than there are, `too_slow` ten days."""
+    """An estimator by decree: 4 of 16 GB; `too_large` methods lack 3.1 GB, `too_slow` ones take ten days."""
     available_gb = 16.0
 
     def estimate(plan):

@@ -1,4 +1,4 @@
-"""A method is one file, one card and one line: an eleventh works everywhere, and nothing else is edited for it."""
+"""A method is one file, one card and one line: an eleventh works everywhere without another edit."""
 
 import io
 import json

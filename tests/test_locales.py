@@ -1,4 +1,7 @@
-"""Each sentence, in the code and in the cards, is said in English and in Chinese, with the same values, punctuation of its own and one word for each thing; a third language is one file."""
+"""Each sentence is said in English and in Chinese, well; and a third language is one file.
+
+In the code and in the cards: with the same values, punctuation of its own, and one word for each thing.
+"""
 
 import ast
 import re
@@ -26,7 +29,7 @@ LETTER = re.compile(r"[^\W\d_]")
 QUOTED = re.compile(r"“[^”]*”")
 PLACEHOLDER = re.compile(r"\{(\w+)(?:[!:][^{}]*)?\}")
 # Punctuation of the other language, where no quoted text or formula excuses it.
-HALF_WIDTH = re.compile(r"[\u4e00-\u9fff”）][,;:!?]|[,;!?][\u4e00-\u9fff]|[\u4e00-\u9fff”）]\.(?!\w)")
+HALF_WIDTH = re.compileX
 FULL_WIDTH = re.compile(r"[，。：；！？（）、]")
 # Names and units that stand in a Chinese text of their own; a text that holds other letters must hold Chinese.
 SAME_IN_CHINESE = re.compile(
@@ -241,7 +244,13 @@ def test_each_fault_is_told(english, chinese, fault):
 
 
 def test_messages_in_whatever_form_are_found():
-    source = 'a = Message("One.")\nb = i18n.label("Two", context="b")\nc = Message(name)\nd = label("Three " "four", "d")'
+    lines = [
+        'a = Message("One.")',
+        'b = i18n.label("Two", context="b")',
+        "c = Message(name)",
+        'd = label("Three " "four", "d")',
+    ]
+    source = "\n".join(lines)
     found_messages = [(message.id, message.line) for message in find_messages(source, "m")]
     assert found_messages == [("One.", 1), ("b|Two", 2), ("d|Three four", 4)]
     card = {"a": [{"en": "x", "zh": "甲"}, {"en": "y"}], "b": {"en": "z", "zh": "乙"}}

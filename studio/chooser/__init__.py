@@ -1,4 +1,4 @@
-"""The guided chooser: six answers become a method with reasons and a ready plan, or the advice not to train."""
+"""The guided chooser: six answers become a method with reasons and a ready plan, or advice not to train."""
 
 from studio.chooser.answers import QUESTIONS, Answers, Question, answer_problems, validate_answers
 from studio.chooser.autofill import Estimator, infer_answers, prefill, table_estimator

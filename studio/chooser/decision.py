@@ -1,4 +1,4 @@
-"""Which method suits the answers: the one that most speaks for, of those that the data and the estimates allow."""
+"""Which method suits the answers: of those that data and estimates allow, the one that most speaks for."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -211,7 +211,7 @@ def _rule_settings(name: str, context: DecisionContext) -> dict[str, Value]:
 def _advise_without_method(
     context: DecisionContext, trial_prompt: Message, user_dataset: DatasetSummary | None
 ) -> Choice:
-    """The advice where everything that could learn from the data is ruled out: the nearest way to one that is not."""
+    """The advice where everything that could learn from the data is ruled out: the nearest way out."""
     rejections = {
         name: context.exclusions[name].message for name in presets.methods() if name in context.exclusions
     }

@@ -1,4 +1,4 @@
-"""What rules a method out whatever speaks for it: the kind of data, memory, too few examples, time and money."""
+"""What rules a method out whatever speaks for it: its data, memory, too few examples, time and money."""
 
 import math
 from dataclasses import dataclass
@@ -17,8 +17,8 @@ from studio.models.shape import ModelShape
 from studio.plan import Task
 
 ExclusionKind = Literal["data", "refused", "room", "few", "budget"]
-# The most minutes and dollars of each budget. An evening is four hours, a few dollars are ten, days are three; where
-# a price is known in dollars it counts, else the time.
+# The most minutes and dollars of each budget. An evening is four hours, a few dollars are ten, days are
+# three; where a price is known in dollars it counts, else the time.
 BUDGET_LIMITS: dict[str, tuple[float, float]] = {
     "free": (60, 0),
     "small": (240, 10),

@@ -16,7 +16,10 @@ SLOWER_FACTOR, SLOWER_MINUTES = 1.3, 1.0
 
 
 def sentence_values(name: str, context: DecisionContext) -> dict[str, object]:
-    """Everything that a sentence about a method may mention; `METHOD_over` is by how many GB that one does not fit."""
+    """Everything that a sentence about a method may mention.
+
+    `METHOD_over` is by how many GB that method does not fit.
+    """
     estimate = context.estimates.get(name)
     values: dict[str, object] = {
         **short_texts(context.answers),
@@ -48,7 +51,8 @@ def _estimate_values(estimate: Estimate) -> dict[str, object]:
 def build_reasons(name: str, context: DecisionContext) -> tuple[Message, ...]:
     """Three sentences for a method.
 
-    What speaks most for it; what else does, or how the data compares with what it wants; and what it takes here.
+    What speaks most for it; what else does, or how the data compares with what it wants; and what it takes
+    here.
     """
     top, *others = rules.matching_reasons(name, context.facts)
     second = next((reason.text for reason in others if not reason.is_general), None)
@@ -67,7 +71,10 @@ def _cost_sentence(name: str, context: DecisionContext) -> Message:
 
 
 def _amount_sentence(name: str, context: DecisionContext) -> Message:
-    """Whether there are as many examples as a method wants: by their count where the answer agrees, else by the answer."""
+    """Whether there are as many examples as a method wants.
+
+    By their count where the answer agrees with it, else by the answer.
+    """
     amount_answer, dataset = context.answers["many"], context.dataset
     min_examples = get_min_examples(name, dataset.task)[0]
     if dataset.sample_name or amount_choice(dataset.count) != amount_answer:

@@ -1,17 +1,18 @@
 """How the chooser weighs methods: conditions on the answers, and what holds under them.
 
 What speaks for a method, why it was not chosen and what it says of other data stands in the method's card
-(presets/methods/), with the source of each rule; what several methods share stands in presets/chooser.yaml. What
-speaks against training at all stands here.
+(presets/methods/), with the source of each rule; what several methods share stands in presets/chooser.yaml.
+What speaks against training at all stands here.
 
-Points: 8 and more decide, 1 to 3 only tell the others apart; what the result has to be (for a phone; within memory)
-comes before all else. A method without points is never chosen.
+Points: 8 and more decide, 1 to 3 only tell the others apart; what the result has to be (for a phone; within
+memory) comes before all else. A method without points is never chosen.
 
-A condition names questions with the choices under which it holds, any of them. Beside the six questions there are
-facts:
+A condition names questions with the choices under which it holds, any of them. Beside the six questions
+there are facts:
 
 - `base`: whether the base model is a `reader` or a `writer`.
-- `METHOD.room`: whether that method fits into memory at its defaults: `enough`, `short` or `open` (not known).
+- `METHOD.room`: whether that method fits into memory at its defaults: `enough`, `short` or `open`
+  (not known).
 - `METHOD.state`: whether that method is `able` to run at its defaults, or `out`.
 - `won`: the method that was chosen.
 """
@@ -30,7 +31,7 @@ Facts = Mapping[str, str]
 
 @dataclass(frozen=True)
 class Reason:
-    """Something that speaks for a method: its points, the sentence that says so, and what the plan then sets."""
+    """Something that speaks for a method: its points, the sentence, and what the plan then sets."""
 
     points: int
     when: Condition
@@ -54,7 +55,10 @@ class Rejection:
 
 @dataclass(frozen=True)
 class Advice:
-    """Under these answers this advice is given (its words stand in presets/chooser.yaml); "" sends on to the methods."""
+    """Advice that is given under these answers; "" sends on to the methods.
+
+    Its words stand in presets/chooser.yaml, under the same name.
+    """
 
     name: str
     when: Condition
@@ -72,8 +76,8 @@ def holds(condition: Condition, facts: Facts) -> bool:
 
 # The first line that holds says what to do instead of training.
 ADVICE = (
-    # A field's language can be trained (Gururangan et al. 2020, Don't Stop Pretraining); its facts are in the reason
-    # `look_up`.
+    # A field's language can be trained (Gururangan et al. 2020, Don't Stop Pretraining); its facts are in
+    # the reason `look_up`.
     Advice("", when(change="knowledge", have="answers texts", apart="far", many="many lots")),
     # Ovadia et al. 2023.
     Advice("facts", when(change="knowledge")),

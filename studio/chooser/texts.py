@@ -68,7 +68,7 @@ TEXTS = presets.read_card(TEXTS_FILE, ChooserTexts)
 
 
 def fill_sentence(sentence: Message, **values: object) -> Message:
-    """A sentence with its values filled in: a capital at its start, and in Chinese a space where scripts meet."""
+    """A sentence with its values: a capital at its start, and in Chinese a space where scripts meet."""
     return replace(sentence.format(**values), style="sentence")
 
 

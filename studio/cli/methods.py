@@ -34,7 +34,7 @@ def run(options: argparse.Namespace) -> int:
 
 
 def as_table() -> str:
-    """Name, tasks, what changes and when, one method after the other; a method that is not built yet says so."""
+    """Name, tasks, what changes and when, one method after the other; one that is not built yet says so."""
     rows = [(*HEADERS,), *(_row(card) for card in presets.methods().values())]
     return "\n".join(_wrap_row(row) for row in rows)
 

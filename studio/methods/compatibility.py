@@ -1,7 +1,7 @@
 """What cannot be combined, each with its reason and the nearest thing that works.
 
-What a method cannot be combined with stands in its card (`not_with` in presets/methods/); here is how it is read, and
-what holds for every method.
+What a method cannot be combined with stands in its card (`not_with` in presets/methods/); here is how it is
+read, and what holds for every method.
 """
 
 import importlib.util
@@ -37,8 +37,8 @@ UNSUPPORTED_TASKS: dict[str, Incompatibility] = {
             " another."
         ),
         alternative=Message(
-            "RLHF (or its short cut DPO) learns from such pairs; or take the better answers alone as questions"
-            " and answers."
+            "RLHF (or its short cut DPO) learns from such pairs; or take the better answers alone as"
+            " questions and answers."
         ),
     ),
     "prompts": Incompatibility(

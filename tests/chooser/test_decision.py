@@ -89,8 +89,8 @@ def test_everything_that_is_said_is_a_whole_sentence_in_both_languages():
 @pytest.mark.parametrize("question", ["change", "many", "budget", "have"])
 def test_what_is_said_speaks_of_the_answers_that_were_given_and_of_no_others(question):
     short_texts = {name: text.render().lower() for name, text in TEXTS.questions[question].short.items()}
-    # A sentence that names its own condition before the answer that does not meet it, such as "with days or hundreds
-    # of dollars to spend".
+    # A sentence that names its own condition before the answer that does not meet it, such as "with days or
+    # hundreds of dollars to spend".
     openings = tuple(text.render().split("{")[0].lower() for text in sentences_with_a_condition())
     assert all(openings)
     texts_by_choice = {}

@@ -1,11 +1,12 @@
 """How many examples a method wants at least for a result worth having, and why.
 
-What is particular to a method stands in its card (`minimum_examples` in presets/methods/); here is what holds for a
-task whichever method trains it. Sources:
+What is particular to a method stands in its card (`minimum_examples` in presets/methods/); here is what
+holds for a task whichever method trains it. Sources:
 
 - chat: OpenAI's fine-tuning guide saw "clear improvements" from 50 to 100 examples and asks to start with 50.
-- classify: SetFit (Tunstall et al. 2022) reaches with 8 examples a class, by its own training, what RoBERTa-large
-  reaches on 3,000; plain training of a head wants several times that. 100 in all is a rule of thumb.
+- classify: SetFit (Tunstall et al. 2022) reaches with 8 examples a class, by its own training, what
+  RoBERTa-large reaches on 3,000; plain training of a head wants several times that. 100 in all is a rule of
+  thumb.
 - complete: no published least number; what counts is the amount of text rather than of rows.
 - prefer, prompts: what the first method of the table that trains them says.
 """
@@ -19,8 +20,8 @@ TASK_MIN_EXAMPLES: dict[Task, tuple[int, Message]] = {
     "chat": (
         50,
         Message(
-            "A tone or a form shows from 50 to 100 good examples on (OpenAI's guide to fine-tuning); new tasks"
-            " want several times that."
+            "A tone or a form shows from 50 to 100 good examples on (OpenAI's guide to fine-tuning);"
+            " new tasks want several times that."
         ),
     ),
     "classify": (
@@ -30,7 +31,8 @@ TASK_MIN_EXAMPLES: dict[Task, tuple[int, Message]] = {
     "complete": (
         100,
         Message(
-            "The manner of writing shows from some hundred paragraphs on; of long documents fewer will do. {rule}"
+            "The manner of writing shows from some hundred paragraphs on; of long documents fewer will do."
+            " {rule}"
         ),
     ),
 }

@@ -1,4 +1,4 @@
-"""The help cards: the drawing of a method, the exact terms of every setting, the glossary, and what a curve says."""
+"""The help cards: drawings of methods, the exact terms of settings, the glossary, and what a curve says."""
 
 import html
 import re

@@ -46,8 +46,8 @@ TOUR_STEPS: tuple[tuple[Message, Message], ...] = (
     (
         Message("Bring your examples"),
         Message(
-            "A spreadsheet, a file or pasted rows; or one of the samples, to begin with. The studio reads them,"
-            " says what it understood and helps to mend what is wrong."
+            "A spreadsheet, a file or pasted rows; or one of the samples, to begin with. The studio reads"
+            " them, says what it understood and helps to mend what is wrong."
         ),
     ),
     (
@@ -62,8 +62,8 @@ TOUR_STEPS: tuple[tuple[Message, Message], ...] = (
     (
         Message("Watch it learn"),
         Message(
-            "One button starts the training, and the curves say how it goes. You may stop whenever you like and"
-            " keep what was learned; closing the page stops nothing."
+            "One button starts the training, and the curves say how it goes. You may stop whenever you like"
+            " and keep what was learned; closing the page stops nothing."
         ),
     ),
     (
@@ -76,8 +76,8 @@ TOUR_STEPS: tuple[tuple[Message, Message], ...] = (
     (
         Message("Take it home"),
         Message(
-            "Download what was learned, with a model card and the plan that made it. Until then everything stays"
-            " on this machine."
+            "Download what was learned, with a model card and the plan that made it. Until then everything"
+            " stays on this machine."
         ),
     ),
 )

@@ -1,4 +1,4 @@
-"""Help where it is needed: method pages, the exact terms of settings, a glossary, what curves say, and a first tour."""
+"""Help where it is needed: method pages, exact terms, a glossary, what curves say, and a first tour."""
 
 import time
 from typing import Any
@@ -15,8 +15,8 @@ from studio.ui.components.forms import t
 from studio.ui.form.training_fields import TRAINING_FIELDS
 from studio.ui.help import cards, messages
 
-# The drawing is the studio's own file with its words escaped (studio.ui.help.cards.drawing); everything else is escaped
-# by the template. What a method's card leaves out is left out of its page.
+# The drawing is the studio's own file with its words escaped (studio.ui.help.cards.drawing); everything else
+# is escaped by the template. What a method's card leaves out is left out of its page.
 METHOD_PAGE_TEMPLATE = """
 {{#if value.name}}<article class="about-method">
   {{#if value.drawing}}<figure>{{{value.drawing}}}</figure>{{/if}}
@@ -138,8 +138,8 @@ def build_terms() -> gr.HTML:
 def list_terms(name: str, lang: str) -> list[dict[str, str]]:
     """The settings of a method, then those of the training, each explained on two levels.
 
-    Each has its `key`, its `label` and `help` in plain words, the `exact` sentence (empty where there is none), and
-    `condition`, the choice under which alone it applies (empty for most).
+    Each has its `key`, its `label` and `help` in plain words, the `exact` sentence (empty where there is
+    none), and `condition`, the choice under which alone it applies (empty for most).
     """
     settings = methods.get(name).settings
     terms = []
@@ -171,7 +171,7 @@ def _condition_label(setting: Setting, settings: tuple[Setting, ...]) -> Message
 
 
 def terms_value(name: str, lang: str) -> dict[str, Any]:
-    """The terms of a method in groups: its own settings, those of one choice folded, then those of the training."""
+    """The terms of a method in groups: its own settings, those of one choice folded, the training's."""
     method_heading = messages.METHOD_SETTINGS.render(lang, method=presets.methods()[name].name)
     training_heading = messages.TRAINING_SETTINGS.render(lang)
     groups: dict[str, dict[str, Any]] = {}
@@ -213,7 +213,7 @@ def glossary_value(lang: str) -> dict[str, Any]:
 
 
 def curve_texts(lang: str) -> dict[str, dict[str, str]]:
-    """What each measure of a run says, in plain words and exactly, and what it looks like when good and when bad."""
+    """What each measure of a run says, plainly and exactly, and what it looks like when good and when bad."""
     return {
         name: {
             "plain": curve.plain.render(lang),
@@ -250,7 +250,7 @@ def load_tour(request: gr.Request) -> dict[str, Any]:
 
 
 def build_buttons() -> None:
-    """Lay out and wire the help of the page's head, in the row that is open: two buttons, the glossary, the tour."""
+    """Lay out and wire the help of the page's head, in the open row: two buttons, the glossary, the tour."""
     quiet: dict[str, Any] = {"show_progress": "hidden", "queue": False}
     tour_button = gr.Button(t(messages.SHOW_TOUR), size="sm", scale=0, min_width=0, elem_id="show-around")
     glossary_button = gr.Button(
@@ -265,7 +265,7 @@ def build_buttons() -> None:
 
 
 def _build_scripted(name: str) -> gr.HTML:
-    """A component that its script draws beside an empty template, so that an update leaves the script's work alone."""
+    """A component that its script draws beside an empty template, so that an update leaves that alone."""
     script = (presets.ASSETS / f"{name}.js").read_text(encoding="utf-8")
     return gr.HTML(
         {}, html_template="<i hidden></i>", js_on_load=script, elem_id=name, apply_default_css=False

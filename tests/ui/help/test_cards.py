@@ -1,4 +1,4 @@
-"""Drawings, help, glossary and curves explain everything there is, in both languages, and the drawings are safe to put into a page."""
+"""Drawings, help, glossary and curves explain everything there is; drawings are safe to put into a page."""
 
 import re
 from pathlib import Path

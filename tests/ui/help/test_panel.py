@@ -1,4 +1,4 @@
-"""The help parts say everything in both languages, put no text into the page that could run there, and are strict about their cards."""
+"""The help parts say everything in both languages, and put no text into the page that could run there."""
 
 import re
 from types import SimpleNamespace
@@ -33,7 +33,7 @@ def texts(value):
 
 
 def read_by_gradio(text):
-    """What is left of a text between backticks in JavaScript; fails where it would run something or end there."""
+    """What a text between backticks becomes in JavaScript; fails where it would run something or end there."""
     assert not re.search(r"(?<!\\)(?:\\\\)*(`|\$\{)", text), text
     return re.sub(r"\\(.)", r"\1", text)
 

@@ -1,4 +1,4 @@
-"""The chooser on the page: filled in from the data, honest about what is missing, and its choice can be taken over."""
+"""The chooser on the page: filled in from the data, open about what is missing; its choice can be taken."""
 
 from types import SimpleNamespace
 
@@ -112,7 +112,7 @@ def test_advice_not_to_train_offers_a_prompt_and_nothing_to_take():
 
 
 def take(choice_value, source="", task="chat", columns="{}"):
-    """What taking a choice sets: a sentence, source, task and columns of the Data tab, method, model, settings; what stays is left out."""
+    """What taking a choice sets: the notice, and the fields by name without those that stay as they are."""
     notice, *opened, name, model, rank, bits = chooser_panel.apply_choice(
         choice_value, source, task, columns, ("lora_rank", "qat_bits"), data_tab.FIELD_COUNT + 5, ENGLISH
     )
