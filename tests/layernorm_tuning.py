@@ -1,6 +1,6 @@
-"""LayerNorm tuning, an eleventh method for tests: one Method here and one card in layernorm_tuning.yaml, nothing else.
+"""LayerNorm tuning, an eleventh method for tests: one Method here and one card in layernorm_tuning.yaml.
 
-Zhao et al. 2023, Tuning LayerNorm in Attention: only the weights of the LayerNorm and RMSNorm layers are trained.
+Zhao et al. 2023: only the weights of the LayerNorm and RMSNorm layers are trained.
 """
 
 from typing import Any

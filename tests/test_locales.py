@@ -29,9 +29,9 @@ LETTER = re.compile(r"[^\W\d_]")
 QUOTED = re.compile(r"“[^”]*”")
 PLACEHOLDER = re.compile(r"\{(\w+)(?:[!:][^{}]*)?\}")
 # Punctuation of the other language, where no quoted text or formula excuses it.
-HALF_WIDTH = re.compileX
+HALF_WIDTH = re.compile(r"[\u4e00-\u9fff”）][,;:!?]|[,;!?][\u4e00-\u9fff]|[\u4e00-\u9fff”）]\.(?!\w)")
 FULL_WIDTH = re.compile(r"[，。：；！？（）、]")
-# Names and units that stand in a Chinese text of their own; a text that holds other letters must hold Chinese.
+# Names and units that stand in a Chinese text of their own; one with other letters must hold Chinese.
 SAME_IN_CHINESE = re.compile(
     r"\b(LoRA|QLoRA|DoRA|AdaLoRA|LoHa|LoKr|OFT|VeRA|RLHF|RLOO|GRPO|DPO|SFT|RL|UPFT|PEFT|P-tuning|ReLU|NF4|F1|KL"
     r"|bf16|alpha|SmolLM2|MiniLM|Hugging Face|Hub|Space|CSV|JSON|JSONL|GGUF|safetensors|kWh|GB|MB|GFLOP|token"

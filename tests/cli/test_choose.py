@@ -1,4 +1,4 @@
-"""`studio choose` asks the questions in the terminal or reads the answers from a file, and writes the plan."""
+"""`studio choose` asks the questions in the terminal or reads answers from a file, and writes the plan."""
 
 import io
 import json

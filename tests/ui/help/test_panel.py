@@ -33,7 +33,7 @@ def texts(value):
 
 
 def read_by_gradio(text):
-    """What a text between backticks becomes in JavaScript; fails where it would run something or end there."""
+    """What a text between backticks becomes in JavaScript; fails where it would run or end."""
     assert not re.search(r"(?<!\\)(?:\\\\)*(`|\$\{)", text), text
     return re.sub(r"\\(.)", r"\1", text)
 
