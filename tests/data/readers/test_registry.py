@@ -1,10 +1,12 @@
 """A new file format is one reader in the registry: it is recognised, read, imported and listed with no change elsewhere."""
 
+import argparse
 import io
 import zipfile
 
 import pytest
 
+from studio.cli import data
 from studio.data import readers, store
 from studio.data.readers import detect, header, sandbox
 from studio.data.readers.read import read_pasted_text, read_table
@@ -12,6 +14,7 @@ from studio.data.readers.rows import LineStream, ParsedRows
 from studio.data.readers.spec import Reader, SourceFile
 from studio.errors import BadData
 from studio.i18n import Message
+from studio.ui.data import messages
 
 EXPECTED_TICKETS = Message("Each ticket must hold lines such as “text: late”. {first}")
 NO_COLON = Message("has no colon")
@@ -111,6 +114,13 @@ def test_a_new_format_is_listed_where_formats_are(more_readers):
     assert "zip" in readers.format_labels() and "zip" not in labels
     assert not readers.may_lack_header(".tickets")
     assert readers.may_lack_header(".tkts")
+
+
+def test_the_command_line_and_the_page_list_the_formats(more_readers):
+    parser = argparse.ArgumentParser(prog="studio data")
+    data.add_arguments(parser)
+    assert "TKTS" in parser.format_help()
+    assert set(messages.UPLOAD_EXAMPLES.values) == {"formats"}
 
 
 def test_a_new_format_says_itself_what_a_file_must_hold(tmp_path, more_readers):
