@@ -87,7 +87,10 @@ def open_sheet(*lines):
         for name in ("office", "table", "text")
     )
     body = f'<office:spreadsheet><table:table table:name="One">{cells}</table:table></office:spreadsheet>'
-    content = f'<?xml version="1.0"?><office:document-content {spaces}><office:body>{body}</office:body></office:document-content>'
+    content = (
+        f'<?xml version="1.0"?><office:document-content {spaces}>'
+        f"<office:body>{body}</office:body></office:document-content>"
+    )
     file = io.BytesIO()
     with zipfile.ZipFile(file, "w") as target:
         target.writestr("mimetype", "application/vnd.oasis.opendocument.spreadsheet")
@@ -99,7 +102,11 @@ def open_sheet(*lines):
 TALK = [{"role": "user", "content": "hi"}, {"role": "assistant", "content": "hello"}]
 LONG = "A paragraph that is long enough to stand alone. " * 9
 CSV = "text,label\nlate,delivery\ntwice,billing\n"
-SURVEY = "Timestamp,How was it?,What would you improve?\n2024/01/31 10:05,Fine,The price\n2024/02/01 11:00,So so,The parcel\n"
+SURVEY = (
+    "Timestamp,How was it?,What would you improve?\n"
+    "2024/01/31 10:05,Fine,The price\n"
+    "2024/02/01 11:00,So so,The parcel\n"
+)
 
 READ = {
     # the way it is written down
@@ -531,9 +538,10 @@ def test_an_awkward_file_gives_the_rows_a_person_sees_in_it(tmp_path, case):
     assert table.bad_lines == ()
 
 
-# What a help desk, a shop and a survey export: the columns that hold what somebody wrote, and whether that is certain.
+# What a help desk, a shop and a survey export: the columns with what somebody wrote, and whether that is sure.
 DESK = "Ticket ID,Customer Name,Created At,Response Time,Customer Message,Agent Response\n" + "".join(
-    f"T-{n},{who},2024-05-{n + 10} 10:05,{n} hours,Where is parcel {n} of mine?,It left us on day {n} of May.\n"
+    f"T-{n},{who},2024-05-{n + 10} 10:05,{n} hours,"
+    f"Where is parcel {n} of mine?,It left us on day {n} of May.\n"
     for n, who in enumerate(["Anna Müller", "Ben O'Hara", "Chen Wei", "Ada King", "Li Na", "Tom Fox"])
 )
 SHOP = "order;customer;answer id;note;reply\n" + "".join(
@@ -618,14 +626,16 @@ DAMAGED = {
     ),
     "one of a list damaged": (
         "a.json",
-        b'[{"text": "late", "label": "delivery"},\n{"text": "x, "label": 1},\n{"text": "twice", "label": "billing"}]',
+        b'[{"text": "late", "label": "delivery"},\n{"text": "x, "label": 1},\n'
+        b'{"text": "twice", "label": "billing"}]',
         TWO_ROWS,
         2,
         json_records.DAMAGED_JSON,
     ),
     "one of a list on one line damaged": (
         "a.json",
-        b'[{"text": "late", "label": "delivery"}, {"text": x, "label": 1}, {"text": "twice", "label": "billing"}]',
+        b'[{"text": "late", "label": "delivery"}, {"text": x, "label": 1}, '
+        b'{"text": "twice", "label": "billing"}]',
         TWO_ROWS,
         2,
         json_records.DAMAGED_JSON,
@@ -646,7 +656,8 @@ DAMAGED = {
     ),
     "one of a list damaged, after blank lines": (
         "a.json",
-        b'\n\n[{"text": "late", "label": "delivery"},\n{"text": 1 2},\n{"text": "twice", "label": "billing"}]',
+        b'\n\n[{"text": "late", "label": "delivery"},\n{"text": 1 2},\n'
+        b'{"text": "twice", "label": "billing"}]',
         TWO_ROWS,
         4,
         json_records.DAMAGED_JSON,

@@ -1,4 +1,4 @@
-"""Files made to do harm cost an answer: a sentence comes back, soon, and nothing is written where it does not belong."""
+"""Files made to do harm cost an answer: a sentence comes back soon, and nothing is written elsewhere."""
 
 import io
 import json
@@ -200,10 +200,15 @@ def test_cells_that_say_they_are_repeated_a_billion_times_do_not_fill_the_memory
         f'xmlns:{name}="urn:oasis:names:tc:opendocument:xmlns:{name}:1.0"'
         for name in ("office", "table", "text")
     )
-    cell = '<table:table-cell office:value-type="string" table:number-columns-repeated="16384"><text:p>x</text:p></table:table-cell>'
+    cell = (
+        '<table:table-cell office:value-type="string" table:number-columns-repeated="16384">'
+        "<text:p>x</text:p></table:table-cell>"
+    )
     content = (
-        f'<?xml version="1.0"?><office:document-content {spaces}><office:body><office:spreadsheet><table:table table:name="One">'
-        f'<table:table-row table:number-rows-repeated="1048576">{cell}</table:table-row></table:table></office:spreadsheet></office:body>'
+        f'<?xml version="1.0"?><office:document-content {spaces}><office:body><office:spreadsheet>'
+        '<table:table table:name="One">'
+        f'<table:table-row table:number-rows-repeated="1048576">{cell}</table:table-row></table:table>'
+        "</office:spreadsheet></office:body>"
         "</office:document-content>"
     )
     files = {

@@ -1,4 +1,4 @@
-"""A new file format is one reader in the registry: it is recognised, read, imported and listed with no change elsewhere."""
+"""A new file format is one reader in the registry: recognised, read, imported and listed by that alone."""
 
 import argparse
 import io
