@@ -19,7 +19,7 @@ def raises_bad_data(message: Message, **values: Any) -> Iterator[pytest.Exceptio
 
 
 def assert_message(error: StudioError, message: Message, **values: Any) -> None:
-    """Assert that an error has this message and, among its values, these, and says what to do in all languages."""
+    """Assert that an error has this message with, among its values, these, and is told in all languages."""
     assert error.message.text == message.text
     assert {name: error.message.values.get(name) for name in values} == values
     assert all(sentence.strip() for language in languages() for sentence in error.sentences(language))

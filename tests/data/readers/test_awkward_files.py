@@ -538,7 +538,7 @@ def test_an_awkward_file_gives_the_rows_a_person_sees_in_it(tmp_path, case):
     assert table.bad_lines == ()
 
 
-# What a help desk, a shop and a survey export: the columns with what somebody wrote, and whether that is sure.
+# What a help desk, a shop and a survey export: the columns with what somebody wrote, and if that is sure.
 DESK = "Ticket ID,Customer Name,Created At,Response Time,Customer Message,Agent Response\n" + "".join(
     f"T-{n},{who},2024-05-{n + 10} 10:05,{n} hours,"
     f"Where is parcel {n} of mine?,It left us on day {n} of May.\n"
