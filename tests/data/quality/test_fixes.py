@@ -29,8 +29,8 @@ def chat(*pairs, more=20):
         ),
     ]
     rows = tuple(
-        {"q": asked, "a": answered, "note": f"<b>{number}</b>"}
-        for number, (asked, answered) in enumerate(pairs)
+        {"q": question, "a": answer, "note": f"<b>{index}</b>"}
+        for index, (question, answer) in enumerate(pairs)
     )
     return Table("t.csv", ("q", "a", "note"), rows)
 
@@ -172,20 +172,22 @@ def test_a_fix_does_what_it_says_and_the_check_then_finds_no_more_of_it(
     assert fixes.build_fix(kind, after, task, columns) == Change(kind)
     assert table == before
     changed = {(row, column): text for row, column, text in cells}
-    kept = [row for row in range(len(table.rows)) if row not in drop]
+    remaining = [row for row in range(len(table.rows)) if row not in drop]
     assert after.rows == tuple(
-        {name: changed.get((row, name), text) for name, text in table.rows[row].items()} for row in kept
+        {name: changed.get((row, name), text) for name, text in table.rows[row].items()} for row in remaining
     )
 
 
-def contradiction(task, columns, table):
+def find_contradiction(task, columns, table):
     return next(
-        one for one in health.check_health(table, task, columns).findings if one.kind == "contradictions"
+        finding
+        for finding in health.check_health(table, task, columns).findings
+        if finding.kind == "contradictions"
     )
 
 
 @pytest.mark.parametrize(
-    ("task", "columns", "table", "says", "drop"),
+    ("task", "columns", "table", "label", "drop"),
     [
         (
             "chat",
@@ -210,9 +212,9 @@ def contradiction(task, columns, table):
         ),
     ],
 )
-def test_the_fix_of_a_contradiction_says_what_it_does_and_how_many_rows_go(task, columns, table, says, drop):
-    finding = contradiction(task, columns, table)
-    assert finding.fix.render() == says
+def test_the_fix_of_a_contradiction_says_what_it_does_and_how_many_rows_go(task, columns, table, label, drop):
+    finding = find_contradiction(task, columns, table)
+    assert finding.fix.render() == label
     assert finding.fix.render("zh").endswith(f"（删除 {len(drop)} 行）")
     assert fixes.build_fix("contradictions", table, task, columns).drop == drop
     assert "person" not in finding.why.render()
@@ -220,7 +222,7 @@ def test_the_fix_of_a_contradiction_says_what_it_does_and_how_many_rows_go(task,
 
 def test_where_some_answers_prevail_the_others_are_left_for_a_person_until_asked_for_again():
     table = classify(("x", "a"), ("x", "a"), ("x", "b"), ("y", "a"), ("y", "b"), *LABELLED)
-    finding = contradiction("classify", CLASSES, table)
+    finding = find_contradiction("classify", CLASSES, table)
     assert (finding.count, finding.fix.render()) == (5, "Keep what most rows say (1 row goes)")
     assert finding.why.render().endswith(
         "In 2 of them no answer prevails: these stay, since a person has to decide."
@@ -228,9 +230,9 @@ def test_where_some_answers_prevail_the_others_are_left_for_a_person_until_asked
     assert finding.why.render("zh").endswith("其中 2 行没有多数，会先保留，需要由人来判断。")
     change = fixes.build_fix("contradictions", table, "classify", CLASSES)
     assert change.drop == (2,)
-    rest = fixes.apply(table, [change])
+    remaining = fixes.apply(table, [change])
     assert (
-        contradiction("classify", CLASSES, rest).fix.render()
+        find_contradiction("classify", CLASSES, remaining).fix.render()
         == "No answer prevails: leave them all out (2 rows go)"
     )
 
@@ -285,7 +287,7 @@ def test_a_fix_of_a_table_without_the_column_says_so():
 
 
 @pytest.mark.parametrize(
-    ("form", "said", "mended"),
+    ("conversation", "text_key", "position"),
     [
         (
             {
@@ -304,14 +306,16 @@ def test_a_fix_of_a_table_without_the_column_says_so():
         ),
     ],
 )
-def test_in_a_conversation_only_what_is_said_is_changed(form, said, mended):
-    table = Table("t.jsonl", ("m",), ({"m": json.dumps(form)},) * 9)
+def test_in_a_conversation_only_what_is_said_is_changed(conversation, text_key, position):
+    table = Table("t.jsonl", ("m",), ({"m": json.dumps(conversation)},) * 9)
     for kind, text in (("html", "a@b.example"), ("personal", "<p>[email]</p>")):
         after = json.loads(
             fixes.apply(table, [fixes.build_fix(kind, table, "chat", {"messages": "m"})]).rows[0]["m"]
         )
-        turns, old = (value["messages"] if isinstance(value, dict) else value for value in (after, form))
-        assert turns[mended] == {**old[mended], said: text}
+        turns, old = (
+            value["messages"] if isinstance(value, dict) else value for value in (after, conversation)
+        )
+        assert turns[position] == {**old[position], text_key: text}
         assert turns[1] == old[1]
 
 
