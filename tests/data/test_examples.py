@@ -31,40 +31,44 @@ def test_a_row_with_an_empty_cell_is_left_out_and_counted():
     assert (len(built), incomplete) == (9, 2)
 
 
-@pytest.mark.parametrize(("count", "count_text"), [(1, "1 complete example"), (7, "7 complete examples")])
-def test_too_few_examples_are_refused_with_the_number_wanted(count, count_text):
+@pytest.mark.parametrize("count", [1, 7])
+def test_too_few_examples_are_refused_with_the_number_wanted(count):
     with pytest.raises(BadData) as caught:
         data_examples.build_examples(table([("a", "b")] * count), "chat", CHAT)
-    what, to_do = caught.value.sentences()
-    assert what == f"“t.csv” has {count_text}."
-    assert "At least 8" in to_do
+    assert caught.value.message.text == data_examples.TOO_FEW_EXAMPLES.text
+    assert (caught.value.message.values["count"], caught.value.hint.values["least"]) == (count, 8)
 
 
 def test_a_column_that_is_not_there_is_told_with_those_that_are():
-    with pytest.raises(BadData, match="no column “b”; it has q, a") as caught:
+    with pytest.raises(BadData) as caught:
         data_examples.build_examples(table([("a", "b")] * 9), "chat", {"prompt": "q", "response": "b"})
-    assert caught.value.sentences("zh")[0].endswith("没有“b”这一列，现有的列是：q、a。")
+    assert caught.value.message == data_examples.MISSING_COLUMN.format(
+        name="t.csv", missing=["“b”"], columns=("q", "a")
+    )
 
 
 def test_columns_that_are_not_there_are_each_named_in_quotes():
-    with pytest.raises(BadData, match="no column “c”, “b”; it has q, a") as caught:
+    with pytest.raises(BadData) as caught:
         data_examples.build_examples(table([("a", "b")] * 9), "chat", {"prompt": "c", "response": "b"})
-    assert "没有“c”、“b”这一列" in caught.value.render("zh")
+    assert caught.value.message.values["missing"] == ["“c”", "“b”"]
 
 
 def test_a_column_chosen_twice_is_refused():
-    with pytest.raises(BadData, match="“q” was chosen twice"):
+    with pytest.raises(BadData) as caught:
         data_examples.build_examples(table([("a", "b")] * 9), "chat", {"prompt": "q", "response": "q"})
+    assert caught.value.message == data_examples.COLUMN_CHOSEN_TWICE.format(column="q")
 
 
 def test_one_label_is_no_choice():
-    with pytest.raises(BadData, match="same label, “b”"):
+    with pytest.raises(BadData) as caught:
         data_examples.build_examples(table([("a", "b")] * 9), "classify", SORT)
+    assert caught.value.message == data_examples.ONLY_ONE_LABEL.format(label="b")
 
 
 def test_a_label_for_almost_every_row_is_no_label():
-    with pytest.raises(BadData, match="9 different labels for 9 rows"):
+    with pytest.raises(BadData) as caught:
         data_examples.build_examples(table([("a", str(n)) for n in range(9)]), "classify", SORT)
+    assert caught.value.message == data_examples.TOO_MANY_LABELS.format(labels=9, rows=9)
 
 
 def test_classes_are_numbered_in_alphabetical_order():
@@ -174,7 +178,8 @@ def test_padding_never_counts(tokenizer, tiny_chat):
     assert batch["attention_mask"].sum(1).tolist() == [6, 15]
     assert batch["input_ids"][0, 6:].tolist() == [tokenizer.pad_token_id] * 9
     b, d = ids(tokenizer, "b")[0], ids(tokenizer, "d")[0]
-    # scored are the places before a learned token of any row: 3 and 4 (b and the end, short), 6 and 7 (b), 12 and 13 (d)
+    # Logits are kept before a learned token of any row: 3 and 4 (b and the end, short), 6 and 7 (b), 12 and
+    # 13 (d).
     assert batch["logits_to_keep"].tolist() == [3, 4, 6, 7, 12, 13]
     assert batch["labels"].tolist() == [
         [X, b, END, X, X, X, X],
@@ -193,7 +198,8 @@ def test_a_conversation_in_one_column_is_read_up_to_its_last_answer():
     [
         *("", "hello", "[]", "{}", "[1]", '[{"role": "user"}]', "[" * 5000),
         *('[{"role": "user", "content": "a"}]', '[{"role": "assistant", "content": "b"}]'),
-        '[{"role": "user", "content": "a"}, {"role": "tool", "content": "x"}, {"role": "assistant", "content": "b"}]',
+        '[{"role": "user", "content": "a"}, {"role": "tool", "content": "x"},'
+        ' {"role": "assistant", "content": "b"}]',
     ],
 )
 def test_what_is_no_conversation_is_left_out_and_counted(cell):
@@ -254,7 +260,10 @@ def test_a_pair_without_its_worse_answer_is_left_out():
 
 
 def test_the_end_is_learned_even_where_the_template_does_not_write_it(tokenizer):
-    tokenizer.chat_template = "{% for message in messages %}<|{{ message['role'] }}|>{{ message['content'] }}{% endfor %}{% if add_generation_prompt %}<|assistant|>{% endif %}"
+    tokenizer.chat_template = (
+        "{% for message in messages %}<|{{ message['role'] }}|>{{ message['content'] }}{% endfor %}"
+        "{% if add_generation_prompt %}<|assistant|>{% endif %}"
+    )
     encoded = data_examples.encode_chat(
         data_examples.to_messages({"prompt": "a", "response": "b"}), tokenizer, 64
     )
@@ -308,8 +317,16 @@ def test_an_example_without_room_for_its_answer_is_left_out(tokenizer):
 
 
 def test_no_room_for_any_answer_is_told_with_the_length(tokenizer):
-    with pytest.raises(BadData, match="room for its answer within 20 tokens"):
+    with pytest.raises(BadData) as caught:
         data_examples.encode_examples([{"prompt": "a " * 100, "response": "b"}], "chat", tokenizer, 20, ())
+    assert caught.value.message == data_examples.NO_SPACE_FOR_ANSWER.format(length=20)
+
+
+def test_an_encoded_example_of_an_earlier_version_is_read():
+    encoded = data_examples.Encoded([1, 2], [X, 2], truncated=True, row_index=7)
+    assert data_examples.Encoded.from_json(vars(encoded)) == encoded
+    earlier_fields = {"input_ids": [1, 2], "labels": [X, 2], "cut": True, "number": 7}
+    assert data_examples.Encoded.from_json(earlier_fields) == encoded
 
 
 def test_a_text_to_sort_has_its_special_tokens_and_its_class(tiny_bert):

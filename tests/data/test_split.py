@@ -1,4 +1,4 @@
-"""Examples become three parts; what belongs together stays together, and the numbers can be counted by hand."""
+"""What belongs together stays in one of three splits, whose sizes can be counted by hand."""
 
 import random
 from collections import Counter

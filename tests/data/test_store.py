@@ -171,6 +171,14 @@ def test_drafts_are_gone_at_the_next_start_unless_their_process_still_works(stud
         assert drafts() == [running.name]
 
 
+def test_a_foreign_folder_named_like_a_draft_stays_and_stops_no_start():
+    foreign = [".incoming-abc", ".incoming-", ".incoming-1x-2", ".incomings"]
+    for name in foreign:
+        (home() / "datasets" / name).mkdir(parents=True)
+    store.remove_stale_drafts()
+    assert drafts() == sorted(foreign)
+
+
 def test_what_cannot_be_used_leaves_nothing(tmp_path):
     for name, text in (("empty.csv", ""), ("list.csv", "name,age\nAnna,\n,3\n,\nBen,\n,5\n")):
         (tmp_path / name).write_text(text)

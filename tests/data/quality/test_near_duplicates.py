@@ -7,7 +7,10 @@ import pytest
 
 from studio.data.quality import near_duplicates
 
-TWENTY = "one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen eighteen nineteen twenty"
+TWENTY = (
+    "one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen "
+    "seventeen eighteen nineteen twenty"
+)
 
 
 def group_sets(texts, threshold=0.8):
@@ -49,8 +52,10 @@ SIMILAR_PAIRS = [
         "my parcel has not arrived yet - can you look where it is please",
     ),
     (
-        "I ordered the green garden hose last Monday and it leaks at both ends, so I would like my money back as soon as you can.",
-        "I ordered the green garden hose last Tuesday and it leaks at both ends, so I would like my money back as soon as you can.",
+        "I ordered the green garden hose last Monday and it leaks at both ends, so I would like my money "
+        "back as soon as you can.",
+        "I ordered the green garden hose last Tuesday and it leaks at both ends, so I would like my "
+        "money back as soon as you can.",
     ),
     (
         "您好，我上周一在你们店里买的绿色花园水管两头都漏水，我想申请退货退款，请问需要怎么操作？",

@@ -7,6 +7,7 @@ import pytest
 
 from studio.data import examples
 from studio.data.readers.read import read_table
+from studio.data.reshape import conversations
 from studio.data.schema import infer_roles
 
 
@@ -39,11 +40,7 @@ def log(user, agent, count=10):
 )
 def test_messages_with_the_same_number_are_one_conversation(tmp_path, names, user, agent, column):
     parsed = table(tmp_path, names, log(user, agent))
-    assert (
-        parsed.notes[0].render()
-        == f"40 rows with one message each were joined into 10 conversations by “{names[0]}”."
-    )
-    assert parsed.notes[0].render("zh") == f"40 行（每行一条消息）已按“{names[0]}”合并成 10 段对话。"
+    assert parsed.notes == (conversations.MESSAGES_JOINED.format(rows=40, count=10, column=names[0]),)
     assert infer_roles.guess_roles(parsed) == infer_roles.RoleGuess("chat", {"messages": column}, True)
     chat_examples, incomplete = examples.build_examples(parsed, "chat", {"messages": column})
     assert (len(chat_examples), incomplete) == (10, 0)
@@ -90,7 +87,7 @@ def test_what_one_says_in_several_rows_is_one_message_and_loose_rows_are_counted
         "Hello.\nAre you there?",
         "Yes, I am.",
     ]
-    assert parsed.notes[1].render() == "2 rows without a “chat_id”, a speaker or a message left out."
+    assert parsed.notes[1] == conversations.ROWS_DROPPED.format(count=2, column="chat_id")
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ import pytest
 from studio.data import examples as data_examples
 from studio.data import store
 from studio.data.readers.read import read_table
+from studio.data.reshape import preference_pairs
 from studio.data.schema import infer_roles
 from studio.errors import BadData
 
@@ -64,7 +65,9 @@ def test_the_answer_that_won_is_the_better_one(tmp_path, names, winners):
     for index, example in enumerate(examples):
         better, worse = (FIRST_ANSWERS, SECOND_ANSWERS) if index % 2 == 0 else (SECOND_ANSWERS, FIRST_ANSWERS)
         assert example == {"prompt": QUESTIONS[index], "chosen": better[index], "rejected": worse[index]}
-    assert f"“{names[3]}” says which of “{names[1]}” and “{names[2]}” is better" in parsed.notes[0].render()
+    note = parsed.notes[0]
+    assert note.text == preference_pairs.PAIRS_BUILT.text
+    assert [note.values[name] for name in ("winner", "first", "second")] == [names[3], names[1], names[2]]
 
 
 @pytest.mark.parametrize("tie", ["tie", "both", "tie (bothbad)", "neither", "平局", "A=B", ""])
@@ -73,8 +76,7 @@ def test_rows_in_which_no_answer_won_are_left_out_and_counted(tmp_path, tie):
     assert [row["prompt"] for row in parsed.rows] == [
         text for index, text in enumerate(QUESTIONS) if index % 3 < 2
     ]
-    assert parsed.notes[1].render() == f"4 rows where no answer is better (such as “{tie or '–'}”) left out."
-    assert parsed.notes[1].render("zh") == f"4 行没有更好的回答（例如“{tie or '–'}”），已忽略。"
+    assert parsed.notes[1] == preference_pairs.TIES_DROPPED.format(count=4, value=tie or "–")
 
 
 def test_a_winner_may_be_named_by_the_model_that_answered(tmp_path):
@@ -112,13 +114,9 @@ def test_points_and_marks_for_each_answer_say_which_is_better(tmp_path):
 def test_where_no_winner_can_be_told_the_data_is_refused_with_what_stands_there(tmp_path, names, winners):
     with pytest.raises(BadData) as caught:
         infer_roles.guess_roles(table(tmp_path, names, winners))
-    what, to_do = caught.value.sentences()
-    assert what == (
-        f"“t.csv” holds two answers to compare, “response_a” and “response_b”, but “{names[3]}” does not say which is better: "
-        f"{', '.join(winners)}."
+    assert caught.value.message == preference_pairs.NO_CLEAR_WINNER.format(
+        name="t.csv", first="response_a", second="response_b", column=names[3], values=winners
     )
-    assert to_do.startswith("Write “response_a” or “response_b” there in every row")
-    assert "看不出哪个更好" in caught.value.render("zh")
 
 
 def test_one_of_two_answers_is_never_taken_for_sure(tmp_path):

@@ -1,4 +1,4 @@
-"""What raters and libraries export is understood as what it is: pairs, questions, conversations with tools, verdicts and stars."""
+"""Exports of raters and libraries are understood: pairs, questions, tool calls, ratings and stars."""
 
 import csv
 import io
@@ -131,8 +131,9 @@ def test_single_answers_with_a_verdict_are_paired_or_refused_and_never_all_learn
     assert {(pair["chosen"], pair["rejected"]) for pair in examples} == set(
         zip(GOOD_ANSWERS, BAD_ANSWERS, strict=True)
     )
-    with pytest.raises(BadData, match="judges single answers"):
+    with pytest.raises(BadData) as caught:
         import_csv(header_line, zip(QUESTIONS, GOOD_ANSWERS, [good, bad] * 6, strict=True))
+    assert caught.value.message.text == data_examples.NO_RATED_PAIR.text
 
 
 def test_three_stars_are_neither_good_nor_bad():
