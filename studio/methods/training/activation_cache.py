@@ -20,10 +20,12 @@ from studio.storage import require_disk_space
 MAX_MEMORY_SHARE = 0.25
 MAX_BATCH_TOKENS = 4096
 CACHED_ON_DISK = Message(
-    "Memory is short, so the output of the frozen layers ({mb:,.0f} MB) is kept on the disk: the losses are the same, each step takes a little longer."
+    "Memory is short, so the output of the frozen layers ({mb:,.0f} MB) is kept on the disk: the losses are "
+    "the same, each step takes a little longer."
 )
 NO_SPACE_FOR_CACHE = Message(
-    "Neither memory nor disk has room for the output of the frozen layers ({mb:,.0f} MB), so they are run anew in every round: the losses are the same, the training takes longer."
+    "Neither memory nor disk has room for the output of the frozen layers ({mb:,.0f} MB), so they are run "
+    "anew in every round: the losses are the same, the training takes longer."
 )
 
 

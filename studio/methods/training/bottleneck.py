@@ -97,7 +97,8 @@ class BottleneckLayer(torch.nn.Module, BaseTunerLayer):  # type: ignore[misc] # 
     def merge(self, safe_merge: bool = False, adapter_names: Any = None) -> None:
         """Refused: what bends cannot be added into a matrix."""
         raise ValueError(
-            "A bottleneck adapter has a ReLU inside and cannot be merged; keep base and adapter, or unload it."
+            "A bottleneck adapter has a ReLU inside and cannot be merged; keep base and adapter, or unload "
+            "it."
         )
 
     def unmerge(self) -> None:
@@ -131,7 +132,8 @@ class BottleneckModel(BaseTuner):  # type: ignore[misc] # PEFT's types are not f
 
     def _check_merge_allowed(self) -> None:
         raise ValueError(
-            "A bottleneck adapter has a ReLU inside and cannot be merged; keep base and adapter, or unload it."
+            "A bottleneck adapter has a ReLU inside and cannot be merged; keep base and adapter, or unload "
+            "it."
         )
 
 

@@ -25,19 +25,24 @@ from studio.methods.training.sampling_sizes import (
 from studio.storage import write_json
 
 SELF_CONSISTENCY = Message(
-    "Of {answers} answers the model wrote to the same question, {same} begin with the same {tokens} tokens (on average, over {questions} questions): the more do, the more this method has to learn from (prefix self-consistency)."
+    "Of {answers} answers the model wrote to the same question, {same} begin with the same {tokens} tokens "
+    "(on average, over {questions} questions): the more do, the more this method has to learn from (prefix "
+    "self-consistency)."
 )
 # An answer is always like itself, and two may be so by chance.
 MAX_CHANCE_MATCHES = 2
 LOW_SELF_CONSISTENCY = Message(
-    "Hardly two begin alike, so expect little of this method here: examples that have answers get further (with LoRA, for instance)."
+    "Hardly two begin alike, so expect little of this method here: examples that have answers get further "
+    "(with LoRA, for instance)."
 )
 TOP_P = 0.95
 FIRST_STEP_INSTRUCTION = " Write only the first step towards the answer; it need not be complete."
 # Puts a text before what the user says in whatever the model's own template then writes.
 INSTRUCTION_TEMPLATE = (
-    "{{%- set told = namespace(list=[]) -%}}{{%- for message in messages -%}}{{%- set told.list = told.list + [{{'role': message['role'], "
-    "'content': ({text} + message['content']) if message['role'] == 'user' else message['content']}}] -%}}{{%- endfor -%}}"
+    "{{%- set told = namespace(list=[]) -%}}{{%- for message in messages -%}}{{%- set told.list = told.list "
+    "+ [{{'role': message['role'], "
+    "'content': ({text} + message['content']) if message['role'] == 'user' else message['content']}}] "
+    "-%}}{{%- endfor -%}}"
     "{{%- set messages = told.list -%}}"
 )
 
@@ -74,7 +79,8 @@ def generate_rows(job: TrainingContext) -> tuple[list[Encoded], list[Encoded]]:
     if not train_examples or not validation_examples:
         raise BadData(
             Message(
-                "No question leaves room for an opening within {budget} tokens: at most {room} may be the question's, the shortest has {least}."
+                "No question leaves room for an opening within {budget} tokens: at most {room} may be the "
+                "question's, the shortest has {least}."
             ),
             Message("Allow longer texts (max_length), shorter openings, or shorten the questions."),
             budget=max_length,
