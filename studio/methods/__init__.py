@@ -47,7 +47,7 @@ def get(name: str) -> Method:
 
 
 def find_plan_problems(raw: Mapping[str, Any]) -> list[Problem]:
-    """What is wrong with the method of a raw plan: its name, its settings, its fit with the task and the model."""
+    """What is wrong with a raw plan's method: its name, its settings, its fit with the task and the model."""
     choice = raw.get("method")
     name = choice.get("name") if isinstance(choice, Mapping) else None
     if not isinstance(choice, Mapping) or not isinstance(name, str):
@@ -77,7 +77,7 @@ def find_plan_problems(raw: Mapping[str, Any]) -> list[Problem]:
 
 
 def _find_shape(model: str) -> ModelShape | None:
-    """The shape of a catalogue model, a local folder or a cached model; None where it must be fetched first."""
+    """The shape of a catalogue, local or cached model; None where it must be fetched first."""
     card = presets.models().get(model)
     if card:
         return shapes.from_config(card.config)

@@ -79,7 +79,7 @@ def low_rank(
         weight_traffic=9.5 * remade_weights,
         operations=4.0 * n_linears + 4.0 * n_dropouts + 10.0 * n_scalings,
         operations_backward=5.5 * n_linears + 1.0 * n_dropouts + 10.0 * n_scalings,
-        random_numbers=dropped_inputs,
+        random_numbers=float(dropped_inputs),
     )
 
 

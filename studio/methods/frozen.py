@@ -52,7 +52,10 @@ SETTINGS = (
 
 
 def learning_rate(shape: ModelShape, settings: Settings, task: Task) -> float:
-    """Higher than for full fine-tuning, as only a few layers move (Howard and Ruder 2018 raise it towards the top layer)."""
+    """Higher than for full fine-tuning, as only a few layers move.
+
+    Howard and Ruder 2018 raise it towards the top layer.
+    """
     n_parameters = shape.total()
     if task == "classify" and n_parameters < 50e6:
         return 5e-4
@@ -90,7 +93,7 @@ def check(settings: Settings, shape: ModelShape | None, task: Task) -> list[Prob
 
 
 def attach(model: Any, settings: Settings, task: Task) -> Any:
-    """Freeze everything but the top blocks and the head; the config shows whether the language head is tied."""
+    """Freeze everything but the top blocks and the head, where that is not tied."""
     shape = shapes.from_config(model.config.to_dict())
     model.requires_grad_(False)
     for block in layers.get_blocks(model)[-int(settings["blocks"]) :]:
@@ -130,7 +133,10 @@ def cost_profile(shape: ModelShape, settings: Settings) -> CostProfile:
 
 
 def phases(settings: Settings, workload: Workload) -> tuple[Phase, ...]:
-    """With a cache: the bottom once over every example, then the top alone; before and after, the whole model is measured."""
+    """With a cache the bottom runs once over every example, then the top alone.
+
+    Before and after the training the whole model is measured.
+    """
     supervised_phases = build_supervised_phases(workload, "frozen")
     if not settings["reuse"]:
         return supervised_phases

@@ -1,4 +1,4 @@
-"""The form of PEFT's methods, read from PEFT's own config classes and shipped as text: the page needs no PEFT.
+"""The form of PEFT's methods, read from its config classes and shipped as text: the page needs no PEFT.
 
 `python -m studio.methods.peft_form` writes presets/peft.yaml again after an update of PEFT; labels and help
 texts are in presets/peft_words.yaml.
@@ -21,9 +21,12 @@ from studio.methods.spec import Setting
 from studio.presets import CardModel
 
 FIELDS_FILE, CARDS_FILE = presets.FOLDER / "peft.yaml", presets.FOLDER / "peft_words.yaml"
-FILE_HEADER = """# The fields of PEFT's config classes that a person may set, with PEFT's own defaults and words (peft {version}).
-# Written by `python -m studio.methods.peft_form`; what is shown of them and why stands in peft_words.yaml.
-"""
+FILE_HEADER = (
+    "# The fields of PEFT's config classes that a person may set, with PEFT's own defaults and words "
+    "(peft {version}).\n"
+    "# Written by `python -m studio.methods.peft_form`; what is shown of them and why stands in "
+    "peft_words.yaml.\n"
+)
 SETTING_KINDS: dict[object, Literal["int", "float", "bool", "str"]] = {
     int: "int",
     float: "float",

@@ -53,7 +53,7 @@ def learning_rate(shape: ModelShape, settings: Settings, task: Task) -> float:
 
 
 def prefix_widths(shape: ModelShape) -> tuple[int, int]:
-    """How many values a virtual token adds to a layer's keys (and to its values), and the projection's width."""
+    """What a virtual token adds to a layer's keys (and to its values), and the projection's width."""
     kv_width = shape.hidden
     for linear in shape.linears:
         if linear.name == "self_attn.v_proj":
@@ -111,7 +111,7 @@ def finish(model: Any) -> Any:
 
 
 def result_bytes(shape: ModelShape, settings: Settings, num_labels: int, bytes_per_parameter: int) -> float:
-    """Keys and values of each virtual token in each layer, and a new head, in 32 bits; the projection is dropped."""
+    """Keys and values of the virtual tokens in each layer, and a new head, in 32 bits; no projection."""
     kv_width, _ = prefix_widths(shape)
     prefix_values = int(settings["virtual_tokens"]) * 2 * shape.layers * kv_width
     head_parameters = shape.head(num_labels) if num_labels else 0

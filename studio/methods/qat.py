@@ -215,7 +215,7 @@ def save(model: Any, folder: Path, hub: str) -> None:
 
 
 def result_bytes(shape: ModelShape, settings: Settings, num_labels: int, bytes_per_parameter: int) -> float:
-    """Integers of few bits packed into 32-bit words, row by row, a scale for each group, and all else as it is."""
+    """Integers packed into 32-bit words, row by row, a scale for each group, and all else as it is."""
     bits, group_size = int(settings["bits"]), int(settings["group"])
     packed_bytes = sum(linear.n_out * 4 * math.ceil(linear.n_in * bits / 32) for linear in shape.linears)
     n_weights = sum(linear.n_in * linear.n_out for linear in shape.linears)

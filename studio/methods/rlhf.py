@@ -1,4 +1,4 @@
-"""RLHF: supervised fine-tuning, a reward model that learns from pairs, and a policy that is trained on its scores.
+"""RLHF: supervised fine-tuning, a reward model that learns from pairs, and a policy trained on its scores.
 
 The three stages of Ouyang et al. (2022), with a policy gradient that needs no critic: RLOO (Ahmadian et al.
 2024) or GRPO (Shao et al. 2024). DPO (Rafailov et al. 2023) is the short cut that learns from the pairs

@@ -22,7 +22,7 @@ TIMEOUT_SECONDS = 60
 
 
 def find_problem(plan: Plan, language: str = "en") -> str:
-    """Why the method's library refuses a plan's settings; empty where it does not, or where only the run can tell."""
+    """Why the method's library refuses a plan's settings; empty where it does not or cannot tell yet."""
     method = methods.get(plan.method.name)
     if not method.needs_settings_check:
         return ""

@@ -154,7 +154,7 @@ def phases(settings: Settings, workload: Workload) -> tuple[Phase, ...]:
 
 
 def _generated_rows(settings: Settings, workload: Workload) -> tuple[RowTokens, ...]:
-    """The lengths of the examples the model writes: an opening for each question, and a share of full answers."""
+    """Lengths of the generated examples: an opening for each question, and a share of full answers."""
     prefix_length = int(settings["prefix_length"])
     full_share = float(settings["full_share"])
     template_tokens = TASK_TEMPLATE_TOKENS if settings["template"] else 0

@@ -1,4 +1,4 @@
-"""What a run does, as a list of phases: which texts go through which model, how often, and with or without gradients."""
+"""What a run does, as a list of phases: which texts go through which model, and how often."""
 
 import math
 from collections.abc import Sequence
@@ -25,7 +25,7 @@ MAX_ANSWER_TOKENS = 160
 
 
 def uses_gradient_checkpointing(requested: bool | None, on_gpu: bool, n_parameters: int) -> bool:
-    """Whether activations are recomputed in the backward pass: as requested, else on a GPU by the model's size."""
+    """Whether activations are recomputed in the backward pass: as requested, else by the model's size."""
     if requested is not None:
         return requested
     return on_gpu and n_parameters >= CHECKPOINTING_MIN_PARAMETERS
@@ -221,7 +221,7 @@ def _build_micro_batch(lengths: Sequence[tuple[int, int]], batch_size: int, repe
 
 
 def truncate_rows(rows: Sequence[RowTokens], max_tokens: int) -> list[tuple[int, int]]:
-    """Tokens and scored positions of rows cut at `max_tokens`; one whose prompt leaves no space is left out."""
+    """Tokens and scored positions of truncated rows; one whose prompt leaves no space is left out."""
     truncated = []
     for row in rows:
         if row.prompt_tokens < max_tokens or not row.completion_tokens:
@@ -231,7 +231,7 @@ def truncate_rows(rows: Sequence[RowTokens], max_tokens: int) -> list[tuple[int,
 
 
 def supervised_lengths(workload: Workload) -> list[tuple[int, int]]:
-    """Tokens and scored positions of each row as a supervised training reads it; a long plain text becomes several."""
+    """Tokens and scored positions of each row in supervised training; a long plain text becomes several."""
     max_tokens = workload.training.max_length
     if workload.task == "classify":
         return [(min(row.tokens, max_tokens), 0) for row in workload.rows]
