@@ -320,6 +320,7 @@ METHOD = Method(
     merge=full_model_io.load,
     check=check,
     extra_stages_message=extra_stages_message,
+    has_stage_settings=True,
     supports_resume=False,
     stages=("sft", "reward", "rl"),
 )
