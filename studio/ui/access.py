@@ -102,7 +102,7 @@ def find_own_dataset(source: str, stored_sources: object) -> Dataset:
 
 
 def check_queue() -> None:
-    """Refuse one more run; raises NotPossible where others can reach the page and MAX_UNFINISHED_RUNS have not ended."""
+    """Refuse one more run (NotPossible) where others can reach the page and too many have not ended."""
     if not is_open_to_others():
         return
     unfinished = sum(runs.status(run).state not in runs.ENDED_STATES for run in runs.all_runs())

@@ -48,8 +48,8 @@ TITLE = "Training studio"
 STORAGE_SECRET = "studio"  # noqa: S105 - no secret
 LOCAL_HOSTS = ("127.0.0.1", "localhost", "::1")
 WELCOME = label(
-    "# Training studio\nTeach a language model from your examples, watch it learn, and compare it with the original."
-    " Everything stays on this machine."
+    "# Training studio\nTeach a language model from your examples, watch it learn, and compare it with the"
+    " original. Everything stays on this machine."
 )
 # In the other language, for those who cannot read this one.
 OTHER_LANGUAGE = register_label(
@@ -249,7 +249,7 @@ def _wire_strip(page: gr.Blocks, tabs: _Tabs, strip: ProgressStrip) -> None:
 
 
 def _wire_run_lists(tabs: _Tabs, states: _BrowserStates) -> None:
-    """Bring the lists of runs up to date when their tab is opened, and remember the run that is chosen there."""
+    """Update the lists of runs when their tab is opened, and remember the run that is chosen there."""
     for panel, run_dropdown in (
         (tabs.playground_panel, tabs.playground.run_dropdown),
         (tabs.share_panel, tabs.share.run_dropdown),

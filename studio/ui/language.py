@@ -36,7 +36,7 @@ def request_language(request: gr.Request | None) -> str:
 
 @lru_cache
 def language_script() -> bytes:
-    """The script that goes at the start of the page's <head>: assets/language.js with the languages filled in."""
+    """The script at the start of the page's <head>: assets/language.js with the languages filled in."""
     locales = {name: i18n.about(name).get("browser_locales", [name])[-1] for name in i18n.languages()}
     script = (presets.ASSETS / "language.js").read_text(encoding="utf-8")
     return f"<script>{script.replace('__LOCALES__', json.dumps(locales))}</script>".encode()

@@ -1,4 +1,4 @@
-"""The progress strip above all tabs: which data and method are chosen, what that costs, what was trained, what comes next."""
+"""The progress strip above all tabs: what is chosen, what it costs, what was trained, what comes next."""
 
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
@@ -18,7 +18,8 @@ from studio.ui.method.table_messages import NO_PRICE
 # How far a run has come: it trains, or has been trained, compared with the base model, exported.
 RunStage = Literal["training", "trained", "compared", "exported"]
 STRIP_TEMPLATE = """{{#if value.steps}}<ol class="story" aria-label="{{value.about}}">
-{{#each value.steps}}<li class="{{this.state}}"><b>{{this.head}}</b> <span>{{this.said}}</span></li>{{/each}}</ol>{{/if}}"""
+{{#each value.steps}}<li class="{{this.state}}"><b>{{this.head}}</b> <span>{{this.said}}</span></li>{{/each}}
+</ol>{{/if}}"""
 STRIP_LABEL = Message("Where you stand")
 DATA_STEP, METHOD_STEP = Message("Data"), Message("Method")
 TRAINING_STEP, NEXT_STEP = Message("Training"), Message("Next")
@@ -52,7 +53,7 @@ RUN_STAGES: dict[RunStage, tuple[Message, Message]] = {
 
 
 class ProgressStrip(NamedTuple):
-    """The component, the run trained last, and a hidden text that changes when that run enters another stage."""
+    """The component, the run trained last, and a hidden text that changes with the stage of that run."""
 
     html: gr.HTML
     run: gr.BrowserState
@@ -78,7 +79,7 @@ def read_run_stage(run_id: str | None) -> str:
     """How far a run has come, by its folder.
 
     Returns:
-        The id of the run and its stage as one text; "" where there is no such run, or it ended without a result.
+        The id of the run and its stage as one text; "" where there is none, or it ended without a result.
     """
     try:
         run = runs.get(run_id or "")

@@ -1,4 +1,4 @@
-"""What protects the page on the network: other sites, oversized bodies and the file proxy are refused, headers are set."""
+"""Protection on the network: other sites, large bodies and the file proxy are refused, headers are set."""
 
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from typing import Any
@@ -23,7 +23,8 @@ BLOCKED_PATHS = (
 )
 CONTENT_SECURITY_POLICY = (
     "default-src 'self'; script-src 'self' 'unsafe-inline' 'unsafe-eval'; style-src 'self' 'unsafe-inline'; "
-    "img-src 'self' data: blob:; font-src 'self' data:; connect-src 'self'; worker-src 'self' blob:; object-src 'none'; base-uri 'self'; form-action 'self'; "
+    "img-src 'self' data: blob:; font-src 'self' data:; connect-src 'self'; worker-src 'self' blob:; "
+    "object-src 'none'; base-uri 'self'; form-action 'self'; "
     "frame-ancestors 'self' https://huggingface.co https://*.hf.space"
 )
 SECURITY_HEADERS = [
@@ -39,7 +40,9 @@ class RequestTooLarge(Exception):
 
 
 class SecurityMiddleware:
-    """An ASGI middleware that refuses unsafe requests and sets safe headers; it buffers nothing, so streams keep streaming.
+    """An ASGI middleware that refuses unsafe requests and sets safe headers.
+
+    It buffers nothing, so that streams keep streaming.
 
     Args:
         app: The application behind it.

@@ -1,4 +1,4 @@
-"""Amounts as people read them: counts, memory, sizes, times, money, energy, and the span between two of them."""
+"""Amounts as people read them: counts, memory, sizes, times, money, energy, and the span between two."""
 
 from studio.estimate.types import Range
 from studio.i18n import Message
@@ -101,7 +101,7 @@ def format_share(fraction: float) -> str:
 
 
 def format_span(low: str, high: str) -> str:
-    """From one formatted amount to another, the unit once if it is the same: 11–14 min, 50 s – 2 min, 1 h 20 min – 2 h."""
+    """From one formatted amount to another, a common unit once: 11–14 min, 50 s – 2 min, 1 h 20 min – 2 h."""
     if low == high:
         return low
     start, end = low.split(), high.split()

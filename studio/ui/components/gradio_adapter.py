@@ -60,7 +60,7 @@ def _pass_invalid_numbers(component_class: Any) -> None:
 
 
 def _escape_template_values(component_class: Any) -> None:
-    """Escape all text that an HTML template shows; scripts of a component still get their values as they are."""
+    """Escape all text that an HTML template shows; a component drawn by a script gets its value as it is."""
     original_preprocess = component_class.preprocess
     original_postprocess = component_class.postprocess
 

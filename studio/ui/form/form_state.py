@@ -73,7 +73,7 @@ def read_form(fields: Mapping[str, Any]) -> FormState:
 
 
 def read_method_settings(method: Method, values: Mapping[str, Value]) -> dict[str, Value]:
-    """The settings of one method out of all fields' values (METHOD_SETTING), without those that have no effect."""
+    """The settings of one method out of all fields (METHOD_SETTING), without those that have no effect."""
     all_values = {setting.name: values[f"{method.name}_{setting.name}"] for setting in method.settings}
     return {
         setting.name: all_values[setting.name] for setting in method.settings if setting.applies(all_values)
@@ -87,7 +87,7 @@ def read_edited_fields(source: str, state: object) -> tuple[str, ...]:
 
 
 def read_state_part(source: str, state: object, key: str) -> object:
-    """One part of a state that a browser saved for this data set; None where it is for another, or no state."""
+    """One part of a state that a browser saved for this data set; None where there is none for it."""
     if not source or not isinstance(state, dict) or state.get("source") != source:
         return None
     return state.get(key)

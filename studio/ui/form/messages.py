@@ -21,11 +21,13 @@ VALIDATION_SHARE = label("Share kept aside to check on (validation)")
 VALIDATION_SHARE_HELP = label("The model never trains on these; the validation loss is measured on them.")
 TEST_SHARE = label("Share kept for the final test")
 TEST_SHARE_HELP = label(
-    "Every before-and-after figure is measured on these, and nothing is chosen by them. 0 uses the validation part instead."
+    "Every before-and-after figure is measured on these, and nothing is chosen by them."
+    " 0 uses the validation part instead."
 )
 EVAL_COUNT = label("How often the validation loss is measured (evaluations)")
 EVAL_COUNT_HELP = label(
-    "Spread evenly over the run. More show the curve more finely and find the best state more exactly; each takes a little time."
+    "Spread evenly over the run. More show the curve more finely and find the best state more exactly;"
+    " each takes a little time."
 )
 PATIENCE = label("Stop after so many checks without progress (early stopping)")
 PATIENCE_HELP = label("0 never stops early. The best state is kept either way.")
@@ -41,7 +43,8 @@ LR_SCHEDULERS = {
 }
 WARMUP_RATIO = label("Share of the steps that starts gently (warm-up)")
 WARMUP_RATIO_HELP = label(
-    "Over this share the steps grow from nothing to their full size. Raise it if the loss jumps right at the start."
+    "Over this share the steps grow from nothing to their full size."
+    " Raise it if the loss jumps right at the start."
 )
 WEIGHT_DECAY = label("Pull what is learned towards 0 (weight decay)")
 WEIGHT_DECAY_HELP = label(
@@ -49,7 +52,8 @@ WEIGHT_DECAY_HELP = label(
 )
 GRADIENT_CHECKPOINTING = label("Save memory by computing twice (gradient checkpointing)")
 GRADIENT_CHECKPOINTING_HELP = label(
-    "Intermediate results are thrown away and computed again: far less memory, and a quarter to a half more time. Large models on a card do so anyway."
+    "Intermediate results are thrown away and computed again: far less memory, and a quarter to a half"
+    " more time. Large models on a card do so anyway."
 )
 SEED = label("Random starting point (seed)")
 SEED_HELP = label("The same seed gives the same split and the same training.")

@@ -1,4 +1,4 @@
-"""The plan that the form describes: what it would do, and what is wrong with it under the labels of the fields."""
+"""The plan that the form describes: what it would do, and what is wrong with it, field by field."""
 
 from dataclasses import replace
 from functools import lru_cache
@@ -132,7 +132,7 @@ def describe_plan(run_plan: Plan, lang: str) -> str:
 
 
 def default_batch_and_epochs(run_plan: Plan, train_count: int) -> tuple[int, float]:
-    """Batch size and epochs of a plan; what it leaves open is filled in by the number of training examples."""
+    """Batch size and epochs of a plan; what it leaves open follows from the number of training examples."""
     method = methods.get(run_plan.method.name)
     batch_size = run_plan.training.batch_size or defaults.default_batch_size(train_count)
     epochs = run_plan.training.epochs or defaults.default_epochs(
@@ -176,7 +176,7 @@ def _load_grouped_examples(
 
 
 def describe_extra_stages(run_plan: Plan, lang: str) -> str:
-    """What is trained in addition to the steps that were counted, for a method that trains in several stages."""
+    """What a method that trains in several stages does in addition to the steps that were counted."""
     method = methods.get(run_plan.method.name)
     message = method.extra_stages_message(method.resolve_settings(run_plan.method.settings), run_plan.task)
     return message.render(lang) if message else ""

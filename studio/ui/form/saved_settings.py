@@ -1,4 +1,4 @@
-"""What a browser saves of the Method tab's settings, for one data set: after a reload they are as they were left."""
+"""What a browser saves of the Method tab's settings for one data set, so that a reload does not lose them."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -46,7 +46,7 @@ def wire(
         packed_texts: The same fields as packing.pack_fields sends them.
     """
     _wire_edited_names(saved, source, fields)
-    # Nothing is saved before the earlier values are back: only then is this text anything but empty. The browser
+    # Nothing is saved before the earlier values are back: until then this text is empty. The browser
     # distributes the values, since Gradio reports every output of a server event by itself.
     restored_values = gr.Textbox("", visible=False)
     _wire_saving(saved, source, restored_values, packed_texts)

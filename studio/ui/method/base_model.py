@@ -52,7 +52,7 @@ def describe_model(model: str, lang: str) -> dict[str, Any]:
 
 
 def _find_shape(card: ModelCard | None, cached_model: FetchedModel | None) -> ModelShape | None:
-    """The shape by the card's config, else by the config of the weights that are here; None where neither tells."""
+    """The shape by the card's config, else by that of the weights that are here; None where neither tells."""
     model_shape = shape.from_config(card.config) if card else None
     if model_shape is None and cached_model:
         return shape.from_folder(cached_model.folder)

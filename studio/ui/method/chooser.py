@@ -1,4 +1,4 @@
-"""The guided chooser on the Method tab: six questions, most of them answered already, and the method that suits."""
+"""The guided chooser on the Method tab: six questions, mostly answered already, and the method to use."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -93,8 +93,8 @@ def prefill_answers(request: gr.Request, **fields: Any) -> tuple[Any, ...]:
 
     Args:
         request: The visitor's request.
-        fields: The form (form_state.read_form), the answers by the ids of their questions, and `prefilled`: the
-            answers that were filled in before. Those alone are filled in anew.
+        fields: The form (form_state.read_form), the answers by the ids of their questions, and `prefilled`,
+            the answers that were filled in before. Those alone are filled in anew.
 
     Returns:
         An update of every question in the visitor's language, an empty result, and the filled in answers.

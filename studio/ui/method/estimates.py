@@ -1,4 +1,4 @@
-"""The figures on the Method tab: what every method would need for what the form says, and what would make it fit."""
+"""The figures on the Method tab: what every method would need for the form, and what would make it fit."""
 
 from collections.abc import Mapping
 
@@ -158,12 +158,12 @@ def format_expected_cost(estimate: Estimate | None, lang: str) -> str:
         return ""
     memory, time = format_memory_and_time(estimate, lang)
     listed_machine = catalogue.load_machines().get(estimate.place)
-    place = listed_machine.name if listed_machine else LOCAL_MACHINE_NAME
-    return EXPECTED_COST.render(lang, time=time, memory=memory, place=place)
+    machine_name = listed_machine.name if listed_machine else LOCAL_MACHINE_NAME
+    return EXPECTED_COST.render(lang, time=time, memory=memory, place=machine_name)
 
 
 def estimate_plan(plan: Plan) -> Estimate | None:
-    """What a plan would need on this machine, as well as it is known now; None where its data cannot be read."""
+    """What a plan would need here, as well as it is known now; None where its data cannot be read."""
     try:
         return all_methods.estimate_chosen_method(plan, catalogue.local_machine())
     except StudioError:

@@ -1,4 +1,4 @@
-"""Where a run would go, on the Method tab: the machines to choose from, how accurate estimates were here, and measuring this machine."""
+"""Where a run would go: the machines to choose from, how accurate estimates were, and measuring this one."""
 
 from collections.abc import Iterator
 from datetime import date

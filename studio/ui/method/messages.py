@@ -13,7 +13,8 @@ MODEL_HELP = label("Choose from the list, or type a hub id (owner/name) or a fol
 NEXT_TRAIN = label("Next: train")
 MORE_METHOD_SETTINGS = label("More settings of this method")
 SUGGESTED_VALUES = Message(
-    "Suggested for {count} training examples: epochs {epochs:g}, {batch} examples at a time, {steps} steps in all."
+    "Suggested for {count} training examples: epochs {epochs:g}, {batch} examples at a time,"
+    " {steps} steps in all."
 )
 SUGGESTED_FOR_FIRST_STAGE = Message("This holds for the first stage; the later ones are set above.")
 NO_SETTINGS = label("This method has no settings of its own: everything is trained.")

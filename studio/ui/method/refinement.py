@@ -1,4 +1,4 @@
-"""Refining the table's estimates while the person reads: counting tokens, then tracing one method after the other."""
+"""Refining the table's estimates while the person reads: counting tokens, then tracing each method."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -43,7 +43,7 @@ def is_needed(inputs: EstimateInputs) -> bool:
 
 
 def has_guessed_tokens(inputs: EstimateInputs) -> bool:
-    """Whether tokens were guessed from characters although the model's tokenizer is here and has not just failed."""
+    """Whether tokens were guessed from characters although the model's tokenizer is here and did not fail."""
     lengths = inputs.lengths
     if not inputs.base.folder or not lengths:
         return False

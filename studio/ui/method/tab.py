@@ -432,7 +432,7 @@ def _build_setting_groups() -> tuple[list[gr.Group], dict[str, Any]]:
 
 
 def _build_setting_fields(method: Method) -> dict[str, Any]:
-    """The fields of a method's settings as METHOD_SETTING: the basic ones in sight, the others in an accordion."""
+    """The fields of a method's settings as METHOD_SETTING: basic ones in sight, others in an accordion."""
     if not method.settings:
         gr.Markdown(t(messages.NO_SETTINGS), container=True)
     default_values = {setting.name: setting.default for setting in method.settings}
@@ -519,7 +519,7 @@ def _wire_method(layout: _Layout, page: _Page) -> None:
 
 
 def _wire_refresh(layout: _Layout, page: _Page, form_fields: dict[str, Any]) -> None:
-    """Refresh the table and what goes with it after any change, then again when it was refined or this machine measured."""
+    """Refresh the table after any change, and again when it was refined or this machine measured."""
     inputs = {**form_fields, "run": page.strip.run, "elsewhere_html": layout.elsewhere_tables}
     outputs = [
         layout.table,
@@ -530,8 +530,8 @@ def _wire_refresh(layout: _Layout, page: _Page, form_fields: dict[str, Any]) -> 
         page.strip.html,
     ]
     changes = [field.change for field in (*form_fields.values(), page.data.revision, page.strip.run_stage)]
-    # Tracing answers only that it is done, and the table is drawn from the fields as they are then: an old answer
-    # overwrites nothing.
+    # Tracing answers only that it is done, and the table is drawn from the fields as they are then: an old
+    # answer overwrites nothing.
     refine_request, refine_done = gr.Number(0, visible=False), gr.Number(0, visible=False)
     after_any(*changes).then(
         refresh_after_change, inputs_kwargs=inputs, outputs=[*outputs, refine_request], **LATEST_UNQUEUED

@@ -1,4 +1,4 @@
-"""The comparison table of all methods with what each costs: one row each, from its card, its estimate and its offers.
+"""The comparison table of all methods: one row each, from its card, its estimate and what would make it fit.
 
 Texts and figures are rendered here; `assets/table.js` draws them and keeps what the person sorted, filtered,
 pinned and opened.
@@ -23,8 +23,8 @@ from studio.ui.method import table_csv, table_messages
 
 # Parts of a figure below this share are listed together.
 MIN_LISTED_SHARE = 0.02
-# Memory bars end at this multiple of what the machine has: a row that needs far more would make all others too
-# short to read.
+# Memory bars end at this multiple of what the machine has: a row that needs far more would make all others
+# too short to read.
 MAX_BAR_RATIO = 1.6
 TRAINABLE_SENTENCE = Message("{trained} of {total} parameters are trained ({share:.2%}).")
 
@@ -372,7 +372,7 @@ def _describe_shortfall(estimate: Estimate, lang: str) -> str:
 
 
 def _render_details(row: _Row, limits_message: Message | None, lang: str) -> list[dict[str, Any]]:
-    """What an opened row shows below it: texts, steps and the parts of the figures, each under its heading."""
+    """What an opened row shows below it, each with its heading: texts, steps, the parts of the figures."""
     card, estimate = row.card, row.estimate
     details: dict[str, dict[str, Any]] = {
         "principle": {"text": card.principle.render(lang)},

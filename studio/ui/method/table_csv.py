@@ -1,4 +1,4 @@
-"""The figures of the comparison table as plain numbers: to sort and compare by, and to copy into a spreadsheet."""
+"""The figures of the comparison table as plain numbers, to compare by and to copy into a spreadsheet."""
 
 from studio.estimate.types import Estimate
 from studio.ui.method import table_messages
@@ -46,7 +46,7 @@ def render_headings(lang: str) -> list[str]:
 
 
 def render_row(name: str, estimate: Estimate, lang: str) -> list[str | float | None]:
-    """The figures of a row in the order of `render_headings`, with six digits; None where one is not known."""
+    """The figures of a row in the order of `render_headings`, six digits each; None where not known."""
     raw: dict[str, list[float | None]] = {}
     for column, values in raw_values(estimate).items():
         raw[column] = [_six_digits(value) for value in values] if values else [None, None, None]

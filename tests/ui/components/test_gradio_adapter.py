@@ -1,4 +1,4 @@
-"""What the studio relies on in Gradio that Gradio does not promise: after an upgrade, these say what has changed."""
+"""What the studio relies on in Gradio without a promise: after an upgrade, these say what changed."""
 
 import gradio as gr
 import pytest

@@ -1,4 +1,4 @@
-"""The chooser on the page: filled in from the data, honest about what is missing, and its choice can be taken over."""
+"""The chooser on the page: filled in from the data, open about what is missing; its choice can be taken."""
 
 import gradio as gr
 import pytest

@@ -32,7 +32,8 @@ def test_the_table_holds_all_methods_and_opens_those_that_suit_the_task():
     assert [row["id"] for row in rows] == list(presets.methods())
     suitable = {method.name for method in methods.METHODS if "chat" in method.tasks}
     assert {row["id"] for row in rows if row["open"]} == suitable
-    # 30 layers x rank 16 x the widths of SmolLM2's seven matrices: 2·576 + 2·(576+192) + 2·576 + 3·(576+1536) = 10,176
+    # 30 layers x rank 16 x the widths of SmolLM2's seven matrices:
+    # 2·576 + 2·(576+192) + 2·576 + 3·(576+1536) = 10,176
     lora = next(row for row in rows if row["id"] == "lora")
     assert lora["exact"].startswith(f"{30 * 16 * 10176:,} of 139,399,488")
 

@@ -28,10 +28,10 @@ def test_the_live_view_sends_only_what_is_new(finished):
 
 
 @pytest.mark.parametrize(
-    "asked", [None, [], ["../../etc", 0, "en"], ["a" * 32, 0, "en"], [{}, "x", 3], [1], "text"]
+    "sent", [None, [], ["../../etc", 0, "en"], ["a" * 32, 0, "en"], [{}, "x", 3], [1], "text"]
 )
-def test_the_live_view_trusts_nothing_a_browser_sends(asked):
-    assert live_view.poll(asked) == {"gone": True}
+def test_the_live_view_trusts_nothing_a_browser_sends(sent):
+    assert live_view.poll(sent) == {"gone": True}
 
 
 def test_the_live_view_speaks_the_browser_s_language(finished):
@@ -68,11 +68,11 @@ STAGED = (
 
 def staged(make_plan, name="rlhf", task="prefer"):
     """A run of several stages, as its worker would have written it."""
-    found = make_plan("lora", "chat")
+    plan = make_plan("lora", "chat")
     columns = {role: role for role in REQUIRED_ROLES[task]}
     choice = MethodChoice(name=name)
     run = runs.create(
-        found.model_copy(
+        plan.model_copy(
             update={"task": task, "method": choice, "data": Data(source="x.csv", columns=columns)}
         )
     )
@@ -83,12 +83,12 @@ def staged(make_plan, name="rlhf", task="prefer"):
 
 def test_each_stage_has_its_charts_in_order(make_plan):
     run = staged(make_plan)
-    found = live_view.poll([run.id, 0, "en"])
-    assert [point[0] for point in found["points"]] == ["sft", "reward", "rl"]
+    view = live_view.poll([run.id, 0, "en"])
+    assert [point[0] for point in view["points"]] == ["sft", "reward", "rl"]
     if "rlhf" not in {item.name for item in methods.METHODS}:
         pytest.skip("RLHF is not built yet")
-    shown = [(chart["stage"], [curve["key"] for curve in chart["curves"]]) for chart in found["charts"]]
-    assert shown[:6] == [
+    charts = [(chart["stage"], [curve["key"] for curve in chart["curves"]]) for chart in view["charts"]]
+    assert charts[:6] == [
         ("sft", ["loss", "eval_loss"]),
         ("reward", ["loss", "eval_loss"]),
         ("reward", ["eval_accuracy"]),
@@ -96,7 +96,7 @@ def test_each_stage_has_its_charts_in_order(make_plan):
         ("rl", ["kl"]),
         ("rl", ["answer_length"]),
     ]
-    assert [chart["title"] for chart in found["charts"]][:4] == [
+    assert [chart["title"] for chart in view["charts"]][:4] == [
         "Learning from the good answers (SFT)",
         "Learning which answers are better (reward model)",
         "",
@@ -108,9 +108,9 @@ def test_one_stage_needs_no_title_and_classes_have_an_accuracy(finished):
     assert [
         (chart["id"], chart["title"]) for chart in live_view.poll([finished().id, 0, "en"])["charts"]
     ] == [("train-loss", "")]
-    found = live_view.poll([finished("lora", "classify").id, 0, "zh"])
-    assert [chart["id"] for chart in found["charts"]] == ["train-loss", "train-accuracy"]
-    assert any("eval_accuracy" in measured for _, _, measured in found["points"])
+    view = live_view.poll([finished("lora", "classify").id, 0, "zh"])
+    assert [chart["id"] for chart in view["charts"]] == ["train-loss", "train-accuracy"]
+    assert any("eval_accuracy" in measured for _, _, measured in view["points"])
 
 
 def test_a_run_that_goes_on_is_sent_anew(make_plan):
@@ -146,14 +146,14 @@ def test_the_latest_answers_of_practice_are_sent_once_and_shortened(make_plan):
     (run.folder / "stages" / "samples.jsonl").write_text(
         "".join(json.dumps(row) + "\n" for row in rows) + '{"step": 3, "ans', encoding="utf-8"
     )
-    found = live_view.poll([run.id, 0, "en", "", 0])
-    assert len(found["samples"]) == run_results.MAX_SAMPLES
-    assert found["samples"][0] == {
+    view = live_view.poll([run.id, 0, "en", "", 0])
+    assert len(view["samples"]) == run_results.MAX_SAMPLES
+    assert view["samples"][0] == {
         "question": "<b>q</b>",
         "answer": "a" * run_results.MAX_SAMPLE_CHARS + "…",
         "reward": "0.67",
     }
-    assert live_view.poll([run.id, 0, "en", "", found["sampled"]])["samples"] is None
+    assert live_view.poll([run.id, 0, "en", "", view["sampled"]])["samples"] is None
 
 
 NOTES = {
@@ -187,15 +187,16 @@ def test_what_came_out_is_said_in_sentences_and_tables(make_plan):
         "method": NOTES,
     }
     text = run_results.describe_results(run, report, "en")
-    for said in (
+    for sentence in (
         "It answers 50% of 8 kept-aside questions rightly; the base, 25%.",
-        "ranks 90% of the 10 kept-aside pairs as people did; its simple start (a linear fit) 50%, guessing 50%.",
+        "ranks 90% of the 10 kept-aside pairs as people did; its simple start (a linear fit) 50%,"
+        " guessing 50%.",
         "Always taking the longer answer would be right on 60%.",
         "score 1.5 on average; before practice, -0.25.",
         "likelier in 80% of the 10 kept-aside pairs; before, 40%.",
         "was 2.000 and is 2.500; this method does not aim at it",
     ):
-        assert said in text
+        assert sentence in text
     rounded, answers = run_results.build_tables(report, "en")
     assert rounded["heads"] == ["", "full precision", "rounded while training"]
     assert rounded["rows"] == [
