@@ -19,8 +19,10 @@ from studio.methods import compatibility
 from studio.methods.compatibility import UNSUPPORTED_TASKS
 from studio.models import shape
 from studio.plan import Data, MethodChoice, Plan
+from studio.ui import app
 from studio.ui.help import messages, panel
-from studio.ui.method import table_messages
+from studio.ui.method import table, table_messages
+from studio.ui.method.table import TableState
 
 BARE_CARD = {"order": 11, "name": {"en": "LayerNorm tuning"}, "tasks": ["chat", "complete"]}
 NEAR = {**TONE, "apart": "near"}
@@ -122,6 +124,23 @@ def test_a_bare_card_has_a_page_that_says_it_is_not_described(add_method):
     assert page["what"] == presets.NOT_DESCRIBED.render()
     assert terms["groups"][0]["terms"][0]["exact"] == ""
     assert panel.method_page_value("lora", "en")["drawing"].startswith("<svg")
+
+
+def test_its_settings_have_fields_in_the_form(eleventh):
+    ids = {block.elem_id for block in app.build_page().blocks.values()}
+    assert {f"knobs-{NAME}", f"knob-{NAME}-scope"} <= ids
+
+
+@pytest.mark.parametrize("card", [None, BARE_CARD], ids=["complete card", "bare card"])
+def test_it_has_a_row_of_the_comparison_table(add_method, card):
+    add_method(card)
+    estimates = closed_form_estimates(CPU)(make_plan())
+    for lang in languages():
+        rows = table.render_table(TableState(estimates, chosen=NAME, task="chat"), lang)["rows"]
+        assert [row["id"] for row in rows] == list(presets.methods())
+        assert (rows[-1]["id"], rows[-1]["kind"]) == (NAME, "chosen")
+        assert rows[-1]["short"] == presets.methods()[NAME].short.render(lang)
+        assert rows[-1]["cells"]["memory"]["big"].endswith("GB")
 
 
 def test_sentences_count_it(eleventh):
