@@ -125,8 +125,10 @@ def join_sentences(sentences: Iterable[str], language: str) -> str:
     """Rendered sentences one after the other, the empty ones left out, with the blank of the language between them (none in Chinese)."""
     separator, text = SENTENCE_SEPARATOR.render(language), ""
     for sentence in filter(None, sentences):
-        needs_blank = text.endswith((".", "!", "?"))  # a sentence that is not translated
-        text += (" " if needs_blank else separator) + sentence if text else sentence
+        if text:
+            is_english = text.endswith((".", "!", "?"))  # not translated
+            text += " " if is_english else separator
+        text += sentence
     return text
 
 
