@@ -16,7 +16,8 @@ from studio.estimate.machines import catalogue
 from studio.i18n import Message
 from studio.methods import settings_check, spec
 from studio.runs import Run
-from studio.training import launcher, worker
+from studio.training import launcher, report_messages, worker
+from studio.training.memory import limit_memory
 
 INSIST_HINT = Message(
     "`studio estimate` says what would fit; --insist starts it all the same, and it ends with a sentence where memory runs out."
@@ -74,7 +75,7 @@ def _run_in_foreground(run: Run) -> int:
     progress_thread.start()
     try:
         with processes.worker_environment():
-            worker.run(run.id, before_start=worker.limit_memory)
+            worker.run(run.id, before_start=limit_memory)
     except Exception as error:
         with (run.folder / "worker.log").open("a", encoding="utf-8") as log_file:
             traceback.print_exc(file=log_file)
@@ -88,19 +89,15 @@ def _run_in_foreground(run: Run) -> int:
         signal.signal(signal.SIGINT, previous_handler)
     report = runs.report(run)
     if report:
-        texts = report["texts"]
-        if texts["cut"] or texts["dropped"]:
-            print(
-                worker.TEXTS_CUT_OR_DROPPED.render(
-                    cut=texts["cut"], length=texts["max_length"], dropped=texts["dropped"]
-                )
-            )
+        if truncation := report_messages.describe_truncation(report):
+            print(truncation.render())
         loss = f"{report['before']['loss']:.3f} -> {report['after']['loss']:.3f}"
         if receipt := history.build_receipt(history.load_estimate(run), report):
             print(receipt.render())
         print(f"{runs.status(run).state}: validation loss {loss} in {report['seconds']:.0f} s")
-        if "right" in report["after"] and "right" in report["before"]:
-            print(f"known answers right: {report['before']['right']:.0%} -> {report['after']['right']:.0%}")
+        if "answer_accuracy" in report["after"] and "answer_accuracy" in report["before"]:
+            before, after = report["before"]["answer_accuracy"], report["after"]["answer_accuracy"]
+            print(f"known answers right: {before:.0%} -> {after:.0%}")
     if runs.is_resumable(run):
         print(f"It goes on from where it was with: studio train --resume {run.id[:8]}")
     return 0

@@ -41,7 +41,7 @@ def measure_accuracy(
                 generate_texts(model, tokenizer, prompts, MAX_NEW_TOKENS), batch_rows, strict=True
             )
         )
-    return {"right": n_correct / len(answerable), "asked": float(len(answerable))}
+    return {"answer_accuracy": n_correct / len(answerable), "n_questions": float(len(answerable))}
 
 
 def generate_texts(

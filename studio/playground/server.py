@@ -19,7 +19,7 @@ from studio.i18n import Message
 from studio.models import fetch, load
 from studio.plan import Task
 from studio.runs import Run
-from studio.training.worker import limit_memory
+from studio.training.memory import limit_memory
 
 # Models nobody asks for so long are put away (seconds).
 IDLE_TIMEOUT_SECONDS = 900

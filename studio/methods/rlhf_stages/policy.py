@@ -163,8 +163,8 @@ def generate_and_score(
     return (
         {
             "reward": mean(rewards),
-            "answer_length": mean(map(len, completion_ids)),
-            "cut_share": clipped_ratio,
+            "completion_length": mean(map(len, completion_ids)),
+            "clipped_ratio": clipped_ratio,
         },
         texts,
         rewards,

@@ -15,7 +15,7 @@ from torchao.quantization import IntxWeightOnlyConfig, PerGroup, quantize_
 from torchao.quantization.qat import FakeQuantizedLinear, QATConfig
 from torchao.quantization.quantize_.workflows import IntxUnpackedToInt8Tensor
 
-from studio.models import load
+from studio.models import device
 
 
 class RoundedLinear(torch.nn.Linear):  # type: ignore[misc] # torch ships no types
@@ -38,7 +38,7 @@ class RoundedLinear(torch.nn.Linear):  # type: ignore[misc] # torch ships no typ
             fake_quantized.weight.detach().float(), (1, self.group_size), quantizer_config.dtype
         )
         # The saved file holds scales in the format of the saved weights; the weights must be multiples of exactly those.
-        scale = quantized.scale.to(load.dtype()).float()
+        scale = quantized.scale.to(device.weights_dtype()).float()
         rounded_weight = quantized.qdata.float() * scale.repeat_interleave(self.group_size, dim=1)
         self.weight = torch.nn.Parameter(
             rounded_weight.to(fake_quantized.weight.dtype), fake_quantized.weight.requires_grad
@@ -134,7 +134,7 @@ def packed_tensors(model: Any) -> dict[str, torch.Tensor]:
 
 def disk_sizes(model: Any) -> tuple[int, int]:
     """Bytes of a model on disk, without names: in full precision as the studio saves it, and packed."""
-    itemsize = load.dtype().itemsize
+    itemsize = device.weights_dtype().itemsize
     full_bytes = sum(value.numel() for value in model.parameters()) * itemsize
     packed_bytes = sum(
         value.numel() * (itemsize if value.is_floating_point() else value.element_size())
