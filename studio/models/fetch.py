@@ -58,7 +58,7 @@ class FetchedModel:
     note: Message
 
 
-def fetch(model: str, progress: ProgressCallbackCallback = no_progress) -> FetchedModel:
+def fetch(model: str, progress: ProgressCallback = no_progress) -> FetchedModel:
     """The folder with a model's weights: downloaded once, and taken from the cache after that.
 
     Args:
