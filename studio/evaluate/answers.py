@@ -10,7 +10,8 @@ from studio.data import examples
 from studio.data.examples import Example
 
 NUMBER_PATTERN = re.compile(r"-?\d+(?:[.,]\d+)*")
-# How many questions are put, and how long an answer may be (tokens): enough to see a change, and minutes on a CPU.
+# How many questions are put, and how long an answer may be (tokens): enough to see a change, and minutes on
+# a CPU.
 MAX_QUESTIONS, MAX_NEW_TOKENS = 64, 160
 BATCH_SIZE = 16
 GREEDY = {"do_sample": False, "temperature": None, "top_p": None, "top_k": None}
@@ -123,7 +124,8 @@ def stop_token_ids(model: Any, tokenizer: Any) -> frozenset[int]:
 def is_correct(text: str, answer: str) -> bool:
     """Whether a text gives the known answer.
 
-    Its last number must be the last number of the answer; where the answer has none, the text must contain its words.
+    Its last number must be the last number of the answer; where the answer has none, the text must contain
+    its words.
     """
     expected_numbers, text_numbers = NUMBER_PATTERN.findall(answer), NUMBER_PATTERN.findall(text)
     if not expected_numbers:

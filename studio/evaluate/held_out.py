@@ -17,8 +17,8 @@ def evaluate(
     """Score a model on encoded examples. The model is left in the mode it came in.
 
     Returns:
-        For classification the loss per text (nats), `accuracy` and macro `f1` (shares, 0 to 1); for every other task the
-        loss per trained token (nats) and its `perplexity`.
+        For classification the loss per text (nats), `accuracy` and macro `f1` (shares, 0 to 1); for every
+        other task the loss per trained token (nats) and its `perplexity`.
     """
     was_training = model.training
     model.eval()
@@ -50,7 +50,7 @@ def evaluate(
 
 
 def macro_f1(predictions: Sequence[int], labels: Sequence[int]) -> float:
-    """The mean over classes of F1 = 2·hits / (times predicted + times labelled); classes that do not occur do not count."""
+    """The mean over the classes that occur of F1 = 2·hits / (times predicted + times labelled)."""
     pairs = list(zip(predictions, labels, strict=True))
     scores = []
     for label in set(predictions) | set(labels):

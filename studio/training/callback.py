@@ -1,4 +1,4 @@
-"""The callback that writes a training into its run folder: points, progress, validations, the best state, and stops."""
+"""The callback that writes points, progress and the best state into the run folder, and obeys a stop."""
 
 import json
 import math
@@ -23,12 +23,13 @@ from studio.training.memory import memory_gb
 from studio.training.time_left import TimeLeft
 
 STATUS_INTERVAL_SECONDS = 0.5
-# A checkpoint is written at a validation, unless writing the last one took more than a twentieth of the time since.
+# A checkpoint is written at a validation, unless writing the last one took more than a twentieth of the
+# time since.
 MAX_SAVING_SHARE = 0.05
 # A process that gets less than this share of its cores while it computes shares them with another program.
 CROWDED_CPU_SHARE = 0.85
-# What is kept of a Trainer's log, and under which name: the loss, and in TRL's later stages what a reward model or
-# the policy is judged by.
+# What is kept of a Trainer's log, and under which name: the loss, and in TRL's later stages what a reward
+# model or the policy is judged by.
 LOGGED_METRICS = {
     "loss": "loss",
     "learning_rate": "learning_rate",
@@ -43,8 +44,8 @@ LOGGED_METRICS = {
     "completions/clipped_ratio": "clipped_ratio",
     "frac_reward_zero_std": "zero_std_share",
 }
-# What a checkpoint holds beside the states of model, optimizer and random generators. It is written last, so that
-# its presence marks the checkpoint as complete.
+# What a checkpoint holds beside the states of model, optimizer and random generators. It is written last,
+# so that its presence marks the checkpoint as complete.
 MONITOR_STATE_FILE = "watch.json"
 
 
@@ -55,7 +56,8 @@ class MonitorCallback(TrainerCallback):  # type: ignore[misc] # transformers shi
         run: The run that is trained.
         stage: Which of the method's stages this is.
         model: The model that is trained; only its trainable parameters are saved.
-        measure: Gives validation scores of the model as it is, `loss` among them; without it the last state is kept.
+        measure: Gives validation scores of the model as it is, `loss` among them; without it the last state
+            is kept.
 
     Attributes:
         step: Optimizer steps taken so far.
@@ -116,7 +118,7 @@ class MonitorCallback(TrainerCallback):  # type: ignore[misc] # transformers shi
             trainable.restore(self.model, self.folder)
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-        """Decide at which steps to validate, and drop points after the step that the training resumes from."""
+        """Decide at which steps to validate, and drop points after the step that training resumes from."""
         self.step, self.steps = state.global_step, state.max_steps
         if self.measure:
             interval = max(1, math.ceil(self.steps / self.training.eval_count))
@@ -133,7 +135,7 @@ class MonitorCallback(TrainerCallback):  # type: ignore[misc] # transformers shi
         self._step_started_at, self._step_cpu_started_at = time.perf_counter(), time.process_time()
 
     def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-        """Measure the step, validate when it is due, save a checkpoint when it is due, and stop when asked."""
+        """Measure the step, validate and save a checkpoint when they are due, and stop when asked."""
         self.step = state.global_step
         if not self.measure:
             self.best_step = self.step
@@ -244,7 +246,7 @@ def _require_finite(loss: float, step: int) -> None:
 
 
 def as_point(scores: Scores, split: str = "validation") -> dict[str, float]:
-    """Scores under the names they have in a point: eval_loss … on the validation split, test_loss … on the test split."""
+    """Scores under their names in a point: eval_loss … on the validation split, test_loss … on the test split."""
     prefix = "test" if split == "test" else "eval"
     return {f"{prefix}_{name}": round(value, 6) for name, value in scores.items()}
 

@@ -1,9 +1,10 @@
 """Chooses how many CPU threads compute, by measuring: before the first step, and again when a run slows down.
 
-torch's threads wait for each other by spinning. On a quiet machine that is fastest; when another program takes a core,
-every operation waits for the thread that lost it, and a run can become twenty times slower than with one thread fewer.
-How threads wait (OMP_WAIT_POLICY) can only be chosen before a process starts, their number at any moment, and on two
-cores one thread was as fast as two that wait passively (tests/bench/throughput.py --busy).
+torch's threads wait for each other by spinning. On a quiet machine that is fastest; when another program
+takes a core, every operation waits for the thread that lost it, and a run can become twenty times slower
+than with one thread fewer. How threads wait (OMP_WAIT_POLICY) can only be chosen before a process starts,
+their number at any moment, and on two cores one thread was as fast as two that wait passively
+(tests/bench/throughput.py --busy).
 """
 
 import time
@@ -11,13 +12,15 @@ from collections import deque
 from collections.abc import Callable
 from statistics import median
 
-# One measurement of one thread count (seconds): long enough for a few dozen operations of the size a step has.
+# One measurement of one thread count (seconds): long enough for a few dozen operations of the size a step
+# has.
 BENCHMARK_SECONDS = 0.3
 # A run counts as slowed down below this share of its best rate.
 SLOWDOWN_SHARE = 0.6
 # The full number of threads is used unless another number is this much faster.
 REQUIRED_GAIN = 1.1
-# A choice is measured again after so long: with signs of crowding, and without them while a core is idle (seconds).
+# A choice is measured again after so long: with signs of crowding, and without them while a core is idle
+# (seconds).
 RECHECK_CROWDED_SECONDS, RECHECK_REDUCED_SECONDS = 5.0, 20.0
 RECENT_STEPS = 3
 
@@ -90,7 +93,7 @@ class ThreadTuner:
 
 
 def benchmark_matmul(seconds: float) -> float:
-    """Forward passes per second through a small model's feed-forward block, with as many threads as torch now uses."""
+    """Forward passes per second through a small feed-forward block, with as many threads as torch now uses."""
     import torch  # noqa: PLC0415 - the page's process never measures
 
     rows, up_projection, down_projection = torch.ones(512, 576), torch.ones(576, 1536), torch.ones(1536, 576)

@@ -1,4 +1,4 @@
-"""The memory of a process that trains or answers: how much it uses, how much it has used, and how much it may use."""
+"""The memory of a process that trains or answers: in use, at its peak, and its limit."""
 
 import os
 
@@ -9,7 +9,7 @@ from studio.models import device
 
 
 def memory_gb() -> float:
-    """Memory in use (GB of 10^9 bytes): on a GPU the peak of its tensors, on a CPU what this process holds now."""
+    """Memory in use (GB, 10^9 bytes): on a GPU the peak of its tensors, on a CPU what the process holds now."""
     gpu_bytes = device.tensor_bytes()
     if gpu_bytes is not None:
         return gpu_bytes / 1e9
@@ -17,16 +17,16 @@ def memory_gb() -> float:
 
 
 def peak_memory_gb() -> float:
-    """The most memory held at once so far (GB of 10^9 bytes): of the GPU with its context, else of this process."""
+    """The most memory held so far (GB, 10^9 bytes): of the GPU with its context, else of this process."""
     gpu_bytes = device.peak_memory_bytes()
     return (hardware.peak_resident_bytes() if gpu_bytes is None else gpu_bytes) / 1e9
 
 
 def limit_memory() -> None:
-    """Let a request for more memory than is free fail with an error, instead of the system ending the process.
+    """Let a request for more memory than is free fail with an error, before the system ends the process.
 
-    Nothing is limited on a GPU, where CUDA reserves far more address space than it uses, and on Windows, which has
-    no such limit.
+    Nothing is limited on a GPU, where CUDA reserves far more address space than it uses, and on Windows,
+    which has no such limit.
     """
     try:
         import resource  # noqa: PLC0415 - Windows has none

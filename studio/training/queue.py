@@ -28,7 +28,8 @@ def wait_for_turn(run: Run) -> None:
 def is_ahead(other: Run, run: Run) -> bool:
     """Whether a run must wait for another one.
 
-    It waits for one that is active, which may be newer than a run that was resumed, and for one that has waited longer.
+    It waits for one that is active, which may be newer than a run that was resumed, and for one that has
+    waited longer.
     """
     if other.id == run.id:
         return False

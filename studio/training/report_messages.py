@@ -12,7 +12,7 @@ TEXTS_CUT_OR_DROPPED = Message(
 
 
 def describe_truncation(report: Mapping[str, Any]) -> Message | None:
-    """How many examples were cut or dropped because they are too long; None where none was, or the report does not say."""
+    """How many examples were cut or dropped as too long; None where none was, or the report does not say."""
     texts = report.get("texts")
     if not isinstance(texts, Mapping) or not (texts.get("cut") or texts.get("dropped")):
         return None

@@ -43,7 +43,7 @@ def has_saved_splits(run: Run) -> bool:
 
 
 def prepare_data(run: Run, plan: Plan) -> PreparedData:
-    """Read and split the data, and save the splits in the run, so that every later score is measured on the same rows.
+    """Read and split the data, and save the splits in the run: all scores are measured on the same rows.
 
     A run that goes on reads the splits it has saved.
 
@@ -136,7 +136,7 @@ def load_test_set(
 
 
 def guess_columns(plan: Plan, table: Any) -> dict[str, str]:
-    """The columns (role -> column) of a plan that names none; empty where the column names clearly say another task."""
+    """The columns (role -> column) of a plan that names none; empty where their names say another task."""
     from studio.data.schema import infer_roles  # noqa: PLC0415 - only here
 
     guess = infer_roles.guess_roles(table, plan.task)
@@ -234,7 +234,7 @@ def load_job(
 
 
 def _require_compatible(plan: Plan, base: FetchedModel) -> None:
-    """Check the plan again with the model at hand: of one from the hub nothing was known before it was fetched."""
+    """Check the plan with the model at hand: of one from the hub nothing was known before it was fetched."""
     raw_plan = {"task": plan.task, "model": str(base.folder), "method": plan.method.model_dump()}
     problems = methods.find_plan_problems(raw_plan)
     if problems:
@@ -248,7 +248,7 @@ def _collect_labels(plan: Plan, splits: Splits) -> tuple[str, ...]:
 
 
 def _limit_length(plan: Plan, method: Method, model_shape: ModelShape) -> Plan:
-    """The plan with the longest text that the model can read under its method: virtual tokens take positions too."""
+    """The plan with the longest text that the model can read: virtual tokens take positions too."""
     settings = method.resolve_settings(plan.method.settings)
     max_length = method.max_text_tokens(model_shape, settings, plan.training.max_length)
     training = plan.training.model_copy(update={"max_length": max_length})

@@ -1,4 +1,4 @@
-"""Predicts how long a run still takes: as estimated at first, and from its own steps once they are worth more."""
+"""Predicts how long a run still takes: as estimated at first, and from its own steps as soon as it can."""
 
 from collections import deque
 from collections.abc import Mapping
@@ -45,7 +45,7 @@ class TimeLeft:
         return in_this_stage + self._seconds_after_stage(seconds_per_step) + validation_seconds
 
     def _seconds_per_step(self, step: int) -> float:
-        """As estimated for the first few steps, which are slower than the others; then the median of the last ones."""
+        """As estimated for the first few steps, which are slower; then the median of the last ones."""
         estimated_seconds = self._estimated_stage_seconds() / self._n_steps
         if estimated_seconds and step - self._first_step < MIN_MEASURED_STEPS:
             return estimated_seconds

@@ -1,6 +1,7 @@
 """Executes a run from top to bottom: prepare, fetch, load, attach, train, evaluate, save.
 
-`run` is an ordinary function, which tests and the command line call in their own process; `main` is the worker process.
+`run` is an ordinary function, which tests and the command line call in their own process; `main` is the
+worker process.
 """
 
 import argparse
@@ -28,7 +29,8 @@ from studio.training import queue as run_queue
 from studio.training import setup as run_setup
 from studio.training.memory import limit_memory, peak_memory_gb
 
-# Held in a file of the run while it works, and given up when the disk is full, so that the reason can be written.
+# Held in a file of the run while it works, and given up when the disk is full, so that the reason can be
+# written.
 DISK_RESERVE_BYTES = 1_000_000
 DISK_RESERVE_FILE = ".ballast"
 # The base model's scores: a run that goes on does not measure them again.
@@ -98,7 +100,7 @@ class _Usage:
         return fetched
 
     def measure(self) -> dict[str, float]:
-        """Seconds, those of fetching among them, and the peak of memory; on a CPU the share of the cores it got.
+        """Seconds, of them those of fetching, and the peak of memory; on a CPU the share of the cores it got.
 
         On a GPU nobody knows that share.
         """
@@ -235,7 +237,7 @@ def _evaluate_tuned(run: Run, job: TrainingContext, model: Any, best_step: int) 
 
 
 def _evaluate(run: Run, job: TrainingContext, model: Any) -> Scores:
-    """Scores on the split that the models are compared on, with the accuracy on questions whose answers are known."""
+    """Scores on the split that the models are compared on, and on questions whose answers are known."""
     from studio.evaluate import answers  # noqa: PLC0415 - loads torch
 
     def on_progress(done: int, total: int) -> None:
@@ -254,8 +256,8 @@ def _train(
     """Train.
 
     Returns:
-        The trained model, and None. Where a training with one stage broke off after a validation that was better than
-        the base: the model of the best validation, which is saved first, and the error.
+        The trained model, and None. Where a training with one stage broke off after a validation that was
+        better than the base: the model of the best validation, which is saved first, and the error.
     """
     runs.set_status(run, "training", method.stages[0])
     try:
@@ -270,7 +272,7 @@ def _train(
 
 
 def _save_result(run: Run, job: TrainingContext, model: Any, fetched: FetchedModel) -> str:
-    """Save what was trained with the tokenizer, under a draft name until it is complete. Returns the model's checksum."""
+    """Save what was trained with the tokenizer, as a draft until it is complete. Returns the checksum."""
     from studio.models import load  # noqa: PLC0415 - loads torch
 
     trainable_bytes = sum(
@@ -290,7 +292,7 @@ def _save_result(run: Run, job: TrainingContext, model: Any, fetched: FetchedMod
 
 
 def main() -> int:
-    """The worker process: `python -m studio.training.worker RUN`. Returns exit code 0 where the run ended well, else 1."""
+    """The worker process: `python -m studio.training.worker RUN`. Returns exit code 1 after a failure."""
     parser = argparse.ArgumentParser()
     parser.add_argument("run")
     run_id = parser.parse_args().run

@@ -1,4 +1,4 @@
-"""Continues RLHF from an earlier run: which runs allow it, and how a run's model becomes the start of the next."""
+"""Continues RLHF from an earlier run: which runs allow it, and how a run's model starts the next."""
 
 import os
 import re

@@ -1,7 +1,7 @@
-"""The stages of RLHF as the estimator sees them: learning from answers, from pairs, and from answers it has written.
+"""The stages of RLHF as the estimator sees them: supervised fine-tuning, reward model or DPO, and policy.
 
-Only the first has dropout: a policy must give the same probabilities twice (studio.methods.rlhf_stages.stage.lora_config).
-The others are TRL's trainers.
+Only the first has dropout: a policy must give the same probabilities twice
+(studio.methods.rlhf_stages.stage.lora_config). The others are TRL's trainers.
 """
 
 import math
@@ -115,7 +115,7 @@ def _reward_model_phases(settings: Settings, load: Workload) -> tuple[Phase, ...
 
 
 def _policy_phases(settings: Settings, load: Workload, reward_name: str) -> tuple[Phase, ...]:
-    """The held-out answers before and after, and of each step the writing, the scoring, the reference and the learning."""
+    """The held-out answers, and of each step the writing, the scoring, the reference and the learning."""
     example_lengths = [max(1, row.completion_tokens) for row in load.rows]
     completion_length = max_completion_length(settings, reward_name, example_lengths)
     num_generations, steps = int(settings["answers"]), int(settings["steps"])

@@ -1,4 +1,4 @@
-"""Runs the stages of RLHF: each begins with the result of the last one, and a stage whose result is saved is skipped."""
+"""Runs the stages of RLHF: each begins with the last one's result, and one whose result is saved is skipped."""
 
 import dataclasses
 import json
@@ -12,8 +12,8 @@ from studio.methods.rlhf_stages import stage as stage_files
 from studio.methods.spec import StageMonitor, TrainingContext
 from studio.methods.training import supervised
 
-# What became of a stage, in the report: trained to its end, stopped on the way, not wanted, its result saved by this
-# run before it was stopped, or by the run that it continues.
+# What became of a stage, in the report: trained to its end, stopped on the way, not wanted, its result
+# saved by this run before it was stopped, or by the run that it continues.
 DONE, STOPPED, SKIPPED, REUSED, IMPORTED = "done", "stopped", "skipped", "reused", "imported"
 
 
@@ -21,7 +21,8 @@ def train(job: TrainingContext) -> Any:
     """Train all stages in order.
 
     Returns:
-        The policy; after a stop, the best model there is by then. What became of each stage is in `job.notes["stages"]`.
+        The policy; after a stop, the best model there is by then. What became of each stage is in
+        `job.notes["stages"]`.
     """
     outcomes: dict[str, str] = job.notes.setdefault("stages", {})
     model = _run_stages(job, outcomes)
@@ -85,7 +86,7 @@ def _fine_tune(job: TrainingContext, outcomes: dict[str, str]) -> tuple[Any, boo
 
 
 def _get_reward_model(job: TrainingContext, outcomes: dict[str, str]) -> tuple[Any, bool]:
-    """The reward model, and whether its training was stopped; without pairs an earlier run's is used as it is."""
+    """The reward model, and whether its training was stopped; without pairs, an earlier run's as it is."""
     reward_folder = stage_files.folder(job, "reward")
     earlier_folder = iterate.earlier_run_folder(job) / "stages" / "reward"
     seed = job.plan.training.seed
@@ -109,7 +110,7 @@ def _get_reward_model(job: TrainingContext, outcomes: dict[str, str]) -> tuple[A
 def _train_reward_model(
     job: TrainingContext, outcomes: dict[str, str], earlier_folder: Path
 ) -> tuple[Any, bool]:
-    """Train a reward model: from the earlier run's where there is one, else from the fine-tuned or the base model."""
+    """Train a reward model that begins as the earlier run's, or else as the fine-tuned or the base model."""
     is_fresh = not stage_files.is_done(earlier_folder)
     start_folder = _language_model_folder(job) if is_fresh else earlier_folder
     trained_model, stopped = reward_model.train(job, start_folder, is_fresh)

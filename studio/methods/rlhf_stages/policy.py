@@ -1,4 +1,4 @@
-"""The last stage of RLHF: the policy writes answers and is scored (RLOO, GRPO), or learns from the pairs directly (DPO)."""
+"""The last stage of RLHF: the policy learns from its own scored answers (RLOO, GRPO) or from pairs (DPO)."""
 
 import json
 import math
@@ -36,14 +36,14 @@ NO_QUESTION_FITS_TO_DO = Message("Allow longer texts (max_length), or shorter an
 def learning_rate(shape: ModelShape) -> float:
     """The default learning rate of the stage.
 
-    TRL's 1e-6 is for training all parameters of large models; LoRA takes ten and more times that, and small models
-    bear, and need, more.
+    TRL's 1e-6 is for training all parameters of large models; LoRA takes ten and more times that, and small
+    models bear, and need, more.
     """
     return 1e-4 if shape.total() < 400e6 else 2e-5
 
 
 class SampleLogger(TrainerCallback):  # type: ignore[misc] # transformers ships no types
-    """Saves what the policy writes during training: a few answers with their rewards; and records the KL divergence.
+    """Saves a few of the answers that the policy writes during training, and records the KL divergence.
 
     Args:
         job: The training, in whose folder `stages/samples.jsonl` is written.
@@ -114,7 +114,8 @@ def build_scorer(
 ) -> ScoreFunction:
     """The reward as a function of prompts and answers: a reward model's score, or a rule on the answer alone.
 
-    A rule on the length aims, where no length is set, at the usual length of the examples as far as an answer has room.
+    A rule on the length aims, where no length is set, at the usual length of the examples as far as an
+    answer has room.
     """
     if reward_name == "model":
         return lambda prompts, texts: _score_with_model(job, scoring_model, prompts, texts)
@@ -158,8 +159,8 @@ def generate_and_score(
     """Answer prompts with greedy decoding and score the answers.
 
     Returns:
-        Their mean `reward`, mean `completion_length` (tokens) and `clipped_ratio` (share without an end); the answers;
-        their rewards.
+        Their mean `reward`, mean `completion_length` (tokens) and `clipped_ratio` (share without an end);
+        the answers; their rewards.
     """
     completion_ids: list[list[int]] = []
     for start in range(0, len(prompts), EVAL_BATCH_SIZE):
@@ -178,7 +179,7 @@ def generate_and_score(
 
 
 def train_policy(job: TrainingContext, policy: Any, reward_name: str, scoring_model: Any) -> tuple[Any, bool]:
-    """Train the policy on its own scored answers (RLOO or GRPO); its metrics are written into `job.notes["rl"]`.
+    """Train the policy on its own scored answers (RLOO or GRPO); its metrics go into `job.notes["rl"]`.
 
     Args:
         job: The training.
@@ -329,7 +330,7 @@ def _build_dpo_trainer(job: TrainingContext, policy: Any, rows: Sequence[Example
 
 
 def _encode_pairs(job: TrainingContext, split: int, max_length: int) -> list[EncodedPair]:
-    """Each pair with its two conversations, whose answers are trained on; pairs that would be cut are left out."""
+    """Each pair with its two conversations, of which the answers are trained; pairs to be cut are left out."""
     encoded_pairs = []
     for example in job.examples[split]:
         prompt = examples.to_prompt_messages(example)
@@ -351,7 +352,7 @@ def _positive_share(margins: Sequence[float]) -> float:
 
 
 def _log_prob_margins(model: Any, job: TrainingContext, encoded_pairs: Sequence[EncodedPair]) -> list[float]:
-    """log P(better answer) − log P(worse answer) of each pair (nats). The model is left in the mode it came in."""
+    """log P(better answer) − log P(worse answer) of each pair (nats). The model keeps its mode."""
     rows = [encoded for _, *conversations in encoded_pairs for encoded in conversations]
     collator = collate.build_collator("chat", job.tokenizer)
     was_training = model.training

@@ -18,16 +18,17 @@ from studio.methods.spec import Scores, StopRequested, TrainingContext
 from studio.models import load as models
 
 BATCH_SIZE = 16
-# TRL's default with LoRA. The head starts where it already ranks well, so small models need no larger rate here, as
-# they do elsewhere.
+# TRL's default with LoRA. The head starts where it already ranks well, so small models need no larger rate
+# here, as they do elsewhere.
 DEFAULT_LEARNING_RATE = 1e-4
-# What a reward model's config says of its head: transformers' own head scores the last token, and would read the same
-# weights wrongly.
+# What a reward model's config says of its head: transformers' own head scores the last token, and would
+# read the same weights wrongly.
 MEAN_POOLING = "the mean of all tokens"
-# Keeps scores around 0 by a hundredth of their square (Eisenstein et al. 2023); a difference of scores alone would
-# leave that open.
+# Keeps scores around 0 by a hundredth of their square (Eisenstein et al. 2023); a difference of scores
+# alone would leave that open.
 CENTER_REWARDS_COEFFICIENT = 0.01
-# The L2 penalty of the initial head, times its squared length on features of spread 1: of 0.1, 1 and 10, 1 ranked best.
+# The L2 penalty of the initial head, times its squared length on features of spread 1: of 0.1, 1 and 10, 1
+# ranked best.
 HEAD_L2_PENALTY = 1.0
 
 
@@ -63,10 +64,11 @@ class PooledFeatures(torch.nn.Module):  # type: ignore[misc] # torch ships types
 
 
 class MeanPoolingHead(torch.nn.Linear):  # type: ignore[misc] # torch ships types that mypy is told to skip
-    """Scores the mean of all tokens where transformers' own head scores the last one; saved under the same name.
+    """Scores the mean of all tokens; transformers' own head, of the same name, scores the last one.
 
-    The last token, an end of turn, knows little of the answer: a linear head ranks 55 % of held-out pairs correctly
-    there, 66 % on the mean (SmolLM2 135M, 300 pairs of preferences_en.json, 20 splits: note of issue 3).
+    The last token, an end of turn, knows little of the answer: a linear head ranks 55 % of held-out pairs
+    correctly there, 66 % on the mean (SmolLM2 135M, 300 pairs of preferences_en.json, 20 splits: note of
+    issue 3).
     """
 
     def forward(self, hidden: torch.Tensor) -> torch.Tensor:
@@ -80,7 +82,8 @@ def load(folder: Path, seed: int, is_fresh: bool = False) -> Any:
     """The reward model of a folder.
 
     Args:
-        folder: A saved reward model, or where `is_fresh` a language model, which gets a new head that has yet to learn.
+        folder: A saved reward model, or where `is_fresh` a language model, which gets a new head that has
+            yet to learn.
         seed: The new head is the same for the same seed.
         is_fresh: Whether the head is new.
 
@@ -119,7 +122,7 @@ def encode_pairs(rows: Sequence[Example], tokenizer: Any, max_length: int) -> li
 
 
 def score(model: Any, tokenizer: Any, rows: Sequence[list[int]]) -> list[float]:
-    """The reward model's score of each row of token ids; higher is better, and only differences mean anything."""
+    """The score of each row of token ids; higher is better, and only differences mean anything."""
     return [float(value) for value in head_outputs(model, tokenizer, rows)[:, 0]]
 
 
@@ -129,7 +132,7 @@ def head_outputs(
     rows: Sequence[list[int]],
     on_progress: Callable[[int, int], None] = lambda done, of: None,
 ) -> torch.Tensor:
-    """The output of the model's head for each row of token ids, without dropout: (rows, width of the head), 32-bit.
+    """The output of the model's head for each row of token ids: (rows, width of the head), 32-bit, no dropout.
 
     Rows of like length share a batch. The model is left in the mode it came in.
     """
@@ -165,9 +168,10 @@ def fit_initial_head(
 ) -> None:
     """Start a language model's new head where it ranks the pairs best while the model stays as it is.
 
-    A random head has opinions that a few hundred pairs would first have to undo, and bends the model meanwhile: a
-    linear fit first, then both together (Kumar et al. 2022, "Fine-tuning can distort pretrained features"). Minimizes
-    the loss of training with its centring, plus HEAD_L2_PENALTY · |w · spread|², by L-BFGS.
+    A random head has opinions that a few hundred pairs would first have to undo, and bends the model
+    meanwhile: a linear fit first, then both together (Kumar et al. 2022, "Fine-tuning can distort
+    pretrained features"). Minimizes the loss of training with its centring, plus HEAD_L2_PENALTY · |w ·
+    spread|², by L-BFGS.
 
     Args:
         model: The reward model, whose head is set.
@@ -210,8 +214,8 @@ def score_margins(margins: Sequence[float]) -> Scores:
     """Scores of margins, one a pair, above 0 where the better answer is ranked higher.
 
     Returns:
-        `loss`, the mean of −log σ(margin) (nats a pair; Bradley and Terry 1952), `accuracy`, the share of margins above
-        0, where one of 0 counts half, and `margin`, their mean.
+        `loss`, the mean of −log σ(margin) (nats a pair; Bradley and Terry 1952), `accuracy`, the share of
+        margins above 0, where one of 0 counts half, and `margin`, their mean.
     """
     losses = [math.log1p(math.exp(-abs(margin))) + max(-margin, 0.0) for margin in margins]
     n_correct = sum((margin > 0) + (margin == 0) / 2 for margin in margins)

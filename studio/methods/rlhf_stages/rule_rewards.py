@@ -1,4 +1,4 @@
-"""Rewards that need no model: rules that a person can state, each computed from the answer alone, between 0 and 1."""
+"""Rewards that need no model: rules that a person can state, computed from the answer alone, 0 to 1."""
 
 import json
 import re
@@ -13,7 +13,8 @@ from studio.methods.spec import Settings
 from studio.plan import Task
 
 NO_PAIRS_FOR_REWARD_MODEL = Message(
-    "a reward model is learned from pairs, which the task {task} does not have; choose a rule such as contains"
+    "a reward model is learned from pairs, which the task {task} does not have;"
+    " choose a rule such as contains"
 )
 LENGTH_EXCEEDS_LIMIT = Message(
     "an answer of {words} words does not fit into max_completion_length ({tokens})"
@@ -22,8 +23,8 @@ MISSING_WORDS = Message("name the words an answer should contain, separated by c
 MISSING_PATTERN = Message("give the pattern (regular expression) an answer should match")
 INVALID_PATTERN = Message("expected a pattern (regular expression), but got {got}: {why}")
 Rule = Callable[[str], float]
-# Some patterns take for ever: one that was typed gets this long for an answer, and this much of the answer (seconds,
-# characters).
+# Some patterns take for ever: one that was typed gets this long for an answer, and this much of the answer
+# (seconds, characters).
 MATCH_TIMEOUT_SECONDS, MAX_CHECKED_CHARS = 0.2, 4_000
 # A Chinese, Japanese or Korean character counts as a word; elsewhere words are what stands between blanks.
 WORD_PATTERN = re.compile(
@@ -100,7 +101,7 @@ def _phrase_reward(phrases: Sequence[str], answer: str) -> float:
 
 
 def _pattern_reward(pattern: Any, answer: str) -> float:
-    """1 where the pattern matches somewhere in the answer; a search that takes too long counts as no match."""
+    """1 where the pattern matches somewhere in the answer; a search that takes too long is no match."""
     try:
         match = pattern.search(answer[:MAX_CHECKED_CHARS], timeout=MATCH_TIMEOUT_SECONDS)
     except (TimeoutError, MemoryError):

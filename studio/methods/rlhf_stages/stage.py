@@ -1,4 +1,4 @@
-"""What the stages of RLHF share: where results are saved, the LoRA that is trained, and TRL's trainers set up for this machine."""
+"""What the stages of RLHF share: their results on disk, their LoRA, and TRL's trainers set up for this machine."""
 
 import shutil
 from collections.abc import Callable, Mapping, Sequence
@@ -21,7 +21,10 @@ METRICS_FILE = "figures.json"
 
 
 class NoCheckpoints(TrainerCallback):  # type: ignore[misc] # transformers ships no types
-    """Keeps checkpoints from being saved: an unfinished stage begins again. It comes after the monitor, which asks for them."""
+    """Keeps checkpoints from being saved, since an unfinished stage begins again.
+
+    It comes after the monitor, which asks for them.
+    """
 
     def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         """Take back what the monitor has asked for."""
@@ -92,9 +95,10 @@ def merge_adapter(model: Any) -> Any:
 def trl_arguments(
     job: TrainingContext, stage: str, steps: int, learning_rate: float, **overrides: Any
 ) -> dict[str, Any]:
-    """The arguments of a TRL trainer for so many steps at a learning rate, with the plan's settings for this machine.
+    """The arguments of a TRL trainer for so many steps at a learning rate, with the plan's settings.
 
-    By default TRL would compute in bfloat16 with gradient checkpointing everywhere, which a CPU does many times slower.
+    By default TRL would compute in bfloat16 with gradient checkpointing everywhere, which a CPU does many
+    times slower.
     """
     base_arguments = supervised.training_arguments(job, stage)
     return {
@@ -136,8 +140,8 @@ def run_trainer(
         trainer: A TRL trainer.
         measure: Gives validation scores; without it the last state is kept.
         callbacks: Further callbacks.
-        measure_start: Whether the state before the first step competes for the best: it is kept where training does
-            not improve on it.
+        measure_start: Whether the state before the first step competes for the best: it is kept where
+            training does not improve on it.
 
     Returns:
         The stage's monitor.
