@@ -245,7 +245,7 @@ class SessionHolder:
         self._lock = threading.Lock()
 
     def get(self, run: Run) -> ModelSession:
-        """The loaded models of a run; those of another run or result are closed once their answer has ended."""
+        """The loaded models of a run; other models are closed once their answer has ended."""
         with self._lock:
             session = self._session
             if session and session.is_alive and _belongs_to(session, run):

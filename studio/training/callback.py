@@ -246,7 +246,7 @@ def _require_finite(loss: float, step: int) -> None:
 
 
 def as_point(scores: Scores, split: str = "validation") -> dict[str, float]:
-    """Scores under their names in a point: eval_loss … on the validation split, test_loss … on the test split."""
+    """Scores under their names in a point: eval_loss … on the validation, test_loss … on the test split."""
     prefix = "test" if split == "test" else "eval"
     return {f"{prefix}_{name}": round(value, 6) for name, value in scores.items()}
 

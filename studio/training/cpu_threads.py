@@ -93,7 +93,7 @@ class ThreadTuner:
 
 
 def benchmark_matmul(seconds: float) -> float:
-    """Forward passes per second through a small feed-forward block, with as many threads as torch now uses."""
+    """Forward passes per second through a small feed-forward block, with the threads that torch now uses."""
     import torch  # noqa: PLC0415 - the page's process never measures
 
     rows, up_projection, down_projection = torch.ones(512, 576), torch.ones(576, 1536), torch.ones(1536, 576)

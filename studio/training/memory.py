@@ -9,7 +9,7 @@ from studio.models import device
 
 
 def memory_gb() -> float:
-    """Memory in use (GB, 10^9 bytes): on a GPU the peak of its tensors, on a CPU what the process holds now."""
+    """Memory in use (GB, 10^9 bytes): on a GPU the peak of its tensors, on a CPU what is held now."""
     gpu_bytes = device.tensor_bytes()
     if gpu_bytes is not None:
         return gpu_bytes / 1e9

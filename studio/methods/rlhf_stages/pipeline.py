@@ -1,4 +1,4 @@
-"""Runs the stages of RLHF: each begins with the last one's result, and one whose result is saved is skipped."""
+"""Runs the stages of RLHF: each begins with the last one's result, and is skipped where its own is saved."""
 
 import dataclasses
 import json

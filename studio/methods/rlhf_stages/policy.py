@@ -330,7 +330,7 @@ def _build_dpo_trainer(job: TrainingContext, policy: Any, rows: Sequence[Example
 
 
 def _encode_pairs(job: TrainingContext, split: int, max_length: int) -> list[EncodedPair]:
-    """Each pair with its two conversations, of which the answers are trained; pairs to be cut are left out."""
+    """Each pair with its two conversations, of which the answers are trained; pairs too long are left out."""
     encoded_pairs = []
     for example in job.examples[split]:
         prompt = examples.to_prompt_messages(example)

@@ -132,7 +132,7 @@ def head_outputs(
     rows: Sequence[list[int]],
     on_progress: Callable[[int, int], None] = lambda done, of: None,
 ) -> torch.Tensor:
-    """The output of the model's head for each row of token ids: (rows, width of the head), 32-bit, no dropout.
+    """The output of the model's head for each row of token ids: (rows, head width), 32-bit, no dropout.
 
     Rows of like length share a batch. The model is left in the mode it came in.
     """

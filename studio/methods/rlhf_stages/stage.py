@@ -1,4 +1,4 @@
-"""What the stages of RLHF share: their results on disk, their LoRA, and TRL's trainers set up for this machine."""
+"""What the stages of RLHF share: results on disk, the LoRA, and TRL's trainers set up for this machine."""
 
 import shutil
 from collections.abc import Callable, Mapping, Sequence

@@ -4,6 +4,7 @@ import json
 import math
 import os
 import random
+import resource
 import shutil
 import subprocess
 import sys
@@ -23,6 +24,7 @@ from studio.plan import REQUIRED_ROLES, Data
 from studio.storage import home
 from studio.training import launcher, worker
 from studio.training import queue as run_queue
+from studio.training.memory import limit_memory
 
 Usage = namedtuple("Usage", "total used free")
 
@@ -294,7 +296,7 @@ def test_a_training_that_only_made_it_worse_keeps_its_best_state_and_says_which(
 
 
 @pytest.mark.parametrize(
-    ("lr_scheduler_type", "share"),
+    ("schedule", "share"),
     [
         ("linear", lambda step: min(step / 4, (16 - step) / 12)),
         ("cosine", lambda step: min(step / 4, (1 + math.cos(math.pi * max(0, step - 4) / 12)) / 2)),
@@ -394,8 +396,8 @@ def test_a_run_never_has_more_than_is_free(monkeypatch, free, room):
     set_to = []
     monkeypatch.setattr(hardware, "free_memory", lambda: free)
     monkeypatch.setattr(hardware, "data_segment_bytes", lambda: 500)
-    monkeypatch.setattr(worker.resource, "setrlimit", lambda what, values: set_to.append(values[0]))
-    worker.limit_memory()
+    monkeypatch.setattr(resource, "setrlimit", lambda what, values: set_to.append(values[0]))
+    limit_memory()
     assert set_to == [500 + room]
 
 
@@ -507,8 +509,8 @@ def test_a_process_that_asks_for_more_memory_than_is_free_is_told_and_not_ended(
         "import torch\n"
         "from studio.estimate.machines import hardware\n"
         "from studio.errors import explain\n"
-        "from studio.training import worker\n"
-        "worker.limit_memory()\n"
+        "from studio.training.memory import limit_memory\n"
+        "limit_memory()\n"
         "try: torch.empty(hardware.free_memory() + 10**9, dtype=torch.uint8)\n"
         "except Exception as error: print(type(explain(error)).__name__)\n"
     )

@@ -32,7 +32,7 @@ from studio.training import callback as run_callback
 from studio.training import launcher, worker
 
 # A tiny model needs bigger steps than a real one.
-QUICK = {"steps": 6, "max_completion_length": 12, "reward_epochs": 1}
+QUICK = {"steps": 6, "answer_tokens": 12, "reward_epochs": 1}
 RULES = [
     ("contains", "Thanks, shop", 1, "thanks from the SHOP", 1.0),
     ("contains", "Thanks, shop", 1, "Thanks.", 0.5),
@@ -64,8 +64,8 @@ HOSTILE = [
 ]
 OTHER = "0" * 32
 PROBLEMS = [
-    ({"algorithm": "dpo"}, "chat", "algorithm: dpo learns from pairs"),
-    ({"algorithm": "dpo", "beta": 0.0}, "prefer", "beta: dpo measures"),
+    ({"way": "dpo"}, "chat", "way: dpo learns from pairs"),
+    ({"way": "dpo", "kl": 0.0}, "prefer", "kl: dpo measures"),
     ({"reward": "model"}, "chat", "reward: a reward model is learned from pairs"),
     ({"reward": "contains"}, "prefer", "reward_text: name the words"),
     ({"reward": "contains", "reward_text": " , "}, "chat", "reward_text: name the words"),
@@ -76,15 +76,11 @@ PROBLEMS = [
         "reward_text: expected a pattern (regular expression), but got '(a'",
     ),
     (
-        {"reward": "length", "reward_length": 90, "max_completion_length": 48},
+        {"reward": "length", "reward_length": 90, "answer_tokens": 48},
         "chat",
         "reward_length: an answer of 90 words does not fit",
     ),
-    (
-        {"max_completion_length": 4096},
-        "chat",
-        "max_completion_length: the model reads and writes 256 tokens in all",
-    ),
+    ({"answer_tokens": 4096}, "chat", "answer_tokens: the model reads and writes 256 tokens in all"),
     ({"start_from": "../../etc"}, "chat", "start_from: expected the id of a run"),
     ({"start_from": OTHER}, "chat", f"start_from: {OTHER} is no RLHF run"),
 ]
@@ -162,9 +158,9 @@ def test_a_run_leaves_three_sets_of_curves(whole):
     assert all(0 <= point["eval_accuracy"] <= 1 for point in found["reward"] if "eval_loss" in point)
     assert all(0 <= point["accuracy"] <= 1 for point in trained["reward"])
     for point in trained["rl"]:
-        assert {"reward", "kl", "answer_length", "cut_share", "no_signal"} <= set(point)
-        assert 0 < point["answer_length"] <= QUICK["max_completion_length"]
-        assert 0 <= point["cut_share"] <= 1
+        assert {"reward", "kl", "completion_length", "clipped_ratio", "zero_std_share"} <= set(point)
+        assert 0 < point["completion_length"] <= QUICK["answer_tokens"]
+        assert 0 <= point["clipped_ratio"] <= 1
         assert all(isinstance(value, int | float | str) and value == value for value in point.values())
 
 
@@ -173,7 +169,11 @@ def test_the_report_says_what_every_stage_came_to(whole):
     assert found["stages"] == {"sft": "done", "reward": "done", "rl": "done"}
     assert found["reward_model"]["pairs"] == {"train": 32, "held_out": 8, "too_long": 0}
     assert {"loss", "accuracy"} <= set(found["reward_model"]["before"]) & set(found["reward_model"]["after"])
-    assert {"reward", "answer_length", "cut_share"} == set(found["rl"]["before"]) == set(found["rl"]["after"])
+    assert (
+        {"reward", "completion_length", "clipped_ratio"}
+        == set(found["rl"]["before"])
+        == set(found["rl"]["after"])
+    )
     assert math.isfinite(found["rl"]["kl"])
     assert len(found["rl"]["samples"]) == 4
     assert all({"question", "before", "after", "reward"} == set(sample) for sample in found["rl"]["samples"])
@@ -189,7 +189,7 @@ def test_sample_answers_are_written_down_while_it_practises(whole):
 
 
 def test_practice_begins_at_the_fine_tuned_model_and_its_leash_is_tied_there(listening, monkeypatch):
-    job, heard = listening(settings={"last_rate": 0.01, "beta": 0.01}, epochs=2)
+    job, heard = listening(settings={"last_rate": 0.01, "kl": 0.01}, epochs=2)
     seen, real_train, real_fit = {}, rlhf_stages_reward_model.train, stage_files.run_trainer
 
     def train(job, start, fresh):
@@ -288,17 +288,17 @@ def test_a_reward_model_that_training_makes_worse_stays_as_it_began(make_plan, t
 
 
 @pytest.mark.thorough
-@pytest.mark.parametrize("way", ["rloo", "grpo"])
-def test_practice_raises_the_share_of_answers_that_keep_a_rule(way, make_plan):
+@pytest.mark.parametrize("algorithm", ["rloo", "grpo"])
+def test_practice_raises_the_share_of_answers_that_keep_a_rule(algorithm, make_plan):
     settings = {
-        "algorithm": way,
+        "way": algorithm,
         "reward": "contains",
         "reward_text": "shop",
         "sft": False,
         "steps": 60,
-        "max_completion_length": 24,
+        "answer_tokens": 24,
         "last_rate": 5e-3,
-        "beta": 0.005,
+        "kl": 0.005,
     }
     found = by_stage(started(make_plan("rlhf", "chat", settings)))["rl"]
     rewards = [point["reward"] for point in found]
@@ -307,7 +307,7 @@ def test_practice_raises_the_share_of_answers_that_keep_a_rule(way, make_plan):
 
 def test_the_short_cut_prefers_the_better_answers(make_plan, reversed_pairs):
     plan = make_plan(
-        "rlhf", "prefer", {"algorithm": "dpo", "sft": False, "steps": 30, "last_rate": 3e-3, "beta": 0.1}
+        "rlhf", "prefer", {"way": "dpo", "sft": False, "steps": 30, "last_rate": 3e-3, "kl": 0.1}
     )
     run = started(plan.model_copy(update={"data": Data(source=str(reversed_pairs), validation_share=0.2)}))
     points, found = by_stage(run), runs.report(run)["method"]["dpo"]
@@ -321,7 +321,7 @@ def test_the_short_cut_prefers_the_better_answers(make_plan, reversed_pairs):
         "dpo",
         "after",
     }  # nothing but the base's scores in the stage that was left out
-    assert runs.report(run)["method"]["stages"] == {"sft": "left out", "dpo": "done"}
+    assert runs.report(run)["method"]["stages"] == {"sft": "skipped", "dpo": "done"}
 
 
 def test_a_stage_whose_result_is_there_is_skipped(listening):
@@ -332,13 +332,13 @@ def test_a_stage_whose_result_is_there_is_skipped(listening):
     methods.get("rlhf").train(again)
     assert heard == ["sft", "reward", "rl"]
     assert heard_again == ["rl"]
-    assert again.notes["stages"] == {"sft": "was there", "reward": "was there", "rl": "done"}
+    assert again.notes["stages"] == {"sft": "reused", "reward": "reused", "rl": "done"}
     assert again.notes["reward_model"] == job.notes["reward_model"]  # what it came to is still told
     assert torch.equal(numbers(before), numbers(load.base_model(job.folder / "stages" / "sft", "prefer")))
 
 
 def test_half_a_result_is_none(listening):
-    job, heard = listening(settings={"algorithm": "dpo"})
+    job, heard = listening(settings={"way": "dpo"})
     draft = job.folder / "stages" / ".sft"
     draft.mkdir(parents=True)
     (draft / "config.json").write_text("{}")
@@ -410,7 +410,7 @@ def test_the_next_round_starts_from_the_last_one_and_outlives_it(make_plan, monk
     assert torch.equal(seen["policy"], numbers(learned))
     assert torch.equal(seen["judge"], numbers(judge))
     assert runs.report(second)["method"]["stages"] == {
-        "sft": f"taken over from {first.id}",
+        "sft": "imported",
         "reward": "done",
         "rl": "done",
     }
@@ -424,8 +424,8 @@ def test_a_reward_model_of_an_earlier_round_scores_examples_without_pairs(whole,
     plan = make_plan("rlhf", "chat", {**QUICK, "start_from": whole.id, "reward": "model"})
     assert methods.find_plan_problems(plan.model_dump()) == []
     assert runs.report(started(plan))["method"]["stages"] == {
-        "sft": f"taken over from {whole.id}",
-        "reward": "taken over",
+        "sft": "imported",
+        "reward": "imported",
         "rl": "done",
     }
 
@@ -442,7 +442,7 @@ def test_a_round_cannot_start_from_what_is_no_round(listening):
         ({}, "one two", 16, 2),  # the least there is
         ({}, "lamp " * 400, 256, 0),  # examples longer than an answer may be: aimed at what has room
         ({"reward_length": 20}, "one two", 40, 20),
-        ({"max_completion_length": 12}, "one two", 12, 2),
+        ({"answer_tokens": 12}, "one two", 12, 2),
     ],
 )
 def test_an_answer_gets_room_for_the_length_it_is_rewarded_for(settings, answer, wanted, aim, make_job):
@@ -468,7 +468,7 @@ def test_a_round_on_another_base_of_the_same_shape_is_refused(whole, listening):
 
 
 def test_questions_too_long_for_an_answer_are_told(listening):
-    job, _ = listening("chat", {"sft": False, "max_completion_length": 60})
+    job, _ = listening("chat", {"sft": False, "answer_tokens": 60})
     with pytest.raises(BadData, match="No question leaves room"):
         methods.get("rlhf").train(job)
 

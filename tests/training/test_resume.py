@@ -180,14 +180,14 @@ def test_a_stopped_run_is_still_asked_what_it_has_learned(make_plan, stop_after,
     def measure(model, tokenizer, found, tell):
         tell(0, 4)
         told.append(1)
-        return {"right": 0.5, "asked": 4.0}
+        return {"answer_accuracy": 0.5, "n_questions": 4.0}
 
     monkeypatch.setattr(answers, "measure_accuracy", measure)
     run = runs.create(make_plan())
     stop_after(run, 5)
     worker.run(run.id)
     assert runs.status(run).state == "stopped"
-    assert runs.report(run)["after"]["right"] == 0.5
+    assert runs.report(run)["after"]["answer_accuracy"] == 0.5
     assert len(told) == 2
 
 
