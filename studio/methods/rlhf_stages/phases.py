@@ -37,8 +37,8 @@ def max_completion_length(settings: Settings, reward_name: str, example_lengths:
         reward_name: The reward, as `rule_rewards.resolve_reward` names it.
         example_lengths: The lengths of the example answers (tokens).
     """
-    if settings["answer_tokens"]:
-        return int(settings["answer_tokens"])
+    if settings["max_completion_length"]:
+        return int(settings["max_completion_length"])
     target_length = int(settings["reward_length"]) if reward_name == "length" else 0
     upper_bound = MAX_COMPLETION_TOKENS_BY_LENGTH if reward_name == "length" else MAX_COMPLETION_TOKENS
     usual_length = math.ceil(LENGTH_HEADROOM * median(example_lengths))
@@ -56,7 +56,7 @@ def phases(settings: Settings, load: Workload) -> tuple[Phase, ...]:
     sft_phases: tuple[Phase, ...] = ()
     if settings["sft"] and not settings["start_from"]:
         sft_phases = workload.build_supervised_phases(replace(load, task="chat"), "rlhf", "sft")
-    if settings["way"] == "dpo":
+    if settings["algorithm"] == "dpo":
         return (*sft_phases, *_dpo_phases(settings, load))
     reward_name = rule_rewards.resolve_reward(settings, load.task)
     reward_model_phases: tuple[Phase, ...] = ()
@@ -118,9 +118,9 @@ def _policy_phases(settings: Settings, load: Workload, reward_name: str) -> tupl
     """The held-out answers, and of each step the writing, the scoring, the reference and the learning."""
     example_lengths = [max(1, row.completion_tokens) for row in load.rows]
     completion_length = max_completion_length(settings, reward_name, example_lengths)
-    num_generations, steps = int(settings["answers"]), int(settings["steps"])
+    num_generations, steps = int(settings["num_generations"]), int(settings["steps"])
     prompt_lengths = _fitting_prompt_lengths(load, completion_length)
-    prompts_per_step = min(int(settings["questions"]), len(prompt_lengths))
+    prompts_per_step = min(int(settings["prompts_per_step"]), len(prompt_lengths))
     n_answers = num_generations * prompts_per_step * steps
     prompts = [(tokens, 0) for tokens in prompt_lengths]
     full_texts = [(tokens + completion_length, completion_length) for tokens in prompt_lengths]

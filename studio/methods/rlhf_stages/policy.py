@@ -236,8 +236,8 @@ def _build_policy_trainer(
     max_completion_length: int,
 ) -> Any:
     settings = job.settings
-    num_generations = int(settings["answers"])
-    prompts_per_step = min(int(settings["questions"]), len(train_prompts))
+    num_generations = int(settings["num_generations"])
+    prompts_per_step = min(int(settings["prompts_per_step"]), len(train_prompts))
     rate = float(settings["last_rate"]) or learning_rate(stage_files.model_shape(policy))
     trainer_arguments = stage_files.trl_arguments(
         job,
@@ -250,9 +250,9 @@ def _build_policy_trainer(
         disable_dropout=True,  # an answer must be as likely when it is learned from as when it was written
         num_generations=num_generations,
         max_completion_length=max_completion_length,
-        beta=float(settings["kl"]),
+        beta=float(settings["beta"]),
     )
-    uses_grpo = settings["way"] == "grpo"
+    uses_grpo = settings["algorithm"] == "grpo"
     config_class, trainer_class = (GRPOConfig, GRPOTrainer) if uses_grpo else (RLOOConfig, RLOOTrainer)
     return trainer_class(
         model=policy,
@@ -273,7 +273,7 @@ def train_dpo(job: TrainingContext, policy: Any) -> tuple[Any, bool]:
     Raises:
         BadData: No pair fits into the longest length.
     """
-    max_length, beta = job.plan.training.max_length, float(job.settings["kl"])
+    max_length, beta = job.plan.training.max_length, float(job.settings["beta"])
     train_pairs, held_out_pairs = (_encode_pairs(job, split, max_length) for split in (TRAIN, HELD_OUT))
     if not train_pairs or not held_out_pairs:
         raise BadData(NO_QUESTION_FITS, NO_QUESTION_FITS_TO_DO, answer=1, length=max_length)
@@ -313,7 +313,7 @@ def _build_dpo_trainer(job: TrainingContext, policy: Any, rows: Sequence[Example
         int(job.settings["steps"]),
         rate,
         max_length=None,
-        beta=float(job.settings["kl"]),
+        beta=float(job.settings["beta"]),
         **stage_files.pair_batch_sizes(job, batch_size),
     )
     return DPOTrainer(
