@@ -1,4 +1,4 @@
-"""The device is chosen in one place: CUDA where there is any, the CPU elsewhere, an Apple GPU where it is asked for."""
+"""The device is chosen in one place: CUDA, else the CPU, and an Apple GPU where it is asked for."""
 
 from types import SimpleNamespace
 

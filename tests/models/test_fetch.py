@@ -47,7 +47,7 @@ def test_without_a_hub_the_embedded_models_are_offered(model):
 
 @pytest.fixture
 def packaged(tiny_bert, tmp_path, monkeypatch):
-    """A catalogue of one model, which lies in a real package in a folder that stands for the package index."""
+    """A catalogue of one model, which is in a real package in a folder that stands for the package index."""
     index = tmp_path / "index"
     index.mkdir()
     package = index / "tiny_sorter-0.1-py3-none-any.whl"

@@ -1,4 +1,4 @@
-"""A model's parameters are counted from its config alone, and the count is that of the model transformers builds."""
+"""Parameters are counted from a config alone, and the count is that of the model transformers builds."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""The number of threads follows the machine: chosen by measuring, doubted when a run slows down, never for nothing."""
+"""The number of threads follows the machine: it is chosen by measuring, and again when a run slows down."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""What the tests of RLHF share: a run of all three stages, trainings that record their stages, and pairs turned round."""
+"""What the tests of RLHF share: a run of all three stages, and trainings that record their stages."""
 
 import csv
 import dataclasses
@@ -40,7 +40,7 @@ def three_stage_run(make_plan, train_run, tmp_path_factory):
 
 @pytest.fixture
 def make_recorded_job(make_job):
-    """`make_recorded_job(task, settings, **training)`: a job, and the names of the stages whose training begins."""
+    """`make_recorded_job(task, settings, **training)`: a job, and the stages whose training begins."""
 
     def make(task="prefer", settings=None, rows=24, **training):
         job = make_job("rlhf", task, {**QUICK, **(settings or {})}, rows, **training)

@@ -1,4 +1,4 @@
-"""RLHF: three stages in one run, each from where the last one ended, with rewards that are learned or stated."""
+"""RLHF: three stages in one run, each from where the last one ended."""
 
 import dataclasses
 import json

@@ -1,4 +1,4 @@
-"""Rewards by rule are computed from the answer alone, and settings that do not go together are refused before a run."""
+"""Rewards by rule are computed from the answer alone; settings that do not go together are refused."""
 
 import dataclasses
 import time
@@ -32,8 +32,8 @@ RULES = [
     ("json", "", 1, '{"a": 1', 0.0),
     ("json", "", 1, "[" * 3000, 0.0),
 ]
-# What each takes for ever on without a limit of time: nested repetition, alternatives that overlap, and repeated
-# back references.
+# What each takes for ever on without a limit of time: nested repetition, alternatives that overlap, and
+# repeated back references.
 HOSTILE = [
     (r"(a+)+$", "a" * 3000 + "!"),
     (r"(a|a)*b", "a" * 4000),
