@@ -131,7 +131,7 @@ def is_hub_reachable() -> bool:
 def _read_cached(folder: Path, hub: str) -> FetchedModel | None:
     try:
         source = json.loads((folder / "source.json").read_text(encoding="utf-8"))
-        return FetchedModel(folder, str(source["name"]), hub, Message.from_card(source["note"]))
+        return FetchedModel(folder, str(source["name"]), hub, Message.from_json(source["note"]))
     except (OSError, ValueError, KeyError):
         return None
 
