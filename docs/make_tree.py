@@ -24,7 +24,9 @@ def render_tree() -> str:
     parts = [HEAD]
     modules = sorted((ROOT / "studio").rglob("*.py"))
     for folder in sorted({path.parent for path in modules}):
-        parts.append(f"\n## {folder.relative_to(ROOT).as_posix()}\n\n| module | what it is for |\n|---|---|\n")
+        parts.append(
+            f"\n## {folder.relative_to(ROOT).as_posix()}\n\n| module | what it is for |\n|---|---|\n"
+        )
         for path in modules:
             if path.parent == folder:
                 parts.append(f"| `{path.name}` | {first_sentence(path)} |\n")

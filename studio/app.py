@@ -1,4 +1,4 @@
-"""The entry point of a Space, which runs `python studio/app.py`: the command line without a command opens the page."""
+"""The entry point of a Space, which runs `python studio/app.py`: without a command, the page opens."""
 
 import sys
 from pathlib import Path

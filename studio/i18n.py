@@ -30,8 +30,8 @@ def languages() -> tuple[str, ...]:
 class Message:
     """One sentence: its English text, which is also its id in the catalogues, and the values that are filled in when it is rendered.
 
-    `{name}` marks a value, `{name:row|rows}` the word that goes with a count. A value may be a message itself. `translations` are those
-    that a card or an older file brings along, by language; they count before the catalogue. `context` tells apart two messages with the
+    `{name}` marks a value, `{name:row|rows}` the word that goes with a count. A value may be a message itself, or a function that is
+    called when the message is rendered. `translations` are those that a card or an older file brings along, by language; they count before the catalogue. `context` tells apart two messages with the
     same English and different translations. `style` is applied to the rendered text: a "sentence" begins with a capital (and has spaces
     between scripts where the language sets them), a "clause" loses its full stop to stand within another sentence.
     """
@@ -132,6 +132,8 @@ def join_sentences(sentences: Iterable[str], language: str) -> str:
 
 def format_value(value: object, language: str) -> object:
     """A value as it is put into a sentence: a message rendered, a list joined by the comma of the language, an int as a Plural."""
+    if callable(value):
+        value = value()
     if isinstance(value, tuple | list):
         return str(about(language).get("list_separator", ", ")).join(
             str(format_value(item, language)) for item in value
@@ -139,6 +141,37 @@ def format_value(value: object, language: str) -> object:
     if isinstance(value, Message):
         return value.render(language)
     return Plural(value) if type(value) is int else value
+
+
+# Small numbers as a sentence spells them; Chinese takes the form that stands before a measure word.
+NUMBER_WORDS = (
+    Message("no", context="number"),
+    Message("one", context="number"),
+    Message("two", context="number"),
+    Message("three", context="number"),
+    Message("four", context="number"),
+    Message("five", context="number"),
+    Message("six", context="number"),
+    Message("seven", context="number"),
+    Message("eight", context="number"),
+    Message("nine", context="number"),
+    Message("ten", context="number"),
+    Message("eleven", context="number"),
+    Message("twelve", context="number"),
+    Message("thirteen", context="number"),
+    Message("fourteen", context="number"),
+    Message("fifteen", context="number"),
+    Message("sixteen", context="number"),
+    Message("seventeen", context="number"),
+    Message("eighteen", context="number"),
+    Message("nineteen", context="number"),
+    Message("twenty", context="number"),
+)
+
+
+def spell_number(number: int) -> Message | int:
+    """A number of at most twenty as a word, any other in digits."""
+    return NUMBER_WORDS[number] if 0 <= number < len(NUMBER_WORDS) else number
 
 
 class Plural(int):
@@ -206,6 +239,8 @@ def labels(language: str) -> dict[str, str]:
 
 
 def _value_to_json(value: object) -> Any:
+    if callable(value):
+        value = value()
     if isinstance(value, Message):
         return {"message": value.to_json()}
     if isinstance(value, tuple | list):

@@ -1,4 +1,7 @@
-"""The one place that starts, asks, streams from and ends the studio's child processes, and decides what they see of the environment."""
+"""The one place that starts, asks, streams from and ends the studio's child processes.
+
+It also decides what they see of the environment: one allow-list, no secrets.
+"""
 
 import json
 import os
@@ -50,7 +53,7 @@ NETWORK_VARIABLES = (
 )
 # For a process that trains a model or loads a trained one: what its libraries read for themselves.
 LIBRARY_VARIABLES = ("HF_*", "OMP_*", "MKL_*", "TORCH_*", "STUDIO_*", "XDG_*", "NVIDIA_*")
-# Names that hold a secret wherever they stand. Only a worker's hub client gets the owner's token, and none on a page open to others.
+# Names that hold a secret. Only a worker's hub client gets the owner's token, on a page open to others not even it.
 SECRET_VARIABLES = ("*TOKEN*", "*SECRET*", "*PASSWORD*", "*API_KEY*")
 OWNER_TOKENS = "HF_*TOKEN*"
 
@@ -74,10 +77,12 @@ class ChildOptions:
     """What a child process may use.
 
     Attributes:
-        gpus: The graphics cards it sees. A run uses the first alone: with several, Trainer would split what is no batch.
+        gpus: The graphics cards it sees. A run uses the first alone: with several, Trainer would split
+            what is no batch.
         threads: The most threads its libraries compute with; 0 leaves it to them.
         online: Whether it may ask the hub and the package index.
-        is_worker: Whether it trains or loads a trained model: it gets the variables of its libraries too, and the owner's hub token.
+        is_worker: Whether it trains or loads a trained model: it gets the variables of its libraries
+            too, and the owner's hub token.
     """
 
     gpus: Literal["none", "first", "all"] = "none"
@@ -91,7 +96,7 @@ WORKER = ChildOptions(gpus="first", online=True, is_worker=True)
 
 
 def child_environment(options: ChildOptions = READER) -> dict[str, str]:
-    """The environment of a child process: the allow-list's part of this process's own, the studio's home, and fixed settings."""
+    """The environment of a child process: what the allow-list lets pass, and fixed settings."""
     env = {name: value for name, value in os.environ.items() if _may_pass(name, options)}
     env |= FIXED_ENV
     env["STUDIO_HOME"] = str(home())
@@ -213,9 +218,9 @@ _DETACHED: "list[subprocess.Popen[bytes]]" = []
 
 
 def start_detached(module: str, *arguments: str, log_path: Path, options: ChildOptions = READER) -> int:
-    """Start `python -m module` in a session of its own and return its process id at once; it outlives this process.
+    """Start `python -m module` in a session of its own and return its process id at once.
 
-    What it prints is appended to `log_path`.
+    It outlives this process; what it prints is appended to `log_path`.
     """
     with log_path.open("ab") as log:
         process = subprocess.Popen(  # noqa: S603 - our own arguments, no shell
@@ -233,7 +238,7 @@ def start_detached(module: str, *arguments: str, log_path: Path, options: ChildO
 
 
 class ModuleServer:
-    """A child process `python -m module` that is sent JSON lines on stdin and replies with JSON lines on stdout, until it is closed."""
+    """A child process that answers JSON lines on stdin with JSON lines on stdout, until it is closed."""
 
     def __init__(
         self,
@@ -284,7 +289,10 @@ class ModuleServer:
                 return None
 
     def ask(self, request: Mapping[str, Any], timeout: float) -> dict[str, Any] | None:
-        """The reply to one request; None where the process ended without one, or was ended after `timeout` seconds of silence."""
+        """The reply to one request; None where the process ended without one.
+
+        A process that stays silent for `timeout` seconds is ended.
+        """
         timer = threading.Timer(timeout, self._process.kill)
         timer.start()
         try:
@@ -316,13 +324,13 @@ def stream_replies(
     hint: Message,
     options: ChildOptions = READER,
 ) -> Iterator[dict[str, Any]]:
-    """Start `python -m module`, send it one request as JSON, and yield its replies, one a line, until it ends.
+    """Start `python -m module`, send it one request as JSON, and yield its replies until it ends.
 
     Closing the iterator ends the process.
 
     Raises:
-        StudioError: The process broke off (`failure_message`, whose `{why}` is the last line it wrote to stderr, and `hint`), or a reply
-            is {"problem": MESSAGE, "to_do": MESSAGE}.
+        StudioError: The process broke off (`failure_message`, whose `{why}` is the last line it wrote to
+            stderr, and `hint`), or a reply is {"problem": MESSAGE, "to_do": MESSAGE}.
     """
     process = subprocess.Popen(  # noqa: S603 - the studio's own modules alone
         _module_command(module, ()),

@@ -13,7 +13,7 @@ SEEN = "localStorage.setItem('studio-tour', 'seen')"
 ROOT = Path(__file__).parent.parent
 
 
-def helpers():
+def load_browser_fixtures():
     """The browser fixtures' way to find a chromium."""
     spec = importlib.util.spec_from_file_location(
         "browser_conftest", ROOT / "tests" / "browser" / "conftest.py"
@@ -23,9 +23,9 @@ def helpers():
     return module
 
 
-def show(page, place, path):
+def show(page, selector, path):
     """A picture of the page, scrolled to one of its parts."""
-    page.locator(place).evaluate(
+    page.locator(selector).evaluate(
         "(part) => window.scrollTo(0, part.getBoundingClientRect().top + window.scrollY - 24)"
     )
     page.wait_for_timeout(800)
@@ -36,12 +36,16 @@ def walk(page, folder):
     """From the sample to both answers, with a picture on the way where the README wants one."""
     page.locator("#sample-support-tone").click()
     page.locator("#data-notice .good").wait_for()
+    page.locator("#health .health").wait_for()
+    page.wait_for_timeout(1500)
+    show(page, "#intake", folder / "data.png")
     page.get_by_role("button", name="Next: choose a method").click()
     page.locator("#methods tr.chosen", has_text="exactly").wait_for()
     show(page, "#methods", folder / "method.png")
-    for place, value in (("#epochs", "2"), ("#batch-size", "4")):
-        page.locator(f"{place} input[type=number]").fill(value)
-        page.locator(f"{place} input[type=number]").press("Enter")
+    for selector, value in (("#epochs", "2"), ("#batch-size", "4")):
+        field = page.locator(f"{selector} input[type=number]")
+        field.fill(value)
+        field.press("Enter")
     page.get_by_role("button", name="Next: train").click()
     page.get_by_label("Name of this run").press_sequentially("Support replies in our tone")
     page.get_by_role("button", name="Start training").click()
@@ -57,6 +61,9 @@ def walk(page, folder):
     page.locator("#base .pane[aria-busy=false] .proof").wait_for(timeout=120_000)
     page.locator("#tuned .pane[aria-busy=false] .proof").wait_for(timeout=120_000)
     show(page, "#prompt", folder / "playground.png")
+    page.evaluate(OPEN_TAB, "5 · ")
+    page.locator("#card textarea").wait_for()
+    show(page, "#share-run", folder / "share.png")
 
 
 def look(browser, address, folder):
@@ -81,20 +88,21 @@ def look(browser, address, folder):
 def main():
     from playwright.sync_api import sync_playwright
 
-    found, every = helpers(), Path(sys.argv[1]) if len(sys.argv) > 1 else None
+    fixtures = load_browser_fixtures()
+    all_tabs_folder = Path(sys.argv[1]) if len(sys.argv) > 1 else None
     with tempfile.TemporaryDirectory() as home, sync_playwright() as driver:
         os.environ.setdefault("STUDIO_HOME", home)
         from studio.ui import app
 
         opened, address = app.launch("127.0.0.1", 7899, block=False)
-        browser = driver.chromium.launch(executable_path=found.find_browser() or None, args=found.FLAGS)
+        browser = driver.chromium.launch(executable_path=fixtures.find_browser() or None, args=fixtures.FLAGS)
         page = browser.new_page(viewport={"width": 1280, "height": 860})
         page.add_init_script(SEEN)
         page.goto(address, wait_until="domcontentloaded")
         walk(page, ROOT / "assets")
-        if every:
-            every.mkdir(parents=True, exist_ok=True)
-            look(browser, page.url, every)
+        if all_tabs_folder:
+            all_tabs_folder.mkdir(parents=True, exist_ok=True)
+            look(browser, page.url, all_tabs_folder)
         browser.close()
         opened.close()
 

@@ -115,7 +115,7 @@ def stand(monkeypatch):
 @pytest.fixture
 def in_place(monkeypatch):
     """Parquet is read here and not in a process of its own, which takes its time to start."""
-    monkeypatch.setattr(sandbox, "read_in_subprocess", sandbox.read_lines)
+    monkeypatch.setattr(sandbox, "read_in_subprocess", sandbox.run_request)
 
 
 @pytest.fixture

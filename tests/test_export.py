@@ -55,7 +55,7 @@ def test_every_form_a_method_offers_can_be_written(way, finished, tmp_path):
 def test_merged_weights_open_with_plain_transformers_and_answer_the_same(way, finished, tmp_path):
     run = finished(*way)
     if "merged" not in export.available_formats(run):
-        why = compatibility.INCOMPATIBLE_EXPORTS[way[0], "merged"].reason.render()
+        why = compatibility.find_export_incompatibility(way[0], "merged").reason.render()
         with pytest.raises(NotPossible, match=re.escape(why)):
             export.save_result(run, "merged", tmp_path / "merged")
         return

@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 import xlsxwriter
 
-from studio.data.readers import archive, rows
+from studio.data.readers import rows, zip_check
 from studio.data.readers.read import read_table
 from studio.errors import BadData
 
@@ -88,7 +88,7 @@ def test_a_zip_that_lies_about_its_sizes_is_read_no_further_than_it_says(tmp_pat
 
 
 def test_too_many_files_in_a_zip_are_refused(tmp_path, monkeypatch):
-    monkeypatch.setattr(archive, "MAX_MEMBERS", 3)
+    monkeypatch.setattr(zip_check, "MAX_MEMBERS", 3)
     refused(packed(tmp_path / "a.zip", {f"{n}.csv": CSV for n in range(4)}), "holds 4 files; the limit is 3")
 
 

@@ -216,7 +216,7 @@ def test_merging_gives_the_same_answers_in_an_ordinary_model(learned, bases):
     job, _, _, made, folder = learned
     method = methods.get(job.plan.method.name)
     if "merged" not in method.export_formats(job.plan.method.settings):
-        pytest.skip(compatibility.INCOMPATIBLE_EXPORTS[method.name, "merged"].reason.render())
+        pytest.skip(compatibility.find_export_incompatibility(method.name, "merged").reason.render())
     merged = method.merge(fresh(job, bases), folder)
     assert type(merged) is type(fresh(job, bases))
     torch.testing.assert_close(scores(merged, job), scores(made, job), rtol=0, atol=1e-4)
@@ -363,7 +363,9 @@ def test_a_method_that_is_not_built_yet_says_which_are():
 
 
 @pytest.mark.parametrize(("size", "gradient_accumulation_steps"), [(8, 1), (8, 2), (8, 8)])
-def test_a_step_sees_as_many_examples_as_the_plan_says_in_whatever_portions(size, gradient_accumulation_steps, make_job):
+def test_a_step_sees_as_many_examples_as_the_plan_says_in_whatever_portions(
+    size, gradient_accumulation_steps, make_job
+):
     job = make_job("lora", "chat", batch_size=size, gradient_accumulation_steps=gradient_accumulation_steps)
     job.model.train()
     methods.get("lora").train(job)

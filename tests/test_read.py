@@ -8,8 +8,9 @@ import pyarrow.parquet as pq
 import pytest
 import xlsxwriter
 
-from studio.data.readers import header, json_records, rows
-from studio.data.readers.read import ACCEPTED_EXTENSIONS, read_pasted_text, read_table
+from studio.data import readers
+from studio.data.readers import header, json_lines, rows
+from studio.data.readers.read import read_pasted_text, read_table
 from studio.errors import BadData
 
 CHINESE = "问题,回答\n" + "".join(
@@ -314,7 +315,7 @@ def test_objects_with_ever_other_keys_are_refused(tmp_path, monkeypatch):
 
 
 def test_one_line_of_a_jsonl_may_not_be_longer_than_any_row(tmp_path, monkeypatch):
-    monkeypatch.setattr(json_records, "MAX_LINE_LENGTH", 50)
+    monkeypatch.setattr(json_lines, "MAX_LINE_LENGTH", 50)
     table = read_table(file(tmp_path, '{"a": "1"}\n{"a": "' + "x" * 50 + '"}\n', "a.jsonl"))
     assert [line for line, _ in table.bad_lines] == [2]
 
@@ -387,7 +388,9 @@ def test_a_paste_over_the_limit_is_refused(monkeypatch):
 
 
 def test_every_ending_the_page_offers_is_one_that_is_read(tmp_path):
-    assert all(ending == ending.lower() and ending.startswith(".") for ending in ACCEPTED_EXTENSIONS)
+    assert all(
+        ending == ending.lower() and ending.startswith(".") for ending in readers.accepted_extensions()
+    )
     for ending in (".csv", ".tsv", ".txt", ".json", ".jsonl", ".ndjson", ".md"):
         # whatever it is called, its content decides
         assert read_table(file(tmp_path, '{"text": "a"}\n{"text": "b"}\n', f"a{ending}")).columns == ("text",)

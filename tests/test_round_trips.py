@@ -143,7 +143,7 @@ def test_a_workbook_comes_back_as_it_was_written(tmp_path_factory, rows):
                 sheet.write_string(number, place, cell)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(
-            sandbox, "read_in_subprocess", sandbox.read_lines
+            sandbox, "read_in_subprocess", sandbox.run_request
         )  # the reader itself, without a process for each example
         table = read_table(path)
     assert (table.rows, table.bad_lines) == (dicts(rows), ())
@@ -159,7 +159,7 @@ def test_parquet_comes_back_as_it_was_written(tmp_path_factory, rows, numbers):
     wanted = [{**row, "n": number} for row, number in zip(dicts(rows), numbers, strict=False)]
     pq.write_table(pa.Table.from_pylist(wanted), path)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(sandbox, "read_in_subprocess", sandbox.read_lines)
+        patch.setattr(sandbox, "read_in_subprocess", sandbox.run_request)
         table = read_table(path)
     assert table.rows == tuple({**row, "n": str(row["n"])} for row in wanted)
 

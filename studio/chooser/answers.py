@@ -8,6 +8,7 @@ from studio.errors import BadData
 from studio.i18n import Message, join_messages
 from studio.plan import Task
 
+# The choice by question.
 Answers = Mapping[str, str]
 TASK_BY_DATA_KIND: dict[str, Task] = {
     "answers": "chat",
@@ -17,13 +18,18 @@ TASK_BY_DATA_KIND: dict[str, Task] = {
     "texts": "complete",
 }
 DATA_KIND_BY_TASK: dict[str, str] = {task: data_kind for data_kind, task in TASK_BY_DATA_KIND.items()}
-# The most and the least examples of each amount.
+# The least and the most examples of each amount.
 AMOUNT_RANGES: dict[str, tuple[float, float]] = {
     "few": (0, 49),
     "some": (50, 500),
     "many": (500, 5_000),
     "lots": (5_000, float("inf")),
 }
+NOT_A_MAPPING = Message("expected lines such as `change: tone`, but got {kind}")
+UNKNOWN_QUESTION = Message("{name}: is not a question")
+MISSING_ANSWER = Message("{question}: is missing ({names})")
+UNKNOWN_CHOICE = Message("{question}: expected one of {names}, but got {got}")
+PROBLEM_SEPARATOR = Message("; ")
 
 
 @dataclass(frozen=True)
@@ -37,8 +43,7 @@ class Question:
 
 
 QUESTIONS = tuple(
-    Question(name, card.asked, card.why, tuple(card.choices.items()))
-    for name, card in TEXTS.questions.items()
+    Question(name, card.text, card.why, tuple(card.choices.items())) for name, card in TEXTS.questions.items()
 )
 
 
@@ -53,34 +58,26 @@ def short_texts(answers: Answers) -> dict[str, Message]:
 
 
 def answer_problems(raw: object) -> list[Message]:
-    """What is wrong with a whole set of answers, one sentence per question; empty where nothing is."""
+    """What is wrong with a set of answers, one sentence for each question; empty where nothing is."""
     if not isinstance(raw, Mapping):
-        kind = type(raw).__name__
-        return [Message("expected lines such as `change: tone`, but got {kind}").format(kind=kind)]
-    messages = [
-        Message("{name}: is not a question").format(name=name) for name in raw if name not in TEXTS.questions
-    ]
+        return [NOT_A_MAPPING.format(kind=type(raw).__name__)]
+    problems = [UNKNOWN_QUESTION.format(name=name) for name in raw if name not in TEXTS.questions]
     for question in QUESTIONS:
-        names, got = [name for name, _ in question.choices], raw.get(question.id)
+        names, answer = [name for name, _ in question.choices], raw.get(question.id)
         if question.id not in raw:
-            messages.append(
-                Message("{question}: is missing ({names})").format(question=question.id, names=names)
-            )
-        elif got not in names:
-            messages.append(
-                Message("{question}: expected one of {names}, but got {got}").format(
-                    question=question.id, names=names, got=f"{got!r:.80}"
-                )
-            )
-    return messages
+            problems.append(MISSING_ANSWER.format(question=question.id, names=names))
+        elif answer not in names:
+            problems.append(UNKNOWN_CHOICE.format(question=question.id, names=names, got=f"{answer!r:.80}"))
+    return problems
 
 
 def validate_answers(raw: object) -> dict[str, str]:
-    """A whole set of answers; raises BadData with everything that is wrong with it."""
-    messages = answer_problems(raw)
-    if messages or not isinstance(raw, Mapping):
-        joined_messages = join_messages(messages, Message("; "))
+    """A complete set of answers; raises BadData with everything that is wrong with it."""
+    problems = answer_problems(raw)
+    if problems or not isinstance(raw, Mapping):
         raise BadData(
-            TEXTS.terminal["bad_answers"], TEXTS.terminal["correct_answers"], problems=joined_messages
+            TEXTS.terminal["bad_answers"],
+            TEXTS.terminal["correct_answers"],
+            problems=join_messages(problems, PROBLEM_SEPARATOR),
         )
-    return {item.id: str(raw[item.id]) for item in QUESTIONS}
+    return {question.id: str(raw[question.id]) for question in QUESTIONS}

@@ -1,4 +1,4 @@
-"""What a data set holds for the chooser, the sample that stands in for it, and the base model that suits both."""
+"""What a data set holds for the chooser, the sample that takes its place, and a base model for either."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -15,19 +15,22 @@ from studio.estimate.machines.catalogue import GIB, Machine
 from studio.i18n import Message
 from studio.plan import Data, Task
 
-# So many examples stand in a prompt, and one more is what it asks; each text is cut at so many characters.
+# A prompt shows so many examples and asks one more; each text is cut at so many characters.
 MAX_PROMPT_EXAMPLES, MAX_TEXT_CHARS = 3, 400
-LANGUAGE_SAMPLE_SIZE = 200  # texts that say which language it is
-# From so many GB on a card a model of this size leaves room for LoRA (2 bytes a number, and as much again for what it learns with: a rule
-# of thumb, which the estimate then checks). On a processor the embedded models train in minutes; the larger ones take hours.
+# Texts that decide which language the data is in.
+LANGUAGE_SAMPLE_SIZE = 200
+# A GPU of so many GB leaves room for LoRA on a model of this size: 2 bytes a parameter, and as much again
+# for what it learns with (a rule of thumb, which the estimate then checks). On a processor the embedded
+# models train in minutes; the larger ones take hours.
 GENERATIVE_MODELS = ((60.0, "qwen3-8b"), (20.0, "qwen3-4b"), (10.0, "qwen3-1.7b"))
 LARGEST_PHONE_MODEL = "qwen3-1.7b"
 # By whether the examples are Chinese, which the embedded models do not know.
 SMALL_GENERATIVE_MODEL = {False: "smollm2-135m", True: "qwen3-0.6b"}
 ENCODER_MODEL = {False: "minilm-l6", True: "bert-base-chinese"}
 # No sample is of plain texts; the replies of this one, without their questions, are.
+PLAIN_TEXT_SAMPLE = "support-tone"
 PLAIN_TEXT_ROLES = RoleGuess("complete", {"text": "reply"}, is_confident=True)
-# Other tasks that data can serve: its role for each that the task needs.
+# Other tasks that data can serve: which of its roles becomes each role that the task needs.
 TASK_CONVERSIONS: dict[tuple[Task, Task], dict[str, str]] = {
     ("chat", "prompts"): {"prompt": "prompt"},
     ("prefer", "chat"): {"prompt": "prompt", "response": "chosen"},
@@ -37,7 +40,7 @@ TASK_CONVERSIONS: dict[tuple[Task, Task], dict[str, str]] = {
 
 @dataclass(frozen=True)
 class PromptExample:
-    """One example as a prompt shows it; `worse` is the other answer of a pair."""
+    """One example as a prompt shows it; `rejected` is the worse answer of a pair."""
 
     question: str
     answer: str
@@ -46,10 +49,18 @@ class PromptExample:
 
 @dataclass(frozen=True)
 class DatasetSummary:
-    """A data set as the chooser sees it: `count` examples for a task, their classes, a few to show, and whether most are Chinese.
+    """A data set as the chooser sees it.
 
-    `unfit` says why nothing can be trained on it as it is. `lent` is the name of the sample, where it stands in for data that the person
-    does not have yet.
+    Attributes:
+        task: What the data is read for.
+        data: Its source and columns as a plan names them.
+        count: Examples in it.
+        labels: Its different labels.
+        prompt_examples: A few to show.
+        is_chinese: Whether most of its texts are Chinese.
+        unusable_reason: Why nothing can be trained on it as it is; None where something can.
+        sample_name: The name of the sample, where it takes the place of data that the person does not have
+        yet.
     """
 
     task: Task
@@ -63,27 +74,28 @@ class DatasetSummary:
 
 
 def summarize(source: str, guess: RoleGuess | None = None) -> DatasetSummary | None:
-    """What a data set holds, `given` the task and the columns a person set for it; None where there is no source.
+    """What a data set holds; None where there is no source.
 
-    Raises BadData where it cannot be read.
+    Args:
+        source: The data as a plan names it; "" for none.
+        guess: The task and the columns that a person set for it; guessed where None.
+
+    Raises:
+        BadData: It cannot be read.
     """
     if not source:
         return None
     dataset = store.find(source)
-    resolved = guess or _guess_roles(source, dataset.version)
-    return _read_dataset(source, dataset.version, resolved.task, tuple(sorted(resolved.columns.items())))
+    guess = guess or _guess_roles(source, dataset.version)
+    return _read_dataset(source, dataset.version, guess.task, tuple(sorted(guess.columns.items())))
 
 
 def dataset_for_task(user_dataset: DatasetSummary | None, task: Task) -> DatasetSummary:
-    """The case for a task: the data at hand where it can serve, else the first sample that does."""
-    converted = user_dataset and _convert_to_task(user_dataset, task)
+    """The data for a task: the data at hand where it can serve, else the first sample that does."""
+    converted = _convert_to_task(user_dataset, task) if user_dataset else None
     if converted and not converted.unusable_reason:
         return converted
-    if task == "complete":
-        name, guess = "support-tone", PLAIN_TEXT_ROLES
-    else:
-        name = next(name for name, card in presets.samples().items() if card.task == task)
-        guess = RoleGuess(task, presets.samples()[name].columns, is_confident=True)
+    name, guess = _find_sample(task)
     sample = summarize(f"sample:{name}", guess)
     assert sample is not None
     return replace(
@@ -93,20 +105,25 @@ def dataset_for_task(user_dataset: DatasetSummary | None, task: Task) -> Dataset
     )
 
 
+def _find_sample(task: Task) -> tuple[str, RoleGuess]:
+    if task == "complete":
+        return PLAIN_TEXT_SAMPLE, PLAIN_TEXT_ROLES
+    name, card = next((name, card) for name, card in presets.samples().items() if card.task == task)
+    return name, RoleGuess(task, card.columns, is_confident=True)
+
+
 def choose_base_model(dataset: DatasetSummary, machine: Machine, phone: bool) -> str:
-    """A base model of the catalogue for a case on a machine: small enough to be trained there, and for a phone to carry."""
+    """A base model of the catalogue for the data: small enough for the machine to train, and for a phone."""
     if dataset.task == "classify":
         return ENCODER_MODEL[dataset.is_chinese]
-    sizes = [name for _, name in GENERATIVE_MODELS]
+    names = [name for _, name in GENERATIVE_MODELS]  # the largest first
+    gigabytes = machine.usable_bytes / GIB
     candidates = [
-        name
-        for min_gb, name in GENERATIVE_MODELS
-        if machine.kind == "card" and machine.usable_bytes / GIB >= min_gb
+        name for min_gb, name in GENERATIVE_MODELS if machine.kind == "card" and gigabytes >= min_gb
     ]
-    if phone:
-        candidates = [
-            name for name in candidates if sizes.index(name) >= sizes.index(LARGEST_PHONE_MODEL)
-        ] or (candidates and [LARGEST_PHONE_MODEL])
+    if phone and candidates:
+        phone_models = names[names.index(LARGEST_PHONE_MODEL) :]
+        candidates = [name for name in candidates if name in phone_models] or [LARGEST_PHONE_MODEL]
     return candidates[0] if candidates else SMALL_GENERATIVE_MODEL[dataset.is_chinese]
 
 
@@ -114,15 +131,12 @@ def _convert_to_task(user_dataset: DatasetSummary, task: Task) -> DatasetSummary
     """The data at hand read for a task: as it is, or by those of its columns that serve it."""
     if user_dataset.task == task:
         return user_dataset
-    role_map, roles = TASK_CONVERSIONS.get((user_dataset.task, task), {}), user_dataset.data.columns
-    if not role_map or not set(role_map.values()) <= set(roles):
+    conversion = TASK_CONVERSIONS.get((user_dataset.task, task), {})
+    columns = user_dataset.data.columns
+    if not conversion or not set(conversion.values()) <= set(columns):
         return None
-    return summarize(
-        user_dataset.data.source,
-        RoleGuess(
-            task, {role: roles[source_role] for role, source_role in role_map.items()}, is_confident=True
-        ),
-    )
+    roles = {role: columns[source_role] for role, source_role in conversion.items()}
+    return summarize(user_dataset.data.source, RoleGuess(task, roles, is_confident=True))
 
 
 @lru_cache(maxsize=16)
@@ -134,39 +148,32 @@ def _guess_roles(source: str, version: int) -> RoleGuess:
 def _read_dataset(
     source: str, version: int, task: Task, roles: tuple[tuple[str, str], ...]
 ) -> DatasetSummary:
-    """A data set read for a task; remembered while its rows stay the same."""
+    """A data set read for a task; cached while its rows stay the same (`version`)."""
     data, table = Data(source=source, columns=dict(roles)), store.find(source).table()
     try:
-        usable_rows = [
-            example for example in examples.build_row_examples(table, task, data.columns) if example
-        ]
+        rows = [example for example in examples.build_row_examples(table, task, data.columns) if example]
     except BadData as error:
-        return DatasetSummary(task, data, 0, unusable_reason=_error_message(error))
+        return DatasetSummary(task, data, 0, unusable_reason=error.message)
     unusable_reason = None
     try:
         examples.build_examples(table, task, data.columns)
     except BadData as error:
-        unusable_reason = _error_message(error)
-    labels = tuple(examples.collect_labels(usable_rows)) if task == "classify" else ()
-    scripts = [
-        language_id.detect_script(split.input_text(example)) for example in usable_rows[:LANGUAGE_SAMPLE_SIZE]
-    ]
-    prompt_examples = tuple(
-        _to_prompt_example(example, task) for example in _select_examples(usable_rows, task)
-    )
+        unusable_reason = error.message
     return DatasetSummary(
-        task,
-        data,
-        len(usable_rows),
-        labels,
-        prompt_examples,
-        is_chinese=scripts.count("zh") * 2 > len(scripts),
+        task=task,
+        data=data,
+        count=len(rows),
+        labels=tuple(examples.collect_labels(rows)) if task == "classify" else (),
+        prompt_examples=tuple(_to_prompt_example(example, task) for example in _select_examples(rows, task)),
+        is_chinese=_is_mostly_chinese(rows),
         unusable_reason=unusable_reason,
     )
 
 
-def _error_message(error: BadData) -> Message:
-    return error.message
+def _is_mostly_chinese(rows: list[Example]) -> bool:
+    texts = [split.input_text(example) for example in rows[:LANGUAGE_SAMPLE_SIZE]]
+    scripts = [language_id.detect_script(text) for text in texts]
+    return scripts.count("zh") * 2 > len(scripts)
 
 
 def _select_examples(rows: list[Example], task: Task) -> list[Example]:
@@ -177,7 +184,8 @@ def _select_examples(rows: list[Example], task: Task) -> list[Example]:
     for example in rows:
         by_label.setdefault(example["label"], example)
     selected = list(by_label.values())[:MAX_PROMPT_EXAMPLES]
-    return [*selected, *(example for example in rows if example not in selected)][: MAX_PROMPT_EXAMPLES + 1]
+    others = [example for example in rows if example not in selected]
+    return [*selected, *others][: MAX_PROMPT_EXAMPLES + 1]
 
 
 def _to_prompt_example(example: Mapping[str, str], task: Task) -> PromptExample:
@@ -188,11 +196,8 @@ def _to_prompt_example(example: Mapping[str, str], task: Task) -> PromptExample:
         return PromptExample("", question)
     if task == "prompts":
         return PromptExample(question, _truncate(example.get("answer", "")))
-    return PromptExample(
-        question,
-        _truncate(examples.to_messages(dict(example))[-1]["content"]),
-        _truncate(example.get("rejected", "")),
-    )
+    last_message = examples.to_messages(dict(example))[-1]
+    return PromptExample(question, _truncate(last_message["content"]), _truncate(example.get("rejected", "")))
 
 
 def _truncate(text: str) -> str:

@@ -5,32 +5,43 @@ from studio.chooser.dataset_summary import MAX_PROMPT_EXAMPLES, DatasetSummary, 
 from studio.chooser.texts import TEXTS
 from studio.i18n import Message, join_messages
 
+PromptExamples = tuple[PromptExample, ...]
+
 
 def build_prompt(answers: Answers, dataset: DatasetSummary | None) -> Message:
-    """The prompt for what should change, with up to SHOWN examples of the data at hand; words in brackets stand for what it does not hold."""
+    """The prompt for what should change, with examples of the data at hand.
+
+    It shows at most MAX_PROMPT_EXAMPLES and asks a further one; words in brackets mark what the data does
+    not hold.
+    """
     data_kind = answers["have"]
-    examples = dataset.prompt_examples if dataset and DATA_KIND_BY_TASK[dataset.task] == data_kind else ()
-    question = examples[-1].question if examples else ""
+    examples: PromptExamples = ()
+    labels: tuple[str, ...] = ()
+    if dataset and DATA_KIND_BY_TASK[dataset.task] == data_kind:
+        examples = dataset.prompt_examples
+        labels = dataset.labels if examples else ()
     if answers["change"] == "knowledge":
-        passage = (
-            examples[0].answer if examples and data_kind in ("answers", "texts") else ""
-        )  # what a search would find
-        topic = examples[0].question if examples and data_kind != "labels" else ""
-        blanks = TEXTS.blanks["knowledge"]
-        return TEXTS.prompts["knowledge"].format(
-            answer=passage or blanks["answer"], question=topic or blanks["asked"]
-        )
+        return _knowledge_prompt(examples, data_kind)
     kind, example_form = _prompt_kind(answers["change"], data_kind)
-    labels = dataset.labels if examples and dataset else ()
-    values: dict[str, object] = {"question": question or TEXTS.blanks[example_form]["asked"]}
+    blanks = TEXTS.blanks[example_form]
+    values: dict[str, object] = {"question": (examples[-1].question if examples else "") or blanks["asked"]}
     if example_form in TEXTS.example:
-        values["examples"] = _format_examples(
-            examples[:-1][:MAX_PROMPT_EXAMPLES] if data_kind in (example_form, "answers") else (),
-            example_form,
-        )
+        can_show = data_kind in (example_form, "answers")
+        shown_examples = examples[:-1][:MAX_PROMPT_EXAMPLES] if can_show else ()
+        values["examples"] = _format_examples(shown_examples, example_form)
     if example_form == "labels":
-        values["labels"] = list(labels) if labels else TEXTS.blanks[example_form]["labels"]
+        values["labels"] = list(labels) if labels else blanks["labels"]
     return TEXTS.prompts[kind].format(**values)
+
+
+def _knowledge_prompt(examples: PromptExamples, data_kind: str) -> Message:
+    """A question on a passage, which stands for what a search would find."""
+    blanks = TEXTS.blanks["knowledge"]
+    passage = examples[0].answer if examples and data_kind in ("answers", "texts") else ""
+    question = examples[0].question if examples and data_kind != "labels" else ""
+    return TEXTS.prompts["knowledge"].format(
+        answer=passage or blanks["answer"], question=question or blanks["asked"]
+    )
 
 
 def _prompt_kind(change: str, data_kind: str) -> tuple[str, str]:
@@ -40,16 +51,18 @@ def _prompt_kind(change: str, data_kind: str) -> tuple[str, str]:
     if change == "decisions":
         kind = {"labels": "labels", "questions": "steps"}.get(data_kind, "decisions")
         return kind, kind
-    return ("texts", "texts") if data_kind == "texts" else (change, "answers")
+    if data_kind == "texts":
+        return "texts", "texts"
+    return change, "answers"
 
 
-def _format_examples(examples: tuple[PromptExample, ...], example_form: str) -> Message:
+def _format_examples(examples: PromptExamples, example_form: str) -> Message:
     """Examples one after the other; a blank one where there is none to show."""
-    values: list[dict[str, object]] = [
-        {"question": item.question, "answer": item.answer, "worse": item.rejected} for item in examples
-    ]
+    template = TEXTS.example[example_form]
+    if not examples:
+        return template.format(**TEXTS.blanks[example_form])
     formatted = [
-        TEXTS.example[example_form].format(**fields)
-        for fields in values or [dict(TEXTS.blanks[example_form])]
+        template.format(question=example.question, answer=example.answer, worse=example.rejected)
+        for example in examples
     ]
     return join_messages(formatted, "\n\n")

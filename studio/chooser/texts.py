@@ -1,28 +1,33 @@
-"""The chooser's words, read from presets/wizard.yaml, and how amounts and names are put into them."""
+"""The chooser's words, read from presets/chooser.yaml, and how amounts and names are put into them."""
 
 from dataclasses import replace
 
-import yaml
-from pydantic import ValidationError
+from pydantic import Field
 
 from studio import presets
-from studio.errors import BadPlan
 from studio.estimate.machines.catalogue import LOCAL_ID, Machine
 from studio.estimate.types import Range
 from studio.i18n import Message
 from studio.presets import CardModel
 
-TEXTS_FILE = presets.FOLDER / "wizard.yaml"
+TEXTS_FILE = presets.FOLDER / "chooser.yaml"
 CURRENCY_SIGNS = {"USD": "$", "CNY": "¥"}
 
 
 class QuestionTexts(CardModel):
     """A question, why it is asked, its choices, and each choice as it stands inside a sentence."""
 
-    asked: Message
+    text: Message
     why: Message
     choices: dict[str, Message]
     short: dict[str, Message]
+
+
+class ConditionalText(CardModel):
+    """A sentence that several methods share, and the answers under which it holds."""
+
+    when: dict[str, tuple[str, ...]] = Field(default_factory=dict)
+    text: Message
 
 
 class AdviceTexts(CardModel):
@@ -33,11 +38,10 @@ class AdviceTexts(CardModel):
 
 
 class ChooserTexts(CardModel):
-    """presets/wizard.yaml."""
+    """presets/chooser.yaml."""
 
     questions: dict[str, QuestionTexts]
-    names: dict[str, Message]
-    rules: dict[str, Message]
+    reasons: dict[str, ConditionalText]
     enough: Message
     nearly: Message
     under: Message
@@ -49,8 +53,9 @@ class ChooserTexts(CardModel):
     slower: Message
     prices: dict[str, Message]
     times: dict[str, Message]
-    shut: dict[str, Message]
-    lost: dict[str, Message]
+    exclusions: dict[str, Message]
+    wrong_data: dict[str, Message]
+    rejections: dict[str, ConditionalText]
     advice: dict[str, AdviceTexts]
     notes: dict[str, Message]
     prompts: dict[str, Message]
@@ -59,20 +64,11 @@ class ChooserTexts(CardModel):
     terminal: dict[str, Message]
 
 
-def _load_texts() -> ChooserTexts:
-    try:
-        return ChooserTexts.model_validate(yaml.safe_load(TEXTS_FILE.read_text(encoding="utf-8")))
-    except ValidationError as error:
-        raise BadPlan(
-            [f"{TEXTS_FILE}: {'.'.join(map(str, item['loc']))}: {item['msg']}" for item in error.errors()]
-        ) from None
-
-
-TEXTS = _load_texts()
+TEXTS = presets.read_card(TEXTS_FILE, ChooserTexts)
 
 
 def fill_sentence(sentence: Message, **values: object) -> Message:
-    """A sentence with its values filled in: a capital at its beginning, and in Chinese a space where scripts meet."""
+    """A sentence with its values: a capital at its start, and in Chinese a space where scripts meet."""
     return replace(sentence.format(**values), style="sentence")
 
 
@@ -97,12 +93,17 @@ def format_duration(minutes: float) -> Message:
     """About how long something takes, in one unit."""
     if minutes < 1.5:
         return TEXTS.times["moment"]
-    unit, size = ("minutes", 1) if minutes < 90 else ("hours", 60) if minutes < 48 * 60 else ("days", 24 * 60)
-    return TEXTS.times[unit].format(count=f"{minutes / size:.0f}")
+    if minutes < 90:
+        unit, unit_minutes = "minutes", 1
+    elif minutes < 48 * 60:
+        unit, unit_minutes = "hours", 60
+    else:
+        unit, unit_minutes = "days", 24 * 60
+    return TEXTS.times[unit].format(count=f"{minutes / unit_minutes:.0f}")
 
 
 def format_price(amount: Range, currency: str) -> Message:
-    """About what something costs; less than a cent is said to be so."""
+    """About what something costs; less than a cent is stated as such."""
     sign = CURRENCY_SIGNS.get(currency, f"{currency} ")
     if amount.likely < 0.01:
         return TEXTS.prices["under"].format(amount=f"{sign}0.01")

@@ -1,13 +1,16 @@
 """`studio data`: what a file holds and how healthy it is, in the terminal or as JSON."""
 
+import argparse
 import json
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
+from studio.cli import EXIT_INVALID, EXIT_OK
+from studio.cli.arguments import list_names
 from studio.data import examples, store
 from studio.data.quality import health
-from studio.data.quality.health import Health
+from studio.data.quality.health import CheckOptions, Health
 from studio.data.readers import read as readers
 from studio.data.readers.read import Table
 from studio.data.schema import infer_roles
@@ -15,46 +18,62 @@ from studio.data.schema.infer_roles import RoleGuess
 from studio.errors import BadData
 from studio.plan import Task
 
-EXIT_OK, EXIT_BAD_DATA = 0, 2
+TASKS = get_args(Task)
 GRADE_MARKS = {"stop": "!!", "warn": " !", "hint": "  ", "open": " ?"}
 MAX_DAMAGED_ROWS = 20
+MAX_DAMAGED_ROWS_IN_TEXT = 3
 
 
-def report_data(source: str, sheet: str, task: Task | None, method: str, as_json: bool) -> int:
-    """Print what was understood and the health report; returns 0 where it can be trained on, 2 with a sentence on stderr where not."""
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the file and what it is checked for."""
+    parser.add_argument("file", help="a file (CSV, Excel, JSON, JSONL, Parquet, text, zip), or sample:NAME")
+    parser.add_argument("--sheet", default="", help="the sheet of a workbook (default: the first with rows)")
+    parser.add_argument(
+        "--task",
+        default="",
+        choices=["", *TASKS],
+        metavar="TASK",
+        help=f"{list_names(TASKS)} (default: as it looks)",
+    )
+    parser.add_argument("--method", default="", help="say whether it is enough for this method")
+    parser.add_argument("--json", action="store_true", help="task, roles, rows, skipped and problems as JSON")
+
+
+def run(options: argparse.Namespace) -> int:
+    """Print what was understood and the health report; 2 and a sentence on stderr where it cannot be used."""
     try:
-        table = (
-            store.find(source).table()
-            if source.startswith(("sample:", "dataset:"))
-            else readers.read_table(Path(source), sheet=sheet)
+        table = _read_table(options.file, options.sheet)
+        guess = infer_roles.guess_roles(table, options.task or None)
+        usable_examples, n_incomplete = examples.build_examples(table, guess.task, guess.columns)
+        health_report = health.check_health(
+            table, guess.task, guess.columns, CheckOptions(method=options.method)
         )
-        guess = infer_roles.guess_roles(table, task)
-        usable_examples, incomplete = examples.build_examples(table, guess.task, guess.columns)
-        health_report = health.check_health(table, guess.task, guess.columns, method=method)
     except BadData as error:
         sys.stderr.write(" ".join(str(error).split()) + "\n")
-        return EXIT_BAD_DATA
-    report = build_report(table, guess, len(usable_examples), incomplete, health_report)
-    sys.stdout.write(
-        (
-            json.dumps(report, ensure_ascii=False, indent=1)
-            if as_json
-            else format_report(table, guess, report, health_report)
-        )
-        + "\n"
-    )
+        return EXIT_INVALID
+    report = build_report(table, guess, len(usable_examples), n_incomplete, health_report)
+    if options.json:
+        print(json.dumps(report, ensure_ascii=False, indent=1))
+    else:
+        print(format_report(table, guess, report, health_report))
     return EXIT_OK
 
 
+def _read_table(source: str, sheet: str) -> Table:
+    if source.startswith(("sample:", "dataset:")):
+        return store.find(source).table()
+    return readers.read_table(Path(source), sheet=sheet)
+
+
 def build_report(
-    table: Table, guess: RoleGuess, n_examples: int, incomplete: int, health_report: Health
+    table: Table, guess: RoleGuess, n_examples: int, n_incomplete: int, health_report: Health
 ) -> dict[str, Any]:
-    """Everything that was understood, as plain values."""
+    """Everything that was understood, under the names that scripts read; rows count from 1."""
     problems = [
         {
             "kind": finding.kind,
             "grade": finding.grade,
-            "said": finding.said.render(),
+            "said": finding.message.render(),
             "why": finding.why.render(),
             "count": finding.count,
             "rows": [row + 1 for row in finding.rows],
@@ -73,26 +92,29 @@ def build_report(
         "notes": [note.render() for note in table.notes],
         "rows": len(table.rows),
         "examples": n_examples,
-        "skipped": len(table.bad_lines) + incomplete,
+        "skipped": len(table.bad_lines) + n_incomplete,
         "damaged": damaged_rows[:MAX_DAMAGED_ROWS],
-        "incomplete": incomplete,
+        "incomplete": n_incomplete,
         "score": health_report.score,
         "problems": problems,
     }
 
 
 def format_report(table: Table, guess: RoleGuess, report: dict[str, Any], health_report: Health) -> str:
-    """The same for the eyes."""
+    """The same in lines for the terminal."""
+    table_size = f"{report['rows']:,} rows, {len(table.columns)} columns"
     lines = [
-        f"{table.name}: {report['rows']:,} rows, {len(table.columns)} columns; {report['examples']:,} examples, {report['skipped']:,} left out",
-        f"task    {guess.task}{'' if guess.is_confident else ' (a guess; --task says otherwise)'}",
-        *(f"{role:<10}  {column}" for role, column in guess.columns.items()),
-        *(note.render() for note in table.notes),
-        *((f"row {item['row']} " if item["row"] else "") + item["why"] for item in report["damaged"][:3]),
-        f"health  {health_report.score} of 100",
-        *(
-            f"{GRADE_MARKS[finding.grade]} {finding.said.render()} {finding.why.render()}"
-            for finding in health_report.findings
-        ),
+        f"{table.name}: {table_size}; {report['examples']:,} examples, {report['skipped']:,} left out",
+        f"task    {guess.task}" + ("" if guess.is_confident else " (a guess; --task says otherwise)"),
     ]
+    for role, column in guess.columns.items():
+        lines.append(f"{role:<10}  {column}")
+    for note in table.notes:
+        lines.append(note.render())
+    for damaged_row in report["damaged"][:MAX_DAMAGED_ROWS_IN_TEXT]:
+        row_label = f"row {damaged_row['row']} " if damaged_row["row"] else ""
+        lines.append(row_label + damaged_row["why"])
+    lines.append(f"health  {health_report.score} of 100")
+    for finding in health_report.findings:
+        lines.append(f"{GRADE_MARKS[finding.grade]} {finding.message.render()} {finding.why.render()}")
     return "\n".join(lines)

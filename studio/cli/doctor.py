@@ -1,5 +1,6 @@
-"""What this machine can do: Python, memory, disk, cards, models at hand, and whether the hub answers."""
+"""`studio doctor`: what this machine can do (memory, disk, GPUs, models at hand, whether the hub answers)."""
 
+import argparse
 import platform
 import shutil
 import sys
@@ -8,40 +9,57 @@ from collections.abc import Iterator
 import psutil
 
 from studio import presets, processes, runs
+from studio.cli import EXIT_OK
 from studio.models import fetch
 from studio.storage import home
 
-TORCH_PROBE_SCRIPT = (
-    "import torch;"
-    "c=torch.cuda;"
-    "print(f'torch {torch.__version__}; '+(', '.join(f'{c.get_device_name(i)} with {c.get_device_properties(i).total_memory/1e9:.0f} GB' for i in range(c.device_count())) or 'no CUDA card: training runs on the processor'))"
-)
+TORCH_PROBE = """
+import torch
+
+gpus = [torch.cuda.get_device_properties(index) for index in range(torch.cuda.device_count())]
+names = [f"{gpu.name} with {gpu.total_memory / 1e9:.0f} GB" for gpu in gpus]
+print(f"torch {torch.__version__}; {', '.join(names) or 'no CUDA card: training runs on the processor'}")
+"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """It takes none of its own."""
+
+
+def run(options: argparse.Namespace) -> int:
+    """Print one line per fact."""
+    for line in describe_machine():
+        print(line)
+    return EXIT_OK
 
 
 def describe_machine() -> Iterator[str]:
     """One line per fact; what takes a moment comes last."""
     memory, disk = psutil.virtual_memory(), shutil.disk_usage(home())
-    yield f"Python {platform.python_version()} on {platform.system()} {platform.machine()}, {psutil.cpu_count()} cores"
+    system = f"{platform.system()} {platform.machine()}"
+    yield f"Python {platform.python_version()} on {system}, {psutil.cpu_count()} cores"
     yield f"memory: {memory.available / 1e9:.1f} of {memory.total / 1e9:.1f} GB free"
     yield f"disk: {disk.free / 1e9:.1f} GB free for {home()}"
     yield f"runs: {len(runs.all_runs())}"
     for card in presets.models().values():
         if card.wheel:
-            local_copy = fetch.find_cached(card.id)
-            yield f"{card.id}: " + (
-                f"here, {local_copy.note.render()}"
-                if local_copy
-                else f"not here yet; fetched when first used ({card.wheel.bytes / 1e6:.0f} MB)"
-            )
-    yield "hub: " + (
-        "answers" if fetch.is_hub_reachable() else "does not answer; the embedded models work without it"
-    )
-    torch_probe = processes.run_program(
-        [sys.executable, "-c", TORCH_PROBE_SCRIPT],
-        options=processes.ChildOptions(gpus="all", is_worker=True),
-    )
-    yield (
-        torch_probe.stdout.strip()
-        if torch_probe.returncode == 0
-        else f"torch does not start: {torch_probe.stderr.strip().splitlines()[-1:]}; install the studio again"
-    )
+            yield f"{card.id}: {_describe_embedded_model(card.id, card.wheel.bytes)}"
+    hub = "answers" if fetch.is_hub_reachable() else "does not answer; the embedded models work without it"
+    yield f"hub: {hub}"
+    yield _describe_torch()
+
+
+def _describe_embedded_model(model_id: str, wheel_bytes: int) -> str:
+    cached_model = fetch.find_cached(model_id)
+    if cached_model:
+        return f"here, {cached_model.note.render()}"
+    return f"not here yet; fetched when first used ({wheel_bytes / 1e6:.0f} MB)"
+
+
+def _describe_torch() -> str:
+    """The version of torch and the GPUs it sees, asked of a child process: this one does without torch."""
+    options = processes.ChildOptions(gpus="all", is_worker=True)
+    probe = processes.run_program([sys.executable, "-c", TORCH_PROBE], options=options)
+    if probe.returncode == 0:
+        return probe.stdout.strip()
+    return f"torch does not start: {probe.stderr.strip().splitlines()[-1:]}; install the studio again"

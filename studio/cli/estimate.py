@@ -1,133 +1,163 @@
-"""`studio estimate` and `studio measure`: the comparison table and the measurement of this machine, in the terminal or as JSON."""
+"""`studio estimate`: what a plan needs in memory, time and money, as a table in the terminal or as JSON."""
 
+import argparse
 import json
 import sys
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
-from pathlib import Path
 from typing import Any
 
 from tqdm import tqdm
 
-from studio import methods, plan, presets
+from studio import methods, presets
+from studio.cli import EXIT_OK, arguments
 from studio.errors import BadPlan, StudioError
 from studio.estimate import all_methods, dataset_lengths
 from studio.estimate import limits as plan_limits
-from studio.estimate.benchmark import measure
 from studio.estimate.machines import catalogue
 from studio.estimate.machines.catalogue import LOCAL_ID, Machine
 from studio.estimate.types import MEMORY_PARTS, Estimate, Range
+from studio.i18n import format_value
 from studio.methods import compatibility
+from studio.methods.spec import Settings
 from studio.plan import Plan
 
 COLUMN_TITLES = ("method", "trains", "of all", "memory GB", "", "minutes", "", "cost", "disk MB", "fits")
 COLUMN_WIDTHS = (9, 14, 8, 9, 13, 8, 14, 14, 9, 24)
 
 
-def run_estimate(
-    plan_name: str,
-    machine_id: str = "",
-    include_all: bool = False,
-    as_json: bool = False,
-    changes: tuple[str, ...] = (),
-) -> int:
-    """Estimate the plan in a file, or the recipe of this name: its own method, or `every` one. Returns the exit code.
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the plan, the machine and what is printed."""
+    n_methods = format_value(presets.spelled_method_count(), "en")
+    arguments.add_plan(parser)
+    arguments.add_machine(parser)
+    parser.add_argument(
+        "--all", action="store_true", help=f"all {n_methods} methods instead of the plan's own"
+    )
+    parser.add_argument("--json", action="store_true", help="every figure with its range, as JSON")
+    arguments.add_set(parser, "training.batch_size=4")
 
-    Raises BadPlan where the plan or the machine's name is wrong, and what is wrong with the data.
+
+def run(options: argparse.Namespace) -> int:
+    """Estimate a plan with its own method, or with each.
+
+    Raises:
+        BadPlan: The plan or the machine's name is wrong.
+        StudioError: What is wrong with the data.
     """
-    parsed_plan = plan.load(
-        presets.recipes().get(plan_name, Path(plan_name)), changes, (methods.find_plan_problems,)
-    )
-    target_machine = find_machine(machine_id)
-    rows = (
-        _estimate_all(parsed_plan, target_machine)
-        if include_all
-        else {
-            parsed_plan.method.name: all_methods.estimate_chosen_method(
-                parsed_plan, target_machine, wait=True
-            )
-        }
-    )
-    limit_fields = _find_limits(parsed_plan, target_machine, rows.get(parsed_plan.method.name))
-    if as_json:
-        output = {
-            method: {**estimate_fields(result), "machine": target_machine.id}
-            for method, result in rows.items()
-        }
-        if parsed_plan.method.name in output:
-            output[parsed_plan.method.name] |= limit_fields
-        for method in methods.METHODS:
-            if include_all and (
-                refusal := compatibility.find_incompatibility(
-                    method.name, parsed_plan.task, all_methods.find_base_model(parsed_plan.model).shape
-                )
-            ):
-                output[method.name] = {
-                    **estimate_fields(Estimate(method.name)),
-                    "machine": target_machine.id,
-                    "fits": False,
-                    "why_not": refusal.reason.render(),
-                }
+    plan = arguments.load_plan(options.plan, options.set)
+    machine = find_machine(options.machine)
+    if options.all:
+        estimates = _estimate_all(plan, machine)
+    else:
+        estimates = {plan.method.name: all_methods.estimate_chosen_method(plan, machine, wait=True)}
+    limits = _find_limits(plan, machine, estimates.get(plan.method.name))
+    if options.json:
+        output = _build_output(plan, machine, estimates, limits, options.all)
         print(json.dumps(output, ensure_ascii=False, indent=1))
-        return 0
-    print(f"{parsed_plan.name} on {target_machine.name}")
-    print(_format_line(COLUMN_TITLES))
-    for result in rows.values():
-        print(_format_line(_format_cells(result)))
-    for result in rows.values():
-        for message in (result.why_not, *result.missing):
-            if message:
-                print(
-                    f"{result.method}: {message.render() if message is result.why_not else 'missing: ' + message.render()}"
-                )
-    if limit_fields:
-        batch_size, text_length = limit_fields["largest_batch_size"], limit_fields["longest_text_tokens"]
-        length_text = f"texts of up to {text_length:,} tokens" + (
-            ", as long as any here" if text_length >= limit_fields["longest_example_tokens"] else ""
-        )
-        batch_text = (
-            f"{batch_size} or more" if batch_size == plan_limits.BATCH_SIZES[-1] else f"up to {batch_size}"
-        )
-        print(f"{parsed_plan.method.name}: memory allows {batch_text} examples per step, or {length_text}")
-    return 0
+    else:
+        for line in _format_table(plan, machine, estimates, limits):
+            print(line)
+    return EXIT_OK
 
 
-def _find_limits(parsed_plan: Plan, machine: Machine, result: Estimate | None) -> dict[str, int]:
+def _estimate_all(plan: Plan, machine: Machine) -> dict[str, Estimate]:
+    """The estimate of each method that goes with the plan's task and model.
+
+    What is wrong with the data goes to stderr; what needs the data is missing then.
+    """
+    base_model = all_methods.find_base_model(plan.model)
+    try:
+        lengths = dataset_lengths.measure_lengths(plan, base_model.folder, wait=True)
+    except StudioError as error:
+        print(error, file=sys.stderr)
+        lengths = None
+    own_method = methods.get(plan.method.name)
+    settings = {own_method.name: own_method.resolve_settings(plan.method.settings)}
+    compatible_methods = [
+        method
+        for method in methods.METHODS
+        if not compatibility.find_incompatibility(method.name, plan.task, base_model.shape)
+    ]
+    if lengths and base_model.shape:
+        for method in tqdm(compatible_methods, desc="tracing", leave=False, file=sys.stderr, disable=None):
+            method_settings: Settings = settings.get(method.name, method.resolve_settings({}))
+            all_methods.trace_missing(plan, method, method_settings, machine, base_model, lengths)
+    return all_methods.estimate_all_methods(plan, machine, settings, base_model, lengths)
+
+
+def _find_limits(plan: Plan, machine: Machine, estimate: Estimate | None) -> dict[str, int]:
     """How far the plan could go with its own method before memory runs out; empty where nobody knows."""
-    if not result or not result.memory_gb:
+    if not estimate or not estimate.memory_gb:
         return {}
-    base_model, method = all_methods.find_base_model(parsed_plan.model), methods.get(parsed_plan.method.name)
-    settings, lengths = (
-        method.resolve_settings(parsed_plan.method.settings),
-        dataset_lengths.measure_lengths(parsed_plan, base_model.folder),
-    )
-    search_args = (parsed_plan, settings, machine, base_model, lengths, True)
-    longest = max(row.tokens for row in lengths.rows)
+    base_model = all_methods.find_base_model(plan.model)
+    settings = methods.get(plan.method.name).resolve_settings(plan.method.settings)
+    lengths = dataset_lengths.measure_lengths(plan, base_model.folder)
     return {
-        "largest_batch_size": plan_limits.max_batch_size(*search_args),
-        "longest_text_tokens": plan_limits.max_text_length(*search_args),
-        "longest_example_tokens": longest,
+        "largest_batch_size": plan_limits.max_batch_size(plan, settings, machine, base_model, lengths, True),
+        "longest_text_tokens": plan_limits.max_text_length(
+            plan, settings, machine, base_model, lengths, True
+        ),
+        "longest_example_tokens": max(row.tokens for row in lengths.rows),
     }
+
+
+def find_machine(machine_id: str) -> Machine:
+    """The machine that `--machine` names, this one by default; raises BadPlan with those there are."""
+    if machine_id in ("", LOCAL_ID):
+        return catalogue.local_machine()
+    machines = catalogue.load_machines()
+    if machine_id not in machines:
+        raise BadPlan(
+            [f"--machine: expected {LOCAL_ID} or one of {', '.join(machines)}, but got {machine_id!r}"]
+        )
+    return machines[machine_id]
+
+
+# As JSON.
+
+
+def _build_output(
+    plan: Plan,
+    machine: Machine,
+    estimates: Mapping[str, Estimate],
+    limits: Mapping[str, int],
+    include_all: bool,
+) -> dict[str, dict[str, Any]]:
+    """The estimates by method; with `include_all` also the methods that cannot work, with the reason."""
+    output = {
+        name: {**estimate_fields(estimate), "machine": machine.id} for name, estimate in estimates.items()
+    }
+    if plan.method.name in output:
+        output[plan.method.name] |= limits
+    if not include_all:
+        return output
+    shape = all_methods.find_base_model(plan.model).shape
+    for method in methods.METHODS:
+        refusal = compatibility.find_incompatibility(method.name, plan.task, shape)
+        if refusal:
+            output[method.name] = {
+                **estimate_fields(Estimate(method.name)),
+                "machine": machine.id,
+                "fits": False,
+                "why_not": refusal.reason.render(),
+            }
+    return output
 
 
 def estimate_fields(estimate: Estimate) -> dict[str, Any]:
     """An estimate under the names that scripts read; None where something is not known."""
-    ranges: dict[str, Any] = {
-        name: getattr(estimate, name) and asdict(getattr(estimate, name))
-        for name in ("memory_gb", "minutes", "money", "watt_hours")
-    }
-    memory_fields = (
-        {**ranges["memory_gb"], "parts": {name: round(size, 4) for name, size in estimate.parts.items()}}
-        if ranges["memory_gb"]
-        else None
-    )
+    memory, money = _range_fields(estimate.memory_gb), _range_fields(estimate.money)
+    if memory:
+        memory["parts"] = {name: round(size_gb, 4) for name, size_gb in estimate.parts.items()}
     return {
         "trainable_parameters": estimate.trainable,
         "total_parameters": estimate.total,
-        "peak_memory_gb": memory_fields,
-        "minutes": ranges["minutes"],
-        "dollars": ranges["money"] if estimate.currency == "USD" else None,
-        "money": ranges["money"] and {**ranges["money"], "currency": estimate.currency},
-        "watt_hours": ranges["watt_hours"],
+        "peak_memory_gb": memory,
+        "minutes": _range_fields(estimate.minutes),
+        "dollars": money if estimate.currency == "USD" else None,
+        "money": {**money, "currency": estimate.currency} if money else None,
+        "watt_hours": _range_fields(estimate.watt_hours),
         "disk_mb": estimate.disk_mb,
         "fits": None if estimate.fits == "unknown" else estimate.fits != "no",
         "tight": estimate.fits == "tight",
@@ -137,87 +167,49 @@ def estimate_fields(estimate: Estimate) -> dict[str, Any]:
     }
 
 
-def run_measure(model_name: str) -> int:
-    """Measure this machine with a cut of a model and keep its rates; Ctrl-C calls it off. Returns the exit code."""
-    base_model, machine = all_methods.find_base_model(model_name), catalogue.local_machine()
-    if not base_model.shape:
-        raise BadPlan(
-            [
-                f"model: the shape of {model_name!r} is not known here; name a model of the list, such as smollm2-135m"
-            ]
-        )
-    with tqdm(
-        total=100,
-        desc="measuring",
-        leave=False,
-        file=sys.stderr,
-        bar_format="{desc} {percentage:3.0f}%|{bar}| {elapsed}",
-    ) as progress_bar:
-        for share, result in measure.measure_machine(base_model.config, base_model.shape.encoder, machine):
-            progress_bar.update(round(100 * share) - progress_bar.n)
-            if result:
-                speeds = f"{result.flop_32 / 1e9:,.0f} GFLOP/s in 32 bits, {result.bandwidth / 1e9:.1f} GB/s, {result.operation * 1e6:.1f} µs an operation"
-                bf16_speed = (
-                    f", {result.flop_16 / 1e12:.1f} TFLOP/s in 16 bits" if machine.kind == "card" else ""
-                )
-                tqdm.write(
-                    f"{machine.name}: {speeds}{bf16_speed}; a worker holds {result.runtime / 1e9:.2f} GB before its model",
-                    file=sys.stdout,
-                )
-    return 0
+def _range_fields(value: Range | None) -> dict[str, Any] | None:
+    return asdict(value) if value else None
 
 
-def _estimate_all(parsed_plan: Plan, machine: Machine) -> dict[str, Estimate]:
-    base_model = all_methods.find_base_model(parsed_plan.model)
-    try:
-        lengths = dataset_lengths.measure_lengths(parsed_plan, base_model.folder, wait=True)
-    except StudioError as error:
-        print(error, file=sys.stderr)
-        lengths = None
-    settings = {
-        parsed_plan.method.name: methods.get(parsed_plan.method.name).resolve_settings(
-            parsed_plan.method.settings
-        )
-    }
-    compatible_methods = [
-        method
-        for method in methods.METHODS
-        if not compatibility.find_incompatibility(method.name, parsed_plan.task, base_model.shape)
-    ]
-    if lengths and base_model.shape:
-        for method in tqdm(compatible_methods, desc="tracing", leave=False, file=sys.stderr, disable=None):
-            all_methods.trace_missing(
-                parsed_plan,
-                method,
-                settings.get(method.name, method.resolve_settings({})),
-                machine,
-                base_model,
-                lengths,
-            )
-    return all_methods.estimate_all_methods(parsed_plan, machine, settings, base_model, lengths)
+# As a table.
 
 
-def find_machine(machine_id: str) -> Machine:
-    """The machine that `--machine` names, this one where it names none; raises BadPlan with those there are."""
-    if machine_id in ("", LOCAL_ID):
-        return catalogue.local_machine()
-    known_machines = catalogue.load_machines()
-    if machine_id not in known_machines:
-        raise BadPlan(
-            [f"--machine: expected {LOCAL_ID} or one of {', '.join(known_machines)}, but got {machine_id!r}"]
-        )
-    return known_machines[machine_id]
+def _format_table(
+    plan: Plan, machine: Machine, estimates: Mapping[str, Estimate], limits: Mapping[str, int]
+) -> list[str]:
+    lines = [f"{plan.name} on {machine.name}", _format_line(COLUMN_TITLES)]
+    lines += [_format_line(_format_cells(estimate)) for estimate in estimates.values()]
+    for estimate in estimates.values():
+        if estimate.why_not:
+            lines.append(f"{estimate.method}: {estimate.why_not.render()}")
+        for message in estimate.missing:
+            lines.append(f"{estimate.method}: missing: {message.render()}")
+    if limits:
+        lines.append(f"{plan.method.name}: memory allows {_describe_limits(limits)}")
+    return lines
+
+
+def _describe_limits(limits: Mapping[str, int]) -> str:
+    batch_size, max_tokens = limits["largest_batch_size"], limits["longest_text_tokens"]
+    is_largest = batch_size == plan_limits.BATCH_SIZES[-1]
+    batch_text = f"{batch_size} or more" if is_largest else f"up to {batch_size}"
+    length_text = f"texts of up to {max_tokens:,} tokens"
+    if max_tokens >= limits["longest_example_tokens"]:
+        length_text += ", as long as any here"
+    return f"{batch_text} examples per step, or {length_text}"
 
 
 def _format_cells(estimate: Estimate) -> tuple[str, ...]:
-    trainable = f"{estimate.trainable:,}" if estimate.trainable is not None else "?"
-    share = f"{estimate.trainable / estimate.total:.2%}" if estimate.trainable and estimate.total else "?"
     memory, minutes, money = estimate.memory_gb, estimate.minutes, estimate.money
-    main_part = (
-        f", mostly {MEMORY_PARTS[estimate.largest_part].render().split(' (')[0]}"
-        if estimate.largest_part
-        else ""
-    )
+    trainable, share = "?", "?"
+    fits: str = estimate.fits
+    if estimate.trainable is not None:
+        trainable = f"{estimate.trainable:,}"
+    if estimate.trainable and estimate.total:
+        share = f"{estimate.trainable / estimate.total:.2%}"
+    if estimate.largest_part:
+        part_name = MEMORY_PARTS[estimate.largest_part].render().split(" (")[0]
+        fits += f", mostly {part_name}"
     return (
         estimate.method,
         trainable,
@@ -228,7 +220,7 @@ def _format_cells(estimate: Estimate) -> tuple[str, ...]:
         _format_range(minutes, 1),
         f"{money.low:.2f}-{money.high:.2f} {estimate.currency}" if money else "no price",
         f"{estimate.disk_mb:,.0f}" if estimate.disk_mb is not None else "?",
-        estimate.fits + main_part,
+        fits,
     )
 
 
@@ -236,11 +228,8 @@ def _format_range(value: Range | None, digits: int) -> str:
     return f"({value.low:.{digits}f}-{value.high:.{digits}f})" if value else ""
 
 
-def _format_line(cells: tuple[str, ...]) -> str:
+def _format_line(cells: Sequence[str]) -> str:
+    """The first and the last cell to the left, those between to the right, each in its column."""
     first, *middle, last = cells
-    return (
-        first.ljust(COLUMN_WIDTHS[0])
-        + "".join(cell.rjust(width) for cell, width in zip(middle, COLUMN_WIDTHS[1:], strict=False))
-        + "  "
-        + last
-    )
+    aligned = [cell.rjust(width) for cell, width in zip(middle, COLUMN_WIDTHS[1:], strict=False)]
+    return first.ljust(COLUMN_WIDTHS[0]) + "".join(aligned) + "  " + last

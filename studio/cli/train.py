@@ -1,47 +1,97 @@
 """`studio train`: the run in this process, with a progress bar on the terminal."""
 
+import argparse
 import signal
 import sys
 import threading
 import traceback
-from pathlib import Path
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import FrameType
+from typing import NoReturn
 
 from tqdm import tqdm
 
-from studio import methods, plan, presets, processes, runs
+from studio import processes, runs
+from studio.cli import EXIT_FAILED, EXIT_OK, arguments
 from studio.errors import SEE_WORKER_LOG, BadPlan, NotPossible, StudioError, explain
 from studio.estimate import all_methods, history
 from studio.estimate.machines import catalogue
 from studio.i18n import Message
 from studio.methods import settings_check, spec
-from studio.runs import Run
+from studio.runs import Run, Status
 from studio.training import launcher, report_messages, worker
 from studio.training.memory import limit_memory
 
 INSIST_HINT = Message(
-    "`studio estimate` says what would fit; --insist starts it all the same, and it ends with a sentence where memory runs out."
+    "`studio estimate` says what would fit; --insist starts it all the same, "
+    "and it ends with a sentence where memory runs out."
 )
+REFRESH_SECONDS = 0.3
 BAR_FORMAT = "{desc} {percentage:3.0f}%|{bar}| {n_fmt}/{total_fmt} {postfix}"
 
 
-def train(name: str, changes: tuple[str, ...], insist: bool = False) -> int:
-    """Train the plan in a file, or the recipe of this name; prints the run's id and folder. Returns the exit code.
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the plan and its changes, or the run that goes on."""
+    arguments.add_plan(parser, optional=True)
+    arguments.add_set(parser, "method.settings.rank=16")
+    parser.add_argument(
+        "--resume", default="", metavar="RUN", help="go on with a stopped run instead: its id, or `last`"
+    )
+    parser.add_argument(
+        "--insist", action="store_true", help="start a run that is estimated not to fit into memory"
+    )
 
-    A run that cannot fit into memory is not started unless someone insists (NotPossible).
-    Raises BadPlan with every problem of the plan, also those that only the method's library knows. The first Ctrl-C stops the run and keeps what was learned.
+
+def run(options: argparse.Namespace) -> int:
+    """Train a plan, or go on with a run; raises BadPlan where not exactly one of them is named."""
+    if bool(options.plan) == bool(options.resume) or (options.resume and options.set):
+        raise BadPlan(
+            ["name either a plan (with --set KEY=VALUE) or --resume RUN, whose plan stays as it is"]
+        )
+    if options.resume:
+        return resume(options.resume)
+    return train(options.plan, tuple(options.set), options.insist)
+
+
+def train(name: str, changes: tuple[str, ...], insist: bool = False) -> int:
+    """Train a plan in this process and print the run's id and folder.
+
+    The first Ctrl-C stops the run and keeps what it has learned.
+
+    Args:
+        name: The plan's file, or the name of a recipe.
+        changes: `KEY=VALUE` changes of the plan.
+        insist: Start a run that is estimated not to fit into memory.
+
+    Returns:
+        The exit code.
+
+    Raises:
+        BadPlan: With every problem of the plan, also those that only the method's library knows.
+        NotPossible: The run cannot fit into memory, and nobody insists.
     """
-    path = presets.recipes().get(name, Path(name))
-    training_plan = plan.load(path, changes, (methods.find_plan_problems,))
-    if refusal := settings_check.find_problem(training_plan):
-        raise BadPlan([f"{path}: method.settings: {refusal}"])
-    run = runs.create(training_plan)
-    _save_estimate(run, insist)
-    return _run_in_foreground(run)
+    plan = arguments.load_plan(name, changes)
+    if problem := settings_check.find_problem(plan):
+        raise BadPlan([f"{arguments.plan_path(name)}: method.settings: {problem}"])
+    new_run = runs.create(plan)
+    _save_estimate(new_run, insist)
+    return _run_in_foreground(new_run)
+
+
+def resume(name: str) -> int:
+    """Go on with a stopped run: its id, the beginning of it, or `last`. Returns the exit code.
+
+    Raises:
+        NotPossible: It has kept no state to go on from.
+    """
+    stopped_run = runs.find(name)
+    launcher.requeue(stopped_run)
+    return _run_in_foreground(stopped_run)
 
 
 def _save_estimate(run: Run, insist: bool) -> None:
-    """Say what the run will take and keep it beside the run; raises NotPossible where it cannot fit and nobody insists."""
+    """Print what the run will take and save it beside the run; raises NotPossible where it cannot fit."""
     machine = catalogue.local_machine()
     try:
         estimate = all_methods.estimate_chosen_method(run.plan, machine)
@@ -51,79 +101,87 @@ def _save_estimate(run: Run, insist: bool) -> None:
         runs.delete(run)
         raise NotPossible(estimate.why_not, INSIST_HINT)
     history.save_estimate(run, estimate, machine)
-    if estimate.minutes and estimate.memory_gb:
-        low, high = estimate.minutes.low, estimate.minutes.high
-        print(
-            f"estimated {low:.1f} to {high:.1f} min, {estimate.memory_gb.low:.1f} to {estimate.memory_gb.high:.1f} GB",
-            flush=True,
-        )
-
-
-def resume(name: str) -> int:
-    """Go on with a stopped run: its id, the beginning of it, or `last`. Returns the exit code; raises NotPossible where it cannot."""
-    run = runs.find(name)
-    launcher.requeue(run)
-    return _run_in_foreground(run)
+    minutes, memory_gb = estimate.minutes, estimate.memory_gb
+    if minutes and memory_gb:
+        minutes_text = f"{minutes.low:.1f} to {minutes.high:.1f} min"
+        print(f"estimated {minutes_text}, {memory_gb.low:.1f} to {memory_gb.high:.1f} GB", flush=True)
 
 
 def _run_in_foreground(run: Run) -> int:
     """Execute a run here, showing where it is. Returns the exit code."""
     print(f"run {run.id}\nfolder {run.folder}", flush=True)
-    previous_handler = signal.signal(signal.SIGINT, _stop_handler(run))
-    finished = threading.Event()
-    progress_thread = threading.Thread(target=_show_progress, args=(run, finished), daemon=True)
-    progress_thread.start()
     try:
-        with processes.worker_environment():
+        with _stop_on_ctrl_c(run), _progress_bar(run), processes.worker_environment():
             worker.run(run.id, before_start=limit_memory)
     except Exception as error:
         with (run.folder / "worker.log").open("a", encoding="utf-8") as log_file:
             traceback.print_exc(file=log_file)
-        finished.set()
-        progress_thread.join()
         print(" ".join(explain(error, SEE_WORKER_LOG).render().split()), file=sys.stderr)
-        return 1
-    finally:
-        finished.set()
-        progress_thread.join()
-        signal.signal(signal.SIGINT, previous_handler)
+        return EXIT_FAILED
+    _print_result(run)
+    return EXIT_OK
+
+
+def _print_result(run: Run) -> None:
     report = runs.report(run)
     if report:
         if truncation := report_messages.describe_truncation(report):
             print(truncation.render())
-        loss = f"{report['before']['loss']:.3f} -> {report['after']['loss']:.3f}"
         if receipt := history.build_receipt(history.load_estimate(run), report):
             print(receipt.render())
+        before, after = report["before"], report["after"]
+        loss = f"{before['loss']:.3f} -> {after['loss']:.3f}"
         print(f"{runs.status(run).state}: validation loss {loss} in {report['seconds']:.0f} s")
-        if "answer_accuracy" in report["after"] and "answer_accuracy" in report["before"]:
-            before, after = report["before"]["answer_accuracy"], report["after"]["answer_accuracy"]
-            print(f"known answers right: {before:.0%} -> {after:.0%}")
+        if "answer_accuracy" in before and "answer_accuracy" in after:
+            accuracy = f"{before['answer_accuracy']:.0%} -> {after['answer_accuracy']:.0%}"
+            print(f"known answers right: {accuracy}")
     if runs.is_resumable(run):
         print(f"It goes on from where it was with: studio train --resume {run.id[:8]}")
-    return 0
 
 
-def _stop_handler(run: Run) -> "signal._HANDLER":
+@contextmanager
+def _stop_on_ctrl_c(run: Run) -> Iterator[None]:
+    """The first Ctrl-C asks the run to stop; a second one means it."""
+
     def stop(signum: int, frame: FrameType | None) -> None:
-        if run.stop_file.exists():  # a second Ctrl-C means it
+        if run.stop_file.exists():
             raise KeyboardInterrupt
         launcher.stop(run)
 
-    return stop
+    previous_handler = signal.signal(signal.SIGINT, stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, previous_handler)
+
+
+@contextmanager
+def _progress_bar(run: Run) -> Iterator[None]:
+    """Show where the run is on stderr, as long as the block runs."""
+    finished = threading.Event()
+    thread = threading.Thread(target=_show_progress, args=(run, finished), daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        finished.set()
+        thread.join()
 
 
 def _show_progress(run: Run, finished: threading.Event) -> None:
     with tqdm(total=1, bar_format=BAR_FORMAT, leave=False, file=sys.stderr) as bar:
-        n_shown, has_ended = 0, False
+        n_notes, has_ended = 0, False
         while not has_ended:
-            has_ended = finished.wait(0.3)
-            for message in spec.read_notes(run.folder)[n_shown:]:
+            has_ended = finished.wait(REFRESH_SECONDS)
+            for message in spec.read_notes(run.folder)[n_notes:]:
                 bar.write(message.render())
-                n_shown += 1
-            status = runs.status(run)
-            bar.set_description_str(f"{status.state} {status.stage}".strip(), refresh=False)
-            bar.total, bar.n = max(status.steps, 1), status.step
-            bar.set_postfix_str(
-                f"{status.seconds_left:.0f} s left" if status.seconds_left is not None else "", refresh=False
-            )
-            bar.refresh()
+                n_notes += 1
+            _refresh_bar(bar, runs.status(run))
+
+
+def _refresh_bar(bar: "tqdm[NoReturn]", status: Status) -> None:
+    time_left = "" if status.seconds_left is None else f"{status.seconds_left:.0f} s left"
+    bar.set_description_str(f"{status.state} {status.stage}".strip(), refresh=False)
+    bar.set_postfix_str(time_left, refresh=False)
+    bar.total, bar.n = max(status.steps, 1), status.step
+    bar.refresh()

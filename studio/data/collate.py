@@ -1,4 +1,4 @@
-"""Encoded examples become tensors, and a model's scores become the loss: the same for training and for checking."""
+"""Encoded examples become batches, and logits become the loss: the same for training and evaluation."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -14,74 +14,109 @@ Loss = Callable[..., torch.Tensor]
 
 
 def build_collator(task: Task, tokenizer: Any, n_virtual_tokens: int = 0) -> Collator:
-    """The collator of a task: rows of `input_ids` and `labels`, as in Encoded, become one padded batch.
+    """The collator of a task, which turns rows into one batch, padded on the right.
 
-    `shift` counts the virtual tokens a method puts before each row, whose scores come first. Rows with a `number` keep it.
+    Args:
+        task: What a model learns from the rows.
+        tokenizer: Its `pad_token_id` is used.
+        n_virtual_tokens: The virtual tokens that a method puts before each row, whose logits come first.
+
+    Returns:
+        A function of rows with the fields of `Encoded`. Where the rows have a `row_index`, the batch has it
+        too.
     """
 
     def collate(rows: Sequence[dict[str, Any]]) -> Batch:
-        longest_row = max(len(row["input_ids"]) for row in rows)
-        padded_ids = [
-            row["input_ids"] + [tokenizer.pad_token_id] * (longest_row - len(row["input_ids"]))
-            for row in rows
-        ]
-        attention_mask = [
-            [1] * len(row["input_ids"]) + [0] * (longest_row - len(row["input_ids"])) for row in rows
-        ]
-        batch = {"input_ids": torch.tensor(padded_ids), "attention_mask": torch.tensor(attention_mask)}
-        if rows[0].get("number", -1) >= 0:
-            batch["number"] = torch.tensor([row["number"] for row in rows])
+        input_ids = _pad([row["input_ids"] for row in rows], tokenizer.pad_token_id)
+        attention_mask = _pad([[1] * len(row["input_ids"]) for row in rows], 0)
+        batch = {"input_ids": input_ids, "attention_mask": attention_mask}
+        if rows[0].get("row_index", -1) >= 0:
+            batch["row_index"] = torch.tensor([row["row_index"] for row in rows])
         if task == "classify":
             return {**batch, "labels": torch.tensor([row["labels"][0] for row in rows])}
-        labels = [row["labels"] + [IGNORE_INDEX] * (longest_row - len(row["labels"])) for row in rows]
-        return {**batch, **select_labelled_positions(torch.tensor(labels), n_virtual_tokens)}
+        labels = _pad([row["labels"] for row in rows], IGNORE_INDEX, length=input_ids.shape[1])
+        return {**batch, **select_labelled_positions(labels, n_virtual_tokens)}
 
     return collate
 
 
+def _pad(rows: Sequence[list[int]], value: int, length: int = 0) -> torch.Tensor:
+    """Rows padded on the right with a value, to the longest row or at least to `length`: rows x tokens."""
+    longest = max(length, *(len(row) for row in rows))
+    return torch.tensor([row + [value] * (longest - len(row)) for row in rows])
+
+
 def get_prompt_config(model: Any) -> Any:
-    """PEFT's config of what a prompt method put before the model's text (virtual tokens or a prefix); None where there is none."""
+    """PEFT's config of a prompt method (virtual tokens or a prefix); None if the model has none."""
     config = getattr(model, "active_peft_config", None)
-    return config if config is not None and config.is_prompt_learning else None
+    if config is None or not config.is_prompt_learning:
+        return None
+    return config
 
 
 def count_virtual_tokens(model: Any) -> int:
-    """How many virtual tokens stand before each row's scores: those of PEFT's prompt methods but for prefixes, which are no tokens."""
+    """The number of virtual tokens before each row's logits; a prefix (past keys and values) has none."""
     config = get_prompt_config(model)
-    return 0 if config is None or config.peft_type == "PREFIX_TUNING" else int(config.num_virtual_tokens)
+    if config is None or config.peft_type == "PREFIX_TUNING":
+        return 0
+    return int(config.num_virtual_tokens)
 
 
 def select_labelled_positions(labels: torch.Tensor, n_virtual_tokens: int = 0) -> Batch:
-    """What to ask of a causal model so that it scores words only where something is learned.
+    """What a causal model must get so that it computes logits only where a token is learned.
 
-    `labels` is rows x tokens. `logits_to_keep` names the positions that predict a learned token in any row; the new
-    `labels` is rows x 1 + positions, whose first column predicts nothing, as in every causal batch (Trainer relies on it).
+    Args:
+        labels: rows x tokens, IGNORE_INDEX where nothing is learned.
+        n_virtual_tokens: The virtual tokens before each row.
+
+    Returns:
+        `logits_to_keep`, the positions that predict a learned token in any row, and `labels`, rows x 1 +
+        positions, whose first column predicts nothing, as in every causal batch (Trainer relies on it).
     """
-    positions = (labels[:, 1:] != IGNORE_INDEX).any(0).nonzero().flatten()
+    predicted_labels = labels[:, 1:]
+    positions = (predicted_labels != IGNORE_INDEX).any(0).nonzero().flatten()
+    first_column = torch.full_like(labels[:, :1], IGNORE_INDEX)
     return {
         "logits_to_keep": positions + n_virtual_tokens,
-        "labels": torch.cat(
-            [torch.full_like(labels[:, :1], IGNORE_INDEX), labels[:, 1:][:, positions]], dim=1
-        ),
+        "labels": torch.cat([first_column, predicted_labels[:, positions]], dim=1),
     }
 
 
 def get_loss(task: Task) -> Loss:
-    """The loss of a task: mean cross-entropy over learned tokens, or over texts."""
+    """The loss of a task: mean cross-entropy over learned tokens, or over texts to classify."""
     return classification_loss if task == "classify" else token_loss
 
 
 def token_loss(
     outputs: Any, labels: torch.Tensor, num_items_in_batch: torch.Tensor | int | None = None
 ) -> torch.Tensor:
-    """Mean cross-entropy (nats) over the learned tokens; `outputs.logits` is rows x positions x vocabulary, `labels` rows x 1 + positions."""
-    return _mean_cross_entropy(outputs.logits.flatten(0, 1), labels[:, 1:].flatten(), num_items_in_batch)
+    """Mean cross-entropy over the learned tokens.
+
+    Args:
+        outputs: Its `logits` are rows x positions x vocabulary.
+        labels: rows x 1 + positions.
+        num_items_in_batch: The learned tokens to divide by; None for those of `labels`.
+
+    Returns:
+        The loss (nats), a scalar.
+    """
+    logits, labels = outputs.logits.flatten(0, 1), labels[:, 1:].flatten()
+    return _mean_cross_entropy(logits, labels, num_items_in_batch)
 
 
 def classification_loss(
     outputs: Any, labels: torch.Tensor, num_items_in_batch: torch.Tensor | int | None = None
 ) -> torch.Tensor:
-    """Mean cross-entropy (nats) over the texts; `outputs.logits` is rows x classes, `labels` rows."""
+    """Mean cross-entropy over the texts.
+
+    Args:
+        outputs: Its `logits` are rows x classes.
+        labels: The class of each row.
+        num_items_in_batch: The texts to divide by; None for those of `labels`.
+
+    Returns:
+        The loss (nats), a scalar.
+    """
     return _mean_cross_entropy(outputs.logits, labels, num_items_in_batch)
 
 
@@ -91,4 +126,6 @@ def _mean_cross_entropy(
     total = torch.nn.functional.cross_entropy(
         logits.float(), labels, ignore_index=IGNORE_INDEX, reduction="sum"
     )
-    return total / (n_items if n_items is not None else (labels != IGNORE_INDEX).sum())
+    if n_items is None:
+        n_items = (labels != IGNORE_INDEX).sum()
+    return total / n_items

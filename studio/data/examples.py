@@ -1,4 +1,4 @@
-"""Rows become examples: taken by role, whatever form their cells have, and encoded as a model reads them."""
+"""Rows of a table become examples by the roles of their columns, and examples become token ids."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
@@ -11,63 +11,94 @@ from studio.errors import BadData
 from studio.i18n import Message
 from studio.plan import GROUP_ROLE, OPTIONAL_ROLES, Task, active_roles
 
-# Below this no part can be kept aside to check on; far more are wanted for a good result.
+# With fewer, no part can be set aside for validation; far more are wanted for a good result.
 MIN_EXAMPLES = 8
-IGNORE_INDEX = -100  # the label of a token that is read but not learned, as torch's cross-entropy has it
+# The label of a token that is read but not learned, the default `ignore_index` of torch's cross-entropy.
+IGNORE_INDEX = -100
+# The fields of `Encoded` as earlier versions wrote them to a run's folder.
+_EARLIER_FIELDS = {"cut": "truncated", "number": "row_index"}
 
 Example = dict[str, str]
 
 
 @dataclass(frozen=True)
 class Encoded:
-    """Token ids and, for each, the id to learn there or IGNORED; `cut` says that the example was too long.
+    """An example as a model reads it.
 
-    `number` is the example's place among all, where something is kept for each of them; below 0 nothing is.
+    Attributes:
+        input_ids: The token ids.
+        labels: For each token the id to learn there or IGNORE_INDEX; for a text to classify, its class alone.
+        truncated: Whether the example was too long.
+        row_index: The index of the example among all of a run, where something is stored for each of them;
+            else -1.
     """
 
     input_ids: list[int]
     labels: list[int] = field(default_factory=list)
-    cut: bool = False
-    number: int = -1
+    truncated: bool = False
+    row_index: int = -1
+
+    @classmethod
+    def from_json(cls, fields: Mapping[str, Any]) -> "Encoded":
+        """An encoded example from its fields in a run's folder, which an earlier version may have written."""
+        return cls(**{_EARLIER_FIELDS.get(name, name): value for name, value in fields.items()})
 
 
 def build_examples(table: Table, task: Task, columns: Mapping[str, str]) -> tuple[list[Example], int]:
-    """The examples of a table and the number of rows left out because a needed cell is empty or cannot be read.
+    """Build the examples of a table.
 
-    Whatever form the cells have, an example has the usual roles of its task, or `messages` (JSON) in the place of a prompt and its answer;
-    `messages` of a pair end in the question. Raises BadData where a column does not exist, too few examples remain, or a label set makes
-    no sense.
+    Whatever form the cells have, an example has the usual roles of its task, or `messages` (JSON) in the
+    place of a prompt and its answer; the `messages` of a pair end in the question.
+
+    Args:
+        table: The rows.
+        task: What a model is to learn from them.
+        columns: Role -> column.
+
+    Returns:
+        The examples, and the number of rows left out because a needed cell is empty or cannot be read.
+
+    Raises:
+        BadData: A column does not exist, too few examples remain, or the labels make no sense.
     """
-    used = active_roles(task, columns)
-    _check_columns(table, columns, used)
-    if "verdict" in used:
-        return _require_enough(_pair_rated_answers(table, columns), table)
-    row_examples = [
-        _build_example({role: row[columns[role]].strip() for role in used}, task) for row in table.rows
-    ]
-    usable, incomplete = _require_enough(
-        ([example for example in row_examples if example], sum(not example for example in row_examples)),
-        table,
-    )
+    roles = active_roles(task, columns)
+    _check_columns(table, columns, roles)
+    if "verdict" in roles:
+        pairs, n_unused = _pair_rated_answers(table, columns)
+        _require_enough(len(pairs), table)
+        return pairs, n_unused
+    row_examples = _build_row_examples(table, task, columns, roles)
+    complete = [example for example in row_examples if example]
+    _require_enough(len(complete), table)
     if task == "classify":
-        _check_labels(usable)
-    return usable, incomplete
+        _check_labels(complete)
+    return complete, len(row_examples) - len(complete)
 
 
 def build_row_examples(table: Table, task: Task, columns: Mapping[str, str]) -> list[Example]:
-    """The example of every row, empty where its row makes none; of judged answers each question's pair stands at its first row."""
-    used = active_roles(task, columns)
-    _check_columns(table, columns, used)
-    if "verdict" not in used:
-        return [
-            _build_example({role: row[columns[role]].strip() for role in used}, task) for row in table.rows
-        ]
-    pairs = {pair["prompt"]: pair for pair in reversed(_pair_rated_answers(table, columns)[0])}
-    return [pairs.pop(row[columns["prompt"]].strip(), {}) for row in table.rows]
+    """Build the example of every row, empty where a row makes none.
+
+    Of rated answers, the first pair of each question is at the first row of the question. Arguments and
+    errors are those of `build_examples`, but a table may have few examples.
+    """
+    roles = active_roles(task, columns)
+    _check_columns(table, columns, roles)
+    if "verdict" not in roles:
+        return _build_row_examples(table, task, columns, roles)
+    pairs, _ = _pair_rated_answers(table, columns)
+    first_pairs = {pair["prompt"]: pair for pair in reversed(pairs)}
+    prompts = [row[columns["prompt"]].strip() for row in table.rows]
+    return [first_pairs.pop(prompt, {}) for prompt in prompts]
 
 
-def _check_columns(table: Table, columns: Mapping[str, str], used: Sequence[str]) -> None:
-    missing = [columns.get(role, role) for role in used if columns.get(role, "") not in table.columns]
+def _build_row_examples(
+    table: Table, task: Task, columns: Mapping[str, str], roles: Sequence[str]
+) -> list[Example]:
+    return [_build_example({role: row[columns[role]].strip() for role in roles}, task) for row in table.rows]
+
+
+def _check_columns(table: Table, columns: Mapping[str, str], roles: Sequence[str]) -> None:
+    missing = [columns.get(role, role) for role in roles if columns.get(role, "") not in table.columns]
     if missing:
         raise BadData(
             Message("“{name}” has no column {missing}; it has {columns}."),
@@ -76,184 +107,193 @@ def _check_columns(table: Table, columns: Mapping[str, str], used: Sequence[str]
             missing=[f"“{column}”" for column in missing],
             columns=table.columns,
         )
-    if len({columns[role] for role in used}) < len(used):
+    role_columns = [columns[role] for role in roles]
+    repeated = [column for column in role_columns if role_columns.count(column) > 1]
+    if repeated:
         raise BadData(
             Message("The column “{column}” was chosen twice."),
             Message("Choose a different column for each part."),
-            column=next(
-                columns[role]
-                for role in used
-                if [columns[other_role] for other_role in used].count(columns[role]) > 1
-            ),
+            column=repeated[0],
         )
 
 
-def _require_enough(built: tuple[list[Example], int], table: Table) -> tuple[list[Example], int]:
-    if len(built[0]) < MIN_EXAMPLES:
+def _require_enough(n_examples: int, table: Table) -> None:
+    if n_examples < MIN_EXAMPLES:
         raise BadData(
             Message("“{name}” has {count} complete {count:example|examples}."),
             Message(
                 "At least {least} are needed to train on some and check on others; 100 or more are better."
             ),
             name=table.name,
-            count=len(built[0]),
+            count=n_examples,
             least=MIN_EXAMPLES,
         )
-    return built
 
 
-def _build_example(cells: Example, task: Task) -> Example:
+def _build_example(cells: Mapping[str, str], task: Task) -> Example:
     """An example from the cells of one row by role; empty where something is missing."""
-    group = {GROUP_ROLE: cells.pop(GROUP_ROLE)} if GROUP_ROLE in cells else {}
-    example = (
-        _build_conversation(cells)
-        if "messages" in cells
-        else _build_pair(cells)
-        if task == "prefer"
-        else _build_text_example(cells, task)
-    )
-    return {**example, **group} if example else {}
+    content = {role: cell for role, cell in cells.items() if role != GROUP_ROLE}
+    if "messages" in content:
+        example = _build_conversation(content)
+    elif task == "prefer":
+        example = _build_pair(content)
+    else:
+        example = _build_text_example(content, task)
+    if example and GROUP_ROLE in cells:
+        example[GROUP_ROLE] = cells[GROUP_ROLE]
+    return example
 
 
-def _build_conversation(cells: Example) -> Example:
+def _build_conversation(cells: Mapping[str, str]) -> Example:
     messages = chat_format.trim_to_answer(chat_format.parse_messages(cells["messages"]))
-    return (
-        {"messages": chat_format.dump_messages(messages)}
-        if messages and messages[-1]["content"].strip()
-        else {}
-    )
-
-
-def _build_text_example(cells: Example, task: Task) -> Example:
-    """An example whose cells are texts; what belongs to the question is put after it, what the model is told first before it."""
-    optional_cells = {role: cells.pop(role) for role in ("context", "system") if role in cells}
-    if not all(text for role, text in cells.items() if role not in OPTIONAL_ROLES.get(task, ())):
+    if not messages or not messages[-1]["content"].strip():
         return {}
-    if optional_cells.get("context"):
-        cells["prompt"] += f"\n\n{optional_cells['context']}"
-    if optional_cells.get("system"):
-        system = {"role": "system", "content": optional_cells["system"]}
-        return {"messages": chat_format.dump_messages([system, *to_messages(cells)])}
-    return cells
+    return {"messages": chat_format.dump_messages(messages)}
 
 
-def _build_pair(cells: Example) -> Example:
-    """A pair of answers to one question, which may stand in a column of its own or at the beginning of both conversations."""
-    (chosen_history, chosen), (rejected_history, rejected) = (
-        chat_format.split_answer(cells["chosen"]),
-        chat_format.split_answer(cells["rejected"]),
-    )
-    prompt_turns = (
-        chat_format.parse_prompt(cells["prompt"])
-        if "prompt" in cells
-        else chosen_history
-        if chosen_history == rejected_history
-        else []
-    )
-    if not (prompt_turns and chosen and rejected):
+def _build_text_example(cells: Mapping[str, str], task: Task) -> Example:
+    """An example whose cells are texts; a context is put after the prompt, a system prompt before it."""
+    example = {role: cell for role, cell in cells.items() if role not in ("context", "system")}
+    required_cells = [cell for role, cell in example.items() if role not in OPTIONAL_ROLES.get(task, ())]
+    if not all(required_cells):
         return {}
     if cells.get("context"):
-        prompt_turns[-1] = {
-            **prompt_turns[-1],
-            "content": f"{prompt_turns[-1]['content']}\n\n{cells['context']}",
-        }
-    is_single_prompt = len(prompt_turns) == 1 and prompt_turns[0]["role"] == "user"
-    prompt_fields = (
-        {"prompt": prompt_turns[0]["content"]}
-        if is_single_prompt
-        else {"messages": chat_format.dump_messages(prompt_turns)}
-    )
-    return {**prompt_fields, "chosen": chosen, "rejected": rejected}
+        example["prompt"] += f"\n\n{cells['context']}"
+    if cells.get("system"):
+        system_message = {"role": "system", "content": cells["system"]}
+        return {"messages": chat_format.dump_messages([system_message, *to_messages(example)])}
+    return example
+
+
+def _build_pair(cells: Mapping[str, str]) -> Example:
+    """A pair of answers to one question, which has its own column or is at the beginning of both answers."""
+    chosen_history, chosen = chat_format.split_answer(cells["chosen"])
+    rejected_history, rejected = chat_format.split_answer(cells["rejected"])
+    if "prompt" in cells:
+        prompt_messages = chat_format.parse_prompt(cells["prompt"])
+    elif chosen_history == rejected_history:
+        prompt_messages = chosen_history
+    else:
+        prompt_messages = []
+    if not prompt_messages or not chosen or not rejected:
+        return {}
+    if cells.get("context"):
+        *history, last = prompt_messages
+        prompt_messages = [*history, {**last, "content": f"{last['content']}\n\n{cells['context']}"}]
+    is_single_prompt = len(prompt_messages) == 1 and prompt_messages[0]["role"] == "user"
+    if is_single_prompt:
+        prompt = {"prompt": prompt_messages[0]["content"]}
+    else:
+        prompt = {"messages": chat_format.dump_messages(prompt_messages)}
+    return {**prompt, "chosen": chosen, "rejected": rejected}
 
 
 def _pair_rated_answers(table: Table, columns: Mapping[str, str]) -> tuple[list[Example], int]:
-    """Pairs out of single answers that were found good or bad: to each question its good answers beside its bad ones, as far as both reach.
+    """Pair the good answers to each question with its bad ones, in turn.
 
-    Raises BadData where no question has both.
+    Returns:
+        The pairs, and the number of rows that are in none.
+
+    Raises:
+        BadData: No question has both a good and a bad answer.
     """
     answers_by_prompt: dict[str, tuple[list[str], list[str]]] = defaultdict(lambda: ([], []))
-    n_unread, uses_stars = 0, chat_format.is_star_rating([row[columns["verdict"]] for row in table.rows])
+    uses_stars = chat_format.is_star_rating([row[columns["verdict"]] for row in table.rows])
     for row in table.rows:
-        prompt, completion, good = (
-            row[columns["prompt"]].strip(),
-            chat_format.split_answer(row[columns["completion"]])[1],
-            chat_format.parse_label(row[columns["verdict"]], uses_stars),
-        )
-        if prompt and completion and good is not None:
-            answers_by_prompt[prompt][0 if good else 1].append(completion)
-        else:
-            n_unread += 1
+        prompt = row[columns["prompt"]].strip()
+        _, completion = chat_format.split_answer(row[columns["completion"]])
+        is_good = chat_format.parse_label(row[columns["verdict"]], uses_stars)
+        if prompt and completion and is_good is not None:
+            good_answers, bad_answers = answers_by_prompt[prompt]
+            (good_answers if is_good else bad_answers).append(completion)
     pairs = [
         {"prompt": prompt, "chosen": chosen, "rejected": rejected}
-        for prompt, (good, bad) in answers_by_prompt.items()
-        for chosen, rejected in zip(good, bad, strict=False)
+        for prompt, (good_answers, bad_answers) in answers_by_prompt.items()
+        for chosen, rejected in zip(good_answers, bad_answers, strict=False)
     ]
     if not pairs:
         raise BadData(
             Message(
-                "“{name}” judges single answers ({good} good, {bad} bad), but no question has a good answer and a bad one."
+                "“{name}” judges single answers ({good} good, {bad} bad), but no question has a good answer "
+                "and a bad one."
             ),
             Message(
-                "Pairs are needed: bring a good and a bad answer to the same question, or learn the good answers alone (chat)."
+                "Pairs are needed: bring a good and a bad answer to the same question, or learn the good "
+                "answers alone (chat)."
             ),
             name=table.name,
-            good=sum(len(good) for good, _ in answers_by_prompt.values()),
-            bad=sum(len(bad) for _, bad in answers_by_prompt.values()),
+            good=sum(len(good_answers) for good_answers, _ in answers_by_prompt.values()),
+            bad=sum(len(bad_answers) for _, bad_answers in answers_by_prompt.values()),
         )
-    return pairs, n_unread + sum(len(good) + len(bad) for good, bad in answers_by_prompt.values()) - 2 * len(
-        pairs
-    )
+    return pairs, len(table.rows) - 2 * len(pairs)
 
 
 def collect_labels(examples: Iterable[Example]) -> list[str]:
-    """The classes, in alphabetical order: a class's number is its place here."""
+    """The classes in alphabetical order; the id of a class is its index here."""
     return sorted({example["label"] for example in examples})
 
 
 def encode_chat(messages: Sequence[Mapping[str, str]], tokenizer: Any, max_length: int) -> Encoded | None:
-    """A conversation as the model's own chat template writes it; only the answers and their ends are learned.
+    """Encode a conversation with the model's own chat template.
 
-    An earlier answer is only read where the template would write it differently as the last one. Returns None where nothing
-    of an answer is left to learn within `max_length` tokens.
+    Only the answers and their end tokens are learned. An earlier answer is read but not learned where the
+    template would write it differently if it were the last one.
+
+    Args:
+        messages: The conversation, up to its last answer.
+        tokenizer: The model's tokenizer with its chat template.
+        max_length: The number of tokens to keep.
+
+    Returns:
+        The encoded example; None where no token of an answer is within `max_length`.
     """
     prompt_ids = apply_chat_template(tokenizer, messages[:-1], add_generation_prompt=True)
-    full_ids = apply_chat_template(tokenizer, messages, add_generation_prompt=False)
-    if (
-        full_ids[: len(prompt_ids)] != prompt_ids
-    ):  # a template that writes an answer differently once it is complete
-        full_ids = prompt_ids + list(
-            tokenizer(messages[-1]["content"], add_special_tokens=False)["input_ids"]
-        )
-    eos_id = tokenizer.eos_token_id
-    answer_ids = full_ids[len(prompt_ids) :]
-    answer_ids = (
-        answer_ids[: len(answer_ids) - answer_ids[::-1].index(eos_id)]
-        if eos_id in answer_ids
-        else [*answer_ids, eos_id]
-    )
-    input_ids, labels = prompt_ids + answer_ids, [IGNORE_INDEX] * len(prompt_ids) + answer_ids
-    for index, message in enumerate(messages[:-1]):
-        history_ids = (
-            apply_chat_template(tokenizer, messages[:index], add_generation_prompt=True)
-            if message["role"] == "assistant"
-            else []
-        )
-        if (
-            history_ids
-            and prompt_ids[: len(history_ids)] == history_ids
-            and eos_id in prompt_ids[len(history_ids) :]
-        ):
-            answer_span = slice(len(history_ids), prompt_ids.index(eos_id, len(history_ids)) + 1)
-            labels[answer_span] = input_ids[answer_span]
+    answer_ids = _encode_last_answer(messages, prompt_ids, tokenizer)
+    input_ids = prompt_ids + answer_ids
+    labels = [IGNORE_INDEX] * len(prompt_ids) + answer_ids
+    for start, end in _earlier_answer_spans(messages, prompt_ids, tokenizer):
+        labels[start:end] = input_ids[start:end]
     if all(label == IGNORE_INDEX for label in labels[:max_length]):
         return None
-    return Encoded(input_ids[:max_length], labels[:max_length], cut=len(input_ids) > max_length)
+    return Encoded(input_ids[:max_length], labels[:max_length], truncated=len(input_ids) > max_length)
+
+
+def _encode_last_answer(
+    messages: Sequence[Mapping[str, str]], prompt_ids: list[int], tokenizer: Any
+) -> list[int]:
+    """The token ids of the last answer up to its end token, which is added where the template writes none."""
+    full_ids = apply_chat_template(tokenizer, messages, add_generation_prompt=False)
+    answer_ids = full_ids[len(prompt_ids) :]
+    if (
+        full_ids[: len(prompt_ids)] != prompt_ids
+    ):  # the template writes an answer differently once it is complete
+        answer_ids = list(tokenizer(messages[-1]["content"], add_special_tokens=False)["input_ids"])
+    eos_id = tokenizer.eos_token_id
+    if eos_id not in answer_ids:
+        return [*answer_ids, eos_id]
+    n_after_eos = answer_ids[::-1].index(eos_id)
+    return answer_ids[: len(answer_ids) - n_after_eos]
+
+
+def _earlier_answer_spans(
+    messages: Sequence[Mapping[str, str]], prompt_ids: list[int], tokenizer: Any
+) -> Iterable[tuple[int, int]]:
+    """The start and the end of each earlier answer in the prompt, its end token included."""
+    eos_id = tokenizer.eos_token_id
+    for index, message in enumerate(messages[:-1]):
+        if message["role"] != "assistant":
+            continue
+        history_ids = apply_chat_template(tokenizer, messages[:index], add_generation_prompt=True)
+        start = len(history_ids)
+        is_written_alike = bool(history_ids) and prompt_ids[:start] == history_ids
+        if is_written_alike and eos_id in prompt_ids[start:]:
+            yield start, prompt_ids.index(eos_id, start) + 1
 
 
 def apply_chat_template(
     tokenizer: Any, messages: Sequence[Mapping[str, str]], add_generation_prompt: bool
 ) -> list[int]:
-    """Token ids of a conversation under the tokenizer's own chat template, ready for an answer where one follows."""
+    """The token ids of a conversation in the tokenizer's chat template, or of a prompt for an answer."""
     encoded = tokenizer.apply_chat_template(
         list(messages), add_generation_prompt=add_generation_prompt, tokenize=True, return_dict=True
     )
@@ -261,19 +301,22 @@ def apply_chat_template(
 
 
 def encode_text(text: str, label: int, tokenizer: Any, max_length: int) -> Encoded:
-    """A text to sort and the number of its class, with the special tokens its model expects, cut at `max_length` tokens."""
+    """Encode a text to classify with its model's special tokens, truncated to `max_length` tokens."""
     ids = list(tokenizer(text)["input_ids"])
     if len(ids) <= max_length:
         return Encoded(ids, [label])
-    return Encoded(
-        list(tokenizer(text, truncation=True, max_length=max_length)["input_ids"]), [label], cut=True
-    )
+    truncated_ids = list(tokenizer(text, truncation=True, max_length=max_length)["input_ids"])
+    return Encoded(truncated_ids, [label], truncated=True)
 
 
 def encode_chunks(text: str, tokenizer: Any, max_length: int) -> list[Encoded]:
-    """A plain text, learned word by word up to its end; a longer one becomes several pieces of `max_length` tokens, so that all of it counts."""
+    """Encode a plain text, every token of which is learned, up to an end token.
+
+    A long text becomes several chunks of `max_length` tokens, so that nothing of it is lost.
+    """
     ids = list(tokenizer(text)["input_ids"])
-    ids += [tokenizer.eos_token_id] if ids[-1:] != [tokenizer.eos_token_id] else []
+    if ids[-1:] != [tokenizer.eos_token_id]:
+        ids.append(tokenizer.eos_token_id)
     chunks = [ids[start : start + max_length] for start in range(0, len(ids), max_length)]
     return [Encoded(chunk, list(chunk)) for chunk in chunks if len(chunk) > 1]
 
@@ -281,10 +324,20 @@ def encode_chunks(text: str, tokenizer: Any, max_length: int) -> list[Encoded]:
 def encode_examples(
     examples: Sequence[Example], task: Task, tokenizer: Any, max_length: int, labels: Sequence[str]
 ) -> list[Encoded]:
-    """Examples as a method trains on them; one whose prompt leaves no room for its answer is left out.
+    """Encode examples as a method trains on them.
 
-    Of `prefer` the chosen answer is learned; of `prompts` nothing is, until a method has sampled answers. Raises BadData where no
-    example is left.
+    Those whose prompt leaves no space for an answer are left out. Of `prefer` the chosen answer is learned;
+    of `prompts` nothing is, until a method has sampled answers.
+
+    Args:
+        examples: The examples.
+        task: What a model learns from them.
+        tokenizer: The model's tokenizer.
+        max_length: The most tokens of an example.
+        labels: The classes, see `collect_labels`; of other tasks none.
+
+    Raises:
+        BadData: No example remains.
     """
     if task == "classify":
         return [
@@ -292,27 +345,10 @@ def encode_examples(
             for example in examples
         ]
     if task == "complete":
-        return [
-            chunk for example in examples for chunk in encode_chunks(example["text"], tokenizer, max_length)
-        ]
+        texts = [example["text"] for example in examples]
+        return [chunk for text in texts for chunk in encode_chunks(text, tokenizer, max_length)]
     if task == "prompts":
-        prompts = [
-            apply_chat_template(tokenizer, to_prompt_messages(example), add_generation_prompt=True)
-            for example in examples
-        ]
-        encoded_prompts = [
-            Encoded(ids, [IGNORE_INDEX] * len(ids)) for ids in prompts if len(ids) < max_length
-        ]
-        if not encoded_prompts:
-            raise BadData(
-                Message(
-                    "No question leaves room for an answer within {length} tokens; the shortest has {least}."
-                ),
-                Message("Allow longer texts (max_length), or shorten the questions."),
-                length=max_length,
-                least=min(map(len, prompts)),
-            )
-        return encoded_prompts
+        return _encode_prompts(examples, tokenizer, max_length)
     encoded = [encode_chat(to_messages(example), tokenizer, max_length) for example in examples]
     fitting = [item for item in encoded if item]
     if not fitting:
@@ -324,13 +360,29 @@ def encode_examples(
     return fitting
 
 
+def _encode_prompts(examples: Sequence[Example], tokenizer: Any, max_length: int) -> list[Encoded]:
+    prompts = [
+        apply_chat_template(tokenizer, to_prompt_messages(example), add_generation_prompt=True)
+        for example in examples
+    ]
+    encoded = [Encoded(ids, [IGNORE_INDEX] * len(ids)) for ids in prompts if len(ids) < max_length]
+    if not encoded:
+        raise BadData(
+            Message(
+                "No question leaves room for an answer within {length} tokens; the shortest has {least}."
+            ),
+            Message("Allow longer texts (max_length), or shorten the questions."),
+            length=max_length,
+            least=min(map(len, prompts)),
+        )
+    return encoded
+
+
 def to_messages(example: Example) -> list[dict[str, str]]:
-    """An example as messages up to its last answer, of a pair the better one; empty where a list of messages holds no answer."""
+    """An example as messages up to its last answer, of a pair the better one; empty without an answer."""
     if "messages" not in example:
-        return [
-            *to_prompt_messages(example),
-            {"role": "assistant", "content": example.get("response") or example.get("chosen", "")},
-        ]
+        answer = example.get("response") or example.get("chosen", "")
+        return [*to_prompt_messages(example), {"role": "assistant", "content": answer}]
     messages = chat_format.parse_messages(example["messages"])
     if "chosen" in example:
         return [*messages, {"role": "assistant", "content": example["chosen"]}]
@@ -338,12 +390,10 @@ def to_messages(example: Example) -> list[dict[str, str]]:
 
 
 def to_prompt_messages(example: Example) -> list[dict[str, str]]:
-    """What the model is asked, as messages: the prompt, or a conversation without its last answer."""
-    return (
-        to_messages(example)[:-1]
-        if "messages" in example
-        else [{"role": "user", "content": example["prompt"]}]
-    )
+    """The prompt of an example as messages, that is, without the last answer."""
+    if "messages" in example:
+        return to_messages(example)[:-1]
+    return [{"role": "user", "content": example["prompt"]}]
 
 
 def _check_labels(examples: Sequence[Example]) -> None:
@@ -358,7 +408,8 @@ def _check_labels(examples: Sequence[Example]) -> None:
         raise BadData(
             Message("There are {labels} different labels for {rows} rows."),
             Message(
-                "A class needs at least two examples: choose another label column, or learn answers instead of classes."
+                "A class needs at least two examples: choose another label column, or learn answers "
+                "instead of classes."
             ),
             labels=len(labels),
             rows=len(examples),

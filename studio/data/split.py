@@ -1,4 +1,4 @@
-"""Examples become three parts: to learn from, to check on while learning, and for the final test; what is alike stays on one side."""
+"""Split examples for training, validation and the final test; similar examples stay in the same split."""
 
 import random
 from collections import Counter, defaultdict
@@ -10,15 +10,23 @@ from studio.data.examples import Example
 from studio.data.quality import near_duplicates
 from studio.plan import Data
 
-# From so many examples on a part of them is left for the final test alone; below, that part would be too small to say anything.
+# From so many examples on a part of them is set aside for the final test; below, it would be too small to say
+# anything.
 MIN_EXAMPLES_FOR_TEST, DEFAULT_TEST_SHARE = 200, 0.1
-# A group of texts alike that is larger than this share of all follows a pattern; kept together it would leave nothing to check on.
+# A group of similar texts that is larger than this share of all follows a pattern; kept together it would
+# leave nothing for validation.
 MAX_GROUP_SHARE = 0.1
 
 
 @dataclass(frozen=True)
 class Splits:
-    """The examples of a run: `train` is learned from, `validation` chooses the best state, `test` is for the final test alone and may be empty."""
+    """The examples of a run.
+
+    Attributes:
+        train: What the model learns from.
+        validation: Chooses the best checkpoint.
+        test: For the final test alone; may be empty.
+    """
 
     train: list[Example]
     validation: list[Example]
@@ -26,7 +34,7 @@ class Splits:
 
 
 def test_share(data: Data, count: int) -> float:
-    """The share of `count` examples that is left for the final test, 0 where a test set of its own is given."""
+    """The share of `count` examples that is set aside for the test (0–1); 0 if the plan names a test set."""
     if data.test:
         return 0.0
     if data.test_share is not None:
@@ -35,26 +43,22 @@ def test_share(data: Data, count: int) -> float:
 
 
 def input_text(example: Example) -> str:
-    """What an example is told apart by: what the model reads of it."""
+    """The text by which examples are compared: what the person says or asks, or the text to learn."""
     if "text" in example:
         return example["text"]
-    return "\n".join(
-        message["content"] for message in examples.to_prompt_messages(example) if message["role"] == "user"
-    )
+    messages = examples.to_prompt_messages(example)
+    return "\n".join(message["content"] for message in messages if message["role"] == "user")
 
 
 def duplicate_groups(all_examples: Sequence[Example]) -> list[int]:
-    """A number for each example; those whose texts are the same or nearly so, and those of one conversation, share one.
+    """Group examples whose texts are the same or nearly so, and those of one conversation.
 
-    What is alike to more than MOST_ALIKE of all is written after one pattern, and only told apart where it is not the very same.
+    A group of similar texts larger than MAX_GROUP_SHARE of all is written after one pattern: of it, only
+    examples with exactly the same text are grouped.
+
+    Returns:
+        The id of each example's group.
     """
-    texts = [input_text(example) for example in all_examples]
-    group_ids = near_duplicates.group_texts(texts)
-    sizes = Counter(group_ids)
-    keys: list[Hashable] = [
-        text if sizes[group_id] > MAX_GROUP_SHARE * len(all_examples) else group_id
-        for group_id, text in zip(group_ids, texts, strict=True)
-    ]
     parents = list(range(len(all_examples)))  # each points to an earlier one of its group
 
     def find_root(index: int) -> int:
@@ -63,51 +67,83 @@ def duplicate_groups(all_examples: Sequence[Example]) -> list[int]:
         return index
 
     first_index: dict[Hashable, int] = {}
-    for index, (key, example) in enumerate(zip(keys, all_examples, strict=True)):
-        for group_key in (("alike", key), *([("group", example["group"])] if example.get("group") else [])):
-            root, other_root = sorted((find_root(first_index.setdefault(group_key, index)), find_root(index)))
+    similarity_keys = _similarity_keys([input_text(example) for example in all_examples])
+    for index, (similarity_key, example) in enumerate(zip(similarity_keys, all_examples, strict=True)):
+        group_keys: list[Hashable] = [("alike", similarity_key)]
+        if example.get("group"):
+            group_keys.append(("group", example["group"]))
+        for group_key in group_keys:
+            earlier_index = first_index.setdefault(group_key, index)
+            root, other_root = sorted((find_root(earlier_index), find_root(index)))
             parents[other_root] = root
     return [find_root(index) for index in range(len(all_examples))]
+
+
+def _similarity_keys(texts: Sequence[str]) -> list[Hashable]:
+    """A key for each text, shared by similar ones: the id of its group, or the text if that is too large."""
+    group_ids = near_duplicates.group_texts(texts)
+    sizes = Counter(group_ids)
+    max_size = MAX_GROUP_SHARE * len(texts)
+    return [
+        text if sizes[group_id] > max_size else group_id
+        for group_id, text in zip(group_ids, texts, strict=True)
+    ]
 
 
 def split_examples(
     all_examples: Sequence[Example], data: Data, seed: int, group_ids: Sequence[int]
 ) -> Splits:
-    """The three parts, in the shares the plan's data names.
+    """Split examples in the shares that a plan names; the same seed makes the same split.
 
-    Examples with the same number in `together` stay on one side, each class gives its share, and a class's last group stays to be
-    learned. The same seed gives the same split.
+    Each class contributes its share, and the last group of a class is always for training.
+
+    Args:
+        all_examples: The examples.
+        data: The part of the plan with the shares.
+        seed: The seed of the shuffle.
+        group_ids: The group of each example, see `duplicate_groups`; a group stays in one split.
     """
-    group_labels: dict[int, str] = {}
-    group_texts: dict[int, str] = {}
-    for group_id, example in zip(group_ids, all_examples, strict=True):
-        group_labels.setdefault(
-            group_id, example.get("label", "")
-        )  # a text under two labels goes with its first
-        group_texts[group_id] = min(group_texts.get(group_id, input_text(example)), input_text(example))
-    groups_by_class: dict[str, dict[int, list[Example]]] = defaultdict(lambda: defaultdict(list))
-    for group_id, example in zip(group_ids, all_examples, strict=True):
-        groups_by_class[group_labels[group_id]][group_id].append(example)
     rng = random.Random(seed)  # noqa: S311 - a repeatable shuffle, no secret
     splits = Splits([], [], [])
     shares = ((splits.test, test_share(data, len(all_examples))), (splits.validation, data.validation_share))
-    for groups in (groups_by_class[name] for name in sorted(groups_by_class)):
-        shuffled_ids = sorted(
-            groups, key=lambda group_id: group_texts[group_id]
-        )  # the order of the rows does not choose
+    group_texts = _group_texts(all_examples, group_ids)
+    for groups in _groups_by_class(all_examples, group_ids):
+        # By their texts, so that the order of the rows changes nothing.
+        shuffled_ids = sorted(groups, key=lambda group_id: group_texts[group_id])
         rng.shuffle(shuffled_ids)
         class_size = sum(len(group) for group in groups.values())
         for subset, share in shares:
+            n_wanted = round(share * class_size)
             n_taken = 0
-            while (
-                n_taken < round(share * class_size) and len(shuffled_ids) > 1
-            ):  # a class that is only checked on is never learned
+            # A class that is only in the test or the validation is never learned.
+            while n_taken < n_wanted and len(shuffled_ids) > 1:
                 group = groups[shuffled_ids.pop(0)]
                 subset.extend(group)
                 n_taken += len(group)
         for group_id in shuffled_ids:
             splits.train.extend(groups[group_id])
-    if not splits.validation:  # every class too small for its share: still check on something
+    if not splits.validation:  # all classes are too small for their share: still validate on something
         splits.validation.append(splits.train.pop())
     rng.shuffle(splits.train)
     return splits
+
+
+def _group_texts(all_examples: Sequence[Example], group_ids: Sequence[int]) -> dict[int, str]:
+    """Group -> the alphabetically first of its texts."""
+    group_texts: dict[int, str] = {}
+    for group_id, example in zip(group_ids, all_examples, strict=True):
+        text = input_text(example)
+        group_texts[group_id] = min(group_texts.get(group_id, text), text)
+    return group_texts
+
+
+def _groups_by_class(
+    all_examples: Sequence[Example], group_ids: Sequence[int]
+) -> list[dict[int, list[Example]]]:
+    """For each class, in order of names: group -> examples. A group has the class of its first example."""
+    group_labels: dict[int, str] = {}
+    groups_by_label: dict[str, dict[int, list[Example]]] = defaultdict(lambda: defaultdict(list))
+    for group_id, example in zip(group_ids, all_examples, strict=True):
+        label = group_labels.setdefault(group_id, example.get("label", ""))
+        groups_by_label[label][group_id].append(example)
+    return [groups_by_label[label] for label in sorted(groups_by_label)]

@@ -1,11 +1,11 @@
-"""A data set is a folder in the studio's home: the original file, untouched, what was changed since, and the rows as they stand now."""
+"""Data sets as folders in the studio's home: the original file, the changes to it, and the current rows."""
 
 import os
 import re
 import shutil
 import time
 import uuid
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import lru_cache
@@ -28,13 +28,23 @@ from studio.plan import Task
 from studio.storage import ProgressCallback, home, no_progress, read_json, require_disk_space, write_json
 
 DATASET_ID = re.compile(r"[0-9a-f]{32}")
-MAX_NAME_LENGTH = 120
+CARD_FILE, PREPARED_FILE = "card.json", "prepared.parquet"
+MAX_NAME_LENGTH, MAX_LICENCE_LENGTH = 120, 200  # characters
 DRAFT_PREFIX = ".incoming"
+# The name of a draft's folder holds the number of the process that makes it; an early version wrote none.
+DRAFT_NAME = re.compile(rf"{re.escape(DRAFT_PREFIX)}(?:-(?P<pid>\d+)-\w+)?")
 
 
 @dataclass(frozen=True)
 class Dataset:
-    """Where a data set's file lies, what the person called it, and which sheet of it is meant."""
+    """A data set: a sample, a folder in the studio's home, or a file.
+
+    Attributes:
+        source: `sample:NAME`, `dataset:ID` or a path, as plans name it.
+        name: What the person called it.
+        path: Its original file.
+        sheet: The sheet of a workbook; "" for other files.
+    """
 
     source: str
     name: str
@@ -48,127 +58,131 @@ class Dataset:
 
     @property
     def folder(self) -> Path:
-        """Its folder, where it has one of its own."""
+        """The folder of its file; only an editable data set has it to itself."""
         return self.path.parent
 
     @property
     def version(self) -> int:
         """A number that changes with its rows, and with nothing else."""
-        file = self.folder / "prepared.parquet" if self.is_editable else self.path
+        file = self.folder / PREPARED_FILE if self.is_editable else self.path
         return file.stat().st_mtime_ns if file.is_file() else 0
 
     @property
     def card(self) -> dict[str, Any]:
-        """What is written down of it: name, source, licence, sha256, created, rows, sheets, sheet, chosen; empty of a sample or a file."""
-        return read_json(self.folder / "card.json") if self.is_editable else {}
+        """Its metadata (name, source, licence, created, rows, sheets, chosen …); empty if not editable."""
+        return read_json(self.folder / CARD_FILE) if self.is_editable else {}
 
     @property
     def chosen(self) -> tuple[Task | None, dict[str, str]]:
-        """The task and the column of each role as the person said for this sheet; None and no columns where nothing was said."""
+        """The task and role -> column that the person chose for this sheet; None and {} for no choice."""
         choice = self.card.get("chosen", {}).get(self.sheet, {})
         return choice.get("task"), choice.get("columns", {})
 
     @property
     def licence(self) -> str:
-        """The licence it stands under; "" where nobody has said."""
+        """Its licence; "" if unknown."""
         kind, _, name = self.source.partition(":")
         return presets.samples()[name].licence if kind == "sample" else str(self.card.get("licence", ""))
 
     @property
     def sha256(self) -> str:
-        """The checksum of what a run would train on: of the file, which sheet of several is meant, and the changes made to it, if any."""
+        """The checksum of what a run would train on: the file, the sheet of several, and the changes."""
         file_digest = sha256(self.path.read_bytes()).hexdigest()
-        sheet = [f"\0{self.sheet}\0".encode()] if len(self.card.get("sheets", ())) > 1 else []
-        extra_parts = [*sheet, *(file.read_bytes() for file in _change_files(self))]
-        return (
-            sha256(b"".join([file_digest.encode(), *extra_parts])).hexdigest() if extra_parts else file_digest
-        )
+        extra_parts = [file.read_bytes() for file in _change_files(self)]
+        if len(self.card.get("sheets", ())) > 1:
+            extra_parts.insert(0, f"\0{self.sheet}\0".encode())
+        if not extra_parts:
+            return file_digest
+        return sha256(b"".join([file_digest.encode(), *extra_parts])).hexdigest()
 
     def table(self) -> Table:
-        """Its rows as they stand now."""
+        """Its current rows."""
         return _read_table(self, self.version)
 
     def changes(self) -> list[Change]:
-        """What was changed, the oldest first; a damaged file tells nothing."""
-        return [fixes.from_json(raw) for file in _change_files(self) if (raw := read_json(file))]
+        """Its changes, the oldest first; damaged files are skipped."""
+        contents = [read_json(file) for file in _change_files(self)]
+        return [fixes.from_json(raw) for raw in contents if raw]
 
 
 def _changes_folder(dataset: Dataset) -> Path:
-    """The folder of what was changed: each sheet of a workbook has its own, so that changes wait while another sheet is chosen."""
+    """The folder of the changes; each sheet of a workbook has its own, which stays if another is chosen."""
     root = dataset.folder / "changes"
-    return root / sha256(dataset.sheet.encode()).hexdigest()[:16] if dataset.sheet else root
+    if not dataset.sheet:
+        return root
+    return root / sha256(dataset.sheet.encode()).hexdigest()[:16]
 
 
 def _change_files(dataset: Dataset) -> list[Path]:
-    """The files of the changes, the oldest first; an older version kept those of the chosen sheet, the only ones it had, in `changes` itself."""
-    folders = (
-        {
-            _changes_folder(dataset),
-            *([dataset.folder / "changes"] if dataset.card.get("sheet") == dataset.sheet else []),
-        }
-        if dataset.is_editable
-        else ()
-    )
-    return sorted((file for folder in folders for file in folder.glob("*.json")), key=lambda file: file.name)
+    """The files of the changes, the oldest first.
+
+    An earlier version stored those of the chosen sheet, the only ones it had, in `changes` itself.
+    """
+    if not dataset.is_editable:
+        return []
+    folders = {_changes_folder(dataset)}
+    if dataset.card.get("sheet") == dataset.sheet:
+        folders.add(dataset.folder / "changes")
+    files = [file for folder in folders for file in folder.glob("*.json")]
+    return sorted(files, key=lambda file: file.name)
 
 
 def _prepare_changes_folder(dataset: Dataset) -> None:
-    """Make the folder of the changes, and move there what an older version kept outside; `kept` is the sheet that is chosen so far."""
-    _changes_folder(dataset).mkdir(parents=True, exist_ok=True)
+    """Create the folder of the changes, and move there what an earlier version stored outside.
+
+    `dataset` is the data set with the sheet that was chosen so far.
+    """
+    folder = _changes_folder(dataset)
+    folder.mkdir(parents=True, exist_ok=True)
     for file in _change_files(dataset):
-        file.replace(_changes_folder(dataset) / file.name)
+        file.replace(folder / file.name)
 
 
 @lru_cache(maxsize=4)
 def _read_table(dataset: Dataset, version: int) -> Table:
-    """The rows of a data set; read once as long as they stay the same, since the page asks at every move."""
-    prepared = dataset.folder / "prepared.parquet"
+    """The rows of a data set; cached for each version, since the page asks for them at every step."""
+    prepared = dataset.folder / PREPARED_FILE
     if not dataset.is_editable or not prepared.is_file():
         return read_table(dataset.path, dataset.name, dataset.sheet)
     table, card = pq.read_table(prepared), dataset.card
     values = [table.column(name).to_pylist() for name in table.column_names]
-    rows = tuple(dict(zip(table.column_names, row, strict=True)) for row in zip(*values, strict=True))
-    bad = tuple((int(line), Message.from_json(message)) for line, message in card.get("bad", ()))
-    sheets, notes = (
-        tuple(map(str, card.get("sheets", ()))),
-        tuple(map(Message.from_json, card.get("notes", ()))),
-    )
     return Table(
         dataset.name,
-        tuple(table.column_names),
-        rows,
-        bad,
-        sheets,
-        dataset.sheet,
-        str(card.get("delimiter", "")),
-        notes,
+        columns=tuple(table.column_names),
+        rows=tuple(dict(zip(table.column_names, row, strict=True)) for row in zip(*values, strict=True)),
+        bad_lines=tuple((int(line), Message.from_json(why)) for line, why in card.get("bad", ())),
+        sheets=tuple(map(str, card.get("sheets", ()))),
+        sheet=dataset.sheet,
+        delimiter=str(card.get("delimiter", "")),
+        notes=tuple(map(Message.from_json, card.get("notes", ()))),
     )
 
 
-def _write_dataset(dataset: Dataset, table: Table, card: dict[str, Any]) -> None:
-    """Write the rows as they stand, whose file's time says that they are new, and the card."""
+def _write_dataset(dataset: Dataset, table: Table, card: Mapping[str, Any]) -> None:
+    """Write the current rows, whose file's time marks the new version, and the card."""
     temp_path = dataset.folder / ".prepared"
-    pq.write_table(
-        pa.table({name: pa.array([row[name] for row in table.rows], pa.string()) for name in table.columns}),
-        temp_path,
-    )
-    temp_path.replace(dataset.folder / "prepared.parquet")
-    bad = [[line, why.to_json()] for line, why in table.bad_lines]
+    columns = {name: pa.array([row[name] for row in table.rows], pa.string()) for name in table.columns}
+    pq.write_table(pa.table(columns), temp_path)
+    temp_path.replace(dataset.folder / PREPARED_FILE)
     table_fields = {
         "rows": len(table.rows),
         "columns": list(table.columns),
         "sheet": table.sheet,
         "sheets": list(table.sheets),
-        "bad": bad,
+        "bad": [[line, why.to_json()] for line, why in table.bad_lines],
+        "notes": [note.to_json() for note in table.notes],
     }
-    table_fields |= {"delimiter": table.delimiter} if table.delimiter else {}
-    table_fields["notes"] = [note.to_json() for note in table.notes]
-    write_json(dataset.folder / "card.json", {**card, **table_fields})
+    if table.delimiter:
+        table_fields["delimiter"] = table.delimiter
+    write_json(dataset.folder / CARD_FILE, {**card, **table_fields})
 
 
 @contextmanager
 def open_draft() -> Iterator[Path]:
-    """A folder of one's own for what is not whole yet, beside the data sets; it goes at the end, or at the next start (`sweep`)."""
+    """A temporary folder beside the data sets for one that is not complete yet.
+
+    It is removed at the end, or at the next start of the studio (`remove_stale_drafts`).
+    """
     folder = home() / "datasets" / f"{DRAFT_PREFIX}-{os.getpid()}-{uuid.uuid4().hex}"
     folder.mkdir(mode=0o700, parents=True)
     try:
@@ -178,11 +192,19 @@ def open_draft() -> Iterator[Path]:
 
 
 def remove_stale_drafts() -> None:
-    """Remove the drafts of processes that are no more; this process must have none yet, as its number may have been another's."""
+    """Remove the drafts of processes that have ended; folders that are no drafts stay.
+
+    This process must have no draft yet: its number may have been that of another one.
+    """
     for folder in (home() / "datasets").glob(f"{DRAFT_PREFIX}*"):
-        pid_parts = folder.name.split("-")[1:2]
-        if not pid_parts or int(pid_parts[0]) == os.getpid() or not psutil.pid_exists(int(pid_parts[0])):
+        name = DRAFT_NAME.fullmatch(folder.name)
+        if name and not _is_other_process(name["pid"]):
             shutil.rmtree(folder, ignore_errors=True)
+
+
+def _is_other_process(pid: str | None) -> bool:
+    """Whether another process with this number is running."""
+    return pid is not None and int(pid) != os.getpid() and psutil.pid_exists(int(pid))
 
 
 def add(
@@ -193,21 +215,32 @@ def add(
     draft_path: Path | None = None,
     on_progress: ProgressCallback = no_progress,
 ) -> Dataset:
-    """Take a copy of an upload that can be read; its cache copy is removed, because anyone who knows that path could fetch it.
+    """Add a copy of an upload as a data set.
 
-    `origin` says where it came from: upload, paste, or hub:OWNER/NAME; `place` is the draft in which it is made, else one of its own;
-    `tell` hears how many megabytes are read.
-    Raises BadData where nothing in it can be used, OutOfRoom where the disk is full.
+    The upload itself is removed, readable or not, because anyone who knows its path could fetch it.
+
+    Args:
+        upload: The file.
+        name: What the person calls it; "" for the name of the file.
+        sheet: The sheet of a workbook; "" for the first one with rows.
+        origin: Where it came from: `upload`, `paste`, or `hub:OWNER/NAME`.
+        draft_path: The draft in which the folder is made; None for a new one.
+        on_progress: Called with the megabytes read and their total.
+
+    Raises:
+        BadData: Nothing in the file can be used.
+        OutOfDiskSpace: The disk is full.
     """
     name = clean_name(name or upload.name)
     try:
         table = read_table(upload, name, sheet, on_progress)
         infer_roles.guess_roles(table)
-        require_disk_space(home(), 3 * upload.stat().st_size)  # the file, its rows, and what is changed later
+        require_disk_space(home(), 3 * upload.stat().st_size)  # the file, its rows, and later changes
         with nullcontext(draft_path) if draft_path else open_draft() as parent:
             folder = parent / uuid.uuid4().hex
             folder.mkdir(mode=0o700)
-            file = folder / f"original{Path(name).suffix.lower() or upload.suffix.lower()}"
+            suffix = Path(name).suffix or upload.suffix
+            file = folder / f"original{suffix.lower()}"
             shutil.copyfile(upload, file)
             card = {
                 "name": name,
@@ -216,20 +249,25 @@ def add(
                 "licence": "",
                 "created": time.time(),
             }
-            _write_dataset(Dataset(f"dataset:{folder.name}", name, file, table.sheet), table, card)
+            source = f"dataset:{folder.name}"
+            _write_dataset(Dataset(source, name, file, table.sheet), table, card)
             folder.rename(home() / "datasets" / folder.name)
-        return find(f"dataset:{folder.name}")
+        return find(source)
     finally:
         upload.unlink(missing_ok=True)
 
 
 def clean_name(name: str) -> str:
-    """A name as it may stand anywhere: no line ends, no marks that mean something to a page or a shell, not too long."""
+    """A name that is short and safe everywhere: no line ends, nothing that a page or a shell interprets."""
     return re.sub(r"[^\w .()-]+", "_", name).strip()[-MAX_NAME_LENGTH:] or "data"
 
 
 def apply_change(dataset: Dataset, new_change: Change) -> None:
-    """Make one change to the rows; the original file stays as it is, and `undo` takes the change back. Raises BadData for a sample."""
+    """Change the rows; the original file stays as it is, and `undo` reverts the change.
+
+    Raises:
+        BadData: The data set is not editable, or the change would leave no row.
+    """
     _require_editable(dataset)
     files = _change_files(dataset)
     number = int(files[-1].stem) + 1 if files else 1
@@ -246,26 +284,33 @@ def apply_change(dataset: Dataset, new_change: Change) -> None:
 
 
 def undo(dataset: Dataset) -> Change | None:
-    """Take the last change back; returns it, or None where there was none."""
+    """Revert the last change.
+
+    Returns:
+        The change, or None if there was none.
+    """
     _require_editable(dataset)
     files = _change_files(dataset)
     if not files:
         return None
-    # Under the file's own name, whose ending says how to read it: the set may be called something else by now.
     *earlier, last = dataset.changes()
-    _write_dataset(
-        dataset,
-        fixes.apply(read_table(dataset.path, dataset.path.name, dataset.sheet), earlier),
-        dataset.card,
-    )
+    _write_dataset(dataset, fixes.apply(_read_original(dataset, dataset.sheet), earlier), dataset.card)
     files[-1].unlink()
     return last
 
 
+def _read_original(dataset: Dataset, sheet: str) -> Table:
+    """The rows of the original file.
+
+    It is read under its own name, whose suffix says how: the data set may be called something else by now.
+    """
+    return read_table(dataset.path, dataset.path.name, sheet)
+
+
 def choose_sheet(dataset: Dataset, sheet: str) -> Dataset:
-    """The same file read from another sheet, with the changes made to it before; those of the old one come back with it."""
+    """Choose another sheet of the file, with its own earlier changes; the old sheet keeps its changes."""
     _require_editable(dataset)
-    table = read_table(dataset.path, dataset.path.name, sheet)
+    table = _read_original(dataset, sheet)
     _prepare_changes_folder(dataset)
     other_dataset = Dataset(dataset.source, dataset.name, dataset.path, table.sheet)
     _write_dataset(other_dataset, fixes.apply(table, other_dataset.changes()), dataset.card)
@@ -273,46 +318,57 @@ def choose_sheet(dataset: Dataset, sheet: str) -> Dataset:
 
 
 def save_choice(dataset: Dataset, task: Task, roles: Mapping[str, str] | None = None) -> None:
-    """Write down the task that a person chose, and the columns where these are theirs too; a sample keeps nothing."""
-    if dataset.is_editable:
-        card = dataset.card
-        choices = {**card.get("chosen", {}), dataset.sheet: {"task": task, "columns": dict(roles or {})}}
-        write_json(dataset.folder / "card.json", {**card, "chosen": choices})
+    """Save the task that a person chose for a sheet, and the columns if chosen; nothing for a sample.
+
+    Args:
+        dataset: The data set.
+        task: The task.
+        roles: Role -> column; None if the columns were guessed.
+    """
+    if not dataset.is_editable:
+        return
+    card = dataset.card
+    choice = {"task": task, "columns": dict(roles or {})}
+    choices = {**card.get("chosen", {}), dataset.sheet: choice}
+    write_json(dataset.folder / CARD_FILE, {**card, "chosen": choices})
 
 
 def update_card(dataset: Dataset, *, name: str | None = None, licence: str | None = None) -> Dataset:
-    """Give a data set another name, or say under which licence it stands."""
+    """Change the name or the licence of a data set; None and a blank name change nothing."""
     _require_editable(dataset)
     card = dataset.card
-    card |= {"name": clean_name(name)} if name is not None and name.strip() else {}
-    card |= {"licence": licence.strip()[:200]} if licence is not None else {}
-    write_json(dataset.folder / "card.json", card)
+    if name is not None and name.strip():
+        card["name"] = clean_name(name)
+    if licence is not None:
+        card["licence"] = licence.strip()[:MAX_LICENCE_LENGTH]
+    write_json(dataset.folder / CARD_FILE, card)
     return find(dataset.source)
 
 
 def delete(dataset: Dataset) -> None:
-    """Delete a data set with everything in it; what runs have taken from it stays with them. Raises BadData for a sample or a file."""
+    """Delete a data set with everything in it; runs have their own copy of what they used.
+
+    Raises:
+        BadData: The data set is a sample or a file.
+    """
     _require_editable(dataset)
     shutil.rmtree(dataset.folder, ignore_errors=True)
 
 
 def copy(dataset: Dataset) -> Dataset:
-    """A data set of one's own with the rows of a sample, which can then be changed."""
+    """Add an editable copy of a sample."""
     with open_draft() as draft_path:
-        return add(
-            Path(shutil.copy(dataset.path, draft_path)),
-            dataset.name,
-            dataset.sheet,
-            dataset.source,
-            draft_path,
-        )
+        file = Path(shutil.copy(dataset.path, draft_path))
+        return add(file, dataset.name, dataset.sheet, dataset.source, draft_path)
 
 
 def list_datasets() -> list[Dataset]:
-    """Every data set that is kept here, the newest first."""
+    """All data sets in the studio's home, the newest first."""
     folder = home() / "datasets"
+    if not folder.is_dir():
+        return []
     datasets = []
-    for path in folder.iterdir() if folder.is_dir() else ():
+    for path in folder.iterdir():
         try:
             datasets.append(find(f"dataset:{path.name}"))
         except BadData:
@@ -330,15 +386,19 @@ def _require_editable(dataset: Dataset) -> None:
 
 
 def find(source: str) -> Dataset:
-    """The data set a plan names: `sample:NAME`, `dataset:ID` or a file. Raises BadData where there is none."""
+    """The data set that a plan names: `sample:NAME`, `dataset:ID` or a file.
+
+    Raises:
+        BadData: There is none.
+    """
     kind, _, name = source.partition(":")
     if kind == "sample" and name in presets.samples():
         card = presets.samples()[name]
         return Dataset(source, card.file, card.path)
     if kind == "dataset" and DATASET_ID.fullmatch(name):
         folder = home() / "datasets" / name
-        dataset_card: dict[str, Any] = read_json(folder / "card.json")
-        files: Sequence[Path] = sorted(folder.glob("original*"))
+        dataset_card = read_json(folder / CARD_FILE)
+        files = sorted(folder.glob("original*"))
         if dataset_card.get("name") and files:
             return Dataset(source, str(dataset_card["name"]), files[0], str(dataset_card.get("sheet", "")))
     elif kind not in ("sample", "dataset"):

@@ -1,29 +1,34 @@
-"""Tables to fill in: for each task a header and two example rows, as CSV and as Excel."""
+"""Templates: for each task a table to fill in, with a header and two example rows, as CSV and as Excel."""
 
 import csv
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
 from studio.plan import REQUIRED_ROLES, Task
 
-# Two examples of every task, under the role names as column names.
+# Two example rows for each task, in the order of its roles.
 EXAMPLES_EN: dict[Task, tuple[tuple[str, ...], ...]] = {
     "chat": (
         (
             "Where is my parcel? It was due on Monday.",
-            "It left us today and reaches you tomorrow before noon. You will get a message with the tracking number by 6 pm.",
+            "It left us today and reaches you tomorrow before noon. You will get a message with the "
+            "tracking number by 6 pm.",
         ),
         (
             "Can I change the colour of the chair I ordered?",
-            "Yes, until it is packed on Thursday. Tell me the colour you would like, and I will change the order today.",
+            "Yes, until it is packed on Thursday. Tell me the colour you would like, and I will change "
+            "the order today.",
         ),
     ),
     "complete": (
         (
-            "The Fernhill garden fork has four forged tines and an ash handle. It turns heavy soil without bending and weighs 1.9 kg.",
+            "The Fernhill garden fork has four forged tines and an ash handle. It turns heavy soil "
+            "without bending and weighs 1.9 kg.",
         ),
         (
-            "The Fernhill watering can holds seven litres. Its brass rose gives a rain soft enough for seedlings.",
+            "The Fernhill watering can holds seven litres. Its brass rose gives a rain soft enough for "
+            "seedlings.",
         ),
     ),
     "classify": (
@@ -33,7 +38,8 @@ EXAMPLES_EN: dict[Task, tuple[tuple[str, ...], ...]] = {
     "prefer": (
         (
             "Do you ship to islands?",
-            "Yes, in three to five days and at the same price. Enter the island’s postcode at the till to see the day.",
+            "Yes, in three to five days and at the same price. Enter the island’s postcode at the till "
+            "to see the day.",
             "Maybe. Look at the website.",
         ),
         (
@@ -89,28 +95,40 @@ COLUMN_NAMES_ZH = {
 
 def header_row(task: Task, lang: str = "en") -> tuple[str, ...]:
     """The column names of a task's table."""
-    roles = (*REQUIRED_ROLES[task], "answer") if task == "prompts" else REQUIRED_ROLES[task]
-    return tuple(COLUMN_NAMES_ZH[role] for role in roles) if lang == "zh" else roles
+    roles = REQUIRED_ROLES[task]
+    if task == "prompts":
+        roles = (*roles, "answer")
+    if lang == "zh":
+        return tuple(COLUMN_NAMES_ZH[role] for role in roles)
+    return roles
 
 
 def write_template(task: Task, kind: Literal["csv", "xlsx"], folder: Path, lang: str = "en") -> Path:
-    """The table of a task in a language as a file in `folder`; Excel opens the CSV as UTF-8 by its mark."""
-    path = folder / f"template-{task}{'-zh' if lang == 'zh' else ''}.{kind}"
+    """Write the template of a task in a language to a folder, and return its path."""
+    suffix = "-zh" if lang == "zh" else ""
+    path = folder / f"template-{task}{suffix}.{kind}"
     rows = [header_row(task, lang), *EXAMPLE_ROWS[lang][task]]
     if kind == "csv":
-        with path.open("w", encoding="utf-8-sig", newline="") as file:
-            csv.writer(file).writerows(rows)
-        return path
+        _write_csv(path, rows)
+    else:
+        _write_workbook(path, rows)
+    return path
+
+
+def _write_csv(path: Path, rows: Sequence[Sequence[str]]) -> None:
+    # With a byte order mark, by which Excel opens the file as UTF-8.
+    with path.open("w", encoding="utf-8-sig", newline="") as file:
+        csv.writer(file).writerows(rows)
+
+
+def _write_workbook(path: Path, rows: Sequence[Sequence[str]]) -> None:
     from xlsxwriter import Workbook  # noqa: PLC0415 - only here
 
     with Workbook(str(path), {"strings_to_formulas": False, "strings_to_urls": False}) as book:
         sheet = book.add_worksheet("examples")
-        bold, wrapped = (
-            book.add_format({"bold": True, "bottom": 1}),
-            book.add_format({"text_wrap": True, "valign": "top"}),
-        )
+        header_format = book.add_format({"bold": True, "bottom": 1})
+        cell_format = book.add_format({"text_wrap": True, "valign": "top"})
         sheet.set_column(0, len(rows[0]) - 1, 50)
         sheet.freeze_panes(1, 0)
-        for number, row in enumerate(rows):
-            sheet.write_row(number, 0, row, wrapped if number else bold)
-    return path
+        for index, row in enumerate(rows):
+            sheet.write_row(index, 0, row, cell_format if index else header_format)

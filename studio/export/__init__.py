@@ -33,7 +33,7 @@ def save_result(run: Run, export_format: str, folder: Path, language: str = "en"
     Raises NotPossible where the run or its method does not offer the form, or the folder holds something.
     """
     offered = available_formats(run)
-    refusal = compatibility.INCOMPATIBLE_EXPORTS.get((run.plan.method.name, export_format))
+    refusal = compatibility.find_export_incompatibility(run.plan.method.name, export_format)
     if export_format not in offered and refusal:
         raise NotPossible(refusal.reason, refusal.alternative)
     if export_format not in offered:

@@ -275,7 +275,7 @@ def _summarize_lengths(
     plan: Plan, splits: Splits, encoded: Mapping[str, Sequence[Encoded]]
 ) -> dict[str, int]:
     """How many examples were cut at the longest length, or dropped because their prompt alone is longer."""
-    n_cut = sum(item.cut for rows in encoded.values() for item in rows)
+    n_cut = sum(item.truncated for rows in encoded.values() for item in rows)
     n_examples = sum(len(getattr(splits, name)) for name in SPLIT_NAMES)
     n_encoded = sum(len(rows) for rows in encoded.values())
     # A long text to continue becomes several rows, and none is dropped.

@@ -68,7 +68,7 @@ def studio(path):
     for _, _, health in import_job.check_dataset(source, found.task, found.columns):
         if health:
             marks.setdefault(
-                "checked" if not health.whole else "near-duplicates too", time.perf_counter() - began
+                "checked" if not health.is_complete else "near-duplicates too", time.perf_counter() - began
             )
     store.delete(kept)
     return rows, marks

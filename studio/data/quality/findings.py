@@ -1,7 +1,7 @@
-"""What a check says of a data set: one finding of each kind, in plain words, with why it matters and what can be done at a click."""
+"""The findings of the health check: what was found, what it means, and the label of its one-click fix."""
 
 import itertools
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -10,25 +10,32 @@ from studio.i18n import Message, label
 
 Grade = Literal["stop", "warn", "hint", "open"]
 GRADES: tuple[Grade, ...] = ("stop", "warn", "hint", "open")
+# How much of a finding is listed: row indices, excerpts, characters of an excerpt.
 MAX_ROWS, MAX_EXAMPLES, MAX_EXCERPT_CHARS = 200, 3, 160
-# From this share of the rows on (0–1) a fault is more than a hint.
+# From this share of the rows on (0–1) a problem is a warning instead of a hint.
 MIN_WARN_SHARE = 0.05
 
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing a check found.
+    """One problem that a check found in a data set.
 
-    `kind` names it, `grade` how grave it is: stop (training makes no sense yet), warn (the result suffers), hint (worth a look), open
-    (could not be looked for).
-    `said` is what was found, `why` what that means and what to do; `count` the rows concerned, `rows` the first MOST_ROWS of them
-    (0-based), `examples` up to MOST_EXAMPLES excerpts with personal data masked; `fix` the label of the one-click fix, if there is one.
-    `cost` is what it takes from the score, None where that is what any of its grade takes.
+    Attributes:
+        kind: The id of the problem, such as "duplicates".
+        grade: How severe it is: "stop" (training makes no sense yet), "warn" (the result suffers), "hint"
+            (worth a look) or "open" (could not be checked).
+        message: What was found.
+        why: What that means and what to do about it.
+        count: The number of rows concerned.
+        rows: The first MAX_ROWS of these rows, 0-based.
+        examples: Up to MAX_EXAMPLES excerpts, with personal data masked.
+        fix: The label of the one-click fix; None if there is none.
+        cost: The points it takes from the score; None for the usual cost of its grade.
     """
 
     kind: str
     grade: Grade
-    said: Message
+    message: Message
     why: Message
     count: int
     rows: tuple[int, ...] = ()
@@ -38,9 +45,20 @@ class Finding:
 
 
 def finding_to_json(finding: Finding) -> dict[str, Any]:
-    """A finding as plain values, its messages as `Message.to_json` gives them."""
+    """A finding as plain values for another process, its messages as `Message.to_json` returns them."""
     fix = finding.fix.to_json() if finding.fix else None
-    return {**vars(finding), "said": finding.said.to_json(), "why": finding.why.to_json(), "fix": fix}
+    return {**vars(finding), "message": finding.message.to_json(), "why": finding.why.to_json(), "fix": fix}
+
+
+def finding_from_json(fields: Mapping[str, Any]) -> Finding:
+    """The finding that `finding_to_json` turned into plain values."""
+    parsed = dict(fields)
+    parsed["message"] = Message.from_json(fields["message"])
+    parsed["why"] = Message.from_json(fields["why"])
+    parsed["fix"] = Message.from_json(fields["fix"]) if fields["fix"] else None
+    parsed["rows"] = tuple(fields["rows"])
+    parsed["examples"] = tuple(fields["examples"])
+    return Finding(**parsed)
 
 
 FINDING_MESSAGES: dict[str, Message] = {
@@ -56,16 +74,20 @@ FINDING_MESSAGES: dict[str, Message] = {
     "both_ways": Message("In {count:,} of {total:,} rows the preference is the opposite of another row's."),
     "same_pairs": Message("In {count:,} of {total:,} rows the better and the worse answer are the same."),
     "cut": Message(
-        "In {count:,} of {total:,} rows ({share:.0%}) the text is longer than {limit:,} tokens and will be cut off."
+        "In {count:,} of {total:,} rows ({share:.0%}) the text is longer than {limit:,} tokens and will "
+        "be cut off."
     ),
     "uncounted": Message(
-        "Whether texts are too long could not be checked: the chosen model, which counts their tokens, is not on this machine yet."
+        "Whether texts are too long could not be checked: the chosen model, which counts their tokens, "
+        "is not on this machine yet."
     ),
     "long_prompt": Message(
-        "In {count:,} of {total:,} rows ({share:.0%}) the question leaves no room for an answer within {limit:,} tokens."
+        "In {count:,} of {total:,} rows ({share:.0%}) the question leaves no room for an answer within "
+        "{limit:,} tokens."
     ),
     "leak": Message(
-        "In {count:,} of {total:,} rows the example stands in the test set too, as it is or nearly so, which gives away {given:,} of its {tested:,} examples."
+        "In {count:,} of {total:,} rows the example stands in the test set too, as it is or nearly so, "
+        "which gives away {leaked:,} of its {tested:,} examples."
     ),
     "one_label": Message("Every row has the same label, “{most}”."),
     "many_labels": Message("There are {labels:,} different labels for {total:,} rows."),
@@ -89,59 +111,72 @@ FINDING_ADVICE: dict[str, Message] = {
     "empty": Message("They are left out of the training; fill them in, or drop them."),
     "too_few": Message("At least {least} are needed to train on some and check on others: bring more."),
     "duplicates": Message(
-        "What stands there twice counts twice, and a copy in the part kept aside makes the result look better than it is: keep one of each."
+        "What stands there twice counts twice, and a copy in the part kept aside makes the result look "
+        "better than it is: keep one of each."
     ),
     "near_duplicates": Message(
-        "The model learns them by heart instead of the pattern; look at the examples, and keep one of each unless the difference matters."
+        "The model learns them by heart instead of the pattern; look at the examples, and keep one of "
+        "each unless the difference matters."
     ),
     "contradictions": Message(
-        "The model learns a mixture of the answers; that is fine for texts with many good answers, but of facts only one should stay."
+        "The model learns a mixture of the answers; that is fine for texts with many good answers, but "
+        "of facts only one should stay."
     ),
     "two_labels": Message(
         "One of them is wrong, and the model cannot know which: correct them, or drop what is undecided."
     ),
     "both_ways": Message(
-        "One of them is the wrong way round, and together they teach nothing: correct them, or drop what is undecided."
+        "One of them is the wrong way round, and together they teach nothing: correct them, or drop what "
+        "is undecided."
     ),
     "same_pairs": Message("There is nothing to prefer in them: drop them."),
     "cut": Message(
-        "The end of the answer is not learned, and the model may learn to stop in mid-sentence: allow longer texts (max_length), or shorten them."
+        "The end of the answer is not learned, and the model may learn to stop in mid-sentence: allow "
+        "longer texts (max_length), or shorten them."
     ),
     "cut_text": Message(
-        "What decides the label may stand in the part that is cut off: allow longer texts (max_length), or shorten them."
+        "What decides the label may stand in the part that is cut off: allow longer texts (max_length), "
+        "or shorten them."
     ),
     "uncounted": Message(
-        "More than {limit:,} tokens are cut off, about {some} English words. To have it checked, ask the base model something on the Playground tab, which fetches it, and reload this page."
+        "More than {limit:,} tokens are cut off, about {words} English words. To have it checked, ask the "
+        "base model something on the Playground tab, which fetches it, and reload this page."
     ),
     "long_prompt": Message(
         "They are left out of the training: allow longer texts (max_length), or shorten them."
     ),
     "leak": Message(
-        "A test on what the model has learned by heart says nothing: take these rows out of your examples; the test set stays as it is."
+        "A test on what the model has learned by heart says nothing: take these rows out of your "
+        "examples; the test set stays as it is."
     ),
     "one_label": Message("At least two are needed to tell apart: choose another label column."),
     "many_labels": Message(
         "A class needs several examples: choose another label column, or learn answers instead of classes."
     ),
     "unbalanced": Message(
-        "A model that always says “{most}” would look good: bring more of the others, and read the F1 score rather than the accuracy."
+        "A model that always says “{most}” would look good: bring more of the others, and read the F1 "
+        "score rather than the accuracy."
     ),
     "rare_labels": Message(
-        "So few can hardly be learned, let alone checked: bring more, join them with another label, or drop them."
+        "So few can hardly be learned, let alone checked: bring more, join them with another label, or "
+        "drop them."
     ),
     "alike_labels": Message("To the model they are different classes: join them."),
     "languages": Message(
-        "A small part in another language is hardly learned and can make the model switch languages: keep it if you want both, or take it out."
+        "A small part in another language is hardly learned and can make the model switch languages: "
+        "keep it if you want both, or take it out."
     ),
     "personal": Message(
-        "A model can repeat what it was trained on to anyone who asks it: mask it, unless everyone concerned has agreed. Names are not looked for."
+        "A model can repeat what it was trained on to anyone who asks it: mask it, unless everyone "
+        "concerned has agreed. Names are not looked for."
     ),
     "html": Message("The model would learn to write tags: take them out, unless that is what you want."),
     "mojibake": Message(
         "They come from a file that was once opened in the wrong encoding: have them put right."
     ),
     "lost": Message(
-        "An earlier program could not read them, and nothing here can bring them back: export the file again as UTF-8, or correct the rows."
+        "An earlier program could not read them, and nothing here can bring them back: export the file "
+        "again as UTF-8, or correct the rows."
     ),
     "short_answers": Message(
         "The model learns to answer as briefly; if that is not what you want, write them out."
@@ -166,7 +201,7 @@ FIX_LABELS: dict[str, Message] = {
     "echoes": label("Drop repeated questions"),
 }
 
-# How contradictions are settled (see faults.settled), in the place of the fix's name.
+# How contradictions are resolved (see row_checks.resolve_contradictions); these replace the label of the fix.
 CONTRADICTION_FIX_LABELS: dict[str, Message] = {
     "most": Message("Keep what most rows say ({drops:,} {drops:row|rows} {drops:goes|go})"),
     "first": Message(
@@ -174,7 +209,29 @@ CONTRADICTION_FIX_LABELS: dict[str, Message] = {
     ),
     "all": Message("No answer prevails: leave them all out ({drops:,} {drops:row|rows} {drops:goes|go})"),
 }
-UNDECIDED_ROWS = Message("In {rest:,} of them no answer prevails: these stay, since a person has to decide.")
+UNDECIDED_ROWS = Message(
+    "In {undecided:,} of them no answer prevails: these stay, since a person has to decide."
+)
+
+
+@dataclass(frozen=True)
+class FindingOverrides:
+    """What a finding says or costs differently from others of its kind.
+
+    Attributes:
+        message_key: The key of its texts in FINDING_MESSAGES and FINDING_ADVICE; "" for its kind.
+        why: Replaces the advice.
+        fix: Replaces the label of the fix.
+        cost: Replaces the cost of its grade.
+    """
+
+    message_key: str = ""
+    why: Message | None = None
+    fix: Message | None = None
+    cost: int | None = None
+
+
+USUAL_TEXTS = FindingOverrides()
 
 
 def build_finding(
@@ -182,38 +239,34 @@ def build_finding(
     grade: Grade,
     rows: Iterable[int],
     examples: Iterable[str],
-    *,
-    message_key: str = "",
-    why: Message | None = None,
-    cost: int | None = None,
-    fix: Message | None = None,
+    overrides: FindingOverrides = USUAL_TEXTS,
     **values: Any,
 ) -> Finding:
-    """A finding of this kind in its words, with these values filled in; `said` names other words than the kind's own, `fix` are those of the fix."""
+    """A finding whose texts are filled in with `values`; `count` is the number of rows unless given."""
     all_rows = list(rows)
     placeholders: dict[str, Any] = {"count": len(all_rows), **values}
-    advice = why or FINDING_ADVICE[message_key or kind].format(**placeholders)
-    excerpts = tuple(format_excerpt(text) for text in itertools.islice(examples, MAX_EXAMPLES))
-    message = FINDING_MESSAGES[message_key or kind].format(**placeholders)
+    message_key = overrides.message_key or kind
     return Finding(
         kind,
         grade,
-        message,
-        advice,
-        placeholders["count"],
-        tuple(all_rows[:MAX_ROWS]),
-        excerpts,
-        fix or FIX_LABELS.get(kind),
-        cost,
+        message=FINDING_MESSAGES[message_key].format(**placeholders),
+        why=overrides.why or FINDING_ADVICE[message_key].format(**placeholders),
+        count=placeholders["count"],
+        rows=tuple(all_rows[:MAX_ROWS]),
+        examples=tuple(format_excerpt(text) for text in itertools.islice(examples, MAX_EXAMPLES)),
+        fix=overrides.fix or FIX_LABELS.get(kind),
+        cost=overrides.cost,
     )
 
 
 def grade_by_share(rows: Sequence[int], total: int) -> Grade:
-    """A warning from MANY of the rows on, a hint below."""
+    """A warning where the rows are at least MIN_WARN_SHARE of all, else a hint."""
     return "warn" if len(rows) >= MIN_WARN_SHARE * total else "hint"
 
 
 def format_excerpt(text: str) -> str:
-    """The beginning of a text on one line, at most LONGEST_EXCERPT characters, personal data masked."""
+    """The beginning of a text on one line, at most MAX_EXCERPT_CHARS characters, personal data masked."""
     masked = " ".join(pii.mask_pii(text[: 20 * MAX_EXCERPT_CHARS]).split())
-    return masked if len(masked) <= MAX_EXCERPT_CHARS else masked[: MAX_EXCERPT_CHARS - 1] + "…"
+    if len(masked) <= MAX_EXCERPT_CHARS:
+        return masked
+    return masked[: MAX_EXCERPT_CHARS - 1] + "…"

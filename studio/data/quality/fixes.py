@@ -1,23 +1,29 @@
-"""Changes of a data set that can be undone: single edits, and the one-click fixes of what the health check found."""
+"""Changes to a data set that can be undone: single edits, and the one-click fixes of the health check."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from studio.data.quality import near_duplicates, row_checks, table_view
-from studio.data.quality.checks import TEXT_FIXES
-from studio.data.quality.table_view import StepCallback, TableView
+from studio.data.quality import cleaning, pii, row_checks, table_view
+from studio.data.quality.table_view import TableView
 from studio.data.readers.read import Table
+from studio.data.readers.rows import Row
 from studio.errors import BadData
 from studio.i18n import Message
 from studio.plan import Task
+from studio.storage import ProgressCallback, no_progress
 
 
 @dataclass(frozen=True)
 class Change:
-    """What one fix or one edit did; rows are numbered as the table stood before it.
+    """What one fix or one edit did.
 
-    `kind` names it ("duplicates", "html", "edit" …); `drop` are the rows left out, `cells` the new texts: (row, column, text).
+    Rows are numbered as they were before the change, in `drop` and in `cells` alike.
+
+    Attributes:
+        kind: The id of the fix ("duplicates", "html" …), or "edit".
+        drop: The rows left out.
+        cells: The new texts: (row, column, text).
     """
 
     kind: str
@@ -26,30 +32,32 @@ class Change:
 
 
 def apply(table: Table, changes: Iterable[Change]) -> Table:
-    """The table after these changes, in their order; the table given stays as it is.
+    """A new table with these changes, made in their order.
 
-    Raises BadData where a change speaks of a row or a column that is not there.
+    Raises:
+        BadData: A change names a row or a column that does not exist.
     """
     rows = list(table.rows)
     for change in changes:
-        _validate_change(change, rows, table)
-        edited: dict[int, dict[str, str]] = {}
-        for row, column, text in change.cells:
-            edited.setdefault(row, {})[column] = text
-        dropped_rows = set(change.drop)
-        rows = [
-            {**cells, **edited[row]} if row in edited else cells
-            for row, cells in enumerate(rows)
-            if row not in dropped_rows
-        ]
+        _validate_change(change, len(rows), table)
+        rows = _apply_change(change, rows)
     return replace(table, rows=tuple(rows))
 
 
-def _validate_change(change: Change, rows: list[dict[str, str]], table: Table) -> None:
-    named_rows = [*change.drop, *(row for row, _, _ in change.cells)]
-    if any(not 0 <= row < len(rows) for row in named_rows) or any(
-        column not in table.columns for _, column, _ in change.cells
-    ):
+def _apply_change(change: Change, rows: Sequence[Row]) -> list[Row]:
+    new_rows: list[Row | None] = list(rows)
+    for row, column, text in change.cells:
+        new_rows[row] = {**(new_rows[row] or {}), column: text}
+    for row in change.drop:  # after the edits, and leaving a gap: a row that goes must not shift the others
+        new_rows[row] = None
+    return [cells for cells in new_rows if cells is not None]
+
+
+def _validate_change(change: Change, n_rows: int, table: Table) -> None:
+    changed_rows = [*change.drop, *(row for row, _, _ in change.cells)]
+    changed_columns = [column for _, column, _ in change.cells]
+    has_rows = all(0 <= row < n_rows for row in changed_rows)
+    if not has_rows or not set(changed_columns) <= set(table.columns):
         raise BadData(
             Message("The change “{kind}” speaks of a row or a column that “{name}” does not have."),
             Message("Undo it, and make it again with the rows as they stand now."),
@@ -59,18 +67,20 @@ def _validate_change(change: Change, rows: list[dict[str, str]], table: Table) -
 
 
 def as_json(change: Change) -> dict[str, Any]:
-    """A change as plain values."""
+    """A change as plain values for a file or another process."""
     return {"kind": change.kind, "drop": list(change.drop), "cells": [list(cell) for cell in change.cells]}
 
 
 def from_json(raw: object) -> Change:
-    """A change from what `as_json` made. Raises BadData where it is none."""
+    """The change that `as_json` turned into plain values.
+
+    Raises:
+        BadData: The values are no change.
+    """
     match raw:
-        case {"kind": str(kind), "drop": list(drop), "cells": list(cells), **rest} if kind and not rest:
-            rows = [row for row in drop if _is_row(row)]
-            edits = [(cell[0], cell[1], cell[2]) for cell in cells if _is_edit(cell)]
-            if len(rows) == len(drop) and len(edits) == len(cells):
-                return Change(kind, tuple(rows), tuple(edits))
+        case {"kind": str(kind), "drop": list(drop), "cells": list(cells), **extra} if kind and not extra:
+            if all(map(_is_row, drop)) and all(map(_is_edit, cells)):
+                return Change(kind, tuple(drop), tuple((row, column, text) for row, column, text in cells))
     raise BadData(
         Message("“{raw}” is no change of a data set."),
         Message("A change has the keys kind, drop (rows) and cells (row, column, text)."),
@@ -97,18 +107,23 @@ def build_fix(
     task: Task,
     columns: Mapping[str, str],
     test: Sequence[Mapping[str, str]] = (),
-    on_progress: StepCallback = near_duplicates.ignore_steps,
+    on_progress: ProgressCallback = no_progress,
 ) -> Change:
-    """The one-click fix of a finding of this kind, on the table as it stands now.
+    """Work out the one-click fix of the findings of a kind; nothing is changed yet.
 
-    `test` are the examples of a test set (role -> text), which stay as they are. `tell` hears how many of how many steps are done.
-    Raises BadData for a kind that has no fix, or where a column is missing.
+    Args:
+        kind: The kind of the finding.
+        table: The rows as they are now.
+        task: What a model is to learn from them.
+        columns: Role -> column.
+        test: The examples of a test set (role -> text), which stay as they are.
+        on_progress: Called with the steps done and their total.
+
+    Raises:
+        BadData: The kind has no fix, or a column is missing.
     """
     if kind in TEXT_FIXES:
-        cells = table_view.rewrite_cells(
-            table, task, columns, TEXT_FIXES[kind], kind != "personal", on_progress
-        )
-        return Change(kind, cells=tuple((row, column, text) for (row, column), text in cells.items()))
+        return _rewrite_texts(kind, table, task, columns, on_progress)
     if kind not in DROP_FIXES and kind != "alike_labels":
         raise BadData(
             Message("There is no one-click fix for “{kind}”."),
@@ -116,32 +131,55 @@ def build_fix(
             kind=kind,
             known=(*DROP_FIXES, "alike_labels", *TEXT_FIXES),
         )
-    data_view = table_view.build_view(table, task, columns)
+    view = table_view.build_view(table, task, columns)
     if kind == "alike_labels":
-        return Change(
-            kind,
-            cells=tuple(
-                (row, columns["label"], name)
-                for row, name in row_checks.find_respelled_labels(data_view).items()
-            ),
-        )
-    return Change(kind, drop=tuple(sorted(DROP_FIXES[kind](data_view, test, on_progress))))
+        spellings = row_checks.find_respelled_labels(view)
+        return Change(kind, cells=tuple((row, columns["label"], name) for row, name in spellings.items()))
+    return Change(kind, drop=tuple(sorted(DROP_FIXES[kind](view, test, on_progress))))
 
 
-def _shorter_duplicates(data_view: TableView, on_progress: StepCallback) -> Iterable[int]:
-    return (row for group in row_checks.find_near_duplicates(data_view, on_progress) for row in group[1:])
+def _rewrite_texts(
+    kind: str, table: Table, task: Task, columns: Mapping[str, str], on_progress: ProgressCallback
+) -> Change:
+    include_labels = kind != "personal"
+    cells = table_view.rewrite_cells(table, task, columns, TEXT_FIXES[kind], include_labels, on_progress)
+    return Change(kind, cells=tuple((row, column, text) for (row, column), text in cells.items()))
 
 
-# The rows that a fix drops.
-DROP_FIXES: dict[str, Callable[[TableView, Sequence[Mapping[str, str]], StepCallback], Iterable[int]]] = {
-    "empty": lambda data_view, *_: data_view.incomplete_rows,
-    "duplicates": lambda data_view, *_: row_checks.find_duplicates(data_view),
-    "near_duplicates": lambda data_view, _, on_progress: _shorter_duplicates(data_view, on_progress),
-    "contradictions": lambda data_view, *_: row_checks.resolve_contradictions(
-        data_view, row_checks.find_contradictions(data_view)
-    )[1],
-    "same_pairs": lambda data_view, *_: row_checks.find_identical_pairs(data_view),
-    "echoes": lambda data_view, *_: row_checks.find_echoes(data_view),
-    "rare_labels": lambda data_view, *_: row_checks.find_rare_labels(data_view),
-    "leak": lambda data_view, test, on_progress: row_checks.find_leaks(data_view, test, True, on_progress)[0],
+# The fixes that rewrite every text.
+TEXT_FIXES: dict[str, Callable[[str], str]] = {
+    "personal": pii.mask_pii,
+    "html": cleaning.strip_html,
+    "mojibake": cleaning.fix_mojibake,
+}
+
+
+def _shorter_near_duplicates(view: TableView, on_progress: ProgressCallback) -> list[int]:
+    groups = row_checks.find_near_duplicates(view, on_progress)
+    return [row for group in groups for row in group[1:]]
+
+
+def _contradicting_rows(view: TableView) -> list[int]:
+    groups = row_checks.find_contradictions(view)
+    _, dropped_rows = row_checks.resolve_contradictions(view, groups)
+    return dropped_rows
+
+
+def _leaked_rows(
+    view: TableView, test: Sequence[Mapping[str, str]], on_progress: ProgressCallback
+) -> list[int]:
+    rows, _ = row_checks.find_leaks(view, test, True, on_progress)
+    return rows
+
+
+# The fixes that drop rows, and which rows these are.
+DROP_FIXES: dict[str, Callable[[TableView, Sequence[Mapping[str, str]], ProgressCallback], Iterable[int]]] = {
+    "empty": lambda view, *_: view.incomplete_rows,
+    "duplicates": lambda view, *_: row_checks.find_duplicates(view),
+    "near_duplicates": lambda view, _, on_progress: _shorter_near_duplicates(view, on_progress),
+    "contradictions": lambda view, *_: _contradicting_rows(view),
+    "same_pairs": lambda view, *_: row_checks.find_identical_pairs(view),
+    "echoes": lambda view, *_: row_checks.find_echoes(view),
+    "rare_labels": lambda view, *_: row_checks.find_rare_labels(view),
+    "leak": _leaked_rows,
 }

@@ -1,4 +1,4 @@
-"""The health check: what is wrong with a data set, the gravest first, and a score that sums it up."""
+"""The health check of a data set: its problems, the most severe first, and a score that sums them up."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -9,10 +9,12 @@ from studio.data.quality.checks import (
     LIMIT_CHECKS,
     LIMIT_KINDS,
     SLOW_CHECKS,
+    Check,
     CheckContext,
-    StageCallback,
+    CheckOptions,
+    ignore_stages,
 )
-from studio.data.quality.findings import GRADES, Finding, Grade, finding_to_json
+from studio.data.quality.findings import GRADES, Finding, Grade, finding_from_json, finding_to_json
 from studio.data.quality.minimum_examples import get_min_examples
 from studio.data.quality.table_view import build_view
 from studio.data.readers.read import Table
@@ -21,6 +23,7 @@ from studio.plan import Task
 
 __all__ = [
     "CHECK_STAGES",
+    "CheckOptions",
     "Finding",
     "Health",
     "check_health",
@@ -28,9 +31,13 @@ __all__ = [
     "check_method_limits",
     "compute_score",
     "get_min_examples",
+    "health_from_json",
+    "health_to_json",
+    "ignore_stages",
     "replace_limits",
 ]
 
+MAX_SCORE = 100
 GRADE_COSTS: dict[Grade, int] = {"stop": 50, "warn": 10, "hint": 2, "open": 0}
 CHECK_STAGES: dict[str, Message] = {
     "read": label("Reading the rows"),
@@ -41,18 +48,22 @@ CHECK_STAGES: dict[str, Message] = {
     "html": label("Looking for HTML"),
     "mojibake": label("Looking for garbled characters"),
 }
+DEFAULT_OPTIONS = CheckOptions()
 
 
 @dataclass(frozen=True)
 class Health:
-    """How fit a data set is: a score of 0 to 100 (see `score`), and what was found, the gravest first.
+    """How fit a data set is for training.
 
-    `whole` is False where near-duplicates have not been looked for yet.
+    Attributes:
+        score: 0 to 100, see `compute_score`.
+        findings: The problems, the most severe first.
+        is_complete: False where near-duplicates have not been looked for yet.
     """
 
     score: int
     findings: tuple[Finding, ...]
-    whole: bool = True
+    is_complete: bool = True
 
 
 def health_to_json(report: Health) -> dict[str, Any]:
@@ -60,90 +71,81 @@ def health_to_json(report: Health) -> dict[str, Any]:
     return {**vars(report), "findings": [finding_to_json(finding) for finding in report.findings]}
 
 
-def ignore_stages(_stage: str, _done: int, _total: int) -> None:
-    """Tells nobody."""
+def health_from_json(raw: Mapping[str, Any]) -> Health:
+    """The report that `health_to_json` turned into plain values."""
+    findings = tuple(finding_from_json(fields) for fields in raw["findings"])
+    return Health(raw["score"], findings, raw["is_complete"])
 
 
 def compute_score(findings: Sequence[Finding]) -> int:
-    """100, less 50 for each finding that stops, 10 for each warning and 2 for each hint; never below 0. What could not be looked for costs nothing.
+    """100 less 50 for each finding that stops training, 10 for each warning, 2 for each hint; at least 0.
 
-    How many rows a finding concerns counts through its grade: most are hints below 5 % of the rows and warnings from there on. Too few
-    rows cost more, since all else hangs on them, so that a handful without a fault does not look healthy: 45 below a fifth of what the
-    method wants, 25 below half of it where they are fewer than 50, which is where the chooser advises against training.
+    What could not be checked costs nothing. How many rows a finding concerns counts through its grade: most
+    are hints below 5 % of the rows and warnings from there on. Too few rows cost more, since everything else
+    depends on them, so that a handful without a problem does not look healthy: 45 below a fifth of what the
+    method wants, 25 below half of it where they are fewer than 50, which is where the chooser advises against
+    training.
     """
-    return max(
-        0,
-        100
-        - sum(GRADE_COSTS[finding.grade] if finding.cost is None else finding.cost for finding in findings),
-    )
+    costs = [GRADE_COSTS[finding.grade] if finding.cost is None else finding.cost for finding in findings]
+    return max(0, MAX_SCORE - sum(costs))
 
 
 def check_in_stages(
-    table: Table,
-    task: Task,
-    columns: Mapping[str, str],
-    *,
-    lengths: Sequence[int] | None = None,
-    max_length: int = 0,
-    method: str = "",
-    test: Sequence[Mapping[str, str]] = (),
-    tell: StageCallback = ignore_stages,
+    table: Table, task: Task, columns: Mapping[str, str], options: CheckOptions = DEFAULT_OPTIONS
 ) -> Iterator[Health]:
-    """What is wrong with a data set for a task: first without near-duplicates, which take longest, then whole.
+    """Check a data set for a task: first without near-duplicates, which take longest, then completely.
 
-    `columns` is role -> column. `lengths` are the tokens of each row's example (any number where a row makes none), None where
-    nobody counted; `max_length` is their limit. `method` says how many examples are wanted, `test` are examples of a test set
-    (role -> text) that must not stand in the table. `tell` hears the stage (a key of STAGES), how much of it is done and how much
-    there is, and may raise to end the check. Raises BadData where a column is missing.
+    Args:
+        table: The rows.
+        task: What a model is to learn from them.
+        columns: Role -> column.
+        options: The limits and the test set to check against, and the progress callback.
+
+    Raises:
+        BadData: A column is missing.
     """
-    tell("read", 0, len(table.rows))
-    context = CheckContext(build_view(table, task, columns), lengths, max_length, method, test, tell)
-    findings = [finding for run_check in (*LIMIT_CHECKS, *CHECKS) for finding in run_check(context)]
+    options.on_progress("read", 0, len(table.rows))
+    context = CheckContext(build_view(table, task, columns), options)
+    findings = _run(context, (*LIMIT_CHECKS, *CHECKS))
     yield _summarize(findings, is_complete=False)
-    slow_findings = [finding for run_check in SLOW_CHECKS for finding in run_check(context)]
-    kinds = {finding.kind for finding in slow_findings}
-    yield _summarize(
-        [*slow_findings, *(finding for finding in findings if finding.kind not in kinds)], is_complete=True
-    )
+    slow_findings = _run(context, SLOW_CHECKS)
+    slow_kinds = {finding.kind for finding in slow_findings}
+    quick_findings = [finding for finding in findings if finding.kind not in slow_kinds]
+    yield _summarize([*slow_findings, *quick_findings], is_complete=True)
 
 
 def check_method_limits(
-    table: Table,
-    task: Task,
-    columns: Mapping[str, str],
-    lengths: Sequence[int] | None,
-    max_length: int,
-    method: str,
+    table: Table, task: Task, columns: Mapping[str, str], options: CheckOptions
 ) -> Health:
-    """What is wrong with a data set for a method and a length alone: what `renewed` puts in the place of what was found for another.
+    """Check only what depends on the method and the token limit, for `replace_limits`.
 
-    Arguments and errors as those of `stages`.
+    Arguments and errors are those of `check_in_stages`.
     """
-    context = CheckContext(build_view(table, task, columns), lengths, max_length, method, (), ignore_stages)
-    return _summarize(
-        [finding for run_check in LIMIT_CHECKS for finding in run_check(context)], is_complete=False
-    )
+    context = CheckContext(build_view(table, task, columns), options)
+    return _summarize(_run(context, LIMIT_CHECKS), is_complete=False)
 
 
 def replace_limits(previous: Health, limit_health: Health) -> Health:
-    """The health of the same rows for another method or length: what was found `before`, with what `limits` found now."""
-    return _summarize(
-        [
-            *limit_health.findings,
-            *(finding for finding in previous.findings if finding.kind not in LIMIT_KINDS),
-        ],
-        previous.whole,
-    )
+    """The health of the same rows for another method or limit, whose findings are in `limit_health`."""
+    unchanged = [finding for finding in previous.findings if finding.kind not in LIMIT_KINDS]
+    return _summarize([*limit_health.findings, *unchanged], previous.is_complete)
 
 
-def check_health(table: Table, task: Task, columns: Mapping[str, str], **options: Any) -> Health:
-    """What is wrong with a data set for a task, near-duplicates and all; `told` is what `stages` may be told, and raises as it does."""
-    *_, report = check_in_stages(table, task, columns, **options)
+def check_health(
+    table: Table, task: Task, columns: Mapping[str, str], options: CheckOptions = DEFAULT_OPTIONS
+) -> Health:
+    """Check a data set completely; arguments and errors are those of `check_in_stages`."""
+    *_, report = check_in_stages(table, task, columns, options)
     return report
 
 
+def _run(context: CheckContext, checks: Sequence[Check]) -> list[Finding]:
+    return [finding for run_check in checks for finding in run_check(context)]
+
+
 def _summarize(findings: Sequence[Finding], is_complete: bool) -> Health:
-    ordered = sorted(
-        findings, key=lambda finding: (GRADES.index(finding.grade), -finding.count, finding.kind)
-    )
+    def severity(finding: Finding) -> tuple[int, int, str]:
+        return GRADES.index(finding.grade), -finding.count, finding.kind
+
+    ordered = sorted(findings, key=severity)
     return Health(compute_score(ordered), tuple(ordered), is_complete)

@@ -1,4 +1,4 @@
-"""Labels that mean the same though they are spelled differently, and how often each occurs."""
+"""Labels that mean the same although they are spelled differently, and how often each occurs."""
 
 import re
 import unicodedata
@@ -7,6 +7,8 @@ from collections.abc import Sequence
 
 _SEPARATORS = re.compile(r"(?<=\w)[\s_-]+(?=\w)")
 _INTEGER_FLOAT = re.compile(r"([+-]?\d+)\.0+")
+# A label of so few characters is no plural: "yes", "gas".
+MAX_SINGULAR_LENGTH = 3
 _PLURALS = (
     (re.compile(r"(?<=[a-z]{2})ies$"), "y"),
     (re.compile(r"(?<=s|x|z)es$|(?<=ch|sh)es$"), ""),
@@ -15,38 +17,38 @@ _PLURALS = (
 
 
 def normalize_label(label: str) -> str:
-    """What a label means, whatever its spelling: the same for "Refund ", "refunds", "ＲＥＦＵＮＤ" and "re_fund", "re-fund", "re fund".
+    """A label without differences of spelling.
 
-    Case, width, spaces, full stops and an English plural make no difference; nor does Excel's 1.0 for 1.
+    "Refund ", "refunds" and "ＲＥＦＵＮＤ" become the same, so do "re_fund", "re-fund" and "re fund": case,
+    width, spaces, full stops and an English plural make no difference, nor does Excel's 1.0 for 1.
     """
-    normalized = _SEPARATORS.sub(
-        " ", unicodedata.normalize("NFKC", label).casefold().strip().rstrip(".。!！;；:：,，") or label
-    )
-    if integer_match := _INTEGER_FLOAT.fullmatch(normalized):
+    stripped = unicodedata.normalize("NFKC", label).casefold().strip().rstrip(".。!！;；:：,，")
+    normalized = _SEPARATORS.sub(" ", stripped or label)
+    integer_match = _INTEGER_FLOAT.fullmatch(normalized)
+    if integer_match:
         return integer_match[1]
-    for ending, singular in _PLURALS if len(normalized) > 3 else ():
+    if len(normalized) <= MAX_SINGULAR_LENGTH:
+        return normalized
+    for ending, singular in _PLURALS:
         if ending.search(normalized):
             return ending.sub(singular, normalized)
     return normalized
 
 
 def count_labels(labels: Sequence[str]) -> Counter[str]:
-    """How many there are of each meaning, under its commonest spelling."""
+    """How often each label occurs, under its most common spelling."""
     replacements = map_spellings(labels)
-    return Counter(replacements.get(label.strip(), label.strip()) for label in labels)
+    names = [label.strip() for label in labels]
+    return Counter(replacements.get(name, name) for name in names)
 
 
 def map_spellings(labels: Sequence[str]) -> dict[str, str]:
-    """Spelling -> the commonest one of the same meaning, for those that differ from it; among equals the first that occurs."""
+    """Spelling -> the most common one (of ties, the first) of the same label, where they differ."""
     spelling_counts: dict[str, Counter[str]] = defaultdict(Counter)
     for label in labels:
         spelling_counts[normalize_label(label)][label.strip()] += 1
-    commonest = {
-        meaning: max(counter, key=lambda name: counter[name]) for meaning, counter in spelling_counts.items()
-    }
-    return {
-        name: commonest[meaning]
-        for meaning, counter in spelling_counts.items()
-        for name in counter
-        if name != commonest[meaning]
-    }
+    replacements = {}
+    for counter in spelling_counts.values():
+        (commonest, _), *others = counter.most_common()
+        replacements.update({name: commonest for name, _ in others})
+    return replacements

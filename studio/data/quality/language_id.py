@@ -1,4 +1,7 @@
-"""Which language a text is in: by its script first, among Latin scripts by a library where the text is long enough to be sure."""
+"""Detect the language of a text: by its script first, and within Latin script by a library.
+
+The library is only asked about texts that are long enough to be sure.
+"""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -10,10 +13,14 @@ import regex  # type: ignore[import-untyped] # ships no types
 
 from studio.i18n import Message, label
 
-# Within Latin script: measured on the 1,049 English texts of the studio's own samples (py3langid 0.4), none of this length and
-# probability was taken for another language; what is shorter or less sure counts with the main language.
+# Within Latin script: of the 1,049 English texts of the studio's own samples, none of this length and
+# probability was taken for another language (measured with py3langid 0.4); what is shorter or less sure
+# counts as the main language.
 MIN_LETTERS, MIN_PROBABILITY = 30, 0.9
 MAX_CHARS_READ = 400  # characters of a text that are looked at
+# Japanese mixes its syllables with Chinese characters: with one syllable in ten characters, all of them are
+# Japanese.
+CHARACTERS_PER_SYLLABLE = 10
 # A character of a script without spaces counts as a word: "我的 iPhone 15 Pro Max 坏了" is Chinese.
 _SCRIPTS = {
     "zh": r"\p{Han}",
@@ -68,9 +75,13 @@ LANGUAGE_NAMES: dict[str, Message] = {
 
 @dataclass(frozen=True)
 class LanguageMix:
-    """The languages of some texts: `main` is the commonest, `others` counts the rest, `places` are the texts that are not in it.
+    """The languages of some texts.
 
-    `looked_at` texts hold words at all.
+    Attributes:
+        main: The most common one, a key of LANGUAGE_NAMES; "" where no text holds words.
+        others: Language -> number of texts, for all other languages, the most common first.
+        other_indices: The indices of the texts that are not in the main language.
+        n_texts: The number of texts that hold words at all.
     """
 
     main: str
@@ -80,63 +91,60 @@ class LanguageMix:
 
     @property
     def share(self) -> float:
-        """The share of the texts that are in the main language, or too short to say (0–1); 1 where there is nothing to look at."""
-        return 1 - len(self.other_indices) / self.n_texts if self.n_texts else 1.0
+        """The share of the texts in the main language or too short to tell (0–1); 1 if no text has words."""
+        if not self.n_texts:
+            return 1.0
+        return 1 - len(self.other_indices) / self.n_texts
+
+
+def language_name(code: str) -> Message:
+    """The name of a language on the page; the code itself where it has none."""
+    return LANGUAGE_NAMES.get(code, Message(code))
 
 
 def detect_mix(texts: Sequence[str]) -> LanguageMix:
-    """The languages of texts; the short ones in Latin script go with the main language where that is written so."""
+    """The languages of texts; short ones in Latin script count as the main language if that is in it too."""
     scripts = [detect_script(text) for text in texts]
-    script_counts = Counter(filter(None, scripts))
+    script_counts = Counter(script for script in scripts if script)
     main = _commonest(script_counts)
-    if main != "latin":
-        text_languages = scripts
-    else:
+    text_languages = scripts
+    if main == "latin":
         text_languages = [
-            detect_language(text) if text_script == "latin" else text_script
-            for text, text_script in zip(texts, scripts, strict=True)
+            detect_language(text) if script == "latin" else script
+            for text, script in zip(texts, scripts, strict=True)
         ]
-        main = (
-            _commonest(
-                Counter(
-                    name
-                    for name, text_script in zip(text_languages, scripts, strict=True)
-                    if text_script == "latin" and name != "latin"
-                )
-            )
-            or main
+        latin_languages = Counter(
+            language
+            for language, script in zip(text_languages, scripts, strict=True)
+            if script == "latin" and language != "latin"
         )
-        text_languages = [main if name == "latin" else name for name in text_languages]
-    others = Counter(name for name in text_languages if name and name != main)
-    return LanguageMix(
-        main,
-        dict(others.most_common()),
-        tuple(n for n, name in enumerate(text_languages) if name and name != main),
-        script_counts.total(),
-    )
+        main = _commonest(latin_languages) or main
+        text_languages = [main if language == "latin" else language for language in text_languages]
+    others = Counter(language for language in text_languages if language and language != main)
+    other_indices = [index for index, language in enumerate(text_languages) if language and language != main]
+    return LanguageMix(main, dict(others.most_common()), tuple(other_indices), script_counts.total())
 
 
-def _commonest(name_counts: Counter[str]) -> str:
-    """The commonest, among equals the first in the alphabet; empty where there is none."""
-    return min(name_counts, key=lambda name: (-name_counts[name], name), default="")
+def _commonest(counts: Counter[str]) -> str:
+    """The most common name, of ties the first in the alphabet; "" where there is none."""
+    return min(counts, key=lambda name: (-counts[name], name), default="")
 
 
 def detect_script(text: str) -> str:
-    """The script most words of a text are in, as a key of NAMES; empty where it holds no words."""
+    """The script of most words of a text, a key of LANGUAGE_NAMES; "" where it holds no words."""
     cleaned = _NON_WORDS.sub(" ", text[:MAX_CHARS_READ])
-    counts = {name: len(word.findall(cleaned)) for name, word in _WORD_PATTERNS.items()}
-    if (
-        counts["ja"] * 10 >= counts["zh"] and counts["ja"] > 1
-    ):  # Japanese mixes its syllables with Chinese characters
+    counts = {name: len(pattern.findall(cleaned)) for name, pattern in _WORD_PATTERNS.items()}
+    if counts["ja"] > 1 and counts["ja"] * CHARACTERS_PER_SYLLABLE >= counts["zh"]:
         counts["ja"] += counts.pop("zh")
     best = max(counts, key=lambda name: counts[name])
     return best if counts[best] else ""
 
 
 def detect_language(text: str) -> str:
-    """The language of a text in Latin script, "latin" where it is too short or too unlike any to be sure."""
+    """The language of a text in Latin script; "latin" if it is too short, or too unlike any to be sure."""
     cleaned = " ".join(_NON_WORDS.sub(" ", text[:MAX_CHARS_READ]).split())
-    if sum(map(str.isalpha, cleaned)) < MIN_LETTERS:
+    n_letters = sum(map(str.isalpha, cleaned))
+    if n_letters < MIN_LETTERS:
         return "latin"
     name, probability = _identifier().classify(cleaned)
     return str(name) if probability >= MIN_PROBABILITY else "latin"
@@ -144,13 +152,13 @@ def detect_language(text: str) -> str:
 
 @lru_cache(maxsize=1)
 def _identifier() -> Any:
+    """The language identifier, limited to the languages of LANGUAGE_NAMES in Latin script."""
     from py3langid.langid import (  # type: ignore[import-untyped] # noqa: PLC0415 - unpacking its model takes a second
         MODEL_FILE,
         LanguageIdentifier,
     )
 
     identifier = LanguageIdentifier.from_model_file(MODEL_FILE, norm_probs=True)
-    identifier.set_languages(
-        [name for name in LANGUAGE_NAMES if len(name) == 2 and name not in _WORD_PATTERNS]
-    )
+    languages = [name for name in LANGUAGE_NAMES if len(name) == 2 and name not in _WORD_PATTERNS]
+    identifier.set_languages(languages)
     return identifier

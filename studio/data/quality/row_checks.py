@@ -1,21 +1,23 @@
-"""Which rows a check is about: each function names the rows, what is said of them and what mends them stands elsewhere."""
+"""Which rows a problem concerns: each function finds rows; texts and fixes are in `findings` and `fixes`."""
 
 from collections import Counter, defaultdict
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 
-from studio.data.quality import cleaning, label_stats
-from studio.data.quality import near_duplicates as quality_near_duplicates
-from studio.data.quality.table_view import StepCallback, TableView, extract_texts, join_texts, normalize_text
+from studio.data.quality import cleaning, label_stats, near_duplicates
+from studio.data.quality.table_view import TableView, extract_texts, join_texts, normalize_text
+from studio.storage import ProgressCallback, no_progress
 
-# A label with fewer examples can hardly be learned and checked on: with a tenth kept aside, not one would be for checking.
+# A label with fewer examples can hardly be learned and validated: with a tenth set aside, not one example
+# would be for validation.
 MIN_LABEL_EXAMPLES = 5
-# An answer of fewer words (in Chinese and the like: characters) teaches little.
-MIN_ANSWER_WORDS = 3
+# An answer of fewer words (in Chinese and the like: characters) teaches little; a text of so many characters
+# is never that short, so its words need not be counted.
+MIN_ANSWER_WORDS, LONG_ANSWER_CHARS = 3, 100
 NEAR_DUPLICATE_SIMILARITY = 0.8
 
 
 def find_duplicates(view: TableView) -> list[int]:
-    """Rows that say word for word what an earlier row says."""
+    """Rows that repeat an earlier row word for word."""
     seen: set[Hashable] = set()
     repeated_rows = []
     for row in view.complete_rows:
@@ -26,63 +28,76 @@ def find_duplicates(view: TableView) -> list[int]:
     return repeated_rows
 
 
-def find_near_duplicates(
-    view: TableView, on_progress: StepCallback = quality_near_duplicates.ignore_steps
-) -> list[list[int]]:
-    """Groups of rows that say nearly the same, the longest first in each; copies alone make no group, nor do texts with different labels."""
-    group_ids = quality_near_duplicates.group_texts(
-        [view.full_text(row) for row in view.complete_rows], NEAR_DUPLICATE_SIMILARITY, on_progress
-    )
+def find_near_duplicates(view: TableView, on_progress: ProgressCallback = no_progress) -> list[list[int]]:
+    """Groups of rows that are nearly the same, the longest first in each.
+
+    Exact copies alone make no group, nor do texts with different labels.
+    """
+    texts = [view.full_text(row) for row in view.complete_rows]
+    group_ids = near_duplicates.group_texts(texts, NEAR_DUPLICATE_SIMILARITY, on_progress)
     groups: dict[Hashable, list[int]] = defaultdict(list)
     for group_id, row in zip(group_ids, view.complete_rows, strict=True):
-        groups[
-            group_id, label_stats.normalize_label(view.target_texts[row]) if view.task == "classify" else ""
-        ].append(row)
-    distinct_groups = (
-        rows
-        for rows in groups.values()
-        if len({(view.system_texts[row], view.texts[row]) for row in rows}) > 1
-    )
-    return [sorted(rows, key=lambda row: (-len(view.full_text(row)), row)) for rows in distinct_groups]
+        label = label_stats.normalize_label(view.target_texts[row]) if view.task == "classify" else ""
+        groups[group_id, label].append(row)
+
+    def has_different_texts(rows: Sequence[int]) -> bool:
+        return len({(view.system_texts[row], view.texts[row]) for row in rows}) > 1
+
+    def longest_first(row: int) -> tuple[int, int]:
+        return -len(view.full_text(row)), row
+
+    return [sorted(rows, key=longest_first) for rows in groups.values() if has_different_texts(rows)]
 
 
 def find_contradictions(view: TableView) -> list[list[int]]:
-    """Groups of rows that ask the same but are answered differently; of pairs, those that prefer once the one and once the other answer."""
+    """Groups of rows with the same input but different answers; of pairs, with opposite preferences."""
+    if view.task == "complete":
+        return []
     groups: dict[Hashable, list[int]] = defaultdict(list)
-    for row in view.complete_rows if view.task != "complete" else ():
+    for row in view.complete_rows:
         if not view.target_texts[row]:
             continue
-        pair = frozenset(map(normalize_text, view.texts[row][1:])) if view.task == "prefer" else frozenset()
-        groups[normalize_text(view.system_texts[row]), normalize_text(view.input_texts[row]), pair].append(
-            row
-        )
+        answers = map(normalize_text, view.texts[row][1:])
+        pair = frozenset(answers) if view.task == "prefer" else frozenset()
+        question = (normalize_text(view.system_texts[row]), normalize_text(view.input_texts[row]))
+        groups[question, pair].append(row)
     return [rows for rows in groups.values() if len({normalize_answer(view, row) for row in rows}) > 1]
 
 
 def resolve_contradictions(view: TableView, groups: Sequence[Sequence[int]]) -> tuple[str, list[int]]:
-    """How contradictions are settled at a click, and the rows that this drops: groups of rows that contradict each other are given.
+    """How the one-click fix resolves contradictions.
 
-    "most" keeps what most rows of a group say, and leaves the groups alone in which no answer prevails. Only where there is no other
-    group, "first" keeps the first answer of a chat; of labels, pairs and known answers "all" keeps none, for one of them is wrong.
+    "most" keeps what most rows of a group say, and leaves the groups alone in which no answer prevails. Where
+    no answer prevails in any group, "first" keeps the first answer of a chat; of labels, pairs and known
+    answers "all" keeps none, for one of them is wrong.
+
+    Args:
+        view: The data set.
+        groups: Groups of rows that contradict each other, from `find_contradictions`.
+
+    Returns:
+        The strategy ("most", "first" or "all"), and the rows that it drops.
     """
-    majority_answers = [_majority_answer(view, rows) for rows in groups]
-    outvoted = [
-        row
-        for rows, majority in zip(groups, majority_answers, strict=True)
-        if majority is not None
-        for row in rows
-        if normalize_answer(view, row) != majority
-    ]
+    outvoted = [row for rows in groups for row in _outvoted_rows(view, rows)]
     if outvoted or not groups:
         return "most", sorted(outvoted)
     if view.task == "chat":
-        return "first", sorted(
-            row
-            for rows in groups
-            for row in rows
-            if normalize_answer(view, row) != normalize_answer(view, rows[0])
-        )
+        return "first", sorted(row for rows in groups for row in _differing_rows(view, rows))
     return "all", sorted(row for rows in groups for row in rows)
+
+
+def _outvoted_rows(view: TableView, rows: Sequence[int]) -> list[int]:
+    """The rows of a group that do not give its majority answer; none where no answer prevails."""
+    majority = _majority_answer(view, rows)
+    if majority is None:
+        return []
+    return [row for row in rows if normalize_answer(view, row) != majority]
+
+
+def _differing_rows(view: TableView, rows: Sequence[int]) -> list[int]:
+    """The rows of a group that do not give the answer of its first row."""
+    first_answer = normalize_answer(view, rows[0])
+    return [row for row in rows if normalize_answer(view, row) != first_answer]
 
 
 def find_undecided(view: TableView, groups: Sequence[Sequence[int]]) -> list[int]:
@@ -92,91 +107,85 @@ def find_undecided(view: TableView, groups: Sequence[Sequence[int]]) -> list[int
 
 def _majority_answer(view: TableView, rows: Sequence[int]) -> str | None:
     """The answer that more of the rows give than any other, if there is one."""
-    (best, best_count), (_, second_count) = Counter(normalize_answer(view, row) for row in rows).most_common(
-        2
-    )
+    answer_counts = Counter(normalize_answer(view, row) for row in rows)
+    (best, best_count), (_, second_count) = answer_counts.most_common(2)
     return best if best_count > second_count else None
 
 
 def normalize_answer(view: TableView, row: int) -> str:
-    """What a row answers, whatever its spelling."""
-    return (
-        label_stats.normalize_label(view.target_texts[row])
-        if view.task == "classify"
-        else normalize_text(view.target_texts[row])
-    )
+    """The answer of a row, without differences of spelling that do not matter."""
+    answer = view.target_texts[row]
+    return label_stats.normalize_label(answer) if view.task == "classify" else normalize_text(answer)
 
 
 def find_leaks(
     view: TableView,
     test: Sequence[Mapping[str, str]],
     include_near: bool,
-    on_progress: StepCallback = quality_near_duplicates.ignore_steps,
+    on_progress: ProgressCallback = no_progress,
 ) -> tuple[list[int], int]:
-    """Rows that also stand in the test set, and how many of its examples they give away; `close` counts those that are nearly the same."""
-    test_parts = [extract_texts(example, view.task) for example in test]
-    test_inputs = {normalize_text(question) for _, question, _ in test_parts}
-    rows = {row for row in view.complete_rows if normalize_text(view.input_texts[row]) in test_inputs}
-    row_inputs = {normalize_text(view.input_texts[row]) for row in view.complete_rows}
-    leaked_tests = {
-        number for number, (_, question, _) in enumerate(test_parts) if normalize_text(question) in row_inputs
-    }
-    if include_near and test_parts:
-        texts = [join_texts(question, example_texts, view.task) for _, question, example_texts in test_parts]
-        group_ids = quality_near_duplicates.group_texts(
-            [*texts, *(view.full_text(row) for row in view.complete_rows)],
-            NEAR_DUPLICATE_SIMILARITY,
-            on_progress,
+    """Rows that a test set holds too.
+
+    Args:
+        view: The data set.
+        test: The examples of the test set (role -> text).
+        include_near: Whether inputs that are nearly the same count as well.
+        on_progress: Called with the steps done and their total.
+
+    Returns:
+        The rows, and how many examples of the test set they give away.
+    """
+    test_texts = [extract_texts(example, view.task) for example in test]
+    test_inputs = [normalize_text(texts.input) for texts in test_texts]
+    row_inputs = {row: normalize_text(view.input_texts[row]) for row in view.complete_rows}
+    known_test_inputs, known_row_inputs = set(test_inputs), set(row_inputs.values())
+    rows = {row for row, text in row_inputs.items() if text in known_test_inputs}
+    leaked_tests = {index for index, text in enumerate(test_inputs) if text in known_row_inputs}
+    if include_near and test_texts:
+        joined_tests = [join_texts(texts.input, texts.parts, view.task) for texts in test_texts]
+        joined_rows = [view.full_text(row) for row in view.complete_rows]
+        group_ids = near_duplicates.group_texts(
+            [*joined_tests, *joined_rows], NEAR_DUPLICATE_SIMILARITY, on_progress
         )
-        test_groups, row_groups = group_ids[: len(texts)], group_ids[len(texts) :]
-        shared_groups = set(test_groups) & set(row_groups)
-        rows |= {
-            row for number, row in zip(row_groups, view.complete_rows, strict=True) if number in shared_groups
-        }
-        leaked_tests |= {number for number, group in enumerate(test_groups) if group in shared_groups}
+        test_groups, row_groups = group_ids[: len(joined_tests)], group_ids[len(joined_tests) :]
+        shared = set(test_groups) & set(row_groups)
+        rows |= {row for row, group in zip(view.complete_rows, row_groups, strict=True) if group in shared}
+        leaked_tests |= {index for index, group in enumerate(test_groups) if group in shared}
     return sorted(rows), len(leaked_tests)
 
 
 def find_rare_labels(view: TableView) -> list[int]:
-    """Rows whose label has fewer than RARE examples, alike spellings taken together."""
-    label_keys = [label_stats.normalize_label(view.target_texts[row]) for row in view.complete_rows]
-    key_counts = Counter(label_keys)
-    return [
-        row
-        for row, label_key in zip(view.complete_rows, label_keys, strict=True)
-        if key_counts[label_key] < MIN_LABEL_EXAMPLES
-    ]
+    """Rows whose label, in all its spellings, has fewer than MIN_LABEL_EXAMPLES examples."""
+    meanings = {row: label_stats.normalize_label(view.target_texts[row]) for row in view.complete_rows}
+    counts = Counter(meanings.values())
+    return [row for row, meaning in meanings.items() if counts[meaning] < MIN_LABEL_EXAMPLES]
 
 
 def find_respelled_labels(view: TableView) -> dict[int, str]:
-    """Row -> the commonest spelling of its label, for the rows that spell it differently."""
+    """Row -> the most common spelling of its label, for the rows that spell it differently."""
     replacements = label_stats.map_spellings([view.target_texts[row] for row in view.complete_rows])
-    return {
-        row: replacements[name]
-        for row in view.complete_rows
-        if (name := view.target_texts[row].strip()) in replacements
-    }
+    names = {row: view.target_texts[row].strip() for row in view.complete_rows}
+    return {row: replacements[name] for row, name in names.items() if name in replacements}
 
 
 def find_short_answers(view: TableView) -> list[int]:
-    """Rows whose answer has fewer than SHORT words."""
-    return [
-        row
-        for row in view.complete_rows
-        if len(view.target_texts[row]) < 100
-        and len(quality_near_duplicates.split_words(view.target_texts[row])) < MIN_ANSWER_WORDS
-    ]
+    """Rows whose answer has fewer than MIN_ANSWER_WORDS words."""
+
+    def is_short(answer: str) -> bool:
+        return len(answer) < LONG_ANSWER_CHARS and len(near_duplicates.split_words(answer)) < MIN_ANSWER_WORDS
+
+    return [row for row in view.complete_rows if is_short(view.target_texts[row])]
 
 
 def find_dominant_answer(view: TableView) -> list[int]:
-    """Rows with the one answer that more than half of the rows have."""
-    answer_counts = Counter(normalize_text(view.target_texts[row]) for row in view.complete_rows)
-    commonest, count = answer_counts.most_common(1)[0] if answer_counts else ("", 0)
-    return (
-        [row for row in view.complete_rows if normalize_text(view.target_texts[row]) == commonest]
-        if count * 2 > len(view.complete_rows) and count > 1
-        else []
-    )
+    """The rows with the same answer, where more than half of the rows have it."""
+    answers = {row: normalize_text(view.target_texts[row]) for row in view.complete_rows}
+    if not answers:
+        return []
+    commonest, count = Counter(answers.values()).most_common(1)[0]
+    if count < 2 or count * 2 <= len(answers):
+        return []
+    return [row for row, answer in answers.items() if answer == commonest]
 
 
 def find_echoes(view: TableView) -> list[int]:
@@ -194,15 +203,13 @@ def find_identical_pairs(view: TableView) -> list[int]:
 
 
 def find_lost_characters(view: TableView) -> list[int]:
-    """Rows with the sign for a character that an earlier program could not read."""
+    """Rows with traces of characters that an earlier program could not read."""
     return [row for row in view.complete_rows if any(map(cleaning.has_lost_characters, view.texts[row]))]
 
 
 def sample_evenly(rows: Iterable[int], max_rows: int) -> list[int]:
-    """At most `most` of the rows, evenly from the first to the last."""
+    """At most `max_rows` of the rows, evenly from the first to the last."""
     all_rows = list(rows)
-    return (
-        [all_rows[len(all_rows) * number // max_rows] for number in range(max_rows)]
-        if len(all_rows) > max_rows
-        else all_rows
-    )
+    if len(all_rows) <= max_rows:
+        return all_rows
+    return [all_rows[len(all_rows) * index // max_rows] for index in range(max_rows)]

@@ -1,30 +1,49 @@
-"""A table as the checks see it: what each row asks and answers, and how all its texts are rewritten."""
+"""A table as the checks see it: the input and the target of each row, and how all its texts are rewritten."""
 
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from studio.data import examples
 from studio.data.examples import Example
 from studio.data.readers.read import Table
 from studio.data.text import chat_format
 from studio.plan import GROUP_ROLE, Task, active_roles
+from studio.storage import ProgressCallback
 
 Rewrite = Callable[[str], str]
-StepCallback = Callable[[int, int], None]
-# Columns that are no text of a person's: they are neither searched for personal data nor rewritten with the texts.
+# Columns that hold no text a person wrote: they are neither searched for personal data nor rewritten with the
+# texts.
 NON_TEXT_ROLES = ("label", "verdict", GROUP_ROLE)
-PROGRESS_ROWS = 5000
+PROGRESS_ROWS = 5000  # rows between two reports of progress
+
+
+class ExampleTexts(NamedTuple):
+    """The system prompt and the input of an example, and all parts: the input first, the target second."""
+
+    system: str
+    input: str
+    parts: tuple[str, ...]
+
+
+NO_TEXTS = ExampleTexts("", "", ())
 
 
 @dataclass(frozen=True)
 class TableView:
-    """The examples of a table's rows, row by row.
+    """The examples of a table, row by row; the texts of a row that makes no example are empty.
 
-    `texts` are the parts of an example, `before` what the model is told first, `asked` what it reads, `answered` what it is to write
-    (the label, the better answer, the known answer); all empty where a row makes no example. `full` are the rows that make one, `empty`
-    those that lack something.
+    Attributes:
+        table: The rows.
+        task: What a model is to learn from them.
+        columns: Role -> column.
+        texts: The parts of each example, the input first.
+        system_texts: The system prompts.
+        input_texts: What the model reads, without the system prompt.
+        target_texts: What the model is to write: the label, the better answer, the known answer.
+        complete_rows: The rows that make an example.
+        incomplete_rows: The rows that lack a cell.
     """
 
     table: Table
@@ -38,56 +57,65 @@ class TableView:
     incomplete_rows: tuple[int, ...]
 
     def full_text(self, row: int) -> str:
-        """All texts of a row in one; a label is none."""
+        """All texts of a row in one, without its label."""
         return join_texts(self.input_texts[row], self.texts[row], self.task)
 
 
 def join_texts(input_text: str, texts: Sequence[str], task: Task) -> str:
-    """The texts of an example in one; a label is none."""
+    """The texts of an example in one, without its label."""
     return input_text if task == "classify" else "\n".join((input_text, *texts[1:]))
 
 
 def build_view(table: Table, task: Task, columns: Mapping[str, str]) -> TableView:
-    """A table as the checks see it. Raises BadData where a column is missing or chosen twice."""
+    """A table as the checks see it.
+
+    Raises:
+        BadData: A column is missing or chosen twice.
+    """
     row_examples = examples.build_row_examples(table, task, columns)
-    required_roles = tuple(role for role in active_roles(task, columns) if role != GROUP_ROLE)
-    parts = [extract_texts(example, task) if example else ("", "", ()) for example in row_examples]
-    complete_rows = tuple(row for row, example in enumerate(row_examples) if example)
-    if "verdict" in required_roles:  # several rows make one pair: only a blank cell is missing something
-        incomplete_rows = tuple(
-            row
-            for row, cells in enumerate(table.rows)
-            if not all(cells[columns[role]].strip() for role in required_roles)
-        )
-    else:
-        incomplete_rows = tuple(row for row, example in enumerate(row_examples) if not example)
-    system_texts, input_texts, texts = zip(*parts, strict=True) if parts else ((), (), ())
-    target_texts = tuple(text[1] if len(text) > 1 else "" for text in texts)
+    row_texts = [extract_texts(example, task) if example else NO_TEXTS for example in row_examples]
     return TableView(
-        table, task, columns, texts, system_texts, input_texts, target_texts, complete_rows, incomplete_rows
+        table,
+        task,
+        columns,
+        texts=tuple(texts.parts for texts in row_texts),
+        system_texts=tuple(texts.system for texts in row_texts),
+        input_texts=tuple(texts.input for texts in row_texts),
+        target_texts=tuple(texts.parts[1] if len(texts.parts) > 1 else "" for texts in row_texts),
+        complete_rows=tuple(row for row, example in enumerate(row_examples) if example),
+        incomplete_rows=tuple(_incomplete_rows(table, row_examples, active_roles(task, columns), columns)),
     )
 
 
-def extract_texts(example: Example | Mapping[str, str], task: Task) -> tuple[str, str, tuple[str, ...]]:
-    """What the model is told first, what it is asked, and all texts of an example with the question first and the answer second."""
+def _incomplete_rows(
+    table: Table, row_examples: Sequence[Example], roles: Sequence[str], columns: Mapping[str, str]
+) -> list[int]:
+    if "verdict" not in roles:
+        return [row for row, example in enumerate(row_examples) if not example]
+    # Several rows make one pair: only a row with a blank cell lacks something.
+    required_columns = [columns[role] for role in roles if role != GROUP_ROLE]
+    return [
+        row
+        for row, cells in enumerate(table.rows)
+        if not all(cells[column].strip() for column in required_columns)
+    ]
+
+
+def extract_texts(example: Example | Mapping[str, str], task: Task) -> ExampleTexts:
+    """The texts of an example."""
     fields = dict(example)
     if task in ("complete", "classify"):
-        return (
-            "",
-            fields["text"],
-            (fields["text"], fields["label"]) if "label" in fields else (fields["text"],),
-        )
+        label = [fields["label"]] if "label" in fields else []
+        return ExampleTexts("", fields["text"], (fields["text"], *label))
     if "messages" not in fields:
-        outputs = [
-            fields.get(role, "")
-            for role in (("chosen", "rejected") if task == "prefer" else ("response", "answer"))
-        ]
-        return "", fields["prompt"], (fields["prompt"], *filter(None, outputs))
+        target_roles = ("chosen", "rejected") if task == "prefer" else ("response", "answer")
+        targets = [fields[role] for role in target_roles if fields.get(role)]
+        return ExampleTexts("", fields["prompt"], (fields["prompt"], *targets))
     messages = examples.to_messages(fields)
     system_text = "\n".join(message["content"] for message in messages if message["role"] == "system")
     input_text = "\n".join(message["content"] for message in messages[:-1] if message["role"] != "system")
-    outputs = [messages[-1]["content"] if messages else "", fields.get("rejected", "")]
-    return system_text, input_text, (input_text, *filter(None, outputs))
+    targets = [messages[-1]["content"] if messages else "", fields.get("rejected", "")]
+    return ExampleTexts(system_text, input_text, (input_text, *filter(None, targets)))
 
 
 def rewrite_cells(
@@ -96,13 +124,22 @@ def rewrite_cells(
     columns: Mapping[str, str],
     rewrite: Rewrite,
     include_labels: bool,
-    on_progress: StepCallback,
+    on_progress: ProgressCallback,
 ) -> dict[tuple[int, str], str]:
-    """(row, column) -> new text of each cell that `change` alters, among the columns in use; `labels` are changed as well, if asked for.
+    """Rewrite the texts of the columns in use; in a conversation, only the messages' texts.
 
-    In a conversation only what is said is changed. `tell` hears how many of how many rows are done.
+    Args:
+        table: The rows.
+        task: What a model is to learn from them.
+        columns: Role -> column.
+        rewrite: Returns the new text.
+        include_labels: Whether labels are rewritten as well.
+        on_progress: Called with the rows done and their total.
+
+    Returns:
+        (row, column) -> new text, for the cells that change.
     """
-    used = [
+    text_columns = [
         columns[role]
         for role in active_roles(task, columns)
         if role not in NON_TEXT_ROLES or (include_labels and role == "label")
@@ -111,8 +148,9 @@ def rewrite_cells(
     for index, row in enumerate(table.rows):
         if index % PROGRESS_ROWS == 0:
             on_progress(index, len(table.rows))
-        for column in used:
-            if (text := _rewrite_cell(row[column], rewrite)) != row[column]:
+        for column in text_columns:
+            text = _rewrite_cell(row[column], rewrite)
+            if text != row[column]:
                 new_texts[index, column] = text
     return new_texts
 
@@ -120,20 +158,22 @@ def rewrite_cells(
 def _rewrite_cell(cell: str, rewrite: Rewrite) -> str:
     if cell.lstrip()[:1] not in ("[", "{") or not chat_format.parse_messages(cell):
         return rewrite(cell)
-    raw = json.loads(cell)
-    rewritten_value = _rewrite_messages(raw, rewrite)
-    return json.dumps(rewritten_value, ensure_ascii=False) if rewritten_value != raw else cell
+    raw = chat_format.load_literal(cell.strip())
+    rewritten = _rewrite_messages(raw, rewrite)
+    return json.dumps(rewritten, ensure_ascii=False) if rewritten != raw else cell
 
 
 def _rewrite_messages(value: Any, rewrite: Rewrite, name: str = "") -> Any:
-    """A conversation in any of its forms with its texts changed, and nothing else."""
+    """A conversation in any of its forms with its texts rewritten, and nothing else."""
     if isinstance(value, dict):
         return {key: _rewrite_messages(item, rewrite, key) for key, item in value.items()}
     if isinstance(value, list):
         return [_rewrite_messages(item, rewrite, name) for item in value]
-    return rewrite(value) if isinstance(value, str) and name in chat_format.TEXT_KEYS else value
+    if isinstance(value, str) and name in chat_format.TEXT_KEYS:
+        return rewrite(value)
+    return value
 
 
 def normalize_text(text: str) -> str:
-    """A text in lower case with single spaces: what is the same then differs in nothing that matters."""
+    """A text in lower case with single spaces: texts that are equal then differ in nothing that matters."""
     return " ".join(text.casefold().split())

@@ -1,109 +1,125 @@
-"""Lines of fields become rows: where the header stands, what its columns are called, and what a line that does not fit it costs."""
+"""Lines of fields become rows: which line is the header, and what a line that does not fit it costs."""
 
 import itertools
 import re
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 
 from studio.data.readers import rows
-from studio.data.readers.rows import ParsedRows, Row
+from studio.data.readers.rows import BadLine, LineStream, ParsedRows, Record, Row
 from studio.i18n import Message
-
-Record = tuple[int, list[str]]  # a line's or a row's number, and its fields
+from studio.storage import ProgressCallback
 
 FIELD_COUNT_DIFFERS = Message("has more or fewer fields than the header ({found} instead of {wanted})")
 FIRST_ROW_TAKEN_AS_HEADER = Message(
-    "The first row was taken for the names of the columns: “{first}”. If it is an example, put a row with names above it and bring the file again."
+    "The first row was taken for the names of the columns: “{first}”. If it is an example, put a row with"
+    " names above it and bring the file again."
 )
-# What stands for a line with a quote that is never closed.
+REST_UNREADABLE = Message("and all rows after it cannot be read: the file is damaged there")
+# The fields of a line with a quote that is never closed; recognised by identity.
 UNCLOSED_QUOTE: list[str] = ['"']
 QUOTE_NEVER_CLOSED = Message("has a quotation mark that is never closed")
 REPEATS_HEADER = Message("repeats the header")
 SAMPLE_LINES = 200
 MAX_TITLES = 10
-MAX_NAME_LENGTH = 60  # characters of a column's name, where a line is to be taken for the header by its looks
-MAX_HEADER_LENGTH = 200  # characters; a field beyond that is a text and no name
+MAX_NAME_LENGTH = 60  # characters of a column's name, where a line is taken for the header by its looks
+MAX_HEADER_LENGTH = 200  # characters; a longer field is a text and no name
 SENTENCE_END = re.compile(r"[.!?。！？…][\"”’」』)）]*$")
-SEVERAL_WORDS = re.compile(
-    r"\S\s+\S+\s+\S+\s+\S|[\u3400-\u9fff]{8}"
-)  # four of them, of Chinese characters twice as many
+# Four words, or eight Chinese characters.
+SEVERAL_WORDS = re.compile(r"\S\s+\S+\s+\S+\s+\S|[\u3400-\u9fff]{8}")
 WHITESPACE = re.compile(r"\s")
 TO_ASCII_PUNCTUATION = str.maketrans("。！？", ".!?")
-MIN_TEXT_LENGTH = 8  # characters of a text, from which on it may be told from the name above it by its length
+MIN_TEXT_LENGTH = 8  # characters, from which on the length of a text tells it from the name above it
+MIN_TEXT_TO_NAME_RATIO = 4  # so many times as long as a name are the texts below it
+MAX_SHORT_FIELD_LENGTH = 20  # characters; a longer field is more than a name, a label or a number
+MIN_SAME_KIND_SHARE = 0.8  # the share of a column whose values are of the kind of its first
 # Names of an only column, whose texts may have commas; any other single word above two columns is a title.
 SINGLE_COLUMN_NAMES = frozenset(
     (
-        "text",
-        "texts",
-        "prompt",
-        "question",
-        "content",
-        "message",
-        "sentence",
-        "文本",
-        "内容",
-        "问题",
-        "正文",
-        "语料",
+        *("text", "texts", "prompt", "question", "content", "message", "sentence"),
+        *("文本", "内容", "问题", "正文", "语料"),
     )
 )
 # With these, names that nothing but a header has together.
 COMMON_NAMES = SINGLE_COLUMN_NAMES | {
-    *(
-        "answer",
-        "response",
-        "reply",
-        "label",
-        "category",
-        "instruction",
-        "input",
-        "output",
-        "completion",
-        "chosen",
-        "rejected",
-    ),
+    *("answer", "response", "reply", "label", "category", "instruction"),
+    *("input", "output", "completion", "chosen", "rejected"),
     *("回答", "答案", "回复", "答复", "标签", "类别", "分类", "指令", "输入", "输出"),
 }
-MIN_TEXT_TO_NAME_RATIO = 4  # times as long as a name are texts below it
-MAX_SHORT_FIELD_LENGTH = 20  # characters of a field, beyond which it is more than a name, a label or a number
-# What no column is called; years are, so a number has not four digits that begin with 19 or 20.
+ROW_NUMBER = re.compile(r"[-+]?(?!(?:19|20)\d\d$)\d[\d.,\s]*%?")
+# What no column is called; years are, so a number does not have four digits that begin with 19 or 20.
 VALUE_PATTERNS = (
-    re.compile(r"[-+]?(?!(?:19|20)\d\d$)\d[\d.,\s]*%?"),
+    ROW_NUMBER,
     re.compile(r"\d{4}[-/.年]\d{1,2}[-/.月]\d{1,2}日?.*|\d{1,2}[-/.]\d{1,2}[-/.]\d{2,4}.*"),
     re.compile(r"[^@\s]+@[^@\s]+\.\w+"),
     re.compile(r"https?://\S+"),
 )
 
 
-def parse_table(records: Iterator[Record], pad_short_lines: bool = False) -> ParsedRows:
-    """Rows under the names in the header; `spare` says that empty fields at the end of a line are not written out, as in a worksheet.
+def parse_stream(stream: LineStream, on_progress: ProgressCallback) -> ParsedRows:
+    """Collect the rows of a stream of lines.
 
-    Titles above the header are passed over where the header is evident; a first line that is data gets numbered columns. Raises
-    BadData where there is more than a data set may hold.
+    Args:
+        stream: The lines. Where they hold the header, empty fields at the end of a line are not written out.
+        on_progress: Receives how many lines are read, and how many there are.
+
+    Raises:
+        BadData: There is more than a data set may hold.
     """
-    non_empty = (record for record in records if any(value.strip() for value in record[1]))
-    head = list(itertools.islice(non_empty, SAMPLE_LINES))
-    sample = [record for record in head if record[1] is not UNCLOSED_QUOTE]
-    if not sample:
-        return ParsedRows((), [], [(line_number, QUOTE_NEVER_CLOSED) for line_number, _ in head])
-    header_index = count_titles(sample)
-    header, sample_lines = sample[header_index][1], [values for _, values in sample[header_index + 1 :]]
-    header = (
-        header + [""] * (max(map(len, [header, *sample_lines])) - len(header))
-        if pad_short_lines
-        else _with_row_number_column(header, sample_lines)
-    )
-    if sample_lines and _is_data(header, sample_lines):
-        columns = (
-            ("text",)
-            if len(header) == 1
-            else tuple(f"column {line_number}" for line_number in range(1, len(header) + 1))
-        )
-        has_header = False
-    else:
-        columns, has_header = rows.unique_column_names(header), True
+    damaged_lines: list[BadLine] = []
 
-    def row(values: list[str]) -> Row | Message | None:
+    def readable_records() -> Iterator[Record]:
+        for number, values in rows.with_progress(stream.lines, stream.total, on_progress):
+            if values is None:
+                damaged_lines.append((number, REST_UNREADABLE))
+            else:
+                yield Record(number, values)
+
+    if stream.columns is None:
+        parsed = parse_table(readable_records(), pad_short_lines=True)
+    else:
+        columns = rows.unique_column_names(list(stream.columns))
+        parsed_rows, bad_lines = rows.collect(
+            readable_records(), lambda values: dict(zip(columns, values, strict=True))
+        )
+        parsed = ParsedRows(columns, parsed_rows, bad_lines)
+    skipped = [(0, reason) for reason in stream.skipped]
+    all_bad_lines = [*skipped, *parsed.bad_lines, *damaged_lines]
+    return replace(parsed, bad_lines=all_bad_lines, sheets=stream.sheets, sheet=stream.sheet)
+
+
+def parse_table(records: Iterator[Record], pad_short_lines: bool = False) -> ParsedRows:
+    """Make rows of lines of fields, under the names in the header.
+
+    Titles above the header are passed over where the header is evident; where the first line is data, the
+    columns are numbered.
+
+    Args:
+        records: The lines; blank ones are passed over.
+        pad_short_lines: Whether empty fields at the end of a line are not written out, as in a worksheet.
+
+    Raises:
+        BadData: There is more than a data set may hold.
+    """
+    filled_records = (record for record in records if any(value.strip() for value in record.values))
+    head = list(itertools.islice(filled_records, SAMPLE_LINES))
+    sample = [record for record in head if record.values is not UNCLOSED_QUOTE]
+    if not sample:
+        return ParsedRows((), [], [(record.number, QUOTE_NEVER_CLOSED) for record in head])
+    header_index = count_titles(sample)
+    header_record = sample[header_index]
+    sample_lines = [record.values for record in sample[header_index + 1 :]]
+    header = header_record.values
+    if pad_short_lines:
+        column_count = max(map(len, [header, *sample_lines]))
+        header = header + [""] * (column_count - len(header))
+    else:
+        header = _with_row_number_column(header, sample_lines)
+    has_header = not sample_lines or not _is_data(header, sample_lines)
+    columns = rows.unique_column_names(header) if has_header else _numbered_columns(len(header))
+
+    def parse_line(values: list[str]) -> Row | Message:
         if values is UNCLOSED_QUOTE:
             return QUOTE_NEVER_CLOSED
         if pad_short_lines and len(values) < len(columns):
@@ -119,13 +135,15 @@ def parse_table(records: Iterator[Record], pad_short_lines: bool = False) -> Par
     body = (
         record
         for record in head
-        if record[0] > sample[header_index][0]
-        or record[1] is UNCLOSED_QUOTE
-        or (record is sample[header_index] and not has_header)
+        if record.number > header_record.number
+        or record.values is UNCLOSED_QUOTE
+        or (record is header_record and not has_header)
     )
-    parsed, bad_lines = rows.collect(itertools.chain(body, non_empty), row)
-    unnamed = [name for name, raw in zip(columns, header, strict=True) if has_header and not raw.strip()]
-    empty_columns = {name for name in unnamed if not any(row[name].strip() for row in parsed)}
+    parsed, bad_lines = rows.collect(itertools.chain(body, filled_records), parse_line)
+    unnamed_columns = [
+        name for name, title in zip(columns, header, strict=True) if has_header and not title.strip()
+    ]
+    empty_columns = {name for name in unnamed_columns if not any(row[name].strip() for row in parsed)}
     if empty_columns:
         columns = tuple(name for name in columns if name not in empty_columns)
         parsed = [{name: row[name] for name in columns} for row in parsed]
@@ -133,73 +151,76 @@ def parse_table(records: Iterator[Record], pad_short_lines: bool = False) -> Par
 
 
 def count_titles(records: Sequence[Record]) -> int:
-    """How many of the first lines are titles above the header; 0 where it is not evident that the header comes later."""
+    """How many of the first lines are titles above the header; 0 where that is not evident."""
     if _has_comma_title(records):
         return 1
-    filled_counts = [sum(bool(value.strip()) for value in values) for _, values in records]
+    filled_counts = [sum(bool(value.strip()) for value in record.values) for record in records]
     common_count = Counter(filled_counts).most_common(1)[0][0]
+    max_title_fields = max(1, common_count // 3)
+    max_titles = min(MAX_TITLES, len(records) - 2)
     title_count = 0
-    while title_count < min(MAX_TITLES, len(records) - 2) and filled_counts[title_count] <= max(
-        1, common_count // 3
-    ):
+    while title_count < max_titles and filled_counts[title_count] <= max_title_fields:
         title_count += 1
     if not title_count or common_count < 2 or filled_counts[title_count] * 3 < common_count * 2:
         return 0
-    is_separate = records[title_count][0] - records[title_count - 1][0] > 1 or any(
-        WHITESPACE.search("".join(values).strip()) for _, values in records[:title_count]
-    )
-    is_single_column = any(
-        "".join(values).strip().casefold() in SINGLE_COLUMN_NAMES for _, values in records[:title_count]
-    )
-    is_evident = (
-        common_count > 2
-        or is_separate
-        or (
-            not is_single_column
-            and max(_length_ratios([values for _, values in records[title_count:]])) >= MIN_TEXT_TO_NAME_RATIO
-        )
-    )
-    return title_count if is_evident and are_column_names(records[title_count][1]) else 0
+    if not are_column_names(records[title_count].values):
+        return 0
+    return title_count if common_count > 2 or _are_evident_titles(records, title_count) else 0
+
+
+def _are_evident_titles(records: Sequence[Record], title_count: int) -> bool:
+    """Whether lines of one field above two columns are titles, not the name and texts of an only column."""
+    has_gap = records[title_count].number - records[title_count - 1].number > 1
+    titles = ["".join(record.values).strip() for record in records[:title_count]]
+    if has_gap or any(WHITESPACE.search(title) for title in titles):
+        return True
+    if any(title.casefold() in SINGLE_COLUMN_NAMES for title in titles):
+        return False
+    ratios = _length_ratios([record.values for record in records[title_count:]])
+    return max(ratios) >= MIN_TEXT_TO_NAME_RATIO
 
 
 def _has_comma_title(records: Sequence[Record]) -> bool:
-    """Whether the first line is a title with a comma in it ("Help desk export, January") above names: usual ones, or short ones above texts."""
-    lines = [values for _, values in records]
-    is_common = [[cell.strip().casefold() in COMMON_NAMES for cell in values] for values in lines[:2]]
-    if len(lines) > 2 and len(lines[0]) == len(lines[1]) > 1 and all(is_common[1]) and not any(is_common[0]):
+    """Whether the first line is a title with a comma in it ("Help desk export, January").
+
+    It is one above common names of columns, or above short names with texts below them.
+    """
+    lines = [record.values for record in records]
+    if len(lines) < 3 or not 1 < len(lines[0]) == len(lines[1]):
+        return False
+    title, names = lines[:2]
+    title_is_common, names_are_common = (
+        [cell.strip().casefold() in COMMON_NAMES for cell in cells] for cells in (title, names)
+    )
+    if all(names_are_common) and not any(title_is_common):
         return True
-    has_comma = (
-        len(lines) > 2
-        and 1 < len(lines[0]) == len(lines[1])
-        and any(value[:1] == " " for value in lines[0][1:])
-    )
-    is_candidate = has_comma and all(lines[0]) and bool(WHITESPACE.search(lines[0][0].strip()))
-    ratios = _length_ratios(lines[1:]) if is_candidate else [0.0]
-    return (
-        is_candidate
-        and are_column_names(lines[1])
-        and min(ratios) >= 2
-        and max(ratios) >= MIN_TEXT_TO_NAME_RATIO
-    )
+    has_comma = any(cell[:1] == " " for cell in title[1:])
+    has_words = all(title) and bool(WHITESPACE.search(title[0].strip()))
+    if not has_comma or not has_words or not are_column_names(names):
+        return False
+    ratios = _length_ratios(lines[1:])
+    return min(ratios) >= 2 and max(ratios) >= MIN_TEXT_TO_NAME_RATIO
 
 
 def _length_ratios(lines: Sequence[list[str]]) -> list[float]:
-    """How many times as long as each field in the first of the lines are usually those below it; 0 where these are no texts."""
-    columns = (
-        [len(values[index].strip()) for values in lines[1:] if len(values) > index]
-        for index in range(len(lines[0]))
-    )
-    median_lengths = [sorted(lengths)[len(lengths) // 2] if lengths else 0 for lengths in columns]
-    return [
-        length / max(1, len(cell.strip())) if length >= MIN_TEXT_LENGTH else 0.0
-        for cell, length in zip(lines[0], median_lengths, strict=True)
-    ] or [0.0]
+    """How many times as long as each field of the first line are those below it; 0 where these are no texts.
+
+    The length of the fields below is their median.
+    """
+    ratios = []
+    for index, cell in enumerate(lines[0]):
+        lengths = [len(values[index].strip()) for values in lines[1:] if len(values) > index]
+        length = _median(lengths)
+        ratios.append(length / max(1, len(cell.strip())) if length >= MIN_TEXT_LENGTH else 0.0)
+    return ratios or [0.0]
 
 
 def are_column_names(values: Sequence[str]) -> bool:
     """Whether fields look like the names of columns: short, different, no sentences and no values."""
     cells = [value for value in values if value.strip()]
-    return len(set(cells)) == len(cells) > 0 and not any(
+    if not cells or len(set(cells)) < len(cells):
+        return False
+    return not any(
         len(cell) > MAX_NAME_LENGTH
         or cell[0].isspace()
         or SENTENCE_END.search(cell.strip())
@@ -208,96 +229,114 @@ def are_column_names(values: Sequence[str]) -> bool:
     )
 
 
+def _numbered_columns(count: int) -> tuple[str, ...]:
+    """The names of columns that have none."""
+    return ("text",) if count == 1 else tuple(f"column {number}" for number in range(1, count + 1))
+
+
 def _with_row_number_column(header: list[str], body: list[list[str]]) -> list[str]:
-    """The header of lines that all have one field more, a number, as R writes row names: with a place for these."""
+    """The header, with a nameless column in front where each line begins with a row number, as R has it."""
     numbered = [
-        values for values in body if len(values) == len(header) + 1 and VALUE_PATTERNS[0].fullmatch(values[0])
+        values for values in body if len(values) == len(header) + 1 and ROW_NUMBER.fullmatch(values[0])
     ]
-    return (
-        ["", *header]
-        if len(numbered) == len(body) > 1 and any(values[-1].strip() for values in numbered)
-        else header
-    )
+    has_last_field = any(values[-1].strip() for values in numbered)
+    return ["", *header] if len(numbered) == len(body) > 1 and has_last_field else header
 
 
 def _is_data(header: list[str], body: list[list[str]]) -> bool:
     """Whether the first line is an example like those below it, so that the file has no header."""
     if any(len(cell) > MAX_HEADER_LENGTH for cell in header):
         return True
+    if has_questions_and_answers([header, *body]):
+        return True
     columns = [
         [values[index].strip() for values in body if values != header and len(values) > index]
         for index in range(len(header))
     ]
-    if has_questions_and_answers([header, *body]):
-        return True
     if len(header) == 1:
         sentence_ends = [_sentence_end(cell) for cell in columns[0]]
-        return bool(_sentence_end(header[0])) and 2 * sentence_ends.count(_sentence_end(header[0])) > len(
-            sentence_ends
-        )
+        same_count = sentence_ends.count(_sentence_end(header[0]))
+        return bool(_sentence_end(header[0])) and 2 * same_count > len(sentence_ends)
     is_alike = False
     for cell, column in zip(map(str.strip, header), columns, strict=True):
-        median_length = sorted(map(len, column))[len(column) // 2] if column else 0
-        if median_length > MAX_SHORT_FIELD_LENGTH and len(cell) * MIN_TEXT_TO_NAME_RATIO < median_length:
+        length = _median([len(value) for value in column])
+        if length > MAX_SHORT_FIELD_LENGTH and len(cell) * MIN_TEXT_TO_NAME_RATIO < length:
             return False  # a name above texts
-        kind = _value_kind(cell)
-        same_count = sum(_value_kind(value) == kind for value in column) if kind else 0
-        is_alike = (
-            is_alike
-            or (bool(cell) and column.count(cell) > 1)
-            or (len(column) > 1 and same_count > 0.8 * len(column))
-        )
+        is_alike = is_alike or _is_repeated(cell, column) or _is_of_same_kind(cell, column)
     return is_alike
 
 
+def _is_repeated(cell: str, column: list[str]) -> bool:
+    """Whether a field is repeated below, as a label is."""
+    return bool(cell) and column.count(cell) > 1
+
+
+def _is_of_same_kind(cell: str, column: list[str]) -> bool:
+    """Whether a field is a value of the kind that those below it are."""
+    kind = _value_kind(cell)
+    same_count = sum(_value_kind(value) == kind for value in column) if kind else 0
+    return len(column) > 1 and same_count > MIN_SAME_KIND_SHARE * len(column)
+
+
 def has_questions_and_answers(lines: Sequence[list[str]]) -> bool:
-    """Whether the first of the lines asks something in one field and answers in another, in a sentence or at length, as most others do."""
-
-    def is_mostly(index: int, is_answer: bool) -> bool:
-        matches = [
-            _asks_or_answers(values[index], is_answer)
-            for values in lines
-            if len(values) > index and values[index].strip()
-        ]
-        return bool(matches) and matches[0] and 2 * sum(matches) > len(matches)
-
-    question_indices = [index for index in range(len(lines[0])) if is_mostly(index, False)]
-    return (
-        len(lines) > 2
-        and bool(question_indices)
-        and any(is_mostly(index, True) for index in range(len(lines[0])) if index not in question_indices)
-    )
+    """Whether the first line and most others ask in one field and answer in another."""
+    if len(lines) < 3:
+        return False
+    indices = range(len(lines[0]))
+    question_indices = [index for index in indices if _are_mostly(_is_question, lines, index)]
+    other_indices = [index for index in indices if index not in question_indices]
+    return bool(question_indices) and any(_are_mostly(_is_answer, lines, index) for index in other_indices)
 
 
-def _asks_or_answers(cell: str, is_answer: bool) -> bool:
-    """Whether a field asks, or whether it `answers`: ends like a sentence that does not ask, or is longer than a name."""
-    end_mark = _sentence_end(cell)
-    return (
-        (bool(end_mark) and end_mark != "?") or len(cell.strip()) > MAX_NAME_LENGTH
-        if is_answer
-        else end_mark == "?"
-    )
+def _are_mostly(test: Callable[[str], bool], lines: Sequence[list[str]], index: int) -> bool:
+    """Whether the first filled field of a column passes a test, and most of the others do."""
+    cells = [values[index] for values in lines if len(values) > index and values[index].strip()]
+    results = [test(cell) for cell in cells]
+    return bool(results) and results[0] and 2 * sum(results) > len(results)
+
+
+def _is_question(cell: str) -> bool:
+    return _sentence_end(cell) == "?"
+
+
+def _is_answer(cell: str) -> bool:
+    """Whether a field ends as a sentence that does not ask, or is longer than a name."""
+    return _sentence_end(cell) not in ("", "?") or len(cell.strip()) > MAX_NAME_LENGTH
 
 
 def is_doubtful_header(names: Sequence[str], body: Sequence[Sequence[str]]) -> bool:
-    """Whether what was taken for the names of columns may be an example: a sentence, or of several words and as long as the texts below."""
+    """Whether what was taken for the names of columns may be an example.
+
+    It may be where one is a sentence, or where they have several words and the length of the texts below.
+    """
+    if len(names) < 2:
+        return False
+    if any(SENTENCE_END.search(name) for name in names):
+        return True
     texts = [[*values] for values in body[:SAMPLE_LINES]]
-    is_alike = (
+    has_several_words = any(map(SEVERAL_WORDS.search, names))
+    return (
         bool(texts)
+        and has_several_words
         and all(0 < ratio <= 2 for ratio in _length_ratios([[*names], *texts]))
-        and any(map(SEVERAL_WORDS.search, names))
     )
-    return len(names) > 1 and (is_alike or any(SENTENCE_END.search(name) for name in names))
+
+
+def _median(lengths: Sequence[int]) -> int:
+    """The upper median; 0 of nothing."""
+    return sorted(lengths)[len(lengths) // 2] if lengths else 0
 
 
 def _sentence_end(cell: str) -> str:
-    """The mark that ends a sentence, as it is written in the West; empty where none does."""
+    """The mark that ends a sentence, in its ASCII form; "" where none does."""
     match = SENTENCE_END.search(cell.strip())
     return match[0][0].translate(TO_ASCII_PUNCTUATION) if match else ""
 
 
 def _value_kind(cell: str) -> int:
-    """Which kind of value a field is: a number, a date, an address; 0 for anything else."""
-    return next(
-        (number for number, pattern in enumerate(VALUE_PATTERNS, 1) if pattern.fullmatch(cell.strip())), 0
-    )
+    """Which kind of value a field is, as a position in VALUE_PATTERNS from 1 on; 0 for anything else."""
+    stripped = cell.strip()
+    for number, pattern in enumerate(VALUE_PATTERNS, 1):
+        if pattern.fullmatch(stripped):
+            return number
+    return 0

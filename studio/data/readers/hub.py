@@ -1,4 +1,4 @@
-"""A data set of the hub becomes one file here: its converted Parquet, else its own tables; no script of it ever runs."""
+"""A data set of the hub becomes one file, from its converted Parquet or its tables; its scripts never run."""
 
 import re
 import shutil
@@ -7,6 +7,7 @@ import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import NamedTuple
 
 from huggingface_hub import HfApi, constants, hf_hub_download
 from huggingface_hub.errors import (
@@ -31,16 +32,39 @@ from studio.storage import ProgressCallback, download_progress, no_progress, req
 DATASET_ID = re.compile(r"([\w.-]{1,96}/[\w.-]{1,96})((?::[^:/]{1,96}){0,2})")
 DATASET_PAGE = re.compile(r"https?://[^/]+/datasets/")
 CONVERTED_REVISION = "refs/convert/parquet"
-MAX_DOWNLOAD_BYTES = (
-    500_000_000  # bytes of a first Parquet file, of which as many rows are kept as a data set may have
-)
+# A first Parquet file may be larger than a data set: as many of its rows are read as a data set may have.
+MAX_DOWNLOAD_BYTES = 500_000_000
+REQUEST_TIMEOUT_SECONDS = 30
+MAX_NAME_LENGTH = 120
+MAX_TITLE_LENGTH = 80
+MAX_ERROR_LENGTH = 200
+
+
+class CombinedFile(NamedTuple):
+    """The file that a data set's files became.
+
+    Attributes:
+        path: Where it lies.
+        suffix: How its name ends: what of the data set it is, and the extension.
+    """
+
+    path: Path
+    suffix: str
 
 
 def fetch(dataset: str, folder: Path, on_progress: ProgressCallback = no_progress) -> Path:
-    """One file in `folder` with the rows of a hub data set: `owner/name`, and after a colon the configuration or split that is meant.
+    """Fetch the rows of a hub data set into one file.
 
-    The training part is taken where none is named. Where only a part fits into what a data set may hold, the file's name says how
-    much. `tell` is told megabytes. Raises BadData with what to do instead, or OutOfRoom.
+    Args:
+        dataset: `owner/name` or the address of its page; after a colon the configuration or the split, or
+            both. Where no split is named, the training split is fetched.
+        folder: Where the file is written. Where only a part of the rows fits into a data set, the file's name
+            tells how many.
+        on_progress: Receives how many megabytes have arrived, and how many are expected.
+
+    Raises:
+        BadData: There is no such data set, or it cannot be fetched; with what to do instead.
+        OutOfDiskSpace: The disk has no space for it.
     """
     match = DATASET_ID.fullmatch(DATASET_PAGE.sub("", dataset.strip()).rstrip("/"))
     if not match:
@@ -50,17 +74,7 @@ def fetch(dataset: str, folder: Path, on_progress: ProgressCallback = no_progres
     try:
         revision, part = _select_part(repo, wanted)
         is_reachable = True
-        files, is_complete = _files_within_limit(part, repo)
-        require_disk_space(folder, 2 * sum(files.values()))
-        with tempfile.TemporaryDirectory(dir=folder, prefix=".fetching-") as temp_folder:
-            with (
-                _without_progress_bars(),
-                download_progress(Path(temp_folder), sum(files.values()), on_progress),
-            ):
-                paths = [_download_file(repo, file, revision, temp_folder) for file in files]
-            return _combine_files(
-                paths, repo, part, is_complete and part.is_complete, folder, Path(temp_folder)
-            )
+        return _download_part(repo, revision, part, folder, on_progress)
     except GatedRepoError:
         raise _access_denied(repo, Message("its terms must be accepted first")) from None
     except RepositoryNotFoundError:
@@ -83,8 +97,31 @@ def fetch(dataset: str, folder: Path, on_progress: ProgressCallback = no_progres
         raise _download_failed(repo, error) from None
 
 
+def _download_part(
+    repo: str, revision: str, part: DatasetPart, folder: Path, on_progress: ProgressCallback
+) -> Path:
+    """Download the files of a part, as many as a data set may hold, and make one file of them in `folder`."""
+    files = _files_within_limit(part, repo)
+    total_bytes = sum(files.values())
+    require_disk_space(folder, 2 * total_bytes)  # the files, and the one that is made of them
+    with tempfile.TemporaryDirectory(dir=folder, prefix=".fetching-") as temp_name:
+        temp_folder = Path(temp_name)
+        with _without_progress_bars(), download_progress(temp_folder, total_bytes, on_progress):
+            paths = [_download_file(repo, file, revision, temp_folder) for file in files]
+        title = repo.split("/")[1] + (f" ({part.name})" if part.name else "")
+        combined = _combine_files(paths, part, title, temp_folder)
+        target = folder / (re.sub(r"[^\w .()-]+", "-", title)[:MAX_TITLE_LENGTH] + combined.suffix)
+        shutil.move(combined.path, target)
+    return target
+
+
 def _select_part(repo: str, wanted: list[str]) -> tuple[str, DatasetPart]:
-    """Where the rows lie: the revision, and the files of one part of the data set."""
+    """The revision where the rows are, and one part of the data set.
+
+    Args:
+        repo: The data set, as owner/name.
+        wanted: The configuration or the split, or both; empty words are ignored.
+    """
     try:
         parts = hub_files.converted_parts(_file_sizes(repo, CONVERTED_REVISION))
     except RevisionNotFoundError:
@@ -102,71 +139,65 @@ def _select_part(repo: str, wanted: list[str]) -> tuple[str, DatasetPart]:
 
 
 def _file_sizes(repo: str, revision: str) -> dict[str, int]:
-    """The files of a revision that say how large they are, in bytes."""
+    """The files of a revision and their sizes in bytes, without those that tell none."""
     info = HfApi(endpoint=constants.ENDPOINT).dataset_info(
-        repo, revision=revision, files_metadata=True, timeout=30
+        repo, revision=revision, files_metadata=True, timeout=REQUEST_TIMEOUT_SECONDS
     )
     return {file.rfilename: file.size for file in info.siblings or [] if file.size}
 
 
-def _download_file(repo: str, name: str, revision: str, folder: str) -> Path:
-    return Path(
-        hf_hub_download(
-            repo, name, repo_type="dataset", revision=revision, local_dir=folder, endpoint=constants.ENDPOINT
-        )
+def _download_file(repo: str, file: str, revision: str, folder: Path) -> Path:
+    path = hf_hub_download(
+        repo, file, repo_type="dataset", revision=revision, local_dir=folder, endpoint=constants.ENDPOINT
     )
+    return Path(path)
 
 
-def _files_within_limit(part: DatasetPart, repo: str) -> tuple[dict[str, int], bool]:
-    """The first files of a part that are not too large to fetch, and whether these are all."""
-    first_file, size = next(iter(part.files.items()))
+def _files_within_limit(part: DatasetPart, repo: str) -> dict[str, int]:
+    """The first files of a part that are not too large to fetch, with their sizes in bytes."""
+    first_file, first_size = next(iter(part.files.items()))
     max_bytes = MAX_DOWNLOAD_BYTES if first_file.endswith(".parquet") else rows.MAX_BYTES
-    if size > max_bytes:
+    if first_size > max_bytes:
         raise BadData(
             Message("The first file of “{hub}” has {size:,.0f} MB; the limit is {limit:,.0f} MB."),
             Message("Choose another part after a colon ({split}:…), or a smaller data set."),
             hub=repo,
-            size=size / 1e6,
+            size=first_size / 1e6,
             limit=max_bytes / 1e6,
             split=repo,
         )
     files: dict[str, int] = {}
     total_bytes = 0
-    for name, size in part.files.items():
+    for file, size in part.files.items():
         if files and total_bytes + size > rows.MAX_BYTES:
             break
-        files[name] = size
+        files[file] = size
         total_bytes += size
-    return files, len(files) == len(part.files)
+    return files
 
 
-def _combine_files(
-    paths: list[Path], repo: str, part: DatasetPart, is_complete: bool, folder: Path, temp_folder: Path
-) -> Path:
-    """The fetched files as one, under a name that says what of the data set it is."""
+def _combine_files(paths: list[Path], part: DatasetPart, title: str, temp_folder: Path) -> CombinedFile:
+    """Make one file of those that were fetched."""
     extension = paths[0].suffix.lower()
-    title = repo.split("/")[1] + (f" ({part.name})" if part.name else "")
+    is_complete = part.is_complete and len(paths) == len(part.files)
+    combined = temp_folder / "joined"
     if extension == ".parquet":
-        combined = temp_folder / "joined"
-        row_count, total_rows = sandbox.merge_parquet(paths, combined, title)
-        suffix = "" if is_complete and row_count == total_rows else f" first {row_count} rows"
-    elif len(paths) > 1:
-        extension, combined = ".zip", temp_folder / "joined"
-        with zipfile.ZipFile(combined, "w") as zip_file:
-            for path in paths:
-                zip_file.write(path, path.relative_to(temp_folder).as_posix().replace("/", "-"))
-        suffix = "" if is_complete else f" first {len(paths)} of {len(part.files)} files"
-    else:
-        combined = paths[0]
-        suffix = "" if is_complete else f" first of {len(part.files)} files"
-    target = folder / (re.sub(r"[^\w .()-]+", "-", title)[:80] + suffix + extension)
-    shutil.move(combined, target)
-    return target
+        row_count, source_row_count = sandbox.merge_parquet(paths, combined, title)
+        has_all_rows = is_complete and row_count == source_row_count
+        return CombinedFile(combined, extension if has_all_rows else f" first {row_count} rows{extension}")
+    if len(paths) == 1:
+        suffix = extension if is_complete else f" first of {len(part.files)} files{extension}"
+        return CombinedFile(paths[0], suffix)
+    with zipfile.ZipFile(combined, "w") as zip_file:
+        for path in paths:
+            zip_file.write(path, path.relative_to(temp_folder).as_posix().replace("/", "-"))
+    suffix = ".zip" if is_complete else f" first {len(paths)} of {len(part.files)} files.zip"
+    return CombinedFile(combined, suffix)
 
 
 @contextmanager
 def _without_progress_bars() -> Iterator[None]:
-    """Without the hub client's own bars."""
+    """Turn off the hub client's own progress bars."""
     were_enabled = not are_progress_bars_disabled()
     disable_progress_bars()
     try:
@@ -180,23 +211,24 @@ def _invalid_name(dataset: str) -> BadData:
     return BadData(
         Message("“{dataset}” is not the name of a data set on the hub."),
         Message("Type it as owner/name, such as tatsu-lab/alpaca; a part of it may follow after a colon."),
-        dataset=dataset.strip()[:120],
+        dataset=dataset.strip()[:MAX_NAME_LENGTH],
     )
 
 
 def _download_failed(repo: str, error: Exception) -> BadData:
+    lines = [line for line in str(error).splitlines() if line.strip()]
     return BadData(
         Message("The hub broke off while “{hub}” was fetched: {error}"),
         Message("Try again in a while."),
         hub=repo,
-        error=next((line for line in str(error).splitlines() if line.strip()), type(error).__name__)[:200],
+        error=(lines[0] if lines else type(error).__name__)[:MAX_ERROR_LENGTH],
     )
 
 
-def _access_denied(repo: str, why: Message) -> BadData:
+def _access_denied(repo: str, reason: Message) -> BadData:
     return BadData(
         Message("The hub does not hand out “{hub}”: {why}."),
         Message("Check the spelling, or accept the terms on its page and log in with `hf auth login`."),
         hub=repo,
-        why=why,
+        why=reason,
     )

@@ -1,60 +1,78 @@
-"""JSON becomes rows: one object a line, a list of objects, an object of columns, or the one list that lies within an object."""
+"""JSON becomes rows: a list of objects, an object of columns, or the one list that lies within an object."""
 
-import io
 import itertools
 import json
 import re
 from collections.abc import Iterable, Iterator
 
-from studio.data.readers import header, rows
-from studio.data.readers.rows import BRING_PART, EXPORT_AS_CSV, NESTED_TOO_DEEP, ParsedRows, Row
+from studio.data.readers import csv as csv_reader
+from studio.data.readers import header, plain_text, rows
+from studio.data.readers.rows import BRING_PART, EXPORT_AS_CSV, NESTED_TOO_DEEP, ParsedRows, Record, Row
+from studio.data.readers.spec import Reader, SourceFile
 from studio.errors import BadData
 from studio.i18n import Message
 from studio.storage import ProgressCallback, no_progress
 
+JSONL_EXTENSIONS = (".jsonl", ".ndjson")
 KEYS_DROPPED = Message(
-    "only the first {limit} of {count:,} different keys became columns; left out are “{first}” and those after it"
+    "only the first {limit} of {count:,} different keys became columns;"
+    " left out are “{first}” and those after it"
 )
 NOT_JSON = Message("is not a JSON object")
 DAMAGED_JSON = Message("is damaged JSON")
 REST_UNREADABLE = Message("is damaged JSON, and nothing after it can be read")
 TEXT_AFTER_LIST = Message("is where the list ends, but more follows, which is left out")
-LINE_TOO_LONG = Message("has more than 10 million characters")
-MAX_LINE_LENGTH = 10_000_000
+EXPECTED_JSON = Message(
+    "It must hold a list of JSON objects, each of them an example, such as [{object}]. {first}"
+)
 MAX_REPAIRS = 20
 MAX_LIST_DEPTH = 3  # levels of objects within which the list of examples is looked for
+MAX_QUOTED_KEY_LENGTH = 60
+MAX_NAMED_LISTS = 12
 DECODER = json.JSONDecoder()
 SEPARATORS = re.compile(r"[\s,]*")
 FIRST_KEY = re.compile(r'\{\s*("(?:[^"\\]|\\.){0,200}")\s*:')
+OBJECT_START = re.compile(r'\{\s*("(?:[^"\\]|\\.)*"\s*:|\}|$)')
+# A list that is JSON for certain, and one that may also begin a text or a table.
+RECORDS_START = re.compile(r'\[\s*(\{\s*["}]|\[\s*["{\[])')
+LIST_START = re.compile(r'\[\s*(\{\s*["}]|\[|"|\]|$)')
 # Lists with such items are one conversation, which is one example.
 MESSAGE_KEYS = ({"role", "content"}, {"from", "value"})
 
 
-def read_json_lines(text: str, on_progress: ProgressCallback = no_progress) -> ParsedRows:
-    """One JSON object a line; a value that is no plain text is kept as JSON text. `tell` hears how many lines are read."""
-    _check_value_count(text)
+def starts_with_object(source: SourceFile) -> bool:
+    """Whether a text begins as a JSON object does."""
+    return bool(OBJECT_START.match(source.text_start))
 
-    def parse_line(line: str) -> Row | Message | None:
-        if not line.strip():
-            return None
-        if len(line) > MAX_LINE_LENGTH:
-            return LINE_TOO_LONG
-        try:
-            return row_from_value(json.loads(line.rstrip().removesuffix(",")))  # as copied out of a list
-        except RecursionError:
-            return NESTED_TOO_DEEP
-        except ValueError:
-            return NOT_JSON
 
-    numbered_lines = enumerate(io.StringIO(text, newline=None), 1)
-    return align_columns(
-        *rows.collect(rows.with_progress(numbered_lines, text.count("\n") + 1, on_progress), parse_line)
-    )
+def starts_with_list(source: SourceFile) -> bool:
+    """Whether a text begins as a JSON list does.
+
+    Where that is not certain, its extension must not name another format.
+    """
+    if RECORDS_START.match(source.text_start):
+        return True
+    other_formats = (*csv_reader.TABLE_EXTENSIONS, *plain_text.MARKDOWN_EXTENSIONS, *JSONL_EXTENSIONS)
+    return source.extension not in other_formats and bool(LIST_START.match(source.text_start))
+
+
+def is_json(source: SourceFile) -> bool:
+    """Whether a text begins as JSON does."""
+    return starts_with_object(source) or starts_with_list(source)
 
 
 def read_json(text: str, name: str, on_progress: ProgressCallback = no_progress) -> ParsedRows:
-    """The rows of a JSON text, whatever its shape; `tell` hears how many of a list's characters are read. Raises BadData where it breaks off within its only object, or holds no examples."""
-    _check_value_count(text)
+    """Read the rows of a JSON text, whatever its shape.
+
+    Args:
+        text: The JSON, of which a damaged item costs that item alone.
+        name: What error messages call the file.
+        on_progress: Receives how many characters of a list are read, and how many there are.
+
+    Raises:
+        BadData: The text breaks off within its only object, holds no examples, or more than a data set may.
+    """
+    check_value_count(text)
     text = text.rstrip()
     start = len(text) - len(text.lstrip())
     if text.startswith("[", start):
@@ -75,7 +93,7 @@ def read_json(text: str, name: str, on_progress: ProgressCallback = no_progress)
 
 
 def row_from_value(value: object) -> Row | Message:
-    """A JSON object as a row, a bare list of objects as the conversation it is; the reason where it is neither."""
+    """A JSON object as a row, a list of objects as a conversation; the reason where a value is neither."""
     if isinstance(value, Message):
         return value
     if isinstance(value, list) and value and all(isinstance(item, dict) for item in value):
@@ -84,47 +102,67 @@ def row_from_value(value: object) -> Row | Message:
         return NOT_JSON
     if rows.nesting_depth(value) > rows.MAX_DEPTH:
         return NESTED_TOO_DEEP
-    return {rows.replace_surrogates(str(key)): rows.to_cell_text(item) for key, item in value.items()}
+    return {rows.replace_surrogates(str(key)): rows.json_to_text(item) for key, item in value.items()}
 
 
 def align_columns(records: list[Row], bad_lines: list[rows.BadLine]) -> ParsedRows:
-    """Objects as rows that all have the same columns: every key that occurs, in the order of its first appearance."""
-    columns: dict[str, None] = {}
+    """Give all rows the same columns: every key that occurs, in the order of its first appearance.
+
+    Raises:
+        BadData: The rows have so many different keys that there are too many fields.
+    """
+    keys: dict[str, None] = {}
     for row in records:
-        columns.update(dict.fromkeys(row))
-    names = tuple(columns)[: rows.MAX_COLUMNS]
-    if len(records) * len(names) > rows.MAX_FIELDS:
+        keys.update(dict.fromkeys(row))
+    columns = tuple(keys)[: rows.MAX_COLUMNS]
+    if len(records) * len(columns) > rows.MAX_FIELDS:
         raise BadData(
             Message("The objects have {count} different keys over {rows} lines."),
             Message("Keep the keys with the texts and drop the others."),
-            count=len(columns),
+            count=len(keys),
             rows=len(records),
         )
-    if len(columns) > len(names):
-        dropped = KEYS_DROPPED.format(
-            limit=len(names), count=len(columns), first=tuple(columns)[len(names)][:60]
-        )
+    if len(keys) > len(columns):
+        first_dropped = tuple(keys)[len(columns)][:MAX_QUOTED_KEY_LENGTH]
+        dropped = KEYS_DROPPED.format(limit=len(columns), count=len(keys), first=first_dropped)
         bad_lines = [(0, dropped), *bad_lines]
-    return ParsedRows(names, [{name: row.get(name, "") for name in names} for row in records], bad_lines)
+    aligned = [{column: row.get(column, "") for column in columns} for row in records]
+    return ParsedRows(columns, aligned, bad_lines)
+
+
+def check_value_count(text: str) -> None:
+    """Raise BadData where a JSON text has too many values, counted by its brackets and commas."""
+    if sum(map(text.count, "[{,")) > rows.MAX_JSON_VALUES:
+        raise BadData(
+            Message("The file holds more than {limit:,} values."), BRING_PART, limit=rows.MAX_JSON_VALUES
+        )
 
 
 def _list_items(text: str, start: int, on_progress: ProgressCallback) -> Iterator[tuple[int, object]]:
-    """The values of a list that begins at `start`, each with its line, or its place where all stand on one; Words stand for a damaged one.
+    """Yield the values of a list, each with its line, or with its position where the list is on one line.
 
-    After a damaged one the list goes on where an object begins with the key that the first one began with.
+    A damaged value becomes a message; the list goes on where an object begins with the key that the first one
+    begins with.
+
+    Args:
+        text: The text that the list ends.
+        start: Where its first value, or a blank before it, begins.
+        on_progress: Receives how many characters are read, and how many there are.
     """
     is_multiline = "\n" in text.lstrip()
-    line = item_number = 1
+    next_object = _next_object_pattern(text, start)
+    line = 1
+    item_number = 0
     counted_to = repairs = 0
-    first_key = FIRST_KEY.match(text, SEPARATORS.match(text, start).end())  # type: ignore[union-attr] # it matches nothing at least
-    next_item = re.compile(r"(?<=[\[,\s])\{\s*" + re.escape(first_key[1]) + r"\s*:") if first_key else None
     while True:
-        value_start = SEPARATORS.match(text, start).end()  # type: ignore[union-attr]
-        if value_start >= len(text) or (text[value_start] == "]" and value_start == len(text) - 1):
+        value_start = _skip_separators(text, start)
+        ends_with_list = text[value_start : value_start + 1] == "]" and value_start == len(text) - 1
+        if value_start >= len(text) or ends_with_list:
             return
-        line, counted_to = line + text.count("\n", counted_to, value_start), value_start
-        number = line if is_multiline else item_number
+        line += text.count("\n", counted_to, value_start)
+        counted_to = value_start
         item_number += 1
+        number = line if is_multiline else item_number
         if text[value_start] == "]":
             yield number, TEXT_AFTER_LIST
             return
@@ -134,7 +172,9 @@ def _list_items(text: str, start: int, on_progress: ProgressCallback) -> Iterato
             yield number, value
         except (ValueError, RecursionError) as error:
             repairs += 1
-            match = next_item.search(text, value_start + 1) if next_item and repairs <= MAX_REPAIRS else None
+            match = None
+            if next_object and repairs <= MAX_REPAIRS:
+                match = next_object.search(text, value_start + 1)
             if not match:
                 yield number, REST_UNREADABLE
                 return
@@ -142,42 +182,51 @@ def _list_items(text: str, start: int, on_progress: ProgressCallback) -> Iterato
             start = match.start()
 
 
+def _next_object_pattern(text: str, start: int) -> re.Pattern[str] | None:
+    """How the objects of a list begin, by the key of the first one; None where it is no object."""
+    first_key = FIRST_KEY.match(text, _skip_separators(text, start))
+    if not first_key:
+        return None
+    return re.compile(r"(?<=[\[,\s])\{\s*" + re.escape(first_key[1]) + r"\s*:")
+
+
+def _skip_separators(text: str, start: int) -> int:
+    """Where blanks and commas end."""
+    match = SEPARATORS.match(text, start)
+    return match.end() if match else start
+
+
 def _rows_from_items(items: Iterable[tuple[int, object]]) -> ParsedRows:
-    """Rows of a list of objects, of texts, of conversations or of lines whose first one names the columns."""
-    items = iter(items)
-    first = next(items, None)
-    if first is None:
+    """The rows of a list of objects, of texts, of conversations, or of lines under column names."""
+    iterator = iter(items)
+    first_item = next(iterator, None)
+    if first_item is None:
         return ParsedRows((), [], [])
-    all_items = itertools.chain([first], items)
-    if isinstance(first[1], list) and not any(isinstance(cell, dict) for cell in first[1]):
-        lines = (
-            (number, [rows.to_cell_text(cell) for cell in value] if isinstance(value, list) else [])
-            for number, value in all_items
-        )
-        return header.parse_table(lines, pad_short_lines=True)
-    if isinstance(first[1], str):
-        return align_columns(
-            *rows.collect(
-                all_items,
-                lambda value: (
-                    {"text": rows.replace_surrogates(value)}
-                    if isinstance(value, str)
-                    else _bad_item_reason(value)
-                ),
-            )
-        )
-    if isinstance(first[1], list):
-        return align_columns(
-            *rows.collect(
-                all_items,
-                lambda value: row_from_value(value) if isinstance(value, list) else _bad_item_reason(value),
-            )
-        )
-    return align_columns(*rows.collect(all_items, row_from_value))
+    all_items = itertools.chain([first_item], iterator)
+    first_value = first_item[1]
+    if isinstance(first_value, str):
+        return align_columns(*rows.collect(all_items, _row_from_text))
+    if not isinstance(first_value, list):
+        return align_columns(*rows.collect(all_items, row_from_value))
+    if any(isinstance(cell, dict) for cell in first_value):
+        return align_columns(*rows.collect(all_items, _row_from_conversation))
+    records = (Record(number, _cells(value)) for number, value in all_items)
+    return header.parse_table(records, pad_short_lines=True)
 
 
-def _bad_item_reason(value: object) -> Message:
+def _row_from_text(value: object) -> Row | Message:
+    if isinstance(value, str):
+        return {"text": rows.replace_surrogates(value)}
     return value if isinstance(value, Message) else NOT_JSON
+
+
+def _row_from_conversation(value: object) -> Row | Message:
+    return row_from_value(value) if isinstance(value, list | Message) else NOT_JSON
+
+
+def _cells(value: object) -> list[str]:
+    """The fields of a line that is a list; none of anything else."""
+    return [rows.json_to_text(cell) for cell in value] if isinstance(value, list) else []
 
 
 def _rows_from_object(value: object, name: str) -> ParsedRows:
@@ -188,50 +237,56 @@ def _rows_from_object(value: object, name: str) -> ParsedRows:
         )
     columns, data = value.get("columns"), value.get("data")
     if isinstance(columns, list) and isinstance(data, list) and all(isinstance(line, list) for line in data):
-        return header.parse_table(
-            (
-                (number, [rows.to_cell_text(cell) for cell in line])
-                for number, line in enumerate([columns, *data])
-            ),
-            pad_short_lines=True,
-        )
+        records = (Record(number, _cells(line)) for number, line in enumerate([columns, *data]))
+        return header.parse_table(records, pad_short_lines=True)
     lists = _find_lists(value, MAX_LIST_DEPTH)
     if len(lists) == 1:
-        return _rows_from_items(enumerate(next(iter(lists.values())), 1))
+        (only_list,) = lists.values()
+        return _rows_from_items(enumerate(only_list, 1))
     parts = list(value.values())
     if parts and all(isinstance(part, dict) for part in parts):
-        if all(
-            str(key).isdigit() for part in parts for key in part
-        ):  # as pandas writes a table by its columns
-            keys = dict.fromkeys(key for part in parts for key in part)
-            return _rows_from_items(
-                (number, {column: value[column].get(key) for column in value})
-                for number, key in enumerate(keys, 1)
-            )
-        return _rows_from_items(
-            (number, {"id": key, **part}) for number, (key, part) in enumerate(value.items(), 1)
-        )
+        return _rows_from_objects(value)
     if len(lists) > 1:
         raise BadData(
             Message("“{name}” holds several lists: {lists}."),
             Message("Save the one with your examples as a file of its own."),
             name=name,
-            lists=[f"{key[:60]} ({len(entries)})" for key, entries in lists.items()][:12],
+            lists=[
+                f"{key[:MAX_QUOTED_KEY_LENGTH]} ({len(entries)})"
+                for key, entries in itertools.islice(lists.items(), MAX_NAMED_LISTS)
+            ],
         )
-    if (
-        parts
-        and all(isinstance(part, list) and not _is_conversation(part) for part in parts)
-        and len({len(part) for part in parts}) == 1
-    ):
+    if _are_columns(parts):
+        lines = zip(*parts, strict=True)
         return _rows_from_items(
-            (number, dict(zip(value, line, strict=True)))
-            for number, line in enumerate(zip(*parts, strict=True), 1)
+            (number, dict(zip(value, line, strict=True))) for number, line in enumerate(lines, 1)
         )
     return align_columns(*rows.collect([(1, value)], row_from_value))
 
 
+def _rows_from_objects(value: dict[str, dict[str, object]]) -> ParsedRows:
+    """The rows of an object of objects: columns by row number, as pandas has them, or rows by id."""
+    is_by_column = all(str(key).isdigit() for part in value.values() for key in part)
+    if not is_by_column:
+        return _rows_from_items(
+            (number, {"id": key, **part}) for number, (key, part) in enumerate(value.items(), 1)
+        )
+    keys = dict.fromkeys(key for part in value.values() for key in part)
+    return _rows_from_items(
+        (number, {column: cells.get(key) for column, cells in value.items()})
+        for number, key in enumerate(keys, 1)
+    )
+
+
+def _are_columns(parts: list[object]) -> bool:
+    """Whether the values of an object are columns of a table: lists of one length, none a conversation."""
+    lengths = {len(part) for part in parts if isinstance(part, list) and not _is_conversation(part)}
+    are_lists = all(isinstance(part, list) and not _is_conversation(part) for part in parts)
+    return are_lists and len(lengths) == 1
+
+
 def _find_lists(value: dict[str, object], levels: int) -> dict[str, list[object]]:
-    """The lists of objects within an object, by their keys; a conversation is no such list."""
+    """The lists of objects within an object, by their keys joined with dots; conversations are left out."""
     lists: dict[str, list[object]] = {}
     for key, part in value.items():
         if isinstance(part, list) and part and isinstance(part[0], dict):
@@ -244,14 +299,8 @@ def _find_lists(value: dict[str, object], levels: int) -> dict[str, list[object]
 
 def _is_conversation(part: list[object]) -> bool:
     """Whether a list is one conversation."""
-    return bool(part) and isinstance(part[0], dict) and any(keys <= set(part[0]) for keys in MESSAGE_KEYS)
-
-
-def _check_value_count(text: str) -> None:
-    if sum(map(text.count, "[{,")) > rows.MAX_JSON_VALUES:
-        raise BadData(
-            Message("The file holds more than {limit:,} values."), BRING_PART, limit=rows.MAX_JSON_VALUES
-        )
+    first = part[0] if part else None
+    return isinstance(first, dict) and any(keys <= set(first) for keys in MESSAGE_KEYS)
 
 
 def _damaged_json(name: str, line: int, column: int) -> BadData:
@@ -262,3 +311,14 @@ def _damaged_json(name: str, line: int, column: int) -> BadData:
         line=line,
         column=column,
     )
+
+
+READER = Reader(
+    name="json",
+    label="JSON",
+    extensions=(".json",),
+    read=lambda source: read_json(source.text, source.name, source.on_progress),
+    matches=is_json,
+    names_columns=True,
+    expected_content=EXPECTED_JSON,
+)

@@ -1,11 +1,12 @@
-"""Rows as they are collected from any kind of file: what one may hold at most, each limit with its sentence."""
+"""The rows that every reader returns, and the limits of a data set, each with its sentence."""
 
+import datetime
 import json
 import math
 import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from studio.errors import BadData
 from studio.i18n import Message
@@ -16,19 +17,20 @@ MAX_UNPACKED_BYTES = 500_000_000
 MAX_COMPRESSION_RATIO = 200  # unpacked bytes to packed ones; ordinary tables stay below 100
 MAX_ROWS = 200_000
 MAX_COLUMNS = 200
-MAX_CELL_LENGTH = 200_000
-MAX_FIELDS = 5_000_000
+MAX_CELL_LENGTH = 200_000  # characters
+MAX_FIELDS = 5_000_000  # rows times columns
 MAX_CHARACTERS = 100_000_000
 MAX_LINES = 5_000_000
 MAX_JSON_VALUES = 10_000_000
-MAX_DEPTH = 100
+MAX_DEPTH = 100  # levels of nested lists and objects
+MAX_EXACT_INTEGER = 1e15  # below it, a float without a fraction is written as an integer
+PROGRESS_INTERVAL_SECONDS = 0.3  # at least so long between two reports of progress
 
 Row = dict[str, str]
-# A line that is no row, and why; number 0 speaks of the file, or of a file within it.
+# A line that is no row: its number (0 where it concerns the whole file, or a file within it) and why.
 BadLine = tuple[int, Message]
 Line = TypeVar("Line")
-
-PROGRESS_INTERVAL_SECONDS = 0.3  # seconds between two words on how far it is
+NumberedLine = TypeVar("NumberedLine", bound=tuple[int, Any])
 
 CELL_TOO_LONG = Message("holds a text of more than 200,000 characters")
 NESTED_TOO_DEEP = Message("is nested more than 100 levels deep")
@@ -39,9 +41,16 @@ EXPORT_AS_CSV = Message("Export your table again as CSV (UTF-8) and drop it here
 
 @dataclass(frozen=True)
 class ParsedRows:
-    """What a reader made of a file: rows under their columns, and what is no row; a workbook also names its sheets, a text its delimiter, if unusual.
+    """What a reader makes of a file.
 
-    `notes` say into what another shape the rows were brought.
+    Attributes:
+        columns: The names of the columns, in order.
+        rows: The rows; each has a text for every column.
+        bad_lines: The lines that are no rows.
+        sheets: The names of all sheets of a workbook, in the file's order.
+        sheet: The sheet that was read.
+        delimiter: What divides the fields of a text, where that is an unusual sign.
+        notes: Sentences on how the rows were brought into another shape.
     """
 
     columns: tuple[str, ...]
@@ -53,12 +62,53 @@ class ParsedRows:
     notes: tuple[Message, ...] = ()
 
 
+class Record(NamedTuple):
+    """One line of a text, or one row of a sheet or of Parquet.
+
+    Attributes:
+        number: Its number in the file, from 1; of a record over several lines the last one's.
+        values: Its fields.
+    """
+
+    number: int
+    values: list[str]
+
+
+@dataclass(frozen=True)
+class LineStream:
+    """The records of a file, one after another, as they come from the sandbox.
+
+    Attributes:
+        lines: The number and the fields of each; None for fields where the file is damaged from there on.
+        total: The number of the last one, for the progress.
+        columns: The names of the columns; None where the header is among the lines.
+        skipped: What was left out of every line, such as columns of pictures.
+        sheets: The names of all sheets of a workbook.
+        sheet: The sheet that is read.
+    """
+
+    lines: Iterator[tuple[int, list[str] | None]]
+    total: int
+    columns: tuple[str, ...] | None = None
+    skipped: tuple[Message, ...] = ()
+    sheets: tuple[str, ...] = ()
+    sheet: str = ""
+
+
 def collect(
     lines: Iterable[tuple[int, Line]], parse_line: Callable[[Line], Row | Message | None]
 ) -> tuple[list[Row], list[BadLine]]:
-    """The rows among the lines, and the lines that are none; None stands for an empty line.
+    """Collect the rows among numbered lines.
 
-    Raises BadData where there is more than a data set may hold.
+    Args:
+        lines: The number and the content of each line.
+        parse_line: Makes a row of a line; a message says why it is none, None that it is empty.
+
+    Returns:
+        The rows, and the lines that are none.
+
+    Raises:
+        BadData: There are more rows, fields, characters or bad lines than a data set may hold.
     """
     rows: list[Row] = []
     bad_lines: list[BadLine] = []
@@ -68,28 +118,29 @@ def collect(
         if parsed is None:
             continue
         if isinstance(parsed, dict):
-            sizes = [len(value) for value in parsed.values()]
-            if max(sizes, default=0) <= MAX_CELL_LENGTH:
+            lengths = [len(value) for value in parsed.values()]
+            if max(lengths, default=0) <= MAX_CELL_LENGTH:
                 rows.append(parsed)
-                field_count += len(sizes)
-                character_count += sum(sizes)
+                field_count += len(lengths)
+                character_count += sum(lengths)
                 check_limits(len(rows), field_count, character_count)
                 continue
             parsed = CELL_TOO_LONG
         bad_lines.append((line_number, parsed))
         if len(bad_lines) > MAX_ROWS:
+            first_number, first_reason = bad_lines[0]
             raise BadData(
                 Message("More than {limit:,} lines are no rows; the first, line {line}, {why}."),
                 EXPORT_AS_CSV,
                 limit=MAX_ROWS,
-                line=bad_lines[0][0],
-                why=bad_lines[0][1],
+                line=first_number,
+                why=first_reason,
             )
     return rows, bad_lines
 
 
 def throttled(on_progress: ProgressCallback) -> ProgressCallback:
-    """The same, but at most every OFTEN seconds, so that it may be told of each row."""
+    """A callback that may be called for each row: it passes on one call in PROGRESS_INTERVAL_SECONDS."""
     last = time.monotonic()
 
     def report(done: float, total: float) -> None:
@@ -102,12 +153,12 @@ def throttled(on_progress: ProgressCallback) -> ProgressCallback:
 
 
 def with_progress(
-    lines: Iterable[tuple[int, Line]], total: int, on_progress: ProgressCallback
-) -> Iterator[tuple[int, Line]]:
-    """The lines as they are; `tell` hears the number of each, and that there are `of`."""
-    for number, line in lines:
-        on_progress(number, total)
-        yield number, line
+    lines: Iterable[NumberedLine], total: int, on_progress: ProgressCallback
+) -> Iterator[NumberedLine]:
+    """Yield numbered lines unchanged and report the number of each, of `total`."""
+    for line in lines:
+        on_progress(line[0], total)
+        yield line
 
 
 def check_limits(row_count: int, field_count: int, character_count: int) -> None:
@@ -130,12 +181,17 @@ def check_limits(row_count: int, field_count: int, character_count: int) -> None
 
 def check_line_count(text: str) -> None:
     """Raise BadData where a text has too many lines."""
-    if text.count("\n") + text.count("\r") - text.count("\r\n") > MAX_LINES:
+    line_count = text.count("\n") + text.count("\r") - text.count("\r\n")
+    if line_count > MAX_LINES:
         raise BadData(Message("The file has more than {limit:,} lines."), BRING_PART, limit=MAX_LINES)
 
 
 def unique_column_names(header: list[str]) -> tuple[str, ...]:
-    """Column names: trimmed, a missing one numbered, a repeated one told apart. Raises BadData where there are too many."""
+    """Column names from a header: trimmed, a missing one numbered, a repeated one marked by its number.
+
+    Raises:
+        BadData: There are more than MAX_COLUMNS.
+    """
     if len(header) > MAX_COLUMNS:
         raise BadData(
             Message("The header names {count} columns; the limit is {limit}."),
@@ -153,28 +209,62 @@ def unique_column_names(header: list[str]) -> tuple[str, ...]:
 
 
 def replace_surrogates(text: str) -> str:
-    """Text that can be written: half of a surrogate pair, as cut JSON has it, becomes a question mark."""
+    """Text that can be written as UTF-8: half of a surrogate pair, as in JSON that was cut, becomes "?"."""
     return text.encode("utf-8", "replace").decode("utf-8")
 
 
-def to_cell_text(value: object) -> str:
-    """A value of JSON as the text of a cell: nothing for null, a text as it is, everything else as JSON."""
+def json_to_text(value: object) -> str:
+    """A value of JSON as the text of a cell: "" for null and NaN, texts unchanged, all else as JSON."""
     if isinstance(value, str):
         return replace_surrogates(value)
-    if value is None or (isinstance(value, float) and math.isnan(value)):
+    if value is None or _is_nan(value):
         return ""
     return replace_surrogates(json.dumps(value, ensure_ascii=False))
 
 
+def value_to_text(value: object, float_format: str = "") -> str:
+    """A typed value of a worksheet or of Parquet as the text of a cell.
+
+    Args:
+        value: Any value. Null and NaN become "", whole floats lose their point, dates are written in ISO's
+            order and without a time of midnight, nested values become JSON.
+        float_format: How other floats are written; "" writes all digits that tell a float from others.
+    """
+    if isinstance(value, str):
+        return value
+    if value is None or _is_nan(value):
+        return ""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, float):
+        is_whole = value.is_integer() and abs(value) < MAX_EXACT_INTEGER
+        return str(int(value)) if is_whole else format(value, float_format)
+    if isinstance(value, datetime.datetime):
+        is_date = value.time() == datetime.time() and not value.tzinfo
+        return value.date().isoformat() if is_date else value.isoformat(" ")
+    if isinstance(value, datetime.date | datetime.time):
+        return value.isoformat()
+    if isinstance(value, dict | list | tuple):
+        return json.dumps(value, ensure_ascii=False, default=str)
+    return str(value)
+
+
 def nesting_depth(value: object) -> int:
-    """How deep lists and objects lie within each other; MAX_DEPTH + 1 stands for any depth beyond the limit."""
-    level, level_count = [value], 0
-    while level and level_count <= MAX_DEPTH:
-        level = [
-            item
-            for container in level
-            if isinstance(container, dict | list)
-            for item in (container.values() if isinstance(container, dict) else container)
-        ]
-        level_count += bool(level)
-    return level_count
+    """How many levels of lists and objects lie within each other; at most MAX_DEPTH + 1 are counted."""
+    level = [value]
+    depth = 0
+    while level and depth <= MAX_DEPTH:
+        level = [item for container in level for item in _items(container)]
+        depth += bool(level)
+    return depth
+
+
+def _items(value: object) -> Iterable[object]:
+    """The values within a list or an object; none in anything else."""
+    if isinstance(value, dict):
+        return value.values()
+    return value if isinstance(value, list) else ()
+
+
+def _is_nan(value: object) -> bool:
+    return isinstance(value, float) and math.isnan(value)

@@ -1,86 +1,98 @@
-"""Binary files are opened in a process of their own: one made to break its reader costs an answer, not the page."""
+"""Binary formats are parsed in a child process: a file that breaks its parser costs an answer only."""
 
 import itertools
 import json
 import os
 import sys
-from collections.abc import Generator, Iterable, Iterator
-from contextlib import closing
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from studio import processes
-from studio.data.readers import header, rows, spreadsheet
-from studio.data.readers import parquet as readers_parquet
-from studio.data.readers.rows import ParsedRows
+from studio.data import readers
+from studio.data.readers import parquet
+from studio.data.readers.rows import LineStream
+from studio.data.readers.spec import Reader, SourceFile
 from studio.errors import BadData, StudioError
 from studio.i18n import Message
-from studio.storage import ProgressCallback, no_progress
 
-ReaderName = Literal["workbook", "parquet", "cut"]
-MAX_MEMORY_BYTES = (
-    3_000_000_000  # bytes of address space for the process, where the system can hold it to that
-)
-MAX_CPU_SECONDS = 120  # of work
-LINES_PER_MESSAGE = 500  # lines in one answer
-REST_UNREADABLE = Message("and all rows after it cannot be read: the file is damaged there")
+MAX_MEMORY_BYTES = 3_000_000_000  # of address space for the process, where the system can bound it
+MAX_CPU_SECONDS = 120
+LINES_PER_MESSAGE = 500
 OUT_OF_RESOURCES = Message(
     "“{name}” could not be read to its end: it wants more memory or time than a file of its kind should."
 )
 COPY_TO_NEW_FILE = Message("Copy the cells with your examples into a new file and save it as .csv or .xlsx.")
 
 
-def read_workbook(
-    path: Path, name: str, sheet: str, on_progress: ProgressCallback = no_progress
-) -> ParsedRows:
-    """The rows of a sheet; `tell` hears how many of them are read. Raises BadData where the workbook cannot be read, or holds more than a data set may."""
-    with closing(read_in_subprocess("workbook", path, name, sheet)) as messages:
-        info = next(messages)
-        lines = ((line_number, values) for message in messages for line_number, values in message["lines"])
-        parsed = header.parse_table(
-            rows.with_progress(lines, info["last"], on_progress), pad_short_lines=True
-        )
-    return ParsedRows(parsed.columns, parsed.rows, parsed.bad_lines, tuple(info["sheets"]), info["sheet"])
+@contextmanager
+def open_stream(reader: Reader, source: SourceFile) -> Iterator[LineStream]:
+    """Read a file in the sandbox; leaving the context ends the process.
 
+    Args:
+        reader: A registered reader with `sandboxed` set.
+        source: The file; its path, name and sheet are what the process gets to know.
 
-def read_parquet(path: Path, name: str, on_progress: ProgressCallback = no_progress) -> ParsedRows:
-    """The rows of a Parquet file; `tell` hears how many of them are read. Raises BadData where it cannot be read, or holds more than a data set may."""
-    with closing(read_in_subprocess("parquet", path, name)) as messages:
-        info = next(messages)
-        columns = rows.unique_column_names(info["columns"])
-        bad_lines = [(0, Message.from_json(reason)) for reason in info["left_out"]]
-        lines = ((line_number, values) for message in messages for line_number, values in message["lines"])
-        counted_lines = rows.with_progress(lines, info["rows"], on_progress)
-        parsed_rows, lost_lines = rows.collect(
-            counted_lines,
-            lambda values: REST_UNREADABLE if values is None else dict(zip(columns, values, strict=True)),
-        )
-    return ParsedRows(columns, parsed_rows, bad_lines + lost_lines)
-
-
-def merge_parquet(paths: list[Path], target: Path, name: str) -> tuple[int, int]:
-    """Join Parquet files into one that a data set may be: how many rows it has, and how many there were."""
-    with closing(
-        read_in_subprocess("cut", target, name, json.dumps([str(path) for path in paths]))
-    ) as messages:
-        info = next(messages)
-    return int(info["rows"]), int(info["of"])
-
-
-def read_in_subprocess(
-    reader: ReaderName, path: Path, name: str, more: str = ""
-) -> Generator[dict[str, Any], None, None]:
-    """What a reader says of a file, in a process that has so much memory and time and no more: first what it is, then its lines.
-
-    Raises BadData with what the reader cannot do, or where the process ends before it is done.
+    Raises:
+        BadData: The reader refuses the file, or the process ends before it is done.
     """
-    request = {"reader": reader, "path": str(path), "name": name, "more": more}
-    no_reply_message = OUT_OF_RESOURCES.format(name=name)
+    request = {
+        "task": "read",
+        "reader": reader.name,
+        "path": str(source.path),
+        "name": source.name,
+        "sheet": source.sheet,
+    }
+    with closing(read_in_subprocess(request)) as messages:
+        info = next(messages)
+        columns = info["columns"]
+        yield LineStream(
+            lines=((number, values) for message in messages for number, values in message["lines"]),
+            total=info["total"],
+            columns=None if columns is None else tuple(columns),
+            skipped=tuple(map(Message.from_json, info["skipped"])),
+            sheets=tuple(info["sheets"]),
+            sheet=info["sheet"],
+        )
+
+
+def merge_parquet(paths: Sequence[Path], target: Path, name: str) -> tuple[int, int]:
+    """Join Parquet files into one that a data set may be, in the sandbox.
+
+    Args:
+        paths: The files, in order.
+        target: The file to write.
+        name: What error messages call them.
+
+    Returns:
+        How many rows were written, and how many there are in all the files.
+
+    Raises:
+        BadData: A file cannot be opened, or the process ends before it is done.
+    """
+    request = {
+        "task": "merge_parquet",
+        "paths": [str(path) for path in paths],
+        "path": str(target),
+        "name": name,
+    }
+    with closing(read_in_subprocess(request)) as messages:
+        info = next(messages)
+    return int(info["row_count"]), int(info["source_row_count"])
+
+
+def read_in_subprocess(request: Mapping[str, Any]) -> Generator[dict[str, Any], None, None]:
+    """Start the child process and yield its messages: first what the file is, then its lines.
+
+    Raises:
+        BadData: What the reader refuses, or that the process ends before it is done.
+    """
     try:
         yield from processes.stream_replies(
             "studio.data.readers.sandbox",
             request,
-            no_reply_message,
+            OUT_OF_RESOURCES.format(name=request["name"]),
             COPY_TO_NEW_FILE,
             processes.ChildOptions(threads=1),
         )
@@ -88,40 +100,45 @@ def read_in_subprocess(
         raise BadData(error.message, error.hint) from None
 
 
-def read_lines(reader: ReaderName, path: Path, name: str, more: str = "") -> Iterator[dict[str, Any]]:
-    """The answers themselves, without the process. Raises BadData with what cannot be done."""
-    if reader == "cut":
-        row_count, source_row_count = readers_parquet.merge_files(
-            [Path(part_path) for part_path in json.loads(more)], path, name
-        )
-        yield {"rows": row_count, "of": source_row_count}
+def run_request(request: Mapping[str, Any]) -> Generator[dict[str, Any], None, None]:
+    """Answer a request, in the child process. Raises BadData for a file that the reader refuses."""
+    path = Path(request["path"])
+    if request["task"] == "merge_parquet":
+        paths = [Path(part_path) for part_path in request["paths"]]
+        row_count, source_row_count = parquet.merge_files(paths, path, request["name"])
+        yield {"row_count": row_count, "source_row_count": source_row_count}
         return
-    result = (
-        spreadsheet.open_workbook(path, name, more)
-        if reader == "workbook"
-        else readers_parquet.open_parquet(path, name)
-    )
-    yield result[0]
-    yield from _in_batches(result[1])
+    reader = readers.get(request["reader"])
+    stream = reader.read(SourceFile(request["name"], path, sheet=request["sheet"]))
+    if not isinstance(stream, LineStream):
+        raise TypeError(f"{reader.name} runs in the sandbox and must return a LineStream")
+    yield {
+        "columns": stream.columns,
+        "total": stream.total,
+        "skipped": [message.to_json() for message in stream.skipped],
+        "sheets": stream.sheets,
+        "sheet": stream.sheet,
+    }
+    yield from _in_batches(stream.lines)
 
 
 def _in_batches(lines: Iterable[tuple[int, list[str] | None]]) -> Iterator[dict[str, Any]]:
-    lines = iter(lines)
-    while batch := list(itertools.islice(lines, LINES_PER_MESSAGE)):
+    iterator = iter(lines)
+    while batch := list(itertools.islice(iterator, LINES_PER_MESSAGE)):
         yield {"lines": batch}
 
 
 def main() -> int:
-    """The process: one question on stdin, answers on stdout."""
+    """The child process: one request on stdin, its messages on stdout."""
     request = json.loads(sys.stdin.read())
     os.environ["ARROW_DEFAULT_MEMORY_POOL"] = "system"  # the other pools reserve more than they use
-    if sys.platform != "win32":  # which has no such bounds
-        import resource  # noqa: PLC0415 - Windows has none
+    if sys.platform != "win32":
+        import resource  # noqa: PLC0415 - Windows has neither the module nor such bounds
 
         resource.setrlimit(resource.RLIMIT_AS, (MAX_MEMORY_BYTES, MAX_MEMORY_BYTES))
         resource.setrlimit(resource.RLIMIT_CPU, (MAX_CPU_SECONDS, MAX_CPU_SECONDS))
     try:
-        for message in read_lines(**{**request, "path": Path(request["path"])}):
+        for message in run_request(request):
             processes.send_reply(message)
     except BadData as error:
         processes.send_error(error)

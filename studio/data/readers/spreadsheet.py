@@ -1,147 +1,172 @@
-"""Workbooks (.xlsx, .xls, .ods) as lines of fields, read by calamine; only the process that `apart` starts opens one here."""
+"""Workbooks (.xlsx, .xls, .ods) become lines of fields, read by calamine, which runs in the sandbox."""
 
-import datetime
-import math
+import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from studio.data.readers.rows import EXPORT_AS_CSV, MAX_CELL_LENGTH
+from studio.data.readers import rows, zip_check
+from studio.data.readers.rows import EXPORT_AS_CSV, MAX_CELL_LENGTH, LineStream, Record
+from studio.data.readers.spec import OLE_MAGIC, ZIP_MAGIC, Reader, SourceFile
 from studio.errors import BadData
 from studio.i18n import Message
 
 MAX_TITLES = 10
-MAX_MERGED_CELLS = 1_000_000  # cells that stand for one merged cell above them
-SheetLine = tuple[int, list[str]]
+MAX_MERGED_CELLS = 1_000_000  # cells that take the text of a merged cell above them
+EXCEL_DIGITS = ".15g"  # a sheet shows 15 digits of a number
+WORKBOOK_MEMBERS = ("xl/workbook.xml", "xl/workbook.bin")
+OPENDOCUMENT_MIMETYPE = b"opendocument.spreadsheet"
 
 
-def open_workbook(path: Path, name: str, sheet: str) -> tuple[dict[str, Any], Iterator[SheetLine]]:
-    """The names of all sheets and of the one that is read, and its lines: the row's number in the sheet and its fields.
+def is_workbook(source: SourceFile) -> bool:
+    """Whether a file is a workbook: of old Excel, or a zip with the parts of a new one or of OpenDocument."""
+    if not source.is_zip:
+        return source.head.startswith(OLE_MAGIC)
+    members, mimetype = source.zip_directory
+    return any(member.lower() in WORKBOOK_MEMBERS for member in members) or OPENDOCUMENT_MIMETYPE in mimetype
 
-    Without a name the first sheet with two filled rows is read. Empty rows, empty columns and merged titles are left out. Raises
-    BadData where the workbook cannot be opened or has no such sheet.
+
+def read_workbook(source: SourceFile) -> LineStream:
+    """Open a workbook and read one sheet of it: `source.sheet`, or the first one with two filled rows.
+
+    Each line is a row of the sheet with its number. Empty rows, empty columns and merged titles are left out.
+
+    Raises:
+        BadData: The workbook is too large or cannot be opened, or has no such sheet.
     """
     import python_calamine as calamine  # noqa: PLC0415 - only the process that reads workbooks needs it
 
+    _check_zipped_workbook(source.path, source.name)
     try:
-        book = calamine.CalamineWorkbook.from_path(path)
+        book = calamine.CalamineWorkbook.from_path(source.path)
         worksheets = [
             metadata for metadata in book.sheets_metadata if metadata.typ == calamine.SheetTypeEnum.WorkSheet
         ]
         sheet_names = [metadata.name for metadata in worksheets]
-        if sheet and sheet not in sheet_names:
+        if source.sheet and source.sheet not in sheet_names:
             raise BadData(
                 Message("“{name}” has no sheet “{sheet}”; it has {sheets}."),
                 Message("Choose one of its sheets."),
-                name=name,
-                sheet=sheet,
+                name=source.name,
+                sheet=source.sheet,
                 sheets=sheet_names,
             )
-        hidden = [
+        hidden = {
             metadata.name for metadata in worksheets if metadata.visible != calamine.SheetVisibleEnum.Visible
-        ]
-        chosen, lines = _first_filled_sheet(
-            book, [sheet] if sheet else sorted(sheet_names, key=lambda sheet_name: sheet_name in hidden)
-        )
+        }
+        visible_first = sorted(sheet_names, key=lambda sheet_name: sheet_name in hidden)
+        sheet, lines = _first_filled_sheet(book, [source.sheet] if source.sheet else visible_first)
     except calamine.PasswordError:
         raise BadData(
             Message("“{name}” is protected by a password."),
             Message("Take the password off and save it again."),
-            name=name,
+            name=source.name,
         ) from None
     except (calamine.CalamineError, OSError, ValueError) as error:
         raise BadData(
             Message("“{name}” cannot be opened as a workbook: {why}."),
             EXPORT_AS_CSV,
-            name=name,
+            name=source.name,
             why=str(error).rstrip(".")[:200],
         ) from None
-    return {
-        "sheets": sheet_names,
-        "sheet": chosen,
-        "last": lines[-1][0] if lines else 0,
-    }, _without_empty_columns(lines)
+    last_number = lines[-1].number if lines else 0
+    return LineStream(
+        _without_empty_columns(lines), total=last_number, sheets=tuple(sheet_names), sheet=sheet
+    )
 
 
-def _first_filled_sheet(book: Any, sheets: list[str]) -> tuple[str, list[SheetLine]]:
-    """The first of the sheets with two filled rows, else with one, else the first, and its lines."""
-    best: tuple[str, list[SheetLine]] = (sheets[0] if sheets else "", [])
+def _check_zipped_workbook(path: Path, name: str) -> None:
+    """Raise BadData where a workbook is a zip that unpacks to too much, or is damaged."""
+    if not zipfile.is_zipfile(path):
+        return
+    try:
+        with zipfile.ZipFile(path) as zip_file:
+            zip_check.check_zip(zip_file, name)
+    except zip_check.ZIP_ERRORS:
+        raise zip_check.damaged_zip(name) from None
+
+
+def _first_filled_sheet(book: Any, sheets: list[str]) -> tuple[str, list[Record]]:
+    """The name and lines of the first sheet with two filled rows, else the first with one, else the first."""
+    best_sheet = sheets[0] if sheets else ""
+    best_lines: list[Record] = []
     for sheet in sheets:
         lines = _filled_lines(book.get_sheet_by_name(sheet))
-        if len(lines) > min(len(best[1]), 1):
-            best = sheet, lines
+        if len(lines) > min(len(best_lines), 1):
+            best_sheet, best_lines = sheet, lines
         if len(lines) > 1:
             break
-    return best
+    return best_sheet, best_lines
 
 
-def _filled_lines(sheet: Any) -> list[SheetLine]:
-    """The filled rows of a sheet with their numbers; a cell merged over several rows counts in each of them."""
-    first_column = sheet.start[1] if sheet.start else 0
-    last_row = sheet.end[0] if sheet.end else 0
-    merged_down: dict[int, list[int]] = {}  # row -> the columns that take their text from the row above
-    merged_across: set[tuple[int, int]] = set()
-    merged_budget = MAX_MERGED_CELLS
-    for (top, start_column), (bottom, end_column) in sheet.merged_cell_ranges or ():
-        if end_column > start_column:
-            merged_across.add((top, start_column - first_column))
-            continue
-        for row in range(top + 1, min(bottom, last_row, top + merged_budget) + 1):
-            merged_down.setdefault(row, []).append(start_column - first_column)
-            merged_budget -= 1
-    filled_lines: list[SheetLine] = []
-    title_rows: list[int] = []
+def _filled_lines(sheet: Any) -> list[Record]:
+    """The filled rows of a sheet, without merged titles; a cell merged over several rows counts in each."""
+    merged_down, merged_across = _merged_cells(sheet)
+    lines: list[Record] = []
+    title_count = 0
     previous: list[str] = []
     for row_index, cells in enumerate(sheet.iter_rows()):
-        values = [cell_to_text(cell)[: MAX_CELL_LENGTH + 1] for cell in cells]
+        values = [rows.value_to_text(cell, EXCEL_DIGITS)[: MAX_CELL_LENGTH + 1] for cell in cells]
         for index in merged_down.get(row_index, ()):
             if 0 <= index < len(values) and not values[index]:
                 values[index] = previous[index]
         previous = values
         filled = [index for index, value in enumerate(values) if value.strip()]
-        if filled:
-            if (
-                len(title_rows) == len(filled_lines)
-                and len(filled) == 1
-                and (row_index, filled[0]) in merged_across
-            ):
-                title_rows.append(row_index)
-            filled_lines.append((row_index + 1, values))
+        if not filled:
+            continue
+        is_merged_title = len(filled) == 1 and (row_index, filled[0]) in merged_across
+        if is_merged_title and title_count == len(lines):
+            title_count += 1
+        lines.append(Record(row_index + 1, values))
+    without_titles = lines[title_count:]
     has_table = any(
-        sum(bool(value.strip()) for value in values) > 1
-        for _, values in filled_lines[len(title_rows) :][:MAX_TITLES]
+        sum(bool(value.strip()) for value in line.values) > 1 for line in without_titles[:MAX_TITLES]
     )
-    return filled_lines[len(title_rows) :] if has_table else filled_lines
+    return without_titles if has_table else lines
 
 
-def cell_to_text(cell: object) -> str:
-    """A cell as text: numbers as the sheet shows them at its 15 digits, dates in ISO's order."""
-    if isinstance(cell, str):
-        return cell
-    if isinstance(cell, bool):
-        return "true" if cell else "false"
-    if isinstance(cell, float):
-        return (
-            ""
-            if math.isnan(cell)
-            else str(int(cell))
-            if cell.is_integer() and abs(cell) < 1e15
-            else format(cell, ".15g")
-        )
-    if isinstance(cell, datetime.datetime):
-        return cell.date().isoformat() if cell.time() == datetime.time() else cell.isoformat(" ")
-    if isinstance(cell, datetime.date | datetime.time):
-        return cell.isoformat()
-    return str(cell)
+def _merged_cells(sheet: Any) -> tuple[dict[int, list[int]], set[tuple[int, int]]]:
+    """The merged cells of a sheet; rows are counted from its top, columns from its first filled one, from 0.
+
+    Returns:
+        By row, the columns that take their text from the row above; and (row, column) where each cell begins
+        that is merged over several columns.
+    """
+    first_column = sheet.start[1] if sheet.start else 0
+    last_row = sheet.end[0] if sheet.end else 0
+    merged_down: dict[int, list[int]] = {}
+    merged_across: set[tuple[int, int]] = set()
+    budget = MAX_MERGED_CELLS
+    for (top, start_column), (bottom, end_column) in sheet.merged_cell_ranges or ():
+        column = start_column - first_column
+        if end_column > start_column:
+            merged_across.add((top, column))
+            continue
+        for row_index in range(top + 1, min(bottom, last_row, top + budget) + 1):
+            merged_down.setdefault(row_index, []).append(column)
+            budget -= 1
+    return merged_down, merged_across
 
 
-def _without_empty_columns(lines: list[SheetLine]) -> Iterator[SheetLine]:
-    """The lines without the columns that are empty in all of them, each without its empty end."""
+def _without_empty_columns(lines: list[Record]) -> Iterator[Record]:
+    """The lines without the columns that are empty in all of them, each without empty cells at its end."""
     used_columns = sorted(
-        {index for _, values in lines for index, value in enumerate(values) if value.strip()}
+        {index for line in lines for index, value in enumerate(line.values) if value.strip()}
     )
     for number, values in lines:
         cells = [values[index] for index in used_columns]
         while cells and not cells[-1]:
             cells.pop()
-        yield number, cells
+        yield Record(number, cells)
+
+
+READER = Reader(
+    name="workbook",
+    label="Excel",
+    extensions=(".xlsx", ".xlsm", ".xls", ".ods"),
+    read=read_workbook,
+    magic=(OLE_MAGIC, *ZIP_MAGIC),
+    matches=is_workbook,
+    sandboxed=True,
+    has_sheets=True,
+)

@@ -1,4 +1,4 @@
-"""Bytes become text: UTF-8 and UTF-16 by their own signs, everything else by what makes the most plausible text."""
+"""Bytes become text: UTF-8 and UTF-16 by their own signs, others by what makes the most plausible text."""
 
 import codecs
 import io
@@ -21,9 +21,17 @@ BYTE_ORDER_MARKS = (
     (codecs.BOM_UTF8, "utf-8-sig"),
 )
 CONTROL_BYTES = re.compile(rb"[\x00-\x08\x0e-\x1a\x1c-\x1f]")
-# Signs of which one may divide the fields of a table, and so stand in it often.
+MAX_CONTROL_SHARE, MAX_CONTROLS = 0.05, 3  # a file with more control bytes than either is binary
+# Control bytes of which one may divide the fields of a table, and so be frequent in it.
 DELIMITER_BYTES = (b"\x01", b"\x02", b"\x1c", b"\x1d", b"\x1e", b"\x1f")
-# Single-byte encodings, the likeliest first; the library's choice among them goes before all but the first.
+# So many intact characters for each damaged one make a text damaged UTF-8: by chance, hardly any character
+# of another encoding is valid UTF-8.
+MIN_INTACT_PER_DAMAGED = 3
+# Zero bytes of UTF-16 are at odd positions only, or at even ones. There is a minimal share of them, and a
+# higher one where the file is also valid UTF-8: fewer are zeros strewn over a text.
+MAX_STRAY_ZERO_SHARE, MIN_ZERO_SHARE, MIN_ZERO_SHARE_IN_UTF8 = 0.05, 0.01, 0.2
+MIN_PRINTABLE_SHARE = 0.98
+# Single-byte encodings, the likeliest first; charset_normalizer's choice goes before all but the first.
 SINGLE_BYTE_ENCODINGS = (
     "cp1252",
     "cp1250",
@@ -37,30 +45,46 @@ SINGLE_BYTE_ENCODINGS = (
     "cp1257",
     "cp874",
 )
-# What no word has: a sign or a capital within it, letters of two alphabets, four accents in a row, a letter that only Iceland uses.
+# What no word has: a sign or a capital within it, letters of two alphabets, four accents in a row, a letter
+# that only Icelandic uses.
 IMPLAUSIBLE_TEXT = re.compile(
-    r"(?<=[^\W\d_])[^\w\s\x21-\x7e’´·‘“”„«»‹›~^…–—°®™ªº©€£-]+(?=[^\W\d_])|(?<=[a-zà-ÿ])[À-ÖØ-ÞŠŽŒŸ]|[þðÞÐýÝ]|[À-ÿ]{4,}"
+    r"(?<=[^\W\d_])[^\w\s\x21-\x7e’´·‘“”„«»‹›~^…–—°®™ªº©€£-]+(?=[^\W\d_])"
+    r"|(?<=[a-zà-ÿ])[À-ÖØ-ÞŠŽŒŸ]|[þðÞÐýÝ]|[À-ÿ]{4,}"
     r"|[A-Za-z][\u0370-\u0e7f]|[\u0370-\u0e7f][A-Za-z]|[\x80-\x9f\ufffd¤¦¬¯¸¨]|[¹²³¼½¾](?=[a-z])"
 )
+MAX_IMPLAUSIBLE_SHARE = 0.3  # of the bytes beyond ASCII, where these are MIN_HIGH_SHARE of the text
+MIN_HIGH_SHARE = 0.1
+# East Asian encodings: the share of the characters beyond ASCII that are common, from which on one is chosen.
+MIN_COMMON_SHARE = 0.8
+MIN_HIGH_TRAIL_SHARE = 0.1  # of the byte pairs, whose second byte is beyond ASCII, too
+MIN_KANA_SHARE = 0.2
+MIN_KOREAN_SHARE, MIN_KOREAN_PAIRS = 0.98, 12
+GB18030_BONUS = 0.05  # so much less common may a text be as GB18030 than as Big5 or Shift JIS
 
 
 def decode(raw: bytes, name: str) -> str:
-    """A file's bytes as text, without NUL. Raises BadData where they are no text."""
+    """Decode the bytes of a file, without NUL characters.
+
+    Args:
+        raw: The bytes, in any encoding.
+        name: What error messages call the file.
+
+    Raises:
+        BadData: They are binary data, or text in an unknown encoding.
+    """
     text = _decode(raw, name)
     return text.replace("\0", "") if "\0" in text else text
 
 
 def _decode(raw: bytes, name: str) -> str:
-    bom_encoding = next((encoding for bom, encoding in BYTE_ORDER_MARKS if raw.startswith(bom)), "")
-    if bom_encoding:
-        return raw.decode(bom_encoding, errors="replace")
+    for mark, encoding in BYTE_ORDER_MARKS:
+        if raw.startswith(mark):
+            return raw.decode(encoding, errors="replace")
     sample = raw[:SAMPLE_BYTES]
     utf16 = _detect_utf16(raw) if b"\0" in sample else ""
     if utf16:
         return raw.decode(utf16, errors="replace")
-    controls = Counter(CONTROL_BYTES.findall(sample))
-    delimiter_count = max(controls[delimiter] for delimiter in DELIMITER_BYTES)
-    if controls.total() - delimiter_count > max(3, 0.05 * len(sample)):
+    if _is_binary(sample):
         raise BadData(
             Message("“{name}” is not text: it holds binary data, whatever its name says."),
             EXPORT_AS_CSV,
@@ -70,58 +94,76 @@ def _decode(raw: bytes, name: str) -> str:
         return raw.decode("utf-8")
     except UnicodeDecodeError:
         text = raw.decode("utf-8", errors="replace")
-    # Three signs right for one damaged: UTF-8 with damage, since by chance hardly any sign of another encoding is right.
     damaged_count = text.count("\ufffd")
-    intact_count = len(text) - len(text.encode("ascii", errors="ignore")) - damaged_count
-    return (
-        text
-        if damaged_count * 3 <= intact_count
-        else raw.decode(_guess_encoding(_non_ascii_lines(raw), name), errors="replace")
-    )
+    ascii_count = len(text.encode("ascii", errors="ignore"))
+    intact_count = len(text) - ascii_count - damaged_count
+    if damaged_count * MIN_INTACT_PER_DAMAGED <= intact_count:
+        return text
+    return raw.decode(_guess_encoding(_non_ascii_lines(raw), name), errors="replace")
+
+
+def _is_binary(sample: bytes) -> bool:
+    """Whether bytes hold more control bytes than a text does, apart from one that may be a delimiter."""
+    controls = Counter(CONTROL_BYTES.findall(sample))
+    delimiter_count = max(controls[delimiter] for delimiter in DELIMITER_BYTES)
+    other_count = controls.total() - delimiter_count
+    return other_count > max(MAX_CONTROLS, MAX_CONTROL_SHARE * len(sample))
 
 
 def _detect_utf16(raw: bytes) -> str:
-    """UTF-16 without its mark, where the zero bytes of its ASCII signs stand at odd places only, or at even ones."""
+    """UTF-16 without a mark, by where the zero bytes of its ASCII characters are; "" for other text."""
     sample = raw[: SAMPLE_BYTES // 2 * 2]
-    even_zeros, odd_zeros = sample[::2].count(0), sample[1::2].count(0)
+    even_zeros = sample[::2].count(0)
+    odd_zeros = sample[1::2].count(0)
     zero_share = (even_zeros + odd_zeros) / len(sample)
-    if min(even_zeros, odd_zeros) > 0.05 * max(even_zeros, odd_zeros) or zero_share < 0.01:
+    has_stray_zeros = min(even_zeros, odd_zeros) > MAX_STRAY_ZERO_SHARE * max(even_zeros, odd_zeros)
+    if has_stray_zeros or zero_share < MIN_ZERO_SHARE:
         return ""
-    if zero_share < 0.2 and "\ufffd" not in sample[:-3].decode("utf-8", errors="replace"):
-        return ""  # zeros strewn over a text
+    # The sample may end within a character.
+    is_utf8 = "\ufffd" not in sample[:-3].decode("utf-8", errors="replace")
+    if zero_share < MIN_ZERO_SHARE_IN_UTF8 and is_utf8:
+        return ""
     encoding = "utf-16-le" if odd_zeros > even_zeros else "utf-16-be"
     text = sample.decode(encoding, errors="replace")
-    return encoding if sum(char.isprintable() or char in "\t\r\n" for char in text) > 0.98 * len(text) else ""
+    printable_count = sum(char.isprintable() or char in "\t\r\n" for char in text)
+    return encoding if printable_count > MIN_PRINTABLE_SHARE * len(text) else ""
 
 
 def _non_ascii_lines(raw: bytes) -> bytes:
-    """The lines with anything beyond ASCII, as many as are looked at."""
+    """The first lines with anything beyond ASCII, about SAMPLE_BYTES of them."""
     lines: list[bytes] = []
     size_bytes = 0
     for line in io.BytesIO(raw):
-        if not line.isascii():
-            lines.append(line[:SAMPLE_BYTES])
-            size_bytes += len(line)
-            if size_bytes > SAMPLE_BYTES:
-                break
+        if line.isascii():
+            continue
+        lines.append(line[:SAMPLE_BYTES])
+        size_bytes += len(line)
+        if size_bytes > SAMPLE_BYTES:
+            break
     return b"".join(lines)
 
 
 def _guess_encoding(raw: bytes, name: str) -> str:
-    """The encoding that makes the most everyday signs of the bytes: East Asian ones in pairs, else single accents or other alphabets."""
+    """The encoding in which the bytes make the most plausible text.
+
+    That is an East Asian one where pairs of bytes are common characters, else a single-byte one.
+    """
     east_asian = _detect_east_asian(raw)
     if east_asian:
         return east_asian
     if not IMPLAUSIBLE_TEXT.search(raw.decode("cp1252", errors="replace")):
         return "cp1252"
-    guessed = from_bytes(raw, cp_isolation=list(SINGLE_BYTE_ENCODINGS)).best()
-    odd_counts = {
+    guess = from_bytes(raw, cp_isolation=list(SINGLE_BYTE_ENCODINGS)).best()
+    candidates = [guess.encoding] if guess else []
+    candidates += SINGLE_BYTE_ENCODINGS
+    implausible_counts = {
         encoding: len(IMPLAUSIBLE_TEXT.findall(raw.decode(encoding, errors="replace")))
-        for encoding in ([guessed.encoding] if guessed else []) + list(SINGLE_BYTE_ENCODINGS)
+        for encoding in candidates
     }
-    best = min(odd_counts, key=lambda encoding: odd_counts[encoding])
+    best = min(implausible_counts, key=lambda encoding: implausible_counts[encoding])
     high_byte_count = len(re.findall(rb"[\x80-\xff]", raw))
-    if odd_counts[best] > 0.3 * high_byte_count and high_byte_count > 0.1 * len(raw):
+    is_implausible = implausible_counts[best] > MAX_IMPLAUSIBLE_SHARE * high_byte_count
+    if is_implausible and high_byte_count > MIN_HIGH_SHARE * len(raw):
         raise BadData(
             Message("“{name}” is not text in an encoding the studio knows."), EXPORT_AS_CSV, name=name
         )
@@ -129,55 +171,69 @@ def _guess_encoding(raw: bytes, name: str) -> str:
 
 
 def _detect_east_asian(raw: bytes) -> str:
-    """The East Asian encoding the bytes are in; empty where the bytes beyond ASCII do not stand in pairs that make everyday characters."""
+    """The East Asian encoding of the bytes; "" where they are not pairs that make common characters."""
     byte_pairs = re.findall(rb"[\x81-\xfe][\x40-\xfe]", raw)
-    if sum(byte_pair[1] >= 0x80 for byte_pair in byte_pairs) < 0.1 * max(len(byte_pairs), 1):
+    high_trail_count = sum(byte_pair[1] >= 0x80 for byte_pair in byte_pairs)
+    if high_trail_count < MIN_HIGH_TRAIL_SHARE * max(len(byte_pairs), 1):
         return ""
     shares = {
         encoding: _common_share(raw, encoding, is_common)
         for encoding, is_common in EAST_ASIAN_ENCODINGS.items()
     }
     kana_count = len(re.findall(r"[\u3041-\u30fe]", raw.decode("euc_jp", errors="replace")))
-    if shares["euc_jp"] >= 0.8 and kana_count > 0.2 * len(byte_pairs):
+    if shares["euc_jp"] >= MIN_COMMON_SHARE and kana_count > MIN_KANA_SHARE * len(byte_pairs):
         return "euc_jp"
     # Korean syllables fill a part of the Chinese table: enough text that stays within that part is Korean.
-    if shares["cp949"] >= 0.98 and len(byte_pairs) >= 12:
+    if shares["cp949"] >= MIN_KOREAN_SHARE and len(byte_pairs) >= MIN_KOREAN_PAIRS:
         return "cp949"
     best = max(("gb18030", "big5", "cp932"), key=lambda encoding: shares[encoding])
-    best = "gb18030" if shares["gb18030"] >= shares[best] - 0.05 else best
-    return best if shares[best] >= 0.8 else ""
+    if shares["gb18030"] >= shares[best] - GB18030_BONUS:
+        best = "gb18030"
+    return best if shares[best] >= MIN_COMMON_SHARE else ""
 
 
 def _common_share(raw: bytes, encoding: str, is_common: Callable[[str], bool]) -> float:
-    """The share of everyday signs among all beyond ASCII when the bytes are read as `kind`."""
+    """The share of common characters among all beyond ASCII, where the bytes are read in an encoding."""
     chars = [char for char in raw.decode(encoding, errors="replace") if char > "\x7f"]
     return sum(map(is_common, chars)) / len(chars) if chars else 0.0
 
 
 def _common_char_test(encoding: str, first_lead: int, last_lead: int) -> Callable[[str], bool]:
-    """Whether a sign lies among the punctuation or the everyday characters of a table, told by its leading byte."""
+    """A test whether a character is punctuation or common in an encoding.
+
+    East Asian tables are sorted by how common characters are, so that the first byte of two tells.
+
+    Args:
+        encoding: The table.
+        first_lead: The first byte with which common characters begin.
+        last_lead: The last one.
+    """
 
     def is_common(char: str) -> bool:
         encoded = char.encode(encoding, errors="replace")
-        return len(encoded) == 2 and (first_lead <= encoded[0] <= last_lead or 0xA1 <= encoded[0] <= 0xA3)
+        if len(encoded) != 2:
+            return False
+        is_punctuation = 0xA1 <= encoded[0] <= 0xA3
+        return is_punctuation or first_lead <= encoded[0] <= last_lead
 
     return is_common
 
 
+IS_COMMON_GB2312 = _common_char_test("gb2312", 0xB0, 0xD7)
+IS_COMMON_BIG5 = _common_char_test("big5", 0xA4, 0xC6)
+IS_COMMON_JIS = _common_char_test("euc_jp", 0xB0, 0xCF)
+
+
 def _is_common_chinese(char: str) -> bool:
-    """Whether a character is everyday in China, or in Taiwan and Hong Kong, or an emoji."""
+    """Whether a character is common in China, or in Taiwan and Hong Kong, or is an emoji."""
     return IS_COMMON_GB2312(char) or IS_COMMON_BIG5(char) or "\U0001f300" <= char <= "\U0001faff"
 
 
 def _is_common_japanese(char: str) -> bool:
+    """Whether a character is Japanese punctuation, kana, of full width, or a common kanji."""
     return "\u3001" <= char <= "\u30fe" or "\uff01" <= char <= "\uff60" or IS_COMMON_JIS(char)
 
 
-IS_COMMON_GB2312, IS_COMMON_BIG5, IS_COMMON_JIS = (
-    _common_char_test("gb2312", 0xB0, 0xD7),
-    _common_char_test("big5", 0xA4, 0xC6),
-    _common_char_test("euc_jp", 0xB0, 0xCF),
-)
 EAST_ASIAN_ENCODINGS: dict[str, Callable[[str], bool]] = {
     "gb18030": _is_common_chinese,
     "big5": IS_COMMON_BIG5,

@@ -1,1 +1,1 @@
-"""Tables of another form become preference pairs and conversations."""
+"""Tables of another shape, reshaped into preference pairs and conversations."""

@@ -1,9 +1,10 @@
-"""One message a row, as help desks and chat logs export them, becomes one conversation a row."""
+"""Reshape one message per row, as help desks and chat logs export them, into one conversation per row."""
 
 import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from typing import NamedTuple
 
 from studio.data.readers import rows
 from studio.data.readers.rows import ParsedRows, Row
@@ -13,82 +14,100 @@ from studio.data.text.text_length import is_prose, weighted_length
 from studio.i18n import Message
 from studio.plan import GROUP_ROLE
 
-MIN_SPEAKER_SHARE = 0.9  # the share of the filled cells of a column that must be known speakers
-MIN_TWO_SIDED_SHARE = 0.5  # the share of the conversations in which both sides must speak
-SAMPLE_ROWS = 2000  # rows
+# The share of a column's filled cells that must be names of speakers, and the share of the conversations in
+# which both sides must speak (0–1).
+MIN_SPEAKER_SHARE, MIN_TWO_SIDED_SHARE = 0.9, 0.5
+SAMPLE_ROWS = 2000  # rows that are looked at
 ID_COLUMN_NAME = re.compile(
-    r"(^|[\W_])(id|uuid|guid|no|nr|number|conversation|thread|dialog|dialogue|session|chat|ticket|case)$|编号|会话|对话|工单|单号|(?<![a-z])id$|号$"
+    r"(^|[\W_])(id|uuid|guid|no|nr|number|conversation|thread|dialog|dialogue|session|chat|ticket|case)$"
+    r"|编号|会话|对话|工单|单号|(?<![a-z])id$|号$"
 )
 ORDER_COLUMN_NAME = re.compile(
     r"(^|[\W_])(turn|turn_id|turn_index|turn_number|seq|sequence|order|index|position|step)$|轮次|序号|顺序|次序"
 )
 DIGITS = re.compile(r"\d+")
 MESSAGES_JOINED = Message(
-    "{rows:,} rows with one message each were joined into {count:,} {count:conversation|conversations} by “{column}”."
+    "{rows:,} rows with one message each were joined into {count:,} {count:conversation|conversations} "
+    "by “{column}”."
 )
 ROWS_DROPPED = Message("{count:,} {count:row|rows} without a “{column}”, a speaker or a message left out.")
 
 
+class MessageColumns(NamedTuple):
+    """The columns of a table of messages: the conversation's id, who speaks, and the text."""
+
+    id: str
+    speaker: str
+    text: str
+
+
 def to_conversations(parsed: ParsedRows) -> ParsedRows:
-    """A table of messages as a table of conversations, in the order of their rows or of their turns' numbers; as it was where it is none."""
+    """Turn a table of messages into a table of conversations; any other table is returned as it is.
+
+    Messages are in the order of their rows, or of the numbers of their turns where a column holds these.
+    """
     message_columns = _message_columns(parsed)
     if not message_columns:
         return parsed
-    id_column, speaker_column, text_column = message_columns
-    groups: dict[str, list[Row]] = {}
-    for row in parsed.rows:
-        if all(row[name].strip() for name in message_columns):
-            groups.setdefault(row[id_column].strip(), []).append(row)
-    order_column = next(
-        (
-            name
-            for name in parsed.columns
-            if name not in message_columns
-            and ORDER_COLUMN_NAME.search(column_names.normalize(name))
-            and _is_integer_column(parsed.rows, name)
-        ),
-        "",
-    )
+    groups = _group_rows(parsed.rows, message_columns)
+    order_column = _order_column(parsed, message_columns)
     constant_columns = [
         name
         for name in parsed.columns
-        if name not in message_columns and name != order_column and _is_constant(groups.values(), name)
+        if name not in (*message_columns, order_column) and _is_constant(groups.values(), name)
     ]
-    name = "messages" if id_column.isascii() else "对话"
-    columns = (id_column, *constant_columns, name) if name not in (id_column, *constant_columns) else ()
-    if not columns:
+    messages_column = "messages" if message_columns.id.isascii() else "对话"
+    copied_columns = (message_columns.id, *constant_columns)
+    if messages_column in copied_columns:
         return parsed
 
     def merge_group(group: list[Row]) -> Row:
         turns = sorted(group, key=lambda row: int(row[order_column])) if order_column else group
-        return {
-            id_column: group[0][id_column],
-            **{column: group[0][column] for column in constant_columns},
-            name: chat_format.dump_messages(_merge_turns(turns, speaker_column, text_column)),
-        }
+        messages = _merge_turns(turns, message_columns)
+        conversation = {name: group[0][name] for name in copied_columns}
+        conversation[messages_column] = chat_format.dump_messages(messages)
+        return conversation
 
     conversations, bad_lines = rows.collect(enumerate(groups.values(), 1), merge_group)
-    dropped_count = len(parsed.rows) - sum(map(len, groups.values()))
-    notes = [
-        MESSAGES_JOINED.format(rows=len(parsed.rows) - dropped_count, count=len(groups), column=id_column)
-    ]
-    notes += [ROWS_DROPPED.format(count=dropped_count, column=id_column)] if dropped_count else []
+    n_joined = sum(map(len, groups.values()))
+    n_dropped = len(parsed.rows) - n_joined
+    notes = [MESSAGES_JOINED.format(rows=n_joined, count=len(groups), column=message_columns.id)]
+    if n_dropped:
+        notes.append(ROWS_DROPPED.format(count=n_dropped, column=message_columns.id))
     return replace(
         parsed,
-        columns=columns,
+        columns=(*copied_columns, messages_column),
         rows=conversations,
         bad_lines=[*parsed.bad_lines, *bad_lines],
         notes=(*parsed.notes, *notes),
     )
 
 
-def _message_columns(parsed: ParsedRows) -> tuple[str, str, str] | None:
-    """The columns that number the conversations, say who speaks and what is said; None where there are not all three."""
+def _group_rows(all_rows: Sequence[Row], message_columns: MessageColumns) -> dict[str, list[Row]]:
+    """Id -> the rows of a conversation, without those that lack an id, a speaker or a text."""
+    groups: dict[str, list[Row]] = {}
+    for row in all_rows:
+        if all(row[name].strip() for name in message_columns):
+            groups.setdefault(row[message_columns.id].strip(), []).append(row)
+    return groups
+
+
+def _order_column(parsed: ParsedRows, message_columns: MessageColumns) -> str:
+    """The column that numbers the turns; "" where there is none."""
+    for name in parsed.columns:
+        is_named_order = ORDER_COLUMN_NAME.search(column_names.normalize(name))
+        if name not in message_columns and is_named_order and _is_integer_column(parsed.rows, name):
+            return name
+    return ""
+
+
+def _message_columns(parsed: ParsedRows) -> MessageColumns | None:
+    """The columns of a table of messages; None where one of them is missing."""
     samples = parsed.rows[:SAMPLE_ROWS]
     speaker_column = next(
-        (name for name in parsed.columns if _is_speaker_column([row[name] for row in samples])), ""
+        (name for name in parsed.columns if _is_speaker_column([row[name] for row in samples])), None
     )
-    if not speaker_column:
+    if speaker_column is None:
         return None
     other_columns = [name for name in parsed.columns if name != speaker_column]
     id_columns = [
@@ -99,46 +118,47 @@ def _message_columns(parsed: ParsedRows) -> tuple[str, str, str] | None:
     ]
     if not id_columns:
         return None
-    id_column = min(
-        id_columns, key=lambda name: name.strip().lower() not in column_names.NAMES_BY_ROLE[GROUP_ROLE]
-    )
-    lengths = {
-        name: sum(weighted_length(row[name]) for row in samples)
-        for name in other_columns
-        if name != id_column and _is_written_text(samples, name)
-    }
-    return (id_column, speaker_column, max(lengths, key=lambda name: lengths[name])) if lengths else None
+    usual_names = column_names.NAMES_BY_ROLE[GROUP_ROLE]
+    usual_id_columns = [name for name in id_columns if name.strip().lower() in usual_names]
+    id_column = (usual_id_columns or id_columns)[0]
+    text_columns = [name for name in other_columns if name != id_column and _is_written_text(samples, name)]
+    if not text_columns:
+        return None
+    text_column = max(text_columns, key=lambda name: sum(weighted_length(row[name]) for row in samples))
+    return MessageColumns(id_column, speaker_column, text_column)
+
+
+def _to_role(speaker: str) -> str:
+    """The role of a speaker; "" for a name that is not known."""
+    return chat_format.ROLE_ALIASES.get(speaker.strip().lower(), "")
 
 
 def _is_speaker_column(cells: Sequence[str]) -> bool:
     """Whether a column says who speaks, and both sides do."""
-    roles = Counter(chat_format.ROLE_ALIASES.get(cell.strip().lower(), "") for cell in cells if cell.strip())
-    return (
-        roles["user"] > 0
-        and roles["assistant"] > 0
-        and roles.total() - roles[""] >= MIN_SPEAKER_SHARE * roles.total()
-    )
+    role_counts = Counter(_to_role(cell) for cell in cells if cell.strip())
+    n_speakers = role_counts.total() - role_counts[""]
+    has_both_sides = role_counts["user"] > 0 and role_counts["assistant"] > 0
+    return has_both_sides and n_speakers >= MIN_SPEAKER_SHARE * role_counts.total()
 
 
 def _are_conversations(samples: Sequence[Row], id_column: str, speaker_column: str) -> bool:
-    """Whether rows with the same number are conversations: in most of them both sides speak."""
-    speakers_by_id: dict[str, set[str]] = {}
+    """Whether rows with the same id are conversations: in most of them both sides speak."""
+    roles_by_id: dict[str, set[str]] = {}
     for row in samples:
-        if row[id_column].strip():
-            speakers_by_id.setdefault(row[id_column].strip(), set()).add(
-                chat_format.ROLE_ALIASES.get(row[speaker_column].strip().lower(), "")
-            )
-    return sum(
-        {"user", "assistant"} <= sides for sides in speakers_by_id.values()
-    ) > MIN_TWO_SIDED_SHARE * len(speakers_by_id)
+        conversation_id = row[id_column].strip()
+        if conversation_id:
+            roles_by_id.setdefault(conversation_id, set()).add(_to_role(row[speaker_column]))
+    n_two_sided = sum({"user", "assistant"} <= roles for roles in roles_by_id.values())
+    return n_two_sided > MIN_TWO_SIDED_SHARE * len(roles_by_id)
 
 
 def _is_written_text(samples: Sequence[Row], name: str) -> bool:
     """Whether a column holds what somebody wrote, which may be as short as “yes” here and there."""
-    cells = [row[name] for row in samples if row[name].strip()]
-    return not column_names.METADATA_SUFFIX.search(column_names.normalize(name)) and (
-        any(map(is_prose, cells)) or any(column_names.matches_role(name, role) for role in ("text", "prompt"))
-    )
+    if column_names.METADATA_SUFFIX.search(column_names.normalize(name)):
+        return False
+    if any(is_prose(row[name]) for row in samples if row[name].strip()):
+        return True
+    return any(column_names.matches_role(name, role) for role in ("text", "prompt"))
 
 
 def _is_integer_column(samples: Sequence[Row], name: str) -> bool:
@@ -146,18 +166,17 @@ def _is_integer_column(samples: Sequence[Row], name: str) -> bool:
 
 
 def _is_constant(groups: Iterable[list[Row]], name: str) -> bool:
-    """Whether a column says the same in all rows of a conversation."""
+    """Whether a column holds the same value in all rows of a conversation."""
     return all(len({row[name] for row in group}) == 1 for group in groups)
 
 
-def _merge_turns(
-    group: Sequence[Row], speaker_column: str, text_column: str
-) -> list[chat_format.ChatMessage]:
-    """The messages of a conversation; what one says in several rows is one message."""
+def _merge_turns(group: Sequence[Row], message_columns: MessageColumns) -> list[chat_format.ChatMessage]:
+    """The messages of a conversation; consecutive rows of one speaker become one message."""
     turns: list[chat_format.ChatMessage] = []
     for row in group:
-        role, text = row[speaker_column].strip().lower(), row[text_column].strip()
-        role = chat_format.ROLE_ALIASES.get(role, role)
+        speaker = row[message_columns.speaker].strip().lower()
+        role = chat_format.ROLE_ALIASES.get(speaker, speaker)
+        text = row[message_columns.text].strip()
         if turns and turns[-1]["role"] == role:
             turns[-1]["content"] += f"\n{text}"
         else:

@@ -1,4 +1,4 @@
-"""What a column's name says it is for, whoever wrote it and in whichever language."""
+"""The role that a column's name suggests, in English or Chinese."""
 
 import re
 
@@ -132,61 +132,63 @@ NAMES_BY_ROLE: dict[str, tuple[str, ...]] = {
     ),
     "answer": ("answer", "solution", "result", "答案", "结果", "解答"),
 }
-# Columns such as customer_id, responseTime or 客户编号 speak of the words, but do not hold them.
+# Columns such as customer_id, responseTime or 客户编号 describe a text, but do not hold it.
 METADATA_SUFFIX = re.compile(
-    r"(^|[_\- ])(id|uuid|guid|time|timestamp|date|at|no|nr|number|count|email|phone|url)$|(编号|时间|日期|数量|次数|电话|邮箱)$"
+    r"(^|[_\- ])(id|uuid|guid|time|timestamp|date|at|no|nr|number|count|email|phone|url)$"
+    r"|(编号|时间|日期|数量|次数|电话|邮箱)$"
 )
-# Nor do those with such a name hold a text, though they may well hold a class.
+# Columns with such a name hold no text either, though they may well hold a class.
 ATTRIBUTE_SUFFIX = re.compile(
-    r"[_\- ](names?|address|type|kind|status|state|language|lang|channel|source|rating|score|length|tokens|model|category)$"
+    r"[_\- ](names?|address|type|kind|status|state|language|lang|channel|source|rating|score|length|tokens"
+    r"|model|category)$"
     r"|(姓名|名称|名字|地址|类型|状态|语言|渠道|来源|评分|满意度|长度|类别|分类)$"
 )
 CAMEL_CASE_BOUNDARY = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")  # within customerName
-# What somebody wrote, which a name alone does not prove; of these, answers differ from row to row.
+# Roles of texts that somebody wrote, which a name alone does not prove; those of answers differ from row to
+# row.
 TEXT_ROLES = ("prompt", "response", "completion", "text", "chosen", "rejected")
 RESPONSE_ROLES = ("response", "completion", "chosen", "rejected")
-# Names of the one who speaks: what stands there may as well be who that is.
+# Names of speakers: such a column may hold what they write, or who they are.
 SPEAKER_NAMES = ("customer", "user", "assistant", "客户", "顾客", "用户")
 SHORT_WORD_LENGTH = 4  # letters
-# What turns the word after it into its opposite: 不满意 is not 满意, nor non_preferred preferred.
+# Turns the word after it into its opposite: 不满意 is not 满意, nor non_preferred preferred.
 NEGATION = re.compile(r"[不非没未]$|(^|[\W_])(non|not|un|dis|less)[\W_]?$")
 
 
 def normalize(column: str) -> str:
-    """A column's name in small letters, its words apart."""
+    """A column's name in lower case, its words separated."""
     return CAMEL_CASE_BOUNDARY.sub("_", column.strip()).lower()
 
 
 def is_metadata(column: str, role: str) -> bool:
-    """Whether a column's name speaks of the role's word without holding it."""
-    return bool(
-        METADATA_SUFFIX.search(normalize(column))
-        or (role in TEXT_ROLES and ATTRIBUTE_SUFFIX.search(normalize(column)))
-    )
+    """Whether a column describes the texts of a role, such as customer_id, instead of holding them."""
+    name = normalize(column)
+    if METADATA_SUFFIX.search(name):
+        return True
+    return role in TEXT_ROLES and bool(ATTRIBUTE_SUFFIX.search(name))
 
 
 def contains_word(column: str, word: str) -> bool:
-    """Whether a column's name holds a word and does not deny it; a short one as a word of its own, as "tag" does not stand in "stage"."""
+    """Whether a column's name contains a word that nothing negates.
+
+    A short word must be a part of its own, since "stage" is not about a "tag".
+    """
     name = normalize(column)
     if not word.isascii() or len(word) > SHORT_WORD_LENGTH:
-        return any(
-            name.startswith(word, position) and not NEGATION.search(name[:position])
-            for position in range(len(name))
-        )
+        positions = [position for position in range(len(name)) if name.startswith(word, position)]
+        return any(not NEGATION.search(name[:position]) for position in positions)
     parts = re.split(r"[\W_]+", name)
-    return (
-        word in parts
-        or f"{word}s" in parts
-        or (len(word) == SHORT_WORD_LENGTH and any(part.endswith(word) for part in parts))
-    )
+    if word in parts or f"{word}s" in parts:
+        return True
+    return len(word) == SHORT_WORD_LENGTH and any(part.endswith(word) for part in parts)
 
 
 def matches_role(column: str, role: str) -> bool:
-    """Whether a column is called after a role, in one word or among others."""
+    """Whether a column's name contains a word for a role."""
     return any(contains_word(column, word) for word in NAMES_BY_ROLE[role]) and not is_metadata(column, role)
 
 
 def is_exact_match(column: str, role: str) -> bool:
-    """Whether a column is called what the role is called, by no name that may be somebody's."""
+    """Whether a column's name is a word for a role, and not one for a speaker."""
     name = column.strip().lower()
     return name in NAMES_BY_ROLE[role] and name not in SPEAKER_NAMES

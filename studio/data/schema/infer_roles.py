@@ -1,5 +1,6 @@
-"""Guess what each column is for, by its name and by what stands in it."""
+"""Guess the role of each column, by its name and its contents."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from studio.data.readers.read import Table
@@ -26,13 +27,22 @@ _ROLE_LABELS: dict[str, Message] = {
     "answer": label("The known answer, to check on (may stay empty)"),
 }
 _COMPLETION_TEXT_LABEL = label("The text to learn (text)")
-# Two columns whose cells are at least this long on average (English characters) read like a question and its answer.
+# Two columns whose cells have at least so many characters on average (in English) read like a question and
+# its answer.
 MIN_PROSE_LENGTH = 25
+# The roles that some rows may leave empty, beside those of a chat or a pair.
+CHAT_EXTRA_ROLES, PAIR_EXTRA_ROLES = ("context", "system"), ("context",)
 
 
 @dataclass(frozen=True)
 class RoleGuess:
-    """What the columns were taken for; `sure` is False where names and contents do not both speak for it."""
+    """The guessed role of each column.
+
+    Attributes:
+        task: The task that the columns suit.
+        columns: Role -> column.
+        is_confident: False where names and contents do not both support the guess.
+    """
 
     task: Task
     columns: dict[str, str]
@@ -40,199 +50,191 @@ class RoleGuess:
 
 
 def role_label(task: Task, role: str) -> Message:
-    """What a role is called on the page."""
+    """The name of a role on the page."""
     return _COMPLETION_TEXT_LABEL if task == "complete" else _ROLE_LABELS[role]
 
 
 def guess_roles(table: Table, task: Task | None = None) -> RoleGuess:
-    """The most plausible roles of a table's columns, for `task` or for the most plausible one; roles that no column suits are left out.
+    """Guess the roles of a table's columns; roles that no column suits are missing.
 
-    Raises BadData where no column can be used, or where two answers are compared and it cannot be told which is better.
+    Args:
+        table: The rows.
+        task: The task to guess the roles for; None for the most plausible one.
+
+    Raises:
+        BadData: No column can be used, or two answers are compared and nothing says which is better.
     """
     usable_columns = _usable_columns(table)
     if task is not None:
-        return _build_guess(
-            table,
-            task,
-            _roles_by_name(table, usable_columns, task) or _roles_by_content(table, usable_columns, task),
-        )
+        roles = _roles_by_name(table, usable_columns, task) or _roles_by_content(table, usable_columns, task)
+        return _build_guess(table, task, roles)
     is_paired = {"chosen", "rejected"} <= set(_match_roles(table, usable_columns, ("chosen", "rejected")))
     if not is_paired:
         preference_pairs.check_winner(table.name, table.columns, table.rows)
-    tasks: tuple[Task, ...] = ("prefer", "prompts", "chat", "classify")
-    has_conversations = _conversation_column(table) and not is_paired
-    for candidate in ("chat", *tasks) if has_conversations else tasks:
-        named_roles = _roles_by_name(table, usable_columns, candidate)
-        if named_roles and not (
-            candidate == "prompts"
-            and _match_roles(
-                table,
-                [column for column in usable_columns if column not in named_roles.values()],
-                ("response",),
-            )
-        ):
-            return _build_guess(table, candidate, named_roles)
+    tasks: list[Task] = ["prefer", "prompts", "chat", "classify"]
+    if _conversation_column(table) and not is_paired:
+        tasks.insert(0, "chat")
+    for candidate in tasks:
+        roles = _roles_by_name(table, usable_columns, candidate)
+        if roles and not (candidate == "prompts" and _has_response(table, usable_columns, roles)):
+            return _build_guess(table, candidate, roles)
     best_task = _guess_task(table, usable_columns)
     return _build_guess(table, best_task, _roles_by_content(table, usable_columns, best_task))
 
 
+def _has_response(table: Table, usable_columns: list[str], roles: dict[str, str]) -> bool:
+    """Whether a column without a role holds answers to learn, so that the prompts are part of a chat."""
+    return "response" in _match_roles(table, _without(usable_columns, roles.values()), ("response",))
+
+
+def _without(columns: Iterable[str], used: Iterable[str]) -> list[str]:
+    """The columns that are not in use."""
+    used = set(used)
+    return [column for column in columns if column not in used]
+
+
 def _build_guess(table: Table, task: Task, roles: dict[str, str]) -> RoleGuess:
-    """A guess, with the column beside that says what belongs together, where there is one."""
-    unused = [
-        column
-        for column in table.columns
-        if column not in roles.values() and column_stats.share_filled(table, column) > 0
-    ]
-    group_columns = [
-        column for column in unused if column.strip().lower() in column_names.NAMES_BY_ROLE[GROUP_ROLE]
-    ]
-    repeated_groups = [
-        column for column in group_columns if len({row[column] for row in table.rows}) < len(table.rows)
-    ]
-    return RoleGuess(
-        task,
-        {**roles, **({GROUP_ROLE: repeated_groups[0]} if repeated_groups else {})},
-        _is_confident(table, roles),
-    )
+    """A guess, with the column that groups rows, such as a conversation's number, where there is one."""
+    is_confident = _is_confident(table, roles)
+    n_rows = len(table.rows)
+    for column in _unused_columns(table, roles):
+        is_named_group = column.strip().lower() in column_names.NAMES_BY_ROLE[GROUP_ROLE]
+        if is_named_group and len({row[column] for row in table.rows}) < n_rows:
+            return RoleGuess(task, {**roles, GROUP_ROLE: column}, is_confident)
+    return RoleGuess(task, dict(roles), is_confident)
+
+
+def _unused_columns(table: Table, roles: dict[str, str]) -> list[str]:
+    """The columns without a role that hold something in at least one row."""
+    unused = _without(table.columns, roles.values())
+    return [column for column in unused if column_stats.share_filled(table, column) > 0]
 
 
 def _roles_by_name(table: Table, usable_columns: list[str], task: Task) -> dict[str, str]:
-    """The roles of a task as the columns' names say them; empty where they do not say all of them."""
-    if task == "chat" and (conversation_column := _conversation_column(table)):
-        return {"messages": conversation_column}
+    """The roles of a task by the columns' names; empty where the names do not cover all of them."""
+    if task == "chat":
+        conversation_column = _conversation_column(table)
+        if conversation_column:
+            return {"messages": conversation_column}
     filled = _filled_columns(table)  # a label or a known answer may be a number
-    named_roles = _match_roles(table, usable_columns, REQUIRED_ROLES[task], filled)
+    roles = _match_roles(table, usable_columns, REQUIRED_ROLES[task], filled)
     if task == "prefer":
-        return _preference_roles_by_name(table, usable_columns, named_roles, filled)
-    if len(named_roles) < len(REQUIRED_ROLES[task]):
+        return _preference_roles_by_name(table, usable_columns, roles, filled)
+    if len(roles) < len(REQUIRED_ROLES[task]):
         return {}
     if task == "chat":
-        return {**named_roles, **_optional_roles(table, named_roles)}
+        return {**roles, **_optional_roles(table, roles, CHAT_EXTRA_ROLES)}
     if task == "prompts":
-        other_columns = [column for column in filled if column != named_roles["prompt"]]
-        answer_column = _match_roles(table, other_columns, ("answer",)).get("answer")
+        answer_column = _match_roles(table, _without(filled, roles.values()), ("answer",)).get("answer")
         if answer_column and column_stats.has_known_answers(table, answer_column):
-            return {**named_roles, "answer": answer_column}
-        return named_roles if len(usable_columns) == 1 else {}
-    return named_roles
+            return {**roles, "answer": answer_column}
+        return roles if len(usable_columns) == 1 else {}
+    return roles
 
 
 def _preference_roles_by_name(
-    table: Table, usable_columns: list[str], named_roles: dict[str, str], filled: list[str]
+    table: Table, usable_columns: list[str], roles: dict[str, str], filled: list[str]
 ) -> dict[str, str]:
-    """The roles of a pair of answers, or of single answers with a verdict on each."""
-    if {"chosen", "rejected"} <= set(named_roles):
-        unused = [column for column in usable_columns if column not in named_roles.values()]
-        samples = column_stats.sample_cells(table, named_roles["chosen"])
-        if sum(bool(chat_format.split_answer(cell)[0]) for cell in samples) > 0.5 * len(samples):
-            return {
-                role: named_roles[role] for role in ("chosen", "rejected")
-            }  # they begin with the question
-        if "prompt" not in named_roles and not unused:
-            return named_roles
-        prompt_column = named_roles.get("prompt") or next(
-            (column for column in unused if column.strip().lower() in column_names.NAMES_BY_ROLE["messages"]),
-            unused[0],
-        )
-        return {
-            "prompt": prompt_column,
-            **named_roles,
-            **_optional_roles(table, {**named_roles, "prompt": prompt_column}, ("context",)),
-        }
+    """The roles of pairs of answers, or of single answers with a rating each."""
+    if {"chosen", "rejected"} <= set(roles):
+        return _pair_roles(table, usable_columns, roles)
     text_roles = _match_roles(table, usable_columns, ("prompt", "completion"))
-    label_columns = [
+    rating_columns = [
         column
-        for column in filled
-        if column not in text_roles.values() and column_stats.has_feedback_labels(table, column)
+        for column in _without(filled, text_roles.values())
+        if column_stats.has_feedback_labels(table, column)
     ]
-    rated_roles = {**text_roles, **_match_roles(table, label_columns, ("verdict",))}
-    return rated_roles if len(rated_roles) == len(ALTERNATIVE_ROLES["prefer"][0]) else {}
+    rated_roles = {**text_roles, **_match_roles(table, rating_columns, ("verdict",))}
+    required_roles, *_ = ALTERNATIVE_ROLES["prefer"]
+    return rated_roles if len(rated_roles) == len(required_roles) else {}
 
 
-def _optional_roles(
-    table: Table, named_roles: dict[str, str], roles: tuple[str, ...] = ("context", "system")
-) -> dict[str, str]:
-    """Columns that may stay empty in most rows, where one is called exactly so."""
-    unused = [
-        column
-        for column in table.columns
-        if column not in named_roles.values() and column_stats.share_filled(table, column) > 0
-    ]
+def _pair_roles(table: Table, usable_columns: list[str], roles: dict[str, str]) -> dict[str, str]:
+    """The roles of pairs, whose question is in a column of its own or at the beginning of both answers."""
+    samples = column_stats.sample_cells(table, roles["chosen"])
+    n_with_question = sum(bool(chat_format.split_answer(cell)[0]) for cell in samples)
+    if n_with_question > 0.5 * len(samples):
+        return {role: roles[role] for role in ("chosen", "rejected")}
+    prompt_column = roles.get("prompt")
+    if not prompt_column:
+        unused = _without(usable_columns, roles.values())
+        if not unused:
+            return roles
+        conversation_names = column_names.NAMES_BY_ROLE["messages"]
+        named_conversation = [column for column in unused if column.strip().lower() in conversation_names]
+        prompt_column = (named_conversation or unused)[0]
+    all_roles = {"prompt": prompt_column, **roles}
+    return {**all_roles, **_optional_roles(table, all_roles, PAIR_EXTRA_ROLES)}
+
+
+def _optional_roles(table: Table, roles: dict[str, str], extra_roles: tuple[str, ...]) -> dict[str, str]:
+    """Columns that may be empty in most rows, where their name is exactly a word for one of these roles."""
+    unused = _unused_columns(table, roles)
     return {
         role: column
-        for role in roles
+        for role in extra_roles
         for column in unused
         if column.strip().lower() in column_names.NAMES_BY_ROLE[role]
     }
 
 
 def _roles_by_content(table: Table, usable_columns: list[str], task: Task) -> dict[str, str]:
-    """The roles of a task as far as what stands in the columns suits them."""
+    """The roles of a task, as far as the contents of the columns suit them."""
+    roles = _match_roles(table, usable_columns, REQUIRED_ROLES[task], _filled_columns(table))
     label_columns = [column for column in usable_columns if column_stats.has_labels(table, column)]
-    text_columns = (
-        sorted(
-            (column for column in usable_columns if column not in label_columns),
-            key=lambda column: -column_stats.mean_length(table, column),
-        )
-        or usable_columns
-    )
-    named_roles = _match_roles(table, usable_columns, REQUIRED_ROLES[task], _filled_columns(table))
+    text_columns = _longest_first(table, _without(usable_columns, label_columns)) or usable_columns
     if task == "classify":
-        label_column = named_roles.get("label") or next(iter(reversed(label_columns)), usable_columns[-1])
-        text_column = named_roles.get("text") or next(
-            (column for column in [*text_columns, *usable_columns] if column != label_column),
-            usable_columns[0],
-        )
+        label_column = roles.get("label") or (label_columns or usable_columns)[-1]
+        text_candidates = _without([*text_columns, *usable_columns], [label_column])
+        text_column = roles.get("text") or (text_candidates or usable_columns)[0]
         return {"text": text_column, "label": label_column}
     if task in ("complete", "prompts"):
-        return named_roles or {REQUIRED_ROLES[task][0]: text_columns[0]}
-    candidates = text_columns if len(text_columns) >= len(REQUIRED_ROLES[task]) else usable_columns
-    unused = sorted(
-        (column for column in candidates if column not in named_roles.values()),
-        key=lambda column: -column_stats.mean_length(table, column),
-    )
-    missing_roles = [role for role in REQUIRED_ROLES[task] if role not in named_roles]
+        return roles or {REQUIRED_ROLES[task][0]: text_columns[0]}
+    has_enough_texts = len(text_columns) >= len(REQUIRED_ROLES[task])
+    candidates = text_columns if has_enough_texts else usable_columns
+    unused = _longest_first(table, _without(candidates, roles.values()))
+    missing_roles = [role for role in REQUIRED_ROLES[task] if role not in roles]
     assigned = sorted(unused[: len(missing_roles)], key=table.columns.index)
-    return {**named_roles, **dict(zip(missing_roles, assigned, strict=False))}
+    return {**roles, **dict(zip(missing_roles, assigned, strict=False))}
+
+
+def _longest_first(table: Table, columns: list[str]) -> list[str]:
+    """The columns, those with the longest texts first."""
+    return sorted(columns, key=lambda column: -column_stats.mean_length(table, column))
 
 
 def _guess_task(table: Table, usable_columns: list[str]) -> Task:
-    """The task that columns without telling names suit best."""
-    label_columns = [column for column in usable_columns if column_stats.has_labels(table, column)]
-    text_columns = [column for column in usable_columns if column not in label_columns]
+    """The task that columns whose names say nothing suit best."""
     if len(usable_columns) == 1:
         return "prompts" if column_stats.has_questions(table, usable_columns[0]) else "complete"
+    label_columns = [column for column in usable_columns if column_stats.has_labels(table, column)]
+    text_columns = _without(usable_columns, label_columns)
     prose_columns = [
         column for column in text_columns if column_stats.mean_length(table, column) >= MIN_PROSE_LENGTH
     ]
-    return "classify" if label_columns and text_columns and len(prose_columns) < 2 else "chat"
+    has_texts_and_labels = bool(label_columns and text_columns)
+    return "classify" if has_texts_and_labels and len(prose_columns) < 2 else "chat"
 
 
 def _usable_columns(table: Table) -> list[str]:
-    """The columns with something to read: mostly filled, and, where others are, neither ids nor times nor numbers."""
+    """The columns that are mostly filled, without ids, times and numbers unless there are no others."""
     filled = _filled_columns(table)
     if not filled:
         raise BadData(
             Message("“{name}” has no column with something in at least half of its rows: {columns}."),
             Message(
-                "Bring a file whose first line names the columns and whose further lines hold one example each."
+                "Bring a file whose first line names the columns and whose further lines hold one example "
+                "each."
             ),
             name=table.name,
             columns=table.columns,
         )
-    text_columns = [
-        column
-        for column in filled
-        if not column_names.METADATA_SUFFIX.search(column_names.normalize(column))
-        and not column_stats.has_numbers_or_ids(table, column)
+    candidates = [
+        column for column in filled if not column_names.METADATA_SUFFIX.search(column_names.normalize(column))
     ]
+    text_columns = [column for column in candidates if not column_stats.has_numbers_or_ids(table, column)]
     if len(text_columns) == 1:  # a class may be a number
-        class_columns = [
-            column
-            for column in filled
-            if column_stats.has_labels(table, column)
-            and not column_names.METADATA_SUFFIX.search(column_names.normalize(column))
-        ]
+        class_columns = [column for column in candidates if column_stats.has_labels(table, column)]
         return [column for column in filled if column in (*text_columns, *class_columns)]
     return text_columns or filled
 
@@ -244,53 +246,68 @@ def _filled_columns(table: Table) -> list[str]:
 def _match_roles(
     table: Table, columns: list[str], roles: tuple[str, ...], label_candidates: list[str] | None = None
 ) -> dict[str, str]:
-    """Role -> the column whose name says it: an equal name first, then one that holds the word. A label may be one of `also`.
+    """Match roles with columns by name: an equal name first, then one that contains the word.
 
-    A text whose name is not the role's own must also read like one, where any other column does.
+    A text whose name is not exactly the role's must also read like a text, where any other column does.
+
+    Args:
+        table: The rows.
+        columns: The columns to choose from.
+        roles: The roles to fill, in this order.
+        label_candidates: The columns to choose a label from; None for `columns`.
+
+    Returns:
+        Role -> column, for the roles that a column matches.
     """
     matches: dict[str, str] = {}
     for role in roles:
-        unused = [
-            column
-            for column in (label_candidates if label_candidates and role == "label" else columns)
-            if column not in matches.values()
-        ]
-        candidates = [
-            column
-            for word in column_names.NAMES_BY_ROLE[role]
-            for column in unused
-            if column.strip().lower() == word
-        ]
-        candidates += [
-            column
-            for word in column_names.NAMES_BY_ROLE[role]
-            for column in unused
-            if column_names.contains_word(column, word) and not column_names.is_metadata(column, role)
-        ]
+        pool = label_candidates if label_candidates and role == "label" else columns
+        unused = _without(pool, matches.values())
+        candidates = _columns_by_name(unused, role)
         if role in column_names.TEXT_ROLES:
-            other_columns = [
-                column
-                for column in unused
-                if column not in candidates
-                and not any(column_names.matches_role(column, other_role) for other_role in roles)
-            ]
-            confirmed = [
-                column
-                for column in candidates
-                if column_names.is_exact_match(column, role) or column_stats.has_natural_text(table, column)
-            ]
-            candidates = confirmed or (
-                []
-                if any(column_stats.has_natural_text(table, column) for column in other_columns)
-                else candidates
-            )
+            candidates = _confirm_texts(table, unused, candidates, role, roles)
         if candidates:
             matches[role] = candidates[0]
     return matches
 
 
+def _columns_by_name(columns: list[str], role: str) -> list[str]:
+    """The columns whose names are or contain a word for a role, the best match first."""
+    words = column_names.NAMES_BY_ROLE[role]
+    equal = [column for word in words for column in columns if column.strip().lower() == word]
+    data_columns = [column for column in columns if not column_names.is_metadata(column, role)]
+    similar = [
+        column for word in words for column in data_columns if column_names.contains_word(column, word)
+    ]
+    return [*equal, *similar]
+
+
+def _confirm_texts(
+    table: Table, columns: list[str], candidates: list[str], role: str, roles: tuple[str, ...]
+) -> list[str]:
+    """The candidates for the role of a text that are named exactly so or read like texts.
+
+    Where there are none: all candidates, unless another column that no role's name suits reads like a text.
+    """
+    confirmed = [
+        column
+        for column in candidates
+        if column_names.is_exact_match(column, role) or column_stats.has_natural_text(table, column)
+    ]
+    if confirmed:
+        return confirmed
+    for column in _without(columns, candidates):
+        matches_any_role = any(column_names.matches_role(column, other_role) for other_role in roles)
+        if not matches_any_role and column_stats.has_natural_text(table, column):
+            return []
+    return candidates
+
+
 def _is_confident(table: Table, roles: dict[str, str]) -> bool:
-    """Whether every role's column is called what the role is called, and holds what the role wants; one answer of several may be the wrong one."""
+    """Whether the columns of all roles have the roles' names and suitable contents.
+
+    With several columns of answers, the guessed one may be the wrong one.
+    """
     paired_columns = {
         name
         for pair in preference_pairs.find_column_pairs(table.columns)
@@ -305,21 +322,22 @@ def _is_confident(table: Table, roles: dict[str, str]) -> bool:
 
 
 def _suits_role(table: Table, column: str, role: str) -> bool:
-    """Whether nothing in a column speaks against its role: texts are written and differ, classes are short."""
+    """Whether nothing in a column contradicts its role: texts are written and differ, classes are short."""
     if role == "label":
         return column_stats.mean_length(table, column) <= column_stats.MAX_LABEL_LENGTH
     if role not in column_names.TEXT_ROLES:
         return True
     if role in column_names.RESPONSE_ROLES and column_stats.is_mostly_one_value(table, column):
         return False
+    if column_stats.has_natural_text(table, column):
+        return True
     is_short = column_stats.has_labels(table, column) or column_stats.has_numbers_or_ids(table, column)
-    return column_stats.has_natural_text(table, column) or (
-        column_names.is_exact_match(column, role) and not is_short
-    )
+    return column_names.is_exact_match(column, role) and not is_short
 
 
 def _conversation_column(table: Table) -> str:
-    """The column that holds whole conversations; empty where none does."""
-    return next(
-        (column for column in _filled_columns(table) if column_stats.has_conversations(table, column)), ""
-    )
+    """The first column of conversations; "" where there is none."""
+    for column in _filled_columns(table):
+        if column_stats.has_conversations(table, column):
+            return column
+    return ""

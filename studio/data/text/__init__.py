@@ -1,1 +1,1 @@
-"""What stands in a cell: conversations, and how much a text says."""
+"""The texts in cells: conversations in all their forms, and how long a text is."""

@@ -1,4 +1,4 @@
-"""What cells hold of conversations, in every form they come in, brought into one: messages with a role and a text."""
+"""Conversations in cells, parsed from all the forms they come in: messages with a role and a text."""
 
 import ast
 import json
@@ -8,157 +8,112 @@ from typing import Any
 
 ChatMessage = dict[str, str]
 
-# What the parts of a conversation are called: OpenAI's "role" and "content", ShareGPT's "from" and "value", and what exports make of them.
-ROLE_KEYS, TEXT_KEYS = (
-    ("role", "from", "speaker", "author", "sender"),
-    ("content", "value", "text", "message"),
+# The keys of a message: OpenAI's "role" and "content", ShareGPT's "from" and "value", and what exports call
+# them.
+ROLE_KEYS = ("role", "from", "speaker", "author", "sender")
+TEXT_KEYS = ("content", "value", "text", "message")
+_USER_NAMES = (
+    *("user", "human", "customer", "prompter", "client", "buyer", "visitor", "caller"),
+    *("用户", "客户", "顾客", "买家", "访客"),
 )
+_ASSISTANT_NAMES = (
+    *("assistant", "gpt", "bot", "model", "chatgpt", "agent", "ai", "support", "operator", "seller"),
+    *("助手", "客服", "机器人", "卖家", "坐席"),
+)
+_SYSTEM_NAMES = ("system", "developer", "系统")
 ROLE_ALIASES = {
-    **dict.fromkeys(
-        (
-            "user",
-            "human",
-            "customer",
-            "prompter",
-            "client",
-            "buyer",
-            "visitor",
-            "caller",
-            "用户",
-            "客户",
-            "顾客",
-            "买家",
-            "访客",
-        ),
-        "user",
-    ),
-    **dict.fromkeys(
-        (
-            "assistant",
-            "gpt",
-            "bot",
-            "model",
-            "chatgpt",
-            "agent",
-            "ai",
-            "support",
-            "operator",
-            "seller",
-            "助手",
-            "客服",
-            "机器人",
-            "卖家",
-            "坐席",
-        ),
-        "assistant",
-    ),
-    **dict.fromkeys(("system", "developer", "系统"), "system"),
+    **dict.fromkeys(_USER_NAMES, "user"),
+    **dict.fromkeys(_ASSISTANT_NAMES, "assistant"),
+    **dict.fromkeys(_SYSTEM_NAMES, "system"),
 }
-# A conversation written as one text, as in Anthropic's hh-rlhf.
+# A turn of a conversation that is written as one text, as in Anthropic's hh-rlhf.
 TRANSCRIPT_TURN = re.compile(r"(?:^|\n\n)(Human|Assistant): ?")
-# What stands in a conversation in which tools are called, in OpenAI's and ShareGPT's form.
+# What occurs in a conversation in which tools are called, in OpenAI's and ShareGPT's form.
 TOOL_KEYS = re.compile(
     r"""["'](tool_calls|tool_call_id|tool|function|function_call|observation|ipython)["']"""
 )
-# How Python writes a list of messages; longer ones are left alone.
+# How Python writes a list of messages; longer ones are not parsed.
 PYTHON_LITERAL, MAX_LITERAL_CHARS = re.compile(r"\[?\s*\{\s*'"), 50_000
-GOOD_WORDS = ("helpful", "correct", "right", "satisfied", "满意", "好评", "有用", "有帮助", "正确", "已解决")
-BAD_WORDS = (
-    "unhelpful",
-    "not helpful",
-    "wrong",
-    "incorrect",
-    "unsatisfied",
-    "dissatisfied",
-    "不满意",
-    "差评",
-    "没用",
-    "无用",
-    "没帮助",
-    "错误",
-    "未解决",
+GOOD_WORDS = (
+    *("true", "1", "yes", "good", "positive", "up", "like", "thumbs_up", "👍", "是", "好", "赞", "对"),
+    *("helpful", "correct", "right", "satisfied", "满意", "好评", "有用", "有帮助", "正确", "已解决"),
 )
+BAD_WORDS = (
+    *(
+        "false",
+        "0",
+        "-1",
+        "no",
+        "bad",
+        "negative",
+        "down",
+        "dislike",
+        "thumbs_down",
+        "👎",
+        "否",
+        "差",
+        "踩",
+        "错",
+    ),
+    *("unhelpful", "not helpful", "wrong", "incorrect", "unsatisfied", "dissatisfied"),
+    *("不满意", "差评", "没用", "无用", "没帮助", "错误", "未解决"),
+)
+LABEL_VALUES = {**dict.fromkeys(GOOD_WORDS, True), **dict.fromkeys(BAD_WORDS, False)}
 # Stars: from four on an answer is a good one, up to two a bad one, between them neither.
 STAR_DIGITS, MIN_GOOD_STARS, MAX_BAD_STARS = frozenset("12345"), 4, 2
-LABEL_VALUES = {
-    **dict.fromkeys(
-        (
-            "true",
-            "1",
-            "yes",
-            "good",
-            "positive",
-            "up",
-            "like",
-            "thumbs_up",
-            "👍",
-            "是",
-            "好",
-            "赞",
-            "对",
-            *GOOD_WORDS,
-        ),
-        True,
-    ),
-    **dict.fromkeys(
-        (
-            "false",
-            "0",
-            "-1",
-            "no",
-            "bad",
-            "negative",
-            "down",
-            "dislike",
-            "thumbs_down",
-            "👎",
-            "否",
-            "差",
-            "踩",
-            "错",
-            *BAD_WORDS,
-        ),
-        False,
-    ),
-}
 
 
 def parse_messages(cell: str) -> list[ChatMessage]:
-    """The messages in a cell, each with "role" (system, user, assistant) and "content"; empty where it holds no readable conversation."""
+    """The messages in a cell.
+
+    Returns:
+        Messages with "role" (system, user or assistant) and "content"; empty where the cell holds no readable
+        conversation.
+    """
     text = cell.strip()
-    if text[:1] not in ("[", "{"):
+    if not _may_be_literal(text):
         return _parse_transcript(text)
     try:
-        raw = _unwrap_messages(_load_literal(text))
+        raw = _unwrap_messages(load_literal(text))
     except (ValueError, RecursionError):
         return []
     messages = [_parse_message(item) for item in raw]
-    return [message for message in messages if message] if all(messages) else []
+    return messages if all(messages) else []
 
 
 def has_tool_calls(cell: str) -> bool:
-    """Whether a cell is a conversation in which tools are called: one as such, though none that can be learned from here."""
-    if cell.strip()[:1] not in ("[", "{") or not TOOL_KEYS.search(cell):
+    """Whether a cell is a conversation with tool calls, from which nothing can be learned here."""
+    text = cell.strip()
+    if not _may_be_literal(text) or not TOOL_KEYS.search(text):
         return False
     try:
-        raw = _unwrap_messages(_load_literal(cell.strip()))
+        raw = _unwrap_messages(load_literal(text))
     except (ValueError, RecursionError):
         return False
     return all(isinstance(item, Mapping) and any(name in item for name in ROLE_KEYS) for item in raw)
 
 
+def _may_be_literal(text: str) -> bool:
+    return text[:1] in ("[", "{")
+
+
 def _unwrap_messages(raw: Any) -> list[Any]:
-    """The messages of a conversation that may lie in an object; one message alone likewise."""
-    if isinstance(raw, dict):
-        return next(
-            (value for name in ("messages", "conversations") if isinstance(value := raw.get(name), list)),
-            [raw],
-        )
-    return list(raw)
+    """The messages of a conversation, which an object may hold; a single message becomes a list."""
+    if not isinstance(raw, dict):
+        return list(raw)
+    for name in ("messages", "conversations"):
+        messages = raw.get(name)
+        if isinstance(messages, list):
+            return messages
+    return [raw]
 
 
-def _load_literal(text: str) -> Any:
-    """What a cell of JSON holds, or of Python's own writing, as pandas saves lists in a CSV. Raises ValueError where it is neither."""
+def load_literal(text: str) -> Any:
+    """The value of a cell of JSON, or of a Python literal, as pandas saves lists in a CSV.
+
+    Raises:
+        ValueError: The cell is neither.
+    """
     try:
         return json.loads(text)
     except ValueError:
@@ -175,26 +130,35 @@ def _parse_message(item: object) -> ChatMessage:
     if not isinstance(item, Mapping):
         return {}
     speaker = next((str(item[name]) for name in ROLE_KEYS if name in item), "")
-    raw_content = next((item[name] for name in TEXT_KEYS if name in item), None)
     role = ROLE_ALIASES.get(speaker.strip().lower(), "")
+    raw_content = next((item[name] for name in TEXT_KEYS if name in item), None)
     content = _parse_content(raw_content)
-    return {"role": role, "content": content} if role and content is not None else {}
+    if not role or content is None:
+        return {}
+    return {"role": role, "content": content}
 
 
 def _parse_content(raw_content: object) -> str | None:
-    """The text of a message, which may come in pieces; None where a piece is a picture or the like."""
+    """The text of a message, which may come in parts; None where a part is a picture or the like."""
     if raw_content is None:
         return ""
-    if isinstance(raw_content, list):
-        pieces = [
-            piece.get("text") if isinstance(piece, Mapping) and piece.get("type", "text") == "text" else None
-            for piece in raw_content
-        ]
-        return "".join(map(str, pieces)) if all(isinstance(piece, str) for piece in pieces) else None
-    return raw_content if isinstance(raw_content, str) else None
+    if isinstance(raw_content, str):
+        return raw_content
+    if not isinstance(raw_content, list):
+        return None
+    texts = []
+    for part in raw_content:
+        if not isinstance(part, Mapping) or part.get("type", "text") != "text":
+            return None
+        text = part.get("text")
+        if not isinstance(text, str):
+            return None
+        texts.append(text)
+    return "".join(texts)
 
 
 def _parse_transcript(text: str) -> list[ChatMessage]:
+    """The messages of a conversation that is written as one text; empty where it is none."""
     parts = TRANSCRIPT_TURN.split(text)
     if len(parts) < 3 or parts[0].strip():
         return []
@@ -207,59 +171,75 @@ def _parse_transcript(text: str) -> list[ChatMessage]:
 
 def trim_to_answer(messages: list[ChatMessage]) -> list[ChatMessage]:
     """A conversation up to its last answer; empty where nobody asks or nobody answers."""
-    last = max(
-        (index for index, message in enumerate(messages) if message["role"] == "assistant"), default=-1
-    )
-    has_question = any(message["role"] == "user" for message in messages[: last + 1])
-    return messages[: last + 1] if has_question else []
+    trimmed = _trim_to_role(messages, "assistant")
+    has_question = any(message["role"] == "user" for message in trimmed)
+    return trimmed if has_question else []
+
+
+def _trim_to_role(messages: list[ChatMessage], role: str) -> list[ChatMessage]:
+    """A conversation up to the last message of a role; empty where there is none."""
+    for end in range(len(messages), 0, -1):
+        if messages[end - 1]["role"] == role:
+            return messages[:end]
+    return []
 
 
 def split_answer(cell: str) -> tuple[list[ChatMessage], str]:
-    """What was said before and the answer itself, of a cell that holds an answer, one message, or a conversation that ends in it."""
+    """The messages before an answer, and the answer.
+
+    The cell may hold the answer alone, as a text or as one message, or a conversation that ends in it.
+    """
     messages = parse_messages(cell)
     if not messages:
         return [], cell.strip()
     if len(messages) == 1:
         return [], messages[0]["content"].strip()
     trimmed = trim_to_answer(messages)
-    return (trimmed[:-1], trimmed[-1]["content"].strip()) if trimmed else ([], "")
+    if not trimmed:
+        return [], ""
+    return trimmed[:-1], trimmed[-1]["content"].strip()
 
 
 def parse_prompt(cell: str) -> list[ChatMessage]:
-    """What is asked, as messages: the text itself, or a conversation up to its last question; empty where there is none."""
+    """A prompt as messages: the text itself, or a conversation up to its last question; empty for none."""
     messages = parse_messages(cell)
-    if not messages:
-        return [{"role": "user", "content": cell.strip()}] if cell.strip() else []
-    last = max((index for index, message in enumerate(messages) if message["role"] == "user"), default=-1)
-    return messages[: last + 1]
+    if messages:
+        return _trim_to_role(messages, "user")
+    text = cell.strip()
+    return [{"role": "user", "content": text}] if text else []
 
 
 def parse_label(cell: str, uses_stars: bool = False) -> bool | None:
-    """Whether an answer was found good, by a word, a sign or (where the column counts them) one to five stars; None where it does not say."""
+    """Whether an answer was rated good.
+
+    Args:
+        cell: The rating: a word or a sign, or one to five stars where the column `uses_stars`.
+        uses_stars: Whether the column counts stars, see `is_star_rating`.
+
+    Returns:
+        True for good, False for bad, None where the cell says neither.
+    """
     value = cell.strip().lower()
     if not uses_stars:
         return LABEL_VALUES.get(value)
     n_stars = _parse_stars(value)
-    return None if n_stars is None or MAX_BAD_STARS < n_stars < MIN_GOOD_STARS else n_stars >= MIN_GOOD_STARS
+    if n_stars is None or MAX_BAD_STARS < n_stars < MIN_GOOD_STARS:
+        return None
+    return n_stars >= MIN_GOOD_STARS
 
 
 def is_star_rating(cells: Sequence[str]) -> bool:
-    """Whether cells are numbers of stars, one to five, and not ones and noughts."""
+    """Whether cells are numbers of stars, one to five, and not ones and zeros."""
     ratings = [_parse_stars(cell.strip()) for cell in cells if cell.strip()]
     return None not in ratings and any(rating != 1 for rating in ratings)
 
 
 def _parse_stars(value: str) -> int | None:
     """The number of stars in a cell, as 4, 4.0, 4/5 or 4 ★; None where it is none."""
-    return int(value[0]) if value[:1] in STAR_DIGITS and value[1:].strip("0. ★星分/") in ("", "5") else None
+    is_rating = value[:1] in STAR_DIGITS and value[1:].strip("0. ★星分/") in ("", "5")
+    return int(value[0]) if is_rating else None
 
 
 def dump_messages(messages: list[ChatMessage]) -> str:
     """Messages as one cell."""
     return json.dumps(messages, ensure_ascii=False)
-
-
-def load_messages(cell: str) -> list[ChatMessage]:
-    """Messages that `packed` wrote."""
-    messages: Any = json.loads(cell)
-    return list(messages)

@@ -338,7 +338,7 @@ def _encode_pairs(job: TrainingContext, split: int, max_length: int) -> list[Enc
             examples.encode_chat([*prompt, _assistant_message(example[name])], job.tokenizer, max_length)
             for name in ("chosen", "rejected")
         )
-        if better and worse and not better.cut and not worse.cut:
+        if better and worse and not better.truncated and not worse.truncated:
             encoded_pairs.append((example, better, worse))
     return encoded_pairs
 

@@ -61,7 +61,7 @@ class CachedHidden(torch.nn.Module):  # type: ignore[misc] # torch's types are n
 
     def load_rows(self, module: Any, args: Any, kwargs: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
         """Before a pass: take the rows' numbers out of the batch and lay their outputs ready, padded with zeros."""
-        row_indices = kwargs.pop("number").tolist()
+        row_indices = kwargs.pop("row_index").tolist()
         width = kwargs["input_ids"].shape[1]
         self.batch_hidden = torch.zeros(
             len(row_indices), width, self.hidden.shape[1], dtype=self.hidden.dtype, device=self.device
@@ -98,7 +98,7 @@ def cached_activations(job: TrainingContext) -> Iterator[TrainingContext]:
 
     Where memory has no room for that it is kept on the disk, and where that has none either the plain way is taken; both are noted.
     """
-    rows = [dataclasses.replace(row, number=index) for index, row in enumerate([*job.train, *job.validation])]
+    rows = [dataclasses.replace(row, row_index=index) for index, row in enumerate([*job.train, *job.validation])]
     model, frozen_blocks = job.model, _frozen_blocks(job.model)
     n_tokens = sum(len(row.input_ids) for row in rows)
     n_bytes = n_tokens * model.config.hidden_size * model.dtype.itemsize
@@ -236,5 +236,5 @@ def _run_frozen_blocks(model: Any, rows: list[Encoded], pad_token_id: int, cache
             model.base_model(input_ids=input_ids, attention_mask=mask)
     except _ReachedTrainable as reached:
         for row, hidden in zip(rows, reached.hidden, strict=True):
-            start, end = cache.row_spans[row.number]
+            start, end = cache.row_spans[row.row_index]
             cache.hidden[start:end] = hidden[: end - start].to(cache.hidden.device)

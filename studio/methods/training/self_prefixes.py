@@ -58,7 +58,7 @@ def generate_rows(job: TrainingContext) -> tuple[list[Encoded], list[Encoded]]:
     if path.is_file():
         saved = json.loads(path.read_text(encoding="utf-8"))
         _report_self_consistency(job, saved["notes"])
-        train, validation = ([Encoded(**row) for row in saved[part]] for part in ("train", "validation"))
+        train, validation = ([Encoded.from_json(row) for row in saved[part]] for part in ("train", "validation"))
         return train, validation
     torch.manual_seed(job.plan.training.seed)
     prefix_length, max_length = int(job.settings["prefix_length"]), job.plan.training.max_length

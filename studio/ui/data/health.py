@@ -98,13 +98,13 @@ def run_checks(
             content = _format_report(report, dataset, lang) if report else {}
             yield (
                 content
-                if report and report.whole
+                if report and report.is_complete
                 else with_progress(content, _format_progress(stage, share, lang), lang)
             )
     except StudioError as error:
         yield with_stop_reason({}, error.render(lang), lang)
         return
-    if report and report.whole:
+    if report and report.is_complete:
         _cache_report(cache_key, report)
 
 
@@ -160,7 +160,7 @@ def _format_report(report: Health, dataset: Dataset, lang: str) -> dict[str, Any
         "mood": "good" if report.score >= 80 else "check" if report.score >= 50 else "bad",
         "headline": messages.HEALTH_SCORE.render(lang, score=report.score),
         "summary": summary,
-        "whole": report.whole,
+        "whole": report.is_complete,
         "turn": next(_report_counter),
         "undo": messages.UNDO.render(lang, what=_name_change(changes[-1], lang)) if changes else "",
         "findings": [_format_finding(item, lang) for item in report.findings],
@@ -175,7 +175,7 @@ def _format_finding(finding: Finding, lang: str) -> dict[str, Any]:
         "kind": finding.kind,
         "grade": finding.grade,
         "graded": messages.GRADES[finding.grade].render(lang),
-        "said": finding.said.render(lang),
+        "said": finding.message.render(lang),
         "why": finding.why.render(lang),
         "where": messages.ROW_NUMBERS.render(lang, rows=row_numbers) if finding.rows else "",
         "examples": list(finding.examples),

@@ -1,6 +1,7 @@
 """Every word of the Data tab, in both languages."""
 
-from studio.i18n import Message, label
+from studio.data import readers
+from studio.i18n import Message, label, register_label
 from studio.plan import Task
 
 TASKS: dict[Task, Message] = {
@@ -13,8 +14,10 @@ TASKS: dict[Task, Message] = {
 DATA_HEADING = label(
     "### Bring your examples\nA spreadsheet, an export, a colleague’s file: one example a row. You see at once what was understood, and what is wrong with it."
 )
-UPLOAD_EXAMPLES = label(
-    "Your examples (CSV, Excel, JSON, JSONL, Parquet, text or a zip of these, up to 100 MB)"
+UPLOAD_EXAMPLES = register_label(
+    Message("Your examples ({formats} or a zip of these, up to 100 MB)").format(
+        formats=readers.format_labels(archives=False)
+    )
 )
 OTHER_SOURCES = label("Other ways: paste, fetch from the hub, or start from a template")
 PASTE = label("Paste rows from a spreadsheet, or any text")

@@ -8,9 +8,9 @@ from typing import Any, NamedTuple
 import gradio as gr
 
 from studio import presets
-from studio.data import import_job, store
+from studio.data import import_job, readers, store
 from studio.data.readers import header
-from studio.data.readers.read import ACCEPTED_EXTENSIONS, Table
+from studio.data.readers.read import Table
 from studio.data.schema import column_stats, infer_roles
 from studio.data.store import Dataset
 from studio.errors import StudioError
@@ -245,10 +245,7 @@ def _show_dataset(
 
 def _with_header_warning(notice: dict[str, Any], dataset: Dataset, table: Table, lang: str) -> dict[str, Any]:
     """What is said of a data set, and of its first row where that was taken for names and may be an example."""
-    has_guessed_header = (
-        dataset.path.suffix.lower() not in (".json", ".jsonl", ".ndjson", ".parquet", ".zip")
-        and not dataset.changes()
-    )
+    has_guessed_header = readers.may_lack_header(dataset.path.suffix.lower()) and not dataset.changes()
     if not has_guessed_header or not header.is_doubtful_header(
         table.columns, [[*row.values()] for row in table.rows[: header.SAMPLE_LINES]]
     ):
@@ -309,7 +306,10 @@ def build(source: gr.BrowserState, browser_datasets: gr.BrowserState) -> DataTab
     """Lay the tab out and wire it; `source` remembers the data set, `mine` those that this browser has brought."""
     gr.Markdown(t(messages.DATA_HEADING))
     file = gr.File(
-        label=t(messages.UPLOAD_EXAMPLES), file_types=list(ACCEPTED_EXTENSIONS), elem_id="upload", height=150
+        label=t(messages.UPLOAD_EXAMPLES),
+        file_types=list(readers.accepted_extensions()),
+        elem_id="upload",
+        height=150,
     )
     gr.Markdown(t(messages.SAMPLE_HINT))
     with gr.Row(elem_id="samples"):

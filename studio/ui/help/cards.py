@@ -1,43 +1,20 @@
-"""The help cards: a method's page and its drawing, the exact terms of every setting, the glossary, and what a curve says."""
+"""The help cards: drawings of methods, the exact terms of settings, the glossary, and what a curve says."""
 
 import html
 import re
 from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
-from typing import TypeVar
-
-import yaml
-from pydantic import Field, TypeAdapter, ValidationError
 
 from studio import presets
 from studio.errors import BadPlan
 from studio.i18n import Message
-from studio.presets import CardModel
+from studio.presets import CardModel, SettingHelp
 
-CardT = TypeVar("CardT")
-# An element of a drawing that holds words, by the key under which presets/drawings.yaml has them; a drawing's comments go nowhere.
+# An element of a drawing that holds words, with their key; a drawing's comments go nowhere.
 TEXT_ELEMENT = re.compile(r'(<(title|desc|text)\b[^<>]*?)\s+data-w="([^"]*)"([^<>]*>)[^<]*(</\2>)')
 COMMENT = re.compile(r"\s*<!--.*?-->", re.DOTALL)
-
-
-class SampleRun(CardModel):
-    """What to try a method on, and how long that took where it was measured (seconds)."""
-
-    sample: str
-    seconds: float | None
-
-
-class MethodPage(CardModel):
-    """What there is to know of a method, in words."""
-
-    what: Message
-    how: tuple[Message, ...]
-    fits: tuple[Message, ...]
-    fits_not: tuple[Message, ...]
-    watch: Message
-    source: Message
-    attempt: SampleRun = Field(alias="try")
+TRAINING = "training"
 
 
 class GlossaryTerm(CardModel):
@@ -57,60 +34,57 @@ class CurveHelp(CardModel):
     bad: Message
 
 
-class SettingHelp(CardModel):
-    """The second level of a setting: the field's term, its formula, and what turning it does."""
-
-    exact: Message
-
-
-@lru_cache
-def pages() -> dict[str, MethodPage]:
-    """The pages by method, in the order of the table; raises BadPlan where a method has none."""
-    return {
-        name: _read_card(presets.FOLDER / "help" / f"{name}.yaml", MethodPage) for name in presets.methods()
-    }
-
-
-@lru_cache
 def glossary() -> dict[str, GlossaryTerm]:
     """The field's terms by key, in the order of the file."""
-    return _read_card(presets.FOLDER / "glossary.yaml", dict[str, GlossaryTerm])
+    return _read_glossary(presets.FOLDER)
 
 
-@lru_cache
 def curves() -> dict[str, CurveHelp]:
     """What the measures of a run say, by the name of the measure."""
-    return _read_card(presets.FOLDER / "curves.yaml", dict[str, CurveHelp])
+    return _read_curves(presets.FOLDER)
 
 
-@lru_cache
-def exact_terms() -> dict[str, Message]:
-    """The exact sentence on every setting: METHOD.knob, and training.field for those of all methods."""
-    return {
-        key: setting.exact
-        for key, setting in _read_card(presets.FOLDER / "knobs.yaml", dict[str, SettingHelp]).items()
-    }
+def exact_term(key: str) -> Message | None:
+    """The exact sentence on a setting; None where there is none.
+
+    `key` is METHOD.SETTING for a method's own, training.FIELD for those that every method has.
+    """
+    setting = _find_setting(key)
+    if setting and setting.same_as:
+        setting = _find_setting(setting.same_as)
+    return setting.exact if setting else None
 
 
-@lru_cache
-def _drawing_texts() -> dict[str, Message]:
-    return _read_card(presets.FOLDER / "drawings.yaml", dict[str, Message])
+def _find_setting(key: str) -> SettingHelp | None:
+    owner, _, name = key.partition(".")
+    if owner == TRAINING:
+        return _read_training(presets.FOLDER).get(name)
+    card = presets.methods().get(owner)
+    return card.settings.get(name) if card else None
 
 
-@lru_cache
 def drawing(name: str, lang: str) -> str:
     """The drawing of a method as SVG, its words in a language and escaped: safe to put into a page as it is.
 
-    Raises BadPlan where there is no drawing, or a word of it is missing.
+    Raises:
+        BadPlan: There is no such method or drawing, or a word of it is missing.
     """
     path = presets.ASSETS / "methods" / f"{name}.svg"
-    if name not in presets.methods():
+    card = presets.methods().get(name)
+    if not card:
         raise BadPlan([f"{path}: {name!r} is no method"])
-    return fill_svg_text(_read_text(path), _drawing_texts(), lang, path)
+    texts = _read_drawing_texts(presets.FOLDER) | {
+        f"{name}.{key}": text for key, text in card.drawing.items()
+    }
+    return fill_svg_text(presets.read_text(path), texts, lang, path)
 
 
 def fill_svg_text(svg: str, texts: Mapping[str, Message], lang: str, path: Path) -> str:
-    """An SVG with the words of a language in the places that name them; `path` is told where one is missing (BadPlan)."""
+    """An SVG with the words of a language in the places that name them.
+
+    Raises:
+        BadPlan: A word is missing, or a place holds something else than words; the message names `path`.
+    """
     uncommented = COMMENT.sub("", svg)
     keys = [match[3] for match in TEXT_ELEMENT.finditer(uncommented)]
     problems = [f"{path}: there are no words for data-w {key!r}" for key in keys if key not in texts]
@@ -118,28 +92,31 @@ def fill_svg_text(svg: str, texts: Mapping[str, Message], lang: str, path: Path)
         problems.append(f"{path}: expected data-w on a title, desc or text that holds nothing but words")
     if problems:
         raise BadPlan(problems)
-    return TEXT_ELEMENT.sub(
-        lambda match: f"{match[1]}{match[4]}{html.escape(texts[match[3]].render(lang))}{match[5]}",
-        uncommented,
-    ).strip()
+
+    def fill(match: re.Match[str]) -> str:
+        return f"{match[1]}{match[4]}{html.escape(texts[match[3]].render(lang))}{match[5]}"
+
+    return TEXT_ELEMENT.sub(fill, uncommented).strip()
 
 
-def _read_card(path: Path, card_type: type[CardT]) -> CardT:
-    try:
-        return TypeAdapter(card_type).validate_python(yaml.safe_load(_read_text(path)))
-    except ValidationError as error:
-        raise BadPlan(
-            [
-                f"{path}: {'.'.join(str(part) for part in problem['loc'])}: {problem['msg']}"
-                for problem in error.errors()
-            ]
-        ) from None
-    except yaml.YAMLError as error:
-        raise BadPlan([f"{path}: is not valid YAML: {' '.join(str(error).split())}"]) from None
+# The folder is an argument of what is cached, so that a test may put another in its place.
 
 
-def _read_text(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8")
-    except FileNotFoundError:
-        raise BadPlan([f"{path}: there is no such file"]) from None
+@lru_cache
+def _read_glossary(folder: Path) -> dict[str, GlossaryTerm]:
+    return presets.read_card(folder / "glossary.yaml", dict[str, GlossaryTerm])
+
+
+@lru_cache
+def _read_curves(folder: Path) -> dict[str, CurveHelp]:
+    return presets.read_card(folder / "curves.yaml", dict[str, CurveHelp])
+
+
+@lru_cache
+def _read_training(folder: Path) -> dict[str, SettingHelp]:
+    return presets.read_card(folder / "training.yaml", dict[str, SettingHelp])
+
+
+@lru_cache
+def _read_drawing_texts(folder: Path) -> dict[str, Message]:
+    return presets.read_card(folder / "drawings.yaml", dict[str, Message])

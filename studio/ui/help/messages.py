@@ -1,5 +1,6 @@
-"""Every word of the help parts that stands in no card, in both languages."""
+"""The texts of the help parts that stand in no card."""
 
+from studio import presets
 from studio.i18n import Message, label
 
 HOW_IT_WORKS = label("How this method works")
@@ -45,31 +46,38 @@ TOUR_STEPS: tuple[tuple[Message, Message], ...] = (
     (
         Message("Bring your examples"),
         Message(
-            "A spreadsheet, a file or pasted rows; or one of the samples, to begin with. The studio reads them, says what it understood and helps to mend what is wrong."
+            "A spreadsheet, a file or pasted rows; or one of the samples, to begin with. The studio reads"
+            " them, says what it understood and helps to mend what is wrong."
         ),
     ),
     (
         Message("Choose how it learns"),
         Message(
-            "Ten methods side by side, with the memory, time and money each would take here. One is chosen already, and its settings are filled in."
+            "{count} methods side by side, with the memory, time and money each would take here."
+            " One is chosen already, and its settings are filled in.",
+            {"count": presets.spelled_method_count},
+            style="sentence",
         ),
     ),
     (
         Message("Watch it learn"),
         Message(
-            "One button starts the training, and the curves say how it goes. You may stop whenever you like and keep what was learned; closing the page stops nothing."
+            "One button starts the training, and the curves say how it goes. You may stop whenever you like"
+            " and keep what was learned; closing the page stops nothing."
         ),
     ),
     (
         Message("Ask both models"),
         Message(
-            "Put the same question to the base model and to the fine-tuned one, and read both answers side by side."
+            "Put the same question to the base model and to the fine-tuned one, and read both answers side by"
+            " side."
         ),
     ),
     (
         Message("Take it home"),
         Message(
-            "Download what was learned, with a model card and the plan that made it. Until then everything stays on this machine."
+            "Download what was learned, with a model card and the plan that made it. Until then everything"
+            " stays on this machine."
         ),
     ),
 )

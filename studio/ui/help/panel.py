@@ -1,4 +1,4 @@
-"""Help where it is needed: a page for each method, the exact terms of its settings, a glossary, what curves say, and a first tour."""
+"""Help where it is needed: method pages, exact terms, a glossary, what curves say, and a first tour."""
 
 import time
 from typing import Any
@@ -6,26 +6,35 @@ from typing import Any
 import gradio as gr
 
 from studio import methods, presets
+from studio.errors import BadPlan
 from studio.i18n import Message, languages
 from studio.methods.spec import Setting
+from studio.presets import MethodPage
 from studio.ui.components import forms
 from studio.ui.components.forms import t
 from studio.ui.form.training_fields import TRAINING_FIELDS
 from studio.ui.help import cards, messages
 
-# The drawing is the studio's own file with its words escaped (studio.ui.help.cards.drawing); everything else is escaped by the template.
+# The drawing is the studio's own file with its words escaped (studio.ui.help.cards.drawing); everything else
+# is escaped by the template. What a method's card leaves out is left out of its page.
 METHOD_PAGE_TEMPLATE = """
 {{#if value.name}}<article class="about-method">
-  <figure>{{{value.drawing}}}</figure>
+  {{#if value.drawing}}<figure>{{{value.drawing}}}</figure>{{/if}}
   <section class="about-what"><h4>{{value.heads.what}}</h4><p>{{value.what}}</p>
     <h4>{{value.heads.cost}}</h4><p>{{#if cost}}{{cost}}{{else}}{{value.cost}}{{/if}}</p>
-    <p class="about-try"><button type="button" data-attempt="{{value.name}}">{{value.attempt}}</button> <span class="about-small">{{value.sample}}</span></p></section>
-  <section><h4>{{value.heads.how}}</h4><ol>{{#each value.how}}<li>{{this}}</li>{{/each}}</ol></section>
-  <section><h4>{{value.heads.steps}}</h4><ol>{{#each value.steps}}<li>{{this}}</li>{{/each}}</ol></section>
-  <section class="about-fits"><h4>{{value.heads.fits}}</h4><ul>{{#each value.fits}}<li>{{this}}</li>{{/each}}</ul></section>
-  <section class="about-not"><h4>{{value.heads.fits_not}}</h4><ul>{{#each value.fits_not}}<li>{{this}}</li>{{/each}}</ul></section>
-  <section class="about-wide"><h4>{{value.heads.watch}}</h4><p>{{value.watch}}</p>
-    <p class="about-small"><b>{{value.heads.source}}</b> {{value.source}}</p></section>
+    {{#if value.attempt}}<p class="about-try">
+      <button type="button" data-attempt="{{value.name}}">{{value.attempt}}</button>
+      <span class="about-small">{{value.sample}}</span></p>{{/if}}</section>
+  {{#if value.how}}<section><h4>{{value.heads.how}}</h4>
+    <ol>{{#each value.how}}<li>{{this}}</li>{{/each}}</ol></section>{{/if}}
+  {{#if value.steps}}<section><h4>{{value.heads.steps}}</h4>
+    <ol>{{#each value.steps}}<li>{{this}}</li>{{/each}}</ol></section>{{/if}}
+  {{#if value.fits}}<section class="about-fits"><h4>{{value.heads.fits}}</h4>
+    <ul>{{#each value.fits}}<li>{{this}}</li>{{/each}}</ul></section>{{/if}}
+  {{#if value.fits_not}}<section class="about-not"><h4>{{value.heads.fits_not}}</h4>
+    <ul>{{#each value.fits_not}}<li>{{this}}</li>{{/each}}</ul></section>{{/if}}
+  {{#if value.watch}}<section class="about-wide"><h4>{{value.heads.watch}}</h4><p>{{value.watch}}</p>
+    <p class="about-small"><b>{{value.heads.source}}</b> {{value.source}}</p></section>{{/if}}
 </article>{{/if}}"""
 ATTEMPT_SCRIPT = """
 element.addEventListener('click', (event) => {
@@ -33,14 +42,19 @@ element.addEventListener('click', (event) => {
   if (button) trigger('attempt', { id: button.dataset.attempt });
 });"""
 TERMS_TEMPLATE = """
-{{#each value.groups}}{{#if this.folded}}<details class="terms"><summary>{{this.head}}</summary>{{else}}<section class="terms"><h4>{{this.head}}</h4>{{/if}}
-  <dl>{{#each this.terms}}<div><dt>{{this.label}}</dt><dd>{{this.help}}</dd><dd class="exactly">{{this.exact}}</dd></div>{{/each}}</dl>
-{{#if this.folded}}</details>{{else}}</section>{{/if}}{{/each}}"""
+{{#each value.groups}}
+  {{#if this.folded}}<details class="terms"><summary>{{this.head}}</summary>
+  {{else}}<section class="terms"><h4>{{this.head}}</h4>{{/if}}
+  <dl>{{#each this.terms}}<div><dt>{{this.label}}</dt><dd>{{this.help}}</dd>
+    {{#if this.exact}}<dd class="exactly">{{this.exact}}</dd>{{/if}}</div>{{/each}}</dl>
+  {{#if this.folded}}</details>{{else}}</section>{{/if}}
+{{/each}}"""
 
 
 def build_method_page() -> gr.HTML:
-    """The page of a method; the browser tells `attempt` with its `id`, which may be anything: check it. `cost` is a prop of its own, so
-    that a moved slider sends one sentence and no page.
+    """The page of a method; the browser reports `attempt` with its `id`, which may be anything: check it.
+
+    `cost` is a prop of its own, so that a moved slider sends one sentence and no page.
     """
     return gr.HTML(
         {},
@@ -53,29 +67,60 @@ def build_method_page() -> gr.HTML:
 
 
 def method_page_value(name: str, lang: str, cost: str = "") -> dict[str, Any]:
-    """What the page of a method shows; `cost` is a sentence on what it would take here. Raises BadPlan where its card is damaged."""
-    card, page = presets.methods()[name], cards.pages()[name]
-    sample, seconds = presets.samples()[page.attempt.sample], page.attempt.seconds
-    attempt = (
-        messages.TRY_SHORT_RUN.render(lang)
-        if seconds is None
-        else messages.TRY_TIMED.render(lang, time=forms.format_seconds(seconds, lang))
-    )
-    return {
+    """What the page of a method shows; what its card leaves out is empty.
+
+    Args:
+        name: The method, which has a card.
+        lang: The language to show it in.
+        cost: A sentence on what the method would take here; "" says what is missing for an estimate.
+    """
+    card = presets.methods()[name]
+    value = {
         "name": name,
-        "drawing": cards.drawing(name, lang),
+        "drawing": _drawing_or_nothing(name, lang),
+        "what": card.principle.render(lang),
+        "how": [],
+        "steps": [step.render(lang) for step in card.steps],
+        "fits": [],
+        "fits_not": [],
+        "watch": "",
+        "source": "",
+        "cost": cost or messages.COST_UNKNOWN.render(lang),
+        "attempt": "",
+        "sample": "",
+        "heads": {name: heading.render(lang) for name, heading in messages.PAGE_HEADINGS.items()},
+    }
+    return value | (_page_texts(card.help, lang) if card.help else {})
+
+
+def _page_texts(page: MethodPage, lang: str) -> dict[str, Any]:
+    texts: dict[str, Any] = {
         "what": page.what.render(lang),
         "how": [step.render(lang) for step in page.how],
-        "steps": list(card.steps[lang]),
         "fits": [item.render(lang) for item in page.fits],
         "fits_not": [item.render(lang) for item in page.fits_not],
         "watch": page.watch.render(lang),
         "source": page.source.render(lang),
-        "cost": cost or messages.COST_UNKNOWN.render(lang),
-        "attempt": attempt,
-        "sample": messages.WITH_SAMPLE.render(lang, name=sample.name, rows=sample.rows),
-        "heads": {name: heading.render(lang) for name, heading in messages.PAGE_HEADINGS.items()},
     }
+    sample = presets.samples().get(page.sample_run.sample)
+    if sample:
+        texts["attempt"] = _attempt_label(page.sample_run.seconds, lang)
+        texts["sample"] = messages.WITH_SAMPLE.render(lang, name=sample.name, rows=sample.rows)
+    return texts
+
+
+def _attempt_label(seconds: float | None, lang: str) -> str:
+    if seconds is None:
+        return messages.TRY_SHORT_RUN.render(lang)
+    return messages.TRY_TIMED.render(lang, time=forms.format_seconds(seconds, lang))
+
+
+def _drawing_or_nothing(name: str, lang: str) -> str:
+    """The drawing of a method; empty where there is none, or a word of it is missing."""
+    try:
+        return cards.drawing(name, lang)
+    except BadPlan:
+        return ""
 
 
 def update_cost(sentence: str) -> Any:
@@ -91,62 +136,51 @@ def build_terms() -> gr.HTML:
 
 
 def list_terms(name: str, lang: str) -> list[dict[str, str]]:
-    """Every setting of a method and of the training: its key, its label and help in plain words, and the exact sentence.
+    """The settings of a method, then those of the training, each explained on two levels.
 
-    `only` is the choice under which it has a say, empty for most.
+    Each has its `key`, its `label` and `help` in plain words, the `exact` sentence (empty where there is
+    none), and `condition`, the choice under which alone it applies (empty for most).
     """
     settings = methods.get(name).settings
-    method_terms = [
-        (f"{name}.{setting.name}", setting.label, setting.help, _condition_label(setting, settings))
-        for setting in settings
-    ]
-    training_terms = [
-        (f"training.{field}", label, help_text, Message(""))
-        for field, (label, help_text) in TRAINING_FIELDS.items()
-    ]
-    return [
-        {
-            "key": key,
-            "label": label.render(lang),
-            "help": help_text.render(lang),
-            "exact": cards.exact_terms()[key].render(lang),
-            "only": condition.render(lang),
-        }
-        for key, label, help_text, condition in (*method_terms, *training_terms)
-    ]
+    terms = []
+    for setting in settings:
+        key, condition = f"{name}.{setting.name}", _condition_label(setting, settings)
+        terms.append(_term(key, setting.label, setting.help, lang) | {"condition": condition.render(lang)})
+    for field, (label, help_text) in TRAINING_FIELDS.items():
+        terms.append(_term(f"{cards.TRAINING}.{field}", label, help_text, lang) | {"condition": ""})
+    return terms
+
+
+def _term(key: str, label: Message, help_text: Message, lang: str) -> dict[str, str]:
+    exact = cards.exact_term(key)
+    return {
+        "key": key,
+        "label": label.render(lang),
+        "help": help_text.render(lang),
+        "exact": exact.render(lang) if exact else "",
+    }
 
 
 def _condition_label(setting: Setting, settings: tuple[Setting, ...]) -> Message:
-    """What the choice is called under which a knob has a say."""
-    name, value = setting.depends_on or ("", "")
-    return next(
-        (
-            text
-            for other in settings
-            if other.name == name
-            for choice, text in other.choices
-            if choice == value
-        ),
-        Message(""),
-    )
+    """What the choice is called under which alone a setting applies; empty where it always does."""
+    if not setting.depends_on:
+        return Message("")
+    name, value = setting.depends_on
+    choices = {choice: text for other in settings if other.name == name for choice, text in other.choices}
+    return choices.get(value, Message(""))
 
 
 def terms_value(name: str, lang: str) -> dict[str, Any]:
-    """The terms of a method in groups: its own settings, those of one choice folded under its name, then those of the training."""
-    terms_by_heading: dict[str, list[dict[str, str]]] = {}
+    """The terms of a method in groups: its own settings, those of one choice folded, the training's."""
+    method_heading = messages.METHOD_SETTINGS.render(lang, method=presets.methods()[name].name)
+    training_heading = messages.TRAINING_SETTINGS.render(lang)
+    groups: dict[str, dict[str, Any]] = {}
     for term in list_terms(name, lang):
-        method_heading = messages.METHOD_SETTINGS.render(lang, method=presets.methods()[name].name)
-        heading = (
-            messages.TRAINING_SETTINGS.render(lang)
-            if term["key"].startswith("training.")
-            else term["only"] or method_heading
-        )
-        terms_by_heading.setdefault(heading, []).append(term)
-    groups = [
-        {"head": heading, "folded": bool(terms[0]["only"]), "terms": terms}
-        for heading, terms in terms_by_heading.items()
-    ]
-    return {"groups": groups}
+        is_training = term["key"].startswith(f"{cards.TRAINING}.")
+        heading = training_heading if is_training else term["condition"] or method_heading
+        group = groups.setdefault(heading, {"head": heading, "folded": bool(term["condition"]), "terms": []})
+        group["terms"].append(term)
+    return {"groups": list(groups.values())}
 
 
 def explain_method(chosen: str, request: gr.Request) -> tuple[Any, Any]:
@@ -158,7 +192,10 @@ def explain_method(chosen: str, request: gr.Request) -> tuple[Any, Any]:
 
 
 def glossary_value(lang: str) -> dict[str, Any]:
-    """The field's terms for the dialog; `also` is what a term is called in the other language, so that it is found under both names."""
+    """The field's terms for the dialog.
+
+    `also` is what a term is called in another language, so that it is found under both names.
+    """
     other_language = next(name for name in languages() if name != lang)
     entries = [
         {
@@ -176,7 +213,7 @@ def glossary_value(lang: str) -> dict[str, Any]:
 
 
 def curve_texts(lang: str) -> dict[str, dict[str, str]]:
-    """What each measure of a run says, in plain words and exactly, and what it looks like when all is well (good) and when not (bad)."""
+    """What each measure of a run says, plainly and exactly, and what it looks like when good and when bad."""
     return {
         name: {
             "plain": curve.plain.render(lang),
@@ -189,7 +226,7 @@ def curve_texts(lang: str) -> dict[str, dict[str, str]]:
 
 
 def curve_headings(lang: str) -> dict[str, str]:
-    """What stands before the parts of `curve_words`, and the name of the button that opens them."""
+    """The headings of the parts of `curve_texts`, and the label of the button that opens them."""
     return {name: heading.render(lang) for name, heading in messages.CURVE_HEADINGS.items()}
 
 
@@ -203,7 +240,7 @@ def tour_value(lang: str) -> dict[str, Any]:
 
 
 def open_glossary(request: gr.Request) -> dict[str, Any]:
-    """The glossary in the visitor's language; each answer is new, so that the dialog opens again."""
+    """The glossary in the visitor's language; every answer is new, so that the dialog opens again."""
     return {**glossary_value(forms.request_language(request)), "asked": time.time()}
 
 
@@ -213,7 +250,7 @@ def load_tour(request: gr.Request) -> dict[str, Any]:
 
 
 def build_buttons() -> None:
-    """Lay out and wire what stands in the page's head, in the row that is open: two buttons, the glossary and the tour."""
+    """Lay out and wire the help of the page's head, in the open row: two buttons, the glossary, the tour."""
     quiet: dict[str, Any] = {"show_progress": "hidden", "queue": False}
     tour_button = gr.Button(t(messages.SHOW_TOUR), size="sm", scale=0, min_width=0, elem_id="show-around")
     glossary_button = gr.Button(
@@ -228,7 +265,7 @@ def build_buttons() -> None:
 
 
 def _build_scripted(name: str) -> gr.HTML:
-    """A component that its script draws beside an empty template, so that an update leaves what the script made alone."""
+    """A component that its script draws beside an empty template, so that an update leaves that alone."""
     script = (presets.ASSETS / f"{name}.js").read_text(encoding="utf-8")
     return gr.HTML(
         {}, html_template="<i hidden></i>", js_on_load=script, elem_id=name, apply_default_css=False

@@ -1,5 +1,6 @@
 """The guided chooser on the Method tab: six questions, mostly answered already, and what they come to."""
 
+from functools import partial
 from typing import Any, NamedTuple
 
 import gradio as gr
@@ -25,7 +26,9 @@ SHOW_RESULT = label("Show what suits")
 QUESTIONS_LEFT = Message("{count} of 6 questions still to answer.")
 BEST_METHOD = Message("{method} suits best")
 NO_TRAINING = Message("Better not train yet")
-WHY_NOT_OTHERS = Message("Why not the other nine")
+WHY_NOT_OTHERS = Message(
+    "Why not the other {count}", {"count": partial(presets.spelled_method_count, besides=1)}
+)
 PROMPT_TO_TRY = Message("A prompt to try on the base model first")
 USE_PLAN, TRY_PROMPT = Message("Use this plan"), Message("Try the prompt on the base model")
 PLAN_APPLIED = Message("Data, base model and method are set as proposed.")
@@ -78,7 +81,7 @@ def prefill_answers(
             model=str(model or ""),
         )
     except StudioError:  # what is wrong with the data is said on its own tab
-        known_answers = chooser.known_answers("", 0, 0, _find_machine(machine))
+        known_answers = chooser.infer_answers("", 0, 0, _find_machine(machine))
     user_answers = {name: value for name, value in answers.items() if value not in (None, previous.get(name))}
     updates = [
         gr.update(

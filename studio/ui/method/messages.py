@@ -1,8 +1,14 @@
 """Every word of the Method tab, in both languages; those of its table stand beside it."""
 
-from studio.i18n import Message, label
+from studio import presets
+from studio.i18n import Message, label, register_label
 
-METHOD_HEADING = label("### Choose a method\nAll ten side by side. A row opens its settings below.")
+METHOD_HEADING = register_label(
+    Message(
+        "### Choose a method\nAll {count} side by side. A row opens its settings below.",
+        {"count": presets.spelled_method_count},
+    )
+)
 METHOD = Message("Method")
 MODEL = label("Base model to start from")
 MODEL_HELP = label("Choose from the list, or type a hub id (owner/name) or a folder.")

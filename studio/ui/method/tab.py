@@ -31,7 +31,6 @@ from studio.ui.form.training_fields import (
 )
 from studio.ui.help import messages
 from studio.ui.help import panel as help_panel
-from studio.ui.help.cards import pages
 from studio.ui.method import (
     base_model as base_model_info,
 )
@@ -132,11 +131,12 @@ def refresh(request: gr.Request, **fields: Any) -> tuple[Any, ...]:
 def try_on_sample(event: gr.EventData, request: gr.Request) -> tuple[Any, ...]:
     """A short run on the sample that suits a method: its data, the method, and the fewest rounds; a browser may name anything."""
     name = str(getattr(event, "id", ""))
-    if name not in {method.name for method in methods.METHODS}:
+    page = presets.methods()[name].help if name in {method.name for method in methods.METHODS} else None
+    if not page:
         raise gr.Error(method_messages.UNKNOWN_METHOD.render(forms.request_language(request)))
-    source = f"sample:{pages()[name].attempt.sample}"
+    source = f"sample:{page.sample_run.sample}"
     moved_state = {"source": source, "names": ["epochs"]}
-    return *data_tab.open_sample(pages()[name].attempt.sample, request), name, moved_state, MIN_EPOCHS
+    return *data_tab.open_sample(page.sample_run.sample, request), name, moved_state, MIN_EPOCHS
 
 
 def apply_suggestion(event: gr.EventData, **fields: Any) -> tuple[Any, ...]:

@@ -321,7 +321,7 @@ def _render_details(
     """What stands under a row when it is opened: texts, steps and the parts of the figures."""
     entries: dict[str, dict[str, Any]] = {
         "principle": {"text": card.principle.render(lang)},
-        "steps": {"steps": list(card.steps[lang])},
+        "steps": {"steps": [step.render(lang) for step in card.steps]},
         "when": {"text": card.when.render(lang)},
         "needs": {"text": card.needs.render(lang)},
     }

@@ -1,5 +1,6 @@
 """Every word of the comparison table, in both languages."""
 
+from studio import presets
 from studio.i18n import Message
 
 COLUMN_HEADINGS = {
@@ -65,7 +66,11 @@ SCRIPT_MESSAGES = {
     "less": Message("{count}% less {what}"),
     "nothing": Message("no {what} at all"),
 }
-TABLE_CAPTION = Message("Ten ways to teach a model, and what each costs")
+TABLE_CAPTION = Message(
+    "{count} ways to teach a model, and what each costs",
+    {"count": presets.spelled_method_count},
+    style="sentence",
+)
 ON_MACHINE = Message(
     "On {place}. Ranges are made to hold nine runs of ten; the record above says how they did."
 )
