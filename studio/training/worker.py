@@ -302,8 +302,8 @@ def main() -> int:
     except StudioError as error:
         sys.stderr.write(f"{error}\n")
         return 1
-    except Exception:
-        traceback.print_exc()
+    except Exception as error:
+        traceback.print_exception(error)
         return 1
     finally:
         gc.collect()
