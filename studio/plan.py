@@ -65,6 +65,19 @@ def all_roles(task: Task) -> tuple[str, ...]:
     )
 
 
+def required_column_roles(task: Task, columns: Mapping[str, str]) -> tuple[str, ...]:
+    """The roles a task cannot do without, in the form that its columns have now (see ALTERNATIVE_ROLES)."""
+    optional = (*OPTIONAL_ROLES.get(task, ()), GROUP_ROLE)
+    return tuple(role for role in active_roles(task, columns) if role not in optional)
+
+
+def optional_column_roles(task: Task, columns: Mapping[str, str]) -> tuple[str, ...]:
+    """The roles whose columns may stay empty, in the form that the task's columns have now."""
+    if required_column_roles(task, columns) != REQUIRED_ROLES[task]:
+        return (GROUP_ROLE,)
+    return (*OPTIONAL_ROLES.get(task, ()), GROUP_ROLE)
+
+
 class StrictModel(BaseModel):
     """The manner of every part of a plan: it cannot change, and an unknown key is an error."""
 

@@ -10,6 +10,7 @@ import gradio as gr
 import pandas as pd
 import pytest
 import xlsxwriter
+from form_fields import form_fields
 
 from studio import methods, presets, processes, runs
 from studio.data import import_job, store
@@ -17,9 +18,9 @@ from studio.data.quality.fixes import Change
 from studio.data.readers import read as readers
 from studio.errors import BadData
 from studio.i18n import Message
+from studio.plan import required_column_roles
 from studio.storage import home
 from studio.ui import access
-from studio.ui.components import forms
 from studio.ui.data import (
     details as dataset_details,
 )
@@ -37,7 +38,7 @@ from studio.ui.data import (
     test_set as test_set_panel,
 )
 from studio.ui.data.tab import FIELD_COUNT, REQUIRED_FIELDS
-from studio.ui.form import plan_form
+from studio.ui.form import packing, plan_form
 from studio.ui.train import tab as train_tab
 
 ENGLISH = SimpleNamespace(headers={"accept-language": "en-GB,en"}, query_params={}, session_hash="one")
@@ -74,7 +75,12 @@ def shown(values):
     told, *rest = values
     fields, (columns, task, sheet, source) = rest[:FIELD_COUNT], rest[FIELD_COUNT : FIELD_COUNT + 4]
     return SimpleNamespace(
-        told=told, fields=fields, columns=forms.unpack(columns), task=task, sheet=sheet, source=source
+        notice=told,
+        fields=fields,
+        columns=packing.unpack_mapping(columns),
+        task=task,
+        sheet=sheet,
+        source=source,
     )
 
 
@@ -101,7 +107,7 @@ def test_every_sample_is_understood_at_once():
         ), name
         assert found.columns == card.columns
         assert [field["visible"] for field in found.fields[:REQUIRED_FIELDS]].count(True) == len(
-            forms.required_column_roles(card.task, card.columns)
+            required_column_roles(card.task, card.columns)
         )
 
 
@@ -164,8 +170,8 @@ def test_every_task_is_understood_and_shows_as_many_columns_as_it_has(
     assert said in found.notice["more"]
     able = next((item.name for item in methods.METHODS if task in item.tasks), None)
     if able:
-        given = (found.source, task, forms.pack(found.columns), "smollm2-135m", able, "", ENGLISH)
-        assert "16 examples" in train_tab.summarise(*given, **DEFAULTS, **TRAINING)["text"]
+        fields = form_fields(source=found.source, task=task, columns=found.columns, method=able)
+        assert "16 examples" in train_tab.summarise(ENGLISH, **fields)["text"]
 
 
 def test_damaged_rows_are_listed_with_line_and_reason_and_the_rest_is_counted(tmp_path):
@@ -278,7 +284,7 @@ def test_nothing_pasted_says_so():
 def test_a_known_answer_may_be_left_out(tmp_path):
     found = upload(tmp_path, "a.csv", ASKED)
     told, *rest = change(found.source, "prompts", found.columns, "question")
-    optional, columns = rest[REQUIRED_FIELDS], forms.unpack(rest[-1])
+    optional, columns = rest[REQUIRED_FIELDS], packing.unpack_mapping(rest[-1])
     assert (optional["value"], optional["choices"][0]) == ("", ("none", ""))
     assert columns == {"prompt": "question"}
     assert "never learned" not in told["more"]
@@ -287,7 +293,13 @@ def test_a_known_answer_may_be_left_out(tmp_path):
 def change(source, task, columns, *fields):
     """Other columns in the first fields, the rest empty."""
     return data_tab.change_columns(
-        source, task, [source], forms.pack(columns), *fields, *(None,) * (FIELD_COUNT - len(fields)), ENGLISH
+        source,
+        task,
+        [source],
+        packing.pack_mapping(columns),
+        *fields,
+        *(None,) * (FIELD_COUNT - len(fields)),
+        ENGLISH,
     )
 
 
@@ -300,11 +312,11 @@ def test_another_column_than_conversations_asks_for_its_answers(tmp_path):
     found = upload(tmp_path, "a.jsonl", text)
     _, first, second, *_, packed = change(found.source, "chat", {"messages": "messages"}, "ask")
     assert (first["value"], second["visible"]) == ("ask", True)
-    assert forms.unpack(packed)["prompt"] == "ask"
+    assert packing.unpack_mapping(packed)["prompt"] == "ask"
     told, *_, packed = change(
         found.source, "chat", {"prompt": "ask", "response": "reply"}, "messages", "reply"
     )
-    assert forms.unpack(packed) == {"messages": "messages"}
+    assert packing.unpack_mapping(packed) == {"messages": "messages"}
     assert told["kind"] == "good"
 
 
@@ -315,7 +327,7 @@ def test_what_a_person_chose_is_found_again_and_outlives_a_fix_and_its_undo(own)
         health_panel.fix_finding(
             own.source,
             "chat",
-            forms.pack(turned),
+            packing.pack_mapping(turned),
             "",
             [own.source],
             0,
@@ -345,7 +357,13 @@ def test_where_others_reach_the_page_nobody_chooses_for_another(own, monkeypatch
     assert data_tab.change_task(own.source, "complete", [], ENGLISH)[0]["kind"] == "bad"
     assert (
         data_tab.change_columns(
-            own.source, "chat", [], forms.pack(ROLES), "response", *(None,) * (FIELD_COUNT - 1), ENGLISH
+            own.source,
+            "chat",
+            [],
+            packing.pack_mapping(ROLES),
+            "response",
+            *(None,) * (FIELD_COUNT - 1),
+            ENGLISH,
         )[0]["kind"]
         == "bad"
     )
@@ -353,7 +371,20 @@ def test_where_others_reach_the_page_nobody_chooses_for_another(own, monkeypatch
 
 
 def reports(source, columns=ROLES, task="chat", test=""):
-    return list(health_panel.run_checks(source, task, forms.pack(columns), "", 256, "lora", test, ENGLISH))
+    return list(
+        health_panel.run_checks(
+            ENGLISH,
+            **form_fields(
+                source=source,
+                task=task,
+                columns=packing.pack_mapping(columns),
+                model="",
+                max_length=256,
+                method="lora",
+                test=test,
+            ),
+        )
+    )
 
 
 def kinds(report):
@@ -415,7 +446,7 @@ def test_a_fix_takes_the_finding_away_and_can_be_taken_back(untidy):
     event = SimpleNamespace(id="duplicates")
     report = reports(untidy)[-1]
     *going, (source, touched, told, after) = health_panel.fix_finding(
-        untidy, "chat", forms.pack(ROLES), "", [untidy], 0, report, event, ENGLISH
+        untidy, "chat", packing.pack_mapping(ROLES), "", [untidy], 0, report, event, ENGLISH
     )
     assert (going[-1][:3], going[-1][3]["halt"], after["wait"]) == ((gr.skip(),) * 3, "Stop", "")
     assert (source, touched, told["kind"]) == (untidy, 1, "good")
@@ -435,7 +466,15 @@ def test_a_fix_takes_the_finding_away_and_can_be_taken_back(untidy):
 def test_a_fix_is_refused_where_rows_were_changed_in_another_window_meanwhile(untidy):
     kept = store.find(untidy)
     going = health_panel.fix_finding(
-        untidy, "chat", forms.pack(ROLES), "", [untidy], 3, {}, SimpleNamespace(id="duplicates"), ENGLISH
+        untidy,
+        "chat",
+        packing.pack_mapping(ROLES),
+        "",
+        [untidy],
+        3,
+        {},
+        SimpleNamespace(id="duplicates"),
+        ENGLISH,
     )
     next(going)
     store.apply_change(kept, Change("edit", drop=(0,)))
@@ -473,7 +512,7 @@ def test_rows_that_stand_in_the_test_set_too_are_taken_out_of_the_examples(own, 
     assert "leak" in kinds(reports(own.source, test=test.source)[-1])
     event = SimpleNamespace(id="leak")
     *_, (_, _, told, _) = health_panel.fix_finding(
-        own.source, "chat", forms.pack(ROLES), test.source, [own.source], 0, {}, event, ENGLISH
+        own.source, "chat", packing.pack_mapping(ROLES), test.source, [own.source], 0, {}, event, ENGLISH
     )
     assert told["kind"] == "good"
     assert "leak" not in kinds(reports(own.source, test=test.source)[-1])
@@ -484,7 +523,15 @@ def test_rows_that_stand_in_the_test_set_too_are_taken_out_of_the_examples(own, 
 
 def test_a_fix_that_finds_nothing_left_changes_nothing(own):
     *_, (source, _, told, _) = health_panel.fix_finding(
-        own.source, "chat", forms.pack(ROLES), "", [own.source], 0, {}, SimpleNamespace(id="html"), ENGLISH
+        own.source,
+        "chat",
+        packing.pack_mapping(ROLES),
+        "",
+        [own.source],
+        0,
+        {},
+        SimpleNamespace(id="html"),
+        ENGLISH,
     )
     assert (source, told["text"]) == (gr.skip(), "There is nothing left to change.")
     assert own.changes() == []
@@ -497,7 +544,20 @@ def test_another_method_has_only_what_hangs_on_it_checked(untidy, monkeypatch):
         "stream_replies",
         lambda module, told, *more: asked.append(told["limits"]) or answers(module, told, *more),
     )
-    again = list(health_panel.run_checks(untidy, "chat", forms.pack(ROLES), "", 256, "full", "", ENGLISH))[-1]
+    again = list(
+        health_panel.run_checks(
+            ENGLISH,
+            **form_fields(
+                source=untidy,
+                task="chat",
+                columns=packing.pack_mapping(ROLES),
+                model="",
+                max_length=256,
+                method="full",
+                test="",
+            ),
+        )
+    )[-1]
     assert asked == [True]
     before, after = ({one["kind"]: one for one in report["findings"]} for report in (first, again))
     assert (again["whole"], set(after)) == (True, set(before))
@@ -507,7 +567,18 @@ def test_another_method_has_only_what_hangs_on_it_checked(untidy, monkeypatch):
 
 
 def test_a_check_that_is_called_off_keeps_what_was_found_and_says_what_was_not(untidy):
-    going = health_panel.run_checks(untidy, "chat", forms.pack(ROLES), "", 256, "lora", "", ENGLISH)
+    going = health_panel.run_checks(
+        ENGLISH,
+        **form_fields(
+            source=untidy,
+            task="chat",
+            columns=packing.pack_mapping(ROLES),
+            model="",
+            max_length=256,
+            method="lora",
+            test="",
+        ),
+    )
     shown = next(report for report in going if "headline" in report)
     assert (shown["halt"], "wait" in shown) == ("Stop", True)
     going.close()
@@ -534,7 +605,15 @@ def test_changes_to_a_sample_are_made_to_a_copy():
 @pytest.mark.parametrize("asked", ["nonsense", "", None, "../../x"])
 def test_a_fix_that_is_none_is_refused(own, asked):
     *_, (_, _, told, _) = health_panel.fix_finding(
-        own.source, "chat", forms.pack(ROLES), "", [own.source], 0, {}, SimpleNamespace(id=asked), ENGLISH
+        own.source,
+        "chat",
+        packing.pack_mapping(ROLES),
+        "",
+        [own.source],
+        0,
+        {},
+        SimpleNamespace(id=asked),
+        ENGLISH,
     )
     assert told["kind"] == "bad"
     assert own.changes() == []
@@ -641,7 +720,17 @@ def test_the_last_row_is_not_deleted(own):
 
 
 def test_what_the_model_sees_is_marked_where_it_is_learned(own):
-    found = row_browser.preview_examples(own.source, "chat", forms.pack(ROLES), "", 256, "lora", ENGLISH)
+    found = row_browser.preview_examples(
+        ENGLISH,
+        **form_fields(
+            source=own.source,
+            task="chat",
+            columns=packing.pack_mapping(ROLES),
+            model="",
+            max_length=256,
+            method="lora",
+        ),
+    )
     row = own.table().rows[0]
     parts = found["examples"][0]["sides"][0]["parts"]
     assert [part["learned"] for part in parts] == [False, True]
@@ -651,7 +740,15 @@ def test_what_the_model_sees_is_marked_where_it_is_learned(own):
 
 def test_under_the_model_s_own_template_only_the_answer_and_its_end_are_marked(own, tiny_chat):
     found = row_browser.preview_examples(
-        own.source, "chat", forms.pack(ROLES), str(tiny_chat), 256, "lora", ENGLISH
+        ENGLISH,
+        **form_fields(
+            source=own.source,
+            task="chat",
+            columns=packing.pack_mapping(ROLES),
+            model=str(tiny_chat),
+            max_length=256,
+            method="lora",
+        ),
     )
     parts = found["examples"][0]["sides"][0]["parts"]
     row = own.table().rows[0]
@@ -673,15 +770,17 @@ def test_texts_are_said_to_be_cut_where_the_model_and_what_stands_before_them_le
 
     def said(chosen, **moved):
         told = health_panel.run_checks(
-            found.source,
-            "classify",
-            forms.pack({"text": "text", "label": "label"}),
-            str(tiny_bert),
-            512,
-            chosen,
-            "",
             ENGLISH,
-            **{**DEFAULTS, **moved},
+            **form_fields(
+                source=found.source,
+                task="classify",
+                columns=packing.pack_mapping({"text": "text", "label": "label"}),
+                model=str(tiny_bert),
+                max_length=512,
+                method=chosen,
+                test="",
+                **moved,
+            ),
         )
         return [one["said"] for one in [*told][-1]["findings"] if one["kind"] == "cut"]
 
@@ -695,7 +794,15 @@ def test_the_bars_count_every_example_and_labels_that_look_like_numbers_stay_nam
     rows = "".join(f"text number {n} {'long ' * (n % 30)},{1 if n % 3 else 5}\n" for n in range(600))
     found = upload(tmp_path, "stars.csv", "text,label\n" + rows)
     lengths, classes = row_browser.draw_charts(
-        found.source, "classify", forms.pack(found.columns), "", 256, "lora", ENGLISH
+        ENGLISH,
+        **form_fields(
+            source=found.source,
+            task="classify",
+            columns=packing.pack_mapping(found.columns),
+            model="",
+            max_length=256,
+            method="lora",
+        ),
     )
     bars = lengths["value"].data[0]
     assert len(bars.y) < 600
@@ -711,7 +818,15 @@ def test_few_examples_are_counted_without_a_sample_and_of_many_classes_the_large
     )
     found = upload(tmp_path, "kinds.csv", "text,label\n" + rows)
     lengths, classes = row_browser.draw_charts(
-        found.source, "classify", forms.pack(found.columns), "", 256, "lora", ENGLISH
+        ENGLISH,
+        **form_fields(
+            source=found.source,
+            task="classify",
+            columns=packing.pack_mapping(found.columns),
+            model="",
+            max_length=256,
+            method="lora",
+        ),
     )
     assert list(lengths["value"].data[0].y) == [1] * 90
     assert "sample" not in lengths["value"].layout.title.subtitle.text
@@ -739,7 +854,12 @@ SHARES = {"validation_share": 0.2, "test_share": 0.1, "seed": 7}
 )
 def test_the_split_is_said_with_its_seed_and_what_the_final_test_is_made_with(own, tested, said):
     told = dataset_details.describe_split(
-        own.source, "chat", forms.pack(ROLES), "", **{**SHARES, "test_share": tested}, request=ENGLISH
+        own.source,
+        "chat",
+        packing.pack_mapping(ROLES),
+        "",
+        **{**SHARES, "test_share": tested},
+        request=ENGLISH,
     )["text"]
     assert f"Of 40 examples, {said}" in told
     assert "(seed 7)" in told
@@ -749,15 +869,15 @@ def test_many_examples_are_compared_beside_the_page_and_divided_all_the_same(own
     from studio.data import split
 
     here = dataset_details.describe_split(
-        own.source, "chat", forms.pack(ROLES), "", **SHARES, request=ENGLISH
+        own.source, "chat", packing.pack_mapping(ROLES), "", **SHARES, request=ENGLISH
     )["text"]
     plan_form._load_grouped_examples.cache_clear()
     monkeypatch.setattr(plan_form, "MAX_INLINE_GROUPING", 1)
     monkeypatch.setattr(split, "duplicate_groups", lambda _: pytest.fail("not in the page's process"))
     assert (
-        dataset_details.describe_split(own.source, "chat", forms.pack(ROLES), "", **SHARES, request=ENGLISH)[
-            "text"
-        ]
+        dataset_details.describe_split(
+            own.source, "chat", packing.pack_mapping(ROLES), "", **SHARES, request=ENGLISH
+        )["text"]
         == here
     )
     plan_form._load_grouped_examples.cache_clear()
@@ -769,7 +889,7 @@ def bring_test(source, path, tests=None, mine=None):
         "prompt,response\n" + "".join(f"ask {word},tell {word}\n" for word in WORDS[:9]), encoding="utf-8"
     )
     *_, (tests, mine, _) = test_set_panel.import_test_set(
-        str(path), source, "chat", forms.pack(ROLES), tests or {}, mine or [source], ENGLISH
+        str(path), source, "chat", packing.pack_mapping(ROLES), tests or {}, mine or [source], ENGLISH
     )
     return tests, mine
 
@@ -787,7 +907,7 @@ def test_a_test_set_of_its_own_stays_with_the_data_it_is_for(own, tmp_path):
         test_set_panel.refresh_test_set(own.source, json.loads(json.dumps(tests)), mine, ENGLISH)[0] == test
     ), "back with its own"
     said = dataset_details.describe_split(
-        own.source, "chat", forms.pack(ROLES), test, **SHARES, request=ENGLISH
+        own.source, "chat", packing.pack_mapping(ROLES), test, **SHARES, request=ENGLISH
     )["text"]
     assert "the final test after training uses the 9 of “judge.csv”" in said
 
@@ -796,11 +916,11 @@ def test_a_test_set_is_given_up_and_taken_again(own, tmp_path):
     tests, mine = bring_test(own.source, tmp_path / "judge.csv")
     test = tests[own.source]
     without, _, _ = test_set_panel.choose_test_set(
-        "", own.source, "chat", forms.pack(ROLES), tests, mine, ENGLISH
+        "", own.source, "chat", packing.pack_mapping(ROLES), tests, mine, ENGLISH
     )
     assert test_set_panel.get_test_source(own.source, without, mine) == ""
     again, _, _ = test_set_panel.choose_test_set(
-        test, own.source, "chat", forms.pack(ROLES), without, mine, ENGLISH
+        test, own.source, "chat", packing.pack_mapping(ROLES), without, mine, ENGLISH
     )
     assert test_set_panel.get_test_source(own.source, again, mine) == test
     store.delete(store.find(test))
@@ -815,7 +935,7 @@ def test_a_sample_that_was_copied_for_changes_keeps_its_test_set(tmp_path):
     source, *_ = row_browser.delete_rows("sample:support-tone", mine, "1", 0, ENGLISH)
     assert test_set_panel.get_test_source(source, tests, mine) == tests["sample:support-tone"]
     without, _, _ = test_set_panel.choose_test_set(
-        "", source, "chat", forms.pack(ROLES), tests, mine, ENGLISH
+        "", source, "chat", packing.pack_mapping(ROLES), tests, mine, ENGLISH
     )
     assert test_set_panel.get_test_source(source, without, mine) == ""
 
@@ -827,7 +947,7 @@ def test_where_others_reach_the_page_a_test_set_is_its_owner_s_alone(own, tmp_pa
     stranger = test_set_panel.refresh_test_set(own.source, tests, [], ENGLISH)
     assert (stranger[0], stranger[1]["choices"]) == ("", [("a part of my examples", "")])
     kept, told, _ = test_set_panel.choose_test_set(
-        tests[own.source], own.source, "chat", forms.pack(ROLES), {}, [], ENGLISH
+        tests[own.source], own.source, "chat", packing.pack_mapping(ROLES), {}, [], ENGLISH
     )
     assert (kept, told["kind"]) == (gr.skip(), "bad")
 
@@ -843,7 +963,7 @@ def test_a_test_set_without_the_columns_is_refused_and_forgotten(own, tmp_path):
     other = tmp_path / "other.csv"
     other.write_text(PLAIN, encoding="utf-8")
     *_, (tests, mine, told) = test_set_panel.import_test_set(
-        str(other), own.source, "chat", forms.pack(ROLES), {}, [], ENGLISH
+        str(other), own.source, "chat", packing.pack_mapping(ROLES), {}, [], ENGLISH
     )
     assert (tests, mine, told["kind"]) == (gr.skip(), gr.skip(), "bad")
     assert "prompt" in told["text"]
@@ -896,8 +1016,21 @@ def test_a_template_comes_back_as_the_task_it_is_for_in_the_language_it_was_aske
 @pytest.mark.parametrize("source", ["/etc/passwd", "../secrets.csv", "dataset:../../x", "", None])
 def test_a_browser_cannot_look_at_a_file_of_this_machine(source):
     assert row_browser.show_page(source, "", 1, ENGLISH)[1] == ""
-    assert row_browser.preview_examples(source, "chat", "{}", "", 256, "lora", ENGLISH) == {}
-    assert [*health_panel.run_checks(source, "chat", "{}", "", 256, "lora", "", ENGLISH)] == [{}]
+    assert (
+        row_browser.preview_examples(
+            ENGLISH,
+            **form_fields(source=source, task="chat", columns="{}", model="", max_length=256, method="lora"),
+        )
+        == {}
+    )
+    assert [
+        *health_panel.run_checks(
+            ENGLISH,
+            **form_fields(
+                source=source, task="chat", columns="{}", model="", max_length=256, method="lora", test=""
+            ),
+        )
+    ] == [{}]
     assert shown(data_tab.restore(source, ENGLISH)).notice["kind"] in ("info", "bad")
 
 
@@ -905,7 +1038,18 @@ def test_nor_by_way_of_the_test_set(own, tmp_path):
     secret = tmp_path / "secret.csv"
     secret.write_text("salary\n90000\n", encoding="utf-8")
     assert [
-        *health_panel.run_checks(own.source, "chat", forms.pack(ROLES), "", 256, "lora", str(secret), ENGLISH)
+        *health_panel.run_checks(
+            ENGLISH,
+            **form_fields(
+                source=own.source,
+                task="chat",
+                columns=packing.pack_mapping(ROLES),
+                model="",
+                max_length=256,
+                method="lora",
+                test=str(secret),
+            ),
+        )
     ] == [{}]
 
 
@@ -944,7 +1088,16 @@ def test_tokens_are_counted_of_what_the_model_reads(base, examples, tokens, requ
 def test_without_the_model_the_report_says_that_lengths_were_not_checked(own, tiny_chat):
     assert "uncounted" in kinds(reports(own.source)[-1])
     *_, report = health_panel.run_checks(
-        own.source, "chat", forms.pack(ROLES), str(tiny_chat), 256, "lora", "", ENGLISH
+        ENGLISH,
+        **form_fields(
+            source=own.source,
+            task="chat",
+            columns=packing.pack_mapping(ROLES),
+            model=str(tiny_chat),
+            max_length=256,
+            method="lora",
+            test="",
+        ),
     )
     assert "uncounted" not in kinds(report)
 
@@ -954,7 +1107,18 @@ def test_a_chinese_visitor_is_told_in_chinese(own):
         "的样本" in data_tab.restore("", CHINESE)[0]["text"]
         or "还没有样本" in data_tab.restore("", CHINESE)[0]["text"]
     )
-    *_, report = health_panel.run_checks(own.source, "chat", forms.pack(ROLES), "", 256, "lora", "", CHINESE)
+    *_, report = health_panel.run_checks(
+        CHINESE,
+        **form_fields(
+            source=own.source,
+            task="chat",
+            columns=packing.pack_mapping(ROLES),
+            model="",
+            max_length=256,
+            method="lora",
+            test="",
+        ),
+    )
     assert report["headline"].startswith("健康分")
 
 
@@ -964,3 +1128,9 @@ def test_an_unknown_error_while_reading_speaks_of_the_data_and_of_no_run(monkeyp
     said = json.loads(capsys.readouterr().out.splitlines()[-1])
     assert "does not know" in said["problem"]["text"]
     assert Message.from_json(said["to_do"]).text == import_job.TRY_SMALLER_PART.text
+
+
+def test_a_task_with_too_few_columns_says_which_is_missing():
+    notice, *_ = data_tab.change_task("sample:support-tone", "prefer", [], ENGLISH)
+    assert notice["kind"] == "bad"
+    assert "no column “rejected”" in notice["text"]

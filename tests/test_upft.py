@@ -105,7 +105,7 @@ def test_how_alike_openings_are_is_told_before_any_is_written(make_plan, monkeyp
     def halt(*_):
         raise StopRequested
 
-    monkeypatch.setattr(self_prefixes, "_sample_completions", halt)
+    monkeypatch.setattr(self_prefixes._Sampler, "sample", halt)
     run = runs.create(make_plan("upft", "prompts"))
     worker.run(run.id)
     assert runs.status(run).state == "stopped"

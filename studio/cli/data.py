@@ -11,11 +11,13 @@ from studio.cli.arguments import list_names
 from studio.data import examples, store
 from studio.data.quality import health
 from studio.data.quality.health import CheckOptions, Health
+from studio.data.readers import format_labels
 from studio.data.readers import read as readers
 from studio.data.readers.read import Table
 from studio.data.schema import infer_roles
 from studio.data.schema.infer_roles import RoleGuess
 from studio.errors import BadData
+from studio.i18n import format_value
 from studio.plan import Task
 
 TASKS = get_args(Task)
@@ -26,7 +28,8 @@ MAX_DAMAGED_ROWS_IN_TEXT = 3
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the file and what it is checked for."""
-    parser.add_argument("file", help="a file (CSV, Excel, JSON, JSONL, Parquet, text, zip), or sample:NAME")
+    formats = format_value(format_labels(), "en")
+    parser.add_argument("file", help=f"a file ({formats}), or sample:NAME")
     parser.add_argument("--sheet", default="", help="the sheet of a workbook (default: the first with rows)")
     parser.add_argument(
         "--task",

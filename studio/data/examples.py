@@ -17,6 +17,19 @@ MIN_EXAMPLES = 8
 IGNORE_INDEX = -100
 # The fields of `Encoded` as earlier versions wrote them to a run's folder.
 _EARLIER_FIELDS = {"cut": "truncated", "number": "row_index"}
+MISSING_COLUMN = Message("“{name}” has no column {missing}; it has {columns}.")
+COLUMN_CHOSEN_TWICE = Message("The column “{column}” was chosen twice.")
+TOO_FEW_EXAMPLES = Message("“{name}” has {count} complete {count:example|examples}.")
+NO_RATED_PAIR = Message(
+    "“{name}” judges single answers ({good} good, {bad} bad), but no question has a good answer "
+    "and a bad one."
+)
+NO_SPACE_FOR_ANSWER = Message("No example leaves room for its answer within {length} tokens.")
+NO_SPACE_AFTER_QUESTION = Message(
+    "No question leaves room for an answer within {length} tokens; the shortest has {least}."
+)
+ONLY_ONE_LABEL = Message("Every row has the same label, “{label}”.")
+TOO_MANY_LABELS = Message("There are {labels} different labels for {rows} rows.")
 
 Example = dict[str, str]
 
@@ -101,7 +114,7 @@ def _check_columns(table: Table, columns: Mapping[str, str], roles: Sequence[str
     missing = [columns.get(role, role) for role in roles if columns.get(role, "") not in table.columns]
     if missing:
         raise BadData(
-            Message("“{name}” has no column {missing}; it has {columns}."),
+            MISSING_COLUMN,
             Message("Choose the columns again; one that is not there must be added to the file."),
             name=table.name,
             missing=[f"“{column}”" for column in missing],
@@ -111,7 +124,7 @@ def _check_columns(table: Table, columns: Mapping[str, str], roles: Sequence[str
     repeated = [column for column in role_columns if role_columns.count(column) > 1]
     if repeated:
         raise BadData(
-            Message("The column “{column}” was chosen twice."),
+            COLUMN_CHOSEN_TWICE,
             Message("Choose a different column for each part."),
             column=repeated[0],
         )
@@ -120,7 +133,7 @@ def _check_columns(table: Table, columns: Mapping[str, str], roles: Sequence[str
 def _require_enough(n_examples: int, table: Table) -> None:
     if n_examples < MIN_EXAMPLES:
         raise BadData(
-            Message("“{name}” has {count} complete {count:example|examples}."),
+            TOO_FEW_EXAMPLES,
             Message(
                 "At least {least} are needed to train on some and check on others; 100 or more are better."
             ),
@@ -213,10 +226,7 @@ def _pair_rated_answers(table: Table, columns: Mapping[str, str]) -> tuple[list[
     ]
     if not pairs:
         raise BadData(
-            Message(
-                "“{name}” judges single answers ({good} good, {bad} bad), but no question has a good answer "
-                "and a bad one."
-            ),
+            NO_RATED_PAIR,
             Message(
                 "Pairs are needed: bring a good and a bad answer to the same question, or learn the good "
                 "answers alone (chat)."
@@ -353,7 +363,7 @@ def encode_examples(
     fitting = [item for item in encoded if item]
     if not fitting:
         raise BadData(
-            Message("No example leaves room for its answer within {length} tokens."),
+            NO_SPACE_FOR_ANSWER,
             Message("Allow longer texts (max_length), or shorten the prompts."),
             length=max_length,
         )
@@ -368,9 +378,7 @@ def _encode_prompts(examples: Sequence[Example], tokenizer: Any, max_length: int
     encoded = [Encoded(ids, [IGNORE_INDEX] * len(ids)) for ids in prompts if len(ids) < max_length]
     if not encoded:
         raise BadData(
-            Message(
-                "No question leaves room for an answer within {length} tokens; the shortest has {least}."
-            ),
+            NO_SPACE_AFTER_QUESTION,
             Message("Allow longer texts (max_length), or shorten the questions."),
             length=max_length,
             least=min(map(len, prompts)),
@@ -400,13 +408,13 @@ def _check_labels(examples: Sequence[Example]) -> None:
     labels = collect_labels(examples)
     if len(labels) < 2:
         raise BadData(
-            Message("Every row has the same label, “{label}”."),
+            ONLY_ONE_LABEL,
             Message("Bring examples of at least two classes, or choose another label column."),
             label=labels[0],
         )
     if len(labels) * 2 > len(examples):
         raise BadData(
-            Message("There are {labels} different labels for {rows} rows."),
+            TOO_MANY_LABELS,
             Message(
                 "A class needs at least two examples: choose another label column, or learn answers "
                 "instead of classes."

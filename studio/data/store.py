@@ -33,6 +33,9 @@ MAX_NAME_LENGTH, MAX_LICENCE_LENGTH = 120, 200  # characters
 DRAFT_PREFIX = ".incoming"
 # The name of a draft's folder holds the number of the process that makes it; an early version wrote none.
 DRAFT_NAME = re.compile(rf"{re.escape(DRAFT_PREFIX)}(?:-(?P<pid>\d+)-\w+)?")
+NO_ROW_LEFT = Message("This would leave no row of “{name}”.")
+NOT_EDITABLE = Message("“{name}” is not a data set of your own.")
+NO_SUCH_DATASET = Message("There is no data set “{source}”.")
 
 
 @dataclass(frozen=True)
@@ -274,7 +277,7 @@ def apply_change(dataset: Dataset, new_change: Change) -> None:
     table = fixes.apply(dataset.table(), [new_change])
     if not table.rows:
         raise BadData(
-            Message("This would leave no row of “{name}”."),
+            NO_ROW_LEFT,
             Message("Change single rows instead, or bring other data."),
             name=dataset.name,
         )
@@ -379,7 +382,7 @@ def list_datasets() -> list[Dataset]:
 def _require_editable(dataset: Dataset) -> None:
     if not dataset.is_editable:
         raise BadData(
-            Message("“{name}” is not a data set of your own."),
+            NOT_EDITABLE,
             Message("Make a copy of it first, then change the copy."),
             name=dataset.name,
         )
@@ -404,7 +407,7 @@ def find(source: str) -> Dataset:
     elif kind not in ("sample", "dataset"):
         return Dataset(source, Path(source).name, Path(source))
     raise BadData(
-        Message("There is no data set “{source}”."),
+        NO_SUCH_DATASET,
         Message("Upload the file again, or use a sample: {samples}."),
         source=source,
         samples=[f"sample:{name}" for name in presets.samples()],

@@ -1,4 +1,4 @@
-"""The ten methods: one file each, listed here. A card without a method is shown as coming."""
+"""The registry of methods: one file each, listed here. A card without a method is shown as coming."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -29,58 +29,55 @@ METHODS: tuple[Method, ...] = (
 METHOD_NOT_BUILT = Message("is not built yet; choose {ready}")
 UNKNOWN_METHOD = Message("there is no method {name}; choose {ready}")
 INCOMPATIBLE_METHOD = Message("{name} for {task}: {why} {nearest}")
+TRAINING_NOT_BUILT = Message("The training of “{name}” is not built yet.")
+CHOOSE_BUILT_METHOD = Message("Choose {ready}.")
 
 
 def get(name: str) -> Method:
-    """The method of this name; raises NotPossible where its training is not built yet."""
+    """The method of this name.
+
+    Raises:
+        NotPossible: where its training is not built yet.
+    """
     for method in METHODS:
         if method.name == name:
             return method
-    raise NotPossible(
-        Message("The training of “{name}” is not built yet."),
-        Message("Choose {ready}."),
-        name=name,
-        ready=[method.name for method in METHODS],
-    )
+    names = [method.name for method in METHODS]
+    raise NotPossible(TRAINING_NOT_BUILT, CHOOSE_BUILT_METHOD, name=name, ready=names)
 
 
 def find_plan_problems(raw: Mapping[str, Any]) -> list[Problem]:
-    """What is wrong with the method of a raw plan: its name, its settings, whether it goes with the task and the model."""
+    """What is wrong with a raw plan's method: its name, its settings, its fit with the task and the model."""
     choice = raw.get("method")
     name = choice.get("name") if isinstance(choice, Mapping) else None
     if not isinstance(choice, Mapping) or not isinstance(name, str):
-        return []  # the plan's own check says so
+        return []  # studio.plan.find_problems reports it
     built_methods = {method.name: method for method in METHODS}
     if name not in built_methods:
         message = METHOD_NOT_BUILT if name in presets.methods() else UNKNOWN_METHOD
         return [Problem("method.name", message.format(name=repr(name), ready=list(built_methods)))]
-    method, settings, problems = built_methods[name], choice.get("settings") or {}, []
+    method = built_methods[name]
+    settings = choice.get("settings") or {}
+    problems = []
     if isinstance(settings, Mapping):
         problems += [problem.with_prefix("method.settings") for problem in method.find_problems(settings)]
     task, shape = raw.get("task"), _find_shape(str(raw.get("model")))
     incompatibility = compatibility.find_incompatibility(name, str(task), shape)
     if incompatibility:
-        problems.append(
-            Problem(
-                "method.name",
-                INCOMPATIBLE_METHOD.format(
-                    name=name,
-                    task=repr(task),
-                    why=incompatibility.reason,
-                    nearest=incompatibility.alternative,
-                ),
-            )
+        message = INCOMPATIBLE_METHOD.format(
+            name=name, task=repr(task), why=incompatibility.reason, nearest=incompatibility.alternative
         )
+        problems.append(Problem("method.name", message))
     elif task in method.tasks and not problems and isinstance(settings, Mapping):
+        resolved = method.resolve_settings(settings)
         problems += [
-            problem.with_prefix("method.settings")
-            for problem in method.check(method.resolve_settings(settings), shape, task)
+            problem.with_prefix("method.settings") for problem in method.check(resolved, shape, task)
         ]
     return problems
 
 
 def _find_shape(model: str) -> ModelShape | None:
-    """The shape of a catalogue model, a local folder or a model of the hub that is here; None where it is only known once it is fetched."""
+    """The shape of a catalogue, local or cached model; None where it must be fetched first."""
     card = presets.models().get(model)
     if card:
         return shapes.from_config(card.config)

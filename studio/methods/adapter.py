@@ -17,21 +17,23 @@ SETTINGS = (
         "size",
         label("How much the adapters can hold (bottleneck size)"),
         label(
-            "The width of each small network's narrow middle: 16 for a little change, 64 for most tasks, 256 for much."
+            "The width of each small network's narrow middle: 16 for a little change, 64 for most tasks, "
+            "256 for much."
         ),
-        64,
-        "int",
-        1,
-        1024,
+        default=64,
+        kind="int",
+        low=1,
+        high=1024,
     ),
     Setting(
         "placement",
         label("Where the adapters stand (placement)"),
         label(
-            "After attention and after feed-forward learns most (Houlsby et al. 2019); after feed-forward alone is half the size (Pfeiffer et al. 2020)."
+            "After attention and after feed-forward learns most (Houlsby et al. 2019); after feed-forward "
+            "alone is half the size (Pfeiffer et al. 2020)."
         ),
-        "houlsby",
-        "choice",
+        default="houlsby",
+        kind="choice",
         choices=(
             ("houlsby", label("After attention and after feed-forward (Houlsby)")),
             ("pfeiffer", label("After feed-forward only (Pfeiffer)")),
@@ -41,32 +43,28 @@ SETTINGS = (
         "dropout",
         label("Protection against learning by heart (dropout)"),
         label("The share of an adapter's input that is left out at random in each step."),
-        0.0,
-        "float",
-        0,
-        0.5,
+        default=0.0,
+        kind="float",
+        low=0,
+        high=0.5,
         advanced=True,
     ),
 )
 
 
 def target_linears(shape: ModelShape, placement: str) -> list[Linear]:
-    """The matrices an adapter stands behind: the last of the attention part, and the last of the feed-forward part."""
+    """The matrices that adapters follow: the last of the attention part and of the feed-forward part."""
+    last_by_part = {linear.part: linear for linear in shape.linears}
     parts = ("attention", "feed_forward") if placement == "houlsby" else ("feed_forward",)
-    return [[linear for linear in shape.linears if linear.part == part][-1] for part in parts]
+    return [last_by_part[part] for part in parts]
 
 
 def count_parameters(shape: ModelShape, settings: Settings, num_labels: int) -> ParameterCount:
-    """layers · Σ (2 · size · width + size + width) (Houlsby et al. 2019), and a new head where there are `labels`."""
+    """layers · Σ (2 · size · width + size + width) (Houlsby et al. 2019), and a new head with labels."""
     size = int(settings["size"])
-    linears = target_linears(shape, str(settings["placement"]))
-    adapter_parameters = shape.layers * sum(
-        2 * size * linear.n_out + size + linear.n_out for linear in linears
-    )
-    head_parameters = shape.head(num_labels) if num_labels else 0
-    return ParameterCount(
-        adapter_parameters + head_parameters, shape.total(num_labels) + adapter_parameters + head_parameters
-    )
+    widths = [linear.n_out for linear in target_linears(shape, str(settings["placement"]))]
+    block_parameters = sum(2 * size * width + size + width for width in widths)
+    return peft_adapter.count_with_head(shape, num_labels, shape.layers * block_parameters)
 
 
 def attach(model: Any, settings: Settings, task: Task) -> Any:
@@ -76,7 +74,8 @@ def attach(model: Any, settings: Settings, task: Task) -> Any:
     from studio.methods.training.bottleneck import BottleneckConfig  # noqa: PLC0415
 
     shape = shapes.from_config(model.config.to_dict())
-    names = "|".join(re.escape(linear.name) for linear in target_linears(shape, str(settings["placement"])))
+    linears = target_linears(shape, str(settings["placement"]))
+    names = "|".join(re.escape(linear.name) for linear in linears)
     config = BottleneckConfig(
         size=int(settings["size"]),
         dropout=float(settings["dropout"]),
@@ -88,7 +87,7 @@ def attach(model: Any, settings: Settings, task: Task) -> Any:
 
 
 def cost_profile(shape: ModelShape, settings: Settings) -> CostProfile:
-    """Two small matrices and a bend behind each place."""
+    """Two small matrices and a ReLU after each target."""
     linears = target_linears(shape, str(settings["placement"]))
     width = sum(linear.n_out for linear in linears)
     return CostProfile(
@@ -102,7 +101,7 @@ def cost_profile(shape: ModelShape, settings: Settings) -> CostProfile:
 
 
 def load(base: Any, folder: Path) -> Any:
-    """The adapters of a folder on a base model, whose modules they take over."""
+    """The adapters in a folder on a base model, whose modules they take over."""
     from studio.methods.training import bottleneck  # noqa: F401, PLC0415 - makes PEFT know the type
 
     return peft_adapter.load(base, folder)

@@ -1,34 +1,42 @@
-"""Frozen-layer fine-tuning: the top blocks and the head learn, everything below stays and is computed only once."""
+"""Frozen-layer fine-tuning: the top blocks and the head are trained; what is below is computed only once."""
 
 from dataclasses import replace
 from typing import Any
 
 from studio.errors import Problem
 from studio.i18n import Message, label
-from studio.methods import workload
 from studio.methods.cost_profile import CostProfile
 from studio.methods.spec import Method, ParameterCount, Setting, Settings, TrainingContext
 from studio.methods.training import full_model_io
-from studio.methods.workload import Phase, Workload
+from studio.methods.workload import (
+    CACHE_BATCH_TOKENS,
+    Phase,
+    Workload,
+    build_micro_batches,
+    build_supervised_phases,
+    supervised_lengths,
+)
 from studio.models import layers
 from studio.models import shape as shapes
 from studio.models.shape import ModelShape
 from studio.plan import Task
 
 TIED_HEAD_NOTE = Message(
-    "This model uses one table to read words and to write them (tied embeddings), so its output layer stays frozen: training it would train the bottom as well."
+    "This model uses one table to read words and to write them (tied embeddings), so its output layer stays "
+    "frozen: training it would train the bottom as well."
 )
 SETTINGS = (
     Setting(
         "blocks",
         label("How many of the top layers learn (unfrozen blocks)"),
         label(
-            "1 or 2 for a small change with little data, more for a bigger one. Fewer is quicker: what lies below is computed once and reused."
+            "1 or 2 for a small change with little data, more for a bigger one. Fewer is quicker: what lies "
+            "below is computed once and reused."
         ),
-        2,
-        "int",
-        1,
-        128,
+        default=2,
+        kind="int",
+        low=1,
+        high=128,
     ),
     Setting(
         "reuse",
@@ -36,22 +44,29 @@ SETTINGS = (
         label(
             "Gives the same losses in less time; keeps 4 bytes × width for every token, in memory or on disk."
         ),
-        True,
-        "bool",
+        default=True,
+        kind="bool",
         advanced=True,
     ),
 )
 
 
 def learning_rate(shape: ModelShape, settings: Settings, task: Task) -> float:
-    """Higher than for full fine-tuning, as only a few layers move (Howard and Ruder 2018 raise it towards the top layer)."""
-    return 5e-4 if task == "classify" and shape.total() < 50e6 else 2e-4 if shape.total() < 400e6 else 5e-5
+    """Higher than for full fine-tuning, as only a few layers move.
+
+    Howard and Ruder 2018 raise it towards the top layer.
+    """
+    n_parameters = shape.total()
+    if task == "classify" and n_parameters < 50e6:
+        return 5e-4
+    return 2e-4 if n_parameters < 400e6 else 5e-5
 
 
 def count_head_parameters(shape: ModelShape, num_labels: int) -> int:
-    """Numbers in the head that is trained: a new one with the pooler before it, or an untied language head.
+    """Parameters of the trained head: a new one with the pooler before it, or an untied language head.
 
-    A tied language head is the embedding itself: training it would train the bottom of the model, so it stays frozen.
+    A tied language head is the embedding itself: training it would train the bottom of the model, so it stays
+    frozen.
     """
     if num_labels:
         return shape.head(num_labels) + shape.pooler
@@ -59,49 +74,48 @@ def count_head_parameters(shape: ModelShape, num_labels: int) -> int:
 
 
 def count_parameters(shape: ModelShape, settings: Settings, num_labels: int) -> ParameterCount:
-    """Blocks · numbers in a block, and the head."""
-    n_blocks = min(int(settings["blocks"]), shape.layers)  # more is refused before a run
+    """Trained blocks · parameters of a block, and the head."""
+    n_blocks = min(int(settings["blocks"]), shape.layers)  # more are refused before a run
     block_parameters = sum(linear.size for linear in shape.linears) + shape.block_other_parameters
     first_block_missing = shape.first_block_missing if n_blocks == shape.layers else 0
-    return ParameterCount(
-        n_blocks * block_parameters - first_block_missing + count_head_parameters(shape, num_labels),
-        shape.total(num_labels),
-    )
+    trainable = n_blocks * block_parameters - first_block_missing + count_head_parameters(shape, num_labels)
+    return ParameterCount(trainable, shape.total(num_labels))
 
 
 TOO_MANY_BLOCKS = Message("the model has {layers} layers; expected at most so many, but got {got}")
 
 
 def check(settings: Settings, shape: ModelShape | None, task: Task) -> list[Problem]:
-    """The model must have the layers that are to learn."""
+    """Whether the model has the layers that are to be trained."""
     if shape and int(settings["blocks"]) > shape.layers:
         return [Problem("blocks", TOO_MANY_BLOCKS.format(layers=shape.layers, got=settings["blocks"]))]
     return []
 
 
 def attach(model: Any, settings: Settings, task: Task) -> Any:
-    """Everything is frozen but the top blocks and the head; whether the language head is free shows in the config."""
+    """Freeze everything but the top blocks and the head, where that is not tied."""
     shape = shapes.from_config(model.config.to_dict())
     model.requires_grad_(False)
     for block in layers.get_blocks(model)[-int(settings["blocks"]) :]:
         block.requires_grad_(True)
-    backbone_ids = {id(parameter) for parameter in model.base_model.parameters()}
-    if task == "classify":
-        pooler = getattr(model.base_model, "pooler", None)
-        if pooler is not None:
-            pooler.requires_grad_(True)
-    for parameter in model.parameters():
-        if id(parameter) not in backbone_ids and (task == "classify" or not shape.tied):
-            parameter.requires_grad_(True)
+    pooler = getattr(model.base_model, "pooler", None)
+    if task == "classify" and pooler is not None:
+        pooler.requires_grad_(True)
+    if task == "classify" or not shape.tied:
+        backbone_ids = {id(parameter) for parameter in model.base_model.parameters()}
+        for parameter in model.parameters():
+            if id(parameter) not in backbone_ids:
+                parameter.requires_grad_(True)
     return model
 
 
 def train(context: TrainingContext) -> Any:
-    """Supervised training of the top, on the frozen part's output where that is reused."""
+    """Supervised training of the top, on the cached output of the frozen part where that is reused."""
     from studio.methods.training import activation_cache, supervised  # noqa: PLC0415 - loads torch
 
     tied = context.plan.task != "classify" and shapes.from_config(context.model.config.to_dict()).tied
-    context.add_note("tied_head", tied, *([TIED_HEAD_NOTE] if tied else []))
+    messages = [TIED_HEAD_NOTE] if tied else []
+    context.add_note("tied_head", tied, *messages)
     if not context.settings["reuse"]:
         with activation_cache.frozen_in_eval_mode(context.model):
             supervised.fit(context)
@@ -112,42 +126,50 @@ def train(context: TrainingContext) -> Any:
 
 
 def cost_profile(shape: ModelShape, settings: Settings) -> CostProfile:
-    """The top blocks learn; those below are run without a way back, or not at all."""
+    """The top blocks are trained; those below are run without a backward pass, or not at all."""
     n_blocks = min(int(settings["blocks"]), shape.layers)
-    return CostProfile(
-        trainable_blocks=n_blocks, cached_blocks=shape.layers - n_blocks if settings["reuse"] else 0
-    )
+    cached_blocks = shape.layers - n_blocks if settings["reuse"] else 0
+    return CostProfile(trainable_blocks=n_blocks, cached_blocks=cached_blocks)
 
 
-def phases(settings: Settings, run_workload: Workload) -> tuple[Phase, ...]:
-    """The bottom once over every example where its output is reused, then the top alone; before and after, the whole model is measured."""
+def phases(settings: Settings, workload: Workload) -> tuple[Phase, ...]:
+    """With a cache the bottom runs once over every example, then the top alone.
+
+    Before and after the training the whole model is measured.
+    """
+    supervised_phases = build_supervised_phases(workload, "frozen")
     if not settings["reuse"]:
-        return workload.build_supervised_phases(run_workload, "frozen")
-    phases_by_name = {phase.name: phase for phase in workload.build_supervised_phases(run_workload, "frozen")}
+        return supervised_phases
+    phases_by_name = {phase.name: phase for phase in supervised_phases}
     validation_phase, train_phase = phases_by_name["check"], phases_by_name["train"]
-    test_phases = [replace(phases_by_name["verdict"], method="")] if "verdict" in phases_by_name else []
-    shape, lengths = run_workload.shape, workload.supervised_lengths(run_workload)
-    frozen_share = max(0.0, 1 - int(settings["blocks"]) / shape.layers)
-    cached_tokens = run_workload.count * sum(tokens for tokens, _ in lengths) / max(len(run_workload.rows), 1)
-    bottom_batches = workload.build_micro_batches(
-        [(tokens, 0) for tokens, _ in lengths],
-        max(1, 4096 // max((tokens for tokens, _ in lengths), default=1)),
-        run_workload.count,
+    test_phases = [replace(phase, method="") for phase in supervised_phases if phase.name == "verdict"]
+
+    lengths = [tokens for tokens, _ in supervised_lengths(workload)]
+    cached_tokens = workload.count * sum(lengths) / max(len(workload.rows), 1)
+    cache_batch_size = max(1, CACHE_BATCH_TOKENS // max(lengths, default=1))
+    cache_phase = Phase(
+        "bottom",
+        build_micro_batches([(tokens, 0) for tokens in lengths], cache_batch_size, workload.count),
+        block_share=max(0.0, 1 - int(settings["blocks"]) / workload.shape.layers),
+        head="none",
     )
+    n_outer_passes = validation_phase.passes - workload.n_evaluations
     return (
-        replace(validation_phase, method="", passes=validation_phase.passes - run_workload.n_evaluations),
+        replace(validation_phase, method="", passes=n_outer_passes),
         *test_phases,
-        Phase("bottom", bottom_batches, block_share=frozen_share, head="none"),
-        replace(validation_phase, passes=run_workload.n_evaluations, cached_tokens=cached_tokens),
+        cache_phase,
+        replace(validation_phase, passes=workload.n_evaluations, cached_tokens=cached_tokens),
         replace(train_phase, cached_tokens=cached_tokens),
     )
 
 
 def prepare_for_tracing(model: Any, settings: Settings) -> Any:
-    """The model during a step: without its bottom, where that is run once beforehand."""
+    """The model during a step: without its bottom where that is run once beforehand."""
     from studio.methods.training import activation_cache  # noqa: PLC0415 - loads torch
 
-    return activation_cache.without_frozen_blocks(model) if settings["reuse"] else model
+    if not settings["reuse"]:
+        return model
+    return activation_cache.without_frozen_blocks(model)
 
 
 METHOD = Method(

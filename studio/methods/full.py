@@ -1,4 +1,4 @@
-"""Full fine-tuning: every number of the model may change."""
+"""Full fine-tuning: every parameter of the model may change."""
 
 from typing import Any
 
@@ -10,13 +10,15 @@ from studio.plan import Task
 
 
 def learning_rate(shape: ModelShape, settings: Settings, task: Task) -> float:
-    """1e-5 to 5e-5 is usual (brief/mission.md); small models bear, and need, the upper end and more."""
-    small = shape.total() < 400e6
-    return (1e-4 if shape.total() < 50e6 else 5e-5) if task == "classify" else (5e-5 if small else 1e-5)
+    """1e-5 to 5e-5 is usual (docs/methods.md); small models bear, and need, the upper end and more."""
+    n_parameters = shape.total()
+    if task == "classify":
+        return 1e-4 if n_parameters < 50e6 else 5e-5
+    return 5e-5 if n_parameters < 400e6 else 1e-5
 
 
 def count_parameters(shape: ModelShape, settings: Settings, num_labels: int) -> ParameterCount:
-    """All parameters, the new head included where there are `labels`."""
+    """All parameters, a new head included where there are labels."""
     total = shape.total(num_labels)
     return ParameterCount(total, total)
 

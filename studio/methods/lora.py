@@ -1,4 +1,4 @@
-"""LoRA: the model stays as it is, and two thin matrices beside each chosen one learn the change."""
+"""LoRA: the model stays as it is, and two thin matrices next to each chosen one learn the change."""
 
 import re
 from typing import Any
@@ -8,7 +8,7 @@ from studio.methods.cost_profile import CostProfile, low_rank
 from studio.methods.spec import Method, ParameterCount, Setting, Settings
 from studio.methods.training import peft_adapter
 from studio.models import shape as shapes
-from studio.models.shape import ModelShape
+from studio.models.shape import Linear, ModelShape
 from studio.plan import Task
 
 SETTINGS = (
@@ -16,46 +16,50 @@ SETTINGS = (
         "rank",
         label("How far the model may change (rank)"),
         label(
-            "8 suits small changes of tone or format, 16 most tasks, 64 much new behaviour. Twice the rank trains twice as many parameters."
+            "8 suits small changes of tone or format, 16 most tasks, 64 much new behaviour. Twice the rank "
+            "trains twice as many parameters."
         ),
-        16,
-        "int",
-        1,
-        256,
+        default=16,
+        kind="int",
+        low=1,
+        high=256,
         aliases=("r",),
     ),
     Setting(
         "alpha",
         label("How strongly the change counts (alpha)"),
         label(
-            "The change is multiplied by alpha ÷ rank. Twice the rank is a good start; more learns faster and less steadily."
+            "The change is multiplied by alpha ÷ rank. Twice the rank is a good start; more learns faster "
+            "and less steadily."
         ),
-        32,
-        "float",
-        1,
-        1024,
+        default=32,
+        kind="float",
+        low=1,
+        high=1024,
         aliases=("lora_alpha",),
     ),
     Setting(
         "dropout",
         label("Protection against learning by heart (dropout)"),
         label(
-            "The share of the change that is left out at random in each step. With fewer than 500 examples 0.05 to 0.1 helps; it costs some speed."
+            "The share of the change that is left out at random in each step. With fewer than 500 examples "
+            "0.05 to 0.1 helps; it costs some speed."
         ),
-        0.05,
-        "float",
-        0,
-        0.5,
+        default=0.05,
+        kind="float",
+        low=0,
+        high=0.5,
         aliases=("lora_dropout",),
     ),
     Setting(
         "targets",
         label("Which parts may change (target modules)"),
         label(
-            "Attention decides what is looked at, feed-forward what is made of it. Both learn best; one of them is smaller and quicker."
+            "Attention decides what is looked at, feed-forward what is made of it. Both learn best; one of "
+            "them is smaller and quicker."
         ),
-        "all",
-        "choice",
+        default="all",
+        kind="choice",
         choices=(
             ("all", label("Attention and feed-forward")),
             ("attention", label("Attention only")),
@@ -67,10 +71,11 @@ SETTINGS = (
         "rslora",
         label("Keep the strength the same at any rank (rsLoRA)"),
         label(
-            "Divides alpha by the square root of the rank. Worth switching on at a rank of 32 or more (Kalajdzievski 2023); then lower alpha."
+            "Divides alpha by the square root of the rank. Worth switching on at a rank of 32 or more "
+            "(Kalajdzievski 2023); then lower alpha."
         ),
-        False,
-        "bool",
+        default=False,
+        kind="bool",
         advanced=True,
         aliases=("use_rslora",),
     ),
@@ -78,10 +83,11 @@ SETTINGS = (
         "dora",
         label("Learn size and direction apart (DoRA)"),
         label(
-            "Closer to full fine-tuning at a low rank (Liu et al. 2024), and a step takes about half as long again or more."
+            "Closer to full fine-tuning at a low rank (Liu et al. 2024), and a step takes about half as "
+            "long again or more."
         ),
-        False,
-        "bool",
+        default=False,
+        kind="bool",
         advanced=True,
         aliases=("use_dora",),
     ),
@@ -89,36 +95,34 @@ SETTINGS = (
 
 
 def settings_for_rank(rank: int, dropout: float = 0.05) -> Settings:
-    """The settings of a LoRA inside another method: every matrix, alpha twice the rank, everything else as by default."""
-    return {
-        **{setting.name: setting.default for setting in SETTINGS},
-        "rank": rank,
-        "alpha": 2.0 * rank,
-        "dropout": dropout,
-    }
+    """A LoRA inside another method: every matrix, alpha twice the rank, and the other defaults."""
+    defaults = {setting.name: setting.default for setting in SETTINGS}
+    return {**defaults, "rank": rank, "alpha": 2.0 * rank, "dropout": dropout}
+
+
+def target_linears(shape: ModelShape, part: str) -> list[Linear]:
+    """The matrices of a block that get a LoRA: those of one part, or of "all"."""
+    return [linear for linear in shape.linears if part in ("all", linear.part)]
 
 
 def count_parameters(shape: ModelShape, settings: Settings, num_labels: int) -> ParameterCount:
-    """layers · Σ rank · (n_in + n_out) over the chosen matrices (Hu et al. 2021), and a new head where there are `labels`.
+    """layers · Σ rank · (n_in + n_out) over the chosen matrices (Hu et al. 2021), and a new head with labels.
 
     DoRA adds a length for each of a matrix's n_out outputs (Liu et al. 2024).
     """
-    linears = [linear for linear in shape.linears if settings["targets"] in ("all", linear.part)]
-    adapter_parameters = shape.layers * sum(
-        int(settings["rank"]) * (linear.n_in + linear.n_out) + (linear.n_out if settings["dora"] else 0)
-        for linear in linears
-    )
-    head_parameters = shape.head(num_labels) if num_labels else 0
-    # PEFT trains a copy of the head and keeps the untrained one beside it.
-    return ParameterCount(
-        adapter_parameters + head_parameters, shape.total(num_labels) + adapter_parameters + head_parameters
-    )
+    rank = int(settings["rank"])
+    block_parameters = 0
+    for linear in target_linears(shape, str(settings["targets"])):
+        block_parameters += rank * (linear.n_in + linear.n_out)
+        if settings["dora"]:
+            block_parameters += linear.n_out
+    return peft_adapter.count_with_head(shape, num_labels, shape.layers * block_parameters)
 
 
 def target_pattern(shape: ModelShape, part: str) -> str:
-    """The regular expression by which PEFT finds the chosen matrices: exactly those of the blocks, never the head's."""
-    names = [re.escape(linear.name) for linear in shape.linears if part in ("all", linear.part)]
-    return rf".*\.\d+\.({'|'.join(names)})"
+    """The regular expression by which PEFT finds the chosen matrices of the blocks, never the head's."""
+    names = "|".join(re.escape(linear.name) for linear in target_linears(shape, part))
+    return rf".*\.\d+\.({names})"
 
 
 def attach(model: Any, settings: Settings, task: Task) -> Any:
@@ -140,9 +144,13 @@ def attach(model: Any, settings: Settings, task: Task) -> Any:
 
 
 def cost_profile(shape: ModelShape, settings: Settings) -> CostProfile:
-    """A pass with small matrices beside the chosen ones."""
-    linears = [linear for linear in shape.linears if settings["targets"] in ("all", linear.part)]
-    return low_rank(linears, int(settings["rank"]), float(settings["dropout"]) > 0, bool(settings["dora"]))
+    """A pass with small matrices next to the chosen ones."""
+    return low_rank(
+        target_linears(shape, str(settings["targets"])),
+        int(settings["rank"]),
+        dropout=float(settings["dropout"]) > 0,
+        with_magnitudes=bool(settings["dora"]),
+    )
 
 
 METHOD = Method(

@@ -1,4 +1,4 @@
-"""PEFT: any of the library's methods from one form, each attached, counted, trained and kept in one way."""
+"""PEFT: any of the library's methods from one form, each attached, counted, trained and saved in one way."""
 
 from pathlib import Path
 from typing import Any
@@ -15,14 +15,16 @@ from studio.plan import Task
 PEFT_REFUSED = Message("PEFT refuses these settings: {reason}")
 TARGET_RANK_TOO_LARGE = Message("expected less than adalora_init_r ({first}), but got {got}")
 CHANGE_NAMED_SETTING = Message("Change the setting it names, and start again.")
-# Methods that put virtual words before the text, and change no matrix.
+# Methods that put virtual tokens before the text, and change no matrix.
 VIRTUAL_TOKEN_TYPES = ("prompt_tuning", "p_tuning")
-# How many times LoRA's rate (1e-3 for small models) a method takes. Measured as validation loss, same seed, linear decay:
-# - MiniLM on ticket-triage, 80 steps of 8, from 1.80: DoRA 1e-3 1.38; AdaLoRA 3e-3 1.75, 1e-2 1.08; IA3 1e-2 1.34, 3e-2 0.93; LoHa 3e-3
-#   1.48; LoKr 3e-3 1.65, 1e-2 1.00; OFT 1e-3 1.31, 3e-3 1.03; VeRA 1e-2 1.47, 3e-2 0.91; LN tuning 3e-3 1.58, 1e-2 1.09; prompt tuning
-#   1e-2 1.71, 1e-1 1.52; P-tuning 1e-3 1.78, 5e-3 1.76.
-# - SmolLM2 135M on support-tone, 15 steps of 4, from 4.86: DoRA 1e-3 2.64; IA3 3e-2 2.63; LoKr 1e-2 2.60; LN tuning 1e-2 2.67; VeRA 3e-2
-#   3.13; from 4.72 prompt tuning 1e-1 2.90; from 4.91 P-tuning 5e-3 3.57. AdaLoRA, LoHa and OFT were measured on MiniLM alone.
+# How many times LoRA's learning rate (1e-3 for small models) a method takes. Measured as validation loss,
+# same seed, linear decay:
+# - MiniLM on ticket-triage, 80 steps of 8, from 1.80: DoRA 1e-3 1.38; AdaLoRA 3e-3 1.75, 1e-2 1.08; IA3 1e-2
+#   1.34, 3e-2 0.93; LoHa 3e-3 1.48; LoKr 3e-3 1.65, 1e-2 1.00; OFT 1e-3 1.31, 3e-3 1.03; VeRA 1e-2 1.47, 3e-2
+#   0.91; LN tuning 3e-3 1.58, 1e-2 1.09; prompt tuning 1e-2 1.71, 1e-1 1.52; P-tuning 1e-3 1.78, 5e-3 1.76.
+# - SmolLM2 135M on support-tone, 15 steps of 4, from 4.86: DoRA 1e-3 2.64; IA3 3e-2 2.63; LoKr 1e-2 2.60; LN
+#   tuning 1e-2 2.67; VeRA 3e-2 3.13; from 4.72 prompt tuning 1e-1 2.90; from 4.91 P-tuning 5e-3 3.57.
+#   AdaLoRA, LoHa and OFT were measured on MiniLM alone.
 LEARNING_RATE_FACTORS = {
     "dora": 1.0,
     "adalora": 10.0,
@@ -48,49 +50,47 @@ def select_type_settings(settings: Settings) -> dict[str, Any]:
 
 
 def learning_rate(shape: ModelShape, settings: Settings, task: Task) -> float:
-    """As for LoRA, times what a method needs more."""
+    """LoRA's, times the factor of the chosen method."""
     return peft_adapter.learning_rate(shape, settings, task) * LEARNING_RATE_FACTORS[str(settings["type"])]
 
 
 def count_parameters(shape: ModelShape, settings: Settings, num_labels: int) -> ParameterCount:
-    """What the chosen method adds (its formula and paper: _peft_count.py), and a new head where there are `labels`."""
+    """What the chosen method adds (formulas and papers: training/peft_counts.py), and a new head with labels.
+
+    PEFT also trains a copy of a norm and keeps the untrained one next to it, as it does with a head.
+    """
     peft_type = str(settings["type"])
-    adapter_parameters, head_parameters = (
-        peft_counts.PARAMETER_COUNTERS[peft_type](shape, select_type_settings(settings)),
-        shape.head(num_labels) if num_labels else 0,
-    )
-    # PEFT trains a copy of the head, and of a norm, and keeps the untrained one beside it.
-    return ParameterCount(
-        adapter_parameters + head_parameters,
-        shape.total(num_labels)
-        + adapter_parameters
-        + head_parameters
-        + peft_counts.count_frozen(peft_type, shape),
+    count_added = peft_counts.PARAMETER_COUNTERS[peft_type]
+    return peft_adapter.count_with_head(
+        shape,
+        num_labels,
+        added=count_added(shape, select_type_settings(settings)),
+        frozen=peft_counts.count_frozen(peft_type, shape),
     )
 
 
 def result_bytes(shape: ModelShape, settings: Settings, num_labels: int, bytes_per_parameter: int) -> float:
-    """What was trained, in 32 bits; of virtual words only the words."""
+    """What was trained, in 32 bits; of virtual tokens their embeddings alone."""
+    if str(settings["type"]) not in VIRTUAL_TOKEN_TYPES:
+        return 4.0 * count_parameters(shape, settings, num_labels).trainable
+    n_tokens = int(select_type_settings(settings)["num_virtual_tokens"])
     head_parameters = shape.head(num_labels) if num_labels else 0
-    if str(settings["type"]) in VIRTUAL_TOKEN_TYPES:
-        return 4.0 * (
-            int(select_type_settings(settings)["num_virtual_tokens"]) * shape.hidden + head_parameters
-        )
-    return 4.0 * count_parameters(shape, settings, num_labels).trainable
+    return 4.0 * (n_tokens * shape.hidden + head_parameters)
 
 
 def cost_profile(shape: ModelShape, settings: Settings) -> CostProfile:
-    """How a pass goes with the chosen method; those that change every matrix are close to a LoRA, and are traced for the exact figures."""
+    """A pass with the chosen method.
+
+    Those that change every matrix are close to a LoRA, and are traced for the exact figures.
+    """
     peft_type, type_settings = str(settings["type"]), select_type_settings(settings)
     if peft_type in VIRTUAL_TOKEN_TYPES:
         return CostProfile(virtual_tokens=int(type_settings["num_virtual_tokens"]))
     if peft_type == "ln_tuning":
         return CostProfile(saved_activations=2.0 * shape.hidden)
     if peft_type == "ia3":
-        width = (
-            sum(linear.n_out for linear in peft_counts.key_value_linears(shape))
-            + peft_counts.feed_forward_output(shape).n_in
-        )
+        key_value_width = sum(linear.n_out for linear in peft_counts.key_value_linears(shape))
+        width = key_value_width + peft_counts.feed_forward_output(shape).n_in
         return CostProfile(
             saved_activations=1.0 * width,
             memory_traffic=4.0 * width,
@@ -98,34 +98,32 @@ def cost_profile(shape: ModelShape, settings: Settings) -> CostProfile:
             operations=6.0,
             operations_backward=10.0,
         )
-    rank = int(type_settings.get("r") or type_settings.get("init_r") or 8)
     return low_rank(
         shape.linears,
-        rank,
-        float(type_settings.get("lora_dropout") or 0) > 0,
+        rank=int(type_settings.get("r") or type_settings.get("init_r") or 8),
+        dropout=float(type_settings.get("lora_dropout") or 0) > 0,
         with_magnitudes=peft_type == "dora",
     )
 
 
 def check(settings: Settings, shape: ModelShape | None, task: Task) -> list[Problem]:
-    """What does not go together; everything that PEFT itself would say is left to PEFT."""
-    peft_type, type_settings, problems = str(settings["type"]), select_type_settings(settings), []
+    """Settings that do not go together; what PEFT itself refuses is left to PEFT."""
+    peft_type, type_settings = str(settings["type"]), select_type_settings(settings)
     if peft_type == "adalora" and type_settings["target_r"] >= type_settings["init_r"]:
-        problems.append(
-            Problem(
-                "adalora_target_r",
-                TARGET_RANK_TOO_LARGE.format(first=type_settings["init_r"], got=type_settings["target_r"]),
-            )
-        )
+        message = TARGET_RANK_TOO_LARGE.format(first=type_settings["init_r"], got=type_settings["target_r"])
+        return [Problem("adalora_target_r", message)]
     if peft_type in VIRTUAL_TOKEN_TYPES and shape:
-        problems += peft_adapter.check_virtual_tokens(
-            f"{peft_type}_num_virtual_tokens", int(type_settings["num_virtual_tokens"]), shape
-        )
-    return problems
+        n_tokens = int(type_settings["num_virtual_tokens"])
+        return peft_adapter.check_virtual_tokens(f"{peft_type}_num_virtual_tokens", n_tokens, shape)
+    return []
 
 
 def attach(model: Any, settings: Settings, task: Task) -> Any:
-    """The model with the chosen method on it; raises NotPossible with PEFT's own reason where PEFT refuses the settings."""
+    """The model with the chosen method on it.
+
+    Raises:
+        NotPossible: with PEFT's own reason, where PEFT refuses the settings.
+    """
     from studio.methods.training import peft_build  # noqa: PLC0415 - loads torch
 
     try:
@@ -143,14 +141,14 @@ def train(context: TrainingContext) -> Any:
 
 
 def finish(model: Any) -> Any:
-    """The model with virtual words as they were written last, without the network that wrote them."""
+    """The model with the virtual tokens as they were last, without the network that made them."""
     from studio.methods.training import peft_build  # noqa: PLC0415 - loads torch
 
     return peft_build.flatten_prompt_encoder(model)
 
 
 def save(model: Any, folder: Path, hub: str) -> None:
-    """Write the adapter; no path of this machine goes with it."""
+    """Write the adapter, without any path of this machine."""
     config = model.peft_config["default"]
     if getattr(config, "tokenizer_name_or_path", None):
         config.tokenizer_name_or_path = hub
@@ -158,14 +156,14 @@ def save(model: Any, folder: Path, hub: str) -> None:
 
 
 def load(base: Any, folder: Path) -> Any:
-    """The result of a folder on a base model, whose modules it takes over."""
+    """The result in a folder on a base model, whose modules it takes over."""
     from studio.methods.training import peft_build  # noqa: PLC0415 - loads torch
 
     return peft_build.load(base, folder)
 
 
 def can_merge(settings: Settings) -> bool:
-    """Virtual words are no change of a matrix; everything else is."""
+    """Virtual tokens are no change of a matrix; everything else is."""
     return settings["type"] not in VIRTUAL_TOKEN_TYPES
 
 

@@ -1,6 +1,7 @@
-"""The form of PEFT's methods: its fields are read from PEFT's own config classes and shipped as text, so that the page needs no PEFT.
+"""The form of PEFT's methods, read from its config classes and shipped as text: the page needs no PEFT.
 
-`python -m studio.methods.peft_form` writes presets/peft.yaml anew, after a new PEFT; the words stand in presets/peft_words.yaml.
+`python -m studio.methods.peft_form` writes presets/peft.yaml again after an update of PEFT; labels and help
+texts are in presets/peft_words.yaml.
 """
 
 import dataclasses
@@ -20,9 +21,12 @@ from studio.methods.spec import Setting
 from studio.presets import CardModel
 
 FIELDS_FILE, CARDS_FILE = presets.FOLDER / "peft.yaml", presets.FOLDER / "peft_words.yaml"
-FILE_HEADER = """# The fields of PEFT's config classes that a person may set, with PEFT's own defaults and words (peft {version}).
-# Written by `python -m studio.methods.peft_form`; what is shown of them and why stands in peft_words.yaml.
-"""
+FILE_HEADER = (
+    "# The fields of PEFT's config classes that a person may set, with PEFT's own defaults and words "
+    "(peft {version}).\n"
+    "# Written by `python -m studio.methods.peft_form`; what is shown of them and why stands in "
+    "peft_words.yaml.\n"
+)
 SETTING_KINDS: dict[object, Literal["int", "float", "bool", "str"]] = {
     int: "int",
     float: "float",
@@ -33,10 +37,11 @@ TYPE_SETTING = Setting(
     "type",
     label("Which method of the family"),
     label(
-        "All train a small part of the model or a small addition to it. DoRA is the safest start; the others are smaller or special."
+        "All train a small part of the model or a small addition to it. DoRA is the safest start; the "
+        "others are smaller or special."
     ),
-    "dora",
-    "choice",
+    default="dora",
+    kind="choice",
 )
 
 
@@ -48,7 +53,7 @@ class DefaultOverride(CardModel):
 
 
 class FieldCard(CardModel):
-    """What is said of a field, and the range in which it may be set."""
+    """The label and help of a field, and the range in which it may be set."""
 
     label: Message
     help: Message
@@ -60,7 +65,15 @@ class FieldCard(CardModel):
 
 
 class TypeCard(CardModel):
-    """What is said of a method, and what makes PEFT's class this method."""
+    """The name of a method, and what makes PEFT's class this method.
+
+    Args:
+        config: the name of PEFT's config class.
+        name: what it is called.
+        source: its paper.
+        fixed: fields that make the class this method.
+        without: fields that are not offered, each with the reason.
+    """
 
     config: str
     name: Message
@@ -77,12 +90,12 @@ class PeftCards(CardModel):
     left_out: dict[str, str]
 
     def get_field(self, peft_type: str, field: str) -> FieldCard:
-        """The words of a method's field: its own before those of all fields of the name."""
+        """The card of a method's field: its own before that of all fields of the name."""
         return self.fields.get(f"{peft_type}.{field}") or self.fields[field]
 
 
 class DeclaredField(CardModel):
-    """A field as PEFT declares it; a choice lists its values, `default` is None where PEFT has none."""
+    """A field as PEFT declares it; a choice lists its values. `default` is None where PEFT has none."""
 
     kind: Literal["int", "float", "bool", "str", "choice"]
     default: bool | int | float | str | None
@@ -92,7 +105,7 @@ class DeclaredField(CardModel):
 
 @lru_cache
 def load_cards() -> PeftCards:
-    """The words, ranges and reasons."""
+    """The labels, ranges and reasons."""
     return PeftCards.model_validate(yaml.safe_load(CARDS_FILE.read_text(encoding="utf-8")))
 
 
@@ -107,7 +120,7 @@ def load_fields() -> dict[str, dict[str, DeclaredField]]:
 
 
 def build_settings() -> tuple[Setting, ...]:
-    """The choice of the method, then every method's fields as knobs named METHOD_FIELD, each shown for its method alone."""
+    """The choice of the method, then each method's fields as settings METHOD_FIELD that apply to it alone."""
     type_cards = load_cards().types
     choices = tuple(
         (peft_type, register_label(type_card.name)) for peft_type, type_card in type_cards.items()
@@ -124,59 +137,56 @@ def _build_setting(peft_type: str, name: str, field: DeclaredField) -> Setting:
     card = load_cards().get_field(peft_type, name)
     default = card.instead.value if card.instead else field.default
     return Setting(
-        f"{peft_type}_{name}",
-        register_label(card.label),
-        register_label(card.help),
-        "" if default is None else default,
-        field.kind,
-        card.low,
-        card.high,
-        tuple((value, register_label(card.choices[value])) for value in field.choices),
-        card.advanced,
-        ("type", peft_type),
+        name=f"{peft_type}_{name}",
+        label=register_label(card.label),
+        help=register_label(card.help),
+        default="" if default is None else default,
+        kind=field.kind,
+        low=card.low,
+        high=card.high,
+        choices=tuple((value, register_label(card.choices[value])) for value in field.choices),
+        advanced=card.advanced,
+        depends_on=("type", peft_type),
     )
 
 
 def read_peft_fields() -> dict[str, dict[str, Any]]:
-    """The form as the installed PEFT declares it; raises KeyError for a field nobody has explained or left out with a reason."""
+    """The form as the installed PEFT declares it.
+
+    Raises:
+        KeyError: for a field that presets/peft_words.yaml neither explains nor leaves out with a reason.
+    """
+    return {peft_type: _read_type_fields(peft_type, card) for peft_type, card in load_cards().types.items()}
+
+
+def _read_type_fields(peft_type: str, type_card: TypeCard) -> dict[str, Any]:
     import peft  # noqa: PLC0415 - loads torch
 
-    declared_fields: dict[str, dict[str, Any]] = {}
-    for peft_type, type_card in load_cards().types.items():
-        config_class = getattr(peft, type_card.config)
-        type_hints = typing.get_type_hints(config_class)
-        declared_fields[peft_type] = {}
-        for field in dataclasses.fields(config_class):
-            if field.name in type_card.without or field.name in load_cards().left_out:
-                continue
-            if (
-                field.name not in load_cards().fields
-                and f"{peft_type}.{field.name}" not in load_cards().fields
-            ):
-                raise KeyError(
-                    f"{type_card.config}.{field.name}: explain it in {CARDS_FILE.name}, or leave it out there with the reason"
-                )
-            declared_fields[peft_type][field.name] = _describe_field(field, type_hints[field.name])
+    cards = load_cards()
+    config_class = getattr(peft, type_card.config)
+    type_hints = typing.get_type_hints(config_class)
+    declared_fields = {}
+    for field in dataclasses.fields(config_class):
+        if field.name in type_card.without or field.name in cards.left_out:
+            continue
+        if field.name not in cards.fields and f"{peft_type}.{field.name}" not in cards.fields:
+            raise KeyError(
+                f"{type_card.config}.{field.name}: explain it in {CARDS_FILE.name}, "
+                "or leave it out there with the reason"
+            )
+        declared_fields[field.name] = _describe_field(field, type_hints[field.name])
     return declared_fields
 
 
 def _describe_field(field: Any, annotation: object) -> dict[str, Any]:
     default = field.default.value if isinstance(field.default, enum.Enum) else field.default
     description = {"default": default, "help": " ".join(field.metadata["help"].split())}
-    inner_types = [
-        inner_type for inner_type in typing.get_args(annotation) if inner_type is not type(None)
-    ] or [annotation]
-    enum_type = next(
-        (
-            inner_type
-            for inner_type in inner_types
-            if isinstance(inner_type, type) and issubclass(inner_type, enum.Enum)
-        ),
-        None,
-    )
-    if enum_type:
-        return {"kind": "choice", **description, "choices": [value.value for value in enum_type]}
-    return {"kind": SETTING_KINDS[inner_types[0]], **description}
+    union_types = [member for member in typing.get_args(annotation) if member is not type(None)]
+    value_types = union_types or [annotation]
+    for value_type in value_types:
+        if isinstance(value_type, type) and issubclass(value_type, enum.Enum):
+            return {"kind": "choice", **description, "choices": [member.value for member in value_type]}
+    return {"kind": SETTING_KINDS[value_types[0]], **description}
 
 
 def render_fields_file() -> str:
@@ -186,7 +196,7 @@ def render_fields_file() -> str:
 
 
 def main() -> int:
-    """Write the form anew."""
+    """Write presets/peft.yaml again."""
     FIELDS_FILE.write_text(render_fields_file(), encoding="utf-8")
     sys.stdout.write(f"{FIELDS_FILE}\n")
     return 0

@@ -1,4 +1,4 @@
-"""Prefix tuning: learned vectors stand before the text in every layer and steer a model that itself stays as it is."""
+"""Prefix tuning: learned vectors before the text in every layer steer a model that stays as it is."""
 
 from typing import Any
 
@@ -18,67 +18,77 @@ SETTINGS = (
         "virtual_tokens",
         label("How long the learned prefix is (virtual tokens)"),
         label(
-            "10 to 30 suit short tasks, 100 long ones. Every one of them takes the place of a token the model could read."
+            "10 to 30 suit short tasks, 100 long ones. Every one of them takes the place of a token the "
+            "model could read."
         ),
-        20,
-        "int",
-        1,
-        512,
+        default=20,
+        kind="int",
+        low=1,
+        high=512,
     ),
     Setting(
         "projection",
         label("Learn through a small network (prefix projection)"),
         label(
-            "Without it prefixes learn slowly and unsteadily. It is a training aid: the saved prefix is the same size either way."
+            "Without it prefixes learn slowly and unsteadily. It is a training aid: the saved prefix is the "
+            "same size either way."
         ),
-        True,
-        "bool",
+        default=True,
+        kind="bool",
         advanced=True,
     ),
 )
 
 
 def learning_rate(shape: ModelShape, settings: Settings, task: Task) -> float:
-    """3e-3 through the projection, a third of that for models of 400 M numbers and more; without the projection 3e-2.
+    """3e-3 through the projection, a third of that for models of 400 M parameters and more; without it 3e-2.
 
-    Far above the 1e-4 usual elsewhere, with which prefixes learn nothing, yet not the 1e-2 that suits toy widths: at 1e-2 the projection of
-    MiniLM (384 wide) and of SmolLM2 135M (576 wide) saturates and the loss stays where it began or rises (measured: docs/methods.md#prefix-tuning).
+    Far above the 1e-4 usual elsewhere, with which prefixes learn nothing, yet not the 1e-2 that suits toy
+    widths: at 1e-2 the projection of MiniLM (384 wide) and of SmolLM2 135M (576 wide) saturates, and the loss
+    stays where it began or rises (measured: docs/methods.md#prefix-tuning).
     """
-    return 3e-2 if not settings["projection"] else 3e-3 if shape.total() < 400e6 else 1e-3
+    if not settings["projection"]:
+        return 3e-2
+    return 3e-3 if shape.total() < 400e6 else 1e-3
 
 
 def prefix_widths(shape: ModelShape) -> tuple[int, int]:
-    """Numbers a virtual token adds per layer to the keys (as to the values), and the width of the projection."""
-    kv_width = next(
-        (linear.n_out for linear in shape.linears if linear.name == "self_attn.v_proj"), shape.hidden
-    )
+    """What a virtual token adds to a layer's keys (and to its values), and the projection's width."""
+    kv_width = shape.hidden
+    for linear in shape.linears:
+        if linear.name == "self_attn.v_proj":
+            kv_width = linear.n_out
     return kv_width, min(MAX_PROJECTION_WIDTH, shape.hidden)
 
 
 def count_parameters(shape: ModelShape, settings: Settings, num_labels: int) -> ParameterCount:
-    """tokens · 2 · layers · width of the keys; with projection tokens · w + (w + 1) · p + (p + 1) · 2 · layers · w (Li and Liang 2021)."""
-    n_tokens, (width, projection_width) = int(settings["virtual_tokens"]), prefix_widths(shape)
+    """Parameters of the prefix (Li and Liang 2021), and a new head where there are labels.
+
+    With w the width of the keys: tokens · 2 · layers · w. Through a projection of width p:
+    tokens · w + (w + 1) · p + (p + 1) · 2 · layers · w.
+    """
+    n_tokens = int(settings["virtual_tokens"])
+    width, projection_width = prefix_widths(shape)
     output_width = 2 * shape.layers * width
-    prefix_parameters = (
-        n_tokens * width + (width + 1) * projection_width + (projection_width + 1) * output_width
-        if settings["projection"]
-        else n_tokens * output_width
-    )
-    head_parameters = shape.head(num_labels) if num_labels else 0
-    return ParameterCount(
-        prefix_parameters + head_parameters, shape.total(num_labels) + prefix_parameters + head_parameters
-    )
+    if not settings["projection"]:
+        return peft_adapter.count_with_head(shape, num_labels, n_tokens * output_width)
+    projection_parameters = (width + 1) * projection_width + (projection_width + 1) * output_width
+    return peft_adapter.count_with_head(shape, num_labels, n_tokens * width + projection_parameters)
 
 
 def attach(model: Any, settings: Settings, task: Task) -> Any:
-    """The model behind an untrained prefix, which already moves its answers a little: vectors that are nothing cannot be learned from."""
+    """The model behind an untrained prefix.
+
+    The prefix already moves the answers a little: zero vectors could not be learned from.
+    """
     from peft import PrefixTuningConfig, get_peft_model  # noqa: PLC0415 - loads torch
 
     shape = shapes.from_config(model.config.to_dict())
+    _, projection_width = prefix_widths(shape)
     config = PrefixTuningConfig(
         num_virtual_tokens=int(settings["virtual_tokens"]),
         prefix_projection=bool(settings["projection"]),
-        encoder_hidden_size=prefix_widths(shape)[1],
+        encoder_hidden_size=projection_width,
         modules_to_save=peft_adapter.head_modules(shape, task),
         task_type=peft_adapter.peft_task_type(task),
     )
@@ -86,7 +96,7 @@ def attach(model: Any, settings: Settings, task: Task) -> Any:
 
 
 def train(context: TrainingContext) -> Any:
-    """Supervised training; afterwards the projection has done its work, and the prefix it makes is kept alone."""
+    """Supervised training; afterwards the prefix that the projection makes is kept without it."""
     from studio.methods.training import supervised  # noqa: PLC0415 - loads torch
 
     supervised.fit(context, gradient_checkpointing=METHOD.supports_gradient_checkpointing)
@@ -101,20 +111,23 @@ def finish(model: Any) -> Any:
 
 
 def result_bytes(shape: ModelShape, settings: Settings, num_labels: int, bytes_per_parameter: int) -> float:
-    """Keys and values of each virtual word in each block, and a new head, in 32 bits: the network that made them is thrown away."""
-    return 4.0 * (
-        int(settings["virtual_tokens"]) * 2 * shape.layers * prefix_widths(shape)[0]
-        + (shape.head(num_labels) if num_labels else 0)
-    )
+    """Keys and values of the virtual tokens in each layer, and a new head, in 32 bits; no projection."""
+    kv_width, _ = prefix_widths(shape)
+    prefix_values = int(settings["virtual_tokens"]) * 2 * shape.layers * kv_width
+    head_parameters = shape.head(num_labels) if num_labels else 0
+    return 4.0 * (prefix_values + head_parameters)
 
 
 def check(settings: Settings, shape: ModelShape | None, task: Task) -> list[Problem]:
-    """Whether a model that reads little is left enough room for the text."""
-    return (
-        peft_adapter.check_virtual_tokens("virtual_tokens", int(settings["virtual_tokens"]), shape)
-        if shape
-        else []
-    )
+    """Whether a model with a short context is left enough of it for the text."""
+    if shape is None:
+        return []
+    return peft_adapter.check_virtual_tokens("virtual_tokens", int(settings["virtual_tokens"]), shape)
+
+
+def cost_profile(shape: ModelShape, settings: Settings) -> CostProfile:
+    """A pass with keys and values before the text."""
+    return CostProfile(virtual_tokens=int(settings["virtual_tokens"]), operations=2.0)
 
 
 METHOD = Method(
@@ -125,9 +138,7 @@ METHOD = Method(
     weights="frozen",
     learning_rate=learning_rate,
     count_parameters=count_parameters,
-    cost_profile=lambda shape, settings: CostProfile(
-        virtual_tokens=int(settings["virtual_tokens"]), operations=2.0
-    ),
+    cost_profile=cost_profile,
     attach=attach,
     train=train,
     save=peft_adapter.save,

@@ -11,9 +11,9 @@ from studio.models.shape import ModelShape
 
 
 def merge(base: Any, folder: Any) -> Any:
-    """The 4-bit base unpacked to whole numbers, with the change added: exactly what was trained, in an ordinary model.
+    """The dequantized base with the change added: exactly what was trained, in an ordinary model.
 
-    Merging into the 4-bit numbers would round the change away (design/methods.md, section 6: 0.39 against 2e-6).
+    Merging into the 4-bit weights would round the change away (docs/methods.md: 0.39 against 2e-6).
     """
     merged = peft_adapter.merge(base.dequantize(), folder)
     merged._weight_conversions = None  # transformers would try to write it in 4 bits again
@@ -21,12 +21,11 @@ def merge(base: Any, folder: Any) -> Any:
 
 
 def cost_profile(shape: ModelShape, settings: Settings) -> CostProfile:
-    """As LoRA, and every matrix is multiplied out on the way there and back; PEFT copies what a 4-bit matrix gives."""
-    lora_profile, n_linears = lora.cost_profile(shape, settings), len(shape.linears)
-    n_weights, outputs = (
-        sum(linear.n_in * linear.n_out for linear in shape.linears),
-        sum(linear.n_out for linear in shape.linears),
-    )
+    """As LoRA, with every matrix dequantized in each direction; PEFT copies the output of a 4-bit matrix."""
+    lora_profile = lora.cost_profile(shape, settings)
+    n_linears = len(shape.linears)
+    n_weights = sum(linear.n_in * linear.n_out for linear in shape.linears)
+    outputs = sum(linear.n_out for linear in shape.linears)
     return replace(
         lora_profile,
         memory_traffic=lora_profile.memory_traffic + 2.0 * outputs,

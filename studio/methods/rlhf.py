@@ -1,7 +1,8 @@
-"""RLHF: learn from examples, learn from choices which answers are better, then practise and be scored by what was learned.
+"""RLHF: supervised fine-tuning, a reward model that learns from pairs, and a policy trained on its scores.
 
-The three stages of Ouyang et al. (2022), with a policy gradient that needs no critic: RLOO (Ahmadian et al. 2024) or GRPO (Shao et al.
-2024). DPO (Rafailov et al. 2023) is the short cut that learns from the choices directly.
+The three stages of Ouyang et al. (2022), with a policy gradient that needs no critic: RLOO (Ahmadian et al.
+2024) or GRPO (Shao et al. 2024). DPO (Rafailov et al. 2023) is the short cut that learns from the pairs
+directly.
 """
 
 from typing import Any
@@ -21,10 +22,12 @@ SETTINGS = (
         "algorithm",
         label("How the model learns from the scores"),
         label(
-            "Practice by scores compares several of the model's own answers to a question (RLOO, or GRPO, which also evens out the scores). The short cut learns from your pairs directly, without scores (DPO): quicker and steadier, and a good first try."
+            "Practice by scores compares several of the model's own answers to a question (RLOO, or GRPO, "
+            "which also evens out the scores). The short cut learns from your pairs directly, without "
+            "scores (DPO): quicker and steadier, and a good first try."
         ),
-        "rloo",
-        "choice",
+        default="rloo",
+        kind="choice",
         choices=(
             ("rloo", label("Practise by scores (RLOO)")),
             ("grpo", label("Practise by evened-out scores (GRPO)")),
@@ -36,10 +39,11 @@ SETTINGS = (
         "reward",
         label("What a good answer is (reward)"),
         label(
-            "From your data: a scoring model learned from your pairs (reward model); with examples alone, answers about as long as yours. Or a rule that is checked in each answer."
+            "From your data: a scoring model learned from your pairs (reward model); with examples alone, "
+            "answers about as long as yours. Or a rule that is checked in each answer."
         ),
-        "data",
-        "choice",
+        default="data",
+        kind="choice",
         choices=(
             ("data", label("From your data")),
             ("model", label("Learned from your pairs (reward model)")),
@@ -53,53 +57,56 @@ SETTINGS = (
         "reward_text",
         label("The words or the pattern"),
         label(
-            "Words separated by commas; each one found earns its share. Or a pattern that must be found in the answer; ^ and $ stand for its ends."
+            "Words separated by commas; each one found earns its share. Or a pattern that must be found in "
+            "the answer; ^ and $ stand for its ends."
         ),
-        "",
-        "str",
+        default="",
+        kind="str",
         high=200,
     ),
     Setting(
         "reward_length",
         label("The length to aim at, in words"),
         label("0 takes the usual length of your example answers. A Chinese character counts as a word."),
-        0,
-        "int",
-        0,
-        1000,
+        default=0,
+        kind="int",
+        low=0,
+        high=1000,
         advanced=True,
     ),
     Setting(
         "beta",
         label("How closely it must stay to its starting point (KL)"),
         label(
-            "What a step away from the fine-tuned model costs. Too little, and the model finds answers that score high and read badly (reward hacking); too much, and nothing changes."
+            "What a step away from the fine-tuned model costs. Too little, and the model finds answers that "
+            "score high and read badly (reward hacking); too much, and nothing changes."
         ),
-        0.05,
-        "float",
-        0,
-        1,
+        default=0.05,
+        kind="float",
+        low=0,
+        high=1,
         aliases=("kl",),
     ),
     Setting(
         "steps",
         label("How many steps the last stage takes"),
         label("Writing answers takes most of the time: each step writes questions × answers of them."),
-        40,
-        "int",
-        1,
-        10_000,
+        default=40,
+        kind="int",
+        low=1,
+        high=10_000,
     ),
     Setting(
         "rank",
         label("How far the model may change in each stage (rank)"),
         label(
-            "Each stage learns two thin matrices beside each of the model's (LoRA) and adds them in at its end."
+            "Each stage learns two thin matrices beside each of the model's (LoRA) and adds them in at its "
+            "end."
         ),
-        16,
-        "int",
-        1,
-        256,
+        default=16,
+        kind="int",
+        low=1,
+        high=256,
         advanced=True,
         aliases=("r",),
     ),
@@ -107,10 +114,11 @@ SETTINGS = (
         "start_from",
         label("Go on from an earlier RLHF run (iterate)"),
         label(
-            "The id of that run. Its model is taken instead of fine-tuning anew, and its reward model learns on with your new pairs. Empty: from the base."
+            "The id of that run. Its model is taken instead of fine-tuning anew, and its reward model "
+            "learns on with your new pairs. Empty: from the base."
         ),
-        "",
-        "str",
+        default="",
+        kind="str",
         high=32,
         advanced=True,
     ),
@@ -118,22 +126,24 @@ SETTINGS = (
         "sft",
         label("Fine-tune on the good answers first (SFT)"),
         label(
-            "Worth it unless the model already answers in the right manner. Switched off, the base itself is where practice starts."
+            "Worth it unless the model already answers in the right manner. Switched off, the base itself "
+            "is where practice starts."
         ),
-        True,
-        "bool",
+        default=True,
+        kind="bool",
         advanced=True,
     ),
     Setting(
         "num_generations",
         label("Answers compared per question"),
         label(
-            "An answer is good when it scores above the others to its question. More are steadier and take longer."
+            "An answer is good when it scores above the others to its question. More are steadier and take "
+            "longer."
         ),
-        4,
-        "int",
-        2,
-        64,
+        default=4,
+        kind="int",
+        low=2,
+        high=64,
         advanced=True,
         aliases=("answers",),
     ),
@@ -141,10 +151,10 @@ SETTINGS = (
         "prompts_per_step",
         label("Questions per step"),
         label("More make a step steadier and longer."),
-        4,
-        "int",
-        1,
-        256,
+        default=4,
+        kind="int",
+        low=1,
+        high=256,
         advanced=True,
         aliases=("questions",),
     ),
@@ -152,12 +162,13 @@ SETTINGS = (
         "max_completion_length",
         label("Longest answer in practice, in tokens"),
         label(
-            "Longer answers are cut off here and scored as they stand; the time grows with it. 0 goes by your example answers: at most 64, or 256 where the reward is a length."
+            "Longer answers are cut off here and scored as they stand; the time grows with it. 0 goes by "
+            "your example answers: at most 64, or 256 where the reward is a length."
         ),
-        0,
-        "int",
-        0,
-        4096,
+        default=0,
+        kind="int",
+        low=0,
+        high=4096,
         advanced=True,
         aliases=("answer_tokens",),
     ),
@@ -165,32 +176,33 @@ SETTINGS = (
         "reward_epochs",
         label("How often the reward model sees each pair (epochs)"),
         label(
-            "The state that ranks the kept-aside pairs best is kept. If a run is stopped, it goes on at the beginning of the unfinished stage."
+            "The state that ranks the kept-aside pairs best is kept. If a run is stopped, it goes on at the "
+            "beginning of the unfinished stage."
         ),
-        1,
-        "float",
-        0.1,
-        50,
+        default=1,
+        kind="float",
+        low=0.1,
+        high=50,
         advanced=True,
     ),
     Setting(
         "reward_rate",
         label("How big the reward model's steps are (learning rate)"),
         label("0 takes 1e-4; the reward model starts close to its goal."),
-        0,
-        "float",
-        0,
-        0.1,
+        default=0,
+        kind="float",
+        low=0,
+        high=0.1,
         advanced=True,
     ),
     Setting(
         "last_rate",
         label("How big the last stage's steps are (learning rate)"),
         label("0 takes the value that suits the model's size."),
-        0,
-        "float",
-        0,
-        0.1,
+        default=0,
+        kind="float",
+        low=0,
+        high=0.1,
         advanced=True,
     ),
 )
@@ -200,18 +212,6 @@ REWARD_MODEL_STAGE = Message("a reward model that learns from the pairs")
 POLICY_STAGE = Message("{steps} steps of practice")
 DPO_STAGE = Message("the training on the pairs")
 TWO_STAGES = Message("{one}, then {other}")
-
-
-def count_parameters(shape: ModelShape, settings: Settings, num_labels: int) -> ParameterCount:
-    """As LoRA on all matrices: each stage trains as many numbers; the reward model has one score more for each hidden number."""
-    return lora.count_parameters(shape, lora.settings_for_rank(int(settings["rank"])), num_labels)
-
-
-def attach(model: Any, settings: Settings, task: Task) -> Any:
-    """The model with an untrained LoRA, ready for the supervised stage."""
-    return lora.attach(model, lora.settings_for_rank(int(settings["rank"])), task)
-
-
 DPO_NEEDS_PAIRS = Message(
     "dpo learns from pairs of a better and a worse answer, which the task {task} does not have; choose rloo"
 )
@@ -223,46 +223,63 @@ COMPLETION_TOO_LONG = Message(
 )
 
 
+def count_parameters(shape: ModelShape, settings: Settings, num_labels: int) -> ParameterCount:
+    """As LoRA on all matrices: each stage trains as many parameters.
+
+    The reward model has one more for each hidden dimension, its score.
+    """
+    return lora.count_parameters(shape, lora.settings_for_rank(int(settings["rank"])), num_labels)
+
+
+def attach(model: Any, settings: Settings, task: Task) -> Any:
+    """The model with an untrained LoRA, ready for the supervised stage."""
+    return lora.attach(model, lora.settings_for_rank(int(settings["rank"])), task)
+
+
 def check(settings: Settings, shape: ModelShape | None, task: Task) -> list[Problem]:
-    """What does not go together, one for each setting."""
-    problems, algorithm, reward, earlier_run = (
-        [],
-        settings["algorithm"],
-        rule_rewards.resolve_reward(settings, task),
-        str(settings["start_from"]),
-    )
-    if algorithm == "dpo":
-        if task != "prefer":
-            problems.append(Problem("algorithm", DPO_NEEDS_PAIRS.format(task=task)))
-        if not settings["beta"]:
-            problems.append(Problem("beta", DPO_NEEDS_KL))
-    elif reward == "model":
-        if task != "prefer" and not earlier_run:
-            problems.append(Problem("reward", rule_rewards.NO_PAIRS_FOR_REWARD_MODEL.format(task=task)))
-    elif message := rule_rewards.rule_problem(reward, str(settings["reward_text"])):
-        problems.append(Problem("reward_text", message))
-    if (
-        algorithm != "dpo"
-        and reward == "length"
-        and int(settings["reward_length"]) > int(settings["max_completion_length"]) > 0
-    ):
-        problems.append(
-            Problem(
-                "reward_length",
-                rule_rewards.LENGTH_EXCEEDS_LIMIT.format(
-                    words=settings["reward_length"], tokens=settings["max_completion_length"]
-                ),
-            )
-        )
-    if shape and algorithm != "dpo" and int(settings["max_completion_length"]) >= shape.context:
-        problems.append(
-            Problem(
-                "max_completion_length",
-                COMPLETION_TOO_LONG.format(context=shape.context, got=settings["max_completion_length"]),
-            )
-        )
-    start_problem = iterate.unusable_reason(home() / "runs", earlier_run, shape) if earlier_run else None
-    return [*problems, *([Problem("start_from", start_problem)] if start_problem else [])]
+    """Settings that do not go together, at most one problem for each."""
+    if settings["algorithm"] == "dpo":
+        problems = _check_dpo(settings, task)
+    else:
+        problems = [*_check_reward(settings, task), *_check_completion_length(settings, shape, task)]
+    earlier_run = str(settings["start_from"])
+    if earlier_run:
+        reason = iterate.unusable_reason(home() / "runs", earlier_run, shape)
+        if reason:
+            problems.append(Problem("start_from", reason))
+    return problems
+
+
+def _check_dpo(settings: Settings, task: Task) -> list[Problem]:
+    problems = []
+    if task != "prefer":
+        problems.append(Problem("algorithm", DPO_NEEDS_PAIRS.format(task=task)))
+    if not settings["beta"]:
+        problems.append(Problem("beta", DPO_NEEDS_KL))
+    return problems
+
+
+def _check_reward(settings: Settings, task: Task) -> list[Problem]:
+    reward = rule_rewards.resolve_reward(settings, task)
+    if reward == "model":
+        if task == "prefer" or settings["start_from"]:
+            return []
+        return [Problem("reward", rule_rewards.NO_PAIRS_FOR_REWARD_MODEL.format(task=task))]
+    message = rule_rewards.rule_problem(reward, str(settings["reward_text"]))
+    return [Problem("reward_text", message)] if message else []
+
+
+def _check_completion_length(settings: Settings, shape: ModelShape | None, task: Task) -> list[Problem]:
+    problems = []
+    reward_length = int(settings["reward_length"])
+    max_tokens = int(settings["max_completion_length"])
+    if rule_rewards.resolve_reward(settings, task) == "length" and reward_length > max_tokens > 0:
+        message = rule_rewards.LENGTH_EXCEEDS_LIMIT.format(words=reward_length, tokens=max_tokens)
+        problems.append(Problem("reward_length", message))
+    if shape and max_tokens >= shape.context:
+        message = COMPLETION_TOO_LONG.format(context=shape.context, got=max_tokens)
+        problems.append(Problem("max_completion_length", message))
+    return problems
 
 
 def extra_stages_message(settings: Settings, task: Task) -> Message:
@@ -270,18 +287,16 @@ def extra_stages_message(settings: Settings, task: Task) -> Message:
     if settings["algorithm"] == "dpo":
         return LATER_STAGES.format(stages=DPO_STAGE)
     policy_stage = POLICY_STAGE.format(steps=settings["steps"])
-    has_reward_model = task == "prefer" and rule_rewards.resolve_reward(settings, task) == "model"
-    return LATER_STAGES.format(
-        stages=TWO_STAGES.format(one=REWARD_MODEL_STAGE, other=policy_stage)
-        if has_reward_model
-        else policy_stage
-    )
+    if task != "prefer" or rule_rewards.resolve_reward(settings, task) != "model":
+        return LATER_STAGES.format(stages=policy_stage)
+    return LATER_STAGES.format(stages=TWO_STAGES.format(one=REWARD_MODEL_STAGE, other=policy_stage))
 
 
 def train(context: TrainingContext) -> Any:
-    """All stages, in order; returns the plain model with everything learned in its own matrices.
+    """Train all stages in order; returns a plain model with everything learned in its own matrices.
 
-    A stopped run goes on at the beginning of the unfinished stage; only the supervised stage goes on where it was.
+    A stopped run goes on at the start of the unfinished stage; only the supervised stage goes on where it
+    was.
     """
     from studio.methods.rlhf_stages import pipeline  # noqa: PLC0415 - loads torch
 
@@ -305,6 +320,7 @@ METHOD = Method(
     merge=full_model_io.load,
     check=check,
     extra_stages_message=extra_stages_message,
+    has_stage_settings=True,
     supports_resume=False,
     stages=("sft", "reward", "rl"),
 )

@@ -1,6 +1,7 @@
-"""Try a plan's settings before its run: a child process attaches the method to a model without weights and says what the library says.
+"""Tries a plan's settings before its run: a child process attaches the method to a model without weights.
 
-Only for methods whose library may refuse settings that are each in range; takes a few seconds and no memory to speak of.
+Only for methods whose library may refuse settings that are each in range. It takes a few seconds and hardly
+any memory.
 """
 
 import json
@@ -16,12 +17,12 @@ from studio.methods.spec import Settings
 from studio.models import fetch
 from studio.plan import Plan, Task
 
-# Longer than it takes on a busy machine; a trial that takes longer says nothing, and the run itself will.
+# Longer than it takes on a busy machine. A check that takes longer finds nothing, and the run itself will.
 TIMEOUT_SECONDS = 60
 
 
 def find_problem(plan: Plan, language: str = "en") -> str:
-    """What stands against a plan's settings, in sentences; empty where nothing does or nobody can know before the run."""
+    """Why the method's library refuses a plan's settings; empty where it does not or cannot tell yet."""
     method = methods.get(plan.method.name)
     if not method.needs_settings_check:
         return ""
@@ -41,7 +42,7 @@ def find_problem(plan: Plan, language: str = "en") -> str:
 
 @lru_cache(maxsize=256)
 def _run_check(request: str) -> dict[str, Any]:
-    """The answer of the child process; raises nothing."""
+    """The child process's reply to a request in JSON: a message in JSON, or {} for none; raises nothing."""
     try:
         process = processes.run_module(
             "studio.methods.settings_check", input_text=request, timeout=TIMEOUT_SECONDS
@@ -54,15 +55,22 @@ def _run_check(request: str) -> dict[str, Any]:
 def attach_on_meta(
     method_name: str, settings: Settings, task: Task, folder: str, config: dict[str, Any]
 ) -> None:
-    """Attach a method to a model of which only the shapes are there; raises what the library says."""
+    """Attach a method to a model without weights; raises what the library says.
+
+    Args:
+        method_name: the method.
+        settings: its resolved settings.
+        task: the task.
+        folder: the base model's folder; "" where it is not here.
+        config: the base model's config, used where there is no folder.
+    """
     import torch  # noqa: PLC0415 - only the child process
     from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForSequenceClassification  # noqa: PLC0415
 
-    model_config = (
-        AutoConfig.from_pretrained(folder, trust_remote_code=False)
-        if folder
-        else AutoConfig.for_model(**config)
-    )
+    if folder:
+        model_config = AutoConfig.from_pretrained(folder, trust_remote_code=False)
+    else:
+        model_config = AutoConfig.for_model(**config)
     model_class = AutoModelForSequenceClassification if task == "classify" else AutoModelForCausalLM
     with torch.device("meta"):
         model = model_class.from_config(model_config)
@@ -71,7 +79,7 @@ def attach_on_meta(
 
 
 def main() -> int:
-    """The child process: a question as JSON on stdin, what stands against it in both languages as JSON on stdout."""
+    """The child process: a request as JSON on stdin, the refusal (a message, or {}) as JSON on stdout."""
     request = json.loads(sys.stdin.read())
     reply: dict[str, Any] = {}
     try:

@@ -1,4 +1,4 @@
-"""What a method is: its settings in plain words, what it needs, how it is attached, trained, saved and loaded."""
+"""What a method is: its settings and needs, and how it is attached, trained, saved and loaded."""
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -45,8 +45,8 @@ class Setting:
         high: the largest number; for a text the most characters.
         choices: the values of a choice, each with its label.
         advanced: whether it waits behind "more settings" instead of being in sight.
-        depends_on: the name of an earlier setting, and the value of it under which this one applies; None where it
-            always applies.
+        depends_on: the name of an earlier setting, and the value of it under which this one applies; None
+            where it always applies.
         aliases: other names under which a plan may give it: those of earlier studios, and those of PEFT.
     """
 
@@ -114,11 +114,11 @@ class ParameterCount:
 
 
 class StopRequested(Exception):
-    """The run was asked to stop while its method prepares; raised by `TrainingContext.report_progress`."""
+    """The run was asked to stop while its method prepares; `TrainingContext.report_progress` raises it."""
 
 
 class StageMonitor(Protocol):
-    """A callback that reports one stage of a training to the run, stops it when asked and keeps its best state."""
+    """A callback that reports one stage of a training, stops it when asked and keeps its best state."""
 
     step: int
     steps: int
@@ -152,10 +152,11 @@ class TrainingContext:
         train: encoded training examples.
         validation: encoded validation examples.
         folder: the run's folder.
-        create_monitor: makes the callback of a stage from its name, the model, and what measures the model (None where
-            the stage does so itself).
+        create_monitor: makes the callback of a stage from its name, the model, and what measures the model
+            (None where the stage does so itself).
         measure: gives the scores of a model on encoded examples, `loss` among them; lower is better.
-        free_memory: gives the bytes that could be allocated now; in a container no more than its limit leaves.
+        free_memory: gives the bytes that could be allocated now; in a container no more than its limit
+            leaves.
         examples: training and validation examples as text.
         test: encoded examples for the test after training; empty where there are none.
         test_examples: the same as text.
@@ -183,7 +184,7 @@ class TrainingContext:
     notes: dict[str, Any] = field(default_factory=dict)
 
     def add_note(self, name: str, values: Any, *messages: Message) -> None:
-        """Note values for the report, and messages for whoever watches the run; both replace earlier ones of the name."""
+        """Note values for the report, and messages for people; both replace earlier ones of the name."""
         self.notes[name] = values
         path = self.folder / NOTES_FILE
         stored_notes = read_json(path)
@@ -193,7 +194,7 @@ class TrainingContext:
 
 
 def read_notes(folder: Path) -> list[Message]:
-    """What methods have noted in a run's folder for people to read, in order; empty where there is nothing."""
+    """The messages methods have noted in a run's folder, in order; empty where there are none."""
     return [
         Message.from_json(message)
         for messages in read_json(folder / NOTES_FILE).values()
@@ -202,7 +203,7 @@ def read_notes(folder: Path) -> list[Message]:
 
 
 class Attach(Protocol):
-    """Freezes parameters or adds some, so that exactly those the parameter count names are trainable."""
+    """Freezes parameters or adds some, so that exactly those of the parameter count are trainable."""
 
     def __call__(self, model: Any, settings: Settings, task: Task) -> Any:
         """The model with the method attached."""
@@ -213,15 +214,15 @@ Weights = Literal["trained", "frozen", "nf4"]
 
 @dataclass(frozen=True)
 class Method:
-    """One way to train. Everything that differs between methods is in here; one more method is one more of these.
+    """One way to train: everything that differs between methods. One more method is one more of these.
 
     Args:
         name: its key in a plan.
         tasks: the tasks it trains.
         settings: its settings, those they depend on first.
         exports: the forms in which a result can be taken home.
-        weights: how the base is held: "trained" (its own parameters change, in 32 bits while they do), "frozen", or
-            "nf4" (frozen, in 4 bits).
+        weights: how the base is held: "trained" (its own parameters change, in 32 bits while they do),
+            "frozen", or "nf4" (frozen, in 4 bits).
         learning_rate: the default learning rate.
         count_parameters: parameters for a model's shape, settings and number of labels (0 without a head).
         cost_profile: how a training pass differs from a plain one.
@@ -231,20 +232,23 @@ class Method:
         load: the trained model on a base held as `weights` says, whose modules it takes over.
         merge: an ordinary model with the change in its own matrices.
         generate_rows: makes training and validation rows where the model itself writes them.
-        check: problems between settings that are each right, the shape (None where it is not known yet) and the task.
+        check: problems between settings that are each right, the shape (None where it is not known yet) and
+            the task.
         supports_resume: whether a stopped training goes on exactly where it was.
         extra_file: a file of code that must be next to an adapter for PEFT to read it.
         epoch_multiplier: how many times as long as other methods it needs to be trained.
         stages: the names of its stages.
-        can_merge: whether what is learned can become part of the base's own matrices, where `exports` names that form.
-        needs_settings_check: whether the library behind it may refuse settings that are each in range, so that they
-            are tried before a run (studio.methods.settings_check).
-        finish: leaves of a trained model what `save` keeps. `train` has done so; a training that broke off needs it.
+        can_merge: whether what is learned can become part of the base's own matrices, where `exports` names
+            that form.
+        needs_settings_check: whether the library behind it may refuse settings that are each in range, so
+            that they are tried before a run (studio.methods.settings_check).
+        finish: leaves of a trained model what `save` keeps. `train` has done so; a training that broke off
+            needs it.
         extra_stages_message: what is trained besides the steps the plan counts; None for nothing.
         prepare_for_tracing: the attached model as it is during a step, for the estimator.
         phases: what a run does besides or instead of plain supervised training; None for that alone.
-        result_bytes: the bytes of a result that is neither the whole model nor all that was trained; the last argument
-            is the bytes of a parameter.
+        result_bytes: the bytes of a result that is neither the whole model nor all that was trained; the last
+            argument is the bytes of a parameter.
         supports_gradient_checkpointing: whether it works with gradient checkpointing.
     """
 
@@ -275,6 +279,8 @@ class Method:
     phases: Callable[[Settings, Workload], tuple[Phase, ...]] | None = None
     result_bytes: Callable[[ModelShape, Settings, int, int], float] | None = None
     supports_gradient_checkpointing: bool = True
+    # Whether the stages after the first have settings of their own, so that the training fields hold for the first alone.
+    has_stage_settings: bool = False
 
     def rename_aliases(self, chosen: Settings) -> dict[str, Value]:
         """Chosen settings under the names of today; a name of today wins over its aliases."""
@@ -287,7 +293,7 @@ class Method:
         return renamed
 
     def resolve_settings(self, chosen: Settings) -> dict[str, Value]:
-        """Every setting that applies: those chosen, under any of their names, and the defaults of the others."""
+        """Every setting that applies: those chosen, under any name, and the defaults of the others."""
         values = self.rename_aliases(chosen)
         resolved: dict[str, Value] = {}
         for setting in self.settings:
@@ -296,7 +302,7 @@ class Method:
         return resolved
 
     def max_text_tokens(self, shape: ModelShape, settings: Settings, requested_tokens: int) -> int:
-        """How many tokens of a text are read where `requested_tokens` are wanted; virtual tokens take up context."""
+        """How many of the requested tokens of a text are read; virtual tokens take up context."""
         return min(requested_tokens, shape.context - self.cost_profile(shape, settings).virtual_tokens)
 
     def build_phases(self, settings: Settings, workload: Workload) -> tuple[Phase, ...]:
@@ -312,7 +318,7 @@ class Method:
         return tuple(form for form in self.exports if form != "merged")
 
     def find_problems(self, chosen: Settings) -> list[Problem]:
-        """What is wrong with chosen settings, at most one problem for each key, under the key that was chosen."""
+        """What is wrong with chosen settings, at most one problem for each key as it was written."""
         return list(self._iterate_problems(chosen))
 
     def _iterate_problems(self, chosen: Settings) -> Iterator[Problem]:
@@ -336,7 +342,7 @@ class Method:
                 yield Problem(key, message)
 
     def _find_inapplicable(self, setting: Setting, independent: Settings) -> Message | None:
-        """Why a setting does not apply; None where it does, or where the setting it depends on is wrong itself."""
+        """Why a setting does not apply; None where it does, or where the setting it depends on is wrong."""
         if setting.depends_on is None or setting.applies(independent):
             return None
         name, wanted = setting.depends_on

@@ -1,11 +1,14 @@
-"""UPFT: the model learns from the openings of its own answers, so questions alone are enough (Ji et al. 2025, arXiv 2503.02875)."""
+"""UPFT: the model learns from the openings of its own answers, so questions alone are enough.
+
+Ji et al. 2025, arXiv 2503.02875.
+"""
 
 from dataclasses import replace
 from typing import Any
 
 from studio.data.examples import Encoded
 from studio.i18n import label
-from studio.methods import lora, workload
+from studio.methods import lora
 from studio.methods.cost_profile import CostProfile, low_rank
 from studio.methods.spec import Method, ParameterCount, Setting, Settings, TrainingContext
 from studio.methods.training import peft_adapter
@@ -16,74 +19,84 @@ from studio.methods.training.sampling_sizes import (
     SIMILARITY_SAMPLES,
     SIMILARITY_TOKENS,
 )
-from studio.methods.workload import Phase, RowTokens, Workload
+from studio.methods.workload import (
+    Phase,
+    RowTokens,
+    Workload,
+    build_micro_batches,
+    build_supervised_phases,
+)
 from studio.models.shape import ModelShape
 from studio.plan import Task
 
-# What the task template adds to a question, about (tokens).
+# About so many tokens are added to a question by the task template.
 TASK_TEMPLATE_TOKENS = 14
 SETTINGS = (
     Setting(
         "prefix_length",
         label("How much of each answer's beginning is learned, in tokens (prefix length)"),
         label(
-            "Up to here right and wrong answers still begin alike. The paper takes 8 for general models, 32 for maths models, 128 for models that reason at length."
+            "Up to here right and wrong answers still begin alike. The paper takes 8 for general models, 32 "
+            "for maths models, 128 for models that reason at length."
         ),
-        16,
-        "int",
-        2,
-        256,
+        default=16,
+        kind="int",
+        low=2,
+        high=256,
         aliases=("opening",),
     ),
     Setting(
         "full_share",
         label("Share of questions learned with the whole answer (structure tuning)"),
         label(
-            "Keeps the model from forgetting how an answer ends. The paper takes 0.1, and 0.3 with fewer than 1,000 questions; more hurts."
+            "Keeps the model from forgetting how an answer ends. The paper takes 0.1, and 0.3 with fewer "
+            "than 1,000 questions; more hurts."
         ),
-        0.1,
-        "float",
-        0,
-        1,
+        default=0.1,
+        kind="float",
+        low=0,
+        high=1,
     ),
     Setting(
         "instruction",
         label("A text put before every question (task prefix)"),
         label(
-            "Used alike in sampling, training, checking and afterwards. Leave it empty unless the model already answers better with it."
+            "Used alike in sampling, training, checking and afterwards. Leave it empty unless the model "
+            "already answers better with it."
         ),
-        "",
-        "str",
+        default="",
+        kind="str",
         high=500,
     ),
     Setting(
         "temperature",
         label("How freely the model writes its own answers (temperature)"),
         label("0.6 as in the paper; higher is more varied."),
-        0.6,
-        "float",
-        0.1,
-        2,
+        default=0.6,
+        kind="float",
+        low=0.1,
+        high=2,
         advanced=True,
     ),
     Setting(
         "template",
         label("Ask for the first step where only an opening is learned (task template)"),
         label(
-            "Lets an opening end there without teaching the model to break off its answers: without the template no end is learned."
+            "Lets an opening end there without teaching the model to break off its answers: without the "
+            "template no end is learned."
         ),
-        True,
-        "bool",
+        default=True,
+        kind="bool",
         advanced=True,
     ),
     Setting(
         "rank",
         label("How far the model may change (rank)"),
         label("The paper trains every parameter; a LoRA of this rank stands in for that here."),
-        16,
-        "int",
-        1,
-        256,
+        default=16,
+        kind="int",
+        low=1,
+        high=256,
         advanced=True,
         aliases=("r",),
     ),
@@ -91,15 +104,20 @@ SETTINGS = (
 
 
 def learning_rate(shape: ModelShape, settings: Settings, task: Task) -> float:
-    """The paper trains everything at 1e-6; a LoRA wants ten times that and more (design/methods.md), a small model more again."""
+    """The paper trains everything at 1e-6.
+
+    A LoRA wants ten times that and more (docs/methods.md), and a small model more again.
+    """
     return 1e-4 if shape.total() < 400e6 else 2e-5
+
+
+def _lora_settings(settings: Settings) -> Settings:
+    return lora.settings_for_rank(int(settings["rank"]), dropout=0.0)
 
 
 def count_parameters(shape: ModelShape, settings: Settings, num_labels: int) -> ParameterCount:
     """That of a LoRA of this rank on all matrices."""
-    return lora.count_parameters(
-        shape, lora.settings_for_rank(int(settings["rank"]), dropout=0.0), num_labels
-    )
+    return lora.count_parameters(shape, _lora_settings(settings), num_labels)
 
 
 def cost_profile(shape: ModelShape, settings: Settings) -> CostProfile:
@@ -107,70 +125,68 @@ def cost_profile(shape: ModelShape, settings: Settings) -> CostProfile:
     return low_rank(shape.linears, int(settings["rank"]), dropout=False)
 
 
-def phases(settings: Settings, run_workload: Workload) -> tuple[Phase, ...]:
-    """Openings are looked at and written, a share of them as whole answers, and then learned."""
-    prefix_length, full_share, template_tokens = (
-        int(settings["prefix_length"]),
-        float(settings["full_share"]),
-        TASK_TEMPLATE_TOKENS if settings["template"] else 0,
-    )
-    prompt_lengths = [(row.prompt_tokens, 0) for row in run_workload.rows]
-    completion_tokens = max(
-        prefix_length,
-        min(
-            MAX_COMPLETION_TOKENS,
-            run_workload.training.max_length
-            - sorted(tokens for tokens, _ in prompt_lengths)[len(prompt_lengths) // 2],
-        ),
-    )
-    rows = tuple(
-        RowTokens(row.prompt_tokens + template_tokens, prefix_length + (1 if template_tokens else 0))
-        for row in run_workload.rows
-    )
-    if full_share:  # of those with a whole answer one in so many
-        rows += tuple(
-            RowTokens(
-                row.prompt_tokens,
-                max(
-                    prefix_length,
-                    min(MAX_COMPLETION_TOKENS, run_workload.training.max_length - row.prompt_tokens),
-                ),
-            )
-            for row in run_workload.rows[:: round(1 / full_share)]
-        )
+def phases(settings: Settings, workload: Workload) -> tuple[Phase, ...]:
+    """Measure how alike openings are, generate openings and a share of full answers, then train on them."""
+    prompt_lengths = [(row.prompt_tokens, 0) for row in workload.rows]
+    full_share = float(settings["full_share"])
     return (
         Phase(
             "openings",
-            workload.build_micro_batches(
+            build_micro_batches(
                 prompt_lengths, SIMILARITY_SAMPLES, SIMILARITY_QUESTIONS * SIMILARITY_SAMPLES
             ),
             new_tokens=SIMILARITY_TOKENS,
         ),
         Phase(
             "openings",
-            workload.build_micro_batches(
-                prompt_lengths, GENERATION_BATCH_SIZE, run_workload.count * (1 - full_share)
-            ),
-            new_tokens=prefix_length,
+            build_micro_batches(prompt_lengths, GENERATION_BATCH_SIZE, workload.count * (1 - full_share)),
+            new_tokens=int(settings["prefix_length"]),
         ),
         Phase(
             "openings",
-            workload.build_micro_batches(
-                prompt_lengths, GENERATION_BATCH_SIZE, run_workload.n_train * full_share
-            ),
-            new_tokens=completion_tokens,
+            build_micro_batches(prompt_lengths, GENERATION_BATCH_SIZE, workload.n_train * full_share),
+            new_tokens=_full_answer_tokens(settings, workload, _median_prompt_tokens(workload)),
         ),
-        *workload.build_supervised_phases(replace(run_workload, task="chat", rows=rows), "upft"),
+        *build_supervised_phases(
+            replace(workload, task="chat", rows=_generated_rows(settings, workload)), "upft"
+        ),
     )
+
+
+def _generated_rows(settings: Settings, workload: Workload) -> tuple[RowTokens, ...]:
+    """Lengths of the generated examples: an opening for each question, and a share of full answers."""
+    prefix_length = int(settings["prefix_length"])
+    full_share = float(settings["full_share"])
+    template_tokens = TASK_TEMPLATE_TOKENS if settings["template"] else 0
+    end_tokens = 1 if settings["template"] else 0
+    rows = [
+        RowTokens(row.prompt_tokens + template_tokens, prefix_length + end_tokens) for row in workload.rows
+    ]
+    if full_share:
+        for row in workload.rows[:: round(1 / full_share)]:
+            answer_tokens = _full_answer_tokens(settings, workload, row.prompt_tokens)
+            rows.append(RowTokens(row.prompt_tokens, answer_tokens))
+    return tuple(rows)
+
+
+def _full_answer_tokens(settings: Settings, workload: Workload, prompt_tokens: int) -> int:
+    """Tokens of a full answer: what the prompt leaves, at most MAX_COMPLETION_TOKENS, at least an opening."""
+    free_tokens = workload.training.max_length - prompt_tokens
+    return max(int(settings["prefix_length"]), min(MAX_COMPLETION_TOKENS, free_tokens))
+
+
+def _median_prompt_tokens(workload: Workload) -> int:
+    prompt_tokens = sorted(row.prompt_tokens for row in workload.rows)
+    return prompt_tokens[len(prompt_tokens) // 2]
 
 
 def attach(model: Any, settings: Settings, task: Task) -> Any:
     """The model with an untrained LoRA; it still answers as before, and writes its own examples so."""
-    return lora.attach(model, lora.settings_for_rank(int(settings["rank"]), dropout=0.0), task)
+    return lora.attach(model, _lora_settings(settings), task)
 
 
 def generate_rows(context: TrainingContext) -> tuple[list[Encoded], list[Encoded]]:
-    """The model's own openings, one for each question."""
+    """Training and validation rows of the model's own openings, one for each question."""
     from studio.methods.training import self_prefixes  # noqa: PLC0415 - loads torch
 
     return self_prefixes.generate_rows(context)

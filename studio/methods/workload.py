@@ -1,4 +1,4 @@
-"""What a run does, as a list of phases: which texts go through which model, how often, and whether something is learned from them."""
+"""What a run does, as a list of phases: which texts go through which model, and how often."""
 
 import math
 from collections.abc import Sequence
@@ -7,22 +7,39 @@ from dataclasses import dataclass, replace
 from studio.models.shape import ModelShape
 from studio.plan import Task, Training
 
-# Different portions that stand for all of a phase; more would change its sum by less than a hundredth.
+# Different micro batches that represent all of a phase; more would change its sum by less than a hundredth.
 MAX_MICRO_BATCH_KINDS = 8
-# From this size on a card recomputes activations in the backward pass instead of keeping them: they outweigh the weights (numbers).
+# From so many parameters on, a GPU recomputes activations in the backward pass instead of keeping them: they
+# outweigh the weights.
 CHECKPOINTING_MIN_PARAMETERS = 1e9
-# From this many trained numbers on, a card keeps the optimiser's two averages in 8 bits: 2 bytes a number instead of 8.
+# From so many trained parameters on, a GPU keeps the optimizer's two averages in 8 bits: 2 bytes a parameter,
+# not 8.
 EIGHT_BIT_OPTIMIZER_MIN_PARAMETERS = 300e6
+# Tokens of a batch in which a frozen bottom is run once over all examples
+# (studio.methods.training.activation_cache).
+CACHE_BATCH_TOKENS = 4096
+# How questions with known answers are asked; the same as in studio.evaluate.answers, which loads torch.
+ANSWER_BATCH_SIZE = 16
+MAX_ANSWER_QUESTIONS = 64
+MAX_ANSWER_TOKENS = 160
 
 
 def uses_gradient_checkpointing(requested: bool | None, on_gpu: bool, n_parameters: int) -> bool:
-    """Whether intermediate results are computed again on the way back (gradient checkpointing): as asked, else on a card by the model's size."""
-    return on_gpu and n_parameters >= CHECKPOINTING_MIN_PARAMETERS if requested is None else requested
+    """Whether activations are recomputed in the backward pass: as requested, else by the model's size."""
+    if requested is not None:
+        return requested
+    return on_gpu and n_parameters >= CHECKPOINTING_MIN_PARAMETERS
 
 
 @dataclass(frozen=True)
 class RowTokens:
-    """One example in tokens: what is asked, what is learned after it, and the other answer of a pair. A text to sort is only asked."""
+    """One example in tokens.
+
+    Args:
+        prompt_tokens: tokens that are read and not learned; all of a text to classify.
+        completion_tokens: tokens that are learned after them.
+        rejected_tokens: tokens of the worse answer of a pair.
+    """
 
     prompt_tokens: int
     completion_tokens: int = 0
@@ -30,16 +47,25 @@ class RowTokens:
 
     @property
     def tokens(self) -> int:
-        """All that is read of it."""
+        """Tokens of prompt and completion."""
         return self.prompt_tokens + self.completion_tokens
 
 
 @dataclass(frozen=True)
 class Workload:
-    """What a method is given to do: `rows` stand for `count` usable examples, of which the share `aside` is kept to check on and the share
-    `tested` for the last verdict, which is measured on `own` others where there is a test set of its own.
+    """What a method is given to do.
 
-    `training` has its epochs, batch size and length filled in; `known` counts questions whose answers are known, `labels` classes.
+    Args:
+        task: the task.
+        rows: examples that represent all of them.
+        count: usable examples in all.
+        validation_share: the share of them kept for validation.
+        training: training settings with epochs, batch size and length filled in.
+        shape: the base model's shape.
+        num_labels: labels of a classifier; 0 without a head.
+        n_known_answers: questions whose answers are known.
+        test_share: the share of the examples kept for the test after training.
+        n_custom_test: examples of a test set of its own, which is used instead; 0 where there is none.
     """
 
     task: Task
@@ -55,17 +81,17 @@ class Workload:
 
     @property
     def n_test(self) -> int:
-        """Examples for the last verdict."""
+        """Examples of the test after training."""
         return self.n_custom_test or round(self.test_share * self.count)
 
     @property
     def n_train(self) -> int:
-        """Examples to learn from."""
+        """Training examples."""
         return max(1, self.count - self.n_validation - round(self.test_share * self.count))
 
     @property
     def n_validation(self) -> int:
-        """Examples to check on."""
+        """Validation examples."""
         return max(1, round(self.validation_share * self.count))
 
     @property
@@ -75,21 +101,28 @@ class Workload:
 
     @property
     def steps(self) -> int:
-        """Steps over all rounds."""
-        return math.ceil(
-            math.ceil(self.n_train / (self.training.batch_size or 1)) * (self.training.epochs or 1)
-        )
+        """Optimizer steps over all epochs."""
+        steps_per_epoch = math.ceil(self.n_train / (self.training.batch_size or 1))
+        return math.ceil(steps_per_epoch * (self.training.epochs or 1))
 
     @property
     def n_evaluations(self) -> int:
-        """Validations on the way."""
+        """Validations during training."""
         interval = max(1, -(-self.steps // self.training.eval_count))
         return math.ceil(self.steps / interval)
 
 
 @dataclass(frozen=True)
 class MicroBatch:
-    """`times` portions of `rows` texts, padded to `tokens` tokens where `padded`, with scores for words at `scored` positions of each."""
+    """Micro batches of one kind.
+
+    Args:
+        rows: texts in each.
+        tokens: tokens of each text, padding included.
+        scored_positions: positions of each text with scores over the vocabulary.
+        padded: whether some of the texts are padded.
+        repeats: how many such micro batches there are.
+    """
 
     rows: int
     tokens: int
@@ -100,13 +133,22 @@ class MicroBatch:
 
 @dataclass(frozen=True)
 class Phase:
-    """One stretch of a run: portions through a model, `rounds` times.
+    """One part of a run: micro batches through a model.
 
-    `under` names the method that is attached, "" where the base is asked alone; `blocks` is the share of its blocks that is run. `head` is
-    "words" or "classes" (or one score). `learn` says that gradients are wanted, and `updates` counts the steps that follow from them.
-    `new` tokens are written after each text, one by one, where it is above 0. `held` counts further whole models in memory meanwhile,
-    `stored` tokens whose vectors are kept from an earlier phase. `trl` says that a trainer of TRL's runs it:
-    without dropout, and scoring words in its own way (studio.estimate.analytic.time).
+    Args:
+        name: what it does.
+        micro_batches: what goes through the model in one pass.
+        method: the name of the attached method; "" for the base alone.
+        with_gradients: whether there is a backward pass.
+        passes: how often the micro batches are repeated.
+        optimizer_steps: optimizer steps in all.
+        head: "words", "classes" (or one score), or "none".
+        block_share: the share of the model's blocks that is run.
+        new_tokens: tokens generated after each text, one by one.
+        extra_models: further whole models in memory meanwhile.
+        cached_tokens: tokens whose hidden states are kept from an earlier phase.
+        uses_trl: whether a trainer of TRL's runs it: without dropout, and scoring words in its own way
+            (studio.estimate.analytic.time).
     """
 
     name: str
@@ -126,110 +168,134 @@ class Phase:
 def build_micro_batches(
     lengths: Sequence[tuple[int, int]], batch_size: int, count: float
 ) -> tuple[MicroBatch, ...]:
-    """Portions of `size` for `count` texts of which `lengths` (tokens, scored positions) are a fair sample, like lengths together.
+    """Micro batches for `count` texts, texts of like length together.
 
-    The last is the one with the longest texts, which decides how much memory is needed; the others stand for several each.
+    The last holds the longest texts, which decide how much memory is needed; the others represent several
+    each.
+
+    Args:
+        lengths: tokens and scored positions of texts that are a fair sample of all.
+        batch_size: texts in a micro batch.
+        count: texts in all.
     """
     if not lengths:
         return ()
-    order = sorted(lengths)
+    sorted_lengths = sorted(lengths)
     batch_size = max(1, min(batch_size, math.ceil(count)))
     n_batches = math.ceil(count / batch_size)
-    longest_texts_batch = _build_micro_batch(order[-batch_size:], batch_size, 1.0)
-    remaining = order[: len(order) - max(1, round(batch_size * len(order) / count))] if n_batches > 1 else []
-    n_kinds = max(1, min(MAX_MICRO_BATCH_KINDS, n_batches - 1, len(remaining) // batch_size))
+    longest_batch = _build_micro_batch(sorted_lengths[-batch_size:], batch_size, 1.0)
+    others: list[tuple[int, int]] = []
+    if n_batches > 1:
+        n_longest = max(1, round(batch_size * len(sorted_lengths) / count))
+        others = sorted_lengths[: len(sorted_lengths) - n_longest]
+    if not others:
+        return (replace(longest_batch, repeats=float(n_batches)),)
+    n_kinds = max(1, min(MAX_MICRO_BATCH_KINDS, n_batches - 1, len(others) // batch_size))
     batches = []
-    for index in range(n_kinds) if remaining else ():
-        stretch = remaining[index * len(remaining) // n_kinds : (index + 1) * len(remaining) // n_kinds]
-        start = max(
-            0, len(stretch) // 2 - batch_size // 2
-        )  # the portion in the middle of this stretch stands for all of it
-        batches.append(
-            _build_micro_batch(stretch[start : start + batch_size], batch_size, (n_batches - 1) / n_kinds)
-        )
-    return (
-        *batches,
-        longest_texts_batch if batches else replace(longest_texts_batch, repeats=float(n_batches)),
-    )
+    for index in range(n_kinds):
+        stretch = others[index * len(others) // n_kinds : (index + 1) * len(others) // n_kinds]
+        # The micro batch in the middle of this stretch represents all of it.
+        start = max(0, len(stretch) // 2 - batch_size // 2)
+        repeats = (n_batches - 1) / n_kinds
+        batches.append(_build_micro_batch(stretch[start : start + batch_size], batch_size, repeats))
+    return (*batches, longest_batch)
 
 
 def _build_micro_batch(lengths: Sequence[tuple[int, int]], batch_size: int, repeats: float) -> MicroBatch:
-    """Texts side by side: it is scored wherever one of them is, so from where the shortest question ends to the end of the longest text."""
-    longest, first_scored = (
-        max(tokens for tokens, _ in lengths),
-        min(tokens - scored for tokens, scored in lengths),
-    )
-    scored = longest - first_scored if any(scored for _, scored in lengths) else 0
+    """A micro batch of padded texts.
+
+    All of its texts are scored where one of them is: from where the shortest prompt ends to the end of the
+    longest text.
+    """
+    longest = max(tokens for tokens, _ in lengths)
+    shortest_prompt = min(tokens - scored for tokens, scored in lengths)
+    is_scored = any(scored for _, scored in lengths)
+    has_different_lengths = len({tokens for tokens, _ in lengths}) > 1
     return MicroBatch(
-        batch_size, longest, scored, batch_size > 1 and len({tokens for tokens, _ in lengths}) > 1, repeats
+        rows=batch_size,
+        tokens=longest,
+        scored_positions=longest - shortest_prompt if is_scored else 0,
+        padded=batch_size > 1 and has_different_lengths,
+        repeats=repeats,
     )
 
 
 def truncate_rows(rows: Sequence[RowTokens], max_tokens: int) -> list[tuple[int, int]]:
-    """Tokens and scored positions of rows cut at `most` tokens; one whose question leaves no room is left out."""
-    return [
-        (min(row.tokens, max_tokens), min(row.tokens, max_tokens) - row.prompt_tokens)
-        for row in rows
-        if row.prompt_tokens < max_tokens or not row.completion_tokens
-    ]
+    """Tokens and scored positions of truncated rows; one whose prompt leaves no space is left out."""
+    truncated = []
+    for row in rows:
+        if row.prompt_tokens < max_tokens or not row.completion_tokens:
+            tokens = min(row.tokens, max_tokens)
+            truncated.append((tokens, tokens - row.prompt_tokens))
+    return truncated
 
 
 def supervised_lengths(workload: Workload) -> list[tuple[int, int]]:
-    """Each example as a supervised training reads it: tokens, and positions with something to learn."""
+    """Tokens and scored positions of each row in supervised training; a long plain text becomes several."""
     max_tokens = workload.training.max_length
     if workload.task == "classify":
         return [(min(row.tokens, max_tokens), 0) for row in workload.rows]
     if workload.task != "complete":
         return truncate_rows(workload.rows, max_tokens)
     pieces = []
-    for row in workload.rows:  # a long text becomes several pieces
+    for row in workload.rows:
         n_full_pieces, remainder = divmod(row.tokens, max_tokens)
-        pieces += [(max_tokens, max_tokens - 1)] * n_full_pieces + (
-            [(remainder, remainder - 1)] if remainder > 1 else []
-        )
+        pieces += [(max_tokens, max_tokens - 1)] * n_full_pieces
+        if remainder > 1:
+            pieces.append((remainder, remainder - 1))
     return pieces
 
 
 def build_supervised_phases(workload: Workload, method: str, name: str = "train") -> tuple[Phase, ...]:
-    """Learning from the examples with validations on the way; before and after it the kept-aside part is looked at once each."""
-    lengths, head = supervised_lengths(workload), "classes" if workload.task == "classify" else "words"
-    pieces_per_row = len(lengths) / max(len(workload.rows), 1)  # pieces of one text count each
-    train_batches = build_micro_batches(lengths, workload.micro_batch_size, workload.n_train * pieces_per_row)
-    validation_batches = build_micro_batches(
-        lengths, workload.micro_batch_size, workload.n_validation * pieces_per_row
-    )
-    answer_phases = () if not workload.n_known_answers else (build_answer_phase(workload),)
-    test_batches = (
-        build_micro_batches(lengths, workload.micro_batch_size, workload.n_test * pieces_per_row)
-        if workload.n_test
-        else ()
-    )
-    return (
+    """Supervised training with validations on the way.
+
+    Before and after it the test examples are measured, or the validation examples where there are none.
+
+    Args:
+        workload: what is trained on.
+        method: the name of the attached method.
+        name: the name of the training phase.
+    """
+    lengths = supervised_lengths(workload)
+    head = "classes" if workload.task == "classify" else "words"
+    pieces_per_row = len(lengths) / max(len(workload.rows), 1)
+
+    def build_batches(n_rows: int) -> tuple[MicroBatch, ...]:
+        return build_micro_batches(lengths, workload.micro_batch_size, n_rows * pieces_per_row)
+
+    test_batches = build_batches(workload.n_test) if workload.n_test else ()
+    n_outer_validations = 1 if test_batches else 2
+    phases = [
         Phase(
             "check",
-            validation_batches,
+            build_batches(workload.n_validation),
             method,
-            passes=(1 if test_batches else 2) + workload.n_evaluations,
+            passes=n_outer_validations + workload.n_evaluations,
             head=head,
-        ),
-        *([Phase("verdict", test_batches, method, passes=2, head=head)] if test_batches else []),
+        )
+    ]
+    if test_batches:
+        phases.append(Phase("verdict", test_batches, method, passes=2, head=head))
+    phases.append(
         Phase(
             name,
-            train_batches,
+            build_batches(workload.n_train),
             method,
             with_gradients=True,
             passes=workload.training.epochs or 1,
             optimizer_steps=workload.steps,
             head=head,
-        ),
-        *answer_phases,
+        )
     )
+    if workload.n_known_answers:
+        phases.append(build_answer_phase(workload))
+    return tuple(phases)
 
 
 def build_answer_phase(workload: Workload) -> Phase:
-    """Questions with known answers, asked before and after (studio.evaluate.answers)."""
-    n_questions = (
-        (workload.n_test or workload.n_validation) * workload.n_known_answers / max(workload.count, 1)
-    )
-    batches = build_micro_batches([(row.prompt_tokens, 0) for row in workload.rows], 16, min(64, n_questions))
-    return Phase("ask", batches, passes=2, new_tokens=160)
+    """Questions with known answers, asked before and after training (studio.evaluate.answers)."""
+    n_held_out = workload.n_test or workload.n_validation
+    n_questions = n_held_out * workload.n_known_answers / max(workload.count, 1)
+    prompt_lengths = [(row.prompt_tokens, 0) for row in workload.rows]
+    batches = build_micro_batches(prompt_lengths, ANSWER_BATCH_SIZE, min(MAX_ANSWER_QUESTIONS, n_questions))
+    return Phase("ask", batches, passes=2, new_tokens=MAX_ANSWER_TOKENS)

@@ -1,4 +1,4 @@
-"""What a visitor may see and name: on a page that others can reach, only what is their own."""
+"""What a visitor may see and name: on a page that others can reach, only what is the visitor's own."""
 
 import os
 from pathlib import Path
@@ -7,13 +7,18 @@ from studio import presets, runs
 from studio.data import store
 from studio.data.store import Dataset
 from studio.errors import BadData, NotPossible, StudioError
-from studio.estimate import all_methods as costs
+from studio.estimate import all_methods
+from studio.estimate.all_methods import BaseModelInfo
 from studio.i18n import Message
 from studio.models import fetch
 from studio.runs import Run
 
 OPEN_TO_OTHERS_ENV = "STUDIO_OPEN"
 MAX_UNFINISHED_RUNS = 10
+# A browser that sends more run ids than this has only its latest ones read.
+MAX_SAVED_RUNS = 500
+DATASET_SCHEMES = ("sample", "dataset")
+MAX_MODEL_NAME_CHARS = 80
 
 
 def is_open_to_others() -> bool:
@@ -22,7 +27,7 @@ def is_open_to_others() -> bool:
 
 
 def check_owner() -> None:
-    """Refuse what concerns the machine, where others can reach the page."""
+    """Refuse what concerns the machine; raises NotPossible where others can reach the page."""
     if is_open_to_others():
         raise NotPossible(
             Message("On a page that others can reach, the machine is not measured from the page."),
@@ -31,23 +36,32 @@ def check_owner() -> None:
 
 
 def visible_runs(stored_ids: object) -> list[Run]:
-    """The runs to list: all of them on a page of one's own, else those this browser has started (`mine`, a list of ids)."""
-    known_ids = read_run_ids(stored_ids)
-    return [run for run in runs.all_runs() if run.id in known_ids or not is_open_to_others()]
+    """The runs to list: all of them on a private page, else those this browser has started.
+
+    Args:
+        stored_ids: The ids of these, as the browser sends them.
+    """
+    if not is_open_to_others():
+        return runs.all_runs()
+    started_ids = read_run_ids(stored_ids)
+    return [run for run in runs.all_runs() if run.id in started_ids]
 
 
 def read_run_ids(stored_ids: object) -> list[str]:
-    """What a browser remembers as its runs, as far as it can be ids."""
-    return (
-        [item for item in stored_ids if isinstance(item, str) and runs.RUN_ID.fullmatch(item)][-500:]
-        if isinstance(stored_ids, list)
-        else []
-    )
+    """The run ids a browser has saved, without what cannot be an id."""
+    if not isinstance(stored_ids, list):
+        return []
+    run_ids = [item for item in stored_ids if isinstance(item, str) and runs.RUN_ID.fullmatch(item)]
+    return run_ids[-MAX_SAVED_RUNS:]
 
 
 def find_dataset(source: str) -> Dataset:
-    """The data set a browser names: a sample or one kept under an id nobody can guess, never a path of this machine."""
-    if not isinstance(source, str) or source.partition(":")[0] not in ("sample", "dataset"):
+    """The data set a browser names: a sample, or one stored under an id that cannot be guessed.
+
+    Raises:
+        BadData: There is none, or the name is a path of this machine.
+    """
+    if not isinstance(source, str) or source.partition(":")[0] not in DATASET_SCHEMES:
         raise BadData(
             Message("The page was asked for a data set it does not keep."),
             Message("Upload your file again, or use a sample."),
@@ -56,39 +70,42 @@ def find_dataset(source: str) -> Dataset:
 
 
 def visible_datasets(stored_sources: object) -> list[Dataset]:
-    """The data sets to list: all of them on a page of one's own, else those this browser has brought (`mine`, a list of sources)."""
-    known_sources = (
-        {item for item in stored_sources if isinstance(item, str)}
-        if isinstance(stored_sources, list)
-        else set()
-    )
-    return [
-        listed_dataset
-        for listed_dataset in store.list_datasets()
-        if listed_dataset.source in known_sources or not is_open_to_others()
-    ]
+    """The data sets to list: all of them on a private page, else those this browser has brought.
+
+    Args:
+        stored_sources: The sources of these, as the browser sends them.
+    """
+    datasets = store.list_datasets()
+    if not is_open_to_others():
+        return datasets
+    if not isinstance(stored_sources, list):
+        return []
+    brought = {item for item in stored_sources if isinstance(item, str)}
+    return [dataset for dataset in datasets if dataset.source in brought]
 
 
 def find_own_dataset(source: str, stored_sources: object) -> Dataset:
-    """A data set that this visitor may change or delete: one that is listed for them."""
-    candidate = find_dataset(source)
-    if candidate.is_editable and candidate.source not in {
-        listed_dataset.source for listed_dataset in visible_datasets(stored_sources)
-    }:
+    """A data set that this visitor may change or delete: one that is listed for them, or a sample.
+
+    Raises:
+        BadData: There is none, or it was brought by someone else.
+    """
+    dataset = find_dataset(source)
+    if not dataset.is_editable:
+        return dataset
+    if dataset.source not in {visible.source for visible in visible_datasets(stored_sources)}:
         raise BadData(
             Message("This data set was brought by someone else."),
             Message("Upload your own copy to change it."),
         )
-    return candidate
+    return dataset
 
 
 def check_queue() -> None:
-    """Refuse one more run where others can reach the page and MOST_WAITING runs have not ended yet."""
-    unfinished = (
-        sum(runs.status(run).state not in runs.ENDED_STATES for run in runs.all_runs())
-        if is_open_to_others()
-        else 0
-    )
+    """Refuse one more run (NotPossible) where others can reach the page and too many have not ended."""
+    if not is_open_to_others():
+        return
+    unfinished = sum(runs.status(run).state not in runs.ENDED_STATES for run in runs.all_runs())
     if unfinished >= MAX_UNFINISHED_RUNS:
         raise NotPossible(
             Message("{count} runs are waiting or training already."),
@@ -97,29 +114,34 @@ def check_queue() -> None:
         )
 
 
-def find_base(model: str) -> costs.BaseModelInfo | None:
-    """The base model a browser names; None where it names none, or one it may not name (check_model)."""
+def find_base(model: str) -> BaseModelInfo | None:
+    """The base model a browser names; None where it names none, or one it may not name (see check_model)."""
     if not model:
         return None
     try:
         check_model(str(model))
     except StudioError:
         return None
-    return costs.find_base_model(str(model))
+    return all_methods.find_base_model(str(model))
 
 
 def check_model(model: str) -> None:
-    """Refuse what can be no model, and a folder of this machine where others can reach the page."""
-    is_known = model in presets.models() or fetch.HUB_ID_PATTERN.fullmatch(model)
-    if not is_known and not (is_open_to_others() or Path(model).is_dir()):
-        raise fetch.unknown_model(model)
-    if (
-        is_open_to_others()
-        and model not in presets.models()
-        and not (fetch.HUB_ID_PATTERN.fullmatch(model) and not Path(model).exists())
-    ):
+    """Refuse a name that can be no model, and a folder of this machine where others can reach the page.
+
+    Raises:
+        StudioError: The name is neither listed, nor a hub id, nor a folder that this visitor may name.
+    """
+    if model in presets.models():
+        return
+    is_hub_id = fetch.HUB_ID_PATTERN.fullmatch(model) is not None
+    if not is_open_to_others():
+        if not is_hub_id and not Path(model).is_dir():
+            raise fetch.unknown_model(model)
+        return
+    # A folder such as owner/name would pass for a hub id.
+    if not is_hub_id or Path(model).exists():
         raise NotPossible(
             Message("On a page that others can reach, a model cannot be a folder of the machine: “{model}”."),
             Message("Choose one from the list, or type a hub id (owner/name)."),
-            model=model[:80],
+            model=model[:MAX_MODEL_NAME_CHARS],
         )

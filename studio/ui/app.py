@@ -1,11 +1,12 @@
-"""The page: five tabs in order, the few wires between them, and its launch."""
+"""The page: five tabs in order, the events that connect them, and its launch."""
 
 import os
 import socket
 import sys
+from dataclasses import dataclass
 from typing import Any
 
-# Read by Gradio when it is imported: nothing is sent anywhere, and idle pages cost nothing.
+# Gradio reads these when it is imported: nothing is sent anywhere, and idle pages cost nothing.
 os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
 os.environ["GRADIO_ANALYTICS_CACHE_FREQUENCY"] = "1000000"
 os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
@@ -19,29 +20,38 @@ from studio.errors import NotPossible
 from studio.i18n import Message, label, languages, next_language_name, register_label
 from studio.storage import home
 from studio.ui import access, progress_strip
-from studio.ui.components import forms
-from studio.ui.components.forms import t
+from studio.ui.components.events import UNQUEUED, after_any
+from studio.ui.components.gradio_adapter import patch_components
+from studio.ui.components.labels import t, translations
 from studio.ui.data import details as dataset_details
 from studio.ui.data import messages
 from studio.ui.data import tab as data_tab
+from studio.ui.data.details import DetailsPanel
+from studio.ui.data.tab import DataTab
 from studio.ui.form.saved_settings import SavedSettings
 from studio.ui.help import panel as help_panel
 from studio.ui.language import LanguageMiddleware
 from studio.ui.method import chooser as chooser_panel
 from studio.ui.method import tab as method_tab
+from studio.ui.method.tab import MethodTab
 from studio.ui.playground import tab as playground_tab
+from studio.ui.playground.tab import PlaygroundTab
+from studio.ui.progress_strip import ProgressStrip
 from studio.ui.security import MAX_UPLOAD_BYTES, SecurityMiddleware
 from studio.ui.share import tab as share_tab
+from studio.ui.share.tab import ShareTab
 from studio.ui.train import tab as train_tab
+from studio.ui.train.tab import TrainTab
 
 TITLE = "Training studio"
-# Gradio wants a fixed word to find a browser's memory again after a restart; what is kept is ids, no secret.
+# Gradio needs a fixed secret to read what a browser has saved after a restart; that is ids, nothing secret.
 STORAGE_SECRET = "studio"  # noqa: S105 - no secret
 LOCAL_HOSTS = ("127.0.0.1", "localhost", "::1")
 WELCOME = label(
-    "# Training studio\nTeach a language model from your examples, watch it learn, and compare it with the original. Everything stays on this machine."
+    "# Training studio\nTeach a language model from your examples, watch it learn, and compare it with the"
+    " original. Everything stays on this machine."
 )
-# Said in the other language, for those who cannot read this one.
+# In the other language, for those who cannot read this one.
 OTHER_LANGUAGE = register_label(
     Message(next_language_name("en"), translations={name: next_language_name(name) for name in languages()})
 )
@@ -58,123 +68,203 @@ TAB_LABELS = {
     "playground": label("4 · Playground"),
     "share": label("5 · Share"),
 }
+# Settings of the Method tab -> the key under which a browser saves them, and their value before it has.
+SAVED_SETTINGS: dict[str, tuple[str, Any]] = {
+    "method": ("studio-chosen", method_tab.DEFAULT_METHOD),
+    "edited": ("studio-moved", {}),
+    "values": ("studio-kept", {}),
+}
 
 
-# The settings as they were left.
-DEFAULT_SAVED_SETTINGS: dict[str, Any] = {"chosen": method_tab.DEFAULT_METHOD, "moved": {}, "kept": {}}
+@dataclass(frozen=True)
+class _BrowserStates:
+    """What a browser saves.
+
+    Attributes:
+        source: The data set that is open.
+        run: The run trained, or looked at, last.
+        run_ids: The runs that this browser has started.
+        dataset_sources: The data sets that it has brought.
+        test_sources: The separate test set of each data set.
+        settings: The settings of the Method tab.
+    """
+
+    source: gr.BrowserState
+    run: gr.BrowserState
+    run_ids: gr.BrowserState
+    dataset_sources: gr.BrowserState
+    test_sources: gr.BrowserState
+    settings: SavedSettings
+
+
+@dataclass(frozen=True)
+class _Tabs:
+    """The tabs: their panels where they are events, and the components that connect them."""
+
+    all_tabs: gr.Tabs
+    data: DataTab
+    details: DetailsPanel
+    to_method: gr.Button
+    method: MethodTab
+    train_panel: gr.Tab
+    train: TrainTab
+    playground_panel: gr.Tab
+    playground: PlaygroundTab
+    share_panel: gr.Tab
+    share: ShareTab
 
 
 def build_page() -> gr.Blocks:
-    """The whole page, wired."""
+    """The page with all its events."""
+    patch_components()
     with gr.Blocks(title=TITLE, fill_width=False) as page:
-        # What a browser remembers stands outside the tabs: Gradio does not mount a tab before it is opened.
-        source = gr.BrowserState("", storage_key="studio-data", secret=STORAGE_SECRET)
-        run = gr.BrowserState("", storage_key="studio-run", secret=STORAGE_SECRET)
-        run_ids = gr.BrowserState([], storage_key="studio-mine", secret=STORAGE_SECRET)
-        dataset_sources = gr.BrowserState([], storage_key="studio-sets", secret=STORAGE_SECRET)
-        test_sources = gr.BrowserState({}, storage_key="studio-tests", secret=STORAGE_SECRET)
-        settings_states = {
-            name: gr.BrowserState(default, storage_key=f"studio-{name}", secret=STORAGE_SECRET)
-            for name, default in DEFAULT_SAVED_SETTINGS.items()
-        }
-        with gr.Row(elem_id="head"):
-            gr.Markdown(t(WELCOME), elem_id="welcome")
-            with gr.Row(elem_id="head-buttons"):
-                help_panel.build_buttons()
-                language_button = gr.Button(
-                    t(OTHER_LANGUAGE), size="sm", elem_id="language", scale=0, min_width=90
-                )
-        language_button.click(None, None, None, js=SWITCH_LANGUAGE_JS)
-        strip = progress_strip.build(run)
-        with gr.Tabs(elem_id="tabs") as tabs:
-            with gr.Tab(t(TAB_LABELS["data"]), id="data"):
-                data_components = data_tab.build(source, dataset_sources)
-                inspection = dataset_details.build_details()
-                to_method = gr.Button(t(messages.NEXT_METHOD), variant="primary", elem_id="to-method")
-            with gr.Tab(t(TAB_LABELS["method"]), id="method"):
-                method_components = method_tab.build(
-                    source,
-                    SavedSettings(**settings_states),
-                    data_components,
-                    inspection.test_fields.test,
-                    strip,
-                )
-            with gr.Tab(t(TAB_LABELS["train"]), id="train") as train_panel:
-                data_inputs = {
-                    "source": source,
-                    "task": data_components.task,
-                    "columns": data_components.columns,
-                    "test": inspection.test_fields.test,
-                }
-                method_inputs = {"model": method_components.model, "chosen": method_components.chosen}
-                train_components = train_tab.build(
-                    run,
-                    run_ids,
-                    {
-                        **data_inputs,
-                        **method_inputs,
-                        **method_components.setting_fields,
-                        **method_components.training_fields,
-                    },
-                )
-            with gr.Tab(t(TAB_LABELS["playground"]), id="playground") as playground_panel:
-                playground_components = playground_tab.build(
-                    run, method_components.model, data_components.task
-                )
-            with gr.Tab(t(TAB_LABELS["share"]), id="share") as share_panel:
-                share_components = share_tab.build()
-        event_options: dict[str, Any] = {"show_progress": "hidden", "queue": False}
+        # Outside the tabs, since Gradio does not mount a tab before it is opened.
+        states = _build_browser_states()
+        _build_head()
+        strip = progress_strip.build(states.run)
+        tabs = _build_tabs(states, strip)
         dataset_details.wire(
-            inspection, data_components, method_components, source, dataset_sources, test_sources
+            tabs.details,
+            tabs.data,
+            tabs.method,
+            states.source,
+            states.dataset_sources,
+            states.test_sources,
         )
-        for button, target in (
-            (to_method, "method"),
-            (method_components.next_button, "train"),
-            (train_components.next, "playground"),
-        ):
-            button.click(None, None, tabs, js=f"() => ({{ selected: '{target}', __type__: 'update' }})")
-        prompt_event = method_components.chooser.result.attempt(
-            chooser_panel.read_prompt,
-            method_components.chooser.result,
-            playground_components.prompt,
-            **event_options,
-        )
-        prompt_event.then(None, None, tabs, js="() => ({ selected: 'playground', __type__: 'update' })")
-        method_components.attempt_event.then(
-            None, None, tabs, js="() => ({ selected: 'train', __type__: 'update' })"
-        ).then(
-            train_tab.summarise,
-            inputs_kwargs=train_components.inputs,
-            outputs=train_components.summary,
-            **event_options,
-        )
-        train_panel.select(
-            train_tab.summarise,
-            inputs_kwargs=train_components.inputs,
-            outputs=train_components.summary,
-            **event_options,
-        )
-        for event in (
-            forms.after_any(run.change, page.load),
-            train_components.state_changed,
-            playground_components.answered,
-            share_components.prepared,
-        ):
-            event.then(progress_strip.read_run_stage, run, strip.run_stage, **event_options)
-        for tab, run_dropdown in (
-            (playground_panel, playground_components.run_dropdown),
-            (share_panel, share_components.run_dropdown),
-        ):
-            tab.select(
-                playground_tab.update_run_choices, [run_dropdown, run, run_ids], run_dropdown, **event_options
-            )
-            run_dropdown.input(playground_tab.remember_run, run_dropdown, run, **event_options)
+        _wire_tab_buttons(tabs)
+        _wire_summary(tabs)
+        _wire_strip(page, tabs, strip)
+        _wire_run_lists(tabs, states)
     page.queue(max_size=64, api_open=False)
     return page
 
 
+def _build_browser_states() -> _BrowserStates:
+    settings = {
+        name: _browser_state(storage_key, default) for name, (storage_key, default) in SAVED_SETTINGS.items()
+    }
+    return _BrowserStates(
+        source=_browser_state("studio-data", ""),
+        run=_browser_state("studio-run", ""),
+        run_ids=_browser_state("studio-mine", []),
+        dataset_sources=_browser_state("studio-sets", []),
+        test_sources=_browser_state("studio-tests", {}),
+        settings=SavedSettings(**settings),
+    )
+
+
+def _browser_state(storage_key: str, default: Any) -> gr.BrowserState:
+    return gr.BrowserState(default, storage_key=storage_key, secret=STORAGE_SECRET)
+
+
+def _build_head() -> None:
+    with gr.Row(elem_id="head"):
+        gr.Markdown(t(WELCOME), elem_id="welcome")
+        with gr.Row(elem_id="head-buttons"):
+            help_panel.build_buttons()
+            language_button = gr.Button(
+                t(OTHER_LANGUAGE), size="sm", elem_id="language", scale=0, min_width=90
+            )
+    language_button.click(None, None, None, js=SWITCH_LANGUAGE_JS)
+
+
+def _build_tabs(states: _BrowserStates, strip: ProgressStrip) -> _Tabs:
+    with gr.Tabs(elem_id="tabs") as all_tabs:
+        with gr.Tab(t(TAB_LABELS["data"]), id="data"):
+            data = data_tab.build(states.source, states.dataset_sources)
+            details = dataset_details.build_details()
+            to_method = gr.Button(t(messages.NEXT_METHOD), variant="primary", elem_id="to-method")
+        test = details.test_fields.test
+        with gr.Tab(t(TAB_LABELS["method"]), id="method"):
+            method = method_tab.build(states.source, states.settings, data, test, strip)
+        with gr.Tab(t(TAB_LABELS["train"]), id="train") as train_panel:
+            form_fields = {
+                "source": states.source,
+                "task": data.task,
+                "columns": data.columns,
+                "test": test,
+                "model": method.model,
+                "method": method.method,
+                **method.setting_fields,
+                **method.training_fields,
+            }
+            train = train_tab.build(states.run, states.run_ids, form_fields)
+        with gr.Tab(t(TAB_LABELS["playground"]), id="playground") as playground_panel:
+            playground = playground_tab.build(states.run, method.model, data.task)
+        with gr.Tab(t(TAB_LABELS["share"]), id="share") as share_panel:
+            share = share_tab.build()
+    return _Tabs(
+        all_tabs,
+        data,
+        details,
+        to_method,
+        method,
+        train_panel,
+        train,
+        playground_panel,
+        playground,
+        share_panel,
+        share,
+    )
+
+
+def _open_tab_js(name: str) -> str:
+    return f"() => ({{ selected: '{name}', __type__: 'update' }})"
+
+
+def _wire_tab_buttons(tabs: _Tabs) -> None:
+    """Buttons that lead to another tab."""
+    for button, target in (
+        (tabs.to_method, "method"),
+        (tabs.method.next_button, "train"),
+        (tabs.train.next, "playground"),
+    ):
+        button.click(None, None, tabs.all_tabs, js=_open_tab_js(target))
+    choice = tabs.method.chooser.result
+    prompt_event = choice.attempt(chooser_panel.read_prompt, choice, tabs.playground.prompt, **UNQUEUED)
+    prompt_event.then(None, None, tabs.all_tabs, js=_open_tab_js("playground"))
+
+
+def _wire_summary(tabs: _Tabs) -> None:
+    """Summarise the plan whenever the Train tab is opened, also by a try on a sample."""
+    train_opened = tabs.method.attempt_event.then(None, None, tabs.all_tabs, js=_open_tab_js("train"))
+    for listen in (train_opened.then, tabs.train_panel.select):
+        listen(
+            train_tab.summarise,
+            inputs_kwargs=tabs.train.inputs,
+            outputs=tabs.train.summary,
+            **UNQUEUED,
+        )
+
+
+def _wire_strip(page: gr.Blocks, tabs: _Tabs, strip: ProgressStrip) -> None:
+    """Let the progress strip know whenever the last run may have entered another stage."""
+    for event in (
+        after_any(strip.run.change, page.load),
+        tabs.train.state_changed,
+        tabs.playground.answered,
+        tabs.share.prepared,
+    ):
+        event.then(progress_strip.read_run_stage, strip.run, strip.run_stage, **UNQUEUED)
+
+
+def _wire_run_lists(tabs: _Tabs, states: _BrowserStates) -> None:
+    """Update the lists of runs when their tab is opened, and remember the run that is chosen there."""
+    for panel, run_dropdown in (
+        (tabs.playground_panel, tabs.playground.run_dropdown),
+        (tabs.share_panel, tabs.share.run_dropdown),
+    ):
+        panel.select(
+            playground_tab.update_run_choices,
+            [run_dropdown, states.run, states.run_ids],
+            run_dropdown,
+            **UNQUEUED,
+        )
+        run_dropdown.input(playground_tab.remember_run, run_dropdown, states.run, **UNQUEUED)
+
+
 def build_theme() -> gr.themes.Base:
-    """The studio's theme: calm, one accent, fonts that Gradio ships or the system has."""
+    """The studio's theme: one accent colour, fonts that Gradio ships or the system has."""
     sans = (fonts.LocalFont("IBM Plex Sans", weights=(400, 700)), "ui-sans-serif", "system-ui", "sans-serif")
     mono = (fonts.LocalFont("IBM Plex Mono", weights=(400, 700)), "ui-monospace", "monospace")
     theme = gr.themes.Base(
@@ -207,10 +297,19 @@ def build_theme() -> gr.themes.Base:
 
 
 def launch(host: str, port: int, block: bool = True) -> tuple[gr.Blocks, str]:
-    """Build and open the page on `host` and `port`; returns it and its address at once where `block` is False."""
+    """Build the page and open it.
+
+    Args:
+        host: The address to listen on; any but this machine's own opens the page to others.
+        port: The port to listen on.
+        block: Whether to return only when the page is closed.
+
+    Returns:
+        The page and its address.
+    """
     os.environ[access.OPEN_TO_OTHERS_ENV] = "0" if host in LOCAL_HOSTS else "1"
     page = build_page()
-    allowed_hosts = () if host not in LOCAL_HOSTS else LOCAL_HOSTS
+    allowed_hosts = LOCAL_HOSTS if host in LOCAL_HOSTS else ()
     _, address, _ = page.launch(
         server_name=host,
         server_port=port,
@@ -225,7 +324,7 @@ def launch(host: str, port: int, block: bool = True) -> tuple[gr.Blocks, str]:
         footer_links=[],
         theme=build_theme(),
         css_paths=[presets.ASSETS / "studio.css", presets.ASSETS / "help.css"],
-        i18n=forms.translations(),
+        i18n=translations(),
         allowed_paths=[str(export.downloads_folder())],
         app_kwargs={
             "middleware": [
@@ -240,7 +339,14 @@ def launch(host: str, port: int, block: bool = True) -> tuple[gr.Blocks, str]:
 
 
 def serve(host: str, port: int) -> int:
-    """Open the page and stay until it is interrupted; returns the exit code. Raises NotPossible where the port is taken."""
+    """Open the page and stay until it is interrupted.
+
+    Returns:
+        The exit code.
+
+    Raises:
+        NotPossible: The port is taken.
+    """
     with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:

@@ -1,36 +1,60 @@
-"""The language a person has chosen reaches the page before it loads: a script of a few lines, put at the head of the page itself."""
+"""The visitor's language: read from a request, and known to the page before it draws anything."""
 
 import json
+import re
 from functools import lru_cache
+
+import gradio as gr
 
 from studio import i18n, presets
 from studio.ui.security import ASGIApp, ASGIMessage, Receive, Scope, Send
 
+# The cookie in which assets/language.js stores the language that was chosen on the page.
+LANGUAGE_COOKIE = re.compile(r"(?:^|;\s*)studio-lang=([a-z]+)(?:;|$)")
 HEAD_TAG = b"<head>"
+
+
+def request_language(request: gr.Request | None) -> str:
+    """The language to answer a request in.
+
+    Args:
+        request: The request as Gradio hands it to a handler, or None.
+
+    Returns:
+        The language chosen on the page, else the one the browser prefers, else "en".
+    """
+    headers = request.headers if request is not None and request.headers else {}
+    cookie = LANGUAGE_COOKIE.search(headers.get("cookie", ""))
+    if cookie and cookie[1] in i18n.languages():
+        return cookie[1]
+    preferred = headers.get("accept-language", "").lower()
+    for language in i18n.languages():
+        if preferred.startswith(language):
+            return language
+    return "en"
 
 
 @lru_cache
 def language_script() -> bytes:
-    """What is put at the head of the page."""
+    """The script at the start of the page's <head>: assets/language.js with the languages filled in."""
     locales = {name: i18n.about(name).get("browser_locales", [name])[-1] for name in i18n.languages()}
     script = (presets.ASSETS / "language.js").read_text(encoding="utf-8")
     return f"<script>{script.replace('__LOCALES__', json.dumps(locales))}</script>".encode()
 
 
 class LanguageMiddleware:
-    """An ASGI middleware that adds the script to the page at "/" and leaves everything else as it is."""
+    """An ASGI middleware that adds the language script to the page at "/" and changes no other response."""
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass on; of the page hold back the beginning until the script stands in it."""
+        """Pass the request on; the page itself is collected, and sent with the script in its head."""
         if scope["type"] != "http" or scope["method"] != "GET" or scope["path"] not in ("/", ""):
             await self.app(scope, receive, send)
             return
-        request_headers = [
-            header for header in scope["headers"] if header[0] != b"accept-encoding"
-        ]  # packed, it could not be added to
+        # A compressed page could not be added to.
+        request_headers = [header for header in scope["headers"] if header[0] != b"accept-encoding"]
         start_message: ASGIMessage = {}
         body = b""
 
@@ -43,15 +67,11 @@ class LanguageMiddleware:
             if message.get("more_body"):
                 return
             page = body.replace(HEAD_TAG, HEAD_TAG + language_script(), 1)
-            response_headers = [
+            headers = [
                 header for header in start_message["headers"] if header[0].lower() != b"content-length"
             ]
-            await send(
-                {
-                    **start_message,
-                    "headers": [*response_headers, (b"content-length", str(len(page)).encode())],
-                }
-            )
+            headers.append((b"content-length", str(len(page)).encode()))
+            await send({**start_message, "headers": headers})
             await send({"type": "http.response.body", "body": page})
 
         await self.app({**scope, "headers": request_headers}, receive, send_with_script)

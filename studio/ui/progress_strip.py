@@ -1,6 +1,7 @@
-"""Where one stands, above all tabs: what is done, what is chosen, what it would cost, what was trained, and what comes next."""
+"""The progress strip above all tabs: what is chosen, what it costs, what was trained, what comes next."""
 
-from typing import Any, NamedTuple
+from dataclasses import dataclass
+from typing import Any, Literal, NamedTuple
 
 import gradio as gr
 
@@ -8,20 +9,20 @@ from studio import export, presets, runs
 from studio.errors import StudioError
 from studio.estimate.types import Estimate
 from studio.i18n import Message
+from studio.runs import Run
 from studio.ui import units
-from studio.ui.method import estimates as table_estimates
-from studio.ui.method.estimates import FormState
+from studio.ui.method.estimate_inputs import EstimateInputs
+from studio.ui.method.estimates import format_memory_and_time
 from studio.ui.method.table_messages import NO_PRICE
 
+# How far a run has come: it trains, or has been trained, compared with the base model, exported.
+RunStage = Literal["training", "trained", "compared", "exported"]
 STRIP_TEMPLATE = """{{#if value.steps}}<ol class="story" aria-label="{{value.about}}">
-{{#each value.steps}}<li class="{{this.state}}"><b>{{this.head}}</b> <span>{{this.said}}</span></li>{{/each}}</ol>{{/if}}"""
+{{#each value.steps}}<li class="{{this.state}}"><b>{{this.head}}</b> <span>{{this.said}}</span></li>{{/each}}
+</ol>{{/if}}"""
 STRIP_LABEL = Message("Where you stand")
-DATA_STEP, METHOD_STEP, TRAINING_STEP, NEXT_STEP = (
-    Message("Data"),
-    Message("Method"),
-    Message("Training"),
-    Message("Next"),
-)
+DATA_STEP, METHOD_STEP = Message("Data"), Message("Method")
+TRAINING_STEP, NEXT_STEP = Message("Training"), Message("Next")
 EXAMPLE_COUNT = Message("{count:,} examples")
 NO_EXAMPLES = Message("none yet")
 BRING_EXAMPLES = Message("bring examples, or press a sample")
@@ -30,21 +31,21 @@ METHOD_ON_MODEL_COST = Message("{method} on {model}: {time}, {memory}, {money}")
 NO_COST = Message("no money")
 READY_TO_TRAIN = Message("look at the settings, then train")
 MAKE_IT_FIT = Message("make it fit: the table says how")
-# How far a run has come -> what is said of it, and what comes next.
-RUN_STAGES = {
-    "going": (
+# What is said of a run by its stage, and what comes next.
+RUN_STAGES: dict[RunStage, tuple[Message, Message]] = {
+    "training": (
         Message("“{name}” is under way"),
         Message("watch it on the Train tab, or close the page: it goes on"),
     ),
-    "learned": (
+    "trained": (
         Message("“{name}” has been trained"),
         Message("compare both models on the Playground tab"),
     ),
-    "asked": (
+    "compared": (
         Message("“{name}” has been trained"),
         Message("take it home on the Share tab, or go on comparing"),
     ),
-    "packed": (
+    "exported": (
         Message("“{name}” has been trained and packed"),
         Message("use it, or change something and train again"),
     ),
@@ -52,11 +53,20 @@ RUN_STAGES = {
 
 
 class ProgressStrip(NamedTuple):
-    """The component, the run trained last, and a text that changes with how far that has come."""
+    """The component, the run trained last, and a hidden text that changes with the stage of that run."""
 
     html: gr.HTML
     run: gr.BrowserState
     run_stage: gr.Textbox
+
+
+@dataclass(frozen=True)
+class Step:
+    """One step of the strip; `state` is "done", "open" or "next", the step to do now."""
+
+    heading: Message
+    text: str
+    state: Literal["done", "open", "next"]
 
 
 def build(run: gr.BrowserState) -> ProgressStrip:
@@ -66,75 +76,107 @@ def build(run: gr.BrowserState) -> ProgressStrip:
 
 
 def read_run_stage(run_id: str | None) -> str:
-    """How far a run has come, by its folder: its id and a key of AFTER, as one text; "" where there is none, or it ended with nothing."""
+    """How far a run has come, by its folder.
+
+    Returns:
+        The id of the run and its stage as one text; "" where there is none, or it ended without a result.
+    """
     try:
         run = runs.get(run_id or "")
     except StudioError:
         return ""
+    stage = _find_stage(run)
+    return f"{run.id} {stage}" if stage else ""
+
+
+def _find_stage(run: Run) -> RunStage | None:
     if runs.status(run).state not in runs.ENDED_STATES:
-        return f"{run.id} going"
+        return "training"
     if not runs.is_usable(run):
-        return ""
-    is_packed = any(
-        file.stat().st_mtime_ns > runs.result_version(run)
-        for file in (export.downloads_folder() / run.id).glob("*.zip")
-    )
-    return f"{run.id} {'packed' if is_packed else 'asked' if (run.folder / 'playground.log').is_file() else 'learned'}"
+        return None
+    archives = (export.downloads_folder() / run.id).glob("*.zip")
+    if any(archive.stat().st_mtime_ns > runs.result_version(run) for archive in archives):
+        return "exported"
+    # The Playground writes its log as soon as both models are open.
+    if (run.folder / "playground.log").is_file():
+        return "compared"
+    return "trained"
 
 
-def render_strip(form: FormState, estimate: Estimate | None, lang: str, run_id: str = "") -> dict[str, Any]:
-    """The strip for everything as it is set now, of which `row` is the estimate; of its steps the one to do next is marked.
+def render_strip(
+    inputs: EstimateInputs, estimate: Estimate | None, lang: str, run_id: str = ""
+) -> dict[str, Any]:
+    """The value of the strip's component.
 
-    A run on other data is not spoken of.
+    Args:
+        inputs: What the form says now.
+        estimate: The estimate of the chosen method.
+        lang: The visitor's language.
+        run_id: The run trained last; one on other data is not mentioned.
     """
-    steps = _setup_steps(form, estimate, lang)
-    run_id, _, stage = read_run_stage(run_id).partition(" ")
-    if stage and (plan := runs.get(run_id).plan).data.source == form.plan.data.source:
-        status, next_step = RUN_STAGES[stage]
-        steps[2:] = [
-            (TRAINING_STEP, status.render(lang, name=plan.name), "open" if stage == "going" else "done"),
-            (NEXT_STEP, next_step.render(lang), "next"),
-        ]
+    data_step, method_step, next_step = _setup_steps(inputs, estimate, lang)
+    run_steps = _run_steps(run_id, inputs.plan.data.source, lang)
+    steps = [data_step, method_step, *(run_steps or [next_step])]
     return {
         "about": STRIP_LABEL.render(lang),
         "steps": [
-            {"head": heading.render(lang), "said": status, "state": state} for heading, status, state in steps
+            {"head": step.heading.render(lang), "said": step.text, "state": step.state} for step in steps
         ],
     }
 
 
-def _setup_steps(form: FormState, estimate: Estimate | None, lang: str) -> list[tuple[Message, str, str]]:
-    """Data, method and what comes next before a training: what each is called, what is said of it, and whether it is done or next."""
-    method_name, card = form.plan.method.name, presets.models().get(form.plan.model)
-    values: dict[str, object] = {
-        "method": presets.methods()[method_name].name,
-        "model": card.name if card else form.plan.model.split("/")[-1],
-    }
-    if not form.lengths:
-        method_step = (METHOD_STEP, METHOD_ON_MODEL.render(lang, **values), "open")
-        return [
-            (DATA_STEP, NO_EXAMPLES.render(lang), "open"),
-            method_step,
-            (NEXT_STEP, BRING_EXAMPLES.render(lang), "next"),
-        ]
-    method_text = METHOD_ON_MODEL.render(lang, **values)
-    if estimate and estimate.minutes and estimate.memory_gb:
-        memory, time = table_estimates.format_memory_and_time(estimate, lang)
-        values |= {"time": time, "memory": memory, "money": _format_money(estimate, lang)}
-        method_text = METHOD_ON_MODEL_COST.render(lang, **values)
-    next_step = MAKE_IT_FIT if estimate and estimate.fits == "no" else READY_TO_TRAIN
-    example_count = EXAMPLE_COUNT.render(lang, count=form.lengths.count)
+def _run_steps(run_id: str, source: str, lang: str) -> list[Step]:
+    """The steps that a run on this data has reached; none where there is no such run."""
+    try:
+        run = runs.get(run_id)
+    except StudioError:
+        return []
+    stage = _find_stage(run)
+    if not stage or run.plan.data.source != source:
+        return []
+    status, next_message = RUN_STAGES[stage]
     return [
-        (DATA_STEP, example_count, "done"),
-        (METHOD_STEP, method_text, "done"),
-        (NEXT_STEP, next_step.render(lang), "next"),
+        Step(
+            TRAINING_STEP, status.render(lang, name=run.plan.name), "open" if stage == "training" else "done"
+        ),
+        Step(NEXT_STEP, next_message.render(lang), "next"),
     ]
 
 
+def _setup_steps(inputs: EstimateInputs, estimate: Estimate | None, lang: str) -> tuple[Step, Step, Step]:
+    """Data, method, and what comes next before a training."""
+    method_text = _describe_method(inputs, estimate, lang)
+    if not inputs.lengths:
+        return (
+            Step(DATA_STEP, NO_EXAMPLES.render(lang), "open"),
+            Step(METHOD_STEP, method_text, "open"),
+            Step(NEXT_STEP, BRING_EXAMPLES.render(lang), "next"),
+        )
+    next_message = MAKE_IT_FIT if estimate and estimate.fits == "no" else READY_TO_TRAIN
+    return (
+        Step(DATA_STEP, EXAMPLE_COUNT.render(lang, count=inputs.lengths.count), "done"),
+        Step(METHOD_STEP, method_text, "done"),
+        Step(NEXT_STEP, next_message.render(lang), "next"),
+    )
+
+
+def _describe_method(inputs: EstimateInputs, estimate: Estimate | None, lang: str) -> str:
+    """Method and model, and what they cost where there is data and that is known."""
+    card = presets.models().get(inputs.plan.model)
+    method = presets.methods()[inputs.plan.method.name].name
+    model = card.name if card else inputs.plan.model.split("/")[-1]
+    if not inputs.lengths or not estimate or not estimate.minutes or not estimate.memory_gb:
+        return METHOD_ON_MODEL.render(lang, method=method, model=model)
+    memory, time = format_memory_and_time(estimate, lang)
+    return METHOD_ON_MODEL_COST.render(
+        lang, method=method, model=model, time=time, memory=memory, money=_format_money(estimate, lang)
+    )
+
+
 def _format_money(estimate: Estimate, lang: str) -> str:
-    """What a run costs, that it costs nothing, or that nobody knows."""
+    """What a run costs, that it costs nothing, or that no price is known."""
     if estimate.money is None:
         return NO_PRICE.render(lang)
-    return (
-        units.format_money(estimate.money, estimate.currency) if estimate.money.high else NO_COST.render(lang)
-    )
+    if estimate.money.high == 0:
+        return NO_COST.render(lang)
+    return units.format_money(estimate.money, estimate.currency)

@@ -1,6 +1,6 @@
-"""What stands between the page and the network: foreign sites, oversized bodies and the file proxy are refused, headers are set."""
+"""Protection on the network: other sites, large bodies and the file proxy are refused, headers are set."""
 
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -8,6 +8,7 @@ Scope = MutableMapping[str, Any]
 ASGIMessage = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[ASGIMessage]]
 Send = Callable[[ASGIMessage], Awaitable[None]]
+Headers = list[tuple[bytes, bytes]]
 ASGIApp = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 MAX_JSON_BYTES = 2_000_000
@@ -21,8 +22,9 @@ BLOCKED_PATHS = (
     "/gradio_api/runs",
 )
 CONTENT_SECURITY_POLICY = (
-    "default-src 'self'; script-src 'self' 'unsafe-inline' 'unsafe-eval'; style-src 'self' 'unsafe-inline'; img-src 'self' data: blob:; "
-    "font-src 'self' data:; connect-src 'self'; worker-src 'self' blob:; object-src 'none'; base-uri 'self'; form-action 'self'; "
+    "default-src 'self'; script-src 'self' 'unsafe-inline' 'unsafe-eval'; style-src 'self' 'unsafe-inline'; "
+    "img-src 'self' data: blob:; font-src 'self' data:; connect-src 'self'; worker-src 'self' blob:; "
+    "object-src 'none'; base-uri 'self'; form-action 'self'; "
     "frame-ancestors 'self' https://huggingface.co https://*.hf.space"
 )
 SECURITY_HEADERS = [
@@ -38,13 +40,20 @@ class RequestTooLarge(Exception):
 
 
 class SecurityMiddleware:
-    """An ASGI middleware that holds nothing back, so that streams keep streaming; `hosts` are the names the page answers to, empty for any."""
+    """An ASGI middleware that refuses unsafe requests and sets safe headers.
+
+    It buffers nothing, so that streams keep streaming.
+
+    Args:
+        app: The application behind it.
+        hosts: The names the page answers to; any where empty.
+    """
 
     def __init__(self, app: ASGIApp, hosts: tuple[str, ...] = ()) -> None:
         self.app, self.hosts = app, hosts
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Refuse, or pass on with a counted body and safe headers."""
+        """Refuse the request, or pass it on with a counted body and safe headers."""
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
@@ -52,7 +61,7 @@ class SecurityMiddleware:
         if rejection:
             await _reply(send, *rejection)
             return
-        limit = MAX_UPLOAD_BYTES if scope["path"].rstrip("/").endswith("/upload") else MAX_JSON_BYTES
+        limit = _body_limit(scope)
         received_bytes, response_started = 0, False
 
         async def receive_limited() -> ASGIMessage:
@@ -67,14 +76,7 @@ class SecurityMiddleware:
             nonlocal response_started
             if message["type"] == "http.response.start":
                 response_started = True
-                present_names = {name.lower() for name, _ in message["headers"]}
-                message = {
-                    **message,
-                    "headers": [
-                        *message["headers"],
-                        *(header for header in SECURITY_HEADERS if header[0] not in present_names),
-                    ],
-                }
+                message = {**message, "headers": _add_security_headers(message["headers"])}
             await send(message)
 
         try:
@@ -84,8 +86,8 @@ class SecurityMiddleware:
                 await _reply(send, 413, "The request is too large.")
 
     def check_request(self, scope: Scope) -> tuple[int, str] | None:
-        """Why a request is refused: its status and a sentence; None where it may pass."""
-        headers = {host.decode("latin1"): value.decode("latin1") for host, value in scope["headers"]}
+        """The status and the sentence with which a request is refused; None where it may pass."""
+        headers = {name.decode("latin1"): value.decode("latin1") for name, value in scope["headers"]}
         host = urlsplit("//" + headers.get("host", "")).hostname or ""
         if self.hosts and host not in self.hosts:
             return 400, "The studio does not answer to this host name."
@@ -93,17 +95,33 @@ class SecurityMiddleware:
             return 403, "This address is closed."
         if scope["method"] in ("GET", "HEAD", "OPTIONS"):
             return None
-        origin = headers.get("origin", "")
-        if origin and (urlsplit(origin).hostname or "") != (
-            urlsplit("//" + headers.get("x-forwarded-host", "")).hostname or host
-        ):
+        if _is_cross_site(headers, host):
             return 403, "Requests from other sites are refused."
-        if not origin and headers.get("sec-fetch-site", "same-origin") not in ("same-origin", "none"):
-            return 403, "Requests from other sites are refused."
-        limit = MAX_UPLOAD_BYTES if scope["path"].rstrip("/").endswith("/upload") else MAX_JSON_BYTES
-        if int(headers.get("content-length", "0") or 0) > limit:
+        if int(headers.get("content-length", "0") or 0) > _body_limit(scope):
             return 413, "The request is too large."
         return None
+
+
+def _is_cross_site(headers: Mapping[str, str], host: str) -> bool:
+    """Whether a request comes from another site, by its Origin, else by Sec-Fetch-Site."""
+    origin = headers.get("origin", "")
+    if not origin:
+        return headers.get("sec-fetch-site", "same-origin") not in ("same-origin", "none")
+    # Behind a proxy, as on a Space, the page's own name is in X-Forwarded-Host.
+    forwarded_host = urlsplit("//" + headers.get("x-forwarded-host", "")).hostname
+    return (urlsplit(origin).hostname or "") != (forwarded_host or host)
+
+
+def _body_limit(scope: Scope) -> int:
+    is_upload = scope["path"].rstrip("/").endswith("/upload")
+    return MAX_UPLOAD_BYTES if is_upload else MAX_JSON_BYTES
+
+
+def _add_security_headers(headers: Headers) -> Headers:
+    """These headers, and those of SECURITY_HEADERS that are not among them."""
+    present_names = {name.lower() for name, _ in headers}
+    missing = [header for header in SECURITY_HEADERS if header[0] not in present_names]
+    return [*headers, *missing]
 
 
 async def _reply(send: Send, status: int, text: str) -> None:

@@ -1,21 +1,33 @@
-"""Amounts as people read them: memory, sizes, times, money, energy, and the span between two of them."""
+"""Amounts as people read them: counts, memory, sizes, times, money, energy, and the span between two."""
 
 from studio.estimate.types import Range
 from studio.i18n import Message
 
 CURRENCY_SIGNS = {"USD": "$", "EUR": "€", "GBP": "£", "CNY": "¥"}
+# Seconds, minutes, hours, days.
 TIME_UNITS = Message("s"), Message("min"), Message("h"), Message("d")
+# Hours, minutes, seconds of a duration that is known to the second.
+TIMER_UNITS = Message("h"), Message("min", context="timer"), Message("s")
+
+
+def format_count(value: float) -> str:
+    """A count: 4,884,480 as it is, 134,515,008 as 135 M, 8,190,735,360 as 8.19 B."""
+    if value >= 0.9995e9:  # just below a billion, three digits already round to 1 B
+        return f"{value / 1e9:.3g} B"
+    if value >= 10e6:
+        return f"{value / 1e6:.3g} M"
+    return f"{value:,.0f}"
 
 
 def format_gb(gb: float) -> str:
-    """GB with three digits at most: 0.4 GB, 24.3 GB, 139 GB; MB where it is less than a tenth of one; 0 GB."""
+    """Gigabytes with three digits at most: 0.4 GB, 24.3 GB, 139 GB; megabytes below a tenth of one; 0 GB."""
     if 0 < gb < 0.1:
         return format_mb(1000 * gb)
     return f"{_format_digits(gb)} GB" if gb > 0 else "0 GB"
 
 
 def format_mb(mb: float) -> str:
-    """A file: 40 KB, 4.9 MB, 18 MB, 1.2 GB."""
+    """The size of a file: 40 KB, 4.9 MB, 18 MB, 1.2 GB."""
     if round(mb) >= 1000:
         return format_gb(mb / 1000)
     if mb < 0.1:
@@ -24,43 +36,63 @@ def format_mb(mb: float) -> str:
 
 
 def format_minutes(minutes: float, lang: str = "en") -> str:
-    """A time that is not known to the second: 8 s, 40 s, 12 min, 1 h 20 min, 14 h, 3 d 4 h."""
+    """An estimated duration, no more exact than it is known: 8 s, 40 s, 12 min, 1 h 20 min, 14 h, 3 d 4 h."""
     second, minute, hour, day = (unit.render(lang) for unit in TIME_UNITS)
-    seconds, rounded_minutes = 60 * minutes, round(minutes)
+    seconds = 60 * minutes
+    if seconds <= 0:
+        return f"0 {second}"
     if seconds < 9.5:
-        return f"{max(1, round(seconds)) if seconds > 0 else 0} {second}"
+        return f"{max(1, round(seconds))} {second}"
     if seconds < 97.5:
-        return f"{5 * round(seconds / 5)} {second}"
-    if rounded_minutes < 60:
-        return f"{rounded_minutes} {minute}"
-    if rounded_minutes < 600:
-        rounded_minutes = rounded_minutes if rounded_minutes < 120 else 5 * round(rounded_minutes / 5)
-        return _join_two_units(rounded_minutes // 60, hour, rounded_minutes % 60, minute)
+        return f"{_round_to_five(seconds)} {second}"
+    total_minutes = round(minutes)
+    if total_minutes < 60:
+        return f"{total_minutes} {minute}"
+    if total_minutes < 600:
+        if total_minutes >= 120:
+            total_minutes = _round_to_five(total_minutes)
+        return _join_two_units(total_minutes // 60, hour, total_minutes % 60, minute)
     hours = round(minutes / 60)
-    return f"{hours} {hour}" if hours < 48 else _join_two_units(hours // 24, day, hours % 24, hour)
+    if hours < 48:
+        return f"{hours} {hour}"
+    return _join_two_units(hours // 24, day, hours % 24, hour)
+
+
+def format_seconds(seconds: float, lang: str) -> str:
+    """A duration that is known to the second: 45 s, 3 min 20 s, 2 h 5 min."""
+    hour, minute, second = (unit.render(lang) for unit in TIMER_UNITS)
+    total_minutes, remaining_seconds = divmod(round(seconds), 60)
+    hours, remaining_minutes = divmod(total_minutes, 60)
+    if hours:
+        parts = [(hours, hour), (remaining_minutes, minute)]
+    else:
+        parts = [(remaining_minutes, minute), (remaining_seconds, second)]
+    return " ".join(f"{value} {unit}" for value, unit in parts if value) or f"0 {second}"
 
 
 def format_money(amount: Range, currency: str = "USD") -> str:
-    """What something costs from low to high: $0.09–0.12, ¥1,240–1,860, <$0.01; 0 is 0."""
+    """A cost from low to high: $0.09–0.12, ¥1,240–1,860, <$0.01; $0 where it is free."""
     sign = CURRENCY_SIGNS.get(currency, f"{currency} ")
     if amount.high == 0:
         return f"{sign}0"
     low, high = _format_cash(amount.low), _format_cash(amount.high)
-    small = "<" if amount.low < 0.005 else ""
-    return f"{small}{sign}{low}" if low == high else f"{small}{sign}{low}–{high}"
+    less_than = "<" if amount.low < 0.005 else ""
+    if low == high:
+        return f"{less_than}{sign}{low}"
+    return f"{less_than}{sign}{low}–{high}"
 
 
 def format_energy(watt_hours: Range) -> str:
     """Energy from low to high: 12–19 Wh, 1.2–1.9 kWh."""
-    scaled = watt_hours.scaled(1 / 1000) if watt_hours.high >= 1000 else watt_hours
-    unit = "kWh" if watt_hours.high >= 1000 else "Wh"
-    return format_span(
-        *(f"{_format_digits(max(value, 0.1), 10)} {unit}" for value in (scaled.low, scaled.high))
-    )
+    unit, amount = "Wh", watt_hours
+    if watt_hours.high >= 1000:
+        unit, amount = "kWh", watt_hours.scaled(1 / 1000)
+    low, high = (f"{_format_digits(max(value, 0.1), 10)} {unit}" for value in (amount.low, amount.high))
+    return format_span(low, high)
 
 
 def format_share(fraction: float) -> str:
-    """A share of a whole: 0.35%, 12.5%, 100%."""
+    """A fraction in percent: <0.01%, 0.35%, 12.5%, 100%."""
     if fraction >= 0.9995:
         return "100%"
     if 0 < fraction < 0.0001:
@@ -69,7 +101,7 @@ def format_share(fraction: float) -> str:
 
 
 def format_span(low: str, high: str) -> str:
-    """From one said amount to another, the unit once where it is the same: 11–14 min, 50 s – 2 min, 1 h 20 min – 2 h."""
+    """From one formatted amount to another, a common unit once: 11–14 min, 50 s – 2 min, 1 h 20 min – 2 h."""
     if low == high:
         return low
     start, end = low.split(), high.split()
@@ -78,7 +110,12 @@ def format_span(low: str, high: str) -> str:
     return f"{low} – {high}"
 
 
+def _round_to_five(value: float) -> int:
+    return 5 * round(value / 5)
+
+
 def _format_digits(value: float, tenths_below: float = 100) -> str:
+    """With one decimal below `tenths_below`, without from there on."""
     return f"{value:.1f}" if value < tenths_below - 0.05 else f"{value:,.0f}"
 
 

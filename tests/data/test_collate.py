@@ -1,4 +1,4 @@
-"""What is learned, and what it costs: small enough to add up by hand, and equal to the plain full computation."""
+"""The learned tokens and their loss can be added up by hand, and equal the plain full computation."""
 
 import math
 from types import SimpleNamespace
@@ -10,7 +10,7 @@ from studio.data import collate
 from studio.data.examples import IGNORE_INDEX
 from studio.models import load
 
-N = IGNORE_INDEX
+X = IGNORE_INDEX  # short, so that rows of labels can be read
 
 
 @pytest.fixture(scope="module")
@@ -24,55 +24,61 @@ def tokenizer(tiny_chat):
 
 
 ROWS = [
-    {"input_ids": [2, 40, 1, 3, 50, 51, 1], "labels": [N, N, N, N, 50, 51, 1]},
-    {"input_ids": [2, 40, 41, 42, 43, 1, 3, 60, 1], "labels": [N, N, N, N, N, N, N, 60, 1]},
-    {"input_ids": [2, 3, 70, 1], "labels": [N, N, 70, 1]},
+    {"input_ids": [2, 40, 1, 3, 50, 51, 1], "labels": [X, X, X, X, 50, 51, 1]},
+    {
+        "input_ids": [2, 40, 41, 42, 43, 1, 3, 60, 1],
+        "labels": [X, X, X, X, X, X, X, 60, 1],
+    },
+    {"input_ids": [2, 3, 70, 1], "labels": [X, X, 70, 1]},
 ]
 
 
 def full_loss(model, rows):
-    """The sum over learned tokens of -log p(token | what stands before it), row by row, with all scores; and their number."""
+    """The sum of -log p(token | the tokens before it) over learned tokens, and their count."""
     total, count = 0.0, 0
     for row in rows:
         with torch.no_grad():
-            shares = model(input_ids=torch.tensor([row["input_ids"]])).logits[0].log_softmax(-1)
-        for place, token in enumerate(row["labels"]):
-            if token != N:
-                total -= float(shares[place - 1, token])
+            log_probs = model(input_ids=torch.tensor([row["input_ids"]])).logits[0].log_softmax(-1)
+        for position, token in enumerate(row["labels"]):
+            if token != X:
+                total -= float(log_probs[position - 1, token])
                 count += 1
     return total, count
 
 
 def test_what_is_learned_by_hand():
-    #                       place:    0  1  2  3  4
-    found = collate.select_labelled_positions(torch.tensor([[N, N, 7, 8, N], [N, N, N, 9, N]]))
-    assert found["logits_to_keep"].tolist() == [1, 2]  # the places before 7 | and before 8 and 9
-    assert found["labels"].tolist() == [[N, 7, 8], [N, N, 9]]
+    #                       position: 0  1  2  3  4
+    batch = collate.select_labelled_positions(torch.tensor([[X, X, 7, 8, X], [X, X, X, 9, X]]))
+    assert batch["logits_to_keep"].tolist() == [1, 2]  # the positions before 7 | and before 8 and 9
+    assert batch["labels"].tolist() == [[X, 7, 8], [X, X, 9]]
 
 
 def test_a_first_token_is_never_learned_because_nothing_stands_before_it():
-    assert collate.select_labelled_positions(torch.tensor([[5, 6]]))["labels"].tolist() == [[N, 6]]
+    assert collate.select_labelled_positions(torch.tensor([[5, 6]]))["labels"].tolist() == [[X, 6]]
 
 
 def test_a_batch_is_padded_on_the_right_and_says_so(tokenizer):
-    found = collate.build_collator("chat", tokenizer)(ROWS[:2])
-    assert found["input_ids"].tolist() == [[2, 40, 1, 3, 50, 51, 1, 0, 0], ROWS[1]["input_ids"]]
-    assert found["attention_mask"].tolist() == [[1] * 7 + [0] * 2, [1] * 9]
-    assert found["logits_to_keep"].tolist() == [3, 4, 5, 6, 7]
-    assert found["labels"].tolist() == [[N, 50, 51, 1, N, N], [N, N, N, N, 60, 1]]
+    batch = collate.build_collator("chat", tokenizer)(ROWS[:2])
+    assert batch["input_ids"].tolist() == [[2, 40, 1, 3, 50, 51, 1, 0, 0], ROWS[1]["input_ids"]]
+    assert batch["attention_mask"].tolist() == [[1] * 7 + [0] * 2, [1] * 9]
+    assert batch["logits_to_keep"].tolist() == [3, 4, 5, 6, 7]
+    assert batch["labels"].tolist() == [
+        [X, 50, 51, 1, X, X],
+        [X, X, X, X, 60, 1],
+    ]
 
 
 def test_a_batch_of_texts_has_one_label_each(tokenizer):
-    found = collate.build_collator("classify", tokenizer)(
+    batch = collate.build_collator("classify", tokenizer)(
         [{"input_ids": [5, 6], "labels": [2]}, {"input_ids": [5], "labels": [0]}]
     )
-    assert found["labels"].tolist() == [2, 0]
-    assert found["attention_mask"].tolist() == [[1, 1], [1, 0]]
+    assert batch["labels"].tolist() == [2, 0]
+    assert batch["attention_mask"].tolist() == [[1, 1], [1, 0]]
 
 
 def test_the_loss_of_even_odds_is_the_logarithm_of_the_choices():
     even = SimpleNamespace(logits=torch.zeros(1, 3, 8))
-    assert float(collate.token_loss(even, torch.tensor([[N, 1, N, 5]]))) == pytest.approx(math.log(8))
+    assert float(collate.token_loss(even, torch.tensor([[X, 1, X, 5]]))) == pytest.approx(math.log(8))
     assert float(
         collate.classification_loss(SimpleNamespace(logits=torch.zeros(4, 3)), torch.tensor([0, 1, 2, 0]))
     ) == pytest.approx(math.log(3))
@@ -81,13 +87,13 @@ def test_the_loss_of_even_odds_is_the_logarithm_of_the_choices():
 def test_the_loss_of_two_tokens_by_hand():
     # The first is given a share of 3/4, the second of 1/4; the third is not learned.
     logits = torch.tensor([[[math.log(3), 0.0], [math.log(3), 0.0], [9.0, 0.0]]])
-    found = float(collate.token_loss(SimpleNamespace(logits=logits), torch.tensor([[N, 0, 1, N]])))
-    assert found == pytest.approx((math.log(4 / 3) + math.log(4)) / 2)
+    loss = float(collate.token_loss(SimpleNamespace(logits=logits), torch.tensor([[X, 0, 1, X]])))
+    assert loss == pytest.approx((math.log(4 / 3) + math.log(4)) / 2)
 
 
 def test_a_portion_of_a_step_is_divided_by_the_tokens_of_the_whole_step():
     even = SimpleNamespace(logits=torch.zeros(1, 2, 8))
-    assert float(collate.token_loss(even, torch.tensor([[N, 1, 2]]), 10)) == pytest.approx(
+    assert float(collate.token_loss(even, torch.tensor([[X, 1, 2]]), 10)) == pytest.approx(
         2 * math.log(8) / 10
     )
 
@@ -97,9 +103,9 @@ def test_the_loss_of_three_tokens_is_that_of_the_full_computation(model, tokeniz
     tensors = collate.build_collator("chat", tokenizer)(ROWS[:1])
     labels = tensors.pop("labels")
     with torch.no_grad():
-        found = collate.get_loss("chat")(model(**tensors), labels)
+        loss = collate.get_loss("chat")(model(**tensors), labels)
     assert count == 3
-    assert float(found) == pytest.approx(total / 3, rel=1e-5)
+    assert float(loss) == pytest.approx(total / 3, rel=1e-5)
 
 
 def test_padding_never_counts(model, tokenizer):
@@ -107,31 +113,31 @@ def test_padding_never_counts(model, tokenizer):
     tensors = collate.build_collator("chat", tokenizer)(ROWS)
     labels = tensors.pop("labels")
     with torch.no_grad():
-        found = collate.get_loss("chat")(model(**tensors), labels)
+        loss = collate.get_loss("chat")(model(**tensors), labels)
     assert count == 7
-    assert float(found) == pytest.approx(total / 7, rel=1e-5)
+    assert float(loss) == pytest.approx(total / 7, rel=1e-5)
 
 
 def test_what_stands_in_the_padding_does_not_matter(model, tokenizer):
     tensors = collate.build_collator("chat", tokenizer)(ROWS)
     labels = tensors.pop("labels")
     with torch.no_grad():
-        before = collate.get_loss("chat")(model(**tensors), labels)
+        loss_before = collate.get_loss("chat")(model(**tensors), labels)
         tensors["input_ids"] = torch.where(tensors["attention_mask"] == 0, 99, tensors["input_ids"])
-        after = collate.get_loss("chat")(model(**tensors), labels)
-    assert float(before) == pytest.approx(float(after), rel=1e-6)
+        loss_after = collate.get_loss("chat")(model(**tensors), labels)
+    assert float(loss_before) == pytest.approx(float(loss_after), rel=1e-6)
 
 
 def test_the_gradient_is_that_of_the_full_computation(model, tokenizer):
     tensors = collate.build_collator("chat", tokenizer)(ROWS)
     labels = tensors.pop("labels")
     weight = model.model.layers[0].mlp.up_proj.weight
-    (found,) = torch.autograd.grad(collate.get_loss("chat")(model(**tensors), labels), weight)
+    (gradient,) = torch.autograd.grad(collate.get_loss("chat")(model(**tensors), labels), weight)
     total = 0.0
     for row in ROWS:
         logits = model(input_ids=torch.tensor([row["input_ids"]])).logits[0, :-1]
         total = total + torch.nn.functional.cross_entropy(
-            logits, torch.tensor(row["labels"][1:]), ignore_index=N, reduction="sum"
+            logits, torch.tensor(row["labels"][1:]), ignore_index=X, reduction="sum"
         )
-    (plain,) = torch.autograd.grad(total / 7, weight)
-    torch.testing.assert_close(found, plain, rtol=1e-4, atol=1e-7)
+    (full_gradient,) = torch.autograd.grad(total / 7, weight)
+    assert torch.allclose(gradient, full_gradient, rtol=1e-4, atol=1e-7)

@@ -19,52 +19,56 @@ def table(pairs):
 
 
 def test_examples_are_taken_by_role_and_trimmed():
-    found, incomplete = data_examples.build_examples(table([(" a ", "b\n")] * 8), "chat", CHAT)
-    assert found == [{"prompt": "a", "response": "b"}] * 8
+    built, incomplete = data_examples.build_examples(table([(" a ", "b\n")] * 8), "chat", CHAT)
+    assert built == [{"prompt": "a", "response": "b"}] * 8
     assert incomplete == 0
 
 
 def test_a_row_with_an_empty_cell_is_left_out_and_counted():
-    found, incomplete = data_examples.build_examples(
+    built, incomplete = data_examples.build_examples(
         table([("a", "b")] * 9 + [("a", " "), ("", "b")]), "chat", CHAT
     )
-    assert (len(found), incomplete) == (9, 2)
+    assert (len(built), incomplete) == (9, 2)
 
 
-@pytest.mark.parametrize(("count", "said"), [(1, "1 complete example"), (7, "7 complete examples")])
-def test_too_few_examples_are_refused_with_the_number_wanted(count, said):
+@pytest.mark.parametrize("count", [1, 7])
+def test_too_few_examples_are_refused_with_the_number_wanted(count):
     with pytest.raises(BadData) as caught:
         data_examples.build_examples(table([("a", "b")] * count), "chat", CHAT)
-    what, to_do = caught.value.sentences()
-    assert what == f"“t.csv” has {said}."
-    assert "At least 8" in to_do
+    assert caught.value.message.text == data_examples.TOO_FEW_EXAMPLES.text
+    assert (caught.value.message.values["count"], caught.value.hint.values["least"]) == (count, 8)
 
 
 def test_a_column_that_is_not_there_is_told_with_those_that_are():
-    with pytest.raises(BadData, match="no column “b”; it has q, a") as caught:
+    with pytest.raises(BadData) as caught:
         data_examples.build_examples(table([("a", "b")] * 9), "chat", {"prompt": "q", "response": "b"})
-    assert caught.value.sentences("zh")[0].endswith("没有“b”这一列，现有的列是：q、a。")
+    assert caught.value.message == data_examples.MISSING_COLUMN.format(
+        name="t.csv", missing=["“b”"], columns=("q", "a")
+    )
 
 
 def test_columns_that_are_not_there_are_each_named_in_quotes():
-    with pytest.raises(BadData, match="no column “c”, “b”; it has q, a") as caught:
+    with pytest.raises(BadData) as caught:
         data_examples.build_examples(table([("a", "b")] * 9), "chat", {"prompt": "c", "response": "b"})
-    assert "没有“c”、“b”这一列" in caught.value.render("zh")
+    assert caught.value.message.values["missing"] == ["“c”", "“b”"]
 
 
 def test_a_column_chosen_twice_is_refused():
-    with pytest.raises(BadData, match="“q” was chosen twice"):
+    with pytest.raises(BadData) as caught:
         data_examples.build_examples(table([("a", "b")] * 9), "chat", {"prompt": "q", "response": "q"})
+    assert caught.value.message == data_examples.COLUMN_CHOSEN_TWICE.format(column="q")
 
 
 def test_one_label_is_no_choice():
-    with pytest.raises(BadData, match="same label, “b”"):
+    with pytest.raises(BadData) as caught:
         data_examples.build_examples(table([("a", "b")] * 9), "classify", SORT)
+    assert caught.value.message == data_examples.ONLY_ONE_LABEL.format(label="b")
 
 
 def test_a_label_for_almost_every_row_is_no_label():
-    with pytest.raises(BadData, match="9 different labels for 9 rows"):
+    with pytest.raises(BadData) as caught:
         data_examples.build_examples(table([("a", str(n)) for n in range(9)]), "classify", SORT)
+    assert caught.value.message == data_examples.TOO_MANY_LABELS.format(labels=9, rows=9)
 
 
 def test_classes_are_numbered_in_alphabetical_order():
@@ -85,16 +89,16 @@ def ids(tokenizer, text):
 
 def test_a_conversation_by_hand(tokenizer):
     assert tokenizer.convert_tokens_to_ids(["<|user|>", "<|assistant|>", "</s>"]) == [USER, ASSISTANT, END]
-    found = data_examples.encode_chat(
+    encoded = data_examples.encode_chat(
         data_examples.to_messages({"prompt": "a", "response": "b c"}), tokenizer, 64
     )
-    asked, told = ids(tokenizer, "a"), ids(tokenizer, "b c")
-    assert found.input_ids == [USER, *asked, END, ASSISTANT, *told, END]
-    assert found.labels == [IGNORE_INDEX] * (len(asked) + 3) + [*told, END]
-    assert not found.truncated
+    prompt_ids, answer_ids = ids(tokenizer, "a"), ids(tokenizer, "b c")
+    assert encoded.input_ids == [USER, *prompt_ids, END, ASSISTANT, *answer_ids, END]
+    assert encoded.labels == [IGNORE_INDEX] * (len(prompt_ids) + 3) + [*answer_ids, END]
+    assert not encoded.truncated
 
 
-TALK = [
+CONVERSATION = [
     {"role": "system", "content": "s"},
     {"role": "user", "content": "a"},
     {"role": "assistant", "content": "b"},
@@ -106,8 +110,8 @@ SYSTEM, X = 4, IGNORE_INDEX
 
 def test_every_answer_of_a_conversation_is_learned_and_nothing_else(tokenizer):
     s, a, b, c, d = (ids(tokenizer, letter)[0] for letter in "sabcd")
-    found = data_examples.encode_chat(TALK, tokenizer, 64)
-    assert found.input_ids == [
+    encoded = data_examples.encode_chat(CONVERSATION, tokenizer, 64)
+    assert encoded.input_ids == [
         SYSTEM,
         s,
         END,
@@ -124,37 +128,69 @@ def test_every_answer_of_a_conversation_is_learned_and_nothing_else(tokenizer):
         d,
         END,
     ]
-    assert found.labels == [X, X, X, X, X, X, X, b, END, X, X, X, X, d, END]
+    assert encoded.labels == [
+        X,
+        X,
+        X,
+        X,
+        X,
+        X,
+        X,
+        b,
+        END,
+        X,
+        X,
+        X,
+        X,
+        d,
+        END,
+    ]
 
 
 def test_a_conversation_is_cut_behind_the_last_token_that_fits_and_the_answer_before_it_still_counts(
     tokenizer,
 ):
     b = ids(tokenizer, "b")[0]
-    found = data_examples.encode_chat(TALK, tokenizer, 11)
-    assert found.labels == [X, X, X, X, X, X, X, b, END, X, X]
-    assert found.truncated
-    assert data_examples.encode_chat(TALK, tokenizer, 7) is None  # no answer fits
+    encoded = data_examples.encode_chat(CONVERSATION, tokenizer, 11)
+    assert encoded.labels == [
+        X,
+        X,
+        X,
+        X,
+        X,
+        X,
+        X,
+        b,
+        END,
+        X,
+        X,
+    ]
+    assert encoded.truncated
+    assert data_examples.encode_chat(CONVERSATION, tokenizer, 7) is None  # no answer fits
 
 
 def test_padding_never_counts(tokenizer, tiny_chat):
     from studio.data import collate
 
-    short, long = data_examples.to_messages({"prompt": "a", "response": "b"}), TALK
-    rows = [vars(data_examples.encode_chat(talk, tokenizer, 64)) for talk in (short, long)]
-    found = collate.build_collator("chat", tokenizer)(rows)
-    assert found["attention_mask"].sum(1).tolist() == [6, 15]
-    assert found["input_ids"][0, 6:].tolist() == [tokenizer.pad_token_id] * 9
+    short, long = data_examples.to_messages({"prompt": "a", "response": "b"}), CONVERSATION
+    rows = [vars(data_examples.encode_chat(messages, tokenizer, 64)) for messages in (short, long)]
+    batch = collate.build_collator("chat", tokenizer)(rows)
+    assert batch["attention_mask"].sum(1).tolist() == [6, 15]
+    assert batch["input_ids"][0, 6:].tolist() == [tokenizer.pad_token_id] * 9
     b, d = ids(tokenizer, "b")[0], ids(tokenizer, "d")[0]
-    # scored are the places before a learned token of any row: 3 and 4 (b and the end, short), 6 and 7 (b), 12 and 13 (d)
-    assert found["logits_to_keep"].tolist() == [3, 4, 6, 7, 12, 13]
-    assert found["labels"].tolist() == [[X, b, END, X, X, X, X], [X, X, X, b, END, d, END]]
+    # Logits are kept before a learned token of any row: 3 and 4 (b and the end, short), 6 and 7 (b), 12 and
+    # 13 (d).
+    assert batch["logits_to_keep"].tolist() == [3, 4, 6, 7, 12, 13]
+    assert batch["labels"].tolist() == [
+        [X, b, END, X, X, X, X],
+        [X, X, X, b, END, d, END],
+    ]
 
 
 def test_a_conversation_in_one_column_is_read_up_to_its_last_answer():
-    said = [*TALK, {"role": "user", "content": "thanks"}]
-    assert data_examples.to_messages({"messages": json.dumps(said)}) == TALK
-    assert data_examples.to_prompt_messages({"messages": json.dumps(said)}) == TALK[:-1]
+    extended = [*CONVERSATION, {"role": "user", "content": "thanks"}]
+    assert data_examples.to_messages({"messages": json.dumps(extended)}) == CONVERSATION
+    assert data_examples.to_prompt_messages({"messages": json.dumps(extended)}) == CONVERSATION[:-1]
 
 
 @pytest.mark.parametrize(
@@ -162,80 +198,84 @@ def test_a_conversation_in_one_column_is_read_up_to_its_last_answer():
     [
         *("", "hello", "[]", "{}", "[1]", '[{"role": "user"}]', "[" * 5000),
         *('[{"role": "user", "content": "a"}]', '[{"role": "assistant", "content": "b"}]'),
-        '[{"role": "user", "content": "a"}, {"role": "tool", "content": "x"}, {"role": "assistant", "content": "b"}]',
+        '[{"role": "user", "content": "a"}, {"role": "tool", "content": "x"},'
+        ' {"role": "assistant", "content": "b"}]',
     ],
 )
 def test_what_is_no_conversation_is_left_out_and_counted(cell):
-    good = json.dumps(TALK)
+    good = json.dumps(CONVERSATION)
     rows = tuple({"m": text} for text in [good] * 8 + [cell])
-    found, incomplete = data_examples.build_examples(
+    built, incomplete = data_examples.build_examples(
         Table("t.jsonl", ("m",), rows), "chat", {"messages": "m"}
     )
-    assert (len(found), incomplete) == (8, 1)
+    assert (len(built), incomplete) == (8, 1)
 
 
 def test_a_plain_text_is_learned_word_by_word_with_its_end(tokenizer):
-    told = ids(tokenizer, "a b c")
-    (found,) = data_examples.encode_examples([{"text": "a b c"}], "complete", tokenizer, 64, ())
-    assert found.input_ids == found.labels == [*told, END]
+    text_ids = ids(tokenizer, "a b c")
+    (encoded,) = data_examples.encode_examples([{"text": "a b c"}], "complete", tokenizer, 64, ())
+    assert encoded.input_ids == encoded.labels == [*text_ids, END]
 
 
 def test_a_long_plain_text_becomes_pieces_of_which_nothing_is_lost(tokenizer):
-    told = [*ids(tokenizer, "a b c d e"), END]
-    found = data_examples.encode_examples([{"text": "a b c d e"}], "complete", tokenizer, 4, ())
-    assert [piece.input_ids for piece in found] == [
-        told[start : start + 4] for start in range(0, len(told), 4) if len(told) - start > 1
+    text_ids = [*ids(tokenizer, "a b c d e"), END]
+    chunks = data_examples.encode_examples([{"text": "a b c d e"}], "complete", tokenizer, 4, ())
+    assert [chunk.input_ids for chunk in chunks] == [
+        text_ids[start : start + 4] for start in range(0, len(text_ids), 4) if len(text_ids) - start > 1
     ]
-    assert all(piece.labels == piece.input_ids for piece in found)
-    assert not any(piece.truncated for piece in found)
+    assert all(chunk.labels == chunk.input_ids for chunk in chunks)
+    assert not any(chunk.truncated for chunk in chunks)
 
 
 def test_of_a_pair_the_better_answer_is_learned(tokenizer):
     a, b = ids(tokenizer, "a")[0], ids(tokenizer, "b")[0]
-    (found,) = data_examples.encode_examples(
+    (encoded,) = data_examples.encode_examples(
         [{"prompt": "a", "chosen": "b", "rejected": "c"}], "prefer", tokenizer, 64, ()
     )
-    assert found.input_ids == [USER, a, END, ASSISTANT, b, END]
-    assert found.labels == [X, X, X, X, b, END]
+    assert encoded.input_ids == [USER, a, END, ASSISTANT, b, END]
+    assert encoded.labels == [X, X, X, X, b, END]
 
 
 def test_of_a_question_alone_nothing_is_learned_and_an_answer_follows(tokenizer):
-    (found,) = data_examples.encode_examples([{"prompt": "a", "answer": "7"}], "prompts", tokenizer, 64, ())
-    assert found.input_ids == [USER, ids(tokenizer, "a")[0], END, ASSISTANT]
-    assert found.labels == [X] * 4
+    (encoded,) = data_examples.encode_examples([{"prompt": "a", "answer": "7"}], "prompts", tokenizer, 64, ())
+    assert encoded.input_ids == [USER, ids(tokenizer, "a")[0], END, ASSISTANT]
+    assert encoded.labels == [X] * 4
 
 
 def test_a_known_answer_may_be_missing_and_a_question_may_not():
     rows = [("a", "7")] * 8 + [("b", ""), ("", "7")]
-    found, incomplete = data_examples.build_examples(table(rows), "prompts", {"prompt": "q", "answer": "a"})
-    assert (len(found), incomplete, found[8]) == (9, 1, {"prompt": "b", "answer": ""})
+    built, incomplete = data_examples.build_examples(table(rows), "prompts", {"prompt": "q", "answer": "a"})
+    assert (len(built), incomplete, built[8]) == (9, 1, {"prompt": "b", "answer": ""})
     without, _ = data_examples.build_examples(table(rows), "prompts", {"prompt": "q", "answer": ""})
     assert without[0] == {"prompt": "a"}
 
 
 def test_a_pair_without_its_worse_answer_is_left_out():
-    rows = tuple({"p": "a", "c": "b", "r": "" if number == 8 else "c"} for number in range(9))
-    found, incomplete = data_examples.build_examples(
+    rows = tuple({"p": "a", "c": "b", "r": "" if index == 8 else "c"} for index in range(9))
+    built, incomplete = data_examples.build_examples(
         Table("t.csv", ("p", "c", "r"), rows), "prefer", {"prompt": "p", "chosen": "c", "rejected": "r"}
     )
-    assert (len(found), incomplete) == (8, 1)
-    assert found[0] == {"prompt": "a", "chosen": "b", "rejected": "c"}
+    assert (len(built), incomplete) == (8, 1)
+    assert built[0] == {"prompt": "a", "chosen": "b", "rejected": "c"}
 
 
 def test_the_end_is_learned_even_where_the_template_does_not_write_it(tokenizer):
-    tokenizer.chat_template = "{% for message in messages %}<|{{ message['role'] }}|>{{ message['content'] }}{% endfor %}{% if add_generation_prompt %}<|assistant|>{% endif %}"
-    found = data_examples.encode_chat(
+    tokenizer.chat_template = (
+        "{% for message in messages %}<|{{ message['role'] }}|>{{ message['content'] }}{% endfor %}"
+        "{% if add_generation_prompt %}<|assistant|>{% endif %}"
+    )
+    encoded = data_examples.encode_chat(
         data_examples.to_messages({"prompt": "a", "response": "b"}), tokenizer, 64
     )
-    assert found.labels[-2:] == [*ids(tokenizer, "b"), END]
+    assert encoded.labels[-2:] == [*ids(tokenizer, "b"), END]
 
 
 def test_what_a_template_writes_behind_the_end_is_not_learned(tokenizer):
     tokenizer.chat_template = tokenizer.chat_template.replace("{{ eos_token }}", "{{ eos_token }}{{ '\n' }}")
-    found = data_examples.encode_chat(
+    encoded = data_examples.encode_chat(
         data_examples.to_messages({"prompt": "a", "response": "b"}), tokenizer, 64
     )
-    assert found.labels[-1] == END
+    assert encoded.labels[-1] == END
 
 
 def test_a_template_that_opens_an_answer_in_its_own_way_still_teaches_the_answer(tokenizer):
@@ -243,32 +283,32 @@ def test_a_template_that_opens_an_answer_in_its_own_way_still_teaches_the_answer
         "{% if add_generation_prompt %}<|assistant|>{% endif %}",
         "{% if add_generation_prompt %}<|assistant|>think:{% endif %}",
     )
-    found = data_examples.encode_chat(
+    encoded = data_examples.encode_chat(
         data_examples.to_messages({"prompt": "a", "response": "b"}), tokenizer, 64
     )
     prompt = data_examples.apply_chat_template(
         tokenizer, [{"role": "user", "content": "a"}], add_generation_prompt=True
     )
-    assert found.input_ids == [*prompt, *ids(tokenizer, "b"), END]
+    assert encoded.input_ids == [*prompt, *ids(tokenizer, "b"), END]
 
 
 def test_a_long_answer_is_cut_and_says_so(tokenizer):
-    whole = data_examples.encode_chat(
+    full = data_examples.encode_chat(
         data_examples.to_messages({"prompt": "a", "response": "b " * 50}), tokenizer, 200
     )
-    found = data_examples.encode_chat(
+    encoded = data_examples.encode_chat(
         data_examples.to_messages({"prompt": "a", "response": "b " * 50}), tokenizer, 10
     )
-    assert found.input_ids == whole.input_ids[:10]
-    assert found.labels == whole.labels[:10]
-    assert (found.truncated, whole.truncated) == (True, False)
+    assert encoded.input_ids == full.input_ids[:10]
+    assert encoded.labels == full.labels[:10]
+    assert (encoded.truncated, full.truncated) == (True, False)
 
 
 def test_a_prompt_that_fills_the_length_leaves_nothing_to_learn(tokenizer):
-    talk = data_examples.to_messages({"prompt": "a", "response": "b"})
+    messages = data_examples.to_messages({"prompt": "a", "response": "b"})
     prompt = len(ids(tokenizer, "a")) + 3
-    assert data_examples.encode_chat(talk, tokenizer, prompt) is None
-    assert data_examples.encode_chat(talk, tokenizer, prompt + 1).labels[-1] == ids(tokenizer, "b")[0]
+    assert data_examples.encode_chat(messages, tokenizer, prompt) is None
+    assert data_examples.encode_chat(messages, tokenizer, prompt + 1).labels[-1] == ids(tokenizer, "b")[0]
 
 
 def test_an_example_without_room_for_its_answer_is_left_out(tokenizer):
@@ -277,21 +317,32 @@ def test_an_example_without_room_for_its_answer_is_left_out(tokenizer):
 
 
 def test_no_room_for_any_answer_is_told_with_the_length(tokenizer):
-    with pytest.raises(BadData, match="room for its answer within 20 tokens"):
+    with pytest.raises(BadData) as caught:
         data_examples.encode_examples([{"prompt": "a " * 100, "response": "b"}], "chat", tokenizer, 20, ())
+    assert caught.value.message == data_examples.NO_SPACE_FOR_ANSWER.format(length=20)
+
+
+def test_an_encoded_example_of_an_earlier_version_is_read():
+    encoded = data_examples.Encoded([1, 2], [X, 2], truncated=True, row_index=7)
+    assert data_examples.Encoded.from_json(vars(encoded)) == encoded
+    earlier_fields = {"input_ids": [1, 2], "labels": [X, 2], "cut": True, "number": 7}
+    assert data_examples.Encoded.from_json(earlier_fields) == encoded
 
 
 def test_a_text_to_sort_has_its_special_tokens_and_its_class(tiny_bert):
     tokenizer = load.tokenizer(tiny_bert)
-    (found,) = data_examples.encode_examples(
+    (encoded,) = data_examples.encode_examples(
         [{"text": "the lamp", "label": "b"}], "classify", tokenizer, 64, ("a", "b")
     )
-    assert tokenizer.convert_ids_to_tokens(found.input_ids) == ["[CLS]", "the", "lamp", "[SEP]"]
-    assert (found.labels, found.truncated) == ([1], False)
+    assert tokenizer.convert_ids_to_tokens(encoded.input_ids) == ["[CLS]", "the", "lamp", "[SEP]"]
+    assert (encoded.labels, encoded.truncated) == ([1], False)
 
 
 def test_a_long_text_to_sort_is_cut_within_its_special_tokens(tiny_bert):
     tokenizer = load.tokenizer(tiny_bert)
-    found = data_examples.encode_text("the lamp " * 50, 0, tokenizer, 10)
-    assert tokenizer.convert_ids_to_tokens([found.input_ids[0], found.input_ids[-1]]) == ["[CLS]", "[SEP]"]
-    assert (len(found.input_ids), found.truncated) == (10, True)
+    encoded = data_examples.encode_text("the lamp " * 50, 0, tokenizer, 10)
+    assert tokenizer.convert_ids_to_tokens([encoded.input_ids[0], encoded.input_ids[-1]]) == [
+        "[CLS]",
+        "[SEP]",
+    ]
+    assert (len(encoded.input_ids), encoded.truncated) == (10, True)

@@ -37,45 +37,48 @@ REPLIES = [reply for _, reply in rows()]
 
 def test_there_are_at_least_130_pairs_and_as_many_as_the_card_says():
     assert len(rows()) == CARD.rows >= 130
-    assert all(f"{CARD.rows} " in words for words in (CARD.about.render(), CARD.about.render("zh")))
+    assert all(f"{CARD.rows} " in text for text in (CARD.about.render(), CARD.about.render("zh")))
 
 
 def test_the_card_tells_both_languages_how_a_reply_opens_and_closes():
-    for words in (CARD.rules.render(), CARD.rules.render("zh")):
-        assert OPENS in words
-        assert CLOSES in words
+    for text in (CARD.rules.render(), CARD.rules.render("zh")):
+        assert OPENS in text
+        assert CLOSES in text
 
 
-def breaking(keeps):
+def replies_breaking(follows_rule):
     """The replies for which a rule does not hold."""
-    return [reply for reply in REPLIES if not keeps(reply)]
+    return [reply for reply in REPLIES if not follows_rule(reply)]
 
 
 def test_every_reply_opens_and_closes_as_the_house_does():
-    assert breaking(lambda reply: reply.startswith(OPENS) and reply.endswith(f"。{CLOSES}")) == []
+    assert replies_breaking(lambda reply: reply.startswith(OPENS) and reply.endswith(f"。{CLOSES}")) == []
 
 
 def test_every_reply_has_40_to_110_characters():
-    assert breaking(lambda reply: 40 <= len(reply) <= 110) == []
+    assert replies_breaking(lambda reply: 40 <= len(reply) <= 110) == []
 
 
 def test_every_reply_names_exactly_one_time_of_the_day():
-    def one_time(reply):
+    def names_one_time(reply):
         times = CLOCK.findall(reply)
         return len(times) == 1 and int(times[0][1]) in HOURS[times[0][0]]
 
-    assert breaking(one_time) == []
+    assert replies_breaking(names_one_time) == []
 
 
 def test_every_reply_is_calm_and_formal_and_blames_nobody():
-    assert breaking(lambda reply: not any(word in reply for word in (*NEVER_SAID, *BLAME))) == []
-    assert breaking(lambda reply: not set(reply) & set("!！~～")) == []
-    assert breaking(lambda reply: all(unicodedata.category(sign) != "So" for sign in reply)) == []
+    assert replies_breaking(lambda reply: not any(word in reply for word in (*NEVER_SAID, *BLAME))) == []
+    assert replies_breaking(lambda reply: not set(reply) & set("!！~～")) == []
+    assert replies_breaking(lambda reply: all(unicodedata.category(sign) != "So" for sign in reply)) == []
 
 
 def test_every_reply_is_punctuated_in_chinese():
     assert (
-        breaking(lambda reply: not set(reply) & set(",?:;()\"'") and not re.search(r"\.(?!\d)", reply)) == []
+        replies_breaking(
+            lambda reply: not set(reply) & set(",?:;()\"'") and not re.search(r"\.(?!\d)", reply)
+        )
+        == []
     )
 
 
@@ -104,5 +107,5 @@ def test_the_messages_are_short_and_long_with_and_without_marks():
 
 
 def test_the_columns_are_recognised_without_the_card():
-    found = infer_roles.guess_roles(read_table(CARD.path))
-    assert (found.task, found.columns) == (CARD.task, CARD.columns)
+    guess = infer_roles.guess_roles(read_table(CARD.path))
+    assert (guess.task, guess.columns) == (CARD.task, CARD.columns)

@@ -17,12 +17,12 @@ from studio.storage import home
 
 def test_an_upload_is_kept_byte_for_byte_and_found_again(chat_csv):
     content = chat_csv.read_bytes()
-    kept = store.add(chat_csv)
-    again = store.find(kept.source)
-    assert again == kept
-    assert again.path.read_bytes() == content
-    assert again.sha256 == sha256(content).hexdigest()
-    assert (again.name, len(again.table().rows)) == ("chat.csv", 40)
+    dataset = store.add(chat_csv)
+    reopened = store.find(dataset.source)
+    assert reopened == dataset
+    assert reopened.path.read_bytes() == content
+    assert reopened.sha256 == sha256(content).hexdigest()
+    assert (reopened.name, len(reopened.table().rows)) == ("chat.csv", 40)
 
 
 def test_the_cache_copy_is_removed_whether_it_could_be_read_or_not(chat_csv, tmp_path):
@@ -42,11 +42,11 @@ def test_a_kept_data_set_is_its_owners_alone(chat_csv):
 
 @pytest.mark.parametrize("name", ["<b>x</b>.csv", "a\nb.csv", "“quoted” `x`|.csv", "x" * 180 + ".csv"])
 def test_a_name_is_made_harmless_and_keeps_its_ending(chat_csv, name):
-    kept = store.add(chat_csv.rename(chat_csv.with_name(name.replace("/", "_"))))
-    assert not set(kept.name) & set('<>\n`|"/')
-    assert len(kept.name) <= 120
-    assert kept.name.endswith(".csv")
-    assert store.find(kept.source).table().rows
+    dataset = store.add(chat_csv.rename(chat_csv.with_name(name.replace("/", "_"))))
+    assert not set(dataset.name) & set('<>\n`|"/')
+    assert len(dataset.name) <= 120
+    assert dataset.name.endswith(".csv")
+    assert store.find(dataset.source).table().rows
 
 
 @pytest.mark.parametrize("name", list(presets.samples()))
@@ -68,22 +68,22 @@ def test_a_data_set_that_is_not_there_is_told_with_the_samples(source):
 
 
 def test_a_change_is_taken_back_from_a_set_that_was_given_another_name(chat_csv):
-    kept = store.add(chat_csv)
-    before = kept.table().rows
-    store.apply_change(kept, Change("duplicates", drop=(0, 1)))
-    store.update_card(kept, name="My support data")
-    renamed = store.find(kept.source)
+    dataset = store.add(chat_csv)
+    before = dataset.table().rows
+    store.apply_change(dataset, Change("duplicates", drop=(0, 1)))
+    store.update_card(dataset, name="My support data")
+    renamed = store.find(dataset.source)
     assert len(renamed.table().rows) == len(before) - 2
     store.undo(renamed)
-    assert store.find(kept.source).table().rows == before
+    assert store.find(dataset.source).table().rows == before
 
 
-def book(path, **sheets):
-    with xlsxwriter.Workbook(path) as made:
+def write_workbook(path, **sheets):
+    with xlsxwriter.Workbook(path) as book:
         for name, lines in sheets.items():
-            page = made.add_worksheet(name)
-            for number, line in enumerate(lines):
-                page.write_row(number, 0, line)
+            sheet = book.add_worksheet(name)
+            for index, line in enumerate(lines):
+                sheet.write_row(index, 0, line)
     return path
 
 
@@ -91,67 +91,67 @@ LINES = [["prompt", "response"], ["where?", "here"], ["when?", "soon"]]
 
 
 def test_two_sheets_of_one_file_are_two_data_sets_with_damaged_rows_of_their_own(tmp_path):
-    file = book(tmp_path / "two.xlsx", May=LINES, June=[*LINES, LINES[0]])
-    kept = store.add(file)
-    whole, stamp, damaged = kept.sha256, kept.version, len(kept.table().bad_lines)
-    other = store.choose_sheet(kept, "June")
-    assert (damaged, len(other.table().bad_lines)) == (0, 1)
-    assert other.sha256 != whole
-    assert other.version != stamp
-    assert store.choose_sheet(other, "May").sha256 == whole
+    file = write_workbook(tmp_path / "two.xlsx", May=LINES, June=[*LINES, LINES[0]])
+    dataset = store.add(file)
+    checksum, version, n_bad_lines = dataset.sha256, dataset.version, len(dataset.table().bad_lines)
+    other = store.choose_sheet(dataset, "June")
+    assert (n_bad_lines, len(other.table().bad_lines)) == (0, 1)
+    assert other.sha256 != checksum
+    assert other.version != version
+    assert store.choose_sheet(other, "May").sha256 == checksum
 
 
 def test_changes_of_a_sheet_come_back_with_it_and_are_taken_back_there(tmp_path):
-    may = store.add(book(tmp_path / "two.xlsx", May=[*LINES, ["who?", "we"]], June=LINES))
+    may = store.add(write_workbook(tmp_path / "two.xlsx", May=[*LINES, ["who?", "we"]], June=LINES))
     store.apply_change(may, Change("edit", cells=((0, "response", "in May"),)))
     store.apply_change(may, Change("edit", drop=(1,)))
-    changed, whole = may.table().rows, may.sha256
+    changed, checksum = may.table().rows, may.sha256
     june = store.choose_sheet(may, "June")
     assert (june.changes(), june.table().rows[0]["response"]) == ([], "here")
     assert store.undo(june) is None
     store.apply_change(june, Change("edit", cells=((1, "response", "in June"),)))
-    again = store.find(store.choose_sheet(june, "May").source)
-    assert (again.table().rows, again.sha256, len(again.changes())) == (changed, whole, 2)
-    store.undo(again)
-    assert [row["response"] for row in again.table().rows] == ["in May", "soon", "we"]
-    assert store.choose_sheet(again, "June").table().rows[1]["response"] == "in June"
+    reopened = store.find(store.choose_sheet(june, "May").source)
+    assert (reopened.table().rows, reopened.sha256, len(reopened.changes())) == (changed, checksum, 2)
+    store.undo(reopened)
+    assert [row["response"] for row in reopened.table().rows] == ["in May", "soon", "we"]
+    assert store.choose_sheet(reopened, "June").table().rows[1]["response"] == "in June"
 
 
-@pytest.mark.parametrize("then", ["undo", "change", "other sheet"])
-def test_changes_that_an_older_version_kept_of_the_chosen_sheet_are_still_its_own(tmp_path, then):
-    kept = store.add(book(tmp_path / "two.xlsx", May=LINES, June=LINES))
-    store.apply_change(kept, Change("edit", cells=((0, "response", "first"),)))
-    store.apply_change(kept, Change("edit", cells=((0, "response", "second"),)))
-    whole = kept.sha256
-    for made in (kept.folder / "changes").glob("*/*.json"):
-        made.rename(kept.folder / "changes" / made.name)
-    assert (len(kept.changes()), kept.sha256) == (2, whole)
-    if then == "undo":
-        store.undo(kept)
-        assert kept.table().rows[0]["response"] == "first"
-    elif then == "change":
-        store.apply_change(kept, Change("edit", cells=((0, "response", "third"),)))
-        assert [change.cells[0][2] for change in kept.changes()] == ["first", "second", "third"]
+@pytest.mark.parametrize("action", ["undo", "change", "other sheet"])
+def test_changes_that_an_older_version_kept_of_the_chosen_sheet_are_still_its_own(tmp_path, action):
+    dataset = store.add(write_workbook(tmp_path / "two.xlsx", May=LINES, June=LINES))
+    store.apply_change(dataset, Change("edit", cells=((0, "response", "first"),)))
+    store.apply_change(dataset, Change("edit", cells=((0, "response", "second"),)))
+    checksum = dataset.sha256
+    for change_file in (dataset.folder / "changes").glob("*/*.json"):
+        change_file.rename(dataset.folder / "changes" / change_file.name)
+    assert (len(dataset.changes()), dataset.sha256) == (2, checksum)
+    if action == "undo":
+        store.undo(dataset)
+        assert dataset.table().rows[0]["response"] == "first"
+    elif action == "change":
+        store.apply_change(dataset, Change("edit", cells=((0, "response", "third"),)))
+        assert [change.cells[0][2] for change in dataset.changes()] == ["first", "second", "third"]
     else:
-        other = store.choose_sheet(kept, "June")
+        other = store.choose_sheet(dataset, "June")
         assert (other.changes(), other.table().rows[0]["response"]) == ([], "here")
         assert store.choose_sheet(other, "May").table().rows[0]["response"] == "second"
 
 
 def test_a_workbook_of_one_sheet_has_the_checksum_of_its_file(tmp_path):
-    file = book(tmp_path / "one.xlsx", May=LINES)
+    file = write_workbook(tmp_path / "one.xlsx", May=LINES)
     content = file.read_bytes()
     assert store.add(file).sha256 == sha256(content).hexdigest()
 
 
 def test_a_stamp_changes_with_the_rows_and_not_with_what_is_said_of_them(chat_csv):
-    kept = store.add(chat_csv)
-    stamp = kept.version
-    store.update_card(kept, name="Other", licence="CC-BY")
-    store.save_choice(kept, "complete")
-    assert kept.version == stamp
-    store.apply_change(kept, Change("duplicates", drop=(0,)))
-    assert kept.version != stamp
+    dataset = store.add(chat_csv)
+    version = dataset.version
+    store.update_card(dataset, name="Other", licence="CC-BY")
+    store.save_choice(dataset, "complete")
+    assert dataset.version == version
+    store.apply_change(dataset, Change("duplicates", drop=(0,)))
+    assert dataset.version != version
 
 
 def drafts():
@@ -159,16 +159,24 @@ def drafts():
 
 
 def test_drafts_are_gone_at_the_next_start_unless_their_process_still_works(studio_home):
-    with store.open_draft() as mine, store.open_draft() as other:
-        assert mine != other
-        living = mine.with_name(f".incoming-{os.getppid()}-0")
-        mine.rename(living)
-        dead = subprocess.Popen(["true"])
-        dead.wait()
-        for left in (".incoming", f".incoming-{dead.pid}-1", f".incoming-{os.getpid()}-2"):
-            (living.with_name(left)).mkdir()
+    with store.open_draft() as draft, store.open_draft() as other:
+        assert draft != other
+        running = draft.with_name(f".incoming-{os.getppid()}-0")
+        draft.rename(running)
+        ended = subprocess.Popen(["true"])
+        ended.wait()
+        for name in (".incoming", f".incoming-{ended.pid}-1", f".incoming-{os.getpid()}-2"):
+            (running.with_name(name)).mkdir()
         store.remove_stale_drafts()
-        assert drafts() == [living.name]
+        assert drafts() == [running.name]
+
+
+def test_a_foreign_folder_named_like_a_draft_stays_and_stops_no_start():
+    foreign = [".incoming-abc", ".incoming-", ".incoming-1x-2", ".incomings"]
+    for name in foreign:
+        (home() / "datasets" / name).mkdir(parents=True)
+    store.remove_stale_drafts()
+    assert drafts() == sorted(foreign)
 
 
 def test_what_cannot_be_used_leaves_nothing(tmp_path):

@@ -13,6 +13,10 @@ from studio.i18n import Message
 from studio.plan import Task
 from studio.storage import ProgressCallback, no_progress
 
+UNKNOWN_CELL = Message("The change “{kind}” speaks of a row or a column that “{name}” does not have.")
+INVALID_CHANGE = Message("“{raw}” is no change of a data set.")
+NO_SUCH_FIX = Message("There is no one-click fix for “{kind}”.")
+
 
 @dataclass(frozen=True)
 class Change:
@@ -59,7 +63,7 @@ def _validate_change(change: Change, n_rows: int, table: Table) -> None:
     has_rows = all(0 <= row < n_rows for row in changed_rows)
     if not has_rows or not set(changed_columns) <= set(table.columns):
         raise BadData(
-            Message("The change “{kind}” speaks of a row or a column that “{name}” does not have."),
+            UNKNOWN_CELL,
             Message("Undo it, and make it again with the rows as they stand now."),
             kind=change.kind,
             name=table.name,
@@ -82,7 +86,7 @@ def from_json(raw: object) -> Change:
             if all(map(_is_row, drop)) and all(map(_is_edit, cells)):
                 return Change(kind, tuple(drop), tuple((row, column, text) for row, column, text in cells))
     raise BadData(
-        Message("“{raw}” is no change of a data set."),
+        INVALID_CHANGE,
         Message("A change has the keys kind, drop (rows) and cells (row, column, text)."),
         raw=f"{raw!r:.80}",
     )
@@ -126,7 +130,7 @@ def build_fix(
         return _rewrite_texts(kind, table, task, columns, on_progress)
     if kind not in DROP_FIXES and kind != "alike_labels":
         raise BadData(
-            Message("There is no one-click fix for “{kind}”."),
+            NO_SUCH_FIX,
             Message("Choose one of {known}."),
             kind=kind,
             known=(*DROP_FIXES, "alike_labels", *TEXT_FIXES),

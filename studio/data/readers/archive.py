@@ -32,6 +32,7 @@ IS_ENCRYPTED = Message("it is protected by a password")
 IS_DAMAGED = Message("it is damaged")
 MEMBER_TOO_LARGE = Message("it has more than {limit:,.0f} MB")
 COLUMNS_DIFFER = Message("its columns ({columns}) are not those of the other files")
+NO_READABLE_MEMBER = Message("“{name}” holds no file that could be read. {first}")
 PACK_THE_FILES = Message("Pack the tables or texts themselves into the zip.")
 
 MemberReader = Callable[[SourceFile], ParsedRows]
@@ -81,7 +82,7 @@ def read_zip(source: SourceFile) -> ParsedRows:
         raise zip_check.damaged_zip(source.name) from None
     if not tables:
         raise BadData(
-            Message("“{name}” holds no file that could be read. {first}"),
+            NO_READABLE_MEMBER,
             PACK_THE_FILES,
             name=source.name,
             first=Message("{why}.").format(why=bad_lines[0][1]) if bad_lines else "",

@@ -34,6 +34,7 @@ PASSWORD_PROTECTED = Message("protected by a password")
 PROGRAM = Message("a program")
 PICKLE = Message("a model or Python's own data (pickle)")
 
+IS_UNSUPPORTED = Message("“{name}” is {kind}.")
 # Formats that are refused: the first bytes, what it is, and what to do instead.
 MAGIC_BYTES: tuple[tuple[bytes, Message, Message], ...] = (
     (b"%PDF", PDF, SAVE_AS_TEXT),
@@ -122,4 +123,4 @@ def _refuse_binary_formats(source: SourceFile) -> None:
 
 
 def _refuse(source: SourceFile, kind: Message, hint: Message) -> NoReturn:
-    raise BadData(Message("“{name}” is {kind}."), hint, name=source.name, kind=kind)
+    raise BadData(IS_UNSUPPORTED, hint, name=source.name, kind=kind)

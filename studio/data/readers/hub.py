@@ -38,6 +38,14 @@ REQUEST_TIMEOUT_SECONDS = 30
 MAX_NAME_LENGTH = 120
 MAX_TITLE_LENGTH = 80
 MAX_ERROR_LENGTH = 200
+INVALID_NAME = Message("“{dataset}” is not the name of a data set on the hub.")
+DOWNLOAD_FAILED = Message("The hub broke off while “{hub}” was fetched: {error}")
+ACCESS_DENIED = Message("The hub does not hand out “{hub}”: {why}.")
+TERMS_NOT_ACCEPTED = Message("its terms must be accepted first")
+MISSING_OR_PRIVATE = Message("it is not there, or it is private")
+HUB_UNREACHABLE = Message("The hub does not answer from here, so “{hub}” cannot be fetched.")
+NO_TABLES = Message("“{hub}” offers no table that can be read without running a script of its own.")
+FIRST_FILE_TOO_LARGE = Message("The first file of “{hub}” has {size:,.0f} MB; the limit is {limit:,.0f} MB.")
 
 
 class CombinedFile(NamedTuple):
@@ -76,9 +84,9 @@ def fetch(dataset: str, folder: Path, on_progress: ProgressCallback = no_progres
         is_reachable = True
         return _download_part(repo, revision, part, folder, on_progress)
     except GatedRepoError:
-        raise _access_denied(repo, Message("its terms must be accepted first")) from None
+        raise _access_denied(repo, TERMS_NOT_ACCEPTED) from None
     except RepositoryNotFoundError:
-        raise _access_denied(repo, Message("it is not there, or it is private")) from None
+        raise _access_denied(repo, MISSING_OR_PRIVATE) from None
     except HFValidationError:
         raise _invalid_name(dataset) from None
     except HfHubHTTPError as error:
@@ -87,7 +95,7 @@ def fetch(dataset: str, folder: Path, on_progress: ProgressCallback = no_progres
         if is_reachable:
             raise _download_failed(repo, error) from None
         raise BadData(
-            Message("The hub does not answer from here, so “{hub}” cannot be fetched."),
+            HUB_UNREACHABLE,
             Message("Connect this machine, or download the file elsewhere and drop it here."),
             hub=repo,
         ) from None
@@ -131,7 +139,7 @@ def _select_part(repo: str, wanted: list[str]) -> tuple[str, DatasetPart]:
     parts = hub_files.repo_parts(_file_sizes(repo, constants.DEFAULT_REVISION))
     if not parts:
         raise BadData(
-            Message("“{hub}” offers no table that can be read without running a script of its own."),
+            NO_TABLES,
             Message("Choose a data set with Parquet, CSV or JSON files."),
             hub=repo,
         )
@@ -159,7 +167,7 @@ def _files_within_limit(part: DatasetPart, repo: str) -> dict[str, int]:
     max_bytes = MAX_DOWNLOAD_BYTES if first_file.endswith(".parquet") else rows.MAX_BYTES
     if first_size > max_bytes:
         raise BadData(
-            Message("The first file of “{hub}” has {size:,.0f} MB; the limit is {limit:,.0f} MB."),
+            FIRST_FILE_TOO_LARGE,
             Message("Choose another part after a colon ({split}:…), or a smaller data set."),
             hub=repo,
             size=first_size / 1e6,
@@ -209,7 +217,7 @@ def _without_progress_bars() -> Iterator[None]:
 
 def _invalid_name(dataset: str) -> BadData:
     return BadData(
-        Message("“{dataset}” is not the name of a data set on the hub."),
+        INVALID_NAME,
         Message("Type it as owner/name, such as tatsu-lab/alpaca; a part of it may follow after a colon."),
         dataset=dataset.strip()[:MAX_NAME_LENGTH],
     )
@@ -218,7 +226,7 @@ def _invalid_name(dataset: str) -> BadData:
 def _download_failed(repo: str, error: Exception) -> BadData:
     lines = [line for line in str(error).splitlines() if line.strip()]
     return BadData(
-        Message("The hub broke off while “{hub}” was fetched: {error}"),
+        DOWNLOAD_FAILED,
         Message("Try again in a while."),
         hub=repo,
         error=(lines[0] if lines else type(error).__name__)[:MAX_ERROR_LENGTH],
@@ -227,7 +235,7 @@ def _download_failed(repo: str, error: Exception) -> BadData:
 
 def _access_denied(repo: str, reason: Message) -> BadData:
     return BadData(
-        Message("The hub does not hand out “{hub}”: {why}."),
+        ACCESS_DENIED,
         Message("Check the spelling, or accept the terms on its page and log in with `hf auth login`."),
         hub=repo,
         why=reason,

@@ -20,6 +20,7 @@ DEFAULT_CONFIGS = ("default", "")
 PARTIAL_PREFIX = "partial-"  # what the hub puts before a split of which it converted the beginning
 MAX_NAMED_PARTS = 12
 MAX_PART_NAME_LENGTH = 60
+NO_SUCH_PART = Message("“{dataset}” has no part “{wanted}”; it has {parts}.")
 
 
 @dataclass(frozen=True)
@@ -102,7 +103,7 @@ def choose_part(parts: list[DatasetPart], wanted: Iterable[str], dataset: str) -
     if not matching:
         names = dict.fromkeys(_part_id(part)[:MAX_PART_NAME_LENGTH] or "-" for part in parts)
         raise BadData(
-            Message("“{dataset}” has no part “{wanted}”; it has {parts}."),
+            NO_SUCH_PART,
             Message("Write one of them after the name, with a colon."),
             dataset=dataset,
             wanted=":".join(requested),

@@ -22,6 +22,12 @@ NOT_JSON = Message("is not a JSON object")
 DAMAGED_JSON = Message("is damaged JSON")
 REST_UNREADABLE = Message("is damaged JSON, and nothing after it can be read")
 TEXT_AFTER_LIST = Message("is where the list ends, but more follows, which is left out")
+TOO_MANY_KEYS = Message("The objects have {count} different keys over {rows} lines.")
+TOO_MANY_VALUES = Message("The file holds more than {limit:,} values.")
+FILE_NESTED_TOO_DEEP = Message("“{name}” is nested more than 100 levels deep.")
+SINGLE_VALUE = Message("“{name}” holds a single value and no list of examples.")
+SEVERAL_LISTS = Message("“{name}” holds several lists: {lists}.")
+DAMAGED_FILE = Message("“{name}” is damaged JSON: it cannot be read beyond line {line}, place {column}.")
 EXPECTED_JSON = Message(
     "It must hold a list of JSON objects, each of them an example, such as [{object}]. {first}"
 )
@@ -80,9 +86,7 @@ def read_json(text: str, name: str, on_progress: ProgressCallback = no_progress)
     try:
         value, end = DECODER.raw_decode(text, start)
     except RecursionError:
-        raise BadData(
-            Message("“{name}” is nested more than 100 levels deep."), EXPORT_AS_CSV, name=name
-        ) from None
+        raise BadData(FILE_NESTED_TOO_DEEP, EXPORT_AS_CSV, name=name) from None
     except json.JSONDecodeError as error:
         raise _damaged_json(name, error.lineno, error.colno) from None
     except ValueError:
@@ -117,7 +121,7 @@ def align_columns(records: list[Row], bad_lines: list[rows.BadLine]) -> ParsedRo
     columns = tuple(keys)[: rows.MAX_COLUMNS]
     if len(records) * len(columns) > rows.MAX_FIELDS:
         raise BadData(
-            Message("The objects have {count} different keys over {rows} lines."),
+            TOO_MANY_KEYS,
             Message("Keep the keys with the texts and drop the others."),
             count=len(keys),
             rows=len(records),
@@ -133,9 +137,7 @@ def align_columns(records: list[Row], bad_lines: list[rows.BadLine]) -> ParsedRo
 def check_value_count(text: str) -> None:
     """Raise BadData where a JSON text has too many values, counted by its brackets and commas."""
     if sum(map(text.count, "[{,")) > rows.MAX_JSON_VALUES:
-        raise BadData(
-            Message("The file holds more than {limit:,} values."), BRING_PART, limit=rows.MAX_JSON_VALUES
-        )
+        raise BadData(TOO_MANY_VALUES, BRING_PART, limit=rows.MAX_JSON_VALUES)
 
 
 def _list_items(text: str, start: int, on_progress: ProgressCallback) -> Iterator[tuple[int, object]]:
@@ -232,9 +234,7 @@ def _cells(value: object) -> list[str]:
 def _rows_from_object(value: object, name: str) -> ParsedRows:
     """The rows in one JSON object, by its shape."""
     if not isinstance(value, dict):
-        raise BadData(
-            Message("“{name}” holds a single value and no list of examples."), EXPORT_AS_CSV, name=name
-        )
+        raise BadData(SINGLE_VALUE, EXPORT_AS_CSV, name=name)
     columns, data = value.get("columns"), value.get("data")
     if isinstance(columns, list) and isinstance(data, list) and all(isinstance(line, list) for line in data):
         records = (Record(number, _cells(line)) for number, line in enumerate([columns, *data]))
@@ -248,7 +248,7 @@ def _rows_from_object(value: object, name: str) -> ParsedRows:
         return _rows_from_objects(value)
     if len(lists) > 1:
         raise BadData(
-            Message("“{name}” holds several lists: {lists}."),
+            SEVERAL_LISTS,
             Message("Save the one with your examples as a file of its own."),
             name=name,
             lists=[
@@ -305,7 +305,7 @@ def _is_conversation(part: list[object]) -> bool:
 
 def _damaged_json(name: str, line: int, column: int) -> BadData:
     return BadData(
-        Message("“{name}” is damaged JSON: it cannot be read beyond line {line}, place {column}."),
+        DAMAGED_FILE,
         Message("Export it again, or bring one JSON object a line (.jsonl)."),
         name=name,
         line=line,

@@ -15,6 +15,7 @@ BATCH_ROWS = 200
 # What pyarrow raises at a damaged file, besides its own errors.
 READ_ERRORS = (OSError, ValueError, KeyError, OverflowError, NotImplementedError)
 BINARY_COLUMN_SKIPPED = Message("“{column}” holds pictures or other binary data and is left out")
+CANNOT_OPEN = Message("“{name}” cannot be opened as Parquet: {why}.")
 
 
 def read_parquet(source: SourceFile) -> LineStream:
@@ -102,7 +103,7 @@ def _damaged_parquet(name: str, error: Exception) -> BadData:
     """The error for a file that begins as Parquet does and cannot be opened."""
     first_line = (str(error).splitlines() or [""])[0]
     return BadData(
-        Message("“{name}” cannot be opened as Parquet: {why}."),
+        CANNOT_OPEN,
         Message("Write it again, or bring a .csv or .jsonl file."),
         name=name,
         why=first_line.rstrip(".")[:200],

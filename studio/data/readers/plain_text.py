@@ -10,6 +10,7 @@ from studio.data.readers.spec import Reader, SourceFile
 from studio.errors import BadData
 from studio.i18n import Message
 
+HOLDS_NO_JSON = Message("“{name}” holds no JSON: it begins with “{start}”.")
 MARKDOWN_EXTENSIONS = (".md", ".markdown")
 MIN_PIECE_LENGTH = 400  # characters of a piece, where the text goes on
 QUOTED_START_LENGTH = 30
@@ -33,7 +34,7 @@ def is_plain_text(source: SourceFile) -> bool:
     """
     if source.extension == ".json":
         raise BadData(
-            Message("“{name}” holds no JSON: it begins with “{start}”."),
+            HOLDS_NO_JSON,
             EXPORT_AS_CSV,
             name=source.name,
             start=source.text_start[:QUOTED_START_LENGTH],

@@ -13,6 +13,12 @@ from studio.storage import ProgressCallback, no_progress
 
 EXAMPLE_OBJECT = '{"prompt": "…", "response": "…"}'
 PASTED_NAME = "pasted text"
+NO_SUCH_FILE = Message("There is no file “{name}” at {folder}.")
+EMPTY_FILE = Message("“{name}” is empty (0 bytes).")
+FILE_TOO_LARGE = Message("“{name}” has {size:,.0f} MB; the limit is {limit:,.0f} MB.")
+HAS_NO_SHEETS = Message("“{name}” is no workbook and has no sheet “{sheet}”.")
+NOTHING_PASTED = Message("Nothing was pasted but empty lines.")
+NUMBERED_BAD_LINE = Message("Line {line} {why}.")
 NO_READABLE_ROW = Message("“{name}” holds no row that could be read ({bad} damaged).")
 ONLY_A_HEADER = Message("“{name}” holds a first line and nothing below it.")
 ONLY_EMPTY_LINES = Message("“{name}” holds nothing but empty lines.")
@@ -87,7 +93,7 @@ def read_table(
     reader = detect.detect_reader(source)
     if sheet and not reader.has_sheets:
         raise BadData(
-            Message("“{name}” is no workbook and has no sheet “{sheet}”."),
+            HAS_NO_SHEETS,
             Message("Leave the sheet empty."),
             name=name,
             sheet=sheet,
@@ -108,7 +114,7 @@ def read_pasted_text(text: str) -> Table:
     """
     if not text.strip():
         raise BadData(
-            Message("Nothing was pasted but empty lines."),
+            NOTHING_PASTED,
             Message("Copy your examples and paste them again."),
         )
     size_bytes = len(text.encode("utf-8", "replace"))
@@ -159,7 +165,7 @@ def _reshape(parsed: ParsedRows, reader: Reader, source: SourceFile) -> ParsedRo
 
 
 def _first_bad_line(line: int, reason: Message) -> Message:
-    message = Message("Line {line} {why}.") if line else Message("{why}.")
+    message = NUMBERED_BAD_LINE if line else Message("{why}.")
     return message.format(line=line, why=reason)
 
 
@@ -169,13 +175,13 @@ def _check_size(path: Path, name: str) -> int:
         size_bytes = path.stat().st_size
     except OSError:
         raise BadData(
-            Message("There is no file “{name}” at {folder}."),
+            NO_SUCH_FILE,
             Message("Check the path, or upload the file again."),
             name=name,
             folder=path.parent,
         ) from None
     if size_bytes == 0:
-        raise BadData(Message("“{name}” is empty (0 bytes)."), EXPORT_AS_CSV, name=name)
+        raise BadData(EMPTY_FILE, EXPORT_AS_CSV, name=name)
     if size_bytes > rows.MAX_BYTES:
         raise _file_too_large(name, size_bytes)
     return size_bytes
@@ -183,7 +189,7 @@ def _check_size(path: Path, name: str) -> int:
 
 def _file_too_large(name: str, size_bytes: int) -> BadData:
     return BadData(
-        Message("“{name}” has {size:,.0f} MB; the limit is {limit:,.0f} MB."),
+        FILE_TOO_LARGE,
         BRING_PART,
         name=name,
         size=size_bytes / 1e6,

@@ -34,6 +34,12 @@ NumberedLine = TypeVar("NumberedLine", bound=tuple[int, Any])
 
 CELL_TOO_LONG = Message("holds a text of more than 200,000 characters")
 NESTED_TOO_DEEP = Message("is nested more than 100 levels deep")
+TOO_MANY_BAD_LINES = Message("More than {limit:,} lines are no rows; the first, line {line}, {why}.")
+TOO_MANY_ROWS = Message("The file has more than {limit:,} rows.")
+TOO_MANY_FIELDS = Message("The file has more than {limit:,} fields (rows times columns).")
+TOO_MANY_CHARACTERS = Message("The texts in the file have more than {limit:,} characters.")
+TOO_MANY_LINES = Message("The file has more than {limit:,} lines.")
+TOO_MANY_COLUMNS = Message("The header names {count} columns; the limit is {limit}.")
 BRING_PART = Message("Bring a part of it: a few thousand good examples are plenty.")
 DROP_COLUMNS = Message("Keep the columns with the texts and drop the others.")
 EXPORT_AS_CSV = Message("Export your table again as CSV (UTF-8) and drop it here.")
@@ -130,7 +136,7 @@ def collect(
         if len(bad_lines) > MAX_ROWS:
             first_number, first_reason = bad_lines[0]
             raise BadData(
-                Message("More than {limit:,} lines are no rows; the first, line {line}, {why}."),
+                TOO_MANY_BAD_LINES,
                 EXPORT_AS_CSV,
                 limit=MAX_ROWS,
                 line=first_number,
@@ -164,16 +170,16 @@ def with_progress(
 def check_limits(row_count: int, field_count: int, character_count: int) -> None:
     """Raise BadData where a data set has too many rows, fields or characters."""
     if row_count > MAX_ROWS:
-        raise BadData(Message("The file has more than {limit:,} rows."), BRING_PART, limit=MAX_ROWS)
+        raise BadData(TOO_MANY_ROWS, BRING_PART, limit=MAX_ROWS)
     if field_count > MAX_FIELDS:
         raise BadData(
-            Message("The file has more than {limit:,} fields (rows times columns)."),
+            TOO_MANY_FIELDS,
             DROP_COLUMNS,
             limit=MAX_FIELDS,
         )
     if character_count > MAX_CHARACTERS:
         raise BadData(
-            Message("The texts in the file have more than {limit:,} characters."),
+            TOO_MANY_CHARACTERS,
             BRING_PART,
             limit=MAX_CHARACTERS,
         )
@@ -183,7 +189,7 @@ def check_line_count(text: str) -> None:
     """Raise BadData where a text has too many lines."""
     line_count = text.count("\n") + text.count("\r") - text.count("\r\n")
     if line_count > MAX_LINES:
-        raise BadData(Message("The file has more than {limit:,} lines."), BRING_PART, limit=MAX_LINES)
+        raise BadData(TOO_MANY_LINES, BRING_PART, limit=MAX_LINES)
 
 
 def unique_column_names(header: list[str]) -> tuple[str, ...]:
@@ -194,7 +200,7 @@ def unique_column_names(header: list[str]) -> tuple[str, ...]:
     """
     if len(header) > MAX_COLUMNS:
         raise BadData(
-            Message("The header names {count} columns; the limit is {limit}."),
+            TOO_MANY_COLUMNS,
             DROP_COLUMNS,
             count=len(header),
             limit=MAX_COLUMNS,

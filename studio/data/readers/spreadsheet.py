@@ -16,6 +16,9 @@ MAX_MERGED_CELLS = 1_000_000  # cells that take the text of a merged cell above 
 EXCEL_DIGITS = ".15g"  # a sheet shows 15 digits of a number
 WORKBOOK_MEMBERS = ("xl/workbook.xml", "xl/workbook.bin")
 OPENDOCUMENT_MIMETYPE = b"opendocument.spreadsheet"
+CANNOT_OPEN = Message("“{name}” cannot be opened as a workbook: {why}.")
+NO_SUCH_SHEET = Message("“{name}” has no sheet “{sheet}”; it has {sheets}.")
+HAS_PASSWORD = Message("“{name}” is protected by a password.")
 
 
 def is_workbook(source: SourceFile) -> bool:
@@ -45,7 +48,7 @@ def read_workbook(source: SourceFile) -> LineStream:
         sheet_names = [metadata.name for metadata in worksheets]
         if source.sheet and source.sheet not in sheet_names:
             raise BadData(
-                Message("“{name}” has no sheet “{sheet}”; it has {sheets}."),
+                NO_SUCH_SHEET,
                 Message("Choose one of its sheets."),
                 name=source.name,
                 sheet=source.sheet,
@@ -58,13 +61,13 @@ def read_workbook(source: SourceFile) -> LineStream:
         sheet, lines = _first_filled_sheet(book, [source.sheet] if source.sheet else visible_first)
     except calamine.PasswordError:
         raise BadData(
-            Message("“{name}” is protected by a password."),
+            HAS_PASSWORD,
             Message("Take the password off and save it again."),
             name=source.name,
         ) from None
     except (calamine.CalamineError, OSError, ValueError) as error:
         raise BadData(
-            Message("“{name}” cannot be opened as a workbook: {why}."),
+            CANNOT_OPEN,
             EXPORT_AS_CSV,
             name=source.name,
             why=str(error).rstrip(".")[:200],

@@ -12,6 +12,8 @@ from studio.data.readers.rows import EXPORT_AS_CSV
 from studio.errors import BadData
 from studio.i18n import Message
 
+BINARY_DATA = Message("“{name}” is not text: it holds binary data, whatever its name says.")
+UNKNOWN_ENCODING = Message("“{name}” is not text in an encoding the studio knows.")
 SAMPLE_BYTES = 100_000
 BYTE_ORDER_MARKS = (
     (codecs.BOM_UTF32_LE, "utf-32"),  # before UTF-16, whose mark it begins with
@@ -86,7 +88,7 @@ def _decode(raw: bytes, name: str) -> str:
         return raw.decode(utf16, errors="replace")
     if _is_binary(sample):
         raise BadData(
-            Message("“{name}” is not text: it holds binary data, whatever its name says."),
+            BINARY_DATA,
             EXPORT_AS_CSV,
             name=name,
         )
@@ -164,9 +166,7 @@ def _guess_encoding(raw: bytes, name: str) -> str:
     high_byte_count = len(re.findall(rb"[\x80-\xff]", raw))
     is_implausible = implausible_counts[best] > MAX_IMPLAUSIBLE_SHARE * high_byte_count
     if is_implausible and high_byte_count > MIN_HIGH_SHARE * len(raw):
-        raise BadData(
-            Message("“{name}” is not text in an encoding the studio knows."), EXPORT_AS_CSV, name=name
-        )
+        raise BadData(UNKNOWN_ENCODING, EXPORT_AS_CSV, name=name)
     return best
 
 

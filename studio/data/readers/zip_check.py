@@ -12,6 +12,10 @@ from studio.i18n import Message
 
 MAX_MEMBERS = 1000
 RATIO_CHECK_MIN_BYTES = 20_000_000  # bytes unpacked, below which no ratio is of concern
+TOO_MANY_MEMBERS = Message("“{name}” holds {count:,} files; the limit is {limit:,}.")
+UNPACKED_TOO_LARGE = Message("“{name}” unpacks to {size:,.0f} MB; the limit is {limit:,.0f} MB.")
+COMPRESSED_TOO_MUCH = Message("“{name}” would unpack to more than {limit} times its size, as no table does.")
+DAMAGED_ZIP = Message("“{name}” is damaged: its zip directory cannot be read.")
 # What zipfile and its decompressors raise at a damaged, encrypted or unknown kind of zip.
 ZIP_ERRORS = (
     zipfile.BadZipFile,
@@ -39,7 +43,7 @@ def check_zip(zip_file: zipfile.ZipFile, name: str) -> None:
     entries = zip_file.infolist()
     if len(entries) > MAX_MEMBERS:
         raise BadData(
-            Message("“{name}” holds {count:,} files; the limit is {limit:,}."),
+            TOO_MANY_MEMBERS,
             Message("Join them into a few, or bring a part."),
             name=name,
             count=len(entries),
@@ -48,7 +52,7 @@ def check_zip(zip_file: zipfile.ZipFile, name: str) -> None:
     unpacked_bytes = sum(entry.file_size for entry in entries)
     if unpacked_bytes > rows.MAX_UNPACKED_BYTES:
         raise BadData(
-            Message("“{name}” unpacks to {size:,.0f} MB; the limit is {limit:,.0f} MB."),
+            UNPACKED_TOO_LARGE,
             BRING_PART,
             name=name,
             size=unpacked_bytes / 1e6,
@@ -58,7 +62,7 @@ def check_zip(zip_file: zipfile.ZipFile, name: str) -> None:
     ratio = unpacked_bytes / packed_bytes
     if unpacked_bytes > RATIO_CHECK_MIN_BYTES and ratio > rows.MAX_COMPRESSION_RATIO:
         raise BadData(
-            Message("“{name}” would unpack to more than {limit} times its size, as no table does."),
+            COMPRESSED_TOO_MUCH,
             Message("Save it again in a spreadsheet program, or bring the file unpacked."),
             name=name,
             limit=rows.MAX_COMPRESSION_RATIO,
@@ -68,7 +72,7 @@ def check_zip(zip_file: zipfile.ZipFile, name: str) -> None:
 def damaged_zip(name: str) -> BadData:
     """The error for a zip whose directory cannot be read."""
     return BadData(
-        Message("“{name}” is damaged: its zip directory cannot be read."),
+        DAMAGED_ZIP,
         Message("Save or pack it again and drop it here."),
         name=name,
     )

@@ -54,6 +54,10 @@ PAIRS_BUILT = Message(
     "“{winner}” says which of “{first}” and “{second}” is better: they became “{chosen}” and “{rejected}”."
 )
 TIES_DROPPED = Message("{count:,} {count:row|rows} where no answer is better (such as “{value}”) left out.")
+NO_CLEAR_WINNER = Message(
+    "“{name}” holds two answers to compare, “{first}” and “{second}”, but “{column}” does not say "
+    "which is better: {values}."
+)
 
 
 @dataclass(frozen=True)
@@ -157,10 +161,7 @@ def check_winner(name: str, columns: Sequence[str], rows: Sequence[Mapping[str, 
     column = winner_columns[0]
     values = dict.fromkeys(row[column].strip()[:MAX_LABEL_LENGTH] or "–" for row in rows[:SAMPLE_ROWS])
     raise BadData(
-        Message(
-            "“{name}” holds two answers to compare, “{first}” and “{second}”, but “{column}” does not say "
-            "which is better: {values}."
-        ),
+        NO_CLEAR_WINNER,
         Message(
             "Write “{first}” or “{second}” there in every row, or bring the better answers in a column "
             "“chosen” and the worse in “rejected”."

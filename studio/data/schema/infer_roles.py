@@ -32,6 +32,7 @@ _COMPLETION_TEXT_LABEL = label("The text to learn (text)")
 MIN_PROSE_LENGTH = 25
 # The roles that some rows may leave empty, beside those of a chat or a pair.
 CHAT_EXTRA_ROLES, PAIR_EXTRA_ROLES = ("context", "system"), ("context",)
+NO_USABLE_COLUMN = Message("“{name}” has no column with something in at least half of its rows: {columns}.")
 
 
 @dataclass(frozen=True)
@@ -221,7 +222,7 @@ def _usable_columns(table: Table) -> list[str]:
     filled = _filled_columns(table)
     if not filled:
         raise BadData(
-            Message("“{name}” has no column with something in at least half of its rows: {columns}."),
+            NO_USABLE_COLUMN,
             Message(
                 "Bring a file whose first line names the columns and whose further lines hold one example "
                 "each."

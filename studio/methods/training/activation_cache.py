@@ -1,4 +1,4 @@
-"""The frozen bottom of a model: kept at rest while the top learns, and computed once for each example instead of once a round."""
+"""The frozen bottom of a model: in evaluation mode while the top is trained, or run once and cached."""
 
 import dataclasses
 from collections.abc import Iterator
@@ -13,35 +13,36 @@ from studio.errors import OutOfDiskSpace
 from studio.i18n import Message
 from studio.methods.spec import TrainingContext
 from studio.methods.training import supervised
+from studio.methods.workload import CACHE_BATCH_TOKENS
 from studio.models import layers
 from studio.storage import require_disk_space
 
-# The part of the free memory that kept outputs may take; more goes to the disk.
+# The share of the free memory that the cache may take; a larger cache goes to the disk.
 MAX_MEMORY_SHARE = 0.25
-MAX_BATCH_TOKENS = 4096
 CACHED_ON_DISK = Message(
-    "Memory is short, so the output of the frozen layers ({mb:,.0f} MB) is kept on the disk: the losses are the same, each step takes a little longer."
+    "Memory is short, so the output of the frozen layers ({mb:,.0f} MB) is kept on the disk: the losses are "
+    "the same, each step takes a little longer."
 )
 NO_SPACE_FOR_CACHE = Message(
-    "Neither memory nor disk has room for the output of the frozen layers ({mb:,.0f} MB), so they are run anew in every round: the losses are the same, the training takes longer."
+    "Neither memory nor disk has room for the output of the frozen layers ({mb:,.0f} MB), so they are run "
+    "anew in every round: the losses are the same, the training takes longer."
 )
 
 
 class _ReachedTrainable(Exception):
-    """Carries what arrives at the first block that learns, and ends the pass there."""
+    """Carries the hidden states that arrive at the first trainable block, and ends the pass there."""
 
     def __init__(self, hidden: torch.Tensor) -> None:
         self.hidden = hidden
 
 
 class SkippedBlock(torch.nn.Module):  # type: ignore[misc] # torch's types are not followed
-    """Stands where a frozen block was, and passes on what it gets."""
+    """Takes the place of a frozen block and passes on what it gets."""
 
     def __init__(self, block: torch.nn.Module) -> None:
         super().__init__()
-        self.attention_type = getattr(
-            block, "attention_type", None
-        )  # some models choose a block's mask by it
+        # Some models choose a block's mask by it.
+        self.attention_type = getattr(block, "attention_type", None)
 
     def forward(self, hidden: torch.Tensor, *_: Any, **__: Any) -> torch.Tensor:
         """Hidden states, unchanged."""
@@ -49,9 +50,12 @@ class SkippedBlock(torch.nn.Module):  # type: ignore[misc] # torch's types are n
 
 
 class CachedHidden(torch.nn.Module):  # type: ignore[misc] # torch's types are not followed
-    """Stands where the embeddings were, and gives the frozen bottom's output of the rows a batch names.
+    """Takes the place of the embeddings and gives the frozen bottom's output for the rows of a batch.
 
-    `hidden` is tokens x width over all rows one after the other, `reach` each row's first token and the one after its last.
+    Args:
+        hidden: tokens x width, the rows one after the other.
+        row_spans: each row's first token in it, and the one after its last.
+        device: where a batch is computed.
     """
 
     def __init__(self, hidden: torch.Tensor, row_spans: list[tuple[int, int]], device: torch.device) -> None:
@@ -60,7 +64,7 @@ class CachedHidden(torch.nn.Module):  # type: ignore[misc] # torch's types are n
         self.batch_hidden = torch.empty(0)
 
     def load_rows(self, module: Any, args: Any, kwargs: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
-        """Before a pass: take the rows' numbers out of the batch and lay their outputs ready, padded with zeros."""
+        """Before a pass: look up the outputs of the batch's rows by their indices, padded with zeros."""
         row_indices = kwargs.pop("row_index").tolist()
         width = kwargs["input_ids"].shape[1]
         self.batch_hidden = torch.zeros(
@@ -78,7 +82,7 @@ class CachedHidden(torch.nn.Module):  # type: ignore[misc] # torch's types are n
 
 @contextmanager
 def frozen_in_eval_mode(model: Any) -> Iterator[None]:
-    """Keep what is frozen in evaluation mode: dropout in parts that do not learn only adds noise."""
+    """Keep frozen modules in evaluation mode: dropout in parts that do not learn only adds noise."""
     frozen_modules = [layers.get_embeddings(model), *_frozen_blocks(model)]
 
     def set_eval(*_: Any) -> None:
@@ -93,45 +97,58 @@ def frozen_in_eval_mode(model: Any) -> Iterator[None]:
 
 
 @contextmanager
-def cached_activations(job: TrainingContext) -> Iterator[TrainingContext]:
-    """Run the frozen bottom once over every example; within, the job's rows are fed from what it gave.
+def cached_activations(context: TrainingContext) -> Iterator[TrainingContext]:
+    """Run the frozen bottom once over every example; within, the context's rows are fed from the cache.
 
-    Where memory has no room for that it is kept on the disk, and where that has none either the plain way is taken; both are noted.
+    Where memory has no space for the cache it is kept on the disk, and where that has none either the bottom
+    is run in every step; both are noted.
     """
-    rows = [dataclasses.replace(row, row_index=index) for index, row in enumerate([*job.train, *job.validation])]
-    model, frozen_blocks = job.model, _frozen_blocks(job.model)
+    train_and_validation = [*context.train, *context.validation]
+    rows = [dataclasses.replace(row, row_index=index) for index, row in enumerate(train_and_validation)]
+    model = context.model
     n_tokens = sum(len(row.input_ids) for row in rows)
     n_bytes = n_tokens * model.config.hidden_size * model.dtype.itemsize
-    location, messages = _choose_location(job, n_bytes)
-    job.add_note(
+    location, messages = _choose_location(context, n_bytes)
+    context.add_note(
         "reused",
         {"tokens": n_tokens, "bytes": n_bytes, "where": location},
         *(message.format(mb=n_bytes / 1e6) for message in messages),
     )
     if location == "nowhere":
         with frozen_in_eval_mode(model):
-            yield job
+            yield context
         return
-    buffer = _allocate_buffer(job, n_tokens, location)
+    buffer = _allocate_buffer(context, n_tokens, location)
     cache = CachedHidden(buffer, _row_spans(rows), model.device)
-    _fill_cache(job, rows, cache)
-    all_blocks, original_embeddings = layers.get_blocks(model), layers.get_embeddings(model)
+    try:
+        _fill_cache(context, rows, cache)
+        with _replaced_by_cache(model, cache):
+            n_train = len(context.train)
+            yield dataclasses.replace(context, train=rows[:n_train], validation=rows[n_train:])
+    finally:
+        _buffer_path(context).unlink(missing_ok=True)
+
+
+@contextmanager
+def _replaced_by_cache(model: Any, cache: CachedHidden) -> Iterator[None]:
+    """Within, the cache takes the place of the embeddings and the frozen blocks."""
+    frozen_blocks = _frozen_blocks(model)
+    blocks, embeddings = layers.get_blocks(model), layers.get_embeddings(model)
     for index, block in enumerate(frozen_blocks):
-        all_blocks[index] = SkippedBlock(block)
+        blocks[index] = SkippedBlock(block)
     layers.set_embeddings(model, cache)
     handle = model.register_forward_pre_hook(cache.load_rows, with_kwargs=True)
     try:
-        yield dataclasses.replace(job, train=rows[: len(job.train)], validation=rows[len(job.train) :])
+        yield
     finally:
         handle.remove()
-        layers.set_embeddings(model, original_embeddings)
+        layers.set_embeddings(model, embeddings)
         for index, block in enumerate(frozen_blocks):
-            all_blocks[index] = block
-        (job.folder / "checkpoints" / "bottom.bin").unlink(missing_ok=True)
+            blocks[index] = block
 
 
 class DummyEmbeddings(torch.nn.Module):  # type: ignore[misc] # torch's types are not followed
-    """Stands where the embeddings were, and gives hidden states that mean nothing: for a rehearsal."""
+    """Takes the place of the embeddings and gives meaningless hidden states: for tracing."""
 
     def __init__(self, width: int, dtype: torch.dtype) -> None:
         super().__init__()
@@ -144,7 +161,7 @@ class DummyEmbeddings(torch.nn.Module):  # type: ignore[misc] # torch's types ar
 
 
 def without_frozen_blocks(model: Any) -> Any:
-    """The model as it learns while its bottom's output is reused."""
+    """The model as it is trained while its bottom's output is cached."""
     for index, block in enumerate(_frozen_blocks(model)):
         layers.get_blocks(model)[index] = SkippedBlock(block)
     layers.set_embeddings(model, DummyEmbeddings(model.config.hidden_size, model.dtype))
@@ -152,17 +169,13 @@ def without_frozen_blocks(model: Any) -> Any:
 
 
 def _frozen_blocks(model: Any) -> list[Any]:
-    """The blocks below the first that learns."""
-    blocks = list(layers.get_blocks(model))
-    first_trainable = next(
-        (
-            index
-            for index, block in enumerate(blocks)
-            if any(parameter.requires_grad for parameter in block.parameters())
-        ),
-        len(blocks),
-    )
-    return blocks[:first_trainable]
+    """The blocks below the first trainable one."""
+    frozen_blocks = []
+    for block in layers.get_blocks(model):
+        if any(parameter.requires_grad for parameter in block.parameters()):
+            break
+        frozen_blocks.append(block)
+    return frozen_blocks
 
 
 def _row_spans(rows: list[Encoded]) -> list[tuple[int, int]]:
@@ -173,30 +186,34 @@ def _row_spans(rows: list[Encoded]) -> list[tuple[int, int]]:
     return spans
 
 
-def _choose_location(job: TrainingContext, n_bytes: int) -> tuple[str, tuple[Message, ...]]:
-    """Where so many bytes are kept (memory, disk or nowhere), and what is said of it."""
-    if n_bytes < MAX_MEMORY_SHARE * job.free_memory():
+def _choose_location(context: TrainingContext, n_bytes: int) -> tuple[str, tuple[Message, ...]]:
+    """Where so many bytes are kept ("memory", "disk" or "nowhere"), and messages about it."""
+    if n_bytes < MAX_MEMORY_SHARE * context.free_memory():
         return "memory", ()
     try:
-        require_disk_space(job.folder, n_bytes)
+        require_disk_space(context.folder, n_bytes)
     except OutOfDiskSpace:
         return "nowhere", (NO_SPACE_FOR_CACHE,)
     return "disk", (CACHED_ON_DISK,)
 
 
-def _allocate_buffer(job: TrainingContext, n_tokens: int, location: str) -> torch.Tensor:
-    """Room for tokens x width: in memory, or in a file of the run."""
-    width, dtype = job.model.config.hidden_size, job.model.dtype
+def _allocate_buffer(context: TrainingContext, n_tokens: int, location: str) -> torch.Tensor:
+    """Space for tokens x width: in memory, or in a file of the run."""
+    width, dtype = context.model.config.hidden_size, context.model.dtype
     if location == "memory":
         return torch.empty(n_tokens, width, dtype=dtype)
-    path: Path = job.folder / "checkpoints" / "bottom.bin"
+    path = _buffer_path(context)
     path.parent.mkdir(parents=True, exist_ok=True)
     return torch.from_file(str(path), shared=True, size=n_tokens * width, dtype=dtype).view(n_tokens, width)
 
 
-def _fill_cache(job: TrainingContext, rows: list[Encoded], cache: CachedHidden) -> None:
-    """One pass of the bottom over all rows, those of like length together."""
-    model, was_training = job.model, job.model.training
+def _buffer_path(context: TrainingContext) -> Path:
+    return context.folder / "checkpoints" / "bottom.bin"
+
+
+def _fill_cache(context: TrainingContext, rows: list[Encoded], cache: CachedHidden) -> None:
+    """Run the bottom once over all rows, those of like length together."""
+    model, was_training = context.model, context.model.training
     first_trainable = layers.get_blocks(model)[len(_frozen_blocks(model))]
 
     def catch(module: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
@@ -204,16 +221,16 @@ def _fill_cache(job: TrainingContext, rows: list[Encoded], cache: CachedHidden) 
 
     handle = first_trainable.register_forward_pre_hook(catch, with_kwargs=True)
     model.eval()
-    order = sorted(rows, key=lambda row: len(row.input_ids))
+    sorted_rows = sorted(rows, key=lambda row: len(row.input_ids))
     n_done = 0
     try:
-        while n_done < len(order):
-            batch_rows = order[
-                n_done : n_done
-                + max(1, MAX_BATCH_TOKENS // len(order[min(n_done + 64, len(order) - 1)].input_ids))
-            ]
-            job.report_progress("bottom", n_done, len(order))
-            _run_frozen_blocks(model, batch_rows, job.tokenizer.pad_token_id, cache)
+        while n_done < len(sorted_rows):
+            # The row 64 further on is about as long as the batch's longest.
+            row_length = len(sorted_rows[min(n_done + 64, len(sorted_rows) - 1)].input_ids)
+            batch_size = max(1, CACHE_BATCH_TOKENS // row_length)
+            batch_rows = sorted_rows[n_done : n_done + batch_size]
+            context.report_progress("bottom", n_done, len(sorted_rows))
+            _run_frozen_blocks(model, batch_rows, context.tokenizer.pad_token_id, cache)
             n_done += len(batch_rows)
     finally:
         handle.remove()
@@ -221,19 +238,21 @@ def _fill_cache(job: TrainingContext, rows: list[Encoded], cache: CachedHidden) 
 
 
 def _run_frozen_blocks(model: Any, rows: list[Encoded], pad_token_id: int, cache: CachedHidden) -> None:
+    """Run the bottom over a batch of rows and store its output in the cache."""
     width = max(len(row.input_ids) for row in rows)
-    input_ids = torch.tensor(
-        [row.input_ids + [pad_token_id] * (width - len(row.input_ids)) for row in rows], device=model.device
-    )
-    mask = torch.tensor(
-        [[1] * len(row.input_ids) + [0] * (width - len(row.input_ids)) for row in rows], device=model.device
-    )
+    padded_ids, masks = [], []
+    for row in rows:
+        n_padding = width - len(row.input_ids)
+        padded_ids.append(row.input_ids + [pad_token_id] * n_padding)
+        masks.append([1] * len(row.input_ids) + [0] * n_padding)
+    input_ids = torch.tensor(padded_ids, device=model.device)
+    attention_mask = torch.tensor(masks, device=model.device)
     training_autocast = torch.autocast(
         input_ids.device.type, dtype=torch.bfloat16, enabled=supervised.uses_bf16()
     )
     try:
         with torch.no_grad(), training_autocast:
-            model.base_model(input_ids=input_ids, attention_mask=mask)
+            model.base_model(input_ids=input_ids, attention_mask=attention_mask)
     except _ReachedTrainable as reached:
         for row, hidden in zip(rows, reached.hidden, strict=True):
             start, end = cache.row_spans[row.row_index]

@@ -1,7 +1,9 @@
-"""The bottleneck adapter as a PEFT tuner: x + up(relu(down(x))) behind a block's output projections (Houlsby et al. 2019).
+"""The bottleneck adapter (Houlsby et al. 2019) as a PEFT tuner.
 
-PEFT has no such tuner. Its door for new ones (register_peft_method) only lets names in that its list of types knows, so the name is
-added to the list first; `tests/test_adapter.py` watches over that.
+x + up(relu(down(x))) follows a block's output projections.
+
+PEFT has no such tuner. Its entry for new ones (register_peft_method) only takes names of its list of types,
+so the name is added to that list first; `tests/methods/test_adapter.py` checks it.
 """
 
 from dataclasses import dataclass, field
@@ -15,10 +17,13 @@ from peft.utils import register_peft_method
 from peft.utils.peft_types import PeftType
 
 PEFT_TYPE_NAME = "BOTTLENECK"
+CANNOT_MERGE = (
+    "A bottleneck adapter has a ReLU inside and cannot be merged; keep base and adapter, or unload it."
+)
 
 
 def _register_peft_type() -> PeftType:
-    """PEFT's own type of this name, added to its closed list where it is missing."""
+    """PEFT's own type of this name, added to its closed enum where it is missing."""
     if PEFT_TYPE_NAME not in PeftType.__members__:
         member = str.__new__(PeftType, PEFT_TYPE_NAME)
         member._name_ = member._value_ = PEFT_TYPE_NAME
@@ -32,7 +37,13 @@ def _register_peft_type() -> PeftType:
 
 @dataclass
 class BottleneckConfig(PeftConfig):  # type: ignore[misc] # PEFT's types are not followed
-    """What an adapter is made of: `size` is the width of the narrow layer, `target_modules` a regular expression for what it stands behind."""
+    """What an adapter is made of.
+
+    Args:
+        size: the width of the narrow layer.
+        dropout: the share of its input that is dropped.
+        target_modules: a regular expression for the modules it follows.
+    """
 
     size: int = field(default=64)
     dropout: float = field(default=0.0)
@@ -48,9 +59,10 @@ class BottleneckConfig(PeftConfig):  # type: ignore[misc] # PEFT's types are not
 
 
 class BottleneckLayer(torch.nn.Module, BaseTunerLayer):  # type: ignore[misc] # neither's types are followed
-    """A matrix of the base and, behind it, the adapters that are switched on.
+    """A matrix of the base followed by the active adapters.
 
-    Each weight has a dictionary of its own: PEFT takes an adapter's name out of a key only at its end or one before it.
+    Each weight has its own dictionary: PEFT finds an adapter's name in a key only at its end or one before
+    it.
     """
 
     adapter_layer_names = ("bottleneck_down", "bottleneck_up")
@@ -69,25 +81,23 @@ class BottleneckLayer(torch.nn.Module, BaseTunerLayer):  # type: ignore[misc] # 
         self.add(name, config)
 
     def add(self, name: str, config: BottleneckConfig) -> None:
-        """One more adapter, which changes nothing yet."""
-        down, up = (
-            torch.nn.Linear(self.out_features, config.size),
-            torch.nn.Linear(config.size, self.out_features),
-        )
-        for parameter in (
-            up.weight,
-            up.bias,
-        ):  # an adapter starts as identity; `down` begins as any layer does, or its ReLUs hardly move
-            torch.nn.init.zeros_(parameter)
+        """Add an adapter, which changes nothing yet."""
+        down = torch.nn.Linear(self.out_features, config.size)
+        up = torch.nn.Linear(config.size, self.out_features)
+        # An adapter starts as the identity. `down` starts as any layer does, or its ReLUs hardly move.
+        torch.nn.init.zeros_(up.weight)
+        torch.nn.init.zeros_(up.bias)
         self.bottleneck_down[name], self.bottleneck_up[name] = down, up
         self.bottleneck_dropout[name] = torch.nn.Dropout(config.dropout)
         self._move_adapter_to_device_of_base_layer(name)
         self.set_adapter(self.active_adapters, inference_mode=config.inference_mode)
 
     def forward(self, x: torch.Tensor, *args: Any, **kwargs: Any) -> torch.Tensor:
-        """Rows x tokens x n_in to rows x tokens x n_out, in the base's number format."""
+        """Rows x tokens x n_in to rows x tokens x n_out, in the base's dtype."""
         output = self.base_layer(x, *args, **kwargs)
-        for name in () if self.disable_adapters else self.active_adapters:
+        if self.disable_adapters:
+            return output
+        for name in self.active_adapters:
             if name in self.bottleneck_down:
                 down, up = self.bottleneck_down[name], self.bottleneck_up[name]
                 hidden = torch.relu(down(self.bottleneck_dropout[name](output.to(down.weight.dtype))))
@@ -95,17 +105,15 @@ class BottleneckLayer(torch.nn.Module, BaseTunerLayer):  # type: ignore[misc] # 
         return output
 
     def merge(self, safe_merge: bool = False, adapter_names: Any = None) -> None:
-        """Refused: what bends cannot be added into a matrix."""
-        raise ValueError(
-            "A bottleneck adapter has a ReLU inside and cannot be merged; keep base and adapter, or unload it."
-        )
+        """Refused: what is not linear cannot be added into a matrix."""
+        raise ValueError(CANNOT_MERGE)
 
     def unmerge(self) -> None:
         """Nothing is ever merged."""
 
 
 class BottleneckModel(BaseTuner):  # type: ignore[misc] # PEFT's types are not followed
-    """A model with bottleneck adapters."""
+    """A PEFT model with bottleneck adapters."""
 
     prefix: str = "bottleneck_"
     tuner_layer_cls = BottleneckLayer
@@ -130,9 +138,7 @@ class BottleneckModel(BaseTuner):  # type: ignore[misc] # PEFT's types are not f
         self._replace_module(parent, target_name, layer, target)
 
     def _check_merge_allowed(self) -> None:
-        raise ValueError(
-            "A bottleneck adapter has a ReLU inside and cannot be merged; keep base and adapter, or unload it."
-        )
+        raise ValueError(CANNOT_MERGE)
 
 
 if _register_peft_type() not in PEFT_TYPE_TO_TUNER_MAPPING:

@@ -1,7 +1,8 @@
-"""Weights in few bits: rounded while training, held as whole numbers times a scale, and packed into a file that others read too.
+"""Weights in few bits: rounded while training, then packed into a file of integers and scales.
 
-Weights alone are rounded, never what flows between the layers: what a file then holds is all there is to the rounding, so a reader that
-multiplies it out gets exactly the trained model, and the format is the common one for such weights (compressed-tensors, "pack-quantized").
+Weights alone are rounded, never activations: the file then holds all there is to the rounding, so a reader
+that dequantizes it gets exactly the trained model. The format is the common one for such weights
+(compressed-tensors, "pack-quantized").
 """
 
 import copy
@@ -19,41 +20,45 @@ from studio.models import device
 
 
 class RoundedLinear(torch.nn.Linear):  # type: ignore[misc] # torch ships no types
-    """A linear layer whose every weight is a whole number times the `scale` of its group (rows x groups)."""
+    """A linear layer whose weights are integers times the `scale` of their group (rows x groups)."""
 
     def __init__(self, fake_quantized: Any) -> None:
-        """Round the weights of a fake-quantised layer exactly as it rounds them on each pass."""
-        super().__init__(
-            fake_quantized.in_features,
-            fake_quantized.out_features,
-            fake_quantized.bias is not None,
-            device="meta",
-        )
+        """Round the weights of a fake-quantized layer exactly as it rounds them on each pass."""
+        has_bias = fake_quantized.bias is not None
+        super().__init__(fake_quantized.in_features, fake_quantized.out_features, has_bias, device="meta")
         quantizer_config = fake_quantized.weight_fake_quantizer.config
-        self.bits, self.group_size = (
-            int(str(quantizer_config.dtype).removeprefix("torch.int")),
-            int(quantizer_config.group_size),
-        )
+        self.bits = int(str(quantizer_config.dtype).removeprefix("torch.int"))
+        self.group_size = int(quantizer_config.group_size)
+        weight = fake_quantized.weight
         quantized = IntxUnpackedToInt8Tensor.from_hp(
-            fake_quantized.weight.detach().float(), (1, self.group_size), quantizer_config.dtype
+            weight.detach().float(), (1, self.group_size), quantizer_config.dtype
         )
-        # The saved file holds scales in the format of the saved weights; the weights must be multiples of exactly those.
+        # The saved file holds scales in the dtype of the saved weights, which must be multiples of exactly
+        # those.
         scale = quantized.scale.to(device.weights_dtype()).float()
         rounded_weight = quantized.qdata.float() * scale.repeat_interleave(self.group_size, dim=1)
-        self.weight = torch.nn.Parameter(
-            rounded_weight.to(fake_quantized.weight.dtype), fake_quantized.weight.requires_grad
-        )
+        self.weight = torch.nn.Parameter(rounded_weight.to(weight.dtype), weight.requires_grad)
         self.bias = fake_quantized.bias
-        self.register_buffer("scale", scale.to(fake_quantized.weight.dtype), persistent=False)
+        self.register_buffer("scale", scale.to(weight.dtype), persistent=False)
 
     def int_weights(self) -> torch.Tensor:
-        """The whole numbers (int8, rows x columns). Rounding undoes that their products with the scales may be held in 16 bits."""
+        """The integers (int8, rows x columns).
+
+        Rounding undoes that their products with the scales may be held in 16 bits.
+        """
         scale = self.scale.float().repeat_interleave(self.group_size, dim=1)
         return (self.weight.detach().float() / scale).round().to(torch.int8)
 
 
 def prepare(model: Any, linear_names: tuple[str, ...], bits: int, group_size: int) -> Any:
-    """Let the linear layers of these names within a block round their weights on each pass; the rounding is still switched off."""
+    """Let linear layers of the blocks round their weights on each pass; the rounding is still off.
+
+    Args:
+        model: the model, changed in place.
+        linear_names: the layers' paths within a block.
+        bits: bits of a weight.
+        group_size: weights that share a scale.
+    """
     weight_config = IntxWeightOnlyConfig(
         weight_dtype=getattr(torch, f"int{bits}"), granularity=PerGroup(group_size)
     )
@@ -66,15 +71,15 @@ def prepare(model: Any, linear_names: tuple[str, ...], bits: int, group_size: in
 
 
 def _is_block_linear(module: Any, path: str, linear_names: tuple[str, ...]) -> bool:
-    """Whether a module is a linear layer of a block: its path ends in the block's number and one of the names."""
-    parent_paths = [path.removesuffix(f".{name}") for name in linear_names if path.endswith(f".{name}")]
-    return isinstance(module, torch.nn.Linear) and any(
-        parent_path.rpartition(".")[2].isdigit() for parent_path in parent_paths
-    )
+    """Whether a module is a linear layer of a block: its path ends in an index and one of the names."""
+    if not isinstance(module, torch.nn.Linear):
+        return False
+    block_paths = [path.removesuffix(f".{name}") for name in linear_names if path.endswith(f".{name}")]
+    return any(block_path.rpartition(".")[2].isdigit() for block_path in block_paths)
 
 
 def set_rounding(model: Any, enabled: bool) -> Any:
-    """Turn the rounding on or off; off, the model computes as if nothing had been attached."""
+    """Turn the rounding on or off; with it off the model computes as if nothing had been attached."""
     for module in model.modules():
         if isinstance(module, FakeQuantizedLinear):
             module.weight_fake_quantizer.enabled = enabled
@@ -82,7 +87,7 @@ def set_rounding(model: Any, enabled: bool) -> Any:
 
 
 def convert(model: Any) -> Any:
-    """Put low-bit layers in the place of those that round as they go, in the same model; the answers stay what they were."""
+    """Replace fake-quantized layers by low-bit ones in the same model; the answers stay the same."""
     for path, module in list(model.named_modules()):
         if isinstance(module, FakeQuantizedLinear):
             parent, _, name = path.rpartition(".")
@@ -91,7 +96,7 @@ def convert(model: Any) -> Any:
 
 
 def copy_parameters(model: Any, base: Any) -> None:
-    """Give a model the numbers of another with the same layers."""
+    """Copy the parameters of another model with the same layers."""
     base_parameters = dict(base.named_parameters())
     with torch.no_grad():
         for name, parameter in model.named_parameters():
@@ -112,18 +117,18 @@ def _to_rounded(layer: Any) -> RoundedLinear:
 
 
 def packed_tensors(model: Any) -> dict[str, torch.Tensor]:
-    """What a packed file holds: whole numbers side by side in 32-bit words, their scales and shapes, and everything else as it is.
+    """The tensors of a packed file: integers in 32-bit words, their scales and shapes, and all else as it is.
 
-    A tied head is written once, as the embedding it is.
+    A tied head is written once, as the embedding.
     """
     layers = _quantized_layers(model)
-    tied_names = (
-        dict(model.named_parameters(remove_duplicate=False)).keys() - dict(model.named_parameters()).keys()
-    )
+    all_names = {name for name, _ in model.named_parameters(remove_duplicate=False)}
+    tied_names = all_names - {name for name, _ in model.named_parameters()}
     skipped_names = tied_names | {f"{name}.weight" for name in layers}
-    packed = {
-        name: value.contiguous() for name, value in model.state_dict().items() if name not in skipped_names
-    }
+    packed = {}
+    for name, value in model.state_dict().items():
+        if name not in skipped_names:
+            packed[name] = value.contiguous()
     for name, module in layers.items():
         layer = _to_rounded(module)
         packed[f"{name}.weight_packed"] = pack_to_int32(layer.int_weights(), layer.bits)
@@ -133,18 +138,17 @@ def packed_tensors(model: Any) -> dict[str, torch.Tensor]:
 
 
 def disk_sizes(model: Any) -> tuple[int, int]:
-    """Bytes of a model on disk, without names: in full precision as the studio saves it, and packed."""
+    """Bytes of a model's tensors on disk: in full precision as the studio saves it, and packed."""
     itemsize = device.weights_dtype().itemsize
     full_bytes = sum(value.numel() for value in model.parameters()) * itemsize
-    packed_bytes = sum(
-        value.numel() * (itemsize if value.is_floating_point() else value.element_size())
-        for value in packed_tensors(model).values()
-    )
+    packed_bytes = 0
+    for value in packed_tensors(model).values():
+        packed_bytes += value.numel() * (itemsize if value.is_floating_point() else value.element_size())
     return full_bytes, packed_bytes
 
 
 def save(model: Any, folder: Path) -> None:
-    """Write the packed weights and a config by which transformers and others know how to read them."""
+    """Write the packed weights and a config from which transformers and others know how to read them."""
     folder.mkdir(parents=True, exist_ok=True)
     config = copy.deepcopy(model.config)
     config.architectures = [type(model).__name__]
@@ -157,9 +161,10 @@ def save(model: Any, folder: Path) -> None:
 
 
 def _quantization_config(model: Any) -> dict[str, Any]:
-    """The rounding in the words of compressed-tensors.
+    """The rounding in the terms of compressed-tensors.
 
-    `dequantize` lets transformers multiply out while loading: its other way, on the first question, cannot open ModernBERT (5.23).
+    `dequantize` lets transformers dequantize while loading: its other way, in the first forward pass, cannot
+    open ModernBERT (5.23).
     """
     layers = _quantized_layers(model)
     first_layer = _to_rounded(next(iter(layers.values())))

@@ -1,4 +1,4 @@
-"""What the methods share whose result is a whole model: saved, loaded, and nothing left to merge."""
+"""Saving and loading for the methods whose result is a whole model, with nothing to merge."""
 
 from pathlib import Path
 from typing import Any
@@ -10,7 +10,7 @@ def save(model: Any, folder: Path, base_name: str) -> None:
 
 
 def load(base: Any, folder: Path) -> Any:
-    """The saved model stands for itself; the base only says of which kind it is."""
+    """The saved model; the base only gives its class, format and device."""
     model = type(base).from_pretrained(
         folder, dtype=base.dtype, trust_remote_code=False, use_safetensors=True
     )

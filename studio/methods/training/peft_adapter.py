@@ -1,11 +1,11 @@
-"""What the methods built on PEFT share: an adapter is trained, saved, loaded and merged in one way."""
+"""What the methods built on PEFT share: counting, training, saving, loading and merging an adapter."""
 
 from pathlib import Path
 from typing import Any
 
 from studio.errors import Problem
 from studio.i18n import Message
-from studio.methods.spec import Settings, TrainingContext
+from studio.methods.spec import ParameterCount, Settings, TrainingContext
 from studio.models.shape import ModelShape
 from studio.plan import Task
 
@@ -15,44 +15,62 @@ TOO_MANY_VIRTUAL_TOKENS = Message(
 
 
 def learning_rate(shape: ModelShape, settings: Settings, task: Task) -> float:
-    """2e-4 is the usual start for LoRA (about ten times that of full fine-tuning); models under 400 M learn better at more."""
+    """2e-4 is usual for LoRA (ten times full fine-tuning's); models under 400 M learn better at more."""
     return 1e-3 if shape.total() < 400e6 else 2e-4
 
 
+def count_with_head(shape: ModelShape, num_labels: int, added: int, frozen: int = 0) -> ParameterCount:
+    """Parameters of an adapter on a frozen base, and of a new head where there are labels.
+
+    PEFT trains a copy of the head and keeps the untrained one in the model.
+
+    Args:
+        shape: the base model's shape.
+        num_labels: labels of the new head; 0 without one.
+        added: parameters the adapter adds and trains.
+        frozen: parameters it adds and does not train.
+    """
+    trainable = added + (shape.head(num_labels) if num_labels else 0)
+    return ParameterCount(trainable, shape.total(num_labels) + trainable + frozen)
+
+
 def peft_task_type(task: Task) -> str:
-    """PEFT's name of a task; for classes it trains the new head along."""
+    """PEFT's name of a task; for classes it trains the new head too."""
     return "SEQ_CLS" if task == "classify" else "CAUSAL_LM"
 
 
 def head_modules(shape: ModelShape, task: Task) -> list[str] | None:
-    """Parts of a new head that PEFT does not know to train: ModernBERT's head has a layer of its own before the classifier."""
+    """Parts of a new head that PEFT does not know to train.
+
+    ModernBERT's head has a layer of its own before the classifier.
+    """
     return ["head"] if task == "classify" and shape.class_head else None
 
 
 def check_virtual_tokens(name: str, virtual_tokens: int, shape: ModelShape) -> list[Problem]:
-    """What is wrong with so many virtual tokens under the setting `name`: half of what a model reads is left for the text."""
+    """What is wrong with so many virtual tokens: half of the context must be left for the text."""
     if virtual_tokens <= shape.context // 2:
         return []
     return [Problem(name, TOO_MANY_VIRTUAL_TOKENS.format(context=shape.context, got=virtual_tokens))]
 
 
-def train(job: TrainingContext) -> Any:
+def train(context: TrainingContext) -> Any:
     """Supervised training of what was attached."""
     from studio.methods.training import supervised  # noqa: PLC0415 - loads torch
 
-    supervised.fit(job)
-    return job.model
+    supervised.fit(context)
+    return context.model
 
 
 def save(model: Any, folder: Path, base_name: str) -> None:
-    """Write the adapter; `hub` is the name under which anyone can fetch its base."""
+    """Write the adapter; `base_name` is the name under which anyone can fetch its base."""
     model.peft_config["default"].base_model_name_or_path = base_name
     # No method changes the vocabulary; without this PEFT asks the hub about it.
     model.save_pretrained(folder, save_embedding_layers=False)
 
 
 def load(base: Any, folder: Path) -> Any:
-    """The adapter of a folder on a base model, whose modules it takes over."""
+    """The adapter in a folder on a base model, whose modules it takes over."""
     from peft import PeftModel  # noqa: PLC0415 - loads torch
 
     return PeftModel.from_pretrained(base, folder).eval()

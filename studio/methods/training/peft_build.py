@@ -1,4 +1,4 @@
-"""PEFT's classes at work in a worker: a config becomes an attached model, AdaLoRA gives out its ranks, P-tuning leaves its network."""
+"""Attaching, training and loading PEFT's methods, with what AdaLoRA and P-tuning need besides."""
 
 import json
 import re
@@ -19,39 +19,51 @@ from studio.models import shape as shapes
 from studio.models.shape import ModelShape
 from studio.plan import Task
 
-# The shares of the steps after which AdaLoRA begins to cut, and before whose end it has cut (Zhang et al. 2023: 9 to 15 %, 44 to 59 %).
+# AdaLoRA starts to prune after the first share of the steps, and has pruned before the last share of them
+# (Zhang et al. 2023: 9 to 15 %, 44 to 59 %).
 PRUNING_START_SHARE, PRUNING_END_SHARE = 0.1, 0.4
 ALLOCATOR_FILE = "allocator.safetensors"
 RANK_PATTERN_FILE = "allocator.json"
+# What AdaLoRA's rank allocator keeps of each parameter: its importance, and running means of that and of its
+# spread.
+ALLOCATOR_STATES = ("ipt", "exp_avg_ipt", "exp_avg_unc")
 
 
 def build_config(kind: str, settings: dict[str, Any], model: Any, task: Task) -> Any:
-    """PEFT's config for a model; what PEFT says against it is raised as it comes."""
+    """PEFT's config of one of its methods for a model; raises what PEFT raises.
+
+    Args:
+        kind: the method, a key of presets/peft_words.yaml.
+        settings: its settings under PEFT's names.
+        model: the base model.
+        task: the task.
+    """
     from studio.methods.peft_form import load_cards  # noqa: PLC0415 - not needed to go on with a run
 
     type_card, shape = load_cards().types[kind], shapes.from_config(model.config.to_dict())
-    fixed_settings = {
+    arguments = {
+        **settings,
         **type_card.fixed,
         "task_type": peft_adapter.peft_task_type(task),
         "modules_to_save": modules_to_save(kind, shape, task),
+        **_target_settings(kind, settings, model, shape),
     }
-    return getattr(peft, type_card.config)(
-        **{**settings, **fixed_settings, **_target_settings(kind, settings, model, shape)}
-    )
+    return getattr(peft, type_card.config)(**arguments)
 
 
 def modules_to_save(kind: str, shape: ModelShape, task: Task) -> list[str] | None:
-    """Parts of a new head that PEFT does not know to train, by the end of their path: P-tuning's own network ends in "head" too."""
+    """Parts of a new head that PEFT does not know to train, by the end of their path.
+
+    P-tuning's own network ends in "head" too, so there the path is longer.
+    """
     module_names = peft_adapter.head_modules(shape, task)
-    return (
-        [f"base_model.{name}" for name in module_names]
-        if module_names and kind == "p_tuning"
-        else module_names
-    )
+    if module_names and kind == "p_tuning":
+        return [f"base_model.{name}" for name in module_names]
+    return module_names
 
 
 def _target_settings(kind: str, settings: dict[str, Any], model: Any, shape: ModelShape) -> dict[str, Any]:
-    """Where in the model a method works, and what else PEFT wants to be told."""
+    """Where in the model a method works, and what else PEFT must be given."""
     if kind == "ln_tuning":
         return norm_targets(model)
     if kind == "ia3":
@@ -70,12 +82,15 @@ def _target_settings(kind: str, settings: dict[str, Any], model: Any, shape: Mod
             "prompt_tuning_init_text": init_text,
             "tokenizer_name_or_path": (model.name_or_path or "?") if starts_from_text else None,
         }
-    if kind == "p_tuning":  # PEFT breaks where an MLP is told a number of layers other than its own
-        return {"encoder_num_layers": 2} if settings["encoder_reparameterization_type"] == "MLP" else {}
-    # The number of steps is not known yet; `Ranks` says it before the first.
-    return {"target_modules": lora.target_pattern(shape, "all")} | (
-        {"total_step": 1} if kind == "adalora" else {}
-    )
+    if kind == "p_tuning":
+        # PEFT breaks where an MLP is given a number of layers other than its own.
+        is_mlp = settings["encoder_reparameterization_type"] == "MLP"
+        return {"encoder_num_layers": 2} if is_mlp else {}
+    target_modules = lora.target_pattern(shape, "all")
+    if kind == "adalora":
+        # The number of steps is not known yet; AdaLoraCallback sets it before the first.
+        return {"target_modules": target_modules, "total_step": 1}
+    return {"target_modules": target_modules}
 
 
 def _block_module_pattern(name: str) -> str:
@@ -83,9 +98,9 @@ def _block_module_pattern(name: str) -> str:
 
 
 def norm_targets(model: Any) -> dict[str, Any]:
-    """The regular expression of a model's norms, and the names of those without numbers (ModernBERT's first).
+    """The regular expression of a model's norms, and those without parameters (ModernBERT's first).
 
-    A head is left out: it is new and trained whole anyway.
+    A head is left out: it is new and all of it is trained anyway.
     """
     patterns = set()
     for name, module in model.named_modules():
@@ -101,31 +116,28 @@ def norm_targets(model: Any) -> dict[str, Any]:
 
 
 def attach(kind: str, settings: dict[str, Any], model: Any, task: Task) -> Any:
-    """The model with an untrained method on it."""
+    """The model with an untrained method on it; raises what PEFT raises."""
+    config = build_config(kind, settings, model, task)
     with warnings.catch_warnings():
-        warnings.simplefilter(
-            "ignore"
-        )  # that a block size was adjusted, a layer count does not apply: said in the form
-        peft_model = peft.get_peft_model(model, build_config(kind, settings, model, task))
+        # PEFT warns that a block size was adjusted or a layer count does not apply, which the form says.
+        warnings.simplefilter("ignore")
+        peft_model = peft.get_peft_model(model, config)
     for name, parameter in peft_model.named_parameters():
-        if (
-            ".ranknum." in name
-        ):  # AdaLoRA's note of the rank it began with; on the meta device PEFT forgets that it is none to train
+        # The rank AdaLoRA started with, which on the meta device PEFT forgets to freeze.
+        if ".ranknum." in name:
             parameter.requires_grad = False
     return with_right_alignment(peft_model)
 
 
 def with_right_alignment(model: Any) -> Any:
-    """A model whose virtual words also work for classes on a decoder, which takes its verdict from the last place of a row.
+    """A model whose virtual tokens work for classes on a decoder too, which reads a row's last token.
 
-    Transformers cannot tell padding from words where it is given embeddings, so each row is moved to the right, at its own positions.
+    Transformers cannot tell padding from text where it is given embeddings, so each row is moved to the
+    right, at its own positions.
     """
     is_classification = model.peft_config["default"].task_type == "SEQ_CLS"
-    if (
-        collate.count_virtual_tokens(model)
-        and is_classification
-        and not shapes.from_config(model.config.to_dict()).encoder
-    ):
+    is_decoder = not shapes.from_config(model.config.to_dict()).encoder
+    if is_classification and is_decoder and collate.count_virtual_tokens(model):
         model.base_model.register_forward_pre_hook(_right_align, with_kwargs=True)
     return model
 
@@ -146,24 +158,24 @@ def _right_align(module: Any, args: Any, kwargs: dict[str, Any]) -> tuple[Any, d
     }
 
 
-def train(job: TrainingContext, kind: str) -> Any:
+def train(context: TrainingContext, kind: str) -> Any:
     """Supervised training of what was attached."""
     from studio.methods.training import supervised  # noqa: PLC0415 - Trainer is not needed to load a result
 
     if kind != "adalora":
-        supervised.fit(job)
-        return flatten_prompt_encoder(job.model)
-    adalora = AdaLoraCallback(job.model)
-    supervised.fit(job, callbacks=[adalora], penalty=adalora.orthogonality_penalty)
+        supervised.fit(context)
+        return flatten_prompt_encoder(context.model)
+    adalora = AdaLoraCallback(context.model)
+    supervised.fit(context, callbacks=[adalora], penalty=adalora.orthogonality_penalty)
     return adalora.prune()
 
 
 def flatten_prompt_encoder(model: Any) -> Any:
-    """After P-tuning the virtual words as they were written last, without the network that wrote them: what PEFT saves."""
+    """After P-tuning the virtual tokens without the network that made them: what PEFT saves."""
     peft_config = model.peft_config["default"]
     if peft_config.peft_type != "P_TUNING":
         return model
-    model.prompt_encoder["default"].eval()  # without dropout
+    model.prompt_encoder["default"].eval()  # the vectors are made without dropout
     vectors = model.get_prompt_embedding_to_save("default")
     peft_config.inference_mode = True
     encoder = peft.PromptEncoder(peft_config)
@@ -175,67 +187,67 @@ def flatten_prompt_encoder(model: Any) -> Any:
 
 
 class AdaLoraCallback(TrainerCallback):  # type: ignore[misc] # transformers ships no types
-    """AdaLoRA beside its training: after each step PEFT weighs which parts of the change matter and silences the others.
+    """Calls AdaLoRA's rank allocator after each step: it weighs the parts of the change and zeroes the least.
 
-    PEFT leaves the calling to whoever trains, and keeps what it weighs in memory; here it goes into the checkpoint too.
+    PEFT leaves the calling to whoever trains, and keeps the allocator's state in memory; here it is saved
+    with a checkpoint too.
     """
 
     def __init__(self, model: Any) -> None:
         self.model, self.tuner, self.config = model, model.base_model, model.peft_config["default"]
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-        """Spread the cutting over the steps there are, and go on where a stopped training was."""
-        steps = max(int(state.max_steps), 2)  # after a single step nothing has been weighed that could be cut
-        self.config.total_step, self.config.tinit, self.config.tfinal = (
-            steps,
-            int(PRUNING_START_SHARE * steps),
-            int(PRUNING_END_SHARE * steps),
-        )
+        """Spread the pruning over the steps, and go on where a stopped training was."""
+        steps = max(
+            int(state.max_steps), 2
+        )  # after a single step nothing has been weighed that could be pruned
+        self.config.total_step = steps
+        self.config.tinit = int(PRUNING_START_SHARE * steps)
+        self.config.tfinal = int(PRUNING_END_SHARE * steps)
         folder = Path(args.output_dir) / f"checkpoint-{state.global_step}"
         if state.global_step and (folder / RANK_PATTERN_FILE).is_file():
-            saved, device = load_file(folder / ALLOCATOR_FILE), self.model.device
-            self.config.rank_pattern = json.loads((folder / RANK_PATTERN_FILE).read_text(encoding="utf-8"))
-            for name in ("ipt", "exp_avg_ipt", "exp_avg_unc"):
-                tensors = {
-                    key.partition("|")[2]: value.to(device)
-                    for key, value in saved.items()
-                    if key.startswith(f"{name}|")
-                }
-                setattr(self.tuner.rankallocator, name, tensors)
+            self._restore(folder)
+
+    def _restore(self, folder: Path) -> None:
+        """Read the allocator's state from a checkpoint."""
+        self.config.rank_pattern = json.loads((folder / RANK_PATTERN_FILE).read_text(encoding="utf-8"))
+        states: dict[str, dict[str, Any]] = {name: {} for name in ALLOCATOR_STATES}
+        for key, value in load_file(folder / ALLOCATOR_FILE).items():
+            name, _, parameter_name = key.partition("|")
+            states[name][parameter_name] = value.to(self.model.device)
+        for name, values in states.items():
+            setattr(self.tuner.rankallocator, name, values)
 
     def on_optimizer_step(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-        """Weigh and silence, between the step and the clearing of its gradients."""
+        """Weigh and prune between the step and the clearing of its gradients."""
         self.tuner.update_and_allocate(state.global_step + 1)
 
     def on_save(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-        """Keep what was weighed beside the checkpoint."""
-        folder, allocator = (
-            Path(args.output_dir) / f"checkpoint-{state.global_step}",
-            self.tuner.rankallocator,
-        )
-        tensors = {
-            f"{name}|{key}": value.contiguous()
-            for name in ("ipt", "exp_avg_ipt", "exp_avg_unc")
-            for key, value in getattr(allocator, name).items()
-        }
+        """Save the allocator's state with the checkpoint."""
+        folder = Path(args.output_dir) / f"checkpoint-{state.global_step}"
+        tensors = {}
+        for name in ALLOCATOR_STATES:
+            for parameter_name, value in getattr(self.tuner.rankallocator, name).items():
+                tensors[f"{name}|{parameter_name}"] = value.contiguous()
         save_file(tensors, folder / ALLOCATOR_FILE)
         (folder / RANK_PATTERN_FILE).write_text(json.dumps(self.config.rank_pattern), encoding="utf-8")
 
     def orthogonality_penalty(self) -> torch.Tensor:
-        """How far the directions are from being independent (Zhang et al. 2023, eq. 4), as PEFT adds it to a loss of its own."""
+        """How far the directions are from orthogonal (Zhang et al. 2023, eq. 4), as in PEFT's own loss."""
         penalties = []
         for name, parameter in self.model.named_parameters():
-            if "lora_A." in name or "lora_B." in name:
-                gram = parameter @ parameter.T if "lora_A." in name else parameter.T @ parameter
-                penalties.append(
-                    torch.linalg.matrix_norm(
-                        gram - torch.eye(len(gram), device=parameter.device, dtype=parameter.dtype)
-                    )
-                )
+            if "lora_A." in name:
+                gram = parameter @ parameter.T
+            elif "lora_B." in name:
+                gram = parameter.T @ parameter
+            else:
+                continue
+            identity = torch.eye(len(gram), device=parameter.device, dtype=parameter.dtype)
+            penalties.append(torch.linalg.matrix_norm(gram - identity))
         return self.config.orth_reg_weight * torch.stack(penalties).mean()
 
     def prune(self) -> Any:
-        """The model without the parts that were silenced, with the ranks that are left: what PEFT saves."""
+        """The model without the parts that were zeroed, with the remaining ranks: what PEFT saves."""
         rank_pattern = {
             name.removeprefix("base_model.model."): (parameter != 0).view(-1).tolist()
             for name, parameter in self.model.named_parameters()
@@ -248,9 +260,8 @@ class AdaLoraCallback(TrainerCallback):  # type: ignore[misc] # transformers shi
 
 
 def load(base: Any, folder: Path) -> Any:
-    """The result of a folder on a base model, whose modules it takes over."""
+    """The result in a folder on a base model, whose modules it takes over."""
     with warnings.catch_warnings():
-        warnings.filterwarnings(
-            "ignore", message=".*rank_pattern keys"
-        )  # PEFT takes AdaLoRA's own table for LoRA's
+        # PEFT takes AdaLoRA's own rank pattern for LoRA's.
+        warnings.filterwarnings("ignore", message=".*rank_pattern keys")
         return with_right_alignment(peft_adapter.load(base, folder))

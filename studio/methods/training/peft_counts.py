@@ -1,11 +1,14 @@
-"""How many numbers each of PEFT's methods trains, from a model's shape alone; tests hold it against PEFT itself for every model."""
+"""How many parameters each of PEFT's methods trains, from a model's shape alone.
+
+Tests hold every formula against PEFT itself for every model.
+"""
 
 from collections.abc import Callable
 
 from studio.methods.spec import Settings
 from studio.models.shape import Linear, ModelShape
 
-# Keys and values under the names of every family; ModernBERT holds them in one matrix with the queries.
+# Keys and values under the names of all families; ModernBERT has them in one matrix with the queries.
 KEY_VALUE_NAMES = (
     "self_attn.k_proj",
     "self_attn.v_proj",
@@ -22,44 +25,54 @@ def dora(shape: ModelShape, settings: Settings) -> int:
 
 
 def adalora(shape: ModelShape, settings: Settings) -> int:
-    """r · (n_in + n_out + 1) at the initial rank: left and right directions and their strengths (Zhang et al. 2023, eq. 3)."""
+    """r · (n_in + n_out + 1) at the initial rank: singular vectors and values (Zhang et al. 2023, eq. 3)."""
     rank = int(settings["init_r"])
     return _sum_over_linears(shape, lambda linear: rank * (linear.n_in + linear.n_out + 1))
 
 
 def ia3(shape: ModelShape, settings: Settings) -> int:
-    """One factor for each key, value and number inside the feed-forward part (Liu et al. 2022, section 3.3)."""
-    return shape.layers * (
-        sum(linear.n_out for linear in key_value_linears(shape)) + feed_forward_output(shape).n_in
-    )
+    """One factor for each key, value and inner activation of the feed-forward part.
+
+    Liu et al. 2022, section 3.3.
+    """
+    key_value_width = sum(linear.n_out for linear in key_value_linears(shape))
+    return shape.layers * (key_value_width + feed_forward_output(shape).n_in)
 
 
 def loha(shape: ModelShape, settings: Settings) -> int:
-    """2r · (n_in + n_out): two low-rank matrices, multiplied number by number (Hyeon-Woo et al. 2022, proposition 1)."""
-    return _sum_over_linears(shape, lambda linear: 2 * int(settings["r"]) * (linear.n_in + linear.n_out))
+    """2r · (n_in + n_out): two low-rank matrices, multiplied elementwise.
+
+    Hyeon-Woo et al. 2022, proposition 1.
+    """
+    rank = int(settings["r"])
+    return _sum_over_linears(shape, lambda linear: 2 * rank * (linear.n_in + linear.n_out))
 
 
 def lokr(shape: ModelShape, settings: Settings) -> int:
-    """The two factors of a Kronecker product, each whole or in low rank where that is smaller (Yeh et al. 2024, section 3)."""
+    """The two factors of a Kronecker product, each in low rank where that is smaller.
+
+    Yeh et al. 2024, section 3.
+    """
     rank, factor = int(settings["r"]), int(settings["decompose_factor"])
 
     def count_factors(linear: Linear) -> int:
-        (in_small, in_large), (out_small, out_large) = (
-            kronecker_factors(linear.n_in, factor),
-            kronecker_factors(linear.n_out, factor),
-        )
-        is_low_rank = settings["decompose_both"] and rank < max(out_small, in_small) / 2
-        small_factor = rank * (out_small + in_small) if is_low_rank else out_small * in_small
-        large_factor = (
-            rank * (out_large + in_large) if rank < max(out_large, in_large) / 2 else out_large * in_large
-        )
+        in_small, in_large = kronecker_factors(linear.n_in, factor)
+        out_small, out_large = kronecker_factors(linear.n_out, factor)
+        small_factor, large_factor = out_small * in_small, out_large * in_large
+        if settings["decompose_both"] and rank < max(out_small, in_small) / 2:
+            small_factor = rank * (out_small + in_small)
+        if rank < max(out_large, in_large) / 2:
+            large_factor = rank * (out_large + in_large)
         return small_factor + large_factor
 
     return _sum_over_linears(shape, count_factors)
 
 
 def kronecker_factors(size: int, factor: int) -> tuple[int, int]:
-    """The two divisors of a width that LoKr works with, the smaller first unless `factor` divides (LyCORIS' rule)."""
+    """The two divisors of a width that LoKr uses, the smaller first unless `factor` divides it.
+
+    LyCORIS' rule.
+    """
     if factor > 0 and size % factor == 0:
         return factor, size // factor
     max_factor = size if factor == -1 else factor
@@ -75,22 +88,26 @@ def kronecker_factors(size: int, factor: int) -> tuple[int, int]:
 
 
 def oft(shape: ModelShape, settings: Settings) -> int:
-    """b(b - 1)/2 numbers for each rotation of b inputs, n_in/b rotations a matrix or one for all (Qiu et al. 2023, section 3.3)."""
+    """b(b - 1)/2 for each rotation of b inputs; n_in/b rotations a matrix, or one.
+
+    Qiu et al. 2023, section 3.3.
+    """
 
     def count_rotations(linear: Linear) -> int:
         if settings["r"]:
-            blocks = nearest_divisor(linear.n_in, int(settings["r"]))
-            size = linear.n_in // blocks
+            n_blocks = nearest_divisor(linear.n_in, int(settings["r"]))
+            block_size = linear.n_in // n_blocks
         else:
-            size = nearest_divisor(linear.n_in, int(settings["oft_block_size"]) or 1)
-            blocks = linear.n_in // size
-        return (1 if settings["block_share"] else blocks) * size * (size - 1) // 2
+            block_size = nearest_divisor(linear.n_in, int(settings["oft_block_size"]) or 1)
+            n_blocks = linear.n_in // block_size
+        n_rotations = 1 if settings["block_share"] else n_blocks
+        return n_rotations * block_size * (block_size - 1) // 2
 
     return _sum_over_linears(shape, count_rotations)
 
 
 def nearest_divisor(size: int, target: int) -> int:
-    """The divisor of a width that is nearest to the one wanted, the smaller of two; PEFT's own rule."""
+    """The divisor of a width nearest to the target, the smaller of two as near; PEFT's own rule."""
     if target >= size:
         return size
     lower = next(value for value in range(target, 0, -1) if size % value == 0)
@@ -99,39 +116,46 @@ def nearest_divisor(size: int, target: int) -> int:
 
 
 def vera(shape: ModelShape, settings: Settings) -> int:
-    """n_out + r: two vectors a matrix (Kopiczko et al. 2024, table 1); the shared random matrices are no parameters of the model."""
-    return _sum_over_linears(shape, lambda linear: linear.n_out + int(settings["r"]))
+    """n_out + r: two vectors a matrix (Kopiczko et al. 2024, table 1).
+
+    The shared random matrices are no parameters of the model.
+    """
+    rank = int(settings["r"])
+    return _sum_over_linears(shape, lambda linear: linear.n_out + rank)
 
 
 def prompt_tuning(shape: ModelShape, settings: Settings) -> int:
-    """One embedding for each virtual word (Lester et al. 2021)."""
+    """One embedding for each virtual token (Lester et al. 2021)."""
     return int(settings["num_virtual_tokens"]) * shape.hidden
 
 
 def p_tuning(shape: ModelShape, settings: Settings) -> int:
-    """The embeddings and the network over them: three layers, or an LSTM in both directions and two layers (Liu et al. 2021)."""
+    """The embeddings and the network over them: three layers, or a bidirectional LSTM and two.
+
+    Liu et al. 2021.
+    """
     width, inner = shape.hidden, int(settings["encoder_hidden_size"])
     embeddings = int(settings["num_virtual_tokens"]) * width
     if settings["encoder_reparameterization_type"] == "MLP":
-        return (
-            embeddings
-            + _count_linear(width, inner)
-            + _count_linear(inner, inner)
-            + _count_linear(inner, width)
-        )
-    inputs = [width] + [2 * inner] * (int(settings["encoder_num_layers"]) - 1)
-    lstm = sum(2 * 4 * inner * (n_in + inner + 2) for n_in in inputs)
-    return embeddings + lstm + _count_linear(2 * inner, 2 * inner) + _count_linear(2 * inner, width)
+        mlp = _count_linear(width, inner) + _count_linear(inner, inner) + _count_linear(inner, width)
+        return embeddings + mlp
+    input_widths = [width] + [2 * inner] * (int(settings["encoder_num_layers"]) - 1)
+    lstm = sum(2 * 4 * inner * (n_in + inner + 2) for n_in in input_widths)
+    mlp = _count_linear(2 * inner, 2 * inner) + _count_linear(2 * inner, width)
+    return embeddings + lstm + mlp
 
 
 def ln_tuning(shape: ModelShape, settings: Settings) -> int:
-    """The norms of the blocks and around them (Zhao et al. 2023): beside the embeddings too in an encoder, with a bias in BERT."""
+    """The norms of the blocks and around them (Zhao et al. 2023).
+
+    An encoder has one after the embeddings too, and BERT's have a bias.
+    """
     outer_norms = 2 * shape.hidden if shape.encoder else shape.hidden
     return shape.layers * shape.block_other_parameters - shape.first_block_missing + outer_norms
 
 
 def count_frozen(kind: str, shape: ModelShape) -> int:
-    """What a method adds and does not train: AdaLoRA notes beside each matrix the rank it began with."""
+    """What a method adds and does not train: AdaLoRA stores for each matrix the rank it started with."""
     return shape.layers * len(shape.linears) if kind == "adalora" else 0
 
 
@@ -141,7 +165,7 @@ def key_value_linears(shape: ModelShape) -> tuple[Linear, ...]:
 
 
 def feed_forward_output(shape: ModelShape) -> Linear:
-    """The matrix that reads the inner numbers of the feed-forward part: the last of a block."""
+    """The matrix that reads the inner activations of the feed-forward part: the last of a block."""
     return shape.linears[-1]
 
 

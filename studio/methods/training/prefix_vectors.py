@@ -1,4 +1,4 @@
-"""What remains of prompts learned through a network: the vectors it makes, without the network."""
+"""Prefixes learned through a network become the vectors it makes, without the network."""
 
 from typing import Any
 
@@ -6,7 +6,7 @@ import torch
 
 
 def flatten_prefix_encoder(model: Any) -> Any:
-    """The model with its prompt encoder replaced by the vectors that encoder gives; its answers stay the same."""
+    """The model with its prompt encoder replaced by the vectors it gives; the answers stay the same."""
     vectors = model.get_prompt_embedding_to_save("default").detach().clone().to(model.device)
     encoder = model.prompt_encoder["default"]
     if getattr(encoder, "prefix_projection", False):

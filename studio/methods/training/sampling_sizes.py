@@ -1,7 +1,10 @@
-"""How much UPFT lets the model write: read by the sampling itself and by the estimator, which must do without torch."""
+"""How much UPFT lets the model write: for the sampling and for the estimator, which must not load torch."""
 
 GENERATION_BATCH_SIZE = 16
-# A whole answer is cut here; a cut one gets no end, so that no false one is learned (tokens).
+# A full answer is cut off here (tokens). One that was cut gets no end token, so that no false end is learned.
 MAX_COMPLETION_TOKENS = 256
-# The look at how alike openings are: so many questions, so many answers each, compared over so many tokens.
-SIMILARITY_QUESTIONS, SIMILARITY_SAMPLES, SIMILARITY_TOKENS = 8, 16, 4
+# How prefix self-consistency is measured: so many questions, so many answers to each, compared over their
+# first tokens.
+SIMILARITY_QUESTIONS = 8
+SIMILARITY_SAMPLES = 16
+SIMILARITY_TOKENS = 4

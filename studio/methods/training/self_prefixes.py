@@ -1,4 +1,4 @@
-"""A model writes the openings of its own answers: UPFT's examples, kept in the run so that anyone can read them."""
+"""UPFT's examples: openings of answers the model generates itself, stored in the run for people to read."""
 
 import json
 import random
@@ -10,7 +10,7 @@ from typing import Any
 import torch
 
 from studio.data import examples
-from studio.data.examples import IGNORE_INDEX, Encoded
+from studio.data.examples import IGNORE_INDEX, Encoded, Example
 from studio.errors import BadData
 from studio.evaluate import answers
 from studio.i18n import Message
@@ -25,133 +25,158 @@ from studio.methods.training.sampling_sizes import (
 from studio.storage import write_json
 
 SELF_CONSISTENCY = Message(
-    "Of {answers} answers the model wrote to the same question, {same} begin with the same {tokens} tokens (on average, over {questions} questions): the more do, the more this method has to learn from (prefix self-consistency)."
+    "Of {answers} answers the model wrote to the same question, {same} begin with the same {tokens} tokens "
+    "(on average, over {questions} questions): the more do, the more this method has to learn from (prefix "
+    "self-consistency)."
 )
-# An answer is always like itself, and two may be so by chance.
+# An answer always matches itself, and two may match by chance.
 MAX_CHANCE_MATCHES = 2
 LOW_SELF_CONSISTENCY = Message(
-    "Hardly two begin alike, so expect little of this method here: examples that have answers get further (with LoRA, for instance)."
+    "Hardly two begin alike, so expect little of this method here: examples that have answers get further "
+    "(with LoRA, for instance)."
 )
 TOP_P = 0.95
 FIRST_STEP_INSTRUCTION = " Write only the first step towards the answer; it need not be complete."
-# Puts a text before what the user says in whatever the model's own template then writes.
+# Goes before the model's own chat template: puts a text before the user's messages.
 INSTRUCTION_TEMPLATE = (
-    "{{%- set told = namespace(list=[]) -%}}{{%- for message in messages -%}}{{%- set told.list = told.list + [{{'role': message['role'], "
-    "'content': ({text} + message['content']) if message['role'] == 'user' else message['content']}}] -%}}{{%- endfor -%}}"
-    "{{%- set messages = told.list -%}}"
+    "{{%- set prefixed = namespace(messages=[]) -%}}"
+    "{{%- for message in messages -%}}"
+    "{{%- set prefixed.messages = prefixed.messages + [{{'role': message['role'], "
+    "'content': ({text} + message['content']) if message['role'] == 'user' else message['content']}}] -%}}"
+    "{{%- endfor -%}}"
+    "{{%- set messages = prefixed.messages -%}}"
 )
+NO_SPACE_FOR_OPENING = Message(
+    "No question leaves room for an opening within {budget} tokens: at most {room} may be the question's, "
+    "the shortest has {least}."
+)
+ALLOW_LONGER_TEXTS = Message("Allow longer texts (max_length), shorter openings, or shorten the questions.")
 
 
-def generate_rows(job: TrainingContext) -> tuple[list[Encoded], list[Encoded]]:
-    """Training and validation rows: each question with the opening the model wrote itself, a share of them with the whole answer.
+def generate_rows(context: TrainingContext) -> tuple[list[Encoded], list[Encoded]]:
+    """Training and validation rows: questions with openings the model generates, a share with full answers.
 
-    Validation rows are openings as they are in use, without the template: their perplexity is the prefix perplexity of the report.
-    Written once and kept in `data/openings.json`; a run that goes on reads them there.
+    Validation rows are openings as they are in use, without the template: their perplexity is the prefix
+    perplexity of the report. The rows are stored in `data/openings.json`, from which a run that goes on reads
+    them.
+
+    Raises:
+        BadData: where no question leaves space for an opening.
     """
-    instruction = str(job.settings["instruction"])
-    if instruction:
-        job.tokenizer.chat_template = (
-            INSTRUCTION_TEMPLATE.format(text=json.dumps(instruction, ensure_ascii=False))
-            + job.tokenizer.chat_template
-        )
-    path = job.folder / "data" / "openings.json"
+    _prepend_instruction(context)
+    path = context.folder / "data" / "openings.json"
     if path.is_file():
         saved = json.loads(path.read_text(encoding="utf-8"))
-        _report_self_consistency(job, saved["notes"])
-        train, validation = ([Encoded.from_json(row) for row in saved[part]] for part in ("train", "validation"))
-        return train, validation
-    torch.manual_seed(job.plan.training.seed)
-    prefix_length, max_length = int(job.settings["prefix_length"]), job.plan.training.max_length
-    max_prompt_tokens = (
-        max_length
-        - prefix_length
-        - (len(job.tokenizer(FIRST_STEP_INSTRUCTION)["input_ids"]) + 1 if job.settings["template"] else 0)
-    )
-    train_examples, validation_examples = (
-        [example for example in part if len(_encode_question(job, example)) < max_prompt_tokens]
-        for part in job.examples
-    )
-    if not train_examples or not validation_examples:
-        raise BadData(
-            Message(
-                "No question leaves room for an opening within {budget} tokens: at most {room} may be the question's, the shortest has {least}."
-            ),
-            Message("Allow longer texts (max_length), shorter openings, or shorten the questions."),
-            budget=max_length,
-            room=max(max_prompt_tokens - 1, 0),
-            least=min(
-                len(_encode_question(job, example))
-                for example in job.examples[0 if not train_examples else 1]
-            ),
+        _report_self_consistency(context, saved["notes"])
+        saved_train, saved_validation = (
+            [Encoded.from_json(row) for row in saved[split]] for split in ("train", "validation")
         )
-    _report_self_consistency(
-        job,
-        measure_self_consistency(
-            job, [_encode_question(job, example) for example in train_examples[:SIMILARITY_QUESTIONS]]
-        ),
-    )
-    full_indices = set(
-        random.Random(job.plan.training.seed).sample(  # noqa: S311 - not for secrets
-            range(len(train_examples)), round(float(job.settings["full_share"]) * len(train_examples))
-        )
-    )
-    prefix_examples = [example for index, example in enumerate(train_examples) if index not in full_indices]
-    total = len(train_examples) + len(validation_examples)
-    prefixes = _sample_completions(
-        job, [_encode_question(job, example) for example in prefix_examples], prefix_length, 0, total
-    )
-    train = [
-        _build_opening_row(job, example, ids) for example, ids in zip(prefix_examples, prefixes, strict=True)
-    ]
-    full_prompts = [_encode_question(job, train_examples[index]) for index in sorted(full_indices)]
-    full_max_tokens = max(
-        prefix_length, min(MAX_COMPLETION_TOKENS, max_length - max(map(len, full_prompts), default=0))
-    )
-    train += [
-        _build_row(prompt, ids)
-        for prompt, ids in zip(
-            full_prompts,
-            _sample_completions(job, full_prompts, full_max_tokens, len(prefix_examples), total),
-            strict=True,
-        )
-    ]
-    validation_prompts = [_encode_question(job, example) for example in validation_examples]
-    validation = [
-        _build_row(prompt, ids)
-        for prompt, ids in zip(
-            validation_prompts,
-            _sample_completions(job, validation_prompts, prefix_length, len(train_examples), total),
-            strict=True,
-        )
-    ]
+        return saved_train, saved_validation
+    torch.manual_seed(context.plan.training.seed)
+    train_examples, validation_examples = _select_short_questions(context)
+    sample_prompts = [_encode_question(context, example) for example in train_examples[:SIMILARITY_QUESTIONS]]
+    _report_self_consistency(context, measure_self_consistency(context, sample_prompts))
+
+    full_examples, opening_examples = _choose_full_answers(context, train_examples)
+    sampler = _Sampler(context, total=len(train_examples) + len(validation_examples))
+    prefix_length = int(context.settings["prefix_length"])
+    train = []
+    opening_prompts = [_encode_question(context, example) for example in opening_examples]
+    openings = sampler.sample(opening_prompts, prefix_length)
+    for example, completion_ids in zip(opening_examples, openings, strict=True):
+        train.append(_build_opening_row(context, example, completion_ids))
+    full_prompts = [_encode_question(context, example) for example in full_examples]
+    free_tokens = context.plan.training.max_length - max(map(len, full_prompts), default=0)
+    full_tokens = max(prefix_length, min(MAX_COMPLETION_TOKENS, free_tokens))
+    train += _build_rows(full_prompts, sampler.sample(full_prompts, full_tokens))
+    validation_prompts = [_encode_question(context, example) for example in validation_examples]
+    validation = _build_rows(validation_prompts, sampler.sample(validation_prompts, prefix_length))
+
     path.parent.mkdir(parents=True, exist_ok=True)
-    write_json(
-        path,
-        {
-            "notes": job.notes["openings"],
-            "train": [asdict(row) for row in train],
-            "validation": [asdict(row) for row in validation],
-        },
-    )
+    stored = {
+        "notes": context.notes["openings"],
+        "train": [asdict(row) for row in train],
+        "validation": [asdict(row) for row in validation],
+    }
+    write_json(path, stored)
     return train, validation
 
 
-def measure_self_consistency(job: TrainingContext, prompts: Sequence[list[int]]) -> dict[str, Any]:
-    """How alike a model's answers begin: the share (0 to 1) of answers to a question that open with its commonest first tokens.
+def _prepend_instruction(context: TrainingContext) -> None:
+    """Let the chat template put the chosen instruction before each question."""
+    instruction = str(context.settings["instruction"])
+    if instruction:
+        prefix = INSTRUCTION_TEMPLATE.format(text=json.dumps(instruction, ensure_ascii=False))
+        context.tokenizer.chat_template = prefix + context.tokenizer.chat_template
+
+
+def _select_short_questions(context: TrainingContext) -> tuple[list[Example], list[Example]]:
+    """Training and validation examples whose question leaves space for an opening; else BadData."""
+    max_length = context.plan.training.max_length
+    max_prompt_tokens = max_length - int(context.settings["prefix_length"])
+    if context.settings["template"]:
+        max_prompt_tokens -= len(context.tokenizer(FIRST_STEP_INSTRUCTION)["input_ids"]) + 1
+    selected = []
+    for examples_of_split in context.examples:
+        lengths = [len(_encode_question(context, example)) for example in examples_of_split]
+        short = [
+            example
+            for example, length in zip(examples_of_split, lengths, strict=True)
+            if length < max_prompt_tokens
+        ]
+        if not short:
+            raise BadData(
+                NO_SPACE_FOR_OPENING,
+                ALLOW_LONGER_TEXTS,
+                budget=max_length,
+                room=max(max_prompt_tokens - 1, 0),
+                least=min(lengths),
+            )
+        selected.append(short)
+    train_examples, validation_examples = selected
+    return train_examples, validation_examples
+
+
+def _choose_full_answers(
+    context: TrainingContext, train_examples: list[Example]
+) -> tuple[list[Example], list[Example]]:
+    """A random share of the examples, to be answered in full, and the others."""
+    n_full = round(float(context.settings["full_share"]) * len(train_examples))
+    generator = random.Random(context.plan.training.seed)  # noqa: S311 - not for secrets
+    full_indices = set(generator.sample(range(len(train_examples)), n_full))
+    full_examples, opening_examples = [], []
+    for index, example in enumerate(train_examples):
+        if index in full_indices:
+            full_examples.append(example)
+        else:
+            opening_examples.append(example)
+    return full_examples, opening_examples
+
+
+def measure_self_consistency(context: TrainingContext, prompts: Sequence[list[int]]) -> dict[str, Any]:
+    """How alike a model's answers begin: the share (0 to 1) with a question's commonest first tokens.
 
     Where nearly all differ, there is little for UPFT to work with (the paper's prefix self-consistency).
+
+    Args:
+        context: the training whose model is asked.
+        prompts: questions as token ids.
+
+    Returns:
+        The mean share as "alike", and how it was measured: "questions", "answers" to each, first "tokens"
+        compared.
     """
     shares: list[float] = []
     for prompt in prompts:
-        job.report_progress("alike", len(shares), len(prompts))
+        context.report_progress("alike", len(shares), len(prompts))
         completions = answers.generate(
-            job.model,
-            job.tokenizer,
+            context.model,
+            context.tokenizer,
             [prompt] * SIMILARITY_SAMPLES,
             SIMILARITY_TOKENS,
-            **_sampling_settings(job),
+            **_sampling_settings(context),
         )
-        top_count = Counter(tuple(ids) for ids in completions).most_common(1)[0][1]
+        _, top_count = Counter(tuple(ids) for ids in completions).most_common(1)[0]
         shares.append(top_count / SIMILARITY_SAMPLES)
     return {
         "alike": sum(shares) / max(len(shares), 1),
@@ -161,56 +186,77 @@ def measure_self_consistency(job: TrainingContext, prompts: Sequence[list[int]])
     }
 
 
-def _report_self_consistency(job: TrainingContext, result: dict[str, Any]) -> None:
+def _report_self_consistency(context: TrainingContext, result: dict[str, Any]) -> None:
     n_same = result["alike"] * result["answers"]
-    message = SELF_CONSISTENCY.format(**{**result, "same": f"{n_same:.3g}"})
-    job.add_note(
-        "openings", result, *((message, LOW_SELF_CONSISTENCY) if n_same <= MAX_CHANCE_MATCHES else (message,))
-    )
+    messages = [SELF_CONSISTENCY.format(**result, same=f"{n_same:.3g}")]
+    if n_same <= MAX_CHANCE_MATCHES:
+        messages.append(LOW_SELF_CONSISTENCY)
+    context.add_note("openings", result, *messages)
 
 
-def _encode_question(job: TrainingContext, example: dict[str, str]) -> list[int]:
+def _encode_question(context: TrainingContext, example: Example) -> list[int]:
     return examples.apply_chat_template(
-        job.tokenizer, examples.to_prompt_messages(example), add_generation_prompt=True
+        context.tokenizer, examples.to_prompt_messages(example), add_generation_prompt=True
     )
 
 
-def _build_opening_row(job: TrainingContext, example: dict[str, str], completion_ids: list[int]) -> Encoded:
-    """An opening under the template, ended there; or without either, since an end alone teaches the model to break off."""
-    if not job.settings["template"]:
-        return _build_row(_encode_question(job, example), completion_ids)
-    messages = examples.to_prompt_messages(example)
-    messages = [*messages[:-1], {**messages[-1], "content": messages[-1]["content"] + FIRST_STEP_INSTRUCTION}]
-    end_tokens = answers.stop_token_ids(job.model, job.tokenizer) & {*completion_ids[-1:]}
-    return _build_row(
-        examples.apply_chat_template(job.tokenizer, messages, add_generation_prompt=True),
-        completion_ids if end_tokens else [*completion_ids, job.tokenizer.eos_token_id],
+def _build_opening_row(context: TrainingContext, example: Example, completion_ids: list[int]) -> Encoded:
+    """An opening under the template, ended there.
+
+    Without the template it gets no end either: an end alone would teach the model to break off.
+    """
+    if not context.settings["template"]:
+        return _build_row(_encode_question(context, example), completion_ids)
+    *earlier, question = examples.to_prompt_messages(example)
+    question = {**question, "content": question["content"] + FIRST_STEP_INSTRUCTION}
+    prompt_ids = examples.apply_chat_template(
+        context.tokenizer, [*earlier, question], add_generation_prompt=True
     )
+    stop_ids = answers.stop_token_ids(context.model, context.tokenizer)
+    has_end = bool(completion_ids) and completion_ids[-1] in stop_ids
+    if not has_end:
+        completion_ids = [*completion_ids, context.tokenizer.eos_token_id]
+    return _build_row(prompt_ids, completion_ids)
+
+
+def _build_rows(prompts: Sequence[list[int]], completions: Sequence[list[int]]) -> list[Encoded]:
+    return [_build_row(prompt, ids) for prompt, ids in zip(prompts, completions, strict=True)]
 
 
 def _build_row(prompt_ids: list[int], completion_ids: list[int]) -> Encoded:
     return Encoded(prompt_ids + completion_ids, [IGNORE_INDEX] * len(prompt_ids) + completion_ids)
 
 
-def _sampling_settings(job: TrainingContext) -> dict[str, Any]:
-    return {"temperature": float(job.settings["temperature"]), "top_p": TOP_P, "top_k": 0}
+def _sampling_settings(context: TrainingContext) -> dict[str, Any]:
+    return {"temperature": float(context.settings["temperature"]), "top_p": TOP_P, "top_k": 0}
 
 
-def _sample_completions(
-    job: TrainingContext, prompts: Sequence[list[int]], max_new_tokens: int, n_done: int, total: int
-) -> list[list[int]]:
-    """One answer of the model to each question, at most `length` tokens, questions of like length together."""
-    completions_by_index: dict[int, list[int]] = {}
-    order = sorted(range(len(prompts)), key=lambda index: len(prompts[index]))
-    for start in range(0, len(order), GENERATION_BATCH_SIZE):
-        job.report_progress("openings", n_done + start, total)
-        batch_indices = order[start : start + GENERATION_BATCH_SIZE]
-        completions = answers.generate(
-            job.model,
-            job.tokenizer,
-            [prompts[index] for index in batch_indices],
-            max_new_tokens,
-            **_sampling_settings(job),
-        )
-        completions_by_index.update(zip(batch_indices, completions, strict=True))
-    return [completions_by_index[index] for index in range(len(prompts))]
+class _Sampler:
+    """Generates completions, and reports how many of all have been generated.
+
+    Args:
+        context: the training whose model generates.
+        total: completions in all.
+    """
+
+    def __init__(self, context: TrainingContext, total: int) -> None:
+        self.context, self.total = context, total
+        self.n_done = 0
+
+    def sample(self, prompts: Sequence[list[int]], max_new_tokens: int) -> list[list[int]]:
+        """One completion for each prompt; prompts of like length share a batch."""
+        completions_by_index: dict[int, list[int]] = {}
+        order = sorted(range(len(prompts)), key=lambda index: len(prompts[index]))
+        for start in range(0, len(order), GENERATION_BATCH_SIZE):
+            self.context.report_progress("openings", self.n_done, self.total)
+            batch_indices = order[start : start + GENERATION_BATCH_SIZE]
+            completions = answers.generate(
+                self.context.model,
+                self.context.tokenizer,
+                [prompts[index] for index in batch_indices],
+                max_new_tokens,
+                **_sampling_settings(self.context),
+            )
+            completions_by_index.update(zip(batch_indices, completions, strict=True))
+            self.n_done += len(batch_indices)
+        return [completions_by_index[index] for index in range(len(prompts))]

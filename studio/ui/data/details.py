@@ -7,14 +7,15 @@ import gradio as gr
 from studio.errors import StudioError
 from studio.plan import Data, MethodChoice, Plan, Task, Training, Value
 from studio.ui import access
-from studio.ui.components import forms
-from studio.ui.components.forms import t
+from studio.ui.components import events, notices
+from studio.ui.components.labels import t
 from studio.ui.data import health as health_panel
 from studio.ui.data import messages, row_browser
 from studio.ui.data import test_set as test_set_panel
 from studio.ui.data.tab import DataTab
 from studio.ui.data.test_set import CustomTestSet
-from studio.ui.form import plan_form
+from studio.ui.form import packing, plan_form
+from studio.ui.language import request_language
 from studio.ui.method.tab import MethodTab
 
 
@@ -43,7 +44,7 @@ def build_details() -> DetailsPanel:
 
 
 def _build_components(container: gr.Column) -> DetailsPanel:
-    split = forms.notice_box("split-notice")
+    split = notices.notice_box("split-notice")
     report = health_panel.build_report()
     with gr.Accordion(t(messages.PREVIEW), open=True, elem_id="seen"):
         preview = gr.HTML(
@@ -107,12 +108,12 @@ def describe_split(
     request: gr.Request,
 ) -> dict[str, Any]:
     """How the examples are divided, in one sentence."""
-    lang = forms.request_language(request)
+    lang = request_language(request)
     try:
         access.find_dataset(source)
         data = Data(
             source=source,
-            columns=forms.unpack(columns),
+            columns=packing.unpack_mapping(columns),
             test=test or "",
             validation_share=validation_share,
             test_share=test_share,
@@ -126,7 +127,7 @@ def describe_split(
         )
         splits = plan_form.split_examples(plan)
     except (StudioError, ValueError, TypeError):
-        return forms.notice("")
+        return notices.notice("")
     n_test, n_train, n_validation = len(splits.test), len(splits.train), len(splits.validation)
     if test:
         test_text = messages.SPLIT_CUSTOM_TEST.render(lang, test=n_test, name=access.find_dataset(test).name)
@@ -137,7 +138,7 @@ def describe_split(
             else messages.SPLIT_NO_TEST.render(lang, check=n_validation)
         )
     n_examples = n_train + n_validation + (0 if test else n_test)
-    return forms.notice(
+    return notices.notice(
         messages.SPLIT_SUMMARY.render(
             lang, count=n_examples, train=n_train, check=n_validation, test=test_text, seed=int(seed or 0)
         )
@@ -157,13 +158,13 @@ def wire(
     latest_only: dict[str, Any] = {"show_progress": "hidden", "trigger_mode": "always_last"}
     latest_unqueued = {**latest_only, "queue": False}
     task, columns, revision, notice = data_tab.task, data_tab.columns, data_tab.revision, data_tab.notice
-    training, model, chosen = method_tab.training_fields, method_tab.model, method_tab.chosen
+    training, model, method = method_tab.training_fields, method_tab.model, method_tab.method
     inputs = {
         "source": source,
         "task": task,
         "columns": columns,
         "model": model,
-        "chosen": chosen,
+        "method": method,
         **method_tab.packed_fields,
     }
     inputs["max_length"] = training["max_length"]
@@ -173,7 +174,7 @@ def wire(
         for name, field in method_tab.setting_fields.items()
         if name == "peft_type" or name.endswith("virtual_tokens")
     ]
-    length_changes = [training["max_length"].change, model.change, chosen.change, *virtual_token_changes]
+    length_changes = [training["max_length"].change, model.change, method.change, *virtual_token_changes]
     # In the browser alone: with every event of the server Gradio looks through all that stands in what the server shows or hides.
     source.change(
         None,
@@ -182,7 +183,7 @@ def wire(
         js="(source) => ({ visible: Boolean(source), __type__: 'update' })",
         **quiet,
     )
-    rows_changed = forms.after_any(source.change, columns.change, revision.change, *length_changes)
+    rows_changed = events.after_any(source.change, columns.change, revision.change, *length_changes)
     rows_changed.then(
         row_browser.preview_examples, inputs_kwargs=inputs, outputs=components.preview, **latest_only
     )
@@ -194,7 +195,7 @@ def wire(
     )
     recheck_count = gr.Number(0, visible=False)  # how often it was asked to check once more
     components.report.again(None, recheck_count, recheck_count, js="(count) => count + 1", **quiet)
-    check_needed = forms.after_any(
+    check_needed = events.after_any(
         source.change,
         columns.change,
         revision.change,
@@ -211,7 +212,7 @@ def wire(
     fix_outputs = [source, revision, notice, components.report]
     page_outputs = [components.rows, components.page_label, components.page_number]
     components.search.input(None, None, components.page_number, js="() => 1", **quiet)
-    page_changed = forms.after_any(
+    page_changed = events.after_any(
         source.change, revision.change, components.page_number.input, components.search.input
     )
     page_changed.then(
@@ -254,7 +255,7 @@ def wire(
     split_inputs = {"source": source, "task": task, "columns": columns, "test": components.test_fields.test}
     split_inputs |= {name: training[name] for name in ("validation_share", "test_share", "seed")}
     share_changes = [training[name].change for name in ("validation_share", "test_share", "seed")]
-    split_changed = forms.after_any(
+    split_changed = events.after_any(
         source.change, columns.change, revision.change, components.test_fields.test.change, *share_changes
     )
     split_changed.then(

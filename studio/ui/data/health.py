@@ -14,11 +14,13 @@ from studio.data.quality.health import Finding, Health
 from studio.data.store import Dataset
 from studio.errors import BadData, StudioError
 from studio.i18n import Message
-from studio.plan import Task, Value
+from studio.plan import Task
 from studio.ui import access
-from studio.ui.components import forms
+from studio.ui.components import notices
 from studio.ui.data import messages
-from studio.ui.form import plan_form
+from studio.ui.form import packing, plan_form
+from studio.ui.form.form_state import read_form
+from studio.ui.language import request_language
 
 # The rows of a finding that are named.
 MAX_ROWS_NAMED = 8
@@ -51,32 +53,27 @@ def build_report() -> gr.HTML:
     )
 
 
-def run_checks(
-    source: str,
-    task: Task,
-    columns: str,
-    model: str,
-    max_length: float,
-    chosen: str,
-    test: str,
-    request: gr.Request,
-    **settings: Value,
-) -> Iterator[Any]:
-    """The report, first without near-duplicates; nothing where there is no data to look at. `knobs` are the fields of methods' settings."""
-    lang = forms.request_language(request)
+def run_checks(request: gr.Request, **fields: Any) -> Iterator[Any]:
+    """The report, first without near-duplicates; nothing where there is no data to look at.
+
+    `fields` are the form (form_state.read_form).
+    """
+    lang = request_language(request)
+    form = read_form(fields)
+    task, role_columns, test = form.task, dict(form.columns), form.test_source
     try:
-        dataset, role_columns = access.find_dataset(source), forms.unpack(columns)
+        dataset = access.find_dataset(form.source)
         if test:
             access.find_dataset(test)
-        base = access.find_base(model)
+        base = access.find_base(form.model)
     except StudioError:
         yield {}
         return
     folder = str(base.folder) if base and base.folder else ""
-    test, max_tokens = str(test or ""), plan_form.max_text_tokens(base, chosen, max_length, settings)
-    check_options = {"method": chosen, "max_length": max_tokens, "folder": folder, "test": test}
-    rows_key = (dataset.source, dataset.version, task, columns, test)
-    cache_key = (*rows_key, chosen, max_tokens, folder)
+    max_tokens = plan_form.max_text_tokens(form, base)
+    check_options = {"method": form.method, "max_length": max_tokens, "folder": folder, "test": test}
+    rows_key = (dataset.source, dataset.version, task, packing.pack_mapping(role_columns), test)
+    cache_key = (*rows_key, form.method, max_tokens, folder)
     if cache_key in _report_cache:
         yield _format_report(_report_cache[cache_key], dataset, lang)
         return
@@ -123,7 +120,7 @@ def finish_report(content: object, request: gr.Request) -> Any:
     """The report when a check or a fix has ended: one that was called off waits no more, and what was not looked at can be looked at again."""
     if not isinstance(content, dict) or not content.get("wait"):
         return gr.skip()
-    lang = forms.request_language(request)
+    lang = request_language(request)
     finished = {**content, "wait": ""}
     return (
         finished
@@ -199,7 +196,7 @@ def apply_change(dataset: Dataset, change: Change, was_copied: bool, lang: str) 
     text = messages.FIXED.render(
         lang, what=_name_change(change, lang), rows=len(change.drop), cells=len(change.cells)
     )
-    return forms.notice(text, messages.SAMPLE_COPIED.render(lang) if was_copied else "", kind="good")
+    return notices.notice(text, messages.SAMPLE_COPIED.render(lang) if was_copied else "", kind="good")
 
 
 def fix_finding(
@@ -214,7 +211,7 @@ def fix_finding(
     request: gr.Request,
 ) -> Iterator[tuple[Any, ...]]:
     """The fix of one finding, on the visitor's own data or a copy of the sample; the report (`shown`) says how far it is."""
-    lang, report = forms.request_language(request), dict(content) if isinstance(content, dict) else {}
+    lang, report = request_language(request), dict(content) if isinstance(content, dict) else {}
     final_change: Change | None = None
     try:
         version = access.find_own_dataset(source, browser_datasets).version
@@ -227,7 +224,7 @@ def fix_finding(
             with_progress(report, messages.HEALTH_CHECKING.render(lang), lang),
         )
         for stage, share, change in import_job.compute_fix(
-            str(getattr(event, "id", "")), source, task, forms.unpack(columns), str(test or "")
+            str(getattr(event, "id", "")), source, task, packing.unpack_mapping(columns), str(test or "")
         ):
             final_change = change
             yield (
@@ -240,7 +237,7 @@ def fix_finding(
             yield (
                 gr.skip(),
                 revision + 1,
-                forms.notice(messages.NOTHING_TO_FIX.render(lang)),
+                notices.notice(messages.NOTHING_TO_FIX.render(lang)),
                 {**report, "wait": ""},
             )
             return
@@ -251,7 +248,7 @@ def fix_finding(
         dataset, was_copied = get_editable_dataset(source, browser_datasets)
         notice = apply_change(dataset, final_change, was_copied, lang)
     except StudioError as error:
-        yield gr.skip(), revision + 1, forms.error_notice(error, lang), {**report, "wait": ""}
+        yield gr.skip(), revision + 1, notices.error_notice(error, lang), {**report, "wait": ""}
         return
     yield dataset.source, revision + 1, notice, {**report, "wait": ""}
 
@@ -260,11 +257,11 @@ def undo_change(
     source: str, browser_datasets: object, revision: float, request: gr.Request
 ) -> tuple[Any, ...]:
     """Take the last change back."""
-    lang = forms.request_language(request)
+    lang = request_language(request)
     try:
         undone = store.undo(access.find_own_dataset(source, browser_datasets))
     except StudioError as error:
-        return revision + 1, forms.error_notice(
+        return revision + 1, notices.error_notice(
             error, lang
         )  # the report is shown anew, and its button with it
     text = (
@@ -272,4 +269,4 @@ def undo_change(
         if undone
         else messages.NOTHING_TO_UNDO.render(lang)
     )
-    return revision + 1, forms.notice(text, kind="good" if undone else "info")
+    return revision + 1, notices.notice(text, kind="good" if undone else "info")

@@ -14,14 +14,18 @@ from studio.data.store import Dataset
 from studio.errors import BadData, StudioError
 from studio.estimate import dataset_lengths
 from studio.estimate.tracing import client as tracing_client
-from studio.plan import Data, MethodChoice, Plan, Task, Value
+from studio.plan import Data, MethodChoice, Plan, Task
 from studio.ui import access
-from studio.ui.components import forms
+from studio.ui.components import notices
 from studio.ui.data import health as health_panel
 from studio.ui.data import messages
 from studio.ui.form import plan_form
+from studio.ui.form.form_state import read_form
+from studio.ui.language import request_language
 
 PREVIEW_EXAMPLES, ROWS_PER_PAGE = 3, 20
+# Where the field for the longest example is empty (tokens).
+DEFAULT_MAX_LENGTH = 256
 # How much of a text is drawn (characters).
 MAX_TEXT_CHARS = 1200
 # The classes that have a bar, and how much of a name stands beside it (characters).
@@ -35,22 +39,18 @@ PREVIEW_TEMPLATE = """
 </article>{{/each}}"""
 
 
-def preview_examples(
-    source: str,
-    task: Task,
-    columns: str,
-    model: str,
-    max_length: float,
-    chosen: str,
-    request: gr.Request,
-    **settings: Value,
-) -> dict[str, Any]:
-    """The first examples as the model reads them, under its own template where it is here."""
-    lang = forms.request_language(request)
+def preview_examples(request: gr.Request, **fields: Any) -> dict[str, Any]:
+    """The first examples as the model reads them, under its own template where it is here.
+
+    `fields` are the form (form_state.read_form).
+    """
+    lang = request_language(request)
+    form = read_form(fields)
+    task, role_columns = form.task, dict(form.columns)
     try:
-        dataset, role_columns = access.find_dataset(source), forms.unpack(columns)
+        dataset = access.find_dataset(form.source)
         prepared_examples, _ = examples.build_examples(dataset.table(), task, role_columns)
-        base = access.find_base(model)
+        base = access.find_base(form.model)
     except StudioError:
         return {}
     reply: dict[str, Any] = {}
@@ -66,7 +66,7 @@ def preview_examples(
         reply = tracing_client.send_request(
             {
                 **query,
-                "max_length": plan_form.max_text_tokens(base, chosen, max_length or 256, settings),
+                "max_length": plan_form.max_text_tokens(form, base) or DEFAULT_MAX_LENGTH,
                 "most": PREVIEW_EXAMPLES,
             }
         )
@@ -120,7 +120,7 @@ def _shorten(text: str) -> str:
 
 def show_page(source: str, search: str, page_number: float, request: gr.Request) -> tuple[Any, ...]:
     """A page of the rows that hold what is searched for, with a sentence on which they are, and how far one can turn."""
-    lang = forms.request_language(request)
+    lang = request_language(request)
     try:
         dataset = access.find_dataset(source)
         _remember_shown(dataset, request)
@@ -182,7 +182,7 @@ def save_edits(
     source: str, browser_datasets: object, edited: Any, revision: float, request: gr.Request
 ) -> tuple[Any, ...]:
     """Take over the cells that differ from the data; what has no number, or an unknown one, is no row of it."""
-    lang = forms.request_language(request)
+    lang = request_language(request)
     try:
         dataset = access.find_own_dataset(source, browser_datasets)
         table = dataset.table()
@@ -196,7 +196,7 @@ def save_edits(
             dataset, request
         )  # the next edit may come before these rows are shown anew, and holds this one
     except StudioError as error:
-        return gr.skip(), revision + 1, forms.error_notice(error, lang)
+        return gr.skip(), revision + 1, notices.error_notice(error, lang)
     return dataset.source, revision + 1, notice
 
 
@@ -229,7 +229,7 @@ def delete_rows(
     source: str, browser_datasets: object, row_numbers: str, revision: float, request: gr.Request
 ) -> tuple[Any, ...]:
     """Leave out the rows with these numbers."""
-    lang = forms.request_language(request)
+    lang = request_language(request)
     try:
         dataset = access.find_own_dataset(source, browser_datasets)
         row_indices = parse_row_numbers(row_numbers, len(dataset.table().rows))
@@ -237,7 +237,7 @@ def delete_rows(
         dataset, was_copied = health_panel.get_editable_dataset(source, browser_datasets)
         notice = health_panel.apply_change(dataset, Change("edit", tuple(row_indices)), was_copied, lang)
     except StudioError as error:
-        return gr.skip(), revision + 1, forms.error_notice(error, lang), gr.skip()
+        return gr.skip(), revision + 1, notices.error_notice(error, lang), gr.skip()
     return dataset.source, revision + 1, notice, ""
 
 
@@ -258,32 +258,28 @@ def parse_row_numbers(text: str, row_count: int) -> list[int]:
     return sorted(row_indices)
 
 
-def draw_charts(
-    source: str,
-    task: Task,
-    columns: str,
-    model: str,
-    max_length: float,
-    chosen: str,
-    request: gr.Request,
-    **settings: Value,
-) -> tuple[Any, ...]:
-    """How long the examples are, with the length at which they are cut, and of classes how many examples each has."""
-    lang, hidden = forms.request_language(request), gr.update(visible=False)
+def draw_charts(request: gr.Request, **fields: Any) -> tuple[Any, ...]:
+    """How long the examples are, with the length at which they are cut, and of classes how many examples each has.
+
+    `fields` are the form (form_state.read_form).
+    """
+    lang, hidden = request_language(request), gr.update(visible=False)
+    form = read_form(fields)
+    task, role_columns = form.task, dict(form.columns)
     try:
-        dataset, role_columns = access.find_dataset(source), forms.unpack(columns)
+        dataset = access.find_dataset(form.source)
         prepared_examples, _ = examples.build_examples(dataset.table(), task, role_columns)
-        base = access.find_base(model)
+        base = access.find_base(form.model)
         plan = Plan(
             task=task,
-            model=str(model or "x"),
-            data=Data(source=source, columns=role_columns),
+            model=form.model or "x",
+            data=Data(source=form.source, columns=role_columns),
             method=MethodChoice(name="lora"),
         )
         lengths = dataset_lengths.measure_lengths(plan, base.folder if base else None)
     except (StudioError, ValueError):
         return hidden, hidden
-    max_tokens = plan_form.max_text_tokens(base, chosen, max_length, settings)
+    max_tokens = plan_form.max_text_tokens(form, base)
     return gr.update(value=_draw_lengths(lengths, max_tokens, lang), visible=True), _draw_classes(
         prepared_examples, lang
     ) if task == "classify" else hidden

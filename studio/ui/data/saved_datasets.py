@@ -12,9 +12,11 @@ from studio.data.store import Dataset
 from studio.errors import NotPossible, StudioError
 from studio.plan import REQUIRED_ROLES, Task
 from studio.ui import access
-from studio.ui.components import forms
-from studio.ui.components.forms import t
+from studio.ui.components import events, notices
+from studio.ui.components.gradio_adapter import current_page
+from studio.ui.components.labels import t
 from studio.ui.data import messages
+from studio.ui.language import request_language
 
 
 def format_dataset(dataset: Dataset, lang: str) -> str:
@@ -28,14 +30,14 @@ def format_dataset(dataset: Dataset, lang: str) -> str:
 
 def refresh_list(source: str, browser_datasets: object, request: gr.Request) -> tuple[Any, ...]:
     """The list, and name, licence and origin of the one that is open."""
-    lang = forms.request_language(request)
+    lang = request_language(request)
     datasets = access.visible_datasets(browser_datasets)
     current = next((dataset for dataset in datasets if dataset.source == source), None)
     dropdown_update = gr.update(
         choices=[(format_dataset(dataset, lang), dataset.source) for dataset in datasets],
         value=current.source if current else None,
     )
-    notice = forms.notice("" if datasets else messages.NO_DATASETS.render(lang))
+    notice = notices.notice("" if datasets else messages.NO_DATASETS.render(lang))
     if current:
         card = current.card
         origin = messages.ORIGINS.get(str(card.get("source")), str(card.get("source", "")))
@@ -47,7 +49,7 @@ def refresh_list(source: str, browser_datasets: object, request: gr.Request) -> 
         origin_text = messages.DATASET_ORIGIN.render(
             lang, origin=origin, when=created, changes=len(current.changes()), sha=current.sha256[:12]
         )
-        notice = forms.notice(origin_text)
+        notice = notices.notice(origin_text)
     is_open = bool(current)
     name, licence = (current.name, str(current.card.get("licence", ""))) if current else ("", "")
     fields = gr.update(value=name, visible=is_open), gr.update(value=licence, visible=is_open)
@@ -58,25 +60,27 @@ def save_description(
     source: str, browser_datasets: object, name: str, licence: str, request: gr.Request
 ) -> tuple[Any, ...]:
     """Give the open data set another name or licence."""
-    lang = forms.request_language(request)
+    lang = request_language(request)
     try:
         dataset = store.update_card(
             access.find_own_dataset(source, browser_datasets), name=name, licence=licence
         )
     except StudioError as error:
-        return gr.skip(), forms.error_notice(error, lang)
+        return gr.skip(), notices.error_notice(error, lang)
     dropdown_update = gr.update(
         choices=[
             (format_dataset(entry, lang), entry.source) for entry in access.visible_datasets(browser_datasets)
         ],
         value=dataset.source,
     )
-    return dropdown_update, forms.notice(messages.DATASET_SAVED.render(lang, name=dataset.name), kind="good")
+    return dropdown_update, notices.notice(
+        messages.DATASET_SAVED.render(lang, name=dataset.name), kind="good"
+    )
 
 
 def delete_dataset(source: str, browser_datasets: object, request: gr.Request) -> tuple[Any, ...]:
     """Delete the open data set, unless a run still has to read it."""
-    lang = forms.request_language(request)
+    lang = request_language(request)
     try:
         dataset = access.find_own_dataset(source, browser_datasets)
         pending_runs = [
@@ -89,8 +93,8 @@ def delete_dataset(source: str, browser_datasets: object, request: gr.Request) -
             raise NotPossible(messages.DATASET_IN_USE, messages.DATASET_IN_USE_ADVICE, name=dataset.name)
         store.delete(dataset)
     except StudioError as error:
-        return gr.skip(), forms.error_notice(error, lang)
-    return "", forms.notice(
+        return gr.skip(), notices.error_notice(error, lang)
+    return "", notices.notice(
         messages.DATASET_DELETED.render(lang, name=dataset.name),
         messages.NO_EXAMPLES.render(lang),
         kind="good",
@@ -129,18 +133,18 @@ def build_templates() -> None:
             _wire_template_button(button, task, file_format)
 
     def translate_choices(request: gr.Request) -> Any:
-        lang = forms.request_language(request)
+        lang = request_language(request)
         return gr.update(choices=[(message.render(lang), name) for name, message in messages.TASKS.items()])
 
-    gr.context.Context.root_block.load(translate_choices, None, task, show_progress="hidden", queue=False)
+    current_page().load(translate_choices, None, task, show_progress="hidden", queue=False)
 
 
 def _wire_template_button(button: gr.DownloadButton, task: gr.Dropdown, file_format: str) -> None:
     def prepare_file(selected_task: Task, request: gr.Request) -> str:
-        return write_template(selected_task, file_format, forms.request_language(request))
+        return write_template(selected_task, file_format, request_language(request))
 
     gr.on(
-        [task.change, gr.context.Context.root_block.load],
+        [task.change, current_page().load],
         prepare_file,
         task,
         button,
@@ -167,7 +171,7 @@ def build_list() -> DatasetList:
     """Make the list of data sets, and what can be done with the open one."""
     with gr.Accordion(t(messages.DATASETS), open=False, elem_id="sets"):
         dropdown = gr.Dropdown([], label=t(messages.DATASETS_OPEN), elem_id="sets-choose")
-        notice = forms.notice_box("sets-notice")
+        notice = notices.notice_box("sets-notice")
         with gr.Row():
             name = gr.Textbox(
                 label=t(messages.DATASET_NAME),
@@ -219,7 +223,7 @@ def wire(
         components.notice,
         components.confirm_row,
     ]
-    list_changed = forms.after_any(source.change, browser_datasets.change, gr.context.Context.root_block.load)
+    list_changed = events.after_any(source.change, browser_datasets.change, current_page().load)
     list_changed.then(
         refresh_list, [source, browser_datasets], list_outputs, trigger_mode="always_last", **quiet
     )

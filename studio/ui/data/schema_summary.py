@@ -13,7 +13,7 @@ from studio.errors import StudioError
 from studio.i18n import Message, join_sentences
 from studio.plan import GROUP_ROLE, REQUIRED_ROLES, Task
 from studio.plan import active_roles as used
-from studio.ui.components import forms
+from studio.ui.components import notices
 from studio.ui.data import messages
 
 MAX_CLASSES_LISTED = 8
@@ -83,7 +83,7 @@ def _with_damage(table: Table, message: str, parts: list[str], kind: str, lang: 
         *(message.render(lang, count=count) for message, count in damage_counts if count),
         *(damage_lines if len(damage_lines) == 1 else []),
     ]
-    notice = forms.notice(message, join_sentences(details, lang), kind)
+    notice = notices.notice(message, join_sentences(details, lang), kind)
     if len(damage_lines) < 2:
         return notice
     remaining = len(table.bad_lines) - len(damage_lines)

@@ -15,11 +15,14 @@ from studio.data.schema import column_stats, infer_roles
 from studio.data.store import Dataset
 from studio.errors import StudioError
 from studio.i18n import join_sentences, register_label
-from studio.plan import GROUP_ROLE, Task
-from studio.ui import access
-from studio.ui.components import forms
-from studio.ui.components.forms import t
+from studio.plan import GROUP_ROLE, Task, optional_column_roles, required_column_roles
+from studio.ui import access, units
+from studio.ui.components import events, notices
+from studio.ui.components.gradio_adapter import current_page
+from studio.ui.components.labels import t
 from studio.ui.data import messages, saved_datasets, schema_summary
+from studio.ui.form import packing
+from studio.ui.language import request_language
 
 # Fields for the columns a task needs, and for those that may stay empty.
 REQUIRED_FIELDS, OPTIONAL_FIELDS = 3, 3
@@ -78,10 +81,10 @@ def fetch(hub: str, request: gr.Request) -> Iterator[tuple[Any, ...]]:
 
 def _run_import(payload: dict[str, str], name: str, request: gr.Request) -> Iterator[tuple[Any, ...]]:
     """Outputs while something is taken in: what the tab shows, and whether it can be called off."""
-    lang = forms.request_language(request)
+    lang = request_language(request)
     show_cancel, hide_cancel = gr.update(visible=True), gr.update(visible=False)
     stage, done_mb, stage_started = "", 0.0, 0.0
-    yield *notice_only(forms.notice(messages.OPENING_FILE.render(lang, name=name))), show_cancel
+    yield *notice_only(notices.notice(messages.OPENING_FILE.render(lang, name=name))), show_cancel
     try:
         for event in import_job.import_dataset(payload):
             if "source" in event:
@@ -99,7 +102,7 @@ def _run_import(payload: dict[str, str], name: str, request: gr.Request) -> Iter
                 show_cancel,
             )
     except StudioError as error:
-        yield *notice_only(forms.error_notice(error, lang)), hide_cancel
+        yield *notice_only(notices.error_notice(error, lang)), hide_cancel
 
 
 def progress_notice(
@@ -114,25 +117,25 @@ def progress_notice(
         text = messages.SAVING_COPY.render(lang)
     seconds_left = elapsed_seconds * (1 - share) / share if share >= MIN_SHARE_DONE else 0.0
     if elapsed_seconds >= MIN_ELAPSED_SECONDS and seconds_left >= MIN_SECONDS_LEFT:
-        text += " · " + messages.TIME_LEFT.render(lang, time=forms.format_seconds(seconds_left, lang))
-    return forms.notice(text) | {"bar": {"share": round(100 * share)}}
+        text += " · " + messages.TIME_LEFT.render(lang, time=units.format_seconds(seconds_left, lang))
+    return notices.notice(text) | {"bar": {"share": round(100 * share)}}
 
 
 def cancel_import(request: gr.Request) -> tuple[Any, ...]:
     """What is said when an intake was called off."""
-    return forms.notice(messages.IMPORT_CANCELLED.render(forms.request_language(request))), gr.update(
+    return notices.notice(messages.IMPORT_CANCELLED.render(request_language(request))), gr.update(
         visible=False
     )
 
 
 def open_sample(name: str, request: gr.Request) -> tuple[Any, ...]:
     """Take a sample data set."""
-    return _show_dataset(store.find(f"sample:{name}"), forms.request_language(request))
+    return _show_dataset(store.find(f"sample:{name}"), request_language(request))
 
 
 def restore(source: str, request: gr.Request) -> tuple[Any, ...]:
     """Show the data set this browser used last; an empty state says what to do."""
-    lang = forms.request_language(request)
+    lang = request_language(request)
     try:
         is_known = isinstance(source, str) and source.partition(":")[0] in ("sample", "dataset")
         return _show_dataset(access.find_dataset(source), lang) if is_known else _empty_state(lang)
@@ -149,18 +152,18 @@ def choose_sheet(
     source: str, sheet: str, browser_datasets: object, revision: float, request: gr.Request
 ) -> tuple[Any, ...]:
     """Read another sheet of the workbook; its rows are others."""
-    lang = forms.request_language(request)
+    lang = request_language(request)
     try:
         return *_show_dataset(
             store.choose_sheet(access.find_own_dataset(source, browser_datasets), sheet), lang
         ), revision + 1
     except StudioError as error:
-        return *notice_only(forms.error_notice(error, lang)), revision
+        return *notice_only(notices.error_notice(error, lang)), revision
 
 
 def change_task(source: str, task: Task, browser_datasets: object, request: gr.Request) -> tuple[Any, ...]:
     """Another task: guess the columns for it anew."""
-    lang = forms.request_language(request)
+    lang = request_language(request)
     try:
         dataset = access.find_own_dataset(source, browser_datasets)
         table = dataset.table()
@@ -170,7 +173,7 @@ def change_task(source: str, task: Task, browser_datasets: object, request: gr.R
             dataset, table, task, role_columns, basis, lang
         ), *_role_dropdowns(table, task, role_columns, lang)
     except StudioError as error:
-        return forms.error_notice(error, lang), *(gr.skip(),) * (FIELD_COUNT + 1)
+        return notices.error_notice(error, lang), *(gr.skip(),) * (FIELD_COUNT + 1)
 
 
 def change_columns(
@@ -187,11 +190,11 @@ def change_columns(
     request: gr.Request,
 ) -> tuple[Any, ...]:
     """Other columns: say what follows. A column of whole conversations stands alone."""
-    lang, selected = forms.request_language(request), (first, second, third, fourth, fifth, sixth)
+    lang, selected = request_language(request), (first, second, third, fourth, fifth, sixth)
     try:
         dataset = access.find_own_dataset(source, browser_datasets)
         table = dataset.table()
-        previous = forms.unpack(packed_columns)
+        previous = packing.unpack_mapping(packed_columns)
         role_choices = zip(_field_roles(task, previous), selected, strict=True)
         role_columns = {role: column for role, column in role_choices if role and column}
         input_column = next(iter(role_columns.values()), "")
@@ -214,7 +217,7 @@ def change_columns(
             dataset, table, task, role_columns, messages.ROLES_CHOSEN, lang
         ), *_role_dropdowns(table, task, role_columns, lang)
     except StudioError as error:
-        return forms.error_notice(error, lang), *(gr.skip(),) * (FIELD_COUNT + 1)
+        return notices.error_notice(error, lang), *(gr.skip(),) * (FIELD_COUNT + 1)
 
 
 def _show_dataset(
@@ -261,7 +264,7 @@ def _with_header_warning(notice: dict[str, Any], dataset: Dataset, table: Table,
 def _empty_state(lang: str) -> tuple[Any, ...]:
     hidden = gr.update(visible=False)
     return DataTabUpdate(
-        forms.notice(messages.NO_EXAMPLES.render(lang)),
+        notices.notice(messages.NO_EXAMPLES.render(lang)),
         (hidden,) * FIELD_COUNT,
         gr.skip(),
         hidden,
@@ -273,8 +276,8 @@ def _empty_state(lang: str) -> tuple[Any, ...]:
 def _field_roles(task: Task, role_columns: dict[str, str]) -> tuple[str, ...]:
     """The role of each field, "" for one that is not wanted."""
     required, optional = (
-        forms.required_column_roles(task, role_columns),
-        forms.optional_column_roles(task, role_columns),
+        required_column_roles(task, role_columns),
+        optional_column_roles(task, role_columns),
     )
     return (
         *required,
@@ -299,7 +302,7 @@ def _role_dropdowns(table: Table, task: Task, role_columns: dict[str, str], lang
                 visible=bool(role),
             )
         )
-    return *updates, forms.pack(role_columns)
+    return *updates, packing.pack_mapping(role_columns)
 
 
 def build(source: gr.BrowserState, browser_datasets: gr.BrowserState) -> DataTab:
@@ -329,7 +332,7 @@ def build(source: gr.BrowserState, browser_datasets: gr.BrowserState) -> DataTab
         saved_datasets.build_templates()
     dataset_list = saved_datasets.build_list()
     with gr.Row(elem_id="intake"):
-        notice = forms.notice_box("data-notice")
+        notice = notices.notice_box("data-notice")
         cancel_button = gr.Button(
             t(messages.CANCEL), visible=False, elem_id="intake-stop", size="sm", scale=0, min_width=120
         )
@@ -395,10 +398,10 @@ def build(source: gr.BrowserState, browser_datasets: gr.BrowserState) -> DataTab
         [notice, *fields, packed_columns],
         **quiet,
     )
-    gr.on([gr.context.Context.root_block.load], restore, source, outputs, **quiet)
+    gr.on([current_page().load], restore, source, outputs, **quiet)
     # Gradio takes a list that a script returns for a list of outputs: this one is in a list of its own.
     remember_js = "(source, mine) => [[...new Set([...(Array.isArray(mine) ? mine : []), ...(source?.startsWith('dataset:') ? [source] : [])])].slice(-200)]"
-    source_changed = forms.after_any(source.change)
+    source_changed = events.after_any(source.change)
     source_changed.then(None, [source, browser_datasets], browser_datasets, js=remember_js, **quiet)
     saved_datasets.wire(dataset_list, source, browser_datasets, restore, outputs)
     source_changed.then(lambda source: gr.update(visible=bool(source)), source, more_columns, **quiet)

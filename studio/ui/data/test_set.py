@@ -10,10 +10,13 @@ from studio.data import examples, import_job, store
 from studio.errors import StudioError
 from studio.plan import Task
 from studio.ui import access
-from studio.ui.components import forms
-from studio.ui.components.forms import t
+from studio.ui.components import events, notices
+from studio.ui.components.gradio_adapter import current_page
+from studio.ui.components.labels import t
 from studio.ui.data import messages, saved_datasets
 from studio.ui.data.tab import DataTab
+from studio.ui.form import packing
+from studio.ui.language import request_language
 
 MAX_REMEMBERED = 200
 
@@ -54,7 +57,7 @@ def refresh_test_set(
     source: str, test_sets: object, browser_datasets: object, request: gr.Request
 ) -> tuple[Any, ...]:
     """The test set of the open data, and what could be one."""
-    lang, test = forms.request_language(request), get_test_source(source, test_sets, browser_datasets)
+    lang, test = request_language(request), get_test_source(source, test_sets, browser_datasets)
     others = [
         (saved_datasets.format_dataset(dataset, lang), dataset.source)
         for dataset in access.visible_datasets(browser_datasets)
@@ -76,12 +79,12 @@ def choose_test_set(
     try:
         if test:
             examples.build_examples(
-                access.find_own_dataset(test, browser_datasets).table(), task, forms.unpack(columns)
+                access.find_own_dataset(test, browser_datasets).table(), task, packing.unpack_mapping(columns)
             )
     except StudioError as error:
         return (
             gr.skip(),
-            forms.error_notice(error, forms.request_language(request)),
+            notices.error_notice(error, request_language(request)),
             get_test_source(source, test_sets, browser_datasets),
         )
     return _with_test_set(test_sets, source, test or ""), gr.skip(), gr.skip()
@@ -97,16 +100,16 @@ def import_test_set(
     request: gr.Request,
 ) -> Iterator[tuple[Any, ...]]:
     """Take a test set in, if it has the columns of the data: what is remembered, the visitor's own sets, and what is said."""
-    lang = forms.request_language(request)
+    lang = request_language(request)
     if not path:
         return
-    yield gr.skip(), gr.skip(), forms.notice(messages.OPENING_FILE.render(lang, name=Path(path).name))
+    yield gr.skip(), gr.skip(), notices.notice(messages.OPENING_FILE.render(lang, name=Path(path).name))
     dataset = None
     try:
         for event in import_job.import_dataset({"path": str(path), "name": Path(path).name}):
             dataset = store.find(event["source"]) if "source" in event else dataset
         if dataset:
-            examples.build_examples(dataset.table(), task, forms.unpack(columns))
+            examples.build_examples(dataset.table(), task, packing.unpack_mapping(columns))
             dataset_sources = browser_datasets if isinstance(browser_datasets, list) else []
             yield (
                 _with_test_set(test_sets, source, dataset.source),
@@ -116,7 +119,7 @@ def import_test_set(
     except StudioError as error:
         if dataset:
             store.delete(dataset)
-        yield gr.skip(), gr.skip(), forms.error_notice(error, lang)
+        yield gr.skip(), gr.skip(), notices.error_notice(error, lang)
 
 
 def _with_test_set(test_sets: object, source: str, test: str) -> dict[str, str]:
@@ -143,8 +146,8 @@ def wire(
     """Let the test set follow the data, and what is brought or chosen be remembered; `told` says what went wrong."""
     quiet: dict[str, Any] = {"show_progress": "hidden", "queue": False}
     shared_inputs = [source, data_tab.task, data_tab.columns, test_sets, browser_datasets]
-    inputs_changed = forms.after_any(
-        source.change, test_sets.change, browser_datasets.change, gr.context.Context.root_block.load
+    inputs_changed = events.after_any(
+        source.change, test_sets.change, browser_datasets.change, current_page().load
     )
     inputs_changed.then(
         refresh_test_set,

@@ -1,1 +1,1 @@
-"""The form of the Method tab: its fields, the plan they describe, and what a browser remembers of them."""
+"""The form of the Data and Method tabs: its fields, their state, and the plan they describe."""

@@ -1,6 +1,5 @@
-"""The plan that the page's fields describe: what it would do, and what is wrong with it, under the fields' own names."""
+"""The plan that the form describes: what it would do, and what is wrong with it, field by field."""
 
-from collections.abc import Mapping
 from dataclasses import replace
 from functools import lru_cache
 from typing import Any
@@ -8,61 +7,115 @@ from typing import Any
 from studio import methods, plan, presets
 from studio.data import examples, import_job, split
 from studio.data.examples import Example
+from studio.data.schema.infer_roles import role_label
 from studio.data.split import Splits
 from studio.errors import BadPlan, explain
 from studio.estimate.all_methods import BaseModelInfo
 from studio.i18n import Message
 from studio.methods import defaults
-from studio.plan import Plan, Task, Value
+from studio.methods.spec import Method, Settings
+from studio.plan import REQUIRED_ROLES, Data, MethodChoice, Plan, Task, Training, Value, all_roles
 from studio.ui import access
-from studio.ui.components import forms
-from studio.ui.form import saved_settings
-from studio.ui.method import estimates as table_estimates
-from studio.ui.method import tab as at
-
-PLAN_SUMMARY = Message(
-    "{method} on {model}: {train} examples, each seen {epochs:g}×, {batch} at a time: {steps} steps. {check} more are kept aside to check on (validation)."
+from studio.ui.components import notices
+from studio.ui.form import messages
+from studio.ui.form.form_state import FormState
+from studio.ui.form.training_fields import (
+    AUTO_FIELDS,
+    SHARE_FIELDS,
+    TRAINING_FIELDS,
+    plan_value,
+    valid_training_values,
 )
-# From so many examples on it takes seconds to find those that are alike, in which the page would stand still.
+
+MAX_RUN_NAME_CHARS = 120
+MAX_MODEL_CHARS = 500
+# From so many examples on, finding near-duplicates takes seconds, during which the page would not respond.
 MAX_INLINE_GROUPING = 5000
+PLAN_SUMMARY = Message(
+    "{method} on {model}: {train} examples, each seen {epochs:g}×, {batch} at a time: {steps} steps."
+    " {check} more are kept aside to check on (validation)."
+)
 TEST_SUMMARY = Message(" {test} more are kept for the final test.")
 
 
-def build_plan(
-    source: str, task: Task, columns: str, model: str, chosen: str, name: str, **values: Value
-) -> Plan:
-    """The plan that the page's fields describe; raises BadPlan with everything that is wrong with it."""
-    model = str(model or "")
-    access.check_model(model)
-    method = methods.get(chosen)
-    training_values = {field: value for field, value in values.items() if field in plan.Training.model_fields}
-    training_values |= {field: values.get(field) or None for field in table_estimates.AUTO_FIELDS}  # type: ignore[misc]
+def build_plan(form: FormState, *, strict: bool = True) -> Plan:
+    """The plan that the form describes.
+
+    Args:
+        form: The fields as a browser sent them.
+        strict: True for a run that is to start: everything must be right. False for an estimate: a value that
+            makes no sense counts as its default, and the method's settings are left out (estimates take the
+            settings of all methods from `valid_method_settings`).
+
+    Raises:
+        BadPlan: `strict`, and something is wrong; lists everything that is.
+        StudioError: `strict`, and the model or the method is none this visitor may choose.
+    """
+    return _build_checked_plan(form) if strict else _build_lenient_plan(form)
+
+
+def _build_checked_plan(form: FormState) -> Plan:
+    access.check_model(form.model)
+    methods.get(form.method)
+    training = {name: value for name, value in form.training.items() if name not in SHARE_FIELDS}
+    training |= {name: plan_value(name, training.get(name)) for name in AUTO_FIELDS}
     raw_plan = {
-        "name": name.strip()[:120] or f"{presets.methods()[chosen].name.render()} · {model.split('/')[-1]}",
-        "task": task,
-        "model": model,
+        "name": form.run_name.strip()[:MAX_RUN_NAME_CHARS] or _default_run_name(form),
+        "task": form.task,
+        "model": form.model,
         "data": {
-            "source": source,
-            "columns": forms.unpack(columns),
-            "validation_share": values["validation_share"],
-            "test_share": values.get("test_share"),
-            "test": str(values.get("test") or ""),
+            "source": form.source,
+            "columns": form.columns,
+            "validation_share": form.training.get("validation_share"),
+            "test_share": form.training.get("test_share"),
+            "test": form.test_source,
         },
-        "method": {"name": chosen, "settings": forms.read_method_settings(method, values)},
-        "training": training_values,
+        "method": {"name": form.method, "settings": form.settings[form.method]},
+        "training": training,
     }
     return plan.parse(raw_plan, "the page", (methods.find_plan_problems,))
 
 
-def describe_plan(run_plan: Plan, lang: str) -> str:
-    """What a plan would do, counted on its real data."""
-    splits = split_examples(run_plan)
-    card, method = presets.models().get(run_plan.model), methods.get(run_plan.method.name)
-    train_count = len(splits.train)
-    batch_size = run_plan.training.batch_size or defaults.default_batch_size(train_count)
-    epochs = run_plan.training.epochs or defaults.default_epochs(
-        train_count, run_plan.task, batch_size, method.epoch_multiplier
+def _default_run_name(form: FormState) -> str:
+    method_name = presets.methods()[form.method].name.render()
+    return f"{method_name} · {form.model.split('/')[-1]}"
+
+
+def _build_lenient_plan(form: FormState) -> Plan:
+    method_names = [method.name for method in methods.METHODS]
+    values = dict(form.training)
+    return Plan(
+        task=form.task,
+        model=form.model[:MAX_MODEL_CHARS] or "-",
+        data=Data(
+            source=form.source or "-",
+            columns=dict(form.columns),
+            test=form.test_source,
+            **valid_training_values(values, SHARE_FIELDS),
+        ),
+        method=MethodChoice(name=form.method if form.method in method_names else method_names[0]),
+        training=Training(**valid_training_values(values, tuple(Training.model_fields))),
     )
+
+
+def valid_method_settings(form: FormState) -> dict[str, Settings]:
+    """All settings of every method by its name; one that makes no sense counts as its default."""
+    return {method.name: _valid_settings(method, form.settings[method.name]) for method in methods.METHODS}
+
+
+def _valid_settings(method: Method, settings: dict[str, Value]) -> Settings:
+    invalid_names = {problem.key for problem in method.find_problems(settings)}
+    return method.resolve_settings(
+        {name: value for name, value in settings.items() if name not in invalid_names}
+    )
+
+
+def describe_plan(run_plan: Plan, lang: str) -> str:
+    """What a plan would do, in one sentence, counted on its real data."""
+    splits = split_examples(run_plan)
+    card = presets.models().get(run_plan.model)
+    train_count = len(splits.train)
+    batch_size, epochs = default_batch_and_epochs(run_plan, train_count)
     summary = PLAN_SUMMARY.render(
         lang,
         method=presets.methods()[run_plan.method.name].name,
@@ -73,68 +126,92 @@ def describe_plan(run_plan: Plan, lang: str) -> str:
         batch=batch_size,
         steps=defaults.count_steps(train_count, batch_size, epochs),
     )
-    return summary + (TEST_SUMMARY.render(lang, test=len(splits.test)) if splits.test else "")
+    if splits.test:
+        summary += TEST_SUMMARY.render(lang, test=len(splits.test))
+    return summary
+
+
+def default_batch_and_epochs(run_plan: Plan, train_count: int) -> tuple[int, float]:
+    """Batch size and epochs of a plan; what it leaves open follows from the number of training examples."""
+    method = methods.get(run_plan.method.name)
+    batch_size = run_plan.training.batch_size or defaults.default_batch_size(train_count)
+    epochs = run_plan.training.epochs or defaults.default_epochs(
+        train_count, run_plan.task, batch_size, method.epoch_multiplier
+    )
+    return batch_size, epochs
 
 
 def split_examples(run_plan: Plan) -> Splits:
-    """The three parts of a plan's data, as its run will have them."""
+    """The training, validation and test examples of a plan, as its run will have them."""
     dataset = access.find_dataset(run_plan.data.source)
-    dataset_key = (
+    all_examples, groups = _load_grouped_examples(
         run_plan.data.source,
         dataset.version,
         run_plan.task,
         tuple(sorted(run_plan.data.columns.items())),
     )
-    all_examples, groups = _load_grouped_examples(*dataset_key)
     splits = split.split_examples(all_examples, run_plan.data, run_plan.training.seed, groups)
-    if run_plan.data.test:
-        test_examples, _ = examples.build_examples(
-            access.find_dataset(run_plan.data.test).table(), run_plan.task, run_plan.data.columns
-        )
-        splits = replace(splits, test=test_examples)
-    return splits
+    if not run_plan.data.test:
+        return splits
+    test_table = access.find_dataset(run_plan.data.test).table()
+    test_examples, _ = examples.build_examples(test_table, run_plan.task, run_plan.data.columns)
+    return replace(splits, test=test_examples)
 
 
 @lru_cache(maxsize=8)
 def _load_grouped_examples(
     source: str, version: int, task: Task, columns: tuple[tuple[str, str], ...]
 ) -> tuple[list[Example], list[int]]:
-    """The examples of a data set and what of them belongs together; remembered while its rows stay the same."""
-    all_examples, _ = examples.build_examples(access.find_dataset(source).table(), task, dict(columns))
-    return all_examples, split.duplicate_groups(all_examples) if len(
-        all_examples
-    ) < MAX_INLINE_GROUPING else import_job.compute_duplicate_groups(source, task, dict(columns))
+    """The examples of a data set and the group of each, whose members stay together in the split.
+
+    Cached for a version of the data set, that is while its rows stay the same.
+    """
+    role_columns = dict(columns)
+    all_examples, _ = examples.build_examples(access.find_dataset(source).table(), task, role_columns)
+    if len(all_examples) < MAX_INLINE_GROUPING:
+        groups = split.duplicate_groups(all_examples)
+    else:
+        groups = import_job.compute_duplicate_groups(source, task, role_columns)
+    return all_examples, groups
 
 
 def describe_extra_stages(run_plan: Plan, lang: str) -> str:
-    """What is trained beside the steps that were counted, where a method trains in several stages."""
+    """What a method that trains in several stages does in addition to the steps that were counted."""
     method = methods.get(run_plan.method.name)
     message = method.extra_stages_message(method.resolve_settings(run_plan.method.settings), run_plan.task)
     return message.render(lang) if message else ""
 
 
-def max_text_tokens(
-    base: BaseModelInfo | None, chosen: str, max_length: float, values: Mapping[str, Value]
-) -> int:
-    """How many tokens of a text are read of `asked` with the chosen method; `values` are the fields of all methods' settings, if at hand."""
-    shape, method = (
-        base.shape if base else None,
-        next((candidate for candidate in methods.METHODS if candidate.name == chosen), None),
-    )
-    if not shape or not method:
-        return int(max_length or 0)
-    return method.max_text_tokens(
-        shape,
-        table_estimates.valid_settings(
-            method, forms.read_method_settings(method, saved_settings.unpack_fields(values))
-        ),
-        int(max_length or 0),
-    )
+def max_text_tokens(form: FormState, base: BaseModelInfo | None) -> int:
+    """How many tokens of a text the chosen method reads; virtual tokens leave fewer than max length.
+
+    Args:
+        form: The form, of which method, settings and max length count.
+        base: The base model; None where it is not known, and max length alone counts.
+    """
+    method = next((method for method in methods.METHODS if method.name == form.method), None)
+    if not base or not base.shape or not method:
+        return form.max_length
+    settings = _valid_settings(method, form.settings[method.name])
+    return method.max_text_tokens(base.shape, settings, form.max_length)
 
 
-def plan_error_notice(error: Exception, chosen: str, lang: str) -> dict[str, Any]:
-    """What is wrong; of a plan, under the labels of the page's fields."""
+def field_labels(method_name: str) -> dict[str, Message]:
+    """Labels of the fields by their key in a plan; training fields and method settings by its last part."""
+    labels = {"model": messages.MODEL, "method.name": messages.METHOD}
+    for task in REQUIRED_ROLES:
+        for role in all_roles(task):
+            labels[f"data.columns.{role}"] = role_label("chat", role)
+    for name, (label, _) in TRAINING_FIELDS.items():
+        labels[name] = label
+    for setting in methods.get(method_name).settings:
+        labels[setting.name] = setting.label
+    return labels
+
+
+def plan_error_notice(error: Exception, method_name: str, lang: str) -> dict[str, Any]:
+    """The notice for an error; problems of a plan are listed under the labels of their fields."""
     method_names = {method.name for method in methods.METHODS}
-    if isinstance(error, BadPlan) and chosen in method_names:
-        return forms.problems_notice(error.plan_problems, at.field_labels(chosen), lang)
-    return forms.error_notice(explain(error), lang)
+    if isinstance(error, BadPlan) and method_name in method_names:
+        return notices.problems_notice(error.plan_problems, field_labels(method_name), lang)
+    return notices.error_notice(explain(error), lang)

@@ -1,17 +1,19 @@
-"""The fields of the training on the Method tab: what they are called, and what each may be."""
+"""The training fields on the Method tab: their labels, their components, and which values they can take."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import gradio as gr
 
 from studio.i18n import Message
-from studio.ui.components import forms
-from studio.ui.components.forms import t
-from studio.ui.method import messages
+from studio.plan import Data, Training, Value
+from studio.ui.components import notices
+from studio.ui.components.labels import t
+from studio.ui.form import messages
 
-# The fewest rounds the page offers: a try on a sample is to be short.
+# The fewest epochs the page offers, so that a try on a sample is short.
 MIN_EPOCHS = 0.5
-# By their names in a plan, in the order of the components.
+# Label and help by the name in a plan, in the order in which a browser saves the fields.
 TRAINING_FIELDS: dict[str, tuple[Message, Message]] = {
     "epochs": (messages.EPOCHS, messages.EPOCHS_HELP),
     "batch_size": (messages.BATCH_SIZE, messages.BATCH_SIZE_HELP),
@@ -27,141 +29,90 @@ TRAINING_FIELDS: dict[str, tuple[Message, Message]] = {
     "gradient_checkpointing": (messages.GRADIENT_CHECKPOINTING, messages.GRADIENT_CHECKPOINTING_HELP),
     "seed": (messages.SEED, messages.SEED_HELP),
 }
+# Fields in which 0 or off means that the studio decides; a plan has None there.
+AUTO_FIELDS = ("learning_rate", "gradient_checkpointing")
+# Fields that belong to a plan's data and not to its training.
+SHARE_FIELDS = ("validation_share", "test_share")
 
 
 def build_training_fields() -> tuple[dict[str, Any], gr.HTML]:
-    """The fields of the training, three in sight, the rest behind one click; and the place for what suits the data."""
+    """Lay out the training fields: three in sight, the others in a closed accordion.
+
+    Returns:
+        The fields by name, in the order of TRAINING_FIELDS, and the notice box for the suggested values.
+    """
+    fields: dict[str, Any] = {}
     with gr.Row():
-        epochs = gr.Slider(
-            MIN_EPOCHS,
-            100,
-            3,
-            step=0.5,
-            label=t(messages.EPOCHS),
-            info=t(messages.EPOCHS_HELP),
-            elem_id="epochs",
+        fields["epochs"] = _slider("epochs", "epochs", (MIN_EPOCHS, 100, 0.5), value=3)
+        fields["batch_size"] = _slider("batch_size", "batch-size", (1, 64, 1), value=8)
+        fields["learning_rate"] = gr.Number(
+            0, minimum=0, maximum=1, step=0.00001, **_texts("learning_rate", "learning-rate")
         )
-        batch_size = gr.Slider(
-            1,
-            64,
-            8,
-            step=1,
-            label=t(messages.BATCH_SIZE),
-            info=t(messages.BATCH_SIZE_HELP),
-            elem_id="batch-size",
-        )
-        learning_rate = gr.Number(
-            0,
-            label=t(messages.LEARNING_RATE),
-            info=t(messages.LEARNING_RATE_HELP),
-            elem_id="learning-rate",
-            minimum=0,
-            maximum=1,
-            step=0.00001,
-        )
-    suggestion_notice = forms.notice_box("suits")
+    suggestion_notice = notices.notice_box("suits")
     with gr.Accordion(t(messages.MORE_SETTINGS), open=False):
         with gr.Row():
-            max_length = gr.Slider(
-                16,
-                2048,
-                256,
-                step=16,
-                label=t(messages.MAX_LENGTH),
-                info=t(messages.MAX_LENGTH_HELP),
-                elem_id="max-length",
+            fields["max_length"] = _slider("max_length", "max-length", (16, 2048, 16), value=256)
+            fields["validation_share"] = _slider(
+                "validation_share", "validation-share", (0.05, 0.5, 0.05), value=0.1
             )
-            validation_share = gr.Slider(
-                0.05,
-                0.5,
-                0.1,
-                step=0.05,
-                label=t(messages.VALIDATION_SHARE),
-                info=t(messages.VALIDATION_SHARE_HELP),
-                elem_id="validation-share",
-            )
-            test_share = gr.Slider(
-                0,
-                0.5,
-                0,
-                step=0.05,
-                label=t(messages.TEST_SHARE),
-                info=t(messages.TEST_SHARE_HELP),
-                elem_id="test-share",
-            )
+            fields["test_share"] = _slider("test_share", "test-share", (0, 0.5, 0.05), value=0)
         with gr.Row():
-            lr_scheduler = gr.Dropdown(
+            fields["lr_scheduler_type"] = gr.Dropdown(
                 lr_scheduler_choices("en"),
                 value="linear",
-                label=t(messages.LR_SCHEDULER),
-                info=t(messages.LR_SCHEDULER_HELP),
                 filterable=False,
-                elem_id="schedule",
+                **_texts("lr_scheduler_type", "schedule"),
             )
-            warmup_ratio = gr.Slider(
-                0,
-                0.5,
-                0.05,
-                step=0.01,
-                label=t(messages.WARMUP_RATIO),
-                info=t(messages.WARMUP_RATIO_HELP),
-                elem_id="warmup-share",
-            )
-            weight_decay = gr.Slider(
-                0,
-                1,
-                0,
-                step=0.01,
-                label=t(messages.WEIGHT_DECAY),
-                info=t(messages.WEIGHT_DECAY_HELP),
-                elem_id="weight-decay",
-            )
+            fields["warmup_ratio"] = _slider("warmup_ratio", "warmup-share", (0, 0.5, 0.01), value=0.05)
+            fields["weight_decay"] = _slider("weight_decay", "weight-decay", (0, 1, 0.01), value=0)
         with gr.Row():
-            eval_count = gr.Slider(
-                1,
-                50,
-                6,
-                step=1,
-                label=t(messages.EVAL_COUNT),
-                info=t(messages.EVAL_COUNT_HELP),
-                elem_id="evaluations",
+            fields["eval_count"] = _slider("eval_count", "evaluations", (1, 50, 1), value=6)
+            fields["early_stopping_patience"] = _slider(
+                "early_stopping_patience", "patience", (0, 10, 1), value=0
             )
-            patience = gr.Slider(
-                0,
-                10,
-                0,
-                step=1,
-                label=t(messages.PATIENCE),
-                info=t(messages.PATIENCE_HELP),
-                elem_id="patience",
-            )
-            seed = gr.Number(
-                42, label=t(messages.SEED), info=t(messages.SEED_HELP), precision=0, minimum=0, elem_id="seed"
-            )
-        gradient_checkpointing = gr.Checkbox(
-            False,
-            label=t(messages.GRADIENT_CHECKPOINTING),
-            info=t(messages.GRADIENT_CHECKPOINTING_HELP),
-            elem_id="recompute",
-        )
-    fields = (
-        epochs,
-        batch_size,
-        learning_rate,
-        max_length,
-        validation_share,
-        test_share,
-        eval_count,
-        patience,
-        lr_scheduler,
-        warmup_ratio,
-        weight_decay,
-        gradient_checkpointing,
-        seed,
-    )
-    return dict(zip(TRAINING_FIELDS, fields, strict=True)), suggestion_notice
+            fields["seed"] = gr.Number(42, precision=0, minimum=0, **_texts("seed", "seed"))
+        fields["gradient_checkpointing"] = gr.Checkbox(False, **_texts("gradient_checkpointing", "recompute"))
+    return {name: fields[name] for name in TRAINING_FIELDS}, suggestion_notice
+
+
+def _slider(name: str, elem_id: str, limits: tuple[float, float, float], value: float) -> gr.Slider:
+    """A slider; `limits` are its minimum, maximum and step."""
+    minimum, maximum, step = limits
+    return gr.Slider(minimum, maximum, value, step=step, **_texts(name, elem_id))
+
+
+def _texts(name: str, elem_id: str) -> dict[str, Any]:
+    label, help_text = TRAINING_FIELDS[name]
+    return {"label": t(label), "info": t(help_text), "elem_id": elem_id}
 
 
 def lr_scheduler_choices(lang: str) -> list[tuple[str, str]]:
-    """The choices of the schedule, as Gradio wants them: what each is called, and its name in a plan."""
+    """The learning rate schedules as Gradio takes choices: label, and name in a plan."""
     return [(text.render(lang), name) for name, text in messages.LR_SCHEDULERS.items()]
+
+
+def plan_value(name: str, value: Any) -> Any:
+    """The value of a training field as a plan has it: None where 0 or off leaves it to the studio."""
+    return (value or None) if name in AUTO_FIELDS else value
+
+
+def is_valid_training_value(name: str, value: Value | None) -> bool:
+    """Whether a plan can hold this value of a training field, validation and test share included."""
+    try:
+        if name in SHARE_FIELDS:
+            Data(source="-", **{name: value})
+        else:
+            Training(**{name: plan_value(name, value)})
+    except (ValueError, TypeError):
+        return False
+    return True
+
+
+def valid_training_values(values: dict[str, Any], names: Sequence[str]) -> dict[str, Any]:
+    """Those of the named values that a plan can hold; the others take their defaults."""
+    valid = {}
+    for name in names:
+        value = plan_value(name, values.get(name))
+        if value is not None and is_valid_training_value(name, value):
+            valid[name] = value
+    return valid

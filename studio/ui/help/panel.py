@@ -10,10 +10,13 @@ from studio.errors import BadPlan
 from studio.i18n import Message, languages
 from studio.methods.spec import Setting
 from studio.presets import MethodPage
-from studio.ui.components import forms
-from studio.ui.components.forms import t
+from studio.ui import units
+from studio.ui.components import gradio_adapter
+from studio.ui.components.gradio_adapter import current_page
+from studio.ui.components.labels import t
 from studio.ui.form.training_fields import TRAINING_FIELDS
 from studio.ui.help import cards, messages
+from studio.ui.language import request_language
 
 # The drawing is the studio's own file with its words escaped (studio.ui.help.cards.drawing); everything else
 # is escaped by the template. What a method's card leaves out is left out of its page.
@@ -112,7 +115,7 @@ def _page_texts(page: MethodPage, lang: str) -> dict[str, Any]:
 def _attempt_label(seconds: float | None, lang: str) -> str:
     if seconds is None:
         return messages.TRY_SHORT_RUN.render(lang)
-    return messages.TRY_TIMED.render(lang, time=forms.format_seconds(seconds, lang))
+    return messages.TRY_TIMED.render(lang, time=units.format_seconds(seconds, lang))
 
 
 def _drawing_or_nothing(name: str, lang: str) -> str:
@@ -125,7 +128,7 @@ def _drawing_or_nothing(name: str, lang: str) -> str:
 
 def update_cost(sentence: str) -> Any:
     """The page as it is, with another sentence on the cost."""
-    return gr.update(cost=forms.escape_template(sentence))
+    return gr.update(cost=gradio_adapter.escape_template(sentence))
 
 
 def build_terms() -> gr.HTML:
@@ -185,7 +188,7 @@ def terms_value(name: str, lang: str) -> dict[str, Any]:
 
 def explain_method(chosen: str, request: gr.Request) -> tuple[Any, Any]:
     """The page and the terms of the chosen method, in the visitor's language; a browser may name anything."""
-    lang = forms.request_language(request)
+    lang = request_language(request)
     if chosen not in {method.name for method in methods.METHODS}:
         return gr.skip(), gr.skip()
     return method_page_value(chosen, lang), terms_value(chosen, lang)
@@ -241,12 +244,12 @@ def tour_value(lang: str) -> dict[str, Any]:
 
 def open_glossary(request: gr.Request) -> dict[str, Any]:
     """The glossary in the visitor's language; every answer is new, so that the dialog opens again."""
-    return {**glossary_value(forms.request_language(request)), "asked": time.time()}
+    return {**glossary_value(request_language(request)), "asked": time.time()}
 
 
 def load_tour(request: gr.Request) -> dict[str, Any]:
     """The tour in the visitor's language; the browser knows whether it has been seen."""
-    return tour_value(forms.request_language(request))
+    return tour_value(request_language(request))
 
 
 def build_buttons() -> None:
@@ -261,7 +264,7 @@ def build_buttons() -> None:
     tour_button.click(
         None, None, None, js="() => { document.dispatchEvent(new Event('studio-tour')); }", **quiet
     )
-    gr.context.Context.root_block.load(load_tour, None, tour_dialog, **quiet)
+    current_page().load(load_tour, None, tour_dialog, **quiet)
 
 
 def _build_scripted(name: str) -> gr.HTML:

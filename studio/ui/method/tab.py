@@ -2,6 +2,7 @@
 
 import json
 from collections import defaultdict
+from dataclasses import dataclass
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -9,63 +10,50 @@ import gradio as gr
 
 from studio import methods, presets
 from studio.data import examples, split
-from studio.data.schema.infer_roles import role_label
 from studio.errors import StudioError
-from studio.i18n import Message
 from studio.methods import compatibility, defaults
 from studio.methods.spec import Method, Setting
 from studio.models import shape
-from studio.plan import REQUIRED_ROLES, Data, Task, Value, all_roles
-from studio.ui import access, progress_strip
-from studio.ui.components import forms
-from studio.ui.components.forms import t
+from studio.plan import Data, Task, Value
+from studio.ui import access, progress_strip, units
+from studio.ui.components import notices
+from studio.ui.components.events import LATEST_UNQUEUED, UNQUEUED, after_any
+from studio.ui.components.fields import build_setting_field
+from studio.ui.components.gradio_adapter import current_page
+from studio.ui.components.labels import t
 from studio.ui.data import tab as data_tab
 from studio.ui.data.tab import DataTab
-from studio.ui.form import saved_settings
+from studio.ui.form import messages as form_messages
+from studio.ui.form import packing, plan_form, saved_settings
+from studio.ui.form.form_state import FormState, read_form
 from studio.ui.form.saved_settings import SavedSettings
-from studio.ui.form.training_fields import (
-    MIN_EPOCHS,
-    TRAINING_FIELDS,
-    build_training_fields,
-    lr_scheduler_choices,
-)
-from studio.ui.help import messages
+from studio.ui.form.training_fields import MIN_EPOCHS, build_training_fields, lr_scheduler_choices
+from studio.ui.help import messages as help_messages
 from studio.ui.help import panel as help_panel
-from studio.ui.method import (
-    base_model as base_model_info,
-)
-from studio.ui.method import (
-    chooser as chooser_panel,
-)
-from studio.ui.method import (
-    elsewhere as elsewhere_panel,
-)
-from studio.ui.method import (
-    estimates as table_estimates,
-)
-from studio.ui.method import (
-    machine as machine_panel,
-)
-from studio.ui.method import messages as method_messages
-from studio.ui.method import (
-    table as method_table,
-)
-from studio.ui.method.chooser import Chooser
+from studio.ui.language import request_language
+from studio.ui.method import base_model, elsewhere, estimates, messages, refinement
+from studio.ui.method import chooser as chooser_panel
+from studio.ui.method import machine as machine_panel
+from studio.ui.method import table as comparison_table
+from studio.ui.method.chooser import ChoiceTargets, Chooser
+from studio.ui.method.estimate_inputs import EstimateInputs, load_inputs
+from studio.ui.method.machine import MachineFields
+from studio.ui.progress_strip import ProgressStrip
 
 DEFAULT_MODEL = "smollm2-135m"
 DEFAULT_CLASSIFIER = "minilm-l6"
 DEFAULT_METHOD = "lora"
-# The names of the fields that make up a plan's method and training, in the order of the components.
-TRAINING_FIELD_NAMES = tuple(TRAINING_FIELDS)
-# What the offer of a row that does not fit may change.
-SUGGESTION_FIELDS = ("batch_size", "max_length", "gradient_checkpointing", "machine")
+# Whatever an offer below a row of the table may change, besides the method.
+OFFERED_FIELDS = ("batch_size", "max_length", "gradient_checkpointing", "machine")
+# The fields that `suggest_training_values` fills in, in the order of its outputs.
+SUGGESTED_FIELDS = saved_settings.SUGGESTED_FIELDS
 
 
 class MethodTab(NamedTuple):
     """The components other tabs need."""
 
     model: gr.Dropdown
-    chosen: gr.BrowserState
+    method: gr.BrowserState
     setting_fields: dict[str, Any]
     training_fields: dict[str, Any]
     packed_fields: dict[str, Any]
@@ -74,171 +62,241 @@ class MethodTab(NamedTuple):
     attempt_event: Any
 
 
+@dataclass(frozen=True)
+class _Layout:
+    """The components of the tab; fields by METHOD_SETTING and by the names of training fields."""
+
+    chooser: Chooser
+    model: gr.Dropdown
+    model_notice: gr.HTML
+    machine: MachineFields
+    table: gr.HTML
+    elsewhere_button: gr.Button
+    elsewhere_tables: gr.HTML
+    help_page: gr.HTML
+    setting_groups: list[gr.Group]
+    setting_fields: dict[str, Any]
+    parameter_notice: gr.HTML
+    training_fields: dict[str, Any]
+    suggestion_notice: gr.HTML
+    exact_terms: gr.HTML
+    next_button: gr.Button
+
+
+@dataclass(frozen=True)
+class _Page:
+    """What the tab is wired to: components of other tabs, and what the browser keeps."""
+
+    source: gr.BrowserState
+    saved: SavedSettings
+    data: DataTab
+    test: gr.Textbox
+    strip: ProgressStrip
+
+
+# ---- What the handlers answer
+
+
 def refresh_after_change(request: gr.Request, **fields: Any) -> tuple[Any, ...]:
-    """As `refresh`, where a field has changed: what is still being refined for the old ones ends, and a number says if there is more to refine."""
-    revision = table_estimates.next_revision(request)
+    """As `refresh`, after a field has changed: what is being refined for the earlier fields ends.
+
+    Returns:
+        The outputs of `refresh`, then a new value for the hidden field that starts refining, if it is needed.
+    """
+    revision = refinement.next_revision(request)
     outputs = refresh(request, **fields)
-    return *outputs, revision if outputs[0]["pending"] else gr.skip()
+    table_value = outputs[0]
+    return *outputs, revision if table_value["pending"] else gr.skip()
 
 
-def refresh(request: gr.Request, **fields: Any) -> tuple[Any, ...]:
-    """The table, the sentences on the model and on what is trained, and the costs elsewhere, for everything as it is set now."""
-    run_id = str(fields.pop("run", ""))
-    lang, chosen, elsewhere_tables = (
-        forms.request_language(request),
-        fields["chosen"],
-        elsewhere_panel.refresh_tables(fields.pop("shown", ""), request, **fields),
+def refresh(
+    request: gr.Request, run: str | None = "", elsewhere_html: str = "", **fields: Any
+) -> tuple[Any, ...]:
+    """Everything that follows from the form as it is now.
+
+    Args:
+        request: The visitor's request.
+        run: The run that the progress strip is about, if any.
+        elsewhere_html: The tables of costs elsewhere, if they are open.
+        fields: The form (form_state.read_form).
+
+    Returns:
+        The table, the notices on the model and on what is trained, the tables of costs elsewhere, the cost on
+        the method's help page, and the progress strip.
+    """
+    lang = request_language(request)
+    form = read_form(fields)
+    inputs = load_inputs(form)
+    method_estimates = estimates.estimate_all_methods(inputs)
+    estimate = method_estimates.get(inputs.plan.method.name)
+    settings_notice = _settings_notice(form, inputs, lang)
+    cost = "" if settings_notice else estimates.format_expected_cost(estimate, lang)
+    return (
+        comparison_table.render_table(estimates.build_table_state(inputs, method_estimates, lang), lang),
+        base_model.describe_model(form.model, lang),
+        settings_notice or _parameter_notice(inputs, lang),
+        elsewhere.render_tables(inputs, lang) if elsewhere_html else gr.skip(),
+        help_panel.update_cost(cost),
+        progress_strip.render_strip(inputs, estimate, lang, run or ""),
     )
-    model_notice = base_model_info.describe_model(str(fields["model"] or ""), lang)[1]
-    fields = saved_settings.unpack_fields(fields)
-    form = table_estimates.read_form(**fields)
-    method_estimates = table_estimates.estimate_all_methods(form)
-    table_value, estimate = (
-        table_estimates.render_estimates(form, method_estimates, lang),
-        method_estimates.get(form.plan.method.name),
-    )
-    strip_value = progress_strip.render_strip(form, estimate, lang, run_id)
-    settings = forms.read_method_settings(methods.get(chosen), fields)
+
+
+def _settings_notice(form: FormState, inputs: EstimateInputs, lang: str) -> dict[str, Any] | None:
+    """What is wrong with the settings of the chosen method; None where they can work."""
+    method_name = inputs.plan.method.name
     raw_plan = {
-        "task": fields["task"],
-        "model": form.plan.model if form.base.shape else "",  # what is wrong with a model is said beside it
-        "method": {"name": chosen, "settings": settings},
+        "task": form.task,
+        # What is wrong with a model is said beside it.
+        "model": inputs.plan.model if inputs.base.shape else "",
+        "method": {"name": method_name, "settings": form.settings[method_name]},
     }
-    if problems := [
+    problems = [
         problem
         for problem in methods.find_plan_problems(raw_plan)
         if problem.key.startswith("method.settings.")
-    ]:
-        settings_notice = forms.problems_notice(problems, field_labels(chosen), lang)
-        return (
-            table_value,
-            model_notice,
-            settings_notice,
-            elsewhere_tables,
-            help_panel.update_cost(""),
-            strip_value,
-        )
-    return (
-        table_value,
-        model_notice,
-        _parameter_notice(form, chosen, lang),
-        elsewhere_tables,
-        help_panel.update_cost(table_estimates.format_expected_cost(estimate, lang)),
-        strip_value,
+    ]
+    if not problems:
+        return None
+    return notices.problems_notice(problems, plan_form.field_labels(method_name), lang)
+
+
+def _parameter_notice(inputs: EstimateInputs, lang: str) -> dict[str, Any]:
+    """How many parameters the chosen method trains; empty where that is not known."""
+    method_name, task, model_shape = inputs.plan.method.name, inputs.plan.task, inputs.base.shape
+    if not model_shape or compatibility.find_incompatibility(method_name, task, model_shape):
+        return notices.notice("")
+    label_count = 0
+    if task == "classify":
+        label_count = inputs.lengths.n_labels if inputs.lengths else 2
+    parameters = methods.get(method_name).count_parameters(
+        model_shape, inputs.settings[method_name], label_count
     )
+    return notices.notice(comparison_table.format_trainable_sentence(parameters, lang))
 
 
 def try_on_sample(event: gr.EventData, request: gr.Request) -> tuple[Any, ...]:
-    """A short run on the sample that suits a method: its data, the method, and the fewest rounds; a browser may name anything."""
+    """Set up a short run of a method on the sample that suits it.
+
+    Returns:
+        The outputs of the Data tab, the method, the state of edited fields, and the epochs.
+
+    Raises:
+        gr.Error: The browser names no method.
+    """
     name = str(getattr(event, "id", ""))
-    page = presets.methods()[name].help if name in {method.name for method in methods.METHODS} else None
+    page = None
+    if name in {method.name for method in methods.METHODS}:
+        page = presets.methods()[name].help
     if not page:
-        raise gr.Error(method_messages.UNKNOWN_METHOD.render(forms.request_language(request)))
-    source = f"sample:{page.sample_run.sample}"
-    moved_state = {"source": source, "names": ["epochs"]}
-    return *data_tab.open_sample(page.sample_run.sample, request), name, moved_state, MIN_EPOCHS
+        raise gr.Error(messages.UNKNOWN_METHOD.render(request_language(request)))
+    sample = page.sample_run.sample
+    edited_state = {"source": f"sample:{sample}", "names": ["epochs"]}
+    return *data_tab.open_sample(sample, request), name, edited_state, MIN_EPOCHS
 
 
 def apply_suggestion(event: gr.EventData, **fields: Any) -> tuple[Any, ...]:
-    """Change what an offer changes; everything else stays."""
+    """Change what an offer below a row changes: OFFERED_FIELDS and the method; everything else stays."""
+    method_name = str(getattr(event, "id", ""))
     offer_index = getattr(event, "number", None)
-    new_values = table_estimates.resolve_suggestion(str(getattr(event, "id", "")), offer_index, fields)
-    return tuple(new_values.get(name, gr.skip()) for name in (*SUGGESTION_FIELDS, "chosen"))
+    changes = estimates.resolve_suggestion(read_form(fields), method_name, offer_index)
+    return tuple(changes.get(name, gr.skip()) for name in (*OFFERED_FIELDS, "method"))
 
 
-def field_labels(chosen: str) -> dict[str, Message]:
-    """What the fields of a plan are called on the page, by key; those of its method's settings and training by the last part of it."""
-    training_labels = {name: label for name, (label, _) in TRAINING_FIELDS.items()}
-    labels = {"model": method_messages.MODEL, "method.name": method_messages.METHOD}
-    labels |= {
-        f"data.columns.{role}": role_label("chat", role)
-        for task in REQUIRED_ROLES
-        for role in all_roles(task)
-    }
-    return {
-        **labels,
-        **training_labels,
-        **{setting.name: setting.label for setting in methods.get(chosen).settings},
-    }
-
-
-def select_method(chosen: str, event: gr.EventData) -> str:
-    """Another method, where the browser names one that is built."""
+def select_method(current_method: str, event: gr.EventData) -> str:
+    """The method whose row was clicked; the current one where the browser names none."""
     requested = str(getattr(event, "id", ""))
-    return requested if requested in {method.name for method in methods.METHODS} else chosen
+    if requested in {method.name for method in methods.METHODS}:
+        return requested
+    return current_method
 
 
-def change_task(task: Task, chosen: str, model: str | None) -> tuple[Any, ...]:
-    """The models and the method that suit a task; what can do it stays, but a model that writes gives way to one that only sorts."""
-    choices = [
-        (f"{card.name} · {forms.format_count(shape.from_config(card.config).total())}", card.id)
-        for card in presets.models().values()
-        if task in card.tasks
-    ]
-    supported = [method.name for method in methods.METHODS if task in method.tasks]
-    method_name = next(
-        (method_name for method_name in (chosen, DEFAULT_METHOD, *supported) if method_name in supported),
-        chosen,
-    )
+def change_task(task: Task, method_name: str, model: str | None) -> tuple[Any, ...]:
+    """An update of the models for a task, and a method that can be used for it.
+
+    Model and method stay if they can do the task, but a model that generates gives way to one that only
+    classifies.
+    """
+    choices = []
+    for card in presets.models().values():
+        if task in card.tasks:
+            parameter_count = shape.from_config(card.config).total()
+            choices.append((f"{card.name} · {units.format_count(parameter_count)}", card.id))
+    return gr.update(choices=choices, value=_suitable_model(task, model)), _suitable_method(task, method_name)
+
+
+def _suitable_model(task: Task, model: str | None) -> str:
     card = presets.models().get(model or "")
-    keeps_model = card and task in card.tasks and (task != "classify" or card.tasks == ("classify",))
-    default_model = DEFAULT_CLASSIFIER if task == "classify" else DEFAULT_MODEL
-    return gr.update(choices=choices, value=model if keeps_model else default_model), method_name
+    if card and task in card.tasks and (task != "classify" or card.tasks == ("classify",)):
+        return card.id
+    return DEFAULT_CLASSIFIER if task == "classify" else DEFAULT_MODEL
 
 
-def suggest_training_values(
-    source: str,
-    task: Task,
-    columns: str,
-    chosen: str,
-    moved: object,
-    validation_share: float,
-    test_share: float,
-    test: str,
-    request: gr.Request,
-) -> tuple[Any, ...]:
-    """Rounds, portions and the part for the verdict by the amount of data, where the person has not moved them (`moved` says which), and why."""
-    lang = forms.request_language(request)
-    method = next((method for method in methods.METHODS if method.name == chosen), None)
+def _suitable_method(task: Task, method_name: str) -> str:
+    supported = [method.name for method in methods.METHODS if task in method.tasks]
+    for name in (method_name, DEFAULT_METHOD, *supported):
+        if name in supported:
+            return name
+    return method_name
+
+
+def suggest_training_values(request: gr.Request, **fields: Any) -> tuple[Any, ...]:
+    """Fill in what follows from the amount of data, unless the person has changed it.
+
+    Returns:
+        Values for SUGGESTED_FIELDS, and a notice that says what they come from.
+    """
+    lang = request_language(request)
+    form = read_form(fields)
+    method = next((method for method in methods.METHODS if method.name == form.method), None)
+    unchanged = (gr.skip(),) * len(SUGGESTED_FIELDS)
     try:
-        dataset_table = access.find_dataset(source).table()
-        all_examples, _ = examples.build_examples(dataset_table, task, forms.unpack(columns))
+        dataset_table = access.find_dataset(form.source).table()
+        all_examples, _ = examples.build_examples(dataset_table, form.task, dict(form.columns))
     except StudioError:
-        return *(gr.skip(),) * 3, forms.notice("")
-    if not method or task not in method.tasks:
-        return *(gr.skip(),) * 3, forms.notice("")
-    moved_names = saved_settings.read_moved_names(source, moved)
-    suggested_test_share = split.test_share(Data(source=source, test=test or ""), len(all_examples))
-    actual_test_share = (test_share or 0) if "test_share" in moved_names else suggested_test_share
-    train_count = (
-        len(all_examples)
-        - round((validation_share or 0) * len(all_examples))
-        - round(actual_test_share * len(all_examples))
+        return *unchanged, notices.notice("")
+    if not method or form.task not in method.tasks:
+        return *unchanged, notices.notice("")
+    suggested_test_share = split.test_share(
+        Data(source=form.source, test=form.test_source), len(all_examples)
     )
+    train_count = _count_training_examples(form, len(all_examples), suggested_test_share)
     batch_size = defaults.default_batch_size(train_count)
-    epochs = defaults.default_epochs(train_count, task, batch_size, method.epoch_multiplier)
-    message = method_messages.SUGGESTED_VALUES.render(
+    epochs = defaults.default_epochs(train_count, form.task, batch_size, method.epoch_multiplier)
+    suggestions = {"epochs": epochs, "batch_size": batch_size, "test_share": suggested_test_share}
+    text = messages.SUGGESTED_VALUES.render(
         lang,
         count=train_count,
         epochs=epochs,
         batch=batch_size,
         steps=defaults.count_steps(train_count, batch_size, epochs),
     )
-    stage_note = method_messages.SUGGESTED_FOR_FIRST_STAGE.render(lang) if method.name == "rlhf" else ""
+    stage_note = messages.SUGGESTED_FOR_FIRST_STAGE.render(lang) if method.has_stage_settings else ""
     return (
-        gr.skip() if "epochs" in moved_names else epochs,
-        gr.skip() if "batch_size" in moved_names else batch_size,
-        gr.skip() if "test_share" in moved_names else suggested_test_share,
-        forms.notice(message, stage_note),
+        *(gr.skip() if name in form.edited else suggestions[name] for name in SUGGESTED_FIELDS),
+        notices.notice(text, stage_note),
     )
 
 
+def _count_training_examples(form: FormState, example_count: int, suggested_test_share: float) -> int:
+    """How many of the examples are left to train on, with the shares as they are, or will be."""
+    validation_share = form.training.get("validation_share") or 0
+    test_share = suggested_test_share
+    if "test_share" in form.edited:
+        test_share = form.training.get("test_share") or 0
+    validation_count = round(validation_share * example_count)
+    return example_count - validation_count - round(test_share * example_count)
+
+
 def localize_choices(request: gr.Request) -> list[Any]:
-    """The choices of every method's settings, and of the schedule, in the browser's language: labels it says itself, choices it does not."""
-    lang = forms.request_language(request)
-    all_choices = [
-        [(text.render(lang), value) for value, text in setting.choices] for _, setting in _choice_settings()
-    ] + [lr_scheduler_choices(lang)]
+    """The choices of all methods' settings and of the schedule in the visitor's language.
+
+    The browser translates labels by itself, choices it does not.
+    """
+    lang = request_language(request)
+    all_choices = []
+    for _, setting in _choice_settings():
+        all_choices.append([(text.render(lang), value) for value, text in setting.choices])
+    all_choices.append(lr_scheduler_choices(lang))
     return [gr.skip() if lang == "en" else gr.update(choices=choices) for choices in all_choices]
 
 
@@ -252,21 +310,17 @@ def _choice_settings() -> list[tuple[str, Setting]]:
 
 
 def show_dependent_fields(wanted_values: tuple[str, ...], value: Value) -> Any:
-    """Show the fields that belong to this choice of their method, each wanting one value of it; hide the others."""
+    """Show the fields that belong to this value of the setting they depend on; hide the others.
+
+    Args:
+        wanted_values: For each dependent field, the value under which it has an effect.
+        value: The value of the setting.
+    """
     updates = [gr.update(visible=value == wanted_value) for wanted_value in wanted_values]
     return updates if len(updates) > 1 else updates[0]
 
 
-def _parameter_notice(form: table_estimates.FormState, chosen: str, lang: str) -> dict[str, Any]:
-    method, model_shape = methods.get(chosen), form.base.shape
-    if not model_shape or compatibility.find_incompatibility(chosen, form.plan.task, model_shape):
-        return forms.notice("")
-    label_count = (form.lengths.n_labels if form.lengths else 2) if form.plan.task == "classify" else 0
-    return forms.notice(
-        method_table.format_trainable_sentence(
-            method.count_parameters(model_shape, form.settings[chosen], label_count), lang
-        )
-    )
+# ---- Layout
 
 
 def build(
@@ -274,164 +328,100 @@ def build(
     saved: SavedSettings,
     data_components: DataTab,
     test: gr.Textbox,
-    strip: progress_strip.ProgressStrip,
+    strip: ProgressStrip,
 ) -> MethodTab:
-    """Lay the tab out and wire it; `remembered` is what the browser keeps of it, `test` the source of a test set of one's own, `stand` says
-    above all tabs where one stands."""
-    gr.Markdown(t(method_messages.METHOD_HEADING))
-    chooser_components = chooser_panel.build()
-    model = gr.Dropdown(
-        [],
-        label=t(method_messages.MODEL),
-        info=t(method_messages.MODEL_HELP),
-        allow_custom_value=True,
-        elem_id="model",
-    )
-    model_notice = forms.notice_box("model-notice")
-    machine_fields = machine_panel.build(model)
-    comparison_table = method_table.build("methods")
-    elsewhere_button, elsewhere_tables = elsewhere_panel.build()
-    with gr.Accordion(t(messages.HOW_IT_WORKS), open=False, elem_id="how"):
-        help_page = help_panel.build_method_page()
-    chosen = saved.chosen
-    groups, setting_fields = _build_setting_groups()
-    parameter_notice = forms.notice_box("counted")
-    training_fields, suggestion_notice = build_training_fields()
-    with gr.Accordion(t(messages.EXACT_TERMS), open=False, elem_id="exact"):
-        exact_terms = help_panel.build_terms()
-    next_button = gr.Button(t(method_messages.NEXT_TRAIN), variant="primary", elem_id="to-train")
+    """Lay the tab out and wire it.
 
-    event_options: dict[str, Any] = {"show_progress": "hidden", "queue": False}
-    task, columns = data_components.task, data_components.columns
-    gr.context.Context.root_block.load(
-        localize_choices,
-        None,
-        [*(setting_fields[name] for name, _ in _choice_settings()), training_fields["lr_scheduler_type"]],
-        **event_options,
-    )
-    comparison_table.pick(select_method, chosen, chosen, **event_options)
-    method_names = json.dumps([method.name for method in methods.METHODS])
-    js = f"(chosen) => {method_names}.map((name) => ({{ visible: name === chosen, __type__: 'update' }}))"
-    gr.on([chosen.change, gr.context.Context.root_block.load], None, chosen, groups, js=js, **event_options)
-    gr.on(
-        [task.change, gr.context.Context.root_block.load],
-        change_task,
-        [task, chosen, model],
-        [model, chosen],
-        **event_options,
-    )
-    data_inputs = {"source": source, "task": task, "columns": columns, "chosen": chosen, "test": test}
-    fields_by_method = {
-        method.name: {
-            name: setting_fields[name] for name in setting_fields if name.startswith(f"{method.name}_")
-        }
-        for method in methods.METHODS
-    }
-    packed_fields = saved_settings.pack_fields(
-        {"training": training_fields, **fields_by_method}, **event_options
-    )
-    inputs = {
-        **data_inputs,
-        "run": strip.run,
-        "shown": elsewhere_tables,
-        "model": model,
-        "machine": machine_fields.machine,
+    Args:
+        source: The data set.
+        saved: What the browser keeps of the settings.
+        data_components: The Data tab.
+        test: The source of a separate test set.
+        strip: The progress strip above all tabs.
+    """
+    layout = _lay_out()
+    page = _Page(source, saved, data_components, test, strip)
+    packed_fields = packing.pack_fields(_group_fields(layout))
+    form_fields = {
+        **_data_fields(page),
+        "test": test,
+        "method": saved.method,
+        "model": layout.model,
+        "machine": layout.machine.machine,
         **packed_fields,
     }
-    watched = (
-        *data_inputs.values(),
-        model,
-        data_components.revision,
-        machine_fields.machine,
-        strip.run_stage,
-        *packed_fields.values(),
-    )
-    always_last = {**event_options, "trigger_mode": "always_last"}
-    _wire_redraw(
-        [field.change for field in watched],
-        inputs,
-        [comparison_table, model_notice, parameter_notice, elsewhere_tables, help_page, strip.html],
-        machine_fields.notice,
-    )
-    elsewhere_button.click(
-        elsewhere_panel.toggle_tables, inputs_kwargs=inputs, outputs=elsewhere_tables, **event_options
-    )
-    comparison_table.remedy(
-        apply_suggestion,
-        inputs_kwargs=inputs,
-        outputs=[
-            *({**training_fields, "machine": machine_fields.machine}[name] for name in SUGGESTION_FIELDS),
-            chosen,
-        ],
-        **event_options,
-    )
-    suggestion_triggers = [
-        source.change,
-        chosen.change,
-        task.change,
-        columns.change,
-        data_components.revision.change,
-        test.change,
-    ]
-    share_fields = {name: training_fields[name] for name in ("validation_share", "test_share")}
-    forms.after_any(*suggestion_triggers, *(field.change for field in share_fields.values())).then(
-        suggest_training_values,
-        inputs_kwargs={**data_inputs, "moved": saved.moved, **share_fields},
-        outputs=[
-            training_fields["epochs"],
-            training_fields["batch_size"],
-            training_fields["test_share"],
-            suggestion_notice,
-        ],
-        **always_last,
-    )
-    chooser_inputs = {
-        "source": source,
-        "task": task,
-        "columns": columns,
-        "model": model,
-        "machine": machine_fields.machine,
-    }
-    forms.after_any(chosen.change, gr.context.Context.root_block.load).then(
-        help_panel.explain_method, chosen, [help_page, exact_terms], **always_last
-    )
-    prefill_trigger = forms.after_any(
-        source.change,
-        columns.change,
-        data_components.revision.change,
-        machine_fields.machine.change,
-        gr.context.Context.root_block.load,
-    )
-    chooser_panel.wire(
-        chooser_components, prefill_trigger, chooser_inputs, data_components.outputs, chosen, setting_fields
-    )
+    _wire_language(layout)
+    _wire_method(layout, page)
+    _wire_refresh(layout, page, form_fields)
+    _wire_training_suggestions(layout, page)
+    _wire_chooser(layout, page)
     saved_settings.wire(
         saved,
         source,
-        {**setting_fields, **training_fields},
+        {**layout.setting_fields, **layout.training_fields},
         tuple(packed_fields.values()),
-        ("epochs", "batch_size", "test_share"),
     )
-    attempt_event = help_page.attempt(
+    attempt_event = layout.help_page.attempt(
         try_on_sample,
         None,
-        [*data_components.outputs, chosen, saved.moved, training_fields["epochs"]],
-        **event_options,
+        [*data_components.outputs, saved.method, saved.edited, layout.training_fields["epochs"]],
+        **UNQUEUED,
     )
     return MethodTab(
-        model,
-        chosen,
-        setting_fields,
-        training_fields,
+        layout.model,
+        saved.method,
+        layout.setting_fields,
+        layout.training_fields,
         packed_fields,
-        next_button,
-        chooser_components,
+        layout.next_button,
+        layout.chooser,
         attempt_event,
     )
 
 
+def _lay_out() -> _Layout:
+    """The components, in the order in which they are on the page."""
+    gr.Markdown(t(messages.METHOD_HEADING))
+    chooser = chooser_panel.build()
+    model = gr.Dropdown(
+        [],
+        label=t(form_messages.MODEL),
+        info=t(messages.MODEL_HELP),
+        allow_custom_value=True,
+        elem_id="model",
+    )
+    model_notice = notices.notice_box("model-notice")
+    machine = machine_panel.build(model)
+    table = comparison_table.build("methods")
+    elsewhere_button, elsewhere_tables = elsewhere.build()
+    with gr.Accordion(t(help_messages.HOW_IT_WORKS), open=False, elem_id="how"):
+        help_page = help_panel.build_method_page()
+    setting_groups, setting_fields = _build_setting_groups()
+    parameter_notice = notices.notice_box("counted")
+    training_fields, suggestion_notice = build_training_fields()
+    with gr.Accordion(t(help_messages.EXACT_TERMS), open=False, elem_id="exact"):
+        exact_terms = help_panel.build_terms()
+    return _Layout(
+        chooser=chooser,
+        model=model,
+        model_notice=model_notice,
+        machine=machine,
+        table=table,
+        elsewhere_button=elsewhere_button,
+        elsewhere_tables=elsewhere_tables,
+        help_page=help_page,
+        setting_groups=setting_groups,
+        setting_fields=setting_fields,
+        parameter_notice=parameter_notice,
+        training_fields=training_fields,
+        suggestion_notice=suggestion_notice,
+        exact_terms=exact_terms,
+        next_button=gr.Button(t(messages.NEXT_TRAIN), variant="primary", elem_id="to-train"),
+    )
+
+
 def _build_setting_groups() -> tuple[list[gr.Group], dict[str, Any]]:
-    """The settings of every method, of which one method's are seen; and all their fields by METHOD_KNOB."""
+    """A group of fields for each method, of which one is visible; and all their fields as METHOD_SETTING."""
     groups: list[gr.Group] = []
     setting_fields: dict[str, Any] = {}
     for method in methods.METHODS:
@@ -441,59 +431,172 @@ def _build_setting_groups() -> tuple[list[gr.Group], dict[str, Any]]:
     return groups, setting_fields
 
 
-def _wire_redraw(
-    triggers: list[Any], inputs: dict[str, Any], outputs: list[Any], measurement_notice: gr.HTML
-) -> None:
-    """Draw the table and what goes with it anew after any change, then once more when it was refined or this machine measured."""
-    event_options: dict[str, Any] = {"show_progress": "hidden", "trigger_mode": "always_last"}
-    # What is traced says only that it is done, and the table is drawn from the fields as they are then: an old answer overwrites nothing.
-    refine_request, refine_done = gr.Number(0, visible=False), gr.Number(0, visible=False)
-    forms.after_any(*triggers).then(
-        refresh_after_change,
-        inputs_kwargs=inputs,
-        outputs=[*outputs, refine_request],
-        queue=False,
-        **event_options,
-    )
-    refine_request.change(
-        table_estimates.refine,
-        inputs_kwargs={**inputs, "number": refine_done},
-        outputs=refine_done,
-        **event_options,
-    )
-    forms.after_any(refine_done.change, measurement_notice.change).then(
-        refresh, inputs_kwargs=inputs, outputs=outputs, queue=False, **event_options
-    )
-
-
 def _build_setting_fields(method: Method) -> dict[str, Any]:
-    """The fields of a method's settings by METHOD_KNOB: the first in sight, the rest behind one click."""
+    """The fields of a method's settings as METHOD_SETTING: basic ones in sight, others in an accordion."""
     if not method.settings:
-        gr.Markdown(t(method_messages.NO_SETTINGS), container=True)
+        gr.Markdown(t(messages.NO_SETTINGS), container=True)
     default_values = {setting.name: setting.default for setting in method.settings}
-    fields = {
-        setting.name: forms.build_setting_field(method.name, setting, setting.applies(default_values))
-        for setting in method.settings
-        if not setting.advanced
-    }
-    advanced_settings = [setting for setting in method.settings if setting.advanced]
-    if advanced_settings:
-        with gr.Accordion(t(method_messages.MORE_METHOD_SETTINGS), open=False, elem_id=f"more-{method.name}"):
-            fields |= {
-                setting.name: forms.build_setting_field(method.name, setting, setting.applies(default_values))
-                for setting in advanced_settings
-            }
+    basic = [setting for setting in method.settings if not setting.advanced]
+    advanced = [setting for setting in method.settings if setting.advanced]
+    fields = {}
+    for setting in basic:
+        fields[setting.name] = build_setting_field(method.name, setting, setting.applies(default_values))
+    if advanced:
+        with gr.Accordion(t(messages.MORE_METHOD_SETTINGS), open=False, elem_id=f"more-{method.name}"):
+            for setting in advanced:
+                visible = setting.applies(default_values)
+                fields[setting.name] = build_setting_field(method.name, setting, visible)
+    _wire_dependent_fields(method, fields)
+    return {f"{method.name}_{name}": field for name, field in fields.items()}
+
+
+def _wire_dependent_fields(method: Method, fields: dict[str, Any]) -> None:
+    """Show and hide fields that have an effect only under one value of another setting."""
     dependents: dict[str, list[tuple[str, str]]] = defaultdict(list)
     for setting in method.settings:
         if setting.depends_on:
-            dependents[setting.depends_on[0]].append((setting.name, setting.depends_on[1]))
-    for name, dependent_values in dependents.items():
-        show_dependents = partial(show_dependent_fields, tuple(value for _, value in dependent_values))
-        fields[name].change(
-            show_dependents,
-            fields[name],
-            [fields[dependent_name] for dependent_name, _ in dependent_values],
-            show_progress="hidden",
-            queue=False,
+            controlling_name, wanted_value = setting.depends_on
+            dependents[controlling_name].append((setting.name, wanted_value))
+    for controlling_name, dependent_values in dependents.items():
+        fields[controlling_name].change(
+            partial(show_dependent_fields, tuple(value for _, value in dependent_values)),
+            fields[controlling_name],
+            [fields[name] for name, _ in dependent_values],
+            **UNQUEUED,
         )
-    return {f"{method.name}_{name}": field for name, field in fields.items()}
+
+
+# ---- Wiring
+
+
+def _data_fields(page: _Page) -> dict[str, Any]:
+    """The fields of the Data tab that a handler of this tab reads."""
+    return {"source": page.source, "task": page.data.task, "columns": page.data.columns}
+
+
+def _group_fields(layout: _Layout) -> dict[str, dict[str, Any]]:
+    """The fields in groups that travel as one text: those of the training, and those of each method."""
+    groups = {"training": layout.training_fields}
+    for method in methods.METHODS:
+        groups[method.name] = {
+            name: field for name, field in layout.setting_fields.items() if name.startswith(f"{method.name}_")
+        }
+    return groups
+
+
+def _wire_language(layout: _Layout) -> None:
+    choice_fields = [layout.setting_fields[name] for name, _ in _choice_settings()]
+    current_page().load(
+        localize_choices, None, [*choice_fields, layout.training_fields["lr_scheduler_type"]], **UNQUEUED
+    )
+
+
+def _wire_method(layout: _Layout, page: _Page) -> None:
+    """Choose a method in the table, show its settings and its help, and keep to what the task allows."""
+    method_state, task = page.saved.method, page.data.task
+    layout.table.pick(select_method, method_state, method_state, **UNQUEUED)
+    method_names = json.dumps([method.name for method in methods.METHODS])
+    gr.on(
+        [method_state.change, current_page().load],
+        None,
+        method_state,
+        layout.setting_groups,
+        js=(
+            f"(method) => {method_names}.map((name) => ({{ visible: name === method, __type__: 'update' }}))"
+        ),
+        **UNQUEUED,
+    )
+    gr.on(
+        [task.change, current_page().load],
+        change_task,
+        [task, method_state, layout.model],
+        [layout.model, method_state],
+        **UNQUEUED,
+    )
+    after_any(method_state.change, current_page().load).then(
+        help_panel.explain_method, method_state, [layout.help_page, layout.exact_terms], **LATEST_UNQUEUED
+    )
+
+
+def _wire_refresh(layout: _Layout, page: _Page, form_fields: dict[str, Any]) -> None:
+    """Refresh the table after any change, and again when it was refined or this machine measured."""
+    inputs = {**form_fields, "run": page.strip.run, "elsewhere_html": layout.elsewhere_tables}
+    outputs = [
+        layout.table,
+        layout.model_notice,
+        layout.parameter_notice,
+        layout.elsewhere_tables,
+        layout.help_page,
+        page.strip.html,
+    ]
+    changes = [field.change for field in (*form_fields.values(), page.data.revision, page.strip.run_stage)]
+    # Tracing answers only that it is done, and the table is drawn from the fields as they are then: an old
+    # answer overwrites nothing.
+    refine_request, refine_done = gr.Number(0, visible=False), gr.Number(0, visible=False)
+    after_any(*changes).then(
+        refresh_after_change, inputs_kwargs=inputs, outputs=[*outputs, refine_request], **LATEST_UNQUEUED
+    )
+    refine_request.change(
+        refinement.refine,
+        inputs_kwargs={**form_fields, "done_count": refine_done},
+        outputs=refine_done,
+        show_progress="hidden",
+        trigger_mode="always_last",
+    )
+    after_any(refine_done.change, layout.machine.notice.change).then(
+        refresh, inputs_kwargs=inputs, outputs=outputs, **LATEST_UNQUEUED
+    )
+    layout.elsewhere_button.click(
+        elsewhere.toggle_tables,
+        inputs_kwargs={**form_fields, "elsewhere_html": layout.elsewhere_tables},
+        outputs=layout.elsewhere_tables,
+        **UNQUEUED,
+    )
+    offered = {**layout.training_fields, "machine": layout.machine.machine}
+    layout.table.remedy(
+        apply_suggestion,
+        inputs_kwargs=form_fields,
+        outputs=[*(offered[name] for name in OFFERED_FIELDS), page.saved.method],
+        **UNQUEUED,
+    )
+
+
+def _wire_training_suggestions(layout: _Layout, page: _Page) -> None:
+    """Suggest training values by the amount of data, after whatever changes that amount."""
+    share_fields = {name: layout.training_fields[name] for name in ("validation_share", "test_share")}
+    inputs = {
+        **_data_fields(page),
+        "method": page.saved.method,
+        "test": page.test,
+        "edited": page.saved.edited,
+        **share_fields,
+    }
+    triggers = (
+        page.source,
+        page.saved.method,
+        page.data.task,
+        page.data.columns,
+        page.data.revision,
+        page.test,
+        *share_fields.values(),
+    )
+    suggested = [layout.training_fields[name] for name in SUGGESTED_FIELDS]
+    after_any(*(component.change for component in triggers)).then(
+        suggest_training_values,
+        inputs_kwargs=inputs,
+        outputs=[*suggested, layout.suggestion_notice],
+        **LATEST_UNQUEUED,
+    )
+
+
+def _wire_chooser(layout: _Layout, page: _Page) -> None:
+    data_changed = after_any(
+        page.source.change,
+        page.data.columns.change,
+        page.data.revision.change,
+        layout.machine.machine.change,
+        current_page().load,
+    )
+    form_fields = {**_data_fields(page), "model": layout.model, "machine": layout.machine.machine}
+    targets = ChoiceTargets(list(page.data.outputs), page.saved.method, layout.model, layout.setting_fields)
+    chooser_panel.wire(layout.chooser, data_changed, form_fields, targets)

@@ -1,10 +1,11 @@
-"""The comparison table of all methods as a live cost estimator: one row each, from its card, its estimate and what would make it fit.
+"""The comparison table of all methods: one row each, from its card, its estimate and what would make it fit.
 
-What is shown is said and formatted here; `assets/table.js` draws it and keeps what the person sorted, filtered, pinned and opened.
+Texts and figures are rendered here; `assets/table.js` draws them and keeps what the person sorted, filtered,
+pinned and opened.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import gradio as gr
@@ -18,13 +19,14 @@ from studio.methods.spec import ParameterCount
 from studio.plan import Task
 from studio.presets import MethodCard
 from studio.ui import units
-from studio.ui.components import forms
-from studio.ui.method import table_messages as messages
+from studio.ui.method import table_csv, table_messages
 
-# Parts and stretches below this share are told together.
+# Parts of a figure below this share are listed together.
 MIN_LISTED_SHARE = 0.02
-# A row that needs far more than there is would make all other bars too short to read: bars end here (in rooms).
+# Memory bars end at this multiple of what the machine has: a row that needs far more would make all others
+# too short to read.
 MAX_BAR_RATIO = 1.6
+TRAINABLE_SENTENCE = Message("{trained} of {total} parameters are trained ({share:.2%}).")
 
 
 @dataclass(frozen=True)
@@ -35,10 +37,70 @@ class Offer:
     figures: Message
 
 
-def build(elem_id: str) -> gr.HTML:
-    """The component; the browser tells `pick` with the id of a method, `remedy` with an id and the number of its offer, from 0.
+@dataclass(frozen=True)
+class TableState:
+    """Everything the table shows.
 
-    Both may be anything: check them against the list.
+    Attributes:
+        estimates: Estimates by method name; one of a refused method is not shown.
+        refusals: Why a method cannot be used with the data or the model.
+        offers: What would make a method fit.
+        chosen: Name of the chosen method.
+        machine_name: What the machine of the estimates is called.
+        is_refining: Whether finer figures are being worked out, which a hint says.
+        limits_message: How far the chosen method could go on the machine.
+        task: What is trained; None where no number of examples is wanted.
+        example_count: How many examples there are for it; None where there is no data.
+    """
+
+    estimates: Mapping[str, Estimate]
+    refusals: Mapping[str, Incompatibility] = field(default_factory=dict)
+    offers: Mapping[str, Sequence[Offer]] = field(default_factory=dict)
+    chosen: str = ""
+    machine_name: str = ""
+    is_refining: bool = False
+    limits_message: Message | None = None
+    task: Task | None = None
+    example_count: int | None = None
+
+    def usable_estimates(self) -> dict[str, Estimate]:
+        """The estimates of the rows that can be chosen, in the order of the cards."""
+        return {
+            name: self.estimates[name]
+            for name in presets.methods()
+            if name in self.estimates and name not in self.refusals
+        }
+
+
+@dataclass(frozen=True)
+class _Scales:
+    """What a full bar stands for, in each column that has bars; 0 where nothing is known."""
+
+    memory_gb: float
+    minutes: float
+    money: float
+    watt_hours: float
+    disk_mb: float
+
+
+@dataclass(frozen=True)
+class _Row:
+    """One method as a row: what is known of it, and why a figure may be missing."""
+
+    card: MethodCard
+    estimate: Estimate
+    is_estimated: bool
+    refusal: Incompatibility | None
+    offers: Sequence[Offer]
+    is_chosen: bool
+    unknown_reason: str
+
+
+def build(elem_id: str) -> gr.HTML:
+    """The table's component.
+
+    The browser sends the event `pick` with the id of a method, and `remedy` with such an id and the number of
+    one of its offers, from 0. Both may be anything: check them.
     """
     script = (presets.ASSETS / "table.js").read_text(encoding="utf-8")
     return gr.HTML(
@@ -50,173 +112,171 @@ def build(elem_id: str) -> gr.HTML:
     )
 
 
-def render_table(
-    estimates: Mapping[str, Estimate],
-    refusals: Mapping[str, Incompatibility],
-    offers: Mapping[str, Sequence[Offer]],
-    chosen: str,
-    machine_name: str,
-    lang: str,
-    pending: bool = False,
-    limits_message: Message | None = None,
-    task: Task | None = None,
-    example_count: int | None = None,
-) -> dict[str, Any]:
-    """Everything the table shows. An estimate of a refused method is left out; `place` is the machine's name, `reach` how far the chosen
-    method could go on it, `have` how many examples there are for `task`.
-
-    `pending` says that finer figures are being worked out; the same call without it takes the hint away.
-    """
-    cards = presets.methods()
-    shown_estimates = {name: estimates[name] for name in cards if name in estimates and name not in refusals}
-    usable_gb = max((estimate.room_gb or 0.0 for estimate in shown_estimates.values()), default=0.0)
-    max_memory_gb = max(
-        (estimate.memory_gb.high for estimate in shown_estimates.values() if estimate.memory_gb), default=0.0
-    )
-    scales = {
-        "memory": min(max(usable_gb, max_memory_gb), MAX_BAR_RATIO * usable_gb)
-        if usable_gb
-        else max_memory_gb,
-        "time": max(
-            (estimate.minutes.high for estimate in shown_estimates.values() if estimate.minutes), default=0.0
-        ),
-        "money": max(
-            (estimate.money.high for estimate in shown_estimates.values() if estimate.money), default=0.0
-        ),
-        "energy": max(
-            (estimate.watt_hours.high for estimate in shown_estimates.values() if estimate.watt_hours),
-            default=0.0,
-        ),
-        "disk": max(
-            (estimate.disk_mb for estimate in shown_estimates.values() if estimate.disk_mb), default=0.0
-        ),
-    }
-    has_energy = any(estimate.watt_hours for estimate in shown_estimates.values())
-    headings = {
-        name: heading.render(lang)
-        for name, heading in messages.COLUMN_HEADINGS.items()
-        if name != "energy" or has_energy
-    }
+def render_table(state: TableState, lang: str) -> dict[str, Any]:
+    """The value of the table's component."""
+    scales = _compute_scales(state)
     return {
-        "caption": messages.TABLE_CAPTION.render(lang),
-        "about": (messages.ON_MACHINE_WITH_MEMORY if usable_gb else messages.ON_MACHINE).render(
-            lang, place=machine_name, room=units.format_gb(usable_gb)
-        )
-        if machine_name
-        else "",
-        "pending": messages.REFINING.render(lang) if pending else "",
-        "columns": [
-            {
-                "id": name,
-                "head": heading,
-                "what": messages.COLUMN_NOUNS[name].render(lang) if name in messages.COLUMN_NOUNS else "",
-            }
-            for name, heading in headings.items()
-        ],
+        "caption": table_messages.TABLE_CAPTION.render(lang),
+        "about": _describe_machine(state, lang),
+        "pending": table_messages.REFINING.render(lang) if state.is_refining else "",
+        "columns": _render_columns(state, lang),
         "rows": [
-            _render_row(
-                card,
-                shown_estimates.get(card.id),
-                refusals.get(card.id),
-                offers.get(card.id, ()),
-                card.id == chosen,
-                limits_message,
-                scales,
-                lang,
-            )
-            | _min_examples_note(card.id, task if card.id not in refusals else None, example_count, lang)
-            for card in cards.values()
+            _render_row(_build_row(state, card, lang), state, scales, lang)
+            for card in presets.methods().values()
         ],
-        "words": {name: message.render(lang) for name, message in messages.SCRIPT_MESSAGES.items()},
-        "csv": _csv_headings(lang),
+        "words": {name: message.render(lang) for name, message in table_messages.SCRIPT_MESSAGES.items()},
+        "csv": table_csv.render_headings(lang),
     }
 
 
-def _render_row(
-    card: MethodCard,
-    estimate: Estimate | None,
-    refusal: Incompatibility | None,
-    offers: Sequence[Offer],
-    is_chosen: bool,
-    limits_message: Message | None,
-    scales: Mapping[str, float],
-    lang: str,
-) -> dict[str, Any]:
-    fit = estimate.fits if estimate else "unknown"
-    unknown_reason = (
-        messages.NOT_ESTIMATED.render(lang)
-        if refusal
-        else messages.UNKNOWN_SHAPE.render(lang)
-        if not estimate
-        else " · ".join(message.render(lang) for message in estimate.missing)
+def _usable_gb(state: TableState) -> float:
+    """What the machine has for a run; 0 where it is not known."""
+    return max((estimate.room_gb or 0.0 for estimate in state.usable_estimates().values()), default=0.0)
+
+
+def _compute_scales(state: TableState) -> _Scales:
+    estimates = list(state.usable_estimates().values())
+    usable_gb = _usable_gb(state)
+    memory_gb = _highest([estimate.memory_gb for estimate in estimates])
+    if usable_gb:
+        memory_gb = min(max(usable_gb, memory_gb), MAX_BAR_RATIO * usable_gb)
+    return _Scales(
+        memory_gb=memory_gb,
+        minutes=_highest([estimate.minutes for estimate in estimates]),
+        money=_highest([estimate.money for estimate in estimates]),
+        watt_hours=_highest([estimate.watt_hours for estimate in estimates]),
+        disk_mb=max((estimate.disk_mb or 0.0 for estimate in estimates), default=0.0),
     )
-    shown_estimate = estimate or Estimate(card.id)
-    shortfall = _format_shortfall(shown_estimate, lang)
+
+
+def _highest(amounts: Sequence[Range | None]) -> float:
+    return max((amount.high for amount in amounts if amount), default=0.0)
+
+
+def _describe_machine(state: TableState, lang: str) -> str:
+    if not state.machine_name:
+        return ""
+    usable_gb = _usable_gb(state)
+    if not usable_gb:
+        return table_messages.ON_MACHINE.render(lang, place=state.machine_name)
+    return table_messages.ON_MACHINE_WITH_MEMORY.render(
+        lang, place=state.machine_name, room=units.format_gb(usable_gb)
+    )
+
+
+def _render_columns(state: TableState, lang: str) -> list[dict[str, str]]:
+    """Id, heading and noun of every column; energy has one only where it is known for some row."""
+    has_energy = any(estimate.watt_hours for estimate in state.usable_estimates().values())
+    columns = []
+    for name, heading in table_messages.COLUMN_HEADINGS.items():
+        if name == "energy" and not has_energy:
+            continue
+        noun = table_messages.COLUMN_NOUNS.get(name)
+        columns.append({"id": name, "head": heading.render(lang), "what": noun.render(lang) if noun else ""})
+    return columns
+
+
+def _build_row(state: TableState, card: MethodCard, lang: str) -> _Row:
+    refusal = state.refusals.get(card.id)
+    estimate = None if refusal else state.estimates.get(card.id)
+    return _Row(
+        card=card,
+        estimate=estimate or Estimate(card.id),
+        is_estimated=estimate is not None,
+        refusal=refusal,
+        offers=state.offers.get(card.id, ()),
+        is_chosen=card.id == state.chosen,
+        unknown_reason=_unknown_reason(estimate, refusal, lang),
+    )
+
+
+def _unknown_reason(estimate: Estimate | None, refusal: Incompatibility | None, lang: str) -> str:
+    """Why figures of a row are not known; "" where none is missing."""
+    if refusal:
+        return table_messages.NOT_ESTIMATED.render(lang)
+    if not estimate:
+        return table_messages.UNKNOWN_SHAPE.render(lang)
+    return " · ".join(message.render(lang) for message in estimate.missing)
+
+
+def _render_row(row: _Row, state: TableState, scales: _Scales, lang: str) -> dict[str, Any]:
+    card, estimate = row.card, row.estimate
+    refused = ""
+    if row.refusal:
+        refused = f"{row.refusal.reason.render(lang)} {row.refusal.alternative.render(lang)}"
     return {
         "id": card.id,
-        "kind": "chosen" if is_chosen else "closed" if refusal else "open",
-        "open": not refusal,
-        "fit": fit,
+        "kind": _row_kind(row),
+        "open": not row.refusal,
+        "fit": estimate.fits,
         "name": card.name.render(lang),
-        "badge": messages.CHOSEN.render(lang) if is_chosen else "",
-        "settings": messages.SETTINGS_LINK.render(lang) if is_chosen else "",
+        "badge": table_messages.CHOSEN.render(lang) if row.is_chosen else "",
+        "settings": table_messages.SETTINGS_LINK.render(lang) if row.is_chosen else "",
         "short": card.short.render(lang),
-        "refused": f"{refusal.reason.render(lang)} {refusal.alternative.render(lang)}" if refusal else "",
-        "lacks": shortfall
-        or (shown_estimate.why_not.render(lang) if shown_estimate.why_not and fit != "yes" else ""),
-        "exact": _format_exact_counts(shown_estimate, lang),
+        "refused": refused,
+        "lacks": _describe_shortfall(estimate, lang),
+        "exact": _format_exact_counts(estimate, lang),
         "cells": {
-            "updated": _trainable_cell(shown_estimate, card, lang),
-            "memory": _memory_cell(shown_estimate, scales["memory"], unknown_reason, lang),
-            "time": _time_cell(shown_estimate, scales["time"], unknown_reason, lang),
-            "money": _money_cell(shown_estimate, bool(estimate), scales["money"], unknown_reason, lang),
-            "disk": _disk_cell(shown_estimate, scales["disk"], unknown_reason, lang),
-            "energy": _energy_cell(shown_estimate, scales["energy"], unknown_reason, lang),
+            "updated": _trainable_cell(row, lang),
+            "memory": _memory_cell(row, scales.memory_gb, lang),
+            "time": _time_cell(row, scales.minutes, lang),
+            "money": _money_cell(row, scales.money, lang),
+            "disk": _disk_cell(row, scales.disk_mb, lang),
+            "energy": _energy_cell(row, scales.watt_hours, lang),
         },
-        "raw": _raw_values(shown_estimate),
-        "csv": _csv_row(card.name.render(lang), shown_estimate, lang),
-        "remedies": (messages.SUGGESTIONS_TO_FIT if fit == "no" else messages.SUGGESTIONS_TO_EASE).render(
-            lang
-        )
-        if offers
-        else "",
+        "raw": table_csv.raw_values(estimate),
+        "csv": table_csv.render_row(card.name.render(lang), estimate, lang),
+        "remedies": _offers_heading(row, lang),
         "offers": [
-            {"label": offer.label.render(lang), "figures": offer.figures.render(lang)} for offer in offers
+            {"label": offer.label.render(lang), "figures": offer.figures.render(lang)} for offer in row.offers
         ],
-        "more": _render_details(card, estimate, unknown_reason, limits_message if is_chosen else None, lang),
+        "more": _render_details(row, state.limits_message, lang),
+        **_describe_min_examples(row, state, lang),
     }
 
 
-def _min_examples_note(name: str, task: Task | None, example_count: int | None, lang: str) -> dict[str, Any]:
-    """How many examples a method wants at least, and whether there are fewer."""
-    if not task:
+def _row_kind(row: _Row) -> str:
+    if row.is_chosen:
+        return "chosen"
+    return "closed" if row.refusal else "open"
+
+
+def _offers_heading(row: _Row, lang: str) -> str:
+    if not row.offers:
+        return ""
+    if row.estimate.fits == "no":
+        return table_messages.SUGGESTIONS_TO_FIT.render(lang)
+    return table_messages.SUGGESTIONS_TO_EASE.render(lang)
+
+
+def _describe_min_examples(row: _Row, state: TableState, lang: str) -> dict[str, Any]:
+    """How many examples a method wants at least, and whether there are fewer; nothing of a refused method."""
+    if not state.task or row.refusal:
         return {"least": "", "scarce": False}
-    required_count, _ = get_min_examples(name, task)
-    is_scarce = example_count is not None and example_count < required_count
-    return {
-        "least": (messages.TOO_FEW_EXAMPLES if is_scarce else messages.MIN_EXAMPLES).render(
-            lang, least=f"{required_count:,}", have=f"{example_count or 0:,}"
-        ),
-        "scarce": is_scarce,
-    }
+    min_examples, _ = get_min_examples(row.card.id, state.task)
+    is_scarce = state.example_count is not None and state.example_count < min_examples
+    message = table_messages.TOO_FEW_EXAMPLES if is_scarce else table_messages.MIN_EXAMPLES
+    text = message.render(lang, least=f"{min_examples:,}", have=f"{state.example_count or 0:,}")
+    return {"least": text, "scarce": is_scarce}
 
 
 def _unknown_cell(reason: str, lang: str) -> dict[str, Any]:
-    return {"big": "–", "why": reason or messages.NOT_KNOWN.render(lang)}
+    return {"big": "–", "why": reason or table_messages.NOT_KNOWN.render(lang)}
 
 
 def _format_exact_counts(estimate: Estimate, lang: str) -> str:
     if estimate.trainable is None or not estimate.total:
         return ""
-    template = (
-        messages.TRAINED_WITH_TWO_CLASSES if TWO_CLASSES in estimate.missing else messages.TRAINED_EXACTLY
-    )
-    return template.render(lang, trained=f"{estimate.trainable:,}", total=f"{estimate.total:,}")
+    message = table_messages.TRAINED_EXACTLY
+    if TWO_CLASSES in estimate.missing:
+        message = table_messages.TRAINED_WITH_TWO_CLASSES
+    return message.render(lang, trained=f"{estimate.trainable:,}", total=f"{estimate.total:,}")
 
 
-def _trainable_cell(estimate: Estimate, card: MethodCard, lang: str) -> dict[str, Any]:
+def _trainable_cell(row: _Row, lang: str) -> dict[str, Any]:
+    estimate = row.estimate
     if estimate.trainable is None or not estimate.total:
-        return {"plain": card.updated.render(lang)}
+        return {"plain": row.card.updated.render(lang)}
     trainable_share = estimate.trainable / estimate.total
     return {
         "big": units.format_share(trainable_share),
@@ -225,227 +285,153 @@ def _trainable_cell(estimate: Estimate, card: MethodCard, lang: str) -> dict[str
     }
 
 
-def _memory_cell(estimate: Estimate, scale: float, reason: str, lang: str) -> dict[str, Any]:
+def _memory_cell(row: _Row, scale: float, lang: str) -> dict[str, Any]:
+    estimate = row.estimate
     if not estimate.memory_gb:
-        return _unknown_cell(reason, lang)
+        return _unknown_cell(row.unknown_reason, lang)
     cell = _range_cell(estimate.memory_gb, units.format_gb, scale)
     cell["bar"]["mark"] = _percent(estimate.room_gb, scale) if estimate.room_gb else None
     cell["bar"]["over"] = estimate.memory_gb.likely > scale
-    cell["state"] = (
-        messages.FIT_LABELS[estimate.fits].render(lang) if estimate.fits in messages.FIT_LABELS else ""
-    )
-    cell["note"] = (
-        messages.LARGEST_PART.render(
-            lang, part=MEMORY_PARTS.get(estimate.largest_part, Message(estimate.largest_part))
-        )
-        if estimate.parts
-        else ""
-    )
+    fit_label = table_messages.FIT_LABELS.get(estimate.fits)
+    cell["state"] = fit_label.render(lang) if fit_label else ""
+    cell["note"] = ""
+    if estimate.parts:
+        part = MEMORY_PARTS.get(estimate.largest_part, Message(estimate.largest_part))
+        cell["note"] = table_messages.LARGEST_PART.render(lang, part=part)
     return cell
 
 
-def _time_cell(estimate: Estimate, scale: float, reason: str, lang: str) -> dict[str, Any]:
-    return (
-        _range_cell(estimate.minutes, lambda minutes: units.format_minutes(minutes, lang), scale)
-        if estimate.minutes
-        else _unknown_cell(reason, lang)
-    )
+def _time_cell(row: _Row, scale: float, lang: str) -> dict[str, Any]:
+    if not row.estimate.minutes:
+        return _unknown_cell(row.unknown_reason, lang)
+    return _range_cell(row.estimate.minutes, lambda minutes: units.format_minutes(minutes, lang), scale)
 
 
-def _money_cell(estimate: Estimate, is_known: bool, scale: float, reason: str, lang: str) -> dict[str, Any]:
+def _money_cell(row: _Row, scale: float, lang: str) -> dict[str, Any]:
+    estimate = row.estimate
     if not estimate.money:
-        return (
-            {"plain": messages.NO_PRICE.render(lang)}
-            if is_known and estimate.minutes
-            else _unknown_cell(reason, lang)
-        )
+        if row.is_estimated and estimate.minutes:
+            return {"plain": table_messages.NO_PRICE.render(lang)}
+        return _unknown_cell(row.unknown_reason, lang)
     if estimate.money.high == 0:
-        return {"big": messages.FREE.render(lang)}
+        return {"big": table_messages.FREE.render(lang)}
     return {
         "big": units.format_money(estimate.money, estimate.currency),
         "bar": _bar(estimate.money.likely, estimate.money.high, scale),
     }
 
 
-def _disk_cell(estimate: Estimate, scale: float, reason: str, lang: str) -> dict[str, Any]:
-    if estimate.disk_mb is None:
-        return _unknown_cell(reason, lang)
-    return {"big": units.format_mb(estimate.disk_mb), "bar": _bar(estimate.disk_mb, 0.0, scale)}
+def _disk_cell(row: _Row, scale: float, lang: str) -> dict[str, Any]:
+    disk_mb = row.estimate.disk_mb
+    if disk_mb is None:
+        return _unknown_cell(row.unknown_reason, lang)
+    return {"big": units.format_mb(disk_mb), "bar": _bar(disk_mb, 0.0, scale)}
 
 
-def _energy_cell(estimate: Estimate, scale: float, reason: str, lang: str) -> dict[str, Any]:
-    if not estimate.watt_hours:
-        return _unknown_cell(reason, lang)
+def _energy_cell(row: _Row, scale: float, lang: str) -> dict[str, Any]:
+    watt_hours = row.estimate.watt_hours
+    if not watt_hours:
+        return _unknown_cell(row.unknown_reason, lang)
     return {
-        "big": units.format_energy(estimate.watt_hours),
-        "bar": _bar(estimate.watt_hours.likely, estimate.watt_hours.high, scale),
+        "big": units.format_energy(watt_hours),
+        "bar": _bar(watt_hours.likely, watt_hours.high, scale),
     }
 
 
 def _range_cell(amount: Range, formatter: Callable[[float], str], scale: float) -> dict[str, Any]:
-    """The likely figure large, its range small, and both as a bar."""
-    bar = _bar(amount.likely, amount.high, scale)
+    """The likely figure in large type, its range in small type, and both as a bar."""
     return {
         "big": formatter(amount.likely),
         "small": units.format_span(formatter(amount.low), formatter(amount.high)),
-        "bar": bar,
+        "bar": _bar(amount.likely, amount.high, scale),
     }
 
 
 def _bar(likely: float, high: float, scale: float) -> dict[str, Any]:
+    """A bar: solid up to `likely`, faint up to `high`; `scale` is what its full length stands for."""
     return {"fill": _percent(likely, scale), "high": _percent(high, scale), "mark": None, "over": False}
 
 
 def _percent(value: float, scale: float) -> float:
-    """A length of a bar; what is there at all is seen."""
-    return round(min(100.0, max(1.0, 100 * value / scale)), 2) if value > 0 and scale > 0 else 0.0
+    """The length of a bar, 0 to 100; at least 1 for a value above 0, so that it is seen."""
+    if value <= 0 or scale <= 0:
+        return 0.0
+    return round(min(100.0, max(1.0, 100 * value / scale)), 2)
 
 
-def _format_shortfall(estimate: Estimate, lang: str) -> str:
-    """By how much a row does not fit; empty where it does, or nobody knows."""
-    if estimate.fits != "no" or not estimate.memory_gb or estimate.room_gb is None:
-        return ""
-    missing_gb = max(estimate.memory_gb.likely - estimate.room_gb, 0.0)
-    return messages.MEMORY_SHORTFALL.render(
-        lang, more=units.format_gb(missing_gb), room=units.format_gb(estimate.room_gb)
-    )
+def _describe_shortfall(estimate: Estimate, lang: str) -> str:
+    """By how much a row does not fit, else why it is tight; "" where it fits, or that is not known."""
+    if estimate.fits == "no" and estimate.memory_gb and estimate.room_gb is not None:
+        missing_gb = max(estimate.memory_gb.likely - estimate.room_gb, 0.0)
+        return table_messages.MEMORY_SHORTFALL.render(
+            lang, more=units.format_gb(missing_gb), room=units.format_gb(estimate.room_gb)
+        )
+    if estimate.fits != "yes" and estimate.why_not:
+        return estimate.why_not.render(lang)
+    return ""
 
 
-def _render_details(
-    card: MethodCard,
-    estimate: Estimate | None,
-    unknown_reason: str,
-    limits_message: Message | None,
-    lang: str,
-) -> list[dict[str, Any]]:
-    """What stands under a row when it is opened: texts, steps and the parts of the figures."""
-    entries: dict[str, dict[str, Any]] = {
+def _render_details(row: _Row, limits_message: Message | None, lang: str) -> list[dict[str, Any]]:
+    """What an opened row shows below it, each with its heading: texts, steps, the parts of the figures."""
+    card, estimate = row.card, row.estimate
+    details: dict[str, dict[str, Any]] = {
         "principle": {"text": card.principle.render(lang)},
         "steps": {"steps": [step.render(lang) for step in card.steps]},
         "when": {"text": card.when.render(lang)},
         "needs": {"text": card.needs.render(lang)},
     }
-    if estimate and estimate.parts:
-        entries["parts"] = {"pairs": _list_shares(estimate.parts, MEMORY_PARTS, units.format_gb, lang)}
-    if estimate and estimate.stretches:
-        entries["stretches"] = {
+    if estimate.parts:
+        details["parts"] = {"pairs": _list_shares(estimate.parts, MEMORY_PARTS, units.format_gb, lang)}
+    if estimate.stretches:
+        details["stretches"] = {
             "pairs": _list_shares(
                 estimate.stretches,
-                messages.PHASE_LABELS,
+                table_messages.PHASE_LABELS,
                 lambda minutes: units.format_minutes(minutes, lang),
                 lang,
             )
         }
-    if estimate and estimate.memory_gb:
-        evidence = [
-            messages.ESTIMATE_LEVELS[estimate.level],
-            *([messages.SPEED_MEASURED] if estimate.is_measured else []),
-        ]
-        entries["sure"] = {"text": join_sentences((message.render(lang) for message in evidence), lang)}
-    if limits_message:
-        entries["reach"] = {"text": limits_message.render(lang)}
-    if unknown_reason:
-        entries["missing"] = {"text": unknown_reason}
-    return [{"head": messages.DETAIL_HEADINGS[name].render(lang), **entry} for name, entry in entries.items()]
+    if estimate.memory_gb:
+        details["sure"] = {"text": _describe_evidence(estimate, lang)}
+    if limits_message and row.is_chosen:
+        details["reach"] = {"text": limits_message.render(lang)}
+    if row.unknown_reason:
+        details["missing"] = {"text": row.unknown_reason}
+    return [
+        {"head": table_messages.DETAIL_HEADINGS[name].render(lang), **content}
+        for name, content in details.items()
+    ]
+
+
+def _describe_evidence(estimate: Estimate, lang: str) -> str:
+    """What the figures rest on: a formula or a trace, and whether this machine was measured."""
+    messages = [table_messages.ESTIMATE_LEVELS[estimate.level]]
+    if estimate.is_measured:
+        messages.append(table_messages.SPEED_MEASURED)
+    return join_sentences((message.render(lang) for message in messages), lang)
 
 
 def _list_shares(
     values: Mapping[str, float], labels: Mapping[str, Message], formatter: Callable[[float], str], lang: str
 ) -> list[list[str]]:
-    """Name and amount, the largest first; what is small, or has no name, is told together at the end."""
+    """Label and amount, the largest first; small ones and those without a label are added up at the end."""
     total = sum(values.values())
-    large = {
+    listed = {
         name: value for name, value in values.items() if name in labels and value >= MIN_LISTED_SHARE * total
     }
-    pairs = [
-        [labels[name].render(lang), formatter(value)]
-        for name, value in sorted(large.items(), key=lambda item: -item[1])
-    ]
-    remainder = total - sum(large.values())
-    return (
-        [*pairs, [messages.REMAINDER.render(lang), formatter(remainder)]]
-        if remainder > 0.001 * total
-        else pairs
-    )
-
-
-def _raw_values(estimate: Estimate) -> dict[str, list[float] | None]:
-    """Low, likely and high of every column for the script, which sorts and compares by them; None where a figure is not known."""
-    ranges = {
-        "memory": estimate.memory_gb,
-        "time": estimate.minutes,
-        "money": estimate.money,
-        "energy": estimate.watt_hours,
-    }
-    trainable_share = (
-        estimate.trainable / estimate.total if estimate.trainable is not None and estimate.total else None
-    )
-    exact_values = {"updated": trainable_share, "disk": estimate.disk_mb}
-    return {
-        **{
-            name: [amount.low, amount.likely, amount.high] if amount else None
-            for name, amount in ranges.items()
-        },
-        **{name: None if value is None else [value] * 3 for name, value in exact_values.items()},
-    }
-
-
-def _csv_headings(lang: str) -> list[str]:
-    headings = {name: message.render(lang) for name, message in messages.COLUMN_HEADINGS.items()}
-    low, likely, high = (message.render(lang) for message in messages.RANGE_ENDS)
-    range_columns = [
-        f"{headings[name]}, {end} ({unit})"
-        for name, unit in (("memory", "GB"), ("time", "min"))
-        for end in (low, likely, high)
-    ]
-    money_columns = [f"{headings['money']}, {end}" for end in (low, likely, high)]
-    energy_columns = [f"{headings['energy']}, {end} (Wh)" for end in (low, likely, high)]
-    trained, total, usable_memory, fits, currency = (message.render(lang) for message in messages.CSV_COLUMNS)
-    return [
-        headings["method"],
-        f"{headings['updated']}, 0–1",
-        trained,
-        total,
-        *range_columns,
-        usable_memory,
-        fits,
-        *money_columns,
-        currency,
-        f"{headings['disk']} (MB)",
-        *energy_columns,
-    ]
-
-
-def _csv_row(name: str, estimate: Estimate, lang: str) -> list[str | float | None]:
-    """The raw figures of a row, in the order of `_csv_heads`."""
-    raw = {
-        column: [float(f"{value:.6g}") for value in values] if values else [None] * 3
-        for column, values in _raw_values(estimate).items()
-    }
-    usable_gb = None if estimate.room_gb is None else float(f"{estimate.room_gb:.6g}")
-    fits = messages.FIT_LABELS[estimate.fits].render(lang) if estimate.fits in messages.FIT_LABELS else None
-    currency = estimate.currency if estimate.money else None
-    counts = [raw["updated"][1], estimate.trainable, estimate.total]
-    return [
-        name,
-        *counts,
-        *raw["memory"],
-        *raw["time"],
-        usable_gb,
-        fits,
-        *raw["money"],
-        currency,
-        raw["disk"][1],
-        *raw["energy"],
-    ]
+    largest_first = sorted(listed.items(), key=lambda item: -item[1])
+    pairs = [[labels[name].render(lang), formatter(value)] for name, value in largest_first]
+    remainder = total - sum(listed.values())
+    if remainder > 0.001 * total:
+        pairs.append([table_messages.REMAINDER.render(lang), formatter(remainder)])
+    return pairs
 
 
 def format_trainable_sentence(parameters: ParameterCount, lang: str) -> str:
-    """How much is trained, in one sentence."""
-    message = Message("{trained} of {total} parameters are trained ({share:.2%}).")
-    return message.render(
+    """How many parameters are trained, in one sentence."""
+    return TRAINABLE_SENTENCE.render(
         lang,
-        trained=forms.format_count(parameters.trainable),
-        total=forms.format_count(parameters.total),
+        trained=units.format_count(parameters.trainable),
+        total=units.format_count(parameters.total),
         share=parameters.share,
     )

@@ -1,4 +1,4 @@
-"""Every word of the comparison table, in both languages."""
+"""Texts of the comparison table."""
 
 from studio import presets
 from studio.i18n import Message
@@ -75,7 +75,8 @@ ON_MACHINE = Message(
     "On {place}. Ranges are made to hold nine runs of ten; the record above says how they did."
 )
 ON_MACHINE_WITH_MEMORY = Message(
-    "On {place}, which has {room} for a run. Ranges are made to hold nine runs of ten; the record above says how they did."
+    "On {place}, which has {room} for a run. Ranges are made to hold nine runs of ten;"
+    " the record above says how they did."
 )
 REFINING = Message("Finer figures are on their way")
 CHOSEN = Message("chosen")
@@ -94,10 +95,12 @@ NO_PRICE = Message("no price known")
 UNKNOWN_SHAPE = Message("not known until the base model’s shape is known")
 NOT_ESTIMATED = Message("not worked out, since it cannot be used here")
 MAX_BATCH_AND_LENGTH = Message(
-    "By the same estimate memory allows {batch} examples per step (batch size), or texts of up to {length} tokens (max length), everything else as it is."
+    "By the same estimate memory allows {batch} examples per step (batch size), or texts of up to"
+    " {length} tokens (max length), everything else as it is."
 )
 MAX_BATCH_ANY_LENGTH = Message(
-    "By the same estimate memory allows {batch} examples per step (batch size); the texts fit at any length they have."
+    "By the same estimate memory allows {batch} examples per step (batch size); the texts fit at"
+    " any length they have."
 )
 UP_TO, OR_MORE = Message("up to {count}"), Message("{count} or more")
 NOT_KNOWN = Message("not known")

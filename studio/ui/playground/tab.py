@@ -13,8 +13,10 @@ from studio.playground import base_only
 from studio.playground import session as playground_session
 from studio.playground.session import Answer, Question, SelfTestResult
 from studio.ui import access
-from studio.ui.components import forms
-from studio.ui.components.forms import t
+from studio.ui.components import notices
+from studio.ui.components.gradio_adapter import current_page
+from studio.ui.components.labels import t
+from studio.ui.language import request_language
 
 COMPARE_HEADING = label(
     "### Compare\nBoth models get the same question, the same settings and the same random seed."
@@ -72,17 +74,17 @@ def ask_both(
     request: gr.Request,
 ) -> Iterator[tuple[Any, ...]]:
     """Both answers as they grow: yields a notice and both panes. Where the list of runs is still on its way, the `last` one is asked."""
-    lang, run_id = forms.request_language(request), run_id or last
+    lang, run_id = request_language(request), run_id or last
     if not run_id:
-        yield forms.notice(NO_FINISHED_RUN.render(lang), kind="bad"), gr.skip(), gr.skip()
+        yield notices.notice(NO_FINISHED_RUN.render(lang), kind="bad"), gr.skip(), gr.skip()
         return
     if not prompt.strip():
-        yield forms.notice(NO_PROMPT.render(lang), kind="bad"), gr.skip(), gr.skip()
+        yield notices.notice(NO_PROMPT.render(lang), kind="bad"), gr.skip(), gr.skip()
         return
     try:
         run = runs.get(run_id)
         yield (
-            forms.notice(LOADING_BOTH.render(lang)),
+            notices.notice(LOADING_BOTH.render(lang)),
             pane_value("base", lang=lang, busy=True),
             pane_value("tuned", lang=lang, busy=True),
         )
@@ -93,7 +95,7 @@ def ask_both(
             max(1, min(1024, int(length))),
             max(0, int(seed or 0)),
         )
-        notice = forms.notice(
+        notice = notices.notice(
             "" if model_session.self_test.passed else SELF_TEST_FAILED.render(lang), kind="bad"
         )
         classify = run.plan.task == "classify"
@@ -106,16 +108,16 @@ def ask_both(
                 ),
             )
     except Exception as error:  # whatever it is, it is said here and not in an overlay
-        yield forms.error_notice(error, lang), pane_value("base", lang=lang), pane_value("tuned", lang=lang)
+        yield notices.error_notice(error, lang), pane_value("base", lang=lang), pane_value("tuned", lang=lang)
 
 
 def ask_base(
     model: str, task: Task, prompt: str, max_tokens: float, request: gr.Request
 ) -> Iterator[tuple[Any, ...]]:
     """The answer of the base model on the Method tab, before anything is trained."""
-    lang = forms.request_language(request)
+    lang = request_language(request)
     if not prompt.strip():
-        yield forms.notice(NO_PROMPT.render(lang), kind="bad"), gr.skip(), gr.skip()
+        yield notices.notice(NO_PROMPT.render(lang), kind="bad"), gr.skip(), gr.skip()
         return
     card = presets.models().get(str(model or ""))
     base_pane = {
@@ -123,7 +125,7 @@ def ask_base(
         "title": BASE_ONLY_TITLE.render(lang, model=card.name if card else str(model)),
     }
     tuned_pane = pane_value("tuned", lang=lang)
-    yield forms.notice(LOADING_BASE.render(lang)), base_pane, tuned_pane
+    yield notices.notice(LOADING_BASE.render(lang)), base_pane, tuned_pane
     try:
         access.check_model(str(model or ""))
         text = ""
@@ -131,13 +133,15 @@ def ask_base(
             str(model), prompt, max(1, min(1024, int(max_tokens))), task
         ):
             yield (
-                forms.notice("" if fetched_share >= 1 else FETCHING_MODEL.render(lang, share=fetched_share)),
+                notices.notice(
+                    "" if fetched_share >= 1 else FETCHING_MODEL.render(lang, share=fetched_share)
+                ),
                 {**base_pane, "text": text},
                 tuned_pane,
             )
-        yield forms.notice(""), {**base_pane, "text": text, "busy": "false"}, tuned_pane
+        yield notices.notice(""), {**base_pane, "text": text, "busy": "false"}, tuned_pane
     except StudioError as error:
-        yield forms.error_notice(error, lang), {**base_pane, "busy": "false"}, tuned_pane
+        yield notices.error_notice(error, lang), {**base_pane, "busy": "false"}, tuned_pane
 
 
 def stop_answers(run_id: str | None) -> None:
@@ -199,7 +203,7 @@ def update_run_choices(
     current_id: str | None, remembered_id: str, browser_runs: object, request: gr.Request
 ) -> Any:
     """The runs that have learned something; the one just trained is chosen unless the person chose another."""
-    lang = forms.request_language(request)
+    lang = request_language(request)
     usable_runs = [
         run
         for run in access.visible_runs([*access.read_run_ids(browser_runs), remembered_id])
@@ -219,7 +223,7 @@ def remember_run(run_id: str | None) -> Any:
 
 def show_empty_panes(request: gr.Request) -> tuple[Any, ...]:
     """Both panes, still empty, in the browser's language."""
-    lang = forms.request_language(request)
+    lang = request_language(request)
     return pane_value("base", lang=lang), pane_value("tuned", lang=lang)
 
 
@@ -240,7 +244,7 @@ def build(last_run: gr.BrowserState, model: gr.Dropdown, task: gr.Radio) -> Play
         ask_button = gr.Button(t(ASK), variant="primary", elem_id="ask")
         stop_button = gr.Button(t(STOP), elem_id="stop-answer")
         base_only_button = gr.Button(t(ASK_BASE_ONLY), elem_id="ask-alone")
-    notice = forms.notice_box("answer-notice")
+    notice = notices.notice_box("answer-notice")
     with gr.Row(equal_height=True):
         with gr.Column(min_width=300):
             base = gr.HTML(
@@ -277,7 +281,5 @@ def build(last_run: gr.BrowserState, model: gr.Dropdown, task: gr.Radio) -> Play
     stop_button.click(
         stop_answers, run_dropdown, None, cancels=base_answered, show_progress="hidden", queue=False
     )
-    gr.context.Context.root_block.load(
-        show_empty_panes, None, [base, tuned], show_progress="hidden", queue=False
-    )
+    current_page().load(show_empty_panes, None, [base, tuned], show_progress="hidden", queue=False)
     return PlaygroundTab(run_dropdown, prompt, answered)

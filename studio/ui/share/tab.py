@@ -12,8 +12,9 @@ from studio import export, runs
 from studio.errors import StudioError
 from studio.export import card
 from studio.i18n import Message, label
-from studio.ui.components import forms
-from studio.ui.components.forms import t
+from studio.ui.components import notices
+from studio.ui.components.labels import t
+from studio.ui.language import request_language
 from studio.ui.playground import tab as playground_tab
 
 SHARE_HEADING = label(
@@ -36,19 +37,19 @@ class ShareTab(NamedTuple):
 
 def show_forms(run_id: str | None, request: gr.Request) -> tuple[Any, ...]:
     """The forms a run's result can take, and its card."""
-    lang = forms.request_language(request)
+    lang = request_language(request)
     hidden = gr.update(visible=False)
     if not run_id:
-        return forms.notice(playground_tab.NO_FINISHED_RUN.render(lang)), hidden, hidden, hidden
+        return notices.notice(playground_tab.NO_FINISHED_RUN.render(lang)), hidden, hidden, hidden
     try:
         run = runs.get(run_id)
         available_forms = export.available_formats(run)
         card_text = card.render_card(run, available_forms[0], lang)
     except StudioError as error:
-        return forms.error_notice(error, lang), hidden, hidden, hidden
+        return notices.error_notice(error, lang), hidden, hidden, hidden
     choices = [(export.EXPORT_FORMATS[form].render(lang), form) for form in available_forms]
     return (
-        forms.notice(""),
+        notices.notice(""),
         gr.update(choices=choices, value=available_forms[0], visible=True),
         gr.update(value=card_text, visible=True),
         hidden,
@@ -57,27 +58,27 @@ def show_forms(run_id: str | None, request: gr.Request) -> tuple[Any, ...]:
 
 def prepare_download(run_id: str | None, form: str, request: gr.Request) -> Iterator[tuple[Any, ...]]:
     """Make the zip, counting the seconds, and offer it."""
-    lang = forms.request_language(request)
+    lang = request_language(request)
     if not run_id:
-        yield forms.notice(playground_tab.NO_FINISHED_RUN.render(lang), kind="bad"), gr.skip()
+        yield notices.notice(playground_tab.NO_FINISHED_RUN.render(lang), kind="bad"), gr.skip()
         return
     started_at = monotonic()
     with ThreadPoolExecutor(1) as pool:
         try:
             future = pool.submit(export.build_zip, runs.get(run_id), form, lang)
             while not future.done():
-                yield forms.notice(PREPARING.render(lang, seconds=monotonic() - started_at)), gr.skip()
+                yield notices.notice(PREPARING.render(lang, seconds=monotonic() - started_at)), gr.skip()
                 try:
                     future.result(timeout=1)
                 except NotYet:
                     continue
             path = future.result()
         except Exception as error:  # whatever it is, it is said here and not in an overlay
-            yield forms.error_notice(error, lang), gr.update(visible=False)
+            yield notices.error_notice(error, lang), gr.update(visible=False)
             return
     megabytes = path.stat().st_size / 1e6
     yield (
-        forms.notice(READY.render(lang, name=path.name, megabytes=megabytes), kind="good"),
+        notices.notice(READY.render(lang, name=path.name, megabytes=megabytes), kind="good"),
         gr.update(value=str(path), visible=True),
     )
 
@@ -93,7 +94,7 @@ def build() -> ShareTab:
     run_dropdown = gr.Dropdown([], label=t(playground_tab.RUN_LABEL), elem_id="share-run")
     form = gr.Radio([], label=t(FORM_LABEL), elem_id="form", visible=False)
     prepare_button = gr.Button(t(PREPARE), variant="primary", elem_id="prepare")
-    notice = forms.notice_box("share-notice")
+    notice = notices.notice_box("share-notice")
     download_button = gr.DownloadButton(t(DOWNLOAD), visible=False, elem_id="download")
     card_box = gr.Textbox(
         label=t(MODEL_CARD),

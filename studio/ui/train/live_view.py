@@ -13,7 +13,7 @@ from studio.i18n import Message, label, languages
 from studio.plan import Plan
 from studio.runs import Run, Status
 from studio.training import launcher
-from studio.ui.components import forms
+from studio.ui import units
 from studio.ui.help import panel as help_panel
 from studio.ui.train import curves
 from studio.ui.train import results as run_results
@@ -195,7 +195,7 @@ def _format_status(status: Status, last_point: dict[str, Any], lang: str) -> str
             parts.append(EPOCH.render(lang, epoch=last_point.get("epoch", 0)))
         if status.seconds_left is not None:
             left_message = TIME_LEFT if status.stage == "train" else STAGE_TIME_LEFT
-            parts.append(left_message.render(lang, time=forms.format_seconds(status.seconds_left, lang)))
+            parts.append(left_message.render(lang, time=units.format_seconds(status.seconds_left, lang)))
         if last_point.get("tokens_per_second"):
             parts.append(SPEED.render(lang, rate=last_point["tokens_per_second"]))
         parts.append(MEMORY.render(lang, gb=last_point.get("memory_gb", 0)))

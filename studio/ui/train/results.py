@@ -9,7 +9,7 @@ from studio.i18n import Message, join_sentences
 from studio.methods import spec
 from studio.runs import Run
 from studio.training import report_messages
-from studio.ui.components import forms
+from studio.ui import units
 
 LOSS_FELL = Message(
     "{part} loss went from {before:.3f} to {after:.3f} (best at step {step}), in {time}. Next: compare both models in the Playground."
@@ -70,7 +70,7 @@ def describe_results(run: Run, report: dict[str, Any], lang: str) -> str:
         _get_section(report, "after"),
         _get_section(report, "method"),
     )
-    time = forms.format_seconds(_as_float(report.get("seconds")) or 0, lang)
+    time = units.format_seconds(_as_float(report.get("seconds")) or 0, lang)
     parts = []
     if _all_have("accuracy", before, after):
         parts.append(ACCURACY.render(lang, after=after["accuracy"], before=before["accuracy"]))

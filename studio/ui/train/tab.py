@@ -9,16 +9,19 @@ from studio import methods, runs
 from studio.errors import StudioError, explain
 from studio.estimate import history
 from studio.estimate.machines import catalogue
+from studio.estimate.types import Estimate
 from studio.i18n import Message, join_sentences, label, languages
 from studio.methods import settings_check
-from studio.plan import Task, Value
 from studio.storage import home, require_disk_space
 from studio.training import launcher
 from studio.ui import access
-from studio.ui.components import forms
-from studio.ui.components.forms import t
+from studio.ui.components import notices
+from studio.ui.components.gradio_adapter import current_page
+from studio.ui.components.labels import t
 from studio.ui.form import plan_form
-from studio.ui.method import estimates as table_estimates
+from studio.ui.form.form_state import read_form
+from studio.ui.language import request_language
+from studio.ui.method import estimates
 from studio.ui.train import live_view
 
 # Room a run needs beside what it learns: the split data, the log and the points.
@@ -64,64 +67,63 @@ class TrainTab(NamedTuple):
     inputs: dict[str, Any]
 
 
-def summarise(
-    source: str,
-    task: Task,
-    columns: str,
-    model: str,
-    chosen: str,
-    name: str,
-    request: gr.Request,
-    **values: Value,
-) -> dict[str, Any]:
-    """The plan in one sentence, or what is still missing."""
-    lang = forms.request_language(request)
-    if not source:
-        return forms.notice(NO_EXAMPLES.render(lang))
+def summarise(request: gr.Request, **fields: Any) -> dict[str, Any]:
+    """The plan in one sentence, or what is still missing; `fields` are the form (form_state.read_form)."""
+    lang = request_language(request)
+    form = read_form(fields)
+    if not form.source:
+        return notices.notice(NO_EXAMPLES.render(lang))
     try:
-        plan = plan_form.build_plan(source, task, columns, model, chosen, name, **values)
-        restart_note = "" if methods.get(chosen).supports_resume else RESTARTS_STAGE.render(lang)
-        estimate = table_estimates.estimate_plan(plan)
-        why_not_fitting = (
-            estimate.why_not.render(lang) if estimate and estimate.fits == "no" and estimate.why_not else ""
-        )
-        cost = why_not_fitting or table_estimates.format_expected_cost(estimate, lang)
+        plan = plan_form.build_plan(form)
+        restart_note = "" if methods.get(form.method).supports_resume else RESTARTS_STAGE.render(lang)
+        estimate = estimates.estimate_plan(plan)
+        why_not_fitting = _why_not_fitting(estimate, lang)
+        cost = why_not_fitting or estimates.format_expected_cost(estimate, lang)
         details = join_sentences((cost, plan_form.describe_extra_stages(plan, lang), restart_note), lang)
-        return forms.notice(
-            plan_form.describe_plan(plan, lang), details, kind="check" if why_not_fitting else "info"
-        )
+        kind = "check" if why_not_fitting else "info"
+        return notices.notice(plan_form.describe_plan(plan, lang), details, kind=kind)
     except StudioError as error:
-        return plan_form.plan_error_notice(error, chosen, lang)
+        return plan_form.plan_error_notice(error, form.method, lang)
+
+
+def _why_not_fitting(estimate: Estimate | None, lang: str) -> str:
+    """Why a run does not fit this machine; "" where it does, or that is not known."""
+    if not estimate or estimate.fits != "no" or not estimate.why_not:
+        return ""
+    return estimate.why_not.render(lang)
 
 
 def start_run(
-    source: str,
-    task: Task,
-    columns: str,
-    model: str,
-    chosen: str,
-    name: str,
-    mine: object,
-    request: gr.Request,
-    insist: bool = False,
-    **values: Value,
+    request: gr.Request, browser_runs: object, insist: bool = False, **fields: Any
 ) -> tuple[Any, ...]:
-    """Create the run and start its worker; what is wrong is said before anything starts, and one that cannot fit is started only on insisting."""
-    lang = forms.request_language(request)
-    if not source:
-        return forms.notice(NO_EXAMPLES.render(lang), kind="bad"), *(gr.skip(),) * 5
+    """Create the run and start its worker.
+
+    What is wrong is said before anything starts, and a run that cannot fit is started only if the person insists.
+
+    Args:
+        request: The visitor's request.
+        browser_runs: The runs this browser has started.
+        insist: Whether to start a run that does not fit.
+        fields: The form (form_state.read_form).
+
+    Returns:
+        The notice, the live view, the run, the list of runs, the runs of this browser, and the box to insist.
+    """
+    lang = request_language(request)
+    form = read_form(fields)
+    unchanged = (gr.skip(),) * 4
+    if not form.source:
+        return notices.notice(NO_EXAMPLES.render(lang), kind="bad"), *unchanged, gr.skip()
     try:
-        plan = plan_form.build_plan(source, task, columns, model, chosen, name, **values)
+        plan = plan_form.build_plan(form)
         plan_form.describe_plan(plan, lang)  # the data is checked once more: a browser may send anything
         if refusal := settings_check.find_problem(plan, lang):
-            return forms.notice(refusal, kind="bad"), *(gr.skip(),) * 5
-        estimate = table_estimates.estimate_plan(plan)
-        if estimate and estimate.fits == "no" and estimate.why_not and insist is not True:
-            return (
-                forms.notice(estimate.why_not.render(lang), DOES_NOT_FIT_ADVICE.render(lang), kind="bad"),
-                *(gr.skip(),) * 4,
-                gr.update(visible=True),
-            )
+            return notices.notice(refusal, kind="bad"), *unchanged, gr.skip()
+        estimate = estimates.estimate_plan(plan)
+        why_not_fitting = _why_not_fitting(estimate, lang)
+        if why_not_fitting and insist is not True:
+            notice = notices.notice(why_not_fitting, DOES_NOT_FIT_ADVICE.render(lang), kind="bad")
+            return notice, *unchanged, gr.update(visible=True)
         require_disk_space(home(), MIN_FREE_BYTES)
         access.check_queue()
         is_queued = any(runs.status(other).state not in runs.ENDED_STATES for other in runs.all_runs())
@@ -130,24 +132,24 @@ def start_run(
             history.save_estimate(run, estimate, catalogue.local_machine())
         launcher.start(run)
     except (StudioError, OSError) as error:
-        return plan_form.plan_error_notice(error, chosen, lang), *(gr.skip(),) * 5
-    run_ids = [*access.read_run_ids(mine), run.id]
+        return plan_form.plan_error_notice(error, form.method, lang), *unchanged, gr.skip()
+    run_ids = [*access.read_run_ids(browser_runs), run.id]
     message = QUEUED if is_queued else STARTED
-    outputs = (
-        forms.notice(message.render(lang), kind="good"),
+    return (
+        notices.notice(message.render(lang), kind="good"),
         live_view.view_value(run.id, lang),
         run.id,
         list_runs(run.id, run_ids, lang),
         run_ids,
+        gr.update(value=False, visible=False),
     )
-    return *outputs, gr.update(value=False, visible=False)
 
 
 def resume_run(
     shown_run_id: str, browser_runs: object, event: gr.EventData, request: gr.Request
 ) -> tuple[Any, ...]:
     """Let the run that is looked at go on from where it was stopped or broke off."""
-    lang = forms.request_language(request)
+    lang = request_language(request)
     requested_id = getattr(event, "id", "")
     try:
         run = runs.get(requested_id if isinstance(requested_id, str) else "")
@@ -155,9 +157,9 @@ def resume_run(
         access.check_queue()
         launcher.resume(run)
     except (StudioError, OSError) as error:
-        return forms.error_notice(explain(error), lang), live_view.view_value(shown_run_id, lang), gr.skip()
+        return notices.error_notice(explain(error), lang), live_view.view_value(shown_run_id, lang), gr.skip()
     return (
-        forms.notice(RESUMED.render(lang, name=run.plan.name), kind="good"),
+        notices.notice(RESUMED.render(lang, name=run.plan.name), kind="good"),
         live_view.view_value(run.id, lang),
         list_runs(run.id, browser_runs, lang),
     )
@@ -165,40 +167,40 @@ def resume_run(
 
 def stop_run(run_id: str, request: gr.Request) -> dict[str, Any]:
     """Ask the shown run to stop."""
-    lang = forms.request_language(request)
+    lang = request_language(request)
     if not run_id:
-        return forms.notice(NOTHING_TRAINING.render(lang))
+        return notices.notice(NOTHING_TRAINING.render(lang))
     try:
         run = runs.get(run_id)
     except StudioError as error:
-        return forms.error_notice(error, lang)
+        return notices.error_notice(error, lang)
     state = runs.status(run).state
     if state in runs.ENDED_STATES:
-        return forms.notice(RUN_HAS_ENDED.render(lang, state=live_view.STATE_NAMES[state]))
+        return notices.notice(RUN_HAS_ENDED.render(lang, state=live_view.STATE_NAMES[state]))
     launcher.stop(run)
     message = STOPPING if state == "training" else STOPPING_BEFORE_TRAINING
-    return forms.notice(message.render(lang, name=run.plan.name))
+    return notices.notice(message.render(lang, name=run.plan.name))
 
 
 def refresh_state(run_id: str, browser_runs: object, request: gr.Request) -> tuple[Any, ...]:
     """The shown run is in another state: the list says so too, and what was said of one that has ended is over."""
-    lang = forms.request_language(request)
+    lang = request_language(request)
     try:
         has_ended = runs.status(runs.get(run_id or "")).state in runs.ENDED_STATES
     except StudioError:
         return gr.skip(), gr.skip()
-    return forms.notice("") if has_ended else gr.skip(), list_runs(run_id, browser_runs, lang)
+    return notices.notice("") if has_ended else gr.skip(), list_runs(run_id, browser_runs, lang)
 
 
 def show_run(run_id: str | None, request: gr.Request) -> tuple[Any, ...]:
     """Look at an earlier run."""
     shown_run_id = run_id if run_id and runs.RUN_ID.fullmatch(run_id) else ""
-    return live_view.view_value(shown_run_id, forms.request_language(request)), shown_run_id
+    return live_view.view_value(shown_run_id, request_language(request)), shown_run_id
 
 
 def reattach_run(remembered_id: str, browser_runs: object, request: gr.Request) -> tuple[Any, ...]:
     """Find a run again after a reload: the one in the address, else the one this browser remembers, else one that is going on."""
-    lang = forms.request_language(request)
+    lang = request_language(request)
     requested_id = str(request.query_params.get("run", "")) if request is not None else ""
     existing_ids = {run.id for run in runs.all_runs()}
     active_ids = [
@@ -229,7 +231,7 @@ def list_runs(selected_id: str, browser_runs: object, lang: str) -> Any:
 def build(run: gr.BrowserState, browser_runs: gr.BrowserState, inputs: dict[str, Any]) -> TrainTab:
     """Lay the tab out and wire it; `run` and `mine` remember runs, `inputs` are the fields of the other tabs by name."""
     gr.Markdown(t(TRAIN_HEADING))
-    summary = forms.notice_box("summary")
+    summary = notices.notice_box("summary")
     name = gr.Textbox(
         "", label=t(RUN_NAME), info=t(RUN_NAME_HELP), max_lines=1, max_length=120, elem_id="run-name"
     )
@@ -239,12 +241,12 @@ def build(run: gr.BrowserState, browser_runs: gr.BrowserState, inputs: dict[str,
     insist = gr.Checkbox(
         False, label=t(START_ANYWAY), info=t(START_ANYWAY_HELP), elem_id="insist", visible=False
     )
-    notice = forms.notice_box("train-notice")
+    notice = notices.notice_box("train-notice")
     run_view = live_view.build_view("live")
     run_dropdown = gr.Dropdown([], label=t(RUN_LIST), info=t(RUN_LIST_HELP), elem_id="runs", visible=False)
     next_button = gr.Button(t(NEXT_COMPARE), elem_id="to-playground")
     plan_inputs = {**inputs, "name": name}
-    start_inputs = {**plan_inputs, "mine": browser_runs, "insist": insist}
+    start_inputs = {**plan_inputs, "browser_runs": browser_runs, "insist": insist}
     # Said at once by the browser, in its own words: a trial of the settings takes seconds. First, so that the answer comes after it.
     start_button.click(None, None, notice, js=_build_checking_js(), show_progress="hidden", queue=False)
     start_button.click(
@@ -268,7 +270,7 @@ def build(run: gr.BrowserState, browser_runs: gr.BrowserState, inputs: dict[str,
     )
     stop_button.click(stop_run, run, notice, show_progress="hidden", queue=False)
     run_dropdown.input(show_run, run_dropdown, [run_view, run], show_progress="hidden", queue=False)
-    root = gr.context.Context.root_block
+    root = current_page()
     attached = root.load(
         reattach_run, [run, browser_runs], [run_view, run, run_dropdown], show_progress="hidden", queue=False
     )

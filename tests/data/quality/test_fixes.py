@@ -1,23 +1,21 @@
-"""A fix mends what it is for and nothing else, and leaves the table it was given as it was."""
+"""A fix repairs what it is for and nothing else, and does not change the table that it gets."""
 
 import copy
 import json
-import time
 
 import pytest
 
-from studio.data.quality import cleaning, fixes, health
+from studio.data.quality import findings, fixes, health
 from studio.data.quality.fixes import Change
 from studio.data.quality.health import CheckOptions
 from studio.data.readers.read import Table
-from studio.data.schema import infer_roles
 from studio.errors import BadData
 
 LONG = "word for word this answer goes on for a while, so that it is not short at all"
 
 
 def chat(*pairs, more=20):
-    """A table of questions and answers, a column of notes beside them, and `more` rows with which nothing is wrong."""
+    """A table of questions, answers and notes, with `more` rows that have no problem."""
     pairs = [
         *pairs,
         *(
@@ -29,8 +27,8 @@ def chat(*pairs, more=20):
         ),
     ]
     rows = tuple(
-        {"q": asked, "a": answered, "note": f"<b>{number}</b>"}
-        for number, (asked, answered) in enumerate(pairs)
+        {"q": question, "a": answer, "note": f"<b>{index}</b>"}
+        for index, (question, answer) in enumerate(pairs)
     )
     return Table("t.csv", ("q", "a", "note"), rows)
 
@@ -50,7 +48,10 @@ CHAT, CLASSES, PAIRS = (
     {"text": "t", "label": "l"},
     {"prompt": "q", "chosen": "c", "rejected": "r"},
 )
-TWENTY = "one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen eighteen nineteen twenty"
+TWENTY = (
+    "one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen "
+    "seventeen eighteen nineteen twenty"
+)
 LABELLED = [(f"text number {n} of its own kind", "ab"[n % 2]) for n in range(20)]
 GARBLED = "你好，世界".encode().decode("latin-1")
 # kind, task, columns, table, rows dropped, cells changed
@@ -172,67 +173,66 @@ def test_a_fix_does_what_it_says_and_the_check_then_finds_no_more_of_it(
     assert fixes.build_fix(kind, after, task, columns) == Change(kind)
     assert table == before
     changed = {(row, column): text for row, column, text in cells}
-    kept = [row for row in range(len(table.rows)) if row not in drop]
+    remaining = [row for row in range(len(table.rows)) if row not in drop]
     assert after.rows == tuple(
-        {name: changed.get((row, name), text) for name, text in table.rows[row].items()} for row in kept
+        {name: changed.get((row, name), text) for name, text in table.rows[row].items()} for row in remaining
     )
 
 
-def contradiction(task, columns, table):
+def find_contradiction(task, columns, table):
     return next(
-        one for one in health.check_health(table, task, columns).findings if one.kind == "contradictions"
+        finding
+        for finding in health.check_health(table, task, columns).findings
+        if finding.kind == "contradictions"
     )
 
 
 @pytest.mark.parametrize(
-    ("task", "columns", "table", "says", "drop"),
+    ("task", "columns", "table", "strategy", "drop"),
     [
         (
             "chat",
             CHAT,
             chat(("When?", "at five"), ("When?", "at six")),
-            "No answer prevails: keep the first of each (1 row goes)",
+            "first",
             (1,),
         ),
         (
             "chat",
             CHAT,
             chat(*[("When?", "at six")] * 2, ("When?", "at five")),
-            "Keep what most rows say (1 row goes)",
+            "most",
             (2,),
         ),
         (
             "classify",
             CLASSES,
             classify(("x", "a"), ("x", "b"), *LABELLED),
-            "No answer prevails: leave them all out (2 rows go)",
+            "all",
             (0, 1),
         ),
     ],
 )
-def test_the_fix_of_a_contradiction_says_what_it_does_and_how_many_rows_go(task, columns, table, says, drop):
-    finding = contradiction(task, columns, table)
-    assert finding.fix.render() == says
-    assert finding.fix.render("zh").endswith(f"（删除 {len(drop)} 行）")
+def test_the_fix_of_a_contradiction_says_what_it_does_and_how_many_rows_go(
+    task, columns, table, strategy, drop
+):
+    finding = find_contradiction(task, columns, table)
+    assert finding.fix == findings.CONTRADICTION_FIX_LABELS[strategy].format(drops=len(drop))
     assert fixes.build_fix("contradictions", table, task, columns).drop == drop
-    assert "person" not in finding.why.render()
+    assert "undecided" not in finding.why.values
 
 
 def test_where_some_answers_prevail_the_others_are_left_for_a_person_until_asked_for_again():
     table = classify(("x", "a"), ("x", "a"), ("x", "b"), ("y", "a"), ("y", "b"), *LABELLED)
-    finding = contradiction("classify", CLASSES, table)
-    assert (finding.count, finding.fix.render()) == (5, "Keep what most rows say (1 row goes)")
-    assert finding.why.render().endswith(
-        "In 2 of them no answer prevails: these stay, since a person has to decide."
-    )
-    assert finding.why.render("zh").endswith("其中 2 行没有多数，会先保留，需要由人来判断。")
+    finding = find_contradiction("classify", CLASSES, table)
+    assert finding.count == 5
+    assert finding.fix == findings.CONTRADICTION_FIX_LABELS["most"].format(drops=1)
+    assert finding.why.values["undecided"] == findings.UNDECIDED_ROWS.format(undecided=2)
     change = fixes.build_fix("contradictions", table, "classify", CLASSES)
     assert change.drop == (2,)
-    rest = fixes.apply(table, [change])
-    assert (
-        contradiction("classify", CLASSES, rest).fix.render()
-        == "No answer prevails: leave them all out (2 rows go)"
-    )
+    remaining = fixes.apply(table, [change])
+    next_fix = find_contradiction("classify", CLASSES, remaining).fix
+    assert next_fix == findings.CONTRADICTION_FIX_LABELS["all"].format(drops=2)
 
 
 def test_every_fix_that_is_offered_exists_and_is_tried_here():
@@ -275,17 +275,21 @@ def test_rows_that_stand_in_the_test_set_leave_the_examples_and_the_test_set_sta
 
 @pytest.mark.parametrize("kind", ["few", "cut", "edit", ""])
 def test_what_has_no_fix_says_which_do(kind):
-    with pytest.raises(BadData, match="There is no one-click fix"):
+    with pytest.raises(BadData) as caught:
         fixes.build_fix(kind, chat(), "chat", CHAT)
+    assert caught.value.message == fixes.NO_SUCH_FIX.format(
+        kind=kind, known=caught.value.message.values["known"]
+    )
+    assert set(caught.value.hint.values["known"]) == {*fixes.DROP_FIXES, "alike_labels", *fixes.TEXT_FIXES}
 
 
 def test_a_fix_of_a_table_without_the_column_says_so():
-    with pytest.raises(BadData, match="has no column"):
+    with pytest.raises(BadData, match="gone"):
         fixes.build_fix("duplicates", chat(), "chat", {"prompt": "q", "response": "gone"})
 
 
 @pytest.mark.parametrize(
-    ("form", "said", "mended"),
+    ("conversation", "text_key", "position"),
     [
         (
             {
@@ -304,14 +308,16 @@ def test_a_fix_of_a_table_without_the_column_says_so():
         ),
     ],
 )
-def test_in_a_conversation_only_what_is_said_is_changed(form, said, mended):
-    table = Table("t.jsonl", ("m",), ({"m": json.dumps(form)},) * 9)
+def test_in_a_conversation_only_what_is_said_is_changed(conversation, text_key, position):
+    table = Table("t.jsonl", ("m",), ({"m": json.dumps(conversation)},) * 9)
     for kind, text in (("html", "a@b.example"), ("personal", "<p>[email]</p>")):
         after = json.loads(
             fixes.apply(table, [fixes.build_fix(kind, table, "chat", {"messages": "m"})]).rows[0]["m"]
         )
-        turns, old = (value["messages"] if isinstance(value, dict) else value for value in (after, form))
-        assert turns[mended] == {**old[mended], said: text}
+        turns, old = (
+            value["messages"] if isinstance(value, dict) else value for value in (after, conversation)
+        )
+        assert turns[position] == {**old[position], text_key: text}
         assert turns[1] == old[1]
 
 
@@ -330,6 +336,16 @@ def test_changes_are_made_in_their_order_each_numbered_as_it_found_the_rows():
     assert fixes.apply(table, []) == table
 
 
+def test_a_change_that_drops_and_edits_counts_its_rows_before_either():
+    table = chat(("a", "b"), ("c", "d"), ("e", "f"), more=0)
+    change = Change("edit", drop=(0, 2), cells=((0, "q", "gone"), (1, "q", "C"), (1, "a", "D")))
+    for drop in (change.drop, change.drop[::-1]):
+        after = fixes.apply(table, [Change("edit", drop, change.cells)])
+        assert [(row["q"], row["a"]) for row in after.rows] == [("C", "D")]
+    edit_last = Change("edit", drop=(1,), cells=((2, "a", "F"),))
+    assert [row["a"] for row in fixes.apply(table, [edit_last]).rows] == ["b", "F"]
+
+
 @pytest.mark.parametrize(
     "change",
     [
@@ -340,8 +356,9 @@ def test_changes_are_made_in_their_order_each_numbered_as_it_found_the_rows():
     ],
 )
 def test_a_change_of_what_is_not_there_is_refused(change):
-    with pytest.raises(BadData, match="does not have"):
+    with pytest.raises(BadData) as caught:
         fixes.apply(chat(("a", "b"), ("c", "d"), ("e", "f"), more=0), [change])
+    assert caught.value.message == fixes.UNKNOWN_CELL.format(kind="edit", name="t.csv")
 
 
 def test_a_change_comes_back_from_json_as_it_was():
@@ -373,126 +390,16 @@ def test_a_change_comes_back_from_json_as_it_was():
     ids=repr,
 )
 def test_nonsense_is_no_change(raw):
-    with pytest.raises(BadData, match="is no change"):
+    with pytest.raises(BadData) as caught:
         fixes.from_json(raw)
+    assert caught.value.message == fixes.INVALID_CHANGE.format(raw=f"{raw!r:.80}")
 
 
-@pytest.mark.parametrize(
-    ("text", "plain"),
-    [
-        ("a < b and b > c, <name>, R&D;, ?a=1&copy=2", "a < b and b > c, <name>, R&D;, ?a=1&copy=2"),
-        (
-            "Use `<b>`:\n```\n<div>&amp;</div>\n```\nin <i>this</i> &quot;page&quot;",
-            'Use `<b>`:\n```\n<div>&amp;</div>\n```\nin this "page"',
-        ),
-        ("<head><title>T</title></head><body>Hi<script>x()</script>&nbsp;you</body>", "Hi you"),
-        ("<ul><li>one</li><li>two</li></ul>end<!-- note -->", "one\ntwo\n\nend"),
-        ("<table><tr><td>a</td><td>b</td></tr></table>", "a\tb"),
-        ('See <a href="https://shop.example">the shop</a>', "See the shop"),
-        (
-            "<p align=center>one<br>two<hr noshade><input type='text' disabled> <img src=x.png alt=\"a > b\"/>",
-            "one\ntwo",
-        ),
-        ("<ul><li>one<li>two</ul> <a href=https://x.example?a=1&b=2>more</a>", "onetwo\n\n more"),
-        ("so<b>me</b> <span class = 'x'>words</SPAN>", "some words"),
-        *(
-            (text, text)
-            for text in (
-                "If a<b and b>0, which one is larger?",
-                "if a<b and b>c then x",
-                "a<b>c",
-                "p<q && q>r",
-                "i<s or s>t",
-            )
-        ),
-        *(
-            (text, text)
-            for text in (
-                "List<String> x; Map<K, List<A>> y;",
-                "vector<i> v",
-                "Use <name> here",
-                "1 <a or b> 2",
-            )
-        ),
-    ],
-)
-def test_html_goes_and_line_breaks_and_code_stay(text, plain):
-    assert cleaning.strip_html(text) == plain
-    assert cleaning.strip_html(plain) == plain
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        "naïve café",
-        "Größe „gut“ – ja…",
-        "“Café’s” menu—déjà vu",
-        "Привет, мир",
-        "你好，世界。“订单”…",
-        "模",
-        "联通公司的订单",
-        "注文をキャンセル",
-        "Ελλάδα",
-    ],
-)
-def test_sound_text_in_any_script_is_not_repaired(text):
-    assert cleaning.fix_mojibake(text) == text
-
-
-@pytest.mark.parametrize(
-    ("text", "encoding"),
-    [
-        *(
-            (text, encoding)
-            for text in ("您的订单已经发货了吗", "我想问一下发货时间呢")
-            for encoding in ("latin-1", "gb18030")
-        ),
-        ("Größe: 5 €, it’s fine – café", "cp1252"),
-        ("Привет, мир", "cp1251"),
-    ],
-)
-def test_utf8_read_in_another_encoding_is_put_right(text, encoding):
-    assert cleaning.fix_mojibake(text.encode().decode(encoding, "replace")) == text
-
-
-def test_utf8_read_as_gbk_by_a_browser_is_put_right_too():
-    raw = "我想申请退款吗".encode()
-    alone = raw.index(b"\x80\x80") + 1  # the end of 退, where a character of two bytes would begin
-    garbled = raw[:alone].decode("gb18030") + "€" + raw[alone + 1 :].decode("gb18030")
-    assert cleaning.fix_mojibake(garbled) == "我想申请退款吗"
-
-
-def test_a_text_that_lost_its_end_is_told_and_not_repaired():
-    garbled = "您的订单已经发货".encode()[:23].decode("gb18030", "replace").replace("�", "?")
-    assert (cleaning.has_lost_characters(garbled), cleaning.fix_mojibake(garbled)) == (True, garbled)
-    assert not any(
-        map(
-            cleaning.has_lost_characters,
-            ("您好吗?", "What?", "请问?退款?", "您的订单已经发货".encode().decode("gb18030")),
-        )
-    )
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        "<!--" * 50_000,
-        "</style>" + "<style>" * 28_000,
-        "<a " * 60_000,
-        "&" + "amp;" * 49_000,
-        "```a" * 50_000 + "<",
-        "<" * 200_000,
-        "Ã" * 200_000,
-        "1" * 200_000 + "x",
-        "1." * 100_000 + "x",
-        "<b>" + " " * 190_000 + "x</b>",
-    ],
-)
-def test_a_hostile_cell_is_read_in_time_that_grows_with_its_length(text):
-    began = time.monotonic()
-    cleaning.strip_html(text)
-    cleaning.fix_mojibake(text)
-    infer_roles.guess_roles(
-        Table("t.csv", ("question", "answer"), ({"question": "how many?", "answer": text},) * 3), "prompts"
-    )
-    assert time.monotonic() - began < 5, "a pattern that grows with the square takes minutes"
+def test_a_conversation_in_python_s_own_writing_is_checked_and_fixed():
+    turns = [{"role": "user", "content": "it's at a@b.example?"}, {"role": "assistant", "content": "Yes."}]
+    table = Table("t.csv", ("m",), ({"m": str(turns)},) * 9)
+    kinds = {finding.kind for finding in health.check_health(table, "chat", {"messages": "m"}).findings}
+    assert "personal" in kinds
+    change = fixes.build_fix("personal", table, "chat", {"messages": "m"})
+    fixed = json.loads(fixes.apply(table, [change]).rows[0]["m"])
+    assert [turn["content"] for turn in fixed] == ["it's at [email]?", "Yes."]

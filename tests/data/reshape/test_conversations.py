@@ -7,6 +7,7 @@ import pytest
 
 from studio.data import examples
 from studio.data.readers.read import read_table
+from studio.data.reshape import conversations
 from studio.data.schema import infer_roles
 
 
@@ -19,11 +20,11 @@ def table(tmp_path, names, rows, name="log.csv"):
 
 def log(user, agent, count=10):
     """Two questions and two answers in each of several conversations."""
-    for number in range(1, count + 1):
-        yield number, user, f"Where is my parcel number {number}?"
-        yield number, agent, f"It left us on day {number}."
-        yield number, user, "Thanks, and when will it come?"
-        yield number, agent, "Tomorrow."
+    for conversation_id in range(1, count + 1):
+        yield conversation_id, user, f"Where is my parcel number {conversation_id}?"
+        yield conversation_id, agent, f"It left us on day {conversation_id}."
+        yield conversation_id, user, "Thanks, and when will it come?"
+        yield conversation_id, agent, "Tomorrow."
 
 
 @pytest.mark.parametrize(
@@ -38,16 +39,12 @@ def log(user, agent, count=10):
     ids=str,
 )
 def test_messages_with_the_same_number_are_one_conversation(tmp_path, names, user, agent, column):
-    read_in = table(tmp_path, names, log(user, agent))
-    assert (
-        read_in.notes[0].render()
-        == f"40 rows with one message each were joined into 10 conversations by “{names[0]}”."
-    )
-    assert read_in.notes[0].render("zh") == f"40 行（每行一条消息）已按“{names[0]}”合并成 10 段对话。"
-    assert infer_roles.guess_roles(read_in) == infer_roles.RoleGuess("chat", {"messages": column}, True)
-    found, incomplete = examples.build_examples(read_in, "chat", {"messages": column})
-    assert (len(found), incomplete) == (10, 0)
-    assert json.loads(found[2]["messages"]) == [
+    parsed = table(tmp_path, names, log(user, agent))
+    assert parsed.notes == (conversations.MESSAGES_JOINED.format(rows=40, count=10, column=names[0]),)
+    assert infer_roles.guess_roles(parsed) == infer_roles.RoleGuess("chat", {"messages": column}, True)
+    chat_examples, incomplete = examples.build_examples(parsed, "chat", {"messages": column})
+    assert (len(chat_examples), incomplete) == (10, 0)
+    assert json.loads(chat_examples[2]["messages"]) == [
         {"role": "user", "content": "Where is my parcel number 3?"},
         {"role": "assistant", "content": "It left us on day 3."},
         {"role": "user", "content": "Thanks, and when will it come?"},
@@ -57,39 +54,40 @@ def test_messages_with_the_same_number_are_one_conversation(tmp_path, names, use
 
 def test_conversations_that_went_on_at_once_are_told_apart_and_keep_what_they_have_in_common(tmp_path):
     rows = [
-        (number, "chat", text_time, who, said)
-        for text_time, (number, who, said) in enumerate(log("user", "assistant"))
+        (conversation_id, "chat", text_time, speaker, text)
+        for text_time, (conversation_id, speaker, text) in enumerate(log("user", "assistant"))
     ]
     rows.sort(key=lambda row: row[2] % 4)
-    read_in = table(tmp_path, ("conversation_id", "channel", "time", "role", "content"), rows)
-    assert read_in.columns == ("conversation_id", "channel", "messages")
-    assert [len(json.loads(row["messages"])) for row in read_in.rows] == [4] * 10
+    parsed = table(tmp_path, ("conversation_id", "channel", "time", "role", "content"), rows)
+    assert parsed.columns == ("conversation_id", "channel", "messages")
+    assert [len(json.loads(row["messages"])) for row in parsed.rows] == [4] * 10
 
 
 def test_numbered_turns_are_put_in_their_order(tmp_path):
     rows = [
-        (number, turn % 4, who, said) for turn, (number, who, said) in enumerate(log("user", "assistant"))
+        (conversation_id, turn % 4, speaker, text)
+        for turn, (conversation_id, speaker, text) in enumerate(log("user", "assistant"))
     ]
-    read_in = table(tmp_path, ("conversation_id", "turn", "role", "content"), rows[::-1])
-    assert [turn["role"] for turn in json.loads(read_in.rows[0]["messages"])] == ["user", "assistant"] * 2
+    parsed = table(tmp_path, ("conversation_id", "turn", "role", "content"), rows[::-1])
+    assert [turn["role"] for turn in json.loads(parsed.rows[0]["messages"])] == ["user", "assistant"] * 2
 
 
 def test_what_one_says_in_several_rows_is_one_message_and_loose_rows_are_counted(tmp_path):
     rows = [
         row
-        for number in range(9)
+        for conversation_id in range(9)
         for row in (
-            (number, "user", "Hello."),
-            (number, "user", "Are you there?"),
-            (number, "agent", "Yes, I am."),
+            (conversation_id, "user", "Hello."),
+            (conversation_id, "user", "Are you there?"),
+            (conversation_id, "agent", "Yes, I am."),
         )
     ]
-    read_in = table(tmp_path, ("chat_id", "role", "text"), [*rows, ("", "user", "Lost."), (3, "user", "")])
-    assert [turn["content"] for turn in json.loads(read_in.rows[0]["messages"])] == [
+    parsed = table(tmp_path, ("chat_id", "role", "text"), [*rows, ("", "user", "Lost."), (3, "user", "")])
+    assert [turn["content"] for turn in json.loads(parsed.rows[0]["messages"])] == [
         "Hello.\nAre you there?",
         "Yes, I am.",
     ]
-    assert read_in.notes[1].render() == "2 rows without a “chat_id”, a speaker or a message left out."
+    assert parsed.notes[1] == conversations.ROWS_DROPPED.format(count=2, column="chat_id")
 
 
 @pytest.mark.parametrize(
@@ -107,5 +105,5 @@ def test_what_one_says_in_several_rows_is_one_message_and_loose_rows_are_counted
     ids=["who-wrote-it", "both-in-a-row"],
 )
 def test_other_tables_stay_as_they_are(tmp_path, names, rows):
-    read_in = table(tmp_path, names, rows)
-    assert (read_in.columns, len(read_in.rows), read_in.notes) == (names, 12, ())
+    parsed = table(tmp_path, names, rows)
+    assert (parsed.columns, len(parsed.rows), parsed.notes) == (names, 12, ())

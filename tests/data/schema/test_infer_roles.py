@@ -14,11 +14,11 @@ from studio.plan import REQUIRED_ROLES, all_roles
 
 def table(**cells):
     """A table of 12 rows; a list of fewer values is repeated."""
-    rows = [{name: values[number % len(values)] for name, values in cells.items()} for number in range(12)]
+    rows = [{name: values[index % len(values)] for name, values in cells.items()} for index in range(12)]
     return Table("t.csv", tuple(cells), tuple(rows))
 
 
-LONG = [f"This is the long text number {number} that somebody wrote, about a parcel." for number in range(12)]
+LONG = [f"This is the long text number {index} that somebody wrote, about a parcel." for index in range(12)]
 LABELS = ["billing", "delivery", "returns"]
 
 
@@ -38,7 +38,7 @@ LABELS = ["billing", "delivery", "returns"]
 )
 def test_columns_are_taken_by_their_names_in_any_order(names, task):
     first, second = names
-    found = infer_roles.guess_roles(
+    guess = infer_roles.guess_roles(
         table(
             **{
                 "id": LONG,
@@ -47,24 +47,24 @@ def test_columns_are_taken_by_their_names_in_any_order(names, task):
             }
         )
     )
-    assert (found.task, list(found.columns.values()), found.is_confident) == (task, [first, second], True)
+    assert (guess.task, list(guess.columns.values()), guess.is_confident) == (task, [first, second], True)
 
 
 @pytest.mark.parametrize("name", list(presets.samples()))
 def test_the_samples_are_guessed_as_their_cards_say(name):
     card = presets.samples()[name]
-    found = infer_roles.guess_roles(read_table(card.path))
-    assert (found.task, found.columns) == (card.task, card.columns)
+    guess = infer_roles.guess_roles(read_table(card.path))
+    assert (guess.task, guess.columns) == (card.task, card.columns)
 
 
 def test_unknown_names_are_guessed_by_content_and_marked_unsure():
-    found = infer_roles.guess_roles(table(x=LONG, y=LABELS))
-    assert (found.task, found.columns, found.is_confident) == ("classify", {"text": "x", "label": "y"}, False)
+    guess = infer_roles.guess_roles(table(x=LONG, y=LABELS))
+    assert (guess.task, guess.columns, guess.is_confident) == ("classify", {"text": "x", "label": "y"}, False)
 
 
 def test_two_long_columns_are_a_question_and_its_answer():
-    found = infer_roles.guess_roles(table(x=LONG, y=LONG[::-1]))
-    assert (found.task, found.columns, found.is_confident) == (
+    guess = infer_roles.guess_roles(table(x=LONG, y=LONG[::-1]))
+    assert (guess.task, guess.columns, guess.is_confident) == (
         "chat",
         {"prompt": "x", "response": "y"},
         False,
@@ -72,8 +72,8 @@ def test_two_long_columns_are_a_question_and_its_answer():
 
 
 def test_a_column_that_is_mostly_empty_is_not_taken():
-    found = infer_roles.guess_roles(table(prompt=LONG, response=["", "", "", "only here"], answer=LONG))
-    assert found.columns == {"prompt": "prompt", "response": "answer"}
+    guess = infer_roles.guess_roles(table(prompt=LONG, response=["", "", "", "only here"], answer=LONG))
+    assert guess.columns == {"prompt": "prompt", "response": "answer"}
 
 
 @pytest.mark.parametrize(
@@ -82,16 +82,12 @@ def test_a_column_that_is_mostly_empty_is_not_taken():
 def test_no_usable_column_is_told_with_those_there_are(cells):
     with pytest.raises(BadData) as caught:
         infer_roles.guess_roles(table(**cells))
-    what, to_do = caught.value.sentences()
-    assert what == f"“t.csv” has no column with something in at least half of its rows: {', '.join(cells)}."
-    assert to_do.startswith("Bring a file whose first line names the columns")
+    assert caught.value.message == infer_roles.NO_USABLE_COLUMN.format(name="t.csv", columns=tuple(cells))
 
 
-QUESTIONS = [
-    f"If a train goes {number} miles in an hour, how far does it go in a day?" for number in range(12)
-]
-ORDERS = [f"Write a poem on the number {number}." for number in range(12)]
-CHINESE_QUESTIONS = [f"如果一列火车每小时行驶 {number} 公里，一天行驶多远？" for number in range(12)]
+QUESTIONS = [f"If a train goes {index} miles in an hour, how far does it go in a day?" for index in range(12)]
+ORDERS = [f"Write a poem on the number {index}." for index in range(12)]
+CHINESE_QUESTIONS = [f"如果一列火车每小时行驶 {index} 公里，一天行驶多远？" for index in range(12)]
 
 
 @pytest.mark.parametrize("name", ["text", "x", "问题"])
@@ -99,18 +95,18 @@ CHINESE_QUESTIONS = [f"如果一列火车每小时行驶 {number} 公里，一�
     "cells", [QUESTIONS, ORDERS, CHINESE_QUESTIONS], ids=["questions", "orders", "chinese"]
 )
 def test_a_column_of_questions_alone_is_for_questions_without_answers(name, cells):
-    found = infer_roles.guess_roles(table(**{name: cells}))
-    assert (found.task, found.columns, found.is_confident) == ("prompts", {"prompt": name}, name == "问题")
+    guess = infer_roles.guess_roles(table(**{name: cells}))
+    assert (guess.task, guess.columns, guess.is_confident) == ("prompts", {"prompt": name}, name == "问题")
 
 
-@pytest.mark.parametrize(("name", "sure"), [("text", True), ("文章", True), ("x", False)])
-def test_a_column_of_texts_alone_is_to_be_continued(name, sure):
-    found = infer_roles.guess_roles(table(**{name: LONG}))
-    assert (found.task, found.columns, found.is_confident) == ("complete", {"text": name}, sure)
+@pytest.mark.parametrize(("name", "is_confident"), [("text", True), ("文章", True), ("x", False)])
+def test_a_column_of_texts_alone_is_to_be_continued(name, is_confident):
+    guess = infer_roles.guess_roles(table(**{name: LONG}))
+    assert (guess.task, guess.columns, guess.is_confident) == ("complete", {"text": name}, is_confident)
 
 
 def test_an_id_and_an_empty_column_do_not_hide_that_there_is_one_text():
-    cells = {"id": [str(number) for number in range(12)], "body": LONG, "note": [""]}
+    cells = {"id": [str(index) for index in range(12)], "body": LONG, "note": [""]}
     assert infer_roles.guess_roles(table(**cells)) == infer_roles.RoleGuess(
         "complete", {"text": "body"}, True
     )
@@ -145,10 +141,10 @@ def test_numbers_may_be_classes():
     ids="-".join,
 )
 def test_pairs_of_answers_are_taken_by_their_names_in_any_order(names):
-    found = infer_roles.guess_roles(
+    guess = infer_roles.guess_roles(
         table(**{"id": LONG, names[2]: LONG, names[0]: LONG[::-1], names[1]: LONG})
     )
-    assert (found.task, found.columns, found.is_confident) == (
+    assert (guess.task, guess.columns, guess.is_confident) == (
         "prefer",
         dict(zip(REQUIRED_ROLES["prefer"], names, strict=True)),
         True,
@@ -156,8 +152,8 @@ def test_pairs_of_answers_are_taken_by_their_names_in_any_order(names):
 
 
 def test_pairs_whose_question_has_a_name_of_its_own_are_marked_unsure():
-    found = infer_roles.guess_roles(table(case=LONG, chosen=LONG, rejected=LONG))
-    assert found == infer_roles.RoleGuess(
+    guess = infer_roles.guess_roles(table(case=LONG, chosen=LONG, rejected=LONG))
+    assert guess == infer_roles.RoleGuess(
         "prefer", {"prompt": "case", "chosen": "chosen", "rejected": "rejected"}, False
     )
 
@@ -180,8 +176,8 @@ def test_a_task_that_wants_more_columns_than_there_are_gets_those_there_are():
     [["72", "1,024", "5 %"], ["Paris", "Rome"], [f"She has 3 left. {LONG[0]}\n#### {n}" for n in range(12)]],
 )
 def test_questions_with_known_answers_are_checked_against_them(answers):
-    found = infer_roles.guess_roles(table(question=QUESTIONS, answer=answers))
-    assert found == infer_roles.RoleGuess("prompts", {"prompt": "question", "answer": "answer"}, True)
+    guess = infer_roles.guess_roles(table(question=QUESTIONS, answer=answers))
+    assert guess == infer_roles.RoleGuess("prompts", {"prompt": "question", "answer": "answer"}, True)
     assert infer_roles.guess_roles(table(question=QUESTIONS, answer=answers), "chat").columns == {
         "prompt": "question",
         "response": "answer",
@@ -200,20 +196,20 @@ def test_questions_with_long_answers_stay_answers_to_learn():
 
 @pytest.mark.parametrize("name", ["messages", "conversations", "x"])
 def test_a_column_of_conversations_is_found(tmp_path, name):
-    talk = [
+    messages = [
         {"role": "user", "content": "hello, are you there?"},
         {"role": "assistant", "content": "Hello. I am."},
     ]
     path = tmp_path / "talks.jsonl"
     path.write_text(
-        "".join(json.dumps({"id": n, "prompt": "hello", name: talk}) + "\n" for n in range(12)),
+        "".join(json.dumps({"id": n, "prompt": "hello", name: messages}) + "\n" for n in range(12)),
         encoding="utf-8",
     )
-    read_in = read_table(path)
-    assert infer_roles.guess_roles(read_in) == infer_roles.RoleGuess("chat", {"messages": name}, name != "x")
-    found, incomplete = examples.build_examples(read_in, "chat", {"messages": name})
-    assert (len(found), incomplete) == (12, 0)
-    assert examples.to_messages(found[0]) == talk
+    parsed = read_table(path)
+    assert infer_roles.guess_roles(parsed) == infer_roles.RoleGuess("chat", {"messages": name}, name != "x")
+    chat_examples, incomplete = examples.build_examples(parsed, "chat", {"messages": name})
+    assert (len(chat_examples), incomplete) == (12, 0)
+    assert examples.to_messages(chat_examples[0]) == messages
 
 
 def test_a_list_that_is_no_conversation_is_none():
@@ -226,26 +222,26 @@ def test_a_list_that_is_no_conversation_is_none():
 def test_every_role_has_a_name_in_both_languages():
     for task in REQUIRED_ROLES:
         for role in all_roles(task):
-            said = infer_roles.role_label(task, role)
-            assert said.render()
-            assert said.render("zh")
+            role_name = infer_roles.role_label(task, role)
+            assert role_name.render()
+            assert role_name.render("zh")
 
 
 def test_an_id_or_a_time_is_not_taken_for_a_text():
-    found = infer_roles.guess_roles(
+    guess = infer_roles.guess_roles(
         table(**{"customer_id": LONG, "message": LONG, "response_time": LONG, "reply": LONG})
     )
-    assert "customer_id" not in found.columns.values()
-    assert "response_time" not in found.columns.values()
+    assert "customer_id" not in guess.columns.values()
+    assert "response_time" not in guess.columns.values()
 
 
 PEOPLE = ["Anna Müller", "Ben O'Hara", "Chen Wei", "Dr. Ada King"]
 ORDER_IDS, DATES = [f"T-{n}" for n in range(12)], [f"2024-05-{n + 10} 10:0{n % 10}" for n in range(12)]
-ANSWERED = [f"Parcel number {number} is on its way to you." for number in range(12)]
+ANSWERED = [f"Parcel number {index} is on its way to you." for index in range(12)]
 
 
 @pytest.mark.parametrize(
-    ("cells", "roles", "sure"),
+    ("cells", "roles", "is_confident"),
     [
         (
             {"Customer Name": PEOPLE, "Message": LONG, "Agent Response": ANSWERED},
@@ -312,9 +308,12 @@ ANSWERED = [f"Parcel number {number} is on its way to you." for number in range(
     ],
     ids=lambda value: "-".join(value) if isinstance(value, dict) else None,
 )
-def test_a_name_alone_makes_no_text_of_names_times_ids_and_classes(cells, roles, sure):
-    found = infer_roles.guess_roles(table(**cells), "chat")
-    assert ([found.columns.get(role) for role in REQUIRED_ROLES["chat"]], found.is_confident) == (roles, sure)
+def test_a_name_alone_makes_no_text_of_names_times_ids_and_classes(cells, roles, is_confident):
+    guess = infer_roles.guess_roles(table(**cells), "chat")
+    assert ([guess.columns.get(role) for role in REQUIRED_ROLES["chat"]], guess.is_confident) == (
+        roles,
+        is_confident,
+    )
 
 
 def test_a_short_word_within_another_names_nothing():
@@ -324,7 +323,7 @@ def test_a_short_word_within_another_names_nothing():
 
 
 @pytest.mark.parametrize(
-    ("cells", "roles", "sure"),
+    ("cells", "roles", "is_confident"),
     [
         (
             {
@@ -343,9 +342,9 @@ def test_a_short_word_within_another_names_nothing():
     ],
     ids=lambda value: "-".join(value) if isinstance(value, dict) else None,
 )
-def test_a_class_is_short_and_a_text_is_none(cells, roles, sure):
-    found = infer_roles.guess_roles(table(**cells), "classify")
-    assert (list(found.columns.values()), found.is_confident) == (roles, sure)
+def test_a_class_is_short_and_a_text_is_none(cells, roles, is_confident):
+    guess = infer_roles.guess_roles(table(**cells), "classify")
+    assert (list(guess.columns.values()), guess.is_confident) == (roles, is_confident)
 
 
 def test_numbers_and_channels_beside_two_long_texts_are_left_aside():
@@ -358,25 +357,25 @@ def test_numbers_and_channels_beside_two_long_texts_are_left_aside():
         "Kanal": ["Chat", "Mail"] * 20,
     }
     names = tuple(rows)
-    found = Table(
+    parsed = Table(
         "tickets.csv",
         names,
         tuple(dict(zip(names, values, strict=True)) for values in zip(*rows.values(), strict=True)),
     )
-    assert infer_roles.guess_roles(found) == infer_roles.RoleGuess(
+    assert infer_roles.guess_roles(parsed) == infer_roles.RoleGuess(
         "chat", {"prompt": "Kundenfrage", "response": "Unsere Rückmeldung"}, False
     )
-    assert infer_roles.guess_roles(found, "classify") == infer_roles.RoleGuess(
+    assert infer_roles.guess_roles(parsed, "classify") == infer_roles.RoleGuess(
         "classify", {"text": "Unsere Rückmeldung", "label": "Kanal"}, False
     )
 
 
-ASKED_ZH = [f"我的第{number}个订单什么时候能发货呢" for number in "一二三四五六七八九十百千"]
-ANSWERED_ZH = [f"第{number}单二十四小时内发出，请您放心" for number in "一二三四五六七八九十百千"]
+ASKED_ZH = [f"我的第{index}个订单什么时候能发货呢" for index in "一二三四五六七八九十百千"]
+ANSWERED_ZH = [f"第{index}单二十四小时内发出，请您放心" for index in "一二三四五六七八九十百千"]
 
 
 @pytest.mark.parametrize(
-    ("names", "sure"),
+    ("names", "is_confident"),
     [
         (("问题", "答复"), True),
         (("问题描述", "解决方案"), True),
@@ -386,10 +385,10 @@ ANSWERED_ZH = [f"第{number}单二十四小时内发出，请您放心" for numb
     ],
     ids=lambda value: "-".join(value) if isinstance(value, tuple) else None,
 )
-def test_short_chinese_texts_beside_an_agents_name_are_questions_and_answers(names, sure):
+def test_short_chinese_texts_beside_an_agents_name_are_questions_and_answers(names, is_confident):
     cells = {"编号": ORDER_IDS, names[0]: ASKED_ZH, names[1]: ANSWERED_ZH, "处理人": ["小王", "小李", "小张"]}
     assert infer_roles.guess_roles(table(**cells)) == infer_roles.RoleGuess(
-        "chat", dict(zip(REQUIRED_ROLES["chat"], names, strict=True)), sure
+        "chat", dict(zip(REQUIRED_ROLES["chat"], names, strict=True)), is_confident
     )
 
 
@@ -405,11 +404,14 @@ def test_short_chinese_texts_beside_an_agents_name_are_questions_and_answers(nam
     ],
     ids="-".join,
 )
-@pytest.mark.parametrize("turned", [False, True], ids=["better-first", "worse-first"])
-def test_answers_that_are_called_good_and_bad_are_pairs(names, turned):
+@pytest.mark.parametrize("worse_first", [False, True], ids=["better-first", "worse-first"])
+def test_answers_that_are_called_good_and_bad_are_pairs(names, worse_first):
     cells = {
         names[0]: QUESTIONS,
-        **{name: [f"{name}: {text}" for text in LONG] for name in (names[:0:-1] if turned else names[1:])},
+        **{
+            name: [f"{name}: {text}" for text in LONG]
+            for name in (names[:0:-1] if worse_first else names[1:])
+        },
     }
     assert infer_roles.guess_roles(table(**cells)) == infer_roles.RoleGuess(
         "prefer", dict(zip(REQUIRED_ROLES["prefer"], names, strict=True)), True
@@ -420,24 +422,24 @@ def test_preference_data_as_openai_writes_it_makes_pairs(tmp_path):
     path = tmp_path / "pairs.jsonl"
     rows = [
         {
-            "input": {"messages": [{"role": "user", "content": f"What is {number} and one?"}]},
-            "preferred_output": [{"role": "assistant", "content": f"It is {number + 1}."}],
+            "input": {"messages": [{"role": "user", "content": f"What is {index} and one?"}]},
+            "preferred_output": [{"role": "assistant", "content": f"It is {index + 1}."}],
             "non_preferred_output": [{"role": "assistant", "content": "No idea at all."}],
         }
-        for number in range(12)
+        for index in range(12)
     ]
     path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
-    read_in = read_table(path)
-    found = infer_roles.guess_roles(read_in)
-    assert (found.task, list(found.columns.values())) == (
+    parsed = read_table(path)
+    guess = infer_roles.guess_roles(parsed)
+    assert (guess.task, list(guess.columns.values())) == (
         "prefer",
         ["input", "preferred_output", "non_preferred_output"],
     )
-    example = examples.build_examples(read_in, "prefer", found.columns)[0][0]
+    example = examples.build_examples(parsed, "prefer", guess.columns)[0][0]
     assert example == {"prompt": "What is 0 and one?", "chosen": "It is 1.", "rejected": "No idea at all."}
 
 
-PENS = [f"A shop sells {number} pens at 5 euros each. How much do they cost?" for number in range(150)]
+PENS = [f"A shop sells {index} pens at 5 euros each. How much do they cost?" for index in range(150)]
 
 
 @pytest.mark.parametrize(
@@ -445,7 +447,7 @@ PENS = [f"A shop sells {number} pens at 5 euros each. How much do they cost?" fo
     [
         "\n".join(PENS),
         "# Questions\n\n" + "\n\n".join(PENS),
-        "\n".join(f"{number}. {question}" for number, question in enumerate(PENS, 1)),
+        "\n".join(f"{index}. {question}" for index, question in enumerate(PENS, 1)),
         "\n".join(f"- {question}" for question in PENS),
     ],
     ids=["lines", "headed", "numbered", "listed"],
@@ -454,23 +456,23 @@ def test_a_list_of_questions_has_a_row_for_each(tmp_path, text):
     for name in ("a.txt", "a.md"):
         path = tmp_path / name
         path.write_text(text, encoding="utf-8")
-        found = read_table(path)
-        assert [row["text"] for row in found.rows] == PENS
-        assert infer_roles.guess_roles(found).task == "prompts"
+        parsed = read_table(path)
+        assert [row["text"] for row in parsed.rows] == PENS
+        assert infer_roles.guess_roles(parsed).task == "prompts"
 
 
 @pytest.mark.parametrize(
     "questions", [PENS[:12], CHINESE_QUESTIONS, [f"How are you, number {n}, today?" for n in range(12)]]
 )
 def test_pasted_questions_have_a_row_for_each(questions):
-    found = read_pasted_text("\n".join(questions))
-    assert [row["text"] for row in found.rows] == questions
-    assert infer_roles.guess_roles(found).task == "prompts"
+    parsed = read_pasted_text("\n".join(questions))
+    assert [row["text"] for row in parsed.rows] == questions
+    assert infer_roles.guess_roles(parsed).task == "prompts"
 
 
 def test_questions_within_a_text_leave_it_whole():
     text = "\n\n".join(
-        f"Where was the lamp {number}?\n\nNobody knew where it was, and so they looked for it."
-        for number in range(30)
+        f"Where was the lamp {index}?\n\nNobody knew where it was, and so they looked for it."
+        for index in range(30)
     )
     assert len(read_pasted_text(text).rows) < 30

@@ -1,4 +1,4 @@
-"""What raters and libraries export is understood as what it is: pairs, questions, conversations with tools, verdicts and stars."""
+"""Exports of raters and libraries are understood: pairs, questions, tool calls, ratings and stars."""
 
 import csv
 import io
@@ -12,24 +12,26 @@ from studio.data.schema import infer_roles
 from studio.data.text import chat_format
 from studio.errors import BadData
 
-ASKED = [f"How do I reset number {number} of my lamp?" for number in range(12)]
-GOOD = [f"Open the settings of lamp {number} and press the reset button for long." for number in range(12)]
-BAD = [f"No idea about lamp {number}, please ask somebody else in the shop." for number in range(12)]
-FRAGT = [f"我的第{number}号订单什么时候发货呀？" for number in range(12)]
-SAGT = [f"您好，第{number}号订单明天就会发货，请留意。" for number in range(12)]
+QUESTIONS = [f"How do I reset number {index} of my lamp?" for index in range(12)]
+GOOD_ANSWERS = [
+    f"Open the settings of lamp {index} and press the reset button for long." for index in range(12)
+]
+BAD_ANSWERS = [f"No idea about lamp {index}, please ask somebody else in the shop." for index in range(12)]
+QUESTIONS_ZH = [f"我的第{index}号订单什么时候发货呀？" for index in range(12)]
+ANSWERS_ZH = [f"您好，第{index}号订单明天就会发货，请留意。" for index in range(12)]
 
 
-def understood(head, rows):
+def import_csv(header_line, rows):
     """The table of a pasted CSV, what it is taken for, and its examples."""
     file = io.StringIO()
-    csv.writer(file).writerows([head.split(","), *rows])
+    csv.writer(file).writerows([header_line.split(","), *rows])
     table = readers.read_pasted_text(file.getvalue())
-    found = infer_roles.guess_roles(table)
-    return table, found, data_examples.build_examples(table, found.task, found.columns)[0]
+    guess = infer_roles.guess_roles(table)
+    return table, guess, data_examples.build_examples(table, guess.task, guess.columns)[0]
 
 
 @pytest.mark.parametrize(
-    "head",
+    "header_line",
     [
         "question,preferred answer,other answer",
         "问题,优质回答,劣质回答",
@@ -37,31 +39,31 @@ def understood(head, rows):
         "问题,好的回答,差的回答",
     ],
 )
-def test_a_better_and_a_worse_answer_are_known_by_their_names(head):
-    _, found, examples = understood(head, zip(ASKED, GOOD, BAD, strict=True))
-    assert found.task == "prefer"
-    assert (examples[0]["chosen"], examples[0]["rejected"]) == (GOOD[0], BAD[0])
+def test_a_better_and_a_worse_answer_are_known_by_their_names(header_line):
+    _, guess, examples = import_csv(header_line, zip(QUESTIONS, GOOD_ANSWERS, BAD_ANSWERS, strict=True))
+    assert guess.task == "prefer"
+    assert (examples[0]["chosen"], examples[0]["rejected"]) == (GOOD_ANSWERS[0], BAD_ANSWERS[0])
 
 
 def test_openai_s_preferences_are_pairs():
-    def said(text):
+    def as_answer(text):
         return [{"role": "assistant", "content": text}]
 
     rows = [
         {
-            "input": {"messages": [{"role": "user", "content": ask}]},
-            "preferred_output": said(good),
-            "non_preferred_output": said(bad),
+            "input": {"messages": [{"role": "user", "content": question}]},
+            "preferred_output": as_answer(good),
+            "non_preferred_output": as_answer(bad),
         }
-        for ask, good, bad in zip(ASKED, GOOD, BAD, strict=True)
+        for question, good, bad in zip(QUESTIONS, GOOD_ANSWERS, BAD_ANSWERS, strict=True)
     ]
     table = readers.read_pasted_text("\n".join(map(json.dumps, rows)))
-    found = infer_roles.guess_roles(table)
-    examples, _ = data_examples.build_examples(table, found.task, found.columns)
+    guess = infer_roles.guess_roles(table)
+    examples, _ = data_examples.build_examples(table, guess.task, guess.columns)
     assert (examples[0]["prompt"], examples[0]["chosen"], examples[0]["rejected"]) == (
-        ASKED[0],
-        GOOD[0],
-        BAD[0],
+        QUESTIONS[0],
+        GOOD_ANSWERS[0],
+        BAD_ANSWERS[0],
     )
 
 
@@ -69,21 +71,22 @@ def test_openai_s_preferences_are_pairs():
     "line",
     ["A shop sells {} pens at 5 euros each. How much do they cost?", "小店卖{}支笔，每支五元，一共多少钱？"],
 )
-@pytest.mark.parametrize("between", ["\n", "\n\n"])
-def test_a_question_on_each_line_is_a_row_each(line, between):
-    table = readers.read_pasted_text(between.join(line.format(number) for number in range(12)))
+@pytest.mark.parametrize("separator", ["\n", "\n\n"])
+def test_a_question_on_each_line_is_a_row_each(line, separator):
+    table = readers.read_pasted_text(separator.join(line.format(index) for index in range(12)))
     assert (len(table.rows), infer_roles.guess_roles(table).task) == (12, "prompts")
 
 
 @pytest.mark.parametrize(
-    "head", ["编号,问题,答复,客服", "工单编号,问题描述,解决方案,处理人", "编号,问题描述,处理结果,处理人"]
+    "header_line",
+    ["编号,问题,答复,客服", "工单编号,问题描述,解决方案,处理人", "编号,问题描述,处理结果,处理人"],
 )
-def test_short_chinese_questions_and_answers_are_no_classes(head):
-    _, found, examples = understood(
-        head, zip(range(12), FRAGT, SAGT, ["小王", "小李", "小张"] * 4, strict=True)
+def test_short_chinese_questions_and_answers_are_no_classes(header_line):
+    _, guess, examples = import_csv(
+        header_line, zip(range(12), QUESTIONS_ZH, ANSWERS_ZH, ["小王", "小李", "小张"] * 4, strict=True)
     )
-    assert found.task == "chat"
-    assert (examples[0]["prompt"], examples[0]["response"]) == (FRAGT[0], SAGT[0])
+    assert guess.task == "chat"
+    assert (examples[0]["prompt"], examples[0]["response"]) == (QUESTIONS_ZH[0], ANSWERS_ZH[0])
 
 
 def test_a_conversation_in_python_s_own_writing_is_read_and_nothing_is_run(tmp_path):
@@ -104,13 +107,13 @@ def test_conversations_that_call_tools_are_conversations_of_which_such_rows_are_
     table = readers.read_pasted_text(
         "\n".join(json.dumps({"messages": tools if n % 3 else plain}) for n in range(30))
     )
-    found = infer_roles.guess_roles(table)
-    examples, left_out = data_examples.build_examples(table, found.task, found.columns)
-    assert (found.task, list(found.columns), len(examples), left_out) == ("chat", ["messages"], 10, 20)
+    guess = infer_roles.guess_roles(table)
+    examples, n_incomplete = data_examples.build_examples(table, guess.task, guess.columns)
+    assert (guess.task, list(guess.columns), len(examples), n_incomplete) == ("chat", ["messages"], 10, 20)
 
 
 @pytest.mark.parametrize(
-    ("head", "good", "bad"),
+    ("header_line", "good", "bad"),
     [
         ("用户问题,机器人回答,评价", "满意", "不满意"),
         ("用户问题,机器人回答,评价", "好评", "差评"),
@@ -118,13 +121,19 @@ def test_conversations_that_call_tools_are_conversations_of_which_such_rows_are_
         ("question,answer,rating", "4", "2"),
     ],
 )
-def test_single_answers_with_a_verdict_are_paired_or_refused_and_never_all_learned(head, good, bad):
-    both = [*zip(ASKED, GOOD, [good] * 12, strict=True), *zip(ASKED, BAD, [bad] * 12, strict=True)]
-    _, found, examples = understood(head, both)
-    assert found.task == "prefer"
-    assert {(one["chosen"], one["rejected"]) for one in examples} == set(zip(GOOD, BAD, strict=True))
-    with pytest.raises(BadData, match="judges single answers"):
-        understood(head, zip(ASKED, GOOD, [good, bad] * 6, strict=True))
+def test_single_answers_with_a_verdict_are_paired_or_refused_and_never_all_learned(header_line, good, bad):
+    rated_answers = [
+        *zip(QUESTIONS, GOOD_ANSWERS, [good] * 12, strict=True),
+        *zip(QUESTIONS, BAD_ANSWERS, [bad] * 12, strict=True),
+    ]
+    _, guess, examples = import_csv(header_line, rated_answers)
+    assert guess.task == "prefer"
+    assert {(pair["chosen"], pair["rejected"]) for pair in examples} == set(
+        zip(GOOD_ANSWERS, BAD_ANSWERS, strict=True)
+    )
+    with pytest.raises(BadData) as caught:
+        import_csv(header_line, zip(QUESTIONS, GOOD_ANSWERS, [good, bad] * 6, strict=True))
+    assert caught.value.message.text == data_examples.NO_RATED_PAIR.text
 
 
 def test_three_stars_are_neither_good_nor_bad():

@@ -9,11 +9,10 @@ import pytest
 from studio import methods, presets
 from studio.i18n import languages
 from studio.ui import app
-from studio.ui.components import forms
+from studio.ui.components import gradio_adapter
 from studio.ui.form.training_fields import TRAINING_FIELDS
 from studio.ui.help import cards
 from studio.ui.help import panel as help_panel
-from studio.ui.method import tab as method_tab
 from studio.ui.train import curves
 
 ENGLISH = SimpleNamespace(headers={"accept-language": "en-GB,en"})
@@ -93,8 +92,8 @@ def test_a_try_says_how_long_it_took_where_that_was_measured(monkeypatch, second
 
 
 def test_a_text_comes_out_of_a_template_as_it_is_and_runs_nothing():
-    escaped = forms.escape_template({"a": [HOSTILE], "b": 3, "c": HOSTILE})
-    assert forms.unescape_template(escaped) == {"a": [HOSTILE], "b": 3, "c": HOSTILE}
+    escaped = gradio_adapter.escape_template({"a": [HOSTILE], "b": 3, "c": HOSTILE})
+    assert gradio_adapter.unescape_template(escaped) == {"a": [HOSTILE], "b": 3, "c": HOSTILE}
     assert read_by_gradio(escaped["a"][0]) == HOSTILE
     assert read_by_gradio(escaped["c"]) == HOSTILE
     assert escaped["b"] == 3
@@ -104,6 +103,7 @@ def test_a_text_comes_out_of_a_template_as_it_is_and_runs_nothing():
 def test_every_component_with_a_template_holds_its_texts_back():
     from studio.ui.playground import tab as playground_tab
 
+    gradio_adapter.patch_components()
     templated = gr.HTML({}, html_template=playground_tab.PANE_TEMPLATE)
     assert read_by_gradio(templated.postprocess({"text": HOSTILE})["text"]) == HOSTILE
     assert templated.preprocess(templated.postprocess({"text": HOSTILE})) == {"text": HOSTILE}
@@ -115,7 +115,7 @@ def test_nothing_the_templates_show_can_run():
     for name in NAMES:
         for lang in languages():
             values = [help_panel.method_page_value(name, lang, HOSTILE), help_panel.terms_value(name, lang)]
-            escaped_texts = texts(forms.escape_template(values))
+            escaped_texts = texts(gradio_adapter.escape_template(values))
             assert [read_by_gradio(text) for text in escaped_texts] == texts(values)
 
 
@@ -131,10 +131,6 @@ def test_each_setting_is_explained_in_two_levels_in_the_order_of_the_form():
             assert term["help"]
             assert term["exact"] == cards.exact_term(term["key"]).render()
             assert term["exact"] not in term["help"], "it adds to the plain words"
-
-
-def test_the_fields_of_the_training_are_explained_in_the_order_of_the_form():
-    assert tuple(TRAINING_FIELDS) == method_tab.TRAINING_FIELD_NAMES
 
 
 def test_settings_of_one_choice_alone_stand_folded_under_its_name():

@@ -1,23 +1,35 @@
-"""Files as people bring them: each with the rows that must come out, or the sentence that must be said."""
+"""Files as people bring them: each with the rows that must come out, or the message that must be told."""
 
 import base64
 import io
 import json
 import zipfile
 import zlib
+from dataclasses import replace
 from datetime import date, datetime
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import xlsxwriter
+from refusals import raises_bad_data
 
+from studio.data.readers import (
+    archive,
+    detect,
+    header,
+    json_records,
+    parquet,
+    plain_text,
+    read,
+    rows,
+    zip_check,
+)
 from studio.data.readers.read import read_table
 from studio.data.schema import infer_roles
-from studio.errors import BadData
+from studio.i18n import Message, languages
 
-TWO = ({"text": "late", "label": "delivery"}, {"text": "twice", "label": "billing"})
-ASKED = ({"prompt": "hi", "response": "hello"}, {"prompt": "bye", "response": "see you"})
+TWO_ROWS = ({"text": "late", "label": "delivery"}, {"text": "twice", "label": "billing"})
 # A workbook of Excel 97: prompt and 数, with 你好 and 3.0, bye and 0.5.
 OLD_EXCEL = (
     "c-rk)O=uHA6#izCG(V*2rlvwGlu)tS+KYJcQdb4-$yych2gN4s9;7u1OD`4FYRyp)JSkoZy?Cj5@drKVMFfS49t1&16i=Q61rKf3H!ri8Y7Px(P?>L;H*eqjX69w*"
@@ -34,18 +46,18 @@ def sheet(*lines, merged=(), **names):
     """A worksheet's file; `merged` are ranges with their text, `names` further sheets."""
     file = io.BytesIO()
     with xlsxwriter.Workbook(file, {"default_date_format": "yyyy-mm-dd"}) as book:
-        for name, rows in {"One": lines, **names}.items():
+        for name, sheet_rows in {"One": lines, **names}.items():
             page = book.add_worksheet(name)
-            for number, row in enumerate(rows):
-                for place, value in enumerate(row):
+            for number, row in enumerate(sheet_rows):
+                for column, value in enumerate(row):
                     if value is not None:
-                        page.write(number, place, value)
-        for place, text in merged:
-            book.get_worksheet_by_name("One").merge_range(place, text)
+                        page.write(number, column, value)
+        for cell_range, text in merged:
+            book.get_worksheet_by_name("One").merge_range(cell_range, text)
     return file.getvalue()
 
 
-def parquet(**columns):
+def parquet_file(**columns):
     file = io.BytesIO()
     pq.write_table(pa.table(columns), file)
     return file.getvalue()
@@ -75,7 +87,10 @@ def open_sheet(*lines):
         for name in ("office", "table", "text")
     )
     body = f'<office:spreadsheet><table:table table:name="One">{cells}</table:table></office:spreadsheet>'
-    content = f'<?xml version="1.0"?><office:document-content {spaces}><office:body>{body}</office:body></office:document-content>'
+    content = (
+        f'<?xml version="1.0"?><office:document-content {spaces}>'
+        f"<office:body>{body}</office:body></office:document-content>"
+    )
     file = io.BytesIO()
     with zipfile.ZipFile(file, "w") as target:
         target.writestr("mimetype", "application/vnd.oasis.opendocument.spreadsheet")
@@ -87,20 +102,24 @@ def open_sheet(*lines):
 TALK = [{"role": "user", "content": "hi"}, {"role": "assistant", "content": "hello"}]
 LONG = "A paragraph that is long enough to stand alone. " * 9
 CSV = "text,label\nlate,delivery\ntwice,billing\n"
-SURVEY = "Timestamp,How was it?,What would you improve?\n2024/01/31 10:05,Fine,The price\n2024/02/01 11:00,So so,The parcel\n"
+SURVEY = (
+    "Timestamp,How was it?,What would you improve?\n"
+    "2024/01/31 10:05,Fine,The price\n"
+    "2024/02/01 11:00,So so,The parcel\n"
+)
 
 READ = {
     # the way it is written down
-    "marked UTF-8": ("a.csv", b"\xef\xbb\xbf" + CSV.encode(), TWO),
-    "UTF-16 with a mark": ("a.csv", CSV.encode("utf-16"), TWO),
-    "UTF-16 without one": ("a.csv", CSV.encode("utf-16-le"), TWO),
-    "UTF-16, big end first": ("a.csv", CSV.encode("utf-16-be"), TWO),
+    "marked UTF-8": ("a.csv", b"\xef\xbb\xbf" + CSV.encode(), TWO_ROWS),
+    "UTF-16 with a mark": ("a.csv", CSV.encode("utf-16"), TWO_ROWS),
+    "UTF-16 without one": ("a.csv", CSV.encode("utf-16-le"), TWO_ROWS),
+    "UTF-16, big end first": ("a.csv", CSV.encode("utf-16-be"), TWO_ROWS),
     "UTF-16, Chinese, without a mark": (
         "a.csv",
         "问题,回答\n包裹什么时候到,明天\n".encode("utf-16-le"),
         ({"问题": "包裹什么时候到", "回答": "明天"},),
     ),
-    "UTF-32": ("a.csv", CSV.encode("utf-32"), TWO),
+    "UTF-32": ("a.csv", CSV.encode("utf-32"), TWO_ROWS),
     "GB18030, two characters": ("a.csv", "a,b\n好,1\n".encode("gb18030"), ({"a": "好", "b": "1"},)),
     "GB18030, a few names": (
         "a.csv",
@@ -180,7 +199,7 @@ READ = {
         "文本,标签\n好好好\n".encode()[:-1] + b"\xff,\xe5\xa5\xbd\n",
         ({"文本": "好好好\ufffd", "标签": "好"},),
     ),
-    "zero bytes strewn in": ("a.csv", b"text,label\nla\0te,delivery\n\0twice,billing\n", TWO),
+    "zero bytes strewn in": ("a.csv", b"text,label\nla\0te,delivery\n\0twice,billing\n", TWO_ROWS),
     # delimiters and quotes
     "semicolons, commas in the text": (
         "a.csv",
@@ -192,11 +211,11 @@ READ = {
         b"text, all;label;who\nx;y;z\nu;v;w\n",
         ({"text, all": "x", "label": "y", "who": "z"}, {"text, all": "u", "label": "v", "who": "w"}),
     ),
-    "bars": ("a.csv", CSV.replace(",", "|").encode(), TWO),
-    "commas under the ending of tabs": ("a.tsv", CSV.encode(), TWO),
-    "tabs under the ending of a text": ("a.txt", CSV.replace(",", "\t").encode(), TWO),
-    "sep=": ("a.csv", b"sep=;\r\ntext;label\r\nlate;delivery\r\ntwice;billing\r\n", TWO),
-    "sep= in quotes": ("a.csv", b'"sep=|"\ntext|label\nlate|delivery\ntwice|billing\n', TWO),
+    "bars": ("a.csv", CSV.replace(",", "|").encode(), TWO_ROWS),
+    "commas under the ending of tabs": ("a.tsv", CSV.encode(), TWO_ROWS),
+    "tabs under the ending of a text": ("a.txt", CSV.replace(",", "\t").encode(), TWO_ROWS),
+    "sep=": ("a.csv", b"sep=;\r\ntext;label\r\nlate;delivery\r\ntwice;billing\r\n", TWO_ROWS),
+    "sep= in quotes": ("a.csv", b'"sep=|"\ntext|label\nlate|delivery\ntwice|billing\n', TWO_ROWS),
     "spaces after the commas, then quotes": (
         "a.csv",
         b'text, label\n"late, so late", "delivery"\n',
@@ -222,9 +241,9 @@ READ = {
         b"my text\nlate,again\nfine\nno,not,me\n",
         ({"my text": "late,again"}, {"my text": "fine"}, {"my text": "no,not,me"}),
     ),
-    "delimiters at the ends of lines": ("a.csv", b"text,label\nlate,delivery,\ntwice,billing,,\n", TWO),
-    "empty columns at the right": ("a.csv", b"text,label,,\nlate,delivery,,\ntwice,billing,,\n", TWO),
-    "no line end at the end": ("a.csv", CSV.rstrip().encode(), TWO),
+    "delimiters at the ends of lines": ("a.csv", b"text,label\nlate,delivery,\ntwice,billing,,\n", TWO_ROWS),
+    "empty columns at the right": ("a.csv", b"text,label,,\nlate,delivery,,\ntwice,billing,,\n", TWO_ROWS),
+    "no line end at the end": ("a.csv", CSV.rstrip().encode(), TWO_ROWS),
     "formulas stay text": (
         "a.csv",
         b"text,label\n\"=cmd|'/C calc'!A0\",+1\n",
@@ -236,7 +255,11 @@ READ = {
         b"Tickets of May,,\n,,\nid,text,label\n1,late,x\n2,twice,y\n",
         ({"id": "1", "text": "late", "label": "x"}, {"id": "2", "text": "twice", "label": "y"}),
     ),
-    "a title in one field": ("a.csv", b"Tickets of May\n\ntext,label\nlate,delivery\ntwice,billing\n", TWO),
+    "a title in one field": (
+        "a.csv",
+        b"Tickets of May\n\ntext,label\nlate,delivery\ntwice,billing\n",
+        TWO_ROWS,
+    ),
     "no header, labels repeat": (
         "a.csv",
         b"late,x\ntwice,y\nlost,x\nagain,x\n",
@@ -291,46 +314,50 @@ READ = {
     "row names without a header": (
         "a.csv",
         b"text,label\n1,late,delivery\n2,twice,billing\n",
-        ({"column 1": "1", **TWO[0]}, {"column 1": "2", **TWO[1]}),
+        ({"column 1": "1", **TWO_ROWS[0]}, {"column 1": "2", **TWO_ROWS[1]}),
     ),
-    "a quote left open in the header": ("a.csv", b'text,"label\nlate,delivery\ntwice,billing\n', TWO),
+    "a quote left open in the header": ("a.csv", b'text,"label\nlate,delivery\ntwice,billing\n', TWO_ROWS),
     "a header over two lines": (
         "a.csv",
         b'"the\ntext",label\nlate,x\n',
         ({"the text": "late", "label": "x"},),
     ),
     # JSON
-    "a list of objects": ("a.json", json.dumps(list(TWO), indent=2).encode(), TWO),
+    "a list of objects": ("a.json", json.dumps(list(TWO_ROWS), indent=2).encode(), TWO_ROWS),
     "an object of columns": (
         "a.json",
         json.dumps({"text": ["late", "twice"], "label": ["delivery", "billing"]}).encode(),
-        TWO,
+        TWO_ROWS,
     ),
     "columns as pandas writes them": (
         "a.json",
         b'{"text":{"0":"late","1":"twice"},"label":{"0":"delivery","1":"billing"}}',
-        TWO,
+        TWO_ROWS,
     ),
     "pandas, split": (
         "a.json",
         b'{"columns":["text","label"],"index":[0,1],"data":[["late","delivery"],["twice","billing"]]}',
-        TWO,
+        TWO_ROWS,
     ),
-    "a list within an object": ("a.json", json.dumps({"version": 1, "data": list(TWO)}).encode(), TWO),
+    "a list within an object": (
+        "a.json",
+        json.dumps({"version": 1, "data": list(TWO_ROWS)}).encode(),
+        TWO_ROWS,
+    ),
     "a list within an object within": (
         "a.json",
-        json.dumps({"result": {"count": 2, "items": list(TWO)}}).encode(),
-        TWO,
+        json.dumps({"result": {"count": 2, "items": list(TWO_ROWS)}}).encode(),
+        TWO_ROWS,
     ),
     "objects by their ids": (
         "a.json",
-        json.dumps({"t1": TWO[0], "t2": TWO[1]}).encode(),
-        ({"id": "t1", **TWO[0]}, {"id": "t2", **TWO[1]}),
+        json.dumps({"t1": TWO_ROWS[0], "t2": TWO_ROWS[1]}).encode(),
+        ({"id": "t1", **TWO_ROWS[0]}, {"id": "t2", **TWO_ROWS[1]}),
     ),
     "a list of lists": (
         "a.json",
-        json.dumps([["text", "label"], *(list(row.values()) for row in TWO)]).encode(),
-        TWO,
+        json.dumps([["text", "label"], *(list(row.values()) for row in TWO_ROWS)]).encode(),
+        TWO_ROWS,
     ),
     "a list of texts": ("a.json", b'["late", "twice"]', ({"text": "late"}, {"text": "twice"})),
     "a list of conversations": (
@@ -343,13 +370,13 @@ READ = {
         json.dumps({"messages": TALK}).encode(),
         ({"messages": json.dumps(TALK)},),
     ),
-    "JSON Lines called JSON": ("a.json", "\n".join(map(json.dumps, TWO)).encode(), TWO),
-    "JSON called JSON Lines": ("a.jsonl", json.dumps(list(TWO), indent=1).encode(), TWO),
-    "JSON called CSV": ("a.csv", json.dumps(list(TWO)).encode(), TWO),
+    "JSON Lines called JSON": ("a.json", "\n".join(map(json.dumps, TWO_ROWS)).encode(), TWO_ROWS),
+    "JSON called JSON Lines": ("a.jsonl", json.dumps(list(TWO_ROWS), indent=1).encode(), TWO_ROWS),
+    "JSON called CSV": ("a.csv", json.dumps(list(TWO_ROWS)).encode(), TWO_ROWS),
     "objects over several lines, one after another": (
         "a.json",
-        "\n".join(json.dumps(row, indent=1) for row in TWO).encode(),
-        TWO,
+        "\n".join(json.dumps(row, indent=1) for row in TWO_ROWS).encode(),
+        TWO_ROWS,
     ),
     "conversations, one a line": (
         "a.jsonl",
@@ -366,16 +393,24 @@ READ = {
         b'{"a": NaN, "b": 1.5}\n{"a": true, "b": null}\n',
         ({"a": "", "b": "1.5"}, {"a": "true", "b": ""}),
     ),
-    "NDJSON with a mark": ("a.ndjson", b"\xef\xbb\xbf" + "\r\n".join(map(json.dumps, TWO)).encode(), TWO),
+    "NDJSON with a mark": (
+        "a.ndjson",
+        b"\xef\xbb\xbf" + "\r\n".join(map(json.dumps, TWO_ROWS)).encode(),
+        TWO_ROWS,
+    ),
     # workbooks
-    "a workbook": ("a.xlsx", sheet(["text", "label"], *(list(row.values()) for row in TWO)), TWO),
+    "a workbook": ("a.xlsx", sheet(["text", "label"], *(list(row.values()) for row in TWO_ROWS)), TWO_ROWS),
     "a workbook without an ending": (
         "upload",
-        sheet(["text", "label"], *(list(row.values()) for row in TWO)),
-        TWO,
+        sheet(["text", "label"], *(list(row.values()) for row in TWO_ROWS)),
+        TWO_ROWS,
     ),
-    "a workbook called CSV": ("a.csv", sheet(["text", "label"], *(list(row.values()) for row in TWO)), TWO),
-    "CSV called a workbook": ("a.xls", CSV.encode(), TWO),
+    "a workbook called CSV": (
+        "a.csv",
+        sheet(["text", "label"], *(list(row.values()) for row in TWO_ROWS)),
+        TWO_ROWS,
+    ),
+    "CSV called a workbook": ("a.xls", CSV.encode(), TWO_ROWS),
     "numbers, dates, truth": (
         "a.xlsx",
         sheet(
@@ -390,8 +425,10 @@ READ = {
     ),
     "a merged title": (
         "a.xlsx",
-        sheet([], ["text", "label"], *(list(row.values()) for row in TWO), merged=[("A1:B1", "Tickets")]),
-        TWO,
+        sheet(
+            [], ["text", "label"], *(list(row.values()) for row in TWO_ROWS), merged=[("A1:B1", "Tickets")]
+        ),
+        TWO_ROWS,
     ),
     "merged labels": (
         "a.xlsx",
@@ -400,23 +437,23 @@ READ = {
     ),
     "a table that begins further in": (
         "a.xlsx",
-        sheet([], [], [None, None, "text", "label"], *([None, None, *row.values()] for row in TWO)),
-        TWO,
+        sheet([], [], [None, None, "text", "label"], *([None, None, *row.values()] for row in TWO_ROWS)),
+        TWO_ROWS,
     ),
     "a first sheet with a note": (
         "a.xlsx",
-        sheet(["made in May"], Data=[["text", "label"], *(list(row.values()) for row in TWO)]),
-        TWO,
+        sheet(["made in May"], Data=[["text", "label"], *(list(row.values()) for row in TWO_ROWS)]),
+        TWO_ROWS,
     ),
     "gaps between rows": (
         "a.xlsx",
         sheet(["text", "label"], [], ["late", "delivery"], [], [], ["twice", "billing"]),
-        TWO,
+        TWO_ROWS,
     ),
     "a cell beside the table": (
         "a.xlsx",
         sheet(["text", "label"], ["late", "delivery"], ["twice", "billing", None, "?"]),
-        ({**TWO[0], "column 3": ""}, {**TWO[1], "column 3": "?"}),
+        ({**TWO_ROWS[0], "column 3": ""}, {**TWO_ROWS[1], "column 3": "?"}),
     ),
     "a workbook of 1997": (
         "a.xls",
@@ -425,14 +462,14 @@ READ = {
     ),
     "a spreadsheet of LibreOffice": (
         "a.ods",
-        open_sheet(["text", "label"], *(row.values() for row in TWO)),
-        TWO,
+        open_sheet(["text", "label"], *(row.values() for row in TWO_ROWS)),
+        TWO_ROWS,
     ),
     # Parquet
-    "Parquet": ("a.parquet", parquet(text=["late", "twice"], label=["delivery", "billing"]), TWO),
+    "Parquet": ("a.parquet", parquet_file(text=["late", "twice"], label=["delivery", "billing"]), TWO_ROWS),
     "Parquet with nested values, numbers and times": (
         "a.bin",
-        parquet(
+        parquet_file(
             messages=[TALK],
             n=[3.0],
             none=pa.array([None], pa.string()),
@@ -471,21 +508,21 @@ READ = {
         ({"text": f"{LONG.strip()}\n\nThe end."},),
     ),
     # archives
-    "a zip of one": ("a.zip", packed({"a.csv": CSV}), TWO),
+    "a zip of one": ("a.zip", packed({"a.csv": CSV}), TWO_ROWS),
     "a zip of two with the same columns": (
         "a.zip",
         packed({"a.csv": "text,label\nlate,delivery\n", "b.jsonl": '{"label": "billing", "text": "twice"}'}),
-        TWO,
+        TWO_ROWS,
     ),
     "a zip from a Mac": (
         "a.zip",
         packed({"a.csv": CSV, "__MACOSX/._a.csv": b"\0\5\x16\7", "data/.DS_Store": b"x"}),
-        TWO,
+        TWO_ROWS,
     ),
     "a zip with a workbook": (
         "a.zip",
-        packed({"a.xlsx": sheet(["text", "label"], *(list(row.values()) for row in TWO))}),
-        TWO,
+        packed({"a.xlsx": sheet(["text", "label"], *(list(row.values()) for row in TWO_ROWS))}),
+        TWO_ROWS,
     ),
 }
 
@@ -501,9 +538,10 @@ def test_an_awkward_file_gives_the_rows_a_person_sees_in_it(tmp_path, case):
     assert table.bad_lines == ()
 
 
-# What a help desk, a shop and a survey export: the columns that hold what somebody wrote, and whether that is certain.
+# What a help desk, a shop and a survey export: the columns with what somebody wrote, and if that is sure.
 DESK = "Ticket ID,Customer Name,Created At,Response Time,Customer Message,Agent Response\n" + "".join(
-    f"T-{n},{who},2024-05-{n + 10} 10:05,{n} hours,Where is parcel {n} of mine?,It left us on day {n} of May.\n"
+    f"T-{n},{who},2024-05-{n + 10} 10:05,{n} hours,"
+    f"Where is parcel {n} of mine?,It left us on day {n} of May.\n"
     for n, who in enumerate(["Anna Müller", "Ben O'Hara", "Chen Wei", "Ada King", "Li Na", "Tom Fox"])
 )
 SHOP = "order;customer;answer id;note;reply\n" + "".join(
@@ -525,222 +563,289 @@ UNDERSTOOD = {
 
 @pytest.mark.parametrize("case", UNDERSTOOD)
 def test_names_times_and_ids_are_not_taken_for_what_somebody_wrote(tmp_path, case):
-    text, roles, sure = UNDERSTOOD[case]
+    text, roles, is_confident = UNDERSTOOD[case]
     (tmp_path / "export.csv").write_text(text, encoding="utf-8")
     assert infer_roles.guess_roles(read_table(tmp_path / "export.csv"), "chat") == infer_roles.RoleGuess(
-        "chat", roles, sure
+        "chat", roles, is_confident
     )
 
 
-# name, content, what remains of it, and what is said of the first thing that does not
+DROPPED_KEYS = json_records.KEYS_DROPPED.format(limit=200, count=203, first="k200")
+
+
+def skipped_picture(member):
+    """What is said of a picture in a zip."""
+    reason = replace(detect.IS_UNSUPPORTED.format(name=member, kind=detect.IMAGE), style="clause")
+    return archive.MEMBER_SKIPPED.format(member=member, why=reason)
+
+
+# The name and the content of a file, the rows that remain of it, and the only bad line.
 DAMAGED = {
     "a row with too many fields": (
         "a.csv",
         CSV.encode() + b"a,b,c\n",
-        TWO,
+        TWO_ROWS,
         4,
-        "more or fewer fields than the header (3 instead of 2)",
+        header.FIELD_COUNT_DIFFERS.format(found=3, wanted=2),
     ),
     "a quote never closed": (
         "a.csv",
         b'text,label\n"late,delivery\nlate,delivery\ntwice,billing\n',
-        TWO,
+        TWO_ROWS,
         2,
-        "never closed",
+        header.QUOTE_NEVER_CLOSED,
     ),
     "every row with a comma too many": (
         "a.csv",
         CSV.encode() + b"Hello, you,x\n",
-        TWO,
+        TWO_ROWS,
         4,
-        "more or fewer fields than the header (3 instead of 2)",
+        header.FIELD_COUNT_DIFFERS.format(found=3, wanted=2),
     ),
     "a number in a list within an object": (
         "a.json",
-        json.dumps({"data": [TWO[0], 7, TWO[1]]}).encode(),
-        TWO,
+        json.dumps({"data": [TWO_ROWS[0], 7, TWO_ROWS[1]]}).encode(),
+        TWO_ROWS,
         2,
-        "is not a JSON object",
+        json_records.NOT_JSON,
     ),
-    "the header once more": ("a.csv", CSV.encode() + b"text,label\n", TWO, 4, "repeats the header"),
+    "the header once more": ("a.csv", CSV.encode() + b"text,label\n", TWO_ROWS, 4, header.REPEATS_HEADER),
     "a cell of 300,000 characters": (
         "a.csv",
         CSV.encode() + b"x" * 300_000 + b",y\n",
-        TWO,
+        TWO_ROWS,
         4,
-        "more than 200,000 characters",
+        rows.CELL_TOO_LONG,
     ),
     "single quotes for JSON": (
         "a.jsonl",
-        "\n".join(map(json.dumps, TWO)).encode() + b"\n{'text': 'x'}\n",
-        TWO,
+        "\n".join(map(json.dumps, TWO_ROWS)).encode() + b"\n{'text': 'x'}\n",
+        TWO_ROWS,
         3,
-        "is not a JSON object",
+        json_records.NOT_JSON,
     ),
     "one of a list damaged": (
         "a.json",
-        b'[{"text": "late", "label": "delivery"},\n{"text": "x, "label": 1},\n{"text": "twice", "label": "billing"}]',
-        TWO,
+        b'[{"text": "late", "label": "delivery"},\n{"text": "x, "label": 1},\n'
+        b'{"text": "twice", "label": "billing"}]',
+        TWO_ROWS,
         2,
-        "is damaged JSON",
+        json_records.DAMAGED_JSON,
     ),
     "one of a list on one line damaged": (
         "a.json",
-        b'[{"text": "late", "label": "delivery"}, {"text": x, "label": 1}, {"text": "twice", "label": "billing"}]',
-        TWO,
+        b'[{"text": "late", "label": "delivery"}, {"text": x, "label": 1}, '
+        b'{"text": "twice", "label": "billing"}]',
+        TWO_ROWS,
         2,
-        "is damaged JSON",
+        json_records.DAMAGED_JSON,
     ),
     "a list that breaks off": (
         "a.json",
-        json.dumps(list(TWO)).encode()[:-1] + b', {"text": "thi',
-        TWO,
+        json.dumps(list(TWO_ROWS)).encode()[:-1] + b', {"text": "thi',
+        TWO_ROWS,
         3,
-        "nothing after it can be read",
+        json_records.REST_UNREADABLE,
     ),
     "a list that ends too early": (
         "a.json",
-        json.dumps(list(TWO), indent=1).encode() + b', {"text": "third"}]',
-        TWO,
+        json.dumps(list(TWO_ROWS), indent=1).encode() + b', {"text": "third"}]',
+        TWO_ROWS,
         10,
-        "more follows",
+        json_records.TEXT_AFTER_LIST,
     ),
     "one of a list damaged, after blank lines": (
         "a.json",
-        b'\n\n[{"text": "late", "label": "delivery"},\n{"text": 1 2},\n{"text": "twice", "label": "billing"}]',
-        TWO,
+        b'\n\n[{"text": "late", "label": "delivery"},\n{"text": 1 2},\n'
+        b'{"text": "twice", "label": "billing"}]',
+        TWO_ROWS,
         4,
-        "is damaged JSON",
+        json_records.DAMAGED_JSON,
     ),
     "a number among objects": (
         "a.json",
-        json.dumps([TWO[0], 7, TWO[1]]).encode(),
-        TWO,
+        json.dumps([TWO_ROWS[0], 7, TWO_ROWS[1]]).encode(),
+        TWO_ROWS,
         2,
-        "is not a JSON object",
+        json_records.NOT_JSON,
     ),
     "Parquet with pictures": (
         "a.parquet",
-        parquet(text=["late", "twice"], label=["delivery", "billing"], scan=[b"\x89PNG", b"\x89PNG"]),
-        TWO,
+        parquet_file(text=["late", "twice"], label=["delivery", "billing"], scan=[b"\x89PNG", b"\x89PNG"]),
+        TWO_ROWS,
         0,
-        "“scan” holds pictures",
+        parquet.BINARY_COLUMN_SKIPPED.format(column="scan"),
     ),
     "objects of 203 keys": (
         "a.jsonl",
         json.dumps({f"k{n}": "x" for n in range(203)}).encode(),
         ({f"k{n}": "x" for n in range(200)},),
         0,
-        "only the first 200 of 203 different keys became columns; left out are “k200” and those after it",
+        DROPPED_KEYS,
     ),
     "a zip with a stranger": (
         "a.zip",
         packed({"a.csv": CSV, "b.csv": "x,y\n1,2\n"}),
-        TWO,
+        TWO_ROWS,
         0,
-        "“b.csv” is left out: its columns (x, y)",
+        archive.MEMBER_SKIPPED.format(member="b.csv", why=archive.COLUMNS_DIFFER.format(columns=("x", "y"))),
     ),
     "a zip with a picture": (
         "a.zip",
         packed({"a.csv": CSV, "folder/b.png": b"\x89PNG"}),
-        TWO,
+        TWO_ROWS,
         0,
-        "“b.png” is left out: “b.png” is a picture",
+        skipped_picture("b.png"),
     ),
     "a zip in a zip": (
         "a.zip",
         packed({"a.csv": CSV, "b.zip": packed({"c.csv": CSV})}),
-        TWO,
+        TWO_ROWS,
         0,
-        "“b.zip” is left out: it is a zip within the zip",
+        archive.MEMBER_SKIPPED.format(member="b.zip", why=replace(archive.IS_NESTED_ZIP, style="clause")),
     ),
     "objects of 203 keys in a zip": (
         "a.zip",
         packed({"b.jsonl": json.dumps({f"k{n}": "x" for n in range(203)})}),
         ({f"k{n}": "x" for n in range(200)},),
         0,
-        "“b.jsonl”: only the first 200 of 203 different keys",
+        archive.NOTE_ON_MEMBER.format(member="b.jsonl", why=DROPPED_KEYS),
     ),
     "a damaged row in a zip": (
         "a.zip",
         packed({"a.csv": CSV + "x\n"}),
-        TWO,
+        TWO_ROWS,
         4,
-        "of “a.csv” has more or fewer fields",
+        archive.LINE_IN_MEMBER.format(
+            member="a.csv", why=header.FIELD_COUNT_DIFFERS.format(found=1, wanted=2)
+        ),
     ),
 }
 
 
 @pytest.mark.parametrize("case", DAMAGED)
 def test_what_is_damaged_costs_itself_alone_and_is_told(tmp_path, case):
-    name, content, expected, line, said = DAMAGED[case]
+    name, content, expected, line, reason = DAMAGED[case]
     path = tmp_path / name
     path.write_bytes(content)
     table = read_table(path)
-    assert table.rows == expected
-    assert [number for number, _ in table.bad_lines] == [line]
-    assert said in table.bad_lines[0][1].render()
-    assert table.bad_lines[0][1].render("zh")
+    assert (table.rows, table.bad_lines) == (expected, ((line, reason),))
+    assert all(reason.render(language) for language in languages())
 
 
+# The name and the content of a file, the message, and some of its values.
 REFUSED = {
     "a PDF": (
         "a.csv",
         b"%PDF-1.7\n%\xe2\xe3",
-        "“a.csv” is a PDF document. Save its text as a plain text file",
+        detect.IS_UNSUPPORTED,
+        {"name": "a.csv", "kind": detect.PDF},
     ),
-    "a photo": ("a.txt", b"\xff\xd8\xff\xe0\0\x10JFIF", "is a picture"),
-    "a Word document": ("a.docx", packed({"word/document.xml": "<w/>"}), "is a Word document"),
+    "a photo": ("a.txt", b"\xff\xd8\xff\xe0\0\x10JFIF", detect.IS_UNSUPPORTED, {"kind": detect.IMAGE}),
+    "a Word document": (
+        "a.docx",
+        packed({"word/document.xml": "<w/>"}),
+        detect.IS_UNSUPPORTED,
+        {"kind": detect.WORD_DOCUMENT},
+    ),
     "an old Word document": (
         "a.doc",
         b"\xd0\xcf\x11\xe0" + bytes(500) + "WordDocument".encode("utf-16-le"),
-        "is a Word document",
+        detect.IS_UNSUPPORTED,
+        {"kind": detect.WORD_DOCUMENT},
     ),
-    "a presentation": ("a.pptx", packed({"ppt/presentation.xml": "<p/>"}), "is a presentation"),
+    "a presentation": (
+        "a.pptx",
+        packed({"ppt/presentation.xml": "<p/>"}),
+        detect.IS_UNSUPPORTED,
+        {"kind": detect.PRESENTATION},
+    ),
     "a workbook with a password": (
         "a.xlsx",
         b"\xd0\xcf\x11\xe0" + bytes(500) + "EncryptedPackage".encode("utf-16-le"),
-        "is protected by a password",
+        detect.IS_UNSUPPORTED,
+        {"kind": detect.PASSWORD_PROTECTED},
     ),
     "a web page called Excel": (
         "a.xls",
         b"<html><body><table><tr><td>1</td></tr></table></body></html>",
-        "is a web page",
+        detect.IS_UNSUPPORTED,
+        {"kind": detect.WEB_PAGE},
     ),
-    "XML": ("a.csv", b'<?xml version="1.0"?><rows/>', "is an XML file"),
-    "RTF": ("a.txt", b"{\\rtf1\\ansi hello}", "is a formatted text"),
-    "gzip": ("a.csv.gz", b"\x1f\x8b\x08\0\0\0\0\0", "is a packed file"),
-    "a database": ("a.csv", b"SQLite format 3\0" + bytes(100), "is a database"),
-    "pickle": ("a.csv", b"\x80\x04\x95\x10", "pickle"),
-    "no JSON": ("a.json", b"prompt: hi\n", "holds no JSON: it begins with “prompt: hi"),
-    "a JSON value": ("a.json", b'{"a": 1', "is damaged JSON: it cannot be read beyond line 1, place 8"),
-    "an empty list": ("a.json", b"[]", "holds nothing but empty lines"),
+    "XML": ("a.csv", b'<?xml version="1.0"?><rows/>', detect.IS_UNSUPPORTED, {"kind": detect.XML}),
+    "RTF": ("a.txt", b"{\\rtf1\\ansi hello}", detect.IS_UNSUPPORTED, {"kind": detect.RTF}),
+    "gzip": ("a.csv.gz", b"\x1f\x8b\x08\0\0\0\0\0", detect.IS_UNSUPPORTED, {"kind": detect.COMPRESSED_FILE}),
+    "a database": (
+        "a.csv",
+        b"SQLite format 3\0" + bytes(100),
+        detect.IS_UNSUPPORTED,
+        {"kind": detect.DATABASE},
+    ),
+    "pickle": ("a.csv", b"\x80\x04\x95\x10", detect.IS_UNSUPPORTED, {"kind": detect.PICKLE}),
+    "no JSON": ("a.json", b"prompt: hi\n", plain_text.HOLDS_NO_JSON, {"start": "prompt: hi\n"}),
+    "a JSON value": ("a.json", b'{"a": 1', json_records.DAMAGED_FILE, {"line": 1, "column": 8}),
+    "an empty list": ("a.json", b"[]", read.ONLY_EMPTY_LINES, {}),
     "several lists": (
         "a.json",
         b'{"train": [{"a": 1}], "test": [{"a": 2}, {"a": 3}]}',
-        "holds several lists: train (1), test (2)",
+        json_records.SEVERAL_LISTS,
+        {"lists": ["train (1)", "test (2)"]},
     ),
-    "an empty sheet": ("a.xlsx", sheet(), "holds nothing but empty lines"),
-    "half a workbook": ("a.xlsx", sheet(["a"], ["b"])[:900], "its zip directory cannot be read"),
-    "half a Parquet": ("a.parquet", parquet(a=["b"])[:200], "cannot be opened as Parquet"),
-    "Parquet of pictures alone": ("a.parquet", parquet(scan=[b"\x89PNG"]), "holds no row"),
-    "an empty zip": ("a.zip", packed({}), "holds no file that could be read"),
-    "a zip of pictures": ("a.zip", packed({"a.png": b"\x89PNG"}), "“a.png” is left out"),
+    "an empty sheet": ("a.xlsx", sheet(), read.ONLY_EMPTY_LINES, {}),
+    "half a workbook": ("a.xlsx", sheet(["a"], ["b"])[:900], zip_check.DAMAGED_ZIP, {}),
+    "half a Parquet": ("a.parquet", parquet_file(a=["b"])[:200], parquet.CANNOT_OPEN, {}),
+    "Parquet of pictures alone": (
+        "a.parquet",
+        parquet_file(scan=[b"\x89PNG"]),
+        read.NO_READABLE_ROW,
+        {"bad": 1},
+    ),
+    "an empty zip": ("a.zip", packed({}), archive.NO_READABLE_MEMBER, {"first": ""}),
+    "a zip of pictures": (
+        "a.zip",
+        packed({"a.png": b"\x89PNG"}),
+        archive.NO_READABLE_MEMBER,
+        {"first": Message("{why}.").format(why=skipped_picture("a.png"))},
+    ),
     "two names for three fields in every row": (
         "a.csv",
         b"text,label\nHello, you,x\nBye, now,y\n",
-        "Line 2 has more or fewer fields than the header (3 instead of 2)",
+        read.NO_READABLE_ROW,
+        {
+            "first": read.NUMBERED_BAD_LINE.format(
+                line=2, why=header.FIELD_COUNT_DIFFERS.format(found=3, wanted=2)
+            )
+        },
     ),
-    "spaces": ("a.txt", b" \n \n", "holds nothing but empty lines"),
+    "spaces": ("a.txt", b" \n \n", read.ONLY_EMPTY_LINES, {}),
 }
 
 
 @pytest.mark.parametrize("case", REFUSED)
 def test_what_holds_no_rows_is_told_for_what_it_is(tmp_path, case):
-    name, content, said = REFUSED[case]
+    name, content, message, values = REFUSED[case]
     path = tmp_path / name
     path.write_bytes(content)
-    with pytest.raises(BadData) as caught:
+    with raises_bad_data(message, **values):
         read_table(path)
-    assert said in caught.value.render()
-    assert all(caught.value.sentences("zh"))
+
+
+def test_what_is_refused_says_what_to_bring_instead(tmp_path):
+    path = tmp_path / "a.csv"
+    path.write_bytes(b"%PDF-1.7\n%\xe2\xe3")
+    with raises_bad_data(detect.IS_UNSUPPORTED, kind=detect.PDF) as caught:
+        read_table(path)
+    assert caught.value.hint.text == detect.SAVE_AS_TEXT.text
+
+
+def test_a_damaged_mime_type_in_a_zip_is_told_whatever_it_is_packed_with(tmp_path):
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_LZMA) as target:
+        target.writestr("mimetype", "application/vnd.oasis.opendocument.spreadsheet")
+    content = bytearray(file.getvalue())
+    start = content.index(b"mimetype") + len("mimetype")
+    content[start + 4 : start + 9] = b"\xff" * 5  # the settings of the LZMA decoder
+    path = tmp_path / "a.ods"
+    path.write_bytes(content)
+    with raises_bad_data(zip_check.DAMAGED_ZIP):
+        read_table(path)

@@ -1,4 +1,4 @@
-"""A data set of the hub becomes one file here; a small server on this machine stands for the hub."""
+"""A data set of the hub becomes one file here; a small server on this machine answers as the hub does."""
 
 import io
 import json
@@ -10,16 +10,16 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from huggingface_hub import constants
+from refusals import raises_bad_data
 
 from studio.data.readers import hub, hub_files, rows, sandbox
 from studio.data.readers.read import read_table
-from studio.errors import BadData
 from studio.models import fetch
 
 PARQUET, MAIN = "refs/convert/parquet", "main"
 
 
-def parquet(*texts):
+def parquet_file(*texts):
     file = io.BytesIO()
     pq.write_table(
         pa.table({"prompt": [f"question {text}" for text in texts], "response": list(texts)}), file
@@ -27,11 +27,11 @@ def parquet(*texts):
     return file.getvalue()
 
 
-class Stand(BaseHTTPRequestHandler):
+class HubHandler(BaseHTTPRequestHandler):
     """Answers as the hub does for what a client asks of a data set: its list of files, and the files."""
 
     revisions: dict  # (repo, revision) -> {path: bytes}, or the error that the hub says
-    asked: list
+    requested_paths: list
 
     def log_message(self, *_):
         pass
@@ -41,37 +41,33 @@ class Stand(BaseHTTPRequestHandler):
 
     def do_GET(self):
         path = unquote(urlsplit(self.path).path)
-        self.asked.append(path)
+        self.requested_paths.append(path)
         if path.startswith("/api/datasets/"):
             owner, name, _, revision = path.removeprefix("/api/datasets/").split("/", 3)
-            found = self.revisions.get((f"{owner}/{name}", revision))
-            if found is None:
-                known = any(repo == f"{owner}/{name}" for repo, _ in self.revisions)
-                return self.say(
-                    404 if known else 401,
-                    b"{}",
-                    **{"X-Error-Code": "RevisionNotFound" if known else "RepoNotFound"},
-                )
-            if isinstance(found, int):
-                return self.say(found, b"{}")
+            content = self.revisions.get((f"{owner}/{name}", revision))
+            if content is None:
+                has_repo = any(repo == f"{owner}/{name}" for repo, _ in self.revisions)
+                status, code = (404, "RevisionNotFound") if has_repo else (401, "RepoNotFound")
+                return self.reply(status, b"{}", **{"X-Error-Code": code})
+            if isinstance(content, int):
+                return self.reply(content, b"{}")
             siblings = [
-                {"rfilename": file, "size": len(content), "blobId": "b"}
-                for file, content in found["files"].items()
+                {"rfilename": file, "size": len(raw), "blobId": "b"} for file, raw in content["files"].items()
             ]
-            return self.say(
+            return self.reply(
                 200, json.dumps({"id": f"{owner}/{name}", "sha": "a" * 40, "siblings": siblings}).encode()
             )
-        repo, rest = path.removeprefix("/datasets/").split("/resolve/")
-        revision = next(one for one in (PARQUET, MAIN) if rest.startswith(one))
-        found = self.revisions[repo, revision]
-        if found.get("gated"):
-            return self.say(403, b"", **{"X-Error-Code": "GatedRepo"})
-        content = found["files"][rest.removeprefix(f"{revision}/")]
-        if found.get("cut"):
-            return self.say(200, content, length=len(content) + 10)
-        return self.say(200, content)
+        repo, revision_path = path.removeprefix("/datasets/").split("/resolve/")
+        revision = next(name for name in (PARQUET, MAIN) if revision_path.startswith(name))
+        options = self.revisions[repo, revision]
+        if options.get("gated"):
+            return self.reply(403, b"", **{"X-Error-Code": "GatedRepo"})
+        content = options["files"][revision_path.removeprefix(f"{revision}/")]
+        if options.get("cut"):
+            return self.reply(200, content, length=len(content) + 10)
+        return self.reply(200, content)
 
-    def say(self, status, content, length=None, **headers):
+    def reply(self, status, content, length=None, **headers):
         self.send_response(status)
         for name, value in {
             "ETag": '"e1"',
@@ -86,13 +82,13 @@ class Stand(BaseHTTPRequestHandler):
 
 
 @pytest.fixture
-def stand(monkeypatch):
-    """A hub with the data sets that a test puts into it."""
+def fake_hub(monkeypatch):
+    """A hub with the data sets that a test puts into it: call it with a data set's name and files."""
 
-    class Own(Stand):
-        revisions, asked = {}, []
+    class LocalHub(HubHandler):
+        revisions, requested_paths = {}, []
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Own)
+    server = ThreadingHTTPServer(("127.0.0.1", 0), LocalHub)
     threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
     monkeypatch.setattr(constants, "ENDPOINT", f"http://127.0.0.1:{server.server_port}")
     monkeypatch.setattr(
@@ -103,9 +99,9 @@ def stand(monkeypatch):
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
 
     def offer(repo, files, revision=PARQUET, **more):
-        Own.revisions[repo, MAIN] = Own.revisions.get((repo, MAIN), {"files": {}})
-        Own.revisions[repo, revision] = {"files": files, **more}
-        return Own
+        LocalHub.revisions[repo, MAIN] = LocalHub.revisions.get((repo, MAIN), {"files": {}})
+        LocalHub.revisions[repo, revision] = {"files": files, **more}
+        return LocalHub
 
     yield offer
     server.shutdown()
@@ -113,46 +109,46 @@ def stand(monkeypatch):
 
 
 @pytest.fixture
-def in_place(monkeypatch):
-    """Parquet is read here and not in a process of its own, which takes its time to start."""
+def without_sandbox(monkeypatch):
+    """Parquet is read in this process, since the sandbox takes its time to start."""
     monkeypatch.setattr(sandbox, "read_in_subprocess", sandbox.run_request)
 
 
 @pytest.fixture
 def folder(tmp_path):
-    found = tmp_path / "incoming"
-    found.mkdir()
-    return found
+    path = tmp_path / "incoming"
+    path.mkdir()
+    return path
 
 
 def answers(path):
     return [row["response"] for row in read_table(path).rows]
 
 
-def test_the_converted_training_part_is_taken_and_nothing_else_is_left_behind(stand, folder):
-    own = stand(
+def test_the_converted_training_part_is_taken_and_nothing_else_is_left_behind(fake_hub, folder):
+    handler = fake_hub(
         "some/set",
-        {"default/test/0000.parquet": parquet("t"), "default/train/0000.parquet": parquet("a", "b")},
+        {
+            "default/test/0000.parquet": parquet_file("t"),
+            "default/train/0000.parquet": parquet_file("a", "b"),
+        },
     )
-    told = []
-    path = hub.fetch(" some/set ", folder, lambda done, of: told.append((done, of)))
+    reports = []
+    path = hub.fetch(" some/set ", folder, lambda done, total: reports.append((done, total)))
     assert path.name == "set (train).parquet"
     assert answers(path) == ["a", "b"]
-    assert (
-        told[-1][0]
-        == told[-1][1]
-        == len(own.revisions["some/set", PARQUET]["files"]["default/train/0000.parquet"]) / 1e6
-    )
+    size_mb = len(handler.revisions["some/set", PARQUET]["files"]["default/train/0000.parquet"]) / 1e6
+    assert reports[-1] == (size_mb, size_mb)
     assert list(folder.iterdir()) == [path]
 
 
-def test_the_address_of_its_page_is_as_good_as_its_name(stand, in_place, folder):
-    stand("some/set", {"default/train/0000.parquet": parquet("a")})
+def test_the_address_of_its_page_is_as_good_as_its_name(fake_hub, without_sandbox, folder):
+    fake_hub("some/set", {"default/train/0000.parquet": parquet_file("a")})
     assert answers(hub.fetch("https://huggingface.co/datasets/some/set/", folder)) == ["a"]
 
 
 @pytest.mark.parametrize(
-    ("asked", "name", "first"),
+    ("dataset", "name", "first"),
     [
         ("some/set", "set (en train).parquet", "en train"),
         ("some/set:test", "set (en test).parquet", "en test"),
@@ -160,51 +156,54 @@ def test_the_address_of_its_page_is_as_good_as_its_name(stand, in_place, folder)
         ("some/set:zh:test", "set (zh test).parquet", "zh test"),
     ],
 )
-def test_a_configuration_and_a_split_can_be_named(stand, in_place, folder, asked, name, first):
+def test_a_configuration_and_a_split_can_be_named(fake_hub, without_sandbox, folder, dataset, name, first):
     parts = [(config, split) for config in ("en", "zh") for split in ("test", "train")]
-    stand(
+    fake_hub(
         "some/set",
-        {f"{config}/{split}/0000.parquet": parquet(f"{config} {split}") for config, split in parts},
+        {f"{config}/{split}/0000.parquet": parquet_file(f"{config} {split}") for config, split in parts},
     )
-    path = hub.fetch(asked, folder)
+    path = hub.fetch(dataset, folder)
     assert path.name == name
     assert answers(path) == [first]
 
 
-def test_a_part_that_is_not_there_is_told_with_those_that_are(stand, folder):
-    stand("some/set", {"default/train/0000.parquet": parquet("a"), "default/test/0000.parquet": parquet("b")})
-    with pytest.raises(BadData, match="has no part “german”; it has default:test, default:train"):
+def test_a_part_that_is_not_there_is_told_with_those_that_are(fake_hub, folder):
+    fake_hub(
+        "some/set",
+        {"default/train/0000.parquet": parquet_file("a"), "default/test/0000.parquet": parquet_file("b")},
+    )
+    with raises_bad_data(hub_files.NO_SUCH_PART, wanted="german", parts=["default:test", "default:train"]):
         hub.fetch("some/set:german", folder)
 
 
-def test_of_many_files_those_that_fit_are_taken_and_the_name_says_so(stand, folder, monkeypatch):
-    files = {f"default/train/{number:04}.parquet": parquet(f"row {number}") for number in range(4)}
-    own = stand("some/set", files)
+def test_of_many_files_those_that_fit_are_taken_and_the_name_says_so(fake_hub, folder, monkeypatch):
+    files = {f"default/train/{number:04}.parquet": parquet_file(f"row {number}") for number in range(4)}
+    handler = fake_hub("some/set", files)
     monkeypatch.setattr(rows, "MAX_BYTES", 2 * len(files["default/train/0000.parquet"]) + 10)
     path = hub.fetch("some/set", folder)
     monkeypatch.undo()
     assert path.name == "set (train) first 2 rows.parquet"
     assert answers(path) == ["row 0", "row 1"]
-    assert not [asked for asked in own.asked if "0002.parquet" in asked]
+    assert not [path for path in handler.requested_paths if "0002.parquet" in path]
 
 
-def test_of_many_rows_as_many_are_kept_as_a_data_set_may_have(stand, in_place, folder, monkeypatch):
+def test_of_many_rows_as_many_are_kept_as_a_data_set_may_have(fake_hub, without_sandbox, folder, monkeypatch):
     monkeypatch.setattr(rows, "MAX_ROWS", 3)
-    stand("some/set", {f"default/train/{number}.parquet": parquet("a", "b") for number in range(4)})
+    fake_hub("some/set", {f"default/train/{number}.parquet": parquet_file("a", "b") for number in range(4)})
     path = hub.fetch("some/set", folder)
     assert path.name == "set (train) first 3 rows.parquet"
     assert answers(path) == ["a", "b", "a"]
 
 
-def test_a_part_the_hub_converted_the_beginning_of_says_so(stand, in_place, folder):
-    stand("some/set", {"default/partial-train/0000.parquet": parquet("a")})
+def test_a_part_the_hub_converted_the_beginning_of_says_so(fake_hub, without_sandbox, folder):
+    fake_hub("some/set", {"default/partial-train/0000.parquet": parquet_file("a")})
     assert hub.fetch("some/set", folder).name == "set (train) first 1 rows.parquet"
 
 
-def test_pictures_are_left_where_they_are(stand, in_place, folder):
+def test_pictures_are_left_where_they_are(fake_hub, without_sandbox, folder):
     file = io.BytesIO()
     pq.write_table(pa.table({"text": ["a cat"], "image": [{"bytes": b"\x89PNG", "path": "cat.png"}]}), file)
-    stand("some/set", {"default/train/0000.parquet": file.getvalue()})
+    fake_hub("some/set", {"default/train/0000.parquet": file.getvalue()})
     assert read_table(hub.fetch("some/set", folder)).columns == ("text",)
 
 
@@ -222,7 +221,7 @@ def test_pictures_are_left_where_they_are(stand, in_place, folder):
             ["a"],
         ),
         (
-            {"data/train-00000-of-00001.parquet": parquet("a"), "dataset_infos.json": b"{}"},
+            {"data/train-00000-of-00001.parquet": parquet_file("a"), "dataset_infos.json": b"{}"},
             "set (train).parquet",
             ["a"],
         ),
@@ -238,56 +237,61 @@ def test_pictures_are_left_where_they_are(stand, in_place, folder):
     ],
     ids=["csv", "jsonl", "parquet", "two files", "a folder for each configuration"],
 )
-def test_its_own_tables_are_taken_where_nothing_is_converted(stand, in_place, folder, files, name, expected):
-    own = stand("some/set", files, MAIN)
+def test_its_own_tables_are_taken_where_nothing_is_converted(
+    fake_hub, without_sandbox, folder, files, name, expected
+):
+    handler = fake_hub("some/set", files, MAIN)
     path = hub.fetch("some/set", folder)
     assert path.name == name
     assert answers(path) == expected
-    assert not [asked for asked in own.asked if asked.endswith(".py")]
+    assert not [path for path in handler.requested_paths if path.endswith(".py")]
 
 
-def test_a_data_set_that_is_only_a_script_is_refused_and_the_script_never_fetched(stand, folder):
-    own = stand(
+def test_a_data_set_that_is_only_a_script_is_refused_and_the_script_never_fetched(fake_hub, folder):
+    handler = fake_hub(
         "some/set", {"set.py": b"raise SystemExit", "README.md": b"# Set", ".gitattributes": b"x"}, MAIN
     )
-    with pytest.raises(BadData, match="without running a script of its own"):
+    with raises_bad_data(hub.NO_TABLES, hub="some/set"):
         hub.fetch("some/set", folder)
-    assert not [asked for asked in own.asked if "/resolve/" in asked]
+    assert not [path for path in handler.requested_paths if "/resolve/" in path]
 
 
-def test_a_file_that_is_too_large_is_refused_before_it_is_fetched(stand, folder, monkeypatch):
-    own = stand("some/set", {"train.csv": b"prompt,response\n" + b"q,a\n" * 1_000_000}, MAIN)
+def test_a_file_that_is_too_large_is_refused_before_it_is_fetched(fake_hub, folder, monkeypatch):
+    handler = fake_hub("some/set", {"train.csv": b"prompt,response\n" + b"q,a\n" * 1_000_000}, MAIN)
     monkeypatch.setattr(rows, "MAX_BYTES", 2_000_000)
-    with pytest.raises(BadData, match="first file of “some/set” has 4 MB; the limit is 2 MB"):
+    with raises_bad_data(hub.FIRST_FILE_TOO_LARGE, hub="some/set", size=4.000016, limit=2.0):
         hub.fetch("some/set", folder)
-    assert not [asked for asked in own.asked if "/resolve/" in asked]
+    assert not [path for path in handler.requested_paths if "/resolve/" in path]
 
 
 @pytest.mark.parametrize(
-    ("asked", "said"),
+    ("dataset", "message", "values"),
     [
-        ("nobody/nothing", "does not hand out “nobody/nothing”: it is not there, or it is private"),
-        ("some/gated", "its terms must be accepted first.*hf auth login"),
-        ("some/broken", "The hub broke off while “some/broken” was fetched"),
-        ("some/short", "The hub broke off while “some/short” was fetched"),
+        ("nobody/nothing", hub.ACCESS_DENIED, {"why": hub.MISSING_OR_PRIVATE}),
+        ("some/gated", hub.ACCESS_DENIED, {"why": hub.TERMS_NOT_ACCEPTED}),
+        ("some/broken", hub.DOWNLOAD_FAILED, {}),
+        ("some/short", hub.DOWNLOAD_FAILED, {}),
     ],
+    ids=["missing", "gated", "broken", "cut short"],
 )
-def test_what_the_hub_does_not_give_is_told_with_what_to_do(stand, folder, monkeypatch, asked, said):
+def test_what_the_hub_does_not_give_is_told_with_what_to_do(
+    fake_hub, folder, monkeypatch, dataset, message, values
+):
     monkeypatch.setattr("time.sleep", lambda _: None)  # the client waits before it tries again
-    stand("some/gated", {"default/train/0000.parquet": parquet("a")}, gated=True)
-    stand("some/short", {"default/train/0000.parquet": parquet("a")}, cut=True)
-    stand("some/broken", {}).revisions["some/broken", PARQUET] = 501
-    with pytest.raises(BadData, match=said):
-        hub.fetch(asked, folder)
+    fake_hub("some/gated", {"default/train/0000.parquet": parquet_file("a")}, gated=True)
+    fake_hub("some/short", {"default/train/0000.parquet": parquet_file("a")}, cut=True)
+    fake_hub("some/broken", {}).revisions["some/broken", PARQUET] = 501
+    with raises_bad_data(message, hub=dataset, **values):
+        hub.fetch(dataset, folder)
     assert list(folder.iterdir()) == []
 
 
 def test_without_a_hub_what_can_be_done_is_told(folder, monkeypatch):
-    with pytest.raises(BadData, match=r"The hub does not answer from here.*drop it here"):
+    with raises_bad_data(hub.HUB_UNREACHABLE, hub="some/set"):
         hub.fetch("some/set", folder)  # the tests run offline
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
     monkeypatch.setattr(constants, "ENDPOINT", "http://127.0.0.1:9")
-    with pytest.raises(BadData, match="The hub does not answer from here"):
+    with raises_bad_data(hub.HUB_UNREACHABLE, hub="some/set"):
         hub.fetch("some/set", folder)
 
 
@@ -305,8 +309,8 @@ def test_without_a_hub_what_can_be_done_is_told(folder, monkeypatch):
         "-a/b-",
     ],
 )
-def test_what_is_no_name_of_a_data_set_is_told_with_what_can_be_typed(stand, folder, dataset):
-    with pytest.raises(BadData, match=r"is not the name of a data set on the hub.*owner/name"):
+def test_what_is_no_name_of_a_data_set_is_told_with_what_can_be_typed(fake_hub, folder, dataset):
+    with raises_bad_data(hub.INVALID_NAME, dataset=dataset):
         hub.fetch(dataset, folder)
 
 

@@ -10,11 +10,11 @@ from studio import presets
 from studio.estimate.types import TWO_CLASSES, Estimate, Range
 from studio.i18n import Message
 from studio.methods.compatibility import Incompatibility
-from studio.ui import units
 from studio.ui.method import table as comparison_table
-from studio.ui.method.table import Offer
+from studio.ui.method import table_messages
+from studio.ui.method.table import Offer, TableState
 
-KNOWN = Estimate(
+COMPLETE = Estimate(
     "lora",
     trainable=4_884_480,
     total=139_399_488,
@@ -29,7 +29,7 @@ KNOWN = Estimate(
     room_gb=16.0,
     level="traced",
 )
-SMALL = Estimate(
+TOO_LARGE = Estimate(
     "qlora",
     trainable=1,
     total=10,
@@ -41,10 +41,10 @@ SMALL = Estimate(
     room_gb=16.0,
     why_not=Message("Too much.", translations={"zh": "太多。"}),
 )
-LACKING = Estimate("full", missing=(Message("the model's shape", translations={"zh": "模型的结构"}),))
+INCOMPLETE = Estimate("full", missing=(Message("the model's shape", translations={"zh": "模型的结构"}),))
 REFUSED = Incompatibility(
-    Message("It has no answers to learn.", translations={"zh": "没有可学的回答。"}),
-    Message("UPFT does.", translations={"zh": "UPFT 可以。"}),
+    reason=Message("It has no answers to learn.", translations={"zh": "没有可学的回答。"}),
+    alternative=Message("UPFT does.", translations={"zh": "UPFT 可以。"}),
 )
 OFFER = Offer(
     Message("2 examples per step", translations={"zh": "每步 2 个样本"}),
@@ -52,28 +52,29 @@ OFFER = Offer(
 )
 
 
-def made(lang="en", **changed):
-    given = {
-        "estimates": {"lora": KNOWN, "qlora": SMALL, "full": LACKING},
-        "refusals": {"rlhf": REFUSED},
-        "offers": {"qlora": [OFFER]},
-        "chosen": "lora",
-        "machine_name": "Card",
-        **changed,
-    }
-    found = comparison_table.render_table(**given, lang=lang)
-    return found, {row["id"]: row for row in found["rows"]}
+STATE = TableState(
+    estimates={"lora": COMPLETE, "qlora": TOO_LARGE, "full": INCOMPLETE},
+    refusals={"rlhf": REFUSED},
+    offers={"qlora": [OFFER]},
+    chosen="lora",
+    machine_name="Card",
+)
+
+
+def render(lang="en", **changes):
+    """The table's value, and its rows by method."""
+    value = comparison_table.render_table(dataclasses.replace(STATE, **changes), lang)
+    return value, {row["id"]: row for row in value["rows"]}
 
 
 def test_every_method_has_a_row_in_the_order_of_the_cards():
-    found, rows = made()
+    value, rows = render()
     assert list(rows) == list(presets.methods())
-    assert len(rows) == 10
-    assert json.loads(json.dumps(found)) == found, "it goes to the browser as JSON"
+    assert json.loads(json.dumps(value)) == value, "it goes to the browser as JSON"
 
 
 def test_a_known_row_says_every_figure_with_its_range_and_the_part_that_causes_the_memory():
-    _, rows = made()
+    _, rows = render()
     cells = rows["lora"]["cells"]
     assert cells["updated"]["big"] == "3.50%"
     assert cells["updated"]["small"] == "4,884,480 of 139,399,488, exactly"
@@ -91,7 +92,7 @@ def test_a_known_row_says_every_figure_with_its_range_and_the_part_that_causes_t
 
 
 def test_bars_are_shares_of_the_room_or_of_the_largest():
-    _, rows = made()
+    _, rows = render()
     bar = rows["lora"]["cells"]["memory"]["bar"]
     assert bar["mark"] / bar["fill"] == pytest.approx(16.0 / 6.5, rel=0.01), "where the room ends"
     assert bar["high"] / bar["fill"] == pytest.approx(8.0 / 6.5, rel=0.01)
@@ -101,12 +102,12 @@ def test_bars_are_shares_of_the_room_or_of_the_largest():
     for row, cell in itertools.product(
         rows.values(), ("updated", "memory", "time", "money", "disk", "energy")
     ):
-        if found := row["cells"][cell].get("bar"):
-            assert 0 <= found["fill"] <= 100
+        if drawn := row["cells"][cell].get("bar"):
+            assert 0 <= drawn["fill"] <= 100
 
 
 def test_a_row_that_does_not_fit_says_by_how_much_and_what_would_help():
-    _, rows = made()
+    _, rows = render()
     assert rows["qlora"]["lacks"] == "needs 6.0 GB more than the 16.0 GB there are"
     assert rows["qlora"]["cells"]["memory"]["state"] == "does not fit"
     assert rows["qlora"]["offers"] == [{"label": "2 examples per step", "figures": "8.0 GB · 2 min"}]
@@ -115,11 +116,11 @@ def test_a_row_that_does_not_fit_says_by_how_much_and_what_would_help():
 
 @pytest.mark.parametrize("lang", ["en", "zh"])
 def test_what_nobody_knows_is_a_dash_with_its_reason_and_never_a_number(lang):
-    _, rows = made(lang)
+    _, rows = render(lang)
     for name in ("memory", "time", "disk", "energy"):
         cell = rows["full"]["cells"][name]
         assert cell["big"] == "–"
-        assert cell["why"] == LACKING.missing[0].render(lang)
+        assert cell["why"] == INCOMPLETE.missing[0].render(lang)
     assert rows["full"]["cells"]["updated"] == {"plain": presets.methods()["full"].updated.render(lang)}
     assert set(rows["full"]["raw"].values()) == {None}
     assert [cell for cell in rows["full"]["csv"][1:] if cell is not None] == []
@@ -132,21 +133,21 @@ def test_what_nobody_knows_is_a_dash_with_its_reason_and_never_a_number(lang):
 
 
 def test_no_price_is_said_and_free_is_free():
-    free, none = (Estimate(**{**vars(KNOWN), "money": money}) for money in (Range(0, 0, 0), None))
-    assert made(estimates={"lora": free})[1]["lora"]["cells"]["money"]["big"] == "free"
-    assert made(estimates={"lora": none})[1]["lora"]["cells"]["money"] == {"plain": "no price known"}
+    free, unpriced = (dataclasses.replace(COMPLETE, money=money) for money in (Range(0, 0, 0), None))
+    assert render(estimates={"lora": free})[1]["lora"]["cells"]["money"]["big"] == "free"
+    assert render(estimates={"lora": unpriced})[1]["lora"]["cells"]["money"] == {"plain": "no price known"}
 
 
 def test_energy_has_a_column_only_where_it_is_known():
-    assert "energy" in {column["id"] for column in made()[0]["columns"]}
-    assert "energy" not in {column["id"] for column in made(estimates={"qlora": SMALL})[0]["columns"]}
+    assert "energy" in {column["id"] for column in render()[0]["columns"]}
+    assert "energy" not in {column["id"] for column in render(estimates={"qlora": TOO_LARGE})[0]["columns"]}
 
 
 def test_a_copied_row_has_a_cell_for_every_head_and_only_raw_figures():
-    found, rows = made()
+    value, rows = render()
     for row in rows.values():
-        assert len(row["csv"]) == len(found["csv"])
-    line = dict(zip(found["csv"], rows["lora"]["csv"], strict=True))
+        assert len(row["csv"]) == len(value["csv"])
+    line = dict(zip(value["csv"], rows["lora"]["csv"], strict=True))
     assert line["Parameters trained"] == 4_884_480
     assert line["Memory at its peak, likely (GB)"] == 6.5
     assert line["Time, high (min)"] == 9.0
@@ -154,7 +155,7 @@ def test_a_copied_row_has_a_cell_for_every_head_and_only_raw_figures():
 
 
 def test_details_name_the_parts_and_where_the_figures_come_from():
-    _, rows = made()
+    _, rows = render()
     more = {entry["head"]: entry for entry in rows["lora"]["more"]}
     assert more["What fills the memory"]["pairs"][0] == [
         "intermediate results kept for learning (activations)",
@@ -166,89 +167,42 @@ def test_details_name_the_parts_and_where_the_figures_come_from():
 
 
 def test_how_far_it_could_go_is_said_of_the_chosen_method_alone():
-    _, rows = made(limits_message=Message("Up to 48.", translations={"zh": "最多 48。"}))
+    _, rows = render(limits_message=Message("Up to 48.", translations={"zh": "最多 48。"}))
     assert {"head": "How far it could go here", "text": "Up to 48."} in rows["lora"]["more"]
     assert "How far it could go here" not in {entry["head"] for entry in rows["qlora"]["more"]}
 
 
 def test_every_word_of_the_table_is_there_in_chinese():
-    english, _ = made("en")
-    chinese, _ = made("zh")
+    english, _ = render("en")
+    chinese, _ = render("zh")
     assert english["words"].keys() == chinese["words"].keys()
-    for name, said in english["words"].items():
-        assert chinese["words"][name] != said, name
-    assert [one["head"] for one in english["columns"]] != [one["head"] for one in chinese["columns"]]
+    same = [name for name, text in english["words"].items() if chinese["words"][name] == text]
+    assert same == []
+    assert [column["head"] for column in english["columns"]] != [
+        column["head"] for column in chinese["columns"]
+    ]
 
 
 @pytest.mark.parametrize(
-    ("gb", "said"),
-    [
-        (0, "0 GB"),
-        (0.04, "40 MB"),
-        (0.43, "0.4 GB"),
-        (24.31, "24.3 GB"),
-        (99.96, "100 GB"),
-        (1390.4, "1,390 GB"),
-    ],
+    ("example_count", "scarce", "message"),
+    [(119, True, table_messages.TOO_FEW_EXAMPLES), (1000, False, table_messages.MIN_EXAMPLES)],
 )
-def test_memory_is_said_with_three_digits_at_most(gb, said):
-    assert units.format_gb(gb) == said
-
-
-@pytest.mark.parametrize(
-    ("minutes", "said", "chinese"),
-    [
-        (0.05, "3 s", "3 秒"),
-        (0.7, "40 s", "40 秒"),
-        (1.5, "90 s", "90 秒"),
-        (12.4, "12 min", "12 分钟"),
-        (80, "1 h 20 min", "1 小时 20 分钟"),
-        (840, "14 h", "14 小时"),
-        (4560, "3 d 4 h", "3 天 4 小时"),
-    ],
-)
-def test_a_time_is_said_as_exactly_as_it_is_known(minutes, said, chinese):
-    assert units.format_minutes(minutes) == said
-    assert units.format_minutes(minutes, "zh") == chinese
-
-
-@pytest.mark.parametrize(
-    ("low", "high", "currency", "said"),
-    [
-        (0, 0, "USD", "$0"),
-        (0.001, 0.004, "USD", "<$0.01"),
-        (0.09, 0.12, "USD", "$0.09–0.12"),
-        (1240, 1860, "CNY", "¥1,240–1,860"),
-        (2, 2, "XYZ", "XYZ 2.00"),
-    ],
-)
-def test_money_is_said_in_its_own_currency(low, high, currency, said):
-    assert units.format_money(Range(low, (low + high) / 2, high), currency) == said
-
-
-def test_a_unit_is_said_once_where_it_is_the_same():
-    assert units.format_span("11 min", "14 min") == "11–14 min"
-    assert units.format_span("50 s", "2 min") == "50 s – 2 min"
-    assert units.format_span("3 min", "3 min") == "3 min"
-
-
-@pytest.mark.parametrize(
-    ("have", "scarce", "said"),
-    [(119, True, "wants 1,000 examples, you have 119"), (1000, False, "wants 1,000 examples or more")],
-)
-def test_a_row_says_how_many_examples_its_method_wants_and_whether_there_are_fewer(have, scarce, said):
-    _, rows = made(task="chat", example_count=have)
-    assert (rows["full"]["least"], rows["full"]["scarce"]) == (said, scarce)
+def test_a_row_says_how_many_examples_its_method_wants_and_whether_there_are_fewer(
+    example_count, scarce, message
+):
+    _, rows = render(task="chat", example_count=example_count)
+    text = message.render("en", least="1,000", have=f"{example_count:,}")
+    assert (rows["full"]["least"], rows["full"]["scarce"]) == (text, scarce)
     assert not rows["lora"]["scarce"], "50 are enough"
     assert rows["rlhf"]["least"] == "", "nothing is wanted of a method that cannot be used"
 
 
 def test_without_a_task_nobody_knows_how_many_examples_are_wanted():
-    _, rows = made()
+    _, rows = render()
     assert {(row["least"], row["scarce"]) for row in rows.values()} == {("", False)}
 
 
 def test_what_was_counted_with_invented_classes_does_not_call_itself_exact():
-    _, rows = made(estimates={"lora": dataclasses.replace(KNOWN, missing=(TWO_CLASSES,))})
+    _, rows = render(estimates={"lora": dataclasses.replace(COMPLETE, missing=(TWO_CLASSES,))})
     assert rows["lora"]["exact"] == "4,884,480 of 139,399,488, with two classes"
-    assert made()[1]["lora"]["exact"] == "4,884,480 of 139,399,488, exactly"
+    assert render()[1]["lora"]["exact"] == "4,884,480 of 139,399,488, exactly"

@@ -6,18 +6,17 @@ from types import SimpleNamespace
 
 import pytest
 
-from studio.ui.components import forms
-from studio.ui.language import LanguageMiddleware, language_script
+from studio.ui.language import LanguageMiddleware, language_script, request_language
 
 
-def answered(
+def send_through(
     path, headers=(), kind=b"text/html", bodies=(b"<html><head><title>x</title>", b"</head></html>")
 ):
-    """What a browser gets, and what the app was asked with."""
-    seen, sent = {}, []
+    """What a browser gets through the middleware, its headers, and the scope the app got."""
+    app_scope, sent = {}, []
 
     async def app(scope, receive, send):
-        seen.update(scope)
+        app_scope.update(scope)
         size = str(sum(map(len, bodies))).encode()
         await send(
             {
@@ -26,28 +25,28 @@ def answered(
                 "headers": [(b"content-type", kind), (b"content-length", size)],
             }
         )
-        for number, body in enumerate(bodies):
-            await send({"type": "http.response.body", "body": body, "more_body": number < len(bodies) - 1})
+        for index, body in enumerate(bodies):
+            await send({"type": "http.response.body", "body": body, "more_body": index < len(bodies) - 1})
 
     async def send(message):
         sent.append(message)
 
     scope = {"type": "http", "method": "GET", "path": path, "headers": list(headers)}
-    with ThreadPoolExecutor(1) as other:  # browser journeys keep a loop of their own going in this thread
-        other.submit(asyncio.run, LanguageMiddleware(app)(scope, None, send)).result()
-    return b"".join(message.get("body", b"") for message in sent), dict(sent[0]["headers"]), seen
+    with ThreadPoolExecutor(1) as pool:  # browser journeys keep a loop of their own going in this thread
+        pool.submit(asyncio.run, LanguageMiddleware(app)(scope, None, send)).result()
+    return b"".join(message.get("body", b"") for message in sent), dict(sent[0]["headers"]), app_scope
 
 
 def test_the_page_begins_with_the_language():
-    body, headers, seen = answered("/", [(b"accept-encoding", b"gzip"), (b"cookie", b"a=b")])
+    body, headers, app_scope = send_through("/", [(b"accept-encoding", b"gzip"), (b"cookie", b"a=b")])
     assert body.startswith(b"<html><head>" + language_script() + b"<title>x</title>")
     assert body.endswith(b"</head></html>")
     assert int(headers[b"content-length"]) == len(body)
-    assert seen["headers"] == [(b"cookie", b"a=b")]
+    assert app_scope["headers"] == [(b"cookie", b"a=b")]
 
 
 def test_everything_else_passes_as_it_is():
-    body, headers, _ = answered("/gradio_api/info")
+    body, headers, _ = send_through("/gradio_api/info")
     assert body == b"<html><head><title>x</title></head></html>"
     assert int(headers[b"content-length"]) == len(body)
 
@@ -64,11 +63,9 @@ def test_everything_else_passes_as_it_is():
     ],
 )
 def test_what_was_chosen_counts_before_what_the_browser_prefers(cookie, accepted, language):
-    assert (
-        forms.request_language(SimpleNamespace(headers={"cookie": cookie, "accept-language": accepted}))
-        == language
-    )
+    request = SimpleNamespace(headers={"cookie": cookie, "accept-language": accepted})
+    assert request_language(request) == language
 
 
 def test_without_a_request_it_is_english():
-    assert forms.request_language(None) == "en"
+    assert request_language(None) == "en"

@@ -7,11 +7,22 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import xlsxwriter
+from refusals import raises_bad_data
 
 from studio.data import readers
-from studio.data.readers import header, json_lines, rows
+from studio.data.readers import (
+    detect,
+    header,
+    json_lines,
+    json_records,
+    read,
+    rows,
+    spec,
+    spreadsheet,
+    text_encoding,
+    zip_check,
+)
 from studio.data.readers.read import read_pasted_text, read_table
-from studio.errors import BadData
 
 CHINESE = "问题,回答\n" + "".join(
     f"第{n}号订单的包裹什么时候能送到我家？,您好，您的包裹明天上午就会送到，请耐心等待。\n" for n in range(20)
@@ -118,15 +129,15 @@ def test_a_damaged_row_costs_that_row_alone(tmp_path):
     table = read_table(file(tmp_path, "prompt,response\na,b\nonly one\nc,d\ne,f,too many\ng,h\n"))
     assert [row["prompt"] for row in table.rows] == ["a", "c", "g"]
     assert [line for line, _ in table.bad_lines] == [3, 5]
-    assert "fields" in table.bad_lines[0][1].render()
+    assert table.bad_lines[0][1] == header.FIELD_COUNT_DIFFERS.format(found=1, wanted=2)
 
 
 def test_a_quote_that_is_never_closed_costs_that_row_alone(tmp_path):
     lines = [f"question {n},answer {n}" for n in range(20)]
     lines[3] = 'question 3,"answer 3'
     table = read_table(file(tmp_path, "\n".join(["prompt,response", *lines, ""])))
-    kept = [row["prompt"] for row in table.rows if row["prompt"] != "question 3"]
-    assert kept == [f"question {n}" for n in range(20) if n != 3]
+    intact = [row["prompt"] for row in table.rows if row["prompt"] != "question 3"]
+    assert intact == [f"question {n}" for n in range(20) if n != 3]
 
 
 def test_empty_lines_are_no_rows_and_no_damage(tmp_path):
@@ -163,32 +174,37 @@ def test_a_damaged_line_of_jsonl_costs_that_line_alone(tmp_path):
 
 
 def test_a_comma_after_each_object_of_a_jsonl_costs_nothing(tmp_path):
-    found = read_table(
+    table = read_table(
         file(
             tmp_path,
             "".join(f'{{"prompt": "q {n},", "response": "a"}},{" " * n}\n' for n in range(9)),
             "a.jsonl",
         )
     )
-    assert (len(found.rows), found.bad_lines, found.rows[0]) == (9, (), {"prompt": "q 0,", "response": "a"})
+    assert (len(table.rows), table.bad_lines, table.rows[0]) == (9, (), {"prompt": "q 0,", "response": "a"})
 
 
 @pytest.mark.parametrize(
-    ("name", "content", "said"),
+    ("name", "content", "expected", "reason"),
     [
+        ("a.jsonl", "hello\nyou\n", json_lines.EXPECTED_LINES, json_records.NOT_JSON),
+        ("a.json", '[{"prompt": one}]', json_records.EXPECTED_JSON, json_records.REST_UNREADABLE),
         (
-            "a.jsonl",
-            "hello\nyou\n",
-            'Each line must be one JSON object, such as {"prompt": "…", "response": "…"}. Line 1 is not a JSON object.',
+            "a.csv",
+            "prompt,response\nonly one\n",
+            spec.EXPECTED_TABLE,
+            header.FIELD_COUNT_DIFFERS.format(found=1, wanted=2),
         ),
-        ("a.json", '[{"prompt": one}]', "It must hold a list of JSON objects"),
-        ("a.csv", "prompt,response\nonly one\n", "The first line must name the columns"),
     ],
+    ids=["JSON Lines", "JSON", "table"],
 )
-def test_what_a_file_must_hold_is_said_of_its_own_kind(tmp_path, name, content, said):
-    with pytest.raises(BadData) as told:
+def test_what_a_file_must_hold_is_said_of_its_own_kind(tmp_path, name, content, expected, reason):
+    with raises_bad_data(read.NO_READABLE_ROW, name=name) as caught:
         read_table(file(tmp_path, content, name))
-    assert said in str(told.value)
+    hint = caught.value.hint
+    assert hint.text == expected.text
+    assert hint.values["object"] == '{"prompt": "…", "response": "…"}'
+    assert hint.values["first"].values["why"] == reason
 
 
 def test_a_line_separator_within_a_jsonl_text_does_not_end_the_line(tmp_path):
@@ -204,20 +220,37 @@ def test_half_an_emoji_in_jsonl_leaves_text_that_can_be_written(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("content", "name", "said"),
+    ("content", "name", "message", "values"),
     [
-        (b"", "a.csv", "is empty (0 bytes)"),
-        (b"\x89PNG\r\n\x1a\n\x00\x00\x00\rIHDR" * 20, "a.csv", "is a picture"),
-        (b"PK\x03\x04\x00\x00\x00", "a.jsonl", "its zip directory cannot be read"),
-        (bytes(range(256)) * 20, "a.csv", "holds binary data"),
-        (b"prompt,response\n", "a.csv", "nothing below it"),
-        (b"\n\n\n", "a.csv", "nothing but empty lines"),
-        (b"not json\n", "a.jsonl", "holds no row"),
-        (b"a,b\n1\n2\n", "a.csv", "Line 2 has more or fewer fields"),
+        (b"", "a.csv", read.EMPTY_FILE, {"name": "a.csv"}),
+        (
+            b"\x89PNG\r\n\x1a\n\x00\x00\x00\rIHDR" * 20,
+            "a.csv",
+            detect.IS_UNSUPPORTED,
+            {"name": "a.csv", "kind": detect.IMAGE},
+        ),
+        (b"PK\x03\x04\x00\x00\x00", "a.jsonl", zip_check.DAMAGED_ZIP, {"name": "a.jsonl"}),
+        (bytes(range(256)) * 20, "a.csv", text_encoding.BINARY_DATA, {"name": "a.csv"}),
+        (b"prompt,response\n", "a.csv", read.ONLY_A_HEADER, {"name": "a.csv"}),
+        (b"\n\n\n", "a.csv", read.ONLY_EMPTY_LINES, {"name": "a.csv"}),
+        (b"not json\n", "a.jsonl", read.NO_READABLE_ROW, {"name": "a.jsonl", "bad": 1}),
+        (
+            b"a,b\n1\n2\n",
+            "a.csv",
+            read.NO_READABLE_ROW,
+            {
+                "name": "a.csv",
+                "bad": 2,
+                "first": read.NUMBERED_BAD_LINE.format(
+                    line=2, why=header.FIELD_COUNT_DIFFERS.format(found=1, wanted=2)
+                ),
+            },
+        ),
         (
             b",".join(b"c%d" % n for n in range(300)) + b"\n" + b",".join(b"1" for _ in range(300)),
             "a.csv",
-            "300 columns; the limit is 200",
+            rows.TOO_MANY_COLUMNS,
+            {"count": 300, "limit": 200},
         ),
     ],
     ids=[
@@ -232,53 +265,49 @@ def test_half_an_emoji_in_jsonl_leaves_text_that_can_be_written(tmp_path):
         "too wide",
     ],
 )
-def test_a_file_that_cannot_be_used_says_what_it_is_and_what_to_do(tmp_path, content, name, said):
-    with pytest.raises(BadData) as caught:
+def test_a_file_that_cannot_be_used_says_what_it_is_and_what_to_do(tmp_path, content, name, message, values):
+    with raises_bad_data(message, **values):
         read_table(file(tmp_path, content, name))
-    what, to_do = caught.value.sentences()
-    assert said in f"{what} {to_do}"
-    assert f"“{name}”" in what or "header" in what
-    assert to_do.strip()
 
 
 def test_a_file_over_the_limit_is_refused_before_it_is_read(tmp_path, monkeypatch):
     monkeypatch.setattr(rows, "MAX_BYTES", 2_000_000)
-    with pytest.raises(BadData, match="has 3 MB; the limit is 2 MB"):
+    with raises_bad_data(read.FILE_TOO_LARGE, size=3.000004, limit=2.0):
         read_table(file(tmp_path, b"a,b\n" + b"x" * 3_000_000))
 
 
 def test_more_rows_than_the_limit_are_refused(tmp_path, monkeypatch):
     monkeypatch.setattr(rows, "MAX_ROWS", 10)
     assert len(read_table(file(tmp_path, "a,b\n" + "1,2\n" * 10)).rows) == 10
-    with pytest.raises(BadData, match="more than 10 rows"):
+    with raises_bad_data(rows.TOO_MANY_ROWS, limit=10):
         read_table(file(tmp_path, "a,b\n" + "1,2\n" * 11))
 
 
 def test_a_cell_over_the_limit_costs_its_row(tmp_path):
     table = read_table(file(tmp_path, f"a,b\n1,2\n{'x' * 200_001},2\n3,4\n"))
     assert len(table.rows) == 2
-    assert "200,000" in table.bad_lines[0][1].render()
+    assert table.bad_lines == ((3, rows.CELL_TOO_LONG),)
 
 
 def test_a_file_that_is_not_there_says_where_it_was_looked_for(tmp_path):
-    with pytest.raises(BadData, match=f"no file “a.csv” at {tmp_path}"):
+    with raises_bad_data(read.NO_SUCH_FILE, name="a.csv", folder=tmp_path):
         read_table(tmp_path / "a.csv")
 
 
 def test_the_name_a_person_gave_is_the_one_that_is_said(tmp_path):
     path = file(tmp_path, b"", "original.csv")
-    with pytest.raises(BadData, match=r"“my tickets\.csv” is empty"):
+    with raises_bad_data(read.EMPTY_FILE, name="my tickets.csv"):
         read_table(path, "my tickets.csv")
 
 
 def test_more_fields_or_characters_than_the_limit_are_refused(tmp_path, monkeypatch):
     path = file(tmp_path, "a,b\n" + "12345,67890\n" * 10)
     monkeypatch.setattr(rows, "MAX_FIELDS", 19)
-    with pytest.raises(BadData, match="more than 19 fields"):
+    with raises_bad_data(rows.TOO_MANY_FIELDS, limit=19):
         read_table(path)
     monkeypatch.undo()
     monkeypatch.setattr(rows, "MAX_CHARACTERS", 99)
-    with pytest.raises(BadData, match="more than 99 characters"):
+    with raises_bad_data(rows.TOO_MANY_CHARACTERS, limit=99):
         read_table(path)
 
 
@@ -287,28 +316,26 @@ def test_more_fields_or_characters_than_the_limit_are_refused(tmp_path, monkeypa
 )
 def test_more_lines_than_the_limit_are_refused(tmp_path, monkeypatch, name, content):
     monkeypatch.setattr(rows, "MAX_LINES", 10)
-    with pytest.raises(BadData, match="more than 10 lines"):
+    with raises_bad_data(rows.TOO_MANY_LINES, limit=10):
         read_table(file(tmp_path, content, name))
 
 
 def test_more_damaged_lines_than_rows_may_be_are_refused(tmp_path, monkeypatch):
     monkeypatch.setattr(rows, "MAX_ROWS", 10)
-    with pytest.raises(
-        BadData, match="More than 10 lines are no rows; the first, line 1, is not a JSON object"
-    ):
+    with raises_bad_data(rows.TOO_MANY_BAD_LINES, limit=10, line=1, why=json_records.NOT_JSON):
         read_table(file(tmp_path, "x\n" * 11, "a.jsonl"))
 
 
 def test_more_values_than_the_limit_are_refused(tmp_path, monkeypatch):
     monkeypatch.setattr(rows, "MAX_JSON_VALUES", 10)
     for name in ("a.json", "a.jsonl"):
-        with pytest.raises(BadData, match="more than 10 values"):
+        with raises_bad_data(json_records.TOO_MANY_VALUES, limit=10):
             read_table(file(tmp_path, '[{"a": 1, "b": 2, "c": [1, 2, 3, 4, 5, 6, 7]}]', name))
 
 
 def test_objects_with_ever_other_keys_are_refused(tmp_path, monkeypatch):
     monkeypatch.setattr(rows, "MAX_FIELDS", 100)
-    with pytest.raises(BadData, match="20 different keys over 20 lines"):
+    with raises_bad_data(json_records.TOO_MANY_KEYS, count=20, rows=20):
         read_table(
             file(tmp_path, "\n".join(json.dumps({f"key {number}": "x"}) for number in range(20)), "a.jsonl")
         )
@@ -338,12 +365,14 @@ def test_a_workbook_says_its_sheets_and_reads_the_one_that_is_asked_for(tmp_path
         ("text", "label"),
     )
     assert read_table(path, sheet="Old").rows == ({"a": "b"},)
-    with pytest.raises(BadData, match=r"“two\.xlsx” has no sheet “New”; it has Notes, Tickets, Old"):
+    with raises_bad_data(
+        spreadsheet.NO_SUCH_SHEET, name="two.xlsx", sheet="New", sheets=["Notes", "Tickets", "Old"]
+    ):
         read_table(path, sheet="New")
 
 
 def test_a_sheet_of_what_has_none_is_told(tmp_path):
-    with pytest.raises(BadData, match=r"“a\.csv” is no workbook and has no sheet “One”"):
+    with raises_bad_data(read.HAS_NO_SHEETS, name="a.csv", sheet="One"):
         read_table(file(tmp_path, "a,b\n1,2\n", "a.csv"), sheet="One")
 
 
@@ -377,23 +406,30 @@ def test_pasted_text_is_taken_for_what_it_is(text, name, columns, count):
 
 @pytest.mark.parametrize("text", ["", " \n\t\n"])
 def test_an_empty_paste_says_so(text):
-    with pytest.raises(BadData, match="Nothing was pasted"):
+    with raises_bad_data(read.NOTHING_PASTED):
         read_pasted_text(text)
 
 
 def test_a_paste_over_the_limit_is_refused(monkeypatch):
     monkeypatch.setattr(rows, "MAX_BYTES", 10)
-    with pytest.raises(BadData, match="“pasted text” has 0 MB"):
+    with raises_bad_data(read.FILE_TOO_LARGE, name="pasted text"):
         read_pasted_text("x" * 11)
 
 
+def test_a_paste_is_measured_in_bytes_as_a_file_is(monkeypatch):
+    monkeypatch.setattr(rows, "MAX_BYTES", 30)
+    assert read_pasted_text("我" * 10).rows
+    with raises_bad_data(read.FILE_TOO_LARGE, size=33e-6, limit=30e-6):
+        read_pasted_text("我" * 11)
+
+
 def test_every_ending_the_page_offers_is_one_that_is_read(tmp_path):
-    assert all(
-        ending == ending.lower() and ending.startswith(".") for ending in readers.accepted_extensions()
-    )
-    for ending in (".csv", ".tsv", ".txt", ".json", ".jsonl", ".ndjson", ".md"):
+    columns = {}
+    for extension in readers.accepted_extensions():
         # whatever it is called, its content decides
-        assert read_table(file(tmp_path, '{"text": "a"}\n{"text": "b"}\n', f"a{ending}")).columns == ("text",)
+        path = file(tmp_path, '{"text": "a"}\n{"text": "b"}\n', f"a{extension}")
+        columns[extension] = read_table(path).columns
+    assert set(columns.values()) == {("text",)}, columns
 
 
 def test_excel_s_own_first_line_names_the_delimiter(tmp_path):
@@ -442,38 +478,39 @@ def written(tmp_path, name):
 @pytest.mark.parametrize("name", ["a.csv", "a.jsonl", "a.json", "a.xlsx", "a.parquet", "a.zip"])
 def test_how_far_a_file_is_read_is_told_in_megabytes(tmp_path, monkeypatch, name):
     monkeypatch.setattr(rows, "PROGRESS_INTERVAL_SECONDS", 0)
-    path, heard = written(tmp_path, name), []
+    path, reports = written(tmp_path, name), []
     size = path.stat().st_size / 1e6
-    read_table(path, on_progress=lambda done, of: heard.append((done, of)))
-    assert [of for _, of in heard] == [size] * len(heard)
-    assert (heard[0][0], heard[-1][0]) == (0, size)
-    assert [done for done, _ in heard] == sorted(done for done, _ in heard)
-    assert len({done for done, _ in heard}) > 2, "it is told between"
+    read_table(path, on_progress=lambda done, total: reports.append((done, total)))
+    assert [total for _, total in reports] == [size] * len(reports)
+    assert (reports[0][0], reports[-1][0]) == (0, size)
+    assert [done for done, _ in reports] == sorted(done for done, _ in reports)
+    assert len({done for done, _ in reports}) > 2, "it is reported between"
 
 
-ASKED = [f"How do I reset {thing}?" for thing in ("the lamp", "my router", "a clock", "this phone")]
-SAID = [f"Open Settings, and hold {number} down." for number in range(4)]
-FRAGEN, ANTWORTEN = (
+QUESTIONS = [f"How do I reset {thing}?" for thing in ("the lamp", "my router", "a clock", "this phone")]
+ANSWERS = [f"Open Settings, and hold {number} down." for number in range(4)]
+CHINESE_QUESTIONS, CHINESE_ANSWERS = (
     [f"怎么退第{number}件货？" for number in "一二三四"],
     [f"请在订单页申请退货，{number}天内到账。" for number in "一二三四"],
 )
 
 
 @pytest.mark.parametrize(
-    ("title", "names", "asked", "said"),
+    ("title", "names", "questions", "answers"),
     [
-        ("客服对话导出", ("问题", "回答"), FRAGEN, ANTWORTEN),
+        ("客服对话导出", ("问题", "回答"), CHINESE_QUESTIONS, CHINESE_ANSWERS),
         ("客服对话导出,一月", ("问题", "回答"), ["在吗", "在", "好", "谢谢"], ["在的", "嗯", "好", "不谢"]),
-        ("Tickets", ("question", "answer"), ASKED, SAID),
-        ("Help desk export, January", ("question", "answer"), ASKED, SAID),
+        ("Tickets", ("question", "answer"), QUESTIONS, ANSWERS),
+        ("Help desk export, January", ("question", "answer"), QUESTIONS, ANSWERS),
     ],
 )
-def test_a_title_above_two_columns_is_passed_over(tmp_path, title, names, asked, said):
-    lines = [f'{one},"{other}"' for one, other in zip(asked, said, strict=True)]
+def test_a_title_above_two_columns_is_passed_over(tmp_path, title, names, questions, answers):
+    lines = [f'{question},"{answer}"' for question, answer in zip(questions, answers, strict=True)]
     text = "\n".join([title, ",".join(names), *lines, ""])
-    for found in (read_table(file(tmp_path, text)), read_pasted_text(text)):
-        assert (found.columns, found.bad_lines) == (names, ())
-        assert [*zip(*(row.values() for row in found.rows), strict=True)] == [tuple(asked), tuple(said)]
+    for table in (read_table(file(tmp_path, text)), read_pasted_text(text)):
+        assert (table.columns, table.bad_lines) == (names, ())
+        columns = [*zip(*(row.values() for row in table.rows), strict=True)]
+        assert columns == [tuple(questions), tuple(answers)]
 
 
 @pytest.mark.parametrize(
@@ -485,20 +522,24 @@ def test_a_title_above_two_columns_is_passed_over(tmp_path, title, names, asked,
     ],
 )
 def test_names_are_not_taken_for_a_title(tmp_path, text, columns, count):
-    found = read_table(file(tmp_path, text))
-    assert (found.columns, len(found.rows)) == (columns, count)
+    table = read_table(file(tmp_path, text))
+    assert (table.columns, len(table.rows)) == (columns, count)
 
 
-@pytest.mark.parametrize(("asked", "said"), [(ASKED, SAID), (FRAGEN, ANTWORTEN), (ASKED, ["x " * 40] * 4)])
+@pytest.mark.parametrize(
+    ("questions", "answers"),
+    [(QUESTIONS, ANSWERS), (CHINESE_QUESTIONS, CHINESE_ANSWERS), (QUESTIONS, ["x " * 40] * 4)],
+)
 @pytest.mark.parametrize("sign", [",", "\t"])
-def test_questions_and_answers_without_a_header_lose_no_row(tmp_path, asked, said, sign):
+def test_questions_and_answers_without_a_header_lose_no_row(tmp_path, questions, answers, sign):
     quote = '"' if sign == "," else ""
     text = "".join(
-        f"{one}{sign}{quote}{other.strip()}{quote}\n" for one, other in zip(asked, said, strict=True)
+        f"{question}{sign}{quote}{answer.strip()}{quote}\n"
+        for question, answer in zip(questions, answers, strict=True)
     )
-    for found in (read_table(file(tmp_path, text)), read_pasted_text(text)):
-        assert (found.columns, len(found.rows)) == (("column 1", "column 2"), 4)
-        assert [*found.rows[0].values()] == [asked[0], said[0].strip()]
+    for table in (read_table(file(tmp_path, text)), read_pasted_text(text)):
+        assert (table.columns, len(table.rows)) == (("column 1", "column 2"), 4)
+        assert [*table.rows[0].values()] == [questions[0], answers[0].strip()]
 
 
 @pytest.mark.parametrize(
@@ -506,20 +547,20 @@ def test_questions_and_answers_without_a_header_lose_no_row(tmp_path, asked, sai
 )
 def test_a_question_among_the_names_of_a_survey_stays_one(tmp_path, name):
     count = name.count(",") + 1
-    found = read_table(
+    table = read_table(
         file(
             tmp_path,
             name + "\n" + "".join(",".join(["Quite fine", "the price"][:count]) + "\n" for _ in range(5)),
         )
     )
-    assert found.columns == tuple(name.split(","))
+    assert table.columns == tuple(name.split(","))
 
 
 @pytest.mark.parametrize(
     ("names", "below", "doubtful"),
     [
-        (("question", "answer"), (FRAGEN[0], ANTWORTEN[0]), False),
-        (("问题", "回答"), (FRAGEN[0], ANTWORTEN[0]), False),
+        (("question", "answer"), (CHINESE_QUESTIONS[0], CHINESE_ANSWERS[0]), False),
+        (("问题", "回答"), (CHINESE_QUESTIONS[0], CHINESE_ANSWERS[0]), False),
         (("id", "label"), ("1", "billing"), False),
         (("customer_message", "support_answer"), ("where is parcel 7?", "It came in May, 7."), False),
         (("how to reset my lamp", "hold the button"), ("how to clean my lamp", "use a dry cloth"), True),

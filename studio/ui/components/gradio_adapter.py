@@ -1,0 +1,105 @@
+"""The only file that relies on Gradio's private parts, or changes how its components behave (Gradio 6.31).
+
+What each part relies on is checked by tests/ui/components/test_gradio_adapter.py: run it after an upgrade.
+"""
+
+import re
+from typing import Any
+
+import gradio as gr
+
+PATCHED_FLAG = "_studio_patched"
+
+
+def current_page() -> gr.Blocks:
+    """The page that is being built, whose `load` event fires when a browser opens it.
+
+    A function that lays out a tab is called inside `with gr.Blocks()`, and Gradio knows that page only as
+    the private `Context.root_block`.
+
+    Raises:
+        RuntimeError: No page is being built.
+    """
+    page = gr.context.Context.root_block
+    if page is None:
+        raise RuntimeError("no page is being built: call this inside `with gr.Blocks()`")
+    return page
+
+
+def patch_components() -> None:
+    """Change gr.Slider, gr.Number and gr.HTML for the studio's page; calling it again changes nothing.
+
+    The classes are patched, not instances, since Gradio creates components anew from their class for every
+    visitor.
+    """
+    for component_class in (gr.Slider, gr.Number):
+        _patch_once(component_class, _pass_invalid_numbers)
+    _patch_once(gr.HTML, _escape_template_values)
+
+
+def _patch_once(component_class: Any, patch: Any) -> None:
+    if PATCHED_FLAG not in vars(component_class):
+        patch(component_class)
+        setattr(component_class, PATCHED_FLAG, True)
+
+
+def _pass_invalid_numbers(component_class: Any) -> None:
+    """Let a number out of range, or an empty field, reach the studio's checks, which say what is expected.
+
+    Gradio would only show that an error occurred.
+    """
+    original_preprocess = component_class.preprocess
+
+    def tolerant_preprocess(self: Any, value: Any) -> Any:
+        try:
+            return original_preprocess(self, value)
+        except (gr.Error, TypeError, ValueError):
+            return value
+
+    component_class.preprocess = tolerant_preprocess
+
+
+def _escape_template_values(component_class: Any) -> None:
+    """Escape all text that an HTML template shows; a component drawn by a script gets its value as it is."""
+    original_preprocess = component_class.preprocess
+    original_postprocess = component_class.postprocess
+
+    def unescaped_preprocess(self: Any, value: Any) -> Any:
+        return original_preprocess(self, unescape_template(value) if _has_template(self) else value)
+
+    def escaped_postprocess(self: Any, value: Any) -> Any:
+        output = original_postprocess(self, value)
+        return escape_template(output) if _has_template(self) else output
+
+    component_class.preprocess = unescaped_preprocess
+    component_class.postprocess = escaped_postprocess
+
+
+def _has_template(component: Any) -> bool:
+    return "{{" in (component.html_template or "")
+
+
+def escape_template(value: Any) -> Any:
+    """A value whose texts a template shows unchanged, with texts inside dicts and lists escaped too.
+
+    Gradio 6.31 puts the output of a template between backticks and evaluates it as JavaScript: `${…}` in a
+    text would be executed, and a backslash would be lost.
+    """
+    if isinstance(value, dict):
+        return {key: escape_template(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [escape_template(item) for item in value]
+    if isinstance(value, str):
+        return re.sub(r"[\\`$]", r"\\\g<0>", value)
+    return value
+
+
+def unescape_template(value: Any) -> Any:
+    """The value that `escape_template` was called with (tuples as lists)."""
+    if isinstance(value, dict):
+        return {key: unescape_template(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [unescape_template(item) for item in value]
+    if isinstance(value, str):
+        return re.sub(r"\\([\\`$])", r"\1", value)
+    return value

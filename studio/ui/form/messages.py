@@ -1,0 +1,59 @@
+"""Labels and help texts of the training fields, and the names that a plan's parts have on the page."""
+
+from studio.i18n import Message, label
+
+METHOD = Message("Method")
+MODEL = label("Base model to start from")
+EPOCHS = label("How often every example is seen (epochs)")
+EPOCHS_HELP = label(
+    "More rounds learn the examples better, until the model repeats them by heart: watch the validation loss."
+)
+BATCH_SIZE = label("Examples per step (batch size)")
+BATCH_SIZE_HELP = label("More needs more memory and makes steadier, fewer steps.")
+LEARNING_RATE = label("How big each step is (learning rate)")
+LEARNING_RATE_HELP = label(
+    "0 takes the value that suits the method and model. Too high never settles, too low hardly learns."
+)
+MORE_SETTINGS = label("More settings")
+MAX_LENGTH = label("Longest example in tokens (max length)")
+MAX_LENGTH_HELP = label("Longer texts are cut here; a token is about three quarters of an English word.")
+VALIDATION_SHARE = label("Share kept aside to check on (validation)")
+VALIDATION_SHARE_HELP = label("The model never trains on these; the validation loss is measured on them.")
+TEST_SHARE = label("Share kept for the final test")
+TEST_SHARE_HELP = label(
+    "Every before-and-after figure is measured on these, and nothing is chosen by them."
+    " 0 uses the validation part instead."
+)
+EVAL_COUNT = label("How often the validation loss is measured (evaluations)")
+EVAL_COUNT_HELP = label(
+    "Spread evenly over the run. More show the curve more finely and find the best state more exactly;"
+    " each takes a little time."
+)
+PATIENCE = label("Stop after so many checks without progress (early stopping)")
+PATIENCE_HELP = label("0 never stops early. The best state is kept either way.")
+LR_SCHEDULER = label("How the size of the steps changes (learning rate schedule)")
+LR_SCHEDULER_HELP = label(
+    "Big steps find the direction, small ones at the end settle. Falling evenly suits nearly always."
+)
+LR_SCHEDULERS = {
+    "linear": Message("Falls evenly to 0 (linear)"),
+    "cosine": Message("Falls slowly, then fast, then slowly to 0 (cosine)"),
+    "constant_with_warmup": Message("Stays the same after the warm-up (constant with warm-up)"),
+    "constant": Message("The same from the first step on, without warm-up (constant)"),
+}
+WARMUP_RATIO = label("Share of the steps that starts gently (warm-up)")
+WARMUP_RATIO_HELP = label(
+    "Over this share the steps grow from nothing to their full size."
+    " Raise it if the loss jumps right at the start."
+)
+WEIGHT_DECAY = label("Pull what is learned towards 0 (weight decay)")
+WEIGHT_DECAY_HELP = label(
+    "A brake against learning by heart where there is little data. 0 leaves it out; 0.01 to 0.1 is usual."
+)
+GRADIENT_CHECKPOINTING = label("Save memory by computing twice (gradient checkpointing)")
+GRADIENT_CHECKPOINTING_HELP = label(
+    "Intermediate results are thrown away and computed again: far less memory, and a quarter to a half"
+    " more time. Large models on a card do so anyway."
+)
+SEED = label("Random starting point (seed)")
+SEED_HELP = label("The same seed gives the same split and the same training.")

@@ -1,0 +1,81 @@
+"""What the studio relies on in Gradio without a promise: after an upgrade, these say what changed."""
+
+import gradio as gr
+import pytest
+
+from studio.ui.components.gradio_adapter import (
+    current_page,
+    escape_template,
+    patch_components,
+    unescape_template,
+)
+
+HOSTILE = "`; alert(1); ` ${alert(2)} \\n \\` {{value}} C:\\temp"
+
+
+@pytest.fixture(autouse=True)
+def patched():
+    patch_components()
+
+
+def evaluate_template_literal(text):
+    """What JavaScript makes of a text between backticks; fails where it would run something."""
+    result, position = [], 0
+    while position < len(text):
+        character = text[position]
+        assert character != "`", "a backtick ends the literal"
+        assert not text.startswith("${", position), "an expression would be run"
+        if character == "\\":
+            position += 1
+            character = text[position]
+            assert character in "\\`$", "any other escape changes the text"
+        result.append(character)
+        position += 1
+    return "".join(result)
+
+
+def test_the_page_that_is_being_built_is_the_outermost_blocks():
+    with gr.Blocks() as page:
+        assert current_page() is page
+        with gr.Tab("inside"), gr.Row():
+            assert current_page() is page
+
+
+def test_outside_of_a_page_it_says_so():
+    with pytest.raises(RuntimeError, match="no page is being built"):
+        current_page()
+
+
+@pytest.mark.parametrize("component_class", [gr.Slider, gr.Number])
+def test_a_field_hands_on_what_it_cannot_take(component_class):
+    field = component_class(minimum=1, maximum=10, value=2)
+    assert [field.preprocess(value) for value in (5, 99, None)] == [5, 99, None]
+
+
+def test_a_template_shows_every_text_as_it_is_and_runs_nothing():
+    pane = gr.HTML({}, html_template="<p>{{value.text}}</p>")
+    value = {"text": HOSTILE, "list": [HOSTILE], "pair": (HOSTILE, 3), "count": 3}
+    sent = pane.postprocess(value)
+    assert evaluate_template_literal(sent["text"]) == HOSTILE
+    assert evaluate_template_literal(sent["list"][0]) == HOSTILE
+    assert evaluate_template_literal(sent["pair"][0]) == HOSTILE
+    assert sent["count"] == 3
+    assert pane.preprocess(sent) == {**value, "pair": [HOSTILE, 3]}
+
+
+def test_a_component_drawn_by_its_script_gets_its_value_as_it_is():
+    table = gr.HTML({}, html_template="<div></div>", js_on_load="0")
+    assert table.postprocess({"text": HOSTILE}) == {"text": HOSTILE}
+
+
+def test_patching_twice_escapes_once():
+    patch_components()
+    pane = gr.HTML({}, html_template="{{value}}")
+    assert pane.postprocess(HOSTILE) == escape_template(HOSTILE)
+    assert unescape_template(escape_template(HOSTILE)) == HOSTILE
+
+
+def test_fields_that_gradio_makes_anew_for_a_visitor_are_patched_too():
+    field = gr.Number(minimum=1, maximum=10, value=2)
+    copied = field.__class__(**field.constructor_args)
+    assert copied.preprocess(99) == 99

@@ -1,0 +1,135 @@
+"""The plan that the form describes, strict for a run and lenient for an estimate."""
+
+import pytest
+from form_fields import CHINESE, ENGLISH, form_fields
+
+from studio import methods, runs
+from studio.errors import BadPlan
+from studio.plan import Training
+from studio.ui.form import plan_form
+from studio.ui.form.form_state import read_form
+from studio.ui.form.training_fields import SHARE_FIELDS, TRAINING_FIELDS
+from studio.ui.train import tab as train_tab
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "english", "chinese"),
+    [
+        (
+            "learning_rate",
+            5,
+            "How big each step is (learning rate): ",
+            "每一步迈多大（learning rate）：应不大于 1，实际是 5",
+        ),
+        (
+            "validation_share",
+            None,
+            "Share kept aside to check on (validation): ",
+            "留作验证集的比例：应为数字，实际是空的",
+        ),
+        (
+            "lora_rank",
+            None,
+            "How far the model may change (rank): expected a whole number, but got None",
+            "模型可以改变多少（秩 rank）：应为整数，实际是空的",
+        ),
+        (
+            "lora_alpha",
+            9999,
+            "How strongly the change counts (alpha): expected ",
+            "改动的强度（alpha）：应在 ",
+        ),
+    ],
+)
+def test_an_absurd_or_emptied_field_is_named_as_on_the_page(name, value, english, chinese):
+    fields = form_fields(**{name: value})
+    assert english in train_tab.summarise(ENGLISH, **fields)["more"]
+    assert chinese in train_tab.summarise(CHINESE, **fields)["more"]
+    assert train_tab.start_run(ENGLISH, browser_runs=[], **fields)[0]["kind"] == "bad"
+    assert runs.all_runs() == []
+
+
+def test_every_setting_of_the_training_is_on_the_page_but_for_the_micro_batches_of_a_step():
+    in_plan = set(Training.model_fields) - {"gradient_accumulation_steps"}
+    assert set(TRAINING_FIELDS) == in_plan | set(SHARE_FIELDS)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("lr_scheduler_type", "cosine"),
+        ("warmup_ratio", 0.2),
+        ("weight_decay", 0.05),
+        ("early_stopping_patience", 3),
+        ("eval_count", 12),
+        ("max_length", 96),
+    ],
+)
+def test_what_is_set_on_the_page_is_what_the_run_is_told(name, value):
+    plan = plan_form.build_plan(read_form(form_fields(**{name: value})))
+    assert getattr(plan.training, name) == value
+
+
+def test_for_an_estimate_what_makes_no_sense_counts_as_its_default():
+    absurd = {
+        "epochs": -1,
+        "batch_size": None,
+        "max_length": 96,
+        "learning_rate": 0,
+        "validation_share": 7,
+        "test_share": "x",
+        "lora_dropout": 9,
+    }
+    form = read_form(form_fields(method="magic", model="", **absurd))
+    with pytest.raises(BadPlan):
+        plan_form.build_plan(read_form(form_fields(**absurd)))
+    plan = plan_form.build_plan(form, strict=False)
+    defaults = Training()
+    assert (plan.training.epochs, plan.training.batch_size) == (defaults.epochs, defaults.batch_size)
+    assert (plan.training.max_length, plan.training.learning_rate) == (96, None)
+    assert (plan.data.validation_share, plan.data.test_share) == (0.1, None)
+    assert plan.method.name == methods.METHODS[0].name
+    dropout = methods.get("lora").resolve_settings({})["dropout"]
+    assert plan_form.valid_method_settings(form)["lora"]["dropout"] == dropout
+
+
+def test_strict_and_lenient_agree_on_a_form_that_is_right():
+    form = read_form(form_fields(epochs=3, warmup_ratio=0.1))
+    strict, lenient = plan_form.build_plan(form), plan_form.build_plan(form, strict=False)
+    assert (strict.task, strict.model, strict.training) == (lenient.task, lenient.model, lenient.training)
+    assert strict.data.columns == lenient.data.columns
+    settings = methods.get("lora").resolve_settings(strict.method.settings)
+    assert plan_form.valid_method_settings(form)["lora"] == settings
+
+
+def test_a_run_without_a_name_is_called_by_its_method_and_model():
+    assert plan_form.build_plan(read_form(form_fields())).name == "LoRA · smollm2-135m"
+    assert plan_form.build_plan(read_form(form_fields(name="  mine " + "x" * 200))).name.startswith("mine x")
+
+
+@pytest.mark.parametrize(
+    ("method", "settings", "task", "text"),
+    [
+        ("rlhf", {}, "pairs", "a reward model that learns from the pairs, then 40 steps of practice."),
+        (
+            "rlhf",
+            {"reward": "contains", "reward_text": "sorry", "steps": 7},
+            "answers",
+            "after it: 7 steps of practice.",
+        ),
+        (
+            "rlhf",
+            {"reward": "model"},
+            "pairs",
+            "a reward model that learns from the pairs, then 40 steps of practice.",
+        ),
+        ("rlhf", {"algorithm": "dpo"}, "pairs", "after it: the training on the pairs."),
+        ("qat", {}, "answers", "It trains twice"),
+        ("lora", {}, "answers", ""),
+    ],
+)
+def test_what_follows_the_counted_steps_is_said(method, settings, task, text, make_plan):
+    from studio.chooser.answers import TASK_BY_DATA_KIND
+
+    plan = make_plan(method, TASK_BY_DATA_KIND[task], settings)
+    assert text in plan_form.describe_extra_stages(plan, "en")

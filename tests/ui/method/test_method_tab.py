@@ -1,0 +1,165 @@
+"""What the handlers of the Method tab answer, called as plain functions."""
+
+from types import SimpleNamespace
+
+import gradio as gr
+import pytest
+from form_fields import CHINESE, ENGLISH, SAMPLE_COLUMNS, form_fields
+
+from studio import methods, presets
+from studio.chooser.answers import TASK_BY_DATA_KIND
+from studio.methods import compatibility
+from studio.models import shape
+from studio.plan import REQUIRED_ROLES
+from studio.ui.form.form_state import read_form
+from studio.ui.method import estimates, messages, refinement
+from studio.ui.method import tab as method_tab
+from studio.ui.method import table as comparison_table
+from studio.ui.method.estimate_inputs import load_inputs
+
+PREFERENCE, COMPLETION = TASK_BY_DATA_KIND["pairs"], TASK_BY_DATA_KIND["texts"]
+
+
+def table_rows(lang="en", **changed):
+    """The rows of the table for the fields, by method."""
+    inputs = load_inputs(read_form(form_fields(**changed)))
+    state = estimates.build_table_state(inputs, estimates.estimate_all_methods(inputs), lang)
+    return {row["id"]: row for row in comparison_table.render_table(state, lang)["rows"]}
+
+
+def test_the_table_holds_all_methods_and_opens_those_that_suit_the_task():
+    rows = table_rows().values()
+    assert [row["id"] for row in rows] == list(presets.methods())
+    suitable = {method.name for method in methods.METHODS if "chat" in method.tasks}
+    assert {row["id"] for row in rows if row["open"]} == suitable
+    # 30 layers x rank 16 x the widths of SmolLM2's seven matrices:
+    # 2·576 + 2·(576+192) + 2·576 + 3·(576+1536) = 10,176
+    lora = next(row for row in rows if row["id"] == "lora")
+    assert lora["exact"].startswith(f"{30 * 16 * 10176:,} of 139,399,488")
+
+
+def test_a_method_that_is_not_built_cannot_be_picked():
+    assert method_tab.select_method("lora", SimpleNamespace(id="magic")) == "lora"
+    assert method_tab.select_method("lora", SimpleNamespace(id="full")) == "full"
+    assert method_tab.select_method("lora", SimpleNamespace(id={"no": 1})) == "lora"
+
+
+def test_settings_that_cannot_work_are_said_beside_the_fields():
+    fields = form_fields(method="rlhf", rlhf_algorithm="dpo")
+    _, _, settings_notice, *_ = method_tab.refresh(ENGLISH, **fields)
+    assert settings_notice["kind"] == "bad"
+    assert settings_notice["more"].startswith(methods.get("rlhf").settings[0].label.render())
+
+
+@pytest.mark.parametrize(
+    "config", ["[]", "{broken", '{"model_type": "mamba"}', '{"model_type": "llama", "hidden_size": null}']
+)
+def test_a_model_that_cannot_be_counted_leaves_the_page_as_it_is(config, tmp_path):
+    (tmp_path / "config.json").write_text(config)
+    (tmp_path / "model.safetensors").write_bytes(b"")
+    table, model_notice, *_ = method_tab.refresh(ENGLISH, **form_fields(model=str(tmp_path)))
+    assert len(table["rows"]) == len(presets.methods())
+    assert model_notice
+
+
+def test_a_method_a_browser_invents_leaves_the_page_as_it_is():
+    table, _, settings_notice, *_ = method_tab.refresh(ENGLISH, **form_fields(method="magic"))
+    assert len(table["rows"]) == len(presets.methods())
+    assert settings_notice["kind"] == "info"
+
+
+@pytest.mark.parametrize(
+    ("task", "method", "current_model", "model"),
+    [
+        ("classify", "lora", None, "minilm-l6"),
+        ("classify", "lora", "qwen3-0.6b", "minilm-l6"),
+        ("classify", "lora", "bert-base-chinese", "bert-base-chinese"),
+        (COMPLETION, "full", "minilm-l6", "smollm2-135m"),
+        (PREFERENCE, "rlhf", "qwen3-0.6b", "qwen3-0.6b"),
+    ],
+)
+def test_a_task_brings_a_model_and_keeps_a_method_that_trains_it_and_a_model_made_for_it(
+    task, method, current_model, model
+):
+    models, name = method_tab.change_task(task, method, current_model)
+    assert (models["value"], name) == (model, method)
+    assert model in [value for _, value in models["choices"]]
+
+
+@pytest.mark.parametrize("task", REQUIRED_ROLES)
+def test_a_method_that_does_not_go_with_the_task_says_why_and_what_does(task):
+    model_shape = shape.from_config(presets.models()["smollm2-135m"].config)
+    wrong = {}
+    for row in table_rows("zh", task=task, source="").values():
+        refusal = compatibility.find_incompatibility(row["id"], task, model_shape)
+        reason = f"{refusal.reason.render('zh')} {refusal.alternative.render('zh')}" if refusal else ""
+        if (row["refused"], row["open"]) != (reason, refusal is None):
+            wrong[row["id"]] = row["refused"]
+    assert wrong == {}
+    assert task in methods.get(method_tab.change_task(task, "lora", None)[1]).tasks
+
+
+def test_a_model_that_only_reads_is_told_in_every_row():
+    assert all("only reads" in row["refused"] for row in table_rows(model="minilm-l6").values())
+
+
+def suggest(**changed):
+    """Epochs, batch size, test share and notice, as they are suggested."""
+    fields = {"method": "full", "validation_share": 0.1, "test_share": 0, **changed}
+    return method_tab.suggest_training_values(ENGLISH, **form_fields(**fields))
+
+
+def test_epochs_and_batch_size_follow_the_amount_of_data_unless_edited():
+    # 140 examples, a tenth aside: 126; batches of 8, the most epochs for answers: 3; 16 steps an epoch
+    epochs, batch_size, test_share, notice = suggest()
+    assert (epochs, batch_size, test_share) == (3.0, 8, 0.0)
+    assert notice["text"] == messages.SUGGESTED_VALUES.render("en", count=126, epochs=3.0, batch=8, steps=48)
+    edited = {"source": "sample:support-tone", "names": ["epochs"]}
+    assert suggest(edited=edited)[:2] == (gr.skip(), 8)
+    assert suggest(source="")[3]["text"] == ""
+    # 240 texts: a tenth is left for the test alone, unless there is a test set of its own
+    triage = {"source": "sample:ticket-triage", "task": "classify", "columns": SAMPLE_COLUMNS["classify"]}
+    assert suggest(**triage)[2] == 0.1
+    assert suggest(**triage, test="dataset:separate")[2] == 0.0
+
+
+def test_of_a_method_with_later_stages_it_is_said_that_the_values_hold_for_the_first():
+    pairs = {
+        "source": "sample:support-preference",
+        "task": PREFERENCE,
+        "columns": presets.samples()["support-preference"].columns,
+    }
+    assert suggest(method="rlhf", **pairs)[3]["more"] == messages.SUGGESTED_FOR_FIRST_STAGE.text
+    assert suggest(method="qat")[3]["more"] == ""
+
+
+def test_a_setting_of_one_choice_alone_is_hidden_under_the_others():
+    updates = method_tab.show_dependent_fields(("dora", "ia3"), "ia3")
+    assert [update["visible"] for update in updates] == [False, True]
+    assert method_tab.show_dependent_fields(("dora",), "dora")["visible"]
+
+
+def test_there_is_more_to_refine_only_while_something_is_untraced(monkeypatch):
+    assert isinstance(method_tab.refresh_after_change(ENGLISH, **form_fields())[-1], int)
+    monkeypatch.setattr(refinement, "find_untraced_methods", lambda inputs: [])
+    monkeypatch.setattr(refinement, "has_guessed_tokens", lambda inputs: False)
+    assert method_tab.refresh_after_change(ENGLISH, **form_fields())[-1] == gr.skip()
+
+
+def test_an_offer_of_a_row_that_does_not_fit_changes_its_field_and_chooses_the_method():
+    fields = form_fields(model="qwen3-8b", machine="hf-t4-small", method="full")
+    rows = table_rows(model="qwen3-8b", machine="hf-t4-small", method="full")
+    name = next(name for name, row in rows.items() if row["offers"])
+    changes = method_tab.apply_suggestion(SimpleNamespace(id=name, number=0), **fields)
+    assert any(value != gr.skip() for value in changes)
+    nothing = (gr.skip(),) * len(changes)
+    for sent in ((name, 99), (name, -1), (name, "0"), ("magic", 0)):
+        event = SimpleNamespace(id=sent[0], number=sent[1])
+        assert method_tab.apply_suggestion(event, **fields) == nothing
+
+
+def test_a_try_of_a_method_opens_its_sample_and_is_short():
+    *_, name, edited, epochs = method_tab.try_on_sample(SimpleNamespace(id="lora"), ENGLISH)
+    assert (name, edited["names"], epochs) == ("lora", ["epochs"], method_tab.MIN_EPOCHS)
+    with pytest.raises(gr.Error, match=messages.UNKNOWN_METHOD.render("zh")):
+        method_tab.try_on_sample(SimpleNamespace(id="magic"), CHINESE)
