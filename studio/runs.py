@@ -28,6 +28,18 @@ RESUME_PATTERNS = (
     "stages/*/config.json",
     "checkpoints/full_precision.json",
 )
+# Metrics that earlier versions wrote into points and reports under another name -> the present name.
+RENAMED_METRICS = {
+    f"{split}{old_name}": f"{split}{name}"
+    for split in ("", "eval_", "test_")
+    for old_name, name in {
+        "right": "answer_accuracy",
+        "asked": "n_questions",
+        "cut_share": "clipped_ratio",
+        "no_signal": "zero_std_share",
+        "answer_length": "completion_length",
+    }.items()
+}
 # A run whose process has not yet written its number is given this long before it counts as dead.
 GRACE_SECONDS = 30.0
 # Two looks at a process's time of birth may differ by this much: it is counted from the machine's start, which moves when its clock is set.
@@ -261,7 +273,7 @@ def parse_point(line: bytes) -> dict[str, Any]:
         point = json.loads(line)
     except ValueError:
         return {}
-    return point if isinstance(point, dict) else {}
+    return rename_metrics(point) if isinstance(point, dict) else {}
 
 
 def report(run: Run) -> dict[str, Any]:
@@ -270,7 +282,23 @@ def report(run: Run) -> dict[str, Any]:
         content = json.loads((run.folder / "report.json").read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return {}
-    return content if isinstance(content, dict) else {}
+    return _rename_report_metrics(content) if isinstance(content, dict) else {}
+
+
+def rename_metrics(scores: dict[str, Any]) -> dict[str, Any]:
+    """Scores or a point under the present names of the metrics, whichever version of the studio wrote them."""
+    return {RENAMED_METRICS.get(name, name): value for name, value in scores.items()}
+
+
+def _rename_report_metrics(report: dict[str, Any]) -> dict[str, Any]:
+    """A report with its scores under their present names: those of the run, and those of the answers that RLHF scored."""
+    method = report.get("method")
+    rl = method.get("rl") if isinstance(method, dict) else None
+    for section in (report, rl):
+        for name in ("before", "after"):
+            if isinstance(section, dict) and isinstance(section.get(name), dict):
+                section[name] = rename_metrics(section[name])
+    return report
 
 
 def is_usable(run: Run) -> bool:

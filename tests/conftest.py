@@ -79,31 +79,52 @@ def one_thread() -> Iterator[None]:
 
 
 @pytest.fixture(scope="session")
-def tiny_chat(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def build_once(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str, Callable[[Path], None]], Path]:
+    """`build_once(name, build)`: a folder that `build` fills once, however many processes of pytest-xdist ask for it."""
+    from filelock import FileLock
+
+    folder = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        folder = folder.parent
+
+    def get(name: str, build: Callable[[Path], None]) -> Path:
+        path = folder / "shared" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with FileLock(path.with_name(f".{name}.lock")):
+            built_marker = path.with_name(f".{name}.built")
+            if not built_marker.exists():
+                shutil.rmtree(path, ignore_errors=True)
+                path.mkdir()
+                build(path)
+                built_marker.touch()
+        return path
+
+    return get
+
+
+@pytest.fixture(scope="session")
+def tiny_chat(build_once: Callable[[str, Callable[[Path], None]], Path]) -> Path:
     """A folder with a real 2-layer Llama (grouped attention, tied embeddings) that has read a little, and its tokenizer."""
     from toys import save_tiny_llama
 
-    folder = tmp_path_factory.mktemp("models") / "tiny-chat"
-    save_tiny_llama(folder)
-    return folder
+    return build_once("tiny-chat", save_tiny_llama)
 
 
 @pytest.fixture(scope="session")
-def tiny_bert(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def tiny_bert(build_once: Callable[[str, Callable[[Path], None]], Path]) -> Path:
     """A folder with a real 2-layer BERT without a head, and a WordPiece tokenizer."""
     from toys import save_tiny_bert
 
-    folder = tmp_path_factory.mktemp("models") / "tiny-bert"
-    save_tiny_bert(folder)
-    return folder
+    return build_once("tiny-bert", save_tiny_bert)
 
 
 @pytest.fixture(scope="session")
-def toys(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+def toys(build_once: Callable[[str, Callable[[Path], None]], Path]) -> dict[str, Path]:
     """A small CSV for each task, whose pattern a tiny model learns in seconds."""
     from toys import write_toy_files
 
-    return write_toy_files(tmp_path_factory.mktemp("toys"))
+    folder = build_once("toys", write_toy_files)
+    return {path.stem: path for path in folder.glob("*.csv")}
 
 
 @pytest.fixture
@@ -255,34 +276,34 @@ def taught(
 
 @pytest.fixture(scope="session")
 def _ended(
-    make_plan: Callable[..., "Plan"], tmp_path_factory: pytest.TempPathFactory
-) -> Callable[[str, str], "Run"]:
-    from studio import runs
-    from studio.training import worker
+    make_plan: Callable[..., "Plan"], build_once: Callable[[str, Callable[[Path], None]], Path]
+) -> Callable[[str, str], Path]:
+    def train_once(method: str, task: str) -> Path:
+        """The folder of a run that has ended well."""
+        from studio import runs
 
-    folder = tmp_path_factory.mktemp("ended")
-    ended_runs: dict[tuple[str, str], runs.Run] = {}
+        def train(home: Path) -> None:
+            from studio.training import worker
 
-    def run_once(method: str, task: str) -> runs.Run:
-        if (method, task) not in ended_runs:
             with pytest.MonkeyPatch.context() as patch:
-                patch.setenv("STUDIO_HOME", str(folder))
-                run = runs.create(make_plan(method, task))
-                worker.run(run.id)
-                ended_runs[method, task] = run
-        return ended_runs[method, task]
+                patch.setenv("STUDIO_HOME", str(home))
+                worker.run(runs.create(make_plan(method, task)).id)
 
-    return run_once
+        home = build_once(f"{method}-{task}", train)
+        (folder,) = (home / "runs").iterdir()
+        return folder
+
+    return train_once
 
 
 @pytest.fixture
-def finished(_ended: Callable[[str, str], "Run"], studio_home: Path) -> Callable[..., "Run"]:
+def finished(_ended: Callable[[str, str], Path], studio_home: Path) -> Callable[..., "Run"]:
     """`finished(method, task)`: a run that has ended well, trained once per session, copied into this test's home."""
     from studio import runs
 
     def copy_run(method: str = "lora", task: str = "chat") -> runs.Run:
-        run = _ended(method, task)
-        shutil.copytree(run.folder, runs.folder() / run.id, dirs_exist_ok=True)
-        return runs.get(run.id)
+        folder = _ended(method, task)
+        shutil.copytree(folder, runs.folder() / folder.name, dirs_exist_ok=True)
+        return runs.get(folder.name)
 
     return copy_run

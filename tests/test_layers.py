@@ -63,7 +63,7 @@ MAY_IMPORT = {
     "estimate": {"presets", "plan", "runs", "models", "methods", "data"},
     "chooser": {"presets", "plan", "data", "models", "methods", "estimate"},
     "training": {"runs", "plan", "data", "models", "methods", "evaluate", "presets", "estimate"},
-    "playground": {"runs", "plan", "data", "models", "methods", "training"},
+    "playground": {"runs", "plan", "data", "models", "methods", "evaluate", "training"},
     "export": {"runs", "plan", "presets", "data", "models", "methods", "training"},
     "ui": {"presets", "plan", "runs", "data", "models", "methods", "training", "playground", "export", "estimate", "chooser"},
     "cli": {"presets", "plan", "runs", "data", "models", "methods", "training", "playground", "export", "estimate", "chooser", "ui"},

@@ -138,8 +138,8 @@ def test_a_run_with_known_answers_tells_how_many_are_right_before_and_after(make
     run = runs.create(plan.model_copy(update={"data": plan.data.model_copy(update={"columns": columns})}))
     worker.run(run.id)
     report = runs.report(run)
-    assert report["before"]["asked"] == report["data"]["validation"]
-    assert 0 <= report["after"]["right"] <= 1
+    assert report["before"]["n_questions"] == report["data"]["validation"]
+    assert 0 <= report["after"]["answer_accuracy"] <= 1
 
 
 @pytest.mark.parametrize(

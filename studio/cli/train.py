@@ -20,7 +20,8 @@ from studio.estimate.machines import catalogue
 from studio.i18n import Message
 from studio.methods import settings_check, spec
 from studio.runs import Run, Status
-from studio.training import launcher, worker
+from studio.training import launcher, report_messages, worker
+from studio.training.memory import limit_memory
 
 INSIST_HINT = Message(
     "`studio estimate` says what would fit; --insist starts it all the same, "
@@ -111,7 +112,7 @@ def _run_in_foreground(run: Run) -> int:
     print(f"run {run.id}\nfolder {run.folder}", flush=True)
     try:
         with _stop_on_ctrl_c(run), _progress_bar(run), processes.worker_environment():
-            worker.run(run.id, before_start=worker.limit_memory)
+            worker.run(run.id, before_start=limit_memory)
     except Exception as error:
         with (run.folder / "worker.log").open("a", encoding="utf-8") as log_file:
             traceback.print_exc(file=log_file)
@@ -124,20 +125,16 @@ def _run_in_foreground(run: Run) -> int:
 def _print_result(run: Run) -> None:
     report = runs.report(run)
     if report:
-        texts = report["texts"]
-        if texts["cut"] or texts["dropped"]:
-            print(
-                worker.TEXTS_CUT_OR_DROPPED.render(
-                    cut=texts["cut"], length=texts["max_length"], dropped=texts["dropped"]
-                )
-            )
+        if truncation := report_messages.describe_truncation(report):
+            print(truncation.render())
         if receipt := history.build_receipt(history.load_estimate(run), report):
             print(receipt.render())
         before, after = report["before"], report["after"]
         loss = f"{before['loss']:.3f} -> {after['loss']:.3f}"
         print(f"{runs.status(run).state}: validation loss {loss} in {report['seconds']:.0f} s")
-        if "right" in before and "right" in after:
-            print(f"known answers right: {before['right']:.0%} -> {after['right']:.0%}")
+        if "answer_accuracy" in before and "answer_accuracy" in after:
+            accuracy = f"{before['answer_accuracy']:.0%} -> {after['answer_accuracy']:.0%}"
+            print(f"known answers right: {accuracy}")
     if runs.is_resumable(run):
         print(f"It goes on from where it was with: studio train --resume {run.id[:8]}")
 

@@ -1,1 +1,1 @@
-"""What a model is worth on examples it has not seen."""
+"""Scores of a model on examples it has not seen."""

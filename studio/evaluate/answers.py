@@ -1,4 +1,4 @@
-"""Ask a model questions whose answers are known, and count how often it is right."""
+"""Generates answers, and counts how often a model gives the known answer to a question."""
 
 import re
 from collections.abc import Callable, Sequence
@@ -10,9 +10,11 @@ from studio.data import examples
 from studio.data.examples import Example
 
 NUMBER_PATTERN = re.compile(r"-?\d+(?:[.,]\d+)*")
-# How many questions are asked, and how long an answer may be (tokens): enough to see a change, and minutes on a CPU.
+# How many questions are put, and how long an answer may be (tokens): enough to see a change, and minutes on
+# a CPU.
 MAX_QUESTIONS, MAX_NEW_TOKENS = 64, 160
 BATCH_SIZE = 16
+GREEDY = {"do_sample": False, "temperature": None, "top_p": None, "top_k": None}
 
 
 def measure_accuracy(
@@ -21,87 +23,117 @@ def measure_accuracy(
     rows: Sequence[Example],
     on_progress: Callable[[int, int], None] = lambda done, of: None,
 ) -> dict[str, float]:
-    """The share of questions answered rightly (0 to 1) with the likeliest words, and how many were asked; empty where no answer is known."""
-    answerable = [example for example in rows if example.get("answer")][:MAX_QUESTIONS]
-    if not answerable:
+    """The share of questions that greedy decoding answers correctly, over at most MAX_QUESTIONS of them.
+
+    Args:
+        model: A causal language model.
+        tokenizer: Its tokenizer, with a chat template.
+        rows: Examples; those with an `answer` are questions whose answer is known.
+        on_progress: Called with the questions answered so far, of all.
+
+    Returns:
+        `answer_accuracy` (0 to 1) and `n_questions`; empty where no answer is known.
+    """
+    questions = [example for example in rows if example.get("answer")][:MAX_QUESTIONS]
+    if not questions:
         return {}
     n_correct = 0
-    for start in range(0, len(answerable), BATCH_SIZE):
-        on_progress(start, len(answerable))
-        batch_rows = answerable[start : start + BATCH_SIZE]
+    for start in range(0, len(questions), BATCH_SIZE):
+        on_progress(start, len(questions))
+        batch = questions[start : start + BATCH_SIZE]
         prompts = [
             examples.apply_chat_template(
                 tokenizer, examples.to_prompt_messages(example), add_generation_prompt=True
             )
-            for example in batch_rows
+            for example in batch
         ]
-        n_correct += sum(
-            is_correct(text, example["answer"])
-            for text, example in zip(
-                generate_texts(model, tokenizer, prompts, MAX_NEW_TOKENS), batch_rows, strict=True
-            )
-        )
-    return {"right": n_correct / len(answerable), "asked": float(len(answerable))}
+        texts = generate_texts(model, tokenizer, prompts, MAX_NEW_TOKENS)
+        for text, example in zip(texts, batch, strict=True):
+            n_correct += is_correct(text, example["answer"])
+    return {"answer_accuracy": n_correct / len(questions), "n_questions": float(len(questions))}
 
 
 def generate_texts(
     model: Any, tokenizer: Any, prompts: Sequence[list[int]], max_new_tokens: int
 ) -> list[str]:
-    """The likeliest answers to tokenized questions, at most `longest` tokens each."""
-    return [
-        tokenizer.decode(ids, skip_special_tokens=True)
-        for ids in generate(model, tokenizer, prompts, max_new_tokens)
-    ]
+    """The greedy completions of tokenized prompts, as text without special tokens."""
+    completions = generate(model, tokenizer, prompts, max_new_tokens)
+    return [tokenizer.decode(ids, skip_special_tokens=True) for ids in completions]
 
 
 def generate(
     model: Any, tokenizer: Any, prompts: Sequence[list[int]], max_new_tokens: int, **sampling: Any
 ) -> list[list[int]]:
-    """The token ids of one answer per question, its end included where it came within `longest` tokens; greedy without `sampling`."""
-    width, was_training = max(len(ids) for ids in prompts), model.training
-    input_ids = torch.tensor(
-        [[tokenizer.pad_token_id] * (width - len(ids)) + ids for ids in prompts], device=model.device
-    )
-    mask = torch.tensor([[0] * (width - len(ids)) + [1] * len(ids) for ids in prompts], device=model.device)
-    generation_kwargs = (
-        {"do_sample": True, **sampling}
-        if sampling
-        else {"do_sample": False, "temperature": None, "top_p": None, "top_k": None}
-    )
+    """Complete prompts, all in one batch. The model is left in the mode it came in.
+
+    Args:
+        model: A causal language model.
+        tokenizer: Its tokenizer.
+        prompts: Token ids of each prompt.
+        max_new_tokens: The most tokens of a completion.
+        sampling: Arguments of `model.generate` to sample with; without any, decoding is greedy.
+
+    Returns:
+        The token ids of each completion, with the token that ends it where it ended by itself.
+    """
+    was_training = model.training
+    input_ids, attention_mask = _pad_left(prompts, tokenizer.pad_token_id, model.device)
+    decoding = {"do_sample": True, **sampling} if sampling else GREEDY
     model.eval()
     with torch.no_grad():
         output_ids = model.generate(
             input_ids=input_ids,
-            attention_mask=mask,
+            attention_mask=attention_mask,
             max_new_tokens=max_new_tokens,
             pad_token_id=tokenizer.pad_token_id,
-            **generation_kwargs,
+            **decoding,
         )
     model.train(was_training)
     stop_ids = stop_token_ids(model, tokenizer)
-    completions = output_ids[:, width:].tolist()
-    return [
-        ids[: next((position for position, token_id in enumerate(ids) if token_id in stop_ids), len(ids)) + 1]
-        for ids in completions
-    ]
+    prompt_width = input_ids.shape[1]
+    return [_cut_after_stop(ids, stop_ids) for ids in output_ids[:, prompt_width:].tolist()]
+
+
+def _pad_left(rows: Sequence[list[int]], pad_token_id: int, device: Any) -> tuple[torch.Tensor, torch.Tensor]:
+    """Token ids and attention mask, each (rows, longest row)."""
+    width = max(len(ids) for ids in rows)
+    padded = [[pad_token_id] * (width - len(ids)) + ids for ids in rows]
+    mask = [[0] * (width - len(ids)) + [1] * len(ids) for ids in rows]
+    return torch.tensor(padded, device=device), torch.tensor(mask, device=device)
+
+
+def _cut_after_stop(ids: list[int], stop_ids: frozenset[int]) -> list[int]:
+    """Token ids up to and including the first that ends an answer; all of them where none does."""
+    for position, token_id in enumerate(ids):
+        if token_id in stop_ids:
+            return ids[: position + 1]
+    return ids
 
 
 def stop_token_ids(model: Any, tokenizer: Any) -> frozenset[int]:
-    """The tokens that end an answer: the tokenizer's, and those at which the model's own settings stop (Gemma ends a turn with another)."""
+    """The tokens that end an answer: the tokenizer's, and those of the model's generation config.
+
+    Gemma ends a turn with another token than its tokenizer's.
+    """
     eos_token_id = model.generation_config.eos_token_id
     model_eos_ids = eos_token_id if isinstance(eos_token_id, list | tuple) else [eos_token_id]
-    return frozenset(
-        token_id for token_id in (tokenizer.eos_token_id, *model_eos_ids) if token_id is not None
-    )
+    candidates = (tokenizer.eos_token_id, *model_eos_ids)
+    return frozenset(token_id for token_id in candidates if token_id is not None)
 
 
 def is_correct(text: str, answer: str) -> bool:
-    """Whether a text gives the known answer: its last number is the answer's last, or, where that has none, it holds the answer's words."""
+    """Whether a text gives the known answer.
+
+    Its last number must be the last number of the answer; where the answer has none, the text must contain
+    its words.
+    """
     expected_numbers, text_numbers = NUMBER_PATTERN.findall(answer), NUMBER_PATTERN.findall(text)
-    if expected_numbers:
-        return bool(text_numbers) and _parse_number(text_numbers[-1]) == _parse_number(expected_numbers[-1])
-    return answer.strip().lower() in text.lower()
+    if not expected_numbers:
+        return answer.strip().lower() in text.lower()
+    return bool(text_numbers) and _parse_number(text_numbers[-1]) == _parse_number(expected_numbers[-1])
 
 
 def _parse_number(text: str) -> float:
-    return float(text.replace(",", "")) if text.replace(",", "").count(".") < 2 else float("nan")
+    """A number with commas between thousands; NaN, which equals nothing, for one with several points."""
+    digits = text.replace(",", "")
+    return float(digits) if digits.count(".") < 2 else float("nan")

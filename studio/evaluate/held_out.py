@@ -1,4 +1,4 @@
-"""Measure a model on the held-out examples: every learned token counts once, however the batches fall."""
+"""Scores a model on held-out examples: every trained token counts once, however the batches fall."""
 
 import math
 from collections.abc import Sequence
@@ -14,59 +14,51 @@ from studio.plan import Task
 def evaluate(
     model: Any, rows: Sequence[Encoded], tokenizer: Any, task: Task, batch_size: int
 ) -> dict[str, float]:
-    """Loss in nats per learned token with its perplexity, or loss per text with accuracy and macro F1 (shares, 0 to 1).
+    """Score a model on encoded examples. The model is left in the mode it came in.
 
-    The model is left in the mode it came in.
+    Returns:
+        For classification the loss per text (nats), `accuracy` and macro `f1` (shares, 0 to 1); for every
+        other task the loss per trained token (nats) and its `perplexity`.
     """
-    collator, loss, was_training = (
-        collate.build_collator(task, tokenizer, collate.count_virtual_tokens(model)),
-        collate.get_loss(task),
-        model.training,
-    )
-    order = sorted(rows, key=lambda row: len(row.input_ids))
-    total_loss, total_tokens = 0.0, 0
-    predictions: list[int] = []
-    targets: list[int] = []
-    model_kwargs: dict[str, Any] = (
-        {} if task == "classify" else {"use_cache": False}
-    )  # keys and values are kept for writing, and nothing is written
+    was_training = model.training
     model.eval()
+    total_loss, n_targets = 0.0, 0
+    predictions: list[int] = []
+    labels: list[int] = []
+    collator = collate.build_collator(task, tokenizer, collate.count_virtual_tokens(model))
+    get_loss = collate.get_loss(task)
+    # Keys and values are cached for writing text, and nothing is written here.
+    model_kwargs = {} if task == "classify" else {"use_cache": False}
+    by_length = sorted(rows, key=lambda row: len(row.input_ids))
     with torch.no_grad():
-        for start in range(0, len(order), batch_size):
-            tensors = {
-                name: value.to(model.device)
-                for name, value in collator([vars(row) for row in order[start : start + batch_size]]).items()
-            }
-            labels = tensors.pop("labels")
+        for start in range(0, len(by_length), batch_size):
+            batch = collator([vars(row) for row in by_length[start : start + batch_size]])
+            tensors = {name: tensor.to(model.device) for name, tensor in batch.items()}
+            batch_labels = tensors.pop("labels")
             outputs = model(**tensors, **model_kwargs)
-            n_tokens = int((labels != IGNORE_INDEX).sum())
-            total_loss += float(loss(outputs, labels)) * n_tokens
-            total_tokens += n_tokens
+            n_batch_targets = int((batch_labels != IGNORE_INDEX).sum())
+            total_loss += float(get_loss(outputs, batch_labels)) * n_batch_targets
+            n_targets += n_batch_targets
             if task == "classify":
                 predictions += outputs.logits.argmax(-1).tolist()
-                targets += labels.tolist()
+                labels += batch_labels.tolist()
     model.train(was_training)
-    if task == "classify":
-        return {
-            "loss": total_loss / total_tokens,
-            "accuracy": _accuracy(predictions, targets),
-            "f1": macro_f1(predictions, targets),
-        }
-    return {"loss": total_loss / total_tokens, "perplexity": math.exp(min(total_loss / total_tokens, 50))}
+    loss = total_loss / n_targets
+    if task != "classify":
+        return {"loss": loss, "perplexity": math.exp(min(loss, 50))}
+    return {"loss": loss, "accuracy": _accuracy(predictions, labels), "f1": macro_f1(predictions, labels)}
 
 
-def macro_f1(predictions: Sequence[int], targets: Sequence[int]) -> float:
-    """The mean over classes of F1 = 2·hits / (times said + times meant); classes that do not occur do not count."""
+def macro_f1(predictions: Sequence[int], labels: Sequence[int]) -> float:
+    """The mean over the classes that occur of F1 = 2·hits / (times predicted + times labelled)."""
+    pairs = list(zip(predictions, labels, strict=True))
     scores = []
-    for label in set(predictions) | set(targets):
-        n_correct = sum(
-            1 for predicted, target in zip(predictions, targets, strict=True) if predicted == target == label
-        )
-        scores.append(2 * n_correct / (predictions.count(label) + targets.count(label)))
+    for label in set(predictions) | set(labels):
+        n_hits = pairs.count((label, label))
+        scores.append(2 * n_hits / (predictions.count(label) + labels.count(label)))
     return sum(scores) / len(scores)
 
 
-def _accuracy(predictions: Sequence[int], targets: Sequence[int]) -> float:
-    return sum(
-        1 for predicted, target in zip(predictions, targets, strict=True) if predicted == target
-    ) / len(targets)
+def _accuracy(predictions: Sequence[int], labels: Sequence[int]) -> float:
+    pairs = zip(predictions, labels, strict=True)
+    return sum(predicted == label for predicted, label in pairs) / len(labels)

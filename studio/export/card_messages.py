@@ -12,8 +12,8 @@ METRIC_LABELS = {
     "perplexity": Message("perplexity"),
     "accuracy": Message("accuracy"),
     "f1": Message("f1"),
-    "right": Message("share of questions answered rightly"),
-    "asked": Message("questions asked"),
+    "answer_accuracy": Message("share of questions answered rightly"),
+    "n_questions": Message("questions asked"),
 }
 ON_VALIDATION = Message(
     "Measured on {count} examples kept aside (seed {seed}), which also chose the best state of the training. Few examples make an uncertain figure."

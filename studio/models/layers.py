@@ -1,10 +1,10 @@
-"""The parts of a torch model that methods work on, whatever its family calls them: its blocks and its embeddings."""
+"""The parts of a torch model that methods work on, whatever its family calls them: blocks and embeddings."""
 
 from typing import Any
 
 
 def get_blocks(model: Any) -> Any:
-    """The list of a model's blocks, from the bottom up."""
+    """The list of a model's transformer blocks, from the input to the output."""
     backbone = model.base_model
     return backbone.encoder.layer if hasattr(backbone, "encoder") else backbone.layers
 
@@ -15,7 +15,7 @@ def get_embeddings(model: Any) -> Any:
 
 
 def set_embeddings(model: Any, module: Any) -> None:
-    """Put another module in the place of the embeddings."""
+    """Replace the embeddings by another module."""
     setattr(model.base_model, _embeddings_name(model), module)
 
 

@@ -1,6 +1,6 @@
-"""A folder becomes a torch model and its tokenizer; a model becomes a checksum of the numbers it computes with."""
+"""Loads a model and its tokenizer from a folder, and computes the checksum of a model's parameters."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -13,28 +13,21 @@ from transformers import (
     BitsAndBytesConfig,
 )
 
+from studio.models import device
 from studio.plan import Task
 
-# For a base model that brings no chat template of its own; it is saved with whatever is trained under it.
+# For a base model without a chat template; it is saved with whatever is trained under it.
 PLAIN_TEMPLATE = (
-    "{% for message in messages %}{{ message['role'].capitalize() }}: {{ message['content'] }}{{ eos_token if message['role'] == 'assistant' else '\n' }}{% endfor %}"
+    "{% for message in messages %}"
+    "{{ message['role'].capitalize() }}: {{ message['content'] }}"
+    "{{ eos_token if message['role'] == 'assistant' else '\n' }}"
+    "{% endfor %}"
     "{% if add_generation_prompt %}{{ 'Assistant: ' }}{% endif %}"
 )
 
 
-def device() -> torch.device:
-    """Where models run here: the first CUDA card, else the processor."""
-    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-
-
-def dtype() -> torch.dtype:
-    """The number format of base weights: bfloat16 on cards that compute in it, 32 bits elsewhere (CPUs and older cards emulate it slowly)."""
-    has_bf16 = torch.cuda.is_available() and torch.cuda.is_bf16_supported(including_emulation=False)
-    return torch.bfloat16 if has_bf16 else torch.float32
-
-
 def tokenizer(folder: Path) -> Any:
-    """The tokenizer of a folder, able to pad and to write a conversation."""
+    """The tokenizer of a folder, with a padding token and a chat template."""
     loaded = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
     if loaded.pad_token is None:
         loaded.pad_token = loaded.eos_token
@@ -44,15 +37,16 @@ def tokenizer(folder: Path) -> Any:
 
 
 def nf4_config() -> Any:
-    """4-bit normal-float weights with doubly quantised scales (Dettmers et al. 2023); heads and poolers stay as they are.
+    """4-bit NormalFloat weights with doubly quantized scales (Dettmers et al. 2023).
 
-    The arithmetic is in the format of `dtype()`: CPUs emulate bfloat16 slowly.
+    Heads and poolers are not quantized. It computes in the format of `device.weights_dtype()`,
+    because CPUs emulate bfloat16 slowly.
     """
     return BitsAndBytesConfig(
         load_in_4bit=True,
         bnb_4bit_quant_type="nf4",
         bnb_4bit_use_double_quant=True,
-        bnb_4bit_compute_dtype=dtype(),
+        bnb_4bit_compute_dtype=device.weights_dtype(),
         llm_int8_skip_modules=["lm_head", "score", "classifier", "pooler", "head"],
     )
 
@@ -60,57 +54,86 @@ def nf4_config() -> Any:
 def base_model(
     folder: Path, task: Task, labels: Sequence[str] = (), seed: int = 0, in_4_bits: bool = False
 ) -> Any:
-    """The model of a folder for a task, in evaluation mode.
+    """The model of a folder for a task, on its device and in evaluation mode.
 
-    For classification it gets a fresh head for `labels`, the same one for the same `seed`.
+    Args:
+        folder: Where `config.json` and the safetensors files are.
+        task: With "classify" the model gets a new classification head, otherwise it has its language head.
+        labels: The classes of the new head, in the order of its outputs.
+        seed: The new head is the same for the same seed.
+        in_4_bits: Whether the matrices are quantized to NF4 while they are read.
     """
-    kwargs: dict[str, Any] = {"dtype": dtype(), "trust_remote_code": False, "use_safetensors": True}
-    if in_4_bits:
-        kwargs |= {"quantization_config": nf4_config(), "device_map": {"": device()}}
-    if task != "classify":
-        return _prepare_for_inference(AutoModelForCausalLM.from_pretrained(folder, **kwargs), in_4_bits)
-    torch.manual_seed(seed)
-    id2label = dict(enumerate(labels))
-    kwargs |= {
-        "num_labels": len(labels),
-        "id2label": id2label,
-        "label2id": {name: index for index, name in id2label.items()},
+    load_kwargs: dict[str, Any] = {
+        "dtype": device.weights_dtype(),
+        "trust_remote_code": False,
+        "use_safetensors": True,
     }
-    model = AutoModelForSequenceClassification.from_pretrained(folder, **kwargs)
-    model.config.pad_token_id = tokenizer(
-        folder
-    ).pad_token_id  # what rows are padded with: a decoder finds their last word by it
-    return _prepare_for_inference(model, in_4_bits)
+    if in_4_bits:
+        load_kwargs["quantization_config"] = nf4_config()
+        load_kwargs["device_map"] = {"": device.torch_device()}
+    if task == "classify":
+        model = _load_classifier(folder, labels, seed, load_kwargs)
+    else:
+        model = AutoModelForCausalLM.from_pretrained(folder, **load_kwargs)
+    _disable_repacking(model)
+    if in_4_bits:
+        _detach_from_file(model)
+    return model.to(device.torch_device()).eval()
 
 
-def _prepare_for_inference(model: Any, in_4_bits: bool) -> Any:
-    """On its device and in evaluation mode; 4-bit matrices stay as they were read.
+def _load_classifier(folder: Path, labels: Sequence[str], seed: int, load_kwargs: dict[str, Any]) -> Any:
+    torch.manual_seed(seed)
+    model = AutoModelForSequenceClassification.from_pretrained(
+        folder,
+        num_labels=len(labels),
+        id2label=dict(enumerate(labels)),
+        label2id={label: index for index, label in enumerate(labels)},
+        **load_kwargs,
+    )
+    # The token that rows are padded with: it tells a decoder where each text ends.
+    model.config.pad_token_id = tokenizer(folder).pad_token_id
+    return model
 
-    What stays whole beside them is copied: as a view of the file it would hold all of the file in memory, 0.4 GB of a model of 135M numbers.
-    On processors with AVX512-BF16 bitsandbytes would repack them, and round their scales, at the first pass without gradients: the base
-    would no longer be the one that was trained on.
+
+def _disable_repacking(model: Any) -> None:
+    """Keep 4-bit matrices as they were read.
+
+    On CPUs with AVX512-BF16 bitsandbytes would repack them, and round their scales, at the first pass without
+    gradients: the base would no longer be the one that was trained on.
     """
     for module in model.modules():
         if hasattr(module, "support_avx512bf16_for_cpu"):
             module.support_avx512bf16_for_cpu = False
-    for parameter in model.parameters() if in_4_bits else ():
+
+
+def _detach_from_file(model: Any) -> None:
+    """Copy the parameters that are not quantized.
+
+    As views of the file they would hold all of it in memory: 0.4 GB for a model with 135M parameters.
+    """
+    for parameter in model.parameters():
         if parameter.dtype.is_floating_point:
             parameter.data = parameter.data.clone()
-    return model.to(device()).eval()
 
 
 def count_parameters(model: torch.nn.Module, trainable_only: bool = False) -> int:
-    """How many numbers a model holds, or of those how many are being trained; two numbers in 4 bits share a byte."""
-    parameters = [
-        parameter for parameter in model.parameters() if parameter.requires_grad or not trainable_only
-    ]
-    return sum(
-        parameter.numel() * (2 if type(parameter).__name__ == "Params4bit" else 1) for parameter in parameters
-    )
+    """The parameters of a model, or only those that are trained; two 4-bit parameters share a byte."""
+    return sum(_count_elements(parameter) for parameter in _iter_parameters(model, trainable_only))
+
+
+def _iter_parameters(model: torch.nn.Module, trainable_only: bool) -> Iterator[torch.nn.Parameter]:
+    for parameter in model.parameters():
+        if parameter.requires_grad or not trainable_only:
+            yield parameter
+
+
+def _count_elements(parameter: torch.nn.Parameter) -> int:
+    n_elements = int(parameter.numel())
+    return 2 * n_elements if type(parameter).__name__ == "Params4bit" else n_elements
 
 
 def fingerprint(model: torch.nn.Module) -> str:
-    """SHA-256 (first 12 digits) over the name and the bytes of every parameter, as they lie in memory."""
+    """SHA-256 (first 12 digits) over the name and the bytes in memory of every parameter."""
     digest = sha256()
     for name, parameter in sorted(model.named_parameters()):
         digest.update(name.encode())

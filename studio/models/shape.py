@@ -1,4 +1,4 @@
-"""A model's shape from its config: every matrix it holds, so that counting needs neither torch nor the weights."""
+"""Reads a model's shape from its config, so that counting parameters needs neither torch nor the weights."""
 
 import json
 from collections.abc import Mapping
@@ -13,7 +13,15 @@ from studio.i18n import Message
 
 @dataclass(frozen=True)
 class Linear:
-    """One matrix of a block: `name` is its path within the block, `part` is "attention" or "feed_forward"."""
+    """One matrix of a block.
+
+    Attributes:
+        name: Its module's path within the block.
+        n_in: Input features.
+        n_out: Output features.
+        bias: Whether it has a bias.
+        part: "attention" or "feed_forward".
+    """
 
     name: str
     n_in: int
@@ -23,16 +31,29 @@ class Linear:
 
     @property
     def size(self) -> int:
-        """Numbers in the matrix and its bias."""
+        """Parameters of the matrix and its bias."""
         return self.n_in * self.n_out + (self.n_out if self.bias else 0)
 
 
 @dataclass(frozen=True)
 class ModelShape:
-    """What is in a model: `layers` equal blocks of `linears` and norms, between embeddings and a head.
+    """The parts of a model with their sizes: `layers` equal blocks between embeddings and a head.
 
-    All sizes count numbers (parameters). `block_other` is what a block holds beside its matrices, `outside` everything
-    outside the blocks but the head: embeddings, position tables and norms.
+    Attributes:
+        family: The `model_type` of its config.
+        encoder: Whether it reads whole texts (BERT) rather than writing them token by token.
+        hidden: Width of the hidden states.
+        layers: Blocks.
+        vocabulary: Tokens in the vocabulary.
+        context: The most tokens of a text, as its positions allow.
+        tied: Whether the language head shares the matrix of the embeddings.
+        linears: The matrices of one block.
+        block_other_parameters: Parameters of a block outside its matrices (norms).
+        non_block_parameters: Parameters outside the blocks and the head: embeddings, positions, norms.
+        pooler: Parameters of the pooler that a classification head reads from; 0 without one.
+        class_head: Parameters of a classification head before its last matrix.
+        heads: Attention heads.
+        first_block_missing: Parameters that the first block lacks.
     """
 
     family: str
@@ -52,42 +73,44 @@ class ModelShape:
 
     @cached_property
     def blocks(self) -> int:
-        """Numbers in all blocks together."""
-        return (
-            self.layers * (sum(linear.size for linear in self.linears) + self.block_other_parameters)
-            - self.first_block_missing
-        )
+        """Parameters of all blocks together."""
+        per_block = sum(linear.size for linear in self.linears) + self.block_other_parameters
+        return self.layers * per_block - self.first_block_missing
 
     @cached_property
     def attention_width(self) -> int:
-        """Numbers per token that the attention mixes: its heads side by side."""
+        """Values per token that the attention mixes: its heads concatenated."""
         return next(linear.n_in for linear in reversed(self.linears) if linear.part == "attention")
 
     @property
     def kv_cache_width(self) -> int:
-        """Numbers per token and block that writing keeps of earlier text: its keys and values."""
+        """Values per token and block in the KV cache: the keys and the values."""
         widths = [linear.n_out for linear in self.linears if linear.name.endswith(("k_proj", "v_proj"))]
         return sum(widths) or 2 * self.attention_width
 
     def total(self, labels: int = 0) -> int:
         """All parameters: with a language head, or with a head for `labels` classes where that is above 0."""
+        backbone = self.non_block_parameters + self.blocks
         if labels:
-            return self.non_block_parameters + self.blocks + self.pooler + self.head(labels)
-        return (
-            self.non_block_parameters
-            + self.blocks
-            + (0 if self.tied or self.encoder else self.vocabulary * self.hidden)
-        )
+            return backbone + self.pooler + self.head(labels)
+        if self.tied or self.encoder:
+            return backbone
+        return backbone + self.vocabulary * self.hidden
 
     def head(self, labels: int) -> int:
-        """Parameters of a fresh head for `labels` classes: a bias only on encoders, and what stands before it."""
+        """Parameters of a new head for `labels` classes; only that of an encoder has a bias."""
         return self.class_head + labels * self.hidden + (labels if self.encoder else 0)
 
 
 def from_config(config: Mapping[str, Any], name: str = "this model") -> ModelShape:
     """The shape described by a transformers config.
 
-    Raises ModelUnavailable where the family is not known, or a needed number is missing or none that a model can have.
+    Args:
+        config: The contents of a `config.json`.
+        name: What an error calls the model.
+
+    Raises:
+        ModelUnavailable: The family is unknown, or a size is missing or impossible.
     """
     family = str(config.get("model_type", ""))
     try:
@@ -119,7 +142,7 @@ def from_config(config: Mapping[str, Any], name: str = "this model") -> ModelSha
 
 
 def from_folder(folder: Path) -> ModelShape:
-    """The shape of the model in a local folder."""
+    """The shape of the model in a local folder; raises ModelUnavailable where it holds no readable config."""
     try:
         config = dict(json.loads((folder / "config.json").read_text(encoding="utf-8")))
     except (OSError, ValueError, TypeError):
@@ -132,19 +155,15 @@ def from_folder(folder: Path) -> ModelShape:
 
 
 def _decoder(config: Mapping[str, Any], family: str) -> ModelShape:
-    """Llama and its relatives: grouped attention, a gated feed-forward part, RMS norms without bias."""
-    hidden, inner, heads = (
-        int(config["hidden_size"]),
-        int(config["intermediate_size"]),
-        int(config["num_attention_heads"]),
-    )
+    """Llama and its relatives: grouped-query attention, a gated feed-forward part, RMS norms without bias."""
+    hidden = int(config["hidden_size"])
+    inner = int(config["intermediate_size"])
+    heads = int(config["num_attention_heads"])
     kv_heads = int(config.get("num_key_value_heads") or heads)
     head_dim = int(config.get("head_dim") or hidden // heads)
+    out_bias = bool(config.get("attention_bias"))
     # Qwen2 puts a bias on query, key and value whatever its config says; the others follow attention_bias.
-    bias, out_bias = (
-        bool(config.get("attention_bias")) or family == "qwen2",
-        bool(config.get("attention_bias")),
-    )
+    bias = out_bias or family == "qwen2"
     mlp_bias = bool(config.get("mlp_bias"))
     norms_per_block = 4 if family == "gemma3_text" else 2
     qk_norm_parameters = 2 * head_dim if family in ("qwen3", "gemma3_text") else 0
@@ -177,7 +196,7 @@ def _decoder(config: Mapping[str, Any], family: str) -> ModelShape:
 
 
 def _bert(config: Mapping[str, Any]) -> ModelShape:
-    """BERT: biases everywhere, three embedding tables, a pooler before the class head."""
+    """BERT: biases everywhere, three embedding tables, a pooler before the classification head."""
     hidden, inner = int(config["hidden_size"]), int(config["intermediate_size"])
     attention = tuple(
         Linear(name, hidden, hidden, True, "attention")
@@ -192,19 +211,21 @@ def _bert(config: Mapping[str, Any]) -> ModelShape:
         Linear("intermediate.dense", hidden, inner, True, "feed_forward"),
         Linear("output.dense", inner, hidden, True, "feed_forward"),
     )
+    vocabulary = int(config["vocab_size"])
     context = int(config["max_position_embeddings"])
+    token_types = int(config.get("type_vocab_size", 2))
+    embedding_norm = 2  # weight and bias
     return ModelShape(
         family="bert",
         encoder=True,
         hidden=hidden,
         layers=int(config["num_hidden_layers"]),
-        vocabulary=int(config["vocab_size"]),
+        vocabulary=vocabulary,
         context=context,
         tied=True,
         linears=attention + feed_forward,
         block_other_parameters=4 * hidden,
-        non_block_parameters=(int(config["vocab_size"]) + context + int(config.get("type_vocab_size", 2)) + 2)
-        * hidden,
+        non_block_parameters=(vocabulary + context + token_types + embedding_norm) * hidden,
         pooler=hidden * hidden + hidden,
         class_head=0,
         heads=int(config["num_attention_heads"]),
@@ -212,7 +233,10 @@ def _bert(config: Mapping[str, Any]) -> ModelShape:
 
 
 def _modernbert(config: Mapping[str, Any]) -> ModelShape:
-    """ModernBERT: no biases, one matrix for query, key and value, a gated feed-forward part, no norm before the first attention."""
+    """ModernBERT: no biases, one matrix for query, key and value, a gated feed-forward part.
+
+    The first block has no norm before its attention.
+    """
     hidden, inner = int(config["hidden_size"]), int(config["intermediate_size"])
     linears = (
         Linear("attn.Wqkv", hidden, 3 * hidden, False, "attention"),

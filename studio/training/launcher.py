@@ -1,4 +1,4 @@
-"""Start and stop a run's worker process; the page never trains itself."""
+"""Starts, resumes and stops the worker process of a run; the page never trains in its own process."""
 
 from studio import processes, runs
 from studio.errors import NotPossible
@@ -7,7 +7,7 @@ from studio.runs import Run
 
 
 def start(run: Run) -> None:
-    """Start the run in a process of its own session and return at once; it outlives the page."""
+    """Start the run's worker in a session of its own and return at once; it outlives the page."""
     log_path = run.folder / "worker.log"
     pid = processes.start_detached(
         "studio.training.worker", run.id, log_path=log_path, options=processes.WORKER
@@ -16,13 +16,21 @@ def start(run: Run) -> None:
 
 
 def resume(run: Run) -> None:
-    """Let a stopped or broken-off run go on from its last state; raises NotPossible where there is none."""
+    """Start a worker that continues a stopped or failed run from its last checkpoint.
+
+    Raises:
+        NotPossible: The run has no state to continue from.
+    """
     requeue(run)
     start(run)
 
 
 def requeue(run: Run) -> None:
-    """Make a run that has ended wait for its turn again, so that a worker goes on with it; raises NotPossible where it cannot."""
+    """Set a run that has ended back to waiting, so that a worker continues it.
+
+    Raises:
+        NotPossible: The run has no state to continue from.
+    """
     if not runs.is_resumable(run):
         raise NotPossible(
             Message("The run “{name}” cannot go on ({state}): it has kept no state to go on from."),
@@ -38,7 +46,7 @@ def requeue(run: Run) -> None:
 
 
 def stop(run: Run) -> None:
-    """Ask the run to stop after the step it is in; what it has learned by then is kept."""
+    """Ask the run to stop after the step it is in; what it has learned by then is saved."""
     run.stop_file.touch()
 
 

@@ -1,4 +1,4 @@
-"""One run trains at a time: waiting for a turn, and leaving when asked to."""
+"""One run trains at a time: waiting for a turn, and giving up when asked to stop."""
 
 import time
 
@@ -6,25 +6,35 @@ from studio import runs
 from studio.methods.spec import StopRequested
 from studio.runs import Run
 
+POLL_SECONDS = 1.0
+
 
 def raise_if_stopped(run: Run) -> None:
-    """Between two stages: raise Halt where the run was asked to stop."""
+    """Between two parts of a run: raise StopRequested where it was asked to stop."""
     if run.stop_file.exists():
         raise StopRequested
 
 
 def wait_for_turn(run: Run) -> None:
-    """One run trains at a time: wait until no other run is going, and none that is older waits."""
+    """Wait until no other run is active and no older one waits, or until this one is asked to stop."""
     while not run.stop_file.exists():
-        others = [other for other in runs.all_runs() if is_ahead(other, run)]
-        if not others:
+        n_ahead = sum(is_ahead(other, run) for other in runs.all_runs())
+        if not n_ahead:
             return
-        runs.set_status(run, "waiting", "queue", steps=len(others))
-        time.sleep(1)
+        runs.set_status(run, "waiting", "queue", steps=n_ahead)
+        time.sleep(POLL_SECONDS)
 
 
 def is_ahead(other: Run, run: Run) -> bool:
-    """Whether a run must wait for another one: one that is going (it may be newer than a run that was woken again), or has waited longer."""
+    """Whether a run must wait for another one.
+
+    It waits for one that is active, which may be newer than a run that was resumed, and for one that has
+    waited longer.
+    """
+    if other.id == run.id:
+        return False
     state = runs.status(other).state
+    if state in runs.ENDED_STATES:
+        return False
     is_older = (other.created, other.id) < (run.created, run.id)
-    return other.id != run.id and state not in runs.ENDED_STATES and (is_older or state != "waiting")
+    return is_older or state != "waiting"

@@ -1,101 +1,130 @@
-"""What a run needs before it trains: its data split, its model loaded, its method attached."""
+"""Prepares what a run trains on: its data split, its model loaded, its method attached."""
 
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 from studio import methods, runs
 from studio.data import examples, split, store
-from studio.data.examples import Example
+from studio.data.examples import Encoded, Example
 from studio.data.split import Splits
 from studio.errors import BadData, BadPlan
 from studio.estimate.machines import hardware
 from studio.i18n import Message
 from studio.methods import defaults
-from studio.methods.spec import Method, TrainingContext
+from studio.methods.spec import Method, Scores, StageMonitor, TrainingContext
 from studio.models import shape
 from studio.models.fetch import FetchedModel
+from studio.models.shape import ModelShape
 from studio.plan import Plan
 from studio.runs import Run
 from studio.storage import write_json
 from studio.training.queue import raise_if_stopped
 
 SPLIT_NAMES = ("train", "validation", "test")
+# Written last, so that its presence marks the saved splits as complete: the report's section on the data.
+DATA_REPORT_FILE = "about.json"
+CreateMonitor = Callable[[str, Any, Callable[[], Scores] | None], StageMonitor]
 
 
 @dataclass(frozen=True)
 class PreparedData:
-    """The examples of a run, in words, and what is known about them."""
+    """The examples of a run, not yet tokenized, and the section of the report that describes them."""
 
     splits: Splits
     report_section: dict[str, Any]
 
 
+def has_saved_splits(run: Run) -> bool:
+    """Whether the data of a run was prepared before: it is a run that goes on."""
+    return (run.folder / "data" / DATA_REPORT_FILE).is_file()
+
+
 def prepare_data(run: Run, plan: Plan) -> PreparedData:
-    """Read and split the data, and keep the parts in the run: every later verdict is measured on the same rows."""
+    """Read and split the data, and save the splits in the run: all scores are measured on the same rows.
+
+    A run that goes on reads the splits it has saved.
+
+    Raises:
+        BadData: The data set, or the test set, cannot be used for the plan's task.
+    """
     runs.set_status(run, "preparing", "data")
     folder = run.folder / "data"
-    if (folder / "about.json").is_file():  # a run that goes on
-        files = [folder / f"{name}.jsonl" for name in SPLIT_NAMES]
-        rows_by_split = [
-            [json.loads(line) for line in file.read_bytes().splitlines()] if file.is_file() else []
-            for file in files
-        ]
-        return PreparedData(
-            Splits(*rows_by_split), json.loads((folder / "about.json").read_text(encoding="utf-8"))
-        )
+    if has_saved_splits(run):
+        return _load_saved_splits(folder)
+    prepared = _split_dataset(plan)
+    _save_splits(prepared, folder)
+    return prepared
+
+
+def _load_saved_splits(folder: Path) -> PreparedData:
+    rows_by_split = [_read_jsonl(folder / f"{name}.jsonl") for name in SPLIT_NAMES]
+    report_section = json.loads((folder / DATA_REPORT_FILE).read_text(encoding="utf-8"))
+    return PreparedData(Splits(*rows_by_split), report_section)
+
+
+def _read_jsonl(path: Path) -> list[Example]:
+    """The examples in a file; none where it does not exist."""
+    if not path.is_file():
+        return []
+    return [json.loads(line) for line in path.read_bytes().splitlines()]
+
+
+def _split_dataset(plan: Plan) -> PreparedData:
     dataset = store.find(plan.data.source)
     table = dataset.table()
     columns = plan.data.columns or guess_columns(plan, table)
     all_examples, incomplete = examples.build_examples(table, plan.task, columns)
-    splits = split.split_examples(
-        all_examples, plan.data, plan.training.seed, split.duplicate_groups(all_examples)
-    )
+    groups = split.duplicate_groups(all_examples)
+    splits = split.split_examples(all_examples, plan.data, plan.training.seed, groups)
     about: dict[str, Any] = {
         "name": dataset.name,
         "sha256": dataset.sha256,
         "licence": dataset.licence,
         "columns": columns,
+        "rows": len(table.rows),
+        "damaged": len(table.bad_lines),
     }
-    about |= {"rows": len(table.rows), "damaged": len(table.bad_lines)}
     if plan.data.test:
         test_set = store.find(plan.data.test)
         about |= {"test_name": test_set.name, "test_sha256": test_set.sha256}
-        splits = replace(
-            splits,
-            test=load_test_set(
-                test_set,
-                plan,
-                columns,
-                examples.collect_labels(all_examples) if plan.task == "classify" else [],
-            ),
-        )
-    folder.mkdir(exist_ok=True)
-    examples_by_split = dict(zip(SPLIT_NAMES, (splits.train, splits.validation, splits.test), strict=True))
-    for name, split_rows in (
-        (name, split_rows) for name, split_rows in examples_by_split.items() if split_rows
-    ):
-        text = "".join(json.dumps(example, ensure_ascii=False) + "\n" for example in split_rows)
-        (folder / f"{name}.jsonl").write_text(text, encoding="utf-8")
-    about |= {
-        "incomplete": incomplete,
-        **{name: len(split_rows) for name, split_rows in examples_by_split.items()},
-    }
-    write_json(folder / "about.json", {"data": about})
+        labels = examples.collect_labels(all_examples) if plan.task == "classify" else []
+        splits = replace(splits, test=load_test_set(test_set, plan, columns, labels))
+    about["incomplete"] = incomplete
+    about |= {name: len(getattr(splits, name)) for name in SPLIT_NAMES}
     return PreparedData(splits, {"data": about})
+
+
+def _save_splits(prepared: PreparedData, folder: Path) -> None:
+    folder.mkdir(exist_ok=True)
+    for name in SPLIT_NAMES:
+        split_examples = getattr(prepared.splits, name)
+        if split_examples:
+            lines = [json.dumps(example, ensure_ascii=False) + "\n" for example in split_examples]
+            (folder / f"{name}.jsonl").write_text("".join(lines), encoding="utf-8")
+    write_json(folder / DATA_REPORT_FILE, prepared.report_section)
 
 
 def load_test_set(
     dataset: store.Dataset, plan: Plan, columns: Mapping[str, str], labels: Sequence[str]
 ) -> list[Example]:
-    """The examples of a test set of its own; raises BadData where its columns or its classes are not those that are learned."""
+    """The examples of a test set that is a data set of its own.
+
+    Args:
+        dataset: The test set.
+        plan: The plan whose task it tests.
+        columns: The columns of the training data, role -> column; the test set must have the same.
+        labels: The classes that are trained; empty for other tasks than classification.
+
+    Raises:
+        BadData: It lacks a column, or has classes that are never trained.
+    """
     test_examples, _ = examples.build_examples(dataset.table(), plan.task, columns)
-    unknown_labels = (
-        sorted({example["label"] for example in test_examples} - set(labels))
-        if plan.task == "classify"
-        else []
-    )
+    if plan.task != "classify":
+        return test_examples
+    unknown_labels = sorted({example["label"] for example in test_examples} - set(labels))
     if unknown_labels:
         raise BadData(
             Message("The test set “{name}” has classes that are never learned: {classes}."),
@@ -107,79 +136,62 @@ def load_test_set(
 
 
 def guess_columns(plan: Plan, table: Any) -> dict[str, str]:
-    """The roles of the columns where the plan names none; a guess from content does not stand against names that say another task."""
+    """The columns (role -> column) of a plan that names none; empty where their names say another task."""
     from studio.data.schema import infer_roles  # noqa: PLC0415 - only here
 
     guess = infer_roles.guess_roles(table, plan.task)
-    return {} if not guess.is_confident and infer_roles.guess_roles(table).is_confident else guess.columns
+    if not guess.is_confident and infer_roles.guess_roles(table).is_confident:
+        return {}
+    return guess.columns
 
 
 def fetch_progress(run: Run) -> Callable[[float, float], None]:
-    """Shows how much of the model has come (megabytes)."""
+    """A callback that shows how much of the model has been downloaded (megabytes)."""
 
-    def progress(done: float, total: float) -> None:
+    def on_progress(done: float, total: float) -> None:
         runs.set_status(run, "preparing", "fetch", step=int(done), steps=int(total))
 
-    return progress
+    return on_progress
 
 
 def load_job(
-    run: Run, method: Method, base: FetchedModel, splits: Splits
+    run: Run, method: Method, base: FetchedModel, splits: Splits, create_monitor: CreateMonitor
 ) -> tuple[TrainingContext, dict[str, Any]]:
-    """Load the model, attach the method and encode the examples; beside the job the report's part on what was loaded.
+    """Load the model, attach the method and tokenize the examples.
 
-    Raises BadPlan where the method does not go with the model that came.
+    Args:
+        run: The run to train.
+        method: The method of its plan.
+        base: Its base model on this machine.
+        splits: Its examples.
+        create_monitor: Makes the callback of a stage.
+
+    Returns:
+        The training, and the sections of the report that describe what was loaded.
+
+    Raises:
+        BadPlan: The method cannot be used with the model that was fetched.
     """
-    import torch  # noqa: PLC0415 - a waiting worker does without
+    import torch  # noqa: PLC0415 - a worker that waits does without
 
     from studio.evaluate import held_out  # noqa: PLC0415
     from studio.models import load  # noqa: PLC0415
 
+    _require_compatible(run.plan, base)
     model_shape = shape.from_folder(base.folder)
-    raw_plan = {"task": run.plan.task, "model": str(base.folder), "method": run.plan.method.model_dump()}
-    if problems := methods.find_plan_problems(raw_plan):  # what nobody could know before the model was here
-        raise BadPlan(problems)
     plan = defaults.fill_training(run.plan, method, model_shape, len(splits.train))
-    tokenizer, training = load.tokenizer(base.folder), plan.training
-    labels = (
-        tuple(examples.collect_labels(splits.train + splits.validation + splits.test))
-        if plan.task == "classify"
-        else ()
-    )
-    model = load.base_model(base.folder, plan.task, labels, training.seed, method.weights == "nf4")
+    tokenizer = load.tokenizer(base.folder)
+    labels = _collect_labels(plan, splits)
+    model = load.base_model(base.folder, plan.task, labels, plan.training.seed, method.weights == "nf4")
     checksum = load.fingerprint(model)
-    if method.weights == "trained":  # small steps vanish in 16-bit numbers
+    if method.weights == "trained":  # small steps vanish in 16-bit parameters
         model = model.float()
-    torch.manual_seed(training.seed)
+    torch.manual_seed(plan.training.seed)
     settings = method.resolve_settings(plan.method.settings)
     model = method.attach(model, settings, plan.task)
-    max_length = method.max_text_tokens(model_shape, settings, training.max_length)
-    plan = plan.model_copy(update={"training": training.model_copy(update={"max_length": max_length})})
-    all_splits = (splits.train, splits.validation, *([splits.test] if splits.test else []))
-    encoded = [
-        examples.encode_examples(split_rows, plan.task, tokenizer, max_length, labels)
-        for split_rows in all_splits
-    ]
-    n_dropped = sum(map(len, all_splits)) - sum(map(len, encoded)) if plan.task != "complete" else 0
-    report = {
-        "base": {
-            "name": base.name,
-            "hub": base.hub,
-            "weights": base.note.to_json(),
-            "checksum": checksum,
-        },
-        "parameters": {
-            "trainable": load.count_parameters(model, trainable_only=True),
-            "total": load.count_parameters(model),
-        },
-        "texts": {
-            "max_length": max_length,
-            "cut": sum(item.truncated for split_rows in encoded for item in split_rows),
-            "dropped": n_dropped,
-        },
-        "labels": list(labels),
-        "device": str(model.device),
-    }
+    plan = _limit_length(plan, method, model_shape)
+    encoded = _encode_splits(splits, plan, tokenizer, labels)
+    training = plan.training
     micro_batch_size = max(1, (training.batch_size or 1) // training.gradient_accumulation_steps)
 
     def report_progress(stage: str, done: int, total: int) -> None:
@@ -191,16 +203,81 @@ def load_job(
         tokenizer=tokenizer,
         plan=plan,
         settings=settings,
-        train=encoded[0],
-        validation=encoded[1],
+        train=encoded["train"],
+        validation=encoded["validation"],
         folder=run.folder,
-        create_monitor=lambda stage, model, measure: None,  # type: ignore[arg-type,return-value] # set where training begins
+        create_monitor=create_monitor,
         measure=lambda model, rows: held_out.evaluate(model, rows, tokenizer, plan.task, micro_batch_size),
         free_memory=hardware.free_memory,
-        test=encoded[2] if splits.test else [],
+        test=encoded["test"],
         test_examples=splits.test,
         examples=(splits.train, splits.validation),
         base_folder=base.folder,
         report_progress=report_progress,
     )
+    report = {
+        "base": {
+            "name": base.name,
+            "hub": base.hub,
+            "weights": base.note.to_json(),
+            "checksum": checksum,
+        },
+        "parameters": {
+            "trainable": load.count_parameters(model, trainable_only=True),
+            "total": load.count_parameters(model),
+        },
+        "texts": _summarize_lengths(plan, splits, encoded),
+        "labels": list(labels),
+        "device": str(model.device),
+    }
     return job, report
+
+
+def _require_compatible(plan: Plan, base: FetchedModel) -> None:
+    """Check the plan with the model at hand: of one from the hub nothing was known before it was fetched."""
+    raw_plan = {"task": plan.task, "model": str(base.folder), "method": plan.method.model_dump()}
+    problems = methods.find_plan_problems(raw_plan)
+    if problems:
+        raise BadPlan(problems)
+
+
+def _collect_labels(plan: Plan, splits: Splits) -> tuple[str, ...]:
+    if plan.task != "classify":
+        return ()
+    return tuple(examples.collect_labels(splits.train + splits.validation + splits.test))
+
+
+def _limit_length(plan: Plan, method: Method, model_shape: ModelShape) -> Plan:
+    """The plan with the longest text that the model can read: virtual tokens take positions too."""
+    settings = method.resolve_settings(plan.method.settings)
+    max_length = method.max_text_tokens(model_shape, settings, plan.training.max_length)
+    training = plan.training.model_copy(update={"max_length": max_length})
+    return plan.model_copy(update={"training": training})
+
+
+def _encode_splits(
+    splits: Splits, plan: Plan, tokenizer: Any, labels: Sequence[str]
+) -> dict[str, list[Encoded]]:
+    """The tokenized examples of each split; the test split may have none."""
+
+    def encode(split_examples: Sequence[Example]) -> list[Encoded]:
+        max_length = plan.training.max_length
+        return examples.encode_examples(split_examples, plan.task, tokenizer, max_length, labels)
+
+    return {
+        "train": encode(splits.train),
+        "validation": encode(splits.validation),
+        "test": encode(splits.test) if splits.test else [],
+    }
+
+
+def _summarize_lengths(
+    plan: Plan, splits: Splits, encoded: Mapping[str, Sequence[Encoded]]
+) -> dict[str, int]:
+    """How many examples were cut at the longest length, or dropped because their prompt alone is longer."""
+    n_cut = sum(item.truncated for rows in encoded.values() for item in rows)
+    n_examples = sum(len(getattr(splits, name)) for name in SPLIT_NAMES)
+    n_encoded = sum(len(rows) for rows in encoded.values())
+    # A long text to continue becomes several rows, and none is dropped.
+    n_dropped = 0 if plan.task == "complete" else n_examples - n_encoded
+    return {"max_length": plan.training.max_length, "cut": n_cut, "dropped": n_dropped}

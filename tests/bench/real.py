@@ -135,7 +135,11 @@ def trained(name: str, folder: Path) -> str:
     if case.figure == "reward_model":
         found = report["method"]["reward_model"]
         before, after = {}, {"reward_model": found["after"]["accuracy"]}
-    right = f"  right {before['right']} -> {after['right']} of {after['asked']}" if "right" in after else ""
+    right = (
+        f"  right {before['answer_accuracy']} -> {after['answer_accuracy']} of {after['n_questions']}"
+        if "answer_accuracy" in after
+        else ""
+    )
     bar = f"{case.bar:.2f}" if case.bar else "below" if case.figure == "loss" else "-"
     start = f"{before[case.figure]:.3f}" if case.figure in before else "-"
     return f"{name:<14}{case.figure:<14}{start:>8}{after[case.figure]:>8.3f}{bar:>8}{report['seconds']:>8.0f} s{right}"

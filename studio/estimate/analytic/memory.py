@@ -27,7 +27,7 @@ OPTIMIZER_STATE_BYTES = 8.0
 
 
 def bytes_per_parameter(machine: Machine) -> int:
-    """Bytes of a number of a base as it is held: 2 on a card that computes in bfloat16, else 4 (studio.models.load.dtype)."""
+    """Bytes of a number of a base as it is held: 2 on a card that computes in bfloat16, else 4 (studio.models.device.weights_dtype)."""
     return 2 if machine.kind == "card" and machine.bf16 else 4
 
 

@@ -24,7 +24,13 @@ from studio.estimate.machines import hardware
 from studio.estimate.machines.rates import Rates
 from studio.estimate.op_counts import OpCounts, total
 from studio.estimate.tracing.meta_step import MetaStep, PassSpec
-from studio.models import load
+from studio.models.device import (
+    cuda_bytes_outside_allocator,
+    device_type,
+    synchronize,
+    torch_device,
+    weights_dtype,
+)
 from studio.plan import Task
 
 # Layers of the cut, and portions that differ as much as portions do: few short texts, more long ones (texts, tokens).
@@ -74,7 +80,7 @@ def count_step(
 def _build_meta_step(config: Mapping[str, Any], method_name: str, is_encoder: bool, device: str) -> MetaStep:
     method = methods.get(method_name)
     task: Task = "classify" if is_encoder else "chat"
-    bf16 = load.dtype() is torch.bfloat16
+    bf16 = weights_dtype() is torch.bfloat16
     return MetaStep(
         config, method_name, method.resolve_settings({}), task, 6 if is_encoder else 0, device, bf16=bf16
     )
@@ -93,8 +99,8 @@ def time_step(
     model_config = AutoConfig.for_model(**config)
     model_config.num_labels = 6
     model = model_class.from_config(
-        model_config, dtype=torch.float32 if method.weights == "trained" else load.dtype()
-    ).to(load.device())
+        model_config, dtype=torch.float32 if method.weights == "trained" else weights_dtype()
+    ).to(torch_device())
     model.config.pad_token_id = 0
     model = method.attach(model, method.resolve_settings({}), "classify" if is_encoder else "chat").train()
     optimizer = torch.optim.AdamW(
@@ -110,14 +116,15 @@ def time_step(
         labels = input_ids[:, tokens // 2 - 1 :][:, : tokens // 2 + 1]
 
     def step() -> None:
-        with torch.autocast(model.device.type, dtype=torch.bfloat16, enabled=load.dtype() is torch.bfloat16):
+        with torch.autocast(
+            model.device.type, dtype=torch.bfloat16, enabled=weights_dtype() is torch.bfloat16
+        ):
             outputs = model(**inputs)
         collate.get_loss(task)(outputs, labels, torch.tensor(labels.numel())).backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()
         optimizer.zero_grad()
-        if model.device.type == "cuda":
-            torch.cuda.synchronize()
+        synchronize()
 
     return _median_seconds(step, STEPS_PER_POINT)
 
@@ -204,7 +211,7 @@ def main() -> int:
     startup_seconds = time.time() - psutil.Process().create_time()
     request = json.loads(sys.stdin.read())
     config, is_encoder = truncate_config(request["config"]), bool(request["encoder"])
-    device = "cuda" if torch.cuda.is_available() else "cpu"
+    device = device_type()
     initial_rates = replace(Rates(**request["start"]), runtime=_runtime_bytes(device))
     if device == "cpu":
         initial_rates = replace(
@@ -235,8 +242,7 @@ def _runtime_bytes(device: str) -> float:
 
     if device == "cuda":
         torch.zeros(1, device="cuda")
-        free_bytes, total_bytes = torch.cuda.mem_get_info()
-        return float(total_bytes - free_bytes - torch.cuda.memory_reserved())
+        return float(cuda_bytes_outside_allocator())
     return float(hardware.peak_resident_bytes())
 
 

@@ -1,1 +1,1 @@
-"""The stages of RLHF: supervised fine-tuning, reward model, policy optimisation, and the next iteration."""
+"""The stages of RLHF: supervised fine-tuning, reward model, policy optimization, and the next iteration."""

@@ -1,4 +1,4 @@
-"""The next round of RLHF: which earlier run can be gone on from, and how its model becomes the start of this one."""
+"""Continues RLHF from an earlier run: which runs allow it, and how a run's model starts the next."""
 
 import os
 import re
@@ -19,26 +19,36 @@ OTHER_BASE_MODEL = Message("{run} was trained on another base model")
 
 
 def unusable_reason(runs_folder: Path, run_id: str, shape: ModelShape | None) -> Message | None:
-    """Why a run of this folder of runs cannot be gone on from by a model of this shape; None where it can."""
+    """Why a run cannot be continued; None where it can.
+
+    Args:
+        runs_folder: The folder of all runs.
+        run_id: The earlier run.
+        shape: The shape of the model that is to continue; None where it is not known yet.
+    """
     if not RUN_ID_PATTERN.fullmatch(run_id):
         return NOT_A_RUN_ID.format(run=f"{run_id!r:.80}")
-    model_folder = runs_folder / run_id / "model"
-    if not (model_folder / "config.json").is_file() or not (runs_folder / run_id / "stages").is_dir():
+    run_folder = runs_folder / run_id
+    has_model = (run_folder / "model" / "config.json").is_file()
+    if not has_model or not (run_folder / "stages").is_dir():
         return NO_FINISHED_MODEL.format(run=run_id)
-    return (
-        OTHER_BASE_MODEL.format(run=run_id) if shape and shapes.from_folder(model_folder) != shape else None
-    )
+    if shape and shapes.from_folder(run_folder / "model") != shape:
+        return OTHER_BASE_MODEL.format(run=run_id)
+    return None
 
 
 def earlier_run_folder(job: TrainingContext) -> Path:
-    """The folder of the run to go on from; one that does not exist where there is none."""
+    """The folder of the run to continue; a path that does not exist where there is none."""
     return job.folder.parent / (str(job.settings["start_from"]) or ".none")
 
 
 def import_earlier_model(job: TrainingContext, target: Path) -> None:
-    """Make the earlier run's model this run's own: linked, so that it outlives that run and takes no room twice.
+    """Copy the earlier run's model to `target`.
 
-    Raises NotPossible where that run is none to go on from.
+    Files are hard links where the disk can link: the model outlives the earlier run and takes no space twice.
+
+    Raises:
+        NotPossible: The earlier run cannot be continued.
     """
     run_id = str(job.settings["start_from"])
     reason = unusable_reason(job.folder.parent, run_id, shapes.from_config(job.model.config.to_dict()))
@@ -57,7 +67,7 @@ def import_earlier_model(job: TrainingContext, target: Path) -> None:
 
 
 def _link_or_copy(source: str, target: str) -> None:
-    """Give a file a second name, or copy it where the disk cannot."""
+    """Hard-link a file, or copy it where the disk cannot link."""
     try:
         os.link(source, target)
     except OSError:

@@ -1,4 +1,4 @@
-"""The guided run of RLHF: each stage begins where the last one ended, and one whose result is there is skipped."""
+"""Runs the stages of RLHF: each begins with the last one's result, and is skipped where its own is saved."""
 
 import dataclasses
 import json
@@ -12,106 +12,124 @@ from studio.methods.rlhf_stages import stage as stage_files
 from studio.methods.spec import StageMonitor, TrainingContext
 from studio.methods.training import supervised
 
+# What became of a stage, in the report: trained to its end, stopped on the way, not wanted, its result
+# saved by this run before it was stopped, or by the run that it continues.
+DONE, STOPPED, SKIPPED, REUSED, IMPORTED = "done", "stopped", "skipped", "reused", "imported"
+
 
 def train(job: TrainingContext) -> Any:
-    """All stages in order; after a stop, the best model there is by then. What became of each stage stands in the notes."""
-    stage_notes: dict[str, str] = job.notes.setdefault("stages", {})
-    model = _run_stages(job, stage_notes)
-    model.requires_grad_(True)  # whoever keeps it keeps all of it
+    """Train all stages in order.
+
+    Returns:
+        The policy; after a stop, the best model there is by then. What became of each stage is in
+        `job.notes["stages"]`.
+    """
+    outcomes: dict[str, str] = job.notes.setdefault("stages", {})
+    model = _run_stages(job, outcomes)
+    model.requires_grad_(True)  # all of it is saved, not what a LoRA left trainable
     return model
 
 
-def _run_stages(job: TrainingContext, stage_notes: dict[str, str]) -> Any:
+def _run_stages(job: TrainingContext, outcomes: dict[str, str]) -> Any:
     sft_folder = stage_files.folder(job, "sft")
     if job.settings["start_from"] and not stage_files.is_done(sft_folder):
         sft_folder.parent.mkdir(parents=True, exist_ok=True)
         iterate.import_earlier_model(job, sft_folder)
-        stage_notes["sft"] = f"taken over from {job.settings['start_from']}"
-    policy_model, stopped = _fine_tune(job, stage_notes)
+        outcomes["sft"] = IMPORTED
+    policy_model, stopped = _fine_tune(job, outcomes)
     if stopped:
         return policy_model
     if job.settings["algorithm"] == "dpo":
         trained_model, stopped = policy.train_dpo(job, policy_model)
-        stage_notes["dpo"] = "stopped" if stopped else "done"
+        outcomes["dpo"] = _outcome(stopped)
         return trained_model
-    reward_name, scoring_model = rule_rewards.resolve_reward(job.settings, job.plan.task), None
+    reward_name = rule_rewards.resolve_reward(job.settings, job.plan.task)
+    scoring_model = None
     if reward_name == "model":
-        scoring_model, stopped = _train_reward_model(job, stage_notes)
+        scoring_model, stopped = _get_reward_model(job, outcomes)
         if stopped:
             return policy_model
     trained_model, stopped = policy.train_policy(job, policy_model, reward_name, scoring_model)
-    stage_notes["rl"] = "stopped" if stopped else "done"
+    outcomes["rl"] = _outcome(stopped)
     return trained_model
 
 
-def _fine_tune(job: TrainingContext, stage_notes: dict[str, str]) -> tuple[Any, bool]:
-    """The plain model from which practice starts, and whether the training was stopped on the way.
+def _outcome(stopped: bool) -> str:
+    return STOPPED if stopped else DONE
 
-    The change is added into the base's matrices in place: nothing is held twice.
+
+def _fine_tune(job: TrainingContext, outcomes: dict[str, str]) -> tuple[Any, bool]:
+    """The plain model that the policy starts from, and whether its training was stopped.
+
+    The LoRA is merged into the base's matrices in place, so that no matrix is in memory twice.
     """
     sft_folder = stage_files.folder(job, "sft")
     if stage_files.is_done(sft_folder):
-        stage_notes.setdefault("sft", "was there")
+        outcomes.setdefault("sft", REUSED)
         return _load_weights(job.model.unload(), sft_folder), False
     if not job.settings["sft"]:
-        stage_notes["sft"] = "left out"
+        outcomes["sft"] = SKIPPED
         return job.model.unload(), False
     monitors: list[StageMonitor] = []
 
-    def create_monitor(stage_name: str, model: Any, measure: Any) -> StageMonitor:
-        monitors.append(job.create_monitor(stage_name, model, measure))
+    def create_monitor(stage: str, model: Any, measure: Any) -> StageMonitor:
+        monitors.append(job.create_monitor(stage, model, measure))
         return monitors[-1]
 
     supervised.fit(dataclasses.replace(job, create_monitor=create_monitor), stage="sft")
     policy_model = stage_files.merge_adapter(job.model)
-    if monitors[0].stopped:
-        stage_notes["sft"] = "stopped"
-        return policy_model, True
-    stage_files.save_result(job, "sft", policy_model, {})
-    stage_notes["sft"] = "done"
-    return policy_model, False
-
-
-def _train_reward_model(job: TrainingContext, stage_notes: dict[str, str]) -> tuple[Any, bool]:
-    """The reward model, and whether its training was stopped. Without pairs an earlier run's is used as it is."""
-    reward_folder, earlier_folder = (
-        stage_files.folder(job, "reward"),
-        iterate.earlier_run_folder(job) / "stages" / "reward",
-    )
-    if stage_files.is_done(reward_folder):
-        stage_notes["reward"] = "was there"
-        job.notes["reward_model"] = json.loads(
-            (reward_folder / stage_files.METRICS_FILE).read_text(encoding="utf-8")
-        )
-        return reward_model.load(reward_folder, job.plan.training.seed), False
-    if job.plan.task != "prefer":
-        if not stage_files.is_done(earlier_folder):
-            raise NotPossible(
-                Message(
-                    "The run “{run}” has no reward model, and these examples hold no pairs to learn one from."
-                ),
-                Message("Choose a rule as the reward, or bring pairs."),
-                run=str(job.settings["start_from"])[:40],
-            )
-        stage_notes["reward"] = "taken over"
-        return reward_model.load(earlier_folder, job.plan.training.seed), False
-    sft_folder = stage_files.folder(job, "sft")
-    is_fresh = not stage_files.is_done(earlier_folder)
-    start_folder = (
-        earlier_folder if not is_fresh else sft_folder if stage_files.is_done(sft_folder) else job.base_folder
-    )
-    trained_model, stopped = reward_model.train(job, start_folder, is_fresh)
-    stage_notes["reward"] = "stopped" if stopped else "done"
+    stopped = monitors[0].stopped
+    outcomes["sft"] = _outcome(stopped)
     if not stopped:
-        job.notes["reward_model"]["started_from"] = (
-            "the fine-tuned model" if is_fresh else "the earlier reward model"
-        )
-        stage_files.save_result(job, "reward", trained_model, job.notes["reward_model"])
+        stage_files.save_result(job, "sft", policy_model, {})
+    return policy_model, stopped
+
+
+def _get_reward_model(job: TrainingContext, outcomes: dict[str, str]) -> tuple[Any, bool]:
+    """The reward model, and whether its training was stopped; without pairs, an earlier run's as it is."""
+    reward_folder = stage_files.folder(job, "reward")
+    earlier_folder = iterate.earlier_run_folder(job) / "stages" / "reward"
+    seed = job.plan.training.seed
+    if stage_files.is_done(reward_folder):
+        outcomes["reward"] = REUSED
+        metrics = (reward_folder / stage_files.METRICS_FILE).read_text(encoding="utf-8")
+        job.notes["reward_model"] = json.loads(metrics)
+        return reward_model.load(reward_folder, seed), False
+    if job.plan.task == "prefer":
+        return _train_reward_model(job, outcomes, earlier_folder)
+    if stage_files.is_done(earlier_folder):
+        outcomes["reward"] = IMPORTED
+        return reward_model.load(earlier_folder, seed), False
+    raise NotPossible(
+        Message("The run “{run}” has no reward model, and these examples hold no pairs to learn one from."),
+        Message("Choose a rule as the reward, or bring pairs."),
+        run=str(job.settings["start_from"])[:40],
+    )
+
+
+def _train_reward_model(
+    job: TrainingContext, outcomes: dict[str, str], earlier_folder: Path
+) -> tuple[Any, bool]:
+    """Train a reward model that begins as the earlier run's, or else as the fine-tuned or the base model."""
+    is_fresh = not stage_files.is_done(earlier_folder)
+    start_folder = _language_model_folder(job) if is_fresh else earlier_folder
+    trained_model, stopped = reward_model.train(job, start_folder, is_fresh)
+    outcomes["reward"] = _outcome(stopped)
+    if not stopped:
+        metrics = job.notes["reward_model"]
+        metrics["started_from"] = "language_model" if is_fresh else "earlier_reward_model"
+        stage_files.save_result(job, "reward", trained_model, metrics)
     return trained_model, stopped
 
 
+def _language_model_folder(job: TrainingContext) -> Path:
+    """The folder of the fine-tuned model; of the base where that stage was skipped."""
+    sft_folder = stage_files.folder(job, "sft")
+    return sft_folder if stage_files.is_done(sft_folder) else job.base_folder
+
+
 def _load_weights(model: Any, folder: Path) -> Any:
-    """A plain model in memory with the numbers of a folder."""
+    """A plain model in memory with the weights of a folder."""
     saved_model = type(model).from_pretrained(
         folder, dtype=model.dtype, trust_remote_code=False, use_safetensors=True
     )

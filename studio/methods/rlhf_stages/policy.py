@@ -1,4 +1,4 @@
-"""The last stage of RLHF: the model practises and is scored (RLOO, GRPO), or learns from the pairs directly (DPO)."""
+"""The last stage of RLHF: the policy learns from its own scored answers (RLOO, GRPO) or from pairs (DPO)."""
 
 import json
 import math
@@ -23,122 +23,130 @@ from studio.models.shape import ModelShape
 
 Question = list[dict[str, str]]
 ScoreFunction = Callable[[Sequence[Question], Sequence[str]], list[float]]
-# How many held-out questions are kept in words, and how much of a text is (characters).
+EncodedPair = tuple[Example, Encoded, Encoded]
+# How many held-out prompts are saved with their answers, and how much of a text (characters).
 MAX_SAMPLES, MAX_SAMPLE_CHARS = 4, 1_000
-# So often in a stage a few answers are written down as they are at that time.
+# So often in a stage a few answers are saved as they are at that time.
 SAMPLE_LOGS_PER_STAGE = 10
+TRAIN, HELD_OUT = 0, 1
 NO_QUESTION_FITS = Message("No question leaves room for an answer of {answer} tokens within {length} tokens.")
 NO_QUESTION_FITS_TO_DO = Message("Allow longer texts (max_length), or shorter answers.")
 
 
 def learning_rate(shape: ModelShape) -> float:
-    """TRL's 1e-6 is for all numbers of large models; with LoRA ten and more times that, and small models bear, and need, more."""
+    """The default learning rate of the stage.
+
+    TRL's 1e-6 is for training all parameters of large models; LoRA takes ten and more times that, and small
+    models bear, and need, more.
+    """
     return 1e-4 if shape.total() < 400e6 else 2e-5
 
 
 class SampleLogger(TrainerCallback):  # type: ignore[misc] # transformers ships no types
-    """Keeps what practice looks like: a few answers with their rewards, as lines of a file, and the last distances (KL)."""
+    """Saves a few of the answers that the policy writes during training, and records the KL divergence.
+
+    Args:
+        job: The training, in whose folder `stages/samples.jsonl` is written.
+        score: The reward.
+        steps: Steps of the stage.
+    """
 
     def __init__(self, job: TrainingContext, score: ScoreFunction, steps: int) -> None:
-        self.path, self.score, self.interval = (
-            stage_files.folder(job, "samples.jsonl"),
-            score,
-            max(1, steps // SAMPLE_LOGS_PER_STAGE),
-        )
+        self.path = stage_files.folder(job, "samples.jsonl")
         self.path.parent.mkdir(parents=True, exist_ok=True)
         self.path.write_text("", encoding="utf-8")
+        self.score = score
+        self.interval = max(1, steps // SAMPLE_LOGS_PER_STAGE)
         self.kl: list[float] = []
         self._last_logged_step = -1
 
     def reward(
         self, prompts: list[Question], completions: list[list[dict[str, str]]], trainer_state: Any, **_: Any
     ) -> list[float]:
-        """The scores of a step's answers, in the form TRL asks for them."""
+        """The rewards of a step's answers, as a TRL reward function."""
         texts = [completion[0]["content"] for completion in completions]
         rewards = self.score(prompts, texts)
         step = int(trainer_state.global_step)
         if step % self.interval == 0 and step != self._last_logged_step:
             self._last_logged_step = step
-            stride = max(1, len(texts) // MAX_SAMPLES)
-            rows = [
-                build_sample(prompts[index], answer=texts[index], reward=rewards[index])
-                for index in range(0, len(texts), stride)
-            ][:MAX_SAMPLES]
-            with self.path.open("a", encoding="utf-8") as file:
-                file.writelines(
-                    json.dumps({"step": step + 1, **row}, ensure_ascii=False) + "\n" for row in rows
-                )
+            self._write_samples(step + 1, prompts, texts, rewards)
         return rewards
 
     def on_log(
         self, args: Any, state: Any, control: Any, logs: dict[str, Any] | None = None, **_: Any
     ) -> None:
-        """Remember the distance from the starting point."""
+        """Record the KL divergence from the starting point."""
         if logs and logs.get("kl") is not None:
             self.kl.append(float(logs["kl"]))
 
+    def _write_samples(
+        self, step: int, prompts: Sequence[Question], texts: Sequence[str], rewards: Sequence[float]
+    ) -> None:
+        stride = max(1, len(texts) // MAX_SAMPLES)
+        with self.path.open("a", encoding="utf-8") as file:
+            for index in list(range(0, len(texts), stride))[:MAX_SAMPLES]:
+                sample = build_sample(prompts[index], answer=texts[index], reward=rewards[index])
+                file.write(json.dumps({"step": step, **sample}, ensure_ascii=False) + "\n")
 
-def build_sample(question: Question, **fields: str | float) -> dict[str, Any]:
-    """A question with what was said to it, short enough to keep."""
-    shortened = {
-        name: value[:MAX_SAMPLE_CHARS] if isinstance(value, str) else round(value, 4)
-        for name, value in fields.items()
-    }
-    return {"question": question[-1]["content"][:MAX_SAMPLE_CHARS], **shortened}
+
+def build_sample(question: Question, **values: str | float) -> dict[str, Any]:
+    """A prompt with answers and rewards, its texts short enough to save."""
+    sample: dict[str, Any] = {"question": question[-1]["content"][:MAX_SAMPLE_CHARS]}
+    for name, value in values.items():
+        sample[name] = value[:MAX_SAMPLE_CHARS] if isinstance(value, str) else round(value, 4)
+    return sample
 
 
 def resolve_max_completion_length(job: TrainingContext, reward_name: str) -> int:
-    """How long an answer may be in practice (tokens)."""
-    return phases.max_completion_length(
-        job.settings, reward_name, list(map(len, _example_completion_ids(job)))
-    )
+    """How long an answer may be while the policy trains (tokens)."""
+    example_lengths = [len(ids) for ids in _example_completion_ids(job)]
+    return phases.max_completion_length(job.settings, reward_name, example_lengths)
 
 
 def _example_completion_ids(job: TrainingContext) -> list[list[int]]:
     """The token ids of the example answers."""
-    return [
-        list(job.tokenizer(examples.to_messages(row)[-1]["content"], add_special_tokens=False)["input_ids"])
-        for row in job.examples[0]
-    ]
+    texts = [examples.to_messages(example)[-1]["content"] for example in job.examples[TRAIN]]
+    return [list(job.tokenizer(text, add_special_tokens=False)["input_ids"]) for text in texts]
 
 
 def build_scorer(
     job: TrainingContext, reward_name: str, scoring_model: Any, max_completion_length: int
 ) -> ScoreFunction:
-    """The reward: a reward model's score, or a rule on the answer alone. The usual length is that of what of the examples has room."""
+    """The reward as a function of prompts and answers: a reward model's score, or a rule on the answer alone.
+
+    A rule on the length aims, where no length is set, at the usual length of the examples as far as an
+    answer has room.
+    """
     if reward_name == "model":
-        return lambda prompts, texts: reward_model.score(
-            scoring_model,
-            job.tokenizer,
-            [
-                reward_model.encode_conversation(job.tokenizer, *pair)
-                for pair in zip(prompts, texts, strict=True)
-            ],
-        )
-    usual_words = rule_rewards.usual_length(
-        [
-            job.tokenizer.decode(ids[: int(max_completion_length / LENGTH_HEADROOM)])
-            for ids in _example_completion_ids(job)
-        ]
-    )
-    rule = rule_rewards.build_rule(
-        reward_name, str(job.settings["reward_text"]), int(job.settings["reward_length"]) or usual_words
-    )
+        return lambda prompts, texts: _score_with_model(job, scoring_model, prompts, texts)
+    max_example_tokens = int(max_completion_length / LENGTH_HEADROOM)
+    example_texts = [job.tokenizer.decode(ids[:max_example_tokens]) for ids in _example_completion_ids(job)]
+    length = int(job.settings["reward_length"]) or rule_rewards.usual_length(example_texts)
+    rule = rule_rewards.build_rule(reward_name, str(job.settings["reward_text"]), length)
     return lambda prompts, texts: [rule(text) for text in texts]
 
 
-def select_prompts(job: TrainingContext, part: int, max_prompt_tokens: int) -> list[Question]:
-    """The different questions of the training (0) or the held-out part (1) that have at most `room` tokens, in their order."""
-    unique_prompts = {
-        json.dumps(prompt): prompt
-        for prompt in (examples.to_prompt_messages(example) for example in job.examples[part])
-    }
-    return [
-        prompt
-        for prompt in unique_prompts.values()
-        if len(examples.apply_chat_template(job.tokenizer, prompt, add_generation_prompt=True))
-        <= max_prompt_tokens
+def _score_with_model(
+    job: TrainingContext, scoring_model: Any, prompts: Sequence[Question], texts: Sequence[str]
+) -> list[float]:
+    conversations = [
+        reward_model.encode_conversation(job.tokenizer, prompt, text)
+        for prompt, text in zip(prompts, texts, strict=True)
     ]
+    return reward_model.score(scoring_model, job.tokenizer, conversations)
+
+
+def select_prompts(job: TrainingContext, split: int, max_prompt_tokens: int) -> list[Question]:
+    """The distinct prompts of a split (TRAIN or HELD_OUT) with at most so many tokens, in their order."""
+    prompts = [examples.to_prompt_messages(example) for example in job.examples[split]]
+    unique_prompts = {json.dumps(prompt): prompt for prompt in prompts}
+    return [
+        prompt for prompt in unique_prompts.values() if len(_encode_prompt(job, prompt)) <= max_prompt_tokens
+    ]
+
+
+def _encode_prompt(job: TrainingContext, prompt: Question) -> list[int]:
+    return examples.apply_chat_template(job.tokenizer, prompt, add_generation_prompt=True)
 
 
 def generate_and_score(
@@ -147,87 +155,63 @@ def generate_and_score(
     prompts: Sequence[Question],
     score: ScoreFunction,
     max_completion_length: int,
-) -> tuple[dict[str, float], list[str], list[float]]:
-    """The likeliest answers: their mean reward, length (tokens) and share cut off, the answers themselves and their rewards."""
+) -> tuple[Scores, list[str], list[float]]:
+    """Answer prompts with greedy decoding and score the answers.
+
+    Returns:
+        Their mean `reward`, mean `completion_length` (tokens) and `clipped_ratio` (share without an end);
+        the answers; their rewards.
+    """
     completion_ids: list[list[int]] = []
     for start in range(0, len(prompts), EVAL_BATCH_SIZE):
-        batch_ids = [
-            examples.apply_chat_template(job.tokenizer, prompt, add_generation_prompt=True)
-            for prompt in prompts[start : start + EVAL_BATCH_SIZE]
-        ]
-        completion_ids += answers.generate(model, job.tokenizer, batch_ids, max_completion_length)
-    texts = [job.tokenizer.decode(row, skip_special_tokens=True) for row in completion_ids]
+        batch = [_encode_prompt(job, prompt) for prompt in prompts[start : start + EVAL_BATCH_SIZE]]
+        completion_ids += answers.generate(model, job.tokenizer, batch, max_completion_length)
+    texts = [job.tokenizer.decode(ids, skip_special_tokens=True) for ids in completion_ids]
     rewards = score(prompts, texts)
     stop_ids = answers.stop_token_ids(model, job.tokenizer)
-    clipped_ratio = sum(not stop_ids & {*row[-1:]} for row in completion_ids) / len(completion_ids)
-    return (
-        {
-            "reward": mean(rewards),
-            "answer_length": mean(map(len, completion_ids)),
-            "cut_share": clipped_ratio,
-        },
-        texts,
-        rewards,
-    )
+    n_clipped = sum(not ids or ids[-1] not in stop_ids for ids in completion_ids)
+    scores = {
+        "reward": mean(rewards),
+        "completion_length": mean(map(len, completion_ids)),
+        "clipped_ratio": n_clipped / len(completion_ids),
+    }
+    return scores, texts, rewards
 
 
 def train_policy(job: TrainingContext, policy: Any, reward_name: str, scoring_model: Any) -> tuple[Any, bool]:
-    """The policy after practice, and whether it was stopped; the reference of its leash is the policy as it comes in."""
-    algorithm, steps, max_completion_length = (
-        str(job.settings["algorithm"]),
-        int(job.settings["steps"]),
-        resolve_max_completion_length(job, reward_name),
-    )
-    max_prompt_tokens = job.plan.training.max_length - max_completion_length
-    train_prompts, held_out_prompts = (
-        select_prompts(job, 0, max_prompt_tokens),
-        select_prompts(job, 1, max_prompt_tokens)[:MAX_HELD_OUT_PROMPTS],
-    )
+    """Train the policy on its own scored answers (RLOO or GRPO); its metrics go into `job.notes["rl"]`.
+
+    Args:
+        job: The training.
+        policy: The model it begins with, which is also the reference of its KL divergence.
+        reward_name: The reward, as `rule_rewards.resolve_reward` names it.
+        scoring_model: The reward model where the reward is one.
+
+    Returns:
+        The trained policy, and whether training was stopped before its end.
+
+    Raises:
+        BadData: No prompt leaves room for an answer.
+    """
+    max_completion_length = resolve_max_completion_length(job, reward_name)
+    max_length = job.plan.training.max_length
+    max_prompt_tokens = max_length - max_completion_length
+    train_prompts = select_prompts(job, TRAIN, max_prompt_tokens)
+    held_out_prompts = select_prompts(job, HELD_OUT, max_prompt_tokens)[:MAX_HELD_OUT_PROMPTS]
     if not train_prompts or not held_out_prompts:
         raise BadData(
-            NO_QUESTION_FITS,
-            NO_QUESTION_FITS_TO_DO,
-            answer=max_completion_length,
-            length=max_prompt_tokens + max_completion_length,
+            NO_QUESTION_FITS, NO_QUESTION_FITS_TO_DO, answer=max_completion_length, length=max_length
         )
-    sample_logger = SampleLogger(
-        job, build_scorer(job, reward_name, scoring_model, max_completion_length), steps
-    )
-    before, texts_before, _ = generate_and_score(
-        job, policy, held_out_prompts, sample_logger.score, max_completion_length
-    )
-    trainer_arguments = stage_files.trl_arguments(
-        job,
-        "rl",
-        steps,
-        float(job.settings["last_rate"]) or learning_rate(stage_files.model_shape(policy)),
-        per_device_train_batch_size=int(job.settings["num_generations"]),
-        gradient_accumulation_steps=min(int(job.settings["prompts_per_step"]), len(train_prompts)),
-        include_num_input_tokens_seen="no",  # TRL counts them itself
-        disable_dropout=True,  # an answer must be as likely when it is learned from as when it was written
-    )
-    config_class, trainer_class = (
-        (GRPOConfig, GRPOTrainer) if algorithm == "grpo" else (RLOOConfig, RLOOTrainer)
-    )
-    trainer = trainer_class(
-        model=policy,
-        reward_funcs=sample_logger.reward,
-        args=config_class(
-            **trainer_arguments,
-            num_generations=int(job.settings["num_generations"]),
-            max_completion_length=max_completion_length,
-            beta=float(job.settings["beta"]),
-        ),
-        train_dataset=stage_files.build_dataset(prompt=train_prompts),
-        processing_class=job.tokenizer,
-        peft_config=stage_files.lora_config(job, policy, "CAUSAL_LM"),
-    )
+    score = build_scorer(job, reward_name, scoring_model, max_completion_length)
+    sample_logger = SampleLogger(job, score, int(job.settings["steps"]))
+    before, texts_before, _ = generate_and_score(job, policy, held_out_prompts, score, max_completion_length)
+    trainer = _build_policy_trainer(job, policy, train_prompts, sample_logger, max_completion_length)
     monitor = stage_files.run_trainer(job, "rl", trainer, None, [sample_logger])
     trained_policy = stage_files.merge_adapter(trainer.model)
     after, texts_after, rewards = generate_and_score(
-        job, trained_policy, held_out_prompts, sample_logger.score, max_completion_length
+        job, trained_policy, held_out_prompts, score, max_completion_length
     )
-    compared = zip(held_out_prompts, texts_before, texts_after, rewards, strict=True)
+    compared = list(zip(held_out_prompts, texts_before, texts_after, rewards, strict=True))
     job.notes["rl"] = {
         "reward": reward_name,
         "questions": {"train": len(train_prompts), "held_out": len(held_out_prompts)},
@@ -237,81 +221,122 @@ def train_policy(job: TrainingContext, policy: Any, reward_name: str, scoring_mo
         "kl": mean(sample_logger.kl[-5:]) if sample_logger.kl else None,
         "steps": monitor.step,
         "samples": [
-            build_sample(prompt, before=old_text, after=new_text, reward=reward)
-            for prompt, old_text, new_text, reward in list(compared)[:MAX_SAMPLES]
+            build_sample(prompt, before=text_before, after=text_after, reward=reward)
+            for prompt, text_before, text_after, reward in compared[:MAX_SAMPLES]
         ],
     }
     return trained_policy, monitor.stopped
 
 
-def train_dpo(job: TrainingContext, policy: Any) -> tuple[Any, bool]:
-    """The policy after it has learned from the pairs directly (DPO), and whether it was stopped."""
-    max_length = job.plan.training.max_length
-    encoded_pairs = [_encode_pairs(job, part, max_length) for part in (0, 1)]
-    if not all(encoded_pairs):
-        raise BadData(NO_QUESTION_FITS, NO_QUESTION_FITS_TO_DO, answer=1, length=max_length)
-    batch_size = min(job.plan.training.batch_size or 8, len(encoded_pairs[0]))
-    steps, beta = int(job.settings["steps"]), float(job.settings["beta"])
-    rate = float(job.settings["last_rate"]) or learning_rate(stage_files.model_shape(policy))
-    trainer = DPOTrainer(
+def _build_policy_trainer(
+    job: TrainingContext,
+    policy: Any,
+    train_prompts: Sequence[Question],
+    sample_logger: SampleLogger,
+    max_completion_length: int,
+) -> Any:
+    settings = job.settings
+    num_generations = int(settings["num_generations"])
+    prompts_per_step = min(int(settings["prompts_per_step"]), len(train_prompts))
+    rate = float(settings["last_rate"]) or learning_rate(stage_files.model_shape(policy))
+    trainer_arguments = stage_files.trl_arguments(
+        job,
+        "rl",
+        int(settings["steps"]),
+        rate,
+        per_device_train_batch_size=num_generations,
+        gradient_accumulation_steps=prompts_per_step,
+        include_num_input_tokens_seen="no",  # TRL counts them itself
+        disable_dropout=True,  # an answer must be as likely when it is learned from as when it was written
+        num_generations=num_generations,
+        max_completion_length=max_completion_length,
+        beta=float(settings["beta"]),
+    )
+    uses_grpo = settings["algorithm"] == "grpo"
+    config_class, trainer_class = (GRPOConfig, GRPOTrainer) if uses_grpo else (RLOOConfig, RLOOTrainer)
+    return trainer_class(
         model=policy,
-        args=DPOConfig(
-            **stage_files.trl_arguments(
-                job, "dpo", steps, rate, max_length=None, **stage_files.pair_batch_sizes(job, batch_size)
-            ),
-            beta=beta,
-        ),
-        train_dataset=stage_files.build_dataset(
-            prompt=[examples.to_prompt_messages(example) for example, _, _ in encoded_pairs[0]],
-            chosen=[[_assistant_message(example["chosen"])] for example, _, _ in encoded_pairs[0]],
-            rejected=[[_assistant_message(example["rejected"])] for example, _, _ in encoded_pairs[0]],
-        ),
+        reward_funcs=sample_logger.reward,
+        args=config_class(**trainer_arguments),
+        train_dataset=stage_files.build_dataset(prompt=train_prompts),
         processing_class=job.tokenizer,
         peft_config=stage_files.lora_config(job, policy, "CAUSAL_LM"),
     )
-    start_margins = _log_prob_margins(
-        trainer.model, job, encoded_pairs[1]
-    )  # nothing is learned yet: the reference
+
+
+def train_dpo(job: TrainingContext, policy: Any) -> tuple[Any, bool]:
+    """Train the policy on the pairs directly (DPO); its metrics are written into `job.notes["dpo"]`.
+
+    Returns:
+        The trained policy, and whether training was stopped before its end.
+
+    Raises:
+        BadData: No pair fits into the longest length.
+    """
+    max_length, beta = job.plan.training.max_length, float(job.settings["beta"])
+    train_pairs, held_out_pairs = (_encode_pairs(job, split, max_length) for split in (TRAIN, HELD_OUT))
+    if not train_pairs or not held_out_pairs:
+        raise BadData(NO_QUESTION_FITS, NO_QUESTION_FITS_TO_DO, answer=1, length=max_length)
+    trainer = _build_dpo_trainer(job, policy, [example for example, _, _ in train_pairs])
+    # Nothing has been trained yet: these are the margins of the reference.
+    start_margins = _log_prob_margins(trainer.model, job, held_out_pairs)
+
+    def score_against_start(margins: Sequence[float]) -> Scores:
+        changes = [beta * (new - old) for new, old in zip(margins, start_margins, strict=True)]
+        return reward_model.score_margins(changes)
 
     def validate() -> Scores:
-        margins = _log_prob_margins(trainer.model, job, encoded_pairs[1])
-        return reward_model.score_margins(
-            [beta * (new - old) for new, old in zip(margins, start_margins, strict=True)]
-        )
+        return score_against_start(_log_prob_margins(trainer.model, job, held_out_pairs))
 
     monitor = stage_files.run_trainer(job, "dpo", trainer, validate)
+    end_margins = _log_prob_margins(trainer.model, job, held_out_pairs)
     job.notes["dpo"] = {
         "pairs": {
-            "train": len(encoded_pairs[0]),
-            "held_out": len(encoded_pairs[1]),
-            "too_long": sum(map(len, job.examples)) - sum(map(len, encoded_pairs)),
+            "train": len(train_pairs),
+            "held_out": len(held_out_pairs),
+            "too_long": sum(map(len, job.examples)) - len(train_pairs) - len(held_out_pairs),
         },
-        "before": {
-            "loss": math.log(2),
-            "preferred": sum(margin > 0 for margin in start_margins) / len(start_margins),
-        },
-        "after": {
-            **validate(),
-            "preferred": sum(margin > 0 for margin in _log_prob_margins(trainer.model, job, encoded_pairs[1]))
-            / len(start_margins),
-        },
+        "before": {"loss": math.log(2), "preferred": _positive_share(start_margins)},
+        "after": {**score_against_start(end_margins), "preferred": _positive_share(end_margins)},
         "best_step": monitor.best_step,
         "steps": monitor.step,
     }
     return stage_files.merge_adapter(trainer.model), monitor.stopped
 
 
-def _encode_pairs(job: TrainingContext, part: int, max_length: int) -> list[tuple[Example, Encoded, Encoded]]:
-    """Each pair with its two conversations, whose answers are learned; those that do not fit whole are left out."""
+def _build_dpo_trainer(job: TrainingContext, policy: Any, rows: Sequence[Example]) -> Any:
+    batch_size = min(job.plan.training.batch_size or 8, len(rows))
+    rate = float(job.settings["last_rate"]) or learning_rate(stage_files.model_shape(policy))
+    trainer_arguments = stage_files.trl_arguments(
+        job,
+        "dpo",
+        int(job.settings["steps"]),
+        rate,
+        max_length=None,
+        beta=float(job.settings["beta"]),
+        **stage_files.pair_batch_sizes(job, batch_size),
+    )
+    return DPOTrainer(
+        model=policy,
+        args=DPOConfig(**trainer_arguments),
+        train_dataset=stage_files.build_dataset(
+            prompt=[examples.to_prompt_messages(example) for example in rows],
+            chosen=[[_assistant_message(example["chosen"])] for example in rows],
+            rejected=[[_assistant_message(example["rejected"])] for example in rows],
+        ),
+        processing_class=job.tokenizer,
+        peft_config=stage_files.lora_config(job, policy, "CAUSAL_LM"),
+    )
+
+
+def _encode_pairs(job: TrainingContext, split: int, max_length: int) -> list[EncodedPair]:
+    """Each pair with its two conversations, of which the answers are trained; pairs too long are left out."""
     encoded_pairs = []
-    for example in job.examples[part]:
+    for example in job.examples[split]:
+        prompt = examples.to_prompt_messages(example)
         better, worse = (
-            examples.encode_chat(
-                [*examples.to_prompt_messages(example), _assistant_message(example[side])],
-                job.tokenizer,
-                max_length,
-            )
-            for side in ("chosen", "rejected")
+            examples.encode_chat([*prompt, _assistant_message(example[name])], job.tokenizer, max_length)
+            for name in ("chosen", "rejected")
         )
         if better and worse and not better.truncated and not worse.truncated:
             encoded_pairs.append((example, better, worse))
@@ -322,18 +347,20 @@ def _assistant_message(text: str) -> dict[str, str]:
     return {"role": "assistant", "content": text}
 
 
-def _log_prob_margins(
-    model: Any, job: TrainingContext, encoded_pairs: Sequence[tuple[Example, Encoded, Encoded]]
-) -> list[float]:
-    """log P(better answer) − log P(worse answer) of each pair (nats), under the model as it is."""
-    rows = [row for _, *pair in encoded_pairs for row in pair]
-    collator, was_training, log_probs = collate.build_collator("chat", job.tokenizer), model.training, []
+def _positive_share(margins: Sequence[float]) -> float:
+    return sum(margin > 0 for margin in margins) / len(margins)
+
+
+def _log_prob_margins(model: Any, job: TrainingContext, encoded_pairs: Sequence[EncodedPair]) -> list[float]:
+    """log P(better answer) − log P(worse answer) of each pair (nats). The model keeps its mode."""
+    rows = [encoded for _, *conversations in encoded_pairs for encoded in conversations]
+    collator = collate.build_collator("chat", job.tokenizer)
+    was_training = model.training
     model.eval()
+    log_probs: list[float] = []
     for start in range(0, len(rows), EVAL_BATCH_SIZE):
-        tensors = {
-            name: value.to(model.device)
-            for name, value in collator([vars(row) for row in rows[start : start + EVAL_BATCH_SIZE]]).items()
-        }
+        batch = collator([vars(encoded) for encoded in rows[start : start + EVAL_BATCH_SIZE]])
+        tensors = {name: tensor.to(model.device) for name, tensor in batch.items()}
         labels = tensors.pop("labels")[:, 1:]
         with torch.no_grad():
             logits = model(**tensors).logits.float()

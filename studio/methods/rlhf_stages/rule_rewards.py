@@ -1,4 +1,4 @@
-"""Rewards that need no model: rules a person can state, each read off the answer alone and between 0 and 1."""
+"""Rewards that need no model: rules that a person can state, computed from the answer alone, 0 to 1."""
 
 import json
 import re
@@ -6,14 +6,15 @@ from collections.abc import Callable, Sequence
 from statistics import median
 from typing import Any
 
-import regex  # type: ignore[import-untyped] # unlike re it can be told when to give up
+import regex  # type: ignore[import-untyped] # unlike re it takes a limit of time
 
 from studio.i18n import Message
 from studio.methods.spec import Settings
 from studio.plan import Task
 
 NO_PAIRS_FOR_REWARD_MODEL = Message(
-    "a reward model is learned from pairs, which the task {task} does not have; choose a rule such as contains"
+    "a reward model is learned from pairs, which the task {task} does not have;"
+    " choose a rule such as contains"
 )
 LENGTH_EXCEEDS_LIMIT = Message(
     "an answer of {words} words does not fit into max_completion_length ({tokens})"
@@ -22,7 +23,8 @@ MISSING_WORDS = Message("name the words an answer should contain, separated by c
 MISSING_PATTERN = Message("give the pattern (regular expression) an answer should match")
 INVALID_PATTERN = Message("expected a pattern (regular expression), but got {got}: {why}")
 Rule = Callable[[str], float]
-# A pattern someone typed is given this long for one answer, and this much of the answer (seconds, characters): some patterns take for ever.
+# Some patterns take for ever: one that was typed gets this long for an answer, and this much of the answer
+# (seconds, characters).
 MATCH_TIMEOUT_SECONDS, MAX_CHECKED_CHARS = 0.2, 4_000
 # A Chinese, Japanese or Korean character counts as a word; elsewhere words are what stands between blanks.
 WORD_PATTERN = re.compile(
@@ -32,9 +34,14 @@ SEPARATOR_PATTERN = re.compile(r"[,，;；\n]")
 
 
 def resolve_reward(settings: Settings, task: Task) -> str:
-    """Which reward is meant: model, contains, matches, length or json."""
+    """The reward that the settings mean: model, contains, matches, length or json.
+
+    "data" means what suits the data: a reward model where there are pairs, else the length of the examples.
+    """
     name = str(settings["reward"])
-    return name if name != "data" else "model" if task == "prefer" else "length"
+    if name != "data":
+        return name
+    return "model" if task == "prefer" else "length"
 
 
 def count_words(text: str) -> int:
@@ -43,12 +50,12 @@ def count_words(text: str) -> int:
 
 
 def usual_length(answers: Sequence[str]) -> int:
-    """The length of the answer in the middle (words), at least 1."""
+    """The median length of answers (words), at least 1."""
     return max(1, round(median(count_words(answer) for answer in answers)))
 
 
 def rule_problem(name: str, text: str) -> Message | None:
-    """What is wrong with the text of a rule; None when it is right."""
+    """What is wrong with the text of a rule; None where it can be used."""
     if name == "contains" and not split_phrases(text):
         return MISSING_WORDS
     if name == "matches":
@@ -62,17 +69,21 @@ def rule_problem(name: str, text: str) -> Message | None:
 
 
 def split_phrases(text: str) -> list[str]:
-    """The words and phrases of a list separated by commas, without case."""
+    """The words and phrases of a list separated by commas, case-folded."""
     return [phrase.strip().casefold() for phrase in SEPARATOR_PATTERN.split(text) if phrase.strip()]
 
 
 def build_rule(name: str, text: str, length: int) -> Rule:
-    """The rule of this name; `text` is what it looks for, `length` (words, at least 1) what it aims at."""
+    """The rule of this name.
+
+    Args:
+        name: contains, matches, length or json.
+        text: The phrases or the pattern that it looks for.
+        length: The length that it aims at (words), at least 1.
+    """
     if name == "contains":
-        required_phrases = split_phrases(text)
-        return lambda answer: (
-            sum(phrase in answer.casefold() for phrase in required_phrases) / len(required_phrases)
-        )
+        phrases = split_phrases(text)
+        return lambda answer: _phrase_reward(phrases, answer)
     if name == "matches":
         pattern = regex.compile(text)
         return lambda answer: _pattern_reward(pattern, answer)
@@ -83,22 +94,28 @@ def build_rule(name: str, text: str, length: int) -> Rule:
     raise ValueError(f"expected contains, matches, length or json, but got {name!r}")
 
 
+def _phrase_reward(phrases: Sequence[str], answer: str) -> float:
+    """The share of the phrases that the answer contains, whatever their case."""
+    folded_answer = answer.casefold()
+    return sum(phrase in folded_answer for phrase in phrases) / len(phrases)
+
+
 def _pattern_reward(pattern: Any, answer: str) -> float:
-    """1 where the pattern is found; where it takes too long it counts as not found."""
+    """1 where the pattern matches somewhere in the answer; a search that takes too long is no match."""
     try:
-        return float(pattern.search(answer[:MAX_CHECKED_CHARS], timeout=MATCH_TIMEOUT_SECONDS) is not None)
+        match = pattern.search(answer[:MAX_CHECKED_CHARS], timeout=MATCH_TIMEOUT_SECONDS)
     except (TimeoutError, MemoryError):
         return 0.0
+    return float(match is not None)
 
 
 def _json_reward(answer: str) -> float:
-    """1 where the whole answer is one JSON object or list as RFC 8259 has it (no NaN), else 0."""
+    """1 where the answer is one JSON object or list as RFC 8259 defines them (no NaN), else 0."""
     try:
-        return float(
-            isinstance(json.loads(answer[:MAX_CHECKED_CHARS], parse_constant=_reject_constant), dict | list)
-        )
+        value = json.loads(answer[:MAX_CHECKED_CHARS], parse_constant=_reject_constant)
     except (ValueError, RecursionError):
         return 0.0
+    return float(isinstance(value, dict | list))
 
 
 def _reject_constant(name: str) -> float:

@@ -1,4 +1,4 @@
-"""What the stages of RLHF share: where a finished one lies, what is learned beside the model, and how TRL's trainers are told to work here."""
+"""What the stages of RLHF share: results on disk, the LoRA, and TRL's trainers set up for this machine."""
 
 import shutil
 from collections.abc import Callable, Mapping, Sequence
@@ -16,40 +16,43 @@ from studio.models import shape as shapes
 from studio.models.shape import ModelShape
 from studio.storage import require_disk_space, write_json
 
-# What a stage came to, beside its model: a run that goes on and skips it still reports it.
+# The metrics of a stage, saved with its model: a run that goes on and skips the stage still reports them.
 METRICS_FILE = "figures.json"
 
 
 class NoCheckpoints(TrainerCallback):  # type: ignore[misc] # transformers ships no types
-    """Keeps no checkpoints: a stage that was left unfinished begins again. It stands behind the watch, which asks for them."""
+    """Keeps checkpoints from being saved, since an unfinished stage begins again.
+
+    It comes after the monitor, which asks for them.
+    """
 
     def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-        """Take back what the watch asked for."""
+        """Take back what the monitor has asked for."""
         control.should_save = False
 
 
 def folder(job: TrainingContext, stage: str) -> Path:
-    """Where the result of a stage lies once it is whole."""
+    """Where the result of a stage is saved once it is complete."""
     return job.folder / "stages" / stage
 
 
 def is_done(path: Path) -> bool:
-    """Whether a stage's result is there; it appears whole or not at all."""
+    """Whether a stage's result is saved in its folder, which appears only when it is complete."""
     return (path / "config.json").is_file()
 
 
 def save_result(job: TrainingContext, stage: str, model: Any, metrics: Mapping[str, Any]) -> None:
-    """Write a stage's model with its tokenizer and figures, under a draft name until it is whole.
+    """Save a stage's model with its tokenizer and metrics, under a draft name until it is complete.
 
-    Raises OutOfRoom before the disk is full.
+    Raises:
+        OutOfDiskSpace: The model does not fit on the disk.
     """
     path = folder(job, stage)
     draft = path.with_name(f".{stage}")
     shutil.rmtree(draft, ignore_errors=True)
     draft.mkdir(parents=True)
-    require_disk_space(
-        draft, sum(parameter.numel() * parameter.element_size() for parameter in model.parameters())
-    )
+    model_bytes = sum(parameter.numel() * parameter.element_size() for parameter in model.parameters())
+    require_disk_space(draft, model_bytes)
     model.save_pretrained(draft)
     job.tokenizer.save_pretrained(draft)
     write_json(draft / METRICS_FILE, metrics)
@@ -63,9 +66,14 @@ def model_shape(model: Any) -> ModelShape:
 
 
 def lora_config(job: TrainingContext, model: Any, task_type: str) -> Any:
-    """An untrained LoRA on every matrix of the blocks, for `kind` CAUSAL_LM or SEQ_CLS, whose new head is trained whole.
+    """An untrained LoRA on every matrix of the blocks; with task type SEQ_CLS the new head is trained too.
 
-    No dropout: a policy must say the same twice, and a reward is compared with another.
+    It has no dropout: a policy must give the same probabilities twice, and a reward is compared with another.
+
+    Args:
+        job: The training whose rank it takes.
+        model: The model that it is attached to.
+        task_type: CAUSAL_LM or SEQ_CLS.
     """
     rank = int(job.settings["rank"])
     return LoraConfig(
@@ -78,28 +86,26 @@ def lora_config(job: TrainingContext, model: Any, task_type: str) -> Any:
 
 
 def merge_adapter(model: Any) -> Any:
-    """The plain model with what was learned beside it added into its own matrices."""
+    """The plain model with the LoRA added into its matrices."""
     merged_model = model.merge_and_unload()
-    merged_model.__dict__.pop("forward", None)  # TRL's trainers put a forward of their own over the model's
+    merged_model.__dict__.pop("forward", None)  # TRL's trainers replace the model's own forward
     return merged_model.eval()
 
 
 def trl_arguments(
     job: TrainingContext, stage: str, steps: int, learning_rate: float, **overrides: Any
 ) -> dict[str, Any]:
-    """What a TRL trainer is told: the plan's words for this machine, for `steps` steps at a learning rate.
+    """The arguments of a TRL trainer for so many steps at a learning rate, with the plan's settings.
 
-    TRL would compute in bfloat16 and recompute activations everywhere, which a CPU does many times slower.
+    By default TRL would compute in bfloat16 with gradient checkpointing everywhere, which a CPU does many
+    times slower.
     """
     base_arguments = supervised.training_arguments(job, stage)
-    schedule = {
+    return {
+        **base_arguments,
         "max_steps": steps,
         "logging_steps": max(1, steps // 500),
         "warmup_steps": int(job.plan.training.warmup_ratio * steps),
-    }
-    return {
-        **base_arguments,
-        **schedule,
         "learning_rate": learning_rate,
         "gradient_checkpointing": base_arguments["activation_checkpointing"],
         **overrides,
@@ -107,7 +113,10 @@ def trl_arguments(
 
 
 def pair_batch_sizes(job: TrainingContext, pairs_per_step: int) -> dict[str, int]:
-    """How so many pairs a step are computed: a pair is two texts, so a portion holds half as many of them as of single ones."""
+    """Micro batch size and accumulation for so many pairs a step.
+
+    A pair is two texts, so a micro batch holds half as many pairs as single texts.
+    """
     micro_batch_size = max(1, pairs_per_step // (2 * job.plan.training.gradient_accumulation_steps))
     return {
         "per_device_train_batch_size": micro_batch_size,
@@ -123,9 +132,19 @@ def run_trainer(
     callbacks: Sequence[TrainerCallback] = (),
     measure_start: bool = False,
 ) -> StageMonitor:
-    """Train what a trainer holds, watched, and leave it in its best state, or its last one without `measure`.
+    """Train a trainer's model under a monitor, and leave it in its best state.
 
-    Where the `start_counts`, what training could not better is what remains.
+    Args:
+        job: The training.
+        stage: The stage's name.
+        trainer: A TRL trainer.
+        measure: Gives validation scores; without it the last state is kept.
+        callbacks: Further callbacks.
+        measure_start: Whether the state before the first step competes for the best: it is kept where
+            training does not improve on it.
+
+    Returns:
+        The stage's monitor.
     """
     supervised.upcast_trainable(trainer.model)
     trainer.remove_callback(PrinterCallback)
@@ -140,6 +159,6 @@ def run_trainer(
 
 
 def build_dataset(**columns: Sequence[Any]) -> Any:
-    """Rows for a TRL trainer, by column."""
+    """The rows of a TRL trainer, by column."""
     datasets.disable_progress_bars()
     return datasets.Dataset.from_dict({name: list(values) for name, values in columns.items()})

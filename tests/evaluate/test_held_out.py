@@ -1,4 +1,4 @@
-"""The figures of the held-out examples do not depend on how they were batched."""
+"""The scores on held-out examples do not depend on how they were batched."""
 
 import math
 
@@ -17,8 +17,8 @@ def chat(tiny_chat, toys):
         read_table(toys["chat"]), "chat", {"prompt": "prompt", "response": "response"}
     )
     uneven = [
-        {**example, "response": " ".join(example["response"].split()[: 1 + number % 7])}
-        for number, example in enumerate(examples)
+        {**example, "response": " ".join(example["response"].split()[: 1 + index % 7])}
+        for index, example in enumerate(examples)
     ]
     return (
         load.base_model(tiny_chat, "chat"),
@@ -28,7 +28,7 @@ def chat(tiny_chat, toys):
 
 
 @pytest.fixture(scope="module")
-def sort(tiny_bert, toys):
+def classifier(tiny_bert, toys):
     tokenizer = load.tokenizer(tiny_bert)
     examples, _ = data_examples.build_examples(
         read_table(toys["classify"]), "classify", {"text": "text", "label": "label"}
@@ -38,20 +38,22 @@ def sort(tiny_bert, toys):
     return load.base_model(tiny_bert, "classify", labels, 1), tokenizer, rows
 
 
-@pytest.mark.parametrize("size", [2, 7, 64])
-def test_every_learned_token_counts_once_however_the_batches_fall(chat, size):
+@pytest.mark.parametrize("batch_size", [2, 7, 64])
+def test_every_learned_token_counts_once_however_the_batches_fall(chat, batch_size):
     model, tokenizer, rows = chat
-    alone, found = (held_out.evaluate(model, rows, tokenizer, "chat", number) for number in (1, size))
-    assert found["loss"] == pytest.approx(alone["loss"], rel=1e-5)
-    assert found["perplexity"] == pytest.approx(math.exp(found["loss"]))
+    expected = held_out.evaluate(model, rows, tokenizer, "chat", 1)
+    scores = held_out.evaluate(model, rows, tokenizer, "chat", batch_size)
+    assert scores["loss"] == pytest.approx(expected["loss"], rel=1e-5)
+    assert scores["perplexity"] == pytest.approx(math.exp(scores["loss"]))
 
 
-@pytest.mark.parametrize("size", [2, 7, 64])
-def test_every_text_counts_once_however_the_batches_fall(sort, size):
-    model, tokenizer, rows = sort
-    alone, found = (held_out.evaluate(model, rows, tokenizer, "classify", number) for number in (1, size))
-    assert found["loss"] == pytest.approx(alone["loss"], rel=1e-5)
-    assert (found["accuracy"], found["f1"]) == (alone["accuracy"], alone["f1"])
+@pytest.mark.parametrize("batch_size", [2, 7, 64])
+def test_every_text_counts_once_however_the_batches_fall(classifier, batch_size):
+    model, tokenizer, rows = classifier
+    expected = held_out.evaluate(model, rows, tokenizer, "classify", 1)
+    scores = held_out.evaluate(model, rows, tokenizer, "classify", batch_size)
+    assert scores["loss"] == pytest.approx(expected["loss"], rel=1e-5)
+    assert (scores["accuracy"], scores["f1"]) == (expected["accuracy"], expected["f1"])
 
 
 @pytest.mark.parametrize("training", [True, False])
@@ -64,7 +66,7 @@ def test_the_model_is_left_in_the_mode_it_came_in(chat, training):
 
 
 def test_macro_f1_by_hand():
-    # class 0: meant 2, said 3, hit 2 -> 4/5; class 1: meant 2, said 1, hit 1 -> 2/3; class 2: meant 1, said 1, hit 1 -> 1
+    # label 0: 2 texts, predicted 3 times, 2 hits -> 4/5; label 1: 2, 1, 1 -> 2/3; label 2: 1, 1, 1 -> 1
     assert held_out.macro_f1([0, 0, 0, 1, 2], [0, 0, 1, 1, 2]) == pytest.approx((4 / 5 + 2 / 3 + 1) / 3)
 
 

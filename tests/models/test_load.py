@@ -1,11 +1,11 @@
-"""A folder becomes a model and its tokenizer; a checksum tells one set of numbers from another."""
+"""A folder becomes a model and its tokenizer; a checksum tells models with different parameters apart."""
 
 import shutil
 
 import torch
 from transformers import AutoTokenizer
 
-from studio.models import load
+from studio.models import device, load
 
 
 def test_the_same_weights_have_the_same_checksum_and_one_changed_number_another(tiny_chat):
@@ -17,11 +17,11 @@ def test_the_same_weights_have_the_same_checksum_and_one_changed_number_another(
 
 
 def test_a_fresh_head_is_the_same_for_the_same_seed(tiny_bert):
-    one, same, other = (
-        load.base_model(tiny_bert, "classify", ("a", "b"), seed).classifier.weight for seed in (1, 1, 2)
-    )
-    assert torch.equal(one, same)
-    assert not torch.equal(one, other)
+    def head(seed):
+        return load.base_model(tiny_bert, "classify", ("a", "b"), seed).classifier.weight
+
+    assert torch.equal(head(seed=1), head(seed=1))
+    assert not torch.equal(head(seed=1), head(seed=2))
 
 
 def test_a_head_knows_its_labels(tiny_bert):
@@ -36,30 +36,30 @@ def test_a_decoder_can_sort_texts_of_unlike_length(tiny_chat):
     tokenizer = load.tokenizer(tiny_chat)
     texts = ["the lamp", "where is the lamp and the chair"]
     with torch.no_grad():
-        together = model(**tokenizer(texts, return_tensors="pt", padding=True)).logits
-        alone = torch.cat([model(**tokenizer(text, return_tensors="pt")).logits for text in texts])
-    torch.testing.assert_close(together, alone, rtol=0, atol=1e-5)
+        in_one_batch = model(**tokenizer(texts, return_tensors="pt", padding=True)).logits
+        one_by_one = torch.cat([model(**tokenizer(text, return_tensors="pt")).logits for text in texts])
+    torch.testing.assert_close(in_one_batch, one_by_one, rtol=0, atol=1e-5)
 
 
 def test_a_loaded_model_is_ready_to_answer(tiny_chat):
     model = load.base_model(tiny_chat, "chat")
     assert not model.training
-    assert model.dtype == load.dtype()
+    assert model.dtype == device.weights_dtype()
 
 
 def test_a_tokenizer_without_padding_or_template_gets_both(tiny_chat, tmp_path):
     folder = tmp_path / "plain"
     shutil.copytree(tiny_chat, folder)
-    raw = AutoTokenizer.from_pretrained(folder)
-    raw.chat_template, raw.pad_token = None, None
+    raw_tokenizer = AutoTokenizer.from_pretrained(folder)
+    raw_tokenizer.chat_template, raw_tokenizer.pad_token = None, None
     (folder / "chat_template.jinja").unlink(missing_ok=True)
-    raw.save_pretrained(folder)
-    found = load.tokenizer(folder)
-    assert found.pad_token == found.eos_token == "</s>"
+    raw_tokenizer.save_pretrained(folder)
+    tokenizer = load.tokenizer(folder)
+    assert tokenizer.pad_token == tokenizer.eos_token == "</s>"
     talk = [{"role": "user", "content": "Hi"}, {"role": "assistant", "content": "Hello"}]
-    assert found.apply_chat_template(talk, tokenize=False) == "User: Hi\nAssistant: Hello</s>"
+    assert tokenizer.apply_chat_template(talk, tokenize=False) == "User: Hi\nAssistant: Hello</s>"
     assert (
-        found.apply_chat_template(talk[:1], tokenize=False, add_generation_prompt=True)
+        tokenizer.apply_chat_template(talk[:1], tokenize=False, add_generation_prompt=True)
         == "User: Hi\nAssistant: "
     )
 

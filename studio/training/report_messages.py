@@ -1,0 +1,19 @@
+"""Sentences on a run's report that the page and the command line share."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from studio.i18n import Message
+
+TEXTS_CUT_OR_DROPPED = Message(
+    "Examples cut at {length} tokens: {cut}; left out as too long: {dropped}."
+    " Raise the longest example (max length) or shorten the texts."
+)
+
+
+def describe_truncation(report: Mapping[str, Any]) -> Message | None:
+    """How many examples were cut or dropped as too long; None where none was, or the report does not say."""
+    texts = report.get("texts")
+    if not isinstance(texts, Mapping) or not (texts.get("cut") or texts.get("dropped")):
+        return None
+    return TEXTS_CUT_OR_DROPPED.format(length=texts["max_length"], cut=texts["cut"], dropped=texts["dropped"])

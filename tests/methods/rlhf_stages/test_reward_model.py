@@ -1,0 +1,114 @@
+"""The reward model learns either order of the pairs, and scores a text the same wherever it is scored."""
+
+import dataclasses
+import json
+import math
+import shutil
+
+import pytest
+import torch
+
+from studio.errors import NotPossible
+from studio.methods.rlhf_stages import reward_model
+from studio.models import load
+
+
+def test_a_reward_model_learns_either_order_of_the_pairs(make_job):
+    settings = {"reward_epochs": 6, "reward_rate": 5e-3}
+    for is_reversed in (False, True):
+        job = make_job("rlhf", "prefer", settings)
+        if is_reversed:
+            job = dataclasses.replace(job, examples=tuple(map(swap_answers, job.examples)))
+        reward_model.train(job, job.base_folder, is_fresh=True)
+        scores = job.notes["reward_model"]["after"]
+        assert scores["accuracy"] == 1
+        assert scores["loss"] < 0.2
+
+
+def swap_answers(pairs):
+    return [{**pair, "chosen": pair["rejected"], "rejected": pair["chosen"]} for pair in pairs]
+
+
+def test_a_score_is_the_mean_of_what_every_token_says(tiny_chat):
+    model = reward_model.load(tiny_chat, 0, is_fresh=True)
+    ids = torch.tensor([[7, 8, 9]])
+    with torch.no_grad():
+        hidden = model.model(input_ids=ids).last_hidden_state[0]
+        by_hand = sum(float(token @ model.score.weight[0]) for token in hidden) / 3
+        assert float(model(input_ids=ids).logits) == pytest.approx(by_hand, abs=1e-5)
+
+
+def test_a_reward_model_comes_back_with_the_head_it_was_saved_with(tiny_chat, tmp_path):
+    model = reward_model.load(tiny_chat, 0, is_fresh=True)
+    model.save_pretrained(tmp_path)
+    load.tokenizer(tiny_chat).save_pretrained(tmp_path)
+    loaded = reward_model.load(tmp_path, 1)
+    ids = torch.tensor([[7, 8, 9]])
+    assert torch.equal(loaded.score.weight, model.score.weight)
+    assert torch.equal(loaded(input_ids=ids).logits, model(input_ids=ids).logits)
+
+
+def test_the_first_head_ranks_pairs_it_can_tell_apart_and_leaves_the_model_alone(tiny_chat):
+    model, tokenizer = reward_model.load(tiny_chat, 0, is_fresh=True), load.tokenizer(tiny_chat)
+    before = {name: value.clone() for name, value in model.state_dict().items() if "score" not in name}
+    pairs = [reward_model.Pair([20 + n, 30, 31], [20 + n, 40, 41]) for n in range(6)]
+    progress = []
+    reward_model.fit_initial_head(model, tokenizer, pairs, lambda *values: progress.append(values))
+    scores = reward_model.evaluate_pairs(model, tokenizer, pairs)
+    assert scores["accuracy"] == 1
+    assert scores["loss"] < math.log(2)
+    assert progress[-1] == ("head", 12, 12)
+    assert all(torch.equal(model.state_dict()[name], value) for name, value in before.items())
+
+
+def test_a_reward_model_that_training_makes_worse_stays_as_it_began(make_plan, train_run, quick, monkeypatch):
+    from studio import runs
+
+    scores = []
+
+    def measure(model, tokenizer, pairs):
+        scores.append(reward_model.score(model, tokenizer, [[7, 8, 9]])[0])
+        return {"loss": float(len(scores)), "accuracy": 0.5, "margin": 0.0}
+
+    monkeypatch.setattr(reward_model, "evaluate_pairs", measure)
+    run = train_run(make_plan("rlhf", "prefer", {**quick, "sft": False, "steps": 1}))
+    assert abs(scores[1] - scores[0]) > 1e-3, "it did not learn at all"
+    assert scores[-1] == pytest.approx(scores[0], abs=1e-6)
+    assert runs.report(run)["method"]["reward_model"]["best_step"] == 0
+
+
+def test_training_and_practice_show_the_reward_model_the_same_words(tiny_chat):
+    from trl.data_utils import apply_chat_template
+
+    tokenizer = load.tokenizer(tiny_chat)
+    prompt, answer = [{"role": "user", "content": "where is my lamp"}], "Thanks for asking."
+    conversation = {"messages": [*prompt, {"role": "assistant", "content": answer}]}
+    text = apply_chat_template(conversation, tokenizer)["text"]
+    ids_in_training = tokenizer(text, add_special_tokens=False)["input_ids"]
+    assert reward_model.encode_conversation(tokenizer, prompt, answer) == ids_in_training
+
+
+def test_a_score_does_not_depend_on_what_is_scored_beside_it(tiny_chat):
+    model, tokenizer = reward_model.load(tiny_chat, 0, is_fresh=True), load.tokenizer(tiny_chat)
+    rows = [list(tokenizer("the lamp is blue " * times)["input_ids"]) for times in (5, 1, 9, 2)]
+    in_one_batch = reward_model.score(model, tokenizer, rows)
+    one_by_one = [reward_model.score(model, tokenizer, [row])[0] for row in rows]
+    assert in_one_batch == pytest.approx(one_by_one, abs=1e-5)
+
+
+def test_a_judgement_counted_by_hand():
+    scores = reward_model.score_margins([0.0, 2.0, -1.0])
+    losses = [math.log(2), math.log(1 + math.exp(-2)), math.log(1 + math.exp(1))]
+    assert scores["loss"] == pytest.approx(sum(losses) / 3)
+    assert scores["accuracy"] == 0.5  # one ranked correctly, one even, one wrong
+    assert scores["margin"] == pytest.approx(1 / 3)
+
+
+def test_a_reward_model_that_scores_something_else_is_not_used_for_one(three_stage_run, tmp_path):
+    folder = tmp_path / "reward"
+    shutil.copytree(three_stage_run.folder / "stages" / "reward", folder)
+    config = json.loads((folder / "config.json").read_text())
+    assert config.pop("scores") == reward_model.MEAN_POOLING
+    (folder / "config.json").write_text(json.dumps(config))
+    with pytest.raises(NotPossible, match="older version of the studio"):
+        reward_model.load(folder, 0)

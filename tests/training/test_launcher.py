@@ -1,0 +1,146 @@
+"""A run as a process of its own: it starts, waits for its turn, ends, and its death is noticed."""
+
+import json
+import os
+import signal
+import time
+
+import psutil
+import pytest
+
+from studio import processes, runs
+from studio.training import launcher
+from studio.training import queue as run_queue
+
+# Only an emergency brake: a machine that computes something else as well takes many times as long.
+LIMIT_SECONDS = 300
+
+
+def wait_until(condition):
+    """Wait for something to become true, checking often."""
+    deadline = time.monotonic() + LIMIT_SECONDS
+    while not condition():
+        assert time.monotonic() < deadline, "it did not happen in time"
+        time.sleep(0.05)
+
+
+def process_of(run):
+    return psutil.Process(json.loads((run.folder / "process.json").read_text())["pid"])
+
+
+@pytest.fixture
+def start():
+    """Start a run; whatever still works when the test is over is ended."""
+    started_runs = []
+
+    def start(run):
+        launcher.start(run)
+        started_runs.append(run)
+        return run
+
+    yield start
+    for run in started_runs:
+        if runs.is_alive(run):
+            process_of(run).kill()
+
+
+@pytest.mark.thorough
+def test_two_runs_train_one_after_the_other(make_plan, start):
+    first = start(runs.create(make_plan(epochs=0.25, eval_count=1)))
+    second = start(runs.create(make_plan(epochs=0.25, eval_count=1)))
+    wait_until(lambda: runs.status(second).stage == "queue")
+    assert runs.status(second).state == "waiting"
+    assert runs.status(first).state not in runs.ENDED_STATES
+    wait_until(lambda: runs.status(second).state in runs.ENDED_STATES)
+    for run in (first, second):
+        assert runs.status(run).state == "done", (run.folder / "worker.log").read_text()
+        assert runs.is_usable(run)
+    last_of_first = max(point["time"] for point in runs.read_points(first))
+    assert last_of_first <= min(point["time"] for point in runs.read_points(second))
+
+
+def test_a_waiting_process_holds_no_torch(make_plan, start):
+    older, run = runs.create(make_plan()), runs.create(make_plan())
+    runs.set_status(older, "training", "train")
+    start(run)
+    wait_until(lambda: runs.status(run).stage == "queue")
+    libraries = [region.path for region in process_of(run).memory_maps()]
+    launcher.stop(run)
+    wait_until(lambda: not runs.is_alive(run))
+    assert runs.status(run).state == "stopped"
+    assert not [path for path in libraries if "libtorch" in path]
+
+
+def test_a_worker_killed_from_outside_is_reported_as_failed(make_plan, start):
+    older, run = runs.create(make_plan()), runs.create(make_plan())
+    runs.set_status(older, "training", "train")
+    start(run)
+    wait_until(lambda: runs.status(run).stage == "queue")
+    os.kill(process_of(run).pid, signal.SIGKILL)
+    wait_until(lambda: not runs.is_alive(run))
+    status = runs.status(run)
+    assert (status.state, status.message.text, status.hint) == ("failed", runs.KILLED.text, runs.KILLED_HINT)
+
+
+def test_a_failure_in_the_process_is_told_in_status_and_log_without_a_traceback(make_plan, start):
+    run = start(runs.create(make_plan().model_copy(update={"model": "no-such-model"})))
+    wait_until(lambda: runs.status(run).state == "failed")
+    wait_until(lambda: not runs.is_alive(run))
+    message = runs.status(run).message
+    assert message.values["model"] == "no-such-model"
+    log = (run.folder / "worker.log").read_text()
+    assert message.render() in log
+    assert "Traceback" not in log
+
+
+def test_a_child_gets_no_secrets_and_the_same_home(monkeypatch, studio_home):
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
+    monkeypatch.setenv("OPENAI_API_KEY", "secret")
+    monkeypatch.setenv("HTTPS_PROXY", "http://proxy:1")
+    env = processes.child_environment(processes.WORKER)
+    assert "secret" not in env.values()
+    assert env["STUDIO_HOME"] == str(studio_home)
+    assert env["HTTPS_PROXY"] == "http://proxy:1"
+    assert env["PATH"] == os.environ["PATH"]
+
+
+def test_a_stop_counts_until_the_run_has_ended(make_plan):
+    run = runs.create(make_plan())
+    assert not launcher.is_stopping(run)
+    launcher.stop(run)
+    assert launcher.is_stopping(run)
+    runs.set_status(run, "stopped")
+    assert not launcher.is_stopping(run)
+
+
+def test_on_an_open_page_a_worker_gets_no_token(monkeypatch):
+    monkeypatch.setenv("HF_TOKEN", "secret")
+    assert processes.child_environment(processes.WORKER)["HF_TOKEN"] == "secret"
+    monkeypatch.setenv("STUDIO_OPEN", "1")
+    env = processes.child_environment(processes.WORKER)
+    assert "secret" not in env.values()
+    assert env["HF_HUB_DISABLE_IMPLICIT_TOKEN"] == "1"
+
+
+def test_a_worker_sees_one_card(monkeypatch):
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "2,3")
+    assert processes.child_environment(processes.WORKER)["CUDA_VISIBLE_DEVICES"] == "2"
+
+
+@pytest.mark.parametrize(
+    ("state", "is_older", "is_ahead"),
+    [
+        ("waiting", True, True),
+        ("waiting", False, False),
+        ("training", False, True),
+        ("preparing", False, True),
+        ("done", True, False),
+    ],
+)
+def test_a_run_waits_for_whoever_goes_and_for_older_ones_that_wait(make_plan, state, is_older, is_ahead):
+    first, second = runs.create(make_plan()), runs.create(make_plan())
+    os.utime(second.folder / "plan.yaml", (first.created + 9, first.created + 9))
+    second = runs.get(second.id)
+    other, run = (first, second) if is_older else (second, first)
+    runs.set_status(other, state, "train")
+    assert run_queue.is_ahead(other, run) == is_ahead

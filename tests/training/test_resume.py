@@ -1,0 +1,285 @@
+"""A run that was stopped or broke off goes on as if nothing had happened; one that ended well does not."""
+
+import json
+import math
+import time
+
+import psutil
+import pytest
+import torch
+from transformers import TrainerControl, TrainerState
+from ways import WAYS
+
+from studio import methods, runs
+from studio.errors import NotPossible
+from studio.evaluate import answers
+from studio.methods.spec import StopRequested
+from studio.models import load
+from studio.training import callback as run_callback
+from studio.training import launcher, worker
+
+RESUMABLE_WAYS = [way for way in WAYS if methods.get(way[0]).supports_resume]
+# Only an emergency brake: a machine that computes something else as well takes many times as long.
+LIMIT_SECONDS = 300
+
+
+def losses(run, name="loss"):
+    """Training loss (or `eval_loss`) by stage and step, in the order written."""
+    return [(point["stage"], point["step"], point[name]) for point in runs.read_points(run) if name in point]
+
+
+def assert_same_losses(measured, expected):
+    assert [item[:2] for item in measured] == [item[:2] for item in expected]
+    for (stage, step, loss), (_, _, expected_loss) in zip(measured, expected, strict=True):
+        assert loss == pytest.approx(expected_loss, abs=1e-5), f"{stage}, step {step}"
+
+
+@pytest.fixture
+def stop_after(monkeypatch):
+    """`stop_after(run, n_steps)`: the run is asked to stop while it takes this step, counted over all stages."""
+    started_steps, limits = [], {}
+    real = run_callback.MonitorCallback.on_step_begin
+
+    def on_step_begin(self, *arguments, **options):
+        started_steps.append(self.run.id)
+        if started_steps.count(self.run.id) == limits.get(self.run.id):
+            launcher.stop(self.run)
+        real(self, *arguments, **options)
+
+    monkeypatch.setattr(run_callback.MonitorCallback, "on_step_begin", on_step_begin)
+    return lambda run, n_steps: limits.update({run.id: n_steps})
+
+
+def resume(run):
+    """Continue a run in this process, as `studio train --resume` does."""
+    launcher.requeue(run)
+    assert runs.status(run).state == "waiting"
+    worker.run(run.id)
+
+
+@pytest.mark.thorough
+@pytest.mark.parametrize("way", RESUMABLE_WAYS, ids="-".join)
+def test_a_stopped_run_goes_on_as_if_it_had_never_been_stopped(way, finished, stop_after):
+    undisturbed = finished(*way)
+    run, steps = runs.create(undisturbed.plan), len(losses(undisturbed))
+    stop_step = math.ceil(steps / 3) + 1
+    stop_after(run, stop_step)
+    worker.run(run.id)
+    assert runs.status(run).state == "stopped"
+    assert len(losses(run)) == stop_step
+    assert runs.is_resumable(run)
+    resume(run)
+    assert runs.status(run).state == "done"
+    assert_same_losses(losses(run), losses(undisturbed))
+    validations, expected = losses(run, "eval_loss"), losses(undisturbed, "eval_loss")
+    assert len(set(validations)) == len(validations), "a point is there twice"
+    # The stop brought a validation of its own; all others are those of the undisturbed run.
+    expected_steps = {item[:2] for item in expected}
+    extra = [item for item in validations if item[:2] not in expected_steps]
+    assert len(extra) <= 1
+    assert_same_losses([item for item in validations if item not in extra], expected)
+    numbering = [point["seq"] for point in runs.read_points(run)]
+    assert numbering == sorted(numbering)
+    expected_loss = runs.report(undisturbed)["after"]["loss"]
+    assert runs.report(run)["after"]["loss"] == pytest.approx(expected_loss, abs=1e-4)
+    assert not (run.folder / "checkpoints").exists()
+
+
+def test_a_run_can_be_stopped_again_and_again(finished, stop_after):
+    undisturbed = finished("lora", "chat")
+    run = runs.create(undisturbed.plan)
+    for n_steps in (1, 2, 23):  # a step that is taken again would be counted twice: none is
+        stop_after(run, n_steps)
+        if losses(run):
+            resume(run)
+        else:
+            worker.run(run.id)
+        assert runs.status(run).state == "stopped"
+        assert len(losses(run)) == n_steps
+    resume(run)
+    assert_same_losses(losses(run), losses(undisturbed))
+
+
+@pytest.mark.thorough
+def test_a_killed_run_goes_on_from_its_last_checkpoint(make_plan):
+    plan = make_plan("lora", "chat", epochs=60, eval_count=4)
+    undisturbed, run = runs.create(plan), runs.create(plan)
+    worker.run(undisturbed.id)
+    launcher.start(run)
+    checkpoint = run.folder / "checkpoints" / "train" / "checkpoint-60" / run_callback.MONITOR_STATE_FILE
+    deadline = time.monotonic() + LIMIT_SECONDS
+    while not checkpoint.is_file() or len(losses(run)) < 70:
+        assert time.monotonic() < deadline, (run.folder / "worker.log").read_text()
+        time.sleep(0.01)
+    process = psutil.Process(runs.process_info(run)["pid"])
+    process.kill()
+    process.wait()
+    assert runs.status(run).state == "failed"
+    with run.metrics_path.open("ab") as file:
+        file.write(b'{"seq": 99, "st')  # the line it was writing
+    assert runs.is_resumable(run)
+    resume(run)
+    assert runs.status(run).state == "done"
+    assert_same_losses(losses(run), losses(undisturbed))
+    assert_same_losses(losses(run, "eval_loss"), losses(undisturbed, "eval_loss"))
+    assert b'"st{' not in run.metrics_path.read_bytes()
+
+
+def test_a_run_that_is_done_does_not_go_on(finished):
+    run = finished("lora", "chat")
+    with pytest.raises(NotPossible) as caught:
+        launcher.resume(run)
+    assert caught.value.message.values == {"name": "lora on toys", "state": "done"}
+    assert caught.value.hint.render().endswith("Start it anew.")
+    assert runs.status(run).state == "done"
+
+
+def test_a_run_that_is_going_on_is_not_started_a_second_time(make_plan):
+    run = runs.create(make_plan())
+    with pytest.raises(NotPossible, match="cannot go on"):
+        launcher.resume(run)
+
+
+def test_a_run_stopped_before_it_trained_has_nothing_to_go_on_from(make_plan):
+    run = runs.create(make_plan())
+    launcher.stop(run)
+    worker.run(run.id)
+    assert not runs.is_resumable(run)
+    with pytest.raises(NotPossible, match="Start it anew"):
+        launcher.resume(run)
+
+
+def test_taking_back_points_touches_nothing_where_there_is_nothing_to_take_back(make_plan):
+    run = runs.create(make_plan())
+    for step in range(4):
+        runs.add_point(run, "train", step, 0.0, loss=1.0)
+    inode = run.metrics_path.stat().st_ino
+    runs.rewind(run, "train", 3)
+    runs.rewind(run, "other", 0)
+    assert run.metrics_path.stat().st_ino == inode
+    runs.rewind(run, "train", 1)
+    assert run.metrics_path.stat().st_ino != inode
+    assert [point["step"] for point in runs.read_points(run)] == [0, 1]
+    runs.add_point(run, "train", 2, 0.0, loss=1.0)
+    assert [point["seq"] for point in runs.read_points(run)] == [0, 1, 2]
+
+
+def test_a_stopped_run_is_still_asked_what_it_has_learned(make_plan, stop_after, monkeypatch):
+    n_measured = []
+
+    def measure_accuracy(model, tokenizer, rows, on_progress):
+        on_progress(0, 4)
+        n_measured.append(len(rows))
+        return {"answer_accuracy": 0.5, "n_questions": 4.0}
+
+    monkeypatch.setattr(answers, "measure_accuracy", measure_accuracy)
+    run = runs.create(make_plan())
+    stop_after(run, 5)
+    worker.run(run.id)
+    assert runs.status(run).state == "stopped"
+    assert runs.report(run)["after"]["answer_accuracy"] == 0.5
+    assert len(n_measured) == 2
+
+
+def test_the_scores_of_an_earlier_version_are_read_under_their_present_names(make_plan):
+    run = runs.create(make_plan())
+    old_scores = {"loss": 1.0, "right": 0.5, "asked": 8.0}
+    old_rl = {"reward": 0.1, "answer_length": 9.0, "cut_share": 0.25}
+    report = {
+        "before": old_scores,
+        "after": old_scores,
+        "method": {"rl": {"before": old_rl, "after": old_rl}},
+    }
+    (run.folder / "report.json").write_text(json.dumps(report))
+    point = {"answer_length": 9.0, "cut_share": 0.25, "no_signal": 1.0, "eval_right": 0.5, "test_asked": 8.0}
+    runs.add_point(run, "rl", 1, 0.0, **point)
+    scores = {"loss": 1.0, "answer_accuracy": 0.5, "n_questions": 8.0}
+    rl_scores = {"reward": 0.1, "completion_length": 9.0, "clipped_ratio": 0.25}
+    assert runs.report(run)["before"] == runs.report(run)["after"] == scores
+    assert runs.report(run)["method"]["rl"] == {"before": rl_scores, "after": rl_scores}
+    (read_point,) = runs.read_points(run)
+    expected = {"completion_length": 9.0, "clipped_ratio": 0.25, "zero_std_share": 1.0}
+    expected |= {"eval_answer_accuracy": 0.5, "test_n_questions": 8.0}
+    assert expected.items() <= read_point.items()
+    assert not set(point) & set(read_point)
+
+
+def test_a_halt_before_the_training_leaves_no_half_result(make_plan, monkeypatch):
+    def stop(*_):
+        raise StopRequested
+
+    run = runs.create(make_plan())
+    monkeypatch.setattr(answers, "measure_accuracy", stop)
+    worker.run(run.id)
+    assert runs.status(run).state == "stopped"
+    assert not runs.is_usable(run)
+
+
+def test_the_speed_of_the_first_step_after_a_stop_is_that_of_the_step(make_plan, monkeypatch):
+    monitor = run_callback.MonitorCallback(runs.create(make_plan()), "train", None, None)
+    monkeypatch.setattr(monitor, "_tunes_threads", False)
+    state = TrainerState(global_step=500, max_steps=900, num_input_tokens_seen=1_000_000)
+    control = TrainerControl()
+    monitor.on_train_begin(None, state, control)
+    monitor.on_step_begin(None, state, control)
+    step_started_at = time.perf_counter()
+    time.sleep(0.02)
+    step_seconds = time.perf_counter() - step_started_at
+    state.num_input_tokens_seen += 100
+    monitor.on_step_end(None, state, control)
+    assert monitor._step_metrics["tokens_per_second"] <= 100 / step_seconds
+
+
+@pytest.mark.parametrize("loss_at_the_stop", [2.5, 1.0], ids=["worse", "better"])
+def test_the_look_that_a_stop_brings_does_not_count_towards_stopping_early(loss_at_the_stop, make_plan):
+    losses_by_step = {4: 2.0, 6: loss_at_the_stop, 8: 1.9, 12: 1.95}
+    run = runs.create(make_plan(eval_count=4, early_stopping_patience=1))
+    state, model = TrainerState(max_steps=16), torch.nn.Linear(1, 1)
+
+    def start_monitor():
+        monitor = run_callback.MonitorCallback(
+            run, "train", model, lambda: {"loss": losses_by_step[state.global_step]}
+        )
+        monitor._tunes_threads = False
+        monitor.checkpoint()
+        monitor.on_train_begin(None, state, TrainerControl())
+        return monitor
+
+    def stops_after(monitor, step):
+        control, state.global_step = TrainerControl(), step
+        monitor.on_step_begin(None, state, control)
+        monitor.on_step_end(None, state, control)
+        return control.should_training_stop
+
+    monitor = start_monitor()
+    assert not stops_after(monitor, 4)
+    launcher.stop(run)
+    assert stops_after(monitor, 6)
+    assert (monitor.stopped, monitor.early) == (True, False)
+    (monitor.folder / "checkpoint-6").mkdir(parents=True)
+    monitor.on_save(None, state, TrainerControl())
+    run.stop_file.unlink()
+    monitor = start_monitor()
+    assert not stops_after(monitor, 8), "better than at the check before, as without a stop"
+    assert stops_after(monitor, 12)
+    assert monitor.early
+    assert monitor.best_scores["loss"] == min(losses_by_step.values())
+
+
+@pytest.mark.parametrize(("method", "settings"), [("prefix", {}), ("peft", {"type": "p_tuning"})])
+def test_what_is_kept_of_a_prompt_that_broke_off_loads_to_its_checksum(
+    method, settings, make_plan, bases, monkeypatch
+):
+    real = run_callback.MonitorCallback.on_step_begin
+
+    def break_off(self, args, state, control, **options):
+        if self.best_step:
+            raise RuntimeError("the power went")
+        real(self, args, state, control, **options)
+
+    monkeypatch.setattr(run_callback.MonitorCallback, "on_step_begin", break_off)
+    run = runs.create(make_plan(method, "chat", settings))
+    with pytest.raises(RuntimeError):
+        worker.run(run.id)
+    tuned = methods.get(method).load(load.base_model(bases("chat"), "chat"), run.model)
+    assert load.fingerprint(tuned) == runs.report(run)["tuned"]["checksum"]
