@@ -290,6 +290,21 @@ def test_a_known_answer_may_be_left_out(tmp_path):
     assert "never learned" not in told["more"]
 
 
+def fix_finding(source, task, columns, test, browser_datasets, revision, content, event, request):
+    fields = {"source": source, "task": task, "columns": columns, "test": test, "content": content}
+    return health_panel.fix_finding(browser_datasets, revision, event, request, **fields)
+
+
+def choose_test_set(test, source, task, columns, test_sets, browser_datasets, request):
+    fields = {"source": source, "task": task, "columns": columns}
+    return test_set_panel.choose_test_set(test, test_sets, browser_datasets, request, **fields)
+
+
+def import_test_set(path, source, task, columns, test_sets, browser_datasets, request):
+    fields = {"source": source, "task": task, "columns": columns}
+    return test_set_panel.import_test_set(path, test_sets, browser_datasets, request, **fields)
+
+
 def change(source, task, columns, *fields):
     """Other columns in the first fields, the rest empty."""
     return data_tab.change_columns(
@@ -297,9 +312,9 @@ def change(source, task, columns, *fields):
         task,
         [source],
         packing.pack_mapping(columns),
+        ENGLISH,
         *fields,
         *(None,) * (FIELD_COUNT - len(fields)),
-        ENGLISH,
     )
 
 
@@ -324,7 +339,7 @@ def test_what_a_person_chose_is_found_again_and_outlives_a_fix_and_its_undo(own)
     turned = {"prompt": "response", "response": "prompt"}
     assert change(own.source, "chat", ROLES, "response", "prompt")[0]["more"].endswith("As you chose.")
     list(
-        health_panel.fix_finding(
+        fix_finding(
             own.source,
             "chat",
             packing.pack_mapping(turned),
@@ -361,9 +376,9 @@ def test_where_others_reach_the_page_nobody_chooses_for_another(own, monkeypatch
             "chat",
             [],
             packing.pack_mapping(ROLES),
+            ENGLISH,
             "response",
             *(None,) * (FIELD_COUNT - 1),
-            ENGLISH,
         )[0]["kind"]
         == "bad"
     )
@@ -445,7 +460,7 @@ def test_a_fix_takes_the_finding_away_and_can_be_taken_back(untidy):
     before, original = kept.table(), kept.path.read_bytes()
     event = SimpleNamespace(id="duplicates")
     report = reports(untidy)[-1]
-    *going, (source, touched, told, after) = health_panel.fix_finding(
+    *going, (source, touched, told, after) = fix_finding(
         untidy, "chat", packing.pack_mapping(ROLES), "", [untidy], 0, report, event, ENGLISH
     )
     assert (going[-1][:3], going[-1][3]["halt"], after["wait"]) == ((gr.skip(),) * 3, "Stop", "")
@@ -465,7 +480,7 @@ def test_a_fix_takes_the_finding_away_and_can_be_taken_back(untidy):
 
 def test_a_fix_is_refused_where_rows_were_changed_in_another_window_meanwhile(untidy):
     kept = store.find(untidy)
-    going = health_panel.fix_finding(
+    going = fix_finding(
         untidy,
         "chat",
         packing.pack_mapping(ROLES),
@@ -511,7 +526,7 @@ def test_rows_that_stand_in_the_test_set_too_are_taken_out_of_the_examples(own, 
     test = store.add(path)
     assert "leak" in kinds(reports(own.source, test=test.source)[-1])
     event = SimpleNamespace(id="leak")
-    *_, (_, _, told, _) = health_panel.fix_finding(
+    *_, (_, _, told, _) = fix_finding(
         own.source, "chat", packing.pack_mapping(ROLES), test.source, [own.source], 0, {}, event, ENGLISH
     )
     assert told["kind"] == "good"
@@ -522,7 +537,7 @@ def test_rows_that_stand_in_the_test_set_too_are_taken_out_of_the_examples(own, 
 
 
 def test_a_fix_that_finds_nothing_left_changes_nothing(own):
-    *_, (source, _, told, _) = health_panel.fix_finding(
+    *_, (source, _, told, _) = fix_finding(
         own.source,
         "chat",
         packing.pack_mapping(ROLES),
@@ -604,7 +619,7 @@ def test_changes_to_a_sample_are_made_to_a_copy():
 
 @pytest.mark.parametrize("asked", ["nonsense", "", None, "../../x"])
 def test_a_fix_that_is_none_is_refused(own, asked):
-    *_, (_, _, told, _) = health_panel.fix_finding(
+    *_, (_, _, told, _) = fix_finding(
         own.source,
         "chat",
         packing.pack_mapping(ROLES),
@@ -888,7 +903,7 @@ def bring_test(source, path, tests=None, mine=None):
     path.write_text(
         "prompt,response\n" + "".join(f"ask {word},tell {word}\n" for word in WORDS[:9]), encoding="utf-8"
     )
-    *_, (tests, mine, _) = test_set_panel.import_test_set(
+    *_, (tests, mine, _) = import_test_set(
         str(path), source, "chat", packing.pack_mapping(ROLES), tests or {}, mine or [source], ENGLISH
     )
     return tests, mine
@@ -915,11 +930,9 @@ def test_a_test_set_of_its_own_stays_with_the_data_it_is_for(own, tmp_path):
 def test_a_test_set_is_given_up_and_taken_again(own, tmp_path):
     tests, mine = bring_test(own.source, tmp_path / "judge.csv")
     test = tests[own.source]
-    without, _, _ = test_set_panel.choose_test_set(
-        "", own.source, "chat", packing.pack_mapping(ROLES), tests, mine, ENGLISH
-    )
+    without, _, _ = choose_test_set("", own.source, "chat", packing.pack_mapping(ROLES), tests, mine, ENGLISH)
     assert test_set_panel.get_test_source(own.source, without, mine) == ""
-    again, _, _ = test_set_panel.choose_test_set(
+    again, _, _ = choose_test_set(
         test, own.source, "chat", packing.pack_mapping(ROLES), without, mine, ENGLISH
     )
     assert test_set_panel.get_test_source(own.source, again, mine) == test
@@ -934,9 +947,7 @@ def test_a_sample_that_was_copied_for_changes_keeps_its_test_set(tmp_path):
     row_browser.show_page("sample:support-tone", "", 1, ENGLISH)
     source, *_ = row_browser.delete_rows("sample:support-tone", mine, "1", 0, ENGLISH)
     assert test_set_panel.get_test_source(source, tests, mine) == tests["sample:support-tone"]
-    without, _, _ = test_set_panel.choose_test_set(
-        "", source, "chat", packing.pack_mapping(ROLES), tests, mine, ENGLISH
-    )
+    without, _, _ = choose_test_set("", source, "chat", packing.pack_mapping(ROLES), tests, mine, ENGLISH)
     assert test_set_panel.get_test_source(source, without, mine) == ""
 
 
@@ -946,7 +957,7 @@ def test_where_others_reach_the_page_a_test_set_is_its_owner_s_alone(own, tmp_pa
     assert test_set_panel.get_test_source(own.source, tests, mine) == tests[own.source]
     stranger = test_set_panel.refresh_test_set(own.source, tests, [], ENGLISH)
     assert (stranger[0], stranger[1]["choices"]) == ("", [("a part of my examples", "")])
-    kept, told, _ = test_set_panel.choose_test_set(
+    kept, told, _ = choose_test_set(
         tests[own.source], own.source, "chat", packing.pack_mapping(ROLES), {}, [], ENGLISH
     )
     assert (kept, told["kind"]) == (gr.skip(), "bad")
@@ -962,7 +973,7 @@ def test_a_browser_may_remember_any_test_set(claimed):
 def test_a_test_set_without_the_columns_is_refused_and_forgotten(own, tmp_path):
     other = tmp_path / "other.csv"
     other.write_text(PLAIN, encoding="utf-8")
-    *_, (tests, mine, told) = test_set_panel.import_test_set(
+    *_, (tests, mine, told) = import_test_set(
         str(other), own.source, "chat", packing.pack_mapping(ROLES), {}, [], ENGLISH
     )
     assert (tests, mine, told["kind"]) == (gr.skip(), gr.skip(), "bad")
