@@ -184,8 +184,8 @@ def wire(
         if name == "peft_type" or name.endswith("virtual_tokens")
     ]
     length_changes = [training["max_length"].change, model.change, method.change, *virtual_token_changes]
-    # In the browser alone: with each event of the server Gradio walks through everything inside a component that
-    # the server shows or hides.
+    # In the browser alone: with each event of the server Gradio walks through everything inside a component
+    # that the server shows or hides.
     source.change(
         None,
         source,
@@ -258,7 +258,7 @@ def wire(
         show_progress="hidden",
     )
     components.report.halt(None, None, None, cancels=[check_event, fix_event], **quiet)
-    # Not on `halt` itself: Gradio drops events that come while it still cancels others; these follow the cancelled ones.
+    # Not on `halt` itself: Gradio drops events that come while it still cancels others; these follow them.
     for event in (check_event, fix_event):
         event.then(health_panel.finish_report, components.report, components.report, **quiet)
     components.report.undo(

@@ -1,4 +1,4 @@
-"""The health report on the Data tab: a score, findings in plain words, and one-click fixes that can be undone."""
+"""The health report on the Data tab: a score, findings in plain words, one-click fixes and their undo."""
 
 from collections.abc import Iterator
 from itertools import count
@@ -41,14 +41,14 @@ HEALTH_TEMPLATE = """
       {{#if this.fix}}<button type="button" class="fix" data-do="fix" data-id="{{this.kind}}">{{this.fix}}</button>{{/if}}
     </li>{{/each}}
   </ul>
-</section>{{/if}}"""
+</section>{{/if}}"""  # noqa: E501 - HTML
 
 
 def build_report() -> gr.HTML:
     """The component.
 
-    The browser sends the events `fix` (with the kind of a finding), `undo`, `halt` and `again`; their values come from
-    outside and are checked by the handlers.
+    The browser sends the events `fix` (with the kind of a finding), `undo`, `halt` and `again`; their values
+    come from outside and are checked by the handlers.
     """
     script = (presets.ASSETS / "health.js").read_text(encoding="utf-8")
     return gr.HTML(
@@ -138,7 +138,9 @@ def with_stop_reason(content: dict[str, Any], reason: str, lang: str) -> dict[st
 
 
 _report_cache: dict[Any, Health] = {}
-_report_counter = count()  # a report that says the same as the one before is still another: the browser hears of it, and gives its buttons back
+# Numbers the reports: one with the same content as before is still a new value, so the browser enables its
+# buttons again.
+_report_counter = count()
 
 
 def _cache_report(key: Any, report: Health) -> None:
@@ -219,7 +221,8 @@ def fix_finding(
         revision: The counter of changes to the rows.
         event: The event `fix`, whose id is the kind of the finding.
         request: The browser's request.
-        **fields: source, task, columns (packed), test (the separate test set) and content (the report as shown).
+        **fields: source, task, columns (packed), test (the separate test set) and content (the current
+            report).
 
     Yields:
         Source, revision, notice and report; the report shows the progress.

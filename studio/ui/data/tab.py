@@ -209,7 +209,7 @@ def change_columns(
 def _adjust_to_conversations(
     table: Table, task: Task, previous: dict[str, str], role_columns: dict[str, str]
 ) -> dict[str, str]:
-    """A column of complete conversations is used alone; when it is replaced by another, answers are needed again."""
+    """A column of complete conversations is used alone; without it, a column of answers is needed again."""
     input_column = next(iter(role_columns.values()), "")
     has_conversations = column_stats.has_conversations(table, input_column)
     if task == "chat" and "messages" not in previous and has_conversations:
@@ -249,7 +249,7 @@ def _show_dataset(
 
 
 def _with_header_warning(notice: dict[str, Any], dataset: Dataset, table: Table, lang: str) -> dict[str, Any]:
-    """What is said of a data set, and of its first row where that was taken for names and may be an example."""
+    """The notice, with a warning where the first row was taken for column names and may be an example."""
     has_guessed_header = readers.may_lack_header(dataset.path.suffix.lower()) and not dataset.changes()
     if not has_guessed_header or not header.is_doubtful_header(
         table.columns, [[*row.values()] for row in table.rows[: header.SAMPLE_LINES]]
@@ -308,7 +308,9 @@ def _role_dropdowns(table: Table, task: Task, role_columns: dict[str, str], lang
 
 
 def build(source: gr.BrowserState, browser_datasets: gr.BrowserState) -> DataTab:
-    """Lay the tab out and wire it; `source` remembers the data set, `mine` those that this browser has brought."""
+    """Build and wire the tab; `source` remembers the open data set, `browser_datasets` those this browser
+    brought.
+    """
     gr.Markdown(t(messages.DATA_HEADING))
     file = gr.File(
         label=t(messages.UPLOAD_EXAMPLES),
@@ -402,7 +404,10 @@ def build(source: gr.BrowserState, browser_datasets: gr.BrowserState) -> DataTab
     )
     gr.on([current_page().load], restore, source, outputs, **quiet)
     # Gradio takes a list that a script returns for a list of outputs: this one is in a list of its own.
-    remember_js = "(source, mine) => [[...new Set([...(Array.isArray(mine) ? mine : []), ...(source?.startsWith('dataset:') ? [source] : [])])].slice(-200)]"
+    remember_js = (
+        "(source, mine) => [[...new Set([...(Array.isArray(mine) ? mine : []), "
+        "...(source?.startsWith('dataset:') ? [source] : [])])].slice(-200)]"
+    )
     source_changed = events.after_any(source.change)
     source_changed.then(None, [source, browser_datasets], browser_datasets, js=remember_js, **quiet)
     saved_datasets.wire(dataset_list, source, browser_datasets, restore, outputs)

@@ -38,7 +38,9 @@ def build_test_fields() -> CustomTestSet:
 
 
 def get_test_source(source: str, test_sets: object, browser_datasets: object) -> str:
-    """The test set remembered for a data set, "" for none; a copy of a sample has that of the sample until it gets another.
+    """The test set remembered for a data set, "" for none.
+
+    A copied sample keeps the sample's until it gets another.
 
     Args:
         source: The open data set.
@@ -150,7 +152,7 @@ def wire(
     test_sets: gr.BrowserState,
     notice: gr.HTML,
 ) -> None:
-    """Update the test set when the data changes, and remember what is chosen; `notice` shows what went wrong."""
+    """Update the test set when the data changes, and remember the choice; `notice` shows what went wrong."""
     quiet: dict[str, Any] = {"show_progress": "hidden", "queue": False}
     shared_inputs = {
         "source": source,

@@ -1,4 +1,4 @@
-"""The Playground tab: base and tuned model answer the same question side by side, and a self-test proves which is which."""
+"""The Playground tab: base and tuned model answer side by side, and a self-test proves which is which."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
@@ -53,7 +53,7 @@ SELF_TEST_FAILED = Message(
 PANE_TEMPLATE = """<article class="pane {{value.side}}" aria-busy="{{value.busy}}"><header><h4>{{value.title}}</h4>
 {{#if value.badge}}<p class="proof {{value.trust}}"><b>{{value.badge}}</b><span>{{value.proof}}</span></p>{{/if}}</header>
 {{#if value.bars}}<ul class="classes">{{#each value.bars}}<li><span>{{this.name}}</span><span class="bar" aria-hidden="true"><i style="width:{{this.percent}}%"></i></span><b>{{this.share}}</b></li>{{/each}}</ul>
-{{else}}<div class="answer">{{value.text}}</div>{{/if}}<footer>{{value.note}}</footer></article>"""
+{{else}}<div class="answer">{{value.text}}</div>{{/if}}<footer>{{value.note}}</footer></article>"""  # noqa: E501 - HTML
 
 
 class PlaygroundTab(NamedTuple):
@@ -232,7 +232,9 @@ def show_empty_panes(request: gr.Request) -> tuple[Any, ...]:
 
 
 def build(last_run: gr.BrowserState, model: gr.Dropdown, task: gr.Radio) -> PlaygroundTab:
-    """Build and wire the tab; `last_run` remembers the run trained last, `model` and `task` are those of the next one."""
+    """Build and wire the tab; `last_run` is the run trained last, `model` and `task` are those of the next
+    one.
+    """
     gr.Markdown(t(COMPARE_HEADING))
     run_dropdown = gr.Dropdown([], label=t(RUN_LABEL), elem_id="compare-run")
     prompt = gr.Textbox(

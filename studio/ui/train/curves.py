@@ -11,7 +11,7 @@ STEP_AXIS = Message("step")
 
 
 class Curve(NamedTuple):
-    """One line of a chart: the key of a point that it shows, its name, and whether it is measured on validation examples."""
+    """One line of a chart: which key of a point it shows, its name, and whether it is a validation metric."""
 
     key: str
     name: Message
@@ -68,7 +68,7 @@ QUANTISED_STAGE = Message("With rounded weights (quantisation-aware)")
 
 
 def list_charts(plan: Plan, lang: str) -> list[dict[str, Any]]:
-    """The charts that a run of this plan can have, in order, as plain values; the browser hides those without points."""
+    """The charts that a run of this plan can have, in order; the browser hides those without points."""
     try:
         method_stages = methods.get(plan.method.name).stages
     except NotPossible:  # its method is no longer in the registry
@@ -107,7 +107,7 @@ def _format_chart(stage: str, name: str, title: str, is_half_wide: bool, lang: s
 
 
 def format_point(measured: dict[str, Any]) -> list[Any] | None:
-    """A point as it is sent to the browser: stage, step and the metrics that are drawn; None where none of them is."""
+    """A point as sent to the browser: stage, step and the metrics that are drawn; None where it has none."""
     values = {
         key: round(measured[key], 5) for key in POINT_KEYS if isinstance(measured.get(key), int | float)
     }

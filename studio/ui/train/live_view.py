@@ -95,13 +95,13 @@ def poll(query: Any) -> dict[str, Any]:
     """What is new of a run since the browser asked last; nothing is written.
 
     Args:
-        query: [run id, byte offset, language, inode of the metrics file, size of the samples file]; from a browser,
-            so all of it is checked.
+        query: [run id, byte offset, language, inode of the metrics file, size of the samples file]; from a
+            browser, so all of it is checked.
 
     Returns:
-        Plain values for assets/run.js. `points` are [stage, step, metrics], at most MAX_CHUNK_BYTES of the file at a
-        time. `file` is the inode of the metrics file: a run that goes on writes a new one, and where the inode
-        changed or the file became shorter, `restart` says that everything is sent again.
+        Plain values for assets/run.js. `points` are [stage, step, metrics], at most MAX_CHUNK_BYTES of the
+        file at a time. `file` is the inode of the metrics file: a run that goes on writes a new one, and
+        where the inode changed or the file became shorter, `restart` says that everything is sent again.
     """
     try:
         run_id, offset = str(query[0]), int(query[1])
@@ -171,7 +171,10 @@ def _describe_run(plan: Plan, report: dict[str, Any], lang: str) -> str:
 
 
 def _read_points(run: Run, offset: int) -> tuple[int, list[dict[str, Any]]]:
-    """The complete lines after a byte offset, and the offset behind them; an offset beyond the file starts again."""
+    """The complete lines after a byte offset, and the new offset.
+
+    One beyond the file starts from the beginning.
+    """
     size = run.metrics_path.stat().st_size
     start = offset if 0 <= offset <= size else 0
     with run.metrics_path.open("rb") as file:
@@ -182,7 +185,7 @@ def _read_points(run: Run, offset: int) -> tuple[int, list[dict[str, Any]]]:
 
 
 def _find_latest_loss(run: Run) -> dict[str, Any]:
-    """The last point with a training loss; a line cut off at the start of the tail does not parse and is skipped."""
+    """The last point with a training loss; a line cut off at the start of the tail is skipped."""
     _, tail = _read_points(run, max(0, run.metrics_path.stat().st_size - 4096))
     return next((point for point in reversed(tail) if "loss" in point), {})
 

@@ -1,4 +1,4 @@
-"""The outcome of a run in sentences and small tables, read from its report; what the report lacks is left out."""
+"""The outcome of a run in sentences and small tables, from its report; what the report lacks is left out."""
 
 import json
 from typing import Any
@@ -12,32 +12,38 @@ from studio.training import report_messages
 from studio.ui import units
 
 LOSS_FELL = Message(
-    "{part} loss went from {before:.3f} to {after:.3f} (best at step {step}), in {time}. Next: compare both models in the Playground."
+    "{part} loss went from {before:.3f} to {after:.3f} (best at step {step}), in {time}. Next: compare both "
+    "models in the Playground."
 )
 LOSS_DID_NOT_FALL = Message(
-    "{part} loss did not fall: {before:.3f} before, {after:.3f} after {time}. Try more examples, another learning rate, or fewer epochs."
+    "{part} loss did not fall: {before:.3f} before, {after:.3f} after {time}. Try more examples, another "
+    "learning rate, or fewer epochs."
 )
 # Methods that do not train on the examples' own answers may rightly move away from them.
 OTHER_OBJECTIVE_METHODS = ("rlhf", "upft")
 LOSS_CHANGED = Message(
-    "In {time}. The loss on the kept-aside examples was {before:.3f} and is {after:.3f}; this method does not aim at it. Next: compare both models in the Playground."
+    "In {time}. The loss on the kept-aside examples was {before:.3f} and is {after:.3f}; this method does "
+    "not aim at it. Next: compare both models in the Playground."
 )
 ACCURACY = Message("It is right on {after:.0%} of the kept-aside texts (accuracy); before, {before:.0%}.")
 ANSWER_ACCURACY = Message(
     "It answers {after:.0%} of {asked:.0f} kept-aside questions rightly; the base, {before:.0%}."
 )
 REWARD_MODEL_ACCURACY = Message(
-    "The reward model ranks {after:.0%} of the {count} kept-aside pairs as people did; its simple start (a linear fit) {before:.0%}, guessing 50%."
+    "The reward model ranks {after:.0%} of the {count} kept-aside pairs as people did; its simple start (a "
+    "linear fit) {before:.0%}, guessing 50%."
 )
 LONGER_ANSWER_BASELINE = Message("Always taking the longer answer would be right on {share:.0%}.")
 MEAN_REWARD = Message(
     "Its answers to {count} kept-aside questions score {after:.3g} on average; before practice, {before:.3g}."
 )
 NO_REWARD_SIGNAL = Message(
-    "Practice changed nothing: choose a reward that some of its answers already earn and others do not, or allow longer answers."
+    "Practice changed nothing: choose a reward that some of its answers already earn and others do not, or "
+    "allow longer answers."
 )
 PREFERENCE_ACCURACY = Message(
-    "It finds the better answer likelier in {after:.0%} of the {count} kept-aside pairs; before, {before:.0%}."
+    "It finds the better answer likelier in {after:.0%} of the {count} kept-aside pairs; before, "
+    "{before:.0%}."
 )
 QUANTISATION_TABLE = {
     "caption": Message("What rounding costs"),
@@ -149,7 +155,7 @@ def _describe_stages(notes: dict[str, Any], lang: str) -> list[str]:
 
 
 def build_tables(report: dict[str, Any], lang: str) -> list[dict[str, Any]]:
-    """The tables of the outcome: the price of rounding, and answers before and after practice. Cells are plain text."""
+    """The tables of the outcome: what rounding costs, and answers before and after practice; cells are text."""
     notes = _get_section(report, "method")
     tables = (_quantisation_table(notes, lang), _sample_table(notes, lang))
     return [table for table in tables if table]
@@ -198,7 +204,8 @@ def read_samples(run: Run, known_bytes: int) -> tuple[int, list[dict[str, str]] 
         known_bytes: The size of that file when it was read last.
 
     Returns:
-        The size of the file in bytes, and the answers of its last step; None for these where the size has not changed.
+        The size of the file in bytes, and the answers of its last step; None for these if the size is
+        unchanged.
     """
     path = run.folder / "stages" / "samples.jsonl"
     size_bytes = path.stat().st_size if path.is_file() else 0
