@@ -155,7 +155,7 @@ def _describe_stages(notes: dict[str, Any], lang: str) -> list[str]:
 
 
 def build_tables(report: dict[str, Any], lang: str) -> list[dict[str, Any]]:
-    """The tables of the outcome: what rounding costs, and answers before and after practice; cells are text."""
+    """The tables of the outcome: what rounding costs, and answers before and after practice."""
     notes = _get_section(report, "method")
     tables = (_quantisation_table(notes, lang), _sample_table(notes, lang))
     return [table for table in tables if table]
