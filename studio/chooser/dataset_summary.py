@@ -119,7 +119,7 @@ def choose_base_model(dataset: DatasetSummary, machine: Machine, phone: bool) ->
     names = [name for _, name in GENERATIVE_MODELS]  # the largest first
     gigabytes = machine.usable_bytes / GIB
     candidates = [
-        name for min_gb, name in GENERATIVE_MODELS if machine.kind == "card" and gigabytes >= min_gb
+        name for min_gb, name in GENERATIVE_MODELS if machine.is_gpu and gigabytes >= min_gb
     ]
     if phone and candidates:
         phone_models = names[names.index(LARGEST_PHONE_MODEL) :]
