@@ -308,4 +308,5 @@ def _unique_parameters(modules: list[tuple[str, Any]]) -> dict[str, tuple[Any, t
 
 def _loaded_bytes(parameter: torch.Tensor, packed: int) -> int:
     """Return the bytes of a parameter with so many for an element that is packed, else 2."""
-    return parameter.numel() * (packed if parameter.dtype is torch.uint8 else 2)
+    bytes_per_element = packed if parameter.dtype is torch.uint8 else 2
+    return int(parameter.numel() * bytes_per_element)

@@ -275,8 +275,9 @@ class MetaStep:
             if spec.with_cache:
                 inputs["use_cache"] = True
             labels = torch.ones(spec.rows, spec.scored + 1, **tensor_options)
-        n_items = torch.ones((), **tensor_options)
-        return collate.get_loss(self.spec.task)(self.model(**inputs), labels, n_items)
+        compute_loss = collate.get_loss(self.spec.task)
+        # In one expression: a variable would keep the outputs alive, and the last tensor comes after them.
+        return compute_loss(self.model(**inputs), labels, torch.ones((), **tensor_options))
 
 
 def enable_gradient_checkpointing(model: Any, autocast: bool = False) -> None:

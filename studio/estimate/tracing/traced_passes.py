@@ -185,7 +185,7 @@ def _find_anchors(micro_batches: Iterable[MicroBatch]) -> tuple[MicroBatch, ...]
 
 def _ratio(traced: OpCounts, analytic: OpCounts, name: str) -> float:
     """Return a figure's trace over its closed form."""
-    return float(getattr(traced, name)) / max(getattr(analytic, name), 1.0)
+    return float(getattr(traced, name) / max(getattr(analytic, name), 1.0))
 
 
 def _scale_to_blocks(counts: OpCounts, phase: Phase) -> OpCounts:
