@@ -154,7 +154,13 @@ def _mark_trained_spans(
 def _load_meta_step(model_json: str) -> "MetaStep":
     from studio.estimate.tracing.meta_step import MetaStep, ModelSpec  # noqa: PLC0415 - loads torch
 
-    return MetaStep(ModelSpec(**json.loads(model_json)))
+    meta_step = MetaStep(ModelSpec(**json.loads(model_json)))
+    # Each step ends with two garbage collections, which would visit half a million objects of the libraries
+    # and models. Frozen, those are left out; an evicted model is collected before the next freeze.
+    gc.unfreeze()
+    gc.collect()
+    gc.freeze()
+    return meta_step
 
 
 def trace_pass(request: dict[str, Any]) -> dict[str, Any]:
