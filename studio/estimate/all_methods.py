@@ -104,9 +104,11 @@ def find_base_model(model_name: str) -> BaseModelInfo:
         if card:
             return BaseModelInfo(dict(card.config), shape.from_config(card.config), folder)
         if folder:
+            # This raises what is wrong with the config.
+            model_shape = shape.from_folder(folder)
             raw = json.loads((folder / "config.json").read_text(encoding="utf-8"))
             config = {name: value for name, value in raw.items() if name not in STORAGE_KEYS}
-            return BaseModelInfo(config, shape.from_folder(folder), folder)
+            return BaseModelInfo(config, model_shape, folder)
     except (StudioError, OSError, ValueError):
         # The page says what is wrong with it beside the model's field.
         return BaseModelInfo({}, None, folder)

@@ -40,8 +40,12 @@ def test_the_table_has_every_method_that_goes_with_a_model_and_no_other(model):
 
 
 def test_without_a_shape_nothing_is_shown_and_it_is_named_what_is_missing(tmp_path):
-    (tmp_path / "config.json").write_text("{broken")
-    for model in ("someone/unknown", str(tmp_path)):
+    folders = {"broken": "{broken", "list": "[]"}
+    for name, config in folders.items():
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "config.json").write_text(config)
+        (tmp_path / name / "model.safetensors").write_bytes(b"")
+    for model in ("someone/unknown", *(str(tmp_path / name) for name in folders)):
         estimates = all_methods.estimate_all_methods(make_context(make_plan_for(model), CPU))
         assert estimates
         for estimate in estimates.values():
