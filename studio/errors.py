@@ -36,7 +36,8 @@ class BadData(StudioError):
 
 @dataclass(frozen=True)
 class Problem:
-    """One thing that is wrong with a plan: the key it is found at, what it is, and where the plan comes from."""
+    """One thing that is wrong with a plan: the key it is found at, what it is, and where the plan comes "
+    "from."""
 
     key: str
     message: Message
@@ -120,7 +121,8 @@ def explain(error: BaseException, hint: Message = RETRY_OR_REPORT) -> StudioErro
         return OutOfMemory(
             Message("The training needed more memory than this machine has free."),
             Message(
-                "Choose a smaller batch, shorter texts or a smaller model, or close other programs, and start again."
+                "Choose a smaller batch, shorter texts or a smaller model, or close other programs, and "
+                "start again."
             ),
         )
     if (

@@ -45,11 +45,13 @@ GRACE_SECONDS = 30.0
 # Two looks at a process's time of birth may differ by this much: it is counted from the machine's start, which moves when its clock is set.
 START_TIME_TOLERANCE_SECONDS = 2.0
 KILLED = Message(
-    "The training process stopped unexpectedly{memory}; this usually means that the machine ran out of memory or someone ended it."
+    "The training process stopped unexpectedly{memory}; this usually means that the machine ran out of "
+    "memory or someone ended it."
 )
 MEMORY_IN_USE = Message(" while it used {memory:.1f} GB")
 KILLED_HINT = Message(
-    "What was measured is kept. Start it again with a smaller batch or shorter texts, or close other programs first."
+    "What was measured is kept. Start it again with a smaller batch or shorter texts, or close other "
+    "programs first."
 )
 STATUS_UNREADABLE = Message("The run's status file cannot be read: {file}.")
 START_AGAIN = Message("Start it again.")
@@ -57,7 +59,8 @@ START_AGAIN = Message("Start it again.")
 
 @dataclass(frozen=True)
 class Status:
-    """Where a run stands. `state` is one of STATES; `stage` says which part of the state; a failure carries two sentences, twice over."""
+    """Where a run stands. `state` is one of STATES; `stage` says which part of the state; a failure "
+    "carries two sentences, twice over."""
 
     state: str
     stage: str = ""
@@ -135,7 +138,8 @@ def get(run_id: str) -> Run:
 
 
 def find(text: str) -> Run:
-    """The run meant by an id, the beginning of one, or `last`; raises RunNotFound where none or several fit."""
+    """The run meant by an id, the beginning of one, or `last`; raises RunNotFound where none or several "
+    "fit."""
     if RUN_ID.fullmatch(text):
         return get(text)
     candidates = all_runs()
@@ -196,7 +200,8 @@ def status(run: Run) -> Status:
 
 
 def _parse_status(raw: dict[str, Any]) -> Status:
-    """A status from its file; runs of format 1 hold both sentences of a failure as texts (`what`, `what_to_do`, and `…_zh`)."""
+    """A status from its file; runs of format 1 hold both sentences of a failure as texts (`what`, "
+    "`what_to_do`, and `…_zh`)."""
     values = {item.name: raw[item.name] for item in fields(Status) if item.name in raw}
     for name, old_name in (("message", "what"), ("hint", "what_to_do")):
         if raw.get(name):
@@ -241,7 +246,8 @@ def add_point(run: Run, stage: str, step: int, epoch: float, **metrics: float | 
 
 
 def rewind(run: Run, stage: str, step: int) -> None:
-    """Take back what was measured after a step of a stage: the run goes on from there. Nothing is written where nothing is taken back."""
+    """Take back what was measured after a step of a stage: the run goes on from there. Nothing is written "
+    "where nothing is taken back."""
     remaining = [
         point
         for point in read_points(run)
@@ -302,12 +308,14 @@ def _rename_report_metrics(report: dict[str, Any]) -> dict[str, Any]:
 
 
 def is_usable(run: Run) -> bool:
-    """Whether the run has learned something that can be asked and taken home: its report is the last file written."""
+    """Whether the run has learned something that can be asked and taken home: its report is the last file "
+    "written."""
     return (run.folder / "report.json").is_file() and run.model.is_dir()
 
 
 def result_version(run: Run) -> int:
-    """A number that changes whenever the run has learned something new: a run that went on has another result than before."""
+    """A number that changes whenever the run has learned something new: a run that went on has another "
+    "result than before."""
     return (run.folder / "report.json").stat().st_mtime_ns if is_usable(run) else 0
 
 
@@ -328,7 +336,8 @@ def claim(run: Run, pid: int) -> None:
 
 
 def is_alive(run: Run) -> bool:
-    """Whether the process that executes the run is still there; a dead child nobody has collected does not count."""
+    """Whether the process that executes the run is still there; a dead child nobody has collected does not "
+    "count."""
     info = process_info(run)
     if not info:
         return False
@@ -357,7 +366,8 @@ def describe(run: Run, language: str = "en") -> str:
 
 
 def process_info(run: Run) -> dict[str, float]:
-    """The number (pid) and time of birth of the process that executes the run; empty where none has claimed it."""
+    """The number (pid) and time of birth of the process that executes the run; empty where none has "
+    "claimed it."""
     try:
         content = json.loads((run.folder / "process.json").read_text(encoding="utf-8"))
     except (OSError, ValueError):

@@ -58,7 +58,8 @@ def read_json(path: Path) -> dict[str, Any]:
 
 @contextmanager
 def download_progress(folder: Path, total_bytes: int, on_progress: ProgressCallback) -> Iterator[None]:
-    """Tell twice a second how many megabytes have arrived in `folder`, and that `total` bytes are expected; all of them at the end."""
+    """Tell twice a second how many megabytes have arrived in `folder`, and that `total` bytes are "
+    "expected; all of them at the end."""
     finished = threading.Event()
 
     def watch() -> None:
