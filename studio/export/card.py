@@ -90,7 +90,9 @@ def _base_lines(plan: Plan, report: Report, language: str) -> list[str]:
     licence = _model_licence(plan) or messages.UNKNOWN_LICENCE
     return [
         messages.BASE_MODEL_LICENCE.render(language, hub=base["hub"], licence=licence),
-        messages.TRAINED_ON.render(language, **{**base, "weights": _weights_note(report)}),
+        messages.TRAINED_ON.render(
+            language, **{**base, "weights": Message.from_json(report["base"]["weights"])}
+        ),
         messages.TUNED_CHECKSUM.render(language, checksum=report["tuned"]["checksum"]),
     ]
 
@@ -107,15 +109,7 @@ def _data_lines(plan: Plan, report: Report, language: str) -> list[str]:
 
 
 def _limits(report: Report, language: str) -> str:
-    return messages.LIMITS_TEXT.render(language, weights=_weights_note(report))
-
-
-def _weights_note(report: Report) -> Message:
-    """Which weights were used; runs of format 1 hold it as two texts."""
-    base = report["base"]
-    if isinstance(base["weights"], str):
-        return Message.from_card({"en": base["weights"], "zh": base.get("weights_zh", "")})
-    return Message.from_json(base["weights"])
+    return messages.LIMITS_TEXT.render(language, weights=Message.from_json(report["base"]["weights"]))
 
 
 def _model_licence(plan: Plan) -> str:
