@@ -11,7 +11,7 @@ RETRY_OR_REPORT = Message("Try again; if it happens again, report the sentence b
 
 
 class StudioError(Exception):
-    """Something a person can understand and act on: what happened (`message`), and what to do next (`hint`)."""
+    """Something a person can act on: what happened (`message`), and what to do next (`hint`)."""
 
     def __init__(self, message: Message, hint: Message, **values: object) -> None:
         self.message, self.hint = message.format(**values), hint.format(**values)

@@ -39,7 +39,7 @@ def read_format(folder: Path) -> int:
 
 
 def upgrade_status(raw: Mapping[str, Any]) -> dict[str, Any]:
-    """A status with both sentences of a failure as messages; format 1 has texts (`what`, `what_to_do`, and `…_zh`)."""
+    """A status with both sentences of a failure as messages; format 1 has `what`, `what_to_do` and `…_zh`."""
     status = dict(raw)
     for name, old_name in (("message", "what"), ("hint", "what_to_do")):
         if raw.get(name):
@@ -50,7 +50,7 @@ def upgrade_status(raw: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def upgrade_report(raw: Mapping[str, Any]) -> dict[str, Any]:
-    """A report under the present keys: of the metrics, of the training, and of the note on the base's weights."""
+    """A report under the present keys: of the metrics, the training, and the note on the base's weights."""
     report = _rename_scores(raw)
     training = raw.get("training")
     if isinstance(training, Mapping):

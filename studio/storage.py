@@ -13,7 +13,8 @@ from typing import Any
 from studio.errors import OutOfDiskSpace
 from studio.i18n import Message
 
-# Receives how much is done and how much there is in all: megabytes of a file, or rows, lines or bytes within a reader.
+# Receives how much is done and how much there is in all: megabytes of a file, or rows, lines or bytes within a
+# reader.
 ProgressCallback = Callable[[float, float], None]
 
 # So much more than what is about to be written must be free.
@@ -90,7 +91,7 @@ def _folder_bytes(folder: Path) -> int:
 
 
 def require_disk_space(folder: Path, needed_bytes: int) -> None:
-    """Raise OutOfDiskSpace where the disk of `folder` has less than the bytes needed, and a tenth more, free."""
+    """Raise OutOfDiskSpace where the disk of `folder` has not the bytes needed, and a tenth more, free."""
     wanted_bytes = needed_bytes * SAFETY_FACTOR
     free_bytes = shutil.disk_usage(folder).free
     if free_bytes < wanted_bytes:

@@ -31,8 +31,8 @@ class ExportFormat:
         is_offered: Whether a method gives this form under these settings; None asks the method.
         library: The library that opens it, as the hub calls it.
         usage_imports: Lines of the card's code after that of transformers, for a method and a language.
-        load_expression: The card's code that loads the model, from the Auto class, the base's name on the hub,
-            and `, num_labels=…` (empty for text).
+        load_expression: The card's code that loads the model, from the Auto class, the base's name on the
+            hub, and `, num_labels=…` (empty for text).
     """
 
     name: str
