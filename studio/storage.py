@@ -13,8 +13,8 @@ from typing import Any
 from studio.errors import OutOfDiskSpace
 from studio.i18n import Message
 
-# Receives how much is done and how much there is in all: megabytes of a file, or rows, lines or bytes within a
-# reader.
+# Receives how much is done and how much there is in all: megabytes of a file, or rows, lines or bytes within
+# a reader.
 ProgressCallback = Callable[[float, float], None]
 
 # So much more than what is about to be written must be free.
