@@ -11,7 +11,7 @@ from studio import export, methods, processes, runs
 from studio.cli.main import main
 from studio.export import card, registry
 from studio.export.spec import ExportFormat, copy_model
-from studio.i18n import label
+from studio.i18n import Message
 from studio.ui.share import tab as share_tab
 
 REQUEST = SimpleNamespace(headers={}, query_params={}, session_hash="one")
@@ -24,7 +24,7 @@ def write_text_only(run, folder):
 
 FOURTH = ExportFormat(
     name="checksum",
-    label=label("The checksum alone"),
+    label=Message("The checksum alone"),
     write=write_text_only,
     is_offered=lambda method, settings: "merged" in method.export_formats(settings),
     library="toy",
@@ -87,6 +87,6 @@ def test_every_format_a_method_names_is_in_the_registry():
 
 
 def test_a_format_is_offered_as_the_method_says_where_it_does_not_say_itself():
-    plain = ExportFormat(name="adapter", label=label("A plain one"), write=copy_model)
+    plain = ExportFormat(name="adapter", label=Message("A plain one"), write=copy_model)
     assert plain.is_available(methods.get("lora"), {})
     assert not plain.is_available(methods.get("full"), {})
