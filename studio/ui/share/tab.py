@@ -47,7 +47,7 @@ def show_forms(run_id: str | None, request: gr.Request) -> tuple[Any, ...]:
         card_text = card.render_card(run, available_forms[0], lang)
     except StudioError as error:
         return notices.error_notice(error, lang), hidden, hidden, hidden
-    choices = [(export.EXPORT_FORMATS[form].render(lang), form) for form in available_forms]
+    choices = [(export.registry.get(form).label.render(lang), form) for form in available_forms]
     return (
         notices.notice(""),
         gr.update(choices=choices, value=available_forms[0], visible=True),
