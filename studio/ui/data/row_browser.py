@@ -13,7 +13,7 @@ from studio.data.readers.read import Table
 from studio.data.store import Dataset
 from studio.errors import BadData, StudioError
 from studio.estimate import dataset_lengths
-from studio.estimate.tracing import client as tracing_client
+from studio.estimate.tracing.client import tracing_client
 from studio.plan import Data, MethodChoice, Plan, Task
 from studio.ui import access
 from studio.ui.components import notices
