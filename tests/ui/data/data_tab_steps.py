@@ -158,7 +158,7 @@ def fix_finding(source, kind, columns=ROLES, test="", revision=0, report=None):
 
 
 def delete_rows(source, row_numbers, revision=0, browser_datasets=None, visitor=ENGLISH):
-    """Delete rows: source, revision, notice and the emptied field; by default the data set is this browser's."""
+    """Delete rows: source, revision, notice and the emptied field; by default those of this browser."""
     datasets = [source] if browser_datasets is None else browser_datasets
     return row_browser.delete_rows(source, datasets, row_numbers, revision, visitor)
 
