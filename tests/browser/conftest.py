@@ -1,4 +1,7 @@
-"""The page in a real browser: found, else installed; the app runs in the test process, its workers as they always do."""
+"""The page in a real browser, which is installed if there is none.
+
+The app runs in the test process, its workers in processes of their own as always.
+"""
 
 import os
 import shutil
@@ -6,12 +9,13 @@ import socket
 import subprocess
 import sys
 from pathlib import Path
-from time import monotonic as clock
+from time import monotonic
 
 import pytest
 
-LEAVING = 10.0  # seconds from the first word of a page being left to the next page, on a busy machine
-FLAGS = [
+# Seconds that a busy machine takes from the first error of a page that is left to the next page.
+NAVIGATION_SECONDS = 10.0
+BROWSER_FLAGS = [
     "--no-sandbox",
     "--disable-gpu",
     "--disable-quic",
@@ -25,51 +29,57 @@ FLAGS = [
 
 
 def find_browser():
-    """A chromium: one that is here, Playwright's own where its download works, else Debian's when we are root."""
+    """The path of a chromium, or None: an installed one, else Playwright's, else Debian's where we are root.
+
+    Playwright finds its own by itself: the path is "" then.
+    """
     names = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
-    found = next((path for name in names if (path := shutil.which(name))), None)
-    if found:
-        return found
-    done = subprocess.run(
+    for name in names:
+        if path := shutil.which(name):
+            return path
+    download = subprocess.run(
         [sys.executable, "-m", "playwright", "install", "chromium"],
         capture_output=True,
         text=True,
         timeout=300,
         check=False,
     )
-    if done.returncode == 0:
-        return ""  # Playwright finds its own
+    if download.returncode == 0:
+        return ""
     if hasattr(os, "geteuid") and os.geteuid() == 0 and shutil.which("apt-get"):
-        quiet = {
+        apt_options = {
             "capture_output": True,
             "check": False,
             "timeout": 600,
             "env": {**os.environ, "DEBIAN_FRONTEND": "noninteractive"},
         }
-        subprocess.run(["apt-get", "update", "-qq"], **quiet)
-        subprocess.run(["apt-get", "install", "-y", "-qq", "chromium"], **quiet)
+        subprocess.run(["apt-get", "update", "-qq"], **apt_options)
+        subprocess.run(["apt-get", "install", "-y", "-qq", "chromium"], **apt_options)
         return shutil.which("chromium")
     return None
 
 
 @pytest.fixture(scope="session")
 def browser():
-    """One chromium for all journeys."""
+    """One chromium for all tests."""
     from playwright.sync_api import sync_playwright
 
     path = find_browser()
     if path is None:
-        reason = "NO BROWSER: there is no chromium here, Playwright cannot download one, and Debian's package needs root. The page was NOT tested."
+        reason = (
+            "NO BROWSER: there is no chromium here, Playwright cannot download one, and Debian's package"
+            " needs root. The page was NOT tested."
+        )
         pytest.fail(reason) if os.environ.get("CI") else pytest.skip(reason)
     with sync_playwright() as driver:
-        opened = driver.chromium.launch(executable_path=path or None, args=FLAGS)
-        yield opened
-        opened.close()
+        chromium = driver.chromium.launch(executable_path=path or None, args=BROWSER_FLAGS)
+        yield chromium
+        chromium.close()
 
 
 @pytest.fixture(scope="session", autouse=True)
 def studio_home(tmp_path_factory):
-    """All journeys share one home, as one person's would."""
+    """All tests share one home, like the sessions of one person."""
     with pytest.MonkeyPatch.context() as patch:
         folder = tmp_path_factory.mktemp("home")
         patch.setenv("STUDIO_HOME", str(folder))
@@ -92,28 +102,36 @@ def address(studio_home):
 
 @pytest.fixture
 def visit(browser, address):
-    """`visit(**context options)` opens the page as a new visitor; at the end nothing may have gone wrong or gone outside."""
-    contexts, problems, consoles = [], [], []
+    """`visit(**context options)` opens the page as a new visitor.
+
+    At the end, no page may have had an error or sent a request to another address.
+    """
+    contexts, problems, console_errors = [], [], []
 
     def watch(page):
-        """Notes what goes wrong; not in the seconds before the page makes room for another, as it breaks off what it still asks for."""
+        """Record errors; those just before the page navigates are dropped, as it aborts its open requests."""
 
-        def asked(request):
+        def check_address(request):
             if not request.url.startswith((address, "data:", "blob:")):
-                problems.append(f"asked outside: {request.url}")
+                problems.append(f"request to another address: {request.url}")
 
-        def said(message):
+        def record_error(message):
             if message.type == "error":
-                consoles.append((clock(), page, f"console: {message.text} ({message.location['url']})"))
+                text = f"console: {message.text} ({message.location['url']})"
+                console_errors.append((monotonic(), page, text))
 
-        def moved(frame):
+        def drop_recent_errors(frame):
             if frame == page.main_frame:
-                consoles[:] = [one for one in consoles if one[1] != page or clock() - one[0] > LEAVING]
+                console_errors[:] = [
+                    (time, error_page, text)
+                    for time, error_page, text in console_errors
+                    if error_page != page or monotonic() - time > NAVIGATION_SECONDS
+                ]
 
         page.on("pageerror", lambda error: problems.append(f"error on the page: {error}"))
-        page.on("request", asked)
-        page.on("console", said)
-        page.on("framenavigated", moved)
+        page.on("request", check_address)
+        page.on("console", record_error)
+        page.on("framenavigated", drop_recent_errors)
 
     def open_page(path="", context=None, **options):
         from playwright.sync_api import expect
@@ -128,9 +146,8 @@ def visit(browser, address):
                     **options,
                 }
             )
-            context.add_init_script(
-                "localStorage.setItem('studio-tour', 'seen')"
-            )  # the tour would stand before the buttons
+            # The tour would cover the buttons.
+            context.add_init_script("localStorage.setItem('studio-tour', 'seen')")
             contexts.append(context)
         page = context.new_page()
         page.set_default_timeout(30_000)
@@ -142,10 +159,10 @@ def visit(browser, address):
     yield open_page
     for context in contexts:
         context.close()
-    assert problems + [text for _, _, text in consoles] == []
+    assert problems + [text for _, _, text in console_errors] == []
 
 
 @pytest.fixture(scope="session")
 def shots():
-    """Where journeys leave pictures to look at, when STUDIO_SHOTS names a folder."""
+    """The folder for screenshots that STUDIO_SHOTS names, or None."""
     return Path(os.environ["STUDIO_SHOTS"]) if os.environ.get("STUDIO_SHOTS") else None

@@ -1,4 +1,4 @@
-"""Steps that several journeys take: tabs, fields, uploads, and the end of a run."""
+"""Steps that several browser tests share: tabs, fields, uploads, and the end of a run."""
 
 from playwright.sync_api import expect
 
@@ -33,7 +33,10 @@ def curve_lengths(page):
 
 
 def start_tiny(page, data, model, epochs=4, batch=8):
-    """Upload, choose the tiny model, set the epochs, start; 30 epochs one by one last long enough to be disturbed."""
+    """Upload, choose the tiny model, set epochs and batch size, start.
+
+    30 epochs with batches of one last long enough to be interrupted.
+    """
     page.locator("#upload input[type=file]").set_input_files(str(data))
     expect(page.locator("#data-notice .good")).to_be_visible()
     page.get_by_role("button", name="Next: choose a method").click()
@@ -46,13 +49,13 @@ def start_tiny(page, data, model, epochs=4, batch=8):
 
 
 def answer_all_six(page):
-    """The chooser's questions, as somebody with few answers and a tone in mind would."""
-    for name, value in (
-        ("change", "tone"),
-        ("have", "answers"),
-        ("many", "some"),
-        ("where", "unknown"),
-        ("budget", "any"),
-        ("apart", "near"),
-    ):
-        page.locator(f"#ask-{name} input[value={value}]").check()
+    """Answer the chooser's questions like somebody with some answers who wants another tone."""
+    answer_questions(
+        page, change="tone", have="answers", many="some", where="unknown", budget="any", apart="near"
+    )
+
+
+def answer_questions(page, **answers):
+    """Choose an answer of the chooser for each question."""
+    for question, answer in answers.items():
+        page.locator(f"#ask-{question} input[value={answer}]").check()

@@ -1,4 +1,4 @@
-"""The comparison table in a real browser: it follows every control, sorts, filters, compares, copies, and offers what would make a row fit."""
+"""The comparison table in a real browser: estimates, sorting, filters, pins, copies, and offers to fit."""
 
 import csv
 import io
@@ -14,24 +14,25 @@ pytestmark = pytest.mark.browser
 @pytest.fixture
 def page(visit):
     """The Method tab with the sample of support replies."""
-    opened = visit(permissions=["clipboard-read", "clipboard-write"])
-    opened.locator("#sample-support-tone").click()
-    expect(opened.locator("#data-notice .good")).to_be_visible()
-    open_tab(opened, "Method")
-    expect(opened.locator("#methods tr.chosen .memory b")).to_contain_text("GB")
-    return opened
+    page = visit(permissions=["clipboard-read", "clipboard-write"])
+    page.locator("#sample-support-tone").click()
+    expect(page.locator("#data-notice .good")).to_be_visible()
+    open_tab(page, "Method")
+    expect(page.locator("#methods tr.chosen .memory b")).to_contain_text("GB")
+    return page
 
 
-def rows(page):
+def method_ids(page):
+    """The methods of the visible rows, in their order."""
     return page.locator("#methods tr[data-id]:visible").evaluate_all(
-        "(found) => found.map((row) => row.dataset.id)"
+        "(rows) => rows.map((row) => row.dataset.id)"
     )
 
 
-def memory(page, name):
+def likely_memory(page, name):
     """The likely memory of a row in GB."""
-    said = page.locator(f"#methods tr[data-id={name}] .memory b").inner_text()
-    return float(said.split()[0].replace(",", ""))
+    text = page.locator(f"#methods tr[data-id={name}] .memory b").inner_text()
+    return float(text.split()[0].replace(",", ""))
 
 
 def choose(page, field, text):
@@ -39,36 +40,37 @@ def choose(page, field, text):
     page.get_by_role("option", name=re.compile(text)).first.click()
 
 
-def test_a_moved_control_moves_the_figures_of_every_method(page):
-    before = {name: memory(page, name) for name in ("full", "lora", "prefix")}
+def test_a_changed_setting_changes_the_figures_of_every_method(page):
+    before = {name: likely_memory(page, name) for name in ("full", "lora", "prefix")}
     set_number(page, "#batch-size", 32)
     page.wait_for_function(
-        "(before) => parseFloat(document.querySelector('#methods tr[data-id=lora] .memory b').textContent) > before",
+        "(before) => parseFloat("
+        "document.querySelector('#methods tr[data-id=lora] .memory b').textContent) > before",
         arg=before["lora"] * 2,  # more than what the page itself still settles when it opens
     )
     for name, value in before.items():
-        assert memory(page, name) > value
+        assert likely_memory(page, name) > value
 
 
 def test_a_column_sorts_up_then_down_then_as_it_was(page):
-    article = rows(page)
+    original_order = method_ids(page)
     head = page.get_by_role("columnheader", name="Memory at its peak")
     head.get_by_role("button").click()
     expect(head).to_have_attribute("aria-sort", "ascending")
-    rising = [memory(page, name) for name in rows(page)]
-    assert rising == sorted(rising)
+    ascending = [likely_memory(page, name) for name in method_ids(page)]
+    assert ascending == sorted(ascending)
     head.get_by_role("button").press("Enter")
     expect(head).to_have_attribute("aria-sort", "descending")
-    falling = [memory(page, name) for name in rows(page)]
-    assert falling == sorted(falling, reverse=True)
+    descending = [likely_memory(page, name) for name in method_ids(page)]
+    assert descending == sorted(descending, reverse=True)
     head.get_by_role("button").click()
-    assert rows(page) == article
+    assert method_ids(page) == original_order
 
 
 def test_two_pinned_methods_stand_side_by_side_at_the_top(page):
     for name in ("prefix", "full"):
         page.locator(f"#methods tr[data-id={name}] .pin").click()
-    assert set(rows(page)[:2]) == {"prefix", "full"}
+    assert set(method_ids(page)[:2]) == {"prefix", "full"}
     expect(page.locator("#methods .versus thead th")).to_have_count(2)
     expect(page.locator("#methods .versus")).to_contain_text("less memory")
     page.locator("#methods tr[data-id=lora] .pin").click()
@@ -80,19 +82,19 @@ def test_two_pinned_methods_stand_side_by_side_at_the_top(page):
 def test_the_table_is_copied_as_csv_with_raw_figures(page):
     page.get_by_role("button", name="Copy as CSV").click()
     expect(page.get_by_text("Copied: 10 rows for a spreadsheet.")).to_be_visible()
-    told = list(csv.DictReader(io.StringIO(page.evaluate("navigator.clipboard.readText()"))))
-    assert len(told) == 10
-    lora = next(row for row in told if row["Method"] == "LoRA")
+    table = list(csv.DictReader(io.StringIO(page.evaluate("navigator.clipboard.readText()"))))
+    assert len(table) == 10
+    lora = next(row for row in table if row["Method"] == "LoRA")
     assert lora["Parameters trained"] == "4884480"
     assert (
         float(lora["Memory at its peak, low (GB)"])
-        < memory(page, "lora")
+        < likely_memory(page, "lora")
         < float(lora["Memory at its peak, high (GB)"])
     )
     page.get_by_role("button", name="Copy as image").click()
     expect(page.get_by_text("Copied: a picture of the table.")).to_be_visible()
-    kinds = page.evaluate("navigator.clipboard.read().then((found) => found[0].types)")
-    assert kinds == ["image/png"]
+    types = page.evaluate("navigator.clipboard.read().then((items) => items[0].types)")
+    assert types == ["image/png"]
 
 
 def test_what_does_not_fit_says_so_and_an_offer_changes_the_field(page):
@@ -103,12 +105,12 @@ def test_what_does_not_fit_says_so_and_an_offer_changes_the_field(page):
     expect(row.locator(".memory .state")).to_have_text("does not fit")
     expect(row.locator(".lacks")).to_contain_text("more than the")
     page.get_by_role("button", name="Only what fits").click()
-    assert "full" not in rows(page)
+    assert "full" not in method_ids(page)
     page.get_by_role("button", name="Only what fits").click()
     offer = row.locator(".offer", has_text="examples per step").first
-    wanted = re.match(r"\d+", offer.inner_text()).group_size()
+    batch_size = re.match(r"\d+", offer.inner_text()).group()
     offer.click()
-    expect(page.locator("#batch-size input[type=number]")).to_have_value(wanted)
+    expect(page.locator("#batch-size input[type=number]")).to_have_value(batch_size)
     expect(page.locator("#methods tr.chosen")).to_have_attribute("data-id", "full")
     expect(row.locator(".memory .state")).not_to_have_text("does not fit")
 
@@ -123,7 +125,7 @@ def test_another_machine_has_its_price_and_elsewhere_has_them_all(page):
     expect(page.locator("#elsewhere-tables")).to_contain_text("Services that train for you")
 
 
-def test_this_machine_is_measured_from_the_page_and_can_be_called_off(page):
+def test_this_machine_is_measured_from_the_page_and_that_can_be_cancelled(page):
     page.get_by_role("button", name="Measure this machine").click()
     expect(page.locator("#machine-notice")).to_contain_text("Measuring")
     page.locator("#measure-stop").click()

@@ -1,11 +1,11 @@
-"""The Data tab in a real browser: a messy export is understood, judged, mended, taken back and edited."""
+"""The Data tab in a real browser: a messy export is understood, checked, fixed, restored and edited."""
 
 import csv
 import random
 import re
 
 import pytest
-from journey_steps import answer_all_six
+from journey_steps import answer_all_six, answer_questions
 from playwright.sync_api import expect
 
 pytestmark = pytest.mark.browser
@@ -34,8 +34,11 @@ WORDS = [
 
 
 @pytest.fixture
-def messy(tmp_path):
-    """A help desk's export: semicolons, a mark, three rows twice, one without an answer, one damaged, one with an address in it."""
+def messy_export(tmp_path):
+    """A help desk's export with semicolons and a byte order mark.
+
+    Three rows are repeated, one has no answer, one is damaged, one has an address in it.
+    """
     rows = [
         (
             f"T-{n}",
@@ -57,9 +60,9 @@ def messy(tmp_path):
     return path
 
 
-def test_a_messy_export_is_judged_mended_and_taken_back(visit, messy):
+def test_a_messy_export_is_checked_and_fixed_and_the_fix_undone(visit, messy_export):
     page = visit()
-    page.locator("#upload input[type=file]").set_input_files(str(messy))
+    page.locator("#upload input[type=file]").set_input_files(str(messy_export))
     expect(page.locator("#data-notice .good")).to_contain_text("25 rows, 3 columns")
     expect(page.locator("#data-notice")).to_contain_text("1 damaged row left out")
     report = page.locator("#health .health")
@@ -80,59 +83,57 @@ def test_a_messy_export_is_judged_mended_and_taken_back(visit, messy):
     expect(headline).to_be_focused()
 
 
-def test_an_undo_that_cannot_be_done_can_be_asked_for_again(visit, messy, studio_home):
+def test_an_undo_that_failed_can_be_tried_again(visit, messy_export, studio_home):
     page = visit()
-    page.locator("#upload input[type=file]").set_input_files(str(messy))
+    page.locator("#upload input[type=file]").set_input_files(str(messy_export))
     page.locator("#health button[data-id=duplicates]").click()
     undo = page.locator("#health button[data-do=undo]")
     expect(undo).to_be_visible()
     expect(page.locator("#health .health-wait")).to_have_count(0)
-    made = max((studio_home / "datasets").glob("*/changes/*.json"), key=lambda path: path.stat().st_mtime)
-    original = next(made.parents[1].glob("original*"))
-    was = original.read_bytes()
+    change_files = (studio_home / "datasets").glob("*/changes/*.json")
+    latest = max(change_files, key=lambda path: path.stat().st_mtime)
+    original = next(latest.parents[1].glob("original*"))
+    content = original.read_bytes()
     original.write_bytes(b"")
     undo.click()
     expect(page.locator("#data-notice .bad")).to_be_visible()
-    original.write_bytes(was)
+    original.write_bytes(content)
     expect(undo).to_be_enabled()
     undo.click()
     expect(page.locator("#data-notice")).to_contain_text("Undone")
 
 
-def test_a_long_check_and_a_long_fix_are_called_off_and_taken_up_again(visit, tmp_path):
-    path, chance = tmp_path / "many.csv", random.Random(1)
-    names = [f"{word}{n}" for word in WORDS for n in range(9)]
+def test_a_long_check_and_a_long_fix_are_cancelled_and_started_again(visit, tmp_path):
+    path, rng = tmp_path / "many.csv", random.Random(1)
+    words = [f"{word}{n}" for word in WORDS for n in range(9)]
     with path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
         writer.writerow(["question", "answer"])
         rows = [
-            (" ".join(chance.choices(names, k=14)), " ".join(chance.choices(names, k=30)))
-            for _ in range(20_000)
+            (" ".join(rng.choices(words, k=14)), " ".join(rng.choices(words, k=30))) for _ in range(20_000)
         ]
         writer.writerows([*rows, (rows[0][0], f"{rows[0][1]} indeed")])
     page = visit()
-    report, halt, fix = (
-        page.locator("#health .health"),
-        page.locator("#health [data-do=halt]"),
-        page.locator("#health [data-id=near_duplicates]"),
-    )
+    report = page.locator("#health .health")
+    stop_button = page.locator("#health [data-do=halt]")
+    fix_button = page.locator("#health [data-id=near_duplicates]")
     page.locator("#upload input[type=file]").set_input_files(str(path))
-    halt.click()
+    stop_button.click()
     expect(page.locator("#health .health-wait")).to_contain_text("nearly the same were not looked for")
     page.locator("#health [data-do=again]").click()
     expect(report).to_contain_text("Health", timeout=60_000)
-    expect(fix).to_be_visible(timeout=60_000)
-    expect(halt).to_have_count(0)
-    fix.click()
-    halt.click()
+    expect(fix_button).to_be_visible(timeout=60_000)
+    expect(stop_button).to_have_count(0)
+    fix_button.click()
+    stop_button.click()
     expect(page.locator(".health-wait")).to_have_count(0)
-    expect(fix).to_be_enabled()
+    expect(fix_button).to_be_enabled()
     expect(page.locator("#health [data-do=undo]")).to_have_count(0)
 
 
-def test_rows_are_found_edited_and_still_there_after_a_reload(visit, messy):
+def test_rows_are_found_edited_and_still_there_after_a_reload(visit, messy_export):
     page = visit()
-    page.locator("#upload input[type=file]").set_input_files(str(messy))
+    page.locator("#upload input[type=file]").set_input_files(str(messy_export))
     expect(page.locator("#data-notice .good")).to_be_visible()
     page.get_by_role("button", name="Browse, search and edit rows").click()
     page.get_by_label("Find rows that contain").press_sequentially("haze")
@@ -149,7 +150,7 @@ def test_rows_are_found_edited_and_still_there_after_a_reload(visit, messy):
     expect(page.locator("#row-where")).to_contain_text("Rows 1–1 of 1")
 
 
-def test_pasted_rows_are_kept_renamed_and_deleted_after_a_second_look(visit):
+def test_pasted_rows_are_saved_renamed_and_deleted_after_a_confirmation(visit):
     page = visit()
     page.get_by_role("button", name=re.compile("Other ways")).click()
     page.get_by_label("Paste rows from a spreadsheet").fill(
@@ -210,20 +211,20 @@ def test_the_language_can_be_switched_and_stays(visit):
     expect(page.get_by_role("tab", name="1 · Data")).to_be_visible()
 
 
-def test_a_page_at_rest_asks_for_nothing(visit):
+def test_an_idle_page_sends_no_requests(visit):
     page = visit()
     page.locator("#sample-support-tone").click()
     expect(page.locator("#health .health")).to_contain_text("Health")
     page.get_by_role("button", name="Next: choose a method").click()
     expect(page.locator("#methods tr.chosen")).to_contain_text("exactly")
-    asked = []
-    page.on("request", lambda request: asked.append(request.url) if request.method == "POST" else None)
-    for _ in range(20):  # what is refined in the background comes to an end
-        asked.clear()
+    posted = []
+    page.on("request", lambda request: posted.append(request.url) if request.method == "POST" else None)
+    for _ in range(20):  # estimates that are refined in the background come to an end
+        posted.clear()
         page.wait_for_timeout(4_000)
-        if not asked:
+        if not posted:
             return
-    pytest.fail(f"still asking: {asked}")
+    pytest.fail(f"requests of an idle page: {posted}")
 
 
 HOSTILE = (
@@ -231,7 +232,7 @@ HOSTILE = (
 )
 
 
-def test_what_stands_in_a_file_is_shown_and_never_run(visit, tmp_path):
+def test_the_content_of_a_file_is_displayed_and_never_executed(visit, tmp_path):
     path = tmp_path / "${window.hacked = 3}.csv"
     with path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
@@ -257,45 +258,37 @@ def test_what_stands_in_a_file_is_shown_and_never_run(visit, tmp_path):
     assert page.evaluate("window.hacked") is None
 
 
-def test_a_choice_is_taken_over_and_its_prompt_tried(visit):
+def test_a_recommended_plan_is_used_and_its_prompt_tried(visit):
     page = visit()
     page.locator("#sample-support-tone").click()
     expect(page.locator("#data-notice .good")).to_be_visible()
     page.get_by_role("button", name="Next: choose a method").click()
     page.get_by_role("button", name="Not sure which?").click()
     expect(page.locator("#ask-have input[value=answers]")).to_be_checked()
-    for name, value in (("change", "format"), ("where", "phone"), ("apart", "near"), ("budget", "any")):
-        page.locator(f"#ask-{name} input[value={value}]").check()
+    answer_questions(page, change="format", where="phone", apart="near", budget="any")
     page.get_by_role("button", name="Show what suits").click()
-    head = page.locator("#choice h3")
-    expect(head).to_contain_text("suits best")
+    heading = page.locator("#choice h3")
+    expect(heading).to_contain_text("suits best")
     page.get_by_role("button", name="Use this plan").click()
     expect(page.locator("#methods tr.chosen .name")).to_have_text(
-        head.inner_text().removesuffix(" suits best")
+        heading.inner_text().removesuffix(" suits best")
     )
     page.get_by_role("button", name="Try the prompt on the base model").click()
     expect(page.locator("#prompt textarea")).to_have_value(re.compile(r"\S"))
 
 
-def test_a_plan_on_other_data_is_taken_whole_and_can_start(visit):
+def test_a_plan_on_other_data_is_used_completely_and_can_start(visit):
     page = visit()
     page.locator("#sample-support-tone").click()
     expect(page.locator("#data-notice .good")).to_be_visible()
     page.get_by_role("button", name="Next: choose a method").click()
     page.get_by_role("button", name="Not sure which?").click()
     expect(page.locator("#ask-have input[value=answers]")).to_be_checked()
-    for name, value in (
-        ("have", "labels"),
-        ("change", "decisions"),
-        ("where", "unknown"),
-        ("apart", "near"),
-        ("budget", "any"),
-    ):
-        page.locator(f"#ask-{name} input[value={value}]").check()
+    answer_questions(page, have="labels", change="decisions", where="unknown", apart="near", budget="any")
     page.get_by_role("button", name="Show what suits").click()
-    head = page.locator("#choice h3")
-    expect(head).to_contain_text("suits best")
-    name = head.inner_text().removesuffix(" suits best")
+    heading = page.locator("#choice h3")
+    expect(heading).to_contain_text("suits best")
+    name = heading.inner_text().removesuffix(" suits best")
     page.get_by_role("button", name="Use this plan").click()
     expect(page.locator("#choose-notice .good")).to_be_visible()
     expect(page.locator("#methods tr.chosen .name")).to_have_text(name)
@@ -304,7 +297,7 @@ def test_a_plan_on_other_data_is_taken_whole_and_can_start(visit):
     expect(page.locator("#summary")).to_contain_text(re.compile(f"{name} on .*MiniLM.* examples.* steps"))
 
 
-def test_the_glossary_and_the_tour_are_found_and_left_by_keyboard(visit):
+def test_the_glossary_and_the_tour_are_searched_and_closed_by_keyboard(visit):
     page = visit()
     page.get_by_role("button", name="Glossary").click()
     dialog = page.get_by_role("dialog")

@@ -1,4 +1,4 @@
-"""One person's way through the page: from an upload to two streamed answers and a download, with real training."""
+"""From an upload to two streamed answers and a download in a real browser, with real training."""
 
 import json
 import re
@@ -14,14 +14,14 @@ pytestmark = pytest.mark.browser
 
 @pytest.fixture(scope="module")
 def finished_runs(studio_home, make_plan):
-    """Two short runs that have ended, made by the worker's own function in this process."""
+    """The ids of two short runs that have ended; the worker's function ran in this process."""
     from studio import runs
     from studio.training import worker
 
-    ended = [runs.create(make_plan("lora", "chat", epochs=1)) for _ in range(2)]
-    for run in ended:
+    finished = [runs.create(make_plan("lora", "chat", epochs=1)) for _ in range(2)]
+    for run in finished:
         worker.run(run.id)
-    return [run.id for run in ended]
+    return [run.id for run in finished]
 
 
 def test_from_upload_to_two_streamed_answers_and_a_download(visit, chat_csv, tiny_chat, tmp_path):
@@ -81,12 +81,12 @@ def test_from_upload_to_two_streamed_answers_and_a_download(visit, chat_csv, tin
     assert {"adapter_model.safetensors", "README.md", "plan.yaml"} <= set(names)
 
 
-def test_a_closed_tab_a_second_tab_and_a_reload_find_the_run_again(visit, finished_runs):
+def test_a_second_tab_a_reload_and_another_browser_find_the_run_again(visit, finished_runs):
     page = visit(f"/?run={finished_runs[0]}")
     open_tab(page, "Train")
     wait_for_end(page)
     expect(page.locator("#runs input")).to_have_value(re.compile("Done$"))
-    address = page.url.partition("?")[2]
+    query = page.url.partition("?")[2]
     second_tab = visit(context=page.context)
     page.close()
     open_tab(second_tab, "Train")
@@ -94,7 +94,7 @@ def test_a_closed_tab_a_second_tab_and_a_reload_find_the_run_again(visit, finish
     second_tab.reload(wait_until="domcontentloaded")
     open_tab(second_tab, "Train")
     wait_for_end(second_tab)
-    other_browser = visit("/?" + address)
+    other_browser = visit("/?" + query)
     open_tab(other_browser, "Train")
     wait_for_end(other_browser)
 
@@ -120,7 +120,7 @@ def test_a_reload_brings_the_method_and_its_settings_back_for_the_same_data_only
     expect(page.locator("#epochs input[type=number]")).to_have_value("3")
 
 
-def test_what_is_wrong_is_said_under_the_field_s_own_name_and_clears_when_it_is_mended(visit, chat_csv):
+def test_an_error_is_named_after_its_field_and_clears_when_it_is_corrected(visit, chat_csv):
     page = visit()
     page.locator("#upload input[type=file]").set_input_files(str(chat_csv))
     expect(page.locator("#data-notice .good")).to_be_visible()
@@ -138,7 +138,7 @@ def test_what_is_wrong_is_said_under_the_field_s_own_name_and_clears_when_it_is_
     expect(page.locator("#summary")).to_contain_text("steps")
 
 
-def test_stop_keeps_what_was_learned_and_the_run_goes_on_with_its_curve(visit, chat_csv, tiny_chat):
+def test_a_stopped_run_keeps_what_was_learned_and_resumes_with_its_curve(visit, chat_csv, tiny_chat):
     page = visit()
     start_tiny(page, chat_csv, tiny_chat, epochs=8, batch=1)
     page.wait_for_function(
@@ -162,7 +162,7 @@ def test_stop_keeps_what_was_learned_and_the_run_goes_on_with_its_curve(visit, c
     expect(resume).to_be_hidden()
     page.wait_for_function(
         "(document.querySelector('#live .js-plotly-plot')?.data || [{ x: [] }])[0].x.length >= 140"
-    )  # 288 steps, every second one is reported
+    )  # 288 steps, every second of which is reported
     steps = page.evaluate("document.querySelector('#live .js-plotly-plot').data[0].x")
     assert steps == sorted(set(steps))
 
@@ -210,7 +210,7 @@ def test_bad_files_get_a_sentence_and_the_page_stays_alive(visit, chat_csv):
         expect(page.locator("#data-notice .good")).to_contain_text("40 rows")
 
 
-def test_an_unknown_model_fails_with_a_sentence(visit, chat_csv):
+def test_an_unknown_model_fails_with_a_sentence(visit):
     page = visit()
     page.locator("#sample-support-tone").click()
     expect(page.locator("#data-notice .good")).to_be_visible()
@@ -242,6 +242,7 @@ def test_the_address_of_a_run_comes_before_the_one_a_browser_remembers(visit, fi
     assert second_tab.url.endswith(addressed)
 
 
+# The content of a file, the task that is recognised, and the number of columns that are shown.
 TASKS = [
     (
         "prompt,chosen,rejected\n" + "".join(f"where is {n},Here {n}.,no idea {n}\n" for n in range(20)),
@@ -257,16 +258,16 @@ TASKS = [
 ]
 
 
-def test_every_task_shows_its_columns_and_says_which_methods_do_not_fit(visit):
+def test_every_task_shows_its_columns_and_the_methods_that_do_not_fit(visit):
     page = visit()
-    for number, (content, task, columns) in enumerate(TASKS):
+    for index, (content, task, column_count) in enumerate(TASKS):
         open_tab(page, "Data")
         page.locator("#upload input[type=file]").set_input_files(
-            {"name": f"task-{number}.csv", "mimeType": "text/csv", "buffer": content.encode()}
+            {"name": f"task-{index}.csv", "mimeType": "text/csv", "buffer": content.encode()}
         )
         expect(page.locator("#data-notice .good")).to_be_visible()
         expect(page.get_by_role("radio", name=task)).to_be_checked()
-        expect(page.locator("[id^=column-] input:visible")).to_have_count(columns)
+        expect(page.locator("[id^=column-] input:visible")).to_have_count(column_count)
         page.get_by_role("button", name="Next: choose a method").click()
         expect(page.locator("#methods tbody tr")).to_have_count(10)
         expect(page.locator("#methods tr.closed .refused").first).to_be_visible()

@@ -36,7 +36,7 @@ def assert_same_losses(measured, expected):
 
 @pytest.fixture
 def stop_after(monkeypatch):
-    """`stop_after(run, n_steps)`: the run is asked to stop while it takes this step, counted over all stages."""
+    """`stop_after(run, n_steps)`: the run is asked to stop in this step, counted over all stages."""
     started_steps, limits = [], {}
     real = run_callback.MonitorCallback.on_step_begin
 

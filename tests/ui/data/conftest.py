@@ -1,4 +1,4 @@
-"""What the tests of the Data tab share: a data set, an untidy one, and where its imports and checks are computed."""
+"""What the tests of the Data tab share: data sets, and where imports and checks are computed."""
 
 import pytest
 from data_tab_steps import WORDS, stream_replies_in_this_process
@@ -11,7 +11,7 @@ _stream_replies = processes.stream_replies
 
 @pytest.fixture(autouse=True)
 def jobs_in_this_process(monkeypatch):
-    """Imports, checks and fixes are computed in this process: the same replies, without the start of a child."""
+    """Imports, checks and fixes are computed in this process: the same replies, and no child starts."""
     monkeypatch.setattr(processes, "stream_replies", stream_replies_in_this_process)
 
 

@@ -1,9 +1,9 @@
-"""Steps that the tests of the Data tab share: what a visitor uploads, and handlers called with the fields of the page."""
+"""Steps that the tests of the Data tab share: uploads, and handlers called with the page's fields."""
 
-import importlib
 import io
 import json
 import sys
+import tempfile
 from types import SimpleNamespace
 
 import pandas as pd
@@ -11,6 +11,7 @@ import pytest
 from form_fields import ENGLISH, form_fields
 
 from studio import processes
+from studio.data import import_job
 from studio.errors import StudioError
 from studio.i18n import Message
 from studio.ui.data import health as health_panel
@@ -20,10 +21,33 @@ from studio.ui.data.tab import FIELD_COUNT
 from studio.ui.form import packing
 
 ROLES = {"prompt": "prompt", "response": "response"}
-WORDS = (
-    "amber birch cedar dusk ember frost grove haze iris jade kelp lark moss"
-    " nettle oak pine quill reed sage thyme umber vetch wren yarrow zinnia"
-).split()
+WORDS = [
+    "amber",
+    "birch",
+    "cedar",
+    "dusk",
+    "ember",
+    "frost",
+    "grove",
+    "haze",
+    "iris",
+    "jade",
+    "kelp",
+    "lark",
+    "moss",
+    "nettle",
+    "oak",
+    "pine",
+    "quill",
+    "reed",
+    "sage",
+    "thyme",
+    "umber",
+    "vetch",
+    "wren",
+    "yarrow",
+    "zinnia",
+]
 PAIRS_CSV = "prompt,chosen,rejected\n" + "".join(
     f"where is {n},It is here {n}.,no idea {n}\n" for n in range(20)
 )
@@ -44,14 +68,23 @@ ALPACA_JSON = json.dumps(
 )
 
 
-def stream_replies_in_this_process(module, request, failure_message, hint, options=None):
-    """processes.stream_replies without its child process; the replies come when the work has ended."""
+_start_child = processes.stream_replies
+
+
+def stream_replies_in_this_process(module, request, *arguments):
+    """processes.stream_replies with the work of import_job done here; its replies come when it has ended.
+
+    Others still get a child process: the sandbox would bound the memory of this process for good.
+    """
+    if module != import_job.MODULE:
+        yield from _start_child(module, request, *arguments)
+        return
     output = io.StringIO()
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(sys, "stdin", io.StringIO(json.dumps(request)))
         patch.setattr(processes, "OUTPUT_STREAMS", [output])
-        patch.setattr("tempfile.tempdir", None)
-        assert importlib.import_module(module).main() == 0
+        patch.setattr(tempfile, "tempdir", None)  # an import sets it for its process
+        assert import_job.main() == 0
     for line in output.getvalue().split("\n")[:-1]:
         reply = json.loads(line)
         if "problem" in reply:
@@ -125,7 +158,7 @@ def fix_finding(source, kind, columns=ROLES, test="", revision=0, report=None):
 
 
 def delete_rows(source, row_numbers, revision=0, browser_datasets=None, visitor=ENGLISH):
-    """Delete rows of a data set that this browser has brought: source, revision, notice and the emptied field."""
+    """Delete rows: source, revision, notice and the emptied field; by default those of this browser."""
     datasets = [source] if browser_datasets is None else browser_datasets
     return row_browser.delete_rows(source, datasets, row_numbers, revision, visitor)
 

@@ -1,4 +1,4 @@
-"""What the handlers of the Data tab do and say, called as plain functions: imports, samples, tasks and columns."""
+"""The handlers of the Data tab, called as plain functions: imports, samples, tasks and columns."""
 
 import gradio as gr
 import pytest

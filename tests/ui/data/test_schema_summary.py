@@ -1,4 +1,4 @@
-"""The sentences on how a data set was read: damaged rows, delimiters and a first row that may be an example."""
+"""How a data set was read, in sentences: damaged rows, delimiters, a first row that may be an example."""
 
 import pytest
 from data_tab_steps import read_outputs, upload
