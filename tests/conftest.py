@@ -1,7 +1,8 @@
-"""What all tests share: a studio home of the test's own, two tiny real models, toy data, and runs that have ended.
+"""What all tests share: a studio home of the test's own, two tiny real models, toy data, and runs that have
+ended.
 
-Imports nothing heavy at module level: torch, transformers, trl and the studio's modules that need them are imported by
-the fixtures that use them, so that a test of pure code starts in under three seconds.
+Imports nothing heavy at module level: torch, transformers, trl and the studio's modules that need them are
+imported by the fixtures that use them, so that a test of pure code starts in under three seconds.
 """
 
 import os
@@ -53,7 +54,10 @@ TRAINING_OVERRIDES: dict[str, dict[str, Any]] = {
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Give a test that asks for `way` every method with every task it trains; a new method is tested by being listed."""
+    """Give a test that asks for `way` every method with every task it trains.
+
+    A new method is tested by being listed.
+    """
     has_its_own = any("way" in marker.args[0] for marker in metafunc.definition.iter_markers("parametrize"))
     if "way" in metafunc.fixturenames and not has_its_own:
         from ways import WAYS
@@ -80,7 +84,9 @@ def one_thread() -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def build_once(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str, Callable[[Path], None]], Path]:
-    """`build_once(name, build)`: a folder that `build` fills once, however many processes of pytest-xdist ask for it."""
+    """`build_once(name, build)`: a folder that `build` fills once, however many processes of pytest-xdist ask
+    for it.
+    """
     from filelock import FileLock
 
     folder = tmp_path_factory.getbasetemp()
@@ -104,7 +110,9 @@ def build_once(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str, Calla
 
 @pytest.fixture(scope="session")
 def tiny_chat(build_once: Callable[[str, Callable[[Path], None]], Path]) -> Path:
-    """A folder with a real 2-layer Llama (grouped attention, tied embeddings) that has read a little, and its tokenizer."""
+    """A folder with a real 2-layer Llama (grouped attention, tied embeddings) that has read a little, and its
+    tokenizer.
+    """
     from toys import save_tiny_llama
 
     return build_once("tiny-chat", save_tiny_llama)
@@ -135,7 +143,7 @@ def chat_csv(toys: dict[str, Path], tmp_path: Path) -> Path:
 
 @pytest.fixture
 def classify_csv(toys: dict[str, Path], tmp_path: Path) -> Path:
-    """A copy of the toy texts (60 rows: text, label; three labels of 20) that the test may change or upload."""
+    """A copy of the toy texts (60 rows: text, label; three labels of 20) that a test may change."""
     return Path(shutil.copy(toys["classify"], tmp_path / "classify.csv"))
 
 
@@ -147,7 +155,7 @@ def bases(request: pytest.FixtureRequest) -> Callable[[str], Path]:
 
 @pytest.fixture(scope="session")
 def make_plan(bases: Callable[[str], Path], toys: dict[str, Path]) -> Callable[..., "Plan"]:
-    """`make_plan(method, task, settings={}, **training)`: a short training of a tiny model on the toy data."""
+    """`make_plan(method, task, settings={}, **training)`: a short training of a tiny model."""
     from studio.plan import REQUIRED_ROLES, Data, MethodChoice, Plan, Training
 
     def make(
@@ -183,7 +191,9 @@ def make_job(
     toys: dict[str, Path],
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Callable[..., "TrainingContext"]:
-    """`make_job(method, task, settings={}, rows=24, folder=…, **training)`: a training of toy rows with its method attached, ready to go.
+    """`make_job(method, task, settings={}, rows=24, folder=…, **training)`.
+
+    A training of toy rows with its method attached, ready to go.
 
     `job.create_monitor` makes a new SilentMonitor for each stage, kept in `job.notes["watches"]`.
     """
@@ -251,7 +261,10 @@ def make_job(
 def taught(
     make_job: Callable[..., "TrainingContext"], tmp_path_factory: pytest.TempPathFactory
 ) -> Callable[..., "Taught"]:
-    """`taught(method, task, settings={}, **training)`: a job that has been trained and saved, once for all tests that only look at it."""
+    """`taught(method, task, settings={}, **training)`.
+
+    A job that has been trained and saved, once for all tests that only look at it.
+    """
     from ways import Taught
 
     from studio import methods
@@ -298,7 +311,9 @@ def _ended(
 
 @pytest.fixture
 def finished(_ended: Callable[[str, str], Path], studio_home: Path) -> Callable[..., "Run"]:
-    """`finished(method, task)`: a run that has ended well, trained once per session, copied into this test's home."""
+    """`finished(method, task)`: a run that has ended well, trained once per session, copied into this test's
+    home.
+    """
     from studio import runs
 
     def copy_run(method: str = "lora", task: str = "chat") -> runs.Run:

@@ -1,4 +1,7 @@
-"""Makes the README's pictures from a real run: `python tests/screenshots.py [FOLDER]`. With a folder, every tab at 1280 and 390, light and dark, in both languages."""
+"""Makes the README's pictures from a real run: `python tests/screenshots.py [FOLDER]`.
+
+With a folder, every tab at 1280 and 390, light and dark, in both languages.
+"""
 
 import importlib.util
 import os
@@ -7,7 +10,10 @@ import tempfile
 from pathlib import Path
 
 # On a phone the last tabs lie in a menu.
-OPEN_TAB = "(name) => [...document.querySelectorAll('[role=tab], .overflow-dropdown button')].find((tab) => tab.textContent.includes(name)).click()"
+OPEN_TAB = (
+    "(name) => [...document.querySelectorAll('[role=tab], .overflow-dropdown button')].find((tab) => "
+    "tab.textContent.includes(name)).click()"
+)
 # The tour of a first visit would stand before the page.
 SEEN = "localStorage.setItem('studio-tour', 'seen')"
 ROOT = Path(__file__).parent.parent

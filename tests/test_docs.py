@@ -1,4 +1,7 @@
-"""The documents keep their word: paths exist, the tree is the disk's, commands explain themselves, pictures are there."""
+"""The documents keep their word.
+
+Paths exist, the tree is the disk's, commands explain themselves, pictures are there.
+"""
 
 import importlib.util
 import re

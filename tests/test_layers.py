@@ -1,4 +1,6 @@
-"""The layers hold: who imports whom, what the page's process carries, and where the page can be imported at all."""
+"""The layers hold: who imports whom, what the page's process carries, and where the page can be imported at
+all.
+"""
 
 import ast
 import subprocess
@@ -19,7 +21,8 @@ HEAVY = {
     "torchao",
     "compressed_tensors",
 }
-# Files that only a worker or another child process imports; everywhere else heavy imports stand inside the function that needs them.
+# Files that only a worker or another child process imports; everywhere else heavy imports stand inside the
+# function that needs them.
 WORKER_SIDE = {
     "data/collate.py",
     "estimate/benchmark/calibrate.py",
@@ -48,6 +51,10 @@ WORKER_SIDE = {
 }
 # Package or module -> what of the studio it may import. A name stands for itself and everything below it.
 EVERYONE = {"i18n", "errors", "storage", "processes"}
+BELOW_THE_PAGE = {
+    *("presets", "plan", "runs", "data", "models", "methods"),
+    *("training", "playground", "export", "estimate", "chooser"),
+}
 MAY_IMPORT = {
     "i18n": set(),
     "errors": set(),
@@ -66,11 +73,11 @@ MAY_IMPORT = {
     "training": {"runs", "plan", "data", "models", "methods", "evaluate", "presets", "estimate"},
     "playground": {"runs", "plan", "data", "models", "methods", "evaluate", "training"},
     "export": {"runs", "plan", "presets", "data", "models", "methods", "training"},
-    "ui": {"presets", "plan", "runs", "data", "models", "methods", "training", "playground", "export", "estimate", "chooser"},
-    "cli": {"presets", "plan", "runs", "data", "models", "methods", "training", "playground", "export", "estimate", "chooser", "ui"},
+    "ui": BELOW_THE_PAGE,
+    "cli": BELOW_THE_PAGE | {"ui"},
     "app": {"cli"},
     "__main__": {"cli"},
-}  # fmt: skip
+}
 # What the page's process must do without, where an operating system has none of it.
 MISSING_ON_WINDOWS = ("resource", "fcntl", "pwd", "grp", "termios")
 # Libraries such as psutil choose by sys.platform, so only the studio's own files are refused them.

@@ -1,4 +1,7 @@
-"""What every method promises, checked for each one listed: it trains what it says, keeps what it says, and comes back the same."""
+"""What every method promises, checked for each one listed.
+
+It trains what it says, keeps what it says, and comes back the same.
+"""
 
 import copy
 import dataclasses
@@ -17,7 +20,8 @@ from studio.methods import METHODS, compatibility, peft_form
 from studio.methods.training import supervised
 from studio.models import load, shape
 
-# Further settings to count with, beside the defaults: at least two where a method has any that change what is counted.
+# Further settings to count with, beside the defaults: at least two where a method has any that change what is
+# counted.
 SETTINGS = {
     "lora": (
         {"rank": 1, "targets": "all"},
@@ -48,8 +52,9 @@ SETTINGS = {
 }
 CHOICES = [(method.name, chosen) for method in METHODS for chosen in ({}, *SETTINGS.get(method.name, ()))]
 LABELS = 6
-# Loss after ÷ loss before on the toy data, at most. A prefix steers what a model has learned, and the toy models have learned little; UPFT
-# trains on samples of the model itself, which hold nothing that is new to it.
+# Loss after ÷ loss before on the toy data, at most. A prefix steers what a model has learned, and the toy
+# models have learned little; UPFT trains on samples of the model itself, which hold nothing that is new to
+# it.
 LEAST_FALL = {"prefix": 0.75, "upft": 0.985}
 # What PEFT adds to the name of a matrix where something is learned beside it.
 BESIDE = re.compile(r"^base_model\.model\.|\.lora_[AB]\.default")
@@ -117,7 +122,8 @@ def test_a_method_trains_exactly_the_numbers_its_footprint_counts(name, method, 
     card, method = presets.models()[name], methods.get(method)
     settings = method.resolve_settings(chosen)
     for task in [task for task in method.tasks if task in card.tasks]:
-        # Blocks are equal, and test_shape counts every model whole: three blocks do, but for the embedded models.
+        # Blocks are equal, and test_shape counts every model whole: three blocks do, but for the embedded
+        # models.
         whole = card.wheel and not chosen
         config = card.config if whole else {**card.config, "num_hidden_layers": 3}
         expected = method.count_parameters(

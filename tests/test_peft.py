@@ -1,4 +1,7 @@
-"""PEFT's methods from one form: the form is PEFT's own, each method trains what is counted, and what PEFT refuses is said before a run."""
+"""PEFT's methods from one form.
+
+The form is PEFT's own, each method trains what is counted, and what PEFT refuses is said before a run.
+"""
 
 import copy
 import dataclasses
@@ -41,7 +44,8 @@ SORTING = {
     "ln_tuning": 0.05,
     "prompt_tuning": 0.02,
 }
-# A few words swing from look to look, each processor's rounding another way: more words, more epochs, and the best of many looks.
+# A few words swing from look to look, each processor's rounding another way: more words, more epochs, and the
+# best of many looks.
 PATIENT = {("prompt_tuning", "classify"): ({"num_virtual_tokens": 16}, {"epochs": 100, "eval_count": 15})}
 # A block of 8 numbers divides every width of the tiny models; at 32 the rotation would be one block.
 SETTINGS = {"oft": {"oft_oft_block_size": 8}, "p_tuning": {"p_tuning_encoder_hidden_size": 32}}

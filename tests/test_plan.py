@@ -155,7 +155,8 @@ def test_every_task_takes_its_roles_and_those_that_may_stand_beside(task, column
         (
             "chat",
             {"messages": "a", "rejected": "b"},
-            "data.columns.rejected: the task chat has the roles prompt, response, messages, context, system, group",
+            "data.columns.rejected: the task chat has the roles prompt, response, messages, context, "
+            "system, group",
         ),
         ("prefer", {"prompt": "a", "chosen": "b"}, "data.columns.rejected: is missing; name the column"),
         ("prompts", {"answer": "a"}, "data.columns.prompt: is missing; name the column"),

@@ -1,4 +1,4 @@
-"""A prefix steers a model that stays as it is; the network it was learned through is gone from what is kept."""
+"""A prefix steers a model that stays as it is; the network it was learned through is not saved."""
 
 import threading
 

@@ -1,4 +1,6 @@
-"""Child processes see what the allow-list names and nothing else, reply line by line, and are ended with whoever asked."""
+"""Child processes see what the allow-list names and nothing else, reply line by line, and are ended with
+whoever asked.
+"""
 
 import os
 import subprocess
@@ -176,8 +178,10 @@ def test_a_child_that_breaks_off_is_an_error_with_its_last_line(write_module):
 
 def test_a_problem_that_a_child_replies_is_raised_as_it_is(write_module):
     module = write_module(
-        "import sys\nfrom studio import processes\nfrom studio.errors import BadData\nfrom studio.i18n import Message\n"
-        "sys.stdin.read()\nprocesses.send_error(BadData(Message('No {what}.'), Message('Bring it.'), what='file'))"
+        "import sys\nfrom studio import processes\nfrom studio.errors import BadData\nfrom studio.i18n "
+        "import Message\n"
+        "sys.stdin.read()\nprocesses.send_error(BadData(Message('No {what}.'), Message('Bring it.'), "
+        "what='file'))"
     )
     with pytest.raises(StudioError) as caught:
         list(processes.stream_replies(module, {}, FAILURE, HINT))

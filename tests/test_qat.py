@@ -1,4 +1,6 @@
-"""Weights in few bits: what the files hold bit by bit, that they open elsewhere and say the same, and what the comparison tells."""
+"""Weights in few bits: what the files hold bit by bit, that they open elsewhere and say the same, and what
+the comparison tells.
+"""
 
 import copy
 import dataclasses
@@ -71,7 +73,8 @@ class Stopping(SilentMonitor):
 
 
 def test_a_row_of_known_numbers_is_packed_into_the_bytes_counted_by_hand(tmp_path):
-    # Largest 7.5, and there are 7.5 steps from the middle to the end of 4 bits (-8 to 7): the scale is 1, and 7.5 itself becomes 7.
+    # Largest 7.5, and there are 7.5 steps from the middle to the end of 4 bits (-8 to 7): the scale is 1, and
+    # 7.5 itself becomes 7.
     row = [7.5, *range(-7, 8), *range(-7, 8), 0.0]
     found = fake_quantization.packed_tensors(one_layer(torch.tensor([row]), bits=4))
     numbers = [7, *range(-7, 8), *range(-7, 8), 0]
@@ -224,7 +227,8 @@ def test_the_file_is_as_small_as_its_bits(task, make_job, tmp_path):
         rounded / 8,
         rounded / 8,
     )
-    # in 4 bits a weight takes half a byte, its share of a 4-byte scale an eighth, and each matrix its two lengths
+    # in 4 bits a weight takes half a byte, its share of a 4-byte scale an eighth, and each matrix its two
+    # lengths
     assert whole - size[4] == rounded * (4 - 1 / 2 - 4 / 32) - 16 * MATRICES[task]
 
 
@@ -244,7 +248,8 @@ def test_a_group_that_does_not_divide_a_width_is_refused_with_those_that_do():
     (said,) = qat.check(settings(), shape.from_config(WIDTH_48), "chat")
     assert (
         said.render()
-        == "group: 32 does not divide 48, the width of self_attn.q_proj; no size on offer does, so choose another model"
+        == "group: 32 does not divide 48, the width of self_attn.q_proj; no size on offer does, so choose "
+        "another model"
     )
 
 

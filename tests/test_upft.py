@@ -38,7 +38,10 @@ def test_without_the_template_no_end_is_taught_that_the_model_did_not_write(make
 
 
 def test_an_answer_ends_where_the_model_s_own_settings_stop_and_no_padding_is_learned(tiny_chat, monkeypatch):
-    """Gemma's turns end in a token that is not its tokenizer's end; what is written after it beside longer answers is padding."""
+    """Gemma's turns end in a token that is not its tokenizer's end.
+
+    What is written after it beside longer answers is padding.
+    """
     model, tokenizer = load.base_model(tiny_chat, "chat", [], 1), load.tokenizer(tiny_chat)
     turn, end, pad = 7, tokenizer.eos_token_id, tokenizer.pad_token_id
     model.generation_config.eos_token_id = [end, turn]
@@ -111,7 +114,8 @@ def test_how_alike_openings_are_is_told_before_any_is_written(make_plan, monkeyp
     assert runs.status(run).state == "stopped"
     first, *_ = spec.read_notes(run.folder)
     assert re.fullmatch(
-        r"Of 16 answers .* same question, [\d.]+ begin with the same 4 tokens \(on average, over 8 questions\).*",
+        r"Of 16 answers .* same question, [\d.]+ begin with the same 4 tokens \(on average, over 8 "
+        r"questions\).*",
         first.render(),
     )
     assert first.render("zh").startswith("让模型把同一个问题回答 16 遍")

@@ -5,7 +5,8 @@ import itertools
 from pathlib import Path
 
 CHAT_TEMPLATE = (
-    "{% for message in messages %}<|{{ message['role'] }}|>{{ message['content'] }}{{ eos_token }}{% endfor %}"
+    "{% for message in messages %}<|{{ message['role'] }}|>{{ message['content'] }}{{ eos_token }}{% endfor "
+    "%}"
     "{% if add_generation_prompt %}<|assistant|>{% endif %}"
 )
 # What the tiny models have read: the words of the toy data, in an order the toy data does not have.
@@ -42,7 +43,9 @@ TEXTS_BY_LABEL = {
 
 
 def save_tiny_llama(folder: Path) -> None:
-    """Save a 2-layer Llama (grouped attention, tied embeddings) that has read CORPUS a little, and its tokenizer."""
+    """Save a 2-layer Llama (grouped attention, tied embeddings) that has read CORPUS a little, and its
+    tokenizer.
+    """
     import torch
     from transformers import LlamaConfig, LlamaForCausalLM
 

@@ -8,7 +8,8 @@ from studio.methods import METHODS
 if TYPE_CHECKING:
     from studio.methods.spec import TrainingContext
 
-# A prefix steers a toy model a little, and UPFT teaches it nothing but its own openings: neither learns the toy answers by heart.
+# A prefix steers a toy model a little, and UPFT teaches it nothing but its own openings: neither learns the
+# toy answers by heart.
 NOT_BY_HEART = ("prefix", "upft", "peft")
 WAYS = [(method.name, task) for method in METHODS for task in method.tasks]
 

@@ -279,7 +279,8 @@ class Method:
     phases: Callable[[Settings, Workload], tuple[Phase, ...]] | None = None
     result_bytes: Callable[[ModelShape, Settings, int, int], float] | None = None
     supports_gradient_checkpointing: bool = True
-    # Whether the stages after the first have settings of their own, so that the training fields hold for the first alone.
+    # Whether the stages after the first have settings of their own, so that the training fields hold for the
+    # first alone.
     has_stage_settings: bool = False
 
     def rename_aliases(self, chosen: Settings) -> dict[str, Value]:

@@ -1,4 +1,7 @@
-"""How long 100,000 rows take from the file to the health report, beside plain pandas and datasets: `python tests/bench/data.py [ROWS]`."""
+"""How long 100,000 rows take from the file to the health report, beside plain pandas and datasets.
+
+`python tests/bench/data.py [ROWS]`.
+"""
 
 import csv
 import json
@@ -51,7 +54,10 @@ def table(path, count):
 
 
 def studio(path):
-    """Take the file in and judge it, as the page does: seconds until it is read and understood, checked, and near-duplicates are known."""
+    """Take the file in and judge it, as the page does.
+
+    Seconds until it is read and understood, checked, and near-duplicates are known.
+    """
     from studio.data import import_job, store
     from studio.data.schema import infer_roles
 

@@ -1,10 +1,13 @@
-"""How right the estimator is, and how quick: estimated, actual, error, for every row there is ground truth for.
+"""How right the estimator is, and how quick.
+
+Estimated, actual, error, for every row there is ground truth for.
 
     python tests/bench/estimator.py [--home DIR] [--again] [--write]
 
-Four parts: trainable parameters against attached models; runs on this processor (tests/bench/estimator_cpu.py, half an hour, or `--again`
-for what DIR/actual.json holds from before); public runs on a T4 and an L40S (tests/bench/estimator_gpu.py); and how long the levels take.
-`--write` keeps it all in tests/bench/estimator.md. Quiet machines only.
+Four parts: trainable parameters against attached models; runs on this processor
+(tests/bench/estimator_cpu.py, half an hour, or `--again` for what DIR/actual.json holds from before); public
+runs on a T4 and an L40S (tests/bench/estimator_gpu.py); and how long the levels take. `--write` keeps it all
+in tests/bench/estimator.md. Quiet machines only.
 """
 
 import argparse
@@ -30,7 +33,9 @@ TIMES = 20
 
 
 def quickness() -> str:
-    """Milliseconds of all ten rows by formula, and seconds of the traces behind them where nothing is remembered yet."""
+    """Milliseconds of all ten rows by formula, and seconds of the traces behind them where nothing is
+    remembered yet.
+    """
     recipe = presets.recipes()["support-tone-lora"]
     from studio import plan as plans
 
@@ -72,7 +77,9 @@ def quickness() -> str:
 
 
 def trainables() -> str:
-    """Numbers trained by the table's count against PEFT's and torch's own, on meta tensors, at the defaults of every method."""
+    """Numbers trained by the table's count against PEFT's and torch's own, on meta tensors, at the defaults
+    of every method.
+    """
     from studio.estimate.tracing.meta_step import MetaStep
 
     rows, wrong = 0, []

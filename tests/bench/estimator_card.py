@@ -1,4 +1,7 @@
-"""What the two card benches share: tables of estimated and actual, and how other people's loops treat a model."""
+"""What the two card benches share.
+
+Tables of estimated and actual, and how other people's loops treat a model.
+"""
 
 import statistics
 from dataclasses import dataclass

@@ -1,11 +1,14 @@
-"""This processor's part of the estimator's bench: real runs of every method, estimated before and measured after.
+"""This processor's part of the estimator's bench.
+
+Real runs of every method, estimated before and measured after.
 
     python tests/bench/estimator_cpu.py [--home DIR] [--again] [METHOD …]
 
-The machine is measured first, as "Measure this machine" does. Then each method trains each embedded model it fits at two portions and two
-lengths, in a worker of its own; estimate and actual are of the whole run: libraries, reading the model, validation and saving included,
-fetching left out. What the runs took stays in DIR/actual.json; `--again` estimates anew for what was measured there, which takes a
-minute instead of half an hour. Quiet machines only.
+The machine is measured first, as "Measure this machine" does. Then each method trains each embedded model it
+fits at two portions and two lengths, in a worker of its own; estimate and actual are of the whole run:
+libraries, reading the model, validation and saving included, fetching left out. What the runs took stays in
+DIR/actual.json; `--again` estimates anew for what was measured there, which takes a minute instead of half an
+hour. Quiet machines only.
 """
 
 import argparse
@@ -39,7 +42,10 @@ MEMORY_BAR, TIME_BAR, WORST_BAR = 0.10, 0.15, 0.25
 
 
 def rows_of(task: str, count: int, folder: Path) -> tuple[Path, dict[str, str]]:
-    """A file of texts longer than any length limit here, cut from the sample of support replies; questions alone are short."""
+    """A file of texts longer than any length limit here, cut from the sample of support replies.
+
+    Questions alone are short.
+    """
     card = presets.samples()["support-tone"]
     with card.path.open(encoding="utf-8", newline="") as file:
         found = list(csv.DictReader(file))

@@ -1,9 +1,12 @@
-"""The cards' part of the estimator's bench: runs that other people measured, rehearsed here without a card and held against their figures.
+"""The cards' part of the estimator's bench.
+
+Runs that other people measured, rehearsed here without a card and held against their figures.
 
     python tests/bench/estimator_gpu.py [t4] [l40s]
 
-What is estimated comes from the studio's own rehearsal, its replay of CUDA's allocator and its rates; what the runs were is said in
-estimator_t4.py and estimator_l40s.py. The L40S rows lie outside the project (shared/data); without them that part is left out.
+What is estimated comes from the studio's own rehearsal, its replay of CUDA's allocator and its rates; what
+the runs were is said in estimator_t4.py and estimator_l40s.py. The L40S rows lie outside the project
+(shared/data); without them that part is left out.
 """
 
 import sys

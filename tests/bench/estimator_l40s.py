@@ -1,16 +1,23 @@
-"""Whole runs on an NVIDIA L40S, from huggingface/peft's method_comparison/MetaMathQA (Apache-2.0), rehearsed here without a card.
+"""Whole runs on an NVIDIA L40S, from huggingface/peft's method_comparison/MetaMathQA (Apache-2.0), rehearsed
+here without a card.
 
-Llama 3.2 3B learns 20,000 answers to mathematical questions, 4 at once, 5,000 steps, by one of PEFT's methods each. What its run.py does:
-- bfloat16 weights and no autocast, adapters in 32 bits (PEFT's default), no checkpointing, the model's own loss over every position, keys
-  and values kept though nothing is written (use_cache), clipping at 1, torch's AdamW in its foreach form. Outputs of a step live until the
-  next has its own. The weights come into a block that transformers has taken for them beforehand (device_map).
-- `peak_bytes` is torch's max_memory_reserved over all of it. Texts are cut at 768 tokens; the longest portion is taken to have 4 of 768,
+Llama 3.2 3B learns 20,000 answers to mathematical questions, 4 at once, 5,000 steps, by one of PEFT's methods
+each. What its run.py does: - bfloat16 weights and no autocast, adapters in 32 bits (PEFT's default), no
+checkpointing, the model's own loss over every position, keys
+  and values kept though nothing is written (use_cache), clipping at 1, torch's AdamW in its foreach form.
+  Outputs of a step live until the next has its own. The weights come into a block that transformers has taken
+  for them beforehand (device_map).
+- `peak_bytes` is torch's max_memory_reserved over all of it. Texts are cut at 768 tokens; the longest portion
+is taken to have 4 of 768,
   of unequal lengths, so that a mask is needed.
-- `train_seconds` has the steps and the 1,319 answers to GSM8K's test questions, 50 at once, up to 300 new tokens each, which one of 50
-  nearly always takes; not the validations. A portion's mean length follows from the 4,198,051 tokens that its results name; questions of
-  the test are taken to have 150 tokens in a portion of 50. Tokenising MetaMathQA, emptying the cache every tenth step and the loss on
-  Wikipedia before and after are not in the estimate (about 90 s of a run, its own log says).
-Where the file leaves out settings of a method, SETTINGS has them from the benchmark's experiments/*/adapter_config.json.
+- `train_seconds` has the steps and the 1,319 answers to GSM8K's test questions, 50 at once, up to 300 new
+tokens each, which one of 50
+  nearly always takes; not the validations. A portion's mean length follows from the 4,198,051 tokens that its
+  results name; questions of the test are taken to have 150 tokens in a portion of 50. Tokenising MetaMathQA,
+  emptying the cache every tenth step and the loss on Wikipedia before and after are not in the estimate
+  (about 90 s of a run, its own log says).
+Where the file leaves out settings of a method, SETTINGS has them from the benchmark's
+experiments/*/adapter_config.json.
 """
 
 import csv
@@ -168,7 +175,10 @@ def peak(run: Run) -> float:
 
 
 def work(run: Run) -> tuple[OpCounts, float]:
-    """The work of the training and of the test answers; and the seconds before it, libraries and reading the model."""
+    """The work of the training and of the test answers.
+
+    And the seconds before it, libraries and reading the model.
+    """
     place, shape = (
         catalogue.load_machines()["hf-l40sx1"],
         shapes.from_config(presets.models()["llama3.2-3b"].config),
@@ -210,7 +220,10 @@ def plain() -> StepRunner:
 
 
 def counted(run: Run) -> int | None:
-    """The studio's own count for a row whose method it knows, on the matrices that the row names; None for the others."""
+    """The studio's own count for a row whose method it knows, on the matrices that the row names.
+
+    None for the others.
+    """
     shape, own = shapes.from_config(presets.models()["llama3.2-3b"].config), run.own
     names = own.get("target_modules") or ()
     some = replace(
@@ -236,7 +249,10 @@ def counted(run: Run) -> int | None:
 
 
 def trainables(runs: list[Run]) -> tuple[str, ...]:
-    """How many rows are counted as the benchmark counted them: by attaching the row's method, and by the studio's own formula."""
+    """How many rows are counted as the benchmark counted them.
+
+    By attaching the row's method, and by the studio's own formula.
+    """
     attached = {
         run.name: sum(value.numel() for value in built(run).parameters() if value.requires_grad)
         for run in runs
@@ -257,7 +273,9 @@ def trainables(runs: list[Run]) -> tuple[str, ...]:
 
 
 def timed(done: list[tuple[Run, OpCounts, float]]) -> list[Table]:
-    """A training's seconds at what the card's specification promises, and at one set of rates fitted on all other rows."""
+    """A training's seconds at what the card's specification promises, and at one set of rates fitted on all
+    other rows.
+    """
     place = catalogue.load_machines()["hf-l40sx1"]
     start = rates.rates_from_spec(place)
     unfitted = [

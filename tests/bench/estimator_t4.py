@@ -1,11 +1,14 @@
-"""Sixteen steps on a Tesla T4, published in data/measurements of github.com/Anassbzdd/fitcheck (MIT), rehearsed here without a card.
+"""Sixteen steps on a Tesla T4, published in data/measurements of github.com/Anassbzdd/fitcheck (MIT),
+rehearsed here without a card.
 
 Its harness (scripts/measure.py) was read for what
-it does: base weights in fp16 and no autocast, LoRA on the four attention matrices with alpha twice the rank and no dropout, non-reentrant
-checkpointing, texts of full length without padding, the model's own loss over every position, torch's AdamW (its foreach form), the
-memory-efficient kernel with keys and values repeated for every head, or plain ("eager") attention. QLoRA is NF4 without double
-quantisation; PEFT brings everything else to 32 bits first (prepare_model_for_kbit_training). Peaks are torch's max_memory_allocated and
-max_memory_reserved of the second step, where fragments of loading and of the first step lie about. Step times are of one step each.
+it does: base weights in fp16 and no autocast, LoRA on the four attention matrices with alpha twice the rank
+and no dropout, non-reentrant checkpointing, texts of full length without padding, the model's own loss over
+every position, torch's AdamW (its foreach form), the memory-efficient kernel with keys and values repeated
+for every head, or plain ("eager") attention. QLoRA is NF4 without double quantisation; PEFT brings everything
+else to 32 bits first (prepare_model_for_kbit_training). Peaks are torch's max_memory_allocated and
+max_memory_reserved of the second step, where fragments of loading and of the first step lie about. Step times
+are of one step each.
 """
 
 from dataclasses import dataclass
@@ -60,7 +63,10 @@ CONFIGS = {
 
 @dataclass(frozen=True)
 class Run:
-    """One published run on the T4: peaks in MiB, the step in seconds (None where the same settings were not timed)."""
+    """One published run on the T4.
+
+    Peaks in MiB, the step in seconds (None where the same settings were not timed).
+    """
 
     model: str
     method: str

@@ -1,14 +1,17 @@
-"""Every method on the embedded model: tokens a second, peak memory, and both against full fine-tuning in the same run.
+"""Every method on the embedded model.
+
+Tokens a second, peak memory, and both against full fine-tuning in the same run.
 
     python tests/bench/methods.py [--rows 32] [--epochs 3] [METHOD …]
 
-All ten take more than ten minutes on two cores: `python tests/bench/methods.py lora prefix` takes these two, after full fine-tuning, which
-every row is set against. A row is printed as soon as its training has ended.
+All ten take more than ten minutes on two cores: `python tests/bench/methods.py lora prefix` takes these two,
+after full fine-tuning, which every row is set against. A row is printed as soon as its training has ended.
 
-Each method trains in a worker process of its own, on the same rows of the sample of support replies, with its own defaults. "Seconds" runs
-from the measured base to the last step, so it holds what a method does beside its steps: the frozen part run once over every example,
-openings sampled, stages of RLHF. Frozen layers are trained twice, with the frozen part's output reused and without; the biggest difference
-between their losses is printed. Quiet machines only: two benches at a time measure each other.
+Each method trains in a worker process of its own, on the same rows of the sample of support replies, with its
+own defaults. "Seconds" runs from the measured base to the last step, so it holds what a method does beside
+its steps: the frozen part run once over every example, openings sampled, stages of RLHF. Frozen layers are
+trained twice, with the frozen part's output reused and without; the biggest difference between their losses
+is printed. Quiet machines only: two benches at a time measure each other.
 """
 
 import argparse
@@ -25,7 +28,8 @@ from studio.plan import Data, MethodChoice, Plan, Training
 from studio.storage import home
 
 PLAIN = ("frozen", {"reuse": False})
-# What a method is asked beside its defaults: a few steps of practice under a rule; no second training to compare with.
+# What a method is asked beside its defaults: a few steps of practice under a rule; no second training to
+# compare with.
 SETTINGS = {
     "rlhf": {"steps": 4, "reward": "length", "reward_length": 20, "max_completion_length": 48},
     "qat": {"compare": False},
@@ -67,7 +71,9 @@ def train(name: str, settings: dict, data: Path, epochs: float) -> runs.Run:
 
 
 def measured(run: runs.Run) -> dict[str, float]:
-    """Tokens a second (median step, the first left out), the peak of memory (GB) and the seconds from the base's measure to the last step."""
+    """Tokens a second (median step, the first left out), the peak of memory (GB) and the seconds from the
+    base's measure to the last step.
+    """
     points = list(runs.read_points(run))
     steps = [point for point in points if point.get("tokens_per_second")]
     ends = [point for point in points if "loss" in point or "reward" in point]

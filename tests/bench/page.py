@@ -1,7 +1,8 @@
 """How quick the page is in a real browser, on this machine: `python tests/bench/page.py [--runs N]`.
 
-First paint that means something, switching tabs, a slider until the table has moved, bytes and milliseconds of each update of the live
-curve, and what twenty open pages that watch one run cost the server. Quiet machines only.
+First paint that means something, switching tabs, a slider until the table has moved, bytes and milliseconds
+of each update of the live curve, and what twenty open pages that watch one run cost the server. Quiet
+machines only.
 """
 
 import argparse
@@ -93,7 +94,9 @@ def long_run(home):
 
 
 def watched(browser, address, seconds=20):
-    """Bytes and milliseconds of the tab for each update of the curve, then the server's work with WATCHERS pages on one run."""
+    """Bytes and milliseconds of the tab for each update of the curve, then the server's work with WATCHERS
+    pages on one run.
+    """
     from studio import runs
 
     made = long_run(os.environ["STUDIO_HOME"])

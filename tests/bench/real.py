@@ -1,9 +1,12 @@
-"""What the methods reach on real data, with their defaults: the held-out figure before and after, beside the bar that was set for it.
+"""What the methods reach on real data, with their defaults.
+
+The held-out figure before and after, beside the bar that was set for it.
 
     python tests/bench/real.py [NAME …]
 
-Without names it lists the trainings and their bars, since all of them take hours on two cores. The data lie in `../shared/data`; what is not
-there is said and left out. Every training runs in a worker process of its own, as from the page.
+Without names it lists the trainings and their bars, since all of them take hours on two cores. The data lie
+in `../shared/data`; what is not there is said and left out. Every training runs in a worker process of its
+own, as from the page.
 """
 
 import argparse
@@ -22,14 +25,17 @@ from studio.plan import Data, MethodChoice, Plan
 
 SHARED = Path(__file__).resolve().parents[3] / "shared" / "data"
 TEXT_METHODS = ("full", "frozen", "lora", "prefix", "adapter", "qlora", "qat", "peft")
-# Pairs are cut to so many characters of the answer, and left out where the question is longer or nothing tells the answers apart any more.
+# Pairs are cut to so many characters of the answer, and left out where the question is longer or nothing
+# tells the answers apart any more.
 LONGEST = 500
 QUESTIONS = 300
 
 
 @dataclass(frozen=True)
 class Case:
-    """One training: its plan, the figure that is looked at, and the least (or, for a loss, the most) it should be."""
+    """One training: its plan, the figure that is looked at, and the least (or, for a loss, the most) it
+    should be.
+    """
 
     plan: Callable[[Path], Plan]
     figure: str
@@ -59,7 +65,10 @@ def bank(method: str, bar: float | None) -> Case:
 
 
 def pairs(folder: Path) -> Plan:
-    """Preference pairs cut short, a fifth held out; the reward model is what is looked at, so the other stages are left out or short."""
+    """Preference pairs cut short, a fifth held out.
+
+    The reward model is what is looked at, so the other stages are left out or short.
+    """
     with (folder / "pairs.csv").open("w", encoding="utf-8", newline="") as file:
         rows = csv.writer(file)
         rows.writerow(("prompt", "chosen", "rejected"))
@@ -146,7 +155,10 @@ def trained(name: str, folder: Path) -> str:
 
 
 def main() -> int:
-    """Train what was named, a line each; list what there is where nothing was. Exit code 2 where a name is unknown."""
+    """Train what was named, a line each; list what there is where nothing was.
+
+    Exit code 2 where a name is unknown.
+    """
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )

@@ -1,4 +1,7 @@
-"""Prints seconds from the command to the first page, and the memory of the page's process: `python tests/bench/startup.py`."""
+"""Prints seconds from the command to the first page, and the memory of the page's process.
+
+`python tests/bench/startup.py`.
+"""
 
 import os
 import socket
@@ -13,7 +16,10 @@ import psutil
 
 
 def once():
-    """Start the studio on a free port with an empty home; returns seconds to the first page and megabytes in memory."""
+    """Start the studio on a free port with an empty home.
+
+    Returns seconds to the first page and megabytes in memory.
+    """
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
@@ -40,7 +46,8 @@ def bare():
     """The same with an empty Gradio page, to compare with."""
     code = (
         "import os, gradio\nwith gradio.Blocks() as page: gradio.Markdown('empty')\n"
-        "page.launch(server_name='127.0.0.1', quiet=True, prevent_thread_lock=True, ssr_mode=False); os._exit(0)"
+        "page.launch(server_name='127.0.0.1', quiet=True, prevent_thread_lock=True, ssr_mode=False); "
+        "os._exit(0)"
     )
     began = time.perf_counter()
     subprocess.run(

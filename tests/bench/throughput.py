@@ -1,8 +1,10 @@
-"""Prints tokens per second of (a) the studio's worker, (b) a plain TRL script, (c) a bare PyTorch loop, in turn in one run.
+"""Prints tokens per second of (a) the studio's worker, (b) a plain TRL script, (c) a bare PyTorch loop, in
+turn in one run.
 
-`python tests/bench/throughput.py [--method full] [--busy] [--steps 24] [--rounds 1]`. Same model (SmolLM2-135M), same examples (the support
-sample), same batch, rank and learning rate. Tokens that are padding do not count; the first step of each is left out. `--busy` keeps one
-other process computing all the while.
+`python tests/bench/throughput.py [--method full] [--busy] [--steps 24] [--rounds 1]`. Same model
+(SmolLM2-135M), same examples (the support sample), same batch, rank and learning rate. Tokens that are
+padding do not count; the first step of each is left out. `--busy` keeps one other process computing all the
+while.
 """
 
 import argparse

@@ -1,4 +1,7 @@
-"""The command line as a whole: its commands, its help and its exit codes (0 done, 1 failed, 2 the plan or the call is wrong)."""
+"""The command line as a whole.
+
+Its commands, its help and its exit codes (0 done, 1 failed, 2 the plan or the call is wrong).
+"""
 
 import importlib
 import subprocess

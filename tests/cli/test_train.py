@@ -1,4 +1,6 @@
-"""`studio train`: a plan or a recipe is trained in the foreground, a stopped run goes on, and a wrong call says what is wrong."""
+"""`studio train`: a plan or a recipe is trained in the foreground, a stopped run goes on, and a wrong call
+says what is wrong.
+"""
 
 import pytest
 

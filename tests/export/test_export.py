@@ -1,4 +1,6 @@
-"""What is taken home opens without the studio and gives the same answers, with a card that says where it comes from."""
+"""What is taken home opens without the studio and gives the same answers, with a card that says where it
+comes from.
+"""
 
 import os
 import re
@@ -140,7 +142,8 @@ def test_the_card_of_low_bit_weights_says_what_rounding_costs(finished, tmp_path
     run = finished("qat", "classify")
     text = (export.save_result(run, "packed", tmp_path / "out") / "README.md").read_text(encoding="utf-8")
     for name, figures in runs.report(run)["method"]["quantisation"].items():
-        row = f"| {name.replace('_', ' ')} | {figures['loss']:.4g} | {figures['accuracy']:.4g} | {figures['bytes'] / 1e6:.1f} |"
+        cells = (f"{figures['loss']:.4g}", f"{figures['accuracy']:.4g}", f"{figures['bytes'] / 1e6:.1f}")
+        row = f"| {' | '.join((name.replace('_', ' '), *cells))} |"
         assert row in text
 
 

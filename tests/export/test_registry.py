@@ -1,4 +1,4 @@
-"""A new export format is one file and one entry: page, command line and card know it without another change."""
+"""A new export format is one file and one entry: page, command line and card know it at once."""
 
 import re
 import zipfile

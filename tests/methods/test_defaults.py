@@ -1,4 +1,7 @@
-"""How long and in what batches a method trains by default: by the amount of data, as docs/methods.md derives it."""
+"""How long and in what batches a method trains by default.
+
+By the amount of data, as docs/methods.md derives it.
+"""
 
 import pytest
 

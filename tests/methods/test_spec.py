@@ -1,4 +1,4 @@
-"""A setting's other names: those of earlier studios and of PEFT are read, in every place that reads a plan."""
+"""A setting's other names: those of earlier studios and of PEFT are read wherever a plan is."""
 
 import pytest
 import yaml

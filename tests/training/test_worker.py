@@ -1,4 +1,4 @@
-"""A whole run, called in place on a tiny real model: what it leaves behind, and what it says when it fails."""
+"""A whole run, called in place on a tiny real model: what it leaves behind, and how it fails."""
 
 import json
 import math
@@ -184,7 +184,8 @@ def test_the_report_says_what_was_trained_on_what(way, finished, bases):
 def test_settings_left_out_are_chosen_by_the_data_and_written_down(make_plan):
     run = train(make_plan("full", "chat", epochs=None, batch_size=None, learning_rate=None, eval_count=1))
     report = runs.report(run)
-    # 32 examples: batches of 8, and the most epochs that conversations get, 3; a small model is tuned at 5e-5.
+    # 32 examples: batches of 8, and the most epochs that conversations get, 3; a small model is tuned at
+    # 5e-5.
     assert (report["training"]["epochs"], report["training"]["batch_size"]) == (3, 8)
     assert report["learning_rate"] == report["training"]["learning_rate"] == 5e-5
 

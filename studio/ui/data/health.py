@@ -41,7 +41,7 @@ HEALTH_TEMPLATE = """
       {{#if this.fix}}<button type="button" class="fix" data-do="fix" data-id="{{this.kind}}">{{this.fix}}</button>{{/if}}
     </li>{{/each}}
   </ul>
-</section>{{/if}}"""
+</section>{{/if}}"""  # noqa: E501 - HTML
 
 
 def build_report() -> gr.HTML:

@@ -36,7 +36,7 @@ PREVIEW_TEMPLATE = """
 {{#each value.examples}}<article class="seen">
   {{#each this.sides}}{{#if this.before}}<p class="small">{{this.before}}</p>{{/if}}
   <p class="seen-text">{{#each this.parts}}{{#if this.learned}}<mark><span class="vh">{{../../../value.mark}}: </span>{{this.text}}</mark>{{else}}<span>{{this.text}}</span>{{/if}}{{/each}}</p>{{/each}}
-</article>{{/each}}"""
+</article>{{/each}}"""  # noqa: E501 - HTML
 
 
 def preview_examples(request: gr.Request, **fields: Any) -> dict[str, Any]:

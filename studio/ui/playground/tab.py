@@ -53,7 +53,7 @@ SELF_TEST_FAILED = Message(
 PANE_TEMPLATE = """<article class="pane {{value.side}}" aria-busy="{{value.busy}}"><header><h4>{{value.title}}</h4>
 {{#if value.badge}}<p class="proof {{value.trust}}"><b>{{value.badge}}</b><span>{{value.proof}}</span></p>{{/if}}</header>
 {{#if value.bars}}<ul class="classes">{{#each value.bars}}<li><span>{{this.name}}</span><span class="bar" aria-hidden="true"><i style="width:{{this.percent}}%"></i></span><b>{{this.share}}</b></li>{{/each}}</ul>
-{{else}}<div class="answer">{{value.text}}</div>{{/if}}<footer>{{value.note}}</footer></article>"""
+{{else}}<div class="answer">{{value.text}}</div>{{/if}}<footer>{{value.note}}</footer></article>"""  # noqa: E501 - HTML
 
 
 class PlaygroundTab(NamedTuple):

@@ -1,4 +1,7 @@
-"""What the browser is sent of a run: each point once, and everything anew where the file is another or shorter."""
+"""What the browser is sent of a run.
+
+Each point once, and everything anew where the file is another or shorter.
+"""
 
 import pytest
 
