@@ -7,7 +7,8 @@ from studio.ui.playground import tab as playground_tab
 
 def first_notice(run_id, prompt, request=ENGLISH):
     """What is said first when both models are asked."""
-    return next(playground_tab.ask_both(None, run_id, prompt, 0, 10, 0, request))[0]["text"]
+    sampling = {"temperature": 0, "length": 10, "seed": 0}
+    return next(playground_tab.ask_both(None, run_id, prompt, request, **sampling))[0]["text"]
 
 
 def test_asking_without_a_run_or_a_question_says_so(finished):
