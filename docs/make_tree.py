@@ -1,4 +1,4 @@
-"""Writes docs/tree.md: every module with the first sentence of its docstring. `--check` only says whether it is up to date."""
+"""Writes docs/tree.md: every module with the first line of its docstring; `--check` only compares."""
 
 import ast
 import sys
@@ -8,8 +8,9 @@ ROOT = Path(__file__).resolve().parent.parent
 TREE = ROOT / "docs" / "tree.md"
 HEAD = """# The tree
 
-One line per module: the first sentence of its docstring. Written by `python docs/make_tree.py`; a test holds it to
-the disk. `presets/` holds the words and figures the studio ships, `assets/` its look, `tests/` mirrors `studio/`.
+One line per module: the first line of its docstring. Written by `python docs/make_tree.py`; a test compares it
+with the disk. `presets/` holds the words and figures the studio ships, `assets/` its look, `tests/` mirrors
+`studio/`.
 """
 
 
