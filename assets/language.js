@@ -10,6 +10,9 @@
   window.studioLanguage = window.studioLanguages.find((name) => navigator.language.toLowerCase().startsWith(name)) || 'en';
   document.documentElement.lang = locales[window.studioLanguage];
 })();
-// Gradio 6.31 names the lock on a table's first column without saying what it is: a picture.
-new MutationObserver(() => document.querySelectorAll('[aria-label="Static column"]:not([role])').forEach((lock) => lock.setAttribute('role', 'img')))
-  .observe(document.documentElement, { childList: true, subtree: true });
+// Gradio 6.31 names two things without saying what they are: the lock on a table's first column, and a chart that is still empty. Both are pictures.
+{
+  const unnamed = '[aria-label="Static column"]:not([role]), [aria-label="Empty value"]:not([role])';
+  new MutationObserver(() => document.querySelectorAll(unnamed).forEach((picture) => picture.setAttribute('role', 'img')))
+    .observe(document.documentElement, { childList: true, subtree: true });
+}

@@ -11,7 +11,7 @@ RETRY_OR_REPORT = Message("Try again; if it happens again, report the sentence b
 
 
 class StudioError(Exception):
-    """Something a person can understand and act on; `what` happened and what `to_do` next."""
+    """Something a person can act on: what happened (`message`), and what to do next (`hint`)."""
 
     def __init__(self, message: Message, hint: Message, **values: object) -> None:
         self.message, self.hint = message.format(**values), hint.format(**values)
@@ -36,7 +36,13 @@ class BadData(StudioError):
 
 @dataclass(frozen=True)
 class Problem:
-    """One thing that is wrong with a plan: the key it is found at, what it is, and where the plan comes from."""
+    """One thing that is wrong with a plan.
+
+    Attributes:
+        key: The key with the problem, such as `training.epochs`; empty for the plan itself.
+        message: What it is.
+        origin: The file of the plan.
+    """
 
     key: str
     message: Message
@@ -57,7 +63,7 @@ class Problem:
 
 
 class BadPlan(StudioError):
-    """A plan with one or more problems; all of them are listed, in English as `problems`."""
+    """A plan with one or more problems: all as `plan_problems`, and in English as `problems`."""
 
     def __init__(self, problems: Sequence[Problem | str]) -> None:
         self.plan_problems = tuple(
@@ -92,7 +98,10 @@ class OutOfMemory(StudioError):
     """No memory left."""
 
 
-# What torch, C++ and oneDNN say when they are given no memory.
+MAX_ERROR_CHARACTERS = 300
+# What safetensors and the system say when the disk is full.
+DISK_FULL_MARKERS = ("os error 28", "no space left")
+# What torch, C++ and oneDNN say when they get no memory.
 OUT_OF_MEMORY_MARKERS = (
     "can't allocate memory",
     "cannot allocate memory",
@@ -103,9 +112,13 @@ OUT_OF_MEMORY_MARKERS = (
 
 
 def explain(error: BaseException, hint: Message = RETRY_OR_REPORT) -> StudioError:
-    """Turn any failure into one with a sentence; memory and disk are recognised by what torch, safetensors and the system say.
+    """Turn any failure into one with a sentence.
 
-    `to_do` is what to do after one that nobody knows, such as where to look.
+    Memory and disk are recognised by what torch, safetensors and the system say.
+
+    Args:
+        error: What went wrong.
+        hint: What to do after an error that nobody knows, such as where to look.
     """
     if isinstance(error, StudioError):
         return error
@@ -114,27 +127,35 @@ def explain(error: BaseException, hint: Message = RETRY_OR_REPORT) -> StudioErro
             Message("The run was interrupted before it could keep what it had learned."),
             Message("Start it again; a single Ctrl-C stops it and keeps what was learned."),
         )
-    text = str(error)
-    lowered = text.lower()
-    if isinstance(error, MemoryError) or any(marker in lowered for marker in OUT_OF_MEMORY_MARKERS):
+    if _is_out_of_memory(error):
         return OutOfMemory(
             Message("The training needed more memory than this machine has free."),
             Message(
-                "Choose a smaller batch, shorter texts or a smaller model, or close other programs, and start again."
+                "Choose a smaller batch, shorter texts or a smaller model, or close other programs, and "
+                "start again."
             ),
         )
-    if (
-        (isinstance(error, OSError) and error.errno == errno.ENOSPC)
-        or "os error 28" in lowered
-        or "no space left" in lowered
-    ):
+    if _is_disk_full(error):
         return OutOfDiskSpace(
             Message("The disk is full."),
             Message("Free some space or choose another folder with --home, and start again."),
         )
+    first_line = next(iter(str(error).splitlines()), "")
     return StudioError(
         Message("The studio ran into something it does not know: {kind}: {text}"),
         hint,
         kind=type(error).__name__,
-        text=text.splitlines()[0][:300] if text else "",
+        text=first_line[:MAX_ERROR_CHARACTERS],
     )
+
+
+def _is_out_of_memory(error: BaseException) -> bool:
+    text = str(error).lower()
+    return isinstance(error, MemoryError) or any(marker in text for marker in OUT_OF_MEMORY_MARKERS)
+
+
+def _is_disk_full(error: BaseException) -> bool:
+    if isinstance(error, OSError) and error.errno == errno.ENOSPC:
+        return True
+    text = str(error).lower()
+    return any(marker in text for marker in DISK_FULL_MARKERS)

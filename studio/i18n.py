@@ -1,4 +1,4 @@
-"""Every sentence a person reads: English stands where it is used, other languages in `studio/locales/`, and a message is rendered at the edge."""
+"""Messages: English where a sentence is used, other languages in `studio/locales/`, rendered at the edge."""
 
 import hashlib
 import re
@@ -22,18 +22,25 @@ _LABELS: dict[str, "Message"] = {}
 
 
 def languages() -> tuple[str, ...]:
-    """The languages there are: English, in which the messages stand, and one for each file of `studio/locales/`."""
+    """The available languages: English, in which messages are written, and one for each file of
+    `studio/locales/`.
+    """
     return ("en", *sorted(path.stem for path in LOCALES.glob("*.yaml")))
 
 
 @dataclass(frozen=True)
 class Message:
-    """One sentence: its English text, which is also its id in the catalogues, and the values that are filled in when it is rendered.
+    """One sentence: its English text, which is its id in the catalogues, and the values filled in on
+    rendering.
 
-    `{name}` marks a value, `{name:row|rows}` the word that goes with a count. A value may be a message itself, or a function that is
-    called when the message is rendered. `translations` are those that a card or an older file brings along, by language; they count before the catalogue. `context` tells apart two messages with the
-    same English and different translations. `style` is applied to the rendered text: a "sentence" begins with a capital (and has spaces
-    between scripts where the language sets them), a "clause" loses its full stop to stand within another sentence.
+    Attributes:
+        text: The English sentence. `{name}` marks a value, `{name:row|rows}` the word that goes with a count.
+        values: Values by name; a value may be a message, or a function that is called on rendering.
+        translations: Translations that a card or an older file brings along, by language; they take
+            precedence over the catalogue.
+        context: Tells apart two messages with the same English and different translations.
+        style: "sentence" begins with a capital (and sets spaces between scripts where the language does),
+            "clause" drops the full stop to stand within another sentence.
     """
 
     text: str
@@ -116,13 +123,15 @@ GOT_VALUE = Message("{value}", context="got")
 
 
 def join_messages(messages: Sequence[Message | str], separator: Message | str) -> Message:
-    """One message that says several, with a separator (itself translated where it is a message) between each two."""
+    """One message made of several; the separator between them may be a message that is translated, too."""
     values = {f"item_{index}": message for index, message in enumerate(messages)}
     return Message("{separator}".join(f"{{{name}}}" for name in values), {**values, "separator": separator})
 
 
 def join_sentences(sentences: Iterable[str], language: str) -> str:
-    """Rendered sentences one after the other, the empty ones left out, with the blank of the language between them (none in Chinese)."""
+    """Rendered sentences as one text, empty ones left out, separated as the language does (no blank in
+    Chinese).
+    """
     separator, text = SENTENCE_SEPARATOR.render(language), ""
     for sentence in filter(None, sentences):
         if text:
@@ -133,7 +142,10 @@ def join_sentences(sentences: Iterable[str], language: str) -> str:
 
 
 def format_value(value: object, language: str) -> object:
-    """A value as it is put into a sentence: a message rendered, a list joined by the comma of the language, an int as a Plural."""
+    """A value as it goes into a sentence.
+
+    Messages rendered, lists joined by the language's comma, ints as Plural.
+    """
     if callable(value):
         value = value()
     if isinstance(value, tuple | list):
@@ -177,7 +189,10 @@ def spell_number(number: int) -> Message | int:
 
 
 class Plural(int):
-    """A whole number that knows which of two words goes with it: the format "row|rows" gives `row` for one and `rows` for any other."""
+    """An int that chooses between two words.
+
+    The format "row|rows" gives `row` for 1 and `rows` for any other.
+    """
 
     def __format__(self, spec: str) -> str:
         """The number in the format, or the word."""
@@ -220,7 +235,7 @@ def catalogue(language: str) -> Mapping[str, str]:
 
 
 def label(text: str, context: str = "") -> Message:
-    """A message for a fixed label of the page; registered so that the page can hand every label to the browser once."""
+    """A message for a fixed label; registered, so that the page sends all labels to the browser once."""
     return register_label(Message(text, context=context))
 
 

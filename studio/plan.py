@@ -15,7 +15,7 @@ from studio.i18n import GOT_VALUE, Message
 Task = Literal["chat", "complete", "classify", "prefer", "prompts"]
 Value = bool | int | float | str
 
-# What each task needs to know about the columns of a data set; the first role is what the model reads.
+# The columns each task needs; the first role is what the model reads.
 REQUIRED_ROLES: dict[Task, tuple[str, ...]] = {
     "chat": ("prompt", "response"),
     "complete": ("text",),
@@ -23,46 +23,47 @@ REQUIRED_ROLES: dict[Task, tuple[str, ...]] = {
     "prefer": ("prompt", "chosen", "rejected"),
     "prompts": ("prompt",),
 }
-# Other columns that stand for the usual ones: whole conversations as lists of messages; single answers with a verdict on each; two
-# conversations that differ in their last answer.
+# Other columns that replace the usual ones: conversations as lists of messages; single answers with a verdict
+# on each; two conversations that differ in their last answer.
 ALTERNATIVE_ROLES: dict[Task, tuple[tuple[str, ...], ...]] = {
     "chat": (("messages",),),
     "prefer": (("prompt", "completion", "verdict"), ("chosen", "rejected")),
 }
-# What a task may know beside: a text that belongs to the question, what the model is told first; known answers to questions are checked
-# against, never trained on.
+# Columns a task may have too: a text that belongs to the question, what the model reads first; known answers
+# to questions, which are checked against and never trained on.
 OPTIONAL_ROLES: dict[Task, tuple[str, ...]] = {
     "chat": ("context", "system"),
     "prefer": ("context",),
     "prompts": ("answer",),
 }
-# For every task a column may say what belongs together, such as the number of a conversation: it stays on one side of the split.
+# For every task a column may say what belongs together, such as the number of a conversation: it stays on one
+# side of the split.
 GROUP_ROLE = "group"
 
 
 def active_roles(task: Task, columns: Mapping[str, str]) -> tuple[str, ...]:
-    """The roles in use for a task with these columns, the needed ones first."""
+    """The roles in use for a task with these columns (role -> column), the required ones first."""
     assigned = {role for role, column in columns.items() if column}
-    required = next(
-        (
-            group
-            for group in (REQUIRED_ROLES[task], *ALTERNATIVE_ROLES.get(task, ()))
-            if set(group) <= assigned
-        ),
-        REQUIRED_ROLES[task],
-    )
-    optional = tuple(
-        role for role in OPTIONAL_ROLES.get(task, ()) if role in assigned and required == REQUIRED_ROLES[task]
-    )
-    return (*required, *optional, *((GROUP_ROLE,) if GROUP_ROLE in assigned else ()))
+    required = REQUIRED_ROLES[task]
+    for roles in (REQUIRED_ROLES[task], *ALTERNATIVE_ROLES.get(task, ())):
+        if set(roles) <= assigned:
+            required = roles
+            break
+    active = list(required)
+    if required == REQUIRED_ROLES[task]:
+        active += [role for role in OPTIONAL_ROLES.get(task, ()) if role in assigned]
+    if GROUP_ROLE in assigned:
+        active.append(GROUP_ROLE)
+    return tuple(active)
 
 
 def all_roles(task: Task) -> tuple[str, ...]:
-    """All roles that a column can have for a task."""
-    alternatives = (role for group in ALTERNATIVE_ROLES.get(task, ()) for role in group)
-    return tuple(
-        dict.fromkeys((*REQUIRED_ROLES[task], *alternatives, *OPTIONAL_ROLES.get(task, ()), GROUP_ROLE))
-    )
+    """All roles that a column can have for a task, each once."""
+    roles = list(REQUIRED_ROLES[task])
+    for alternative in ALTERNATIVE_ROLES.get(task, ()):
+        roles += alternative
+    roles += [*OPTIONAL_ROLES.get(task, ()), GROUP_ROLE]
+    return tuple(dict.fromkeys(roles))
 
 
 def required_column_roles(task: Task, columns: Mapping[str, str]) -> tuple[str, ...]:
@@ -79,7 +80,7 @@ def optional_column_roles(task: Task, columns: Mapping[str, str]) -> tuple[str, 
 
 
 class StrictModel(BaseModel):
-    """The manner of every part of a plan: it cannot change, and an unknown key is an error."""
+    """The base of every part of a plan: it is frozen, and an unknown key is an error."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
@@ -98,7 +99,8 @@ class Data(StrictModel):
         None,
         ge=0,
         le=0.5,
-        description="share kept for the final test after training; a tenth from 200 examples on, none below, when left out",
+        description="share kept for the final test after training; "
+        "a tenth from 200 examples on, none below, when left out",
     )
     test: str = Field(
         "", description="a data set of its own for the final test instead, with the same columns (as source)"
@@ -106,7 +108,7 @@ class Data(StrictModel):
 
 
 class MethodChoice(StrictModel):
-    """Which of the ten methods, and its settings; a setting left out takes its default."""
+    """The name of the method, and its settings; a setting left out takes its default."""
 
     name: str
     settings: dict[str, Value] = Field(default_factory=dict)
@@ -124,7 +126,7 @@ OLD_TRAINING_KEYS = {
 
 
 class Training(StrictModel):
-    """How long, how fast and in what portions the method trains."""
+    """How long, how fast and in what batches the method trains."""
 
     epochs: float | None = Field(
         None, gt=0, le=100, description="how often every example is seen; by the amount of data when left out"
@@ -133,7 +135,7 @@ class Training(StrictModel):
         None, ge=1, le=1024, description="examples per step; by the amount of data when left out"
     )
     gradient_accumulation_steps: int = Field(
-        1, ge=1, le=1024, description="portions a step is computed in, to save memory"
+        1, ge=1, le=1024, description="micro batches a step is computed in, to save memory"
     )
     learning_rate: float | None = Field(
         None, gt=0, le=1, description="the method's own default when left out"
@@ -148,14 +150,15 @@ class Training(StrictModel):
     )
     gradient_checkpointing: bool | None = Field(
         None,
-        description="keep fewer intermediate results and compute them again; by the model's size when left out",
+        description="keep fewer intermediate results and compute them again; "
+        "by the model's size when left out",
     )
     seed: int = Field(42, ge=0, le=2**31 - 1)
 
     @model_validator(mode="before")
     @classmethod
     def _accept_old_keys(cls, values: Any) -> Any:
-        """Plans of an earlier studio name some keys otherwise."""
+        """Read the keys that plans of an earlier studio have."""
         if not isinstance(values, Mapping):
             return values
         return {OLD_TRAINING_KEYS.get(name, name): value for name, value in values.items()}
@@ -168,7 +171,7 @@ class Training(StrictModel):
 
 
 class Plan(StrictModel):
-    """One run, described whole: the page edits it, the estimator prices it, the worker executes it."""
+    """All that describes one run: the page edits it, the estimator prices it, the worker executes it."""
 
     name: str = Field("Untitled", min_length=1, max_length=120)
     task: Task
@@ -196,74 +199,100 @@ MISSING_COLUMN = Message("is missing; name the column")
 
 
 def find_problems(raw: object) -> list[Problem]:
-    """Everything wrong with the structure of a plan, one for each key, empty when it is right."""
+    """Everything wrong with the structure of a plan, one problem for each key; empty where it is right."""
     if not isinstance(raw, Mapping):
         return [Problem("", NOT_A_MAPPING.format(kind=type(raw).__name__))]
+    return [*_find_value_problems(raw), *_find_column_problems(raw)]
+
+
+def _find_value_problems(raw: Mapping[str, Any]) -> list[Problem]:
     try:
         Plan.model_validate(raw)
     except ValidationError as error:
-        # A value that fits none of several types is told once, under its key: pydantic adds the type to the place.
-        messages = {_key_path(item): _describe_error(item) for item in reversed(error.errors())}
-        all_problems = [Problem(key, message) for key, message in reversed(messages.items())]
-    else:
-        all_problems = []
-    task, columns = (
-        raw.get("task"),
-        (raw.get("data") or {}).get("columns") if isinstance(raw.get("data"), Mapping) else None,
-    )
-    if isinstance(columns, Mapping) and (
-        task := next((name for name in get_args(Task) if name == task), None)
-    ):
-        known_roles = all_roles(task)
-        all_problems += [
-            Problem(f"data.columns.{role}", UNKNOWN_ROLE.format(task=task, known=known_roles))
-            for role in columns
-            if role not in known_roles
-        ]
-        if columns:
-            all_problems += [
-                Problem(f"data.columns.{role}", MISSING_COLUMN)
-                for role in active_roles(task, columns)
-                if role not in columns
-            ]
-    return all_problems
+        problems: dict[str, Problem] = {}
+        for item in error.errors():
+            # Pydantic has an error for each type that a value does not fit: the first of a key counts.
+            key = _key_path(item)
+            problems.setdefault(key, Problem(key, _describe_error(item)))
+        return list(problems.values())
+    return []
+
+
+def _find_column_problems(raw: Mapping[str, Any]) -> list[Problem]:
+    """Roles the task does not have, and roles without a column; where no column is named, all are guessed."""
+    data = raw.get("data")
+    columns = data.get("columns") if isinstance(data, Mapping) else None
+    task = next((name for name in get_args(Task) if name == raw.get("task")), None)
+    if not isinstance(columns, Mapping) or not columns or task is None:
+        return []
+    known_roles = all_roles(task)
+    unknown = [role for role in columns if role not in known_roles]
+    missing = [role for role in active_roles(task, columns) if role not in columns]
+    message = UNKNOWN_ROLE.format(task=task, known=known_roles)
+    return [
+        *(Problem(f"data.columns.{role}", message) for role in unknown),
+        *(Problem(f"data.columns.{role}", MISSING_COLUMN) for role in missing),
+    ]
 
 
 def parse(raw: object, origin: str, extra_checks: tuple[PlanCheck, ...] = ()) -> Plan:
     """A checked plan from plain values.
 
-    `origin` names the file in messages; `also` are further checks, such as the method's own settings.
-    Raises BadPlan with all problems at once.
+    Args:
+        raw: The plan as YAML or JSON holds it.
+        origin: The file's name in messages.
+        extra_checks: Further checks, such as that of the method's own settings.
+
+    Raises:
+        BadPlan: With all problems at once.
     """
-    all_problems = find_problems(raw)
+    problems = find_problems(raw)
     if isinstance(raw, Mapping):
-        all_problems += [problem for check in extra_checks for problem in check(raw)]
-    if all_problems:
-        raise BadPlan([replace(problem, origin=origin) for problem in all_problems])
+        for check in extra_checks:
+            problems += check(raw)
+    if problems:
+        raise BadPlan([replace(problem, origin=origin) for problem in problems])
     return Plan.model_validate(raw)
 
 
 def load(path: Path, changes: tuple[str, ...] = (), extra_checks: tuple[PlanCheck, ...] = ()) -> Plan:
-    """The plan in a YAML file with `key.path=value` changes applied; a relative data file is taken from the plan's own folder."""
+    """The plan in a YAML file; a relative data file is taken from the plan's own folder.
+
+    Args:
+        path: The file.
+        changes: `key.path=value` changes, the values as YAML.
+        extra_checks: As in `parse`.
+
+    Raises:
+        BadPlan: With all problems at once.
+    """
+    raw = _read_yaml(path)
+    bad_changes = [problem for change in changes if (problem := _apply_change(raw, change))]
+    if bad_changes:
+        raise BadPlan(bad_changes)
+    plan = parse(raw, str(path), extra_checks)
+    resolved = {
+        name: str((path.parent / source).resolve())
+        for name, source in (("source", plan.data.source), ("test", plan.data.test))
+        if _is_relative_file(source)
+    }
+    return plan.model_copy(update={"data": plan.data.model_copy(update=resolved)})
+
+
+def _read_yaml(path: Path) -> object:
     try:
-        raw = yaml.safe_load(path.read_text(encoding="utf-8"))
+        return yaml.safe_load(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise BadPlan([f"{path}: there is no such file"]) from None
     except (OSError, UnicodeDecodeError) as error:
         raise BadPlan([f"{path}: cannot be read: {error}"]) from None
     except yaml.YAMLError as error:
         raise BadPlan([f"{path}: is not valid YAML: {' '.join(str(error).split())}"]) from None
-    bad_changes = [message for change in changes if (message := _apply_change(raw, change))]
-    if bad_changes:
-        raise BadPlan(bad_changes)
-    plan = parse(raw, str(path), extra_checks)
-    data_files = {name: value for name in ("source", "test") if (value := getattr(plan.data, name))}
-    resolved = {
-        name: str((path.parent / value).resolve())
-        for name, value in data_files.items()
-        if ":" not in value and not Path(value).is_absolute()
-    }
-    return plan.model_copy(update={"data": plan.data.model_copy(update=resolved)}) if resolved else plan
+
+
+def _is_relative_file(source: str) -> bool:
+    """Whether a data source is a file by a relative path, and not sample:NAME or dataset:ID."""
+    return bool(source) and ":" not in source and not Path(source).is_absolute()
 
 
 def dump(plan: Plan) -> str:
@@ -272,7 +301,7 @@ def dump(plan: Plan) -> str:
 
 
 def _apply_change(raw: object, change: str) -> str:
-    """Set one `key.path=value` (the value read as YAML) in place; returns what is wrong with it, empty when it was set."""
+    """Set one `key.path=value` (the value as YAML) in place; returns what is wrong with it, else ""."""
     path, separator, text = change.partition("=")
     if not separator or not path:
         return f"--set {change}: expected key.path=value, such as method.settings.rank=16"
@@ -291,29 +320,35 @@ def _apply_change(raw: object, change: str) -> str:
 
 
 def _key_path(item: Mapping[str, Any]) -> str:
-    """The key a problem belongs to; below method.settings and data.columns a place has exactly three steps."""
+    """The key a problem belongs to: at most three steps, as in method.settings.NAME."""
     steps = [str(step) for step in item["loc"]]
     return ".".join(steps[:3])
 
 
 def _describe_error(item: Mapping[str, Any]) -> Message:
-    """What pydantic found, in the house's words."""
+    """An error of pydantic as a message."""
     kind, got = item["type"], item.get("input")
     if kind == "extra_forbidden":
         return UNKNOWN_KEY
     if kind == "missing":
         return MISSING_KEY
-    message = str(item["msg"]).removeprefix("Input ").removeprefix("should be ")
+    return EXPECTED.format(
+        expected=_describe_expected(item),
+        got=NO_VALUE if got is None else GOT_VALUE.format(value=f"{got!r:.80}"),
+    )
+
+
+def _describe_expected(item: Mapping[str, Any]) -> Message:
+    """What pydantic expected: its own words in English, by the kind of error in other languages."""
+    kind = EXPECTED_KINDS.get(item["type"], item["type"])
     context = {
         name: str(value).removesuffix(".0").replace(" or ", "、")
         for name, value in item.get("ctx", {}).items()
     }
-    translations = {
-        language: translated.format(**context)
-        for language in i18n.languages()
-        if (translated := i18n.catalogue(language).get(f"pydantic|{EXPECTED_KINDS.get(kind, kind)}"))
-    }
-    return EXPECTED.format(
-        expected=Message(message, translations=translations),
-        got=NO_VALUE if got is None else GOT_VALUE.format(value=f"{got!r:.80}"),
-    )
+    translations = {}
+    for language in i18n.languages():
+        translated = i18n.catalogue(language).get(f"pydantic|{kind}")
+        if translated:
+            translations[language] = translated.format(**context)
+    english = str(item["msg"]).removeprefix("Input ").removeprefix("should be ")
+    return Message(english, translations=translations)

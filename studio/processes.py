@@ -53,7 +53,8 @@ NETWORK_VARIABLES = (
 )
 # For a process that trains a model or loads a trained one: what its libraries read for themselves.
 LIBRARY_VARIABLES = ("HF_*", "OMP_*", "MKL_*", "TORCH_*", "STUDIO_*", "XDG_*", "NVIDIA_*")
-# Names that hold a secret. Only a worker's hub client gets the owner's token, on a page open to others not even it.
+# Names that hold a secret. A worker's hub client alone gets the owner's token, and not on a page open to
+# others.
 SECRET_VARIABLES = ("*TOKEN*", "*SECRET*", "*PASSWORD*", "*API_KEY*")
 OWNER_TOKENS = "HF_*TOKEN*"
 
@@ -62,7 +63,8 @@ FIXED_ENV = {
     "TOKENIZERS_PARALLELISM": "false",
     "PYTHONSAFEPATH": "1",
     "PYTHONUTF8": "1",  # pipes carry UTF-8, also on Windows
-    # Large tensors in large pages: a third less time in the kernel per step on a CPU (read by torch when it starts).
+    # Large tensors in large pages: a third less time in the kernel per step on a CPU (read by torch when it
+    # starts).
     "THP_MEM_ALLOC_ENABLE": "1",
 }
 WORKER_ENV = {

@@ -6,7 +6,7 @@ import shutil
 import time
 import uuid
 from collections.abc import Iterator
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -14,10 +14,12 @@ from typing import Any
 import psutil
 
 from studio import plan as plans
+from studio import run_format
 from studio.errors import BadPlan, NotPossible, RunNotFound
 from studio.i18n import Message, about, join_sentences
 from studio.plan import Plan
-from studio.storage import home, write_json, write_text
+from studio.run_format import rename_metrics as rename_metrics
+from studio.storage import home, read_json, write_json, write_text
 
 RUN_ID = re.compile(r"[0-9a-f]{32}")
 ENDED_STATES = ("done", "stopped", "failed")
@@ -28,36 +30,38 @@ RESUME_PATTERNS = (
     "stages/*/config.json",
     "checkpoints/full_precision.json",
 )
-# Metrics that earlier versions wrote into points and reports under another name -> the present name.
-RENAMED_METRICS = {
-    f"{split}{old_name}": f"{split}{name}"
-    for split in ("", "eval_", "test_")
-    for old_name, name in {
-        "right": "answer_accuracy",
-        "asked": "n_questions",
-        "cut_share": "clipped_ratio",
-        "no_signal": "zero_std_share",
-        "answer_length": "completion_length",
-    }.items()
-}
-# A run whose process has not yet written its number is given this long before it counts as dead.
+# A run whose process has not yet written its id is given this long before it counts as dead.
 GRACE_SECONDS = 30.0
-# Two looks at a process's time of birth may differ by this much: it is counted from the machine's start, which moves when its clock is set.
+# A process's start time may differ by this much between two readings: it is counted from the machine's start,
+# which moves when its clock is set.
 START_TIME_TOLERANCE_SECONDS = 2.0
 KILLED = Message(
-    "The training process stopped unexpectedly{memory}; this usually means that the machine ran out of memory or someone ended it."
+    "The training process stopped unexpectedly{memory}; this usually means that the machine ran out of "
+    "memory or someone ended it."
 )
 MEMORY_IN_USE = Message(" while it used {memory:.1f} GB")
 KILLED_HINT = Message(
-    "What was measured is kept. Start it again with a smaller batch or shorter texts, or close other programs first."
+    "What was measured is kept. Start it again with a smaller batch or shorter texts, or close other "
+    "programs first."
 )
+SEVERAL_MATCHES, NO_MATCH = Message("“{text}” names {count} runs."), Message("No run is called “{text}”.")
+GIVE_ID = Message("Give an id from `studio runs`, its first 8 letters, or `last`.")
 STATUS_UNREADABLE = Message("The run's status file cannot be read: {file}.")
 START_AGAIN = Message("Start it again.")
 
 
 @dataclass(frozen=True)
 class Status:
-    """Where a run stands. `state` is one of STATES; `stage` says which part of the state; a failure carries two sentences, twice over."""
+    """Where a run stands.
+
+    Attributes:
+        state: One of STATES.
+        stage: Which part of the state.
+        step, steps: How far the stage is, and how far it goes.
+        seconds_left: Until the end of the run; None where nobody knows.
+        message, hint: What happened and what to do next, where the run failed.
+        updated: When it was written (seconds since 1970).
+    """
 
     state: str
     stage: str = ""
@@ -76,7 +80,7 @@ class Status:
 
 @dataclass(frozen=True)
 class Run:
-    """One run's folder."""
+    """One run's folder; `created` is when (seconds since 1970)."""
 
     id: str
     folder: Path
@@ -115,6 +119,7 @@ def create(plan: Plan) -> Run:
     run = Run(uuid.uuid4().hex, folder=Path())
     draft = folder() / f".new-{run.id}"
     draft.mkdir(mode=0o700)
+    run_format.write_format(draft)
     write_text(draft / "plan.yaml", plans.dump(plan))
     _write_status(draft, Status("waiting", updated=time.time()))
     (draft / "metrics.jsonl").touch()
@@ -135,23 +140,22 @@ def get(run_id: str) -> Run:
 
 
 def find(text: str) -> Run:
-    """The run meant by an id, the beginning of one, or `last`; raises RunNotFound where none or several fit."""
+    """The run meant by an id, the beginning of one (4 letters or more), or `last`.
+
+    Raises:
+        RunNotFound: None or several fit.
+    """
     if RUN_ID.fullmatch(text):
         return get(text)
-    candidates = all_runs()
-    matches = (
-        candidates[:1]
-        if text == "last"
-        else [run for run in candidates if len(text) >= 4 and run.id.startswith(text)]
-    )
-    if len(matches) != 1:
-        raise RunNotFound(
-            Message("“{text}” names {count} runs.") if matches else Message("No run is called “{text}”."),
-            Message("Give an id from `studio runs`, its first 8 letters, or `last`."),
-            text=text[:40],
-            count=len(matches),
-        )
-    return matches[0]
+    matches = all_runs()
+    if text == "last":
+        matches = matches[:1]
+    else:
+        matches = [run for run in matches if len(text) >= 4 and run.id.startswith(text)]
+    if len(matches) == 1:
+        return matches[0]
+    message = SEVERAL_MATCHES if matches else NO_MATCH
+    raise RunNotFound(message, GIVE_ID, text=text[:40], count=len(matches))
 
 
 def all_runs() -> list[Run]:
@@ -174,36 +178,31 @@ def delete(run: Run) -> None:
 
 
 def status(run: Run) -> Status:
-    """Where the run stands now; a run whose process is gone counts as failed, whatever it last said."""
-    is_running = is_alive(run)  # asked first: a worker may end well between the two looks
-    try:
-        raw = json.loads((run.folder / "status.json").read_text(encoding="utf-8"))
-        current = _parse_status(raw)
-    except (OSError, ValueError, TypeError, AttributeError):
-        current = Status(
-            "failed", message=STATUS_UNREADABLE.format(file=run.folder / "status.json"), hint=START_AGAIN
-        )
-    if (
-        current.state in ENDED_STATES
-        or is_running
-        or (time.time() - max(current.updated, run.created) < GRACE_SECONDS and not process_info(run))
-    ):
-        return current
+    """Where the run stands now; a run whose process is gone counts as failed, whatever its file says."""
+    is_running = is_alive(run)  # before the file is read: a worker may end well in between
+    stored = _read_status(run)
+    if stored.state in ENDED_STATES or is_running or _is_starting(run, stored):
+        return stored
     memory_gb = peak_memory_gb(run)
-    message = KILLED.format(memory=MEMORY_IN_USE.format(memory=memory_gb) if memory_gb else "")
-    progress = (current.stage, current.step, current.steps)
-    return Status("failed", *progress, message=message, hint=KILLED_HINT, updated=current.updated)
+    memory = MEMORY_IN_USE.format(memory=memory_gb) if memory_gb else ""
+    return replace(
+        stored, state="failed", seconds_left=None, message=KILLED.format(memory=memory), hint=KILLED_HINT
+    )
 
 
-def _parse_status(raw: dict[str, Any]) -> Status:
-    """A status from its file; runs of format 1 hold both sentences of a failure as texts (`what`, `what_to_do`, and `…_zh`)."""
-    values = {item.name: raw[item.name] for item in fields(Status) if item.name in raw}
-    for name, old_name in (("message", "what"), ("hint", "what_to_do")):
-        if raw.get(name):
-            values[name] = Message.from_json(raw[name])
-        elif raw.get(old_name):
-            values[name] = Message.from_card({"en": raw[old_name], "zh": raw.get(f"{old_name}_zh", "")})
-    return Status(**values)
+def _read_status(run: Run) -> Status:
+    path = run.folder / "status.json"
+    try:
+        raw = run_format.upgrade_status(read_json(path))
+        return Status(**{item.name: raw[item.name] for item in fields(Status) if item.name in raw})
+    except (TypeError, AttributeError, KeyError, ValueError):
+        return Status("failed", message=STATUS_UNREADABLE.format(file=path), hint=START_AGAIN)
+
+
+def _is_starting(run: Run, stored: Status) -> bool:
+    """Whether no process has claimed the run yet, and one may still."""
+    age = time.time() - max(stored.updated, run.created)
+    return age < GRACE_SECONDS and not process_info(run)
 
 
 def set_status(run: Run, state: str, stage: str = "", **values: Any) -> None:
@@ -214,13 +213,14 @@ def set_status(run: Run, state: str, stage: str = "", **values: Any) -> None:
 
 
 def _write_status(folder: Path, status: Status) -> None:
-    sentences = {name: text.to_json() for name in ("message", "hint") if (text := getattr(status, name))}
-    numbers = {
-        item.name: getattr(status, item.name)
-        for item in fields(Status)
-        if item.name not in ("message", "hint")
-    }
-    write_json(folder / "status.json", {**numbers, **sentences})
+    values: dict[str, Any] = {}
+    for item in fields(Status):
+        value = getattr(status, item.name)
+        if isinstance(value, Message):
+            values[item.name] = value.to_json()
+        elif item.name not in ("message", "hint"):
+            values[item.name] = value
+    write_json(folder / "status.json", values)
 
 
 def add_point(run: Run, stage: str, step: int, epoch: float, **metrics: float | str) -> None:
@@ -241,22 +241,25 @@ def add_point(run: Run, stage: str, step: int, epoch: float, **metrics: float | 
 
 
 def rewind(run: Run, stage: str, step: int) -> None:
-    """Take back what was measured after a step of a stage: the run goes on from there. Nothing is written where nothing is taken back."""
-    remaining = [
-        point
-        for point in read_points(run)
-        if point["stage"] != "after" and not (point["stage"] == stage and point["step"] > step)
-    ]
+    """Take back what was measured after a step of a stage, for a run that goes on from there.
+
+    Nothing is written where nothing is taken back.
+    """
+    remaining = []
+    for point in read_points(run):
+        is_later = point["stage"] == stage and point["step"] > step
+        if point["stage"] != "after" and not is_later:
+            remaining.append(point)
     text = "".join(json.dumps(point, ensure_ascii=False) + "\n" for point in remaining)
     if text.encode() != run.metrics_path.read_bytes():
-        write_text(run.metrics_path, text)  # a new file: whoever reads along sees it by its number (inode)
+        write_text(run.metrics_path, text)  # a new file: who reads along sees it by its inode
 
 
 def is_resumable(run: Run) -> bool:
-    """Whether the run was stopped or broke off with a state, or a finished stage, that it can go on from."""
-    return status(run).state in ("stopped", "failed") and any(
-        any(run.folder.glob(pattern)) for pattern in RESUME_PATTERNS
-    )
+    """Whether the run was stopped or broke off, and has a checkpoint or a finished stage to go on from."""
+    if status(run).state not in ("stopped", "failed"):
+        return False
+    return any(any(run.folder.glob(pattern)) for pattern in RESUME_PATTERNS)
 
 
 def read_points(run: Run) -> Iterator[dict[str, Any]]:
@@ -278,36 +281,16 @@ def parse_point(line: bytes) -> dict[str, Any]:
 
 def report(run: Run) -> dict[str, Any]:
     """The run's report, empty while there is none."""
-    try:
-        content = json.loads((run.folder / "report.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return _rename_report_metrics(content) if isinstance(content, dict) else {}
-
-
-def rename_metrics(scores: dict[str, Any]) -> dict[str, Any]:
-    """Scores or a point under the present names of the metrics, whichever version of the studio wrote them."""
-    return {RENAMED_METRICS.get(name, name): value for name, value in scores.items()}
-
-
-def _rename_report_metrics(report: dict[str, Any]) -> dict[str, Any]:
-    """A report with its scores under their present names: those of the run, and those of the answers that RLHF scored."""
-    method = report.get("method")
-    rl = method.get("rl") if isinstance(method, dict) else None
-    for section in (report, rl):
-        for name in ("before", "after"):
-            if isinstance(section, dict) and isinstance(section.get(name), dict):
-                section[name] = rename_metrics(section[name])
-    return report
+    return run_format.upgrade_report(read_json(run.folder / "report.json"))
 
 
 def is_usable(run: Run) -> bool:
-    """Whether the run has learned something that can be asked and taken home: its report is the last file written."""
+    """Whether the run has a result to ask and to export: its report is the last file written."""
     return (run.folder / "report.json").is_file() and run.model.is_dir()
 
 
 def result_version(run: Run) -> int:
-    """A number that changes whenever the run has learned something new: a run that went on has another result than before."""
+    """A number that changes when the run has a new result, as one that went on has; 0 without a result."""
     return (run.folder / "report.json").stat().st_mtime_ns if is_usable(run) else 0
 
 
@@ -323,12 +306,12 @@ def require_usable(run: Run) -> None:
 
 
 def claim(run: Run, pid: int) -> None:
-    """Note which process executes the run: its number and its time of birth, since numbers are used again."""
+    """Note which process executes the run: its id and its start time, since ids are used again."""
     write_json(run.folder / "process.json", {"pid": pid, "born": psutil.Process(pid).create_time()})
 
 
 def is_alive(run: Run) -> bool:
-    """Whether the process that executes the run is still there; a dead child nobody has collected does not count."""
+    """Whether the process that executes the run is still there; a zombie is not."""
     info = process_info(run)
     if not info:
         return False
@@ -344,11 +327,8 @@ def is_alive(run: Run) -> bool:
 
 def describe(run: Run, language: str = "en") -> str:
     """One line for a list of runs: name, when, short id."""
-    created_at = (
-        datetime.fromtimestamp(run.created, UTC)
-        .astimezone()
-        .strftime(str(about(language).get("date_format", "%d %b %H:%M")))
-    )
+    date_format = str(about(language).get("date_format", "%d %b %H:%M"))
+    created_at = datetime.fromtimestamp(run.created, UTC).astimezone().strftime(date_format)
     try:
         name = run.plan.name
     except BadPlan:
@@ -357,12 +337,8 @@ def describe(run: Run, language: str = "en") -> str:
 
 
 def process_info(run: Run) -> dict[str, float]:
-    """The number (pid) and time of birth of the process that executes the run; empty where none has claimed it."""
-    try:
-        content = json.loads((run.folder / "process.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return content if isinstance(content, dict) else {}
+    """The id (`pid`) and start time (`born`) of the process that executes the run; empty where none has."""
+    return read_json(run.folder / "process.json")
 
 
 def peak_memory_gb(run: Run) -> float:

@@ -1,4 +1,4 @@
-"""Where the studio keeps runs, data sets and models, and how it writes a file so that nobody reads half of it."""
+"""Where the studio keeps runs, data sets and models, and how it writes a file atomically."""
 
 import json
 import os
@@ -13,8 +13,12 @@ from typing import Any
 from studio.errors import OutOfDiskSpace
 from studio.i18n import Message
 
-# Receives how much is done and how much there is in all: megabytes of a file, or rows, lines or bytes within a reader.
+# Receives how much is done and how much there is in all: megabytes of a file, or rows, lines or bytes within
+# a reader.
 ProgressCallback = Callable[[float, float], None]
+
+# So much more than what is about to be written must be free.
+SAFETY_FACTOR = 1.1
 
 
 def no_progress(done: float, total: float) -> None:
@@ -29,7 +33,7 @@ def home() -> Path:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Replace `path` by `text` at one blow: a temporary file beside it, flushed to disk, then renamed."""
+    """Replace `path` by `text` atomically: a temporary file next to it, flushed to disk, then renamed."""
     handle, temp_path = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
     try:
         with os.fdopen(handle, "w", encoding="utf-8") as file:
@@ -43,12 +47,12 @@ def write_text(path: Path, text: str) -> None:
 
 
 def write_json(path: Path, value: object) -> None:
-    """Replace `path` by `value` as JSON, at one blow."""
+    """Replace `path` by `value` as JSON, atomically."""
     write_text(path, json.dumps(value, ensure_ascii=False, indent=1) + "\n")
 
 
 def read_json(path: Path) -> dict[str, Any]:
-    """What a file of JSON holds; empty where it is missing, damaged or no object."""
+    """The object in a JSON file; empty where the file is missing, damaged or holds no object."""
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
@@ -58,7 +62,7 @@ def read_json(path: Path) -> dict[str, Any]:
 
 @contextmanager
 def download_progress(folder: Path, total_bytes: int, on_progress: ProgressCallback) -> Iterator[None]:
-    """Tell twice a second how many megabytes have arrived in `folder`, and that `total` bytes are expected; all of them at the end."""
+    """Report twice a second how many megabytes have arrived in `folder` of those expected; all at the end."""
     finished = threading.Event()
 
     def watch() -> None:
@@ -79,20 +83,22 @@ def _folder_bytes(folder: Path) -> int:
     total_bytes = 0
     for path in folder.rglob("*"):
         try:
-            total_bytes += path.stat().st_size if path.is_file() else 0
-        except FileNotFoundError:  # moved to its place between two looks
+            if path.is_file():
+                total_bytes += path.stat().st_size
+        except FileNotFoundError:  # moved to its place in between
             continue
     return total_bytes
 
 
 def require_disk_space(folder: Path, needed_bytes: int) -> None:
-    """Raise OutOfRoom where the disk of `folder` has fewer than `wanted` bytes (and a tenth more) free."""
+    """Raise OutOfDiskSpace where the disk of `folder` has not the bytes needed, and a tenth more, free."""
+    wanted_bytes = needed_bytes * SAFETY_FACTOR
     free_bytes = shutil.disk_usage(folder).free
-    if free_bytes < needed_bytes * 1.1:
+    if free_bytes < wanted_bytes:
         raise OutOfDiskSpace(
             Message("The disk has {free:.1f} GB free where {wanted:.1f} GB are needed ({folder})."),
             Message("Free some space, or keep the studio's files elsewhere with --home."),
             free=free_bytes / 1e9,
-            wanted=needed_bytes * 1.1 / 1e9,
+            wanted=wanted_bytes / 1e9,
             folder=folder,
         )

@@ -63,9 +63,8 @@ def closed_form_estimates(machine):
             method = methods.get(plan.method.name)
             settings = {method.name: method.resolve_settings(plan.method.settings)}
             lengths = dataset_lengths.measure_lengths(plan, base_model.folder)
-            cache[key] = all_methods.estimate_all_methods(
-                plan, machine, settings, base_model, lengths, use_traces=False
-            )
+            context = all_methods.EstimateContext(plan, machine, base_model, lengths, settings)
+            cache[key] = all_methods.estimate_all_methods(context, use_traces=False)
         return cache[key]
 
     return estimate

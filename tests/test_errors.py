@@ -19,10 +19,10 @@ def test_an_error_says_what_happened_with_the_value_and_what_to_do():
 
 
 def test_a_bad_plan_lists_all_its_problems():
-    said = str(BadPlan(["task: is missing", "model: is missing"]))
-    assert "Problems in the plan: 2" in said
-    assert "- task: is missing" in said
-    assert "- model: is missing" in said
+    text = str(BadPlan(["task: is missing", "model: is missing"]))
+    assert "Problems in the plan: 2" in text
+    assert "- task: is missing" in text
+    assert "- model: is missing" in text
 
 
 def test_a_studio_error_explains_itself():
@@ -45,10 +45,10 @@ def test_a_studio_error_explains_itself():
     ids=["python", "torch", "card", "system", "c++", "onednn"],
 )
 def test_no_memory_left_is_recognised_whoever_says_so(error):
-    found = explain(error)
-    assert isinstance(found, OutOfMemory)
-    assert found.sentences()[0] == "The training needed more memory than this machine has free."
-    assert "smaller batch" in found.sentences()[1]
+    explained = explain(error)
+    assert isinstance(explained, OutOfMemory)
+    assert explained.sentences()[0] == "The training needed more memory than this machine has free."
+    assert "smaller batch" in explained.sentences()[1]
 
 
 @pytest.mark.parametrize(
@@ -60,9 +60,9 @@ def test_no_memory_left_is_recognised_whoever_says_so(error):
     ids=["system", "safetensors"],
 )
 def test_a_full_disk_is_recognised_whoever_says_so(error):
-    found = explain(error)
-    assert isinstance(found, OutOfDiskSpace)
-    assert found.sentences()[0] == "The disk is full."
+    explained = explain(error)
+    assert isinstance(explained, OutOfDiskSpace)
+    assert explained.sentences()[0] == "The disk is full."
 
 
 def test_a_real_refusal_of_torch_counts_as_no_memory():

@@ -17,28 +17,28 @@ GOOD = {
 }
 
 
-def problems(raw):
+def find_problems(raw):
     """Everything that the command line and the page would say about a raw plan."""
     with pytest.raises(BadPlan) as caught:
         plan.parse(raw, "plan.yaml", (methods.find_plan_problems,))
     return caught.value.problems
 
 
-def written(tmp_path, raw):
+def write_plan(tmp_path, raw):
     file = tmp_path / "plan.yaml"
     file.write_text(raw if isinstance(raw, str) else yaml.safe_dump(raw), encoding="utf-8")
     return file
 
 
 def test_a_short_plan_is_completed_with_defaults():
-    found = plan.parse(GOOD, "here")
-    assert (found.training.epochs, found.training.batch_size, found.training.seed) == (
+    parsed = plan.parse(GOOD, "here")
+    assert (parsed.training.epochs, parsed.training.batch_size, parsed.training.seed) == (
         None,
         None,
         42,
     )  # by the data: methods/defaults.py
-    assert found.data.validation_share == 0.1
-    assert found.training.learning_rate is None
+    assert parsed.data.validation_share == 0.1
+    assert parsed.training.learning_rate is None
 
 
 def test_a_plan_cannot_be_changed():
@@ -56,14 +56,14 @@ def test_a_plan_survives_the_way_to_yaml_and_back(tmp_path):
         "here",
     )
     text = plan.dump(first)
-    assert plan.load(written(tmp_path, text)) == first
+    assert plan.load(write_plan(tmp_path, text)) == first
     assert "客服语气" in text
 
 
 @pytest.mark.parametrize("recipe", sorted(presets.recipes()))
 def test_every_recipe_is_a_good_plan(recipe):
-    found = plan.load(presets.recipes()[recipe], (), (methods.find_plan_problems,))
-    assert isinstance(found, Plan)
+    parsed = plan.load(presets.recipes()[recipe], (), (methods.find_plan_problems,))
+    assert isinstance(parsed, Plan)
 
 
 def test_all_problems_are_told_at_once_each_with_file_and_key(tmp_path):
@@ -73,12 +73,12 @@ def test_all_problems_are_told_at_once_each_with_file_and_key(tmp_path):
         "method": {"name": "lora", "settings": {"rank": 0, "rang": 4}},
         "training": {"epochs": -1, "batch_sise": 4},
     }
-    file = written(tmp_path, raw)
+    file = write_plan(tmp_path, raw)
     with pytest.raises(BadPlan) as caught:
         plan.load(file, (), (methods.find_plan_problems,))
-    found = caught.value.problems
-    assert all(problem.startswith(f"{file}: ") for problem in found)
-    keys = {problem.removeprefix(f"{file}: ").split(": ")[0] for problem in found}
+    problems = caught.value.problems
+    assert all(problem.startswith(f"{file}: ") for problem in problems)
+    keys = {problem.removeprefix(f"{file}: ").split(": ")[0] for problem in problems}
     assert keys == {
         "model",
         "data.columns.label",
@@ -88,21 +88,21 @@ def test_all_problems_are_told_at_once_each_with_file_and_key(tmp_path):
         "training.epochs",
         "training.batch_sise",
     }
-    assert len(found) == 7
+    assert len(problems) == 7
 
 
 def test_an_unknown_key_is_named():
-    assert problems({**GOOD, "modell": "x"}) == ("plan.yaml: modell: is not a key of a plan",)
+    assert find_problems({**GOOD, "modell": "x"}) == ("plan.yaml: modell: is not a key of a plan",)
 
 
 def test_a_missing_key_is_named():
-    assert problems({key: value for key, value in GOOD.items() if key != "model"}) == (
+    assert find_problems({key: value for key, value in GOOD.items() if key != "model"}) == (
         "plan.yaml: model: is missing",
     )
 
 
 def test_a_wrong_value_is_named_with_what_is_expected():
-    (problem,) = problems({**GOOD, "training": {"epochs": "many"}})
+    (problem,) = find_problems({**GOOD, "training": {"epochs": "many"}})
     assert problem.startswith("plan.yaml: training.epochs: expected ")
     assert "'many'" in problem
 
@@ -111,21 +111,21 @@ def test_a_method_not_built_yet_is_told_from_one_that_does_not_exist():
     ready = {method.name for method in methods.METHODS}
     coming = [name for name in presets.methods() if name not in ready]
     for name in coming:
-        (problem,) = problems({**GOOD, "method": {"name": name}})
+        (problem,) = find_problems({**GOOD, "method": {"name": name}})
         assert "method.name: is not built yet" in problem
-    (problem,) = problems({**GOOD, "method": {"name": "magic"}})
+    (problem,) = find_problems({**GOOD, "method": {"name": "magic"}})
     assert "method.name: there is no method 'magic'; choose " in problem
 
 
 def test_a_model_that_does_not_fit_the_task_is_told_with_one_that_does():
-    (problem,) = problems({**GOOD, "model": "minilm-l6"})
+    (problem,) = find_problems({**GOOD, "model": "minilm-l6"})
     assert problem.startswith("plan.yaml: method.name: lora for 'chat': This base model only reads")
     assert "SmolLM2 135M Instruct" in problem
 
 
 @pytest.mark.parametrize(("task", "instead"), [("prefer", "RLHF"), ("prompts", "UPFT")])
 def test_a_task_the_method_does_not_train_is_told_with_what_does(task, instead):
-    (problem,) = problems({**GOOD, "task": task})
+    (problem,) = find_problems({**GOOD, "task": task})
     assert problem.startswith(f"plan.yaml: method.name: lora for '{task}': ")
     assert instead in problem
 
@@ -150,7 +150,7 @@ def test_every_task_takes_its_roles_and_those_that_may_stand_beside(task, column
 
 
 @pytest.mark.parametrize(
-    ("task", "columns", "said"),
+    ("task", "columns", "sentence"),
     [
         (
             "chat",
@@ -162,9 +162,9 @@ def test_every_task_takes_its_roles_and_those_that_may_stand_beside(task, column
         ("complete", {"prompt": "a"}, "data.columns.prompt: the task complete has the roles text, group"),
     ],
 )
-def test_a_role_too_many_or_too_few_is_told_with_those_of_the_task(task, columns, said):
-    found = plan.find_problems({**GOOD, "task": task, "data": {"source": "a.csv", "columns": columns}})
-    assert said in [problem.render() for problem in found]
+def test_a_role_too_many_or_too_few_is_told_with_those_of_the_task(task, columns, sentence):
+    problems = plan.find_problems({**GOOD, "task": task, "data": {"source": "a.csv", "columns": columns}})
+    assert sentence in [problem.render() for problem in problems]
 
 
 @pytest.mark.parametrize(
@@ -194,11 +194,11 @@ def test_a_role_too_many_or_too_few_is_told_with_those_of_the_task(task, columns
     ids=lambda value: value if isinstance(value, str) else "",
 )
 def test_a_value_of_any_shape_in_any_place_is_a_problem_with_a_key_and_not_a_crash(part, key):
-    found = problems({**GOOD, **part})
-    assert {problem.removeprefix("plan.yaml: ").split(": ")[0] for problem in found} == {key}
+    problems = find_problems({**GOOD, **part})
+    assert {problem.removeprefix("plan.yaml: ").split(": ")[0] for problem in problems} == {key}
 
 
-WRONG = {
+INVALID = {
     **GOOD,
     "task": "x",
     "model": "",
@@ -218,17 +218,17 @@ WRONG = {
 @pytest.mark.parametrize(
     "raw",
     [
-        WRONG,
+        INVALID,
         {**GOOD, "training": {"batch_size": 8, "gradient_accumulation_steps": 3}},
         {**GOOD, "training": 3, "data": None},
     ],
 )
 def test_whatever_is_wrong_with_a_plan_is_said_in_chinese_too(raw):
-    found = plan.find_problems(raw)
-    assert found
+    problems = plan.find_problems(raw)
+    assert problems
     assert [
         problem.message.render()
-        for problem in found
+        for problem in problems
         if not re.match("[还应计不]", problem.message.render("zh"))
     ] == []
 
@@ -236,12 +236,12 @@ def test_whatever_is_wrong_with_a_plan_is_said_in_chinese_too(raw):
 @pytest.mark.parametrize("raw", ["", "- a\n- b\n", "just words", "42"])
 def test_a_file_without_keys_is_a_bad_plan(tmp_path, raw):
     with pytest.raises(BadPlan, match="expected keys and values"):
-        plan.load(written(tmp_path, raw))
+        plan.load(write_plan(tmp_path, raw))
 
 
 def test_a_file_that_is_no_yaml_is_a_bad_plan(tmp_path):
     with pytest.raises(BadPlan, match="is not valid YAML"):
-        plan.load(written(tmp_path, "task: [chat\nmodel: {"))
+        plan.load(write_plan(tmp_path, "task: [chat\nmodel: {"))
 
 
 def test_a_file_that_is_no_text_or_not_there_is_a_bad_plan(tmp_path):
@@ -255,28 +255,28 @@ def test_a_file_that_is_no_text_or_not_there_is_a_bad_plan(tmp_path):
 
 
 def test_set_changes_one_key_and_makes_its_parents(tmp_path):
-    file = written(tmp_path, GOOD)
-    found = plan.load(
+    file = write_plan(tmp_path, GOOD)
+    parsed = plan.load(
         file, ("method.settings.rank=4", "training.epochs=0.5", "name=Other", "training.learning_rate=1e-3")
     )
-    assert found.method.settings == {"rank": 4}
-    assert (found.training.epochs, found.name, found.training.learning_rate) == (0.5, "Other", 0.001)
+    assert parsed.method.settings == {"rank": 4}
+    assert (parsed.training.epochs, parsed.name, parsed.training.learning_rate) == (0.5, "Other", 0.001)
 
 
 @pytest.mark.parametrize("change", ["rank", "=4", "model.id=4", "training.epochs=[1"])
 def test_a_set_that_changes_nothing_sensible_says_so(tmp_path, change):
     with pytest.raises(BadPlan) as caught:
-        plan.load(written(tmp_path, GOOD), (change,))
+        plan.load(write_plan(tmp_path, GOOD), (change,))
     assert f"--set {change}: " in str(caught.value)
 
 
 def test_set_to_an_unknown_key_is_a_problem_of_the_plan(tmp_path):
     with pytest.raises(BadPlan, match=r"training\.epoch: is not a key of a plan"):
-        plan.load(written(tmp_path, GOOD), ("training.epoch=1",))
+        plan.load(write_plan(tmp_path, GOOD), ("training.epoch=1",))
 
 
 def test_a_relative_data_file_is_taken_from_the_plans_own_folder(tmp_path, monkeypatch):
-    file = written(tmp_path, {**GOOD, "data": {"source": "rows/a.csv"}})
+    file = write_plan(tmp_path, {**GOOD, "data": {"source": "rows/a.csv"}})
     monkeypatch.chdir("/")
     assert plan.load(file).data.source == str(tmp_path / "rows" / "a.csv")
 
@@ -285,7 +285,7 @@ def test_a_relative_data_file_is_taken_from_the_plans_own_folder(tmp_path, monke
     "source", ["sample:support-tone", "dataset:0123456789abcdef0123456789abcdef", "/data/a.csv"]
 )
 def test_a_source_that_is_no_relative_file_stays_as_it_is(tmp_path, source):
-    assert plan.load(written(tmp_path, {**GOOD, "data": {"source": source}})).data.source == source
+    assert plan.load(write_plan(tmp_path, {**GOOD, "data": {"source": source}})).data.source == source
 
 
 def test_every_task_that_a_method_trains_has_roles():

@@ -25,10 +25,10 @@ def run(make_plan):
 @pytest.fixture
 def process():
     """A process of no use that the test may kill."""
-    found = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
-    yield found
-    found.kill()
-    found.wait()
+    sleeper = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
+    yield sleeper
+    sleeper.kill()
+    sleeper.wait()
 
 
 def long_ago(run, state="training", **values):
@@ -44,6 +44,7 @@ def test_a_new_run_waits_with_its_plan_and_no_points(run, make_plan):
     assert run.plan == make_plan()
     assert list(runs.read_points(run)) == []
     assert {path.name for path in run.folder.iterdir()} == {
+        "format.json",
         "plan.yaml",
         "status.json",
         "metrics.jsonl",
@@ -123,11 +124,11 @@ def test_points_are_numbered_and_timed(run):
     before = time.time()
     for step in range(3):
         runs.add_point(run, "train", step, step / 3, loss=2.0 - step)
-    found = list(runs.read_points(run))
-    assert [point["seq"] for point in found] == [0, 1, 2]
-    assert [point["loss"] for point in found] == [2.0, 1.0, 0.0]
-    assert all(before - 1 <= point["time"] <= time.time() + 1 for point in found)
-    assert found[1]["epoch"] == 0.3333
+    points = list(runs.read_points(run))
+    assert [point["seq"] for point in points] == [0, 1, 2]
+    assert [point["loss"] for point in points] == [2.0, 1.0, 0.0]
+    assert all(before - 1 <= point["time"] <= time.time() + 1 for point in points)
+    assert points[1]["epoch"] == 0.3333
 
 
 def test_numbering_goes_on_behind_a_long_file(run):
@@ -145,8 +146,8 @@ def test_a_half_written_line_is_ignored(run):
 
 def test_a_status_is_read_back_and_an_unknown_state_refused(run):
     runs.set_status(run, "done", "after", step=4, steps=9, seconds_left=1.5)
-    found = runs.status(run)
-    assert (found.state, found.stage, found.step, found.steps, found.seconds_left) == (
+    status = runs.status(run)
+    assert (status.state, status.stage, status.step, status.steps, status.seconds_left) == (
         "done",
         "after",
         4,
@@ -165,27 +166,26 @@ def test_keys_of_a_later_studio_in_a_status_do_no_harm(run):
 @pytest.mark.parametrize("text", ["", "{", "[]", "null", "{}", '{"stage": "train"}'])
 def test_a_status_that_cannot_be_read_counts_as_failed_with_a_sentence(run, text):
     (run.folder / "status.json").write_text(text)
-    found = runs.status(run)
-    assert found.state == "failed"
-    assert "cannot be read" in found.message.render()
-    assert found.hint.render()
-    assert found.failure_text("zh").startswith("无法读取这次训练的状态文件：")
+    status = runs.status(run)
+    assert status.state == "failed"
+    assert status.message == runs.STATUS_UNREADABLE.format(file=run.folder / "status.json")
+    assert status.hint == runs.START_AGAIN
 
 
 def test_a_reader_never_sees_half_a_status(run):
-    over, seen = threading.Event(), set()
+    finished, states = threading.Event(), set()
 
     def read():
-        while not over.is_set():
-            seen.add(runs.status(run).state)
+        while not finished.is_set():
+            states.add(runs.status(run).state)
 
     reader = threading.Thread(target=read)
     reader.start()
     for step in range(60):
         runs.set_status(run, "done", step=step)
-    over.set()
+    finished.set()
     reader.join()
-    assert seen <= {"waiting", "done"}
+    assert states <= {"waiting", "done"}
 
 
 def test_a_run_whose_process_works_is_what_it_says(run, process):
@@ -201,15 +201,13 @@ def test_a_killed_process_means_a_failed_run(run, process):
     run = long_ago(run, step=3, steps=9)
     process.kill()
     process.wait()
-    found = runs.status(run)
-    assert (found.state, found.step, found.steps) == ("failed", 3, 9)
-    assert found.message.render().startswith(
-        "The training process stopped unexpectedly while it used 1.2 GB;"
-    )
-    assert "smaller batch" in found.hint.render()
-    assert found.failure_text() == f"{found.message.render()} {found.hint.render()}"
-    assert found.failure_text("zh").startswith("训练进程突然结束了（当时占用 1.2 GB 内存），")
-    assert "每步的样本数" in found.failure_text("zh")
+    status = runs.status(run)
+    assert (status.state, status.step, status.steps) == ("failed", 3, 9)
+    assert status.message == runs.KILLED.format(memory=runs.MEMORY_IN_USE.format(memory=1.25))
+    assert status.hint == runs.KILLED_HINT
+    assert status.failure_text() == f"{status.message.render()} {status.hint.render()}"
+    assert "1.2 GB" in status.failure_text()
+    assert "1.2 GB" in status.failure_text("zh")
 
 
 def test_a_failure_that_an_earlier_studio_told_in_english_is_told_in_english(run):
@@ -220,11 +218,9 @@ def test_a_failure_that_an_earlier_studio_told_in_english_is_told_in_english(run
 
 
 def test_a_failure_is_stored_in_both_languages_with_its_values(run):
-    what, to_do = (
-        Message("No “{name}”.", translations={"zh": "没有“{name}”。"}).format(name="{x}"),
-        Message("Look.", translations={"zh": "请看。"}),
-    )
-    runs.set_status(run, "failed", message=what, hint=to_do)
+    message = Message("No “{name}”.", translations={"zh": "没有“{name}”。"}).format(name="{x}")
+    hint = Message("Look.", translations={"zh": "请看。"})
+    runs.set_status(run, "failed", message=message, hint=hint)
     assert (runs.status(run).failure_text(), runs.status(run).failure_text("zh")) == (
         "No “{x}”. Look.",
         "没有“{x}”。请看。",

@@ -28,7 +28,8 @@ def table_estimator(machine: Machine) -> Estimator:
         method = methods.get(plan.method.name)
         settings = {method.name: method.resolve_settings(plan.method.settings)}
         lengths = dataset_lengths.measure_lengths(plan, base_model.folder)
-        return all_methods.estimate_all_methods(plan, machine, settings, base_model, lengths)
+        context = all_methods.EstimateContext(plan, machine, base_model, lengths, settings)
+        return all_methods.estimate_all_methods(context)
 
     return estimate
 

@@ -118,9 +118,7 @@ def choose_base_model(dataset: DatasetSummary, machine: Machine, phone: bool) ->
         return ENCODER_MODEL[dataset.is_chinese]
     names = [name for _, name in GENERATIVE_MODELS]  # the largest first
     gigabytes = machine.usable_bytes / GIB
-    candidates = [
-        name for min_gb, name in GENERATIVE_MODELS if machine.kind == "card" and gigabytes >= min_gb
-    ]
+    candidates = [name for min_gb, name in GENERATIVE_MODELS if machine.is_gpu and gigabytes >= min_gb]
     if phone and candidates:
         phone_models = names[names.index(LARGEST_PHONE_MODEL) :]
         candidates = [name for name in candidates if name in phone_models] or [LARGEST_PHONE_MODEL]

@@ -14,12 +14,12 @@ from studio.cli import EXIT_OK, arguments
 from studio.errors import BadPlan, StudioError
 from studio.estimate import all_methods, dataset_lengths
 from studio.estimate import limits as plan_limits
+from studio.estimate.all_methods import EstimateContext
 from studio.estimate.machines import catalogue
 from studio.estimate.machines.catalogue import LOCAL_ID, Machine
 from studio.estimate.types import MEMORY_PARTS, Estimate, Range
 from studio.i18n import format_value
 from studio.methods import compatibility
-from studio.methods.spec import Settings
 from studio.plan import Plan
 
 COLUMN_TITLES = ("method", "trains", "of all", "memory GB", "", "minutes", "", "cost", "disk MB", "fits")
@@ -79,11 +79,11 @@ def _estimate_all(plan: Plan, machine: Machine) -> dict[str, Estimate]:
         for method in methods.METHODS
         if not compatibility.find_incompatibility(method.name, plan.task, base_model.shape)
     ]
+    context = EstimateContext(plan, machine, base_model, lengths, settings)
     if lengths and base_model.shape:
         for method in tqdm(compatible_methods, desc="tracing", leave=False, file=sys.stderr, disable=None):
-            method_settings: Settings = settings.get(method.name, method.resolve_settings({}))
-            all_methods.trace_missing(plan, method, method_settings, machine, base_model, lengths)
-    return all_methods.estimate_all_methods(plan, machine, settings, base_model, lengths)
+            all_methods.trace_missing(context, method)
+    return all_methods.estimate_all_methods(context)
 
 
 def _find_limits(plan: Plan, machine: Machine, estimate: Estimate | None) -> dict[str, int]:
@@ -91,13 +91,13 @@ def _find_limits(plan: Plan, machine: Machine, estimate: Estimate | None) -> dic
     if not estimate or not estimate.memory_gb:
         return {}
     base_model = all_methods.find_base_model(plan.model)
-    settings = methods.get(plan.method.name).resolve_settings(plan.method.settings)
+    method = methods.get(plan.method.name)
+    settings = {method.name: method.resolve_settings(plan.method.settings)}
     lengths = dataset_lengths.measure_lengths(plan, base_model.folder)
+    context = EstimateContext(plan, machine, base_model, lengths, settings)
     return {
-        "largest_batch_size": plan_limits.max_batch_size(plan, settings, machine, base_model, lengths, True),
-        "longest_text_tokens": plan_limits.max_text_length(
-            plan, settings, machine, base_model, lengths, True
-        ),
+        "largest_batch_size": plan_limits.max_batch_size(context, wait=True),
+        "longest_text_tokens": plan_limits.max_text_length(context, wait=True),
         "longest_example_tokens": max(row.tokens for row in lengths.rows),
     }
 

@@ -57,7 +57,7 @@ def _format_rates(machine: Machine, rates: Rates) -> str:
         f"{rates.bandwidth / 1e9:.1f} GB/s",
         f"{rates.operation * 1e6:.1f} µs an operation",
     ]
-    if machine.kind == "card":
+    if machine.is_gpu:
         speeds.append(f"{rates.flop_16 / 1e12:.1f} TFLOP/s in 16 bits")
     runtime = f"a worker holds {rates.runtime / 1e9:.2f} GB before its model"
     return f"{machine.name}: {', '.join(speeds)}; {runtime}"

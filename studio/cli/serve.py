@@ -25,7 +25,7 @@ def run(options: argparse.Namespace) -> int:
     """Tidy up what earlier sessions left, and serve the page until it is ended."""
     # The page's libraries, which the commands do without.
     from studio.data import store
-    from studio.estimate.tracing import client as tracing_client
+    from studio.estimate.tracing.client import tracing_client
     from studio.ui import app
 
     store.remove_stale_drafts()

@@ -1,4 +1,4 @@
-"""The estimates of all methods for one plan on one machine: what the page's table, the command line and a run's record show."""
+"""The estimates of all methods for one plan on one machine, for the page's table and the command line."""
 
 import json
 from collections.abc import Mapping
@@ -12,7 +12,8 @@ from studio.estimate import dataset_lengths, estimate_one, history
 from studio.estimate.dataset_lengths import DatasetLengths
 from studio.estimate.machines import rates
 from studio.estimate.machines.catalogue import Machine
-from studio.estimate.tracing import client as tracing_client
+from studio.estimate.method_run import MethodRun
+from studio.estimate.tracing.client import tracing_client
 from studio.estimate.tracing.traced_passes import TracedPasses
 from studio.estimate.types import Estimate
 from studio.i18n import Message
@@ -28,7 +29,7 @@ QUESTIONS_TOO_LONG = Message(
     "examples short enough: every question alone fills the longest example ({length} tokens, max length)"
 )
 NOT_TRACED = Message("a traced step, so the formula stands: {why}")
-# Of a config.json what says how a model is built, and not how its weights happen to be stored.
+# The entries of a config.json that say how weights happen to be stored, and not how a model is built.
 STORAGE_KEYS = (
     "quantization_config",
     "dtype",
@@ -41,15 +42,61 @@ STORAGE_KEYS = (
 
 @dataclass(frozen=True)
 class BaseModelInfo:
-    """A base model as far as it is known: its config and shape, and the folder where it lies."""
+    """A base model as far as it is known.
+
+    Attributes:
+        config: Its config.json as transformers has it; empty where it is not known.
+        shape: Its shape; None where it is not known.
+        folder: Where it lies on this machine; None where it has not been fetched.
+    """
 
     config: dict[str, Any]
     shape: ModelShape | None
     folder: Path | None
 
 
+@dataclass(frozen=True)
+class EstimateContext:
+    """What an estimate is made for.
+
+    Attributes:
+        plan: The plan.
+        machine: Where it would run.
+        base_model: The plan's base model.
+        lengths: The plan's examples in tokens; None where they cannot be read.
+        settings: The settings of methods by name; a method that is not named takes its defaults.
+    """
+
+    plan: Plan
+    machine: Machine
+    base_model: BaseModelInfo
+    lengths: DatasetLengths | None
+    settings: Mapping[str, Settings]
+
+    def settings_of(self, method: Method) -> Settings:
+        """Return all settings of a method."""
+        if method.name in self.settings:
+            return self.settings[method.name]
+        return method.resolve_settings({})
+
+    def run_of(self, method: Method) -> MethodRun | None:
+        """Return what a method would do; None where the model's shape or the examples are not known."""
+        if not self.base_model.shape or not self.lengths:
+            return None
+        settings = self.settings_of(method)
+        run_workload = dataset_lengths.build_workload(
+            self.plan, method, settings, self.base_model.shape, self.lengths
+        )
+        return MethodRun(method, settings, run_workload)
+
+    def with_training(self, **changes: object) -> "EstimateContext":
+        """Return the context of a plan with other training settings."""
+        training = self.plan.training.model_copy(update=changes)
+        return replace(self, plan=self.plan.model_copy(update={"training": training}))
+
+
 def find_base_model(model_name: str) -> BaseModelInfo:
-    """What is known of a model without fetching it; an unreadable config counts as unknown."""
+    """Return what is known of a model without fetching it; a config that cannot be read counts as unknown."""
     card, folder = presets.models().get(model_name), None
     try:
         cached_model = fetch.find_cached(model_name)
@@ -57,148 +104,131 @@ def find_base_model(model_name: str) -> BaseModelInfo:
         if card:
             return BaseModelInfo(dict(card.config), shape.from_config(card.config), folder)
         if folder:
+            # This raises what is wrong with the config.
             model_shape = shape.from_folder(folder)
             raw = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-            return BaseModelInfo(
-                {name: value for name, value in raw.items() if name not in STORAGE_KEYS}, model_shape, folder
-            )
-    except (StudioError, OSError, ValueError):  # what is wrong with it is said beside its field
+            config = {name: value for name, value in raw.items() if name not in STORAGE_KEYS}
+            return BaseModelInfo(config, model_shape, folder)
+    except (StudioError, OSError, ValueError):
+        # The page says what is wrong with it beside the model's field.
         return BaseModelInfo({}, None, folder)
     return BaseModelInfo({}, None, None)
 
 
 def estimate_all_methods(
-    plan: Plan,
-    machine: Machine,
-    settings: Mapping[str, Settings],
-    base_model: BaseModelInfo,
-    lengths: DatasetLengths | None,
-    only_method: str = "",
-    use_traces: bool = True,
+    context: EstimateContext, only_method: str = "", use_traces: bool = True
 ) -> dict[str, Estimate]:
-    """One estimate for each method that goes with the task and the model, or `only` one; takes what was traced before, and milliseconds.
+    """Estimate each method that is compatible with the task and the model. Takes milliseconds.
 
-    `settings` are each method's; one that is not named takes its defaults. Without `refined` the closed form alone has its say.
+    Args:
+        context: The plan and all it depends on.
+        only_method: Name of the only method to estimate; empty for all.
+        use_traces: Whether passes that were traced before are used; else the closed form alone.
+
+    Returns:
+        The estimates by the names of the methods.
     """
-    machine_rates = rates.load_rates(machine)
-    traced_counts = TracedPasses(base_model.config, machine) if base_model.config and use_traces else None
-    return {
-        method.name: _estimate_one_method(
-            plan,
-            method,
-            settings.get(method.name, method.resolve_settings({})),
-            machine,
-            base_model,
-            lengths,
-            machine_rates,
-            traced_counts,
-        )
-        for method in methods.METHODS
-        if (not only_method or method.name == only_method)
-        and not compatibility.find_incompatibility(method.name, plan.task, base_model.shape)
-    }
+    machine_rates = rates.load_rates(context.machine)
+    traced_passes = _load_traced_passes(context) if use_traces else None
+    estimates = {}
+    for method in methods.METHODS:
+        if only_method and method.name != only_method:
+            continue
+        if compatibility.find_incompatibility(method.name, context.plan.task, context.base_model.shape):
+            continue
+        estimates[method.name] = _estimate_one_method(context, method, machine_rates, traced_passes)
+    return estimates
+
+
+def _load_traced_passes(context: EstimateContext) -> TracedPasses | None:
+    if not context.base_model.config:
+        return None
+    return TracedPasses(context.base_model.config, context.machine)
 
 
 def _estimate_one_method(
-    plan: Plan,
+    context: EstimateContext,
     method: Method,
-    settings: Settings,
-    machine: Machine,
-    base_model: BaseModelInfo,
-    lengths: DatasetLengths | None,
     machine_rates: rates.Rates,
-    traced_counts: TracedPasses | None,
+    traced_passes: TracedPasses | None,
 ) -> Estimate:
-    if not base_model.shape:
+    model_shape = context.base_model.shape
+    if not model_shape:
         return Estimate(method.name, missing=(NO_SHAPE,))
-    if not lengths:
-        return estimate_one.estimate_without_rows(
-            method, settings, base_model.shape, machine, plan.task, NO_EXAMPLES
-        )
-    run_workload = dataset_lengths.build_workload(plan, method, settings, base_model.shape, lengths)
-    if not workload.supervised_lengths(run_workload):
-        too_long = QUESTIONS_TOO_LONG.format(length=run_workload.training.max_length)
-        return estimate_one.estimate_without_rows(
-            method, settings, base_model.shape, machine, plan.task, too_long
-        )
+    run = context.run_of(method)
+    if not run or not context.lengths:
+        return _estimate_without_rows(context, method, model_shape, NO_EXAMPLES)
+    if not workload.supervised_lengths(run.workload):
+        too_long = QUESTIONS_TOO_LONG.format(length=run.workload.training.max_length)
+        return _estimate_without_rows(context, method, model_shape, too_long)
     estimate = estimate_one.estimate_method(
-        method,
-        settings,
-        run_workload,
-        machine,
+        run,
+        context.machine,
         machine_rates,
-        traced_counts,
-        history.correction_factors(machine.id, method.name, machine_rates.when),
+        traced_passes,
+        history.correction_factors(context.machine.id, method.name, machine_rates.when),
     )
-    reason = (
-        traced_counts.failure_reason(method, settings, run_workload)
-        if traced_counts and estimate.level == "formula"
-        else None
-    )
-    estimate = (
-        replace(estimate, missing=(*estimate.missing, NOT_TRACED.format(why=reason))) if reason else estimate
-    )
-    return estimate if lengths.is_exact else estimate_one.widen_ranges(estimate, lengths.failure_reason)
+    if traced_passes and estimate.level == "formula":
+        reason = traced_passes.failure_reason(run)
+        if reason:
+            estimate = replace(estimate, missing=(*estimate.missing, NOT_TRACED.format(why=reason)))
+    if context.lengths.is_exact:
+        return estimate
+    return estimate_one.widen_ranges(estimate, context.lengths.failure_reason)
 
 
-def needs_tracing(
-    plan: Plan,
-    method: Method,
-    settings: Settings,
-    machine: Machine,
-    base_model: BaseModelInfo,
-    lengths: DatasetLengths,
-) -> bool:
-    """Whether tracing would refine an estimate of this method."""
-    if not base_model.shape or not base_model.config:
+def _estimate_without_rows(
+    context: EstimateContext, method: Method, model_shape: ModelShape, reason: Message
+) -> Estimate:
+    return estimate_one.estimate_without_rows(
+        method, context.settings_of(method), model_shape, context.machine, context.plan.task, reason
+    )
+
+
+def needs_tracing(context: EstimateContext, method: Method) -> bool:
+    """Return whether tracing would refine the estimate of a method."""
+    return bool(_pending_requests(context, method))
+
+
+def trace_missing(context: EstimateContext, method: Method) -> bool:
+    """Trace what the estimate of a method still lacks. Takes seconds.
+
+    Returns:
+        Whether everything is known now; False where the model's shape or the examples are not known.
+    """
+    if not context.run_of(method):
         return False
-    return bool(
-        TracedPasses(base_model.config, machine).pending_requests(
-            method,
-            settings,
-            dataset_lengths.build_workload(plan, method, settings, base_model.shape, lengths),
-        )
-    )
-
-
-def trace_missing(
-    plan: Plan,
-    method: Method,
-    settings: Settings,
-    machine: Machine,
-    base_model: BaseModelInfo,
-    lengths: DatasetLengths,
-) -> bool:
-    """Trace what an estimate of this method still lacks; takes seconds. Returns whether everything is known now."""
-    if not base_model.shape:
-        return False
-    run_workload = dataset_lengths.build_workload(plan, method, settings, base_model.shape, lengths)
-    responses = [
-        tracing_client.send_request(request)
-        for request in TracedPasses(base_model.config, machine).pending_requests(
-            method, settings, run_workload
-        )
-    ]
+    responses = [tracing_client.send_request(request) for request in _pending_requests(context, method)]
     return all("problem" not in response for response in responses)
 
 
-def estimate_chosen_method(plan: Plan, machine: Machine, wait: bool = False) -> Estimate:
-    """The estimate of a plan's own method and settings; with `wait` as exact as can be had in seconds.
+def _pending_requests(context: EstimateContext, method: Method) -> list[dict[str, Any]]:
+    traced_passes, run = _load_traced_passes(context), context.run_of(method)
+    if not traced_passes or not run:
+        return []
+    return traced_passes.pending_requests(run)
 
-    Raises what is wrong with the data.
+
+def estimate_chosen_method(plan: Plan, machine: Machine, wait: bool = False) -> Estimate:
+    """Estimate a plan's own method and settings.
+
+    Args:
+        plan: The plan.
+        machine: Where it would run.
+        wait: Whether to count tokens and trace steps first, which takes seconds; else what was counted
+            and traced before is used.
+
+    Raises:
+        StudioError: If the data cannot be read.
     """
     base_model, method = find_base_model(plan.model), methods.get(plan.method.name)
-    settings = method.resolve_settings(plan.method.settings)
-    lengths = dataset_lengths.measure_lengths(plan, base_model.folder, wait)
-    if wait:
-        trace_missing(plan, method, settings, machine, base_model, lengths)
-    return _estimate_one_method(
+    context = EstimateContext(
         plan,
-        method,
-        settings,
         machine,
         base_model,
-        lengths,
-        rates.load_rates(machine),
-        TracedPasses(base_model.config, machine) if base_model.config else None,
+        dataset_lengths.measure_lengths(plan, base_model.folder, wait),
+        {method.name: method.resolve_settings(plan.method.settings)},
     )
+    if wait:
+        trace_missing(context, method)
+    return _estimate_one_method(context, method, rates.load_rates(machine), _load_traced_passes(context))

@@ -1,4 +1,4 @@
-"""What a plan gives a method to do: its examples in tokens, counted with the model's own tokenizer or guessed from their characters."""
+"""The lengths of a plan's examples: counted with the model's own tokenizer, or estimated from characters."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -6,9 +6,10 @@ from functools import lru_cache
 from pathlib import Path
 
 from studio.data import examples, split, store
+from studio.data.examples import Example
 from studio.data.schema import infer_roles as roles
 from studio.data.text.text_length import WIDE_CHARS
-from studio.estimate.tracing import client as tracing_client
+from studio.estimate.tracing.client import tracing_client
 from studio.i18n import Message
 from studio.methods import defaults
 from studio.methods.spec import Method, Settings
@@ -16,21 +17,31 @@ from studio.methods.workload import RowTokens, Workload
 from studio.models.shape import ModelShape
 from studio.plan import Plan, Task
 
-# Examples whose lengths stand for all: the mean of a thousand is known to a few hundredths. Of so many of the longest each is counted.
+# So many examples are counted and represent all: the mean of a thousand is known to a few hundredths. Of the
+# longest, this many are each counted.
 MAX_COUNTED_EXAMPLES, N_LONGEST = 1_000, 64
-# So many of them, from the shortest to the longest, are computed with.
+# So many of the counted ones, from the shortest to the longest, are computed with.
 MAX_ROWS = 128
-# Letters of a token: English words under today's tokenizers have about 4 a token, a Chinese character about 0.7 tokens.
+# Letters of a token: English words have about 4 a token under today's tokenizers, a Chinese character about
+# 0.7 tokens (docs/estimator.md#characters_per_token).
 CHARACTERS_PER_TOKEN = 4.0
-# What a chat template writes around a question (tokens, about): marks, roles, a default system prompt.
+TOKENS_PER_WIDE_CHARACTER = 0.7
+# What a chat template writes around a prompt (tokens, about): marks, roles, a default system prompt.
 TEMPLATE_TOKENS = 20
 
 
 @dataclass(frozen=True)
 class DatasetLengths:
-    """Up to KEPT examples in tokens, the shortest first; `count` usable ones in all, `known` of them with a known answer.
+    """The lengths of a data set's examples.
 
-    `counted` where a tokenizer said so, `why` it lately could not; `own` examples lie in a test set of their own.
+    Attributes:
+        rows: At most MAX_ROWS examples in tokens, the shortest first.
+        count: Number of usable examples in all.
+        n_with_answer: How many of them have a known answer (task "prompts").
+        n_labels: Number of labels (task "classify").
+        is_exact: Whether the model's tokenizer counted the tokens.
+        n_test: Number of examples in a test set of its own.
+        failure_reason: Why the tokenizer lately could not count; None where it could or did not try.
     """
 
     rows: tuple[RowTokens, ...]
@@ -43,20 +54,26 @@ class DatasetLengths:
 
 
 def measure_lengths(plan: Plan, folder: Path | None, wait: bool = False) -> DatasetLengths:
-    """The examples of a plan in tokens: counted where the model is here (`folder`), at once where that was done before or with `wait`.
+    """Return the lengths of a plan's examples.
 
-    Raises BadData or the like where the data cannot be read.
+    Args:
+        plan: The plan.
+        folder: Where the base model lies, whose tokenizer counts; None to estimate from characters.
+        wait: Whether to count now, which takes seconds; else tokens are exact only where they were counted
+            before.
+
+    Raises:
+        StudioError: If the data cannot be read.
     """
     dataset = store.find(plan.data.source)
     version = dataset.version  # 0 where it is missing: reading it below says what is wrong
-    column_roles = plan.data.columns or roles.guess_roles(dataset.table(), plan.task).columns
-    column_items = tuple(sorted(column_roles.items()))
+    columns = plan.data.columns or roles.guess_roles(dataset.table(), plan.task).columns
+    column_items = tuple(sorted(columns.items()))
     estimated = _estimate_lengths(plan.data.source, version, plan.task, column_items)
     if plan.data.test:
-        n_test = _estimate_lengths(
-            plan.data.test, store.find(plan.data.test).version, plan.task, column_items
-        ).count
-        estimated = replace(estimated, n_test=n_test)
+        test_version = store.find(plan.data.test).version
+        test_lengths = _estimate_lengths(plan.data.test, test_version, plan.task, column_items)
+        estimated = replace(estimated, n_test=test_lengths.count)
     if not folder:
         return estimated
     request = {
@@ -64,115 +81,122 @@ def measure_lengths(plan: Plan, folder: Path | None, wait: bool = False) -> Data
         "source": plan.data.source,
         "stamp": version,
         "task": plan.task,
-        "columns": column_roles,
+        "columns": columns,
         "folder": str(folder),
         "evenly": MAX_COUNTED_EXAMPLES,
     }
-    response = (tracing_client.send_request if wait else tracing_client.cached_response)(request)
+    response = tracing_client.send_request(request) if wait else tracing_client.cached_response(request)
     if not response or "rows" not in response:
         return replace(estimated, failure_reason=tracing_client.failure_reason(request))
-    return replace(
-        estimated, rows=_representative_rows([RowTokens(*row) for row in response["rows"]]), is_exact=True
-    )
+    counted = [RowTokens(*row) for row in response["rows"]]
+    return replace(estimated, rows=_representative_rows(counted), is_exact=True)
 
 
 @lru_cache(maxsize=32)
 def _estimate_lengths(
     source: str, version: int, task: Task, columns: tuple[tuple[str, str], ...]
 ) -> DatasetLengths:
-    """The examples with their tokens guessed from their characters; remembered while the file stays as it is."""
+    """Return the lengths estimated from characters; remembered for as long as the file stays as it is."""
     parsed_examples, _ = examples.build_examples(store.find(source).table(), task, dict(columns))
-    n_labels = len(examples.collect_labels(parsed_examples)) if task == "classify" else 0
-    n_with_answer = (
-        sum(bool(example.get("answer")) for example in parsed_examples) if task == "prompts" else 0
-    )
     rows = sample_rows(parsed_examples, lambda example: _estimate_row(example, task))
     return DatasetLengths(
-        _representative_rows(rows), len(parsed_examples), n_with_answer, n_labels, is_exact=False
+        rows=_representative_rows(rows),
+        count=len(parsed_examples),
+        n_with_answer=count_known_answers(parsed_examples, task),
+        n_labels=len(examples.collect_labels(parsed_examples)) if task == "classify" else 0,
+        is_exact=False,
     )
+
+
+def count_known_answers(parsed_examples: Sequence[Example], task: Task) -> int:
+    """Return how many prompts have a known answer; 0 for every other task."""
+    if task != "prompts":
+        return 0
+    return sum(bool(example.get("answer")) for example in parsed_examples)
 
 
 def sample_rows(
-    all_examples: Sequence[examples.Example],
-    count_tokens: Callable[[examples.Example], RowTokens],
+    all_examples: Sequence[Example],
+    count_tokens: Callable[[Example], RowTokens],
     max_rows: int = MAX_COUNTED_EXAMPLES,
 ) -> list[RowTokens]:
-    """At most `most` examples in tokens, evenly from the shortest to the longest of all: that one decides how much memory is needed.
+    """Return at most `max_rows` examples in tokens, evenly from the shortest to the longest.
 
-    Bytes say which are long, about four to a token in any language; `count` has the last word on which of the longest is the longest.
+    The longest of all is always among them, since it decides how much memory is needed. Bytes tell which
+    examples are long, about four to a token in any language; among the N_LONGEST with the most bytes the
+    tokens decide.
+
+    Args:
+        all_examples: The examples.
+        count_tokens: Counts one example.
+        max_rows: How many to return at most.
     """
     if len(all_examples) <= max_rows:
         return [count_tokens(example) for example in all_examples]
     by_length = sorted(all_examples, key=lambda example: sum(len(text.encode()) for text in example.values()))
+    n_even = max_rows - 1
     sampled = [
-        count_tokens(by_length[round(index * (len(by_length) - 1) / (max_rows - 1))])
-        for index in range(max_rows - 1)
+        count_tokens(by_length[round(index * (len(by_length) - 1) / n_even)]) for index in range(n_even)
     ]
-    return [
-        *sampled,
-        max(
-            (count_tokens(example) for example in by_length[-N_LONGEST:]),
-            key=lambda row: row.prompt_tokens + max(row.completion_tokens, row.rejected_tokens),
-        ),
-    ]
+    longest = max(
+        (count_tokens(example) for example in by_length[-N_LONGEST:]),
+        key=lambda row: row.prompt_tokens + max(row.completion_tokens, row.rejected_tokens),
+    )
+    return [*sampled, longest]
 
 
 def _representative_rows(rows: list[RowTokens]) -> tuple[RowTokens, ...]:
-    """At most KEPT rows that stand for all, by their length."""
+    """Return at most MAX_ROWS rows that represent all by their length, the shortest first."""
     by_length = sorted(rows, key=lambda row: (row.tokens, row.prompt_tokens, row.rejected_tokens))
     if len(by_length) <= MAX_ROWS:
         return tuple(by_length)
-    return tuple(by_length[round(index * (len(by_length) - 1) / (MAX_ROWS - 1))] for index in range(MAX_ROWS))
+    last = len(by_length) - 1
+    return tuple(by_length[round(index * last / (MAX_ROWS - 1))] for index in range(MAX_ROWS))
 
 
 def estimate_tokens(text: str) -> int:
-    """About how many tokens a text has, from its characters alone."""
+    """Return about how many tokens a text has, from its characters alone; at least 1."""
     n_wide = len(WIDE_CHARS.findall(text))
-    return max(1, round(0.7 * n_wide + (len(text) - n_wide) / CHARACTERS_PER_TOKEN))
+    n_narrow = len(text) - n_wide
+    return max(1, round(TOKENS_PER_WIDE_CHARACTER * n_wide + n_narrow / CHARACTERS_PER_TOKEN))
 
 
-def _estimate_row(example: dict[str, str], task: str) -> RowTokens:
+def _estimate_row(example: Example, task: Task) -> RowTokens:
     if task == "classify":
+        # Two special tokens, around the text.
         return RowTokens(estimate_tokens(example["text"]) + 2)
     if task == "complete":
         return RowTokens(1, estimate_tokens(example["text"]))
-    prompt_tokens = TEMPLATE_TOKENS + sum(
-        estimate_tokens(message["content"]) for message in examples.to_prompt_messages(example)
-    )
+    prompt_messages = examples.to_prompt_messages(example)
+    prompt_tokens = TEMPLATE_TOKENS + sum(estimate_tokens(message["content"]) for message in prompt_messages)
     if task == "prompts":
         return RowTokens(prompt_tokens)
-    return RowTokens(
-        prompt_tokens,
-        estimate_tokens(examples.to_messages(example)[-1]["content"]),
-        estimate_tokens(example["rejected"]) if example.get("rejected") else 0,
-    )
+    completion = examples.to_messages(example)[-1]["content"]
+    rejected = example.get("rejected")
+    return RowTokens(prompt_tokens, estimate_tokens(completion), estimate_tokens(rejected) if rejected else 0)
 
 
 def build_workload(
     plan: Plan, method: Method, settings: Settings, shape: ModelShape, lengths: DatasetLengths
 ) -> Workload:
-    """What a method is given to do under settings, all of them given: with the training settings filled in that the plan leaves out, and
-    texts no longer than what the model reads beside what the method puts before them.
+    """Return what a method has to do under all of its settings.
+
+    Training settings that the plan leaves out are filled in, and texts are no longer than what the model
+    reads beside what the method puts before them.
     """
     validation_share, test_share = plan.data.validation_share, split.test_share(plan.data, lengths.count)
-    filled = defaults.fill_training(
-        plan,
-        method,
-        shape,
-        max(1, lengths.count - round(validation_share * lengths.count) - round(test_share * lengths.count)),
-    )
-    training = filled.training.model_copy(
-        update={"max_length": method.max_text_tokens(shape, settings, filled.training.max_length)}
-    )
+    n_held_out = round(validation_share * lengths.count) + round(test_share * lengths.count)
+    filled_plan = defaults.fill_training(plan, method, shape, max(1, lengths.count - n_held_out))
+    max_length = method.max_text_tokens(shape, settings, filled_plan.training.max_length)
     return Workload(
-        plan.task,
-        lengths.rows,
-        lengths.count,
-        validation_share,
-        training,
-        shape,
-        lengths.n_labels,
-        lengths.n_with_answer,
-        test_share,
-        lengths.n_test,
+        task=plan.task,
+        rows=lengths.rows,
+        count=lengths.count,
+        validation_share=validation_share,
+        training=filled_plan.training.model_copy(update={"max_length": max_length}),
+        shape=shape,
+        num_labels=lengths.n_labels,
+        n_known_answers=lengths.n_with_answer,
+        test_share=test_share,
+        n_custom_test=lengths.n_test,
     )

@@ -1,4 +1,4 @@
-"""What each method would need for a plan on a machine: one estimate a method, from the closed form or from traced passes."""
+"""The estimate of one method on one machine, from the closed form or from traced passes."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -8,9 +8,11 @@ from studio import methods
 from studio.estimate.analytic import formula
 from studio.estimate.analytic import memory as memory_model
 from studio.estimate.analytic import time as time_model
+from studio.estimate.analytic.formula import AttachedModel
 from studio.estimate.machines import catalogue, rates
 from studio.estimate.machines.catalogue import Machine
 from studio.estimate.machines.rates import Rates
+from studio.estimate.method_run import MethodRun
 from studio.estimate.op_counts import OpCounts
 from studio.estimate.types import (
     MEMORY_PARTS,
@@ -22,18 +24,24 @@ from studio.estimate.types import (
     range_around,
 )
 from studio.i18n import Message
-from studio.methods.cost_profile import CostProfile
 from studio.methods.spec import Method, Settings
 from studio.methods.workload import MicroBatch, Phase, Workload
 from studio.models.shape import ModelShape
 from studio.plan import Task, Training
 
-# How far memory may lie from an estimate, either way.
+# How far memory may lie from an estimate, either way (docs/estimator.md#memory_spread).
 MEMORY_SPREAD = {"formula": 1.15, "traced": 1.10}
-# From this share of the room on, a run is tight: the worst under-prediction on public rows was 6.7 % (design/estimator.md, 4).
+# From this share of the machine's memory on, a run is tight: the worst under-prediction on public rows was
+# 6.7 % (docs/estimator.md#tight_share).
 TIGHT_SHARE = 0.92
-# Where nothing measures it: 0.7 of the card's board power, and 1.2 for the building around it (design/estimator.md, 4).
-POWER_SHARE, BUILDING_FACTOR = 0.7, 1.2
+# Where nothing measures it: 0.7 of the GPU's board power, and 1.2 for the building around it
+# (docs/estimator.md#power_share).
+POWER_SHARE = 0.7
+BUILDING_FACTOR = 1.2
+# Lengths that were estimated from characters widen the ranges of time and money, and of memory, by these
+# factors (docs/estimator.md#the-four-levels).
+ESTIMATED_LENGTHS_TIME_FACTOR = 1.3
+ESTIMATED_LENGTHS_MEMORY_FACTOR = 1.1
 NEEDS_MORE_MEMORY = Message(
     "Needs {need:.1f} GB where {room:.1f} GB are free: {over:.1f} GB too much, mostly {part}."
 )
@@ -42,161 +50,177 @@ TOKENIZER_FAILED = Message("exact token counts, for the model's tokenizer gave n
 
 
 class PassCounter(Protocol):
-    """Where the work of single passes comes from."""
+    """A source of what single passes take."""
 
-    def __call__(
-        self, method: Method, settings: Settings, workload: Workload, phase: Phase, micro_batch: MicroBatch
-    ) -> OpCounts | None:
-        """The tally of one portion; None where this source does not know it."""
+    def __call__(self, run: MethodRun, phase: Phase, micro_batch: MicroBatch) -> OpCounts | None:
+        """Return what one micro batch takes; None where this source does not know it."""
 
 
 def estimate_method(
-    method: Method,
-    settings: Settings,
-    workload: Workload,
+    run: MethodRun,
     machine: Machine,
     machine_rates: Rates | None = None,
     traced_counts: PassCounter | None = None,
     corrections: Mapping[str, float] | None = None,
 ) -> Estimate:
-    """The estimate of one method; `settings` holds every knob, `traced` knows passes better than the closed form.
+    """Estimate one method.
 
-    `corrected` is what earlier runs say (studio.estimate.history.correction_factors).
+    Args:
+        run: The method with all of its settings and its workload.
+        machine: Where it would run.
+        machine_rates: The machine's rates; None to look them up.
+        traced_counts: Knows some passes better than the closed form.
+        corrections: What earlier runs teach (studio.estimate.history.correction_factors).
     """
     machine_rates = machine_rates or rates.load_rates(machine)
-    footprint = method.count_parameters(workload.shape, settings, workload.num_labels)
-    count_pass, untraced_phases = _build_count_pass(method, settings, workload, machine, traced_counts)
+    corrections = corrections or {}
+    count_pass, untraced_phases = _build_count_pass(run, machine, traced_counts)
     phases = [
-        (phase, time_model.count_phase(phase, workload, footprint, machine.kind, count_pass))
-        for phase in method.build_phases(settings, workload)
+        (
+            phase,
+            time_model.count_phase(phase, run.workload, run.parameters.trainable, machine.kind, count_pass),
+        )
+        for phase in run.phases
     ]
     is_traced = not any(phase.with_gradients for phase in untraced_phases)
     level: EstimateLevel = "traced" if is_traced else "formula"
-    parts, releasable_bytes = memory_model.peak_memory(
-        method, workload, footprint, phases, machine, machine_rates
-    )
-    result_bytes = memory_model.disk_bytes(method, settings, workload, footprint, machine)
-    # What is trained is kept before the first step and at each validation, and put back at the end.
-    saved_bytes = result_bytes + 4.0 * footprint.trainable * (workload.n_evaluations + 2)
-    # Gradients and the optimiser's averages are handed out and taken back until the allocator has settled.
-    touched_bytes = (
-        sum(parts.values()) - parts["runtime"] + parts.get("gradients", 0.0) + parts.get("optimiser", 0.0)
-    )
+    parts, releasable_bytes = memory_model.peak_memory(run, phases, machine, machine_rates)
+    result_bytes = memory_model.disk_bytes(run, machine)
     phase_seconds = time_model.phase_seconds(
-        phases, machine_rates, machine.kind, parts["model"], saved_bytes, touched_bytes
+        phases,
+        machine_rates,
+        machine.kind,
+        parts["model"],
+        _saved_bytes(run, result_bytes),
+        _touched_bytes(parts),
     )
-    factors = corrections or {}
-    parts["slack"] = max(
-        0.0, parts.get("slack", 0.0) + (factors.get("memory_gb", 1.0) - 1) * sum(parts.values())
-    )
-    phase_seconds = {name: seconds * factors.get("minutes", 1.0) for name, seconds in phase_seconds.items()}
+    # What earlier runs held beyond their estimates counts as slack.
+    corrected_bytes = (corrections.get("memory_gb", 1.0) - 1) * sum(parts.values())
+    parts["slack"] = max(0.0, parts.get("slack", 0.0) + corrected_bytes)
+    time_factor = corrections.get("minutes", 1.0)
+    minutes_by_phase = {name: time_factor * seconds / 60 for name, seconds in phase_seconds.items()}
+    time_level = "measured" if machine_rates.is_measured and is_traced else level
+    minutes = range_around(sum(minutes_by_phase.values()), rates.TIME_SPREADS[time_level])
     peak = range_around(sum(parts.values()) / 1e9, MEMORY_SPREAD[level])
     fits, why_not = _check_fit(peak, parts, releasable_bytes / 1e9, machine)
-    minutes = range_around(
-        sum(phase_seconds.values()) / 60,
-        rates.TIME_SPREADS["measured" if machine_rates.is_measured and is_traced else level],
-    )
     return Estimate(
-        method=method.name,
-        place=machine.id,
-        trainable=footprint.trainable,
-        total=footprint.total,
+        method=run.method.name,
+        machine_id=machine.id,
+        trainable=run.parameters.trainable,
+        total=run.parameters.total,
         memory_gb=peak,
         parts={name: size / 1e9 for name, size in parts.items()},
         minutes=minutes,
-        stretches={name: seconds / 60 for name, seconds in phase_seconds.items()},
+        stretches=minutes_by_phase,
         money=_cost_range(machine, minutes),
         currency=machine.currency,
         watt_hours=_energy_range(machine, minutes),
         disk_mb=result_bytes / 1e6,
         level=level,
-        stamp=machine_rates.when,
-        corrected=dict(factors),
+        measured_at=machine_rates.when,
+        corrections=dict(corrections),
         fits=fits,
         room_gb=machine.usable_bytes / 1e9,
         why_not=why_not,
     )
 
 
+def _saved_bytes(run: MethodRun, result_bytes: float) -> float:
+    """Return all bytes that a run writes to disk.
+
+    Beside the result that is what is trained, before the first step and at each validation; the best of
+    them is read back at the end, which takes as long.
+    """
+    n_copies = run.workload.n_evaluations + 2
+    return result_bytes + 4.0 * run.parameters.trainable * n_copies
+
+
+def _touched_bytes(parts: Mapping[str, float]) -> float:
+    """Return all bytes of memory that a run touches for the first time.
+
+    Gradients and the optimiser's averages count twice: they are allocated and released until the allocator
+    has settled.
+    """
+    allocated_twice = parts.get("gradients", 0.0) + parts.get("optimiser", 0.0)
+    return sum(parts.values()) - parts["runtime"] + allocated_twice
+
+
 def estimate_without_rows(
     method: Method, settings: Settings, shape: ModelShape, machine: Machine, task: Task, reason: Message
 ) -> Estimate:
-    """What is known where there are no examples yet: how much is trained, and the size of the result; `why` says what is missing."""
-    labels = 2 if task == "classify" else 0
-    footprint = method.count_parameters(shape, settings, labels)
-    workload = Workload(task, (), 0, 0.1, Training(), shape, labels)
-    disk_mb = memory_model.disk_bytes(method, settings, workload, footprint, machine) / 1e6
-    missing = (reason, TWO_CLASSES) if labels else (reason,)
-    available_gb, parameter_counts = machine.usable_bytes / 1e9, (footprint.trainable, footprint.total)
+    """Return what is known without examples: how much is trained, and the size of the result.
+
+    Args:
+        method: The method.
+        settings: All of its settings.
+        shape: The base model's shape.
+        machine: Where it would run.
+        task: The task.
+        reason: What is missing.
+    """
+    num_labels = 2 if task == "classify" else 0
+    run = MethodRun(method, settings, Workload(task, (), 0, 0.1, Training(), shape, num_labels))
     return Estimate(
-        method.name,
-        *parameter_counts,
-        disk_mb=disk_mb,
-        room_gb=available_gb,
-        missing=missing,
-        place=machine.id,
+        method=method.name,
+        trainable=run.parameters.trainable,
+        total=run.parameters.total,
+        disk_mb=memory_model.disk_bytes(run, machine) / 1e6,
+        room_gb=machine.usable_bytes / 1e9,
+        missing=(reason, TWO_CLASSES) if num_labels else (reason,),
+        machine_id=machine.id,
     )
 
 
 def widen_ranges(estimate: Estimate, reason: Message | None = None) -> Estimate:
-    """The same where the lengths of the texts were guessed from their characters: time by a third, memory by a tenth.
+    """Return an estimate whose lengths of texts were estimated from their characters: with wider ranges.
 
-    `why` the model's tokenizer could not count, where it is here.
+    Args:
+        estimate: The estimate.
+        reason: Why the model's tokenizer could not count although it is here; None where it is not.
     """
     if not estimate.minutes or not estimate.memory_gb:
         return estimate
-    minutes, memory_gb = estimate.minutes, estimate.memory_gb
-    money = estimate.money and Range(
-        estimate.money.low / 1.3, estimate.money.likely, estimate.money.high * 1.3
-    )
+    missing = TOKENIZER_FAILED.format(why=reason) if reason else TOKENS_ESTIMATED
+    money = estimate.money
     return replace(
         estimate,
-        minutes=Range(minutes.low / 1.3, minutes.likely, minutes.high * 1.3),
-        memory_gb=Range(memory_gb.low / 1.1, memory_gb.likely, memory_gb.high * 1.1),
-        money=money,
-        missing=(*estimate.missing, TOKENIZER_FAILED.format(why=reason) if reason else TOKENS_ESTIMATED),
+        minutes=_widen(estimate.minutes, ESTIMATED_LENGTHS_TIME_FACTOR),
+        memory_gb=_widen(estimate.memory_gb, ESTIMATED_LENGTHS_MEMORY_FACTOR),
+        money=_widen(money, ESTIMATED_LENGTHS_TIME_FACTOR) if money else None,
+        missing=(*estimate.missing, missing),
     )
+
+
+def _widen(value: Range, factor: float) -> Range:
+    return Range(value.low / factor, value.likely, value.high * factor)
 
 
 def _build_count_pass(
-    method: Method,
-    settings: Settings,
-    workload: Workload,
-    machine: Machine,
-    traced_counts: PassCounter | None,
+    run: MethodRun, machine: Machine, traced_counts: PassCounter | None
 ) -> tuple[Callable[[Phase, MicroBatch], OpCounts], list[Phase]]:
-    """What a portion takes: as traced where that is known, else by the closed form; and the phases in which that was so, as they are asked."""
-    device = "cpu" if machine.kind == "processor" else "cuda"
-    gradient_checkpointing = memory_model.is_checkpointing_gradients(method, workload, machine)
-    attached_cache: dict[str, tuple[CostProfile, int]] = {}
+    """Return a function that counts a micro batch: from a trace where there is one, else by the closed form.
+
+    Returns:
+        The function, and a list to which it adds each phase of which it finds a pass untraced.
+    """
+    gradient_checkpointing = memory_model.is_checkpointing_gradients(run, machine)
+    models: dict[str, AttachedModel] = {}
     untraced_phases: list[Phase] = []
 
     def count_pass(phase: Phase, micro_batch: MicroBatch) -> OpCounts:
-        counts = traced_counts(method, settings, workload, phase, micro_batch) if traced_counts else None
+        counts = traced_counts(run, phase, micro_batch) if traced_counts else None
         if counts:
             return counts
         untraced_phases.append(phase)
-        if phase.method not in attached_cache:
-            attached_method = methods.get(phase.method) if phase.method else method
-            attached_settings = (
-                settings if attached_method is method else attached_method.resolve_settings({})
+        if phase.method not in models:
+            attached = run.attach(methods.get(phase.method)) if phase.method else run
+            models[phase.method] = AttachedModel(
+                run.workload.shape,
+                attached.cost_profile,
+                attached.parameters.trainable,
+                machine.torch_device,
             )
-            attached_cache[phase.method] = (
-                attached_method.cost_profile(workload.shape, attached_settings),
-                attached_method.count_parameters(
-                    workload.shape, attached_settings, workload.num_labels
-                ).trainable,
-            )
-        profile, trainable_params = attached_cache[phase.method]
-        return formula.count_pass(
-            workload.shape,
-            phase,
-            micro_batch,
-            profile,
-            device,
-            phase.with_gradients and gradient_checkpointing,
-            trainable_params,
-        )
+        return formula.count_pass(models[phase.method], phase, micro_batch, gradient_checkpointing)
 
     return count_pass, untraced_phases
 
@@ -204,37 +228,39 @@ def _build_count_pass(
 def _check_fit(
     peak: Range, parts: Mapping[str, float], releasable_gb: float, machine: Machine
 ) -> tuple[FitStatus, Message | None]:
-    """Whether the likely peak has room; what the allocator would give back when short (`spare`, GB) makes a run tight, not impossible."""
+    """Return whether the likely peak fits, and why it does not.
+
+    What the allocator would give back when memory is short (`releasable_gb`) makes a run tight, not
+    impossible.
+    """
     available_gb = machine.usable_bytes / 1e9
-    fits: FitStatus = (
-        "no"
-        if peak.likely - releasable_gb > available_gb
-        else "tight"
-        if peak.likely > TIGHT_SHARE * available_gb
-        else "yes"
-    )
-    largest_part = max(parts, key=lambda name: parts[name])
-    message = (
-        NEEDS_MORE_MEMORY.format(
+    if peak.likely - releasable_gb > available_gb:
+        largest_part = max(parts, key=lambda name: parts[name])
+        message = NEEDS_MORE_MEMORY.format(
             need=peak.likely,
             room=available_gb,
             over=peak.likely - available_gb,
             part=MEMORY_PARTS[largest_part],
         )
-        if fits == "no"
-        else None
-    )
-    return fits, message
+        return "no", message
+    if peak.likely > TIGHT_SHARE * available_gb:
+        return "tight", None
+    return "yes", None
 
 
 def _cost_range(machine: Machine, minutes: Range) -> Range | None:
+    """Return the cost of a run, the machine's start-up included; None where no price is known."""
     startup_minutes = machine.start_minutes or 0.0
-    costs = [
-        catalogue.cost_of_minutes(machine, startup_minutes + value)
-        for value in (minutes.low, minutes.likely, minutes.high)
-    ]
-    return None if any(value is None for value in costs) else Range(*(float(value or 0) for value in costs))
+    low = catalogue.cost_of_minutes(machine, startup_minutes + minutes.low)
+    likely = catalogue.cost_of_minutes(machine, startup_minutes + minutes.likely)
+    high = catalogue.cost_of_minutes(machine, startup_minutes + minutes.high)
+    if low is None or likely is None or high is None:
+        return None
+    return Range(low, likely, high)
 
 
 def _energy_range(machine: Machine, minutes: Range) -> Range | None:
-    return minutes.scaled(POWER_SHARE * BUILDING_FACTOR * machine.watts / 60) if machine.watts else None
+    """Return the watt-hours of a run; None where the machine's power is not known."""
+    if not machine.watts:
+        return None
+    return minutes.scaled(POWER_SHARE * BUILDING_FACTOR * machine.watts / 60)

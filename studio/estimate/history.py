@@ -1,8 +1,8 @@
-"""The studio's own record: what was estimated for each run and what it took, and what later estimates learn from that."""
+"""The record of ended runs: what was estimated for each, what it took, and what estimates learn from that."""
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import lru_cache
 from pathlib import Path
@@ -16,16 +16,19 @@ from studio.i18n import SENTENCE_SEPARATOR, Message, join_messages
 from studio.runs import Run
 from studio.storage import home, read_json, write_json
 
-# So many runs back are remembered in the sentence on the record, and learned from.
+# Ended runs that the sentence on the record counts, and that later estimates learn from.
 MAX_RUNS = 12
-# How much a few runs count: after one a fourth of what it says, after three half.
+# The weight of "no correction", in runs: one run counts a fourth of what it says, three count half.
 PRIOR_RUNS = 3
-# How far earlier runs may move an estimate, either way.
+# How far earlier runs may change an estimate, either way (factors).
 MAX_CORRECTION = {"minutes": 3.0, "memory_gb": 1.25}
-# Below this share of the cores' time a run was held up by others.
+# How often a run of the same method counts; a run of another method counts once.
+SAME_METHOD_WEIGHT = 3
+# Below this share of the cores' time a run was held up by other programs.
 MIN_CORE_SHARE = 0.7
 ACCURACY = Message(
-    "Of your last {count} complete runs, {right} ended within the estimated time and {held} within the estimated memory.{died}"
+    "Of your last {count} complete runs, {right} ended within the estimated time and {held} within the"
+    " estimated memory.{died}"
 )
 ACCURACY_OF_ONE_RUN = Message(
     "Your one complete run so far ended {right} the estimated time and {held} the estimated memory.{died}"
@@ -36,7 +39,17 @@ NO_COMPLETE_RUNS = Message(
     "No run has gone its whole way yet: after the first, the studio shows here how right its estimates were."
 )
 RECEIPT = Message("Estimated {minutes} min{money}, {memory} GB; it took {took:.1f} min{paid}, {used:.1f} GB.")
-# Names in the entries of an earlier studio.
+# The names of Estimate's and Entry's fields in estimate.json and record.jsonl (docs/run-folder.md).
+STORED_KEYS = {
+    "machine_id": "place",
+    "measured_at": "stamp",
+    "corrections": "corrected",
+    "is_complete": "whole",
+    "ran_out_of_memory": "died",
+    "was_busy": "busy",
+}
+FIELD_NAMES = {key: name for name, key in STORED_KEYS.items()}
+# The names that an earlier studio gave to what a run took.
 FORMAT_1_KEYS = {"took": "actual_minutes", "used": "peak_memory_gb"}
 WITHIN_RANGE = Message("Within the range.")
 MACHINE_BUSY = Message("It took longer: the machine was busy, the run had {share:.0%} of the cores' time.")
@@ -54,40 +67,56 @@ LESS_MEMORY = Message("It took less memory than estimated.")
 
 @dataclass(frozen=True)
 class Entry:
-    """One ended run: its estimate's ranges of minutes and GB, what they really were, and on which measurement and corrections they rested.
+    """One ended run.
 
-    `whole` says that it was neither stopped, resumed nor ended early; `died` that memory ran out although the estimate said it fits;
-    `busy` that others held it up, so that its time counts in the record but teaches nothing.
+    Attributes:
+        run: Id of the run.
+        method: Name of its method.
+        model: Name of its base model.
+        machine_id: Id of the machine.
+        minutes: Estimated time.
+        memory_gb: Estimated peak memory (GB).
+        actual_minutes: Time it took, fetching the model excluded.
+        peak_memory_gb: Memory it took.
+        is_complete: Whether it was neither stopped, resumed nor ended early.
+        measured_at: The measurement of the machine that the estimate rested on (epoch, s); 0 for none.
+        corrections: The corrections that were in the estimate.
+        ran_out_of_memory: Whether memory ran out although the estimate said that the run fits.
+        was_busy: Whether other programs held it up: its time counts in the record, but teaches nothing.
     """
 
     run: str
     method: str
     model: str
-    place: str
+    machine_id: str
     minutes: Range
     memory_gb: Range
     actual_minutes: float
     peak_memory_gb: float
-    whole: bool
-    stamp: float = 0.0
-    corrected: dict[str, float] = field(default_factory=dict)
-    died: bool = False
-    busy: bool = False
+    is_complete: bool
+    measured_at: float = 0.0
+    corrections: dict[str, float] = field(default_factory=dict)
+    ran_out_of_memory: bool = False
+    was_busy: bool = False
 
     @property
     def is_within_time(self) -> bool:
         """Whether it ended within the estimated time."""
-        return not self.died and self.minutes.contains(self.actual_minutes)
+        return not self.ran_out_of_memory and self.minutes.contains(self.actual_minutes)
 
     @property
     def is_within_memory(self) -> bool:
         """Whether its memory was within the estimate."""
-        return not self.died and self.memory_gb.contains(self.peak_memory_gb)
+        return not self.ran_out_of_memory and self.memory_gb.contains(self.peak_memory_gb)
 
 
 def save_estimate(run: Run, estimate: Estimate, machine: Machine) -> None:
     """Write an estimate into the folder of a run that is about to start, and what the machine costs now."""
-    stored = {name: value for name, value in asdict(estimate).items() if name not in ("why_not", "missing")}
+    stored = {
+        STORED_KEYS.get(name, name): value
+        for name, value in asdict(estimate).items()
+        if name not in ("why_not", "missing")
+    }
     price = {
         "per_hour": machine.price_per_hour,
         "billed": machine.billed,
@@ -97,7 +126,7 @@ def save_estimate(run: Run, estimate: Estimate, machine: Machine) -> None:
 
 
 def load_estimate(run: Run) -> dict[str, Any]:
-    """The estimate a run started with; empty where none was made."""
+    """Return the estimate that a run started with, by its keys on disk; empty where none was made."""
     return read_json(run.folder / "estimate.json")
 
 
@@ -109,143 +138,161 @@ def add_entry(
     ran_out_of_memory: bool = False,
     was_busy: bool = False,
 ) -> None:
-    """Note what an ended run took, as an Entry has it; one that died where no room was foretold proves the estimate right and is left out.
+    """Add an ended run to the record; the arguments are fields of Entry.
 
-    A process that was killed from outside notes nothing: nobody knows why.
+    A run without an estimate is left out, and so is one that ran out of memory where the estimate said that
+    it does not fit: it proves the estimate right. A process that was killed from outside adds nothing, since
+    nobody knows why it was.
     """
     estimate = load_estimate(run)
-    required_fields = ("minutes", "memory_gb", "method", "place", "stamp", "corrected")
-    if any(estimate.get(name) is None for name in required_fields) or (
-        ran_out_of_memory and estimate.get("fits") == "no"
-    ):
+    required_keys = ("minutes", "memory_gb", "method", "place", "stamp", "corrected")
+    if any(estimate.get(key) is None for key in required_keys):
+        return
+    if ran_out_of_memory and estimate.get("fits") == "no":
         return
     entry = {
         "run": run.id,
         "model": run.plan.model,
-        **{name: estimate[name] for name in ("method", "place", "stamp", "corrected")},
+        **{key: estimate[key] for key in required_keys},
+        "actual_minutes": actual_minutes,
+        "peak_memory_gb": peak_memory_gb,
+        "whole": is_complete,
+        "died": ran_out_of_memory,
+        "busy": was_busy,
     }
-    ranges = {"minutes": estimate["minutes"], "memory_gb": estimate["memory_gb"]}
-    line = json.dumps(
-        {
-            **entry,
-            **ranges,
-            "actual_minutes": actual_minutes,
-            "peak_memory_gb": peak_memory_gb,
-            "whole": is_complete,
-            "died": ran_out_of_memory,
-            "busy": was_busy,
-        }
-    )
     with (home() / "record.jsonl").open("a", encoding="utf-8") as file:
-        file.write(line + "\n")
+        file.write(json.dumps(entry) + "\n")
 
 
 def load_entries(machine_id: str = "") -> list[Entry]:
-    """The noted runs, the newest last; those on one machine where it is named. Damaged lines are left out."""
+    """Return the recorded runs, the newest last; those on one machine where its id is passed.
+
+    Damaged lines are left out.
+    """
     try:
         path = home() / "record.jsonl"
         all_entries = _read_entries(path, path.stat().st_mtime_ns)
     except OSError:
         return []
-    return [entry for entry in all_entries if not machine_id or entry.place == machine_id]
+    return [entry for entry in all_entries if not machine_id or entry.machine_id == machine_id]
 
 
 @lru_cache(maxsize=2)
-def _read_entries(path: Path, modified_ns: int) -> tuple[Entry, ...]:
-    """The entries of a file as it was when it changed last."""
-    parsed_entries = []
+def _read_entries(path: Path, _modified_ns: int) -> tuple[Entry, ...]:
+    """Return the entries of a file as it was when it was last changed."""
+    entries = []
     for line in path.read_text(encoding="utf-8").splitlines():
         try:
-            raw = {FORMAT_1_KEYS.get(name, name): value for name, value in json.loads(line).items()}
-            parsed_entries.append(
-                Entry(**{**raw, "minutes": Range(**raw["minutes"]), "memory_gb": Range(**raw["memory_gb"])})
-            )
+            entries.append(_parse_entry(json.loads(line)))
         except (ValueError, TypeError, KeyError, AttributeError):
             continue
-    return tuple(parsed_entries)
+    return tuple(entries)
+
+
+def _parse_entry(raw: dict[str, Any]) -> Entry:
+    values = {}
+    for key, value in raw.items():
+        key = FORMAT_1_KEYS.get(key, key)
+        values[FIELD_NAMES.get(key, key)] = value
+    values["minutes"] = Range(**values["minutes"])
+    values["memory_gb"] = Range(**values["memory_gb"])
+    return Entry(**values)
 
 
 def correction_factors(machine_id: str, method: str, measured_at: float) -> dict[str, float]:
-    """By what to multiply "minutes" and "memory_gb" on this machine: the median of actual ÷ estimated over its last whole runs.
+    """Return the factors by which to multiply "minutes" and "memory_gb" of an estimate on this machine.
 
-    Runs that were estimated with the same measurement of the machine count, those of the same method most. Pulled towards 1 while there
-    are few, never far from it, and 1 where there are none.
+    A factor is the median of actual ÷ estimated over the last complete runs that were estimated with the
+    same measurement of the machine; runs of the same method count most. It is pulled towards 1 while there
+    are few runs, is never far from 1, and is 1 where there are none
+    (docs/estimator.md#learning-from-ended-runs).
+
+    Args:
+        machine_id: Id of the machine.
+        method: Name of the method that is estimated.
+        measured_at: The measurement of the machine that the estimate rests on (epoch, s).
     """
     complete_runs = [
-        entry for entry in load_entries(machine_id) if entry.whole and entry.stamp == measured_at
+        entry for entry in load_entries(machine_id) if entry.is_complete and entry.measured_at == measured_at
     ][-MAX_RUNS:]
-    factors = {}
-    for name, bound in MAX_CORRECTION.items():
-        ratios = []
-        relevant_runs = [entry for entry in complete_runs if not (entry.busy and name == "minutes")]
-        for entry in relevant_runs:
-            estimated, actual = (
-                (entry.minutes, entry.actual_minutes)
-                if name == "minutes"
-                else (entry.memory_gb, entry.peak_memory_gb)
-            )
-            uncorrected = estimated.likely / entry.corrected.get(
-                name, 1.0
-            )  # what it would have been without the corrections of then
-            ratios += (
-                [min(max(actual / uncorrected, 1 / bound), bound)] * (3 if entry.method == method else 1)
-                if uncorrected > 0
-                else []
-            )
-        factors[name] = (
-            math.exp(math.log(median(ratios)) * len(relevant_runs) / (len(relevant_runs) + PRIOR_RUNS))
-            if ratios
-            else 1.0
-        )
-    return factors
+    undisturbed_runs = [entry for entry in complete_runs if not entry.was_busy]
+    return {
+        "minutes": _correction_factor("minutes", undisturbed_runs, method),
+        "memory_gb": _correction_factor("memory_gb", complete_runs, method),
+    }
+
+
+def _correction_factor(figure: str, entries: Sequence[Entry], method: str) -> float:
+    """Return the factor for one figure, "minutes" or "memory_gb"."""
+    bound = MAX_CORRECTION[figure]
+    ratios = []
+    for entry in entries:
+        if figure == "minutes":
+            estimated, actual = entry.minutes.likely, entry.actual_minutes
+        else:
+            estimated, actual = entry.memory_gb.likely, entry.peak_memory_gb
+        # What the estimate would have been without the corrections of that time.
+        uncorrected = estimated / entry.corrections.get(figure, 1.0)
+        if uncorrected > 0:
+            ratio = min(max(actual / uncorrected, 1 / bound), bound)
+            ratios += [ratio] * (SAME_METHOD_WEIGHT if entry.method == method else 1)
+    if not ratios:
+        return 1.0
+    return math.exp(math.log(median(ratios)) * len(entries) / (len(entries) + PRIOR_RUNS))
 
 
 def build_receipt(estimate: Mapping[str, Any], report: Mapping[str, Any]) -> Message | None:
-    """Estimated and actual time, money and memory of an ended run, and why it lay outside where it did; None where none was estimated."""
+    """Return estimated and actual time, money and memory of an ended run, and why they differ.
+
+    Args:
+        estimate: The run's estimate.json.
+        report: The run's report.json.
+
+    Returns:
+        The sentences; None where nothing was estimated.
+    """
     if not estimate.get("minutes") or not estimate.get("memory_gb") or "peak_memory_gb" not in report:
         return None
-    minutes, memory_gb, money = (
-        Range(**estimate["minutes"]),
-        Range(**estimate["memory_gb"]),
-        estimate.get("money") and Range(**estimate["money"]),
-    )
+    minutes, memory_gb = Range(**estimate["minutes"]), Range(**estimate["memory_gb"])
     fetch_minutes = float(report.get("fetch_seconds", 0)) / 60
-    actual_minutes, peak_memory_gb = (
-        float(report["seconds"]) / 60 - fetch_minutes,
-        float(report["peak_memory_gb"]),
-    )
-    cost = _billed_cost(estimate.get("price") or {}, actual_minutes)
-    cost_text = f", {cost:.2f} {estimate['currency']}" if cost is not None else ""
+    actual_minutes = float(report["seconds"]) / 60 - fetch_minutes
+    peak_memory_gb = float(report["peak_memory_gb"])
     summary = RECEIPT.format(
         minutes=f"{minutes.low:.1f}–{minutes.high:.1f}",
-        money=f", {money.low:.2f}–{money.high:.2f} {estimate['currency']}" if money else "",
+        money=_format_estimated_money(estimate),
         memory=f"{memory_gb.low:.1f}–{memory_gb.high:.1f}",
         took=actual_minutes,
-        paid=cost_text,
+        paid=_format_billed_money(estimate, actual_minutes),
         used=peak_memory_gb,
     )
     reasons = [_explain_duration(report, minutes, actual_minutes, fetch_minutes)]
     if not memory_gb.contains(peak_memory_gb):
-        reasons = [
-            *(message for message in reasons if message is not WITHIN_RANGE),
-            MORE_MEMORY if peak_memory_gb > memory_gb.high else LESS_MEMORY,
-        ]
+        reasons = [message for message in reasons if message is not WITHIN_RANGE]
+        reasons.append(MORE_MEMORY if peak_memory_gb > memory_gb.high else LESS_MEMORY)
     return join_messages([summary, *reasons], SENTENCE_SEPARATOR)
 
 
-def _billed_cost(price: Mapping[str, Any], minutes: float) -> float | None:
-    """What the machine charges for a run of so many minutes; None where no price was known."""
+def _format_estimated_money(estimate: Mapping[str, Any]) -> str:
+    if not estimate.get("money"):
+        return ""
+    money = Range(**estimate["money"])
+    return f", {money.low:.2f}–{money.high:.2f} {estimate['currency']}"
+
+
+def _format_billed_money(estimate: Mapping[str, Any], minutes: float) -> str:
+    """Return what the machine charges for a run of so many minutes; empty where no price was known."""
+    price = estimate.get("price") or {}
     if price.get("per_hour") is None:
-        return None
-    return float(price["per_hour"]) * catalogue.billed_hours(
-        price.get("billed"), minutes + float(price.get("start_minutes") or 0)
-    )
+        return ""
+    startup_minutes = float(price.get("start_minutes") or 0)
+    hours = catalogue.billed_hours(price.get("billed"), minutes + startup_minutes)
+    return f", {float(price['per_hour']) * hours:.2f} {estimate['currency']}"
 
 
 def _explain_duration(
     report: Mapping[str, Any], minutes: Range, actual_minutes: float, fetch_minutes: float
 ) -> Message:
-    """Why an ended run's time lay outside its range, as far as it can be told."""
+    """Return why an ended run's time lay outside its range, as far as that is known."""
     if report.get("stopped"):
         return STOPPED
     if report.get("resumed"):
@@ -253,30 +300,31 @@ def _explain_duration(
     if actual_minutes < minutes.low and report.get("stopped_early"):
         return STOPPED_EARLY
     if actual_minutes > minutes.high:
-        share = float(report.get("core_share", 1))
-        return MACHINE_BUSY.format(share=share) if share < MIN_CORE_SHARE else SLOWER
+        core_share = float(report.get("core_share", 1))
+        return MACHINE_BUSY.format(share=core_share) if core_share < MIN_CORE_SHARE else SLOWER
     if actual_minutes < minutes.low:
         return FASTER
-    return (
-        MODEL_DOWNLOADED.format(minutes=fetch_minutes) if fetch_minutes > minutes.high / 10 else WITHIN_RANGE
-    )
+    if fetch_minutes > minutes.high / 10:
+        return MODEL_DOWNLOADED.format(minutes=fetch_minutes)
+    return WITHIN_RANGE
 
 
 def accuracy_message() -> Message:
-    """How right the last estimates were, by the runs that can tell: those that went their whole way, and those that ran out of memory."""
-    recent = [entry for entry in load_entries() if entry.whole or entry.died][-MAX_RUNS:]
+    """Return how right the last estimates were.
+
+    Only runs that can tell are counted: those that were complete, and those that ran out of memory.
+    """
+    recent = [entry for entry in load_entries() if entry.is_complete or entry.ran_out_of_memory][-MAX_RUNS:]
     if not recent:
         return NO_COMPLETE_RUNS
-    n_out_of_memory = sum(entry.died for entry in recent)
-    n_within_time, n_within_memory = (
-        sum(entry.is_within_time for entry in recent),
-        sum(entry.is_within_memory for entry in recent),
-    )
-    shared_fields = {"died": OUT_OF_MEMORY_COUNT.format(count=n_out_of_memory) if n_out_of_memory else ""}
+    n_out_of_memory = sum(entry.ran_out_of_memory for entry in recent)
+    n_within_time = sum(entry.is_within_time for entry in recent)
+    n_within_memory = sum(entry.is_within_memory for entry in recent)
+    out_of_memory = OUT_OF_MEMORY_COUNT.format(count=n_out_of_memory) if n_out_of_memory else ""
     if len(recent) == 1:
         return ACCURACY_OF_ONE_RUN.format(
             right=INSIDE if n_within_time else OUTSIDE,
             held=INSIDE if n_within_memory else OUTSIDE,
-            **shared_fields,
+            died=out_of_memory,
         )
-    return ACCURACY.format(count=len(recent), right=n_within_time, held=n_within_memory, **shared_fields)
+    return ACCURACY.format(count=len(recent), right=n_within_time, held=n_within_memory, died=out_of_memory)

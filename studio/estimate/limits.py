@@ -1,55 +1,57 @@
-"""How far a plan could go before memory runs out: the largest portion and the longest text that still fit on a machine."""
+"""How far a plan could go before memory runs out: the largest batch and the longest text that still fit."""
 
 from collections.abc import Callable, Sequence
 
 from studio import methods
 from studio.estimate import all_methods
-from studio.estimate.all_methods import BaseModelInfo
+from studio.estimate.all_methods import EstimateContext
 from studio.estimate.dataset_lengths import DatasetLengths
-from studio.estimate.machines.catalogue import Machine
 from studio.estimate.types import Estimate
-from studio.methods.spec import Settings
-from studio.plan import Plan
 
 # Values that are tried: those of the page's sliders (examples; tokens).
 BATCH_SIZES, TEXT_LENGTHS = tuple(range(1, 65)), tuple(range(32, 2049, 16))
 
 FitCheck = Callable[[Estimate | None], bool]
+ContextChange = Callable[[EstimateContext, int], EstimateContext]
 
 
 def build_fit_check(refined_estimate: Estimate | None, analytic_estimate: Estimate | None) -> FitCheck:
-    """Whether an estimate by the closed form fits, set right by what is `shown` of the same plan where it was `rough` by the closed form:
-    so that what is said of the plan as it is and of its neighbours agrees.
+    """Return a function that tells whether an estimate by the closed form fits.
+
+    Its memory is first multiplied by the ratio of refined to closed form, so that what the page shows of a
+    plan and what it says of the plan's neighbours agree.
+
+    Args:
+        refined_estimate: What is shown of the plan.
+        analytic_estimate: The same plan by the closed form.
     """
-    ratio = 1.0
-    if (
-        refined_estimate
-        and refined_estimate.memory_gb
-        and analytic_estimate
-        and analytic_estimate.memory_gb
-        and analytic_estimate.room_gb
-    ):
-        limit_ratio = analytic_estimate.room_gb / analytic_estimate.memory_gb.likely
-        ratio = refined_estimate.memory_gb.likely / analytic_estimate.memory_gb.likely
-        ratio = (
-            max(ratio, 1.000001 * limit_ratio)
-            if refined_estimate.fits == "no"
-            else min(ratio, 0.999999 * limit_ratio)
-        )
+    ratio = _memory_ratio(refined_estimate, analytic_estimate)
 
     def fits(estimate: Estimate | None) -> bool:
-        return bool(
-            estimate
-            and estimate.memory_gb
-            and estimate.room_gb is not None
-            and estimate.memory_gb.likely * ratio <= estimate.room_gb
-        )
+        if not estimate or not estimate.memory_gb or estimate.room_gb is None:
+            return False
+        return estimate.memory_gb.likely * ratio <= estimate.room_gb
 
     return fits
 
 
+def _memory_ratio(refined_estimate: Estimate | None, analytic_estimate: Estimate | None) -> float:
+    """Return by what to multiply the closed form's memory, so that it agrees with a refined estimate."""
+    if not refined_estimate or not refined_estimate.memory_gb:
+        return 1.0
+    if not analytic_estimate or not analytic_estimate.memory_gb or not analytic_estimate.room_gb:
+        return 1.0
+    analytic_gb = analytic_estimate.memory_gb.likely
+    ratio = refined_estimate.memory_gb.likely / analytic_gb
+    # With this ratio the plan itself would just fit.
+    limit_ratio = analytic_estimate.room_gb / analytic_gb
+    if refined_estimate.fits == "no":
+        return max(ratio, 1.000001 * limit_ratio)
+    return min(ratio, 0.999999 * limit_ratio)
+
+
 def largest_fitting(values: Sequence[int], fits: Callable[[int], bool]) -> int:
-    """The last of growing values that fits, by halving; 0 where not even the first does."""
+    """Return the last of ascending values that fits, by bisection; 0 where not even the first one does."""
     low, high = 0, len(values)
     while low < high:
         middle = (low + high) // 2
@@ -60,94 +62,72 @@ def largest_fitting(values: Sequence[int], fits: Callable[[int], bool]) -> int:
     return values[low - 1] if low else 0
 
 
-def max_batch_size(
-    plan: Plan,
-    settings: Settings,
-    machine: Machine,
-    base_model: BaseModelInfo,
-    lengths: DatasetLengths,
-    wait: bool = False,
-) -> int:
-    """The most examples at once that the plan's method bears on a machine, everything else as it is; with `wait` a trace has its say."""
-    return _find_largest(
-        plan,
-        BATCH_SIZES,
-        lambda value: with_batch_size(plan, value),
-        settings,
-        machine,
-        base_model,
-        lengths,
-        wait,
-    )
+def max_batch_size(context: EstimateContext, wait: bool = False) -> int:
+    """Return the most examples per micro batch with which the plan's method fits, all else unchanged.
+
+    Args:
+        context: The plan and all it depends on.
+        wait: Whether the answer is checked by a trace, which takes seconds.
+
+    Returns:
+        One of BATCH_SIZES; 0 where not even the smallest fits.
+    """
+    return _find_largest(context, BATCH_SIZES, with_batch_size, wait)
 
 
-def max_text_length(
-    plan: Plan,
-    settings: Settings,
-    machine: Machine,
-    base_model: BaseModelInfo,
-    lengths: DatasetLengths,
-    wait: bool = False,
-) -> int:
-    """The longest text (tokens) likewise; no longer than the longest example, since more changes nothing."""
-    longest, min_tokens = max(row.tokens for row in lengths.rows), min_text_length(lengths)
-    values = [value for value in TEXT_LENGTHS if min_tokens <= value < longest] + [
-        min(value for value in (*TEXT_LENGTHS, longest) if value >= longest)
-    ]
-    return _find_largest(
-        plan, values, lambda value: with_max_length(plan, value), settings, machine, base_model, lengths, wait
-    )
+def max_text_length(context: EstimateContext, wait: bool = False) -> int:
+    """Return the longest text (tokens) with which the plan's method fits, all else unchanged.
+
+    Args:
+        context: The plan and all it depends on.
+        wait: Whether the answer is checked by a trace, which takes seconds.
+
+    Returns:
+        One of TEXT_LENGTHS, no longer than the longest example needs, since more changes nothing; 0 where
+        not even the shortest fits or there are no examples.
+    """
+    if not context.lengths:
+        return 0
+    longest = max(row.tokens for row in context.lengths.rows)
+    shortest = min_text_length(context.lengths)
+    values = [value for value in TEXT_LENGTHS if shortest <= value < longest]
+    values.append(min(value for value in (*TEXT_LENGTHS, longest) if value >= longest))
+    return _find_largest(context, values, with_max_length, wait)
 
 
 def min_text_length(lengths: DatasetLengths) -> int:
-    """The fewest tokens that leave anything to learn from: below, every question fills the text alone."""
+    """Return the fewest tokens that leave anything to learn: below, every prompt fills the text alone."""
     return min(row.prompt_tokens + 1 if row.completion_tokens else 1 for row in lengths.rows)
 
 
-def with_batch_size(plan: Plan, value: int) -> Plan:
-    """The plan with so many examples at once."""
-    return plan.model_copy(
-        update={
-            "training": plan.training.model_copy(
-                update={"batch_size": value, "gradient_accumulation_steps": 1}
-            )
-        }
-    )
+def with_batch_size(context: EstimateContext, value: int) -> EstimateContext:
+    """Return the context of a plan with so many examples per micro batch."""
+    return context.with_training(batch_size=value, gradient_accumulation_steps=1)
 
 
-def with_max_length(plan: Plan, value: int) -> Plan:
-    """The plan with texts of so many tokens."""
-    return plan.model_copy(update={"training": plan.training.model_copy(update={"max_length": value})})
+def with_max_length(context: EstimateContext, value: int) -> EstimateContext:
+    """Return the context of a plan with texts of so many tokens."""
+    return context.with_training(max_length=value)
 
 
 def _find_largest(
-    plan: Plan,
-    values: Sequence[int],
-    with_value: Callable[[int], Plan],
-    settings: Settings,
-    machine: Machine,
-    base_model: BaseModelInfo,
-    lengths: DatasetLengths,
-    wait: bool,
+    context: EstimateContext, values: Sequence[int], with_value: ContextChange, wait: bool
 ) -> int:
-    method = methods.get(plan.method.name)
+    method = methods.get(context.plan.method.name)
 
-    def estimate_with(candidate: Plan, use_traces: bool) -> Estimate | None:
-        return all_methods.estimate_all_methods(
-            candidate, machine, {method.name: settings}, base_model, lengths, method.name, use_traces
-        ).get(method.name)
+    def estimate(candidate: EstimateContext, use_traces: bool) -> Estimate | None:
+        return all_methods.estimate_all_methods(candidate, method.name, use_traces).get(method.name)
 
-    def search(reference_plan: Plan, values: Sequence[int]) -> int:
-        fits = build_fit_check(estimate_with(reference_plan, True), estimate_with(reference_plan, False))
-        return largest_fitting(values, lambda value: fits(estimate_with(with_value(value), False)))
+    def search(reference: EstimateContext, values: Sequence[int]) -> int:
+        fits = build_fit_check(estimate(reference, True), estimate(reference, False))
+        return largest_fitting(values, lambda value: fits(estimate(with_value(context, value), False)))
 
-    largest_value = search(plan, values)
-    while wait and largest_value:
-        all_methods.trace_missing(with_value(largest_value), method, settings, machine, base_model, lengths)
-        refined_estimate = estimate_with(with_value(largest_value), True)
+    largest = search(context, values)
+    while wait and largest:
+        candidate = with_value(context, largest)
+        all_methods.trace_missing(candidate, method)
+        refined_estimate = estimate(candidate, True)
         if refined_estimate and refined_estimate.fits != "no":
             break
-        largest_value = search(
-            with_value(largest_value), [value for value in values if value < largest_value]
-        )
-    return largest_value
+        largest = search(candidate, [value for value in values if value < largest])
+    return largest

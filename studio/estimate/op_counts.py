@@ -1,22 +1,30 @@
-"""What a stretch of work takes: arithmetic, memory traffic, operations, chance, and the memory alive at its peak, part by part."""
+"""The work and the peak memory of a piece of a run, as both the closed form and the trace count it."""
 
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-# What adds up from one stretch to the next.
+# The fields that add up from one piece of work to the next.
 ADDITIVE_FIELDS = ("flop_16", "flop_32", "moved", "operations", "drawn", "unpacked")
 
 
 @dataclass
 class OpCounts:
-    """FLOP by width of number, bytes moved, operations, numbers drawn by chance (dropout), 4-bit numbers multiplied out, and the highest sum
-    of live bytes with the parts it consisted of.
+    """What a pass, a phase or a run takes (docs/estimator.md#what-is-counted).
 
-    `spare` is what a card's allocator holds at the peak beyond what it needs, and gives back when it is short (bytes).
-
-    Parts: "frozen" and "weights" (held all the time), "gradients", "activations" (kept for the way back), "scores" (of the vocabulary,
-    with what the loss makes of them), "passing" (temporary), "written" (keys and values of text so far).
+    Attributes:
+        flop_16: Arithmetic on 16-bit numbers (FLOP).
+        flop_32: Arithmetic on 32-bit numbers (FLOP).
+        moved: Memory traffic (bytes read and written).
+        operations: Number of operations launched.
+        drawn: Random numbers drawn, for dropout.
+        unpacked: 4-bit numbers dequantized.
+        peak: The highest sum of live bytes.
+        spare: What a GPU's allocator holds at the peak beyond what it needs, and gives back when memory
+            is short (bytes).
+        parts: What the peak consists of (bytes): "frozen" and "weights" (live all the time), "gradients",
+            "activations" (kept for the backward pass), "scores" (of the vocabulary, with what the loss
+            computes from them), "passing" (temporary), "written" (keys and values of the text so far).
     """
 
     flop_16: float = 0.0
@@ -30,17 +38,13 @@ class OpCounts:
     parts: dict[str, float] = field(default_factory=dict)
 
     def scaled(self, factor: float) -> "OpCounts":
-        """The same work so many times; its peak stays."""
-        return OpCounts(
-            **{name: getattr(self, name) * factor for name in ADDITIVE_FIELDS},
-            peak=self.peak,
-            spare=self.spare,
-            parts=self.parts,
-        )
+        """Return the same work repeated `factor` times; its peak stays."""
+        work = {name: getattr(self, name) * factor for name in ADDITIVE_FIELDS}
+        return OpCounts(**work, peak=self.peak, spare=self.spare, parts=self.parts)
 
 
 def total(all_counts: Iterable[OpCounts]) -> OpCounts:
-    """One after the other: work adds up, the highest peak stays."""
+    """Return pieces of work done one after the other: the work adds up, the highest peak stays."""
     result = OpCounts()
     for counts in all_counts:
         for name in ADDITIVE_FIELDS:
@@ -51,5 +55,5 @@ def total(all_counts: Iterable[OpCounts]) -> OpCounts:
 
 
 def nonzero_parts(parts: Counter[str]) -> dict[str, float]:
-    """Parts in bytes, without those that hold nothing."""
+    """Return the parts (bytes) without those that hold nothing."""
     return {name: float(size) for name, size in parts.items() if size > 0}

@@ -1,20 +1,19 @@
-"""What would make a run fit: each remedy with its new estimate, the mildest first."""
+"""What would make a run fit: each suggestion with its new estimate, the mildest change first."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from studio import methods
 from studio.estimate import all_methods
 from studio.estimate import limits as plan_limits
-from studio.estimate.all_methods import BaseModelInfo
-from studio.estimate.dataset_lengths import DatasetLengths
+from studio.estimate.all_methods import EstimateContext
+from studio.estimate.limits import FitCheck
 from studio.estimate.machines.catalogue import Machine
 from studio.estimate.types import Estimate
 from studio.i18n import Message
 from studio.methods import compatibility
-from studio.methods.spec import Settings
-from studio.plan import Plan, Value
+from studio.plan import Value
 
 SuggestionKind = Literal["batch", "gradient_checkpointing", "length", "method", "machine"]
 LABELS: dict[SuggestionKind, Message] = {
@@ -24,14 +23,15 @@ LABELS: dict[SuggestionKind, Message] = {
     "method": Message("{value} instead"),
     "machine": Message("Another machine: {value}"),
 }
-# Lengths are offered in steps of the page's slider; below this little is left of most texts (tokens).
+# Lengths are suggested in steps of the page's slider; below MIN_LENGTH too little is left of most texts
+# (tokens).
 LENGTH_STEP, MIN_LENGTH = 16, 32
 MAX_SUGGESTIONS = 4
 
 
 @dataclass(frozen=True)
 class Suggestion:
-    """One change of a plan: `value` is what its field becomes, `estimate` what the run then needs."""
+    """One change of a plan: what its field becomes, and what the run then needs."""
 
     kind: SuggestionKind
     value: Value
@@ -40,17 +40,20 @@ class Suggestion:
 
 
 def find_suggestions(
-    plan: Plan,
-    method_name: str,
-    settings: Mapping[str, Settings],
-    machine: Machine,
-    base_model: BaseModelInfo,
-    lengths: DatasetLengths,
-    other_machines: Mapping[str, Machine],
+    context: EstimateContext, method_name: str, other_machines: Mapping[str, Machine]
 ) -> list[Suggestion]:
-    """Up to MOST changes under which method `name` fits here, or one that fits elsewhere; empty where it fits as it is."""
+    """Return changes with which a method fits.
+
+    Args:
+        context: The plan and all it depends on.
+        method_name: The method, which need not be the plan's own.
+        other_machines: Machines that may be suggested, by id.
+
+    Returns:
+        At most MAX_SUGGESTIONS, the mildest first; empty where nothing helps or there are no examples.
+    """
     suggestions: list[Suggestion] = []
-    for suggestion in _candidates(plan, method_name, settings, machine, base_model, lengths, other_machines):
+    for suggestion in _build_candidates(context, method_name, other_machines):
         if suggestion.estimate.fits in ("yes", "tight"):
             suggestions.append(suggestion)
         if len(suggestions) == MAX_SUGGESTIONS:
@@ -58,70 +61,86 @@ def find_suggestions(
     return suggestions
 
 
-def _candidates(
-    plan: Plan,
-    method_name: str,
-    settings: Mapping[str, Settings],
-    machine: Machine,
-    base_model: BaseModelInfo,
-    lengths: DatasetLengths,
-    other_machines: Mapping[str, Machine],
+def _build_candidates(
+    context: EstimateContext, method_name: str, other_machines: Mapping[str, Machine]
 ) -> Iterator[Suggestion]:
-    training = plan.training
-
-    def estimate_with(
-        method: str, target_machine: Machine = machine, use_traces: bool = True, **changes: object
-    ) -> Estimate | None:
-        changed_plan = plan.model_copy(update={"training": training.model_copy(update=changes)})
-        return all_methods.estimate_all_methods(
-            changed_plan, target_machine, settings, base_model, lengths, method, use_traces
-        ).get(method)
-
-    def suggest(
-        kind: SuggestionKind, value: Value, estimate: Estimate | None, shown_value: object = None
-    ) -> Iterator[Suggestion]:
-        if estimate:
-            yield Suggestion(kind, value, LABELS[kind].format(value=shown_value or value), estimate)
-
-    fits_check = plan_limits.build_fit_check(
-        estimate_with(method_name), estimate_with(method_name, refined=False)
+    """Yield changes with their estimates, whether the run then fits or not."""
+    fits = plan_limits.build_fit_check(
+        _estimate(context, method_name), _estimate(context, method_name, use_traces=False)
     )
-    batch_sizes = range(1, plan.training.batch_size or 8)
-    largest_batch = plan_limits.largest_fitting(
-        batch_sizes,
-        lambda value: fits_check(
-            estimate_with(method_name, refined=False, batch_size=value, gradient_accumulation_steps=1)
+    yield from _suggest_batch_size(context, method_name, fits)
+    yield from _suggest_gradient_checkpointing(context, method_name)
+    yield from _suggest_max_length(context, method_name, fits)
+    yield from _suggest_qlora(context, method_name)
+    yield from _suggest_machine(context, method_name, other_machines)
+
+
+def _suggest_batch_size(context: EstimateContext, method_name: str, fits: FitCheck) -> Iterator[Suggestion]:
+    batch_size = plan_limits.largest_fitting(
+        range(1, context.plan.training.batch_size or 8),
+        lambda value: fits(
+            _estimate(plan_limits.with_batch_size(context, value), method_name, use_traces=False)
         ),
     )
-    if largest_batch:
-        yield from suggest(
-            "batch",
-            largest_batch,
-            estimate_with(method_name, batch_size=largest_batch, gradient_accumulation_steps=1),
-        )
-    if methods.get(method_name).supports_gradient_checkpointing and training.gradient_checkpointing is None:
-        yield from suggest(
-            "gradient_checkpointing", True, estimate_with(method_name, gradient_checkpointing=True)
-        )
-    min_length = MIN_LENGTH * max(1, -(-plan_limits.min_text_length(lengths) // MIN_LENGTH))
-    longest = plan_limits.largest_fitting(
-        range(min_length, plan.training.max_length, LENGTH_STEP),
-        lambda value: fits_check(estimate_with(method_name, refined=False, max_length=value)),
+    if batch_size:
+        estimate = _estimate(plan_limits.with_batch_size(context, batch_size), method_name)
+        yield from _suggest("batch", batch_size, estimate)
+
+
+def _suggest_gradient_checkpointing(context: EstimateContext, method_name: str) -> Iterator[Suggestion]:
+    is_supported = methods.get(method_name).supports_gradient_checkpointing
+    if is_supported and context.plan.training.gradient_checkpointing is None:
+        estimate = _estimate(context.with_training(gradient_checkpointing=True), method_name)
+        yield from _suggest("gradient_checkpointing", True, estimate)
+
+
+def _suggest_max_length(context: EstimateContext, method_name: str, fits: FitCheck) -> Iterator[Suggestion]:
+    if not context.lengths:
+        return
+    shortest = plan_limits.min_text_length(context.lengths)
+    min_length = MIN_LENGTH * max(1, -(-shortest // MIN_LENGTH))
+    max_length = plan_limits.largest_fitting(
+        range(min_length, context.plan.training.max_length, LENGTH_STEP),
+        lambda value: fits(
+            _estimate(plan_limits.with_max_length(context, value), method_name, use_traces=False)
+        ),
     )
-    if longest:
-        yield from suggest("length", longest, estimate_with(method_name, max_length=longest))
-    if method_name != "qlora" and not compatibility.find_incompatibility(
-        "qlora", plan.task, base_model.shape
-    ):
-        yield from suggest("method", "qlora", estimate_with("qlora"), "QLoRA")
-    paid_machines = (
-        other_machine
-        for other_machine in other_machines.values()
-        if other_machine.price_per_hour and other_machine.currency == "USD"
-    )  # what is free is free for minutes
-    cheapest_first = sorted(paid_machines, key=lambda other_machine: other_machine.price_per_hour or 0)
-    for other_machine in cheapest_first:
-        estimate = estimate_with(method_name, other_machine)
+    if max_length:
+        estimate = _estimate(plan_limits.with_max_length(context, max_length), method_name)
+        yield from _suggest("length", max_length, estimate)
+
+
+def _suggest_qlora(context: EstimateContext, method_name: str) -> Iterator[Suggestion]:
+    if method_name == "qlora":
+        return
+    if not compatibility.find_incompatibility("qlora", context.plan.task, context.base_model.shape):
+        yield from _suggest("method", "qlora", _estimate(context, "qlora"), "QLoRA")
+
+
+def _suggest_machine(
+    context: EstimateContext, method_name: str, other_machines: Mapping[str, Machine]
+) -> Iterator[Suggestion]:
+    """Yield the cheapest machine on which the method fits.
+
+    Machines without a price are left out, and so are free ones, which are free for minutes only.
+    """
+    paid_machines = [
+        machine for machine in other_machines.values() if machine.price_per_hour and machine.currency == "USD"
+    ]
+    for machine in sorted(paid_machines, key=lambda machine: machine.price_per_hour or 0):
+        estimate = _estimate(replace(context, machine=machine), method_name)
         if estimate and estimate.fits == "yes":
-            yield from suggest("machine", other_machine.id, estimate, other_machine.name)
+            yield from _suggest("machine", machine.id, estimate, machine.name)
             return
+
+
+def _suggest(
+    kind: SuggestionKind, value: Value, estimate: Estimate | None, shown_value: str = ""
+) -> Iterator[Suggestion]:
+    """Yield a suggestion where there is an estimate; `shown_value` is what a person reads for the value."""
+    if estimate:
+        yield Suggestion(kind, value, LABELS[kind].format(value=shown_value or value), estimate)
+
+
+def _estimate(context: EstimateContext, method_name: str, use_traces: bool = True) -> Estimate | None:
+    return all_methods.estimate_all_methods(context, method_name, use_traces).get(method_name)

@@ -1,11 +1,12 @@
-"""What an estimate says: a range for every figure, what it consists of, and whether the run fits."""
+"""The result of an estimate: a range for every figure, the parts it is made of, and whether the run fits."""
 
 from dataclasses import dataclass, field
 from typing import Literal
 
 from studio.i18n import Message
 
-# How an estimate came about, the roughest first: the closed form; a traced step; either with this machine's own measured rates.
+# How an estimate came about: the closed form, which is rougher, or a traced step. Either can use this
+# machine's own measured rates (docs/estimator.md#the-four-levels).
 EstimateLevel = Literal["formula", "traced"]
 FitStatus = Literal["yes", "tight", "no", "unknown"]
 
@@ -19,26 +20,42 @@ class Range:
     high: float
 
     def scaled(self, factor: float) -> "Range":
-        """The same range in another unit."""
+        """Return the same range in another unit."""
         return Range(self.low * factor, self.likely * factor, self.high * factor)
 
     def contains(self, value: float) -> bool:
-        """Whether a value lies within."""
+        """Return whether a value lies within the range."""
         return self.low <= value <= self.high
 
 
 def range_around(likely: float, spread: float) -> Range:
-    """From likely ÷ spread to likely × spread."""
+    """Return the range from likely ÷ spread to likely × spread."""
     return Range(likely / spread, likely, likely * spread)
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """What one method would need for a plan on a machine (`place`, its id); None stands where something is missing, which `missing` names.
+    """What one method would need for a plan on a machine. None stands for a figure that is not known.
 
-    `parts` (GB) are those of the likely peak, by the names in PARTS; `stretches` (minutes) those of the likely time, by phase.
-    `room_gb` is what the machine has for a run. `money` is in `currency`. `corrected` says by what earlier runs made it multiply "minutes"
-    and "memory_gb", `stamp` with which measurement of the machine it was made (epoch, s; 0: by its specification).
+    Attributes:
+        method: Name of the method.
+        trainable: Number of trainable parameters.
+        total: Number of all parameters.
+        memory_gb: Peak memory (GB).
+        parts: The parts of the likely peak (GB), by the names in MEMORY_PARTS.
+        minutes: Time of the whole run.
+        stretches: The parts of the likely time (minutes), by phase.
+        money: Cost of the run in `currency`.
+        watt_hours: Energy of the run.
+        disk_mb: Size of the result on disk.
+        fits: Whether the run fits into `room_gb`.
+        room_gb: Memory that the machine has for a run.
+        why_not: Why the run does not fit; None where it does.
+        missing: What would have to be known for the figures that are missing or rough.
+        level: How the estimate came about.
+        measured_at: When the machine's rates were measured (epoch, s); 0 for its specification.
+        corrections: The factors by which earlier runs have changed "minutes" and "memory_gb".
+        machine_id: Id of the machine.
     """
 
     method: str
@@ -57,14 +74,14 @@ class Estimate:
     why_not: Message | None = None
     missing: tuple[Message, ...] = ()
     level: EstimateLevel = "formula"
-    stamp: float = 0.0
-    corrected: dict[str, float] = field(default_factory=dict)
-    place: str = ""
+    measured_at: float = 0.0
+    corrections: dict[str, float] = field(default_factory=dict)
+    machine_id: str = ""
 
     @property
     def is_measured(self) -> bool:
-        """Whether it rests on this machine's own rates."""
-        return self.stamp > 0
+        """Whether the estimate rests on this machine's own measured rates."""
+        return self.measured_at > 0
 
     @property
     def largest_part(self) -> str:

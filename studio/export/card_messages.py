@@ -1,4 +1,4 @@
-"""The words of the model card, in both languages."""
+"""What the model card says."""
 
 from studio.i18n import Message
 
@@ -16,10 +16,12 @@ METRIC_LABELS = {
     "n_questions": Message("questions asked"),
 }
 ON_VALIDATION = Message(
-    "Measured on {count} examples kept aside (seed {seed}), which also chose the best state of the training. Few examples make an uncertain figure."
+    "Measured on {count} examples kept aside (seed {seed}), which also chose the best state of the "
+    "training. Few examples make an uncertain figure."
 )
 ON_TEST = Message(
-    "Measured on {count} examples, {whose}, that neither the training nor the choice of its best state has seen."
+    "Measured on {count} examples, {whose}, that neither the training nor the choice of its best state has "
+    "seen."
 )
 HELD_OUT_TEST_SET = Message("kept aside (seed {seed})")
 SEPARATE_TEST_SET = Message("the test set {name}")
@@ -40,7 +42,8 @@ DATA_FILE = Message("- {name}: {rows} rows, SHA-256 `{sha256}`")
 DATA_LICENCE = Message("- licence of the data: {licence}")
 LICENCE_NOT_GIVEN = Message("not given")
 SPLIT_SIZES = Message(
-    "- {train} to train on, {validation} to check on, {test} for the verdict alone; left out: {incomplete} incomplete, {damaged} damaged"
+    "- {train} to train on, {validation} to check on, {test} for the verdict alone; left out: {incomplete} "
+    "incomplete, {damaged} damaged"
 )
 TRUNCATED_EXAMPLES = Message("- {cut} examples were cut at {max_length} tokens, {dropped} dropped")
 TRAINING_HEADING = Message("## Training")
@@ -51,10 +54,12 @@ DURATION = Message("- took {seconds:.0f} s on {device}; best validation at step 
 USAGE_HEADING = Message("## Use it")
 EXTRA_FILE_COMMENT = Message("lies beside this card and teaches PEFT this kind of adapter")
 TRAINED_ON_4_BIT_BASE = Message(
-    "Learned on a base in 4 bits (NF4): on the unrounded base its answers can differ; the merged form gives exactly those learned."
+    "Learned on a base in 4 bits (NF4): on the unrounded base its answers can differ; the merged form gives "
+    "exactly those learned."
 )
 LIMITS_HEADING = Message("## Limits")
 LIMITS_TEXT = Message(
-    "The figures above were measured on {weights}; on other weights of the same name they can differ. It has learned from these examples alone and "
+    "The figures above were measured on {weights}; on other weights of the same name they can differ. It "
+    "has learned from these examples alone and "
     "shares the base model's weaknesses. Try it on your own questions before anyone relies on it."
 )

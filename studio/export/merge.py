@@ -1,4 +1,4 @@
-"""Add what an adapter learned into the base model's own matrices, so that the result opens on its own."""
+"""Merge what an adapter learned into the base model's own matrices, so that the result opens on its own."""
 
 import json
 from pathlib import Path
@@ -12,7 +12,12 @@ from studio.storage import require_disk_space
 
 
 def save_merged_model(run: Run, folder: Path) -> None:
-    """Write the base with the change merged in, and its tokenizer, as safetensors."""
+    """Write the base with what was learned merged in, and its tokenizer, as safetensors.
+
+    Raises:
+        NotPossible: The base model here is not the one the run was trained on.
+        OutOfDiskSpace: The disk has not enough space.
+    """
     plan, report = run.plan, runs.report(run)
     method = methods.get(plan.method.name)
     base_model = load.base_model(
@@ -26,7 +31,8 @@ def save_merged_model(run: Run, folder: Path) -> None:
     if checksum != report["base"]["checksum"]:
         raise NotPossible(
             Message(
-                "The base model on this machine is not the one the run was trained on ({have} instead of {wanted})."
+                "The base model on this machine is not the one the run was trained on ({have} instead of "
+                "{wanted})."
             ),
             Message("Take the adapter home instead, or train again on the present weights."),
             have=checksum,

@@ -1,8 +1,11 @@
-"""The closed form: what one portion of texts takes on its way through a model, in microseconds and without torch.
+"""The closed form: what one pass of a micro batch takes, in microseconds and without torch.
 
-Counting follows Kaplan et al. 2020 for arithmetic (2 FLOP a weight and token forward, twice that back where weights learn) and Korthikanti
-et al. 2022 for what is kept, with the figures of today's model code in the place of theirs: FAMILIES was read off traces (torch 2.13,
-transformers 5.23; studio.estimate.tracing.meta_step), per unit of the widths of a block's matrices. tests/test_formula.py holds both together.
+Arithmetic is counted as Kaplan et al. 2020 do: 2 FLOP per weight and token forward, and twice that backward
+where weights are trained. What is kept for the backward pass follows Korthikanti et al. 2022, with figures
+of today's model code instead of theirs: FAMILY_PROFILES was read off traces (torch 2.13, transformers 5.23;
+studio.estimate.tracing.meta_step), in units of the widths of a block's matrices. Formulas and sources:
+docs/estimator.md#memory and docs/estimator.md#time. tests/estimate/test_meta_step.py holds the closed form
+against the trace.
 """
 
 from dataclasses import dataclass
@@ -15,10 +18,25 @@ from studio.models.shape import ModelShape
 
 @dataclass(frozen=True)
 class FamilyProfile:
-    """Per token, in units of the summed widths (in and out) of a block's matrices: numbers kept where a block learns, or where gradients
-    only pass, and numbers moved; per block and pass the operations. `squared` numbers are
-    kept, and moved there and back, per head and pair of tokens where attention has dropout, which no fast kernel knows; then one number of
-    chance is drawn for each, and `drawn` per token in units of the widths.
+    """What a block of a family of models takes (docs/estimator.md#family_profiles).
+
+    Figures "per token" are numbers in units of the summed widths (in and out) of a block's matrices. Figures
+    "per pair" are numbers per head and pair of tokens; they are not 0 only where attention has dropout,
+    which no fast kernel supports.
+
+    Attributes:
+        saved_activations: Kept for the backward pass, per token, where the block is trained.
+        saved_activations_frozen: The same where gradients only pass through the block.
+        memory_traffic: Moved forward, per token.
+        backward_traffic: Moved backward, per token, where the block is trained.
+        backward_traffic_frozen: The same where gradients only pass through the block.
+        operations: Operations forward, per block.
+        backward_operations: Operations backward, per block.
+        attention_saved: Kept for the backward pass, per pair; as many random numbers are drawn as there
+            are pairs.
+        attention_traffic: Moved forward, per pair.
+        attention_backward_traffic: Moved backward, per pair.
+        random_numbers: Random numbers drawn, per token.
     """
 
     saved_activations: float
@@ -56,195 +74,262 @@ FAMILY_PROFILES = {
     "qwen3": NORMED_HEADS_PROFILE,
     "gemma3_text": NORMED_HEADS_PROFILE,
     "bert": FamilyProfile(
-        1.04,
-        0.80,
-        4.1,
-        5.7,
-        4.9,
-        42,
-        42,
+        saved_activations=1.04,
+        saved_activations_frozen=0.80,
+        memory_traffic=4.1,
+        backward_traffic=5.7,
+        backward_traffic_frozen=4.9,
+        operations=42,
+        backward_operations=42,
         attention_saved=2.8,
         attention_traffic=15.2,
         attention_backward_traffic=9.5,
         random_numbers=0.11,
     ),
-    "modernbert": FamilyProfile(1.31, 1.00, 4.4, 7.9, 6.0, 26, 33),
+    "modernbert": FamilyProfile(
+        saved_activations=1.31,
+        saved_activations_frozen=1.00,
+        memory_traffic=4.4,
+        backward_traffic=7.9,
+        backward_traffic_frozen=6.0,
+        operations=26,
+        backward_operations=33,
+    ),
 }
-# Around the blocks: embedding, masks, positions, final norm, loss.
+# Operations around the blocks: embedding, masks, positions, final norm, loss.
 NON_BLOCK_OPERATIONS = 60.0
-# Where nothing learns a block's intermediate results come and go: in units of the widths too (0.6 to 0.9 of seven models' traces).
+# Where nothing is trained a block's intermediate results come and go: this many numbers per token, in units
+# of the widths too (0.6 to 0.9 in traces of seven models).
 TRANSIENT_WIDTHS = 0.75
-# Under bfloat16 autocast about a third of what is kept stays in 32 bits (norms, PEFT's inputs): bytes a number.
+# Bytes of a kept number on a GPU: under bfloat16 autocast about a third of what is kept stays in 32 bits
+# (norms, PEFT's inputs).
 MIXED_PRECISION_BYTES = 2.6
+# Gradient checkpointing computes the forward pass again but for the last product of a block; launches and
+# traffic grow by less (docs/estimator.md#arithmetic-closed-form).
+RECOMPUTED_FLOP_SHARE = 0.96
+RECOMPUTED_OPERATIONS_FACTOR = 1.35
+RECOMPUTED_TRAFFIC_FACTOR = 1.3
+
+
+@dataclass(frozen=True)
+class AttachedModel:
+    """A model with a method attached, on the device that it computes on.
+
+    Attributes:
+        shape: The model's shape.
+        profile: What the method adds to a pass.
+        trainable_params: Number of parameters that get gradients.
+        device: "cpu" or "cuda".
+    """
+
+    shape: ModelShape
+    profile: CostProfile
+    trainable_params: int
+    device: str
+
+    @property
+    def bytes_per_value(self) -> float:
+        """Bytes of an activation."""
+        return 4.0 if self.device == "cpu" else MIXED_PRECISION_BYTES
 
 
 def count_pass(
-    shape: ModelShape,
-    phase: Phase,
-    micro_batch: MicroBatch,
-    profile: CostProfile,
-    device: str,
-    gradient_checkpointing: bool,
-    trainable_params: int,
+    model: AttachedModel, phase: Phase, micro_batch: MicroBatch, gradient_checkpointing: bool = False
 ) -> OpCounts:
-    """One portion through the model, back again where the phase learns; `trained` counts the numbers that get gradients.
+    """Count one micro batch through the model, and back again where the phase has gradients.
 
-    `recompute` says that what is kept is only each block's input, and the rest is computed once more on the way back.
+    Args:
+        model: The model with its method.
+        phase: The phase that the pass belongs to.
+        micro_batch: The texts.
+        gradient_checkpointing: Whether only each block's input is kept for the backward pass and
+            everything else is computed once more on the way back.
+
+    Returns:
+        Work and peak memory, without what is resident all the time.
     """
-    family = FAMILY_PROFILES.get(shape.family, GATED_PROFILE)
-    bytes_per_value = 4.0 if device == "cpu" else MIXED_PRECISION_BYTES
-    tokens = float(micro_batch.rows * micro_batch.tokens)
-    widths = sum(linear.n_in + linear.n_out for linear in shape.linears)
-    block_params = float(sum(linear.n_in * linear.n_out for linear in shape.linears))
-    n_blocks = phase.block_share * shape.layers - (profile.cached_blocks if phase.method else 0)
-    n_trainable_blocks = min(profile.trainable_blocks, n_blocks) if phase.with_gradients else 0
-    passing = n_blocks - n_trainable_blocks if phase.with_gradients and not _stops_backward(profile) else 0
-    adapter_params = profile.adapter_params if phase.method else 0.0
-    pairs = micro_batch.rows * micro_batch.tokens * (micro_batch.tokens + profile.virtual_tokens)
-    forward_flop = n_blocks * (
-        2 * tokens * (block_params + adapter_params) + 4 * pairs * shape.attention_width
-    )
-    backward_flop = (n_trainable_blocks + passing) * (
-        2 * tokens * (block_params + 2 * adapter_params) + 10 * pairs * shape.attention_width
-    ) + n_trainable_blocks * 2 * tokens * block_params
-    counts = OpCounts(operations=n_blocks * family.operations + NON_BLOCK_OPERATIONS)
-    attention_bytes = bytes_per_value * shape.heads * pairs if phase.with_gradients else 0.0
-    counts.moved = n_blocks * (
-        bytes_per_value * tokens * family.memory_traffic * widths
-        + attention_bytes * family.attention_traffic
-        + 4 * block_params
-    )
-    if phase.method:
-        counts.moved += n_blocks * (
-            bytes_per_value * tokens * profile.memory_traffic + 4 * profile.weight_traffic
-        )
-        counts.operations += n_blocks * profile.operations
-        counts.unpacked += (n_blocks + n_trainable_blocks + passing) * profile.dequantized_params
-    head_flop = _count_head(shape, phase, micro_batch, counts, profile.trainable_blocks >= shape.layers)
+    single_pass = _Pass(model, phase, micro_batch)
+    counts = OpCounts()
+    forward_flop = single_pass.add_forward(counts)
+    head_flop = single_pass.add_head(counts)
+    backward_flop = 0.0
     saved_bytes = 0.0
     if phase.with_gradients:
-        backward_flop += head_flop
-        counts.moved += (n_trainable_blocks + passing) * (
-            bytes_per_value * tokens * profile.memory_traffic_backward
-            + 4 * profile.weight_traffic_backward
-            + 4 * block_params
-        )
-        counts.moved += (
-            bytes_per_value
-            * tokens
-            * widths
-            * (n_trainable_blocks * family.backward_traffic + passing * family.backward_traffic_frozen)
-            + n_trainable_blocks * 8 * block_params
-        )
-        counts.operations += (n_trainable_blocks + passing) * (
-            family.backward_operations + profile.operations_backward
-        )
-        counts.moved += (
-            (n_trainable_blocks + passing) * attention_bytes * family.attention_backward_traffic
-            + 16.0 * trainable_params
-        )  # the length of the gradient, and its cut
-        saved_per_trainable, saved_per_frozen = (
-            bytes_per_value * tokens * (widths * saved_activations + profile.saved_activations)
-            + attention_bytes * family.attention_saved
-            for saved_activations in (family.saved_activations, family.saved_activations_frozen)
-        )
-        saved_bytes = (
-            n_trainable_blocks * saved_per_trainable
-            + passing * saved_per_frozen
-            + (n_trainable_blocks + passing) * bytes_per_value * profile.weight_copies
-        )
-        counts.drawn = n_blocks * (
-            tokens * (profile.random_numbers + family.random_numbers * widths)
-            + (attention_bytes / bytes_per_value if family.attention_saved else 0.0)
-        )
+        backward_flop = single_pass.add_backward(counts) + head_flop
+        saved_bytes = single_pass.saved_bytes()
         if gradient_checkpointing:
-            counts.drawn, counts.unpacked = (
-                2 * counts.drawn,
-                counts.unpacked + n_blocks * profile.dequantized_params,
-            )
-            recomputed_flop = 0.96 * forward_flop  # the last product of a block is not needed again
-            forward_flop, counts.operations, counts.moved = (
-                forward_flop + recomputed_flop,
-                counts.operations * 1.35,
-                counts.moved * 1.3,
-            )
-            saved_bytes = n_blocks * bytes_per_value * tokens * shape.hidden + max(
-                saved_per_trainable, saved_per_frozen
-            )
-    _set_flop(counts, forward_flop + head_flop + backward_flop, device)
-    passing = (
-        bytes_per_value
-        * tokens
-        * (TRANSIENT_WIDTHS * widths + (shape.layers * shape.kv_cache_width if phase.new_tokens else 0))
-    )
-    _set_peak(
-        counts,
-        shape,
-        micro_batch,
-        saved_bytes,
-        passing,
-        4.0 * trainable_params if phase.with_gradients else 0.0,
-        profile,
-    )
-    return counts
-
-
-def _stops_backward(profile: CostProfile) -> bool:
-    """Whether gradients end at the lowest block that learns: nothing below or beside it wants any."""
-    return profile.trainable_blocks > 0 and not profile.adapter_params and not profile.virtual_tokens
-
-
-def _count_head(
-    shape: ModelShape, phase: Phase, micro_batch: MicroBatch, counts: OpCounts, is_trainable: bool
-) -> float:
-    """Arithmetic of the head forward; adds its traffic. Words are scored where something is learned."""
-    if phase.head != "words" or not micro_batch.scored_positions:
-        return 2.0 * micro_batch.rows * shape.hidden * shape.hidden
-    scored = float(micro_batch.rows * micro_batch.scored_positions)
-    counts.moved += 4 * (shape.vocabulary * shape.hidden + 4 * scored * shape.vocabulary)
-    if phase.with_gradients:
-        counts.moved += 4 * (
-            shape.vocabulary * shape.hidden * (4 if is_trainable else 1) + 6 * scored * shape.vocabulary
-        )
-    return (
-        2.0
-        * scored
-        * shape.vocabulary
-        * shape.hidden
-        * (1.5 if phase.with_gradients and is_trainable else 1.0)
-    )
-
-
-def _set_flop(counts: OpCounts, flop: float, device: str) -> None:
-    if device == "cpu":
+            forward_flop += single_pass.add_recomputation(counts, forward_flop)
+            saved_bytes = single_pass.checkpointed_bytes()
+    flop = forward_flop + head_flop + backward_flop
+    if model.device == "cpu":
         counts.flop_32 = flop
     else:
         counts.flop_16 = flop
-
-
-def _set_peak(
-    counts: OpCounts,
-    shape: ModelShape,
-    micro_batch: MicroBatch,
-    saved_bytes: float,
-    transient_bytes: float,
-    gradient_bytes: float,
-    profile: CostProfile,
-) -> None:
-    """The moment of most memory: at the loss, when everything is kept and scores lie there three times, or at the end of the way back."""
-    scores = 12.0 * micro_batch.rows * micro_batch.scored_positions * shape.vocabulary
-    if not gradient_bytes:
-        counts.parts = {"passing": transient_bytes, "scores": scores * 2 / 3}
-    else:
-        tied_gradient_bytes = (
-            8.0 * shape.vocabulary * shape.hidden
-            if profile.trainable_blocks >= shape.layers and shape.tied and not shape.encoder
-            else 0.0
-        )
-        at_loss, at_end = saved_bytes + scores, gradient_bytes + tied_gradient_bytes
-        counts.parts = (
-            {"activations": saved_bytes, "scores": scores}
-            if at_loss > at_end
-            else {"gradients": gradient_bytes, "passing": tied_gradient_bytes}
-        )
+    counts.parts = single_pass.peak_parts(saved_bytes)
     counts.peak = sum(counts.parts.values())
+    return counts
+
+
+class _Pass:
+    """One pass of a micro batch, with the quantities that the formulas share."""
+
+    def __init__(self, model: AttachedModel, phase: Phase, micro_batch: MicroBatch) -> None:
+        shape, profile = model.shape, model.profile
+        self.model, self.phase, self.micro_batch = model, phase, micro_batch
+        self.family = FAMILY_PROFILES.get(shape.family, GATED_PROFILE)
+        self.has_method = bool(phase.method)
+        self.tokens = float(micro_batch.rows * micro_batch.tokens)
+        self.pairs = micro_batch.rows * micro_batch.tokens * (micro_batch.tokens + profile.virtual_tokens)
+        # Summed widths (in and out) and parameters of a block's matrices.
+        self.widths = sum(linear.n_in + linear.n_out for linear in shape.linears)
+        self.block_params = float(sum(linear.n_in * linear.n_out for linear in shape.linears))
+        self.adapter_params = profile.adapter_params if self.has_method else 0.0
+        # Blocks that run; of these, blocks that are trained and blocks that gradients only pass through.
+        self.n_blocks = phase.block_share * shape.layers - (profile.cached_blocks if self.has_method else 0)
+        self.n_trainable_blocks: float = 0
+        self.n_passed_blocks: float = 0
+        if phase.with_gradients:
+            self.n_trainable_blocks = min(profile.trainable_blocks, self.n_blocks)
+            if not _stops_backward(profile):
+                self.n_passed_blocks = self.n_blocks - self.n_trainable_blocks
+        self.n_backward_blocks = self.n_trainable_blocks + self.n_passed_blocks
+        # Bytes of one number per head and pair of tokens.
+        self.attention_bytes = (
+            model.bytes_per_value * shape.heads * self.pairs if phase.with_gradients else 0.0
+        )
+
+    def add_forward(self, counts: OpCounts) -> float:
+        """Add the forward pass through the blocks, but for its arithmetic, which is returned (FLOP)."""
+        profile, family = self.model.profile, self.family
+        bytes_per_value = self.model.bytes_per_value
+        counts.operations = self.n_blocks * family.operations + NON_BLOCK_OPERATIONS
+        counts.moved = self.n_blocks * (
+            bytes_per_value * self.tokens * family.memory_traffic * self.widths
+            + self.attention_bytes * family.attention_traffic
+            + 4 * self.block_params
+        )
+        if self.has_method:
+            counts.moved += self.n_blocks * (
+                bytes_per_value * self.tokens * profile.memory_traffic + 4 * profile.weight_traffic
+            )
+            counts.operations += self.n_blocks * profile.operations
+            counts.unpacked += (self.n_blocks + self.n_backward_blocks) * profile.dequantized_params
+        matrix_flop = 2 * self.tokens * (self.block_params + self.adapter_params)
+        attention_flop = 4 * self.pairs * self.model.shape.attention_width
+        return self.n_blocks * (matrix_flop + attention_flop)
+
+    def add_head(self, counts: OpCounts) -> float:
+        """Add the head's traffic; return its arithmetic in one direction (FLOP).
+
+        The vocabulary is scored only at positions from which something is learned.
+        """
+        shape, phase = self.model.shape, self.phase
+        rows = self.micro_batch.rows
+        if phase.head != "words" or not self.micro_batch.scored_positions:
+            return 2.0 * rows * shape.hidden * shape.hidden
+        scored = float(rows * self.micro_batch.scored_positions)
+        head_params = shape.vocabulary * shape.hidden
+        is_trainable = self.model.profile.trainable_blocks >= shape.layers
+        counts.moved += 4 * (head_params + 4 * scored * shape.vocabulary)
+        flop = 2.0 * scored * shape.vocabulary * shape.hidden
+        if phase.with_gradients:
+            weight_reads = 4 if is_trainable else 1
+            counts.moved += 4 * (head_params * weight_reads + 6 * scored * shape.vocabulary)
+            if is_trainable:
+                # The backward pass of a trained head is twice its forward pass: half of it on either side.
+                flop *= 1.5
+        return flop
+
+    def add_backward(self, counts: OpCounts) -> float:
+        """Add the backward pass through the blocks; return its arithmetic without the head's (FLOP)."""
+        profile, family = self.model.profile, self.family
+        bytes_per_value = self.model.bytes_per_value
+        counts.moved += self.n_backward_blocks * (
+            bytes_per_value * self.tokens * profile.memory_traffic_backward
+            + 4 * profile.weight_traffic_backward
+            + 4 * self.block_params
+        )
+        traffic_widths = (
+            self.n_trainable_blocks * family.backward_traffic
+            + self.n_passed_blocks * family.backward_traffic_frozen
+        )
+        counts.moved += bytes_per_value * self.tokens * self.widths * traffic_widths
+        # The gradients of the weights.
+        counts.moved += self.n_trainable_blocks * 8 * self.block_params
+        counts.moved += self.n_backward_blocks * self.attention_bytes * family.attention_backward_traffic
+        # The norm of the gradient, and its clipping.
+        counts.moved += 16.0 * self.model.trainable_params
+        counts.operations += self.n_backward_blocks * (
+            family.backward_operations + profile.operations_backward
+        )
+        counts.drawn = self.n_blocks * self._random_numbers_per_block()
+        matrix_flop = 2 * self.tokens * (self.block_params + 2 * self.adapter_params)
+        attention_flop = 10 * self.pairs * self.model.shape.attention_width
+        weight_gradient_flop = self.n_trainable_blocks * 2 * self.tokens * self.block_params
+        return self.n_backward_blocks * (matrix_flop + attention_flop) + weight_gradient_flop
+
+    def _random_numbers_per_block(self) -> float:
+        n_attention = (
+            self.attention_bytes / self.model.bytes_per_value if self.family.attention_saved else 0.0
+        )
+        per_token = self.model.profile.random_numbers + self.family.random_numbers * self.widths
+        return self.tokens * per_token + n_attention
+
+    def add_recomputation(self, counts: OpCounts, forward_flop: float) -> float:
+        """Add the second forward pass of gradient checkpointing; return its arithmetic (FLOP)."""
+        counts.drawn *= 2
+        counts.unpacked += self.n_blocks * self.model.profile.dequantized_params
+        counts.operations *= RECOMPUTED_OPERATIONS_FACTOR
+        counts.moved *= RECOMPUTED_TRAFFIC_FACTOR
+        return RECOMPUTED_FLOP_SHARE * forward_flop
+
+    def saved_bytes(self) -> float:
+        """Return what all blocks keep for the backward pass (bytes)."""
+        weight_copies = self.model.bytes_per_value * self.model.profile.weight_copies
+        return (
+            self.n_trainable_blocks * self._saved_bytes_per_block(self.family.saved_activations)
+            + self.n_passed_blocks * self._saved_bytes_per_block(self.family.saved_activations_frozen)
+            + self.n_backward_blocks * weight_copies
+        )
+
+    def checkpointed_bytes(self) -> float:
+        """Return what gradient checkpointing keeps: each block's input, and one block in full (bytes)."""
+        block_inputs = self.n_blocks * self.model.bytes_per_value * self.tokens * self.model.shape.hidden
+        one_block = max(
+            self._saved_bytes_per_block(self.family.saved_activations),
+            self._saved_bytes_per_block(self.family.saved_activations_frozen),
+        )
+        return block_inputs + one_block
+
+    def _saved_bytes_per_block(self, saved_activations: float) -> float:
+        numbers_per_token = self.widths * saved_activations + self.model.profile.saved_activations
+        token_bytes = self.model.bytes_per_value * self.tokens * numbers_per_token
+        return token_bytes + self.attention_bytes * self.family.attention_saved
+
+    def peak_parts(self, saved_bytes: float) -> dict[str, float]:
+        """Return the parts (bytes) of the moment with the most memory.
+
+        With gradients that is the loss, when everything is kept and the scores exist three times over (12
+        bytes each), or the end of the backward pass, when all gradients are there.
+        """
+        shape = self.model.shape
+        scores = 12.0 * self.micro_batch.rows * self.micro_batch.scored_positions * shape.vocabulary
+        gradient_bytes = 4.0 * self.model.trainable_params if self.phase.with_gradients else 0.0
+        if not gradient_bytes:
+            cache_width = shape.layers * shape.kv_cache_width if self.phase.new_tokens else 0
+            numbers_per_token = TRANSIENT_WIDTHS * self.widths + cache_width
+            transient_bytes = self.model.bytes_per_value * self.tokens * numbers_per_token
+            return {"passing": transient_bytes, "scores": scores * 2 / 3}
+        is_tied_trained = (
+            self.model.profile.trainable_blocks >= shape.layers and shape.tied and not shape.encoder
+        )
+        # A tied embedding that is trained gets gradients as a table and as a head.
+        tied_gradient_bytes = 8.0 * shape.vocabulary * shape.hidden if is_tied_trained else 0.0
+        if saved_bytes + scores > gradient_bytes + tied_gradient_bytes:
+            return {"activations": saved_bytes, "scores": scores}
+        return {"gradients": gradient_bytes, "passing": tied_gradient_bytes}
+
+
+def _stops_backward(profile: CostProfile) -> bool:
+    """Return whether gradients end at the lowest trained block: nothing below or beside it needs them."""
+    return profile.trainable_blocks > 0 and not profile.adapter_params and not profile.virtual_tokens

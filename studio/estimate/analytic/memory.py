@@ -1,83 +1,101 @@
-"""The most memory a run holds at once, part by part, from what each of its phases keeps."""
+"""The most memory that a run holds at once, part by part, from what each of its phases keeps."""
 
 from collections.abc import Iterable
 
 from studio.estimate.machines.catalogue import Machine
 from studio.estimate.machines.rates import Rates
+from studio.estimate.method_run import MethodRun
 from studio.estimate.op_counts import OpCounts
-from studio.methods.spec import Method, ParameterCount, Settings
 from studio.methods.workload import (
     EIGHT_BIT_OPTIMIZER_MIN_PARAMETERS,
     Phase,
-    Workload,
     uses_gradient_checkpointing,
 )
 
-# What comes and goes takes more room than its bytes, since blocks of all sizes leave gaps. On a processor glibc keeps what was freed: of
-# transients 0.43 more (fitted on the runs of tests/bench/estimator.md). On a card, of everything (public rows: 1.04 to 1.10, eager more).
+# What comes and goes takes more memory than its bytes, since blocks of all sizes leave gaps. On a CPU glibc
+# keeps what was freed: of transients 0.43 more (fitted on the runs of tests/bench/estimator.md). On a GPU it
+# is a share of everything (public rows: 1.04 to 1.10, eager attention more;
+# docs/estimator.md#fragmentation_share).
 FRAGMENTATION_SHARE = {"processor": 0.43, "card": 0.07}
 TRANSIENT_PARTS = ("activations", "scores", "passing", "written")
-# NF4: half a byte a number, a scale of one byte for each 64, and 4 bytes for each 256 scales (Dettmers et al. 2023, double quantisation).
+# Bytes of a number in NF4: half a byte, a scale of one byte for each 64 numbers, and 4 bytes for each 256
+# scales (Dettmers et al. 2023, double quantisation).
 NF4_BYTES = 0.5 + 1 / 64 + 4 / (64 * 256)
-# What a run holds on a processor beside its libraries and its model: the tokenizer, the examples, the buffers of the arithmetic library
-# (fitted with SLACK; a tiny model's run holds 0.1 GB over its libraries).
+# What a run holds on a CPU beside its libraries and its model: the tokenizer, the examples, the buffers of
+# the arithmetic library (fitted together with FRAGMENTATION_SHARE; a run of a tiny model holds 0.1 GB over
+# its libraries).
 PROCESS_OVERHEAD_BYTES = {"processor": 0.11e9, "card": 0.0}
-# AdamW's two averages in 32 bits (bytes a trained number).
+# AdamW's two averages in 32 bits (bytes per trainable parameter).
 OPTIMIZER_STATE_BYTES = 8.0
 
 
 def bytes_per_parameter(machine: Machine) -> int:
-    """Bytes of a number of a base as it is held: 2 on a card that computes in bfloat16, else 4 (studio.models.device.weights_dtype)."""
-    return 2 if machine.kind == "card" and machine.bf16 else 4
+    """Return the bytes of a frozen parameter: 2 on a GPU that computes in bfloat16, else 4.
+
+    This is what studio.models.device.weights_dtype chooses.
+    """
+    return 2 if machine.is_gpu and machine.bf16 else 4
 
 
-def is_checkpointing_gradients(method: Method, workload: Workload, machine: Machine) -> bool:
-    """Whether activations are computed again on the way back instead of kept (studio.methods.training.supervised)."""
-    return method.supports_gradient_checkpointing and uses_gradient_checkpointing(
+def is_checkpointing_gradients(run: MethodRun, machine: Machine) -> bool:
+    """Return whether activations are computed again on the way back instead of kept.
+
+    This is what studio.methods.training.supervised chooses.
+    """
+    workload = run.workload
+    return run.method.supports_gradient_checkpointing and uses_gradient_checkpointing(
         workload.training.gradient_checkpointing,
-        machine.kind == "card",
+        machine.is_gpu,
         workload.shape.total(workload.num_labels),
     )
 
 
-def resident_bytes(
-    method: Method, workload: Workload, footprint: ParameterCount, machine: Machine
-) -> dict[str, float]:
-    """Bytes that lie there all the time: the model with what was attached, and the optimiser's averages."""
-    bytes_per_value, trainable_params = bytes_per_parameter(machine), footprint.trainable
-    model_bytes = 4.0 * trainable_params + (4.0 if method.weights == "trained" else bytes_per_value) * (
-        footprint.total - trainable_params
-    )
-    if method.weights == "nf4":
-        quantized_params = workload.shape.layers * sum(
-            linear.n_in * linear.n_out for linear in workload.shape.linears
-        )
-        model_bytes -= (bytes_per_value - NF4_BYTES) * quantized_params
-    return {
-        "model": model_bytes,
-        "optimiser": 0.0
-        if uses_paged_optimizer(method, trainable_params, machine)
-        else OPTIMIZER_STATE_BYTES * trainable_params,
-    }
+def resident_bytes(run: MethodRun, machine: Machine) -> dict[str, float]:
+    """Return what is in memory all the time (bytes).
+
+    Returns:
+        "model", with what was attached to it, and "optimiser", its averages.
+    """
+    trainable, total = run.parameters.trainable, run.parameters.total
+    # What is trained is always kept in 32 bits.
+    frozen_bytes = 4.0 if run.method.weights == "trained" else bytes_per_parameter(machine)
+    model_bytes = 4.0 * trainable + frozen_bytes * (total - trainable)
+    if run.method.weights == "nf4":
+        shape = run.workload.shape
+        quantized_params = shape.layers * sum(linear.n_in * linear.n_out for linear in shape.linears)
+        model_bytes -= (bytes_per_parameter(machine) - NF4_BYTES) * quantized_params
+    has_paged_optimizer = uses_paged_optimizer(run, machine)
+    optimizer_bytes = 0.0 if has_paged_optimizer else OPTIMIZER_STATE_BYTES * trainable
+    return {"model": model_bytes, "optimiser": optimizer_bytes}
 
 
-def uses_paged_optimizer(method: Method, trainable_params: int, machine: Machine) -> bool:
-    """Whether the optimiser's averages are 8-bit pages, which lie in the machine's own memory (studio.methods.training.supervised)."""
-    return machine.kind == "card" and (
-        trainable_params >= EIGHT_BIT_OPTIMIZER_MIN_PARAMETERS or method.weights == "nf4"
-    )
+def uses_paged_optimizer(run: MethodRun, machine: Machine) -> bool:
+    """Return whether the optimiser's averages are 8-bit pages, which lie in the machine's own memory.
+
+    This is what studio.methods.training.supervised chooses.
+    """
+    if not machine.is_gpu:
+        return False
+    return run.parameters.trainable >= EIGHT_BIT_OPTIMIZER_MIN_PARAMETERS or run.method.weights == "nf4"
 
 
 def peak_memory(
-    method: Method,
-    workload: Workload,
-    footprint: ParameterCount,
-    phases: Iterable[tuple[Phase, OpCounts]],
-    machine: Machine,
-    rates: Rates,
+    run: MethodRun, phases: Iterable[tuple[Phase, OpCounts]], machine: Machine, rates: Rates
 ) -> tuple[dict[str, float], float]:
-    """The parts (bytes) of the moment with the most memory, over all phases of a run; and how many of them the allocator gives back when short."""
-    resident = resident_bytes(method, workload, footprint, machine)
+    """Return the moment with the most memory, over all phases of a run.
+
+    Args:
+        run: The run.
+        phases: Its phases, each with what it takes.
+        machine: Where it runs.
+        rates: The machine's rates, for what a worker holds before its model.
+
+    Returns:
+        The parts of the peak (bytes), by the names in MEMORY_PARTS, and how many bytes of them the
+        allocator gives back when memory is short.
+    """
+    resident = resident_bytes(run, machine)
+    shape = run.workload.shape
     peak_parts: dict[str, float] = {}
     releasable_bytes = 0.0
     for phase, counts in phases:
@@ -86,29 +104,35 @@ def peak_memory(
             "model": resident["model"],
             **{name: counts.parts.get(name, 0.0) for name in (*TRANSIENT_PARTS, "gradients")},
         }
-        parts["beside"] = phase.extra_models * bytes_per_parameter(machine) * workload.shape.total()
+        parts["beside"] = phase.extra_models * bytes_per_parameter(machine) * shape.total()
         if phase.with_gradients:
             parts["optimiser"] = resident["optimiser"]
-        parts["written"] += bytes_per_parameter(machine) * workload.shape.hidden * phase.cached_tokens
-        fragmenting_bytes = (
-            sum(parts[name] for name in TRANSIENT_PARTS)
-            if machine.kind == "processor"
-            else sum(parts.values()) - parts["runtime"]
-        )
-        parts["slack"] = counts.parts.get("slack", FRAGMENTATION_SHARE[machine.kind] * fragmenting_bytes)
+        parts["written"] += bytes_per_parameter(machine) * shape.hidden * phase.cached_tokens
+        # A trace has replayed the allocator; the closed form takes a share.
+        parts["slack"] = counts.parts.get("slack", _fragmentation_bytes(parts, machine))
         if sum(parts.values()) > sum(peak_parts.values()):
             peak_parts, releasable_bytes = parts, counts.spare
     return {name: size for name, size in peak_parts.items() if size > 0}, releasable_bytes
 
 
-def disk_bytes(
-    method: Method, settings: Settings, workload: Workload, footprint: ParameterCount, machine: Machine
-) -> float:
-    """Bytes of the result on disk: what was trained, in 32 bits, where it is kept apart; else the whole model as it is held."""
-    if method.result_bytes:
-        return method.result_bytes(
-            workload.shape, settings, workload.num_labels, bytes_per_parameter(machine)
+def _fragmentation_bytes(parts: dict[str, float], machine: Machine) -> float:
+    if machine.is_gpu:
+        fragmenting_bytes = sum(parts.values()) - parts["runtime"]
+    else:
+        fragmenting_bytes = sum(parts[name] for name in TRANSIENT_PARTS)
+    return FRAGMENTATION_SHARE[machine.kind] * fragmenting_bytes
+
+
+def disk_bytes(run: MethodRun, machine: Machine) -> float:
+    """Return the size of the result on disk (bytes).
+
+    That is what was trained, in 32 bits, where it is saved on its own; else the full model as it is held.
+    """
+    workload = run.workload
+    if run.method.result_bytes:
+        return run.method.result_bytes(
+            workload.shape, run.settings, workload.num_labels, bytes_per_parameter(machine)
         )
-    if "adapter" in method.exports:
-        return 4.0 * footprint.trainable
+    if "adapter" in run.method.exports:
+        return 4.0 * run.parameters.trainable
     return float(bytes_per_parameter(machine) * workload.shape.total(workload.num_labels))

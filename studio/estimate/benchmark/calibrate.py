@@ -1,14 +1,15 @@
-"""Measure this machine: a few real steps on a shallow cut of the very model, and the four rates that explain their times.
+"""Measures this machine: a few real steps on a shallow cut of a model, and the four rates that explain them.
 
-`python -m studio.estimate.benchmark.calibrate` reads what to measure as JSON on stdin and writes one line of JSON for each point as it is done, the
-rates in the last. Rates are found by least squares on relative errors, none of them negative; what can be timed alone is timed alone.
+`python -m studio.estimate.benchmark.calibrate` reads what to measure as JSON from stdin and writes a line of
+JSON for each point when it is done, the rates in the last line. Rates follow from least squares on relative
+errors, none of them negative; what can be timed alone is timed alone. See docs/estimator.md#measured-machine.
 """
 
 import json
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, replace
 from itertools import combinations
 from statistics import median
 from typing import Any
@@ -21,9 +22,10 @@ from studio import methods, processes
 from studio.data import collate
 from studio.estimate.analytic.time import UPDATE_BYTES_PER_PARAMETER
 from studio.estimate.machines import hardware
+from studio.estimate.machines.catalogue import MachineKind
 from studio.estimate.machines.rates import Rates
 from studio.estimate.op_counts import OpCounts, total
-from studio.estimate.tracing.meta_step import MetaStep, PassSpec
+from studio.estimate.tracing.meta_step import MetaStep, ModelSpec, PassSpec
 from studio.models.device import (
     cuda_bytes_outside_allocator,
     device_type,
@@ -33,110 +35,145 @@ from studio.models.device import (
 )
 from studio.plan import Task
 
-# Layers of the cut, and portions that differ as much as portions do: few short texts, more long ones (texts, tokens).
-MAX_LAYERS, SHORT_BATCH, LONG_BATCH = 4, (2, 48), (4, 192)
+# Layers of the cut.
+MAX_LAYERS = 4
 # Steps of a point; the first few, in which memory is touched for the first time, are dropped.
 STEPS_PER_POINT, WARMUP_STEPS = 7, 3
-# How strongly a rate keeps to where it was where the points say nothing of it, and the least it may fall to (of where it was).
+# How strongly a rate keeps to where it was where the points say nothing of it, and the least share of its
+# former value that its cost may fall to.
 PRIOR_WEIGHT, MIN_RATE_SHARE = 0.6, 0.02
-# What is timed alone: so many numbers at once, about as many as a matrix of a small model has.
+# What is timed alone: so many numbers at once, about as many as a matrix of a small model has, so often.
 SAMPLE_SIZE, REPEATS = 1_048_576, 15
-# A worker loads more than this process before its model is there, and its first step does some things once (times; seconds).
+# A worker loads more than this process before its model is there (a factor), and its first step does some
+# things only once (seconds).
 STARTUP_FACTOR, FIRST_STEP_SECONDS = 1.2, 1.5
-MEASUREMENT_POINTS = (
-    ("lora", SHORT_BATCH),
-    ("lora", LONG_BATCH),
-    ("peft", SHORT_BATCH),
-    ("peft", LONG_BATCH),
-    ("full", SHORT_BATCH),
-    ("full", LONG_BATCH),
-)
+# Labels of the cut of an encoder.
+NUM_LABELS = 6
+
+
+@dataclass(frozen=True)
+class TruncatedModel:
+    """A cut of a model, with random weights.
+
+    Attributes:
+        config: Its config.json, as transformers has it.
+        is_encoder: Whether it is an encoder, which classifies; else it continues texts.
+    """
+
+    config: Mapping[str, Any]
+    is_encoder: bool
+
+    @property
+    def task(self) -> Task:
+        """What it is trained for."""
+        return "classify" if self.is_encoder else "chat"
 
 
 def truncate_config(config: Mapping[str, Any]) -> dict[str, Any]:
-    """The same model with few layers, its vocabulary whole; what is listed layer by layer is cut with them."""
-    n_layers = int(config["num_hidden_layers"])
+    """Return the config of the same model with few layers and its full vocabulary.
+
+    What a config lists layer by layer is cut with the layers.
+    """
     truncated_lists = {
         name: value[:MAX_LAYERS]
         for name, value in config.items()
         if isinstance(value, list) and name.endswith("layer_types")
     }
-    return {**config, **truncated_lists, "num_hidden_layers": min(MAX_LAYERS, n_layers)}
+    n_layers = min(MAX_LAYERS, int(config["num_hidden_layers"]))
+    return {**config, **truncated_lists, "num_hidden_layers": n_layers}
 
 
 def count_step(
-    config: Mapping[str, Any], method_name: str, batch_shape: tuple[int, int], is_encoder: bool, device: str
+    model: TruncatedModel, method_name: str, batch_shape: tuple[int, int], device: str
 ) -> OpCounts:
-    """What a step takes, traced."""
-    meta_step = _build_meta_step(config, method_name, is_encoder, device)
-    spec = PassSpec(*batch_shape, 1 if is_encoder else batch_shape[1] // 2, padded=False)
-    counts = total(meta_step.run(spec).phases.values())
-    counts.moved += UPDATE_BYTES_PER_PARAMETER["card" if device == "cuda" else "processor"] * sum(
-        parameter.numel() for parameter in meta_step.trainable_parameters
+    """Return what a step takes, by a trace.
+
+    Args:
+        model: The model.
+        method_name: The method, with its default settings.
+        batch_shape: Texts and tokens of each.
+        device: Where it runs, "cpu" or "cuda".
+    """
+    meta_step = MetaStep(
+        ModelSpec(
+            config=model.config,
+            method_name=method_name,
+            settings=methods.get(method_name).resolve_settings({}),
+            task=model.task,
+            num_labels=NUM_LABELS if model.is_encoder else 0,
+            device=device,
+            bf16=weights_dtype() is torch.bfloat16,
+        )
     )
+    rows, tokens = batch_shape
+    n_scored = 1 if model.is_encoder else tokens // 2
+    counts = total(meta_step.run(PassSpec(rows, tokens, n_scored, padded=False)).phases.values())
+    n_trainable = sum(parameter.numel() for parameter in meta_step.trainable_parameters)
+    kind: MachineKind = "card" if device == "cuda" else "processor"
+    counts.moved += UPDATE_BYTES_PER_PARAMETER[kind] * n_trainable
     return counts
 
 
-def _build_meta_step(config: Mapping[str, Any], method_name: str, is_encoder: bool, device: str) -> MetaStep:
-    method = methods.get(method_name)
-    task: Task = "classify" if is_encoder else "chat"
-    bf16 = weights_dtype() is torch.bfloat16
-    return MetaStep(
-        config, method_name, method.resolve_settings({}), task, 6 if is_encoder else 0, device, bf16=bf16
-    )
+def time_step(model: TruncatedModel, method_name: str, batch_shape: tuple[int, int]) -> float:
+    """Return the median of a few real steps (seconds).
 
-
-def time_step(
-    config: Mapping[str, Any], method_name: str, batch_shape: tuple[int, int], is_encoder: bool
-) -> float:
-    """The median of a few real steps with random weights (seconds)."""
-    (rows, tokens), method, model_class = (
-        batch_shape,
-        methods.get(method_name),
-        AutoModelForSequenceClassification if is_encoder else AutoModelForCausalLM,
-    )
+    Args:
+        model: The model.
+        method_name: The method, with its default settings.
+        batch_shape: Texts and tokens of each.
+    """
     torch.manual_seed(0)
-    model_config = AutoConfig.for_model(**config)
-    model_config.num_labels = 6
-    model = model_class.from_config(
-        model_config, dtype=torch.float32 if method.weights == "trained" else weights_dtype()
-    ).to(torch_device())
-    model.config.pad_token_id = 0
-    model = method.attach(model, method.resolve_settings({}), "classify" if is_encoder else "chat").train()
-    optimizer = torch.optim.AdamW(
-        [parameter for parameter in model.parameters() if parameter.requires_grad], lr=1e-6, fused=True
-    )
-    input_ids = torch.randint(1, int(config["vocab_size"]), (rows, tokens), device=model.device)
-    inputs: dict[str, Any] = {"input_ids": input_ids, "attention_mask": torch.ones_like(input_ids)}
-    task: Task = "classify" if is_encoder else "chat"
-    if is_encoder:
-        labels = torch.zeros(rows, dtype=torch.long, device=model.device)
-    else:
-        inputs["logits_to_keep"] = torch.arange(tokens // 2, tokens, device=model.device) - 1
-        labels = input_ids[:, tokens // 2 - 1 :][:, : tokens // 2 + 1]
+    network = _build_network(model, method_name)
+    trainable_parameters = [parameter for parameter in network.parameters() if parameter.requires_grad]
+    optimizer = torch.optim.AdamW(trainable_parameters, lr=1e-6, fused=True)
+    inputs, labels = _build_inputs(model, batch_shape, network.device)
+    uses_bf16 = weights_dtype() is torch.bfloat16
 
-    def step() -> None:
-        with torch.autocast(
-            model.device.type, dtype=torch.bfloat16, enabled=weights_dtype() is torch.bfloat16
-        ):
-            outputs = model(**inputs)
-        collate.get_loss(task)(outputs, labels, torch.tensor(labels.numel())).backward()
-        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+    def run_step() -> None:
+        with torch.autocast(network.device.type, dtype=torch.bfloat16, enabled=uses_bf16):
+            outputs = network(**inputs)
+        collate.get_loss(model.task)(outputs, labels, torch.tensor(labels.numel())).backward()
+        torch.nn.utils.clip_grad_norm_(network.parameters(), 1.0)
         optimizer.step()
         optimizer.zero_grad()
         synchronize()
 
-    return _median_seconds(step, STEPS_PER_POINT)
+    return _median_seconds(run_step, STEPS_PER_POINT)
+
+
+def _build_network(model: TruncatedModel, method_name: str) -> Any:
+    """Return a model with random weights and the method attached, ready to train."""
+    method = methods.get(method_name)
+    model_config = AutoConfig.for_model(**model.config)
+    model_config.num_labels = NUM_LABELS
+    model_class = AutoModelForSequenceClassification if model.is_encoder else AutoModelForCausalLM
+    dtype = torch.float32 if method.weights == "trained" else weights_dtype()
+    network = model_class.from_config(model_config, dtype=dtype).to(torch_device())
+    network.config.pad_token_id = 0
+    return method.attach(network, method.resolve_settings({}), model.task).train()
+
+
+def _build_inputs(
+    model: TruncatedModel, batch_shape: tuple[int, int], device: torch.device
+) -> tuple[dict[str, Any], torch.Tensor]:
+    """Return a model's inputs and labels; of a text that is continued the second half is learned."""
+    rows, tokens = batch_shape
+    input_ids = torch.randint(1, int(model.config["vocab_size"]), (rows, tokens), device=device)
+    inputs: dict[str, Any] = {"input_ids": input_ids, "attention_mask": torch.ones_like(input_ids)}
+    if model.is_encoder:
+        return inputs, torch.zeros(rows, dtype=torch.long, device=device)
+    inputs["logits_to_keep"] = torch.arange(tokens // 2, tokens, device=device) - 1
+    return inputs, input_ids[:, tokens // 2 - 1 :][:, : tokens // 2 + 1]
 
 
 def time_random_number() -> float:
-    """Seconds to draw a number by chance, as dropout does."""
+    """Return the seconds to draw a random number, as dropout does."""
     values = torch.empty(SAMPLE_SIZE)
     return _median_seconds(lambda: values.bernoulli_(0.95), REPEATS) / SAMPLE_SIZE
 
 
 def time_unpacking() -> float:
-    """Seconds to multiply out a 4-bit number, as bitsandbytes does."""
+    """Return the seconds to dequantize a 4-bit number, as bitsandbytes does."""
     from bitsandbytes import functional  # noqa: PLC0415 - slow to load
 
     packed, state = functional.quantize_4bit(
@@ -146,7 +183,7 @@ def time_unpacking() -> float:
 
 
 def _median_seconds(work: Callable[[], object], repeats: int) -> float:
-    """The median of so many goes without the first few (seconds)."""
+    """Return the median of so many repeats without the first few (seconds)."""
     durations = []
     for _ in range(repeats):
         started_at = time.perf_counter()
@@ -156,12 +193,21 @@ def _median_seconds(work: Callable[[], object], repeats: int) -> float:
 
 
 def fit_rates(all_counts: Sequence[OpCounts], seconds: Sequence[float], initial_rates: Rates) -> Rates:
-    """The rates that explain times best; one that the points do not tell apart stays as it was at the `start`."""
-    seconds = [
-        duration - counts.drawn * initial_rates.draw - counts.unpacked * initial_rates.unpack
-        for counts, duration in zip(all_counts, seconds, strict=True)
-    ]
-    prior = torch.tensor(
+    """Return the rates that explain times best.
+
+    Args:
+        all_counts: What each point takes.
+        seconds: The time of each point.
+        initial_rates: Where the rates were; one that the points do not tell apart stays there.
+    """
+    work_seconds = torch.tensor(
+        [
+            duration - counts.drawn * initial_rates.draw - counts.unpacked * initial_rates.unpack
+            for counts, duration in zip(all_counts, seconds, strict=True)
+        ],
+        dtype=torch.float64,
+    )
+    initial_costs = torch.tensor(
         [
             1 / initial_rates.flop_16,
             1 / initial_rates.flop_32,
@@ -170,33 +216,44 @@ def fit_rates(all_counts: Sequence[OpCounts], seconds: Sequence[float], initial_
         ],
         dtype=torch.float64,
     )
-    work_matrix = torch.tensor(
+    work = torch.tensor(
         [[counts.flop_16, counts.flop_32, counts.moved, counts.operations] for counts in all_counts],
         dtype=torch.float64,
     )
-    rows = work_matrix * prior / torch.tensor(seconds, dtype=torch.float64)[:, None]
-    slowdown = float(rows.sum() / (rows.sum(1) ** 2).sum())  # than the start, by and large
-    rows = torch.cat([rows * slowdown, PRIOR_WEIGHT * torch.eye(4, dtype=torch.float64)])
+    # One row per point: the share of its time that each kind of work would take at the initial costs.
+    shares = work * initial_costs / work_seconds[:, None]
+    # How much slower the machine is than the initial costs say, by and large.
+    slowdown = float(shares.sum() / (shares.sum(1) ** 2).sum())
+    # Four more rows pull each cost towards its slowed-down initial value.
+    matrix = torch.cat([shares * slowdown, PRIOR_WEIGHT * torch.eye(4, dtype=torch.float64)])
     target = torch.cat(
-        [torch.ones(len(seconds), dtype=torch.float64), PRIOR_WEIGHT * torch.ones(4, dtype=torch.float64)]
+        [
+            torch.ones(len(work_seconds), dtype=torch.float64),
+            PRIOR_WEIGHT * torch.ones(4, dtype=torch.float64),
+        ]
     )
-    fitted_values = (
-        _nonnegative_least_squares(rows, target).clamp_min(MIN_RATE_SHARE) * slowdown * prior
-    ).tolist()
+    factors = _nonnegative_least_squares(matrix, target).clamp_min(MIN_RATE_SHARE)
+    costs = (factors * slowdown * initial_costs).tolist()
     return replace(
         initial_rates,
-        flop_16=1 / fitted_values[0],
-        flop_32=1 / fitted_values[1],
-        bandwidth=1 / fitted_values[2],
-        operation=fitted_values[3],
+        flop_16=1 / costs[0],
+        flop_32=1 / costs[1],
+        bandwidth=1 / costs[2],
+        operation=costs[3],
     )
 
 
 def _nonnegative_least_squares(matrix: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
-    """The least squares without negative numbers, by trying which of the few unknowns are 0."""
-    best, lowest_error = torch.zeros(matrix.shape[1], dtype=matrix.dtype), float("inf")
-    for count in range(1, matrix.shape[1] + 1):
-        for active in map(list, combinations(range(matrix.shape[1]), count)):
+    """Return the least squares without negative numbers, by trying which of the few unknowns are 0.
+
+    Args:
+        matrix: Of shape (equations, unknowns).
+        target: Of shape (equations,).
+    """
+    n_unknowns = matrix.shape[1]
+    best, lowest_error = torch.zeros(n_unknowns, dtype=matrix.dtype), float("inf")
+    for count in range(1, n_unknowns + 1):
+        for active in map(list, combinations(range(n_unknowns), count)):
             active_solution = torch.linalg.lstsq(matrix[:, active], target[:, None]).solution[:, 0]
             solution = torch.zeros_like(best)
             solution[active] = active_solution
@@ -207,11 +264,12 @@ def _nonnegative_least_squares(matrix: torch.Tensor, target: torch.Tensor) -> to
 
 
 def main() -> int:
-    """The child process."""
+    """Measure what stdin asks for, and write the replies to stdout."""
     startup_seconds = time.time() - psutil.Process().create_time()
     request = json.loads(sys.stdin.read())
-    config, is_encoder = truncate_config(request["config"]), bool(request["encoder"])
-    device = device_type()
+    model = TruncatedModel(truncate_config(request["config"]), bool(request["encoder"]))
+    # Steps on an Apple GPU are traced as a CPU's: no trace knows its kernels.
+    device = "cuda" if device_type() == "cuda" else "cpu"
     initial_rates = replace(Rates(**request["start"]), runtime=_runtime_bytes(device))
     if device == "cpu":
         initial_rates = replace(
@@ -221,10 +279,11 @@ def main() -> int:
             unpack=time_unpacking(),
         )
     all_counts, seconds = [], []
-    for index, (method_name, batch_shape) in enumerate(MEASUREMENT_POINTS):
-        all_counts.append(count_step(config, method_name, batch_shape, is_encoder, device))
-        seconds.append(time_step(config, method_name, batch_shape, is_encoder))
-        processes.send_reply({"done": index + 1, "of": len(MEASUREMENT_POINTS), "seconds": seconds[-1]})
+    points = request["points"]
+    for n_done, (method_name, batch_shape) in enumerate(points, start=1):
+        all_counts.append(count_step(model, method_name, batch_shape, device))
+        seconds.append(time_step(model, method_name, batch_shape))
+        processes.send_reply({"done": n_done, "of": len(points), "seconds": seconds[-1]})
     measured_rates = fit_rates(all_counts, seconds, initial_rates)
     errors = [
         abs(measured_rates.estimate_seconds(counts) / duration - 1)
@@ -235,7 +294,7 @@ def main() -> int:
 
 
 def _runtime_bytes(device: str) -> float:
-    """Bytes a worker holds before its model: its libraries, or on a card what a context takes."""
+    """Return what a worker holds before its model (bytes): its libraries, or on a GPU the context."""
     import peft  # noqa: F401, PLC0415
 
     from studio.methods.training import supervised  # noqa: F401, PLC0415

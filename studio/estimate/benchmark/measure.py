@@ -1,4 +1,7 @@
-"""Measure this machine from the page or the terminal: a child process takes under a minute, tells how far it is, and can be called off."""
+"""Starts the measurement of this machine, from the page or the terminal, and keeps its rates.
+
+A child process takes under a minute, reports its progress, and can be cancelled.
+"""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict
@@ -11,6 +14,18 @@ from studio.estimate.machines.catalogue import Machine
 from studio.estimate.machines.rates import Rates
 from studio.i18n import Message
 
+CALIBRATE_MODULE = "studio.estimate.benchmark.calibrate"
+# Micro batches that differ as much as micro batches do: few short texts, more long ones (texts, tokens).
+SHORT_BATCH, LONG_BATCH = (2, 48), (4, 192)
+# What is measured: a method with its default settings, and a micro batch.
+MEASUREMENT_POINTS = (
+    ("lora", SHORT_BATCH),
+    ("lora", LONG_BATCH),
+    ("peft", SHORT_BATCH),
+    ("peft", LONG_BATCH),
+    ("full", SHORT_BATCH),
+    ("full", LONG_BATCH),
+)
 NO_RESULT = Message("The measurement ended without a result: {why}")
 RUN_IN_PROGRESS = Message("“{name}” is training, and beside it the speeds would come out too low.")
 RUN_STARTED_MEANWHILE = Message(
@@ -23,16 +38,31 @@ CLOSE_OTHER_PROGRAMS = Message("Close other programs and measure again.")
 def measure_machine(
     config: Mapping[str, Any], is_encoder: bool, machine: Machine
 ) -> Iterator[tuple[float, Rates | None]]:
-    """Measure with a cut of this model: yields the share done (0 to 1), with the rates at the end, which are then kept.
+    """Measure this machine with a cut of a model. Closing the iterator cancels the measurement.
 
-    Closing the iterator calls the measurement off. Raises StudioError where it ends without a result, NotPossible while a run is going:
-    both would share the processor, and the figures would be wrong.
+    Args:
+        config: The model's config.json, as transformers has it.
+        is_encoder: Whether the model is an encoder.
+        machine: This machine, whose specification the rates start from.
+
+    Yields:
+        The share done (0 to 1), and at the end the rates, which are kept; None before.
+
+    Raises:
+        NotPossible: While a run is training, or where one began meanwhile: both would share the machine,
+            and the rates would be wrong.
+        StudioError: If the measurement ends without a result.
     """
     _raise_if_training(RUN_IN_PROGRESS)
-    request = {"config": dict(config), "encoder": is_encoder, "start": asdict(rates.rates_from_spec(machine))}
+    request = {
+        "config": dict(config),
+        "encoder": is_encoder,
+        "start": asdict(rates.rates_from_spec(machine)),
+        "points": MEASUREMENT_POINTS,
+    }
     yield 0.0, None
     for reply in processes.stream_replies(
-        "studio.estimate.benchmark.calibrate",
+        CALIBRATE_MODULE,
         request,
         NO_RESULT,
         CLOSE_OTHER_PROGRAMS,
@@ -45,6 +75,7 @@ def measure_machine(
             yield 1.0, measured_rates
             return
         yield reply["done"] / (reply["of"] + 1), None
+    # The process ended well and sent no rates.
     raise StudioError(NO_RESULT, CLOSE_OTHER_PROGRAMS, why="?")
 
 

@@ -1,4 +1,4 @@
-"""The machines a run could go to: what each can do, what it costs, and where both were read."""
+"""The machines a run could use: what each can do, what it costs, and the source of both."""
 
 import dataclasses
 import math
@@ -25,13 +25,16 @@ PositiveFigure: TypeAlias = Annotated[float, Field(gt=0, le=1e6)]
 Money: TypeAlias = Annotated[float, Field(ge=0, le=1e6)]
 
 LOCAL_ID = "here"
+# A price that was read longer ago is marked as stale.
 STALE_DAYS = 180
 GIB = 2**30
-# What a process gets of the memory on the label where nobody has measured it: the share of a T4 with ECC, 14,912 of 16,384 MiB.
+# The share of the memory on the label that a process gets where nobody has measured it: that of a T4 with
+# ECC, 14,912 of 16,384 MiB (docs/estimator.md#usable_share).
 USABLE_SHARE = 0.91
-# The 32-bit rate of a card where no source gives one. A T4 reached 4.1 TFLOP/s, against half of its 65 in 16 bit: an eighth.
+# The 32-bit rate of a GPU as a share of its 16-bit rate where no source gives it. A T4 reached
+# 4.1 TFLOP/s, against half of its 65 in 16 bits: an eighth (docs/estimator.md#fp32_share).
 FP32_SHARE = 1 / 8
-# These stand in for a card or a processor that the list does not know.
+# These stand in for a GPU or a CPU that the list does not know.
 FALLBACK_GPU, FALLBACK_CPU = "t4", "zen3-core"
 RATE_FIELDS = ("tflops_16", "tflops_32", "bandwidth_gb_s")
 UNIT_MINUTES: dict[BillingUnit, float] = {"second": 1 / 60, "minute": 1, "hour": 60}
@@ -46,7 +49,10 @@ class Source(CardModel):
 
 
 class HardwareSpec(CardModel):
-    """What one kind of hardware can do; the rates of a processor are per core, its bandwidth is the whole machine's."""
+    """What one kind of hardware can do.
+
+    The rates of a CPU are per core, its bandwidth is that of the whole machine.
+    """
 
     name: str
     kind: MachineKind
@@ -62,7 +68,7 @@ class HardwareSpec(CardModel):
 
 
 class Host(CardModel):
-    """The machine around the hardware: for a processor, and for a card that shares the machine's memory."""
+    """The machine around the hardware: for a CPU, and for a GPU that shares the machine's memory."""
 
     memory_gb: PositiveFigure
     usable_gb: PositiveFigure | None = None
@@ -70,7 +76,7 @@ class Host(CardModel):
 
 
 class Price(CardModel):
-    """What an hour costs; a billing unit nobody named counts as the hour."""
+    """What an hour costs; where no billing unit is named, it counts as the hour."""
 
     per_hour: Money
     currency: Annotated[str, Field(pattern="^[A-Z]{3}$")] = "USD"
@@ -85,7 +91,7 @@ class Price(CardModel):
 
 
 class MachineEntry(CardModel):
-    """An offer: hardware by its id under `cards`, and a price where there is one. The studio trains on one card."""
+    """An offer: hardware by its id under `cards`, and its price if known. The studio trains on one GPU."""
 
     name: str = ""
     card: str = ""
@@ -97,7 +103,10 @@ class MachineEntry(CardModel):
 
 
 class HostedOffer(CardModel):
-    """A service that trains for you, in dollars per million training tokens (tokens of the examples times epochs)."""
+    """A service that trains for you, in dollars per million training tokens.
+
+    Training tokens are the tokens of the examples times the epochs.
+    """
 
     id: str
     name: str
@@ -117,10 +126,27 @@ class MachineCatalogue(CardModel):
 
 @dataclasses.dataclass(frozen=True)
 class Machine:
-    """One machine with every figure the estimator computes with; `assumed` names the fields that stand on a rule and not on a source.
+    """One machine with every figure that the estimator computes with.
 
-    The rates are what the specification promises, in TFLOP/s and GB/s; what a run reaches of them is the estimator's business.
-    `price_per_hour` is in `currency`, None where no price is known; `billed` is None with it.
+    Attributes:
+        id: Its key in `machines.yaml`; LOCAL_ID for this machine.
+        name: Its name for people.
+        kind: "card" for a GPU, "processor" for a CPU, as `machines.yaml` has it; code asks `is_gpu`.
+        usable_bytes: Memory that a run can have.
+        tflops_16: What the specification promises for 16-bit numbers (TFLOP/s). How much of it a run
+            achieves is for the estimator's rates to say.
+        tflops_32: The same for 32-bit numbers.
+        bandwidth_gb_s: Memory bandwidth by specification (GB/s).
+        watts: Board power; None where it is not known.
+        bf16: Whether it computes in bfloat16.
+        price_per_hour: In `currency`; None where no price is known.
+        currency: Code of the currency, such as USD.
+        billed: The unit of billing; None where no price is known.
+        start_minutes: Minutes that are charged before a run starts; None where nobody names them.
+        spec_source: Where the figures are from.
+        price_source: Where the price is from; None where no price is known.
+        note: What else a person should know.
+        assumed: Names of the fields that rest on a rule and not on a source.
     """
 
     id: str
@@ -141,11 +167,25 @@ class Machine:
     note: Message | None = None
     assumed: tuple[str, ...] = ()
 
+    @property
+    def is_gpu(self) -> bool:
+        """Whether it computes on a GPU; else on a CPU."""
+        return self.kind == "card"
+
+    @property
+    def torch_device(self) -> Literal["cuda", "cpu"]:
+        """The type of device that torch computes on there."""
+        return "cuda" if self.is_gpu else "cpu"
+
 
 def load_machines() -> dict[str, Machine]:
-    """Every machine of the list by id, the rows of the person's own `machines.yaml` over the shipped ones; this machine is `here()`.
+    """Return every machine of the list by its id.
 
-    Raises BadPlan with everything wrong in a file, each problem under its file and key.
+    A row of the person's own `machines.yaml` replaces a shipped row of the same id. This machine is not
+    among them: see `local_machine`.
+
+    Raises:
+        BadPlan: If a file is wrong; names every problem with its file and key.
     """
     catalogue = _load_catalogue()
     return {
@@ -156,103 +196,128 @@ def load_machines() -> dict[str, Machine]:
 
 
 def local_machine(cgroup: Path = hardware.CGROUP) -> Machine:
-    """This machine as the next run will find it: with what is free and what going runs give back; its card where nvidia-smi names one.
+    """Return this machine as the next run will find it: with its GPU where nvidia-smi names one.
 
-    `cgroup` is where the limits of a container are read. The price comes from the row `here` of the person's own file.
-    Raises BadPlan where that file is wrong.
+    Its memory is what is free now plus what the active runs will release. Its price comes from the row
+    `here` of the person's own file.
+
+    Args:
+        cgroup: Where the limits of a container are read.
+
+    Raises:
+        BadPlan: If the person's own file is wrong.
     """
     catalogue = _load_catalogue()
     entry = catalogue.machines.get(LOCAL_ID, MachineEntry())
     gpu = hardware.query_gpu()
     if gpu:
-        name, free_bytes = gpu
-        card_id = entry.card or next(
-            (
-                card
-                for card, spec in catalogue.cards.items()
-                if name.casefold() in map(str.casefold, spec.seen_as)
-            ),
-            "",
-        )
-        card = catalogue.cards[card_id or FALLBACK_GPU]
-        machine = _build_machine(
-            LOCAL_ID, entry.model_copy(update={"name": entry.name or name, "host": None}), card
-        )
-        if not card_id:
-            stand_in = Source(
-                said=f"nothing is known of {name}: {card.name} stands in",
-                date=card.source.date,
-                quality="recalled",
-            )
-            machine = dataclasses.replace(
-                machine, spec_source=stand_in, watts=None, assumed=(*machine.assumed, *RATE_FIELDS, "bf16")
-            )
+        gpu_name, free_bytes = gpu
+        machine = _build_local_gpu(gpu_name, entry, catalogue.cards)
     else:
-        free_bytes, cores = (
-            hardware.free_memory(cgroup) - hardware.RESERVED_BYTES,
-            hardware.available_cores(cgroup),
-        )
-        host = Host(memory_gb=psutil.virtual_memory().total / GIB, cores=cores)
-        named_entry = entry.model_copy(update={"name": entry.name or f"CPU × {cores:g}", "host": host})
-        machine = _build_machine(LOCAL_ID, named_entry, catalogue.cards[entry.card or FALLBACK_CPU])
+        free_bytes = hardware.free_memory(cgroup) - hardware.RESERVED_BYTES
+        machine = _build_local_cpu(hardware.available_cores(cgroup), entry, catalogue.cards)
+    # What is free was measured, so the memory rests on no rule.
     assumed = tuple(dict.fromkeys(field for field in machine.assumed if field != "usable_bytes"))
-    return dataclasses.replace(
-        machine,
-        usable_bytes=max(free_bytes + hardware.reclaimable_bytes(on_gpu=bool(gpu)), 0),
-        assumed=assumed,
+    usable_bytes = max(free_bytes + hardware.reclaimable_bytes(on_gpu=bool(gpu)), 0)
+    return dataclasses.replace(machine, usable_bytes=usable_bytes, assumed=assumed)
+
+
+def _build_local_gpu(gpu_name: str, entry: MachineEntry, specs: Mapping[str, HardwareSpec]) -> Machine:
+    """Return this machine with its GPU; where the list does not know the GPU, FALLBACK_GPU stands in."""
+    spec_id = entry.card or _find_spec(gpu_name, specs)
+    spec = specs[spec_id or FALLBACK_GPU]
+    machine = _build_machine(
+        LOCAL_ID, entry.model_copy(update={"name": entry.name or gpu_name, "host": None}), spec
     )
+    if spec_id:
+        return machine
+    stand_in = Source(
+        said=f"nothing is known of {gpu_name}: {spec.name} stands in",
+        date=spec.source.date,
+        quality="recalled",
+    )
+    assumed = (*machine.assumed, *RATE_FIELDS, "bf16")
+    return dataclasses.replace(machine, spec_source=stand_in, watts=None, assumed=assumed)
+
+
+def _find_spec(gpu_name: str, specs: Mapping[str, HardwareSpec]) -> str:
+    """Return the id of the hardware that nvidia-smi calls by this name; empty where there is none."""
+    for spec_id, spec in specs.items():
+        if gpu_name.casefold() in map(str.casefold, spec.seen_as):
+            return spec_id
+    return ""
+
+
+def _build_local_cpu(cores: float, entry: MachineEntry, specs: Mapping[str, HardwareSpec]) -> Machine:
+    host = Host(memory_gb=psutil.virtual_memory().total / GIB, cores=cores)
+    named_entry = entry.model_copy(update={"name": entry.name or f"CPU × {cores:g}", "host": host})
+    return _build_machine(LOCAL_ID, named_entry, specs[entry.card or FALLBACK_CPU])
 
 
 def is_stale(source: Source | None, today: date) -> bool:
-    """Whether a figure was read more than STALE_DAYS days before `today`; nothing is never stale."""
+    """Return whether a figure was read more than STALE_DAYS days before `today`; no source is never stale."""
     return source is not None and today - source.date > timedelta(days=STALE_DAYS)
 
 
 def billed_hours(billed: BillingUnit | None, minutes: float) -> float:
-    """The hours that are charged for `minutes` of running (with its start-up), rounded up to the unit of billing."""
+    """Return the hours that are charged for `minutes` of running, rounded up to the unit of billing.
+
+    Args:
+        billed: The unit of billing; nothing is rounded where it is "free" or None.
+        minutes: The whole time that the machine runs, its start-up included.
+    """
     unit = UNIT_MINUTES.get(billed) if billed else None
     if unit is None:
         return minutes / 60
-    return math.ceil(round(minutes / unit, 6)) * unit / 60  # 61/60 minutes are 61 seconds, not a hair more
+    # Rounded first, since 61 / 60 minutes over 1 / 60 is a hair more than the 61 seconds they are.
+    n_units = math.ceil(round(minutes / unit, 6))
+    return n_units * unit / 60
 
 
 def cost_of_minutes(machine: Machine, minutes: float) -> float | None:
-    """What `minutes` of running cost in the place's own currency; None where no price is known."""
-    return (
-        None
-        if machine.price_per_hour is None
-        else billed_hours(machine.billed, minutes) * machine.price_per_hour
-    )
+    """Return what `minutes` of running cost in the machine's own currency; None where no price is known."""
+    if machine.price_per_hour is None:
+        return None
+    return billed_hours(machine.billed, minutes) * machine.price_per_hour
 
 
 def dollars_of_minutes(machine: Machine, minutes: float) -> float | None:
-    """What `minutes` of running cost in dollars; None where no price is known or it is in another currency (see `cost`)."""
+    """Return what `minutes` of running cost in dollars; None where the price is not known in dollars."""
     return cost_of_minutes(machine, minutes) if machine.currency == "USD" else None
 
 
 def hosted_offers() -> list[HostedOffer]:
-    """The services that train for you, in the order of the file. Raises BadPlan as `places` does."""
+    """Return the services that train for you, in the order of the file.
+
+    Raises:
+        BadPlan: As `load_machines` does.
+    """
     return list(_load_catalogue().hosted.values())
 
 
 def hosted_dollar_range(offer: HostedOffer, tokens: float) -> tuple[float, float]:
-    """The least and the most a service takes for `tokens` training tokens (tokens of the examples times epochs), in dollars."""
+    """Return the least and the most dollars that a service charges for so many training tokens.
+
+    Args:
+        offer: The service.
+        tokens: Tokens of the examples times the epochs.
+    """
     return offer.low * tokens / 1e6, offer.high * tokens / 1e6
 
 
 def _build_machine(machine_id: str, entry: MachineEntry, spec: HardwareSpec) -> Machine:
-    host, price, is_processor = entry.host, entry.price, spec.kind == "processor"
-    memory_gb = (host.memory_gb if host else None) if spec.memory_gb is None else spec.memory_gb
+    host, price = entry.host, entry.price
+    is_cpu = spec.kind == "processor"
+    memory_gb = spec.memory_gb
+    if memory_gb is None:
+        memory_gb = host.memory_gb if host else 0
     usable_gb = (host.usable_gb if host else None) or spec.usable_gb
-    cores = host.cores if is_processor and host and host.cores else 1
-    assumed = [] if usable_gb else ["usable_bytes"]
-    assumed += RATE_FIELDS if is_processor else [] if spec.tflops_32 else ["tflops_32"]
-    assumed += ["billed"] if price and not price.billed else []
+    cores = host.cores if is_cpu and host and host.cores else 1
     return Machine(
         id=machine_id,
         name=entry.name or spec.name,
         kind=spec.kind,
-        usable_bytes=int((usable_gb or (memory_gb or 0) * USABLE_SHARE) * GIB),
+        usable_bytes=int((usable_gb or memory_gb * USABLE_SHARE) * GIB),
         tflops_16=spec.tflops_16 * cores,
         tflops_32=(spec.tflops_32 or spec.tflops_16 * FP32_SHARE) * cores,
         bandwidth_gb_s=spec.bandwidth_gb_s,
@@ -265,75 +330,90 @@ def _build_machine(machine_id: str, entry: MachineEntry, spec: HardwareSpec) -> 
         spec_source=spec.source,
         price_source=price.source if price else None,
         note=entry.note,
-        assumed=tuple(assumed),
+        assumed=_find_assumed_fields(entry, spec),
     )
+
+
+def _find_assumed_fields(entry: MachineEntry, spec: HardwareSpec) -> tuple[str, ...]:
+    """Return the names of a machine's fields that rest on a rule and not on a source."""
+    assumed: list[str] = []
+    if not spec.usable_gb and not (entry.host and entry.host.usable_gb):
+        assumed.append("usable_bytes")
+    if spec.kind == "processor":
+        assumed.extend(RATE_FIELDS)
+    elif not spec.tflops_32:
+        assumed.append("tflops_32")
+    if entry.price and not entry.price.billed:
+        assumed.append("billed")
+    return tuple(assumed)
 
 
 def _load_catalogue() -> MachineCatalogue:
     shipped, custom = presets.FOLDER / "machines.yaml", home() / "machines.yaml"
-    return _merge_catalogues(
-        shipped, shipped.stat().st_mtime_ns, custom, custom.stat().st_mtime_ns if custom.exists() else None
-    )
+    custom_modified_ns = custom.stat().st_mtime_ns if custom.exists() else None
+    return _merge_catalogues(shipped, shipped.stat().st_mtime_ns, custom, custom_modified_ns)
 
 
 @lru_cache(maxsize=4)
-def _merge_catalogues(shipped: Path, _: int, custom: Path, modified_ns: int | None) -> MachineCatalogue:
-    defaults, overrides = (
-        _read_catalogue(shipped),
-        _read_catalogue(custom, modified_ns) if modified_ns is not None else MachineCatalogue(),
-    )
+def _merge_catalogues(
+    shipped: Path, _shipped_modified_ns: int, custom: Path, custom_modified_ns: int | None
+) -> MachineCatalogue:
+    """Return both files as one; the times of change (ns) make sure that a changed file is read again."""
+    defaults, overrides = _read_catalogue(shipped), MachineCatalogue()
+    if custom_modified_ns is not None:
+        overrides = _read_catalogue(custom, custom_modified_ns)
     catalogue = MachineCatalogue(
         cards=defaults.cards | overrides.cards,
         machines=defaults.machines | overrides.machines,
         hosted=defaults.hosted | overrides.hosted,
     )
-    problems = [
-        f"{custom if machine_id in overrides.machines else shipped}: machines.{machine_id}.{problem}"
-        for machine_id, entry in catalogue.machines.items()
-        if (problem := _entry_problem(machine_id, entry, catalogue.cards))
-    ]
+    problems = []
+    for machine_id, entry in catalogue.machines.items():
+        problem = _find_entry_problem(machine_id, entry, catalogue.cards)
+        if problem:
+            path = custom if machine_id in overrides.machines else shipped
+            problems.append(f"{path}: machines.{machine_id}.{problem}")
     if problems:
         raise BadPlan(problems)
     return catalogue
 
 
-def _entry_problem(machine_id: str, entry: MachineEntry, specs: Mapping[str, HardwareSpec]) -> str:
-    """What keeps a row from naming a whole machine, starting with its key; empty when nothing does."""
+def _find_entry_problem(machine_id: str, entry: MachineEntry, specs: Mapping[str, HardwareSpec]) -> str:
+    """Return why a row does not make a machine, starting with the key at fault; empty when it does."""
     if machine_id == LOCAL_ID and not entry.card:
         return ""
     if entry.card not in specs:
         return f"card: expected one of {', '.join(specs)}, but got {entry.card!r}"
     spec = specs[entry.card]
     if spec.memory_gb is None and entry.host is None and machine_id != LOCAL_ID:
-        return f"host: is missing; {spec.name} has the memory of the machine, so name it, such as {{memory_gb: 64, cores: 8}}"
-    return (
-        "host.cores: is missing" if spec.kind == "processor" and entry.host and not entry.host.cores else ""
-    )
+        return (
+            f"host: is missing; {spec.name} has the memory of the machine, so name it,"
+            " such as {memory_gb: 64, cores: 8}"
+        )
+    if spec.kind == "processor" and entry.host and not entry.host.cores:
+        return "host.cores: is missing"
+    return ""
 
 
 def _read_catalogue(path: Path, modified_ns: int | None = None) -> MachineCatalogue:
-    """The rows of one file; with its time of change (ns) it is a person's own and stands as the source of what names none."""
-    try:
-        raw = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
-    except (OSError, UnicodeDecodeError) as error:
-        raise BadPlan([f"{path}: cannot be read: {error}"]) from None
-    except yaml.YAMLError as error:
-        raise BadPlan([f"{path}: is not valid YAML: {' '.join(str(error).split())}"]) from None
-    if not isinstance(raw, dict):
-        raise BadPlan([f"{path}: expected keys and values such as `machines:`, but got {type(raw).__name__}"])
+    """Return the rows of one file.
+
+    Args:
+        path: The file.
+        modified_ns: When the file was changed (ns), for a person's own file, which is then the source of
+            the rows that name none; None for the shipped file.
+
+    Raises:
+        BadPlan: If the file cannot be read; names every problem with its key.
+    """
+    raw = _read_yaml(path)
     if isinstance(offers := raw.get("hosted"), dict):
         raw["hosted"] = {
             name: {**entry, "id": name} if isinstance(entry, dict) else entry
             for name, entry in offers.items()
         }
     if modified_ns is not None:
-        prices = {name: entry.get("price") for name, entry in _dict_values(raw.get("machines")).items()}
-        for section in (raw.get("cards"), raw.get("hosted"), prices):
-            for entry in _dict_values(section).values():
-                entry.setdefault(
-                    "source",
-                    {"said": str(path), "date": date.fromtimestamp(modified_ns / 1e9), "quality": "cited"},
-                )
+        _add_missing_sources(raw, path, modified_ns)
     try:
         return MachineCatalogue.model_validate(raw)
     except ValidationError as error:
@@ -344,9 +424,29 @@ def _read_catalogue(path: Path, modified_ns: int | None = None) -> MachineCatalo
         raise BadPlan([f"{path}: {key_path}: {message}" for key_path, message in messages.items()]) from None
 
 
+def _read_yaml(path: Path) -> dict[str, Any]:
+    try:
+        raw = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
+    except (OSError, UnicodeDecodeError) as error:
+        raise BadPlan([f"{path}: cannot be read: {error}"]) from None
+    except yaml.YAMLError as error:
+        raise BadPlan([f"{path}: is not valid YAML: {' '.join(str(error).split())}"]) from None
+    if not isinstance(raw, dict):
+        raise BadPlan([f"{path}: expected keys and values such as `machines:`, but got {type(raw).__name__}"])
+    return raw
+
+
+def _add_missing_sources(raw: dict[str, Any], path: Path, modified_ns: int) -> None:
+    """Make a person's own file, with the date of its last change, the source of what names none."""
+    source = {"said": str(path), "date": date.fromtimestamp(modified_ns / 1e9), "quality": "cited"}
+    prices = {name: entry.get("price") for name, entry in _dict_values(raw.get("machines")).items()}
+    for section in (raw.get("cards"), raw.get("hosted"), prices):
+        for entry in _dict_values(section).values():
+            entry.setdefault("source", dict(source))
+
+
 def _dict_values(section: object) -> dict[str, dict[str, Any]]:
-    return (
-        {name: entry for name, entry in section.items() if isinstance(entry, dict)}
-        if isinstance(section, dict)
-        else {}
-    )
+    """Return the entries of a section that are mappings; none where the section is not one itself."""
+    if not isinstance(section, dict):
+        return {}
+    return {name: entry for name, entry in section.items() if isinstance(entry, dict)}

@@ -1,24 +1,20 @@
 """What the same run would cost on other machines, and at services that train for you."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 
 from studio.estimate import all_methods
-from studio.estimate.all_methods import BaseModelInfo
-from studio.estimate.dataset_lengths import DatasetLengths
+from studio.estimate.all_methods import EstimateContext
 from studio.estimate.machines import catalogue
 from studio.estimate.machines.catalogue import HostedOffer, Machine
 from studio.estimate.types import Estimate
 from studio.methods import workload
-from studio.methods.spec import Settings
 from studio.methods.workload import Workload
-from studio.plan import Plan
 
 
 @dataclass(frozen=True)
 class MachineOption:
-    """One machine with the run's estimate there; `stale` says that its price was read long ago."""
+    """One machine with the run's estimate there, and whether its price was read long ago."""
 
     machine: Machine
     estimate: Estimate
@@ -27,7 +23,10 @@ class MachineOption:
 
 @dataclass(frozen=True)
 class HostedOption:
-    """One service with what the run's tokens would cost there (dollars); what kind of model it trains is its own affair."""
+    """One service with what the run's tokens would cost there (dollars).
+
+    Which models a service trains is up to the service.
+    """
 
     offer: HostedOffer
     low: float
@@ -35,57 +34,49 @@ class HostedOption:
     is_price_stale: bool
 
 
-def estimate_on_all_machines(
-    plan: Plan,
-    settings: Mapping[str, Settings],
-    base_model: BaseModelInfo,
-    lengths: DatasetLengths,
-    today: date,
-) -> list[MachineOption]:
-    """The plan's method on every machine of the list: those it fits on first, the cheapest run first, without a price last.
+def estimate_on_all_machines(context: EstimateContext, today: date) -> list[MachineOption]:
+    """Estimate the plan's method on every machine of the list.
 
-    Dollars come before other currencies, which are not converted.
+    Machines that it fits on come first, the cheapest run first, those without a price last. Dollars come
+    before other currencies, which are not converted.
+
+    Args:
+        context: The plan and all it depends on; its machine does not matter.
+        today: The date from which the age of a price is counted.
     """
     options = []
     for machine in catalogue.load_machines().values():
         estimates = all_methods.estimate_all_methods(
-            plan, machine, settings, base_model, lengths, only_method=plan.method.name
+            replace(context, machine=machine), only_method=context.plan.method.name
         )
-        options += [
-            MachineOption(machine, estimate, catalogue.is_stale(machine.price_source, today))
-            for estimate in estimates.values()
-        ]
+        is_price_stale = catalogue.is_stale(machine.price_source, today)
+        options += [MachineOption(machine, estimate, is_price_stale) for estimate in estimates.values()]
+    return sorted(options, key=_sort_key)
 
-    def sort_key(option: MachineOption) -> tuple[object, ...]:
-        money, currency = option.estimate.money, option.machine.currency
-        return (
-            option.estimate.fits == "no",
-            money is None,
-            currency != "USD",
-            currency,
-            money.likely if money else 0.0,
-            option.machine.name,
-        )
 
-    return sorted(options, key=sort_key)
+def _sort_key(option: MachineOption) -> tuple[object, ...]:
+    money, currency = option.estimate.money, option.machine.currency
+    return (
+        option.estimate.fits == "no",
+        money is None,
+        currency != "USD",
+        currency,
+        money.likely if money else 0.0,
+        option.machine.name,
+    )
 
 
 def count_training_tokens(run_workload: Workload) -> float:
-    """Tokens that are trained on: those of the examples times the rounds."""
-    tokens_per_example = sum(tokens for tokens, _ in workload.supervised_lengths(run_workload)) / max(
-        len(run_workload.rows), 1
-    )
+    """Return the tokens that are trained on: those of the examples times the epochs."""
+    n_tokens = sum(tokens for tokens, _ in workload.supervised_lengths(run_workload))
+    tokens_per_example = n_tokens / max(len(run_workload.rows), 1)
     return tokens_per_example * run_workload.n_train * (run_workload.training.epochs or 1)
 
 
 def hosted_options(tokens: float, today: date) -> list[HostedOption]:
-    """Every known service with its price for so many trained tokens, the cheapest first."""
-    options = [
-        HostedOption(
-            offer,
-            *catalogue.hosted_dollar_range(offer, round(tokens)),
-            catalogue.is_stale(offer.source, today),
-        )
-        for offer in catalogue.hosted_offers()
-    ]
+    """Return every known service with its price for so many training tokens, the cheapest first."""
+    options = []
+    for offer in catalogue.hosted_offers():
+        low, high = catalogue.hosted_dollar_range(offer, round(tokens))
+        options.append(HostedOption(offer, low, high, catalogue.is_stale(offer.source, today)))
     return sorted(options, key=lambda option: option.low)

@@ -1,4 +1,4 @@
-"""What this machine has, asked of the system and of nvidia-smi, without torch."""
+"""What this machine has, as the system and nvidia-smi report it, without torch."""
 
 import os
 import shutil
@@ -16,42 +16,52 @@ from studio import processes, runs
 # Where the limits of a container are read.
 CGROUP = Path("/sys/fs/cgroup")
 NVIDIA_SMI_QUERY = ("--query-gpu=name,memory.total,memory.free", "--format=csv,noheader,nounits")
-# Of the free memory so much is left to the system and the page; a run is held to the rest (bytes).
+# Of the free memory this much is left to the system and the page; a run is limited to the remainder (bytes).
 RESERVED_BYTES = 1_000_000_000
-# How long an answer of nvidia-smi stands, and how long it may take (seconds).
+# How long an answer of nvidia-smi is reused, and how long it may take (seconds).
 SMI_CACHE_SECONDS, SMI_TIMEOUT_SECONDS = 30.0, 5.0
 
 
 def query_gpu() -> tuple[str, int] | None:
-    """The name and the free memory (bytes) of the first NVIDIA card that torch may use; None where there is none."""
-    return _query_nvidia_smi(
-        os.environ.get("CUDA_VISIBLE_DEVICES"), int(time.monotonic() / SMI_CACHE_SECONDS)
-    )
+    """Return name and free memory (bytes) of the first NVIDIA GPU that torch may use; None without one."""
+    visible_devices = os.environ.get("CUDA_VISIBLE_DEVICES")
+    return _query_nvidia_smi(visible_devices, int(time.monotonic() / SMI_CACHE_SECONDS))
 
 
 def free_memory(cgroup: Path = CGROUP) -> int:
-    """Bytes a new process could take now: what the system has free, and within a container what its limit leaves (v2, then v1)."""
+    """Return the bytes that a new process could take now.
+
+    This is what the system has free, and within a container what its limit leaves.
+
+    Args:
+        cgroup: Where the limits of a container are read, in version 2 and version 1 of cgroups.
+    """
     free_bytes = psutil.virtual_memory().available
     for folder, limit_file, usage_file, cache_key in (
         (cgroup, "memory.max", "memory.current", "inactive_file"),
         (cgroup / "memory", "memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file"),
     ):
-        limits_read = _read_integers(folder / limit_file)
-        if limits_read:
-            cache_bytes = [
-                int(line.split()[1])
-                for line in _read_text(folder / "memory.stat").splitlines()
-                if line.startswith(f"{cache_key} ")
-            ]
-            free_bytes = min(
-                free_bytes,
-                limits_read[0] - max(sum(_read_integers(folder / usage_file)) - sum(cache_bytes), 0),
-            )
+        limits = _read_integers(folder / limit_file)
+        if limits:
+            used_bytes = sum(_read_integers(folder / usage_file))
+            cache_bytes = _read_memory_stat(folder / "memory.stat", cache_key)
+            # What the cache holds is given back when memory is short.
+            free_bytes = min(free_bytes, limits[0] - max(used_bytes - cache_bytes, 0))
     return max(free_bytes, 0)
 
 
+def _read_memory_stat(path: Path, key: str) -> int:
+    """Return a figure of a cgroup's memory.stat; 0 where it is missing."""
+    lines = _read_text(path).splitlines()
+    return sum(int(line.split()[1]) for line in lines if line.startswith(f"{key} "))
+
+
 def reclaimable_bytes(on_gpu: bool) -> int:
-    """Bytes, of a card's memory or of the machine's, that going runs hold now: the next run waits until they have ended."""
+    """Return the bytes that active runs hold now: the next run waits until they have ended.
+
+    Args:
+        on_gpu: Whether to count a GPU's memory; else the machine's.
+    """
     active_runs = [
         run
         for run in runs.all_runs()
@@ -67,30 +77,33 @@ def reclaimable_bytes(on_gpu: bool) -> int:
 
 
 def peak_resident_bytes() -> int:
-    """The most memory this process ever held at once (bytes); getrusage would count what its parent held before it began."""
-    values = [
-        line.split()[1]
-        for line in _read_text(Path("/proc/self/status")).splitlines()
-        if line.startswith("VmHWM:")
-    ]
-    if values:
-        return int(values[0]) * 1024
+    """Return the most memory that this process ever held at once (bytes).
+
+    On Linux getrusage would also count what its parent held before the fork, so /proc comes first.
+    """
+    for line in _read_text(Path("/proc/self/status")).splitlines():
+        if line.startswith("VmHWM:"):
+            return int(line.split()[1]) * 1024
     if peak_bytes := getattr(psutil.Process().memory_info(), "peak_wset", 0):
         return int(peak_bytes)
     import resource  # noqa: PLC0415 - Windows has none
 
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+    bytes_per_unit = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * bytes_per_unit
 
 
 def data_segment_bytes() -> int:
-    """Bytes of this process that RLIMIT_DATA counts: its own writable memory, touched or not."""
+    """Return the bytes of this process that RLIMIT_DATA counts: its own writable memory, touched or not."""
     memory_info = psutil.Process().memory_info()
     return int(getattr(memory_info, "data", memory_info.vms))
 
 
 def available_cores(cgroup: Path = CGROUP) -> float:
-    """The cores this process may use, which a container may hold to a fraction."""
-    n_cores = float(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
+    """Return the cores that this process may use, which a container may limit to a fraction."""
+    if hasattr(os, "sched_getaffinity"):
+        n_cores = float(len(os.sched_getaffinity(0)))
+    else:
+        n_cores = float(os.cpu_count() or 1)
     quota_v1 = [
         *_read_integers(cgroup / "cpu" / "cpu.cfs_quota_us"),
         *_read_integers(cgroup / "cpu" / "cpu.cfs_period_us"),
@@ -102,8 +115,10 @@ def available_cores(cgroup: Path = CGROUP) -> float:
 
 
 @lru_cache(maxsize=1)
-def _query_nvidia_smi(visible_devices: str | None, _: int) -> tuple[str, int] | None:
-    first_device, program = (visible_devices or "").split(",")[0].strip(), shutil.which("nvidia-smi")
+def _query_nvidia_smi(visible_devices: str | None, _period: int) -> tuple[str, int] | None:
+    """Ask nvidia-smi; the answer is reused within a period of SMI_CACHE_SECONDS."""
+    program = shutil.which("nvidia-smi")
+    first_device = (visible_devices or "").split(",")[0].strip()
     if program is None or (visible_devices is not None and first_device in ("", "-1")):
         return None
     device_args = (f"--id={first_device}",) if first_device else ()
@@ -112,19 +127,18 @@ def _query_nvidia_smi(visible_devices: str | None, _: int) -> tuple[str, int] | 
             [program, *NVIDIA_SMI_QUERY, *device_args], timeout=SMI_TIMEOUT_SECONDS
         )
         result.check_returncode()
-        name, _total, free_mib = result.stdout.splitlines()[0].rsplit(",", 2)
+        name, _total_mib, free_mib = result.stdout.splitlines()[0].rsplit(",", 2)
         return name.strip(), int(free_mib) * 2**20
-    except (
-        OSError,
-        subprocess.SubprocessError,
-        ValueError,
-        IndexError,
-    ):  # no driver, no answer, or memory shared with the processor
+    except (OSError, subprocess.SubprocessError, ValueError, IndexError):
+        # No driver, no answer, or memory that is shared with the CPU.
         return None
 
 
 def _read_integers(path: Path) -> list[int]:
-    """The whole numbers in a file; none where it is not there. `max 100000` is no limit: one number, not two."""
+    """Return the integers in a file; none where it is missing.
+
+    `max 100000`, which means no limit, gives one integer and not two.
+    """
     return [int(word) for word in _read_text(path).split() if word.lstrip("-").isdigit()]
 
 

@@ -1,4 +1,4 @@
-"""How fast a machine really is: from its specification with a wide range, or from what was measured on it."""
+"""How fast a machine is: from its specification with a wide range, or from what was measured on it."""
 
 from dataclasses import asdict, dataclass, fields
 
@@ -6,28 +6,41 @@ from studio.estimate.machines.catalogue import LOCAL_ID, Machine
 from studio.estimate.op_counts import OpCounts
 from studio.storage import home, read_json, write_json
 
-# What programs reach of a card's promise (docs/estimator.md#compute_efficiency: 4 to 60 % of the arithmetic, fitted 0.5 and 0.75 for unseen cards).
-COMPUTE_EFFICIENCY, BANDWIDTH_EFFICIENCY = 0.5, 0.75
-# Seconds an operation costs beside its work: Python and PyTorch before a kernel runs (measured: T4 7.4 µs, EPYC 15.7 µs).
+# The shares of a GPU's specification that programs achieve: 4 to 60 % of the arithmetic, fitted 0.5 and
+# 0.75 for GPUs that were not seen (docs/estimator.md#compute_efficiency).
+COMPUTE_EFFICIENCY = 0.5
+BANDWIDTH_EFFICIENCY = 0.75
+# Seconds an operation costs beside its work: Python and PyTorch before a kernel runs (measured: T4 7.4 µs,
+# EPYC 15.7 µs; docs/estimator.md#seconds_per_operation).
 SECONDS_PER_OPERATION = {"card": 8e-6, "processor": 16e-6}
-# What a worker holds before a model is there (bytes): libraries, and on a card CUDA's context.
+# What a worker holds before a model is loaded (bytes): libraries, and on a GPU CUDA's context.
 RUNTIME_BYTES = {"card": 0.5e9, "processor": 0.65e9}
-# Until it is there (s): libraries and tokenizer, and what a first step does only once.
+# Seconds until the model is loaded: libraries and tokenizer, and what only the first step does.
 START_SECONDS = {"card": 7.0, "processor": 5.0}
-# On a processor one thread draws numbers by chance, one by one, and 4-bit ones are looked up (s a number, measured on a Xeon). A card does both
-# as fast as it moves memory, which is counted.
-SECONDS_PER_RANDOM_NUMBER, SECONDS_PER_UNPACKED_NUMBER = (
-    {"card": 0.0, "processor": 5e-9},
-    {"card": 0.0, "processor": 0.5e-9},
-)
-# From likely ÷ this to likely × this: how far a run's time may lie from an estimate.
+# On a CPU one thread draws random numbers one by one, and 4-bit numbers are looked up (seconds a number,
+# measured on a Xeon). A GPU does both as fast as it moves memory, which is counted already.
+SECONDS_PER_RANDOM_NUMBER = {"card": 0.0, "processor": 5e-9}
+SECONDS_PER_UNPACKED_NUMBER = {"card": 0.0, "processor": 0.5e-9}
+# How far a run's time may lie from an estimate: from likely ÷ spread to likely × spread
+# (docs/estimator.md#time_spreads).
 TIME_SPREADS = {"formula": 2.0, "traced": 1.6, "measured": 1.25}
 
 
 @dataclass(frozen=True)
 class Rates:
-    """FLOP/s in 16 and in 32 bits, bytes/s, seconds per operation; bytes a worker holds before its model and seconds until it is there;
-    seconds for a number drawn by chance and for a 4-bit number multiplied out; `when` it was measured (epoch, s)."""
+    """The speeds of one machine.
+
+    Attributes:
+        flop_16: FLOP/s on 16-bit numbers.
+        flop_32: FLOP/s on 32-bit numbers.
+        bandwidth: Memory traffic (bytes/s).
+        operation: Seconds per operation launched.
+        runtime: Bytes a worker holds before its model.
+        start: Seconds until the model is there.
+        draw: Seconds per random number.
+        unpack: Seconds per 4-bit number dequantized.
+        when: When the rates were measured (epoch, s); 0 for a specification.
+    """
 
     flop_16: float
     flop_32: float
@@ -41,19 +54,19 @@ class Rates:
 
     @property
     def is_measured(self) -> bool:
-        """Whether these are this machine's own figures."""
+        """Whether these rates were measured on this machine."""
         return self.when > 0
 
     def estimate_seconds(self, counts: OpCounts) -> float:
-        """How long work takes: arithmetic, traffic and operations one after the other (a roofline's smooth upper bound).
+        """Return how long work takes: arithmetic, traffic and operations one after the other.
 
-        Fitted so on CPU, T4 and RTX 4080 with 6, 11 and 9 % mean error where one utilisation figure had 15, 42 and 29 %.
+        This is a smooth upper bound of a roofline. Fitted so on CPU, T4 and RTX 4080 it had a mean error
+        of 6, 11 and 9 % where one utilisation figure had 15, 42 and 29 % (docs/estimator.md#time).
         """
-        seconds = (
-            counts.flop_16 / self.flop_16 + counts.flop_32 / self.flop_32 + counts.moved / self.bandwidth
-        )
         return (
-            seconds
+            counts.flop_16 / self.flop_16
+            + counts.flop_32 / self.flop_32
+            + counts.moved / self.bandwidth
             + counts.operations * self.operation
             + counts.drawn * self.draw
             + counts.unpacked * self.unpack
@@ -61,10 +74,12 @@ class Rates:
 
 
 def rates_from_spec(machine: Machine) -> Rates:
-    """From the specification alone."""
-    compute_efficiency, bandwidth_efficiency = (
-        (COMPUTE_EFFICIENCY, BANDWIDTH_EFFICIENCY) if machine.kind == "card" else (1.0, 1.0)
-    )
+    """Return the rates that follow from a machine's specification alone.
+
+    The specification of a CPU is itself a measurement, so its efficiencies are 1.
+    """
+    compute_efficiency = COMPUTE_EFFICIENCY if machine.is_gpu else 1.0
+    bandwidth_efficiency = BANDWIDTH_EFFICIENCY if machine.is_gpu else 1.0
     return Rates(
         flop_16=compute_efficiency * 1e12 * machine.tflops_16,
         flop_32=compute_efficiency * 1e12 * machine.tflops_32,
@@ -78,13 +93,16 @@ def rates_from_spec(machine: Machine) -> Rates:
 
 
 def load_rates(machine: Machine) -> Rates:
-    """The measured rates of this machine where they were measured on what it is now; else what its specification promises."""
-    stored = read_json(home() / "rates.json") if machine.id == LOCAL_ID else {}
+    """Return the rates that were measured on this very machine; else those of its specification."""
+    if machine.id != LOCAL_ID:
+        return rates_from_spec(machine)
+    stored = read_json(home() / "rates.json")
     if stored.get("machine") != machine.name:
         return rates_from_spec(machine)
-    try:  # what an earlier studio measured lacks what it did not measure
+    try:
         return Rates(**{field.name: float(stored["rates"][field.name]) for field in fields(Rates)})
     except (KeyError, TypeError, ValueError, AttributeError):
+        # An earlier studio measured fewer rates.
         return rates_from_spec(machine)
 
 

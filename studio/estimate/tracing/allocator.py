@@ -1,8 +1,10 @@
-"""A replay of PyTorch's caching allocator for CUDA: what a card must have free for a run of allocations, not only what lives at once.
+"""A replay of PyTorch's caching allocator for CUDA: what a GPU must have free for a sequence of allocations.
 
-After c10/cuda/CUDACachingAllocator.cpp in its default configuration: sizes are rounded to 512 bytes; small blocks come from segments of
-2 MiB, middling ones from segments of 20 MiB, large ones from segments of their own; a block is split where enough of it is left, and
-joined with its free neighbours when it is let go. Segments stay reserved until memory runs out; then those wholly free are given back.
+That is more than what is live at once. It follows c10/cuda/CUDACachingAllocator.cpp in its default
+configuration: sizes are rounded up to 512 bytes; small blocks come from segments of 2 MiB, medium ones from
+segments of 20 MiB, large ones from segments of their own; a block is split where enough of it remains, and
+merged with its free neighbours when it is released. Segments stay reserved until memory runs out; then those
+that are entirely free are given back. See docs/estimator.md#traced-step.
 """
 
 from bisect import bisect_left, insort
@@ -11,24 +13,30 @@ from dataclasses import dataclass, field
 
 MIB = 2**20
 MIN_BLOCK_SIZE = 512
-# kSmallSize, kSmallBuffer, kMinLargeAlloc, kLargeBuffer, kRoundLarge.
-SMALL_SIZE, SMALL_BUFFER, MIN_LARGE_ALLOC, LARGE_BUFFER, ROUND_LARGE = (
-    MIB,
-    2 * MIB,
-    10 * MIB,
-    20 * MIB,
-    2 * MIB,
-)
-# Among the events these mark the beginning of a phase, and a call of torch.cuda.empty_cache.
-PHASE, EMPTY_CACHE = -1, -2
+# kSmallSize, kSmallBuffer, kMinLargeAlloc, kLargeBuffer and kRoundLarge of CUDACachingAllocator.cpp.
+SMALL_SIZE = MIB
+SMALL_BUFFER = 2 * MIB
+MIN_LARGE_ALLOC = 10 * MIB
+LARGE_BUFFER = 20 * MIB
+ROUND_LARGE = 2 * MIB
+# What happened: (key, bytes) allocates and (key, 0) releases; instead of bytes, PHASE marks the beginning of
+# the phase whose name is the key, and EMPTY_CACHE a call of torch.cuda.empty_cache.
 AllocatorEvent = tuple[Hashable, int]
+PHASE, EMPTY_CACHE = -1, -2
 
 
 @dataclass
 class AllocatorStats:
-    """Peaks of bytes in blocks (`allocated`) and in segments (`reserved`), over all and by phase, and how often free segments were given back.
+    """What a replay found.
 
-    `short` is 0 where everything fitted; else how many bytes the first request that could not be met was short of, in phase `short_in`.
+    Attributes:
+        peak_allocated: The most bytes in blocks.
+        peak_reserved: The most bytes in segments.
+        peaks_by_phase: Both of them by phase.
+        flushes: How often free segments were given back because memory was short.
+        shortfall: How many bytes were missing for the first request that could not be met; 0 where all
+            could.
+        shortfall_phase: The phase of that request.
     """
 
     peak_allocated: int = 0
@@ -40,18 +48,19 @@ class AllocatorStats:
 
 
 class _Block:
-    """A stretch of a segment, between its neighbours."""
+    """A range of a segment, between its neighbours."""
 
-    __slots__ = ("address", "following", "former", "free", "size", "small")
+    __slots__ = ("address", "is_free", "is_small", "next", "previous", "size")
 
-    def __init__(self, size: int, address: int, small: bool) -> None:
-        self.size, self.address, self.small, self.free = size, address, small, True
-        self.former: _Block | None = None
-        self.following: _Block | None = None
+    def __init__(self, size: int, address: int, is_small: bool) -> None:
+        self.size, self.address = size, address
+        self.is_small, self.is_free = is_small, True
+        self.previous: _Block | None = None
+        self.next: _Block | None = None
 
 
 class _Pool:
-    """Free blocks of one kind, the smallest first and among equals the lowest."""
+    """Free blocks of one kind, the smallest first, and those of equal size by address."""
 
     def __init__(self) -> None:
         self.order: list[tuple[int, int]] = []
@@ -71,107 +80,138 @@ class _Pool:
 
 
 class Allocator:
-    """The state of one card's allocator; `capacity` (bytes) is what it may reserve, None where nothing bounds it."""
+    """The state of one GPU's allocator.
+
+    Args:
+        capacity: What it may reserve (bytes); None for no limit.
+    """
 
     def __init__(self, capacity: int | None = None) -> None:
-        self.capacity, self.stats = capacity, AllocatorStats()
-        self.allocated = self.reserved = 0
-        self._pools = {True: _Pool(), False: _Pool()}
+        self.capacity = capacity
+        self.stats = AllocatorStats()
+        self.allocated = 0
+        self.reserved = 0
+        self._small_pool, self._large_pool = _Pool(), _Pool()
         self._blocks: dict[Hashable, _Block] = {}
-        self._next_address, self._phase = 0, ""
+        self._next_address = 0
+        self._phase = ""
 
     def begin_phase(self, phase: str) -> None:
-        """Peaks from here on belong to this phase too."""
+        """Count peaks from here on as this phase's too."""
         self._phase = phase
         self._update_peaks()
 
     def allocate(self, key: Hashable, size: int) -> None:
-        """Hand out `size` bytes under a key that is not in use."""
-        rounded_size = max(MIN_BLOCK_SIZE, -(-size // MIN_BLOCK_SIZE) * MIN_BLOCK_SIZE)
-        small = rounded_size <= SMALL_SIZE
-        block = self._pools[small].best_fit(rounded_size)
+        """Allocate `size` bytes under a key that is not in use."""
+        rounded_size = max(MIN_BLOCK_SIZE, _round_up(size, MIN_BLOCK_SIZE))
+        is_small = rounded_size <= SMALL_SIZE
+        pool = self._pool(is_small)
+        block = pool.best_fit(rounded_size)
         if block:
-            self._pools[small].remove(block)
+            pool.remove(block)
         else:
-            block = self._new_segment(rounded_size, small)
+            block = self._new_segment(rounded_size, is_small)
         self._split(block, rounded_size)
-        block.free = False
+        block.is_free = False
         self._blocks[key] = block
         self.allocated += block.size
         self._update_peaks()
 
     def release(self, key: Hashable) -> None:
-        """Let go of what was handed out under a key; raises ValueError where nothing was."""
+        """Release what was allocated under a key.
+
+        Raises:
+            ValueError: If nothing is allocated under this key.
+        """
         block = self._blocks.pop(key, None)
         if block is None:
             raise ValueError(f"expected the key of something handed out, but got {key!r}")
         self.allocated -= block.size
-        block.free = True
-        pool = self._pools[block.small]
-        former, following = block.former, block.following
-        if former and former.free:
-            pool.remove(former)
-            block.address, block.size, block.former = former.address, former.size + block.size, former.former
-            if block.former:
-                block.former.following = block
-        if following and following.free:
-            pool.remove(following)
-            block.size, block.following = block.size + following.size, following.following
-            if block.following:
-                block.following.former = block
-        pool.add(block)
+        block.is_free = True
+        self._merge_with_neighbours(block)
+        self._pool(block.is_small).add(block)
 
-    def _new_segment(self, rounded_size: int, small: bool) -> _Block:
-        size = (
-            SMALL_BUFFER
-            if small
-            else LARGE_BUFFER
-            if rounded_size < MIN_LARGE_ALLOC
-            else -(-rounded_size // ROUND_LARGE) * ROUND_LARGE
-        )
+    def _pool(self, is_small: bool) -> _Pool:
+        return self._small_pool if is_small else self._large_pool
+
+    def _merge_with_neighbours(self, block: _Block) -> None:
+        pool = self._pool(block.is_small)
+        previous, following = block.previous, block.next
+        if previous and previous.is_free:
+            pool.remove(previous)
+            block.address = previous.address
+            block.size += previous.size
+            block.previous = previous.previous
+            if block.previous:
+                block.previous.next = block
+        if following and following.is_free:
+            pool.remove(following)
+            block.size += following.size
+            block.next = following.next
+            if block.next:
+                block.next.previous = block
+
+    def _new_segment(self, rounded_size: int, is_small: bool) -> _Block:
+        size = _segment_size(rounded_size, is_small)
         if self.capacity is not None and self.reserved + size > self.capacity:
             self.empty_cache()
             self.stats.flushes += 1
             excess = self.reserved + size - self.capacity
             if excess > 0 and not self.stats.shortfall:
                 self.stats.shortfall, self.stats.shortfall_phase = excess, self._phase
-        block = _Block(size, self._next_address, small)
+        block = _Block(size, self._next_address, is_small)
         self._next_address += size + ROUND_LARGE  # segments never touch
         self.reserved += size
         return block
 
     def _split(self, block: _Block, rounded_size: int) -> None:
+        """Shorten a block to a size where enough of it remains for others."""
         remainder = block.size - rounded_size
-        if remainder < MIN_BLOCK_SIZE or (not block.small and remainder <= SMALL_SIZE):
+        if remainder < MIN_BLOCK_SIZE or (not block.is_small and remainder <= SMALL_SIZE):
             return
-        tail = _Block(remainder, block.address + rounded_size, block.small)
-        tail.former, tail.following = block, block.following
-        if tail.following:
-            tail.following.former = tail
-        block.following, block.size = tail, rounded_size
-        self._pools[block.small].add(tail)
+        tail = _Block(remainder, block.address + rounded_size, block.is_small)
+        tail.previous, tail.next = block, block.next
+        if tail.next:
+            tail.next.previous = tail
+        block.next, block.size = tail, rounded_size
+        self._pool(block.is_small).add(tail)
 
     def empty_cache(self) -> None:
-        """Give back the segments that are wholly free."""
-        for pool in self._pools.values():
-            for block in [
-                block for block in pool.blocks.values() if not block.former and not block.following
-            ]:
-                pool.remove(block)
-                self.reserved -= block.size
+        """Give back the segments that are entirely free."""
+        for pool in (self._small_pool, self._large_pool):
+            segments = [block for block in pool.blocks.values() if not block.previous and not block.next]
+            for segment in segments:
+                pool.remove(segment)
+                self.reserved -= segment.size
 
     def _update_peaks(self) -> None:
         stats = self.stats
-        stats.peak_allocated, stats.peak_reserved = (
-            max(stats.peak_allocated, self.allocated),
-            max(stats.peak_reserved, self.reserved),
-        )
+        stats.peak_allocated = max(stats.peak_allocated, self.allocated)
+        stats.peak_reserved = max(stats.peak_reserved, self.reserved)
         allocated, reserved = stats.peaks_by_phase.get(self._phase, (0, 0))
         stats.peaks_by_phase[self._phase] = max(allocated, self.allocated), max(reserved, self.reserved)
 
 
+def _round_up(size: int, multiple: int) -> int:
+    return -(-size // multiple) * multiple
+
+
+def _segment_size(rounded_size: int, is_small: bool) -> int:
+    """Return the size of a new segment for a block."""
+    if is_small:
+        return SMALL_BUFFER
+    if rounded_size < MIN_LARGE_ALLOC:
+        return LARGE_BUFFER
+    return _round_up(rounded_size, ROUND_LARGE)
+
+
 def replay_events(events: Iterable[AllocatorEvent], capacity: int | None = None) -> AllocatorStats:
-    """Play events back: (key, bytes) takes, (key, 0) gives back, (name, PHASE) begins a phase, (…, EMPTY) gives free segments back."""
+    """Return what the allocator makes of events.
+
+    Args:
+        events: What happened, in order.
+        capacity: What the allocator may reserve (bytes); None for no limit.
+    """
     allocator = Allocator(capacity)
     for key, size in events:
         if size > 0:
@@ -186,9 +226,14 @@ def replay_events(events: Iterable[AllocatorEvent], capacity: int | None = None)
 
 
 def find_min_capacity(events: Sequence[AllocatorEvent], unbounded: AllocatorStats) -> int:
-    """The smallest capacity (bytes, found to a hundredth) with which all that is asked for can be met, by giving back what is free when short.
+    """Return the smallest capacity with which every request can be met, by giving back what is free.
 
-    `free` is their replay where nothing bounds it.
+    Args:
+        events: What happened, in order.
+        unbounded: Their replay without a limit.
+
+    Returns:
+        Bytes, to a hundredth or to ROUND_LARGE, whichever is more.
     """
     low, high = unbounded.peak_allocated, unbounded.peak_reserved
     while high - low > max(ROUND_LARGE, high // 100):

@@ -1,7 +1,8 @@
-"""What meta tensors do not know of a device: which attention kernel it would choose, what autocast does there, what 4 bits take."""
+"""What meta tensors do not know of a device: attention kernels, what autocast does there, 4-bit matrices."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import partial
 from typing import Any, Literal
 
@@ -15,15 +16,21 @@ from studio.estimate.tracing.trace import Trace, unpack
 aten = torch.ops.aten
 sdpa = torch.nn.functional.scaled_dot_product_attention
 softmax = torch.nn.functional.softmax
-# The fastest attention a card has: flash attention needs Ampere or newer; below, torch takes the memory-efficient kernel.
+# The fastest attention that a GPU has: flash attention needs Ampere or newer, older GPUs take torch's
+# memory-efficient kernel.
 AttentionKernel = Literal["flash", "efficient"]
 
 
 @contextmanager
 def patch_kernels(device: str, padded: bool, attention: AttentionKernel = "flash") -> Iterator[None]:
-    """What the libraries would do on the device: its attention kernels, a mask where texts are padded, and on a card a fused softmax.
+    """Make the libraries do what they would do on the device.
 
-    `attention` is the fastest kernel that a card has.
+    They choose its attention kernels, build a mask where texts are padded, and use a fused softmax on a GPU.
+
+    Args:
+        device: "cpu" or "cuda".
+        padded: Whether texts are padded; on meta tensors transformers cannot look.
+        attention: The fastest kernel that a GPU has.
     """
     patches: dict[tuple[Any, str], Any] = {
         (masking_utils, "fast_all"): lambda mask: not padded,
@@ -51,13 +58,13 @@ def patch_kernels(device: str, padded: bool, attention: AttentionKernel = "flash
 def _fused_softmax(
     tensor: torch.Tensor, dim: int | None = None, _stacklevel: int = 3, dtype: torch.dtype | None = None
 ) -> torch.Tensor:
-    """On a card one kernel takes 16-bit numbers and gives 32-bit ones; everywhere else they are copied first (SoftMax.cpp)."""
+    """Use one kernel from 16-bit to 32-bit numbers, as on a GPU; elsewhere they are copied (SoftMax.cpp)."""
     if dim is not None and dtype is torch.float32 and tensor.dtype in (torch.float16, torch.bfloat16):
         return torch._softmax(tensor, dim % tensor.dim(), True)
     return softmax(tensor, dim=dim, dtype=dtype)
 
 
-# What autocast computes in 16 bits, and in 32 (torch/amp/autocast_mode.py: the lists of CUDA).
+# What autocast computes in 16 bits, and what in 32 (torch/amp/autocast_mode.py: the lists of CUDA).
 BF16_FUNCTIONS = {
     torch.nn.functional.linear,
     torch.matmul,
@@ -77,15 +84,20 @@ FLOAT32_FUNCTIONS = {
 
 
 class MetaAutocast(TorchFunctionMode):  # type: ignore[misc] # torch ships no types for it
-    """Autocast to bfloat16, which does nothing on meta tensors, done by hand; a trained weight's copy is kept for the pass, as there,
-    unless the pass is computed twice."""
+    """Autocast to bfloat16 on meta tensors, where torch's own does nothing.
+
+    Args:
+        caches_weights: Whether a trainable weight's copy is kept for the whole pass. Autocast does so
+            unless the pass is computed again on the way back.
+    """
 
     def __init__(self, caches_weights: bool) -> None:
         super().__init__()
-        self.caches_weights, self.weight_copies = caches_weights, dict[int, torch.Tensor]()
+        self.caches_weights = caches_weights
+        self.weight_copies: dict[int, torch.Tensor] = {}
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        """Run a function with its tensors in the format autocast gives them."""
+        """Run a function with its tensors in the format that autocast gives them."""
         kwargs = kwargs or {}
         if func in BF16_FUNCTIONS or func is torch.nn.functional.scaled_dot_product_attention:
             args, kwargs = tree_map(self._to_bf16, (args, kwargs))
@@ -108,32 +120,32 @@ def _to_float32(value: Any) -> Any:
     return value.float() if isinstance(value, torch.Tensor) and value.dtype is torch.bfloat16 else value
 
 
+@dataclass(frozen=True)
+class AttentionOptions:
+    """The arguments of torch's scaled_dot_product_attention beside query, key and value."""
+
+    attn_mask: torch.Tensor | None = None
+    dropout_p: float = 0.0
+    is_causal: bool = False
+    scale: float | None = None
+    enable_gqa: bool = False
+
+
 def _attention_on_cpu(
-    query: torch.Tensor,
-    key: torch.Tensor,
-    value: torch.Tensor,
-    attn_mask: torch.Tensor | None = None,
-    dropout_p: float = 0.0,
-    is_causal: bool = False,
-    scale: float | None = None,
-    enable_gqa: bool = False,
+    query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, *args: Any, **kwargs: Any
 ) -> torch.Tensor:
-    """torch's choice on a processor: its flash kernel, or plain products where dropout is wanted (sdp_utils_cpp.cpp)."""
-    if dropout_p > 0:
-        return sdpa(
-            query,
-            key,
-            value,
-            attn_mask=attn_mask,
-            dropout_p=dropout_p,
-            is_causal=is_causal,
-            scale=scale,
-            enable_gqa=enable_gqa,
-        )
+    """Compute attention as torch does on a CPU (sdp_utils_cpp.cpp).
+
+    That is its flash kernel, or plain products where there is dropout.
+    """
+    options = AttentionOptions(*args, **kwargs)
+    if options.dropout_p > 0:
+        return sdpa(query, key, value, **vars(options))
+    attn_mask = options.attn_mask
     if attn_mask is not None and attn_mask.dtype is torch.bool:
         attn_mask = torch.zeros_like(attn_mask, dtype=query.dtype).masked_fill_(attn_mask, 0.0)
     return aten._scaled_dot_product_flash_attention_for_cpu(
-        query, key, value, 0.0, is_causal, attn_mask=attn_mask, scale=scale
+        query, key, value, 0.0, options.is_causal, attn_mask=attn_mask, scale=options.scale
     )[0]
 
 
@@ -142,41 +154,37 @@ def _attention_on_gpu(
     query: torch.Tensor,
     key: torch.Tensor,
     value: torch.Tensor,
-    attn_mask: torch.Tensor | None = None,
-    dropout_p: float = 0.0,
-    is_causal: bool = False,
-    scale: float | None = None,
-    enable_gqa: bool = False,
+    *args: Any,
+    **kwargs: Any,
 ) -> torch.Tensor:
-    """torch's choice on a card (cuda/sdp_utils.cpp): flash attention on 16-bit numbers without a mask, else the memory-efficient kernel;
-    plain products where that would have to share keys among heads."""
-    if fastest == "flash" and attn_mask is None and query.dtype in (torch.bfloat16, torch.float16):
+    """Compute attention as torch does on a GPU (cuda/sdp_utils.cpp).
+
+    That is flash attention on 16-bit numbers without a mask, else the memory-efficient kernel, or plain
+    products where that kernel would have to share keys among heads.
+    """
+    options = AttentionOptions(*args, **kwargs)
+    attn_mask = options.attn_mask
+    is_half = query.dtype in (torch.bfloat16, torch.float16)
+    if fastest == "flash" and attn_mask is None and is_half:
         return aten._scaled_dot_product_flash_attention(
-            query, key, value, dropout_p, is_causal, False, scale=scale
+            query, key, value, options.dropout_p, options.is_causal, False, scale=options.scale
         )[0]
-    if enable_gqa and key.shape[1] != query.shape[1]:
-        return sdpa(
-            query,
-            key,
-            value,
-            attn_mask=attn_mask,
-            dropout_p=dropout_p,
-            is_causal=is_causal,
-            scale=scale,
-            enable_gqa=True,
-        )
+    if options.enable_gqa and key.shape[1] != query.shape[1]:
+        return sdpa(query, key, value, **vars(options))
     if attn_mask is not None:
-        attn_mask = (
-            torch.zeros_like(attn_mask, dtype=query.dtype) if attn_mask.dtype is torch.bool else attn_mask
-        )
+        if attn_mask.dtype is torch.bool:
+            attn_mask = torch.zeros_like(attn_mask, dtype=query.dtype)
         attn_mask = attn_mask.expand(query.shape[0], query.shape[1], query.shape[2], key.shape[2])
     return aten._scaled_dot_product_efficient_attention(
-        query, key, value, attn_mask, True, dropout_p, is_causal, scale=scale
+        query, key, value, attn_mask, True, options.dropout_p, options.is_causal, scale=options.scale
     )[0]
 
 
 class _DequantizedLinear(torch.autograd.Function):  # type: ignore[misc] # torch's types are not followed
-    """A product with a 4-bit matrix as bitsandbytes does it: multiplied out for the pass, and once more on the way back."""
+    """A product with a 4-bit matrix as bitsandbytes computes it.
+
+    The matrix is dequantized for the forward pass, and once more on the way back.
+    """
 
     @staticmethod
     def forward(ctx: Any, inputs: torch.Tensor, matrix: "PackedLinear") -> torch.Tensor:
@@ -189,52 +197,65 @@ class _DequantizedLinear(torch.autograd.Function):  # type: ignore[misc] # torch
 
 
 class PackedLinear(torch.nn.Linear):  # type: ignore[misc] # torch's types are not followed
-    """Stands for a 4-bit matrix of bitsandbytes: NF4 in blocks of 64, a scale each; `nested` scales are 8-bit numbers in blocks of 256.
+    """Stands for a 4-bit matrix of bitsandbytes: NF4 in blocks of 64, with a scale for each block.
 
-    Products are in `dtype`, whatever comes in. `copied` says that the outcome is cloned, as PEFT does before it adds to it.
+    Args:
+        linear: The matrix that it replaces.
+        dtype: The format of products, whatever the input has.
+        nested: Whether the scales are 8-bit numbers in blocks of 256 (double quantisation).
+
+    Attributes:
+        clones_output: Whether the result is cloned, as PEFT does before it adds to it.
     """
 
     def __init__(self, linear: torch.nn.Linear, dtype: torch.dtype, nested: bool = True) -> None:
         torch.nn.Module.__init__(self)
         self.in_features, self.out_features, self.bias = linear.in_features, linear.out_features, linear.bias
         self.dtype, self.nested, self.clones_output = dtype, nested, False
-        n_weights, options = linear.weight.numel(), {"device": "meta"}
-        blocks = -(-n_weights // 64)
-        self.weight = torch.nn.Parameter(
-            torch.empty(n_weights // 2, 1, dtype=torch.uint8, **options), requires_grad=False
-        )
+        n_weights = linear.weight.numel()
+        n_blocks = -(-n_weights // 64)
+        packed = torch.empty(n_weights // 2, 1, dtype=torch.uint8, device="meta")
+        self.weight = torch.nn.Parameter(packed, requires_grad=False)
+        scale_dtype = torch.uint8 if nested else torch.float32
         scales = {
-            "absmax": torch.empty(blocks, dtype=torch.uint8 if nested else torch.float32, **options),
-            "code": torch.empty(16, **options),
+            "absmax": torch.empty(n_blocks, dtype=scale_dtype, device="meta"),
+            "code": torch.empty(16, device="meta"),
         }
         if nested:
-            scales |= {
-                "absmax_of_absmax": torch.empty(-(-blocks // 256), **options),
-                "nested_code": torch.empty(256, **options),
-                "offset": torch.empty((), **options),
-            }
+            scales["absmax_of_absmax"] = torch.empty(-(-n_blocks // 256), device="meta")
+            scales["nested_code"] = torch.empty(256, device="meta")
+            scales["offset"] = torch.empty((), device="meta")
         for name, value in scales.items():
             self.register_buffer(name, value, persistent=False)
 
     def dequantize(self, dtype: torch.dtype) -> torch.Tensor:
-        """The matrix multiplied out, its scales before it."""
-        scales = (
-            torch.empty_like(self.absmax, dtype=torch.float32).add_(self.offset)
-            if self.nested
-            else self.absmax
-        )
+        """Return the matrix in a format; its nested scales are dequantized before it."""
+        scales = self.absmax
+        if self.nested:
+            scales = torch.empty_like(self.absmax, dtype=torch.float32).add_(self.offset)
         return unpack(scales, self.out_features, self.in_features, dtype)
 
     def forward(self, inputs: torch.Tensor) -> torch.Tensor:
-        """The product in the format of what was given."""
+        """Return the product in the format of the input."""
         outputs = _DequantizedLinear.apply(inputs.to(self.dtype), self)
-        outputs = (outputs if self.bias is None else outputs + self.bias.to(self.dtype)).to(inputs.dtype)
+        if self.bias is not None:
+            outputs = outputs + self.bias.to(self.dtype)
+        outputs = outputs.to(inputs.dtype)
         return outputs.clone() if self.clones_output else outputs
 
 
 def replace_linears_with_4bit(model: Any, dtype: torch.dtype, nested: bool = True) -> Callable[[Trace], None]:
-    """Put 4-bit stand-ins in the place of every matrix that bitsandbytes would round; returns what counts the loading of the model."""
-    from studio.models import load  # noqa: PLC0415 - its list of what stays whole
+    """Replace every matrix that bitsandbytes would quantize by a 4-bit stand-in.
+
+    Args:
+        model: The model, which is changed in place.
+        dtype: The format of products.
+        nested: Whether the scales are quantized too.
+
+    Returns:
+        A function that counts the loading of the model into a trace.
+    """
+    from studio.models import load  # noqa: PLC0415 - its list of modules that are not quantized
 
     skip_modules = load.nf4_config().llm_int8_skip_modules
     for path, module in list(model.named_modules()):
@@ -247,38 +268,25 @@ def replace_linears_with_4bit(model: Any, dtype: torch.dtype, nested: bool = Tru
 
 
 def clone_packed_outputs(model: Any) -> None:
-    """Have PEFT's clones of what its 4-bit matrices give."""
+    """Clone what 4-bit matrices return, where PEFT does: in the base layers of its adapters."""
     for path, module in model.named_modules():
         if isinstance(module, PackedLinear):
             module.clones_output = path.endswith("base_layer")
 
 
 def _trace_loading(modules: list[tuple[str, Any]], trace: Trace) -> None:
-    """Reading a model in 4 bits on a card: transformers takes a block of its size and lets go of it (caching_allocator_warmup); then come
-    the matrices, one by one, in 16 bits and packed; what stays whole is brought into its format at the end."""
-    parameters = {
-        f"{path}.{name}": (module, parameter)
-        for path, module in modules
-        for name, parameter in module._parameters.items()
-        if parameter is not None
-    }
-    parameters = dict(
-        {
-            id(parameter): (path, (module, parameter))
-            for path, (module, parameter) in reversed(parameters.items())
-        }.values()
-    )
-    trace.allocate(
-        "model",
-        sum(
-            parameter.numel() * (1 if parameter.dtype is torch.uint8 else 2)
-            for _, parameter in parameters.values()
-        ),
-    )
+    """Count how transformers loads a 4-bit model on a GPU.
+
+    It allocates a block of the model's size and releases it (caching_allocator_warmup). Then come the
+    matrices, one by one, in 16 bits and packed. What is not quantized is converted to its format at the end.
+    """
+    parameters = _unique_parameters(modules)
+    trace.allocate("model", sum(_loaded_bytes(parameter, packed=1) for _, parameter in parameters.values()))
     trace.release("model")
     ordered = sorted(parameters.items())
     for path, (module, parameter) in ordered:
-        trace.allocate(path, parameter.numel() * (4 if parameter.dtype is torch.uint8 else 2))
+        # A packed matrix holds two numbers a byte, which come in 16 bits each.
+        trace.allocate(path, _loaded_bytes(parameter, packed=4))
         if parameter.dtype is torch.uint8:
             trace.track([parameter, *module.buffers()], "frozen")
             trace.release(path)
@@ -286,3 +294,19 @@ def _trace_loading(modules: list[tuple[str, Any]], trace: Trace) -> None:
         if parameter.dtype is not torch.uint8:
             trace.track([parameter], "frozen")
             trace.release(path)
+
+
+def _unique_parameters(modules: list[tuple[str, Any]]) -> dict[str, tuple[Any, torch.Tensor]]:
+    """Return each parameter once by its path, with its module; of tied ones the first path stays."""
+    by_id: dict[int, tuple[str, tuple[Any, torch.Tensor]]] = {}
+    for path, module in modules:
+        for name, parameter in module._parameters.items():
+            if parameter is not None:
+                by_id.setdefault(id(parameter), (f"{path}.{name}", (module, parameter)))
+    return dict(by_id.values())
+
+
+def _loaded_bytes(parameter: torch.Tensor, packed: int) -> int:
+    """Return the bytes of a parameter with so many for an element that is packed, else 2."""
+    bytes_per_element = packed if parameter.dtype is torch.uint8 else 2
+    return int(parameter.numel() * bytes_per_element)

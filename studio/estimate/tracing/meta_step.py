@@ -1,8 +1,8 @@
-"""Rehearse a step of a run without weights: the very model, method and loss on meta tensors, with the kernels of the device it is meant for."""
+"""One training step on meta tensors: the very model, method and loss, with the intended device's kernels."""
 
 import gc
 from collections.abc import Callable, Mapping
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,28 +25,70 @@ from studio.plan import Task
 
 @dataclass(frozen=True)
 class PassSpec:
-    """One portion of texts on its way through the model: `rows` texts of `tokens` tokens, scores at `scored` positions of each.
+    """One micro batch on its way through the model.
 
-    `padded` says that some are shorter, so that a mask is needed; `learn` that gradients are wanted, `cache` that keys and values are kept,
-    to write on from there.
+    Attributes:
+        rows: Number of texts.
+        tokens: Tokens of each text.
+        scored: Positions of each text at which the vocabulary is scored.
+        padded: Whether some texts are shorter, so that a mask is needed.
+        with_gradients: Whether it goes back through the model too.
+        with_cache: Whether keys and values are kept, for a generation that follows.
     """
 
     rows: int
     tokens: int
     scored: int
     padded: bool
-    learn: bool = True
-    cache: bool = False
+    with_gradients: bool = True
+    with_cache: bool = False
+
+
+@dataclass(frozen=True)
+class ModelSpec:
+    """A model with a method attached, as it is in training.
+
+    Attributes:
+        config: The model's config.json, as transformers has it.
+        method_name: Name of the method.
+        settings: All of the method's settings.
+        task: What it is trained for.
+        num_labels: Number of labels where it classifies, else 0.
+        device: The device that it is meant for, "cpu" or "cuda".
+        bf16: Whether the device computes in bfloat16.
+        gradient_checkpointing: Whether activations are computed again on the way back.
+        tensor_device: Where its tensors are; "meta" but in tests that compare with real numbers.
+    """
+
+    config: Mapping[str, Any]
+    method_name: str
+    settings: Settings
+    task: Task
+    num_labels: int
+    device: str
+    bf16: bool = False
+    gradient_checkpointing: bool = False
+    tensor_device: str = "meta"
 
 
 @dataclass
 class StepRunner:
-    """A model as it stands in training, and how the device that it is meant for ("cpu" or "cuda") would treat it.
+    """Runs training steps of a model the way a device would.
 
-    `loss` gives the loss of a portion and whatever is held on to during the step, the model's outputs say. `mixed` is autocast to bfloat16,
-    `gradient_checkpointing` that each block runs again on the way back. `optimiser` makes one that is rehearsed too; without, it is fused: the averages
-    of AdamW lie there, and a step takes nothing more. `before` counts what loading the model did to a card's memory; `empties` says that
-    the loop gives free memory back between steps.
+    Attributes:
+        model: The model as it is in training.
+        device: The device that it is meant for, "cpu" or "cuda".
+        loss: Returns the loss of a micro batch, and what is kept alive during the step, such as the model's
+            outputs.
+        tensor_device: Where its tensors are.
+        autocast: Whether it computes under autocast to bfloat16.
+        gradient_checkpointing: Whether each block runs again on the way back.
+        attention: The fastest attention kernel that the device has.
+        vocab_size: Size of the vocabulary; 0 to tell no scores.
+        build_optimizer: Makes an optimizer whose steps are traced too. Without one the optimizer is fused:
+            AdamW's averages are there, and a step allocates nothing more.
+        trace_loading: Counts what loading the model did to a GPU's memory.
+        empties_cache: Whether the training loop calls torch.cuda.empty_cache between steps.
     """
 
     model: Any
@@ -63,60 +105,72 @@ class StepRunner:
 
     @property
     def trainable_parameters(self) -> list[torch.nn.Parameter]:
-        """The numbers that are trained."""
+        """The parameters that are trained."""
         return [parameter for parameter in self.model.parameters() if parameter.requires_grad]
 
     def run(self, spec: PassSpec, with_optimizer_states: bool = True) -> Trace:
-        """Send a portion through, and back where it is to learn; the trace has the phases "forward", "backward" and "update".
+        """Send a micro batch through the model, and back where it has gradients.
 
-        For a card a learning step is done twice and the second one counted: only then are the optimiser's averages there, unless `states`
-        says that they lie elsewhere.
+        For a GPU a step with gradients is done twice and the second one counted: only then do the
+        optimizer's averages exist.
+
+        Args:
+            spec: The micro batch.
+            with_optimizer_states: Whether the averages lie in the device's memory.
+
+        Returns:
+            The trace, with the phases "forward", "backward" and "update".
         """
         trace = Trace(self.device, self.vocab_size)
         self.trace_loading(trace)
         trace.track((tensor for tensor in self.model.parameters() if not tensor.requires_grad), "frozen")
-        trace.track((tensor for tensor in self.model.buffers()), "frozen")
+        trace.track(self.model.buffers(), "frozen")
         trace.track(self.trainable_parameters, "weights")
-        self.model.train(spec.learn)
+        self.model.train(spec.with_gradients)
         averages: list[torch.Tensor] = []
-        kernel_context = (
-            patch_kernels(self.device, spec.padded, self.attention)
-            if self.tensor_device == "meta"
-            else nullcontext()
-        )
-        autocast_context = (
-            MetaAutocast(caches_weights=not self.gradient_checkpointing)
-            if self.autocast and spec.learn
-            else nullcontext()
-        )
-        with kernel_context, autocast_context, trace, torch.set_grad_enabled(spec.learn):
-            optimizer = (
-                self.build_optimizer(self.trainable_parameters)
-                if self.build_optimizer and spec.learn
-                else None
-            )
-            if spec.learn and self.device == "cuda":
+        with (
+            self._kernel_context(spec),
+            self._autocast_context(spec),
+            trace,
+            torch.set_grad_enabled(spec.with_gradients),
+        ):
+            optimizer = None
+            if self.build_optimizer and spec.with_gradients:
+                optimizer = self.build_optimizer(self.trainable_parameters)
+            if spec.with_gradients and self.device == "cuda":
                 self._step(trace, spec, optimizer)
-                with trace.record_phase("states", "optimiser"):
-                    averages += [
-                        torch.empty_like(tensor)
-                        for tensor in self.trainable_parameters
-                        for _ in range(2 if with_optimizer_states and not optimizer else 0)
-                    ]
+                if with_optimizer_states and not optimizer:
+                    averages = self._allocate_averages(trace)
                 trace.reset_phases()
                 if self.empties_cache:
                     trace.empty_cache()
             self._step(trace, spec, optimizer)
             del optimizer
+        # What is alive at the end was counted; what refers to it goes now.
         del averages
         gc.collect()
         return trace
+
+    def _kernel_context(self, spec: PassSpec) -> AbstractContextManager[None]:
+        if self.tensor_device != "meta":
+            return nullcontext()
+        return patch_kernels(self.device, spec.padded, self.attention)
+
+    def _autocast_context(self, spec: PassSpec) -> AbstractContextManager[Any]:
+        if not self.autocast or not spec.with_gradients:
+            return nullcontext()
+        return MetaAutocast(caches_weights=not self.gradient_checkpointing)
+
+    def _allocate_averages(self, trace: Trace) -> list[torch.Tensor]:
+        """Allocate the two averages of AdamW for each trainable parameter."""
+        with trace.record_phase("states", "optimiser"):
+            return [torch.empty_like(tensor) for tensor in self.trainable_parameters for _ in range(2)]
 
     def _step(self, trace: Trace, spec: PassSpec, optimizer: torch.optim.Optimizer | None) -> None:
         with trace.record_phase("forward", "activations"):
             trace.add_workspace()
             loss, retained = self.loss(spec)
-        if spec.learn:
+        if spec.with_gradients:
             handles = [
                 parameter.register_post_accumulate_grad_hook(
                     lambda parameter: trace.move_to_part(parameter.grad, "gradients")
@@ -131,15 +185,7 @@ class StepRunner:
                 torch.nn.utils.clip_grad_norm_(self.trainable_parameters, 1.0)
                 if optimizer:
                     optimizer.step()
-                    trace.track(
-                        (
-                            tensor
-                            for state in optimizer.state.values()
-                            for tensor in state.values()
-                            if torch.is_tensor(tensor)
-                        ),
-                        "optimiser",
-                    )
+                    trace.track(_state_tensors(optimizer), "optimiser")
             for handle in handles:
                 handle.remove()
         for parameter in self.trainable_parameters:
@@ -147,97 +193,107 @@ class StepRunner:
         del retained
 
 
-class MetaStep:
-    """A model of a config with a method attached, on meta tensors, as it stands in training on `device` ("cpu" or "cuda")."""
+def _state_tensors(optimizer: torch.optim.Optimizer) -> list[torch.Tensor]:
+    tensors = []
+    for state in optimizer.state.values():
+        tensors += [value for value in state.values() if torch.is_tensor(value)]
+    return tensors
 
-    def __init__(
-        self,
-        config: Mapping[str, Any],
-        name: str,
-        settings: Settings,
-        task: Task,
-        labels: int,
-        device: str,
-        bf16: bool = False,
-        gradient_checkpointing: bool = False,
-        tensor_device: str = "meta",
-    ) -> None:
-        self.method, self.task, self.device, self.tensor_device = (
-            methods.get(name),
-            task,
-            device,
-            tensor_device,
-        )
-        model_config = AutoConfig.for_model(**config)
-        model_config.num_labels = labels or model_config.num_labels
-        model_class = AutoModelForSequenceClassification if task == "classify" else AutoModelForCausalLM
-        use_bf16 = bf16 and device == "cuda"
+
+class MetaStep:
+    """A model of a config with a method attached, on meta tensors, as it is in training on a device.
+
+    Args:
+        spec: The model and its method.
+    """
+
+    def __init__(self, spec: ModelSpec) -> None:
+        self.spec = spec
+        self.method = methods.get(spec.method_name)
+        self.device = spec.device
+        use_bf16 = spec.bf16 and spec.device == "cuda"
         base_dtype = torch.bfloat16 if use_bf16 and self.method.weights != "trained" else torch.float32
-        with torch.device(tensor_device):
+        model_config = AutoConfig.for_model(**spec.config)
+        model_config.num_labels = spec.num_labels or model_config.num_labels
+        is_classifier = spec.task == "classify"
+        model_class = AutoModelForSequenceClassification if is_classifier else AutoModelForCausalLM
+        trace_loading = None
+        with torch.device(spec.tensor_device):
             model = model_class.from_config(model_config, dtype=base_dtype, attn_implementation="sdpa")
-            trace_loading = (
-                replace_linears_with_4bit(model, base_dtype) if self.method.weights == "nf4" else None
-            )
+            if self.method.weights == "nf4":
+                trace_loading = replace_linears_with_4bit(model, base_dtype)
             model.config.use_cache = False  # as a Trainer has it
             model.config.name_or_path = model.name_or_path = ""
             model.config.pad_token_id = 0
-            model = self.method.attach(model, settings, task)
-            self.model = self.method.prepare_for_tracing(model, settings)
+            model = self.method.attach(model, spec.settings, spec.task)
+            self.model = self.method.prepare_for_tracing(model, spec.settings)
         for parameter in self.model.parameters():
             if parameter.requires_grad and parameter.is_floating_point():
                 parameter.data = parameter.data.float()
         clone_packed_outputs(self.model)
-        if gradient_checkpointing:
+        if spec.gradient_checkpointing:
             enable_gradient_checkpointing(self.model, use_bf16)
         self.runner = StepRunner(
             self.model,
-            device,
-            lambda spec: (self._loss(spec), None),
-            tensor_device,
+            spec.device,
+            # The model's outputs are released, as a Trainer releases them.
+            lambda pass_spec: (self._loss(pass_spec), None),
+            spec.tensor_device,
             autocast=use_bf16,
-            gradient_checkpointing=gradient_checkpointing,
-            attention="flash" if bf16 else "efficient",
+            gradient_checkpointing=spec.gradient_checkpointing,
+            attention="flash" if spec.bf16 else "efficient",
             vocab_size=int(getattr(model_config, "vocab_size", 0)),
         )
-        if trace_loading and device == "cuda":
+        if trace_loading and spec.device == "cuda":
             self.runner.trace_loading = trace_loading
 
     @property
     def trainable_parameters(self) -> list[torch.nn.Parameter]:
-        """The numbers that are trained."""
+        """The parameters that are trained."""
         return self.runner.trainable_parameters
 
     def run(self, spec: PassSpec, with_optimizer_states: bool = True) -> Trace:
-        """Send a portion through, and back where it is to learn (Stage.run)."""
+        """Send a micro batch through the model, and back where it has gradients (StepRunner.run)."""
         return self.runner.run(spec, with_optimizer_states)
 
     def _loss(self, spec: PassSpec) -> torch.Tensor:
-        """The loss of a portion; the model's outputs are let go as a Trainer lets them go."""
-        tensor_options: dict[str, Any] = {"dtype": torch.long, "device": self.tensor_device}
-        mask = torch.ones(spec.rows, spec.tokens, **tensor_options)
+        """Return the loss of a micro batch."""
+        tensor_options: dict[str, Any] = {"dtype": torch.long, "device": self.spec.tensor_device}
+        attention_mask = torch.ones(spec.rows, spec.tokens, **tensor_options)
         if spec.padded:
-            mask[0, -1] = 0
-        inputs = {"input_ids": torch.ones(spec.rows, spec.tokens, **tensor_options), "attention_mask": mask}
-        if self.task == "classify":
+            attention_mask[0, -1] = 0
+        inputs: dict[str, Any] = {
+            "input_ids": torch.ones(spec.rows, spec.tokens, **tensor_options),
+            "attention_mask": attention_mask,
+        }
+        if self.spec.task == "classify":
             labels = torch.zeros(spec.rows, **tensor_options)
         else:
-            inputs["logits_to_keep"] = (
-                torch.arange(spec.tokens - spec.scored, spec.tokens, **tensor_options) - 1
-            )
-            inputs |= {"use_cache": True} if spec.cache else {}
+            # The scores of a token come from the position before it.
+            positions = torch.arange(spec.tokens - spec.scored, spec.tokens, **tensor_options) - 1
+            inputs["logits_to_keep"] = positions
+            if spec.with_cache:
+                inputs["use_cache"] = True
             labels = torch.ones(spec.rows, spec.scored + 1, **tensor_options)
-        return collate.get_loss(self.task)(self.model(**inputs), labels, torch.ones((), **tensor_options))
+        compute_loss = collate.get_loss(self.spec.task)
+        # In one expression: a variable would keep the outputs alive, and the last tensor comes after them.
+        return compute_loss(self.model(**inputs), labels, torch.ones((), **tensor_options))
 
 
 def enable_gradient_checkpointing(model: Any, autocast: bool = False) -> None:
-    """Have a model keep no more than each block's input for the way back."""
-    # On the way back no mode is on: the second pass must be told to compute as the first.
-    recompute_context = (
-        (lambda: (nullcontext(), MetaAutocast(caches_weights=False)))
-        if autocast
-        else (lambda: (nullcontext(), nullcontext()))
-    )
+    """Make a model keep no more than each block's input for the backward pass.
+
+    Args:
+        model: The model, which is changed in place.
+        autocast: Whether the second pass computes under autocast, as the first one does. On the way back no
+            mode is on, so the model is told.
+    """
+
+    def build_contexts() -> tuple[AbstractContextManager[Any], AbstractContextManager[Any]]:
+        recompute_context = MetaAutocast(caches_weights=False) if autocast else nullcontext()
+        return nullcontext(), recompute_context
+
     model.gradient_checkpointing_enable(
-        gradient_checkpointing_kwargs={"use_reentrant": False, "context_fn": recompute_context}
+        gradient_checkpointing_kwargs={"use_reentrant": False, "context_fn": build_contexts}
     )
     model.enable_input_require_grads()

@@ -1,6 +1,7 @@
-"""The estimator's child process: counts tokens, traces steps and measures this machine, so that the page carries no torch.
+"""The estimator's server process: counts tokens and traces steps, so that the page's process needs no torch.
 
-`python -m studio.estimate.tracing.server`: one question as JSON on each line of stdin, one answer on each line of stdout, in order.
+`python -m studio.estimate.tracing.server` reads one request as JSON from each line of stdin and writes one
+response to a line of stdout, in the same order.
 """
 
 import gc
@@ -10,156 +11,200 @@ import os
 import sys
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from studio.errors import explain
 from studio.estimate.op_counts import total
 from studio.methods.workload import RowTokens
 
-# Models on meta tensors weigh nothing, but take a second to build.
+if TYPE_CHECKING:
+    from studio.estimate.tracing.meta_step import MetaStep
+
+# Models on meta tensors take no memory for their weights, but a second to build.
 MAX_CACHED_MODELS = 6
+# The parts of a peak that are there all the time: the estimate counts them itself.
+RESIDENT_PARTS = ("frozen", "weights", "optimiser")
 
 
 def count_lengths(request: dict[str, Any]) -> dict[str, Any]:
-    """Token lengths of examples that stand for all (`evenly` so many), under the model's own tokenizer and template: [asked, answer, other] each."""
+    """Count the tokens of examples that represent all, with the model's own tokenizer and chat template.
+
+    Args:
+        request: "source", "task" and "columns" of the examples, "folder" of the model, and "evenly", how
+            many examples to count at most.
+
+    Returns:
+        "rows", for each example its tokens as [prompt, completion, rejected]; "count" of all usable
+        examples; "known", how many prompts have a known answer.
+    """
     from studio.data import examples, store  # noqa: PLC0415
-    from studio.estimate.dataset_lengths import sample_rows  # noqa: PLC0415
+    from studio.estimate import dataset_lengths  # noqa: PLC0415
     from studio.models import load  # noqa: PLC0415
 
-    parsed_examples, _ = examples.build_examples(
-        store.find(request["source"]).table(), request["task"], request["columns"]
-    )
-    tokenizer, task = load.tokenizer(Path(request["folder"])), request["task"]
-    rows = [
-        [row.prompt_tokens, row.completion_tokens, row.rejected_tokens]
-        for row in sample_rows(
-            parsed_examples,
-            lambda item: RowTokens(*_count_example_tokens(item, task, tokenizer)),
-            int(request["evenly"]),
-        )
-    ]
-    n_with_answer = (
-        sum(bool(example.get("answer")) for example in parsed_examples) if task == "prompts" else 0
-    )
-    return {"rows": rows, "count": len(parsed_examples), "known": n_with_answer}
-
-
-def _count_example_tokens(example: dict[str, str], task: str, tokenizer: Any) -> list[int]:
-    from studio.data import examples  # noqa: PLC0415
-
-    if task in ("classify", "complete"):
-        count = len(tokenizer(example["text"])["input_ids"])
-        return [count, 0, 0] if task == "classify" else [1, count, 0]
-    question = examples.to_prompt_messages(example)
-    n_prompt = len(examples.apply_chat_template(tokenizer, question, add_generation_prompt=True))
-    if task == "prompts":
-        return [n_prompt, 0, 0]
-    n_responses = []
-    for response in (examples.to_messages(example)[-1]["content"], example.get("rejected", "")):
-        n_total = (
-            len(
-                examples.apply_chat_template(
-                    tokenizer,
-                    [*question, {"role": "assistant", "content": response}],
-                    add_generation_prompt=False,
-                )
-            )
-            if response
-            else n_prompt
-        )
-        n_responses.append(max(0, n_total - n_prompt))
-    return [n_prompt, *n_responses]
-
-
-def preview_examples(request: dict[str, Any]) -> dict[str, Any]:
-    """The first examples as the model reads them: for each its texts in order, as [text, whether it is learned]; of a pair a second one."""
-    from studio.data import examples, store  # noqa: PLC0415
-    from studio.models import load  # noqa: PLC0415
-
-    tokenizer, task = load.tokenizer(Path(request["folder"])), request["task"]
+    task = request["task"]
     parsed_examples, _ = examples.build_examples(
         store.find(request["source"]).table(), task, request["columns"]
     )
-    previewed = parsed_examples[: int(request["most"])]
+    tokenizer = load.tokenizer(Path(request["folder"]))
+    rows = dataset_lengths.sample_rows(
+        parsed_examples,
+        lambda example: _count_example_tokens(example, task, tokenizer),
+        int(request["evenly"]),
+    )
+    return {
+        "rows": [[row.prompt_tokens, row.completion_tokens, row.rejected_tokens] for row in rows],
+        "count": len(parsed_examples),
+        "known": dataset_lengths.count_known_answers(parsed_examples, task),
+    }
+
+
+def _count_example_tokens(example: dict[str, str], task: str, tokenizer: Any) -> RowTokens:
+    from studio.data import examples  # noqa: PLC0415
+
+    if task == "classify":
+        return RowTokens(len(tokenizer(example["text"])["input_ids"]))
+    if task == "complete":
+        return RowTokens(1, len(tokenizer(example["text"])["input_ids"]))
+    prompt = examples.to_prompt_messages(example)
+    n_prompt = len(examples.apply_chat_template(tokenizer, prompt, add_generation_prompt=True))
+    if task == "prompts":
+        return RowTokens(n_prompt)
+
+    def count_completion(completion: str) -> int:
+        """Return the tokens that a completion adds to the prompt."""
+        if not completion:
+            return 0
+        messages = [*prompt, {"role": "assistant", "content": completion}]
+        n_tokens = len(examples.apply_chat_template(tokenizer, messages, add_generation_prompt=False))
+        return max(0, n_tokens - n_prompt)
+
+    completion = examples.to_messages(example)[-1]["content"]
+    return RowTokens(n_prompt, count_completion(completion), count_completion(example.get("rejected", "")))
+
+
+def preview_examples(request: dict[str, Any]) -> dict[str, Any]:
+    """Show the first examples as the model reads them.
+
+    Args:
+        request: "source", "task" and "columns" of the examples, "folder" of the model, "max_length" in
+            tokens, and "most", how many examples to show.
+
+    Returns:
+        "seen": for each example its texts (two for a pair), each as a list of [text, is it trained on].
+    """
+    from studio.data import examples, store  # noqa: PLC0415
+    from studio.models import load  # noqa: PLC0415
+
+    task = request["task"]
+    tokenizer = load.tokenizer(Path(request["folder"]))
+    parsed_examples, _ = examples.build_examples(
+        store.find(request["source"]).table(), task, request["columns"]
+    )
     labels = examples.collect_labels(parsed_examples) if task == "classify" else []
-    marked_texts = []
-    for example in previewed:
-        pair = [example, {**example, "chosen": example["rejected"]}] if "rejected" in example else [example]
-        marked_texts.append(
+    max_length = int(request["max_length"])
+    previews = []
+    for example in parsed_examples[: int(request["most"])]:
+        texts = [example]
+        if "rejected" in example:
+            texts.append({**example, "chosen": example["rejected"]})
+        previews.append(
             [
                 _mark_trained_spans(
-                    examples.encode_examples([item], task, tokenizer, int(request["max_length"]), labels),
+                    examples.encode_examples([text], task, tokenizer, max_length, labels),
                     task,
                     tokenizer,
-                    item,
+                    text,
                 )
-                for item in pair
+                for text in texts
             ]
         )
-    return {"seen": marked_texts}
+    return {"seen": previews}
 
 
 def _mark_trained_spans(
-    encoded_pieces: list[Any], task: str, tokenizer: Any, example: dict[str, str]
+    encoded: list[Any], task: str, tokenizer: Any, example: dict[str, str]
 ) -> list[list[Any]]:
-    """A text in stretches that are learned and stretches that are only read; of a text to sort the class stands last."""
+    """Return a text as spans of [text, is it trained on]; the label of a text to classify comes last.
+
+    Args:
+        encoded: The encoded example; empty where nothing is left of it within the length.
+        task: The task.
+        tokenizer: The model's tokenizer.
+        example: The example itself.
+    """
+    from studio.data import examples  # noqa: PLC0415
+
     spans: list[list[Any]] = []
-    for piece in encoded_pieces[:1]:
-        is_trained = (
-            [False] * len(piece.input_ids)
-            if task == "classify"
-            else [label != -100 for label in piece.labels]
-        )
+    for piece in encoded[:1]:
+        if task == "classify":
+            is_trained = [False] * len(piece.input_ids)
+        else:
+            is_trained = [label != examples.IGNORE_INDEX for label in piece.labels]
         start = 0
-        for index in range(1, len(is_trained) + 1):
-            if index == len(is_trained) or is_trained[index] != is_trained[start]:
-                spans.append([tokenizer.decode(piece.input_ids[start:index]), is_trained[start]])
-                start = index
-    return [*spans, [example["label"], True]] if task == "classify" else spans
+        for end in range(1, len(is_trained) + 1):
+            if end == len(is_trained) or is_trained[end] != is_trained[start]:
+                spans.append([tokenizer.decode(piece.input_ids[start:end]), is_trained[start]])
+                start = end
+    if task == "classify":
+        spans.append([example["label"], True])
+    return spans
 
 
 @lru_cache(maxsize=MAX_CACHED_MODELS)
-def _load_meta_step(model_request: str) -> Any:
-    from studio.estimate.tracing.meta_step import MetaStep  # noqa: PLC0415 - loads torch
+def _load_meta_step(model_json: str) -> "MetaStep":
+    from studio.estimate.tracing.meta_step import MetaStep, ModelSpec  # noqa: PLC0415 - loads torch
 
-    return MetaStep(**json.loads(model_request))
+    meta_step = MetaStep(ModelSpec(**json.loads(model_json)))
+    # Each step ends with two garbage collections, which would visit half a million objects of the libraries
+    # and models. Frozen, those are left out; an evicted model is collected before the next freeze.
+    gc.unfreeze()
+    gc.collect()
+    gc.freeze()
+    return meta_step
 
 
 def trace_pass(request: dict[str, Any]) -> dict[str, Any]:
-    """The tally of one portion on its way through a model; on a card with what its allocator reserves for the step."""
+    """Trace one micro batch on its way through a model; on a GPU with what its allocator reserves.
+
+    Args:
+        request: "model", the fields of a ModelSpec; "pass", those of a PassSpec; "states", whether the
+            optimiser's averages lie in the device's memory.
+
+    Returns:
+        "counts": the fields of OpCounts, without what is resident all the time.
+    """
     from studio.estimate.tracing.meta_step import PassSpec  # noqa: PLC0415 - loads torch
 
     meta_step = _load_meta_step(json.dumps(request["model"], sort_keys=True))
-    step_trace = meta_step.run(PassSpec(**request["pass"]), request["states"])
-    counts = total(step_trace.phases.values())
+    trace = meta_step.run(PassSpec(**request["pass"]), request["states"])
+    counts = total(trace.phases.values())
     peak_bytes = counts.peak
-    for resident_part in ("frozen", "weights", "optimiser"):
-        counts.peak -= counts.parts.pop(resident_part, 0.0)
+    for part in RESIDENT_PARTS:
+        counts.peak -= counts.parts.pop(part, 0.0)
     if meta_step.device == "cuda":
-        unbounded = step_trace.replay_allocator()
+        unbounded = trace.replay_allocator()
         counts.parts["slack"] = max(0.0, unbounded.peak_reserved - peak_bytes)
-        counts.spare = float(unbounded.peak_reserved - step_trace.min_capacity(unbounded))
-    del step_trace
+        counts.spare = float(unbounded.peak_reserved - trace.min_capacity(unbounded))
+    # The trace refers to the model's storages in cycles.
+    del trace
     gc.collect()
-    return {"tally": vars(counts)}
+    return {"counts": vars(counts)}
 
 
 def handle_request(request: dict[str, Any]) -> dict[str, Any]:
-    """What a question asks for; a problem in both languages where it cannot be answered."""
+    """Return the response to a request; with "problem", a message, where it fails."""
+    handlers = {"lengths": count_lengths, "trace": trace_pass, "seen": preview_examples}
     try:
-        if request["what"] == "lengths":
-            return count_lengths(request)
-        if request["what"] == "trace":
-            return trace_pass(request)
-        if request["what"] == "seen":
-            return preview_examples(request)
-        raise ValueError(f"expected lengths, trace or seen, but got {request['what']!r}")
+        if request["what"] not in handlers:
+            raise ValueError(f"expected lengths, trace or seen, but got {request['what']!r}")
+        return handlers[request["what"]](request)
     except Exception as error:
         return {"problem": explain(error).to_message().to_json()}
 
 
 def main() -> int:
-    """Answer until the input ends."""
+    """Answer requests until the input ends."""
+    # Whatever a library prints must not get among the responses.
     output, sys.stdout = sys.stdout, sys.stderr
     if hasattr(os, "nice"):
         os.nice(10)  # a page that is being used, and a training, come first

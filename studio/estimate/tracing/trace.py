@@ -1,8 +1,9 @@
-"""Follow one training step of tensors without numbers: every block of memory, every operation's arithmetic and traffic, exactly.
+"""Follows one training step on meta tensors and counts every block of memory and every operation exactly.
 
-Meta tensors have shapes and no contents. A dispatch mode sees each operation on them and a weak reference tells when a storage is let
-go, so that what is counted is what the same step allocates on a real device. Sources: torch.utils.flop_counter for the arithmetic of
-each operation; torch.distributed._tools.mem_tracker does the like for whole modules, but not for frozen ones.
+Meta tensors have shapes and no contents. A dispatch mode sees each operation on them, and a weak reference
+tells when a storage is released, so what is counted is what the same step allocates on a real device.
+Sources: torch.utils.flop_counter for the arithmetic of each operation. torch.distributed._tools.mem_tracker
+does the same for whole modules, but not for frozen ones. See docs/estimator.md#traced-step.
 """
 
 import weakref
@@ -20,40 +21,45 @@ from studio.estimate.op_counts import OpCounts, nonzero_parts
 from studio.estimate.tracing.allocator import (
     EMPTY_CACHE,
     PHASE,
+    AllocatorEvent,
     AllocatorStats,
     find_min_capacity,
     replay_events,
 )
 
 aten = torch.ops.aten
-# One for the thread that goes forward, one for autograd's (bytes; cublasLt's default on cards before Hopper).
+# What cuBLAS takes for the thread of the forward pass, and for autograd's (bytes; cublasLt's default on GPUs
+# before Hopper; docs/estimator.md#workspace_bytes).
 WORKSPACE_BYTES = (8_519_680, 8_519_680)
-# How memory is handed out: CUDA's caching allocator rounds to 512 bytes, the CPU's aligns to 64.
+# Allocations are multiples of so many bytes: CUDA's caching allocator rounds to 512, the CPU's aligns to 64.
 ALIGNMENT = {"cuda": 512, "cpu": 64}
-# Operations that draw a number by chance for each they give.
+# Operations that draw a random number for each number they return.
 RANDOM_OPS = (aten.bernoulli_, aten.native_dropout)
 HALF_DTYPES = (torch.bfloat16, torch.float16)
 
 
 def _allocate_matrix(scales: torch.Tensor, rows: int, columns: int, dtype: torch.dtype) -> torch.Tensor:
-    """Memory for a matrix of (rows, columns) numbers."""
+    """Return an uninitialised matrix of shape (rows, columns)."""
     return scales.new_empty((rows, columns), dtype=dtype)
 
 
-# Stands for a 4-bit matrix multiplied out, under a name that a trace can tell from other operations.
+# Stands for the dequantization of a 4-bit matrix, under a name that a trace can tell from other operations.
 unpack = torch.library.custom_op("studio::unpack", _allocate_matrix, mutates_args=())
 unpack.register_fake(_allocate_matrix)
 UNPACK = torch.ops.studio.unpack
 
 
 def _attention_flop(query: Any, key: Any, value: Any, *_: Any, **__: Any) -> int:
-    """Scores and mixing of one attention: two products of rows x heads x tokens x tokens x width, also where half is masked."""
+    """Return the FLOP of scores and mixing of one attention.
+
+    These are two products of rows x heads x tokens x tokens x width, also where a mask hides half of them.
+    """
     rows, heads, tokens, width = query.shape
     return int(2 * 2 * rows * heads * tokens * key.shape[2] * width)
 
 
 def _attention_backward_flop(grad: Any, query: Any, key: Any, value: Any, *_: Any, **__: Any) -> int:
-    """Five products where forward has two."""
+    """Return the FLOP of the backward pass: five products where the forward pass has two."""
     return int(_attention_flop(query, key, value) * 2.5)
 
 
@@ -61,7 +67,8 @@ CUSTOM_FLOP = {
     aten._scaled_dot_product_flash_attention_for_cpu: _attention_flop,
     aten._scaled_dot_product_flash_attention_for_cpu_backward: _attention_backward_flop,
 }
-# What a CUDA kernel allocates for itself, out of sight of any dispatch mode (aten/src/ATen/native/cuda/SoftMax.cu: grad · output).
+# What a CUDA kernel allocates for itself, which no dispatch mode sees (aten/src/ATen/native/cuda/SoftMax.cu:
+# gradient · output; docs/estimator.md#hidden_allocations).
 HIDDEN_ALLOCATIONS = {
     aten._softmax_backward_data: lambda inputs, out: inputs[0].numel() * inputs[0].element_size(),
     aten._safe_softmax: lambda inputs, out: out.numel() * (out.element_size() + 1),
@@ -69,27 +76,39 @@ HIDDEN_ALLOCATIONS = {
 
 
 class Trace(TorchDispatchMode):  # type: ignore[misc] # torch ships no types for it
-    """Counts while it is entered; `device` is the one the step is meant for, "cuda" or "cpu".
+    """Counts while it is entered.
 
-    `during(name)` begins a phase, whose `Tally` is in `phases`. Storages belong to a part: "weights", "activations" …; `part` is the one
-    that new storages get, but one whose last axis is `wide` long (the vocabulary) is among the "scores".
+    Storages belong to a part: "weights", "activations" and so on. A new storage belongs to `current_part`,
+    but one whose last dimension is the vocabulary belongs to the "scores".
+
+    Args:
+        device: The device that the step is meant for, "cuda" or "cpu".
+        vocab_size: Size of the vocabulary; 0 to tell no scores.
+
+    Attributes:
+        phases: The counts of each phase by its name (`record_phase`).
+        events: Every allocation and release, for the replay of the allocator.
+        live_bytes: What is allocated now.
+        parts: What is allocated now, by part (bytes).
     """
 
     def __init__(self, device: str, vocab_size: int = 0) -> None:
         super().__init__()
-        self.device, self.vocab_size, self.alignment = device, vocab_size, ALIGNMENT[device]
+        self.device = device
+        self.vocab_size = vocab_size
+        self.alignment = ALIGNMENT[device]
         self.live_storages: dict[int | str, tuple[int, str]] = {}
         self.live_bytes = 0
         self.parts: Counter[str] = Counter()
         self.current_part = "other"
         self.phases: dict[str, OpCounts] = {}
-        self.events: list[tuple[Any, int]] = []
+        self.events: list[AllocatorEvent] = []
         self._counts = OpCounts()
         self._n_workspaces = 0
 
     @contextmanager
     def record_phase(self, name: str, part: str) -> Iterator[OpCounts]:
-        """Count into the tally of this name; new storages are of this part."""
+        """Count into the phase of this name, and put new storages into this part."""
         previous = self._counts, self.current_part
         self._counts, self.current_part = self.phases.setdefault(name, OpCounts()), part
         self.events.append((name, PHASE))
@@ -100,106 +119,120 @@ class Trace(TorchDispatchMode):  # type: ignore[misc] # torch ships no types for
             self._counts, self.current_part = previous
 
     def reset_phases(self) -> None:
-        """Forget the work and the peaks so far, not what lives: a second step is counted as if it were the first."""
+        """Forget work and peaks, not what is allocated, so that a second step is counted like a first."""
         self.phases.clear()
 
     def add_workspace(self) -> None:
-        """On a card, what cuBLAS takes for each thread that multiplies, the first time it does."""
-        if self.device == "cuda" and self._n_workspaces < len(WORKSPACE_BYTES):
-            self._n_workspaces += 1
-            self.allocate(
-                f"workspace {self._n_workspaces}", WORKSPACE_BYTES[self._n_workspaces - 1], "frozen"
-            )
+        """Allocate what cuBLAS takes on a GPU for each thread that multiplies, the first time it does."""
+        if self.device != "cuda" or self._n_workspaces == len(WORKSPACE_BYTES):
+            return
+        size = WORKSPACE_BYTES[self._n_workspaces]
+        self._n_workspaces += 1
+        self.allocate(f"workspace {self._n_workspaces}", size, "frozen")
 
     def allocate(self, name: str, size: int, part: str = "other") -> None:
-        """Count bytes that no tensor here stands for, under a name of their own."""
-        size = -(-size // self.alignment) * self.alignment
-        self.live_storages[name] = size, part
-        self.live_bytes += size
-        self.parts[part] += size
-        if size:
-            self.events.append((name, size))
+        """Count bytes that no tensor stands for, under a name that `release` takes."""
+        self._add_storage(name, size, part)
         self._update_peak()
 
     def release(self, name: str) -> None:
-        """Let go of what was taken under a name."""
+        """Release what was allocated under a name."""
         self._on_released(name)
 
     def empty_cache(self) -> None:
-        """What torch.cuda.empty_cache does, for the replay."""
+        """Note a call of torch.cuda.empty_cache, for the replay."""
         self.events.append(("", EMPTY_CACHE))
 
     def replay_allocator(self, capacity: int | None = None) -> AllocatorStats:
-        """What CUDA's allocator makes of all that was held and let go."""
+        """Return what CUDA's allocator makes of all allocations and releases.
+
+        Args:
+            capacity: What it may reserve (bytes); None for no limit.
+        """
         return replay_events(self.events, capacity)
 
     def min_capacity(self, unbounded: AllocatorStats) -> int:
-        """The smallest card (bytes its allocator may reserve) on which the traced work goes through; `free` is its unbounded replay."""
+        """Return the smallest capacity (bytes that the allocator may reserve) on which the work succeeds.
+
+        Args:
+            unbounded: The replay without a limit.
+        """
         return find_min_capacity(self.events, unbounded)
 
     def track(self, tensors: Iterable[torch.Tensor], part: str) -> None:
-        """Count tensors that are there already."""
+        """Count tensors that exist already."""
         for tensor in tensors:
             self._track_storage(tensor, part)
 
     def move_to_part(self, tensor: torch.Tensor, part: str) -> None:
         """Move a tensor's storage to another part."""
         key = tensor.untyped_storage()._cdata
-        if key in self.live_storages:
-            size, old_part = self.live_storages[key]
-            self.parts[old_part] -= size
-            self.parts[part] += size
-            self.live_storages[key] = size, part
+        if key not in self.live_storages:
+            return
+        size, old_part = self.live_storages[key]
+        self.parts[old_part] -= size
+        self.parts[part] += size
+        self.live_storages[key] = size, part
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         """Run an operation and count it."""
         kwargs = kwargs or {}
         out = func(*args, **kwargs)
+        op = func._overloadpacket
+        inputs = [tensor for tensor in tree_leaves((args, kwargs)) if isinstance(tensor, torch.Tensor)]
         outputs = [tensor for tensor in tree_leaves(out) if isinstance(tensor, torch.Tensor)]
-        is_tracked = any(tensor.untyped_storage()._cdata in self.live_storages for tensor in outputs)
+        is_view = any(tensor.untyped_storage()._cdata in self.live_storages for tensor in outputs)
         for tensor in outputs:
-            self._track_storage(
-                tensor,
-                "scores"
-                if self.vocab_size and tensor.dim() > 1 and tensor.shape[-1] == self.vocab_size
-                else self.current_part,
-            )
-        op, counts = func._overloadpacket, self._counts
+            self._track_storage(tensor, self._part_of_output(tensor))
         if self.device == "cuda" and op in HIDDEN_ALLOCATIONS:
             self.allocate("hidden", HIDDEN_ALLOCATIONS[op](args, out))
             self.release("hidden")
-        inputs = [tensor for tensor in tree_leaves((args, kwargs)) if isinstance(tensor, torch.Tensor)]
-        if op in CUSTOM_FLOP or op in flop_registry:
-            if op in CUSTOM_FLOP:
-                flop = float(CUSTOM_FLOP[op](*args, **kwargs))  # type: ignore[operator] # torch ships no types
-            else:
-                flop = float(flop_registry[op](*args, **kwargs, out_val=out))
-            if inputs and inputs[0].dtype in HALF_DTYPES:
-                counts.flop_16 += flop
-            else:
-                counts.flop_32 += flop
-        if not is_tracked or func._schema.is_mutable:  # a view moves nothing
-            counts.moved += sum(tensor.numel() * tensor.element_size() for tensor in [*inputs, *outputs])
-            counts.operations += 1
-            if op in RANDOM_OPS:
-                counts.drawn += outputs[0].numel()
-            elif op == UNPACK:
-                counts.unpacked += outputs[0].numel()
+        self._count_flop(op, args, kwargs, out, inputs)
+        if not is_view or func._schema.is_mutable:  # a view moves nothing
+            self._count_work(op, inputs, outputs)
         return out
+
+    def _part_of_output(self, tensor: torch.Tensor) -> str:
+        is_scores = self.vocab_size and tensor.dim() > 1 and tensor.shape[-1] == self.vocab_size
+        return "scores" if is_scores else self.current_part
+
+    def _count_flop(self, op: Any, args: Any, kwargs: Any, out: Any, inputs: list[torch.Tensor]) -> None:
+        if op in CUSTOM_FLOP:
+            flop = float(CUSTOM_FLOP[op](*args, **kwargs))  # type: ignore[operator] # torch ships no types
+        elif op in flop_registry:
+            flop = float(flop_registry[op](*args, **kwargs, out_val=out))
+        else:
+            return
+        if inputs and inputs[0].dtype in HALF_DTYPES:
+            self._counts.flop_16 += flop
+        else:
+            self._counts.flop_32 += flop
+
+    def _count_work(self, op: Any, inputs: list[torch.Tensor], outputs: list[torch.Tensor]) -> None:
+        counts = self._counts
+        counts.moved += sum(tensor.numel() * tensor.element_size() for tensor in (*inputs, *outputs))
+        counts.operations += 1
+        if op in RANDOM_OPS:
+            counts.drawn += outputs[0].numel()
+        elif op == UNPACK:
+            counts.unpacked += outputs[0].numel()
 
     def _track_storage(self, tensor: torch.Tensor, part: str) -> None:
         storage = tensor.untyped_storage()
         key = storage._cdata
         if key in self.live_storages:
             return
-        size = -(-storage.nbytes() // self.alignment) * self.alignment
+        self._add_storage(key, storage.nbytes(), part)
+        weakref.finalize(storage, self._on_released, key)
+        self._update_peak()
+
+    def _add_storage(self, key: int | str, size: int, part: str) -> None:
+        size = -(-size // self.alignment) * self.alignment
         self.live_storages[key] = size, part
         self.live_bytes += size
         self.parts[part] += size
         if size:
             self.events.append((key, size))
-        weakref.finalize(storage, self._on_released, key)
-        self._update_peak()
 
     def _on_released(self, key: int | str) -> None:
         size, part = self.live_storages.pop(key, (0, ""))
@@ -210,4 +243,5 @@ class Trace(TorchDispatchMode):  # type: ignore[misc] # torch ships no types for
 
     def _update_peak(self) -> None:
         if self.live_bytes > self._counts.peak:
-            self._counts.peak, self._counts.parts = self.live_bytes, nonzero_parts(self.parts)
+            self._counts.peak = self.live_bytes
+            self._counts.parts = nonzero_parts(self.parts)

@@ -1,4 +1,4 @@
-"""Passes that were traced, and the questions that are still open: the closed form, set right by what a trace found at a few lengths."""
+"""What passes take by their traces; between traced lengths, the closed form corrected by the traces."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -6,196 +6,188 @@ from typing import Any
 from studio import methods
 from studio.estimate.analytic import formula
 from studio.estimate.analytic import memory as memory_model
+from studio.estimate.analytic.formula import AttachedModel
 from studio.estimate.machines.catalogue import Machine
+from studio.estimate.method_run import MethodRun
 from studio.estimate.op_counts import ADDITIVE_FIELDS, OpCounts
-from studio.estimate.tracing import client as tracing_client
+from studio.estimate.tracing.client import tracing_client
 from studio.i18n import Message
-from studio.methods.cost_profile import CostProfile
-from studio.methods.spec import Method, Settings
-from studio.methods.workload import MicroBatch, Phase, Workload
+from studio.methods.workload import MicroBatch, Phase
 
 
 class TracedPasses:
-    """What is known now of one model on one kind of machine, looked up once. `config` is the model's, as transformers has it."""
+    """Looks up what passes of one model take on one machine, each at most once.
+
+    Args:
+        config: The model's config.json, as transformers has it.
+        machine: The machine.
+    """
 
     def __init__(self, config: dict[str, Any], machine: Machine) -> None:
-        self.config, self.machine = config, machine
-        self._attached_cache: dict[tuple[object, ...], tuple[Method, Settings, CostProfile, int]] = {}
+        self.config = config
+        self.machine = machine
+        self._attached_runs: dict[tuple[object, ...], MethodRun] = {}
         self._responses: dict[tuple[object, ...], dict[str, Any] | None] = {}
-        self.device = "cpu" if machine.kind == "processor" else "cuda"
 
-    def pending_requests(
-        self, method: Method, settings: Settings, workload: Workload
-    ) -> list[dict[str, Any]]:
-        """The questions whose answers an estimate of this method still lacks, and that have not just been refused."""
+    def pending_requests(self, run: MethodRun) -> list[dict[str, Any]]:
+        """Return the requests that an estimate of this run still needs, but for those that lately failed."""
         return [
             request
-            for request in self._requests(method, settings, workload)
+            for request in self._requests(run)
             if tracing_client.cached_response(request) is None
             and tracing_client.failure_reason(request) is None
         ]
 
-    def failure_reason(self, method: Method, settings: Settings, workload: Workload) -> Message | None:
-        """Why a question of this method could not be answered; None where none was refused."""
+    def failure_reason(self, run: MethodRun) -> Message | None:
+        """Return why a request of this run failed; None where none did."""
         if not tracing_client.has_failures():
             return None
-        reasons = (
-            tracing_client.failure_reason(request) for request in self._requests(method, settings, workload)
-        )
-        return next((reason for reason in reasons if reason), None)
+        for request in self._requests(run):
+            if reason := tracing_client.failure_reason(request):
+                return reason
+        return None
 
-    def _requests(self, method: Method, settings: Settings, workload: Workload) -> list[dict[str, Any]]:
+    def _requests(self, run: MethodRun) -> list[dict[str, Any]]:
+        """Return every request that an estimate of this run needs, each once."""
         requests = [
-            self._build_request(method, settings, workload, phase, micro_batch)
-            for phase in method.build_phases(settings, workload)
-            for micro_batch in _anchors(phase.micro_batches)
+            self._build_request(run, phase, micro_batch)
+            for phase in run.phases
+            for micro_batch in _find_anchors(phase.micro_batches)
         ]
         return list({str(request): request for request in requests}.values())
 
-    def __call__(
-        self, method: Method, settings: Settings, workload: Workload, phase: Phase, micro_batch: MicroBatch
-    ) -> OpCounts | None:
-        """The closed form's tally times what the traces at the shortest and longest portion of the phase took more or less."""
-        anchors = _anchors(phase.micro_batches) if micro_batch in phase.micro_batches else (micro_batch,)
-        responses = [
-            (anchor, self._cached_response(method, settings, workload, phase, anchor)) for anchor in anchors
-        ]
-        if not responses or any(response is None for _, response in responses):
-            return None
-        traced_points = [
-            (anchor, OpCounts(**response["tally"])) for anchor, response in responses if response
-        ]
-        exact_counts = next((counts for anchor, counts in traced_points if anchor == micro_batch), None)
-        if exact_counts:
-            return _scale_to_blocks(exact_counts, phase)
-        analytic_counts = self._analytic_counts(method, settings, workload, phase, micro_batch)
-        analytic_points = [
-            self._analytic_counts(method, settings, workload, phase, anchor) for anchor, _ in traced_points
-        ]
-        low, high = traced_points[0][0].tokens, traced_points[-1][0].tokens
-        share = (micro_batch.tokens - low) / max(high - low, 1)
-        for name in ADDITIVE_FIELDS:
-            ratios = [
-                getattr(traced, name) / max(getattr(analytic, name), 1.0)
-                for (_, traced), analytic in zip(traced_points, analytic_points, strict=True)
-            ]
-            setattr(
-                analytic_counts,
-                name,
-                max(getattr(analytic_counts, name), 1.0) * ((1 - share) * ratios[0] + share * ratios[-1]),
-            )
-        return _scale_to_blocks(analytic_counts, phase)
+    def __call__(self, run: MethodRun, phase: Phase, micro_batch: MicroBatch) -> OpCounts | None:
+        """Return what a micro batch takes.
 
-    def _analytic_counts(
-        self, method: Method, settings: Settings, workload: Workload, phase: Phase, micro_batch: MicroBatch
-    ) -> OpCounts:
-        attached_method, _, profile, trainable_params = self._resolve_attached(
-            method, settings, workload, phase
+        Where it was traced, that is the trace. Else it is the closed form times the ratios of trace to
+        closed form at the shortest and the longest micro batch of the phase, interpolated by length.
+
+        Returns:
+            The counts; None where one of the traces is missing.
+        """
+        traced = self._traced_anchors(run, phase, micro_batch)
+        if not traced:
+            return None
+        if micro_batch in traced:
+            return _scale_to_blocks(traced[micro_batch], phase)
+        counts = self._analytic_counts(run, phase, micro_batch)
+        anchors = list(traced)
+        shortest, longest = anchors[0], anchors[-1]
+        analytic_shortest = self._analytic_counts(run, phase, shortest)
+        analytic_longest = self._analytic_counts(run, phase, longest)
+        share = (micro_batch.tokens - shortest.tokens) / max(longest.tokens - shortest.tokens, 1)
+        for name in ADDITIVE_FIELDS:
+            ratio_shortest = _ratio(traced[shortest], analytic_shortest, name)
+            ratio_longest = _ratio(traced[longest], analytic_longest, name)
+            ratio = (1 - share) * ratio_shortest + share * ratio_longest
+            setattr(counts, name, max(getattr(counts, name), 1.0) * ratio)
+        return _scale_to_blocks(counts, phase)
+
+    def _traced_anchors(
+        self, run: MethodRun, phase: Phase, micro_batch: MicroBatch
+    ) -> dict[MicroBatch, OpCounts]:
+        """Return the traces from which a micro batch follows, shortest first; none where one is missing."""
+        anchors: tuple[MicroBatch, ...] = (micro_batch,)
+        if micro_batch in phase.micro_batches:
+            anchors = _find_anchors(phase.micro_batches)
+        traced = {}
+        for anchor in anchors:
+            response = self._cached_response(run, phase, anchor)
+            if response is None:
+                return {}
+            traced[anchor] = OpCounts(**response["counts"])
+        return traced
+
+    def _analytic_counts(self, run: MethodRun, phase: Phase, micro_batch: MicroBatch) -> OpCounts:
+        """Return what a micro batch takes by the closed form, through all blocks, as traces have it."""
+        attached = self._attach(run, phase)
+        model = AttachedModel(
+            run.workload.shape,
+            attached.cost_profile,
+            attached.parameters.trainable,
+            self.machine.torch_device,
         )
         full_phase = Phase(
             phase.name, (), phase.method, phase.with_gradients, head=phase.head, new_tokens=phase.new_tokens
         )
-        return formula.count_pass(
-            workload.shape,
-            full_phase,
-            micro_batch,
-            profile,
-            self.device,
-            self._uses_gradient_checkpointing(attached_method, workload, phase),
-            trainable_params,
-        )
+        gradient_checkpointing = self._uses_gradient_checkpointing(attached, phase)
+        return formula.count_pass(model, full_phase, micro_batch, gradient_checkpointing)
 
-    def _resolve_attached(
-        self, method: Method, settings: Settings, workload: Workload, phase: Phase
-    ) -> tuple[Method, Settings, CostProfile, int]:
-        """The method that is attached in a phase, its settings, how it touches a pass, and how many numbers it trains; worked out once."""
-        key = (method.name, phase.method, workload.num_labels, *settings.items())
-        if key not in self._attached_cache:
-            attached_method, attached_settings = _attached_method(method, settings, phase)
-            profile, trainable_params = (
-                attached_method.cost_profile(workload.shape, attached_settings),
-                attached_method.count_parameters(
-                    workload.shape, attached_settings, workload.num_labels
-                ).trainable,
-            )
-            self._attached_cache[key] = (attached_method, attached_settings, profile, trainable_params)
-        return self._attached_cache[key]
+    def _attach(self, run: MethodRun, phase: Phase) -> MethodRun:
+        """Return the run with the method that is attached in a phase, worked out once.
 
-    def _uses_gradient_checkpointing(self, attached_method: Method, workload: Workload, phase: Phase) -> bool:
-        return phase.with_gradients and memory_model.is_checkpointing_gradients(
-            attached_method, workload, self.machine
-        )
+        A base that answers alone counts as the full model, of which nothing is trained.
+        """
+        key = (run.method.name, phase.method, run.workload.num_labels, *run.settings.items())
+        if key not in self._attached_runs:
+            self._attached_runs[key] = run.attach(methods.get(phase.method or "full"))
+        return self._attached_runs[key]
+
+    def _uses_gradient_checkpointing(self, attached: MethodRun, phase: Phase) -> bool:
+        return phase.with_gradients and memory_model.is_checkpointing_gradients(attached, self.machine)
 
     def _cached_response(
-        self, method: Method, settings: Settings, workload: Workload, phase: Phase, micro_batch: MicroBatch
+        self, run: MethodRun, phase: Phase, micro_batch: MicroBatch
     ) -> dict[str, Any] | None:
-        attached_method, attached_settings, _, _ = self._resolve_attached(method, settings, workload, phase)
-        variant = (
+        attached = self._attach(run, phase)
+        key = (
+            attached.method.name,
+            id(attached.settings),  # which live as long as this object, in `_attached_runs`
             phase.head,
             phase.with_gradients,
             phase.new_tokens > 0,
-            workload.num_labels,
-            self._uses_gradient_checkpointing(attached_method, workload, phase),
-        )
-        key = (
-            attached_method.name,
-            id(attached_settings),
-            *variant,
+            run.workload.num_labels,
+            self._uses_gradient_checkpointing(attached, phase),
             micro_batch,
-        )  # `inside` lives as long as this: it is kept in `_known`
+        )
         if key not in self._responses:
-            self._responses[key] = tracing_client.cached_response(
-                self._build_request(method, settings, workload, phase, micro_batch)
-            )
+            request = self._build_request(run, phase, micro_batch)
+            self._responses[key] = tracing_client.cached_response(request)
         return self._responses[key]
 
-    def _build_request(
-        self, method: Method, settings: Settings, workload: Workload, phase: Phase, micro_batch: MicroBatch
-    ) -> dict[str, Any]:
-        attached_method, attached_settings, _, trainable_params = self._resolve_attached(
-            method, settings, workload, phase
-        )
-        has_classes = phase.head == "classes"
+    def _build_request(self, run: MethodRun, phase: Phase, micro_batch: MicroBatch) -> dict[str, Any]:
+        """Return the request to trace a micro batch (studio.estimate.tracing.server.trace_pass).
+
+        "model" has the fields of ModelSpec and "pass" those of PassSpec in studio.estimate.tracing.meta_step,
+        which this process cannot import, since it loads torch.
+        """
+        attached = self._attach(run, phase)
+        has_labels = phase.head == "classes"
         model_spec = {
             "config": self.config,
-            "name": attached_method.name,
-            "settings": dict(attached_settings),
-            "task": "classify" if has_classes else "chat",
-            "labels": (workload.num_labels or 1) if has_classes else 0,
-            "device": self.device,
+            "method_name": attached.method.name,
+            "settings": dict(attached.settings),
+            "task": "classify" if has_labels else "chat",
+            "num_labels": (run.workload.num_labels or 1) if has_labels else 0,
+            "device": self.machine.torch_device,
             "bf16": self.machine.bf16,
-            "gradient_checkpointing": self._uses_gradient_checkpointing(attached_method, workload, phase),
+            "gradient_checkpointing": self._uses_gradient_checkpointing(attached, phase),
         }
         pass_spec = {
             "rows": micro_batch.rows,
             "tokens": micro_batch.tokens,
             "scored": max(micro_batch.scored_positions, 1),
             "padded": micro_batch.padded,
-            "learn": phase.with_gradients,
-            "cache": phase.new_tokens > 0,
+            "with_gradients": phase.with_gradients,
+            "with_cache": phase.new_tokens > 0,
         }
-        with_optimizer_states = not memory_model.uses_paged_optimizer(
-            attached_method, trainable_params, self.machine
-        )
-        return {"what": "trace", "model": model_spec, "pass": pass_spec, "states": with_optimizer_states}
+        has_states = not memory_model.uses_paged_optimizer(attached, self.machine)
+        return {"what": "trace", "model": model_spec, "pass": pass_spec, "states": has_states}
 
 
-def _anchors(micro_batches: Iterable[MicroBatch]) -> tuple[MicroBatch, ...]:
-    """The shortest and the longest portion of a phase."""
+def _find_anchors(micro_batches: Iterable[MicroBatch]) -> tuple[MicroBatch, ...]:
+    """Return the shortest and the longest micro batch of a phase, which are traced; each once."""
     by_length = sorted(
         micro_batches, key=lambda micro_batch: (micro_batch.tokens, micro_batch.scored_positions)
     )
     return tuple(dict.fromkeys((by_length[0], by_length[-1]))) if by_length else ()
 
 
-def _attached_method(method: Method, settings: Settings, phase: Phase) -> tuple[Method, Settings]:
-    """The method that is attached in a phase, with its settings; a base that is asked alone is a whole model that learns nothing."""
-    attached_method = methods.get(phase.method or "full")
-    return attached_method, settings if attached_method is method else attached_method.resolve_settings({})
+def _ratio(traced: OpCounts, analytic: OpCounts, name: str) -> float:
+    """Return a figure's trace over its closed form."""
+    return float(getattr(traced, name) / max(getattr(analytic, name), 1.0))
 
 
 def _scale_to_blocks(counts: OpCounts, phase: Phase) -> OpCounts:
-    """A pass through some of the blocks only."""
-    scaled = counts.scaled(phase.block_share)
-    scaled.peak, scaled.spare, scaled.parts = counts.peak, counts.spare, counts.parts
-    return scaled
+    """Return a pass through some of the blocks only, where a phase runs no more."""
+    return counts.scaled(phase.block_share)

@@ -1,9 +1,10 @@
-"""The lower half of the Data tab: the split, the health report, what the model will see, every row, and how long they are."""
+"""The lower half of the Data tab: the split, the health report, a preview, all rows, and their lengths."""
 
 from typing import Any, NamedTuple
 
 import gradio as gr
 
+from studio.data.split import Splits
 from studio.errors import StudioError
 from studio.plan import Data, MethodChoice, Plan, Task, Training, Value
 from studio.ui import access
@@ -38,7 +39,7 @@ class DetailsPanel(NamedTuple):
 
 
 def build_details() -> DetailsPanel:
-    """Make the components where they stand on the page; unseen until there is data."""
+    """Build the components; hidden until a data set is open."""
     with gr.Column(visible=False, elem_id="inspection") as container:
         return _build_components(container)
 
@@ -98,25 +99,28 @@ def _build_components(container: gr.Column) -> DetailsPanel:
 
 
 def describe_split(
-    source: str,
-    task: Task,
-    columns: str,
-    test: str,
-    validation_share: Value,
-    test_share: Value,
-    seed: Value,
-    request: gr.Request,
+    source: str, task: Task, columns: str, test: str, request: gr.Request, **split_fields: Value
 ) -> dict[str, Any]:
-    """How the examples are divided, in one sentence."""
+    """How the examples are divided, in one sentence.
+
+    Args:
+        source: The open data set.
+        task: What the model is to learn.
+        columns: Role -> column, packed.
+        test: A separate data set for the final test, "" for a part of `source`.
+        request: The browser's request.
+        **split_fields: validation_share, test_share and seed, as the fields hold them.
+    """
     lang = request_language(request)
+    seed = split_fields["seed"]
     try:
         access.find_dataset(source)
         data = Data(
             source=source,
             columns=packing.unpack_mapping(columns),
             test=test or "",
-            validation_share=validation_share,
-            test_share=test_share,
+            validation_share=split_fields["validation_share"],
+            test_share=split_fields["test_share"],
         )
         plan = Plan(
             task=task,
@@ -128,21 +132,26 @@ def describe_split(
         splits = plan_form.split_examples(plan)
     except (StudioError, ValueError, TypeError):
         return notices.notice("")
-    n_test, n_train, n_validation = len(splits.test), len(splits.train), len(splits.validation)
-    if test:
-        test_text = messages.SPLIT_CUSTOM_TEST.render(lang, test=n_test, name=access.find_dataset(test).name)
-    else:
-        test_text = (
-            messages.SPLIT_TEST.render(lang, test=n_test)
-            if n_test
-            else messages.SPLIT_NO_TEST.render(lang, check=n_validation)
-        )
-    n_examples = n_train + n_validation + (0 if test else n_test)
-    return notices.notice(
-        messages.SPLIT_SUMMARY.render(
-            lang, count=n_examples, train=n_train, check=n_validation, test=test_text, seed=int(seed or 0)
-        )
+    n_train, n_validation = len(splits.train), len(splits.validation)
+    n_own_test = 0 if test else len(splits.test)
+    summary = messages.SPLIT_SUMMARY.render(
+        lang,
+        count=n_train + n_validation + n_own_test,
+        train=n_train,
+        check=n_validation,
+        test=_describe_test_part(splits, test, lang),
+        seed=int(seed or 0),
     )
+    return notices.notice(summary)
+
+
+def _describe_test_part(splits: Splits, test: str, lang: str) -> str:
+    n_test = len(splits.test)
+    if test:
+        return messages.SPLIT_CUSTOM_TEST.render(lang, test=n_test, name=access.find_dataset(test).name)
+    if n_test:
+        return messages.SPLIT_TEST.render(lang, test=n_test)
+    return messages.SPLIT_NO_TEST.render(lang, check=len(splits.validation))
 
 
 def wire(
@@ -153,7 +162,7 @@ def wire(
     browser_datasets: gr.BrowserState,
     test_sets: gr.BrowserState,
 ) -> None:
-    """Let everything follow the data, and the changes made here reach it."""
+    """Update everything when the data changes, and write back the changes made here."""
     quiet: dict[str, Any] = {"show_progress": "hidden", "queue": False}
     latest_only: dict[str, Any] = {"show_progress": "hidden", "trigger_mode": "always_last"}
     latest_unqueued = {**latest_only, "queue": False}
@@ -168,14 +177,15 @@ def wire(
         **method_tab.packed_fields,
     }
     inputs["max_length"] = training["max_length"]
-    # What a text may be at most: virtual tokens stand in the way of real ones.
+    # Virtual tokens take positions of the context away from the text.
     virtual_token_changes = [
         field.change
         for name, field in method_tab.setting_fields.items()
         if name == "peft_type" or name.endswith("virtual_tokens")
     ]
     length_changes = [training["max_length"].change, model.change, method.change, *virtual_token_changes]
-    # In the browser alone: with every event of the server Gradio looks through all that stands in what the server shows or hides.
+    # In the browser alone: with each event of the server Gradio walks through everything inside a component
+    # that the server shows or hides.
     source.change(
         None,
         source,
@@ -193,7 +203,7 @@ def wire(
         outputs=[components.lengths, components.classes],
         **latest_only,
     )
-    recheck_count = gr.Number(0, visible=False)  # how often it was asked to check once more
+    recheck_count = gr.Number(0, visible=False)  # how often "check again" was pressed
     components.report.again(None, recheck_count, recheck_count, js="(count) => count + 1", **quiet)
     check_needed = events.after_any(
         source.change,
@@ -235,12 +245,20 @@ def wire(
     )
     fix_event = components.report.fix(
         health_panel.fix_finding,
-        [source, task, columns, components.test_fields.test, browser_datasets, revision, components.report],
-        fix_outputs,
+        inputs_kwargs={
+            "source": source,
+            "task": task,
+            "columns": columns,
+            "test": components.test_fields.test,
+            "browser_datasets": browser_datasets,
+            "revision": revision,
+            "content": components.report,
+        },
+        outputs=fix_outputs,
         show_progress="hidden",
     )
     components.report.halt(None, None, None, cancels=[check_event, fix_event], **quiet)
-    # Not on `halt` itself: Gradio forgets what is asked for while it still calls something off, and goes on here when that is done.
+    # Not on `halt` itself: Gradio drops events that come while it still cancels others; these follow them.
     for event in (check_event, fix_event):
         event.then(health_panel.finish_report, components.report, components.report, **quiet)
     components.report.undo(

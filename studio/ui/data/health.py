@@ -1,4 +1,4 @@
-"""The health report on the Data tab: a score, findings in plain words, and fixes of one click that can be taken back."""
+"""The health report on the Data tab: a score, findings in plain words, one-click fixes and their undo."""
 
 from collections.abc import Iterator
 from itertools import count
@@ -14,7 +14,6 @@ from studio.data.quality.health import Finding, Health
 from studio.data.store import Dataset
 from studio.errors import BadData, StudioError
 from studio.i18n import Message
-from studio.plan import Task
 from studio.ui import access
 from studio.ui.components import notices
 from studio.ui.data import messages
@@ -42,11 +41,15 @@ HEALTH_TEMPLATE = """
       {{#if this.fix}}<button type="button" class="fix" data-do="fix" data-id="{{this.kind}}">{{this.fix}}</button>{{/if}}
     </li>{{/each}}
   </ul>
-</section>{{/if}}"""
+</section>{{/if}}"""  # noqa: E501 - HTML
 
 
 def build_report() -> gr.HTML:
-    """The component; the browser tells `fix` with the kind of a finding, `undo`, `halt` and `again`. All may be anything: check them."""
+    """The component.
+
+    The browser sends the events `fix` (with the kind of a finding), `undo`, `halt` and `again`; their values
+    come from outside and are checked by the handlers.
+    """
     script = (presets.ASSETS / "health.js").read_text(encoding="utf-8")
     return gr.HTML(
         {}, html_template=HEALTH_TEMPLATE, js_on_load=script, elem_id="health", apply_default_css=False
@@ -93,11 +96,10 @@ def run_checks(request: gr.Request, **fields: Any) -> Iterator[Any]:
         ):
             report = result or report
             content = _format_report(report, dataset, lang) if report else {}
-            yield (
-                content
-                if report and report.is_complete
-                else with_progress(content, _format_progress(stage, share, lang), lang)
-            )
+            if report and report.is_complete:
+                yield content
+            else:
+                yield with_progress(content, _format_progress(stage, share, lang), lang)
     except StudioError as error:
         yield with_stop_reason({}, error.render(lang), lang)
         return
@@ -106,7 +108,7 @@ def run_checks(request: gr.Request, **fields: Any) -> Iterator[Any]:
 
 
 def with_progress(content: dict[str, Any], text: str, lang: str) -> dict[str, Any]:
-    """A report with what is going on, which can be called off."""
+    """A report with the progress of a check or fix, and a button to cancel it."""
     return {**content, "wait": text, "halt": messages.HEALTH_STOP.render(lang), "halted": ""}
 
 
@@ -117,25 +119,28 @@ def _format_progress(stage: str, share: float, lang: str) -> str:
 
 
 def finish_report(content: object, request: gr.Request) -> Any:
-    """The report when a check or a fix has ended: one that was called off waits no more, and what was not looked at can be looked at again."""
+    """The report after a check or fix has ended.
+
+    One that was cancelled no longer shows progress, and offers to check the rest.
+    """
     if not isinstance(content, dict) or not content.get("wait"):
         return gr.skip()
     lang = request_language(request)
     finished = {**content, "wait": ""}
-    return (
-        finished
-        if finished.get("whole")
-        else with_stop_reason(finished, messages.HEALTH_STOPPED.render(lang), lang)
-    )
+    if finished.get("whole"):
+        return finished
+    return with_stop_reason(finished, messages.HEALTH_STOPPED.render(lang), lang)
 
 
 def with_stop_reason(content: dict[str, Any], reason: str, lang: str) -> dict[str, Any]:
-    """A report with why it is not whole, which can be asked for again."""
+    """A report with the reason why it is incomplete, and a button to check again."""
     return {**content, "wait": "", "halted": reason, "again": messages.HEALTH_CHECK_AGAIN.render(lang)}
 
 
 _report_cache: dict[Any, Health] = {}
-_report_counter = count()  # a report that says the same as the one before is still another: the browser hears of it, and gives its buttons back
+# Numbers the reports: one with the same content as before is still a new value, so the browser enables its
+# buttons again.
+_report_counter = count()
 
 
 def _cache_report(key: Any, report: Health) -> None:
@@ -154,7 +159,7 @@ def _format_report(report: Health, dataset: Dataset, lang: str) -> dict[str, Any
     )
     return {
         "score": report.score,
-        "mood": "good" if report.score >= 80 else "check" if report.score >= 50 else "bad",
+        "mood": _score_mood(report.score),
         "headline": messages.HEALTH_SCORE.render(lang, score=report.score),
         "summary": summary,
         "whole": report.is_complete,
@@ -162,6 +167,13 @@ def _format_report(report: Health, dataset: Dataset, lang: str) -> dict[str, Any
         "undo": messages.UNDO.render(lang, what=_name_change(changes[-1], lang)) if changes else "",
         "findings": [_format_finding(item, lang) for item in report.findings],
     }
+
+
+def _score_mood(score: int) -> str:
+    """The colour of the report, as a CSS class; the limits are those of the meter in the template."""
+    if score >= 80:
+        return "good"
+    return "check" if score >= 50 else "bad"
 
 
 def _format_finding(finding: Finding, lang: str) -> dict[str, Any]:
@@ -200,50 +212,40 @@ def apply_change(dataset: Dataset, change: Change, was_copied: bool, lang: str) 
 
 
 def fix_finding(
-    source: str,
-    task: Task,
-    columns: str,
-    test: str,
-    browser_datasets: object,
-    revision: float,
-    content: object,
-    event: gr.EventData,
-    request: gr.Request,
+    browser_datasets: object, revision: float, event: gr.EventData, request: gr.Request, **fields: Any
 ) -> Iterator[tuple[Any, ...]]:
-    """The fix of one finding, on the visitor's own data or a copy of the sample; the report (`shown`) says how far it is."""
-    lang, report = request_language(request), dict(content) if isinstance(content, dict) else {}
+    """Fix one finding, on the visitor's own data or on a copy of the sample.
+
+    Args:
+        browser_datasets: The data sets that this browser has brought.
+        revision: The counter of changes to the rows.
+        event: The event `fix`, whose id is the kind of the finding.
+        request: The browser's request.
+        **fields: source, task, columns (packed), test (the separate test set) and content (the current
+            report).
+
+    Yields:
+        Source, revision, notice and report; the report shows the progress.
+    """
+    lang, source, content = request_language(request), fields["source"], fields["content"]
+    report = dict(content) if isinstance(content, dict) else {}
+    unchanged = (gr.skip(),) * 3
     final_change: Change | None = None
     try:
         version = access.find_own_dataset(source, browser_datasets).version
-        if test:
+        if test := str(fields["test"] or ""):
             access.find_dataset(test)
-        yield (
-            gr.skip(),
-            gr.skip(),
-            gr.skip(),
-            with_progress(report, messages.HEALTH_CHECKING.render(lang), lang),
-        )
-        for stage, share, change in import_job.compute_fix(
-            str(getattr(event, "id", "")), source, task, packing.unpack_mapping(columns), str(test or "")
-        ):
+        yield *unchanged, with_progress(report, messages.HEALTH_CHECKING.render(lang), lang)
+        kind, role_columns = str(getattr(event, "id", "")), packing.unpack_mapping(fields["columns"])
+        for stage, share, change in import_job.compute_fix(kind, source, fields["task"], role_columns, test):
             final_change = change
-            yield (
-                gr.skip(),
-                gr.skip(),
-                gr.skip(),
-                with_progress(report, _format_progress(stage, share, lang), lang),
-            )
+            yield *unchanged, with_progress(report, _format_progress(stage, share, lang), lang)
         if not final_change or not (final_change.drop or final_change.cells):
-            yield (
-                gr.skip(),
-                revision + 1,
-                notices.notice(messages.NOTHING_TO_FIX.render(lang)),
-                {**report, "wait": ""},
-            )
+            notice = notices.notice(messages.NOTHING_TO_FIX.render(lang))
+            yield gr.skip(), revision + 1, notice, {**report, "wait": ""}
             return
-        if (
-            access.find_own_dataset(source, browser_datasets).version != version
-        ):  # its numbers are those of rows that are others now
+        # The change names rows by number, and these may be others by now.
+        if access.find_own_dataset(source, browser_datasets).version != version:
             raise BadData(messages.ROWS_CHANGED, RECHECK_ADVICE)
         dataset, was_copied = get_editable_dataset(source, browser_datasets)
         notice = apply_change(dataset, final_change, was_copied, lang)
@@ -256,17 +258,14 @@ def fix_finding(
 def undo_change(
     source: str, browser_datasets: object, revision: float, request: gr.Request
 ) -> tuple[Any, ...]:
-    """Take the last change back."""
+    """Undo the last change."""
     lang = request_language(request)
     try:
         undone = store.undo(access.find_own_dataset(source, browser_datasets))
     except StudioError as error:
-        return revision + 1, notices.error_notice(
-            error, lang
-        )  # the report is shown anew, and its button with it
-    text = (
-        messages.UNDONE.render(lang, what=_name_change(undone, lang))
-        if undone
-        else messages.NOTHING_TO_UNDO.render(lang)
-    )
-    return revision + 1, notices.notice(text, kind="good" if undone else "info")
+        # The new revision renders the report again, and with it the button that was pressed.
+        return revision + 1, notices.error_notice(error, lang)
+    if not undone:
+        return revision + 1, notices.notice(messages.NOTHING_TO_UNDO.render(lang))
+    text = messages.UNDONE.render(lang, what=_name_change(undone, lang))
+    return revision + 1, notices.notice(text, kind="good")

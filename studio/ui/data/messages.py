@@ -12,7 +12,8 @@ TASKS: dict[Task, Message] = {
     "prompts": Message("Get more consistent on questions without answers (unlabelled prompts)"),
 }
 DATA_HEADING = label(
-    "### Bring your examples\nA spreadsheet, an export, a colleague’s file: one example a row. You see at once what was understood, and what is wrong with it."
+    "### Bring your examples\nA spreadsheet, an export, a colleague’s file: one example a row. You see at "
+    "once what was understood, and what is wrong with it."
 )
 UPLOAD_EXAMPLES = register_label(
     Message("Your examples ({formats} or a zip of these, up to 100 MB)").format(
@@ -59,10 +60,12 @@ TASK_SUMMARIES: dict[str, Message] = {
         "To each question in “{first}” the model will learn to prefer “{second}” over “{third}”."
     ),
     "whole": Message(
-        "The conversations in “{first}” and “{second}” begin alike; the model will learn to prefer how “{first}” ends."
+        "The conversations in “{first}” and “{second}” begin alike; the model will learn to prefer how "
+        "“{first}” ends."
     ),
     "verdict": Message(
-        "“{third}” says which answers in “{second}” are good; good and bad ones to the same question in “{first}” were joined into pairs."
+        "“{third}” says which answers in “{second}” are good; good and bad ones to the same question in "
+        "“{first}” were joined into pairs."
     ),
     "prompts": Message(
         "The model will answer the questions in “{first}” itself and learn from how its own answers begin."
@@ -74,7 +77,8 @@ SYSTEM_COLUMN = Message("“{column}” is what the model is told first.")
 GROUP_COLUMN = Message("Rows with the same “{column}” stay on one side when examples are kept aside.")
 ROLES_CERTAIN = Message("Understood from the column names and what stands below them.")
 ROLES_UNCERTAIN = Message(
-    "Is that right? The column names and what stands below them do not make it certain. If not, change the lists below."
+    "Is that right? The column names and what stands below them do not make it certain. If not, change the "
+    "lists below."
 )
 ROLES_CHOSEN = Message("As you chose.")
 DAMAGED_ROW_COUNT = Message("{count:,} damaged {count:row|rows} left out.")
@@ -85,7 +89,8 @@ DAMAGED_DETAILS = Message("Which ones, and why")
 DAMAGED_MORE = Message("… and {count:,} more")
 INCOMPLETE_ROWS = Message("{count:,} {count:row|rows} with an empty or unreadable cell left out.")
 SPLIT_SUMMARY = Message(
-    "Of {count:,} examples, {train:,} {train:is|are} learned, {check:,} {check:is|are} checked on while training (validation), {test}; what is nearly the same stays together (seed {seed})."
+    "Of {count:,} examples, {train:,} {train:is|are} learned, {check:,} {check:is|are} checked on while "
+    "training (validation), {test}; what is nearly the same stays together (seed {seed})."
 )
 SPLIT_TEST = Message("{test:,} {test:is|are} kept for the final test after training (test)")
 SPLIT_NO_TEST = Message(
@@ -94,7 +99,8 @@ SPLIT_NO_TEST = Message(
 SPLIT_CUSTOM_TEST = Message("the final test after training uses the {test:,} of “{name}” (test)")
 CUSTOM_TEST_TITLE = label("Bring a test set of your own")
 CUSTOM_TEST_HELP = label(
-    "The final test after training is made with it alone; the model never learns from it. It needs the same columns as your examples, and is remembered with them."
+    "The final test after training is made with it alone; the model never learns from it. It needs the same "
+    "columns as your examples, and is remembered with them."
 )
 TEST_SET_LABEL = label("The final test uses")
 TEST_FROM_EXAMPLES = Message("a part of my examples")
@@ -133,7 +139,8 @@ GRADES = {
 }
 UNDO = Message("Undo: {what}")
 FIXED = Message(
-    "Done: {what} ({rows:,} {rows:row|rows} removed, {cells:,} {cells:cell|cells} changed). Your original file is untouched."
+    "Done: {what} ({rows:,} {rows:row|rows} removed, {cells:,} {cells:cell|cells} changed). Your original "
+    "file is untouched."
 )
 UNDONE = Message("Undone: {what}.")
 NOTHING_TO_UNDO = Message("There is nothing to undo.")
@@ -147,7 +154,8 @@ PREVIEW_WITH_TEMPLATE = Message(
     "Three examples under the model’s own chat template. What is learned is marked; the rest is only read."
 )
 PREVIEW_PLAIN = Message(
-    "Three examples. What is learned is marked. The marks of the model’s own template are added once the model is on this machine."
+    "Three examples. What is learned is marked. The marks of the model’s own template are added once the "
+    "model is on this machine."
 )
 LEARNED = Message("learned")
 INSTEAD_OF = Message("rather than:")
@@ -164,7 +172,8 @@ DELETE_BUTTON = label("Delete these rows")
 INVALID_ROW_NUMBERS = Message("“{text}” does not name rows of this page’s data (1 to {count:,}).")
 INVALID_ROW_NUMBERS_ADVICE = Message("Write numbers such as 3, 7-9.")
 ROWS_CHANGED = Message(
-    "These rows are no longer as you saw them: another sheet was chosen, or they were changed in another window. Nothing was changed now."
+    "These rows are no longer as you saw them: another sheet was chosen, or they were changed in another "
+    "window. Nothing was changed now."
 )
 ROWS_CHANGED_ADVICE = Message("They are shown anew; make your change again.")
 LENGTHS_AND_CLASSES = label("Lengths and classes")

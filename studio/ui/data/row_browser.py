@@ -1,4 +1,4 @@
-"""Looking at the data: three examples as the model will see them, every row to page through, search and edit, and how long they are."""
+"""The rows of a data set: three examples as the model sees them, all rows to page and edit, and charts."""
 
 import re
 from collections import Counter
@@ -13,7 +13,7 @@ from studio.data.readers.read import Table
 from studio.data.store import Dataset
 from studio.errors import BadData, StudioError
 from studio.estimate import dataset_lengths
-from studio.estimate.tracing import client as tracing_client
+from studio.estimate.tracing.client import tracing_client
 from studio.plan import Data, MethodChoice, Plan, Task
 from studio.ui import access
 from studio.ui.components import notices
@@ -36,7 +36,7 @@ PREVIEW_TEMPLATE = """
 {{#each value.examples}}<article class="seen">
   {{#each this.sides}}{{#if this.before}}<p class="small">{{this.before}}</p>{{/if}}
   <p class="seen-text">{{#each this.parts}}{{#if this.learned}}<mark><span class="vh">{{../../../value.mark}}: </span>{{this.text}}</mark>{{else}}<span>{{this.text}}</span>{{/if}}{{/each}}</p>{{/each}}
-</article>{{/each}}"""
+</article>{{/each}}"""  # noqa: E501 - HTML
 
 
 def preview_examples(request: gr.Request, **fields: Any) -> dict[str, Any]:
@@ -119,7 +119,7 @@ def _shorten(text: str) -> str:
 
 
 def show_page(source: str, search: str, page_number: float, request: gr.Request) -> tuple[Any, ...]:
-    """A page of the rows that hold what is searched for, with a sentence on which they are, and how far one can turn."""
+    """One page of the rows that match the search, a sentence on which they are, and the number of pages."""
     lang = request_language(request)
     try:
         dataset = access.find_dataset(source)
@@ -161,7 +161,10 @@ def _remember_shown(dataset: Dataset, request: gr.Request) -> None:
 
 
 def _require_current_rows(dataset: Dataset, request: gr.Request) -> None:
-    """Refuse what was done to rows that are no longer these: numbers would name others, cells would be written back over newer ones."""
+    """Refuse edits of rows that have changed since they were shown.
+
+    Row numbers would name other rows, and cells would overwrite newer ones. Raises BadData.
+    """
     if _shown_versions.get(request.session_hash) != (dataset.source, dataset.version):
         raise BadData(messages.ROWS_CHANGED, messages.ROWS_CHANGED_ADVICE)
 
@@ -181,7 +184,7 @@ def _find_rows(table: Table, search: str) -> list[int]:
 def save_edits(
     source: str, browser_datasets: object, edited: Any, revision: float, request: gr.Request
 ) -> tuple[Any, ...]:
-    """Take over the cells that differ from the data; what has no number, or an unknown one, is no row of it."""
+    """Save the cells that differ from the data; lines without a known row number are ignored."""
     lang = request_language(request)
     try:
         dataset = access.find_own_dataset(source, browser_datasets)
@@ -242,7 +245,10 @@ def delete_rows(
 
 
 def parse_row_numbers(text: str, row_count: int) -> list[int]:
-    """The places (from 0) that "3, 7-9" names among `count` rows; raises BadData where it names none, or others."""
+    """The indices (from 0) that a text such as "3, 7-9" names.
+
+    Raises BadData where one is not among the rows.
+    """
     row_indices: set[int] = set()
     for part in re.split(r"[,，、;；\s]+", (text or "").strip()):
         match = re.fullmatch(r"(\d{1,9})(?:[-–](\d{1,9}))?", part)
@@ -259,7 +265,7 @@ def parse_row_numbers(text: str, row_count: int) -> list[int]:
 
 
 def draw_charts(request: gr.Request, **fields: Any) -> tuple[Any, ...]:
-    """How long the examples are, with the length at which they are cut, and of classes how many examples each has.
+    """Charts of the lengths of examples, with the limit at which they are cut, and of the classes' sizes.
 
     `fields` are the form (form_state.read_form).
     """

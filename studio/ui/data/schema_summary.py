@@ -1,4 +1,4 @@
-"""What was understood of a data set, in sentences: which column was taken for what, on whose word, and what was left out."""
+"""A data set in sentences: which column was taken for which role, how sure that is, and what was left out."""
 
 from collections import Counter
 from typing import Any
@@ -21,7 +21,9 @@ MAX_DAMAGE_LISTED = 20
 
 
 def resolve_roles(dataset: Dataset, table: Table) -> tuple[Task, dict[str, str], Message]:
-    """The task, the column of each role, and on whose word: the person's, as far as it was written down, else a guess.
+    """The task, the column of each role, and the basis.
+
+    The person's choice where one was saved, else a guess.
 
     Raises BadData where no column can be used.
     """
@@ -32,7 +34,10 @@ def resolve_roles(dataset: Dataset, table: Table) -> tuple[Task, dict[str, str],
 
 
 def guess_roles(table: Table, task: Task | None) -> tuple[Task, dict[str, str], Message]:
-    """The most plausible roles for a task, or for the most plausible one, and how sure that is. Raises BadData where no column can be used."""
+    """The most plausible roles for a task (or for the most plausible task), and how sure that is.
+
+    Raises BadData where no column can be used.
+    """
     guess = infer_roles.guess_roles(table, task)
     return (
         guess.task,
@@ -44,7 +49,10 @@ def guess_roles(table: Table, task: Task | None) -> tuple[Task, dict[str, str], 
 def summary_notice(
     dataset: Dataset, table: Table, task: Task, role_columns: dict[str, str], basis: Message, lang: str
 ) -> dict[str, Any]:
-    """What was read, how it was taken and on whose `word`, or what is wrong with it; and what of the file could not be read."""
+    """A notice on what was read, how it was understood and on what basis, or what is wrong.
+
+    And what is damaged.
+    """
     try:
         prepared_examples, incomplete_count = examples.build_examples(table, task, role_columns)
     except StudioError as error:
@@ -68,7 +76,10 @@ def summary_notice(
 
 
 def _with_damage(table: Table, message: str, parts: list[str], kind: str, lang: str) -> dict[str, Any]:
-    """A notice that also counts what could not be read, and lists the first of it; line 0 stands for the file, or one within it."""
+    """The notice with what could not be read, counted and the first listed.
+
+    Line 0 is a file, or one in an archive.
+    """
     damaged_row_count = sum(line > 0 for line, _ in table.bad_lines)
     damage_counts = (
         (messages.DAMAGED_ROW_COUNT, damaged_row_count),

@@ -1,4 +1,4 @@
-"""The Data tab: bring examples in whatever form, see what was understood, and say which column is what."""
+"""The Data tab: bring examples in any form, see how they were read, and say which column plays which role."""
 
 import time
 from collections.abc import Iterator
@@ -27,12 +27,12 @@ from studio.ui.language import request_language
 # Fields for the columns a task needs, and for those that may stay empty.
 REQUIRED_FIELDS, OPTIONAL_FIELDS = 3, 3
 FIELD_COUNT = REQUIRED_FIELDS + OPTIONAL_FIELDS
-# Seconds and share after which a time left can be told, and seconds of it that are worth it.
+# A time left is shown after so many seconds and such a share, and only if it is at least so long (seconds).
 MIN_ELAPSED_SECONDS, MIN_SHARE_DONE, MIN_SECONDS_LEFT = 2, 0.05, 3
 
 
 class DataTab(NamedTuple):
-    """The components other tabs need; `touched` counts changes to the rows."""
+    """The components other tabs need; `revision` counts changes to the rows."""
 
     task: gr.Radio
     columns: gr.Textbox
@@ -42,7 +42,7 @@ class DataTab(NamedTuple):
 
 
 class DataTabUpdate(NamedTuple):
-    """What the tab shows of a data set, in the order of its components."""
+    """The values of the tab's components for a data set, in their order."""
 
     notice: Any
     fields: tuple[Any, ...]
@@ -57,30 +57,30 @@ class DataTabUpdate(NamedTuple):
 
 
 def notice_only(notice: dict[str, Any]) -> tuple[Any, ...]:
-    """A sentence; everything else stays as it is."""
+    """A notice; everything else is unchanged."""
     return DataTabUpdate(
         notice, (gr.skip(),) * FIELD_COUNT, gr.skip(), gr.skip(), gr.skip(), gr.skip()
     ).as_outputs()
 
 
 def upload(path: str | None, request: gr.Request) -> Iterator[tuple[Any, ...]]:
-    """Take an uploaded file in, saying how far it is, and show what it holds."""
+    """Import an uploaded file with its progress, and show it."""
     if path:
         yield from _run_import({"path": str(path), "name": Path(path).name}, Path(path).name, request)
 
 
 def paste(text: str, request: gr.Request) -> Iterator[tuple[Any, ...]]:
-    """Take pasted text in and show what it holds."""
+    """Import pasted text and show it."""
     yield from _run_import({"text": text or ""}, "…", request)
 
 
 def fetch(hub: str, request: gr.Request) -> Iterator[tuple[Any, ...]]:
-    """Take a data set of the hub in and show what it holds."""
+    """Import a data set of the hub and show it."""
     yield from _run_import({"hub": (hub or "").strip()}, (hub or "").strip(), request)
 
 
 def _run_import(payload: dict[str, str], name: str, request: gr.Request) -> Iterator[tuple[Any, ...]]:
-    """Outputs while something is taken in: what the tab shows, and whether it can be called off."""
+    """The outputs during an import, and whether the cancel button is visible."""
     lang = request_language(request)
     show_cancel, hide_cancel = gr.update(visible=True), gr.update(visible=False)
     stage, done_mb, stage_started = "", 0.0, 0.0
@@ -90,17 +90,13 @@ def _run_import(payload: dict[str, str], name: str, request: gr.Request) -> Iter
             if "source" in event:
                 yield *_show_dataset(store.find(event["source"]), lang), hide_cancel
                 return
-            if (
-                event["stage"] != stage or not done_mb
-            ):  # a workbook is opened for long before its first row comes
+            # Opening a workbook takes long before its first row comes: until then the clock starts again.
+            if event["stage"] != stage or not done_mb:
                 stage_started = time.monotonic()
             stage, done_mb = event["stage"], event["done"]
-            yield (
-                *notice_only(
-                    progress_notice(stage, done_mb, event["of"], time.monotonic() - stage_started, lang)
-                ),
-                show_cancel,
-            )
+            elapsed_seconds = time.monotonic() - stage_started
+            notice = progress_notice(stage, done_mb, event["of"], elapsed_seconds, lang)
+            yield *notice_only(notice), show_cancel
     except StudioError as error:
         yield *notice_only(notices.error_notice(error, lang)), hide_cancel
 
@@ -108,7 +104,7 @@ def _run_import(payload: dict[str, str], name: str, request: gr.Request) -> Iter
 def progress_notice(
     stage: str, done_mb: float, total_mb: float, elapsed_seconds: float, lang: str
 ) -> dict[str, Any]:
-    """A notice with a bar: how many megabytes of a stage are done after so many seconds, and how long the rest will take if it is long."""
+    """A notice with a progress bar: megabytes of a stage that are done, and the time left if it is long."""
     share = done_mb / total_mb if total_mb else 0.0
     text = messages.IMPORT_PROGRESS.render(
         lang, what=import_job.STAGE_LABELS[stage], share=share, of=total_mb
@@ -122,19 +118,19 @@ def progress_notice(
 
 
 def cancel_import(request: gr.Request) -> tuple[Any, ...]:
-    """What is said when an intake was called off."""
+    """The notice after an import was cancelled."""
     return notices.notice(messages.IMPORT_CANCELLED.render(request_language(request))), gr.update(
         visible=False
     )
 
 
 def open_sample(name: str, request: gr.Request) -> tuple[Any, ...]:
-    """Take a sample data set."""
+    """Open a sample data set."""
     return _show_dataset(store.find(f"sample:{name}"), request_language(request))
 
 
 def restore(source: str, request: gr.Request) -> tuple[Any, ...]:
-    """Show the data set this browser used last; an empty state says what to do."""
+    """Show the data set that this browser used last; without one, an empty state says what to do."""
     lang = request_language(request)
     try:
         is_known = isinstance(source, str) and source.partition(":")[0] in ("sample", "dataset")
@@ -144,14 +140,14 @@ def restore(source: str, request: gr.Request) -> tuple[Any, ...]:
 
 
 def open_with(source: str, task: Task, role_columns: dict[str, str], lang: str) -> tuple[Any, ...]:
-    """Show a data set for a task with these columns. Raises BadData where there is none."""
+    """Show a data set for a task with these columns. Raises BadData if there is none."""
     return _show_dataset(access.find_dataset(source), lang, (task, role_columns))
 
 
 def choose_sheet(
     source: str, sheet: str, browser_datasets: object, revision: float, request: gr.Request
 ) -> tuple[Any, ...]:
-    """Read another sheet of the workbook; its rows are others."""
+    """Read another sheet of the workbook."""
     lang = request_language(request)
     try:
         return *_show_dataset(
@@ -162,7 +158,7 @@ def choose_sheet(
 
 
 def change_task(source: str, task: Task, browser_datasets: object, request: gr.Request) -> tuple[Any, ...]:
-    """Another task: guess the columns for it anew."""
+    """Choose another task: its columns are guessed again."""
     lang = request_language(request)
     try:
         dataset = access.find_own_dataset(source, browser_datasets)
@@ -181,43 +177,49 @@ def change_columns(
     task: Task,
     browser_datasets: object,
     packed_columns: str,
-    first: str | None,
-    second: str | None,
-    third: str | None,
-    fourth: str | None,
-    fifth: str | None,
-    sixth: str | None,
     request: gr.Request,
+    *selected: str | None,
 ) -> tuple[Any, ...]:
-    """Other columns: say what follows. A column of whole conversations stands alone."""
-    lang, selected = request_language(request), (first, second, third, fourth, fifth, sixth)
+    """Choose other columns.
+
+    Args:
+        source: The open data set.
+        task: What the model is to learn.
+        browser_datasets: The data sets that this browser has brought.
+        packed_columns: Role -> column before the change.
+        request: The browser's request.
+        *selected: The column in each of the FIELD_COUNT fields.
+    """
+    lang = request_language(request)
     try:
         dataset = access.find_own_dataset(source, browser_datasets)
         table = dataset.table()
         previous = packing.unpack_mapping(packed_columns)
         role_choices = zip(_field_roles(task, previous), selected, strict=True)
         role_columns = {role: column for role, column in role_choices if role and column}
-        input_column = next(iter(role_columns.values()), "")
-        if (
-            task == "chat"
-            and "messages" not in previous
-            and column_stats.has_conversations(table, input_column)
-        ):
-            role_columns = {
-                "messages": input_column,
-                **{role: column for role, column in role_columns.items() if role == GROUP_ROLE},
-            }
-        elif "messages" in role_columns and not column_stats.has_conversations(
-            table, input_column
-        ):  # another column now: its answers are wanted
-            role_columns = {**infer_roles.guess_roles(table, task).columns, "prompt": input_column}
-            role_columns.pop("messages", None)
+        role_columns = _adjust_to_conversations(table, task, previous, role_columns)
         store.save_choice(dataset, task, role_columns)
         return schema_summary.summary_notice(
             dataset, table, task, role_columns, messages.ROLES_CHOSEN, lang
         ), *_role_dropdowns(table, task, role_columns, lang)
     except StudioError as error:
         return notices.error_notice(error, lang), *(gr.skip(),) * (FIELD_COUNT + 1)
+
+
+def _adjust_to_conversations(
+    table: Table, task: Task, previous: dict[str, str], role_columns: dict[str, str]
+) -> dict[str, str]:
+    """A column of complete conversations is used alone; without it, a column of answers is needed again."""
+    input_column = next(iter(role_columns.values()), "")
+    has_conversations = column_stats.has_conversations(table, input_column)
+    if task == "chat" and "messages" not in previous and has_conversations:
+        group = {role: column for role, column in role_columns.items() if role == GROUP_ROLE}
+        return {"messages": input_column, **group}
+    if "messages" in role_columns and not has_conversations:
+        guessed = {**infer_roles.guess_roles(table, task).columns, "prompt": input_column}
+        guessed.pop("messages", None)
+        return guessed
+    return role_columns
 
 
 def _show_dataset(
@@ -247,7 +249,7 @@ def _show_dataset(
 
 
 def _with_header_warning(notice: dict[str, Any], dataset: Dataset, table: Table, lang: str) -> dict[str, Any]:
-    """What is said of a data set, and of its first row where that was taken for names and may be an example."""
+    """The notice, with a warning where the first row was taken for column names and may be an example."""
     has_guessed_header = readers.may_lack_header(dataset.path.suffix.lower()) and not dataset.changes()
     if not has_guessed_header or not header.is_doubtful_header(
         table.columns, [[*row.values()] for row in table.rows[: header.SAMPLE_LINES]]
@@ -306,7 +308,9 @@ def _role_dropdowns(table: Table, task: Task, role_columns: dict[str, str], lang
 
 
 def build(source: gr.BrowserState, browser_datasets: gr.BrowserState) -> DataTab:
-    """Lay the tab out and wire it; `source` remembers the data set, `mine` those that this browser has brought."""
+    """Build and wire the tab; `source` remembers the open data set, `browser_datasets` those this browser
+    brought.
+    """
     gr.Markdown(t(messages.DATA_HEADING))
     file = gr.File(
         label=t(messages.UPLOAD_EXAMPLES),
@@ -400,7 +404,10 @@ def build(source: gr.BrowserState, browser_datasets: gr.BrowserState) -> DataTab
     )
     gr.on([current_page().load], restore, source, outputs, **quiet)
     # Gradio takes a list that a script returns for a list of outputs: this one is in a list of its own.
-    remember_js = "(source, mine) => [[...new Set([...(Array.isArray(mine) ? mine : []), ...(source?.startsWith('dataset:') ? [source] : [])])].slice(-200)]"
+    remember_js = (
+        "(source, mine) => [[...new Set([...(Array.isArray(mine) ? mine : []), "
+        "...(source?.startsWith('dataset:') ? [source] : [])])].slice(-200)]"
+    )
     source_changed = events.after_any(source.change)
     source_changed.then(None, [source, browser_datasets], browser_datasets, js=remember_js, **quiet)
     saved_datasets.wire(dataset_list, source, browser_datasets, restore, outputs)

@@ -1,4 +1,4 @@
-"""A test set of one's own on the Data tab: brought or chosen among what is kept, and remembered with the data set it is for."""
+"""A separate test set on the Data tab: uploaded or chosen, and remembered with the data set it belongs to."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -8,7 +8,6 @@ import gradio as gr
 
 from studio.data import examples, import_job, store
 from studio.errors import StudioError
-from studio.plan import Task
 from studio.ui import access
 from studio.ui.components import events, notices
 from studio.ui.components.gradio_adapter import current_page
@@ -22,7 +21,7 @@ MAX_REMEMBERED = 200
 
 
 class CustomTestSet(NamedTuple):
-    """The components; `test` holds the source of the test set of the open data, "" for none."""
+    """The components; `test` holds the source of the test set of the open data set, "" for none."""
 
     test: gr.Textbox
     dropdown: gr.Dropdown
@@ -30,7 +29,7 @@ class CustomTestSet(NamedTuple):
 
 
 def build_test_fields() -> CustomTestSet:
-    """Make the components where they stand on the page."""
+    """Build the components."""
     with gr.Accordion(t(messages.CUSTOM_TEST_TITLE), open=False, elem_id="own-test"):
         gr.Markdown(t(messages.CUSTOM_TEST_HELP))
         dropdown = gr.Dropdown([("", "")], value="", label=t(messages.TEST_SET_LABEL), elem_id="test-choose")
@@ -39,9 +38,14 @@ def build_test_fields() -> CustomTestSet:
 
 
 def get_test_source(source: str, test_sets: object, browser_datasets: object) -> str:
-    """The test set remembered for a data set, "" for none; a copy of a sample has that of the sample until it is given its own.
+    """The test set remembered for a data set, "" for none.
 
-    `tests` is what the browser remembers (data set -> test set), which may be anything: only a set of the visitor's own is named.
+    A copied sample keeps the sample's until it gets another.
+
+    Args:
+        source: The open data set.
+        test_sets: Data set -> test set, as a browser remembers it; may be anything.
+        browser_datasets: The data sets that this browser has brought; only one of these is returned.
     """
     remembered = test_sets if isinstance(test_sets, dict) else {}
     try:
@@ -56,7 +60,7 @@ def get_test_source(source: str, test_sets: object, browser_datasets: object) ->
 def refresh_test_set(
     source: str, test_sets: object, browser_datasets: object, request: gr.Request
 ) -> tuple[Any, ...]:
-    """The test set of the open data, and what could be one."""
+    """The test set of the open data set, and the choices for one."""
     lang, test = request_language(request), get_test_source(source, test_sets, browser_datasets)
     others = [
         (saved_datasets.format_dataset(dataset, lang), dataset.source)
@@ -67,20 +71,25 @@ def refresh_test_set(
 
 
 def choose_test_set(
-    test: str,
-    source: str,
-    task: Task,
-    columns: str,
-    test_sets: object,
-    browser_datasets: object,
-    request: gr.Request,
+    test: str, test_sets: object, browser_datasets: object, request: gr.Request, **fields: Any
 ) -> tuple[Any, ...]:
-    """Another test set among those that are kept, or none: what is remembered, what is said of it, and which is chosen."""
+    """Choose another test set among the saved data sets, or none.
+
+    Args:
+        test: The chosen data set, "" for a part of the open one.
+        test_sets: Data set -> test set, as the browser remembers it.
+        browser_datasets: The data sets that this browser has brought.
+        request: The browser's request.
+        **fields: source, task and columns (packed) of the open data set.
+
+    Returns:
+        What the browser remembers, a notice, and the selected choice.
+    """
+    source = fields["source"]
     try:
         if test:
-            examples.build_examples(
-                access.find_own_dataset(test, browser_datasets).table(), task, packing.unpack_mapping(columns)
-            )
+            table = access.find_own_dataset(test, browser_datasets).table()
+            examples.build_examples(table, fields["task"], packing.unpack_mapping(fields["columns"]))
     except StudioError as error:
         return (
             gr.skip(),
@@ -91,15 +100,20 @@ def choose_test_set(
 
 
 def import_test_set(
-    path: str | None,
-    source: str,
-    task: Task,
-    columns: str,
-    test_sets: object,
-    browser_datasets: object,
-    request: gr.Request,
+    path: str | None, test_sets: object, browser_datasets: object, request: gr.Request, **fields: Any
 ) -> Iterator[tuple[Any, ...]]:
-    """Take a test set in, if it has the columns of the data: what is remembered, the visitor's own sets, and what is said."""
+    """Import an uploaded test set, if it has the columns of the open data set.
+
+    Args:
+        path: The uploaded file.
+        test_sets: Data set -> test set, as the browser remembers it.
+        browser_datasets: The data sets that this browser has brought.
+        request: The browser's request.
+        **fields: source, task and columns (packed) of the open data set.
+
+    Yields:
+        What the browser remembers, its data sets, and a notice.
+    """
     lang = request_language(request)
     if not path:
         return
@@ -109,10 +123,11 @@ def import_test_set(
         for event in import_job.import_dataset({"path": str(path), "name": Path(path).name}):
             dataset = store.find(event["source"]) if "source" in event else dataset
         if dataset:
-            examples.build_examples(dataset.table(), task, packing.unpack_mapping(columns))
+            role_columns = packing.unpack_mapping(fields["columns"])
+            examples.build_examples(dataset.table(), fields["task"], role_columns)
             dataset_sources = browser_datasets if isinstance(browser_datasets, list) else []
             yield (
-                _with_test_set(test_sets, source, dataset.source),
+                _with_test_set(test_sets, fields["source"], dataset.source),
                 [*dataset_sources, dataset.source][-MAX_REMEMBERED:],
                 gr.skip(),
             )
@@ -123,15 +138,9 @@ def import_test_set(
 
 
 def _with_test_set(test_sets: object, source: str, test: str) -> dict[str, str]:
-    remembered = (
-        {
-            str(data_source): str(test_source)
-            for data_source, test_source in test_sets.items()
-            if data_source != source
-        }
-        if isinstance(test_sets, dict)
-        else {}
-    )
+    remembered: dict[str, str] = {}
+    if isinstance(test_sets, dict):
+        remembered = {str(data): str(test_set) for data, test_set in test_sets.items() if data != source}
     return dict([*remembered.items(), (source, test)][-MAX_REMEMBERED:])
 
 
@@ -143,9 +152,15 @@ def wire(
     test_sets: gr.BrowserState,
     notice: gr.HTML,
 ) -> None:
-    """Let the test set follow the data, and what is brought or chosen be remembered; `told` says what went wrong."""
+    """Update the test set when the data changes, and remember the choice; `notice` shows what went wrong."""
     quiet: dict[str, Any] = {"show_progress": "hidden", "queue": False}
-    shared_inputs = [source, data_tab.task, data_tab.columns, test_sets, browser_datasets]
+    shared_inputs = {
+        "source": source,
+        "task": data_tab.task,
+        "columns": data_tab.columns,
+        "test_sets": test_sets,
+        "browser_datasets": browser_datasets,
+    }
     inputs_changed = events.after_any(
         source.change, test_sets.change, browser_datasets.change, current_page().load
     )
@@ -158,14 +173,14 @@ def wire(
     )
     imported = components.file.upload(
         import_test_set,
-        [components.file, *shared_inputs],
-        [test_sets, browser_datasets, notice],
+        inputs_kwargs={"path": components.file, **shared_inputs},
+        outputs=[test_sets, browser_datasets, notice],
         show_progress="hidden",
     )
     imported.then(None, None, components.file, js="() => null")
     components.dropdown.input(
         choose_test_set,
-        [components.dropdown, *shared_inputs],
-        [test_sets, notice, components.dropdown],
+        inputs_kwargs={"test": components.dropdown, **shared_inputs},
+        outputs=[test_sets, notice, components.dropdown],
         **quiet,
     )

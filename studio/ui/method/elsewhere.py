@@ -69,7 +69,7 @@ def render_tables(inputs: EstimateInputs, lang: str) -> str:
         return _render_note(DATA_OR_MODEL_MISSING.render(lang, count=machine_count))
     today = date.today()
     method_name = inputs.plan.method.name
-    options = elsewhere.estimate_on_all_machines(inputs.plan, inputs.settings, inputs.base, lengths, today)
+    options = elsewhere.estimate_on_all_machines(inputs.context, today)
     workload = dataset_lengths.build_workload(
         inputs.plan, methods.get(method_name), inputs.settings[method_name], shape, lengths
     )

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from studio.errors import StudioError
 from studio.estimate import all_methods, dataset_lengths
-from studio.estimate.all_methods import BaseModelInfo
+from studio.estimate.all_methods import BaseModelInfo, EstimateContext
 from studio.estimate.dataset_lengths import DatasetLengths
 from studio.estimate.machines.catalogue import Machine
 from studio.methods.spec import Settings
@@ -32,6 +32,11 @@ class EstimateInputs:
     machine: Machine
     base: BaseModelInfo
     lengths: DatasetLengths | None
+
+    @property
+    def context(self) -> EstimateContext:
+        """The same for the estimator."""
+        return EstimateContext(self.plan, self.machine, self.base, self.lengths, self.settings)
 
 
 def load_inputs(form: FormState) -> EstimateInputs:

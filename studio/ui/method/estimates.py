@@ -33,9 +33,7 @@ SUGGESTION_FIELDS = {
 
 def estimate_all_methods(inputs: EstimateInputs) -> dict[str, Estimate]:
     """The estimates of the methods that go with the data and the model, by method name."""
-    return all_methods.estimate_all_methods(
-        inputs.plan, inputs.machine, inputs.settings, inputs.base, inputs.lengths
-    )
+    return all_methods.estimate_all_methods(inputs.context)
 
 
 def build_table_state(
@@ -73,21 +71,14 @@ def _describe_limits(inputs: EstimateInputs, estimate: Estimate | None) -> Messa
     """How far the chosen method could go on this machine; None where it is not known, or no batch fits."""
     if not estimate or not estimate.memory_gb or not inputs.lengths:
         return None
-    limit_arguments = (
-        inputs.plan,
-        inputs.settings[estimate.method],
-        inputs.machine,
-        inputs.base,
-        inputs.lengths,
-    )
-    max_batch = limits.max_batch_size(*limit_arguments)
+    max_batch = limits.max_batch_size(inputs.context)
     if not max_batch:
         return None
     count_message = table_messages.UP_TO
     if max_batch == limits.BATCH_SIZES[-1]:
         count_message = table_messages.OR_MORE
     batch_text = count_message.format(count=max_batch)
-    max_length = limits.max_text_length(*limit_arguments)
+    max_length = limits.max_text_length(inputs.context)
     longest_example = max(example.tokens for example in inputs.lengths.rows)
     if max_length >= longest_example:
         return table_messages.MAX_BATCH_ANY_LENGTH.format(batch=batch_text)
@@ -98,15 +89,7 @@ def find_suggestions(inputs: EstimateInputs, name: str) -> list[Suggestion]:
     """What would make a method fit; always the same list for the same fields."""
     if not inputs.lengths:
         return []
-    return suggestions.find_suggestions(
-        inputs.plan,
-        name,
-        inputs.settings,
-        inputs.machine,
-        inputs.base,
-        inputs.lengths,
-        catalogue.load_machines(),
-    )
+    return suggestions.find_suggestions(inputs.context, name, catalogue.load_machines())
 
 
 def _build_offer(suggestion: Suggestion, lang: str) -> Offer:
@@ -157,7 +140,7 @@ def format_expected_cost(estimate: Estimate | None, lang: str) -> str:
     if not estimate or not estimate.minutes or not estimate.memory_gb:
         return ""
     memory, time = format_memory_and_time(estimate, lang)
-    listed_machine = catalogue.load_machines().get(estimate.place)
+    listed_machine = catalogue.load_machines().get(estimate.machine_id)
     machine_name = listed_machine.name if listed_machine else LOCAL_MACHINE_NAME
     return EXPECTED_COST.render(lang, time=time, memory=memory, place=machine_name)
 

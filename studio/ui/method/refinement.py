@@ -58,9 +58,7 @@ def find_untraced_methods(inputs: EstimateInputs) -> list[Method]:
     for method in methods.METHODS:
         if compatibility.find_incompatibility(method.name, inputs.plan.task, inputs.base.shape):
             continue
-        if all_methods.needs_tracing(
-            inputs.plan, method, inputs.settings[method.name], inputs.machine, inputs.base, inputs.lengths
-        ):
+        if all_methods.needs_tracing(inputs.context, method):
             untraced.append(method)
     return sorted(untraced, key=lambda method: method.name != inputs.plan.method.name)
 
@@ -90,9 +88,6 @@ def refine(done_count: float | None, request: gr.Request, **fields: Any) -> Iter
     for method in find_untraced_methods(inputs):
         if _current_revision(request) != revision or not inputs.lengths:
             return
-        was_traced = all_methods.trace_missing(
-            inputs.plan, method, inputs.settings[method.name], inputs.machine, inputs.base, inputs.lengths
-        )
-        if was_traced:
+        if all_methods.trace_missing(inputs.context, method):
             done_count += 1
             yield done_count

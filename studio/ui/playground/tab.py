@@ -1,6 +1,6 @@
-"""The Playground tab: base and tuned model answer the same, side by side, with a proof of which is which."""
+"""The Playground tab: base and tuned model answer side by side, and a self-test proves which is which."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
 import gradio as gr
@@ -53,7 +53,7 @@ SELF_TEST_FAILED = Message(
 PANE_TEMPLATE = """<article class="pane {{value.side}}" aria-busy="{{value.busy}}"><header><h4>{{value.title}}</h4>
 {{#if value.badge}}<p class="proof {{value.trust}}"><b>{{value.badge}}</b><span>{{value.proof}}</span></p>{{/if}}</header>
 {{#if value.bars}}<ul class="classes">{{#each value.bars}}<li><span>{{this.name}}</span><span class="bar" aria-hidden="true"><i style="width:{{this.percent}}%"></i></span><b>{{this.share}}</b></li>{{/each}}</ul>
-{{else}}<div class="answer">{{value.text}}</div>{{/if}}<footer>{{value.note}}</footer></article>"""
+{{else}}<div class="answer">{{value.text}}</div>{{/if}}<footer>{{value.note}}</footer></article>"""  # noqa: E501 - HTML
 
 
 class PlaygroundTab(NamedTuple):
@@ -65,15 +65,20 @@ class PlaygroundTab(NamedTuple):
 
 
 def ask_both(
-    run_id: str | None,
-    last: str,
-    prompt: str,
-    temperature: float,
-    length: float,
-    seed: float,
-    request: gr.Request,
+    run_id: str | None, last: str, prompt: str, request: gr.Request, **sampling: float
 ) -> Iterator[tuple[Any, ...]]:
-    """Both answers as they grow: yields a notice and both panes. Where the list of runs is still on its way, the `last` one is asked."""
+    """Stream both answers.
+
+    Args:
+        run_id: The chosen run; None while the list of runs is still loading, when the `last` one is asked.
+        last: The run that this browser remembers.
+        prompt: The question or text.
+        request: The browser's request, for its language.
+        **sampling: temperature, length (new tokens at most) and seed, as the fields hold them.
+
+    Yields:
+        A notice and both panes.
+    """
     lang, run_id = request_language(request), run_id or last
     if not run_id:
         yield notices.notice(NO_FINISHED_RUN.render(lang), kind="bad"), gr.skip(), gr.skip()
@@ -89,32 +94,32 @@ def ask_both(
             pane_value("tuned", lang=lang, busy=True),
         )
         model_session = playground_session.get_session(run)
-        question = Question(
-            prompt,
-            max(0.0, min(2.0, float(temperature))),
-            max(1, min(1024, int(length))),
-            max(0, int(seed or 0)),
-        )
+        question = _read_question(prompt, sampling)
         notice = notices.notice(
             "" if model_session.self_test.passed else SELF_TEST_FAILED.render(lang), kind="bad"
         )
         classify = run.plan.task == "classify"
         for partial_answer in model_session.ask(question):
-            yield (
-                notice,
-                *(
-                    pane_value(side, partial_answer, model_session.self_test, lang, classify)
-                    for side in SIDE_NAMES
-                ),
-            )
-    except Exception as error:  # whatever it is, it is said here and not in an overlay
+            panes = [
+                pane_value(side, partial_answer, model_session.self_test, lang, classify)
+                for side in SIDE_NAMES
+            ]
+            yield notice, *panes
+    except Exception as error:  # any error is shown here instead of in Gradio's overlay
         yield notices.error_notice(error, lang), pane_value("base", lang=lang), pane_value("tuned", lang=lang)
+
+
+def _read_question(prompt: str, sampling: Mapping[str, float]) -> Question:
+    """The question with its sampling parameters held within their ranges."""
+    temperature = max(0.0, min(2.0, float(sampling["temperature"])))
+    max_new_tokens = max(1, min(1024, int(sampling["length"])))
+    return Question(prompt, temperature, max_new_tokens, max(0, int(sampling["seed"] or 0)))
 
 
 def ask_base(
     model: str, task: Task, prompt: str, max_tokens: float, request: gr.Request
 ) -> Iterator[tuple[Any, ...]]:
-    """The answer of the base model on the Method tab, before anything is trained."""
+    """Stream the answer of the base model chosen on the Method tab, before anything is trained."""
     lang = request_language(request)
     if not prompt.strip():
         yield notices.notice(NO_PROMPT.render(lang), kind="bad"), gr.skip(), gr.skip()
@@ -145,7 +150,7 @@ def ask_base(
 
 
 def stop_answers(run_id: str | None) -> None:
-    """End both answers where they are."""
+    """Stop both answers where they are."""
     try:
         if run_id:
             playground_session.stop_answers(runs.get(run_id))
@@ -161,7 +166,7 @@ def pane_value(
     classify: bool = False,
     busy: bool = False,
 ) -> dict[str, Any]:
-    """What one side shows; everything in it is escaped by the template."""
+    """The value of one pane; the template escapes everything in it."""
     value: dict[str, Any] = {
         "side": side,
         "title": SIDE_NAMES[side].render(lang),
@@ -174,17 +179,16 @@ def pane_value(
     if partial_answer is None or proof is None:
         return {**value, "note": "" if busy else NO_ANSWER_YET.render(lang)}
     badge, is_base = getattr(proof, side), side == "base"
-    self_test_text = (
-        BASE_PROOF.render(lang, moved=proof.base_max_change)
-        if is_base
-        else TUNED_PROOF.render(lang, moved=proof.tuned_max_change)
-    )
-    is_trusted = badge.as_trained and (proof.base_max_change == 0 if is_base else proof.tuned_max_change > 0)
+    if is_base:
+        self_test_text = BASE_PROOF.render(lang, moved=proof.base_max_change)
+        passed = proof.base_max_change == 0
+    else:
+        self_test_text = TUNED_PROOF.render(lang, moved=proof.tuned_max_change)
+        passed = proof.tuned_max_change > 0
+    weights_text = (WEIGHTS_MATCH if badge.as_trained else WEIGHTS_DIFFER).render(lang)
     value["badge"] = BADGE.render(lang, name=badge.name, checksum=badge.checksum)
-    value["proof"] = (
-        f"{(WEIGHTS_MATCH if badge.as_trained else WEIGHTS_DIFFER).render(lang)}. {self_test_text}"
-    )
-    value["trust"] = "holds" if is_trusted else "fails"
+    value["proof"] = f"{weights_text}. {self_test_text}"
+    value["trust"] = "holds" if badge.as_trained and passed else "fails"
     error_message = partial_answer.errors.get(side)
     value["text"] = error_message.render(lang) if error_message else getattr(partial_answer, side)
     value["busy"] = "false" if side in partial_answer.done else "true"
@@ -202,7 +206,7 @@ def pane_value(
 def update_run_choices(
     current_id: str | None, remembered_id: str, browser_runs: object, request: gr.Request
 ) -> Any:
-    """The runs that have learned something; the one just trained is chosen unless the person chose another."""
+    """The runs with a result; the remembered run is selected unless another one was chosen."""
     lang = request_language(request)
     usable_runs = [
         run
@@ -217,18 +221,20 @@ def update_run_choices(
 
 
 def remember_run(run_id: str | None) -> Any:
-    """The person's own choice of a run is the one to come back to."""
+    """Remember the run that was chosen here."""
     return run_id or gr.skip()
 
 
 def show_empty_panes(request: gr.Request) -> tuple[Any, ...]:
-    """Both panes, still empty, in the browser's language."""
+    """Both panes without an answer, in the browser's language."""
     lang = request_language(request)
     return pane_value("base", lang=lang), pane_value("tuned", lang=lang)
 
 
 def build(last_run: gr.BrowserState, model: gr.Dropdown, task: gr.Radio) -> PlaygroundTab:
-    """Lay the tab out and wire it; `run` remembers the run trained last, `model` and `task` are those chosen for the next one."""
+    """Build and wire the tab; `last_run` is the run trained last, `model` and `task` are those of the next
+    one.
+    """
     gr.Markdown(t(COMPARE_HEADING))
     run_dropdown = gr.Dropdown([], label=t(RUN_LABEL), elem_id="compare-run")
     prompt = gr.Textbox(

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from concurrent.futures import TimeoutError as NotYet
+from concurrent.futures import TimeoutError as FutureTimeout
 from time import monotonic
 from typing import Any, NamedTuple
 
@@ -36,7 +36,7 @@ class ShareTab(NamedTuple):
 
 
 def show_forms(run_id: str | None, request: gr.Request) -> tuple[Any, ...]:
-    """The forms a run's result can take, and its card."""
+    """The export formats of a run, and its model card."""
     lang = request_language(request)
     hidden = gr.update(visible=False)
     if not run_id:
@@ -47,7 +47,7 @@ def show_forms(run_id: str | None, request: gr.Request) -> tuple[Any, ...]:
         card_text = card.render_card(run, available_forms[0], lang)
     except StudioError as error:
         return notices.error_notice(error, lang), hidden, hidden, hidden
-    choices = [(export.EXPORT_FORMATS[form].render(lang), form) for form in available_forms]
+    choices = [(export.registry.get(form).label.render(lang), form) for form in available_forms]
     return (
         notices.notice(""),
         gr.update(choices=choices, value=available_forms[0], visible=True),
@@ -57,7 +57,7 @@ def show_forms(run_id: str | None, request: gr.Request) -> tuple[Any, ...]:
 
 
 def prepare_download(run_id: str | None, form: str, request: gr.Request) -> Iterator[tuple[Any, ...]]:
-    """Make the zip, counting the seconds, and offer it."""
+    """Build the zip, counting the seconds, and offer it for download."""
     lang = request_language(request)
     if not run_id:
         yield notices.notice(playground_tab.NO_FINISHED_RUN.render(lang), kind="bad"), gr.skip()
@@ -70,10 +70,10 @@ def prepare_download(run_id: str | None, form: str, request: gr.Request) -> Iter
                 yield notices.notice(PREPARING.render(lang, seconds=monotonic() - started_at)), gr.skip()
                 try:
                     future.result(timeout=1)
-                except NotYet:
+                except FutureTimeout:
                     continue
             path = future.result()
-        except Exception as error:  # whatever it is, it is said here and not in an overlay
+        except Exception as error:  # any error is shown here instead of in Gradio's overlay
             yield notices.error_notice(error, lang), gr.update(visible=False)
             return
     megabytes = path.stat().st_size / 1e6
@@ -84,7 +84,7 @@ def prepare_download(run_id: str | None, form: str, request: gr.Request) -> Iter
 
 
 def hide_download() -> Any:
-    """Another form was chosen: what was prepared before is not it."""
+    """Another format was chosen: the file prepared before is not it."""
     return gr.update(visible=False)
 
 

@@ -1,4 +1,4 @@
-"""Which curves a run has: one chart for each stage and measure, in order, with words for their axes."""
+"""The charts of a run: one for each stage and measure, in order, with the labels of their axes."""
 
 from typing import Any, NamedTuple
 
@@ -11,7 +11,7 @@ STEP_AXIS = Message("step")
 
 
 class Curve(NamedTuple):
-    """One line of a chart: which key of a point it shows, what it is called, and whether it is a check on kept-aside examples."""
+    """One line of a chart: which key of a point it shows, its name, and whether it is a validation metric."""
 
     key: str
     name: Message
@@ -19,7 +19,7 @@ class Curve(NamedTuple):
 
 
 class Measure(NamedTuple):
-    """One chart: what its height means, and its lines."""
+    """One chart: the label of its y axis, and its lines."""
 
     axis: Message
     curves: tuple[Curve, ...]
@@ -54,7 +54,7 @@ MEASURES: dict[str, Measure] = {
         (Curve("completion_length", Message("tokens"), False),),
     ),
 }
-# Stage -> what it is called, and its charts. The order is that in which a run goes through them.
+# Stage -> its title and its measures, in the order in which a run goes through them.
 STAGE_CHARTS: dict[str, tuple[Message, tuple[str, ...]]] = {
     "sft": (Message("Learning from the good answers (SFT)"), ("loss",)),
     "reward": (Message("Learning which answers are better (reward model)"), ("loss", "pairs")),
@@ -68,10 +68,10 @@ QUANTISED_STAGE = Message("With rounded weights (quantisation-aware)")
 
 
 def list_charts(plan: Plan, lang: str) -> list[dict[str, Any]]:
-    """The charts a run of this plan can have, in order, as the browser draws them; one without points is not shown there."""
+    """The charts that a run of this plan can have, in order; the browser hides those without points."""
     try:
         method_stages = methods.get(plan.method.name).stages
-    except NotPossible:  # a run of a method that is no longer there
+    except NotPossible:  # its method is no longer in the registry
         method_stages = ("train",)
     has_several_stages = len(method_stages) > 1
     chart_list = []
@@ -82,19 +82,15 @@ def list_charts(plan: Plan, lang: str) -> list[dict[str, Any]]:
             title = QUANTISED_STAGE
         if stage in ("train", "full_precision") and plan.task == "classify":
             measures = (*measures, "accuracy")
-        for index, name in enumerate(
-            measures
-        ):  # two stand side by side; of three, the first above the others
-            half = len(measures) == 2 or index > 0
-            chart_list.append(
-                _format_chart(
-                    stage, name, title.render(lang) if has_several_stages and not index else "", half, lang
-                )
-            )
+        for index, name in enumerate(measures):
+            # Two charts share a row; of three, the first has a row of its own.
+            is_half_wide = len(measures) == 2 or index > 0
+            heading = title.render(lang) if has_several_stages and index == 0 else ""
+            chart_list.append(_format_chart(stage, name, heading, is_half_wide, lang))
     return chart_list
 
 
-def _format_chart(stage: str, name: str, title: str, half: bool, lang: str) -> dict[str, Any]:
+def _format_chart(stage: str, name: str, title: str, is_half_wide: bool, lang: str) -> dict[str, Any]:
     measure = MEASURES[name]
     lines = [
         {"key": curve.key, "name": curve.name.render(lang), "check": curve.is_validation}
@@ -105,13 +101,13 @@ def _format_chart(stage: str, name: str, title: str, half: bool, lang: str) -> d
         "stage": stage,
         "title": title,
         "axis": measure.axis.render(lang),
-        "half": half,
+        "half": is_half_wide,
         "curves": lines,
     }
 
 
 def format_point(measured: dict[str, Any]) -> list[Any] | None:
-    """A measured point as it is sent: stage, step and the measures that are drawn; None where nothing of it is."""
+    """A point as sent to the browser: stage, step and the metrics that are drawn; None where it has none."""
     values = {
         key: round(measured[key], 5) for key in POINT_KEYS if isinstance(measured.get(key), int | float)
     }

@@ -66,7 +66,7 @@ SPEED, MEMORY = Message("{rate:,.0f} tokens/s"), Message("{gb:.1f} GB memory")
 
 
 def build_view(elem_id: str) -> gr.HTML:
-    """The component: a run id goes in, the browser does the rest. It tells the wish to go on with the event `resume`."""
+    """The component that shows a run by its id; the button to go on sends the event `resume`."""
     gr.set_static_paths([PLOTLY_JS.parent])
     script = (presets.ASSETS / "run.js").read_text(encoding="utf-8")
     return gr.HTML(
@@ -80,7 +80,10 @@ def build_view(elem_id: str) -> gr.HTML:
 
 
 def view_value(run_id: str, lang: str = "en") -> dict[str, Any]:
-    """The component's value for a run; empty shows nothing. Each is new, so that the browser looks again at a run it knows."""
+    """The component's value for a run; an empty id shows nothing.
+
+    Each value is new (`asked` is a time), so that the browser polls again for a run it has already shown.
+    """
     labels = {"reconnecting": RECONNECTING, "goOn": RESUME, "latest": LATEST_ANSWERS, "score": SCORE}
     texts: dict[str, Any] = {name: message.render(lang) for name, message in labels.items()}
     if run_id:
@@ -89,22 +92,22 @@ def view_value(run_id: str, lang: str = "en") -> dict[str, Any]:
 
 
 def poll(query: Any) -> dict[str, Any]:
-    """What is new of a run: asked is [run id, byte offset, language, file, samples], all of it checked; nothing is written.
+    """What is new of a run since the browser asked last; nothing is written.
 
-    Points are [stage, step, measures]; an answer holds at most MOST_BYTES of the file. `file` tells the file of points apart from the
-    one it replaces when a run goes on: where it changed, `restart` says that everything is sent again. `samples` is the size of the
-    file of sample answers the browser knows.
+    Args:
+        query: [run id, byte offset, language, inode of the metrics file, size of the samples file]; from a
+            browser, so all of it is checked.
+
+    Returns:
+        Plain values for assets/run.js. `points` are [stage, step, metrics], at most MAX_CHUNK_BYTES of the
+        file at a time. `file` is the inode of the metrics file: a run that goes on writes a new one, and
+        where the inode changed or the file became shorter, `restart` says that everything is sent again.
     """
     try:
-        run_id, offset, lang = (
-            str(query[0]),
-            int(query[1]),
-            str(query[2]) if query[2] in languages() else "en",
-        )
-        known_file, known_sample_bytes = (
-            str(query[3]) if len(query) > 3 else "",
-            int(query[4]) if len(query) > 4 else 0,
-        )
+        run_id, offset = str(query[0]), int(query[1])
+        lang = str(query[2]) if query[2] in languages() else "en"
+        known_file = str(query[3]) if len(query) > 3 else ""
+        known_sample_bytes = int(query[4]) if len(query) > 4 else 0
         run = runs.get(run_id)
         plan = run.plan
     except (RunNotFound, BadPlan, TypeError, ValueError, IndexError, KeyError):
@@ -114,14 +117,13 @@ def poll(query: Any) -> dict[str, Any]:
     offset, points = _read_points(run, 0 if restart else offset)
     status, report = runs.status(run), runs.report(run)
     sample_bytes, latest_samples = run_results.read_samples(run, 0 if restart else known_sample_bytes)
-    state_key = (
-        "stopping"
-        if launcher.is_stopping(run)
-        else "unlearned"
-        if status.state == "stopped" and not runs.is_usable(run)
-        else status.state
-    )
+    state_key = _state_key(run, status)
     ended = status.state in runs.ENDED_STATES
+    details = (
+        run_results.describe_results(run, report, lang)
+        if ended and report
+        else run_results.read_method_notes(run, lang)
+    )
     return {
         "file": str(file_stat.st_ino),
         "restart": restart,
@@ -136,9 +138,7 @@ def poll(query: Any) -> dict[str, Any]:
         "state": STATE_NAMES[state_key].render(lang),
         "line": _format_status(status, _find_latest_loss(run), lang),
         "about": _describe_run(plan, report, lang),
-        "more": run_results.describe_results(run, report, lang)
-        if ended and report
-        else run_results.read_method_notes(run, lang),
+        "more": details,
         "tables": run_results.build_tables(report, lang) if ended else [],
         "samples": latest_samples,
         "sampled": sample_bytes,
@@ -147,8 +147,17 @@ def poll(query: Any) -> dict[str, Any]:
     }
 
 
+def _state_key(run: Run, status: Status) -> str:
+    """The key of STATE_NAMES under which the run is shown."""
+    if launcher.is_stopping(run):
+        return "stopping"
+    if status.state == "stopped" and not runs.is_usable(run):
+        return "unlearned"
+    return status.state
+
+
 def _describe_run(plan: Plan, report: dict[str, Any], lang: str) -> str:
-    """What the shown run was started with, whatever the fields above say by now."""
+    """What the run was started with, whatever the form above shows by now."""
     card, method = presets.models().get(plan.model), presets.methods().get(plan.method.name)
     text = METHOD_ON_MODEL.render(
         lang, method=method.name if method else plan.method.name, model=card.name if card else plan.model
@@ -162,7 +171,10 @@ def _describe_run(plan: Plan, report: dict[str, Any], lang: str) -> str:
 
 
 def _read_points(run: Run, offset: int) -> tuple[int, list[dict[str, Any]]]:
-    """The whole lines after a byte offset, and the offset behind them; an offset beyond the file starts again."""
+    """The complete lines after a byte offset, and the new offset.
+
+    One beyond the file starts from the beginning.
+    """
     size = run.metrics_path.stat().st_size
     start = offset if 0 <= offset <= size else 0
     with run.metrics_path.open("rb") as file:
@@ -173,13 +185,13 @@ def _read_points(run: Run, offset: int) -> tuple[int, list[dict[str, Any]]]:
 
 
 def _find_latest_loss(run: Run) -> dict[str, Any]:
-    """The last point with a training loss; the line that is cut where the look begins is no point and drops out."""
+    """The last point with a training loss; a line cut off at the start of the tail is skipped."""
     _, tail = _read_points(run, max(0, run.metrics_path.stat().st_size - 4096))
     return next((point for point in reversed(tail) if "loss" in point), {})
 
 
 def _format_status(status: Status, last_point: dict[str, Any], lang: str) -> str:
-    """One line: where the run is, how long it will take, how fast it is."""
+    """One line: stage and step, time left, speed and memory."""
     if status.state in runs.ENDED_STATES:
         return ""
     if status.stage == "fetch" and status.step >= status.steps > 0:

@@ -1,4 +1,4 @@
-"""What came out of a run, in sentences and small tables, from its report; whatever the report lacks is left out."""
+"""The outcome of a run in sentences and small tables, from its report; what the report lacks is left out."""
 
 import json
 from typing import Any
@@ -12,32 +12,38 @@ from studio.training import report_messages
 from studio.ui import units
 
 LOSS_FELL = Message(
-    "{part} loss went from {before:.3f} to {after:.3f} (best at step {step}), in {time}. Next: compare both models in the Playground."
+    "{part} loss went from {before:.3f} to {after:.3f} (best at step {step}), in {time}. Next: compare both "
+    "models in the Playground."
 )
 LOSS_DID_NOT_FALL = Message(
-    "{part} loss did not fall: {before:.3f} before, {after:.3f} after {time}. Try more examples, another learning rate, or fewer epochs."
+    "{part} loss did not fall: {before:.3f} before, {after:.3f} after {time}. Try more examples, another "
+    "learning rate, or fewer epochs."
 )
 # Methods that do not train on the examples' own answers may rightly move away from them.
 OTHER_OBJECTIVE_METHODS = ("rlhf", "upft")
 LOSS_CHANGED = Message(
-    "In {time}. The loss on the kept-aside examples was {before:.3f} and is {after:.3f}; this method does not aim at it. Next: compare both models in the Playground."
+    "In {time}. The loss on the kept-aside examples was {before:.3f} and is {after:.3f}; this method does "
+    "not aim at it. Next: compare both models in the Playground."
 )
 ACCURACY = Message("It is right on {after:.0%} of the kept-aside texts (accuracy); before, {before:.0%}.")
 ANSWER_ACCURACY = Message(
     "It answers {after:.0%} of {asked:.0f} kept-aside questions rightly; the base, {before:.0%}."
 )
 REWARD_MODEL_ACCURACY = Message(
-    "The reward model ranks {after:.0%} of the {count} kept-aside pairs as people did; its simple start (a linear fit) {before:.0%}, guessing 50%."
+    "The reward model ranks {after:.0%} of the {count} kept-aside pairs as people did; its simple start (a "
+    "linear fit) {before:.0%}, guessing 50%."
 )
 LONGER_ANSWER_BASELINE = Message("Always taking the longer answer would be right on {share:.0%}.")
 MEAN_REWARD = Message(
     "Its answers to {count} kept-aside questions score {after:.3g} on average; before practice, {before:.3g}."
 )
 NO_REWARD_SIGNAL = Message(
-    "Practice changed nothing: choose a reward that some of its answers already earn and others do not, or allow longer answers."
+    "Practice changed nothing: choose a reward that some of its answers already earn and others do not, or "
+    "allow longer answers."
 )
 PREFERENCE_ACCURACY = Message(
-    "It finds the better answer likelier in {after:.0%} of the {count} kept-aside pairs; before, {before:.0%}."
+    "It finds the better answer likelier in {after:.0%} of the {count} kept-aside pairs; before, "
+    "{before:.0%}."
 )
 QUANTISATION_TABLE = {
     "caption": Message("What rounding costs"),
@@ -55,21 +61,18 @@ SAMPLE_TABLE = {
     "after": Message("After"),
     "reward": Message("Score"),
 }
-# The part of the examples that a verdict rests on.
+# The split that the figures were measured on.
 SPLIT_NAMES = {"validation": Message("Validation"), "test": Message("Test")}
 # How many samples are shown, and how much of each text (characters).
 MAX_SAMPLES, MAX_SAMPLE_CHARS = 4, 300
-# How much of the file of samples is looked at (bytes).
+# How much of the file of samples is read, from its end (bytes).
 TAIL_BYTES = 30_000
 
 
 def describe_results(run: Run, report: dict[str, Any], lang: str) -> str:
-    """What came out, in sentences."""
-    before, after, notes = (
-        _get_section(report, "before"),
-        _get_section(report, "after"),
-        _get_section(report, "method"),
-    )
+    """The outcome in sentences, for the page."""
+    before, after = _get_section(report, "before"), _get_section(report, "after")
+    notes = _get_section(report, "method")
     time = units.format_seconds(_as_float(report.get("seconds")) or 0, lang)
     parts = []
     if _all_have("accuracy", before, after):
@@ -85,16 +88,7 @@ def describe_results(run: Run, report: dict[str, Any], lang: str) -> str:
         )
     parts += [*_describe_stages(notes, lang), read_method_notes(run, lang)]
     if _all_have("loss", before, after):
-        has_improved = after["loss"] < before["loss"]
-        message = (
-            LOSS_FELL
-            if has_improved
-            else LOSS_CHANGED
-            if run.plan.method.name in OTHER_OBJECTIVE_METHODS
-            else LOSS_DID_NOT_FALL
-        )
-        if run.plan.method.name in OTHER_OBJECTIVE_METHODS and len(notes):
-            message = LOSS_CHANGED
+        message = _loss_message(run, has_fallen=after["loss"] < before["loss"], has_notes=bool(notes))
         split_name = SPLIT_NAMES["test" if report.get("measured_on") == "test" else "validation"]
         parts.append(
             message.render(
@@ -113,19 +107,22 @@ def describe_results(run: Run, report: dict[str, Any], lang: str) -> str:
     return join_sentences(parts, lang)
 
 
+def _loss_message(run: Run, has_fallen: bool, has_notes: bool) -> Message:
+    has_other_objective = run.plan.method.name in OTHER_OBJECTIVE_METHODS
+    if has_other_objective and (has_notes or not has_fallen):
+        return LOSS_CHANGED
+    return LOSS_FELL if has_fallen else LOSS_DID_NOT_FALL
+
+
 def read_method_notes(run: Run, lang: str) -> str:
-    """What the method had to say by now, also of a run that goes on."""
+    """The method's notes so far, also of a run that is still going on."""
     return join_sentences((message.render(lang) for message in spec.read_notes(run.folder)), lang)
 
 
 def _describe_stages(notes: dict[str, Any], lang: str) -> list[str]:
-    """What the method's own notes say: reward model, practice, pairs."""
+    """Sentences on the stages of RLHF: reward model, policy optimisation, preference pairs."""
     sentences = []
-    reward_model, rl, dpo = (
-        _get_section(notes, "reward_model"),
-        _get_section(notes, "rl"),
-        _get_section(notes, "dpo"),
-    )
+    reward_model, rl, dpo = (_get_section(notes, name) for name in ("reward_model", "rl", "dpo"))
     n_pairs = _get_section(reward_model, "pairs").get("held_out", "?")
     if _all_have("accuracy", _get_section(reward_model, "before"), _get_section(reward_model, "after")):
         sentences.append(
@@ -158,47 +155,58 @@ def _describe_stages(notes: dict[str, Any], lang: str) -> list[str]:
 
 
 def build_tables(report: dict[str, Any], lang: str) -> list[dict[str, Any]]:
-    """What came out that wants a table: the price of rounding, answers before and after practice. Cells are plain text."""
+    """The tables of the outcome: what rounding costs, and answers before and after practice."""
     notes = _get_section(report, "method")
-    tables = []
+    tables = (_quantisation_table(notes, lang), _sample_table(notes, lang))
+    return [table for table in tables if table]
+
+
+def _quantisation_table(notes: dict[str, Any], lang: str) -> dict[str, Any] | None:
     quantisation = _get_section(notes, "quantisation")
     columns = [
         name
         for name in ("full_precision", "quantised_afterwards", "quantised_while_training")
         if _get_section(quantisation, name)
     ]
-    if columns:
-        rows = []
-        for key in ("loss", "accuracy", "bytes"):
-            values = [_as_float(quantisation[name].get(key)) for name in columns]
-            if any(value is not None for value in values):
-                rows.append(
-                    [QUANTISATION_TABLE[key].render(lang), *(_format_cell(key, value) for value in values)]
-                )
-        tables.append(
-            {
-                "caption": QUANTISATION_TABLE["caption"].render(lang),
-                "heads": ["", *(QUANTISATION_TABLE[name].render(lang) for name in columns)],
-                "rows": rows,
-            }
-        )
-    raw_samples = _get_section(notes, "rl").get("samples")
-    rows = (
-        [
-            _format_sample(item, ("question", "before", "after", "reward"))
-            for item in raw_samples[:MAX_SAMPLES]
-        ]
-        if isinstance(raw_samples, list)
-        else []
-    )
-    if rows:
-        heads = [SAMPLE_TABLE[name].render(lang) for name in ("question", "before", "after", "reward")]
-        tables.append({"caption": SAMPLE_TABLE["caption"].render(lang), "heads": heads, "rows": rows})
-    return tables
+    if not columns:
+        return None
+    rows = []
+    for key in ("loss", "accuracy", "bytes"):
+        values = [_as_float(quantisation[name].get(key)) for name in columns]
+        if any(value is not None for value in values):
+            rows.append(
+                [QUANTISATION_TABLE[key].render(lang), *(_format_cell(key, value) for value in values)]
+            )
+    return {
+        "caption": QUANTISATION_TABLE["caption"].render(lang),
+        "heads": ["", *(QUANTISATION_TABLE[name].render(lang) for name in columns)],
+        "rows": rows,
+    }
+
+
+def _sample_table(notes: dict[str, Any], lang: str) -> dict[str, Any] | None:
+    samples = _get_section(notes, "rl").get("samples")
+    if not isinstance(samples, list) or not samples:
+        return None
+    keys = ("question", "before", "after", "reward")
+    return {
+        "caption": SAMPLE_TABLE["caption"].render(lang),
+        "heads": [SAMPLE_TABLE[key].render(lang) for key in keys],
+        "rows": [_format_sample(sample, keys) for sample in samples[:MAX_SAMPLES]],
+    }
 
 
 def read_samples(run: Run, known_bytes: int) -> tuple[int, list[dict[str, str]] | None]:
-    """How large the file of practice's answers is, and its last ones; None where it is as large as `known`."""
+    """The latest answers of policy optimisation.
+
+    Args:
+        run: The run whose `stages/samples.jsonl` is read.
+        known_bytes: The size of that file when it was read last.
+
+    Returns:
+        The size of the file in bytes, and the answers of its last step; None for these if the size is
+        unchanged.
+    """
     path = run.folder / "stages" / "samples.jsonl"
     size_bytes = path.stat().st_size if path.is_file() else 0
     if size_bytes == known_bytes:
@@ -208,17 +216,11 @@ def read_samples(run: Run, known_bytes: int) -> tuple[int, list[dict[str, str]] 
     with path.open("rb") as file:
         file.seek(max(0, size_bytes - TAIL_BYTES))
         lines = file.read().split(b"\n")
-    rows = [item for line in lines if (item := _parse_sample(line))]
-    last_step_rows = [row for row in rows if row.get("step") == rows[-1].get("step")]
+    samples = [sample for line in lines if (sample := _parse_sample(line))]
+    last_step = [sample for sample in samples if sample.get("step") == samples[-1].get("step")]
+    keys = ("question", "answer", "reward")
     return size_bytes, [
-        dict(
-            zip(
-                ("question", "answer", "reward"),
-                _format_sample(row, ("question", "answer", "reward")),
-                strict=True,
-            )
-        )
-        for row in last_step_rows[:MAX_SAMPLES]
+        dict(zip(keys, _format_sample(sample, keys), strict=True)) for sample in last_step[:MAX_SAMPLES]
     ]
 
 
@@ -228,32 +230,27 @@ def _parse_sample(line: bytes) -> dict[str, Any]:
 
 
 def _format_sample(sample: Any, keys: tuple[str, ...]) -> list[str]:
-    """The cells of a sample, as text: a score with two digits, a text shortened."""
+    """The cells of a sample as text: a score with two digits, a text shortened."""
     fields = sample if isinstance(sample, dict) else {}
-    cells = []
-    for key in keys:
-        value = fields.get(key, "")
-        text = (
-            f"{value:.2f}"
-            if isinstance(value, int | float)
-            else value
-            if isinstance(value, str)
-            else json.dumps(value)
-        )
-        cells.append(text[:MAX_SAMPLE_CHARS] + ("…" if len(text) > MAX_SAMPLE_CHARS else ""))
-    return cells
+    return [_shorten(_format_value(fields.get(key, ""))) for key in keys]
+
+
+def _format_value(value: Any) -> str:
+    if isinstance(value, str):
+        return value
+    return f"{value:.2f}" if isinstance(value, int | float) else json.dumps(value)
+
+
+def _shorten(text: str) -> str:
+    return text if len(text) <= MAX_SAMPLE_CHARS else text[:MAX_SAMPLE_CHARS] + "…"
 
 
 def _format_cell(key: str, value: float | None) -> str:
     if value is None:
         return "–"
-    return (
-        f"{value / 1e6:,.1f} MB"
-        if key == "bytes"
-        else f"{value:.0%}"
-        if key == "accuracy"
-        else f"{value:.3f}"
-    )
+    if key == "bytes":
+        return f"{value / 1e6:,.1f} MB"
+    return f"{value:.0%}" if key == "accuracy" else f"{value:.3f}"
 
 
 def _get_section(parent: Any, name: str) -> dict[str, Any]:

@@ -47,7 +47,8 @@ RESTARTS_STAGE = Message(
 )
 RESUMED = Message("“{name}” goes on from where it was.")
 DOES_NOT_FIT_ADVICE = Message(
-    "The Method tab offers changes that make it fit, in the row of this method. Or insist below, and it ends with a sentence where memory runs out."
+    "The Method tab offers changes that make it fit, in the row of this method. Or insist below, and it "
+    "ends with a sentence where memory runs out."
 )
 START_ANYWAY = label("Start anyway")
 START_ANYWAY_HELP = label(
@@ -98,7 +99,7 @@ def start_run(
 ) -> tuple[Any, ...]:
     """Create the run and start its worker.
 
-    What is wrong is said before anything starts, and a run that cannot fit is started only if the person insists.
+    Problems are reported before anything starts; a run that cannot fit is started only if the person insists.
 
     Args:
         request: The visitor's request.
@@ -183,7 +184,7 @@ def stop_run(run_id: str, request: gr.Request) -> dict[str, Any]:
 
 
 def refresh_state(run_id: str, browser_runs: object, request: gr.Request) -> tuple[Any, ...]:
-    """The shown run is in another state: the list says so too, and what was said of one that has ended is over."""
+    """The state of the run has changed: update the list, and clear the notice of a run that has ended."""
     lang = request_language(request)
     try:
         has_ended = runs.status(runs.get(run_id or "")).state in runs.ENDED_STATES
@@ -199,7 +200,10 @@ def show_run(run_id: str | None, request: gr.Request) -> tuple[Any, ...]:
 
 
 def reattach_run(remembered_id: str, browser_runs: object, request: gr.Request) -> tuple[Any, ...]:
-    """Find a run again after a reload: the one in the address, else the one this browser remembers, else one that is going on."""
+    """The run to show after a reload.
+
+    That of the address, else the remembered one, else one that is going on.
+    """
     lang = request_language(request)
     requested_id = str(request.query_params.get("run", "")) if request is not None else ""
     existing_ids = {run.id for run in runs.all_runs()}
@@ -229,7 +233,9 @@ def list_runs(selected_id: str, browser_runs: object, lang: str) -> Any:
 
 
 def build(run: gr.BrowserState, browser_runs: gr.BrowserState, inputs: dict[str, Any]) -> TrainTab:
-    """Lay the tab out and wire it; `run` and `mine` remember runs, `inputs` are the fields of the other tabs by name."""
+    """Build and wire the tab; `run` and `browser_runs` remember runs, `inputs` are the other tabs' fields by
+    name.
+    """
     gr.Markdown(t(TRAIN_HEADING))
     summary = notices.notice_box("summary")
     name = gr.Textbox(
@@ -247,7 +253,8 @@ def build(run: gr.BrowserState, browser_runs: gr.BrowserState, inputs: dict[str,
     next_button = gr.Button(t(NEXT_COMPARE), elem_id="to-playground")
     plan_inputs = {**inputs, "name": name}
     start_inputs = {**plan_inputs, "browser_runs": browser_runs, "insist": insist}
-    # Said at once by the browser, in its own words: a trial of the settings takes seconds. First, so that the answer comes after it.
+    # Shown at once by the browser, since checking the settings takes seconds; first, so that the result
+    # replaces it.
     start_button.click(None, None, notice, js=_build_checking_js(), show_progress="hidden", queue=False)
     start_button.click(
         start_run,
@@ -281,7 +288,9 @@ def build(run: gr.BrowserState, browser_runs: gr.BrowserState, inputs: dict[str,
         None,
         run,
         None,
-        js="(run) => { const url = new URL(location.href); if (run && (window.studioAttached || !url.searchParams.get('run'))) { url.searchParams.set('run', run); history.replaceState(null, '', url); } }",
+        js="(run) => { const url = new URL(location.href); if (run && (window.studioAttached || "
+        "!url.searchParams.get('run'))) { url.searchParams.set('run', run); history.replaceState(null, "
+        "'', url); } }",
     )
     return TrainTab(next_button, summary, state_changed, plan_inputs)
 

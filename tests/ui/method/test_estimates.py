@@ -13,7 +13,7 @@ def test_a_sentence_on_the_cost_names_the_machine_it_is_for():
     local_name = estimates.LOCAL_MACHINE_NAME.text
     assert local_name in estimates.format_expected_cost(estimate, "en")
     machine = next(iter(catalogue.load_machines().values()))
-    text = estimates.format_expected_cost(replace(estimate, place=machine.id), "en")
+    text = estimates.format_expected_cost(replace(estimate, machine_id=machine.id), "en")
     assert machine.name in text
     assert local_name not in text
 

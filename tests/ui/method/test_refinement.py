@@ -9,7 +9,7 @@ from studio.ui.method import refinement
 def test_refining_ends_when_the_fields_have_changed(monkeypatch):
     traced = []
 
-    def trace_missing(plan, method, *inputs):
+    def trace_missing(context, method):
         traced.append(method.name)
         refinement.next_revision(ENGLISH)  # somebody moves a slider
         return True

@@ -1,4 +1,4 @@
-"""Machines and prices: every figure has a source, a person's own rows win, and money is counted as it is billed."""
+"""Machines and prices: figures have sources, a person's own rows win, money is counted as it is billed."""
 
 import os
 import subprocess
@@ -15,13 +15,13 @@ from studio.estimate.machines import catalogue, hardware
 
 GIB = 2**30
 TODAY = date(2026, 11, 23)
-ASK = hardware.query_gpu
+QUERY_GPU = hardware.query_gpu
 SHIPPED = yaml.safe_load((presets.FOLDER / "machines.yaml").read_text(encoding="utf-8"))
 
 
 @pytest.fixture
-def own(studio_home):
-    """Write the person's own file of machines; its path comes back."""
+def write_machines(studio_home):
+    """Write the person's own file of machines; returns its path."""
 
     def write(text):
         file = studio_home / "machines.yaml"
@@ -32,23 +32,23 @@ def own(studio_home):
 
 
 @pytest.fixture(autouse=True)
-def no_card(monkeypatch):
-    """The machine that runs the tests counts as one without a card, whatever it has."""
+def no_gpu(monkeypatch):
+    """The machine that runs the tests counts as one without a GPU, whatever it has."""
     monkeypatch.setattr(hardware, "query_gpu", lambda: None)
 
 
 @pytest.fixture
-def smi(no_card, monkeypatch):
-    """A nvidia-smi that gives this answer."""
-    monkeypatch.setattr(hardware, "query_gpu", ASK)
+def smi(no_gpu, monkeypatch):
+    """A nvidia-smi that prints this text."""
+    monkeypatch.setattr(hardware, "query_gpu", QUERY_GPU)
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
     monkeypatch.setattr(hardware.shutil, "which", lambda name: f"/usr/bin/{name}")
     hardware._query_nvidia_smi.cache_clear()
 
-    def answer(text, rc=0):
+    def answer(text, returncode=0):
         def run(command, **about):
-            if rc:
-                raise subprocess.CalledProcessError(rc, command)
+            if returncode:
+                raise subprocess.CalledProcessError(returncode, command)
             return subprocess.CompletedProcess(command, 0, stdout=text)
 
         monkeypatch.setattr(subprocess, "run", run)
@@ -57,28 +57,36 @@ def smi(no_card, monkeypatch):
     hardware._query_nvidia_smi.cache_clear()
 
 
-def wrong(own, text):
+def find_problems(write_machines, text):
     """The problems of a file, each without the file's name in front."""
-    file = own(text)
+    file = write_machines(text)
     with pytest.raises(BadPlan) as caught:
         catalogue.load_machines()
     assert all(problem.startswith(f"{file}: ") for problem in caught.value.problems)
     return [problem.removeprefix(f"{file}: ") for problem in caught.value.problems]
 
 
-@pytest.mark.parametrize("name", list(SHIPPED["machines"]))
-def test_a_shipped_machine_has_every_figure_the_estimator_needs(name):
-    place = catalogue.load_machines()[name]
-    assert place.id == name
-    assert place.name
-    assert 10 * GIB < place.usable_bytes < 250 * GIB
-    assert 0 < place.tflops_32 <= place.tflops_16 < 3000
-    assert 10 < place.bandwidth_gb_s < 10000
-    assert place.spec_source.said
-    assert (place.price_per_hour is None) == (place.price_source is None) == (place.billed is None)
+def test_a_shipped_machine_has_every_figure_the_estimator_needs():
+    machines = catalogue.load_machines()
+    assert set(machines) == set(SHIPPED["machines"])
+    failures = {}
+    for machine_id, machine in machines.items():
+        prices = (machine.price_per_hour, machine.price_source, machine.billed)
+        checks = {
+            "id": machine.id == machine_id,
+            "name": bool(machine.name),
+            "memory": 10 * GIB < machine.usable_bytes < 250 * GIB,
+            "arithmetic": 0 < machine.tflops_32 <= machine.tflops_16 < 3000,
+            "bandwidth": 10 < machine.bandwidth_gb_s < 10000,
+            "source": bool(machine.spec_source.said),
+            "price": len({price is None for price in prices}) == 1,
+        }
+        if failed := [name for name, is_met in checks.items() if not is_met]:
+            failures[machine_id] = failed
+    assert failures == {}
 
 
-def test_every_shipped_figure_tells_its_source_and_its_date():
+def test_every_shipped_figure_names_its_source_and_its_date():
     rows = [
         *SHIPPED["cards"].values(),
         *SHIPPED["hosted"].values(),
@@ -90,7 +98,7 @@ def test_every_shipped_figure_tells_its_source_and_its_date():
         assert date(2025, 1, 1) <= row["source"]["date"] <= TODAY
 
 
-def test_every_shipped_card_is_offered_or_known_by_its_name():
+def test_every_shipped_gpu_is_offered_or_known_by_its_name():
     offered = {row["card"] for row in SHIPPED["machines"].values()}
     unused = {
         name for name, card in SHIPPED["cards"].items() if name not in offered and not card.get("seen_as")
@@ -100,29 +108,29 @@ def test_every_shipped_card_is_offered_or_known_by_its_name():
     )  # Apple's: a person names the memory
 
 
-def test_what_is_said_of_a_machine_is_said_in_both_languages():
-    notes = [place.note for place in catalogue.load_machines().values() if place.note] + [
+def test_a_note_on_a_machine_is_in_both_languages():
+    notes = [machine.note for machine in catalogue.load_machines().values() if machine.note] + [
         offer.note for offer in catalogue.hosted_offers() if offer.note
     ]
     assert notes
     assert all(note.render() and note.render("zh") for note in notes)
 
 
-def test_a_t4_has_what_was_measured_and_other_cards_its_share():
-    places = catalogue.load_machines()
-    assert places["hf-t4-small"].usable_bytes == int(14.56 * GIB)
-    assert "usable_bytes" not in places["hf-t4-small"].assumed
-    assert not places["hf-t4-small"].bf16
-    assert places["hf-l4x1"].usable_bytes == int(24 * 0.91 * GIB)
-    assert places["hf-l4x1"].assumed == ("usable_bytes", "tflops_32")
-    assert places["hf-l4x1"].tflops_32 == 121 / 8
+def test_a_t4_has_what_was_measured_and_other_gpus_its_share():
+    machines = catalogue.load_machines()
+    assert machines["hf-t4-small"].usable_bytes == int(14.56 * GIB)
+    assert "usable_bytes" not in machines["hf-t4-small"].assumed
+    assert not machines["hf-t4-small"].bf16
+    assert machines["hf-l4x1"].usable_bytes == int(24 * 0.91 * GIB)
+    assert machines["hf-l4x1"].assumed == ("usable_bytes", "tflops_32")
+    assert machines["hf-l4x1"].tflops_32 == 121 / 8
 
 
-def test_a_processor_is_as_fast_as_its_cores_together():
-    place = catalogue.load_machines()["hf-cpu-upgrade"]
-    assert place.kind == "processor"
-    assert place.tflops_16 == place.tflops_32 == pytest.approx(8 * 0.07)
-    assert place.bandwidth_gb_s == 15
+def test_a_cpu_is_as_fast_as_its_cores_together():
+    machine = catalogue.load_machines()["hf-cpu-upgrade"]
+    assert not machine.is_gpu
+    assert machine.tflops_16 == machine.tflops_32 == pytest.approx(8 * 0.07)
+    assert machine.bandwidth_gb_s == 15
 
 
 def test_a_price_is_stale_after_half_a_year():
@@ -133,40 +141,52 @@ def test_a_price_is_stale_after_half_a_year():
     assert not catalogue.is_stale(None, TODAY)
 
 
-def test_the_stale_prices_of_the_list_are_told_apart_by_their_date():
+def test_the_stale_prices_of_the_list_are_recognised_by_their_date():
     old = {
-        place.id
-        for place in catalogue.load_machines().values()
-        if catalogue.is_stale(place.price_source, TODAY)
+        machine.id
+        for machine in catalogue.load_machines().values()
+        if catalogue.is_stale(machine.price_source, TODAY)
     }
     assert {"modal-t4", "modal-h100", "suanjiayun-rtx-4090"} <= old
     assert not {"hf-t4-small", "runpod-h100-sxm", "rtx-4090"} & old
 
 
 def test_a_machine_without_a_price_costs_nothing_known_and_a_free_one_nothing():
-    places = catalogue.load_machines()
-    assert catalogue.dollars_of_minutes(places["rtx-4090"], 60) is None
-    assert catalogue.dollars_of_minutes(places["hf-zero"], 60) == 0
+    machines = catalogue.load_machines()
+    assert catalogue.dollars_of_minutes(machines["rtx-4090"], 60) is None
+    assert catalogue.dollars_of_minutes(machines["hf-zero"], 60) == 0
+
+
+def test_seconds_are_billed_as_seconds():
+    """A plain ceil of 23 / 60 minutes over 1 / 60 makes 24 seconds of 23, as of 170 figures below 2,000."""
+    seconds = [23, 31, 46, 62, *range(1, 2000)]
+    wrongly_billed = {
+        n_seconds: hours * 3600
+        for n_seconds in seconds
+        if (hours := catalogue.billed_hours("second", n_seconds / 60)) * 3600 != pytest.approx(n_seconds)
+    }
+    assert wrongly_billed == {}
+    assert catalogue.billed_hours("second", 23.2 / 60) == pytest.approx(24 / 3600)
 
 
 def test_money_is_counted_in_the_unit_that_is_billed():
-    places = catalogue.load_machines()
-    by_minute, by_second, by_hour = places["hf-t4-medium"], places["modal-t4"], places["lambda-a10"]
+    machines = catalogue.load_machines()
+    by_minute, by_second, by_hour = machines["hf-t4-medium"], machines["modal-t4"], machines["lambda-a10"]
     assert catalogue.billed_hours(by_minute.billed, 10.2) == pytest.approx(11 / 60)
     assert catalogue.dollars_of_minutes(by_minute, 10.2) == pytest.approx(0.11)  # 11 minutes at a cent
     assert catalogue.billed_hours(by_second.billed, 61 / 60) == pytest.approx(61 / 3600)
     assert catalogue.billed_hours(by_second.billed, 0.001) == pytest.approx(1 / 3600)
     assert "billed" in by_hour.assumed
     assert catalogue.dollars_of_minutes(by_hour, 61) == pytest.approx(2 * 1.29)
-    assert catalogue.billed_hours(places["rtx-4090"].billed, 90) == 1.5
+    assert catalogue.billed_hours(machines["rtx-4090"].billed, 90) == 1.5
     assert catalogue.billed_hours(by_minute.billed, 0) == 0
 
 
 def test_yuan_are_not_called_dollars():
-    place = catalogue.load_machines()["suanjiayun-rtx-4090"]
-    assert place.currency == "CNY"
-    assert catalogue.cost_of_minutes(place, 120) == pytest.approx(2.48)
-    assert catalogue.dollars_of_minutes(place, 120) is None
+    machine = catalogue.load_machines()["suanjiayun-rtx-4090"]
+    assert machine.currency == "CNY"
+    assert catalogue.cost_of_minutes(machine, 120) == pytest.approx(2.48)
+    assert catalogue.dollars_of_minutes(machine, 120) is None
 
 
 def test_two_million_tokens_at_a_hosted_service():
@@ -175,46 +195,53 @@ def test_two_million_tokens_at_a_hosted_service():
     assert catalogue.hosted_dollar_range(offers["openai-gpt-4.1-mini"], 2e6) == (10, 10)
 
 
-def test_a_row_of_ones_own_stands_in_for_the_shipped_one(own):
-    file = own("machines:\n  hf-t4-small: {card: t4, price: {per_hour: 0.44, billed: minute}}\n")
-    place = catalogue.load_machines()["hf-t4-small"]
-    assert place.price_per_hour == 0.44
-    assert place.name == "NVIDIA T4"  # the whole row is replaced
-    assert place.price_source.said == str(file)
-    assert place.price_source.date == date.fromtimestamp(file.stat().st_mtime)
+def test_a_persons_row_stands_in_for_the_shipped_one(write_machines):
+    file = write_machines("machines:\n  hf-t4-small: {card: t4, price: {per_hour: 0.44, billed: minute}}\n")
+    machine = catalogue.load_machines()["hf-t4-small"]
+    assert machine.price_per_hour == 0.44
+    assert machine.name == "NVIDIA T4"  # the whole row is replaced
+    assert machine.price_source.said == str(file)
+    assert machine.price_source.date == date.fromtimestamp(file.stat().st_mtime)
     assert catalogue.load_machines()["hf-t4-medium"].price_per_hour == 0.60
 
 
-def test_a_changed_file_is_read_again_and_a_removed_one_forgotten(own):
+def test_a_changed_file_is_read_again_and_a_removed_one_forgotten(write_machines):
     text = "machines:\n  rtx-4090: {card: rtx-4090, price: {per_hour: %s}}\n"
-    file = own(text % 1)
+    file = write_machines(text % 1)
     assert catalogue.load_machines()["rtx-4090"].price_per_hour == 1
-    own(text % 2)
+    write_machines(text % 2)
     os.utime(file, ns=(0, file.stat().st_mtime_ns + 1_000_000_000))
     assert catalogue.load_machines()["rtx-4090"].price_per_hour == 2
     file.unlink()
     assert catalogue.load_machines()["rtx-4090"].price_per_hour is None
 
 
-def test_a_card_and_a_service_of_ones_own(own):
-    own(
-        "cards:\n  gaudi: {name: Gaudi, kind: card, memory_gb: 100, usable_gb: 90, bf16: true, tflops_16: 400, bandwidth_gb_s: 2000}\n"
-        "machines:\n  ours: {card: gaudi, start_minutes: 3}\n  my-mac: {card: m4-max, host: {memory_gb: 64, usable_gb: 48}}\n"
+def test_a_gpu_and_a_service_of_a_persons_own_file(write_machines):
+    write_machines(
+        "cards:\n"
+        "  gaudi: {name: Gaudi, kind: card, memory_gb: 100, usable_gb: 90, bf16: true, tflops_16: 400,"
+        " bandwidth_gb_s: 2000}\n"
+        "machines:\n"
+        "  ours: {card: gaudi, start_minutes: 3}\n"
+        "  my-mac: {card: m4-max, host: {memory_gb: 64, usable_gb: 48}}\n"
         "hosted:\n  ours: {name: Ours, low: 1, high: 2}\n"
     )
-    places = catalogue.load_machines()
-    assert places["ours"].usable_bytes == 90 * GIB
-    assert places["ours"].start_minutes == 3
-    assert places["my-mac"].usable_bytes == 48 * GIB
+    machines = catalogue.load_machines()
+    assert machines["ours"].usable_bytes == 90 * GIB
+    assert machines["ours"].start_minutes == 3
+    assert machines["my-mac"].usable_bytes == 48 * GIB
     assert catalogue.hosted_offers()[-1].id == "ours"
 
 
-def test_everything_wrong_in_ones_own_file_is_told_with_file_and_key(own):
-    found = wrong(
-        own,
-        "machines:\n  a: {card: t4, colour: blue}\n  b: {card: t4, price: {per_hour: -1}}\n  c: {card: t4, cards: 4}\n",
+def test_everything_wrong_in_a_persons_file_is_named_with_file_and_key(write_machines):
+    problems = find_problems(
+        write_machines,
+        "machines:\n"
+        "  a: {card: t4, colour: blue}\n"
+        "  b: {card: t4, price: {per_hour: -1}}\n"
+        "  c: {card: t4, cards: 4}\n",
     )
-    assert [problem.split(": ")[0] for problem in found] == [
+    assert [problem.split(": ")[0] for problem in problems] == [
         "machines.a.colour",
         "machines.b.price.per_hour",
         "machines.c.cards",
@@ -222,7 +249,7 @@ def test_everything_wrong_in_ones_own_file_is_told_with_file_and_key(own):
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "expected"),
     [
         ("machines: {a: {card: t5}}", "machines.a.card: expected one of t4, l4"),
         ("machines: {a: {name: A}}", "machines.a.card: expected one of"),
@@ -241,32 +268,32 @@ def test_everything_wrong_in_ones_own_file_is_told_with_file_and_key(own):
         ("machines: {", "is not valid YAML"),
     ],
 )
-def test_a_wrong_file_says_what_is_wrong(own, text, told):
-    found = wrong(own, text)
-    assert len(found) == 1
-    assert found[0].startswith(told)
+def test_a_wrong_file_says_what_is_wrong(write_machines, text, expected):
+    problems = find_problems(write_machines, text)
+    assert len(problems) == 1
+    assert problems[0].startswith(expected)
 
 
-def test_an_empty_file_changes_nothing(own):
+def test_an_empty_file_changes_nothing(write_machines):
     before = catalogue.load_machines()
-    own("# nothing yet\n")
+    write_machines("# nothing yet\n")
     assert catalogue.load_machines() == before
 
 
 def test_this_machine_has_sane_figures_and_no_price():
-    place = catalogue.local_machine()
-    assert (place.id, place.kind) == ("here", "processor")
-    assert 0 <= place.usable_bytes < psutil.virtual_memory().total
-    assert place.tflops_32 == pytest.approx(0.07 * hardware.available_cores())
-    assert set(place.assumed) == {"tflops_16", "tflops_32", "bandwidth_gb_s"}
-    assert catalogue.dollars_of_minutes(place, 60) is None
+    machine = catalogue.local_machine()
+    assert (machine.id, machine.is_gpu, machine.torch_device) == ("here", False, "cpu")
+    assert 0 <= machine.usable_bytes < psutil.virtual_memory().total
+    assert machine.tflops_32 == pytest.approx(0.07 * hardware.available_cores())
+    assert set(machine.assumed) == {"tflops_16", "tflops_32", "bandwidth_gb_s"}
+    assert catalogue.dollars_of_minutes(machine, 60) is None
 
 
-def test_this_machine_takes_its_price_from_ones_own_file(own):
-    own("machines: {here: {name: The office PC, price: {per_hour: 0.12}}}")
-    place = catalogue.local_machine()
-    assert place.name == "The office PC"
-    assert catalogue.dollars_of_minutes(place, 30) == pytest.approx(0.12)
+def test_this_machine_takes_its_price_from_a_persons_file(write_machines):
+    write_machines("machines: {here: {name: The office PC, price: {per_hour: 0.12}}}")
+    machine = catalogue.local_machine()
+    assert machine.name == "The office PC"
+    assert catalogue.dollars_of_minutes(machine, 30) == pytest.approx(0.12)
     assert "here" not in catalogue.load_machines()
 
 
@@ -307,7 +334,7 @@ def memory_with(available):
     return Memory
 
 
-def test_what_a_going_run_holds_is_there_for_the_next_one(make_plan, monkeypatch, tmp_path):
+def test_what_an_active_run_holds_is_there_for_the_next_one(make_plan, monkeypatch, tmp_path):
     monkeypatch.setattr(hardware.psutil, "virtual_memory", lambda: memory_with(2_000_000_000))
     write_all(tmp_path / "cg", {"memory.max": "max\n"})
     assert catalogue.local_machine(tmp_path / "cg").usable_bytes == 1_000_000_000
@@ -323,11 +350,11 @@ def test_what_a_going_run_holds_is_there_for_the_next_one(make_plan, monkeypatch
 
 
 def test_a_process_counts_its_own_peak_and_not_that_of_whoever_started_it():
-    ask = "from studio.estimate.machines import hardware; print(hardware.peak_resident_bytes())"
-    hold = b"x" * 700_000_000
-    found = subprocess.run([sys.executable, "-c", ask], capture_output=True, check=True, text=True)
-    assert len(hold) > 3 * int(found.stdout)
-    assert hardware.peak_resident_bytes() > len(hold)
+    code = "from studio.estimate.machines import hardware; print(hardware.peak_resident_bytes())"
+    held_bytes = b"x" * 700_000_000
+    child = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True, text=True)
+    assert len(held_bytes) > 3 * int(child.stdout)
+    assert hardware.peak_resident_bytes() > len(held_bytes)
 
 
 def test_without_a_limit_the_free_memory_decides(tmp_path, monkeypatch):
@@ -356,35 +383,40 @@ def test_the_limit_of_a_container_decides_the_cores(tmp_path, monkeypatch, files
     assert catalogue.local_machine(tmp_path / "cg").tflops_32 == pytest.approx(0.07 * cores)
 
 
-def test_a_known_card_here_has_its_own_figures_and_its_free_memory(smi):
+def test_a_listed_gpu_here_has_its_own_figures_and_its_free_memory(smi):
     smi("NVIDIA H200, 143771, 100000\nTesla T4, 15360, 15000\n")
-    place = catalogue.local_machine()
-    assert (place.kind, place.name, place.bf16) == ("card", "NVIDIA H200", True)
-    assert place.usable_bytes == 100_000 * 2**20
-    assert place.tflops_16 == 989
-    assert place.assumed == ("tflops_32",)
+    machine = catalogue.local_machine()
+    assert (machine.is_gpu, machine.torch_device, machine.name, machine.bf16) == (
+        True,
+        "cuda",
+        "NVIDIA H200",
+        True,
+    )
+    assert machine.usable_bytes == 100_000 * 2**20
+    assert machine.tflops_16 == 989
+    assert machine.assumed == ("tflops_32",)
 
 
-def test_an_unknown_card_here_counts_as_the_slowest_one_and_says_so(smi):
+def test_an_unknown_gpu_here_counts_as_the_slowest_one_and_says_so(smi):
     smi("NVIDIA GeForce RTX 9999, 32000, 31000\n")
-    place = catalogue.local_machine()
-    assert (place.tflops_16, place.bf16, place.watts) == (65, False, None)
-    assert set(place.assumed) == {"tflops_16", "tflops_32", "bandwidth_gb_s", "bf16"}
-    assert "NVIDIA GeForce RTX 9999" in place.spec_source.said
-    assert place.spec_source.quality == "recalled"
+    machine = catalogue.local_machine()
+    assert (machine.tflops_16, machine.bf16, machine.watts) == (65, False, None)
+    assert set(machine.assumed) == {"tflops_16", "tflops_32", "bandwidth_gb_s", "bf16"}
+    assert "NVIDIA GeForce RTX 9999" in machine.spec_source.said
+    assert machine.spec_source.quality == "recalled"
 
 
 @pytest.mark.parametrize("text", ["", "NVIDIA GB10, [N/A], [N/A]\n", "No devices were found\n"])
-def test_an_answer_without_a_card_leaves_the_processor(smi, text):
+def test_an_answer_without_a_gpu_leaves_the_cpu(smi, text):
     smi(text)
-    assert catalogue.local_machine().kind == "processor"
+    assert not catalogue.local_machine().is_gpu
 
 
-def test_a_card_that_does_not_answer_or_is_hidden_leaves_the_processor(smi, monkeypatch):
-    smi("", rc=9)
-    assert catalogue.local_machine().kind == "processor"
+def test_a_gpu_that_does_not_answer_or_is_hidden_leaves_the_cpu(smi, monkeypatch):
+    smi("", returncode=9)
+    assert not catalogue.local_machine().is_gpu
     smi("Tesla T4, 15360, 15000\n")
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "-1")
-    assert catalogue.local_machine().kind == "processor"
+    assert not catalogue.local_machine().is_gpu
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0")
-    assert catalogue.local_machine().kind == "card"
+    assert catalogue.local_machine().is_gpu

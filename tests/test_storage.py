@@ -21,7 +21,7 @@ def test_the_home_is_where_the_environment_says(tmp_path, monkeypatch):
 
 
 def test_the_home_is_its_owners_alone(tmp_path, monkeypatch):
-    monkeypatch.setenv("STUDIO_HOME", str(tmp_path / "mine"))
+    monkeypatch.setenv("STUDIO_HOME", str(tmp_path / "own"))
     assert stat.S_IMODE(home().stat().st_mode) == 0o700
 
 

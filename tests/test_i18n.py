@@ -1,4 +1,4 @@
-"""Every sentence a person reads exists once, in two languages, and is filled in when it is said."""
+"""A message is rendered in the language of whoever reads it, with its values filled in."""
 
 import pytest
 
@@ -16,7 +16,7 @@ def test_chinese_falls_back_to_english():
     assert Message("Start").render("zh") == "Start"
 
 
-def test_words_within_words_are_said_in_the_same_language():
+def test_a_message_within_a_message_is_rendered_in_the_same_language():
     outer, inner = (
         Message("Why: {why}", translations={"zh": "原因：{why}"}),
         Message("no memory", translations={"zh": "内存不足"}),
@@ -52,10 +52,10 @@ def test_a_sentence_without_values_may_hold_braces():
     assert Message('{"a": 1}').render() == '{"a": 1}'
 
 
-def test_filled_words_keep_both_languages():
+def test_a_formatted_message_keeps_its_translations_and_falls_back_to_english():
     filled = Message("{count} rows", translations={"zh": "{count} 行"}).format(count=3)
     assert (filled.render(), filled.render("zh")) == ("3 rows", "3 行")
-    assert Message("{count} rows").format(count=3).render("zh") == ""
+    assert Message("{count} rows").format(count=3).render("zh") == "3 rows"
 
 
 def test_a_number_is_formatted_in_both_languages():
@@ -65,23 +65,24 @@ def test_a_number_is_formatted_in_both_languages():
 
 
 @pytest.mark.parametrize(
-    ("count", "said"), [(0, "0 rows are"), (1, "1 row is"), (2, "2 rows are"), (1200, "1,200 rows are")]
+    ("count", "sentence"), [(0, "0 rows are"), (1, "1 row is"), (2, "2 rows are"), (1200, "1,200 rows are")]
 )
-def test_a_word_goes_with_its_count(count, said):
-    assert Message("{count:,} {count:row|rows} {count:is|are}").render(count=count) == said
-    assert Message("{count:,} {count:row|rows} {count:is|are}").format(count=count).render() == said
+def test_a_word_goes_with_its_count(count, sentence):
+    assert Message("{count:,} {count:row|rows} {count:is|are}").render(count=count) == sentence
+    assert Message("{count:,} {count:row|rows} {count:is|are}").format(count=count).render() == sentence
 
 
-def test_words_of_a_card_may_lack_chinese():
+def test_a_message_of_a_card_may_lack_chinese():
     assert Message.from_card({"en": "a"}) == Message("a")
     assert Message.from_card({"en": "a", "zh": "甲"}) == Message("a", translations={"zh": "甲"})
 
 
 def test_a_label_is_found_by_its_key_in_every_language():
-    found = i18n.label("A label that only this test has", translations={"zh": "只有这个测试才有的标签"})
-    assert i18n.labels("en")[i18n.label_key(found)] == found.render()
-    assert i18n.labels("zh")[i18n.label_key(found)] == found.render("zh")
-    assert i18n.label_key(found) != i18n.label_key(Message("another"))
+    text, chinese = "A label that only this test has", "只有这个测试才有的标签"
+    message = i18n.register_label(Message(text, translations={"zh": chinese}))
+    assert i18n.labels("en")[i18n.label_key(message)] == text
+    assert i18n.labels("zh")[i18n.label_key(message)] == chinese
+    assert i18n.label_key(message) != i18n.label_key(Message("another"))
 
 
 @pytest.mark.parametrize("language", i18n.languages())

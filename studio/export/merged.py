@@ -1,0 +1,26 @@
+"""Merged weights: the whole model, which opens on its own."""
+
+from pathlib import Path
+
+from studio import methods
+from studio.export.spec import ExportFormat, copy_model
+from studio.i18n import label
+from studio.runs import Run
+
+
+def write(run: Run, folder: Path) -> None:
+    """Merge what was learned into the base; a method that saves whole models has nothing to merge."""
+    method = methods.get(run.plan.method.name)
+    if method.exports == ("merged",):
+        copy_model(run, folder)
+        return
+    from studio.export import merge  # noqa: PLC0415 - loads torch
+
+    merge.save_merged_model(run, folder)
+
+
+FORMAT = ExportFormat(
+    name="merged",
+    label=label("The whole model (merged weights): opens on its own"),
+    write=write,
+)

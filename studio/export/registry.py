@@ -1,0 +1,21 @@
+"""The export formats there are: one file each, listed here in the order of the page."""
+
+from studio import methods
+from studio.export import adapter, merged, packed
+from studio.export.spec import ExportFormat
+from studio.runs import Run
+
+EXPORT_FORMATS: tuple[ExportFormat, ...] = (adapter.FORMAT, packed.FORMAT, merged.FORMAT)
+
+
+def get(name: str) -> ExportFormat:
+    """The format of this name; raises KeyError where there is none."""
+    return {export_format.name: export_format for export_format in EXPORT_FORMATS}[name]
+
+
+def available_formats(run: Run) -> tuple[str, ...]:
+    """The names of the formats in which this run's result can be taken home."""
+    method, settings = methods.get(run.plan.method.name), run.plan.method.settings
+    return tuple(
+        export_format.name for export_format in EXPORT_FORMATS if export_format.is_available(method, settings)
+    )

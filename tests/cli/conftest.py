@@ -1,0 +1,17 @@
+"""Plans as a person would keep them in files."""
+
+import pytest
+import yaml
+
+
+@pytest.fixture
+def plan_file(make_plan, tmp_path):
+    """A plan on the tiny model, as a person would keep it in a file."""
+
+    def write(**parts):
+        raw = make_plan("lora", "chat", epochs=2).model_dump(mode="json")
+        file = tmp_path / "plan.yaml"
+        file.write_text(yaml.safe_dump({**raw, **parts}), encoding="utf-8")
+        return str(file)
+
+    return write

@@ -1,0 +1,102 @@
+"""The lengths of a plan's examples, counted or estimated, and the workload that follows from them."""
+
+import pytest
+from estimate_cases import shape_of
+
+from studio import methods
+from studio.estimate import dataset_lengths
+from studio.estimate.dataset_lengths import DatasetLengths
+from studio.methods.workload import RowTokens
+from studio.plan import Data, MethodChoice, Plan, Training
+
+
+def test_a_test_set_of_its_own_costs_its_time_and_no_example_to_learn_from(make_plan):
+    plan = make_plan()
+    data_with_test = plan.data.model_copy(update={"test": plan.data.source})
+    plan_with_test = plan.model_copy(update={"data": data_with_test})
+    lengths = dataset_lengths.measure_lengths(plan, None)
+    lengths_with_test = dataset_lengths.measure_lengths(plan_with_test, None)
+    assert (lengths.n_test, lengths_with_test.n_test) == (0, lengths.count)
+    method, shape = methods.get("lora"), shape_of("smollm2-135m")
+    settings = method.resolve_settings({})
+    workload = dataset_lengths.build_workload(plan, method, settings, shape, lengths)
+    workload_with_test = dataset_lengths.build_workload(
+        plan_with_test, method, settings, shape, lengths_with_test
+    )
+    assert workload_with_test.n_train == workload.n_train
+    phases = {phase.name: phase for phase in method.build_phases(settings, workload_with_test)}
+    n_tested = sum(micro_batch.rows * micro_batch.repeats for micro_batch in phases["verdict"].micro_batches)
+    assert n_tested >= lengths_with_test.n_test
+
+
+@pytest.mark.parametrize(
+    ("name", "settings", "max_tokens"),
+    [
+        ("lora", {}, 512),
+        ("prefix", {"virtual_tokens": 100}, 412),
+        ("peft", {"type": "prompt_tuning", "prompt_tuning_num_virtual_tokens": 60}, 452),
+        ("peft", {"type": "p_tuning", "p_tuning_num_virtual_tokens": 30}, 482),
+        ("peft", {"type": "ia3"}, 512),
+    ],
+)
+def test_texts_are_as_long_as_virtual_tokens_allow(name, settings, max_tokens):
+    plan = Plan(
+        task="classify",
+        model="minilm-l6",
+        data=Data(source="-"),
+        method=MethodChoice(name=name, settings=settings),
+        training=Training(max_length=1024),
+    )
+    rows = (RowTokens(40), RowTokens(430), RowTokens(2000))
+    lengths = DatasetLengths(rows, 90, 0, 3, is_exact=True)
+    method = methods.get(name)
+    resolved = method.resolve_settings(settings)
+    workload = dataset_lengths.build_workload(plan, method, resolved, shape_of("minilm-l6"), lengths)
+    tokens = [
+        micro_batch.tokens
+        for phase in method.build_phases(resolved, workload)
+        for micro_batch in phase.micro_batches
+    ]
+    assert max(tokens) == max_tokens
+
+
+@pytest.mark.parametrize("is_counted", [True, False])
+def test_among_thousands_the_one_longest_text_is_never_missed(
+    is_counted, make_plan, tiny_chat, tmp_path, in_process_server
+):
+    rows = [f"what is number {row}?,it is one less than number {row + 1}" for row in range(3000)]
+    rows[2321] = f"what is number 2321?,{'it is a lamp ' * 60}"
+    path = tmp_path / "many.csv"
+    path.write_text("prompt,response\n" + "\n".join(rows), encoding="utf-8")
+    plan = make_plan()
+    plan = plan.model_copy(update={"data": plan.data.model_copy(update={"source": str(path)})})
+    lengths = dataset_lengths.measure_lengths(plan, tiny_chat if is_counted else None, wait=True)
+    assert (lengths.count, lengths.is_exact) == (3000, is_counted)
+    assert len(lengths.rows) == dataset_lengths.MAX_ROWS
+    *others, longest = (row.tokens for row in lengths.rows)
+    assert longest > 4 * others[-1]
+    assert sum(others) / len(others) == pytest.approx(lengths.rows[64].tokens, rel=0.1)
+
+
+def test_a_text_is_estimated_by_its_letters_and_chinese_by_its_characters():
+    assert dataset_lengths.estimate_tokens("word " * 20) == 25
+    assert dataset_lengths.estimate_tokens("你" * 10) == 7
+    assert dataset_lengths.estimate_tokens("") == 1
+
+
+def test_lengths_that_a_tokenizer_counted_replace_the_estimate(make_plan, tiny_chat, in_process_server):
+    from transformers import AutoTokenizer
+
+    plan = make_plan()
+    estimated = dataset_lengths.measure_lengths(plan, None)
+    counted = dataset_lengths.measure_lengths(plan, tiny_chat, wait=True)
+    assert (estimated.is_exact, counted.is_exact) == (False, True)
+    assert estimated.count == counted.count == 40
+    assert dataset_lengths.measure_lengths(plan, tiny_chat).rows == counted.rows, "remembered"
+    conversation = [
+        {"role": "user", "content": "where is my lamp"},
+        {"role": "assistant", "content": "Thanks for asking about the lamp. Yours, the shop."},
+    ]
+    tokenizer = AutoTokenizer.from_pretrained(tiny_chat)
+    n_tokens = len(tokenizer.apply_chat_template(conversation)["input_ids"])
+    assert n_tokens in {row.tokens for row in counted.rows}

@@ -1,0 +1,215 @@
+"""The estimate of one method: what it consists of, that it moves the right way, and when a run fits."""
+
+import dataclasses
+
+import pytest
+from estimate_cases import CPU, H200, METHOD_NAMES, ROWS, T4, estimate, make_run, make_workload, shape_of
+
+from studio import methods
+from studio.estimate import estimate_one
+from studio.estimate.analytic import memory as memory_model
+from studio.estimate.analytic import time as time_model
+from studio.estimate.machines import catalogue
+from studio.estimate.op_counts import OpCounts, total
+from studio.estimate.types import MEMORY_PARTS, Range, range_around
+from studio.methods.workload import MicroBatch, Phase, RowTokens
+
+
+@pytest.mark.parametrize("name", METHOD_NAMES)
+@pytest.mark.parametrize("test_share", [0.0, 0.1])
+def test_learning_is_counted_whether_or_not_examples_are_held_out_for_the_verdict(name, test_share):
+    run = make_run(name)
+    workload = dataclasses.replace(run.workload, test_share=test_share)
+    phases = run.method.build_phases(run.settings, workload)
+    assert any(phase.with_gradients for phase in phases)
+    assert any(phase.name == "verdict" for phase in phases) == (test_share > 0)
+
+
+def test_a_range_extends_as_far_down_as_up_by_a_factor():
+    assert range_around(8.0, 2.0) == Range(4.0, 8.0, 16.0)
+    assert Range(1, 2, 3).scaled(10) == Range(10, 20, 30)
+    assert Range(1, 2, 3).contains(3)
+    assert not Range(1, 2, 3).contains(3.01)
+
+
+@pytest.mark.parametrize("uses_trl", [True, False])
+def test_in_trl_nothing_is_dropped_and_every_position_is_scored(uses_trl):
+    shape = shape_of("smollm2-135m")
+    micro_batch = MicroBatch(2, 10, 4, False, 3)
+    phase = Phase("x", (micro_batch,), with_gradients=True, uses_trl=uses_trl)
+    trainable = make_run("full").parameters.trainable
+    counts = time_model.count_phase(
+        phase, make_workload("full"), trainable, "processor", lambda *_: OpCounts(drawn=7)
+    )
+    n_positions = 3 * 2 * (10 - 4 + 2 * 10 - 4) if uses_trl else 0
+    assert counts.drawn == (0 if uses_trl else 21)
+    assert counts.flop_32 == 2 * n_positions * shape.vocabulary * shape.hidden
+
+
+def test_what_follows_each_other_adds_up_but_memory_is_that_of_the_highest_moment():
+    counts = total(
+        [
+            OpCounts(1, 2, 3, 4, peak=10, parts={"scores": 10}),
+            OpCounts(1, 2, 3, 4, peak=7, parts={"activations": 7}),
+        ]
+    )
+    work = (counts.flop_16, counts.flop_32, counts.moved, counts.operations)
+    assert work == (2, 4, 6, 8)
+    assert counts.peak == 10
+    assert counts.parts == {"scores": 10}
+
+
+@pytest.mark.parametrize("name", METHOD_NAMES)
+@pytest.mark.parametrize("machine", [CPU, T4, H200], ids=lambda machine: machine.id)
+def test_every_figure_has_a_range_around_it_and_its_parts_add_up(name, machine):
+    result = estimate(name, machine)
+    for value in (result.memory_gb, result.minutes):
+        assert 0 < value.low < value.likely < value.high
+    assert sum(result.parts.values()) == pytest.approx(result.memory_gb.likely)
+    assert sum(result.stretches.values()) == pytest.approx(result.minutes.likely)
+    assert set(result.parts) <= set(MEMORY_PARTS)
+    assert result.fits in ("yes", "tight", "no")
+    assert result.trainable and result.total and result.disk_mb > 0
+    assert result.level == "formula"
+
+
+def test_every_phase_and_part_of_memory_has_a_name_on_the_page():
+    from studio.ui.method import table_messages
+
+    unnamed = {
+        name: set(estimate(name).stretches) - set(table_messages.PHASE_LABELS) for name in METHOD_NAMES
+    }
+    assert {name: phases for name, phases in unnamed.items() if phases} == {}
+
+
+def test_full_fine_tuning_in_32_bits_holds_sixteen_bytes_for_every_parameter():
+    resident = memory_model.resident_bytes(make_run("full"), CPU)
+    assert resident == {"model": 4.0 * 134_515_008, "optimiser": 8.0 * 134_515_008}
+    # So short that the end of the backward pass is the peak.
+    short = estimate("full", rows=(RowTokens(8, 8),), batch_size=1)
+    assert short.parts["gradients"] == pytest.approx(4 * 0.134515008)
+
+
+def test_a_base_in_4_bits_takes_half_a_byte_a_parameter_and_its_scales_a_64th():
+    run = make_run("qlora")
+    shape, parameters = run.workload.shape, run.parameters
+    quantized = shape.layers * sum(linear.n_in * linear.n_out for linear in shape.linears)
+    unquantized = parameters.total - parameters.trainable - quantized
+    expected = 4 * parameters.trainable + 4 * unquantized + quantized * (0.5 + 1 / 64 + 4 / (64 * 256))
+    assert memory_model.resident_bytes(run, CPU)["model"] == pytest.approx(expected)
+
+
+def test_paged_averages_lie_outside_the_gpu():
+    assert memory_model.uses_paged_optimizer(make_run("qlora"), T4)
+    assert memory_model.uses_paged_optimizer(make_run("full", "qwen3-0.6b"), H200)
+    assert not memory_model.uses_paged_optimizer(make_run("lora"), H200)
+    assert not memory_model.uses_paged_optimizer(make_run("full", "qwen3-0.6b"), CPU)
+
+
+@pytest.mark.parametrize("name", METHOD_NAMES)
+def test_more_to_do_never_takes_less(name):
+    plain = estimate(name)
+    assert estimate(name, count=800).minutes.likely > plain.minutes.likely
+    assert estimate(name, batch_size=16).memory_gb.likely >= plain.memory_gb.likely
+    longer_rows = tuple(
+        RowTokens(row.prompt_tokens * 2, row.completion_tokens * 2, row.rejected_tokens * 2) for row in ROWS
+    )
+    longer = estimate(name, rows=longer_rows, max_length=2048)
+    assert longer.memory_gb.likely > plain.memory_gb.likely
+    assert longer.minutes.likely > plain.minutes.likely
+
+
+def test_gradient_checkpointing_takes_less_memory_and_more_time():
+    supported = {name for name in METHOD_NAMES if methods.get(name).supports_gradient_checkpointing}
+    assert set(METHOD_NAMES) - supported <= {"frozen", "prefix", "rlhf"}
+    failures = {}
+    for name in supported - {"rlhf", "prefix"}:
+        plain, checkpointed = (
+            estimate(name, T4, "qwen3-0.6b", gradient_checkpointing=value, max_length=1024)
+            for value in (False, True)
+        )
+        saves_memory = checkpointed.memory_gb.likely < plain.memory_gb.likely
+        costs_time = checkpointed.minutes.likely > plain.minutes.likely
+        if not (saves_memory and costs_time):
+            failures[name] = (plain.memory_gb, checkpointed.memory_gb, plain.minutes, checkpointed.minutes)
+    assert failures == {}
+
+
+def test_frozen_layers_whose_output_is_cached_are_quicker_than_run_in_every_epoch():
+    cached, plain = (estimate("frozen", settings={"reuse": value}, epochs=10.0) for value in (True, False))
+    assert cached.minutes.likely < 0.7 * plain.minutes.likely
+
+
+def test_a_large_model_does_not_fit_a_small_gpu_and_says_by_how_much():
+    result = estimate("full", T4, "qwen3-8b")
+    need, available = result.memory_gb.likely, result.room_gb
+    assert result.fits == "no"
+    assert result.why_not.text == estimate_one.NEEDS_MORE_MEMORY.text
+    sentence = result.why_not.render("en")
+    for figure in (need, available, need - available):
+        assert f"{figure:.1f} GB" in sentence
+    assert result.why_not.render("zh") != sentence
+    assert estimate("qlora", T4, "qwen3-0.6b").fits == "yes"
+
+
+def test_money_is_the_time_at_the_price_and_none_where_there_is_no_price():
+    result = estimate("lora", T4)
+    assert result.money.high == pytest.approx(catalogue.cost_of_minutes(T4, result.minutes.high))
+    assert estimate("lora", dataclasses.replace(T4, price_per_hour=None, billed=None)).money is None
+    assert estimate("lora", CPU).money == Range(0, 0, 0)
+    assert estimate("lora", CPU).watt_hours is None, "nobody knows its power"
+    assert result.watt_hours.likely == pytest.approx(0.7 * 1.2 * 70 * result.minutes.likely / 60)
+
+
+@pytest.mark.parametrize("name", METHOD_NAMES)
+def test_the_time_of_saving_is_that_of_everything_a_run_writes_to_disk(name):
+    """The result once, and what is trained at the start, at each validation and when the best is restored."""
+    run = make_run(name, eval_count=3)
+    result = estimate_one.estimate_method(run, CPU)
+    n_copies = run.workload.n_evaluations + 2
+    written_bytes = 1e6 * result.disk_mb + 4 * result.trainable * n_copies
+    assert n_copies == 5
+    assert 60 * result.stretches["save"] == pytest.approx(time_model.SAVE_SECONDS_PER_BYTE * written_bytes)
+    more = estimate(name, eval_count=9)
+    assert more.stretches["save"] > result.stretches["save"] > 0
+
+
+def test_corrections_by_earlier_runs_change_time_and_memory_and_are_named():
+    plain = estimate("lora")
+    corrections = {"minutes": 1.5, "memory_gb": 1.1}
+    corrected = estimate_one.estimate_method(make_run("lora"), CPU, corrections=corrections)
+    assert corrected.minutes.likely == pytest.approx(1.5 * plain.minutes.likely)
+    assert corrected.memory_gb.likely == pytest.approx(1.1 * plain.memory_gb.likely)
+    assert corrected.corrections == corrections
+
+
+def test_generation_reads_every_weight_for_every_token():
+    workload = make_workload("lora")
+    token_counts = OpCounts(flop_32=1e9, moved=5e8, operations=100)
+    counts = time_model.count_generation(
+        Phase("ask", (), new_tokens=10),
+        MicroBatch(4, 50, 0, False, 1),
+        workload,
+        lambda phase, micro_batch: token_counts,
+    )
+    assert counts.moved > 10 * token_counts.moved
+    assert counts.operations == 10 * (100 + time_model.GENERATION_OPERATIONS)
+    bytes_per_token = 2 * 4 * workload.shape.layers * 3 * 64  # keys and values of three heads of 64, 32 bits
+    assert counts.parts["written"] == pytest.approx(1.5 * 4 * (50 + 10) * bytes_per_token)
+
+
+def test_what_can_be_given_back_makes_a_run_tight_and_not_impossible():
+    available_gb = T4.usable_bytes / 1e9
+    part = next(iter(MEMORY_PARTS))
+    for need_share, releasable_share, expected in (
+        (0.5, 0.0, "yes"),
+        (0.95, 0.0, "tight"),
+        (1.05, 0.1, "tight"),
+        (1.05, 0.01, "no"),
+    ):
+        need_gb = need_share * available_gb
+        fits, why_not = estimate_one._check_fit(
+            range_around(need_gb, 1.1), {part: need_gb * 1e9}, releasable_share * available_gb, T4
+        )
+        assert fits == expected
+        assert (why_not is None) == (expected != "no")

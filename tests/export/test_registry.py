@@ -1,0 +1,92 @@
+"""A new export format is one file and one entry: page, command line and card know it without another change."""
+
+import re
+import zipfile
+from types import SimpleNamespace
+
+import pytest
+import yaml
+
+from studio import export, methods, processes, runs
+from studio.cli.main import main
+from studio.export import card, registry
+from studio.export.spec import ExportFormat, copy_model
+from studio.i18n import Message
+from studio.ui.share import tab as share_tab
+
+REQUEST = SimpleNamespace(headers={}, query_params={}, session_hash="one")
+
+
+def write_text_only(run, folder):
+    folder.mkdir(exist_ok=True)
+    (folder / "weights.txt").write_text(runs.report(run)["tuned"]["checksum"])
+
+
+FOURTH = ExportFormat(
+    name="checksum",
+    label=Message("The checksum alone"),
+    write=write_text_only,
+    is_offered=lambda method, settings: "merged" in method.export_formats(settings),
+    library="toy",
+    usage_imports=lambda method, language: [f"import toy  # {method.name} {language}"],
+    load_expression=lambda auto_class, hub, num_labels: f'toy.load("{hub}")',
+)
+
+
+@pytest.fixture
+def fourth(monkeypatch):
+    """A fourth format in the registry, also for what a child process would do: it runs here instead."""
+    monkeypatch.setattr(registry, "EXPORT_FORMATS", (*registry.EXPORT_FORMATS, FOURTH))
+
+    def run_here(module, *arguments, **options):
+        assert module == "studio"
+        return SimpleNamespace(returncode=main(list(arguments)), stderr="")
+
+    monkeypatch.setattr(processes, "run_module", run_here)
+    return FOURTH.name
+
+
+def test_a_fourth_format_is_listed_after_the_others(fourth, finished, make_plan):
+    assert export.available_formats(finished("lora")) == ("adapter", "merged", fourth)
+    unmergeable = runs.create(make_plan("prefix"))
+    assert export.available_formats(unmergeable) == ("adapter",)
+
+
+def test_the_page_offers_a_fourth_format_and_prepares_its_download(fourth, finished):
+    run = finished("lora")
+    _, dropdown, _, _ = share_tab.show_forms(run.id, REQUEST)
+    assert (FOURTH.label.render(), fourth) in dropdown["choices"]
+    *_, (_, download) = share_tab.prepare_download(run.id, fourth, REQUEST)
+    with zipfile.ZipFile(download["value"]) as archive:
+        assert archive.read("weights.txt").decode() == runs.report(run)["tuned"]["checksum"]
+        assert {"README.md", "plan.yaml"} <= set(archive.namelist())
+
+
+def test_the_command_line_writes_a_fourth_format_and_names_it_in_its_help(fourth, finished, tmp_path, capsys):
+    assert main(["export", finished("lora").id, "--to", fourth, str(tmp_path / "out")]) == 0
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {"weights.txt", "README.md", "plan.yaml"}
+    capsys.readouterr()
+    with pytest.raises(SystemExit):
+        main(["export", "--help"])
+    help_text = " ".join(capsys.readouterr().out.split())
+    assert "a form such as adapter, checksum, merged or packed, and a new folder" in help_text
+
+
+def test_the_card_of_a_fourth_format_says_how_it_is_opened(fourth, finished):
+    run = finished("lora")
+    text = card.render_card(run, fourth)
+    assert yaml.safe_load(text.split("---")[1])["library_name"] == "toy"
+    (code,) = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+    assert "import toy  # lora en\n" in code
+    assert f'model = toy.load("{runs.report(run)["base"]["hub"]}")' in code
+
+
+def test_every_format_a_method_names_is_in_the_registry():
+    names = {export_format.name for export_format in registry.EXPORT_FORMATS}
+    assert {name for method in methods.METHODS for name in method.exports} <= names
+
+
+def test_a_format_is_offered_as_the_method_says_where_it_does_not_say_itself():
+    plain = ExportFormat(name="adapter", label=Message("A plain one"), write=copy_model)
+    assert plain.is_available(methods.get("lora"), {})
+    assert not plain.is_available(methods.get("full"), {})

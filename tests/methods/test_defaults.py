@@ -1,0 +1,68 @@
+"""How long and in what batches a method trains by default: by the amount of data, as docs/methods.md derives it."""
+
+import pytest
+
+from studio import methods
+from studio.methods import defaults
+
+
+@pytest.mark.parametrize(
+    ("n_rows", "batch_size"), [(1, 8), (999, 8), (1_000, 16), (4_999, 16), (5_000, 32), (1_000_000, 32)]
+)
+def test_the_batch_grows_with_the_data_and_each_border_belongs_to_the_larger_one(n_rows, batch_size):
+    assert defaults.default_batch_size(n_rows) == batch_size
+
+
+@pytest.mark.parametrize(
+    ("n_rows", "task", "epochs"),
+    [
+        (100, "chat", 3),  # 250 steps would take 20 epochs; more is learned by heart
+        (1_000, "chat", 2),  # 250 * 8 / 1000
+        (100_000, "chat", 1),
+        (100, "classify", 20),  # 1200 steps would take 96
+        (1_200, "classify", 8),  # 1200 * 8 / 1200
+        (100_000, "classify", 3),
+        (100, "prompts", 2),
+        (480, "prompts", 1),  # 60 * 8 / 480
+        (0, "chat", 3),
+    ],
+)
+def test_epochs_give_the_steps_worth_having_within_the_bounds_of_the_task(n_rows, task, epochs):
+    assert defaults.default_epochs(n_rows, task, batch_size=8) == epochs
+
+
+def test_a_method_that_begins_further_off_takes_more_epochs_but_no_fewer_than_the_least():
+    assert defaults.default_epochs(1_000, "chat", 8, epoch_multiplier=3) == 6
+    assert defaults.default_epochs(100, "chat", 8, epoch_multiplier=3) == 9, "the most is multiplied too"
+    assert defaults.default_epochs(1_000_000, "chat", 8, epoch_multiplier=3) == 1
+
+
+@pytest.mark.parametrize(
+    ("n_rows", "batch_size", "n_epochs", "steps"),
+    [(16, 8, 1, 2), (17, 8, 1, 3), (17, 8, 2, 6), (17, 8, 0.5, 2), (1, 8, 0.1, 1)],
+)
+def test_the_last_step_of_an_epoch_may_hold_fewer_examples(n_rows, batch_size, n_epochs, steps):
+    assert defaults.count_steps(n_rows, batch_size, n_epochs) == steps
+
+
+def fill(make_plan, n_rows, **training):
+    from studio.estimate import all_methods
+
+    plan = make_plan(
+        "lora", "chat", **{"epochs": None, "batch_size": None, "learning_rate": None, **training}
+    )
+    shape = all_methods.find_base_model(plan.model).shape
+    return defaults.fill_training(plan, methods.get("lora"), shape, n_rows).training
+
+
+def test_what_the_plan_leaves_out_is_filled_in_and_what_it_says_stays(make_plan):
+    filled = fill(make_plan, n_rows=1_000)
+    assert (filled.batch_size, filled.epochs) == (16, 3)
+    assert filled.learning_rate and filled.learning_rate > 0
+    stated = fill(make_plan, n_rows=1_000, batch_size=4, epochs=7, learning_rate=0.5)
+    assert (stated.batch_size, stated.epochs, stated.learning_rate) == (4, 7, 0.5)
+
+
+@pytest.mark.parametrize(("accumulation", "batch_size"), [(1, 8), (3, 6), (8, 8), (20, 20)])
+def test_a_default_batch_is_divided_by_its_micro_batches(make_plan, accumulation, batch_size):
+    assert fill(make_plan, n_rows=100, gradient_accumulation_steps=accumulation).batch_size == batch_size
