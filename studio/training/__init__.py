@@ -1,1 +1,1 @@
-"""The life of a run: started by the page, executed by a worker process, told to its folder."""
+"""The life of a run: started by the page, executed by a worker process, recorded in its folder."""

@@ -108,8 +108,14 @@ def read_split(run, name):
 def test_a_run_leaves_the_files_others_rely_on(way, finished):
     run = finished(*way)
     names = {path.name for path in run.folder.iterdir()}
-    expected = ["plan.yaml", "metrics.jsonl", "status.json", "worker.log", "process.json", "report.json"]
-    assert names - {"stages", "notes.json"} == {*expected, "data", "model"}
+    json_files = {"format.json", "status.json", "process.json", "report.json"}
+    assert names - {"stages", "notes.json"} == json_files | {
+        "plan.yaml",
+        "metrics.jsonl",
+        "worker.log",
+        "data",
+        "model",
+    }
     data_names = {path.name for path in (run.folder / "data").iterdir()}
     assert data_names - {"openings.json"} == {"train.jsonl", "validation.jsonl", "about.json"}
     assert ("openings.json" in data_names) == (methods.get(way[0]).generate_rows is not None)
