@@ -8,9 +8,9 @@ ROOT = Path(__file__).resolve().parent.parent
 TREE = ROOT / "docs" / "tree.md"
 HEAD = """# The tree
 
-One line per module: the first line of its docstring. Written by `python docs/make_tree.py`; a test compares it
-with the disk. `presets/` holds the words and figures the studio ships, `assets/` its look, `tests/` mirrors
-`studio/`.
+One line per module: the first line of its docstring. Written by `python docs/make_tree.py`; a test compares
+it with the disk. `presets/` holds the words and figures the studio ships, `assets/` its look, and `tests/`
+mirrors `studio/`.
 """
 
 
