@@ -101,7 +101,9 @@ def main():
         from studio.ui import app
 
         opened, address = app.launch("127.0.0.1", 7899, block=False)
-        browser = driver.chromium.launch(executable_path=fixtures.find_browser() or None, args=fixtures.BROWSER_FLAGS)
+        browser = driver.chromium.launch(
+            executable_path=fixtures.find_browser() or None, args=fixtures.BROWSER_FLAGS
+        )
         page = browser.new_page(viewport={"width": 1280, "height": 860})
         page.add_init_script(SEEN)
         page.goto(address, wait_until="domcontentloaded")
