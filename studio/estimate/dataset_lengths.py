@@ -23,7 +23,7 @@ MAX_COUNTED_EXAMPLES, N_LONGEST = 1_000, 64
 # So many of the counted ones, from the shortest to the longest, are computed with.
 MAX_ROWS = 128
 # Letters of a token: English words have about 4 a token under today's tokenizers, a Chinese character about
-# 0.7 tokens (docs/estimator.md#characters_per_token).
+# 0.7 tokens (docs/estimator.md#characters_per_token-tokens_per_wide_character).
 CHARACTERS_PER_TOKEN = 4.0
 TOKENS_PER_WIDE_CHARACTER = 0.7
 # What a chat template writes around a prompt (tokens, about): marks, roles, a default system prompt.

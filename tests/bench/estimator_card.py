@@ -1,7 +1,4 @@
-"""What the two card benches share.
-
-Tables of estimated and actual, and how other people's loops treat a model.
-"""
+"""What the two GPU benches share: tables of estimated and actual, and other people's training loops."""
 
 import statistics
 from dataclasses import dataclass
@@ -13,8 +10,8 @@ import torch
 from studio.estimate.tracing.meta_step import PassSpec
 
 MIB = 2**20
-# torch's own AdamW on a card works on lists of tensors, which takes memory in passing.
-adamw = partial(torch.optim.AdamW, foreach=True)
+# torch's own AdamW on a GPU works on lists of tensors, which takes memory for a moment.
+foreach_adamw = partial(torch.optim.AdamW, foreach=True)
 
 
 @dataclass(frozen=True)
@@ -33,12 +30,20 @@ class Line:
 
 @dataclass(frozen=True)
 class Table:
-    """A figure of many runs, and what was asked of its errors (%): median, mean or worst, by name."""
+    """A figure of many runs.
+
+    Attributes:
+        title: What the figure is.
+        unit: Its unit.
+        lines: One line for each run.
+        limits: The bounds of its errors (%): of "median", "mean" or "worst".
+        notes: Sentences below the lines.
+    """
 
     title: str
     unit: str
     lines: list[Line]
-    bars: dict[str, float]
+    limits: dict[str, float]
     notes: tuple[str, ...] = ()
 
     @property
@@ -49,17 +54,18 @@ class Table:
 
     @property
     def summary(self) -> str:
-        """One line: how large the errors are, and whether that is what was asked."""
-        found = self.errors
-        asked = ", ".join(
-            f"{name} {bar:g} % {'kept' if found[name] <= bar else 'MISSED'}"
-            for name, bar in self.bars.items()
+        """One line: how large the errors are, and whether they are within the limits."""
+        errors = self.errors
+        verdicts = ", ".join(
+            f"{name} {limit:g} % {'kept' if errors[name] <= limit else 'MISSED'}"
+            for name, limit in self.limits.items()
         )
-        sizes = ", ".join(f"{name} {value:.2f} %" for name, value in found.items())
-        return f"{self.title}: {sizes} over {len(self.lines)} runs" + (f" (asked: {asked})" if asked else "")
+        sizes = ", ".join(f"{name} {value:.2f} %" for name, value in errors.items())
+        summary = f"{self.title}: {sizes} over {len(self.lines)} runs"
+        return f"{summary} (asked: {verdicts})" if verdicts else summary
 
     def text(self) -> str:
-        """The whole table, its notes and its summary."""
+        """The table, its notes and its summary."""
         head = f"{self.title:52s} {'estimated':>11s} {'actual':>11s} {self.unit:5s} {'error':>7s}"
         rows = [
             f"{line.run:52s} {line.estimated:11.2f} {line.actual:11.2f} {'':5s} {line.error:+6.1f}%"
@@ -68,11 +74,11 @@ class Table:
         return "\n".join([head, *rows, *self.notes, self.summary])
 
 
-def own_loss(model: Any, asked: PassSpec) -> tuple[torch.Tensor, Any]:
-    """The model's own loss over every position, and its outputs, which the loop holds on to."""
-    ids = torch.ones(asked.rows, asked.tokens, dtype=torch.long, device="meta")
-    given = {"input_ids": ids, "labels": ids}
-    if asked.padded:
-        given["attention_mask"] = torch.ones_like(ids)
-    outputs = model(**given)
+def model_loss(model: Any, spec: PassSpec) -> tuple[torch.Tensor, Any]:
+    """The model's own loss over every position, and its outputs, which the loop keeps alive."""
+    input_ids = torch.ones(spec.rows, spec.tokens, dtype=torch.long, device="meta")
+    inputs = {"input_ids": input_ids, "labels": input_ids}
+    if spec.padded:
+        inputs["attention_mask"] = torch.ones_like(input_ids)
+    outputs = model(**inputs)
     return outputs.loss, outputs

@@ -1,12 +1,10 @@
-"""This processor's part of the estimator's bench.
-
-Real runs of every method, estimated before and measured after.
+"""This CPU's part of the estimator's bench: real runs of every method, estimated before and measured after.
 
     python tests/bench/estimator_cpu.py [--home DIR] [--again] [METHOD …]
 
 The machine is measured first, as "Measure this machine" does. Then each method trains each embedded model it
-fits at two portions and two lengths, in a worker of its own; estimate and actual are of the whole run:
-libraries, reading the model, validation and saving included, fetching left out. What the runs took stays in
+fits with two batch sizes and two lengths, in a worker of its own; estimate and actual are of the entire run:
+libraries, reading the model, validation and saving included, fetching excluded. What the runs took stays in
 DIR/actual.json; `--again` estimates anew for what was measured there, which takes a minute instead of half an
 hour. Quiet machines only.
 """
@@ -24,43 +22,62 @@ from studio import presets, processes, runs
 from studio.estimate import all_methods
 from studio.estimate.benchmark import measure
 from studio.estimate.machines import catalogue, rates
+from studio.estimate.types import Estimate
 from studio.methods import METHODS
 from studio.plan import Data, MethodChoice, Plan, Training
 from studio.storage import home
 
-# Texts at once, tokens each; and steps of a run.
-TEXT_SIZES, SORT_SIZES = ((2, 64), (2, 160), (4, 64), (4, 160)), ((8, 64), (8, 160), (16, 64), (16, 160))
-STEPS, SORT_STEPS, KEPT_ASIDE = 6, 24, 8
-# What is asked beside the defaults: a few steps of practice under a rule; no second training to compare with.
+# Texts at once, tokens of each; and steps of a run.
+CHAT_SIZES = ((2, 64), (2, 160), (4, 64), (4, 160))
+CLASSIFY_SIZES = ((8, 64), (8, 160), (16, 64), (16, 160))
+CHAT_STEPS, CLASSIFY_STEPS, N_VALIDATION = 6, 24, 8
+# Settings beside the defaults: a few steps of RLHF with a rule; no second training to compare with.
 SETTINGS = {
     "rlhf": {"steps": 4, "reward": "length", "reward_length": 10, "max_completion_length": 16},
     "qat": {"compare": False},
 }
-# An answer to practise on needs room after its question and the template's own words.
-SHORTEST = {"rlhf": 96, "upft": 128}
-MEMORY_BAR, TIME_BAR, WORST_BAR = 0.10, 0.15, 0.25
+# A completion to practise on needs tokens after its prompt and the template's own words.
+MIN_TOKENS = {"rlhf": 96, "upft": 128}
+MEMORY_LIMIT, TIME_LIMIT, WORST_LIMIT = 0.10, 0.15, 0.25
+COLUMNS = (
+    "method",
+    "model",
+    "texts x tokens",
+    "GB estimated",
+    "GB actual",
+    "error",
+    "s estimated",
+    "s actual",
+    "error",
+    "in range",
+)
+MEMORY_ERROR_COLUMN, TIME_ERROR_COLUMN, IN_RANGE_COLUMN = 5, 8, 9
 
 
-def rows_of(task: str, count: int, folder: Path) -> tuple[Path, dict[str, str]]:
+def write_rows(task: str, count: int, folder: Path) -> tuple[Path, dict[str, str]]:
     """A file of texts longer than any length limit here, cut from the sample of support replies.
 
-    Questions alone are short.
+    Prompts alone are short.
     """
     card = presets.samples()["support-tone"]
     with card.path.open(encoding="utf-8", newline="") as file:
-        found = list(csv.DictReader(file))
-    asked, words = card.columns["prompt"], " ".join(row[card.columns["response"]] for row in found).split()
+        sample = list(csv.DictReader(file))
+    prompts = [row[card.columns["prompt"]] for row in sample]
+    words = " ".join(row[card.columns["response"]] for row in sample).split()
 
-    def text(number: int, most: int) -> str:
-        start = number * 37 % 2000
-        return " ".join(words[start : start + most])
+    def cut_text(index: int, n_words: int) -> str:
+        start = index * 37 % 2000
+        return " ".join(words[start : start + n_words])
 
-    kinds = {
-        "chat": lambda i: {"prompt": f"{found[i % len(found)][asked]} {i}", "response": text(i, 400)},
-        "prompts": lambda i: {"prompt": f"{found[i % len(found)][asked]} {i} {text(i, 12)}"},
-        "classify": lambda i: {"text": f"{text(i, 400)} {i}", "label": "abcdef"[i % 6]},
-    }
-    rows = [kinds[task](number) for number in range(count)]
+    def build_row(index: int) -> dict[str, str]:
+        prompt = prompts[index % len(prompts)]
+        if task == "chat":
+            return {"prompt": f"{prompt} {index}", "response": cut_text(index, 400)}
+        if task == "prompts":
+            return {"prompt": f"{prompt} {index} {cut_text(index, 12)}"}
+        return {"text": f"{cut_text(index, 400)} {index}", "label": "abcdef"[index % 6]}
+
+    rows = [build_row(index) for index in range(count)]
     path = folder / f"{task}-{count}.csv"
     with path.open("w", encoding="utf-8", newline="") as file:
         writer = csv.DictWriter(file, rows[0])
@@ -69,119 +86,134 @@ def rows_of(task: str, count: int, folder: Path) -> tuple[Path, dict[str, str]]:
     return path, {name: name for name in rows[0]}
 
 
-def plans(names: list[str]) -> dict[str, Plan]:
-    """Every run of the bench by its key."""
-    found = {}
-    for model, sizes, steps in (("smollm2-135m", TEXT_SIZES, STEPS), ("minilm-l6", SORT_SIZES, SORT_STEPS)):
-        sorts = model == "minilm-l6"
-        for method in METHODS:
-            task = "classify" if sorts else "prompts" if method.name == "upft" else "chat"
-            if task not in method.tasks or (names and method.name not in names):
-                continue
-            for rows, tokens in ((rows, max(tokens, SHORTEST.get(method.name, 0))) for rows, tokens in sizes):
-                count = rows * steps + (3 if sorts else 1) * KEPT_ASIDE
-                path, columns = rows_of(task, count, home())
-                found[f"{method.name} {model} {rows}x{tokens}"] = Plan(
-                    name=f"{method.name} {rows}x{tokens}",
-                    task=task,
-                    model=model,
-                    data=Data(
-                        source=str(path),
-                        columns=columns,
-                        validation_share=KEPT_ASIDE / (rows * STEPS + KEPT_ASIDE),
-                    ),
-                    method=MethodChoice(name=method.name, settings=SETTINGS.get(method.name, {})),
-                    training=Training(epochs=1, batch_size=rows, max_length=tokens, eval_count=1),
-                )
-    return found
+def build_plans(method_names: list[str]) -> dict[str, Plan]:
+    """Every run of the bench by its key, "method model texts x tokens"."""
+    plans = {}
+    chosen_methods = [method for method in METHODS if not method_names or method.name in method_names]
+    for method in chosen_methods:
+        for rows, tokens in CHAT_SIZES:
+            task = "prompts" if method.name == "upft" else "chat"
+            n_rows = rows * CHAT_STEPS + N_VALIDATION
+            tokens = max(tokens, MIN_TOKENS.get(method.name, 0))
+            key = f"{method.name} smollm2-135m {rows}x{tokens}"
+            plans[key] = build_plan(method.name, task, n_rows, rows, tokens)
+    for method in chosen_methods:
+        if "classify" not in method.tasks:
+            continue
+        for rows, tokens in CLASSIFY_SIZES:
+            n_rows = rows * CLASSIFY_STEPS + 3 * N_VALIDATION
+            key = f"{method.name} minilm-l6 {rows}x{tokens}"
+            plans[key] = build_plan(method.name, "classify", n_rows, rows, tokens)
+    return plans
 
 
-def run(plan: Plan) -> dict[str, float]:
-    """Train for real; GB at the peak, minutes without fetching, and the share of the cores' time it got."""
-    made = runs.create(plan)
-    command = [sys.executable, "-m", "studio.training.worker", made.id]
-    subprocess.run(
-        command, env=processes.child_environment(processes.WORKER), check=True, stderr=subprocess.DEVNULL
+def build_plan(method_name: str, task: str, n_rows: int, batch_size: int, max_length: int) -> Plan:
+    path, columns = write_rows(task, n_rows, home())
+    validation_share = N_VALIDATION / (batch_size * CHAT_STEPS + N_VALIDATION)
+    return Plan(
+        name=f"{method_name} {batch_size}x{max_length}",
+        task=task,
+        model="minilm-l6" if task == "classify" else "smollm2-135m",
+        data=Data(source=str(path), columns=columns, validation_share=validation_share),
+        method=MethodChoice(name=method_name, settings=SETTINGS.get(method_name, {})),
+        training=Training(epochs=1, batch_size=batch_size, max_length=max_length, eval_count=1),
     )
-    told = runs.report(made)
-    points = [point for point in runs.read_points(made) if point.get("tokens_per_second")]
+
+
+def train(plan: Plan) -> dict[str, float]:
+    """Train for real; GB at the peak, minutes without fetching, and the share of the cores' time it got."""
+    run = runs.create(plan)
+    environment = processes.child_environment(processes.WORKER)
+    command = [sys.executable, "-m", "studio.training.worker", run.id]
+    subprocess.run(command, env=environment, check=True, stderr=subprocess.DEVNULL)
+    report = runs.report(run)
+    speeds = [point["tokens_per_second"] for point in runs.read_points(run) if point.get("tokens_per_second")]
     return {
-        "gb": told["peak_memory_gb"],
-        "minutes": (told["seconds"] - told["fetch_seconds"]) / 60,
-        "core_share": told["core_share"],
-        "rate": statistics.median(point["tokens_per_second"] for point in points) if points else 0.0,
+        "gb": report["peak_memory_gb"],
+        "minutes": (report["seconds"] - report["fetch_seconds"]) / 60,
+        "core_share": report["core_share"],
+        "rate": statistics.median(speeds) if speeds else 0.0,
     }
 
 
-def measured() -> None:
+def measure_local_machine() -> None:
     """Measure this machine, unless this home knows it already."""
-    place = catalogue.local_machine()
-    if not rates.load_rates(place).is_measured:
-        for _ in measure.measure_machine(all_methods.find_base_model("smollm2-135m").config, False, place):
+    machine = catalogue.local_machine()
+    if not rates.load_rates(machine).is_measured:
+        config = all_methods.find_base_model("smollm2-135m").config
+        for _ in measure.measure_machine(config, False, machine):
             pass
 
 
-def compared(names: list[str], again: bool) -> list[list[str]]:
-    """One row for each run: estimate and actual of memory and time, and whether both lay in their range."""
-    measured()
-    place, path = catalogue.local_machine(), home() / "actual.json"
-    actual = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
-    found = []
-    for key, plan in plans(names).items():
-        told = all_methods.estimate_chosen_method(plan, place, wait=True)
-        if key not in actual and not again:
+def compare_runs(method_names: list[str], again: bool) -> list[list[str]]:
+    """One row for each run: estimate and actual of memory and time, and whether they lay in their range."""
+    measure_local_machine()
+    machine, path = catalogue.local_machine(), home() / "actual.json"
+    actual_by_key = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    rows = []
+    for key, plan in build_plans(method_names).items():
+        estimate = all_methods.estimate_chosen_method(plan, machine, wait=True)
+        if key not in actual_by_key and not again:
             try:
-                actual[key] = run(plan)
+                actual_by_key[key] = train(plan)
             except subprocess.CalledProcessError:
-                print(
-                    f"{key}: the run ended without a result; its status.json in {home() / 'runs'} says why",
-                    file=sys.stderr,
-                )
+                status = f"its status.json in {home() / 'runs'} says why"
+                print(f"{key}: the run ended without a result; {status}", file=sys.stderr)
                 continue
-            path.write_text(json.dumps(actual, indent=1), encoding="utf-8")
-        if key not in actual:
-            continue
-        real, memory, minutes = actual[key], told.memory_gb, told.minutes
-        inside = f"{'yes' if memory.contains(real['gb']) else 'NO'} / {'yes' if minutes.contains(real['minutes']) else 'NO'}"
-        errors = memory.likely / real["gb"] - 1, minutes.likely / real["minutes"] - 1
-        texts = (
-            f"{memory.likely:.2f}",
-            f"{real['gb']:.2f}",
-            f"{errors[0]:+.1%}",
-            f"{60 * minutes.likely:.0f}",
-            f"{60 * real['minutes']:.0f}",
-        )
-        found.append([*key.split(" "), *texts, f"{errors[1]:+.1%}", inside])
-        print("  ".join(found[-1]), file=sys.stderr, flush=True)
-    return found
+            path.write_text(json.dumps(actual_by_key, indent=1), encoding="utf-8")
+        if key in actual_by_key:
+            rows.append([*key.split(" "), *format_comparison(estimate, actual_by_key[key])])
+            print("  ".join(rows[-1]), file=sys.stderr, flush=True)
+    return rows
 
 
-def report(names: list[str], again: bool) -> str:
-    """The table, and the figures against the bar, as Markdown."""
-    rows, own = compared(names, again), rates.load_rates(catalogue.local_machine())
-    memory, time = ([abs(float(row[column][:-1]) / 100) for row in rows] for column in (5, 8))
-    heads = [
-        "method",
-        "model",
-        "texts x tokens",
-        "GB estimated",
-        "GB actual",
-        "error",
-        "s estimated",
-        "s actual",
-        "error",
-        "in range",
+def format_comparison(estimate: Estimate, actual: dict[str, float]) -> list[str]:
+    memory, minutes = estimate.memory_gb, estimate.minutes
+    is_memory_in_range = "yes" if memory.contains(actual["gb"]) else "NO"
+    is_time_in_range = "yes" if minutes.contains(actual["minutes"]) else "NO"
+    return [
+        f"{memory.likely:.2f}",
+        f"{actual['gb']:.2f}",
+        f"{memory.likely / actual['gb'] - 1:+.1%}",
+        f"{60 * minutes.likely:.0f}",
+        f"{60 * actual['minutes']:.0f}",
+        f"{minutes.likely / actual['minutes'] - 1:+.1%}",
+        f"{is_memory_in_range} / {is_time_in_range}",
     ]
-    inside = [sum(row[9].split(" / ")[place] == "yes" for row in rows) for place in (0, 1)]
+
+
+def report(method_names: list[str], again: bool) -> str:
+    """The table, and the figures against the limits, as Markdown."""
+    rows = compare_runs(method_names, again)
+    machine_rates = rates.load_rates(catalogue.local_machine())
+    memory_errors, time_errors = (
+        [abs(float(row[column][:-1]) / 100) for row in rows]
+        for column in (MEMORY_ERROR_COLUMN, TIME_ERROR_COLUMN)
+    )
+    n_memory_in_range, n_time_in_range = (
+        sum(row[IN_RANGE_COLUMN].split(" / ")[index] == "yes" for row in rows) for index in (0, 1)
+    )
+    speeds = (
+        f"{machine_rates.flop_32 / 1e9:.0f} GFLOP/s, {machine_rates.bandwidth / 1e9:.1f} GB/s,"
+        f" {machine_rates.operation * 1e6:.1f} µs an operation"
+    )
+    memory = (
+        f"median {statistics.median(memory_errors):.1%} (bar {MEMORY_LIMIT:.0%}),"
+        f" worst {max(memory_errors):.1%}; {n_memory_in_range} of {len(rows)} in range"
+    )
+    time = (
+        f"median {statistics.median(time_errors):.1%} (bar {TIME_LIMIT:.0%}),"
+        f" worst {max(time_errors):.1%} (bar {WORST_LIMIT:.0%}); {n_time_in_range} of {len(rows)} in range"
+    )
     return "\n".join(
         [
-            f"Rates measured: {own.flop_32 / 1e9:.0f} GFLOP/s, {own.bandwidth / 1e9:.1f} GB/s, {own.operation * 1e6:.1f} µs an operation.",
+            f"Rates measured: {speeds}.",
             "",
-            f"Memory: median {statistics.median(memory):.1%} (bar {MEMORY_BAR:.0%}), worst {max(memory):.1%}; {inside[0]} of {len(rows)} in range.",
-            f"Time: median {statistics.median(time):.1%} (bar {TIME_BAR:.0%}), worst {max(time):.1%} (bar {WORST_BAR:.0%}); {inside[1]} of {len(rows)} in range.",
+            f"Memory: {memory}.",
+            f"Time: {time}.",
             "",
-            f"| {' | '.join(heads)} |",
-            f"|{'---|' * len(heads)}",
+            f"| {' | '.join(COLUMNS)} |",
+            f"|{'---|' * len(COLUMNS)}",
             *(f"| {' | '.join(row)} |" for row in rows),
             "",
         ]
@@ -193,10 +225,10 @@ def main() -> None:
     parser.add_argument("--home", default=os.environ.get("STUDIO_HOME", ""))
     parser.add_argument("--again", action="store_true")
     parser.add_argument("methods", nargs="*")
-    asked = parser.parse_args()
-    if asked.home:
-        os.environ["STUDIO_HOME"] = asked.home
-    print(report(asked.methods, asked.again))
+    options = parser.parse_args()
+    if options.home:
+        os.environ["STUDIO_HOME"] = options.home
+    print(report(options.methods, options.again))
 
 
 if __name__ == "__main__":

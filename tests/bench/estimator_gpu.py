@@ -1,11 +1,9 @@
-"""The cards' part of the estimator's bench.
-
-Runs that other people measured, rehearsed here without a card and held against their figures.
+"""The GPUs' part of the estimator's bench: runs that other people measured, traced here without a GPU.
 
     python tests/bench/estimator_gpu.py [t4] [l40s]
 
-What is estimated comes from the studio's own rehearsal, its replay of CUDA's allocator and its rates; what
-the runs were is said in estimator_t4.py and estimator_l40s.py. The L40S rows lie outside the project
+What is estimated comes from the studio's own trace, its replay of CUDA's allocator and its rates; what the
+runs were is said in estimator_t4.py and estimator_l40s.py. The L40S rows lie outside the project
 (shared/data); without them that part is left out.
 """
 
@@ -21,31 +19,37 @@ import estimator_t4
 from estimator_card import Table
 
 
-def tables(asked: list[str] | None = None) -> list[Table]:
-    """All tables, or those of the cards that are asked for ("t4", "l40s")."""
-    known: dict[str, Callable[[], list[Table]]] = {"t4": estimator_t4.tables, "l40s": estimator_l40s.tables}
-    return [table for name, made in known.items() if not asked or name in asked for table in made()]
+def build_tables(gpus: list[str] | None = None) -> list[Table]:
+    """All tables, or those of the named GPUs ("t4", "l40s")."""
+    builders: dict[str, Callable[[], list[Table]]] = {
+        "t4": estimator_t4.build_tables,
+        "l40s": estimator_l40s.build_tables,
+    }
+    tables = []
+    for name, build in builders.items():
+        if not gpus or name in gpus:
+            tables += build()
+    return tables
 
 
 def report() -> str:
-    """All tables as Markdown keeps them."""
-    found = tables()
-    return "\n".join(
-        ["- " + table.summary for table in found]
-        + ["", "```", *("\n".join((table.text(), "")) for table in found), "```", ""]
-    )
+    """All tables as Markdown."""
+    tables = build_tables()
+    summaries = ["- " + table.summary for table in tables]
+    texts = ["\n".join((table.text(), "")) for table in tables]
+    return "\n".join([*summaries, "", "```", *texts, "```", ""])
 
 
 def main() -> int:
-    """Print what is asked for, then all summaries once more."""
+    """Print the tables that are asked for, then all summaries once more."""
     warnings.simplefilter("ignore")
-    asked = sys.argv[1:]
-    if asked != ["t4"] and not estimator_l40s.ROWS.is_file():
+    gpus = sys.argv[1:]
+    if gpus != ["t4"] and not estimator_l40s.ROWS.is_file():
         print(f"The rows of the L40S are not here ({estimator_l40s.ROWS}): that part is left out.\n")
-    found = tables(asked)
-    for table in found:
+    tables = build_tables(gpus)
+    for table in tables:
         print(table.text(), "\n", flush=True)
-    print("\n".join(table.summary for table in found))
+    print("\n".join(table.summary for table in tables))
     return 0
 
 

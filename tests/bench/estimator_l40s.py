@@ -1,21 +1,20 @@
-"""Whole runs on an NVIDIA L40S, from huggingface/peft's method_comparison/MetaMathQA (Apache-2.0), rehearsed
-here without a card.
+"""Training on an NVIDIA L40S, from huggingface/peft's method_comparison/MetaMathQA, traced without a GPU.
 
-Llama 3.2 3B learns 20,000 answers to mathematical questions, 4 at once, 5,000 steps, by one of PEFT's methods
-each. What its run.py does: - bfloat16 weights and no autocast, adapters in 32 bits (PEFT's default), no
-checkpointing, the model's own loss over every position, keys
-  and values kept though nothing is written (use_cache), clipping at 1, torch's AdamW in its foreach form.
-  Outputs of a step live until the next has its own. The weights come into a block that transformers has taken
-  for them beforehand (device_map).
-- `peak_bytes` is torch's max_memory_reserved over all of it. Texts are cut at 768 tokens; the longest portion
-is taken to have 4 of 768,
-  of unequal lengths, so that a mask is needed.
+The rows are licensed under Apache-2.0. Llama 3.2 3B learns 20,000 answers to mathematical questions, 4 at
+once, 5,000 steps, by one of PEFT's methods each. What its run.py does:
+
+- bfloat16 weights and no autocast, adapters in 32 bits (PEFT's default), no checkpointing, the model's own
+  loss over every position, keys and values kept though nothing is generated (use_cache), clipping at 1,
+  torch's AdamW in its foreach form. Outputs of a step live until the next has its own. The weights come
+  into a block that transformers has allocated for them beforehand (device_map).
+- `peak_bytes` is torch's max_memory_reserved over all of it. Texts are cut at 768 tokens; the longest micro
+  batch is taken to have 4 of 768, of unequal lengths, so that a mask is needed.
 - `train_seconds` has the steps and the 1,319 answers to GSM8K's test questions, 50 at once, up to 300 new
-tokens each, which one of 50
-  nearly always takes; not the validations. A portion's mean length follows from the 4,198,051 tokens that its
-  results name; questions of the test are taken to have 150 tokens in a portion of 50. Tokenising MetaMathQA,
-  emptying the cache every tenth step and the loss on Wikipedia before and after are not in the estimate
-  (about 90 s of a run, its own log says).
+  tokens each, which one of 50 nearly always takes; not the validations. A micro batch's mean length follows
+  from the 4,198,051 tokens that its results name; questions of the test are taken to have 150 tokens in a
+  micro batch of 50. Tokenising MetaMathQA, emptying the cache every tenth step and the loss on Wikipedia
+  before and after are not in the estimate (about 90 s of a run, its own log says).
+
 Where the file leaves out settings of a method, SETTINGS has them from the benchmark's
 experiments/*/adapter_config.json.
 """
@@ -29,7 +28,7 @@ from typing import Any
 
 import peft
 import torch
-from estimator_card import Line, Table, adamw, own_loss
+from estimator_card import Line, Table, foreach_adamw, model_loss
 from peft.optimizers import create_lorafa_optimizer
 from transformers import AutoConfig, AutoModelForCausalLM
 
@@ -38,14 +37,15 @@ from studio.estimate.analytic import memory as memory_model
 from studio.estimate.analytic import time as time_model
 from studio.estimate.benchmark import calibrate
 from studio.estimate.machines import catalogue, rates
+from studio.estimate.machines.rates import Rates
 from studio.estimate.op_counts import OpCounts, total
 from studio.estimate.tracing.meta_step import PassSpec, StepRunner
 from studio.estimate.tracing.trace import Trace
 from studio.methods import lora, prefix
-from studio.methods.spec import ParameterCount
 from studio.methods.training import peft_counts
 from studio.methods.workload import MicroBatch, Phase, Workload
-from studio.models import shape as shapes
+from studio.models import shape as model_shapes
+from studio.models.shape import ModelShape
 from studio.plan import Training
 
 ROWS = Path(__file__).parents[3] / "shared" / "data" / "peft_benchmark_l40s.csv"
@@ -78,9 +78,13 @@ SETTINGS: dict[str, dict[str, Any]] = {
     "trainable_tokens/llama-3.2-3B-sos+eos": {"token_indices": [128000, 128001]},
     "waveft/llama-3.2-3B-n_frequency-5000": {"n_frequency": 5000},
 }
-STEPS, ROWS_AT_ONCE, LONGEST = 5000, 4, 768
-MEAN = round(4_198_051 / 20_000)
-TEST_PORTIONS, TEST_ROWS, TEST_TOKENS, TEST_NEW = -(-1319 // 50), 50, 150, 300
+N_STEPS, BATCH_SIZE, MAX_TOKENS = 5000, 4, 768
+MEAN_TOKENS = round(4_198_051 / 20_000)
+TEST_BATCH_SIZE, TEST_TOKENS, TEST_NEW_TOKENS = 50, 150, 300
+N_TEST_BATCHES = -(-1319 // TEST_BATCH_SIZE)
+MACHINE_ID, MODEL = "hf-l40sx1", "llama3.2-3b"
+# A run with its training's work, and the seconds before its first step.
+TracedRun = tuple["Run", OpCounts, float]
 
 
 @dataclass(frozen=True)
@@ -88,239 +92,237 @@ class Run:
     """One row of the file."""
 
     name: str
-    kind: str
-    settings: str
-    optimiser: str
+    peft_type: str
+    settings_json: str
+    optimizer: str
     trainable: int
-    peak: float
+    peak_bytes: float
     seconds: float
 
     @property
-    def own(self) -> dict[str, Any]:
+    def settings(self) -> dict[str, Any]:
         """The settings of its method, as PEFT names them."""
-        return {**json.loads(self.settings), **SETTINGS.get(self.name, {})}
+        return {**json.loads(self.settings_json), **SETTINGS.get(self.name, {})}
 
 
-def read() -> list[Run]:
+def read_runs() -> list[Run]:
     """The rows of the file; none where it is not here."""
     if not ROWS.is_file():
         return []
-    found = []
+    runs = []
     with ROWS.open(encoding="utf-8", newline="") as file:
         for row in csv.DictReader(file):
-            own = json.loads(row["peft"])
-            kind = own.pop("peft_type", "FULL")
-            found.append(
+            settings = json.loads(row["peft"])
+            peft_type = settings.pop("peft_type", "FULL")
+            runs.append(
                 Run(
                     row["name"],
-                    kind,
-                    json.dumps(own),
+                    peft_type,
+                    json.dumps(settings),
                     row["optimizer"],
                     int(row["trainable"]),
                     float(row["peak_bytes"]),
                     float(row["train_seconds"]),
                 )
             )
-    return found
+    return runs
 
 
-def built(run: Run) -> Any:
+def build_model(run: Run) -> Any:
     """The model of a run with its method attached."""
     with torch.device("meta"):
-        config = AutoConfig.for_model(**presets.models()["llama3.2-3b"].config)
+        config = AutoConfig.for_model(**presets.models()[MODEL].config)
         model = AutoModelForCausalLM.from_config(config, dtype=torch.bfloat16)
-        if run.kind != "FULL":
-            kind = peft.PEFT_TYPE_TO_CONFIG_MAPPING[peft.PeftType(run.kind)]
-            model = peft.get_peft_model(model, kind(**run.own, task_type="CAUSAL_LM"))
-    for name, value in model.named_parameters():
-        if ".ranknum." in name:  # AdaLoRA's note; PEFT forgets on the meta device that it is none to train
-            value.requires_grad = False
-    if run.optimiser == "lora-fa":
-        create_lorafa_optimizer(
-            model, r=run.own["r"], lora_alpha=run.own["lora_alpha"], lr=1e-4
-        )  # freezes one half
+        if run.peft_type != "FULL":
+            config_class = peft.PEFT_TYPE_TO_CONFIG_MAPPING[peft.PeftType(run.peft_type)]
+            model = peft.get_peft_model(model, config_class(**run.settings, task_type="CAUSAL_LM"))
+    for name, parameter in model.named_parameters():
+        if ".ranknum." in name:  # AdaLoRA's note; PEFT forgets on the meta device that it is not trained
+            parameter.requires_grad = False
+    if run.optimizer == "lora-fa":
+        # This freezes one half.
+        settings = run.settings
+        create_lorafa_optimizer(model, r=settings["r"], lora_alpha=settings["lora_alpha"], lr=1e-4)
     return model
 
 
-def warmed(model: Any, trace: Trace) -> None:
+def trace_loading(model: Any, trace: Trace) -> None:
     """Loading with a device map: a block of the model's size, which its weights then share."""
-    base = [value for name, value in model.named_parameters() if value.dtype is torch.bfloat16]
-    trace.allocate("model", sum(value.numel() * 2 for value in base))
+    base = [parameter for _, parameter in model.named_parameters() if parameter.dtype is torch.bfloat16]
+    trace.allocate("model", sum(parameter.numel() * 2 for parameter in base))
     trace.release("model")
     trace.track(base, "frozen")
 
 
 @lru_cache(maxsize=1)
-def staged(run: Run) -> StepRunner:
+def build_runner(run: Run) -> StepRunner:
     """A run's model in its loop."""
-    model = built(run)
+    model = build_model(run)
     return StepRunner(
         model,
         "cuda",
-        partial(own_loss, model),
+        partial(model_loss, model),
         empties_cache=True,
-        build_optimizer=adamw,
-        trace_loading=partial(warmed, model),
+        build_optimizer=foreach_adamw,
+        trace_loading=partial(trace_loading, model),
     )
 
 
-def peak(run: Run) -> float:
-    """What the card's allocator reserves for a step of the longest portion (bytes)."""
-    return float(
-        staged(run)
-        .run(PassSpec(ROWS_AT_ONCE, LONGEST, LONGEST, padded=True))
-        .replay_allocator()
-        .peak_reserved
-    )
+def peak_reserved(run: Run) -> float:
+    """What the GPU's allocator reserves for a step of the longest micro batch (bytes)."""
+    trace = build_runner(run).run(PassSpec(BATCH_SIZE, MAX_TOKENS, MAX_TOKENS, padded=True))
+    return float(trace.replay_allocator().peak_reserved)
 
 
-def work(run: Run) -> tuple[OpCounts, float]:
-    """The work of the training and of the test answers.
+def count_work(run: Run) -> tuple[OpCounts, float]:
+    """The work of the training and of the test answers; and the seconds before it (libraries, model)."""
+    machine, shape = catalogue.load_machines()[MACHINE_ID], model_shape()
+    has_virtual_tokens = bool(run.settings.get("num_virtual_tokens", 0))
 
-    And the seconds before it, libraries and reading the model.
-    """
-    place, shape = (
-        catalogue.load_machines()["hf-l40sx1"],
-        shapes.from_config(presets.models()["llama3.2-3b"].config),
-    )
-    virtual = int(run.own.get("num_virtual_tokens", 0))
-
-    def passed(phase: Phase, portion: MicroBatch) -> OpCounts:
-        if (
-            virtual and portion.tokens == 1
-        ):  # what is written follows the virtual tokens, which are not read again for each
-            return total(plain().run(PassSpec(portion.rows, 1, 1, True, learn=False)).phases.values())
-        asked = PassSpec(
-            portion.rows, portion.tokens, portion.scored_positions, portion.padded, phase.with_gradients
+    def count_pass(phase: Phase, micro_batch: MicroBatch) -> OpCounts:
+        if has_virtual_tokens and micro_batch.tokens == 1:
+            # What is generated follows the virtual tokens, which are not read again for each token.
+            spec = PassSpec(micro_batch.rows, 1, 1, True, with_gradients=False)
+            return total(build_plain_runner().run(spec).phases.values())
+        spec = PassSpec(
+            micro_batch.rows,
+            micro_batch.tokens,
+            micro_batch.scored_positions,
+            micro_batch.padded,
+            phase.with_gradients,
         )
-        return total(staged(run).run(asked).phases.values())
+        return total(build_runner(run).run(spec).phases.values())
 
+    training_batch = MicroBatch(BATCH_SIZE, MEAN_TOKENS, MEAN_TOKENS, True, N_STEPS)
+    test_batch = MicroBatch(TEST_BATCH_SIZE, TEST_TOKENS, 1, True, N_TEST_BATCHES)
     phases = [
-        Phase("train", (MicroBatch(ROWS_AT_ONCE, MEAN, MEAN, True, STEPS),), with_gradients=True),
-        Phase("test", (MicroBatch(TEST_ROWS, TEST_TOKENS, 1, True, TEST_PORTIONS),), new_tokens=TEST_NEW),
+        Phase("train", (training_batch,), with_gradients=True),
+        Phase("test", (test_batch,), new_tokens=TEST_NEW_TOKENS),
     ]
-    load = Workload("chat", (), 20_000, 0.0, Training(), shape)
-    footprint = ParameterCount(run.trainable, shape.total())
-    found = total(time_model.count_phase(phase, load, footprint, place.kind, passed) for phase in phases)
-    spent = time_model.phase_seconds(
-        [],
-        rates.rates_from_spec(place),
-        place.kind,
-        memory_model.bytes_per_parameter(place) * float(shape.total()),
-        0.0,
-        0.0,
+    workload = Workload("chat", (), 20_000, 0.0, Training(), shape)
+    counts = total(
+        time_model.count_phase(phase, workload, run.trainable, machine.kind, count_pass) for phase in phases
     )
-    return found, sum(spent.values())
+    model_bytes = memory_model.bytes_per_parameter(machine) * float(shape.total())
+    seconds = time_model.phase_seconds(
+        [],
+        rates.rates_from_spec(machine),
+        machine.kind,
+        model_bytes=model_bytes,
+        saved_bytes=0.0,
+        touched_bytes=0.0,
+    )
+    return counts, sum(seconds.values())
 
 
 @lru_cache(maxsize=1)
-def plain() -> StepRunner:
+def build_plain_runner() -> StepRunner:
     """The model alone."""
-    return staged.__wrapped__(replace(next(run for run in read() if run.kind == "FULL"), optimiser="AdamW"))
+    full_run = next(run for run in read_runs() if run.peft_type == "FULL")
+    return build_runner.__wrapped__(replace(full_run, optimizer="AdamW"))
 
 
-def counted(run: Run) -> int | None:
-    """The studio's own count for a row whose method it knows, on the matrices that the row names.
+def model_shape() -> ModelShape:
+    return model_shapes.from_config(presets.models()[MODEL].config)
 
-    None for the others.
-    """
-    shape, own = shapes.from_config(presets.models()["llama3.2-3b"].config), run.own
-    names = own.get("target_modules") or ()
-    some = replace(
-        shape, linears=tuple(linear for linear in shape.linears if linear.name.split(".")[-1] in names)
-    )
-    plain = {"use_bdlora", "init_lora_weights"}.isdisjoint(own) and run.optimiser == "AdamW"
-    if run.kind == "FULL":
+
+def count_by_formula(run: Run) -> int | None:
+    """The studio's count on the matrices that the row names; None where the studio has not its method."""
+    shape, settings = model_shape(), run.settings
+    target_names = settings.get("target_modules") or ()
+    targets = tuple(linear for linear in shape.linears if linear.name.split(".")[-1] in target_names)
+    target_shape = replace(shape, linears=targets)
+    is_plain_lora = {"use_bdlora", "init_lora_weights"}.isdisjoint(settings) and run.optimizer == "AdamW"
+    if run.peft_type == "FULL":
         return methods.get("full").count_parameters(shape, {}, 0).trainable
-    if run.kind == "LORA" and plain:
-        return lora.count_parameters(
-            some, {**lora.settings_for_rank(own["r"], dropout=0.0), "dora": own["use_dora"]}, 0
-        ).trainable
-    if run.kind == "PREFIX_TUNING":
-        return prefix.count_parameters(
-            shape, {"virtual_tokens": own["num_virtual_tokens"], "projection": False}, 0
-        ).trainable
-    name = run.kind.lower()
-    if name not in peft_counts.PARAMETER_COUNTERS or run.kind == "LORA":
+    if run.peft_type == "LORA" and is_plain_lora:
+        lora_settings = {**lora.settings_for_rank(settings["r"], dropout=0.0), "dora": settings["use_dora"]}
+        return lora.count_parameters(target_shape, lora_settings, 0).trainable
+    if run.peft_type == "PREFIX_TUNING":
+        prefix_settings = {"virtual_tokens": settings["num_virtual_tokens"], "projection": False}
+        return prefix.count_parameters(shape, prefix_settings, 0).trainable
+    name = run.peft_type.lower()
+    if name not in peft_counts.PARAMETER_COUNTERS or run.peft_type == "LORA":
         return None
-    return peft_counts.PARAMETER_COUNTERS[name](
-        shape if name in ("ia3", "ln_tuning") else some, {"block_share": False, **own}
+    counted_shape = shape if name in ("ia3", "ln_tuning") else target_shape
+    return peft_counts.PARAMETER_COUNTERS[name](counted_shape, {"block_share": False, **settings})
+
+
+def compare_trainable_parameters(runs: list[Run]) -> tuple[str, ...]:
+    """How many rows are counted as the benchmark counted them: attached, and by the studio's own formula."""
+    n_equal_attached, n_equal_formula, n_formula = 0, 0, 0
+    mistakes = []
+    for run in runs:
+        attached = sum(
+            parameter.numel() for parameter in build_model(run).parameters() if parameter.requires_grad
+        )
+        if attached == run.trainable:
+            n_equal_attached += 1
+        else:
+            mistakes.append(f"{run.name}: {attached:,} attached, {run.trainable:,} in the file")
+        by_formula = count_by_formula(run)
+        if by_formula is None:
+            continue
+        n_formula += 1
+        if by_formula == run.trainable:
+            n_equal_formula += 1
+        else:
+            mistakes.append(f"{run.name}: {by_formula:,} by formula, {run.trainable:,} in the file")
+    summary = (
+        f"Trainable parameters: {n_equal_attached} of {len(runs)} equal when attached,"
+        f" {n_equal_formula} of {n_formula} by the studio's formulas"
     )
+    return (summary, *mistakes)
 
 
-def trainables(runs: list[Run]) -> tuple[str, ...]:
-    """How many rows are counted as the benchmark counted them.
-
-    By attaching the row's method, and by the studio's own formula.
-    """
-    attached = {
-        run.name: sum(value.numel() for value in built(run).parameters() if value.requires_grad)
-        for run in runs
-    }
-    wrong = [
-        f"{run.name}: {attached[run.name]:,} attached, {run.trainable:,} in the file"
-        for run in runs
-        if attached[run.name] != run.trainable
-    ]
-    known = {run.name: count for run in runs if (count := counted(run)) is not None}
-    missed = [
-        f"{run.name}: {known[run.name]:,} by formula, {run.trainable:,} in the file"
-        for run in runs
-        if known.get(run.name, run.trainable) != run.trainable
-    ]
-    said = f"Trainable parameters: {len(runs) - len(wrong)} of {len(runs)} equal when attached, {len(known) - len(missed)} of {len(known)} by the studio's formulas"
-    return (said, *wrong, *missed)
-
-
-def timed(done: list[tuple[Run, OpCounts, float]]) -> list[Table]:
-    """A training's seconds at what the card's specification promises, and at one set of rates fitted on all
-    other rows.
-    """
-    place = catalogue.load_machines()["hf-l40sx1"]
-    start = rates.rates_from_spec(place)
+def compare_time(traced_runs: list[TracedRun]) -> list[Table]:
+    """A training's seconds by the specification alone, and at one set of rates fitted on all other rows."""
+    from_spec = rates.rates_from_spec(catalogue.load_machines()[MACHINE_ID])
     unfitted = [
-        Line(run.name, before + start.estimate_seconds(tally), run.seconds) for run, tally, before in done
+        Line(run.name, start_seconds + from_spec.estimate_seconds(counts), run.seconds)
+        for run, counts, start_seconds in traced_runs
     ]
     fitted = []
-    for mine, (run, tally, before) in enumerate(done):
-        others = [one for place, one in enumerate(done) if place != mine]
-        own = calibrate.fit_rates(
-            [one[1] for one in others], [one[0].seconds - one[2] for one in others], start
-        )
-        fitted.append(Line(run.name, before + own.estimate_seconds(tally), run.seconds))
-    own = calibrate.fit_rates(
-        [tally for _, tally, _ in done], [run.seconds - before for run, _, before in done], start
+    for index, (run, counts, start_seconds) in enumerate(traced_runs):
+        others = traced_runs[:index] + traced_runs[index + 1 :]
+        other_rates = _fit_rates(others, from_spec)
+        fitted.append(Line(run.name, start_seconds + other_rates.estimate_seconds(counts), run.seconds))
+    all_rates = _fit_rates(traced_runs, from_spec)
+    note = (
+        f"fitted on all: {all_rates.flop_16 / 1e12:.0f} TFLOP/s in 16 bits,"
+        f" {all_rates.bandwidth / 1e9:.0f} GB/s, {1e6 * all_rates.operation:.1f} µs an operation"
     )
-    note = f"fitted on all: {own.flop_16 / 1e12:.0f} TFLOP/s in 16 bits, {own.bandwidth / 1e9:.0f} GB/s, {1e6 * own.operation:.1f} µs an operation"
+    title = "L40S, a whole training, one set of rates, the row left out of the fit"
     return [
-        Table(
-            "L40S, a whole training, one set of rates, the row left out of the fit",
-            "s",
-            fitted,
-            {"median": 20},
-            (note,),
-        ),
+        Table(title, "s", fitted, {"median": 20}, (note,)),
         Table("L40S, a whole training by the specification alone, nothing fitted", "s", unfitted, {}),
     ]
 
 
-def tables() -> list[Table]:
-    """Peak memory and time of every row that can be rehearsed; none where the file is not here."""
-    peaks, left, done = [], [], []
-    for run in read():
+def _fit_rates(traced_runs: list[TracedRun], from_spec: Rates) -> Rates:
+    counts = [run_counts for _, run_counts, _ in traced_runs]
+    seconds = [run.seconds - start_seconds for run, _, start_seconds in traced_runs]
+    return calibrate.fit_rates(counts, seconds, from_spec)
+
+
+def build_tables() -> list[Table]:
+    """Peak memory and time of every row that can be traced; none where the file is not here."""
+    peaks, notes, traced_runs = [], [], []
+    for run in read_runs():
         try:
-            line, (tally, before) = Line(run.name, peak(run) / 1e9, run.peak / 1e9), work(run)
+            line = Line(run.name, peak_reserved(run) / 1e9, run.peak_bytes / 1e9)
+            counts, start_seconds = count_work(run)
         except (NotImplementedError, RuntimeError) as error:  # it looks at its numbers, and here are none
-            left.append(
-                f"{run.name}: left out, its code in PEFT needs real numbers ({' '.join(str(error).split())[:80]})"
-            )
+            reason = " ".join(str(error).split())[:80]
+            notes.append(f"{run.name}: left out, its code in PEFT needs real numbers ({reason})")
             continue
         peaks.append(line)
-        done.append((run, tally, before))
+        traced_runs.append((run, counts, start_seconds))
     if not peaks:
         return []
-    told = (*left, *trainables([run for run, _, _ in done]))
+    notes += compare_trainable_parameters([run for run, _, _ in traced_runs])
+    limits = {"median": 10, "worst": 20}
     return [
-        Table("L40S, peak of what is reserved", "GB", peaks, {"median": 10, "worst": 20}, told),
-        *timed(done),
+        Table("L40S, peak of what is reserved", "GB", peaks, limits, tuple(notes)),
+        *compare_time(traced_runs),
     ]

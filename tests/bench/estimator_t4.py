@@ -1,14 +1,12 @@
-"""Sixteen steps on a Tesla T4, published in data/measurements of github.com/Anassbzdd/fitcheck (MIT),
-rehearsed here without a card.
+"""Sixteen steps on a Tesla T4, published by github.com/Anassbzdd/fitcheck (MIT), traced here without a GPU.
 
-Its harness (scripts/measure.py) was read for what
-it does: base weights in fp16 and no autocast, LoRA on the four attention matrices with alpha twice the rank
-and no dropout, non-reentrant checkpointing, texts of full length without padding, the model's own loss over
-every position, torch's AdamW (its foreach form), the memory-efficient kernel with keys and values repeated
-for every head, or plain ("eager") attention. QLoRA is NF4 without double quantisation; PEFT brings everything
-else to 32 bits first (prepare_model_for_kbit_training). Peaks are torch's max_memory_allocated and
-max_memory_reserved of the second step, where fragments of loading and of the first step lie about. Step times
-are of one step each.
+The rows are from its data/measurements. Its harness (scripts/measure.py) was read for what it does: base
+weights in fp16 and no autocast, LoRA on the four attention matrices with alpha twice the rank and no dropout,
+non-reentrant checkpointing, texts of full length without padding, the model's own loss over every position,
+torch's AdamW (its foreach form), the memory-efficient kernel with keys and values repeated for every head, or
+plain ("eager") attention. QLoRA is NF4 without double quantisation; PEFT brings everything else to 32 bits
+first (prepare_model_for_kbit_training). Peaks are torch's max_memory_allocated and max_memory_reserved of the
+second step, where fragments of loading and of the first step lie about. Step times are of one step each.
 """
 
 from dataclasses import dataclass
@@ -17,7 +15,7 @@ from typing import Any
 from unittest.mock import patch
 
 import torch
-from estimator_card import MIB, Line, Table, adamw, own_loss
+from estimator_card import MIB, Line, Table, foreach_adamw, model_loss
 from peft import LoraConfig, get_peft_model
 from transformers import AutoConfig, AutoModelForCausalLM
 from transformers.integrations import sdpa_attention
@@ -33,31 +31,37 @@ PHASES = ("forward", "backward", "update")
 
 
 def llama(
-    hidden: int, inner: int, layers: int, heads: int, keys: int, words: int, tied: bool, kind: str = "llama"
+    widths: tuple[int, int],
+    layers: int,
+    heads: tuple[int, int],
+    vocab_size: int,
+    tied: bool,
+    model_type: str = "llama",
 ) -> dict[str, Any]:
-    """A config of the Llama kind."""
+    """A config of the Llama kind; `widths` are hidden and intermediate, `heads` those of queries and keys."""
     return {
-        "model_type": kind,
-        "hidden_size": hidden,
-        "intermediate_size": inner,
+        "model_type": model_type,
+        "hidden_size": widths[0],
+        "intermediate_size": widths[1],
         "num_hidden_layers": layers,
-        "num_attention_heads": heads,
-        "num_key_value_heads": keys,
-        "vocab_size": words,
+        "num_attention_heads": heads[0],
+        "num_key_value_heads": heads[1],
+        "vocab_size": vocab_size,
         "tie_word_embeddings": tied,
         "max_position_embeddings": 8192,
         "use_cache": False,
     }
 
 
+MISTRAL_7B = llama((4096, 14336), 32, (32, 8), 32768, False, "mistral") | {"sliding_window": None}
 CONFIGS = {
-    "SmolLM2-135M": llama(576, 1536, 30, 9, 3, 49152, True),
-    "SmolLM2-360M": llama(960, 2560, 32, 15, 5, 49152, True),
-    "SmolLM2-1.7B": llama(2048, 8192, 24, 32, 32, 49152, True),
-    "Qwen2.5-1.5B": llama(1536, 8960, 28, 12, 2, 151936, True, "qwen2"),
-    "Qwen2.5-7B": llama(3584, 18944, 28, 28, 4, 152064, False, "qwen2"),
-    "Mistral-7B": llama(4096, 14336, 32, 32, 8, 32768, False, "mistral") | {"sliding_window": None},
-    "deepseek-1.3b": llama(2048, 5504, 24, 16, 16, 32256, False),
+    "SmolLM2-135M": llama((576, 1536), 30, (9, 3), 49152, True),
+    "SmolLM2-360M": llama((960, 2560), 32, (15, 5), 49152, True),
+    "SmolLM2-1.7B": llama((2048, 8192), 24, (32, 32), 49152, True),
+    "Qwen2.5-1.5B": llama((1536, 8960), 28, (12, 2), 151936, True, "qwen2"),
+    "Qwen2.5-7B": llama((3584, 18944), 28, (28, 4), 152064, False, "qwen2"),
+    "Mistral-7B": MISTRAL_7B,
+    "deepseek-1.3b": llama((2048, 5504), 24, (16, 16), 32256, False),
 }
 
 
@@ -65,7 +69,7 @@ CONFIGS = {
 class Run:
     """One published run on the T4.
 
-    Peaks in MiB, the step in seconds (None where the same settings were not timed).
+    Peaks are in MiB, the step is in seconds, or None where the same settings were not timed.
     """
 
     model: str
@@ -104,86 +108,85 @@ RUNS = [
 ]
 
 
-def staged(run: Run) -> StepRunner:
+def build_runner(run: Run) -> StepRunner:
     """The model of a run as its harness built it."""
-    half, before = torch.float16, None
+    trace_loading = None
+    attention = "eager" if run.attention == "eager" else "sdpa"
     with torch.device("meta"):
         config = AutoConfig.for_model(**CONFIGS[run.model])
-        model = AutoModelForCausalLM.from_config(
-            config, dtype=half, attn_implementation="eager" if run.attention == "eager" else "sdpa"
-        )
+        model = AutoModelForCausalLM.from_config(config, dtype=torch.float16, attn_implementation=attention)
         if run.method == "qlora":
-            before = kernels.replace_linears_with_4bit(model, half, nested=False)
-            for value in model.parameters():
-                value.requires_grad_(False)
-                value.data = value.data.float() if value.dtype is half else value.data
-        parts = ["q_proj", "k_proj", "v_proj", "o_proj"]
-        model = get_peft_model(
-            model,
-            LoraConfig(
-                r=run.rank,
-                lora_alpha=2 * run.rank,
-                target_modules=parts,
-                task_type="CAUSAL_LM",
-                lora_dropout=0.0,
-            ),
+            trace_loading = kernels.replace_linears_with_4bit(model, torch.float16, nested=False)
+            for parameter in model.parameters():
+                parameter.requires_grad_(False)
+                if parameter.dtype is torch.float16:
+                    parameter.data = parameter.data.float()
+        lora_config = LoraConfig(
+            r=run.rank,
+            lora_alpha=2 * run.rank,
+            target_modules=["q_proj", "k_proj", "v_proj", "o_proj"],
+            task_type="CAUSAL_LM",
+            lora_dropout=0.0,
         )
+        model = get_peft_model(model, lora_config)
     kernels.clone_packed_outputs(model)
     enable_gradient_checkpointing(model)
-    stage = StepRunner(
+    runner = StepRunner(
         model,
         "cuda",
-        partial(own_loss, model),
+        partial(model_loss, model),
         gradient_checkpointing=True,
         attention="efficient",
-        build_optimizer=adamw,
+        build_optimizer=foreach_adamw,
     )
-    if before:
-        stage.trace_loading = before
-    return stage
+    if trace_loading:
+        runner.trace_loading = trace_loading
+    return runner
 
 
 @cache
-def rehearsed(run: Run) -> tuple[OpCounts, AllocatorStats]:
-    """The work of the run's second step, and what the card's allocator made of it all."""
-    with patch.object(
-        sdpa_attention, "use_gqa_in_sdpa", lambda *_: False
-    ):  # the harness repeats keys and values
-        trace = staged(run).run(PassSpec(run.rows, run.tokens, run.tokens, padded=False))
+def trace_run(run: Run) -> tuple[OpCounts, AllocatorStats]:
+    """The work of the run's second step, and what the GPU's allocator made of it all."""
+    # The harness repeats keys and values.
+    with patch.object(sdpa_attention, "use_gqa_in_sdpa", lambda *_: False):
+        trace = build_runner(run).run(PassSpec(run.rows, run.tokens, run.tokens, padded=False))
     return total(trace.phases.values()), trace.replay_allocator()
 
 
-def memory() -> list[Table]:
+def compare_memory() -> list[Table]:
     """Both peaks of every run, estimated without any fitted figure."""
     allocated, reserved = [], []
     for run in RUNS:
-        _, outcome = rehearsed(run)
-        allocated.append(
-            Line(run.label, max(outcome.peaks_by_phase[name][0] for name in PHASES) / MIB, run.allocated)
-        )
-        reserved.append(Line(run.label, outcome.peak_reserved / MIB, run.reserved))
+        _, stats = trace_run(run)
+        peak_allocated = max(stats.peaks_by_phase[name][0] for name in PHASES)
+        allocated.append(Line(run.label, peak_allocated / MIB, run.allocated))
+        reserved.append(Line(run.label, stats.peak_reserved / MIB, run.reserved))
     return [
         Table("T4, peak of what is allocated", "MiB", allocated, {"median": 1, "worst": 5}),
         Table("T4, peak of what is reserved", "MiB", reserved, {"median": 3, "worst": 9}),
     ]
 
 
-def time() -> Table:
+def compare_time() -> Table:
     """Each run's step from the four rates fitted on all other runs, as "measure this machine" fits them."""
-    timed = [(run, rehearsed(run)[0], run.seconds) for run in RUNS if run.seconds]
-    start, lines = rates.rates_from_spec(catalogue.load_machines()["hf-t4-small"]), []
-    for run, tally, seconds in timed:
-        others = [(other, spent) for name, other, spent in timed if name != run]
-        found = calibrate.fit_rates([other for other, _ in others], [spent for _, spent in others], start)
-        lines.append(Line(run.label, found.estimate_seconds(tally), seconds))
-    found = calibrate.fit_rates([tally for _, tally, _ in timed], [spent for _, _, spent in timed], start)
+    timed = [(run, trace_run(run)[0], run.seconds) for run in RUNS if run.seconds]
+    initial_rates = rates.rates_from_spec(catalogue.load_machines()["hf-t4-small"])
+    lines = []
+    for run, counts, seconds in timed:
+        other_counts = [other for other_run, other, _ in timed if other_run != run]
+        other_seconds = [duration for other_run, _, duration in timed if other_run != run]
+        fitted = calibrate.fit_rates(other_counts, other_seconds, initial_rates)
+        lines.append(Line(run.label, fitted.estimate_seconds(counts), seconds))
+    fitted = calibrate.fit_rates(
+        [counts for _, counts, _ in timed], [seconds for _, _, seconds in timed], initial_rates
+    )
     note = (
-        f"fitted on all: {found.flop_16 / 1e12:.1f} and {found.flop_32 / 1e12:.1f} TFLOP/s in 16 and 32 bits, "
-        f"{found.bandwidth / 1e9:.0f} GB/s, {1e6 * found.operation:.1f} µs an operation"
+        f"fitted on all: {fitted.flop_16 / 1e12:.1f} and {fitted.flop_32 / 1e12:.1f} TFLOP/s"
+        f" in 16 and 32 bits, {fitted.bandwidth / 1e9:.0f} GB/s, {1e6 * fitted.operation:.1f} µs an operation"
     )
     return Table("T4, a step, leaving the run itself out of the fit", "s", lines, {"mean": 15}, (note,))
 
 
-def tables() -> list[Table]:
+def build_tables() -> list[Table]:
     """Memory and time."""
-    return [*memory(), time()]
+    return [*compare_memory(), compare_time()]
