@@ -154,7 +154,7 @@ def fetch_progress(run: Run) -> Callable[[float, float], None]:
     return on_progress
 
 
-def load_job(
+def load_context(
     run: Run, method: Method, base: FetchedModel, splits: Splits, create_monitor: CreateMonitor
 ) -> tuple[TrainingContext, dict[str, Any]]:
     """Load the model, attach the method and tokenize the examples.
@@ -198,7 +198,7 @@ def load_job(
         raise_if_stopped(run)
         runs.set_status(run, "preparing", stage, step=done, steps=total)
 
-    job = TrainingContext(
+    context = TrainingContext(
         model=model,
         tokenizer=tokenizer,
         plan=plan,
@@ -230,7 +230,7 @@ def load_job(
         "labels": list(labels),
         "device": str(model.device),
     }
-    return job, report
+    return context, report
 
 
 def _require_compatible(plan: Plan, base: FetchedModel) -> None:

@@ -131,24 +131,24 @@ def _execute(run: Run) -> None:
     run_queue.raise_if_stopped(run)
     runs.set_status(run, "preparing", "load")
     monitors: list[StageMonitor] = []
-    job, load_report = run_setup.load_job(
+    context, load_report = run_setup.load_context(
         run, method, fetched, prepared.splits, _monitor_factory(run, monitors)
     )
     run_queue.raise_if_stopped(run)
     if method.generate_rows:
-        train, validation = method.generate_rows(job)
-        job = dataclasses.replace(job, train=train, validation=validation)
-    scores_before = _evaluate_base(run, job, method)
+        train, validation = method.generate_rows(context)
+        context = dataclasses.replace(context, train=train, validation=validation)
+    scores_before = _evaluate_base(run, context, method)
     run_queue.raise_if_stopped(run)
-    model, failure = _train(run, method, job, monitors)
+    model, failure = _train(run, method, context, monitors)
     last_monitor = monitors[-1]
     progress = {"step": last_monitor.step, "steps": last_monitor.steps}
     runs.set_status(run, "evaluating", "after", **progress)
     if method.weights == "trained":
         model = model.to(device.weights_dtype())
-    scores_after = _evaluate_tuned(run, job, model, last_monitor.best_step)
-    tuned_checksum = _save_result(run, job, model, fetched)
-    training = job.plan.training.model_dump()
+    scores_after = _evaluate_tuned(run, context, model, last_monitor.best_step)
+    tuned_checksum = _save_result(run, context, model, fetched)
+    training = context.plan.training.model_dump()
     usage = usage_meter.measure()
     is_complete = not (failure or is_resumed or last_monitor.stopped or last_monitor.early)
     _record_usage(run, usage, is_complete)
@@ -158,13 +158,13 @@ def _execute(run: Run) -> None:
         "tuned": {"checksum": tuned_checksum},
         "before": scores_before,
         "after": scores_after,
-        "measured_on": eval_split(job),
+        "measured_on": eval_split(context),
         "best_step": last_monitor.best_step,
         "stopped": last_monitor.stopped,
         "stopped_early": last_monitor.early,
         "training": training,
         "learning_rate": training["learning_rate"],
-        "method": job.notes,
+        "method": context.notes,
         **usage,
         "resumed": is_resumed,
     }
@@ -197,16 +197,16 @@ def _record_usage(run: Run, usage: dict[str, float], is_complete: bool) -> None:
     history.add_entry(run, minutes, usage["peak_memory_gb"], is_complete, was_busy=was_busy)
 
 
-def eval_split(job: TrainingContext) -> str:
+def eval_split(context: TrainingContext) -> str:
     """The split that base and tuned model are compared on: "test" where there is one, else "validation".
 
     Of rows that a model wrote itself, only those for validation exist.
     """
-    generates_rows = methods.get(job.plan.method.name).generate_rows
-    return "test" if job.test and not generates_rows else "validation"
+    generates_rows = methods.get(context.plan.method.name).generate_rows
+    return "test" if context.test and not generates_rows else "validation"
 
 
-def _evaluate_base(run: Run, job: TrainingContext, method: Method) -> Scores:
+def _evaluate_base(run: Run, context: TrainingContext, method: Method) -> Scores:
     """The base model's scores; a run that goes on has saved them.
 
     An untrained soft prompt already changes the model's outputs, so the base is measured without it.
@@ -218,40 +218,42 @@ def _evaluate_base(run: Run, job: TrainingContext, method: Method) -> Scores:
     if saved_path.is_file():
         return runs.rename_metrics(json.loads(saved_path.read_text(encoding="utf-8")))
     runs.set_status(run, "evaluating", "before")
-    model = job.model.get_base_model() if collate.get_prompt_config(job.model) else job.model
-    scores = _evaluate(run, job, model)
+    model = context.model.get_base_model() if collate.get_prompt_config(context.model) else context.model
+    scores = _evaluate(run, context, model)
     # Where the curve of the validation loss begins.
-    start_scores = scores if eval_split(job) == "validation" else job.measure(model, job.validation)
+    start_scores = (
+        scores if eval_split(context) == "validation" else context.measure(model, context.validation)
+    )
     runs.add_point(run, method.stages[0], 0, 0.0, **as_point(start_scores))
     saved_path.parent.mkdir(exist_ok=True)
     write_json(saved_path, scores)
     return scores
 
 
-def _evaluate_tuned(run: Run, job: TrainingContext, model: Any, best_step: int) -> Scores:
+def _evaluate_tuned(run: Run, context: TrainingContext, model: Any, best_step: int) -> Scores:
     from studio.training.callback import as_point  # noqa: PLC0415 - loads torch
 
-    scores = _evaluate(run, job, model)
-    runs.add_point(run, "after", best_step, 0.0, **as_point(scores, eval_split(job)))
+    scores = _evaluate(run, context, model)
+    runs.add_point(run, "after", best_step, 0.0, **as_point(scores, eval_split(context)))
     return scores
 
 
-def _evaluate(run: Run, job: TrainingContext, model: Any) -> Scores:
+def _evaluate(run: Run, context: TrainingContext, model: Any) -> Scores:
     """Scores on the split that the models are compared on, and on questions whose answers are known."""
     from studio.evaluate import answers  # noqa: PLC0415 - loads torch
 
     def on_progress(done: int, total: int) -> None:
-        # Not job.report_progress, which raises: a run that was stopped is still evaluated.
+        # Not context.report_progress, which raises: a run that was stopped is still evaluated.
         runs.set_status(run, "evaluating", "asking", step=done, steps=total)
 
-    rows = job.test if eval_split(job) == "test" else job.validation
-    questions = job.test_examples or job.examples[1]
-    scores = job.measure(model, rows)
-    return scores | answers.measure_accuracy(model, job.tokenizer, questions, on_progress)
+    rows = context.test if eval_split(context) == "test" else context.validation
+    questions = context.test_examples or context.examples[1]
+    scores = context.measure(model, rows)
+    return scores | answers.measure_accuracy(model, context.tokenizer, questions, on_progress)
 
 
 def _train(
-    run: Run, method: Method, job: TrainingContext, monitors: list[StageMonitor]
+    run: Run, method: Method, context: TrainingContext, monitors: list[StageMonitor]
 ) -> tuple[Any, Exception | None]:
     """Train.
 
@@ -261,17 +263,17 @@ def _train(
     """
     runs.set_status(run, "training", method.stages[0])
     try:
-        return method.train(job), None
+        return method.train(context), None
     except StopRequested:
         raise
     except Exception as error:
         if len(method.stages) > 1 or not monitors or not monitors[0].best_step:
             raise
         monitors[0].restore()
-        return method.finish(job.model), error
+        return method.finish(context.model), error
 
 
-def _save_result(run: Run, job: TrainingContext, model: Any, fetched: FetchedModel) -> str:
+def _save_result(run: Run, context: TrainingContext, model: Any, fetched: FetchedModel) -> str:
     """Save what was trained with the tokenizer, as a draft until it is complete. Returns the checksum."""
     from studio.models import load  # noqa: PLC0415 - loads torch
 
@@ -285,7 +287,7 @@ def _save_result(run: Run, job: TrainingContext, model: Any, fetched: FetchedMod
     draft = run.folder / ".model"
     shutil.rmtree(draft, ignore_errors=True)
     methods.get(run.plan.method.name).save(model, draft, fetched.hub)
-    job.tokenizer.save_pretrained(draft)
+    context.tokenizer.save_pretrained(draft)
     shutil.rmtree(run.model, ignore_errors=True)
     draft.rename(run.model)
     return checksum

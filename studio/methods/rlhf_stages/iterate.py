@@ -37,12 +37,12 @@ def unusable_reason(runs_folder: Path, run_id: str, shape: ModelShape | None) ->
     return None
 
 
-def earlier_run_folder(job: TrainingContext) -> Path:
+def earlier_run_folder(context: TrainingContext) -> Path:
     """The folder of the run to continue; a path that does not exist where there is none."""
-    return job.folder.parent / (str(job.settings["start_from"]) or ".none")
+    return context.folder.parent / (str(context.settings["start_from"]) or ".none")
 
 
-def import_earlier_model(job: TrainingContext, target: Path) -> None:
+def import_earlier_model(context: TrainingContext, target: Path) -> None:
     """Copy the earlier run's model to `target`.
 
     Files are hard links where the disk can link: the model outlives the earlier run and takes no space twice.
@@ -50,9 +50,11 @@ def import_earlier_model(job: TrainingContext, target: Path) -> None:
     Raises:
         NotPossible: The earlier run cannot be continued.
     """
-    run_id = str(job.settings["start_from"])
-    reason = unusable_reason(job.folder.parent, run_id, shapes.from_config(job.model.config.to_dict()))
-    if not reason and plans.load(earlier_run_folder(job) / "plan.yaml").model != job.plan.model:
+    run_id = str(context.settings["start_from"])
+    reason = unusable_reason(
+        context.folder.parent, run_id, shapes.from_config(context.model.config.to_dict())
+    )
+    if not reason and plans.load(earlier_run_folder(context) / "plan.yaml").model != context.plan.model:
         reason = OTHER_BASE_MODEL.format(run=run_id)
     if reason:
         raise NotPossible(
@@ -62,7 +64,7 @@ def import_earlier_model(job: TrainingContext, target: Path) -> None:
         )
     draft = target.with_name(f".{target.name}")
     shutil.rmtree(draft, ignore_errors=True)
-    shutil.copytree(earlier_run_folder(job) / "model", draft, copy_function=_link_or_copy)
+    shutil.copytree(earlier_run_folder(context) / "model", draft, copy_function=_link_or_copy)
     draft.rename(target)
 
 

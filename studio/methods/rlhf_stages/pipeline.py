@@ -17,39 +17,39 @@ from studio.methods.training import supervised
 DONE, STOPPED, SKIPPED, REUSED, IMPORTED = "done", "stopped", "skipped", "reused", "imported"
 
 
-def train(job: TrainingContext) -> Any:
+def train(context: TrainingContext) -> Any:
     """Train all stages in order.
 
     Returns:
         The policy; after a stop, the best model there is by then. What became of each stage is in
-        `job.notes["stages"]`.
+        `context.notes["stages"]`.
     """
-    outcomes: dict[str, str] = job.notes.setdefault("stages", {})
-    model = _run_stages(job, outcomes)
+    outcomes: dict[str, str] = context.notes.setdefault("stages", {})
+    model = _run_stages(context, outcomes)
     model.requires_grad_(True)  # all of it is saved, not what a LoRA left trainable
     return model
 
 
-def _run_stages(job: TrainingContext, outcomes: dict[str, str]) -> Any:
-    sft_folder = stage_files.folder(job, "sft")
-    if job.settings["start_from"] and not stage_files.is_done(sft_folder):
+def _run_stages(context: TrainingContext, outcomes: dict[str, str]) -> Any:
+    sft_folder = stage_files.folder(context, "sft")
+    if context.settings["start_from"] and not stage_files.is_done(sft_folder):
         sft_folder.parent.mkdir(parents=True, exist_ok=True)
-        iterate.import_earlier_model(job, sft_folder)
+        iterate.import_earlier_model(context, sft_folder)
         outcomes["sft"] = IMPORTED
-    policy_model, stopped = _fine_tune(job, outcomes)
+    policy_model, stopped = _fine_tune(context, outcomes)
     if stopped:
         return policy_model
-    if job.settings["algorithm"] == "dpo":
-        trained_model, stopped = policy.train_dpo(job, policy_model)
+    if context.settings["algorithm"] == "dpo":
+        trained_model, stopped = policy.train_dpo(context, policy_model)
         outcomes["dpo"] = _outcome(stopped)
         return trained_model
-    reward_name = rule_rewards.resolve_reward(job.settings, job.plan.task)
+    reward_name = rule_rewards.resolve_reward(context.settings, context.plan.task)
     scoring_model = None
     if reward_name == "model":
-        scoring_model, stopped = _get_reward_model(job, outcomes)
+        scoring_model, stopped = _get_reward_model(context, outcomes)
         if stopped:
             return policy_model
-    trained_model, stopped = policy.train_policy(job, policy_model, reward_name, scoring_model)
+    trained_model, stopped = policy.train_policy(context, policy_model, reward_name, scoring_model)
     outcomes["rl"] = _outcome(stopped)
     return trained_model
 
@@ -58,74 +58,74 @@ def _outcome(stopped: bool) -> str:
     return STOPPED if stopped else DONE
 
 
-def _fine_tune(job: TrainingContext, outcomes: dict[str, str]) -> tuple[Any, bool]:
+def _fine_tune(context: TrainingContext, outcomes: dict[str, str]) -> tuple[Any, bool]:
     """The plain model that the policy starts from, and whether its training was stopped.
 
     The LoRA is merged into the base's matrices in place, so that no matrix is in memory twice.
     """
-    sft_folder = stage_files.folder(job, "sft")
+    sft_folder = stage_files.folder(context, "sft")
     if stage_files.is_done(sft_folder):
         outcomes.setdefault("sft", REUSED)
-        return _load_weights(job.model.unload(), sft_folder), False
-    if not job.settings["sft"]:
+        return _load_weights(context.model.unload(), sft_folder), False
+    if not context.settings["sft"]:
         outcomes["sft"] = SKIPPED
-        return job.model.unload(), False
+        return context.model.unload(), False
     monitors: list[StageMonitor] = []
 
     def create_monitor(stage: str, model: Any, measure: Any) -> StageMonitor:
-        monitors.append(job.create_monitor(stage, model, measure))
+        monitors.append(context.create_monitor(stage, model, measure))
         return monitors[-1]
 
-    supervised.fit(dataclasses.replace(job, create_monitor=create_monitor), stage="sft")
-    policy_model = stage_files.merge_adapter(job.model)
+    supervised.fit(dataclasses.replace(context, create_monitor=create_monitor), stage="sft")
+    policy_model = stage_files.merge_adapter(context.model)
     stopped = monitors[0].stopped
     outcomes["sft"] = _outcome(stopped)
     if not stopped:
-        stage_files.save_result(job, "sft", policy_model, {})
+        stage_files.save_result(context, "sft", policy_model, {})
     return policy_model, stopped
 
 
-def _get_reward_model(job: TrainingContext, outcomes: dict[str, str]) -> tuple[Any, bool]:
+def _get_reward_model(context: TrainingContext, outcomes: dict[str, str]) -> tuple[Any, bool]:
     """The reward model, and whether its training was stopped; without pairs, an earlier run's as it is."""
-    reward_folder = stage_files.folder(job, "reward")
-    earlier_folder = iterate.earlier_run_folder(job) / "stages" / "reward"
-    seed = job.plan.training.seed
+    reward_folder = stage_files.folder(context, "reward")
+    earlier_folder = iterate.earlier_run_folder(context) / "stages" / "reward"
+    seed = context.plan.training.seed
     if stage_files.is_done(reward_folder):
         outcomes["reward"] = REUSED
         metrics = (reward_folder / stage_files.METRICS_FILE).read_text(encoding="utf-8")
-        job.notes["reward_model"] = json.loads(metrics)
+        context.notes["reward_model"] = json.loads(metrics)
         return reward_model.load(reward_folder, seed), False
-    if job.plan.task == "prefer":
-        return _train_reward_model(job, outcomes, earlier_folder)
+    if context.plan.task == "prefer":
+        return _train_reward_model(context, outcomes, earlier_folder)
     if stage_files.is_done(earlier_folder):
         outcomes["reward"] = IMPORTED
         return reward_model.load(earlier_folder, seed), False
     raise NotPossible(
         Message("The run “{run}” has no reward model, and these examples hold no pairs to learn one from."),
         Message("Choose a rule as the reward, or bring pairs."),
-        run=str(job.settings["start_from"])[:40],
+        run=str(context.settings["start_from"])[:40],
     )
 
 
 def _train_reward_model(
-    job: TrainingContext, outcomes: dict[str, str], earlier_folder: Path
+    context: TrainingContext, outcomes: dict[str, str], earlier_folder: Path
 ) -> tuple[Any, bool]:
     """Train a reward model that begins as the earlier run's, or else as the fine-tuned or the base model."""
     is_fresh = not stage_files.is_done(earlier_folder)
-    start_folder = _language_model_folder(job) if is_fresh else earlier_folder
-    trained_model, stopped = reward_model.train(job, start_folder, is_fresh)
+    start_folder = _language_model_folder(context) if is_fresh else earlier_folder
+    trained_model, stopped = reward_model.train(context, start_folder, is_fresh)
     outcomes["reward"] = _outcome(stopped)
     if not stopped:
-        metrics = job.notes["reward_model"]
+        metrics = context.notes["reward_model"]
         metrics["started_from"] = "language_model" if is_fresh else "earlier_reward_model"
-        stage_files.save_result(job, "reward", trained_model, metrics)
+        stage_files.save_result(context, "reward", trained_model, metrics)
     return trained_model, stopped
 
 
-def _language_model_folder(job: TrainingContext) -> Path:
+def _language_model_folder(context: TrainingContext) -> Path:
     """The folder of the fine-tuned model; of the base where that stage was skipped."""
-    sft_folder = stage_files.folder(job, "sft")
-    return sft_folder if stage_files.is_done(sft_folder) else job.base_folder
+    sft_folder = stage_files.folder(context, "sft")
+    return sft_folder if stage_files.is_done(sft_folder) else context.base_folder
 
 
 def _load_weights(model: Any, folder: Path) -> Any:

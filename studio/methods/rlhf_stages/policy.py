@@ -46,13 +46,13 @@ class SampleLogger(TrainerCallback):  # type: ignore[misc] # transformers ships 
     """Saves a few of the answers that the policy writes during training, and records the KL divergence.
 
     Args:
-        job: The training, in whose folder `stages/samples.jsonl` is written.
+        context: The training, in whose folder `stages/samples.jsonl` is written.
         score: The reward.
         steps: Steps of the stage.
     """
 
-    def __init__(self, job: TrainingContext, score: ScoreFunction, steps: int) -> None:
-        self.path = stage_files.folder(job, "samples.jsonl")
+    def __init__(self, context: TrainingContext, score: ScoreFunction, steps: int) -> None:
+        self.path = stage_files.folder(context, "samples.jsonl")
         self.path.parent.mkdir(parents=True, exist_ok=True)
         self.path.write_text("", encoding="utf-8")
         self.score = score
@@ -97,20 +97,20 @@ def build_sample(question: Question, **values: str | float) -> dict[str, Any]:
     return sample
 
 
-def resolve_max_completion_length(job: TrainingContext, reward_name: str) -> int:
+def resolve_max_completion_length(context: TrainingContext, reward_name: str) -> int:
     """How long an answer may be while the policy trains (tokens)."""
-    example_lengths = [len(ids) for ids in _example_completion_ids(job)]
-    return phases.max_completion_length(job.settings, reward_name, example_lengths)
+    example_lengths = [len(ids) for ids in _example_completion_ids(context)]
+    return phases.max_completion_length(context.settings, reward_name, example_lengths)
 
 
-def _example_completion_ids(job: TrainingContext) -> list[list[int]]:
+def _example_completion_ids(context: TrainingContext) -> list[list[int]]:
     """The token ids of the example answers."""
-    texts = [examples.to_messages(example)[-1]["content"] for example in job.examples[TRAIN]]
-    return [list(job.tokenizer(text, add_special_tokens=False)["input_ids"]) for text in texts]
+    texts = [examples.to_messages(example)[-1]["content"] for example in context.examples[TRAIN]]
+    return [list(context.tokenizer(text, add_special_tokens=False)["input_ids"]) for text in texts]
 
 
 def build_scorer(
-    job: TrainingContext, reward_name: str, scoring_model: Any, max_completion_length: int
+    context: TrainingContext, reward_name: str, scoring_model: Any, max_completion_length: int
 ) -> ScoreFunction:
     """The reward as a function of prompts and answers: a reward model's score, or a rule on the answer alone.
 
@@ -118,39 +118,43 @@ def build_scorer(
     answer has room.
     """
     if reward_name == "model":
-        return lambda prompts, texts: _score_with_model(job, scoring_model, prompts, texts)
+        return lambda prompts, texts: _score_with_model(context, scoring_model, prompts, texts)
     max_example_tokens = int(max_completion_length / LENGTH_HEADROOM)
-    example_texts = [job.tokenizer.decode(ids[:max_example_tokens]) for ids in _example_completion_ids(job)]
-    length = int(job.settings["reward_length"]) or rule_rewards.usual_length(example_texts)
-    rule = rule_rewards.build_rule(reward_name, str(job.settings["reward_text"]), length)
+    example_texts = [
+        context.tokenizer.decode(ids[:max_example_tokens]) for ids in _example_completion_ids(context)
+    ]
+    length = int(context.settings["reward_length"]) or rule_rewards.usual_length(example_texts)
+    rule = rule_rewards.build_rule(reward_name, str(context.settings["reward_text"]), length)
     return lambda prompts, texts: [rule(text) for text in texts]
 
 
 def _score_with_model(
-    job: TrainingContext, scoring_model: Any, prompts: Sequence[Question], texts: Sequence[str]
+    context: TrainingContext, scoring_model: Any, prompts: Sequence[Question], texts: Sequence[str]
 ) -> list[float]:
     conversations = [
-        reward_model.encode_conversation(job.tokenizer, prompt, text)
+        reward_model.encode_conversation(context.tokenizer, prompt, text)
         for prompt, text in zip(prompts, texts, strict=True)
     ]
-    return reward_model.score(scoring_model, job.tokenizer, conversations)
+    return reward_model.score(scoring_model, context.tokenizer, conversations)
 
 
-def select_prompts(job: TrainingContext, split: int, max_prompt_tokens: int) -> list[Question]:
+def select_prompts(context: TrainingContext, split: int, max_prompt_tokens: int) -> list[Question]:
     """The distinct prompts of a split (TRAIN or HELD_OUT) with at most so many tokens, in their order."""
-    prompts = [examples.to_prompt_messages(example) for example in job.examples[split]]
+    prompts = [examples.to_prompt_messages(example) for example in context.examples[split]]
     unique_prompts = {json.dumps(prompt): prompt for prompt in prompts}
     return [
-        prompt for prompt in unique_prompts.values() if len(_encode_prompt(job, prompt)) <= max_prompt_tokens
+        prompt
+        for prompt in unique_prompts.values()
+        if len(_encode_prompt(context, prompt)) <= max_prompt_tokens
     ]
 
 
-def _encode_prompt(job: TrainingContext, prompt: Question) -> list[int]:
-    return examples.apply_chat_template(job.tokenizer, prompt, add_generation_prompt=True)
+def _encode_prompt(context: TrainingContext, prompt: Question) -> list[int]:
+    return examples.apply_chat_template(context.tokenizer, prompt, add_generation_prompt=True)
 
 
 def generate_and_score(
-    job: TrainingContext,
+    context: TrainingContext,
     model: Any,
     prompts: Sequence[Question],
     score: ScoreFunction,
@@ -164,11 +168,11 @@ def generate_and_score(
     """
     completion_ids: list[list[int]] = []
     for start in range(0, len(prompts), EVAL_BATCH_SIZE):
-        batch = [_encode_prompt(job, prompt) for prompt in prompts[start : start + EVAL_BATCH_SIZE]]
-        completion_ids += answers.generate(model, job.tokenizer, batch, max_completion_length)
-    texts = [job.tokenizer.decode(ids, skip_special_tokens=True) for ids in completion_ids]
+        batch = [_encode_prompt(context, prompt) for prompt in prompts[start : start + EVAL_BATCH_SIZE]]
+        completion_ids += answers.generate(model, context.tokenizer, batch, max_completion_length)
+    texts = [context.tokenizer.decode(ids, skip_special_tokens=True) for ids in completion_ids]
     rewards = score(prompts, texts)
-    stop_ids = answers.stop_token_ids(model, job.tokenizer)
+    stop_ids = answers.stop_token_ids(model, context.tokenizer)
     n_clipped = sum(not ids or ids[-1] not in stop_ids for ids in completion_ids)
     scores = {
         "reward": mean(rewards),
@@ -178,11 +182,13 @@ def generate_and_score(
     return scores, texts, rewards
 
 
-def train_policy(job: TrainingContext, policy: Any, reward_name: str, scoring_model: Any) -> tuple[Any, bool]:
-    """Train the policy on its own scored answers (RLOO or GRPO); its metrics go into `job.notes["rl"]`.
+def train_policy(
+    context: TrainingContext, policy: Any, reward_name: str, scoring_model: Any
+) -> tuple[Any, bool]:
+    """Train the policy on its own scored answers (RLOO or GRPO); its metrics go into `context.notes["rl"]`.
 
     Args:
-        job: The training.
+        context: The training.
         policy: The model it begins with, which is also the reference of its KL divergence.
         reward_name: The reward, as `rule_rewards.resolve_reward` names it.
         scoring_model: The reward model where the reward is one.
@@ -193,26 +199,28 @@ def train_policy(job: TrainingContext, policy: Any, reward_name: str, scoring_mo
     Raises:
         BadData: No prompt leaves room for an answer.
     """
-    max_completion_length = resolve_max_completion_length(job, reward_name)
-    max_length = job.plan.training.max_length
+    max_completion_length = resolve_max_completion_length(context, reward_name)
+    max_length = context.plan.training.max_length
     max_prompt_tokens = max_length - max_completion_length
-    train_prompts = select_prompts(job, TRAIN, max_prompt_tokens)
-    held_out_prompts = select_prompts(job, HELD_OUT, max_prompt_tokens)[:MAX_HELD_OUT_PROMPTS]
+    train_prompts = select_prompts(context, TRAIN, max_prompt_tokens)
+    held_out_prompts = select_prompts(context, HELD_OUT, max_prompt_tokens)[:MAX_HELD_OUT_PROMPTS]
     if not train_prompts or not held_out_prompts:
         raise BadData(
             NO_QUESTION_FITS, NO_QUESTION_FITS_TO_DO, answer=max_completion_length, length=max_length
         )
-    score = build_scorer(job, reward_name, scoring_model, max_completion_length)
-    sample_logger = SampleLogger(job, score, int(job.settings["steps"]))
-    before, texts_before, _ = generate_and_score(job, policy, held_out_prompts, score, max_completion_length)
-    trainer = _build_policy_trainer(job, policy, train_prompts, sample_logger, max_completion_length)
-    monitor = stage_files.run_trainer(job, "rl", trainer, None, [sample_logger])
+    score = build_scorer(context, reward_name, scoring_model, max_completion_length)
+    sample_logger = SampleLogger(context, score, int(context.settings["steps"]))
+    before, texts_before, _ = generate_and_score(
+        context, policy, held_out_prompts, score, max_completion_length
+    )
+    trainer = _build_policy_trainer(context, policy, train_prompts, sample_logger, max_completion_length)
+    monitor = stage_files.run_trainer(context, "rl", trainer, None, [sample_logger])
     trained_policy = stage_files.merge_adapter(trainer.model)
     after, texts_after, rewards = generate_and_score(
-        job, trained_policy, held_out_prompts, score, max_completion_length
+        context, trained_policy, held_out_prompts, score, max_completion_length
     )
     compared = list(zip(held_out_prompts, texts_before, texts_after, rewards, strict=True))
-    job.notes["rl"] = {
+    context.notes["rl"] = {
         "reward": reward_name,
         "questions": {"train": len(train_prompts), "held_out": len(held_out_prompts)},
         "answer_tokens": max_completion_length,
@@ -229,18 +237,18 @@ def train_policy(job: TrainingContext, policy: Any, reward_name: str, scoring_mo
 
 
 def _build_policy_trainer(
-    job: TrainingContext,
+    context: TrainingContext,
     policy: Any,
     train_prompts: Sequence[Question],
     sample_logger: SampleLogger,
     max_completion_length: int,
 ) -> Any:
-    settings = job.settings
+    settings = context.settings
     num_generations = int(settings["num_generations"])
     prompts_per_step = min(int(settings["prompts_per_step"]), len(train_prompts))
     rate = float(settings["last_rate"]) or learning_rate(stage_files.model_shape(policy))
     trainer_arguments = stage_files.trl_arguments(
-        job,
+        context,
         "rl",
         int(settings["steps"]),
         rate,
@@ -259,13 +267,13 @@ def _build_policy_trainer(
         reward_funcs=sample_logger.reward,
         args=config_class(**trainer_arguments),
         train_dataset=stage_files.build_dataset(prompt=train_prompts),
-        processing_class=job.tokenizer,
-        peft_config=stage_files.lora_config(job, policy, "CAUSAL_LM"),
+        processing_class=context.tokenizer,
+        peft_config=stage_files.lora_config(context, policy, "CAUSAL_LM"),
     )
 
 
-def train_dpo(job: TrainingContext, policy: Any) -> tuple[Any, bool]:
-    """Train the policy on the pairs directly (DPO); its metrics are written into `job.notes["dpo"]`.
+def train_dpo(context: TrainingContext, policy: Any) -> tuple[Any, bool]:
+    """Train the policy on the pairs directly (DPO); its metrics are written into `context.notes["dpo"]`.
 
     Returns:
         The trained policy, and whether training was stopped before its end.
@@ -273,28 +281,28 @@ def train_dpo(job: TrainingContext, policy: Any) -> tuple[Any, bool]:
     Raises:
         BadData: No pair fits into the longest length.
     """
-    max_length, beta = job.plan.training.max_length, float(job.settings["beta"])
-    train_pairs, held_out_pairs = (_encode_pairs(job, split, max_length) for split in (TRAIN, HELD_OUT))
+    max_length, beta = context.plan.training.max_length, float(context.settings["beta"])
+    train_pairs, held_out_pairs = (_encode_pairs(context, split, max_length) for split in (TRAIN, HELD_OUT))
     if not train_pairs or not held_out_pairs:
         raise BadData(NO_QUESTION_FITS, NO_QUESTION_FITS_TO_DO, answer=1, length=max_length)
-    trainer = _build_dpo_trainer(job, policy, [example for example, _, _ in train_pairs])
+    trainer = _build_dpo_trainer(context, policy, [example for example, _, _ in train_pairs])
     # Nothing has been trained yet: these are the margins of the reference.
-    start_margins = _log_prob_margins(trainer.model, job, held_out_pairs)
+    start_margins = _log_prob_margins(trainer.model, context, held_out_pairs)
 
     def score_against_start(margins: Sequence[float]) -> Scores:
         changes = [beta * (new - old) for new, old in zip(margins, start_margins, strict=True)]
         return reward_model.score_margins(changes)
 
     def validate() -> Scores:
-        return score_against_start(_log_prob_margins(trainer.model, job, held_out_pairs))
+        return score_against_start(_log_prob_margins(trainer.model, context, held_out_pairs))
 
-    monitor = stage_files.run_trainer(job, "dpo", trainer, validate)
-    end_margins = _log_prob_margins(trainer.model, job, held_out_pairs)
-    job.notes["dpo"] = {
+    monitor = stage_files.run_trainer(context, "dpo", trainer, validate)
+    end_margins = _log_prob_margins(trainer.model, context, held_out_pairs)
+    context.notes["dpo"] = {
         "pairs": {
             "train": len(train_pairs),
             "held_out": len(held_out_pairs),
-            "too_long": sum(map(len, job.examples)) - len(train_pairs) - len(held_out_pairs),
+            "too_long": sum(map(len, context.examples)) - len(train_pairs) - len(held_out_pairs),
         },
         "before": {"loss": math.log(2), "preferred": _positive_share(start_margins)},
         "after": {**score_against_start(end_margins), "preferred": _positive_share(end_margins)},
@@ -304,17 +312,17 @@ def train_dpo(job: TrainingContext, policy: Any) -> tuple[Any, bool]:
     return stage_files.merge_adapter(trainer.model), monitor.stopped
 
 
-def _build_dpo_trainer(job: TrainingContext, policy: Any, rows: Sequence[Example]) -> Any:
-    batch_size = min(job.plan.training.batch_size or 8, len(rows))
-    rate = float(job.settings["last_rate"]) or learning_rate(stage_files.model_shape(policy))
+def _build_dpo_trainer(context: TrainingContext, policy: Any, rows: Sequence[Example]) -> Any:
+    batch_size = min(context.plan.training.batch_size or 8, len(rows))
+    rate = float(context.settings["last_rate"]) or learning_rate(stage_files.model_shape(policy))
     trainer_arguments = stage_files.trl_arguments(
-        job,
+        context,
         "dpo",
-        int(job.settings["steps"]),
+        int(context.settings["steps"]),
         rate,
         max_length=None,
-        beta=float(job.settings["beta"]),
-        **stage_files.pair_batch_sizes(job, batch_size),
+        beta=float(context.settings["beta"]),
+        **stage_files.pair_batch_sizes(context, batch_size),
     )
     return DPOTrainer(
         model=policy,
@@ -324,18 +332,18 @@ def _build_dpo_trainer(job: TrainingContext, policy: Any, rows: Sequence[Example
             chosen=[[_assistant_message(example["chosen"])] for example in rows],
             rejected=[[_assistant_message(example["rejected"])] for example in rows],
         ),
-        processing_class=job.tokenizer,
-        peft_config=stage_files.lora_config(job, policy, "CAUSAL_LM"),
+        processing_class=context.tokenizer,
+        peft_config=stage_files.lora_config(context, policy, "CAUSAL_LM"),
     )
 
 
-def _encode_pairs(job: TrainingContext, split: int, max_length: int) -> list[EncodedPair]:
+def _encode_pairs(context: TrainingContext, split: int, max_length: int) -> list[EncodedPair]:
     """Each pair with its two conversations, of which the answers are trained; pairs too long are left out."""
     encoded_pairs = []
-    for example in job.examples[split]:
+    for example in context.examples[split]:
         prompt = examples.to_prompt_messages(example)
         better, worse = (
-            examples.encode_chat([*prompt, _assistant_message(example[name])], job.tokenizer, max_length)
+            examples.encode_chat([*prompt, _assistant_message(example[name])], context.tokenizer, max_length)
             for name in ("chosen", "rejected")
         )
         if better and worse and not better.truncated and not worse.truncated:
@@ -351,10 +359,12 @@ def _positive_share(margins: Sequence[float]) -> float:
     return sum(margin > 0 for margin in margins) / len(margins)
 
 
-def _log_prob_margins(model: Any, job: TrainingContext, encoded_pairs: Sequence[EncodedPair]) -> list[float]:
+def _log_prob_margins(
+    model: Any, context: TrainingContext, encoded_pairs: Sequence[EncodedPair]
+) -> list[float]:
     """log P(better answer) − log P(worse answer) of each pair (nats). The model keeps its mode."""
     rows = [encoded for _, *conversations in encoded_pairs for encoded in conversations]
-    collator = collate.build_collator("chat", job.tokenizer)
+    collator = collate.build_collator("chat", context.tokenizer)
     was_training = model.training
     model.eval()
     log_probs: list[float] = []

@@ -226,11 +226,13 @@ def score_margins(margins: Sequence[float]) -> Scores:
     }
 
 
-def train(job: TrainingContext, start_folder: Path, is_fresh: bool) -> tuple[Any, bool]:
-    """Train a reward model on the job's pairs; its metrics are written into `job.notes["reward_model"]`.
+def train(context: TrainingContext, start_folder: Path, is_fresh: bool) -> tuple[Any, bool]:
+    """Train a reward model on the context's pairs.
+
+    Its metrics are written into `context.notes["reward_model"]`.
 
     Args:
-        job: The training.
+        context: The training.
         start_folder: The weights it begins with: a reward model's, or where `is_fresh` a language model's.
         is_fresh: Whether the head is new.
 
@@ -240,9 +242,9 @@ def train(job: TrainingContext, start_folder: Path, is_fresh: bool) -> tuple[Any
     Raises:
         BadData: No pair fits into the longest length.
     """
-    model = load(start_folder, job.plan.training.seed, is_fresh)
-    tokenizer, max_length = job.tokenizer, job.plan.training.max_length
-    train_pairs, held_out_pairs = (encode_pairs(rows, tokenizer, max_length) for rows in job.examples)
+    model = load(start_folder, context.plan.training.seed, is_fresh)
+    tokenizer, max_length = context.tokenizer, context.plan.training.max_length
+    train_pairs, held_out_pairs = (encode_pairs(rows, tokenizer, max_length) for rows in context.examples)
     if not train_pairs or not held_out_pairs:
         raise BadData(
             Message("No pair fits into {length} tokens: the reward model must read both answers whole."),
@@ -251,22 +253,22 @@ def train(job: TrainingContext, start_folder: Path, is_fresh: bool) -> tuple[Any
         )
     if is_fresh:
         with contextlib.suppress(StopRequested):  # the stage then ends after its first step
-            fit_initial_head(model, tokenizer, train_pairs, job.report_progress)
-    trainer = _build_trainer(job, model, train_pairs)
+            fit_initial_head(model, tokenizer, train_pairs, context.report_progress)
+    trainer = _build_trainer(context, model, train_pairs)
 
     def validate() -> Scores:
         return evaluate_pairs(trainer.model, tokenizer, held_out_pairs)
 
-    monitor = stage_files.run_trainer(job, "reward", trainer, validate, measure_start=True)
+    monitor = stage_files.run_trainer(context, "reward", trainer, validate, measure_start=True)
     merged_model = stage_files.merge_adapter(trainer.model)
     # In the format in which it will be loaded again.
     merged_model.score.weight.data = merged_model.score.weight.data.to(merged_model.dtype)
     n_longer = sum(len(pair.chosen) > len(pair.rejected) for pair in held_out_pairs)
-    job.notes["reward_model"] = {
+    context.notes["reward_model"] = {
         "pairs": {
             "train": len(train_pairs),
             "held_out": len(held_out_pairs),
-            "too_long": sum(map(len, job.examples)) - len(train_pairs) - len(held_out_pairs),
+            "too_long": sum(map(len, context.examples)) - len(train_pairs) - len(held_out_pairs),
         },
         "before": monitor.first,
         "after": evaluate_pairs(merged_model, tokenizer, held_out_pairs),
@@ -278,18 +280,18 @@ def train(job: TrainingContext, start_folder: Path, is_fresh: bool) -> tuple[Any
     return merged_model, monitor.stopped
 
 
-def _build_trainer(job: TrainingContext, model: Any, train_pairs: Sequence[Pair]) -> Any:
-    batch_size = min(job.plan.training.batch_size or 8, len(train_pairs))
-    steps = math.ceil(len(train_pairs) * float(job.settings["reward_epochs"]) / batch_size)
-    rate = float(job.settings["reward_rate"]) or DEFAULT_LEARNING_RATE
+def _build_trainer(context: TrainingContext, model: Any, train_pairs: Sequence[Pair]) -> Any:
+    batch_size = min(context.plan.training.batch_size or 8, len(train_pairs))
+    steps = math.ceil(len(train_pairs) * float(context.settings["reward_epochs"]) / batch_size)
+    rate = float(context.settings["reward_rate"]) or DEFAULT_LEARNING_RATE
     trainer_arguments = stage_files.trl_arguments(
-        job,
+        context,
         "reward",
         steps,
         rate,
         max_length=None,
         dataloader_drop_last=True,
-        **stage_files.pair_batch_sizes(job, batch_size),
+        **stage_files.pair_batch_sizes(context, batch_size),
     )
     return RewardTrainer(
         model=model,
@@ -298,6 +300,6 @@ def _build_trainer(job: TrainingContext, model: Any, train_pairs: Sequence[Pair]
             chosen_ids=[pair.chosen for pair in train_pairs],
             rejected_ids=[pair.rejected for pair in train_pairs],
         ),
-        processing_class=job.tokenizer,
-        peft_config=stage_files.lora_config(job, model, "SEQ_CLS"),
+        processing_class=context.tokenizer,
+        peft_config=stage_files.lora_config(context, model, "SEQ_CLS"),
     )

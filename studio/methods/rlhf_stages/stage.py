@@ -31,9 +31,9 @@ class NoCheckpoints(TrainerCallback):  # type: ignore[misc] # transformers ships
         control.should_save = False
 
 
-def folder(job: TrainingContext, stage: str) -> Path:
+def folder(context: TrainingContext, stage: str) -> Path:
     """Where the result of a stage is saved once it is complete."""
-    return job.folder / "stages" / stage
+    return context.folder / "stages" / stage
 
 
 def is_done(path: Path) -> bool:
@@ -41,20 +41,20 @@ def is_done(path: Path) -> bool:
     return (path / "config.json").is_file()
 
 
-def save_result(job: TrainingContext, stage: str, model: Any, metrics: Mapping[str, Any]) -> None:
+def save_result(context: TrainingContext, stage: str, model: Any, metrics: Mapping[str, Any]) -> None:
     """Save a stage's model with its tokenizer and metrics, under a draft name until it is complete.
 
     Raises:
         OutOfDiskSpace: The model does not fit on the disk.
     """
-    path = folder(job, stage)
+    path = folder(context, stage)
     draft = path.with_name(f".{stage}")
     shutil.rmtree(draft, ignore_errors=True)
     draft.mkdir(parents=True)
     model_bytes = sum(parameter.numel() * parameter.element_size() for parameter in model.parameters())
     require_disk_space(draft, model_bytes)
     model.save_pretrained(draft)
-    job.tokenizer.save_pretrained(draft)
+    context.tokenizer.save_pretrained(draft)
     write_json(draft / METRICS_FILE, metrics)
     shutil.rmtree(path, ignore_errors=True)
     draft.rename(path)
@@ -65,17 +65,17 @@ def model_shape(model: Any) -> ModelShape:
     return shapes.from_config(model.config.to_dict())
 
 
-def lora_config(job: TrainingContext, model: Any, task_type: str) -> Any:
+def lora_config(context: TrainingContext, model: Any, task_type: str) -> Any:
     """An untrained LoRA on every matrix of the blocks; with task type SEQ_CLS the new head is trained too.
 
     It has no dropout: a policy must give the same probabilities twice, and a reward is compared with another.
 
     Args:
-        job: The training whose rank it takes.
+        context: The training whose rank it takes.
         model: The model that it is attached to.
         task_type: CAUSAL_LM or SEQ_CLS.
     """
-    rank = int(job.settings["rank"])
+    rank = int(context.settings["rank"])
     return LoraConfig(
         r=rank,
         lora_alpha=2 * rank,
@@ -93,31 +93,31 @@ def merge_adapter(model: Any) -> Any:
 
 
 def trl_arguments(
-    job: TrainingContext, stage: str, steps: int, learning_rate: float, **overrides: Any
+    context: TrainingContext, stage: str, steps: int, learning_rate: float, **overrides: Any
 ) -> dict[str, Any]:
     """The arguments of a TRL trainer for so many steps at a learning rate, with the plan's settings.
 
     By default TRL would compute in bfloat16 with gradient checkpointing everywhere, which a CPU does many
     times slower.
     """
-    base_arguments = supervised.training_arguments(job, stage)
+    base_arguments = supervised.training_arguments(context, stage)
     return {
         **base_arguments,
         "max_steps": steps,
         "logging_steps": max(1, steps // 500),
-        "warmup_steps": int(job.plan.training.warmup_ratio * steps),
+        "warmup_steps": int(context.plan.training.warmup_ratio * steps),
         "learning_rate": learning_rate,
         "gradient_checkpointing": base_arguments["activation_checkpointing"],
         **overrides,
     }
 
 
-def pair_batch_sizes(job: TrainingContext, pairs_per_step: int) -> dict[str, int]:
+def pair_batch_sizes(context: TrainingContext, pairs_per_step: int) -> dict[str, int]:
     """Micro batch size and accumulation for so many pairs a step.
 
     A pair is two texts, so a micro batch holds half as many pairs as single texts.
     """
-    micro_batch_size = max(1, pairs_per_step // (2 * job.plan.training.gradient_accumulation_steps))
+    micro_batch_size = max(1, pairs_per_step // (2 * context.plan.training.gradient_accumulation_steps))
     return {
         "per_device_train_batch_size": micro_batch_size,
         "gradient_accumulation_steps": max(1, pairs_per_step // micro_batch_size),
@@ -125,7 +125,7 @@ def pair_batch_sizes(job: TrainingContext, pairs_per_step: int) -> dict[str, int
 
 
 def run_trainer(
-    job: TrainingContext,
+    context: TrainingContext,
     stage: str,
     trainer: Any,
     measure: Callable[[], Scores] | None,
@@ -135,7 +135,7 @@ def run_trainer(
     """Train a trainer's model under a monitor, and leave it in its best state.
 
     Args:
-        job: The training.
+        context: The training.
         stage: The stage's name.
         trainer: A TRL trainer.
         measure: Gives validation scores; without it the last state is kept.
@@ -148,7 +148,7 @@ def run_trainer(
     """
     supervised.upcast_trainable(trainer.model)
     trainer.remove_callback(PrinterCallback)
-    monitor = job.create_monitor(stage, trainer.model, measure)
+    monitor = context.create_monitor(stage, trainer.model, measure)
     if measure_start:
         monitor.start()
     for callback in (monitor, *callbacks, NoCheckpoints()):
