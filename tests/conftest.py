@@ -29,7 +29,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 if TYPE_CHECKING:
-    from ways import Taught
+    from ways import TrainedJob
 
     from studio.methods.spec import TrainingContext
     from studio.plan import Plan
@@ -53,8 +53,8 @@ TRAINING_OVERRIDES: dict[str, dict[str, Any]] = {
 }
 
 
-# Settings of the runs that `finished` gives: a policy's default of 40 steps takes longer than all else.
-FINISHED_SETTINGS: dict[str, dict[str, Any]] = {"rlhf": {"steps": 8, "max_completion_length": 16}}
+# Settings of trainings that tests share: a policy's default of 40 steps takes longer than all else.
+SHORT_SETTINGS: dict[str, dict[str, Any]] = {"rlhf": {"steps": 8, "max_completion_length": 16}}
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -199,7 +199,7 @@ def make_job(
 
     A training of toy rows with its method attached, ready to go.
 
-    `job.create_monitor` makes a new SilentMonitor for each stage, kept in `job.notes["watches"]`.
+    `job.create_monitor` makes a new SilentMonitor for each stage, kept in `job.notes["monitors"]`.
     """
     import torch
     from silent_monitor import SilentMonitor
@@ -251,7 +251,7 @@ def make_job(
             free_memory=hardware.free_memory,
             examples=(examples, examples[: len(examples) // 4]),
             base_folder=bases(task),
-            notes={"watches": monitors},
+            notes={"monitors": monitors},
         )
         if method.generate_rows:
             train, validation = method.generate_rows(job)
@@ -262,30 +262,32 @@ def make_job(
 
 
 @pytest.fixture(scope="session")
-def taught(
+def trained_job(
     make_job: Callable[..., "TrainingContext"], tmp_path_factory: pytest.TempPathFactory
-) -> Callable[..., "Taught"]:
-    """`taught(method, task, settings={}, **training)`.
+) -> Callable[..., "TrainedJob"]:
+    """`trained_job(method, task, settings={}, **training)`: a training that has ended and was saved.
 
-    A job that has been trained and saved, once for all tests that only look at it.
+    It is trained once for all tests that only look at it.
     """
-    from ways import Taught
+    from ways import TrainedJob
 
     from studio import methods
 
-    trained: dict[str, Taught] = {}
+    trained: dict[str, TrainedJob] = {}
 
-    def train(method_name: str, task: str, settings: dict[str, Any] | None = None, **training: Any) -> Taught:
+    def train(
+        method_name: str, task: str, settings: dict[str, Any] | None = None, **training: Any
+    ) -> TrainedJob:
         key = repr((method_name, task, settings, training))
         if key not in trained:
-            job = make_job(method_name, task, settings, **training)
+            job = make_job(method_name, task, settings or SHORT_SETTINGS.get(method_name), **training)
             method = methods.get(method_name)
             before = {name: value.detach().clone() for name, value in job.model.named_parameters()}
-            learning = {name for name, value in job.model.named_parameters() if value.requires_grad}
+            trainable = {name for name, value in job.model.named_parameters() if value.requires_grad}
             model = method.train(job)
-            folder = tmp_path_factory.mktemp("taught") / "model"
+            folder = tmp_path_factory.mktemp("trained") / "model"
             method.save(model, folder, "someone/base")
-            trained[key] = Taught(job, before, learning, model, folder)
+            trained[key] = TrainedJob(job, before, trainable, model, folder)
         return trained[key]
 
     return train
@@ -304,7 +306,7 @@ def _ended(
 
             with pytest.MonkeyPatch.context() as patch:
                 patch.setenv("STUDIO_HOME", str(home))
-                plan = make_plan(method, task, FINISHED_SETTINGS.get(method))
+                plan = make_plan(method, task, SHORT_SETTINGS.get(method))
                 worker.run(runs.create(plan).id)
 
         home = build_once(f"{method}-{task}", train)

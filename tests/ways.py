@@ -14,19 +14,19 @@ NOT_BY_HEART = ("prefix", "upft", "peft")
 WAYS = [(method.name, task) for method in METHODS for task in method.tasks]
 
 
-class Taught(NamedTuple):
+class TrainedJob(NamedTuple):
     """A training that has ended.
 
     Args:
         job: the context it was trained in.
         before: the model's parameters before training, by name.
-        learning: names of the parameters that may change.
-        made: the model that training returned.
+        trainable: names of the parameters that may change.
+        model: the model that training returned.
         folder: where that model was saved.
     """
 
     job: "TrainingContext"
     before: dict[str, Any]
-    learning: set[str]
-    made: Any
+    trainable: set[str]
+    model: Any
     folder: Path

@@ -78,16 +78,20 @@ def attach_on_meta(
     methods.get(method_name).attach(model, settings, task)
 
 
-def main() -> int:
-    """The child process: a request as JSON on stdin, the refusal (a message, or {}) as JSON on stdout."""
-    request = json.loads(sys.stdin.read())
-    reply: dict[str, Any] = {}
+def answer_request(request: dict[str, Any]) -> dict[str, Any]:
+    """The refusal of a request's settings as a message in JSON; {} where they are accepted."""
     try:
         attach_on_meta(
             request["method"], request["settings"], request["task"], request["folder"], request["config"]
         )
     except StudioError as error:
-        reply = error.to_message().to_json()
+        return error.to_message().to_json()
+    return {}
+
+
+def main() -> int:
+    """The child process: a request as JSON on stdin, the refusal (a message, or {}) as JSON on stdout."""
+    reply = answer_request(json.loads(sys.stdin.read()))
     sys.stdout.write(json.dumps(reply) + "\n")
     return 0
 

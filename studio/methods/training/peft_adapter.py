@@ -1,5 +1,8 @@
 """What the methods built on PEFT share: counting, training, saving, loading and merging an adapter."""
 
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +15,21 @@ from studio.plan import Task
 TOO_MANY_VIRTUAL_TOKENS = Message(
     "the model reads {context} tokens in all; expected at most half of them, but got {got}"
 )
+# What PEFT warns of where all is as intended.
+EXPECTED_WARNINGS = (
+    ".*rank_pattern keys did not match",  # it takes AdaLoRA's own rank pattern for LoRA's
+    "Unsupported layer type",  # norms, which LN tuning trains
+    r".*LoRA tensor\(s\) have invalid shape",  # AdaLoRA prunes some matrices to rank 0
+)
+
+
+@contextmanager
+def without_expected_warnings() -> Iterator[None]:
+    """Within, PEFT does not warn of what is intended."""
+    with warnings.catch_warnings():
+        for message in EXPECTED_WARNINGS:
+            warnings.filterwarnings("ignore", message=message)
+        yield
 
 
 def learning_rate(shape: ModelShape, settings: Settings, task: Task) -> float:
@@ -66,14 +84,16 @@ def save(model: Any, folder: Path, base_name: str) -> None:
     """Write the adapter; `base_name` is the name under which anyone can fetch its base."""
     model.peft_config["default"].base_model_name_or_path = base_name
     # No method changes the vocabulary; without this PEFT asks the hub about it.
-    model.save_pretrained(folder, save_embedding_layers=False)
+    with without_expected_warnings():
+        model.save_pretrained(folder, save_embedding_layers=False)
 
 
 def load(base: Any, folder: Path) -> Any:
     """The adapter in a folder on a base model, whose modules it takes over."""
     from peft import PeftModel  # noqa: PLC0415 - loads torch
 
-    return PeftModel.from_pretrained(base, folder).eval()
+    with without_expected_warnings():
+        return PeftModel.from_pretrained(base, folder).eval()
 
 
 def merge(base: Any, folder: Path) -> Any:

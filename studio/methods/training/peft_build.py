@@ -261,7 +261,4 @@ class AdaLoraCallback(TrainerCallback):  # type: ignore[misc] # transformers shi
 
 def load(base: Any, folder: Path) -> Any:
     """The result in a folder on a base model, whose modules it takes over."""
-    with warnings.catch_warnings():
-        # PEFT takes AdaLoRA's own rank pattern for LoRA's.
-        warnings.filterwarnings("ignore", message=".*rank_pattern keys")
-        return with_right_alignment(peft_adapter.load(base, folder))
+    return with_right_alignment(peft_adapter.load(base, folder))

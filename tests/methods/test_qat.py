@@ -280,7 +280,7 @@ def test_the_comparison_leaves_the_training_that_counts_untouched(task, make_job
         job = make_job("qat", task, {"compare": compare})
         assert qat.train(job) is job.model
         found.append((load.fingerprint(job.model), notes(job)["quantised_while_training"]))
-        assert len(job.notes["watches"]) == 1 + compare
+        assert len(job.notes["monitors"]) == 1 + compare
     assert found[0] == found[1]
 
 

@@ -1,0 +1,118 @@
+"""Supervised training: what suits the machine and the model, micro batches that add up, and 32-bit steps on a 16-bit base."""
+
+import dataclasses
+import json
+import shutil
+from types import SimpleNamespace
+
+import pytest
+import torch
+from silent_monitor import SilentMonitor
+
+from studio import methods
+from studio.methods.training import supervised
+from studio.models import load
+
+# (bf16, parameters, trained ones, 4-bit base) and the arguments that follow.
+GPU_CASES = {
+    "small": (True, 135e6, 135e6, False, None, False),
+    "large adapter": (True, 1.7e9, 5e6, False, None, True),
+    "large, all trained": (True, 1.7e9, 1.7e9, False, "paged_adamw_8bit", True),
+    "4 bits": (True, 135e6, 5e6, True, "paged_adamw_8bit", False),
+    "large in 4 bits": (True, 1.7e9, 5e6, True, "paged_adamw_8bit", True),
+    "old GPU": (False, 135e6, 135e6, False, None, False),
+}
+
+
+class Params4bit(torch.nn.Parameter):
+    """As bitsandbytes stores 4-bit weights: two of them in each element."""
+
+
+def fake_model(n_parameters, n_trainable, in_4_bits):
+    n_frozen = int(n_parameters - n_trainable)
+    trainable = torch.nn.Parameter(torch.empty(int(n_trainable), device="meta"), True)
+    frozen = torch.nn.Parameter(torch.empty(n_frozen, device="meta"), False)
+    if in_4_bits:
+        frozen = Params4bit(torch.empty(n_frozen // 2, device="meta"), False)
+    config = SimpleNamespace(quantization_config={} if in_4_bits else None)
+    return SimpleNamespace(parameters=lambda: [trainable, frozen], config=config)
+
+
+@pytest.mark.parametrize("case", GPU_CASES)
+def test_a_gpu_gets_what_suits_it_and_the_model(case, make_job, monkeypatch):
+    has_bf16, n_parameters, n_trainable, in_4_bits, optimizer, checkpointing = GPU_CASES[case]
+    model = fake_model(n_parameters, n_trainable, in_4_bits)
+    job = dataclasses.replace(make_job("lora", "chat", rows=4), model=model)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation: has_bf16)
+    arguments = supervised.training_arguments(job, "train")
+    assert arguments["bf16"] == has_bf16
+    assert arguments.get("optim") == optimizer
+    assert arguments["activation_checkpointing"] == checkpointing
+    assert not arguments["use_cpu"]
+
+
+@pytest.mark.parametrize(("batch_size", "accumulation_steps"), [(8, 1), (8, 2), (8, 8)])
+def test_a_step_sees_as_many_examples_as_the_plan_says_in_whatever_micro_batches(
+    batch_size, accumulation_steps, make_job
+):
+    job = make_job("lora", "chat", batch_size=batch_size, gradient_accumulation_steps=accumulation_steps)
+    job.model.train()
+    methods.get("lora").train(job)
+    assert len(job.notes["monitors"][0].losses) == 24 // batch_size
+
+
+@pytest.mark.parametrize(("batch_size", "accumulation_steps"), [(8, 3), (2, 4)])
+def test_micro_batches_that_do_not_divide_a_step_are_refused(batch_size, accumulation_steps, make_plan):
+    with pytest.raises(ValueError, match=f"divides batch_size {batch_size}"):
+        make_plan("lora", "chat", batch_size=batch_size, gradient_accumulation_steps=accumulation_steps)
+
+
+def test_micro_batches_add_up_to_the_step(make_job):
+    trained = []
+    for accumulation_steps in (1, 4):
+        job = make_job(
+            "full", "chat", rows=8, gradient_accumulation_steps=accumulation_steps, learning_rate=1e-3
+        )
+        methods.get("full").train(job)
+        trained.append(torch.cat([value.detach().flatten() for value in job.model.parameters()]))
+    assert (trained[0] - trained[1]).abs().mean() < 1e-5
+
+
+@pytest.mark.parametrize(("method", "settings"), [("peft", {"type": "ln_tuning"}), ("lora", {})])
+def test_on_a_base_of_16_bits_the_steps_are_taken_in_32_and_the_result_is_saved_in_16(
+    method, settings, make_job, monkeypatch
+):
+    job = make_job(method, "classify", settings, epochs=3)
+    job.model.to(torch.bfloat16)
+    before = {
+        name: value.detach().clone() for name, value in job.model.named_parameters() if value.requires_grad
+    }
+    plain_arguments, dtypes = supervised.training_arguments, set()
+    # What a GPU does: 16-bit weights under autocast. A CPU can do so too, slowly.
+    monkeypatch.setattr(
+        supervised, "training_arguments", lambda *args: {**plain_arguments(*args), "bf16": True}
+    )
+
+    class DtypeMonitor(SilentMonitor):
+        def on_step_end(self, args, state, control, model=None, **_):
+            dtypes.update(value.dtype for value in model.parameters() if value.requires_grad)
+
+    supervised.fit(dataclasses.replace(job, create_monitor=lambda *_: DtypeMonitor()))
+    after = dict(job.model.named_parameters())
+    assert dtypes == {torch.float32}
+    assert {value.dtype for value in after.values()} == {torch.bfloat16}
+    assert all(not torch.equal(after[name], value) for name, value in before.items())
+
+
+def test_rows_are_padded_with_what_a_decoder_takes_for_padding(tiny_chat, tmp_path):
+    folder = shutil.copytree(tiny_chat, tmp_path / "other")
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps({**config, "pad_token_id": 7}))
+    tokenizer, model = load.tokenizer(folder), load.base_model(folder, "classify", ("a", "b"), 0)
+    ids, pad = [20, 21, 22], tokenizer.pad_token_id
+    alone = model(input_ids=torch.tensor([ids])).logits
+    padded = model(
+        input_ids=torch.tensor([ids + [pad] * 4]), attention_mask=torch.tensor([[1] * 3 + [0] * 4])
+    ).logits
+    torch.testing.assert_close(padded, alone)
