@@ -15,7 +15,7 @@ from studio import methods, runs
 from studio.errors import NotPossible
 from studio.methods import qat
 from studio.methods.training import fake_quantization
-from studio.models import load, shape
+from studio.models import device, load, shape
 from studio.training import callback as run_callback
 from studio.training import launcher, worker
 
@@ -111,7 +111,7 @@ def test_rounding_is_to_the_nearest_of_the_few_values_there_are(bits):
 
 @pytest.mark.parametrize("bits", BITS)
 def test_weights_held_in_16_bits_on_a_card_come_back_as_the_same_whole_numbers(bits, monkeypatch):
-    monkeypatch.setattr(load, "dtype", lambda: torch.bfloat16)
+    monkeypatch.setattr(device, "weights_dtype", lambda: torch.bfloat16)
     torch.manual_seed(0)
     model = fake_quantization.convert(one_layer(torch.randn(64, 256), bits))
     layer = model["layers"][0]["up"]
@@ -125,7 +125,7 @@ def test_weights_held_in_16_bits_on_a_card_come_back_as_the_same_whole_numbers(b
 def test_a_model_trained_on_a_card_comes_back_the_same_in_16_bits(
     bits, make_job, monkeypatch, bases, tmp_path
 ):
-    monkeypatch.setattr(load, "dtype", lambda: torch.bfloat16)
+    monkeypatch.setattr(device, "weights_dtype", lambda: torch.bfloat16)
     job = make_job("qat", "chat", {"bits": bits, "compare": False})
     job.model.float()
     model = qat.train(job).to(torch.bfloat16)
