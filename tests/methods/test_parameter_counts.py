@@ -10,7 +10,8 @@ from studio import methods, presets
 from studio.methods import METHODS, peft_form
 from studio.models import load, shape
 
-# Further settings to count with besides the defaults: at least two where a method has any that change what is counted.
+# Further settings to count with besides the defaults: at least two where a method has any that change what is
+# counted.
 SETTINGS = {
     "lora": (
         {"rank": 1, "targets": "all"},
