@@ -5,9 +5,9 @@ import warnings
 
 __version__ = "0.1.0"
 
-# What libraries say of themselves that nobody here can act on, silenced before any of them is imported, in every
-# process: on import which kernels are for other machines, and that transformers, PEFT and TRL call each other's
-# deprecated functions (transformers 5.23, peft 0.21, trl 1.16).
+# What libraries say of themselves that nobody here can act on, silenced before any of them is imported, in
+# every process: on import which kernels are for other machines, and that transformers, PEFT and TRL call each
+# other's deprecated functions (transformers 5.23, peft 0.21, trl 1.16).
 for _logger_name in ("torchao", "torch.utils._pytree", "bitsandbytes.backends.cpu.ops"):
     logging.getLogger(_logger_name).setLevel(logging.ERROR)
 for _message in (

@@ -1,4 +1,4 @@
-"""What the tests of methods share: a model's answer to one text, its base as it was, and its parameter count."""
+"""What the tests of methods share: a model's answer to one text, its base, and its parameters."""
 
 import torch
 

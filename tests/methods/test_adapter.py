@@ -1,4 +1,4 @@
-"""The bottleneck adapter is a PEFT tuner like any other: saved, swapped, switched off, unloaded, and never merged."""
+"""The bottleneck adapter is a PEFT tuner: saved, swapped, switched off, unloaded, and never merged."""
 
 import copy
 

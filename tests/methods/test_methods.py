@@ -1,4 +1,4 @@
-"""What every method promises, checked for each one listed: it trains what it says, saves what it says, and comes back the same."""
+"""What every method promises: it trains what it says, saves what it says, and comes back the same."""
 
 import json
 import math
@@ -14,8 +14,9 @@ from studio.errors import NotPossible
 from studio.methods import METHODS, compatibility, spec
 from studio.models import load, shape
 
-# Loss after ÷ loss before on the toy data, at most. A prefix steers what a model has learned, and the toy models have
-# learned little; UPFT trains on samples of the model itself, which hold nothing that is new to it.
+# Loss after ÷ loss before on the toy data, at most. A prefix steers what a model has learned, and the toy
+# models have learned little; UPFT trains on samples of the model itself, which hold nothing that is new to
+# it.
 MAX_LOSS_RATIOS = {"prefix": 0.75, "upft": 0.985}
 # What PEFT adds to the name of a matrix where something is learned next to it.
 PEFT_NAME_PARTS = re.compile(r"^base_model\.model\.|\.lora_[AB]\.default")

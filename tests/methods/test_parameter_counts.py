@@ -10,7 +10,8 @@ from studio import methods, presets
 from studio.methods import METHODS, peft_form
 from studio.models import load, shape
 
-# Further settings to count with besides the defaults: at least two where a method has any that change what is counted.
+# Further settings to count with besides the defaults: at least two where a method has any that change what is
+# counted.
 SETTINGS = {
     "lora": (
         {"rank": 1, "targets": "all"},
@@ -53,7 +54,7 @@ def settings_of(method):
 
 
 def tasks_of(method, card, chosen):
-    """All tasks of a model with the default settings; with others one that writes, and that which sorts texts."""
+    """All tasks with the default settings; with others one that writes, and the one that sorts texts."""
     tasks = [task for task in method.tasks if task in card.tasks]
     if not chosen:
         return tasks

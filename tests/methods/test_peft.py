@@ -26,8 +26,8 @@ CLASSIFY_RATES = {
     "ln_tuning": 0.05,
     "prompt_tuning": 0.02,
 }
-# A few virtual tokens swing from evaluation to evaluation, each processor's rounding another way: more of them, more
-# epochs, and the best of many evaluations.
+# A few virtual tokens swing from evaluation to evaluation, each processor's rounding another way: more of
+# them, more epochs, and the best of many evaluations.
 LONG_CLASSIFY_FIELDS = {"prompt_tuning": {"num_virtual_tokens": 16}}
 LONG_CLASSIFY_TRAINING = {
     "prompt_tuning": {"epochs": 100, "eval_count": 15},
@@ -130,7 +130,8 @@ def test_a_run_learns_is_exported_and_the_playground_proves_which_side_is_which(
     report = runs.report(run)
     assert runs.status(run).state == "done"
     is_virtual = peft_type in peft.VIRTUAL_TOKEN_TYPES
-    # Virtual tokens only steer what a toy model has learned, which is little; knowing nothing of three classes is 1.1.
+    # Virtual tokens only steer what a toy model has learned, which is little; knowing nothing of three
+    # classes is 1.1.
     max_ratio = 0.9 if is_virtual else 0.8
     assert report["after"]["loss"] < (max_ratio * report["before"]["loss"] if task == "chat" else 1.0)
     check_exports(run, is_virtual, tmp_path)

@@ -18,6 +18,7 @@ def test_one_layer_adds_up_of_relu_of_down_by_hand():
     layer.bottleneck_down["default"].weight.data = torch.tensor([[1.0, -1.0]])
     layer.bottleneck_down["default"].bias.data = torch.tensor([0.5])
     layer.bottleneck_up["default"].weight.data = torch.tensor([[2.0], [0.0]])
-    # `down` gives 3 - 1 + 0.5 = 2.5, `up` adds twice that to the first output; the other way round ReLU gives 0.
+    # `down` gives 3 - 1 + 0.5 = 2.5, `up` adds twice that to the first output; the other way round ReLU gives
+    # 0.
     assert layer(torch.tensor([[3.0, 1.0]])).tolist() == [[8.0, 1.0]]
     assert layer(torch.tensor([[1.0, 3.0]])).tolist() == [[1.0, 3.0]]

@@ -1,4 +1,4 @@
-"""What PEFT leaves to whoever trains: AdaLoRA's ranks and penalty, P-tuning's network, and virtual tokens on decoders."""
+"""What PEFT leaves to whoever trains: AdaLoRA's ranks and penalty, P-tuning's network, virtual tokens."""
 
 import json
 

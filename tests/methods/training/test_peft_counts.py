@@ -1,4 +1,4 @@
-"""The formulas of PEFT's parameter counts: by hand on a tiny model, and PEFT's own rules for splitting widths."""
+"""The formulas of PEFT's parameter counts: by hand on a tiny model, and PEFT's own rules for widths."""
 
 import pytest
 from peft_cases import METHOD, TINY_CONFIG, TYPES

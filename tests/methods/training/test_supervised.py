@@ -1,4 +1,4 @@
-"""Supervised training: what suits the machine and the model, micro batches that add up, and 32-bit steps on a 16-bit base."""
+"""Supervised training: what suits the machine and the model, micro batches, and 16-bit bases."""
 
 import dataclasses
 import json
