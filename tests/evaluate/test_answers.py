@@ -8,7 +8,7 @@ from studio.models import load
 
 
 def test_an_answer_ends_where_the_model_s_own_settings_stop_and_no_padding_is_learned(tiny_chat, monkeypatch):
-    """Gemma's turns end in a token that is not its tokenizer's end; what follows a short one is padding."""
+    """Gemma's turns end in a token that is not its tokenizer's end; what follows it is padding."""
     model, tokenizer = load.base_model(tiny_chat, "chat", [], 1), load.tokenizer(tiny_chat)
     turn, end, pad = 7, tokenizer.eos_token_id, tokenizer.pad_token_id
     model.generation_config.eos_token_id = [end, turn]

@@ -54,7 +54,7 @@ def settings_of(method):
 
 
 def tasks_of(method, card, chosen):
-    """All tasks of a model with the default settings; with others one that writes, and classification."""
+    """All tasks with the default settings; with others one that writes, and the one that sorts texts."""
     tasks = [task for task in method.tasks if task in card.tasks]
     if not chosen:
         return tasks

@@ -3,7 +3,7 @@
 x + up(relu(down(x))) follows a block's output projections.
 
 PEFT has no such tuner. Its entry for new ones (register_peft_method) only takes names of its list of types,
-so the name is added to that list first; `tests/methods/test_adapter.py` checks it.
+so the name is added to that list first; `tests/methods/training/test_bottleneck.py` checks it.
 """
 
 from dataclasses import dataclass, field
