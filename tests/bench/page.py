@@ -168,7 +168,9 @@ def main():
         from studio.ui import app
 
         opened, address = app.launch("127.0.0.1", 7897, block=False)
-        browser = driver.chromium.launch(executable_path=tools.find_browser() or None, args=tools.BROWSER_FLAGS)
+        browser = driver.chromium.launch(
+            executable_path=tools.find_browser() or None, args=tools.BROWSER_FLAGS
+        )
         print(f"first paint     {ms(first_paint(browser, address, asked.runs))}")
         page = browser.new_page(viewport={"width": 1280, "height": 900})
         page.add_init_script(SEEN)
