@@ -8,8 +8,8 @@ class SilentMonitor(TrainerCallback):
 
     def __init__(self):
         self.step = self.steps = self.best_step = 0
-        self.stopped = self.early = False
-        self.losses, self.first = [], {}
+        self.stopped = self.stopped_early = False
+        self.losses, self.initial_scores = [], {}
 
     def on_log(self, args, state, control, logs=None, **_):
         if logs and "loss" in logs:
@@ -19,7 +19,7 @@ class SilentMonitor(TrainerCallback):
         return None
 
     def start(self):
-        self.first = {}
+        self.initial_scores = {}
 
     def restore(self):
         pass

@@ -123,9 +123,9 @@ class StageMonitor(Protocol):
     step: int
     steps: int
     best_step: int
-    first: dict[str, float]
+    initial_scores: Scores
     stopped: bool
-    early: bool
+    stopped_early: bool
 
     def checkpoint(self) -> str | None:
         """The folder from which this stage goes on after a stop; None where it starts anew."""

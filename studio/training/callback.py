@@ -75,8 +75,8 @@ class MonitorCallback(TrainerCallback):  # type: ignore[misc] # transformers shi
         self.folder = run.folder / "checkpoints" / stage
         self.step = self.steps = self.best_step = 0
         self.best_scores: Scores = {"loss": math.inf}
-        self.first: Scores = {}
-        self.stopped = self.early = False
+        self.initial_scores: Scores = {}
+        self.stopped = self.stopped_early = False
         # Of the validations that the plan asks for; a stop brings one more, which does not count.
         self._checks_without_progress, self._lowest_loss = 0, math.inf
         self._validation_steps: set[int] = set()
@@ -93,7 +93,7 @@ class MonitorCallback(TrainerCallback):  # type: ignore[misc] # transformers shi
     def start(self) -> None:
         """Measure the state before the first step and save it as the best so far."""
         assert self.measure is not None
-        self.best_scores = self.first = self.measure()
+        self.best_scores = self.initial_scores = self.measure()
         _require_finite(self.best_scores["loss"], 0)
         self._lowest_loss = self.best_scores["loss"]
         runs.rewind(self.run, self.stage, -1)
@@ -209,7 +209,7 @@ class MonitorCallback(TrainerCallback):  # type: ignore[misc] # transformers shi
             self._count_progress(scores["loss"])
             patience = self.training.early_stopping_patience
             if patience and self._checks_without_progress >= patience:
-                self.early = control.should_training_stop = True
+                self.stopped_early = control.should_training_stop = True
 
     def _count_progress(self, loss: float) -> None:
         if loss < self._lowest_loss:

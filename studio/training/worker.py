@@ -150,7 +150,7 @@ def _execute(run: Run) -> None:
     tuned_checksum = _save_result(run, context, model, fetched)
     training = context.plan.training.model_dump()
     usage = usage_meter.measure()
-    is_complete = not (failure or is_resumed or last_monitor.stopped or last_monitor.early)
+    is_complete = not (failure or is_resumed or last_monitor.stopped or last_monitor.stopped_early)
     _record_usage(run, usage, is_complete)
     report = {
         **prepared.report_section,
@@ -161,7 +161,7 @@ def _execute(run: Run) -> None:
         "measured_on": eval_split(context),
         "best_step": last_monitor.best_step,
         "stopped": last_monitor.stopped,
-        "stopped_early": last_monitor.early,
+        "stopped_early": last_monitor.stopped_early,
         "training": training,
         "learning_rate": training["learning_rate"],
         "method": context.notes,

@@ -255,14 +255,14 @@ def test_the_look_that_a_stop_brings_does_not_count_towards_stopping_early(loss_
     assert not stops_after(monitor, 4)
     launcher.stop(run)
     assert stops_after(monitor, 6)
-    assert (monitor.stopped, monitor.early) == (True, False)
+    assert (monitor.stopped, monitor.stopped_early) == (True, False)
     (monitor.folder / "checkpoint-6").mkdir(parents=True)
     monitor.on_save(None, state, TrainerControl())
     run.stop_file.unlink()
     monitor = start_monitor()
     assert not stops_after(monitor, 8), "better than at the check before, as without a stop"
     assert stops_after(monitor, 12)
-    assert monitor.early
+    assert monitor.stopped_early
     assert monitor.best_scores["loss"] == min(losses_by_step.values())
 
 

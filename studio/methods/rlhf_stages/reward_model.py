@@ -270,7 +270,7 @@ def train(context: TrainingContext, start_folder: Path, is_fresh: bool) -> tuple
             "held_out": len(held_out_pairs),
             "too_long": sum(map(len, context.examples)) - len(train_pairs) - len(held_out_pairs),
         },
-        "before": monitor.first,
+        "before": monitor.initial_scores,
         "after": evaluate_pairs(merged_model, tokenizer, held_out_pairs),
         "best_step": monitor.best_step,
         "steps": monitor.step,

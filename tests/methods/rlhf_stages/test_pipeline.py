@@ -261,4 +261,4 @@ def test_a_reward_stage_that_begins_again_has_one_beginning(make_plan):
         monitor = run_callback.MonitorCallback(run, "reward", torch.nn.Linear(2, 1), lambda: {"loss": 0.5})
         monitor.start()
     assert [(point["step"], point["eval_loss"]) for point in runs.read_points(run)] == [(0, 0.5)]
-    assert monitor.first == {"loss": 0.5}
+    assert monitor.initial_scores == {"loss": 0.5}
