@@ -6,7 +6,7 @@ default:
 install:
     pip install -e ".[test]"
 
-# the fast tests, under 90 seconds on two cores
+# the fast tests
 fast:
     pytest -n auto -m "not browser and not embedded and not thorough"
 

@@ -8,22 +8,6 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from studio.plan import Plan
 
-NUMBER_WORDS = [
-    "no",
-    "one",
-    "two",
-    "three",
-    "four",
-    "five",
-    "six",
-    "seven",
-    "eight",
-    "nine",
-    "ten",
-    "eleven",
-    "twelve",
-]
-
 
 def add_plan(parser: argparse.ArgumentParser, optional: bool = False) -> None:
     """Add the plan; where it is optional it may be missing, and is empty then."""

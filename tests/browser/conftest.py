@@ -8,7 +8,6 @@ import shutil
 import socket
 import subprocess
 import sys
-from pathlib import Path
 from time import monotonic
 
 import pytest
@@ -160,9 +159,3 @@ def visit(browser, address):
     for context in contexts:
         context.close()
     assert problems + [text for _, _, text in console_errors] == []
-
-
-@pytest.fixture(scope="session")
-def shots():
-    """The folder for screenshots that STUDIO_SHOTS names, or None."""
-    return Path(os.environ["STUDIO_SHOTS"]) if os.environ.get("STUDIO_SHOTS") else None
