@@ -315,7 +315,9 @@ def end_of_turn_id(tokenizer: Any) -> int:
     _, _, ending = tokenizer.apply_chat_template(turns, tokenize=False).rpartition(PROBE_ANSWER)
     ending_ids = tokenizer(ending, add_special_tokens=False)["input_ids"]
     added_tokens = tokenizer.added_tokens_decoder
-    special_ids = [token_id for token_id in ending_ids if getattr(added_tokens.get(token_id), "special", False)]
+    special_ids = [
+        token_id for token_id in ending_ids if getattr(added_tokens.get(token_id), "special", False)
+    ]
     return int((*special_ids, tokenizer.eos_token_id)[0])
 
 
@@ -351,7 +353,12 @@ def encode_chunks(text: str, tokenizer: Any, max_length: int) -> list[Encoded]:
 
 
 def encode_examples(
-    examples: Sequence[Example], task: Task, tokenizer: Any, max_length: int, labels: Sequence[str]
+    examples: Sequence[Example],
+    task: Task,
+    tokenizer: Any,
+    max_length: int,
+    labels: Sequence[str],
+    mask_history: bool = False,
 ) -> list[Encoded]:
     """Encode examples as a method trains on them.
 
@@ -364,6 +371,7 @@ def encode_examples(
         tokenizer: The model's tokenizer.
         max_length: The most tokens of an example.
         labels: The classes, see `collect_labels`; of other tasks none.
+        mask_history: Whether of a conversation the last answer alone is learned.
 
     Raises:
         BadData: No example remains.
@@ -378,7 +386,7 @@ def encode_examples(
         return [chunk for text in texts for chunk in encode_chunks(text, tokenizer, max_length)]
     if task == "prompts":
         return _encode_prompts(examples, tokenizer, max_length)
-    encoded = [encode_chat(to_messages(example), tokenizer, max_length) for example in examples]
+    encoded = [encode_chat(to_messages(example), tokenizer, max_length, mask_history) for example in examples]
     fitting = [item for item in encoded if item]
     if not fitting:
         raise BadData(

@@ -159,8 +159,9 @@ FAMILIES = {
     ),
     "llama-3": (
         ("<bos>", "<|start_header_id|>", "<|end_header_id|>", "<|eot_id|>", "<eos>"),
-        "{{ bos_token }}{% for message in messages %}<|start_header_id|>{{ message['role'] }}<|end_header_id|>"
-        "\n\n{{ message['content'] | trim }}<|eot_id|>{% endfor %}"
+        "{{ bos_token }}{% for message in messages %}"
+        "<|start_header_id|>{{ message['role'] }}<|end_header_id|>\n\n"
+        "{{ message['content'] | trim }}<|eot_id|>{% endfor %}"
         "{% if add_generation_prompt %}<|start_header_id|>assistant<|end_header_id|>\n\n{% endif %}",
         "<|eot_id|>",
     ),
