@@ -103,7 +103,10 @@ def autocast_dtype() -> "torch.dtype | None":
 def autocast() -> AbstractContextManager[Any]:
     """Within, passes compute as those of a training do."""
     torch, dtype = _import_torch(), autocast_dtype()
-    return torch.autocast(device_type(), dtype=dtype or torch.bfloat16, enabled=dtype is not None)
+    context: AbstractContextManager[Any] = torch.autocast(
+        device_type(), dtype=dtype or torch.bfloat16, enabled=dtype is not None
+    )
+    return context
 
 
 def weights_dtype() -> "torch.dtype":

@@ -9,7 +9,7 @@ from studio.errors import OutOfDiskSpace
 from studio.estimate.machines import hardware
 from studio.i18n import Message
 from studio.methods import frozen, spec
-from studio.methods.training import activation_cache, supervised
+from studio.methods.training import activation_cache
 from studio.models import device, shape
 from studio.training import worker
 from studio.ui.train import results as run_results

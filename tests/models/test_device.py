@@ -147,9 +147,7 @@ def test_a_line_says_what_torch_found_and_what_will_be_used(devices, line, use_t
         ("linux", "x86_64", "mps", True),
     ],
 )
-def test_an_apple_gpu_is_expected_without_asking_torch(
-    system, machine, asked_for, expected, monkeypatch
-):
+def test_an_apple_gpu_is_expected_without_asking_torch(system, machine, asked_for, expected, monkeypatch):
     monkeypatch.setattr(device.sys, "platform", system)
     monkeypatch.setattr(device.platform, "machine", lambda: machine)
     monkeypatch.setenv("STUDIO_DEVICE", asked_for)

@@ -141,7 +141,8 @@ def training_arguments(
         "seed": training.seed,
         "use_cpu": device.uses_cpu(),
         "bf16": autocast_dtype is torch.bfloat16,
-        "fp16": autocast_dtype is torch.float16,  # accelerate scales the loss, as float16 has no small numbers
+        "fp16": autocast_dtype
+        is torch.float16,  # accelerate scales the loss, as float16 has no small numbers
         "activation_checkpointing": uses_checkpointing,
         "dataloader_pin_memory": on_gpu,
         "include_num_input_tokens_seen": "non_padding",
