@@ -151,9 +151,9 @@ class RatingScale:
     median: float
     step: float
 
-    def standardize(self, rating: float) -> float:
-        """A number on the scale that is learned."""
-        return (rating - self.mean) / self.deviation
+    def standardize(self, example: Mapping[str, str]) -> dict[str, str]:
+        """An example with its number on the scale that is learned: less the mean, over the deviation."""
+        return {**example, "rating": repr((float(example["rating"]) - self.mean) / self.deviation)}
 
 
 def fit_scale(examples: Sequence[Mapping[str, str]], has_bias: bool) -> RatingScale:

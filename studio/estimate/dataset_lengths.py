@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 
-from studio.data import examples, split, store
+from studio.data import examples, replay, split, store
 from studio.data.examples import Example
 from studio.data.schema import infer_roles as roles
 from studio.data.text import json_answers
@@ -192,7 +192,9 @@ def build_workload(
     """
     validation_share, test_share = plan.data.validation_share, split.test_share(plan.data, lengths.count)
     n_held_out = round(validation_share * lengths.count) + round(test_share * lengths.count)
-    filled_plan = defaults.fill_training(plan, method, shape, max(1, lengths.count - n_held_out))
+    n_own = max(1, lengths.count - n_held_out)
+    n_replay = replay.count_examples(n_own, plan.training.replay_share)
+    filled_plan = defaults.fill_training(plan, method, shape, n_own + n_replay)
     max_length = method.max_text_tokens(shape, settings, filled_plan.training.max_length)
     return Workload(
         task=plan.task,
@@ -206,6 +208,7 @@ def build_workload(
         max_answer_tokens=_max_answer_tokens(plan.task, lengths.rows),
         test_share=test_share,
         n_custom_test=lengths.n_test,
+        replay_rows=_estimate_replay_rows() if n_replay else (),
     )
 
 
@@ -214,3 +217,8 @@ def _max_answer_tokens(task: Task, rows: Sequence[RowTokens]) -> int:
     if task != "chat":
         return MAX_ANSWER_TOKENS
     return json_answers.max_new_tokens(max((row.completion_tokens for row in rows), default=0))
+
+
+@lru_cache
+def _estimate_replay_rows() -> tuple[RowTokens, ...]:
+    return tuple(_estimate_row(dict(example), "chat") for example in replay.load_examples())

@@ -142,7 +142,7 @@ def test_the_scale_of_numbers_by_hand():
     scale = targets.fit_scale(rows, has_bias=True)
     assert (scale.mean, scale.median, scale.step) == (3, 3, 1)
     assert scale.deviation == pytest.approx(2.5**0.5)
-    assert scale.standardize(5) == pytest.approx(2 / 2.5**0.5)
+    assert float(scale.standardize(rows[3])["rating"]) == pytest.approx(2 / 2.5**0.5)
     assert targets.fit_scale(rows, has_bias=False).mean == 0
 
 
