@@ -134,6 +134,8 @@ def _print_result(run: Run) -> None:
         print(f"{runs.status(run).state}: validation loss {loss} in {report['seconds']:.0f} s")
         for message in report_messages.describe_targets(report):
             print(message.render())
+        if kept_start := report_messages.describe_kept_start(report):
+            print(kept_start.render())
         if "answer_accuracy" in before and "answer_accuracy" in after:
             accuracy = f"{before['answer_accuracy']:.0%} -> {after['answer_accuracy']:.0%}"
             print(f"known answers right: {accuracy}")

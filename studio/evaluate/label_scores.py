@@ -38,7 +38,7 @@ def score_label_sets(
         names: The labels.
 
     Returns:
-        Each from 0 to 1: `micro_f1` over all labels of all texts, `f1`, the mean over the labels that occur,
+        Each from 0 to 1: `micro_f1` over all labels of all texts, `macro_f1`, the mean over the labels that occur,
         `exact_match`, the share of the texts with all labels right, and `f1/NAME` for each of those labels.
     """
     predicted, labels = logits.sigmoid() >= LABEL_THRESHOLD, labels.bool()
@@ -51,7 +51,7 @@ def score_label_sets(
     }
     return {
         "micro_f1": 2 * int(hits.sum()) / max(1, int(mentions.sum())),
-        "f1": sum(per_label.values()) / max(1, len(per_label)),
+        "macro_f1": sum(per_label.values()) / max(1, len(per_label)),
         "exact_match": float((predicted == labels).all(dim=1).float().mean()),
         **per_label,
     }

@@ -13,6 +13,7 @@ METRIC_LABELS = {
     "accuracy": Message("accuracy"),
     "f1": Message("f1"),
     "micro_f1": Message("micro F1 over all labels"),
+    "macro_f1": Message("macro F1, the mean over labels"),
     "exact_match": Message("share of texts with all labels right"),
     "mae": Message("mean absolute error"),
     "mae_of_median": Message("mean absolute error of always guessing the median"),

@@ -18,10 +18,10 @@ def test_label_sets_by_hand():
     assert scores["f1/billing"] == pytest.approx(2 / 4)
     assert scores["f1/delivery"] == 1
     assert "f1/unused" not in scores
-    assert scores["f1"] == pytest.approx(0.75)
+    assert scores["macro_f1"] == pytest.approx(0.75)
     assert scores["micro_f1"] == pytest.approx(2 * 2 / 6)
     assert scores["exact_match"] == pytest.approx(1 / 3)
-    assert score_names.without_parts(scores).keys() == {"f1", "micro_f1", "exact_match"}
+    assert score_names.without_parts(scores).keys() == {"macro_f1", "micro_f1", "exact_match"}
 
 
 def test_no_label_named_and_none_meant_is_an_exact_match():
