@@ -38,8 +38,8 @@ def score_label_sets(
         names: The labels.
 
     Returns:
-        Each from 0 to 1: `micro_f1` over all labels of all texts, `macro_f1`, the mean over the labels that occur,
-        `exact_match`, the share of the texts with all labels right, and `f1/NAME` for each of those labels.
+        Each from 0 to 1: `micro_f1` over all labels of all texts, `macro_f1`, its mean over single labels,
+        `exact_match`, the share of the texts with all labels right, and `f1/NAME` for each that occurs.
     """
     predicted, labels = logits.sigmoid() >= LABEL_THRESHOLD, labels.bool()
     hits = (predicted & labels).sum(0)
