@@ -154,7 +154,12 @@ class Training(StrictModel):
     learning_rate: float | None = Field(
         None, gt=0, le=1, description="the method's own default when left out"
     )
-    max_length: int = Field(512, ge=8, le=131072, description="tokens per example; longer ones are cut")
+    max_length: int | None = Field(
+        None,
+        ge=8,
+        le=131072,
+        description="tokens per example, longer ones are cut; by the examples' lengths when left out",
+    )
     lr_scheduler_type: Literal["linear", "cosine", "constant", "constant_with_warmup"] = "linear"
     warmup_ratio: float = Field(0.05, ge=0, le=0.5)
     weight_decay: float = Field(0.0, ge=0, le=1)
@@ -177,6 +182,12 @@ class Training(StrictModel):
         description="share of general questions and answers among what is trained on, for chat data",
     )
     seed: int = Field(42, ge=0, le=2**31 - 1)
+
+    @property
+    def token_limit(self) -> int:
+        """`max_length` where every setting is filled in (studio.methods.defaults.fill_training)."""
+        assert self.max_length is not None, "the training is not filled in"
+        return self.max_length
 
     @model_validator(mode="before")
     @classmethod

@@ -52,6 +52,11 @@ class RowTokens:
         """Tokens of prompt and completion."""
         return self.prompt_tokens + self.completion_tokens
 
+    @property
+    def longest_tokens(self) -> int:
+        """Tokens of prompt and the longer of its completions."""
+        return self.prompt_tokens + max(self.completion_tokens, self.rejected_tokens)
+
 
 @dataclass(frozen=True)
 class Workload:
@@ -239,7 +244,7 @@ def truncate_rows(rows: Sequence[RowTokens], max_tokens: int) -> list[tuple[int,
 
 def supervised_lengths(workload: Workload) -> list[tuple[int, int]]:
     """Tokens and scored positions of each row in supervised training; a long plain text becomes several."""
-    max_tokens = workload.training.max_length
+    max_tokens = workload.training.token_limit
     if workload.task == "classify":
         return [(min(row.tokens, max_tokens), 0) for row in workload.rows]
     if workload.task != "complete":
@@ -257,7 +262,7 @@ def replay_lengths(workload: Workload, n_own: int) -> list[tuple[int, int]]:
     """Tokens and scored positions of general examples, in their share beside `n_own` rows of the data."""
     n_wanted = replay.count_examples(n_own, workload.training.replay_share)
     rows = list(islice(cycle(workload.replay_rows), n_wanted))
-    return truncate_rows(rows, workload.training.max_length)
+    return truncate_rows(rows, workload.training.token_limit)
 
 
 def build_supervised_phases(workload: Workload, method: str, name: str = "train") -> tuple[Phase, ...]:
