@@ -1,5 +1,6 @@
 """Supervised training shared by the methods: one Trainer, fed so that only what is learned is computed."""
 
+import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -9,9 +10,21 @@ from transformers import PrinterCallback, Trainer, TrainingArguments
 from transformers.trainer_pt_utils import LengthGroupedSampler
 
 from studio.data import collate
-from studio.methods.spec import TrainingContext
-from studio.methods.workload import EIGHT_BIT_OPTIMIZER_MIN_PARAMETERS, uses_gradient_checkpointing
+from studio.errors import NotPossible
+from studio.i18n import Message
+from studio.methods.spec import Settings, TrainingContext
+from studio.methods.workload import (
+    EIGHT_BIT_OPTIMIZER_MIN_PARAMETERS,
+    holds_weights_in_bf16,
+    uses_gradient_checkpointing,
+)
 from studio.models import device, load, trainable
+
+# What torch compiles GPU code with (triton/runtime/build.py).
+C_COMPILERS = ("cc", "gcc", "clang")
+NO_C_COMPILER = Message("Training weights in bfloat16 needs a C compiler ({names}), and none is installed.")
+NO_NATIVE_BF16 = Message("Weights cannot be trained in bfloat16 here: this device does not compute in it.")
+CHOOSE_FLOAT32 = Message("Set weights_precision to float32, which takes twice the memory, or choose LoRA.")
 
 
 class SeededLengthGroupedSampler(LengthGroupedSampler):  # type: ignore[misc] # transformers ships no types
@@ -63,7 +76,9 @@ def fit(
         callbacks: called before the monitor.
         penalty: a regularization term whose gradient is added in each step, without being reported as loss.
     """
-    original_dtypes = upcast_trainable(context.model)
+    original_dtypes = []
+    if trained_dtype(context.settings, context.model) is torch.float32:
+        original_dtypes = upcast_trainable(context.model)
     monitor = context.create_monitor(
         stage, context.model, lambda: context.measure(context.model, context.validation)
     )
@@ -86,6 +101,24 @@ def fit(
     monitor.restore()
     for parameter, original_dtype in original_dtypes:  # the dtype in which they will be read again
         parameter.data = parameter.data.to(original_dtype)
+
+
+def trained_dtype(settings: Settings, model: Any) -> torch.dtype:
+    """The format in which a method holds what it trains: 32 bits, or bfloat16 by its settings.
+
+    Raises:
+        NotPossible: The settings ask for bfloat16 where the device lacks it, or there is no C compiler, with
+            which torch compiles the optimizer that rounds stochastically.
+    """
+    has_bf16 = device.has_native_bf16()
+    n_trained = load.count_parameters(model, trainable_only=True)
+    if not holds_weights_in_bf16(settings, n_trained, has_bf16):
+        return torch.float32
+    if not has_bf16:
+        raise NotPossible(NO_NATIVE_BF16, CHOOSE_FLOAT32)
+    if not any(map(shutil.which, C_COMPILERS)):
+        raise NotPossible(NO_C_COMPILER, CHOOSE_FLOAT32, names=list(C_COMPILERS))
+    return torch.bfloat16
 
 
 def upcast_trainable(model: Any) -> list[tuple[torch.nn.Parameter, torch.dtype]]:
@@ -154,7 +187,9 @@ def training_arguments(
         "disable_tqdm": True,
         "remove_unused_columns": False,
     }
-    if on_gpu and _wants_8_bit_optimizer(context.model):
+    if trained_dtype(context.settings, context.model) is torch.bfloat16:
+        arguments |= {"optim": "adamw_torch_8bit", "optim_args": "bf16_stochastic_round=True"}
+    elif on_gpu and _wants_8_bit_optimizer(context.model):
         arguments["optim"] = "paged_adamw_8bit"
     return arguments
 
