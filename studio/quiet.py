@@ -16,11 +16,13 @@ EXPECTED_WARNINGS = (
     "`gradient_checkpointing_enable` is deprecated",
     "`gradient_checkpointing_disable` is deprecated",
 )
-# What is logged on import about kernels for other machines, by the name of the logger.
+# What is logged of kernels for other machines, on import, and of a 4-bit base that is unpacked to be merged; by
+# the name of the logger.
 EXPECTED_LOGS = {
     "torchao": r"Failed to load .*\.so|Skipping import of cpp extensions",
     "torch.utils._pytree": r"<enum '\w+'> is an Enum subclass",
     "bitsandbytes.backends.cpu.ops": r"Failed to load CPU gemm_4bit_forward",
+    "transformers.integrations.bitsandbytes": r"The modules are dequantized in ",
 }
 # A model loaded for another task than the one it was saved for gets a new head, in a report of transformers
 # that names each parameter with its status.

@@ -18,7 +18,7 @@ CHECKPOINTING_MIN_PARAMETERS = 1e9
 # not 8.
 EIGHT_BIT_OPTIMIZER_MIN_PARAMETERS = 300e6
 # From so many trained parameters on, a GPU that computes in bfloat16 holds them in it by default: 6 bytes
-# each, not 12 (docs/methods.md#full-fine-tuning).
+# each, not 12 (docs/estimator.md#bf16_weights_min_parameters).
 BF16_WEIGHTS_MIN_PARAMETERS = 1e9
 # Tokens of a batch in which a frozen bottom is run once over all examples
 # (studio.methods.training.activation_cache).

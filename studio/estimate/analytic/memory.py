@@ -28,7 +28,7 @@ NF4_BYTES = 0.5 + 1 / 64 + 4 / (64 * 256)
 PROCESS_OVERHEAD_BYTES = {"processor": 0.11e9, "card": 0.0}
 # AdamW's two averages in 32 bits (bytes per trainable parameter).
 OPTIMIZER_STATE_BYTES = 8.0
-# The same in 8 bits, with a scale of 4 bytes for each 256 numbers (torchao.optim.AdamW8bit).
+# The same in 8 bits (docs/estimator.md#optimizer_state_bytes_in_8_bits).
 OPTIMIZER_STATE_BYTES_IN_8_BITS = 2 * (1 + 4 / 256)
 
 

@@ -8,13 +8,15 @@ import shutil
 from types import SimpleNamespace
 
 import pytest
+import safetensors.torch
 import torch
 from silent_monitor import SilentMonitor
 
-from studio import methods
+from studio import methods, runs
 from studio.errors import NotPossible
 from studio.methods.training import supervised
 from studio.models import device, load
+from studio.training import worker
 
 # (compute capability, parameters, trained ones, 4-bit base) and the arguments that follow.
 GPU_CASES = {
@@ -170,6 +172,21 @@ def test_in_float16_a_loss_that_was_scaled_too_far_costs_a_step_and_not_the_trai
     assert math.isfinite(monitor.gradient_lengths[-1])
     assert all(map(math.isfinite, monitor.losses))
     assert monitor.losses[-1] < monitor.losses[0]
+
+
+def test_a_run_in_float16_records_numbers_alone_and_saves_16_bits(make_plan, float16_gpu):
+    def refuse(constant):
+        raise AssertionError(f"{constant} is no number")
+
+    run = runs.create(make_plan("full", "classify", epochs=3))
+    worker.run(run.id)
+    points = run.metrics_path.read_text(encoding="utf-8").splitlines()
+    lengths = [json.loads(line, parse_constant=refuse).get("grad_norm") for line in points]
+    losses = [json.loads(line).get("loss") for line in points]
+    # Steps that were left out have a loss and no length of a gradient.
+    assert 0 < sum(length is not None for length in lengths) < sum(loss is not None for loss in losses)
+    weights = safetensors.torch.load_file(run.model / "model.safetensors")
+    assert {tensor.dtype for tensor in weights.values()} == {torch.float16}
 
 
 @pytest.fixture
