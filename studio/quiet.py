@@ -16,8 +16,8 @@ EXPECTED_WARNINGS = (
     "`gradient_checkpointing_enable` is deprecated",
     "`gradient_checkpointing_disable` is deprecated",
 )
-# What is logged of kernels for other machines, on import, and of a 4-bit base that is unpacked to be merged; by
-# the name of the logger.
+# What is logged of kernels for other machines, on import, and of a 4-bit base that is unpacked to be merged,
+# by the name of the logger.
 EXPECTED_LOGS = {
     "torchao": r"Failed to load .*\.so|Skipping import of cpp extensions",
     "torch.utils._pytree": r"<enum '\w+'> is an Enum subclass",
