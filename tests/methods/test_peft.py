@@ -123,8 +123,8 @@ def test_a_result_is_as_large_as_was_told(trained, bases):
     told = METHOD.result_bytes(shape.from_folder(bases(job.plan.task)), job.settings, n_labels, 4)
     tensors = load_file(trained.folder / "adapter_model.safetensors")
     written = 4 * sum(tensor.numel() for tensor in tensors.values())
-    # Which parts AdaLoRA cuts decides how large those are that stay.
-    tolerance = 0.02 if job.settings["type"] == "adalora" else 0
+    # AdaLoRA decides while training in which matrices, narrow or wide, ranks are left.
+    tolerance = 0.05 if job.settings["type"] == "adalora" else 0
     assert written == pytest.approx(told, rel=tolerance)
 
 
