@@ -17,7 +17,7 @@ def first_steps(job):
     for name, value in job.model.named_parameters():
         kind = next((kind for kind in moved if kind in name), None)
         if kind and not name.endswith("bias") and value.requires_grad:
-            moved[kind] = max(moved[kind], float((value - before[name]).abs().max()))
+            moved[kind] = max(moved[kind], float((value.detach() - before[name]).abs().max()))
     return moved
 
 
