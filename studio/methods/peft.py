@@ -117,13 +117,15 @@ def _miss_profile(shape: ModelShape, type_settings: Settings) -> CostProfile:
         sum(linear.n_out for linear in shape.linears),
     )
     n_linears = len(shape.linears)
+    dropped_inputs = inputs if type_settings["miss_dropout"] else 0
     return CostProfile(
         adapter_params=float(rank * outputs),
-        saved_activations=float(rank * n_linears) + (2.0 * inputs if type_settings["miss_dropout"] else 0.0),
-        memory_traffic=inputs + 5.0 * outputs,
-        memory_traffic_backward=3.0 * inputs + 2.0 * outputs,
+        saved_activations=float(rank * n_linears) + 0.9 * dropped_inputs,
+        memory_traffic=inputs + 5.0 * outputs + 9.0 * dropped_inputs,
+        memory_traffic_backward=3.0 * inputs + 2.0 * outputs + 2.9 * dropped_inputs,
         operations=4.0 * n_linears,
         operations_backward=5.0 * n_linears,
+        random_numbers=float(dropped_inputs),
     )
 
 
