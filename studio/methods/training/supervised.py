@@ -25,6 +25,7 @@ C_COMPILERS = ("cc", "gcc", "clang")
 NO_C_COMPILER = Message("Training weights in bfloat16 needs a C compiler ({names}), and none is installed.")
 NO_NATIVE_BF16 = Message("Weights cannot be trained in bfloat16 here: this device does not compute in it.")
 CHOOSE_FLOAT32 = Message("Set weights_precision to float32, which takes twice the memory, or choose LoRA.")
+CreateOptimizer = Callable[[Any, TrainingArguments], torch.optim.Optimizer]
 
 
 class SeededLengthGroupedSampler(LengthGroupedSampler):  # type: ignore[misc] # transformers ships no types
@@ -64,6 +65,7 @@ def fit(
     gradient_checkpointing: bool = True,
     callbacks: Sequence[Any] = (),
     penalty: Callable[[], torch.Tensor] | None = None,
+    create_optimizer: CreateOptimizer | None = None,
 ) -> None:
     """Train `context.model` in place on `context.train` and leave it in its best state.
 
@@ -75,6 +77,7 @@ def fit(
         gradient_checkpointing: whether the method supports it.
         callbacks: called before the monitor.
         penalty: a regularization term whose gradient is added in each step, without being reported as loss.
+        create_optimizer: makes another optimizer than Trainer's own from the model and its arguments.
     """
     original_dtypes = []
     if trained_dtype(context.settings, context.model) is torch.float32:
@@ -87,14 +90,17 @@ def fit(
         collate.get_loss(task), penalty, context.plan.training.gradient_accumulation_steps
     )
     n_virtual_tokens = collate.count_virtual_tokens(context.model)
+    arguments = TrainingArguments(**training_arguments(context, stage, gradient_checkpointing))
+    optimizer = create_optimizer(context.model, arguments) if create_optimizer else None
     trainer = _TrainableOnlyTrainer(
         model=context.model,
-        args=TrainingArguments(**training_arguments(context, stage, gradient_checkpointing)),
+        args=arguments,
         train_dataset=[vars(example) for example in context.train],
         data_collator=collate.build_collator(task, context.tokenizer, n_virtual_tokens),
         compute_loss_func=loss,
         processing_class=context.tokenizer,
         callbacks=[*callbacks, monitor],
+        optimizers=(optimizer, None),
     )
     trainer.remove_callback(PrinterCallback)
     trainer.train(resume_from_checkpoint=monitor.checkpoint())
