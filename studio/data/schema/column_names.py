@@ -91,7 +91,10 @@ NAMES_BY_ROLE: dict[str, tuple[str, ...]] = {
         "分类",
         "意图",
     ),
-    "labels": ("labels", "tags", "categories", "topics", "classes", "标签", "类别", "分类"),
+    "labels": (
+        *("labels", "tags", "categories", "topics", "classes", "intents"),
+        *("label", "tag", "category", "topic", "class", "intent", "标签", "类别", "分类", "意图"),
+    ),
     "rating": ("rating", "stars", "score", "csat", "nps", "评分", "星级", "打分", "满意度", "分数"),
     "chosen": (
         *("chosen", "accepted", "preferred", "better", "winner", "best", "good"),

@@ -38,11 +38,8 @@ MEASURES: dict[str, Measure] = {
         (Curve("eval_accuracy", Message("accuracy", context="curves"), True),),
     ),
     "labels": Measure(
-        Message("how well the labels of kept-aside texts are found (micro F1, exact match)"),
-        (
-            Curve("eval_micro_f1", Message("micro F1"), True),
-            Curve("eval_exact_match", Message("all labels right"), True),
-        ),
+        Message("how well the labels of kept-aside texts are found (micro F1)"),
+        (Curve("eval_micro_f1", Message("micro F1"), True),),
     ),
     "rating": Measure(
         Message("how far numbers are off (mean absolute error, lower is better)"),
