@@ -2,6 +2,7 @@
 
 import csv
 import itertools
+import json
 from pathlib import Path
 
 CHAT_TEMPLATE = (
@@ -100,6 +101,34 @@ def save_tiny_bert(folder: Path) -> None:
         pad_token_id=0,
     )
     BertModel(config).save_pretrained(folder)
+
+
+def save_tiny_sentence_model(folder: Path) -> None:
+    """Save the tiny BERT as sentence-transformers does: a text means the mean of its tokens."""
+    save_tiny_bert(folder)
+    modules = [
+        {"idx": 0, "name": "0", "path": "", "type": "sentence_transformers.models.Transformer"},
+        {"idx": 1, "name": "1", "path": "1_Pooling", "type": "sentence_transformers.models.Pooling"},
+    ]
+    pooling = {
+        "word_embedding_dimension": 32,
+        "pooling_mode_cls_token": False,
+        "pooling_mode_mean_tokens": True,
+        "pooling_mode_max_tokens": False,
+        "pooling_mode_mean_sqrt_len_tokens": False,
+    }
+    (folder / "1_Pooling").mkdir()
+    (folder / "modules.json").write_text(json.dumps(modules), encoding="utf-8")
+    (folder / "1_Pooling" / "config.json").write_text(json.dumps(pooling), encoding="utf-8")
+
+
+def save_in_16_bits(source: Path, folder: Path) -> None:
+    """Save a model again in bfloat16, as most models on the hub are."""
+    import torch
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    AutoModelForCausalLM.from_pretrained(source, dtype=torch.bfloat16).save_pretrained(folder)
+    AutoTokenizer.from_pretrained(source).save_pretrained(folder)
 
 
 def _train_bpe_tokenizer():

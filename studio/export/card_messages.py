@@ -34,6 +34,7 @@ QUANTIZATION_LABELS = {
 }
 BASE_HEADING = Message("## Base model")
 BASE_MODEL_LICENCE = Message("- {hub}, licence {licence}")
+LOCAL_WEIGHTS = Message("a model of one's own, {name}")
 UNKNOWN_LICENCE = Message("unknown: see the base model")
 TRAINED_ON = Message("- trained on {weights} (checksum `{checksum}`)")
 TUNED_CHECKSUM = Message("- checksum of the tuned weights: `{checksum}`")
@@ -53,10 +54,11 @@ LEARNING_RATE = Message("- learning rate {rate:g}; {others}")
 DURATION = Message("- took {seconds:.0f} s on {device}; best validation at step {step}")
 USAGE_HEADING = Message("## Use it")
 EXTRA_FILE_COMMENT = Message("lies beside this card and teaches PEFT this kind of adapter")
-TRAINED_ON_4_BIT_BASE = Message(
-    "Learned on a base in 4 bits (NF4): on the unrounded base its answers can differ; the merged form gives "
-    "exactly those learned."
+TRAINED_ON_4_BIT_BASE = Message("it learned on a base in 4 bits (NF4), so it is opened on the same base")
+KEEP_AS_READ_COMMENT = Message(
+    "on processors with AVX512-BF16, bitsandbytes would otherwise repack the 4-bit weights and round them again"
 )
+LOCAL_BASE_COMMENT = Message("put the folder {base} of the base model beside this card")
 LIMITS_HEADING = Message("## Limits")
 LIMITS_TEXT = Message(
     "The figures above were measured on {weights}; on other weights of the same name they can differ. It "
