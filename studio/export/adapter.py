@@ -22,7 +22,7 @@ KEEP_AS_READ = ("for module in base.modules():", "    module.support_avx512bf16_
 
 
 def write(run: Run, folder: Path) -> None:
-    """Copy the adapter, and add what PEFT has no place for: code of the method's own, and a classifier's config."""
+    """Copy the adapter, and add what PEFT has no place for: the method's own code, a classifier's config."""
     copy_model(run, folder)
     report = runs.report(run)
     _name_base(folder / CONFIG_FILE, public_base_name(report))

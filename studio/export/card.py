@@ -12,7 +12,7 @@ from studio.data import store
 from studio.errors import BadData
 from studio.export import card_messages as messages
 from studio.export import registry
-from studio.export.usage import build_usage, is_base_local, public_base_name
+from studio.export.usage import build_usage, get_problem_type, is_base_local, public_base_name
 from studio.i18n import Message
 from studio.plan import Plan
 from studio.runs import Run
@@ -42,6 +42,7 @@ tokenizer = AutoTokenizer.from_pretrained(".")
 scores = model(**tokenizer("…", return_tensors="pt")).logits[0]
 print({result})"""
 SNIPPETS = {"classify": CLASSIFICATION_SNIPPET, "complete": COMPLETION_SNIPPET}
+MAX_LISTED_LABELS = 12
 # What the scores of a classifier mean, by its kind of problem.
 RESULT_EXPRESSIONS = {
     "single_label_classification": "model.config.id2label[int(scores.argmax())]",
@@ -60,7 +61,7 @@ def render_card(run: Run, export_format: str, language: str = "en") -> str:
     """
     plan, report = run.plan, runs.report(run)
     sections: list[tuple[Message | None, list[str]]] = [
-        (None, [_introduction(plan, report, language)]),
+        (None, [_introduction(plan, report, language), "", _describe_task(plan, report, language)]),
         (
             messages.RESULT_HEADING,
             [*_score_rows(report, language), "", _describe_evaluation(report, plan.training.seed, language)],
@@ -68,7 +69,10 @@ def render_card(run: Run, export_format: str, language: str = "en") -> str:
         (messages.QUANTIZATION_HEADING, _quantization_rows(report, language)),
         (messages.BASE_HEADING, _base_lines(plan, report, language)),
         (messages.DATA_HEADING, _data_lines(plan, report, language)),
-        (messages.TRAINING_HEADING, _training_lines(plan, report, language)),
+        (
+            messages.TRAINING_HEADING,
+            [*_training_lines(plan, report, language), *_end_lines(run, report, language)],
+        ),
         (messages.USAGE_HEADING, ["```python", _usage_snippet(plan, report, export_format, language), "```"]),
         (messages.LIMITS_HEADING, [_limits(report, language)]),
     ]
@@ -92,6 +96,28 @@ def _introduction(plan: Plan, report: Report, language: str) -> str:
         share=counts["trainable"] / counts["total"],
         **counts,
     )
+
+
+def _describe_task(plan: Plan, report: Report, language: str) -> str:
+    if plan.task != "classify":
+        return messages.TASK_DESCRIPTIONS[plan.task].render(language)
+    problem_type, labels = get_problem_type(report), [sanitize_line(label) for label in report["labels"]]
+    listed: list[Message | str] = [*labels[:MAX_LISTED_LABELS]]
+    if len(labels) > MAX_LISTED_LABELS:
+        listed.append(messages.MORE_LABELS)
+    return messages.PROBLEM_DESCRIPTIONS[problem_type].render(
+        language, count=len(labels), problem_type=problem_type, labels=listed
+    )
+
+
+def _end_lines(run: Run, report: Report, language: str) -> list[str]:
+    """How a training ended that was not run to its end."""
+    endings = {
+        messages.STOPPED: report.get("stopped"),
+        messages.STOPPED_EARLY: report.get("stopped_early"),
+        messages.BROKE_OFF: runs.status(run).state == "failed",
+    }
+    return [message.render(language) for message, applies in endings.items() if applies]
 
 
 def _base_lines(plan: Plan, report: Report, language: str) -> list[str]:

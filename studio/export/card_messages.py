@@ -5,6 +5,24 @@ from studio.i18n import Message
 INTRO = Message(
     "{base}, tuned with {method} ({trainable:,} of {total:,} parameters, {share:.2%}) on {train} examples."
 )
+TASK_DESCRIPTIONS = {
+    "chat": Message("Task: answer in a conversation (chat)."),
+    "complete": Message("Task: continue a text (completion)."),
+    "prefer": Message("Task: answer in a conversation, learned from better and worse answers (preference)."),
+    "prompts": Message(
+        "Task: answer in a conversation, learned from questions without answers (unlabelled)."
+    ),
+}
+PROBLEM_DESCRIPTIONS = {
+    "single_label_classification": Message(
+        "Task: sort a text into one of {count} classes (`{problem_type}`): {labels}."
+    ),
+    "multi_label_classification": Message(
+        "Task: name all of {count} labels that apply to a text (`{problem_type}`): {labels}."
+    ),
+    "regression": Message("Task: give a text a number (`{problem_type}`)."),
+}
+MORE_LABELS = Message("… (all in config.json)")
 RESULT_HEADING = Message("## Result on examples it has not seen")
 SCORE_TABLE_HEADER = Message("| measure | base | tuned |")
 METRIC_LABELS = {
@@ -55,11 +73,14 @@ METHOD_AND_SETTINGS = Message("- method: {method}; settings: {settings}")
 NO_SETTINGS = Message("none")
 LEARNING_RATE = Message("- learning rate {rate:g}; {others}")
 DURATION = Message("- took {seconds:.0f} s on {device}; best validation at step {step}")
+STOPPED = Message("- stopped by hand before its end; the best state up to then was kept")
+STOPPED_EARLY = Message("- ended early, when the validation no longer improved")
+BROKE_OFF = Message("- broke off with an error before its end; the best state up to then was kept")
 USAGE_HEADING = Message("## Use it")
 EXTRA_FILE_COMMENT = Message("lies beside this card and teaches PEFT this kind of adapter")
 TRAINED_ON_4_BIT_BASE = Message("it learned on a base in 4 bits (NF4), so it is opened on the same base")
 KEEP_AS_READ_COMMENT = Message(
-    "on processors with AVX512-BF16, bitsandbytes would otherwise repack the 4-bit weights and round them again"
+    "or bitsandbytes repacks the weights on processors with AVX512-BF16, and answers differ a little"
 )
 LOCAL_BASE_COMMENT = Message("put the folder {base} of the base model beside this card")
 LIMITS_HEADING = Message("## Limits")

@@ -15,9 +15,9 @@ from studio.runs import Run
 from studio.storage import require_disk_space
 
 NOT_PLAIN = Message(
-    "The merged model has parts that an ordinary model of its kind does not have, or lacks some: {names}."
+    "The merged model is not an ordinary one: it has parts too many, or lacks some ({names})."
 )
-REPORT_FAULT = Message("Take the adapter home instead; this is a fault of the studio.")
+REPORT_FAULT = Message("Take the adapter home instead, and report this fault of the studio.")
 
 
 def save_merged_model(run: Run, folder: Path) -> None:

@@ -21,7 +21,7 @@ class Usage:
         is_base_local: Whether that is a folder which the reader must have, and no id on the hub.
         dtype: The format in which the base was held.
         problem_type: What a classifier gives, in transformers' terms; empty for text.
-        is_pooled: Whether the base is read by the mean of its tokens, which takes a class of the studio's own.
+        is_pooled: Whether a text's tokens are averaged, which takes a class of the studio's own.
         language: The language of comments.
     """
 

@@ -1,4 +1,4 @@
-"""What the tests of exports share: runs on several bases, and a process without the studio that reads folders."""
+"""What the tests of exports share: runs on several bases, and a reader that has no studio."""
 
 import json
 import subprocess

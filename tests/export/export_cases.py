@@ -1,4 +1,4 @@
-"""What is taken home in the tests: every method with every task, every PEFT type, and other kinds of bases."""
+"""What is taken home: every method with every task, every PEFT type, and other kinds of bases."""
 
 from typing import NamedTuple
 

@@ -1,8 +1,8 @@
 """Opens exported folders as anybody would: by the lines of their cards, where there is no studio.
 
-`python -I reader.py` reads a request a line (JSON: `folder`, `texts`) and replies with a line each: what the
-card's lines print, and the logits and the greedy continuation of each text by the `model` and `tokenizer` those
-lines leave behind. One process reads many folders, because loading torch takes longer than reading.
+`python -I reader.py` reads a request a line (JSON: `folder`, `texts`) and replies with a line: what the
+card's lines print, and of each text the logits and the greedy continuation, by the `model` and the
+`tokenizer` that those lines define. One process reads many folders, because loading torch takes longer.
 """
 
 import contextlib
@@ -19,7 +19,7 @@ MAX_NEW_TOKENS = 8
 
 
 def run_card(folder):
-    """The names that the card's lines define, run in their folder as they are printed, and what they print."""
+    """The names that the card's lines define, run in their folder as printed, and what they print."""
     (code,) = re.findall(
         r"```python\n(.*?)```", (folder / "README.md").read_text(encoding="utf-8"), re.DOTALL
     )

@@ -108,5 +108,5 @@ def _unwrap_trained_copies(model: Any) -> Any:
     for path, module in list(model.named_modules()):
         if isinstance(module, ModulesToSaveWrapper):
             parent, _, name = path.rpartition(".")
-            setattr(model.get_submodule(parent), name, module.modules_to_save[module.active_adapter])
+            setattr(model.get_submodule(parent), name, module.modules_to_save[module.active_adapters[0]])
     return model
