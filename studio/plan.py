@@ -144,9 +144,9 @@ class Training(StrictModel):
     lr_scheduler_type: Literal["linear", "cosine", "constant", "constant_with_warmup"] = "linear"
     warmup_ratio: float = Field(0.05, ge=0, le=0.5)
     weight_decay: float = Field(0.0, ge=0, le=1)
-    eval_count: int = Field(6, ge=1, le=200, description="how often the validation loss is measured")
+    eval_count: int = Field(10, ge=1, le=200, description="how often the model is validated on the way")
     early_stopping_patience: int = Field(
-        0, ge=0, le=200, description="stop after this many validations without progress; 0 = never"
+        3, ge=0, le=200, description="stop after this many validations without progress; 0 = never"
     )
     gradient_checkpointing: bool | None = Field(
         None,

@@ -112,9 +112,9 @@ class Workload:
 
     @property
     def n_evaluations(self) -> int:
-        """Validations during training."""
+        """Validations during training, the one before the first step included."""
         interval = max(1, -(-self.steps // self.training.eval_count))
-        return math.ceil(self.steps / interval)
+        return 1 + math.ceil(self.steps / interval)
 
 
 @dataclass(frozen=True)
@@ -277,7 +277,7 @@ def build_supervised_phases(workload: Workload, method: str, name: str = "train"
 
     train_lengths = [*lengths, *replay_lengths(workload, len(lengths))]
     test_batches = build_batches(workload.n_test) if workload.n_test else ()
-    n_outer_validations = 1 if test_batches else 2
+    n_outer_validations = 0 if test_batches else 2
     phases = [
         Phase(
             "check",

@@ -107,7 +107,7 @@ def _reward_model_phases(settings: Settings, load: Workload) -> tuple[Phase, ...
         "check",
         workload.build_micro_batches(texts, EVAL_BATCH_SIZE, n_validation_texts),
         "rlhf",
-        passes=2 + min(steps, load.training.eval_count),
+        passes=2 + min(steps, load.training.eval_count),  # and the start and the result
         head="classes",
         extra_models=1.0,
     )
@@ -177,5 +177,5 @@ def _dpo_phases(settings: Settings, load: Workload) -> tuple[Phase, ...]:
     return (
         Phase("reference", train_batches, "rlhf", uses_trl=True),
         Phase("dpo", train_batches, "rlhf", with_gradients=True, optimizer_steps=steps, uses_trl=True),
-        Phase("check", validation_batches, passes=2 + min(steps, load.training.eval_count)),
+        Phase("check", validation_batches, passes=3 + min(steps, load.training.eval_count)),
     )

@@ -259,7 +259,7 @@ def train(context: TrainingContext, start_folder: Path, is_fresh: bool) -> tuple
     def validate() -> Scores:
         return evaluate_pairs(trainer.model, tokenizer, held_out_pairs)
 
-    monitor = stage_files.run_trainer(context, "reward", trainer, validate, measure_start=True)
+    monitor = stage_files.run_trainer(context, "reward", trainer, validate)
     merged_model = stage_files.merge_adapter(trainer.model)
     # In the format in which it will be loaded again.
     merged_model.score.weight.data = merged_model.score.weight.data.to(merged_model.dtype)

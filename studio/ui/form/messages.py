@@ -30,7 +30,7 @@ EVAL_COUNT_HELP = label(
     " each takes a little time."
 )
 PATIENCE = label("Stop after so many checks without progress (early stopping)")
-PATIENCE_HELP = label("0 never stops early. The best state is kept either way.")
+PATIENCE_HELP = label("0 always trains to the end. The best state is kept either way.")
 LR_SCHEDULER = label("How the size of the steps changes (learning rate schedule)")
 LR_SCHEDULER_HELP = label(
     "Big steps find the direction, small ones at the end settle. Falling evenly suits nearly always."

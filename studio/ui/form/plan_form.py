@@ -36,6 +36,7 @@ PLAN_SUMMARY = Message(
     " {check} more are kept aside to check on (validation)."
 )
 TEST_SUMMARY = Message(" {test} more are kept for the final test.")
+EARLY_END = Message(" It may end earlier: once {patience} checks in a row bring no progress.")
 
 
 def build_plan(form: FormState, *, strict: bool = True) -> Plan:
@@ -128,6 +129,9 @@ def describe_plan(run_plan: Plan, lang: str) -> str:
     )
     if splits.test:
         summary += TEST_SUMMARY.render(lang, test=len(splits.test))
+    training = run_plan.training
+    if 0 < training.early_stopping_patience < training.eval_count:
+        summary += EARLY_END.render(lang, patience=training.early_stopping_patience)
     return summary
 
 

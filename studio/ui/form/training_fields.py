@@ -70,9 +70,9 @@ def build_training_fields() -> tuple[dict[str, Any], gr.HTML]:
             fields["warmup_ratio"] = _slider("warmup_ratio", "warmup-share", (0, 0.5, 0.01), value=0.05)
             fields["weight_decay"] = _slider("weight_decay", "weight-decay", (0, 1, 0.01), value=0)
         with gr.Row():
-            fields["eval_count"] = _slider("eval_count", "evaluations", (1, 50, 1), value=6)
+            fields["eval_count"] = _slider("eval_count", "evaluations", (1, 50, 1), value=10)
             fields["early_stopping_patience"] = _slider(
-                "early_stopping_patience", "patience", (0, 10, 1), value=0
+                "early_stopping_patience", "patience", (0, 10, 1), value=3
             )
             fields["seed"] = gr.Number(42, precision=0, minimum=0, **_texts("seed", "seed"))
         with gr.Row():
