@@ -14,9 +14,7 @@ from studio.models import device, fetch, load
 from studio.runs import Run
 from studio.storage import require_disk_space
 
-NOT_PLAIN = Message(
-    "The merged model is not an ordinary one: it has parts too many, or lacks some ({names})."
-)
+NOT_PLAIN = Message("The merged model is not an ordinary one: it has other parts, or lacks some ({names}).")
 REPORT_FAULT = Message("Take the adapter home instead, and report this fault of the studio.")
 
 
