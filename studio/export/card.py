@@ -9,6 +9,7 @@ from typing import Any
 
 from studio import presets, runs
 from studio.data import store
+from studio.data.targets import LABEL_THRESHOLD
 from studio.errors import BadData
 from studio.export import card_messages as messages
 from studio.export import registry
@@ -47,7 +48,8 @@ MAX_LISTED_LABELS = 12
 RESULT_EXPRESSIONS = {
     "single_label_classification": "model.config.id2label[int(scores.argmax())]",
     "multi_label_classification": (
-        "[model.config.id2label[index] for index, score in enumerate(scores) if score > 0]"
+        "[model.config.id2label[index] for index, score in enumerate(scores.sigmoid()) "
+        f"if score >= {LABEL_THRESHOLD}]"
     ),
     "regression": "float(scores)",
 }
@@ -221,7 +223,7 @@ def _score_rows(report: Report, language: str) -> list[str]:
 
 
 def _label(labels: Mapping[str, Message], name: str, language: str) -> str:
-    return labels[name].render(language) if name in labels else name.replace("_", " ")
+    return labels[name].render(language) if name in labels else sanitize_line(name.replace("_", " "))
 
 
 def _quantization_rows(report: Report, language: str) -> list[str]:

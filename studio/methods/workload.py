@@ -52,6 +52,11 @@ class RowTokens:
         """Tokens of prompt and completion."""
         return self.prompt_tokens + self.completion_tokens
 
+    @property
+    def longest_tokens(self) -> int:
+        """Tokens of prompt and the longer of its completions."""
+        return self.prompt_tokens + max(self.completion_tokens, self.rejected_tokens)
+
 
 @dataclass(frozen=True)
 class Workload:
@@ -65,7 +70,8 @@ class Workload:
         training: training settings with epochs, batch size and length filled in.
         shape: the base model's shape.
         num_labels: labels of a classifier; 0 without a head.
-        n_known_answers: questions whose answers are known.
+        n_known_answers: questions whose answers are known, or whose answers are JSON with the same fields.
+        max_answer_tokens: the most tokens that such a question is answered with.
         test_share: the share of the examples kept for the test after training.
         n_custom_test: examples of a test set of its own, which is used instead; 0 where there is none.
         replay_rows: the general examples that are mixed into the training; empty where none are.
@@ -79,6 +85,7 @@ class Workload:
     shape: ModelShape
     num_labels: int = 0
     n_known_answers: int = 0
+    max_answer_tokens: int = MAX_ANSWER_TOKENS
     test_share: float = 0.0
     n_custom_test: int = 0
     replay_rows: tuple[RowTokens, ...] = ()
@@ -237,7 +244,7 @@ def truncate_rows(rows: Sequence[RowTokens], max_tokens: int) -> list[tuple[int,
 
 def supervised_lengths(workload: Workload) -> list[tuple[int, int]]:
     """Tokens and scored positions of each row in supervised training; a long plain text becomes several."""
-    max_tokens = workload.training.max_length
+    max_tokens = workload.training.token_limit
     if workload.task == "classify":
         return [(min(row.tokens, max_tokens), 0) for row in workload.rows]
     if workload.task != "complete":
@@ -255,7 +262,7 @@ def replay_lengths(workload: Workload, n_own: int) -> list[tuple[int, int]]:
     """Tokens and scored positions of general examples, in their share beside `n_own` rows of the data."""
     n_wanted = replay.count_examples(n_own, workload.training.replay_share)
     rows = list(islice(cycle(workload.replay_rows), n_wanted))
-    return truncate_rows(rows, workload.training.max_length)
+    return truncate_rows(rows, workload.training.token_limit)
 
 
 def build_supervised_phases(workload: Workload, method: str, name: str = "train") -> tuple[Phase, ...]:
@@ -306,9 +313,9 @@ def build_supervised_phases(workload: Workload, method: str, name: str = "train"
 
 
 def build_answer_phase(workload: Workload) -> Phase:
-    """Questions with known answers, asked before and after training (studio.evaluate.answers)."""
+    """Questions with known answers, asked before and after training (answers, json_fields)."""
     n_held_out = workload.n_test or workload.n_validation
     n_questions = n_held_out * workload.n_known_answers / max(workload.count, 1)
     prompt_lengths = [(row.prompt_tokens, 0) for row in workload.rows]
     batches = build_micro_batches(prompt_lengths, ANSWER_BATCH_SIZE, min(MAX_ANSWER_QUESTIONS, n_questions))
-    return Phase("ask", batches, passes=2, new_tokens=MAX_ANSWER_TOKENS)
+    return Phase("ask", batches, passes=2, new_tokens=workload.max_answer_tokens)

@@ -269,6 +269,26 @@ def test_texts_longer_than_what_the_model_can_read_are_cut_and_counted(
     assert report["texts"] == {"max_length": max_length, "cut": 1, "dropped": 0}
 
 
+@pytest.mark.parametrize(
+    ("method", "task", "extra_row", "max_length", "n_cut"),
+    [
+        ("lora", "chat", "where is it,Thanks. It is on its way.\n", 64, 0),
+        ("lora", "chat", f"where is it,{'Thanks. ' * 150}\n", 256, 1),  # all that the model reads
+        ("full", "classify", f"{'the parcel is late ' * 20},delivery\n", 64, 1),
+    ],
+)
+def test_a_length_that_is_left_out_is_that_of_the_examples(
+    method, task, extra_row, max_length, n_cut, make_plan, chat_csv, classify_csv
+):
+    path = {"chat": chat_csv, "classify": classify_csv}[task]
+    with path.open("a", encoding="utf-8") as file:
+        file.write(extra_row)
+    plan = changed(make_plan(method, task, epochs=0.25, max_length=None), data=Data(source=str(path)))
+    report = runs.report(train(plan))
+    assert report["texts"] == {"max_length": max_length, "cut": n_cut, "dropped": 0}
+    assert report["training"]["max_length"] == max_length
+
+
 def test_an_example_whose_prompt_fills_the_context_is_dropped_and_counted(make_plan, chat_csv):
     with chat_csv.open("a", encoding="utf-8") as file:
         file.write(f"{'where is the lamp ' * 300},Here.\n")

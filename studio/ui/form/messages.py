@@ -16,7 +16,10 @@ LEARNING_RATE_HELP = label(
 )
 MORE_SETTINGS = label("More settings")
 MAX_LENGTH = label("Longest example in tokens (max length)")
-MAX_LENGTH_HELP = label("Longer texts are cut here; a token is about three quarters of an English word.")
+MAX_LENGTH_HELP = label(
+    "0 takes what the longest examples need. Longer texts are cut here; a token is about three quarters of an"
+    " English word."
+)
 VALIDATION_SHARE = label("Share kept aside to check on (validation)")
 VALIDATION_SHARE_HELP = label("The model never trains on these; the validation loss is measured on them.")
 TEST_SHARE = label("Share kept for the final test")
