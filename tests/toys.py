@@ -41,6 +41,8 @@ TEXTS_BY_LABEL = {
         "the {} is broken, I return it",
     ),
 }
+RATINGS = {"delivery": 20, "billing": 10, "returns": 50}
+FRAGILE = THINGS[:2]
 
 
 def save_tiny_llama(folder: Path) -> None:
@@ -203,3 +205,19 @@ def write_toy_files(folder: Path) -> dict[str, Path]:
         with paths[task].open("w", encoding="utf-8", newline="") as file:
             csv.writer(file).writerows(rows)
     return paths
+
+
+def write_problem_table(path: Path, role: str) -> None:
+    """Write the labelled texts with several labels each (`labels`), or with a number (`rating`).
+
+    Those about a fragile thing have a second label, and count ten more.
+    """
+    rows = []
+    for label, texts in TEXTS_BY_LABEL.items():
+        for text in texts:
+            for thing in THINGS[:5]:
+                labels = f"{label}; fragile" if thing in FRAGILE else label
+                rating = RATINGS[label] + 10 * (thing in FRAGILE)
+                rows.append((text.format(thing), labels if role == "labels" else rating))
+    with path.open("w", encoding="utf-8", newline="") as file:
+        csv.writer(file).writerows([("text", role), *rows])

@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from studio import methods, runs
+from studio import methods, models, runs
 from studio.export import card_messages as messages
 from studio.export.spec import ExportFormat, copy_model, import_from_transformers
-from studio.export.usage import Usage, get_problem_type, public_base_name
+from studio.export.usage import Usage, get_problem_type, is_pooled, public_base_name
 from studio.i18n import label
 from studio.models import fetch
 from studio.models.nf4 import NF4_OPTIONS
@@ -17,6 +17,7 @@ from studio.runs import Run
 from studio.storage import write_json
 
 CONFIG_FILE = "adapter_config.json"
+CLASSIFIER_FILE = Path(models.__file__).parent / "pooled_classifier.py"
 # On CPUs with AVX512-BF16 bitsandbytes would repack the matrices and round their scales (studio.models.load).
 KEEP_AS_READ = ("for module in base.modules():", "    module.support_avx512bf16_for_cpu = False")
 
@@ -28,9 +29,11 @@ def write(run: Run, folder: Path) -> None:
     _name_base(folder / CONFIG_FILE, public_base_name(report))
     if run.plan.task == "classify":
         _write_classifier_config(run, report, folder)
-    extra_file = methods.get(run.plan.method.name).extra_file
-    if extra_file:
-        shutil.copyfile(extra_file, folder / _extra_module(extra_file).with_suffix(".py"))
+    extra_files = [methods.get(run.plan.method.name).extra_file]
+    if is_pooled(report):
+        extra_files.append(CLASSIFIER_FILE)
+    for extra_file in filter(None, extra_files):
+        shutil.copyfile(extra_file, folder / f"{_extra_module(extra_file)}.py")
 
 
 def _name_base(config_path: Path, base_name: str) -> None:
@@ -48,7 +51,7 @@ def _write_classifier_config(run: Run, report: Mapping[str, Any], folder: Path) 
 
     base_folder = fetch.fetch(run.plan.model).folder
     config = AutoConfig.from_pretrained(base_folder, trust_remote_code=False)
-    labels = report["labels"] or ["LABEL_0"]  # transformers' name for the one output of a number
+    labels = report["labels"]
     config.id2label = dict(enumerate(labels))
     config.label2id = {name: index for index, name in enumerate(labels)}
     config.problem_type = get_problem_type(report)
@@ -65,7 +68,7 @@ def _read_pad_token_id(folder: Path) -> int:
 
 def import_lines(usage: Usage) -> list[str]:
     """PEFT, what opens the base, and the method's own code."""
-    names = [usage.auto_class]
+    names = [] if usage.is_pooled else [usage.auto_class]
     if usage.problem_type:
         names.append("AutoConfig")
     if usage.method.weights == "nf4":
@@ -74,6 +77,9 @@ def import_lines(usage: Usage) -> list[str]:
     if usage.method.extra_file:
         comment = messages.EXTRA_FILE_COMMENT.render(usage.language)
         lines.append(f"import {_extra_module(usage.method.extra_file)}  # {comment}")
+    if usage.is_pooled:
+        comment = messages.CLASSIFIER_FILE_COMMENT.render(usage.language)
+        lines.append(f"from {_extra_module(CLASSIFIER_FILE)} import PooledClassifier  # {comment}")
     return lines
 
 
@@ -89,7 +95,7 @@ def load_lines(usage: Usage) -> list[str]:
         arguments.append("quantization_config=quantization")
     if usage.is_base_local:
         lines.append(f"# {messages.LOCAL_BASE_COMMENT.render(usage.language, base=usage.base)}")
-    lines.append(f"base = {usage.auto_class}.from_pretrained({', '.join(arguments)})")
+    lines.append(f"base = {_class_name(usage)}.from_pretrained({', '.join(arguments)})")
     if in_4_bits:
         lines += [f"# {messages.KEEP_AS_READ_COMMENT.render(usage.language)}", *KEEP_AS_READ]
     return [*lines, 'model = PeftModel.from_pretrained(base, ".")']
@@ -106,9 +112,13 @@ def _quantization_lines(usage: Usage) -> list[str]:
     ]
 
 
-def _extra_module(extra_file: Path) -> Path:
-    """The name under which a method's own code lies beside the adapter."""
-    return Path(f"studio_{extra_file.stem}")
+def _class_name(usage: Usage) -> str:
+    return "PooledClassifier" if usage.is_pooled else usage.auto_class
+
+
+def _extra_module(extra_file: Path) -> str:
+    """The name under which code of the studio's own lies beside the adapter."""
+    return f"studio_{extra_file.stem}"
 
 
 FORMAT = ExportFormat(

@@ -88,6 +88,7 @@ STOPPED_EARLY = Message("- ended early, when the validation no longer improved")
 BROKE_OFF = Message("- broke off with an error before its end; the best state up to then was kept")
 USAGE_HEADING = Message("## Use it")
 EXTRA_FILE_COMMENT = Message("lies beside this card and teaches PEFT this kind of adapter")
+CLASSIFIER_FILE_COMMENT = Message("lies beside this card and reads a text by the mean of its tokens")
 TRAINED_ON_4_BIT_BASE = Message("it learned on a base in 4 bits (NF4), so it is opened on the same base")
 KEEP_AS_READ_COMMENT = Message(
     "or bitsandbytes repacks the weights on processors with AVX512-BF16, and answers differ a little"

@@ -45,7 +45,7 @@ def build_usage(plan: Plan, report: Mapping[str, Any], language: str) -> Usage:
         is_base_local=is_base_local(report),
         dtype=_base_dtype(report),
         problem_type=get_problem_type(report) if is_classifier else "",
-        is_pooled=report["base"].get("architecture") == "PooledClassifier",
+        is_pooled=is_pooled(report),
         language=language,
     )
 
@@ -58,6 +58,11 @@ def is_base_local(report: Mapping[str, Any]) -> bool:
 def public_base_name(report: Mapping[str, Any]) -> str:
     """The base's id on the hub; for a folder of this machine its name without the path."""
     return str(report["base"]["name"] if is_base_local(report) else report["base"]["hub"])
+
+
+def is_pooled(report: Mapping[str, Any]) -> bool:
+    """Whether the base was read by the mean of its tokens; transformers has no such classifier."""
+    return bool(report["base"].get("architecture") == "PooledClassifier")
 
 
 def get_problem_type(report: Mapping[str, Any]) -> str:

@@ -55,17 +55,34 @@ def export_bases(tiny_chat, tiny_bert, build_once):
     return get
 
 
+@pytest.fixture(scope="session")
+def problem_table(build_once):
+    """`problem_table(role)`: a file of texts with several labels, or with a number."""
+    from toys import write_problem_table
+
+    def get(role):
+        return (
+            build_once(f"{role}-table", lambda folder: write_problem_table(folder / "t.csv", role)) / "t.csv"
+        )
+
+    return get
+
+
 @pytest.fixture
-def finished_case(finished, finished_plan, make_plan, export_bases):
+def finished_case(finished, finished_plan, make_plan, export_bases, problem_table):
     """`finished_case(case)`: a run of a case that has ended well."""
 
     def get(case: Case):
-        if not case.peft_type and not case.base:
+        if case == Case(case.method, case.task):
             return finished(case.method, case.task)
         settings = settings_of(case.peft_type) if case.peft_type else {}
         plan = make_plan(case.method, case.task, settings, epochs=2)
         if case.base:
             plan = plan.model_copy(update={"model": str(export_bases(case.base))})
+        if case.target:
+            columns = {"text": "text", case.target: case.target}
+            data = {"source": str(problem_table(case.target)), "columns": columns}
+            plan = plan.model_copy(update={"data": plan.data.model_copy(update=data)})
         return finished_plan(str(case), plan)
 
     return get

@@ -7,12 +7,13 @@ from ways import WAYS
 
 
 class Case(NamedTuple):
-    """A run to take home: its method and task, and where they say something, PEFT type and base."""
+    """A run to take home: its method and task, and where they say something, PEFT type, base and target."""
 
     method: str
     task: str
     peft_type: str = ""
     base: str = ""
+    target: str = ""
 
     def __str__(self) -> str:
         return "-".join(part for part in self if part)
@@ -32,10 +33,17 @@ OTHER_BASES = [
     ),
     Case("peft", "classify", "ln_tuning", "tiny-sentence"),
 ]
+# Several labels for a text, or a number.
+OTHER_PROBLEMS = [
+    Case("full", "classify", target="labels"),
+    Case("lora", "classify", target="labels"),
+    Case("lora", "classify", target="rating"),
+    Case("peft", "classify", "ln_tuning", target="rating"),
+]
 # The kinds of PEFT that are merged, or saved, each in a way of its own.
 SAMPLE_TYPES = ("ln_tuning", "adalora", "vera")
 SAMPLE = [Case("peft", "classify", peft_type) for peft_type in SAMPLE_TYPES] + [
     Case("peft", "chat", "p_tuning")
 ]
-FAST = [*PLAIN, *SAMPLE, *OTHER_BASES]
+FAST = [*PLAIN, *SAMPLE, *OTHER_BASES, *OTHER_PROBLEMS]
 THOROUGH = [case for case in PEFT_TYPES if case not in SAMPLE]
