@@ -51,7 +51,7 @@ RESULT_EXPRESSIONS = {
         "[model.config.id2label[index] for index, score in enumerate(scores.sigmoid()) "
         f"if score >= {LABEL_THRESHOLD}]"
     ),
-    "regression": "float(scores)",
+    "regression": "scores.item()",
 }
 
 

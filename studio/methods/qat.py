@@ -245,7 +245,8 @@ def phases(settings: Settings, workload: Workload) -> tuple[Phase, ...]:
     """
     all_phases = build_supervised_phases(workload, "qat")
     if settings["compare"]:
-        all_phases = (*build_supervised_phases(workload, "full", FULL_PRECISION), *all_phases)
+        unasked = dataclasses.replace(workload, n_known_answers=0)  # the comparison asks no questions
+        all_phases = (*build_supervised_phases(unasked, "full", FULL_PRECISION), *all_phases)
     return tuple(
         dataclasses.replace(phase, passes=phase.passes + 1) if phase.name == "check" else phase
         for phase in all_phases
