@@ -1,4 +1,4 @@
-"""The size that is told before a run is the size of what it leaves, within 2 %."""
+"""The size that is told before a run is the size of what it leaves, within 2 % (AdaLoRA 5 %)."""
 
 import math
 from pathlib import Path
@@ -15,11 +15,10 @@ from studio.methods.workload import Workload
 from studio.models import shape
 from studio.plan import Training
 
-# VeRA's projections are written and not counted, and AdaLoRA's ranks are counted before the cut.
-UNCOUNTED_TYPES = ("vera", "adalora")
-FAST_CASES = [case for case in FAST if case.peft_type not in UNCOUNTED_TYPES]
-THOROUGH_CASES = [case for case in THOROUGH if case.peft_type not in UNCOUNTED_TYPES]
-CASES = [*FAST_CASES, *(pytest.param(case, marks=pytest.mark.thorough) for case in THOROUGH_CASES)]
+CASES = [*FAST, *(pytest.param(case, marks=pytest.mark.thorough) for case in THOROUGH)]
+
+# AdaLoRA learns which matrices keep a higher rank than the usual one, and wide ones cost more.
+ADALORA_TOLERANCE, TOLERANCE = 0.05, 0.02
 
 
 def told_bytes(run):
@@ -47,4 +46,5 @@ def test_the_size_told_is_the_size_written(case, finished_case, tmp_path):
     run = finished_case(case)
     form = export.available_formats(run)[0]
     folder = export.save_result(run, form, tmp_path / form)
-    assert written_bytes(folder) == pytest.approx(told_bytes(run), rel=0.02)
+    tolerance = ADALORA_TOLERANCE if case.peft_type == "adalora" else TOLERANCE
+    assert written_bytes(folder) == pytest.approx(told_bytes(run), rel=tolerance)

@@ -156,7 +156,7 @@ def test_the_cards_code_prints_what_the_run_answers(role, ended, tmp_path, monke
 
 
 def test_a_base_without_a_bias_in_its_head_learns_numbers_too(tiny_chat, make_plan, tmp_path):
-    write_table(tmp_path / "toys.csv", "rating")
+    write_problem_table(tmp_path / "toys.csv", "rating")
     data = plan.Data(source=str(tmp_path / "toys.csv"), columns={"text": "text", "rating": "rating"})
     run_plan = make_plan("full", "classify", epochs=8)
     run = runs.create(run_plan.model_copy(update={"data": data, "model": str(tiny_chat)}))

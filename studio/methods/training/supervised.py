@@ -13,6 +13,8 @@ from studio.methods.spec import TrainingContext
 from studio.methods.workload import EIGHT_BIT_OPTIMIZER_MIN_PARAMETERS, uses_gradient_checkpointing
 from studio.models import device, load, trainable
 
+CreateOptimizer = Callable[[Any, TrainingArguments], torch.optim.Optimizer]
+
 
 class SeededLengthGroupedSampler(LengthGroupedSampler):  # type: ignore[misc] # transformers ships no types
     """Batches texts of like length, so that little is padded; the order depends on seed and epoch alone.
@@ -51,6 +53,7 @@ def fit(
     gradient_checkpointing: bool = True,
     callbacks: Sequence[Any] = (),
     penalty: Callable[[], torch.Tensor] | None = None,
+    create_optimizer: CreateOptimizer | None = None,
 ) -> None:
     """Train `context.model` in place on `context.train` and leave it in its best state.
 
@@ -62,6 +65,7 @@ def fit(
         gradient_checkpointing: whether the method supports it.
         callbacks: called before the monitor.
         penalty: a regularization term whose gradient is added in each step, without being reported as loss.
+        create_optimizer: makes another optimizer than Trainer's own from the model and its arguments.
     """
     original_dtypes = upcast_trainable(context.model)
     monitor = context.create_monitor(
@@ -72,14 +76,17 @@ def fit(
         collate.get_loss(task), penalty, context.plan.training.gradient_accumulation_steps
     )
     n_virtual_tokens = collate.count_virtual_tokens(context.model)
+    arguments = TrainingArguments(**training_arguments(context, stage, gradient_checkpointing))
+    optimizer = create_optimizer(context.model, arguments) if create_optimizer else None
     trainer = _TrainableOnlyTrainer(
         model=context.model,
-        args=TrainingArguments(**training_arguments(context, stage, gradient_checkpointing)),
+        args=arguments,
         train_dataset=[vars(example) for example in context.train],
         data_collator=collate.build_collator(task, context.tokenizer, n_virtual_tokens),
         compute_loss_func=loss,
         processing_class=context.tokenizer,
         callbacks=[*callbacks, monitor],
+        optimizers=(optimizer, None),
     )
     trainer.remove_callback(PrinterCallback)
     trainer.train(resume_from_checkpoint=monitor.checkpoint())
