@@ -1,6 +1,6 @@
 """Packed weights: the whole model in few bits, as compressed-tensors opens it."""
 
-from studio.export.spec import ExportFormat, copy_model
+from studio.export.spec import ExportFormat, copy_model, import_whole_model
 from studio.i18n import label
 
 FORMAT = ExportFormat(
@@ -10,5 +10,5 @@ FORMAT = ExportFormat(
         "opens with transformers and compressed-tensors"
     ),
     write=copy_model,
-    usage_imports=lambda method, language: ["# Needs: pip install compressed-tensors"],
+    import_lines=lambda usage: [*import_whole_model(usage), "# Needs: pip install compressed-tensors"],
 )

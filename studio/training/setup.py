@@ -18,7 +18,7 @@ from studio.i18n import Message
 from studio.methods import defaults
 from studio.methods.spec import Method, Scores, StageMonitor, TrainingContext
 from studio.methods.workload import RowTokens
-from studio.models import shape
+from studio.models import device, shape
 from studio.models.fetch import FetchedModel
 from studio.models.shape import ModelShape
 from studio.plan import PROBLEM_TYPES, Plan, target_role
@@ -250,6 +250,7 @@ def load_context(
             "hub": base.hub,
             "weights": base.note.to_json(),
             "checksum": checksum,
+            "dtype": str(device.weights_dtype()).removeprefix("torch."),
         },
         "parameters": {
             "trainable": load.count_parameters(model, trainable_only=True),
