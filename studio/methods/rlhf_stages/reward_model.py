@@ -39,11 +39,29 @@ class Pair(NamedTuple):
     rejected: list[int]
 
 
-def encode_conversation(tokenizer: Any, question: Sequence[dict[str, str]], answer: str) -> list[int]:
-    """The token ids of a conversation under the chat template: the same in training and in use."""
-    return examples.apply_chat_template(
-        tokenizer, [*question, {"role": "assistant", "content": answer}], add_generation_prompt=False
-    )
+def encode_conversation(
+    tokenizer: Any, question: Sequence[dict[str, str]], answer: str, is_cut: bool = False
+) -> list[int]:
+    """The token ids of a conversation under the chat template: the same in training and in use.
+
+    An answer that was cut off has no end of its turn.
+    """
+    if not is_cut:
+        return examples.apply_chat_template(
+            tokenizer, [*question, {"role": "assistant", "content": answer}], add_generation_prompt=False
+        )
+    prompt_ids = examples.apply_chat_template(tokenizer, question, add_generation_prompt=True)
+    return prompt_ids + list(tokenizer(answer, add_special_tokens=False)["input_ids"])
+
+
+def encode_answer(
+    tokenizer: Any, question: Sequence[dict[str, str]], answer: str, max_tokens: int
+) -> list[int]:
+    """The token ids of a conversation whose answer is cut off where practice would cut it (tokens)."""
+    answer_ids = list(tokenizer(answer, add_special_tokens=False)["input_ids"])
+    if len(answer_ids) <= max_tokens:
+        return encode_conversation(tokenizer, question, answer)
+    return encode_conversation(tokenizer, question, tokenizer.decode(answer_ids[:max_tokens]), is_cut=True)
 
 
 def running_mean(hidden: torch.Tensor) -> torch.Tensor:
@@ -107,14 +125,23 @@ def load(folder: Path, seed: int, is_fresh: bool = False) -> Any:
     return model
 
 
-def encode_pairs(rows: Sequence[Example], tokenizer: Any, max_length: int) -> list[Pair]:
-    """The pairs of which neither conversation has more than `max_length` tokens."""
+def encode_pairs(
+    rows: Sequence[Example], tokenizer: Any, max_length: int, max_completion_length: int
+) -> list[Pair]:
+    """The pairs, their answers cut where practice would cut them, of which neither is longer than allowed.
+
+    Args:
+        rows: The examples; those without a better or without a worse answer make no pair.
+        tokenizer: The model's tokenizer.
+        max_length: The most tokens of a conversation.
+        max_completion_length: The most tokens of an answer.
+    """
     encoded_pairs = []
-    for example in rows:
+    for example in filter(examples.is_whole_pair, rows):
         prompt = examples.to_prompt_messages(example)
         pair = Pair(
-            chosen=encode_conversation(tokenizer, prompt, example["chosen"]),
-            rejected=encode_conversation(tokenizer, prompt, example["rejected"]),
+            chosen=encode_answer(tokenizer, prompt, example["chosen"], max_completion_length),
+            rejected=encode_answer(tokenizer, prompt, example["rejected"], max_completion_length),
         )
         if max(map(len, pair)) <= max_length:
             encoded_pairs.append(pair)
@@ -226,7 +253,9 @@ def score_margins(margins: Sequence[float]) -> Scores:
     }
 
 
-def train(context: TrainingContext, start_folder: Path, is_fresh: bool) -> tuple[Any, bool]:
+def train(
+    context: TrainingContext, start_folder: Path, is_fresh: bool, max_completion_length: int
+) -> tuple[Any, bool]:
     """Train a reward model on the context's pairs.
 
     Its metrics are written into `context.notes["reward_model"]`.
@@ -235,6 +264,7 @@ def train(context: TrainingContext, start_folder: Path, is_fresh: bool) -> tuple
         context: The training.
         start_folder: The weights it begins with: a reward model's, or where `is_fresh` a language model's.
         is_fresh: Whether the head is new.
+        max_completion_length: Where practice cuts an answer off (tokens): so much of one is read.
 
     Returns:
         The reward model, and whether training was stopped before its end.
@@ -244,7 +274,9 @@ def train(context: TrainingContext, start_folder: Path, is_fresh: bool) -> tuple
     """
     model = load(start_folder, context.plan.training.seed, is_fresh)
     tokenizer, max_length = context.tokenizer, context.plan.training.token_limit
-    train_pairs, held_out_pairs = (encode_pairs(rows, tokenizer, max_length) for rows in context.examples)
+    train_pairs, held_out_pairs = (
+        encode_pairs(rows, tokenizer, max_length, max_completion_length) for rows in context.examples
+    )
     if not train_pairs or not held_out_pairs:
         raise BadData(
             Message("No pair fits into {length} tokens: the reward model must read both answers whole."),
