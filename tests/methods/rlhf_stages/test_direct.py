@@ -24,8 +24,8 @@ def test_the_better_answers_become_likelier_than_the_worse(algorithm, make_plan,
     run = train_run(plan.model_copy(update={"data": data}))
     notes = runs.report(run)["method"]
     scores = notes[algorithm]
-    assert scores["after"]["preferred"] == 1 > scores["before"]["preferred"]
-    assert scores["after"]["accuracy"] == 1
+    assert scores["after"]["preferred"] > 0.8 > scores["before"]["preferred"]
+    assert scores["after"]["accuracy"] > 0.8
     assert scores["after"]["loss"] < scores["before"]["loss"]
     assert {point["stage"] for point in runs.read_points(run)} == {"sft", algorithm, "after"}
     assert notes["stages"] == {"sft": "skipped", algorithm: "done"}
