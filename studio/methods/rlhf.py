@@ -119,9 +119,9 @@ SETTINGS = (
         "steps",
         label("How many steps the last stage takes"),
         label(
-            "0 goes by your data: practice asks each question about once (30 to 100 steps); the short cuts "
-            "see each pair once, up to three times where they are few. Writing answers takes most of the "
-            "time."
+            "0 goes by your data: practice asks each question about once, or as many as it can write answers "
+            "to in 50,000 tokens, in at least 20 steps; the short cuts see each pair once, up to three times "
+            "where they are few. Writing answers takes most of the time."
         ),
         default=0,
         kind="int",
@@ -210,12 +210,13 @@ SETTINGS = (
         "reward_epochs",
         label("How often the reward model sees each pair (epochs)"),
         label(
-            "The state that ranks the kept-aside pairs best is kept. If a run is stopped, it goes on at the "
-            "beginning of the unfinished stage."
+            "0: with fewer than 1,000 pairs only its scoring of what the model already tells apart is fitted "
+            "(a linear fit), else 1. The state that ranks the kept-aside pairs best is kept. If a run is "
+            "stopped, it goes on at the beginning of the unfinished stage."
         ),
-        default=1,
+        default=0,
         kind="float",
-        low=0.1,
+        low=0,
         high=50,
         advanced=True,
     ),

@@ -4,7 +4,6 @@ Only the first has dropout: a policy must give the same probabilities twice
 (studio.methods.rlhf_stages.stage.lora_config). The others are TRL's trainers.
 """
 
-import math
 from dataclasses import replace
 
 from studio.methods import workload
@@ -81,8 +80,8 @@ def _longest_of_pair(row: RowTokens) -> int:
 
 def _reward_model_phases(settings: Settings, load: Workload) -> tuple[Phase, ...]:
     """The fit of the initial head on the training texts, the training, and its validations."""
-    epochs, batch_size = float(settings["reward_epochs"]), load.training.batch_size or 8
-    steps = math.ceil(load.n_train * epochs / batch_size)
+    batch_size = load.training.batch_size or 8
+    steps = schedule.reward_steps(settings, load.n_train, batch_size, is_fresh=not settings["start_from"])
     completion_length = _completion_length(settings, load, "model")
     texts = [(tokens, 0) for tokens, _ in _pair_texts(load, completion_length)]
     n_train_texts, n_validation_texts = 2 * load.n_train, 2 * load.n_validation
@@ -92,12 +91,17 @@ def _reward_model_phases(settings: Settings, load: Workload) -> tuple[Phase, ...
         head="classes",
         extra_models=1.0,
     )
+    if not steps:
+        kept_aside = workload.build_micro_batches(
+            texts, EVAL_BATCH_SIZE, n_validation_texts + 2 * load.n_test
+        )
+        return head, Phase("check", kept_aside, head="classes", extra_models=1.0)
     training = Phase(
         "reward",
         workload.build_micro_batches(texts, max(2, load.micro_batch_size), n_train_texts),
         "rlhf",
         with_gradients=True,
-        passes=epochs,
+        passes=steps * batch_size / load.n_train,
         optimizer_steps=steps,
         head="classes",
         extra_models=1.0,
@@ -117,7 +121,8 @@ def _reward_model_phases(settings: Settings, load: Workload) -> tuple[Phase, ...
 def _policy_phases(settings: Settings, load: Workload, reward_name: str) -> tuple[Phase, ...]:
     """The held-out answers, and of each step the writing, the scoring, the reference and the learning."""
     completion_length = _completion_length(settings, load, reward_name)
-    num_generations, steps = int(settings["num_generations"]), schedule.practice_steps(settings, load.n_train)
+    num_generations = int(settings["num_generations"])
+    steps = schedule.practice_steps(settings, load.n_train, completion_length)
     prompt_lengths = _fitting_prompt_lengths(load, completion_length)
     prompts_per_step = min(int(settings["prompts_per_step"]), len(prompt_lengths))
     n_answers = num_generations * prompts_per_step * steps

@@ -272,7 +272,7 @@ def train_policy(
     """
     max_completion_length = resolve_max_completion_length(context, reward_name)
     questions, held_out = _split_questions(context, reward_name, max_completion_length)
-    steps = schedule.practice_steps(context.settings, len(questions))
+    steps = schedule.practice_steps(context.settings, len(questions), max_completion_length)
     score = build_scorer(context, reward_name, scoring_model, max_completion_length)
     stop_ids = answers.stop_token_ids(policy, context.tokenizer)
     sample_logger = SampleLogger(context, score, steps, stop_ids)
@@ -371,7 +371,7 @@ def _build_policy_trainer(
     trainer_arguments = stage_files.trl_arguments(
         context,
         "rl",
-        schedule.practice_steps(settings, len(questions)),
+        schedule.practice_steps(settings, len(questions), max_completion_length),
         rate,
         per_device_train_batch_size=num_generations,
         gradient_accumulation_steps=prompts_per_step,

@@ -1,6 +1,5 @@
 """The reward model: learns from pairs which of two answers people prefer, and then scores any answer."""
 
-import contextlib
 import math
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -13,6 +12,7 @@ from studio.data import examples
 from studio.data.examples import Example
 from studio.errors import BadData, NotPossible
 from studio.i18n import Message
+from studio.methods.rlhf_stages import schedule
 from studio.methods.rlhf_stages import stage as stage_files
 from studio.methods.spec import Scores, StopRequested, TrainingContext
 from studio.models import load as models
@@ -283,10 +283,18 @@ def train(
             Message("Allow longer texts (max_length), or bring shorter answers."),
             length=max_length,
         )
-    if is_fresh:
-        with contextlib.suppress(StopRequested):  # the stage then ends after its first step
-            fit_initial_head(model, tokenizer, train_pairs, context.report_progress)
-    trainer = _build_trainer(context, model, train_pairs)
+    stopped = is_fresh and _fit_head_unless_stopped(context, model, train_pairs)
+    batch_size = min(context.plan.training.batch_size or 8, len(train_pairs))
+    steps = schedule.reward_steps(context.settings, len(train_pairs), batch_size, is_fresh)
+    if not steps and not stopped:
+        # No state was chosen by the validation pairs, so they tell as much as the test's.
+        test_pairs = encode_pairs(context.test_examples, tokenizer, max_length, max_completion_length)
+        held_out_pairs = held_out_pairs + test_pairs
+        scores = evaluate_pairs(model, tokenizer, held_out_pairs)
+        _note(context, train_pairs, held_out_pairs, {"before": scores, "after": scores, "steps": 0})
+        return model, False
+    # One that was asked to stop ends after its first step.
+    trainer = _build_trainer(context, model, train_pairs, max(steps, 1))
 
     def validate() -> Scores:
         return evaluate_pairs(trainer.model, tokenizer, held_out_pairs)
@@ -295,26 +303,48 @@ def train(
     merged_model = stage_files.merge_adapter(trainer.model)
     # In the format in which it will be loaded again.
     merged_model.score.weight.data = merged_model.score.weight.data.to(merged_model.dtype)
+    training = {
+        "before": monitor.initial_scores,
+        "after": evaluate_pairs(merged_model, tokenizer, held_out_pairs),
+        "best_step": monitor.best_step,
+        "steps": monitor.step,
+    }
+    _note(context, train_pairs, held_out_pairs, training)
+    return merged_model, monitor.stopped
+
+
+def _fit_head_unless_stopped(context: TrainingContext, model: Any, train_pairs: Sequence[Pair]) -> bool:
+    """Fit the head; returns whether the run was asked to stop meanwhile, which leaves the head as it was."""
+    try:
+        fit_initial_head(model, context.tokenizer, train_pairs, context.report_progress)
+    except StopRequested:
+        return True
+    return False
+
+
+def _note(
+    context: TrainingContext,
+    train_pairs: Sequence[Pair],
+    held_out_pairs: Sequence[Pair],
+    training: dict[str, Any],
+) -> None:
+    """Note for the report what the reward model has read and how it ranks the pairs kept aside."""
+    n_all = sum(len(rows) for rows in (*context.examples, context.test_examples))
     n_longer = sum(len(pair.chosen) > len(pair.rejected) for pair in held_out_pairs)
     context.notes["reward_model"] = {
         "pairs": {
             "train": len(train_pairs),
             "held_out": len(held_out_pairs),
-            "too_long": sum(map(len, context.examples)) - len(train_pairs) - len(held_out_pairs),
+            "too_long": max(0, n_all - len(train_pairs) - len(held_out_pairs)),
         },
-        "before": monitor.initial_scores,
-        "after": evaluate_pairs(merged_model, tokenizer, held_out_pairs),
-        "best_step": monitor.best_step,
-        "steps": monitor.step,
         # The accuracy of a reward model that only looks at the length.
         "the_longer_one_is_better": n_longer / len(held_out_pairs),
+        **training,
     }
-    return merged_model, monitor.stopped
 
 
-def _build_trainer(context: TrainingContext, model: Any, train_pairs: Sequence[Pair]) -> Any:
+def _build_trainer(context: TrainingContext, model: Any, train_pairs: Sequence[Pair], steps: int) -> Any:
     batch_size = min(context.plan.training.batch_size or 8, len(train_pairs))
-    steps = math.ceil(len(train_pairs) * float(context.settings["reward_epochs"]) / batch_size)
     rate = float(context.settings["reward_rate"]) or DEFAULT_LEARNING_RATE
     trainer_arguments = stage_files.trl_arguments(
         context,

@@ -16,8 +16,11 @@ COMPLETION_QUANTILE = 0.9
 MIN_COMPLETION_TOKENS, MAX_COMPLETION_TOKENS = 16, 128
 # The upper bound where the reward is the length of the answer.
 MAX_COMPLETION_TOKENS_BY_LENGTH = 256
-# Practice asks each question about once, within these bounds (steps).
-MIN_PRACTICE_STEPS, MAX_PRACTICE_STEPS = 30, 100
+# Practice asks each question about once, at least in so many steps, as long as the answers it writes keep
+# within so many tokens in all: writing and learning from them takes most of a run's time.
+MIN_PRACTICE_STEPS, MAX_PRACTICE_TOKENS = 20, 50_000
+# From so many pairs on the reward model itself is trained; with fewer its linear start ranks as well.
+MIN_PAIRS_TO_TRAIN_ON = 1_000
 # Learning from judged answers directly: about so many steps, within 1 and so many epochs.
 DIRECT_TARGET_STEPS, MAX_DIRECT_EPOCHS = 40, 3
 
@@ -36,12 +39,31 @@ def has_sft(settings: Settings, task: Task) -> bool:
     return is_wanted and task != "prompts" and resolve_algorithm(settings, task) != "orpo"
 
 
-def practice_steps(settings: Settings, n_questions: int) -> int:
-    """Steps of practice: as set, else until each question was asked about once, within bounds."""
+def practice_steps(settings: Settings, n_questions: int, max_completion_tokens: int) -> int:
+    """Steps of practice: as set, else until each question was asked about once, as far as time allows.
+
+    Args:
+        settings: The method's settings.
+        n_questions: Questions to practise on.
+        max_completion_tokens: The most tokens of an answer.
+    """
     if settings["steps"]:
         return int(settings["steps"])
-    steps = math.ceil(n_questions / int(settings["prompts_per_step"]))
-    return min(max(steps, MIN_PRACTICE_STEPS), MAX_PRACTICE_STEPS)
+    prompts_per_step = min(int(settings["prompts_per_step"]), n_questions)
+    tokens_per_step = prompts_per_step * int(settings["num_generations"]) * max_completion_tokens
+    affordable_steps = MAX_PRACTICE_TOKENS // tokens_per_step
+    wanted_steps = math.ceil(n_questions / prompts_per_step)
+    return max(min(wanted_steps, affordable_steps), MIN_PRACTICE_STEPS)
+
+
+def reward_steps(settings: Settings, n_pairs: int, batch_size: int, is_fresh: bool) -> int:
+    """Steps in which the reward model itself is trained; none where its linear start is all of it.
+
+    One that an earlier run has trained has no such start and is always trained on.
+    """
+    is_trained = n_pairs >= MIN_PAIRS_TO_TRAIN_ON or not is_fresh
+    epochs = float(settings["reward_epochs"]) or float(is_trained)
+    return math.ceil(n_pairs * epochs / batch_size)
 
 
 def direct_steps(settings: Settings, n_rows: int, batch_size: int) -> int:

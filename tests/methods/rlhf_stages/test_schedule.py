@@ -10,10 +10,20 @@ def settings(**chosen):
     return methods.get("rlhf").resolve_settings(chosen)
 
 
-@pytest.mark.parametrize(("n_questions", "steps"), [(8, 30), (160, 40), (200, 50), (4_000, 100)])
-def test_practice_asks_each_question_about_once(n_questions, steps):
-    assert schedule.practice_steps(settings(), n_questions) == steps
-    assert schedule.practice_steps(settings(steps=7), n_questions) == 7
+@pytest.mark.parametrize(
+    ("n_questions", "max_tokens", "steps"),
+    [(8, 16, 20), (160, 16, 40), (4_000, 16, 195), (4_000, 128, 24), (4_000, 256, 20)],
+)
+def test_practice_asks_each_question_about_once_as_far_as_time_allows(n_questions, max_tokens, steps):
+    assert schedule.practice_steps(settings(), n_questions, max_tokens) == steps
+    assert schedule.practice_steps(settings(steps=7), n_questions, max_tokens) == 7
+
+
+def test_few_pairs_train_the_head_alone():
+    assert schedule.reward_steps(settings(), 999, 8, is_fresh=True) == 0
+    assert schedule.reward_steps(settings(), 1_000, 8, is_fresh=True) == 125
+    assert schedule.reward_steps(settings(), 80, 8, is_fresh=False) == 10
+    assert schedule.reward_steps(settings(reward_epochs=2), 80, 8, is_fresh=True) == 20
 
 
 @pytest.mark.parametrize(
