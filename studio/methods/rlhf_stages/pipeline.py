@@ -2,7 +2,6 @@
 
 import dataclasses
 import json
-import shutil
 from pathlib import Path
 from typing import Any
 
@@ -28,9 +27,6 @@ def train(context: TrainingContext) -> Any:
     outcomes: dict[str, str] = context.notes.setdefault("stages", {})
     model = _run_stages(context, outcomes)
     model.requires_grad_(True)  # all of it is saved, not what a LoRA left trainable
-    if STOPPED not in outcomes.values():
-        # A next round begins with the policy and the reward model; this was for going on after a stop.
-        shutil.rmtree(stage_files.folder(context, "sft"), ignore_errors=True)
     return model
 
 
