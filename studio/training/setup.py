@@ -319,7 +319,8 @@ def _summarize_lengths(
 ) -> dict[str, int]:
     """How many examples were cut at the longest length, or dropped because their prompt alone is longer."""
     n_cut = sum(item.truncated for rows in encoded.values() for item in rows)
-    n_examples = sum(len(getattr(splits, name)) for name in SPLIT_NAMES)
+    # Of single judged answers, the bad ones are never learned as good ones.
+    n_examples = sum(example.get("chosen") != "" for name in SPLIT_NAMES for example in getattr(splits, name))
     n_encoded = sum(len(rows) for rows in encoded.values())
     # A long text to continue becomes several rows, and none is dropped.
     n_dropped = 0 if plan.task == "complete" else n_examples - n_encoded
