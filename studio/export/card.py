@@ -10,8 +10,8 @@ from typing import Any
 from studio import methods, presets, runs
 from studio.data import store
 from studio.errors import BadData
+from studio.export import adapter, registry
 from studio.export import card_messages as messages
-from studio.export import registry
 from studio.i18n import Message
 from studio.plan import Plan
 from studio.runs import Run
@@ -224,8 +224,11 @@ def _usage_snippet(plan: Plan, report: Report, export_format: str, language: str
     auto_class, num_labels = "AutoModelForCausalLM", ""
     if plan.task == "classify":
         auto_class, num_labels = "AutoModelForSequenceClassification", f", num_labels={len(labels)}"
+    imports = form.usage_imports(methods.get(plan.method.name), language)
+    if form is adapter.FORMAT and adapter.is_pooled(report):
+        auto_class, imports = "PooledClassifier", [*imports, adapter.classifier_import(language)]
     return SNIPPETS.get(plan.task, CHAT_SNIPPET).format(
-        imports="\n".join(form.usage_imports(methods.get(plan.method.name), language)),
+        imports="\n".join(imports),
         here=".",
         load=form.load_expression(auto_class, report["base"]["hub"], num_labels),
         labels=labels,

@@ -183,7 +183,7 @@ def load_context(
     tokenizer = load.tokenizer(base.folder)
     labels = _collect_labels(plan, splits)
     model = load.base_model(base.folder, plan.task, labels, plan.training.seed, method.weights == "nf4")
-    checksum = load.fingerprint(model)
+    checksum, architecture = load.fingerprint(model), type(model).__name__
     if method.weights == "trained":  # small steps vanish in 16-bit parameters
         model = model.float()
     torch.manual_seed(plan.training.seed)
@@ -221,6 +221,7 @@ def load_context(
             "hub": base.hub,
             "weights": base.note.to_json(),
             "checksum": checksum,
+            "architecture": architecture,
         },
         "parameters": {
             "trainable": load.count_parameters(model, trainable_only=True),
