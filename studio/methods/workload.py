@@ -18,6 +18,8 @@ EIGHT_BIT_OPTIMIZER_MIN_PARAMETERS = 300e6
 # Tokens of a batch in which a frozen bottom is run once over all examples
 # (studio.methods.training.activation_cache).
 CACHE_BATCH_TOKENS = 4096
+# Examples that a classifier's head is first fitted to (studio.methods.training.linear_head), at most.
+MAX_LINEAR_ROWS = 20_000
 # How questions with known answers are asked; the same as in studio.evaluate.answers, which loads torch.
 ANSWER_BATCH_SIZE = 16
 MAX_ANSWER_QUESTIONS = 64
