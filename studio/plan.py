@@ -153,6 +153,15 @@ class Training(StrictModel):
         description="keep fewer intermediate results and compute them again; "
         "by the model's size when left out",
     )
+    mask_history: bool = Field(
+        False, description="learn the last answer of a conversation alone; the earlier ones are only read"
+    )
+    replay_share: float = Field(
+        0.0,
+        ge=0,
+        le=0.5,
+        description="share of general questions and answers among what is trained on, for chat data",
+    )
     seed: int = Field(42, ge=0, le=2**31 - 1)
 
     @model_validator(mode="before")
@@ -196,13 +205,14 @@ EXPECTED_KINDS = {
 NOT_A_MAPPING = Message("expected keys and values such as `task: chat`, but got {kind}")
 UNKNOWN_ROLE = Message("the task {task} has the roles {known}")
 MISSING_COLUMN = Message("is missing; name the column")
+REPLAY_NOT_APPLICABLE = Message("goes with questions and answers (chat) alone; leave it at 0")
 
 
 def find_problems(raw: object) -> list[Problem]:
     """Everything wrong with the structure of a plan, one problem for each key; empty where it is right."""
     if not isinstance(raw, Mapping):
         return [Problem("", NOT_A_MAPPING.format(kind=type(raw).__name__))]
-    return [*_find_value_problems(raw), *_find_column_problems(raw)]
+    return [*_find_value_problems(raw), *_find_column_problems(raw), *_find_replay_problems(raw)]
 
 
 def _find_value_problems(raw: Mapping[str, Any]) -> list[Problem]:
@@ -233,6 +243,15 @@ def _find_column_problems(raw: Mapping[str, Any]) -> list[Problem]:
         *(Problem(f"data.columns.{role}", message) for role in unknown),
         *(Problem(f"data.columns.{role}", MISSING_COLUMN) for role in missing),
     ]
+
+
+def _find_replay_problems(raw: Mapping[str, Any]) -> list[Problem]:
+    """General examples are questions with answers, which no other task can learn from."""
+    training = raw.get("training")
+    has_replay = isinstance(training, Mapping) and training.get("replay_share")
+    if has_replay and raw.get("task") != "chat":
+        return [Problem("training.replay_share", REPLAY_NOT_APPLICABLE)]
+    return []
 
 
 def parse(raw: object, origin: str, extra_checks: tuple[PlanCheck, ...] = ()) -> Plan:

@@ -177,6 +177,7 @@ class NotWithCard(CardModel):
     families: tuple[FamilyIncompatibility, ...] = ()
     libraries: tuple[MissingLibrary, ...] = ()
     exports: tuple[ExportIncompatibility, ...] = ()
+    apple_gpu: IncompatibilityCard | None = None
 
 
 class MethodCard(CardModel):

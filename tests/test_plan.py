@@ -199,6 +199,13 @@ def test_a_value_of_any_shape_in_any_place_is_a_problem_with_a_key_and_not_a_cra
     assert {problem.removeprefix("plan.yaml: ").split(": ")[0] for problem in problems} == {key}
 
 
+def test_general_examples_go_with_questions_and_answers_alone():
+    training = {"training": {"replay_share": 0.2}}
+    assert plan.parse({**GOOD, **training}, "plan.yaml").training.replay_share == 0.2
+    (problem,) = plan.find_problems({**GOOD, **training, "task": "complete"})
+    assert (problem.key, problem.message) == ("training.replay_share", plan.REPLAY_NOT_APPLICABLE)
+
+
 INVALID = {
     **GOOD,
     "task": "x",

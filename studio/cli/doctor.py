@@ -14,11 +14,13 @@ from studio.models import fetch
 from studio.storage import home
 
 TORCH_PROBE = """
-import torch
+from studio.errors import StudioError
+from studio.models import device
 
-gpus = [torch.cuda.get_device_properties(index) for index in range(torch.cuda.device_count())]
-names = [f"{gpu.name} with {gpu.total_memory / 1e9:.0f} GB" for gpu in gpus]
-print(f"torch {torch.__version__}; {', '.join(names) or 'no CUDA card: training runs on the processor'}")
+try:
+    print(device.describe())
+except StudioError as error:
+    print(error)
 """
 
 

@@ -15,6 +15,8 @@ from studio.plan import GROUP_ROLE, OPTIONAL_ROLES, Task, active_roles
 MIN_EXAMPLES = 8
 # The label of a token that is read but not learned, the default `ignore_index` of torch's cross-entropy.
 IGNORE_INDEX = -100
+# A turn whose end shows what a chat template writes after an answer.
+PROBE_QUESTION, PROBE_ANSWER = "question", "answer"
 # The fields of `Encoded` as earlier versions wrote them to a run's folder.
 _EARLIER_FIELDS = {"cut": "truncated", "number": "row_index"}
 MISSING_COLUMN = Message("“{name}” has no column {missing}; it has {columns}.")
@@ -243,7 +245,9 @@ def collect_labels(examples: Iterable[Example]) -> list[str]:
     return sorted({example["label"] for example in examples})
 
 
-def encode_chat(messages: Sequence[Mapping[str, str]], tokenizer: Any, max_length: int) -> Encoded | None:
+def encode_chat(
+    messages: Sequence[Mapping[str, str]], tokenizer: Any, max_length: int, mask_history: bool = False
+) -> Encoded | None:
     """Encode a conversation with the model's own chat template.
 
     Only the answers and their end tokens are learned. An earlier answer is read but not learned where the
@@ -253,6 +257,7 @@ def encode_chat(messages: Sequence[Mapping[str, str]], tokenizer: Any, max_lengt
         messages: The conversation, up to its last answer.
         tokenizer: The model's tokenizer with its chat template.
         max_length: The number of tokens to keep.
+        mask_history: Whether the last answer alone is learned.
 
     Returns:
         The encoded example; None where no token of an answer is within `max_length`.
@@ -261,7 +266,8 @@ def encode_chat(messages: Sequence[Mapping[str, str]], tokenizer: Any, max_lengt
     answer_ids = _encode_last_answer(messages, prompt_ids, tokenizer)
     input_ids = prompt_ids + answer_ids
     labels = [IGNORE_INDEX] * len(prompt_ids) + answer_ids
-    for start, end in _earlier_answer_spans(messages, prompt_ids, tokenizer):
+    spans = () if mask_history else _earlier_answer_spans(messages, prompt_ids, tokenizer)
+    for start, end in spans:
         labels[start:end] = input_ids[start:end]
     if all(label == IGNORE_INDEX for label in labels[:max_length]):
         return None
@@ -278,26 +284,41 @@ def _encode_last_answer(
         full_ids[: len(prompt_ids)] != prompt_ids
     ):  # the template writes an answer differently once it is complete
         answer_ids = list(tokenizer(messages[-1]["content"], add_special_tokens=False)["input_ids"])
-    eos_id = tokenizer.eos_token_id
-    if eos_id not in answer_ids:
-        return [*answer_ids, eos_id]
-    n_after_eos = answer_ids[::-1].index(eos_id)
-    return answer_ids[: len(answer_ids) - n_after_eos]
+    end_id = end_of_turn_id(tokenizer)
+    if end_id not in answer_ids:
+        return [*answer_ids, end_id]
+    n_after_end = answer_ids[::-1].index(end_id)
+    return answer_ids[: len(answer_ids) - n_after_end]
 
 
 def _earlier_answer_spans(
     messages: Sequence[Mapping[str, str]], prompt_ids: list[int], tokenizer: Any
 ) -> Iterable[tuple[int, int]]:
     """The start and the end of each earlier answer in the prompt, its end token included."""
-    eos_id = tokenizer.eos_token_id
+    end_id = end_of_turn_id(tokenizer)
     for index, message in enumerate(messages[:-1]):
         if message["role"] != "assistant":
             continue
         history_ids = apply_chat_template(tokenizer, messages[:index], add_generation_prompt=True)
         start = len(history_ids)
         is_written_alike = bool(history_ids) and prompt_ids[:start] == history_ids
-        if is_written_alike and eos_id in prompt_ids[start:]:
-            yield start, prompt_ids.index(eos_id, start) + 1
+        if is_written_alike and end_id in prompt_ids[start:]:
+            yield start, prompt_ids.index(end_id, start) + 1
+
+
+def end_of_turn_id(tokenizer: Any) -> int:
+    """The token that ends an answer: the first special one the chat template writes after it.
+
+    Gemma ends a turn with another token than a text. Where a template writes none, it is the end of a text.
+    """
+    turns = [{"role": "user", "content": PROBE_QUESTION}, {"role": "assistant", "content": PROBE_ANSWER}]
+    _, _, ending = tokenizer.apply_chat_template(turns, tokenize=False).rpartition(PROBE_ANSWER)
+    ending_ids = tokenizer(ending, add_special_tokens=False)["input_ids"]
+    added_tokens = tokenizer.added_tokens_decoder
+    special_ids = [
+        token_id for token_id in ending_ids if getattr(added_tokens.get(token_id), "special", False)
+    ]
+    return int((*special_ids, tokenizer.eos_token_id)[0])
 
 
 def apply_chat_template(
@@ -332,7 +353,12 @@ def encode_chunks(text: str, tokenizer: Any, max_length: int) -> list[Encoded]:
 
 
 def encode_examples(
-    examples: Sequence[Example], task: Task, tokenizer: Any, max_length: int, labels: Sequence[str]
+    examples: Sequence[Example],
+    task: Task,
+    tokenizer: Any,
+    max_length: int,
+    labels: Sequence[str],
+    mask_history: bool = False,
 ) -> list[Encoded]:
     """Encode examples as a method trains on them.
 
@@ -345,6 +371,7 @@ def encode_examples(
         tokenizer: The model's tokenizer.
         max_length: The most tokens of an example.
         labels: The classes, see `collect_labels`; of other tasks none.
+        mask_history: Whether of a conversation the last answer alone is learned.
 
     Raises:
         BadData: No example remains.
@@ -359,7 +386,7 @@ def encode_examples(
         return [chunk for text in texts for chunk in encode_chunks(text, tokenizer, max_length)]
     if task == "prompts":
         return _encode_prompts(examples, tokenizer, max_length)
-    encoded = [encode_chat(to_messages(example), tokenizer, max_length) for example in examples]
+    encoded = [encode_chat(to_messages(example), tokenizer, max_length, mask_history) for example in examples]
     fitting = [item for item in encoded if item]
     if not fitting:
         raise BadData(

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 
-from studio.data import examples, split, store
+from studio.data import examples, replay, split, store
 from studio.data.examples import Example
 from studio.data.schema import infer_roles as roles
 from studio.data.text.text_length import WIDE_CHARS
@@ -186,7 +186,9 @@ def build_workload(
     """
     validation_share, test_share = plan.data.validation_share, split.test_share(plan.data, lengths.count)
     n_held_out = round(validation_share * lengths.count) + round(test_share * lengths.count)
-    filled_plan = defaults.fill_training(plan, method, shape, max(1, lengths.count - n_held_out))
+    n_own = max(1, lengths.count - n_held_out)
+    n_replay = replay.count_examples(n_own, plan.training.replay_share)
+    filled_plan = defaults.fill_training(plan, method, shape, n_own + n_replay)
     max_length = method.max_text_tokens(shape, settings, filled_plan.training.max_length)
     return Workload(
         task=plan.task,
@@ -199,4 +201,10 @@ def build_workload(
         n_known_answers=lengths.n_with_answer,
         test_share=test_share,
         n_custom_test=lengths.n_test,
+        replay_rows=_estimate_replay_rows() if n_replay else (),
     )
+
+
+@lru_cache
+def _estimate_replay_rows() -> tuple[RowTokens, ...]:
+    return tuple(_estimate_row(dict(example), "chat") for example in replay.load_examples())

@@ -218,7 +218,7 @@ def _build_count_pass(
                 run.workload.shape,
                 attached.cost_profile,
                 attached.parameters.trainable,
-                machine.torch_device,
+                machine.autocast_dtype,
             )
         return formula.count_pass(models[phase.method], phase, micro_batch, gradient_checkpointing)
 

@@ -77,6 +77,7 @@ def generate(
         The token ids of each completion, with the token that ends it where it ended by itself.
     """
     was_training = model.training
+    stop_ids = stop_token_ids(model, tokenizer)
     input_ids, attention_mask = _pad_left(prompts, tokenizer.pad_token_id, model.device)
     decoding = {"do_sample": True, **sampling} if sampling else GREEDY
     model.eval()
@@ -86,10 +87,10 @@ def generate(
             attention_mask=attention_mask,
             max_new_tokens=max_new_tokens,
             pad_token_id=tokenizer.pad_token_id,
+            eos_token_id=sorted(stop_ids),
             **decoding,
         )
     model.train(was_training)
-    stop_ids = stop_token_ids(model, tokenizer)
     prompt_width = input_ids.shape[1]
     return [_cut_after_stop(ids, stop_ids) for ids in output_ids[:, prompt_width:].tolist()]
 
@@ -111,13 +112,13 @@ def _cut_after_stop(ids: list[int], stop_ids: frozenset[int]) -> list[int]:
 
 
 def stop_token_ids(model: Any, tokenizer: Any) -> frozenset[int]:
-    """The tokens that end an answer: the tokenizer's, and those of the model's generation config.
+    """The tokens that end an answer: the tokenizer's, the chat template's and the generation config's.
 
     Gemma ends a turn with another token than its tokenizer's.
     """
     eos_token_id = model.generation_config.eos_token_id
     model_eos_ids = eos_token_id if isinstance(eos_token_id, list | tuple) else [eos_token_id]
-    candidates = (tokenizer.eos_token_id, *model_eos_ids)
+    candidates = (tokenizer.eos_token_id, examples.end_of_turn_id(tokenizer), *model_eos_ids)
     return frozenset(token_id for token_id in candidates if token_id is not None)
 
 

@@ -100,10 +100,13 @@ def _base_lines(plan: Plan, report: Report, language: str) -> list[str]:
 def _data_lines(plan: Plan, report: Report, language: str) -> list[str]:
     data = report["data"]
     licence = sanitize_line(_data_licence(plan, data)) or messages.LICENCE_NOT_GIVEN
+    n_replay = data.get("replay", 0)
+    replay_lines = [messages.REPLAY_EXAMPLES.render(language, count=n_replay)] if n_replay else []
     return [
         messages.DATA_FILE.render(language, **{**data, "name": sanitize_line(data["name"])}),
         messages.DATA_LICENCE.render(language, licence=licence),
         messages.SPLIT_SIZES.render(language, **{"test": 0, **data}),
+        *replay_lines,
         messages.TRUNCATED_EXAMPLES.render(language, **report["texts"]),
     ]
 

@@ -45,6 +45,9 @@ SPLIT_SIZES = Message(
     "- {train} to train on, {validation} to check on, {test} for the verdict alone; left out: {incomplete} "
     "incomplete, {damaged} damaged"
 )
+REPLAY_EXAMPLES = Message(
+    "- {count} of the training examples are general questions of the studio's own (replay)"
+)
 TRUNCATED_EXAMPLES = Message("- {cut} examples were cut at {max_length} tokens, {dropped} dropped")
 TRAINING_HEADING = Message("## Training")
 METHOD_AND_SETTINGS = Message("- method: {method}; settings: {settings}")

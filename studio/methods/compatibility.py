@@ -11,6 +11,7 @@ from typing import get_args
 
 from studio import presets
 from studio.i18n import Message
+from studio.models import device
 from studio.models.shape import ModelShape
 from studio.plan import Task
 from studio.presets import IncompatibilityCard as Incompatibility
@@ -70,6 +71,8 @@ def find_incompatibility(name: str, task: str, shape: ModelShape | None = None) 
     for family in card.not_with.families:
         if shape and shape.family in family.families:
             return family
+    if card.not_with.apple_gpu and device.expects_apple_gpu():
+        return card.not_with.apple_gpu
     for library in card.not_with.libraries:
         if not is_installed(library.library):
             return Incompatibility(

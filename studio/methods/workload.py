@@ -3,7 +3,9 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import cycle, islice
 
+from studio.data import replay
 from studio.models.shape import ModelShape
 from studio.plan import Task, Training
 
@@ -68,6 +70,7 @@ class Workload:
         n_known_answers: questions whose answers are known.
         test_share: the share of the examples kept for the test after training.
         n_custom_test: examples of a test set of its own, which is used instead; 0 where there is none.
+        replay_rows: the general examples that are mixed into the training; empty where none are.
     """
 
     task: Task
@@ -80,6 +83,7 @@ class Workload:
     n_known_answers: int = 0
     test_share: float = 0.0
     n_custom_test: int = 0
+    replay_rows: tuple[RowTokens, ...] = ()
 
     @property
     def n_test(self) -> int:
@@ -88,8 +92,9 @@ class Workload:
 
     @property
     def n_train(self) -> int:
-        """Training examples."""
-        return max(1, self.count - self.n_validation - round(self.test_share * self.count))
+        """Training examples, general ones included."""
+        n_own = max(1, self.count - self.n_validation - round(self.test_share * self.count))
+        return n_own + replay.count_examples(n_own, self.training.replay_share)
 
     @property
     def n_validation(self) -> int:
@@ -248,6 +253,13 @@ def supervised_lengths(workload: Workload) -> list[tuple[int, int]]:
     return pieces
 
 
+def replay_lengths(workload: Workload, n_own: int) -> list[tuple[int, int]]:
+    """Tokens and scored positions of general examples, in their share beside `n_own` rows of the data."""
+    n_wanted = replay.count_examples(n_own, workload.training.replay_share)
+    rows = list(islice(cycle(workload.replay_rows), n_wanted))
+    return truncate_rows(rows, workload.training.max_length)
+
+
 def build_supervised_phases(workload: Workload, method: str, name: str = "train") -> tuple[Phase, ...]:
     """Supervised training with validations on the way.
 
@@ -265,6 +277,7 @@ def build_supervised_phases(workload: Workload, method: str, name: str = "train"
     def build_batches(n_rows: int) -> tuple[MicroBatch, ...]:
         return build_micro_batches(lengths, workload.micro_batch_size, n_rows * pieces_per_row)
 
+    train_lengths = [*lengths, *replay_lengths(workload, len(lengths))]
     test_batches = build_batches(workload.n_test) if workload.n_test else ()
     n_outer_validations = 1 if test_batches else 2
     phases = [
@@ -281,7 +294,7 @@ def build_supervised_phases(workload: Workload, method: str, name: str = "train"
     phases.append(
         Phase(
             name,
-            build_batches(workload.n_train),
+            build_micro_batches(train_lengths, workload.micro_batch_size, workload.n_train * pieces_per_row),
             method,
             with_gradients=True,
             passes=workload.training.epochs or 1,

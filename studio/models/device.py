@@ -1,28 +1,74 @@
-"""The one place that knows which device computes: an NVIDIA GPU (cuda), an Apple GPU (mps) or the CPU."""
+"""The one place that knows which device computes: an NVIDIA GPU (cuda), an Apple GPU (mps) or the CPU.
+
+An older NVIDIA GPU and an Apple GPU are tested with a stand-in alone: nobody has trained there yet.
+"""
 
 import os
-from typing import TYPE_CHECKING, Any, Literal
+import platform
+import sys
+from contextlib import AbstractContextManager
+from typing import TYPE_CHECKING, Any, Literal, get_args
+
+from studio.errors import NotPossible
+from studio.i18n import Message
 
 if TYPE_CHECKING:
     import torch
 
 DeviceType = Literal["cuda", "mps", "cpu"]
+# The variable of the environment that names the device, whatever else there is.
+DEVICE_VARIABLE = "STUDIO_DEVICE"
+UNKNOWN_DEVICE = Message("STUDIO_DEVICE is “{name}”, and there is no such kind of device.")
+MISSING_DEVICE = Message("STUDIO_DEVICE is “{name}”, but torch finds no such device on this machine.")
+CHOOSE_DEVICE = Message("Set it to one of {names}, or leave it out to use the best device there is.")
+# The compute capability from which NVIDIA GPUs multiply matrices of a format in tensor cores: V100, T4 and
+# RTX 20 float16, A100 and RTX 30 bfloat16 as well (docs/estimator.md#min_capability).
+MIN_CAPABILITY = {"float16": (7, 0), "bfloat16": (8, 0)}
 # A CUDA context takes 0.1 to 0.6 GB (docs/estimator.md#max_context_bytes): bytes.
 MAX_CONTEXT_BYTES = 700_000_000
 
 
 def device_type() -> DeviceType:
-    """The kind of device that models are put on: the first CUDA GPU, otherwise the CPU.
+    """The kind of device that models are put on: what STUDIO_DEVICE names, else the first GPU, else the CPU.
 
-    An Apple GPU is used only where STUDIO_DEVICE=mps asks for it: neither the estimates nor the 4-bit
-    kernels of bitsandbytes have been measured there.
+    Raises:
+        NotPossible: STUDIO_DEVICE names a kind that does not exist, or that this machine does not have.
     """
+    kinds: tuple[DeviceType, ...] = get_args(DeviceType)
+    wanted = os.environ.get(DEVICE_VARIABLE, "")
+    if not wanted:
+        return next(kind for kind in kinds if _is_available(kind))
+    for kind in kinds:
+        if kind == wanted and _is_available(kind):
+            return kind
+    message = MISSING_DEVICE if wanted in kinds else UNKNOWN_DEVICE
+    raise NotPossible(message, CHOOSE_DEVICE, name=wanted, names=list(kinds))
+
+
+def _is_available(kind: DeviceType) -> bool:
     torch = _import_torch()
-    if torch.cuda.is_available():
-        return "cuda"
-    if os.environ.get("STUDIO_DEVICE") == "mps" and torch.backends.mps.is_available():
-        return "mps"
-    return "cpu"
+    if kind == "cuda":
+        return bool(torch.cuda.is_available())
+    return kind == "cpu" or bool(torch.backends.mps.is_available())
+
+
+def expects_apple_gpu() -> bool:
+    """Whether a run will compute on an Apple GPU, told without torch: before it starts."""
+    wanted = os.environ.get(DEVICE_VARIABLE, "")
+    return wanted == "mps" or (not wanted and sys.platform == "darwin" and platform.machine() == "arm64")
+
+
+def describe() -> str:
+    """What torch found, in a line for the terminal: the device that a run would use, and other GPUs."""
+    torch = _import_torch()
+    gpus = [torch.cuda.get_device_properties(index) for index in range(torch.cuda.device_count())]
+    names = [f"{gpu.name} with {gpu.total_memory / 1e9:.0f} GB" for gpu in gpus]
+    if torch.backends.mps.is_available():
+        names.append("Apple GPU")
+    used = {"cuda": "an NVIDIA GPU", "mps": "the Apple GPU", "cpu": "the processor"}[device_type()]
+    numbers = str(autocast_dtype() or torch.float32).removeprefix("torch.")
+    found = ", ".join(names) or "no GPU"
+    return f"torch {torch.__version__}; {found}: training runs on {used} and computes in {numbers}"
 
 
 def torch_device() -> "torch.device":
@@ -41,10 +87,31 @@ def has_native_bf16() -> bool:
     return device_type() == "cuda" and bool(cuda.is_bf16_supported(including_emulation=False))
 
 
-def weights_dtype() -> "torch.dtype":
-    """The format in which base weights are held: bfloat16 where it is native, 32 bits elsewhere."""
+def autocast_dtype() -> "torch.dtype | None":
+    """The 16-bit format in which a training's passes compute; None where they compute in 32 bits.
+
+    bfloat16 where it is native, else float16 where the GPU has tensor cores for it (T4, V100, RTX 20).
+    """
     torch = _import_torch()
-    return torch.bfloat16 if has_native_bf16() else torch.float32
+    if has_native_bf16():
+        return torch.bfloat16
+    if device_type() == "cuda" and torch.cuda.get_device_capability() >= MIN_CAPABILITY["float16"]:
+        return torch.float16
+    return None
+
+
+def autocast() -> AbstractContextManager[Any]:
+    """Within, passes compute as those of a training do."""
+    torch, dtype = _import_torch(), autocast_dtype()
+    context: AbstractContextManager[Any] = torch.autocast(
+        device_type(), dtype=dtype or torch.bfloat16, enabled=dtype is not None
+    )
+    return context
+
+
+def weights_dtype() -> "torch.dtype":
+    """The format in which base weights are held: that of autocast, 32 bits where there is none."""
+    return autocast_dtype() or _import_torch().float32
 
 
 def tensor_bytes() -> int | None:
@@ -74,15 +141,6 @@ def cuda_bytes_outside_allocator() -> int:
     cuda = _import_torch().cuda
     free_bytes, total_bytes = cuda.mem_get_info()
     return int(total_bytes - free_bytes - cuda.memory_reserved())
-
-
-def empty_cache() -> None:
-    """Give memory that the GPU's allocator keeps for later back to the system; a CPU keeps none."""
-    kind, torch = device_type(), _import_torch()
-    if kind == "cuda":
-        torch.cuda.empty_cache()
-    if kind == "mps":
-        torch.mps.empty_cache()
 
 
 def synchronize() -> None:

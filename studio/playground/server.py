@@ -15,7 +15,7 @@ from transformers import TextIteratorStreamer
 from studio import methods, runs
 from studio.data import collate, examples
 from studio.errors import StudioError, explain
-from studio.evaluate.answers import GREEDY
+from studio.evaluate import answers
 from studio.i18n import Message
 from studio.models import fetch, load
 from studio.plan import Task
@@ -97,7 +97,7 @@ class ModelPair:
         model, length = self.models[side], int(question["length"])
         prompt_ids = encode_prompt(self.plan.task, question["prompt"], self.tokenizer)
         _require_fit(len(prompt_ids), length, usable_context(model))
-        generate_kwargs: dict[str, Any] = {"max_new_tokens": length, **GREEDY}
+        generate_kwargs: dict[str, Any] = {"max_new_tokens": length, **answers.GREEDY}
         temperature = float(question["temperature"])
         if temperature > 0:
             generate_kwargs["logits_processor"] = [gumbel_sampler(temperature, int(question["seed"]))]
@@ -166,6 +166,7 @@ def stream_generation(
                     attention_mask=torch.ones_like(input_ids),
                     streamer=streamer,
                     pad_token_id=tokenizer.pad_token_id,
+                    eos_token_id=sorted(answers.stop_token_ids(model, tokenizer)),
                     **generate_kwargs,
                 )
         except BaseException as error:

@@ -30,6 +30,11 @@ MAX_SAVING_SHARE = 0.05
 CROWDED_CPU_SHARE = 0.85
 # What is kept of a Trainer's log, and under which name: the loss, and in TRL's later stages what a reward
 # model or the policy is judged by.
+LOWER_RATE = Message("Lower the learning rate to a third, and start again.")
+LOWER_RATE_IN_FLOAT16 = Message(
+    "Lower the learning rate to a third, or choose another base model: this GPU computes in float16, which"
+    " holds no number above 65,504."
+)
 LOGGED_METRICS = {
     "loss": "loss",
     "learning_rate": "learning_rate",
@@ -173,7 +178,8 @@ class MonitorCallback(TrainerCallback):  # type: ignore[misc] # transformers shi
         metrics = {
             name: round(float(logs[key]), 8)
             for key, name in LOGGED_METRICS.items()
-            if logs.get(key) is not None
+            # A gradient that float16 cannot hold is skipped (GradScaler), and its length is no number.
+            if logs.get(key) is not None and math.isfinite(float(logs[key]))
         }
         epoch = state.epoch or 0
         runs.add_point(self.run, self.stage, state.global_step, epoch, **metrics, **self._step_metrics)
@@ -240,7 +246,7 @@ def _require_finite(loss: float, step: int) -> None:
     if not math.isfinite(loss):
         raise StudioError(
             Message("At step {step} the loss stopped being a number: the steps were too big."),
-            Message("Lower the learning rate to a third, and start again."),
+            LOWER_RATE_IN_FLOAT16 if device.autocast_dtype() is torch.float16 else LOWER_RATE,
             step=step,
         )
 

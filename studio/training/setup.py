@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from studio import methods, runs
-from studio.data import examples, split, store
+from studio.data import examples, replay, split, store
 from studio.data.examples import Encoded, Example
 from studio.data.split import Splits
 from studio.errors import BadData, BadPlan
@@ -26,6 +26,7 @@ from studio.training.queue import raise_if_stopped
 SPLIT_NAMES = ("train", "validation", "test")
 # Written last, so that its presence marks the saved splits as complete: the report's section on the data.
 DATA_REPORT_FILE = "about.json"
+REPLAY_NOTE = Message("{count} of the {train} training examples are general questions (replay).")
 CreateMonitor = Callable[[str, Any, Callable[[], Scores] | None], StageMonitor]
 
 
@@ -92,7 +93,9 @@ def _split_dataset(plan: Plan) -> PreparedData:
         about |= {"test_name": test_set.name, "test_sha256": test_set.sha256}
         labels = examples.collect_labels(all_examples) if plan.task == "classify" else []
         splits = replace(splits, test=load_test_set(test_set, plan, columns, labels))
-    about["incomplete"] = incomplete
+    n_own = len(splits.train)
+    splits = replay.mix_in(splits, plan.training)
+    about |= {"incomplete": incomplete, "replay": len(splits.train) - n_own}
     about |= {name: len(getattr(splits, name)) for name in SPLIT_NAMES}
     return PreparedData(splits, {"data": about})
 
@@ -105,6 +108,19 @@ def _save_splits(prepared: PreparedData, folder: Path) -> None:
             lines = [json.dumps(example, ensure_ascii=False) + "\n" for example in split_examples]
             (folder / f"{name}.jsonl").write_text("".join(lines), encoding="utf-8")
     write_json(folder / DATA_REPORT_FILE, prepared.report_section)
+
+
+def note_replay(context: TrainingContext, data: Mapping[str, Any]) -> None:
+    """Note how many of the training examples are general ones, where any are.
+
+    Args:
+        context: The training.
+        data: The report's section on the data.
+    """
+    n_replay = data.get("replay", 0)
+    if n_replay:
+        message = REPLAY_NOTE.format(count=n_replay, train=data["train"])
+        context.add_note("replay", {"count": n_replay}, message)
 
 
 def load_test_set(
@@ -262,8 +278,10 @@ def _encode_splits(
     """The tokenized examples of each split; the test split may have none."""
 
     def encode(split_examples: Sequence[Example]) -> list[Encoded]:
-        max_length = plan.training.max_length
-        return examples.encode_examples(split_examples, plan.task, tokenizer, max_length, labels)
+        max_length, mask_history = plan.training.max_length, plan.training.mask_history
+        return examples.encode_examples(
+            split_examples, plan.task, tokenizer, max_length, labels, mask_history
+        )
 
     return {
         "train": encode(splits.train),

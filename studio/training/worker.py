@@ -134,6 +134,7 @@ def _execute(run: Run) -> None:
     context, load_report = run_setup.load_context(
         run, method, fetched, prepared.splits, _monitor_factory(run, monitors)
     )
+    run_setup.note_replay(context, prepared.report_section["data"])
     run_queue.raise_if_stopped(run)
     if method.generate_rows:
         train, validation = method.generate_rows(context)

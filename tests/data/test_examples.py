@@ -147,6 +147,99 @@ def test_every_answer_of_a_conversation_is_learned_and_nothing_else(tokenizer):
     ]
 
 
+# Of each family: the special tokens of its template, the end of a text, and the template in short.
+FAMILIES = {
+    "gemma": (
+        ("<bos>", "<start_of_turn>", "<end_of_turn>", "<eos>"),
+        "{{ bos_token }}{% for message in messages %}"
+        "<start_of_turn>{{ 'model' if message['role'] == 'assistant' else message['role'] }}\n"
+        "{{ message['content'] | trim }}<end_of_turn>\n{% endfor %}"
+        "{% if add_generation_prompt %}<start_of_turn>model\n{% endif %}",
+        "<end_of_turn>",
+    ),
+    "llama-3": (
+        ("<bos>", "<|start_header_id|>", "<|end_header_id|>", "<|eot_id|>", "<eos>"),
+        "{{ bos_token }}{% for message in messages %}"
+        "<|start_header_id|>{{ message['role'] }}<|end_header_id|>\n\n"
+        "{{ message['content'] | trim }}<|eot_id|>{% endfor %}"
+        "{% if add_generation_prompt %}<|start_header_id|>assistant<|end_header_id|>\n\n{% endif %}",
+        "<|eot_id|>",
+    ),
+    "chatml": (
+        ("<|im_start|>", "<|im_end|>", "<eos>"),
+        "{% for message in messages %}<|im_start|>{{ message['role'] }}\n"
+        "{{ message['content'] }}<|im_end|>\n{% endfor %}"
+        "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}",
+        "<|im_end|>",
+    ),
+    "qwen3, which drops earlier thoughts": (
+        ("<|im_start|>", "<|im_end|>", "<eos>"),
+        "{% for message in messages %}<|im_start|>{{ message['role'] }}\n"
+        "{% if loop.last and message['role'] == 'assistant' %}<think>\n\n</think>\n\n{% endif %}"
+        "{{ message['content'] }}<|im_end|>\n{% endfor %}"
+        "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}",
+        "<|im_end|>",
+    ),
+    "smollm, with a system prompt of its own": (
+        ("<|im_start|>", "<|im_end|>"),
+        "{% if messages[0]['role'] != 'system' %}<|im_start|>system\nBe brief<|im_end|>\n{% endif %}"
+        "{% for message in messages %}<|im_start|>{{ message['role'] }}\n"
+        "{{ message['content'] }}<|im_end|>\n{% endfor %}"
+        "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}",
+        "<|im_end|>",
+    ),
+    "mistral, whose generation prompt is empty": (
+        ("<s>", "[INST]", "[/INST]", "<eos>"),
+        "{{ bos_token }}{% for message in messages %}{% if message['role'] == 'user' %}"
+        "[INST] {{ message['content'] }}[/INST]{% else %} {{ message['content'] }}{{ eos_token }}{% endif %}"
+        "{% endfor %}",
+        "<eos>",
+    ),
+}
+TWO_TURNS = [
+    {"role": "user", "content": "where"},
+    {"role": "assistant", "content": "FIRST"},
+    {"role": "user", "content": "what"},
+    {"role": "assistant", "content": "SECOND"},
+]
+by_family = pytest.mark.parametrize("family", FAMILIES)
+
+
+@pytest.fixture
+def family_tokenizer(tokenizer, family):
+    """The tiny tokenizer with the special tokens and the chat template of a family of models."""
+    special_tokens, template, _ = FAMILIES[family]
+    named = {"bos_token": special_tokens[0], "eos_token": special_tokens[-1]}
+    tokenizer.add_special_tokens({**named, "extra_special_tokens": list(special_tokens)})
+    tokenizer.chat_template = template
+    return tokenizer
+
+
+def learned_text(tokenizer, encoded):
+    return tokenizer.decode([label for label in encoded.labels if label != X])
+
+
+@by_family
+def test_every_answer_is_learned_up_to_the_token_its_family_ends_a_turn_with(family_tokenizer, family):
+    end = FAMILIES[family][-1]
+    encoded = data_examples.encode_chat(TWO_TURNS, family_tokenizer, 200)
+    learned = learned_text(family_tokenizer, encoded).replace("<think>\n\n</think>\n\n", "")
+    assert learned.replace(" ", "") == f"FIRST{end}SECOND{end}"
+    assert data_examples.end_of_turn_id(family_tokenizer) == family_tokenizer.convert_tokens_to_ids(end)
+
+
+@by_family
+def test_with_its_history_masked_the_last_answer_alone_is_learned(family_tokenizer, family):
+    end = FAMILIES[family][-1]
+    (full,) = data_examples.encode_examples(
+        [{"messages": json.dumps(TWO_TURNS)}], "chat", family_tokenizer, 200, ()
+    )
+    encoded = data_examples.encode_chat(TWO_TURNS, family_tokenizer, 200, mask_history=True)
+    assert encoded.input_ids == full.input_ids
+    learned = learned_text(family_tokenizer, encoded).replace("<think>\n\n</think>\n\n", "")
+    assert learned.strip() == f"SECOND{end}"
+
+
 def test_a_conversation_is_cut_behind_the_last_token_that_fits_and_the_answer_before_it_still_counts(
     tokenizer,
 ):

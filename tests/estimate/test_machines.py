@@ -121,6 +121,7 @@ def test_a_t4_has_what_was_measured_and_other_gpus_its_share():
     assert machines["hf-t4-small"].usable_bytes == int(14.56 * GIB)
     assert "usable_bytes" not in machines["hf-t4-small"].assumed
     assert not machines["hf-t4-small"].bf16
+    assert machines["hf-t4-small"].autocast_dtype == "float16"
     assert machines["hf-l4x1"].usable_bytes == int(24 * 0.91 * GIB)
     assert machines["hf-l4x1"].assumed == ("usable_bytes", "tflops_32")
     assert machines["hf-l4x1"].tflops_32 == 121 / 8
@@ -384,7 +385,7 @@ def test_the_limit_of_a_container_decides_the_cores(tmp_path, monkeypatch, files
 
 
 def test_a_listed_gpu_here_has_its_own_figures_and_its_free_memory(smi):
-    smi("NVIDIA H200, 143771, 100000\nTesla T4, 15360, 15000\n")
+    smi("NVIDIA H200, 143771, 100000, 9.0\nTesla T4, 15360, 15000, 7.5\n")
     machine = catalogue.local_machine()
     assert (machine.is_gpu, machine.torch_device, machine.name, machine.bf16) == (
         True,
@@ -398,15 +399,31 @@ def test_a_listed_gpu_here_has_its_own_figures_and_its_free_memory(smi):
 
 
 def test_an_unknown_gpu_here_counts_as_the_slowest_one_and_says_so(smi):
-    smi("NVIDIA GeForce RTX 9999, 32000, 31000\n")
+    smi("NVIDIA GeForce RTX 9999, 32000, 31000, 12.0\n")
     machine = catalogue.local_machine()
-    assert (machine.tflops_16, machine.bf16, machine.watts) == (65, False, None)
-    assert set(machine.assumed) == {"tflops_16", "tflops_32", "bandwidth_gb_s", "bf16"}
+    assert (machine.tflops_16, machine.watts) == (65, None)
+    assert set(machine.assumed) == {"tflops_16", "tflops_32", "bandwidth_gb_s"}
     assert "NVIDIA GeForce RTX 9999" in machine.spec_source.said
     assert machine.spec_source.quality == "recalled"
 
 
-@pytest.mark.parametrize("text", ["", "NVIDIA GB10, [N/A], [N/A]\n", "No devices were found\n"])
+@pytest.mark.parametrize(
+    ("capability", "dtype"), [("12.0", "bfloat16"), ("8.0", "bfloat16"), ("7.0", "float16"), ("6.1", "")]
+)
+def test_what_an_unknown_gpu_computes_in_follows_from_its_compute_capability(smi, capability, dtype):
+    smi(f"NVIDIA GeForce 9999, 32000, 31000, {capability}\n")
+    assert catalogue.local_machine().autocast_dtype == dtype
+
+
+def test_a_gpu_that_the_person_does_not_want_leaves_the_cpu(smi, monkeypatch):
+    smi("Tesla T4, 15360, 15000, 7.5\n")
+    monkeypatch.setenv("STUDIO_DEVICE", "cpu")
+    assert not catalogue.local_machine().is_gpu
+    monkeypatch.setenv("STUDIO_DEVICE", "cuda")
+    assert catalogue.local_machine().is_gpu
+
+
+@pytest.mark.parametrize("text", ["", "NVIDIA GB10, [N/A], [N/A], 12.1\n", "No devices were found\n"])
 def test_an_answer_without_a_gpu_leaves_the_cpu(smi, text):
     smi(text)
     assert not catalogue.local_machine().is_gpu
@@ -415,7 +432,7 @@ def test_an_answer_without_a_gpu_leaves_the_cpu(smi, text):
 def test_a_gpu_that_does_not_answer_or_is_hidden_leaves_the_cpu(smi, monkeypatch):
     smi("", returncode=9)
     assert not catalogue.local_machine().is_gpu
-    smi("Tesla T4, 15360, 15000\n")
+    smi("Tesla T4, 15360, 15000, 7.5\n")
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "-1")
     assert not catalogue.local_machine().is_gpu
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0")

@@ -104,7 +104,7 @@ def test_the_closed_form_stays_close_to_the_trace(model, method_name):
     traced = total(meta_step.run(PassSpec(4, 256, 128, padded=True)).phases.values())
     transient_bytes = traced.peak - traced.parts.get("frozen", 0) - traced.parts.get("weights", 0)
     trainable = method.count_parameters(shape, settings, num_labels).trainable
-    attached = AttachedModel(shape, method.cost_profile(shape, settings), trainable, "cpu")
+    attached = AttachedModel(shape, method.cost_profile(shape, settings), trainable, "")
     phase = Phase("train", (), method_name, with_gradients=True, head="classes" if num_labels else "words")
     analytic = formula.count_pass(attached, phase, MicroBatch(4, 256, 0 if num_labels else 128, True, 1))
     assert analytic.flop_32 == pytest.approx(traced.flop_32, rel=0.08)

@@ -113,3 +113,19 @@ def test_every_other_family_takes_a_prefix(name):
         assert not is_refused
     except ValueError as error:
         assert is_refused, error
+
+
+def test_on_an_apple_gpu_a_4_bit_base_is_refused_before_the_start_and_the_rest_is_not(monkeypatch):
+    monkeypatch.setenv("STUDIO_DEVICE", "mps")
+    refused = {
+        method.name
+        for method in methods.METHODS
+        if compatibility.find_incompatibility(method.name, method.tasks[0])
+    }
+    assert refused == {"qlora"}
+    (problem,) = methods.find_plan_problems(
+        {"task": "chat", "model": "smollm2-135m", "method": {"name": "qlora"}}
+    )
+    assert "cannot do so on Apple’s GPU. LoRA trains the same matrices there" in problem.message.render()
+    monkeypatch.setenv("STUDIO_DEVICE", "cpu")
+    assert not compatibility.find_incompatibility("qlora", "chat")

@@ -9,8 +9,8 @@ from studio.errors import OutOfDiskSpace
 from studio.estimate.machines import hardware
 from studio.i18n import Message
 from studio.methods import frozen, spec
-from studio.methods.training import activation_cache, supervised
-from studio.models import shape
+from studio.methods.training import activation_cache
+from studio.models import device, shape
 from studio.training import worker
 from studio.ui.train import results as run_results
 
@@ -33,7 +33,7 @@ def texts(notes):
 def test_reusing_the_frozen_part_gives_the_same_losses_as_computing_it_each_time(
     make_job, task, bf16, monkeypatch
 ):
-    monkeypatch.setattr(supervised, "uses_bf16", lambda: bf16)
+    monkeypatch.setattr(device, "autocast_dtype", lambda: torch.bfloat16 if bf16 else None)
     torch.manual_seed(3)
     losses, _ = train(make_job, task, reuse=False)
     torch.manual_seed(3)

@@ -2,8 +2,11 @@
 
 import pytest
 
+from studio import presets
 from studio.methods import workload
-from studio.methods.workload import MicroBatch
+from studio.methods.workload import MicroBatch, RowTokens, Workload
+from studio.models import shape
+from studio.plan import Training
 
 
 def test_micro_batches_are_of_like_length_and_the_last_is_the_longest_of_all():
@@ -31,3 +34,16 @@ def test_scores_are_counted_wherever_one_text_of_a_micro_batch_is_learned():
     # 20 tokens of which the last 5 are learned, and 30 of which the last 5 are: from position 15 to 30.
     micro_batches = workload.build_micro_batches([(20, 5), (30, 5)], 2, 2)
     assert micro_batches == (MicroBatch(2, 30, 15, True, 1.0),)
+
+
+def test_general_examples_add_their_steps_and_their_own_lengths_to_the_training_alone():
+    # 100 examples of 50 tokens, a fifth aside; 20 general ones of 10 tokens beside 80 are a fifth of all.
+    small = shape.from_config(presets.models()["smollm2-135m"].config)
+    training = Training(epochs=2, batch_size=4, replay_share=0.2)
+    rows, general = (RowTokens(40, 10),) * 100, (RowTokens(5, 5),) * 7
+    load = Workload("chat", rows, 100, 0.2, training, small, replay_rows=general)
+    assert (load.n_train, load.n_validation, load.steps) == (100, 20, 50)
+    phases = {phase.name: phase for phase in workload.build_supervised_phases(load, "lora")}
+    assert {batch.tokens for batch in phases["check"].micro_batches} == {50}
+    tokens = sum(batch.tokens * batch.rows * batch.repeats for batch in phases["train"].micro_batches)
+    assert tokens == pytest.approx(80 * 50 + 20 * 10, rel=0.1)

@@ -10,14 +10,16 @@ import pytest
 from safetensors.torch import load_file
 
 from studio import methods, plan, runs
-from studio.data import store
+from studio.data import replay, store
 from studio.errors import BadData, BadPlan, ModelUnavailable, OutOfDiskSpace, StudioError
+from studio.export import card
+from studio.methods import spec
 from studio.methods.training import supervised
 from studio.models import fetch, load, shape, trainable
 from studio.plan import REQUIRED_ROLES, Data
 from studio.storage import home
 from studio.training import callback as run_callback
-from studio.training import launcher, worker
+from studio.training import launcher, setup, worker
 from studio.training import queue as run_queue
 
 Usage = namedtuple("Usage", "total used free")
@@ -185,6 +187,18 @@ def test_the_report_says_what_was_trained_on_what(way, finished, bases):
     assert report["training"]["epochs"] == run.plan.training.epochs
     assert report["training"]["batch_size"] == 8
     assert isinstance(report["method"], dict)
+
+
+def test_general_examples_are_trained_on_beside_the_data_and_said(make_plan):
+    # 32 of 40 are trained on; 8 general ones are a fifth of all 40: 10 steps of 4.
+    run = train(make_plan(epochs=1, batch_size=4, replay_share=0.2))
+    data = runs.report(run)["data"]
+    assert (data["train"], data["replay"], data["validation"]) == (40, 8, 8)
+    assert runs.status(run).steps == 10
+    lines = (run.folder / "data" / "train.jsonl").read_text(encoding="utf-8").splitlines()
+    assert [json.loads(line) in replay.load_examples() for line in lines] == [False] * 32 + [True] * 8
+    assert setup.REPLAY_NOTE.format(count=8, train=40) in spec.read_notes(run.folder)
+    assert "8 of the training examples are general" in card.render_card(run, "adapter")
 
 
 def test_settings_left_out_are_chosen_by_the_data_and_written_down(make_plan):

@@ -101,7 +101,7 @@ NON_BLOCK_OPERATIONS = 60.0
 # Where nothing is trained a block's intermediate results come and go: this many numbers per token, in units
 # of the widths too (0.6 to 0.9 in traces of seven models).
 TRANSIENT_WIDTHS = 0.75
-# Bytes of a kept number on a GPU: under bfloat16 autocast about a third of what is kept stays in 32 bits
+# Bytes of a kept number under autocast: about a third of what is kept stays in 32 bits
 # (norms, PEFT's inputs).
 MIXED_PRECISION_BYTES = 2.6
 # Gradient checkpointing computes the forward pass again but for the last product of a block; launches and
@@ -119,18 +119,18 @@ class AttachedModel:
         shape: The model's shape.
         profile: What the method adds to a pass.
         trainable_params: Number of parameters that get gradients.
-        device: "cpu" or "cuda".
+        autocast_dtype: The 16-bit format in which its passes compute; empty for 32 bits.
     """
 
     shape: ModelShape
     profile: CostProfile
     trainable_params: int
-    device: str
+    autocast_dtype: str
 
     @property
     def bytes_per_value(self) -> float:
         """Bytes of an activation."""
-        return 4.0 if self.device == "cpu" else MIXED_PRECISION_BYTES
+        return MIXED_PRECISION_BYTES if self.autocast_dtype else 4.0
 
 
 def count_pass(
@@ -161,10 +161,10 @@ def count_pass(
             forward_flop += single_pass.add_recomputation(counts, forward_flop)
             saved_bytes = single_pass.checkpointed_bytes()
     flop = forward_flop + head_flop + backward_flop
-    if model.device == "cpu":
-        counts.flop_32 = flop
-    else:
+    if model.autocast_dtype:
         counts.flop_16 = flop
+    else:
+        counts.flop_32 = flop
     counts.parts = single_pass.peak_parts(saved_bytes)
     counts.peak = sum(counts.parts.values())
     return counts

@@ -30,11 +30,11 @@ OPTIMIZER_STATE_BYTES = 8.0
 
 
 def bytes_per_parameter(machine: Machine) -> int:
-    """Return the bytes of a frozen parameter: 2 on a GPU that computes in bfloat16, else 4.
+    """Return the bytes of a frozen parameter: 2 on a GPU that computes in 16 bits, else 4.
 
     This is what studio.models.device.weights_dtype chooses.
     """
-    return 2 if machine.is_gpu and machine.bf16 else 4
+    return 2 if machine.autocast_dtype else 4
 
 
 def is_checkpointing_gradients(run: MethodRun, machine: Machine) -> bool:

@@ -28,6 +28,8 @@ from studio.estimate.op_counts import OpCounts, total
 from studio.estimate.tracing.meta_step import MetaStep, ModelSpec, PassSpec
 from studio.models import load
 from studio.models.device import (
+    autocast,
+    autocast_dtype,
     cuda_bytes_outside_allocator,
     device_type,
     synchronize,
@@ -103,7 +105,7 @@ def count_step(
             task=model.task,
             num_labels=NUM_LABELS if model.is_encoder else 0,
             device=device,
-            bf16=weights_dtype() is torch.bfloat16,
+            autocast_dtype=str(autocast_dtype() or "").removeprefix("torch."),
         )
     )
     rows, tokens = batch_shape
@@ -128,10 +130,9 @@ def time_step(model: TruncatedModel, method_name: str, batch_shape: tuple[int, i
     trainable_parameters = [parameter for parameter in network.parameters() if parameter.requires_grad]
     optimizer = torch.optim.AdamW(trainable_parameters, lr=1e-6, fused=True)
     inputs, labels = _build_inputs(model, batch_shape, network.device)
-    uses_bf16 = weights_dtype() is torch.bfloat16
 
     def run_step() -> None:
-        with torch.autocast(network.device.type, dtype=torch.bfloat16, enabled=uses_bf16):
+        with autocast():
             outputs = network(**inputs)
         collate.get_loss(model.task)(outputs, labels, torch.tensor(labels.numel())).backward()
         torch.nn.utils.clip_grad_norm_(network.parameters(), 1.0)

@@ -16,6 +16,7 @@ from studio import presets
 from studio.errors import BadPlan
 from studio.estimate.machines import hardware
 from studio.i18n import Message
+from studio.models import device
 from studio.presets import CardModel
 from studio.storage import home
 
@@ -59,6 +60,7 @@ class HardwareSpec(CardModel):
     memory_gb: PositiveFigure | None = None
     usable_gb: PositiveFigure | None = None
     bf16: bool
+    fp16: bool = False
     tflops_16: PositiveFigure
     tflops_32: PositiveFigure | None = None
     bandwidth_gb_s: PositiveFigure
@@ -139,6 +141,7 @@ class Machine:
         bandwidth_gb_s: Memory bandwidth by specification (GB/s).
         watts: Board power; None where it is not known.
         bf16: Whether it computes in bfloat16.
+        fp16: Whether it multiplies float16 matrices in tensor cores, for a GPU without bfloat16.
         price_per_hour: In `currency`; None where no price is known.
         currency: Code of the currency, such as USD.
         billed: The unit of billing; None where no price is known.
@@ -158,6 +161,7 @@ class Machine:
     bandwidth_gb_s: float
     watts: float | None
     bf16: bool
+    fp16: bool
     price_per_hour: float | None
     currency: str
     billed: BillingUnit | None
@@ -176,6 +180,18 @@ class Machine:
     def torch_device(self) -> Literal["cuda", "cpu"]:
         """The type of device that torch computes on there."""
         return "cuda" if self.is_gpu else "cpu"
+
+    @property
+    def autocast_dtype(self) -> Literal["bfloat16", "float16", ""]:
+        """The 16-bit format in which passes compute there, empty where they compute in 32 bits.
+
+        This is what studio.models.device.autocast_dtype chooses.
+        """
+        if not self.is_gpu:
+            return ""
+        if self.bf16:
+            return "bfloat16"
+        return "float16" if self.fp16 else ""
 
 
 def load_machines() -> dict[str, Machine]:
@@ -211,8 +227,8 @@ def local_machine(cgroup: Path = hardware.CGROUP) -> Machine:
     entry = catalogue.machines.get(LOCAL_ID, MachineEntry())
     gpu = hardware.query_gpu()
     if gpu:
-        gpu_name, free_bytes = gpu
-        machine = _build_local_gpu(gpu_name, entry, catalogue.cards)
+        free_bytes = gpu.free_bytes
+        machine = _build_local_gpu(gpu, entry, catalogue.cards)
     else:
         free_bytes = hardware.free_memory(cgroup) - hardware.RESERVED_BYTES
         machine = _build_local_cpu(hardware.available_cores(cgroup), entry, catalogue.cards)
@@ -222,22 +238,31 @@ def local_machine(cgroup: Path = hardware.CGROUP) -> Machine:
     return dataclasses.replace(machine, usable_bytes=usable_bytes, assumed=assumed)
 
 
-def _build_local_gpu(gpu_name: str, entry: MachineEntry, specs: Mapping[str, HardwareSpec]) -> Machine:
-    """Return this machine with its GPU; where the list does not know the GPU, FALLBACK_GPU stands in."""
-    spec_id = entry.card or _find_spec(gpu_name, specs)
+def _build_local_gpu(gpu: hardware.Gpu, entry: MachineEntry, specs: Mapping[str, HardwareSpec]) -> Machine:
+    """Return this machine with its GPU; where the list does not know the GPU, FALLBACK_GPU stands in.
+
+    What it computes in follows from its compute capability even then.
+    """
+    spec_id = entry.card or _find_spec(gpu.name, specs)
     spec = specs[spec_id or FALLBACK_GPU]
     machine = _build_machine(
-        LOCAL_ID, entry.model_copy(update={"name": entry.name or gpu_name, "host": None}), spec
+        LOCAL_ID, entry.model_copy(update={"name": entry.name or gpu.name, "host": None}), spec
     )
     if spec_id:
         return machine
     stand_in = Source(
-        said=f"nothing is known of {gpu_name}: {spec.name} stands in",
+        said=f"nothing is known of {gpu.name}: {spec.name} stands in",
         date=spec.source.date,
         quality="recalled",
     )
-    assumed = (*machine.assumed, *RATE_FIELDS, "bf16")
-    return dataclasses.replace(machine, spec_source=stand_in, watts=None, assumed=assumed)
+    return dataclasses.replace(
+        machine,
+        spec_source=stand_in,
+        watts=None,
+        bf16=gpu.compute_capability >= device.MIN_CAPABILITY["bfloat16"],
+        fp16=gpu.compute_capability >= device.MIN_CAPABILITY["float16"],
+        assumed=(*machine.assumed, *RATE_FIELDS),
+    )
 
 
 def _find_spec(gpu_name: str, specs: Mapping[str, HardwareSpec]) -> str:
@@ -323,6 +348,7 @@ def _build_machine(machine_id: str, entry: MachineEntry, spec: HardwareSpec) -> 
         bandwidth_gb_s=spec.bandwidth_gb_s,
         watts=spec.watts,
         bf16=spec.bf16,
+        fp16=spec.fp16,
         price_per_hour=price.per_hour if price else None,
         currency=price.currency if price else "USD",
         billed=(price.billed or "hour") if price else None,

@@ -8,22 +8,34 @@ import time
 from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
+from typing import NamedTuple
 
 import psutil
 
 from studio import processes, runs
+from studio.models import device
 
 # Where the limits of a container are read.
 CGROUP = Path("/sys/fs/cgroup")
-NVIDIA_SMI_QUERY = ("--query-gpu=name,memory.total,memory.free", "--format=csv,noheader,nounits")
+NVIDIA_SMI_QUERY = ("--query-gpu=name,memory.total,memory.free,compute_cap", "--format=csv,noheader,nounits")
 # Of the free memory this much is left to the system and the page; a run is limited to the remainder (bytes).
 RESERVED_BYTES = 1_000_000_000
 # How long an answer of nvidia-smi is reused, and how long it may take (seconds).
 SMI_CACHE_SECONDS, SMI_TIMEOUT_SECONDS = 30.0, 5.0
 
 
-def query_gpu() -> tuple[str, int] | None:
-    """Return name and free memory (bytes) of the first NVIDIA GPU that torch may use; None without one."""
+class Gpu(NamedTuple):
+    """A GPU as nvidia-smi reports it: its free memory in bytes, its compute capability such as (7, 5)."""
+
+    name: str
+    free_bytes: int
+    compute_capability: tuple[int, ...]
+
+
+def query_gpu() -> Gpu | None:
+    """Return the first NVIDIA GPU that a run may use; None without one, or where STUDIO_DEVICE forbids it."""
+    if os.environ.get(device.DEVICE_VARIABLE, "cuda") not in ("", "cuda"):
+        return None
     visible_devices = os.environ.get("CUDA_VISIBLE_DEVICES")
     return _query_nvidia_smi(visible_devices, int(time.monotonic() / SMI_CACHE_SECONDS))
 
@@ -115,7 +127,7 @@ def available_cores(cgroup: Path = CGROUP) -> float:
 
 
 @lru_cache(maxsize=1)
-def _query_nvidia_smi(visible_devices: str | None, _period: int) -> tuple[str, int] | None:
+def _query_nvidia_smi(visible_devices: str | None, _period: int) -> Gpu | None:
     """Ask nvidia-smi; the answer is reused within a period of SMI_CACHE_SECONDS."""
     program = shutil.which("nvidia-smi")
     first_device = (visible_devices or "").split(",")[0].strip()
@@ -127,8 +139,8 @@ def _query_nvidia_smi(visible_devices: str | None, _period: int) -> tuple[str, i
             [program, *NVIDIA_SMI_QUERY, *device_args], timeout=SMI_TIMEOUT_SECONDS
         )
         result.check_returncode()
-        name, _total_mib, free_mib = result.stdout.splitlines()[0].rsplit(",", 2)
-        return name.strip(), int(free_mib) * 2**20
+        name, _total_mib, free_mib, capability = result.stdout.splitlines()[0].rsplit(",", 3)
+        return Gpu(name.strip(), int(free_mib) * 2**20, tuple(map(int, capability.split("."))))
     except (OSError, subprocess.SubprocessError, ValueError, IndexError):
         # No driver, no answer, or memory that is shared with the CPU.
         return None

@@ -65,7 +65,7 @@ def _fused_softmax(
 
 
 # What autocast computes in 16 bits, and what in 32 (torch/amp/autocast_mode.py: the lists of CUDA).
-BF16_FUNCTIONS = {
+HALF_FUNCTIONS = {
     torch.nn.functional.linear,
     torch.matmul,
     torch.Tensor.matmul,
@@ -84,40 +84,43 @@ FLOAT32_FUNCTIONS = {
 
 
 class MetaAutocast(TorchFunctionMode):  # type: ignore[misc] # torch ships no types for it
-    """Autocast to bfloat16 on meta tensors, where torch's own does nothing.
+    """Autocast to a 16-bit format on meta tensors, where torch's own does nothing.
 
     Args:
+        dtype: The format.
         caches_weights: Whether a trainable weight's copy is kept for the whole pass. Autocast does so
             unless the pass is computed again on the way back.
     """
 
-    def __init__(self, caches_weights: bool) -> None:
+    def __init__(self, dtype: torch.dtype, caches_weights: bool) -> None:
         super().__init__()
+        self.dtype = dtype
         self.caches_weights = caches_weights
         self.weight_copies: dict[int, torch.Tensor] = {}
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         """Run a function with its tensors in the format that autocast gives them."""
         kwargs = kwargs or {}
-        if func in BF16_FUNCTIONS or func is torch.nn.functional.scaled_dot_product_attention:
-            args, kwargs = tree_map(self._to_bf16, (args, kwargs))
+        if func in HALF_FUNCTIONS or func is torch.nn.functional.scaled_dot_product_attention:
+            args, kwargs = tree_map(self._to_half, (args, kwargs))
         elif func in FLOAT32_FUNCTIONS:
             args, kwargs = tree_map(_to_float32, (args, kwargs))
         return func(*args, **kwargs)
 
-    def _to_bf16(self, value: Any) -> Any:
+    def _to_half(self, value: Any) -> Any:
         if not isinstance(value, torch.Tensor) or value.dtype is not torch.float32:
             return value
         if id(value) in self.weight_copies:
             return self.weight_copies[id(value)]
-        half = value.to(torch.bfloat16)
+        half = value.to(self.dtype)
         if self.caches_weights and value.is_leaf and value.requires_grad:
             self.weight_copies[id(value)] = half
         return half
 
 
 def _to_float32(value: Any) -> Any:
-    return value.float() if isinstance(value, torch.Tensor) and value.dtype is torch.bfloat16 else value
+    is_half = isinstance(value, torch.Tensor) and value.dtype in (torch.bfloat16, torch.float16)
+    return value.float() if is_half else value
 
 
 @dataclass(frozen=True)

@@ -56,7 +56,7 @@ class ModelSpec:
         task: What it is trained for.
         num_labels: Number of labels where it classifies, else 0.
         device: The device that it is meant for, "cpu" or "cuda".
-        bf16: Whether the device computes in bfloat16.
+        autocast_dtype: The 16-bit format in which the device computes, such as "bfloat16"; empty for 32 bits.
         gradient_checkpointing: Whether activations are computed again on the way back.
         tensor_device: Where its tensors are; "meta" but in tests that compare with real numbers.
     """
@@ -67,7 +67,7 @@ class ModelSpec:
     task: Task
     num_labels: int
     device: str
-    bf16: bool = False
+    autocast_dtype: str = ""
     gradient_checkpointing: bool = False
     tensor_device: str = "meta"
 
@@ -82,7 +82,7 @@ class StepRunner:
         loss: Returns the loss of a micro batch, and what is kept alive during the step, such as the model's
             outputs.
         tensor_device: Where its tensors are.
-        autocast: Whether it computes under autocast to bfloat16.
+        autocast_dtype: The 16-bit format of the autocast under which it computes; None for none.
         gradient_checkpointing: Whether each block runs again on the way back.
         attention: The fastest attention kernel that the device has.
         vocab_size: Size of the vocabulary; 0 to tell no scores.
@@ -96,7 +96,7 @@ class StepRunner:
     device: str
     loss: Callable[[PassSpec], tuple[torch.Tensor, Any]]
     tensor_device: str = "meta"
-    autocast: bool = False
+    autocast_dtype: torch.dtype | None = None
     gradient_checkpointing: bool = False
     attention: AttentionKernel = "flash"
     vocab_size: int = 0
@@ -158,9 +158,9 @@ class StepRunner:
         return patch_kernels(self.device, spec.padded, self.attention)
 
     def _autocast_context(self, spec: PassSpec) -> AbstractContextManager[Any]:
-        if not self.autocast or not spec.with_gradients:
+        if not self.autocast_dtype or not spec.with_gradients:
             return nullcontext()
-        return MetaAutocast(caches_weights=not self.gradient_checkpointing)
+        return MetaAutocast(self.autocast_dtype, caches_weights=not self.gradient_checkpointing)
 
     def _allocate_averages(self, trace: Trace) -> list[torch.Tensor]:
         """Allocate the two averages of AdamW for each trainable parameter."""
@@ -212,8 +212,10 @@ class MetaStep:
         self.spec = spec
         self.method = methods.get(spec.method_name)
         self.device = spec.device
-        use_bf16 = spec.bf16 and spec.device == "cuda"
-        base_dtype = torch.bfloat16 if use_bf16 and self.method.weights != "trained" else torch.float32
+        autocast_dtype = getattr(torch, spec.autocast_dtype) if spec.autocast_dtype else None
+        base_dtype = torch.float32
+        if autocast_dtype and self.method.weights != "trained":
+            base_dtype = autocast_dtype
         model_config = AutoConfig.for_model(**spec.config)
         model_config.num_labels = spec.num_labels or model_config.num_labels
         model_class = load.model_class(spec.task, spec.config)
@@ -232,16 +234,17 @@ class MetaStep:
                 parameter.data = parameter.data.float()
         clone_packed_outputs(self.model)
         if spec.gradient_checkpointing:
-            enable_gradient_checkpointing(self.model, use_bf16)
+            enable_gradient_checkpointing(self.model, autocast_dtype)
         self.runner = StepRunner(
             self.model,
             spec.device,
             # The model's outputs are released, as a Trainer releases them.
             lambda pass_spec: (self._loss(pass_spec), None),
             spec.tensor_device,
-            autocast=use_bf16,
+            autocast_dtype=autocast_dtype,
             gradient_checkpointing=spec.gradient_checkpointing,
-            attention="flash" if spec.bf16 else "efficient",
+            # FlashAttention 2 and bfloat16 came with the same GPUs (compute capability 8.0).
+            attention="flash" if spec.autocast_dtype == "bfloat16" else "efficient",
             vocab_size=int(getattr(model_config, "vocab_size", 0)),
         )
         if trace_loading and spec.device == "cuda":
@@ -280,17 +283,19 @@ class MetaStep:
         return compute_loss(self.model(**inputs), labels, torch.ones((), **tensor_options))
 
 
-def enable_gradient_checkpointing(model: Any, autocast: bool = False) -> None:
+def enable_gradient_checkpointing(model: Any, autocast_dtype: torch.dtype | None = None) -> None:
     """Make a model keep no more than each block's input for the backward pass.
 
     Args:
         model: The model, which is changed in place.
-        autocast: Whether the second pass computes under autocast, as the first one does. On the way back no
-            mode is on, so the model is told.
+        autocast_dtype: The format of the autocast under which the second pass computes, as the first one
+            does; None for none. On the way back no mode is on, so the model is told.
     """
 
     def build_contexts() -> tuple[AbstractContextManager[Any], AbstractContextManager[Any]]:
-        recompute_context = MetaAutocast(caches_weights=False) if autocast else nullcontext()
+        recompute_context = nullcontext()
+        if autocast_dtype:
+            recompute_context = MetaAutocast(autocast_dtype, caches_weights=False)
         return nullcontext(), recompute_context
 
     model.gradient_checkpointing_enable(

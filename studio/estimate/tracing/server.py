@@ -87,7 +87,8 @@ def preview_examples(request: dict[str, Any]) -> dict[str, Any]:
 
     Args:
         request: "source", "task" and "columns" of the examples, "folder" of the model, "max_length" in
-            tokens, and "most", how many examples to show.
+            tokens, "most", how many examples to show, and "mask_history", whether of a conversation the last
+            answer alone is trained on.
 
     Returns:
         "seen": for each example its texts (two for a pair), each as a list of [text, is it trained on].
@@ -101,7 +102,7 @@ def preview_examples(request: dict[str, Any]) -> dict[str, Any]:
         store.find(request["source"]).table(), task, request["columns"]
     )
     labels = examples.collect_labels(parsed_examples) if task == "classify" else []
-    max_length = int(request["max_length"])
+    max_length, mask_history = int(request["max_length"]), bool(request["mask_history"])
     previews = []
     for example in parsed_examples[: int(request["most"])]:
         texts = [example]
@@ -110,7 +111,7 @@ def preview_examples(request: dict[str, Any]) -> dict[str, Any]:
         previews.append(
             [
                 _mark_trained_spans(
-                    examples.encode_examples([text], task, tokenizer, max_length, labels),
+                    examples.encode_examples([text], task, tokenizer, max_length, labels, mask_history),
                     task,
                     tokenizer,
                     text,

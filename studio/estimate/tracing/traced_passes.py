@@ -105,7 +105,7 @@ class TracedPasses:
             run.workload.shape,
             attached.cost_profile,
             attached.parameters.trainable,
-            self.machine.torch_device,
+            self.machine.autocast_dtype,
         )
         full_phase = Phase(
             phase.name, (), phase.method, phase.with_gradients, head=phase.head, new_tokens=phase.new_tokens
@@ -160,7 +160,7 @@ class TracedPasses:
             "task": "classify" if has_labels else "chat",
             "num_labels": (run.workload.num_labels or 1) if has_labels else 0,
             "device": self.machine.torch_device,
-            "bf16": self.machine.bf16,
+            "autocast_dtype": self.machine.autocast_dtype,
             "gradient_checkpointing": self._uses_gradient_checkpointing(attached, phase),
         }
         pass_spec = {

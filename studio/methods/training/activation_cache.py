@@ -12,9 +12,8 @@ from studio.data.examples import Encoded
 from studio.errors import OutOfDiskSpace
 from studio.i18n import Message
 from studio.methods.spec import TrainingContext
-from studio.methods.training import supervised
 from studio.methods.workload import CACHE_BATCH_TOKENS
-from studio.models import layers
+from studio.models import device, layers
 from studio.storage import require_disk_space
 
 # The share of the free memory that the cache may take; a larger cache goes to the disk.
@@ -247,11 +246,8 @@ def _run_frozen_blocks(model: Any, rows: list[Encoded], pad_token_id: int, cache
         masks.append([1] * len(row.input_ids) + [0] * n_padding)
     input_ids = torch.tensor(padded_ids, device=model.device)
     attention_mask = torch.tensor(masks, device=model.device)
-    training_autocast = torch.autocast(
-        input_ids.device.type, dtype=torch.bfloat16, enabled=supervised.uses_bf16()
-    )
     try:
-        with torch.no_grad(), training_autocast:
+        with torch.no_grad(), device.autocast():
             model.base_model(input_ids=input_ids, attention_mask=attention_mask)
     except _ReachedTrainable as reached:
         for row, hidden in zip(rows, reached.hidden, strict=True):

@@ -215,7 +215,7 @@ def _build_opening_row(context: TrainingContext, example: Example, completion_id
     stop_ids = answers.stop_token_ids(context.model, context.tokenizer)
     has_end = bool(completion_ids) and completion_ids[-1] in stop_ids
     if not has_end:
-        completion_ids = [*completion_ids, context.tokenizer.eos_token_id]
+        completion_ids = [*completion_ids, examples.end_of_turn_id(context.tokenizer)]
     return _build_row(prompt_ids, completion_ids)
 
 

@@ -116,16 +116,12 @@ def _with_gradient_penalty(
     return loss_with_penalty
 
 
-def uses_bf16() -> bool:
-    """Whether a training's passes compute in bfloat16 (autocast): on a GPU that has it."""
-    return device.has_native_bf16()
-
-
 def training_arguments(
     context: TrainingContext, stage: str, gradient_checkpointing: bool = True
 ) -> dict[str, Any]:
     """Keyword arguments of TrainingArguments: the plan's, and those that suit this machine."""
     training, on_gpu = context.plan.training, device.device_type() == "cuda"
+    autocast_dtype = device.autocast_dtype()
     batch_size, epochs = training.batch_size or 1, training.epochs or 1.0
     micro_batch_size = max(1, batch_size // training.gradient_accumulation_steps)
     steps_per_epoch = -(-len(context.train) // (micro_batch_size * training.gradient_accumulation_steps))
@@ -144,7 +140,9 @@ def training_arguments(
         "max_grad_norm": 1.0,
         "seed": training.seed,
         "use_cpu": device.uses_cpu(),
-        "bf16": uses_bf16(),
+        "bf16": autocast_dtype is torch.bfloat16,
+        "fp16": autocast_dtype
+        is torch.float16,  # accelerate scales the loss, as float16 has no small numbers
         "activation_checkpointing": uses_checkpointing,
         "dataloader_pin_memory": on_gpu,
         "include_num_input_tokens_seen": "non_padding",

@@ -184,6 +184,7 @@ def wire(
         if name == "peft_type" or name.endswith("virtual_tokens")
     ]
     length_changes = [training["max_length"].change, model.change, method.change, *virtual_token_changes]
+    length_changes.append(training["mask_history"].change)
     # In the browser alone: with each event of the server Gradio walks through everything inside a component
     # that the server shows or hides.
     source.change(

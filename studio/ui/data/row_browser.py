@@ -68,6 +68,7 @@ def preview_examples(request: gr.Request, **fields: Any) -> dict[str, Any]:
                 **query,
                 "max_length": plan_form.max_text_tokens(form, base) or DEFAULT_MAX_LENGTH,
                 "most": PREVIEW_EXAMPLES,
+                "mask_history": bool(form.training.get("mask_history")),
             }
         )
     if "seen" in reply:

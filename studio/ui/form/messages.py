@@ -55,5 +55,12 @@ GRADIENT_CHECKPOINTING_HELP = label(
     "Intermediate results are thrown away and computed again: far less memory, and a quarter to a half"
     " more time. Large models on a card do so anyway."
 )
+MASK_HISTORY = label("Learn only the last answer of a conversation (mask history)")
+MASK_HISTORY_HELP = label("Off learns every answer. Turn it on where earlier answers are not worth copying.")
+REPLAY_SHARE = label("Share of general examples against forgetting (replay)")
+REPLAY_SHARE_HELP = label(
+    "Mixes general questions and answers, written for this studio, into what is trained on. 0 uses none;"
+    " 0.1 to 0.3 keeps more of what the model could do before."
+)
 SEED = label("Random starting point (seed)")
 SEED_HELP = label("The same seed gives the same split and the same training.")

@@ -5,7 +5,7 @@ from functools import lru_cache
 from typing import Any
 
 from studio import methods, plan, presets
-from studio.data import examples, import_job, split
+from studio.data import examples, import_job, replay, split
 from studio.data.examples import Example
 from studio.data.schema.infer_roles import role_label
 from studio.data.split import Splits
@@ -151,6 +151,7 @@ def split_examples(run_plan: Plan) -> Splits:
         tuple(sorted(run_plan.data.columns.items())),
     )
     splits = split.split_examples(all_examples, run_plan.data, run_plan.training.seed, groups)
+    splits = replay.mix_in(splits, run_plan.training)
     if not run_plan.data.test:
         return splits
     test_table = access.find_dataset(run_plan.data.test).table()
@@ -173,6 +174,29 @@ def _load_grouped_examples(
     else:
         groups = import_job.compute_duplicate_groups(source, task, role_columns)
     return all_examples, groups
+
+
+def has_several_answers(form: FormState) -> bool:
+    """Whether a conversation of the chosen data has an answer before its last one.
+
+    Raises:
+        StudioError: The data cannot be read.
+    """
+    if form.task not in ("chat", "prefer"):
+        return False
+    version = access.find_dataset(form.source).version
+    return _has_several_answers(form.source, version, form.task, tuple(sorted(form.columns.items())))
+
+
+@lru_cache(maxsize=8)
+def _has_several_answers(source: str, version: int, task: Task, columns: tuple[tuple[str, str], ...]) -> bool:
+    """`has_several_answers`, cached for a version of the data set."""
+    all_examples, _ = examples.build_examples(access.find_dataset(source).table(), task, dict(columns))
+    return any(_has_earlier_answer(example) for example in all_examples if "messages" in example)
+
+
+def _has_earlier_answer(example: Example) -> bool:
+    return any(message["role"] == "assistant" for message in examples.to_prompt_messages(example))
 
 
 def describe_extra_stages(run_plan: Plan, lang: str) -> str:

@@ -27,10 +27,14 @@ TRAINING_FIELDS: dict[str, tuple[Message, Message]] = {
     "warmup_ratio": (messages.WARMUP_RATIO, messages.WARMUP_RATIO_HELP),
     "weight_decay": (messages.WEIGHT_DECAY, messages.WEIGHT_DECAY_HELP),
     "gradient_checkpointing": (messages.GRADIENT_CHECKPOINTING, messages.GRADIENT_CHECKPOINTING_HELP),
+    "mask_history": (messages.MASK_HISTORY, messages.MASK_HISTORY_HELP),
+    "replay_share": (messages.REPLAY_SHARE, messages.REPLAY_SHARE_HELP),
     "seed": (messages.SEED, messages.SEED_HELP),
 }
 # Fields in which 0 or off means that the studio decides; a plan has None there.
 AUTO_FIELDS = ("learning_rate", "gradient_checkpointing")
+# Fields for conversations alone: shown where the data has several answers each, or any at all.
+CHAT_FIELDS = ("mask_history", "replay_share")
 # Fields that belong to a plan's data and not to its training.
 SHARE_FIELDS = ("validation_share", "test_share")
 
@@ -71,6 +75,11 @@ def build_training_fields() -> tuple[dict[str, Any], gr.HTML]:
                 "early_stopping_patience", "patience", (0, 10, 1), value=0
             )
             fields["seed"] = gr.Number(42, precision=0, minimum=0, **_texts("seed", "seed"))
+        with gr.Row():
+            fields["mask_history"] = gr.Checkbox(
+                False, visible=False, **_texts("mask_history", "mask-history")
+            )
+            fields["replay_share"] = _slider("replay_share", "replay-share", (0, 0.5, 0.05), value=0)
         fields["gradient_checkpointing"] = gr.Checkbox(False, **_texts("gradient_checkpointing", "recompute"))
     return {name: fields[name] for name in TRAINING_FIELDS}, suggestion_notice
 

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import gradio as gr
 
 from studio import methods, presets
-from studio.data import examples, split
+from studio.data import examples, replay, split
 from studio.errors import StudioError
 from studio.methods import compatibility, defaults
 from studio.methods.spec import Method, Setting
@@ -27,7 +27,13 @@ from studio.ui.form import messages as form_messages
 from studio.ui.form import packing, plan_form, saved_settings
 from studio.ui.form.form_state import FormState, read_form
 from studio.ui.form.saved_settings import SavedSettings
-from studio.ui.form.training_fields import MIN_EPOCHS, build_training_fields, lr_scheduler_choices
+from studio.ui.form.training_fields import (
+    CHAT_FIELDS,
+    MIN_EPOCHS,
+    build_training_fields,
+    lr_scheduler_choices,
+    valid_training_values,
+)
 from studio.ui.help import messages as help_messages
 from studio.ui.help import panel as help_panel
 from studio.ui.language import request_language
@@ -277,14 +283,28 @@ def suggest_training_values(request: gr.Request, **fields: Any) -> tuple[Any, ..
     )
 
 
+def show_chat_fields(**fields: Any) -> tuple[Any, ...]:
+    """Show the fields of CHAT_FIELDS that have a say for the data; one that has none is switched off."""
+    form = read_form(fields)
+    try:
+        has_history = plan_form.has_several_answers(form)
+    except StudioError:  # said on the Data tab
+        has_history = False
+    has_say = {"mask_history": has_history, "replay_share": form.task == "chat"}
+    hidden = gr.update(visible=False, value=0)
+    return tuple(gr.update(visible=True) if has_say[name] else hidden for name in CHAT_FIELDS)
+
+
 def _count_training_examples(form: FormState, example_count: int, suggested_test_share: float) -> int:
     """How many of the examples are left to train on, with the shares as they are, or will be."""
     validation_share = form.training.get("validation_share") or 0
+    replay_share = valid_training_values(dict(form.training), ("replay_share",)).get("replay_share", 0)
     test_share = suggested_test_share
     if "test_share" in form.edited:
         test_share = form.training.get("test_share") or 0
     validation_count = round(validation_share * example_count)
-    return example_count - validation_count - round(test_share * example_count)
+    n_own = example_count - validation_count - round(test_share * example_count)
+    return n_own + replay.count_examples(n_own, replay_share)
 
 
 def localize_choices(request: gr.Request) -> list[Any]:
@@ -563,7 +583,8 @@ def _wire_refresh(layout: _Layout, page: _Page, form_fields: dict[str, Any]) -> 
 
 def _wire_training_suggestions(layout: _Layout, page: _Page) -> None:
     """Suggest training values by the amount of data, after whatever changes that amount."""
-    share_fields = {name: layout.training_fields[name] for name in ("validation_share", "test_share")}
+    share_names = ("validation_share", "test_share", "replay_share")
+    share_fields = {name: layout.training_fields[name] for name in share_names}
     inputs = {
         **_data_fields(page),
         "method": page.saved.method,
@@ -585,6 +606,13 @@ def _wire_training_suggestions(layout: _Layout, page: _Page) -> None:
         suggest_training_values,
         inputs_kwargs=inputs,
         outputs=[*suggested, layout.suggestion_notice],
+        **LATEST_UNQUEUED,
+    )
+    data_changes = (page.source, page.data.task, page.data.columns, page.data.revision)
+    after_any(*(component.change for component in data_changes), current_page().load).then(
+        show_chat_fields,
+        inputs_kwargs=_data_fields(page),
+        outputs=[layout.training_fields[name] for name in CHAT_FIELDS],
         **LATEST_UNQUEUED,
     )
 

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import math
 import shutil
 from types import SimpleNamespace
 
@@ -11,16 +12,17 @@ from silent_monitor import SilentMonitor
 
 from studio import methods
 from studio.methods.training import supervised
-from studio.models import load
+from studio.models import device, load
 
-# (bf16, parameters, trained ones, 4-bit base) and the arguments that follow.
+# (compute capability, parameters, trained ones, 4-bit base) and the arguments that follow.
 GPU_CASES = {
-    "small": (True, 135e6, 135e6, False, None, False),
-    "large adapter": (True, 1.7e9, 5e6, False, None, True),
-    "large, all trained": (True, 1.7e9, 1.7e9, False, "paged_adamw_8bit", True),
-    "4 bits": (True, 135e6, 5e6, True, "paged_adamw_8bit", False),
-    "large in 4 bits": (True, 1.7e9, 5e6, True, "paged_adamw_8bit", True),
-    "old GPU": (False, 135e6, 135e6, False, None, False),
+    "small": ((8, 0), 135e6, 135e6, False, None, False),
+    "large adapter": ((8, 0), 1.7e9, 5e6, False, None, True),
+    "large, all trained": ((8, 0), 1.7e9, 1.7e9, False, "paged_adamw_8bit", True),
+    "4 bits": ((8, 0), 135e6, 5e6, True, "paged_adamw_8bit", False),
+    "large in 4 bits": ((8, 0), 1.7e9, 5e6, True, "paged_adamw_8bit", True),
+    "P100": ((6, 0), 135e6, 135e6, False, None, False),
+    "T4": ((7, 5), 135e6, 135e6, False, None, False),
 }
 
 
@@ -40,13 +42,14 @@ def fake_model(n_parameters, n_trainable, in_4_bits):
 
 @pytest.mark.parametrize("case", GPU_CASES)
 def test_a_gpu_gets_what_suits_it_and_the_model(case, make_job, monkeypatch):
-    has_bf16, n_parameters, n_trainable, in_4_bits, optimizer, checkpointing = GPU_CASES[case]
+    capability, n_parameters, n_trainable, in_4_bits, optimizer, checkpointing = GPU_CASES[case]
     model = fake_model(n_parameters, n_trainable, in_4_bits)
     job = dataclasses.replace(make_job("lora", "chat", rows=4), model=model)
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
-    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation: has_bf16)
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation: capability >= (8, 0))
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda: capability)
     arguments = supervised.training_arguments(job, "train")
-    assert arguments["bf16"] == has_bf16
+    assert (arguments["bf16"], arguments["fp16"]) == (capability >= (8, 0), capability == (7, 5))
     assert arguments.get("optim") == optimizer
     assert arguments["activation_checkpointing"] == checkpointing
     assert not arguments["use_cpu"]
@@ -116,3 +119,52 @@ def test_rows_are_padded_with_what_a_decoder_takes_for_padding(tiny_chat, tmp_pa
         input_ids=torch.tensor([ids + [pad] * 4]), attention_mask=torch.tensor([[1] * 3 + [0] * 4])
     ).logits
     torch.testing.assert_close(padded, alone)
+
+
+@pytest.fixture
+def float16_gpu(monkeypatch):
+    """A stand-in for a T4: autocast to float16 with a scaled loss, computed by the CPU."""
+    from accelerate import Accelerator
+
+    plain_init = Accelerator.__init__
+
+    def init(self, *args, **kwargs):
+        plain_init(self, *args, **kwargs)
+        self.native_amp, self.scaler = True, torch.amp.GradScaler("cpu", init_scale=2.0**24)
+
+    monkeypatch.setattr(Accelerator, "__init__", init)
+    monkeypatch.setattr(device, "autocast_dtype", lambda: torch.float16)
+
+
+class ScalerMonitor(SilentMonitor):
+    """Collects what float16 with a scaled loss does: the formats, and the lengths of the gradients."""
+
+    def __init__(self):
+        super().__init__()
+        self.dtypes, self.gradient_lengths = set(), []
+
+    def on_step_end(self, args, state, control, model=None, **_):
+        self.dtypes.update((value.requires_grad, value.dtype) for value in model.parameters())
+
+    def on_log(self, args, state, control, logs=None, **_):
+        super().on_log(args, state, control, logs=logs)
+        if "grad_norm" in logs:
+            self.gradient_lengths.append(float(logs["grad_norm"]))
+
+
+# RLHF and UPFT train by the same arguments (trl_arguments).
+IN_FLOAT16 = [method.name for method in methods.METHODS if method.name not in ("rlhf", "upft")]
+
+
+@pytest.mark.parametrize("method", IN_FLOAT16)
+def test_in_float16_a_loss_that_was_scaled_too_far_costs_a_step_and_not_the_training(
+    method, make_job, float16_gpu
+):
+    job, monitor = make_job(method, "chat", epochs=8), ScalerMonitor()
+    methods.get(method).train(dataclasses.replace(job, create_monitor=lambda *_: monitor))
+    assert {dtype for is_trained, dtype in monitor.dtypes if is_trained} == {torch.float32}
+    # The scale begins at 2 ** 24, and halves until the gradients are numbers.
+    assert not math.isfinite(monitor.gradient_lengths[0])
+    assert math.isfinite(monitor.gradient_lengths[-1])
+    assert all(map(math.isfinite, monitor.losses))
+    assert monitor.losses[-1] < monitor.losses[0]

@@ -1,5 +1,6 @@
 """What the handlers of the Method tab answer, called as plain functions."""
 
+import json
 from types import SimpleNamespace
 
 import gradio as gr
@@ -8,6 +9,7 @@ from form_fields import CHINESE, ENGLISH, SAMPLE_COLUMNS, form_fields
 
 from studio import methods, presets
 from studio.chooser.answers import TASK_BY_DATA_KIND
+from studio.data import store
 from studio.methods import compatibility
 from studio.models import shape
 from studio.plan import REQUIRED_ROLES
@@ -17,6 +19,12 @@ from studio.ui.method import tab as method_tab
 from studio.ui.method import table as comparison_table
 from studio.ui.method.estimate_inputs import load_inputs
 
+CONVERSATION = [
+    {"role": "user", "content": "a"},
+    {"role": "assistant", "content": "b"},
+    {"role": "user", "content": "c"},
+    {"role": "assistant", "content": "d"},
+]
 PREFERENCE, COMPLETION = TASK_BY_DATA_KIND["pairs"], TASK_BY_DATA_KIND["texts"]
 
 
@@ -101,6 +109,28 @@ def test_a_method_that_does_not_go_with_the_task_says_why_and_what_does(task):
 
 def test_a_model_that_only_reads_is_told_in_every_row():
     assert all("only reads" in row["refused"] for row in table_rows(model="minilm-l6").values())
+
+
+@pytest.mark.parametrize(("n_turns", "is_shown"), [(2, False), (4, True)])
+def test_the_choice_of_turns_is_offered_where_a_conversation_has_several(n_turns, is_shown, tmp_path):
+    path = tmp_path / "chats.jsonl"
+    line = json.dumps({"messages": CONVERSATION[:n_turns]}) + "\n"
+    path.write_text(line * 8, encoding="utf-8")
+    fields = form_fields(source=store.add(path).source, columns={"messages": "messages"})
+    history, replay = method_tab.show_chat_fields(**fields)
+    assert (history["visible"], replay["visible"]) == (is_shown, True)
+
+
+def test_general_examples_are_offered_for_answers_alone_and_count_as_training_examples():
+    triage = {"source": "sample:ticket-triage", "task": "classify", "columns": SAMPLE_COLUMNS["classify"]}
+    updates = method_tab.show_chat_fields(**form_fields(**triage))
+    assert [(update["visible"], update["value"]) for update in updates] == [(False, 0)] * 2
+    assert method_tab.show_chat_fields(**form_fields(source=""))[0]["visible"] is False
+    # 126 of 140 are trained on; 32 general ones beside them are a fifth of all 158.
+    assert suggest(replay_share=0.2)[3]["text"] == messages.SUGGESTED_VALUES.render(
+        "en", count=158, epochs=3.0, batch=8, steps=60
+    )
+    assert suggest(replay_share="x")[3]["text"] == suggest()[3]["text"]
 
 
 def suggest(**changed):
