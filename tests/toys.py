@@ -2,6 +2,7 @@
 
 import csv
 import itertools
+import json
 from pathlib import Path
 
 CHAT_TEMPLATE = (
@@ -100,6 +101,18 @@ def save_tiny_bert(folder: Path) -> None:
         pad_token_id=0,
     )
     BertModel(config).save_pretrained(folder)
+
+
+def save_tiny_pooled_bert(folder: Path) -> None:
+    """Save the tiny BERT as sentence-transformers does where the mean of the tokens is the embedding."""
+    save_tiny_bert(folder)
+    pooling = {
+        "word_embedding_dimension": 32,
+        "pooling_mode_cls_token": False,
+        "pooling_mode_mean_tokens": True,
+    }
+    (folder / "1_Pooling").mkdir()
+    (folder / "1_Pooling" / "config.json").write_text(json.dumps(pooling), encoding="utf-8")
 
 
 def _train_bpe_tokenizer():

@@ -245,9 +245,13 @@ def phases(settings: Settings, workload: Workload) -> tuple[Phase, ...]:
 
     The result of either is measured once more.
     """
-    all_phases = build_supervised_phases(workload, "qat")
     if settings["compare"]:
-        all_phases = (*build_supervised_phases(workload, "full", FULL_PRECISION), *all_phases)
+        all_phases = (
+            *build_supervised_phases(workload, "full", FULL_PRECISION),
+            *build_supervised_phases(workload, "qat"),
+        )
+    else:
+        all_phases = build_supervised_phases(workload, "qat", linear_passes=2)
     return tuple(
         dataclasses.replace(phase, passes=phase.passes + 1) if phase.name == "check" else phase
         for phase in all_phases

@@ -10,6 +10,18 @@ TEXTS_CUT_OR_DROPPED = Message(
     " Raise the longest example (max length) or shorten the texts."
 )
 
+LINEAR_BASELINE = Message(
+    "A linear model on the same embeddings reaches {accuracy:.0%}, in {seconds:.0f} seconds."
+)
+
+
+def describe_linear_baseline(report: Mapping[str, Any]) -> Message | None:
+    """How often a linear model on the base's embeddings is right; None where none was fitted to classes."""
+    baseline = report.get("linear_baseline")
+    if not isinstance(baseline, Mapping) or "accuracy" not in baseline:
+        return None
+    return LINEAR_BASELINE.format(accuracy=baseline["accuracy"], seconds=baseline["seconds"])
+
 
 def describe_truncation(report: Mapping[str, Any]) -> Message | None:
     """How many examples were cut or dropped as too long; None where none was, or the report does not say."""

@@ -25,10 +25,9 @@ from studio.methods.workload import CACHE_BATCH_TOKENS, MAX_LINEAR_ROWS
 from studio.models.pooled_classifier import PooledClassifier
 
 Array = NDArray[Any]
-# Little regularization on features of unit length: the best of 1, 10, 30, 100 for all-MiniLM on Banking77
-# (docs/methods.md#linear-start).
+# Little regularization on features of unit length (docs/methods.md#linear-start).
 INVERSE_REGULARIZATION = 30.0
-# Enough for Banking77's 77 classes; a fit that has not converged by then is as right to a tenth of a percent.
+# Several times what Banking77's 77 classes take (docs/methods.md#linear-start).
 MAX_ITERATIONS = 300
 
 

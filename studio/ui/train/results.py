@@ -26,6 +26,7 @@ LOSS_CHANGED = Message(
     "not aim at it. Next: compare both models in the Playground."
 )
 ACCURACY = Message("It is right on {after:.0%} of the kept-aside texts (accuracy); before, {before:.0%}.")
+ACCURACY_ALONE = Message("It is right on {after:.0%} of the kept-aside texts (accuracy).")
 ANSWER_ACCURACY = Message(
     "It answers {after:.0%} of {asked:.0f} kept-aside questions rightly; the base, {before:.0%}."
 )
@@ -75,7 +76,10 @@ def describe_results(run: Run, report: dict[str, Any], lang: str) -> str:
     notes = _get_section(report, "method")
     time = units.format_seconds(_as_float(report.get("seconds")) or 0, lang)
     parts = []
-    if _all_have("accuracy", before, after):
+    linear_baseline = report_messages.describe_linear_baseline(report)
+    if linear_baseline and _all_have("accuracy", after):
+        parts += [ACCURACY_ALONE.render(lang, after=after["accuracy"]), linear_baseline.render(lang)]
+    elif _all_have("accuracy", before, after):
         parts.append(ACCURACY.render(lang, after=after["accuracy"], before=before["accuracy"]))
     if _all_have("answer_accuracy", before, after):
         parts.append(
@@ -87,6 +91,8 @@ def describe_results(run: Run, report: dict[str, Any], lang: str) -> str:
             )
         )
     parts += [*_describe_stages(notes, lang), read_method_notes(run, lang)]
+    # Before its linear fit a classifier's head is random, and its loss says nothing.
+    before = _get_section(report, "linear_baseline") or before
     if _all_have("loss", before, after):
         message = _loss_message(run, has_fallen=after["loss"] < before["loss"], has_notes=bool(notes))
         split_name = SPLIT_NAMES["test" if report.get("measured_on") == "test" else "validation"]
