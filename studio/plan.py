@@ -140,13 +140,18 @@ class Training(StrictModel):
     learning_rate: float | None = Field(
         None, gt=0, le=1, description="the method's own default when left out"
     )
-    max_length: int = Field(512, ge=8, le=131072, description="tokens per example; longer ones are cut")
+    max_length: int | None = Field(
+        None,
+        ge=8,
+        le=131072,
+        description="tokens per example, longer ones are cut; by the examples' lengths when left out",
+    )
     lr_scheduler_type: Literal["linear", "cosine", "constant", "constant_with_warmup"] = "linear"
     warmup_ratio: float = Field(0.05, ge=0, le=0.5)
     weight_decay: float = Field(0.0, ge=0, le=1)
-    eval_count: int = Field(6, ge=1, le=200, description="how often the validation loss is measured")
+    eval_count: int = Field(10, ge=1, le=200, description="how often the model is validated on the way")
     early_stopping_patience: int = Field(
-        0, ge=0, le=200, description="stop after this many validations without progress; 0 = never"
+        3, ge=0, le=200, description="stop after this many validations without progress; 0 = never"
     )
     gradient_checkpointing: bool | None = Field(
         None,
@@ -163,6 +168,12 @@ class Training(StrictModel):
         description="share of general questions and answers among what is trained on, for chat data",
     )
     seed: int = Field(42, ge=0, le=2**31 - 1)
+
+    @property
+    def token_limit(self) -> int:
+        """`max_length` where every setting is filled in (studio.methods.defaults.fill_training)."""
+        assert self.max_length is not None, "the training is not filled in"
+        return self.max_length
 
     @model_validator(mode="before")
     @classmethod

@@ -9,6 +9,7 @@ class SilentMonitor(TrainerCallback):
     def __init__(self):
         self.step = self.steps = self.best_step = 0
         self.stopped = self.stopped_early = False
+        self.seconds_saved = 0.0
         self.losses, self.initial_scores = [], {}
 
     def on_log(self, args, state, control, logs=None, **_):
@@ -17,9 +18,6 @@ class SilentMonitor(TrainerCallback):
 
     def checkpoint(self):
         return None
-
-    def start(self):
-        self.initial_scores = {}
 
     def restore(self):
         pass

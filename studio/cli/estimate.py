@@ -95,7 +95,9 @@ def _find_limits(plan: Plan, machine: Machine, estimate: Estimate | None) -> dic
     settings = {method.name: method.resolve_settings(plan.method.settings)}
     lengths = dataset_lengths.measure_lengths(plan, base_model.folder)
     context = EstimateContext(plan, machine, base_model, lengths, settings)
+    run = context.run_of(method)
     return {
+        "max_length": run.workload.training.token_limit if run else 0,
         "largest_batch_size": plan_limits.max_batch_size(context, wait=True),
         "longest_text_tokens": plan_limits.max_text_length(context, wait=True),
         "longest_example_tokens": max(row.tokens for row in lengths.rows),
@@ -186,6 +188,8 @@ def _format_table(
             lines.append(f"{estimate.method}: missing: {message.render()}")
     if limits:
         lines.append(f"{plan.method.name}: memory allows {_describe_limits(limits)}")
+        origin = "automatic" if plan.training.max_length is None else "as set"
+        lines.append(f"{plan.method.name}: an example has at most {limits['max_length']:,} tokens ({origin})")
     return lines
 
 

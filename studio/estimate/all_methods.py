@@ -158,7 +158,7 @@ def _estimate_one_method(
     if not run or not context.lengths:
         return _estimate_without_rows(context, method, model_shape, NO_EXAMPLES)
     if not workload.supervised_lengths(run.workload):
-        too_long = QUESTIONS_TOO_LONG.format(length=run.workload.training.max_length)
+        too_long = QUESTIONS_TOO_LONG.format(length=run.workload.training.token_limit)
         return _estimate_without_rows(context, method, model_shape, too_long)
     estimate = estimate_one.estimate_method(
         run,

@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 from studio.data import examples, replay, split, store
 from studio.data.examples import Example
@@ -176,6 +177,29 @@ def _estimate_row(example: Example, task: Task) -> RowTokens:
     return RowTokens(prompt_tokens, estimate_tokens(completion), estimate_tokens(rejected) if rejected else 0)
 
 
+def count_row(example: Example, task: Task, tokenizer: Any) -> RowTokens:
+    """Return the tokens of an example, counted with a model's own tokenizer and chat template."""
+    if task == "classify":
+        return RowTokens(len(tokenizer(example["text"])["input_ids"]))
+    if task == "complete":
+        return RowTokens(1, len(tokenizer(example["text"])["input_ids"]))
+    prompt = examples.to_prompt_messages(example)
+    n_prompt = len(examples.apply_chat_template(tokenizer, prompt, add_generation_prompt=True))
+    if task == "prompts":
+        return RowTokens(n_prompt)
+
+    def count_completion(completion: str) -> int:
+        """Return the tokens that a completion adds to the prompt."""
+        if not completion:
+            return 0
+        messages = [*prompt, {"role": "assistant", "content": completion}]
+        n_tokens = len(examples.apply_chat_template(tokenizer, messages, add_generation_prompt=False))
+        return max(0, n_tokens - n_prompt)
+
+    completion = examples.to_messages(example)[-1]["content"]
+    return RowTokens(n_prompt, count_completion(completion), count_completion(example.get("rejected", "")))
+
+
 def build_workload(
     plan: Plan, method: Method, settings: Settings, shape: ModelShape, lengths: DatasetLengths
 ) -> Workload:
@@ -188,8 +212,8 @@ def build_workload(
     n_held_out = round(validation_share * lengths.count) + round(test_share * lengths.count)
     n_own = max(1, lengths.count - n_held_out)
     n_replay = replay.count_examples(n_own, plan.training.replay_share)
-    filled_plan = defaults.fill_training(plan, method, shape, n_own + n_replay)
-    max_length = method.max_text_tokens(shape, settings, filled_plan.training.max_length)
+    filled_plan = defaults.fill_training(plan, method, shape, n_own + n_replay, lengths.rows)
+    max_length = method.max_text_tokens(shape, settings, filled_plan.training.token_limit)
     return Workload(
         task=plan.task,
         rows=lengths.rows,

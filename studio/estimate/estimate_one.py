@@ -131,7 +131,7 @@ def _saved_bytes(run: MethodRun, result_bytes: float) -> float:
     Beside the result that is what is trained, before the first step and at each validation; the best of
     them is read back at the end, which takes as long.
     """
-    n_copies = run.workload.n_evaluations + 2
+    n_copies = run.workload.n_evaluations + 1
     return result_bytes + 4.0 * run.parameters.trainable * n_copies
 
 

@@ -57,7 +57,10 @@ MODEL_DOWNLOADED = Message(
     "Within the range; the model had to be fetched first, which took {minutes:.1f} min more."
 )
 RESUMED = Message("It went on after a stop, so its time says nothing of the estimate.")
-STOPPED_EARLY = Message("It ended early, since the checks saw no more progress.")
+STOPPED_EARLY = Message(
+    "It ended early, since the checks saw no more progress; its full length would have taken {minutes:.1f}"
+    " min."
+)
 STOPPED = Message("It was stopped on the way.")
 SLOWER = Message("It took longer than estimated; later estimates on this machine take that into account.")
 FASTER = Message("It was quicker than estimated; later estimates on this machine take that into account.")
@@ -76,9 +79,10 @@ class Entry:
         machine_id: Id of the machine.
         minutes: Estimated time.
         memory_gb: Estimated peak memory (GB).
-        actual_minutes: Time it took, fetching the model excluded.
+        actual_minutes: Time it took, fetching the model excluded; of a run that ended early, what its full
+            length would have taken at its pace.
         peak_memory_gb: Memory it took.
-        is_complete: Whether it was neither stopped, resumed nor ended early.
+        is_complete: Whether it was neither stopped nor resumed.
         measured_at: The measurement of the machine that the estimate rested on (epoch, s); 0 for none.
         corrections: The corrections that were in the estimate.
         ran_out_of_memory: Whether memory ran out although the estimate said that the run fits.
@@ -297,8 +301,9 @@ def _explain_duration(
         return STOPPED
     if report.get("resumed"):
         return RESUMED
-    if actual_minutes < minutes.low and report.get("stopped_early"):
-        return STOPPED_EARLY
+    if report.get("stopped_early"):
+        full_minutes = actual_minutes + float(report.get("seconds_saved", 0)) / 60
+        return STOPPED_EARLY.format(minutes=full_minutes)
     if actual_minutes > minutes.high:
         core_share = float(report.get("core_share", 1))
         return MACHINE_BUSY.format(share=core_share) if core_share < MIN_CORE_SHARE else SLOWER

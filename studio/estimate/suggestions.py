@@ -95,12 +95,13 @@ def _suggest_gradient_checkpointing(context: EstimateContext, method_name: str) 
 
 
 def _suggest_max_length(context: EstimateContext, method_name: str, fits: FitCheck) -> Iterator[Suggestion]:
-    if not context.lengths:
+    run = context.run_of(methods.get(method_name))
+    if not context.lengths or not run:
         return
     shortest = plan_limits.min_text_length(context.lengths)
     min_length = MIN_LENGTH * max(1, -(-shortest // MIN_LENGTH))
     max_length = plan_limits.largest_fitting(
-        range(min_length, context.plan.training.max_length, LENGTH_STEP),
+        range(min_length, run.workload.training.token_limit, LENGTH_STEP),
         lambda value: fits(
             _estimate(plan_limits.with_max_length(context, value), method_name, use_traces=False)
         ),

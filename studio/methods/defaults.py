@@ -11,13 +11,19 @@ The rule and where it comes from:
   learned by heart: Dettmers et al. train 1 to 3) and 3 to 20 for classes, whose new head starts from nothing.
 - Methods that start further from the goal (prefixes, vectors) take more epochs, as their authors do (Li and
   Liang 2021: 10 and more).
+- The length limit is that of the examples: the smallest multiple of 64 tokens that at most one in a hundred
+  exceeds (of pairs, question and longer answer). A longer limit costs nothing but is no use, a shorter one
+  cuts or drops examples (docs/methods.md#length).
 - A warm-up of 5 % of the steps. The learning rate is the method's own, by the model's size, in its file with
   its source.
 """
 
 import math
+from collections.abc import Sequence
 
 from studio.methods.spec import Method
+from studio.methods.training.sampling_sizes import MAX_COMPLETION_TOKENS
+from studio.methods.workload import RowTokens
 from studio.models.shape import ModelShape
 from studio.plan import Plan, Task, Training
 
@@ -30,6 +36,17 @@ EPOCH_RULES: dict[Task, tuple[int, int, int]] = {
     "classify": (1_200, 3, 20),
     "prefer": (250, 1, 3),
     "prompts": (60, 1, 2),
+}
+# The share of the examples that may be longer than the limit, and the steps in which it is chosen (tokens).
+MAX_LONGER_SHARE, LENGTH_STEP = 0.01, 64
+# The longest limit that is chosen (tokens). The memory of a step grows with its longest text, so a few very
+# long examples would keep the others from fitting. A plain text is cut into pieces, of which none is lost.
+MAX_DEFAULT_LENGTH: dict[Task, int] = {
+    "chat": 2048,
+    "complete": 512,
+    "classify": 2048,
+    "prefer": 2048,
+    "prompts": 2048,
 }
 
 
@@ -57,8 +74,38 @@ def count_steps(n_rows: int, batch_size: int, n_epochs: float) -> int:
     return math.ceil(math.ceil(n_rows / batch_size) * n_epochs)
 
 
-def fill_training(plan: Plan, method: Method, shape: ModelShape, n_rows: int) -> Plan:
-    """The plan with every training setting that was left out, for `n_rows` training examples."""
+def default_max_length(rows: Sequence[RowTokens], plan: Plan, method: Method, shape: ModelShape) -> int:
+    """The most tokens of an example that are read: all of it, for 99 of 100 examples.
+
+    Args:
+        rows: examples that represent all.
+        plan: the plan, whose task counts.
+        method: the method; one that lets the model write its own answers needs space for them.
+        shape: the base model, whose context is never exceeded.
+    """
+    if method.generate_rows:
+        lengths = sorted(row.prompt_tokens + MAX_COMPLETION_TOKENS for row in rows)
+    else:
+        lengths = sorted(row.longest_tokens for row in rows)
+    longest = min(MAX_DEFAULT_LENGTH[plan.task], shape.context)
+    if not lengths:
+        return longest
+    needed = lengths[-1 - int(MAX_LONGER_SHARE * len(lengths))]
+    return min(LENGTH_STEP * math.ceil(needed / LENGTH_STEP), longest)
+
+
+def fill_training(
+    plan: Plan, method: Method, shape: ModelShape, n_rows: int, rows: Sequence[RowTokens]
+) -> Plan:
+    """The plan with every training setting that was left out.
+
+    Args:
+        plan: the plan.
+        method: its method.
+        shape: its base model.
+        n_rows: training examples.
+        rows: tokens of examples that represent all; only read where the plan leaves the length out.
+    """
     training = plan.training
     batch_size = training.batch_size or _default_divisible_batch_size(
         n_rows, training.gradient_accumulation_steps
@@ -66,7 +113,12 @@ def fill_training(plan: Plan, method: Method, shape: ModelShape, n_rows: int) ->
     epochs = training.epochs or default_epochs(n_rows, plan.task, batch_size, method.epoch_multiplier)
     settings = method.resolve_settings(plan.method.settings)
     learning_rate = training.learning_rate or method.learning_rate(shape, settings, plan.task)
-    filled = {"batch_size": batch_size, "epochs": epochs, "learning_rate": learning_rate}
+    filled = {
+        "batch_size": batch_size,
+        "epochs": epochs,
+        "learning_rate": learning_rate,
+        "max_length": training.max_length or default_max_length(rows, plan, method, shape),
+    }
     return plan.model_copy(update={"training": Training(**{**training.model_dump(), **filled})})
 
 

@@ -282,6 +282,6 @@ METHOD = Method(
     extra_stages_message=extra_stages_message,
     prepare_for_tracing=prepare_for_tracing,
     result_bytes=result_bytes,
-    # The first name is where the base's score belongs: beside the training whose result is kept.
+    # The first is the training whose result is kept.
     stages=("train", FULL_PRECISION),
 )

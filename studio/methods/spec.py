@@ -126,12 +126,10 @@ class StageMonitor(Protocol):
     initial_scores: Scores
     stopped: bool
     stopped_early: bool
+    seconds_saved: float
 
     def checkpoint(self) -> str | None:
         """The folder from which this stage goes on after a stop; None where it starts anew."""
-
-    def start(self) -> None:
-        """Measure the state before the first step and keep it as the best so far."""
 
     def restore(self) -> None:
         """Put the parameters of the best validation back into the model."""

@@ -171,7 +171,7 @@ def _generated_rows(settings: Settings, workload: Workload) -> tuple[RowTokens, 
 
 def _full_answer_tokens(settings: Settings, workload: Workload, prompt_tokens: int) -> int:
     """Tokens of a full answer: what the prompt leaves, at most MAX_COMPLETION_TOKENS, at least an opening."""
-    free_tokens = workload.training.max_length - prompt_tokens
+    free_tokens = workload.training.token_limit - prompt_tokens
     return max(int(settings["prefix_length"]), min(MAX_COMPLETION_TOKENS, free_tokens))
 
 

@@ -56,6 +56,11 @@ class RowTokens:
         """Tokens of prompt and completion."""
         return self.prompt_tokens + self.completion_tokens
 
+    @property
+    def longest_tokens(self) -> int:
+        """Tokens of prompt and the longer of its completions."""
+        return self.prompt_tokens + max(self.completion_tokens, self.rejected_tokens)
+
 
 @dataclass(frozen=True)
 class Workload:
@@ -116,9 +121,9 @@ class Workload:
 
     @property
     def n_evaluations(self) -> int:
-        """Validations during training."""
+        """Validations during training, the one before the first step included."""
         interval = max(1, -(-self.steps // self.training.eval_count))
-        return math.ceil(self.steps / interval)
+        return 1 + math.ceil(self.steps / interval)
 
 
 @dataclass(frozen=True)
@@ -243,7 +248,7 @@ def truncate_rows(rows: Sequence[RowTokens], max_tokens: int) -> list[tuple[int,
 
 def supervised_lengths(workload: Workload) -> list[tuple[int, int]]:
     """Tokens and scored positions of each row in supervised training; a long plain text becomes several."""
-    max_tokens = workload.training.max_length
+    max_tokens = workload.training.token_limit
     if workload.task == "classify":
         return [(min(row.tokens, max_tokens), 0) for row in workload.rows]
     if workload.task != "complete":
@@ -261,7 +266,7 @@ def replay_lengths(workload: Workload, n_own: int) -> list[tuple[int, int]]:
     """Tokens and scored positions of general examples, in their share beside `n_own` rows of the data."""
     n_wanted = replay.count_examples(n_own, workload.training.replay_share)
     rows = list(islice(cycle(workload.replay_rows), n_wanted))
-    return truncate_rows(rows, workload.training.max_length)
+    return truncate_rows(rows, workload.training.token_limit)
 
 
 def build_supervised_phases(
@@ -286,7 +291,7 @@ def build_supervised_phases(
 
     train_lengths = [*lengths, *replay_lengths(workload, len(lengths))]
     test_batches = build_batches(workload.n_test) if workload.n_test else ()
-    n_outer_validations = 1 if test_batches else 2
+    n_outer_validations = 0 if test_batches else 2
     phases = [
         Phase(
             "check",

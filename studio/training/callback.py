@@ -52,6 +52,9 @@ LOGGED_METRICS = {
 # What a checkpoint holds beside the states of model, optimizer and random generators. It is written last,
 # so that its presence marks the checkpoint as complete.
 MONITOR_STATE_FILE = "watch.json"
+# Scores that a state is chosen by before its loss, the first that it has: shares of right answers, 0 to 1.
+# Macro F1 before accuracy: where most examples are of one class, always naming it is accurate too.
+CHOOSING_SCORES = ("f1", "accuracy")
 
 
 class MonitorCallback(TrainerCallback):  # type: ignore[misc] # transformers ships no types
@@ -67,11 +70,12 @@ class MonitorCallback(TrainerCallback):  # type: ignore[misc] # transformers shi
     Attributes:
         step: Optimizer steps taken so far.
         steps: Optimizer steps in all.
-        best_step: The step of the lowest validation loss; 0 before the first validation.
+        best_step: The step of the best validation (`quality`); 0 where no step was better than the start.
         best_scores: The scores at that step.
-        first: The scores before the first step, where `start` was called.
+        initial_scores: The scores before the first step.
         stopped: Whether the training ended because it was asked to stop.
-        early: Whether it ended because the validation loss no longer fell.
+        stopped_early: Whether it ended because validations brought no progress.
+        seconds_saved: What the steps that early stopping left out would have taken at this training's pace.
     """
 
     def __init__(self, run: Run, stage: str, model: Any, measure: Callable[[], Scores] | None) -> None:
@@ -79,31 +83,23 @@ class MonitorCallback(TrainerCallback):  # type: ignore[misc] # transformers shi
         self.training = run.plan.training
         self.folder = run.folder / "checkpoints" / stage
         self.step = self.steps = self.best_step = 0
-        self.best_scores: Scores = {"loss": math.inf}
+        self.best_scores: Scores = {}
         self.initial_scores: Scores = {}
         self.stopped = self.stopped_early = False
+        self.seconds_saved = 0.0
         # Of the validations that the plan asks for; a stop brings one more, which does not count.
-        self._checks_without_progress, self._lowest_loss = 0, math.inf
+        self._checks_without_progress = 0
+        self._records: Scores = {}
         self._validation_steps: set[int] = set()
         self._validation_seconds = 0.0
         self._saved_at, self._save_seconds = time.monotonic(), 0.0
         self._status_written_at = 0.0
-        self._step_started_at = self._step_cpu_started_at = 0.0
+        self._training_started_at = self._step_started_at = self._step_cpu_started_at = 0.0
         self._step_metrics: dict[str, float] = {}
         self._tokens_seen = 0
         self._tunes_threads = device.uses_cpu()
         self._thread_tuner = ThreadTuner(torch.get_num_threads(), torch.set_num_threads, benchmark_matmul)
         self._time_left = TimeLeft(history.load_estimate(run).get("stretches", {}), stage)
-
-    def start(self) -> None:
-        """Measure the state before the first step and save it as the best so far."""
-        assert self.measure is not None
-        self.best_scores = self.initial_scores = self.measure()
-        _require_finite(self.best_scores["loss"], 0)
-        self._lowest_loss = self.best_scores["loss"]
-        runs.rewind(self.run, self.stage, -1)
-        runs.add_point(self.run, self.stage, 0, 0, **as_point(self.best_scores))
-        trainable.save(self.model, self.folder)
 
     def checkpoint(self) -> str | None:
         """The folder of the checkpoint to resume this stage from; None where it begins."""
@@ -112,28 +108,40 @@ class MonitorCallback(TrainerCallback):  # type: ignore[misc] # transformers shi
             return None
         state = json.loads((checkpoint_folder / MONITOR_STATE_FILE).read_text(encoding="utf-8"))
         self.best_step, self.best_scores = state["best_step"], state["best"]
+        self.initial_scores = state.get("initial", {})
         self._checks_without_progress = state["without_progress"]
-        # Earlier versions of the studio saved the best scores only.
-        self._lowest_loss = state.get("lowest", self.best_scores["loss"])
+        self._records = state.get("records", {})  # an earlier studio saved none
         return str(checkpoint_folder)
 
     def restore(self) -> None:
         """Put the parameters of the best validation back into the model."""
-        if math.isfinite(self.best_scores["loss"]):
+        if self.best_scores:
             trainable.restore(self.model, self.folder)
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-        """Decide at which steps to validate, and drop points after the step that training resumes from."""
+        """Measure the start and decide at which steps to validate.
+
+        A training that goes on drops the points after the step that it goes on from.
+        """
         self.step, self.steps = state.global_step, state.max_steps
-        if self.measure:
-            interval = max(1, math.ceil(self.steps / self.training.eval_count))
-            self._validation_steps = {*range(interval, self.steps + 1, interval), self.steps}
         self._tokens_seen = int(state.num_input_tokens_seen)
-        self._time_left.begin(self.step, self.steps)
         runs.rewind(self.run, self.stage, self.step)
         if self._tunes_threads:
             self._thread_tuner.choose()
         runs.set_status(self.run, "training", self.stage, step=self.step, steps=self.steps)
+        if self.measure:
+            interval = max(1, math.ceil(self.steps / self.training.eval_count))
+            self._validation_steps = {*range(interval, self.steps + 1, interval), self.steps}
+        if self.measure and not self.best_scores:
+            self._measure_start()
+        self._time_left.begin(self.step, self.steps)
+        self._training_started_at = time.perf_counter()
+
+    def on_train_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        """Tell what early stopping has saved."""
+        if self.stopped_early:
+            seconds = time.perf_counter() - self._training_started_at
+            self.seconds_saved = seconds * (self.steps / self.step - 1)
 
     def on_step_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         """Start the clocks of a step."""
@@ -163,8 +171,9 @@ class MonitorCallback(TrainerCallback):  # type: ignore[misc] # transformers shi
         monitor_state = {
             "best_step": self.best_step,
             "best": self.best_scores,
+            "initial": self.initial_scores,
             "without_progress": self._checks_without_progress,
-            "lowest": self._lowest_loss,
+            "records": self._records,
         }
         write_json(self.folder / f"checkpoint-{state.global_step}" / MONITOR_STATE_FILE, monitor_state)
 
@@ -201,27 +210,45 @@ class MonitorCallback(TrainerCallback):  # type: ignore[misc] # transformers shi
             is_crowded = cpu_seconds / (seconds * threads) < CROWDED_CPU_SHARE
             self._thread_tuner.step(tokens / seconds, crowded=is_crowded)
 
+    def _measure_start(self) -> None:
+        """Score the state before the first step, the first candidate for the best, and save it."""
+        runs.rewind(self.run, self.stage, -1)
+        self.initial_scores = self._measure_scores(epoch=0.0)
+        self._count_progress(self.initial_scores)
+        self._keep(self.initial_scores)
+
     def _validate(self, state: Any, control: Any) -> None:
+        scores = self._measure_scores(state.epoch or 0.0)
+        if quality(scores) > quality(self.best_scores):
+            self._keep(scores)
+        if self.step in self._validation_steps:
+            self._count_progress(scores)
+            patience = self.training.early_stopping_patience
+            if patience and self._checks_without_progress >= patience:
+                self.stopped_early = control.should_training_stop = True
+
+    def _measure_scores(self, epoch: float) -> Scores:
+        """Validation scores of the model as it is, written as a point."""
         assert self.measure is not None
         started_at = time.perf_counter()
         scores = self.measure()
         self._validation_seconds = time.perf_counter() - started_at
         _require_finite(scores["loss"], self.step)
-        runs.add_point(self.run, self.stage, self.step, state.epoch or 0, **as_point(scores))
-        if scores["loss"] < self.best_scores["loss"]:
-            self.best_scores, self.best_step = scores, self.step
-            trainable.save(self.model, self.folder)
-        if self.step in self._validation_steps:
-            self._count_progress(scores["loss"])
-            patience = self.training.early_stopping_patience
-            if patience and self._checks_without_progress >= patience:
-                self.stopped_early = control.should_training_stop = True
+        runs.add_point(self.run, self.stage, self.step, epoch, **as_point(scores))
+        return scores
 
-    def _count_progress(self, loss: float) -> None:
-        if loss < self._lowest_loss:
-            self._checks_without_progress, self._lowest_loss = 0, loss
-        else:
-            self._checks_without_progress += 1
+    def _keep(self, scores: Scores) -> None:
+        """Save the state as it is, which these scores make the best so far."""
+        self.best_scores, self.best_step = scores, self.step
+        trainable.save(self.model, self.folder)
+
+    def _count_progress(self, scores: Scores) -> None:
+        """Count a check without progress: neither its loss nor its share of right answers is a record."""
+        right, negative_loss = quality(scores)
+        merits = {"right": right, "negative_loss": negative_loss}
+        made_progress = any(merit > self._records.get(name, -math.inf) for name, merit in merits.items())
+        self._checks_without_progress = 0 if made_progress else self._checks_without_progress + 1
+        self._records = {name: max(merit, self._records.get(name, merit)) for name, merit in merits.items()}
 
     def _write_status(self) -> None:
         now = time.monotonic()
@@ -239,6 +266,16 @@ class MonitorCallback(TrainerCallback):  # type: ignore[misc] # transformers shi
             steps=self.steps,
             seconds_left=round(seconds_left, 1),
         )
+
+
+def quality(scores: Scores) -> tuple[float, float]:
+    """What a state is chosen by, the more the better: its share of right answers, then a low loss.
+
+    Returns:
+        Macro F1 or accuracy (0 to 1; 0 where the scores have neither), and minus the loss (nats).
+    """
+    right = next((scores[name] for name in CHOOSING_SCORES if name in scores), 0.0)
+    return right, -scores["loss"]
 
 
 def _require_finite(loss: float, step: int) -> None:

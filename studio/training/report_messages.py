@@ -9,6 +9,10 @@ TEXTS_CUT_OR_DROPPED = Message(
     "Examples cut at {length} tokens: {cut}; left out as too long: {dropped}."
     " Raise the longest example (max length) or shorten the texts."
 )
+START_KEPT = Message(
+    "No step was better than the start, so the start is kept: nothing was learned."
+    " Try more examples, another learning rate or another method."
+)
 
 LINEAR_BASELINE = Message(
     "A linear model on the same embeddings reaches {accuracy:.0%}, in {seconds:.0f} seconds."
@@ -29,3 +33,8 @@ def describe_truncation(report: Mapping[str, Any]) -> Message | None:
     if not isinstance(texts, Mapping) or not (texts.get("cut") or texts.get("dropped")):
         return None
     return TEXTS_CUT_OR_DROPPED.format(length=texts["max_length"], cut=texts["cut"], dropped=texts["dropped"])
+
+
+def describe_kept_start(report: Mapping[str, Any]) -> Message | None:
+    """That no step was better than the state before the first, which is the result; None where one was."""
+    return None if report.get("best_step", 1) else START_KEPT

@@ -11,10 +11,12 @@ from studio.data import examples, replay, split, store
 from studio.data.examples import Encoded, Example
 from studio.data.split import Splits
 from studio.errors import BadData, BadPlan
+from studio.estimate import dataset_lengths
 from studio.estimate.machines import hardware
 from studio.i18n import Message
 from studio.methods import defaults
 from studio.methods.spec import Method, Scores, StageMonitor, TrainingContext
+from studio.methods.workload import RowTokens
 from studio.models import shape
 from studio.models.fetch import FetchedModel
 from studio.models.shape import ModelShape
@@ -195,8 +197,9 @@ def load_context(
 
     _require_compatible(run.plan, base)
     model_shape = shape.from_folder(base.folder)
-    plan = defaults.fill_training(run.plan, method, model_shape, len(splits.train))
     tokenizer = load.tokenizer(base.folder)
+    rows = _count_tokens(splits, run.plan, tokenizer) if run.plan.training.max_length is None else ()
+    plan = defaults.fill_training(run.plan, method, model_shape, len(splits.train), rows)
     labels = _collect_labels(plan, splits)
     model = load.base_model(base.folder, plan.task, labels, plan.training.seed, method.weights == "nf4")
     checksum, architecture = load.fingerprint(model), type(model).__name__
@@ -264,10 +267,17 @@ def _collect_labels(plan: Plan, splits: Splits) -> tuple[str, ...]:
     return tuple(examples.collect_labels(splits.train + splits.validation + splits.test))
 
 
+def _count_tokens(splits: Splits, plan: Plan, tokenizer: Any) -> Sequence[RowTokens]:
+    """Tokens of training examples that represent all."""
+    return dataset_lengths.sample_rows(
+        splits.train, lambda example: dataset_lengths.count_row(example, plan.task, tokenizer)
+    )
+
+
 def _limit_length(plan: Plan, method: Method, model_shape: ModelShape) -> Plan:
     """The plan with the longest text that the model can read: virtual tokens take positions too."""
     settings = method.resolve_settings(plan.method.settings)
-    max_length = method.max_text_tokens(model_shape, settings, plan.training.max_length)
+    max_length = method.max_text_tokens(model_shape, settings, plan.training.token_limit)
     training = plan.training.model_copy(update={"max_length": max_length})
     return plan.model_copy(update={"training": training})
 
@@ -278,7 +288,7 @@ def _encode_splits(
     """The tokenized examples of each split; the test split may have none."""
 
     def encode(split_examples: Sequence[Example]) -> list[Encoded]:
-        max_length, mask_history = plan.training.max_length, plan.training.mask_history
+        max_length, mask_history = plan.training.token_limit, plan.training.mask_history
         return examples.encode_examples(
             split_examples, plan.task, tokenizer, max_length, labels, mask_history
         )
@@ -299,4 +309,4 @@ def _summarize_lengths(
     n_encoded = sum(len(rows) for rows in encoded.values())
     # A long text to continue becomes several rows, and none is dropped.
     n_dropped = 0 if plan.task == "complete" else n_examples - n_encoded
-    return {"max_length": plan.training.max_length, "cut": n_cut, "dropped": n_dropped}
+    return {"max_length": plan.training.token_limit, "cut": n_cut, "dropped": n_dropped}

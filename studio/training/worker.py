@@ -139,7 +139,7 @@ def _execute(run: Run) -> None:
     if method.generate_rows:
         train, validation = method.generate_rows(context)
         context = dataclasses.replace(context, train=train, validation=validation)
-    scores_before = _evaluate_base(run, context, method)
+    scores_before = _evaluate_base(run, context)
     linear_baseline = _start_from_linear_fit(run, context)
     run_queue.raise_if_stopped(run)
     model, failure = _train(run, method, context, monitors)
@@ -152,8 +152,9 @@ def _execute(run: Run) -> None:
     tuned_checksum = _save_result(run, context, model, fetched)
     training = context.plan.training.model_dump()
     usage = usage_meter.measure()
-    is_complete = not (failure or is_resumed or last_monitor.stopped or last_monitor.stopped_early)
-    _record_usage(run, usage, is_complete)
+    seconds_saved = sum(monitor.seconds_saved for monitor in monitors)
+    is_complete = not (failure or is_resumed or last_monitor.stopped)
+    _record_usage(run, usage, seconds_saved, is_complete)
     report = {
         **prepared.report_section,
         **load_report,
@@ -164,7 +165,8 @@ def _execute(run: Run) -> None:
         "measured_on": eval_split(context),
         "best_step": last_monitor.best_step,
         "stopped": last_monitor.stopped,
-        "stopped_early": last_monitor.stopped_early,
+        "stopped_early": any(monitor.stopped_early for monitor in monitors),
+        "seconds_saved": round(seconds_saved, 1),
         "training": training,
         "learning_rate": training["learning_rate"],
         "method": context.notes,
@@ -193,9 +195,12 @@ def _monitor_factory(run: Run, monitors: list[StageMonitor]) -> run_setup.Create
     return create_monitor
 
 
-def _record_usage(run: Run, usage: dict[str, float], is_complete: bool) -> None:
-    """Note what the run took, so that later estimates learn from it."""
-    minutes = (usage["seconds"] - usage["fetch_seconds"]) / 60
+def _record_usage(run: Run, usage: dict[str, float], seconds_saved: float, is_complete: bool) -> None:
+    """Note what the run took, so that later estimates learn from it.
+
+    An estimate is for the full length, so a run that ended early counts as if it had gone on at its pace.
+    """
+    minutes = (usage["seconds"] - usage["fetch_seconds"] + seconds_saved) / 60
     was_busy = usage.get("core_share", 1) < history.MIN_CORE_SHARE
     history.add_entry(run, minutes, usage["peak_memory_gb"], is_complete, was_busy=was_busy)
 
@@ -209,13 +214,12 @@ def eval_split(context: TrainingContext) -> str:
     return "test" if context.test and not generates_rows else "validation"
 
 
-def _evaluate_base(run: Run, context: TrainingContext, method: Method) -> Scores:
+def _evaluate_base(run: Run, context: TrainingContext) -> Scores:
     """The base model's scores; a run that goes on has saved them.
 
     An untrained soft prompt already changes the model's outputs, so the base is measured without it.
     """
     from studio.data import collate  # noqa: PLC0415 - loads torch
-    from studio.training.callback import as_point  # noqa: PLC0415
 
     saved_path = run.folder / "checkpoints" / BASE_SCORES_FILE
     if saved_path.is_file():
@@ -223,11 +227,6 @@ def _evaluate_base(run: Run, context: TrainingContext, method: Method) -> Scores
     runs.set_status(run, "evaluating", "before")
     model = context.model.get_base_model() if collate.get_prompt_config(context.model) else context.model
     scores = _evaluate(run, context, model)
-    # Where the curve of the validation loss begins.
-    start_scores = (
-        scores if eval_split(context) == "validation" else context.measure(model, context.validation)
-    )
-    runs.add_point(run, method.stages[0], 0, 0.0, **as_point(start_scores))
     saved_path.parent.mkdir(exist_ok=True)
     write_json(saved_path, scores)
     return scores

@@ -169,7 +169,7 @@ STORED_ESTIMATE["price"] = {"per_hour": 0.6, "billed": "minute", "start_minutes"
         (300, {}, history.FASTER),
         (900, {"core_share": 0.4}, history.MACHINE_BUSY.format(share=0.4)),
         (300, {"stopped": True}, history.STOPPED),
-        (300, {"stopped_early": True}, history.STOPPED_EARLY),
+        (300, {"stopped_early": True, "seconds_saved": 300}, history.STOPPED_EARLY.format(minutes=10.0)),
         (300, {"resumed": True}, history.RESUMED),
         (660, {"peak_memory_gb": 2.5}, history.MORE_MEMORY),
         (660, {"peak_memory_gb": 1.5}, history.LESS_MEMORY),

@@ -4,9 +4,11 @@ By the amount of data, as docs/methods.md derives it.
 """
 
 import pytest
+from estimate_cases import shape_of
 
 from studio import methods
 from studio.methods import defaults
+from studio.methods.workload import RowTokens
 
 
 @pytest.mark.parametrize(
@@ -55,17 +57,40 @@ def fill(make_plan, n_rows, **training):
         "lora", "chat", **{"epochs": None, "batch_size": None, "learning_rate": None, **training}
     )
     shape = all_methods.find_base_model(plan.model).shape
-    return defaults.fill_training(plan, methods.get("lora"), shape, n_rows).training
+    return defaults.fill_training(plan, methods.get("lora"), shape, n_rows, [RowTokens(60, 40)]).training
 
 
 def test_what_the_plan_leaves_out_is_filled_in_and_what_it_says_stays(make_plan):
     filled = fill(make_plan, n_rows=1_000)
     assert (filled.batch_size, filled.epochs) == (16, 3)
     assert filled.learning_rate and filled.learning_rate > 0
-    stated = fill(make_plan, n_rows=1_000, batch_size=4, epochs=7, learning_rate=0.5)
+    stated = fill(make_plan, n_rows=1_000, batch_size=4, epochs=7, learning_rate=0.5, max_length=96)
     assert (stated.batch_size, stated.epochs, stated.learning_rate) == (4, 7, 0.5)
+    assert (fill(make_plan, n_rows=1_000, max_length=None).token_limit, stated.token_limit) == (128, 96)
 
 
 @pytest.mark.parametrize(("accumulation", "batch_size"), [(1, 8), (3, 6), (8, 8), (20, 20)])
 def test_a_default_batch_is_divided_by_its_micro_batches(make_plan, accumulation, batch_size):
     assert fill(make_plan, n_rows=100, gradient_accumulation_steps=accumulation).batch_size == batch_size
+
+
+@pytest.mark.parametrize(
+    ("rows", "method", "task", "max_length"),
+    [
+        ([RowTokens(60, 40)] * 99 + [RowTokens(60, 440)], "lora", "chat", 128),  # one of 100 may be longer
+        ([RowTokens(60, 40)] * 98 + [RowTokens(60, 440)], "lora", "chat", 512),
+        ([RowTokens(64)], "full", "classify", 64),
+        ([RowTokens(65)], "full", "classify", 128),
+        ([RowTokens(50, 20, 90), RowTokens(50, 80, 20)], "rlhf", "prefer", 192),
+        ([RowTokens(30)], "upft", "prompts", 320),  # 256 for what the model writes
+        ([RowTokens(1, 9_000)], "lora", "complete", 512),
+        ([RowTokens(1_000, 9_000)], "lora", "chat", 2_048),
+        ([RowTokens(700)], "full", "classify", 512),  # all that MiniLM reads
+    ],
+)
+def test_the_limit_is_the_length_of_the_longest_but_one_in_a_hundred(
+    rows, method, task, max_length, make_plan
+):
+    plan = make_plan("lora", "chat").model_copy(update={"task": task})
+    shape = shape_of("minilm-l6" if task == "classify" else "smollm2-135m")
+    assert defaults.default_max_length(rows, plan, methods.get(method), shape) == max_length

@@ -21,6 +21,7 @@ from studio.storage import home
 from studio.training import callback as run_callback
 from studio.training import launcher, setup, worker
 from studio.training import queue as run_queue
+from studio.ui.train.results import describe_results
 
 Usage = namedtuple("Usage", "total used free")
 
@@ -164,7 +165,8 @@ def test_validation_is_measured_before_the_first_step_and_as_often_as_planned(wa
     steps = max(losses)
     interval = math.ceil(steps / 3)
     assert sorted(losses) == sorted({0, *range(interval, steps + 1, interval), steps})
-    assert losses[0] == pytest.approx(runs.report(run)["before"]["loss"], abs=1e-5)
+    if way[0] not in ("prefix", "qat"):  # an untrained prefix and rounding already change the answers
+        assert losses[0] == pytest.approx(runs.report(run)["before"]["loss"], abs=1e-5)
 
 
 def test_the_report_says_what_was_trained_on_what(way, finished, bases):
@@ -267,6 +269,26 @@ def test_texts_longer_than_what_the_model_can_read_are_cut_and_counted(
     assert report["texts"] == {"max_length": max_length, "cut": 1, "dropped": 0}
 
 
+@pytest.mark.parametrize(
+    ("method", "task", "extra_row", "max_length", "n_cut"),
+    [
+        ("lora", "chat", "where is it,Thanks. It is on its way.\n", 64, 0),
+        ("lora", "chat", f"where is it,{'Thanks. ' * 150}\n", 256, 1),  # all that the model reads
+        ("full", "classify", f"{'the parcel is late ' * 20},delivery\n", 64, 1),
+    ],
+)
+def test_a_length_that_is_left_out_is_that_of_the_examples(
+    method, task, extra_row, max_length, n_cut, make_plan, chat_csv, classify_csv
+):
+    path = {"chat": chat_csv, "classify": classify_csv}[task]
+    with path.open("a", encoding="utf-8") as file:
+        file.write(extra_row)
+    plan = changed(make_plan(method, task, epochs=0.25, max_length=None), data=Data(source=str(path)))
+    report = runs.report(train(plan))
+    assert report["texts"] == {"max_length": max_length, "cut": n_cut, "dropped": 0}
+    assert report["training"]["max_length"] == max_length
+
+
 def test_an_example_whose_prompt_fills_the_context_is_dropped_and_counted(make_plan, chat_csv):
     with chat_csv.open("a", encoding="utf-8") as file:
         file.write(f"{'where is the lamp ' * 300},Here.\n")
@@ -284,16 +306,17 @@ def test_the_best_state_is_kept_and_not_the_last(make_memorizing_plan):
     assert report["after"]["loss"] == pytest.approx(losses[best_step], abs=1e-5)
 
 
-def test_a_training_that_only_made_it_worse_keeps_its_best_state_and_says_which(make_plan):
+def test_a_training_that_only_made_it_worse_gives_back_its_start_and_says_so(make_plan):
     run = train(
         make_plan("full", epochs=2, learning_rate=0.5, lr_scheduler_type="constant", warmup_ratio=0.0)
     )
     losses, report = validation_losses(run), runs.report(run)
     start_loss = losses.pop(0)
     assert min(losses.values()) > start_loss, "this training was meant to fail"
-    best_step = min(losses, key=losses.get)
-    assert report["best_step"] == best_step
-    assert report["after"]["loss"] == pytest.approx(losses[best_step], rel=1e-4)
+    assert report["best_step"] == 0
+    assert report["after"]["loss"] == report["before"]["loss"]
+    assert report["tuned"]["checksum"] == report["base"]["checksum"]
+    assert "the start is kept" in describe_results(run, report, "en")
 
 
 @pytest.mark.parametrize(
@@ -326,6 +349,7 @@ def test_a_training_without_progress_stops_early_when_patience_ends(make_memoriz
     report = runs.report(run)
     assert report["stopped_early"]
     assert not report["stopped"]
+    assert report["seconds_saved"] > 0
     assert runs.status(run).state == "done"
     assert len([step for step in validation_losses(run) if step > report["best_step"]]) == 2
 

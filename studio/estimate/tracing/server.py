@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any
 
 from studio.errors import explain
 from studio.estimate.op_counts import total
-from studio.methods.workload import RowTokens
 
 if TYPE_CHECKING:
     from studio.estimate.tracing.meta_step import MetaStep
@@ -48,7 +47,7 @@ def count_lengths(request: dict[str, Any]) -> dict[str, Any]:
     tokenizer = load.tokenizer(Path(request["folder"]))
     rows = dataset_lengths.sample_rows(
         parsed_examples,
-        lambda example: _count_example_tokens(example, task, tokenizer),
+        lambda example: dataset_lengths.count_row(example, task, tokenizer),
         int(request["evenly"]),
     )
     return {
@@ -56,30 +55,6 @@ def count_lengths(request: dict[str, Any]) -> dict[str, Any]:
         "count": len(parsed_examples),
         "known": dataset_lengths.count_known_answers(parsed_examples, task),
     }
-
-
-def _count_example_tokens(example: dict[str, str], task: str, tokenizer: Any) -> RowTokens:
-    from studio.data import examples  # noqa: PLC0415
-
-    if task == "classify":
-        return RowTokens(len(tokenizer(example["text"])["input_ids"]))
-    if task == "complete":
-        return RowTokens(1, len(tokenizer(example["text"])["input_ids"]))
-    prompt = examples.to_prompt_messages(example)
-    n_prompt = len(examples.apply_chat_template(tokenizer, prompt, add_generation_prompt=True))
-    if task == "prompts":
-        return RowTokens(n_prompt)
-
-    def count_completion(completion: str) -> int:
-        """Return the tokens that a completion adds to the prompt."""
-        if not completion:
-            return 0
-        messages = [*prompt, {"role": "assistant", "content": completion}]
-        n_tokens = len(examples.apply_chat_template(tokenizer, messages, add_generation_prompt=False))
-        return max(0, n_tokens - n_prompt)
-
-    completion = examples.to_messages(example)[-1]["content"]
-    return RowTokens(n_prompt, count_completion(completion), count_completion(example.get("rejected", "")))
 
 
 def preview_examples(request: dict[str, Any]) -> dict[str, Any]:

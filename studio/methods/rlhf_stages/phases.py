@@ -67,7 +67,7 @@ def phases(settings: Settings, load: Workload) -> tuple[Phase, ...]:
 
 def _pair_texts(load: Workload) -> list[tuple[int, int]]:
     """Tokens of each text and of its answer, two texts a pair; pairs that do not fit are left out."""
-    fitting_rows = [row for row in load.rows if _longest_of_pair(row) <= load.training.max_length]
+    fitting_rows = [row for row in load.rows if _longest_of_pair(row) <= load.training.token_limit]
     texts = []
     for row in fitting_rows or load.rows:
         for answer_tokens in (row.completion_tokens, row.rejected_tokens):
@@ -107,7 +107,7 @@ def _reward_model_phases(settings: Settings, load: Workload) -> tuple[Phase, ...
         "check",
         workload.build_micro_batches(texts, EVAL_BATCH_SIZE, n_validation_texts),
         "rlhf",
-        passes=2 + min(steps, load.training.eval_count),
+        passes=2 + min(steps, load.training.eval_count),  # and the start and the result
         head="classes",
         extra_models=1.0,
     )
@@ -163,7 +163,7 @@ def _policy_phases(settings: Settings, load: Workload, reward_name: str) -> tupl
 
 def _fitting_prompt_lengths(load: Workload, completion_length: int) -> list[int]:
     """Tokens of the prompts that leave room for an answer; of the first prompt where none does."""
-    max_prompt_tokens = load.training.max_length - completion_length
+    max_prompt_tokens = load.training.token_limit - completion_length
     lengths = [row.prompt_tokens for row in load.rows if row.prompt_tokens <= max_prompt_tokens]
     return lengths or [load.rows[0].prompt_tokens]
 
@@ -177,5 +177,5 @@ def _dpo_phases(settings: Settings, load: Workload) -> tuple[Phase, ...]:
     return (
         Phase("reference", train_batches, "rlhf", uses_trl=True),
         Phase("dpo", train_batches, "rlhf", with_gradients=True, optimizer_steps=steps, uses_trl=True),
-        Phase("check", validation_batches, passes=2 + min(steps, load.training.eval_count)),
+        Phase("check", validation_batches, passes=3 + min(steps, load.training.eval_count)),
     )

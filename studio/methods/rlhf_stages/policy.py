@@ -200,7 +200,7 @@ def train_policy(
         BadData: No prompt leaves room for an answer.
     """
     max_completion_length = resolve_max_completion_length(context, reward_name)
-    max_length = context.plan.training.max_length
+    max_length = context.plan.training.token_limit
     max_prompt_tokens = max_length - max_completion_length
     train_prompts = select_prompts(context, TRAIN, max_prompt_tokens)
     held_out_prompts = select_prompts(context, HELD_OUT, max_prompt_tokens)[:MAX_HELD_OUT_PROMPTS]
@@ -281,7 +281,7 @@ def train_dpo(context: TrainingContext, policy: Any) -> tuple[Any, bool]:
     Raises:
         BadData: No pair fits into the longest length.
     """
-    max_length, beta = context.plan.training.max_length, float(context.settings["beta"])
+    max_length, beta = context.plan.training.token_limit, float(context.settings["beta"])
     train_pairs, held_out_pairs = (_encode_pairs(context, split, max_length) for split in (TRAIN, HELD_OUT))
     if not train_pairs or not held_out_pairs:
         raise BadData(NO_QUESTION_FITS, NO_QUESTION_FITS_TO_DO, answer=1, length=max_length)

@@ -243,7 +243,7 @@ def train(context: TrainingContext, start_folder: Path, is_fresh: bool) -> tuple
         BadData: No pair fits into the longest length.
     """
     model = load(start_folder, context.plan.training.seed, is_fresh)
-    tokenizer, max_length = context.tokenizer, context.plan.training.max_length
+    tokenizer, max_length = context.tokenizer, context.plan.training.token_limit
     train_pairs, held_out_pairs = (encode_pairs(rows, tokenizer, max_length) for rows in context.examples)
     if not train_pairs or not held_out_pairs:
         raise BadData(
@@ -259,7 +259,7 @@ def train(context: TrainingContext, start_folder: Path, is_fresh: bool) -> tuple
     def validate() -> Scores:
         return evaluate_pairs(trainer.model, tokenizer, held_out_pairs)
 
-    monitor = stage_files.run_trainer(context, "reward", trainer, validate, measure_start=True)
+    monitor = stage_files.run_trainer(context, "reward", trainer, validate)
     merged_model = stage_files.merge_adapter(trainer.model)
     # In the format in which it will be loaded again.
     merged_model.score.weight.data = merged_model.score.weight.data.to(merged_model.dtype)

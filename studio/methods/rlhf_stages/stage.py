@@ -130,7 +130,6 @@ def run_trainer(
     trainer: Any,
     measure: Callable[[], Scores] | None,
     callbacks: Sequence[TrainerCallback] = (),
-    measure_start: bool = False,
 ) -> StageMonitor:
     """Train a trainer's model under a monitor, and leave it in its best state.
 
@@ -140,8 +139,6 @@ def run_trainer(
         trainer: A TRL trainer.
         measure: Gives validation scores; without it the last state is kept.
         callbacks: Further callbacks.
-        measure_start: Whether the state before the first step competes for the best: it is kept where
-            training does not improve on it.
 
     Returns:
         The stage's monitor.
@@ -149,8 +146,6 @@ def run_trainer(
     supervised.upcast_trainable(trainer.model)
     trainer.remove_callback(PrinterCallback)
     monitor = context.create_monitor(stage, trainer.model, measure)
-    if measure_start:
-        monitor.start()
     for callback in (monitor, *callbacks, NoCheckpoints()):
         trainer.add_callback(callback)
     trainer.train()

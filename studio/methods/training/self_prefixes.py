@@ -86,7 +86,7 @@ def generate_rows(context: TrainingContext) -> tuple[list[Encoded], list[Encoded
     for example, completion_ids in zip(opening_examples, openings, strict=True):
         train.append(_build_opening_row(context, example, completion_ids))
     full_prompts = [_encode_question(context, example) for example in full_examples]
-    free_tokens = context.plan.training.max_length - max(map(len, full_prompts), default=0)
+    free_tokens = context.plan.training.token_limit - max(map(len, full_prompts), default=0)
     full_tokens = max(prefix_length, min(MAX_COMPLETION_TOKENS, free_tokens))
     train += _build_rows(full_prompts, sampler.sample(full_prompts, full_tokens))
     validation_prompts = [_encode_question(context, example) for example in validation_examples]
@@ -112,7 +112,7 @@ def _prepend_instruction(context: TrainingContext) -> None:
 
 def _select_short_questions(context: TrainingContext) -> tuple[list[Example], list[Example]]:
     """Training and validation examples whose question leaves space for an opening; else BadData."""
-    max_length = context.plan.training.max_length
+    max_length = context.plan.training.token_limit
     max_prompt_tokens = max_length - int(context.settings["prefix_length"])
     if context.settings["template"]:
         max_prompt_tokens -= len(context.tokenizer(FIRST_STEP_INSTRUCTION)["input_ids"]) + 1

@@ -16,7 +16,10 @@ LEARNING_RATE_HELP = label(
 )
 MORE_SETTINGS = label("More settings")
 MAX_LENGTH = label("Longest example in tokens (max length)")
-MAX_LENGTH_HELP = label("Longer texts are cut here; a token is about three quarters of an English word.")
+MAX_LENGTH_HELP = label(
+    "0 takes what the longest examples need. Longer texts are cut here; a token is about three quarters of an"
+    " English word."
+)
 VALIDATION_SHARE = label("Share kept aside to check on (validation)")
 VALIDATION_SHARE_HELP = label("The model never trains on these; the validation loss is measured on them.")
 TEST_SHARE = label("Share kept for the final test")
@@ -30,7 +33,7 @@ EVAL_COUNT_HELP = label(
     " each takes a little time."
 )
 PATIENCE = label("Stop after so many checks without progress (early stopping)")
-PATIENCE_HELP = label("0 never stops early. The best state is kept either way.")
+PATIENCE_HELP = label("0 always trains to the end. The best state is kept either way.")
 LR_SCHEDULER = label("How the size of the steps changes (learning rate schedule)")
 LR_SCHEDULER_HELP = label(
     "Big steps find the direction, small ones at the end settle. Falling evenly suits nearly always."

@@ -10,6 +10,7 @@ from studio.data.examples import Example
 from studio.data.schema.infer_roles import role_label
 from studio.data.split import Splits
 from studio.errors import BadPlan, explain
+from studio.estimate import dataset_lengths
 from studio.estimate.all_methods import BaseModelInfo
 from studio.i18n import Message
 from studio.methods import defaults
@@ -36,6 +37,7 @@ PLAN_SUMMARY = Message(
     " {check} more are kept aside to check on (validation)."
 )
 TEST_SUMMARY = Message(" {test} more are kept for the final test.")
+EARLY_END = Message(" It may end earlier: once {patience} checks in a row bring no progress.")
 
 
 def build_plan(form: FormState, *, strict: bool = True) -> Plan:
@@ -128,6 +130,9 @@ def describe_plan(run_plan: Plan, lang: str) -> str:
     )
     if splits.test:
         summary += TEST_SUMMARY.render(lang, test=len(splits.test))
+    training = run_plan.training
+    if 0 < training.early_stopping_patience < training.eval_count:
+        summary += EARLY_END.render(lang, patience=training.early_stopping_patience)
     return summary
 
 
@@ -210,14 +215,26 @@ def max_text_tokens(form: FormState, base: BaseModelInfo | None) -> int:
     """How many tokens of a text the chosen method reads; virtual tokens leave fewer than max length.
 
     Args:
-        form: The form, of which method, settings and max length count.
+        form: The form. Where max length is left to the studio, its data and columns count too.
         base: The base model; None where it is not known, and max length alone counts.
+
+    Raises:
+        StudioError: Max length is left to the studio, and the data cannot be read.
     """
     method = next((method for method in methods.METHODS if method.name == form.method), None)
     if not base or not base.shape or not method:
         return form.max_length
     settings = _valid_settings(method, form.settings[method.name])
-    return method.max_text_tokens(base.shape, settings, form.max_length)
+    max_length = form.max_length or _default_max_length(form, base, method)
+    return method.max_text_tokens(base.shape, settings, max_length)
+
+
+def _default_max_length(form: FormState, base: BaseModelInfo, method: Method) -> int:
+    """The length limit that a run of the form would choose, from the examples' tokens as far as known."""
+    assert base.shape is not None
+    form_plan = build_plan(form, strict=False)
+    lengths = dataset_lengths.measure_lengths(form_plan, base.folder)
+    return defaults.default_max_length(lengths.rows, form_plan, method, base.shape)
 
 
 def field_labels(method_name: str) -> dict[str, Message]:

@@ -32,7 +32,7 @@ TRAINING_FIELDS: dict[str, tuple[Message, Message]] = {
     "seed": (messages.SEED, messages.SEED_HELP),
 }
 # Fields in which 0 or off means that the studio decides; a plan has None there.
-AUTO_FIELDS = ("learning_rate", "gradient_checkpointing")
+AUTO_FIELDS = ("learning_rate", "max_length", "gradient_checkpointing")
 # Fields for conversations alone: shown where the data has several answers each, or any at all.
 CHAT_FIELDS = ("mask_history", "replay_share")
 # Fields that belong to a plan's data and not to its training.
@@ -55,7 +55,7 @@ def build_training_fields() -> tuple[dict[str, Any], gr.HTML]:
     suggestion_notice = notices.notice_box("suits")
     with gr.Accordion(t(messages.MORE_SETTINGS), open=False):
         with gr.Row():
-            fields["max_length"] = _slider("max_length", "max-length", (16, 2048, 16), value=256)
+            fields["max_length"] = _slider("max_length", "max-length", (0, 2048, 16), value=0)
             fields["validation_share"] = _slider(
                 "validation_share", "validation-share", (0.05, 0.5, 0.05), value=0.1
             )
@@ -70,9 +70,9 @@ def build_training_fields() -> tuple[dict[str, Any], gr.HTML]:
             fields["warmup_ratio"] = _slider("warmup_ratio", "warmup-share", (0, 0.5, 0.01), value=0.05)
             fields["weight_decay"] = _slider("weight_decay", "weight-decay", (0, 1, 0.01), value=0)
         with gr.Row():
-            fields["eval_count"] = _slider("eval_count", "evaluations", (1, 50, 1), value=6)
+            fields["eval_count"] = _slider("eval_count", "evaluations", (1, 50, 1), value=10)
             fields["early_stopping_patience"] = _slider(
-                "early_stopping_patience", "patience", (0, 10, 1), value=0
+                "early_stopping_patience", "patience", (0, 10, 1), value=3
             )
             fields["seed"] = gr.Number(42, precision=0, minimum=0, **_texts("seed", "seed"))
         with gr.Row():

@@ -16,6 +16,7 @@ SUGGESTED_VALUES = Message(
     "Suggested for {count} training examples: epochs {epochs:g}, {batch} examples at a time,"
     " {steps} steps in all."
 )
+SUGGESTED_LENGTH = Message(" Longest example, automatic: {tokens} tokens.")
 SUGGESTED_FOR_FIRST_STAGE = Message("This holds for the first stage; the later ones are set above.")
 NO_SETTINGS = label("This method has no settings of its own: everything is trained.")
 UNKNOWN_METHOD = Message("There is no such method.")

@@ -276,11 +276,21 @@ def suggest_training_values(request: gr.Request, **fields: Any) -> tuple[Any, ..
         batch=batch_size,
         steps=defaults.count_steps(train_count, batch_size, epochs),
     )
+    text += _describe_default_length(form, lang)
     stage_note = messages.SUGGESTED_FOR_FIRST_STAGE.render(lang) if method.has_stage_settings else ""
     return (
         *(gr.skip() if name in form.edited else suggestions[name] for name in SUGGESTED_FIELDS),
         notices.notice(text, stage_note),
     )
+
+
+def _describe_default_length(form: FormState, lang: str) -> str:
+    """The length limit that the studio chooses; empty where the person has, or the model is not known."""
+    base = access.find_base(form.model)
+    if form.max_length or not base or not base.shape:
+        return ""
+    tokens = plan_form.max_text_tokens(form, base)
+    return messages.SUGGESTED_LENGTH.render(lang, tokens=f"{tokens:,}")
 
 
 def show_chat_fields(**fields: Any) -> tuple[Any, ...]:
@@ -582,24 +592,26 @@ def _wire_refresh(layout: _Layout, page: _Page, form_fields: dict[str, Any]) -> 
 
 
 def _wire_training_suggestions(layout: _Layout, page: _Page) -> None:
-    """Suggest training values by the amount of data, after whatever changes that amount."""
-    share_names = ("validation_share", "test_share", "replay_share")
-    share_fields = {name: layout.training_fields[name] for name in share_names}
+    """Suggest training values by the amount and length of the data, after whatever changes these."""
+    names = ("validation_share", "test_share", "replay_share", "max_length")
+    training_fields = {name: layout.training_fields[name] for name in names}
     inputs = {
         **_data_fields(page),
         "method": page.saved.method,
         "test": page.test,
         "edited": page.saved.edited,
-        **share_fields,
+        "model": layout.model,
+        **training_fields,
     }
     triggers = (
+        layout.model,
         page.source,
         page.saved.method,
         page.data.task,
         page.data.columns,
         page.data.revision,
         page.test,
-        *share_fields.values(),
+        *training_fields.values(),
     )
     suggested = [layout.training_fields[name] for name in SUGGESTED_FIELDS]
     after_any(*(component.change for component in triggers)).then(

@@ -93,7 +93,9 @@ def describe_results(run: Run, report: dict[str, Any], lang: str) -> str:
     parts += [*_describe_stages(notes, lang), read_method_notes(run, lang)]
     # Before its linear fit a classifier's head is random, and its loss says nothing.
     before = _get_section(report, "linear_baseline") or before
-    if _all_have("loss", before, after):
+    if kept_start := report_messages.describe_kept_start(report):
+        parts.append(kept_start.render(lang))
+    elif _all_have("loss", before, after):
         message = _loss_message(run, has_fallen=after["loss"] < before["loss"], has_notes=bool(notes))
         split_name = SPLIT_NAMES["test" if report.get("measured_on") == "test" else "validation"]
         parts.append(

@@ -7,6 +7,7 @@ import shutil
 
 import pytest
 import torch
+from transformers import TrainerControl, TrainerState
 
 from studio import methods, runs
 from studio.errors import NotPossible
@@ -196,7 +197,7 @@ def test_the_next_round_starts_from_the_last_one_and_outlives_it(
     assert torch.equal(seen["reward_model"], flat_parameters(first_reward_model))
     outcomes = runs.report(second)["method"]["stages"]
     assert outcomes == {"sft": "imported", "reward": "done", "rl": "done"}
-    assert [point for point in by_stage(second)["sft"] if "loss" in point] == []
+    assert "sft" not in by_stage(second)
     shutil.rmtree(first)
     imported = flat_parameters(load.base_model(second.folder / "stages" / "sft", "prefer"))
     assert torch.equal(imported, first_policy)
@@ -259,6 +260,6 @@ def test_a_reward_stage_that_begins_again_has_one_beginning(make_plan):
     run = runs.create(make_plan("rlhf", "prefer"))
     for _ in range(2):
         monitor = run_callback.MonitorCallback(run, "reward", torch.nn.Linear(2, 1), lambda: {"loss": 0.5})
-        monitor.start()
+        monitor.on_train_begin(None, TrainerState(max_steps=1), TrainerControl())
     assert [(point["step"], point["eval_loss"]) for point in runs.read_points(run)] == [(0, 0.5)]
     assert monitor.initial_scores == {"loss": 0.5}

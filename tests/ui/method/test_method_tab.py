@@ -153,6 +153,12 @@ def test_epochs_and_batch_size_follow_the_amount_of_data_unless_edited():
     assert suggest(**triage, test="dataset:separate")[2] == 0.0
 
 
+def test_the_length_that_the_studio_would_choose_is_said_until_a_person_chooses_one():
+    assert "Longest example, automatic: 192 tokens." in suggest(max_length=0)[3]["text"]
+    assert "automatic" not in suggest(max_length=64)[3]["text"]
+    assert "automatic" not in suggest(max_length=0, model="")[3]["text"]
+
+
 def test_of_a_method_with_later_stages_it_is_said_that_the_values_hold_for_the_first():
     pairs = {
         "source": "sample:support-preference",

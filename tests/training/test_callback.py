@@ -1,0 +1,88 @@
+"""The monitor of a stage: which state it keeps, and when it ends a training early."""
+
+import pytest
+import torch
+from transformers import TrainerControl, TrainerState
+
+from studio import runs
+from studio.training import callback
+
+
+@pytest.fixture
+def watch(make_plan):
+    """`watch(scores, **training)`: the monitor of a training of one validation a step with these scores.
+
+    The first are those of the start. The model is one number, which says how many steps it has taken.
+    """
+
+    def watch(scores, **training):
+        run = runs.create(make_plan(eval_count=len(scores) - 1, **training))
+        model, state = torch.nn.Linear(1, 1, bias=False), TrainerState(max_steps=len(scores) - 1)
+        torch.nn.init.zeros_(model.weight)
+        monitor = callback.MonitorCallback(run, "train", model, lambda: scores[state.global_step])
+        monitor._tunes_threads = False
+        control = TrainerControl()
+        monitor.on_train_begin(None, state, control)
+        while state.global_step < state.max_steps and not control.should_training_stop:
+            monitor.on_step_begin(None, state, control)
+            state.global_step += 1
+            torch.nn.init.constant_(model.weight, state.global_step)
+            monitor.on_step_end(None, state, control)
+        monitor.on_train_end(None, state, control)
+        monitor.restore()
+        assert int(model.weight) == monitor.best_step, "the best state is put back"
+        return monitor
+
+    return watch
+
+
+def right(**shares):
+    """Scores of a classifier or a ranking whose loss rises from check to check."""
+    (name, values), losses = next(iter(shares.items())), range(1, 9)
+    return [{"loss": float(loss), name: value} for loss, value in zip(losses, values, strict=False)]
+
+
+@pytest.mark.parametrize(
+    ("scores", "best_step"),
+    [
+        ([{"loss": loss} for loss in (2.0, 1.5, 1.7)], 1),
+        ([{"loss": loss} for loss in (2.0, 2.5, 2.1)], 0),
+        (right(f1=(0.1, 0.5, 0.7, 0.6)), 2),
+        (right(f1=(0.5, 0.5, 0.4)), 0),
+        (right(accuracy=(0.5, 0.75, 0.75)), 1),
+        # Nine of ten texts are of one class: always naming it is right on 0.9, and of no use.
+        ([{"loss": 1, "accuracy": 0.9, "f1": 0.47}, {"loss": 1, "accuracy": 0.85, "f1": 0.75}], 1),
+    ],
+    ids=["lowest loss", "start", "macro F1", "start by the lower loss", "accuracy", "F1 before accuracy"],
+)
+def test_the_state_that_is_kept_is_the_best_by_what_people_read(scores, best_step, watch):
+    monitor = watch(scores)
+    assert monitor.best_step == best_step
+    assert monitor.best_scores == scores[best_step]
+    assert monitor.initial_scores == scores[0]
+
+
+@pytest.mark.parametrize(
+    ("scores", "last_step"),
+    [
+        ([{"loss": loss} for loss in (3.0, 2.0, 2.1, 2.2, 2.3, 1.0)], 4),
+        ([{"loss": loss} for loss in (3.0, 3.1, 3.2, 3.3, 1.0)], 3),
+        (right(f1=(0.1, 0.2, 0.3, 0.4, 0.5, 0.6)), 5),
+        (right(f1=(0.5, 0.6, 0.1, 0.1, 0.6, 0.7)), 4),
+    ],
+    ids=["loss", "worse than the start", "F1 gains while the loss rises", "as good as before is no gain"],
+)
+def test_three_checks_in_a_row_without_progress_end_the_training(scores, last_step, watch):
+    monitor = watch(scores, early_stopping_patience=3)
+    assert monitor.step == last_step
+    assert monitor.stopped_early == (last_step < len(scores) - 1)
+
+
+def test_what_an_early_end_has_saved_is_the_rest_at_the_pace_of_the_steps_before(watch, monkeypatch):
+    clock = iter(range(1000))
+    monkeypatch.setattr(callback.time, "perf_counter", lambda: float(next(clock)))
+    scores = [{"loss": loss} for loss in (3.0, 3.1, 3.2, 3.3, 1.0, 1.0, 1.0)]
+    monitor = watch(scores, early_stopping_patience=3)
+    seconds_per_step = 4  # the clock ticks at a step's two ends and a validation's
+    assert monitor.seconds_saved == pytest.approx(3 * seconds_per_step, rel=0.1)
+    assert watch(scores, early_stopping_patience=0).seconds_saved == 0
