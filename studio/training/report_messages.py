@@ -13,7 +13,10 @@ START_KEPT = Message(
     "No step was better than the start, so the start is kept: nothing was learned."
     " Try more examples, another learning rate or another method."
 )
-
+LINEAR_MODEL_KEPT = Message(
+    "No step was better than the linear model that the training started from, so that is the result."
+    " Try more examples, another learning rate or another method."
+)
 LINEAR_BASELINE = Message(
     "A linear model on the same embeddings reaches {accuracy:.0%}, in {seconds:.0f} seconds."
 )
@@ -37,4 +40,6 @@ def describe_truncation(report: Mapping[str, Any]) -> Message | None:
 
 def describe_kept_start(report: Mapping[str, Any]) -> Message | None:
     """That no step was better than the state before the first, which is the result; None where one was."""
-    return None if report.get("best_step", 1) else START_KEPT
+    if report.get("best_step", 1):
+        return None
+    return LINEAR_MODEL_KEPT if report.get("linear_baseline") else START_KEPT
