@@ -1,6 +1,6 @@
 """The plan: a frozen, validated description of one run, to and from YAML."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Container, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -14,6 +14,8 @@ from studio.i18n import GOT_VALUE, Message
 
 Task = Literal["chat", "complete", "classify", "prefer", "prompts"]
 Value = bool | int | float | str
+# What is learned of a text to classify, in transformers' terms (`config.problem_type`).
+ProblemType = Literal["single_label_classification", "multi_label_classification", "regression"]
 
 # The columns each task needs; the first role is what the model reads.
 REQUIRED_ROLES: dict[Task, tuple[str, ...]] = {
@@ -23,10 +25,11 @@ REQUIRED_ROLES: dict[Task, tuple[str, ...]] = {
     "prefer": ("prompt", "chosen", "rejected"),
     "prompts": ("prompt",),
 }
-# Other columns that replace the usual ones: conversations as lists of messages; single answers with a verdict
-# on each; two conversations that differ in their last answer.
+# Other columns that replace the usual ones: conversations as lists of messages; several labels, or a number,
+# for each text; single answers with a verdict on each; two conversations that differ in their last answer.
 ALTERNATIVE_ROLES: dict[Task, tuple[tuple[str, ...], ...]] = {
     "chat": (("messages",),),
+    "classify": (("text", "labels"), ("text", "rating")),
     "prefer": (("prompt", "completion", "verdict"), ("chosen", "rejected")),
 }
 # Columns a task may have too: a text that belongs to the question, what the model reads first; known answers
@@ -35,6 +38,12 @@ OPTIONAL_ROLES: dict[Task, tuple[str, ...]] = {
     "chat": ("context", "system"),
     "prefer": ("context",),
     "prompts": ("answer",),
+}
+# The role of what is learned of a text to classify -> the kind of problem.
+PROBLEM_TYPES: dict[str, ProblemType] = {
+    "label": "single_label_classification",
+    "labels": "multi_label_classification",
+    "rating": "regression",
 }
 # For every task a column may say what belongs together, such as the number of a conversation: it stays on one
 # side of the split.
@@ -55,6 +64,11 @@ def active_roles(task: Task, columns: Mapping[str, str]) -> tuple[str, ...]:
     if GROUP_ROLE in assigned:
         active.append(GROUP_ROLE)
     return tuple(active)
+
+
+def target_role(columns: Container[str]) -> str:
+    """The role of what is learned of a text to classify, among the roles of columns, or of an example."""
+    return next((role for role in PROBLEM_TYPES if role in columns), "label")
 
 
 def all_roles(task: Task) -> tuple[str, ...]:

@@ -44,6 +44,7 @@ WORKER_SIDE = {
     "methods/rlhf_stages/policy.py",
     "methods/rlhf_stages/reward_model.py",
     "methods/rlhf_stages/stage.py",
+    "models/head.py",
     "models/load.py",
     "models/pooled_classifier.py",
     "models/trainable.py",

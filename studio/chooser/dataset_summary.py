@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 
 from studio import presets
-from studio.data import examples, split, store
+from studio.data import examples, split, store, targets
 from studio.data.examples import Example
 from studio.data.quality import language_id
 from studio.data.schema import infer_roles
@@ -161,11 +161,16 @@ def _read_dataset(
         task=task,
         data=data,
         count=len(rows),
-        labels=tuple(examples.collect_labels(rows)) if task == "classify" else (),
+        labels=_collect_classes(rows) if task == "classify" else (),
         prompt_examples=tuple(_to_prompt_example(example, task) for example in _select_examples(rows, task)),
         is_chinese=_is_mostly_chinese(rows),
         unusable_reason=unusable_reason,
     )
+
+
+def _collect_classes(rows: list[Example]) -> tuple[str, ...]:
+    """The different labels, or numbers, of texts to classify."""
+    return tuple(sorted({name for example in rows for name in targets.classes_of(example)}))
 
 
 def _is_mostly_chinese(rows: list[Example]) -> bool:
@@ -180,7 +185,7 @@ def _select_examples(rows: list[Example], task: Task) -> list[Example]:
         return rows[: MAX_PROMPT_EXAMPLES + 1]
     by_label: dict[str, Example] = {}
     for example in rows:
-        by_label.setdefault(example["label"], example)
+        by_label.setdefault(targets.describe(example), example)
     selected = list(by_label.values())[:MAX_PROMPT_EXAMPLES]
     others = [example for example in rows if example not in selected]
     return [*selected, *others][: MAX_PROMPT_EXAMPLES + 1]
@@ -189,7 +194,7 @@ def _select_examples(rows: list[Example], task: Task) -> list[Example]:
 def _to_prompt_example(example: Mapping[str, str], task: Task) -> PromptExample:
     question = _truncate(split.input_text(dict(example)))
     if task == "classify":
-        return PromptExample(question, example["label"])
+        return PromptExample(question, targets.describe(example))
     if task == "complete":
         return PromptExample("", question)
     if task == "prompts":

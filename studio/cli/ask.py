@@ -24,19 +24,23 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Print both answers, each with the checksum of the weights that gave it; a refusal goes to stderr."""
     question = Question(options.prompt, options.temperature, options.length, options.seed)
-    with ModelSession(runs.find(options.run)) as session:
+    asked_run = runs.find(options.run)
+    with ModelSession(asked_run) as session:
         answer = deque(session.ask(question), maxlen=1).pop()
+        problem_type = runs.report(asked_run).get("problem_type")
         for error in answer.errors.values():
             print(error.render(), file=sys.stderr)
             return EXIT_FAILED
         for side in SIDES:
             badge = getattr(session.self_test, side)
-            text = getattr(answer, side) or _format_probabilities(answer.scores.get(side, {}))
+            text = getattr(answer, side) or _format_scores(answer.scores.get(side, {}), problem_type)
             print(f"{side} ({badge.name}, weights {badge.checksum})\n{text.strip()}\n")
     return EXIT_OK
 
 
-def _format_probabilities(probabilities: Mapping[str, float]) -> str:
-    """The classes, the likeliest first."""
-    ranked = sorted(probabilities.items(), key=lambda item: -item[1])
+def _format_scores(scores: Mapping[str, float], problem_type: str | None) -> str:
+    """The labels, the likeliest first; of a model that gives a number, that number."""
+    if problem_type == "regression":
+        return ", ".join(f"{number:.2f}" for number in scores.values())
+    ranked = sorted(scores.items(), key=lambda item: -item[1])
     return ", ".join(f"{name} {share:.0%}" for name, share in ranked)

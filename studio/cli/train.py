@@ -134,6 +134,8 @@ def _print_result(run: Run) -> None:
         before, after = report.get("linear_baseline") or report["before"], report["after"]
         loss = f"{before['loss']:.3f} -> {after['loss']:.3f}"
         print(f"{runs.status(run).state}: validation loss {loss} in {report['seconds']:.0f} s")
+        for message in report_messages.describe_targets(report):
+            print(message.render())
         if kept_start := report_messages.describe_kept_start(report):
             print(kept_start.render())
         if "answer_accuracy" in before and "answer_accuracy" in after:

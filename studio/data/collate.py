@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
+from torch.nn import functional
 
 from studio.data.examples import IGNORE_INDEX
 from studio.plan import Task
@@ -33,11 +34,18 @@ def build_collator(task: Task, tokenizer: Any, n_virtual_tokens: int = 0) -> Col
         if rows[0].get("row_index", -1) >= 0:
             batch["row_index"] = torch.tensor([row["row_index"] for row in rows])
         if task == "classify":
-            return {**batch, "labels": torch.tensor([row["labels"][0] for row in rows])}
+            return {**batch, "labels": _stack_targets([row["labels"] for row in rows])}
         labels = _pad([row["labels"] for row in rows], IGNORE_INDEX, length=input_ids.shape[1])
         return {**batch, **select_labelled_positions(labels, n_virtual_tokens)}
 
     return collate
+
+
+def _stack_targets(targets: Sequence[list[int] | list[float]]) -> torch.Tensor:
+    """What is learned of texts to classify, in the form that tells its loss (`classification_loss`)."""
+    if len(targets[0]) > 1:
+        return torch.tensor(targets, dtype=torch.float32)
+    return torch.tensor([target for (target,) in targets])
 
 
 def _pad(rows: Sequence[list[int]], value: int, length: int = 0) -> torch.Tensor:
@@ -83,7 +91,7 @@ def select_labelled_positions(labels: torch.Tensor, n_virtual_tokens: int = 0) -
 
 
 def get_loss(task: Task) -> Loss:
-    """The loss of a task: mean cross-entropy over learned tokens, or over texts to classify."""
+    """The loss of a task: a mean over learned tokens, or over texts to classify."""
     return classification_loss if task == "classify" else token_loss
 
 
@@ -107,25 +115,28 @@ def token_loss(
 def classification_loss(
     outputs: Any, labels: torch.Tensor, num_items_in_batch: torch.Tensor | int | None = None
 ) -> torch.Tensor:
-    """Mean cross-entropy over the texts.
+    """The mean loss over the texts; the labels tell which one, as they do in transformers' own classifiers.
 
     Args:
         outputs: Its `logits` are rows x classes.
-        labels: The class of each row.
-        num_items_in_batch: The texts to divide by; None for those of `labels`.
+        labels: The class of each row, as whole numbers: cross-entropy. Or rows x labels, each 1 or 0: binary
+            cross-entropy of every label. Or one number for each row: squared error.
+        num_items_in_batch: The labels to divide by; None for those of `labels`.
 
     Returns:
-        The loss (nats), a scalar.
+        The loss, a scalar: nats for a text or for a label of it, or a squared standardized number.
     """
-    return _mean_cross_entropy(outputs.logits, labels, num_items_in_batch)
+    if not labels.is_floating_point():
+        return _mean_cross_entropy(outputs.logits, labels, num_items_in_batch)
+    logits = outputs.logits.float().view_as(labels)
+    loss = functional.binary_cross_entropy_with_logits if labels.dim() == 2 else functional.mse_loss
+    return loss(logits, labels, reduction="sum") / (num_items_in_batch or labels.numel())
 
 
 def _mean_cross_entropy(
     logits: torch.Tensor, labels: torch.Tensor, n_items: torch.Tensor | int | None
 ) -> torch.Tensor:
-    total = torch.nn.functional.cross_entropy(
-        logits.float(), labels, ignore_index=IGNORE_INDEX, reduction="sum"
-    )
+    total = functional.cross_entropy(logits.float(), labels, ignore_index=IGNORE_INDEX, reduction="sum")
     if n_items is None:
         n_items = (labels != IGNORE_INDEX).sum()
     return total / n_items

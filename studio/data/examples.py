@@ -5,11 +5,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from studio.data import targets
 from studio.data.readers.read import Table
 from studio.data.text import chat_format
 from studio.errors import BadData
 from studio.i18n import Message
-from studio.plan import GROUP_ROLE, OPTIONAL_ROLES, Task, active_roles
+from studio.plan import GROUP_ROLE, OPTIONAL_ROLES, Task, active_roles, target_role
 
 # With fewer, no part can be set aside for validation; far more are wanted for a good result.
 MIN_EXAMPLES = 8
@@ -31,6 +32,7 @@ NO_SPACE_AFTER_QUESTION = Message(
     "No question leaves room for an answer within {length} tokens; the shortest has {least}."
 )
 ONLY_ONE_LABEL = Message("Every row has the same label, “{label}”.")
+ONE_RATING_ONLY = Message("Every row has the same number, {rating}.")
 TOO_MANY_LABELS = Message("There are {labels} different labels for {rows} rows.")
 
 Example = dict[str, str]
@@ -42,14 +44,15 @@ class Encoded:
 
     Attributes:
         input_ids: The token ids.
-        labels: For each token the id to learn there or IGNORE_INDEX; for a text to classify, its class alone.
+        labels: For each token the id to learn there or IGNORE_INDEX. Of a text to classify, its class alone;
+            of one with several labels, 1 or 0 for each label; of one with a number, that number.
         truncated: Whether the example was too long.
         row_index: The index of the example among all of a run, where something is stored for each of them;
             else -1.
     """
 
     input_ids: list[int]
-    labels: list[int] = field(default_factory=list)
+    labels: list[int] | list[float] = field(default_factory=list)
     truncated: bool = False
     row_index: int = -1
 
@@ -85,7 +88,9 @@ def build_examples(table: Table, task: Task, columns: Mapping[str, str]) -> tupl
     row_examples = _build_row_examples(table, task, columns, roles)
     complete = [example for example in row_examples if example]
     _require_enough(len(complete), table)
-    if task == "classify":
+    if "rating" in roles:
+        _check_ratings(complete)
+    elif task == "classify":
         _check_labels(complete)
     return complete, len(row_examples) - len(complete)
 
@@ -109,7 +114,13 @@ def build_row_examples(table: Table, task: Task, columns: Mapping[str, str]) -> 
 def _build_row_examples(
     table: Table, task: Task, columns: Mapping[str, str], roles: Sequence[str]
 ) -> list[Example]:
-    return [_build_example({role: row[columns[role]].strip() for role in roles}, task) for row in table.rows]
+    rows = [{role: row[columns[role]].strip() for role in roles} for row in table.rows]
+    if "labels" in roles:
+        separator = targets.find_separator([cells["labels"] for cells in rows])
+        rows = [{**cells, "labels": targets.dump_labels(cells["labels"], separator)} for cells in rows]
+    if "rating" in roles:
+        rows = [{**cells, "rating": targets.dump_rating(cells["rating"])} for cells in rows]
+    return [_build_example(cells, task) for cells in rows]
 
 
 def _check_columns(table: Table, columns: Mapping[str, str], roles: Sequence[str]) -> None:
@@ -241,8 +252,8 @@ def _pair_rated_answers(table: Table, columns: Mapping[str, str]) -> tuple[list[
 
 
 def collect_labels(examples: Iterable[Example]) -> list[str]:
-    """The classes in alphabetical order; the id of a class is its index here."""
-    return sorted({example["label"] for example in examples})
+    """The labels in alphabetical order; the id of a label is its index here. Numbers have one output."""
+    return sorted({name for example in examples for name in targets.labels_of(example)})
 
 
 def encode_chat(
@@ -331,13 +342,24 @@ def apply_chat_template(
     return list(encoded["input_ids"])
 
 
-def encode_text(text: str, label: int, tokenizer: Any, max_length: int) -> Encoded:
+def encode_text(text: str, labels: list[int] | list[float], tokenizer: Any, max_length: int) -> Encoded:
     """Encode a text to classify with its model's special tokens, truncated to `max_length` tokens."""
     ids = list(tokenizer(text)["input_ids"])
     if len(ids) <= max_length:
-        return Encoded(ids, [label])
+        return Encoded(ids, labels)
     truncated_ids = list(tokenizer(text, truncation=True, max_length=max_length)["input_ids"])
-    return Encoded(truncated_ids, [label], truncated=True)
+    return Encoded(truncated_ids, labels, truncated=True)
+
+
+def _encode_target(example: Example, labels: Sequence[str]) -> list[int] | list[float]:
+    """What is learned of a text to classify, see `Encoded.labels`."""
+    role = target_role(example)
+    if role == "rating":
+        return [float(example["rating"])]
+    own_labels = targets.labels_of(example)
+    if role == "labels":
+        return [int(label in own_labels) for label in labels]
+    return [labels.index(example["label"])]
 
 
 def encode_chunks(text: str, tokenizer: Any, max_length: int) -> list[Encoded]:
@@ -378,7 +400,7 @@ def encode_examples(
     """
     if task == "classify":
         return [
-            encode_text(example["text"], labels.index(example["label"]), tokenizer, max_length)
+            encode_text(example["text"], _encode_target(example, labels), tokenizer, max_length)
             for example in examples
         ]
     if task == "complete":
@@ -431,13 +453,22 @@ def to_prompt_messages(example: Example) -> list[dict[str, str]]:
     return [{"role": "user", "content": example["prompt"]}]
 
 
+def _check_ratings(examples: Sequence[Example]) -> None:
+    if len({example["rating"] for example in examples}) < 2:
+        raise BadData(
+            ONE_RATING_ONLY,
+            Message("Bring examples with different numbers, or choose another column."),
+            rating=examples[0]["rating"],
+        )
+
+
 def _check_labels(examples: Sequence[Example]) -> None:
     labels = collect_labels(examples)
     if len(labels) < 2:
         raise BadData(
             ONLY_ONE_LABEL,
             Message("Bring examples of at least two classes, or choose another label column."),
-            label=labels[0],
+            label="".join(labels),
         )
     if len(labels) * 2 > len(examples):
         raise BadData(

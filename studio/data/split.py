@@ -5,10 +5,10 @@ from collections import Counter, defaultdict
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 
-from studio.data import examples
+from studio.data import examples, targets
 from studio.data.examples import Example
 from studio.data.quality import near_duplicates
-from studio.plan import Data
+from studio.plan import PROBLEM_TYPES, Data
 
 # From so many examples on a part of them is set aside for the final test; below, it would be too small to say
 # anything.
@@ -95,7 +95,8 @@ def split_examples(
 ) -> Splits:
     """Split examples in the shares that a plan names; the same seed makes the same split.
 
-    Each class contributes its share, and the last group of a class is always for training.
+    Each class contributes its share, and the last group of a class is always for training. A text with
+    several labels counts for its rarest one; numbers are split as they come.
 
     Args:
         all_examples: The examples.
@@ -143,7 +144,14 @@ def _groups_by_class(
     """For each class, in order of names: group -> examples. A group has the class of its first example."""
     group_labels: dict[int, str] = {}
     groups_by_label: dict[str, dict[int, list[Example]]] = defaultdict(lambda: defaultdict(list))
+    counts = Counter(name for example in all_examples for name in _class_names(example))
     for group_id, example in zip(group_ids, all_examples, strict=True):
-        label = group_labels.setdefault(group_id, example.get("label", ""))
+        rarest = min(_class_names(example), key=lambda name: (counts[name], name), default="")
+        label = group_labels.setdefault(group_id, rarest)
         groups_by_label[label][group_id].append(example)
     return [groups_by_label[label] for label in sorted(groups_by_label)]
+
+
+def _class_names(example: Example) -> list[str]:
+    """The labels of a text to classify; none of other examples, and of numbers the same for all."""
+    return targets.labels_of(example) if any(role in example for role in PROBLEM_TYPES) else []

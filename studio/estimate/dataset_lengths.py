@@ -9,12 +9,13 @@ from typing import Any
 from studio.data import examples, replay, split, store
 from studio.data.examples import Example
 from studio.data.schema import infer_roles as roles
+from studio.data.text import json_answers
 from studio.data.text.text_length import WIDE_CHARS
 from studio.estimate.tracing.client import tracing_client
 from studio.i18n import Message
 from studio.methods import defaults
 from studio.methods.spec import Method, Settings
-from studio.methods.workload import RowTokens, Workload
+from studio.methods.workload import MAX_ANSWER_TOKENS, RowTokens, Workload
 from studio.models.shape import ModelShape
 from studio.plan import Plan, Task
 
@@ -38,7 +39,8 @@ class DatasetLengths:
     Attributes:
         rows: At most MAX_ROWS examples in tokens, the shortest first.
         count: Number of usable examples in all.
-        n_with_answer: How many of them have a known answer (task "prompts").
+        n_with_answer: How many of them are asked to be checked: with a known answer (task "prompts"), or with
+            an answer that is JSON with the same fields as the others (task "chat").
         n_labels: Number of labels (task "classify").
         is_exact: Whether the model's tokenizer counted the tokens.
         n_test: Number of examples in a test set of its own.
@@ -110,10 +112,14 @@ def _estimate_lengths(
 
 
 def count_known_answers(parsed_examples: Sequence[Example], task: Task) -> int:
-    """Return how many prompts have a known answer; 0 for every other task."""
-    if task != "prompts":
+    """Return how many examples have an answer that can be checked; 0 for every other task."""
+    if task == "prompts":
+        return sum(bool(example.get("answer")) for example in parsed_examples)
+    if task != "chat":
         return 0
-    return sum(bool(example.get("answer")) for example in parsed_examples)
+    answers = [examples.to_messages(example)[-1]["content"] for example in parsed_examples]
+    fields = set(json_answers.find_fields(answers))
+    return sum(bool(fields) and set(json_answers.parse_object(answer) or ()) == fields for answer in answers)
 
 
 def sample_rows(
@@ -223,10 +229,18 @@ def build_workload(
         shape=shape,
         num_labels=lengths.n_labels,
         n_known_answers=lengths.n_with_answer,
+        max_answer_tokens=_max_answer_tokens(plan.task, lengths.rows),
         test_share=test_share,
         n_custom_test=lengths.n_test,
         replay_rows=_estimate_replay_rows() if n_replay else (),
     )
+
+
+def _max_answer_tokens(task: Task, rows: Sequence[RowTokens]) -> int:
+    """Return the most tokens that a question is answered with where its answer is checked."""
+    if task != "chat":
+        return MAX_ANSWER_TOKENS
+    return json_answers.max_new_tokens(max((row.completion_tokens for row in rows), default=0))
 
 
 @lru_cache

@@ -37,20 +37,31 @@ def measure_accuracy(
     questions = [example for example in rows if example.get("answer")][:MAX_QUESTIONS]
     if not questions:
         return {}
-    n_correct = 0
+    texts = answer_questions(model, tokenizer, questions, MAX_NEW_TOKENS, on_progress)
+    pairs = zip(texts, questions, strict=True)
+    n_correct = sum(is_correct(text, example["answer"]) for text, example in pairs)
+    return {"answer_accuracy": n_correct / len(questions), "n_questions": float(len(questions))}
+
+
+def answer_questions(
+    model: Any,
+    tokenizer: Any,
+    questions: Sequence[Example],
+    max_new_tokens: int,
+    on_progress: Callable[[int, int], None],
+) -> list[str]:
+    """The greedy answer to each question, BATCH_SIZE of them at once."""
+    texts = []
     for start in range(0, len(questions), BATCH_SIZE):
         on_progress(start, len(questions))
-        batch = questions[start : start + BATCH_SIZE]
         prompts = [
             examples.apply_chat_template(
                 tokenizer, examples.to_prompt_messages(example), add_generation_prompt=True
             )
-            for example in batch
+            for example in questions[start : start + BATCH_SIZE]
         ]
-        texts = generate_texts(model, tokenizer, prompts, MAX_NEW_TOKENS)
-        for text, example in zip(texts, batch, strict=True):
-            n_correct += is_correct(text, example["answer"])
-    return {"answer_accuracy": n_correct / len(questions), "n_questions": float(len(questions))}
+        texts += generate_texts(model, tokenizer, prompts, max_new_tokens)
+    return texts
 
 
 def generate_texts(

@@ -8,23 +8,38 @@ import torch
 
 from studio.data import collate
 from studio.data.examples import IGNORE_INDEX, Encoded
+from studio.data.targets import RatingScale
+from studio.evaluate import label_scores
 from studio.plan import Task
 
 
 def evaluate(
-    model: Any, rows: Sequence[Encoded], tokenizer: Any, task: Task, batch_size: int
+    model: Any,
+    rows: Sequence[Encoded],
+    tokenizer: Any,
+    task: Task,
+    batch_size: int,
+    scale: RatingScale | None = None,
 ) -> dict[str, float]:
     """Score a model on encoded examples. The model is left in the mode it came in.
 
+    Args:
+        model: The model.
+        rows: The examples.
+        tokenizer: Its tokenizer.
+        task: What it has learned.
+        batch_size: Examples that are computed at once.
+        scale: How the numbers of the examples were standardized; None for other targets.
+
     Returns:
-        For classification the loss per text (nats), `accuracy` and macro `f1` (shares, 0 to 1); for every
-        other task the loss per trained token (nats) and its `perplexity`.
+        For classification the `loss` (`collate.classification_loss`) and the scores of label_scores; for
+        every other task the loss per trained token (nats) and its `perplexity`.
     """
     was_training = model.training
     model.eval()
     total_loss, n_targets = 0.0, 0
-    predictions: list[int] = []
-    labels: list[int] = []
+    all_logits: list[torch.Tensor] = []
+    all_labels: list[torch.Tensor] = []
     collator = collate.build_collator(task, tokenizer, collate.count_virtual_tokens(model))
     get_loss = collate.get_loss(task)
     # Keys and values are cached for writing text, and nothing is written here.
@@ -40,25 +55,16 @@ def evaluate(
             total_loss += float(get_loss(outputs, batch_labels)) * n_batch_targets
             n_targets += n_batch_targets
             if task == "classify":
-                predictions += outputs.logits.argmax(-1).tolist()
-                labels += batch_labels.tolist()
+                all_logits.append(outputs.logits.float().cpu())
+                all_labels.append(batch_labels.cpu())
     model.train(was_training)
     loss = total_loss / n_targets
     if task != "classify":
         return {"loss": loss, "perplexity": math.exp(min(loss, 50))}
-    return {"loss": loss, "accuracy": _accuracy(predictions, labels), "f1": macro_f1(predictions, labels)}
-
-
-def macro_f1(predictions: Sequence[int], labels: Sequence[int]) -> float:
-    """The mean over the classes that occur of F1 = 2·hits / (times predicted + times labelled)."""
-    pairs = list(zip(predictions, labels, strict=True))
-    scores = []
-    for label in set(predictions) | set(labels):
-        n_hits = pairs.count((label, label))
-        scores.append(2 * n_hits / (predictions.count(label) + labels.count(label)))
-    return sum(scores) / len(scores)
-
-
-def _accuracy(predictions: Sequence[int], labels: Sequence[int]) -> float:
-    pairs = zip(predictions, labels, strict=True)
-    return sum(predicted == label for predicted, label in pairs) / len(labels)
+    logits, labels = torch.cat(all_logits), torch.cat(all_labels)
+    if not labels.is_floating_point():
+        return {"loss": loss, **label_scores.score_classes(logits.argmax(-1).tolist(), labels.tolist())}
+    if scale:
+        return {"loss": loss, **label_scores.score_ratings(logits.flatten(), labels, scale)}
+    names = list(model.config.id2label.values())
+    return {"loss": loss, **label_scores.score_label_sets(logits, labels, names)}

@@ -9,6 +9,7 @@ from typing import Any
 
 from studio import methods, presets, runs
 from studio.data import store
+from studio.data.targets import LABEL_THRESHOLD
 from studio.errors import BadData
 from studio.export import adapter, registry
 from studio.export import card_messages as messages
@@ -34,13 +35,24 @@ tokenizer = AutoTokenizer.from_pretrained("{here}")
 model = {load}
 inputs = tokenizer("…", return_tensors="pt")
 print(tokenizer.decode(model.generate(**inputs, max_new_tokens=120)[0], skip_special_tokens=True))"""
-CLASSIFICATION_SNIPPET = """from transformers import AutoModelForSequenceClassification, AutoTokenizer
+CLASSIFICATION_HEAD = """from transformers import AutoModelForSequenceClassification, AutoTokenizer
 {imports}
 tokenizer = AutoTokenizer.from_pretrained("{here}")
-model = {load}.eval()
+model = {load}.eval()"""
+CLASSIFICATION_SNIPPET = f"""{CLASSIFICATION_HEAD}
 scores = model(**tokenizer("…", return_tensors="pt")).logits[0]
-print({labels}[int(scores.argmax())])"""
-SNIPPETS = {"classify": CLASSIFICATION_SNIPPET, "complete": COMPLETION_SNIPPET}
+print({{labels}}[int(scores.argmax())])"""
+LABELS_SNIPPET = f"""{CLASSIFICATION_HEAD}
+scores = model(**tokenizer("…", return_tensors="pt")).logits[0].sigmoid()
+print([label for label, score in zip({{labels}}, scores) if score >= {LABEL_THRESHOLD}])"""
+RATING_SNIPPET = f"""{CLASSIFICATION_HEAD}
+print(float(model(**tokenizer("…", return_tensors="pt")).logits[0]))"""
+SNIPPETS = {
+    "complete": COMPLETION_SNIPPET,
+    "single_label_classification": CLASSIFICATION_SNIPPET,
+    "multi_label_classification": LABELS_SNIPPET,
+    "regression": RATING_SNIPPET,
+}
 
 
 def render_card(run: Run, export_format: str, language: str = "en") -> str:
@@ -179,7 +191,7 @@ def _score_rows(report: Report, language: str) -> list[str]:
 
 
 def _label(labels: Mapping[str, Message], name: str, language: str) -> str:
-    return labels[name].render(language) if name in labels else name.replace("_", " ")
+    return labels[name].render(language) if name in labels else sanitize_line(name.replace("_", " "))
 
 
 def _quantization_rows(report: Report, language: str) -> list[str]:
@@ -224,13 +236,14 @@ def _training_lines(plan: Plan, report: Report, language: str) -> list[str]:
 def _usage_snippet(plan: Plan, report: Report, export_format: str, language: str) -> str:
     """Python code that opens the export from its own folder and asks it something."""
     form, labels = registry.get(export_format), report["labels"]
-    auto_class, num_labels = "AutoModelForCausalLM", ""
+    auto_class, num_labels, kind = "AutoModelForCausalLM", "", str(plan.task)
     if plan.task == "classify":
+        kind = report.get("problem_type") or "single_label_classification"
         auto_class, num_labels = "AutoModelForSequenceClassification", f", num_labels={len(labels)}"
     imports = form.usage_imports(methods.get(plan.method.name), language)
     if form is adapter.FORMAT and adapter.is_pooled(report):
         auto_class, imports = "PooledClassifier", [*imports, adapter.classifier_import(language)]
-    return SNIPPETS.get(plan.task, CHAT_SNIPPET).format(
+    return SNIPPETS.get(kind, CHAT_SNIPPET).format(
         imports="\n".join(imports),
         here=".",
         load=form.load_expression(auto_class, report["base"]["hub"], num_labels),

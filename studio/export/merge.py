@@ -39,6 +39,7 @@ def save_merged_model(run: Run, folder: Path) -> None:
             have=checksum,
             wanted=report["base"]["checksum"],
         )
+    base_model.config.problem_type = report.get("problem_type")
     require_disk_space(folder.parent, load.count_parameters(base_model) * device.weights_dtype().itemsize)
     merged = method.merge(base_model, run.model)
     merged.save_pretrained(folder)

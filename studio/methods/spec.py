@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, Literal, Protocol
 
 from studio.data.examples import Encoded, Example
+from studio.data.targets import RatingScale
 from studio.errors import Problem
 from studio.i18n import GOT_VALUE, Message
 from studio.methods.cost_profile import CostProfile
@@ -159,6 +160,7 @@ class TrainingContext:
         test: encoded examples for the test after training; empty where there are none.
         test_examples: the same as text.
         base_folder: the folder of the base's weights.
+        scale: how the numbers were standardized that the texts are to get; None where they get labels.
         report_progress: shows progress outside a Trainer, as a stage, units done and units in all. It raises
             StopRequested where the run was asked to stop.
         notes: what a method writes here goes into the report; `add_note` does so and shows it at once.
@@ -178,6 +180,7 @@ class TrainingContext:
     test: list[Encoded] = field(default_factory=list)
     test_examples: list[Example] = field(default_factory=list)
     base_folder: Path = Path()
+    scale: RatingScale | None = None
     report_progress: Callable[[str, int, int], None] = lambda stage, done, total: None
     notes: dict[str, Any] = field(default_factory=dict)
 

@@ -119,12 +119,24 @@ class ModelPair:
         return n_tokens
 
     def _classify(self, side: str, text: str) -> dict[str, float]:
-        """The probability of each label."""
+        """The probability of each label, or the number that a text gets."""
         model, max_length = self.models[side], self.report["texts"]["max_length"]
         inputs = self.tokenizer(text, return_tensors="pt", truncation=True, max_length=max_length)
         with torch.no_grad():
-            logits = model(**inputs.to(model.device)).logits.float()
-        return dict(zip(self.labels, logits.softmax(-1)[0].tolist(), strict=True))
+            logits = model(**inputs.to(model.device)).logits[0].float()
+        problem_type = self.report.get("problem_type")
+        if problem_type == "regression":
+            values = self._in_unit(side, logits)
+        elif problem_type == "multi_label_classification":
+            values = logits.sigmoid()
+        else:
+            values = logits.softmax(-1)
+        return dict(zip(self.labels, values.tolist(), strict=True))
+
+    def _in_unit(self, side: str, logits: torch.Tensor) -> torch.Tensor:
+        """Numbers in the unit of the examples: only the tuned model's own head gives them so."""
+        scale = self.report["scale"]
+        return logits if side == "tuned" else scale["mean"] + scale["deviation"] * logits
 
 
 def usable_context(model: Any) -> int:

@@ -13,6 +13,7 @@ from transformers import TrainerCallback
 from studio import runs
 from studio.errors import StudioError
 from studio.estimate import history
+from studio.evaluate.score_names import without_parts
 from studio.i18n import Message
 from studio.methods.spec import Scores
 from studio.models import device, trainable
@@ -289,9 +290,12 @@ def _require_finite(loss: float, step: int) -> None:
 
 
 def as_point(scores: Scores, split: str = "validation") -> dict[str, float]:
-    """Scores under their names in a point: eval_loss … on the validation, test_loss … on the test split."""
+    """Scores under their names in a point: eval_loss … on the validation, test_loss … on the test split.
+
+    Those of single labels stand in the report alone.
+    """
     prefix = "test" if split == "test" else "eval"
-    return {f"{prefix}_{name}": round(value, 6) for name, value in scores.items()}
+    return {f"{prefix}_{name}": round(value, 6) for name, value in without_parts(scores).items()}
 
 
 def last_checkpoint(folder: Path) -> Path | None:

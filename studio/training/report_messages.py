@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
+from studio.data.targets import LABEL_THRESHOLD
+from studio.evaluate.score_names import FIELD_PREFIX, LABEL_PREFIX, read_parts
 from studio.i18n import Message
 
 TEXTS_CUT_OR_DROPPED = Message(
@@ -28,6 +30,67 @@ def describe_linear_baseline(report: Mapping[str, Any]) -> Message | None:
     if not isinstance(baseline, Mapping) or "accuracy" not in baseline:
         return None
     return LINEAR_BASELINE.format(accuracy=baseline["accuracy"], seconds=baseline["seconds"])
+
+
+LABEL_SETS = Message(
+    "It finds the labels of the kept-aside texts with a micro F1 of {after:.0%} (before, {before:.0%}); all "
+    "labels are right on {exact:.0%} of them. A label counts from a probability of {threshold:.0%} on."
+)
+RATINGS = Message(
+    "Its numbers are off by {after:.2g} on average (mean absolute error); before, by {before:.2g}. Always "
+    "guessing the median would be off by {median:.2g}. Rank correlation (Spearman): {spearman:.2f}."
+)
+RATING_STEPS = Message("Rounded to the scale, {half:.0%} are right, and {one:.0%} are at most one step off.")
+JSON_FIELDS = Message(
+    "Of {count:.0f} answers, {after:.0%} are valid JSON (before, {before:.0%}); right by field: {fields}."
+)
+FIELD_SHARE = Message("{name} {after:.0%} (before, {before:.0%})")
+
+
+def describe_targets(report: Mapping[str, Any]) -> list[Message]:
+    """How well labels, numbers and the fields of JSON answers are right; empty where there are none."""
+    before, after = (dict(report.get(name) or {}) for name in ("before", "after"))
+    sentences = []
+    if "micro_f1" in before and "micro_f1" in after:
+        sentences.append(
+            LABEL_SETS.format(
+                after=after["micro_f1"],
+                before=before["micro_f1"],
+                exact=after["exact_match"],
+                threshold=LABEL_THRESHOLD,
+            )
+        )
+    if "mae" in before and "mae" in after:
+        sentences.append(
+            RATINGS.format(
+                after=after["mae"],
+                before=before["mae"],
+                median=after["mae_of_median"],
+                spearman=after["spearman"],
+            )
+        )
+    if "within_half_step" in after:
+        sentences.append(RATING_STEPS.format(half=after["within_half_step"], one=after["within_one_step"]))
+    if "valid_json" in before and "valid_json" in after:
+        sentences.append(_describe_json_fields(before, after))
+    return sentences
+
+
+def _describe_json_fields(before: dict[str, float], after: dict[str, float]) -> Message:
+    base_shares = read_parts(before, FIELD_PREFIX)
+    fields = [
+        FIELD_SHARE.format(name=name, after=share, before=base_shares.get(name, 0.0))
+        for name, share in read_parts(after, FIELD_PREFIX).items()
+    ]
+    return JSON_FIELDS.format(
+        count=after["n_json_answers"], after=after["valid_json"], before=before["valid_json"], fields=fields
+    )
+
+
+def label_rows(report: Mapping[str, Any]) -> list[tuple[str, float, float]]:
+    """The F1 of each label, before and after (0 to 1); 0 before where it was neither named nor meant."""
+    before, after = (read_parts(dict(report.get(name) or {}), LABEL_PREFIX) for name in ("before", "after"))
+    return [(name, before.get(name, 0.0), score) for name, score in after.items()]
 
 
 def describe_truncation(report: Mapping[str, Any]) -> Message | None:

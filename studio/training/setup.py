@@ -2,14 +2,15 @@
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from studio import methods, runs
-from studio.data import examples, replay, split, store
+from studio.data import examples, replay, split, store, targets
 from studio.data.examples import Encoded, Example
 from studio.data.split import Splits
+from studio.data.targets import RatingScale
 from studio.errors import BadData, BadPlan
 from studio.estimate import dataset_lengths
 from studio.estimate.machines import hardware
@@ -20,7 +21,7 @@ from studio.methods.workload import RowTokens
 from studio.models import shape
 from studio.models.fetch import FetchedModel
 from studio.models.shape import ModelShape
-from studio.plan import Plan
+from studio.plan import PROBLEM_TYPES, Plan, target_role
 from studio.runs import Run
 from studio.storage import write_json
 from studio.training.queue import raise_if_stopped
@@ -142,7 +143,7 @@ def load_test_set(
     test_examples, _ = examples.build_examples(dataset.table(), plan.task, columns)
     if plan.task != "classify":
         return test_examples
-    unknown_labels = sorted({example["label"] for example in test_examples} - set(labels))
+    unknown_labels = sorted(set(examples.collect_labels(test_examples)) - set(labels))
     if unknown_labels:
         raise BadData(
             Message("The test set “{name}” has classes that are never learned: {classes}."),
@@ -193,7 +194,7 @@ def load_context(
     import torch  # noqa: PLC0415 - a worker that waits does without
 
     from studio.evaluate import held_out  # noqa: PLC0415
-    from studio.models import load  # noqa: PLC0415
+    from studio.models import head, load  # noqa: PLC0415
 
     _require_compatible(run.plan, base)
     model_shape = shape.from_folder(base.folder)
@@ -203,13 +204,18 @@ def load_context(
     labels = _collect_labels(plan, splits)
     model = load.base_model(base.folder, plan.task, labels, plan.training.seed, method.weights == "nf4")
     checksum, architecture = load.fingerprint(model), type(model).__name__
+    problem_type, scale = None, None
+    if plan.task == "classify":
+        role = target_role(splits.train[0])
+        problem_type = model.config.problem_type = PROBLEM_TYPES[role]
+        scale = targets.fit_scale(splits.train, head.has_bias(model)) if role == "rating" else None
     if method.weights == "trained":  # small steps vanish in 16-bit parameters
         model = model.float()
     torch.manual_seed(plan.training.seed)
     settings = method.resolve_settings(plan.method.settings)
     model = method.attach(model, settings, plan.task)
     plan = _limit_length(plan, method, model_shape)
-    encoded = _encode_splits(splits, plan, tokenizer, labels)
+    encoded = _encode_splits(splits, plan, tokenizer, labels, scale)
     training = plan.training
     micro_batch_size = max(1, (training.batch_size or 1) // training.gradient_accumulation_steps)
 
@@ -226,12 +232,15 @@ def load_context(
         validation=encoded["validation"],
         folder=run.folder,
         create_monitor=create_monitor,
-        measure=lambda model, rows: held_out.evaluate(model, rows, tokenizer, plan.task, micro_batch_size),
+        measure=lambda model, rows: held_out.evaluate(
+            model, rows, tokenizer, plan.task, micro_batch_size, scale
+        ),
         free_memory=hardware.free_memory,
         test=encoded["test"],
         test_examples=splits.test,
         examples=(splits.train, splits.validation),
         base_folder=base.folder,
+        scale=scale,
         report_progress=report_progress,
     )
     report = {
@@ -248,6 +257,8 @@ def load_context(
         },
         "texts": _summarize_lengths(plan, splits, encoded),
         "labels": list(labels),
+        "problem_type": problem_type,
+        "scale": asdict(scale) if scale else None,
         "device": str(model.device),
     }
     return context, report
@@ -283,11 +294,13 @@ def _limit_length(plan: Plan, method: Method, model_shape: ModelShape) -> Plan:
 
 
 def _encode_splits(
-    splits: Splits, plan: Plan, tokenizer: Any, labels: Sequence[str]
+    splits: Splits, plan: Plan, tokenizer: Any, labels: Sequence[str], scale: RatingScale | None
 ) -> dict[str, list[Encoded]]:
     """The tokenized examples of each split; the test split may have none."""
 
     def encode(split_examples: Sequence[Example]) -> list[Encoded]:
+        if scale:
+            split_examples = [scale.standardize(example) for example in split_examples]
         max_length, mask_history = plan.training.token_limit, plan.training.mask_history
         return examples.encode_examples(
             split_examples, plan.task, tokenizer, max_length, labels, mask_history

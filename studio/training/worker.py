@@ -252,7 +252,7 @@ def _evaluate_tuned(run: Run, context: TrainingContext, model: Any, best_step: i
 
 def _evaluate(run: Run, context: TrainingContext, model: Any) -> Scores:
     """Scores on the split that the models are compared on, and on questions whose answers are known."""
-    from studio.evaluate import answers  # noqa: PLC0415 - loads torch
+    from studio.evaluate import answers, json_fields  # noqa: PLC0415 - loads torch
 
     def on_progress(done: int, total: int) -> None:
         # Not context.report_progress, which raises: a run that was stopped is still evaluated.
@@ -261,6 +261,8 @@ def _evaluate(run: Run, context: TrainingContext, model: Any) -> Scores:
     rows = context.test if eval_split(context) == "test" else context.validation
     questions = context.test_examples or context.examples[1]
     scores = context.measure(model, rows)
+    if context.plan.task == "chat":
+        return scores | json_fields.measure_fields(model, context.tokenizer, questions, on_progress)
     return scores | answers.measure_accuracy(model, context.tokenizer, questions, on_progress)
 
 
@@ -287,8 +289,10 @@ def _train(
 
 def _save_result(run: Run, context: TrainingContext, model: Any, fetched: FetchedModel) -> str:
     """Save what was trained with the tokenizer, as a draft until it is complete. Returns the checksum."""
-    from studio.models import load  # noqa: PLC0415 - loads torch
+    from studio.models import head, load  # noqa: PLC0415 - loads torch
 
+    if context.scale:
+        head.fold_scale(model, context.scale.mean, context.scale.deviation)
     trainable_bytes = sum(
         parameter.numel() * parameter.element_size()
         for parameter in model.parameters()

@@ -6,7 +6,7 @@ import pytest
 
 from studio.data import examples as data_examples
 from studio.data.readers.read import read_table
-from studio.evaluate import held_out
+from studio.evaluate import held_out, label_scores
 from studio.models import load
 
 
@@ -67,12 +67,12 @@ def test_the_model_is_left_in_the_mode_it_came_in(chat, training):
 
 def test_macro_f1_by_hand():
     # label 0: 2 texts, predicted 3 times, 2 hits -> 4/5; label 1: 2, 1, 1 -> 2/3; label 2: 1, 1, 1 -> 1
-    assert held_out.macro_f1([0, 0, 0, 1, 2], [0, 0, 1, 1, 2]) == pytest.approx((4 / 5 + 2 / 3 + 1) / 3)
+    assert label_scores.macro_f1([0, 0, 0, 1, 2], [0, 0, 1, 1, 2]) == pytest.approx((4 / 5 + 2 / 3 + 1) / 3)
 
 
 def test_a_class_that_is_said_but_never_meant_counts_as_nought():
-    assert held_out.macro_f1([0, 1], [0, 0]) == pytest.approx((2 / 3 + 0) / 2)
+    assert label_scores.macro_f1([0, 1], [0, 0]) == pytest.approx((2 / 3 + 0) / 2)
 
 
 def test_a_class_that_does_not_occur_does_not_count():
-    assert held_out.macro_f1([0, 2], [0, 2]) == 1.0
+    assert label_scores.macro_f1([0, 2], [0, 2]) == 1.0

@@ -308,8 +308,8 @@ def _leak_finding(context: CheckContext, include_near: bool) -> Iterator[Finding
 def label_problems(context: CheckContext) -> Iterator[Finding]:
     """Labels that are the only one, too many, unbalanced, rare, or spelled in several ways."""
     view = context.view
-    row_labels = [view.target_texts[row] for row in view.complete_rows]
-    if view.task != "classify" or not row_labels:
+    row_labels = [name for row in view.complete_rows for name in view.labels[row]]
+    if not row_labels:
         return
     yield from _respelled_labels(view)
     label_counts = label_stats.count_labels(row_labels).most_common()
@@ -317,14 +317,14 @@ def label_problems(context: CheckContext) -> Iterator[Finding]:
         only_label, _ = label_counts[0]
         yield from _row_finding(context, "one_label", list(view.complete_rows), "stop", most=only_label)
         return
-    if len(label_counts) * 2 > len(row_labels):
+    if len(label_counts) * 2 > len(view.complete_rows):
         yield build_finding(
             "many_labels",
             "stop",
             view.complete_rows,
             (f"“{name}” ({n_rows})" for name, n_rows in label_counts),
             labels=len(label_counts),
-            total=len(row_labels),
+            total=len(view.complete_rows),
         )
         return
     yield from _unbalanced_labels(context, label_counts)
@@ -335,7 +335,9 @@ def _respelled_labels(view: TableView) -> Iterator[Finding]:
     respelled_rows = row_checks.find_respelled_labels(view)
     if not respelled_rows:
         return
-    pairs = Counter((view.target_texts[row], spelling) for row, spelling in respelled_rows.items())
+    replacements = row_checks.map_label_spellings(view)
+    names = [name for row in respelled_rows for name in view.labels[row] if name in replacements]
+    pairs = Counter((name, replacements[name]) for name in names)
     names = [f"“{label}” / “{spelling}”" for (label, spelling), _ in pairs.most_common()]
     yield build_finding("alike_labels", "warn", respelled_rows, names, names=_first_names(names))
 
@@ -350,7 +352,7 @@ def _unbalanced_labels(context: CheckContext, label_counts: Sequence[tuple[str, 
         return
     meaning = label_stats.normalize_label(most_common)
     rows = [
-        row for row in view.complete_rows if label_stats.normalize_label(view.target_texts[row]) == meaning
+        row for row in view.complete_rows if meaning in map(label_stats.normalize_label, view.labels[row])
     ]
     yield from _row_finding(
         context, "unbalanced", rows, "warn", most=most_common, least=least_common, fewest=min_count

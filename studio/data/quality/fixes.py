@@ -10,7 +10,7 @@ from studio.data.readers.read import Table
 from studio.data.readers.rows import Row
 from studio.errors import BadData
 from studio.i18n import Message
-from studio.plan import Task
+from studio.plan import Task, target_role
 from studio.storage import ProgressCallback, no_progress
 
 UNKNOWN_CELL = Message("The change “{kind}” speaks of a row or a column that “{name}” does not have.")
@@ -138,7 +138,8 @@ def build_fix(
     view = table_view.build_view(table, task, columns)
     if kind == "alike_labels":
         spellings = row_checks.find_respelled_labels(view)
-        return Change(kind, cells=tuple((row, columns["label"], name) for row, name in spellings.items()))
+        column = columns[target_role(columns)]
+        return Change(kind, cells=tuple((row, column, name) for row, name in spellings.items()))
     return Change(kind, drop=tuple(sorted(DROP_FIXES[kind](view, test, on_progress))))
 
 

@@ -3,6 +3,7 @@
 from collections import Counter, defaultdict
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 
+from studio.data import targets
 from studio.data.quality import cleaning, label_stats, near_duplicates
 from studio.data.quality.table_view import TableView, extract_texts, join_texts, normalize_text
 from studio.storage import ProgressCallback, no_progress
@@ -155,17 +156,30 @@ def find_leaks(
 
 
 def find_rare_labels(view: TableView) -> list[int]:
-    """Rows whose label, in all its spellings, has fewer than MIN_LABEL_EXAMPLES examples."""
-    meanings = {row: label_stats.normalize_label(view.target_texts[row]) for row in view.complete_rows}
-    counts = Counter(meanings.values())
-    return [row for row, meaning in meanings.items() if counts[meaning] < MIN_LABEL_EXAMPLES]
+    """Rows with a label that, in all its spellings, has fewer than MIN_LABEL_EXAMPLES examples."""
+    meanings = {row: set(map(label_stats.normalize_label, view.labels[row])) for row in view.complete_rows}
+    counts = Counter(meaning for row_meanings in meanings.values() for meaning in row_meanings)
+    return [
+        row
+        for row, row_meanings in meanings.items()
+        if any(counts[meaning] < MIN_LABEL_EXAMPLES for meaning in row_meanings)
+    ]
 
 
 def find_respelled_labels(view: TableView) -> dict[int, str]:
-    """Row -> the most common spelling of its label, for the rows that spell it differently."""
-    replacements = label_stats.map_spellings([view.target_texts[row] for row in view.complete_rows])
-    names = {row: view.target_texts[row].strip() for row in view.complete_rows}
-    return {row: replacements[name] for row, name in names.items() if name in replacements}
+    """Row -> its cell with the most common spelling of each label, for rows that spell one differently."""
+    replacements = map_label_spellings(view)
+    respelled = {}
+    for row in view.complete_rows:
+        names = [replacements.get(name, name) for name in view.labels[row]]
+        if names != list(view.labels[row]):
+            respelled[row] = targets.dump_names(names) if "labels" in view.columns else names[0]
+    return respelled
+
+
+def map_label_spellings(view: TableView) -> dict[str, str]:
+    """Spelling of a label -> its most common one, where they differ."""
+    return label_stats.map_spellings([name for row in view.complete_rows for name in view.labels[row]])
 
 
 def find_short_answers(view: TableView) -> list[int]:

@@ -5,17 +5,17 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from studio.data import examples
+from studio.data import examples, targets
 from studio.data.examples import Example
 from studio.data.readers.read import Table
 from studio.data.text import chat_format
-from studio.plan import GROUP_ROLE, Task, active_roles
+from studio.plan import GROUP_ROLE, PROBLEM_TYPES, Task, active_roles
 from studio.storage import ProgressCallback
 
 Rewrite = Callable[[str], str]
 # Columns that hold no text a person wrote: they are neither searched for personal data nor rewritten with the
 # texts.
-NON_TEXT_ROLES = ("label", "verdict", GROUP_ROLE)
+NON_TEXT_ROLES = (*PROBLEM_TYPES, "verdict", GROUP_ROLE)
 PROGRESS_ROWS = 5000  # rows between two reports of progress
 
 
@@ -42,6 +42,7 @@ class TableView:
         system_texts: The system prompts.
         input_texts: What the model reads, without the system prompt.
         target_texts: What the model is to write: the label, the better answer, the known answer.
+        labels: The labels of each text to classify: one, several or none; a number has none.
         complete_rows: The rows that make an example.
         incomplete_rows: The rows that lack a cell.
     """
@@ -53,6 +54,7 @@ class TableView:
     system_texts: tuple[str, ...]
     input_texts: tuple[str, ...]
     target_texts: tuple[str, ...]
+    labels: tuple[tuple[str, ...], ...]
     complete_rows: tuple[int, ...]
     incomplete_rows: tuple[int, ...]
 
@@ -82,9 +84,15 @@ def build_view(table: Table, task: Task, columns: Mapping[str, str]) -> TableVie
         system_texts=tuple(texts.system for texts in row_texts),
         input_texts=tuple(texts.input for texts in row_texts),
         target_texts=tuple(texts.parts[1] if len(texts.parts) > 1 else "" for texts in row_texts),
+        labels=tuple(tuple(_labels_of(example)) for example in row_examples),
         complete_rows=tuple(row for row, example in enumerate(row_examples) if example),
         incomplete_rows=tuple(_incomplete_rows(table, row_examples, active_roles(task, columns), columns)),
     )
+
+
+def _labels_of(example: Example) -> list[str]:
+    has_labels = "label" in example or "labels" in example
+    return targets.labels_of(example) if has_labels else []
 
 
 def _incomplete_rows(
@@ -105,17 +113,17 @@ def extract_texts(example: Example | Mapping[str, str], task: Task) -> ExampleTe
     """The texts of an example."""
     fields = dict(example)
     if task in ("complete", "classify"):
-        label = [fields["label"]] if "label" in fields else []
+        label = [targets.describe(fields)] if any(role in fields for role in PROBLEM_TYPES) else []
         return ExampleTexts("", fields["text"], (fields["text"], *label))
     if "messages" not in fields:
         target_roles = ("chosen", "rejected") if task == "prefer" else ("response", "answer")
-        targets = [fields[role] for role in target_roles if fields.get(role)]
-        return ExampleTexts("", fields["prompt"], (fields["prompt"], *targets))
+        answers = [fields[role] for role in target_roles if fields.get(role)]
+        return ExampleTexts("", fields["prompt"], (fields["prompt"], *answers))
     messages = examples.to_messages(fields)
     system_text = "\n".join(message["content"] for message in messages if message["role"] == "system")
     input_text = "\n".join(message["content"] for message in messages[:-1] if message["role"] != "system")
-    targets = [messages[-1]["content"] if messages else "", fields.get("rejected", "")]
-    return ExampleTexts(system_text, input_text, (input_text, *filter(None, targets)))
+    answers = [messages[-1]["content"] if messages else "", fields.get("rejected", "")]
+    return ExampleTexts(system_text, input_text, (input_text, *filter(None, answers)))
 
 
 def rewrite_cells(
@@ -142,7 +150,7 @@ def rewrite_cells(
     text_columns = [
         columns[role]
         for role in active_roles(task, columns)
-        if role not in NON_TEXT_ROLES or (include_labels and role == "label")
+        if role not in NON_TEXT_ROLES or (include_labels and role in ("label", "labels"))
     ]
     new_texts = {}
     for index, row in enumerate(table.rows):

@@ -91,6 +91,8 @@ NAMES_BY_ROLE: dict[str, tuple[str, ...]] = {
         "分类",
         "意图",
     ),
+    "labels": ("labels", "tags", "categories", "topics", "classes", "标签", "类别", "分类"),
+    "rating": ("rating", "stars", "score", "csat", "nps", "评分", "星级", "打分", "满意度", "分数"),
     "chosen": (
         *("chosen", "accepted", "preferred", "better", "winner", "best", "good"),
         *("选中", "更好", "较好", "优选", "接受", "优质", "满意", "好的", "更优", "最佳"),

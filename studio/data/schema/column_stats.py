@@ -4,6 +4,7 @@ import re
 from collections import Counter
 from collections.abc import Callable, Sequence
 
+from studio.data import targets
 from studio.data.readers import header
 from studio.data.readers.read import Table
 from studio.data.text import chat_format
@@ -94,7 +95,9 @@ def mean_length(table: Table, column: str) -> float:
 
 
 def has_labels(table: Table, column: str) -> bool:
-    """Whether a column holds few different short texts, each of them often."""
+    """Whether a column holds few different short texts, each of them often; also several in a cell."""
+    if targets.has_several_labels(sample_cells(table, column)):
+        return True
     values = {row[column].strip() for row in table.rows}
     if len(values) > MAX_LABELS or len(values) * MIN_REPEATS > len(table.rows):
         return False

@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from studio.data import targets
 from studio.data.readers.read import Table
 from studio.data.reshape import preference_pairs
 from studio.data.schema import column_names, column_stats
@@ -16,6 +17,8 @@ _ROLE_LABELS: dict[str, Message] = {
     "response": label("The answer to learn (response)"),
     "text": label("The text to sort (text)"),
     "label": label("The class it belongs to (label)"),
+    "labels": label("All labels that apply to it (labels)"),
+    "rating": label("The number it gets (rating)"),
     "chosen": label("The better answer (chosen)"),
     "rejected": label("The worse answer (rejected)"),
     "messages": label("The whole conversation (messages)"),
@@ -96,6 +99,8 @@ def _without(columns: Iterable[str], used: Iterable[str]) -> list[str]:
 
 def _build_guess(table: Table, task: Task, roles: dict[str, str]) -> RoleGuess:
     """A guess, with the column that groups rows, such as a conversation's number, where there is one."""
+    if task == "classify" and "label" in roles:
+        roles = {"text": roles["text"], guess_target_role(table, roles["label"]): roles["label"]}
     is_confident = _is_confident(table, roles)
     n_rows = len(table.rows)
     for column in _unused_columns(table, roles):
@@ -103,6 +108,15 @@ def _build_guess(table: Table, task: Task, roles: dict[str, str]) -> RoleGuess:
         if is_named_group and len({row[column] for row in table.rows}) < n_rows:
             return RoleGuess(task, {**roles, GROUP_ROLE: column}, is_confident)
     return RoleGuess(task, dict(roles), is_confident)
+
+
+def guess_target_role(table: Table, column: str) -> str:
+    """What a column of labels holds: one label a cell, several, or ratings, which also its name must say."""
+    cells = column_stats.sample_cells(table, column)
+    if targets.has_several_labels(cells):
+        return "labels"
+    is_rating = column_names.matches_role(column, "rating") and targets.has_ratings(cells)
+    return "rating" if is_rating else "label"
 
 
 def _unused_columns(table: Table, roles: dict[str, str]) -> list[str]:
@@ -324,7 +338,7 @@ def _is_confident(table: Table, roles: dict[str, str]) -> bool:
 
 def _suits_role(table: Table, column: str, role: str) -> bool:
     """Whether nothing in a column contradicts its role: texts are written and differ, classes are short."""
-    if role == "label":
+    if role in ("label", "labels"):
         return column_stats.mean_length(table, column) <= column_stats.MAX_LABEL_LENGTH
     if role not in column_names.TEXT_ROLES:
         return True

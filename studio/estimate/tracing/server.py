@@ -108,7 +108,7 @@ def _mark_trained_spans(
         tokenizer: The model's tokenizer.
         example: The example itself.
     """
-    from studio.data import examples  # noqa: PLC0415
+    from studio.data import examples, targets  # noqa: PLC0415
 
     spans: list[list[Any]] = []
     for piece in encoded[:1]:
@@ -122,7 +122,7 @@ def _mark_trained_spans(
                 spans.append([tokenizer.decode(piece.input_ids[start:end]), is_trained[start]])
                 start = end
     if task == "classify":
-        spans.append([example["label"], True])
+        spans.append([targets.describe(example), True])
     return spans
 
 

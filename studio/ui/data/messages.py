@@ -51,6 +51,20 @@ CHAT_SUMMARY = Message("The model will read “{first}” and learn to write “
 CLASSES_SUMMARY = Message(
     "The model will read “{first}” and learn to choose one of {count} classes from “{second}”: {classes}."
 )
+LABELS_SUMMARY = Message(
+    "The model will read “{first}” and learn which of the {count} labels in “{second}” apply: {classes}. "
+    "Texts with several labels: {several}; with none: {none}."
+)
+RATINGS_SUMMARY = Message(
+    "The model will read “{first}” and learn to give the number in “{second}”: from {low:g} to {high:g}, "
+    "{median:g} in the middle (median)."
+)
+PROBLEM_TYPE = label("What each text gets (problem type)")
+PROBLEM_TYPES: dict[str, Message] = {
+    "label": Message("One class (single label)"),
+    "labels": Message("Several labels at once (multi-label)"),
+    "rating": Message("A number, such as stars (regression)"),
+}
 TASK_SUMMARIES: dict[str, Message] = {
     "messages": Message("The model will learn every answer of the conversations in “{first}”."),
     "complete": Message(

@@ -7,7 +7,7 @@ from typing import Any
 
 import gradio as gr
 
-from studio.data import examples
+from studio.data import examples, targets
 from studio.data.quality.fixes import Change
 from studio.data.readers.read import Table
 from studio.data.store import Dataset
@@ -102,7 +102,7 @@ def _preview_plainly(example: dict[str, str], task: Task) -> list[list[list[Any]
     if task == "complete":
         return [[[example["text"], True]]]
     if task == "classify":
-        return [[[example["text"] + "\n", False], [example["label"], True]]]
+        return [[[example["text"] + "\n", False], [targets.describe(example), True]]]
     prompt = "\n".join(turn["content"] for turn in examples.to_prompt_messages(example)) + "\n"
     if task == "prompts":
         return [[[prompt, False]]]
@@ -324,7 +324,7 @@ def _draw_lengths(lengths: dataset_lengths.DatasetLengths, max_tokens: int, lang
 def _draw_classes(prepared_examples: list[dict[str, str]], lang: str) -> Any:
     import plotly.graph_objects as go  # noqa: PLC0415
 
-    class_counts = Counter(example["label"] for example in prepared_examples)
+    class_counts = Counter(name for example in prepared_examples for name in targets.classes_of(example))
     largest = class_counts.most_common(MAX_CLASS_BARS)[::-1]
     names = [name for name, _ in largest]
     bars = go.Bar(

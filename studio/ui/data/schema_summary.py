@@ -1,17 +1,18 @@
 """A data set in sentences: which column was taken for which role, how sure that is, and what was left out."""
 
+import statistics
 from collections import Counter
 from typing import Any
 
 from studio import presets
-from studio.data import examples
+from studio.data import examples, targets
 from studio.data.examples import Example
 from studio.data.readers.read import Table
 from studio.data.schema import infer_roles
 from studio.data.store import Dataset
 from studio.errors import StudioError
 from studio.i18n import Message, join_sentences
-from studio.plan import GROUP_ROLE, REQUIRED_ROLES, Task
+from studio.plan import GROUP_ROLE, REQUIRED_ROLES, Task, target_role
 from studio.plan import active_roles as used
 from studio.ui.components import notices
 from studio.ui.data import messages
@@ -114,12 +115,7 @@ def _summarise_task(
         zip(("first", "second", "third"), [role_columns[role] for role in used_roles], strict=False)
     )
     if task == "classify":
-        counts = Counter(example["label"] for example in prepared_examples)
-        largest = counts.most_common(MAX_CLASSES_LISTED)
-        classes = [f"{name} ({count})" for name, count in largest] + (
-            ["…"] if len(counts) > MAX_CLASSES_LISTED else []
-        )
-        parts = [messages.CLASSES_SUMMARY.render(lang, count=len(counts), classes=classes, **role_names)]
+        parts = [_summarise_targets(prepared_examples).render(lang, **role_names)]
     elif task == "chat" and "messages" not in used_roles:
         parts = [messages.CHAT_SUMMARY.render(lang, **role_names)]
     else:
@@ -140,3 +136,26 @@ def _summarise_task(
         if role in used_roles and role not in REQUIRED_ROLES[task]
     ]
     return join_sentences(parts, lang)
+
+
+def _summarise_targets(prepared_examples: list[Example]) -> Message:
+    """What the model will learn of texts to classify: a class, several labels or a number."""
+    role = target_role(prepared_examples[0])
+    if role == "rating":
+        ratings = [float(example["rating"]) for example in prepared_examples]
+        return messages.RATINGS_SUMMARY.format(
+            low=min(ratings), high=max(ratings), median=statistics.median(ratings)
+        )
+    label_lists = [targets.labels_of(example) for example in prepared_examples]
+    counts = Counter(name for names in label_lists for name in names)
+    largest = counts.most_common(MAX_CLASSES_LISTED)
+    more = ["…"] if len(counts) > MAX_CLASSES_LISTED else []
+    classes = [*(f"{name} ({count})" for name, count in largest), *more]
+    if role == "label":
+        return messages.CLASSES_SUMMARY.format(count=len(counts), classes=classes)
+    return messages.LABELS_SUMMARY.format(
+        count=len(counts),
+        classes=classes,
+        several=sum(len(names) > 1 for names in label_lists),
+        none=sum(not names for names in label_lists),
+    )

@@ -8,14 +8,21 @@ from typing import Any, NamedTuple
 import gradio as gr
 
 from studio import presets
-from studio.data import import_job, readers, store
+from studio.data import import_job, readers, store, targets
 from studio.data.readers import header
 from studio.data.readers.read import Table
 from studio.data.schema import column_stats, infer_roles
 from studio.data.store import Dataset
 from studio.errors import StudioError
 from studio.i18n import join_sentences, register_label
-from studio.plan import GROUP_ROLE, Task, optional_column_roles, required_column_roles
+from studio.plan import (
+    GROUP_ROLE,
+    PROBLEM_TYPES,
+    Task,
+    optional_column_roles,
+    required_column_roles,
+    target_role,
+)
 from studio.ui import access, units
 from studio.ui.components import events, notices
 from studio.ui.components.gradio_adapter import current_page
@@ -27,6 +34,8 @@ from studio.ui.language import request_language
 # Fields for the columns a task needs, and for those that may stay empty.
 REQUIRED_FIELDS, OPTIONAL_FIELDS = 3, 3
 FIELD_COUNT = REQUIRED_FIELDS + OPTIONAL_FIELDS
+# The fields, and what a text to classify gets.
+CONTROL_COUNT = FIELD_COUNT + 1
 # A time left is shown after so many seconds and such a share, and only if it is at least so long (seconds).
 MIN_ELAPSED_SECONDS, MIN_SHARE_DONE, MIN_SECONDS_LEFT = 2, 0.05, 3
 
@@ -59,7 +68,7 @@ class DataTabUpdate(NamedTuple):
 def notice_only(notice: dict[str, Any]) -> tuple[Any, ...]:
     """A notice; everything else is unchanged."""
     return DataTabUpdate(
-        notice, (gr.skip(),) * FIELD_COUNT, gr.skip(), gr.skip(), gr.skip(), gr.skip()
+        notice, (gr.skip(),) * CONTROL_COUNT, gr.skip(), gr.skip(), gr.skip(), gr.skip()
     ).as_outputs()
 
 
@@ -169,7 +178,7 @@ def change_task(source: str, task: Task, browser_datasets: object, request: gr.R
             dataset, table, task, role_columns, basis, lang
         ), *_role_dropdowns(table, task, role_columns, lang)
     except StudioError as error:
-        return notices.error_notice(error, lang), *(gr.skip(),) * (FIELD_COUNT + 1)
+        return notices.error_notice(error, lang), *(gr.skip(),) * (CONTROL_COUNT + 1)
 
 
 def change_columns(
@@ -203,7 +212,32 @@ def change_columns(
             dataset, table, task, role_columns, messages.ROLES_CHOSEN, lang
         ), *_role_dropdowns(table, task, role_columns, lang)
     except StudioError as error:
-        return notices.error_notice(error, lang), *(gr.skip(),) * (FIELD_COUNT + 1)
+        return notices.error_notice(error, lang), *(gr.skip(),) * (CONTROL_COUNT + 1)
+
+
+def change_problem_type(
+    source: str,
+    task: Task,
+    browser_datasets: object,
+    packed_columns: str,
+    role: str,
+    request: gr.Request,
+) -> tuple[Any, ...]:
+    """Choose what a text to classify gets: the same column has another role."""
+    lang = request_language(request)
+    try:
+        dataset = access.find_own_dataset(source, browser_datasets)
+        table = dataset.table()
+        previous = packing.unpack_mapping(packed_columns)
+        column = previous[target_role(previous)]
+        others = {name: other for name, other in previous.items() if name not in PROBLEM_TYPES}
+        role_columns = {**others, role: column}
+        store.save_choice(dataset, task, role_columns)
+        return schema_summary.summary_notice(
+            dataset, table, task, role_columns, messages.ROLES_CHOSEN, lang
+        ), *_role_dropdowns(table, task, role_columns, lang)
+    except StudioError as error:
+        return notices.error_notice(error, lang), *(gr.skip(),) * (CONTROL_COUNT + 1)
 
 
 def _adjust_to_conversations(
@@ -267,7 +301,7 @@ def _empty_state(lang: str) -> tuple[Any, ...]:
     hidden = gr.update(visible=False)
     return DataTabUpdate(
         notices.notice(messages.NO_EXAMPLES.render(lang)),
-        (hidden,) * FIELD_COUNT,
+        (hidden,) * CONTROL_COUNT,
         gr.skip(),
         hidden,
         hidden,
@@ -290,7 +324,7 @@ def _field_roles(task: Task, role_columns: dict[str, str]) -> tuple[str, ...]:
 
 
 def _role_dropdowns(table: Table, task: Task, role_columns: dict[str, str], lang: str) -> tuple[Any, ...]:
-    """A field for each role of a task, the others hidden; and all of the roles as one text."""
+    """A field for each role of a task, the others hidden; what a text gets; and all roles as one text."""
     updates = []
     for index, role in enumerate(_field_roles(task, role_columns)):
         empty_choice = [(messages.NO_COLUMN.render(lang), "")] if index >= REQUIRED_FIELDS else []
@@ -304,7 +338,28 @@ def _role_dropdowns(table: Table, task: Task, role_columns: dict[str, str], lang
                 visible=bool(role),
             )
         )
-    return *updates, packing.pack_mapping(role_columns)
+    problem_type = _problem_type_radio(table, task, role_columns, lang)
+    return *updates, problem_type, packing.pack_mapping(role_columns)
+
+
+def _problem_type_radio(table: Table, task: Task, role_columns: dict[str, str], lang: str) -> Any:
+    """The choice of what a text to classify gets, hidden where the cells leave none."""
+    chosen_role = target_role(role_columns)
+    column = role_columns.get(chosen_role, "")
+    if task != "classify" or column not in table.columns:
+        return gr.update(visible=False)
+    cells = column_stats.sample_cells(table, column)
+    is_possible = {
+        "label": True,
+        "labels": targets.has_several_labels(cells),
+        "rating": targets.has_ratings(cells),
+    }
+    choices = [
+        (message.render(lang), role)
+        for role, message in messages.PROBLEM_TYPES.items()
+        if is_possible[role] or role == chosen_role
+    ]
+    return gr.update(choices=choices, value=chosen_role, visible=len(choices) > 1)
 
 
 def build(source: gr.BrowserState, browser_datasets: gr.BrowserState) -> DataTab:
@@ -354,6 +409,13 @@ def build(source: gr.BrowserState, browser_datasets: gr.BrowserState) -> DataTab
             gr.Dropdown([], elem_id=f"column-{index}", **dropdown_options)
             for index in range(1, REQUIRED_FIELDS + 1)
         ]
+    problem_type = gr.Radio(
+        [(message.render(), role) for role, message in messages.PROBLEM_TYPES.items()],
+        value="label",
+        label=t(messages.PROBLEM_TYPE),
+        elem_id="problem-type",
+        visible=False,
+    )
     with (
         gr.Accordion(
             t(messages.MORE_COLUMNS), open=False, visible=False, elem_id="more-columns"
@@ -366,7 +428,8 @@ def build(source: gr.BrowserState, browser_datasets: gr.BrowserState) -> DataTab
         ]
     packed_columns = gr.Textbox("{}", visible=False)
     revision = gr.Number(0, visible=False)
-    outputs = [notice, *fields, packed_columns, task, sheet, source]
+    controls = [*fields, problem_type]
+    outputs = [notice, *controls, packed_columns, task, sheet, source]
     quiet: dict[str, Any] = {"show_progress": "hidden", "queue": False}
     import_events = [
         file.upload(upload, file, [*outputs, cancel_button], show_progress="hidden", trigger_mode="once"),
@@ -394,12 +457,18 @@ def build(source: gr.BrowserState, browser_datasets: gr.BrowserState) -> DataTab
     for name, button in sample_buttons.items():
         button.click(_sample_handler(name), None, outputs, **quiet)
     sheet.input(choose_sheet, [source, sheet, browser_datasets, revision], [*outputs, revision], **quiet)
-    task.input(change_task, [source, task, browser_datasets], [notice, *fields, packed_columns], **quiet)
+    task.input(change_task, [source, task, browser_datasets], [notice, *controls, packed_columns], **quiet)
     gr.on(
         [field.input for field in fields],
         change_columns,
         [source, task, browser_datasets, packed_columns, *fields],
-        [notice, *fields, packed_columns],
+        [notice, *controls, packed_columns],
+        **quiet,
+    )
+    problem_type.input(
+        change_problem_type,
+        [source, task, browser_datasets, packed_columns, problem_type],
+        [notice, *controls, packed_columns],
         **quiet,
     )
     gr.on([current_page().load], restore, source, outputs, **quiet)

@@ -6,12 +6,14 @@ from typing import Any, NamedTuple
 import gradio as gr
 
 from studio import presets, runs
+from studio.data.targets import LABEL_THRESHOLD
 from studio.errors import StudioError
 from studio.i18n import Message, label
 from studio.plan import Task
 from studio.playground import base_only
 from studio.playground import session as playground_session
 from studio.playground.session import Answer, Question, SelfTestResult
+from studio.runs import Run
 from studio.ui import access
 from studio.ui.components import notices
 from studio.ui.components.gradio_adapter import current_page
@@ -44,7 +46,9 @@ WEIGHTS_MATCH = Message("exactly the weights this run saved")
 WEIGHTS_DIFFER = Message("not the weights this run saved")
 BASE_PROOF = Message("Self-test: answers as the untouched base does (difference {moved:.3g}).")
 TUNED_PROOF = Message("Self-test: differs from the base (largest score difference {moved:.3g}).")
-UNTRAINED_HEAD = Message("Its class head is new and untrained: these shares are random.")
+LABELS_GIVEN = Message("Labels given (from {threshold:.0%} on): {labels}.")
+NO_LABEL_GIVEN = Message("No label reaches {threshold:.0%}, so none is given.")
+UNTRAINED_HEAD = Message("Its class head is new and untrained: what it says is random.")
 SPEED = Message("{rate:.1f} tokens/s")
 SELF_TEST_FAILED = Message(
     "The self-test failed: do not trust this comparison. Train again, or choose another run."
@@ -54,6 +58,8 @@ PANE_TEMPLATE = """<article class="pane {{value.side}}" aria-busy="{{value.busy}
 {{#if value.badge}}<p class="proof {{value.trust}}"><b>{{value.badge}}</b><span>{{value.proof}}</span></p>{{/if}}</header>
 {{#if value.bars}}<ul class="classes">{{#each value.bars}}<li><span>{{this.name}}</span><span class="bar" aria-hidden="true"><i style="width:{{this.percent}}%"></i></span><b>{{this.share}}</b></li>{{/each}}</ul>
 {{else}}<div class="answer">{{value.text}}</div>{{/if}}<footer>{{value.note}}</footer></article>"""  # noqa: E501 - HTML
+
+MAX_BARS = 8  # labels shown
 
 
 class PlaygroundTab(NamedTuple):
@@ -98,10 +104,10 @@ def ask_both(
         notice = notices.notice(
             "" if model_session.self_test.passed else SELF_TEST_FAILED.render(lang), kind="bad"
         )
-        classify = run.plan.task == "classify"
+        problem_type = _problem_type(run)
         for partial_answer in model_session.ask(question):
             panes = [
-                pane_value(side, partial_answer, model_session.self_test, lang, classify)
+                pane_value(side, partial_answer, model_session.self_test, lang, problem_type)
                 for side in SIDE_NAMES
             ]
             yield notice, *panes
@@ -163,10 +169,13 @@ def pane_value(
     partial_answer: Answer | None = None,
     proof: SelfTestResult | None = None,
     lang: str = "en",
-    classify: bool = False,
+    problem_type: str = "",
     busy: bool = False,
 ) -> dict[str, Any]:
-    """The value of one pane; the template escapes everything in it."""
+    """The value of one pane; the template escapes everything in it.
+
+    `problem_type` is that of a classifier, "" for models that write.
+    """
     value: dict[str, Any] = {
         "side": side,
         "title": SIDE_NAMES[side].render(lang),
@@ -192,15 +201,42 @@ def pane_value(
     error_message = partial_answer.errors.get(side)
     value["text"] = error_message.render(lang) if error_message else getattr(partial_answer, side)
     value["busy"] = "false" if side in partial_answer.done else "true"
-    ranked = sorted(partial_answer.scores.get(side, {}).items(), key=lambda item: -item[1])[:8]
-    value["bars"] = [
-        {"name": name, "share": f"{share:.0%}", "percent": round(100 * share, 1)} for name, share in ranked
-    ]
-    if classify:
-        value["note"] = UNTRAINED_HEAD.render(lang) if is_base else ""
+    scores = partial_answer.scores.get(side, {})
+    if problem_type == "regression":
+        value["text"] = value["text"] or ", ".join(f"{number:.2f}" for number in scores.values())
+    else:
+        value["bars"] = _format_bars(scores)
+    if problem_type:
+        value["note"] = _describe_classifier(scores, problem_type, is_base, lang)
     elif side in partial_answer.done and not error_message:
         value["note"] = SPEED.render(lang, rate=partial_answer.speed[side])
     return value
+
+
+def _problem_type(run: Run) -> str:
+    """What a classifier gives; "" for a model that writes. Runs of earlier studios have one class a text."""
+    if run.plan.task != "classify":
+        return ""
+    return runs.report(run).get("problem_type") or "single_label_classification"
+
+
+def _format_bars(scores: Mapping[str, float]) -> list[dict[str, Any]]:
+    """The likeliest labels, each with its probability."""
+    ranked = sorted(scores.items(), key=lambda item: -item[1])[:MAX_BARS]
+    return [
+        {"name": name, "share": f"{share:.0%}", "percent": round(100 * share, 1)} for name, share in ranked
+    ]
+
+
+def _describe_classifier(scores: Mapping[str, float], problem_type: str, is_base: bool, lang: str) -> str:
+    """What to know of a classifier's answer: the base's head is new; of several labels, which are given."""
+    if is_base:
+        return UNTRAINED_HEAD.render(lang)
+    if problem_type != "multi_label_classification" or not scores:
+        return ""
+    given = [name for name, share in scores.items() if share >= LABEL_THRESHOLD]
+    message = LABELS_GIVEN if given else NO_LABEL_GIVEN
+    return message.render(lang, threshold=LABEL_THRESHOLD, labels=given)
 
 
 def update_run_choices(

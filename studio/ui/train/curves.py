@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 from studio import methods
 from studio.errors import NotPossible
 from studio.i18n import Message
-from studio.plan import Plan
+from studio.plan import Plan, target_role
 
 STEP_AXIS = Message("step")
 
@@ -37,6 +37,17 @@ MEASURES: dict[str, Measure] = {
         Message("share of kept-aside texts sorted rightly (accuracy)"),
         (Curve("eval_accuracy", Message("accuracy", context="curves"), True),),
     ),
+    "labels": Measure(
+        Message("how well the labels of kept-aside texts are found (micro F1, exact match)"),
+        (
+            Curve("eval_micro_f1", Message("micro F1"), True),
+            Curve("eval_exact_match", Message("all labels right"), True),
+        ),
+    ),
+    "rating": Measure(
+        Message("how far numbers are off (mean absolute error, lower is better)"),
+        (Curve("eval_mae", Message("mean absolute error"), True),),
+    ),
     "pairs": Measure(
         Message("share of kept-aside pairs ranked rightly (accuracy)"),
         (Curve("eval_accuracy", Message("accuracy", context="curves"), True),),
@@ -63,6 +74,8 @@ STAGE_CHARTS: dict[str, tuple[Message, tuple[str, ...]]] = {
     "full_precision": (Message("At full precision, to compare"), ("loss",)),
     "train": (Message("Training"), ("loss",)),
 }
+# What a text to classify gets -> the measure beside the loss.
+TARGET_MEASURES = {"label": "accuracy", "labels": "labels", "rating": "rating"}
 POINT_KEYS = tuple(dict.fromkeys(curve.key for measure in MEASURES.values() for curve in measure.curves))
 QUANTISED_STAGE = Message("With rounded weights (quantisation-aware)")
 
@@ -81,13 +94,20 @@ def list_charts(plan: Plan, lang: str) -> list[dict[str, Any]]:
         if stage == "train" and has_several_stages:
             title = QUANTISED_STAGE
         if stage in ("train", "full_precision") and plan.task == "classify":
-            measures = (*measures, "accuracy")
+            measures = (*measures, *_target_measures(plan))
         for index, name in enumerate(measures):
             # Two charts share a row; of three, the first has a row of its own.
             is_half_wide = len(measures) == 2 or index > 0
             heading = title.render(lang) if has_several_stages and index == 0 else ""
             chart_list.append(_format_chart(stage, name, heading, is_half_wide, lang))
     return chart_list
+
+
+def _target_measures(plan: Plan) -> list[str]:
+    """The measures beside the loss of texts to classify; all where the plan lets columns be guessed."""
+    if not plan.data.columns:
+        return list(TARGET_MEASURES.values())
+    return [TARGET_MEASURES[target_role(plan.data.columns)]]
 
 
 def _format_chart(stage: str, name: str, title: str, is_half_wide: bool, lang: str) -> dict[str, Any]:

@@ -46,6 +46,12 @@ PREFERENCE_ACCURACY = Message(
     "It finds the better answer likelier in {after:.0%} of the {count} kept-aside pairs; before, "
     "{before:.0%}."
 )
+LABEL_TABLE = {
+    "caption": Message("How well each label is found (F1)"),
+    "label": Message("Label"),
+    "before": Message("Before"),
+    "after": Message("After"),
+}
 QUANTISATION_TABLE = {
     "caption": Message("What rounding costs"),
     "full_precision": Message("full precision"),
@@ -90,6 +96,7 @@ def describe_results(run: Run, report: dict[str, Any], lang: str) -> str:
                 asked=_as_float(after.get("n_questions")) or 0,
             )
         )
+    parts += [message.render(lang) for message in report_messages.describe_targets(report)]
     parts += [*_describe_stages(notes, lang), read_method_notes(run, lang)]
     # Before its linear fit a classifier's head is random, and its loss says nothing.
     before = _get_section(report, "linear_baseline") or before
@@ -163,10 +170,25 @@ def _describe_stages(notes: dict[str, Any], lang: str) -> list[str]:
 
 
 def build_tables(report: dict[str, Any], lang: str) -> list[dict[str, Any]]:
-    """The tables of the outcome: what rounding costs, and answers before and after practice."""
+    """The tables of the outcome: each label, what rounding costs, answers before and after practice."""
     notes = _get_section(report, "method")
-    tables = (_quantisation_table(notes, lang), _sample_table(notes, lang))
+    tables = (
+        _label_table(report, lang),
+        _quantisation_table(notes, lang),
+        _sample_table(notes, lang),
+    )
     return [table for table in tables if table]
+
+
+def _label_table(report: dict[str, Any], lang: str) -> dict[str, Any] | None:
+    rows = report_messages.label_rows(report)
+    if not rows:
+        return None
+    return {
+        "caption": LABEL_TABLE["caption"].render(lang),
+        "heads": [LABEL_TABLE[key].render(lang) for key in ("label", "before", "after")],
+        "rows": [[_shorten(name), f"{before:.0%}", f"{after:.0%}"] for name, before, after in rows],
+    }
 
 
 def _quantisation_table(notes: dict[str, Any], lang: str) -> dict[str, Any] | None:

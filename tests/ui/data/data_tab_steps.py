@@ -17,7 +17,7 @@ from studio.i18n import Message
 from studio.ui.data import health as health_panel
 from studio.ui.data import row_browser
 from studio.ui.data import tab as data_tab
-from studio.ui.data.tab import FIELD_COUNT
+from studio.ui.data.tab import CONTROL_COUNT, FIELD_COUNT
 from studio.ui.form import packing
 
 ROLES = {"prompt": "prompt", "response": "response"}
@@ -95,10 +95,11 @@ def stream_replies_in_this_process(module, request, *arguments):
 def read_outputs(values):
     """The outputs of a handler of the tab, by name."""
     notice, *updates = values
-    columns, task, sheet, source = updates[FIELD_COUNT : FIELD_COUNT + 4]
+    columns, task, sheet, source = updates[CONTROL_COUNT : CONTROL_COUNT + 4]
     return SimpleNamespace(
         notice=notice,
         fields=updates[:FIELD_COUNT],
+        problem_type=updates[FIELD_COUNT],
         columns=packing.unpack_mapping(columns),
         task=task,
         sheet=sheet,

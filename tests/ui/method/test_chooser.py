@@ -25,7 +25,7 @@ ANSWERS = {
 }
 TRIAGE = {"source": "sample:ticket-triage", "task": "classify", "model": "minilm-l6"}
 TARGETS = ChoiceTargets(
-    data=[object()] * (data_tab.FIELD_COUNT + 5),
+    data=[object()] * (data_tab.CONTROL_COUNT + 5),
     method=object(),
     model=object(),
     settings={"lora_rank": object(), "qat_bits": object()},

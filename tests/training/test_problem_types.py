@@ -1,0 +1,156 @@
+"""Texts with several labels, or a number, by every method that classifies: trained, opened again, asked."""
+
+import csv
+import json
+
+import pytest
+import torch
+from toys import TEXTS_BY_LABEL, THINGS
+
+from studio import export, methods, plan, runs
+from studio.models import head, load
+from studio.playground.session import ModelSession, Question
+from studio.training import worker
+
+CLASSIFIERS = [method.name for method in methods.METHODS if "classify" in method.tasks]
+ROLES = ("labels", "rating")
+WAYS = [(method, role) for method in CLASSIFIERS for role in ROLES]
+RATINGS = {"delivery": 20, "billing": 10, "returns": 50}
+FRAGILE = THINGS[:2]
+
+
+def write_table(path, role):
+    """The toy texts: those about a fragile thing have a second label, and count ten more."""
+    rows = []
+    for label, texts in TEXTS_BY_LABEL.items():
+        for text in texts:
+            for thing in THINGS[:5]:
+                labels = f"{label}; fragile" if thing in FRAGILE else label
+                rating = RATINGS[label] + 10 * (thing in FRAGILE)
+                rows.append((text.format(thing), labels if role == "labels" else rating))
+    with path.open("w", encoding="utf-8", newline="") as file:
+        csv.writer(file).writerows([("text", role), *rows])
+
+
+@pytest.fixture(scope="module")
+def make_run(make_plan, build_once, tmp_path_factory):
+    """`make_run(method, role)`: the home of a run that has ended."""
+
+    def make(method, role):
+        def train(home):
+            write_table(home / "toys.csv", role)
+            run_plan = make_plan(method, "classify", epochs=8)
+            data = plan.Data(
+                source=str(home / "toys.csv"),
+                columns={"text": "text", role: role},
+                validation_share=0.25,
+            )
+            with pytest.MonkeyPatch.context() as patch:
+                patch.setenv("STUDIO_HOME", str(home))
+                worker.run(runs.create(run_plan.model_copy(update={"data": data})).id)
+
+        return build_once(f"{method}-{role}", train)
+
+    return make
+
+
+@pytest.fixture
+def ended(make_run, monkeypatch):
+    """`ended(method, role)`: a run that has ended, in its own home."""
+
+    def get(method, role):
+        home = make_run(method, role)
+        monkeypatch.setenv("STUDIO_HOME", str(home))
+        (folder,) = (home / "runs").iterdir()
+        return runs.get(folder.name)
+
+    return get
+
+
+def validation_texts(run):
+    lines = (run.folder / "data" / "validation.jsonl").read_text(encoding="utf-8").splitlines()
+    return [json.loads(line) for line in lines]
+
+
+def predict(model, tokenizer, texts):
+    """A model's logits for each text."""
+    with torch.no_grad():
+        return torch.stack([model(**tokenizer(text, return_tensors="pt")).logits[0] for text in texts])
+
+
+def load_tuned(run):
+    report = runs.report(run)
+    method = methods.get(run.plan.method.name)
+    base = load.base_model(
+        load.Path(run.plan.model),
+        "classify",
+        report["labels"],
+        run.plan.training.seed,
+        method.weights == "nf4",
+    )
+    return method.load(base, run.model), load.tokenizer(run.model)
+
+
+@pytest.mark.parametrize("method", CLASSIFIERS)
+def test_several_labels_are_learned_and_scored(method, ended):
+    report = runs.report(ended(method, "labels"))
+    assert report["problem_type"] == "multi_label_classification"
+    assert report["labels"] == ["billing", "delivery", "fragile", "returns"]
+    assert report["after"]["loss"] < report["before"]["loss"]
+    assert {"micro_f1", "macro_f1", "exact_match", "f1/fragile"} <= report["after"].keys()
+
+
+@pytest.mark.parametrize("method", CLASSIFIERS)
+def test_numbers_are_learned_on_a_standard_scale_and_given_in_their_own_unit(method, ended):
+    run = ended(method, "rating")
+    report = runs.report(run)
+    assert report["problem_type"] == "regression"
+    assert report["after"]["loss"] < report["before"]["loss"]
+    examples = validation_texts(run)
+    model, tokenizer = load_tuned(run)
+    predicted = predict(model, tokenizer, [example["text"] for example in examples]).flatten()
+    right = torch.tensor([float(example["rating"]) for example in examples])
+    assert float((predicted - right).abs().mean()) == pytest.approx(report["after"]["mae"], rel=1e-3)
+
+
+@pytest.mark.parametrize("way", WAYS, ids="-".join)
+def test_a_stock_pipeline_answers_as_the_run_does(way, ended, tmp_path):
+    from transformers import pipeline
+
+    run = ended(*way)
+    if "merged" not in export.available_formats(run):
+        pytest.skip("this method has no form that opens alone")
+    folder = export.save_result(run, "merged", tmp_path / "merged")
+    text = validation_texts(run)[0]["text"]
+    (answers,) = pipeline("text-classification", str(folder), top_k=None)([text])
+    logits = predict(*load_tuned(run), [text])[0]
+    expected = logits if way[1] == "rating" else logits.sigmoid()
+    scores = {answer["label"]: answer["score"] for answer in answers}
+    assert scores == pytest.approx(
+        dict(zip(runs.report(run)["labels"], expected.tolist(), strict=True)), abs=1e-3
+    )
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_the_playground_gives_a_probability_for_each_label_or_the_number(role, ended):
+    run = ended("lora", role)
+    text = validation_texts(run)[0]["text"]
+    with ModelSession(run) as session:
+        *_, answer = session.ask(Question(text))
+        assert session.self_test.passed
+    logits = predict(*load_tuned(run), [text])[0]
+    expected = logits if role == "rating" else logits.sigmoid()
+    assert list(answer.scores["tuned"].values()) == pytest.approx(expected.tolist(), abs=1e-4)
+
+
+def test_a_learned_scale_is_folded_into_the_head(tiny_bert):
+    model, tokenizer = load.base_model(tiny_bert, "classify", ["rating"]), load.tokenizer(tiny_bert)
+    model.requires_grad_(True)
+    before = predict(model, tokenizer, ["the lamp is late"])
+    head.fold_scale(model, mean=3.0, deviation=2.0)
+    torch.testing.assert_close(predict(model, tokenizer, ["the lamp is late"]), 2 * before + 3)
+
+
+def test_a_head_without_a_bias_is_known(tiny_bert, tiny_chat):
+    assert head.has_bias(load.base_model(tiny_bert, "classify", ["rating"]))
+    assert not head.has_bias(load.base_model(tiny_chat, "classify", ["rating"]))
