@@ -9,7 +9,6 @@ import math
 import time
 import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -29,14 +28,6 @@ Array = NDArray[Any]
 INVERSE_REGULARIZATION = 30.0
 # Several times what Banking77's 77 classes take (docs/methods.md#linear-start).
 MAX_ITERATIONS = 300
-
-
-@dataclass(frozen=True)
-class Head:
-    """The weight (classes x width) and the bias (classes) of a linear head."""
-
-    weight: Array
-    bias: Array
 
 
 def start(context: TrainingContext, held_out: Sequence[Encoded]) -> Scores:
@@ -68,11 +59,16 @@ def fit(context: TrainingContext, model: Any) -> None:
     features = compute_features(context, model, rows)
     targets = [row.labels if len(row.labels) > 1 else row.labels[0] for row in rows]
     layer = find_head(model)
-    head = fit_head(features, np.array(targets), layer.out_features, standardize=not _is_normalized(model))
+    has_bias = layer.bias is not None
+    centre, scale = np.zeros(layer.in_features), np.full(layer.in_features, layer.in_features**-0.5)
+    if not _is_normalized(model):
+        centre, scale = _standardization(features, centred=has_bias)
+    weight, bias = fit_linear((features - centre) * scale, np.array(targets), layer.out_features, has_bias)
+    weight = weight * scale
     with torch.no_grad():
-        layer.weight.copy_(torch.from_numpy(head.weight))
-        if layer.bias is not None:
-            layer.bias.copy_(torch.from_numpy(head.bias))
+        layer.weight.copy_(torch.from_numpy(weight))
+        if has_bias:
+            layer.bias.copy_(torch.from_numpy(bias - weight @ centre))
 
 
 def find_head(model: Any) -> torch.nn.Linear:
@@ -113,52 +109,63 @@ def compute_features(context: TrainingContext, model: Any, rows: Sequence[Encode
     return features
 
 
-def fit_head(features: Array, targets: NDArray[Any], n_outputs: int, standardize: bool) -> Head:
-    """The head of the linear fit.
+def _standardization(features: Array, centred: bool) -> tuple[Array, Array]:
+    """What is taken from each feature, and what it is multiplied by, so that a row has about unit length."""
+    centre = features.mean(axis=0) if centred else np.zeros(features.shape[1])
+    spread = np.sqrt(((features - centre) ** 2).mean(axis=0)) + 1e-6
+    return centre, 1 / (spread * math.sqrt(features.shape[1]))
+
+
+def fit_linear(
+    features: Array, targets: NDArray[Any], n_outputs: int, has_bias: bool = True
+) -> tuple[Array, Array]:
+    """The linear fit: logistic regression on classes, one on each label, or ridge regression on numbers.
 
     Args:
         features: Rows x width.
         targets: The class of each row (whole numbers); or rows x labels, each 1 or 0; or one number for each
             row.
-        n_outputs: Outputs of the head. A class that no row has gets less than the rarest one.
-        standardize: Whether each feature is first centred and divided by its deviation, which the head then
-            undoes.
+        n_outputs: Outputs of the head.
+        has_bias: Whether the head has a bias.
+
+    Returns:
+        Weight (outputs x width) and bias (outputs); zeros where there is none.
     """
-    mean = features.mean(axis=0) if standardize else np.zeros(features.shape[1], dtype=np.float32)
-    deviation = features.std(axis=0) + 1e-6 if standardize else np.ones_like(mean)
-    scale = 1 / (deviation * math.sqrt(features.shape[1]))  # to unit length, about
-    weight, bias = _fit_linear((features - mean) * scale, targets, n_outputs)
-    weight = weight * scale
-    return Head(weight.astype(np.float32), (bias - weight @ mean).astype(np.float32))
-
-
-def _fit_linear(features: Array, targets: NDArray[Any], n_outputs: int) -> tuple[Array, Array]:
-    """Weight and bias of a logistic regression on classes, one on each label, or a ridge regression."""
     if np.issubdtype(targets.dtype, np.integer):
-        return _fit_classes(features, targets, n_outputs)
+        return _fit_classes(features, targets, n_outputs, has_bias)
     if targets.ndim == 2:
-        fits = [_fit_classes(features, column.astype(int), 2) for column in targets.T]
+        fits = [_fit_classes(features, column.astype(int), 2, has_bias) for column in targets.T]
         weights = [weight[1] - weight[0] for weight, _ in fits]
         return np.stack(weights), np.array([bias[1] - bias[0] for _, bias in fits])
-    ridge = Ridge(alpha=1 / INVERSE_REGULARIZATION).fit(features, targets)
+    ridge = Ridge(alpha=1 / INVERSE_REGULARIZATION, fit_intercept=has_bias).fit(features, targets)
     return ridge.coef_[None], np.array([ridge.intercept_])
 
 
-def _fit_classes(features: Array, targets: NDArray[Any], n_classes: int) -> tuple[Array, Array]:
-    """Weight and bias of a softmax over classes; those without a row get a score below all others."""
+def _fit_classes(
+    features: Array, targets: NDArray[Any], n_classes: int, has_bias: bool
+) -> tuple[Array, Array]:
+    """Weight and bias of a softmax over classes. Those without a row are never the likeliest.
+
+    Their weight is 0, the mean of the others', and with a bias they get less than the rarest of those.
+    """
     weight = np.zeros((n_classes, features.shape[1]), dtype=np.float32)
+    bias = np.zeros(n_classes, dtype=np.float32)
     seen = np.unique(targets)
-    bias = np.full(n_classes, -math.log(len(targets) + 1), dtype=np.float32)
-    if len(seen) == 1:
-        bias[seen] = 0.0
-        return weight, bias
-    regression = LogisticRegression(C=INVERSE_REGULARIZATION, max_iter=MAX_ITERATIONS)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConvergenceWarning)
-        regression.fit(features, targets)
-    if len(seen) == 2:  # one row of weights, for the second class against the first
-        regression.coef_ = np.concatenate([-regression.coef_, regression.coef_]) / 2
-        regression.intercept_ = np.concatenate([-regression.intercept_, regression.intercept_]) / 2
-    weight[seen], bias[seen] = regression.coef_, regression.intercept_
-    bias[~np.isin(np.arange(n_classes), seen)] += regression.intercept_.min()
+    if len(seen) > 1:
+        regression = LogisticRegression(
+            C=INVERSE_REGULARIZATION, max_iter=MAX_ITERATIONS, fit_intercept=has_bias
+        )
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ConvergenceWarning)
+            regression.fit(features, targets)
+        weight[seen], bias[seen] = _softmax_rows(regression.coef_), _softmax_rows(regression.intercept_)
+    unseen = np.setdiff1d(np.arange(n_classes), seen)
+    bias[unseen] = has_bias * (bias.min() - math.log(len(targets) + 1))
     return weight, bias
+
+
+def _softmax_rows(coefficients: Array) -> Array:
+    """One row for each class; for two classes there is one row alone, for the second against the first."""
+    if len(coefficients) > 1:
+        return coefficients
+    return np.concatenate([-coefficients, coefficients]) / 2

@@ -5,10 +5,11 @@ import dataclasses
 import numpy as np
 import pytest
 import torch
-from method_helpers import changed_names, parameters
+from method_helpers import TOY_LABELS, changed_names, parameters
 
 from studio import methods
 from studio.methods.training import linear_head
+from studio.models import load
 
 CLASSIFIERS = [method.name for method in methods.METHODS if "classify" in method.tasks]
 
@@ -55,30 +56,41 @@ def test_a_stop_ends_it_while_it_reads(make_job):
         linear_head.start(job, job.validation)
 
 
-@pytest.mark.parametrize("standardize", [False, True])
-def test_classes_that_lie_apart_are_all_found_and_one_without_rows_never(standardize):
+@pytest.mark.parametrize("has_bias", [True, False])
+def test_classes_that_lie_apart_are_all_found_and_one_without_rows_never(has_bias):
     features = np.repeat(np.eye(3, 5, dtype=np.float32), 8, axis=0)
     targets = np.repeat([0, 1, 3], 8)  # of four classes
-    head = linear_head.fit_head(features, targets, 4, standardize)
-    assert ((features @ head.weight.T + head.bias).argmax(axis=1) == targets).all()
+    weight, bias = linear_head.fit_linear(features, targets, 4, has_bias)
+    assert ((features @ weight.T + bias).argmax(axis=1) == targets).all()
+    assert has_bias or not bias.any()
 
 
-def test_two_classes_get_the_probabilities_of_the_logistic_regression():
+@pytest.mark.parametrize("has_bias", [True, False])
+def test_two_classes_get_the_probabilities_of_the_logistic_regression(has_bias):
     from sklearn.linear_model import LogisticRegression
 
     rng = np.random.default_rng(0)
     features, targets = rng.normal(size=(40, 4)).astype(np.float32), rng.integers(0, 2, 40)
-    head = linear_head.fit_head(features, targets, 2, standardize=False)
-    scores = torch.from_numpy(features @ head.weight.T + head.bias).softmax(dim=1)
-    reference = LogisticRegression(C=linear_head.INVERSE_REGULARIZATION).fit(features / 2, targets)
-    np.testing.assert_allclose(scores, reference.predict_proba(features / 2), atol=1e-3)
+    weight, bias = linear_head.fit_linear(features, targets, 2, has_bias)
+    scores = torch.from_numpy(features @ weight.T + bias).softmax(dim=1)
+    reference = LogisticRegression(C=linear_head.INVERSE_REGULARIZATION, fit_intercept=has_bias)
+    np.testing.assert_allclose(scores, reference.fit(features, targets).predict_proba(features), atol=1e-4)
 
 
 def test_several_labels_and_numbers_are_fitted_too():
     features = np.repeat(np.eye(2, 3, dtype=np.float32), 10, axis=0)
     label_sets = np.repeat([[1.0, 0.0], [1.0, 1.0]], 10, axis=0)
-    head = linear_head.fit_head(features, label_sets, 2, standardize=False)
-    assert (((features @ head.weight.T + head.bias) > 0) == (label_sets > 0.5)).all()
+    weight, bias = linear_head.fit_linear(features, label_sets, 2)
+    assert (((features @ weight.T + bias) > 0) == (label_sets > 0.5)).all()
     numbers = np.repeat([2.0, 5.0], 10)
-    head = linear_head.fit_head(features, numbers, 1, standardize=False)
-    np.testing.assert_allclose((features @ head.weight.T + head.bias)[:, 0], numbers, atol=0.1)
+    weight, bias = linear_head.fit_linear(features, numbers, 1)
+    np.testing.assert_allclose((features @ weight.T + bias)[:, 0], numbers, atol=0.1)
+
+
+def test_the_head_of_a_decoder_that_has_no_bias_starts_from_the_fit_too(tiny_chat, make_job):
+    job = make_job("full", "classify")
+    model = load.base_model(tiny_chat, "classify", TOY_LABELS)
+    job = dataclasses.replace(job, model=model, tokenizer=load.tokenizer(tiny_chat))
+    untrained = loss_of_the_untrained(job)
+    assert model.score.bias is None
+    assert linear_head.start(job, job.train)["loss"] < untrained
