@@ -68,7 +68,6 @@ FIXED_ENV = {
     "THP_MEM_ALLOC_ENABLE": "1",
 }
 WORKER_ENV = {
-    "HF_HUB_DISABLE_PROGRESS_BARS": "1",
     "HF_HUB_DISABLE_TELEMETRY": "1",
     "PYTHONUNBUFFERED": "1",
     # What Apple's GPU cannot compute goes to the processor, instead of ending the run.

@@ -18,7 +18,7 @@ CHAT_RATES = {
     "p_tuning": 0.02,
 }
 # A block of 8 divides every width of the tiny models; at 32 the rotation would be one block.
-TINY_FIELDS = {"oft": {"oft_block_size": 8}, "p_tuning": {"encoder_hidden_size": 32}}
+TINY_FIELDS = {"oft": {"oft_block_size": 8}, "miss": {"r": 8}, "p_tuning": {"encoder_hidden_size": 32}}
 TINY_CONFIG = {
     "model_type": "llama",
     "hidden_size": 8,

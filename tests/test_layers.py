@@ -63,6 +63,7 @@ MAY_IMPORT = {
     "errors": set(),
     "storage": set(),
     "processes": set(),
+    "quiet": set(),
     "plan": set(),
     "run_format": {"plan"},
     "runs": {"plan", "run_format"},

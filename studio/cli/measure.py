@@ -42,7 +42,7 @@ def run(options: argparse.Namespace) -> int:
         )
     updates = measure.measure_machine(base_model.config, base_model.shape.encoder, machine)
     with tqdm(
-        total=100, desc="measuring", leave=False, file=sys.stderr, bar_format=BAR_FORMAT
+        total=100, desc="measuring", leave=False, file=sys.stderr, bar_format=BAR_FORMAT, disable=None
     ) as progress_bar:
         for share, rates in updates:
             progress_bar.update(round(100 * share) - progress_bar.n)

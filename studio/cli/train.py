@@ -175,7 +175,8 @@ def _progress_bar(run: Run) -> Iterator[None]:
 
 
 def _show_progress(run: Run, finished: threading.Event) -> None:
-    with tqdm(total=1, bar_format=BAR_FORMAT, leave=False, file=sys.stderr) as bar:
+    # Only a terminal gets a bar (disable=None).
+    with tqdm(total=1, bar_format=BAR_FORMAT, leave=False, file=sys.stderr, disable=None) as bar:
         n_notes, has_ended = 0, False
         while not has_ended:
             has_ended = finished.wait(REFRESH_SECONDS)

@@ -358,7 +358,7 @@ def _encode_target(example: Example, labels: Sequence[str]) -> list[int] | list[
         return [float(example["rating"])]
     own_labels = targets.labels_of(example)
     if role == "labels":
-        return [int(label in own_labels) for label in labels]
+        return [float(label in own_labels) for label in labels]
     return [labels.index(example["label"])]
 
 

@@ -15,7 +15,7 @@ from studio.plan import target_role
 SEPARATORS = (";；", "|｜", "\n", ",，、")
 # A column has several labels a cell if at least so many cells hold more than one, and such a share of those
 # labels also occurs in another combination (0 to 1). So "Travel, leisure" stays one label.
-MIN_LISTS, MIN_KNOWN_SHARE = 3, 0.8
+MIN_LISTS, MIN_KNOWN_SHARE = 3, 2 / 3
 # At most so many different labels, each so often on average (times), and none longer than this (characters).
 MAX_LABELS, MIN_REPEATS, MAX_LABEL_LENGTH = 200, 3, 60
 MAX_LIST_LENGTH = 10_000  # characters of a list in a cell

@@ -45,6 +45,10 @@ ESTIMATED_LENGTHS_MEMORY_FACTOR = 1.1
 NEEDS_MORE_MEMORY = Message(
     "Needs {need:.1f} GB where {room:.1f} GB are free: {over:.1f} GB too much, mostly {part}."
 )
+NEEDS_BF16 = Message(
+    "Weights cannot be trained in bfloat16 there: the machine does not compute in it. Set weights_precision"
+    " to float32, or choose LoRA."
+)
 TOKENS_ESTIMATED = Message("exact token counts, which the model's tokenizer gives once it is here")
 TOKENIZER_FAILED = Message("exact token counts, for the model's tokenizer gave none: {why}")
 
@@ -91,7 +95,7 @@ def estimate_method(
         machine_rates,
         machine.kind,
         parts["model"],
-        _saved_bytes(run, result_bytes),
+        _saved_bytes(run, machine, result_bytes),
         _touched_bytes(parts),
     )
     # What earlier runs held beyond their estimates counts as slack.
@@ -103,6 +107,8 @@ def estimate_method(
     minutes = range_around(sum(minutes_by_phase.values()), rates.TIME_SPREADS[time_level])
     peak = range_around(sum(parts.values()) / 1e9, MEMORY_SPREAD[level])
     fits, why_not = _check_fit(peak, parts, releasable_bytes / 1e9, machine)
+    if memory_model.trains_in_bf16(run, machine) and machine.autocast_dtype != "bfloat16":
+        fits, why_not = "no", NEEDS_BF16
     return Estimate(
         method=run.method.name,
         machine_id=machine.id,
@@ -125,14 +131,15 @@ def estimate_method(
     )
 
 
-def _saved_bytes(run: MethodRun, result_bytes: float) -> float:
+def _saved_bytes(run: MethodRun, machine: Machine, result_bytes: float) -> float:
     """Return all bytes that a run writes to disk.
 
     Beside the result that is what is trained, before the first step and at each validation; the best of
     them is read back at the end, which takes as long.
     """
     n_copies = run.workload.n_evaluations + 1
-    return result_bytes + 4.0 * run.parameters.trainable * n_copies
+    trained_bytes = memory_model.bytes_per_trained_parameter(run, machine)
+    return result_bytes + trained_bytes * run.parameters.trainable * n_copies
 
 
 def _touched_bytes(parts: Mapping[str, float]) -> float:
@@ -219,6 +226,7 @@ def _build_count_pass(
                 attached.cost_profile,
                 attached.parameters.trainable,
                 machine.autocast_dtype,
+                memory_model.bytes_per_trained_parameter(attached, machine),
             )
         return formula.count_pass(models[phase.method], phase, micro_batch, gradient_checkpointing)
 

@@ -46,7 +46,7 @@ LABELS_SNIPPET = f"""{CLASSIFICATION_HEAD}
 scores = model(**tokenizer("…", return_tensors="pt")).logits[0].sigmoid()
 print([label for label, score in zip({{labels}}, scores) if score >= {LABEL_THRESHOLD}])"""
 RATING_SNIPPET = f"""{CLASSIFICATION_HEAD}
-print(float(model(**tokenizer("…", return_tensors="pt")).logits[0]))"""
+print(model(**tokenizer("…", return_tensors="pt")).logits.item())"""
 SNIPPETS = {
     "complete": COMPLETION_SNIPPET,
     "single_label_classification": CLASSIFICATION_SNIPPET,

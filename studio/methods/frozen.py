@@ -144,6 +144,7 @@ def phases(settings: Settings, workload: Workload) -> tuple[Phase, ...]:
     validation_phase, train_phase = phases_by_name["check"], phases_by_name["train"]
     test_phases = [replace(phase, method="") for phase in supervised_phases if phase.name == "verdict"]
     linear_phases = [phase for phase in supervised_phases if phase.name == "linear"]
+    answer_phases = [phase for phase in supervised_phases if phase.name == "ask"]
 
     lengths = [tokens for tokens, _ in supervised_lengths(workload)]
     cached_tokens = workload.count * sum(lengths) / max(len(workload.rows), 1)
@@ -162,6 +163,7 @@ def phases(settings: Settings, workload: Workload) -> tuple[Phase, ...]:
         cache_phase,
         replace(validation_phase, passes=workload.n_evaluations, cached_tokens=cached_tokens),
         replace(train_phase, cached_tokens=cached_tokens),
+        *answer_phases,
     )
 
 

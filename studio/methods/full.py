@@ -2,11 +2,31 @@
 
 from typing import Any
 
+from studio.i18n import label
 from studio.methods.cost_profile import full_training
-from studio.methods.spec import Method, ParameterCount, Settings, TrainingContext
+from studio.methods.spec import Method, ParameterCount, Setting, Settings, TrainingContext
 from studio.methods.training import full_model_io
 from studio.models.shape import ModelShape
 from studio.plan import Task
+
+SETTINGS = (
+    Setting(
+        "weights_precision",
+        label("How exactly the weights are held while they learn (precision)"),
+        label(
+            "In 16 bits each number takes about half the memory: from a billion parameters on that is the "
+            "default on a GPU that computes in bfloat16."
+        ),
+        default="auto",
+        kind="choice",
+        choices=(
+            ("auto", label("by the model's size and the GPU")),
+            ("float32", label("32 bits: exact")),
+            ("bfloat16", label("16 bits: half the memory (bfloat16, stochastic rounding)")),
+        ),
+        advanced=True,
+    ),
+)
 
 
 def learning_rate(shape: ModelShape, settings: Settings, task: Task) -> float:
@@ -39,7 +59,7 @@ def train(context: TrainingContext) -> Any:
 METHOD = Method(
     name="full",
     tasks=("chat", "complete", "classify"),
-    settings=(),
+    settings=SETTINGS,
     exports=("merged",),
     weights="trained",
     learning_rate=learning_rate,

@@ -5,7 +5,7 @@ from typing import Any
 
 from studio.errors import NotPossible, Problem
 from studio.i18n import Message
-from studio.methods import peft_form
+from studio.methods import lora, peft_form
 from studio.methods.cost_profile import CostProfile, low_rank
 from studio.methods.spec import Method, ParameterCount, Settings, TrainingContext
 from studio.methods.training import peft_adapter, peft_counts
@@ -27,6 +27,8 @@ VIRTUAL_TOKEN_TYPES = ("prompt_tuning", "p_tuning")
 #   AdaLoRA, LoHa and OFT were measured on MiniLM alone.
 LEARNING_RATE_FACTORS = {
     "dora": 1.0,
+    "lora_mlp": 1.0,
+    "miss": 0.3,
     "adalora": 10.0,
     "ia3": 30.0,
     "loha": 3.0,
@@ -70,12 +72,10 @@ def count_parameters(shape: ModelShape, settings: Settings, num_labels: int) -> 
 
 
 def result_bytes(shape: ModelShape, settings: Settings, num_labels: int, bytes_per_parameter: int) -> float:
-    """What was trained, in 32 bits; of virtual tokens their embeddings alone."""
-    if str(settings["type"]) not in VIRTUAL_TOKEN_TYPES:
-        return 4.0 * count_parameters(shape, settings, num_labels).trainable
-    n_tokens = int(select_type_settings(settings)["num_virtual_tokens"])
+    """What PEFT saves of the chosen method, and a new head with labels, in 32 bits."""
+    n_saved = peft_counts.count_saved(str(settings["type"]), shape, select_type_settings(settings))
     head_parameters = shape.head(num_labels) if num_labels else 0
-    return 4.0 * (n_tokens * shape.hidden + head_parameters)
+    return 4.0 * (n_saved + head_parameters)
 
 
 def cost_profile(shape: ModelShape, settings: Settings) -> CostProfile:
@@ -98,11 +98,34 @@ def cost_profile(shape: ModelShape, settings: Settings) -> CostProfile:
             operations=6.0,
             operations_backward=10.0,
         )
+    if peft_type == "miss":
+        return _miss_profile(shape, type_settings)
+    part = "feed_forward" if peft_type == "lora_mlp" else "all"
     return low_rank(
-        shape.linears,
+        lora.target_linears(shape, part),
         rank=int(type_settings.get("r") or type_settings.get("init_r") or 8),
         dropout=float(type_settings.get("lora_dropout") or 0) > 0,
         with_magnitudes=peft_type == "dora",
+    )
+
+
+def _miss_profile(shape: ModelShape, type_settings: Settings) -> CostProfile:
+    """Beside each matrix the sums over its input's blocks go through one small matrix and are added."""
+    rank = int(type_settings["r"])
+    inputs, outputs = (
+        sum(linear.n_in for linear in shape.linears),
+        sum(linear.n_out for linear in shape.linears),
+    )
+    n_linears = len(shape.linears)
+    dropped_inputs = inputs if type_settings["miss_dropout"] else 0
+    return CostProfile(
+        adapter_params=float(rank * outputs),
+        saved_activations=float(rank * n_linears) + 0.9 * dropped_inputs,
+        memory_traffic=inputs + 5.0 * outputs + 9.0 * dropped_inputs,
+        memory_traffic_backward=3.0 * inputs + 2.0 * outputs + 2.9 * dropped_inputs,
+        operations=4.0 * n_linears,
+        operations_backward=5.0 * n_linears,
+        random_numbers=float(dropped_inputs),
     )
 
 

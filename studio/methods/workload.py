@@ -1,13 +1,13 @@
 """What a run does, as a list of phases: which texts go through which model, and how often."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import cycle, islice
 
 from studio.data import replay
 from studio.models.shape import ModelShape
-from studio.plan import Task, Training
+from studio.plan import Task, Training, Value
 
 # Different micro batches that represent all of a phase; more would change its sum by less than a hundredth.
 MAX_MICRO_BATCH_KINDS = 8
@@ -17,6 +17,9 @@ CHECKPOINTING_MIN_PARAMETERS = 1e9
 # From so many trained parameters on, a GPU keeps the optimizer's two averages in 8 bits: 2 bytes a parameter,
 # not 8.
 EIGHT_BIT_OPTIMIZER_MIN_PARAMETERS = 300e6
+# From so many trained parameters on, a GPU that computes in bfloat16 holds them in it by default: 6 bytes
+# each, not 12 (docs/estimator.md#bf16_weights_min_parameters).
+BF16_WEIGHTS_MIN_PARAMETERS = 1e9
 # Tokens of a batch in which a frozen bottom is run once over all examples
 # (studio.methods.training.activation_cache).
 CACHE_BATCH_TOKENS = 4096
@@ -35,6 +38,20 @@ def uses_gradient_checkpointing(requested: bool | None, on_gpu: bool, n_paramete
     if requested is not None:
         return requested
     return on_gpu and n_parameters >= CHECKPOINTING_MIN_PARAMETERS
+
+
+def holds_weights_in_bf16(settings: Mapping[str, Value], n_trained: int, has_bf16: bool) -> bool:
+    """Whether trained weights are held in bfloat16: as the method's setting says, else by size and device.
+
+    Args:
+        settings: The method's settings; one without `weights_precision` trains in 32 bits.
+        n_trained: The number of trained parameters.
+        has_bf16: Whether the device computes in bfloat16 itself.
+    """
+    precision = settings.get("weights_precision", "float32")
+    if precision == "auto":
+        return has_bf16 and n_trained >= BF16_WEIGHTS_MIN_PARAMETERS
+    return precision == "bfloat16"
 
 
 @dataclass(frozen=True)

@@ -194,6 +194,7 @@ def load_context(
     import torch  # noqa: PLC0415 - a worker that waits does without
 
     from studio.evaluate import held_out  # noqa: PLC0415
+    from studio.methods.training import supervised  # noqa: PLC0415
     from studio.models import head, load  # noqa: PLC0415
 
     _require_compatible(run.plan, base)
@@ -209,10 +210,10 @@ def load_context(
         role = target_role(splits.train[0])
         problem_type = model.config.problem_type = PROBLEM_TYPES[role]
         scale = targets.fit_scale(splits.train, head.has_bias(model)) if role == "rating" else None
-    if method.weights == "trained":  # small steps vanish in 16-bit parameters
-        model = model.float()
-    torch.manual_seed(plan.training.seed)
     settings = method.resolve_settings(plan.method.settings)
+    if method.weights == "trained":
+        model = model.to(supervised.trained_dtype(settings, model))
+    torch.manual_seed(plan.training.seed)
     model = method.attach(model, settings, plan.task)
     plan = _limit_length(plan, method, model_shape)
     encoded = _encode_splits(splits, plan, tokenizer, labels, scale)

@@ -4,6 +4,7 @@ import pytest
 from estimate_cases import shape_of
 
 from studio import methods
+from studio.data.text import json_answers
 from studio.estimate import dataset_lengths
 from studio.estimate.dataset_lengths import DatasetLengths
 from studio.methods.workload import RowTokens
@@ -100,3 +101,27 @@ def test_lengths_that_a_tokenizer_counted_replace_the_estimate(make_plan, tiny_c
     tokenizer = AutoTokenizer.from_pretrained(tiny_chat)
     n_tokens = len(tokenizer.apply_chat_template(conversation)["input_ids"])
     assert n_tokens in {row.tokens for row in counted.rows}
+
+
+@pytest.mark.parametrize("name", [method.name for method in methods.METHODS if "chat" in method.tasks])
+def test_json_answers_are_asked_for_once_before_and_once_after(name, tmp_path, make_plan):
+    path = tmp_path / "orders.csv"
+    rows = [f'order {n} is late,"{{""intent"": ""late"", ""order"": {n}}}"\n' for n in range(40)]
+    path.write_text("prompt,response\n" + "".join(rows), encoding="utf-8")
+    plan = make_plan(name)
+    plan = plan.model_copy(update={"data": plan.data.model_copy(update={"source": str(path)})})
+    lengths = dataset_lengths.measure_lengths(plan, None)
+    assert lengths.n_with_answer == 40
+    method, shape = methods.get(name), shape_of("smollm2-135m")
+    settings = method.resolve_settings({})
+    workload = dataset_lengths.build_workload(plan, method, settings, shape, lengths)
+    longest = max(row.completion_tokens for row in lengths.rows)
+    n_tokens = json_answers.max_new_tokens(longest)
+    phases = method.build_phases(settings, workload)
+    (phase,) = [phase for phase in phases if (phase.name, phase.new_tokens) == ("ask", n_tokens)]
+    n_asked = sum(micro_batch.rows * micro_batch.repeats for micro_batch in phase.micro_batches)
+    assert (phase.passes, n_asked) == (2, workload.n_validation)
+
+
+def test_answers_that_are_no_json_are_not_asked_for(make_plan):
+    assert dataset_lengths.measure_lengths(make_plan(), None).n_with_answer == 0

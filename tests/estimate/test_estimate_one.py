@@ -213,3 +213,39 @@ def test_what_can_be_given_back_makes_a_run_tight_and_not_impossible():
         )
         assert fits == expected
         assert (why_not is None) == (expected != "no")
+
+
+IN_BF16 = {"weights_precision": "bfloat16"}
+
+
+def test_weights_trained_in_bfloat16_take_2_bytes_each_and_so_do_gradient_and_averages():
+    run = make_run("full", settings=IN_BF16)
+    n_trained = run.parameters.trainable
+    resident = memory_model.resident_bytes(run, H200)
+    assert resident["model"] == 2 * n_trained
+    assert resident["optimiser"] == 2 * n_trained * (1 + 4 / 256)
+    # One short text a step: gradients outweigh what is kept for the way back. A tied head has them twice.
+    rows = (RowTokens(4, 4),) * 40
+    parts = estimate("full", H200, settings=IN_BF16, rows=rows, batch_size=1).parts
+    assert parts["gradients"] * 1e9 == 2 * n_trained
+
+
+def test_bfloat16_is_chosen_from_a_billion_trained_parameters_on_where_the_gpu_has_it():
+    small, large = make_run("full"), make_run("full", "qwen3-1.7b")
+    assert [memory_model.trains_in_bf16(run, H200) for run in (small, large)] == [False, True]
+    assert not memory_model.trains_in_bf16(large, T4)
+    assert not memory_model.trains_in_bf16(large, CPU)
+    assert not memory_model.trains_in_bf16(make_run("lora", "qwen3-1.7b"), H200)
+
+
+@pytest.mark.parametrize("machine", [T4, CPU], ids=["T4", "CPU"])
+def test_a_machine_without_bfloat16_does_not_train_weights_in_it(machine):
+    refused = estimate("full", machine, settings=IN_BF16)
+    assert refused.fits == "no"
+    assert refused.why_not == estimate_one.NEEDS_BF16
+
+
+def test_a_t4_holds_a_frozen_base_in_16_bits_and_computes_in_them():
+    run = make_run("lora")
+    frozen = run.parameters.total - run.parameters.trainable
+    assert memory_model.resident_bytes(run, T4)["model"] == 2 * frozen + 4 * run.parameters.trainable

@@ -61,3 +61,14 @@ def test_a_step_traced_for_a_cpu_knows_no_allocator():
 def test_a_request_that_cannot_be_answered_says_why():
     response = server.handle_request({"what": "trace", "model": {"config": {}}, "pass": {}, "states": True})
     assert set(response) == {"problem"}
+
+
+def test_a_trace_in_bfloat16_holds_2_bytes_of_weight_gradient_and_averages_as_the_formula_says():
+    from studio.estimate.tracing.meta_step import MetaStep, ModelSpec, PassSpec
+
+    settings = {"weights_precision": "bfloat16"}
+    step = MetaStep(ModelSpec(LLAMA, "full", settings, "chat", 0, "cuda", autocast_dtype="bfloat16"))
+    n_trained = sum(parameter.numel() for parameter in step.trainable_parameters)
+    parts = step.run(PassSpec(1, 8, 4, padded=False)).phases["update"].parts
+    for part in ("weights", "gradients", "optimiser"):
+        assert parts[part] == pytest.approx(2 * n_trained, rel=0.01), part

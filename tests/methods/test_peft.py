@@ -4,8 +4,18 @@ import json
 
 import pytest
 import torch
-from method_helpers import changed_names, count, load_base, load_twin, logits, parameters, trainable_names
+from method_helpers import (
+    TOY_LABELS,
+    changed_names,
+    count,
+    load_base,
+    load_twin,
+    logits,
+    parameters,
+    trainable_names,
+)
 from peft_cases import CHAT_RATES, MERGEABLE, METHOD, TASKS, TYPES, settings_of
+from safetensors.torch import load_file
 
 from studio import export, presets, runs
 from studio.errors import NotPossible
@@ -106,6 +116,19 @@ def test_what_was_saved_comes_back_the_same_on_a_fresh_base(trained, bases):
 
 
 @pytest.mark.thorough
+@each(all_types)
+def test_a_result_is_as_large_as_was_told(trained, bases):
+    job = trained.job
+    n_labels = len(TOY_LABELS) if job.plan.task == "classify" else 0
+    told = METHOD.result_bytes(shape.from_folder(bases(job.plan.task)), job.settings, n_labels, 4)
+    tensors = load_file(trained.folder / "adapter_model.safetensors")
+    written = 4 * sum(tensor.numel() for tensor in tensors.values())
+    # AdaLoRA decides while training in which matrices, narrow or wide, ranks are left.
+    tolerance = 0.05 if job.settings["type"] == "adalora" else 0
+    assert written == pytest.approx(told, rel=tolerance)
+
+
+@pytest.mark.thorough
 @each(mergeable_types)
 def test_merging_gives_the_same_answers_in_an_ordinary_model(trained, bases):
     job = trained.job
@@ -193,6 +216,8 @@ def test_a_stopped_run_goes_on_as_if_it_had_never_been_stopped(peft_type, task, 
 
 OTHER_SETTINGS = [
     settings_of("dora", use_rslora=True, lora_dropout=0.1),
+    settings_of("lora_mlp", use_rslora=True, lora_dropout=0.1),
+    settings_of("miss", r=6, miss_dropout=0.1),  # which divides no width of the tiny model
     settings_of("adalora", deltaT=3, lora_dropout=0.1),
     settings_of("loha", rank_dropout=0.2, module_dropout=0.2),
     settings_of("lokr", r=2, decompose_both=True, rank_dropout=0.2, rank_dropout_scale=True),

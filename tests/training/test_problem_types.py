@@ -154,3 +154,29 @@ def test_a_learned_scale_is_folded_into_the_head(tiny_bert):
 def test_a_head_without_a_bias_is_known(tiny_bert, tiny_chat):
     assert head.has_bias(load.base_model(tiny_bert, "classify", ["rating"]))
     assert not head.has_bias(load.base_model(tiny_chat, "classify", ["rating"]))
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_the_cards_code_prints_what_the_run_answers(role, ended, tmp_path, monkeypatch):
+    run = ended("lora", role)
+    folder = export.save_result(run, "merged", tmp_path / "merged")
+    code = (folder / "README.md").read_text(encoding="utf-8").split("```python\n")[1].split("```")[0]
+    monkeypatch.chdir(folder)
+    text = validation_texts(run)[0]["text"]
+    printed = []
+    exec(code.replace('"…"', repr(text)), {"print": printed.append})
+    logits = predict(*load_tuned(run), [text])[0]
+    labels = runs.report(run)["labels"]
+    given = [label for label, share in zip(labels, logits.sigmoid(), strict=True) if share >= 0.5]
+    assert printed == [given] if role == "labels" else printed == pytest.approx(logits.tolist(), abs=1e-3)
+
+
+def test_a_base_without_a_bias_in_its_head_learns_numbers_too(tiny_chat, make_plan, tmp_path):
+    write_table(tmp_path / "toys.csv", "rating")
+    data = plan.Data(source=str(tmp_path / "toys.csv"), columns={"text": "text", "rating": "rating"})
+    run_plan = make_plan("full", "classify", epochs=8)
+    run = runs.create(run_plan.model_copy(update={"data": data, "model": str(tiny_chat)}))
+    worker.run(run.id)
+    report = runs.report(run)
+    assert report["scale"]["mean"] == 0
+    assert report["after"]["mae"] < report["before"]["mae"]

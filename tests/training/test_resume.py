@@ -6,6 +6,7 @@ import time
 
 import psutil
 import pytest
+import safetensors.torch
 import torch
 from transformers import TrainerControl, TrainerState
 from ways import WAYS
@@ -14,7 +15,7 @@ from studio import methods, runs
 from studio.errors import NotPossible
 from studio.evaluate import answers
 from studio.methods.spec import StopRequested
-from studio.models import load
+from studio.models import device, load
 from studio.training import callback as run_callback
 from studio.training import launcher, worker
 
@@ -83,6 +84,22 @@ def test_a_stopped_run_goes_on_as_if_it_had_never_been_stopped(way, finished, st
     expected_loss = runs.report(undisturbed)["after"]["loss"]
     assert runs.report(run)["after"]["loss"] == pytest.approx(expected_loss, abs=1e-4)
     assert not (run.folder / "checkpoints").exists()
+
+
+def test_a_run_with_weights_in_bfloat16_goes_on_and_is_saved_in_it(make_plan, stop_after, monkeypatch):
+    monkeypatch.setattr(device, "has_native_bf16", lambda: True)
+    plan = make_plan("full", "classify", {"weights_precision": "bfloat16"}, epochs=2)
+    undisturbed, run = runs.create(plan), runs.create(plan)
+    with torch.compiler.set_stance("force_eager"):  # compiling takes minutes
+        worker.run(undisturbed.id)
+        stop_after(run, 4)
+        worker.run(run.id)
+        assert runs.status(run).state == "stopped"
+        resume(run)
+    # The same, although what is rounded up and what is rounded down is drawn anew in each step.
+    assert_same_losses(losses(run), losses(undisturbed))
+    weights = safetensors.torch.load_file(run.model / "model.safetensors")
+    assert {tensor.dtype for tensor in weights.values()} == {torch.bfloat16}
 
 
 def test_a_run_can_be_stopped_again_and_again(finished, stop_after):

@@ -4,8 +4,6 @@ import re
 import shutil
 import tempfile
 import zipfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
@@ -20,7 +18,6 @@ from huggingface_hub.errors import (
     RepositoryNotFoundError,
     RevisionNotFoundError,
 )
-from huggingface_hub.utils import are_progress_bars_disabled, disable_progress_bars, enable_progress_bars
 
 from studio.data.readers import hub_files, rows, sandbox
 from studio.data.readers.hub_files import DatasetPart
@@ -114,7 +111,7 @@ def _download_part(
     require_disk_space(folder, 2 * total_bytes)  # the files, and the one that is made of them
     with tempfile.TemporaryDirectory(dir=folder, prefix=".fetching-") as temp_name:
         temp_folder = Path(temp_name)
-        with _without_progress_bars(), download_progress(temp_folder, total_bytes, on_progress):
+        with download_progress(temp_folder, total_bytes, on_progress):
             paths = [_download_file(repo, file, revision, temp_folder) for file in files]
         title = repo.split("/")[1] + (f" ({part.name})" if part.name else "")
         combined = _combine_files(paths, part, title, temp_folder)
@@ -201,18 +198,6 @@ def _combine_files(paths: list[Path], part: DatasetPart, title: str, temp_folder
             zip_file.write(path, path.relative_to(temp_folder).as_posix().replace("/", "-"))
     suffix = ".zip" if is_complete else f" first {len(paths)} of {len(part.files)} files.zip"
     return CombinedFile(combined, suffix)
-
-
-@contextmanager
-def _without_progress_bars() -> Iterator[None]:
-    """Turn off the hub client's own progress bars."""
-    were_enabled = not are_progress_bars_disabled()
-    disable_progress_bars()
-    try:
-        yield
-    finally:
-        if were_enabled:
-            enable_progress_bars()
 
 
 def _invalid_name(dataset: str) -> BadData:

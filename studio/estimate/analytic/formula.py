@@ -120,12 +120,14 @@ class AttachedModel:
         profile: What the method adds to a pass.
         trainable_params: Number of parameters that get gradients.
         autocast_dtype: The 16-bit format in which its passes compute; empty for 32 bits.
+        trained_bytes: Bytes of a trained parameter, and of its gradient.
     """
 
     shape: ModelShape
     profile: CostProfile
     trainable_params: int
     autocast_dtype: str
+    trained_bytes: int = 4
 
     @property
     def bytes_per_value(self) -> float:
@@ -314,7 +316,10 @@ class _Pass:
         """
         shape = self.model.shape
         scores = 12.0 * self.micro_batch.rows * self.micro_batch.scored_positions * shape.vocabulary
-        gradient_bytes = 4.0 * self.model.trainable_params if self.phase.with_gradients else 0.0
+        trained_bytes = self.model.trained_bytes
+        gradient_bytes = 0.0
+        if self.phase.with_gradients:
+            gradient_bytes = float(trained_bytes * self.model.trainable_params)
         if not gradient_bytes:
             cache_width = shape.layers * shape.kv_cache_width if self.phase.new_tokens else 0
             numbers_per_token = TRANSIENT_WIDTHS * self.widths + cache_width
@@ -324,7 +329,9 @@ class _Pass:
             self.model.profile.trainable_blocks >= shape.layers and shape.tied and not shape.encoder
         )
         # A tied embedding that is trained gets gradients as a table and as a head.
-        tied_gradient_bytes = 8.0 * shape.vocabulary * shape.hidden if is_tied_trained else 0.0
+        tied_gradient_bytes = 0.0
+        if is_tied_trained:
+            tied_gradient_bytes = 2.0 * trained_bytes * shape.vocabulary * shape.hidden
         if saved_bytes + scores > gradient_bytes + tied_gradient_bytes:
             return {"activations": saved_bytes, "scores": scores}
         return {"gradients": gradient_bytes, "passing": tied_gradient_bytes}

@@ -9,6 +9,7 @@ from studio.estimate.op_counts import OpCounts
 from studio.methods.workload import (
     EIGHT_BIT_OPTIMIZER_MIN_PARAMETERS,
     Phase,
+    holds_weights_in_bf16,
     uses_gradient_checkpointing,
 )
 
@@ -27,6 +28,8 @@ NF4_BYTES = 0.5 + 1 / 64 + 4 / (64 * 256)
 PROCESS_OVERHEAD_BYTES = {"processor": 0.11e9, "card": 0.0}
 # AdamW's two averages in 32 bits (bytes per trainable parameter).
 OPTIMIZER_STATE_BYTES = 8.0
+# The same in 8 bits (docs/estimator.md#optimizer_state_bytes_in_8_bits).
+OPTIMIZER_STATE_BYTES_IN_8_BITS = 2 * (1 + 4 / 256)
 
 
 def bytes_per_parameter(machine: Machine) -> int:
@@ -35,6 +38,20 @@ def bytes_per_parameter(machine: Machine) -> int:
     This is what studio.models.device.weights_dtype chooses.
     """
     return 2 if machine.autocast_dtype else 4
+
+
+def trains_in_bf16(run: MethodRun, machine: Machine) -> bool:
+    """Return whether what is trained is held in bfloat16.
+
+    This is what studio.methods.training.supervised chooses.
+    """
+    has_bf16 = machine.autocast_dtype == "bfloat16"
+    return holds_weights_in_bf16(run.settings, run.parameters.trainable, has_bf16)
+
+
+def bytes_per_trained_parameter(run: MethodRun, machine: Machine) -> int:
+    """Return the bytes of a trained parameter, which are also those of its gradient."""
+    return 2 if trains_in_bf16(run, machine) else 4
 
 
 def is_checkpointing_gradients(run: MethodRun, machine: Machine) -> bool:
@@ -57,16 +74,21 @@ def resident_bytes(run: MethodRun, machine: Machine) -> dict[str, float]:
         "model", with what was attached to it, and "optimiser", its averages.
     """
     trainable, total = run.parameters.trainable, run.parameters.total
-    # What is trained is always kept in 32 bits.
-    frozen_bytes = 4.0 if run.method.weights == "trained" else bytes_per_parameter(machine)
-    model_bytes = 4.0 * trainable + frozen_bytes * (total - trainable)
+    trained_bytes = bytes_per_trained_parameter(run, machine)
+    frozen_bytes = trained_bytes if run.method.weights == "trained" else bytes_per_parameter(machine)
+    model_bytes = float(trained_bytes * trainable + frozen_bytes * (total - trainable))
     if run.method.weights == "nf4":
         shape = run.workload.shape
         quantized_params = shape.layers * sum(linear.n_in * linear.n_out for linear in shape.linears)
         model_bytes -= (bytes_per_parameter(machine) - NF4_BYTES) * quantized_params
-    has_paged_optimizer = uses_paged_optimizer(run, machine)
-    optimizer_bytes = 0.0 if has_paged_optimizer else OPTIMIZER_STATE_BYTES * trainable
-    return {"model": model_bytes, "optimiser": optimizer_bytes}
+    return {"model": model_bytes, "optimiser": _optimizer_bytes(run, machine) * trainable}
+
+
+def _optimizer_bytes(run: MethodRun, machine: Machine) -> float:
+    """Return the bytes of the optimiser's averages per trained parameter that lie in the device's memory."""
+    if trains_in_bf16(run, machine):
+        return OPTIMIZER_STATE_BYTES_IN_8_BITS
+    return 0.0 if uses_paged_optimizer(run, machine) else OPTIMIZER_STATE_BYTES
 
 
 def uses_paged_optimizer(run: MethodRun, machine: Machine) -> bool:
@@ -74,7 +96,7 @@ def uses_paged_optimizer(run: MethodRun, machine: Machine) -> bool:
 
     This is what studio.methods.training.supervised chooses.
     """
-    if not machine.is_gpu:
+    if not machine.is_gpu or trains_in_bf16(run, machine):
         return False
     return run.parameters.trainable >= EIGHT_BIT_OPTIMIZER_MIN_PARAMETERS or run.method.weights == "nf4"
 

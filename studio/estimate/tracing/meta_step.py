@@ -20,6 +20,7 @@ from studio.estimate.tracing.kernels import (
 )
 from studio.estimate.tracing.trace import Trace
 from studio.methods.spec import Settings
+from studio.methods.workload import holds_weights_in_bf16
 from studio.models import load
 from studio.plan import Task
 
@@ -83,6 +84,7 @@ class StepRunner:
             outputs.
         tensor_device: Where its tensors are.
         autocast_dtype: The 16-bit format of the autocast under which it computes; None for none.
+        averages_dtype: The format of the optimizer's averages; None for that of the parameters.
         gradient_checkpointing: Whether each block runs again on the way back.
         attention: The fastest attention kernel that the device has.
         vocab_size: Size of the vocabulary; 0 to tell no scores.
@@ -97,6 +99,7 @@ class StepRunner:
     loss: Callable[[PassSpec], tuple[torch.Tensor, Any]]
     tensor_device: str = "meta"
     autocast_dtype: torch.dtype | None = None
+    averages_dtype: torch.dtype | None = None
     gradient_checkpointing: bool = False
     attention: AttentionKernel = "flash"
     vocab_size: int = 0
@@ -165,7 +168,11 @@ class StepRunner:
     def _allocate_averages(self, trace: Trace) -> list[torch.Tensor]:
         """Allocate the two averages of AdamW for each trainable parameter."""
         with trace.record_phase("states", "optimiser"):
-            return [torch.empty_like(tensor) for tensor in self.trainable_parameters for _ in range(2)]
+            return [
+                torch.empty_like(tensor, dtype=self.averages_dtype)
+                for tensor in self.trainable_parameters
+                for _ in range(2)
+            ]
 
     def _step(self, trace: Trace, spec: PassSpec, optimizer: torch.optim.Optimizer | None) -> None:
         with trace.record_phase("forward", "activations"):
@@ -229,9 +236,11 @@ class MetaStep:
             model.config.pad_token_id = 0
             model = self.method.attach(model, spec.settings, spec.task)
             self.model = self.method.prepare_for_tracing(model, spec.settings)
+        n_trained = load.count_parameters(self.model, trainable_only=True)
+        in_bf16 = holds_weights_in_bf16(spec.settings, n_trained, autocast_dtype is torch.bfloat16)
         for parameter in self.model.parameters():
             if parameter.requires_grad and parameter.is_floating_point():
-                parameter.data = parameter.data.float()
+                parameter.data = parameter.data.to(torch.bfloat16 if in_bf16 else torch.float32)
         clone_packed_outputs(self.model)
         if spec.gradient_checkpointing:
             enable_gradient_checkpointing(self.model, autocast_dtype)
@@ -242,6 +251,7 @@ class MetaStep:
             lambda pass_spec: (self._loss(pass_spec), None),
             spec.tensor_device,
             autocast_dtype=autocast_dtype,
+            averages_dtype=torch.uint8 if in_bf16 else None,
             gradient_checkpointing=spec.gradient_checkpointing,
             # FlashAttention 2 and bfloat16 came with the same GPUs (compute capability 8.0).
             attention="flash" if spec.autocast_dtype == "bfloat16" else "efficient",

@@ -106,6 +106,7 @@ class TracedPasses:
             attached.cost_profile,
             attached.parameters.trainable,
             self.machine.autocast_dtype,
+            memory_model.bytes_per_trained_parameter(attached, self.machine),
         )
         full_phase = Phase(
             phase.name, (), phase.method, phase.with_gradients, head=phase.head, new_tokens=phase.new_tokens

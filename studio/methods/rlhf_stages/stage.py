@@ -155,5 +155,4 @@ def run_trainer(
 
 def build_dataset(**columns: Sequence[Any]) -> Any:
     """The rows of a TRL trainer, by column."""
-    datasets.disable_progress_bars()
     return datasets.Dataset.from_dict({name: list(values) for name, values in columns.items()})

@@ -80,6 +80,31 @@ def train(context: TrainingContext) -> Any:
     return context.model
 
 
+def train_lora_plus(context: TrainingContext, ratio: float) -> Any:
+    """Supervised training in which the B of each pair learns `ratio` times as fast as its A.
+
+    A begins as random numbers and B as zeros, and in a wide model one rate for both is too low for B (Hayou
+    et al. 2024, arXiv 2402.12354).
+    """
+    from studio.methods.training import supervised  # noqa: PLC0415 - loads torch
+
+    def create_optimizer(model: Any, arguments: Any) -> Any:
+        from peft.optimizers import create_loraplus_optimizer  # noqa: PLC0415 - loads torch
+        from transformers import Trainer  # noqa: PLC0415 - loads torch
+
+        optimizer_class, optimizer_arguments = Trainer.get_optimizer_cls_and_kwargs(arguments, model)
+        return create_loraplus_optimizer(
+            model,
+            optimizer_class,
+            **optimizer_arguments,
+            loraplus_lr_ratio=ratio,
+            loraplus_weight_decay=arguments.weight_decay,
+        )
+
+    supervised.fit(context, create_optimizer=create_optimizer)
+    return context.model
+
+
 def save(model: Any, folder: Path, base_name: str) -> None:
     """Write the adapter; `base_name` is the name under which anyone can fetch its base."""
     model.peft_config["default"].base_model_name_or_path = base_name

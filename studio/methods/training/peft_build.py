@@ -86,7 +86,7 @@ def _target_settings(kind: str, settings: dict[str, Any], model: Any, shape: Mod
         # PEFT breaks where an MLP is given a number of layers other than its own.
         is_mlp = settings["encoder_reparameterization_type"] == "MLP"
         return {"encoder_num_layers": 2} if is_mlp else {}
-    target_modules = lora.target_pattern(shape, "all")
+    target_modules = lora.target_pattern(shape, "feed_forward" if kind == "lora_mlp" else "all")
     if kind == "adalora":
         # The number of steps is not known yet; AdaLoraCallback sets it before the first.
         return {"target_modules": target_modules, "total_step": 1}

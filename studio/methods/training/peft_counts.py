@@ -24,6 +24,19 @@ def dora(shape: ModelShape, settings: Settings) -> int:
     return _sum_over_linears(shape, lambda linear: rank * (linear.n_in + linear.n_out) + linear.n_out)
 
 
+def lora_mlp(shape: ModelShape, settings: Settings) -> int:
+    """r · (n_in + n_out) as for LoRA, over the matrices of the feed-forward part alone."""
+    rank = int(settings["r"])
+    feed_forward = [linear for linear in shape.linears if linear.part == "feed_forward"]
+    return shape.layers * sum(rank * (linear.n_in + linear.n_out) for linear in feed_forward)
+
+
+def miss(shape: ModelShape, settings: Settings) -> int:
+    """r · n_out: one matrix, which reads the sums over the r-wide blocks of an input (Kang and Yin 2024)."""
+    rank = int(settings["r"])
+    return _sum_over_linears(shape, lambda linear: rank * linear.n_out)
+
+
 def adalora(shape: ModelShape, settings: Settings) -> int:
     """r · (n_in + n_out + 1) at the initial rank: singular vectors and values (Zhang et al. 2023, eq. 3)."""
     rank = int(settings["init_r"])
@@ -154,6 +167,27 @@ def ln_tuning(shape: ModelShape, settings: Settings) -> int:
     return shape.layers * shape.block_other_parameters - shape.first_block_missing + outer_norms
 
 
+def count_saved(kind: str, shape: ModelShape, settings: Settings) -> int:
+    """How many parameters a result holds, a new head aside; mostly those that were trained.
+
+    AdaLoRA has cut its ranks to target_r on average, whichever matrices they are left in. VeRA writes the two
+    random matrices too, which are as large as the widest matrix asks for: PEFT could draw them again from
+    their seed, but warns that another system may draw others. Of virtual tokens their embeddings are left.
+    """
+    if kind in ("prompt_tuning", "p_tuning"):
+        return prompt_tuning(shape, settings)
+    if kind == "adalora":
+        return adalora(shape, {**settings, "init_r": settings["target_r"]})
+    n_trained = PARAMETER_COUNTERS[kind](shape, settings)
+    if kind != "vera":
+        return n_trained
+    widest_in, widest_out = (
+        max(linear.n_in for linear in shape.linears),
+        max(linear.n_out for linear in shape.linears),
+    )
+    return n_trained + int(settings["r"]) * (widest_in + widest_out)
+
+
 def count_frozen(kind: str, shape: ModelShape) -> int:
     """What a method adds and does not train: AdaLoRA stores for each matrix the rank it started with."""
     return shape.layers * len(shape.linears) if kind == "adalora" else 0
@@ -179,6 +213,8 @@ def _count_linear(n_in: int, n_out: int) -> int:
 
 PARAMETER_COUNTERS: dict[str, Callable[[ModelShape, Settings], int]] = {
     "dora": dora,
+    "lora_mlp": lora_mlp,
+    "miss": miss,
     "adalora": adalora,
     "ia3": ia3,
     "loha": loha,

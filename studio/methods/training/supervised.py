@@ -1,5 +1,6 @@
 """Supervised training shared by the methods: one Trainer, fed so that only what is learned is computed."""
 
+import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -9,9 +10,22 @@ from transformers import PrinterCallback, Trainer, TrainingArguments
 from transformers.trainer_pt_utils import LengthGroupedSampler
 
 from studio.data import collate
-from studio.methods.spec import TrainingContext
-from studio.methods.workload import EIGHT_BIT_OPTIMIZER_MIN_PARAMETERS, uses_gradient_checkpointing
+from studio.errors import NotPossible
+from studio.i18n import Message
+from studio.methods.spec import Settings, TrainingContext
+from studio.methods.workload import (
+    EIGHT_BIT_OPTIMIZER_MIN_PARAMETERS,
+    holds_weights_in_bf16,
+    uses_gradient_checkpointing,
+)
 from studio.models import device, load, trainable
+
+# What torch compiles GPU code with (triton/runtime/build.py).
+C_COMPILERS = ("cc", "gcc", "clang")
+NO_C_COMPILER = Message("Training weights in bfloat16 needs a C compiler ({names}), and none is installed.")
+NO_NATIVE_BF16 = Message("Weights cannot be trained in bfloat16 here: this device does not compute in it.")
+CHOOSE_FLOAT32 = Message("Set weights_precision to float32, which takes twice the memory, or choose LoRA.")
+CreateOptimizer = Callable[[Any, TrainingArguments], torch.optim.Optimizer]
 
 
 class SeededLengthGroupedSampler(LengthGroupedSampler):  # type: ignore[misc] # transformers ships no types
@@ -51,6 +65,7 @@ def fit(
     gradient_checkpointing: bool = True,
     callbacks: Sequence[Any] = (),
     penalty: Callable[[], torch.Tensor] | None = None,
+    create_optimizer: CreateOptimizer | None = None,
 ) -> None:
     """Train `context.model` in place on `context.train` and leave it in its best state.
 
@@ -62,8 +77,11 @@ def fit(
         gradient_checkpointing: whether the method supports it.
         callbacks: called before the monitor.
         penalty: a regularization term whose gradient is added in each step, without being reported as loss.
+        create_optimizer: makes another optimizer than Trainer's own from the model and its arguments.
     """
-    original_dtypes = upcast_trainable(context.model)
+    original_dtypes = []
+    if trained_dtype(context.settings, context.model) is torch.float32:
+        original_dtypes = upcast_trainable(context.model)
     monitor = context.create_monitor(
         stage, context.model, lambda: context.measure(context.model, context.validation)
     )
@@ -72,20 +90,41 @@ def fit(
         collate.get_loss(task), penalty, context.plan.training.gradient_accumulation_steps
     )
     n_virtual_tokens = collate.count_virtual_tokens(context.model)
+    arguments = TrainingArguments(**training_arguments(context, stage, gradient_checkpointing))
+    optimizer = create_optimizer(context.model, arguments) if create_optimizer else None
     trainer = _TrainableOnlyTrainer(
         model=context.model,
-        args=TrainingArguments(**training_arguments(context, stage, gradient_checkpointing)),
+        args=arguments,
         train_dataset=[vars(example) for example in context.train],
         data_collator=collate.build_collator(task, context.tokenizer, n_virtual_tokens),
         compute_loss_func=loss,
         processing_class=context.tokenizer,
         callbacks=[*callbacks, monitor],
+        optimizers=(optimizer, None),
     )
     trainer.remove_callback(PrinterCallback)
     trainer.train(resume_from_checkpoint=monitor.checkpoint())
     monitor.restore()
     for parameter, original_dtype in original_dtypes:  # the dtype in which they will be read again
         parameter.data = parameter.data.to(original_dtype)
+
+
+def trained_dtype(settings: Settings, model: Any) -> torch.dtype:
+    """The format in which a method holds what it trains: 32 bits, or bfloat16 by its settings.
+
+    Raises:
+        NotPossible: The settings ask for bfloat16 where the device lacks it, or there is no C compiler, with
+            which torch compiles the optimizer that rounds stochastically.
+    """
+    has_bf16 = device.has_native_bf16()
+    n_trained = load.count_parameters(model, trainable_only=True)
+    if not holds_weights_in_bf16(settings, n_trained, has_bf16):
+        return torch.float32
+    if not has_bf16:
+        raise NotPossible(NO_NATIVE_BF16, CHOOSE_FLOAT32)
+    if not any(map(shutil.which, C_COMPILERS)):
+        raise NotPossible(NO_C_COMPILER, CHOOSE_FLOAT32, names=list(C_COMPILERS))
+    return torch.bfloat16
 
 
 def upcast_trainable(model: Any) -> list[tuple[torch.nn.Parameter, torch.dtype]]:
@@ -154,7 +193,9 @@ def training_arguments(
         "disable_tqdm": True,
         "remove_unused_columns": False,
     }
-    if on_gpu and _wants_8_bit_optimizer(context.model):
+    if trained_dtype(context.settings, context.model) is torch.bfloat16:
+        arguments |= {"optim": "adamw_torch_8bit", "optim_args": "bf16_stochastic_round=True"}
+    elif on_gpu and _wants_8_bit_optimizer(context.model):
         arguments["optim"] = "paged_adamw_8bit"
     return arguments
 

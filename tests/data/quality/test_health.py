@@ -7,7 +7,7 @@ import pytest
 
 from studio import presets
 from studio.data import examples
-from studio.data.quality import checks, findings, language_id, minimum_examples, pii, row_checks
+from studio.data.quality import checks, findings, fixes, language_id, minimum_examples, pii, row_checks
 from studio.data.quality import health as quality_health
 from studio.data.quality.health import CheckOptions
 from studio.data.quality.table_view import build_view
@@ -470,3 +470,33 @@ def test_who_listens_hears_every_stage_and_may_end_the_check():
 def test_rows_are_looked_at_evenly_where_there_are_too_many():
     assert row_checks.sample_evenly(range(10), 20) == list(range(10))
     assert row_checks.sample_evenly(range(10), 5) == [0, 2, 4, 6, 8]
+
+
+TAGGED = {"text": "t", "labels": "l"}
+
+
+def tagged(*cells):
+    return Table("t.csv", ("t", "l"), [{"t": sentence(n), "l": cell} for n, cell in enumerate(cells)])
+
+
+def test_several_labels_of_a_text_are_counted_one_by_one():
+    table = tagged(*["billing; delivery"] * 6, *["delivery"] * 5, "billing; urgent", "", "[]")
+    found = find_findings(table, "classify", TAGGED)
+    assert found["empty"].rows == (12,), "a row without labels, unlike one to which none applies"
+    assert found["rare_labels"].examples == ("“urgent” (1)",)
+    assert found["rare_labels"].rows == (11,)
+    assert found["unbalanced"].count == 11, "those with delivery, alone or among others"
+
+
+def test_a_label_of_several_that_is_spelled_in_two_ways_is_put_right_with_the_others_kept():
+    table = tagged(*["billing; delivery"] * 6, *["delivery"] * 6, "Billing; delivery")
+    found = find_findings(table, "classify", TAGGED)
+    assert found["alike_labels"].examples == ("“Billing” / “billing”",)
+    change = fixes.build_fix("alike_labels", table, "classify", TAGGED)
+    assert change.cells == ((12, "l", '["billing", "delivery"]'),)
+
+
+def test_numbers_have_no_label_problems():
+    table = tagged(*(str(n) for n in range(20)))
+    found = find_findings(table, "classify", {"text": "t", "rating": "l"})
+    assert not found.keys() & {"many_labels", "rare_labels", "alike_labels", "unbalanced"}

@@ -9,6 +9,8 @@ from studio.models import shape
 # query 8->8, key and value 8->4, output 8->8, gate and up 8->16, down 16->8
 BY_HAND = [
     ("dora", {"r": 2}, 2 * (2 * (16 + 12 + 12 + 16 + 24 + 24 + 24) + (8 + 4 + 4 + 8 + 16 + 16 + 8))),
+    ("lora_mlp", {"r": 2}, 2 * 2 * (24 + 24 + 24)),
+    ("miss", {"r": 2}, 2 * 2 * 64),
     ("adalora", {"init_r": 3}, 2 * 3 * (16 + 12 + 12 + 16 + 24 + 24 + 24 + 7)),
     ("ia3", {}, 2 * (4 + 4 + 16)),
     ("loha", {"r": 2}, 2 * 4 * 128),

@@ -1,18 +1,22 @@
 """Supervised training: what suits the machine and the model, micro batches, and 16-bit bases."""
 
 import dataclasses
+import functools
 import json
 import math
 import shutil
 from types import SimpleNamespace
 
 import pytest
+import safetensors.torch
 import torch
 from silent_monitor import SilentMonitor
 
-from studio import methods
+from studio import methods, runs
+from studio.errors import NotPossible
 from studio.methods.training import supervised
 from studio.models import device, load
+from studio.training import worker
 
 # (compute capability, parameters, trained ones, 4-bit base) and the arguments that follow.
 GPU_CASES = {
@@ -168,3 +172,101 @@ def test_in_float16_a_loss_that_was_scaled_too_far_costs_a_step_and_not_the_trai
     assert math.isfinite(monitor.gradient_lengths[-1])
     assert all(map(math.isfinite, monitor.losses))
     assert monitor.losses[-1] < monitor.losses[0]
+
+
+def test_a_run_in_float16_records_numbers_alone_and_saves_16_bits(make_plan, float16_gpu):
+    def refuse(constant):
+        raise AssertionError(f"{constant} is no number")
+
+    run = runs.create(make_plan("full", "classify", epochs=3))
+    worker.run(run.id)
+    points = run.metrics_path.read_text(encoding="utf-8").splitlines()
+    lengths = [json.loads(line, parse_constant=refuse).get("grad_norm") for line in points]
+    losses = [json.loads(line).get("loss") for line in points]
+    # Steps that were left out have a loss and no length of a gradient.
+    assert 0 < sum(length is not None for length in lengths) < sum(loss is not None for loss in losses)
+    weights = safetensors.torch.load_file(run.model / "model.safetensors")
+    assert {tensor.dtype for tensor in weights.values()} == {torch.float16}
+
+
+@pytest.fixture
+def bfloat16_gpu(monkeypatch):
+    """A stand-in for a GPU with bfloat16: the CPU emulates it; nothing is compiled, which takes minutes."""
+    monkeypatch.setattr(device, "has_native_bf16", lambda: True)
+    torch.compiler.set_stance("force_eager")
+    yield
+    torch.compiler.set_stance("default")
+
+
+def descend(build_optimizer, dtype):
+    """8,192 weights of 1.0 after 100 steps of 1e-4 downhill."""
+    torch.manual_seed(0)
+    weights = torch.nn.Parameter(torch.ones(64, 128, dtype=dtype))
+    optimizer = build_optimizer([weights], lr=1e-4, weight_decay=0)
+    for _ in range(100):
+        weights.grad = torch.ones_like(weights)
+        optimizer.step()
+    return weights.detach().float()
+
+
+def test_small_steps_vanish_in_bfloat16_unless_they_are_rounded_stochastically(bfloat16_gpu):
+    from torchao.optim import AdamW8bit
+
+    # 100 steps of 1e-4 from 1.0: AdamW's first steps are as long as the learning rate.
+    assert descend(torch.optim.AdamW, torch.float32).mean() == pytest.approx(0.99, abs=1e-4)
+    # The next bfloat16 below 1.0 is 1 - 2 ** -8 = 0.996, so a step of 0.0001 is rounded back each time.
+    assert (descend(torch.optim.AdamW, torch.bfloat16) == 1.0).all()
+    stochastic = functools.partial(AdamW8bit, bf16_stochastic_round=True)
+    # 8,192 weights, each off by 0.006 or so: their mean is off by 0.00007.
+    assert descend(stochastic, torch.bfloat16).mean() == pytest.approx(0.99, abs=3e-4)
+
+
+def full_training(make_job, precision, dtype):
+    """The losses of a full fine-tuning with steps too small for bfloat16, and its model."""
+    job = make_job(
+        "full", "chat", {"weights_precision": precision}, epochs=20, learning_rate=2e-4, batch_size=24
+    )
+    job.model.to(dtype)
+    job.model.train()
+    supervised.fit(job)
+    return job.notes["monitors"][0].losses, job.model
+
+
+def test_weights_in_bfloat16_learn_as_those_in_32_bits_do(make_job, bfloat16_gpu, monkeypatch):
+    exact, _ = full_training(make_job, "float32", torch.float32)
+    stochastic, model = full_training(make_job, "bfloat16", torch.bfloat16)
+    assert {value.dtype for value in model.parameters()} == {torch.bfloat16}
+    plain_arguments = supervised.training_arguments
+    monkeypatch.setattr(
+        supervised, "training_arguments", lambda *args: {**plain_arguments(*args), "optim": "adamw_torch"}
+    )
+    plain, _ = full_training(make_job, "bfloat16", torch.bfloat16)
+    progress = exact[0] - exact[-1]
+    assert abs(stochastic[-1] - exact[-1]) < 0.1 * progress
+    assert plain[-1] - exact[-1] > 0.3 * progress
+
+
+@pytest.mark.parametrize(
+    ("precision", "optimizer"), [("auto", "adamw_torch_8bit"), ("float32", "paged_adamw_8bit")]
+)
+def test_from_a_billion_parameters_on_a_gpu_trains_in_bfloat16(precision, optimizer, make_job, monkeypatch):
+    job = make_job("full", "chat", {"weights_precision": precision}, rows=4)
+    job = dataclasses.replace(job, model=fake_model(1.7e9, 1.7e9, in_4_bits=False))
+    monkeypatch.setattr(device, "device_type", lambda: "cuda")
+    monkeypatch.setattr(device, "has_native_bf16", lambda: True)
+    arguments = supervised.training_arguments(job, "train")
+    assert arguments["optim"] == optimizer
+    assert arguments.get("optim_args") == ("bf16_stochastic_round=True" if precision == "auto" else None)
+    small = fake_model(0.9e9, 0.9e9, in_4_bits=False)
+    assert supervised.trained_dtype(job.settings, small) is torch.float32
+
+
+def test_bfloat16_is_refused_where_it_cannot_be(monkeypatch):
+    model, settings = fake_model(100, 100, in_4_bits=False), {"weights_precision": "bfloat16"}
+    with pytest.raises(NotPossible, match=r"this device does not compute in it\. Set weights_precision to"):
+        supervised.trained_dtype(settings, model)
+    monkeypatch.setattr(device, "has_native_bf16", lambda: True)
+    assert supervised.trained_dtype(settings, model) is torch.bfloat16
+    monkeypatch.setattr(shutil, "which", lambda name: None)
+    with pytest.raises(NotPossible, match=r"a C compiler \(cc, gcc, clang\), and none is installed"):
+        supervised.trained_dtype(settings, model)

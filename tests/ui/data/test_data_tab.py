@@ -258,3 +258,56 @@ def test_a_browser_cannot_look_at_a_file_by_way_of_the_test_set(dataset, tmp_pat
     secret = tmp_path / "secret.csv"
     secret.write_text("salary\n90000\n", encoding="utf-8")
     assert run_checks(dataset.source, test=str(secret)) == [{}]
+
+
+TAGGED_CSV = "ticket,tags\n" + "".join(
+    f"my parcel {n} has not come and I paid twice,{tags}\n"
+    for n, tags in enumerate(["billing", "billing; delivery", "delivery", "returns; delivery"] * 6)
+)
+
+
+def choose_problem_type(result, role):
+    return read_outputs(
+        [
+            *data_tab.change_problem_type(
+                result.source,
+                "classify",
+                [result.source],
+                packing.pack_mapping(result.columns),
+                role,
+                ENGLISH,
+            ),
+            *(None,) * 3,
+        ]
+    )
+
+
+def test_several_labels_are_proposed_and_a_person_can_take_them_for_one_class(tmp_path):
+    result = upload(tmp_path, "a.csv", TAGGED_CSV)
+    assert result.columns == {"text": "ticket", "labels": "tags"}
+    assert result.problem_type["visible"]
+    assert [role for _, role in result.problem_type["choices"]] == ["label", "labels"]
+    assert "several labels: 12" in result.notice["more"]
+    changed = choose_problem_type(result, "label")
+    assert changed.columns == {"text": "ticket", "label": "tags"}
+    assert store.find(result.source).chosen == ("classify", changed.columns)
+    again = read_outputs(data_tab.restore(result.source, ENGLISH))
+    assert again.columns == changed.columns
+    assert choose_problem_type(again, "labels").columns == result.columns
+
+
+def test_numbers_can_be_learned_as_a_number_or_as_classes(tmp_path):
+    rows = "".join(f"the parcel {n} came in {n} days,{1 + n % 5}\n" for n in range(30))
+    result = upload(tmp_path, "a.csv", "review,score\n" + rows)
+    assert result.columns == {"text": "review", "rating": "score"}
+    assert (
+        messages.RATINGS_SUMMARY.render(first="review", second="score", low=1, high=5, median=3)
+        in (result.notice["more"])
+    )
+    assert [role for _, role in result.problem_type["choices"]] == ["label", "rating"]
+    assert choose_problem_type(result, "label").columns == {"text": "review", "label": "score"}
+
+
+def test_where_cells_leave_no_choice_none_is_shown(tmp_path):
+    rows = "".join(f"the parcel {n} has not come,{'billing' if n % 2 else 'delivery'}\n" for n in range(30))
+    assert not upload(tmp_path, "a.csv", "ticket,label\n" + rows).problem_type["visible"]
