@@ -40,6 +40,7 @@ WORKER_SIDE = {
     "methods/training/prefix_vectors.py",
     "methods/training/self_prefixes.py",
     "methods/training/supervised.py",
+    "methods/rlhf_stages/direct.py",
     "methods/rlhf_stages/pipeline.py",
     "methods/rlhf_stages/policy.py",
     "methods/rlhf_stages/reward_model.py",

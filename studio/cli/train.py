@@ -132,8 +132,12 @@ def _print_result(run: Run) -> None:
         if linear_baseline := report_messages.describe_linear_baseline(report):
             print(f"accuracy {report['after']['accuracy']:.0%}. {linear_baseline.render()}")
         before, after = report.get("linear_baseline") or report["before"], report["after"]
-        loss = f"{before['loss']:.3f} -> {after['loss']:.3f}"
-        print(f"{runs.status(run).state}: validation loss {loss} in {report['seconds']:.0f} s")
+        state, seconds = runs.status(run).state, f"{report['seconds']:.0f} s"
+        if "loss" in before:
+            loss = f"{before['loss']:.3f} -> {after['loss']:.3f}"
+            print(f"{state}: validation loss {loss} in {seconds}")
+        else:  # questions alone have no answer whose loss could be measured
+            print(f"{state} in {seconds}")
         for message in report_messages.describe_targets(report):
             print(message.render())
         if kept_start := report_messages.describe_kept_start(report):

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from studio.export.pooled_bert import write_as_bert
-from studio.export.spec import ExportFormat, copy_model
+from studio.export.spec import ExportFormat, copy_model, import_whole_model
 from studio.i18n import label
 from studio.runs import Run
 
@@ -21,5 +21,5 @@ FORMAT = ExportFormat(
         "opens with transformers and compressed-tensors"
     ),
     write=write,
-    usage_imports=lambda method, language: ["# Needs: pip install compressed-tensors"],
+    import_lines=lambda usage: [*import_whole_model(usage), "# Needs: pip install compressed-tensors"],
 )

@@ -34,7 +34,7 @@ EPOCH_RULES: dict[Task, tuple[int, int, int]] = {
     "chat": (250, 1, 3),
     "complete": (250, 1, 3),
     "classify": (1_200, 3, 20),
-    "prefer": (250, 1, 3),
+    "prefer": (40, 1, 3),
     "prompts": (60, 1, 2),
 }
 # The share of the examples that may be longer than the limit, and the steps in which it is chosen (tokens).

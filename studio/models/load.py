@@ -14,6 +14,7 @@ from transformers import (
 )
 
 from studio.models import device, shape
+from studio.models.nf4 import NF4_OPTIONS
 from studio.models.pooled_classifier import PooledClassifier
 from studio.plan import Task
 
@@ -38,18 +39,8 @@ def tokenizer(folder: Path) -> Any:
 
 
 def nf4_config() -> Any:
-    """4-bit NormalFloat weights with doubly quantized scales (Dettmers et al. 2023).
-
-    Heads and poolers are not quantized. It computes in the format of `device.weights_dtype()`,
-    because CPUs emulate bfloat16 slowly.
-    """
-    return BitsAndBytesConfig(
-        load_in_4bit=True,
-        bnb_4bit_quant_type="nf4",
-        bnb_4bit_use_double_quant=True,
-        bnb_4bit_compute_dtype=device.weights_dtype(),
-        llm_int8_skip_modules=["lm_head", "score", "classifier", "pooler", "head"],
-    )
+    """NF4_OPTIONS, computing in the format of `device.weights_dtype()`: CPUs emulate bfloat16 slowly."""
+    return BitsAndBytesConfig(**NF4_OPTIONS, bnb_4bit_compute_dtype=device.weights_dtype())
 
 
 def model_class(task: Task, config: Mapping[str, Any]) -> Any:

@@ -33,6 +33,8 @@ from studio.training.memory import limit_memory, peak_memory_gb
 # written.
 DISK_RESERVE_BYTES = 1_000_000
 DISK_RESERVE_FILE = ".ballast"
+# What a stopped run goes on from and nothing else needs: a next round of RLHF starts from the result.
+ONLY_TO_GO_ON = ("checkpoints", "stages/sft")
 # The base model's scores: a run that goes on does not measure them again.
 BASE_SCORES_FILE = "before.json"
 
@@ -178,7 +180,8 @@ def _execute(run: Run) -> None:
         runs.set_status(run, "training", method.stages[0], **progress)  # where it broke off
         raise failure
     if not last_monitor.stopped:
-        shutil.rmtree(run.folder / "checkpoints", ignore_errors=True)
+        for name in ONLY_TO_GO_ON:
+            shutil.rmtree(run.folder / name, ignore_errors=True)
     runs.set_status(run, "stopped" if last_monitor.stopped else "done", "after", **progress)
 
 

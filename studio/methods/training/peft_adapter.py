@@ -122,5 +122,16 @@ def load(base: Any, folder: Path) -> Any:
 
 
 def merge(base: Any, folder: Path) -> Any:
-    """The base with the change added into its own matrices."""
-    return load(base, folder).merge_and_unload()
+    """The base with the change added into its own matrices, and with the trained head in place of its own."""
+    return _unwrap_trained_copies(load(base, folder).merge_and_unload())
+
+
+def _unwrap_trained_copies(model: Any) -> Any:
+    """Put trained copies of modules where they belong; PEFT's LN tuning leaves them beside the originals."""
+    from peft.utils import ModulesToSaveWrapper  # noqa: PLC0415 - loads torch
+
+    for path, module in list(model.named_modules()):
+        if isinstance(module, ModulesToSaveWrapper):
+            parent, _, name = path.rpartition(".")
+            setattr(model.get_submodule(parent), name, module.modules_to_save[module.active_adapters[0]])
+    return model

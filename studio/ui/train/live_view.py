@@ -48,6 +48,9 @@ STAGE_MESSAGES: dict[str, Message] = {
     "reward": Message("learning which answers are better (reward model), step {step} of {steps}"),
     "rl": Message("practising and being scored (RL), step {step} of {steps}"),
     "dpo": Message("learning straight from the pairs (DPO), step {step} of {steps}"),
+    "kto": Message("learning straight from thumbs up and down (KTO), step {step} of {steps}"),
+    "simpo": Message("learning straight from the pairs (SimPO), step {step} of {steps}"),
+    "orpo": Message("learning straight from the pairs (ORPO), step {step} of {steps}"),
     "full_precision": Message("training at full precision, to compare, step {step} of {steps}"),
     "after": Message("measuring the tuned model on the kept-aside examples"),
 }

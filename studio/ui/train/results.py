@@ -7,6 +7,7 @@ from studio import runs
 from studio.estimate import history
 from studio.i18n import Message, join_sentences
 from studio.methods import spec
+from studio.methods.rlhf_stages.schedule import DIRECT_ALGORITHMS
 from studio.runs import Run
 from studio.training import report_messages
 from studio.ui import units
@@ -52,6 +53,10 @@ LABEL_TABLE = {
     "before": Message("Before"),
     "after": Message("After"),
 }
+VERDICT_ACCURACY = Message(
+    "Comparing each good with each bad of the {count} kept-aside answers, it finds the good one likelier in "
+    "{after:.0%}; before, {before:.0%}."
+)
 QUANTISATION_TABLE = {
     "caption": Message("What rounding costs"),
     "full_precision": Message("full precision"),
@@ -137,7 +142,7 @@ def read_method_notes(run: Run, lang: str) -> str:
 def _describe_stages(notes: dict[str, Any], lang: str) -> list[str]:
     """Sentences on the stages of RLHF: reward model, policy optimisation, preference pairs."""
     sentences = []
-    reward_model, rl, dpo = (_get_section(notes, name) for name in ("reward_model", "rl", "dpo"))
+    reward_model, rl = (_get_section(notes, name) for name in ("reward_model", "rl"))
     n_pairs = _get_section(reward_model, "pairs").get("held_out", "?")
     if _all_have("accuracy", _get_section(reward_model, "before"), _get_section(reward_model, "after")):
         sentences.append(
@@ -159,14 +164,19 @@ def _describe_stages(notes: dict[str, Any], lang: str) -> list[str]:
         )
         if rl["after"]["reward"] == rl["before"]["reward"]:
             sentences.append(NO_REWARD_SIGNAL.render(lang))
-    if _all_have("preferred", _get_section(dpo, "before"), _get_section(dpo, "after")):
-        n_pairs = _get_section(dpo, "pairs").get("held_out", "?")
-        sentences.append(
-            PREFERENCE_ACCURACY.render(
-                lang, after=dpo["after"]["preferred"], before=dpo["before"]["preferred"], count=n_pairs
-            )
-        )
+    sentences += [_describe_direct(notes, name, lang) for name in DIRECT_ALGORITHMS]
     return sentences
+
+
+def _describe_direct(notes: dict[str, Any], algorithm: str, lang: str) -> str:
+    """What an algorithm that learns from judged answers directly came to; "" where it did not run."""
+    section = _get_section(notes, algorithm)
+    before, after = _get_section(section, "before"), _get_section(section, "after")
+    if not _all_have("preferred", before, after):
+        return ""
+    message = VERDICT_ACCURACY if algorithm == "kto" else PREFERENCE_ACCURACY
+    n_held_out = _get_section(section, "pairs").get("held_out", "?")
+    return message.render(lang, after=after["preferred"], before=before["preferred"], count=n_held_out)
 
 
 def build_tables(report: dict[str, Any], lang: str) -> list[dict[str, Any]]:

@@ -19,7 +19,7 @@ def test_a_reward_model_learns_either_order_of_the_pairs(make_job):
         job = make_job("rlhf", "prefer", settings)
         if is_reversed:
             job = dataclasses.replace(job, examples=tuple(map(swap_answers, job.examples)))
-        reward_model.train(job, job.base_folder, is_fresh=True)
+        reward_model.train(job, job.base_folder, is_fresh=True, max_completion_length=64)
         scores = job.notes["reward_model"]["after"]
         assert scores["accuracy"] == 1
         assert scores["loss"] < 0.2
@@ -27,6 +27,30 @@ def test_a_reward_model_learns_either_order_of_the_pairs(make_job):
 
 def swap_answers(pairs):
     return [{**pair, "chosen": pair["rejected"], "rejected": pair["chosen"]} for pair in pairs]
+
+
+def test_few_pairs_leave_the_model_as_it_is_and_fit_its_head(make_job):
+    job = make_job("rlhf", "prefer")
+    model, stopped = reward_model.train(job, job.base_folder, is_fresh=True, max_completion_length=64)
+    base = load.base_model(job.base_folder, "prefer")
+    assert all(
+        torch.equal(model.model.state_dict()[name], value) for name, value in base.model.state_dict().items()
+    )
+    notes = job.notes["reward_model"]
+    assert (stopped, notes["steps"], notes["after"]["accuracy"]) == (False, 0, 1)
+
+
+def test_an_answer_is_read_as_far_as_practice_would_write_it(tiny_chat):
+    tokenizer = load.tokenizer(tiny_chat)
+    question, answer = [{"role": "user", "content": "where is my lamp"}], "Thanks for asking about it."
+    whole = reward_model.encode_conversation(tokenizer, question, answer)
+    assert reward_model.encode_answer(tokenizer, question, answer, 64) == whole
+    cut = reward_model.encode_answer(tokenizer, question, answer, 3)
+    assert cut == whole[: len(cut)]
+    assert tokenizer.eos_token_id in whole[-2:]
+    assert cut[-1] != tokenizer.eos_token_id
+    prompt = tokenizer.apply_chat_template(question, add_generation_prompt=True, return_dict=True)
+    assert len(cut) == len(prompt["input_ids"]) + 3
 
 
 def test_a_score_is_the_mean_of_what_every_token_says(tiny_chat):
