@@ -131,6 +131,14 @@ def tiny_bert(build_once: Callable[[str, Callable[[Path], None]], Path]) -> Path
 
 
 @pytest.fixture(scope="session")
+def tiny_pooled_bert(build_once: Callable[[str, Callable[[Path], None]], Path]) -> Path:
+    """The tiny BERT as a model of sentence-transformers, whose embeddings are the mean of the tokens."""
+    from toys import save_tiny_sentence_model
+
+    return build_once("tiny-pooled-bert", save_tiny_sentence_model)
+
+
+@pytest.fixture(scope="session")
 def toys(build_once: Callable[[str, Callable[[Path], None]], Path]) -> dict[str, Path]:
     """A small CSV for each task, whose pattern a tiny model learns in seconds."""
     from toys import write_toy_files

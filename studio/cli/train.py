@@ -129,7 +129,9 @@ def _print_result(run: Run) -> None:
             print(truncation.render())
         if receipt := history.build_receipt(history.load_estimate(run), report):
             print(receipt.render())
-        before, after = report["before"], report["after"]
+        if linear_baseline := report_messages.describe_linear_baseline(report):
+            print(f"accuracy {report['after']['accuracy']:.0%}. {linear_baseline.render()}")
+        before, after = report.get("linear_baseline") or report["before"], report["after"]
         state, seconds = runs.status(run).state, f"{report['seconds']:.0f} s"
         if "loss" in before:
             loss = f"{before['loss']:.3f} -> {after['loss']:.3f}"

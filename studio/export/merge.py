@@ -33,6 +33,7 @@ def save_merged_model(run: Run, folder: Path) -> None:
         report["labels"],
         plan.training.seed,
         method.weights == "nf4",
+        reads_pooling=report["base"].get("architecture") == "PooledClassifier",
     )
     checksum = load.fingerprint(base_model)
     if checksum != report["base"]["checksum"]:

@@ -143,6 +143,7 @@ def phases(settings: Settings, workload: Workload) -> tuple[Phase, ...]:
     phases_by_name = {phase.name: phase for phase in supervised_phases}
     validation_phase, train_phase = phases_by_name["check"], phases_by_name["train"]
     test_phases = [replace(phase, method="") for phase in supervised_phases if phase.name == "verdict"]
+    linear_phases = [phase for phase in supervised_phases if phase.name == "linear"]
     answer_phases = [phase for phase in supervised_phases if phase.name == "ask"]
 
     lengths = [tokens for tokens, _ in supervised_lengths(workload)]
@@ -158,6 +159,7 @@ def phases(settings: Settings, workload: Workload) -> tuple[Phase, ...]:
     return (
         replace(validation_phase, method="", passes=n_outer_passes),
         *test_phases,
+        *linear_phases,
         cache_phase,
         replace(validation_phase, passes=workload.n_evaluations, cached_tokens=cached_tokens),
         replace(train_phase, cached_tokens=cached_tokens),

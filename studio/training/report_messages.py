@@ -15,6 +15,22 @@ START_KEPT = Message(
     "No step was better than the start, so the start is kept: nothing was learned."
     " Try more examples, another learning rate or another method."
 )
+LINEAR_MODEL_KEPT = Message(
+    "No step was better than the linear model that the training started from, so that is the result."
+    " Try more examples, another learning rate or another method."
+)
+LINEAR_BASELINE = Message(
+    "A linear model on the same embeddings reaches {accuracy:.0%}, in {seconds:.0f} seconds."
+)
+
+
+def describe_linear_baseline(report: Mapping[str, Any]) -> Message | None:
+    """How often a linear model on the base's embeddings is right; None where none was fitted to classes."""
+    baseline = report.get("linear_baseline")
+    if not isinstance(baseline, Mapping) or "accuracy" not in baseline:
+        return None
+    return LINEAR_BASELINE.format(accuracy=baseline["accuracy"], seconds=baseline["seconds"])
+
 
 LABEL_SETS = Message(
     "It finds the labels of the kept-aside texts with a micro F1 of {after:.0%} (before, {before:.0%}); all "
@@ -87,4 +103,6 @@ def describe_truncation(report: Mapping[str, Any]) -> Message | None:
 
 def describe_kept_start(report: Mapping[str, Any]) -> Message | None:
     """That no step was better than the state before the first, which is the result; None where one was."""
-    return None if report.get("best_step", 1) else START_KEPT
+    if report.get("best_step", 1):
+        return None
+    return LINEAR_MODEL_KEPT if report.get("linear_baseline") else START_KEPT

@@ -204,7 +204,7 @@ def load_context(
     plan = defaults.fill_training(run.plan, method, model_shape, len(splits.train), rows)
     labels = _collect_labels(plan, splits)
     model = load.base_model(base.folder, plan.task, labels, plan.training.seed, method.weights == "nf4")
-    checksum = load.fingerprint(model)
+    checksum, architecture = load.fingerprint(model), type(model).__name__
     problem_type, scale = None, None
     if plan.task == "classify":
         role = target_role(splits.train[0])
@@ -250,6 +250,7 @@ def load_context(
             "hub": base.hub,
             "weights": base.note.to_json(),
             "checksum": checksum,
+            "architecture": architecture,
             "dtype": str(device.weights_dtype()).removeprefix("torch."),
         },
         "parameters": {

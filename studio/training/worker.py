@@ -142,6 +142,7 @@ def _execute(run: Run) -> None:
         train, validation = method.generate_rows(context)
         context = dataclasses.replace(context, train=train, validation=validation)
     scores_before = _evaluate_base(run, context)
+    linear_baseline = _start_from_linear_fit(run, context)
     run_queue.raise_if_stopped(run)
     model, failure = _train(run, method, context, monitors)
     last_monitor = monitors[-1]
@@ -161,6 +162,7 @@ def _execute(run: Run) -> None:
         **load_report,
         "tuned": {"checksum": tuned_checksum},
         "before": scores_before,
+        "linear_baseline": linear_baseline,
         "after": scores_after,
         "measured_on": eval_split(context),
         "best_step": last_monitor.best_step,
@@ -231,6 +233,16 @@ def _evaluate_base(run: Run, context: TrainingContext) -> Scores:
     saved_path.parent.mkdir(exist_ok=True)
     write_json(saved_path, scores)
     return scores
+
+
+def _start_from_linear_fit(run: Run, context: TrainingContext) -> Scores:
+    """Fit a classifier's head to the base's embeddings: its scores; none for other tasks."""
+    if context.plan.task != "classify":
+        return {}
+    from studio.methods.training import linear_head  # noqa: PLC0415 - loads torch
+
+    runs.set_status(run, "preparing", "linear")
+    return linear_head.start(context, context.test or context.validation)
 
 
 def _evaluate_tuned(run: Run, context: TrainingContext, model: Any, best_step: int) -> Scores:

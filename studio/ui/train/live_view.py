@@ -41,6 +41,7 @@ STAGE_MESSAGES: dict[str, Message] = {
     "alike": Message("looking how alike the model's own answers begin, {step} of {steps} questions"),
     "openings": Message("writing the model's own openings, {step} of {steps}"),
     "head": Message("reading every pair once to give the reward model a good start, {step} of {steps}"),
+    "linear": Message("fitting a linear model to the base's embeddings, example {step} of {steps}"),
     "bottom": Message("running the frozen part once over each example, {step} of {steps}"),
     "asking": Message("asking questions with known answers, {step} of {steps}"),
     "sft": Message("learning from the good answers (SFT), step {step} of {steps}"),

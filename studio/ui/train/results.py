@@ -27,6 +27,7 @@ LOSS_CHANGED = Message(
     "not aim at it. Next: compare both models in the Playground."
 )
 ACCURACY = Message("It is right on {after:.0%} of the kept-aside texts (accuracy); before, {before:.0%}.")
+ACCURACY_ALONE = Message("It is right on {after:.0%} of the kept-aside texts (accuracy).")
 ANSWER_ACCURACY = Message(
     "It answers {after:.0%} of {asked:.0f} kept-aside questions rightly; the base, {before:.0%}."
 )
@@ -86,7 +87,10 @@ def describe_results(run: Run, report: dict[str, Any], lang: str) -> str:
     notes = _get_section(report, "method")
     time = units.format_seconds(_as_float(report.get("seconds")) or 0, lang)
     parts = []
-    if _all_have("accuracy", before, after):
+    linear_baseline = report_messages.describe_linear_baseline(report)
+    if linear_baseline and _all_have("accuracy", after):
+        parts += [ACCURACY_ALONE.render(lang, after=after["accuracy"]), linear_baseline.render(lang)]
+    elif _all_have("accuracy", before, after):
         parts.append(ACCURACY.render(lang, after=after["accuracy"], before=before["accuracy"]))
     if _all_have("answer_accuracy", before, after):
         parts.append(
@@ -99,6 +103,8 @@ def describe_results(run: Run, report: dict[str, Any], lang: str) -> str:
         )
     parts += [message.render(lang) for message in report_messages.describe_targets(report)]
     parts += [*_describe_stages(notes, lang), read_method_notes(run, lang)]
+    # Before its linear fit a classifier's head is random, and its loss says nothing.
+    before = _get_section(report, "linear_baseline") or before
     if kept_start := report_messages.describe_kept_start(report):
         parts.append(kept_start.render(lang))
     elif _all_have("loss", before, after):
