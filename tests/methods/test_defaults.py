@@ -24,7 +24,7 @@ def test_the_batch_grows_with_the_data_and_each_border_belongs_to_the_larger_one
         (100, "chat", 3),  # 250 steps would take 20 epochs; more is learned by heart
         (1_000, "chat", 2),  # 250 * 8 / 1000
         (100_000, "chat", 1),
-        (100, "classify", 20),  # 1200 steps would take 96
+        (100, "classify", 8),  # 1200 steps would take 96
         (1_200, "classify", 8),  # 1200 * 8 / 1200
         (100_000, "classify", 3),
         (100, "prompts", 2),
