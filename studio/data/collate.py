@@ -143,7 +143,7 @@ def with_class_weights(weights: Sequence[float]) -> Loss:
         outputs: Any, labels: torch.Tensor, num_items_in_batch: torch.Tensor | int | None = None
     ) -> torch.Tensor:
         plain = classification_loss(outputs, labels, num_items_in_batch)
-        text_losses = torch.nn.functional.cross_entropy(outputs.logits.float(), labels, reduction="none")
+        text_losses = functional.cross_entropy(outputs.logits.float(), labels, reduction="none")
         text_weights = torch.tensor(weights, device=labels.device)[labels]
         n_items = len(labels) if num_items_in_batch is None else num_items_in_batch
         weighted = (text_weights * text_losses).sum() / n_items

@@ -51,7 +51,7 @@ MAX_DEFAULT_LENGTH: dict[Task, int] = {
 }
 # From so many times the rows of the smallest class in the largest one, rare classes count more: with this
 # power of their share (measured: docs/methods.md#class-weights).
-UNBALANCED_FROM, WEIGHT_POWER = 3, 0.5
+UNBALANCED_FROM, WEIGHT_POWER = 10, 0.5
 
 
 def default_batch_size(n_rows: int) -> int:

@@ -49,7 +49,7 @@ CLASS_WEIGHTS_HELP = label(
     "For texts with labels alone: without it, a class with few examples is easily never named."
 )
 CLASS_WEIGHT_CHOICES = {
-    "auto": Message("Automatic: somewhat more, where one class has 3 times another's examples"),
+    "auto": Message("Automatic: somewhat more, where one class has 10 times another's examples"),
     "none": Message("No: every example counts the same"),
     "balanced": Message("Fully: every class counts the same (balanced)"),
 }
