@@ -55,7 +55,7 @@ LOGGED_METRICS = {
 MONITOR_STATE_FILE = "watch.json"
 # Scores that a state is chosen by before its loss, the first that it has: shares of right answers, 0 to 1.
 # Macro F1 before accuracy: where most examples are of one class, always naming it is accurate too.
-CHOOSING_SCORES = ("f1", "macro_f1", "accuracy")
+CHOOSING_SCORES = ("f1", "accuracy")
 
 
 class MonitorCallback(TrainerCallback):  # type: ignore[misc] # transformers ships no types
