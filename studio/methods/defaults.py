@@ -19,6 +19,7 @@ The rule and where it comes from:
 """
 
 import math
+from collections import Counter
 from collections.abc import Sequence
 
 from studio.methods.spec import Method
@@ -48,6 +49,9 @@ MAX_DEFAULT_LENGTH: dict[Task, int] = {
     "prefer": 2048,
     "prompts": 2048,
 }
+# From so many times the rows of the smallest class in the largest one, rare classes count more: with this
+# power of their share (measured: docs/methods.md#class-weights).
+UNBALANCED_FROM, WEIGHT_POWER = 10, 0.5
 
 # Learning rates of classifiers on encoders under SMALL_ENCODER_PARAMETERS, whose head starts from the linear
 # fit (measured: docs/methods.md#learning-rates). Larger encoders take half, which was not measured.
@@ -103,6 +107,28 @@ def default_max_length(rows: Sequence[RowTokens], plan: Plan, method: Method, sh
         return longest
     needed = lengths[-1 - int(MAX_LONGER_SHARE * len(lengths))]
     return min(LENGTH_STEP * math.ceil(needed / LENGTH_STEP), longest)
+
+
+def class_weights(labels: Sequence[int], n_classes: int, training: Training) -> tuple[float, ...]:
+    """How much a text of each class counts in the gradient; the mean over all texts is 1.
+
+    Args:
+        labels: the class of each training text.
+        n_classes: classes in all; one without a text counts as if it had one.
+        training: `class_weights` says whether and how.
+
+    Returns:
+        A weight for each class; empty where all texts count the same.
+    """
+    counts = Counter(labels)
+    sizes = [max(1, counts[label]) for label in range(n_classes)]
+    is_unbalanced = max(sizes) >= UNBALANCED_FROM * min(sizes)
+    if training.class_weights == "none" or (training.class_weights == "auto" and not is_unbalanced):
+        return ()
+    power = 1.0 if training.class_weights == "balanced" else WEIGHT_POWER
+    raw_weights = [size**-power for size in sizes]
+    mean = sum(raw_weights[label] for label in labels) / len(labels)
+    return tuple(weight / mean for weight in raw_weights)
 
 
 def fill_training(
