@@ -5,6 +5,7 @@ from typing import Any
 
 from studio.errors import Problem
 from studio.i18n import Message, label
+from studio.methods import defaults
 from studio.methods.cost_profile import CostProfile
 from studio.methods.spec import Method, ParameterCount, Setting, Settings, TrainingContext
 from studio.methods.training import full_model_io
@@ -56,10 +57,9 @@ def learning_rate(shape: ModelShape, settings: Settings, task: Task) -> float:
 
     Howard and Ruder 2018 raise it towards the top layer.
     """
-    n_parameters = shape.total()
-    if task == "classify" and n_parameters < 50e6:
-        return 5e-4
-    return 2e-4 if n_parameters < 400e6 else 5e-5
+    if task == "classify" and shape.encoder:
+        return defaults.classifier_learning_rate("frozen", shape)
+    return 2e-4 if shape.total() < 400e6 else 5e-5
 
 
 def count_head_parameters(shape: ModelShape, num_labels: int) -> int:

@@ -8,6 +8,7 @@ from typing import Any
 
 from studio.errors import Problem
 from studio.i18n import Message
+from studio.methods import defaults
 from studio.methods.spec import ParameterCount, Settings, TrainingContext
 from studio.models.shape import ModelShape
 from studio.plan import Task
@@ -34,6 +35,8 @@ def without_expected_warnings() -> Iterator[None]:
 
 def learning_rate(shape: ModelShape, settings: Settings, task: Task) -> float:
     """2e-4 is usual for LoRA (ten times full fine-tuning's); models under 400 M learn better at more."""
+    if task == "classify" and shape.encoder:
+        return defaults.classifier_learning_rate("lora", shape)
     return 1e-3 if shape.total() < 400e6 else 2e-4
 
 
