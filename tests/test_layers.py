@@ -36,6 +36,7 @@ WORKER_SIDE = {
     "methods/training/bottleneck.py",
     "methods/training/fake_quantization.py",
     "methods/training/linear_head.py",
+    "methods/training/loftq.py",
     "methods/training/peft_build.py",
     "methods/training/prefix_vectors.py",
     "methods/training/self_prefixes.py",

@@ -14,6 +14,7 @@ import sys
 import time
 import traceback
 from collections.abc import Callable
+from contextlib import nullcontext
 from typing import Any
 
 from studio import methods, runs
@@ -220,7 +221,8 @@ def eval_split(context: TrainingContext) -> str:
 def _evaluate_base(run: Run, context: TrainingContext) -> Scores:
     """The base model's scores; a run that goes on has saved them.
 
-    An untrained soft prompt already changes the model's outputs, so the base is measured without it.
+    What was attached may change the model's outputs untrained (soft prompts, LoftQ), so the base is measured
+    without it.
     """
     from studio.data import collate  # noqa: PLC0415 - loads torch
 
@@ -229,7 +231,9 @@ def _evaluate_base(run: Run, context: TrainingContext) -> Scores:
         return runs.rename_metrics(json.loads(saved_path.read_text(encoding="utf-8")))
     runs.set_status(run, "evaluating", "before")
     model = context.model.get_base_model() if collate.get_prompt_config(context.model) else context.model
-    scores = _evaluate(run, context, model)
+    starts_changed = context.settings.get("init_lora_weights") == "loftq"
+    with model.disable_adapter() if starts_changed else nullcontext():
+        scores = _evaluate(run, context, model)
     saved_path.parent.mkdir(exist_ok=True)
     write_json(saved_path, scores)
     return scores
