@@ -49,7 +49,7 @@ TRAINING_OVERRIDES: dict[str, dict[str, Any]] = {
     "classify": {"epochs": 12},
     "prefix": {"epochs": 18},
     "adapter": {"epochs": 18},
-    "upft": {"epochs": 2, "learning_rate": 2e-3, "max_length": 128},
+    "upft": {"epochs": 2, "learning_rate": 2e-3, "max_length": 256},
 }
 
 

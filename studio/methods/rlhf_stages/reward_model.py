@@ -10,6 +10,7 @@ from trl import RewardConfig, RewardTrainer
 
 from studio.data import examples
 from studio.data.examples import Example
+from studio.data.quality import surface_rules
 from studio.errors import BadData, NotPossible
 from studio.i18n import Message
 from studio.methods.rlhf_stages import schedule
@@ -339,6 +340,8 @@ def _note(
         },
         # The accuracy of a reward model that only looks at the length.
         "the_longer_one_is_better": n_longer / len(held_out_pairs),
+        # The accuracy of the best rule on the surface of the training pairs.
+        "surface": surface_rules.measure_held_out(*context.examples),
         **training,
     }
 

@@ -21,21 +21,25 @@ LOSS_DID_NOT_FALL = Message(
     "learning rate, or fewer epochs."
 )
 # Methods that do not train on the examples' own answers may rightly move away from them.
-OTHER_OBJECTIVE_METHODS = ("rlhf", "upft")
+OTHER_OBJECTIVE_METHODS = ("rlhf",)
 LOSS_CHANGED = Message(
     "In {time}. The loss on the kept-aside examples was {before:.3f} and is {after:.3f}; this method does "
     "not aim at it. Next: compare both models in the Playground."
 )
+# UPFT's loss is that of its own openings, of which another sentence speaks.
+OPENINGS_LEARNED = Message("That took {time}. Next: compare both models in the Playground.")
 ACCURACY = Message("It is right on {after:.0%} of the kept-aside texts (accuracy); before, {before:.0%}.")
 ACCURACY_ALONE = Message("It is right on {after:.0%} of the kept-aside texts (accuracy).")
-ANSWER_ACCURACY = Message(
-    "It answers {after:.0%} of {asked:.0f} kept-aside questions rightly; the base, {before:.0%}."
-)
 REWARD_MODEL_ACCURACY = Message(
     "The reward model ranks {after:.0%} of the {count} kept-aside pairs as people did; its simple start (a "
     "linear fit) {before:.0%}, guessing 50%."
 )
 LONGER_ANSWER_BASELINE = Message("Always taking the longer answer would be right on {share:.0%}.")
+SHORTER_ANSWER_BASELINE = Message("Always taking the shorter answer would be right on {share:.0%}.")
+SURFACE_BASELINE = Message(
+    "The best rule that only looks at the surface, taking {rule}, is right on {share:.0%} of them (95% "
+    "interval {low:.0%} to {high:.0%}): a reward model no better than that may know the surface alone."
+)
 MEAN_REWARD = Message(
     "Its answers to {count} kept-aside questions score {after:.3g} on average; before practice, {before:.3g}."
 )
@@ -92,15 +96,10 @@ def describe_results(run: Run, report: dict[str, Any], lang: str) -> str:
         parts += [ACCURACY_ALONE.render(lang, after=after["accuracy"]), linear_baseline.render(lang)]
     elif _all_have("accuracy", before, after):
         parts.append(ACCURACY.render(lang, after=after["accuracy"], before=before["accuracy"]))
-    if _all_have("answer_accuracy", before, after):
-        parts.append(
-            ANSWER_ACCURACY.render(
-                lang,
-                after=after["answer_accuracy"],
-                before=before["answer_accuracy"],
-                asked=_as_float(after.get("n_questions")) or 0,
-            )
-        )
+    if known_answers := report_messages.describe_known_answers(report):
+        parts.append(known_answers.render(lang))
+    if own_openings := report_messages.describe_own_openings(run.plan.method.name, report):
+        parts.append(own_openings.render(lang))
     parts += [message.render(lang) for message in report_messages.describe_targets(report)]
     parts += [*_describe_stages(notes, lang), read_method_notes(run, lang)]
     # Before its linear fit a classifier's head is random, and its loss says nothing.
@@ -128,6 +127,8 @@ def describe_results(run: Run, report: dict[str, Any], lang: str) -> str:
 
 
 def _loss_message(run: Run, has_fallen: bool, has_notes: bool) -> Message:
+    if run.plan.method.name == "upft":
+        return OPENINGS_LEARNED
     has_other_objective = run.plan.method.name in OTHER_OBJECTIVE_METHODS
     if has_other_objective and (has_notes or not has_fallen):
         return LOSS_CHANGED
@@ -154,7 +155,11 @@ def _describe_stages(notes: dict[str, Any], lang: str) -> list[str]:
             )
         )
         if (share := _as_float(reward_model.get("the_longer_one_is_better"))) is not None:
-            sentences.append(LONGER_ANSWER_BASELINE.render(lang, share=share))
+            length_baseline = LONGER_ANSWER_BASELINE if share >= 0.5 else SHORTER_ANSWER_BASELINE
+            sentences.append(length_baseline.render(lang, share=max(share, 1 - share)))
+        if _all_have("share", surface := _get_section(reward_model, "surface")):
+            rule = Message.from_json(surface["rule"])
+            sentences.append(SURFACE_BASELINE.render(lang, **{**surface, "rule": rule}))
     if _all_have("reward", _get_section(rl, "before"), _get_section(rl, "after")):
         n_questions = _get_section(rl, "questions").get("held_out", "?")
         sentences.append(

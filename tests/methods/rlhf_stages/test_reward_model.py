@@ -1,5 +1,6 @@
 """The reward model learns either order of the pairs, and scores a text the same wherever it is scored."""
 
+import csv
 import dataclasses
 import json
 import math
@@ -8,6 +9,7 @@ import shutil
 import pytest
 import torch
 
+from studio import presets
 from studio.errors import NotPossible
 from studio.methods.rlhf_stages import reward_model
 from studio.models import load
@@ -136,3 +138,25 @@ def test_a_reward_model_that_scores_something_else_is_not_used_for_one(three_sta
     (folder / "config.json").write_text(json.dumps(config))
     with pytest.raises(NotPossible, match="older version of the studio"):
         reward_model.load(folder, 0)
+
+
+def test_a_model_of_random_weights_cannot_rank_the_preference_sample(tiny_chat):
+    sample = presets.samples()["support-preference"]
+    with sample.path.open(encoding="utf-8", newline="") as file:
+        rows = [
+            {role: row[column] for role, column in sample.columns.items()} for row in csv.DictReader(file)
+        ]
+    tokenizer, model = load.tokenizer(tiny_chat), reward_model.load(tiny_chat, 0, is_fresh=True)
+    torch.manual_seed(0)
+    for name, weights in model.named_parameters():
+        if "norm" not in name:
+            torch.nn.init.normal_(weights, std=0.15)
+    pairs = reward_model.encode_pairs(rows, tokenizer, 10_000, 10_000)
+    n_right = 0.0
+    for fold in range(5):
+        held_out = pairs[fold::5]
+        known = [pair for index, pair in enumerate(pairs) if index % 5 != fold]
+        reward_model.fit_initial_head(model, tokenizer, known, lambda *_: None)
+        n_right += reward_model.evaluate_pairs(model, tokenizer, held_out)["accuracy"] * len(held_out)
+    assert len(pairs) == len(rows)
+    assert n_right / len(pairs) <= 0.65
