@@ -163,6 +163,11 @@ class Training(StrictModel):
     lr_scheduler_type: Literal["linear", "cosine", "constant", "constant_with_warmup"] = "linear"
     warmup_ratio: float = Field(0.05, ge=0, le=0.5)
     weight_decay: float = Field(0.0, ge=0, le=1)
+    class_weights: Literal["auto", "none", "balanced"] = Field(
+        "auto",
+        description="whether texts of rare classes count more: auto where classes are unbalanced, balanced "
+        "always and fully",
+    )
     eval_count: int = Field(10, ge=1, le=200, description="how often the model is validated on the way")
     early_stopping_patience: int = Field(
         3, ge=0, le=200, description="stop after this many validations without progress; 0 = never"

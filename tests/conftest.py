@@ -49,7 +49,7 @@ TRAINING_OVERRIDES: dict[str, dict[str, Any]] = {
     "classify": {"epochs": 12},
     "prefix": {"epochs": 18},
     "adapter": {"epochs": 18},
-    "upft": {"epochs": 2, "learning_rate": 2e-3, "max_length": 128},
+    "upft": {"epochs": 2, "learning_rate": 2e-3, "max_length": 256},
 }
 
 
@@ -128,6 +128,14 @@ def tiny_bert(build_once: Callable[[str, Callable[[Path], None]], Path]) -> Path
     from toys import save_tiny_bert
 
     return build_once("tiny-bert", save_tiny_bert)
+
+
+@pytest.fixture(scope="session")
+def tiny_pooled_bert(build_once: Callable[[str, Callable[[Path], None]], Path]) -> Path:
+    """The tiny BERT as a model of sentence-transformers, whose embeddings are the mean of the tokens."""
+    from toys import save_tiny_sentence_model
+
+    return build_once("tiny-pooled-bert", save_tiny_sentence_model)
 
 
 @pytest.fixture(scope="session")
@@ -294,11 +302,10 @@ def trained_job(
 
 
 @pytest.fixture(scope="session")
-def _ended(
-    make_plan: Callable[..., "Plan"], build_once: Callable[[str, Callable[[Path], None]], Path]
-) -> Callable[[str, str], Path]:
-    def train_once(method: str, task: str) -> Path:
-        """The folder of a run that has ended well."""
+def train_once(build_once: Callable[[str, Callable[[Path], None]], Path]) -> Callable[[str, "Plan"], Path]:
+    """`train_once(name, plan)`: the folder of a run that has ended well, trained once per session."""
+
+    def get(name: str, plan: "Plan") -> Path:
         from studio import runs
 
         def train(home: Path) -> None:
@@ -306,26 +313,37 @@ def _ended(
 
             with pytest.MonkeyPatch.context() as patch:
                 patch.setenv("STUDIO_HOME", str(home))
-                plan = make_plan(method, task, SHORT_SETTINGS.get(method))
                 worker.run(runs.create(plan).id)
 
-        home = build_once(f"{method}-{task}", train)
+        home = build_once(name, train)
         (folder,) = (home / "runs").iterdir()
         return folder
 
-    return train_once
+    return get
 
 
 @pytest.fixture
-def finished(_ended: Callable[[str, str], Path], studio_home: Path) -> Callable[..., "Run"]:
-    """`finished(method, task)`: a run that has ended well, trained once per session, copied into this test's
-    home.
-    """
+def finished_plan(
+    train_once: Callable[[str, "Plan"], Path], studio_home: Path
+) -> Callable[[str, "Plan"], "Run"]:
+    """`finished_plan(name, plan)`: a run of a plan that has ended well, copied into this test's home."""
     from studio import runs
 
-    def copy_run(method: str = "lora", task: str = "chat") -> runs.Run:
-        folder = _ended(method, task)
+    def copy_run(name: str, plan: "Plan") -> runs.Run:
+        folder = train_once(name, plan)
         shutil.copytree(folder, runs.folder() / folder.name, dirs_exist_ok=True)
         return runs.get(folder.name)
+
+    return copy_run
+
+
+@pytest.fixture
+def finished(
+    finished_plan: Callable[[str, "Plan"], "Run"], make_plan: Callable[..., "Plan"]
+) -> Callable[..., "Run"]:
+    """`finished(method, task)`: a run on toy data that has ended well, copied into this test's home."""
+
+    def copy_run(method: str = "lora", task: str = "chat") -> "Run":
+        return finished_plan(f"{method}-{task}", make_plan(method, task, SHORT_SETTINGS.get(method)))
 
     return copy_run

@@ -7,6 +7,7 @@ from collections import Counter
 import pytest
 
 from studio import methods, presets
+from studio.data.quality import surface_rules
 from studio.errors import BadPlan
 from studio.plan import OPTIONAL_ROLES, REQUIRED_ROLES
 
@@ -137,23 +138,30 @@ def off_tone(answer):
     return [rule for rule, holds in rules.items() if not holds]
 
 
-def test_the_preferred_answers_keep_the_house_tone_and_the_others_break_it():
+def preference_answers():
+    """The better and the worse answers of the preference sample."""
     rows = rows_of(presets.samples()["support-preference"])
-    assert len(rows) >= 110
-    for row in rows:
-        assert off_tone(row["better"]) == [], row["better"]
-        assert off_tone(row["worse"]), row["worse"]
-    for side in ("better", "worse"):
-        assert len({row[side] for row in rows}) == len(rows)
+    return [row["better"] for row in rows], [row["worse"] for row in rows]
 
 
-def test_neither_length_nor_greeting_gives_the_preferred_answer_away():
-    rows = rows_of(presets.samples()["support-preference"])
-    words = [(len(row["better"].split()), len(row["worse"].split())) for row in rows]
-    chosen, rejected = (sum(side) / len(rows) for side in zip(*words, strict=True))
-    assert abs(chosen - rejected) <= 0.1 * min(chosen, rejected)
-    assert 0.4 <= sum(better > worse for better, worse in words) / len(rows) <= 0.6
-    assert sum(row["worse"].startswith(OPENING) for row in rows) >= 0.25 * len(rows)
+def test_both_answers_of_a_pair_have_the_same_voice():
+    better, worse = preference_answers()
+    for answer in (*better, *worse):
+        assert off_tone(answer) == [], answer
+    assert len({*better, *worse}) == len(better) + len(worse) >= 240
+
+
+def test_the_surface_of_the_preference_sample_does_not_tell_which_answer_is_better():
+    better, worse = preference_answers()
+    rule = surface_rules.find_best_rule(better, worse)
+    assert surface_rules.measure_rule(rule, better, worse).share <= 0.6
+    probe = surface_rules.probe_words(better, worse)
+    assert probe.low < 0.5 < probe.high
+    assert probe.share <= 0.6
+    for name in ("characters", "words"):
+        count, longer, _ = surface_rules.COUNTS[name]
+        share = surface_rules.measure_rule(surface_rules.SurfaceRule(longer, count), better, worse).share
+        assert 0.45 <= share <= 0.55
 
 
 def test_no_customer_of_the_preference_sample_repeats_one_of_the_tone_sample():

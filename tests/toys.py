@@ -2,6 +2,7 @@
 
 import csv
 import itertools
+import json
 from pathlib import Path
 
 CHAT_TEMPLATE = (
@@ -40,6 +41,8 @@ TEXTS_BY_LABEL = {
         "the {} is broken, I return it",
     ),
 }
+RATINGS = {"delivery": 20, "billing": 10, "returns": 50}
+FRAGILE = THINGS[:2]
 
 
 def save_tiny_llama(folder: Path) -> None:
@@ -100,6 +103,34 @@ def save_tiny_bert(folder: Path) -> None:
         pad_token_id=0,
     )
     BertModel(config).save_pretrained(folder)
+
+
+def save_tiny_sentence_model(folder: Path) -> None:
+    """Save the tiny BERT as sentence-transformers does: a text means the mean of its tokens."""
+    save_tiny_bert(folder)
+    modules = [
+        {"idx": 0, "name": "0", "path": "", "type": "sentence_transformers.models.Transformer"},
+        {"idx": 1, "name": "1", "path": "1_Pooling", "type": "sentence_transformers.models.Pooling"},
+    ]
+    pooling = {
+        "word_embedding_dimension": 32,
+        "pooling_mode_cls_token": False,
+        "pooling_mode_mean_tokens": True,
+        "pooling_mode_max_tokens": False,
+        "pooling_mode_mean_sqrt_len_tokens": False,
+    }
+    (folder / "1_Pooling").mkdir()
+    (folder / "modules.json").write_text(json.dumps(modules), encoding="utf-8")
+    (folder / "1_Pooling" / "config.json").write_text(json.dumps(pooling), encoding="utf-8")
+
+
+def save_in_16_bits(source: Path, folder: Path) -> None:
+    """Save a model again in bfloat16, as most models on the hub are."""
+    import torch
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    AutoModelForCausalLM.from_pretrained(source, dtype=torch.bfloat16).save_pretrained(folder)
+    AutoTokenizer.from_pretrained(source).save_pretrained(folder)
 
 
 def _train_bpe_tokenizer():
@@ -174,3 +205,19 @@ def write_toy_files(folder: Path) -> dict[str, Path]:
         with paths[task].open("w", encoding="utf-8", newline="") as file:
             csv.writer(file).writerows(rows)
     return paths
+
+
+def write_problem_table(path: Path, role: str) -> None:
+    """Write the labelled texts with several labels each (`labels`), or with a number (`rating`).
+
+    Those about a fragile thing have a second label, and count ten more.
+    """
+    rows = []
+    for label, texts in TEXTS_BY_LABEL.items():
+        for text in texts:
+            for thing in THINGS[:5]:
+                labels = f"{label}; fragile" if thing in FRAGILE else label
+                rating = RATINGS[label] + 10 * (thing in FRAGILE)
+                rows.append((text.format(thing), labels if role == "labels" else rating))
+    with path.open("w", encoding="utf-8", newline="") as file:
+        csv.writer(file).writerows([("text", role), *rows])

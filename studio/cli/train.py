@@ -125,20 +125,29 @@ def _run_in_foreground(run: Run) -> int:
 def _print_result(run: Run) -> None:
     report = runs.report(run)
     if report:
-        if truncation := report_messages.describe_truncation(report):
-            print(truncation.render())
-        if receipt := history.build_receipt(history.load_estimate(run), report):
-            print(receipt.render())
-        before, after = report["before"], report["after"]
-        loss = f"{before['loss']:.3f} -> {after['loss']:.3f}"
-        print(f"{runs.status(run).state}: validation loss {loss} in {report['seconds']:.0f} s")
+        own_openings = report_messages.describe_own_openings(run.plan.method.name, report)
+        messages = (
+            report_messages.describe_known_answers(report),
+            own_openings,
+            report_messages.describe_truncation(report),
+            history.build_receipt(history.load_estimate(run), report),
+        )
+        for message in filter(None, messages):
+            print(message.render())
+        if linear_baseline := report_messages.describe_linear_baseline(report):
+            print(f"accuracy {report['after']['accuracy']:.0%}. {linear_baseline.render()}")
+        measure = "loss on its own openings" if own_openings else "validation loss"
+        before, after = report.get("linear_baseline") or report["before"], report["after"]
+        state, seconds = runs.status(run).state, f"{report['seconds']:.0f} s"
+        if "loss" in before:
+            loss = f"{before['loss']:.3f} -> {after['loss']:.3f}"
+            print(f"{state}: {measure} {loss} in {seconds}")
+        else:  # questions alone have no answer whose loss could be measured
+            print(f"{state} in {seconds}")
         for message in report_messages.describe_targets(report):
             print(message.render())
         if kept_start := report_messages.describe_kept_start(report):
             print(kept_start.render())
-        if "answer_accuracy" in before and "answer_accuracy" in after:
-            accuracy = f"{before['answer_accuracy']:.0%} -> {after['answer_accuracy']:.0%}"
-            print(f"known answers right: {accuracy}")
     if runs.is_resumable(run):
         print(f"It goes on from where it was with: studio train --resume {run.id[:8]}")
 

@@ -133,6 +133,25 @@ def classification_loss(
     return loss(logits, labels, reduction="sum") / (num_items_in_batch or labels.numel())
 
 
+def with_class_weights(weights: Sequence[float]) -> Loss:
+    """The loss of classification with a gradient in which each text counts by the weight of its class.
+
+    Its value is the plain mean all the same, so that curves compare.
+    """
+
+    def loss(
+        outputs: Any, labels: torch.Tensor, num_items_in_batch: torch.Tensor | int | None = None
+    ) -> torch.Tensor:
+        plain = classification_loss(outputs, labels, num_items_in_batch)
+        text_losses = functional.cross_entropy(outputs.logits.float(), labels, reduction="none")
+        text_weights = torch.tensor(weights, device=labels.device)[labels]
+        n_items = len(labels) if num_items_in_batch is None else num_items_in_batch
+        weighted = (text_weights * text_losses).sum() / n_items
+        return weighted + (plain - weighted).detach()
+
+    return loss
+
+
 def _mean_cross_entropy(
     logits: torch.Tensor, labels: torch.Tensor, n_items: torch.Tensor | int | None
 ) -> torch.Tensor:

@@ -3,6 +3,7 @@
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import zip_longest
 from typing import Any
 
 from studio.data import targets
@@ -23,10 +24,6 @@ _EARLIER_FIELDS = {"cut": "truncated", "number": "row_index"}
 MISSING_COLUMN = Message("“{name}” has no column {missing}; it has {columns}.")
 COLUMN_CHOSEN_TWICE = Message("The column “{column}” was chosen twice.")
 TOO_FEW_EXAMPLES = Message("“{name}” has {count} complete {count:example|examples}.")
-NO_RATED_PAIR = Message(
-    "“{name}” judges single answers ({good} good, {bad} bad), but no question has a good answer "
-    "and a bad one."
-)
 NO_SPACE_FOR_ANSWER = Message("No example leaves room for its answer within {length} tokens.")
 NO_SPACE_AFTER_QUESTION = Message(
     "No question leaves room for an answer within {length} tokens; the shortest has {least}."
@@ -215,16 +212,15 @@ def _build_pair(cells: Mapping[str, str]) -> Example:
 
 
 def _pair_rated_answers(table: Table, columns: Mapping[str, str]) -> tuple[list[Example], int]:
-    """Pair the good answers to each question with its bad ones, in turn.
+    """Pair the good answers to each question with its bad ones, in turn; what is left over stays single.
 
     Returns:
-        The pairs, and the number of rows that are in none.
-
-    Raises:
-        BadData: No question has both a good and a bad answer.
+        The pairs, then the single answers, whose other answer is empty; and the number of rows that cannot
+        be read.
     """
     answers_by_prompt: dict[str, tuple[list[str], list[str]]] = defaultdict(lambda: ([], []))
     uses_stars = chat_format.is_star_rating([row[columns["verdict"]] for row in table.rows])
+    n_readable = 0
     for row in table.rows:
         prompt = row[columns["prompt"]].strip()
         _, completion = chat_format.split_answer(row[columns["completion"]])
@@ -232,23 +228,18 @@ def _pair_rated_answers(table: Table, columns: Mapping[str, str]) -> tuple[list[
         if prompt and completion and is_good is not None:
             good_answers, bad_answers = answers_by_prompt[prompt]
             (good_answers if is_good else bad_answers).append(completion)
-    pairs = [
+            n_readable += 1
+    judged = [
         {"prompt": prompt, "chosen": chosen, "rejected": rejected}
         for prompt, (good_answers, bad_answers) in answers_by_prompt.items()
-        for chosen, rejected in zip(good_answers, bad_answers, strict=False)
+        for chosen, rejected in zip_longest(good_answers, bad_answers, fillvalue="")
     ]
-    if not pairs:
-        raise BadData(
-            NO_RATED_PAIR,
-            Message(
-                "Pairs are needed: bring a good and a bad answer to the same question, or learn the good "
-                "answers alone (chat)."
-            ),
-            name=table.name,
-            good=sum(len(good_answers) for good_answers, _ in answers_by_prompt.values()),
-            bad=sum(len(bad_answers) for _, bad_answers in answers_by_prompt.values()),
-        )
-    return pairs, len(table.rows) - 2 * len(pairs)
+    return sorted(judged, key=is_whole_pair, reverse=True), len(table.rows) - n_readable
+
+
+def is_whole_pair(example: Example) -> bool:
+    """Whether an example has both a better and a worse answer; of rated answers some have but one."""
+    return bool(example["chosen"] and example["rejected"])
 
 
 def collect_labels(examples: Iterable[Example]) -> list[str]:
@@ -408,7 +399,8 @@ def encode_examples(
         return [chunk for text in texts for chunk in encode_chunks(text, tokenizer, max_length)]
     if task == "prompts":
         return _encode_prompts(examples, tokenizer, max_length)
-    encoded = [encode_chat(to_messages(example), tokenizer, max_length, mask_history) for example in examples]
+    answered = [example for example in examples if answer_text(example)]
+    encoded = [encode_chat(to_messages(example), tokenizer, max_length, mask_history) for example in answered]
     fitting = [item for item in encoded if item]
     if not fitting:
         raise BadData(
@@ -444,6 +436,12 @@ def to_messages(example: Example) -> list[dict[str, str]]:
     if "chosen" in example:
         return [*messages, {"role": "assistant", "content": example["chosen"]}]
     return chat_format.trim_to_answer(messages)
+
+
+def answer_text(example: Example) -> str:
+    """The last answer of an example, of a pair the better one; empty where there is none to learn."""
+    messages = to_messages(example)
+    return messages[-1]["content"] if messages else ""
 
 
 def to_prompt_messages(example: Example) -> list[dict[str, str]]:

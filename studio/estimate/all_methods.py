@@ -1,6 +1,5 @@
 """The estimates of all methods for one plan on one machine, for the page's table and the command line."""
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -106,7 +105,7 @@ def find_base_model(model_name: str) -> BaseModelInfo:
         if folder:
             # This raises what is wrong with the config.
             model_shape = shape.from_folder(folder)
-            raw = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+            raw = shape.read_config(folder)
             config = {name: value for name, value in raw.items() if name not in STORAGE_KEYS}
             return BaseModelInfo(config, model_shape, folder)
     except (StudioError, OSError, ValueError):

@@ -33,8 +33,11 @@ def evaluate(
 
     Returns:
         For classification the `loss` (`collate.classification_loss`) and the scores of label_scores; for
-        every other task the loss per trained token (nats) and its `perplexity`.
+        every other task the loss per trained token (nats) and its `perplexity`; nothing
+        where no token is trained.
     """
+    if all(label == IGNORE_INDEX for row in rows for label in row.labels):
+        return {}
     was_training = model.training
     model.eval()
     total_loss, n_targets = 0.0, 0

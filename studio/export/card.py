@@ -7,21 +7,22 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from studio import methods, presets, runs
+from studio import presets, runs
 from studio.data import store
 from studio.data.targets import LABEL_THRESHOLD
 from studio.errors import BadData
 from studio.export import card_messages as messages
 from studio.export import registry
+from studio.export.usage import build_usage, get_problem_type, is_base_local, public_base_name
 from studio.i18n import Message
 from studio.plan import Plan
 from studio.runs import Run
 
 Report = Mapping[str, Any]
-CHAT_SNIPPET = """from transformers import AutoModelForCausalLM, AutoTokenizer
-{imports}
-tokenizer = AutoTokenizer.from_pretrained("{here}")
-model = {load}
+CHAT_SNIPPET = """{imports}
+
+tokenizer = AutoTokenizer.from_pretrained(".")
+{load}
 messages = [{{"role": "user", "content": "…"}}]
 inputs = tokenizer.apply_chat_template(
     messages, add_generation_prompt=True, return_dict=True, return_tensors="pt"
@@ -29,29 +30,28 @@ inputs = tokenizer.apply_chat_template(
 tokens = model.generate(**inputs, max_new_tokens=120)[0]
 answer = tokens[inputs["input_ids"].shape[1]:]
 print(tokenizer.decode(answer, skip_special_tokens=True))"""
-COMPLETION_SNIPPET = """from transformers import AutoModelForCausalLM, AutoTokenizer
-{imports}
-tokenizer = AutoTokenizer.from_pretrained("{here}")
-model = {load}
+COMPLETION_SNIPPET = """{imports}
+
+tokenizer = AutoTokenizer.from_pretrained(".")
+{load}
 inputs = tokenizer("…", return_tensors="pt")
 print(tokenizer.decode(model.generate(**inputs, max_new_tokens=120)[0], skip_special_tokens=True))"""
-CLASSIFICATION_HEAD = """from transformers import AutoModelForSequenceClassification, AutoTokenizer
-{imports}
-tokenizer = AutoTokenizer.from_pretrained("{here}")
-model = {load}.eval()"""
-CLASSIFICATION_SNIPPET = f"""{CLASSIFICATION_HEAD}
+CLASSIFICATION_SNIPPET = """{imports}
+
+tokenizer = AutoTokenizer.from_pretrained(".")
+{load}
 scores = model(**tokenizer("…", return_tensors="pt")).logits[0]
-print({{labels}}[int(scores.argmax())])"""
-LABELS_SNIPPET = f"""{CLASSIFICATION_HEAD}
-scores = model(**tokenizer("…", return_tensors="pt")).logits[0].sigmoid()
-print([label for label, score in zip({{labels}}, scores) if score >= {LABEL_THRESHOLD}])"""
-RATING_SNIPPET = f"""{CLASSIFICATION_HEAD}
-print(model(**tokenizer("…", return_tensors="pt")).logits.item())"""
-SNIPPETS = {
-    "complete": COMPLETION_SNIPPET,
-    "single_label_classification": CLASSIFICATION_SNIPPET,
-    "multi_label_classification": LABELS_SNIPPET,
-    "regression": RATING_SNIPPET,
+print({result})"""
+SNIPPETS = {"classify": CLASSIFICATION_SNIPPET, "complete": COMPLETION_SNIPPET}
+MAX_LISTED_LABELS = 12
+# What the scores of a classifier mean, by its kind of problem.
+RESULT_EXPRESSIONS = {
+    "single_label_classification": "model.config.id2label[int(scores.argmax())]",
+    "multi_label_classification": (
+        "[model.config.id2label[index] for index, score in enumerate(scores.sigmoid()) "
+        f"if score >= {LABEL_THRESHOLD}]"
+    ),
+    "regression": "scores.item()",
 }
 
 
@@ -63,7 +63,7 @@ def render_card(run: Run, export_format: str, language: str = "en") -> str:
     """
     plan, report = run.plan, runs.report(run)
     sections: list[tuple[Message | None, list[str]]] = [
-        (None, [_introduction(plan, report, language)]),
+        (None, [_introduction(plan, report, language), "", _describe_task(plan, report, language)]),
         (
             messages.RESULT_HEADING,
             [*_score_rows(report, language), "", _describe_evaluation(report, plan.training.seed, language)],
@@ -71,7 +71,10 @@ def render_card(run: Run, export_format: str, language: str = "en") -> str:
         (messages.QUANTIZATION_HEADING, _quantization_rows(report, language)),
         (messages.BASE_HEADING, _base_lines(plan, report, language)),
         (messages.DATA_HEADING, _data_lines(plan, report, language)),
-        (messages.TRAINING_HEADING, _training_lines(plan, report, language)),
+        (
+            messages.TRAINING_HEADING,
+            [*_training_lines(plan, report, language), *_end_lines(run, report, language)],
+        ),
         (messages.USAGE_HEADING, ["```python", _usage_snippet(plan, report, export_format, language), "```"]),
         (messages.LIMITS_HEADING, [_limits(report, language)]),
     ]
@@ -97,13 +100,34 @@ def _introduction(plan: Plan, report: Report, language: str) -> str:
     )
 
 
+def _describe_task(plan: Plan, report: Report, language: str) -> str:
+    if plan.task != "classify":
+        return messages.TASK_DESCRIPTIONS[plan.task].render(language)
+    problem_type, labels = get_problem_type(report), [sanitize_line(label) for label in report["labels"]]
+    listed: list[Message | str] = [*labels[:MAX_LISTED_LABELS]]
+    if len(labels) > MAX_LISTED_LABELS:
+        listed.append(messages.MORE_LABELS)
+    return messages.PROBLEM_DESCRIPTIONS[problem_type].render(
+        language, count=len(labels), problem_type=problem_type, labels=listed
+    )
+
+
+def _end_lines(run: Run, report: Report, language: str) -> list[str]:
+    """How a training ended that was not run to its end."""
+    endings = {
+        messages.STOPPED: report.get("stopped"),
+        messages.STOPPED_EARLY: report.get("stopped_early"),
+        messages.BROKE_OFF: runs.status(run).state == "failed",
+    }
+    return [message.render(language) for message, applies in endings.items() if applies]
+
+
 def _base_lines(plan: Plan, report: Report, language: str) -> list[str]:
-    base = report["base"]
     licence = _model_licence(plan) or messages.UNKNOWN_LICENCE
     return [
-        messages.BASE_MODEL_LICENCE.render(language, hub=base["hub"], licence=licence),
+        messages.BASE_MODEL_LICENCE.render(language, hub=public_base_name(report), licence=licence),
         messages.TRAINED_ON.render(
-            language, **{**base, "weights": Message.from_json(report["base"]["weights"])}
+            language, weights=_describe_weights(report), checksum=report["base"]["checksum"]
         ),
         messages.TUNED_CHECKSUM.render(language, checksum=report["tuned"]["checksum"]),
     ]
@@ -124,7 +148,14 @@ def _data_lines(plan: Plan, report: Report, language: str) -> list[str]:
 
 
 def _limits(report: Report, language: str) -> str:
-    return messages.LIMITS_TEXT.render(language, weights=Message.from_json(report["base"]["weights"]))
+    return messages.LIMITS_TEXT.render(language, weights=_describe_weights(report))
+
+
+def _describe_weights(report: Report) -> Message:
+    """Which weights the base had; of a folder the name alone."""
+    if is_base_local(report):
+        return messages.LOCAL_WEIGHTS.format(name=public_base_name(report))
+    return Message.from_json(report["base"]["weights"])
 
 
 def _model_licence(plan: Plan) -> str:
@@ -164,9 +195,10 @@ def _describe_evaluation(report: Report, seed: int, language: str) -> str:
 def _front_matter(plan: Plan, report: Report, export_format: str) -> list[str]:
     licence = "apache-2.0" if _model_licence(plan) == "Apache-2.0" else "other"
     pipeline = "text-classification" if plan.task == "classify" else "text-generation"
+    base_lines = [] if is_base_local(report) else [f"base_model: {report['base']['hub']}"]
     return [
         "---",
-        f"base_model: {report['base']['hub']}",
+        *base_lines,
         f"license: {licence}",
         f"library_name: {registry.get(export_format).library}",
         f"pipeline_tag: {pipeline}",
@@ -235,14 +267,9 @@ def _training_lines(plan: Plan, report: Report, language: str) -> list[str]:
 
 def _usage_snippet(plan: Plan, report: Report, export_format: str, language: str) -> str:
     """Python code that opens the export from its own folder and asks it something."""
-    form, labels = registry.get(export_format), report["labels"]
-    auto_class, num_labels, kind = "AutoModelForCausalLM", "", str(plan.task)
-    if plan.task == "classify":
-        kind = report.get("problem_type") or "single_label_classification"
-        auto_class, num_labels = "AutoModelForSequenceClassification", f", num_labels={len(labels)}"
-    return SNIPPETS.get(kind, CHAT_SNIPPET).format(
-        imports="\n".join(form.usage_imports(methods.get(plan.method.name), language)),
-        here=".",
-        load=form.load_expression(auto_class, report["base"]["hub"], num_labels),
-        labels=labels,
+    form, usage = registry.get(export_format), build_usage(plan, report, language)
+    return SNIPPETS.get(plan.task, CHAT_SNIPPET).format(
+        imports="\n".join(form.import_lines(usage)),
+        load="\n".join(form.load_lines(usage)),
+        result=RESULT_EXPRESSIONS.get(usage.problem_type, ""),
     )

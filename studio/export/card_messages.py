@@ -5,6 +5,24 @@ from studio.i18n import Message
 INTRO = Message(
     "{base}, tuned with {method} ({trainable:,} of {total:,} parameters, {share:.2%}) on {train} examples."
 )
+TASK_DESCRIPTIONS = {
+    "chat": Message("Task: answer in a conversation (chat)."),
+    "complete": Message("Task: continue a text (completion)."),
+    "prefer": Message("Task: answer in a conversation, learned from better and worse answers (preference)."),
+    "prompts": Message(
+        "Task: answer in a conversation, learned from questions without answers (unlabelled)."
+    ),
+}
+PROBLEM_DESCRIPTIONS = {
+    "single_label_classification": Message(
+        "Task: sort a text into one of {count} classes (`{problem_type}`): {labels}."
+    ),
+    "multi_label_classification": Message(
+        "Task: name all of {count} labels that apply to a text (`{problem_type}`): {labels}."
+    ),
+    "regression": Message("Task: give a text a number (`{problem_type}`)."),
+}
+MORE_LABELS = Message("… (all in config.json)")
 RESULT_HEADING = Message("## Result on examples it has not seen")
 SCORE_TABLE_HEADER = Message("| measure | base | tuned |")
 METRIC_LABELS = {
@@ -44,6 +62,7 @@ QUANTIZATION_LABELS = {
 }
 BASE_HEADING = Message("## Base model")
 BASE_MODEL_LICENCE = Message("- {hub}, licence {licence}")
+LOCAL_WEIGHTS = Message("a model of one's own, {name}")
 UNKNOWN_LICENCE = Message("unknown: see the base model")
 TRAINED_ON = Message("- trained on {weights} (checksum `{checksum}`)")
 TUNED_CHECKSUM = Message("- checksum of the tuned weights: `{checksum}`")
@@ -64,12 +83,17 @@ METHOD_AND_SETTINGS = Message("- method: {method}; settings: {settings}")
 NO_SETTINGS = Message("none")
 LEARNING_RATE = Message("- learning rate {rate:g}; {others}")
 DURATION = Message("- took {seconds:.0f} s on {device}; best validation at step {step}")
+STOPPED = Message("- stopped by hand before its end; the best state up to then was kept")
+STOPPED_EARLY = Message("- ended early, when the validation no longer improved")
+BROKE_OFF = Message("- broke off with an error before its end; the best state up to then was kept")
 USAGE_HEADING = Message("## Use it")
 EXTRA_FILE_COMMENT = Message("lies beside this card and teaches PEFT this kind of adapter")
-TRAINED_ON_4_BIT_BASE = Message(
-    "Learned on a base in 4 bits (NF4): on the unrounded base its answers can differ; the merged form gives "
-    "exactly those learned."
+CLASSIFIER_FILE_COMMENT = Message("lies beside this card and reads a text by the mean of its tokens")
+TRAINED_ON_4_BIT_BASE = Message("it learned on a base in 4 bits (NF4), so it is opened on the same base")
+KEEP_AS_READ_COMMENT = Message(
+    "or bitsandbytes repacks the weights on processors with AVX512-BF16, and answers differ a little"
 )
+LOCAL_BASE_COMMENT = Message("put the folder {base} of the base model beside this card")
 LIMITS_HEADING = Message("## Limits")
 LIMITS_TEXT = Message(
     "The figures above were measured on {weights}; on other weights of the same name they can differ. It "

@@ -2,13 +2,20 @@
 
 import json
 from pathlib import Path
+from typing import Any
+
+import torch
 
 from studio import methods, runs
-from studio.errors import NotPossible
+from studio.errors import NotPossible, StudioError
+from studio.export.usage import public_base_name
 from studio.i18n import Message
 from studio.models import device, fetch, load
 from studio.runs import Run
 from studio.storage import require_disk_space
+
+NOT_PLAIN = Message("The merged model is not an ordinary one: it has other parts, or lacks some ({names}).")
+REPORT_FAULT = Message("Take the adapter home instead, and report this fault of the studio.")
 
 
 def save_merged_model(run: Run, folder: Path) -> None:
@@ -26,6 +33,7 @@ def save_merged_model(run: Run, folder: Path) -> None:
         report["labels"],
         plan.training.seed,
         method.weights == "nf4",
+        reads_pooling=report["base"].get("architecture") == "PooledClassifier",
     )
     checksum = load.fingerprint(base_model)
     if checksum != report["base"]["checksum"]:
@@ -41,10 +49,24 @@ def save_merged_model(run: Run, folder: Path) -> None:
     base_model.config.problem_type = report.get("problem_type")
     require_disk_space(folder.parent, load.count_parameters(base_model) * device.weights_dtype().itemsize)
     merged = method.merge(base_model, run.model)
+    require_plain(merged)
     merged.save_pretrained(folder)
     load.tokenizer(run.model).save_pretrained(folder)
     config_path = folder / "config.json"
     config = json.loads(config_path.read_text(encoding="utf-8"))
     config_path.write_text(
-        json.dumps(config | {"_name_or_path": report["base"]["hub"]}, indent=1) + "\n", encoding="utf-8"
+        json.dumps(config | {"_name_or_path": public_base_name(report)}, indent=1) + "\n", encoding="utf-8"
     )
+
+
+def require_plain(model: Any) -> None:
+    """Refuse a model whose tensors are not those of its class: what reads the file would drop the others.
+
+    Raises:
+        StudioError: With the names that the class does not know, or misses.
+    """
+    with torch.device("meta"):
+        plain_model = type(model)(model.config)
+    surprising = model.state_dict().keys() ^ plain_model.state_dict().keys()
+    if surprising:
+        raise StudioError(NOT_PLAIN, REPORT_FAULT, names=sorted(surprising)[:4])

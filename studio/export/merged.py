@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from studio import methods
+from studio.export.pooled_bert import write_as_bert
 from studio.export.spec import ExportFormat, copy_model
 from studio.i18n import label
 from studio.runs import Run
@@ -13,10 +14,11 @@ def write(run: Run, folder: Path) -> None:
     method = methods.get(run.plan.method.name)
     if method.exports == ("merged",):
         copy_model(run, folder)
-        return
-    from studio.export import merge  # noqa: PLC0415 - loads torch
+    else:
+        from studio.export import merge  # noqa: PLC0415 - loads torch
 
-    merge.save_merged_model(run, folder)
+        merge.save_merged_model(run, folder)
+    write_as_bert(folder)
 
 
 FORMAT = ExportFormat(

@@ -1,7 +1,18 @@
 """Packed weights: the whole model in few bits, as compressed-tensors opens it."""
 
-from studio.export.spec import ExportFormat, copy_model
+from pathlib import Path
+
+from studio.export.pooled_bert import write_as_bert
+from studio.export.spec import ExportFormat, copy_model, import_whole_model
 from studio.i18n import label
+from studio.runs import Run
+
+
+def write(run: Run, folder: Path) -> None:
+    """Copy the packed weights, as a model that transformers knows."""
+    copy_model(run, folder)
+    write_as_bert(folder)
+
 
 FORMAT = ExportFormat(
     name="packed",
@@ -9,6 +20,6 @@ FORMAT = ExportFormat(
         "The whole model in few bits (packed weights): smallest, "
         "opens with transformers and compressed-tensors"
     ),
-    write=copy_model,
-    usage_imports=lambda method, language: ["# Needs: pip install compressed-tensors"],
+    write=write,
+    import_lines=lambda usage: [*import_whole_model(usage), "# Needs: pip install compressed-tensors"],
 )

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from studio.export.usage import Usage
 from studio.i18n import Message
 from studio.methods.spec import Method, Settings
 from studio.runs import Run
@@ -15,9 +16,19 @@ def _is_own_format(name: str) -> Callable[[Method, Settings], bool]:
     return lambda method, settings: name in method.export_formats(settings)
 
 
-def load_from_here(auto_class: str, hub: str, num_labels: str) -> str:
-    """The expression that loads a folder which is a whole model."""
-    return f'{auto_class}.from_pretrained("."{num_labels})'
+def import_from_transformers(*names: str) -> str:
+    """The line that imports classes of transformers, the tokenizer's always among them."""
+    return f"from transformers import {', '.join(sorted({*names, 'AutoTokenizer'}))}"
+
+
+def import_whole_model(usage: Usage) -> list[str]:
+    """What a folder that is a whole model needs to be opened."""
+    return [import_from_transformers(usage.auto_class)]
+
+
+def load_whole_model(usage: Usage) -> list[str]:
+    """The line that opens a folder which is a whole model."""
+    return [f'model = {usage.auto_class}.from_pretrained(".")']
 
 
 @dataclass(frozen=True)
@@ -30,9 +41,8 @@ class ExportFormat:
         write: Writes the result of a run into a new or empty folder; card and plan are added to it.
         is_offered: Whether a method gives this form under these settings; None asks the method.
         library: The library that opens it, as the hub calls it.
-        usage_imports: Lines of the card's code after that of transformers, for a method and a language.
-        load_expression: The card's code that loads the model, from the Auto class, the base's name on the
-            hub, and `, num_labels=…` (empty for text).
+        import_lines: The card's code that imports what opens it.
+        load_lines: The card's code that defines `model`.
     """
 
     name: str
@@ -40,8 +50,8 @@ class ExportFormat:
     write: Callable[[Run, Path], None]
     is_offered: Callable[[Method, Settings], bool] | None = None
     library: str = "transformers"
-    usage_imports: Callable[[Method, str], list[str]] = lambda method, language: []
-    load_expression: Callable[[str, str, str], str] = load_from_here
+    import_lines: Callable[[Usage], list[str]] = import_whole_model
+    load_lines: Callable[[Usage], list[str]] = load_whole_model
 
     def is_available(self, method: Method, settings: Settings) -> bool:
         """Whether a method's result under these settings can be taken home in this form."""

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from studio.i18n import label
+from studio.methods import defaults
 from studio.methods.cost_profile import CostProfile
 from studio.methods.spec import Method, ParameterCount, Setting, Settings
 from studio.methods.training import peft_adapter
@@ -57,6 +58,13 @@ def target_linears(shape: ModelShape, placement: str) -> list[Linear]:
     last_by_part = {linear.part: linear for linear in shape.linears}
     parts = ("attention", "feed_forward") if placement == "houlsby" else ("feed_forward",)
     return [last_by_part[part] for part in parts]
+
+
+def learning_rate(shape: ModelShape, settings: Settings, task: Task) -> float:
+    """As a LoRA's; a classifier on an encoder bears more."""
+    if task == "classify" and shape.encoder:
+        return defaults.classifier_learning_rate("adapter", shape)
+    return peft_adapter.learning_rate(shape, settings, task)
 
 
 def count_parameters(shape: ModelShape, settings: Settings, num_labels: int) -> ParameterCount:
@@ -113,7 +121,7 @@ METHOD = Method(
     settings=SETTINGS,
     exports=("adapter",),
     weights="frozen",
-    learning_rate=peft_adapter.learning_rate,
+    learning_rate=learning_rate,
     count_parameters=count_parameters,
     cost_profile=cost_profile,
     attach=attach,

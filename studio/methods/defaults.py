@@ -8,7 +8,7 @@ The rule and where it comes from:
   there is less.
 - Epochs so that a run has about the steps that suffice on the samples and on banking77 (measured:
   docs/methods.md#epoch_rules): 250 for answers, 1,200 for classes, within 1 to 3 epochs for texts (more is
-  learned by heart: Dettmers et al. train 1 to 3) and 3 to 20 for classes, whose new head starts from nothing.
+  learned by heart: Dettmers et al. train 1 to 3) and 3 to 8 for classes, whose head starts from a linear fit.
 - Methods that start further from the goal (prefixes, vectors) take more epochs, as their authors do (Li and
   Liang 2021: 10 and more).
 - The length limit is that of the examples: the smallest multiple of 64 tokens that at most one in a hundred
@@ -19,6 +19,7 @@ The rule and where it comes from:
 """
 
 import math
+from collections import Counter
 from collections.abc import Sequence
 
 from studio.methods.spec import Method
@@ -33,8 +34,8 @@ BATCH_SIZES = ((1_000, 8), (5_000, 16), (math.inf, 32))
 EPOCH_RULES: dict[Task, tuple[int, int, int]] = {
     "chat": (250, 1, 3),
     "complete": (250, 1, 3),
-    "classify": (1_200, 3, 20),
-    "prefer": (250, 1, 3),
+    "classify": (1_200, 3, 8),
+    "prefer": (40, 1, 3),
     "prompts": (60, 1, 2),
 }
 # The share of the examples that may be longer than the limit, and the steps in which it is chosen (tokens).
@@ -48,6 +49,20 @@ MAX_DEFAULT_LENGTH: dict[Task, int] = {
     "prefer": 2048,
     "prompts": 2048,
 }
+# From so many times the rows of the smallest class in the largest one, rare classes count more: with this
+# power of their share (measured: docs/methods.md#class-weights).
+UNBALANCED_FROM, WEIGHT_POWER = 10, 0.5
+
+# Learning rates of classifiers on encoders under SMALL_ENCODER_PARAMETERS, whose head starts from the linear
+# fit (measured: docs/methods.md#learning-rates). Larger encoders take half, which was not measured.
+CLASSIFIER_LEARNING_RATES = {"full": 1e-4, "frozen": 5e-4, "lora": 5e-4, "adapter": 1e-3}
+SMALL_ENCODER_PARAMETERS = 50e6
+
+
+def classifier_learning_rate(method: str, shape: ModelShape) -> float:
+    """The learning rate with which a method trains a classifier on an encoder."""
+    rate = CLASSIFIER_LEARNING_RATES[method]
+    return rate if shape.total() < SMALL_ENCODER_PARAMETERS else rate / 2
 
 
 def default_batch_size(n_rows: int) -> int:
@@ -92,6 +107,28 @@ def default_max_length(rows: Sequence[RowTokens], plan: Plan, method: Method, sh
         return longest
     needed = lengths[-1 - int(MAX_LONGER_SHARE * len(lengths))]
     return min(LENGTH_STEP * math.ceil(needed / LENGTH_STEP), longest)
+
+
+def class_weights(labels: Sequence[int], n_classes: int, training: Training) -> tuple[float, ...]:
+    """How much a text of each class counts in the gradient; the mean over all texts is 1.
+
+    Args:
+        labels: the class of each training text.
+        n_classes: classes in all; one without a text counts as if it had one.
+        training: `class_weights` says whether and how.
+
+    Returns:
+        A weight for each class; empty where all texts count the same.
+    """
+    counts = Counter(labels)
+    sizes = [max(1, counts[label]) for label in range(n_classes)]
+    is_unbalanced = max(sizes) >= UNBALANCED_FROM * min(sizes)
+    if training.class_weights == "none" or (training.class_weights == "auto" and not is_unbalanced):
+        return ()
+    power = 1.0 if training.class_weights == "balanced" else WEIGHT_POWER
+    raw_weights = [size**-power for size in sizes]
+    mean = sum(raw_weights[label] for label in labels) / len(labels)
+    return tuple(weight / mean for weight in raw_weights)
 
 
 def fill_training(

@@ -5,6 +5,7 @@ from typing import Any
 
 from studio.errors import Problem
 from studio.i18n import Message, label
+from studio.methods import defaults
 from studio.methods.cost_profile import CostProfile
 from studio.methods.spec import Method, ParameterCount, Setting, Settings, TrainingContext
 from studio.methods.training import full_model_io
@@ -56,10 +57,9 @@ def learning_rate(shape: ModelShape, settings: Settings, task: Task) -> float:
 
     Howard and Ruder 2018 raise it towards the top layer.
     """
-    n_parameters = shape.total()
-    if task == "classify" and n_parameters < 50e6:
-        return 5e-4
-    return 2e-4 if n_parameters < 400e6 else 5e-5
+    if task == "classify" and shape.encoder:
+        return defaults.classifier_learning_rate("frozen", shape)
+    return 2e-4 if shape.total() < 400e6 else 5e-5
 
 
 def count_head_parameters(shape: ModelShape, num_labels: int) -> int:
@@ -143,6 +143,7 @@ def phases(settings: Settings, workload: Workload) -> tuple[Phase, ...]:
     phases_by_name = {phase.name: phase for phase in supervised_phases}
     validation_phase, train_phase = phases_by_name["check"], phases_by_name["train"]
     test_phases = [replace(phase, method="") for phase in supervised_phases if phase.name == "verdict"]
+    linear_phases = [phase for phase in supervised_phases if phase.name == "linear"]
     answer_phases = [phase for phase in supervised_phases if phase.name == "ask"]
 
     lengths = [tokens for tokens, _ in supervised_lengths(workload)]
@@ -158,6 +159,7 @@ def phases(settings: Settings, workload: Workload) -> tuple[Phase, ...]:
     return (
         replace(validation_phase, method="", passes=n_outer_passes),
         *test_phases,
+        *linear_phases,
         cache_phase,
         replace(validation_phase, passes=workload.n_evaluations, cached_tokens=cached_tokens),
         replace(train_phase, cached_tokens=cached_tokens),

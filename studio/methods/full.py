@@ -3,6 +3,7 @@
 from typing import Any
 
 from studio.i18n import label
+from studio.methods import defaults
 from studio.methods.cost_profile import full_training
 from studio.methods.spec import Method, ParameterCount, Setting, Settings, TrainingContext
 from studio.methods.training import full_model_io
@@ -31,10 +32,9 @@ SETTINGS = (
 
 def learning_rate(shape: ModelShape, settings: Settings, task: Task) -> float:
     """1e-5 to 5e-5 is usual (docs/methods.md); small models bear, and need, the upper end and more."""
-    n_parameters = shape.total()
-    if task == "classify":
-        return 1e-4 if n_parameters < 50e6 else 5e-5
-    return 5e-5 if n_parameters < 400e6 else 1e-5
+    if task == "classify" and shape.encoder:
+        return defaults.classifier_learning_rate("full", shape)
+    return 5e-5 if shape.total() < 400e6 or task == "classify" else 1e-5
 
 
 def count_parameters(shape: ModelShape, settings: Settings, num_labels: int) -> ParameterCount:

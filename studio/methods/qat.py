@@ -128,7 +128,7 @@ def train(context: TrainingContext) -> Any:
     A run that is stopped in its first training leaves that model in low bits: it is the second column of the
     comparison, and the third stays empty.
     """
-    from studio.methods.training import supervised  # noqa: PLC0415 - loads torch
+    from studio.methods.training import linear_head, supervised  # noqa: PLC0415 - loads torch
 
     quantization = _load_quantization()
     scores: dict[str, Scores] = {}
@@ -137,6 +137,8 @@ def train(context: TrainingContext) -> Any:
         scores, stopped = _train_full_precision(context)
     if not stopped:
         quantization.set_rounding(context.model, enabled=True)
+        if context.plan.task == "classify":  # the rounded model's head starts from its own linear fit
+            linear_head.fit(context, context.model)
         supervised.fit(context)
     quantization.convert(context.model)
     if not stopped:
@@ -243,10 +245,14 @@ def phases(settings: Settings, workload: Workload) -> tuple[Phase, ...]:
 
     The result of either is measured once more.
     """
-    all_phases = build_supervised_phases(workload, "qat")
     if settings["compare"]:
         unasked = dataclasses.replace(workload, n_known_answers=0)  # the comparison asks no questions
-        all_phases = (*build_supervised_phases(unasked, "full", FULL_PRECISION), *all_phases)
+        all_phases = (
+            *build_supervised_phases(unasked, "full", FULL_PRECISION),
+            *build_supervised_phases(workload, "qat"),
+        )
+    else:
+        all_phases = build_supervised_phases(workload, "qat", linear_passes=2)
     return tuple(
         dataclasses.replace(phase, passes=phase.passes + 1) if phase.name == "check" else phase
         for phase in all_phases

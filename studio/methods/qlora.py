@@ -1,13 +1,44 @@
 """QLoRA: a LoRA on a base held in 4 bits, so that a large model fits into little memory."""
 
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
+from studio.i18n import label
 from studio.methods import lora
 from studio.methods.cost_profile import CostProfile
-from studio.methods.spec import Method, Settings
+from studio.methods.spec import Method, Setting, Settings
 from studio.methods.training import peft_adapter
 from studio.models.shape import ModelShape
+from studio.plan import Task
+
+INIT_LORA_WEIGHTS = Setting(
+    "init_lora_weights",
+    label("What the two matrices begin as"),
+    label(
+        "A correction of the rounding (LoftQ) begins a little nearer to the unrounded model; whether that "
+        "lasts after training was not measured."
+    ),
+    default="default",
+    kind="choice",
+    choices=(
+        ("default", label("No change at first (LoRA's own)")),
+        ("loftq", label("A correction of the rounding (LoftQ)")),
+    ),
+    advanced=True,
+)
+
+
+def attach(model: Any, settings: Settings, task: Task) -> Any:
+    """The model with an untrained LoRA, which LoftQ begins as a correction of the base's rounding."""
+    folder = Path(model.name_or_path)
+    attached = lora.attach(model, settings, task)
+    has_weights = model.device.type != "meta"
+    if settings["init_lora_weights"] == "loftq" and has_weights:
+        from studio.methods.training import loftq  # noqa: PLC0415 - loads torch
+
+        loftq.start_from_rounding_error(attached, folder)
+    return attached
 
 
 def merge(base: Any, folder: Any) -> Any:
@@ -40,13 +71,13 @@ def cost_profile(shape: ModelShape, settings: Settings) -> CostProfile:
 METHOD = Method(
     name="qlora",
     tasks=("chat", "complete", "classify"),
-    settings=lora.METHOD.settings,
+    settings=(*lora.METHOD.settings, INIT_LORA_WEIGHTS),
     exports=("adapter", "merged"),
     weights="nf4",
     learning_rate=peft_adapter.learning_rate,
     count_parameters=lora.count_parameters,
     cost_profile=cost_profile,
-    attach=lora.attach,
+    attach=attach,
     train=lora.train,
     save=peft_adapter.save,
     load=peft_adapter.load,

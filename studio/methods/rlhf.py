@@ -1,8 +1,9 @@
 """RLHF: supervised fine-tuning, a reward model that learns from pairs, and a policy trained on its scores.
 
 The three stages of Ouyang et al. (2022), with a policy gradient that needs no critic: RLOO (Ahmadian et al.
-2024) or GRPO (Shao et al. 2024). DPO (Rafailov et al. 2023) is the short cut that learns from the pairs
-directly.
+2024) or GRPO (Shao et al. 2024), which also take a rule or a known answer as the score. Short cuts learn from
+judged answers directly: DPO (Rafailov et al. 2023), SimPO (Meng et al. 2024), ORPO (Hong et al. 2024) and KTO
+(Ethayarajh et al. 2024).
 """
 
 from typing import Any
@@ -10,7 +11,7 @@ from typing import Any
 from studio.errors import Problem
 from studio.i18n import Message, label
 from studio.methods import lora
-from studio.methods.rlhf_stages import iterate, phases, rule_rewards
+from studio.methods.rlhf_stages import iterate, phases, rule_rewards, schedule
 from studio.methods.spec import Method, ParameterCount, Setting, Settings, TrainingContext
 from studio.methods.training import full_model_io, peft_adapter
 from studio.models.shape import ModelShape
@@ -23,15 +24,22 @@ SETTINGS = (
         label("How the model learns from the scores"),
         label(
             "Practice by scores compares several of the model's own answers to a question (RLOO, or GRPO, "
-            "which also evens out the scores). The short cut learns from your pairs directly, without "
-            "scores (DPO): quicker and steadier, and a good first try."
+            "which also evens out the scores). The short cuts learn from your judged answers directly, "
+            "without practice: quicker and steadier, and a good first try. DPO compares with the starting "
+            "point, SimPO and ORPO do without it, ORPO also without fine-tuning first; KTO needs no pairs, "
+            "only a thumb up or down for each answer. From your data: GRPO for questions with known answers, "
+            "else RLOO."
         ),
-        default="rloo",
+        default="data",
         kind="choice",
         choices=(
+            ("data", label("What suits your data")),
             ("rloo", label("Practise by scores (RLOO)")),
             ("grpo", label("Practise by evened-out scores (GRPO)")),
             ("dpo", label("The short cut: straight from pairs (DPO)")),
+            ("kto", label("Straight from thumbs up and down (KTO)")),
+            ("simpo", label("From pairs, without a starting point to compare with (SimPO)")),
+            ("orpo", label("From pairs, in one stage (ORPO)")),
         ),
         aliases=("way",),
     ),
@@ -39,19 +47,39 @@ SETTINGS = (
         "reward",
         label("What a good answer is (reward)"),
         label(
-            "From your data: a scoring model learned from your pairs (reward model); with examples alone, "
-            "answers about as long as yours. Or a rule that is checked in each answer."
+            "From your data: a scoring model learned from your pairs (reward model); the known answers to "
+            "your questions; with examples alone, answers about as long as yours. Or a rule that is checked "
+            "in each answer."
         ),
         default="data",
         kind="choice",
         choices=(
             ("data", label("From your data")),
             ("model", label("Learned from your pairs (reward model)")),
+            ("answer", label("Gives the known answer")),
             ("contains", label("Contains words")),
             ("matches", label("Matches a pattern (regular expression)")),
             ("length", label("Has a length")),
             ("json", label("Is valid JSON")),
         ),
+    ),
+    Setting(
+        "answer_check",
+        label("How an answer is compared with the known one"),
+        label(
+            "By the number: the last number of each must be the same. From your data: by the number where "
+            "the known answer has one, else its words must be in the answer. An answer that was cut off "
+            "counts as wrong."
+        ),
+        default="data",
+        kind="choice",
+        choices=(
+            ("data", label("From your data")),
+            ("number", label("The last number is the same")),
+            ("exact", label("All of it is the same")),
+            ("contains", label("It contains the known answer")),
+        ),
+        advanced=True,
     ),
     Setting(
         "reward_text",
@@ -90,10 +118,14 @@ SETTINGS = (
     Setting(
         "steps",
         label("How many steps the last stage takes"),
-        label("Writing answers takes most of the time: each step writes questions × answers of them."),
-        default=40,
+        label(
+            "0 goes by your data: practice asks each question about once, or as many as it can write answers "
+            "to in 50,000 tokens, in at least 20 steps; the short cuts see each pair once, up to three times "
+            "where they are few. Writing answers takes most of the time."
+        ),
+        default=0,
         kind="int",
-        low=1,
+        low=0,
         high=10_000,
     ),
     Setting(
@@ -162,8 +194,10 @@ SETTINGS = (
         "max_completion_length",
         label("Longest answer in practice, in tokens"),
         label(
-            "Longer answers are cut off here and scored as they stand; the time grows with it. 0 goes by "
-            "your example answers: at most 64, or 256 where the reward is a length."
+            "Longer answers are cut off here and scored as cut: the reward model learns from answers cut at "
+            "the same place, a known answer that was not reached is wrong. The time grows with it. 0 goes by "
+            "your example answers: nine of ten fit, at most 128, or 256 where the reward is a length; 160 "
+            "where there are none."
         ),
         default=0,
         kind="int",
@@ -176,12 +210,13 @@ SETTINGS = (
         "reward_epochs",
         label("How often the reward model sees each pair (epochs)"),
         label(
-            "The state that ranks the kept-aside pairs best is kept. If a run is stopped, it goes on at the "
-            "beginning of the unfinished stage."
+            "0: with fewer than 1,000 pairs only its scoring of what the model already tells apart is fitted "
+            "(a linear fit), else 1. The state that ranks the kept-aside pairs best is kept. If a run is "
+            "stopped, it goes on at the beginning of the unfinished stage."
         ),
-        default=1,
+        default=0,
         kind="float",
-        low=0.1,
+        low=0,
         high=50,
         advanced=True,
     ),
@@ -208,15 +243,18 @@ SETTINGS = (
 )
 
 LATER_STAGES = Message("These are the steps of the first stage; after it: {stages}.")
+ONE_STAGE = Message("All of the training is: {stages}.")
 REWARD_MODEL_STAGE = Message("a reward model that learns from the pairs")
 POLICY_STAGE = Message("{steps} steps of practice")
-DPO_STAGE = Message("the training on the pairs")
+POLICY_STAGE_BY_DATA = Message("practice that asks each question about once")
+DIRECT_STAGE = Message("the training on the pairs")
+VERDICT_STAGE = Message("the training on the judged answers")
 TWO_STAGES = Message("{one}, then {other}")
-DPO_NEEDS_PAIRS = Message(
-    "dpo learns from pairs of a better and a worse answer, which the task {task} does not have; choose rloo"
+NEEDS_JUDGED_ANSWERS = Message(
+    "{algorithm} learns from better and worse answers, which the task {task} does not have; choose rloo"
 )
-DPO_NEEDS_KL = Message(
-    "dpo measures what it learns by its distance from the starting point; expected above 0, but got 0"
+NEEDS_KL = Message(
+    "{algorithm} measures what it learns by its distance from the starting point; expected above 0, but got 0"
 )
 COMPLETION_TOO_LONG = Message(
     "the model reads and writes {context} tokens in all; expected less, but got {got}"
@@ -238,8 +276,9 @@ def attach(model: Any, settings: Settings, task: Task) -> Any:
 
 def check(settings: Settings, shape: ModelShape | None, task: Task) -> list[Problem]:
     """Settings that do not go together, at most one problem for each."""
-    if settings["algorithm"] == "dpo":
-        problems = _check_dpo(settings, task)
+    algorithm = schedule.resolve_algorithm(settings, task)
+    if algorithm in schedule.DIRECT_ALGORITHMS:
+        problems = _check_direct(algorithm, settings, task)
     else:
         problems = [*_check_reward(settings, task), *_check_completion_length(settings, shape, task)]
     earlier_run = str(settings["start_from"])
@@ -250,12 +289,12 @@ def check(settings: Settings, shape: ModelShape | None, task: Task) -> list[Prob
     return problems
 
 
-def _check_dpo(settings: Settings, task: Task) -> list[Problem]:
+def _check_direct(algorithm: str, settings: Settings, task: Task) -> list[Problem]:
     problems = []
     if task != "prefer":
-        problems.append(Problem("algorithm", DPO_NEEDS_PAIRS.format(task=task)))
-    if not settings["beta"]:
-        problems.append(Problem("beta", DPO_NEEDS_KL))
+        problems.append(Problem("algorithm", NEEDS_JUDGED_ANSWERS.format(algorithm=algorithm, task=task)))
+    if algorithm in ("dpo", "kto") and not settings["beta"]:
+        problems.append(Problem("beta", NEEDS_KL.format(algorithm=algorithm)))
     return problems
 
 
@@ -265,6 +304,10 @@ def _check_reward(settings: Settings, task: Task) -> list[Problem]:
         if task == "prefer" or settings["start_from"]:
             return []
         return [Problem("reward", rule_rewards.NO_PAIRS_FOR_REWARD_MODEL.format(task=task))]
+    if reward == "answer" and task == "prefer":
+        return [Problem("reward", rule_rewards.NO_KNOWN_ANSWER_FOR_PAIRS.format(task=task))]
+    if reward == "length" and task == "prompts" and not settings["reward_length"]:
+        return [Problem("reward_length", rule_rewards.NO_LENGTH_TO_AIM_AT)]
     message = rule_rewards.rule_problem(reward, str(settings["reward_text"]))
     return [Problem("reward_text", message)] if message else []
 
@@ -282,14 +325,20 @@ def _check_completion_length(settings: Settings, shape: ModelShape | None, task:
     return problems
 
 
-def extra_stages_message(settings: Settings, task: Task) -> Message:
+def extra_stages_message(settings: Settings, task: Task) -> Message | None:
     """The stages after the supervised one, whose steps the plan counts."""
-    if settings["algorithm"] == "dpo":
-        return LATER_STAGES.format(stages=DPO_STAGE)
-    policy_stage = POLICY_STAGE.format(steps=settings["steps"])
+    frame = LATER_STAGES if schedule.has_sft(settings, task) else ONE_STAGE
+    return frame.format(stages=_later_stages(settings, task))
+
+
+def _later_stages(settings: Settings, task: Task) -> Message:
+    algorithm = schedule.resolve_algorithm(settings, task)
+    if algorithm in schedule.DIRECT_ALGORITHMS:
+        return VERDICT_STAGE if algorithm == "kto" else DIRECT_STAGE
+    policy_stage = POLICY_STAGE.format(steps=settings["steps"]) if settings["steps"] else POLICY_STAGE_BY_DATA
     if task != "prefer" or rule_rewards.resolve_reward(settings, task) != "model":
-        return LATER_STAGES.format(stages=policy_stage)
-    return LATER_STAGES.format(stages=TWO_STAGES.format(one=REWARD_MODEL_STAGE, other=policy_stage))
+        return policy_stage
+    return TWO_STAGES.format(one=REWARD_MODEL_STAGE, other=policy_stage)
 
 
 def train(context: TrainingContext) -> Any:
@@ -305,7 +354,7 @@ def train(context: TrainingContext) -> Any:
 
 METHOD = Method(
     name="rlhf",
-    tasks=("chat", "prefer"),
+    tasks=("chat", "prefer", "prompts"),
     settings=SETTINGS,
     exports=("merged",),
     weights="frozen",

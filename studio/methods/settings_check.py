@@ -8,13 +8,14 @@ import json
 import subprocess
 import sys
 from functools import lru_cache
+from pathlib import Path
 from typing import Any
 
 from studio import methods, presets, processes
 from studio.errors import StudioError
 from studio.i18n import Message
 from studio.methods.spec import Settings
-from studio.models import fetch
+from studio.models import fetch, shape
 from studio.plan import Plan, Task
 
 # Longer than it takes on a busy machine. A check that takes longer finds nothing, and the run itself will.
@@ -65,13 +66,15 @@ def attach_on_meta(
         config: the base model's config, used where there is no folder.
     """
     import torch  # noqa: PLC0415 - only the child process
-    from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForSequenceClassification  # noqa: PLC0415
+    from transformers import AutoConfig  # noqa: PLC0415
+
+    from studio.models import load  # noqa: PLC0415
 
     if folder:
         model_config = AutoConfig.from_pretrained(folder, trust_remote_code=False)
     else:
         model_config = AutoConfig.for_model(**config)
-    model_class = AutoModelForSequenceClassification if task == "classify" else AutoModelForCausalLM
+    model_class = load.model_class(task, shape.read_config(Path(folder)) if folder else config)
     with torch.device("meta"):
         model = model_class.from_config(model_config)
     model.config.name_or_path = model.name_or_path = folder

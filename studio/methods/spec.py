@@ -311,7 +311,9 @@ class Method:
         """The phases of a run under resolved settings."""
         if self.phases:
             return self.phases(settings, workload)
-        return build_supervised_phases(workload, self.name)
+        # Behind virtual tokens a classifier's head is fitted anew.
+        has_virtual_tokens = self.cost_profile(workload.shape, settings).virtual_tokens > 0
+        return build_supervised_phases(workload, self.name, linear_passes=2 if has_virtual_tokens else 1)
 
     def export_formats(self, chosen: Settings) -> tuple[str, ...]:
         """The forms in which a result under these settings can be taken home."""

@@ -18,6 +18,7 @@ from studio.methods.training.sampling_sizes import (
     SIMILARITY_QUESTIONS,
     SIMILARITY_SAMPLES,
     SIMILARITY_TOKENS,
+    full_answer_share,
 )
 from studio.methods.workload import (
     Phase,
@@ -29,8 +30,8 @@ from studio.methods.workload import (
 from studio.models.shape import ModelShape
 from studio.plan import Task
 
-# About so many tokens are added to a question by the task template.
-TASK_TEMPLATE_TOKENS = 14
+# So many tokens SmolLM2's tokenizer makes of the English task template.
+TASK_TEMPLATE_TOKENS = 25
 SETTINGS = (
     Setting(
         "prefix_length",
@@ -49,12 +50,12 @@ SETTINGS = (
         "full_share",
         label("Share of questions learned with the whole answer (structure tuning)"),
         label(
-            "Keeps the model from forgetting how an answer ends. The paper takes 0.1, and 0.3 with fewer "
-            "than 1,000 questions; more hurts."
+            "Keeps the model from forgetting how an answer ends; more hurts. -1 does as the paper: 0.3 below "
+            "1,000 questions, 0.1 from there on."
         ),
-        default=0.1,
+        default=-1,
         kind="float",
-        low=0,
+        low=-1,
         high=1,
     ),
     Setting(
@@ -128,7 +129,8 @@ def cost_profile(shape: ModelShape, settings: Settings) -> CostProfile:
 def phases(settings: Settings, workload: Workload) -> tuple[Phase, ...]:
     """Measure how alike openings are, generate openings and a share of full answers, then train on them."""
     prompt_lengths = [(row.prompt_tokens, 0) for row in workload.rows]
-    full_share = float(settings["full_share"])
+    full_share = full_answer_share(float(settings["full_share"]), workload.n_train)
+    n_full = workload.n_train * full_share
     return (
         Phase(
             "openings",
@@ -139,33 +141,32 @@ def phases(settings: Settings, workload: Workload) -> tuple[Phase, ...]:
         ),
         Phase(
             "openings",
-            build_micro_batches(prompt_lengths, GENERATION_BATCH_SIZE, workload.count * (1 - full_share)),
+            build_micro_batches(prompt_lengths, GENERATION_BATCH_SIZE, workload.count - n_full),
             new_tokens=int(settings["prefix_length"]),
         ),
         Phase(
             "openings",
-            build_micro_batches(prompt_lengths, GENERATION_BATCH_SIZE, workload.n_train * full_share),
+            build_micro_batches(prompt_lengths, GENERATION_BATCH_SIZE, n_full),
             new_tokens=_full_answer_tokens(settings, workload, _median_prompt_tokens(workload)),
         ),
         *build_supervised_phases(
-            replace(workload, task="chat", rows=_generated_rows(settings, workload)), "upft"
+            replace(workload, task="chat", rows=_generated_rows(settings, workload, full_share)), "upft"
         ),
     )
 
 
-def _generated_rows(settings: Settings, workload: Workload) -> tuple[RowTokens, ...]:
-    """Lengths of the generated examples: an opening for each question, and a share of full answers."""
-    prefix_length = int(settings["prefix_length"])
-    full_share = float(settings["full_share"])
+def _generated_rows(settings: Settings, workload: Workload, full_share: float) -> tuple[RowTokens, ...]:
+    """Lengths of the generated examples: a full answer to every so many questions, else an opening."""
     template_tokens = TASK_TEMPLATE_TOKENS if settings["template"] else 0
-    end_tokens = 1 if settings["template"] else 0
-    rows = [
-        RowTokens(row.prompt_tokens + template_tokens, prefix_length + end_tokens) for row in workload.rows
-    ]
-    if full_share:
-        for row in workload.rows[:: round(1 / full_share)]:
+    opening_tokens = int(settings["prefix_length"]) + bool(settings["template"])  # with its end
+    rows = []
+    for index, row in enumerate(workload.rows):
+        is_full = int((index + 1) * full_share) > int(index * full_share)
+        if is_full:
             answer_tokens = _full_answer_tokens(settings, workload, row.prompt_tokens)
             rows.append(RowTokens(row.prompt_tokens, answer_tokens))
+        else:
+            rows.append(RowTokens(row.prompt_tokens + template_tokens, opening_tokens))
     return tuple(rows)
 
 

@@ -23,6 +23,10 @@ BF16_WEIGHTS_MIN_PARAMETERS = 1e9
 # Tokens of a batch in which a frozen bottom is run once over all examples
 # (studio.methods.training.activation_cache).
 CACHE_BATCH_TOKENS = 4096
+# Examples that a classifier's head is first fitted to (studio.methods.training.linear_head), at most.
+MAX_LINEAR_ROWS = 20_000
+# Steps of its solver (measured on Banking77: docs/methods.md#linear-start).
+LINEAR_FIT_STEPS = 50
 # How questions with known answers are asked; the same as in studio.evaluate.answers, which loads torch.
 ANSWER_BATCH_SIZE = 16
 MAX_ANSWER_QUESTIONS = 64
@@ -178,6 +182,7 @@ class Phase:
         cached_tokens: tokens whose hidden states are kept from an earlier phase.
         uses_trl: whether a trainer of TRL's runs it: without dropout, and scoring words in its own way
             (studio.estimate.analytic.time).
+        extra_flop: arithmetic besides the passes (32 bits).
     """
 
     name: str
@@ -192,6 +197,7 @@ class Phase:
     extra_models: float = 0.0
     cached_tokens: float = 0.0
     uses_trl: bool = False
+    extra_flop: float = 0.0
 
 
 def build_micro_batches(
@@ -282,7 +288,9 @@ def replay_lengths(workload: Workload, n_own: int) -> list[tuple[int, int]]:
     return truncate_rows(rows, workload.training.token_limit)
 
 
-def build_supervised_phases(workload: Workload, method: str, name: str = "train") -> tuple[Phase, ...]:
+def build_supervised_phases(
+    workload: Workload, method: str, name: str = "train", linear_passes: int = 1
+) -> tuple[Phase, ...]:
     """Supervised training with validations on the way.
 
     Before and after it the test examples are measured, or the validation examples where there are none.
@@ -291,6 +299,7 @@ def build_supervised_phases(workload: Workload, method: str, name: str = "train"
         workload: what is trained on.
         method: the name of the attached method.
         name: the name of the training phase.
+        linear_passes: how often a classifier's head is fitted to its embeddings.
     """
     lengths = supervised_lengths(workload)
     head = "classes" if workload.task == "classify" else "words"
@@ -313,6 +322,8 @@ def build_supervised_phases(workload: Workload, method: str, name: str = "train"
     ]
     if test_batches:
         phases.append(Phase("verdict", test_batches, method, passes=2, head=head))
+    if workload.task == "classify":
+        phases.append(build_linear_phase(workload, linear_passes))
     phases.append(
         Phase(
             name,
@@ -327,6 +338,24 @@ def build_supervised_phases(workload: Workload, method: str, name: str = "train"
     if workload.n_known_answers:
         phases.append(build_answer_phase(workload))
     return tuple(phases)
+
+
+def build_linear_phase(workload: Workload, passes: int) -> Phase:
+    """A linear model is fitted to the base's embeddings (studio.methods.training.linear_head).
+
+    A step of its solver multiplies the features with the weights, and the residuals with the features.
+    """
+    lengths = supervised_lengths(workload)
+    n_rows = min(workload.n_train, MAX_LINEAR_ROWS)
+    batch_size = max(1, CACHE_BATCH_TOKENS // max((tokens for tokens, _ in lengths), default=1))
+    flop_per_step = 4.0 * n_rows * workload.shape.hidden * workload.num_labels
+    return Phase(
+        "linear",
+        build_micro_batches(lengths, batch_size, n_rows),
+        passes=passes,
+        head="classes",
+        extra_flop=passes * LINEAR_FIT_STEPS * flop_per_step,
+    )
 
 
 def build_answer_phase(workload: Workload) -> Phase:

@@ -48,7 +48,7 @@ class FetchedModel:
     Attributes:
         folder: Where its config, tokenizer and safetensors files are.
         name: What it is called on screen.
-        hub: Its id on the hub; the folder's path for a local model.
+        hub: Its id on the hub; the folder's absolute path for a local model.
         note: Which weights these are, in words.
     """
 
@@ -147,7 +147,7 @@ def _local_model(folder: Path) -> FetchedModel:
             folder=folder,
         )
     note = Message("the weights in {folder}").format(folder=folder)
-    return FetchedModel(folder, folder.name, str(folder), note)
+    return FetchedModel(folder, folder.absolute().name, str(folder.absolute()), note)
 
 
 def _download_from_hub(hub: str, folder: Path, progress: ProgressCallback) -> None:

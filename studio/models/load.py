@@ -1,6 +1,6 @@
 """Loads a model and its tokenizer from a folder, and computes the checksum of a model's parameters."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,9 @@ from transformers import (
     BitsAndBytesConfig,
 )
 
-from studio.models import device
+from studio.models import device, shape
+from studio.models.nf4 import NF4_OPTIONS
+from studio.models.pooled_classifier import PooledClassifier
 from studio.plan import Task
 
 # For a base model without a chat template; it is saved with whatever is trained under it.
@@ -37,22 +39,24 @@ def tokenizer(folder: Path) -> Any:
 
 
 def nf4_config() -> Any:
-    """4-bit NormalFloat weights with doubly quantized scales (Dettmers et al. 2023).
+    """NF4_OPTIONS, computing in the format of `device.weights_dtype()`: CPUs emulate bfloat16 slowly."""
+    return BitsAndBytesConfig(**NF4_OPTIONS, bnb_4bit_compute_dtype=device.weights_dtype())
 
-    Heads and poolers are not quantized. It computes in the format of `device.weights_dtype()`,
-    because CPUs emulate bfloat16 slowly.
-    """
-    return BitsAndBytesConfig(
-        load_in_4bit=True,
-        bnb_4bit_quant_type="nf4",
-        bnb_4bit_use_double_quant=True,
-        bnb_4bit_compute_dtype=device.weights_dtype(),
-        llm_int8_skip_modules=["lm_head", "score", "classifier", "pooler", "head"],
-    )
+
+def model_class(task: Task, config: Mapping[str, Any]) -> Any:
+    """The class that a task's models have, by their config (`shape.read_config`)."""
+    if task != "classify":
+        return AutoModelForCausalLM
+    return PooledClassifier if shape.is_mean_pooled(config) else AutoModelForSequenceClassification
 
 
 def base_model(
-    folder: Path, task: Task, labels: Sequence[str] = (), seed: int = 0, in_4_bits: bool = False
+    folder: Path,
+    task: Task,
+    labels: Sequence[str] = (),
+    seed: int = 0,
+    in_4_bits: bool = False,
+    reads_pooling: bool = True,
 ) -> Any:
     """The model of a folder for a task, on its device and in evaluation mode.
 
@@ -62,6 +66,8 @@ def base_model(
         labels: The classes of the new head, in the order of its outputs.
         seed: The new head is the same for the same seed.
         in_4_bits: Whether the matrices are quantized to NF4 while they are read.
+        reads_pooling: Whether a classifier reads the mean of the tokens where the model was made for that;
+            False for a result of a studio that did not.
     """
     load_kwargs: dict[str, Any] = {
         "dtype": device.weights_dtype(),
@@ -72,7 +78,12 @@ def base_model(
         load_kwargs["quantization_config"] = nf4_config()
         load_kwargs["device_map"] = {"": device.torch_device()}
     if task == "classify":
-        model = _load_classifier(folder, labels, seed, load_kwargs)
+        config = shape.read_config(folder) if reads_pooling else {}
+        load_kwargs |= _label_names(labels)
+        torch.manual_seed(seed)
+        model = model_class(task, config).from_pretrained(folder, **load_kwargs)
+        # The token that rows are padded with: it tells a decoder where each text ends.
+        model.config.pad_token_id = tokenizer(folder).pad_token_id
     else:
         model = AutoModelForCausalLM.from_pretrained(folder, **load_kwargs)
     _disable_repacking(model)
@@ -81,18 +92,12 @@ def base_model(
     return model.to(device.torch_device()).eval()
 
 
-def _load_classifier(folder: Path, labels: Sequence[str], seed: int, load_kwargs: dict[str, Any]) -> Any:
-    torch.manual_seed(seed)
-    model = AutoModelForSequenceClassification.from_pretrained(
-        folder,
-        num_labels=len(labels),
-        id2label=dict(enumerate(labels)),
-        label2id={label: index for index, label in enumerate(labels)},
-        **load_kwargs,
-    )
-    # The token that rows are padded with: it tells a decoder where each text ends.
-    model.config.pad_token_id = tokenizer(folder).pad_token_id
-    return model
+def _label_names(labels: Sequence[str]) -> dict[str, Any]:
+    return {
+        "num_labels": len(labels),
+        "id2label": dict(enumerate(labels)),
+        "label2id": {label: index for index, label in enumerate(labels)},
+    }
 
 
 def _disable_repacking(model: Any) -> None:

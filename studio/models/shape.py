@@ -10,6 +10,9 @@ from typing import Any
 from studio.errors import ModelUnavailable
 from studio.i18n import Message
 
+# Where sentence-transformers writes how a model makes an embedding of its tokens.
+POOLING_FILE = Path("1_Pooling") / "config.json"
+
 
 @dataclass(frozen=True)
 class Linear:
@@ -54,6 +57,7 @@ class ModelShape:
         class_head: Parameters of a classification head before its last matrix.
         heads: Attention heads.
         first_block_missing: Parameters that the first block lacks.
+        mean_pooled: Whether a classifier reads the mean of the tokens (PooledClassifier).
     """
 
     family: str
@@ -70,6 +74,7 @@ class ModelShape:
     class_head: int
     heads: int
     first_block_missing: int = 0
+    mean_pooled: bool = False
 
     @cached_property
     def blocks(self) -> int:
@@ -106,7 +111,8 @@ def from_config(config: Mapping[str, Any], name: str = "this model") -> ModelSha
     """The shape described by a transformers config.
 
     Args:
-        config: The contents of a `config.json`.
+        config: The contents of a `config.json`; `pooling: mean` where the model's sentence embeddings are the
+            mean of its tokens.
         name: What an error calls the model.
 
     Raises:
@@ -144,7 +150,7 @@ def from_config(config: Mapping[str, Any], name: str = "this model") -> ModelSha
 def from_folder(folder: Path) -> ModelShape:
     """The shape of the model in a local folder; raises ModelUnavailable where it holds no readable config."""
     try:
-        config = dict(json.loads((folder / "config.json").read_text(encoding="utf-8")))
+        config = read_config(folder)
     except (OSError, ValueError, TypeError):
         raise ModelUnavailable(
             Message("The folder {folder} holds no readable config.json."),
@@ -152,6 +158,30 @@ def from_folder(folder: Path) -> ModelShape:
             folder=folder,
         ) from None
     return from_config(config, folder.name)
+
+
+def read_config(folder: Path) -> dict[str, Any]:
+    """The config of a model folder, with `pooling: mean` where sentence-transformers wrote so beside it.
+
+    Raises OSError or ValueError where there is none that can be read.
+    """
+    config = dict(json.loads((folder / "config.json").read_text(encoding="utf-8")))
+    pooling_path = folder / POOLING_FILE
+    if not pooling_path.is_file():
+        return config
+    pooling = json.loads(pooling_path.read_text(encoding="utf-8"))
+    modes = [name for name, value in pooling.items() if name.startswith("pooling_mode_") and value]
+    if modes == ["pooling_mode_mean_tokens"] or pooling.get("pooling_mode") == "mean":
+        config["pooling"] = "mean"
+    return config
+
+
+def is_mean_pooled(config: Mapping[str, Any]) -> bool:
+    """Whether a classifier on the model of a config reads the mean of the tokens: a BERT made for that.
+
+    ModernBERT's own head and the last token of a decoder stay as transformers reads them.
+    """
+    return config.get("pooling") == "mean" and config.get("model_type") == "bert"
 
 
 def _decoder(config: Mapping[str, Any], family: str) -> ModelShape:
@@ -226,9 +256,10 @@ def _bert(config: Mapping[str, Any]) -> ModelShape:
         linears=attention + feed_forward,
         block_other_parameters=4 * hidden,
         non_block_parameters=(vocabulary + context + token_types + embedding_norm) * hidden,
-        pooler=hidden * hidden + hidden,
+        pooler=0 if is_mean_pooled(config) else hidden * hidden + hidden,
         class_head=0,
         heads=int(config["num_attention_heads"]),
+        mean_pooled=is_mean_pooled(config),
     )
 
 

@@ -43,7 +43,12 @@ class ModelPair:
         method = methods.get(self.plan.method.name)
         fetched = fetch.fetch(self.plan.model)
         base = load.base_model(
-            fetched.folder, self.plan.task, self.labels, self.plan.training.seed, method.weights == "nf4"
+            fetched.folder,
+            self.plan.task,
+            self.labels,
+            self.plan.training.seed,
+            method.weights == "nf4",
+            reads_pooling=self.report["base"].get("architecture") == "PooledClassifier",
         )
         base_checksum, base_logits = load.fingerprint(base), self._probe_logits(base)
         # The tuned model gets its own modules around the same tensors: no weight is held twice, nothing is

@@ -3,10 +3,19 @@
 from collections.abc import Mapping
 from typing import Any
 
+from studio.data.intervals import wilson_interval
 from studio.data.targets import LABEL_THRESHOLD
 from studio.evaluate.score_names import FIELD_PREFIX, LABEL_PREFIX, read_parts
 from studio.i18n import Message
 
+KNOWN_ANSWERS = Message(
+    "It answers {after:.0%} of {asked:.0f} kept-aside questions rightly (95% interval {low:.0%} to "
+    "{high:.0%}); the base, {before:.0%} ({base_low:.0%} to {base_high:.0%})."
+)
+OWN_OPENINGS = Message(
+    "The perplexity of its own openings went from {before:.2f} to {after:.2f}. It falls by construction, "
+    "since the model is trained on what it writes itself, and is no measure of quality."
+)
 TEXTS_CUT_OR_DROPPED = Message(
     "Examples cut at {length} tokens: {cut}; left out as too long: {dropped}."
     " Raise the longest example (max length) or shorten the texts."
@@ -15,6 +24,22 @@ START_KEPT = Message(
     "No step was better than the start, so the start is kept: nothing was learned."
     " Try more examples, another learning rate or another method."
 )
+LINEAR_MODEL_KEPT = Message(
+    "No step was better than the linear model that the training started from, so that is the result."
+    " Try more examples, another learning rate or another method."
+)
+LINEAR_BASELINE = Message(
+    "A linear model on the same embeddings reaches {accuracy:.0%}, in {seconds:.0f} seconds."
+)
+
+
+def describe_linear_baseline(report: Mapping[str, Any]) -> Message | None:
+    """How often a linear model on the base's embeddings is right; None where none was fitted to classes."""
+    baseline = report.get("linear_baseline")
+    if not isinstance(baseline, Mapping) or "accuracy" not in baseline:
+        return None
+    return LINEAR_BASELINE.format(accuracy=baseline["accuracy"], seconds=baseline["seconds"])
+
 
 LABEL_SETS = Message(
     "It finds the labels of the kept-aside texts with a micro F1 of {after:.0%} (before, {before:.0%}); all "
@@ -87,4 +112,33 @@ def describe_truncation(report: Mapping[str, Any]) -> Message | None:
 
 def describe_kept_start(report: Mapping[str, Any]) -> Message | None:
     """That no step was better than the state before the first, which is the result; None where one was."""
-    return None if report.get("best_step", 1) else START_KEPT
+    if report.get("best_step", 1):
+        return None
+    return LINEAR_MODEL_KEPT if report.get("linear_baseline") else START_KEPT
+
+
+def describe_known_answers(report: Mapping[str, Any]) -> Message | None:
+    """How many questions are answered rightly before and after; None where the report does not say."""
+    asked = _read_score(report, "after", "n_questions")
+    before, after = (_read_score(report, part, "answer_accuracy") for part in ("before", "after"))
+    if not asked or before is None or after is None:
+        return None
+    low, high = wilson_interval(after * asked, asked)
+    base_low, base_high = wilson_interval(before * asked, asked)
+    return KNOWN_ANSWERS.format(
+        asked=asked, before=before, base_low=base_low, base_high=base_high, after=after, low=low, high=high
+    )
+
+
+def describe_own_openings(method_name: str, report: Mapping[str, Any]) -> Message | None:
+    """What became of the perplexity of UPFT's own openings, and what that means; None for other methods."""
+    before, after = (_read_score(report, part, "perplexity") for part in ("before", "after"))
+    if method_name != "upft" or before is None or after is None:
+        return None
+    return OWN_OPENINGS.format(before=before, after=after)
+
+
+def _read_score(report: Mapping[str, Any], part: str, name: str) -> float | None:
+    scores = report.get(part)
+    value = scores.get(name) if isinstance(scores, Mapping) else None
+    return float(value) if isinstance(value, int | float) else None

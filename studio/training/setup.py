@@ -18,7 +18,7 @@ from studio.i18n import Message
 from studio.methods import defaults
 from studio.methods.spec import Method, Scores, StageMonitor, TrainingContext
 from studio.methods.workload import RowTokens
-from studio.models import shape
+from studio.models import device, shape
 from studio.models.fetch import FetchedModel
 from studio.models.shape import ModelShape
 from studio.plan import PROBLEM_TYPES, Plan, target_role
@@ -204,7 +204,7 @@ def load_context(
     plan = defaults.fill_training(run.plan, method, model_shape, len(splits.train), rows)
     labels = _collect_labels(plan, splits)
     model = load.base_model(base.folder, plan.task, labels, plan.training.seed, method.weights == "nf4")
-    checksum = load.fingerprint(model)
+    checksum, architecture = load.fingerprint(model), type(model).__name__
     problem_type, scale = None, None
     if plan.task == "classify":
         role = target_role(splits.train[0])
@@ -250,6 +250,8 @@ def load_context(
             "hub": base.hub,
             "weights": base.note.to_json(),
             "checksum": checksum,
+            "architecture": architecture,
+            "dtype": str(device.weights_dtype()).removeprefix("torch."),
         },
         "parameters": {
             "trainable": load.count_parameters(model, trainable_only=True),
@@ -318,7 +320,8 @@ def _summarize_lengths(
 ) -> dict[str, int]:
     """How many examples were cut at the longest length, or dropped because their prompt alone is longer."""
     n_cut = sum(item.truncated for rows in encoded.values() for item in rows)
-    n_examples = sum(len(getattr(splits, name)) for name in SPLIT_NAMES)
+    # Of single judged answers, the bad ones are never learned as good ones.
+    n_examples = sum(example.get("chosen") != "" for name in SPLIT_NAMES for example in getattr(splits, name))
     n_encoded = sum(len(rows) for rows in encoded.values())
     # A long text to continue becomes several rows, and none is dropped.
     n_dropped = 0 if plan.task == "complete" else n_examples - n_encoded

@@ -7,7 +7,7 @@ from statistics import median
 # From so many steps on a stage's own pace says how the run goes on; the pace is the median of so many steps.
 MIN_MEASURED_STEPS, RECENT_STEPS = 5, 9
 # What a step of these stages does beside learning, by the names of the estimate's stretches.
-EXTRA_PHASES = {"rl": ("write", "judge", "reference"), "dpo": ("reference",)}
+EXTRA_PHASES = {"rl": ("write", "judge", "reference"), "dpo": ("reference",), "kto": ("reference",)}
 
 
 class TimeLeft:

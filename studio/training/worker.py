@@ -14,6 +14,7 @@ import sys
 import time
 import traceback
 from collections.abc import Callable
+from contextlib import nullcontext
 from typing import Any
 
 from studio import methods, runs
@@ -33,6 +34,8 @@ from studio.training.memory import limit_memory, peak_memory_gb
 # written.
 DISK_RESERVE_BYTES = 1_000_000
 DISK_RESERVE_FILE = ".ballast"
+# What a stopped run goes on from and nothing else needs: a next round of RLHF starts from the result.
+ONLY_TO_GO_ON = ("checkpoints", "stages/sft")
 # The base model's scores: a run that goes on does not measure them again.
 BASE_SCORES_FILE = "before.json"
 
@@ -140,6 +143,7 @@ def _execute(run: Run) -> None:
         train, validation = method.generate_rows(context)
         context = dataclasses.replace(context, train=train, validation=validation)
     scores_before = _evaluate_base(run, context)
+    linear_baseline = _start_from_linear_fit(run, context)
     run_queue.raise_if_stopped(run)
     model, failure = _train(run, method, context, monitors)
     last_monitor = monitors[-1]
@@ -159,6 +163,7 @@ def _execute(run: Run) -> None:
         **load_report,
         "tuned": {"checksum": tuned_checksum},
         "before": scores_before,
+        "linear_baseline": linear_baseline,
         "after": scores_after,
         "measured_on": eval_split(context),
         "best_step": last_monitor.best_step,
@@ -176,7 +181,8 @@ def _execute(run: Run) -> None:
         runs.set_status(run, "training", method.stages[0], **progress)  # where it broke off
         raise failure
     if not last_monitor.stopped:
-        shutil.rmtree(run.folder / "checkpoints", ignore_errors=True)
+        for name in ONLY_TO_GO_ON:
+            shutil.rmtree(run.folder / name, ignore_errors=True)
     runs.set_status(run, "stopped" if last_monitor.stopped else "done", "after", **progress)
 
 
@@ -215,7 +221,8 @@ def eval_split(context: TrainingContext) -> str:
 def _evaluate_base(run: Run, context: TrainingContext) -> Scores:
     """The base model's scores; a run that goes on has saved them.
 
-    An untrained soft prompt already changes the model's outputs, so the base is measured without it.
+    What was attached may change the model's outputs untrained (soft prompts, LoftQ), so the base is measured
+    without it.
     """
     from studio.data import collate  # noqa: PLC0415 - loads torch
 
@@ -224,10 +231,22 @@ def _evaluate_base(run: Run, context: TrainingContext) -> Scores:
         return runs.rename_metrics(json.loads(saved_path.read_text(encoding="utf-8")))
     runs.set_status(run, "evaluating", "before")
     model = context.model.get_base_model() if collate.get_prompt_config(context.model) else context.model
-    scores = _evaluate(run, context, model)
+    starts_changed = context.settings.get("init_lora_weights") == "loftq"
+    with model.disable_adapter() if starts_changed else nullcontext():
+        scores = _evaluate(run, context, model)
     saved_path.parent.mkdir(exist_ok=True)
     write_json(saved_path, scores)
     return scores
+
+
+def _start_from_linear_fit(run: Run, context: TrainingContext) -> Scores:
+    """Fit a classifier's head to the base's embeddings: its scores; none for other tasks."""
+    if context.plan.task != "classify":
+        return {}
+    from studio.methods.training import linear_head  # noqa: PLC0415 - loads torch
+
+    runs.set_status(run, "preparing", "linear")
+    return linear_head.start(context, context.test or context.validation)
 
 
 def _evaluate_tuned(run: Run, context: TrainingContext, model: Any, best_step: int) -> Scores:

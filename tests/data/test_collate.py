@@ -141,3 +141,14 @@ def test_the_gradient_is_that_of_the_full_computation(model, tokenizer):
         )
     (full_gradient,) = torch.autograd.grad(total / 7, weight)
     assert torch.allclose(gradient, full_gradient, rtol=1e-4, atol=1e-7)
+
+
+def test_class_weights_change_what_is_learned_and_not_the_loss_that_is_shown():
+    logits = torch.tensor([[2.0, 0.0], [0.0, 0.0], [0.0, 3.0]], requires_grad=True)
+    labels, weights = torch.tensor([0, 1, 1]), (0.5, 2.0)
+    plain = collate.classification_loss(SimpleNamespace(logits=logits), labels)
+    loss = collate.with_class_weights(weights)(SimpleNamespace(logits=logits), labels)
+    assert loss.item() == pytest.approx(plain.item())
+    (gradient,) = torch.autograd.grad(loss, logits)
+    (plain_gradient,) = torch.autograd.grad(plain, logits)
+    torch.testing.assert_close(gradient, plain_gradient * torch.tensor([[0.5], [2.0], [2.0]]))

@@ -28,8 +28,8 @@ FOURTH = ExportFormat(
     write=write_text_only,
     is_offered=lambda method, settings: "merged" in method.export_formats(settings),
     library="toy",
-    usage_imports=lambda method, language: [f"import toy  # {method.name} {language}"],
-    load_expression=lambda auto_class, hub, num_labels: f'toy.load("{hub}")',
+    import_lines=lambda usage: [f"import toy  # {usage.method.name} {usage.language}"],
+    load_lines=lambda usage: [f'model = toy.load("{usage.base}")'],
 )
 
 
@@ -78,7 +78,7 @@ def test_the_card_of_a_fourth_format_says_how_it_is_opened(fourth, finished):
     assert yaml.safe_load(text.split("---")[1])["library_name"] == "toy"
     (code,) = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
     assert "import toy  # lora en\n" in code
-    assert f'model = toy.load("{runs.report(run)["base"]["hub"]}")' in code
+    assert f'model = toy.load("{runs.report(run)["base"]["name"]}")' in code
 
 
 def test_every_format_a_method_names_is_in_the_registry():

@@ -9,6 +9,7 @@ from estimate_cases import shape_of
 from studio import methods
 from studio.methods import defaults
 from studio.methods.workload import RowTokens
+from studio.plan import Training
 
 
 @pytest.mark.parametrize(
@@ -24,7 +25,7 @@ def test_the_batch_grows_with_the_data_and_each_border_belongs_to_the_larger_one
         (100, "chat", 3),  # 250 steps would take 20 epochs; more is learned by heart
         (1_000, "chat", 2),  # 250 * 8 / 1000
         (100_000, "chat", 1),
-        (100, "classify", 20),  # 1200 steps would take 96
+        (100, "classify", 8),  # 1200 steps would take 96
         (1_200, "classify", 8),  # 1200 * 8 / 1200
         (100_000, "classify", 3),
         (100, "prompts", 2),
@@ -94,3 +95,23 @@ def test_the_limit_is_the_length_of_the_longest_but_one_in_a_hundred(
     plan = make_plan("lora", "chat").model_copy(update={"task": task})
     shape = shape_of("minilm-l6" if task == "classify" else "smollm2-135m")
     assert defaults.default_max_length(rows, plan, methods.get(method), shape) == max_length
+
+
+@pytest.mark.parametrize(
+    ("choice", "labels", "weights"),
+    [
+        ("auto", [0] * 19 + [1] * 2, ()),  # not ten times as many
+        ("none", [0] * 8 + [1] * 2, ()),
+        (
+            "auto",
+            [0] * 32 + [1] * 2,
+            (0.85, 3.4),
+        ),  # 1/√32 to 1/√2 is 1 to 4; (32 · 1 + 2 · 4) / 34 = 1 / 0.85
+        ("balanced", [0] * 8 + [1] * 2, (0.625, 2.5)),  # 10 / (2 · 8) and 10 / (2 · 2)
+        ("balanced", [0, 1], (1, 1)),
+        ("auto", [0] * 16, (1, 4)),  # the second class has no text to train on, and counts as if it had one
+    ],
+)
+def test_a_text_of_a_rare_class_counts_more_and_all_of_them_one_on_average(choice, labels, weights):
+    training = Training(class_weights=choice)
+    assert defaults.class_weights(labels, 2, training) == pytest.approx(weights)

@@ -64,12 +64,12 @@ def tasks_of(method, card, chosen):
 
 def model_on_meta(config, is_classifier):
     """The model of a config on the meta device: its parameters have a shape and no values."""
-    from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForSequenceClassification
+    from transformers import AutoConfig
 
     arguments = {name: value for name, value in config.items() if name != "model_type"}
     if is_classifier:
         arguments["num_labels"] = N_LABELS
-    model_class = AutoModelForSequenceClassification if is_classifier else AutoModelForCausalLM
+    model_class = load.model_class("classify" if is_classifier else "chat", config)
     with torch.device("meta"):
         return model_class.from_config(AutoConfig.for_model(config["model_type"], **arguments))
 

@@ -33,12 +33,9 @@ CHAT_MODELS = {name: card.config for name, card in presets.models().items() if "
 def build_model(config, num_labels=0):
     """The model itself, on the meta device, where parameters have a shape and no values."""
     import torch
-    from transformers import (
-        AutoConfig,
-        AutoModelForCausalLM,
-        AutoModelForMaskedLM,
-        AutoModelForSequenceClassification,
-    )
+    from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForMaskedLM
+
+    from studio.models import load
 
     settings = {name: value for name, value in config.items() if name != "model_type"}
     if num_labels:
@@ -47,7 +44,7 @@ def build_model(config, num_labels=0):
     is_encoder = config["model_type"] in ("bert", "modernbert")
     model_class = AutoModelForMaskedLM if is_encoder else AutoModelForCausalLM
     if num_labels:
-        model_class = AutoModelForSequenceClassification
+        model_class = load.model_class("classify", config)
     with torch.device("meta"):
         return model_class.from_config(model_config)
 

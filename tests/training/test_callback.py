@@ -50,10 +50,20 @@ def right(**shares):
         (right(f1=(0.1, 0.5, 0.7, 0.6)), 2),
         (right(f1=(0.5, 0.5, 0.4)), 0),
         (right(accuracy=(0.5, 0.75, 0.75)), 1),
+        # Several labels a text: naming all of them at random scores more than the first careful answers.
+        ([{"loss": 0.9, "macro_f1": 0.5}, {"loss": 0.4, "macro_f1": 0.3}], 1),
         # Nine of ten texts are of one class: always naming it is right on 0.9, and of no use.
         ([{"loss": 1, "accuracy": 0.9, "f1": 0.47}, {"loss": 1, "accuracy": 0.85, "f1": 0.75}], 1),
     ],
-    ids=["lowest loss", "start", "macro F1", "start by the lower loss", "accuracy", "F1 before accuracy"],
+    ids=[
+        "lowest loss",
+        "start",
+        "macro F1",
+        "start by the lower loss",
+        "accuracy",
+        "labels",
+        "F1 before accuracy",
+    ],
 )
 def test_the_state_that_is_kept_is_the_best_by_what_people_read(scores, best_step, watch):
     monitor = watch(scores)

@@ -1,11 +1,10 @@
 """Texts with several labels, or a number, by every method that classifies: trained, opened again, asked."""
 
-import csv
 import json
 
 import pytest
 import torch
-from toys import TEXTS_BY_LABEL, THINGS
+from toys import write_problem_table
 
 from studio import export, methods, plan, runs
 from studio.models import head, load
@@ -15,21 +14,6 @@ from studio.training import worker
 CLASSIFIERS = [method.name for method in methods.METHODS if "classify" in method.tasks]
 ROLES = ("labels", "rating")
 WAYS = [(method, role) for method in CLASSIFIERS for role in ROLES]
-RATINGS = {"delivery": 20, "billing": 10, "returns": 50}
-FRAGILE = THINGS[:2]
-
-
-def write_table(path, role):
-    """The toy texts: those about a fragile thing have a second label, and count ten more."""
-    rows = []
-    for label, texts in TEXTS_BY_LABEL.items():
-        for text in texts:
-            for thing in THINGS[:5]:
-                labels = f"{label}; fragile" if thing in FRAGILE else label
-                rating = RATINGS[label] + 10 * (thing in FRAGILE)
-                rows.append((text.format(thing), labels if role == "labels" else rating))
-    with path.open("w", encoding="utf-8", newline="") as file:
-        csv.writer(file).writerows([("text", role), *rows])
 
 
 @pytest.fixture(scope="module")
@@ -38,7 +22,7 @@ def make_run(make_plan, build_once, tmp_path_factory):
 
     def make(method, role):
         def train(home):
-            write_table(home / "toys.csv", role)
+            write_problem_table(home / "toys.csv", role)
             run_plan = make_plan(method, "classify", epochs=8)
             data = plan.Data(
                 source=str(home / "toys.csv"),
@@ -172,7 +156,7 @@ def test_the_cards_code_prints_what_the_run_answers(role, ended, tmp_path, monke
 
 
 def test_a_base_without_a_bias_in_its_head_learns_numbers_too(tiny_chat, make_plan, tmp_path):
-    write_table(tmp_path / "toys.csv", "rating")
+    write_problem_table(tmp_path / "toys.csv", "rating")
     data = plan.Data(source=str(tmp_path / "toys.csv"), columns={"text": "text", "rating": "rating"})
     run_plan = make_plan("full", "classify", epochs=8)
     run = runs.create(run_plan.model_copy(update={"data": data, "model": str(tiny_chat)}))

@@ -289,6 +289,23 @@ def test_a_length_that_is_left_out_is_that_of_the_examples(
     assert report["training"]["max_length"] == max_length
 
 
+@pytest.mark.parametrize("n_rare", [4, 60])
+def test_rare_classes_count_more_where_classes_are_unbalanced_and_the_report_says_how_much(
+    n_rare, make_plan, tmp_path
+):
+    path = tmp_path / "texts.csv"
+    rows = [f"where is parcel {index},delivery\n" for index in range(64)]
+    rows += [f"the lamp is broken {index},damage\n" for index in range(n_rare)]
+    path.write_text("text,label\n" + "".join(rows), encoding="utf-8")
+    run = train(changed(make_plan("full", "classify", epochs=0.25), data=Data(source=str(path))))
+    report = runs.report(run)
+    weights = report["method"].get("class_weights", {})
+    assert set(weights) == ({"delivery", "damage"} if n_rare == 4 else set())
+    assert ("rare ones count more" in describe_results(run, report, "en")) == (n_rare == 4)
+    if weights:
+        assert weights["damage"] > 2 * weights["delivery"] > 1
+
+
 def test_an_example_whose_prompt_fills_the_context_is_dropped_and_counted(make_plan, chat_csv):
     with chat_csv.open("a", encoding="utf-8") as file:
         file.write(f"{'where is the lamp ' * 300},Here.\n")

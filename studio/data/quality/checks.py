@@ -7,7 +7,7 @@ from typing import Any
 
 from studio import presets
 from studio.data.examples import MIN_EXAMPLES
-from studio.data.quality import label_stats, language_id, pii, row_checks
+from studio.data.quality import label_stats, language_id, pii, row_checks, surface_rules
 from studio.data.quality.findings import (
     CONTRADICTION_FIX_LABELS,
     FINDING_ADVICE,
@@ -38,6 +38,10 @@ MAX_LABEL_RATIO, MAX_LABEL_SHARE = 10, 0.8
 MIN_MAIN_LANGUAGE_SHARE, MAX_LANGUAGE_ROWS = 0.95, 2000
 # From this share of a test set on, its result is worthless.
 MAX_LEAKED_SHARE = 0.1
+# Fewer pairs say little. With the whole interval above these shares (0–1), the surface of pairs is a hint or
+# a warning: people do prefer somewhat longer answers, so some of it belongs to most pairs.
+MIN_SURFACE_PAIRS, MIN_SURFACE_HINT, MIN_SURFACE_WARN = 20, 0.6, 0.75
+MAX_SURFACE_PAIRS = 2000  # so many are looked at: a share is then known to 2 %
 # How many labels or languages a finding names.
 MAX_NAMES = 5
 # English words and Chinese characters in a token, about.
@@ -253,6 +257,40 @@ def poor_answers(context: CheckContext) -> Iterator[Finding]:
     yield from _row_finding(context, "echoes", row_checks.find_echoes(view))
 
 
+def surface_of_pairs(context: CheckContext) -> Iterator[Finding]:
+    """Pairs whose better answer shows in its length, opening, ending, marks or words."""
+    view = context.view
+    if view.task != "prefer":
+        return
+    rows = row_checks.sample_evenly(view.complete_rows, MAX_SURFACE_PAIRS)
+    better, worse = [view.texts[row][1] for row in rows], [view.texts[row][2] for row in rows]
+    if len(set(better)) < MIN_SURFACE_PAIRS:
+        return
+    context.options.on_progress("surface", 0, len(rows))
+    rule = surface_rules.find_best_rule(better, worse)
+    ranking = surface_rules.measure_rule(rule, better, worse, surface_rules.N_RULES)
+    probe = surface_rules.probe_words(better, worse)
+    certain_share = max(ranking.low, probe.low)
+    if certain_share <= MIN_SURFACE_HINT:
+        return
+    ranked_rows = [row for row in rows if surface_rules.prefers_better(rule, *view.texts[row][1:])]
+    yield build_finding(
+        "surface",
+        "warn" if certain_share > MIN_SURFACE_WARN else "hint",
+        ranked_rows,
+        context.excerpts(ranked_rows),
+        total=ranking.n,
+        rule=rule.message,
+        share=ranking.share,
+        low=ranking.low,
+        high=ranking.high,
+        probed=probe.n,
+        probe_share=probe.share,
+        probe_low=probe.low,
+        probe_high=probe.high,
+    )
+
+
 def too_long_texts(context: CheckContext) -> Iterator[Finding]:
     """Texts that exceed the limit, or that nobody could count.
 
@@ -450,6 +488,7 @@ CHECKS: tuple[Check, ...] = (
     exact_duplicates,
     contradictory_answers,
     poor_answers,
+    surface_of_pairs,
     test_leaks,
     label_problems,
     mixed_languages,

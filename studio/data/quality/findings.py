@@ -73,6 +73,11 @@ FINDING_MESSAGES: dict[str, Message] = {
     "two_labels": Message("In {count:,} of {total:,} rows the text also stands under another label."),
     "both_ways": Message("In {count:,} of {total:,} rows the preference is the opposite of another row's."),
     "same_pairs": Message("In {count:,} of {total:,} rows the better and the worse answer are the same."),
+    "surface": Message(
+        "Taking {rule} ranks {share:.0%} of {total:,} pairs rightly ({low:.0%} to {high:.0%}); counting "
+        "words, openings and endings ranks {probe_share:.0%} of {probed:,} unseen ones "
+        "({probe_low:.0%} to {probe_high:.0%}). Guessing: 50%."
+    ),
     "cut": Message(
         "In {count:,} of {total:,} rows ({share:.0%}) the text is longer than {limit:,} tokens and will "
         "be cut off."
@@ -130,6 +135,11 @@ FINDING_ADVICE: dict[str, Message] = {
         "is undecided."
     ),
     "same_pairs": Message("There is nothing to prefer in them: drop them."),
+    "surface": Message(
+        "A model can learn that instead of what makes an answer good, and then scores well without knowing: "
+        "give both answers the same opening, ending and length, or add pairs in which the better one lacks "
+        "it."
+    ),
     "cut": Message(
         "The end of the answer is not learned, and the model may learn to stop in mid-sentence: allow "
         "longer texts (max_length), or shorten them."

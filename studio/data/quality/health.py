@@ -42,6 +42,7 @@ GRADE_COSTS: dict[Grade, int] = {"stop": 50, "warn": 10, "hint": 2, "open": 0}
 CHECK_STAGES: dict[str, Message] = {
     "read": label("Reading the rows"),
     "near": label("Looking for rows that are nearly the same"),
+    "surface": label("Looking whether the better answers show by their surface"),
     "leak": label("Comparing with the test set"),
     "languages": label("Looking at the languages"),
     "personal": label("Looking for personal data"),

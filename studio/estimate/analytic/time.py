@@ -44,6 +44,7 @@ def count_phase(
         if phase.new_tokens:
             counts = total((counts, count_generation(phase, micro_batch, workload, count_pass)))
         all_counts.append(counts.scaled(micro_batch.repeats * phase.passes))
+    all_counts.append(OpCounts(flop_32=phase.extra_flop))
     if phase.optimizer_steps:
         bytes_per_step = UPDATE_BYTES_PER_PARAMETER[kind] * trainable_params
         all_counts.append(OpCounts(moved=bytes_per_step * phase.optimizer_steps))

@@ -16,7 +16,7 @@ from typing import Any
 
 import psutil
 import torch
-from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForSequenceClassification
+from transformers import AutoConfig
 
 from studio import methods, processes
 from studio.data import collate
@@ -26,6 +26,7 @@ from studio.estimate.machines.catalogue import MachineKind
 from studio.estimate.machines.rates import Rates
 from studio.estimate.op_counts import OpCounts, total
 from studio.estimate.tracing.meta_step import MetaStep, ModelSpec, PassSpec
+from studio.models import load
 from studio.models.device import (
     autocast,
     autocast_dtype,
@@ -147,9 +148,9 @@ def _build_network(model: TruncatedModel, method_name: str) -> Any:
     method = methods.get(method_name)
     model_config = AutoConfig.for_model(**model.config)
     model_config.num_labels = NUM_LABELS
-    model_class = AutoModelForSequenceClassification if model.is_encoder else AutoModelForCausalLM
     dtype = torch.float32 if method.weights == "trained" else weights_dtype()
-    network = model_class.from_config(model_config, dtype=dtype).to(torch_device())
+    network_class = load.model_class(model.task, model.config)
+    network = network_class.from_config(model_config, dtype=dtype).to(torch_device())
     network.config.pad_token_id = 0
     return method.attach(network, method.resolve_settings({}), model.task).train()
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForSequenceClassification
+from transformers import AutoConfig
 
 from studio import methods
 from studio.data import collate
@@ -225,8 +225,7 @@ class MetaStep:
             base_dtype = autocast_dtype
         model_config = AutoConfig.for_model(**spec.config)
         model_config.num_labels = spec.num_labels or model_config.num_labels
-        is_classifier = spec.task == "classify"
-        model_class = AutoModelForSequenceClassification if is_classifier else AutoModelForCausalLM
+        model_class = load.model_class(spec.task, spec.config)
         trace_loading = None
         with torch.device(spec.tensor_device):
             model = model_class.from_config(model_config, dtype=base_dtype, attn_implementation="sdpa")

@@ -82,7 +82,8 @@ def preview_examples(request: dict[str, Any]) -> dict[str, Any]:
     for example in parsed_examples[: int(request["most"])]:
         texts = [example]
         if "rejected" in example:
-            texts.append({**example, "chosen": example["rejected"]})
+            answers = filter(None, (example["chosen"], example["rejected"]))
+            texts = [{**example, "chosen": answer} for answer in answers]
         previews.append(
             [
                 _mark_trained_spans(

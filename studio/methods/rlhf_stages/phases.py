@@ -4,46 +4,22 @@ Only the first has dropout: a policy must give the same probabilities twice
 (studio.methods.rlhf_stages.stage.lora_config). The others are TRL's trainers.
 """
 
-import math
-from collections.abc import Sequence
 from dataclasses import replace
-from statistics import median
 
 from studio.methods import workload
 from studio.methods.cost_profile import CostProfile, low_rank
-from studio.methods.rlhf_stages import rule_rewards
+from studio.methods.rlhf_stages import rule_rewards, schedule
 from studio.methods.spec import Settings
 from studio.methods.workload import Phase, RowTokens, Workload
 from studio.models.shape import ModelShape
 
 # Held-out prompts that are answered before and after the policy is trained.
-MAX_HELD_OUT_PROMPTS = 32
+MAX_HELD_OUT_PROMPTS = 64
+# Passes without gradients that a step takes beside its own: the reference's; for KTO also those of both over
+# mismatched answers.
+REFERENCE_PASSES = {"dpo": 1.0, "kto": 3.0}
 # So many texts are written or scored at once in an evaluation.
 EVAL_BATCH_SIZE = 16
-# The longest answer where none is set: this much of the usual example, within these bounds (tokens).
-LENGTH_HEADROOM = 1.25
-MIN_COMPLETION_TOKENS, MAX_COMPLETION_TOKENS = 16, 64
-# The upper bound where the reward is the length of the answer.
-MAX_COMPLETION_TOKENS_BY_LENGTH = 256
-
-
-def max_completion_length(settings: Settings, reward_name: str, example_lengths: Sequence[int]) -> int:
-    """How long an answer may be while the policy trains (tokens).
-
-    As set; else what the usual example, or the length that the reward aims at, needs, within bounds.
-
-    Args:
-        settings: The method's settings.
-        reward_name: The reward, as `rule_rewards.resolve_reward` names it.
-        example_lengths: The lengths of the example answers (tokens).
-    """
-    if settings["max_completion_length"]:
-        return int(settings["max_completion_length"])
-    target_length = int(settings["reward_length"]) if reward_name == "length" else 0
-    upper_bound = MAX_COMPLETION_TOKENS_BY_LENGTH if reward_name == "length" else MAX_COMPLETION_TOKENS
-    usual_length = math.ceil(LENGTH_HEADROOM * median(example_lengths))
-    needed_length = max(usual_length, 2 * target_length, MIN_COMPLETION_TOKENS)
-    return max(min(needed_length, upper_bound), target_length)
 
 
 def cost_profile(shape: ModelShape, settings: Settings) -> CostProfile:
@@ -52,12 +28,15 @@ def cost_profile(shape: ModelShape, settings: Settings) -> CostProfile:
 
 
 def phases(settings: Settings, load: Workload) -> tuple[Phase, ...]:
-    """The phases of a run: the supervised stage where it is wanted, then DPO, or reward model and policy."""
+    """The phases of a run: the supervised stage where there is one, then direct learning, or practice."""
     sft_phases: tuple[Phase, ...] = ()
-    if settings["sft"] and not settings["start_from"]:
+    if schedule.has_sft(settings, load.task):
         sft_phases = workload.build_supervised_phases(replace(load, task="chat"), "rlhf", "sft")
-    if settings["algorithm"] == "dpo":
-        return (*sft_phases, *_dpo_phases(settings, load))
+    elif load.n_known_answers:
+        sft_phases = (workload.build_answer_phase(load),)
+    algorithm = schedule.resolve_algorithm(settings, load.task)
+    if algorithm in schedule.DIRECT_ALGORITHMS:
+        return (*sft_phases, *_direct_phases(settings, load, algorithm))
     reward_name = rule_rewards.resolve_reward(settings, load.task)
     reward_model_phases: tuple[Phase, ...] = ()
     if reward_name == "model" and load.task == "prefer":
@@ -65,14 +44,33 @@ def phases(settings: Settings, load: Workload) -> tuple[Phase, ...]:
     return (*sft_phases, *reward_model_phases, *_policy_phases(settings, load, reward_name))
 
 
-def _pair_texts(load: Workload) -> list[tuple[int, int]]:
-    """Tokens of each text and of its answer, two texts a pair; pairs that do not fit are left out."""
-    fitting_rows = [row for row in load.rows if _longest_of_pair(row) <= load.training.token_limit]
+def _completion_length(settings: Settings, load: Workload, reward_name: str) -> int:
+    """How long an answer may be in practice (tokens)."""
+    example_lengths = [row.completion_tokens for row in load.rows if row.completion_tokens]
+    return schedule.max_completion_length(settings, reward_name, example_lengths)
+
+
+def _pair_texts(load: Workload, max_answer_tokens: int) -> list[tuple[int, int]]:
+    """Tokens of each text and of its answer, two texts a pair; pairs that do not fit are left out.
+
+    Args:
+        load: What is to be done.
+        max_answer_tokens: Where an answer is cut.
+    """
+    cut_rows = [_cut_answers(row, max_answer_tokens) for row in load.rows]
+    fitting_rows = [row for row in cut_rows if _longest_of_pair(row) <= load.training.token_limit]
     texts = []
-    for row in fitting_rows or load.rows:
+    for row in fitting_rows or cut_rows:
         for answer_tokens in (row.completion_tokens, row.rejected_tokens):
-            texts.append((row.prompt_tokens + answer_tokens, answer_tokens))
+            if answer_tokens:
+                texts.append((row.prompt_tokens + answer_tokens, answer_tokens))
     return texts
+
+
+def _cut_answers(row: RowTokens, max_tokens: int) -> RowTokens:
+    return RowTokens(
+        row.prompt_tokens, min(row.completion_tokens, max_tokens), min(row.rejected_tokens, max_tokens)
+    )
 
 
 def _longest_of_pair(row: RowTokens) -> int:
@@ -82,9 +80,10 @@ def _longest_of_pair(row: RowTokens) -> int:
 
 def _reward_model_phases(settings: Settings, load: Workload) -> tuple[Phase, ...]:
     """The fit of the initial head on the training texts, the training, and its validations."""
-    epochs, batch_size = float(settings["reward_epochs"]), load.training.batch_size or 8
-    steps = math.ceil(load.n_train * epochs / batch_size)
-    texts = [(tokens, 0) for tokens, _ in _pair_texts(load)]
+    batch_size = load.training.batch_size or 8
+    steps = schedule.reward_steps(settings, load.n_train, batch_size, is_fresh=not settings["start_from"])
+    completion_length = _completion_length(settings, load, "model")
+    texts = [(tokens, 0) for tokens, _ in _pair_texts(load, completion_length)]
     n_train_texts, n_validation_texts = 2 * load.n_train, 2 * load.n_validation
     head = Phase(
         "head",
@@ -92,12 +91,17 @@ def _reward_model_phases(settings: Settings, load: Workload) -> tuple[Phase, ...
         head="classes",
         extra_models=1.0,
     )
+    if not steps:
+        kept_aside = workload.build_micro_batches(
+            texts, EVAL_BATCH_SIZE, n_validation_texts + 2 * load.n_test
+        )
+        return head, Phase("check", kept_aside, head="classes", extra_models=1.0)
     training = Phase(
         "reward",
         workload.build_micro_batches(texts, max(2, load.micro_batch_size), n_train_texts),
         "rlhf",
         with_gradients=True,
-        passes=epochs,
+        passes=steps * batch_size / load.n_train,
         optimizer_steps=steps,
         head="classes",
         extra_models=1.0,
@@ -116,19 +120,20 @@ def _reward_model_phases(settings: Settings, load: Workload) -> tuple[Phase, ...
 
 def _policy_phases(settings: Settings, load: Workload, reward_name: str) -> tuple[Phase, ...]:
     """The held-out answers, and of each step the writing, the scoring, the reference and the learning."""
-    example_lengths = [max(1, row.completion_tokens) for row in load.rows]
-    completion_length = max_completion_length(settings, reward_name, example_lengths)
-    num_generations, steps = int(settings["num_generations"]), int(settings["steps"])
+    completion_length = _completion_length(settings, load, reward_name)
+    num_generations = int(settings["num_generations"])
+    steps = schedule.practice_steps(settings, load.n_train, completion_length)
     prompt_lengths = _fitting_prompt_lengths(load, completion_length)
     prompts_per_step = min(int(settings["prompts_per_step"]), len(prompt_lengths))
     n_answers = num_generations * prompts_per_step * steps
     prompts = [(tokens, 0) for tokens in prompt_lengths]
     full_texts = [(tokens + completion_length, completion_length) for tokens in prompt_lengths]
     train_batches = workload.build_micro_batches(full_texts, num_generations, n_answers)
+    n_held_out = min(MAX_HELD_OUT_PROMPTS, load.n_validation + load.n_test)
     extra_models = 1.0 if reward_name == "model" else 0.0
     held_out_answers = Phase(
         "ask",
-        workload.build_micro_batches(prompts, EVAL_BATCH_SIZE, MAX_HELD_OUT_PROMPTS),
+        workload.build_micro_batches(prompts, EVAL_BATCH_SIZE, n_held_out),
         passes=2,
         new_tokens=completion_length,
         extra_models=extra_models,
@@ -168,14 +173,27 @@ def _fitting_prompt_lengths(load: Workload, completion_length: int) -> list[int]
     return lengths or [load.rows[0].prompt_tokens]
 
 
-def _dpo_phases(settings: Settings, load: Workload) -> tuple[Phase, ...]:
-    """The reference's passes, the training, and its validations."""
-    steps, batch_size = int(settings["steps"]), min(load.training.batch_size or 8, load.n_train)
-    texts = _pair_texts(load)
-    train_batches = workload.build_micro_batches(texts, max(2, load.micro_batch_size), 2 * batch_size * steps)
-    validation_batches = workload.build_micro_batches(texts, EVAL_BATCH_SIZE, 2 * load.n_validation)
-    return (
-        Phase("reference", train_batches, "rlhf", uses_trl=True),
-        Phase("dpo", train_batches, "rlhf", with_gradients=True, optimizer_steps=steps, uses_trl=True),
-        Phase("check", validation_batches, passes=3 + min(steps, load.training.eval_count)),
+def _direct_phases(settings: Settings, load: Workload, algorithm: str) -> tuple[Phase, ...]:
+    """The reference's passes where there is one, the training, and its validations.
+
+    KTO reads single answers, each with the answer to another question too, which tells the distance from the
+    reference; the others read two answers of each question.
+    """
+    is_single = algorithm == "kto"
+    texts = _pair_texts(load, load.training.token_limit)
+    answers_per_row = len(texts) / max(len(load.rows), 1) if is_single else 2
+    n_rows = round(load.n_train * answers_per_row) if is_single else load.n_train
+    batch_size = min(load.training.batch_size or 8, n_rows)
+    steps = schedule.direct_steps(settings, n_rows, batch_size)
+    n_texts = batch_size * steps * (1 if is_single else 2)
+    train_batches = workload.build_micro_batches(texts, max(2, load.micro_batch_size), n_texts)
+    n_validation_texts = load.n_validation * answers_per_row
+    validation_batches = workload.build_micro_batches(texts, EVAL_BATCH_SIZE, n_validation_texts)
+    training = Phase(
+        algorithm, train_batches, "rlhf", with_gradients=True, optimizer_steps=steps, uses_trl=True
     )
+    check = Phase("check", validation_batches, passes=3 + min(steps, load.training.eval_count))
+    if algorithm not in REFERENCE_PASSES:
+        return training, check
+    reference = Phase("reference", train_batches, "rlhf", passes=REFERENCE_PASSES[algorithm], uses_trl=True)
+    return reference, training, check

@@ -7,7 +7,7 @@ from typing import Any
 
 from studio.errors import NotPossible
 from studio.i18n import Message
-from studio.methods.rlhf_stages import iterate, policy, reward_model, rule_rewards
+from studio.methods.rlhf_stages import direct, iterate, policy, reward_model, rule_rewards, schedule
 from studio.methods.rlhf_stages import stage as stage_files
 from studio.methods.spec import StageMonitor, TrainingContext
 from studio.methods.training import supervised
@@ -39,9 +39,10 @@ def _run_stages(context: TrainingContext, outcomes: dict[str, str]) -> Any:
     policy_model, stopped = _fine_tune(context, outcomes)
     if stopped:
         return policy_model
-    if context.settings["algorithm"] == "dpo":
-        trained_model, stopped = policy.train_dpo(context, policy_model)
-        outcomes["dpo"] = _outcome(stopped)
+    algorithm = schedule.resolve_algorithm(context.settings, context.plan.task)
+    if algorithm in schedule.DIRECT_ALGORITHMS:
+        trained_model, stopped = direct.train(context, policy_model, algorithm)
+        outcomes[algorithm] = _outcome(stopped)
         return trained_model
     reward_name = rule_rewards.resolve_reward(context.settings, context.plan.task)
     scoring_model = None
@@ -67,7 +68,7 @@ def _fine_tune(context: TrainingContext, outcomes: dict[str, str]) -> tuple[Any,
     if stage_files.is_done(sft_folder):
         outcomes.setdefault("sft", REUSED)
         return _load_weights(context.model.unload(), sft_folder), False
-    if not context.settings["sft"]:
+    if not schedule.has_sft(context.settings, context.plan.task):
         outcomes["sft"] = SKIPPED
         return context.model.unload(), False
     monitors: list[StageMonitor] = []
@@ -113,7 +114,8 @@ def _train_reward_model(
     """Train a reward model that begins as the earlier run's, or else as the fine-tuned or the base model."""
     is_fresh = not stage_files.is_done(earlier_folder)
     start_folder = _language_model_folder(context) if is_fresh else earlier_folder
-    trained_model, stopped = reward_model.train(context, start_folder, is_fresh)
+    max_completion_length = policy.resolve_max_completion_length(context, "model")
+    trained_model, stopped = reward_model.train(context, start_folder, is_fresh, max_completion_length)
     outcomes["reward"] = _outcome(stopped)
     if not stopped:
         metrics = context.notes["reward_model"]

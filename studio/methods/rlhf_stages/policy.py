@@ -1,36 +1,62 @@
-"""The last stage of RLHF: the policy learns from its own scored answers (RLOO, GRPO) or from pairs (DPO)."""
+"""Practice, the last stage of RLHF: the policy learns from its own scored answers (RLOO, GRPO)."""
 
 import json
 import math
 from collections.abc import Callable, Sequence
-from statistics import mean
-from typing import Any
+from statistics import NormalDist, mean, stdev
+from typing import Any, NamedTuple
 
-import torch
 from transformers import TrainerCallback
-from trl import DPOConfig, DPOTrainer, GRPOConfig, GRPOTrainer, RLOOConfig, RLOOTrainer
+from trl import GRPOConfig, GRPOTrainer, RLOOConfig, RLOOTrainer
 
-from studio.data import collate, examples
-from studio.data.examples import IGNORE_INDEX, Encoded, Example
+from studio.data import examples
+from studio.data.examples import Example
 from studio.errors import BadData
 from studio.evaluate import answers
 from studio.i18n import Message
-from studio.methods.rlhf_stages import phases, reward_model, rule_rewards
+from studio.methods.rlhf_stages import reward_model, rule_rewards, schedule
 from studio.methods.rlhf_stages import stage as stage_files
-from studio.methods.rlhf_stages.phases import EVAL_BATCH_SIZE, LENGTH_HEADROOM, MAX_HELD_OUT_PROMPTS
+from studio.methods.rlhf_stages.phases import EVAL_BATCH_SIZE, MAX_HELD_OUT_PROMPTS
 from studio.methods.spec import Scores, TrainingContext
 from studio.models.shape import ModelShape
 
-Question = list[dict[str, str]]
-ScoreFunction = Callable[[Sequence[Question], Sequence[str]], list[float]]
-EncodedPair = tuple[Example, Encoded, Encoded]
+Turns = list[dict[str, str]]
+
+
+class Question(NamedTuple):
+    """A prompt, and its known answer where there is one."""
+
+    prompt: Turns
+    known_answer: str = ""
+
+
+class Attempt(NamedTuple):
+    """An answer of the policy to a question; `is_cut` where it had no room for its end."""
+
+    question: Question
+    text: str
+    is_cut: bool = False
+
+
+ScoreFunction = Callable[[Sequence[Attempt]], list[float]]
 # How many held-out prompts are saved with their answers, and how much of a text (characters).
 MAX_SAMPLES, MAX_SAMPLE_CHARS = 4, 1_000
 # So often in a stage a few answers are saved as they are at that time.
 SAMPLE_LOGS_PER_STAGE = 10
 TRAIN, HELD_OUT = 0, 1
+CONFIDENCE = 0.95
 NO_QUESTION_FITS = Message("No question leaves room for an answer of {answer} tokens within {length} tokens.")
 NO_QUESTION_FITS_TO_DO = Message("Allow longer texts (max_length), or shorter answers.")
+NO_KNOWN_ANSWER = Message("None of these questions has a known answer to check against.")
+NO_KNOWN_ANSWER_TO_DO = Message("Choose the column of the known answers (answer), or a rule as the reward.")
+QUESTIONS_SEEN = Message(
+    "Practice asked {seen:,} of {total:,} questions, {generations} answers of at most {tokens} tokens to "
+    "each."
+)
+REWARD_CHANGE = Message(
+    "On {count} kept-aside questions the score changed by {change:+.3g} on average ({low:+.3g} to "
+    "{high:+.3g} with 95% confidence); answers went from {before:.0f} to {after:.0f} tokens."
+)
 
 
 def learning_rate(shape: ModelShape) -> float:
@@ -49,27 +75,41 @@ class SampleLogger(TrainerCallback):  # type: ignore[misc] # transformers ships 
         context: The training, in whose folder `stages/samples.jsonl` is written.
         score: The reward.
         steps: Steps of the stage.
+        stop_ids: The tokens that end an answer.
     """
 
-    def __init__(self, context: TrainingContext, score: ScoreFunction, steps: int) -> None:
+    def __init__(
+        self, context: TrainingContext, score: ScoreFunction, steps: int, stop_ids: frozenset[int]
+    ) -> None:
         self.path = stage_files.folder(context, "samples.jsonl")
         self.path.parent.mkdir(parents=True, exist_ok=True)
         self.path.write_text("", encoding="utf-8")
-        self.score = score
+        self.score, self.stop_ids = score, stop_ids
         self.interval = max(1, steps // SAMPLE_LOGS_PER_STAGE)
         self.kl: list[float] = []
         self._last_logged_step = -1
 
     def reward(
-        self, prompts: list[Question], completions: list[list[dict[str, str]]], trainer_state: Any, **_: Any
+        self,
+        prompts: list[Turns],
+        completions: list[list[dict[str, str]]],
+        completion_ids: list[list[int]],
+        known_answer: list[str],
+        trainer_state: Any,
+        **_: Any,
     ) -> list[float]:
         """The rewards of a step's answers, as a TRL reward function."""
-        texts = [completion[0]["content"] for completion in completions]
-        rewards = self.score(prompts, texts)
+        attempts = [
+            Attempt(Question(prompt, known), completion[0]["content"], not self.stop_ids & {*ids[-1:]})
+            for prompt, known, completion, ids in zip(
+                prompts, known_answer, completions, completion_ids, strict=True
+            )
+        ]
+        rewards = self.score(attempts)
         step = int(trainer_state.global_step)
         if step % self.interval == 0 and step != self._last_logged_step:
             self._last_logged_step = step
-            self._write_samples(step + 1, prompts, texts, rewards)
+            self._write_samples(step + 1, attempts, rewards)
         return rewards
 
     def on_log(
@@ -79,19 +119,17 @@ class SampleLogger(TrainerCallback):  # type: ignore[misc] # transformers ships 
         if logs and logs.get("kl") is not None:
             self.kl.append(float(logs["kl"]))
 
-    def _write_samples(
-        self, step: int, prompts: Sequence[Question], texts: Sequence[str], rewards: Sequence[float]
-    ) -> None:
-        stride = max(1, len(texts) // MAX_SAMPLES)
+    def _write_samples(self, step: int, attempts: Sequence[Attempt], rewards: Sequence[float]) -> None:
+        stride = max(1, len(attempts) // MAX_SAMPLES)
         with self.path.open("a", encoding="utf-8") as file:
-            for index in list(range(0, len(texts), stride))[:MAX_SAMPLES]:
-                sample = build_sample(prompts[index], answer=texts[index], reward=rewards[index])
+            for attempt, reward in list(zip(attempts, rewards, strict=True))[::stride][:MAX_SAMPLES]:
+                sample = build_sample(attempt.question, answer=attempt.text, reward=reward)
                 file.write(json.dumps({"step": step, **sample}, ensure_ascii=False) + "\n")
 
 
 def build_sample(question: Question, **values: str | float) -> dict[str, Any]:
     """A prompt with answers and rewards, its texts short enough to save."""
-    sample: dict[str, Any] = {"question": question[-1]["content"][:MAX_SAMPLE_CHARS]}
+    sample: dict[str, Any] = {"question": question.prompt[-1]["content"][:MAX_SAMPLE_CHARS]}
     for name, value in values.items():
         sample[name] = value[:MAX_SAMPLE_CHARS] if isinstance(value, str) else round(value, 4)
     return sample
@@ -100,84 +138,117 @@ def build_sample(question: Question, **values: str | float) -> dict[str, Any]:
 def resolve_max_completion_length(context: TrainingContext, reward_name: str) -> int:
     """How long an answer may be while the policy trains (tokens)."""
     example_lengths = [len(ids) for ids in _example_completion_ids(context)]
-    return phases.max_completion_length(context.settings, reward_name, example_lengths)
+    return schedule.max_completion_length(context.settings, reward_name, example_lengths)
 
 
 def _example_completion_ids(context: TrainingContext) -> list[list[int]]:
-    """The token ids of the example answers."""
-    texts = [examples.to_messages(example)[-1]["content"] for example in context.examples[TRAIN]]
+    """The token ids of the example answers; none where there are questions alone."""
+    texts = [text for example in context.examples[TRAIN] if (text := examples.answer_text(example))]
     return [list(context.tokenizer(text, add_special_tokens=False)["input_ids"]) for text in texts]
 
 
 def build_scorer(
     context: TrainingContext, reward_name: str, scoring_model: Any, max_completion_length: int
 ) -> ScoreFunction:
-    """The reward as a function of prompts and answers: a reward model's score, or a rule on the answer alone.
+    """The reward of answers: a reward model's score, whether it is the known answer, or a rule on it alone.
 
     A rule on the length aims, where no length is set, at the usual length of the examples as far as an
     answer has room.
     """
     if reward_name == "model":
-        return lambda prompts, texts: _score_with_model(context, scoring_model, prompts, texts)
-    max_example_tokens = int(max_completion_length / LENGTH_HEADROOM)
+        return lambda attempts: _score_with_model(context, scoring_model, attempts)
+    if reward_name == "answer":
+        check = str(context.settings["answer_check"])
+        return lambda attempts: [score_known_answer(attempt, check) for attempt in attempts]
+    max_example_tokens = max_completion_length
     example_texts = [
         context.tokenizer.decode(ids[:max_example_tokens]) for ids in _example_completion_ids(context)
     ]
-    length = int(context.settings["reward_length"]) or rule_rewards.usual_length(example_texts)
+    length = int(context.settings["reward_length"]) or rule_rewards.usual_length(example_texts or [""])
     rule = rule_rewards.build_rule(reward_name, str(context.settings["reward_text"]), length)
-    return lambda prompts, texts: [rule(text) for text in texts]
+    return lambda attempts: [rule(attempt.text) for attempt in attempts]
+
+
+def score_known_answer(attempt: Attempt, check: str) -> float:
+    """1 where an answer is the known one, else 0; one that was cut off has not been given yet."""
+    is_right = answers.is_correct(attempt.text, attempt.question.known_answer, check)
+    return float(is_right and not attempt.is_cut)
 
 
 def _score_with_model(
-    context: TrainingContext, scoring_model: Any, prompts: Sequence[Question], texts: Sequence[str]
+    context: TrainingContext, scoring_model: Any, attempts: Sequence[Attempt]
 ) -> list[float]:
     conversations = [
-        reward_model.encode_conversation(context.tokenizer, prompt, text)
-        for prompt, text in zip(prompts, texts, strict=True)
+        reward_model.encode_conversation(
+            context.tokenizer, attempt.question.prompt, attempt.text, attempt.is_cut
+        )
+        for attempt in attempts
     ]
     return reward_model.score(scoring_model, context.tokenizer, conversations)
 
 
-def select_prompts(context: TrainingContext, split: int, max_prompt_tokens: int) -> list[Question]:
-    """The distinct prompts of a split (TRAIN or HELD_OUT) with at most so many tokens, in their order."""
-    prompts = [examples.to_prompt_messages(example) for example in context.examples[split]]
-    unique_prompts = {json.dumps(prompt): prompt for prompt in prompts}
+def select_questions(
+    context: TrainingContext, rows: Sequence[Example], max_prompt_tokens: int, needs_answer: bool
+) -> list[Question]:
+    """The distinct questions of examples with at most so many tokens, in their order.
+
+    Args:
+        context: The training.
+        rows: The examples.
+        max_prompt_tokens: The most tokens of a prompt.
+        needs_answer: Whether a question without a known answer that can be checked is left out.
+    """
+    questions = {}
+    for example in rows:
+        prompt = examples.to_prompt_messages(example)
+        known_answer = example.get("answer") or examples.answer_text(example)
+        is_known = bool(known_answer) and _can_be_checked(known_answer, str(context.settings["answer_check"]))
+        if is_known or not needs_answer:
+            questions[json.dumps(prompt)] = Question(prompt, known_answer)
     return [
-        prompt
-        for prompt in unique_prompts.values()
-        if len(_encode_prompt(context, prompt)) <= max_prompt_tokens
+        question
+        for question in questions.values()
+        if len(_encode_prompt(context, question.prompt)) <= max_prompt_tokens
     ]
 
 
-def _encode_prompt(context: TrainingContext, prompt: Question) -> list[int]:
+def _can_be_checked(known_answer: str, check: str) -> bool:
+    """Whether there is a number where numbers are compared."""
+    return check != "number" or answers.has_number(known_answer)
+
+
+def _encode_prompt(context: TrainingContext, prompt: Turns) -> list[int]:
     return examples.apply_chat_template(context.tokenizer, prompt, add_generation_prompt=True)
 
 
 def generate_and_score(
     context: TrainingContext,
     model: Any,
-    prompts: Sequence[Question],
+    questions: Sequence[Question],
     score: ScoreFunction,
     max_completion_length: int,
 ) -> tuple[Scores, list[str], list[float]]:
-    """Answer prompts with greedy decoding and score the answers.
+    """Answer questions with greedy decoding and score the answers.
 
     Returns:
         Their mean `reward`, mean `completion_length` (tokens) and `clipped_ratio` (share without an end);
         the answers; their rewards.
     """
     completion_ids: list[list[int]] = []
-    for start in range(0, len(prompts), EVAL_BATCH_SIZE):
-        batch = [_encode_prompt(context, prompt) for prompt in prompts[start : start + EVAL_BATCH_SIZE]]
+    for start in range(0, len(questions), EVAL_BATCH_SIZE):
+        batch = [
+            _encode_prompt(context, question.prompt)
+            for question in questions[start : start + EVAL_BATCH_SIZE]
+        ]
         completion_ids += answers.generate(model, context.tokenizer, batch, max_completion_length)
     texts = [context.tokenizer.decode(ids, skip_special_tokens=True) for ids in completion_ids]
-    rewards = score(prompts, texts)
     stop_ids = answers.stop_token_ids(model, context.tokenizer)
-    n_clipped = sum(not ids or ids[-1] not in stop_ids for ids in completion_ids)
+    is_cut = [not ids or ids[-1] not in stop_ids for ids in completion_ids]
+    rewards = score([Attempt(*attempt) for attempt in zip(questions, texts, is_cut, strict=True)])
     scores = {
         "reward": mean(rewards),
         "completion_length": mean(map(len, completion_ids)),
-        "clipped_ratio": n_clipped / len(completion_ids),
+        "clipped_ratio": mean(is_cut),
     }
     return scores, texts, rewards
 
@@ -197,60 +268,110 @@ def train_policy(
         The trained policy, and whether training was stopped before its end.
 
     Raises:
-        BadData: No prompt leaves room for an answer.
+        BadData: No prompt leaves room for an answer, or no answer is known.
     """
     max_completion_length = resolve_max_completion_length(context, reward_name)
-    max_length = context.plan.training.token_limit
-    max_prompt_tokens = max_length - max_completion_length
-    train_prompts = select_prompts(context, TRAIN, max_prompt_tokens)
-    held_out_prompts = select_prompts(context, HELD_OUT, max_prompt_tokens)[:MAX_HELD_OUT_PROMPTS]
-    if not train_prompts or not held_out_prompts:
-        raise BadData(
-            NO_QUESTION_FITS, NO_QUESTION_FITS_TO_DO, answer=max_completion_length, length=max_length
-        )
+    questions, held_out = _split_questions(context, reward_name, max_completion_length)
+    steps = schedule.practice_steps(context.settings, len(questions), max_completion_length)
     score = build_scorer(context, reward_name, scoring_model, max_completion_length)
-    sample_logger = SampleLogger(context, score, int(context.settings["steps"]))
-    before, texts_before, _ = generate_and_score(
-        context, policy, held_out_prompts, score, max_completion_length
+    stop_ids = answers.stop_token_ids(policy, context.tokenizer)
+    sample_logger = SampleLogger(context, score, steps, stop_ids)
+    before, texts_before, rewards_before = generate_and_score(
+        context, policy, held_out, score, max_completion_length
     )
-    trainer = _build_policy_trainer(context, policy, train_prompts, sample_logger, max_completion_length)
+    trainer = _build_policy_trainer(context, policy, questions, sample_logger, max_completion_length)
     monitor = stage_files.run_trainer(context, "rl", trainer, None, [sample_logger])
     trained_policy = stage_files.merge_adapter(trainer.model)
     after, texts_after, rewards = generate_and_score(
-        context, trained_policy, held_out_prompts, score, max_completion_length
+        context, trained_policy, held_out, score, max_completion_length
     )
-    compared = list(zip(held_out_prompts, texts_before, texts_after, rewards, strict=True))
-    context.notes["rl"] = {
+    compared = list(zip(held_out, texts_before, texts_after, rewards, strict=True))
+    n_seen = min(monitor.step * int(context.settings["prompts_per_step"]), len(questions))
+    values = {
         "reward": reward_name,
-        "questions": {"train": len(train_prompts), "held_out": len(held_out_prompts)},
+        "questions": {"train": len(questions), "seen": n_seen, "held_out": len(held_out)},
         "answer_tokens": max_completion_length,
         "before": before,
         "after": after,
+        "change": paired_change(rewards_before, rewards),
         "kl": mean(sample_logger.kl[-5:]) if sample_logger.kl else None,
         "steps": monitor.step,
         "samples": [
-            build_sample(prompt, before=text_before, after=text_after, reward=reward)
-            for prompt, text_before, text_after, reward in compared[:MAX_SAMPLES]
+            build_sample(question, before=text_before, after=text_after, reward=reward)
+            for question, text_before, text_after, reward in compared[:MAX_SAMPLES]
         ],
     }
+    context.add_note("rl", values, *_describe(context, values))
     return trained_policy, monitor.stopped
+
+
+def _split_questions(
+    context: TrainingContext, reward_name: str, max_completion_length: int
+) -> tuple[list[Question], list[Question]]:
+    """The questions to practise on, and those kept aside: of validation and test, as no state is chosen."""
+    max_length = context.plan.training.token_limit
+    max_prompt_tokens, needs_answer = max_length - max_completion_length, reward_name == "answer"
+    kept_aside = [*context.examples[HELD_OUT], *context.test_examples]
+    if needs_answer and not any(
+        example.get("answer") or examples.answer_text(example) for example in kept_aside
+    ):
+        raise BadData(NO_KNOWN_ANSWER, NO_KNOWN_ANSWER_TO_DO)
+    questions, held_out = (
+        select_questions(context, rows, max_prompt_tokens, needs_answer)
+        for rows in (context.examples[TRAIN], kept_aside)
+    )
+    if not questions or not held_out:
+        raise BadData(
+            NO_QUESTION_FITS, NO_QUESTION_FITS_TO_DO, answer=max_completion_length, length=max_length
+        )
+    return questions, held_out[:MAX_HELD_OUT_PROMPTS]
+
+
+def paired_change(before: Sequence[float], after: Sequence[float]) -> dict[str, float]:
+    """The mean change of the same questions' scores, and its 95 % confidence interval, `low` to `high`.
+
+    Mean ± 1.96 standard errors of the differences; at least two questions.
+    """
+    changes = [new - old for old, new in zip(before, after, strict=True)]
+    z = NormalDist().inv_cdf((1 + CONFIDENCE) / 2)
+    margin = z * stdev(changes) / math.sqrt(len(changes))
+    return {"mean": mean(changes), "low": mean(changes) - margin, "high": mean(changes) + margin}
+
+
+def _describe(context: TrainingContext, values: dict[str, Any]) -> tuple[Message, Message]:
+    """What practice saw, and what came of it."""
+    seen = QUESTIONS_SEEN.format(
+        seen=values["questions"]["seen"],
+        total=values["questions"]["train"],
+        generations=int(context.settings["num_generations"]),
+        tokens=values["answer_tokens"],
+    )
+    change = REWARD_CHANGE.format(
+        count=values["questions"]["held_out"],
+        change=values["change"]["mean"],
+        low=values["change"]["low"],
+        high=values["change"]["high"],
+        before=values["before"]["completion_length"],
+        after=values["after"]["completion_length"],
+    )
+    return seen, change
 
 
 def _build_policy_trainer(
     context: TrainingContext,
     policy: Any,
-    train_prompts: Sequence[Question],
+    questions: Sequence[Question],
     sample_logger: SampleLogger,
     max_completion_length: int,
 ) -> Any:
     settings = context.settings
     num_generations = int(settings["num_generations"])
-    prompts_per_step = min(int(settings["prompts_per_step"]), len(train_prompts))
+    prompts_per_step = min(int(settings["prompts_per_step"]), len(questions))
     rate = float(settings["last_rate"]) or learning_rate(stage_files.model_shape(policy))
     trainer_arguments = stage_files.trl_arguments(
         context,
         "rl",
-        int(settings["steps"]),
+        schedule.practice_steps(settings, len(questions), max_completion_length),
         rate,
         per_device_train_batch_size=num_generations,
         gradient_accumulation_steps=prompts_per_step,
@@ -260,123 +381,16 @@ def _build_policy_trainer(
         max_completion_length=max_completion_length,
         beta=float(settings["beta"]),
     )
-    uses_grpo = settings["algorithm"] == "grpo"
+    uses_grpo = schedule.resolve_algorithm(settings, context.plan.task) == "grpo"
     config_class, trainer_class = (GRPOConfig, GRPOTrainer) if uses_grpo else (RLOOConfig, RLOOTrainer)
     return trainer_class(
         model=policy,
         reward_funcs=sample_logger.reward,
         args=config_class(**trainer_arguments),
-        train_dataset=stage_files.build_dataset(prompt=train_prompts),
-        processing_class=context.tokenizer,
-        peft_config=stage_files.lora_config(context, policy, "CAUSAL_LM"),
-    )
-
-
-def train_dpo(context: TrainingContext, policy: Any) -> tuple[Any, bool]:
-    """Train the policy on the pairs directly (DPO); its metrics are written into `context.notes["dpo"]`.
-
-    Returns:
-        The trained policy, and whether training was stopped before its end.
-
-    Raises:
-        BadData: No pair fits into the longest length.
-    """
-    max_length, beta = context.plan.training.token_limit, float(context.settings["beta"])
-    train_pairs, held_out_pairs = (_encode_pairs(context, split, max_length) for split in (TRAIN, HELD_OUT))
-    if not train_pairs or not held_out_pairs:
-        raise BadData(NO_QUESTION_FITS, NO_QUESTION_FITS_TO_DO, answer=1, length=max_length)
-    trainer = _build_dpo_trainer(context, policy, [example for example, _, _ in train_pairs])
-    # Nothing has been trained yet: these are the margins of the reference.
-    start_margins = _log_prob_margins(trainer.model, context, held_out_pairs)
-
-    def score_against_start(margins: Sequence[float]) -> Scores:
-        changes = [beta * (new - old) for new, old in zip(margins, start_margins, strict=True)]
-        return reward_model.score_margins(changes)
-
-    def validate() -> Scores:
-        return score_against_start(_log_prob_margins(trainer.model, context, held_out_pairs))
-
-    monitor = stage_files.run_trainer(context, "dpo", trainer, validate)
-    end_margins = _log_prob_margins(trainer.model, context, held_out_pairs)
-    context.notes["dpo"] = {
-        "pairs": {
-            "train": len(train_pairs),
-            "held_out": len(held_out_pairs),
-            "too_long": sum(map(len, context.examples)) - len(train_pairs) - len(held_out_pairs),
-        },
-        "before": {"loss": math.log(2), "preferred": _positive_share(start_margins)},
-        "after": {**score_against_start(end_margins), "preferred": _positive_share(end_margins)},
-        "best_step": monitor.best_step,
-        "steps": monitor.step,
-    }
-    return stage_files.merge_adapter(trainer.model), monitor.stopped
-
-
-def _build_dpo_trainer(context: TrainingContext, policy: Any, rows: Sequence[Example]) -> Any:
-    batch_size = min(context.plan.training.batch_size or 8, len(rows))
-    rate = float(context.settings["last_rate"]) or learning_rate(stage_files.model_shape(policy))
-    trainer_arguments = stage_files.trl_arguments(
-        context,
-        "dpo",
-        int(context.settings["steps"]),
-        rate,
-        max_length=None,
-        beta=float(context.settings["beta"]),
-        **stage_files.pair_batch_sizes(context, batch_size),
-    )
-    return DPOTrainer(
-        model=policy,
-        args=DPOConfig(**trainer_arguments),
         train_dataset=stage_files.build_dataset(
-            prompt=[examples.to_prompt_messages(example) for example in rows],
-            chosen=[[_assistant_message(example["chosen"])] for example in rows],
-            rejected=[[_assistant_message(example["rejected"])] for example in rows],
+            prompt=[question.prompt for question in questions],
+            known_answer=[question.known_answer for question in questions],
         ),
         processing_class=context.tokenizer,
         peft_config=stage_files.lora_config(context, policy, "CAUSAL_LM"),
     )
-
-
-def _encode_pairs(context: TrainingContext, split: int, max_length: int) -> list[EncodedPair]:
-    """Each pair with its two conversations, of which the answers are trained; pairs too long are left out."""
-    encoded_pairs = []
-    for example in context.examples[split]:
-        prompt = examples.to_prompt_messages(example)
-        better, worse = (
-            examples.encode_chat([*prompt, _assistant_message(example[name])], context.tokenizer, max_length)
-            for name in ("chosen", "rejected")
-        )
-        if better and worse and not better.truncated and not worse.truncated:
-            encoded_pairs.append((example, better, worse))
-    return encoded_pairs
-
-
-def _assistant_message(text: str) -> dict[str, str]:
-    return {"role": "assistant", "content": text}
-
-
-def _positive_share(margins: Sequence[float]) -> float:
-    return sum(margin > 0 for margin in margins) / len(margins)
-
-
-def _log_prob_margins(
-    model: Any, context: TrainingContext, encoded_pairs: Sequence[EncodedPair]
-) -> list[float]:
-    """log P(better answer) − log P(worse answer) of each pair (nats). The model keeps its mode."""
-    rows = [encoded for _, *conversations in encoded_pairs for encoded in conversations]
-    collator = collate.build_collator("chat", context.tokenizer)
-    was_training = model.training
-    model.eval()
-    log_probs: list[float] = []
-    for start in range(0, len(rows), EVAL_BATCH_SIZE):
-        batch = collator([vars(encoded) for encoded in rows[start : start + EVAL_BATCH_SIZE]])
-        tensors = {name: tensor.to(model.device) for name, tensor in batch.items()}
-        labels = tensors.pop("labels")[:, 1:]
-        with torch.no_grad():
-            logits = model(**tensors).logits.float()
-        losses = torch.nn.functional.cross_entropy(
-            logits.transpose(1, 2), labels, ignore_index=IGNORE_INDEX, reduction="none"
-        )
-        log_probs += (-losses.sum(1)).tolist()
-    model.train(was_training)
-    return [better - worse for better, worse in zip(log_probs[::2], log_probs[1::2], strict=True)]

@@ -1,6 +1,5 @@
 """The reward model: learns from pairs which of two answers people prefer, and then scores any answer."""
 
-import contextlib
 import math
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -11,8 +10,10 @@ from trl import RewardConfig, RewardTrainer
 
 from studio.data import examples
 from studio.data.examples import Example
+from studio.data.quality import surface_rules
 from studio.errors import BadData, NotPossible
 from studio.i18n import Message
+from studio.methods.rlhf_stages import schedule
 from studio.methods.rlhf_stages import stage as stage_files
 from studio.methods.spec import Scores, StopRequested, TrainingContext
 from studio.models import load as models
@@ -39,11 +40,29 @@ class Pair(NamedTuple):
     rejected: list[int]
 
 
-def encode_conversation(tokenizer: Any, question: Sequence[dict[str, str]], answer: str) -> list[int]:
-    """The token ids of a conversation under the chat template: the same in training and in use."""
-    return examples.apply_chat_template(
-        tokenizer, [*question, {"role": "assistant", "content": answer}], add_generation_prompt=False
-    )
+def encode_conversation(
+    tokenizer: Any, question: Sequence[dict[str, str]], answer: str, is_cut: bool = False
+) -> list[int]:
+    """The token ids of a conversation under the chat template: the same in training and in use.
+
+    An answer that was cut off has no end of its turn.
+    """
+    if not is_cut:
+        return examples.apply_chat_template(
+            tokenizer, [*question, {"role": "assistant", "content": answer}], add_generation_prompt=False
+        )
+    prompt_ids = examples.apply_chat_template(tokenizer, question, add_generation_prompt=True)
+    return prompt_ids + list(tokenizer(answer, add_special_tokens=False)["input_ids"])
+
+
+def encode_answer(
+    tokenizer: Any, question: Sequence[dict[str, str]], answer: str, max_tokens: int
+) -> list[int]:
+    """The token ids of a conversation whose answer is cut off where practice would cut it (tokens)."""
+    answer_ids = list(tokenizer(answer, add_special_tokens=False)["input_ids"])
+    if len(answer_ids) <= max_tokens:
+        return encode_conversation(tokenizer, question, answer)
+    return encode_conversation(tokenizer, question, tokenizer.decode(answer_ids[:max_tokens]), is_cut=True)
 
 
 def running_mean(hidden: torch.Tensor) -> torch.Tensor:
@@ -107,14 +126,23 @@ def load(folder: Path, seed: int, is_fresh: bool = False) -> Any:
     return model
 
 
-def encode_pairs(rows: Sequence[Example], tokenizer: Any, max_length: int) -> list[Pair]:
-    """The pairs of which neither conversation has more than `max_length` tokens."""
+def encode_pairs(
+    rows: Sequence[Example], tokenizer: Any, max_length: int, max_completion_length: int
+) -> list[Pair]:
+    """The pairs, their answers cut where practice would cut them, of which neither is longer than allowed.
+
+    Args:
+        rows: The examples; those without a better or without a worse answer make no pair.
+        tokenizer: The model's tokenizer.
+        max_length: The most tokens of a conversation.
+        max_completion_length: The most tokens of an answer.
+    """
     encoded_pairs = []
-    for example in rows:
+    for example in filter(examples.is_whole_pair, rows):
         prompt = examples.to_prompt_messages(example)
         pair = Pair(
-            chosen=encode_conversation(tokenizer, prompt, example["chosen"]),
-            rejected=encode_conversation(tokenizer, prompt, example["rejected"]),
+            chosen=encode_answer(tokenizer, prompt, example["chosen"], max_completion_length),
+            rejected=encode_answer(tokenizer, prompt, example["rejected"], max_completion_length),
         )
         if max(map(len, pair)) <= max_length:
             encoded_pairs.append(pair)
@@ -226,7 +254,9 @@ def score_margins(margins: Sequence[float]) -> Scores:
     }
 
 
-def train(context: TrainingContext, start_folder: Path, is_fresh: bool) -> tuple[Any, bool]:
+def train(
+    context: TrainingContext, start_folder: Path, is_fresh: bool, max_completion_length: int
+) -> tuple[Any, bool]:
     """Train a reward model on the context's pairs.
 
     Its metrics are written into `context.notes["reward_model"]`.
@@ -235,6 +265,7 @@ def train(context: TrainingContext, start_folder: Path, is_fresh: bool) -> tuple
         context: The training.
         start_folder: The weights it begins with: a reward model's, or where `is_fresh` a language model's.
         is_fresh: Whether the head is new.
+        max_completion_length: Where practice cuts an answer off (tokens): so much of one is read.
 
     Returns:
         The reward model, and whether training was stopped before its end.
@@ -244,17 +275,27 @@ def train(context: TrainingContext, start_folder: Path, is_fresh: bool) -> tuple
     """
     model = load(start_folder, context.plan.training.seed, is_fresh)
     tokenizer, max_length = context.tokenizer, context.plan.training.token_limit
-    train_pairs, held_out_pairs = (encode_pairs(rows, tokenizer, max_length) for rows in context.examples)
+    train_pairs, held_out_pairs = (
+        encode_pairs(rows, tokenizer, max_length, max_completion_length) for rows in context.examples
+    )
     if not train_pairs or not held_out_pairs:
         raise BadData(
             Message("No pair fits into {length} tokens: the reward model must read both answers whole."),
             Message("Allow longer texts (max_length), or bring shorter answers."),
             length=max_length,
         )
-    if is_fresh:
-        with contextlib.suppress(StopRequested):  # the stage then ends after its first step
-            fit_initial_head(model, tokenizer, train_pairs, context.report_progress)
-    trainer = _build_trainer(context, model, train_pairs)
+    stopped = is_fresh and _fit_head_unless_stopped(context, model, train_pairs)
+    batch_size = min(context.plan.training.batch_size or 8, len(train_pairs))
+    steps = schedule.reward_steps(context.settings, len(train_pairs), batch_size, is_fresh)
+    if not steps and not stopped:
+        # No state was chosen by the validation pairs, so they tell as much as the test's.
+        test_pairs = encode_pairs(context.test_examples, tokenizer, max_length, max_completion_length)
+        held_out_pairs = held_out_pairs + test_pairs
+        scores = evaluate_pairs(model, tokenizer, held_out_pairs)
+        _note(context, train_pairs, held_out_pairs, {"before": scores, "after": scores, "steps": 0})
+        return model, False
+    # One that was asked to stop ends after its first step.
+    trainer = _build_trainer(context, model, train_pairs, max(steps, 1))
 
     def validate() -> Scores:
         return evaluate_pairs(trainer.model, tokenizer, held_out_pairs)
@@ -263,26 +304,50 @@ def train(context: TrainingContext, start_folder: Path, is_fresh: bool) -> tuple
     merged_model = stage_files.merge_adapter(trainer.model)
     # In the format in which it will be loaded again.
     merged_model.score.weight.data = merged_model.score.weight.data.to(merged_model.dtype)
+    training = {
+        "before": monitor.initial_scores,
+        "after": evaluate_pairs(merged_model, tokenizer, held_out_pairs),
+        "best_step": monitor.best_step,
+        "steps": monitor.step,
+    }
+    _note(context, train_pairs, held_out_pairs, training)
+    return merged_model, monitor.stopped
+
+
+def _fit_head_unless_stopped(context: TrainingContext, model: Any, train_pairs: Sequence[Pair]) -> bool:
+    """Fit the head; returns whether the run was asked to stop meanwhile, which leaves the head as it was."""
+    try:
+        fit_initial_head(model, context.tokenizer, train_pairs, context.report_progress)
+    except StopRequested:
+        return True
+    return False
+
+
+def _note(
+    context: TrainingContext,
+    train_pairs: Sequence[Pair],
+    held_out_pairs: Sequence[Pair],
+    training: dict[str, Any],
+) -> None:
+    """Note for the report what the reward model has read and how it ranks the pairs kept aside."""
+    n_all = sum(len(rows) for rows in (*context.examples, context.test_examples))
     n_longer = sum(len(pair.chosen) > len(pair.rejected) for pair in held_out_pairs)
     context.notes["reward_model"] = {
         "pairs": {
             "train": len(train_pairs),
             "held_out": len(held_out_pairs),
-            "too_long": sum(map(len, context.examples)) - len(train_pairs) - len(held_out_pairs),
+            "too_long": max(0, n_all - len(train_pairs) - len(held_out_pairs)),
         },
-        "before": monitor.initial_scores,
-        "after": evaluate_pairs(merged_model, tokenizer, held_out_pairs),
-        "best_step": monitor.best_step,
-        "steps": monitor.step,
         # The accuracy of a reward model that only looks at the length.
         "the_longer_one_is_better": n_longer / len(held_out_pairs),
+        # The accuracy of the best rule on the surface of the training pairs.
+        "surface": surface_rules.measure_held_out(*context.examples),
+        **training,
     }
-    return merged_model, monitor.stopped
 
 
-def _build_trainer(context: TrainingContext, model: Any, train_pairs: Sequence[Pair]) -> Any:
+def _build_trainer(context: TrainingContext, model: Any, train_pairs: Sequence[Pair], steps: int) -> Any:
     batch_size = min(context.plan.training.batch_size or 8, len(train_pairs))
-    steps = math.ceil(len(train_pairs) * float(context.settings["reward_epochs"]) / batch_size)
     rate = float(context.settings["reward_rate"]) or DEFAULT_LEARNING_RATE
     trainer_arguments = stage_files.trl_arguments(
         context,

@@ -1,4 +1,4 @@
-"""Rewards that need no model: rules that a person can state, computed from the answer alone, 0 to 1."""
+"""Rewards that need no model: rules that a person can state, 0 to 1, and which reward suits the data."""
 
 import json
 import re
@@ -22,7 +22,12 @@ LENGTH_EXCEEDS_LIMIT = Message(
 MISSING_WORDS = Message("name the words an answer should contain, separated by commas")
 MISSING_PATTERN = Message("give the pattern (regular expression) an answer should match")
 INVALID_PATTERN = Message("expected a pattern (regular expression), but got {got}: {why}")
+NO_KNOWN_ANSWER_FOR_PAIRS = Message(
+    "the task {task} says which of two answers is better, not what is right; choose data or model"
+)
+NO_LENGTH_TO_AIM_AT = Message("questions alone show no usual length; give the words to aim at")
 Rule = Callable[[str], float]
+REWARD_BY_TASK: dict[Task, str] = {"prefer": "model", "prompts": "answer"}
 # Some patterns take for ever: one that was typed gets this long for an answer, and this much of the answer
 # (seconds, characters).
 MATCH_TIMEOUT_SECONDS, MAX_CHECKED_CHARS = 0.2, 4_000
@@ -34,14 +39,15 @@ SEPARATOR_PATTERN = re.compile(r"[,，;；\n]")
 
 
 def resolve_reward(settings: Settings, task: Task) -> str:
-    """The reward that the settings mean: model, contains, matches, length or json.
+    """The reward that the settings mean: model, answer, contains, matches, length or json.
 
-    "data" means what suits the data: a reward model where there are pairs, else the length of the examples.
+    "data" means what suits the data: a reward model where there are pairs, the known answer to a question
+    alone, else the length of the examples.
     """
     name = str(settings["reward"])
     if name != "data":
         return name
-    return "model" if task == "prefer" else "length"
+    return REWARD_BY_TASK.get(task, "length")
 
 
 def count_words(text: str) -> int:

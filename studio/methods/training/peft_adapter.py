@@ -8,6 +8,7 @@ from typing import Any
 
 from studio.errors import Problem
 from studio.i18n import Message
+from studio.methods import defaults
 from studio.methods.spec import ParameterCount, Settings, TrainingContext
 from studio.models.shape import ModelShape
 from studio.plan import Task
@@ -34,6 +35,8 @@ def without_expected_warnings() -> Iterator[None]:
 
 def learning_rate(shape: ModelShape, settings: Settings, task: Task) -> float:
     """2e-4 is usual for LoRA (ten times full fine-tuning's); models under 400 M learn better at more."""
+    if task == "classify" and shape.encoder:
+        return defaults.classifier_learning_rate("lora", shape)
     return 1e-3 if shape.total() < 400e6 else 2e-4
 
 
@@ -122,5 +125,16 @@ def load(base: Any, folder: Path) -> Any:
 
 
 def merge(base: Any, folder: Path) -> Any:
-    """The base with the change added into its own matrices."""
-    return load(base, folder).merge_and_unload()
+    """The base with the change added into its own matrices, and with the trained head in place of its own."""
+    return _unwrap_trained_copies(load(base, folder).merge_and_unload())
+
+
+def _unwrap_trained_copies(model: Any) -> Any:
+    """Put trained copies of modules where they belong; PEFT's LN tuning leaves them beside the originals."""
+    from peft.utils import ModulesToSaveWrapper  # noqa: PLC0415 - loads torch
+
+    for path, module in list(model.named_modules()):
+        if isinstance(module, ModulesToSaveWrapper):
+            parent, _, name = path.rpartition(".")
+            setattr(model.get_submodule(parent), name, module.modules_to_save[module.active_adapters[0]])
+    return model

@@ -11,6 +11,7 @@ import torch
 
 from studio.data import examples
 from studio.data.examples import IGNORE_INDEX, Encoded, Example
+from studio.data.quality import language_id
 from studio.errors import BadData
 from studio.evaluate import answers
 from studio.i18n import Message
@@ -21,6 +22,7 @@ from studio.methods.training.sampling_sizes import (
     SIMILARITY_QUESTIONS,
     SIMILARITY_SAMPLES,
     SIMILARITY_TOKENS,
+    full_answer_share,
 )
 from studio.storage import write_json
 
@@ -35,8 +37,19 @@ LOW_SELF_CONSISTENCY = Message(
     "Hardly two begin alike, so expect little of this method here: examples that have answers get further "
     "(with LoRA, for instance)."
 )
+FULL_ANSWERS = Message(
+    "Of {n_train:,} questions {n_full:,} ({share:.0%}) are learned with the whole answer, the others with "
+    "its first {prefix} tokens."
+)
 TOP_P = 0.95
-FIRST_STEP_INSTRUCTION = " Write only the first step towards the answer; it need not be complete."
+# The task template of the paper (Ji et al. 2025), and the same in Chinese.
+FIRST_STEP_REQUEST = (
+    " Please provide the initial step towards resolving the question. This step may serve as a foundation "
+    "but might not encompass the entire solution."
+)
+CHINESE_FIRST_STEP_REQUEST = "请给出解决这个问题的第一步。这一步可以作为基础，但不必涵盖完整的解答。"
+# So many questions tell the language of all.
+MAX_LANGUAGE_QUESTIONS = 200
 # Goes before the model's own chat template: puts a text before the user's messages.
 INSTRUCTION_TEMPLATE = (
     "{{%- set prefixed = namespace(messages=[]) -%}}"
@@ -67,24 +80,26 @@ def generate_rows(context: TrainingContext) -> tuple[list[Encoded], list[Encoded
     path = context.folder / "data" / "openings.json"
     if path.is_file():
         saved = json.loads(path.read_text(encoding="utf-8"))
-        _report_self_consistency(context, saved["notes"])
+        _report_openings(context, saved["notes"])
         saved_train, saved_validation = (
             [Encoded.from_json(row) for row in saved[split]] for split in ("train", "validation")
         )
         return saved_train, saved_validation
     torch.manual_seed(context.plan.training.seed)
-    train_examples, validation_examples = _select_short_questions(context)
-    sample_prompts = [_encode_question(context, example) for example in train_examples[:SIMILARITY_QUESTIONS]]
-    _report_self_consistency(context, measure_self_consistency(context, sample_prompts))
-
+    request = choose_first_step_request([example for rows in context.examples for example in rows])
+    train_examples, validation_examples = _select_short_questions(context, request)
     full_examples, opening_examples = _choose_full_answers(context, train_examples)
+    sample_prompts = [_encode_question(context, example) for example in train_examples[:SIMILARITY_QUESTIONS]]
+    consistency = measure_self_consistency(context, sample_prompts)
+    _report_openings(context, {**consistency, "n_train": len(train_examples), "n_full": len(full_examples)})
+
     sampler = _Sampler(context, total=len(train_examples) + len(validation_examples))
     prefix_length = int(context.settings["prefix_length"])
     train = []
     opening_prompts = [_encode_question(context, example) for example in opening_examples]
     openings = sampler.sample(opening_prompts, prefix_length)
     for example, completion_ids in zip(opening_examples, openings, strict=True):
-        train.append(_build_opening_row(context, example, completion_ids))
+        train.append(_build_opening_row(context, example, request, completion_ids))
     full_prompts = [_encode_question(context, example) for example in full_examples]
     free_tokens = context.plan.training.token_limit - max(map(len, full_prompts), default=0)
     full_tokens = max(prefix_length, min(MAX_COMPLETION_TOKENS, free_tokens))
@@ -110,12 +125,20 @@ def _prepend_instruction(context: TrainingContext) -> None:
         context.tokenizer.chat_template = prefix + context.tokenizer.chat_template
 
 
-def _select_short_questions(context: TrainingContext) -> tuple[list[Example], list[Example]]:
+def choose_first_step_request(rows: Sequence[Example]) -> str:
+    """The task template in the language of most questions: Chinese or else English, as in the paper."""
+    sample = rows[:: len(rows) // MAX_LANGUAGE_QUESTIONS + 1]
+    questions = [examples.to_prompt_messages(example)[-1]["content"] for example in sample]
+    is_chinese = language_id.detect_mix(questions).main == "zh"
+    return CHINESE_FIRST_STEP_REQUEST if is_chinese else FIRST_STEP_REQUEST
+
+
+def _select_short_questions(context: TrainingContext, request: str) -> tuple[list[Example], list[Example]]:
     """Training and validation examples whose question leaves space for an opening; else BadData."""
     max_length = context.plan.training.token_limit
     max_prompt_tokens = max_length - int(context.settings["prefix_length"])
     if context.settings["template"]:
-        max_prompt_tokens -= len(context.tokenizer(FIRST_STEP_INSTRUCTION)["input_ids"]) + 1
+        max_prompt_tokens -= len(context.tokenizer(request)["input_ids"]) + 1
     selected = []
     for examples_of_split in context.examples:
         lengths = [len(_encode_question(context, example)) for example in examples_of_split]
@@ -141,7 +164,8 @@ def _choose_full_answers(
     context: TrainingContext, train_examples: list[Example]
 ) -> tuple[list[Example], list[Example]]:
     """A random share of the examples, to be answered in full, and the others."""
-    n_full = round(float(context.settings["full_share"]) * len(train_examples))
+    share = full_answer_share(float(context.settings["full_share"]), len(train_examples))
+    n_full = round(share * len(train_examples))
     generator = random.Random(context.plan.training.seed)  # noqa: S311 - not for secrets
     full_indices = set(generator.sample(range(len(train_examples)), n_full))
     full_examples, opening_examples = [], []
@@ -186,11 +210,15 @@ def measure_self_consistency(context: TrainingContext, prompts: Sequence[list[in
     }
 
 
-def _report_self_consistency(context: TrainingContext, result: dict[str, Any]) -> None:
+def _report_openings(context: TrainingContext, result: dict[str, Any]) -> None:
+    """Note how alike openings are, and how many questions are learned with the whole answer."""
     n_same = result["alike"] * result["answers"]
     messages = [SELF_CONSISTENCY.format(**result, same=f"{n_same:.3g}")]
     if n_same <= MAX_CHANCE_MATCHES:
         messages.append(LOW_SELF_CONSISTENCY)
+    if "n_full" in result:  # runs of earlier studios did not note it
+        share = result["n_full"] / result["n_train"]
+        messages.append(FULL_ANSWERS.format(**result, share=share, prefix=context.settings["prefix_length"]))
     context.add_note("openings", result, *messages)
 
 
@@ -200,7 +228,9 @@ def _encode_question(context: TrainingContext, example: Example) -> list[int]:
     )
 
 
-def _build_opening_row(context: TrainingContext, example: Example, completion_ids: list[int]) -> Encoded:
+def _build_opening_row(
+    context: TrainingContext, example: Example, request: str, completion_ids: list[int]
+) -> Encoded:
     """An opening under the template, ended there.
 
     Without the template it gets no end either: an end alone would teach the model to break off.
@@ -208,7 +238,7 @@ def _build_opening_row(context: TrainingContext, example: Example, completion_id
     if not context.settings["template"]:
         return _build_row(_encode_question(context, example), completion_ids)
     *earlier, question = examples.to_prompt_messages(example)
-    question = {**question, "content": question["content"] + FIRST_STEP_INSTRUCTION}
+    question = {**question, "content": question["content"] + request}
     prompt_ids = examples.apply_chat_template(
         context.tokenizer, [*earlier, question], add_generation_prompt=True
     )

@@ -12,6 +12,7 @@ from transformers.trainer_pt_utils import LengthGroupedSampler
 from studio.data import collate
 from studio.errors import NotPossible
 from studio.i18n import Message
+from studio.methods import defaults
 from studio.methods.spec import Settings, TrainingContext
 from studio.methods.workload import (
     EIGHT_BIT_OPTIMIZER_MIN_PARAMETERS,
@@ -25,6 +26,10 @@ C_COMPILERS = ("cc", "gcc", "clang")
 NO_C_COMPILER = Message("Training weights in bfloat16 needs a C compiler ({names}), and none is installed.")
 NO_NATIVE_BF16 = Message("Weights cannot be trained in bfloat16 here: this device does not compute in it.")
 CHOOSE_FLOAT32 = Message("Set weights_precision to float32, which takes twice the memory, or choose LoRA.")
+UNBALANCED_CLASSES = Message(
+    "The classes are unbalanced, so texts of rare ones count more in training: from ×{least:.2g} to"
+    " ×{most:.2g} (“{rare}”)."
+)
 CreateOptimizer = Callable[[Any, TrainingArguments], torch.optim.Optimizer]
 
 
@@ -86,8 +91,11 @@ def fit(
         stage, context.model, lambda: context.measure(context.model, context.validation)
     )
     task = context.plan.task
+    weights = _class_weights(context)
     loss = _with_gradient_penalty(
-        collate.get_loss(task), penalty, context.plan.training.gradient_accumulation_steps
+        collate.with_class_weights(weights) if weights else collate.get_loss(task),
+        penalty,
+        context.plan.training.gradient_accumulation_steps,
     )
     n_virtual_tokens = collate.count_virtual_tokens(context.model)
     arguments = TrainingArguments(**training_arguments(context, stage, gradient_checkpointing))
@@ -125,6 +133,26 @@ def trained_dtype(settings: Settings, model: Any) -> torch.dtype:
     if not any(map(shutil.which, C_COMPILERS)):
         raise NotPossible(NO_C_COMPILER, CHOOSE_FLOAT32, names=list(C_COMPILERS))
     return torch.bfloat16
+
+
+def _class_weights(context: TrainingContext) -> tuple[float, ...]:
+    """How much a text of each class counts, noted for the report; empty where all count the same."""
+    config = context.model.config
+    is_single_label = config.problem_type in (None, "single_label_classification")
+    if context.plan.task != "classify" or not is_single_label:
+        return ()
+    labels = [int(row.labels[0]) for row in context.train]
+    weights = defaults.class_weights(labels, config.num_labels, context.plan.training)
+    if weights:
+        names = config.id2label
+        context.add_note(
+            "class_weights",
+            {names[label]: round(weight, 3) for label, weight in enumerate(weights)},
+            UNBALANCED_CLASSES.format(
+                most=max(weights), rare=names[weights.index(max(weights))], least=min(weights)
+            ),
+        )
+    return weights
 
 
 def upcast_trainable(model: Any) -> list[tuple[torch.nn.Parameter, torch.dtype]]:

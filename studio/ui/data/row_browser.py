@@ -107,7 +107,8 @@ def _preview_plainly(example: dict[str, str], task: Task) -> list[list[list[Any]
     if task == "prompts":
         return [[[prompt, False]]]
     if task == "prefer":
-        return [[[prompt, False], [example["chosen"], True]], [[prompt, False], [example["rejected"], True]]]
+        answers = filter(None, (example["chosen"], example["rejected"]))
+        return [[[prompt, False], [answer, True]] for answer in answers]
     return [[[prompt, False], [examples.to_messages(example)[-1]["content"], True]]]
 
 

@@ -44,6 +44,15 @@ LR_SCHEDULERS = {
     "constant_with_warmup": Message("Stays the same after the warm-up (constant with warm-up)"),
     "constant": Message("The same from the first step on, without warm-up (constant)"),
 }
+CLASS_WEIGHTS = label("Rare classes count more (class weights)")
+CLASS_WEIGHTS_HELP = label(
+    "For texts with labels alone: without it, a class with few examples is easily never named."
+)
+CLASS_WEIGHT_CHOICES = {
+    "auto": Message("Automatic: somewhat more, where one class has 10 times another's examples"),
+    "none": Message("No: every example counts the same"),
+    "balanced": Message("Fully: every class counts the same (balanced)"),
+}
 WARMUP_RATIO = label("Share of the steps that starts gently (warm-up)")
 WARMUP_RATIO_HELP = label(
     "Over this share the steps grow from nothing to their full size."

@@ -26,10 +26,16 @@ TRAINING_FIELDS: dict[str, tuple[Message, Message]] = {
     "lr_scheduler_type": (messages.LR_SCHEDULER, messages.LR_SCHEDULER_HELP),
     "warmup_ratio": (messages.WARMUP_RATIO, messages.WARMUP_RATIO_HELP),
     "weight_decay": (messages.WEIGHT_DECAY, messages.WEIGHT_DECAY_HELP),
+    "class_weights": (messages.CLASS_WEIGHTS, messages.CLASS_WEIGHTS_HELP),
     "gradient_checkpointing": (messages.GRADIENT_CHECKPOINTING, messages.GRADIENT_CHECKPOINTING_HELP),
     "mask_history": (messages.MASK_HISTORY, messages.MASK_HISTORY_HELP),
     "replay_share": (messages.REPLAY_SHARE, messages.REPLAY_SHARE_HELP),
     "seed": (messages.SEED, messages.SEED_HELP),
+}
+# Labels of the fields that are a choice, by the value in a plan.
+CHOICES: dict[str, dict[str, Message]] = {
+    "lr_scheduler_type": messages.LR_SCHEDULERS,
+    "class_weights": messages.CLASS_WEIGHT_CHOICES,
 }
 # Fields in which 0 or off means that the studio decides; a plan has None there.
 AUTO_FIELDS = ("learning_rate", "max_length", "gradient_checkpointing")
@@ -61,12 +67,7 @@ def build_training_fields() -> tuple[dict[str, Any], gr.HTML]:
             )
             fields["test_share"] = _slider("test_share", "test-share", (0, 0.5, 0.05), value=0)
         with gr.Row():
-            fields["lr_scheduler_type"] = gr.Dropdown(
-                lr_scheduler_choices("en"),
-                value="linear",
-                filterable=False,
-                **_texts("lr_scheduler_type", "schedule"),
-            )
+            fields["lr_scheduler_type"] = _dropdown("lr_scheduler_type", "schedule")
             fields["warmup_ratio"] = _slider("warmup_ratio", "warmup-share", (0, 0.5, 0.01), value=0.05)
             fields["weight_decay"] = _slider("weight_decay", "weight-decay", (0, 1, 0.01), value=0)
         with gr.Row():
@@ -80,7 +81,11 @@ def build_training_fields() -> tuple[dict[str, Any], gr.HTML]:
                 False, visible=False, **_texts("mask_history", "mask-history")
             )
             fields["replay_share"] = _slider("replay_share", "replay-share", (0, 0.5, 0.05), value=0)
-        fields["gradient_checkpointing"] = gr.Checkbox(False, **_texts("gradient_checkpointing", "recompute"))
+        with gr.Row():
+            fields["class_weights"] = _dropdown("class_weights", "class-weights")
+            fields["gradient_checkpointing"] = gr.Checkbox(
+                False, **_texts("gradient_checkpointing", "recompute")
+            )
     return {name: fields[name] for name in TRAINING_FIELDS}, suggestion_notice
 
 
@@ -90,14 +95,24 @@ def _slider(name: str, elem_id: str, limits: tuple[float, float, float], value: 
     return gr.Slider(minimum, maximum, value, step=step, **_texts(name, elem_id))
 
 
+def _dropdown(name: str, elem_id: str) -> gr.Dropdown:
+    """A choice, whose first value is the default."""
+    return gr.Dropdown(
+        training_choices(name, "en"),
+        value=next(iter(CHOICES[name])),
+        filterable=False,
+        **_texts(name, elem_id),
+    )
+
+
 def _texts(name: str, elem_id: str) -> dict[str, Any]:
     label, help_text = TRAINING_FIELDS[name]
     return {"label": t(label), "info": t(help_text), "elem_id": elem_id}
 
 
-def lr_scheduler_choices(lang: str) -> list[tuple[str, str]]:
-    """The learning rate schedules as Gradio takes choices: label, and name in a plan."""
-    return [(text.render(lang), name) for name, text in messages.LR_SCHEDULERS.items()]
+def training_choices(name: str, lang: str) -> list[tuple[str, str]]:
+    """The values of a field of CHOICES as Gradio takes them: label, and value in a plan."""
+    return [(text.render(lang), value) for value, text in CHOICES[name].items()]
 
 
 def plan_value(name: str, value: Any) -> Any:

@@ -29,9 +29,10 @@ from studio.ui.form.form_state import FormState, read_form
 from studio.ui.form.saved_settings import SavedSettings
 from studio.ui.form.training_fields import (
     CHAT_FIELDS,
+    CHOICES,
     MIN_EPOCHS,
     build_training_fields,
-    lr_scheduler_choices,
+    training_choices,
     valid_training_values,
 )
 from studio.ui.help import messages as help_messages
@@ -318,7 +319,7 @@ def _count_training_examples(form: FormState, example_count: int, suggested_test
 
 
 def localize_choices(request: gr.Request) -> list[Any]:
-    """The choices of all methods' settings and of the schedule in the visitor's language.
+    """The choices of all methods' settings and of the training fields in the visitor's language.
 
     The browser translates labels by itself, choices it does not.
     """
@@ -326,7 +327,7 @@ def localize_choices(request: gr.Request) -> list[Any]:
     all_choices = []
     for _, setting in _choice_settings():
         all_choices.append([(text.render(lang), value) for value, text in setting.choices])
-    all_choices.append(lr_scheduler_choices(lang))
+    all_choices += [training_choices(name, lang) for name in CHOICES]
     return [gr.skip() if lang == "en" else gr.update(choices=choices) for choices in all_choices]
 
 
@@ -517,7 +518,10 @@ def _group_fields(layout: _Layout) -> dict[str, dict[str, Any]]:
 def _wire_language(layout: _Layout) -> None:
     choice_fields = [layout.setting_fields[name] for name, _ in _choice_settings()]
     current_page().load(
-        localize_choices, None, [*choice_fields, layout.training_fields["lr_scheduler_type"]], **UNQUEUED
+        localize_choices,
+        None,
+        [*choice_fields, *(layout.training_fields[name] for name in CHOICES)],
+        **UNQUEUED,
     )
 
 

@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 from studio import methods
 from studio.errors import NotPossible
 from studio.i18n import Message
+from studio.methods.rlhf_stages.schedule import DIRECT_ALGORITHMS
 from studio.plan import Plan, target_role
 
 STEP_AXIS = Message("step")
@@ -68,6 +69,9 @@ STAGE_CHARTS: dict[str, tuple[Message, tuple[str, ...]]] = {
     "reward": (Message("Learning which answers are better (reward model)"), ("loss", "pairs")),
     "rl": (Message("Practising and being scored (RL)"), ("reward", "kl", "completion_length")),
     "dpo": (Message("Learning straight from the pairs (DPO)"), ("loss", "pairs")),
+    "kto": (Message("Learning straight from thumbs up and down (KTO)"), ("loss", "pairs")),
+    "simpo": (Message("Learning straight from the pairs (SimPO)"), ("loss", "pairs")),
+    "orpo": (Message("Learning straight from the pairs (ORPO)"), ("loss", "pairs")),
     "full_precision": (Message("At full precision, to compare"), ("loss",)),
     "train": (Message("Training"), ("loss",)),
 }
@@ -86,7 +90,7 @@ def list_charts(plan: Plan, lang: str) -> list[dict[str, Any]]:
     has_several_stages = len(method_stages) > 1
     chart_list = []
     for stage, (title, measures) in STAGE_CHARTS.items():
-        if stage not in method_stages and not (stage == "dpo" and "rl" in method_stages):
+        if stage not in method_stages and not (stage in DIRECT_ALGORITHMS and "rl" in method_stages):
             continue
         if stage == "train" and has_several_stages:
             title = QUANTISED_STAGE

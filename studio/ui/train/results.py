@@ -7,6 +7,7 @@ from studio import runs
 from studio.estimate import history
 from studio.i18n import Message, join_sentences
 from studio.methods import spec
+from studio.methods.rlhf_stages.schedule import DIRECT_ALGORITHMS
 from studio.runs import Run
 from studio.training import report_messages
 from studio.ui import units
@@ -20,20 +21,25 @@ LOSS_DID_NOT_FALL = Message(
     "learning rate, or fewer epochs."
 )
 # Methods that do not train on the examples' own answers may rightly move away from them.
-OTHER_OBJECTIVE_METHODS = ("rlhf", "upft")
+OTHER_OBJECTIVE_METHODS = ("rlhf",)
 LOSS_CHANGED = Message(
     "In {time}. The loss on the kept-aside examples was {before:.3f} and is {after:.3f}; this method does "
     "not aim at it. Next: compare both models in the Playground."
 )
+# UPFT's loss is that of its own openings, of which another sentence speaks.
+OPENINGS_LEARNED = Message("That took {time}. Next: compare both models in the Playground.")
 ACCURACY = Message("It is right on {after:.0%} of the kept-aside texts (accuracy); before, {before:.0%}.")
-ANSWER_ACCURACY = Message(
-    "It answers {after:.0%} of {asked:.0f} kept-aside questions rightly; the base, {before:.0%}."
-)
+ACCURACY_ALONE = Message("It is right on {after:.0%} of the kept-aside texts (accuracy).")
 REWARD_MODEL_ACCURACY = Message(
     "The reward model ranks {after:.0%} of the {count} kept-aside pairs as people did; its simple start (a "
     "linear fit) {before:.0%}, guessing 50%."
 )
 LONGER_ANSWER_BASELINE = Message("Always taking the longer answer would be right on {share:.0%}.")
+SHORTER_ANSWER_BASELINE = Message("Always taking the shorter answer would be right on {share:.0%}.")
+SURFACE_BASELINE = Message(
+    "The best rule that only looks at the surface, taking {rule}, is right on {share:.0%} of them (95% "
+    "interval {low:.0%} to {high:.0%}): a reward model no better than that may know the surface alone."
+)
 MEAN_REWARD = Message(
     "Its answers to {count} kept-aside questions score {after:.3g} on average; before practice, {before:.3g}."
 )
@@ -51,6 +57,10 @@ LABEL_TABLE = {
     "before": Message("Before"),
     "after": Message("After"),
 }
+VERDICT_ACCURACY = Message(
+    "Comparing each good with each bad of the {count} kept-aside answers, it finds the good one likelier in "
+    "{after:.0%}; before, {before:.0%}."
+)
 QUANTISATION_TABLE = {
     "caption": Message("What rounding costs"),
     "full_precision": Message("full precision"),
@@ -81,19 +91,19 @@ def describe_results(run: Run, report: dict[str, Any], lang: str) -> str:
     notes = _get_section(report, "method")
     time = units.format_seconds(_as_float(report.get("seconds")) or 0, lang)
     parts = []
-    if _all_have("accuracy", before, after):
+    linear_baseline = report_messages.describe_linear_baseline(report)
+    if linear_baseline and _all_have("accuracy", after):
+        parts += [ACCURACY_ALONE.render(lang, after=after["accuracy"]), linear_baseline.render(lang)]
+    elif _all_have("accuracy", before, after):
         parts.append(ACCURACY.render(lang, after=after["accuracy"], before=before["accuracy"]))
-    if _all_have("answer_accuracy", before, after):
-        parts.append(
-            ANSWER_ACCURACY.render(
-                lang,
-                after=after["answer_accuracy"],
-                before=before["answer_accuracy"],
-                asked=_as_float(after.get("n_questions")) or 0,
-            )
-        )
+    if known_answers := report_messages.describe_known_answers(report):
+        parts.append(known_answers.render(lang))
+    if own_openings := report_messages.describe_own_openings(run.plan.method.name, report):
+        parts.append(own_openings.render(lang))
     parts += [message.render(lang) for message in report_messages.describe_targets(report)]
     parts += [*_describe_stages(notes, lang), read_method_notes(run, lang)]
+    # Before its linear fit a classifier's head is random, and its loss says nothing.
+    before = _get_section(report, "linear_baseline") or before
     if kept_start := report_messages.describe_kept_start(report):
         parts.append(kept_start.render(lang))
     elif _all_have("loss", before, after):
@@ -117,6 +127,8 @@ def describe_results(run: Run, report: dict[str, Any], lang: str) -> str:
 
 
 def _loss_message(run: Run, has_fallen: bool, has_notes: bool) -> Message:
+    if run.plan.method.name == "upft":
+        return OPENINGS_LEARNED
     has_other_objective = run.plan.method.name in OTHER_OBJECTIVE_METHODS
     if has_other_objective and (has_notes or not has_fallen):
         return LOSS_CHANGED
@@ -131,7 +143,7 @@ def read_method_notes(run: Run, lang: str) -> str:
 def _describe_stages(notes: dict[str, Any], lang: str) -> list[str]:
     """Sentences on the stages of RLHF: reward model, policy optimisation, preference pairs."""
     sentences = []
-    reward_model, rl, dpo = (_get_section(notes, name) for name in ("reward_model", "rl", "dpo"))
+    reward_model, rl = (_get_section(notes, name) for name in ("reward_model", "rl"))
     n_pairs = _get_section(reward_model, "pairs").get("held_out", "?")
     if _all_have("accuracy", _get_section(reward_model, "before"), _get_section(reward_model, "after")):
         sentences.append(
@@ -143,7 +155,11 @@ def _describe_stages(notes: dict[str, Any], lang: str) -> list[str]:
             )
         )
         if (share := _as_float(reward_model.get("the_longer_one_is_better"))) is not None:
-            sentences.append(LONGER_ANSWER_BASELINE.render(lang, share=share))
+            length_baseline = LONGER_ANSWER_BASELINE if share >= 0.5 else SHORTER_ANSWER_BASELINE
+            sentences.append(length_baseline.render(lang, share=max(share, 1 - share)))
+        if _all_have("share", surface := _get_section(reward_model, "surface")):
+            rule = Message.from_json(surface["rule"])
+            sentences.append(SURFACE_BASELINE.render(lang, **{**surface, "rule": rule}))
     if _all_have("reward", _get_section(rl, "before"), _get_section(rl, "after")):
         n_questions = _get_section(rl, "questions").get("held_out", "?")
         sentences.append(
@@ -153,14 +169,19 @@ def _describe_stages(notes: dict[str, Any], lang: str) -> list[str]:
         )
         if rl["after"]["reward"] == rl["before"]["reward"]:
             sentences.append(NO_REWARD_SIGNAL.render(lang))
-    if _all_have("preferred", _get_section(dpo, "before"), _get_section(dpo, "after")):
-        n_pairs = _get_section(dpo, "pairs").get("held_out", "?")
-        sentences.append(
-            PREFERENCE_ACCURACY.render(
-                lang, after=dpo["after"]["preferred"], before=dpo["before"]["preferred"], count=n_pairs
-            )
-        )
+    sentences += [_describe_direct(notes, name, lang) for name in DIRECT_ALGORITHMS]
     return sentences
+
+
+def _describe_direct(notes: dict[str, Any], algorithm: str, lang: str) -> str:
+    """What an algorithm that learns from judged answers directly came to; "" where it did not run."""
+    section = _get_section(notes, algorithm)
+    before, after = _get_section(section, "before"), _get_section(section, "after")
+    if not _all_have("preferred", before, after):
+        return ""
+    message = VERDICT_ACCURACY if algorithm == "kto" else PREFERENCE_ACCURACY
+    n_held_out = _get_section(section, "pairs").get("held_out", "?")
+    return message.render(lang, after=after["preferred"], before=before["preferred"], count=n_held_out)
 
 
 def build_tables(report: dict[str, Any], lang: str) -> list[dict[str, Any]]:

@@ -451,7 +451,8 @@ def test_who_listens_hears_every_stage_and_may_end_the_check():
             test=[{"prompt": "a", "response": "b"}], on_progress=lambda *report: reports.append(report)
         ),
     )
-    assert {stage for stage, _, _ in reports} == set(quality_health.CHECK_STAGES)
+    stages = set(quality_health.CHECK_STAGES) - {"surface"}  # which pairs alone have
+    assert {stage for stage, _, _ in reports} == stages
 
     assert sum(stage == "read" for stage, _, _ in reports) == 1, "what is quick is looked at once"
     assert [stage for stage, done, _ in reports if stage == "html" and done == 0] == ["html"]

@@ -10,7 +10,6 @@ from studio.data import examples as data_examples
 from studio.data.readers import read as readers
 from studio.data.schema import infer_roles
 from studio.data.text import chat_format
-from studio.errors import BadData
 
 QUESTIONS = [f"How do I reset number {index} of my lamp?" for index in range(12)]
 GOOD_ANSWERS = [
@@ -121,7 +120,9 @@ def test_conversations_that_call_tools_are_conversations_of_which_such_rows_are_
         ("question,answer,rating", "4", "2"),
     ],
 )
-def test_single_answers_with_a_verdict_are_paired_or_refused_and_never_all_learned(header_line, good, bad):
+def test_single_answers_with_a_verdict_are_paired_or_stay_single_and_are_never_all_learned(
+    header_line, good, bad
+):
     rated_answers = [
         *zip(QUESTIONS, GOOD_ANSWERS, [good] * 12, strict=True),
         *zip(QUESTIONS, BAD_ANSWERS, [bad] * 12, strict=True),
@@ -131,9 +132,9 @@ def test_single_answers_with_a_verdict_are_paired_or_refused_and_never_all_learn
     assert {(pair["chosen"], pair["rejected"]) for pair in examples} == set(
         zip(GOOD_ANSWERS, BAD_ANSWERS, strict=True)
     )
-    with pytest.raises(BadData) as caught:
-        import_csv(header_line, zip(QUESTIONS, GOOD_ANSWERS, [good, bad] * 6, strict=True))
-    assert caught.value.message.text == data_examples.NO_RATED_PAIR.text
+    _, _, singles = import_csv(header_line, zip(QUESTIONS, GOOD_ANSWERS, [good, bad] * 6, strict=True))
+    assert [bool(single["chosen"]) for single in singles] == [True, False] * 6
+    assert [single["chosen"] or single["rejected"] for single in singles] == list(GOOD_ANSWERS)
 
 
 def test_three_stars_are_neither_good_nor_bad():

@@ -75,11 +75,11 @@ def test_practice_begins_at_the_fine_tuned_model_and_its_leash_is_tied_there(mak
     ids = torch.tensor([job.train[0].input_ids])
     seen, real_train, real_run_trainer = {}, reward_model.train, stage_files.run_trainer
 
-    def train_reward_model(job, start_folder, is_fresh):
+    def train_reward_model(job, start_folder, is_fresh, max_completion_length):
         assert is_fresh
         assert stage_files.is_done(sft_folder), "the fine-tuned model is saved before the next stage begins"
         seen["start_folder"] = start_folder
-        return real_train(job, start_folder, is_fresh)
+        return real_train(job, start_folder, is_fresh, max_completion_length)
 
     def run_trainer(job, stage, trainer, *arguments, **options):
         monitor = real_run_trainer(job, stage, trainer, *arguments, **options)
@@ -183,7 +183,7 @@ def test_the_next_round_starts_from_the_last_one_and_outlives_it(
         seen["policy"] = flat_parameters(policy_model)
         return real_train_policy(job, policy_model, reward_name, scoring_model)
 
-    def train_reward_model(job, start_folder, is_fresh):
+    def train_reward_model(job, start_folder, is_fresh, max_completion_length):
         assert not is_fresh
         seen["reward_model"] = flat_parameters(load.base_model(start_folder, "classify", ("reward",)))
         job.notes["reward_model"] = {}
@@ -199,8 +199,8 @@ def test_the_next_round_starts_from_the_last_one_and_outlives_it(
     assert outcomes == {"sft": "imported", "reward": "done", "rl": "done"}
     assert "sft" not in by_stage(second)
     shutil.rmtree(first)
-    imported = flat_parameters(load.base_model(second.folder / "stages" / "sft", "prefer"))
-    assert torch.equal(imported, first_policy)
+    assert runs.is_usable(second)
+    assert not (second.folder / "stages" / "sft").exists(), "nothing goes on from there any more"
 
 
 def test_a_reward_model_of_an_earlier_round_scores_examples_without_pairs(
@@ -232,7 +232,7 @@ def test_a_round_on_another_base_of_the_same_shape_is_refused(three_stage_run, m
 
 def test_pairs_too_long_to_be_read_whole_are_left_out_and_counted(make_recorded_job):
     job, _ = make_recorded_job(settings={"steps": 1}, epochs=0.5)
-    long_pair = {"prompt": "where is my lamp", "chosen": "Thanks. " * 90, "rejected": "no"}
+    long_pair = {"prompt": "where is my lamp " * 30, "chosen": "Thanks.", "rejected": "no"}
     job = dataclasses.replace(job, examples=([*job.examples[0], long_pair], job.examples[1]))
     methods.get("rlhf").train(job)
     assert job.notes["reward_model"]["pairs"] == {"train": 24, "held_out": 6, "too_long": 1}

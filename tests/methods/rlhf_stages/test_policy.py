@@ -1,14 +1,12 @@
-"""The policy learns what is rewarded, and an answer has the room that its reward asks for."""
+"""Practice: the policy learns what is rewarded, and an answer has the room that its reward asks for."""
 
 import dataclasses
-import math
 
 import pytest
 
 from studio import methods, runs
 from studio.errors import BadData
-from studio.methods.rlhf_stages import policy
-from studio.plan import Data
+from studio.methods.rlhf_stages import policy, schedule
 
 
 def points_of(run, stage):
@@ -33,22 +31,6 @@ def test_practice_raises_the_share_of_answers_that_keep_a_rule(algorithm, make_p
     assert sum(rewards[-6:]) / 6 > sum(rewards[:6]) / 6 + 0.3
 
 
-def test_the_short_cut_prefers_the_better_answers(make_plan, train_run, reversed_pairs):
-    settings = {"algorithm": "dpo", "sft": False, "steps": 15, "last_rate": 5e-3, "beta": 0.1}
-    plan = make_plan("rlhf", "prefer", settings)
-    data = Data(source=str(reversed_pairs), validation_share=0.2)
-    run = train_run(plan.model_copy(update={"data": data}))
-    notes = runs.report(run)["method"]
-    losses = [point["loss"] for point in points_of(run, "dpo") if "loss" in point]
-    assert losses[0] == pytest.approx(math.log(2), abs=1e-3)
-    assert losses[-1] < 0.5 * losses[0]
-    assert notes["dpo"]["after"]["accuracy"] == 1
-    assert notes["dpo"]["after"]["loss"] < 0.5 * notes["dpo"]["before"]["loss"]
-    # Nothing but the base's scores in the stage that was skipped.
-    assert {point["stage"] for point in runs.read_points(run)} == {"sft", "dpo", "after"}
-    assert notes["stages"] == {"sft": "skipped", "dpo": "done"}
-
-
 @pytest.mark.parametrize(
     ("settings", "answer", "max_length", "rewarded_words"),
     [
@@ -67,12 +49,15 @@ def test_an_answer_gets_room_for_the_length_it_is_rewarded_for(
     completion_length = policy.resolve_max_completion_length(job, "length")
     assert completion_length == max_length
     score = policy.build_scorer(job, "length", None, completion_length)
-    best_lengths = [n_words for n_words in range(1, 200) if score([], ["a " * n_words]) == [1.0]]
+    question = policy.Question([])
+    best_lengths = [
+        n_words for n_words in range(1, 300) if score([policy.Attempt(question, "a " * n_words)]) == [1.0]
+    ]
     if rewarded_words:
         assert best_lengths == [rewarded_words]
     else:
-        assert best_lengths[0] <= completion_length / 1.25
-    assert policy.resolve_max_completion_length(job, "model") <= 64
+        assert best_lengths[0] <= completion_length
+    assert policy.resolve_max_completion_length(job, "model") <= schedule.MAX_COMPLETION_TOKENS
 
 
 def test_questions_too_long_for_an_answer_are_told(make_recorded_job):
@@ -81,3 +66,68 @@ def test_questions_too_long_for_an_answer_are_told(make_recorded_job):
         methods.get("rlhf").train(job)
     assert caught.value.message.text == policy.NO_QUESTION_FITS.text
     assert caught.value.message.values == {"answer": 60, "length": 64}
+
+
+KNOWN = policy.Question([{"role": "user", "content": "6 times 7?"}], "42")
+
+
+@pytest.mark.parametrize(
+    ("text", "is_cut", "check", "reward"),
+    [
+        ("It is 42.", False, "data", 1),
+        ("It is 42.", True, "data", 0),  # it may have gone on
+        ("It is 41.", False, "data", 0),
+        ("It is 42.", False, "exact", 0),
+        (" 42 ", False, "exact", 1),
+        ("421", False, "contains", 1),
+        ("421", False, "number", 0),
+    ],
+)
+def test_a_known_answer_is_rewarded_once_it_is_given(text, is_cut, check, reward):
+    assert policy.score_known_answer(policy.Attempt(KNOWN, text, is_cut), check) == reward
+
+
+def test_the_change_of_a_score_has_an_interval():
+    change = policy.paired_change([0.0, 0.0, 0.0, 0.0], [1.0, 3.0, 1.0, 3.0])
+    # Differences 1, 3, 1, 3: mean 2, deviation 2/√3, so ± 1.96 · 2/√3 / 2.
+    margin = 1.959964 / 3**0.5
+    assert change == pytest.approx({"mean": 2, "low": 2 - margin, "high": 2 + margin})
+
+
+def test_questions_with_known_answers_are_practised_without_answers_to_imitate(make_plan, train_run):
+    settings = {"steps": 2, "max_completion_length": 8, "num_generations": 2, "prompts_per_step": 2}
+    plan = make_plan("rlhf", "prompts", settings)
+    columns = {"prompt": "prompt", "answer": "answer"}
+    data = plan.data.model_copy(update={"columns": columns})
+    run = train_run(plan.model_copy(update={"data": data}))
+    report = runs.report(run)
+    assert report["method"]["stages"] == {"sft": "skipped", "rl": "done"}
+    assert report["method"]["rl"]["reward"] == "answer"
+    assert 0 <= report["before"]["answer_accuracy"] <= 1
+    assert {point["stage"] for point in runs.read_points(run)} >= {"rl"}
+
+
+@pytest.mark.thorough
+def test_a_model_learns_to_give_the_known_answers(make_recorded_job):
+    settings = {
+        "steps": 30,
+        "max_completion_length": 24,
+        "last_rate": 1e-2,
+        "beta": 0.0,
+        "num_generations": 8,
+    }
+    job, stages = make_recorded_job("prompts", settings)
+    rows = [{**example, "answer": "."} for example in job.examples[0]]
+    job = dataclasses.replace(job, examples=(rows, rows[:6]))
+    methods.get("rlhf").train(job)
+    assert stages == ["rl"]
+    before, after = (job.notes["rl"][time]["reward"] for time in ("before", "after"))
+    assert after > before + 0.3
+
+
+def test_questions_without_known_answers_are_refused_with_a_way_out(make_recorded_job):
+    job, _ = make_recorded_job("prompts")
+    rows = [{"prompt": example["prompt"]} for example in job.examples[0]]
+    with pytest.raises(BadData) as caught:
+        methods.get("rlhf").train(dataclasses.replace(job, examples=(rows, rows[:6])))
+    assert caught.value.message.text == policy.NO_KNOWN_ANSWER.text

@@ -1,5 +1,6 @@
 """The reward model learns either order of the pairs, and scores a text the same wherever it is scored."""
 
+import csv
 import dataclasses
 import json
 import math
@@ -8,6 +9,7 @@ import shutil
 import pytest
 import torch
 
+from studio import presets
 from studio.errors import NotPossible
 from studio.methods.rlhf_stages import reward_model
 from studio.models import load
@@ -19,7 +21,7 @@ def test_a_reward_model_learns_either_order_of_the_pairs(make_job):
         job = make_job("rlhf", "prefer", settings)
         if is_reversed:
             job = dataclasses.replace(job, examples=tuple(map(swap_answers, job.examples)))
-        reward_model.train(job, job.base_folder, is_fresh=True)
+        reward_model.train(job, job.base_folder, is_fresh=True, max_completion_length=64)
         scores = job.notes["reward_model"]["after"]
         assert scores["accuracy"] == 1
         assert scores["loss"] < 0.2
@@ -27,6 +29,30 @@ def test_a_reward_model_learns_either_order_of_the_pairs(make_job):
 
 def swap_answers(pairs):
     return [{**pair, "chosen": pair["rejected"], "rejected": pair["chosen"]} for pair in pairs]
+
+
+def test_few_pairs_leave_the_model_as_it_is_and_fit_its_head(make_job):
+    job = make_job("rlhf", "prefer")
+    model, stopped = reward_model.train(job, job.base_folder, is_fresh=True, max_completion_length=64)
+    base = load.base_model(job.base_folder, "prefer")
+    assert all(
+        torch.equal(model.model.state_dict()[name], value) for name, value in base.model.state_dict().items()
+    )
+    notes = job.notes["reward_model"]
+    assert (stopped, notes["steps"], notes["after"]["accuracy"]) == (False, 0, 1)
+
+
+def test_an_answer_is_read_as_far_as_practice_would_write_it(tiny_chat):
+    tokenizer = load.tokenizer(tiny_chat)
+    question, answer = [{"role": "user", "content": "where is my lamp"}], "Thanks for asking about it."
+    whole = reward_model.encode_conversation(tokenizer, question, answer)
+    assert reward_model.encode_answer(tokenizer, question, answer, 64) == whole
+    cut = reward_model.encode_answer(tokenizer, question, answer, 3)
+    assert cut == whole[: len(cut)]
+    assert tokenizer.eos_token_id in whole[-2:]
+    assert cut[-1] != tokenizer.eos_token_id
+    prompt = tokenizer.apply_chat_template(question, add_generation_prompt=True, return_dict=True)
+    assert len(cut) == len(prompt["input_ids"]) + 3
 
 
 def test_a_score_is_the_mean_of_what_every_token_says(tiny_chat):
@@ -112,3 +138,25 @@ def test_a_reward_model_that_scores_something_else_is_not_used_for_one(three_sta
     (folder / "config.json").write_text(json.dumps(config))
     with pytest.raises(NotPossible, match="older version of the studio"):
         reward_model.load(folder, 0)
+
+
+def test_a_model_of_random_weights_cannot_rank_the_preference_sample(tiny_chat):
+    sample = presets.samples()["support-preference"]
+    with sample.path.open(encoding="utf-8", newline="") as file:
+        rows = [
+            {role: row[column] for role, column in sample.columns.items()} for row in csv.DictReader(file)
+        ]
+    tokenizer, model = load.tokenizer(tiny_chat), reward_model.load(tiny_chat, 0, is_fresh=True)
+    torch.manual_seed(0)
+    for name, weights in model.named_parameters():
+        if "norm" not in name:
+            torch.nn.init.normal_(weights, std=0.15)
+    pairs = reward_model.encode_pairs(rows, tokenizer, 10_000, 10_000)
+    n_right = 0.0
+    for fold in range(5):
+        held_out = pairs[fold::5]
+        known = [pair for index, pair in enumerate(pairs) if index % 5 != fold]
+        reward_model.fit_initial_head(model, tokenizer, known, lambda *_: None)
+        n_right += reward_model.evaluate_pairs(model, tokenizer, held_out)["accuracy"] * len(held_out)
+    assert len(pairs) == len(rows)
+    assert n_right / len(pairs) <= 0.65

@@ -42,7 +42,11 @@ HOSTILE = [
 ]
 UNKNOWN_RUN = "0" * 32
 PROBLEMS = [
-    ({"algorithm": "dpo"}, "chat", "algorithm: dpo learns from pairs"),
+    ({"algorithm": "dpo"}, "chat", "algorithm: dpo learns from better and worse"),
+    ({"algorithm": "kto"}, "prompts", "algorithm: kto learns from better and worse"),
+    ({"algorithm": "kto", "beta": 0.0}, "prefer", "beta: kto measures"),
+    ({"reward": "answer"}, "prefer", "reward: the task prefer says which"),
+    ({"reward": "length"}, "prompts", "reward_length: questions alone show no usual length"),
     ({"algorithm": "dpo", "beta": 0.0}, "prefer", "beta: dpo measures"),
     ({"reward": "model"}, "chat", "reward: a reward model is learned from pairs"),
     ({"reward": "contains"}, "prefer", "reward_text: name the words"),

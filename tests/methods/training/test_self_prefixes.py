@@ -8,7 +8,7 @@ from studio.data import examples
 from studio.data.examples import IGNORE_INDEX
 from studio.evaluate import answers
 from studio.methods import spec
-from studio.methods.training import self_prefixes
+from studio.methods.training import sampling_sizes, self_prefixes
 
 
 def learned_ids(row):
@@ -48,6 +48,39 @@ def test_the_share_of_full_answers_is_the_one_asked_for(make_job, share, n_full)
     job = make_job("upft", "prompts", {"prefix_length": 2, "full_share": share})
     assert len(job.train) == 24
     assert sum(len(learned_ids(row)) > 3 for row in job.train) <= n_full
+
+
+@pytest.mark.parametrize(
+    ("share", "n_questions", "expected"), [(-1, 999, 0.3), (-1, 1000, 0.1), (0, 10, 0), (0.5, 10_000, 0.5)]
+)
+def test_a_share_left_out_is_that_of_the_paper_by_the_number_of_questions(share, n_questions, expected):
+    assert sampling_sizes.full_answer_share(share, n_questions) == expected
+
+
+def test_how_many_questions_are_learned_whole_is_told(make_job):
+    job = make_job("upft", "prompts")
+    assert (job.notes["openings"]["n_train"], job.notes["openings"]["n_full"]) == (24, 7)
+    texts = [message.render() for message in spec.read_notes(job.folder)]
+    assert any(text.startswith("Of 24 questions 7 (29%) are learned with the whole answer") for text in texts)
+
+
+@pytest.mark.parametrize(
+    ("question", "sentence"),
+    [
+        ("How many apples are left?", "Please provide the initial step towards resolving the question."),
+        ("Wie viele Äpfel bleiben übrig?", "Please provide the initial step towards resolving the question."),
+        ("小明有 12 个苹果，吃了 5 个，还剩几个？", "请给出解决这个问题的第一步。"),
+    ],
+)
+def test_the_first_step_is_asked_for_in_the_language_of_the_questions(question, sentence):
+    request = self_prefixes.choose_first_step_request([{"prompt": question}] * 300)
+    assert request.strip().startswith(sentence)
+
+
+def test_an_opening_is_learned_under_the_request_for_the_first_step(make_job):
+    job = make_job("upft", "prompts", {"prefix_length": 4, "full_share": 0.0})
+    text = job.tokenizer.decode(job.train[0].input_ids)
+    assert "This step may serve as a foundation but might not encompass the entire solution." in text
 
 
 def test_answers_in_the_data_are_never_looked_at(make_job):
@@ -101,4 +134,5 @@ def test_where_hardly_two_openings_are_alike_something_else_is_advised(
     messages = spec.read_notes(job.folder)
     assert messages[0].values["same"] == str(n_same)
     expected = [self_prefixes.SELF_CONSISTENCY, self_prefixes.LOW_SELF_CONSISTENCY][:n_messages]
+    expected.append(self_prefixes.FULL_ANSWERS)
     assert [message.text for message in messages] == [message.text for message in expected]

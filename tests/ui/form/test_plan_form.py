@@ -110,7 +110,12 @@ def test_a_run_without_a_name_is_called_by_its_method_and_model():
 @pytest.mark.parametrize(
     ("method", "settings", "task", "text"),
     [
-        ("rlhf", {}, "pairs", "a reward model that learns from the pairs, then 40 steps of practice."),
+        (
+            "rlhf",
+            {},
+            "pairs",
+            "a reward model that learns from the pairs, then practice that asks each question about once.",
+        ),
         (
             "rlhf",
             {"reward": "contains", "reward_text": "sorry", "steps": 7},
@@ -121,7 +126,7 @@ def test_a_run_without_a_name_is_called_by_its_method_and_model():
             "rlhf",
             {"reward": "model"},
             "pairs",
-            "a reward model that learns from the pairs, then 40 steps of practice.",
+            "a reward model that learns from the pairs, then practice that asks each question about once.",
         ),
         ("rlhf", {"algorithm": "dpo"}, "pairs", "after it: the training on the pairs."),
         ("qat", {}, "answers", "It trains twice"),

@@ -9,8 +9,7 @@ from form_fields import CHINESE, ENGLISH
 from studio import methods
 from studio.plan import Training
 from studio.ui import app
-from studio.ui.form import messages
-from studio.ui.form.training_fields import TRAINING_FIELDS, build_training_fields, lr_scheduler_choices
+from studio.ui.form.training_fields import CHOICES, TRAINING_FIELDS, build_training_fields, training_choices
 from studio.ui.method import tab as method_tab
 
 
@@ -20,13 +19,14 @@ def test_the_fields_are_built_in_the_order_of_their_names():
     assert list(fields) == list(TRAINING_FIELDS)
 
 
-@pytest.mark.parametrize(("request_", "lang"), [(ENGLISH, None), (CHINESE, "zh")])
-def test_the_schedules_are_offered_in_the_browser_s_language(request_, lang):
-    update = method_tab.localize_choices(request_)[-1]
-    label = messages.LR_SCHEDULERS["linear"].render(lang) if lang else None
-    assert update.get("choices", [(None, "linear")])[0] == (label, "linear")
-    schedules = get_args(Training.model_fields["lr_scheduler_type"].annotation)
-    assert {name for _, name in lr_scheduler_choices("zh")} == set(schedules)
+@pytest.mark.parametrize("name", CHOICES)
+def test_choices_are_offered_in_the_browser_s_language_the_default_first(name):
+    index = list(CHOICES).index(name) - len(CHOICES)
+    assert "choices" not in method_tab.localize_choices(ENGLISH)[index], "the page is drawn in English"
+    assert method_tab.localize_choices(CHINESE)[index]["choices"] == training_choices(name, "zh")
+    field = Training.model_fields[name]
+    assert {value for _, value in training_choices(name, "zh")} == set(get_args(field.annotation))
+    assert training_choices(name, "en")[0][1] == field.default
 
 
 def test_every_setting_has_a_field_of_its_own():

@@ -6,6 +6,7 @@ import os
 import pytest
 
 from studio import methods, runs
+from studio.data.quality import surface_rules
 from studio.i18n import Message
 from studio.plan import REQUIRED_ROLES, Data, MethodChoice
 from studio.ui.train import live_view
@@ -161,7 +162,14 @@ NOTES = {
         "pairs": {"held_out": 10},
         "before": {"accuracy": 0.5},
         "after": {"accuracy": 0.9},
-        "the_longer_one_is_better": 0.6,
+        "the_longer_one_is_better": 0.1,
+        "surface": {
+            "rule": surface_rules.COUNTS["characters"][2].to_json(),
+            "share": 0.85,
+            "low": 0.5,
+            "high": 0.97,
+            "n": 10,
+        },
     },
     "rl": {
         "questions": {"held_out": 8},
@@ -188,10 +196,12 @@ def test_what_came_out_is_said_in_sentences_and_tables(make_plan):
     }
     text = run_results.describe_results(run, report, "en")
     for sentence in (
-        "It answers 50% of 8 kept-aside questions rightly; the base, 25%.",
+        "It answers 50% of 8 kept-aside questions rightly (95% interval 22% to 78%);"
+        " the base, 25% (7% to 59%).",
         "ranks 90% of the 10 kept-aside pairs as people did; its simple start (a linear fit) 50%,"
         " guessing 50%.",
-        "Always taking the longer answer would be right on 60%.",
+        "Always taking the shorter answer would be right on 90%.",
+        "taking the shorter answer, is right on 85% of them (95% interval 50% to 97%)",
         "score 1.5 on average; before practice, -0.25.",
         "likelier in 80% of the 10 kept-aside pairs; before, 40%.",
         "was 2.000 and is 2.500; this method does not aim at it",
@@ -204,6 +214,17 @@ def test_what_came_out_is_said_in_sentences_and_tables(make_plan):
         ["size of the file", "500.0 MB", "100.0 MB"],
     ]
     assert answers["rows"] == [["q", "b", "<a>", "1.23"]]
+
+
+def test_upft_says_first_how_many_answers_are_right_and_then_what_its_perplexity_means(make_plan):
+    run = runs.create(make_plan("upft", "prompts"))
+    before = {"loss": 0.7, "perplexity": 2.0, "answer_accuracy": 0.25}
+    after = {"loss": 0.4, "perplexity": 1.5, "answer_accuracy": 0.5, "n_questions": 8.0}
+    report = {"before": before, "after": after, "seconds": 65}
+    text = run_results.describe_results(run, report, "en")
+    assert text.startswith("It answers 50% of 8 kept-aside questions rightly")
+    assert "perplexity of its own openings went from 2.00 to 1.50. It falls by construction" in text
+    assert "loss" not in text
 
 
 @pytest.mark.parametrize(
@@ -256,6 +277,9 @@ def test_what_a_method_finds_out_on_the_way_is_shown_while_the_run_goes_on_and_a
         "reward",
         "rl",
         "dpo",
+        "kto",
+        "simpo",
+        "orpo",
         "full_precision",
         "train",
         "unheard of",

@@ -1,0 +1,49 @@
+"""What is taken home: every method with every task, every PEFT type, and other kinds of bases."""
+
+from typing import NamedTuple
+
+from peft_cases import METHOD, TYPES
+from ways import WAYS
+
+
+class Case(NamedTuple):
+    """A run to take home: its method and task, and where they say something, PEFT type, base and target."""
+
+    method: str
+    task: str
+    peft_type: str = ""
+    base: str = ""
+    target: str = ""
+
+    def __str__(self) -> str:
+        return "-".join(part for part in self if part)
+
+
+PLAIN = [Case(*way) for way in WAYS]
+PEFT_TYPES = [Case("peft", task, peft_type) for peft_type in TYPES for task in METHOD.tasks]
+# A base in 16 bits as most are, a classifier on a decoder, and a base that brings its own pooling.
+OTHER_BASES = [
+    Case("lora", "chat", base="tiny-chat-16"),
+    Case("qlora", "chat", base="tiny-chat-16"),
+    Case("lora", "classify", base="tiny-chat"),
+    Case("peft", "classify", "prompt_tuning", "tiny-chat"),
+    *(
+        Case(method, "classify", base="tiny-sentence")
+        for method in ("full", "lora", "qlora", "prefix", "qat")
+    ),
+    Case("peft", "classify", "ln_tuning", "tiny-sentence"),
+]
+# Several labels for a text, or a number.
+OTHER_PROBLEMS = [
+    Case("full", "classify", target="labels"),
+    Case("lora", "classify", target="labels"),
+    Case("lora", "classify", target="rating"),
+    Case("peft", "classify", "ln_tuning", target="rating"),
+]
+# The kinds of PEFT that are merged, or saved, each in a way of its own.
+SAMPLE_TYPES = ("ln_tuning", "adalora", "vera")
+SAMPLE = [Case("peft", "classify", peft_type) for peft_type in SAMPLE_TYPES] + [
+    Case("peft", "chat", "p_tuning")
+]
+FAST = [*PLAIN, *SAMPLE, *OTHER_BASES, *OTHER_PROBLEMS]
+THOROUGH = [case for case in PEFT_TYPES if case not in SAMPLE]
