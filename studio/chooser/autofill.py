@@ -12,7 +12,6 @@ from studio.data.schema.infer_roles import RoleGuess
 from studio.estimate import all_methods, dataset_lengths
 from studio.estimate.machines.catalogue import Machine
 from studio.estimate.types import Estimate
-from studio.methods import compatibility
 from studio.plan import MethodChoice, Plan, Task, Value
 
 # A plan -> the estimates of the methods that go with its task and model, by name.
@@ -101,8 +100,9 @@ def build_plan(dataset: DatasetSummary, model: str, method: str, settings: Mappi
 
 
 def first_method(task: Task) -> str:
-    """The first method of the table that trains a task."""
-    return next(name for name in presets.methods() if task in compatibility.supported_tasks(name))
+    """The first method of the table that trains a task, of those made for it where there are any."""
+    cards = [card for card in presets.methods().values() if task in card.tasks]
+    return min(cards, key=lambda card: card.tasks[0] != task).id
 
 
 def likely_minutes(estimate: Estimate) -> float:

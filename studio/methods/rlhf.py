@@ -354,7 +354,7 @@ def train(context: TrainingContext) -> Any:
 
 METHOD = Method(
     name="rlhf",
-    tasks=("chat", "prefer", "prompts"),
+    tasks=("chat", "prompts", "prefer"),
     settings=SETTINGS,
     exports=("merged",),
     weights="frozen",

@@ -6,6 +6,7 @@ import pytest
 from chooser_cases import CHOICES, CPU, T4, TONE, fixed_estimates
 
 from studio import chooser
+from studio.chooser import autofill
 from studio.plan import REQUIRED_ROLES
 
 
@@ -41,3 +42,7 @@ def test_what_is_filled_in_is_a_choice_of_its_question():
         labels = 3 if task == "classify" else 0
         for question, choice in chooser.infer_answers(task, 100, labels, machine).items():
             assert choice in CHOICES[question]
+
+
+def test_questions_alone_go_to_the_method_made_for_them():
+    assert [autofill.first_method(task) for task in ("chat", "prefer", "prompts")] == ["full", "rlhf", "upft"]

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import gradio as gr
 
 from studio import methods, presets
+from studio.chooser import autofill
 from studio.data import examples, replay, split
 from studio.errors import StudioError
 from studio.methods import compatibility, defaults
@@ -240,7 +241,7 @@ def _suitable_model(task: Task, model: str | None) -> str:
 
 def _suitable_method(task: Task, method_name: str) -> str:
     supported = [method.name for method in methods.METHODS if task in method.tasks]
-    for name in (method_name, DEFAULT_METHOD, *supported):
+    for name in (method_name, DEFAULT_METHOD, autofill.first_method(task)):
         if name in supported:
             return name
     return method_name
