@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -275,8 +276,9 @@ def train(
     """
     model = load(start_folder, context.plan.training.seed, is_fresh)
     tokenizer, max_length = context.tokenizer, context.plan.training.token_limit
+    rows = list(context.examples)
     train_pairs, held_out_pairs = (
-        encode_pairs(rows, tokenizer, max_length, max_completion_length) for rows in context.examples
+        encode_pairs(split_rows, tokenizer, max_length, max_completion_length) for split_rows in rows
     )
     if not train_pairs or not held_out_pairs:
         raise BadData(
@@ -289,10 +291,10 @@ def train(
     steps = schedule.reward_steps(context.settings, len(train_pairs), batch_size, is_fresh)
     if not steps and not stopped:
         # No state was chosen by the validation pairs, so they tell as much as the test's.
-        test_pairs = encode_pairs(context.test_examples, tokenizer, max_length, max_completion_length)
-        held_out_pairs = held_out_pairs + test_pairs
+        rows = [*rows, context.test_examples]
+        held_out_pairs += encode_pairs(context.test_examples, tokenizer, max_length, max_completion_length)
         scores = evaluate_pairs(model, tokenizer, held_out_pairs)
-        _note(context, train_pairs, held_out_pairs, {"before": scores, "after": scores, "steps": 0})
+        _note(context, rows, (train_pairs, held_out_pairs), {"before": scores, "after": scores, "steps": 0})
         return model, False
     # One that was asked to stop ends after its first step.
     trainer = _build_trainer(context, model, train_pairs, max(steps, 1))
@@ -310,7 +312,7 @@ def train(
         "best_step": monitor.best_step,
         "steps": monitor.step,
     }
-    _note(context, train_pairs, held_out_pairs, training)
+    _note(context, rows, (train_pairs, held_out_pairs), training)
     return merged_model, monitor.stopped
 
 
@@ -325,18 +327,19 @@ def _fit_head_unless_stopped(context: TrainingContext, model: Any, train_pairs: 
 
 def _note(
     context: TrainingContext,
-    train_pairs: Sequence[Pair],
-    held_out_pairs: Sequence[Pair],
+    rows: Sequence[Sequence[Example]],
+    pairs: tuple[Sequence[Pair], Sequence[Pair]],
     training: dict[str, Any],
 ) -> None:
-    """Note for the report what the reward model has read and how it ranks the pairs kept aside."""
-    n_all = sum(len(rows) for rows in (*context.examples, context.test_examples))
+    """Note for the report what the reward model has read of the rows, and how it ranks those kept aside."""
+    train_pairs, held_out_pairs = pairs
+    n_whole = sum(map(examples.is_whole_pair, chain.from_iterable(rows)))
     n_longer = sum(len(pair.chosen) > len(pair.rejected) for pair in held_out_pairs)
     context.notes["reward_model"] = {
         "pairs": {
             "train": len(train_pairs),
             "held_out": len(held_out_pairs),
-            "too_long": max(0, n_all - len(train_pairs) - len(held_out_pairs)),
+            "too_long": n_whole - len(train_pairs) - len(held_out_pairs),
         },
         # The accuracy of a reward model that only looks at the length.
         "the_longer_one_is_better": n_longer / len(held_out_pairs),
