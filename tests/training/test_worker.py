@@ -155,7 +155,8 @@ def test_training_points_hold_what_was_measured(way, finished):
             assert 0 < point["memory_gb"] < 100
             assert 0 <= point["learning_rate"] <= 1e-2
     first_stage = stages[methods.get(way[0]).stages[0]]
-    assert all(point["loss"] > 0 and point["tokens_per_second"] > 0 for point in first_stage)
+    # A classifier that starts from the linear fit to the toy texts has nothing left to learn.
+    assert all(point["loss"] >= 0 and point["tokens_per_second"] > 0 for point in first_stage)
     assert first_stage[-1]["epoch"] == pytest.approx(run.plan.training.epochs)
 
 
@@ -166,7 +167,9 @@ def test_validation_is_measured_before_the_first_step_and_as_often_as_planned(wa
     interval = math.ceil(steps / 3)
     assert sorted(losses) == sorted({0, *range(interval, steps + 1, interval), steps})
     if way[0] not in ("prefix", "qat"):  # an untrained prefix and rounding already change the answers
-        assert losses[0] == pytest.approx(runs.report(run)["before"]["loss"], abs=1e-5)
+        report = runs.report(run)
+        start = report["linear_baseline"] or report["before"]
+        assert losses[0] == pytest.approx(start["loss"], abs=1e-5)
 
 
 def test_the_report_says_what_was_trained_on_what(way, finished, bases):
