@@ -89,13 +89,16 @@ def _reward_model_phases(settings: Settings, load: Workload) -> tuple[Phase, ...
         "head",
         workload.build_micro_batches(texts, EVAL_BATCH_SIZE, n_train_texts),
         head="classes",
+        block_share=schedule.REWARD_DEPTH,
         extra_models=1.0,
     )
     if not steps:
         kept_aside = workload.build_micro_batches(
             texts, EVAL_BATCH_SIZE, n_validation_texts + 2 * load.n_test
         )
-        return head, Phase("check", kept_aside, head="classes", extra_models=1.0)
+        return head, Phase(
+            "check", kept_aside, head="classes", block_share=schedule.REWARD_DEPTH, extra_models=1.0
+        )
     training = Phase(
         "reward",
         workload.build_micro_batches(texts, max(2, load.micro_batch_size), n_train_texts),
@@ -104,6 +107,7 @@ def _reward_model_phases(settings: Settings, load: Workload) -> tuple[Phase, ...
         passes=steps * batch_size / load.n_train,
         optimizer_steps=steps,
         head="classes",
+        block_share=schedule.REWARD_DEPTH,
         extra_models=1.0,
         uses_trl=True,
     )
@@ -113,6 +117,7 @@ def _reward_model_phases(settings: Settings, load: Workload) -> tuple[Phase, ...
         "rlhf",
         passes=2 + min(steps, load.training.eval_count),  # and the start and the result
         head="classes",
+        block_share=schedule.REWARD_DEPTH,
         extra_models=1.0,
     )
     return head, training, validation
@@ -149,6 +154,7 @@ def _policy_phases(settings: Settings, load: Workload, reward_name: str) -> tupl
         "judge",
         workload.build_micro_batches(full_texts, EVAL_BATCH_SIZE, n_answers),
         head="classes",
+        block_share=schedule.REWARD_DEPTH,
         extra_models=extra_models,
     )
     reference = Phase("reference", train_batches, "rlhf", passes=2, extra_models=extra_models, uses_trl=True)

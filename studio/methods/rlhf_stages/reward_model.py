@@ -17,6 +17,7 @@ from studio.i18n import Message
 from studio.methods.rlhf_stages import schedule
 from studio.methods.rlhf_stages import stage as stage_files
 from studio.methods.spec import Scores, StopRequested, TrainingContext
+from studio.models import layers
 from studio.models import load as models
 
 BATCH_SIZE = 16
@@ -103,7 +104,7 @@ def load(folder: Path, seed: int, is_fresh: bool = False) -> Any:
 
     Args:
         folder: A saved reward model, or where `is_fresh` a language model, which gets a new head that has
-            yet to learn.
+            yet to learn, on the lower part of its blocks.
         seed: The new head is the same for the same seed.
         is_fresh: Whether the head is new.
 
@@ -120,6 +121,8 @@ def load(folder: Path, seed: int, is_fresh: bool = False) -> Any:
             Message("Train it anew: start a run without “start from”."),
             folder=str(folder),
         )
+    if is_fresh:
+        layers.keep_lower_blocks(model, schedule.reward_blocks(model.config.num_hidden_layers))
     model.config.scores = MEAN_POOLING
     head = MeanPoolingHead(model.score.in_features, 1, bias=False, device=model.device)
     head.weight = model.score.weight

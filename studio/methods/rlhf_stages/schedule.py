@@ -21,6 +21,9 @@ MAX_COMPLETION_TOKENS_BY_LENGTH = 256
 MIN_PRACTICE_STEPS, MAX_PRACTICE_TOKENS = 20, 50_000
 # From so many pairs on the reward model itself is trained; with fewer its linear start ranks as well.
 MIN_PAIRS_TO_TRAIN_ON = 1_000
+# A reward model is the lower part of the language model's blocks: what is in the middle of a model ranks
+# answers better than what is at its end (docs/methods.md#reward_depth).
+REWARD_DEPTH = 0.6
 # Learning from judged answers directly: about so many steps, within 1 and so many epochs.
 DIRECT_TARGET_STEPS, MAX_DIRECT_EPOCHS = 40, 3
 
@@ -37,6 +40,11 @@ def has_sft(settings: Settings, task: Task) -> bool:
     """Whether there is a supervised stage: questions show no answer, ORPO imitates as it ranks."""
     is_wanted = bool(settings["sft"]) and not settings["start_from"]
     return is_wanted and task != "prompts" and resolve_algorithm(settings, task) != "orpo"
+
+
+def reward_blocks(n_blocks: int) -> int:
+    """Blocks of a new reward model on a language model with so many."""
+    return max(1, round(REWARD_DEPTH * n_blocks))
 
 
 def practice_steps(settings: Settings, n_questions: int, max_completion_tokens: int) -> int:
