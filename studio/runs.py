@@ -5,7 +5,7 @@ import re
 import shutil
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, fields, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -282,6 +282,15 @@ def parse_point(line: bytes) -> dict[str, Any]:
 def report(run: Run) -> dict[str, Any]:
     """The run's report, empty while there is none."""
     return run_format.upgrade_report(read_json(run.folder / "report.json"))
+
+
+def start_scores(report: Mapping[str, Any]) -> dict[str, Any]:
+    """The scores that a result is compared with; empty where a report has none.
+
+    Those of the base; of a classifier those of the linear fit, as the head of the base is random.
+    """
+    scores = report.get("linear_baseline") or report.get("before")
+    return scores if isinstance(scores, dict) else {}
 
 
 def is_usable(run: Run) -> bool:

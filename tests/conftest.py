@@ -52,9 +52,23 @@ TRAINING_OVERRIDES: dict[str, dict[str, Any]] = {
     "upft": {"epochs": 2, "learning_rate": 2e-3, "max_length": 256},
 }
 
+# Settings of trainings that tests share, by method and task: practice takes longer than all else by default.
+SHORT_PRACTICE: dict[str, Any] = {"steps": 8, "max_completion_length": 16}
+SHORT_SETTINGS: dict[tuple[str, str], dict[str, Any]] = {
+    ("rlhf", "chat"): SHORT_PRACTICE,
+    ("rlhf", "prefer"): SHORT_PRACTICE,
+    # All that it learns it learns by practice, in these few steps.
+    ("rlhf", "prompts"): {**SHORT_PRACTICE, "last_rate": 1e-2},
+}
+# Columns beside those a task needs: practice on questions alone is judged by their known answers.
+EXTRA_ROLES: dict[tuple[str, str], tuple[str, ...]] = {("rlhf", "prompts"): ("answer",)}
 
-# Settings of trainings that tests share: a policy's default of 40 steps takes longer than all else.
-SHORT_SETTINGS: dict[str, dict[str, Any]] = {"rlhf": {"steps": 8, "max_completion_length": 16}}
+
+def choose_columns(method: str, task: str) -> dict[str, str]:
+    """Role -> column of the toy data, whose columns have the names of their roles."""
+    from studio.plan import REQUIRED_ROLES
+
+    return {role: role for role in (*REQUIRED_ROLES[task], *EXTRA_ROLES.get((method, task), ()))}
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -168,7 +182,7 @@ def bases(request: pytest.FixtureRequest) -> Callable[[str], Path]:
 @pytest.fixture(scope="session")
 def make_plan(bases: Callable[[str], Path], toys: dict[str, Path]) -> Callable[..., "Plan"]:
     """`make_plan(method, task, settings={}, **training)`: a short training of a tiny model."""
-    from studio.plan import REQUIRED_ROLES, Data, MethodChoice, Plan, Training
+    from studio.plan import Data, MethodChoice, Plan, Training
 
     def make(
         method: str = "lora", task: str = "chat", settings: dict[str, Any] | None = None, **training: Any
@@ -186,7 +200,7 @@ def make_plan(bases: Callable[[str], Path], toys: dict[str, Path]) -> Callable[.
             model=str(bases(task)),
             data=Data(
                 source=str(toys[task]),
-                columns={role: role for role in REQUIRED_ROLES[task]},
+                columns=choose_columns(method, task),
                 validation_share=validation_share,
             ),
             method=MethodChoice(name=method, settings=settings or {}),
@@ -194,6 +208,12 @@ def make_plan(bases: Callable[[str], Path], toys: dict[str, Path]) -> Callable[.
         )
 
     return make
+
+
+@pytest.fixture(scope="session")
+def make_short_plan(make_plan: Callable[..., "Plan"]) -> Callable[[str, str], "Plan"]:
+    """`make_short_plan(method, task)`: the training whose result tests share."""
+    return lambda method, task: make_plan(method, task, SHORT_SETTINGS.get((method, task)))
 
 
 @pytest.fixture(scope="session")
@@ -219,7 +239,6 @@ def make_job(
     from studio.evaluate import held_out
     from studio.methods.spec import TrainingContext
     from studio.models import load
-    from studio.plan import REQUIRED_ROLES
 
     def make(
         method_name: str,
@@ -231,7 +250,7 @@ def make_job(
     ) -> TrainingContext:
         plan = make_plan(method_name, task, settings, **{"epochs": 1, "warmup_ratio": 0.0, **training})
         method = methods.get(method_name)
-        columns = {role: role for role in REQUIRED_ROLES[task]}
+        columns = choose_columns(method_name, task)
         examples, _ = data_examples.build_examples(read_table(toys[task]), task, columns)
         examples = examples[:: max(len(examples) // rows, 1)][:rows]
         labels = data_examples.collect_labels(examples) if task == "classify" else []
@@ -288,7 +307,7 @@ def trained_job(
     ) -> TrainedJob:
         key = repr((method_name, task, settings, training))
         if key not in trained:
-            job = make_job(method_name, task, settings or SHORT_SETTINGS.get(method_name), **training)
+            job = make_job(method_name, task, settings or SHORT_SETTINGS.get((method_name, task)), **training)
             method = methods.get(method_name)
             before = {name: value.detach().clone() for name, value in job.model.named_parameters()}
             trainable = {name for name, value in job.model.named_parameters() if value.requires_grad}
@@ -339,11 +358,11 @@ def finished_plan(
 
 @pytest.fixture
 def finished(
-    finished_plan: Callable[[str, "Plan"], "Run"], make_plan: Callable[..., "Plan"]
+    finished_plan: Callable[[str, "Plan"], "Run"], make_short_plan: Callable[[str, str], "Plan"]
 ) -> Callable[..., "Run"]:
     """`finished(method, task)`: a run on toy data that has ended well, copied into this test's home."""
 
     def copy_run(method: str = "lora", task: str = "chat") -> "Run":
-        return finished_plan(f"{method}-{task}", make_plan(method, task, SHORT_SETTINGS.get(method)))
+        return finished_plan(f"{method}-{task}", make_short_plan(method, task))
 
     return copy_run

@@ -269,3 +269,17 @@ def test_a_report_that_is_not_there_or_spoilt_is_empty(run):
     assert runs.report(run) == {}
     (run.folder / "report.json").write_text("[1")
     assert runs.report(run) == {}
+
+
+@pytest.mark.parametrize(
+    ("report", "expected"),
+    [
+        ({"before": {"loss": 2.0}, "linear_baseline": {}}, {"loss": 2.0}),
+        ({"before": {"loss": 2.0}, "linear_baseline": {"loss": 0.5}}, {"loss": 0.5}),
+        ({"before": {"loss": 2.0}}, {"loss": 2.0}),  # an earlier studio fitted none
+        ({"before": "spoilt"}, {}),
+        ({}, {}),
+    ],
+)
+def test_a_result_is_compared_with_the_linear_fit_of_a_classifier_and_else_with_the_base(report, expected):
+    assert runs.start_scores(report) == expected

@@ -41,6 +41,8 @@ TEXTS_BY_LABEL = {
         "the {} is broken, I return it",
     ),
 }
+# What the tiny models say now and then: practice finds some of its answers right, and others wrong.
+KNOWN_ANSWER = "the"
 RATINGS = {"delivery": 20, "billing": 10, "returns": 50}
 FRAGILE = THINGS[:2]
 
@@ -197,7 +199,7 @@ def write_toy_files(folder: Path) -> dict[str, Path]:
         "classify": [("text", "label"), *labelled],
         "complete": [("text",), *texts],
         "prefer": [("prompt", "chosen", "rejected"), *pairs],
-        "prompts": [("prompt", "answer"), *questions],
+        "prompts": [("prompt", "answer"), *((question, KNOWN_ANSWER) for question, _ in questions)],
     }
     paths = {}
     for task, rows in rows_by_task.items():

@@ -11,6 +11,8 @@ if TYPE_CHECKING:
 # A prefix steers a toy model a little, and UPFT teaches it nothing but its own openings: neither learns the
 # toy answers by heart.
 NOT_BY_HEART = ("prefix", "upft", "peft")
+# Practised on and judged by known answers: no example shows an answer whose loss could be measured.
+QUESTIONS_ALONE = ("rlhf", "prompts")
 WAYS = [(method.name, task) for method in METHODS for task in method.tasks]
 
 

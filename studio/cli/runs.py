@@ -33,7 +33,8 @@ def _format_run(run: Run) -> str:
 def _summarize(run: Run, status: runs.Status) -> str:
     """The loss before and after, else why the run failed."""
     report = runs.report(run)
-    before, after = ((report.get(side) or {}).get("loss") for side in ("before", "after"))
+    before = runs.start_scores(report).get("loss")
+    after = (report.get("after") or {}).get("loss")
     if isinstance(before, float | int) and isinstance(after, float | int):
         return f"loss {before:.3f} -> {after:.3f}"
     if status.message:

@@ -137,7 +137,7 @@ def _print_result(run: Run) -> None:
         if linear_baseline := report_messages.describe_linear_baseline(report):
             print(f"accuracy {report['after']['accuracy']:.0%}. {linear_baseline.render()}")
         measure = "loss on its own openings" if own_openings else "validation loss"
-        before, after = report.get("linear_baseline") or report["before"], report["after"]
+        before, after = runs.start_scores(report), report["after"]
         state, seconds = runs.status(run).state, f"{report['seconds']:.0f} s"
         if "loss" in before:
             loss = f"{before['loss']:.3f} -> {after['loss']:.3f}"

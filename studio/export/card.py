@@ -213,8 +213,10 @@ def sanitize_line(text: str) -> str:
 
 
 def _score_rows(report: Report, language: str) -> list[str]:
-    rows = [messages.SCORE_TABLE_HEADER.render(language), "|---|---|---|"]
-    before, after = report["before"], report["after"]
+    is_linear = bool(report.get("linear_baseline"))
+    header = messages.CLASSIFIER_TABLE_HEADER if is_linear else messages.SCORE_TABLE_HEADER
+    rows = [header.render(language), "|---|---|---|"]
+    before, after = runs.start_scores(report), report["after"]
     for name, tuned_score in after.items():
         label = _label(messages.METRIC_LABELS, name, language)
         base_score = before.get(name, float("nan"))

@@ -25,6 +25,7 @@ PROBLEM_DESCRIPTIONS = {
 MORE_LABELS = Message("… (all in config.json)")
 RESULT_HEADING = Message("## Result on examples it has not seen")
 SCORE_TABLE_HEADER = Message("| measure | base | tuned |")
+CLASSIFIER_TABLE_HEADER = Message("| measure | base with a linear model | tuned |")
 METRIC_LABELS = {
     "loss": Message("loss"),
     "perplexity": Message("perplexity"),

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+from studio import runs
 from studio.data.intervals import wilson_interval
 from studio.data.targets import LABEL_THRESHOLD
 from studio.evaluate.score_names import FIELD_PREFIX, LABEL_PREFIX, read_parts
@@ -58,7 +59,7 @@ FIELD_SHARE = Message("{name} {after:.0%} (before, {before:.0%})")
 
 def describe_targets(report: Mapping[str, Any]) -> list[Message]:
     """How well labels, numbers and the fields of JSON answers are right; empty where there are none."""
-    before, after = (dict(report.get(name) or {}) for name in ("before", "after"))
+    before, after = runs.start_scores(report), dict(report.get("after") or {})
     sentences = []
     if "micro_f1" in before and "micro_f1" in after:
         sentences.append(
@@ -98,7 +99,8 @@ def _describe_json_fields(before: dict[str, float], after: dict[str, float]) -> 
 
 def label_rows(report: Mapping[str, Any]) -> list[tuple[str, float, float]]:
     """The F1 of each label, before and after (0 to 1); 0 before where it was neither named nor meant."""
-    before, after = (read_parts(dict(report.get(name) or {}), LABEL_PREFIX) for name in ("before", "after"))
+    scores = (runs.start_scores(report), dict(report.get("after") or {}))
+    before, after = (read_parts(part, LABEL_PREFIX) for part in scores)
     return [(name, before.get(name, 0.0), score) for name, score in after.items()]
 
 

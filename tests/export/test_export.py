@@ -9,6 +9,7 @@ import zipfile
 
 import pytest
 import yaml
+from ways import QUESTIONS_ALONE
 
 from studio import export, runs
 from studio.data import store
@@ -41,7 +42,11 @@ def test_the_card_holds_the_figures_of_the_run(way, finished, tmp_path):
     report = runs.report(run)
     form = export.available_formats(run)[0]
     text = (export.save_result(run, form, tmp_path / "out") / "README.md").read_text(encoding="utf-8")
-    assert f"| loss | {report['before']['loss']:.4g} | {report['after']['loss']:.4g} |" in text
+    start, end = runs.start_scores(report), report["after"]
+    score = "answer_accuracy" if way == QUESTIONS_ALONE else "loss"
+    label = messages.METRIC_LABELS[score].render()
+    assert ("| measure | base with a linear model | tuned |" in text) == (way[1] == "classify")
+    assert f"| {label} | {start[score]:.4g} | {end[score]:.4g} |" in text
     assert f"{report['parameters']['trainable']:,} of {report['parameters']['total']:,}" in text
     for text_part in (report["base"]["checksum"], report["tuned"]["checksum"], report["data"]["sha256"]):
         assert text_part in text

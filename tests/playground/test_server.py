@@ -4,7 +4,8 @@ import threading
 
 import pytest
 import torch
-from ways import NOT_BY_HEART
+from toys import KNOWN_ANSWER
+from ways import NOT_BY_HEART, QUESTIONS_ALONE
 
 from studio.i18n import Message
 from studio.models import load
@@ -15,7 +16,7 @@ SIDES = ("base", "tuned")
 
 
 @pytest.fixture(scope="module")
-def load_pair(_ended):
+def load_pair(train_once, make_short_plan):
     """`load_pair(method, task)`: both models of a finished run, loaded once."""
     from studio import runs
 
@@ -23,7 +24,7 @@ def load_pair(_ended):
 
     def load_once(method, task):
         if (method, task) not in pairs:
-            folder = _ended(method, task)
+            folder = train_once(f"{method}-{task}", make_short_plan(method, task))
             run = runs.Run(folder.name, folder)
             pairs[method, task] = model_server.ModelPair(run)
         return pairs[method, task]
@@ -94,10 +95,12 @@ def test_both_sides_answer_and_end(pair):
             assert sum(event["scores"].values()) == pytest.approx(1)
 
 
-def test_the_tuned_side_has_learned_its_task(pair):
-    if pair.plan.method.name in NOT_BY_HEART:
+def test_the_tuned_side_has_learned_its_task(way, pair):
+    if way == QUESTIONS_ALONE:
+        assert KNOWN_ANSWER in texts(ask(pair, length=16))["tuned"]
+    elif pair.plan.method.name in NOT_BY_HEART:
         pytest.skip("does not learn the toy answers by heart")
-    if pair.plan.task == "classify":
+    elif pair.plan.task == "classify":
         events = ask(pair, prompt="the parcel with the lamp has not arrived")
         (scores,) = [event["scores"] for event in events if event["side"] == "tuned" and "scores" in event]
         assert max(scores, key=scores.get) == "delivery"

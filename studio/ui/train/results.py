@@ -87,7 +87,7 @@ TAIL_BYTES = 30_000
 
 def describe_results(run: Run, report: dict[str, Any], lang: str) -> str:
     """The outcome in sentences, for the page."""
-    before, after = _get_section(report, "before"), _get_section(report, "after")
+    before, after = runs.start_scores(report), _get_section(report, "after")
     notes = _get_section(report, "method")
     time = units.format_seconds(_as_float(report.get("seconds")) or 0, lang)
     parts = []
@@ -102,8 +102,6 @@ def describe_results(run: Run, report: dict[str, Any], lang: str) -> str:
         parts.append(own_openings.render(lang))
     parts += [message.render(lang) for message in report_messages.describe_targets(report)]
     parts += [*_describe_stages(notes, lang), read_method_notes(run, lang)]
-    # Before its linear fit a classifier's head is random, and its loss says nothing.
-    before = _get_section(report, "linear_baseline") or before
     if kept_start := report_messages.describe_kept_start(report):
         parts.append(kept_start.render(lang))
     elif _all_have("loss", before, after):
