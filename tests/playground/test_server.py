@@ -67,10 +67,12 @@ def errors(events):
     return [Message.from_json(event["error"]) for event in events if "error" in event]
 
 
-def never_end(pair):
-    """Let both models write until their length is reached."""
-    for model in pair.models.values():
-        model.generation_config.eos_token_id = None
+@pytest.fixture
+def endless_pair(chat_pair, monkeypatch):
+    """The LoRA run's models, which write until their length is reached: no token ends an answer."""
+    n_tokens = chat_pair.models["base"].config.vocab_size
+    monkeypatch.setattr(model_server.answers, "stop_token_ids", lambda model, tokenizer: {n_tokens})
+    return chat_pair
 
 
 def test_the_proof_holds_for_every_method(pair):
@@ -125,16 +127,14 @@ def test_the_same_seed_gives_the_same_answers_and_another_one_others(chat_pair):
     assert first["base"] != other["base"]
 
 
-def test_both_sides_are_told_piece_by_piece(chat_pair):
-    never_end(chat_pair)
-    events = ask(chat_pair, temperature=2.0, length=60)
+def test_both_sides_are_told_piece_by_piece(endless_pair):
+    events = ask(endless_pair, temperature=2.0, length=60)
     for side in SIDES:
         assert len([event for event in events if event["side"] == side and event.get("text")]) > 3
 
 
-def test_the_length_counts_tokens(chat_pair):
-    never_end(chat_pair)
-    assert ends(ask(chat_pair, length=7))["base"]["tokens"] == 7
+def test_the_length_counts_tokens(endless_pair):
+    assert ends(ask(endless_pair, length=7))["base"]["tokens"] == 7
 
 
 def test_a_question_longer_than_the_context_is_answered_with_a_sentence_on_both_sides(chat_pair):
@@ -172,8 +172,7 @@ def test_a_question_that_fits_beside_no_prefix_is_refused_beside_one(load_pair, 
     assert f"the model can read {longest_question}." in errors(events)[0].render()
 
 
-def test_a_stop_ends_both_sides_early(chat_pair):
-    never_end(chat_pair)
+def test_a_stop_ends_both_sides_early(endless_pair):
     stop, events = threading.Event(), []
 
     def send(event):
@@ -181,7 +180,7 @@ def test_a_stop_ends_both_sides_early(chat_pair):
         stop.set()
 
     question = {"prompt": PROMPT, "temperature": 0.0, "length": 200, "seed": 0}
-    model_server.answer_both(chat_pair, question, send, stop)
+    model_server.answer_both(endless_pair, question, send, stop)
     assert all(event["tokens"] < 200 for event in ends(events).values())
 
 
