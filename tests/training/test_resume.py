@@ -13,7 +13,7 @@ from ways import WAYS
 
 from studio import methods, runs
 from studio.errors import NotPossible
-from studio.evaluate import answers
+from studio.evaluate import json_fields
 from studio.methods.spec import StopRequested
 from studio.models import device, load
 from studio.training import callback as run_callback
@@ -184,17 +184,17 @@ def test_taking_back_points_touches_nothing_where_there_is_nothing_to_take_back(
 def test_a_stopped_run_is_still_asked_what_it_has_learned(make_plan, stop_after, monkeypatch):
     n_measured = []
 
-    def measure_accuracy(model, tokenizer, rows, on_progress):
+    def measure_fields(model, tokenizer, rows, on_progress):
         on_progress(0, 4)
         n_measured.append(len(rows))
-        return {"answer_accuracy": 0.5, "n_questions": 4.0}
+        return {"valid_json": 0.5, "n_json_answers": 4.0}
 
-    monkeypatch.setattr(answers, "measure_accuracy", measure_accuracy)
+    monkeypatch.setattr(json_fields, "measure_fields", measure_fields)
     run = runs.create(make_plan())
     stop_after(run, 5)
     worker.run(run.id)
     assert runs.status(run).state == "stopped"
-    assert runs.report(run)["after"]["answer_accuracy"] == 0.5
+    assert runs.report(run)["after"]["valid_json"] == 0.5
     assert len(n_measured) == 2
 
 
@@ -226,7 +226,7 @@ def test_a_halt_before_the_training_leaves_no_half_result(make_plan, monkeypatch
         raise StopRequested
 
     run = runs.create(make_plan())
-    monkeypatch.setattr(answers, "measure_accuracy", stop)
+    monkeypatch.setattr(json_fields, "measure_fields", stop)
     worker.run(run.id)
     assert runs.status(run).state == "stopped"
     assert not runs.is_usable(run)
@@ -249,7 +249,7 @@ def test_the_speed_of_the_first_step_after_a_stop_is_that_of_the_step(make_plan,
 
 @pytest.mark.parametrize("loss_at_the_stop", [2.5, 1.0], ids=["worse", "better"])
 def test_the_look_that_a_stop_brings_does_not_count_towards_stopping_early(loss_at_the_stop, make_plan):
-    losses_by_step = {4: 2.0, 6: loss_at_the_stop, 8: 1.9, 12: 1.95}
+    losses_by_step = {0: 2.2, 4: 2.0, 6: loss_at_the_stop, 8: 1.9, 12: 1.95}
     run = runs.create(make_plan(eval_count=4, early_stopping_patience=1))
     state, model = TrainerState(max_steps=16), torch.nn.Linear(1, 1)
 
