@@ -3,14 +3,17 @@
 It is written from the run's own files and the licence of its data.
 """
 
+import math
 import re
 from collections.abc import Mapping
 from typing import Any
 
 from studio import presets, runs
 from studio.data import store
+from studio.data.intervals import wilson_interval
 from studio.data.targets import LABEL_THRESHOLD
 from studio.errors import BadData
+from studio.evaluate.score_names import FIELD_PREFIX
 from studio.export import card_messages as messages
 from studio.export import registry
 from studio.export.usage import build_usage, get_problem_type, is_base_local, public_base_name
@@ -53,6 +56,10 @@ RESULT_EXPRESSIONS = {
     ),
     "regression": "scores.item()",
 }
+
+# Scores that are shares of the examples, and those that are shares of a number that the report names.
+SHARES_OF_EXAMPLES = ("accuracy", "exact_match", "within_half_step", "within_one_step")
+COUNTS_OF_SHARES = {"valid_json": "n_json_answers", "answer_accuracy": "n_questions"}
 
 
 def render_card(run: Run, export_format: str, language: str = "en") -> str:
@@ -213,15 +220,33 @@ def sanitize_line(text: str) -> str:
 
 
 def _score_rows(report: Report, language: str) -> list[str]:
+    """The scores beside those of the base, of a classifier beside those of its linear start."""
     is_linear = bool(report.get("linear_baseline"))
     header = messages.CLASSIFIER_TABLE_HEADER if is_linear else messages.SCORE_TABLE_HEADER
     rows = [header.render(language), "|---|---|---|"]
     before, after = runs.start_scores(report), report["after"]
     for name, tuned_score in after.items():
-        label = _label(messages.METRIC_LABELS, name, language)
-        base_score = before.get(name, float("nan"))
-        rows.append(f"| {label} | {base_score:.4g} | {tuned_score:.4g} |")
+        label, count = _label(messages.METRIC_LABELS, name, language), _count_of_share(name, report)
+        pair = before.get(name, math.nan), tuned_score
+        scores = [_format_score(score, count, language) for score in pair]
+        rows.append(f"| {' | '.join([label, *scores])} |")
     return rows
+
+
+def _count_of_share(name: str, report: Report) -> float:
+    """Of how many examples or answers a score is a share; 0 where it is no share."""
+    if name in SHARES_OF_EXAMPLES:
+        return float(report["data"][report.get("measured_on", "validation")])
+    count_name = "n_json_answers" if name.startswith(FIELD_PREFIX) else COUNTS_OF_SHARES.get(name)
+    return float(report["after"][count_name]) if count_name else 0.0
+
+
+def _format_score(score: float, count: float, language: str) -> str:
+    """A score; a share of `count` with its 95 % interval."""
+    if not count or math.isnan(score):
+        return f"{score:.4g}"
+    low, high = wilson_interval(score * count, count)
+    return messages.SHARE_WITH_INTERVAL.render(language, score=score, low=low, high=high)
 
 
 def _label(labels: Mapping[str, Message], name: str, language: str) -> str:

@@ -25,7 +25,8 @@ PROBLEM_DESCRIPTIONS = {
 MORE_LABELS = Message("… (all in config.json)")
 RESULT_HEADING = Message("## Result on examples it has not seen")
 SCORE_TABLE_HEADER = Message("| measure | base | tuned |")
-CLASSIFIER_TABLE_HEADER = Message("| measure | base with a linear model | tuned |")
+CLASSIFIER_TABLE_HEADER = Message("| measure | linear model on the same embeddings | tuned |")
+SHARE_WITH_INTERVAL = Message("{score:.4g} (95% interval {low:.2f}–{high:.2f})")
 METRIC_LABELS = {
     "loss": Message("loss"),
     "perplexity": Message("perplexity"),

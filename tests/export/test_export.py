@@ -45,8 +45,10 @@ def test_the_card_holds_the_figures_of_the_run(way, finished, tmp_path):
     start, end = runs.start_scores(report), report["after"]
     score = "answer_accuracy" if way == QUESTIONS_ALONE else "loss"
     label = messages.METRIC_LABELS[score].render()
-    assert ("| measure | base with a linear model | tuned |" in text) == (way[1] == "classify")
-    assert f"| {label} | {start[score]:.4g} | {end[score]:.4g} |" in text
+    assert ("| measure | linear model on the same embeddings | tuned |" in text) == (way[1] == "classify")
+    row = next(line for line in text.splitlines() if line.startswith(f"| {label} |"))
+    cells = [cell.split()[0] for cell in row.split(" | ")[1:]]  # a share is followed by its interval
+    assert cells == [f"{start[score]:.4g}", f"{end[score]:.4g}"]
     assert f"{report['parameters']['trainable']:,} of {report['parameters']['total']:,}" in text
     for text_part in (report["base"]["checksum"], report["tuned"]["checksum"], report["data"]["sha256"]):
         assert text_part in text
@@ -73,6 +75,30 @@ def test_a_chinese_card_says_the_same_in_chinese_and_the_hub_reads_the_same_fron
         for text in (english, chinese)
     ]
     assert sorted(figures[0]) == sorted(figures[1])
+
+
+def test_a_share_on_the_card_has_its_interval_and_other_scores_have_none(finished):
+    run = finished("lora", "classify")
+    report = runs.report(run)
+    # Wilson's 95 % interval of 9 of 12 and of 6 of 12, from the formula by hand.
+    report["data"]["validation"] = 12
+    report["linear_baseline"] = {"loss": 0.7, "accuracy": 0.5}
+    report["after"] = {"loss": 0.5, "accuracy": 0.75, "f1": 0.75}
+    (run.folder / "report.json").write_text(json.dumps(report), encoding="utf-8")
+    text = card.render_card(run, "adapter")
+    assert "| accuracy | 0.5 (95% interval 0.25–0.75) | 0.75 (95% interval 0.47–0.91) |" in text
+    assert "| loss | 0.7 | 0.5 |\n" in text
+    assert "| f1 | nan | 0.75 |\n" in text
+
+
+def test_the_card_of_an_earlier_studio_s_classifier_compares_with_its_base(finished):
+    run = finished("lora", "classify")
+    report = runs.report(run)
+    del report["linear_baseline"]
+    (run.folder / "report.json").write_text(json.dumps(report), encoding="utf-8")
+    text = card.render_card(run, "adapter")
+    assert "| measure | base | tuned |" in text
+    assert f"| loss | {report['before']['loss']:.4g} |" in text
 
 
 def test_the_card_names_the_licence_the_person_typed_even_after_the_run(finished, chat_csv):

@@ -157,8 +157,12 @@ def test_at_2_bits_training_with_the_rounding_beats_rounding_afterwards(make_pla
 def test_the_base_is_scored_as_it_is_and_not_rounded(finished):
     run = finished("qat", "chat")
     assert runs.report(run)["before"] == runs.report(finished("full", "chat"))["before"]
-    first_point = next(iter(runs.read_points(run)))
-    assert (first_point["stage"], first_point["step"]) == ("train", 0)
+    # Each of the two trainings begins at the base: the first as it is, the second with its weights rounded.
+    starts = {point["stage"]: point for point in runs.read_points(run) if point["step"] == 0}
+    assert list(starts)[:2] == [qat.FULL_PRECISION, "train"]
+    exact_loss, rounded_loss = (starts[stage]["eval_loss"] for stage in (qat.FULL_PRECISION, "train"))
+    assert exact_loss == pytest.approx(runs.report(run)["before"]["loss"], abs=1e-5)
+    assert abs(rounded_loss - exact_loss) > 1e-4
 
 
 def test_stopped_while_comparing_the_model_so_far_is_rounded_and_the_third_column_stays_empty(make_job):

@@ -39,7 +39,7 @@ def test_scores_are_counted_wherever_one_text_of_a_micro_batch_is_learned():
 def test_general_examples_add_their_steps_and_their_own_lengths_to_the_training_alone():
     # 100 examples of 50 tokens, a fifth aside; 20 general ones of 10 tokens beside 80 are a fifth of all.
     small = shape.from_config(presets.models()["smollm2-135m"].config)
-    training = Training(epochs=2, batch_size=4, replay_share=0.2)
+    training = Training(epochs=2, batch_size=4, max_length=64, replay_share=0.2)
     rows, general = (RowTokens(40, 10),) * 100, (RowTokens(5, 5),) * 7
     load = Workload("chat", rows, 100, 0.2, training, small, replay_rows=general)
     assert (load.n_train, load.n_validation, load.steps) == (100, 20, 50)

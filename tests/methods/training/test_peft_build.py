@@ -113,10 +113,10 @@ def test_the_best_state_of_an_earlier_step_comes_back_with_the_ranks_it_had(run_
     first_state, save = {}, trainable.save
 
     def save_and_record(model, folder):
-        if not first_state:
-            for name, value in model.named_parameters():
-                if value.requires_grad:
-                    first_state[name] = value.detach().clone()
+        trained = [(name, value) for name, value in model.named_parameters() if value.requires_grad]
+        has_learned = any(value.any() for name, value in trained if "lora_E" in name)
+        if has_learned and not first_state:  # at the start every strength is 0, and so every rank
+            first_state.update((name, value.detach().clone()) for name, value in trained)
         save(model, folder)
 
     def restore_first(model, folder):

@@ -139,9 +139,9 @@ def test_settings_of_one_choice_alone_stand_folded_under_its_name():
     assert [group["folded"] for group in groups] == [False, *[True] * len(choices), False]
     assert groups[1]["head"].startswith("DoRA: ")
     assert (len(groups[0]["terms"]), len(groups[-1]["terms"])) == (1, len(TRAINING_FIELDS))
-    assert [group["folded"] for group in help_panel.terms_value("full", "en")["groups"]] == [False], (
-        "full fine-tuning has those of the training alone"
-    )
+    open_groups = help_panel.terms_value("full", "en")["groups"]
+    assert [group["folded"] for group in open_groups] == [False, False], "all its own hold for every choice"
+    assert [len(group["terms"]) for group in open_groups] == [1, len(TRAINING_FIELDS)]
 
 
 def test_the_chosen_method_is_explained_in_the_visitor_s_language():
