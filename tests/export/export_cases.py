@@ -41,9 +41,9 @@ OTHER_PROBLEMS = [
     Case("peft", "classify", "ln_tuning", target="rating"),
 ]
 # The kinds of PEFT that are merged, or saved, each in a way of its own.
-SAMPLE_TYPES = ("ln_tuning", "adalora", "vera")
-SAMPLE = [Case("peft", "classify", peft_type) for peft_type in SAMPLE_TYPES] + [
-    Case("peft", "chat", "p_tuning")
+SAMPLE = [
+    *(Case("peft", "classify", peft_type) for peft_type in ("ln_tuning", "vera")),
+    *(Case("peft", "chat", peft_type) for peft_type in ("adalora", "p_tuning")),
 ]
 FAST = [*PLAIN, *SAMPLE, *OTHER_BASES, *OTHER_PROBLEMS]
 THOROUGH = [case for case in PEFT_TYPES if case not in SAMPLE]
