@@ -12,7 +12,7 @@ fast:
 
 # everything, as CI runs it
 all:
-    pytest -n auto --dist loadfile
+    pytest -n auto --dist loadfile --no-loadscope-reorder
 
 # the journeys in a real browser
 browser:
