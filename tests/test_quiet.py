@@ -78,11 +78,15 @@ def run_studio():
 
 
 # One for each way in which a base is held and trained: in whole, in 4 bits, by TRL.
-WAYS_TO_TRAIN = [method for method in METHODS if method.name in ("full", "qlora", "rlhf")]
+WAYS_TO_TRAIN = ("full", "qlora", "rlhf")
+TRAINED = [
+    pytest.param(method, id=method.name, marks=() if method.name in WAYS_TO_TRAIN else pytest.mark.exhaustive)
+    for method in METHODS
+]
 
 
 @pytest.mark.thorough
-@pytest.mark.parametrize("method", WAYS_TO_TRAIN, ids=lambda method: method.name)
+@pytest.mark.parametrize("method", TRAINED)
 def test_training_asking_and_exporting_print_nothing_but_the_studios_own_lines(
     method, make_plan, run_studio, tmp_path
 ):
@@ -108,7 +112,9 @@ def test_the_log_of_a_worker_is_empty_while_all_goes_well(make_plan):
 
 
 @pytest.mark.thorough
-@pytest.mark.parametrize("command", ["estimate", "doctor", "methods", "measure"])
+@pytest.mark.parametrize(
+    "command", ["estimate", "doctor", "methods", pytest.param("measure", marks=pytest.mark.exhaustive)]
+)
 def test_the_other_commands_print_nothing_but_their_answer(
     command, make_plan, tiny_chat, tmp_path, run_studio
 ):

@@ -13,7 +13,8 @@ from studio.models import load
 TEXTS = ("where is my lamp", "the invoice for the chair is wrong again")
 # What merging adds up in another order; an adapter computes as it was trained.
 TOLERANCES = {"adapter": 1e-5, "packed": 1e-5, "merged": 1e-4}
-CASES = [*FAST, *(pytest.param(case, marks=pytest.mark.thorough) for case in THOROUGH)]
+NOT_IN_CI = (pytest.mark.thorough, pytest.mark.exhaustive)
+CASES = [*FAST, *(pytest.param(case, marks=NOT_IN_CI) for case in THOROUGH)]
 
 
 def ask_studio(run):

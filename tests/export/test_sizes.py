@@ -15,7 +15,8 @@ from studio.methods.workload import Workload
 from studio.models import shape
 from studio.plan import Training
 
-CASES = [*FAST, *(pytest.param(case, marks=pytest.mark.thorough) for case in THOROUGH)]
+NOT_IN_CI = (pytest.mark.thorough, pytest.mark.exhaustive)
+CASES = [*FAST, *(pytest.param(case, marks=NOT_IN_CI) for case in THOROUGH)]
 
 # AdaLoRA learns which matrices keep a higher rank than the usual one, and wide ones cost more.
 ADALORA_TOLERANCE, TOLERANCE = 0.05, 0.02

@@ -183,7 +183,7 @@ RESUMED = [(peft_type, "chat") for peft_type in TYPES] + [("adalora", "classify"
 @each(RESUMED)
 def test_a_stopped_run_goes_on_as_if_it_had_never_been_stopped(peft_type, task, start, monkeypatch):
     # Each step is evaluated, so that the evaluation where a run is stopped is none the other does not have.
-    unstopped = start(peft_type, task, epochs=2, eval_count=200)
+    unstopped = start(peft_type, task, epochs=2, eval_count=200, early_stopping_patience=0)
     steps = runs.status(unstopped).steps
     stopped = runs.create(unstopped.plan)
     on_step_begin = run_callback.MonitorCallback.on_step_begin
