@@ -29,13 +29,13 @@ STATUS_INTERVAL_SECONDS = 0.5
 MAX_SAVING_SHARE = 0.05
 # A process that gets less than this share of its cores while it computes shares them with another program.
 CROWDED_CPU_SHARE = 0.85
-# What is kept of a Trainer's log, and under which name: the loss, and in TRL's later stages what a reward
-# model or the policy is judged by.
 LOWER_RATE = Message("Lower the learning rate to a third, and start again.")
 LOWER_RATE_IN_FLOAT16 = Message(
     "Lower the learning rate to a third, or choose another base model: this GPU computes in float16, which"
     " holds no number above 65,504."
 )
+# What is kept of a Trainer's log, and under which name: the loss, and in TRL's later stages what a reward
+# model or the policy is judged by.
 LOGGED_METRICS = {
     "loss": "loss",
     "learning_rate": "learning_rate",

@@ -9,7 +9,7 @@ from studio.data import examples, import_job, replay, split
 from studio.data.examples import Example
 from studio.data.schema.infer_roles import role_label
 from studio.data.split import Splits
-from studio.errors import BadPlan, explain
+from studio.errors import BadPlan, StudioError, explain
 from studio.estimate import dataset_lengths
 from studio.estimate.all_methods import BaseModelInfo
 from studio.i18n import Message
@@ -218,8 +218,8 @@ def max_text_tokens(form: FormState, base: BaseModelInfo | None) -> int:
         form: The form. Where max length is left to the studio, its data and columns count too.
         base: The base model; None where it is not known, and max length alone counts.
 
-    Raises:
-        StudioError: Max length is left to the studio, and the data cannot be read.
+    Returns:
+        0 where nobody knows yet: the columns of the form do not fit its data, which the Data tab says.
     """
     method = next((method for method in methods.METHODS if method.name == form.method), None)
     if not base or not base.shape or not method:
@@ -230,10 +230,16 @@ def max_text_tokens(form: FormState, base: BaseModelInfo | None) -> int:
 
 
 def _default_max_length(form: FormState, base: BaseModelInfo, method: Method) -> int:
-    """The length limit that a run of the form would choose, from the examples' tokens as far as known."""
+    """The length limit that a run of the form would choose, as far as known; 0 where its data are unread."""
     assert base.shape is not None
     form_plan = build_plan(form, strict=False)
-    lengths = dataset_lengths.measure_lengths(form_plan, base.folder)
+    training_data = form_plan.data.model_copy(update={"test": ""})
+    try:
+        lengths = dataset_lengths.measure_lengths(
+            form_plan.model_copy(update={"data": training_data}), base.folder
+        )
+    except StudioError:
+        return 0
     return defaults.default_max_length(lengths.rows, form_plan, method, base.shape)
 
 

@@ -292,7 +292,7 @@ def _describe_default_length(form: FormState, lang: str) -> str:
     if form.max_length or not base or not base.shape:
         return ""
     tokens = plan_form.max_text_tokens(form, base)
-    return messages.SUGGESTED_LENGTH.render(lang, tokens=f"{tokens:,}")
+    return messages.SUGGESTED_LENGTH.render(lang, tokens=f"{tokens:,}") if tokens else ""
 
 
 def show_chat_fields(**fields: Any) -> tuple[Any, ...]:

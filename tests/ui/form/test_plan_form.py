@@ -6,6 +6,7 @@ from form_fields import CHINESE, ENGLISH, form_fields
 from studio import methods, runs
 from studio.errors import BadPlan
 from studio.plan import Training
+from studio.ui import access
 from studio.ui.form import plan_form
 from studio.ui.form.form_state import read_form
 from studio.ui.form.training_fields import SHARE_FIELDS, TRAINING_FIELDS
@@ -138,3 +139,16 @@ def test_what_follows_the_counted_steps_is_said(method, settings, task, text, ma
 
     plan = make_plan(method, TASK_BY_DATA_KIND[task], settings)
     assert text in plan_form.describe_extra_stages(plan, "en")
+
+
+def test_a_length_left_to_the_studio_comes_from_the_training_data_whatever_the_test_set():
+    base = access.find_base("smollm2-135m")
+
+    def limit(**changed):
+        return plan_form.max_text_tokens(read_form(form_fields(max_length=0, **changed)), base)
+
+    alone = limit()
+    assert alone % 64 == 0
+    assert alone > 0
+    assert limit(test="sample:support-zh") == alone  # a test set whose columns have other names
+    assert limit(columns={"prompt": "顾客", "response": "回复"}) == 0
