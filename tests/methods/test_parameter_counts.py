@@ -41,10 +41,10 @@ SETTINGS = {
     ),
 }
 N_LABELS = 6
-# The models that come with the studio are counted in the fast part, all others in the thorough one.
+# The models that come with the studio are counted in the fast part, all others on demand.
+NOT_IN_CI = (pytest.mark.thorough, pytest.mark.exhaustive)
 MODELS = [
-    pytest.param(name, marks=() if card.wheel else pytest.mark.thorough)
-    for name, card in presets.models().items()
+    pytest.param(name, marks=() if card.wheel else NOT_IN_CI) for name, card in presets.models().items()
 ]
 by_name = pytest.mark.parametrize("method", METHODS, ids=lambda method: method.name)
 

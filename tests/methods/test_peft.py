@@ -139,6 +139,7 @@ def test_merging_gives_the_same_answers_in_an_ordinary_model(trained, bases):
     torch.testing.assert_close(logits(merged, job), logits(trained.model, job), rtol=0, atol=1e-4)
 
 
+@pytest.mark.exhaustive
 @pytest.mark.thorough
 @each(all_types)
 def test_a_run_learns_is_exported_and_the_playground_proves_which_side_is_which(
@@ -179,6 +180,7 @@ def check_exports(run, is_virtual, folder):
 RESUMED = [(peft_type, "chat") for peft_type in TYPES] + [("adalora", "classify"), ("p_tuning", "classify")]
 
 
+@pytest.mark.exhaustive
 @pytest.mark.thorough
 @each(RESUMED)
 def test_a_stopped_run_goes_on_as_if_it_had_never_been_stopped(peft_type, task, start, monkeypatch):
