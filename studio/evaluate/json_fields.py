@@ -31,13 +31,13 @@ def measure_fields(
     """
     known_answers = [examples.to_messages(example)[-1]["content"] for example in rows]
     fields = json_answers.find_fields(known_answers)
+    if not fields:
+        return {}
     pairs = [
         (example, expected)
         for example, answer in zip(rows, known_answers, strict=True)
         if set(expected := json_answers.parse_object(answer) or {}) == set(fields)
     ][: answers.MAX_QUESTIONS]
-    if not fields:
-        return {}
     longest = max(len(tokenizer(answer)["input_ids"]) for answer in known_answers)
     texts = answers.answer_questions(
         model, tokenizer, [example for example, _ in pairs], json_answers.max_new_tokens(longest), on_progress

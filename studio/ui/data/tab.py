@@ -207,12 +207,19 @@ def change_columns(
         role_choices = zip(_field_roles(task, previous), selected, strict=True)
         role_columns = {role: column for role, column in role_choices if role and column}
         role_columns = _adjust_to_conversations(table, task, previous, role_columns)
-        store.save_choice(dataset, task, role_columns)
-        return schema_summary.summary_notice(
-            dataset, table, task, role_columns, messages.ROLES_CHOSEN, lang
-        ), *_role_dropdowns(table, task, role_columns, lang)
+        return _save_roles(dataset, task, role_columns, lang)
     except StudioError as error:
         return notices.error_notice(error, lang), *(gr.skip(),) * (CONTROL_COUNT + 1)
+
+
+def _save_roles(
+    dataset: store.Dataset, task: Task, role_columns: dict[str, str], lang: str
+) -> tuple[Any, ...]:
+    """Save the chosen columns of a data set; the summary and the dropdowns that show them."""
+    store.save_choice(dataset, task, role_columns)
+    table = dataset.table()
+    summary = schema_summary.summary_notice(dataset, table, task, role_columns, messages.ROLES_CHOSEN, lang)
+    return summary, *_role_dropdowns(table, task, role_columns, lang)
 
 
 def change_problem_type(
@@ -227,15 +234,11 @@ def change_problem_type(
     lang = request_language(request)
     try:
         dataset = access.find_own_dataset(source, browser_datasets)
-        table = dataset.table()
         previous = packing.unpack_mapping(packed_columns)
         column = previous[target_role(previous)]
         others = {name: other for name, other in previous.items() if name not in PROBLEM_TYPES}
         role_columns = {**others, role: column}
-        store.save_choice(dataset, task, role_columns)
-        return schema_summary.summary_notice(
-            dataset, table, task, role_columns, messages.ROLES_CHOSEN, lang
-        ), *_role_dropdowns(table, task, role_columns, lang)
+        return _save_roles(dataset, task, role_columns, lang)
     except StudioError as error:
         return notices.error_notice(error, lang), *(gr.skip(),) * (CONTROL_COUNT + 1)
 
