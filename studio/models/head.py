@@ -5,9 +5,16 @@ from typing import Any
 import torch
 
 
+def find_head(model: Any) -> torch.nn.Linear:
+    """The linear layer that gives the scores of classes; of a head that PEFT has copied, the trained copy."""
+    base = model.get_base_model() if hasattr(model, "get_base_model") else model
+    layer = base.classifier if hasattr(base, "classifier") else base.score
+    return layer.modules_to_save[layer.active_adapter] if hasattr(layer, "modules_to_save") else layer
+
+
 def has_bias(model: Any) -> bool:
     """Whether the head of a model with one output has a bias; those of decoders have none."""
-    return _find_heads(model)[-1].bias is not None
+    return find_head(model).bias is not None
 
 
 def fold_scale(model: Any, mean: float, deviation: float) -> None:
@@ -20,17 +27,8 @@ def fold_scale(model: Any, mean: float, deviation: float) -> None:
         mean: What was taken from the numbers; 0 where the head has no bias.
         deviation: What they were divided by.
     """
-    (head,) = [linear for linear in _find_heads(model) if linear.weight.requires_grad]
+    head = find_head(model)
     with torch.no_grad():
         head.weight.mul_(deviation)
         if head.bias is not None:
             head.bias.mul_(deviation).add_(mean)
-
-
-def _find_heads(model: Any) -> list[torch.nn.Linear]:
-    """The linear layers with one output, of which an ordinary model has one."""
-    return [
-        module
-        for module in model.modules()
-        if isinstance(module, torch.nn.Linear) and module.out_features == 1
-    ]

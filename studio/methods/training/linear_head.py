@@ -21,6 +21,7 @@ from studio.data import collate
 from studio.data.examples import Encoded
 from studio.methods.spec import Scores, TrainingContext
 from studio.methods.workload import CACHE_BATCH_TOKENS, MAX_LINEAR_ROWS
+from studio.models.head import find_head
 from studio.models.pooled_classifier import PooledClassifier
 
 Array = NDArray[Any]
@@ -69,13 +70,6 @@ def fit(context: TrainingContext, model: Any) -> None:
         layer.weight.copy_(torch.from_numpy(weight))
         if has_bias:
             layer.bias.copy_(torch.from_numpy(bias - weight @ centre))
-
-
-def find_head(model: Any) -> torch.nn.Linear:
-    """The linear layer that gives the scores of classes; of a head that PEFT has copied, the trained copy."""
-    base = model.get_base_model() if hasattr(model, "get_base_model") else model
-    layer = base.classifier if hasattr(base, "classifier") else base.score
-    return layer.modules_to_save[layer.active_adapter] if hasattr(layer, "modules_to_save") else layer
 
 
 def _is_normalized(model: Any) -> bool:

@@ -10,6 +10,7 @@ from method_helpers import TOY_LABELS, changed_names, parameters
 from studio import methods
 from studio.methods.training import linear_head
 from studio.models import load
+from studio.models.head import find_head
 
 CLASSIFIERS = [method.name for method in methods.METHODS if "classify" in method.tasks]
 
@@ -26,7 +27,7 @@ def test_the_start_is_better_than_an_untrained_head_and_changes_the_head_alone(m
     after = job.measure(job.model, job.train)
     assert max(after["loss"], baseline["loss"]) < untrained
     assert baseline["accuracy"] > 0.6
-    head = linear_head.find_head(job.model)
+    head = find_head(job.model)
     ids = {id(parameter) for parameter in head.parameters()}
     names = {name for name, parameter in job.model.named_parameters() if id(parameter) in ids}
     assert changed_names(job.model, before) == names
@@ -36,7 +37,7 @@ def test_the_start_is_better_than_an_untrained_head_and_changes_the_head_alone(m
 def test_the_features_are_what_the_head_reads_in_the_order_of_the_rows(make_job):
     job = make_job("full", "classify")
     features = linear_head.compute_features(job, job.model, job.train)
-    head = linear_head.find_head(job.model)
+    head = find_head(job.model)
     row = job.train[3]
     with torch.no_grad():
         expected = job.model.eval()(input_ids=torch.tensor([row.input_ids])).logits[0]
