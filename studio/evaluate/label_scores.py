@@ -11,10 +11,14 @@ if TYPE_CHECKING:
 
 
 def score_classes(predicted: Sequence[int], labels: Sequence[int]) -> dict[str, float]:
-    """The scores of texts with one label each: `accuracy` and macro `f1` (0 to 1)."""
+    """The scores of texts with one label each: `accuracy` and macro `f1` (0 to 1), and `n_examples`."""
     pairs = zip(predicted, labels, strict=True)
     n_right = sum(predicted_label == label for predicted_label, label in pairs)
-    return {"accuracy": n_right / len(labels), "f1": macro_f1(predicted, labels)}
+    return {
+        "accuracy": n_right / len(labels),
+        "f1": macro_f1(predicted, labels),
+        "n_examples": float(len(labels)),
+    }
 
 
 def macro_f1(predictions: Sequence[int], labels: Sequence[int]) -> float:

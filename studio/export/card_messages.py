@@ -44,6 +44,7 @@ METRIC_LABELS = {
     "n_json_answers": Message("JSON answers asked for"),
     "answer_accuracy": Message("share of questions answered rightly"),
     "n_questions": Message("questions asked"),
+    "n_examples": Message("examples scored"),
 }
 ON_VALIDATION = Message(
     "Measured on {count} examples kept aside (seed {seed}), which also chose the best state of the "

@@ -71,7 +71,7 @@ class MonitorCallback(TrainerCallback):  # type: ignore[misc] # transformers shi
     Attributes:
         step: Optimizer steps taken so far.
         steps: Optimizer steps in all.
-        best_step: The step of the best validation (`quality`); 0 where no step was better than the start.
+        best_step: The step of the best validation; 0 where no step was better than the start.
         best_scores: The scores at that step.
         initial_scores: The scores before the first step.
         stopped: Whether the training ended because it was asked to stop.
@@ -220,7 +220,7 @@ class MonitorCallback(TrainerCallback):  # type: ignore[misc] # transformers shi
 
     def _validate(self, state: Any, control: Any) -> None:
         scores = self._measure_scores(state.epoch or 0.0)
-        if quality(scores) > quality(self.best_scores):
+        if self._is_better(scores):
             self._keep(scores)
         if self.step in self._validation_steps:
             self._count_progress(scores)
@@ -238,6 +238,18 @@ class MonitorCallback(TrainerCallback):  # type: ignore[misc] # transformers shi
         runs.add_point(self.run, self.stage, self.step, epoch, **as_point(scores))
         return scores
 
+    def _is_better(self, scores: Scores) -> bool:
+        """Whether a state beats the best so far: more right answers, or as good a share and a lower loss.
+
+        Shares within one standard error of each other are as good (Breiman et al. 1984, "Classification and
+        Regression Trees", the one-standard-error rule): on few examples the highest one is luck.
+        """
+        right, best_right = share_right(scores), share_right(self.best_scores)
+        margin = standard_error(self.best_scores)
+        record = max(best_right, self._records.get("right", best_right))
+        is_as_good = right >= record - margin
+        return right > best_right + margin or (is_as_good and scores["loss"] < self.best_scores["loss"])
+
     def _keep(self, scores: Scores) -> None:
         """Save the state as it is, which these scores make the best so far."""
         self.best_scores, self.best_step = scores, self.step
@@ -245,8 +257,7 @@ class MonitorCallback(TrainerCallback):  # type: ignore[misc] # transformers shi
 
     def _count_progress(self, scores: Scores) -> None:
         """Count a check without progress: neither its loss nor its share of right answers is a record."""
-        right, negative_loss = quality(scores)
-        merits = {"right": right, "negative_loss": negative_loss}
+        merits = {"right": share_right(scores), "negative_loss": -scores["loss"]}
         made_progress = any(merit > self._records.get(name, -math.inf) for name, merit in merits.items())
         self._checks_without_progress = 0 if made_progress else self._checks_without_progress + 1
         self._records = {name: max(merit, self._records.get(name, merit)) for name, merit in merits.items()}
@@ -269,14 +280,15 @@ class MonitorCallback(TrainerCallback):  # type: ignore[misc] # transformers shi
         )
 
 
-def quality(scores: Scores) -> tuple[float, float]:
-    """What a state is chosen by, the more the better: its share of right answers, then a low loss.
+def share_right(scores: Scores) -> float:
+    """The share of right answers that a state is chosen by, 0 to 1; 0 where the scores have none."""
+    return next((scores[name] for name in CHOOSING_SCORES if name in scores), 0.0)
 
-    Returns:
-        Macro F1 or accuracy (0 to 1; 0 where the scores have neither), and minus the loss (nats).
-    """
-    right = next((scores[name] for name in CHOOSING_SCORES if name in scores), 0.0)
-    return right, -scores["loss"]
+
+def standard_error(scores: Scores) -> float:
+    """The standard error of the share of right answers; 0 where it is unknown of how many it is one."""
+    right = share_right(scores)
+    return math.sqrt(right * (1 - right) / scores["n_examples"]) if "n_examples" in scores else 0.0
 
 
 def _require_finite(loss: float, step: int) -> None:
@@ -292,10 +304,11 @@ def _require_finite(loss: float, step: int) -> None:
 def as_point(scores: Scores, split: str = "validation") -> dict[str, float]:
     """Scores under their names in a point: eval_loss … on the validation, test_loss … on the test split.
 
-    Those of single labels stand in the report alone.
+    Those of single labels, and of how many examples they are, stand in the report alone.
     """
     prefix = "test" if split == "test" else "eval"
-    return {f"{prefix}_{name}": round(value, 6) for name, value in without_parts(scores).items()}
+    whole = {name: value for name, value in without_parts(scores).items() if not name.startswith("n_")}
+    return {f"{prefix}_{name}": round(value, 6) for name, value in whole.items()}
 
 
 def last_checkpoint(folder: Path) -> Path | None:

@@ -73,6 +73,26 @@ def test_the_state_that_is_kept_is_the_best_by_what_people_read(scores, best_ste
 
 
 @pytest.mark.parametrize(
+    ("shares", "losses", "n_examples", "best_step"),
+    [
+        ((0.8, 0.84, 0.82), (1.0, 0.9, 0.5), 100, 2),  # 0.82 is within 0.04 of 0.84, and its loss is lower
+        ((0.8, 0.84, 0.82), (1.0, 0.9, 0.5), 10_000, 1),  # the standard error is 0.004
+        ((0.8, 0.84, 0.76), (1.0, 0.9, 0.5), 100, 1),
+        ((0.8, 0.81, 0.85), (1.0, 1.1, 1.2), 100, 2),  # 0.05 above the start, whose standard error is 0.04
+        ((0.8, 0.83, 0.77), (1.0, 1.2, 0.9), 100, 0),  # 0.77 is as good as 0.8, but not as the record of 0.83
+    ],
+)
+def test_shares_within_one_standard_error_are_as_good_and_the_loss_decides(
+    shares, losses, n_examples, best_step, watch
+):
+    scores = [
+        {"loss": loss, "f1": share, "n_examples": n_examples}
+        for loss, share in zip(losses, shares, strict=True)
+    ]
+    assert watch(scores).best_step == best_step
+
+
+@pytest.mark.parametrize(
     ("scores", "last_step"),
     [
         ([{"loss": loss} for loss in (3.0, 2.0, 2.1, 2.2, 2.3, 1.0)], 4),

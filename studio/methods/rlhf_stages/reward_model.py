@@ -254,6 +254,7 @@ def score_margins(margins: Sequence[float]) -> Scores:
     return {
         "loss": sum(losses) / len(losses),
         "accuracy": n_correct / len(margins),
+        "n_examples": float(len(margins)),
         "margin": sum(margins) / len(margins),
     }
 
