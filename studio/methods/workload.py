@@ -27,6 +27,9 @@ CACHE_BATCH_TOKENS = 4096
 MAX_LINEAR_ROWS = 20_000
 # Steps of its solver (measured on Banking77: docs/methods.md#linear-start).
 LINEAR_FIT_STEPS = 50
+# Examples that a training is validated on along the way, at most: more would only cost time, up to a third of
+# a training of one epoch (docs/methods.md#what-all-share).
+MAX_CHECKED_EXAMPLES = 500
 # How questions with known answers are asked; the same as in studio.evaluate.answers, which loads torch.
 ANSWER_BATCH_SIZE = 16
 MAX_ANSWER_QUESTIONS = 64
@@ -310,13 +313,15 @@ def build_supervised_phases(
 
     train_lengths = [*lengths, *replay_lengths(workload, len(lengths))]
     test_batches = build_batches(workload.n_test) if workload.n_test else ()
-    n_outer_validations = 0 if test_batches else 2
+    n_validation = workload.n_validation * pieces_per_row
+    n_checked = min(n_validation, MAX_CHECKED_EXAMPLES)
+    outer_passes = 0 if test_batches else 2 * n_validation / n_checked
     phases = [
         Phase(
             "check",
-            build_batches(workload.n_validation),
+            build_micro_batches(lengths, workload.micro_batch_size, n_checked),
             method,
-            passes=n_outer_validations + workload.n_evaluations,
+            passes=outer_passes + workload.n_evaluations,
             head=head,
         )
     ]

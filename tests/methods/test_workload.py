@@ -47,3 +47,13 @@ def test_general_examples_add_their_steps_and_their_own_lengths_to_the_training_
     assert {batch.tokens for batch in phases["check"].micro_batches} == {50}
     tokens = sum(batch.tokens * batch.rows * batch.repeats for batch in phases["train"].micro_batches)
     assert tokens == pytest.approx(80 * 50 + 20 * 10, rel=0.1)
+
+
+def test_a_training_is_checked_on_500_examples_and_its_base_and_result_on_all():
+    # 10,000 examples, a tenth aside: 1,000 validation examples. 11 checks of 500, and 2 of 1,000.
+    small = shape.from_config(presets.models()["smollm2-135m"].config)
+    training = Training(epochs=1, batch_size=20, max_length=64)
+    load = Workload("chat", (RowTokens(40, 10),) * 100, 10_000, 0.1, training, small)
+    phases = {phase.name: phase for phase in workload.build_supervised_phases(load, "lora")}
+    n_rows = sum(batch.rows * batch.repeats for batch in phases["check"].micro_batches)
+    assert n_rows * phases["check"].passes == pytest.approx(11 * 500 + 2 * 1_000)

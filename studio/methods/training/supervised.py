@@ -1,5 +1,6 @@
 """Supervised training shared by the methods: one Trainer, fed so that only what is learned is computed."""
 
+import random
 import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -10,12 +11,14 @@ from transformers import PrinterCallback, Trainer, TrainingArguments
 from transformers.trainer_pt_utils import LengthGroupedSampler
 
 from studio.data import collate
+from studio.data.examples import Encoded
 from studio.errors import NotPossible
 from studio.i18n import Message
 from studio.methods import defaults
 from studio.methods.spec import Settings, TrainingContext
 from studio.methods.workload import (
     EIGHT_BIT_OPTIMIZER_MIN_PARAMETERS,
+    MAX_CHECKED_EXAMPLES,
     holds_weights_in_bf16,
     uses_gradient_checkpointing,
 )
@@ -87,9 +90,8 @@ def fit(
     original_dtypes = []
     if trained_dtype(context.settings, context.model) is torch.float32:
         original_dtypes = upcast_trainable(context.model)
-    monitor = context.create_monitor(
-        stage, context.model, lambda: context.measure(context.model, context.validation)
-    )
+    checked = _sample_validation(context)
+    monitor = context.create_monitor(stage, context.model, lambda: context.measure(context.model, checked))
     task = context.plan.task
     weights = _class_weights(context)
     loss = _with_gradient_penalty(
@@ -115,6 +117,14 @@ def fit(
     monitor.restore()
     for parameter, original_dtype in original_dtypes:  # the dtype in which they will be read again
         parameter.data = parameter.data.to(original_dtype)
+
+
+def _sample_validation(context: TrainingContext) -> list[Encoded]:
+    """The validation examples measured along the way: all, or as many as suffice, drawn by the seed."""
+    if len(context.validation) <= MAX_CHECKED_EXAMPLES:
+        return context.validation
+    rng = random.Random(context.plan.training.seed)  # noqa: S311 - a repeatable draw, no secret
+    return rng.sample(context.validation, MAX_CHECKED_EXAMPLES)
 
 
 def trained_dtype(settings: Settings, model: Any) -> torch.dtype:

@@ -112,6 +112,29 @@ def test_on_a_base_of_16_bits_the_steps_are_taken_in_32_and_the_result_is_saved_
     assert all(not torch.equal(after[name], value) for name, value in before.items())
 
 
+@pytest.mark.parametrize(("n_validation", "n_checked"), [(8, 8), (40, 10)])
+def test_a_training_is_checked_on_a_sample_of_many_validation_examples(
+    n_validation, n_checked, make_job, monkeypatch
+):
+    monkeypatch.setattr(supervised, "MAX_CHECKED_EXAMPLES", 10)
+    job, checked = make_job("lora", "classify"), []
+
+    def create_monitor(stage, model, measure):
+        checked.extend(measure() for _ in range(2))
+        return SilentMonitor()
+
+    supervised.fit(
+        dataclasses.replace(
+            job,
+            validation=[dataclasses.replace(job.validation[0]) for _ in range(n_validation)],
+            measure=lambda model, rows: set(map(id, rows)),
+            create_monitor=create_monitor,
+        )
+    )
+    assert len(checked[0]) == n_checked
+    assert checked[0] == checked[1], "the same ones each time"
+
+
 def test_rows_are_padded_with_what_a_decoder_takes_for_padding(tiny_chat, tmp_path):
     folder = shutil.copytree(tiny_chat, tmp_path / "other")
     config = json.loads((folder / "config.json").read_text())
