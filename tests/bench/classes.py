@@ -1,10 +1,10 @@
 """What each method reaches on Banking77 with its defaults, beside a linear model on the same embeddings.
 
-    python tests/bench/classes.py [METHOD …] [--per-class 10] [--seeds 3]
+    python tests/bench/classes.py [METHOD …] [--per-class 10] [--seeds 3] [--learning-rates 1e-4 3e-4 …]
 
 Each seed keeps its own test texts aside. With `--per-class 0` a method trains on all the others. A training
 runs in a worker process of its own, as from the page; both figures are of the same test texts. Without
-`../shared/data` it says so and ends.
+learning rates each method takes its default. Without `../shared/data` it says so and ends.
 """
 
 import argparse
@@ -15,6 +15,7 @@ import subprocess
 import sys
 import tempfile
 from collections import defaultdict
+from itertools import product
 from pathlib import Path
 
 from studio import processes, runs
@@ -23,7 +24,9 @@ from studio.plan import Data, MethodChoice, Plan, Training
 SOURCE = Path(__file__).resolve().parents[3] / "shared" / "data" / "banking77_train.csv"
 METHODS = ("full", "frozen", "lora", "prefix", "adapter", "qlora", "qat", "peft")
 N_TEST = 1_500
-HEADER = f"{'method':<9}{'seed':>5}{'trained':>9}{'linear':>9}{'method':>9}{'95 %':>8}{'seconds':>9}{'GB':>6}"
+HEADER = (
+    f"{'method':<9}{'seed':>5}{'rate':>9}{'trained':>9}{'linear':>9}{'method':>9}{'95 %':>8}{'seconds':>9}{'GB':>6}"
+)
 
 
 def write_split(folder: Path, seed: int, per_class: int) -> tuple[Path, Path]:
@@ -52,7 +55,7 @@ def take_per_class(rows: list[dict[str, str]], per_class: int) -> list[dict[str,
     return [row for rows_of_class in taken.values() for row in rows_of_class]
 
 
-def train(method: str, seed: int, paths: tuple[Path, Path]) -> str:
+def train(method: str, seed: int, paths: tuple[Path, Path], learning_rate: float | None = None) -> str:
     """Train one method; a line with its accuracy beside the linear model's."""
     train_path, test_path = paths
     plan = Plan(
@@ -61,7 +64,7 @@ def train(method: str, seed: int, paths: tuple[Path, Path]) -> str:
         model="minilm-l6",
         data=Data(source=str(train_path), test=str(test_path), columns={"text": "text", "label": "category"}),
         method=MethodChoice(name=method),
-        training=Training(seed=seed),
+        training=Training(seed=seed, learning_rate=learning_rate),
     )
     run = runs.create(plan)
     subprocess.run(
@@ -74,7 +77,8 @@ def train(method: str, seed: int, paths: tuple[Path, Path]) -> str:
     accuracy, linear = report["after"]["accuracy"], report["linear_baseline"]["accuracy"]
     half_width = 1.96 * math.sqrt(accuracy * (1 - accuracy) / N_TEST)
     return (
-        f"{method:<9}{seed:>5}{report['data']['train']:>9}{linear:>9.1%}{accuracy:>9.1%}{half_width:>8.1%}"
+        f"{method:<9}{seed:>5}{report['learning_rate']:>9.0e}{report['data']['train']:>9}"
+        f"{linear:>9.1%}{accuracy:>9.1%}{half_width:>8.1%}"
         f"{report['seconds']:>9.0f}{report['peak_memory_gb']:>6.1f}"
     )
 
@@ -87,6 +91,7 @@ def main() -> int:
     parser.add_argument("methods", nargs="*", default=METHODS, help=f"some of {', '.join(METHODS)}")
     parser.add_argument("--per-class", type=int, default=10)
     parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--learning-rates", type=float, nargs="+", default=[None])
     options = parser.parse_args()
     if not SOURCE.is_file():
         print(f"needs {SOURCE}")
@@ -95,8 +100,8 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as folder:
         for seed in range(options.seeds):
             paths = write_split(Path(folder), seed, options.per_class)
-            for method in options.methods:
-                print(train(method, seed, paths), flush=True)
+            for method, learning_rate in product(options.methods, options.learning_rates):
+                print(train(method, seed, paths, learning_rate), flush=True)
     return 0
 
 
