@@ -2,7 +2,7 @@
 const stage = document.createElement('section');
 stage.className = 'run';
 stage.innerHTML = `<header><h3 class="run-title"></h3><span class="run-state"></span></header>
-<p class="run-about"></p><progress class="run-bar" max="100" value="0"></progress><p class="run-line"></p><p class="run-more"></p>
+<p class="run-about"></p><progress class="run-bar" max="100" value="0"></progress><p class="run-line"></p><p class="run-coach" role="status"></p><p class="run-more"></p>
 <div class="run-fault" role="alert" hidden></div><button type="button" class="run-go-on" hidden></button>
 <div class="run-plots"></div><div class="run-samples" hidden></div><div class="run-tables"></div><p class="vh" role="status"></p>`;
 element.appendChild(stage);
@@ -107,12 +107,13 @@ const showTables = (found) => at('.run-tables').replaceChildren(...found.map((on
 const show = (answer) => {
   at('.run-title').textContent = answer.title; at('.run-state').textContent = answer.state; at('.run-state').dataset.state = answer.kind;
   at('.run-bar').value = answer.percent; at('.run-bar').setAttribute('aria-label', answer.state); at('.run-line').textContent = answer.line; at('.run-about').textContent = answer.about; at('.run-more').textContent = answer.more;
+  if (at('.run-coach').textContent !== answer.coach) at('.run-coach').textContent = answer.coach;  // a screen reader reads each change
   at('.run-fault').hidden = !answer.fault; at('.run-fault').textContent = answer.fault;
   at('.run-go-on').hidden = !answer.resumable; at('.run-go-on').textContent = value('goOn') || '';
   if (answer.samples) showSamples(answer.samples);
   const tables = JSON.stringify(answer.tables);
   if (tables !== told) { told = tables; showTables(answer.tables); }
-  if (answer.state !== said) { if (said) trigger('moved'); said = answer.state; at('[role=status]').textContent = answer.title + ': ' + answer.state + '. ' + answer.fault; }
+  if (answer.state !== said) { if (said) trigger('moved'); said = answer.state; at('.vh[role=status]').textContent = answer.title + ': ' + answer.state + '. ' + answer.fault; }
 };
 const plan = (ms) => { clearTimeout(timer); timer = setTimeout(ask, ms); };
 async function ask() {

@@ -20,7 +20,7 @@ from studio.estimate.machines import catalogue
 from studio.i18n import Message
 from studio.methods import settings_check, spec
 from studio.runs import Run, Status
-from studio.training import launcher, report_messages, worker
+from studio.training import coach, launcher, report_messages, worker
 from studio.training.memory import limit_memory
 
 INSIST_HINT = Message(
@@ -184,13 +184,18 @@ def _progress_bar(run: Run) -> Iterator[None]:
 def _show_progress(run: Run, finished: threading.Event) -> None:
     # Only a terminal gets a bar (disable=None).
     with tqdm(total=1, bar_format=BAR_FORMAT, leave=False, file=sys.stderr, disable=None) as bar:
-        n_notes, has_ended = 0, False
+        n_notes, last_rule, has_ended = 0, "", False
         while not has_ended:
             has_ended = finished.wait(REFRESH_SECONDS)
             for message in spec.read_notes(run.folder)[n_notes:]:
                 bar.write(message.render())
                 n_notes += 1
-            _refresh_bar(bar, runs.status(run))
+            status = runs.status(run)
+            finding = coach.read_curve(runs.read_points(run)) if status.state == "training" else None
+            if finding and finding.rule != last_rule:  # the terminal scrolls: new figures alone are not told
+                bar.write(" ".join(finding.render()))
+                last_rule = finding.rule
+            _refresh_bar(bar, status)
 
 
 def _refresh_bar(bar: "tqdm[NoReturn]", status: Status) -> None:

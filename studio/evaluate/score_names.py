@@ -1,9 +1,14 @@
-"""Names of scores that stand for one part of what is scored: a label, or a field of an answer."""
+"""Names of scores: those a state is chosen by, and those of one part, a label or a field of an answer."""
+
+from collections.abc import Mapping
 
 # Before the label's name: its F1.
 LABEL_PREFIX = "f1/"
 # Before the field's name: the share of right values.
 FIELD_PREFIX = "field/"
+# Scores that a state is chosen by before its loss, the first that it has: shares of right answers, 0 to 1.
+# Macro F1 before accuracy: where most examples are of one class, always naming it is accurate too.
+CHOOSING_SCORES = ("f1", "accuracy")
 
 
 def without_parts(scores: dict[str, float]) -> dict[str, float]:
@@ -16,3 +21,8 @@ def without_parts(scores: dict[str, float]) -> dict[str, float]:
 def read_parts(scores: dict[str, float], prefix: str) -> dict[str, float]:
     """The scores of single parts, by the name of the label or the field."""
     return {name.removeprefix(prefix): value for name, value in scores.items() if name.startswith(prefix)}
+
+
+def share_right(scores: Mapping[str, float]) -> float:
+    """The share of right answers that a state is chosen by, 0 to 1; 0 where the scores have none."""
+    return next((scores[name] for name in CHOOSING_SCORES if name in scores), 0.0)

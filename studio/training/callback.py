@@ -13,7 +13,7 @@ from transformers import TrainerCallback
 from studio import runs
 from studio.errors import StudioError
 from studio.estimate import history
-from studio.evaluate.score_names import without_parts
+from studio.evaluate.score_names import share_right, without_parts
 from studio.i18n import Message
 from studio.methods.spec import Scores
 from studio.models import device, trainable
@@ -46,6 +46,7 @@ LOGGED_METRICS = {
     "rewards/margins": "margin",
     "reward": "reward",
     "kl": "kl",
+    "entropy": "entropy",
     "completions/mean_length": "completion_length",
     "completions/clipped_ratio": "clipped_ratio",
     "frac_reward_zero_std": "zero_std_share",
@@ -53,9 +54,6 @@ LOGGED_METRICS = {
 # What a checkpoint holds beside the states of model, optimizer and random generators. It is written last,
 # so that its presence marks the checkpoint as complete.
 MONITOR_STATE_FILE = "watch.json"
-# Scores that a state is chosen by before its loss, the first that it has: shares of right answers, 0 to 1.
-# Macro F1 before accuracy: where most examples are of one class, always naming it is accurate too.
-CHOOSING_SCORES = ("f1", "accuracy")
 
 
 class MonitorCallback(TrainerCallback):  # type: ignore[misc] # transformers ships no types
@@ -214,29 +212,35 @@ class MonitorCallback(TrainerCallback):  # type: ignore[misc] # transformers shi
     def _measure_start(self) -> None:
         """Score the state before the first step, the first candidate for the best, and save it."""
         runs.rewind(self.run, self.stage, -1)
-        self.initial_scores = self._measure_scores(epoch=0.0)
+        self.initial_scores = self._measure_scores()
         self._count_progress(self.initial_scores)
         self._keep(self.initial_scores)
+        self._add_check(self.initial_scores, epoch=0.0)
 
     def _validate(self, state: Any, control: Any) -> None:
-        scores = self._measure_scores(state.epoch or 0.0)
+        scores = self._measure_scores()
         if self._is_better(scores):
             self._keep(scores)
+        self._add_check(scores, state.epoch or 0.0)
         if self.step in self._validation_steps:
             self._count_progress(scores)
             patience = self.training.early_stopping_patience
             if patience and self._checks_without_progress >= patience:
                 self.stopped_early = control.should_training_stop = True
 
-    def _measure_scores(self, epoch: float) -> Scores:
-        """Validation scores of the model as it is, written as a point."""
+    def _measure_scores(self) -> Scores:
+        """Validation scores of the model as it is."""
         assert self.measure is not None
         started_at = time.perf_counter()
         scores = self.measure()
         self._validation_seconds = time.perf_counter() - started_at
         _require_finite(scores["loss"], self.step)
-        runs.add_point(self.run, self.stage, self.step, epoch, **as_point(scores))
         return scores
+
+    def _add_check(self, scores: Scores, epoch: float) -> None:
+        """Write a point: the validation scores, and the step whose state is the best so far."""
+        scores_in_point = as_point(scores)
+        runs.add_point(self.run, self.stage, self.step, epoch, **scores_in_point, best_step=self.best_step)
 
     def _is_better(self, scores: Scores) -> bool:
         """Whether a state beats the best so far: more right answers, or as good a share and a lower loss.
@@ -278,11 +282,6 @@ class MonitorCallback(TrainerCallback):  # type: ignore[misc] # transformers shi
             steps=self.steps,
             seconds_left=round(seconds_left, 1),
         )
-
-
-def share_right(scores: Scores) -> float:
-    """The share of right answers that a state is chosen by, 0 to 1; 0 where the scores have none."""
-    return next((scores[name] for name in CHOOSING_SCORES if name in scores), 0.0)
 
 
 def standard_error(scores: Scores) -> float:

@@ -24,9 +24,7 @@ from studio.plan import Data, MethodChoice, Plan, Training
 SOURCE = Path(__file__).resolve().parents[3] / "shared" / "data" / "banking77_train.csv"
 METHODS = ("full", "frozen", "lora", "prefix", "adapter", "qlora", "qat", "peft")
 N_TEST = 1_500
-HEADER = (
-    f"{'method':<9}{'seed':>5}{'rate':>9}{'trained':>9}{'linear':>9}{'method':>9}{'95 %':>8}{'seconds':>9}{'GB':>6}"
-)
+HEADER = f"{'method':<9}{'seed':>5}{'rate':>9}{'trained':>9}{'linear':>9}{'method':>9}{'95 %':>8}{'seconds':>9}{'GB':>6}"
 
 
 def write_split(folder: Path, seed: int, per_class: int) -> tuple[Path, Path]:

@@ -2,9 +2,14 @@
 says what is wrong.
 """
 
+import os
+import threading
+import time
+
 import pytest
 
 from studio import plan, runs
+from studio.cli import train
 from studio.cli.main import main
 
 
@@ -22,6 +27,21 @@ def test_what_a_method_finds_out_on_the_way_is_printed_once(plan_file, make_plan
     parts = make_plan("upft", "prompts", epochs=0.5).model_dump(mode="json")
     assert main(["train", plan_file(**parts)]) == 0
     assert capsys.readouterr().out.count("Of 16 answers the model wrote to the same question, ") == 1
+
+
+def test_the_curve_is_read_aloud_once_for_each_finding(make_plan, capsys):
+    run = runs.create(make_plan())
+    runs.claim(run, os.getpid())
+    finished = threading.Event()
+    for step, loss in enumerate((3.0, 2.0, 1.5)):
+        runs.add_point(run, "train", 10 * step, 0.0, eval_loss=loss, best_step=10 * step)
+    runs.set_status(run, "training", "train", step=20, steps=30)
+    thread = threading.Thread(target=train._show_progress, args=(run, finished))
+    thread.start()
+    time.sleep(3 * train.REFRESH_SECONDS)
+    finished.set()
+    thread.join()
+    assert capsys.readouterr().out.count("It is learning: the validation loss was 3.000 at the start") == 1
 
 
 def test_home_can_be_named_behind_the_command(plan_file, tmp_path, capsys):

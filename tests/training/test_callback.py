@@ -70,6 +70,8 @@ def test_the_state_that_is_kept_is_the_best_by_what_people_read(scores, best_ste
     assert monitor.best_step == best_step
     assert monitor.best_scores == scores[best_step]
     assert monitor.initial_scores == scores[0]
+    last_check = [point for point in runs.read_points(monitor.run) if "eval_loss" in point][-1]
+    assert last_check["best_step"] == best_step
 
 
 @pytest.mark.parametrize(

@@ -9,10 +9,10 @@ import plotly
 
 from studio import presets, runs
 from studio.errors import BadPlan, RunNotFound
-from studio.i18n import Message, label, languages
+from studio.i18n import Message, join_sentences, label, languages
 from studio.plan import Plan
 from studio.runs import Run, Status
-from studio.training import launcher
+from studio.training import coach, launcher
 from studio.ui import units
 from studio.ui.help import panel as help_panel
 from studio.ui.train import curves
@@ -140,6 +140,7 @@ def poll(query: Any) -> dict[str, Any]:
         "title": plan.name,
         "kind": state_key,
         "state": STATE_NAMES[state_key].render(lang),
+        "coach": _read_curve(run, status, lang),
         "line": _format_status(status, _find_latest_loss(run), lang),
         "about": _describe_run(plan, report, lang),
         "more": details,
@@ -158,6 +159,12 @@ def _state_key(run: Run, status: Status) -> str:
     if status.state == "stopped" and not runs.is_usable(run):
         return "unlearned"
     return status.state
+
+
+def _read_curve(run: Run, status: Status, lang: str) -> str:
+    """What the curve says while it grows; empty where it says nothing yet, and once the training is over."""
+    finding = coach.read_curve(runs.read_points(run)) if status.state == "training" else None
+    return join_sentences(finding.render(lang), lang) if finding else ""
 
 
 def _describe_run(plan: Plan, report: dict[str, Any], lang: str) -> str:

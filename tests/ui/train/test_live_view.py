@@ -297,3 +297,17 @@ def test_every_stage_of_a_run_is_said(make_plan, state, stage):
             assert "{" not in line
             if step and stage in live_view.STAGE_MESSAGES:
                 assert "2" in line
+
+
+def test_the_coach_speaks_while_a_run_trains_in_the_visitors_language_and_not_afterwards(make_plan):
+    run = runs.create(make_plan())
+    for step, loss in enumerate((3.0, 2.0, 1.5)):
+        runs.add_point(run, "train", 10 * step, 0.0, eval_loss=loss, best_step=10 * step)
+    assert live_view.poll([run.id, 0, "en"])["coach"] == ""
+    runs.set_status(run, "training", "train", step=20, steps=30)
+    runs.claim(run, os.getpid())
+    said = "It is learning: the validation loss was 3.000 at the start and is 1.500 at step 20."
+    assert live_view.poll([run.id, 0, "en"])["coach"] == said
+    assert live_view.poll([run.id, 0, "zh"])["coach"].startswith("正在学习：")
+    runs.set_status(run, "done", "after")
+    assert live_view.poll([run.id, 0, "en"])["coach"] == ""
