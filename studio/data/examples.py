@@ -265,7 +265,7 @@ def encode_chat(
         The encoded example; None where no token of an answer is within `max_length`.
     """
     prompt_ids = apply_chat_template(tokenizer, messages[:-1], add_generation_prompt=True)
-    answer_ids = _encode_last_answer(messages, prompt_ids, tokenizer)
+    answer_ids = encode_last_answer(messages, prompt_ids, tokenizer)
     input_ids = prompt_ids + answer_ids
     labels = [IGNORE_INDEX] * len(prompt_ids) + answer_ids
     spans = () if mask_history else _earlier_answer_spans(messages, prompt_ids, tokenizer)
@@ -276,7 +276,7 @@ def encode_chat(
     return Encoded(input_ids[:max_length], labels[:max_length], truncated=len(input_ids) > max_length)
 
 
-def _encode_last_answer(
+def encode_last_answer(
     messages: Sequence[Mapping[str, str]], prompt_ids: list[int], tokenizer: Any
 ) -> list[int]:
     """The token ids of the last answer up to its end token, which is added where the template writes none."""

@@ -79,24 +79,25 @@ def train(context: TrainingContext, policy: Any, algorithm: str) -> tuple[Any, b
     train_rows, held_out_rows = (_encode(context, rows, algorithm) for rows in context.examples)
     _require_rows(context, algorithm, train_rows, held_out_rows)
     trainer = _build_trainer(context, policy, algorithm, train_rows)
-    start = log_probs(trainer.model, context, held_out_rows)
+    reference_log_probs = log_probs(trainer.model, context, held_out_rows)
 
     beta = float(context.settings["beta"])
 
     def validate() -> Scores:
-        return score(algorithm, beta, held_out_rows, start, log_probs(trainer.model, context, held_out_rows))
+        policy_log_probs = log_probs(trainer.model, context, held_out_rows)
+        return score(algorithm, beta, held_out_rows, reference_log_probs, policy_log_probs)
 
     monitor = stage_files.run_trainer(context, algorithm, trainer, validate)
-    end = log_probs(trainer.model, context, held_out_rows)
+    trained_log_probs = log_probs(trainer.model, context, held_out_rows)
     n_answers = 1 if algorithm == "kto" else 2
     n_train, n_held_out = len(train_rows) // n_answers, len(held_out_rows) // n_answers
     n_seen = min(monitor.step * _batch_size(context, n_train), n_train)
     before, after = (
         {
-            **score(algorithm, beta, held_out_rows, start, now),
-            "preferred": _preferred_share(algorithm, held_out_rows, now),
+            **score(algorithm, beta, held_out_rows, reference_log_probs, policy_log_probs),
+            "preferred": _preferred_share(algorithm, held_out_rows, policy_log_probs),
         }
-        for now in (start, end)
+        for policy_log_probs in (reference_log_probs, trained_log_probs)
     )
     values = {
         "pairs": {
@@ -276,31 +277,41 @@ def _assistant_message(text: str) -> dict[str, str]:
     return {"role": "assistant", "content": text}
 
 
-def score(algorithm: str, beta: float, rows: Sequence[Judged], start: LogProbs, now: LogProbs) -> Scores:
+def score(
+    algorithm: str,
+    beta: float,
+    rows: Sequence[Judged],
+    reference_log_probs: LogProbs,
+    policy_log_probs: LogProbs,
+) -> Scores:
     """Held-out scores of an algorithm.
 
     Args:
         algorithm: One of `schedule.DIRECT_ALGORITHMS`.
         beta: DPO's and KTO's scale of what changed.
         rows: The judged answers; but for KTO in pairs, the better before the worse.
-        start: Their log probabilities before training.
-        now: Their log probabilities.
+        reference_log_probs: Theirs before training.
+        policy_log_probs: Theirs in the model that is scored.
 
     Returns:
         `loss`, `accuracy` and `margin` as `reward_model.score_margins` gives them; for KTO see
         `score_verdicts`.
     """
     if algorithm in ("dpo", "kto"):
-        rewards = [beta * (new.total - old.total) for new, old in zip(now, start, strict=True)]
+        log_ratios = [
+            policy.total - reference.total
+            for policy, reference in zip(policy_log_probs, reference_log_probs, strict=True)
+        ]
+        rewards = [beta * log_ratio for log_ratio in log_ratios]
         if algorithm == "kto":
             return score_verdicts(rows, rewards)
         return score_margins(_differences(rewards))
     if algorithm == "simpo":
-        margins = _differences([SIMPO_BETA * answer.per_token for answer in now])
+        margins = _differences([SIMPO_BETA * answer.per_token for answer in policy_log_probs])
         loss = score_margins([margin - SIMPO_GAMMA for margin in margins])["loss"]
         return {**score_margins(margins), "loss": loss}
-    scores = score_margins(_differences([log_odds(answer.per_token) for answer in now]))
-    imitation_loss = -mean(answer.per_token for answer in now[::2])
+    scores = score_margins(_differences([log_odds(answer.per_token) for answer in policy_log_probs]))
+    imitation_loss = -mean(answer.per_token for answer in policy_log_probs[::2])
     return {**scores, "loss": imitation_loss + ORPO_LAMBDA * scores["loss"]}
 
 
@@ -343,16 +354,16 @@ def _sigmoid(value: float) -> float:
     return 1 / (1 + math.exp(-value))
 
 
-def _preferred_share(algorithm: str, rows: Sequence[Judged], now: LogProbs) -> float:
+def _preferred_share(algorithm: str, rows: Sequence[Judged], policy_log_probs: LogProbs) -> float:
     """The share of pairs (for KTO of a good and a bad answer each) whose better answer is likelier.
 
     DPO compares whole answers, the others a token's mean, as each of them does in training.
     """
     if algorithm == "dpo":
-        return score_margins(_differences([answer.total for answer in now]))["accuracy"]
+        return score_margins(_differences([answer.total for answer in policy_log_probs]))["accuracy"]
     if algorithm == "kto":
-        return score_verdicts(rows, [answer.per_token for answer in now])["accuracy"]
-    return score_margins(_differences([answer.per_token for answer in now]))["accuracy"]
+        return score_verdicts(rows, [answer.per_token for answer in policy_log_probs])["accuracy"]
+    return score_margins(_differences([answer.per_token for answer in policy_log_probs]))["accuracy"]
 
 
 def log_probs(model: Any, context: TrainingContext, rows: Sequence[Judged]) -> list[AnswerLogProb]:

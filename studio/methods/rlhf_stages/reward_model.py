@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
+from transformers.modeling_outputs import SequenceClassifierOutput
 from trl import RewardConfig, RewardTrainer
 
 from studio.data import examples
@@ -24,9 +25,9 @@ BATCH_SIZE = 16
 # TRL's default with LoRA. The head starts where it already ranks well, so small models need no larger rate
 # here, as they do elsewhere.
 DEFAULT_LEARNING_RATE = 1e-4
-# What a reward model's config says of its head: transformers' own head scores the last token, and would
+# What a reward model's config says of its head: transformers' own classifier scores the last token, and would
 # read the same weights wrongly.
-MEAN_POOLING = "the mean of all tokens"
+MEAN_POOLING = "the mean of the answer's tokens"
 # Keeps scores around 0 by a hundredth of their square (Eisenstein et al. 2023); a difference of scores
 # alone would leave that open.
 CENTER_REWARDS_COEFFICIENT = 0.01
@@ -35,68 +36,79 @@ CENTER_REWARDS_COEFFICIENT = 0.01
 HEAD_L2_PENALTY = 1.0
 
 
-class Pair(NamedTuple):
-    """Token ids of one prompt with its better and with its worse answer."""
+class Conversation(NamedTuple):
+    """Token ids of a prompt and its answer, and the index of the answer's first token."""
 
-    chosen: list[int]
-    rejected: list[int]
+    ids: list[int]
+    answer_start: int
+
+
+class Pair(NamedTuple):
+    """One prompt with its better and with its worse answer."""
+
+    chosen: Conversation
+    rejected: Conversation
 
 
 def encode_conversation(
     tokenizer: Any, question: Sequence[dict[str, str]], answer: str, is_cut: bool = False
-) -> list[int]:
-    """The token ids of a conversation under the chat template: the same in training and in use.
+) -> Conversation:
+    """A conversation under the chat template: the same in training and in use.
 
     An answer that was cut off has no end of its turn.
     """
-    if not is_cut:
-        return examples.apply_chat_template(
-            tokenizer, [*question, {"role": "assistant", "content": answer}], add_generation_prompt=False
-        )
     prompt_ids = examples.apply_chat_template(tokenizer, question, add_generation_prompt=True)
-    return prompt_ids + list(tokenizer(answer, add_special_tokens=False)["input_ids"])
+    if is_cut:
+        answer_ids = list(tokenizer(answer, add_special_tokens=False)["input_ids"])
+    else:
+        messages = [*question, {"role": "assistant", "content": answer}]
+        answer_ids = examples.encode_last_answer(messages, prompt_ids, tokenizer)
+    return Conversation(prompt_ids + answer_ids, len(prompt_ids))
 
 
 def encode_answer(
     tokenizer: Any, question: Sequence[dict[str, str]], answer: str, max_tokens: int
-) -> list[int]:
-    """The token ids of a conversation whose answer is cut off where practice would cut it (tokens)."""
+) -> Conversation:
+    """A conversation whose answer is cut off where practice would cut it (tokens)."""
     answer_ids = list(tokenizer(answer, add_special_tokens=False)["input_ids"])
     if len(answer_ids) <= max_tokens:
         return encode_conversation(tokenizer, question, answer)
     return encode_conversation(tokenizer, question, tokenizer.decode(answer_ids[:max_tokens]), is_cut=True)
 
 
-def running_mean(hidden: torch.Tensor) -> torch.Tensor:
-    """At each token the mean up to and including it, in 32 bits: (rows, tokens, width) to the same shape.
+class AnswerMeanClassifier:
+    """Comes before a decoder's classifier class, and gives the head the mean of the answer's tokens.
 
-    Rows must be padded on the right.
-    """
-    positions = torch.arange(1, hidden.shape[1] + 1, device=hidden.device)
-    return hidden.float().cumsum(1) / positions[:, None]
-
-
-class PooledFeatures(torch.nn.Module):  # type: ignore[misc] # torch ships types that mypy is told to skip
-    """Takes the place of a head and returns the head's input."""
-
-    def forward(self, hidden: torch.Tensor) -> torch.Tensor:
-        """The running mean."""
-        return running_mean(hidden)
-
-
-class MeanPoolingHead(torch.nn.Linear):  # type: ignore[misc] # torch ships types that mypy is told to skip
-    """Scores the mean of all tokens; transformers' own head, of the same name, scores the last one.
-
-    The last token, an end of turn, knows little of the answer: a linear head ranks 55 % of held-out pairs
-    correctly there, 66 % on the mean (SmolLM2 135M, 300 pairs of preferences_en.json, 20 splits: note of
-    issue 3).
+    transformers' own forward gives it the last token, an end of turn, which knows little of the answer
+    (docs/methods.md#the-reward-model).
     """
 
-    def forward(self, hidden: torch.Tensor) -> torch.Tensor:
-        """A score of the text up to each token: (rows, tokens, 1)."""
-        # Scores differ by little, and 16 bits would round that away.
-        with torch.autocast(hidden.device.type, enabled=False):
-            return torch.nn.functional.linear(running_mean(hidden), self.weight.float())
+    base_model: Any
+    score: Any
+
+    def forward(
+        self, input_ids: torch.Tensor, attention_mask: torch.Tensor, answer_mask: torch.Tensor, **_: Any
+    ) -> SequenceClassifierOutput:
+        """The scores as logits: (rows, 1); of an answer without tokens 0.
+
+        Args:
+            input_ids: (rows, tokens).
+            attention_mask: 1 at the tokens, 0 at the padding: (rows, tokens).
+            answer_mask: 1 at the answer's tokens, 0 elsewhere: (rows, tokens).
+        """
+        outputs = self.base_model(input_ids, attention_mask=attention_mask, use_cache=False)
+        answer_sum = (outputs.last_hidden_state.float() * answer_mask[:, :, None]).sum(1)
+        n_answer_tokens = answer_mask.sum(1, keepdim=True).clamp_min(1)
+        return SequenceClassifierOutput(logits=self.score(answer_sum / n_answer_tokens))
+
+
+class FullPrecisionHead(torch.nn.Linear):  # type: ignore[misc] # torch ships types that mypy is told to skip
+    """Computes in 32 bits: scores differ by little, and 16 bits would round that away."""
+
+    def forward(self, features: torch.Tensor) -> torch.Tensor:
+        """(rows, width) to (rows, 1)."""
+        with torch.autocast(features.device.type, enabled=False):
+            return torch.nn.functional.linear(features, self.weight.float())
 
 
 def load(folder: Path, seed: int, is_fresh: bool = False) -> Any:
@@ -109,7 +121,7 @@ def load(folder: Path, seed: int, is_fresh: bool = False) -> Any:
         is_fresh: Whether the head is new.
 
     Raises:
-        NotPossible: The saved head scores something else than the mean of all tokens.
+        NotPossible: The saved head scores something else than the mean of the answer's tokens.
     """
     model = models.base_model(folder, "classify", ("reward",), seed)
     if not is_fresh and getattr(model.config, "scores", None) != MEAN_POOLING:
@@ -124,9 +136,10 @@ def load(folder: Path, seed: int, is_fresh: bool = False) -> Any:
     if is_fresh:
         layers.keep_lower_blocks(model, schedule.reward_blocks(model.config.num_hidden_layers))
     model.config.scores = MEAN_POOLING
-    head = MeanPoolingHead(model.score.in_features, 1, bias=False, device=model.device)
+    head = FullPrecisionHead(model.score.in_features, 1, bias=False, device=model.device)
     head.weight = model.score.weight
     model.score = head
+    model.__class__ = type(type(model).__name__, (AnswerMeanClassifier, type(model)), {})
     return model
 
 
@@ -148,51 +161,51 @@ def encode_pairs(
             chosen=encode_answer(tokenizer, prompt, example["chosen"], max_completion_length),
             rejected=encode_answer(tokenizer, prompt, example["rejected"], max_completion_length),
         )
-        if max(map(len, pair)) <= max_length:
+        if max(len(conversation.ids) for conversation in pair) <= max_length:
             encoded_pairs.append(pair)
     return encoded_pairs
 
 
-def score(model: Any, tokenizer: Any, rows: Sequence[list[int]]) -> list[float]:
-    """The score of each row of token ids; higher is better, and only differences mean anything."""
+def score(model: Any, tokenizer: Any, rows: Sequence[Conversation]) -> list[float]:
+    """The score of each conversation; higher is better, and only differences mean anything."""
     return [float(value) for value in head_outputs(model, tokenizer, rows)[:, 0]]
 
 
 def head_outputs(
     model: Any,
     tokenizer: Any,
-    rows: Sequence[list[int]],
+    rows: Sequence[Conversation],
     on_progress: Callable[[int, int], None] = lambda done, of: None,
 ) -> torch.Tensor:
-    """The output of the model's head for each row of token ids: (rows, head width), 32-bit, no dropout.
+    """The output of the model's head for each conversation: (rows, head width), 32-bit, no dropout.
 
     Rows of like length share a batch. The model is left in the mode it came in.
     """
     was_training = model.training
     model.eval()
-    by_length = sorted(range(len(rows)), key=lambda index: len(rows[index]))
+    by_length = sorted(range(len(rows)), key=lambda index: len(rows[index].ids))
     outputs_by_index: dict[int, torch.Tensor] = {}
     for start in range(0, len(by_length), BATCH_SIZE):
         indices = by_length[start : start + BATCH_SIZE]
-        input_ids, attention_mask = _pad_right(
-            [rows[index] for index in indices], tokenizer.pad_token_id, model.device
-        )
+        batch = build_batch([rows[index] for index in indices], tokenizer.pad_token_id)
         with torch.no_grad():
-            outputs = model(input_ids=input_ids, attention_mask=attention_mask).logits.float().cpu()
-        outputs_by_index.update(zip(indices, outputs, strict=True))
+            outputs = model(**{name: values.to(model.device) for name, values in batch.items()})
+        outputs_by_index.update(zip(indices, outputs.logits.cpu(), strict=True))
         on_progress(len(outputs_by_index), len(rows))
     model.train(was_training)
     return torch.stack([outputs_by_index[index] for index in range(len(rows))])
 
 
-def _pad_right(
-    rows: Sequence[list[int]], pad_token_id: int, device: Any
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """Token ids and attention mask, each (rows, longest row)."""
-    width = max(len(ids) for ids in rows)
-    padded = [ids + [pad_token_id] * (width - len(ids)) for ids in rows]
-    mask = [[1] * len(ids) + [0] * (width - len(ids)) for ids in rows]
-    return torch.tensor(padded, device=device), torch.tensor(mask, device=device)
+def build_batch(rows: Sequence[Conversation], pad_token_id: int) -> dict[str, torch.Tensor]:
+    """The model's inputs, see `AnswerMeanClassifier.forward`; padded on the right."""
+    width = max(len(row.ids) for row in rows)
+    batch: dict[str, list[list[int]]] = {"input_ids": [], "attention_mask": [], "answer_mask": []}
+    for ids, answer_start in rows:
+        n_padding = width - len(ids)
+        batch["input_ids"].append(ids + [pad_token_id] * n_padding)
+        batch["attention_mask"].append([1] * len(ids) + [0] * n_padding)
+        batch["answer_mask"].append([0] * answer_start + [1] * (len(ids) - answer_start) + [0] * n_padding)
+    return {name: torch.tensor(values) for name, values in batch.items()}
 
 
 def fit_initial_head(
@@ -211,8 +224,8 @@ def fit_initial_head(
         encoded_pairs: The training pairs.
         on_progress: Called with "head", the texts read so far, and of how many.
     """
-    texts = [ids for pair in encoded_pairs for ids in pair]
-    head, model.score = model.score, PooledFeatures()
+    texts = list(chain.from_iterable(encoded_pairs))
+    head, model.score = model.score, torch.nn.Identity()
     try:
         features = head_outputs(model, tokenizer, texts, lambda done, total: on_progress("head", done, total))
     finally:
@@ -238,7 +251,7 @@ def fit_initial_head(
 
 def evaluate_pairs(model: Any, tokenizer: Any, encoded_pairs: Sequence[Pair]) -> Scores:
     """The scores of `score_margins`, with the difference of the two answers' scores as a pair's margin."""
-    scores = score(model, tokenizer, [ids for pair in encoded_pairs for ids in pair])
+    scores = score(model, tokenizer, list(chain.from_iterable(encoded_pairs)))
     return score_margins([better - worse for better, worse in zip(scores[::2], scores[1::2], strict=True)])
 
 
@@ -247,7 +260,8 @@ def score_margins(margins: Sequence[float]) -> Scores:
 
     Returns:
         `loss`, the mean of −log σ(margin) (nats a pair; Bradley and Terry 1952), `accuracy`, the share of
-        margins above 0, where one of 0 counts half, and `margin`, their mean.
+        margins above 0, where one of 0 counts half, `n_examples`, how many there are, and `margin`, their
+        mean.
     """
     losses = [math.log1p(math.exp(-abs(margin))) + max(-margin, 0.0) for margin in margins]
     n_correct = sum((margin > 0) + (margin == 0) / 2 for margin in margins)
@@ -338,7 +352,7 @@ def _note(
     """Note for the report what the reward model has read of the rows, and how it ranks those kept aside."""
     train_pairs, held_out_pairs = pairs
     n_whole = sum(map(examples.is_whole_pair, chain.from_iterable(rows)))
-    n_longer = sum(len(pair.chosen) > len(pair.rejected) for pair in held_out_pairs)
+    n_longer = sum(len(pair.chosen.ids) > len(pair.rejected.ids) for pair in held_out_pairs)
     context.notes["reward_model"] = {
         "pairs": {
             "train": len(train_pairs),
@@ -365,13 +379,25 @@ def _build_trainer(context: TrainingContext, model: Any, train_pairs: Sequence[P
         dataloader_drop_last=True,
         **stage_files.pair_batch_sizes(context, batch_size),
     )
+
+    def collate(rows: Sequence[dict[str, Any]]) -> dict[str, torch.Tensor]:
+        # TRL splits a batch in half, into the better and the worse answers.
+        conversations = [
+            Conversation(row[name], row["answer_start"])
+            for name in ("chosen_ids", "rejected_ids")
+            for row in rows
+        ]
+        return build_batch(conversations, context.tokenizer.pad_token_id)
+
     return RewardTrainer(
         model=model,
         args=RewardConfig(**trainer_arguments, center_rewards_coefficient=CENTER_REWARDS_COEFFICIENT),
         train_dataset=stage_files.build_dataset(
-            chosen_ids=[pair.chosen for pair in train_pairs],
-            rejected_ids=[pair.rejected for pair in train_pairs],
+            chosen_ids=[pair.chosen.ids for pair in train_pairs],
+            rejected_ids=[pair.rejected.ids for pair in train_pairs],
+            answer_start=[pair.chosen.answer_start for pair in train_pairs],
         ),
+        data_collator=collate,
         processing_class=context.tokenizer,
         peft_config=stage_files.lora_config(context, model, "SEQ_CLS"),
     )

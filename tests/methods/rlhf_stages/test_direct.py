@@ -85,22 +85,24 @@ def test_the_rarer_verdict_weighs_as_much_as_the_other():
 
 
 def test_held_out_scores_counted_by_hand():
-    start = [AnswerLogProb(-4.0, 2), AnswerLogProb(-4.0, 4)]
-    now = [AnswerLogProb(-2.0, 2), AnswerLogProb(-8.0, 4)]
+    reference = [AnswerLogProb(-4.0, 2), AnswerLogProb(-4.0, 4)]
+    policy = [AnswerLogProb(-2.0, 2), AnswerLogProb(-8.0, 4)]
     rows = [GOOD, BAD]
     # DPO: 0.1 · (2 − (−4)) = 0.6.
-    dpo = direct.score("dpo", 0.1, rows, start, now)
-    assert dpo == pytest.approx({"margin": 0.6, "accuracy": 1, "loss": math.log(1 + math.exp(-0.6))})
+    dpo = direct.score("dpo", 0.1, rows, reference, policy)
+    loss = math.log(1 + math.exp(-0.6))
+    assert dpo == pytest.approx({"margin": 0.6, "accuracy": 1, "n_examples": 1, "loss": loss})
     # SimPO: 2 · (−1 − (−2)) = 2, and 1 of it is wanted anyway.
-    simpo = direct.score("simpo", 0.1, rows, start, now)
-    assert simpo == pytest.approx({"margin": 2, "accuracy": 1, "loss": math.log(1 + math.exp(-1))})
+    simpo = direct.score("simpo", 0.1, rows, reference, policy)
+    loss = math.log(1 + math.exp(-1))
+    assert simpo == pytest.approx({"margin": 2, "accuracy": 1, "n_examples": 1, "loss": loss})
     # ORPO: odds of e^-1 and of e^-2 to a token, and imitation costs 1 a token.
     odds = [math.exp(-x) / (1 - math.exp(-x)) for x in (1, 2)]
     margin = math.log(odds[0] / odds[1])
-    orpo = direct.score("orpo", 0.1, rows, start, now)
+    orpo = direct.score("orpo", 0.1, rows, reference, policy)
     assert orpo["margin"] == pytest.approx(margin)
     assert orpo["loss"] == pytest.approx(1 + 0.1 * math.log(1 + math.exp(-margin)))
     # KTO: rewards 0.2 and −0.4.
-    kto = direct.score("kto", 0.1, rows, start, now)
+    kto = direct.score("kto", 0.1, rows, reference, policy)
     assert kto["loss"] == pytest.approx((1 / (1 + math.exp(0.2)) + 1 / (1 + math.exp(0.4))) / 2)
     assert (kto["accuracy"], kto["margin"]) == pytest.approx((1, 0.6))
