@@ -181,7 +181,7 @@ class Phase:
         head: "words", "classes" (or one score), or "none".
         block_share: the share of the model's blocks that is run.
         new_tokens: tokens generated after each text, one by one.
-        extra_models: further whole models in memory meanwhile.
+        extra_models: further models in memory meanwhile, in sizes of the base.
         cached_tokens: tokens whose hidden states are kept from an earlier phase.
         uses_trl: whether a trainer of TRL's runs it: without dropout, and scoring words in its own way
             (studio.estimate.analytic.time).

@@ -123,6 +123,12 @@ def _reward_model_phases(settings: Settings, load: Workload) -> tuple[Phase, ...
     return head, training, validation
 
 
+def _reward_model_share(shape: ModelShape) -> float:
+    """The parameters of a reward model on a language model of a shape, as a share of the latter's."""
+    n_blocks = schedule.reward_blocks(shape.layers)
+    return replace(shape, layers=n_blocks).total(labels=1) / shape.total()
+
+
 def _policy_phases(settings: Settings, load: Workload, reward_name: str) -> tuple[Phase, ...]:
     """The held-out answers, and of each step the writing, the scoring, the reference and the learning."""
     completion_length = _completion_length(settings, load, reward_name)
@@ -135,7 +141,7 @@ def _policy_phases(settings: Settings, load: Workload, reward_name: str) -> tupl
     full_texts = [(tokens + completion_length, completion_length) for tokens in prompt_lengths]
     train_batches = workload.build_micro_batches(full_texts, num_generations, n_answers)
     n_held_out = min(MAX_HELD_OUT_PROMPTS, load.n_validation + load.n_test)
-    extra_models = 1.0 if reward_name == "model" else 0.0
+    extra_models = _reward_model_share(load.shape) if reward_name == "model" else 0.0
     held_out_answers = Phase(
         "ask",
         workload.build_micro_batches(prompts, EVAL_BATCH_SIZE, n_held_out),

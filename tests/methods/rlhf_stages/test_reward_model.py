@@ -9,11 +9,13 @@ import shutil
 import pytest
 import torch
 
-from studio import presets
+from studio import methods, presets
 from studio.data import examples
 from studio.errors import NotPossible
 from studio.methods.rlhf_stages import reward_model, schedule
-from studio.models import load
+from studio.methods.workload import RowTokens, Workload
+from studio.models import load, shape
+from studio.plan import Training
 
 
 def test_a_reward_model_learns_either_order_of_the_pairs(make_job):
@@ -143,6 +145,19 @@ def test_a_new_reward_model_reads_the_middle_of_the_language_model(tiny_chat, tm
     model.save_pretrained(tmp_path)
     load.tokenizer(tiny_chat).save_pretrained(tmp_path)
     assert reward_model.load(tmp_path, 1).config.num_hidden_layers == 1
+
+
+@pytest.mark.parametrize("algorithm", ["rloo", "grpo"])
+def test_the_memory_of_practice_has_room_for_the_reward_model_as_it_is(tiny_chat, algorithm):
+    base, method = shape.from_folder(tiny_chat), methods.get("rlhf")
+    settings = method.resolve_settings({"algorithm": algorithm})
+    load_of_pairs = Workload(
+        "prefer", (RowTokens(20, 10, 10),) * 100, 100, 0.2, Training(max_length=64), base
+    )
+    phases = {phase.name: phase for phase in method.build_phases(settings, load_of_pairs)}
+    n_parameters = reward_model.load(tiny_chat, 0, is_fresh=True).num_parameters()
+    for name in ("ask", "write", "judge", "reference", "rl"):
+        assert phases[name].extra_models * base.total() == pytest.approx(n_parameters)
 
 
 def test_the_first_head_ranks_pairs_it_can_tell_apart_and_leaves_the_model_alone(tiny_chat):
