@@ -1,0 +1,1 @@
+"""Blind votes: people say which of two answers is better without knowing whose it is."""
