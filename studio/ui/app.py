@@ -42,10 +42,12 @@ from studio.ui.share import tab as share_tab
 from studio.ui.share.tab import ShareTab
 from studio.ui.train import tab as train_tab
 from studio.ui.train.tab import TrainTab
+from studio.ui.vote_page import VoteMiddleware
 
 TITLE = "Training studio"
 # Gradio needs a fixed secret to read what a browser has saved after a restart; that is ids, nothing secret.
 STORAGE_SECRET = "studio"  # noqa: S105 - no secret
+STYLE_SHEETS = ("studio.css", "help.css", "vote.css")
 LOCAL_HOSTS = ("127.0.0.1", "localhost", "::1")
 WELCOME = label(
     "# Training studio\nTeach a language model from your examples, watch it learn, and compare it with the"
@@ -190,7 +192,7 @@ def _build_tabs(states: _BrowserStates, strip: ProgressStrip) -> _Tabs:
             }
             train = train_tab.build(states.run, states.run_ids, form_fields)
         with gr.Tab(t(TAB_LABELS["playground"]), id="playground") as playground_panel:
-            playground = playground_tab.build(states.run, method.model, data.task)
+            playground = playground_tab.build(states.run, states.run_ids, method.model, data.task)
         with gr.Tab(t(TAB_LABELS["share"]), id="share") as share_panel:
             share = share_tab.build()
     return _Tabs(
@@ -323,12 +325,13 @@ def launch(host: str, port: int, block: bool = True) -> tuple[gr.Blocks, str]:
         max_file_size=MAX_UPLOAD_BYTES,
         footer_links=[],
         theme=build_theme(),
-        css_paths=[presets.ASSETS / "studio.css", presets.ASSETS / "help.css"],
+        css_paths=[presets.ASSETS / name for name in STYLE_SHEETS],
         i18n=translations(),
         allowed_paths=[str(export.downloads_folder())],
         app_kwargs={
             "middleware": [
                 Middleware(SecurityMiddleware, hosts=allowed_hosts),
+                Middleware(VoteMiddleware),
                 Middleware(LanguageMiddleware),
             ]
         },

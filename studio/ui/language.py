@@ -5,6 +5,7 @@ import re
 from functools import lru_cache
 
 import gradio as gr
+from starlette.requests import Request
 
 from studio import i18n, presets
 from studio.ui.security import ASGIApp, ASGIMessage, Receive, Scope, Send
@@ -14,11 +15,11 @@ LANGUAGE_COOKIE = re.compile(r"(?:^|;\s*)studio-lang=([a-z]+)(?:;|$)")
 HEAD_TAG = b"<head>"
 
 
-def request_language(request: gr.Request | None) -> str:
+def request_language(request: gr.Request | Request | None) -> str:
     """The language to answer a request in.
 
     Args:
-        request: The request as Gradio hands it to a handler, or None.
+        request: The request as Gradio or Starlette hands it to a handler, or None.
 
     Returns:
         The language chosen on the page, else the one the browser prefers, else "en".

@@ -19,6 +19,7 @@ from studio.ui.components import notices
 from studio.ui.components.gradio_adapter import current_page
 from studio.ui.components.labels import t
 from studio.ui.language import request_language
+from studio.ui.playground import blind_vote
 
 COMPARE_HEADING = label(
     "### Compare\nBoth models get the same question, the same settings and the same random seed."
@@ -267,7 +268,9 @@ def show_empty_panes(request: gr.Request) -> tuple[Any, ...]:
     return pane_value("base", lang=lang), pane_value("tuned", lang=lang)
 
 
-def build(last_run: gr.BrowserState, model: gr.Dropdown, task: gr.Radio) -> PlaygroundTab:
+def build(
+    last_run: gr.BrowserState, run_ids: gr.BrowserState, model: gr.Dropdown, task: gr.Radio
+) -> PlaygroundTab:
     """Build and wire the tab; `last_run` is the run trained last, `model` and `task` are those of the next
     one.
     """
@@ -324,4 +327,5 @@ def build(last_run: gr.BrowserState, model: gr.Dropdown, task: gr.Radio) -> Play
         stop_answers, run_dropdown, None, cancels=base_answered, show_progress="hidden", queue=False
     )
     current_page().load(show_empty_panes, None, [base, tuned], show_progress="hidden", queue=False)
+    blind_vote.build(run_dropdown, run_ids)
     return PlaygroundTab(run_dropdown, prompt, answered)
