@@ -1,0 +1,75 @@
+"""A blind vote in a real browser: by keyboard, on a phone, in both languages, and in the Playground."""
+
+import pytest
+from test_looks import find_violations
+from vote_helpers import make_vote
+
+from studio import runs
+from studio.playground.votes import ballot
+from studio.storage import write_json
+
+pytestmark = pytest.mark.browser
+
+
+@pytest.fixture
+def vote(make_plan):
+    """A vote of three questions."""
+    return make_vote(make_plan(), n_questions=3)
+
+
+def open_vote(visit, vote, **options):
+    """The page behind the link, for a new visitor."""
+    page = visit(**options)
+    page.goto(page.url.rstrip("/") + f"/vote/{vote.token}")
+    page.locator(".vote-question").wait_for()
+    return page
+
+
+def vote_by_key(page, key, done):
+    page.keyboard.press(key)
+    page.get_by_role("status").filter(has_text=f"{done} ").first.wait_for()
+
+
+def test_keys_vote_and_the_reader_is_taken_to_the_next_question(visit, vote):
+    page = open_vote(visit, vote)
+    for done, key in enumerate(("1", "3", "4"), 1):
+        vote_by_key(page, key, done)
+        assert page.evaluate("document.activeElement.tagName") == "H4"
+    page.get_by_text("Thank you").wait_for()
+    choices = [cast.choice for cast in ballot.read_votes(vote)]
+    assert choices[0] in ("first", "second")
+    assert choices[1:] == ["tie", "bad"]
+    page.get_by_role("button", name="Change the last vote").click()
+    page.get_by_role("button", name="Equally good").click()
+    page.get_by_text("Thank you").wait_for()
+    assert [cast.choice for cast in ballot.latest_votes(ballot.read_votes(vote))][1:] == ["tie", "tie"]
+    assert page.locator(".vote-verdict").count() == 0
+    page.get_by_role("button", name="Show the result").click()
+    page.locator(".vote-verdict").wait_for()
+    page.reload()
+    page.get_by_text("Thank you").wait_for()
+
+
+@pytest.mark.parametrize(("scheme", "locale"), [("light", "en-US"), ("dark", "zh-CN")])
+def test_on_a_phone_nothing_is_cut_off_or_hard_to_read(visit, vote, scheme, locale):
+    page = open_vote(visit, vote, viewport={"width": 390, "height": 800}, color_scheme=scheme, locale=locale)
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
+    assert find_violations(page, f"vote {scheme}") == []
+    page.get_by_role("button").first.click()
+    page.locator(".vote-bar[value='1']").wait_for()
+
+
+def test_the_playground_takes_the_same_votes(visit, vote):
+    run = runs.get(vote.run_id)
+    run.model.mkdir()
+    write_json(run.folder / "report.json", {"labels": [], "measured_on": "validation"})
+    page = visit(f"/?run={run.id}")
+    page.evaluate(f"localStorage.setItem('studio-run', '{run.id}')")
+    page.get_by_role("tab", name="4 · Playground").click()
+    page.locator("#compare-run input").click()
+    page.get_by_role("option", name=run.id[:8]).click()
+    page.locator("#vote .vote-question").wait_for()
+    page.get_by_text("opens on this machine only").wait_for()
+    page.get_by_role("button", name="Equally good").click()
+    page.locator("#vote .vote-bar[value='1']").wait_for()
+    assert [cast.choice for cast in ballot.read_votes(vote)] == ["tie"]
