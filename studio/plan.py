@@ -148,8 +148,11 @@ class Training(StrictModel):
     batch_size: int | None = Field(
         None, ge=1, le=1024, description="examples per step; by the amount of data when left out"
     )
-    gradient_accumulation_steps: int = Field(
-        1, ge=1, le=1024, description="micro batches a step is computed in, to save memory"
+    gradient_accumulation_steps: int | None = Field(
+        None,
+        ge=1,
+        le=1024,
+        description="micro batches a step is computed in, to save memory; by the texts' length when left out",
     )
     learning_rate: float | None = Field(
         None, gt=0, le=1, description="the method's own default when left out"
@@ -189,6 +192,11 @@ class Training(StrictModel):
     seed: int = Field(42, ge=0, le=2**31 - 1)
 
     @property
+    def accumulation_steps(self) -> int:
+        """`gradient_accumulation_steps`; 1 where it is not filled in yet."""
+        return self.gradient_accumulation_steps or 1
+
+    @property
     def token_limit(self) -> int:
         """`max_length` where every setting is filled in (studio.methods.defaults.fill_training)."""
         assert self.max_length is not None, "the training is not filled in"
@@ -204,7 +212,7 @@ class Training(StrictModel):
 
     @model_validator(mode="after")
     def _check_batch_is_divisible(self) -> "Training":
-        if self.batch_size and self.batch_size % self.gradient_accumulation_steps:
+        if self.batch_size and self.batch_size % self.accumulation_steps:
             raise ValueError(f"a number of portions that divides batch_size {self.batch_size}")
         return self
 

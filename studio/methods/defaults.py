@@ -49,6 +49,10 @@ MAX_DEFAULT_LENGTH: dict[Task, int] = {
     "prefer": 2048,
     "prompts": 2048,
 }
+# The most tokens that are computed at once (examples x length limit). A step keeps what it computes for each
+# token until its backward pass, so long texts go through in turns: the result is the same, the memory less
+# (docs/methods.md#length).
+MICRO_BATCH_TOKENS = 4_096
 # From so many times the rows of the smallest class in the largest one, rare classes count more: with this
 # power of their share (measured: docs/methods.md#class-weights).
 UNBALANCED_FROM, WEIGHT_POWER = 10, 0.5
@@ -145,18 +149,28 @@ def fill_training(
     """
     training = plan.training
     batch_size = training.batch_size or _default_divisible_batch_size(
-        n_rows, training.gradient_accumulation_steps
+        n_rows, training.accumulation_steps
     )
     epochs = training.epochs or default_epochs(n_rows, plan.task, batch_size, method.epoch_multiplier)
     settings = method.resolve_settings(plan.method.settings)
     learning_rate = training.learning_rate or method.learning_rate(shape, settings, plan.task)
+    max_length = training.max_length or default_max_length(rows, plan, method, shape)
     filled = {
         "batch_size": batch_size,
+        "gradient_accumulation_steps": training.gradient_accumulation_steps
+        or default_accumulation_steps(batch_size, max_length),
         "epochs": epochs,
         "learning_rate": learning_rate,
-        "max_length": training.max_length or default_max_length(rows, plan, method, shape),
+        "max_length": max_length,
     }
     return plan.model_copy(update={"training": Training(**{**training.model_dump(), **filled})})
+
+
+def default_accumulation_steps(batch_size: int, max_length: int) -> int:
+    """The fewest equal micro batches of a step that hold at most MICRO_BATCH_TOKENS, or one example each."""
+    divisors = (count for count in range(1, batch_size) if batch_size % count == 0)
+    fits = (count for count in divisors if batch_size // count * max_length <= MICRO_BATCH_TOKENS)
+    return next(fits, batch_size)
 
 
 def _default_divisible_batch_size(n_rows: int, gradient_accumulation_steps: int) -> int:

@@ -133,7 +133,7 @@ class Workload:
     @property
     def micro_batch_size(self) -> int:
         """Examples that are computed at once."""
-        return max(1, (self.training.batch_size or 1) // self.training.gradient_accumulation_steps)
+        return max(1, (self.training.batch_size or 1) // self.training.accumulation_steps)
 
     @property
     def steps(self) -> int:

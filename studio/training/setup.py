@@ -218,7 +218,7 @@ def load_context(
     plan = _limit_length(plan, method, model_shape)
     encoded = _encode_splits(splits, plan, tokenizer, labels, scale)
     training = plan.training
-    micro_batch_size = max(1, (training.batch_size or 1) // training.gradient_accumulation_steps)
+    micro_batch_size = max(1, (training.batch_size or 1) // training.accumulation_steps)
 
     def report_progress(stage: str, done: int, total: int) -> None:
         raise_if_stopped(run)

@@ -76,6 +76,23 @@ def test_a_default_batch_is_divided_by_its_micro_batches(make_plan, accumulation
 
 
 @pytest.mark.parametrize(
+    ("batch_size", "max_length", "n_micro_batches"),
+    [
+        (8, 512, 1),  # 8 x 512 = 4,096 tokens at once
+        (8, 576, 2),
+        (8, 2048, 4),
+        (6, 1024, 2),  # 3 examples at once: 4 do not divide a step of 6
+        (7, 2048, 7),
+        (8, 8192, 8),  # one example at once, however long
+        (1, 8192, 1),
+    ],
+)
+def test_long_texts_go_through_in_turns(make_plan, batch_size, max_length, n_micro_batches):
+    filled = fill(make_plan, n_rows=100, batch_size=batch_size, max_length=max_length)
+    assert filled.gradient_accumulation_steps == n_micro_batches
+
+
+@pytest.mark.parametrize(
     ("rows", "method", "task", "max_length"),
     [
         ([RowTokens(60, 40)] * 99 + [RowTokens(60, 440)], "lora", "chat", 128),  # one of 100 may be longer

@@ -117,7 +117,7 @@ def pair_batch_sizes(context: TrainingContext, pairs_per_step: int) -> dict[str,
 
     A pair is two texts, so a micro batch holds half as many pairs as single texts.
     """
-    micro_batch_size = max(1, pairs_per_step // (2 * context.plan.training.gradient_accumulation_steps))
+    micro_batch_size = max(1, pairs_per_step // (2 * context.plan.training.accumulation_steps))
     return {
         "per_device_train_batch_size": micro_batch_size,
         "gradient_accumulation_steps": max(1, pairs_per_step // micro_batch_size),

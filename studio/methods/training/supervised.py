@@ -97,7 +97,7 @@ def fit(
     loss = _with_gradient_penalty(
         collate.with_class_weights(weights) if weights else collate.get_loss(task),
         penalty,
-        context.plan.training.gradient_accumulation_steps,
+        context.plan.training.accumulation_steps,
     )
     n_virtual_tokens = collate.count_virtual_tokens(context.model)
     arguments = TrainingArguments(**training_arguments(context, stage, gradient_checkpointing))
@@ -200,8 +200,8 @@ def training_arguments(
     training, on_gpu = context.plan.training, device.device_type() == "cuda"
     autocast_dtype = device.autocast_dtype()
     batch_size, epochs = training.batch_size or 1, training.epochs or 1.0
-    micro_batch_size = max(1, batch_size // training.gradient_accumulation_steps)
-    steps_per_epoch = -(-len(context.train) // (micro_batch_size * training.gradient_accumulation_steps))
+    micro_batch_size = max(1, batch_size // training.accumulation_steps)
+    steps_per_epoch = -(-len(context.train) // (micro_batch_size * training.accumulation_steps))
     uses_checkpointing = gradient_checkpointing and uses_gradient_checkpointing(
         training.gradient_checkpointing, on_gpu, load.count_parameters(context.model)
     )
@@ -209,7 +209,7 @@ def training_arguments(
         "output_dir": str(context.folder / "checkpoints" / stage),
         "num_train_epochs": epochs,
         "per_device_train_batch_size": micro_batch_size,
-        "gradient_accumulation_steps": training.gradient_accumulation_steps,
+        "gradient_accumulation_steps": training.accumulation_steps,
         "learning_rate": training.learning_rate,
         "lr_scheduler_type": training.lr_scheduler_type,
         "warmup_steps": int(training.warmup_ratio * steps_per_epoch * epochs),
