@@ -56,7 +56,16 @@ def _write_classifier_config(run: Run, report: Mapping[str, Any], folder: Path) 
     config.label2id = {name: index for index, name in enumerate(labels)}
     config.problem_type = get_problem_type(report)
     config.pad_token_id = _read_pad_token_id(folder)
+    if is_pooled(report):
+        config.virtual_tokens = _count_virtual_tokens(folder)
     config.save_pretrained(folder)
+
+
+def _count_virtual_tokens(folder: Path) -> int:
+    """The virtual tokens that stand before a text as embeddings; a prefix of keys and values does not."""
+    adapter = json.loads((folder / CONFIG_FILE).read_text(encoding="utf-8"))
+    is_prefix = adapter["peft_type"] == "PREFIX_TUNING"
+    return 0 if is_prefix else int(adapter.get("num_virtual_tokens", 0))
 
 
 def _read_pad_token_id(folder: Path) -> int:

@@ -15,10 +15,11 @@ class PooledClassifier(BertPreTrainedModel):  # type: ignore[misc] # transformer
 
     `from_pretrained` takes the folder, or the name on the hub, of a BERT (the head is then new) or of a saved
     classifier. The mean is normalised (a LayerNorm without parameters): sentence-transformers gives every
-    embedding the same length.
+    embedding the same length. Virtual tokens before a text are attended to, and are no tokens of it: they are
+    left out of the mean, and the text keeps its positions.
 
     Args:
-        config: BERT's config with `num_labels`.
+        config: BERT's config with `num_labels`; with `virtual_tokens`, so many come first in `inputs_embeds`.
     """
 
     _keys_to_ignore_on_load_unexpected = (r"(^|\.)pooler\.",)
@@ -46,8 +47,8 @@ class PooledClassifier(BertPreTrainedModel):  # type: ignore[misc] # transformer
 
         Args:
             hidden: Rows x tokens x width.
-            attention_mask: Rows x at least as many tokens, 0 for padding. A prefix of keys and values, which
-                has no outputs, comes before the text.
+            attention_mask: Rows x at least as many tokens, 0 for padding. Virtual tokens and a prefix of keys
+                and values come before the text, and are no part of `hidden`.
 
         Returns:
             Rows x width.
@@ -63,17 +64,27 @@ class PooledClassifier(BertPreTrainedModel):  # type: ignore[misc] # transformer
         input_ids: torch.Tensor | None = None,
         attention_mask: torch.Tensor | None = None,
         past_key_values: Any = None,
+        inputs_embeds: torch.Tensor | None = None,
         labels: torch.Tensor | None = None,
         **kwargs: Any,
     ) -> SequenceClassifierOutput:
         """Scores of texts (`logits`, rows x classes), and their `loss` where there are labels.
 
-        Further arguments are BertModel's, such as `inputs_embeds`.
+        Further arguments are BertModel's.
         """
-        outputs = self.bert(
-            input_ids=input_ids, attention_mask=attention_mask, past_key_values=past_key_values, **kwargs
-        )
-        logits = self.classifier(self.dropout(self.pool(outputs.last_hidden_state, attention_mask)))
+        n_virtual_tokens = 0
+        if inputs_embeds is not None:
+            n_virtual_tokens = getattr(self.config, "virtual_tokens", 0)
+            positions = torch.arange(inputs_embeds.shape[1], device=inputs_embeds.device)
+            kwargs["position_ids"] = (positions - n_virtual_tokens).clamp(min=0)[None]
+        hidden = self.bert(
+            input_ids=input_ids,
+            attention_mask=attention_mask,
+            past_key_values=past_key_values,
+            inputs_embeds=inputs_embeds,
+            **kwargs,
+        ).last_hidden_state
+        logits = self.classifier(self.dropout(self.pool(hidden[:, n_virtual_tokens:], attention_mask)))
         loss = None
         if labels is not None:
             loss = self.loss_function(labels=labels, pooled_logits=logits, config=self.config)

@@ -31,7 +31,7 @@ OTHER_BASES = [
         Case(method, "classify", base="tiny-sentence")
         for method in ("full", "lora", "qlora", "prefix", "qat")
     ),
-    Case("peft", "classify", "ln_tuning", "tiny-sentence"),
+    *(Case("peft", "classify", peft_type, "tiny-sentence") for peft_type in ("ln_tuning", "prompt_tuning")),
 ]
 # Several labels for a text, or a number.
 OTHER_PROBLEMS = [

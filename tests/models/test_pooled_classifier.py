@@ -4,6 +4,7 @@ import pytest
 import torch
 from method_helpers import TOY_LABELS
 
+from studio.methods import peft
 from studio.models import load, shape
 from studio.models.pooled_classifier import PooledClassifier
 
@@ -40,6 +41,50 @@ def test_a_prefix_of_keys_and_values_is_no_part_of_the_mean(model):
     hidden = torch.randn(2, 3, 32)
     mask = torch.tensor([[1, 1, 1, 1, 1], [1, 1, 1, 1, 0]])  # two tokens of a prefix, three of a text
     torch.testing.assert_close(model.pool(hidden, mask), model.pool(hidden, mask[:, 2:]))
+
+
+def test_virtual_tokens_are_no_tokens_of_the_text(model, batch):
+    with torch.no_grad():
+        plain = model(**batch).logits
+        text = model.bert.embeddings.word_embeddings(batch["input_ids"])
+        embeddings = torch.cat([torch.randn(2, 3, 32), text], dim=1)
+        unseen, seen = (torch.full((2, 3), value) for value in (0, 1))
+        model.config.virtual_tokens = 3
+        with_unseen, with_seen = (
+            model(inputs_embeds=embeddings, attention_mask=torch.cat([mask, batch["attention_mask"]], dim=1))
+            for mask in (unseen, seen)
+        )
+    torch.testing.assert_close(with_unseen.logits, plain, rtol=0, atol=1e-5)
+    assert (with_seen.logits - plain).abs().max() > 1e-2, "the text attends to them"
+
+
+@pytest.mark.parametrize("peft_type", peft.VIRTUAL_TOKEN_TYPES)
+def test_learned_virtual_tokens_are_left_out_when_trained_and_when_opened_again(
+    peft_type, model, batch, tiny_pooled_bert, tmp_path
+):
+    settings = peft.METHOD.resolve_settings({"type": peft_type})
+    trained = peft.METHOD.finish(peft.METHOD.attach(model, settings, "classify")).eval()
+    peft.METHOD.save(trained, tmp_path, "someone/base")
+    base = load.base_model(tiny_pooled_bert, "classify", TOY_LABELS)
+    opened = peft.METHOD.load(base, tmp_path)
+    assert read_lengths(trained, batch) == read_lengths(opened, batch) == [batch["input_ids"].shape[1]]
+    with torch.no_grad():
+        torch.testing.assert_close(opened(**batch).logits, trained(**batch).logits)
+
+
+def read_lengths(model, batch):
+    """How many outputs of each text go into the mean, in every call."""
+    classifier, lengths = model.get_base_model(), []
+    pool = classifier.pool
+
+    def record(hidden, attention_mask):
+        lengths.append(hidden.shape[1])
+        return pool(hidden, attention_mask)
+
+    with pytest.MonkeyPatch.context() as patch, torch.no_grad():
+        patch.setattr(classifier, "pool", record)
+        model(**batch)
+    return lengths
 
 
 def test_a_saved_classifier_opens_as_it_was(model, batch, tmp_path):

@@ -126,18 +126,22 @@ def attach(kind: str, settings: dict[str, Any], model: Any, task: Task) -> Any:
         # The rank AdaLoRA started with, which on the meta device PEFT forgets to freeze.
         if ".ranknum." in name:
             parameter.requires_grad = False
-    return with_right_alignment(peft_model)
+    return prepare_virtual_tokens(peft_model)
 
 
-def with_right_alignment(model: Any) -> Any:
-    """A model whose virtual tokens work for classes on a decoder too, which reads a row's last token.
+def prepare_virtual_tokens(model: Any) -> Any:
+    """A model whose virtual tokens work for classes too, however it sums a text up.
 
-    Transformers cannot tell padding from text where it is given embeddings, so each row is moved to the
-    right, at its own positions.
+    A classifier on the mean of the tokens is told how many of them are virtual. On a decoder a row's last
+    token is read: transformers cannot tell padding from text where it is given embeddings, so each row is
+    moved to the right, at its own positions.
     """
+    n_virtual_tokens = collate.count_virtual_tokens(model)
     is_classification = model.peft_config["default"].task_type == "SEQ_CLS"
-    is_decoder = not shapes.from_config(model.config.to_dict()).encoder
-    if is_classification and is_decoder and collate.count_virtual_tokens(model):
+    if not (is_classification and n_virtual_tokens):
+        return model
+    model.config.virtual_tokens = n_virtual_tokens
+    if not shapes.from_config(model.config.to_dict()).encoder:
         model.base_model.register_forward_pre_hook(_right_align, with_kwargs=True)
     return model
 
@@ -261,4 +265,4 @@ class AdaLoraCallback(TrainerCallback):  # type: ignore[misc] # transformers shi
 
 def load(base: Any, folder: Path) -> Any:
     """The result in a folder on a base model, whose modules it takes over."""
-    return with_right_alignment(peft_adapter.load(base, folder))
+    return prepare_virtual_tokens(peft_adapter.load(base, folder))
