@@ -15,6 +15,7 @@ from studio.estimate.tracing.client import tracing_client
 from studio.i18n import Message
 from studio.methods import defaults
 from studio.methods.spec import Method, Settings
+from studio.methods.training import first_step
 from studio.methods.workload import MAX_ANSWER_TOKENS, RowTokens, Workload
 from studio.models.shape import ModelShape
 from studio.plan import Plan, Task
@@ -44,6 +45,7 @@ class DatasetLengths:
         n_labels: Number of labels (task "classify").
         is_exact: Whether the model's tokenizer counted the tokens.
         n_test: Number of examples in a test set of its own.
+        first_step_tokens: Tokens of UPFT's request for a first step; 0 for tasks that it does not train.
         failure_reason: Why the tokenizer lately could not count; None where it could or did not try.
     """
 
@@ -53,6 +55,7 @@ class DatasetLengths:
     n_labels: int
     is_exact: bool
     n_test: int = 0
+    first_step_tokens: int = 0
     failure_reason: Message | None = None
 
 
@@ -87,12 +90,18 @@ def measure_lengths(plan: Plan, folder: Path | None, wait: bool = False) -> Data
         "columns": columns,
         "folder": str(folder),
         "evenly": MAX_COUNTED_EXAMPLES,
+        "first_step": plan.task in first_step.TASKS,
     }
     response = tracing_client.send_request(request) if wait else tracing_client.cached_response(request)
     if not response or "rows" not in response:
         return replace(estimated, failure_reason=tracing_client.failure_reason(request))
     counted = [RowTokens(*row) for row in response["rows"]]
-    return replace(estimated, rows=_representative_rows(counted), is_exact=True)
+    return replace(
+        estimated,
+        rows=_representative_rows(counted),
+        first_step_tokens=response["first_step_tokens"],
+        is_exact=True,
+    )
 
 
 @lru_cache(maxsize=32)
@@ -102,12 +111,14 @@ def _estimate_lengths(
     """Return the lengths estimated from characters; remembered for as long as the file stays as it is."""
     parsed_examples, _ = examples.build_examples(store.find(source).table(), task, dict(columns))
     rows = sample_rows(parsed_examples, lambda example: _estimate_row(example, task))
+    request = first_step.choose_request(parsed_examples) if task in first_step.TASKS else ""
     return DatasetLengths(
         rows=_representative_rows(rows),
         count=len(parsed_examples),
         n_with_answer=count_known_answers(parsed_examples, task),
         n_labels=len(examples.collect_labels(parsed_examples)) if task == "classify" else 0,
         is_exact=False,
+        first_step_tokens=estimate_tokens(request) if request else 0,
     )
 
 
@@ -233,6 +244,7 @@ def build_workload(
         test_share=test_share,
         n_custom_test=lengths.n_test,
         replay_rows=_estimate_replay_rows() if n_replay else (),
+        first_step_tokens=lengths.first_step_tokens,
     )
 
 

@@ -11,7 +11,7 @@ from studio.i18n import label
 from studio.methods import lora
 from studio.methods.cost_profile import CostProfile, low_rank
 from studio.methods.spec import Method, ParameterCount, Setting, Settings, TrainingContext
-from studio.methods.training import peft_adapter
+from studio.methods.training import first_step, peft_adapter
 from studio.methods.training.sampling_sizes import (
     GENERATION_BATCH_SIZE,
     MAX_COMPLETION_TOKENS,
@@ -30,8 +30,6 @@ from studio.methods.workload import (
 from studio.models.shape import ModelShape
 from studio.plan import Task
 
-# So many tokens SmolLM2's tokenizer makes of the English task template.
-TASK_TEMPLATE_TOKENS = 25
 SETTINGS = (
     Setting(
         "prefix_length",
@@ -157,7 +155,7 @@ def phases(settings: Settings, workload: Workload) -> tuple[Phase, ...]:
 
 def _generated_rows(settings: Settings, workload: Workload, full_share: float) -> tuple[RowTokens, ...]:
     """Lengths of the generated examples: a full answer to every so many questions, else an opening."""
-    template_tokens = TASK_TEMPLATE_TOKENS if settings["template"] else 0
+    template_tokens = workload.first_step_tokens if settings["template"] else 0
     opening_tokens = int(settings["prefix_length"]) + bool(settings["template"])  # with its end
     rows = []
     for index, row in enumerate(workload.rows):
@@ -195,7 +193,7 @@ def generate_rows(context: TrainingContext) -> tuple[list[Encoded], list[Encoded
 
 METHOD = Method(
     name="upft",
-    tasks=("chat", "prompts"),
+    tasks=first_step.TASKS,
     settings=SETTINGS,
     exports=("adapter", "merged"),
     weights="frozen",

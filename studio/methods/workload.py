@@ -99,6 +99,7 @@ class Workload:
         test_share: the share of the examples kept for the test after training.
         n_custom_test: examples of a test set of its own, which is used instead; 0 where there is none.
         replay_rows: the general examples that are mixed into the training; empty where none are.
+        first_step_tokens: tokens of UPFT's request for a first step, in the language of the questions.
     """
 
     task: Task
@@ -113,6 +114,7 @@ class Workload:
     test_share: float = 0.0
     n_custom_test: int = 0
     replay_rows: tuple[RowTokens, ...] = ()
+    first_step_tokens: int = 0
 
     @property
     def n_test(self) -> int:

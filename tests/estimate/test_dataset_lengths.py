@@ -7,7 +7,9 @@ from studio import methods
 from studio.data.text import json_answers
 from studio.estimate import dataset_lengths
 from studio.estimate.dataset_lengths import DatasetLengths
+from studio.methods.training import first_step
 from studio.methods.workload import RowTokens
+from studio.models import load
 from studio.plan import Data, MethodChoice, Plan, Training
 
 
@@ -59,6 +61,25 @@ def test_texts_are_as_long_as_virtual_tokens_allow(name, settings, max_tokens):
         for micro_batch in phase.micro_batches
     ]
     assert max(tokens) == max_tokens
+
+
+@pytest.mark.parametrize(
+    ("question", "request_text"),
+    [("where is my lamp", first_step.ENGLISH_REQUEST), ("我的灯在哪里？", first_step.CHINESE_REQUEST)],
+)
+def test_the_request_for_a_first_step_is_counted_in_the_language_of_the_questions(
+    question, request_text, make_plan, tiny_chat, tmp_path, in_process_server
+):
+    path = tmp_path / "questions.csv"
+    path.write_text("prompt\n" + "\n".join(f"{question} {row}" for row in range(20)), encoding="utf-8")
+    plan = make_plan("upft", "prompts")
+    data = plan.data.model_copy(update={"source": str(path), "columns": {"prompt": "prompt"}})
+    plan = plan.model_copy(update={"data": data})
+    lengths = dataset_lengths.measure_lengths(plan, tiny_chat, wait=True)
+    assert lengths.first_step_tokens == len(load.tokenizer(tiny_chat)(request_text)["input_ids"])
+    method, shape = methods.get("upft"), shape_of("smollm2-135m")
+    workload = dataset_lengths.build_workload(plan, method, method.resolve_settings({}), shape, lengths)
+    assert workload.first_step_tokens == lengths.first_step_tokens
 
 
 @pytest.mark.parametrize("is_counted", [True, False])

@@ -49,7 +49,7 @@ def test_the_estimate_counts_a_whole_answer_for_three_in_ten_of_few_questions_an
 ):
     training = make_plan("upft", "prompts", max_length=512).training
     rows = tuple(RowTokens(20) for _ in range(100))
-    workload = Workload("prompts", rows, count, 0.2, training, shape=None)
+    workload = Workload("prompts", rows, count, 0.2, training, shape=None, first_step_tokens=25)
     settings = upft.METHOD.resolve_settings({})
     _, openings, full_answers, *_ = upft.phases(settings, workload)
     n_texts = [

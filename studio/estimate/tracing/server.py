@@ -29,15 +29,16 @@ def count_lengths(request: dict[str, Any]) -> dict[str, Any]:
     """Count the tokens of examples that represent all, with the model's own tokenizer and chat template.
 
     Args:
-        request: "source", "task" and "columns" of the examples, "folder" of the model, and "evenly", how
-            many examples to count at most.
+        request: "source", "task" and "columns" of the examples, "folder" of the model, "evenly", how many
+            examples to count at most, and "first_step", whether UPFT's request for a first step is counted.
 
     Returns:
         "rows", for each example its tokens as [prompt, completion, rejected]; "count" of all usable
-        examples; "known", how many prompts have a known answer.
+        examples; "known", how many prompts have a known answer; "first_step_tokens", 0 where not counted.
     """
     from studio.data import examples, store  # noqa: PLC0415
     from studio.estimate import dataset_lengths  # noqa: PLC0415
+    from studio.methods.training import first_step  # noqa: PLC0415
     from studio.models import load  # noqa: PLC0415
 
     task = request["task"]
@@ -50,10 +51,12 @@ def count_lengths(request: dict[str, Any]) -> dict[str, Any]:
         lambda example: dataset_lengths.count_row(example, task, tokenizer),
         int(request["evenly"]),
     )
+    first_step_request = first_step.choose_request(parsed_examples) if request["first_step"] else ""
     return {
         "rows": [[row.prompt_tokens, row.completion_tokens, row.rejected_tokens] for row in rows],
         "count": len(parsed_examples),
         "known": dataset_lengths.count_known_answers(parsed_examples, task),
+        "first_step_tokens": len(tokenizer(first_step_request, add_special_tokens=False)["input_ids"]),
     }
 
 

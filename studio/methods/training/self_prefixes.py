@@ -11,11 +11,11 @@ import torch
 
 from studio.data import examples
 from studio.data.examples import IGNORE_INDEX, Encoded, Example
-from studio.data.quality import language_id
 from studio.errors import BadData
 from studio.evaluate import answers
 from studio.i18n import Message
 from studio.methods.spec import TrainingContext
+from studio.methods.training import first_step
 from studio.methods.training.sampling_sizes import (
     GENERATION_BATCH_SIZE,
     MAX_COMPLETION_TOKENS,
@@ -42,14 +42,6 @@ FULL_ANSWERS = Message(
     "its first {prefix} tokens."
 )
 TOP_P = 0.95
-# The task template of the paper (Ji et al. 2025), and the same in Chinese.
-FIRST_STEP_REQUEST = (
-    " Please provide the initial step towards resolving the question. This step may serve as a foundation "
-    "but might not encompass the entire solution."
-)
-CHINESE_FIRST_STEP_REQUEST = "请给出解决这个问题的第一步。这一步可以作为基础，但不必涵盖完整的解答。"
-# So many questions tell the language of all.
-MAX_LANGUAGE_QUESTIONS = 200
 # Goes before the model's own chat template: puts a text before the user's messages.
 INSTRUCTION_TEMPLATE = (
     "{{%- set prefixed = namespace(messages=[]) -%}}"
@@ -86,7 +78,7 @@ def generate_rows(context: TrainingContext) -> tuple[list[Encoded], list[Encoded
         )
         return saved_train, saved_validation
     torch.manual_seed(context.plan.training.seed)
-    request = choose_first_step_request([example for rows in context.examples for example in rows])
+    request = first_step.choose_request([example for rows in context.examples for example in rows])
     train_examples, validation_examples = _select_short_questions(context, request)
     full_examples, opening_examples = _choose_full_answers(context, train_examples)
     sample_prompts = [_encode_question(context, example) for example in train_examples[:SIMILARITY_QUESTIONS]]
@@ -123,14 +115,6 @@ def _prepend_instruction(context: TrainingContext) -> None:
     if instruction:
         prefix = INSTRUCTION_TEMPLATE.format(text=json.dumps(instruction, ensure_ascii=False))
         context.tokenizer.chat_template = prefix + context.tokenizer.chat_template
-
-
-def choose_first_step_request(rows: Sequence[Example]) -> str:
-    """The task template in the language of most questions: Chinese or else English, as in the paper."""
-    sample = rows[:: len(rows) // MAX_LANGUAGE_QUESTIONS + 1]
-    questions = [examples.to_prompt_messages(example)[-1]["content"] for example in sample]
-    is_chinese = language_id.detect_mix(questions).main == "zh"
-    return CHINESE_FIRST_STEP_REQUEST if is_chinese else FIRST_STEP_REQUEST
 
 
 def _select_short_questions(context: TrainingContext, request: str) -> tuple[list[Example], list[Example]]:

@@ -64,19 +64,6 @@ def test_how_many_questions_are_learned_whole_is_told(make_job):
     assert any(text.startswith("Of 24 questions 7 (29%) are learned with the whole answer") for text in texts)
 
 
-@pytest.mark.parametrize(
-    ("question", "sentence"),
-    [
-        ("How many apples are left?", "Please provide the initial step towards resolving the question."),
-        ("Wie viele Äpfel bleiben übrig?", "Please provide the initial step towards resolving the question."),
-        ("小明有 12 个苹果，吃了 5 个，还剩几个？", "请给出解决这个问题的第一步。"),
-    ],
-)
-def test_the_first_step_is_asked_for_in_the_language_of_the_questions(question, sentence):
-    request = self_prefixes.choose_first_step_request([{"prompt": question}] * 300)
-    assert request.strip().startswith(sentence)
-
-
 def test_an_opening_is_learned_under_the_request_for_the_first_step(make_job):
     job = make_job("upft", "prompts", {"prefix_length": 4, "full_share": 0.0})
     text = job.tokenizer.decode(job.train[0].input_ids)
