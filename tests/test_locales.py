@@ -33,7 +33,8 @@ HALF_WIDTH = re.compile(r"[\u4e00-\u9fff”）][,;:!?]|[,;!?][\u4e00-\u9fff]|[\u
 FULL_WIDTH = re.compile(r"[，。：；！？（）、]")
 # Names and units that stand in a Chinese text of their own; one with other letters must hold Chinese.
 SAME_IN_CHINESE = re.compile(
-    r"\b(LoRA|QLoRA|DoRA|AdaLoRA|LoHa|LoKr|OFT|VeRA|RLHF|RLOO|GRPO|DPO|SFT|RL|UPFT|PEFT|P-tuning|ReLU|NF4|F1|KL"
+    r"\b(LoRA|QLoRA|DoRA|AdaLoRA|LoHa|LoKr|LoftQ|MiSS|OFT|VeRA|RLHF|RLOO|GRPO|DPO|KTO|SimPO|ORPO|SFT|RL|UPFT"
+    r"|PEFT|P-tuning|ReLU|NF4|F1|KL"
     r"|bf16|alpha|SmolLM2|MiniLM|Hugging Face|Hub|Space|CSV|JSON|JSONL|GGUF|safetensors|kWh|GB|MB|GFLOP|token"
     r"|[ABWhs])\b|IA³"
 )

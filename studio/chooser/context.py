@@ -17,7 +17,7 @@ class DecisionContext:
 
     Attributes:
         answers: The choices by question.
-        facts: The answers, and what follows from the estimates (studio/chooser/rules.py names them).
+        facts: The answers, and what follows from data and estimates (studio/chooser/rules.py names them).
         dataset: The data the plan would be trained on.
         model: The base model as a plan names it.
         machine: Where the training would run.

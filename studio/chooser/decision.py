@@ -156,14 +156,24 @@ def _build_context(
         )
         if exclusion:
             excluded[name] = exclusion
-    facts = {**answers, **_collect_facts(shape, estimates, excluded)}
+    facts = {**answers, **_data_facts(dataset), **_collect_facts(shape, estimates, excluded)}
     return DecisionContext(answers, facts, dataset, model, machine, shape, estimates, excluded)
+
+
+def _data_facts(dataset: DatasetSummary) -> dict[str, str]:
+    """What conditions can name of the data; a sample in its place says nothing of what the person has."""
+    columns = {} if dataset.sample_name else dataset.data.columns
+    has_results = dataset.task == "prompts" and "answer" in columns
+    return {
+        "judged": "thumbs" if "verdict" in columns else "pairs",
+        "results": "known" if has_results else "open",
+    }
 
 
 def _collect_facts(
     shape: ModelShape | None, estimates: Mapping[str, Estimate], excluded: Mapping[str, Exclusion]
 ) -> dict[str, str]:
-    """What conditions can name beside the answers (studio/chooser/rules.py)."""
+    """What conditions can name of the base model and the estimates (studio/chooser/rules.py)."""
     facts = {"base": "reader" if shape and shape.encoder else "writer"}
     for name in presets.methods():
         fits = estimates[name].fits if name in estimates else "unknown"

@@ -11,6 +11,8 @@ A condition names questions with the choices under which it holds, any of them. 
 there are facts:
 
 - `base`: whether the base model is a `reader` or a `writer`.
+- `judged`: how the answers of the person's own data are judged: in `pairs`, or by `thumbs` alone.
+- `results`: whether the person's own questions come with their results: `known` or `open`.
 - `METHOD.room`: whether that method fits into memory at its defaults: `enough`, `short` or `open`
   (not known).
 - `METHOD.state`: whether that method is `able` to run at its defaults, or `out`.

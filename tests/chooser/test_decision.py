@@ -31,6 +31,7 @@ from studio.estimate import all_methods
 from studio.estimate.machines import catalogue
 from studio.estimate.types import Estimate, range_around
 from studio.methods import compatibility
+from studio.methods.rlhf_stages import schedule as rlhf_schedule
 
 
 def choose(source="", estimator=None, machine=CPU, guess=None, model="", **changes):
@@ -202,6 +203,36 @@ def test_few_pairs_take_the_short_cut_and_many_are_practised_on():
     assert "DPO" in few.reasons[1].render()
     assert many.plan.method.settings == {}
     assert "reward model" in many.reasons[1].render()
+
+
+def test_thumbs_without_pairs_are_learned_from_one_by_one(tmp_path):
+    rows = [(f"Is room {number} open?", f"It is, dear guest {number}.", number % 2) for number in range(60)]
+    source = write_csv(tmp_path / "thumbs.csv", ("prompt", "completion", "label"), *rows)
+    assert chooser.prefill(source, CPU, estimator=fixed_estimates())["have"] == "pairs"
+    choice = choose(source, have="pairs")
+    assert (choice.method, choice.plan.method.settings) == ("rlhf", {"algorithm": "kto"})
+    assert "thumb" in choice.reasons[0].render()
+    assert "KTO" in choice.reasons[1].render()
+
+
+def test_questions_with_known_results_are_practised_on_and_those_without_are_not(tmp_path):
+    def choose_for(*columns):
+        rows = [(f"What is {number} and 1?", str(number + 1)) for number in range(120)]
+        source = write_csv(tmp_path / "sums.csv", ("question", "answer"), *rows)
+        guess = RoleGuess("prompts", dict(columns), is_confident=True)
+        return choose(source, guess=guess, change="decisions", have="questions", many="many")
+
+    known, alone = (
+        choose_for(("prompt", "question"), ("answer", "answer")),
+        choose_for(("prompt", "question")),
+    )
+    assert (known.method, alone.method) == ("rlhf", "upft")
+    assert "GRPO" in known.reasons[1].render()
+    assert (
+        rlhf_schedule.resolve_algorithm({"algorithm": "data", **known.plan.method.settings}, "prompts")
+        == "grpo"
+    )
+    assert "would leave yours unused" in known.rejections["upft"].render()
 
 
 # The estimator has the last word

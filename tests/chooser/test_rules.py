@@ -10,6 +10,7 @@ from studio.chooser.texts import TEXTS
 from studio.presets import ChooserCard, NotWithCard
 
 FACTS = {"base": {"reader", "writer"}, "won": set(METHOD_NAMES)}
+FACTS |= {"judged": {"pairs", "thumbs"}, "results": {"known", "open"}}
 FACTS |= {f"{name}.room": {"enough", "short", "open"} for name in METHOD_NAMES}
 FACTS |= {f"{name}.state": {"able", "out"} for name in METHOD_NAMES}
 
