@@ -50,6 +50,13 @@ class Pair(NamedTuple):
     rejected: Conversation
 
 
+class ReadPairs(NamedTuple):
+    """The pairs that a reward model reads, as examples and as tokens."""
+
+    examples: list[Example]
+    pairs: list[Pair]
+
+
 def encode_conversation(
     tokenizer: Any, question: Sequence[dict[str, str]], answer: str, is_cut: bool = False
 ) -> Conversation:
@@ -145,7 +152,7 @@ def load(folder: Path, seed: int, is_fresh: bool = False) -> Any:
 
 def encode_pairs(
     rows: Sequence[Example], tokenizer: Any, max_length: int, max_completion_length: int
-) -> list[Pair]:
+) -> ReadPairs:
     """The pairs, their answers cut where practice would cut them, of which neither is longer than allowed.
 
     Args:
@@ -154,7 +161,7 @@ def encode_pairs(
         max_length: The most tokens of a conversation.
         max_completion_length: The most tokens of an answer.
     """
-    encoded_pairs = []
+    read = ReadPairs([], [])
     for example in filter(examples.is_whole_pair, rows):
         prompt = examples.to_prompt_messages(example)
         pair = Pair(
@@ -162,8 +169,9 @@ def encode_pairs(
             rejected=encode_answer(tokenizer, prompt, example["rejected"], max_completion_length),
         )
         if max(len(conversation.ids) for conversation in pair) <= max_length:
-            encoded_pairs.append(pair)
-    return encoded_pairs
+            read.examples.append(example)
+            read.pairs.append(pair)
+    return read
 
 
 def score(model: Any, tokenizer: Any, rows: Sequence[Conversation]) -> list[float]:
@@ -295,9 +303,10 @@ def train(
     model = load(start_folder, context.plan.training.seed, is_fresh)
     tokenizer, max_length = context.tokenizer, context.plan.training.token_limit
     rows = list(context.examples)
-    train_pairs, held_out_pairs = (
+    train_read, held_out_read = (
         encode_pairs(split_rows, tokenizer, max_length, max_completion_length) for split_rows in rows
     )
+    train_pairs, held_out_pairs = train_read.pairs, held_out_read.pairs
     if not train_pairs or not held_out_pairs:
         raise BadData(
             Message("No pair fits into {length} tokens: the reward model must read both answers whole."),
@@ -310,9 +319,12 @@ def train(
     if not steps and not stopped:
         # No state was chosen by the validation pairs, so they tell as much as the test's.
         rows = [*rows, context.test_examples]
-        held_out_pairs += encode_pairs(context.test_examples, tokenizer, max_length, max_completion_length)
+        test_read = encode_pairs(context.test_examples, tokenizer, max_length, max_completion_length)
+        held_out_read.examples.extend(test_read.examples)
+        held_out_pairs += test_read.pairs
         scores = evaluate_pairs(model, tokenizer, held_out_pairs)
-        _note(context, rows, (train_pairs, held_out_pairs), {"before": scores, "after": scores, "steps": 0})
+        training = {"before": scores, "after": scores, "steps": 0}
+        _note(context, rows, (train_read, held_out_read), training)
         return model, False
     # One that was asked to stop ends after its first step.
     trainer = _build_trainer(context, model, train_pairs, max(steps, 1))
@@ -330,7 +342,7 @@ def train(
         "best_step": monitor.best_step,
         "steps": monitor.step,
     }
-    _note(context, rows, (train_pairs, held_out_pairs), training)
+    _note(context, rows, (train_read, held_out_read), training)
     return merged_model, monitor.stopped
 
 
@@ -346,23 +358,23 @@ def _fit_head_unless_stopped(context: TrainingContext, model: Any, train_pairs: 
 def _note(
     context: TrainingContext,
     rows: Sequence[Sequence[Example]],
-    pairs: tuple[Sequence[Pair], Sequence[Pair]],
+    read: tuple[ReadPairs, ReadPairs],
     training: dict[str, Any],
 ) -> None:
     """Note for the report what the reward model has read of the rows, and how it ranks those kept aside."""
-    train_pairs, held_out_pairs = pairs
+    trained, held_out = read
     n_whole = sum(map(examples.is_whole_pair, chain.from_iterable(rows)))
-    n_longer = sum(len(pair.chosen.ids) > len(pair.rejected.ids) for pair in held_out_pairs)
+    n_longer = sum(len(pair.chosen.ids) > len(pair.rejected.ids) for pair in held_out.pairs)
     context.notes["reward_model"] = {
         "pairs": {
-            "train": len(train_pairs),
-            "held_out": len(held_out_pairs),
-            "too_long": n_whole - len(train_pairs) - len(held_out_pairs),
+            "train": len(trained.pairs),
+            "held_out": len(held_out.pairs),
+            "too_long": n_whole - len(trained.pairs) - len(held_out.pairs),
         },
         # The accuracy of a reward model that only looks at the length.
-        "the_longer_one_is_better": n_longer / len(held_out_pairs),
+        "the_longer_one_is_better": n_longer / len(held_out.pairs),
         # The accuracy of the best rule on the surface of the training pairs.
-        "surface": surface_rules.measure_held_out(*context.examples),
+        "surface": surface_rules.measure_held_out(trained.examples, held_out.examples),
         **training,
     }
 

@@ -233,9 +233,11 @@ def test_a_round_on_another_base_of_the_same_shape_is_refused(three_stage_run, m
 def test_pairs_too_long_to_be_read_whole_are_left_out_and_counted(make_recorded_job):
     job, _ = make_recorded_job(settings={"steps": 1}, epochs=0.5)
     long_pair = {"prompt": "where is my lamp " * 30, "chosen": "Thanks.", "rejected": "no"}
-    job = dataclasses.replace(job, examples=([*job.examples[0], long_pair], job.examples[1]))
+    train, held_out = job.examples
+    job = dataclasses.replace(job, examples=([*train, long_pair], [*held_out, long_pair, long_pair]))
     methods.get("rlhf").train(job)
-    assert job.notes["reward_model"]["pairs"] == {"train": 24, "held_out": 6, "too_long": 1}
+    assert job.notes["reward_model"]["pairs"] == {"train": 24, "held_out": 6, "too_long": 3}
+    assert job.notes["reward_model"]["surface"]["n"] == 6
 
 
 def test_asked_to_stop_before_the_reward_model_learns_what_was_fine_tuned_is_kept(

@@ -244,7 +244,7 @@ def test_a_model_of_random_weights_cannot_rank_the_preference_sample(tiny_chat):
     for name, weights in model.named_parameters():
         if "norm" not in name:
             torch.nn.init.normal_(weights, std=0.15)
-    pairs = reward_model.encode_pairs(rows, tokenizer, 10_000, 10_000)
+    pairs = reward_model.encode_pairs(rows, tokenizer, 10_000, 10_000).pairs
     n_right = 0.0
     for fold in range(5):
         held_out = pairs[fold::5]
