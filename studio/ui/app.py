@@ -192,7 +192,9 @@ def _build_tabs(states: _BrowserStates, strip: ProgressStrip) -> _Tabs:
             }
             train = train_tab.build(states.run, states.run_ids, form_fields)
         with gr.Tab(t(TAB_LABELS["playground"]), id="playground") as playground_panel:
-            playground = playground_tab.build(states.run, states.run_ids, method.model, data.task)
+            playground = playground_tab.build(
+                states.run, states.run_ids, states.dataset_sources, method.model, data.task
+            )
         with gr.Tab(t(TAB_LABELS["share"]), id="share") as share_panel:
             share = share_tab.build()
     return _Tabs(

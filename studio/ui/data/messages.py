@@ -133,7 +133,11 @@ DATASET_IN_USE_ADVICE = Message("Wait until that run has started, or stop it fir
 DATASET_SAVED = Message("Saved as “{name}”.")
 DATASET_LINE = Message("{name} · {rows:,} {rows:row|rows} · {when}")
 DATASET_ORIGIN = Message("From {origin}, {when}; {changes} {changes:change|changes} since; SHA-256 {sha}…")
-ORIGINS = {"upload": Message("a file"), "paste": Message("pasted text")}
+ORIGINS = {
+    "upload": Message("a file"),
+    "paste": Message("pasted text"),
+    "votes": Message("a blind vote"),
+}
 
 # Health.
 HEALTH_CHECKING = Message("Checking…")

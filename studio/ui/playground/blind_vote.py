@@ -3,7 +3,7 @@
 import socket
 from collections.abc import Iterator
 from datetime import UTC, datetime
-from typing import Any, NamedTuple
+from typing import Any
 from urllib.parse import urlsplit
 
 import gradio as gr
@@ -54,13 +54,6 @@ const vote = mountVote(element);
 watch('value', () => vote.open(props.value));
 vote.open(props.value);
 """
-
-
-class VotePanel(NamedTuple):
-    """The components other parts of the tab need."""
-
-    vote: gr.Dropdown
-    prepared: Any
 
 
 def update_choices(run_id: str | None, browser_runs: object, request: gr.Request) -> tuple[Any, ...]:
@@ -160,8 +153,8 @@ def _network_addresses() -> list[str]:
     ]
 
 
-def build(run_dropdown: gr.Dropdown, run_ids: gr.BrowserState) -> VotePanel:
-    """Build and wire the panel.
+def build(run_dropdown: gr.Dropdown, run_ids: gr.BrowserState) -> gr.Dropdown:
+    """Build and wire the panel; returns the choice of the vote.
 
     Args:
         run_dropdown: The run whose result is compared.
@@ -218,4 +211,4 @@ def build(run_dropdown: gr.Dropdown, run_ids: gr.BrowserState) -> VotePanel:
     )
     stop_button.click(say_stopped, None, notice, cancels=prepared, **UNQUEUED)
     vote.change(open_vote, vote, [shown, link], **UNQUEUED)
-    return VotePanel(vote, prepared)
+    return vote

@@ -19,7 +19,7 @@ from studio.ui.components import notices
 from studio.ui.components.gradio_adapter import current_page
 from studio.ui.components.labels import t
 from studio.ui.language import request_language
-from studio.ui.playground import blind_vote
+from studio.ui.playground import blind_vote, next_round
 
 COMPARE_HEADING = label(
     "### Compare\nBoth models get the same question, the same settings and the same random seed."
@@ -269,10 +269,20 @@ def show_empty_panes(request: gr.Request) -> tuple[Any, ...]:
 
 
 def build(
-    last_run: gr.BrowserState, run_ids: gr.BrowserState, model: gr.Dropdown, task: gr.Radio
+    last_run: gr.BrowserState,
+    run_ids: gr.BrowserState,
+    dataset_sources: gr.BrowserState,
+    model: gr.Dropdown,
+    task: gr.Radio,
 ) -> PlaygroundTab:
-    """Build and wire the tab; `last_run` is the run trained last, `model` and `task` are those of the next
-    one.
+    """Build and wire the tab.
+
+    Args:
+        last_run: The run trained last.
+        run_ids: The runs that this browser has started.
+        dataset_sources: The data sets that it has brought.
+        model: The base model of the next run.
+        task: The task of the next run.
     """
     gr.Markdown(t(COMPARE_HEADING))
     run_dropdown = gr.Dropdown([], label=t(RUN_LABEL), elem_id="compare-run")
@@ -327,5 +337,6 @@ def build(
         stop_answers, run_dropdown, None, cancels=base_answered, show_progress="hidden", queue=False
     )
     current_page().load(show_empty_panes, None, [base, tuned], show_progress="hidden", queue=False)
-    blind_vote.build(run_dropdown, run_ids)
+    vote = blind_vote.build(run_dropdown, run_ids)
+    next_round.build(vote, last_run, run_ids, dataset_sources)
     return PlaygroundTab(run_dropdown, prompt, answered)
