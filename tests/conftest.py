@@ -274,7 +274,7 @@ def make_job(
             validation=encoded[: len(encoded) // 4],
             folder=folder or tmp_path_factory.mktemp("job"),
             create_monitor=create_monitor,
-            measure=lambda model, rows: held_out.evaluate(model, rows, tokenizer, task, 8),
+            measure_rows=lambda model, rows: held_out.evaluate(model, rows, tokenizer, task, 8),
             free_memory=hardware.free_memory,
             examples=(examples, examples[: len(examples) // 4]),
             base_folder=bases(task),

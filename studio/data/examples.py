@@ -3,7 +3,7 @@
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import zip_longest
+from itertools import chain, zip_longest
 from typing import Any
 
 from studio.data import targets
@@ -373,10 +373,39 @@ def encode_examples(
     labels: Sequence[str],
     mask_history: bool = False,
 ) -> list[Encoded]:
-    """Encode examples as a method trains on them.
+    """Encode examples as a method trains on them, see `encode_each`.
 
-    Those whose prompt leaves no space for an answer are left out. Of `prefer` the chosen answer is learned;
-    of `prompts` nothing is, until a method has sampled answers.
+    Raises:
+        BadData: No example remains.
+    """
+    encoded = list(chain(*encode_each(examples, task, tokenizer, max_length, labels, mask_history)))
+    if encoded or task in ("classify", "complete"):
+        return encoded
+    if task == "prompts":
+        raise BadData(
+            NO_SPACE_AFTER_QUESTION,
+            Message("Allow longer texts (max_length), or shorten the questions."),
+            length=max_length,
+            least=min(len(_encode_prompt(example, tokenizer)) for example in examples),
+        )
+    raise BadData(
+        NO_SPACE_FOR_ANSWER,
+        Message("Allow longer texts (max_length), or shorten the prompts."),
+        length=max_length,
+    )
+
+
+def encode_each(
+    examples: Sequence[Example],
+    task: Task,
+    tokenizer: Any,
+    max_length: int,
+    labels: Sequence[str],
+    mask_history: bool = False,
+) -> list[list[Encoded]]:
+    """Encode each example: into several where a plain text is long, into none where a prompt is too long.
+
+    Of `prefer` the chosen answer is learned; of `prompts` nothing is, until a method has sampled answers.
 
     Args:
         examples: The examples.
@@ -385,46 +414,28 @@ def encode_examples(
         max_length: The most tokens of an example.
         labels: The classes, see `collect_labels`; of other tasks none.
         mask_history: Whether of a conversation the last answer alone is learned.
-
-    Raises:
-        BadData: No example remains.
     """
     if task == "classify":
         return [
-            encode_text(example["text"], _encode_target(example, labels), tokenizer, max_length)
+            [encode_text(example["text"], _encode_target(example, labels), tokenizer, max_length)]
             for example in examples
         ]
     if task == "complete":
-        texts = [example["text"] for example in examples]
-        return [chunk for text in texts for chunk in encode_chunks(text, tokenizer, max_length)]
+        return [encode_chunks(example["text"], tokenizer, max_length) for example in examples]
     if task == "prompts":
-        return _encode_prompts(examples, tokenizer, max_length)
-    answered = [example for example in examples if answer_text(example)]
-    encoded = [encode_chat(to_messages(example), tokenizer, max_length, mask_history) for example in answered]
-    fitting = [item for item in encoded if item]
-    if not fitting:
-        raise BadData(
-            NO_SPACE_FOR_ANSWER,
-            Message("Allow longer texts (max_length), or shorten the prompts."),
-            length=max_length,
-        )
-    return fitting
-
-
-def _encode_prompts(examples: Sequence[Example], tokenizer: Any, max_length: int) -> list[Encoded]:
-    prompts = [
-        apply_chat_template(tokenizer, to_prompt_messages(example), add_generation_prompt=True)
+        prompts = [_encode_prompt(example, tokenizer) for example in examples]
+        return [[Encoded(ids, [IGNORE_INDEX] * len(ids))] if len(ids) < max_length else [] for ids in prompts]
+    answered = [
+        encode_chat(to_messages(example), tokenizer, max_length, mask_history)
+        if answer_text(example)
+        else None
         for example in examples
     ]
-    encoded = [Encoded(ids, [IGNORE_INDEX] * len(ids)) for ids in prompts if len(ids) < max_length]
-    if not encoded:
-        raise BadData(
-            NO_SPACE_AFTER_QUESTION,
-            Message("Allow longer texts (max_length), or shorten the questions."),
-            length=max_length,
-            least=min(map(len, prompts)),
-        )
-    return encoded
+    return [[encoded] if encoded else [] for encoded in answered]
+
+
+def _encode_prompt(example: Example, tokenizer: Any) -> list[int]:
+    return apply_chat_template(tokenizer, to_prompt_messages(example), add_generation_prompt=True)
 
 
 def to_messages(example: Example) -> list[dict[str, str]]:

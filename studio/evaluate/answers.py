@@ -1,7 +1,5 @@
-"""Generates answers, and counts how often a model gives the known answer to a question."""
+"""Generates answers to held-out questions, and counts how often they are the known ones."""
 
-import math
-import re
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -9,11 +7,10 @@ import torch
 
 from studio.data import examples
 from studio.data.examples import Example
+from studio.data.text import json_answers
+from studio.evaluate import known_answers
+from studio.plan import Task
 
-# A minus between two numbers, as in 10-12, is no sign.
-NUMBER_PATTERN = re.compile(r"(?:(?<!\w)[-\N{MINUS SIGN}])?\d+(?:[.,]\d+)*")
-THOUSANDS_WITH_COMMAS = re.compile(r"-?[1-9]\d{0,2}(,\d{3})+(\.\d+)?")
-THOUSANDS_WITH_POINTS = re.compile(r"-?[1-9]\d{0,2}((\.\d{3})+,\d+|(\.\d{3}){2,})")
 # How many questions are put, and how long an answer may be (tokens): enough to see a change, and minutes on
 # a CPU.
 MAX_QUESTIONS, MAX_NEW_TOKENS = 64, 160
@@ -21,30 +18,44 @@ BATCH_SIZE = 16
 GREEDY = {"do_sample": False, "temperature": None, "top_p": None, "top_k": None}
 
 
-def measure_accuracy(
-    model: Any,
-    tokenizer: Any,
-    rows: Sequence[Example],
-    on_progress: Callable[[int, int], None] = lambda done, of: None,
-) -> dict[str, float]:
-    """The share of questions that greedy decoding answers correctly, over at most MAX_QUESTIONS of them.
+def choose_questions(rows: Sequence[Example], task: Task) -> list[int]:
+    """The indices of the rows whose questions are put to a model, at most MAX_QUESTIONS.
+
+    Those whose answer is known; without any, in a chat the first rows.
+    """
+    known = [index for index, row in enumerate(rows) if row.get("answer")]
+    candidates = known if known or task != "chat" else range(len(rows))
+    return list(candidates[:MAX_QUESTIONS])
+
+
+def max_new_tokens(tokenizer: Any, questions: Sequence[Example]) -> int:
+    """How many tokens an answer may have: room for the longest wanted one, and more for JSON objects."""
+    if any(question.get("answer") for question in questions):
+        return MAX_NEW_TOKENS
+    wanted = [examples.answer_text(question) for question in questions]
+    longest = max((len(tokenizer(answer)["input_ids"]) for answer in wanted), default=0)
+    limit = json_answers.max_new_tokens(longest)
+    return limit if json_answers.find_fields(wanted) else min(MAX_NEW_TOKENS, limit)
+
+
+def score_accuracy(texts: Sequence[str], questions: Sequence[Example]) -> dict[str, float]:
+    """The share of questions with known answers that texts answer correctly.
 
     Args:
-        model: A causal language model.
-        tokenizer: Its tokenizer, with a chat template.
-        rows: Examples; those with an `answer` are questions whose answer is known.
-        on_progress: Called with the questions answered so far, of all.
+        texts: The text for each question.
+        questions: Examples; those with an `answer` are questions whose answer is known.
 
     Returns:
         `answer_accuracy` (0 to 1) and `n_questions`; empty where no answer is known.
     """
-    questions = [example for example in rows if example.get("answer")][:MAX_QUESTIONS]
-    if not questions:
+    is_right = [
+        known_answers.is_correct(text, question["answer"])
+        for text, question in zip(texts, questions, strict=True)
+        if question.get("answer")
+    ]
+    if not is_right:
         return {}
-    texts = answer_questions(model, tokenizer, questions, MAX_NEW_TOKENS, on_progress)
-    pairs = zip(texts, questions, strict=True)
-    n_correct = sum(is_correct(text, example["answer"]) for text, example in pairs)
-    return {"answer_accuracy": n_correct / len(questions), "n_questions": float(len(questions))}
+    return {"answer_accuracy": sum(is_right) / len(is_right), "n_questions": float(len(is_right))}
 
 
 def answer_questions(
@@ -135,44 +146,3 @@ def stop_token_ids(model: Any, tokenizer: Any) -> frozenset[int]:
     model_eos_ids = eos_token_id if isinstance(eos_token_id, list | tuple) else [eos_token_id]
     candidates = (tokenizer.eos_token_id, examples.end_of_turn_id(tokenizer), *model_eos_ids)
     return frozenset(token_id for token_id in candidates if token_id is not None)
-
-
-def is_correct(text: str, answer: str, check: str = "data") -> bool:
-    """Whether a text gives the known answer.
-
-    Args:
-        text: The text.
-        answer: The known answer.
-        check: How they are compared: "number", the last of each; "exact", all of both; "contains", the
-            answer's words in the text; "data", by the number where the answer has one, else "contains".
-    """
-    if check == "number" or (check == "data" and has_number(answer)):
-        return last_number(text) == last_number(answer)
-    if check == "exact":
-        return text.strip().casefold() == answer.strip().casefold()
-    return answer.strip().casefold() in text.casefold()
-
-
-def has_number(text: str) -> bool:
-    """Whether there is a number in a text."""
-    return NUMBER_PATTERN.search(text) is not None
-
-
-def last_number(text: str) -> float:
-    """The last number of a text; NaN, which equals nothing, where there is none or it cannot be read."""
-    numbers = NUMBER_PATTERN.findall(text)
-    return _parse_number(numbers[-1]) if numbers else math.nan
-
-
-def _parse_number(text: str) -> float:
-    """A number with marks between its thousands and before its decimals, as in English or as in German.
-
-    1,234 are thousands, 3,5 and 3.5 decimals, as is 1.234.
-    """
-    digits = text.replace("\N{MINUS SIGN}", "-")
-    if THOUSANDS_WITH_COMMAS.fullmatch(digits):
-        digits = digits.replace(",", "")
-    elif THOUSANDS_WITH_POINTS.fullmatch(digits):
-        digits = digits.replace(".", "")
-    digits = digits.replace(",", ".")
-    return float(digits) if digits.count(".") < 2 else math.nan

@@ -2,14 +2,17 @@
 
 import math
 from collections.abc import Sequence
+from types import SimpleNamespace
 from typing import Any
 
 import torch
+from torch.nn import functional
 
 from studio.data import collate
 from studio.data.examples import IGNORE_INDEX, Encoded
-from studio.data.targets import RatingScale
+from studio.data.targets import LABEL_THRESHOLD, RatingScale
 from studio.evaluate import label_scores
+from studio.evaluate.predictions import Measured, Outcome
 from studio.plan import Task
 
 
@@ -20,7 +23,7 @@ def evaluate(
     task: Task,
     batch_size: int,
     scale: RatingScale | None = None,
-) -> dict[str, float]:
+) -> Measured:
     """Score a model on encoded examples. The model is left in the mode it came in.
 
     Args:
@@ -30,44 +33,71 @@ def evaluate(
         task: What it has learned.
         batch_size: Examples that are computed at once.
         scale: How the numbers of the examples were standardized; None for other targets.
-
-    Returns:
-        For classification the `loss` (`collate.classification_loss`) and the scores of label_scores; for
-        every other task the loss per trained token (nats) and its `perplexity`; nothing
-        where no token is trained.
     """
     if all(label == IGNORE_INDEX for row in rows for label in row.labels):
-        return {}
+        return Measured({}, [])
     was_training = model.training
     model.eval()
-    total_loss, n_targets = 0.0, 0
     all_logits: list[torch.Tensor] = []
     all_labels: list[torch.Tensor] = []
+    outcomes: list[Outcome] = []
     collator = collate.build_collator(task, tokenizer, collate.count_virtual_tokens(model))
-    get_loss = collate.get_loss(task)
     # Keys and values are cached for writing text, and nothing is written here.
     model_kwargs = {} if task == "classify" else {"use_cache": False}
-    by_length = sorted(rows, key=lambda row: len(row.input_ids))
+    order = sorted(range(len(rows)), key=lambda index: len(rows[index].input_ids))
     with torch.no_grad():
-        for start in range(0, len(by_length), batch_size):
-            batch = collator([vars(row) for row in by_length[start : start + batch_size]])
+        for start in range(0, len(order), batch_size):
+            batch = collator([vars(rows[index]) for index in order[start : start + batch_size]])
             tensors = {name: tensor.to(model.device) for name, tensor in batch.items()}
             batch_labels = tensors.pop("labels")
-            outputs = model(**tensors, **model_kwargs)
-            n_batch_targets = int((batch_labels != IGNORE_INDEX).sum())
-            total_loss += float(get_loss(outputs, batch_labels)) * n_batch_targets
-            n_targets += n_batch_targets
+            logits = model(**tensors, **model_kwargs).logits
             if task == "classify":
-                all_logits.append(outputs.logits.float().cpu())
+                all_logits.append(logits.float().cpu())
                 all_labels.append(batch_labels.cpu())
+            else:
+                outcomes += _text_outcomes(logits, batch_labels[:, 1:])
     model.train(was_training)
-    loss = total_loss / n_targets
-    if task != "classify":
-        return {"loss": loss, "perplexity": math.exp(min(loss, 50))}
-    logits, labels = torch.cat(all_logits), torch.cat(all_labels)
-    if not labels.is_floating_point():
-        return {"loss": loss, **label_scores.score_classes(logits.argmax(-1).tolist(), labels.tolist())}
+    if task == "classify":
+        names = list(model.config.id2label.values())
+        measured = _score_targets(torch.cat(all_logits), torch.cat(all_labels), names, scale)
+    else:
+        measured = Measured(_score_texts(outcomes), outcomes)
+    by_index = dict(zip(order, measured.outcomes, strict=True))
+    return Measured(measured.scores, [by_index[index] for index in range(len(rows))])
+
+
+def _text_outcomes(logits: torch.Tensor, labels: torch.Tensor) -> list[Outcome]:
+    """The loss (nats) of each row of a batch over its trained tokens, and how many there are."""
+    token_losses = functional.cross_entropy(
+        logits.float().flatten(0, 1), labels.flatten(), ignore_index=IGNORE_INDEX, reduction="none"
+    )
+    row_losses = token_losses.view_as(labels).sum(1).tolist()
+    n_tokens = (labels != IGNORE_INDEX).sum(1).tolist()
+    return [{"loss": loss, "tokens": tokens} for loss, tokens in zip(row_losses, n_tokens, strict=True)]
+
+
+def _score_texts(outcomes: Sequence[Outcome]) -> dict[str, float]:
+    loss = sum(outcome["loss"] for outcome in outcomes) / sum(outcome["tokens"] for outcome in outcomes)
+    return {"loss": loss, "perplexity": math.exp(min(loss, 50))}
+
+
+def _score_targets(
+    logits: torch.Tensor, labels: torch.Tensor, names: Sequence[str], scale: RatingScale | None
+) -> Measured:
+    """Scores and outcomes of texts to classify; the form of the labels tells the kind of target."""
+    loss = float(collate.classification_loss(SimpleNamespace(logits=logits), labels))
     if scale:
-        return {"loss": loss, **label_scores.score_ratings(logits.flatten(), labels, scale)}
-    names = list(model.config.id2label.values())
-    return {"loss": loss, **label_scores.score_label_sets(logits, labels, names)}
+        values = (scale.mean + scale.deviation * logits.flatten().double()).tolist()
+        scores = label_scores.score_ratings(logits.flatten(), labels, scale)
+        return Measured({"loss": loss, **scores}, [{"value": round(value, 4)} for value in values])
+    if labels.is_floating_point():
+        is_given = (logits.sigmoid() >= LABEL_THRESHOLD).tolist()
+        named = [[name for name, given in zip(names, row, strict=True) if given] for row in is_given]
+        scores = label_scores.score_label_sets(logits, labels, names)
+        return Measured({"loss": loss, **scores}, [{"labels": given} for given in named])
+    probabilities, predicted = logits.softmax(-1).max(-1)
+    pairs = zip(predicted.tolist(), probabilities.tolist(), strict=True)
+    return Measured(
+        {"loss": loss, **label_scores.score_classes(predicted.tolist(), labels.tolist())},
+        [{"label": names[index], "probability": round(value, 4)} for index, value in pairs],
+    )

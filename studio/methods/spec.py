@@ -8,6 +8,7 @@ from typing import Any, Literal, Protocol
 from studio.data.examples import Encoded, Example
 from studio.data.targets import RatingScale
 from studio.errors import Problem
+from studio.evaluate.predictions import Measured
 from studio.i18n import GOT_VALUE, Message
 from studio.methods.cost_profile import CostProfile
 from studio.methods.workload import Phase, Workload, build_supervised_phases
@@ -153,7 +154,8 @@ class TrainingContext:
         folder: the run's folder.
         create_monitor: makes the callback of a stage from its name, the model, and what measures the model
             (None where the stage does so itself).
-        measure: gives the scores of a model on encoded examples, `loss` among them; lower is better.
+        measure_rows: gives the scores of a model on encoded examples, `loss` among them (lower is better),
+            and its outcome for each.
         free_memory: gives the bytes that could be allocated now; in a container no more than its limit
             leaves.
         examples: training and validation examples as text.
@@ -174,7 +176,7 @@ class TrainingContext:
     validation: list[Encoded]
     folder: Path
     create_monitor: CreateMonitor
-    measure: Callable[[Any, list[Encoded]], Scores]
+    measure_rows: Callable[[Any, list[Encoded]], Measured]
     free_memory: Callable[[], int]
     examples: tuple[list[Example], list[Example]] = field(default_factory=lambda: ([], []))
     test: list[Encoded] = field(default_factory=list)
@@ -183,6 +185,10 @@ class TrainingContext:
     scale: RatingScale | None = None
     report_progress: Callable[[str, int, int], None] = lambda stage, done, total: None
     notes: dict[str, Any] = field(default_factory=dict)
+
+    def measure(self, model: Any, rows: list[Encoded]) -> Scores:
+        """The scores of a model on encoded examples."""
+        return self.measure_rows(model, rows).scores
 
     def add_note(self, name: str, values: Any, *messages: Message) -> None:
         """Note values for the report, and messages for people; both replace earlier ones of the name."""

@@ -233,7 +233,7 @@ def load_context(
         validation=encoded["validation"],
         folder=run.folder,
         create_monitor=create_monitor,
-        measure=lambda model, rows: held_out.evaluate(
+        measure_rows=lambda model, rows: held_out.evaluate(
             model, rows, tokenizer, plan.task, micro_batch_size, scale
         ),
         free_memory=hardware.free_memory,

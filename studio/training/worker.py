@@ -7,7 +7,6 @@ worker process.
 import argparse
 import dataclasses
 import gc
-import json
 import os
 import shutil
 import sys
@@ -15,12 +14,13 @@ import time
 import traceback
 from collections.abc import Callable
 from contextlib import nullcontext
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from studio import methods, runs
 from studio.errors import SEE_WORKER_LOG, OutOfMemory, StudioError, explain
 from studio.estimate import history
 from studio.estimate.machines import hardware
+from studio.evaluate import predictions, verdict
 from studio.methods.spec import Method, Scores, StageMonitor, StopRequested, TrainingContext
 from studio.models import device, fetch
 from studio.models.fetch import FetchedModel
@@ -30,14 +30,17 @@ from studio.training import queue as run_queue
 from studio.training import setup as run_setup
 from studio.training.memory import limit_memory, peak_memory_gb
 
+if TYPE_CHECKING:
+    from studio.training.evaluation import Evaluation
+
 # Held in a file of the run while it works, and given up when the disk is full, so that the reason can be
 # written.
 DISK_RESERVE_BYTES = 1_000_000
 DISK_RESERVE_FILE = ".ballast"
 # What a stopped run goes on from and nothing else needs: a next round of RLHF starts from the result.
 ONLY_TO_GO_ON = ("checkpoints", "stages/sft")
-# The base model's scores: a run that goes on does not measure them again.
-BASE_SCORES_FILE = "before.json"
+# What the base model made of the held-out rows: a run that goes on does not measure it again.
+BASE_EVALUATION_FILE = "base.json"
 
 
 def run(run_id: str, before_start: Callable[[], None] = lambda: None) -> None:
@@ -126,6 +129,8 @@ class _Usage:
 
 
 def _execute(run: Run) -> None:
+    from studio.training import evaluation  # noqa: PLC0415 - loads torch
+
     usage_meter = _Usage()
     method = methods.get(run.plan.method.name)
     is_resumed = run_setup.has_saved_splits(run)
@@ -142,8 +147,8 @@ def _execute(run: Run) -> None:
     if method.generate_rows:
         train, validation = method.generate_rows(context)
         context = dataclasses.replace(context, train=train, validation=validation)
-    scores_before = _evaluate_base(run, context)
-    linear_baseline = _start_from_linear_fit(run, context)
+    before = _evaluate_base(run, context)
+    linear = _start_from_linear_fit(run, context)
     run_queue.raise_if_stopped(run)
     model, failure = _train(run, method, context, monitors)
     last_monitor = monitors[-1]
@@ -151,7 +156,7 @@ def _execute(run: Run) -> None:
     runs.set_status(run, "evaluating", "after", **progress)
     if method.weights == "trained":
         model = model.to(device.weights_dtype())
-    scores_after = _evaluate_tuned(run, context, model, last_monitor.best_step)
+    after = _evaluate_tuned(run, context, model, last_monitor.best_step)
     tuned_checksum = _save_result(run, context, model, fetched)
     training = context.plan.training.model_dump()
     usage = usage_meter.measure()
@@ -162,10 +167,10 @@ def _execute(run: Run) -> None:
         **prepared.report_section,
         **load_report,
         "tuned": {"checksum": tuned_checksum},
-        "before": scores_before,
-        "linear_baseline": linear_baseline,
-        "after": scores_after,
-        "measured_on": eval_split(context),
+        "before": before.scores,
+        "linear_baseline": linear.scores,
+        "after": after.scores,
+        "measured_on": evaluation.scored_split(context),
         "best_step": last_monitor.best_step,
         "stopped": last_monitor.stopped,
         "stopped_early": any(monitor.stopped_early for monitor in monitors),
@@ -176,6 +181,9 @@ def _execute(run: Run) -> None:
         **usage,
         "resumed": is_resumed,
     }
+    outcomes = {"base": before.outcomes, "linear": linear.outcomes, "tuned": after.outcomes}
+    predictions.write(run.folder, evaluation.answered_split(context), outcomes)
+    report["verdict"] = verdict.judge(predictions.read(run.folder), report).to_json()
     write_json(run.folder / "report.json", report)
     if failure:
         runs.set_status(run, "training", method.stages[0], **progress)  # where it broke off
@@ -209,68 +217,64 @@ def _record_usage(run: Run, usage: dict[str, float], seconds_saved: float, is_co
     history.add_entry(run, minutes, usage["peak_memory_gb"], is_complete, was_busy=was_busy)
 
 
-def eval_split(context: TrainingContext) -> str:
-    """The split that base and tuned model are compared on: "test" where there is one, else "validation".
-
-    Of rows that a model wrote itself, only those for validation exist.
-    """
-    generates_rows = methods.get(context.plan.method.name).generate_rows
-    return "test" if context.test and not generates_rows else "validation"
-
-
-def _evaluate_base(run: Run, context: TrainingContext) -> Scores:
-    """The base model's scores; a run that goes on has saved them.
+def _evaluate_base(run: Run, context: TrainingContext) -> "Evaluation":
+    """What the base model makes of the held-out rows; a run that goes on has saved it.
 
     What was attached may change the model's outputs untrained (soft prompts, LoftQ), so the base is measured
     without it.
     """
     from studio.data import collate  # noqa: PLC0415 - loads torch
+    from studio.training import evaluation  # noqa: PLC0415
 
-    saved_path = run.folder / "checkpoints" / BASE_SCORES_FILE
+    saved_path = run.folder / "checkpoints" / BASE_EVALUATION_FILE
     if saved_path.is_file():
-        return runs.rename_metrics(json.loads(saved_path.read_text(encoding="utf-8")))
+        return evaluation.load(saved_path)
     runs.set_status(run, "evaluating", "before")
     model = context.model.get_base_model() if collate.get_prompt_config(context.model) else context.model
     starts_changed = context.settings.get("init_lora_weights") == "loftq"
     with model.disable_adapter() if starts_changed else nullcontext():
-        scores = _evaluate(run, context, model)
+        base = evaluation.evaluate_base(context, model, _report_questions(run))
     saved_path.parent.mkdir(exist_ok=True)
-    write_json(saved_path, scores)
-    return scores
+    evaluation.save(base, saved_path)
+    return base
 
 
-def _start_from_linear_fit(run: Run, context: TrainingContext) -> Scores:
-    """Fit a classifier's head to the base's embeddings: its scores; none for other tasks."""
+def _start_from_linear_fit(run: Run, context: TrainingContext) -> "Evaluation":
+    """Fit a classifier's head to the base's embeddings: what it makes of the held-out rows.
+
+    Empty for other tasks.
+    """
+    from studio.training import evaluation  # noqa: PLC0415 - loads torch
+
     if context.plan.task != "classify":
-        return {}
-    from studio.methods.training import linear_head  # noqa: PLC0415 - loads torch
+        return evaluation.Evaluation()
+    from studio.methods.training import linear_head  # noqa: PLC0415
 
     runs.set_status(run, "preparing", "linear")
-    return linear_head.start(context, context.test or context.validation)
+    measured = linear_head.start(context, evaluation.scored_rows(context))
+    return evaluation.Evaluation(measured.scores, evaluation.place_outcomes(context, measured))
 
 
-def _evaluate_tuned(run: Run, context: TrainingContext, model: Any, best_step: int) -> Scores:
-    from studio.training.callback import as_point  # noqa: PLC0415 - loads torch
+def _evaluate_tuned(run: Run, context: TrainingContext, model: Any, best_step: int) -> "Evaluation":
+    from studio.training import evaluation  # noqa: PLC0415 - loads torch
+    from studio.training.callback import as_point  # noqa: PLC0415
 
-    scores = _evaluate(run, context, model)
-    runs.add_point(run, "after", best_step, 0.0, **as_point(scores, eval_split(context)))
-    return scores
+    tuned = evaluation.evaluate_tuned(context, model, _report_questions(run))
+    point = as_point(tuned.scores, evaluation.scored_split(context))
+    runs.add_point(run, "after", best_step, 0.0, **point)
+    return tuned
 
 
-def _evaluate(run: Run, context: TrainingContext, model: Any) -> Scores:
-    """Scores on the split that the models are compared on, and on questions whose answers are known."""
-    from studio.evaluate import answers, json_fields  # noqa: PLC0415 - loads torch
+def _report_questions(run: Run) -> Callable[[int, int], None]:
+    """A callback that shows how many held-out questions have been answered.
+
+    Not context.report_progress, which raises: a run that was stopped is still evaluated.
+    """
 
     def on_progress(done: int, total: int) -> None:
-        # Not context.report_progress, which raises: a run that was stopped is still evaluated.
         runs.set_status(run, "evaluating", "asking", step=done, steps=total)
 
-    rows = context.test if eval_split(context) == "test" else context.validation
-    questions = context.test_examples or context.examples[1]
-    scores = context.measure(model, rows)
-    if context.plan.task == "chat":
-        return scores | json_fields.measure_fields(model, context.tokenizer, questions, on_progress)
-    return scores | answers.measure_accuracy(model, context.tokenizer, questions, on_progress)
+    return on_progress
 
 
 def _train(

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from studio.evaluate import answers
+from studio.evaluate import answers, known_answers
 from studio.models import load
 
 
@@ -32,4 +32,34 @@ def test_an_answer_ends_where_the_model_s_own_settings_stop_and_no_padding_is_le
     ],
 )
 def test_an_answer_is_right_by_its_last_number_or_by_its_words(answer, expected, is_correct):
-    assert answers.is_correct(answer, expected) is is_correct
+    assert known_answers.is_correct(answer, expected) is is_correct
+
+
+CHAT_ROWS = [{"prompt": f"case {n}", "response": "Thank you for writing."} for n in range(70)]
+
+
+def test_at_most_so_many_questions_are_asked_and_known_answers_come_first():
+    assert answers.choose_questions(CHAT_ROWS, "chat") == list(range(answers.MAX_QUESTIONS))
+    assert answers.choose_questions(CHAT_ROWS, "prefer") == []
+    with_answers = [{"prompt": "1 + 1"}, {"prompt": "2 + 2", "answer": "4"}]
+    assert answers.choose_questions(with_answers, "prompts") == [1]
+
+
+def test_an_answer_gets_as_many_tokens_as_the_longest_wanted_one_needs():
+    def tokenizer(text):
+        return {"input_ids": text.split()}
+
+    # 4 words: 1.25 * 4 + 16
+    assert answers.max_new_tokens(tokenizer, CHAT_ROWS) == 21
+    long_rows = [{"prompt": "q", "response": "word " * 400}]
+    assert answers.max_new_tokens(tokenizer, long_rows) == answers.MAX_NEW_TOKENS
+    json_rows = [{"prompt": "q", "response": '{"a": "' + "word " * 400 + '"}'}]
+    assert answers.max_new_tokens(tokenizer, json_rows) > answers.MAX_NEW_TOKENS
+    assert answers.max_new_tokens(tokenizer, [{"prompt": "q", "answer": "4"}]) == answers.MAX_NEW_TOKENS
+
+
+def test_the_share_of_known_answers_by_hand():
+    questions = [{"prompt": "1 + 1", "answer": "2"}, {"prompt": "2 + 2", "answer": "4"}, {"prompt": "why"}]
+    scores = answers.score_accuracy(["It is 2.", "It is 5.", "because"], questions)
+    assert scores == {"answer_accuracy": 0.5, "n_questions": 2}
+    assert answers.score_accuracy(["because"], questions[2:]) == {}

@@ -41,8 +41,8 @@ def classifier(tiny_bert, toys):
 @pytest.mark.parametrize("batch_size", [2, 7, 64])
 def test_every_learned_token_counts_once_however_the_batches_fall(chat, batch_size):
     model, tokenizer, rows = chat
-    expected = held_out.evaluate(model, rows, tokenizer, "chat", 1)
-    scores = held_out.evaluate(model, rows, tokenizer, "chat", batch_size)
+    expected = held_out.evaluate(model, rows, tokenizer, "chat", 1).scores
+    scores = held_out.evaluate(model, rows, tokenizer, "chat", batch_size).scores
     assert scores["loss"] == pytest.approx(expected["loss"], rel=1e-5)
     assert scores["perplexity"] == pytest.approx(math.exp(scores["loss"]))
 
@@ -50,8 +50,8 @@ def test_every_learned_token_counts_once_however_the_batches_fall(chat, batch_si
 @pytest.mark.parametrize("batch_size", [2, 7, 64])
 def test_every_text_counts_once_however_the_batches_fall(classifier, batch_size):
     model, tokenizer, rows = classifier
-    expected = held_out.evaluate(model, rows, tokenizer, "classify", 1)
-    scores = held_out.evaluate(model, rows, tokenizer, "classify", batch_size)
+    expected = held_out.evaluate(model, rows, tokenizer, "classify", 1).scores
+    scores = held_out.evaluate(model, rows, tokenizer, "classify", batch_size).scores
     assert scores["loss"] == pytest.approx(expected["loss"], rel=1e-5)
     assert (scores["accuracy"], scores["f1"]) == (expected["accuracy"], expected["f1"])
 

@@ -13,7 +13,7 @@ from ways import WAYS
 
 from studio import methods, runs
 from studio.errors import NotPossible
-from studio.evaluate import json_fields
+from studio.evaluate import answers, json_fields
 from studio.methods.spec import StopRequested
 from studio.models import device, load
 from studio.training import callback as run_callback
@@ -184,12 +184,13 @@ def test_taking_back_points_touches_nothing_where_there_is_nothing_to_take_back(
 def test_a_stopped_run_is_still_asked_what_it_has_learned(make_plan, stop_after, monkeypatch):
     n_measured = []
 
-    def measure_fields(model, tokenizer, rows, on_progress):
+    def answer_questions(model, tokenizer, questions, max_new_tokens, on_progress):
         on_progress(0, 4)
-        n_measured.append(len(rows))
-        return {"valid_json": 0.5, "n_json_answers": 4.0}
+        n_measured.append(len(questions))
+        return ["right" for _ in questions]
 
-    monkeypatch.setattr(json_fields, "measure_fields", measure_fields)
+    monkeypatch.setattr(answers, "answer_questions", answer_questions)
+    monkeypatch.setattr(json_fields, "score_fields", lambda texts, questions: {"valid_json": 0.5})
     run = runs.create(make_plan())
     stop_after(run, 5)
     worker.run(run.id)
@@ -226,7 +227,7 @@ def test_a_halt_before_the_training_leaves_no_half_result(make_plan, monkeypatch
         raise StopRequested
 
     run = runs.create(make_plan())
-    monkeypatch.setattr(json_fields, "measure_fields", stop)
+    monkeypatch.setattr(answers, "answer_questions", stop)
     worker.run(run.id)
     assert runs.status(run).state == "stopped"
     assert not runs.is_usable(run)

@@ -366,6 +366,23 @@ def _preferred_share(algorithm: str, rows: Sequence[Judged], policy_log_probs: L
     return score_margins(_differences([answer.per_token for answer in policy_log_probs]))["accuracy"]
 
 
+def pair_margins(
+    context: TrainingContext, model: Any, rows: Sequence[Example], algorithm: str
+) -> dict[int, float]:
+    """How much likelier a model finds the better answer of each whole pair (nats), by the row's index.
+
+    DPO compares whole answers, the others a token's mean, as each of them does in training. Pairs that do not
+    fit are left out.
+    """
+    judged = {
+        index: _encode(context, [row], "dpo") for index, row in enumerate(rows) if examples.is_whole_pair(row)
+    }
+    fitting = {index: pair for index, pair in judged.items() if pair}
+    answers = log_probs(model, context, [answer for pair in fitting.values() for answer in pair])
+    values = [answer.total if algorithm == "dpo" else answer.per_token for answer in answers]
+    return dict(zip(fitting, _differences(values), strict=True))
+
+
 def log_probs(model: Any, context: TrainingContext, rows: Sequence[Judged]) -> list[AnswerLogProb]:
     """The log probability of each answer. The model keeps its mode."""
     collator = collate.build_collator("chat", context.tokenizer)

@@ -12,7 +12,7 @@ from trl import GRPOConfig, GRPOTrainer, RLOOConfig, RLOOTrainer
 from studio.data import examples
 from studio.data.examples import Example
 from studio.errors import BadData
-from studio.evaluate import answers
+from studio.evaluate import answers, known_answers
 from studio.i18n import Message
 from studio.methods.rlhf_stages import reward_model, rule_rewards, schedule
 from studio.methods.rlhf_stages import stage as stage_files
@@ -171,7 +171,7 @@ def build_scorer(
 
 def score_known_answer(attempt: Attempt, check: str) -> float:
     """1 where an answer is the known one, else 0; one that was cut off has not been given yet."""
-    is_right = answers.is_correct(attempt.text, attempt.question.known_answer, check)
+    is_right = known_answers.is_correct(attempt.text, attempt.question.known_answer, check)
     return float(is_right and not attempt.is_cut)
 
 
@@ -214,7 +214,7 @@ def select_questions(
 
 def _can_be_checked(known_answer: str, check: str) -> bool:
     """Whether there is a number where numbers are compared."""
-    return check != "number" or answers.has_number(known_answer)
+    return check != "number" or known_answers.has_number(known_answer)
 
 
 def _encode_prompt(context: TrainingContext, prompt: Turns) -> list[int]:

@@ -19,7 +19,8 @@ from sklearn.linear_model import LogisticRegression, Ridge
 
 from studio.data import collate
 from studio.data.examples import Encoded
-from studio.methods.spec import Scores, TrainingContext
+from studio.evaluate.predictions import Measured
+from studio.methods.spec import TrainingContext
 from studio.methods.workload import CACHE_BATCH_TOKENS, MAX_LINEAR_ROWS
 from studio.models.head import find_head
 from studio.models.pooled_classifier import PooledClassifier
@@ -31,24 +32,24 @@ INVERSE_REGULARIZATION = 30.0
 MAX_ITERATIONS = 300
 
 
-def start(context: TrainingContext, held_out: Sequence[Encoded]) -> Scores:
+def start(context: TrainingContext, held_out: Sequence[Encoded]) -> Measured:
     """Fit the head of a context's model to its training rows.
 
     Virtual tokens change what the head reads from the start, so behind them it is fitted anew.
 
     Returns:
-        The scores on `held_out` of the linear model on the frozen base's embeddings, and the `seconds` that
-        features and fit took.
+        What the linear model on the frozen base's embeddings makes of `held_out`, with the `seconds` that
+        features and fit took among the scores.
     """
     started_at = time.perf_counter()
     has_virtual_tokens = collate.get_prompt_config(context.model) is not None
     base = context.model.get_base_model() if has_virtual_tokens else context.model
     fit(context, base)
     seconds = time.perf_counter() - started_at
-    scores = context.measure(base, list(held_out))
+    measured = context.measure_rows(base, list(held_out))
     if has_virtual_tokens:
         fit(context, context.model)
-    return scores | {"seconds": round(seconds, 1)}
+    return Measured(measured.scores | {"seconds": round(seconds, 1)}, measured.outcomes)
 
 
 def fit(context: TrainingContext, model: Any) -> None:

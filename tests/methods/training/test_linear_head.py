@@ -23,7 +23,7 @@ def loss_of_the_untrained(job):
 def test_the_start_is_better_than_an_untrained_head_and_changes_the_head_alone(method, make_job):
     job = make_job(method, "classify")
     before, untrained = parameters(job.model), loss_of_the_untrained(job)
-    baseline = linear_head.start(job, job.train)
+    baseline = linear_head.start(job, job.train).scores
     after = job.measure(job.model, job.train)
     assert max(after["loss"], baseline["loss"]) < untrained
     assert baseline["accuracy"] > 0.6
@@ -94,4 +94,4 @@ def test_the_head_of_a_decoder_that_has_no_bias_starts_from_the_fit_too(tiny_cha
     job = dataclasses.replace(job, model=model, tokenizer=load.tokenizer(tiny_chat))
     untrained = loss_of_the_untrained(job)
     assert model.score.bias is None
-    assert linear_head.start(job, job.train)["loss"] < untrained
+    assert linear_head.start(job, job.train).scores["loss"] < untrained

@@ -181,7 +181,7 @@ def test_a_decoder_sorts_texts_with_virtual_tokens_and_comes_back_the_same(tiny_
     tokenizer = load.tokenizer(tiny_chat)
     rows = run_setup.prepare_data(run, plan).splits.validation
     encoded = encode_examples(rows, "classify", tokenizer, 64, report["labels"])
-    scores = held_out.evaluate(tuned, encoded, tokenizer, "classify", 3)
+    scores = held_out.evaluate(tuned, encoded, tokenizer, "classify", 3).scores
     assert scores["loss"] == pytest.approx(report["after"]["loss"], abs=1e-4)
 
 

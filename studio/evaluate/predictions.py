@@ -1,0 +1,133 @@
+"""What base, linear baseline and tuned model answered to each held-out row, in a run's folder.
+
+The rows themselves stand in the run's `data/test.jsonl` or `data/validation.jsonl`.
+"""
+
+import json
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from studio.data import examples, targets
+from studio.data.examples import Example
+from studio.storage import write_text
+
+PREDICTIONS_FILE = "predictions.jsonl"
+# What a model answered to one row: `label` and `probability`; `labels`; `value`; `text` and `loss` (nats a
+# token); or `margin`.
+Outcome = Mapping[str, Any]
+# The outcome of each row by its index.
+Outcomes = dict[int, Outcome]
+
+
+class Measured(NamedTuple):
+    """What a model makes of encoded examples.
+
+    Attributes:
+        scores: For classification the `loss` (`collate.classification_loss`) and the scores of label_scores;
+            for every other task the loss per trained token (nats) and its `perplexity`. Empty where no token
+            is trained.
+        outcomes: For each example, in their order, the outcome of a text to classify; for every other task
+            the summed `loss` (nats) of its trained `tokens`. Empty likewise.
+    """
+
+    scores: dict[str, float]
+    outcomes: list[Outcome]
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """The answers to one held-out row.
+
+    Attributes:
+        row: Its index in the file of its split.
+        example: The row.
+        tuned: What the tuned model answered.
+        base: What the base answered; None where it cannot, such as a reward model that it does not have.
+        linear: What the linear model on the base's embeddings answered; None where there is none.
+    """
+
+    row: int
+    example: Example
+    tuned: Outcome
+    base: Outcome | None = None
+    linear: Outcome | None = None
+
+
+@dataclass(frozen=True)
+class Answered:
+    """All that was answered, and the rows that it was answered to.
+
+    Attributes:
+        split: "test" or "validation".
+        predictions: An entry for each row.
+        usual_label: The largest class of the training rows; "" where the rows have no single class.
+    """
+
+    split: str
+    predictions: Sequence[Prediction]
+    usual_label: str = ""
+
+
+def write(folder: Path, split: str, outcomes_by_model: Mapping[str, Outcomes]) -> None:
+    """Write what models answered into a run's folder, a row that the tuned model answered a line.
+
+    Args:
+        folder: The run's folder.
+        split: The split of the rows.
+        outcomes_by_model: The outcomes of "base", "linear" and "tuned"; the first two may lack rows.
+    """
+    lines = []
+    for row in sorted(outcomes_by_model["tuned"]):
+        outcomes = {name: rows[row] for name, rows in outcomes_by_model.items() if row in rows}
+        line = {"row": row, "split": split, **outcomes}
+        lines.append(json.dumps(line, ensure_ascii=False) + "\n")
+    write_text(folder / PREDICTIONS_FILE, "".join(lines))
+
+
+def read(folder: Path) -> Answered | None:
+    """The predictions in a run's folder with their rows; None where there are none, as in earlier runs."""
+    lines = read_lines(folder / PREDICTIONS_FILE)
+    if not lines:
+        return None
+    split = str(lines[0]["split"])
+    rows = read_lines(folder / "data" / f"{split}.jsonl")
+    predictions = [
+        Prediction(line["row"], rows[line["row"]], line["tuned"], line.get("base"), line.get("linear"))
+        for line in lines
+    ]
+    return Answered(split, predictions, _find_usual_label(folder, predictions))
+
+
+def read_lines(path: Path) -> list[dict[str, Any]]:
+    """The objects in a file, one a line; none where the file does not exist."""
+    if not path.is_file():
+        return []
+    return [json.loads(line) for line in path.read_bytes().splitlines()]
+
+
+def _find_usual_label(folder: Path, predictions: Sequence[Prediction]) -> str:
+    if "label" not in predictions[0].example:
+        return ""
+    labels = Counter(row["label"] for row in read_lines(folder / "data" / "train.jsonl"))
+    return str(min(labels, key=lambda label: (-labels[label], label)))
+
+
+def expected_text(example: Example) -> str:
+    """What was wanted of a row, as text: its label, its number, its known answer or its written answer."""
+    if example.get("answer"):
+        return example["answer"]
+    if any(role in example for role in ("label", "labels", "rating")):
+        return targets.describe(example)
+    return "" if "text" in example else examples.answer_text(example)
+
+
+def input_text(example: Example) -> str:
+    """What a model read of a row: the text, or the question and what stood before it."""
+    if "text" in example:
+        return example["text"]
+    if "prompt" in example:
+        return example["prompt"]
+    return "\n".join(message["content"] for message in examples.to_prompt_messages(example))
