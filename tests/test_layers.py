@@ -57,7 +57,7 @@ WORKER_SIDE = {
 # Package or module -> what of the studio it may import. A name stands for itself and everything below it.
 EVERYONE = {"i18n", "errors", "storage", "processes"}
 BELOW_THE_PAGE = {
-    *("presets", "plan", "runs", "data", "models", "methods"),
+    *("presets", "plan", "runs", "data", "models", "methods", "evaluate"),
     *("training", "playground", "export", "estimate", "chooser"),
 }
 MAY_IMPORT = {

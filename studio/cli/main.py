@@ -29,6 +29,7 @@ COMMANDS = (
     Command("measure", "measure how fast this machine is, in under a minute"),
     Command("methods", "list the {n_methods} methods"),
     Command("runs", "list all runs"),
+    Command("verdict", "say whether a run worked: ship, do not ship, or cannot tell yet"),
     Command("ask", "ask the base and the tuned model the same"),
     Command("export", "write what a run learned, with a model card"),
     Command("doctor", "say what this machine can do"),

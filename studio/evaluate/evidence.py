@@ -101,13 +101,15 @@ def gather(answered: Answered | None, report: Report) -> Evidence | None:
     )
 
 
-def gather_runs(answered: Answered, other: Answered) -> Evidence | None:
+def gather_runs(answered: Answered | None, other: Answered | None) -> Evidence | None:
     """Score one run against another on the rows that both answered; None where they share none.
 
     Args:
         answered: The first run's predictions.
         other: The second run's.
     """
+    if not answered or not other:
+        return None
     answers = {_key(row): row.tuned for row in other.predictions}
     rows = [
         Prediction(row.row, row.example, row.tuned, base=answers[_key(row)])

@@ -1,7 +1,10 @@
 """Paired tests: two models on the same rows, and how small a difference so many rows can show."""
 
+import bisect
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -80,12 +83,12 @@ def compare_hits(first: Sequence[bool], second: Sequence[bool], alpha: float = 0
     n_different = n_better + n_worse
     p_value = stats.binomtest(n_better, n_different).pvalue if n_different else 1.0
     won, lost = (n_better + 1) / (n + 2), (n_worse + 1) / (n + 2)
-    z = stats.norm.isf((1 - CONFIDENCE) / 2)
-    margin = z * np.sqrt((won + lost - (won - lost) ** 2) / (n + 2))
+    z = float(stats.norm.isf((1 - CONFIDENCE) / 2))
+    margin = z * math.sqrt((won + lost - (won - lost) ** 2) / (n + 2))
     return Difference(
         value=(n_better - n_worse) / n,
-        low=float(max(-1.0, won - lost - margin)),
-        high=float(min(1.0, won - lost + margin)),
+        low=max(-1.0, won - lost - margin),
+        high=min(1.0, won - lost + margin),
         is_better=bool(p_value <= alpha and n_better > n_worse),
         is_worse=bool(p_value <= alpha and n_worse > n_better),
         n_better=n_better,
@@ -114,6 +117,7 @@ def compare_with_chance(hits: Sequence[bool], alpha: float = 0.05) -> Difference
     )
 
 
+@lru_cache(maxsize=1024)
 def visible_difference(n: int, losses: float = ASSUMED_LOSSES, alpha: float = 0.05) -> float:
     """The smallest difference of two shares (0 to 1, in whole points) that McNemar's test shows on n rows.
 
@@ -125,10 +129,10 @@ def visible_difference(n: int, losses: float = ASSUMED_LOSSES, alpha: float = 0.
     Returns:
         The difference that is found in at least POWER of all draws; infinite where n rows show none.
     """
-    for points in range(1, 101):
-        if _power(n, points / 100, losses, alpha) >= POWER:
-            return points / 100
-    return float("inf")
+    points = bisect.bisect_left(
+        range(101), True, key=lambda point: _power(n, max(point, 1) / 100, losses, alpha) >= POWER
+    )
+    return max(points, 1) / 100 if points <= 100 else math.inf
 
 
 def rows_to_show(difference: float, losses: float = ASSUMED_LOSSES, alpha: float = 0.05) -> int:

@@ -97,7 +97,7 @@ def judge(answered: Answered | None, report: Report) -> Verdict:
     return _conclude(evidences.gather(answered, report))
 
 
-def judge_runs(answered: Answered, other: Answered) -> Verdict:
+def judge_runs(answered: Answered | None, other: Answered | None) -> Verdict:
     """The verdict on a run against another one, on the rows that both answered.
 
     "ship" then means: rather this one than the other.

@@ -49,8 +49,8 @@ RESULTS = {
     ("reward", False): Message("{n} kept-aside questions answered before and after practice"),
 }
 SHARE_OF_OTHER = Message("{name} {value:.0%}")
-ERROR_OF_OTHER = Message("{name} {value:.2g}", context="error")
-FEW_HITS_OF_OTHER = Message("{name} {hits}", context="hits")
+ERROR_OF_OTHER = Message("{name} {value:.2g}")
+FEW_HITS_OF_OTHER = Message("{name} {hits}")
 HEADLINE, HEADLINE_ALONE = Message("{result}; {others}."), Message("{result}.")
 CLAUSE_SEPARATOR = Message("; ", context="clauses")
 OTHERS = {

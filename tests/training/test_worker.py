@@ -116,6 +116,7 @@ def test_a_run_leaves_the_files_others_rely_on(way, finished):
     assert names - {"stages", "notes.json"} == json_files | {
         "plan.yaml",
         "metrics.jsonl",
+        "predictions.jsonl",
         "worker.log",
         "data",
         "model",
