@@ -25,6 +25,7 @@ COMMANDS = (
     Command("data", "say what a file holds, and how healthy it is"),
     Command("choose", "ask {n_questions} questions and say which method suits, or not to train"),
     Command("train", "train a plan in the foreground"),
+    Command("rehearse", "say whether the reward of an RLHF plan can teach, before it is trained"),
     Command("estimate", "say what a plan needs in memory, time and money, before it starts"),
     Command("measure", "measure how fast this machine is, in under a minute"),
     Command("methods", "list the {n_methods} methods"),

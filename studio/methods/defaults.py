@@ -148,9 +148,7 @@ def fill_training(
         rows: tokens of examples that represent all; only read where the plan leaves the length out.
     """
     training = plan.training
-    batch_size = training.batch_size or _default_divisible_batch_size(
-        n_rows, training.accumulation_steps
-    )
+    batch_size = training.batch_size or _default_divisible_batch_size(n_rows, training.accumulation_steps)
     epochs = training.epochs or default_epochs(n_rows, plan.task, batch_size, method.epoch_multiplier)
     settings = method.resolve_settings(plan.method.settings)
     learning_rate = training.learning_rate or method.learning_rate(shape, settings, plan.task)

@@ -47,12 +47,19 @@ def _run_stages(context: TrainingContext, outcomes: dict[str, str]) -> Any:
     reward_name = rule_rewards.resolve_reward(context.settings, context.plan.task)
     scoring_model = None
     if reward_name == "model":
-        scoring_model, stopped = _get_reward_model(context, outcomes)
+        scoring_model, stopped = get_reward_model(context, outcomes)
         if stopped:
             return policy_model
     trained_model, stopped = policy.train_policy(context, policy_model, reward_name, scoring_model)
     outcomes["rl"] = _outcome(stopped)
     return trained_model
+
+
+def starting_model(context: TrainingContext) -> Any:
+    """The model that answers before anything is trained: the earlier run's, else the base."""
+    if not context.settings["start_from"]:
+        return context.model
+    return _load_weights(context.model.unload(), iterate.earlier_run_folder(context) / "model")
 
 
 def _outcome(stopped: bool) -> str:
@@ -86,8 +93,14 @@ def _fine_tune(context: TrainingContext, outcomes: dict[str, str]) -> tuple[Any,
     return policy_model, stopped
 
 
-def _get_reward_model(context: TrainingContext, outcomes: dict[str, str]) -> tuple[Any, bool]:
-    """The reward model, and whether its training was stopped; without pairs, an earlier run's as it is."""
+def get_reward_model(context: TrainingContext, outcomes: dict[str, str]) -> tuple[Any, bool]:
+    """The reward model, and whether its training was stopped; without pairs, an earlier run's as it is.
+
+    What became of the stage is noted in `outcomes`.
+
+    Raises:
+        NotPossible: There are neither pairs nor an earlier run's reward model.
+    """
     reward_folder = stage_files.folder(context, "reward")
     earlier_folder = iterate.earlier_run_folder(context) / "stages" / "reward"
     seed = context.plan.training.seed

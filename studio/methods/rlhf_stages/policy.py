@@ -208,7 +208,7 @@ def select_questions(
     return [
         question
         for question in questions.values()
-        if len(_encode_prompt(context, question.prompt)) <= max_prompt_tokens
+        if len(encode_prompt(context, question.prompt)) <= max_prompt_tokens
     ]
 
 
@@ -217,7 +217,8 @@ def _can_be_checked(known_answer: str, check: str) -> bool:
     return check != "number" or known_answers.has_number(known_answer)
 
 
-def _encode_prompt(context: TrainingContext, prompt: Turns) -> list[int]:
+def encode_prompt(context: TrainingContext, prompt: Turns) -> list[int]:
+    """The token ids that the policy continues."""
     return examples.apply_chat_template(context.tokenizer, prompt, add_generation_prompt=True)
 
 
@@ -237,8 +238,7 @@ def generate_and_score(
     completion_ids: list[list[int]] = []
     for start in range(0, len(questions), EVAL_BATCH_SIZE):
         batch = [
-            _encode_prompt(context, question.prompt)
-            for question in questions[start : start + EVAL_BATCH_SIZE]
+            encode_prompt(context, question.prompt) for question in questions[start : start + EVAL_BATCH_SIZE]
         ]
         completion_ids += answers.generate(model, context.tokenizer, batch, max_completion_length)
     texts = [context.tokenizer.decode(ids, skip_special_tokens=True) for ids in completion_ids]
