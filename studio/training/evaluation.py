@@ -162,7 +162,7 @@ def _reward_margins(context: TrainingContext) -> Outcomes:
     max_length = context.plan.training.token_limit
     max_completion_length = policy.resolve_max_completion_length(context, "model")
     pairs = {
-        index: reward_model.encode_pairs([row], context.tokenizer, max_length, max_completion_length)
+        index: reward_model.encode_pairs([row], context.tokenizer, max_length, max_completion_length).pairs
         for index, row in enumerate(_answered_examples(context))
     }
     fitting = {index: encoded[0] for index, encoded in pairs.items() if encoded}
