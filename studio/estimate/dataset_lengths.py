@@ -40,8 +40,9 @@ class DatasetLengths:
     Attributes:
         rows: At most MAX_ROWS examples in tokens, the shortest first.
         count: Number of usable examples in all.
-        n_with_answer: How many of them are asked to be checked: with a known answer (task "prompts"), or with
-            an answer that is JSON with the same fields as the others (task "chat").
+        n_asked: How many of them are put to the models as questions: those with a known answer (task
+            "prompts"), or all (task "chat").
+        has_json_answers: Whether answers are JSON with the same fields (task "chat").
         n_labels: Number of labels (task "classify").
         is_exact: Whether the model's tokenizer counted the tokens.
         n_test: Number of examples in a test set of its own.
@@ -51,7 +52,8 @@ class DatasetLengths:
 
     rows: tuple[RowTokens, ...]
     count: int
-    n_with_answer: int
+    n_asked: int
+    has_json_answers: bool
     n_labels: int
     is_exact: bool
     n_test: int = 0
@@ -115,22 +117,25 @@ def _estimate_lengths(
     return DatasetLengths(
         rows=_representative_rows(rows),
         count=len(parsed_examples),
-        n_with_answer=count_known_answers(parsed_examples, task),
+        n_asked=_count_questions(parsed_examples, task),
+        has_json_answers=_has_json_answers(parsed_examples, task),
         n_labels=len(examples.collect_labels(parsed_examples)) if task == "classify" else 0,
         is_exact=False,
         first_step_tokens=estimate_tokens(request) if request else 0,
     )
 
 
-def count_known_answers(parsed_examples: Sequence[Example], task: Task) -> int:
-    """Return how many examples have an answer that can be checked; 0 for every other task."""
+def _count_questions(parsed_examples: Sequence[Example], task: Task) -> int:
+    """Return how many examples are put to the models as questions (studio.evaluate.answers)."""
     if task == "prompts":
         return sum(bool(example.get("answer")) for example in parsed_examples)
-    if task != "chat":
-        return 0
-    answers = [examples.to_messages(example)[-1]["content"] for example in parsed_examples]
-    fields = set(json_answers.find_fields(answers))
-    return sum(bool(fields) and set(json_answers.parse_object(answer) or ()) == fields for answer in answers)
+    return len(parsed_examples) if task == "chat" else 0
+
+
+def _has_json_answers(parsed_examples: Sequence[Example], task: Task) -> bool:
+    """Return whether the answers of a chat are JSON with the same fields."""
+    answers = [examples.answer_text(example) for example in parsed_examples] if task == "chat" else []
+    return bool(json_answers.find_fields(answers))
 
 
 def sample_rows(
@@ -239,8 +244,8 @@ def build_workload(
         training=filled_plan.training.model_copy(update={"max_length": max_length}),
         shape=shape,
         num_labels=lengths.n_labels,
-        n_known_answers=lengths.n_with_answer,
-        max_answer_tokens=_max_answer_tokens(plan.task, lengths.rows),
+        n_asked=lengths.n_asked,
+        max_answer_tokens=_max_answer_tokens(plan.task, lengths),
         test_share=test_share,
         n_custom_test=lengths.n_test,
         replay_rows=_estimate_replay_rows() if n_replay else (),
@@ -248,11 +253,13 @@ def build_workload(
     )
 
 
-def _max_answer_tokens(task: Task, rows: Sequence[RowTokens]) -> int:
-    """Return the most tokens that a question is answered with where its answer is checked."""
+def _max_answer_tokens(task: Task, lengths: DatasetLengths) -> int:
+    """Return the most tokens that a held-out question is answered with."""
     if task != "chat":
         return MAX_ANSWER_TOKENS
-    return json_answers.max_new_tokens(max((row.completion_tokens for row in rows), default=0))
+    longest = max((row.completion_tokens for row in lengths.rows), default=0)
+    limit = json_answers.max_new_tokens(longest)
+    return limit if lengths.has_json_answers else min(MAX_ANSWER_TOKENS, limit)
 
 
 @lru_cache

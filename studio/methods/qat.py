@@ -246,7 +246,7 @@ def phases(settings: Settings, workload: Workload) -> tuple[Phase, ...]:
     The result of either is measured once more.
     """
     if settings["compare"]:
-        unasked = dataclasses.replace(workload, n_known_answers=0)  # the comparison asks no questions
+        unasked = dataclasses.replace(workload, n_asked=0)  # the comparison asks no questions
         all_phases = (
             *build_supervised_phases(unasked, "full", FULL_PRECISION),
             *build_supervised_phases(workload, "qat"),

@@ -94,7 +94,7 @@ class Workload:
         training: training settings with epochs, batch size and length filled in.
         shape: the base model's shape.
         num_labels: labels of a classifier; 0 without a head.
-        n_known_answers: questions whose answers are known, or whose answers are JSON with the same fields.
+        n_asked: examples that are put to the models as questions: those with known answers, or all of a chat.
         max_answer_tokens: the most tokens that such a question is answered with.
         test_share: the share of the examples kept for the test after training.
         n_custom_test: examples of a test set of its own, which is used instead; 0 where there is none.
@@ -109,7 +109,7 @@ class Workload:
     training: Training
     shape: ModelShape
     num_labels: int = 0
-    n_known_answers: int = 0
+    n_asked: int = 0
     max_answer_tokens: int = MAX_ANSWER_TOKENS
     test_share: float = 0.0
     n_custom_test: int = 0
@@ -342,7 +342,7 @@ def build_supervised_phases(
             head=head,
         )
     )
-    if workload.n_known_answers:
+    if workload.n_asked:
         phases.append(build_answer_phase(workload))
     return tuple(phases)
 
@@ -366,9 +366,9 @@ def build_linear_phase(workload: Workload, passes: int) -> Phase:
 
 
 def build_answer_phase(workload: Workload) -> Phase:
-    """Questions with known answers, asked before and after training (answers, json_fields)."""
+    """Held-out questions, answered before and after training (studio.evaluate.answers)."""
     n_held_out = workload.n_test or workload.n_validation
-    n_questions = n_held_out * workload.n_known_answers / max(workload.count, 1)
+    n_questions = n_held_out * workload.n_asked / max(workload.count, 1)
     prompt_lengths = [(row.prompt_tokens, 0) for row in workload.rows]
     batches = build_micro_batches(prompt_lengths, ANSWER_BATCH_SIZE, min(MAX_ANSWER_QUESTIONS, n_questions))
     return Phase("ask", batches, passes=2, new_tokens=workload.max_answer_tokens)

@@ -132,7 +132,7 @@ def test_json_answers_are_asked_for_once_before_and_once_after(name, tmp_path, m
     plan = make_plan(name)
     plan = plan.model_copy(update={"data": plan.data.model_copy(update={"source": str(path)})})
     lengths = dataset_lengths.measure_lengths(plan, None)
-    assert lengths.n_with_answer == 40
+    assert lengths.n_asked == 40
     method, shape = methods.get(name), shape_of("smollm2-135m")
     settings = method.resolve_settings({})
     workload = dataset_lengths.build_workload(plan, method, settings, shape, lengths)
@@ -144,5 +144,7 @@ def test_json_answers_are_asked_for_once_before_and_once_after(name, tmp_path, m
     assert (phase.passes, n_asked) == (2, workload.n_validation)
 
 
-def test_answers_that_are_no_json_are_not_asked_for(make_plan):
-    assert dataset_lengths.measure_lengths(make_plan(), None).n_with_answer == 0
+def test_every_question_of_a_chat_is_asked_and_no_text_to_classify(make_plan):
+    chat = dataset_lengths.measure_lengths(make_plan(), None)
+    assert (chat.n_asked, chat.has_json_answers) == (chat.count, False)
+    assert dataset_lengths.measure_lengths(make_plan(task="classify"), None).n_asked == 0

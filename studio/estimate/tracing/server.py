@@ -34,7 +34,7 @@ def count_lengths(request: dict[str, Any]) -> dict[str, Any]:
 
     Returns:
         "rows", for each example its tokens as [prompt, completion, rejected]; "count" of all usable
-        examples; "known", how many prompts have a known answer; "first_step_tokens", 0 where not counted.
+        examples; "first_step_tokens", 0 where not counted.
     """
     from studio.data import examples, store  # noqa: PLC0415
     from studio.estimate import dataset_lengths  # noqa: PLC0415
@@ -55,7 +55,6 @@ def count_lengths(request: dict[str, Any]) -> dict[str, Any]:
     return {
         "rows": [[row.prompt_tokens, row.completion_tokens, row.rejected_tokens] for row in rows],
         "count": len(parsed_examples),
-        "known": dataset_lengths.count_known_answers(parsed_examples, task),
         "first_step_tokens": len(tokenizer(first_step_request, add_special_tokens=False)["input_ids"]),
     }
 

@@ -32,7 +32,7 @@ def phases(settings: Settings, load: Workload) -> tuple[Phase, ...]:
     sft_phases: tuple[Phase, ...] = ()
     if schedule.has_sft(settings, load.task):
         sft_phases = workload.build_supervised_phases(replace(load, task="chat"), "rlhf", "sft")
-    elif load.n_known_answers:
+    elif load.n_asked:
         sft_phases = (workload.build_answer_phase(load),)
     algorithm = schedule.resolve_algorithm(settings, load.task)
     if algorithm in schedule.DIRECT_ALGORITHMS:
@@ -96,9 +96,10 @@ def _reward_model_phases(settings: Settings, load: Workload) -> tuple[Phase, ...
         kept_aside = workload.build_micro_batches(
             texts, EVAL_BATCH_SIZE, n_validation_texts + 2 * load.n_test
         )
-        return head, Phase(
+        check = Phase(
             "check", kept_aside, head="classes", block_share=schedule.REWARD_DEPTH, extra_models=1.0
         )
+        return head, check, _pair_verdict(texts, load, passes=1, block_share=schedule.REWARD_DEPTH)
     training = Phase(
         "reward",
         workload.build_micro_batches(texts, max(2, load.micro_batch_size), n_train_texts),
@@ -120,13 +121,21 @@ def _reward_model_phases(settings: Settings, load: Workload) -> tuple[Phase, ...
         block_share=schedule.REWARD_DEPTH,
         extra_models=1.0,
     )
-    return head, training, validation
+    return head, training, validation, _pair_verdict(texts, load, passes=1, block_share=schedule.REWARD_DEPTH)
 
 
 def _reward_model_share(shape: ModelShape) -> float:
     """The parameters of a reward model on a language model of a shape, as a share of the latter's."""
     n_blocks = schedule.reward_blocks(shape.layers)
     return replace(shape, layers=n_blocks).total(labels=1) / shape.total()
+
+
+def _pair_verdict(texts: list[tuple[int, int]], load: Workload, passes: int, block_share: float) -> Phase:
+    """The held-out pairs, ranked for the verdict."""
+    n_texts = 2 * (load.n_test or load.n_validation)
+    head = "words" if block_share == 1 else "classes"
+    batches = workload.build_micro_batches(texts, EVAL_BATCH_SIZE, n_texts)
+    return Phase("verdict", batches, passes=passes, head=head, block_share=block_share)
 
 
 def _policy_phases(settings: Settings, load: Workload, reward_name: str) -> tuple[Phase, ...]:
@@ -205,7 +214,8 @@ def _direct_phases(settings: Settings, load: Workload, algorithm: str) -> tuple[
         algorithm, train_batches, "rlhf", with_gradients=True, optimizer_steps=steps, uses_trl=True
     )
     check = Phase("check", validation_batches, passes=3 + min(steps, load.training.eval_count))
+    verdict = _pair_verdict(texts, load, passes=2, block_share=1.0)
     if algorithm not in REFERENCE_PASSES:
-        return training, check
+        return training, check, verdict
     reference = Phase("reference", train_batches, "rlhf", passes=REFERENCE_PASSES[algorithm], uses_trl=True)
-    return reference, training, check
+    return reference, training, check, verdict
