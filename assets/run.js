@@ -2,14 +2,14 @@
 const stage = document.createElement('section');
 stage.className = 'run';
 stage.innerHTML = `<header><h3 class="run-title"></h3><span class="run-state"></span></header>
-<p class="run-about"></p><progress class="run-bar" max="100" value="0"></progress><p class="run-line"></p><p class="run-coach" role="status"></p><p class="run-more"></p>
+<div class="run-verdict" hidden></div><p class="run-about"></p><progress class="run-bar" max="100" value="0"></progress><p class="run-line"></p><p class="run-coach" role="status"></p><p class="run-more"></p>
 <div class="run-fault" role="alert" hidden></div><button type="button" class="run-go-on" hidden></button>
 <div class="run-plots"></div><div class="run-samples" hidden></div><div class="run-tables"></div><p class="vh" role="status"></p>`;
 element.appendChild(stage);
 const at = (name) => stage.querySelector(name);
 const value = (name) => (props.value || {})[name];
 const lang = window.studioLanguage || 'en';
-let run = '', file = '', offset = 0, sampled = 0, charts = new Map(), ended = false, fails = 0, timer = null, busy = false, seen = false, said = '', told = '', step = '';
+let run = '', file = '', offset = 0, sampled = 0, charts = new Map(), ended = false, fails = 0, timer = null, busy = false, seen = false, said = '', told = '', ruled = '', step = '';
 
 const load = () => window.Plotly ? Promise.resolve() : (window.studioPlotly ||= new Promise((done, failed) => {
   const script = document.createElement('script');
@@ -33,7 +33,7 @@ const redraw = () => { for (const chart of charts.values()) if (chart.drawn) dra
 
 const clear = () => {
   for (const chart of charts.values()) if (chart.drawn) window.Plotly.purge(chart.plot);
-  charts = new Map(); at('.run-plots').replaceChildren(); at('.run-tables').replaceChildren(); at('.run-samples').hidden = true; told = '';
+  charts = new Map(); at('.run-plots').replaceChildren(); at('.run-tables').replaceChildren(); at('.run-samples').hidden = true; at('.run-verdict').hidden = true; told = ''; ruled = '';
 };
 // A place for every chart the run can have, in order; each is shown once it has points.
 // A chart's caption; where there is more to say of the curve, it opens that.
@@ -93,7 +93,7 @@ const showSamples = (found) => {
     return card;
   }));
 };
-const showTables = (found) => at('.run-tables').replaceChildren(...found.map((one) => {
+const buildTables = (found) => found.map((one) => {
   const table = make('table', 'outcome'), head = table.createTHead().insertRow(), body = table.createTBody();
   table.prepend(make('caption', '', one.caption));
   for (const text of one.heads) { const cell = make('th', '', text); cell.scope = 'col'; head.appendChild(cell); }
@@ -103,7 +103,38 @@ const showTables = (found) => at('.run-tables').replaceChildren(...found.map((on
   }
   const frame = make('div', 'outcome-frame'); frame.tabIndex = 0; frame.setAttribute('role', 'region'); frame.setAttribute('aria-label', one.caption); frame.appendChild(table);
   return frame;
-}));
+});
+// The verdict: sign, word and sentence in sight; reasons, tables and the confusion matrix behind one click.
+const list = (items) => { const made = make('ul'); made.append(...items.map((text) => make('li', '', text))); return made; };
+const drawMatrix = async (plot, matrix) => {
+  await load();
+  window.Plotly.react(plot, [{ type: 'heatmap', z: matrix.counts, x: matrix.labels, y: matrix.labels, colorscale: [[0, colour('--background-fill-secondary')], [1, colour('--curve-train')]], showscale: false, texttemplate: '%{z}', hovertemplate: `${matrix.expected}: %{y}<br>${matrix.given}: %{x}<br>%{z}<extra></extra>` }], {
+    template: 'none', height: 220 + 22 * matrix.labels.length, margin: { l: 8, r: 8, t: 8, b: 8 }, paper_bgcolor: 'rgba(0,0,0,0)', plot_bgcolor: 'rgba(0,0,0,0)', font: { size: 12, color: colour('--body-text-color') },
+    xaxis: { title: { text: matrix.given }, automargin: true, type: 'category' }, yaxis: { title: { text: matrix.expected }, automargin: true, autorange: 'reversed', type: 'category' } }, { responsive: true, displayModeBar: false });
+};
+const showVerdict = (found) => {
+  const card = at('.run-verdict');
+  card.hidden = !found;
+  if (!found) return;
+  card.dataset.state = found.state;
+  const head = make('p', 'verdict-word'), sign = make('span', 'verdict-sign', found.icon);
+  sign.setAttribute('aria-hidden', 'true');
+  head.append(sign, make('strong', '', found.word));
+  card.replaceChildren(...(found.word ? [head] : []), make('p', 'verdict-line', found.headline));
+  if (!found.word) return;
+  card.setAttribute('role', 'region'); card.setAttribute('aria-label', found.heading);
+  if (found.steps.length) card.append(make('p', 'verdict-next', found.next), list(found.steps));
+  const more = make('details', 'verdict-more');
+  more.append(make('summary', '', found.evidence), list(found.reasons));
+  if (found.matrix) {
+    const plot = make('div', 'verdict-matrix');
+    plot.setAttribute('role', 'img'); plot.setAttribute('aria-label', found.matrix.title);
+    more.append(make('h4', '', found.matrix.title), plot);
+    more.addEventListener('toggle', () => { if (more.open) drawMatrix(plot, found.matrix); });
+  }
+  more.append(...buildTables(found.tables));
+  card.append(more);
+};
 const show = (answer) => {
   at('.run-title').textContent = answer.title; at('.run-state').textContent = answer.state; at('.run-state').dataset.state = answer.kind;
   at('.run-bar').value = answer.percent; at('.run-bar').setAttribute('aria-label', answer.state); at('.run-line').textContent = answer.line; at('.run-about').textContent = answer.about; at('.run-more').textContent = answer.more;
@@ -112,7 +143,9 @@ const show = (answer) => {
   at('.run-go-on').hidden = !answer.resumable; at('.run-go-on').textContent = value('goOn') || '';
   if (answer.samples) showSamples(answer.samples);
   const tables = JSON.stringify(answer.tables);
-  if (tables !== told) { told = tables; showTables(answer.tables); }
+  if (tables !== told) { told = tables; at('.run-tables').replaceChildren(...buildTables(answer.tables)); }
+  const judged = JSON.stringify(answer.verdict);
+  if (judged !== ruled) { ruled = judged; showVerdict(answer.verdict); }
   if (answer.state !== said) { if (said) trigger('moved'); said = answer.state; at('.vh[role=status]').textContent = answer.title + ': ' + answer.state + '. ' + answer.fault; }
 };
 const plan = (ms) => { clearTimeout(timer); timer = setTimeout(ask, ms); };

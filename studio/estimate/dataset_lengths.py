@@ -42,23 +42,23 @@ class DatasetLengths:
         count: Number of usable examples in all.
         n_asked: How many of them are put to the models as questions: those with a known answer (task
             "prompts"), or all (task "chat").
-        has_json_answers: Whether answers are JSON with the same fields (task "chat").
         n_labels: Number of labels (task "classify").
         is_exact: Whether the model's tokenizer counted the tokens.
         n_test: Number of examples in a test set of its own.
         first_step_tokens: Tokens of UPFT's request for a first step; 0 for tasks that it does not train.
         failure_reason: Why the tokenizer lately could not count; None where it could or did not try.
+        has_json_answers: Whether answers are JSON with the same fields (task "chat").
     """
 
     rows: tuple[RowTokens, ...]
     count: int
     n_asked: int
-    has_json_answers: bool
     n_labels: int
     is_exact: bool
     n_test: int = 0
     first_step_tokens: int = 0
     failure_reason: Message | None = None
+    has_json_answers: bool = False
 
 
 def measure_lengths(plan: Plan, folder: Path | None, wait: bool = False) -> DatasetLengths:

@@ -13,6 +13,7 @@ from studio.data import store
 from studio.data.intervals import wilson_interval
 from studio.data.targets import LABEL_THRESHOLD
 from studio.errors import BadData
+from studio.evaluate import verdict
 from studio.evaluate.score_names import FIELD_PREFIX
 from studio.export import card_messages as messages
 from studio.export import registry
@@ -71,6 +72,7 @@ def render_card(run: Run, export_format: str, language: str = "en") -> str:
     plan, report = run.plan, runs.report(run)
     sections: list[tuple[Message | None, list[str]]] = [
         (None, [_introduction(plan, report, language), "", _describe_task(plan, report, language)]),
+        (messages.VERDICT_HEADING, _verdict_lines(report, language)),
         (
             messages.RESULT_HEADING,
             [*_score_rows(report, language), "", _describe_evaluation(report, plan.training.seed, language)],
@@ -93,6 +95,15 @@ def render_card(run: Run, export_format: str, language: str = "en") -> str:
             lines += [heading.render(language), ""]
         lines += [*body, ""]
     return "\n".join(lines).rstrip() + "\n"
+
+
+def _verdict_lines(report: Report, language: str) -> list[str]:
+    """Whether it worked, in a word and a sentence, and why; nothing for runs of earlier studios."""
+    result = verdict.read(report)
+    if not result:
+        return []
+    sentence = f"**{result.word.render(language)}.** {result.headline.render(language)}"
+    return [sentence, "", *(f"- {reason.render(language)}" for reason in result.reasons)]
 
 
 def _introduction(plan: Plan, report: Report, language: str) -> str:

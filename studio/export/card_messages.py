@@ -23,6 +23,7 @@ PROBLEM_DESCRIPTIONS = {
     "regression": Message("Task: give a text a number (`{problem_type}`)."),
 }
 MORE_LABELS = Message("… (all in config.json)")
+VERDICT_HEADING = Message("## Verdict")
 RESULT_HEADING = Message("## Result on examples it has not seen")
 SCORE_TABLE_HEADER = Message("| measure | base | tuned |")
 CLASSIFIER_TABLE_HEADER = Message("| measure | linear model on the same embeddings | tuned |")

@@ -15,7 +15,7 @@ from studio.runs import Run, Status
 from studio.training import coach, launcher
 from studio.ui import units
 from studio.ui.help import panel as help_panel
-from studio.ui.train import curves
+from studio.ui.train import curves, verdict_card
 from studio.ui.train import results as run_results
 
 MAX_CHUNK_BYTES = 200_000
@@ -144,6 +144,7 @@ def poll(query: Any) -> dict[str, Any]:
         "line": _format_status(status, _find_latest_loss(run), lang),
         "about": _describe_run(plan, report, lang),
         "more": details,
+        "verdict": verdict_card.describe(run, report, lang) if ended else None,
         "tables": run_results.build_tables(report, lang) if ended else [],
         "samples": latest_samples,
         "sampled": sample_bytes,

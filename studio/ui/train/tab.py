@@ -12,6 +12,7 @@ from studio.estimate.machines import catalogue
 from studio.estimate.types import Estimate
 from studio.i18n import Message, join_sentences, label, languages
 from studio.methods import settings_check
+from studio.runs import Run
 from studio.storage import home, require_disk_space
 from studio.training import launcher
 from studio.ui import access
@@ -22,7 +23,7 @@ from studio.ui.form import plan_form
 from studio.ui.form.form_state import read_form
 from studio.ui.language import request_language
 from studio.ui.method import estimates
-from studio.ui.train import live_view
+from studio.ui.train import live_view, verdict_card
 
 # Room a run needs beside what it learns: the split data, the log and the points.
 MIN_FREE_BYTES = 200_000_000
@@ -222,7 +223,7 @@ def list_runs(selected_id: str, browser_runs: object, lang: str) -> Any:
     return gr.update(
         choices=[
             (
-                f"{runs.describe(run, lang)} · {live_view.STATE_NAMES[runs.status(run).state].render(lang)}",
+                f"{runs.describe(run, lang)} · {_describe_state(run, lang)}",
                 run.id,
             )
             for run in visible_runs
@@ -230,6 +231,11 @@ def list_runs(selected_id: str, browser_runs: object, lang: str) -> Any:
         value=selected_id or None,
         visible=bool(visible_runs),
     )
+
+
+def _describe_state(run: Run, lang: str) -> str:
+    """A run's verdict where it has one, else its state."""
+    return verdict_card.word(run, lang) or live_view.STATE_NAMES[runs.status(run).state].render(lang)
 
 
 def build(run: gr.BrowserState, browser_runs: gr.BrowserState, inputs: dict[str, Any]) -> TrainTab:

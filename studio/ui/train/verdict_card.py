@@ -1,0 +1,168 @@
+"""The verdict on top of a run that has ended: a word, a sentence to repeat, and the evidence behind it."""
+
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any
+
+from studio import runs
+from studio.evaluate import measures, predictions, verdict
+from studio.evaluate.predictions import Answered, Prediction
+from studio.evaluate.verdict import Verdict
+from studio.i18n import Message
+from studio.runs import Run
+
+ICONS = {"ship": "✓", "do_not_ship": "✗", "cannot_tell": "?"}
+NO_VERDICT = Message("There is no verdict: this run is from a studio that kept no answers to held-out rows.")
+VERDICT, EVIDENCE, NEXT = Message("Verdict"), Message("Show the evidence"), Message("What to do next")
+CLASS_TABLE = Message("Each class: how many texts, and how well it is found")
+CLASS_HEADS = (
+    Message("Class"),
+    Message("Texts"),
+    Message("Precision"),
+    Message("Recall"),
+    Message("F1", context="class"),
+)
+MISTAKES = Message("The most confident mistakes")
+MISTAKE_HEADS = (Message("Text"), Message("Expected"), Message("Given"), Message("Confidence"))
+CONFUSION, GIVEN_AXIS, EXPECTED_AXIS = (
+    Message("Which classes are taken for which"),
+    Message("given"),
+    Message("expected"),
+)
+CHANGES = Message("{better} got better, {worse} worse; the worst changes first")
+ANSWER_HEADS = (
+    Message("Question", context="verdict"),
+    Message("Wanted"),
+    Message("Base model"),
+    Message("Tuned model"),
+)
+# How many rows a table shows, and how much of each text (characters).
+MAX_ROWS, MAX_CHARACTERS = 20, 300
+# More classes than this make a confusion matrix that nobody can read.
+MAX_MATRIX_CLASSES = 30
+Table = dict[str, Any]
+
+
+def describe(run: Run, report: dict[str, Any], lang: str) -> dict[str, Any] | None:
+    """The card's values for the browser; None while a run has no report."""
+    if not report:
+        return None
+    result = verdict.read(report)
+    if not result:
+        return {"state": "none", "icon": "–", "word": "", "headline": NO_VERDICT.render(lang)}
+    answered = predictions.read(run.folder)
+    return {
+        "state": result.state,
+        "icon": ICONS[result.state],
+        "heading": VERDICT.render(lang),
+        "word": result.word.render(lang),
+        "headline": result.headline.render(lang),
+        "reasons": [message.render(lang) for message in result.reasons],
+        "next": NEXT.render(lang),
+        "steps": [message.render(lang) for message in result.next_steps],
+        "evidence": EVIDENCE.render(lang),
+        "tables": _build_tables(answered, result, lang) if answered else [],
+        "matrix": _build_matrix(answered, result, lang) if answered else None,
+    }
+
+
+def word(run: Run, lang: str) -> str:
+    """A run's verdict in a few words with its sign, for a list; empty where it has none."""
+    result = verdict.read(runs.report(run))
+    return f"{ICONS[result.state]} {result.word.render(lang)}" if result else ""
+
+
+def _build_tables(answered: Answered, result: Verdict, lang: str) -> list[Table]:
+    if result.measure == measures.ACCURACY.name:
+        return [_class_table(answered, lang), _mistake_table(answered, lang)]
+    return [_answer_table(answered, lang)] if any("text" in row.tuned for row in answered.predictions) else []
+
+
+def _class_table(answered: Answered, lang: str) -> Table:
+    expected = Counter(row.example["label"] for row in answered.predictions)
+    given = Counter(row.tuned["label"] for row in answered.predictions)
+    hits = Counter(row.example["label"] for row in answered.predictions if _is_right(row))
+    rows = []
+    for label in sorted(expected, key=lambda name: (hits[name] / expected[name], name)):
+        precision, recall = hits[label] / max(given[label], 1), hits[label] / expected[label]
+        f1 = 2 * hits[label] / (given[label] + expected[label])
+        rows.append([label, str(expected[label]), *(f"{share:.0%}" for share in (precision, recall, f1))])
+    return _table(CLASS_TABLE.render(lang), CLASS_HEADS, rows, lang)
+
+
+def _mistake_table(answered: Answered, lang: str) -> Table:
+    mistakes = [row for row in answered.predictions if not _is_right(row)]
+    mistakes.sort(key=lambda row: (-row.tuned["probability"], row.row))
+    rows = [
+        [
+            _shorten(row.example["text"]),
+            row.example["label"],
+            row.tuned["label"],
+            f"{row.tuned['probability']:.0%}",
+        ]
+        for row in mistakes[:MAX_ROWS]
+    ]
+    return _table(MISTAKES.render(lang), MISTAKE_HEADS, rows, lang)
+
+
+def _is_right(row: Prediction) -> bool:
+    return bool(row.tuned["label"] == row.example["label"])
+
+
+def _answer_table(answered: Answered, lang: str) -> Table:
+    """Wanted, base and tuned side by side; what got worst stands first."""
+    asked = [row for row in answered.predictions if "text" in row.tuned and row.base]
+    asked.sort(key=lambda row: (_gain(row), row.row))
+    gains = [_gain(row) for row in asked]
+    caption = CHANGES.render(
+        lang, better=sum(gain > 0 for gain in gains), worse=sum(gain < 0 for gain in gains)
+    )
+    rows = [[_shorten(text) for text in _side_by_side(row)] for row in asked[:MAX_ROWS]]
+    return _table(caption, ANSWER_HEADS, rows, lang)
+
+
+def _side_by_side(row: Prediction) -> tuple[str, str, str, str]:
+    base = row.base or {}
+    wanted = predictions.expected_text(row.example)
+    return predictions.input_text(row.example), wanted, base["text"], row.tuned["text"]
+
+
+def _gain(row: Prediction) -> float:
+    """How much better the tuned model's answer is: right for wrong, else by its loss (nats a token)."""
+    base = row.base or {}
+    is_right = [_is_wanted(outcome["text"], row) for outcome in (row.tuned, base)]
+    if is_right[0] != is_right[1] or "loss" not in base:
+        return float(is_right[0]) - float(is_right[1])
+    return float(base["loss"] - row.tuned["loss"])
+
+
+def _is_wanted(text: str, row: Prediction) -> bool:
+    measure = measures.KNOWN_ANSWER if row.example.get("answer") else measures.EXACT_MATCH
+    return bool(measure.score({"text": text}, row.example))
+
+
+def _build_matrix(answered: Answered, result: Verdict, lang: str) -> dict[str, Any] | None:
+    """The confusion matrix as Plotly draws it; None where there are no classes, or too many to read."""
+    if result.measure != measures.ACCURACY.name:
+        return None
+    labels = sorted(
+        {label for row in answered.predictions for label in (row.example["label"], row.tuned["label"])}
+    )
+    if len(labels) > MAX_MATRIX_CLASSES:
+        return None
+    counts = Counter((row.example["label"], row.tuned["label"]) for row in answered.predictions)
+    return {
+        "title": CONFUSION.render(lang),
+        "given": GIVEN_AXIS.render(lang),
+        "expected": EXPECTED_AXIS.render(lang),
+        "labels": labels,
+        "counts": [[counts[expected, given] for given in labels] for expected in labels],
+    }
+
+
+def _table(caption: str, heads: Sequence[Message], rows: list[list[str]], lang: str) -> Table:
+    return {"caption": caption, "heads": [head.render(lang) for head in heads], "rows": rows}
+
+
+def _shorten(text: str) -> str:
+    return text if len(text) <= MAX_CHARACTERS else text[:MAX_CHARACTERS] + "…"

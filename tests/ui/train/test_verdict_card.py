@@ -1,0 +1,95 @@
+"""The verdict card: a word and a sentence in sight, the evidence behind one click, the list in one word."""
+
+import json
+
+import pytest
+
+from studio import runs
+from studio.evaluate import predictions, verdict
+from studio.ui.train import live_view, tab, verdict_card
+
+LABELS = ("card", "cash", "loan")
+
+
+def write_lines(path, rows):
+    path.parent.mkdir(exist_ok=True)
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+
+
+def finish(run, rows, outcomes):
+    """Give a run held-out rows, what the models answered, and a report with the verdict on it."""
+    write_lines(run.folder / "data" / "train.jsonl", rows)
+    write_lines(run.folder / "data" / "test.jsonl", rows)
+    predictions.write(run.folder, "test", outcomes)
+    result = verdict.judge(predictions.read(run.folder), {})
+    report = {"verdict": result.to_json(), "measured_on": "test"}
+    (run.folder / "report.json").write_text(json.dumps(report), encoding="utf-8")
+    runs.set_status(run, "done", "after")
+    return result
+
+
+@pytest.fixture
+def classified(make_plan):
+    run = runs.create(make_plan(task="classify"))
+    rows = [{"text": f"text {n}", "label": LABELS[n % 3]} for n in range(60)]
+    right = {n: {"label": row["label"], "probability": 0.9} for n, row in enumerate(rows)}
+    tuned = {**right, 0: {"label": "loan", "probability": 0.99}, 1: {"label": "loan", "probability": 0.6}}
+    base = {n: {"label": "card", "probability": 0.4} for n in right}
+    finish(run, rows, {"base": base, "linear": right, "tuned": tuned})
+    return run
+
+
+def test_a_card_says_a_word_a_sentence_and_what_to_do_next(classified):
+    card = live_view.poll([classified.id, 0, "en"])["verdict"]
+    assert (card["state"], card["icon"], card["word"]) == ("ship", "✓", "Ship it")
+    assert card["headline"].startswith("58 of 60 test texts right (97%")
+    assert card["steps"]
+    assert card["reasons"]
+    assert live_view.poll([classified.id, 0, "zh"])["verdict"]["word"] == "可以上线"
+
+
+def test_classes_and_mistakes_are_counted_by_hand(classified):
+    card = verdict_card.describe(classified, runs.report(classified), "en")
+    classes, mistakes = card["tables"]
+    by_class = {row[0]: row[1:] for row in classes["rows"]}
+    # loan: 20 texts, all found, 22 times given
+    assert by_class["loan"] == ["20", "91%", "100%", "95%"]
+    assert by_class["card"] == ["20", "100%", "95%", "97%"]
+    assert mistakes["rows"] == [["text 0", "card", "loan", "99%"], ["text 1", "cash", "loan", "60%"]]
+    assert card["matrix"]["labels"] == ["card", "cash", "loan"]
+    assert card["matrix"]["counts"] == [[19, 0, 1], [0, 19, 1], [0, 0, 20]]
+
+
+def test_answers_stand_side_by_side_with_the_worst_change_first(make_plan):
+    run = runs.create(make_plan())
+    rows = [
+        {"prompt": f"q {n}", "response": "A long and friendly answer that ends with thanks."}
+        for n in range(4)
+    ]
+    losses = [(2.0, 1.0), (2.0, 3.0), (2.0, 1.5), (2.0, 2.0)]
+    base = {n: {"text": f"base {n}", "loss": loss} for n, (loss, _) in enumerate(losses)}
+    tuned = {n: {"text": f"tuned {n}", "loss": loss} for n, (_, loss) in enumerate(losses)}
+    finish(run, rows, {"base": base, "linear": {}, "tuned": tuned})
+    (table,) = verdict_card.describe(run, runs.report(run), "en")["tables"]
+    assert table["caption"] == "2 got better, 1 worse; the worst changes first"
+    assert [row[0] for row in table["rows"]] == ["q 1", "q 3", "q 2", "q 0"]
+    assert table["rows"][0] == ["q 1", rows[1]["response"], "base 1", "tuned 1"]
+
+
+def test_the_list_of_runs_has_the_verdict_in_a_word(classified):
+    choices = tab.list_runs(classified.id, [classified.id], "en")["choices"]
+    assert choices[0][0].endswith("✓ Ship it")
+
+
+def test_a_run_of_an_earlier_studio_says_why_it_has_no_verdict(make_plan):
+    run = runs.create(make_plan())
+    (run.folder / "report.json").write_text('{"before": {"loss": 2.0}, "after": {"loss": 1.0}}')
+    runs.set_status(run, "done", "after")
+    card = live_view.poll([run.id, 0, "en"])["verdict"]
+    assert card == {
+        "state": "none",
+        "icon": "–",
+        "word": "",
+        "headline": verdict_card.NO_VERDICT.render(),
+    }
+    assert verdict_card.word(run, "en") == ""
