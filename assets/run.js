@@ -102,7 +102,10 @@ const buildTables = (found) => found.map((one) => {
     row.forEach((text, place) => { const cell = make(place ? 'td' : 'th', '', text); if (!place) cell.scope = 'row'; line.appendChild(cell); });
   }
   const frame = make('div', 'outcome-frame'); frame.tabIndex = 0; frame.setAttribute('role', 'region'); frame.setAttribute('aria-label', one.caption); frame.appendChild(table);
-  return frame;
+  if (!one.folded) return frame;
+  const fold = make('details');
+  fold.append(make('summary', '', one.caption), frame);
+  return fold;
 });
 // The verdict: sign, word and sentence in sight; reasons, tables and the confusion matrix behind one click.
 const list = (items) => { const made = make('ul'); made.append(...items.map((text) => make('li', '', text))); return made; };

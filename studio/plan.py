@@ -14,6 +14,8 @@ from studio.i18n import GOT_VALUE, Message
 
 Task = Literal["chat", "complete", "classify", "prefer", "prompts"]
 Value = bool | int | float | str
+# Whether general questions are asked before and after training.
+RetentionChoice = Literal["auto", "all", "none"]
 # What is learned of a text to classify, in transformers' terms (`config.problem_type`).
 ProblemType = Literal["single_label_classification", "multi_label_classification", "regression"]
 
@@ -188,6 +190,11 @@ class Training(StrictModel):
         ge=0,
         le=0.5,
         description="share of general questions and answers among what is trained on, for chat data",
+    )
+    retention: RetentionChoice = Field(
+        "auto",
+        description="general questions before and after training, which show what was forgotten: auto asks "
+        "at most half of them and fewer where training is short, all asks all, none asks none",
     )
     seed: int = Field(42, ge=0, le=2**31 - 1)
 

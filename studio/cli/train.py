@@ -20,7 +20,7 @@ from studio.estimate.machines import catalogue
 from studio.i18n import Message
 from studio.methods import settings_check, spec
 from studio.runs import Run, Status
-from studio.training import coach, launcher, report_messages, worker
+from studio.training import coach, launcher, report_messages, retention_messages, worker
 from studio.training.memory import limit_memory
 
 INSIST_HINT = Message(
@@ -130,6 +130,7 @@ def _print_result(run: Run) -> None:
             report_messages.describe_known_answers(report),
             own_openings,
             report_messages.describe_truncation(report),
+            *retention_messages.describe_retention(run.plan, report),
             history.build_receipt(history.load_estimate(run), report),
         )
         for message in filter(None, messages):

@@ -11,7 +11,7 @@ from studio.errors import Problem
 from studio.evaluate.predictions import Measured
 from studio.i18n import GOT_VALUE, Message
 from studio.methods.cost_profile import CostProfile
-from studio.methods.workload import Phase, Workload, build_supervised_phases
+from studio.methods.workload import Phase, Workload, build_retention_phases, build_supervised_phases
 from studio.models.shape import ModelShape
 from studio.plan import Plan, Task, Value
 from studio.storage import read_json, write_json
@@ -315,6 +315,9 @@ class Method:
 
     def build_phases(self, settings: Settings, workload: Workload) -> tuple[Phase, ...]:
         """The phases of a run under resolved settings."""
+        return self._build_own_phases(settings, workload) + build_retention_phases(workload, self.name)
+
+    def _build_own_phases(self, settings: Settings, workload: Workload) -> tuple[Phase, ...]:
         if self.phases:
             return self.phases(settings, workload)
         # Behind virtual tokens a classifier's head is fitted anew.

@@ -6,6 +6,8 @@ from dataclasses import dataclass, replace
 from itertools import cycle, islice
 
 from studio.data import replay
+from studio.evaluate.retention import budget
+from studio.evaluate.retention.suites import SUITE_NAMES
 from studio.models.shape import ModelShape
 from studio.plan import Task, Training, Value
 
@@ -34,6 +36,8 @@ MAX_CHECKED_EXAMPLES = 500
 ANSWER_BATCH_SIZE = 16
 MAX_ANSWER_QUESTIONS = 64
 MAX_ANSWER_TOKENS = 160
+# The same as in studio.evaluate.retention.scoring, which loads torch.
+RETENTION_BATCH_SIZE = 16
 
 
 def uses_gradient_checkpointing(requested: bool | None, on_gpu: bool, n_parameters: int) -> bool:
@@ -372,3 +376,19 @@ def build_answer_phase(workload: Workload) -> Phase:
     prompt_lengths = [(row.prompt_tokens, 0) for row in workload.rows]
     batches = build_micro_batches(prompt_lengths, ANSWER_BATCH_SIZE, min(MAX_ANSWER_QUESTIONS, n_questions))
     return Phase("ask", batches, passes=2, new_tokens=workload.max_answer_tokens)
+
+
+def build_retention_phases(workload: Workload, method: str) -> tuple[Phase, ...]:
+    """General questions before and after training (studio.training.retention); none for a classifier."""
+    if workload.task == "classify":
+        return ()
+    lengths = supervised_lengths(workload)
+    tokens_per_row = sum(tokens for tokens, _ in lengths) / max(len(workload.rows), 1)
+    trained_tokens = tokens_per_row * workload.n_train * (workload.training.epochs or 1)
+    n_items = budget.count_items(workload.training.retention, trained_tokens)
+    if not n_items:
+        return ()
+    n_answers = n_items * len(SUITE_NAMES) * budget.ANSWERS_PER_ITEM
+    answer_length = (budget.TOKENS_PER_ANSWER, budget.ANSWER_TOKENS)
+    batches = build_micro_batches([answer_length], RETENTION_BATCH_SIZE, n_answers)
+    return (Phase("retention", batches, method, passes=budget.RETENTION_PASSES),)

@@ -27,6 +27,7 @@ from studio.models.fetch import FetchedModel
 from studio.runs import Run
 from studio.storage import home, require_disk_space, write_json
 from studio.training import queue as run_queue
+from studio.training import retention
 from studio.training import setup as run_setup
 from studio.training.memory import limit_memory, peak_memory_gb
 
@@ -157,6 +158,7 @@ def _execute(run: Run) -> None:
     if method.weights == "trained":
         model = model.to(device.weights_dtype())
     after = _evaluate_tuned(run, context, model, last_monitor.best_step)
+    changes = retention.compare_with_base(run, context, model)
     tuned_checksum = _save_result(run, context, model, fetched)
     training = context.plan.training.model_dump()
     usage = usage_meter.measure()
@@ -170,6 +172,7 @@ def _execute(run: Run) -> None:
         "before": before.scores,
         "linear_baseline": linear.scores,
         "after": after.scores,
+        "retention": changes,
         "measured_on": evaluation.scored_split(context),
         "best_step": last_monitor.best_step,
         "stopped": last_monitor.stopped,
@@ -234,6 +237,7 @@ def _evaluate_base(run: Run, context: TrainingContext) -> "Evaluation":
     starts_changed = context.settings.get("init_lora_weights") == "loftq"
     with model.disable_adapter() if starts_changed else nullcontext():
         base = evaluation.evaluate_base(context, model, _report_questions(run))
+        retention.measure_base(run, context, model)
     saved_path.parent.mkdir(exist_ok=True)
     evaluation.save(base, saved_path)
     return base

@@ -74,5 +74,15 @@ REPLAY_SHARE_HELP = label(
     "Mixes general questions and answers, written for this studio, into what is trained on. 0 uses none;"
     " 0.1 to 0.3 keeps more of what the model could do before."
 )
+RETENTION = label("Look what the model forgets (retention)")
+RETENTION_HELP = label(
+    "Asks general questions before and after training: knowledge, common sense, instructions, arithmetic, "
+    "JSON, refusals, the other language. For models that write; classifiers are asked nothing."
+)
+RETENTION_CHOICES = {
+    "auto": Message("Automatic: at most 20 of 40 questions on each ability, fewer where training is short"),
+    "all": Message("All 40 questions on each ability"),
+    "none": Message("None: nothing is asked"),
+}
 SEED = label("Random starting point (seed)")
 SEED_HELP = label("The same seed gives the same split and the same training.")

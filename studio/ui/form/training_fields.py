@@ -30,12 +30,14 @@ TRAINING_FIELDS: dict[str, tuple[Message, Message]] = {
     "gradient_checkpointing": (messages.GRADIENT_CHECKPOINTING, messages.GRADIENT_CHECKPOINTING_HELP),
     "mask_history": (messages.MASK_HISTORY, messages.MASK_HISTORY_HELP),
     "replay_share": (messages.REPLAY_SHARE, messages.REPLAY_SHARE_HELP),
+    "retention": (messages.RETENTION, messages.RETENTION_HELP),
     "seed": (messages.SEED, messages.SEED_HELP),
 }
 # Labels of the fields that are a choice, by the value in a plan.
 CHOICES: dict[str, dict[str, Message]] = {
     "lr_scheduler_type": messages.LR_SCHEDULERS,
     "class_weights": messages.CLASS_WEIGHT_CHOICES,
+    "retention": messages.RETENTION_CHOICES,
 }
 # Fields in which 0 or off means that the studio decides; a plan has None there.
 AUTO_FIELDS = ("learning_rate", "max_length", "gradient_checkpointing")
@@ -83,6 +85,7 @@ def build_training_fields() -> tuple[dict[str, Any], gr.HTML]:
             fields["replay_share"] = _slider("replay_share", "replay-share", (0, 0.5, 0.05), value=0)
         with gr.Row():
             fields["class_weights"] = _dropdown("class_weights", "class-weights")
+            fields["retention"] = _dropdown("retention", "retention")
             fields["gradient_checkpointing"] = gr.Checkbox(
                 False, **_texts("gradient_checkpointing", "recompute")
             )

@@ -119,6 +119,7 @@ PHASE_LABELS = {
     "verdict": Message("the verdict before and after (test)"),
     "check": Message("checking on examples kept aside (validation)"),
     "ask": Message("asking questions before and after"),
+    "retention": Message("asking general questions before and after (what it forgets)"),
     "linear": Message("fitting a linear model to start from"),
     "bottom": Message("running the frozen part once"),
     "openings": Message("writing the model’s own openings"),

@@ -44,6 +44,7 @@ STAGE_MESSAGES: dict[str, Message] = {
     "linear": Message("fitting a linear model to the base's embeddings, example {step} of {steps}"),
     "bottom": Message("running the frozen part once over each example, {step} of {steps}"),
     "asking": Message("asking questions with known answers, {step} of {steps}"),
+    "retention": Message("asking general questions to see what it forgets, answer {step} of {steps}"),
     "sft": Message("learning from the good answers (SFT), step {step} of {steps}"),
     "reward": Message("learning which answers are better (reward model), step {step} of {steps}"),
     "rl": Message("practising and being scored (RL), step {step} of {steps}"),

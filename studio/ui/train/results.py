@@ -9,7 +9,7 @@ from studio.i18n import Message, join_sentences
 from studio.methods import spec
 from studio.methods.rlhf_stages.schedule import DIRECT_ALGORITHMS
 from studio.runs import Run
-from studio.training import report_messages
+from studio.training import report_messages, retention_messages
 from studio.ui import units
 
 LOSS_FELL = Message(
@@ -61,6 +61,13 @@ VERDICT_ACCURACY = Message(
     "Comparing each good with each bad of the {count} kept-aside answers, it finds the good one likelier in "
     "{after:.0%}; before, {before:.0%}."
 )
+RETENTION_TABLE = {
+    "caption": Message("What it still knows: right answers to general questions"),
+    "suite": Message("Ability"),
+    "before": Message("Before"),
+    "after": Message("After"),
+    "change": Message("Change in questions (interval)"),
+}
 QUANTISATION_TABLE = {
     "caption": Message("What rounding costs"),
     "full_precision": Message("full precision"),
@@ -117,6 +124,7 @@ def describe_results(run: Run, report: dict[str, Any], lang: str) -> str:
                 part=split_name,
             )
         )
+    parts += [part.render(lang) for part in retention_messages.describe_retention(run.plan, report)]
     if receipt := history.build_receipt(history.load_estimate(run), report):
         parts.append(receipt.render(lang))
     if truncation := report_messages.describe_truncation(report):
@@ -187,6 +195,7 @@ def build_tables(report: dict[str, Any], lang: str) -> list[dict[str, Any]]:
     notes = _get_section(report, "method")
     tables = (
         _label_table(report, lang),
+        _retention_table(report, lang),
         _quantisation_table(notes, lang),
         _sample_table(notes, lang),
     )
@@ -201,6 +210,18 @@ def _label_table(report: dict[str, Any], lang: str) -> dict[str, Any] | None:
         "caption": LABEL_TABLE["caption"].render(lang),
         "heads": [LABEL_TABLE[key].render(lang) for key in ("label", "before", "after")],
         "rows": [[_shorten(name), f"{before:.0%}", f"{after:.0%}"] for name, before, after in rows],
+    }
+
+
+def _retention_table(report: dict[str, Any], lang: str) -> dict[str, Any] | None:
+    rows = retention_messages.retention_rows(report)
+    if not rows:
+        return None
+    return {
+        "caption": RETENTION_TABLE["caption"].render(lang),
+        "heads": [RETENTION_TABLE[key].render(lang) for key in ("suite", "before", "after", "change")],
+        "rows": [[name.render(lang), before, after, change] for name, before, after, change in rows],
+        "folded": True,
     }
 
 
