@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from studio.evaluate import paired
 from studio.evaluate import verdict_messages as messages
 from studio.evaluate.evidence import ALPHA, Comparison, Evidence
+from studio.evaluate.retention import suites
 from studio.i18n import Message
 
 # With fewer held-out rows no percentage is called a result: the 95 % interval of a share spans 40 points.
@@ -121,11 +122,13 @@ def tell_difference(comparison: Comparison) -> Message:
 
 
 def _tell_forgotten(evidence: Evidence) -> Message:
-    suites = [
-        messages.FORGOT_SUITE.format(name=name, before=suite["before"], after=suite["after"])
+    falls = [
+        messages.FORGOT_SUITE.format(
+            name=suites.suite_name(name), before=suite["before"], after=suite["after"]
+        )
         for name, suite in (evidence.forgotten or {}).items()
     ]
-    return messages.FORGOT.format(suites=suites)
+    return messages.FORGOT.format(suites=falls)
 
 
 def _tell_what_rows_show(evidence: Evidence) -> Message:

@@ -5,11 +5,10 @@ from typing import Any
 
 from studio.evaluate.retention import comparison, suites
 from studio.evaluate.retention.comparison import SuiteChange
+from studio.evaluate.verdict_messages import FORGOT
 from studio.i18n import Message
 from studio.plan import Plan
 
-ALL_SUITES_NAME = Message("everything together")
-FORGOT = Message("It forgot: {suites}.")
 SUITE_FALL = Message("{name} {before} → {after} of {n}")
 FORGOT_NOTHING = Message(
     "It forgot nothing that {n} general questions show: {before} were right before, {after} are now."
@@ -29,7 +28,7 @@ def describe_retention(plan: Plan, report: Mapping[str, Any]) -> list[Message]:
         return []
     fallen = {name: change for name, change in changes.items() if comparison.is_forgotten(change)}
     if not fallen:
-        before, after, n = _count_right(changes[comparison.ALL_SUITES])
+        before, after, n = _count_right(changes[suites.ALL_SUITES])
         return [FORGOT_NOTHING.format(before=before, after=after, n=n)]
     remedies = _list_remedies(plan, report)
     return [
@@ -43,24 +42,19 @@ def read_retention(report: Mapping[str, Any]) -> dict[str, SuiteChange]:
     return dict(report.get("retention") or {})
 
 
-def suite_name(name: str) -> Message:
-    """What a suite is called inside a sentence; all of them together have a name too."""
-    return ALL_SUITES_NAME if name == comparison.ALL_SUITES else suites.load_suites()[name].name
-
-
 def retention_rows(report: Mapping[str, Any]) -> list[tuple[Message, str, str, str]]:
     """For each suite its name, right answers before and after, and the interval of the change."""
     rows = []
     for name, change in read_retention(report).items():
         before, after, n = _count_right(change)
         interval = f"{change['low'] * n:+.0f} … {change['high'] * n:+.0f}"
-        rows.append((suite_name(name), f"{before} / {n}", f"{after} / {n}", interval))
+        rows.append((suites.suite_name(name), f"{before} / {n}", f"{after} / {n}", interval))
     return rows
 
 
 def _describe_fall(name: str, change: SuiteChange) -> Message:
     before, after, n = _count_right(change)
-    return SUITE_FALL.format(name=suite_name(name), before=before, after=after, n=n)
+    return SUITE_FALL.format(name=suites.suite_name(name), before=before, after=after, n=n)
 
 
 def _count_right(change: SuiteChange) -> tuple[int, int, int]:

@@ -6,6 +6,7 @@ from types import SimpleNamespace
 import pytest
 
 from studio import runs
+from studio.evaluate import verdict_messages
 from studio.evaluate.retention import budget, comparison, suites
 from studio.methods.spec import StopRequested
 from studio.training import retention, retention_messages, worker
@@ -32,8 +33,8 @@ def train(plan):
 def test_a_run_that_learns_nothing_forgets_nothing(make_plan, studio_home):
     report = train(make_plan(epochs=0.25, eval_count=1, learning_rate=1e-12))
     changes = report["retention"]
-    assert list(changes) == [*suites.SUITE_NAMES, comparison.ALL_SUITES]
-    assert {change["n"] for name, change in changes.items() if name != comparison.ALL_SUITES} == {N_ITEMS}
+    assert list(changes) == [*suites.SUITE_NAMES, suites.ALL_SUITES]
+    assert {change["n"] for name, change in changes.items() if name != suites.ALL_SUITES} == {N_ITEMS}
     assert all(change["before"] == change["after"] for change in changes.values())
     assert all(change["low"] == change["high"] == 0 for change in changes.values())
 
@@ -92,7 +93,7 @@ def test_what_was_forgotten_is_said_with_what_helps(make_plan):
     report = report_on(*answered(18, 4))
     forgot, remedies = retention_messages.describe_retention(make_plan(), report)
     assert (forgot.text, remedies.text) == (
-        retention_messages.FORGOT.text,
+        verdict_messages.FORGOT.text,
         retention_messages.AGAINST_FORGETTING.text,
     )
     assert "arithmetic 18 → 4 of 20" in forgot.render("en")

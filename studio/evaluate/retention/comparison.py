@@ -3,10 +3,8 @@
 from collections.abc import Mapping, Sequence
 from typing import TypedDict
 
-from studio.evaluate.retention.suites import SUITE_NAMES
+from studio.evaluate.retention.suites import ALL_SUITES, SUITE_NAMES
 
-# Beside the suites: all of their items taken together.
-ALL_SUITES = "all"
 # How often a run that forgot nothing may be said to have forgotten something, over all comparisons together
 # (Bonferroni 1936).
 FALSE_ALARM_RATE = 0.05

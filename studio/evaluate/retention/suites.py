@@ -21,6 +21,8 @@ SUITE_NAMES = (
     "over_refusal",
     "other_language",
 )
+# Beside the suites: all of their items taken together.
+ALL_SUITES, ALL_SUITES_NAME = "all", Message("everything together")
 OTHER_LANGUAGE: dict[Language, Language] = {"en": "zh", "zh": "en"}
 
 
@@ -58,6 +60,11 @@ def load_suites() -> dict[str, Suite]:
     """
     folder = presets.FOLDER / "retention"
     return {name: presets.read_card(folder / f"{name}.yaml", Suite) for name in SUITE_NAMES}
+
+
+def suite_name(name: str) -> Message:
+    """What a suite is called inside a sentence; ALL_SUITES has a name too."""
+    return ALL_SUITES_NAME if name == ALL_SUITES else load_suites()[name].name
 
 
 def detect_language(texts: Sequence[str]) -> Language:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from studio.evaluate.retention import comparison
+from studio.evaluate.retention import comparison, suites
 
 
 def answers(right, wrong):
@@ -34,8 +34,8 @@ def test_small_falls_everywhere_are_seen_together():
     after = dict.fromkeys(names, answers(16, 4))
     changes = comparison.compare(before, after)
     forgotten = [name for name, change in changes.items() if comparison.is_forgotten(change)]
-    assert forgotten == [comparison.ALL_SUITES]
-    assert changes[comparison.ALL_SUITES]["n"] == 60
+    assert forgotten == [suites.ALL_SUITES]
+    assert changes[suites.ALL_SUITES]["n"] == 60
 
 
 def test_nothing_asked_is_nothing_compared():
