@@ -42,10 +42,12 @@ from studio.ui.language import request_language
 from studio.ui.method import base_model, elsewhere, estimates, messages, refinement
 from studio.ui.method import chooser as chooser_panel
 from studio.ui.method import machine as machine_panel
+from studio.ui.method import rehearsal as rehearsal_panel
 from studio.ui.method import table as comparison_table
 from studio.ui.method.chooser import ChoiceTargets, Chooser
 from studio.ui.method.estimate_inputs import EstimateInputs, load_inputs
 from studio.ui.method.machine import MachineFields
+from studio.ui.method.rehearsal import RehearsalPanel
 from studio.ui.progress_strip import ProgressStrip
 
 DEFAULT_MODEL = "smollm2-135m"
@@ -84,6 +86,7 @@ class _Layout:
     help_page: gr.HTML
     setting_groups: list[gr.Group]
     setting_fields: dict[str, Any]
+    rehearsal: RehearsalPanel
     parameter_notice: gr.HTML
     training_fields: dict[str, Any]
     suggestion_notice: gr.HTML
@@ -387,6 +390,7 @@ def build(
     _wire_refresh(layout, page, form_fields)
     _wire_training_suggestions(layout, page)
     _wire_chooser(layout, page)
+    rehearsal_panel.wire(layout.rehearsal, form_fields)
     saved_settings.wire(
         saved,
         source,
@@ -429,6 +433,8 @@ def _lay_out() -> _Layout:
     with gr.Accordion(t(help_messages.HOW_IT_WORKS), open=False, elem_id="how"):
         help_page = help_panel.build_method_page()
     setting_groups, setting_fields = _build_setting_groups()
+    with setting_groups[[method.name for method in methods.METHODS].index("rlhf")]:
+        rehearsal = rehearsal_panel.build()
     parameter_notice = notices.notice_box("counted")
     training_fields, suggestion_notice = build_training_fields()
     with gr.Accordion(t(help_messages.EXACT_TERMS), open=False, elem_id="exact"):
@@ -444,6 +450,7 @@ def _lay_out() -> _Layout:
         help_page=help_page,
         setting_groups=setting_groups,
         setting_fields=setting_fields,
+        rehearsal=rehearsal,
         parameter_notice=parameter_notice,
         training_fields=training_fields,
         suggestion_notice=suggestion_notice,
