@@ -135,16 +135,22 @@ def _sample_answers(
     n_generations, tokenizer = int(context.settings["num_generations"]), context.tokenizer
     model = pipeline.starting_model(context)
     stop_ids = answers.stop_token_ids(model, tokenizer)
-    groups: list[list[str]] = []
+    prompts = [
+        prompt_ids
+        for question in questions
+        for prompt_ids in [policy.encode_prompt(context, question.prompt)] * n_generations
+    ]
+    groups: list[list[str]] = [[] for _ in questions]
     cut_answers: set[tuple[int, str]] = set()
-    for number, question in enumerate(questions):
-        processes.send_reply({"done": number * n_generations, "total": len(questions) * n_generations})
-        batch = [policy.encode_prompt(context, question.prompt)] * n_generations
+    for start in range(0, len(prompts), answers.BATCH_SIZE):
+        processes.send_reply({"done": start, "total": len(prompts)})
+        batch = prompts[start : start + answers.BATCH_SIZE]
         completions = answers.generate(model, tokenizer, batch, max_new_tokens, **SAMPLING)
-        texts = [tokenizer.decode(ids, skip_special_tokens=True) for ids in completions]
-        groups.append(texts)
-        is_cut = [not ids or ids[-1] not in stop_ids for ids in completions]
-        cut_answers |= {(number, text) for text, cut in zip(texts, is_cut, strict=True) if cut}
+        for index, ids in enumerate(completions, start):
+            number, text = index // n_generations, tokenizer.decode(ids, skip_special_tokens=True)
+            groups[number].append(text)
+            if not ids or ids[-1] not in stop_ids:
+                cut_answers.add((number, text))
     return groups, cut_answers
 
 
