@@ -118,6 +118,13 @@ class Data(StrictModel):
         description="share kept for the final test after training; "
         "a tenth from 200 examples on, none below, when left out",
     )
+    train_share: float = Field(
+        1.0,
+        gt=0,
+        le=1,
+        description="share of the training examples that is learned from, for a learning curve; "
+        "validation and test stay the same",
+    )
     test: str = Field(
         "", description="a data set of its own for the final test instead, with the same columns (as source)"
     )

@@ -15,10 +15,15 @@ from studio.i18n import format_value, spell_number
 
 
 class Command(NamedTuple):
-    """One command: its name, which is also that of its module here, and what it does, in a line."""
+    """One command: its name, and what it does, in a line."""
 
     name: str
     help: str
+
+    @property
+    def module(self) -> str:
+        """The module that does it."""
+        return f"studio.cli.{self.name.replace('-', '_')}"
 
 
 COMMANDS = (
@@ -31,6 +36,7 @@ COMMANDS = (
     Command("methods", "list the {n_methods} methods"),
     Command("runs", "list all runs"),
     Command("verdict", "say whether a run worked: ship, do not ship, or cannot tell yet"),
+    Command("learning-curve", "say whether more data would help a run"),
     Command("ask", "ask the base and the tuned model the same"),
     Command("export", "write what a run learned, with a model card"),
     Command("doctor", "say what this machine can do"),
@@ -91,7 +97,7 @@ def build_parser(arguments: Sequence[str]) -> argparse.ArgumentParser:
         help_text = command.help.format(**counts) if asks_for_help else command.help
         subparser = subparsers.add_parser(command.name, parents=[shared], help=help_text)
         if command.name in arguments:
-            module = importlib.import_module(f"studio.cli.{command.name}")
+            module = importlib.import_module(command.module)
             module.add_arguments(subparser)
             subparser.set_defaults(run_command=module.run)
     return parser

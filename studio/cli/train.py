@@ -76,7 +76,7 @@ def train(name: str, changes: tuple[str, ...], insist: bool = False) -> int:
         raise BadPlan([f"{arguments.plan_path(name)}: method.settings: {problem}"])
     new_run = runs.create(plan)
     _save_estimate(new_run, insist)
-    return _run_in_foreground(new_run)
+    return run_in_foreground(new_run)
 
 
 def resume(name: str) -> int:
@@ -87,7 +87,7 @@ def resume(name: str) -> int:
     """
     stopped_run = runs.find(name)
     launcher.requeue(stopped_run)
-    return _run_in_foreground(stopped_run)
+    return run_in_foreground(stopped_run)
 
 
 def _save_estimate(run: Run, insist: bool) -> None:
@@ -107,7 +107,7 @@ def _save_estimate(run: Run, insist: bool) -> None:
         print(f"estimated {minutes_text}, {memory_gb.low:.1f} to {memory_gb.high:.1f} GB", flush=True)
 
 
-def _run_in_foreground(run: Run) -> int:
+def run_in_foreground(run: Run) -> int:
     """Execute a run here, showing where it is. Returns the exit code."""
     print(f"run {run.id}\nfolder {run.folder}", flush=True)
     try:

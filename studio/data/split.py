@@ -3,7 +3,7 @@
 import random
 from collections import Counter, defaultdict
 from collections.abc import Hashable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from studio.data import examples, targets
 from studio.data.examples import Example
@@ -127,6 +127,24 @@ def split_examples(
         splits.validation.append(splits.train.pop())
     rng.shuffle(splits.train)
     return splits
+
+
+def keep_train_share(splits: Splits, share: float) -> Splits:
+    """The splits with a share of the training examples, in their order; validation and test stay as they are.
+
+    A smaller share is part of a larger one. The first example of each class is always kept, so that every
+    share knows all of them.
+    """
+    seen: set[str] = set()
+    first_indices: list[int] = []
+    other_indices: list[int] = []
+    for index, example in enumerate(splits.train):
+        names = set(_class_names(example))
+        (other_indices if names <= seen else first_indices).append(index)
+        seen |= names
+    n_kept = max(1, len(first_indices), round(share * len(splits.train)))
+    kept = sorted([*first_indices, *other_indices][:n_kept])
+    return replace(splits, train=[splits.train[index] for index in kept])
 
 
 def _group_texts(all_examples: Sequence[Example], group_ids: Sequence[int]) -> dict[int, str]:

@@ -232,7 +232,7 @@ def build_workload(
     """
     validation_share, test_share = plan.data.validation_share, split.test_share(plan.data, lengths.count)
     n_held_out = round(validation_share * lengths.count) + round(test_share * lengths.count)
-    n_own = max(1, lengths.count - n_held_out)
+    n_own = max(1, round(plan.data.train_share * (lengths.count - n_held_out)))
     n_replay = replay.count_examples(n_own, plan.training.replay_share)
     filled_plan = defaults.fill_training(plan, method, shape, n_own + n_replay, lengths.rows)
     max_length = method.max_text_tokens(shape, settings, filled_plan.training.token_limit)
@@ -248,6 +248,7 @@ def build_workload(
         max_answer_tokens=_max_answer_tokens(plan.task, lengths),
         test_share=test_share,
         n_custom_test=lengths.n_test,
+        train_share=plan.data.train_share,
         replay_rows=_estimate_replay_rows() if n_replay else (),
         first_step_tokens=lengths.first_step_tokens,
     )

@@ -147,11 +147,11 @@ def phases(settings: Settings, workload: Workload) -> tuple[Phase, ...]:
     answer_phases = [phase for phase in supervised_phases if phase.name == "ask"]
 
     lengths = [tokens for tokens, _ in supervised_lengths(workload)]
-    cached_tokens = workload.count * sum(lengths) / max(len(workload.rows), 1)
+    cached_tokens = workload.n_read * sum(lengths) / max(len(workload.rows), 1)
     cache_batch_size = max(1, CACHE_BATCH_TOKENS // max(lengths, default=1))
     cache_phase = Phase(
         "bottom",
-        build_micro_batches([(tokens, 0) for tokens in lengths], cache_batch_size, workload.count),
+        build_micro_batches([(tokens, 0) for tokens in lengths], cache_batch_size, workload.n_read),
         block_share=max(0.0, 1 - int(settings["blocks"]) / workload.shape.layers),
         head="none",
     )

@@ -139,7 +139,7 @@ def phases(settings: Settings, workload: Workload) -> tuple[Phase, ...]:
         ),
         Phase(
             "openings",
-            build_micro_batches(prompt_lengths, GENERATION_BATCH_SIZE, workload.count - n_full),
+            build_micro_batches(prompt_lengths, GENERATION_BATCH_SIZE, workload.n_read - n_full),
             new_tokens=int(settings["prefix_length"]),
         ),
         Phase(

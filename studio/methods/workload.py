@@ -102,6 +102,7 @@ class Workload:
         max_answer_tokens: the most tokens that such a question is answered with.
         test_share: the share of the examples kept for the test after training.
         n_custom_test: examples of a test set of its own, which is used instead; 0 where there is none.
+        train_share: the share of the training examples that is learned from.
         replay_rows: the general examples that are mixed into the training; empty where none are.
         first_step_tokens: tokens of UPFT's request for a first step, in the language of the questions.
     """
@@ -117,6 +118,7 @@ class Workload:
     max_answer_tokens: int = MAX_ANSWER_TOKENS
     test_share: float = 0.0
     n_custom_test: int = 0
+    train_share: float = 1.0
     replay_rows: tuple[RowTokens, ...] = ()
     first_step_tokens: int = 0
 
@@ -128,8 +130,17 @@ class Workload:
     @property
     def n_train(self) -> int:
         """Training examples, general ones included."""
-        n_own = max(1, self.count - self.n_validation - round(self.test_share * self.count))
+        n_own = max(1, round(self.train_share * self._n_not_held_out))
         return n_own + replay.count_examples(n_own, self.training.replay_share)
+
+    @property
+    def n_read(self) -> int:
+        """Own examples of all parts: fewer than `count` where a share of those to train on is left out."""
+        return self.count - round((1 - self.train_share) * self._n_not_held_out)
+
+    @property
+    def _n_not_held_out(self) -> int:
+        return self.count - self.n_validation - round(self.test_share * self.count)
 
     @property
     def n_validation(self) -> int:

@@ -96,6 +96,7 @@ def _split_dataset(plan: Plan) -> PreparedData:
         about |= {"test_name": test_set.name, "test_sha256": test_set.sha256}
         labels = examples.collect_labels(all_examples) if plan.task == "classify" else []
         splits = replace(splits, test=load_test_set(test_set, plan, columns, labels))
+    splits = split.keep_train_share(splits, plan.data.train_share)
     n_own = len(splits.train)
     splits = replay.mix_in(splits, plan.training)
     about |= {"incomplete": incomplete, "replay": len(splits.train) - n_own}

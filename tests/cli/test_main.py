@@ -53,7 +53,7 @@ def test_only_the_command_that_is_called_is_imported(studio_home):
 
 def test_every_command_has_a_module_and_stands_in_the_help_with_counts_as_words(capsys):
     for command in COMMANDS:
-        module = importlib.import_module(f"studio.cli.{command.name}")
+        module = importlib.import_module(command.module)
         assert callable(module.add_arguments)
         assert callable(module.run)
     with pytest.raises(SystemExit):

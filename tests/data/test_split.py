@@ -169,3 +169,13 @@ def test_texts_after_one_pattern_are_still_divided():
     ]
     train, validation, _ = split_parts(examples, 0.2, 0)
     assert (len(train), len(validation)) == (48, 12)
+
+
+def test_a_share_of_the_training_rows_keeps_each_class_and_lies_within_a_larger_share():
+    rows = [{"text": f"text {index}", "label": "rare" if index == 19 else "usual"} for index in range(20)]
+    whole = split.Splits(rows, [{"text": "v", "label": "usual"}], [])
+    quarter, half = (split.keep_train_share(whole, share) for share in (0.25, 0.5))
+    assert quarter.train == [*rows[:4], rows[19]]
+    assert half.train == [*rows[:9], rows[19]]
+    assert quarter.validation == whole.validation
+    assert split.keep_train_share(whole, 1.0) == whole

@@ -3,7 +3,7 @@
 import pytest
 from estimate_cases import shape_of
 
-from studio import methods
+from studio import methods, runs
 from studio.data.text import json_answers
 from studio.estimate import dataset_lengths
 from studio.estimate.dataset_lengths import DatasetLengths
@@ -11,6 +11,7 @@ from studio.methods.training import first_step
 from studio.methods.workload import RowTokens
 from studio.models import load
 from studio.plan import Data, MethodChoice, Plan, Training
+from studio.training import setup
 
 
 def test_a_test_set_of_its_own_costs_its_time_and_no_example_to_learn_from(make_plan):
@@ -30,6 +31,18 @@ def test_a_test_set_of_its_own_costs_its_time_and_no_example_to_learn_from(make_
     phases = {phase.name: phase for phase in method.build_phases(settings, workload_with_test)}
     n_tested = sum(micro_batch.rows * micro_batch.repeats for micro_batch in phases["verdict"].micro_batches)
     assert n_tested >= lengths_with_test.n_test
+
+
+def test_a_share_of_the_training_rows_counts_as_many_as_a_run_trains_on(make_plan):
+    plan = make_plan("lora", "classify")
+    plan = plan.model_copy(update={"data": plan.data.model_copy(update={"train_share": 0.5})})
+    method, shape = methods.get("lora"), shape_of("smollm2-135m")
+    lengths = dataset_lengths.measure_lengths(plan, None)
+    workload = dataset_lengths.build_workload(plan, method, method.resolve_settings({}), shape, lengths)
+    prepared = setup.prepare_data(runs.create(plan), plan)
+    assert workload.n_train == len(prepared.splits.train)
+    assert workload.n_validation == len(prepared.splits.validation)
+    assert workload.n_read == sum(map(len, (prepared.splits.train, prepared.splits.validation)))
 
 
 @pytest.mark.parametrize(

@@ -23,7 +23,7 @@ from studio.ui.form import plan_form
 from studio.ui.form.form_state import read_form
 from studio.ui.language import request_language
 from studio.ui.method import estimates
-from studio.ui.train import live_view, verdict_card
+from studio.ui.train import live_view, more_data, verdict_card
 
 # Room a run needs beside what it learns: the split data, the log and the points.
 MIN_FREE_BYTES = 200_000_000
@@ -256,6 +256,7 @@ def build(run: gr.BrowserState, browser_runs: gr.BrowserState, inputs: dict[str,
     notice = notices.notice_box("train-notice")
     run_view = live_view.build_view("live")
     run_dropdown = gr.Dropdown([], label=t(RUN_LIST), info=t(RUN_LIST_HELP), elem_id="runs", visible=False)
+    more_data.build(run, browser_runs)
     next_button = gr.Button(t(NEXT_COMPARE), elem_id="to-playground")
     plan_inputs = {**inputs, "name": name}
     start_inputs = {**plan_inputs, "browser_runs": browser_runs, "insist": insist}
