@@ -149,6 +149,9 @@ def _power_law(relative_rows: Array, scale: float, exponent: float) -> Array:
 def project(results: Sequence[SizeResult], measure: str = "accuracy") -> Projection:
     """What more rows would bring, by the results at several sizes.
 
+    The interval covers the curve through all sizes and the one through the two largest: where those two
+    show no progress any more, an early rise promises none.
+
     Args:
         results: One for each size, the largest last; three sizes or more, on the same held-out rows.
         measure: What the errors are, see Projection.
@@ -158,10 +161,13 @@ def project(results: Sequence[SizeResult], measure: str = "accuracy") -> Project
     errors = np.stack([result.errors for result in results])
     rng = np.random.default_rng(SEED)
     n_held_out = errors.shape[1]
-    drawn = (rng.integers(n_held_out, size=n_held_out) for _ in range(N_RESAMPLES))
-    gains = [_gain(n_rows, errors[:, rows].mean(axis=1), extra_rows) for rows in drawn]
+    drawn = [rng.integers(n_held_out, size=n_held_out) for _ in range(N_RESAMPLES)]
+    sampled_errors = [errors[:, rows].mean(axis=1) for rows in drawn]
+    gains = [_gain(n_rows, sample, extra_rows) for sample in sampled_errors]
+    late_gains = [_gain(n_rows[-2:], sample[-2:], extra_rows) for sample in sampled_errors]
     tail = (1 - CONFIDENCE) / 2
-    low, high = np.quantile(gains, (tail, 1 - tail))
+    lows, highs = np.quantile([gains, late_gains], (tail, 1 - tail), axis=1)
+    low, high = lows.min(), highs.max()
     mean_errors = errors.mean(axis=1)
     gain = _gain(n_rows, mean_errors, extra_rows)
     scale = mean_errors[-1] if measure in ERROR_NAMES else 1.0
