@@ -12,6 +12,7 @@ from studio import methods, presets
 from studio.chooser import autofill
 from studio.data import examples, replay, split
 from studio.errors import StudioError
+from studio.i18n import join_sentences
 from studio.methods import compatibility, defaults
 from studio.methods.spec import Method, Setting
 from studio.models import shape
@@ -39,7 +40,7 @@ from studio.ui.form.training_fields import (
 from studio.ui.help import messages as help_messages
 from studio.ui.help import panel as help_panel
 from studio.ui.language import request_language
-from studio.ui.method import base_model, elsewhere, estimates, messages, refinement
+from studio.ui.method import base_model, elsewhere, estimates, held_out, messages, refinement
 from studio.ui.method import chooser as chooser_panel
 from studio.ui.method import machine as machine_panel
 from studio.ui.method import rehearsal as rehearsal_panel
@@ -270,7 +271,8 @@ def suggest_training_values(request: gr.Request, **fields: Any) -> tuple[Any, ..
     suggested_test_share = split.test_share(
         Data(source=form.source, test=form.test_source), len(all_examples)
     )
-    train_count = _count_training_examples(form, len(all_examples), suggested_test_share)
+    shares = _read_shares(form, suggested_test_share)
+    train_count = _count_training_examples(form, len(all_examples), shares)
     batch_size = defaults.default_batch_size(train_count)
     epochs = defaults.default_epochs(train_count, form.task, batch_size, method.epoch_multiplier)
     suggestions = {"epochs": epochs, "batch_size": batch_size, "test_share": suggested_test_share}
@@ -283,9 +285,10 @@ def suggest_training_values(request: gr.Request, **fields: Any) -> tuple[Any, ..
     )
     text += _describe_default_length(form, lang)
     stage_note = messages.SUGGESTED_FOR_FIRST_STAGE.render(lang) if method.has_stage_settings else ""
+    held_out_note = held_out.describe(form, len(all_examples), shares, lang)
     return (
         *(gr.skip() if name in form.edited else suggestions[name] for name in SUGGESTED_FIELDS),
-        notices.notice(text, stage_note),
+        notices.notice(text, join_sentences((stage_note, held_out_note), lang)),
     )
 
 
@@ -310,13 +313,16 @@ def show_chat_fields(**fields: Any) -> tuple[Any, ...]:
     return tuple(gr.update(visible=True) if has_say[name] else hidden for name in CHAT_FIELDS)
 
 
-def _count_training_examples(form: FormState, example_count: int, suggested_test_share: float) -> int:
-    """How many of the examples are left to train on, with the shares as they are, or will be."""
-    validation_share = form.training.get("validation_share") or 0
+def _read_shares(form: FormState, suggested_test_share: float) -> tuple[float, float]:
+    """The shares for validation and for the test, as they are, or will be."""
+    test_share = form.training.get("test_share") if "test_share" in form.edited else suggested_test_share
+    return float(form.training.get("validation_share") or 0), float(test_share or 0)
+
+
+def _count_training_examples(form: FormState, example_count: int, shares: tuple[float, float]) -> int:
+    """How many of the examples are left to train on; `shares` are those for validation and the test."""
+    validation_share, test_share = shares
     replay_share = valid_training_values(dict(form.training), ("replay_share",)).get("replay_share", 0)
-    test_share = suggested_test_share
-    if "test_share" in form.edited:
-        test_share = form.training.get("test_share") or 0
     validation_count = round(validation_share * example_count)
     n_own = example_count - validation_count - round(test_share * example_count)
     return n_own + replay.count_examples(n_own, replay_share)
