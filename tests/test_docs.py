@@ -99,7 +99,7 @@ def test_the_test_command_is_the_one_ci_runs():
     assert "\npytest" in script
 
 
-COMMANDS = "data|choose|train|estimate|measure|methods|runs|learning-curve|ask|export|doctor"
+COMMANDS = "data|choose|train|estimate|baselines|measure|methods|runs|learning-curve|ask|export|doctor"
 
 
 @pytest.mark.parametrize("command", sorted(set(re.findall(rf"studio ({COMMANDS})", README))))

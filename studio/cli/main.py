@@ -32,6 +32,7 @@ COMMANDS = (
     Command("train", "train a plan in the foreground"),
     Command("rehearse", "say whether the reward of an RLHF plan can teach, before it is trained"),
     Command("estimate", "say what a plan needs in memory, time and money, before it starts"),
+    Command("baselines", "say whether training is needed at all: what needs none, measured in a minute"),
     Command("measure", "measure how fast this machine is, in under a minute"),
     Command("methods", "list the {n_methods} methods"),
     Command("runs", "list all runs"),

@@ -58,7 +58,7 @@ def prepare_data(run: Run, plan: Plan) -> PreparedData:
     folder = run.folder / "data"
     if has_saved_splits(run):
         return _load_saved_splits(folder)
-    prepared = _split_dataset(plan)
+    prepared = split_dataset(plan)
     _save_splits(prepared, folder)
     return prepared
 
@@ -76,7 +76,12 @@ def _read_jsonl(path: Path) -> list[Example]:
     return [json.loads(line) for line in path.read_bytes().splitlines()]
 
 
-def _split_dataset(plan: Plan) -> PreparedData:
+def split_dataset(plan: Plan) -> PreparedData:
+    """Read and split the data of a plan.
+
+    Raises:
+        BadData: The data set, or the test set, cannot be used for the plan's task.
+    """
     dataset = store.find(plan.data.source)
     table = dataset.table()
     columns = plan.data.columns or guess_columns(plan, table)
@@ -198,7 +203,7 @@ def load_context(
     from studio.methods.training import supervised  # noqa: PLC0415
     from studio.models import head, load  # noqa: PLC0415
 
-    _require_compatible(run.plan, base)
+    require_compatible(run.plan, base)
     model_shape = shape.from_folder(base.folder)
     tokenizer = load.tokenizer(base.folder)
     rows = _count_tokens(splits, run.plan, tokenizer) if run.plan.training.max_length is None else ()
@@ -267,8 +272,12 @@ def load_context(
     return context, report
 
 
-def _require_compatible(plan: Plan, base: FetchedModel) -> None:
-    """Check the plan with the model at hand: of one from the hub nothing was known before it was fetched."""
+def require_compatible(plan: Plan, base: FetchedModel) -> None:
+    """Check the plan with the model at hand: of one from the hub nothing was known before it was fetched.
+
+    Raises:
+        BadPlan: They do not go together.
+    """
     raw_plan = {"task": plan.task, "model": str(base.folder), "method": plan.method.model_dump()}
     problems = methods.find_plan_problems(raw_plan)
     if problems:

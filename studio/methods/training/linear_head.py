@@ -8,7 +8,8 @@ training added.
 import math
 import time
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -58,7 +59,14 @@ def fit(context: TrainingContext, model: Any) -> None:
     Of more than MAX_LINEAR_ROWS rows so many are taken evenly: all would hardly be better, and take memory.
     """
     rows = context.train[:: math.ceil(len(context.train) / MAX_LINEAR_ROWS)]
-    features = compute_features(context, model, rows)
+    fit_head(model, rows, context.tokenizer, partial(context.report_progress, "linear"))
+
+
+def fit_head(
+    model: Any, rows: Sequence[Encoded], tokenizer: Any, on_progress: Callable[[int, int], None]
+) -> None:
+    """Put the linear fit to encoded examples into a model's head; arguments as in `compute_features`."""
+    features = compute_features(model, rows, tokenizer, on_progress)
     targets = [row.labels if len(row.labels) > 1 else row.labels[0] for row in rows]
     layer = find_head(model)
     has_bias = layer.bias is not None
@@ -78,9 +86,21 @@ def _is_normalized(model: Any) -> bool:
     return isinstance(base, PooledClassifier)
 
 
-def compute_features(context: TrainingContext, model: Any, rows: Sequence[Encoded]) -> Array:
-    """What a model's head reads of each row in evaluation mode: rows x width, in the order of the rows."""
-    collator = collate.build_collator("classify", context.tokenizer)
+def compute_features(
+    model: Any, rows: Sequence[Encoded], tokenizer: Any, on_progress: Callable[[int, int], None]
+) -> Array:
+    """What a model's head reads of each row in evaluation mode.
+
+    Args:
+        model: A classifier.
+        rows: The encoded examples.
+        tokenizer: Its tokenizer.
+        on_progress: Called with the rows that are done, and of how many.
+
+    Returns:
+        Rows x width, in the order of the rows.
+    """
+    collator = collate.build_collator("classify", tokenizer)
     order = sorted(range(len(rows)), key=lambda index: len(rows[index].input_ids))
     batch_size = max(1, CACHE_BATCH_TOKENS // len(rows[order[-1]].input_ids))
     layer = find_head(model)
@@ -91,7 +111,7 @@ def compute_features(context: TrainingContext, model: Any, rows: Sequence[Encode
     handle = layer.register_forward_hook(lambda module, inputs, output: inputs[0])
     try:
         for start_index in range(0, len(order), batch_size):
-            context.report_progress("linear", start_index, len(order))
+            on_progress(start_index, len(order))
             indices = order[start_index : start_index + batch_size]
             batch = collator([vars(rows[index]) for index in indices])
             del batch["labels"]

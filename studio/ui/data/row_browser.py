@@ -17,6 +17,7 @@ from studio.estimate.tracing.client import tracing_client
 from studio.plan import Data, MethodChoice, Plan, Task
 from studio.ui import access
 from studio.ui.components import notices
+from studio.ui.components.charts import BAR_COLOUR, style_figure
 from studio.ui.data import health as health_panel
 from studio.ui.data import messages
 from studio.ui.form import plan_form
@@ -304,7 +305,7 @@ def _draw_lengths(lengths: dataset_lengths.DatasetLengths, max_tokens: int, lang
             y=[examples_per_row] * len(token_counts),
             histfunc="sum",
             nbinsx=30,
-            marker_color="#6366f1",
+            marker_color=BAR_COLOUR,
         )
     )
     subtitle = (messages.LENGTHS_COUNTED if lengths.is_exact else messages.LENGTHS_ESTIMATED).render(
@@ -313,7 +314,7 @@ def _draw_lengths(lengths: dataset_lengths.DatasetLengths, max_tokens: int, lang
     subtitle += messages.LENGTHS_SAMPLED.render(lang) if examples_per_row > 1 else ""
     if max_tokens and any(row.tokens > 0.5 * max_tokens for row in lengths.rows):
         figure.add_vline(x=max_tokens, line_dash="dot", annotation_text=messages.LENGTH_LIMIT.render(lang))
-    return _style_figure(
+    return style_figure(
         figure,
         messages.LENGTHS_TITLE.render(lang),
         subtitle,
@@ -332,7 +333,7 @@ def _draw_classes(prepared_examples: list[dict[str, str]], lang: str) -> Any:
         x=[count for _, count in largest],
         y=names,
         orientation="h",
-        marker_color="#6366f1",
+        marker_color=BAR_COLOUR,
         hovertemplate="%{x:,}<extra></extra>",
     )
     subtitle = (
@@ -340,7 +341,7 @@ def _draw_classes(prepared_examples: list[dict[str, str]], lang: str) -> Any:
         if len(largest) < len(class_counts)
         else ""
     )
-    figure = _style_figure(
+    figure = style_figure(
         go.Figure(bars),
         messages.CLASSES_TITLE.render(lang),
         subtitle,
@@ -356,19 +357,3 @@ def _draw_classes(prepared_examples: list[dict[str, str]], lang: str) -> Any:
         ticktext=[escape(name[:MAX_NAME_CHARS]) for name in names],
     )
     return gr.update(value=figure, visible=True)
-
-
-def _style_figure(figure: Any, title: str, subtitle: str, x_title: str, y_title: str) -> Any:
-    """A figure without ground, in a grey that is read on light and dark."""
-    figure.update_layout(
-        template="none",
-        title={"text": title, "font": {"size": 15}, "subtitle": {"text": subtitle, "font": {"size": 12}}},
-        font={"color": "#64748b"},
-        paper_bgcolor="rgba(0,0,0,0)",
-        plot_bgcolor="rgba(0,0,0,0)",
-        margin={"l": 60, "r": 20, "t": 96 if subtitle else 44, "b": 44},
-        bargap=0.06,
-        xaxis={"title": x_title, "automargin": True, "gridcolor": "rgba(100,116,139,.2)"},
-        yaxis={"title": y_title, "automargin": True, "gridcolor": "rgba(100,116,139,.2)"},
-    )
-    return figure

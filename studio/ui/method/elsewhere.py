@@ -19,6 +19,7 @@ from studio.estimate.types import Range, range_around
 from studio.i18n import Message, label
 from studio.ui import units
 from studio.ui.components.labels import t
+from studio.ui.components.tables import render_table
 from studio.ui.form.form_state import read_form
 from studio.ui.language import request_language
 from studio.ui.method.estimate_inputs import EstimateInputs, load_inputs
@@ -84,10 +85,10 @@ def _render_machines(options: Sequence[MachineOption], method: str, lang: str) -
     rows = [[html.escape(cell) for cell in _machine_cells(option, lang)] for option in fitting]
     visible_rows, more_rows = rows[:MAX_VISIBLE_MACHINES], rows[MAX_VISIBLE_MACHINES:]
     headings = [heading.render(lang) for heading in MACHINE_HEADINGS]
-    parts = [_render_table(MACHINES_CAPTION.render(lang, method=method), headings, visible_rows)]
+    parts = [render_table(MACHINES_CAPTION.render(lang, method=method), headings, visible_rows)]
     if more_rows:
         summary = MORE_MACHINES.render(lang, count=len(more_rows))
-        table = _render_table(summary, headings, more_rows)
+        table = render_table(summary, headings, more_rows)
         parts.append(f"<details><summary>{html.escape(summary)}</summary>{table}</details>")
     parts.append(_render_note(FROM_SPECIFICATION.render(lang)))
     if too_small:
@@ -123,7 +124,7 @@ def _render_services(options: Sequence[HostedOption], tokens: float, lang: str) 
     rows = [[html.escape(cell) for cell in _service_cells(option, lang)] for option in options]
     caption = SERVICES_CAPTION.render(lang, tokens=units.format_count(tokens))
     headings = [heading.render(lang) for heading in SERVICE_HEADINGS]
-    return _render_table(caption, headings, rows) + _render_note(SERVICE_MODELS_NOTE.render(lang))
+    return render_table(caption, headings, rows) + _render_note(SERVICE_MODELS_NOTE.render(lang))
 
 
 def _service_cells(option: HostedOption, lang: str) -> list[str]:
@@ -157,21 +158,6 @@ def _format_source(source: Source | None, is_stale: bool, lang: str) -> str:
 
 def _render_note(text: str) -> str:
     return f'<p class="elsewhere-note">{html.escape(text)}</p>'
-
-
-def _render_table(caption: str, headings: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """A table from escaped cells; it scrolls sideways within its frame."""
-    header = "".join(f'<th scope="col">{html.escape(heading)}</th>' for heading in headings)
-    body = ""
-    for row_heading, *cells in rows:
-        data_cells = "".join(f"<td>{cell}</td>" for cell in cells)
-        body += f'<tr><th scope="row">{row_heading}</th>{data_cells}</tr>'
-    escaped_caption = html.escape(caption)
-    return (
-        f'<div class="outcome-frame" tabindex="0" role="region" aria-label="{escaped_caption}">'
-        f'<table class="outcome"><caption>{escaped_caption}</caption>'
-        f"<thead><tr>{header}</tr></thead><tbody>{body}</tbody></table></div>"
-    )
 
 
 def build() -> tuple[gr.Button, gr.HTML]:

@@ -41,10 +41,12 @@ from studio.ui.help import messages as help_messages
 from studio.ui.help import panel as help_panel
 from studio.ui.language import request_language
 from studio.ui.method import base_model, elsewhere, estimates, held_out, messages, refinement
+from studio.ui.method import baselines as baselines_panel
 from studio.ui.method import chooser as chooser_panel
 from studio.ui.method import machine as machine_panel
 from studio.ui.method import rehearsal as rehearsal_panel
 from studio.ui.method import table as comparison_table
+from studio.ui.method.baselines import BaselinesPanel
 from studio.ui.method.chooser import ChoiceTargets, Chooser
 from studio.ui.method.estimate_inputs import EstimateInputs, load_inputs
 from studio.ui.method.machine import MachineFields
@@ -84,6 +86,7 @@ class _Layout:
     table: gr.HTML
     elsewhere_button: gr.Button
     elsewhere_tables: gr.HTML
+    baselines: BaselinesPanel
     help_page: gr.HTML
     setting_groups: list[gr.Group]
     setting_fields: dict[str, Any]
@@ -397,6 +400,7 @@ def build(
     _wire_training_suggestions(layout, page)
     _wire_chooser(layout, page)
     rehearsal_panel.wire(layout.rehearsal, form_fields)
+    baselines_panel.wire(layout.baselines, form_fields)
     saved_settings.wire(
         saved,
         source,
@@ -436,6 +440,7 @@ def _lay_out() -> _Layout:
     machine = machine_panel.build(model)
     table = comparison_table.build("methods")
     elsewhere_button, elsewhere_tables = elsewhere.build()
+    baselines = baselines_panel.build()
     with gr.Accordion(t(help_messages.HOW_IT_WORKS), open=False, elem_id="how"):
         help_page = help_panel.build_method_page()
     setting_groups, setting_fields = _build_setting_groups()
@@ -453,6 +458,7 @@ def _lay_out() -> _Layout:
         table=table,
         elsewhere_button=elsewhere_button,
         elsewhere_tables=elsewhere_tables,
+        baselines=baselines,
         help_page=help_page,
         setting_groups=setting_groups,
         setting_fields=setting_fields,

@@ -11,6 +11,7 @@ from studio import methods
 from studio.methods.training import linear_head
 from studio.models import load
 from studio.models.head import find_head
+from studio.storage import no_progress
 
 CLASSIFIERS = [method.name for method in methods.METHODS if "classify" in method.tasks]
 
@@ -36,7 +37,7 @@ def test_the_start_is_better_than_an_untrained_head_and_changes_the_head_alone(m
 
 def test_the_features_are_what_the_head_reads_in_the_order_of_the_rows(make_job):
     job = make_job("full", "classify")
-    features = linear_head.compute_features(job, job.model, job.train)
+    features = linear_head.compute_features(job.model, job.train, job.tokenizer, no_progress)
     head = find_head(job.model)
     row = job.train[3]
     with torch.no_grad():

@@ -1,0 +1,1 @@
+"""Is training needed at all? Measures before a run what needs no training."""

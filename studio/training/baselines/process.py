@@ -1,0 +1,60 @@
+"""The process that measures what needs no training: one plan on stdin, progress and the result on stdout."""
+
+import json
+import sys
+
+from studio import processes
+from studio.errors import explain
+from studio.evaluate.baselines import Baselines
+from studio.models import fetch
+from studio.plan import Plan
+from studio.training import setup as run_setup
+from studio.training.baselines.rows import Report
+from studio.training.memory import limit_memory
+
+
+def measure(plan: Plan, report: Report) -> Baselines:
+    """Measure the baselines of a plan.
+
+    Args:
+        plan: The plan.
+        report: Called with a stage, how much of it is done, and of how much.
+
+    Raises:
+        StudioError: The data or the model cannot be used, or no right answer is known.
+    """
+    from studio.training.baselines import classifier, texts  # noqa: PLC0415 - loads torch
+
+    report("data", 0, 1)
+    # General questions, which a run may mix in, are none of the person's examples.
+    training = plan.training.model_copy(update={"replay_share": 0.0})
+    splits = run_setup.split_dataset(plan.model_copy(update={"training": training})).splits
+    if plan.task != "classify":
+        texts.choose_questions(plan, splits)  # before a model is fetched in vain
+    base = fetch.fetch(plan.model, lambda done, total: report("fetch", done, total))
+    run_setup.require_compatible(plan, base)
+    report("load", 0, 1)
+    if plan.task == "classify":
+        return classifier.measure(plan, splits, base.folder, report)
+    return texts.measure(plan, splits, base.folder, report)
+
+
+def _send_progress(stage: str, done: float, total: float) -> None:
+    processes.send_reply({"stage": stage, "done": done, "of": total})
+
+
+def main() -> int:
+    """The child process."""
+    limit_memory()
+    plan = Plan.model_validate(json.loads(sys.stdin.read())["plan"])
+    output, sys.stdout = sys.stdout, sys.stderr  # whatever a library prints must not end up between replies
+    processes.OUTPUT_STREAMS[:] = [output]
+    try:
+        processes.send_reply({"baselines": measure(plan, _send_progress).to_json()})
+    except Exception as error:
+        processes.send_error(explain(error))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,24 @@
+"""The child process that measures, as the page and the terminal use it."""
+
+from studio.evaluate import baselines
+from studio.evaluate.baselines import Baselines
+from studio.training.baselines import client
+
+
+def test_it_reports_its_progress_keeps_the_result_and_measures_once(make_plan):
+    plan = make_plan("lora", "classify")
+    *progress, measured = client.measure(plan)
+    assert isinstance(measured, Baselines)
+    assert {step.stage for step in progress} <= set(client.STAGE_LABELS)
+    assert "linear" in {step.stage for step in progress}
+    assert all(0 <= step.share <= 1 for step in progress)
+    assert baselines.find(plan) == measured
+    assert list(client.measure(plan)) == [measured]
+
+
+def test_closing_it_ends_the_process_and_keeps_nothing(make_plan):
+    plan = make_plan("lora", "classify")
+    measuring = client.measure(plan)
+    next(measuring)
+    measuring.close()
+    assert baselines.find(plan) is None
