@@ -45,9 +45,9 @@ def measure(plan: Plan, again: bool = False) -> Iterator[Progress | Baselines]:
     Raises:
         StudioError: The data or the model cannot be used, or nothing in it could be judged.
     """
-    known = None if again else baselines.find(plan)
-    if known:
-        yield known
+    stored = None if again else baselines.find(plan)
+    if stored:
+        yield stored
         return
     request = {"plan": plan.model_dump(mode="json")}
     for reply in processes.stream_replies(

@@ -142,8 +142,8 @@ class _Writer:
     def fits(self, question: Example, shots: Messages) -> bool:
         """Whether the prompt with the wanted or a written answer is within what the model reads."""
         wanted = len(self.tokenizer(predictions.expected_text(question))["input_ids"])
-        room = max(wanted, self.max_new_tokens) + 1  # the token that ends an answer
-        return len(self._prompt_ids(question, shots)) + room <= self.context
+        n_answer = max(wanted, self.max_new_tokens) + 1  # the token that ends an answer
+        return len(self._prompt_ids(question, shots)) + n_answer <= self.context
 
     def _answer(self, stage: str, rows: Sequence[Example], shots: Messages, seconds: float) -> list[Outcome]:
         """The outcomes of the rows in their order, until the seconds have passed."""
