@@ -332,7 +332,7 @@ def build_supervised_phases(
     test_batches = build_batches(workload.n_test) if workload.n_test else ()
     n_validation = workload.n_validation * pieces_per_row
     n_checked = min(n_validation, MAX_CHECKED_EXAMPLES)
-    outer_passes = 0 if test_batches else 2 * n_validation / n_checked
+    outer_passes = 0 if test_batches else 2 * n_validation / max(n_checked, 1)
     phases = [
         Phase(
             "check",

@@ -226,7 +226,7 @@ def test_a_stopped_run_keeps_what_it_needs_to_go_on_and_a_done_one_does_not(make
     run = runs.create(make_plan())
     stop_at(run, 9)
     worker.run(run.id)
-    assert (run.folder / "checkpoints" / worker.BASE_SCORES_FILE).is_file()
+    assert (run.folder / "checkpoints" / worker.BASE_EVALUATION_FILE).is_file()
     assert runs.is_resumable(run)
 
 
