@@ -4,17 +4,15 @@ from studio.evaluate.retention.suites import SUITE_NAMES
 from studio.plan import RetentionChoice
 
 ALL_ITEMS = 40
-# By default half of the items are asked, which takes SmolLM2 135M about 40 seconds on two free cores
-# (docs/methods.md#retention).
+# By default half of the items are asked, some 21,000 tokens (docs/methods.md#retention).
 DEFAULT_ITEMS = 20
 # Fewer items than these in each suite would show next to nothing.
 MIN_ITEMS = 5
-# What the items of the suites come to, on average (SmolLM2's tokenizer, chat template included;
-# docs/methods.md#retention): answers that are read for an item, tokens of each with its question, and tokens
-# of the answer alone.
+# What the items come to, on average of both languages (docs/methods.md#retention): answers that are read for
+# an item, tokens of each with its question, and tokens of the answer alone.
 ANSWERS_PER_ITEM = 2.5
-TOKENS_PER_ANSWER = 52
-ANSWER_TOKENS = 9
+TOKENS_PER_ANSWER = 53
+ANSWER_TOKENS = 8
 # Before and after; a training step takes a forward pass and, for the backward pass, twice as much again.
 RETENTION_PASSES, TRAINING_PASSES = 2, 3
 # The most time that asking may take, as a share of the time that the training takes.

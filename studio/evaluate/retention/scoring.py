@@ -1,6 +1,7 @@
 """Asks a model the suites: it is right on an item where it finds the right answer the likeliest."""
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -23,8 +24,8 @@ def score_suites(
 ) -> dict[str, list[bool]]:
     """Whether a model is right on each item. It is left in the mode it came in.
 
-    Answers differ in length, so their likelihoods are compared for each token (nats), the token that ends an
-    answer included.
+    What is compared is how likely the model is to begin its reply with each answer: the token that ends a
+    reply does not count, since a tuned model may like to go on where the base stopped.
 
     Args:
         model: A causal language model.
@@ -57,13 +58,13 @@ def _encode(question: str, answer: str, tokenizer: Any) -> Encoded:
     messages = [{"role": "user", "content": question}, {"role": "assistant", "content": answer}]
     encoded = examples.encode_chat(messages, tokenizer, MAX_TOKENS)
     assert encoded, "no item is as long as MAX_TOKENS"
-    return encoded
+    return replace(encoded, labels=[*encoded.labels[:-1], IGNORE_INDEX])
 
 
 def _measure_losses(
     model: Any, rows: Sequence[Encoded], tokenizer: Any, on_progress: Callable[[int, int], None]
 ) -> list[float]:
-    """The mean loss of each row's answer (nats per token), rows of like length in one batch."""
+    """The loss of each row's answer (nats), rows of like length in one batch."""
     collator = collate.build_collator("chat", tokenizer, collate.count_virtual_tokens(model))
     by_length = sorted(range(len(rows)), key=lambda index: len(rows[index].input_ids))
     losses = [0.0] * len(rows)
@@ -82,7 +83,7 @@ def _measure_losses(
 
 
 def _batch_losses(model: Any, batch: collate.Batch) -> list[float]:
-    """The mean loss of each row over its labelled tokens."""
+    """The loss of each row, summed over its labelled tokens."""
     tensors = {name: tensor.to(model.device) for name, tensor in batch.items()}
     labels = tensors.pop("labels")[:, 1:]
     with torch.no_grad():
@@ -90,5 +91,5 @@ def _batch_losses(model: Any, batch: collate.Batch) -> list[float]:
     token_losses = functional.cross_entropy(
         logits.transpose(1, 2), labels, ignore_index=IGNORE_INDEX, reduction="none"
     )
-    means: list[float] = (token_losses.sum(1) / (labels != IGNORE_INDEX).sum(1)).tolist()
-    return means
+    losses: list[float] = token_losses.sum(1).tolist()
+    return losses

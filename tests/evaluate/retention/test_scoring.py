@@ -1,4 +1,4 @@
-"""A model is right where it finds the right answer likelier, for each token."""
+"""A model is right where it finds the right answer the likeliest beginning of its reply."""
 
 import pytest
 import torch
@@ -15,12 +15,13 @@ def model_and_tokenizer(tiny_chat):
 
 
 def answer_loss(model, tokenizer, question, answer):
-    """The mean loss of an answer, computed alone and without padding."""
+    """The loss of an answer but for its end token, computed alone and without padding."""
     messages = [{"role": "user", "content": question}, {"role": "assistant", "content": answer}]
     encoded = examples.encode_chat(messages, tokenizer, 512)
     with torch.no_grad():
-        ids = torch.tensor([encoded.input_ids])
-        return float(model.eval()(input_ids=ids, labels=torch.tensor([encoded.labels])).loss)
+        logits = model.eval()(input_ids=torch.tensor([encoded.input_ids])).logits[0].log_softmax(-1)
+    scored = [place for place, label in enumerate(encoded.labels) if label != examples.IGNORE_INDEX][:-1]
+    return -sum(float(logits[place - 1, encoded.labels[place]]) for place in scored)
 
 
 def test_batches_give_what_every_answer_gives_alone(model_and_tokenizer):

@@ -35,6 +35,15 @@ def test_the_right_answer_is_not_told_by_its_length(name, language):
     assert shortest <= 0.6 * len(items)
 
 
+@pytest.mark.parametrize(("name", "language"), CASES)
+def test_no_answer_begins_with_another(name, language):
+    """The shorter would always be likelier."""
+    for item in read_items(name, language):
+        assert not any(
+            one.startswith(other) for one in item.answers for other in item.answers if one != other
+        )
+
+
 @pytest.mark.parametrize("name", suites.SUITE_NAMES)
 def test_a_suite_has_a_name_in_both_languages(name):
     suite = suites.load_suites()[name]
