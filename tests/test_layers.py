@@ -79,7 +79,9 @@ MAY_IMPORT = {
     "chooser": {"presets", "plan", "data", "models", "methods", "estimate"},
     "training": {"runs", "plan", "data", "models", "methods", "evaluate", "presets", "estimate"},
     "playground": {"runs", "plan", "data", "models", "methods", "evaluate", "training"},
-    "export": {"runs", "plan", "presets", "data", "models", "methods", "evaluate", "training"},
+    "export": {
+        *("runs", "plan", "presets", "data", "models", "methods", "evaluate", "training", "estimate"),
+    },
     "ui": BELOW_THE_PAGE,
     "cli": BELOW_THE_PAGE | {"ui"},
     "app": {"cli"},

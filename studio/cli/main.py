@@ -38,6 +38,7 @@ COMMANDS = (
     Command("runs", "list all runs"),
     Command("verdict", "say whether a run worked: ship, do not ship, or cannot tell yet"),
     Command("learning-curve", "say whether more data would help a run"),
+    Command("report", "write the page for the meeting: one printable file"),
     Command("ask", "ask the base and the tuned model the same"),
     Command("export", "write what a run learned, with a model card"),
     Command("doctor", "say what this machine can do"),

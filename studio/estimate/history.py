@@ -255,25 +255,52 @@ def build_receipt(estimate: Mapping[str, Any], report: Mapping[str, Any]) -> Mes
     Returns:
         The sentences; None where nothing was estimated.
     """
-    if not estimate.get("minutes") or not estimate.get("memory_gb") or "peak_memory_gb" not in report:
+    if not _can_compare(estimate, report):
         return None
     minutes, memory_gb = Range(**estimate["minutes"]), Range(**estimate["memory_gb"])
-    fetch_minutes = float(report.get("fetch_seconds", 0)) / 60
-    actual_minutes = float(report["seconds"]) / 60 - fetch_minutes
-    peak_memory_gb = float(report["peak_memory_gb"])
+    took = actual_minutes(report)
     summary = RECEIPT.format(
         minutes=f"{minutes.low:.1f}–{minutes.high:.1f}",
         money=_format_estimated_money(estimate),
         memory=f"{memory_gb.low:.1f}–{memory_gb.high:.1f}",
-        took=actual_minutes,
-        paid=_format_billed_money(estimate, actual_minutes),
-        used=peak_memory_gb,
+        took=took,
+        paid=_format_billed_money(estimate, took),
+        used=float(report["peak_memory_gb"]),
     )
-    reasons = [_explain_duration(report, minutes, actual_minutes, fetch_minutes)]
+    return join_messages([summary, *explain_differences(estimate, report)], SENTENCE_SEPARATOR)
+
+
+def explain_differences(estimate: Mapping[str, Any], report: Mapping[str, Any]) -> list[Message]:
+    """Return why an ended run's time and memory differ from its estimate, as far as that is known.
+
+    Args:
+        estimate: The run's estimate.json.
+        report: The run's report.json.
+
+    Returns:
+        The sentences; none where nothing was estimated.
+    """
+    if not _can_compare(estimate, report):
+        return []
+    memory_gb, peak_memory_gb = Range(**estimate["memory_gb"]), float(report["peak_memory_gb"])
+    reasons = [_explain_duration(report, Range(**estimate["minutes"]))]
     if not memory_gb.contains(peak_memory_gb):
         reasons = [message for message in reasons if message is not WITHIN_RANGE]
         reasons.append(MORE_MEMORY if peak_memory_gb > memory_gb.high else LESS_MEMORY)
-    return join_messages([summary, *reasons], SENTENCE_SEPARATOR)
+    return reasons
+
+
+def _can_compare(estimate: Mapping[str, Any], report: Mapping[str, Any]) -> bool:
+    return bool(estimate.get("minutes") and estimate.get("memory_gb") and "peak_memory_gb" in report)
+
+
+def _fetch_minutes(report: Mapping[str, Any]) -> float:
+    return float(report.get("fetch_seconds", 0)) / 60
+
+
+def actual_minutes(report: Mapping[str, Any]) -> float:
+    """Return the minutes of an ended run without the fetching of its model, as they are estimated."""
+    return float(report["seconds"]) / 60 - _fetch_minutes(report)
 
 
 def _format_estimated_money(estimate: Mapping[str, Any]) -> str:
@@ -285,29 +312,38 @@ def _format_estimated_money(estimate: Mapping[str, Any]) -> str:
 
 def _format_billed_money(estimate: Mapping[str, Any], minutes: float) -> str:
     """Return what the machine charges for a run of so many minutes; empty where no price was known."""
+    money = billed_money(estimate, minutes)
+    return "" if money is None else f", {money:.2f} {estimate['currency']}"
+
+
+def billed_money(estimate: Mapping[str, Any], minutes: float) -> float | None:
+    """Return what the machine charges for a run of so many minutes; None where no price was known.
+
+    Args:
+        estimate: The run's estimate.json, which holds the price and the currency.
+        minutes: The time of the run.
+    """
     price = estimate.get("price") or {}
     if price.get("per_hour") is None:
-        return ""
+        return None
     startup_minutes = float(price.get("start_minutes") or 0)
-    hours = catalogue.billed_hours(price.get("billed"), minutes + startup_minutes)
-    return f", {float(price['per_hour']) * hours:.2f} {estimate['currency']}"
+    return float(price["per_hour"]) * catalogue.billed_hours(price.get("billed"), minutes + startup_minutes)
 
 
-def _explain_duration(
-    report: Mapping[str, Any], minutes: Range, actual_minutes: float, fetch_minutes: float
-) -> Message:
+def _explain_duration(report: Mapping[str, Any], minutes: Range) -> Message:
     """Return why an ended run's time lay outside its range, as far as that is known."""
+    fetch_minutes, took = _fetch_minutes(report), actual_minutes(report)
     if report.get("stopped"):
         return STOPPED
     if report.get("resumed"):
         return RESUMED
     if report.get("stopped_early"):
-        full_minutes = actual_minutes + float(report.get("seconds_saved", 0)) / 60
+        full_minutes = took + float(report.get("seconds_saved", 0)) / 60
         return STOPPED_EARLY.format(minutes=full_minutes)
-    if actual_minutes > minutes.high:
+    if took > minutes.high:
         core_share = float(report.get("core_share", 1))
         return MACHINE_BUSY.format(share=core_share) if core_share < MIN_CORE_SHARE else SLOWER
-    if actual_minutes < minutes.low:
+    if took < minutes.low:
         return FASTER
     if fetch_minutes > minutes.high / 10:
         return MODEL_DOWNLOADED.format(minutes=fetch_minutes)

@@ -37,6 +37,7 @@ from studio.ui.method.tab import MethodTab
 from studio.ui.playground import tab as playground_tab
 from studio.ui.playground.tab import PlaygroundTab
 from studio.ui.progress_strip import ProgressStrip
+from studio.ui.report_page import ReportMiddleware
 from studio.ui.security import MAX_UPLOAD_BYTES, SecurityMiddleware
 from studio.ui.share import tab as share_tab
 from studio.ui.share.tab import ShareTab
@@ -334,6 +335,7 @@ def launch(host: str, port: int, block: bool = True) -> tuple[gr.Blocks, str]:
             "middleware": [
                 Middleware(SecurityMiddleware, hosts=allowed_hosts),
                 Middleware(VoteMiddleware),
+                Middleware(ReportMiddleware),
                 Middleware(LanguageMiddleware),
             ]
         },

@@ -7,6 +7,7 @@ from studio.errors import NotPossible
 from studio.i18n import Message
 from studio.methods.rlhf_stages.schedule import DIRECT_ALGORITHMS
 from studio.plan import Plan, target_role
+from studio.training.stage_titles import STAGE_TITLES
 
 STEP_AXIS = Message("step")
 
@@ -63,17 +64,17 @@ MEASURES: dict[str, Measure] = {
         (Curve("completion_length", Message("tokens"), False),),
     ),
 }
-# Stage -> its title and its measures, in the order in which a run goes through them.
-STAGE_CHARTS: dict[str, tuple[Message, tuple[str, ...]]] = {
-    "sft": (Message("Learning from the good answers (SFT)"), ("loss",)),
-    "reward": (Message("Learning which answers are better (reward model)"), ("loss", "pairs")),
-    "rl": (Message("Practising and being scored (RL)"), ("reward", "kl", "completion_length")),
-    "dpo": (Message("Learning straight from the pairs (DPO)"), ("loss", "pairs")),
-    "kto": (Message("Learning straight from thumbs up and down (KTO)"), ("loss", "pairs")),
-    "simpo": (Message("Learning straight from the pairs (SimPO)"), ("loss", "pairs")),
-    "orpo": (Message("Learning straight from the pairs (ORPO)"), ("loss", "pairs")),
-    "full_precision": (Message("At full precision, to compare"), ("loss",)),
-    "train": (Message("Training"), ("loss",)),
+# Stage -> its measures.
+STAGE_MEASURES: dict[str, tuple[str, ...]] = {
+    "sft": ("loss",),
+    "reward": ("loss", "pairs"),
+    "rl": ("reward", "kl", "completion_length"),
+    "dpo": ("loss", "pairs"),
+    "kto": ("loss", "pairs"),
+    "simpo": ("loss", "pairs"),
+    "orpo": ("loss", "pairs"),
+    "full_precision": ("loss",),
+    "train": ("loss",),
 }
 # What a text to classify gets -> the measure beside the loss.
 TARGET_MEASURES = {"label": "accuracy", "labels": "labels", "rating": "rating"}
@@ -89,7 +90,8 @@ def list_charts(plan: Plan, lang: str) -> list[dict[str, Any]]:
         method_stages = ("train",)
     has_several_stages = len(method_stages) > 1
     chart_list = []
-    for stage, (title, measures) in STAGE_CHARTS.items():
+    for stage, title in STAGE_TITLES.items():
+        measures = STAGE_MEASURES[stage]
         if stage not in method_stages and not (stage in DIRECT_ALGORITHMS and "rl" in method_stages):
             continue
         if stage == "train" and has_several_stages:
@@ -132,6 +134,6 @@ def format_point(measured: dict[str, Any]) -> list[Any] | None:
     values = {
         key: round(measured[key], 5) for key in POINT_KEYS if isinstance(measured.get(key), int | float)
     }
-    if measured.get("stage") not in STAGE_CHARTS or not isinstance(measured.get("step"), int) or not values:
+    if measured.get("stage") not in STAGE_TITLES or not isinstance(measured.get("step"), int) or not values:
         return None
     return [measured["stage"], measured["step"], values]

@@ -34,6 +34,8 @@ START, STOP = label("Start training"), label("Stop and keep what was learned")
 RUN_LIST = label("Runs")
 RUN_LIST_HELP = label("Choose one to look at it again. Closing this page stops nothing.")
 NEXT_COMPARE = label("Next: compare both models")
+OPEN_REPORT = label("Page for the meeting (opens in a new tab)")
+OPEN_REPORT_JS = "(run) => { if (run) window.open(`/report/${run}`, '_blank', 'noopener'); }"
 NO_EXAMPLES = Message("Bring examples first: the Data tab takes a file or a sample.")
 STARTED = Message("Started. You may close this page: the run goes on, and this page finds it again.")
 QUEUED = Message("Queued: another run is training. It starts by itself; Stop takes it out of the queue.")
@@ -257,7 +259,10 @@ def build(run: gr.BrowserState, browser_runs: gr.BrowserState, inputs: dict[str,
     run_view = live_view.build_view("live")
     run_dropdown = gr.Dropdown([], label=t(RUN_LIST), info=t(RUN_LIST_HELP), elem_id="runs", visible=False)
     more_data.build(run, browser_runs)
-    next_button = gr.Button(t(NEXT_COMPARE), elem_id="to-playground")
+    with gr.Row():
+        next_button = gr.Button(t(NEXT_COMPARE), elem_id="to-playground")
+        report_button = gr.Button(t(OPEN_REPORT), elem_id="open-report")
+    report_button.click(None, run, None, js=OPEN_REPORT_JS)
     plan_inputs = {**inputs, "name": name}
     start_inputs = {**plan_inputs, "browser_runs": browser_runs, "insist": insist}
     # Shown at once by the browser, since checking the settings takes seconds; first, so that the result

@@ -1,0 +1,43 @@
+"""Which held-out rows the tuned model answers better than the base, and which worse."""
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+from studio.evaluate import measures
+from studio.evaluate.measures import Measure
+from studio.evaluate.predictions import Answered, Prediction
+
+
+class Changes(NamedTuple):
+    """The rows whose score changed, those that changed most first."""
+
+    better: Sequence[Prediction]
+    worse: Sequence[Prediction]
+
+
+def find(answered: Answered) -> Changes:
+    """The rows that got better and worse by the measure of the verdict, which counts the same rows.
+
+    Empty where nothing can be scored, or no base answered.
+    """
+    measure = measures.choose(answered.predictions)
+    if not measure:
+        return Changes((), ())
+    gains = [
+        (_gain(measure, row, row.base), row)
+        for row in answered.predictions
+        if row.base and measure.can_score(row)
+    ]
+    gains.sort(key=lambda item: (-abs(item[0]), item[1].row))
+    return Changes([row for gain, row in gains if gain > 0], [row for gain, row in gains if gain < 0])
+
+
+def _gain(measure: Measure, row: Prediction, base: Any) -> float:
+    """How much better the tuned model's answer is; above 0 is better."""
+    tuned_score, base_score = measure.score(row.tuned, row.example), measure.score(base, row.example)
+    if measure.kind == "hits":
+        return float(tuned_score) - float(base_score)
+    if measure.kind == "errors":
+        return float(base_score - tuned_score)
+    # Counts of an F1: labels that are wrong or missing are what two times the hits lack of the mentions.
+    return float(2 * (tuned_score[0] - base_score[0]) - (tuned_score[1] - base_score[1]))

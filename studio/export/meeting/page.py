@@ -1,0 +1,74 @@
+"""The page for the meeting as one HTML file that needs nothing else, written from the run's folder alone."""
+
+from datetime import UTC, datetime
+from functools import lru_cache
+from pathlib import Path
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
+
+from studio import presets, runs
+from studio.evaluate import predictions, verdict
+from studio.export.meeting import cost, curve_charts, messages, risks, sections
+from studio.export.usage import public_base_name
+from studio.i18n import Message
+from studio.runs import Run
+
+TEMPLATE = "meeting.html"
+
+
+def render_page(run: Run, language: str = "en") -> str:
+    """The page of a run with a result.
+
+    Args:
+        run: The run. Nothing outside its folder is read but the studio's own presets.
+        language: The language of the page.
+
+    Raises:
+        NotPossible: The run has no result.
+    """
+    runs.require_usable(run)
+    report, plan = runs.report(run), run.plan
+    answered, result = predictions.read(run.folder), verdict.read(report)
+    is_reproduced = bool(result) and verdict.judge(answered, report).to_json() == report["verdict"]
+
+    def say(text: Message | str) -> str:
+        return text.render(language) if isinstance(text, Message) else text
+
+    return _template(presets.ASSETS).render(
+        say=say,
+        words=messages.WORDS,
+        language=language,
+        name=plan.name,
+        run_id=run.id,
+        ended_on=datetime.fromtimestamp(runs.status(run).updated, UTC).date().isoformat(),
+        question=messages.QUESTION.format(
+            base=public_base_name(report), method=sections.method_name(plan), data=report["data"]["name"]
+        ),
+        verdict=result,
+        is_reproduced=is_reproduced,
+        evidence=sections.evidence_table(result) if result else None,
+        sections=[
+            sections.describe_data(report),
+            sections.describe_method(plan, report),
+            cost.describe_cost(run, report),
+        ],
+        charts=curve_charts.build_charts(runs.read_points(run)),
+        kept_step=messages.KEPT_STEP.format(step=report.get("best_step", 0)),
+        examples=sections.describe_examples(answered, report),
+        retention=sections.describe_retention(plan, report),
+        risks=risks.find_risks(plan, report, answered, result),
+        prices=cost.known_prices(run, report),
+    )
+
+
+@lru_cache
+def _template(folder: Path) -> Template:
+    """The page's template; everything that is filled in is escaped."""
+    environment = Environment(
+        loader=FileSystemLoader(folder),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    return environment.get_template(TEMPLATE)
