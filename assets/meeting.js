@@ -1,9 +1,10 @@
 // The break-even: recomputed whenever a field changes; what cannot be known yet stays open.
 const field = (name) => document.getElementById(name);
 const read = (name) => field(name).value === '' ? NaN : Number(field(name).value);
+const format = (value) => value > 0 && value < 0.01 ? '< 0.01' : value.toLocaleString(document.documentElement.lang, { maximumFractionDigits: 2 });
 const write = (name, value) => {
-  const never = document.getElementById('break-even').dataset.never;
-  field(name).textContent = Number.isNaN(value) ? '…' : Number.isFinite(value) ? value.toLocaleString(document.documentElement.lang, { maximumFractionDigits: 2 }) : never;
+  const never = field('break-even').dataset.never;
+  field(name).textContent = Number.isNaN(value) ? '…' : Number.isFinite(value) ? format(value) : never;
 };
 const update = () => {
   const api = read('api_price') * read('volume'), own = read('machine_price') * read('machine_hours'), saved = api - own;

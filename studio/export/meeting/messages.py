@@ -21,10 +21,8 @@ WORDS = {
     "no_curve": Message("The run has measured no curve."),
     "step": Message("step"),
     "examples": Message("What changed, in examples"),
-    "asked": Message("Question", context="meeting"),
+    "input": Message("Input"),
     "wanted": Message("Wanted"),
-    "base": Message("Base model"),
-    "tuned": Message("Tuned model"),
     "risks": Message("Risks"),
     "no_risks": Message("The figures of the run show none."),
     "break_even": Message("Does it pay? Own model against a hosted API"),
@@ -111,6 +109,8 @@ CURVE_ENDS = Message("{name} {first:.3f} → {last:.3f}")
 CURVE_SUMMARY = Message("From the first point to the last: {curves}.")
 KEPT_STEP = Message("The state of step {step} was kept.")
 
+MODELS = Message("Base model"), Message("Tuned model")
+PRACTICE = Message("Before"), Message("After")
 CHANGES = Message("{better} better, {worse} worse than the base.")
 BETTER, WORSE = Message("Better: {count}"), Message("Worse: {count}")
 NO_CHANGES = Message("There are no answers of base and tuned model to compare.")
@@ -150,6 +150,7 @@ RISK_SAME_SOURCE = Message(
 RISK_NOT_MEASURED = Message("What the model forgot was not measured.")
 RISK_LEFT_OUT = Message("{count} of {rows} rows were left out as incomplete or damaged.")
 RISK_STOPPED = Message("The run was stopped before its end.")
+RISK_BROKE_OFF = Message("The run broke off with an error before its end.")
 RISK_BASE_LICENCE_UNKNOWN = Message(
     "The studio does not know the licence of the base model: check that it allows your use."
 )

@@ -3,13 +3,14 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from studio import presets
+from studio import presets, runs
 from studio.evaluate.predictions import Answered
 from studio.evaluate.verdict import Verdict
 from studio.evaluate.verdict_wording import MIN_ROWS
 from studio.export.meeting import messages
 from studio.i18n import Message
 from studio.plan import Plan
+from studio.runs import Run
 from studio.training import report_messages
 
 Report = Mapping[str, Any]
@@ -17,14 +18,15 @@ Report = Mapping[str, Any]
 PERMISSIVE_LICENCES = ("Apache-2.0", "MIT")
 
 
-def find_risks(
-    plan: Plan, report: Report, answered: Answered | None, result: Verdict | None
-) -> tuple[Message, ...]:
+def find_risks(run: Run, answered: Answered | None, result: Verdict | None) -> tuple[Message, ...]:
     """What may go wrong, as far as the run's folder shows it."""
+    report = runs.report(run)
+    broke_off = [messages.RISK_BROKE_OFF] if runs.status(run).state == "failed" else []
     return (
         *_risks_of_evidence(report, answered, result),
+        *broke_off,
         *_risks_of_training(report),
-        *_risks_of_licences(plan, report),
+        *_risks_of_licences(run.plan, report),
     )
 
 
@@ -37,7 +39,8 @@ def _risks_of_evidence(
         yield messages.RISK_NOTHING_HELD_OUT
     elif result.n < MIN_ROWS:
         yield messages.RISK_FEW_ROWS.format(n=result.n)
-    if result and result.split == "validation":
+    # Practice keeps its last state.
+    if result and result.split == "validation" and result.measure != "reward":
         yield messages.RISK_VALIDATION
     if answered and not report["data"].get("test_name"):
         yield messages.RISK_SAME_SOURCE

@@ -57,20 +57,24 @@ class Section:
 
 @dataclass(frozen=True)
 class Example:
-    """One held-out row: what was asked and wanted, and both answers."""
+    """One held-out row: what was asked and wanted, and the answers before and after."""
 
     question: str
     wanted: str
-    base: Message | str
-    tuned: Message | str
+    before: Message | str
+    after: Message | str
 
 
 @dataclass(frozen=True)
 class Examples:
-    """Rows that got better and worse, the first of each, or what is said in their place."""
+    """Rows that got better and worse, the first of each, or what is said in their place.
+
+    `names` are what the two answers of an example are called.
+    """
 
     summary: Message
     groups: Sequence[tuple[Message, Sequence[Example]]] = ()
+    names: tuple[Message, Message] = messages.MODELS
 
 
 def method_name(plan: Plan) -> Message | str:
@@ -183,7 +187,8 @@ def describe_method(plan: Plan, report: Report) -> Section:
 def describe_examples(answered: Answered | None, report: Report) -> Examples:
     """The rows whose answer changed most, what got better first."""
     if samples := ((report.get("method") or {}).get("rl") or {}).get("samples"):
-        return Examples(messages.PRACTICE_SAMPLES, [(messages.SAMPLES, [*map(_sample, samples)])])
+        groups = [(messages.SAMPLES, [*map(_sample, samples)])]
+        return Examples(messages.PRACTICE_SAMPLES, groups, messages.PRACTICE)
     changed = changes.find(answered) if answered else changes.Changes((), ())
     if not changed.better and not changed.worse:
         return Examples(messages.NO_CHANGES)

@@ -52,16 +52,17 @@ def write_rows(folder, split, rows):
 
 @pytest.fixture
 def make_run(studio_home):
-    """`make_run(n=30, n_base=12, n_tuned=27, rows=…, name=…, **report)`: a classifier's run.
+    """`make_run(n=30, n_base=12, n_tuned=27, rows=…, split=…, **report)`: a classifier's run.
 
-    Of n rows the base has the last n_base right, the tuned model the first n_tuned.
+    Of n rows the base has the last n_base right, the tuned model the first n_tuned. The report takes `name`
+    and `model` too, which are the plan's.
     """
 
-    def make(n=30, n_base=12, n_tuned=27, rows=None, name="Tickets", split="test", **report):
+    def make(n=30, n_base=12, n_tuned=27, rows=None, split="test", **report):
         plan = Plan(
-            name=name,
+            name=report.pop("name", "Tickets"),
             task="classify",
-            model="minilm-l6",
+            model=report.pop("model", "minilm-l6"),
             data=Data(source="dataset:gone", columns={"text": "message", "label": "topic"}),
             method=MethodChoice(name="lora", settings={"rank": 4}),
         )

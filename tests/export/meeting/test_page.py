@@ -78,6 +78,14 @@ def test_a_verdict_that_the_folder_does_not_bear_out_is_told(make_run):
     assert messages.WORDS["not_reproduced"].render() in read(run).text
 
 
+def test_other_words_for_the_same_figures_bear_a_verdict_out(make_run):
+    run = make_run()
+    report = read_json(run.folder / "report.json")
+    report["verdict"]["headline"] = {"text": "In other words."}
+    write_json(run.folder / "report.json", report)
+    assert messages.WORDS["reproduced"].render() in read(run).text
+
+
 @pytest.mark.parametrize("language", ["en", "zh"])
 def test_a_folder_that_was_zipped_and_opened_in_another_home_shows_the_same_page(
     make_run, tmp_path, monkeypatch, language

@@ -20,11 +20,8 @@ SUITE = {"before": 0.9, "after": 0.9, "n": 40, "low": -0.1, "high": 0.1}
 CLEAN = {"data": DATA, "texts": {"max_length": 64, "cut": 0, "dropped": 0}, "retention": {"all": SUITE}}
 
 
-def risks_of(run, **plan):
-    report = runs.report(run)
-    return find_risks(
-        run.plan.model_copy(update=plan), report, predictions.read(run.folder), verdict.read(report)
-    )
+def risks_of(run):
+    return find_risks(run, predictions.read(run.folder), verdict.read(runs.report(run)))
 
 
 def test_a_run_whose_figures_show_no_risk_has_none(make_run):
@@ -52,6 +49,12 @@ def test_each_risk_is_named_alone(make_run, changed, risk):
     assert risks_of(make_run(**{**CLEAN, **changed})) == (risk,)
 
 
+def test_a_run_that_broke_off_is_a_risk(make_run):
+    run = make_run(**CLEAN)
+    runs.set_status(run, "failed")
+    assert risks_of(run) == (messages.RISK_BROKE_OFF,)
+
+
 @pytest.mark.parametrize(
     ("model", "risk"),
     [
@@ -60,4 +63,4 @@ def test_each_risk_is_named_alone(make_run, changed, risk):
     ],
 )
 def test_the_licence_of_the_base_is_a_risk_unless_it_allows_any_use(make_run, model, risk):
-    assert risks_of(make_run(**CLEAN), model=model) == (risk,)
+    assert risks_of(make_run(model=model, **CLEAN)) == (risk,)
