@@ -76,7 +76,7 @@ MAY_IMPORT = {
     "methods": {"presets", "plan", "models", "data", "evaluate"},
     "evaluate": {"presets", "plan", "data"},
     "estimate": {"presets", "plan", "runs", "models", "methods", "data"},
-    "chooser": {"presets", "plan", "data", "models", "methods", "estimate"},
+    "chooser": {"presets", "plan", "data", "models", "methods", "evaluate", "estimate"},
     "training": {"runs", "plan", "data", "models", "methods", "evaluate", "presets", "estimate"},
     "playground": {"runs", "plan", "data", "models", "methods", "evaluate", "training"},
     "export": {

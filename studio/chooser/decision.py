@@ -16,6 +16,8 @@ from studio.data.schema.infer_roles import RoleGuess
 from studio.estimate import all_methods
 from studio.estimate.machines.catalogue import Machine
 from studio.estimate.types import Estimate
+from studio.evaluate import baselines
+from studio.evaluate.baselines import Baselines
 from studio.i18n import Message
 from studio.methods import compatibility
 from studio.models.shape import ModelShape
@@ -93,6 +95,12 @@ def decide(
         return _advise(advice, answers, trial_prompt)
     dataset = dataset_summary.dataset_for_task(user_dataset, TASK_BY_DATA_KIND[answers["have"]])
     context = _build_context(answers, dataset, machine, estimator, model)
+    if user_dataset and not dataset.sample_name:
+        measured = baselines.find_any_split(
+            build_plan(dataset, context.model, first_method(dataset.task), {})
+        )
+        if measured and measured.is_enough:
+            return _advise_measured(measured, trial_prompt)
     for name in _rank_methods(context):
         settings = _rule_settings(name, context)
         plan = build_plan(context.dataset, context.model, name, settings)
@@ -108,6 +116,26 @@ def _advise(advice: str, answers: Answers, trial_prompt: Message) -> Choice:
     min_examples = get_min_examples("", TASK_BY_DATA_KIND.get(answers["have"], "chat"))[0]
     values = {**short_texts(answers), "wanted": min_examples}
     words = TEXTS.advice[advice]
+    return Choice(
+        method=None,
+        plan=None,
+        reasons=(fill_sentence(words.why, **values),),
+        advice=fill_sentence(words.instead, **values),
+        prompt=trial_prompt,
+    )
+
+
+def _advise_measured(measured: Baselines, trial_prompt: Message) -> Choice:
+    """The advice where what needs no training was measured, and leaves hardly anything to gain."""
+    words = TEXTS.advice[f"enough_{measured.best.name}"]
+    score = measured.best.score
+    values = {
+        "name": measured.best.title,
+        "share": f"{score.value:.0%}",
+        "low": f"{score.low:.0%}",
+        "high": f"{score.high:.0%}",
+        "n": f"{measured.n:,}",
+    }
     return Choice(
         method=None,
         plan=None,

@@ -29,7 +29,11 @@ from studio.data.quality.minimum_examples import get_min_examples
 from studio.data.schema.infer_roles import RoleGuess
 from studio.estimate import all_methods
 from studio.estimate.machines import catalogue
-from studio.estimate.types import Estimate, range_around
+from studio.estimate.types import Estimate as RunEstimate
+from studio.estimate.types import range_around
+from studio.evaluate import baselines
+from studio.evaluate.baselines import Baseline, Baselines
+from studio.evaluate.paired import Estimate
 from studio.methods import compatibility
 from studio.methods.rlhf_stages import schedule as rlhf_schedule
 
@@ -343,7 +347,7 @@ def test_rlhf_that_does_not_fit_in_all_its_stages_takes_the_short_cut():
 
 
 def test_what_nobody_can_estimate_is_said_to_be_open():
-    unknown = {name: Estimate(name, missing=(all_methods.NO_SHAPE,)) for name in METHOD_NAMES}
+    unknown = {name: RunEstimate(name, missing=(all_methods.NO_SHAPE,)) for name in METHOD_NAMES}
     choice = choose(estimator=lambda plan: unknown, model="someone/new-model")
     assert choice.method == "lora"
     assert choice.reasons[2].text == TEXTS.open.text
@@ -489,3 +493,29 @@ def test_chinese_data_is_given_a_model_that_knows_chinese():
 
 def test_a_model_that_was_chosen_stays():
     assert choose(model="smollm2-360m").plan.model == "smollm2-360m"
+
+
+# What was measured without training
+
+
+@pytest.mark.parametrize(
+    ("right", "advised"), [({"base": 0.2, "few_shot": 0.97}, True), ({"base": 0.2, "few_shot": 0.8}, False)]
+)
+def test_where_a_prompt_was_measured_to_be_enough_the_advice_is_not_to_train(right, advised, tmp_path):
+    rows = [(f"What is {number} and 1?", str(number + 1)) for number in range(120)]
+    source = write_csv(tmp_path / "sums.csv", ("prompt", "response"), *rows)
+    guess = RoleGuess("chat", {"prompt": "prompt", "response": "response"}, is_confident=True)
+    choice = choose(source, guess=guess)
+    assert choice.plan
+    entries = tuple(
+        Baseline(name, Estimate(share, share - 0.1, share + 0.02), 9.0, 0.5) for name, share in right.items()
+    )
+    measured = Baselines("exact_match", "hits", "test", 60, 60, 0, 100, entries)
+    other_split = choice.plan.data.model_copy(update={"test_share": 0.5})
+    baselines.keep(choice.plan.model_copy(update={"data": other_split}), measured)
+    choice = choose(source, guess=guess)
+    assert (choice.plan is None) is advised
+    if advised:
+        assert "97% of 60 held-out rows right without any training" in choice.reasons[0].render()
+        assert "Put these examples into the prompt" in choice.advice.render()
+        assert "97%" in choice.reasons[0].render("zh")

@@ -47,7 +47,8 @@ def test_every_shared_sentence_is_named_by_a_card_and_every_name_has_its_sentenc
     shared_rejections = {rejection.shared for card in cards for rejection in card.rejections} - {""}
     assert shared_rejections | {"other"} == set(TEXTS.rejections)
     advice = {advice.name for advice in rules.ADVICE} - {""}
-    assert advice | {"short", "budget", "room", "refused", "undecided"} == set(TEXTS.advice)
+    measured = {f"enough_{name}" for name in ("base", "few_shot", "linear")}
+    assert advice | measured | {"short", "budget", "room", "refused", "undecided"} == set(TEXTS.advice)
 
 
 def test_a_loser_is_never_left_without_a_line_of_its_own_card():

@@ -1,10 +1,10 @@
 """What answers without training: the base model as it is, and with examples of the data in its prompt."""
 
-import math
 import random
 import statistics
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from studio.data import examples
@@ -33,9 +33,9 @@ BRING_ANSWERS = Message(
 )
 TOO_LONG = Message("No kept-aside question fits into the {tokens:,} tokens that the base model reads.")
 SHORTEN = Message("Shorten the questions, or choose a base model that reads longer texts.")
-# Once asking the base has taken so many seconds, no further rows are asked. With examples in the prompt the
-# same rows take about three times as long.
-ASKING_SECONDS = 10.0
+# Once asking has taken so many seconds, no further rows are asked; with examples in the prompt a row takes
+# about three times as long.
+ASKING_SECONDS = {"base": 10.0, "few_shot": 30.0}
 # Examples in each prompt that is tried, and the training rows that choose among these prompts.
 SHOT_COUNTS = (2, 2, 4)
 CHOOSING_ROWS = 6
@@ -61,11 +61,14 @@ def measure(plan: Plan, splits: Splits, folder: Path, report: Report) -> Baselin
     fitting = [row for row in questions if writer.fits(row, ())]
     if not fitting:
         raise NotPossible(TOO_LONG, SHORTEN, tokens=writer.context)
-    base, rows = writer.measure_base(fitting)
-    entries = [base]
-    shots, seconds = writer.choose_shots(splits.train, rows, plan.training.seed)
+    asked_base = writer.ask("base", fitting, ())
+    shots, seconds = writer.choose_shots(splits.train, fitting, plan.training.seed)
+    trials = [asked_base]
     if shots:
-        entries.append(writer.measure_with(shots, rows, seconds))
+        rows = fitting[: len(asked_base.outcomes)]
+        asked_well = writer.ask("few_shot", rows, shots)
+        trials.append(replace(asked_well, seconds=asked_well.seconds + seconds))
+    rows = fitting[: min(len(trial.outcomes) for trial in trials)]
     return Baselines(
         measure=writer.measure.name,
         kind=writer.measure.kind,
@@ -74,7 +77,7 @@ def measure(plan: Plan, splits: Splits, folder: Path, report: Report) -> Baselin
         n_held_out=len(all_rows),
         n_learned=0,
         n_train=len(splits.train),
-        entries=tuple(entries),
+        entries=tuple(writer.score(trial, rows) for trial in trials),
     )
 
 
@@ -89,6 +92,16 @@ def choose_questions(plan: Plan, splits: Splits) -> list[Example]:
     if not indices:
         raise NotPossible(NOT_JUDGED, BRING_ANSWERS)
     return [rows[index] for index in indices]
+
+
+@dataclass(frozen=True)
+class _Trial:
+    """What a base model made of the first rows in the time there is, and the seconds taken."""
+
+    name: str
+    shots: Messages
+    outcomes: Sequence[Outcome]
+    seconds: float
 
 
 class _Writer:
@@ -108,18 +121,23 @@ class _Writer:
         assert measure
         self.measure = measure
 
-    def measure_base(self, rows: Sequence[Example]) -> tuple[Baseline, list[Example]]:
-        """The base as it is, and the rows that it answered in the time there is."""
+    def ask(self, name: str, rows: Sequence[Example], shots: Messages) -> _Trial:
+        """The outcomes of the rows in their order, until the time is over; at least of the first batch."""
+        ask = self._write if self.measure.needs == "text" else self._score_wanted
         started_at = time.perf_counter()
-        outcomes = self._answer("base", rows, (), ASKING_SECONDS)
-        answered = list(rows[: len(outcomes)])
-        return self._entry("base", (), outcomes, answered, time.perf_counter() - started_at), answered
+        outcomes: list[Outcome] = []
+        for start in range(0, len(rows), BATCH_SIZE):
+            if outcomes and time.perf_counter() - started_at > ASKING_SECONDS[name]:
+                break
+            self.report(name, start, len(rows))
+            outcomes += ask(rows[start : start + BATCH_SIZE], shots)
+        return _Trial(name, shots, outcomes, time.perf_counter() - started_at)
 
-    def measure_with(self, shots: Messages, rows: Sequence[Example], seconds: float) -> Baseline:
-        """The base with examples in its prompt; `seconds` is what choosing them took."""
-        started_at = time.perf_counter()
-        outcomes = self._answer("few_shot", rows, shots, math.inf)
-        return self._entry("few_shot", shots, outcomes, rows, seconds + time.perf_counter() - started_at)
+    def score(self, trial: _Trial, rows: Sequence[Example]) -> Baseline:
+        """The score of a trial on the rows that all trials have answered."""
+        latency = seconds_of(lambda: self._write(rows[:1], trial.shots))
+        estimate = score(self.measure, trial.outcomes[: len(rows)], rows)
+        return Baseline(trial.name, estimate, trial.seconds, latency, tuple(trial.shots))
 
     def choose_shots(
         self, train: Sequence[Example], rows: Sequence[Example], seed: int
@@ -144,29 +162,6 @@ class _Writer:
         wanted = len(self.tokenizer(predictions.expected_text(question))["input_ids"])
         n_answer = max(wanted, self.max_new_tokens) + 1  # the token that ends an answer
         return len(self._prompt_ids(question, shots)) + n_answer <= self.context
-
-    def _answer(self, stage: str, rows: Sequence[Example], shots: Messages, seconds: float) -> list[Outcome]:
-        """The outcomes of the rows in their order, until the seconds have passed."""
-        ask = self._write if self.measure.needs == "text" else self._score_wanted
-        started_at = time.perf_counter()
-        outcomes: list[Outcome] = []
-        for start in range(0, len(rows), BATCH_SIZE):
-            if outcomes and time.perf_counter() - started_at > seconds:
-                break
-            self.report(stage, start, len(rows))
-            outcomes += ask(rows[start : start + BATCH_SIZE], shots)
-        return outcomes
-
-    def _entry(
-        self,
-        name: str,
-        shots: Messages,
-        outcomes: Sequence[Outcome],
-        rows: Sequence[Example],
-        seconds: float,
-    ) -> Baseline:
-        latency = seconds_of(lambda: self._write(rows[:1], shots))
-        return Baseline(name, score(self.measure, outcomes, rows), seconds, latency, tuple(shots))
 
     def _write(self, questions: Sequence[Example], shots: Messages) -> list[Outcome]:
         """The greedy answer to each question, all in one batch."""
