@@ -49,6 +49,9 @@ BEST = Message(
     "beat that."
 )
 COST = Message("{seconds:.1f} s in all, {latency:.2g} s for one text alone")
+COST_OF_ANSWERS = Message("{seconds:.1f} s in all, {latency:.2g} s for one answer of up to {tokens} tokens")
+# The length of the one answer whose time is taken: a few seconds on a CPU.
+TIMED_TOKENS = 48
 NO_COST = Message("takes no time")
 
 
@@ -60,7 +63,7 @@ class Baseline:
         name: "majority", "median", "linear", "base" or "few_shot".
         score: What it gets.
         seconds: What it took to set up and to answer all rows.
-        latency: Seconds for one text alone.
+        latency: Seconds for one text alone; for an answer of at most TIMED_TOKENS where it writes.
         shots: The messages of the examples in the prompt; empty for all others.
     """
 
@@ -79,7 +82,10 @@ class Baseline:
     @property
     def cost(self) -> Message:
         """What it takes."""
-        return COST.format(seconds=self.seconds, latency=self.latency) if self.seconds else NO_COST
+        if not self.seconds:
+            return NO_COST
+        template = COST_OF_ANSWERS if self.name in ("base", "few_shot") else COST
+        return template.format(seconds=self.seconds, latency=self.latency, tokens=TIMED_TOKENS)
 
 
 @dataclass(frozen=True)

@@ -31,7 +31,7 @@ def test_it_says_what_was_measured_with_intervals_cost_and_latency(measured_plan
     assert main(["baselines", measured_plan]) == 0
     title, base, few_shot, conclusion, rows = capsys.readouterr().out.splitlines()
     assert title == "share of answers that are exactly the wanted ones (exact match):"
-    words = "Base model as it is 25% (14–40%) 8.0 s in all, 0.25 s for one text alone"
+    words = "Base model as it is 25% (14–40%) 8.0 s in all, 0.25 s for one answer of up to 48 tokens"
     assert " ".join(base.split()) == words
     assert "Base model with 1 of your examples in the prompt (few-shot)  50% (35–65%)" in few_shot
     assert conclusion.startswith("There is room for training: the best without it")

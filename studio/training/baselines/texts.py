@@ -12,7 +12,7 @@ from studio.data.examples import Example
 from studio.data.split import Splits
 from studio.errors import NotPossible
 from studio.evaluate import answers, held_out, predictions
-from studio.evaluate.baselines import Baseline, Baselines
+from studio.evaluate.baselines import TIMED_TOKENS, Baseline, Baselines
 from studio.evaluate.predictions import Outcome
 from studio.i18n import Message
 from studio.models import load, shape
@@ -38,7 +38,7 @@ SHORTEN = Message("Shorten the questions, or choose a base model that reads long
 ASKING_SECONDS = {"base": 10.0, "few_shot": 30.0}
 # Examples in each prompt that is tried, and the training rows that choose among these prompts.
 SHOT_COUNTS = (2, 2, 4)
-CHOOSING_ROWS = 6
+CHOOSING_ROWS = 4
 
 
 def measure(plan: Plan, splits: Splits, folder: Path, report: Report) -> Baselines:
@@ -135,7 +135,10 @@ class _Writer:
 
     def score(self, trial: _Trial, rows: Sequence[Example]) -> Baseline:
         """The score of a trial on the rows that all trials have answered."""
-        latency = seconds_of(lambda: self._write(rows[:1], trial.shots))
+        prompt = self._prompt_ids(rows[0], trial.shots)
+        latency = seconds_of(
+            lambda: answers.generate_texts(self.model, self.tokenizer, [prompt], TIMED_TOKENS)
+        )
         estimate = score(self.measure, trial.outcomes[: len(rows)], rows)
         return Baseline(trial.name, estimate, trial.seconds, latency, tuple(trial.shots))
 
@@ -160,7 +163,7 @@ class _Writer:
     def fits(self, question: Example, shots: Messages) -> bool:
         """Whether the prompt with the wanted or a written answer is within what the model reads."""
         wanted = len(self.tokenizer(predictions.expected_text(question))["input_ids"])
-        n_answer = max(wanted, self.max_new_tokens) + 1  # the token that ends an answer
+        n_answer = max(wanted, self.max_new_tokens, TIMED_TOKENS) + 1  # the token that ends an answer
         return len(self._prompt_ids(question, shots)) + n_answer <= self.context
 
     def _write(self, questions: Sequence[Example], shots: Messages) -> list[Outcome]:

@@ -32,10 +32,8 @@ AS_TABLE = Message("The same as a table")
 HEADINGS = (
     Message("Without training"),
     Message("Score (95% interval)"),
-    Message("In all"),
-    Message("One text alone"),
+    Message("What it takes"),
 )
-SECONDS = Message("{seconds:.2g} s")
 CHART_TITLE = Message("Without any training")
 # The height of a chart: so many pixels for a bar, and around all of them.
 BAR_HEIGHT, FRAME_HEIGHT = 70, 110
@@ -131,8 +129,7 @@ def render(measured: Baselines, lang: str) -> str:
     """The table behind the chart."""
     rows = []
     for entry in measured.entries:
-        times = (SECONDS.render(lang, seconds=seconds) for seconds in (entry.seconds, entry.latency))
-        cells = (entry.title.render(lang), measured.format_score(entry), *times)
+        cells = (entry.title.render(lang), measured.format_score(entry), entry.cost.render(lang))
         rows.append([html.escape(cell) for cell in cells])
     headings = [heading.render(lang) for heading in HEADINGS]
     table = render_table(MEASURES[measured.measure].render(lang), headings, rows)
