@@ -5,7 +5,7 @@ import shutil
 from html.parser import HTMLParser
 
 import pytest
-from export.meeting.conftest import ESTIMATE
+from meeting_runs import ESTIMATE
 
 from studio import runs
 from studio.errors import NotPossible
