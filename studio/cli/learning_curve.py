@@ -29,32 +29,32 @@ def run(options: argparse.Namespace) -> int:
     from studio.cli import train
     from studio.training import learning_curve
 
-    whole = runs.find(options.run)
-    learning_curve.check_possible(whole)
-    _print_cost(whole)
+    full_run = runs.find(options.run)
+    learning_curve.check_possible(full_run)
+    _print_cost(full_run)
     if options.dry_run:
         return EXIT_OK
-    for part in learning_curve.create_missing(whole):
+    for part in learning_curve.create_missing(full_run):
         if train.run_in_foreground(part) != EXIT_OK or runs.status(part).state != "done":
             return EXIT_FAILED
-    return _print_projection(whole, options.json)
+    return _print_projection(full_run, options.json)
 
 
-def _print_cost(whole: Run) -> None:
+def _print_cost(full_run: Run) -> None:
     """Say on stderr what is trained and how long it takes."""
     from studio.training import learning_curve
 
-    shares, minutes = learning_curve.missing_shares(whole), learning_curve.estimate_minutes(whole)
+    shares, minutes = learning_curve.missing_shares(full_run), learning_curve.estimate_minutes(full_run)
     if not shares:
         return
     time = f"estimated {minutes[0]:.1f} to {minutes[1]:.1f} min" if minutes else "time unknown"
     print(f"to train: {', '.join(f'{share:.0%}' for share in shares)} of the rows; {time}", file=sys.stderr)
 
 
-def _print_projection(whole: Run, as_json: bool) -> int:
+def _print_projection(full_run: Run, as_json: bool) -> int:
     from studio.training import learning_curve
 
-    sizes, projection = learning_curve.read_sizes(whole), learning_curve.read_projection(whole)
+    sizes, projection = learning_curve.read_sizes(full_run), learning_curve.read_projection(full_run)
     if not sizes or not projection:
         return EXIT_FAILED
     if as_json:
