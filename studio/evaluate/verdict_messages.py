@@ -41,7 +41,9 @@ RESULTS = {
         "The wanted answer became likelier for {n_better} of {n} {rows} (loss {value:.2f}, 95% interval "
         "{low:.2f} to {high:.2f})"
     ),
-    ("loss", False): Message("The wanted answer became likelier for {n_better} of {n} {rows}"),
+    ("loss", False): Message(
+        "The wanted answer became likelier for {n_better} of {n} {rows} (loss {value:.2f})"
+    ),
     ("reward", True): Message(
         "The score of answers to {n} kept-aside questions changed by {value:+.2g} (95% interval {low:+.2g} "
         "to {high:+.2g})"

@@ -214,14 +214,11 @@ class MonitorCallback(TrainerCallback):  # type: ignore[misc] # transformers shi
         runs.rewind(self.run, self.stage, -1)
         self.initial_scores = self._measure_scores()
         self._count_progress(self.initial_scores)
-        self._keep(self.initial_scores)
-        self._add_check(self.initial_scores, epoch=0.0)
+        self._record(self.initial_scores, epoch=0.0, is_best=True)
 
     def _validate(self, state: Any, control: Any) -> None:
         scores = self._measure_scores()
-        if self._is_better(scores):
-            self._keep(scores)
-        self._add_check(scores, state.epoch or 0.0)
+        self._record(scores, state.epoch or 0.0, is_best=self._is_better(scores))
         if self.step in self._validation_steps:
             self._count_progress(scores)
             patience = self.training.early_stopping_patience
@@ -237,10 +234,17 @@ class MonitorCallback(TrainerCallback):  # type: ignore[misc] # transformers shi
         _require_finite(scores["loss"], self.step)
         return scores
 
-    def _add_check(self, scores: Scores, epoch: float) -> None:
-        """Write a point: the validation scores, and the step whose state is the best so far."""
+    def _record(self, scores: Scores, epoch: float, is_best: bool) -> None:
+        """Write a point: the scores, and the step of the best state; then save the state where it is the best.
+
+        What was measured is kept where the disk is too full for the state.
+        """
+        if is_best:
+            self.best_scores, self.best_step = scores, self.step
         scores_in_point = as_point(scores)
         runs.add_point(self.run, self.stage, self.step, epoch, **scores_in_point, best_step=self.best_step)
+        if is_best:
+            trainable.save(self.model, self.folder)
 
     def _is_better(self, scores: Scores) -> bool:
         """Whether a state beats the best so far: more right answers, or as good a share and a lower loss.
@@ -253,11 +257,6 @@ class MonitorCallback(TrainerCallback):  # type: ignore[misc] # transformers shi
         record = max(best_right, self._records.get("right", best_right))
         is_as_good = right >= record - margin
         return right > best_right + margin or (is_as_good and scores["loss"] < self.best_scores["loss"])
-
-    def _keep(self, scores: Scores) -> None:
-        """Save the state as it is, which these scores make the best so far."""
-        self.best_scores, self.best_step = scores, self.step
-        trainable.save(self.model, self.folder)
 
     def _count_progress(self, scores: Scores) -> None:
         """Count a check without progress: neither its loss nor its share of right answers is a record."""

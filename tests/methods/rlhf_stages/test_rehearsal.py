@@ -5,7 +5,7 @@ import random
 
 import pytest
 
-from studio.evaluate import answers as known_answers
+from studio.evaluate import known_answers
 from studio.methods.rlhf_stages import rehearsal, rule_rewards
 
 QUESTIONS = [f"What is {first} + {second}?" for first, second in itertools.product((3, 4, 5), (6, 7, 8, 9))]

@@ -14,6 +14,7 @@ from silent_monitor import SilentMonitor
 
 from studio import methods, runs
 from studio.errors import NotPossible
+from studio.evaluate.predictions import Measured
 from studio.methods.training import supervised
 from studio.models import device, load
 from studio.training import worker
@@ -127,7 +128,7 @@ def test_a_training_is_checked_on_a_sample_of_many_validation_examples(
         dataclasses.replace(
             job,
             validation=[dataclasses.replace(job.validation[0]) for _ in range(n_validation)],
-            measure=lambda model, rows: set(map(id, rows)),
+            measure_rows=lambda model, rows: Measured(set(map(id, rows)), []),
             create_monitor=create_monitor,
         )
     )
