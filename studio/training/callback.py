@@ -235,7 +235,7 @@ class MonitorCallback(TrainerCallback):  # type: ignore[misc] # transformers shi
         return scores
 
     def _record(self, scores: Scores, epoch: float, is_best: bool) -> None:
-        """Write a point: the scores, and the step of the best state; then save the state where it is the best.
+        """Write a point: the scores, and the step of the best state; then save the state if it is that one.
 
         What was measured is kept where the disk is too full for the state.
         """
