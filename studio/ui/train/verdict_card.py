@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from studio import runs
-from studio.evaluate import measures, predictions, verdict
+from studio.evaluate import changes, measures, predictions, verdict
 from studio.evaluate.predictions import Answered, Prediction
 from studio.evaluate.verdict import Verdict
 from studio.i18n import Message
@@ -110,13 +110,12 @@ def _is_right(row: Prediction) -> bool:
 
 
 def _answer_table(answered: Answered, lang: str) -> Table:
-    """Wanted, base and tuned side by side; what got worst stands first."""
-    asked = [row for row in answered.predictions if "text" in row.tuned and row.base]
-    asked.sort(key=lambda row: (_gain(row), row.row))
-    gains = [_gain(row) for row in asked]
-    caption = CHANGES.render(
-        lang, better=sum(gain > 0 for gain in gains), worse=sum(gain < 0 for gain in gains)
-    )
+    """Wanted, base and tuned side by side; what got worst stands first, what did not change last."""
+    better, worse = changes.find(answered)
+    changed_rows = {row.row for row in (*worse, *better)}
+    unchanged = [row for row in answered.predictions if row.row not in changed_rows]
+    asked = [row for row in (*worse, *better, *unchanged) if "text" in row.tuned and row.base]
+    caption = CHANGES.render(lang, better=len(better), worse=len(worse))
     rows = [[_shorten(text) for text in _side_by_side(row)] for row in asked[:MAX_ROWS]]
     return _table(caption, ANSWER_HEADS, rows, lang)
 
@@ -125,20 +124,6 @@ def _side_by_side(row: Prediction) -> tuple[str, str, str, str]:
     base = row.base or {}
     wanted = predictions.expected_text(row.example)
     return predictions.input_text(row.example), wanted, base["text"], row.tuned["text"]
-
-
-def _gain(row: Prediction) -> float:
-    """How much better the tuned model's answer is: right for wrong, else by its loss (nats a token)."""
-    base = row.base or {}
-    is_right = [_is_wanted(outcome["text"], row) for outcome in (row.tuned, base)]
-    if is_right[0] != is_right[1] or "loss" not in base:
-        return float(is_right[0]) - float(is_right[1])
-    return float(base["loss"] - row.tuned["loss"])
-
-
-def _is_wanted(text: str, row: Prediction) -> bool:
-    measure = measures.KNOWN_ANSWER if row.example.get("answer") else measures.EXACT_MATCH
-    return bool(measure.score({"text": text}, row.example))
 
 
 def _build_matrix(answered: Answered, result: Verdict, lang: str) -> dict[str, Any] | None:

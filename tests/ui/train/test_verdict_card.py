@@ -72,7 +72,7 @@ def test_answers_stand_side_by_side_with_the_worst_change_first(make_plan):
     finish(run, rows, {"base": base, "linear": {}, "tuned": tuned})
     (table,) = verdict_card.describe(run, runs.report(run), "en")["tables"]
     assert table["caption"] == "2 got better, 1 worse; the worst changes first"
-    assert [row[0] for row in table["rows"]] == ["q 1", "q 3", "q 2", "q 0"]
+    assert [row[0] for row in table["rows"]] == ["q 1", "q 0", "q 2", "q 3"]
     assert table["rows"][0] == ["q 1", rows[1]["response"], "base 1", "tuned 1"]
 
 
