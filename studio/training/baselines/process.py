@@ -6,10 +6,11 @@ import sys
 from studio import processes
 from studio.errors import explain
 from studio.evaluate.baselines import Baselines
-from studio.models import fetch
+from studio.models import device, fetch
 from studio.plan import Plan
 from studio.training import setup as run_setup
 from studio.training.baselines.rows import Report
+from studio.training.cpu_threads import ThreadTuner, benchmark_matmul
 from studio.training.memory import limit_memory
 
 
@@ -34,9 +35,29 @@ def measure(plan: Plan, report: Report) -> Baselines:
     base = fetch.fetch(plan.model, lambda done, total: report("fetch", done, total))
     run_setup.require_compatible(plan, base)
     report("load", 0, 1)
+    report = _choosing_threads(report)
     if plan.task == "classify":
         return classifier.measure(plan, splits, base.folder, report)
     return texts.measure(plan, splits, base.folder, report)
+
+
+def _choosing_threads(report: Report) -> Report:
+    """The same report, at which the fastest number of threads is measured: others may take a core."""
+    import torch  # noqa: PLC0415
+
+    if not device.uses_cpu():
+        return report
+    tuner = ThreadTuner(torch.get_num_threads(), torch.set_num_threads, benchmark_matmul)
+    chosen_for: list[str] = []
+
+    def choose_and_report(stage: str, done: float, total: float) -> None:
+        if stage not in chosen_for:
+            tuner.choose()
+            chosen_for.append(stage)
+        report(stage, done, total)
+
+    tuner.choose()
+    return choose_and_report
 
 
 def _send_progress(stage: str, done: float, total: float) -> None:
