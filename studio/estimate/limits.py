@@ -63,7 +63,7 @@ def largest_fitting(values: Sequence[int], fits: Callable[[int], bool]) -> int:
 
 
 def max_batch_size(context: EstimateContext, wait: bool = False) -> int:
-    """Return the most examples per micro batch with which the plan's method fits, all else unchanged.
+    """Return the most examples per step with which the plan's method fits, all else unchanged.
 
     Args:
         context: The plan and all it depends on.
@@ -101,8 +101,8 @@ def min_text_length(lengths: DatasetLengths) -> int:
 
 
 def with_batch_size(context: EstimateContext, value: int) -> EstimateContext:
-    """Return the context of a plan with so many examples per micro batch."""
-    return context.with_training(batch_size=value, gradient_accumulation_steps=1)
+    """Return the context of a plan with so many examples per step, in as many turns as their length asks."""
+    return context.with_training(batch_size=value, gradient_accumulation_steps=None)
 
 
 def with_max_length(context: EstimateContext, value: int) -> EstimateContext:

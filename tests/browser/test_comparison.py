@@ -41,13 +41,13 @@ def choose(page, field, text):
 
 
 def test_a_changed_setting_changes_the_figures_of_every_method(page):
+    memory = "parseFloat(document.querySelector('#methods tr[data-id=lora] .memory b').textContent)"
+    opened_with = likely_memory(page, "lora")
+    set_number(page, "#batch-size", 1)
+    page.wait_for_function(f"(before) => {memory} < before / 2", arg=opened_with)
     before = {name: likely_memory(page, name) for name in ("full", "lora", "prefix")}
-    set_number(page, "#batch-size", 32)
-    page.wait_for_function(
-        "(before) => parseFloat("
-        "document.querySelector('#methods tr[data-id=lora] .memory b').textContent) > before",
-        arg=before["lora"] * 2,  # more than what the page itself still settles when it opens
-    )
+    set_number(page, "#batch-size", 16)
+    page.wait_for_function(f"(before) => {memory} > 2 * before", arg=before["lora"])
     for name, value in before.items():
         assert likely_memory(page, name) > value
 
@@ -101,17 +101,17 @@ def test_what_does_not_fit_says_so_and_an_offer_changes_the_field(page):
     choose(page, "#model", "Qwen3 0.6B")
     choose(page, "#machine", "Hugging Face T4 small|T4")
     set_number(page, "#batch-size", 64)
-    row = page.locator("#methods tr[data-id=full]")
+    row = page.locator("#methods tr[data-id=qat]")
     expect(row.locator(".memory .state")).to_have_text("does not fit")
     expect(row.locator(".lacks")).to_contain_text("more than the")
     page.get_by_role("button", name="Only what fits").click()
-    assert "full" not in method_ids(page)
+    assert "qat" not in method_ids(page)
     page.get_by_role("button", name="Only what fits").click()
     offer = row.locator(".offer", has_text="examples per step").first
     batch_size = re.match(r"\d+", offer.inner_text()).group()
     offer.click()
     expect(page.locator("#batch-size input[type=number]")).to_have_value(batch_size)
-    expect(page.locator("#methods tr.chosen")).to_have_attribute("data-id", "full")
+    expect(page.locator("#methods tr.chosen")).to_have_attribute("data-id", "qat")
     expect(row.locator(".memory .state")).not_to_have_text("does not fit")
 
 
