@@ -8,6 +8,7 @@ from studio.methods.rlhf_stages.rehearsal import N_ANSWERS, Rehearsal
 from studio.training import rehearsal
 
 
+@pytest.mark.exhaustive
 def test_a_rule_that_no_answer_meets_cannot_teach(make_plan):
     plan = make_plan("rlhf", "chat", {"reward": "json", "max_completion_length": 12})
     *progress, result = rehearsal.rehearse(plan)
