@@ -17,6 +17,7 @@ from studio.cli import EXIT_FAILED, EXIT_OK, arguments
 from studio.errors import SEE_WORKER_LOG, BadPlan, NotPossible, StudioError, explain
 from studio.estimate import all_methods, history
 from studio.estimate.machines import catalogue
+from studio.evaluate import verdict
 from studio.i18n import Message
 from studio.methods import settings_check, spec
 from studio.runs import Run, Status
@@ -137,7 +138,9 @@ def _print_result(run: Run) -> None:
             print(message.render())
         if linear_baseline := report_messages.describe_linear_baseline(report):
             print(f"accuracy {report['after']['accuracy']:.0%}. {linear_baseline.render()}")
-        measure = "loss on its own openings" if own_openings else "validation loss"
+        measure = (
+            "loss on its own openings" if own_openings else f"{report.get('measured_on', 'validation')} loss"
+        )
         before, after = runs.start_scores(report), report["after"]
         state, seconds = runs.status(run).state, f"{report['seconds']:.0f} s"
         if "loss" in before:
@@ -149,6 +152,8 @@ def _print_result(run: Run) -> None:
             print(message.render())
         if kept_start := report_messages.describe_kept_start(report):
             print(kept_start.render())
+        if result := verdict.read(report):
+            print(f"{result.word.render()}: {result.headline.render()} (why: studio verdict {run.id[:8]})")
     if runs.is_resumable(run):
         print(f"It goes on from where it was with: studio train --resume {run.id[:8]}")
 

@@ -19,6 +19,7 @@ def test_training_prints_id_and_folder_and_ends_with_nought(plan_file, capsys):
     out = capsys.readouterr().out
     assert f"run {run.id}\nfolder {run.folder}\n" in out
     assert "done: validation loss 3." in out
+    assert "Cannot tell yet: The wanted answer became likelier for " in out
     assert run.plan.method.settings == {"rank": 4}
     assert run.plan.name == "By hand"
 
