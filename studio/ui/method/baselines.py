@@ -23,8 +23,8 @@ from studio.ui.language import request_language
 
 MEASURE, CANCEL = label("Is training needed at all?"), label("Cancel")
 HELP = label(
-    "Measures what needs no training on the rows that your run would be judged by. Classes take about a minute "
-    "with all-MiniLM; a model that writes takes longer, and can be cancelled."
+    "Measures what needs no training on the rows that your run would be judged by. Classes take about a "
+    "minute with all-MiniLM; a model that writes takes longer, and can be cancelled."
 )
 MEASURING = Message("{stage}: {share:.0%}")
 CANCELLED = Message("Cancelled; nothing was kept.")
