@@ -59,7 +59,7 @@ UNBALANCED_FROM, WEIGHT_POWER = 10, 0.5
 
 # Learning rates of classifiers on encoders under SMALL_ENCODER_PARAMETERS, whose head starts from the linear
 # fit (measured: docs/methods.md#learning-rates). Larger encoders take half, which was not measured.
-CLASSIFIER_LEARNING_RATES = {"full": 1e-4, "frozen": 1e-4, "lora": 5e-4, "adapter": 1e-3}
+CLASSIFIER_LEARNING_RATES = {"full": 1e-4, "frozen": 1e-4, "lora": 5e-4, "adapter": 1e-3, "prefix": 3e-4}
 SMALL_ENCODER_PARAMETERS = 50e6
 
 

@@ -4,6 +4,7 @@ from typing import Any
 
 from studio.errors import Problem
 from studio.i18n import label
+from studio.methods import defaults
 from studio.methods.cost_profile import CostProfile
 from studio.methods.spec import Method, ParameterCount, Setting, Settings, TrainingContext
 from studio.methods.training import peft_adapter
@@ -41,7 +42,7 @@ SETTINGS = (
 
 
 def learning_rate(shape: ModelShape, settings: Settings, task: Task) -> float:
-    """3e-3 through the projection, a third of that for models of 400 M parameters and more; without it 3e-2.
+    """3e-3 through the projection, less for classes on encoders and for 400 M parameters; without it 3e-2.
 
     Far above the 1e-4 usual elsewhere, with which prefixes learn nothing, yet not the 1e-2 that suits toy
     widths: at 1e-2 the projection of MiniLM (384 wide) and of SmolLM2 135M (576 wide) saturates, and the loss
@@ -49,6 +50,8 @@ def learning_rate(shape: ModelShape, settings: Settings, task: Task) -> float:
     """
     if not settings["projection"]:
         return 3e-2
+    if task == "classify" and shape.encoder:
+        return defaults.classifier_learning_rate("prefix", shape)
     return 3e-3 if shape.total() < 400e6 else 1e-3
 
 
