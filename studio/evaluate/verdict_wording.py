@@ -17,7 +17,7 @@ WANTED_DIFFERENCE = 0.10
 WORTHWHILE_DIFFERENCE = 0.05
 NOUNS = {"answer_accuracy": "questions", "exact_match": "answers", "loss": "answers", "pairs": "pairs"}
 # The base of a classifier has a head that has yet to learn: the baselines say more.
-TOLD_IN_HEADLINE = ("majority", "median", "linear", "run")
+NAMED_IN_HEADLINE = ("majority", "median", "linear", "run")
 
 
 def row_name(evidence: Evidence) -> Message:
@@ -27,18 +27,19 @@ def row_name(evidence: Evidence) -> Message:
 
 def headline(evidence: Evidence) -> Message:
     """The result in one sentence, with its interval and what it is compared with."""
-    others = [_tell_other(comparison, evidence) for comparison in _told(evidence)]
+    others = [_tell_other(comparison, evidence) for comparison in _headline_comparisons(evidence)]
     result = _tell_result(evidence)
     if not others:
         return messages.HEADLINE_ALONE.format(result=result)
     return messages.HEADLINE.format(result=result, others=messages.join_clauses(others))
 
 
-def _told(evidence: Evidence) -> list[Comparison]:
-    told = [comparison for comparison in evidence.comparisons if comparison.name in TOLD_IN_HEADLINE]
-    if evidence.kind != "reward":
-        told = told or [comparison for comparison in evidence.comparisons if comparison.name != "start"]
-    return told
+def _headline_comparisons(evidence: Evidence) -> list[Comparison]:
+    """The comparisons that the headline names; of practice by a rule those with a baseline alone."""
+    with_baselines = [item for item in evidence.comparisons if item.name in NAMED_IN_HEADLINE]
+    if with_baselines or evidence.kind == "reward":
+        return with_baselines
+    return [item for item in evidence.comparisons if item.name != "start"]
 
 
 def _tell_result(evidence: Evidence) -> Message:

@@ -24,3 +24,8 @@ def is_prose(text: str) -> bool:
     if n_words > MAX_NAME_WORDS or n_wide >= MIN_WIDE_CHARS:
         return True
     return (n_words > 1 or n_wide > 1) and bool(SENTENCE_END.search(text))
+
+
+def shorten(text: str, max_characters: int) -> str:
+    """The beginning of a text that is longer than so many characters, with an ellipsis; else all of it."""
+    return text if len(text) <= max_characters else text[:max_characters] + "…"

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from studio import presets
+from studio.data.text.text_length import shorten
 from studio.evaluate import changes, predictions
 from studio.evaluate import verdict_messages as verdicts
 from studio.evaluate.paired import Estimate
@@ -203,14 +204,14 @@ def describe_examples(answered: Answered | None, report: Report) -> Examples:
 def _sample(sample: Mapping[str, Any]) -> Example:
     """An answer before and after practice."""
     texts = (str(sample.get(key, "")) for key in ("question", "before", "after"))
-    question, before, after = map(_shorten, texts)
+    question, before, after = (shorten(text, MAX_CHARACTERS) for text in texts)
     return Example(question, "", before, after)
 
 
 def _example(row: Prediction) -> Example:
     return Example(
-        _shorten(predictions.input_text(row.example)),
-        _shorten(predictions.expected_text(row.example)),
+        shorten(predictions.input_text(row.example), MAX_CHARACTERS),
+        shorten(predictions.expected_text(row.example), MAX_CHARACTERS),
         _describe_outcome(row.base or {}),
         _describe_outcome(row.tuned),
     )
@@ -219,17 +220,13 @@ def _example(row: Prediction) -> Example:
 def _describe_outcome(outcome: Outcome) -> Message | str:
     """What a model answered, as people read it."""
     if "text" in outcome:
-        return _shorten(outcome["text"]) or messages.EMPTY_ANSWER
+        return shorten(outcome["text"], MAX_CHARACTERS) or messages.EMPTY_ANSWER
     if "label" in outcome:
         return messages.LABEL.format(label=outcome["label"], probability=outcome["probability"])
     if "labels" in outcome:
         return messages.LABELS.format(labels=outcome["labels"]) if outcome["labels"] else "–"
     name = next(name for name in ("value", "margin", "loss") if name in outcome)
     return messages.OUTCOMES[name].format(value=outcome[name])
-
-
-def _shorten(text: str) -> str:
-    return text if len(text) <= MAX_CHARACTERS else text[:MAX_CHARACTERS] + "…"
 
 
 def describe_retention(plan: Plan, report: Report) -> Section:

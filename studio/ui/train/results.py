@@ -4,6 +4,7 @@ import json
 from typing import Any
 
 from studio import runs
+from studio.data.text.text_length import shorten
 from studio.estimate import history
 from studio.i18n import Message, join_sentences
 from studio.methods import spec
@@ -209,7 +210,9 @@ def _label_table(report: dict[str, Any], lang: str) -> dict[str, Any] | None:
     return {
         "caption": LABEL_TABLE["caption"].render(lang),
         "heads": [LABEL_TABLE[key].render(lang) for key in ("label", "before", "after")],
-        "rows": [[_shorten(name), f"{before:.0%}", f"{after:.0%}"] for name, before, after in rows],
+        "rows": [
+            [shorten(name, MAX_SAMPLE_CHARS), f"{before:.0%}", f"{after:.0%}"] for name, before, after in rows
+        ],
     }
 
 
@@ -296,17 +299,13 @@ def _parse_sample(line: bytes) -> dict[str, Any]:
 def _format_sample(sample: Any, keys: tuple[str, ...]) -> list[str]:
     """The cells of a sample as text: a score with two digits, a text shortened."""
     fields = sample if isinstance(sample, dict) else {}
-    return [_shorten(_format_value(fields.get(key, ""))) for key in keys]
+    return [shorten(_format_value(fields.get(key, "")), MAX_SAMPLE_CHARS) for key in keys]
 
 
 def _format_value(value: Any) -> str:
     if isinstance(value, str):
         return value
     return f"{value:.2f}" if isinstance(value, int | float) else json.dumps(value)
-
-
-def _shorten(text: str) -> str:
-    return text if len(text) <= MAX_SAMPLE_CHARS else text[:MAX_SAMPLE_CHARS] + "…"
 
 
 def _format_cell(key: str, value: float | None) -> str:

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from studio import runs
+from studio.data.text.text_length import shorten
 from studio.evaluate import changes, measures, predictions, verdict
 from studio.evaluate.predictions import Answered, Prediction
 from studio.evaluate.verdict import Verdict
@@ -95,7 +96,7 @@ def _mistake_table(answered: Answered, lang: str) -> Table:
     mistakes.sort(key=lambda row: (-row.tuned["probability"], row.row))
     rows = [
         [
-            _shorten(row.example["text"]),
+            shorten(row.example["text"], MAX_CHARACTERS),
             row.example["label"],
             row.tuned["label"],
             f"{row.tuned['probability']:.0%}",
@@ -116,7 +117,7 @@ def _answer_table(answered: Answered, lang: str) -> Table:
     unchanged = [row for row in answered.predictions if row.row not in changed_rows]
     asked = [row for row in (*worse, *better, *unchanged) if "text" in row.tuned and row.base]
     caption = CHANGES.render(lang, better=len(better), worse=len(worse))
-    rows = [[_shorten(text) for text in _side_by_side(row)] for row in asked[:MAX_ROWS]]
+    rows = [[shorten(text, MAX_CHARACTERS) for text in _side_by_side(row)] for row in asked[:MAX_ROWS]]
     return _table(caption, ANSWER_HEADS, rows, lang)
 
 
@@ -147,7 +148,3 @@ def _build_matrix(answered: Answered, result: Verdict, lang: str) -> dict[str, A
 
 def _table(caption: str, heads: Sequence[Message], rows: list[list[str]], lang: str) -> Table:
     return {"caption": caption, "heads": [head.render(lang) for head in heads], "rows": rows}
-
-
-def _shorten(text: str) -> str:
-    return text if len(text) <= MAX_CHARACTERS else text[:MAX_CHARACTERS] + "…"
