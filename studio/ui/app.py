@@ -48,7 +48,15 @@ from studio.ui.vote_page import VoteMiddleware
 TITLE = "Training studio"
 # Gradio needs a fixed secret to read what a browser has saved after a restart; that is ids, nothing secret.
 STORAGE_SECRET = "studio"  # noqa: S105 - no secret
-STYLE_SHEETS = ("studio.css", "help.css", "vote.css")
+STYLE_SHEETS = (
+    "studio.css",
+    "data.css",
+    "method.css",
+    "train.css",
+    "playground.css",
+    "help.css",
+    "vote.css",
+)
 LOCAL_HOSTS = ("127.0.0.1", "localhost", "::1")
 WELCOME = label(
     "# Training studio\nTeach a language model from your examples, watch it learn, and compare it with the"

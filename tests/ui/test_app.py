@@ -40,5 +40,5 @@ def test_every_label_of_the_page_exists_in_english_and_chinese():
 
 
 def test_the_shipped_files_are_where_the_page_looks():
-    assert (presets.ASSETS / "studio.css").is_file()
+    assert all((presets.ASSETS / name).is_file() for name in app.STYLE_SHEETS)
     assert (presets.ASSETS / "run.js").is_file()
