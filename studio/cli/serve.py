@@ -19,6 +19,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default=int(os.environ.get("GRADIO_SERVER_PORT") or DEFAULT_PORT),
         help=f"port of the page (default {DEFAULT_PORT})",
     )
+    parser.add_argument(
+        "--allow-host",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="one more name that the page is reached by, such as studio.example.org (may be repeated)",
+    )
+    parser.add_argument(
+        "--proxy",
+        action="append",
+        default=[],
+        metavar="ADDRESS",
+        help="address of a proxy in front of the page, whose X-Forwarded headers count (may be repeated)",
+    )
 
 
 def run(options: argparse.Namespace) -> int:
@@ -30,4 +44,4 @@ def run(options: argparse.Namespace) -> int:
 
     store.remove_stale_drafts()
     tracing_client.remove_legacy_texts()
-    return app.serve(options.host, options.port)
+    return app.serve(options.host, options.port, tuple(options.allow_host), tuple(options.proxy))

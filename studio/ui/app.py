@@ -38,7 +38,7 @@ from studio.ui.playground import tab as playground_tab
 from studio.ui.playground.tab import PlaygroundTab
 from studio.ui.progress_strip import ProgressStrip
 from studio.ui.report_page import ReportMiddleware
-from studio.ui.security import MAX_UPLOAD_BYTES, SecurityMiddleware
+from studio.ui.security import LOCAL_HOSTS, MAX_UPLOAD_BYTES, Access, SecurityMiddleware, build_access
 from studio.ui.share import tab as share_tab
 from studio.ui.share.tab import ShareTab
 from studio.ui.train import tab as train_tab
@@ -57,7 +57,6 @@ STYLE_SHEETS = (
     "help.css",
     "vote.css",
 )
-LOCAL_HOSTS = ("127.0.0.1", "localhost", "::1")
 WELCOME = label(
     "# Training studio\nTeach a language model from your examples, watch it learn, and compare it with the"
     " original. Everything stays on this machine."
@@ -309,20 +308,20 @@ def build_theme() -> gr.themes.Base:
     )
 
 
-def launch(host: str, port: int, block: bool = True) -> tuple[gr.Blocks, str]:
+def launch(host: str, port: int, block: bool = True, allowed: Access | None = None) -> tuple[gr.Blocks, str]:
     """Build the page and open it.
 
     Args:
         host: The address to listen on; any but this machine's own opens the page to others.
         port: The port to listen on.
         block: Whether to return only when the page is closed.
+        allowed: Who is answered; by default whoever reaches the address by one of its own names.
 
     Returns:
         The page and its address.
     """
     os.environ[access.OPEN_TO_OTHERS_ENV] = "0" if host in LOCAL_HOSTS else "1"
     page = build_page()
-    allowed_hosts = LOCAL_HOSTS if host in LOCAL_HOSTS else ()
     _, address, _ = page.launch(
         server_name=host,
         server_port=port,
@@ -341,7 +340,7 @@ def launch(host: str, port: int, block: bool = True) -> tuple[gr.Blocks, str]:
         allowed_paths=[str(export.downloads_folder())],
         app_kwargs={
             "middleware": [
-                Middleware(SecurityMiddleware, hosts=allowed_hosts),
+                Middleware(SecurityMiddleware, access=allowed or build_access(host)),
                 Middleware(VoteMiddleware),
                 Middleware(ReportMiddleware),
                 Middleware(LanguageMiddleware),
@@ -353,8 +352,14 @@ def launch(host: str, port: int, block: bool = True) -> tuple[gr.Blocks, str]:
     return page, address
 
 
-def serve(host: str, port: int) -> int:
+def serve(host: str, port: int, names: tuple[str, ...] = (), proxies: tuple[str, ...] = ()) -> int:
     """Open the page and stay until it is interrupted.
+
+    Args:
+        host: The address to listen on.
+        port: The port to listen on.
+        names: More names that the page is reached by.
+        proxies: The addresses of proxies in front of it.
 
     Returns:
         The exit code.
@@ -378,6 +383,9 @@ def serve(host: str, port: int) -> int:
     sys.stdout.write(
         f"Training studio: http://{host}:{port}  (files in {home()}; Ctrl-C closes the page, runs go on)\n"
     )
+    allowed = build_access(host, names, proxies)
+    if host not in LOCAL_HOSTS:
+        sys.stdout.write(f"Answers to: {', '.join(allowed.hosts)} and this machine's addresses.\n")
     sys.stdout.flush()
-    launch(host, port)
+    launch(host, port, allowed=allowed)
     return 0

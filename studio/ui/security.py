@@ -1,6 +1,10 @@
-"""Protection on the network: other sites, large bodies and the file proxy are refused, headers are set."""
+"""Protection on the network: other sites, foreign names, large bodies and closed paths are refused."""
 
+import os
+import socket
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from dataclasses import dataclass
+from ipaddress import ip_address
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -20,7 +24,20 @@ BLOCKED_PATHS = (
     "/gradio_api/proxy=",
     "/monitoring",
     "/gradio_api/runs",
+    "/gradio_api/dev/",
+    "/gradio_api/openapi",
+    "/gradio_api/token",
+    "/openapi.json",
+    "/token",
 )
+LOCAL_HOSTS = ("127.0.0.1", "localhost", "::1")
+# Names the page answers to beyond this machine's own, with commas; a Space says its name in SPACE_HOST.
+HOSTS_ENV, SPACE_HOST_ENV = "STUDIO_HOSTS", "SPACE_HOST"
+# RFC 2046 allows 70 characters for the boundary in it.
+MAX_CONTENT_TYPE_CHARS = 200
+MAX_SHOWN_CHARS = 80
+# What a proxy adds, and Gradio believes of anyone.
+FORWARDED_HEADERS = (b"x-forwarded-", b"forwarded", b"x-gradio-server")
 CONTENT_SECURITY_POLICY = (
     "default-src 'self'; script-src 'self' 'unsafe-inline' 'unsafe-eval'; style-src 'self' 'unsafe-inline'; "
     "img-src 'self' data: blob:; font-src 'self' data:; connect-src 'self'; worker-src 'self' blob:; "
@@ -39,6 +56,48 @@ class RequestTooLarge(Exception):
     """A request body grew beyond its limit."""
 
 
+@dataclass(frozen=True)
+class Access:
+    """Who the page answers, and whom it believes.
+
+    Attributes:
+        hosts: The names it answers to, in lower case.
+        any_address: Whether it also answers to addresses in digits, which no site can point elsewhere.
+        proxies: Addresses of the proxies whose forwarded headers count; "*" is any, as on a Space, which
+            nothing but its proxy reaches.
+    """
+
+    hosts: tuple[str, ...] = LOCAL_HOSTS
+    any_address: bool = False
+    proxies: tuple[str, ...] = ()
+
+    def answers_to(self, host: str) -> bool:
+        """Whether a host name, in lower case and without a port, is one of the page's."""
+        return host in self.hosts or (self.any_address and _is_address(host))
+
+    def believes(self, client: str) -> bool:
+        """Whether the forwarded headers of a request from this address count."""
+        return "*" in self.proxies or client in self.proxies
+
+
+def build_access(address: str, names: tuple[str, ...] = (), proxies: tuple[str, ...] = ()) -> Access:
+    """Who is answered by a page that listens on an address.
+
+    Args:
+        address: The address; one of this machine's own answers to LOCAL_HOSTS.
+        names: More names that the page is reached by.
+        proxies: The addresses of proxies in front of it.
+    """
+    space_host = os.environ.get(SPACE_HOST_ENV, "")
+    named = [*names, *os.environ.get(HOSTS_ENV, "").split(","), space_host]
+    hosts = {*LOCAL_HOSTS, *(name.strip().lower() for name in named if name.strip())}
+    trusted = ("*",) if space_host else proxies
+    if address in LOCAL_HOSTS:
+        return Access(tuple(sorted(hosts)), any_address=False, proxies=trusted)
+    machine = socket.gethostname().lower()
+    return Access(tuple(sorted(hosts | {machine, f"{machine}.local"})), any_address=True, proxies=trusted)
+
+
 class SecurityMiddleware:
     """An ASGI middleware that refuses unsafe requests and sets safe headers.
 
@@ -46,11 +105,11 @@ class SecurityMiddleware:
 
     Args:
         app: The application behind it.
-        hosts: The names the page answers to; any where empty.
+        access: Who is answered, and whose forwarded headers count.
     """
 
-    def __init__(self, app: ASGIApp, hosts: tuple[str, ...] = ()) -> None:
-        self.app, self.hosts = app, hosts
+    def __init__(self, app: ASGIApp, access: Access) -> None:
+        self.app, self.access = app, access
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Refuse the request, or pass it on with a counted body and safe headers."""
@@ -61,6 +120,8 @@ class SecurityMiddleware:
         if rejection:
             await _reply(send, *rejection)
             return
+        if not self.access.believes(_client_address(scope)):
+            scope = {**scope, "headers": _without_forwarded(scope["headers"])}
         limit = _body_limit(scope)
         received_bytes, response_started = 0, False
 
@@ -88,28 +149,68 @@ class SecurityMiddleware:
     def check_request(self, scope: Scope) -> tuple[int, str] | None:
         """The status and the sentence with which a request is refused; None where it may pass."""
         headers = {name.decode("latin1"): value.decode("latin1") for name, value in scope["headers"]}
-        host = urlsplit("//" + headers.get("host", "")).hostname or ""
-        if self.hosts and host not in self.hosts:
-            return 400, "The studio does not answer to this host name."
+        netloc = self._own_netloc(headers, _client_address(scope))
+        host = _hostname(netloc)
+        if not self.access.answers_to(host):
+            sentence = (
+                "The studio does not answer to the name “{host}”. To allow it: studio --allow-host {host}"
+            )
+            return 400, sentence.format(host=host[:MAX_SHOWN_CHARS])
         if scope["path"].startswith(BLOCKED_PATHS):
             return 403, "This address is closed."
-        if scope["method"] in ("GET", "HEAD", "OPTIONS"):
-            return None
-        if _is_cross_site(headers, host):
+        if _is_cross_site(scope["method"], headers, netloc):
             return 403, "Requests from other sites are refused."
-        if int(headers.get("content-length", "0") or 0) > _body_limit(scope):
+        if len(headers.get("content-type", "")) > MAX_CONTENT_TYPE_CHARS:
+            return 400, "The content type is too long."
+        content_length = headers.get("content-length", "")
+        if content_length.isdecimal() and int(content_length) > _body_limit(scope):
             return 413, "The request is too large."
         return None
 
+    def _own_netloc(self, headers: Mapping[str, str], client: str) -> str:
+        """The name and port by which the page was called: behind a proxy it is in X-Forwarded-Host."""
+        forwarded_host = headers.get("x-forwarded-host", "").split(",")[0].strip()
+        if forwarded_host and self.access.believes(client):
+            return forwarded_host.lower()
+        return headers.get("host", "").lower()
 
-def _is_cross_site(headers: Mapping[str, str], host: str) -> bool:
-    """Whether a request comes from another site, by its Origin, else by Sec-Fetch-Site."""
-    origin = headers.get("origin", "")
-    if not origin:
-        return headers.get("sec-fetch-site", "same-origin") not in ("same-origin", "none")
-    # Behind a proxy, as on a Space, the page's own name is in X-Forwarded-Host.
-    forwarded_host = urlsplit("//" + headers.get("x-forwarded-host", "")).hostname
-    return (urlsplit(origin).hostname or "") != (forwarded_host or host)
+
+def _hostname(netloc: str) -> str:
+    """The name in `name:port`; empty where it cannot be read, or names a user too."""
+    if "@" in netloc:
+        return ""
+    try:
+        return urlsplit(f"//{netloc}").hostname or ""
+    except ValueError:
+        return ""
+
+
+def _is_address(host: str) -> bool:
+    try:
+        ip_address(host)
+    except ValueError:
+        return False
+    return True
+
+
+def _client_address(scope: Scope) -> str:
+    return str((scope.get("client") or ("",))[0])
+
+
+def _without_forwarded(headers: Headers) -> Headers:
+    return [(name, value) for name, value in headers if not name.lower().startswith(FORWARDED_HEADERS)]
+
+
+def _is_cross_site(method: str, headers: Mapping[str, str], netloc: str) -> bool:
+    """Whether a request comes from another site, by its Origin, else by Sec-Fetch-Site.
+
+    A browser sends no Origin when it follows a link, and that is no way to act or to read for another site.
+    """
+    origin = headers.get("origin", "").lower()
+    if origin:
+        return origin not in (f"http://{netloc}", f"https://{netloc}")
+    is_reading = method in ("GET", "HEAD", "OPTIONS")
+    return not is_reading and headers.get("sec-fetch-site", "same-origin") not in ("same-origin", "none")
 
 
 def _body_limit(scope: Scope) -> int:

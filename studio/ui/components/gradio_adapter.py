@@ -7,6 +7,7 @@ import re
 from typing import Any
 
 import gradio as gr
+import gradio.routes
 
 PATCHED_FLAG = "_studio_patched"
 
@@ -27,7 +28,7 @@ def current_page() -> gr.Blocks:
 
 
 def patch_components() -> None:
-    """Change gr.Slider, gr.Number and gr.HTML for the studio's page; calling it again changes nothing.
+    """Change gr.Slider, gr.Number, gr.HTML and CORS for the studio's page; calling it again changes nothing.
 
     The classes are patched, not instances, since Gradio creates components anew from their class for every
     visitor.
@@ -35,6 +36,24 @@ def patch_components() -> None:
     for component_class in (gr.Slider, gr.Number):
         _patch_once(component_class, _pass_invalid_numbers)
     _patch_once(gr.HTML, _escape_template_values)
+    gradio.routes.CustomCORSMiddleware = SameOriginOnly
+
+
+class SameOriginOnly:
+    """In place of Gradio's CORS middleware, which lets other ports of this machine in: it allows no site.
+
+    It stands outside the studio's own middleware, so that a preflight would be answered before that is asked.
+
+    Args:
+        app: The application behind it.
+    """
+
+    def __init__(self, app: Any, **_: Any) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        """Pass the request on."""
+        await self.app(scope, receive, send)
 
 
 def _patch_once(component_class: Any, patch: Any) -> None:
