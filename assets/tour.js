@@ -1,49 +1,144 @@
-// The first visit: one step for each tab, in a small box that holds nothing up. It comes by itself once, and again when it is asked for.
-const KEPT = 'studio-tour';
-const make = (name, className, text) => { const made = document.createElement(name); if (className) made.className = className; if (text != null) made.textContent = text; return made; };
-const fill = (text, values) => Object.entries(values).reduce((said, [name, value]) => said.replace(`{${name}}`, () => value), text || '');
-const told = () => props.value || {};
-const word = (name, values = {}) => fill((told().words || {})[name], values);
-const seen = () => { try { return Boolean(localStorage.getItem(KEPT)); } catch (error) { return Boolean(window.studioTour); } };
-const keep = () => { window.studioTour = true; try { localStorage.setItem(KEPT, 'seen'); } catch (error) { /* not permitted here: until the page is opened again */ } };
-// On a phone the last tabs lie in a menu, and the chosen one changes places with them: their order is that of the row Gradio measures by.
-const bar = (what) => [...(document.querySelector('#tabs .tab-wrapper')?.querySelectorAll(what) || [])];
-const names = () => bar('.visually-hidden button').map((tab) => tab.textContent);
-const chosen = () => names().indexOf(bar('[role=tab][aria-selected=true]')[0]?.textContent);
-const go = (place) => { if (place !== chosen()) bar('[role=tab], .overflow-dropdown button').find((tab) => tab.textContent === names()[place])?.click(); };
+// The tour: one step for each tab, in a small box that holds nothing up. It comes by itself on the first visit,
+// and again when it is asked for. Texts go in as text only, never as HTML.
+const SEEN_KEY = 'studio-tour';
 
-const box = make('section', 'tour'), place = make('p', 'tour-place'), title = make('h2'), text = make('p'), said = make('div'), foot = make('footer');
-const button = (className, act) => { const made = make('button', className); made.type = 'button'; made.addEventListener('click', act); foot.append(made); return made; };
-const skip = button('help-quiet tour-skip', () => end()), back = button('help-quiet', () => turn(-1)), next = button('help-main', () => turn(1));
-said.setAttribute('aria-live', 'polite'); title.id = 'tour-title'; box.setAttribute('role', 'dialog'); box.setAttribute('aria-labelledby', title.id); box.hidden = true;
-said.append(place, title, text); box.append(said, foot); element.appendChild(box);
+function createElement(name, className, ...children) {
+  const created = document.createElement(name);
+  created.className = className;
+  created.append(...children);
+  return created;
+}
 
-let step = 0, from = null, began = 0;
-const show = () => {
-  const { steps } = told(), last = step === steps.length - 1, held = document.activeElement;
-  place.textContent = `${word('name')} · ${word('place', { step: step + 1, count: steps.length })}`;
-  title.textContent = steps[step].title; text.textContent = steps[step].text;
-  skip.textContent = word('skip'); back.textContent = word('back'); next.textContent = word(last ? 'done' : 'next');
-  skip.hidden = last; back.hidden = !step;
-  if (held && held.hidden) next.focus();
-};
-const turn = (by) => {
-  if (step + by >= told().steps.length) { end(); return; }
-  step = Math.max(0, step + by); go(step); show();
-};
-const start = (asked) => {
-  if (!(told().steps || []).length) return;
-  from = asked ? document.activeElement : null; began = Math.max(0, chosen());
-  step = 0; show();
+function getWord(name, values = {}) {
+  const text = props.value?.words?.[name] || '';
+  return text.replace(/\{(\w+)\}/g, (place, key) => values[key] ?? place);
+}
+
+// ---- Whether it was seen; where a browser forbids storage, until the page is opened again.
+
+function wasSeen() {
+  try {
+    return Boolean(localStorage.getItem(SEEN_KEY));
+  } catch {
+    return Boolean(window.studioTourSeen);
+  }
+}
+
+function rememberSeen() {
+  window.studioTourSeen = true;
+  try {
+    localStorage.setItem(SEEN_KEY, 'seen');
+  } catch {
+    // Not permitted here.
+  }
+}
+
+// ---- The tabs
+
+const tabButtons = () => [...document.querySelectorAll('#tabs > .tab-wrapper [role=tab]')];
+const openTabIndex = () => tabButtons().findIndex((tab) => tab.getAttribute('aria-selected') === 'true');
+
+function openTab(index) {
+  if (index !== openTabIndex()) tabButtons()[index]?.click();
+}
+
+// ---- The box
+
+function createButton(className, act) {
+  const button = createElement('button', className);
+  button.type = 'button';
+  button.addEventListener('click', act);
+  return button;
+}
+
+const place = createElement('p', 'tour-place');
+const title = createElement('h2', '');
+const text = createElement('p', '');
+const sentences = createElement('div', '', place, title, text);
+const skipButton = createButton('help-quiet tour-skip', () => end());
+const backButton = createButton('help-quiet', () => turn(-1));
+const nextButton = createButton('help-main', () => turn(1));
+const footer = createElement('footer', '', skipButton, backButton, nextButton);
+const box = createElement('section', 'tour', sentences, footer);
+title.id = 'tour-title';
+sentences.setAttribute('aria-live', 'polite');
+box.setAttribute('role', 'dialog');
+box.setAttribute('aria-labelledby', title.id);
+box.hidden = true;
+element.appendChild(box);
+
+let step = 0;
+let startTab = 0;
+let wasAskedFor = false;
+
+function show() {
+  const { steps } = props.value;
+  const isLast = step === steps.length - 1;
+  const focused = document.activeElement;
+  place.textContent = getWord('place', { step: step + 1, count: steps.length });
+  title.textContent = steps[step].title;
+  text.textContent = steps[step].text;
+  skipButton.textContent = getWord('skip');
+  backButton.textContent = getWord('back');
+  nextButton.textContent = getWord(isLast ? 'done' : 'next');
+  skipButton.hidden = isLast;
+  backButton.hidden = step === 0;
+  if (focused.hidden) nextButton.focus();
+}
+
+function turn(by) {
+  step = Math.max(0, step + by);
+  if (step >= props.value.steps.length) {
+    end();
+    return;
+  }
+  openTab(step);
+  show();
+}
+
+function start(isAskedFor) {
+  if (!props.value?.steps?.length) return;
+  wasAskedFor = isAskedFor;
+  startTab = Math.max(0, openTabIndex());
+  step = 0;
+  show();
   box.hidden = false;
-  if (asked) { go(0); next.focus(); }
-};
-const end = () => {
-  const inside = box.contains(document.activeElement);
-  keep(); box.hidden = true; go(began);
-  if (inside) (from && from.isConnected ? from : document.querySelector('#show-around'))?.focus({ preventScroll: true });
-};
+  if (!isAskedFor) return;
+  openTab(0);
+  nextButton.focus();
+}
+
+function end() {
+  const hadFocus = box.contains(document.activeElement);
+  close();
+  openTab(startTab);
+  if (hadFocus) document.querySelector('#show-around').focus({ preventScroll: true });
+}
+
+function close() {
+  rememberSeen();
+  box.hidden = true;
+}
+
+// Whoever has begun to work needs no tour that came by itself.
+function closeWhenWorkBegins(event) {
+  const isWork = event.target.closest('#tabs [role=tabpanel]');
+  if (isWork && !box.hidden && !wasAskedFor) close();
+}
+
+function endOnEscape(event) {
+  const isDialogOpen = document.querySelector('dialog:modal');
+  if (event.key === 'Escape' && !box.hidden && !isDialogOpen) end();
+}
+
 document.addEventListener('studio-tour', () => start(true));
-document.addEventListener('keydown', (event) => { if (event.key === 'Escape' && !box.hidden && !document.querySelector('dialog:modal')) end(); });
-// Whoever comes by the address of a run wants to see that run.
-watch('value', () => { if (!box.hidden) show(); else if (!seen() && !new URL(location.href).searchParams.get('run')) start(false); });
+document.addEventListener('keydown', endOnEscape);
+document.addEventListener('click', closeWhenWorkBegins);
+document.addEventListener('drop', closeWhenWorkBegins);
+
+watch('value', () => {
+  // Whoever comes by the address of a run wants to see that run.
+  const isForRun = new URL(location.href).searchParams.get('run');
+  if (!box.hidden) show();
+  else if (!wasSeen() && !isForRun) start(false);
+});

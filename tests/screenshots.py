@@ -9,11 +9,6 @@ import sys
 import tempfile
 from pathlib import Path
 
-# On a phone the last tabs lie in a menu.
-OPEN_TAB = (
-    "(name) => [...document.querySelectorAll('[role=tab], .overflow-dropdown button')].find((tab) => "
-    "tab.textContent.includes(name)).click()"
-)
 # The tour of a first visit would stand before the page.
 SEEN = "localStorage.setItem('studio-tour', 'seen')"
 ROOT = Path(__file__).parent.parent
@@ -67,7 +62,7 @@ def walk(page, folder):
     page.locator("#base .pane[aria-busy=false] .proof").wait_for(timeout=120_000)
     page.locator("#tuned .pane[aria-busy=false] .proof").wait_for(timeout=120_000)
     show(page, "#prompt", folder / "playground.png")
-    page.evaluate(OPEN_TAB, "5 · ")
+    page.locator("#tab-share-button").click()
     page.locator("#card textarea").wait_for()
     show(page, "#share-run", folder / "share.png")
 
@@ -82,10 +77,11 @@ def look(browser, address, folder):
             page.add_init_script(SEEN)
             page.goto(address, wait_until="domcontentloaded")
             page.get_by_role("tab").first.wait_for()
+            page.locator("#tab-data-button").click()
             page.locator("#sample-support-tone").click()
             page.locator("#health .health").wait_for()
-            for number, name in enumerate(("data", "method", "train", "playground", "share"), 1):
-                page.evaluate(OPEN_TAB, f"{number} · ")
+            for name in ("data", "method", "train", "playground", "share"):
+                page.locator(f"#tab-{name}-button").click()
                 page.wait_for_timeout(1500)
                 page.screenshot(path=folder / f"{name}-{width}-{scheme}-{locale[:2]}.png", full_page=True)
             page.close()

@@ -20,7 +20,7 @@ from studio.errors import NotPossible
 from studio.i18n import Message, label, languages, next_language_name, register_label
 from studio.storage import home
 from studio.ui import access, progress_strip
-from studio.ui.components.events import UNQUEUED, after_any
+from studio.ui.components.events import LATEST_UNQUEUED, UNQUEUED, after_any
 from studio.ui.components.gradio_adapter import patch_components
 from studio.ui.components.labels import t, translations
 from studio.ui.data import details as dataset_details
@@ -30,7 +30,7 @@ from studio.ui.data.details import DetailsPanel
 from studio.ui.data.tab import DataTab
 from studio.ui.form.saved_settings import SavedSettings
 from studio.ui.help import panel as help_panel
-from studio.ui.language import LanguageMiddleware
+from studio.ui.language import STUDIO_NAME, LanguageMiddleware
 from studio.ui.method import chooser as chooser_panel
 from studio.ui.method import tab as method_tab
 from studio.ui.method.tab import MethodTab
@@ -45,7 +45,6 @@ from studio.ui.train import tab as train_tab
 from studio.ui.train.tab import TrainTab
 from studio.ui.vote_page import VoteMiddleware
 
-TITLE = "Training studio"
 # Gradio needs a fixed secret to read what a browser has saved after a restart; that is ids, nothing secret.
 STORAGE_SECRET = "studio"  # noqa: S105 - no secret
 STYLE_SHEETS = (
@@ -57,26 +56,21 @@ STYLE_SHEETS = (
     "help.css",
     "vote.css",
 )
-WELCOME = label(
-    "# Training studio\nTeach a language model from your examples, watch it learn, and compare it with the"
-    " original. Everything stays on this machine."
+STUDIO_HEADING = label("# Training studio")
+CLAIM = label(
+    "Teach a language model from your own examples and compare it with the original."
+    " Nothing leaves this machine."
 )
 # In the other language, for those who cannot read this one.
 OTHER_LANGUAGE = register_label(
     Message(next_language_name("en"), translations={name: next_language_name(name) for name in languages()})
 )
-SWITCH_LANGUAGE_JS = """() => {
-  const names = window.studioLanguages;
-  const next = names[(names.indexOf(window.studioLanguage) + 1) % names.length];
-  document.cookie = `studio-lang=${next}; path=/; max-age=31536000; samesite=lax`;
-  location.reload();
-}"""
 TAB_LABELS = {
-    "data": label("1 · Data"),
-    "method": label("2 · Method"),
-    "train": label("3 · Train"),
-    "playground": label("4 · Playground"),
-    "share": label("5 · Share"),
+    "data": label("Data", context="tab"),
+    "method": label("Method", context="tab"),
+    "train": label("Train", context="tab"),
+    "playground": label("Playground", context="tab"),
+    "share": label("Share", context="tab"),
 }
 # Settings of the Method tab -> the key under which a browser saves them, and their value before it has.
 SAVED_SETTINGS: dict[str, tuple[str, Any]] = {
@@ -111,7 +105,6 @@ class _BrowserStates:
 class _Tabs:
     """The tabs: their panels where they are events, and the components that connect them."""
 
-    all_tabs: gr.Tabs
     data: DataTab
     details: DetailsPanel
     to_method: gr.Button
@@ -127,11 +120,11 @@ class _Tabs:
 def build_page() -> gr.Blocks:
     """The page with all its events."""
     patch_components()
-    with gr.Blocks(title=TITLE, fill_width=False) as page:
+    with gr.Blocks(title=STUDIO_NAME.text, fill_width=False) as page:
         # Outside the tabs, since Gradio does not mount a tab before it is opened.
         states = _build_browser_states()
         _build_head()
-        strip = progress_strip.build(states.run)
+        strip = progress_strip.build()
         tabs = _build_tabs(states, strip)
         dataset_details.wire(
             tabs.details,
@@ -143,7 +136,7 @@ def build_page() -> gr.Blocks:
         )
         _wire_tab_buttons(tabs)
         _wire_summary(tabs)
-        _wire_strip(page, tabs, strip)
+        _wire_strip(page, tabs, strip, states)
         _wire_run_lists(tabs, states)
     page.queue(max_size=64, api_open=False)
     return page
@@ -169,25 +162,27 @@ def _browser_state(storage_key: str, default: Any) -> gr.BrowserState:
 
 def _build_head() -> None:
     with gr.Row(elem_id="head"):
-        gr.Markdown(t(WELCOME), elem_id="welcome")
+        gr.Markdown(t(STUDIO_HEADING), elem_id="studio-name")
+        gr.Markdown(t(CLAIM), elem_id="claim")
         with gr.Row(elem_id="head-buttons"):
-            help_panel.build_buttons()
+            help_buttons = help_panel.build_buttons()
             language_button = gr.Button(
-                t(OTHER_LANGUAGE), size="sm", elem_id="language", scale=0, min_width=90
+                t(OTHER_LANGUAGE), size="sm", elem_id="language", scale=0, min_width=0
             )
-    language_button.click(None, None, None, js=SWITCH_LANGUAGE_JS)
+        help_panel.build_dialogs(help_buttons)
+    language_button.click(None, None, None, js="() => window.studioSwitchLanguage()")
 
 
 def _build_tabs(states: _BrowserStates, strip: ProgressStrip) -> _Tabs:
-    with gr.Tabs(elem_id="tabs") as all_tabs:
-        with gr.Tab(t(TAB_LABELS["data"]), id="data"):
+    with gr.Tabs(elem_id="tabs", overflow_behavior="wrap"):
+        with _build_tab("data"):
             data = data_tab.build(states.source, states.dataset_sources)
             details = dataset_details.build_details()
             to_method = gr.Button(t(messages.NEXT_METHOD), variant="primary", elem_id="to-method")
         test = details.test_fields.test
-        with gr.Tab(t(TAB_LABELS["method"]), id="method"):
+        with _build_tab("method"):
             method = method_tab.build(states.source, states.settings, data, test, strip)
-        with gr.Tab(t(TAB_LABELS["train"]), id="train") as train_panel:
+        with _build_tab("train") as train_panel:
             form_fields = {
                 "source": states.source,
                 "task": data.task,
@@ -199,14 +194,13 @@ def _build_tabs(states: _BrowserStates, strip: ProgressStrip) -> _Tabs:
                 **method.training_fields,
             }
             train = train_tab.build(states.run, states.run_ids, form_fields)
-        with gr.Tab(t(TAB_LABELS["playground"]), id="playground") as playground_panel:
+        with _build_tab("playground") as playground_panel:
             playground = playground_tab.build(
                 states.run, states.run_ids, states.dataset_sources, method.model, data.task
             )
-        with gr.Tab(t(TAB_LABELS["share"]), id="share") as share_panel:
+        with _build_tab("share") as share_panel:
             share = share_tab.build()
     return _Tabs(
-        all_tabs,
         data,
         details,
         to_method,
@@ -220,8 +214,13 @@ def _build_tabs(states: _BrowserStates, strip: ProgressStrip) -> _Tabs:
     )
 
 
+def _build_tab(name: str) -> gr.Tab:
+    return gr.Tab(t(TAB_LABELS[name]), id=name, elem_id=f"tab-{name}")
+
+
 def _open_tab_js(name: str) -> str:
-    return f"() => ({{ selected: '{name}', __type__: 'update' }})"
+    """Open a tab, and lead to its heading (assets/navigation.js)."""
+    return f"() => {{ window.studioOpenTab('{name}'); }}"
 
 
 def _wire_tab_buttons(tabs: _Tabs) -> None:
@@ -231,15 +230,15 @@ def _wire_tab_buttons(tabs: _Tabs) -> None:
         (tabs.method.next_button, "train"),
         (tabs.train.next, "playground"),
     ):
-        button.click(None, None, tabs.all_tabs, js=_open_tab_js(target))
+        button.click(None, None, None, js=_open_tab_js(target))
     choice = tabs.method.chooser.result
     prompt_event = choice.attempt(chooser_panel.read_prompt, choice, tabs.playground.prompt, **UNQUEUED)
-    prompt_event.then(None, None, tabs.all_tabs, js=_open_tab_js("playground"))
+    prompt_event.then(None, None, None, js=_open_tab_js("playground"))
 
 
 def _wire_summary(tabs: _Tabs) -> None:
     """Summarise the plan whenever the Train tab is opened, also by a try on a sample."""
-    train_opened = tabs.method.attempt_event.then(None, None, tabs.all_tabs, js=_open_tab_js("train"))
+    train_opened = tabs.method.attempt_event.then(None, None, None, js=_open_tab_js("train"))
     for listen in (train_opened.then, tabs.train_panel.select):
         listen(
             train_tab.summarise,
@@ -249,15 +248,31 @@ def _wire_summary(tabs: _Tabs) -> None:
         )
 
 
-def _wire_strip(page: gr.Blocks, tabs: _Tabs, strip: ProgressStrip) -> None:
-    """Let the progress strip know whenever the last run may have entered another stage."""
-    for event in (
-        after_any(strip.run.change, page.load),
+def _wire_strip(page: gr.Blocks, tabs: _Tabs, strip: ProgressStrip, states: _BrowserStates) -> None:
+    """Let the progress strip know of all runs that go on, and of what the fields hold now."""
+    run_events = after_any(
+        states.run.change,
+        page.load,
+        strip.timer.tick,
+        strip.html.seen,
         tabs.train.state_changed,
         tabs.playground.answered,
         tabs.share.prepared,
-    ):
-        event.then(progress_strip.read_run_stage, strip.run, strip.run_stage, **UNQUEUED)
+    )
+    run_events.then(
+        progress_strip.read_run_stages,
+        [states.run, states.run_ids],
+        [strip.run, strip.run_stage, strip.timer],
+        **LATEST_UNQUEUED,
+    )
+    plan_fields = [states.source, tabs.data.task, tabs.method.model, tabs.method.method]
+    after_any(*(field.change for field in plan_fields), page.load).then(
+        None,
+        plan_fields,
+        strip.html,
+        js="(...plan) => ({ plan, __type__: 'update' })",
+        **UNQUEUED,
+    )
 
 
 def _wire_run_lists(tabs: _Tabs, states: _BrowserStates) -> None:
@@ -335,6 +350,7 @@ def launch(host: str, port: int, block: bool = True, allowed: Access | None = No
         max_file_size=MAX_UPLOAD_BYTES,
         footer_links=[],
         theme=build_theme(),
+        head=f"<script>{(presets.ASSETS / 'navigation.js').read_text(encoding='utf-8')}</script>",
         css_paths=[presets.ASSETS / name for name in STYLE_SHEETS],
         i18n=translations(),
         allowed_paths=[str(export.downloads_folder())],

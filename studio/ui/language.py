@@ -8,11 +8,14 @@ import gradio as gr
 from starlette.requests import Request
 
 from studio import i18n, presets
+from studio.i18n import Message
 from studio.ui.security import ASGIApp, ASGIMessage, Receive, Scope, Send
 
 # The cookie in which assets/language.js stores the language that was chosen on the page.
 LANGUAGE_COOKIE = re.compile(r"(?:^|;\s*)studio-lang=([a-z]+)(?:;|$)")
 HEAD_TAG = b"<head>"
+STUDIO_NAME = Message("Training studio")
+SKIP_TO_CONTENT = Message("Skip to content")
 
 
 def request_language(request: gr.Request | Request | None) -> str:
@@ -38,9 +41,18 @@ def request_language(request: gr.Request | Request | None) -> str:
 @lru_cache
 def language_script() -> bytes:
     """The script at the start of the page's <head>: assets/language.js with the languages filled in."""
-    locales = {name: i18n.about(name).get("browser_locales", [name])[-1] for name in i18n.languages()}
     script = (presets.ASSETS / "language.js").read_text(encoding="utf-8")
-    return f"<script>{script.replace('__LOCALES__', json.dumps(locales))}</script>".encode()
+    texts = {language: _page_texts(language) for language in i18n.languages()}
+    return f"<script>{script.replace('__LANGUAGES__', json.dumps(texts))}</script>".encode()
+
+
+def _page_texts(language: str) -> dict[str, str]:
+    """What a browser calls a language, and the texts that the page's scripts show in it."""
+    return {
+        "locale": i18n.about(language).get("browser_locales", [language])[-1],
+        "title": STUDIO_NAME.render(language),
+        "skip": SKIP_TO_CONTENT.render(language),
+    }
 
 
 class LanguageMiddleware:

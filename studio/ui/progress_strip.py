@@ -1,5 +1,6 @@
-"""The progress strip above all tabs: what is chosen, what it costs, what was trained, what comes next."""
+"""The progress strip in the page's head: the plan and its cost, the runs that go on, and what comes next."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
 
@@ -9,55 +10,69 @@ from studio import export, presets, runs
 from studio.errors import StudioError
 from studio.estimate.types import Estimate
 from studio.i18n import Message
+from studio.plan import Plan
 from studio.runs import Run
-from studio.ui import units
+from studio.training import launcher
+from studio.ui import access, units
 from studio.ui.method.estimate_inputs import EstimateInputs
 from studio.ui.method.estimates import format_memory_and_time
-from studio.ui.method.table_messages import NO_PRICE
 
-# How far a run has come: it trains, or has been trained, compared with the base model, exported.
-RunStage = Literal["training", "trained", "compared", "exported"]
+# How far a run has come: it waits, trains, stops or has failed; has been trained, compared, exported.
+RunStage = Literal["waiting", "training", "stopping", "failed", "trained", "compared", "exported"]
+# Of more runs than this that have not ended, the strip does not speak.
+MAX_RUNS = 10
+# Seconds between two looks at a run that goes on.
+WATCH_SECONDS = 5
+# `soon` takes the place of the plan until the figures are those of what the page shows (assets/strip.js).
 STRIP_TEMPLATE = """{{#if value.steps}}<ol class="story" aria-label="{{value.about}}">
-{{#each value.steps}}<li class="{{this.state}}"><b>{{this.head}}</b> <span>{{this.said}}</span></li>{{/each}}
+{{#each value.steps}}<li class="{{this.state}}"><b>{{this.head}}</b> <span class="now">{{this.said}}</span>
+{{#if this.soon}}<span class="soon">{{this.soon}}</span>{{/if}}</li>{{/each}}
 </ol>{{/if}}"""
-STRIP_LABEL = Message("Where you stand")
-DATA_STEP, METHOD_STEP = Message("Data"), Message("Method")
-TRAINING_STEP, NEXT_STEP = Message("Training"), Message("Next")
-EXAMPLE_COUNT = Message("{count:,} examples")
+STRIP_LABEL = Message("Your progress")
+DATA_STEP, METHOD_STEP = Message("Data"), Message("Plan")
+TRAINING_STEP, NEXT_STEP = Message("Run"), Message("Next")
+EXAMPLE_COUNT = Message("{count:,} {count:example|examples}")
 NO_EXAMPLES = Message("none yet")
-BRING_EXAMPLES = Message("bring examples, or press a sample")
+ESTIMATING = Message("estimating…")
+NOT_READY = Message("not ready yet")
+BRING_EXAMPLES = Message("upload data or try a sample")
+FIX_DATA = Message("choose other columns or fix the data")
 METHOD_ON_MODEL = Message("{method} on {model}")
-METHOD_ON_MODEL_COST = Message("{method} on {model}: {time}, {memory}, {money}")
-NO_COST = Message("no money")
-READY_TO_TRAIN = Message("look at the settings, then train")
-MAKE_IT_FIT = Message("make it fit: the table says how")
-# What is said of a run by its stage, and what comes next.
-RUN_STAGES: dict[RunStage, tuple[Message, Message]] = {
-    "training": (
-        Message("“{name}” is under way"),
-        Message("watch it on the Train tab, or close the page: it goes on"),
-    ),
-    "trained": (
-        Message("“{name}” has been trained"),
-        Message("compare both models on the Playground tab"),
-    ),
-    "compared": (
-        Message("“{name}” has been trained"),
-        Message("take it home on the Share tab, or go on comparing"),
-    ),
-    "exported": (
-        Message("“{name}” has been trained and packed"),
-        Message("use it, or change something and train again"),
-    ),
+METHOD_ON_MODEL_COST = Message("{method} on {model}: {cost}")
+READY_TO_TRAIN = Message("check the settings, then train")
+MAKE_IT_FIT = Message("make it fit: the method table shows how")
+RUN_WAITING = Message("“{name}” is waiting for its turn")
+RUN_TRAINING = Message("“{name}” is training")
+RUN_STOPPING = Message("“{name}” is stopping")
+RUN_STOPPED = Message("“{name}” was stopped early")
+RUN_FAILED = Message("“{name}” failed")
+RUN_TRAINED = Message("“{name}” is trained")
+# What comes next for a run on the data that is open, by its stage.
+NEXT_AFTER: dict[RunStage, Message] = {
+    "waiting": Message("it starts by itself; you can close this page"),
+    "training": Message("watch it on Train, or close this page: it keeps running"),
+    "stopping": Message("it finishes this step and keeps what it learned"),
+    "failed": Message("see what went wrong on Train"),
+    "trained": Message("compare both models in the Playground"),
+    "compared": Message("download the result on Share, or keep comparing"),
+    "exported": Message("use the model, or change something and train again"),
 }
 
 
 class ProgressStrip(NamedTuple):
-    """The component, the run trained last, and a hidden text that changes with the stage of that run."""
+    """The strip's components.
+
+    Attributes:
+        html: The strip.
+        run: Ids of the runs it speaks of, separated by blanks; hidden.
+        run_stage: A hidden text that changes whenever one of them enters another stage.
+        timer: Ticks while one of them has not ended.
+    """
 
     html: gr.HTML
-    run: gr.BrowserState
+    run: gr.Textbox
     run_stage: gr.Textbox
+    timer: gr.Timer
 
 
 @dataclass(frozen=True)
@@ -69,42 +84,82 @@ class Step:
     state: Literal["done", "open", "next"]
 
 
-def build(run: gr.BrowserState) -> ProgressStrip:
-    """Lay it out."""
-    html = gr.HTML({}, html_template=STRIP_TEMPLATE, elem_id="story", apply_default_css=False)
-    return ProgressStrip(html, run, gr.Textbox("", visible=False))
+def build() -> ProgressStrip:
+    """Lay it out; `html` sends the event `seen` when a person comes back to the page."""
+    html = gr.HTML(
+        {},
+        html_template=STRIP_TEMPLATE,
+        js_on_load=(presets.ASSETS / "strip.js").read_text(encoding="utf-8"),
+        elem_id="story",
+        apply_default_css=False,
+        plan=[],
+    )
+    run, run_stage = gr.Textbox("", visible=False), gr.Textbox("", visible=False)
+    return ProgressStrip(html, run, run_stage, gr.Timer(WATCH_SECONDS, active=False))
 
 
-def read_run_stage(run_id: str | None) -> str:
-    """How far a run has come, by its folder.
+def read_run_stages(last_id: str | None, browser_runs: object) -> tuple[str, str, gr.Timer]:
+    """The runs that the strip speaks of: all that have not ended, else the one trained or looked at last.
+
+    Args:
+        last_id: The run that was trained or looked at last.
+        browser_runs: The runs that this browser has started.
 
     Returns:
-        The id of the run and its stage as one text; "" where there is none, or it ended without a result.
+        Their ids, their ids with their stages, and whether to look again.
     """
-    try:
-        run = runs.get(run_id or "")
-    except StudioError:
-        return ""
-    stage = _find_stage(run)
-    return f"{run.id} {stage}" if stage else ""
+    own_ids = [*access.read_run_ids(browser_runs), str(last_id or "")]
+    unfinished = [run for run in access.visible_runs(own_ids) if _is_unfinished(run)]
+    # The newest comes first in the list of runs, but trains last.
+    story_runs = unfinished[::-1][:MAX_RUNS] or _find_runs([str(last_id or "")])
+    stages = [f"{run.id} {_find_stage(run)} {runs.status(run).state}" for run in story_runs]
+    return " ".join(run.id for run in story_runs), "\n".join(stages), gr.Timer(active=bool(unfinished))
+
+
+def _is_unfinished(run: Run) -> bool:
+    return runs.status(run).state not in runs.ENDED_STATES
+
+
+def _find_runs(run_ids: Sequence[str]) -> list[Run]:
+    """The runs among these ids that there are, MAX_RUNS at most; a browser may send anything."""
+    found_runs = []
+    for run_id in run_ids[:MAX_RUNS]:
+        try:
+            found_runs.append(runs.get(run_id))
+        except StudioError:
+            continue
+    return found_runs
 
 
 def _find_stage(run: Run) -> RunStage | None:
-    if runs.status(run).state not in runs.ENDED_STATES:
-        return "training"
+    """How far a run has come; None where it ended before it had learned anything."""
+    state = runs.status(run).state
+    if state == "waiting":
+        return "waiting"
+    if state not in runs.ENDED_STATES:
+        return "stopping" if launcher.is_stopping(run) else "training"
+    if state == "failed":
+        return "failed"
     if not runs.is_usable(run):
         return None
-    archives = (export.downloads_folder() / run.id).glob("*.zip")
-    if any(archive.stat().st_mtime_ns > runs.result_version(run) for archive in archives):
+    if _is_exported(run):
         return "exported"
-    # The Playground writes its log as soon as both models are open.
-    if (run.folder / "playground.log").is_file():
-        return "compared"
-    return "trained"
+    return "compared" if _is_compared(run) else "trained"
+
+
+def _is_exported(run: Run) -> bool:
+    """Whether what the run has learned by now was packed."""
+    archives = (export.downloads_folder() / run.id).glob("*.zip")
+    return any(archive.stat().st_mtime_ns > runs.result_version(run) for archive in archives)
+
+
+def _is_compared(run: Run) -> bool:
+    """Whether both models were opened: the Playground writes its log then."""
+    return (run.folder / "playground.log").is_file()
 
 
 def render_strip(
-    inputs: EstimateInputs, estimate: Estimate | None, lang: str, run_id: str = ""
+    inputs: EstimateInputs, estimate: Estimate | None, lang: str, run_ids: str = ""
 ) -> dict[str, Any]:
     """The value of the strip's component.
 
@@ -112,45 +167,88 @@ def render_strip(
         inputs: What the form says now.
         estimate: The estimate of the chosen method.
         lang: The visitor's language.
-        run_id: The run trained last; one on other data is not mentioned.
+        run_ids: The runs to speak of, separated by blanks. One that has ended is mentioned beside its own
+            data only.
+
+    Returns:
+        `steps` to show, the tabs that are `done`, and the `plan` that the figures belong to.
     """
+    source = inputs.plan.data.source
+    story_runs = [
+        run
+        for run in _find_runs(str(run_ids or "").split())
+        if _find_stage(run) and (_is_unfinished(run) or run.plan.data.source == source)
+    ]
+    own_run = next((run for run in story_runs if run.plan.data.source == source), None)
     data_step, method_step, next_step = _setup_steps(inputs, estimate, lang)
-    run_steps = _run_steps(run_id, inputs.plan.data.source, lang)
-    steps = [data_step, method_step, *(run_steps or [next_step])]
+    if own_run:
+        next_step = _step_after(own_run, lang)
+    steps = [data_step, method_step, *(_run_step(run, lang) for run in story_runs), next_step]
     return {
         "about": STRIP_LABEL.render(lang),
         "steps": [
-            {"head": step.heading.render(lang), "said": step.text, "state": step.state} for step in steps
+            {
+                "head": step.heading.render(lang),
+                "said": step.text,
+                "state": step.state,
+                "soon": ESTIMATING.render(lang) if step in (data_step, method_step) else "",
+            }
+            for step in steps
         ],
+        "done": _finished_tabs(inputs, estimate, own_run),
+        "plan": plan_key(inputs.plan),
     }
 
 
-def _run_steps(run_id: str, source: str, lang: str) -> list[Step]:
-    """The steps that a run on this data has reached; none where there is no such run."""
-    try:
-        run = runs.get(run_id)
-    except StudioError:
+def plan_key(plan: Plan) -> list[str]:
+    """Data set, task, base model and method, as the fields of the page hold them; "" where there is none."""
+    fields = (plan.data.source, plan.task, plan.model, plan.method.name)
+    return ["" if field == "-" else field for field in fields]
+
+
+def _finished_tabs(inputs: EstimateInputs, estimate: Estimate | None, run: Run | None) -> list[str]:
+    """The tabs whose part is done for the data that is open; `run` is the run on it."""
+    if not inputs.lengths:
         return []
-    stage = _find_stage(run)
-    if not stage or run.plan.data.source != source:
-        return []
-    status, next_message = RUN_STAGES[stage]
-    return [
-        Step(
-            TRAINING_STEP, status.render(lang, name=run.plan.name), "open" if stage == "training" else "done"
-        ),
-        Step(NEXT_STEP, next_message.render(lang), "next"),
-    ]
+    has_result = run is not None and not _is_unfinished(run) and runs.is_usable(run)
+    is_done = {
+        "data": True,
+        "method": not estimate or estimate.fits != "no",
+        "train": has_result,
+        "playground": has_result and run is not None and _is_compared(run),
+        "share": has_result and run is not None and _is_exported(run),
+    }
+    return [name for name, done in is_done.items() if done]
+
+
+def _run_step(run: Run, lang: str) -> Step:
+    stage, was_stopped = _find_stage(run), runs.status(run).state == "stopped"
+    messages = {
+        "waiting": RUN_WAITING,
+        "training": RUN_TRAINING,
+        "stopping": RUN_STOPPING,
+        "failed": RUN_FAILED,
+    }
+    message = messages.get(stage or "", RUN_STOPPED if was_stopped else RUN_TRAINED)
+    return Step(
+        TRAINING_STEP, message.render(lang, name=run.plan.name), "done" if message is RUN_TRAINED else "open"
+    )
+
+
+def _step_after(run: Run, lang: str) -> Step:
+    stage = _find_stage(run) or "failed"
+    return Step(NEXT_STEP, NEXT_AFTER[stage].render(lang), "next")
 
 
 def _setup_steps(inputs: EstimateInputs, estimate: Estimate | None, lang: str) -> tuple[Step, Step, Step]:
-    """Data, method, and what comes next before a training."""
+    """Data, plan, and what comes next before a training."""
     method_text = _describe_method(inputs, estimate, lang)
     if not inputs.lengths:
+        data_message, next_message = _describe_missing_data(inputs.plan)
         return (
-            Step(DATA_STEP, NO_EXAMPLES.render(lang), "open"),
+            Step(DATA_STEP, data_message.render(lang), "open"),
             Step(METHOD_STEP, method_text, "open"),
-            Step(NEXT_STEP, BRING_EXAMPLES.render(lang), "next"),
+            Step(NEXT_STEP, next_message.render(lang), "next"),
         )
     next_message = MAKE_IT_FIT if estimate and estimate.fits == "no" else READY_TO_TRAIN
     return (
@@ -158,6 +256,17 @@ def _setup_steps(inputs: EstimateInputs, estimate: Estimate | None, lang: str) -
         Step(METHOD_STEP, method_text, "done"),
         Step(NEXT_STEP, next_message.render(lang), "next"),
     )
+
+
+def _describe_missing_data(plan: Plan) -> tuple[Message, Message]:
+    """Why there are no examples, and what to do about it."""
+    try:
+        access.find_dataset(plan.data.source)
+    except StudioError:
+        return NO_EXAMPLES, BRING_EXAMPLES
+    if not plan.data.columns:  # the columns follow the data set a moment later
+        return ESTIMATING, ESTIMATING
+    return NOT_READY, FIX_DATA
 
 
 def _describe_method(inputs: EstimateInputs, estimate: Estimate | None, lang: str) -> str:
@@ -168,15 +277,7 @@ def _describe_method(inputs: EstimateInputs, estimate: Estimate | None, lang: st
     if not inputs.lengths or not estimate or not estimate.minutes or not estimate.memory_gb:
         return METHOD_ON_MODEL.render(lang, method=method, model=model)
     memory, time = format_memory_and_time(estimate, lang)
-    return METHOD_ON_MODEL_COST.render(
-        lang, method=method, model=model, time=time, memory=memory, money=_format_money(estimate, lang)
-    )
-
-
-def _format_money(estimate: Estimate, lang: str) -> str:
-    """What a run costs, that it costs nothing, or that no price is known."""
-    if estimate.money is None:
-        return NO_PRICE.render(lang)
-    if estimate.money.high == 0:
-        return NO_COST.render(lang)
-    return units.format_money(estimate.money, estimate.currency)
+    costs = [time, memory]
+    if estimate.money and estimate.money.high > 0:
+        costs.append(units.format_money(estimate.money, estimate.currency))
+    return METHOD_ON_MODEL_COST.render(lang, method=method, model=model, cost=" · ".join(costs))

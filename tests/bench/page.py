@@ -32,8 +32,10 @@ def browser_tools():
     return module
 
 
-def ms(values):
-    return f"{statistics.median(values):6.0f} ms (median of {len(values)}, worst {max(values):.0f})"
+def ms(values, bar):
+    """A median beside its bar and the load of the machine, since a busy one says little."""
+    median = f"{statistics.median(values):6.0f} ms (median of {len(values)}, worst {max(values):.0f}"
+    return f"{median}; bar {bar} ms; load {os.getloadavg()[0]:.1f})"
 
 
 def first_paint(browser, address, runs):
@@ -171,14 +173,14 @@ def main():
         browser = driver.chromium.launch(
             executable_path=tools.find_browser() or None, args=tools.BROWSER_FLAGS
         )
-        print(f"first paint     {ms(first_paint(browser, address, asked.runs))}")
+        print(f"first paint     {ms(first_paint(browser, address, asked.runs), 2500)}")
         page = browser.new_page(viewport={"width": 1280, "height": 900})
         page.add_init_script(SEEN)
         page.goto(address, wait_until="domcontentloaded")
         page.locator("#sample-support-tone").click()
         page.locator("#data-notice .good").wait_for()
-        print(f"slider to table {ms(slider(page, asked.runs))}")
-        print(f"tab switch      {ms(tab_switch(page, asked.runs))}")
+        print(f"slider to table {ms(slider(page, asked.runs), 120)}")
+        print(f"tab switch      {ms(tab_switch(page, asked.runs), 100)}")
         page.close()
         for name, value in watched(browser, address).items():
             print(f"{name:<40} {value:8.2f}")

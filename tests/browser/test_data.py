@@ -199,16 +199,16 @@ def test_a_test_set_is_there_after_a_reload_and_gone_with_other_data(visit, tmp_
 
 def test_the_language_can_be_switched_and_stays(visit):
     page = visit()
-    expect(page.get_by_role("tab", name="1 · Data")).to_be_visible()
+    expect(page.get_by_role("tab", name="Data")).to_be_visible()
     page.locator("#language").click()
-    expect(page.get_by_role("tab", name="1 · 数据")).to_be_visible()
+    expect(page.get_by_role("tab", name="数据")).to_be_visible()
     page.locator("#sample-support-zh").click()
     expect(page.locator("#data-notice .good")).to_contain_text("156 行")
     assert page.evaluate("document.documentElement.lang") == "zh-CN"
     page.reload(wait_until="domcontentloaded")
-    expect(page.get_by_role("tab", name="1 · 数据")).to_be_visible()
+    expect(page.get_by_role("tab", name="数据")).to_be_visible()
     page.locator("#language").click()
-    expect(page.get_by_role("tab", name="1 · Data")).to_be_visible()
+    expect(page.get_by_role("tab", name="Data")).to_be_visible()
 
 
 def test_an_idle_page_sends_no_requests(visit):
@@ -306,7 +306,7 @@ def test_the_glossary_and_the_tour_are_searched_and_closed_by_keyboard(visit):
     expect(dialog).to_contain_text("Perplexity")
     page.keyboard.press("Escape")
     expect(page.get_by_role("dialog")).to_have_count(0)
-    page.get_by_role("button", name="Show me around").click()
+    page.get_by_role("button", name="Tour").click()
     expect(page.locator("#tour-title")).to_be_visible()
     page.keyboard.press("Escape")
     expect(page.locator("#tour-title")).to_be_hidden()

@@ -10,12 +10,13 @@ from playwright.sync_api import expect
 
 pytestmark = pytest.mark.browser
 
-# On a phone the last tabs are in a menu.
-OPEN_TAB = (
-    "(name) => [...document.querySelectorAll('[role=tab], .overflow-dropdown button')]"
-    ".find((tab) => tab.textContent.includes(name)).click()"
-)
-LANDMARKS = {"1": "#upload", "2": "#methods table", "3": "#start", "4": "#prompt", "5": "#prepare"}
+LANDMARKS = {
+    "data": "#upload",
+    "method": "#methods table",
+    "train": "#start",
+    "playground": "#prompt",
+    "share": "#prepare",
+}
 SET_DARK = "(dark) => document.body.classList.toggle('dark', dark)"
 
 
@@ -47,7 +48,7 @@ def test_no_tab_is_wider_than_the_screen_or_hard_to_read(visit, width, other_wid
     expect(page.locator("#health .health")).to_be_visible()
     violations = []
     for name, landmark in LANDMARKS.items():
-        page.evaluate(OPEN_TAB, f"{name} · ")
+        page.locator(f"#tab-{name}-button").click()
         expect(page.locator(landmark)).to_be_visible()
         open_accordions(page)
         for screen_width in (other_width, width):

@@ -4,88 +4,81 @@ from studio import presets
 from studio.i18n import Message, label
 
 HOW_IT_WORKS = label("How this method works")
-EXACT_TERMS = label("The exact terms")
-SHOW_TOUR = label("Show me around")
+EXACT_TERMS = label("All settings explained")
+SHOW_TOUR = label("Tour")
 OPEN_GLOSSARY = label("Glossary")
 
 PAGE_HEADINGS: dict[str, Message] = {
     "what": Message("What it is"),
-    "how": Message("How it works here"),
-    "steps": Message("The steps"),
-    "fits": Message("It fits when"),
-    "fits_not": Message("It does not fit when"),
+    "how": Message("How it works"),
+    "steps": Message("Steps"),
+    "fits": Message("Use it when"),
+    "fits_not": Message("Skip it when"),
     "watch": Message("What to watch"),
-    "cost": Message("What it will cost here"),
+    "cost": Message("Cost on this machine"),
     "source": Message("Source:"),
 }
-TRY_SHORT_RUN = Message("Try it on a sample, a short run")
-TRY_TIMED = Message("Try it on a sample; about {time}")
-WITH_SAMPLE = Message("With “{name}”: {rows} rows that come with the studio.")
-COST_UNKNOWN = Message("Add data and choose a base model to see the estimate here.")
-METHOD_SETTINGS = Message("Settings of {method}")
-TRAINING_SETTINGS = Message("Settings of the training")
+TRY_SHORT_RUN = Message("Try a short run on a sample")
+TRY_TIMED = Message("Try it on a sample (about {time})")
+WITH_SAMPLE = Message("Uses the built-in sample “{name}” ({rows} rows).")
+COST_UNKNOWN = Message("Add data and choose a base model to see an estimate.")
+METHOD_SETTINGS = Message("{method} settings")
+TRAINING_SETTINGS = Message("Training settings")
 
 GLOSSARY_TEXTS: dict[str, Message] = {
     "title": Message("Glossary"),
-    "search": Message("Find a term"),
+    "search": Message("Search terms"),
     "count": Message("{count} terms"),
     "found": Message("{found} of {count} terms"),
-    "none": Message("No term holds “{text}”. Try a shorter word."),
+    "none": Message("No results for “{text}”. Try a shorter word."),
     "close": Message("Close"),
-    "exact": Message("Exactly:"),
+    "exact": Message("Definition:"),
 }
 CURVE_HEADINGS: dict[str, Message] = {
-    "open": Message("What this curve says"),
-    "good": Message("When all is well:"),
-    "bad": Message("When it is not:"),
-    "exact": Message("Exactly:"),
+    "open": Message("How to read this curve"),
+    "good": Message("Looks good when:"),
+    "bad": Message("Warning sign:"),
+    "exact": Message("Definition:"),
 }
 
 # One step for each tab, in their order.
 TOUR_STEPS: tuple[tuple[Message, Message], ...] = (
     (
-        Message("Bring your examples"),
+        Message("Add your data"),
         Message(
-            "A spreadsheet, a file or pasted rows; or one of the samples, to begin with. The studio reads"
-            " them, says what it understood and helps to mend what is wrong."
+            "Upload a spreadsheet, paste some rows or start with a sample. The studio detects the columns,"
+            " checks the quality and helps you fix problems."
         ),
     ),
     (
-        Message("Choose how it learns"),
+        Message("Choose a method"),
         Message(
-            "{count} methods side by side, with the memory, time and money each would take here."
-            " One is chosen already, and its settings are filled in.",
+            "{count} methods compared by memory, time and cost on this machine. One is recommended for your"
+            " data, with its settings filled in.",
             {"count": presets.spelled_method_count},
             style="sentence",
         ),
     ),
     (
-        Message("Watch it learn"),
+        Message("Train"),
         Message(
-            "One button starts the training, and the curves say how it goes. You may stop whenever you like"
-            " and keep what was learned; closing the page stops nothing."
+            "Press Start and watch the curves. You can stop at any time and keep what the model has learned."
+            " Closing this page does not stop it."
         ),
     ),
     (
-        Message("Ask both models"),
-        Message(
-            "Put the same question to the base model and to the fine-tuned one, and read both answers side by"
-            " side."
-        ),
+        Message("Compare"),
+        Message("Ask the original and the tuned model the same question and read both answers side by side."),
     ),
     (
-        Message("Take it home"),
-        Message(
-            "Download what was learned, with a model card and the plan that made it. Until then everything"
-            " stays on this machine."
-        ),
+        Message("Share"),
+        Message("Download the model with its model card and plan. Nothing leaves this machine before that."),
     ),
 )
 TOUR_TEXTS: dict[str, Message] = {
-    "name": Message("A short tour"),
-    "place": Message("Step {step} of {count}"),
+    "place": Message("Tour · {step} of {count}"),
     "next": Message("Next"),
     "back": Message("Back"),
-    "skip": Message("Skip the tour"),
-    "done": Message("Done"),
+    "skip": Message("Skip tour"),
+    "done": Message("Get started"),
 }

@@ -1,7 +1,7 @@
 """Help where it is needed: method pages, exact terms, a glossary, what curves say, and a first tour."""
 
 import time
-from typing import Any
+from typing import Any, NamedTuple
 
 import gradio as gr
 
@@ -12,6 +12,7 @@ from studio.methods.spec import Setting
 from studio.presets import MethodPage
 from studio.ui import units
 from studio.ui.components import gradio_adapter
+from studio.ui.components.events import UNQUEUED
 from studio.ui.components.gradio_adapter import current_page
 from studio.ui.components.labels import t
 from studio.ui.form.training_fields import TRAINING_FIELDS
@@ -252,19 +253,30 @@ def load_tour(request: gr.Request) -> dict[str, Any]:
     return tour_value(request_language(request))
 
 
-def build_buttons() -> None:
-    """Lay out and wire the help of the page's head, in the open row: two buttons, the glossary, the tour."""
-    quiet: dict[str, Any] = {"show_progress": "hidden", "queue": False}
-    tour_button = gr.Button(t(messages.SHOW_TOUR), size="sm", scale=0, min_width=0, elem_id="show-around")
-    glossary_button = gr.Button(
-        t(messages.OPEN_GLOSSARY), size="sm", scale=0, min_width=0, elem_id="open-glossary"
+class HelpButtons(NamedTuple):
+    """The buttons of the page's head that open help."""
+
+    glossary: gr.Button
+    tour: gr.Button
+
+
+def build_buttons() -> HelpButtons:
+    """Lay out the buttons in the open row."""
+    size: dict[str, Any] = {"size": "sm", "scale": 0, "min_width": 0}
+    return HelpButtons(
+        gr.Button(t(messages.OPEN_GLOSSARY), elem_id="open-glossary", **size),
+        gr.Button(t(messages.SHOW_TOUR), elem_id="show-around", **size),
     )
+
+
+def build_dialogs(buttons: HelpButtons) -> None:
+    """Lay out what the buttons open, and wire both."""
     glossary_dialog, tour_dialog = _build_scripted("glossary"), _build_scripted("tour")
-    glossary_button.click(open_glossary, None, glossary_dialog, **quiet)
-    tour_button.click(
-        None, None, None, js="() => { document.dispatchEvent(new Event('studio-tour')); }", **quiet
+    buttons.glossary.click(open_glossary, None, glossary_dialog, **UNQUEUED)
+    buttons.tour.click(
+        None, None, None, js="() => { document.dispatchEvent(new Event('studio-tour')); }", **UNQUEUED
     )
-    current_page().load(load_tour, None, tour_dialog, **quiet)
+    current_page().load(load_tour, None, tour_dialog, **UNQUEUED)
 
 
 def _build_scripted(name: str) -> gr.HTML:

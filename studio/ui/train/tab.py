@@ -296,14 +296,7 @@ def build(run: gr.BrowserState, browser_runs: gr.BrowserState, inputs: dict[str,
     attached.then(
         None, None, None, js="() => { window.studioAttached = true; }"
     )  # until then the address may name another run
-    run.change(
-        None,
-        run,
-        None,
-        js="(run) => { const url = new URL(location.href); if (run && (window.studioAttached || "
-        "!url.searchParams.get('run'))) { url.searchParams.set('run', run); history.replaceState(null, "
-        "'', url); } }",
-    )
+    run.change(None, run, None, js="(run) => window.studioNameRun(run)")
     return TrainTab(next_button, summary, state_changed, plan_inputs)
 
 

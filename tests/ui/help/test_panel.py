@@ -190,7 +190,7 @@ def test_the_tour_has_a_step_for_each_tab_in_both_languages():
 @pytest.mark.filterwarnings("error::UserWarning")
 def test_the_parts_can_be_laid_out_and_tell_which_method_to_try():
     with gr.Blocks() as page:
-        help_panel.build_buttons()
+        help_panel.build_dialogs(help_panel.build_buttons())
         method_page, terms = help_panel.build_method_page(), help_panel.build_terms()
         method_page.attempt(help_panel.explain_method, gr.State("lora"), [method_page, terms])
     assert {"show-around", "open-glossary", "glossary", "tour", "about-method", "exact-terms"} <= {
