@@ -1,12 +1,14 @@
 """The chosen language is known before the page draws anything, and to every handler."""
 
 import asyncio
+import json
 from concurrent.futures import ThreadPoolExecutor
 from types import SimpleNamespace
 
 import pytest
 
-from studio.ui.language import LanguageMiddleware, language_script, request_language
+from studio.i18n import languages
+from studio.ui.language import STUDIO_NAME, LanguageMiddleware, language_script, request_language
 
 
 def send_through(
@@ -43,6 +45,12 @@ def test_the_page_begins_with_the_language():
     assert body.endswith(b"</head></html>")
     assert int(headers[b"content-length"]) == len(body)
     assert app_scope["headers"] == [(b"cookie", b"a=b")]
+
+
+def test_the_title_of_the_browser_is_known_in_each_language():
+    script = language_script().decode()
+    for language in languages():
+        assert json.dumps(STUDIO_NAME.render(language)) in script
 
 
 def test_everything_else_passes_as_it_is():
