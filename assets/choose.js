@@ -1,4 +1,4 @@
-// The chooser's result: the browser reports which of its buttons was pressed, `take` or `attempt`.
+// The chooser's result tells what the person wants done with it: take the plan, or try the prompt on the base model.
 element.addEventListener('click', (event) => {
   const button = event.target.closest('button[data-do]');
   if (button) trigger(button.dataset.do === 'attempt' ? 'attempt' : 'take', {});
