@@ -20,7 +20,7 @@ from studio.errors import NotPossible
 from studio.i18n import Message, label, languages, next_language_name, register_label
 from studio.storage import home
 from studio.ui import access, progress_strip
-from studio.ui.components.events import LATEST_UNQUEUED, UNQUEUED, after_any
+from studio.ui.components.events import UNQUEUED, after_any
 from studio.ui.components.gradio_adapter import patch_components
 from studio.ui.components.labels import t, translations
 from studio.ui.data import details as dataset_details
@@ -250,21 +250,19 @@ def _wire_summary(tabs: _Tabs) -> None:
 
 def _wire_strip(page: gr.Blocks, tabs: _Tabs, strip: ProgressStrip, states: _BrowserStates) -> None:
     """Let the progress strip know of all runs that go on, and of what the fields hold now."""
-    run_events = after_any(
-        states.run.change,
-        page.load,
-        strip.timer.tick,
+    for listen in (
+        after_any(states.run.change, page.load, strip.timer.tick).then,
         strip.html.seen,
-        tabs.train.state_changed,
-        tabs.playground.answered,
-        tabs.share.prepared,
-    )
-    run_events.then(
-        progress_strip.read_run_stages,
-        [states.run, states.run_ids],
-        [strip.run, strip.run_stage, strip.timer],
-        **LATEST_UNQUEUED,
-    )
+        tabs.train.state_changed.then,
+        tabs.playground.answered.then,
+        tabs.share.prepared.then,
+    ):
+        listen(
+            progress_strip.read_run_stages,
+            [states.run, states.run_ids],
+            [strip.run, strip.run_stage, strip.timer],
+            **UNQUEUED,
+        )
     plan_fields = [states.source, tabs.data.task, tabs.method.model, tabs.method.method]
     after_any(*(field.change for field in plan_fields), page.load).then(
         None,
@@ -303,6 +301,7 @@ def build_theme() -> gr.themes.Base:
         font_mono=mono,
     )
     return theme.set(
+        layout_gap="16px",
         body_background_fill="*neutral_50",
         body_background_fill_dark="*neutral_950",
         block_background_fill="white",

@@ -21,6 +21,8 @@ from studio.ui.method.estimates import format_memory_and_time
 RunStage = Literal["waiting", "training", "stopping", "failed", "trained", "compared", "exported"]
 # Of more runs than this that have not ended, the strip does not speak.
 MAX_RUNS = 10
+# What the plan of a form holds where nothing is chosen (studio/ui/form/plan_form.py).
+NOT_CHOSEN = "-"
 # Seconds between two looks at a run that goes on.
 WATCH_SECONDS = 5
 # `soon` takes the place of the plan until the figures are those of what the page shows (assets/strip.js).
@@ -203,7 +205,7 @@ def render_strip(
 def plan_key(plan: Plan) -> list[str]:
     """Data set, task, base model and method, as the fields of the page hold them; "" where there is none."""
     fields = (plan.data.source, plan.task, plan.model, plan.method.name)
-    return ["" if field == "-" else field for field in fields]
+    return ["" if field == NOT_CHOSEN else field for field in fields]
 
 
 def _finished_tabs(inputs: EstimateInputs, estimate: Estimate | None, run: Run | None) -> list[str]:
@@ -271,6 +273,8 @@ def _describe_missing_data(plan: Plan) -> tuple[Message, Message]:
 
 def _describe_method(inputs: EstimateInputs, estimate: Estimate | None, lang: str) -> str:
     """Method and model, and what they cost where there is data and that is known."""
+    if inputs.plan.model == NOT_CHOSEN:  # the base model follows the task a moment later
+        return ESTIMATING.render(lang)
     card = presets.models().get(inputs.plan.model)
     method = presets.methods()[inputs.plan.method.name].name
     model = card.name if card else inputs.plan.model.split("/")[-1]

@@ -35,8 +35,8 @@ def test_data_that_cannot_be_used_yet_is_not_called_missing():
         progress_strip.NOT_READY.text,
         progress_strip.FIX_DATA.text,
     )
-    loading, _, _ = strip(columns={})["steps"]
-    assert loading["said"] == progress_strip.ESTIMATING.text
+    plan = load_inputs(read_form(form_fields(columns={}))).plan
+    assert progress_strip._describe_missing_data(plan)[0] is progress_strip.ESTIMATING
 
 
 def test_with_data_and_a_method_it_says_what_that_costs():
