@@ -357,6 +357,8 @@ def _read_yaml(path: Path) -> object:
         raise BadPlan([f"{path}: there is no such file"]) from None
     except (OSError, UnicodeDecodeError) as error:
         raise BadPlan([f"{path}: cannot be read: {error}"]) from None
+    except RecursionError:
+        raise BadPlan([f"{path}: is nested too deeply"]) from None
     except yaml.YAMLError as error:
         raise BadPlan([f"{path}: is not valid YAML: {' '.join(str(error).split())}"]) from None
 

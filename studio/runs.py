@@ -1,6 +1,7 @@
 """A run is a folder of plain files: create, list, read, append a point, set the status."""
 
 import json
+import math
 import re
 import shutil
 import time
@@ -12,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import psutil
+from filelock import FileLock
 
 from studio import plan as plans
 from studio import run_format
@@ -24,7 +26,7 @@ from studio.storage import home, read_json, write_json, write_text
 RUN_ID = re.compile(r"[0-9a-f]{32}")
 ENDED_STATES = ("done", "stopped", "failed")
 STATES = ("waiting", "preparing", "training", "evaluating", *ENDED_STATES)
-# What a run goes on from: a checkpoint, or what a stage that has ended left behind.
+# What a run goes on from, not to begin anew: a checkpoint, or what a stage that has ended left behind.
 RESUME_PATTERNS = (
     "checkpoints/*/checkpoint-*/watch.json",
     "stages/*/config.json",
@@ -32,9 +34,10 @@ RESUME_PATTERNS = (
 )
 # A run whose process has not yet written its id is given this long before it counts as dead.
 GRACE_SECONDS = 30.0
-# A process's start time may differ by this much between two readings: it is counted from the machine's start,
-# which moves when its clock is set.
-START_TIME_TOLERANCE_SECONDS = 2.0
+# Two readings of the time at which a process started may differ by this much.
+START_TIME_TOLERANCE_SECONDS = 0.05
+PROCESS_FILE = "process.json"
+CLAIM_LOCK_FILE, CLAIM_LOCK_SECONDS = ".runs.lock", 30.0
 KILLED = Message(
     "The training process stopped unexpectedly{memory}; this usually means that the machine ran out of "
     "memory or someone ended it."
@@ -194,15 +197,32 @@ def _read_status(run: Run) -> Status:
     path = run.folder / "status.json"
     try:
         raw = run_format.upgrade_status(read_json(path))
-        return Status(**{item.name: raw[item.name] for item in fields(Status) if item.name in raw})
+        status = Status(**{item.name: raw[item.name] for item in fields(Status) if item.name in raw})
+        _check_status(status)
     except (TypeError, AttributeError, KeyError, ValueError):
         return Status("failed", message=STATUS_UNREADABLE.format(file=path), hint=START_AGAIN)
+    return status
+
+
+def _check_status(status: Status) -> None:
+    """Raise ValueError where a status that was read holds what no studio writes."""
+    numbers = (status.step, status.steps, status.updated, status.seconds_left or 0.0)
+    texts = (status.state, status.stage)
+    messages = (status.message, status.hint)
+    is_valid = (
+        all(isinstance(text, str) for text in texts)
+        and status.state in STATES
+        and all(isinstance(number, int | float) and math.isfinite(number) for number in numbers)
+        and all(message is None or isinstance(message, Message) for message in messages)
+    )
+    if not is_valid:
+        raise ValueError
 
 
 def _is_starting(run: Run, stored: Status) -> bool:
     """Whether no process has claimed the run yet, and one may still."""
     age = time.time() - max(stored.updated, run.created)
-    return age < GRACE_SECONDS and not process_info(run)
+    return abs(age) < GRACE_SECONDS and not (run.folder / PROCESS_FILE).exists()
 
 
 def set_status(run: Run, state: str, stage: str = "", **values: Any) -> None:
@@ -256,15 +276,22 @@ def rewind(run: Run, stage: str, step: int) -> None:
 
 
 def is_resumable(run: Run) -> bool:
-    """Whether the run was stopped or broke off, and has a checkpoint or a finished stage to go on from."""
-    if status(run).state not in ("stopped", "failed"):
-        return False
+    """Whether the run was stopped or broke off: it goes on from what it has kept, else from the beginning."""
+    return status(run).state in ("stopped", "failed")
+
+
+def has_saved_state(run: Run) -> bool:
+    """Whether a run has a checkpoint or a finished stage to go on from, and need not begin anew."""
     return any(any(run.folder.glob(pattern)) for pattern in RESUME_PATTERNS)
 
 
 def read_points(run: Run) -> Iterator[dict[str, Any]]:
-    """All measured points; a last line still being written is left out."""
-    with run.metrics_path.open("rb") as file:
+    """All measured points; a last line still being written is left out, as are lines that are damaged."""
+    try:
+        file = run.metrics_path.open("rb")
+    except OSError:
+        return
+    with file:
         for line in file:
             if line.endswith(b"\n") and (point := parse_point(line)):
                 yield point
@@ -274,9 +301,10 @@ def parse_point(line: bytes) -> dict[str, Any]:
     """One line of the points; empty where it is damaged."""
     try:
         point = json.loads(line)
-    except ValueError:
+    except (ValueError, RecursionError):
         return {}
-    return rename_metrics(point) if isinstance(point, dict) else {}
+    is_point = isinstance(point, dict) and type(point.get("step")) is int and type(point.get("stage")) is str
+    return rename_metrics(point) if is_point else {}
 
 
 def report(run: Run) -> dict[str, Any]:
@@ -314,24 +342,45 @@ def require_usable(run: Run) -> None:
         )
 
 
+def claiming() -> FileLock:
+    """A lock on the decision who executes a run: of several processes that want to, one decides at a time."""
+    return FileLock(home() / CLAIM_LOCK_FILE, timeout=CLAIM_LOCK_SECONDS)
+
+
 def claim(run: Run, pid: int) -> None:
-    """Note which process executes the run: its id and its start time, since ids are used again."""
-    write_json(run.folder / "process.json", {"pid": pid, "born": psutil.Process(pid).create_time()})
+    """Note which process executes the run: its id and when it started, since ids are used again."""
+    process = psutil.Process(pid)
+    write_json(run.folder / PROCESS_FILE, {"pid": pid, "started": _started_at(process)})
+
+
+def worker_process(run: Run) -> psutil.Process | None:
+    """The process that executes the run; None where it is gone, or a zombie."""
+    info = read_json(run.folder / PROCESS_FILE)
+    pid, started = info.get("pid"), info.get("started")
+    if type(pid) is not int or pid <= 0 or not isinstance(started, int | float):
+        return None
+    try:
+        process = psutil.Process(pid)
+        is_same = abs(_started_at(process) - started) < START_TIME_TOLERANCE_SECONDS
+        return process if is_same and process.status() != psutil.STATUS_ZOMBIE else None
+    except (psutil.Error, OverflowError):
+        return None
 
 
 def is_alive(run: Run) -> bool:
-    """Whether the process that executes the run is still there; a zombie is not."""
-    info = process_info(run)
-    if not info:
-        return False
-    try:
-        candidate = psutil.Process(int(info["pid"]))
-        return (
-            abs(candidate.create_time() - info["born"]) < START_TIME_TOLERANCE_SECONDS
-            and candidate.status() != psutil.STATUS_ZOMBIE
-        )
-    except psutil.NoSuchProcess:
-        return False
+    """Whether the process that executes the run is still there."""
+    return worker_process(run) is not None
+
+
+def _started_at(process: psutil.Process) -> float:
+    """When a process started (seconds), in a count that does not move when the machine's clock is set.
+
+    Linux counts from the start of the machine, and psutil adds when that was by the clock: the first process
+    has the same added, so the difference is free of it. Other systems keep the time itself.
+    """
+    if not psutil.LINUX:
+        return float(process.create_time())
+    return float(process.create_time() - psutil.Process(1).create_time())
 
 
 def describe(run: Run, language: str = "en") -> str:
@@ -343,11 +392,6 @@ def describe(run: Run, language: str = "en") -> str:
     except BadPlan:
         name = "?"
     return f"{name} · {created_at} · {run.id[:8]}"
-
-
-def process_info(run: Run) -> dict[str, float]:
-    """The id (`pid`) and start time (`born`) of the process that executes the run; empty where none has."""
-    return read_json(run.folder / "process.json")
 
 
 def peak_memory_gb(run: Run) -> float:

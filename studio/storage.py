@@ -55,7 +55,7 @@ def read_json(path: Path) -> dict[str, Any]:
     """The object in a JSON file; empty where the file is missing, damaged or holds no object."""
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return {}
     return content if isinstance(content, dict) else {}
 

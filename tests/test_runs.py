@@ -144,6 +144,23 @@ def test_a_half_written_line_is_ignored(run):
     assert [point["seq"] for point in runs.read_points(run)] == [0]
 
 
+@pytest.mark.parametrize(
+    "line", ['{"stage": []}', '{"step": 1}', '{"stage": "train", "step": "x"}', "[" * 100_000]
+)
+def test_a_damaged_point_is_left_out(run, line):
+    runs.add_point(run, "train", 1, 0.1, loss=2.0)
+    with run.metrics_path.open("a") as file:
+        file.write(line + "\n")
+    assert [point["step"] for point in runs.read_points(run)] == [1]
+
+
+def test_a_run_whose_points_are_gone_has_none(run):
+    run.metrics_path.unlink()
+    assert list(runs.read_points(run)) == []
+    run.metrics_path.mkdir()
+    assert list(runs.read_points(run)) == []
+
+
 def test_a_status_is_read_back_and_an_unknown_state_refused(run):
     runs.set_status(run, "done", "after", step=4, steps=9, seconds_left=1.5)
     status = runs.status(run)
@@ -163,7 +180,23 @@ def test_keys_of_a_later_studio_in_a_status_do_no_harm(run):
     assert runs.status(run) == Status("done")
 
 
-@pytest.mark.parametrize("text", ["", "{", "[]", "null", "{}", '{"stage": "train"}'])
+DAMAGED_STATUS = [
+    "",
+    "{",
+    "[]",
+    "null",
+    "{}",
+    '{"stage": "train"}',
+    '{"state": "dancing"}',
+    '{"state": "done", "updated": "soon"}',
+    '{"state": "done", "step": null}',
+    '{"state": "done", "seconds_left": NaN}',
+    '{"state": "failed", "message": {"text": "x", "values": 5}}',
+    "[" * 100_000,
+]
+
+
+@pytest.mark.parametrize("text", DAMAGED_STATUS)
 def test_a_status_that_cannot_be_read_counts_as_failed_with_a_sentence(run, text):
     (run.folder / "status.json").write_text(text)
     status = runs.status(run)
@@ -239,10 +272,26 @@ def test_a_dead_child_that_nobody_has_collected_is_not_alive(run, process):
 
 
 def test_another_process_under_the_same_number_is_not_the_run(run):
-    (run.folder / "process.json").write_text(
-        json.dumps({"pid": os.getpid(), "born": psutil.Process().create_time() - 100})
-    )
+    runs.claim(run, os.getpid())
+    path = run.folder / "process.json"
+    info = json.loads(path.read_text())
+    path.write_text(json.dumps({**info, "started": info["started"] - 100}))
     assert not runs.is_alive(run)
+
+
+@pytest.mark.skipif(not psutil.LINUX, reason="other systems keep the time itself")
+def test_a_clock_that_is_set_while_a_run_works_changes_nothing(run, process, monkeypatch):
+    runs.claim(run, process.pid)
+    hour_later = psutil.boot_time() + 3600
+    monkeypatch.setattr(psutil._pslinux, "boot_time", lambda: hour_later)
+    assert runs.is_alive(run)
+
+
+@pytest.mark.parametrize("pid", ["null", '"x"', "[]", "-1", "0", "true", "1e9", str(10**30)])
+def test_a_damaged_note_of_the_process_means_that_there_is_none(run, pid):
+    (run.folder / "process.json").write_text(f'{{"pid": {pid}, "started": 5}}')
+    assert not runs.is_alive(run)
+    assert runs.status(run).state == "failed"
 
 
 def test_an_ended_run_stays_ended_without_a_process(run):

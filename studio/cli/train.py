@@ -84,7 +84,7 @@ def resume(name: str) -> int:
     """Go on with a stopped run: its id, the beginning of it, or `last`. Returns the exit code.
 
     Raises:
-        NotPossible: It has kept no state to go on from.
+        NotPossible: It has not ended, or is done.
     """
     stopped_run = runs.find(name)
     launcher.requeue(stopped_run)
@@ -155,7 +155,8 @@ def _print_result(run: Run) -> None:
         if result := verdict.read(report):
             print(f"{result.word.render()}: {result.headline.render()} (why: studio verdict {run.id[:8]})")
     if runs.is_resumable(run):
-        print(f"It goes on from where it was with: studio train --resume {run.id[:8]}")
+        start = "from where it was" if runs.has_saved_state(run) else "from the beginning"
+        print(f"It goes on {start} with: studio train --resume {run.id[:8]}")
 
 
 @contextmanager

@@ -8,6 +8,32 @@ from studio.runs import Run
 
 def start(run: Run) -> None:
     """Start the run's worker in a session of its own and return at once; it outlives the page."""
+    with runs.claiming():
+        _start_worker(run)
+
+
+def resume(run: Run) -> None:
+    """Start a worker that continues a stopped or failed run from its last checkpoint, or from the beginning.
+
+    Raises:
+        NotPossible: The run has not ended, or is done; of several who ask at once, one starts it.
+    """
+    with runs.claiming():
+        _set_waiting(run)
+        _start_worker(run)
+
+
+def requeue(run: Run) -> None:
+    """Set a run that has ended back to waiting, so that a worker continues it.
+
+    Raises:
+        NotPossible: The run has not ended, or is done.
+    """
+    with runs.claiming():
+        _set_waiting(run)
+
+
+def _start_worker(run: Run) -> None:
     log_path = run.folder / "worker.log"
     pid = processes.start_detached(
         "studio.training.worker", run.id, log_path=log_path, options=processes.WORKER
@@ -15,33 +41,16 @@ def start(run: Run) -> None:
     runs.claim(run, pid)
 
 
-def resume(run: Run) -> None:
-    """Start a worker that continues a stopped or failed run from its last checkpoint.
-
-    Raises:
-        NotPossible: The run has no state to continue from.
-    """
-    requeue(run)
-    start(run)
-
-
-def requeue(run: Run) -> None:
-    """Set a run that has ended back to waiting, so that a worker continues it.
-
-    Raises:
-        NotPossible: The run has no state to continue from.
-    """
+def _set_waiting(run: Run) -> None:
     if not runs.is_resumable(run):
         raise NotPossible(
-            Message("The run “{name}” cannot go on ({state}): it has kept no state to go on from."),
-            Message(
-                "Only a run that was stopped, or broke off after its first check, goes on. Start it anew."
-            ),
+            Message("The run “{name}” cannot go on: its state is “{state}”."),
+            Message("Only a run that was stopped or broke off goes on."),
             name=run.plan.name,
             state=runs.status(run).state,
         )
     run.stop_file.unlink(missing_ok=True)
-    (run.folder / "process.json").unlink(missing_ok=True)
+    (run.folder / runs.PROCESS_FILE).unlink(missing_ok=True)
     runs.set_status(run, "waiting", "queue")
 
 

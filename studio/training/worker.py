@@ -17,10 +17,11 @@ from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any
 
 from studio import methods, runs
-from studio.errors import SEE_WORKER_LOG, OutOfMemory, StudioError, explain
+from studio.errors import SEE_WORKER_LOG, NotPossible, OutOfMemory, StudioError, explain
 from studio.estimate import history
 from studio.estimate.machines import hardware
 from studio.evaluate import predictions, verdict
+from studio.i18n import Message
 from studio.methods.spec import Method, Scores, StageMonitor, StopRequested, TrainingContext
 from studio.models import device, fetch
 from studio.models.fetch import FetchedModel
@@ -52,10 +53,11 @@ def run(run_id: str, before_start: Callable[[], None] = lambda: None) -> None:
         before_start: Called once the run's turn has come.
 
     Raises:
-        Exception: Whatever goes wrong, after it has been written into the run's status.
+        NotPossible: Another process executes it.
+        Exception: Whatever else goes wrong, after it has been written into the run's status.
     """
     run = runs.get(run_id)
-    runs.claim(run, os.getpid())
+    _claim(run)
     started_at = time.time()
     reserve_file = run.folder / DISK_RESERVE_FILE
     try:
@@ -72,6 +74,20 @@ def run(run_id: str, before_start: Callable[[], None] = lambda: None) -> None:
         raise
     finally:
         reserve_file.unlink(missing_ok=True)
+
+
+def _claim(run: Run) -> None:
+    """Note that this process executes the run; raises NotPossible where another one does."""
+    with runs.claiming():
+        worker = runs.worker_process(run)
+        if worker and worker.pid != os.getpid():
+            raise NotPossible(
+                Message("Another process ({pid}) is training the run “{name}”."),
+                Message("Wait until it has ended, or stop it first."),
+                pid=worker.pid,
+                name=run.plan.name,
+            )
+        runs.claim(run, os.getpid())
 
 
 def _record_failure(run: Run, error: BaseException, started_at: float) -> None:

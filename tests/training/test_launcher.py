@@ -3,13 +3,17 @@
 import json
 import os
 import signal
+import subprocess
+import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import psutil
 import pytest
 
 from studio import processes, runs
-from studio.training import launcher
+from studio.errors import NotPossible
+from studio.training import launcher, worker
 from studio.training import queue as run_queue
 
 # Only an emergency brake: a machine that computes something else as well takes many times as long.
@@ -42,6 +46,36 @@ def start():
     for run in started_runs:
         if runs.is_alive(run):
             process_of(run).kill()
+
+
+def test_of_many_who_resume_a_run_at_once_one_starts_it(make_plan, monkeypatch):
+    run = runs.create(make_plan())
+    runs.set_status(run, "stopped")
+    workers = []
+
+    def start_sleeper(*_, **__):
+        workers.append(subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"]))
+        return workers[-1].pid
+
+    monkeypatch.setattr(processes, "start_detached", start_sleeper)
+    with ThreadPoolExecutor(8) as pool:
+        futures = [pool.submit(launcher.resume, run) for _ in range(8)]
+    refusals = [error for future in futures if (error := future.exception())]
+    assert [type(error) for error in refusals] == [NotPossible] * 7
+    assert len(workers) == 1
+    workers[0].kill()
+    workers[0].wait()
+
+
+def test_a_second_worker_leaves_a_run_to_the_first(make_plan):
+    run = runs.create(make_plan())
+    first = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
+    runs.claim(run, first.pid)
+    with pytest.raises(NotPossible, match=str(first.pid)):
+        worker.run(run.id)
+    assert runs.status(run).state == "waiting"
+    first.kill()
+    first.wait()
 
 
 @pytest.mark.thorough

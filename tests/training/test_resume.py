@@ -4,7 +4,6 @@ import json
 import math
 import time
 
-import psutil
 import pytest
 import safetensors.torch
 import torch
@@ -18,6 +17,7 @@ from studio.methods.spec import StopRequested
 from studio.models import device, load
 from studio.training import callback as run_callback
 from studio.training import launcher, worker
+from studio.training import setup as run_setup
 
 RESUMABLE_WAYS = [way for way in WAYS if methods.get(way[0]).supports_resume]
 # Only an emergency brake: a machine that computes something else as well takes many times as long.
@@ -128,7 +128,7 @@ def test_a_killed_run_goes_on_from_its_last_checkpoint(make_plan):
     while not checkpoint.is_file() or len(losses(run)) < 35:
         assert time.monotonic() < deadline, (run.folder / "worker.log").read_text()
         time.sleep(0.01)
-    process = psutil.Process(runs.process_info(run)["pid"])
+    process = runs.worker_process(run)
     process.kill()
     process.wait()
     assert runs.status(run).state == "failed"
@@ -147,7 +147,6 @@ def test_a_run_that_is_done_does_not_go_on(finished):
     with pytest.raises(NotPossible) as caught:
         launcher.resume(run)
     assert caught.value.message.values == {"name": "lora on toys", "state": "done"}
-    assert caught.value.hint.render().endswith("Start it anew.")
     assert runs.status(run).state == "done"
 
 
@@ -157,13 +156,36 @@ def test_a_run_that_is_going_on_is_not_started_a_second_time(make_plan):
         launcher.resume(run)
 
 
-def test_a_run_stopped_before_it_trained_has_nothing_to_go_on_from(make_plan):
+def test_a_run_stopped_before_it_trained_goes_on_from_the_beginning(finished, make_plan):
     run = runs.create(make_plan())
     launcher.stop(run)
     worker.run(run.id)
-    assert not runs.is_resumable(run)
-    with pytest.raises(NotPossible, match="Start it anew"):
-        launcher.resume(run)
+    assert runs.is_resumable(run)
+    assert not runs.has_saved_state(run)
+    resume(run)
+    assert runs.status(run).state == "done"
+    assert_same_losses(losses(run), losses(finished("lora", "chat")))
+
+
+@pytest.mark.parametrize("part", ["load_context", "prepare_data"])
+def test_a_run_that_broke_off_before_its_first_checkpoint_goes_on_as_if_undisturbed(
+    part, finished, make_plan, monkeypatch
+):
+    run = runs.create(make_plan())
+    original = getattr(run_setup, part)
+
+    def break_off(*arguments):
+        original(*arguments)
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(run_setup, part, break_off)
+        with pytest.raises(OSError, match="No space"):
+            worker.run(run.id)
+    assert runs.status(run).state == "failed"
+    resume(run)
+    assert runs.status(run).state == "done"
+    assert_same_losses(losses(run), losses(finished("lora", "chat")))
 
 
 def test_taking_back_points_touches_nothing_where_there_is_nothing_to_take_back(make_plan):

@@ -74,17 +74,14 @@ def reclaimable_bytes(on_gpu: bool) -> int:
     Args:
         on_gpu: Whether to count a GPU's memory; else the machine's.
     """
-    active_runs = [
-        run
-        for run in runs.all_runs()
-        if runs.is_alive(run) and runs.process_info(run).get("pid") != os.getpid()
-    ]
+    workers = {run: runs.worker_process(run) for run in runs.all_runs()}
+    others = {run: worker for run, worker in workers.items() if worker and worker.pid != os.getpid()}
     if on_gpu:
-        return sum(int(runs.peak_memory_gb(run) * 1e9) for run in active_runs)
+        return sum(int(runs.peak_memory_gb(run) * 1e9) for run in others)
     held_bytes = 0
-    for run in active_runs:
-        with suppress(psutil.NoSuchProcess, KeyError):  # it has just ended
-            held_bytes += int(psutil.Process(int(runs.process_info(run)["pid"])).memory_info().rss)
+    for worker in others.values():
+        with suppress(psutil.NoSuchProcess):  # it has just ended
+            held_bytes += int(worker.memory_info().rss)
     return held_bytes
 
 

@@ -82,15 +82,12 @@ def test_a_reload_finds_the_run_in_the_address_or_in_the_browser_s_memory(finish
 
 def test_a_stopped_run_can_go_on_from_the_page(make_plan, monkeypatch):
     started = []
-    monkeypatch.setattr(launcher, "start", lambda run: started.append(run.id))
+    monkeypatch.setattr(launcher, "_start_worker", lambda run: started.append(run.id))
     run = runs.create(make_plan())
-    runs.set_status(run, "stopped", "after", step=3, steps=9)
     assert not live_view.poll([run.id, 0, "en"])["resumable"]
     notice, *_ = train_tab.resume_run(run.id, [], SimpleNamespace(id=run.id), ENGLISH)
     assert "cannot go on" in notice["text"]
-    checkpoint = run.folder / "checkpoints" / "train" / "checkpoint-3"
-    checkpoint.mkdir(parents=True)
-    (checkpoint / "watch.json").write_text("{}")
+    runs.set_status(run, "stopped", "after", step=3, steps=9)
     assert live_view.poll([run.id, 0, "en"])["resumable"]
     notice, live, _ = train_tab.resume_run(run.id, [], SimpleNamespace(id=run.id), ENGLISH)
     assert notice["text"] == train_tab.RESUMED.render("en", name=run.plan.name)
