@@ -24,21 +24,16 @@ PRIOR_RUNS = 3
 MAX_CORRECTION = {"minutes": 3.0, "memory_gb": 1.25}
 # How often a run of the same method counts; a run of another method counts once.
 SAME_METHOD_WEIGHT = 3
-# Below this share of the cores' time a run was held up by other programs.
-MIN_CORE_SHARE = 0.7
-ACCURACY = Message(
-    "Of your last {count} complete runs, {right} ended within the estimated time and {held} within the"
-    " estimated memory.{died}"
+# Below this share of the cores' time a run was held up by other programs: its time says nothing.
+MIN_CORE_SHARE = 0.8
+TIME_ACCURACY = Message("Time was within the estimate in {right} of {count} finished {count:run|runs}.")
+MEMORY_ACCURACY = Message("Memory was within the estimate in {held} of {count}.")
+BUSY_COUNT = Message("In {busy} more the machine was busy, so time is not judged.")
+OUT_OF_MEMORY_COUNT = Message("Out of memory, though it should have fit: {count}.")
+NO_COMPLETE_RUNS = Message("No finished runs yet. Estimate accuracy will appear here.")
+RECEIPT = Message(
+    "It took {took:.1f} min{paid} (estimate: {minutes} min{money}) and {used:.1f} GB (estimate: {memory} GB)."
 )
-ACCURACY_OF_ONE_RUN = Message(
-    "Your one complete run so far ended {right} the estimated time and {held} the estimated memory.{died}"
-)
-INSIDE, OUTSIDE = Message("within"), Message("outside")
-OUT_OF_MEMORY_COUNT = Message(" Out of memory, though it was said to fit: {count}.")
-NO_COMPLETE_RUNS = Message(
-    "No run has gone its whole way yet: after the first, the studio shows here how right its estimates were."
-)
-RECEIPT = Message("Estimated {minutes} min{money}, {memory} GB; it took {took:.1f} min{paid}, {used:.1f} GB.")
 # The names of Estimate's and Entry's fields in estimate.json and record.jsonl (docs/run-folder.md).
 STORED_KEYS = {
     "machine_id": "place",
@@ -51,21 +46,18 @@ STORED_KEYS = {
 FIELD_NAMES = {key: name for name, key in STORED_KEYS.items()}
 # The names that an earlier studio gave to what a run took.
 FORMAT_1_KEYS = {"took": "actual_minutes", "used": "peak_memory_gb"}
-WITHIN_RANGE = Message("Within the range.")
-MACHINE_BUSY = Message("It took longer: the machine was busy, the run had {share:.0%} of the cores' time.")
-MODEL_DOWNLOADED = Message(
-    "Within the range; the model had to be fetched first, which took {minutes:.1f} min more."
-)
-RESUMED = Message("It went on after a stop, so its time says nothing of the estimate.")
+WITHIN_RANGE = Message("Within the estimate.")
+MACHINE_BUSY = Message("The machine was busy (the run had {share:.0%} of the cores): time not judged.")
+MODEL_DOWNLOADED = Message("Within the estimate, plus {minutes:.1f} min to download the model.")
+RESUMED = Message("It was stopped and resumed: time not judged.")
 STOPPED_EARLY = Message(
-    "It ended early, since the checks saw no more progress; its full length would have taken {minutes:.1f}"
-    " min."
+    "It stopped improving and ended early; in full it would have taken {minutes:.1f} min."
 )
-STOPPED = Message("It was stopped on the way.")
-SLOWER = Message("It took longer than estimated; later estimates on this machine take that into account.")
-FASTER = Message("It was quicker than estimated; later estimates on this machine take that into account.")
-MORE_MEMORY = Message("It took more memory than estimated.")
-LESS_MEMORY = Message("It took less memory than estimated.")
+STOPPED = Message("It was stopped: time not judged.")
+SLOWER = Message("Slower than estimated; later estimates on this machine take that into account.")
+FASTER = Message("Faster than estimated; later estimates on this machine take that into account.")
+MORE_MEMORY = Message("It used more memory than estimated.")
+LESS_MEMORY = Message("It used less memory than estimated.")
 
 
 @dataclass(frozen=True)
@@ -86,7 +78,7 @@ class Entry:
         measured_at: The measurement of the machine that the estimate rested on (epoch, s); 0 for none.
         corrections: The corrections that were in the estimate.
         ran_out_of_memory: Whether memory ran out although the estimate said that the run fits.
-        was_busy: Whether other programs held it up: its time counts in the record, but teaches nothing.
+        was_busy: Whether other programs held it up: its time is not judged and teaches nothing.
     """
 
     run: str
@@ -331,18 +323,20 @@ def billed_money(estimate: Mapping[str, Any], minutes: float) -> float | None:
 
 
 def _explain_duration(report: Mapping[str, Any], minutes: Range) -> Message:
-    """Return why an ended run's time lay outside its range, as far as that is known."""
+    """Return how an ended run's time compares with its range, as far as that can be said."""
     fetch_minutes, took = _fetch_minutes(report), actual_minutes(report)
+    core_share = float(report.get("core_share", 1))
     if report.get("stopped"):
         return STOPPED
     if report.get("resumed"):
         return RESUMED
+    if core_share < MIN_CORE_SHARE:
+        return MACHINE_BUSY.format(share=core_share)
     if report.get("stopped_early"):
         full_minutes = took + float(report.get("seconds_saved", 0)) / 60
         return STOPPED_EARLY.format(minutes=full_minutes)
     if took > minutes.high:
-        core_share = float(report.get("core_share", 1))
-        return MACHINE_BUSY.format(share=core_share) if core_share < MIN_CORE_SHARE else SLOWER
+        return SLOWER
     if took < minutes.low:
         return FASTER
     if fetch_minutes > minutes.high / 10:
@@ -353,19 +347,22 @@ def _explain_duration(report: Mapping[str, Any], minutes: Range) -> Message:
 def accuracy_message() -> Message:
     """Return how right the last estimates were.
 
-    Only runs that can tell are counted: those that were complete, and those that ran out of memory.
+    Only runs that can tell are counted: those that were complete, and those that ran out of memory. Time is
+    judged only where the run had its cores.
     """
     recent = [entry for entry in load_entries() if entry.is_complete or entry.ran_out_of_memory][-MAX_RUNS:]
     if not recent:
         return NO_COMPLETE_RUNS
+    timed = [entry for entry in recent if not entry.was_busy]
     n_out_of_memory = sum(entry.ran_out_of_memory for entry in recent)
-    n_within_time = sum(entry.is_within_time for entry in recent)
-    n_within_memory = sum(entry.is_within_memory for entry in recent)
-    out_of_memory = OUT_OF_MEMORY_COUNT.format(count=n_out_of_memory) if n_out_of_memory else ""
-    if len(recent) == 1:
-        return ACCURACY_OF_ONE_RUN.format(
-            right=INSIDE if n_within_time else OUTSIDE,
-            held=INSIDE if n_within_memory else OUTSIDE,
-            died=out_of_memory,
-        )
-    return ACCURACY.format(count=len(recent), right=n_within_time, held=n_within_memory, died=out_of_memory)
+    sentences = [
+        MEMORY_ACCURACY.format(count=len(recent), held=sum(entry.is_within_memory for entry in recent))
+    ]
+    if timed:
+        n_within_time = sum(entry.is_within_time for entry in timed)
+        sentences.insert(0, TIME_ACCURACY.format(count=len(timed), right=n_within_time))
+    if len(timed) < len(recent):
+        sentences.append(BUSY_COUNT.format(busy=len(recent) - len(timed)))
+    if n_out_of_memory:
+        sentences.append(OUT_OF_MEMORY_COUNT.format(count=n_out_of_memory))
+    return join_messages(sentences, SENTENCE_SEPARATOR)

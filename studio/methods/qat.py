@@ -199,6 +199,11 @@ def _reset_to_base(context: TrainingContext) -> None:
     _load_quantization().copy_parameters(context.model, base)
 
 
+def active_stages(settings: Settings, task: Task) -> tuple[str, ...]:
+    """The training at full precision comes first, where one is wanted to compare with."""
+    return (FULL_PRECISION, "train") if settings["compare"] else ("train",)
+
+
 def extra_stages_message(settings: Settings, task: Task) -> Message | None:
     """The training to compare with."""
     return TRAINS_TWICE if settings["compare"] else None
@@ -285,4 +290,5 @@ METHOD = Method(
     result_bytes=result_bytes,
     # The first is the training whose result is kept.
     stages=("train", FULL_PRECISION),
+    active_stages=active_stages,
 )

@@ -325,6 +325,17 @@ def _check_completion_length(settings: Settings, shape: ModelShape | None, task:
     return problems
 
 
+def active_stages(settings: Settings, task: Task) -> tuple[str, ...]:
+    """The stages of a run: supervised where wanted, then learning from pairs, or a reward and practice."""
+    first = ("sft",) if schedule.has_sft(settings, task) else ()
+    algorithm = schedule.resolve_algorithm(settings, task)
+    if algorithm in schedule.DIRECT_ALGORITHMS:
+        return (*first, algorithm)
+    if task == "prefer" and rule_rewards.resolve_reward(settings, task) == "model":
+        return (*first, "reward", "rl")
+    return (*first, "rl")
+
+
 def extra_stages_message(settings: Settings, task: Task) -> Message | None:
     """The stages after the supervised one, whose steps the plan counts."""
     frame = LATER_STAGES if schedule.has_sft(settings, task) else ONE_STAGE
@@ -372,4 +383,5 @@ METHOD = Method(
     has_stage_settings=True,
     supports_resume=False,
     stages=("sft", "reward", "rl"),
+    active_stages=active_stages,
 )

@@ -245,6 +245,7 @@ class Method:
         extra_file: a file of code that must be next to an adapter for PEFT to read it.
         epoch_multiplier: how many times as long as other methods it needs to be trained.
         stages: the names of its stages.
+        active_stages: the stages that a run goes through, in order; None for all of `stages`.
         can_merge: whether what is learned can become part of the base's own matrices, where `exports` names
             that form.
         needs_settings_check: whether the library behind it may refuse settings that are each in range, so
@@ -278,6 +279,7 @@ class Method:
     extra_file: Path | None = None
     epoch_multiplier: float = 1.0
     stages: tuple[str, ...] = ("train",)
+    active_stages: Callable[[Settings, Task], tuple[str, ...]] | None = None
     can_merge: Callable[[Settings], bool] = lambda settings: True
     needs_settings_check: bool = False
     finish: Callable[[Any], Any] = lambda model: model
@@ -308,6 +310,12 @@ class Method:
             if setting.applies(resolved):
                 resolved[setting.name] = setting.cast(values.get(setting.name, setting.default))
         return resolved
+
+    def list_stages(self, chosen: Settings, task: Task) -> tuple[str, ...]:
+        """The stages that a run under these settings goes through, in order."""
+        if not self.active_stages:
+            return self.stages
+        return self.active_stages(self.resolve_settings(chosen), task)
 
     def max_text_tokens(self, shape: ModelShape, settings: Settings, requested_tokens: int) -> int:
         """How many of the requested tokens of a text are read; virtual tokens take up context."""

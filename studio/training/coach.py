@@ -40,46 +40,38 @@ NO_SIGNAL_SHARE = 0.9
 LONGER_FACTOR, MORE_CUT_SHARE, ALIKE_SHARE = 1.5, 0.25, 0.5
 FAR_FACTOR, FAR_NATS = 2.0, 10.0
 
-LEARNING = Message(
-    "It is learning: the validation loss was {before:.3f} at the start and is {after:.3f} at step {step}."
-)
+LEARNING = Message("Learning: validation loss fell from {before:.3f} to {after:.3f} by step {step}.")
 LEARNING_UNCHECKED = Message(
-    "It is learning: the training loss was {before:.3f} on average and is {after:.3f} since step {since}."
+    "Learning: training loss averaged {before:.3f} at first and {after:.3f} since step {since}."
 )
-FLAT = Message(
-    "Flat: by step {step} the validation loss has hardly moved ({before:.3f} at the start, {after:.3f} now)."
-)
-RAISE_RATE = Message(
-    "The learning rate may be too low (try three times as much), or the model knows these examples already."
-)
+FLAT = Message("Flat: by step {step} validation loss has hardly moved ({before:.3f} to {after:.3f}).")
+RAISE_RATE = Message("Try three times the learning rate, unless the model knows these examples already.")
 SETTLED = Message(
-    "No progress since step {best}: the validation loss was {lowest:.3f} there and is {after:.3f} at step "
-    "{step}."
+    "No progress since step {best}: validation loss was {lowest:.3f} there and is {after:.3f} at step {step}."
 )
 OVERFITTING = Message(
-    "Overfitting since step {best}: the validation loss rose from {lowest:.3f} to {after:.3f} (step {step}) "
-    "while the training loss fell from {train_before:.3f} to {train_after:.3f}."
+    "Overfitting since step {best}: validation loss rose from {lowest:.3f} to {after:.3f} (step {step}) "
+    "while training loss fell from {train_before:.3f} to {train_after:.3f}."
 )
-STOP_AND_KEEP = Message("You can stop: the state of step {kept} is kept either way.")
+STOP_AND_KEEP = Message("You can stop: step {kept} is kept either way.")
 STOP_AND_KEEP_START = Message(
-    "So far the start is kept. Stop, and try a third of the learning rate or fewer epochs."
+    "Nothing beats the start so far. Stop, and try a third of the learning rate or fewer epochs."
 )
 WORSE = Message(
-    "Every check is worse than the start: the validation loss was {before:.3f} and is {after:.3f} at step "
-    "{step}."
+    "Every check is worse than the start: validation loss was {before:.3f} and is {after:.3f} at step {step}."
 )
 DIVERGING = Message(
-    "Too fast: the training loss was {before:.3f} at the start and is {after:.3f} on average from step "
+    "Learning rate too high: training loss was {before:.3f} at the start and averages {after:.3f} from step "
     "{since} to {step}."
 )
 JUMPING = Message(
-    "Too fast: since step {since} the training loss jumped {count} times above twice its start "
+    "Learning rate too high: since step {since} training loss jumped {count} times above twice its start "
     "({before:.3f}), up to {highest:.3f}."
 )
-LOWER_RATE = Message("If it goes on, stop and start again with a third of the learning rate.")
+LOWER_RATE = Message("If this goes on, stop and start again with a third of the learning rate.")
 NO_SIGNAL = Message(
     "Little to learn from: since step {since}, all answers to a question score the same in {share:.0%} of "
-    "the cases."
+    "cases."
 )
 OTHER_REWARD = Message("Choose a reward that some answers earn and others do not, or allow longer answers.")
 GAMED = Message(
@@ -87,17 +79,15 @@ GAMED = Message(
     "reward (reward hacking)."
 )
 READ_ANSWERS = Message(
-    "Read its latest answers; if they got worse, stop, and raise the KL setting or choose another reward."
+    "Read its latest answers. If they got worse, stop, and raise the KL setting or choose another reward."
 )
 LONGER = Message("answers grew from {before:.0f} to {after:.0f} tokens")
 MORE_CUT = Message("{after:.0%} of the answers are cut off ({before:.0%} at the start)")
-ALIKE = Message("answers get alike (entropy {before:.2f} to {after:.2f})")
-FAR = Message("it runs away from its start (KL of an answer {before:.1f} to {after:.1f})")
-SCORE_FALLS = Message("The score falls: {before:.2f} at the start, {after:.2f} at step {step}.")
-SCORE_RISES = Message("It is learning: the score rose from {before:.2f} to {after:.2f} by step {step}.")
-SCORE_FLAT = Message(
-    "Flat: by step {step} the score has not clearly moved ({before:.2f} at the start, {after:.2f} now)."
-)
+ALIKE = Message("answers become alike (entropy {before:.2f} to {after:.2f})")
+FAR = Message("it drifts from its start (KL of an answer {before:.1f} to {after:.1f})")
+SCORE_FALLS = Message("The score is falling: {before:.2f} at the start, {after:.2f} at step {step}.")
+SCORE_RISES = Message("Learning: the score rose from {before:.2f} to {after:.2f} by step {step}.")
+SCORE_FLAT = Message("Flat: by step {step} the score has not clearly moved ({before:.2f} to {after:.2f}).")
 
 
 class Finding(NamedTuple):

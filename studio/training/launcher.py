@@ -44,8 +44,8 @@ def _start_worker(run: Run) -> None:
 def _set_waiting(run: Run) -> None:
     if not runs.is_resumable(run):
         raise NotPossible(
-            Message("The run “{name}” cannot go on: its state is “{state}”."),
-            Message("Only a run that was stopped or broke off goes on."),
+            Message("“{name}” cannot be resumed: its state is “{state}”."),
+            Message("Only a stopped or failed run can be resumed."),
             name=run.plan.name,
             state=runs.status(run).state,
         )

@@ -10,28 +10,30 @@ from studio.evaluate.score_names import FIELD_PREFIX, LABEL_PREFIX, read_parts
 from studio.i18n import Message
 
 KNOWN_ANSWERS = Message(
-    "It answers {after:.0%} of {asked:.0f} kept-aside questions rightly (95% interval {low:.0%} to "
-    "{high:.0%}); the base, {before:.0%} ({base_low:.0%} to {base_high:.0%})."
+    "{after:.0%} of {asked:.0f} held-out questions answered correctly (95% interval {low:.0%} to "
+    "{high:.0%}); by the base model, {before:.0%} ({base_low:.0%} to {base_high:.0%})."
 )
 OWN_OPENINGS = Message(
-    "The perplexity of its own openings went from {before:.2f} to {after:.2f}. It falls by construction, "
-    "since the model is trained on what it writes itself, and is no measure of quality."
+    "The perplexity of its own openings went from {before:.2f} to {after:.2f}. That does not measure "
+    "quality: it falls because the model learns from its own text."
 )
-TEXTS_CUT_OR_DROPPED = Message(
-    "Examples cut at {length} tokens: {cut}; left out as too long: {dropped}."
-    " Raise the longest example (max length) or shorten the texts."
+TEXTS_CUT = Message("{cut} {cut:example was|examples were} cut at {length} tokens. Raise “max length”.")
+TEXTS_DROPPED = Message(
+    "{dropped} {dropped:example was|examples were} left out: longer than {length} tokens. Raise “max length”."
+)
+TEXTS_CUT_AND_DROPPED = Message(
+    "{cut} {cut:example was|examples were} cut at {length} tokens, and {dropped} left out as too long. Raise "
+    "“max length”."
 )
 START_KEPT = Message(
-    "No step was better than the start, so the start is kept: nothing was learned."
-    " Try more examples, another learning rate or another method."
+    "No step was better than the start, so nothing was learned. Try more examples, another learning rate or "
+    "another method."
 )
 LINEAR_MODEL_KEPT = Message(
-    "No step was better than the linear model that the training started from, so that is the result."
-    " Try more examples, another learning rate or another method."
+    "No step was better than the linear model it started from, so that is the result. Try more examples, "
+    "another learning rate or another method."
 )
-LINEAR_BASELINE = Message(
-    "A linear model on the same embeddings reaches {accuracy:.0%}, in {seconds:.0f} seconds."
-)
+LINEAR_BASELINE = Message("A linear model on the same embeddings: {accuracy:.0%}, in {seconds:.0f} seconds.")
 
 
 def describe_linear_baseline(report: Mapping[str, Any]) -> Message | None:
@@ -43,16 +45,16 @@ def describe_linear_baseline(report: Mapping[str, Any]) -> Message | None:
 
 
 LABEL_SETS = Message(
-    "It finds the labels of the kept-aside texts with a micro F1 of {after:.0%} (before, {before:.0%}); all "
-    "labels are right on {exact:.0%} of them. A label counts from a probability of {threshold:.0%} on."
+    "Micro F1 on held-out texts: {after:.0%} (before, {before:.0%}). All labels are correct on {exact:.0%} "
+    "of them. A label counts from a probability of {threshold:.0%}."
 )
 RATINGS = Message(
-    "Its numbers are off by {after:.2g} on average (mean absolute error); before, by {before:.2g}. Always "
-    "guessing the median would be off by {median:.2g}. Rank correlation (Spearman): {spearman:.2f}."
+    "Its numbers are off by {after:.2g} on average (before, {before:.2g}; always guessing the median, "
+    "{median:.2g}). Rank correlation (Spearman): {spearman:.2f}."
 )
-RATING_STEPS = Message("Rounded to the scale, {half:.0%} are right, and {one:.0%} are at most one step off.")
+RATING_STEPS = Message("Rounded to the scale, {half:.0%} are exact and {one:.0%} at most one step off.")
 JSON_FIELDS = Message(
-    "Of {count:.0f} answers, {after:.0%} are valid JSON (before, {before:.0%}); right by field: {fields}."
+    "{after:.0%} of {count:.0f} answers are valid JSON (before, {before:.0%}). Correct by field: {fields}."
 )
 FIELD_SHARE = Message("{name} {after:.0%} (before, {before:.0%})")
 
@@ -107,9 +109,20 @@ def label_rows(report: Mapping[str, Any]) -> list[tuple[str, float, float]]:
 def describe_truncation(report: Mapping[str, Any]) -> Message | None:
     """How many examples were cut or dropped as too long; None where none was, or the report does not say."""
     texts = report.get("texts")
-    if not isinstance(texts, Mapping) or not (texts.get("cut") or texts.get("dropped")):
+    if not isinstance(texts, Mapping) or "max_length" not in texts:
         return None
-    return TEXTS_CUT_OR_DROPPED.format(length=texts["max_length"], cut=texts["cut"], dropped=texts["dropped"])
+    cut, dropped = texts["cut"], max(texts["dropped"], _count_long_pairs(report))
+    if not cut and not dropped:
+        return None
+    message = TEXTS_CUT_AND_DROPPED if dropped else TEXTS_CUT
+    return (message if cut else TEXTS_DROPPED).format(length=texts["max_length"], cut=cut, dropped=dropped)
+
+
+def _count_long_pairs(report: Mapping[str, Any]) -> int:
+    """The pairs that a stage of RLHF left out: both answers of a pair have to fit."""
+    sections = report.get("method") or {}
+    pairs = [section.get("pairs") for section in sections.values() if isinstance(section, Mapping)]
+    return max((counts.get("too_long", 0) for counts in pairs if isinstance(counts, Mapping)), default=0)
 
 
 def describe_kept_start(report: Mapping[str, Any]) -> Message | None:

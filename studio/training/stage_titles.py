@@ -1,16 +1,18 @@
-"""What the stages of a training are called above their curves."""
+"""What the parts of a training are called, in its progress and above its curves."""
 
 from studio.i18n import Message
 
 # In the order in which a run goes through them.
 STAGE_TITLES = {
-    "sft": Message("Learning from the good answers (SFT)"),
-    "reward": Message("Learning which answers are better (reward model)"),
-    "rl": Message("Practising and being scored (RL)"),
-    "dpo": Message("Learning straight from the pairs (DPO)"),
-    "kto": Message("Learning straight from thumbs up and down (KTO)"),
-    "simpo": Message("Learning straight from the pairs (SimPO)"),
-    "orpo": Message("Learning straight from the pairs (ORPO)"),
-    "full_precision": Message("At full precision, to compare"),
-    "train": Message("Training"),
+    "sft": Message("Learn from good answers (SFT)"),
+    "reward": Message("Train the reward model"),
+    "rl": Message("Practice and get scored (RL)"),
+    "dpo": Message("Learn from pairs (DPO)"),
+    "kto": Message("Learn from ratings (KTO)"),
+    "simpo": Message("Learn from pairs (SimPO)"),
+    "orpo": Message("Learn from pairs (ORPO)"),
+    "full_precision": Message("Train at full precision"),
+    "train": Message("Train"),
 }
+# Of a training with rounded weights, which may follow one at full precision.
+QUANTIZED_TITLE = Message("Train with rounded weights")

@@ -306,7 +306,8 @@ def _train(
         The trained model, and None. Where a training with one stage broke off after a validation that was
         better than the base: the model of the best validation, which is saved first, and the error.
     """
-    runs.set_status(run, "training", method.stages[0])
+    stages = method.list_stages(run.plan.method.settings, run.plan.task)
+    runs.set_status(run, "training", stages[0])
     try:
         return method.train(context), None
     except StopRequested:

@@ -193,7 +193,7 @@ def _build_tabs(states: _BrowserStates, strip: ProgressStrip) -> _Tabs:
                 **method.setting_fields,
                 **method.training_fields,
             }
-            train = train_tab.build(states.run, states.run_ids, form_fields)
+            train = train_tab.build(train_panel, states.run, states.run_ids, form_fields)
         with _build_tab("playground") as playground_panel:
             playground = playground_tab.build(
                 states.run, states.run_ids, states.dataset_sources, method.model, data.task

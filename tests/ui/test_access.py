@@ -35,7 +35,7 @@ def test_where_others_reach_the_page_nobody_sees_another_s_runs(finished, open_p
     assert access.visible_runs([]) == []
     assert access.visible_runs("nonsense") == []
     assert [visible.id for visible in access.visible_runs([run.id, 7])] == [run.id]
-    assert train_tab.reattach_run("", [], ENGLISH)[2]["choices"] == []
+    assert train_tab.refresh("", [], "", ENGLISH)[0]["choices"] == []
     assert playground_tab.update_run_choices(None, "", [], ENGLISH)["choices"] == []
 
 

@@ -32,12 +32,13 @@ MAX_RUN_NAME_CHARS = 120
 MAX_MODEL_CHARS = 500
 # From so many examples on, finding near-duplicates takes seconds, during which the page would not respond.
 MAX_INLINE_GROUPING = 5000
-PLAN_SUMMARY = Message(
-    "{method} on {model}: {train} examples, each seen {epochs:g}×, {batch} at a time: {steps} steps."
-    " {check} more are kept aside to check on (validation)."
-)
-TEST_SUMMARY = Message(" {test} more are kept for the final test.")
-EARLY_END = Message(" It may end earlier: once {patience} checks in a row bring no progress.")
+PLAN_SUMMARY = Message("{method} on {model}: {train} {train:example|examples}")
+STEPS_SUMMARY = Message("{epochs:g} epochs, batch size {batch}, {steps} steps")
+CHECK_SUMMARY = Message("{check} held out to check on the way (validation)")
+TEST_SUMMARY = Message("{test} held out for the final test")
+EARLY_END = Message("ends early after {patience} checks in a row without progress")
+# The stages whose steps follow from the training fields; others have settings of their own.
+SUPERVISED_STAGES = ("sft", "train", "full_precision")
 
 
 def build_plan(form: FormState, *, strict: bool = True) -> Plan:
@@ -116,24 +117,31 @@ def describe_plan(run_plan: Plan, lang: str) -> str:
     """What a plan would do, in one sentence, counted on its real data."""
     splits = split_examples(run_plan)
     card = presets.models().get(run_plan.model)
-    train_count = len(splits.train)
-    batch_size, epochs = default_batch_and_epochs(run_plan, train_count)
+    method = methods.get(run_plan.method.name)
     summary = PLAN_SUMMARY.render(
         lang,
         method=presets.methods()[run_plan.method.name].name,
         model=card.name if card else run_plan.model,
-        train=train_count,
-        check=len(splits.validation),
-        epochs=epochs,
-        batch=batch_size,
-        steps=defaults.count_steps(train_count, batch_size, epochs),
+        train=len(splits.train),
     )
-    if splits.test:
-        summary += TEST_SUMMARY.render(lang, test=len(splits.test))
+    stages = method.list_stages(run_plan.method.settings, run_plan.task)
+    is_supervised = stages[0] in SUPERVISED_STAGES
+    parts = [
+        summary,
+        _describe_steps(run_plan, len(splits.train), lang) if is_supervised else "",
+        CHECK_SUMMARY.render(lang, check=len(splits.validation)),
+        TEST_SUMMARY.render(lang, test=len(splits.test)) if splits.test else "",
+    ]
     training = run_plan.training
-    if 0 < training.early_stopping_patience < training.eval_count:
-        summary += EARLY_END.render(lang, patience=training.early_stopping_patience)
-    return summary
+    ends_early = is_supervised and 0 < training.early_stopping_patience < training.eval_count
+    early_end = EARLY_END.render(lang, patience=training.early_stopping_patience) if ends_early else ""
+    return " · ".join(filter(None, (*parts, early_end)))
+
+
+def _describe_steps(run_plan: Plan, train_count: int, lang: str) -> str:
+    batch_size, epochs = default_batch_and_epochs(run_plan, train_count)
+    steps = defaults.count_steps(train_count, batch_size, epochs)
+    return STEPS_SUMMARY.render(lang, epochs=epochs, batch=batch_size, steps=steps)
 
 
 def default_batch_and_epochs(run_plan: Plan, train_count: int) -> tuple[int, float]:

@@ -2,6 +2,7 @@
 
 import math
 
+from studio.data.split import Splits
 from studio.errors import StudioError
 from studio.evaluate import paired
 from studio.evaluate.evidence import ALPHA
@@ -14,6 +15,7 @@ TEST_ROWS = Message("{n} test rows will judge the result.")
 VALIDATION_ROWS = Message(
     "Without a test part the {n} validation rows judge the result, and they also choose the best state."
 )
+TOO_FEW = Message("Only {n} held-out {n:row|rows} will judge the result.")
 CAN_SHOW = Message("They can show differences of {points} points or more.")
 CAN_SHOW_NONE = Message("So few show no difference reliably.")
 LARGER_TEST = Message(
@@ -51,6 +53,15 @@ def describe(form: FormState, n_examples: int, shares: tuple[float, float], lang
         _offer_more(n, n_examples, lang),
     ]
     return join_sentences(sentences, lang)
+
+
+def warn_of_too_few(splits: Splits, lang: str) -> str:
+    """That the held-out rows of these splits are too few for a verdict, and what helps; "" where they are
+    enough.
+    """
+    n = len(splits.test or splits.validation)
+    advice = _offer_more(n, len(splits.train) + len(splits.validation) + len(splits.test), lang)
+    return join_sentences([TOO_FEW.render(lang, n=n), advice], lang) if advice else ""
 
 
 def _offer_more(n: int, n_examples: int, lang: str) -> str:

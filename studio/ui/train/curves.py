@@ -1,15 +1,21 @@
-"""The charts of a run: one for each stage and measure, in order, with the labels of their axes."""
+"""The charts of a run: one for each stage and measure, in order, with their lines, axes and references."""
 
+import json
+from collections import Counter
+from functools import lru_cache
+from pathlib import Path
 from typing import Any, NamedTuple
 
-from studio import methods
-from studio.errors import NotPossible
 from studio.i18n import Message
-from studio.methods.rlhf_stages.schedule import DIRECT_ALGORITHMS
 from studio.plan import Plan, target_role
-from studio.training.stage_titles import STAGE_TITLES
+from studio.runs import Run
+from studio.training import progress
+from studio.training.stage_titles import QUANTIZED_TITLE, STAGE_TITLES
 
-STEP_AXIS = Message("step")
+STEP_AXIS = Message("Step", context="curves")
+GUESSING = Message("guessing: {share:.0%}")
+LARGEST_CLASS = Message("always the largest class: {share:.0%}")
+BEFORE_TRAINING, LINEAR_MODEL = Message("before training"), Message("linear model")
 
 
 class Curve(NamedTuple):
@@ -21,46 +27,50 @@ class Curve(NamedTuple):
 
 
 class Measure(NamedTuple):
-    """One chart: the label of its y axis, and its lines."""
+    """One chart: the label of its y axis, its lines, and whether they are shares (0 to 1)."""
 
     axis: Message
     curves: tuple[Curve, ...]
+    is_share: bool = False
 
 
 MEASURES: dict[str, Measure] = {
     "loss": Measure(
-        Message("loss (lower is better)"),
+        Message("Loss (lower is better)"),
         (
             Curve("loss", Message("training loss"), False),
             Curve("eval_loss", Message("validation loss"), True),
         ),
     ),
     "accuracy": Measure(
-        Message("share of kept-aside texts sorted rightly (accuracy)"),
+        Message("Accuracy on validation texts"),
         (Curve("eval_accuracy", Message("accuracy", context="curves"), True),),
+        is_share=True,
     ),
     "labels": Measure(
-        Message("how well the labels of kept-aside texts are found (micro F1)"),
+        Message("Labels right on validation texts (micro F1)"),
         (Curve("eval_micro_f1", Message("micro F1"), True),),
+        is_share=True,
     ),
     "rating": Measure(
-        Message("how far numbers are off (mean absolute error, lower is better)"),
+        Message("Average error on validation texts (lower is better)"),
         (Curve("eval_mae", Message("mean absolute error"), True),),
     ),
     "pairs": Measure(
-        Message("share of kept-aside pairs ranked rightly (accuracy)"),
+        Message("Validation pairs ranked correctly"),
         (Curve("eval_accuracy", Message("accuracy", context="curves"), True),),
+        is_share=True,
     ),
     "reward": Measure(
-        Message("score of its answers (reward, higher is better)"),
+        Message("Score of its answers (reward, higher is better)"),
         (Curve("reward", Message("reward"), False),),
     ),
     "kl": Measure(
-        Message("distance from where it started (KL)"),
+        Message("Distance from its start (KL)"),
         (Curve("kl", Message("KL"), False),),
     ),
     "completion_length": Measure(
-        Message("length of its answers (tokens)"),
+        Message("Length of its answers (tokens)"),
         (Curve("completion_length", Message("tokens"), False),),
     ),
 }
@@ -78,55 +88,90 @@ STAGE_MEASURES: dict[str, tuple[str, ...]] = {
 }
 # What a text to classify gets -> the measure beside the loss.
 TARGET_MEASURES = {"label": "accuracy", "labels": "labels", "rating": "rating"}
-POINT_KEYS = tuple(dict.fromkeys(curve.key for measure in MEASURES.values() for curve in measure.curves))
-QUANTISED_STAGE = Message("With rounded weights (quantisation-aware)")
+# Beside what is drawn, the step whose state is the best so far.
+POINT_KEYS = (
+    *dict.fromkeys(curve.key for measure in MEASURES.values() for curve in measure.curves),
+    "best_step",
+)
 
 
-def list_charts(plan: Plan, lang: str) -> list[dict[str, Any]]:
-    """The charts that a run of this plan can have, in order; the browser hides those without points."""
-    try:
-        method_stages = methods.get(plan.method.name).stages
-    except NotPossible:  # its method is no longer in the registry
-        method_stages = ("train",)
-    has_several_stages = len(method_stages) > 1
-    chart_list = []
-    for stage, title in STAGE_TITLES.items():
-        measures = STAGE_MEASURES[stage]
-        if stage not in method_stages and not (stage in DIRECT_ALGORITHMS and "rl" in method_stages):
-            continue
-        if stage == "train" and has_several_stages:
-            title = QUANTISED_STAGE
-        if stage in ("train", "full_precision") and plan.task == "classify":
-            measures = (*measures, *_target_measures(plan))
+def list_charts(run: Run, plan: Plan, lang: str) -> list[dict[str, Any]]:
+    """The charts of the stages that a run goes through, in order; the browser hides those without points."""
+    stages = progress.trained_stages(plan)
+    charts = []
+    for stage in stages:
+        measures = _list_measures(stage, plan)
         for index, name in enumerate(measures):
             # Two charts share a row; of three, the first has a row of its own.
             is_half_wide = len(measures) == 2 or index > 0
-            heading = title.render(lang) if has_several_stages and index == 0 else ""
-            chart_list.append(_format_chart(stage, name, heading, is_half_wide, lang))
-    return chart_list
+            has_heading = len(stages) > 1 and index == 0
+            chart = {
+                **_format_measure(name, lang),
+                "id": f"{stage}-{name}",
+                "stage": stage,
+                "title": stage_title(stage, stages).render(lang) if has_heading else "",
+                "half": is_half_wide,
+                "start": _name_start(stage, plan).render(lang),
+                "lines": _reference_lines(run, name, lang),
+            }
+            charts.append(chart)
+    return charts
 
 
-def _target_measures(plan: Plan) -> list[str]:
-    """The measures beside the loss of texts to classify; all where the plan lets columns be guessed."""
-    if not plan.data.columns:
-        return list(TARGET_MEASURES.values())
-    return [TARGET_MEASURES[target_role(plan.data.columns)]]
+def stage_title(stage: str, stages: tuple[str, ...]) -> Message:
+    """What a stage is called among those of its run."""
+    is_quantized = stage == "train" and len(stages) > 1
+    return QUANTIZED_TITLE if is_quantized else STAGE_TITLES[stage]
 
 
-def _format_chart(stage: str, name: str, title: str, is_half_wide: bool, lang: str) -> dict[str, Any]:
+def _list_measures(stage: str, plan: Plan) -> tuple[str, ...]:
+    measures = STAGE_MEASURES[stage]
+    if plan.task != "classify":
+        return measures
+    # All where the plan lets columns be guessed.
+    columns = plan.data.columns
+    targets = [TARGET_MEASURES[target_role(columns)]] if columns else TARGET_MEASURES.values()
+    return (*measures, *targets)
+
+
+def _format_measure(name: str, lang: str) -> dict[str, Any]:
     measure = MEASURES[name]
-    lines = [
+    curves = [
         {"key": curve.key, "name": curve.name.render(lang), "check": curve.is_validation}
         for curve in measure.curves
     ]
-    return {
-        "id": f"{stage}-{name}",
-        "stage": stage,
-        "title": title,
-        "axis": measure.axis.render(lang),
-        "half": is_half_wide,
-        "curves": lines,
+    return {"axis": measure.axis.render(lang), "share": measure.is_share, "curves": curves}
+
+
+def _name_start(stage: str, plan: Plan) -> Message:
+    """What the first validation measures: a model that is fitted and not trained, or the one before."""
+    starts_from_fit = stage == "reward" or plan.task == "classify"
+    return LINEAR_MODEL if starts_from_fit else BEFORE_TRAINING
+
+
+def _reference_lines(run: Run, measure: str, lang: str) -> list[dict[str, Any]]:
+    """What can be had without any model: guessing between two answers, or always the largest class."""
+    if measure == "pairs":
+        return [{"name": GUESSING.render(lang, share=0.5), "value": 0.5}]
+    folder = run.folder / "data"
+    if measure != "accuracy" or not (folder / "validation.jsonl").is_file():
+        return []
+    share = _largest_class_share(folder)
+    return [{"name": LARGEST_CLASS.render(lang, share=share), "value": share}]
+
+
+@lru_cache(maxsize=32)
+def _largest_class_share(folder: Path) -> float:
+    """How often the most frequent class of the training texts is right on the validation texts (0 to 1).
+
+    Cached: the data of a run stay as they are.
+    """
+    labels = {
+        name: [json.loads(line).get("label") for line in (folder / f"{name}.jsonl").read_bytes().splitlines()]
+        for name in ("train", "validation")
     }
+    largest_class = Counter(labels["train"]).most_common(1)[0][0]
+    return labels["validation"].count(largest_class) / len(labels["validation"])
 
 
 def format_point(measured: dict[str, Any]) -> list[Any] | None:

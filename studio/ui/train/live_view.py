@@ -1,6 +1,7 @@
 """The live view of one run: what the browser asks for, and the component that asks."""
 
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -9,10 +10,12 @@ import plotly
 
 from studio import presets, runs
 from studio.errors import BadPlan, RunNotFound
+from studio.estimate import history
 from studio.i18n import Message, join_sentences, label, languages
 from studio.plan import Plan
 from studio.runs import Run, Status
-from studio.training import coach, launcher
+from studio.training import coach, launcher, progress
+from studio.training.progress import Progress
 from studio.ui import units
 from studio.ui.help import panel as help_panel
 from studio.ui.train import curves, verdict_card
@@ -20,60 +23,73 @@ from studio.ui.train import results as run_results
 
 MAX_CHUNK_BYTES = 200_000
 PLOTLY_JS = Path(plotly.__file__).parent / "package_data" / "plotly.min.js"
+# The parts of the component's script, which share one scope.
+SCRIPTS = ("run_charts.js", "run_verdict.js", "run.js")
 STATE_NAMES: dict[str, Message] = {
     "waiting": Message("Waiting for its turn"),
+    "starting": Message("Starting"),
     "preparing": Message("Preparing"),
     "training": Message("Training", context="live_view"),
-    "evaluating": Message("Checking"),
+    "evaluating": Message("Evaluating"),
     "done": Message("Done", context="live_view"),
-    "stopped": Message("Stopped; what it learned is kept"),
-    "unlearned": Message("Stopped before it had learned anything"),
-    "failed": Message("Did not finish"),
-    "stopping": Message("Stopping after this step"),
+    "stopped": Message("Stopped; progress is kept"),
+    "unlearned": Message("Stopped before training began"),
+    "failed": Message("Failed"),
+    "stopping": Message("Stopping…"),
 }
+# What the parts before and after training are called; those of training are stage_titles.
+PREPARE, EVALUATE = Message("Prepare"), Message("Evaluate")
 STAGE_MESSAGES: dict[str, Message] = {
-    "queue": Message("starts by itself; runs ahead of it: {steps}"),
-    "data": Message("reading the examples"),
-    "fetch": Message("fetching the model, {step} of {steps} MB"),
-    "load": Message("loading the model"),
-    "before": Message("measuring the base model on the kept-aside examples"),
-    "rows": Message("writing the examples to learn from"),
-    "alike": Message("looking how alike the model's own answers begin, {step} of {steps} questions"),
-    "openings": Message("writing the model's own openings, {step} of {steps}"),
-    "head": Message("reading every pair once to give the reward model a good start, {step} of {steps}"),
-    "linear": Message("fitting a linear model to the base's embeddings, example {step} of {steps}"),
-    "bottom": Message("running the frozen part once over each example, {step} of {steps}"),
-    "asking": Message("asking questions with known answers, {step} of {steps}"),
-    "retention": Message("asking general questions to see what it forgets, answer {step} of {steps}"),
-    "sft": Message("learning from the good answers (SFT), step {step} of {steps}"),
-    "reward": Message("learning which answers are better (reward model), step {step} of {steps}"),
-    "rl": Message("practising and being scored (RL), step {step} of {steps}"),
-    "dpo": Message("learning straight from the pairs (DPO), step {step} of {steps}"),
-    "kto": Message("learning straight from thumbs up and down (KTO), step {step} of {steps}"),
-    "simpo": Message("learning straight from the pairs (SimPO), step {step} of {steps}"),
-    "orpo": Message("learning straight from the pairs (ORPO), step {step} of {steps}"),
-    "full_precision": Message("training at full precision, to compare, step {step} of {steps}"),
-    "after": Message("measuring the tuned model on the kept-aside examples"),
+    "queue": Message("Starts by itself after {steps} other {steps:run|runs}"),
+    "data": Message("Reading your examples"),
+    "fetch": Message("Downloading the model: {step} of {steps} MB"),
+    "load": Message("Loading the model"),
+    "before": Message("Measuring the base model"),
+    "alike": Message("Comparing how the model's own answers begin: {step} of {steps} questions"),
+    "openings": Message("Writing the model's own openings: {step} of {steps}"),
+    "head": Message("Fitting the reward model's first guess: {step} of {steps}"),
+    "linear": Message("Fitting a linear model first: example {step} of {steps}"),
+    "bottom": Message("Running the frozen layers once: example {step} of {steps}"),
+    "asking": Message("Answering test questions: {step} of {steps}"),
+    "retention": Message("Answering general questions, to see what it forgets: {step} of {steps}"),
+    "after": Message("Measuring the tuned model"),
 }
-UNPACKING_MODEL = Message("unpacking the model; once, about half a minute")
-FIRST_STEP = Message("the first of {steps} steps; it takes longer than the others")
-STEP_OF = Message("step {step} of {steps}")
+UNPACKING_MODEL = Message("Unpacking the model (only the first time)")
+FIRST_STEP = Message("Step 1 of {steps}; the first one is the slowest")
+STEP_OF = Message("Step {step} of {steps}")
+STOPPING_LINE = Message("It finishes this step, then keeps and evaluates what it has learned")
 RECONNECTING = label("Reconnecting…")
 METHOD_ON_MODEL = Message("{method} on {model}")
-EPOCHS_AND_BATCH = Message("epochs: {epochs:g}, examples per step: {batch}")
-RESUME = label("Go on from where it was")
-LATEST_ANSWERS = label("Its latest answers while practising")
-SCORE = label("score")
-PREPARING_FIRST_STEP = Message("getting ready for the first step")
-EPOCH, TIME_LEFT = Message("epoch {epoch:.1f}"), Message("about {time} left")
-STAGE_TIME_LEFT = Message("about {time} left in this stage")
+EPOCHS_AND_BATCH = Message("{epochs:g} epochs, batch size {batch}")
+PREPARING_FIRST_STEP = Message("Getting ready for the first step")
+TIME_LEFT, STAGE_TIME_LEFT = Message("about {time} left"), Message("about {time} left in this stage")
 SPEED, MEMORY = Message("{rate:,.0f} tokens/s"), Message("{gb:.1f} GB memory")
+RESUME = label("Resume")
+# What the button to stop a run says, by its state; where training has not begun there is nothing to keep.
+STOP_MESSAGES: dict[str, Message] = {
+    "waiting": Message("Remove from the queue"),
+    "starting": Message("Stop", context="live_view"),
+    "preparing": Message("Stop", context="live_view"),
+    "training": Message("Stop and keep progress"),
+}
+# Fixed words of assets/run*.js, by the names it reads them under.
+LABELS: dict[str, Message] = {
+    "reconnecting": RECONNECTING,
+    "resume": RESUME,
+    "latest": label("Its latest answers"),
+    "score": label("score"),
+    "parts": label("Parts of this run"),
+    "best": label("kept: step"),
+    "notify": label("Notify me when done"),
+    "notifying": label("You will be notified"),
+    "blocked": label("Notifications are blocked in this browser"),
+}
 
 
 def build_view(elem_id: str) -> gr.HTML:
-    """The component that shows a run by its id; the button to go on sends the event `resume`."""
+    """The component that shows a run by its id; its buttons send the events `resume` and `halt`."""
     gr.set_static_paths([PLOTLY_JS.parent])
-    script = (presets.ASSETS / "run.js").read_text(encoding="utf-8")
+    script = "\n".join((presets.ASSETS / name).read_text(encoding="utf-8") for name in SCRIPTS)
     return gr.HTML(
         view_value(""),
         html_template='<div class="run-anchor"></div>',
@@ -89,8 +105,7 @@ def view_value(run_id: str, lang: str = "en") -> dict[str, Any]:
 
     Each value is new (`asked` is a time), so that the browser polls again for a run it has already shown.
     """
-    labels = {"reconnecting": RECONNECTING, "goOn": RESUME, "latest": LATEST_ANSWERS, "score": SCORE}
-    texts: dict[str, Any] = {name: message.render(lang) for name, message in labels.items()}
+    texts: dict[str, Any] = {name: message.render(lang) for name, message in LABELS.items()}
     if run_id:
         texts |= {"curves": help_panel.curve_texts(lang), "curveHeads": help_panel.curve_headings(lang)}
     return {"run": run_id, "plotly": f"/gradio_api/file={PLOTLY_JS}", "asked": time.time(), **texts}
@@ -122,7 +137,6 @@ def poll(query: Any) -> dict[str, Any]:
     offset, points = _read_points(run, 0 if restart else offset)
     status, report = runs.status(run), runs.report(run)
     sample_bytes, latest_samples = run_results.read_samples(run, 0 if restart else known_sample_bytes)
-    state_key = _state_key(run, status)
     ended = status.state in runs.ENDED_STATES
     details = (
         run_results.describe_results(run, report, lang)
@@ -134,33 +148,63 @@ def poll(query: Any) -> dict[str, Any]:
         "restart": restart,
         "offset": offset,
         "points": [sent_point for point in points if (sent_point := curves.format_point(point))],
-        "charts": curves.list_charts(plan, lang),
+        "charts": curves.list_charts(run, plan, lang),
         "step": curves.STEP_AXIS.render(lang),
         "ended": ended,
         "resumable": ended and runs.is_resumable(run),
         "title": plan.name,
-        "kind": state_key,
-        "state": STATE_NAMES[state_key].render(lang),
-        "coach": _read_curve(run, status, lang),
-        "line": _format_status(status, _find_latest_loss(run), lang),
         "about": _describe_run(plan, report, lang),
         "more": details,
         "verdict": verdict_card.describe(run, report, lang) if ended else None,
-        "tables": run_results.build_tables(report, lang) if ended else [],
+        "tables": run_results.build_tables(report, lang) if ended and report else [],
         "samples": latest_samples,
         "sampled": sample_bytes,
         "fault": status.failure_text(lang) if status.state == "failed" else "",
-        "percent": 100 if status.state == "done" else 100 * status.step / max(status.steps, 1),
+        **_describe_progress(run, status, lang),
     }
 
 
-def _state_key(run: Run, status: Status) -> str:
-    """The key of STATE_NAMES under which the run is shown."""
+def state_key(run: Run, status: Status) -> str:
+    """The key of STATE_NAMES under which a run is shown, on its card and in lists."""
     if launcher.is_stopping(run):
         return "stopping"
     if status.state == "stopped" and not runs.is_usable(run):
         return "unlearned"
+    # A run that waits for nobody is only starting.
+    if status.state == "waiting" and not status.steps:
+        return "starting"
     return status.state
+
+
+def _describe_progress(run: Run, status: Status, lang: str) -> dict[str, Any]:
+    """The state in words, how far the run has come, and what its Stop button says; "" where it has none."""
+    key = state_key(run, status)
+    stretches = history.load_estimate(run).get("stretches") or {}
+    last_point = _find_last_point(run)
+    done = progress.measure(run.plan, status, stretches, has_points=bool(last_point))
+    shows_parts = status.state not in ("done", "stopped")
+    stop = STOP_MESSAGES.get(key)
+    return {
+        "kind": key,
+        "state": STATE_NAMES[key].render(lang),
+        "percent": round(100 * done.share, 1),
+        "parts": _list_parts(done, lang) if shows_parts else [],
+        "line": _format_status(
+            status, key, last_point, _format_time_left(status, done, stretches, lang), lang
+        ),
+        "coach": _read_curve(run, status, lang),
+        "stop": stop.render(lang) if stop else "",
+    }
+
+
+def _list_parts(done: Progress, lang: str) -> list[dict[str, str]]:
+    """The parts of a run in order, each "done", "current" or "open"."""
+    stages = done.parts[1:-1]
+    titles = [PREPARE, *(curves.stage_title(stage, stages) for stage in stages), EVALUATE]
+    states = ["done"] * done.current + ["current"] + ["open"] * len(titles)
+    return [
+        {"name": title.render(lang), "state": state} for title, state in zip(titles, states, strict=False)
+    ]
 
 
 def _read_curve(run: Run, status: Status, lang: str) -> str:
@@ -197,31 +241,48 @@ def _read_points(run: Run, offset: int) -> tuple[int, list[dict[str, Any]]]:
     return start + len(chunk), [point for line in chunk.splitlines() if (point := runs.parse_point(line))]
 
 
-def _find_latest_loss(run: Run) -> dict[str, Any]:
-    """The last point with a training loss; a line cut off at the start of the tail is skipped."""
+def _find_last_point(run: Run) -> dict[str, Any]:
+    """The last point with a training loss, else the last of all; a line cut off at its start is skipped."""
     _, tail = _read_points(run, max(0, run.metrics_path.stat().st_size - 4096))
-    return next((point for point in reversed(tail) if "loss" in point), {})
+    last_point = tail[-1] if tail else {}
+    return next((point for point in reversed(tail) if "loss" in point), last_point)
 
 
-def _format_status(status: Status, last_point: dict[str, Any], lang: str) -> str:
-    """One line: stage and step, time left, speed and memory."""
-    if status.state in runs.ENDED_STATES:
+def _format_time_left(status: Status, done: Progress, stretches: Mapping[str, float], lang: str) -> str:
+    """How long the whole run still takes, by its own steps or else its estimate; "" where nobody knows."""
+    if status.state == "training" and status.seconds_left is not None:
+        # Without an estimate nobody knows the stages that are still to come.
+        is_last_stage = done.current == len(done.parts) - 2
+        message = TIME_LEFT if stretches or is_last_stage else STAGE_TIME_LEFT
+        return message.render(lang, time=units.format_seconds(status.seconds_left, lang))
+    if status.state == "waiting" or not stretches:
         return ""
-    if status.stage == "fetch" and status.step >= status.steps > 0:
-        return UNPACKING_MODEL.render(lang)
-    if status.state == "training" and not status.step:
-        return (
-            FIRST_STEP.render(lang, steps=status.steps) if status.steps else PREPARING_FIRST_STEP.render(lang)
-        )
-    message = STAGE_MESSAGES.get(status.stage, STEP_OF if status.state == "training" else None)
-    parts = [message.render(lang, step=status.step, steps=status.steps)] if message else []
+    minutes_left = (1 - done.share) * sum(stretches.values())
+    return TIME_LEFT.render(lang, time=units.format_minutes(minutes_left, lang))
+
+
+def _format_status(status: Status, key: str, last_point: Mapping[str, Any], time_left: str, lang: str) -> str:
+    """One line: what it does now, the time left, speed and memory."""
+    if status.state in runs.ENDED_STATES or key == "starting":
+        return ""
+    if key == "stopping":
+        return STOPPING_LINE.render(lang) if status.state == "training" else ""
+    parts = [_describe_step(status, lang), time_left]
     if status.state == "training" and last_point.get("stage") == status.stage:
-        if status.stage == "train":
-            parts.append(EPOCH.render(lang, epoch=last_point.get("epoch", 0)))
-        if status.seconds_left is not None:
-            left_message = TIME_LEFT if status.stage == "train" else STAGE_TIME_LEFT
-            parts.append(left_message.render(lang, time=units.format_seconds(status.seconds_left, lang)))
         if last_point.get("tokens_per_second"):
             parts.append(SPEED.render(lang, rate=last_point["tokens_per_second"]))
         parts.append(MEMORY.render(lang, gb=last_point.get("memory_gb", 0)))
-    return " · ".join(parts)
+    return " · ".join(filter(None, parts))
+
+
+def _describe_step(status: Status, lang: str) -> str:
+    """What a run does now, in a few words."""
+    if status.stage == "fetch" and status.step >= status.steps > 0:
+        return UNPACKING_MODEL.render(lang)
+    if status.state == "training" and not status.steps:
+        return PREPARING_FIRST_STEP.render(lang)
+    if status.state == "training":
+        message = STEP_OF if status.step else FIRST_STEP
+        return message.render(lang, step=status.step, steps=status.steps)
+    activity = STAGE_MESSAGES.get(status.stage)
+    return activity.render(lang, step=status.step, steps=status.steps) if activity else ""

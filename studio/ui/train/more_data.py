@@ -17,21 +17,18 @@ from studio.ui.language import request_language
 
 POLL_SECONDS = 3.0
 TITLE = label("Would more data help?")
-HELP = label(
-    "Trains the same plan on 25% and 50% of the training rows, checks them on the same held-out rows as this "
-    "run, and draws on from there."
-)
+HELP = label("Trains the same plan on 25% and 50% of the rows and projects the curve.")
 CHECK, START, CANCEL = (
     label("What would it take?"),
-    label("Train the two parts"),
+    label("Train both parts"),
     label("Cancel", "more_data"),
 )
-NO_RUN = Message("Choose a run that has ended first.")
-COST = Message("Trainings: {count}, about {low} to {high} in all.")
-COST_UNKNOWN = Message("Trainings: {count}; how long they take is not known here.")
-COST_ADVICE = Message("They wait for their turn and stand among the runs; you can cancel at any time.")
-WORKING = Message("Trainings left: {count}. You may close this page.")
-CANCELLED = Message("Cancelled; parts that were done are kept for the next time.")
+NO_RUN = Message("Choose a finished run first.")
+COST = Message("{count} {count:training|trainings}, about {low} to {high} in total.")
+COST_UNKNOWN = Message("{count} {count:training|trainings}; how long they take is not known here.")
+COST_ADVICE = Message("They join the queue and appear in your run list. You can cancel any time.")
+WORKING = Message("{count} {count:training|trainings} left. You can close this page.")
+CANCELLED = Message("Cancelled. Finished parts are kept for next time.")
 
 
 def look(run_id: str, request: gr.Request) -> tuple[Any, ...]:

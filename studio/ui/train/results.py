@@ -14,56 +14,51 @@ from studio.training import report_messages, retention_messages
 from studio.ui import units
 
 LOSS_FELL = Message(
-    "{part} loss went from {before:.3f} to {after:.3f} (best at step {step}), in {time}. Next: compare both "
-    "models in the Playground."
+    "{part} loss fell from {before:.3f} to {after:.3f} (best at step {step}).", style="sentence"
 )
 LOSS_DID_NOT_FALL = Message(
-    "{part} loss did not fall: {before:.3f} before, {after:.3f} after {time}. Try more examples, another "
-    "learning rate, or fewer epochs."
+    "{part} loss did not fall: {before:.3f} before, {after:.3f} after. Try more examples, another learning "
+    "rate, or fewer epochs.",
+    style="sentence",
 )
-# Methods that do not train on the examples' own answers may rightly move away from them.
-OTHER_OBJECTIVE_METHODS = ("rlhf",)
-LOSS_CHANGED = Message(
-    "In {time}. The loss on the kept-aside examples was {before:.3f} and is {after:.3f}; this method does "
-    "not aim at it. Next: compare both models in the Playground."
-)
-# UPFT's loss is that of its own openings, of which another sentence speaks.
-OPENINGS_LEARNED = Message("That took {time}. Next: compare both models in the Playground.")
-ACCURACY = Message("It is right on {after:.0%} of the kept-aside texts (accuracy); before, {before:.0%}.")
-ACCURACY_ALONE = Message("It is right on {after:.0%} of the kept-aside texts (accuracy).")
+# Methods whose loss is not what they aim at: it says nothing of the result.
+OTHER_OBJECTIVE_METHODS = ("rlhf", "upft")
+TOOK = Message("It took {time}.")
+ACCURACY = Message("{after:.0%} of {count} {part} texts correct; before, {before:.0%}.")
+ACCURACY_ALONE = Message("{after:.0%} of {count} {part} texts correct.")
+CHART_IS_VALIDATION = Message("(The charts show the validation texts.)")
 REWARD_MODEL_ACCURACY = Message(
-    "The reward model ranks {after:.0%} of the {count} kept-aside pairs as people did; its simple start (a "
-    "linear fit) {before:.0%}, guessing 50%."
+    "The reward model ranks {after:.0%} of {count} held-out pairs as people did; its first guess (a linear "
+    "fit) {before:.0%}, guessing 50%."
 )
-LONGER_ANSWER_BASELINE = Message("Always taking the longer answer would be right on {share:.0%}.")
-SHORTER_ANSWER_BASELINE = Message("Always taking the shorter answer would be right on {share:.0%}.")
+LONGER_ANSWER_BASELINE = Message("Always picking the longer answer: {share:.0%}.")
+SHORTER_ANSWER_BASELINE = Message("Always picking the shorter answer: {share:.0%}.")
 SURFACE_BASELINE = Message(
-    "The best rule that only looks at the surface, taking {rule}, is right on {share:.0%} of them (95% "
-    "interval {low:.0%} to {high:.0%}): a reward model no better than that may know the surface alone."
+    "The best rule that never reads the answers, {rule}: {share:.0%} (95% interval {low:.0%} to {high:.0%}). "
+    "A reward model no better than that may have learned only this."
 )
 MEAN_REWARD = Message(
-    "Its answers to {count} kept-aside questions score {after:.3g} on average; before practice, {before:.3g}."
+    "Its answers to {count} held-out questions score {after:.3g} on average; before practice, {before:.3g}."
 )
 NO_REWARD_SIGNAL = Message(
     "Practice changed nothing: choose a reward that some of its answers already earn and others do not, or "
     "allow longer answers."
 )
 PREFERENCE_ACCURACY = Message(
-    "It finds the better answer likelier in {after:.0%} of the {count} kept-aside pairs; before, "
-    "{before:.0%}."
+    "Prefers the better answer in {after:.0%} of {count} held-out pairs; before, {before:.0%}."
 )
 LABEL_TABLE = {
-    "caption": Message("How well each label is found (F1)"),
+    "caption": Message("Each label (F1)"),
     "label": Message("Label"),
     "before": Message("Before"),
     "after": Message("After"),
 }
 VERDICT_ACCURACY = Message(
-    "Comparing each good with each bad of the {count} kept-aside answers, it finds the good one likelier in "
-    "{after:.0%}; before, {before:.0%}."
+    "Of {count} held-out answers it prefers the good one to a bad one in {after:.0%} of the cases; before, "
+    "{before:.0%}."
 )
 RETENTION_TABLE = {
-    "caption": Message("What it still knows: right answers to general questions"),
+    "caption": Message("What it still knows (general questions answered correctly)"),
     "suite": Message("Ability"),
     "before": Message("Before"),
     "after": Message("After"),
@@ -86,7 +81,7 @@ SAMPLE_TABLE = {
     "reward": Message("Score"),
 }
 # The split that the figures were measured on.
-SPLIT_NAMES = {"validation": Message("Validation"), "test": Message("Test")}
+SPLIT_NAMES = {"validation": Message("validation"), "test": Message("test")}
 # How many samples are shown, and how much of each text (characters).
 MAX_SAMPLES, MAX_SAMPLE_CHARS = 4, 300
 # How much of the file of samples is read, from its end (bytes).
@@ -95,51 +90,62 @@ TAIL_BYTES = 30_000
 
 def describe_results(run: Run, report: dict[str, Any], lang: str) -> str:
     """The outcome in sentences, for the page."""
-    before, after = runs.start_scores(report), _get_section(report, "after")
-    notes = _get_section(report, "method")
-    time = units.format_seconds(_as_float(report.get("seconds")) or 0, lang)
-    parts = []
-    linear_baseline = report_messages.describe_linear_baseline(report)
-    if linear_baseline and _all_have("accuracy", after):
-        parts += [ACCURACY_ALONE.render(lang, after=after["accuracy"]), linear_baseline.render(lang)]
-    elif _all_have("accuracy", before, after):
-        parts.append(ACCURACY.render(lang, after=after["accuracy"], before=before["accuracy"]))
+    parts = [*_describe_accuracy(report, lang)]
     if known_answers := report_messages.describe_known_answers(report):
         parts.append(known_answers.render(lang))
     if own_openings := report_messages.describe_own_openings(run.plan.method.name, report):
         parts.append(own_openings.render(lang))
     parts += [message.render(lang) for message in report_messages.describe_targets(report)]
-    parts += [*_describe_stages(notes, lang), read_method_notes(run, lang)]
-    if kept_start := report_messages.describe_kept_start(report):
-        parts.append(kept_start.render(lang))
-    elif _all_have("loss", before, after):
-        message = _loss_message(run, has_fallen=after["loss"] < before["loss"], has_notes=bool(notes))
-        split_name = SPLIT_NAMES["test" if report.get("measured_on") == "test" else "validation"]
-        parts.append(
-            message.render(
-                lang,
-                before=before["loss"],
-                after=after["loss"],
-                step=report.get("best_step", 0),
-                time=time,
-                part=split_name,
-            )
-        )
+    parts += [*_describe_stages(_get_section(report, "method"), lang), read_method_notes(run, lang)]
+    parts.append(_describe_loss(run, report, lang))
     parts += [part.render(lang) for part in retention_messages.describe_retention(run.plan, report)]
-    if receipt := history.build_receipt(history.load_estimate(run), report):
-        parts.append(receipt.render(lang))
+    parts.append(_describe_cost(run, report, lang))
     if truncation := report_messages.describe_truncation(report):
         parts.append(truncation.render(lang))
     return join_sentences(parts, lang)
 
 
-def _loss_message(run: Run, has_fallen: bool, has_notes: bool) -> Message:
-    if run.plan.method.name == "upft":
-        return OPENINGS_LEARNED
-    has_other_objective = run.plan.method.name in OTHER_OBJECTIVE_METHODS
-    if has_other_objective and (has_notes or not has_fallen):
-        return LOSS_CHANGED
-    return LOSS_FELL if has_fallen else LOSS_DID_NOT_FALL
+def _describe_accuracy(report: dict[str, Any], lang: str) -> list[str]:
+    """How many texts are sorted correctly; the charts beside it may show another part of the data."""
+    before, after = runs.start_scores(report), _get_section(report, "after")
+    linear_baseline = report_messages.describe_linear_baseline(report)
+    if not _all_have("accuracy", after, *([] if linear_baseline else [before])):
+        return []
+    split = _measured_split(report)
+    count = after.get("n_examples") or _get_section(report, "data").get(split, 0)
+    values = {"after": after["accuracy"], "count": int(count), "part": SPLIT_NAMES[split]}
+    if linear_baseline:
+        sentences = [ACCURACY_ALONE.render(lang, **values), linear_baseline.render(lang)]
+    else:
+        sentences = [ACCURACY.render(lang, before=before["accuracy"], **values)]
+    if split == "test":
+        sentences.append(CHART_IS_VALIDATION.render(lang))
+    return sentences
+
+
+def _measured_split(report: dict[str, Any]) -> str:
+    return "test" if report.get("measured_on") == "test" else "validation"
+
+
+def _describe_loss(run: Run, report: dict[str, Any], lang: str) -> str:
+    """What became of the loss; "" where the method aims at something else."""
+    before, after = runs.start_scores(report), _get_section(report, "after")
+    if kept_start := report_messages.describe_kept_start(report):
+        return kept_start.render(lang)
+    if run.plan.method.name in OTHER_OBJECTIVE_METHODS or not _all_have("loss", before, after):
+        return ""
+    message = LOSS_FELL if after["loss"] < before["loss"] else LOSS_DID_NOT_FALL
+    values = {"before": before["loss"], "after": after["loss"], "step": report.get("best_step", 0)}
+    part = SPLIT_NAMES[_measured_split(report)]
+    return message.render(lang, part=part, **values)
+
+
+def _describe_cost(run: Run, report: dict[str, Any], lang: str) -> str:
+    """Time and memory beside their estimate; the time alone where nothing was estimated."""
+    if receipt := history.build_receipt(history.load_estimate(run), report):
+        return receipt.render(lang)
+    seconds = _as_float(report.get("seconds"))
+    return TOOK.render(lang, time=units.format_seconds(seconds, lang)) if seconds else ""
 
 
 def read_method_notes(run: Run, lang: str) -> str:

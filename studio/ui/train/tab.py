@@ -1,6 +1,7 @@
-"""The Train tab: one sentence, Start, the live view, Stop."""
+"""The Train tab: the next run (its plan in a sentence, Start), and the run that is looked at."""
 
 import json
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import gradio as gr
@@ -12,54 +13,44 @@ from studio.estimate.machines import catalogue
 from studio.estimate.types import Estimate
 from studio.i18n import Message, join_sentences, label, languages
 from studio.methods import settings_check
+from studio.plan import Plan
 from studio.runs import Run
 from studio.storage import home, require_disk_space
 from studio.training import launcher
 from studio.ui import access
 from studio.ui.components import notices
+from studio.ui.components.events import LATEST_UNQUEUED, UNQUEUED, after_any
 from studio.ui.components.gradio_adapter import current_page
 from studio.ui.components.labels import t
 from studio.ui.form import plan_form
-from studio.ui.form.form_state import read_form
+from studio.ui.form.form_state import FormState, read_form
 from studio.ui.language import request_language
-from studio.ui.method import estimates
+from studio.ui.method import estimates, held_out
 from studio.ui.train import live_view, more_data, verdict_card
 
 # Room a run needs beside what it learns: the split data, the log and the points.
 MIN_FREE_BYTES = 200_000_000
-TRAIN_HEADING = label("### Train")
-RUN_NAME = label("Name of this run")
-RUN_NAME_HELP = label("So that you find it again.")
-START, STOP = label("Start training"), label("Stop and keep what was learned")
-RUN_LIST = label("Runs")
-RUN_LIST_HELP = label("Choose one to look at it again. Closing this page stops nothing.")
+# How often the list of runs is brought up to date while one of them goes on.
+REFRESH_SECONDS = 5.0
+TRAIN_HEADING, NEXT_RUN_HEADING = label("## Train"), label("### Next run")
+RUN_NAME = label("Name")
+RUN_NAME_HELP = label("Shown in your run list.")
+START, ADD_TO_QUEUE = label("Start training"), Message("Add to queue")
+RUN_LIST = label("Run")
+RUN_LIST_HELP = label("Runs go on when you close this page.")
 NEXT_COMPARE = label("Next: compare both models")
-OPEN_REPORT = label("Page for the meeting (opens in a new tab)")
+OPEN_REPORT = label("Report for a meeting (new tab)")
 OPEN_REPORT_JS = "(run) => { if (run) window.open(`/report/${run}`, '_blank', 'noopener'); }"
-NO_EXAMPLES = Message("Bring examples first: the Data tab takes a file or a sample.")
-STARTED = Message("Started. You may close this page: the run goes on, and this page finds it again.")
-QUEUED = Message("Queued: another run is training. It starts by itself; Stop takes it out of the queue.")
-STOPPING = Message(
-    "“{name}” was asked to stop: it finishes the step it is in, then checks what it has learned and keeps it."
-)
-STOPPING_BEFORE_TRAINING = Message(
-    "“{name}” was asked to stop before it trains; nothing has been learned yet."
-)
-RESTARTS_STAGE = Message(
-    "After a stop this method begins the unfinished stage again; stages that have ended are kept."
-)
-RESUMED = Message("“{name}” goes on from where it was.")
-DOES_NOT_FIT_ADVICE = Message(
-    "The Method tab offers changes that make it fit, in the row of this method. Or insist below, and it "
-    "ends with a sentence where memory runs out."
-)
+NO_DATA = Message("Upload data first.")
+NO_DATA_HINT = Message("The Data tab takes a file or a sample.")
+STARTED = Message("Started. You can close this page; the run goes on.")
+QUEUED = Message("Added to the queue. It starts when the runs before it have ended.")
+RESTARTS_STAGE = Message("If you stop it, a stage that is not finished starts over.")
+DOES_NOT_FIT_ADVICE = Message("See “How to make it fit” on the Method tab, or tick “Start anyway”.")
 START_ANYWAY = label("Start anyway")
-START_ANYWAY_HELP = label(
-    "It will probably run out of memory. Everything else on this machine stays as it is."
-)
+START_ANYWAY_HELP = label("It will probably run out of memory. Nothing else on this machine is affected.")
 CHECKING = label("Checking…", context="train")
-NOTHING_TRAINING = Message("Nothing is training.")
-RUN_HAS_ENDED = Message("There is nothing to stop: the run has ended ({state}).")
+NOTHING_TO_STOP = Message("“{name}” has already ended.")
 
 
 class TrainTab(NamedTuple):
@@ -75,19 +66,30 @@ def summarise(request: gr.Request, **fields: Any) -> dict[str, Any]:
     """The plan in one sentence, or what is still missing; `fields` are the form (form_state.read_form)."""
     lang = request_language(request)
     form = read_form(fields)
-    if not form.source:
-        return notices.notice(NO_EXAMPLES.render(lang))
+    if not _has_data(form):
+        return notices.notice(NO_DATA.render(lang), NO_DATA_HINT.render(lang))
     try:
         plan = plan_form.build_plan(form)
         restart_note = "" if methods.get(form.method).supports_resume else RESTARTS_STAGE.render(lang)
         estimate = estimates.estimate_plan(plan)
         why_not_fitting = _why_not_fitting(estimate, lang)
+        too_few = held_out.warn_of_too_few(plan_form.split_examples(plan), lang)
         cost = why_not_fitting or estimates.format_expected_cost(estimate, lang)
-        details = join_sentences((cost, plan_form.describe_extra_stages(plan, lang), restart_note), lang)
-        kind = "check" if why_not_fitting else "info"
+        extra_stages = plan_form.describe_extra_stages(plan, lang)
+        details = join_sentences((too_few, cost, extra_stages, restart_note), lang)
+        kind = "check" if why_not_fitting or too_few else "info"
         return notices.notice(plan_form.describe_plan(plan, lang), details, kind=kind)
     except StudioError as error:
         return plan_form.plan_error_notice(error, form.method, lang)
+
+
+def _has_data(form: FormState) -> bool:
+    """Whether the form's data set is still there; it may have been deleted on another tab."""
+    try:
+        access.find_dataset(form.source)
+    except StudioError:
+        return False
+    return True
 
 
 def _why_not_fitting(estimate: Estimate | None, lang: str) -> str:
@@ -111,13 +113,14 @@ def start_run(
         fields: The form (form_state.read_form).
 
     Returns:
-        The notice, the live view, the run, the list of runs, the runs of this browser, and the box to insist.
+        The notice, the live view, the run, the runs of this browser, and the box to insist.
     """
     lang = request_language(request)
     form = read_form(fields)
-    unchanged = (gr.skip(),) * 4
-    if not form.source:
-        return notices.notice(NO_EXAMPLES.render(lang), kind="bad"), *unchanged, gr.skip()
+    unchanged = (gr.skip(),) * 3
+    if not _has_data(form):
+        notice = notices.notice(NO_DATA.render(lang), NO_DATA_HINT.render(lang), kind="bad")
+        return notice, *unchanged, gr.skip()
     try:
         plan = plan_form.build_plan(form)
         plan_form.describe_plan(plan, lang)  # the data is checked once more: a browser may send anything
@@ -128,72 +131,74 @@ def start_run(
         if why_not_fitting and insist is not True:
             notice = notices.notice(why_not_fitting, DOES_NOT_FIT_ADVICE.render(lang), kind="bad")
             return notice, *unchanged, gr.update(visible=True)
-        require_disk_space(home(), MIN_FREE_BYTES)
-        access.check_queue()
-        is_queued = any(runs.status(other).state not in runs.ENDED_STATES for other in runs.all_runs())
-        run = runs.create(plan)
-        if estimate:
-            history.save_estimate(run, estimate, catalogue.local_machine())
-        launcher.start(run)
+        run, message = _launch(plan, estimate)
     except (StudioError, OSError) as error:
         return plan_form.plan_error_notice(error, form.method, lang), *unchanged, gr.skip()
-    run_ids = [*access.read_run_ids(browser_runs), run.id]
-    message = QUEUED if is_queued else STARTED
     return (
         notices.notice(message.render(lang), kind="good"),
         live_view.view_value(run.id, lang),
         run.id,
-        list_runs(run.id, run_ids, lang),
-        run_ids,
+        [*access.read_run_ids(browser_runs), run.id],
         gr.update(value=False, visible=False),
     )
 
 
-def resume_run(
-    shown_run_id: str, browser_runs: object, event: gr.EventData, request: gr.Request
-) -> tuple[Any, ...]:
+def _launch(plan: Plan, estimate: Estimate | None) -> tuple[Run, Message]:
+    """Create and start a run; also what to say of it."""
+    require_disk_space(home(), MIN_FREE_BYTES)
+    access.check_queue()
+    message = QUEUED if _find_active(runs.all_runs()) else STARTED
+    run = runs.create(plan)
+    if estimate:
+        history.save_estimate(run, estimate, catalogue.local_machine())
+    launcher.start(run)
+    return run, message
+
+
+def _find_active(candidates: Sequence[Run]) -> list[Run]:
+    """The runs among these that have not ended."""
+    return [run for run in candidates if runs.status(run).state not in runs.ENDED_STATES]
+
+
+def resume_run(shown_run_id: str, event: gr.EventData, request: gr.Request) -> tuple[Any, ...]:
     """Let the run that is looked at go on from where it was stopped or broke off."""
     lang = request_language(request)
-    requested_id = getattr(event, "id", "")
     try:
-        run = runs.get(requested_id if isinstance(requested_id, str) else "")
+        run = _named_run(event)
         require_disk_space(home(), MIN_FREE_BYTES)
         access.check_queue()
         launcher.resume(run)
     except (StudioError, OSError) as error:
-        return notices.error_notice(explain(error), lang), live_view.view_value(shown_run_id, lang), gr.skip()
-    return (
-        notices.notice(RESUMED.render(lang, name=run.plan.name), kind="good"),
-        live_view.view_value(run.id, lang),
-        list_runs(run.id, browser_runs, lang),
-    )
+        return notices.error_notice(explain(error), lang), live_view.view_value(shown_run_id, lang)
+    return notices.notice(""), live_view.view_value(run.id, lang)
 
 
-def stop_run(run_id: str, request: gr.Request) -> dict[str, Any]:
-    """Ask the shown run to stop."""
+def stop_run(event: gr.EventData, request: gr.Request) -> dict[str, Any]:
+    """Ask the shown run to stop; its card says that it does."""
     lang = request_language(request)
-    if not run_id:
-        return notices.notice(NOTHING_TRAINING.render(lang))
     try:
-        run = runs.get(run_id)
+        run = _named_run(event)
     except StudioError as error:
         return notices.error_notice(error, lang)
-    state = runs.status(run).state
-    if state in runs.ENDED_STATES:
-        return notices.notice(RUN_HAS_ENDED.render(lang, state=live_view.STATE_NAMES[state]))
+    if not _find_active([run]):
+        return notices.notice(NOTHING_TO_STOP.render(lang, name=run.plan.name))
     launcher.stop(run)
-    message = STOPPING if state == "training" else STOPPING_BEFORE_TRAINING
-    return notices.notice(message.render(lang, name=run.plan.name))
+    return notices.notice("")
 
 
-def refresh_state(run_id: str, browser_runs: object, request: gr.Request) -> tuple[Any, ...]:
-    """The state of the run has changed: update the list, and clear the notice of a run that has ended."""
-    lang = request_language(request)
+def _named_run(event: gr.EventData) -> Run:
+    """The run that a button of the card names; raises RunNotFound where it names none."""
+    run_id = getattr(event, "id", "")
+    return runs.get(run_id if isinstance(run_id, str) else "")
+
+
+def clear_notice_at_end(run_id: str) -> Any:
+    """What was said when a run started goes once it has ended."""
     try:
-        has_ended = runs.status(runs.get(run_id or "")).state in runs.ENDED_STATES
+        has_ended = not _find_active([runs.get(run_id or "")])
     except StudioError:
-        return gr.skip(), gr.skip()
-    return notices.notice("") if has_ended else gr.skip(), list_runs(run_id, browser_runs, lang)
+        return gr.skip()
+    return notices.notice("") if has_ended else gr.skip()
 
 
 def show_run(run_id: str | None, request: gr.Request) -> tuple[Any, ...]:
@@ -210,94 +215,129 @@ def reattach_run(remembered_id: str, browser_runs: object, request: gr.Request) 
     lang = request_language(request)
     requested_id = str(request.query_params.get("run", "")) if request is not None else ""
     existing_ids = {run.id for run in runs.all_runs()}
-    active_ids = [
-        run.id for run in access.visible_runs(browser_runs) if runs.status(run).state not in runs.ENDED_STATES
-    ]
+    active_ids = [run.id for run in _find_active(access.visible_runs(browser_runs))]
     shown_run_id = next(
         (run_id for run_id in (requested_id, remembered_id, *active_ids) if run_id in existing_ids), ""
     )
-    return live_view.view_value(shown_run_id, lang), shown_run_id, list_runs(shown_run_id, browser_runs, lang)
+    return live_view.view_value(shown_run_id, lang), shown_run_id
 
 
-def list_runs(selected_id: str, browser_runs: object, lang: str) -> Any:
-    """The list of runs, the newest first; whoever has a run's address may look at it."""
+def refresh(selected_id: str, browser_runs: object, shown_list: str, request: gr.Request) -> tuple[Any, ...]:
+    """Bring the tab up to date with what the runs have come to.
+
+    Args:
+        selected_id: The run that is looked at.
+        browser_runs: The runs this browser has started.
+        shown_list: The list as it was sent last: one that is open is not sent again for nothing.
+        request: The visitor's request.
+
+    Returns:
+        The list of runs, the same as a text, the Start button, what follows a run with a result, and the
+        timer, which runs while a run goes on.
+    """
+    lang = request_language(request)
     visible_runs = access.visible_runs([*access.read_run_ids(browser_runs), selected_id])
-    return gr.update(
-        choices=[
-            (
-                f"{runs.describe(run, lang)} · {_describe_state(run, lang)}",
-                run.id,
-            )
-            for run in visible_runs
-        ],
-        value=selected_id or None,
-        visible=bool(visible_runs),
+    choices = [_describe_choice(run, lang) for run in visible_runs]
+    new_list = json.dumps([choices, selected_id])
+    run_list = gr.update(choices=choices, value=selected_id or None, visible=bool(choices))
+    active_runs = _find_active(runs.all_runs())
+    has_result = any(run.id == selected_id and runs.is_usable(run) for run in visible_runs)
+    start = ADD_TO_QUEUE if active_runs else START
+    is_next_step = not active_runs and not has_result
+    return (
+        run_list if new_list != shown_list else gr.skip(),
+        new_list,
+        gr.update(value=start.render(lang), variant="primary" if is_next_step else "secondary"),
+        gr.update(visible=has_result),
+        gr.update(active=bool(active_runs)),
     )
 
 
-def _describe_state(run: Run, lang: str) -> str:
-    """A run's verdict where it has one, else its state."""
-    return verdict_card.word(run, lang) or live_view.STATE_NAMES[runs.status(run).state].render(lang)
+def _describe_choice(run: Run, lang: str) -> tuple[str, str]:
+    """A run in the list: its verdict where it has one, else its state in the words of its card."""
+    state = verdict_card.word(run, lang)
+    if not state:
+        state = live_view.STATE_NAMES[live_view.state_key(run, runs.status(run))].render(lang)
+    return f"{runs.describe(run, lang)} · {state}", run.id
 
 
-def build(run: gr.BrowserState, browser_runs: gr.BrowserState, inputs: dict[str, Any]) -> TrainTab:
-    """Build and wire the tab; `run` and `browser_runs` remember runs, `inputs` are the other tabs' fields by
-    name.
+def build(
+    panel: gr.Tab, run: gr.BrowserState, browser_runs: gr.BrowserState, inputs: dict[str, Any]
+) -> TrainTab:
+    """Build and wire the tab.
+
+    Args:
+        panel: The tab itself.
+        run: The run that is looked at.
+        browser_runs: The runs this browser has started.
+        inputs: The other tabs' fields by name.
     """
     gr.Markdown(t(TRAIN_HEADING))
-    summary = notices.notice_box("summary")
-    name = gr.Textbox(
-        "", label=t(RUN_NAME), info=t(RUN_NAME_HELP), max_lines=1, max_length=120, elem_id="run-name"
-    )
-    with gr.Row():
-        start_button = gr.Button(t(START), variant="primary", elem_id="start")
-        stop_button = gr.Button(t(STOP), elem_id="stop")
-    insist = gr.Checkbox(
-        False, label=t(START_ANYWAY), info=t(START_ANYWAY_HELP), elem_id="insist", visible=False
-    )
-    notice = notices.notice_box("train-notice")
-    run_view = live_view.build_view("live")
-    run_dropdown = gr.Dropdown([], label=t(RUN_LIST), info=t(RUN_LIST_HELP), elem_id="runs", visible=False)
-    more_data.build(run, browser_runs)
-    with gr.Row():
-        next_button = gr.Button(t(NEXT_COMPARE), elem_id="to-playground")
-        report_button = gr.Button(t(OPEN_REPORT), elem_id="open-report")
+    with gr.Column(elem_id="next-run"):
+        gr.Markdown(t(NEXT_RUN_HEADING))
+        summary = notices.notice_box("summary")
+        with gr.Row(elem_id="next-run-row"):
+            name = gr.Textbox(
+                "", label=t(RUN_NAME), info=t(RUN_NAME_HELP), max_lines=1, max_length=120, elem_id="run-name"
+            )
+            start_button = gr.Button(t(START), variant="primary", elem_id="start", scale=0)
+        insist = gr.Checkbox(
+            False, label=t(START_ANYWAY), info=t(START_ANYWAY_HELP), elem_id="insist", visible=False
+        )
+        notice = notices.notice_box("train-notice")
+    with gr.Column(elem_id="this-run"):
+        run_dropdown = gr.Dropdown(
+            [], label=t(RUN_LIST), info=t(RUN_LIST_HELP), elem_id="runs", visible=False
+        )
+        run_notice = notices.notice_box("run-notice")
+        run_view = live_view.build_view("live")
+        with gr.Column(visible=False, elem_id="after-run") as after_run:
+            with gr.Row(elem_id="after-run-buttons"):
+                next_button = gr.Button(t(NEXT_COMPARE), variant="primary", elem_id="to-playground", scale=0)
+                report_button = gr.Button(t(OPEN_REPORT), elem_id="open-report", scale=0)
+            more_data.build(run, browser_runs)
     report_button.click(None, run, None, js=OPEN_REPORT_JS)
     plan_inputs = {**inputs, "name": name}
     start_inputs = {**plan_inputs, "browser_runs": browser_runs, "insist": insist}
     # Shown at once by the browser, since checking the settings takes seconds; first, so that the result
     # replaces it.
-    start_button.click(None, None, notice, js=_build_checking_js(), show_progress="hidden", queue=False)
+    start_button.click(None, None, notice, js=_build_checking_js(), **UNQUEUED)
     start_button.click(
         start_run,
         inputs_kwargs=start_inputs,
-        outputs=[notice, run_view, run, run_dropdown, browser_runs, insist],
-        show_progress="hidden",
+        outputs=[notice, run_view, run, browser_runs, insist],
         trigger_mode="once",
-        queue=False,
+        **UNQUEUED,
     )
-    state_changed = run_view.moved(
-        refresh_state, [run, browser_runs], [notice, run_dropdown], show_progress="hidden", queue=False
+    # What was wrong with an earlier plan is no longer said of another one.
+    summary.change(None, None, notice, js=f"() => ({json.dumps(notices.notice(''))})", **UNQUEUED)
+    state_changed = run_view.moved(clear_notice_at_end, run, notice, **UNQUEUED)
+    run_view.resume(resume_run, run, [run_notice, run_view], trigger_mode="once", **UNQUEUED)
+    run_view.halt(stop_run, None, run_notice, **UNQUEUED)
+    run_dropdown.input(show_run, run_dropdown, [run_view, run], **UNQUEUED)
+    moments = (run.change, run_view.moved, panel.select, current_page().load)
+    _wire_refresh(moments, [run, browser_runs], [run_dropdown, start_button, after_run])
+    _wire_address(run, browser_runs, run_view)
+    return TrainTab(next_button, summary, state_changed, plan_inputs)
+
+
+def _wire_refresh(moments: Sequence[Any], inputs: list[Any], outputs: list[Any]) -> None:
+    """Refresh `outputs` at these moments, and every few seconds while a run goes on."""
+    shown_list = gr.Textbox("", visible=False)
+    timer = gr.Timer(REFRESH_SECONDS, active=False)
+    run_dropdown, *buttons = outputs
+    after_any(*moments, timer.tick).then(
+        refresh, [*inputs, shown_list], [run_dropdown, shown_list, *buttons, timer], **LATEST_UNQUEUED
     )
-    run_view.resume(
-        resume_run,
-        [run, browser_runs],
-        [notice, run_view, run_dropdown],
-        show_progress="hidden",
-        trigger_mode="once",
-        queue=False,
-    )
-    stop_button.click(stop_run, run, notice, show_progress="hidden", queue=False)
-    run_dropdown.input(show_run, run_dropdown, [run_view, run], show_progress="hidden", queue=False)
-    root = current_page()
-    attached = root.load(
-        reattach_run, [run, browser_runs], [run_view, run, run_dropdown], show_progress="hidden", queue=False
-    )
+
+
+def _wire_address(run: gr.BrowserState, browser_runs: gr.BrowserState, run_view: gr.HTML) -> None:
+    """Show the run of the address after a reload, and keep the address at the run that is shown."""
+    attached = current_page().load(reattach_run, [run, browser_runs], [run_view, run], **UNQUEUED)
     attached.then(
         None, None, None, js="() => { window.studioAttached = true; }"
     )  # until then the address may name another run
     run.change(None, run, None, js="(run) => window.studioNameRun(run)")
-    return TrainTab(next_button, summary, state_changed, plan_inputs)
 
 
 def _build_checking_js() -> str:

@@ -41,7 +41,7 @@ def test_a_run_whose_figures_show_no_risk_has_none(make_run):
         ({"best_step": 0}, report_messages.START_KEPT),
         (
             {"texts": {"max_length": 64, "cut": 3, "dropped": 1}},
-            report_messages.TEXTS_CUT_OR_DROPPED.format(length=64, cut=3, dropped=1),
+            report_messages.TEXTS_CUT_AND_DROPPED.format(length=64, cut=3, dropped=1),
         ),
     ],
 )

@@ -7,9 +7,11 @@ import pytest
 
 from studio import methods, runs
 from studio.data.quality import surface_rules
+from studio.estimate import history
 from studio.i18n import Message
 from studio.plan import REQUIRED_ROLES, Data, MethodChoice
-from studio.ui.train import live_view
+from studio.training.stage_titles import STAGE_TITLES
+from studio.ui.train import curves, live_view
 from studio.ui.train import results as run_results
 
 
@@ -56,8 +58,9 @@ def test_a_failure_is_told_in_the_visitors_language(make_plan):
 def test_a_run_stopped_before_it_learned_does_not_say_that_it_kept_anything(make_plan):
     run = runs.create(make_plan())
     runs.set_status(run, "stopped", "before")
-    assert live_view.poll([run.id, 0, "en"])["state"] == "Stopped before it had learned anything"
-    assert live_view.poll([run.id, 0, "en"])["percent"] == 0
+    view = live_view.poll([run.id, 0, "en"])
+    assert view["state"] == live_view.STATE_NAMES["unlearned"].text
+    assert (view["parts"], view["stop"]) == ([], "")
 
 
 STAGED = (
@@ -67,11 +70,11 @@ STAGED = (
 )
 
 
-def staged(make_plan, name="rlhf", task="prefer"):
+def staged(make_plan, name="rlhf", task="prefer", settings=None):
     """A run of several stages, as its worker would have written it."""
     plan = make_plan("lora", "chat")
     columns = {role: role for role in REQUIRED_ROLES[task]}
-    choice = MethodChoice(name=name)
+    choice = MethodChoice(name=name, settings=settings or {})
     run = runs.create(
         plan.model_copy(
             update={"task": task, "method": choice, "data": Data(source="x.csv", columns=columns)}
@@ -97,12 +100,58 @@ def test_each_stage_has_its_charts_in_order(make_plan):
         ("rl", ["kl"]),
         ("rl", ["completion_length"]),
     ]
-    assert [chart["title"] for chart in view["charts"]][:4] == [
-        "Learning from the good answers (SFT)",
-        "Learning which answers are better (reward model)",
+    titles = [chart["title"] for chart in view["charts"]]
+    assert titles[:4] == [STAGE_TITLES[name].text for name in ("sft", "reward")] + [
         "",
-        "Practising and being scored (RL)",
+        STAGE_TITLES["rl"].text,
     ]
+
+
+def test_a_stage_that_is_switched_off_is_neither_drawn_nor_announced(make_plan):
+    run = staged(make_plan, settings={"sft": False, "algorithm": "dpo"})
+    view = live_view.poll([run.id, 0, "en"])
+    assert [chart["id"] for chart in view["charts"]] == ["dpo-loss", "dpo-pairs"]
+    names = [part["name"] for part in view["parts"]]
+    assert names == [live_view.PREPARE.text, STAGE_TITLES["dpo"].text, live_view.EVALUATE.text]
+
+
+def test_a_chart_of_shares_has_lines_for_what_guessing_gives(make_plan, finished):
+    pairs = live_view.poll([staged(make_plan).id, 0, "en"])["charts"][2]
+    assert pairs["share"]
+    assert pairs["lines"] == [{"name": curves.GUESSING.render("en", share=0.5), "value": 0.5}]
+    run = runs.create(make_plan("lora", "classify"))
+    folder = run.folder / "data"
+    folder.mkdir()
+    write_labels(folder / "train.jsonl", "aab")
+    write_labels(folder / "validation.jsonl", "abba")
+    accuracy = live_view.poll([run.id, 0, "en"])["charts"][1]
+    assert accuracy["lines"] == [{"name": curves.LARGEST_CLASS.render("en", share=0.5), "value": 0.5}]
+
+
+def write_labels(path, labels):
+    path.write_text("".join(json.dumps({"text": "t", "label": label}) + "\n" for label in labels))
+
+
+def test_only_a_run_with_others_ahead_of_it_waits_for_its_turn(make_plan):
+    run = runs.create(make_plan())
+    runs.claim(run, os.getpid())
+    assert live_view.poll([run.id, 0, "en"])["kind"] == "starting"
+    runs.set_status(run, "waiting", "queue", steps=2)
+    view = live_view.poll([run.id, 0, "en"])
+    assert (view["kind"], view["stop"]) == ("waiting", live_view.STOP_MESSAGES["waiting"].text)
+    assert view["line"] == "Starts by itself after 2 other runs"
+
+
+def test_the_time_left_is_that_of_the_whole_run_where_the_estimate_knows_it(make_plan, monkeypatch):
+    run = staged(make_plan)
+    runs.claim(run, os.getpid())
+    runs.set_status(run, "training", "sft", step=1, steps=9, seconds_left=90.0)
+    assert "about 1 min 30 s left in this stage" in live_view.poll([run.id, 0, "en"])["line"]
+    stretches = {"sft": 1.0, "reward": 1.0, "rl": 1.0}
+    monkeypatch.setattr(history, "load_estimate", lambda run: {"stretches": stretches})
+    line = live_view.poll([run.id, 0, "en"])["line"]
+    assert "about 1 min 30 s left" in line
+    assert "stage" not in line
 
 
 def test_one_stage_needs_no_title_and_classes_have_an_accuracy(finished):
@@ -196,17 +245,16 @@ def test_what_came_out_is_said_in_sentences_and_tables(make_plan):
     }
     text = run_results.describe_results(run, report, "en")
     for sentence in (
-        "It answers 50% of 8 kept-aside questions rightly (95% interval 22% to 78%);"
-        " the base, 25% (7% to 59%).",
-        "ranks 90% of the 10 kept-aside pairs as people did; its simple start (a linear fit) 50%,"
-        " guessing 50%.",
-        "Always taking the shorter answer would be right on 90%.",
-        "taking the shorter answer, is right on 85% of them (95% interval 50% to 97%)",
+        "50% of 8 held-out questions answered correctly (95% interval 22% to 78%); by the base model, 25% "
+        "(7% to 59%).",
+        "ranks 90% of 10 held-out pairs as people did; its first guess (a linear fit) 50%, guessing 50%.",
+        "Always picking the shorter answer: 90%.",
+        "taking the shorter answer: 85% (95% interval 50% to 97%)",
         "score 1.5 on average; before practice, -0.25.",
-        "likelier in 80% of the 10 kept-aside pairs; before, 40%.",
-        "was 2.000 and is 2.500; this method does not aim at it",
+        "Prefers the better answer in 80% of 10 held-out pairs; before, 40%.",
     ):
         assert sentence in text
+    assert "loss" not in text  # practice does not aim at it
     rounded, answers = run_results.build_tables(report, "en")
     assert rounded["heads"] == ["", "full precision", "rounded while training"]
     assert rounded["rows"] == [
@@ -222,8 +270,8 @@ def test_upft_says_first_how_many_answers_are_right_and_then_what_its_perplexity
     after = {"loss": 0.4, "perplexity": 1.5, "answer_accuracy": 0.5, "n_questions": 8.0}
     report = {"before": before, "after": after, "seconds": 65}
     text = run_results.describe_results(run, report, "en")
-    assert text.startswith("It answers 50% of 8 kept-aside questions rightly")
-    assert "perplexity of its own openings went from 2.00 to 1.50. It falls by construction" in text
+    assert text.startswith("50% of 8 held-out questions answered correctly")
+    assert "perplexity of its own openings went from 2.00 to 1.50. That does not measure quality" in text
     assert "loss" not in text
 
 
@@ -295,7 +343,7 @@ def test_every_stage_of_a_run_is_said(make_plan, state, stage):
         for lang in ("en", "zh"):
             line = live_view.poll([run.id, 0, lang])["line"]
             assert "{" not in line
-            if step and stage in live_view.STAGE_MESSAGES:
+            if step and (state == "training" or stage in live_view.STAGE_MESSAGES):
                 assert "2" in line
 
 
@@ -306,7 +354,7 @@ def test_the_coach_speaks_while_a_run_trains_in_the_visitors_language_and_not_af
     assert live_view.poll([run.id, 0, "en"])["coach"] == ""
     runs.set_status(run, "training", "train", step=20, steps=30)
     runs.claim(run, os.getpid())
-    said = "It is learning: the validation loss was 3.000 at the start and is 1.500 at step 20."
+    said = "Learning: validation loss fell from 3.000 to 1.500 by step 20."
     assert live_view.poll([run.id, 0, "en"])["coach"] == said
     assert live_view.poll([run.id, 0, "zh"])["coach"].startswith("正在学习：")
     runs.set_status(run, "done", "after")

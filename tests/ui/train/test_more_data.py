@@ -22,7 +22,7 @@ def seen(answer):
 
 def test_the_cost_is_said_before_anything_starts(whole):
     text, *rest = seen(more_data.look(whole.id, ENGLISH))
-    assert text.startswith("Trainings: 2, about ")
+    assert text.startswith("2 trainings, about ")
     assert rest == [True, False, False]
     assert runs.all_runs() == [whole]
 
@@ -31,7 +31,7 @@ def test_it_starts_waits_is_cancelled_and_answers(whole, monkeypatch):
     started = []
     monkeypatch.setattr(launcher, "start", started.append)
     answer = more_data.start(whole.id, [whole.id], ENGLISH)
-    assert seen(answer) == ("Trainings left: 2. You may close this page.", False, True, True)
+    assert seen(answer) == ("2 trainings left. You can close this page.", False, True, True)
     assert answer[4] == [whole.id, *(part.id for part in started)]
     assert seen(more_data.cancel(whole.id, ENGLISH))[0] == more_data.CANCELLED.text
     assert all(part.stop_file.exists() for part in started)

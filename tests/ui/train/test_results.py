@@ -2,6 +2,7 @@
 
 import pytest
 
+from studio import runs
 from studio.cli import train as train_command
 from studio.data.targets import LABEL_THRESHOLD
 from studio.training import report_messages
@@ -85,7 +86,7 @@ def test_the_labels_stand_in_a_table():
 def test_beside_the_loss_a_chart_shows_what_people_read(columns, measures, make_plan):
     plan = make_plan("lora", "classify")
     plan = plan.model_copy(update={"data": plan.data.model_copy(update={"columns": columns})})
-    assert [chart["id"] for chart in curves.list_charts(plan, "en")] == [
+    assert [chart["id"] for chart in curves.list_charts(runs.create(plan), plan, "en")] == [
         "train-loss",
         *(f"train-{name}" for name in measures),
     ]

@@ -1,5 +1,6 @@
 """The Train tab: what is said before a run starts, and how it is found and resumed."""
 
+import os
 import shutil
 from dataclasses import replace
 from types import SimpleNamespace
@@ -7,8 +8,10 @@ from types import SimpleNamespace
 from form_fields import ENGLISH, form_fields
 
 from studio import methods, runs
+from studio.data import store
 from studio.training import launcher
 from studio.ui.components import notices
+from studio.ui.method import held_out
 from studio.ui.train import live_view
 from studio.ui.train import tab as train_tab
 
@@ -18,7 +21,7 @@ def test_the_summary_is_counted_on_the_real_data():
     # 140 examples, a fifth aside: 112 to train on, 28 to check on; 112 / 4 = 28 steps an epoch, 56 in two
     assert "112 examples" in text
     assert "56 steps" in text
-    assert "28 more" in text
+    assert "28 held out" in text
 
 
 def test_what_is_wrong_with_the_page_s_fields_is_said_before_anything_starts():
@@ -29,8 +32,32 @@ def test_what_is_wrong_with_the_page_s_fields_is_said_before_anything_starts():
     assert "How far the model may change (rank): expected 1 to 256, but got 5000" in notice["more"]
     assert "Examples per step (batch size): " in notice["more"]
     without_data = train_tab.start_run(ENGLISH, browser_runs=[], **form_fields(source=""))[0]
-    assert without_data["text"] == train_tab.NO_EXAMPLES.text
+    assert without_data["text"] == train_tab.NO_DATA.text
     assert runs.all_runs() == []
+
+
+def test_a_data_set_that_was_deleted_is_missed_before_anything_else_is_said():
+    fields = form_fields(source="dataset:" + "0" * 32, method="rlhf", rlhf_algorithm="dpo")
+    assert train_tab.summarise(ENGLISH, **fields)["text"] == train_tab.NO_DATA.text
+    assert train_tab.start_run(ENGLISH, browser_runs=[], **fields)[0]["text"] == train_tab.NO_DATA.text
+
+
+def test_too_few_held_out_rows_are_said_before_the_start():
+    assert held_out.TOO_FEW.render("en", n=28) not in train_tab.summarise(ENGLISH, **form_fields())["more"]
+    summary = train_tab.summarise(ENGLISH, **form_fields(validation_share=0.1))
+    assert summary["more"].startswith(held_out.TOO_FEW.render("en", n=14))
+    assert summary["kind"] == "check"
+
+
+def test_the_steps_of_a_stage_that_is_switched_off_are_not_announced(tmp_path):
+    path = tmp_path / "pairs.csv"
+    lines = (f"where is lamp {number},Here {number}.,no idea {number}" for number in range(40))
+    path.write_text("\n".join(["prompt,chosen,rejected", *lines]), encoding="utf-8")
+    columns = {name: name for name in ("prompt", "chosen", "rejected")}
+    fields = form_fields("prefer", store.add(path).source, method="rlhf", columns=columns)
+    fields |= {"rlhf_algorithm": "dpo", "rlhf_sft": True}
+    assert "steps" in train_tab.summarise(ENGLISH, **fields)["text"]
+    assert "steps" not in train_tab.summarise(ENGLISH, **{**fields, "rlhf_sft": False})["text"]
 
 
 def test_a_method_that_begins_a_stage_again_says_so_beforehand(monkeypatch):
@@ -65,11 +92,56 @@ def test_a_run_that_cannot_fit_starts_only_where_the_person_insists(monkeypatch)
     assert (notice["text"], len(started)) == (train_tab.STARTED.text, 1)
 
 
-def test_a_shown_run_that_has_ended_brings_the_list_up_to_date_and_clears_what_was_said(finished):
+def refreshed(run, browser_runs, shown_list=""):
+    """The runs listed, the label of Start, whether what follows a result is there, and whether time runs."""
+    run_list, new_list, start, after_run, timer = train_tab.refresh(run.id, browser_runs, shown_list, ENGLISH)
+    choices = [text for text, _ in run_list.get("choices", [])]
+    return choices, new_list, (start["value"], start["variant"]), after_run["visible"], timer["active"]
+
+
+def test_the_list_of_runs_says_of_a_run_what_its_card_says(make_plan):
+    run = runs.create(make_plan())
+    runs.set_status(run, "stopped", "before")
+    (choice,), *_ = refreshed(run, [run.id])
+    assert choice.endswith(live_view.poll([run.id, 0, "en"])["state"])
+    assert choice.endswith(live_view.STATE_NAMES["unlearned"].text)
+
+
+def test_a_finished_run_leads_on_and_a_live_one_makes_start_a_queue(finished, make_plan):
     run = finished()
-    notice, run_list = train_tab.refresh_state(run.id, [run.id], ENGLISH)
-    assert notice["text"] == ""
-    assert run_list["choices"][0][0].endswith("Cannot tell yet")  # the verdict stands for "Done"
+    (choice,), _, start, leads_on, is_refreshed = refreshed(run, [run.id])
+    assert choice.endswith("Cannot tell yet")  # the verdict stands for "Done"
+    assert (start, leads_on, is_refreshed) == ((train_tab.START.text, "secondary"), True, False)
+    live = runs.create(make_plan())
+    runs.claim(live, os.getpid())
+    _, _, start, leads_on, is_refreshed = refreshed(live, [live.id])
+    assert (start, leads_on, is_refreshed) == ((train_tab.ADD_TO_QUEUE.text, "secondary"), False, True)
+
+
+def test_a_list_that_has_not_changed_is_not_sent_again(finished):
+    run = finished()
+    _, shown_list, *_ = refreshed(run, [run.id])
+    assert refreshed(run, [run.id], shown_list)[0] == []
+
+
+def test_what_was_said_at_the_start_goes_when_the_run_has_ended(finished, make_plan):
+    assert train_tab.clear_notice_at_end(finished().id) == notices.notice("")
+    live = runs.create(make_plan())
+    runs.claim(live, os.getpid())
+    assert "text" not in train_tab.clear_notice_at_end(live.id)
+
+
+def test_stop_asks_the_run_on_the_card_and_says_where_it_has_ended(finished, make_plan):
+    live = runs.create(make_plan())
+    runs.claim(live, os.getpid())
+    assert train_tab.stop_run(SimpleNamespace(id=live.id), ENGLISH)["text"] == ""
+    assert live.stop_file.exists()
+    assert live_view.poll([live.id, 0, "en"])["kind"] == "stopping"
+    ended = finished()
+    said = train_tab.stop_run(SimpleNamespace(id=ended.id), ENGLISH)["text"]
+    assert said == train_tab.NOTHING_TO_STOP.render("en", name=ended.plan.name)
+    for sent in ("../../x", {"no": 1}, None):
+        assert train_tab.stop_run(SimpleNamespace(id=sent), ENGLISH)["kind"] == "bad"
 
 
 def test_a_reload_finds_the_run_in_the_address_or_in_the_browser_s_memory(finished):
@@ -85,12 +157,12 @@ def test_a_stopped_run_can_go_on_from_the_page(make_plan, monkeypatch):
     monkeypatch.setattr(launcher, "_start_worker", lambda run: started.append(run.id))
     run = runs.create(make_plan())
     assert not live_view.poll([run.id, 0, "en"])["resumable"]
-    notice, *_ = train_tab.resume_run(run.id, [], SimpleNamespace(id=run.id), ENGLISH)
-    assert "cannot go on" in notice["text"]
+    notice, _ = train_tab.resume_run(run.id, SimpleNamespace(id=run.id), ENGLISH)
+    assert "cannot be resumed" in notice["text"]
     runs.set_status(run, "stopped", "after", step=3, steps=9)
     assert live_view.poll([run.id, 0, "en"])["resumable"]
-    notice, live, _ = train_tab.resume_run(run.id, [], SimpleNamespace(id=run.id), ENGLISH)
-    assert notice["text"] == train_tab.RESUMED.render("en", name=run.plan.name)
+    notice, live = train_tab.resume_run(run.id, SimpleNamespace(id=run.id), ENGLISH)
+    assert notice["text"] == ""
     assert (live["run"], started) == (run.id, [run.id])
     for sent in ("../../x", {"no": 1}, None):
-        assert train_tab.resume_run("", [], SimpleNamespace(id=sent), ENGLISH)[0]["kind"] == "bad"
+        assert train_tab.resume_run("", SimpleNamespace(id=sent), ENGLISH)[0]["kind"] == "bad"

@@ -1,0 +1,98 @@
+// The verdict on a run that has ended, and the tables of its outcome. This file shares its scope with run.js.
+const makeRow = (texts) => {
+  const row = make('tr');
+  texts.forEach((text, column) => {
+    const cell = make(column ? 'td' : 'th', '', text);
+    if (!column) cell.scope = 'row';
+    row.append(cell);
+  });
+  return row;
+};
+const makeTable = ({ caption, heads, rows, folded }) => {
+  const table = make('table', 'outcome');
+  const head = table.createTHead().insertRow();
+  table.prepend(make('caption', '', caption));
+  for (const text of heads) {
+    const cell = make('th', '', text);
+    cell.scope = 'col';
+    head.append(cell);
+  }
+  table.createTBody().append(...rows.map(makeRow));
+  const frame = make('div', 'outcome-frame');
+  frame.tabIndex = 0;
+  frame.setAttribute('role', 'region');
+  frame.setAttribute('aria-label', caption);
+  frame.append(table);
+  if (!folded) return frame;
+  const fold = make('details');
+  fold.append(make('summary', '', caption), frame);
+  return fold;
+};
+const makeList = (items) => {
+  const made = make('ul');
+  made.append(...items.map((text) => make('li', '', text)));
+  return made;
+};
+
+const matrixTrace = (matrix) => ({
+  type: 'heatmap',
+  z: matrix.counts,
+  x: matrix.labels,
+  y: matrix.labels,
+  colorscale: [[0, colour('--background-fill-secondary')], [1, colour('--curve-train')]],
+  showscale: false,
+  texttemplate: '%{z}',
+  hovertemplate: `${matrix.expected}: %{y}<br>${matrix.given}: %{x}<br>%{z}<extra></extra>`,
+});
+const matrixLayout = (matrix) => ({
+  template: 'none',
+  height: 220 + 22 * matrix.labels.length,
+  margin: { l: 8, r: 8, t: 8, b: 8 },
+  paper_bgcolor: 'rgba(0,0,0,0)',
+  plot_bgcolor: 'rgba(0,0,0,0)',
+  font: { family: getComputedStyle(stage).fontFamily, size: 12, color: colour('--body-text-color') },
+  xaxis: { title: { text: matrix.given }, automargin: true, type: 'category' },
+  yaxis: { title: { text: matrix.expected }, automargin: true, autorange: 'reversed', type: 'category' },
+});
+const drawMatrix = async (plot, matrix) => {
+  await loadPlotly();
+  window.Plotly.react(plot, [matrixTrace(matrix)], matrixLayout(matrix), { responsive: true, displayModeBar: false });
+};
+const addMatrix = (evidence, matrix) => {
+  const plot = make('div', 'verdict-matrix');
+  plot.setAttribute('role', 'img');
+  plot.setAttribute('aria-label', matrix.title);
+  evidence.append(make('h4', '', matrix.title), plot);
+  evidence.addEventListener('toggle', () => {
+    if (evidence.open) drawMatrix(plot, matrix);
+  });
+};
+
+// Sign, word and sentence in sight; reasons, tables and the confusion matrix behind a click.
+const makeVerdictHead = (verdict) => {
+  const head = make('p', 'verdict-word');
+  const sign = make('span', 'verdict-sign', verdict.icon);
+  sign.setAttribute('aria-hidden', 'true');
+  head.append(sign, make('strong', '', verdict.word));
+  return head;
+};
+const makeEvidence = (verdict) => {
+  const evidence = make('details', 'verdict-more');
+  evidence.append(make('summary', '', verdict.evidence), makeList(verdict.reasons));
+  if (verdict.matrix) addMatrix(evidence, verdict.matrix);
+  evidence.append(...verdict.tables.map(makeTable));
+  return evidence;
+};
+const showVerdict = (verdict) => {
+  const card = at('.run-verdict');
+  card.hidden = !verdict;
+  if (!verdict) return;
+  card.dataset.state = verdict.state;
+  card.replaceChildren(make('p', 'verdict-line', verdict.headline));
+  if (!verdict.word) return;
+  card.setAttribute('role', 'region');
+  card.setAttribute('aria-label', verdict.heading);
+  card.prepend(makeVerdictHead(verdict));
+  if (verdict.steps.length) card.append(make('p', 'verdict-next', verdict.next), makeList(verdict.steps));
+  card.append(makeEvidence(verdict));
+};
