@@ -48,8 +48,8 @@ def walk(page, folder):
         field.fill(value)
         field.press("Enter")
     page.get_by_role("button", name="Next: train").click()
-    page.get_by_label("Name of this run").press_sequentially("Support replies in our tone")
-    page.get_by_role("button", name="Start training").click()
+    page.locator("#run-name textarea, #run-name input").press_sequentially("Support replies in our tone")
+    page.locator("#start").click()
     page.wait_for_function(
         "(document.querySelector('#live .js-plotly-plot')?.data || [{ y: [] }])[0].y.length >= 40",
         timeout=600_000,

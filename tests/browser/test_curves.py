@@ -1,0 +1,69 @@
+"""The curve of a run that goes on, in a real browser: every point stays, whatever one does with the page."""
+
+import os
+
+import pytest
+from journey_steps import open_tab
+
+pytestmark = pytest.mark.browser
+
+DRAWN = "document.querySelector('#live .js-plotly-plot')?.data?.map((trace) => trace.x.length) ?? []"
+
+
+@pytest.fixture
+def live_run(studio_home, make_plan):
+    """A run that seems to train in this process; it ends with the test, as others would wait for it."""
+    from studio import runs
+
+    run = runs.create(make_plan("lora", "chat"))
+    runs.claim(run, os.getpid())
+    yield run
+    runs.set_status(run, "stopped", "after")
+
+
+def train(run, steps):
+    """What a worker writes in these of 60 steps."""
+    from studio import runs
+
+    for step in steps:
+        if step % 10 == 0:
+            runs.add_point(run, "train", step, 0.0, eval_loss=3.0 - step / 100, best_step=step)
+        runs.add_point(run, "train", step, step / 20, loss=3.0 - step / 50, memory_gb=1.0)
+    runs.set_status(run, "training", "train", step=steps[-1], steps=60, seconds_left=9.0)
+
+
+def wait_for_points(page, n_training, n_validation):
+    """Wait until the first chart shows so many points; the third trace is the best state."""
+    page.wait_for_function(f"() => String({DRAWN}) === '{n_training},{n_validation},1'")
+
+
+def test_a_growing_curve_keeps_every_point_over_tabs_themes_and_reloads(visit, live_run):
+    train(live_run, range(0, 11))
+    page = visit(f"/?run={live_run.id}")
+    open_tab(page, "Train")
+    wait_for_points(page, 11, 2)
+    for step in range(11, 15):
+        train(live_run, [step])
+    wait_for_points(page, 15, 2)
+    open_tab(page, "Data")
+    train(live_run, range(15, 41))
+    open_tab(page, "Train")
+    wait_for_points(page, 41, 5)
+    page.evaluate("document.body.classList.toggle('dark')")
+    train(live_run, range(41, 51))
+    wait_for_points(page, 51, 6)
+    page.reload(wait_until="domcontentloaded")
+    open_tab(page, "Train")
+    wait_for_points(page, 51, 6)
+    steps = page.evaluate("document.querySelector('#live .js-plotly-plot').data[0].x")
+    assert steps == list(range(51))
+
+
+def test_the_title_says_how_far_the_run_is_also_from_another_tab(visit, live_run):
+    train(live_run, range(0, 31))
+    page = visit(f"/?run={live_run.id}")
+    open_tab(page, "Train")
+    page.wait_for_function("document.title.includes(' %')")
+    open_tab(page, "Data")
+    train(live_run, range(31, 61))
+    page.wait_for_function("/\\b[89]\\d %/.test(document.title)")
