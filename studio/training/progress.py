@@ -68,7 +68,8 @@ def measure(plan: Plan, status: Status, stretches: Mapping[str, float], has_poin
     current = _find_part(parts, status, has_points)
     weights = _weigh_parts(parts, stretches)
     share_of_part = _share_of_part(parts[current], status, stretches)
-    return Progress(parts, current, sum(weights[:current]) + share_of_part * weights[current])
+    share = sum(weights[:current]) + share_of_part * weights[current]
+    return Progress(parts, current, round(share, 6))
 
 
 def _find_part(parts: Sequence[str], status: Status, has_points: bool) -> int:

@@ -81,4 +81,4 @@ def test_a_run_that_failed_stays_where_it_broke_off():
     done = progress.measure(plan, Status("failed", "reward", 1, 2), {}, has_points=True)
     assert done.parts[done.current] == "reward"
     # One of ten to prepare, eight for three stages: a stage and a half of them.
-    assert done.share == pytest.approx((1 + 1.5 * 8 / 3) / 10)
+    assert done.share == pytest.approx((1 + 1.5 * 8 / 3) / 10, abs=1e-6)

@@ -34,8 +34,8 @@ REWARD_MODEL_ACCURACY = Message(
 LONGER_ANSWER_BASELINE = Message("Always picking the longer answer: {share:.0%}.")
 SHORTER_ANSWER_BASELINE = Message("Always picking the shorter answer: {share:.0%}.")
 SURFACE_BASELINE = Message(
-    "The best rule that never reads the answers, {rule}: {share:.0%} (95% interval {low:.0%} to {high:.0%}). "
-    "A reward model no better than that may have learned only this."
+    "The best rule that never reads the answers, taking {rule}: {share:.0%} (95% interval {low:.0%} to "
+    "{high:.0%}). A reward model no better than that may have learned only this."
 )
 MEAN_REWARD = Message(
     "Its answers to {count} held-out questions score {after:.3g} on average; before practice, {before:.3g}."

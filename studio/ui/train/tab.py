@@ -315,20 +315,20 @@ def build(
     run_view.resume(resume_run, run, [run_notice, run_view], trigger_mode="once", **UNQUEUED)
     run_view.halt(stop_run, None, run_notice, **UNQUEUED)
     run_dropdown.input(show_run, run_dropdown, [run_view, run], **UNQUEUED)
-    moments = (run.change, run_view.moved, panel.select, current_page().load)
-    _wire_refresh(moments, [run, browser_runs], [run_dropdown, start_button, after_run])
+    timer = gr.Timer(REFRESH_SECONDS, active=False)
+    moments = after_any(run.change, panel.select, current_page().load, timer.tick)
+    outputs = [run_dropdown, start_button, after_run, timer]
+    _wire_refresh((moments, state_changed), [run, browser_runs], outputs)
     _wire_address(run, browser_runs, run_view)
     return TrainTab(next_button, summary, state_changed, plan_inputs)
 
 
 def _wire_refresh(moments: Sequence[Any], inputs: list[Any], outputs: list[Any]) -> None:
-    """Refresh `outputs` at these moments, and every few seconds while a run goes on."""
+    """Refresh `outputs` after each of these events."""
     shown_list = gr.Textbox("", visible=False)
-    timer = gr.Timer(REFRESH_SECONDS, active=False)
-    run_dropdown, *buttons = outputs
-    after_any(*moments, timer.tick).then(
-        refresh, [*inputs, shown_list], [run_dropdown, shown_list, *buttons, timer], **LATEST_UNQUEUED
-    )
+    run_dropdown, *others = outputs
+    for moment in moments:
+        moment.then(refresh, [*inputs, shown_list], [run_dropdown, shown_list, *others], **LATEST_UNQUEUED)
 
 
 def _wire_address(run: gr.BrowserState, browser_runs: gr.BrowserState, run_view: gr.HTML) -> None:

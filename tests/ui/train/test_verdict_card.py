@@ -3,6 +3,7 @@
 import json
 
 import pytest
+from form_fields import ENGLISH
 
 from studio import runs
 from studio.evaluate import predictions, verdict
@@ -77,7 +78,7 @@ def test_answers_stand_side_by_side_with_the_worst_change_first(make_plan):
 
 
 def test_the_list_of_runs_has_the_verdict_in_a_word(classified):
-    choices = tab.list_runs(classified.id, [classified.id], "en")["choices"]
+    choices = tab.refresh(classified.id, [classified.id], "", ENGLISH)[0]["choices"]
     assert choices[0][0].endswith("✓ Ship it")
 
 
