@@ -73,7 +73,7 @@ const stepRange = (stageName) => {
   return [-0.025 * last, 1.04 * last];
 };
 
-const referenceLine = ({ name, value: height }) => ({
+const referenceLine = ({ name, value: height, isBelow }) => ({
   type: 'line',
   xref: 'paper',
   x0: 0,
@@ -81,12 +81,13 @@ const referenceLine = ({ name, value: height }) => ({
   y0: height,
   y1: height,
   line: { color: colour('--body-text-color-subdued'), width: 1, dash: 'dash' },
-  label: { text: name, textposition: 'end', yanchor: 'bottom', font: { size: 11, color: colour('--body-text-color-subdued') } },
+  label: { text: name, textposition: 'end', yanchor: isBelow ? 'top' : 'bottom', font: { size: 11, color: colour('--body-text-color-subdued') } },
 });
 // What is known beforehand, and what the first validation measured before any step.
 const referenceLines = (chart) => {
   const check = chart.curves.find((curve) => curve.check && curve.x[0] === 0);
-  const start = check ? [{ name: chart.start, value: check.y[0] }] : [];
+  // Shares rise from it, and other values fall: its name stands on the other side.
+  const start = check ? [{ name: chart.start, value: check.y[0], isBelow: chart.isShare }] : [];
   return [...chart.lines, ...start].map(referenceLine);
 };
 const layout = (chart) => ({

@@ -239,7 +239,7 @@ def _wire_tab_buttons(tabs: _Tabs) -> None:
 def _wire_summary(tabs: _Tabs) -> None:
     """Summarise the plan whenever the Train tab is opened, also by a try on a sample."""
     train_opened = tabs.method.attempt_event.then(None, None, None, js=_open_tab_js("train"))
-    for listen in (train_opened.then, tabs.train_panel.select):
+    for listen in (train_opened.then, tabs.train_panel.select, tabs.method.model.change):
         listen(
             train_tab.summarise,
             inputs_kwargs=tabs.train.inputs,

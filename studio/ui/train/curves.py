@@ -102,15 +102,13 @@ def list_charts(run: Run, plan: Plan, lang: str) -> list[dict[str, Any]]:
     for stage in stages:
         measures = _list_measures(stage, plan)
         for index, name in enumerate(measures):
-            # Two charts share a row; of three, the first has a row of its own.
-            is_half_wide = len(measures) == 2 or index > 0
             has_heading = len(stages) > 1 and index == 0
             chart = {
                 **_format_measure(name, lang),
                 "id": f"{stage}-{name}",
                 "stage": stage,
                 "title": stage_title(stage, stages).render(lang) if has_heading else "",
-                "half": is_half_wide,
+                "half": len(measures) > 1,
                 "start": _name_start(stage, plan).render(lang),
                 "lines": _reference_lines(run, name, lang),
             }

@@ -68,6 +68,8 @@ def summarise(request: gr.Request, **fields: Any) -> dict[str, Any]:
     form = read_form(fields)
     if not _has_data(form):
         return notices.notice(NO_DATA.render(lang), NO_DATA_HINT.render(lang))
+    if not form.model:  # the Method tab has not suggested one yet
+        return notices.notice("")
     try:
         plan = plan_form.build_plan(form)
         restart_note = "" if methods.get(form.method).supports_resume else RESTARTS_STAGE.render(lang)
