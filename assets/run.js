@@ -114,13 +114,7 @@ const showNotify = (answer) => {
 };
 // The share done stands in the browser's title while the run goes on.
 const showTitle = (answer) => {
-  const text = answer.ended ? '' : `${Math.floor(answer.percent)} %`;
-  if (window.studioTitle) {
-    window.studioTitle(text);
-    return;
-  }
-  const title = document.title.replace(/^\d+ % · /, '');
-  document.title = text ? `${text} · ${title}` : title;
+  window.studioTitle(answer.ended ? '' : `${Math.floor(answer.percent)} % · ${answer.title}`);
 };
 const tellState = (answer) => {
   if (answer.state === shownState) return;
