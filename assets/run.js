@@ -134,7 +134,7 @@ const show = (answer) => {
   setText('.run-more', answer.more);
   setText('.run-fault', answer.fault);
   at('.run-fault').hidden = !answer.fault;
-  setButton('.run-resume', answer.resumable && value('resume'));
+  setButton('.run-resume', answer.resume);
   setButton('.run-stop', answer.stop);
   at('.run-stop').disabled = false;
   showProgress(answer);

@@ -117,7 +117,7 @@ def test_a_stopped_run_goes_on_by_its_id(make_plan, capsys, monkeypatch):
     assert "done: validation loss" in capsys.readouterr().out
     assert [point["step"] for point in runs.read_points(run) if "loss" in point] == list(range(1, 9))
     assert main(["train", "--resume", run.id]) == 1
-    assert "cannot go on: its state is “done”." in capsys.readouterr().err
+    assert "cannot be resumed: its state is “done”." in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

@@ -152,7 +152,7 @@ def test_a_run_that_is_done_does_not_go_on(finished):
 
 def test_a_run_that_is_going_on_is_not_started_a_second_time(make_plan):
     run = runs.create(make_plan())
-    with pytest.raises(NotPossible, match="cannot go on"):
+    with pytest.raises(NotPossible, match="cannot be resumed"):
         launcher.resume(run)
 
 

@@ -64,7 +64,7 @@ EPOCHS_AND_BATCH = Message("{epochs:g} epochs, batch size {batch}")
 PREPARING_FIRST_STEP = Message("Getting ready for the first step")
 TIME_LEFT, STAGE_TIME_LEFT = Message("about {time} left"), Message("about {time} left in this stage")
 SPEED, MEMORY = Message("{rate:,.0f} tokens/s"), Message("{gb:.1f} GB memory")
-RESUME = label("Resume")
+RESUME, START_AGAIN = label("Resume"), label("Start again")
 # What the button to stop a run says, by its state; where training has not begun there is nothing to keep.
 STOP_MESSAGES: dict[str, Message] = {
     "waiting": Message("Remove from the queue"),
@@ -75,7 +75,6 @@ STOP_MESSAGES: dict[str, Message] = {
 # Fixed words of assets/run*.js, by the names it reads them under.
 LABELS: dict[str, Message] = {
     "reconnecting": RECONNECTING,
-    "resume": RESUME,
     "latest": label("Its latest answers"),
     "score": label("score"),
     "parts": label("Parts of this run"),
@@ -151,7 +150,7 @@ def poll(query: Any) -> dict[str, Any]:
         "charts": curves.list_charts(run, plan, lang),
         "step": curves.STEP_AXIS.render(lang),
         "ended": ended,
-        "resumable": ended and runs.is_resumable(run),
+        "resume": _label_resume(run, lang) if ended else "",
         "title": plan.name,
         "about": _describe_run(plan, report, lang),
         "more": details,
@@ -205,6 +204,13 @@ def _list_parts(done: Progress, lang: str) -> list[dict[str, str]]:
     return [
         {"name": title.render(lang), "state": state} for title, state in zip(titles, states, strict=False)
     ]
+
+
+def _label_resume(run: Run, lang: str) -> str:
+    """What the button says that lets a run go on from what it has kept, else anew; "" where it is done."""
+    if not runs.is_resumable(run):
+        return ""
+    return (RESUME if runs.has_saved_state(run) else START_AGAIN).render(lang)
 
 
 def _read_curve(run: Run, status: Status, lang: str) -> str:

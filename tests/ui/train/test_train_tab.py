@@ -156,11 +156,11 @@ def test_a_stopped_run_can_go_on_from_the_page(make_plan, monkeypatch):
     started = []
     monkeypatch.setattr(launcher, "_start_worker", lambda run: started.append(run.id))
     run = runs.create(make_plan())
-    assert not live_view.poll([run.id, 0, "en"])["resumable"]
+    assert live_view.poll([run.id, 0, "en"])["resume"] == ""
     notice, _ = train_tab.resume_run(run.id, SimpleNamespace(id=run.id), ENGLISH)
     assert "cannot be resumed" in notice["text"]
     runs.set_status(run, "stopped", "after", step=3, steps=9)
-    assert live_view.poll([run.id, 0, "en"])["resumable"]
+    assert live_view.poll([run.id, 0, "en"])["resume"] == live_view.START_AGAIN.text
     notice, live = train_tab.resume_run(run.id, SimpleNamespace(id=run.id), ENGLISH)
     assert notice["text"] == ""
     assert (live["run"], started) == (run.id, [run.id])
