@@ -318,6 +318,13 @@ def build_theme() -> gr.themes.Base:
         button_primary_background_fill_dark="*primary_600",
         button_primary_background_fill_hover_dark="*primary_700",
         button_primary_text_color="white",
+        button_border_width="1px",
+        button_secondary_background_fill="white",
+        button_secondary_background_fill_hover="*neutral_100",
+        button_secondary_background_fill_dark="*neutral_800",
+        button_secondary_background_fill_hover_dark="*neutral_700",
+        button_secondary_border_color="*neutral_300",
+        button_secondary_border_color_dark="*neutral_600",
         input_border_color_focus="*primary_500",
     )
 

@@ -182,10 +182,10 @@ def render_strip(
         if _find_stage(run) and (_is_unfinished(run) or run.plan.data.source == source)
     ]
     own_run = next((run for run in story_runs if run.plan.data.source == source), None)
-    data_step, method_step, next_step = _setup_steps(inputs, estimate, lang)
+    setup_steps, next_step = _setup_steps(inputs, estimate, lang)
     if own_run:
         next_step = _step_after(own_run, lang)
-    steps = [data_step, method_step, *(_run_step(run, lang) for run in story_runs), next_step]
+    steps = [*setup_steps, *(_run_step(run, lang) for run in story_runs), next_step]
     return {
         "about": STRIP_LABEL.render(lang),
         "steps": [
@@ -193,7 +193,7 @@ def render_strip(
                 "head": step.heading.render(lang),
                 "said": step.text,
                 "state": step.state,
-                "soon": ESTIMATING.render(lang) if step in (data_step, method_step) else "",
+                "soon": ESTIMATING.render(lang) if step in setup_steps else "",
             }
             for step in steps
         ],
@@ -242,22 +242,18 @@ def _step_after(run: Run, lang: str) -> Step:
     return Step(NEXT_STEP, NEXT_AFTER[stage].render(lang), "next")
 
 
-def _setup_steps(inputs: EstimateInputs, estimate: Estimate | None, lang: str) -> tuple[Step, Step, Step]:
-    """Data, plan, and what comes next before a training."""
-    method_text = _describe_method(inputs, estimate, lang)
+def _setup_steps(inputs: EstimateInputs, estimate: Estimate | None, lang: str) -> tuple[list[Step], Step]:
+    """The data and the plan, and what comes next before a training."""
     if not inputs.lengths:
         data_message, next_message = _describe_missing_data(inputs.plan)
-        return (
-            Step(DATA_STEP, data_message.render(lang), "open"),
-            Step(METHOD_STEP, method_text, "open"),
-            Step(NEXT_STEP, next_message.render(lang), "next"),
-        )
+        data_step = Step(DATA_STEP, data_message.render(lang), "open")
+        return [data_step], Step(NEXT_STEP, next_message.render(lang), "next")
     next_message = MAKE_IT_FIT if estimate and estimate.fits == "no" else READY_TO_TRAIN
-    return (
+    setup_steps = [
         Step(DATA_STEP, EXAMPLE_COUNT.render(lang, count=inputs.lengths.count), "done"),
-        Step(METHOD_STEP, method_text, "done"),
-        Step(NEXT_STEP, next_message.render(lang), "next"),
-    )
+        Step(METHOD_STEP, _describe_method(inputs, estimate, lang), "done"),
+    ]
+    return setup_steps, Step(NEXT_STEP, next_message.render(lang), "next")
 
 
 def _describe_missing_data(plan: Plan) -> tuple[Message, Message]:

@@ -21,16 +21,15 @@ def strip(lang="en", run_id="", **changed):
 
 
 def test_without_data_the_first_step_comes_next():
-    data, method, next_step = strip(source="")["steps"]
-    assert [data["state"], method["state"], next_step["state"]] == ["open", "open", "next"]
+    data, next_step = strip(source="")["steps"]
+    assert [data["state"], next_step["state"]] == ["open", "next"]
     assert data["said"] == progress_strip.NO_EXAMPLES.text
     assert next_step["said"] == progress_strip.BRING_EXAMPLES.text
-    assert "min" not in method["said"]
     assert strip(source="")["done"] == []
 
 
 def test_data_that_cannot_be_used_yet_is_not_called_missing():
-    data, _, next_step = strip(columns={"prompt": "no such column", "response": "reply"})["steps"]
+    data, next_step = strip(columns={"prompt": "no such column", "response": "reply"})["steps"]
     assert (data["said"], next_step["said"]) == (
         progress_strip.NOT_READY.text,
         progress_strip.FIX_DATA.text,
@@ -56,7 +55,7 @@ def test_the_figures_name_the_plan_that_they_belong_to():
     value = strip(model="", source="")
     assert value["plan"] == ["", "chat", "", "lora"]
     assert strip()["plan"] == ["sample:support-tone", "chat", "smollm2-135m", "lora"]
-    assert [bool(step["soon"]) for step in value["steps"]] == [True, True, False]
+    assert [bool(step["soon"]) for step in strip()["steps"]] == [True, True, False]
 
 
 def test_a_run_that_does_not_fit_comes_first_of_all():
@@ -69,14 +68,11 @@ def test_a_model_nobody_knows_has_no_cost():
     assert strip(model="owner/name")["steps"][1]["said"] == text
 
 
-def strip_for(run, source=None, lang="en"):
-    """The strip beside the data of a run."""
-    return strip(lang, run.id, source=source or run.plan.data.source)
-
-
 def after(run, source=None, lang="en"):
     """Run and next step, as the strip says them for the data of a run."""
-    return [(step["said"], step["state"]) for step in strip_for(run, source, lang)["steps"][2:]]
+    heads = {step.render(lang) for step in (progress_strip.TRAINING_STEP, progress_strip.NEXT_STEP)}
+    steps = strip(lang, run.id, source=source or run.plan.data.source)["steps"]
+    return [(step["said"], step["state"]) for step in steps if step["head"] in heads]
 
 
 def said_of(stage, status, run, lang="en"):
