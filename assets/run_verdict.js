@@ -93,6 +93,7 @@ const showVerdict = (verdict) => {
   card.setAttribute('role', 'region');
   card.setAttribute('aria-label', verdict.heading);
   card.prepend(makeVerdictHead(verdict));
-  if (verdict.steps.length) card.append(make('p', 'verdict-next', verdict.next), makeList(verdict.steps));
+  if (verdict.scores.length) card.append(make('p', 'verdict-scores', verdict.scores.join(' · ')));
+  if (verdict.steps.length) card.append(make('p', 'verdict-next', verdict.next), makeList(verdict.steps.map((step) => step.text)));
   card.append(makeEvidence(verdict));
 };

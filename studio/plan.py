@@ -243,6 +243,14 @@ class Plan(StrictModel):
     where: Literal["local"] = "local"
 
 
+def format_learning_rate(rate: float) -> str:
+    """A learning rate as people write it: 3.3e-5, 0.001."""
+    if not 0 < rate < 1e-3:
+        return f"{rate:.3g}"
+    mantissa, exponent = f"{rate:.1e}".split("e")
+    return f"{mantissa.removesuffix('.0')}e{int(exponent)}"
+
+
 PlanCheck = Callable[[Mapping[str, Any]], list[Problem]]
 UNKNOWN_KEY, MISSING_KEY = Message("is not a key of a plan"), Message("is missing")
 EXPECTED = Message("expected {expected}, but got {got}")

@@ -48,8 +48,8 @@ def write_rows(folder, split, rows):
     (folder / "data" / f"{split}.jsonl").write_text(text, encoding="utf-8")
 
 
-def make_run(n=30, n_base=12, n_tuned=27, rows=None, split="test", **report):
-    """A classifier's run: of n rows the base has the last n_base right, the tuned model the first n_tuned.
+def make_run(n=30, n_linear=12, n_tuned=27, rows=None, split="test", **report):
+    """A classifier's run: of n rows the linear model has the last n_linear right, this one the first n_tuned.
 
     The report takes `name` and `model` too, which are the plan's.
     """
@@ -71,7 +71,7 @@ def make_run(n=30, n_base=12, n_tuned=27, rows=None, split="test", **report):
 
     n = len(rows)
     outcomes = {
-        "base": {index: answer(row, index >= n - n_base) for index, row in enumerate(rows)},
+        "linear": {index: answer(row, index >= n - n_linear) for index, row in enumerate(rows)},
         "tuned": {index: answer(row, index < n_tuned) for index, row in enumerate(rows)},
     }
     predictions.write(run.folder, split, outcomes)
@@ -80,7 +80,7 @@ def make_run(n=30, n_base=12, n_tuned=27, rows=None, split="test", **report):
         runs.add_point(run, "train", step, step / 10, loss=1.0 - step / 40, **check)
     run.model.mkdir()
     content = {**REPORT, "measured_on": split, **report}
-    content["verdict"] = verdict.judge(predictions.read(run.folder), content).to_json()
+    content["verdict"] = verdict.judge(predictions.read(run.folder), content, plan).to_json()
     write_json(run.folder / "report.json", content)
     runs.set_status(run, "done", "after")
     return run

@@ -131,7 +131,7 @@ def _print_result(run: Run) -> None:
             report_messages.describe_known_answers(report),
             own_openings,
             report_messages.describe_truncation(report),
-            *retention_messages.describe_retention(run.plan, report),
+            *retention_messages.describe_retention(report),
             history.build_receipt(history.load_estimate(run), report),
         )
         for message in filter(None, messages):
@@ -152,6 +152,8 @@ def _print_result(run: Run) -> None:
             print(message.render())
         if kept_start := report_messages.describe_kept_start(report):
             print(kept_start.render())
+        if fault := verdict.read_fault(report):
+            print(fault.render())
         if result := verdict.read(report):
             print(f"{result.word.render()}: {result.headline.render()} (why: studio verdict {run.id[:8]})")
     if runs.is_resumable(run):

@@ -11,6 +11,7 @@ from typing import Any
 
 from studio.data import store
 from studio.evaluate.paired import Estimate
+from studio.evaluate.verdict_messages import TOO_FEW
 from studio.evaluate.verdict_wording import MIN_ROWS, WORTHWHILE_DIFFERENCE
 from studio.i18n import Message
 from studio.plan import Plan
@@ -36,7 +37,6 @@ MEASURES = {
 ROWS = {"test": Message("test rows"), "validation": Message("validation rows")}
 MEASURED_ON = Message("Measured on {n} of {total} {rows}, the same for all.")
 LEARNED_FROM = Message("The linear head learned from {n} of {total} training rows.")
-TOO_FEW = Message("{n} rows are too few: below {least} no percentage is called a result.")
 HARDLY_NEEDED = Message(
     "Training is hardly needed: “{name}” gets {value:.0%} right (95% interval {low:.0%} to {high:.0%})."
 )
@@ -148,7 +148,7 @@ class Baselines:
 
     def _conclude(self) -> Message:
         if self.n < MIN_ROWS:
-            return TOO_FEW.format(n=self.n, least=MIN_ROWS)
+            return TOO_FEW.format(n=self.n, rows=ROWS[self.split], least=MIN_ROWS)
         template = HARDLY_NEEDED if self.is_enough else ROOM
         if self.kind != "hits":
             template = BEST

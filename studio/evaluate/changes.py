@@ -1,4 +1,4 @@
-"""Which held-out rows the tuned model answers better than the base, and which worse."""
+"""Which held-out rows the tuned model answers better than what there was before, and which worse."""
 
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -18,26 +18,26 @@ class Changes(NamedTuple):
 def find(answered: Answered) -> Changes:
     """The rows that got better and worse by the measure of the verdict, which counts the same rows.
 
-    Empty where nothing can be scored, or no base answered.
+    Empty where nothing can be scored, or nothing answered before.
     """
     measure = measures.choose(answered.predictions)
     if not measure:
         return Changes((), ())
     gains = [
-        (_gain(measure, row, row.base), row)
+        (_gain(measure, row, row.before), row)
         for row in answered.predictions
-        if row.base and measure.can_score(row)
+        if row.before and measure.can_score(row)
     ]
     gains.sort(key=lambda item: (-abs(item[0]), item[1].row))
     return Changes([row for gain, row in gains if gain > 0], [row for gain, row in gains if gain < 0])
 
 
-def _gain(measure: Measure, row: Prediction, base: Any) -> float:
+def _gain(measure: Measure, row: Prediction, before: Any) -> float:
     """How much better the tuned model's answer is; above 0 is better."""
-    tuned_score, base_score = measure.score(row.tuned, row.example), measure.score(base, row.example)
+    tuned_score, old_score = measure.score(row.tuned, row.example), measure.score(before, row.example)
     if measure.kind == "hits":
-        return float(tuned_score) - float(base_score)
+        return float(tuned_score) - float(old_score)
     if measure.kind == "errors":
-        return float(base_score - tuned_score)
+        return float(old_score - tuned_score)
     # Counts of an F1: labels that are wrong or missing are what two times the hits lack of the mentions.
-    return float(2 * (tuned_score[0] - base_score[0]) - (tuned_score[1] - base_score[1]))
+    return float(2 * (tuned_score[0] - old_score[0]) - (tuned_score[1] - old_score[1]))

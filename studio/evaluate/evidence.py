@@ -1,17 +1,24 @@
 """What a verdict rests on: a result's scores against those of base and baselines, paired row by row."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from studio.evaluate import measures, paired
 from studio.evaluate.measures import Measure
 from studio.evaluate.paired import Difference, Estimate
 from studio.evaluate.predictions import Answered, Outcome, Prediction
+from studio.i18n import Message
 
 # How often chance alone may look like a difference. Validation rows also chose the best of about ten states
 # (`eval_count`): 1 − (1 − 0.005)¹⁰ = 5 % of them look better where none is.
 ALPHA = {"test": 0.05, "validation": 0.01}
+# What always giving the usual target is called, by the measure of a classifier.
+USUAL_NAMES = {
+    measures.ACCURACY.name: "majority",
+    measures.MICRO_F1.name: "label_set",
+    measures.ABSOLUTE_ERROR.name: "median",
+}
 Report = Mapping[str, Any]
 
 
@@ -20,18 +27,17 @@ class Comparison:
     """The result against something else, on the same rows.
 
     Attributes:
-        name: What it is compared with: "base", "majority", "median", "linear", "chance", "start" or "run".
+        name: What it is compared with: "base", "majority", "label_set", "median", "linear", "chance", "start"
+            or "run".
         score: The other's score.
         difference: How much better the result is; above 0 is better.
-        in_points: Whether it is a difference of shares, told in points.
-        decides: Whether a result must be better to be shipped; the linear head is an alternative alone.
+        in_points: Whether it is a difference of shares, which has points.
     """
 
     name: str
     score: Estimate
     difference: Difference
     in_points: bool = True
-    decides: bool = True
 
 
 @dataclass(frozen=True)
@@ -47,6 +53,7 @@ class Evidence:
         hits: How many rows are right, where they are right or wrong.
         comparisons: The result against everything else.
         forgotten: What the model knew before: the scores of each suite that fell beyond its own noise.
+        gaming: The sign that practice gamed its reward; None where there is none.
     """
 
     measure: str
@@ -57,11 +64,7 @@ class Evidence:
     comparisons: tuple[Comparison, ...]
     hits: int = 0
     forgotten: Mapping[str, Mapping[str, float]] | None = None
-
-    @property
-    def deciding(self) -> list[Comparison]:
-        """The comparisons that a result must win."""
-        return [comparison for comparison in self.comparisons if comparison.decides]
+    gaming: Message | None = None
 
     def find(self, name: str) -> Comparison | None:
         """The comparison of this name; None where there is none."""
@@ -82,23 +85,25 @@ def gather(answered: Answered | None, report: Report) -> Evidence | None:
     practice = _read_practice(report)
     # Practice does not aim at the examples' own answers.
     if not answered or not measure or (practice and measure is measures.LOSS):
-        return _gather_reward(practice)
+        return _gather_reward(practice, report)
     rows = [row for row in answered.predictions if measure.can_score(row)]
     tuned = [measure.score(row.tuned, row.example) for row in rows]
-    compare = _Comparer(measure, rows, tuned, ALPHA[answered.split])
-    comparisons = compare.with_baselines(answered.usual_label, report)
+    comparer = _Comparer(measure, rows, tuned, ALPHA[answered.split])
+    comparisons = comparer.with_baselines(answered.usual, is_linear_run(report))
     if measure is measures.PAIRS and practice:
         comparisons.append(_compare_reward(practice))
-    return Evidence(
-        measure=measure.name,
-        kind=measure.kind,
-        split=answered.split,
-        n=len(rows),
-        score=measure.estimate(tuned),
-        comparisons=tuple(comparisons),
-        hits=sum(tuned) if measure.kind == "hits" else 0,
+    if not comparisons:
+        return None
+    return replace(
+        comparer.conclude(answered.split, comparisons),
         forgotten=_find_forgotten(report),
+        gaming=_read_gaming(report),
     )
+
+
+def is_linear_run(report: Report) -> bool:
+    """Whether the run's result is the linear model itself (frozen layers without a block)."""
+    return bool((report.get("method") or {}).get("linear_head"))
 
 
 def gather_runs(answered: Answered | None, other: Answered | None) -> Evidence | None:
@@ -121,12 +126,8 @@ def gather_runs(answered: Answered | None, other: Answered | None) -> Evidence |
         return None
     rows = [row for row in rows if measure.can_score(row)]
     tuned = [measure.score(row.tuned, row.example) for row in rows]
-    compare = _Comparer(measure, rows, tuned, ALPHA[answered.split])
-    comparison = compare.with_outcomes("run", lambda row: row.base or {})
-    hits = sum(tuned) if measure.kind == "hits" else 0
-    return Evidence(
-        measure.name, measure.kind, answered.split, len(rows), measure.estimate(tuned), (comparison,), hits
-    )
+    comparer = _Comparer(measure, rows, tuned, ALPHA[answered.split])
+    return comparer.conclude(answered.split, [comparer.with_outcomes("run", lambda row: row.base or {})])
 
 
 def _key(prediction: Prediction) -> tuple[tuple[str, str], ...]:
@@ -141,24 +142,30 @@ class _Comparer:
     ) -> None:
         self.measure, self.rows, self.tuned, self.alpha = measure, rows, tuned, alpha
 
-    def with_baselines(self, usual_label: str, report: Report) -> list[Comparison]:
-        """With the base and every baseline that there is for these rows."""
+    def with_baselines(self, usual: Outcome | None, is_linear: bool) -> list[Comparison]:
+        """With what there was before; of a classifier with what needs no training.
+
+        A classifier's base has a head of random numbers, which says nothing.
+
+        Args:
+            usual: The usual target, where there is one.
+            is_linear: Whether the result is the linear model itself.
+        """
+        if self.measure.name in USUAL_NAMES:
+            return self._with_class_baselines(usual, is_linear)
         if not all(row.base for row in self.rows):
             return [self._with_chance()]
-        comparisons = [self.with_outcomes("base", lambda row: row.base or {})]
-        if self.measure is measures.ACCURACY and usual_label:
-            comparisons.append(self.with_outcomes("majority", lambda row: {"label": usual_label}))
-        if self.measure is measures.ABSOLUTE_ERROR:
-            median = report["scale"]["median"]
-            comparisons.append(self.with_outcomes("median", lambda row: {"value": median}))
-        if all(row.linear for row in self.rows):
-            linear = self.with_outcomes("linear", lambda row: row.linear or {}, decides=False)
-            comparisons.append(linear)
+        return [self.with_outcomes("base", lambda row: row.base or {})]
+
+    def _with_class_baselines(self, usual: Outcome | None, is_linear: bool) -> list[Comparison]:
+        comparisons = []
+        if usual is not None:
+            comparisons.append(self.with_outcomes(USUAL_NAMES[self.measure.name], lambda row: usual))
+        if not is_linear and all(row.linear for row in self.rows):
+            comparisons.append(self.with_outcomes("linear", lambda row: row.linear or {}))
         return comparisons
 
-    def with_outcomes(
-        self, name: str, outcome_of: Callable[[Prediction], Outcome], decides: bool = True
-    ) -> Comparison:
+    def with_outcomes(self, name: str, outcome_of: Callable[[Prediction], Outcome]) -> Comparison:
         """With what something else answered to each row."""
         other = [self.measure.score(outcome_of(row), row.example) for row in self.rows]
         return Comparison(
@@ -166,7 +173,18 @@ class _Comparer:
             self.measure.estimate(other),
             self.measure.compare(self.tuned, other, self.alpha),
             in_points=self.measure.kind != "errors",
-            decides=decides,
+        )
+
+    def conclude(self, split: str, comparisons: Sequence[Comparison]) -> Evidence:
+        """The evidence of these comparisons."""
+        return Evidence(
+            measure=self.measure.name,
+            kind=self.measure.kind,
+            split=split,
+            n=len(self.rows),
+            score=self.measure.estimate(self.tuned),
+            comparisons=tuple(comparisons),
+            hits=sum(self.tuned) if self.measure.kind == "hits" else 0,
         )
 
     def _with_chance(self) -> Comparison:
@@ -174,14 +192,15 @@ class _Comparer:
         return Comparison("chance", even, paired.compare_with_chance(self.tuned, self.alpha))
 
 
-def _gather_reward(practice: Mapping[str, Any]) -> Evidence | None:
+def _gather_reward(practice: Mapping[str, Any], report: Report) -> Evidence | None:
     """The change of the reward in practice; None where there was none."""
     if not practice:
         return None
     after = float(practice["after"]["reward"])
     n = int(practice["questions"]["held_out"])
     comparison = _compare_reward(practice)
-    return Evidence("reward", "reward", "validation", n, Estimate(after, after, after), (comparison,))
+    score = Estimate(after, after, after)
+    return Evidence("reward", "reward", "validation", n, score, (comparison,), gaming=_read_gaming(report))
 
 
 def _read_practice(report: Report) -> Mapping[str, Any]:
@@ -203,6 +222,10 @@ def _compare_reward(practice: Mapping[str, Any]) -> Comparison:
         visible=0.0,
     )
     return Comparison("start", Estimate(before, before, before), difference, in_points=False)
+
+
+def _read_gaming(report: Report) -> Message | None:
+    return Message.from_json(report["gaming"]) if report.get("gaming") else None
 
 
 def _find_forgotten(report: Report) -> dict[str, Mapping[str, float]]:

@@ -21,7 +21,7 @@ def score_classes(predicted: Sequence[int], labels: Sequence[int]) -> dict[str, 
     }
 
 
-def macro_f1(predictions: Sequence[int], labels: Sequence[int]) -> float:
+def macro_f1(predictions: Sequence[int | str], labels: Sequence[int | str]) -> float:
     """The mean over the classes that occur of F1 = 2·hits / (times predicted + times labelled)."""
     pairs = list(zip(predictions, labels, strict=True))
     scores = []

@@ -8,10 +8,12 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import median
 from typing import Any, NamedTuple
 
 from studio.data import examples, targets
 from studio.data.examples import Example
+from studio.plan import PROBLEM_TYPES, target_role
 from studio.storage import write_text
 
 PREDICTIONS_FILE = "predictions.jsonl"
@@ -45,7 +47,8 @@ class Prediction:
         row: Its index in the file of its split.
         example: The row.
         tuned: What the tuned model answered.
-        base: What the base answered; None where it cannot, such as a reward model that it does not have.
+        base: What the base answered; None where it cannot, such as a reward model that it does not have, or
+            as a classifier, whose head is random numbers before it learns.
         linear: What the linear model on the base's embeddings answered; None where there is none.
     """
 
@@ -55,6 +58,12 @@ class Prediction:
     base: Outcome | None = None
     linear: Outcome | None = None
 
+    @property
+    def before(self) -> Outcome | None:
+        """What was answered without training: to a text to classify by the linear model, else by the base."""
+        is_classified = any(role in self.example for role in PROBLEM_TYPES)
+        return self.linear if is_classified else self.base
+
 
 @dataclass(frozen=True)
 class Answered:
@@ -63,12 +72,13 @@ class Answered:
     Attributes:
         split: "test" or "validation".
         predictions: An entry for each row.
-        usual_label: The largest class of the training rows; "" where the rows have no single class.
+        usual: What always giving the usual target of the training rows answers: their largest class, their
+            commonest set of labels, or their median; None where rows have no such target.
     """
 
     split: str
     predictions: Sequence[Prediction]
-    usual_label: str = ""
+    usual: Outcome | None = None
 
 
 def write(folder: Path, split: str, outcomes_by_model: Mapping[str, Outcomes]) -> None:
@@ -98,7 +108,7 @@ def read(folder: Path) -> Answered | None:
         Prediction(line["row"], rows[line["row"]], line["tuned"], line.get("base"), line.get("linear"))
         for line in lines
     ]
-    return Answered(split, predictions, _find_usual_label(folder, predictions))
+    return Answered(split, predictions, _find_usual(folder, predictions[0].example))
 
 
 def read_lines(path: Path) -> list[dict[str, Any]]:
@@ -108,11 +118,18 @@ def read_lines(path: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in path.read_bytes().splitlines()]
 
 
-def _find_usual_label(folder: Path, predictions: Sequence[Prediction]) -> str:
-    if "label" not in predictions[0].example:
-        return ""
-    labels = Counter(row["label"] for row in read_lines(folder / "data" / "train.jsonl"))
-    return str(min(labels, key=lambda label: (-labels[label], label)))
+def _find_usual(folder: Path, example: Example) -> Outcome | None:
+    role = target_role(example)
+    if role not in example:
+        return None
+    given = [row[role] for row in read_lines(folder / "data" / "train.jsonl")]
+    if not given:
+        return None
+    if role == "rating":
+        return {"value": median(map(float, given))}
+    counts = Counter(given)
+    usual = min(counts, key=lambda target: (-counts[target], target))
+    return {"label": usual} if role == "label" else {"labels": json.loads(usual)}
 
 
 def expected_text(example: Example) -> str:

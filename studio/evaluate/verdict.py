@@ -5,12 +5,15 @@ from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 from studio.evaluate import evidence as evidences
+from studio.evaluate import next_steps
 from studio.evaluate import verdict_messages as messages
 from studio.evaluate import verdict_wording as wording
 from studio.evaluate.evidence import Comparison, Evidence, Report
+from studio.evaluate.next_steps import NextStep, Setup
 from studio.evaluate.paired import Difference, Estimate
 from studio.evaluate.predictions import Answered
 from studio.i18n import Message
+from studio.plan import Plan
 
 State = Literal["ship", "do_not_ship", "cannot_tell"]
 
@@ -23,7 +26,7 @@ class Verdict:
         state: "ship", "do_not_ship" or "cannot_tell".
         headline: One sentence that can be repeated.
         reasons: Why it is so.
-        next_steps: What to do next.
+        next_steps: What to do next, each with the changes of the plan that do it.
         measure: The name of the measure; "" where nothing could be compared.
         split: The part of the rows, "test" or "validation"; "" likewise.
         n: How many rows.
@@ -34,7 +37,7 @@ class Verdict:
     state: State
     headline: Message
     reasons: tuple[Message, ...] = ()
-    next_steps: tuple[Message, ...] = ()
+    next_steps: tuple[NextStep, ...] = ()
     measure: str = ""
     split: str = ""
     n: int = 0
@@ -52,7 +55,7 @@ class Verdict:
             "state": self.state,
             "headline": self.headline.to_json(),
             "reasons": [message.to_json() for message in self.reasons],
-            "next_steps": [message.to_json() for message in self.next_steps],
+            "next_steps": [step.to_json() for step in self.next_steps],
             "measure": self.measure,
             "split": self.split,
             "n": self.n,
@@ -67,7 +70,7 @@ class Verdict:
             state=raw["state"],
             headline=Message.from_json(raw["headline"]),
             reasons=tuple(map(Message.from_json, raw["reasons"])),
-            next_steps=tuple(map(Message.from_json, raw["next_steps"])),
+            next_steps=tuple(map(NextStep.from_json, raw["next_steps"])),
             measure=raw["measure"],
             split=raw["split"],
             n=raw["n"],
@@ -78,7 +81,13 @@ class Verdict:
 
 def _read_comparison(raw: Mapping[str, Any]) -> Comparison:
     score, difference = Estimate(**raw["score"]), Difference(**raw["difference"])
-    return Comparison(**{**raw, "score": score, "difference": difference})
+    return Comparison(raw["name"], score, difference, raw["in_points"])
+
+
+def read_fault(report: Report) -> Message | None:
+    """Why a run has a report and no verdict; None where it has one, or is from an earlier studio."""
+    raw = report.get("verdict_fault")
+    return Message.from_json(raw) if isinstance(raw, Mapping) else None
 
 
 def read(report: Report) -> Verdict | None:
@@ -87,14 +96,15 @@ def read(report: Report) -> Verdict | None:
     return Verdict.from_json(raw) if isinstance(raw, Mapping) else None
 
 
-def judge(answered: Answered | None, report: Report) -> Verdict:
+def judge(answered: Answered | None, report: Report, plan: Plan | None = None) -> Verdict:
     """The verdict on a run; the same predictions always get the same one.
 
     Args:
         answered: What base, baseline and tuned model answered to the held-out rows; None where nothing was.
         report: The run's report.
+        plan: The run's plan; without it no next step has changes of it.
     """
-    return _conclude(evidences.gather(answered, report))
+    return _conclude(evidences.gather(answered, report), Setup(plan, report))
 
 
 def judge_runs(answered: Answered | None, other: Answered | None) -> Verdict:
@@ -102,18 +112,19 @@ def judge_runs(answered: Answered | None, other: Answered | None) -> Verdict:
 
     "ship" then means: rather this one than the other.
     """
-    return _conclude(evidences.gather_runs(answered, other))
+    return _conclude(evidences.gather_runs(answered, other), Setup())
 
 
-def _conclude(evidence: Evidence | None) -> Verdict:
+def _conclude(evidence: Evidence | None, setup: Setup) -> Verdict:
     if not evidence:
-        return Verdict("cannot_tell", messages.NOTHING_HELD_OUT, next_steps=(messages.BRING_KNOWN_ANSWERS,))
+        steps = (NextStep(next_steps.KNOWN_ANSWERS),)
+        return Verdict("cannot_tell", messages.NOTHING_HELD_OUT, next_steps=steps)
     state = decide(evidence)
     return Verdict(
         state=state,
         headline=wording.headline(evidence),
         reasons=wording.reasons(evidence),
-        next_steps=wording.next_steps(evidence, state),
+        next_steps=next_steps.find(evidence, state, setup),
         measure=evidence.measure,
         split=evidence.split,
         n=evidence.n,
@@ -125,16 +136,17 @@ def _conclude(evidence: Evidence | None) -> Verdict:
 def decide(evidence: Evidence) -> State:
     """The state that evidence leads to.
 
-    Ship where the result is shown to be better than all that decides, and nothing was forgotten. Do not ship
-    where it is shown to be worse than anything, or where even the upper end of its lead is not worth it.
+    Ship where the result is shown to be better than all it is compared with, nothing was forgotten, and no
+    reward was gamed. Do not ship where it is shown to be worse than anything, or where even the upper end of
+    its lead is not worth it.
     """
     if evidence.n < wording.MIN_ROWS:
         return "cannot_tell"
     if any(comparison.difference.is_worse for comparison in evidence.comparisons):
         return "do_not_ship"
-    open_comparisons = [comparison for comparison in evidence.deciding if not comparison.difference.is_better]
+    open_comparisons = [item for item in evidence.comparisons if not item.difference.is_better]
     if not open_comparisons:
-        return "cannot_tell" if evidence.forgotten else "ship"
+        return "cannot_tell" if evidence.forgotten or evidence.gaming else "ship"
     return "do_not_ship" if any(map(_is_futile, open_comparisons)) else "cannot_tell"
 
 

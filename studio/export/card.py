@@ -19,7 +19,7 @@ from studio.export import card_messages as messages
 from studio.export import registry
 from studio.export.usage import build_usage, get_problem_type, is_base_local, public_base_name
 from studio.i18n import Message
-from studio.plan import Plan
+from studio.plan import Plan, format_learning_rate
 from studio.runs import Run
 
 Report = Mapping[str, Any]
@@ -296,7 +296,9 @@ def _training_lines(plan: Plan, report: Report, language: str) -> list[str]:
         messages.METHOD_AND_SETTINGS.render(
             language, method=plan.method.name, settings=settings or messages.NO_SETTINGS
         ),
-        messages.LEARNING_RATE.render(language, rate=report["learning_rate"], others=others),
+        messages.LEARNING_RATE.render(
+            language, rate=format_learning_rate(report["learning_rate"]), others=others
+        ),
         messages.DURATION.render(
             language, seconds=report["seconds"], device=report["device"], step=report["best_step"]
         ),

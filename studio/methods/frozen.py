@@ -32,11 +32,12 @@ SETTINGS = (
         label("How many of the top layers learn (unfrozen blocks)"),
         label(
             "1 or 2 for a small change with little data, more for a bigger one. Fewer is quicker: what lies "
-            "below is computed once and reused."
+            "below is computed once and reused. 0 trains no layer: a classifier is then the linear model "
+            "alone, in seconds."
         ),
         default=2,
         kind="int",
-        low=1,
+        low=0,
         high=128,
     ),
     Setting(
@@ -76,17 +77,22 @@ def count_head_parameters(shape: ModelShape, num_labels: int) -> int:
 def count_parameters(shape: ModelShape, settings: Settings, num_labels: int) -> ParameterCount:
     """Trained blocks · parameters of a block, and the head."""
     n_blocks = min(int(settings["blocks"]), shape.layers)  # more are refused before a run
+    if not n_blocks:
+        return ParameterCount(shape.head(num_labels), shape.total(num_labels))
     block_parameters = sum(linear.size for linear in shape.linears) + shape.block_other_parameters
     first_block_missing = shape.first_block_missing if n_blocks == shape.layers else 0
     trainable = n_blocks * block_parameters - first_block_missing + count_head_parameters(shape, num_labels)
     return ParameterCount(trainable, shape.total(num_labels))
 
 
+NO_BLOCK = Message("a model that writes text needs at least 1 layer that learns, but got {got}")
 TOO_MANY_BLOCKS = Message("the model has {layers} layers; expected at most so many, but got {got}")
 
 
 def check(settings: Settings, shape: ModelShape | None, task: Task) -> list[Problem]:
-    """Whether the model has the layers that are to be trained."""
+    """Whether the model has the layers that are to be trained, and whether there is anything to train."""
+    if not settings["blocks"] and task != "classify":
+        return [Problem("blocks", NO_BLOCK.format(got=settings["blocks"]))]
     if shape and int(settings["blocks"]) > shape.layers:
         return [Problem("blocks", TOO_MANY_BLOCKS.format(layers=shape.layers, got=settings["blocks"]))]
     return []
@@ -96,10 +102,11 @@ def attach(model: Any, settings: Settings, task: Task) -> Any:
     """Freeze everything but the top blocks and the head, where that is not tied."""
     shape = shapes.from_config(model.config.to_dict())
     model.requires_grad_(False)
-    for block in layers.get_blocks(model)[-int(settings["blocks"]) :]:
+    n_blocks, blocks = int(settings["blocks"]), layers.get_blocks(model)
+    for block in blocks[len(blocks) - n_blocks :]:
         block.requires_grad_(True)
     pooler = getattr(model.base_model, "pooler", None)
-    if task == "classify" and pooler is not None:
+    if n_blocks and task == "classify" and pooler is not None:
         pooler.requires_grad_(True)
     if task == "classify" or not shape.tied:
         backbone_ids = {id(parameter) for parameter in model.base_model.parameters()}
@@ -110,7 +117,14 @@ def attach(model: Any, settings: Settings, task: Task) -> Any:
 
 
 def train(context: TrainingContext) -> Any:
-    """Supervised training of the top, on the cached output of the frozen part where that is reused."""
+    """Supervised training of the top, on the cached output of the frozen part where that is reused.
+
+    Without a block that learns, the head stays as it was fitted to the embeddings: the linear model.
+    """
+    if not context.settings["blocks"]:
+        context.create_monitor("train", context.model, None)
+        context.add_note("linear_head", True)
+        return context.model
     from studio.methods.training import activation_cache, supervised  # noqa: PLC0415 - loads torch
 
     tied = context.plan.task != "classify" and shapes.from_config(context.model.config.to_dict()).tied
@@ -135,16 +149,24 @@ def cost_profile(shape: ModelShape, settings: Settings) -> CostProfile:
 def phases(settings: Settings, workload: Workload) -> tuple[Phase, ...]:
     """With a cache the bottom runs once over every example, then the top alone.
 
-    Before and after the training the whole model is measured.
+    Before and after the training the whole model is measured; the linear model is fitted and measured alone.
     """
     supervised_phases = build_supervised_phases(workload, "frozen")
-    if not settings["reuse"]:
+    if settings["blocks"] and not settings["reuse"]:
         return supervised_phases
     phases_by_name = {phase.name: phase for phase in supervised_phases}
     validation_phase, train_phase = phases_by_name["check"], phases_by_name["train"]
     test_phases = [replace(phase, method="") for phase in supervised_phases if phase.name == "verdict"]
     linear_phases = [phase for phase in supervised_phases if phase.name == "linear"]
     answer_phases = [phase for phase in supervised_phases if phase.name == "ask"]
+    n_outer_passes = validation_phase.passes - workload.n_evaluations
+    outer_phases = (
+        replace(validation_phase, method="", passes=n_outer_passes),
+        *test_phases,
+        *linear_phases,
+    )
+    if not settings["blocks"]:
+        return outer_phases
 
     lengths = [tokens for tokens, _ in supervised_lengths(workload)]
     cached_tokens = workload.n_read * sum(lengths) / max(len(workload.rows), 1)
@@ -155,11 +177,8 @@ def phases(settings: Settings, workload: Workload) -> tuple[Phase, ...]:
         block_share=max(0.0, 1 - int(settings["blocks"]) / workload.shape.layers),
         head="none",
     )
-    n_outer_passes = validation_phase.passes - workload.n_evaluations
     return (
-        replace(validation_phase, method="", passes=n_outer_passes),
-        *test_phases,
-        *linear_phases,
+        *outer_phases,
         cache_phase,
         replace(validation_phase, passes=workload.n_evaluations, cached_tokens=cached_tokens),
         replace(train_phase, cached_tokens=cached_tokens),

@@ -21,14 +21,15 @@ from studio.errors import SEE_WORKER_LOG, NotPossible, OutOfMemory, StudioError,
 from studio.estimate import history
 from studio.estimate.machines import hardware
 from studio.evaluate import predictions, verdict
+from studio.evaluate.verdict_messages import FAULT
 from studio.i18n import Message
 from studio.methods.spec import Method, Scores, StageMonitor, StopRequested, TrainingContext
 from studio.models import device, fetch
 from studio.models.fetch import FetchedModel
 from studio.runs import Run
 from studio.storage import home, require_disk_space, write_json
+from studio.training import coach, retention
 from studio.training import queue as run_queue
-from studio.training import retention
 from studio.training import setup as run_setup
 from studio.training.memory import limit_memory, peak_memory_gb
 
@@ -200,10 +201,10 @@ def _execute(run: Run) -> None:
         **usage,
         "resumed": is_resumed,
     }
+    write_json(run.folder / "report.json", report)
     outcomes = {"base": before.outcomes, "linear": linear.outcomes, "tuned": after.outcomes}
     predictions.write(run.folder, evaluation.answered_split(context), outcomes)
-    report["verdict"] = verdict.judge(predictions.read(run.folder), report).to_json()
-    write_json(run.folder / "report.json", report)
+    write_json(run.folder / "report.json", report | _judge(run, report))
     if failure:
         runs.set_status(run, "training", method.stages[0], **progress)  # where it broke off
         raise failure
@@ -211,6 +212,23 @@ def _execute(run: Run) -> None:
         for name in ONLY_TO_GO_ON:
             shutil.rmtree(run.folder / name, ignore_errors=True)
     runs.set_status(run, "stopped" if last_monitor.stopped else "done", "after", **progress)
+
+
+def _find_gaming(run: Run) -> dict[str, Any]:
+    """For the report: the coach's sentence where practice seems to have gamed its reward."""
+    finding = coach.read_curve(runs.read_points(run))
+    return {"gaming": finding.sentence.to_json()} if finding and finding.rule == "gaming" else {}
+
+
+def _judge(run: Run, report: dict[str, Any]) -> dict[str, Any]:
+    """For the report: the verdict; where it cannot be computed, a sentence that says so."""
+    try:
+        signs = _find_gaming(run)
+        result = verdict.judge(predictions.read(run.folder), report | signs, run.plan)
+        return {**signs, "verdict": result.to_json()}
+    except Exception as error:  # the result is complete without it
+        traceback.print_exception(error)
+        return {"verdict_fault": FAULT.format(error=f"{error!r:.200}", run=run.id[:8]).to_json()}
 
 
 def _monitor_factory(run: Run, monitors: list[StageMonitor]) -> run_setup.CreateMonitor:

@@ -1,9 +1,12 @@
-"""`studio runs` lists every run, whatever its report holds."""
+"""`studio runs` lists every run with its verdict, whatever its report holds."""
 
 import json
 
 from studio import runs
 from studio.cli.main import main
+from studio.evaluate import verdict
+from studio.evaluate.verdict import Verdict
+from studio.evaluate.verdict_messages import NOTHING_HELD_OUT
 
 
 def test_runs_are_listed_with_state_name_and_losses(finished, make_plan, capsys):
@@ -12,13 +15,25 @@ def test_runs_are_listed_with_state_name_and_losses(finished, make_plan, capsys)
     done, waiting = finished("lora"), runs.create(make_plan())
     assert main(["runs"]) == 0
     lines = capsys.readouterr().out.splitlines()
-    report = runs.report(done)
+    result = verdict.read(runs.report(done))
     assert len(lines) == 2
     (line,) = [line for line in lines if line.startswith(done.id)]
     assert "done" in line
     assert "lora on toys" in line
-    assert f"loss {report['before']['loss']:.3f} -> {report['after']['loss']:.3f}" in line
+    assert result.word.render() in line
     assert any(line.startswith(waiting.id) and "waiting" in line for line in lines)
+
+
+def test_a_run_is_listed_with_its_verdict(make_plan, capsys):
+    run = runs.create(make_plan())
+    result = Verdict("cannot_tell", NOTHING_HELD_OUT)
+    (run.folder / "report.json").write_text(json.dumps({"verdict": result.to_json()}))
+    sentence = NOTHING_HELD_OUT.render()
+    assert main(["runs"]) == 0
+    assert f"{result.word.render()}: {sentence}" in capsys.readouterr().out
+    assert main(["runs", "--json"]) == 0
+    (listed,) = json.loads(capsys.readouterr().out)
+    assert (listed["id"], listed["verdict"]) == (run.id, {"state": "cannot_tell", "headline": sentence})
 
 
 def test_runs_with_reports_of_any_kind_are_listed(make_plan, capsys):

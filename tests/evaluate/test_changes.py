@@ -11,7 +11,7 @@ def rows_of(found):
 def test_ratings_are_ordered_by_how_much_nearer_they_came():
     wanted, base, tuned = 3.0, (1.0, 3.0, 2.0, 2.5), (2.0, 5.0, 3.0, 2.5)
     rows = [
-        Prediction(index, {"text": "t", "rating": str(wanted)}, {"value": after}, {"value": before})
+        Prediction(index, {"text": "t", "rating": str(wanted)}, {"value": after}, linear={"value": before})
         for index, (before, after) in enumerate(zip(base, tuned, strict=True))
     ]
     assert rows_of(changes.find(Answered("test", rows))) == ([0, 2], [1])
@@ -20,8 +20,8 @@ def test_ratings_are_ordered_by_how_much_nearer_they_came():
 def test_labels_that_are_found_or_lost_count():
     pairs = [(["a"], ["a", "b"]), (["a", "b"], []), (["a"], ["a"])]
     rows = [
-        Prediction(index, {"text": "t", "labels": '["a", "b"]'}, {"labels": tuned}, {"labels": base})
-        for index, (base, tuned) in enumerate(pairs)
+        Prediction(index, {"text": "t", "labels": '["a", "b"]'}, {"labels": tuned}, linear={"labels": linear})
+        for index, (linear, tuned) in enumerate(pairs)
     ]
     answered = Answered("test", rows)
     (comparison,) = verdict.judge(answered, {}).comparisons
@@ -30,7 +30,7 @@ def test_labels_that_are_found_or_lost_count():
     assert (comparison.difference.n_better, comparison.difference.n_worse) == (1, 1)
 
 
-def test_without_a_base_nothing_is_compared():
+def test_where_nothing_answered_before_nothing_is_compared():
     rows = [Prediction(0, {"prompt": "p", "chosen": "a", "rejected": "b"}, {"margin": 1.0})]
     assert rows_of(changes.find(Answered("test", rows))) == ([], [])
     assert predictions.expected_text(rows[0].example) == "a"

@@ -2,8 +2,9 @@
 
 import numpy as np
 import pytest
+from scipy import stats
 
-from studio.evaluate import evidence, paired, predictions, verdict
+from studio.evaluate import evidence, next_steps, paired, predictions, verdict
 from studio.evaluate import verdict_messages as messages
 from studio.evaluate.predictions import Answered, Prediction
 from studio.evaluate.verdict import Verdict
@@ -16,22 +17,30 @@ def answer(label, is_right):
     return {"label": label if is_right else LABELS[LABELS.index(label) - 1], "probability": 0.9}
 
 
-def classes(base, tuned, linear=None, split="test"):
-    """Answers to texts with one class each, from whether each model is right."""
+def classes(tuned, linear=None, split="test"):
+    """Answers to texts with one class each, from whether each model is right; the usual class is "a"."""
     rows = []
-    for index, (base_right, tuned_right) in enumerate(zip(base, tuned, strict=True)):
+    for index, tuned_right in enumerate(tuned):
         label = LABELS[index % len(LABELS)]
         linear_answer = answer(label, linear[index]) if linear is not None else None
-        rows.append(
-            Prediction(
-                index,
-                {"text": f"text {index}", "label": label},
-                answer(label, tuned_right),
-                answer(label, base_right),
-                linear_answer,
-            )
+        example = {"text": f"text {index}", "label": label}
+        rows.append(Prediction(index, example, answer(label, tuned_right), linear=linear_answer))
+    return Answered(split, rows, {"label": "a"})
+
+
+def questions(base, tuned, split="test"):
+    """Answers to questions with known answers, from whether each model is right."""
+    texts = {True: "2", False: "3"}
+    rows = [
+        Prediction(
+            index,
+            {"prompt": "1 + 1", "answer": "2"},
+            {"text": texts[tuned_right]},
+            {"text": texts[base_right]},
         )
-    return Answered(split, rows, "a")
+        for index, (base_right, tuned_right) in enumerate(zip(base, tuned, strict=True))
+    ]
+    return Answered(split, rows)
 
 
 def hits(n_right, n):
@@ -42,54 +51,92 @@ def reason_texts(result):
     return [reason.text for reason in result.reasons]
 
 
+def step_texts(result):
+    return [step.message.text for step in result.next_steps]
+
+
 def test_a_result_that_is_shown_to_be_better_ships_with_a_sentence_to_repeat():
-    result = verdict.judge(classes(hits(20, 98), hits(86, 98), hits(79, 98)), {})
+    result = verdict.judge(classes(hits(86, 98), hits(60, 98)), {})
     assert result.state == "ship"
     assert result.headline.render() == (
-        "86 of 98 test texts right (88%, 95% interval 80% to 93%); always guessing the largest class 26%; "
-        "frozen embeddings with a linear head 81%."
+        "88% correct on 98 test texts (95% interval 80–93%); always guessing the largest class: 26%; "
+        "the linear model: 61%."
     )
-    assert "98 条测试文本答对 86 条" in result.headline.render("zh")
+    assert result.headline.render("zh").startswith("98 条测试文本答对 88%")
 
 
-def test_a_linear_head_that_is_as_good_is_said_to_be():
-    result = verdict.judge(classes(hits(20, 98), hits(86, 98), hits(84, 98)), {})
+def test_the_rows_are_called_what_they_are_in_both_languages():
+    result = verdict.judge(classes(hits(86, 98), hits(60, 98), split="validation"), {})
+    assert "98 validation texts" in result.headline.render()
+    assert "98 条验证文本" in result.headline.render("zh")
+
+
+def test_a_linear_model_that_is_as_good_is_the_headline():
+    result = verdict.judge(classes(hits(20, 24), hits(19, 24)), {})
+    assert result.state == "cannot_tell"
+    assert result.headline.render() == (
+        "The cheap one is as good, as far as 24 test texts can show: linear model 79% correct, "
+        "tuned model 83% correct."
+    )
+    assert step_texts(result)[0] == next_steps.TAKE_LINEAR.text
+
+
+def test_a_linear_model_that_is_as_good_on_many_rows_keeps_a_result_back():
+    result = verdict.judge(classes(hits(350, 400), hits(349, 400)), {})
+    assert (result.state, result.headline.text) == ("do_not_ship", messages.LINEAR_IS_AS_GOOD.text)
+
+
+def test_a_linear_model_that_is_better_keeps_a_result_back():
+    result = verdict.judge(classes(hits(70, 98), hits(90, 98)), {})
+    assert (result.state, result.headline.text) == ("do_not_ship", messages.LINEAR_IS_BETTER.text)
+
+
+def test_the_linear_model_is_not_recommended_where_neither_beats_guessing():
+    result = verdict.judge(classes(hits(12, 40), hits(11, 40)), {})
+    assert result.headline.text == messages.HEADLINE.text
+    assert next_steps.TAKE_LINEAR.text not in step_texts(result)
+
+
+def test_the_linear_model_as_a_result_is_not_compared_with_itself():
+    result = verdict.judge(classes(hits(86, 98), hits(86, 98)), {"method": {"linear_head": True}})
     assert result.state == "ship"
-    assert messages.LINEAR_IS_AS_GOOD.text in reason_texts(result)
-    assert messages.TAKE_LINEAR in result.next_steps
+    assert [comparison.name for comparison in result.comparisons] == ["majority"]
 
 
-def test_a_linear_head_that_is_better_keeps_a_result_back():
-    result = verdict.judge(classes(hits(20, 98), hits(70, 98), hits(90, 98)), {})
-    assert result.state == "do_not_ship"
-    assert messages.LINEAR_IS_BETTER.text in reason_texts(result)
+def test_a_classifier_is_not_compared_with_the_random_head_of_its_base():
+    rows = [
+        Prediction(index, {"text": "t", "label": "b"}, {"label": "b"}, base={"label": "a"})
+        for index in range(30)
+    ]
+    (comparison,) = verdict.judge(Answered("test", rows, {"label": "a"}), {}).comparisons
+    assert comparison.name == "majority"
+    assert verdict.judge(Answered("test", rows), {}).headline == messages.NOTHING_HELD_OUT
 
 
 def test_below_twenty_rows_no_percentage_is_a_result():
-    result = verdict.judge(classes(hits(4, 19), hits(19, 19)), {})
+    result = verdict.judge(classes(hits(19, 19), hits(4, 19)), {})
     assert result.state == "cannot_tell"
     assert "%" not in result.headline.render()
-    assert messages.AT_LEAST.text in [step.text for step in result.next_steps]
+    assert next_steps.MORE_EXAMPLES.text in step_texts(result)
 
 
 def test_an_open_difference_says_how_many_more_rows_would_show_ten_points():
-    base, tuned = hits(20, 40), hits(24, 40)
-    result = verdict.judge(classes(base, tuned), {})
+    result = verdict.judge(questions(hits(20, 40), hits(24, 40)), {})
     assert result.state == "cannot_tell"
-    (more,) = [step for step in result.next_steps if step.text == messages.MORE_ROWS.text]
+    (more,) = [step.message for step in result.next_steps if step.message.text == next_steps.MORE_ROWS.text]
     losses = 1 / 42
     assert more.values["count"] == paired.rows_to_show(0.1, losses) - 40
-    assert more.values["points"] == 10
+    assert more.values["difference"] == next_steps.IN_POINTS.format(points=10)
 
 
 def test_a_result_that_changed_nothing_on_many_rows_is_not_shipped():
-    assert verdict.judge(classes(hits(250, 400), hits(250, 400)), {}).state == "do_not_ship"
+    assert verdict.judge(questions(hits(250, 400), hits(250, 400)), {}).state == "do_not_ship"
 
 
 def test_validation_rows_that_chose_the_state_must_show_more():
     base, tuned = hits(60, 100), hits(67, 100)  # 7 of 7: p = 0.016
-    on_test = verdict.judge(classes(base, tuned), {})
-    on_validation = verdict.judge(classes(base, tuned, split="validation"), {})
+    on_test = verdict.judge(questions(base, tuned), {})
+    on_validation = verdict.judge(questions(base, tuned, split="validation"), {})
     assert (on_test.state, on_validation.state) == ("ship", "cannot_tell")
     assert messages.CHOSE_THE_STATE in on_validation.reasons
     assert messages.CHOSE_THE_STATE not in on_test.reasons
@@ -97,9 +144,9 @@ def test_validation_rows_that_chose_the_state_must_show_more():
 
 def test_a_result_that_forgot_something_is_for_people_to_decide():
     report = {"retention": {"arithmetic": {"before": 0.8, "after": 0.4, "n": 40, "low": -0.6, "high": -0.2}}}
-    result = verdict.judge(classes(hits(20, 98), hits(86, 98)), report)
+    result = verdict.judge(questions(hits(20, 98), hits(86, 98)), report)
     assert result.state == "cannot_tell"
-    assert messages.DECIDE_ON_FORGETTING in result.next_steps
+    assert next_steps.REMEMBER.text in step_texts(result)
 
 
 def test_without_known_answers_there_is_nothing_to_compare():
@@ -110,23 +157,29 @@ def test_without_known_answers_there_is_nothing_to_compare():
 @pytest.mark.parametrize("losses", [0.03, 0.1])
 @pytest.mark.parametrize("n", [40, 100, 400])
 def test_the_base_against_itself_is_seldom_shipped_and_a_visible_improvement_mostly_is(n, losses):
-    """The bars: at most 5 % of 200 draws of no difference, at least 80 % of those it says it can see."""
+    """The bars: "ship" at most 5 % where there is no difference, at least 80 % where it says it can see it.
+
+    The draws are held against the bars by exact binomial tests: a true share on the wrong side by 8 points is
+    found in most of the six cases, and one that meets its bar fails one in 1,000.
+    """
     generator = np.random.default_rng(n)
     visible = paired.visible_difference(n, losses)
 
-    def share_shipped(difference):
+    def count_shipped(difference):
         n_shipped = 0
         for _ in range(N_DRAWS):
             kinds = generator.choice(3, size=n, p=[difference + losses, losses, 1 - difference - 2 * losses])
             is_right_anyway = generator.random(n) < 0.7
             tuned = (kinds == 0) | ((kinds == 2) & is_right_anyway)
             base = (kinds == 1) | ((kinds == 2) & is_right_anyway)
-            gathered = evidence.gather(classes(base, tuned), {})
+            gathered = evidence.gather(questions(base, tuned), {})
             n_shipped += verdict.decide(gathered) == "ship"
-        return n_shipped / N_DRAWS
+        return n_shipped
 
-    assert share_shipped(0.0) <= 0.05
-    assert share_shipped(visible) >= 0.78  # 0.8 within the noise of 200 draws
+    too_often = stats.binomtest(count_shipped(0.0), N_DRAWS, 0.05, alternative="greater")
+    too_seldom = stats.binomtest(count_shipped(visible), N_DRAWS, 0.80, alternative="less")
+    assert too_often.pvalue > 0.001
+    assert too_seldom.pvalue > 0.001
 
 
 def chat(n, base_loss, tuned_loss, **others):
@@ -209,20 +262,34 @@ def test_a_policy_is_judged_on_the_same_pairs_as_the_base():
 
 def test_labels_and_numbers_are_judged_by_f1_and_by_their_error():
     label_rows = [
-        Prediction(index, {"text": "t", "labels": '["a", "b"]'}, {"labels": ["a", "b"]}, {"labels": ["c"]})
+        Prediction(
+            index, {"text": "t", "labels": '["a", "b"]'}, {"labels": ["a", "b"]}, linear={"labels": ["c"]}
+        )
         for index in range(30)
     ]
     assert verdict.judge(Answered("test", label_rows), {}).measure == "micro_f1"
     assert verdict.judge(Answered("test", label_rows), {}).state == "ship"
     rating_rows = [
         Prediction(
-            index, {"text": "t", "rating": str(1 + index % 5)}, {"value": 1.1 + index % 5}, {"value": 9.0}
+            index,
+            {"text": "t", "rating": str(1 + index % 5)},
+            {"value": 1.1 + index % 5},
+            linear={"value": 9.0},
         )
         for index in range(30)
     ]
-    result = verdict.judge(Answered("test", rating_rows), {"scale": {"median": 3.0}})
+    result = verdict.judge(Answered("test", rating_rows, {"value": 3.0}), {})
     assert (result.state, result.measure) == ("ship", "mae")
-    assert [comparison.name for comparison in result.comparisons] == ["base", "median"]
+    assert [comparison.name for comparison in result.comparisons] == ["median", "linear"]
+
+
+def test_a_reward_that_was_gamed_is_not_shipped():
+    margins = pairs([1.0] * 70 + [-1.0] * 30)
+    sign = messages.NOTHING_HELD_OUT  # any sentence
+    assert verdict.judge(margins, {}).state == "ship"
+    result = verdict.judge(margins, {"gaming": sign.to_json()})
+    assert (result.state, sign in result.reasons) == ("cannot_tell", True)
+    assert next_steps.READ_ANSWERS.text in step_texts(result)
 
 
 def test_a_verdict_is_the_same_every_time_and_survives_the_report():
@@ -237,10 +304,10 @@ def test_a_verdict_is_the_same_every_time_and_survives_the_report():
 
 
 def test_two_runs_are_compared_on_the_rows_that_both_answered():
-    better, worse = classes(hits(20, 98), hits(86, 98)), classes(hits(20, 98), hits(40, 98))
+    better, worse = classes(hits(86, 98)), classes(hits(40, 98))
     assert verdict.judge_runs(better, worse).state == "ship"
     assert verdict.judge_runs(worse, better).state == "do_not_ship"
-    assert "the other run 41%" in verdict.judge_runs(better, worse).headline.render()
+    assert "the other run: 41%" in verdict.judge_runs(better, worse).headline.render()
     assert verdict.judge_runs(better, chat(20, 1.0, 1.0)).headline == messages.NOTHING_HELD_OUT
 
 
@@ -254,7 +321,7 @@ def test_predictions_are_read_with_the_rows_they_answer(tmp_path):
         tmp_path, "test", {"base": {0: {"label": "a"}, **outcomes}, "linear": {}, "tuned": outcomes}
     )
     answered = predictions.read(tmp_path)
-    assert (answered.split, answered.usual_label) == ("test", "b")
+    assert (answered.split, answered.usual) == ("test", {"label": "b"})
     (prediction,) = answered.predictions
     assert (prediction.row, prediction.example["text"], prediction.linear) == (1, "two", None)
     assert predictions.read(data) is None

@@ -61,6 +61,34 @@ def test_every_frozen_parameter_is_counted_by_hand(bases):
     assert counted.trainable == 1024 + 512 + 512 + 1024 + 3 * 2048 + 64
 
 
+def test_without_a_block_nothing_is_trained_and_a_classifier_keeps_its_linear_head(make_job):
+    job = make_job("frozen", "classify", {"blocks": 0})
+    before = parameters(job.model)
+    methods.get("frozen").train(job)
+    assert changed_names(job.model, before) == set()
+    assert job.notes["linear_head"] is True
+    trainable = {name for name, parameter in job.model.named_parameters() if parameter.requires_grad}
+    assert trainable == {"classifier.weight", "classifier.bias"}
+    counted = frozen.count_parameters(shape.from_config(job.model.config.to_dict()), {"blocks": 0}, 3)
+    assert counted.trainable == 3 * (job.model.config.hidden_size + 1)
+
+
+def test_a_model_that_writes_needs_a_block():
+    (problem,) = frozen.check({"blocks": 0}, None, "chat")
+    assert problem.key == "blocks"
+    assert frozen.check({"blocks": 0}, None, "classify") == []
+
+
+def test_the_linear_model_is_a_run_like_any_other(make_plan):
+    run = runs.create(make_plan("frozen", "classify", {"blocks": 0}))
+    worker.run(run.id)
+    report = runs.report(run)
+    assert runs.status(run).state == "done"
+    assert report["after"]["accuracy"] == report["linear_baseline"]["accuracy"]
+    assert runs.is_usable(run)
+    assert "linear" not in [found["name"] for found in report["verdict"]["comparisons"]]
+
+
 def test_the_model_is_complete_again_afterwards(make_job):
     job = make_job("frozen", "chat", {"blocks": 1})
     names = [name for name, _ in job.model.named_parameters()]

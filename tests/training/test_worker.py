@@ -13,6 +13,7 @@ from ways import QUESTIONS_ALONE
 from studio import methods, plan, runs
 from studio.data import replay, store
 from studio.errors import BadData, BadPlan, ModelUnavailable, OutOfDiskSpace, StudioError
+from studio.evaluate import verdict
 from studio.export import card
 from studio.methods import spec
 from studio.methods.training import supervised
@@ -593,6 +594,20 @@ def test_the_verdict_is_measured_on_a_part_that_nothing_was_chosen_by(make_plan)
     assert test_losses == [pytest.approx(report["after"]["loss"], abs=1e-5)]
     lowest_validation_loss = min(validation_losses(run).values())
     assert lowest_validation_loss != pytest.approx(report["after"]["loss"], abs=1e-6)
+
+
+def test_a_fault_in_the_verdict_loses_no_report(make_plan, monkeypatch):
+    def judge(*_):
+        raise ZeroDivisionError("no rows")
+
+    monkeypatch.setattr(worker.verdict, "judge", judge)
+    run = runs.create(make_plan(epochs=0.25, eval_count=1))
+    worker.run(run.id)
+    report = runs.report(run)
+    assert runs.status(run).state == "done"
+    assert report["after"]["loss"] > 0
+    assert "no rows" in verdict.read_fault(report).render()
+    assert verdict.read(report) is None
 
 
 def test_a_test_set_of_its_own_is_what_is_measured_on(make_plan, classify_csv, tmp_path):

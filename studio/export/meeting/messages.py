@@ -90,7 +90,7 @@ TEXTS_CUT, TEXTS_DROPPED = Message("texts cut as too long"), Message("texts drop
 
 METHOD_HEADING = Message("The method, and why")
 TRAINED = Message("{base}, tuned with {method}: {trainable:,} of {total:,} parameters learned ({share:.2%}).")
-TRAINING = Message("{epochs:g} epochs, {batch_size} examples a step, learning rate {rate:g}, on {device}.")
+TRAINING = Message("{epochs:g} epochs, {batch_size} examples a step, learning rate {rate}, on {device}.")
 SETTINGS = Message("Settings: {settings}.")
 
 COST_HEADING = Message("What it cost")
@@ -110,10 +110,11 @@ CURVE_SUMMARY = Message("From the first point to the last: {curves}.")
 KEPT_STEP = Message("The state of step {step} was kept.")
 
 MODELS = Message("Base model"), Message("Tuned model")
+CLASSIFIERS = Message("Linear model"), Message("Tuned model")
 PRACTICE = Message("Before"), Message("After")
-CHANGES = Message("{better} better, {worse} worse than the base.")
+CHANGES = Message("{better} answers got better, {worse} worse.")
 BETTER, WORSE = Message("Better: {count}"), Message("Worse: {count}")
-NO_CHANGES = Message("There are no answers of base and tuned model to compare.")
+NO_CHANGES = Message("There are no answers from before and after to compare.")
 PRACTICE_SAMPLES = Message("Answers to kept-aside questions before and after practice.")
 SAMPLES = Message("Answers", context="meeting")
 LABEL = Message("{label} ({probability:.0%} sure)")
@@ -137,7 +138,7 @@ RETENTION_HEADS = (
     Message("Interval of the change"),
 )
 
-RISK_NO_VERDICT = Message("Nobody has compared the tuned model with the base row by row.")
+RISK_NO_VERDICT = Message("Nobody has compared the tuned model row by row with what there was before.")
 RISK_NOTHING_HELD_OUT = Message("No held-out row has a known right answer.")
 RISK_FEW_ROWS = Message("Measured on {n} rows only: too few for a percentage.")
 RISK_VALIDATION = Message(

@@ -31,7 +31,7 @@ def render_page(run: Run, language: str = "en") -> str:
     runs.require_usable(run)
     report, plan = runs.report(run), run.plan
     answered, result = predictions.read(run.folder), verdict.read(report)
-    is_reproduced = bool(result) and _figures(verdict.judge(answered, report).to_json()) == _figures(
+    is_reproduced = bool(result) and _figures(verdict.judge(answered, report, plan).to_json()) == _figures(
         report["verdict"]
     )
 
@@ -49,6 +49,7 @@ def render_page(run: Run, language: str = "en") -> str:
             base=public_base_name(report), method=sections.method_name(plan), data=report["data"]["name"]
         ),
         verdict=result,
+        no_verdict=verdict.read_fault(report) or messages.WORDS["no_verdict"],
         is_reproduced=is_reproduced,
         evidence=sections.evidence_table(result) if result else None,
         sections=[
@@ -59,7 +60,7 @@ def render_page(run: Run, language: str = "en") -> str:
         charts=curve_charts.build_charts(runs.read_points(run)),
         kept_step=messages.KEPT_STEP.format(step=report.get("best_step", 0)),
         examples=sections.describe_examples(answered, report),
-        retention=sections.describe_retention(plan, report),
+        retention=sections.describe_retention(report),
         risks=risks.find_risks(run, answered, result),
         prices=cost.known_prices(run, report),
     )

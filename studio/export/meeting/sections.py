@@ -15,7 +15,7 @@ from studio.evaluate.retention.suites import suite_name
 from studio.evaluate.verdict import Verdict
 from studio.export.meeting import messages
 from studio.i18n import Message
-from studio.plan import Plan
+from studio.plan import Plan, format_learning_rate
 from studio.training import retention_messages
 
 Report = Mapping[str, Any]
@@ -175,7 +175,7 @@ def describe_method(plan: Plan, report: Report) -> Section:
         messages.TRAINING.format(
             epochs=training["epochs"] or 0,
             batch_size=training["batch_size"] or 0,
-            rate=report["learning_rate"],
+            rate=format_learning_rate(report["learning_rate"]),
             device=report.get("device", ""),
         )
     )
@@ -198,7 +198,9 @@ def describe_examples(answered: Answered | None, report: Report) -> Examples:
         for heading, rows in ((messages.BETTER, changed.better), (messages.WORSE, changed.worse))
         if rows
     ]
-    return Examples(messages.CHANGES.format(better=len(changed.better), worse=len(changed.worse)), groups)
+    summary = messages.CHANGES.format(better=len(changed.better), worse=len(changed.worse))
+    is_classified = any(row.linear for row in (*changed.better, *changed.worse))
+    return Examples(summary, groups, messages.CLASSIFIERS if is_classified else messages.MODELS)
 
 
 def _sample(sample: Mapping[str, Any]) -> Example:
@@ -212,7 +214,7 @@ def _example(row: Prediction) -> Example:
     return Example(
         shorten(predictions.input_text(row.example), MAX_CHARACTERS),
         shorten(predictions.expected_text(row.example), MAX_CHARACTERS),
-        _describe_outcome(row.base or {}),
+        _describe_outcome(row.before or {}),
         _describe_outcome(row.tuned),
     )
 
@@ -229,12 +231,12 @@ def _describe_outcome(outcome: Outcome) -> Message | str:
     return messages.OUTCOMES[name].format(value=outcome[name])
 
 
-def describe_retention(plan: Plan, report: Report) -> Section:
+def describe_retention(report: Report) -> Section:
     """What general abilities were before and after; that nobody measured them where nobody did."""
     changes = retention_messages.read_retention(report)
     if not changes:
         return Section(messages.RETENTION_HEADING, [messages.RETENTION_UNKNOWN])
-    sentences = [*retention_messages.describe_retention(plan, report), messages.RETENTION]
+    sentences = [*retention_messages.describe_retention(report), messages.RETENTION]
     rows = [[suite_name(name), *_retention_cells(change)] for name, change in changes.items()]
     return Section(messages.RETENTION_HEADING, sentences, Table(messages.RETENTION_HEADS, rows))
 

@@ -98,7 +98,7 @@ def describe_results(run: Run, report: dict[str, Any], lang: str) -> str:
     parts += [message.render(lang) for message in report_messages.describe_targets(report)]
     parts += [*_describe_stages(_get_section(report, "method"), lang), read_method_notes(run, lang)]
     parts.append(_describe_loss(run, report, lang))
-    parts += [part.render(lang) for part in retention_messages.describe_retention(run.plan, report)]
+    parts += [part.render(lang) for part in retention_messages.describe_retention(report)]
     parts.append(_describe_cost(run, report, lang))
     if truncation := report_messages.describe_truncation(report):
         parts.append(truncation.render(lang))

@@ -6,10 +6,13 @@ from typing import Any
 
 from studio import runs
 from studio.data.text.text_length import shorten
-from studio.evaluate import changes, measures, predictions, verdict
+from studio.evaluate import changes, detail_scores, measures, predictions, reliability, verdict
+from studio.evaluate.detail_scores import DetailScore
+from studio.evaluate.next_steps import NextStep
 from studio.evaluate.predictions import Answered, Prediction
+from studio.evaluate.reliability import Bin
 from studio.evaluate.verdict import Verdict
-from studio.i18n import Message
+from studio.i18n import Message, format_value
 from studio.runs import Run
 
 ICONS = {"ship": "✓", "do_not_ship": "✗", "cannot_tell": "?"}
@@ -22,6 +25,20 @@ CLASS_HEADS = (
     Message("Precision"),
     Message("Recall"),
     Message("F1", context="class"),
+)
+SCORES = Message("More scores")
+CLASSIFIER_SCORE_HEADS = Message("Measure", context="score"), Message("Linear model"), Message("Tuned model")
+TEXT_SCORE_HEADS = Message("Measure", context="score"), Message("Base model"), Message("Tuned model")
+SCORE_LINE = Message("{name}: {value}")
+CALIBRATION = Message(
+    "How sure it is, and how often it is right. Expected calibration error {error:.0%}: the gap between "
+    "confidence and accuracy, averaged over the {n} texts in bins of ten points (Guo et al. 2017)."
+)
+CALIBRATION_HEADS = (
+    Message("Confidence"),
+    Message("Texts"),
+    Message("Mean confidence"),
+    Message("Correct"),
 )
 MISTAKES = Message("The most confident mistakes")
 MISTAKE_HEADS = (Message("Text"), Message("Expected"), Message("Given"), Message("Confidence"))
@@ -50,21 +67,29 @@ def describe(run: Run, report: dict[str, Any], lang: str) -> dict[str, Any] | No
         return None
     result = verdict.read(report)
     if not result:
-        return {"state": "none", "icon": "–", "word": "", "headline": NO_VERDICT.render(lang)}
+        missing = verdict.read_fault(report) or NO_VERDICT
+        return {"state": "none", "icon": "–", "word": "", "headline": missing.render(lang)}
     answered = predictions.read(run.folder)
+    scores = detail_scores.compute(answered) if answered else ()
     return {
         "state": result.state,
         "icon": ICONS[result.state],
         "heading": VERDICT.render(lang),
         "word": result.word.render(lang),
         "headline": result.headline.render(lang),
+        "scores": _describe_scores(scores, lang),
         "reasons": [message.render(lang) for message in result.reasons],
         "next": NEXT.render(lang),
-        "steps": [message.render(lang) for message in result.next_steps],
+        "steps": [_describe_step(step, lang) for step in result.next_steps],
         "evidence": EVIDENCE.render(lang),
-        "tables": _build_tables(answered, result, lang) if answered else [],
+        "tables": [*_score_tables(scores, result, lang), *_evidence_tables(answered, result, lang)],
         "matrix": _build_matrix(answered, result, lang) if answered else None,
     }
+
+
+def _describe_step(step: NextStep, lang: str) -> dict[str, Any]:
+    """A next step for the browser: its sentence, and the changes of the plan that do it."""
+    return {"text": step.message.render(lang), "plan_changes": dict(step.plan_changes)}
 
 
 def word(run: Run, lang: str) -> str:
@@ -73,9 +98,41 @@ def word(run: Run, lang: str) -> str:
     return f"{ICONS[result.state]} {result.word.render(lang)}" if result else ""
 
 
-def _build_tables(answered: Answered, result: Verdict, lang: str) -> list[Table]:
-    if result.measure == measures.ACCURACY.name:
-        return [_class_table(answered, lang), _mistake_table(answered, lang)]
+def _describe_scores(scores: Sequence[DetailScore], lang: str) -> list[str]:
+    """The scores that stand in sight, each with its name."""
+    return [
+        SCORE_LINE.render(lang, name=score.name, value=score.describe(score.tuned))
+        for score in scores
+        if not score.is_detail
+    ]
+
+
+def _score_tables(scores: Sequence[DetailScore], result: Verdict, lang: str) -> list[Table]:
+    """Every score beside that of what there was before."""
+    if not scores:
+        return []
+    heads = CLASSIFIER_SCORE_HEADS if _is_classified(result) else TEXT_SCORE_HEADS
+    rows = [
+        [
+            str(format_value(part, lang))
+            for part in (score.name, score.describe(score.before), score.describe(score.tuned))
+        ]
+        for score in scores
+    ]
+    return [_table(SCORES.render(lang), heads, rows, lang)]
+
+
+def _is_classified(result: Verdict) -> bool:
+    return result.measure == measures.ACCURACY.name
+
+
+def _evidence_tables(answered: Answered | None, result: Verdict, lang: str) -> list[Table]:
+    if not answered:
+        return []
+    if _is_classified(result):
+        bins = reliability.bin_by_confidence(answered.predictions)
+        calibration = [_calibration_table(bins, lang)] if bins else []
+        return [_class_table(answered, lang), *calibration, _mistake_table(answered, lang)]
     return [_answer_table(answered, lang)] if any("text" in row.tuned for row in answered.predictions) else []
 
 
@@ -89,6 +146,20 @@ def _class_table(answered: Answered, lang: str) -> Table:
         f1 = 2 * hits[label] / (given[label] + expected[label])
         rows.append([label, str(expected[label]), *(f"{share:.0%}" for share in (precision, recall, f1))])
     return _table(CLASS_TABLE.render(lang), CLASS_HEADS, rows, lang)
+
+
+def _calibration_table(bins: Sequence[Bin], lang: str) -> Table:
+    error, n = reliability.expected_calibration_error(bins), sum(item.n for item in bins)
+    rows = [
+        [
+            f"{100 * item.low:.0f}–{item.high:.0%}",
+            str(item.n),
+            f"{item.confidence:.0%}",
+            f"{item.accuracy:.0%}",
+        ]
+        for item in bins
+    ]
+    return _table(CALIBRATION.render(lang, error=error, n=n), CALIBRATION_HEADS, rows, lang)
 
 
 def _mistake_table(answered: Answered, lang: str) -> Table:
@@ -129,7 +200,7 @@ def _side_by_side(row: Prediction) -> tuple[str, str, str, str]:
 
 def _build_matrix(answered: Answered, result: Verdict, lang: str) -> dict[str, Any] | None:
     """The confusion matrix as Plotly draws it; None where there are no classes, or too many to read."""
-    if result.measure != measures.ACCURACY.name:
+    if not _is_classified(result):
         return None
     labels = sorted(
         {label for row in answered.predictions for label in (row.example["label"], row.tuned["label"])}

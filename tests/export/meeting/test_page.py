@@ -10,6 +10,7 @@ from meeting_runs import ESTIMATE
 from studio import runs
 from studio.errors import NotPossible
 from studio.evaluate import predictions, verdict
+from studio.evaluate.verdict_messages import FAULT
 from studio.export.meeting import messages, page
 from studio.storage import read_json, write_json
 
@@ -57,7 +58,7 @@ def read(run, language="en"):
 @pytest.mark.parametrize("language", ["en", "zh"])
 def test_the_verdict_of_the_page_is_that_recomputed_from_the_folder_to_the_digit(make_run, language):
     run = make_run()
-    recomputed = verdict.judge(predictions.read(run.folder), runs.report(run))
+    recomputed = verdict.judge(predictions.read(run.folder), runs.report(run), run.plan)
     expected = [[recomputed.score.value], [recomputed.score.low, recomputed.score.high]]
     for comparison in recomputed.comparisons:
         score, difference = comparison.score, comparison.difference
@@ -65,7 +66,8 @@ def test_the_verdict_of_the_page_is_that_recomputed_from_the_folder_to_the_digit
         expected += [[difference.low, difference.high], [difference.n_better], [difference.n_worse]]
     found = read(run, language)
     assert found.figures[messages.WORDS["evidence"].render(language)] == expected
-    for sentence in (recomputed.word, recomputed.headline, *recomputed.reasons, *recomputed.next_steps):
+    steps = [step.message for step in recomputed.next_steps]
+    for sentence in (recomputed.word, recomputed.headline, *recomputed.reasons, *steps):
         assert sentence.render(language) in found.text
     assert messages.WORDS["reproduced"].render(language) in found.text
 
@@ -145,10 +147,10 @@ def test_no_price_is_made_up(make_run):
 
 
 def test_what_got_better_stands_before_what_got_worse_with_the_counts_of_the_verdict(make_run):
-    run = make_run(n=30, n_base=12, n_tuned=27)
-    (base,) = [found for found in verdict.read(runs.report(run)).comparisons if found.name == "base"]
+    run = make_run(n=30, n_linear=12, n_tuned=27)
+    linear = next(found for found in verdict.read(runs.report(run)).comparisons if found.name == "linear")
     text = read(run).text
-    assert (base.difference.n_better, base.difference.n_worse) == (18, 3)
+    assert (linear.difference.n_better, linear.difference.n_worse) == (18, 3)
     assert messages.CHANGES.render(better=18, worse=3) in text
     better, worse = text.index(messages.BETTER.render(count=18)), text.index(messages.WORSE.render(count=3))
     assert better < text.index("text 0") < text.index("text 2") < worse < text.index("text 27")
@@ -178,6 +180,15 @@ def test_a_run_of_an_earlier_studio_has_a_page_without_a_verdict(make_run):
     write_json(run.folder / "report.json", report)
     (run.folder / "predictions.jsonl").unlink()
     assert messages.WORDS["no_verdict"].render() in read(run).text
+
+
+def test_a_verdict_that_could_not_be_computed_is_said(make_run):
+    run = make_run()
+    report = read_json(run.folder / "report.json")
+    del report["verdict"]
+    fault = FAULT.format(error="KeyError('label')", run=run.id[:8])
+    write_json(run.folder / "report.json", report | {"verdict_fault": fault.to_json()})
+    assert fault.render() in read(run).text
 
 
 @pytest.mark.thorough

@@ -35,15 +35,15 @@ def classified(make_plan):
     rows = [{"text": f"text {n}", "label": LABELS[n % 3]} for n in range(60)]
     right = {n: {"label": row["label"], "probability": 0.9} for n, row in enumerate(rows)}
     tuned = {**right, 0: {"label": "loan", "probability": 0.99}, 1: {"label": "loan", "probability": 0.6}}
-    base = {n: {"label": "card", "probability": 0.4} for n in right}
-    finish(run, rows, {"base": base, "linear": right, "tuned": tuned})
+    linear = {n: {"label": "card", "probability": 0.4} for n in right}
+    finish(run, rows, {"base": {}, "linear": linear, "tuned": tuned})
     return run
 
 
 def test_a_card_says_a_word_a_sentence_and_what_to_do_next(classified):
     card = live_view.poll([classified.id, 0, "en"])["verdict"]
     assert (card["state"], card["icon"], card["word"]) == ("ship", "✓", "Ship it")
-    assert card["headline"].startswith("58 of 60 test texts right (97%")
+    assert card["headline"].startswith("97% correct on 60 test texts")
     assert card["steps"]
     assert card["reasons"]
     assert live_view.poll([classified.id, 0, "zh"])["verdict"]["word"] == "可以上线"
@@ -51,11 +51,20 @@ def test_a_card_says_a_word_a_sentence_and_what_to_do_next(classified):
 
 def test_classes_and_mistakes_are_counted_by_hand(classified):
     card = verdict_card.describe(classified, runs.report(classified), "en")
-    classes, mistakes = card["tables"]
+    scores, classes, calibration, mistakes = card["tables"]
     by_class = {row[0]: row[1:] for row in classes["rows"]}
     # loan: 20 texts, all found, 22 times given
     assert by_class["loan"] == ["20", "91%", "100%", "95%"]
     assert by_class["card"] == ["20", "100%", "95%", "97%"]
+    # F1 of the classes: 95 %, 97 %, 97 %; the linear model names one class of three, right 20 of 60 times
+    assert scores["rows"] == [["Macro F1", "17%", "97%"], ["Expected calibration error", "–", "12%"]]
+    assert card["scores"] == ["Macro F1: 97%", "Expected calibration error: 12%"]
+    # one text at 60 %, wrong; 58 at 90 %, right; one at 99 %, wrong: (0.6 + 58 · 0.1 + 0.99) / 60 = 12 %
+    assert [row[1:] for row in calibration["rows"]] == [
+        ["1", "60%", "0%"],
+        ["58", "90%", "100%"],
+        ["1", "99%", "0%"],
+    ]
     assert mistakes["rows"] == [["text 0", "card", "loan", "99%"], ["text 1", "cash", "loan", "60%"]]
     assert card["matrix"]["labels"] == ["card", "cash", "loan"]
     assert card["matrix"]["counts"] == [[19, 0, 1], [0, 19, 1], [0, 0, 20]]
@@ -71,7 +80,8 @@ def test_answers_stand_side_by_side_with_the_worst_change_first(make_plan):
     base = {n: {"text": f"base {n}", "loss": loss} for n, (loss, _) in enumerate(losses)}
     tuned = {n: {"text": f"tuned {n}", "loss": loss} for n, (_, loss) in enumerate(losses)}
     finish(run, rows, {"base": base, "linear": {}, "tuned": tuned})
-    (table,) = verdict_card.describe(run, runs.report(run), "en")["tables"]
+    scores, table = verdict_card.describe(run, runs.report(run), "en")["tables"]
+    assert [row[0] for row in scores["rows"]][-1] == "Loss per token"
     assert table["caption"] == "2 got better, 1 worse; the worst changes first"
     assert [row[0] for row in table["rows"]] == ["q 1", "q 0", "q 2", "q 3"]
     assert table["rows"][0] == ["q 1", rows[1]["response"], "base 1", "tuned 1"]
