@@ -1,91 +1,234 @@
-// A blind vote: one question, two answers without names, four buttons and the keys 1 to 4. The same on a page of its own and in the Playground.
+// A blind vote: one question, two answers without names, four buttons and the keys 1 to 4. The same on a page of
+// its own and in the Playground.
 const CHOICES = ['left', 'right', 'tie', 'bad'];
+
 function mountVote(root) {
-  const make = (tag, className, text) => { const made = document.createElement(tag); if (className) made.className = className; if (text != null) made.textContent = text; return made; };
-  const box = make('section', 'vote'), status = make('p', 'vote-status'), stage = make('div'), result = make('div', 'vote-result');
-  status.setAttribute('role', 'status'); result.setAttribute('aria-live', 'polite');
-  box.append(status, stage, result); root.appendChild(box);
-  let token = '', texts = {}, voter = '', passcode = '', shown = null, before = null, busy = false;
-  const storeKey = () => `studio-vote-${token}`;
-  const remember = () => { try { localStorage.setItem(storeKey(), voter); } catch { /* private windows may forbid it: the voter is new after a reload */ } };
-  const recall = () => { try { return localStorage.getItem(storeKey()) || ''; } catch { return ''; } };
-  const fill = (text, values) => text.replace(/\{(\w+)\}/g, (_, name) => values[name]);
+  let token = '';
+  let texts = {};
+  let level = 3;
+  let voter = '';
+  let passcode = '';
+  let shown = null;
+  let before = null;
+  let busy = false;
 
-  const ask = async (path, more = {}) => {
-    if (busy) return null;
-    busy = true; box.setAttribute('aria-busy', 'true');
+  function make(tag, className, text) {
+    const created = document.createElement(tag);
+    if (className) created.className = className;
+    if (text != null) created.textContent = text;
+    return created;
+  }
+
+  function makeButton(text, className, action) {
+    const button = make('button', className, text);
+    button.type = 'button';
+    button.onclick = action;
+    return button;
+  }
+
+  const box = make('section', 'vote');
+  const status = make('p', 'vote-status');
+  const stage = make('div');
+  const result = make('div', 'vote-result');
+  status.setAttribute('role', 'status');
+  result.setAttribute('aria-live', 'polite');
+  box.append(status, stage, result);
+  root.appendChild(box);
+
+  // Private windows may forbid storage: the voter is new after a reload then.
+  function remember() {
     try {
-      const reply = await fetch(`/vote/${token}/${path}`, { method: 'POST', headers: { 'content-type': 'application/json' }, body: JSON.stringify({ voter, passcode, ...more }) });
-      if (reply.status === 401) { askPasscode(Boolean(passcode)); return null; }
-      const found = await reply.json();
-      if (!reply.ok) { status.textContent = found.error; return null; }
-      return found;
-    } catch { status.textContent = texts.offline; return null; } finally { busy = false; box.removeAttribute('aria-busy'); }
-  };
+      localStorage.setItem(`studio-vote-${token}`, voter);
+    } catch { /* nothing is remembered */ }
+  }
 
-  const askPasscode = (wrong) => {
-    const form = make('form', 'vote-passcode'), name = make('label', '', texts.passcode), field = make('input'), send = make('button', '', texts.enter);
-    field.type = 'password'; field.autocomplete = 'off'; field.maxLength = 100; name.append(field); form.append(name, send);
-    form.onsubmit = (event) => { event.preventDefault(); passcode = field.value; next(); };
-    stage.replaceChildren(form); status.textContent = wrong ? texts.wrong : ''; field.focus();
-  };
-
-  const button = (text, className, action) => { const made = make('button', className, text); made.type = 'button'; made.onclick = action; return made; };
-  const show = (found, focus) => {
-    shown = found;
-    status.textContent = fill(texts.progress, { done: found.done, total: found.total });
-    const bar = make('progress', 'vote-bar'); bar.max = found.total; bar.value = found.done; bar.setAttribute('aria-label', texts.progressLabel);
-    const tools = make('div', 'vote-tools');
-    if (before) tools.append(button(texts.back, 'vote-quiet', () => { const earlier = before; before = null; show(earlier, true); }));
-    if (found.done || !found.question) tools.append(button(texts.result, 'vote-quiet', showResult));
-    if (!found.question) {
-      const thanks = make('h4', '', texts.thanks); thanks.tabIndex = -1;
-      stage.replaceChildren(bar, thanks, tools); if (focus) thanks.focus();
-      return;
+  function recall() {
+    try {
+      return localStorage.getItem(`studio-vote-${token}`) || '';
+    } catch {
+      return '';
     }
-    const heading = make('h4', 'vote-question'), label = make('span', 'vote-label', texts.question), panes = make('div', 'vote-panes'), keys = make('div', 'vote-keys');
-    heading.tabIndex = -1; heading.append(label, make('span', 'vote-text', found.question.prompt));
+  }
+
+  function fill(text, values) {
+    return text.replace(/\{(\w+)\}/g, (_, name) => values[name]);
+  }
+
+  async function ask(path, more = {}) {
+    if (busy) return null;
+    busy = true;
+    box.setAttribute('aria-busy', 'true');
+    try {
+      const reply = await fetch(`/vote/${token}/${path}`, {
+        method: 'POST',
+        headers: { 'content-type': 'application/json' },
+        body: JSON.stringify({ voter, passcode, ...more }),
+      });
+      if (reply.status === 401) {
+        askPasscode(Boolean(passcode));
+        return null;
+      }
+      const answer = await reply.json();
+      if (reply.ok) return answer;
+      status.textContent = answer.error;
+      return null;
+    } catch {
+      status.textContent = texts.offline;
+      return null;
+    } finally {
+      busy = false;
+      box.removeAttribute('aria-busy');
+    }
+  }
+
+  function askPasscode(isWrong) {
+    const form = make('form', 'vote-passcode');
+    const name = make('label', '', texts.passcode);
+    const field = make('input');
+    field.type = 'password';
+    field.autocomplete = 'off';
+    field.maxLength = 100;
+    name.append(field);
+    form.append(name, make('button', '', texts.enter));
+    form.onsubmit = (event) => {
+      event.preventDefault();
+      passcode = field.value;
+      next();
+    };
+    stage.replaceChildren(form);
+    status.textContent = isWrong ? texts.wrong : '';
+    field.focus();
+  }
+
+  function makeBar(answer) {
+    const bar = make('progress', 'vote-bar');
+    bar.max = answer.total;
+    bar.value = answer.done;
+    bar.setAttribute('aria-label', texts.progressLabel);
+    return bar;
+  }
+
+  function makeTools(answer) {
+    const tools = make('div', 'vote-tools');
+    if (before) tools.append(makeButton(texts.back, 'vote-quiet', goBack));
+    if (answer.done || !answer.question) tools.append(makeButton(texts.result, 'vote-quiet', showResult));
+    return tools;
+  }
+
+  function goBack() {
+    const earlier = before;
+    before = null;
+    show(earlier, true);
+  }
+
+  function makeHeading(question) {
+    const heading = make(`h${level}`, 'vote-question');
+    heading.tabIndex = -1;
+    heading.append(make('span', 'vote-label', texts.question), make('span', 'vote-text', question.prompt));
+    return heading;
+  }
+
+  function makePanes(question) {
+    const panes = make('div', 'vote-panes');
     for (const side of ['left', 'right']) {
-      const pane = make('article', 'vote-pane'); pane.append(make('h5', '', texts[`${side}Title`]), make('div', 'vote-text', found.question[side] || texts.empty));
+      const pane = make('article', 'vote-pane');
+      const title = make(`h${level + 1}`, '', texts[`${side}Title`]);
+      pane.append(title, make('div', 'vote-text', question[side] || texts.empty));
       panes.append(pane);
     }
-    keys.setAttribute('role', 'group'); keys.setAttribute('aria-label', texts.choices);
+    return panes;
+  }
+
+  function makeKeys() {
+    const keys = make('div', 'vote-keys');
+    keys.setAttribute('role', 'group');
+    keys.setAttribute('aria-label', texts.choices);
     CHOICES.forEach((choice, index) => {
-      const made = button('', 'vote-choice', () => cast(choice)); made.setAttribute('aria-keyshortcuts', String(index + 1));
-      const key = make('kbd', '', String(index + 1)); key.setAttribute('aria-hidden', 'true');
-      made.append(key, make('span', '', texts[choice])); keys.append(made);
+      const button = makeButton('', 'vote-choice', () => cast(choice));
+      const key = make('kbd', '', String(index + 1));
+      key.setAttribute('aria-hidden', 'true');
+      button.setAttribute('aria-keyshortcuts', String(index + 1));
+      button.append(key, make('span', '', texts[choice]));
+      keys.append(button);
     });
-    stage.replaceChildren(bar, heading, panes, keys, make('p', 'vote-hint', texts.hint), tools);
-    if (focus) heading.focus();
-  };
+    return keys;
+  }
 
-  const next = async (focus = true) => { const found = await ask('next'); if (found) { voter = found.voter; remember(); show(found, focus); } };
-  const cast = async (choice) => {
+  function show(answer, takesFocus) {
+    shown = answer;
+    status.textContent = fill(texts.progress, { done: answer.done, total: answer.total });
+    const bar = makeBar(answer);
+    const tools = makeTools(answer);
+    if (!answer.question) {
+      const thanks = make(`h${level}`, '', texts.thanks);
+      thanks.tabIndex = -1;
+      stage.replaceChildren(bar, thanks, tools);
+      if (takesFocus) thanks.focus();
+      return;
+    }
+    const heading = makeHeading(answer.question);
+    const hint = make('p', 'vote-hint', texts.hint);
+    stage.replaceChildren(bar, heading, makePanes(answer.question), makeKeys(), hint, tools);
+    if (takesFocus) heading.focus();
+  }
+
+  async function next(takesFocus = true) {
+    const answer = await ask('next');
+    if (!answer) return;
+    voter = answer.voter;
+    remember();
+    show(answer, takesFocus);
+  }
+
+  async function cast(choice) {
     if (!shown || !shown.question) return;
-    const voted = shown, found = await ask('cast', { question: voted.question.number, choice });
-    if (found) { before = voted; result.replaceChildren(); show(found, true); }
-  };
-  const showResult = async () => {
-    const found = await ask('result');
-    if (!found) return;
-    const heading = make('h4', '', texts.resultTitle); heading.tabIndex = -1;
-    result.replaceChildren(heading, ...found.sentences.map((sentence, index) => make('p', index ? '' : 'vote-verdict', sentence)));
-    heading.focus();
-  };
+    const voted = shown;
+    const answer = await ask('cast', { question: voted.question.number, choice });
+    if (!answer) return;
+    before = voted;
+    result.replaceChildren();
+    show(answer, true);
+  }
 
-  document.addEventListener('keydown', (event) => {
-    if (!root.isConnected || !box.offsetParent || event.ctrlKey || event.metaKey || event.altKey || event.repeat) return;
+  async function showResult() {
+    const answer = await ask('result');
+    if (!answer) return;
+    const heading = make(`h${level}`, '', texts.resultTitle);
+    heading.tabIndex = -1;
+    const [verdict, ...others] = answer.sentences;
+    result.replaceChildren(
+      heading,
+      make('p', 'vote-verdict', verdict),
+      ...others.map((sentence) => make('p', '', sentence)),
+    );
+    heading.focus();
+  }
+
+  function voteByKey(event) {
+    if (!root.isConnected || !box.offsetParent || event.repeat) return;
+    if (event.ctrlKey || event.metaKey || event.altKey) return;
     if (/^(INPUT|TEXTAREA|SELECT)$/.test(event.target.tagName) || event.target.isContentEditable) return;
     const choice = CHOICES[Number(event.key) - 1];
-    if (choice) { event.preventDefault(); cast(choice); }
-  });
+    if (!choice) return;
+    event.preventDefault();
+    cast(choice);
+  }
 
-  return {
-    open(value) {
-      if (!value || value.token === token) return;
-      token = value.token || ''; texts = value.texts || {}; shown = before = null; passcode = ''; voter = token ? recall() : '';
-      stage.replaceChildren(); result.replaceChildren(); status.textContent = '';
-      if (token) next(Boolean(value.focus));
-    },
-  };
+  function open(value) {
+    if (!value || value.token === token) return;
+    token = value.token || '';
+    texts = value.texts || {};
+    level = value.level;
+    voter = token ? recall() : '';
+    passcode = '';
+    shown = null;
+    before = null;
+    stage.replaceChildren();
+    result.replaceChildren();
+    status.textContent = '';
+    if (token) next(Boolean(value.focus));
+  }
+
+  document.addEventListener('keydown', voteByKey);
+  return { open };
 }

@@ -63,7 +63,7 @@ def walk(page, folder):
     page.locator("#tuned .pane[aria-busy=false] .proof").wait_for(timeout=120_000)
     show(page, "#prompt", folder / "playground.png")
     page.locator("#tab-share-button").click()
-    page.locator("#card textarea").wait_for()
+    page.locator("#card h4").wait_for()
     show(page, "#share-run", folder / "share.png")
 
 

@@ -24,6 +24,7 @@ HEAVY = {
 # Files that only a worker or another child process imports; everywhere else heavy imports stand inside the
 # function that needs them.
 WORKER_SIDE = {
+    "apply/model.py",
     "data/collate.py",
     "estimate/benchmark/calibrate.py",
     "estimate/tracing/kernels.py",
@@ -59,7 +60,7 @@ WORKER_SIDE = {
 EVERYONE = {"i18n", "errors", "storage", "processes"}
 BELOW_THE_PAGE = {
     *("presets", "plan", "runs", "data", "models", "methods", "evaluate"),
-    *("training", "playground", "export", "estimate", "chooser"),
+    *("training", "playground", "export", "estimate", "chooser", "apply"),
 }
 MAY_IMPORT = {
     "i18n": set(),
@@ -79,6 +80,7 @@ MAY_IMPORT = {
     "chooser": {"presets", "plan", "data", "models", "methods", "evaluate", "estimate"},
     "training": {"runs", "plan", "data", "models", "methods", "evaluate", "presets", "estimate"},
     "playground": {"runs", "plan", "data", "models", "methods", "evaluate", "training"},
+    "apply": {"runs", "plan", "data", "models", "methods", "evaluate", "training", "playground"},
     "export": {
         *("runs", "plan", "presets", "data", "models", "methods", "evaluate", "training", "estimate"),
     },

@@ -40,6 +40,7 @@ COMMANDS = (
     Command("learning-curve", "say whether more data would help a run"),
     Command("report", "write the page for the meeting: one printable file"),
     Command("ask", "ask the base and the tuned model the same"),
+    Command("apply", "label or answer every row of a file"),
     Command("export", "write what a run learned, with a model card"),
     Command("doctor", "say what this machine can do"),
 )

@@ -16,10 +16,10 @@ from studio.storage import home
 
 __all__ = ["available_formats", "build_zip", "downloads_folder", "registry", "save_result"]
 
-UNKNOWN_FORMAT = Message("{method} offers no form “{form}”.")
-OFFERED_FORMATS = Message("It offers: {offered}.")
+UNKNOWN_FORMAT = Message("{method} has no format “{form}”.")
+OFFERED_FORMATS = Message("Available: {offered}.")
 FOLDER_NOT_EMPTY = Message("The folder {folder} is not empty.")
-NAME_NEW_FOLDER = Message("Name a new one, so that nothing is overwritten.")
+NAME_NEW_FOLDER = Message("Name a new folder, so nothing is overwritten.")
 NOT_WRITTEN = Message("The result could not be written: {why}")
 TRY_AGAIN = Message("Try again.")
 

@@ -132,7 +132,7 @@ def _extra_module(extra_file: Path) -> str:
 
 FORMAT = ExportFormat(
     name="adapter",
-    label=label("The small add-on (adapter): put on top of the base model"),
+    label=label("Adapter: small file, loaded on top of the base model"),
     write=write,
     library="peft",
     import_lines=import_lines,

@@ -71,7 +71,15 @@ def render_card(run: Run, export_format: str, language: str = "en") -> str:
     """
     plan, report = run.plan, runs.report(run)
     sections: list[tuple[Message | None, list[str]]] = [
-        (None, [_introduction(plan, report, language), "", _describe_task(plan, report, language)]),
+        (
+            None,
+            [
+                _introduction(plan, report, language),
+                "",
+                _describe_task(plan, report, language),
+                *_ending(run, language),
+            ],
+        ),
         (messages.VERDICT_HEADING, _verdict_lines(report, language)),
         (
             messages.RESULT_HEADING,
@@ -80,11 +88,8 @@ def render_card(run: Run, export_format: str, language: str = "en") -> str:
         (messages.QUANTIZATION_HEADING, _quantization_rows(report, language)),
         (messages.BASE_HEADING, _base_lines(plan, report, language)),
         (messages.DATA_HEADING, _data_lines(plan, report, language)),
-        (
-            messages.TRAINING_HEADING,
-            [*_training_lines(plan, report, language), *_end_lines(run, report, language)],
-        ),
-        (messages.USAGE_HEADING, ["```python", _usage_snippet(plan, report, export_format, language), "```"]),
+        (messages.TRAINING_HEADING, _training_lines(plan, report, language)),
+        (messages.USAGE_HEADING, ["```python", usage_code(run, export_format, language), "```"]),
         (messages.LIMITS_HEADING, [_limits(report, language)]),
     ]
     lines = [*_front_matter(plan, report, export_format), "", f"# {sanitize_line(plan.name)}", ""]
@@ -130,14 +135,24 @@ def _describe_task(plan: Plan, report: Report, language: str) -> str:
     )
 
 
-def _end_lines(run: Run, report: Report, language: str) -> list[str]:
-    """How a training ended that was not run to its end."""
-    endings = {
-        messages.STOPPED: report.get("stopped"),
-        messages.STOPPED_EARLY: report.get("stopped_early"),
-        messages.BROKE_OFF: runs.status(run).state == "failed",
-    }
-    return [message.render(language) for message, applies in endings.items() if applies]
+def describe_ending(run: Run) -> Message | None:
+    """How a training ended that did not run to its end; None of one that did.
+
+    Args:
+        run: The run; it has a result.
+    """
+    report, state = runs.report(run), runs.status(run).state
+    if state == "failed":
+        return messages.BROKE_OFF
+    if state == "stopped" or report.get("stopped"):
+        return messages.STOPPED
+    return messages.STOPPED_EARLY if report.get("stopped_early") else None
+
+
+def _ending(run: Run, language: str) -> list[str]:
+    """How a training ended that did not run to its end, as a paragraph."""
+    ending = describe_ending(run)
+    return ["", f"**{ending.render(language)}**"] if ending else []
 
 
 def _base_lines(plan: Plan, report: Report, language: str) -> list[str]:
@@ -305,8 +320,9 @@ def _training_lines(plan: Plan, report: Report, language: str) -> list[str]:
     ]
 
 
-def _usage_snippet(plan: Plan, report: Report, export_format: str, language: str) -> str:
+def usage_code(run: Run, export_format: str, language: str = "en") -> str:
     """Python code that opens the export from its own folder and asks it something."""
+    plan, report = run.plan, runs.report(run)
     form, usage = registry.get(export_format), build_usage(plan, report, language)
     return SNIPPETS.get(plan.task, CHAT_SNIPPET).format(
         imports="\n".join(form.import_lines(usage)),

@@ -23,6 +23,6 @@ def write(run: Run, folder: Path) -> None:
 
 FORMAT = ExportFormat(
     name="merged",
-    label=label("The whole model (merged weights): opens on its own"),
+    label=label("Whole model: works on its own"),
     write=write,
 )

@@ -16,10 +16,7 @@ def write(run: Run, folder: Path) -> None:
 
 FORMAT = ExportFormat(
     name="packed",
-    label=label(
-        "The whole model in few bits (packed weights): smallest, "
-        "opens with transformers and compressed-tensors"
-    ),
+    label=label("Packed: whole model in few bits, the smallest; needs compressed-tensors"),
     write=write,
     import_lines=lambda usage: [*import_whole_model(usage), "# Needs: pip install compressed-tensors"],
 )

@@ -9,7 +9,7 @@ from studio import processes
 from studio.errors import explain
 from studio.i18n import Message
 
-NO_ANSWER = Message("The base model ended without an answer: {why}")
+NO_ANSWER = Message("The base model gave no answer: {why}")
 RETRY_HINT = Message("Close other programs and ask again, or choose a smaller model.")
 
 

@@ -6,7 +6,7 @@ import queue
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -41,15 +41,7 @@ class ModelPair:
         self.labels = tuple(self.report["labels"])
         self.tokenizer = load.tokenizer(run.model)
         method = methods.get(self.plan.method.name)
-        fetched = fetch.fetch(self.plan.model)
-        base = load.base_model(
-            fetched.folder,
-            self.plan.task,
-            self.labels,
-            self.plan.training.seed,
-            method.weights == "nf4",
-            reads_pooling=self.report["base"].get("architecture") == "PooledClassifier",
-        )
+        base_name, base = load_base(run)
         base_checksum, base_logits = load.fingerprint(base), self._probe_logits(base)
         # The tuned model gets its own modules around the same tensors: no weight is held twice, nothing is
         # switched.
@@ -57,7 +49,7 @@ class ModelPair:
         tuned = method.load(copy.deepcopy(base, shared_tensors), run.model)
         self.models = {"base": base, "tuned": tuned}
         self.self_test = {
-            "base": self._badge("base", fetched.name, base_checksum),
+            "base": self._badge("base", base_name, base_checksum),
             "tuned": self._badge("tuned", self.plan.name, load.fingerprint(tuned)),
             "base_moved": self._max_change(base, base_logits),
             "tuned_moved": self._max_change(tuned, base_logits),
@@ -95,7 +87,8 @@ class ModelPair:
     ) -> int:
         """Send the pieces of an answer. Returns how many tokens were generated."""
         model, length = self.models[side], int(question["length"])
-        prompt_ids = encode_prompt(self.plan.task, question["prompt"], self.tokenizer)
+        earlier = _earlier_messages(side, question)
+        prompt_ids = encode_prompt(self.plan.task, question["prompt"], self.tokenizer, earlier)
         _require_fit(len(prompt_ids), length, usable_context(model))
         generate_kwargs: dict[str, Any] = {"max_new_tokens": length, **answers.GREEDY}
         temperature = float(question["temperature"])
@@ -139,6 +132,21 @@ class ModelPair:
         return logits if side == "tuned" else scale["mean"] + scale["deviation"] * logits
 
 
+def load_base(run: Run) -> tuple[str, Any]:
+    """What a run's base is called, and the base as the run trained on it."""
+    plan, report = run.plan, runs.report(run)
+    fetched = fetch.fetch(plan.model)
+    model = load.base_model(
+        fetched.folder,
+        plan.task,
+        report["labels"],
+        plan.training.seed,
+        methods.get(plan.method.name).weights == "nf4",
+        reads_pooling=report["base"].get("architecture") == "PooledClassifier",
+    )
+    return fetched.name, model
+
+
 def usable_context(model: Any) -> int:
     """How many tokens of prompt and answer fit into a model's context; virtual tokens take positions too."""
     positions = int(getattr(model.config, "max_position_embeddings", 0) or DEFAULT_CONTEXT_LENGTH)
@@ -150,8 +158,10 @@ def _require_fit(n_prompt_tokens: int, length: int, context: int) -> None:
     if n_prompt_tokens + length <= context:
         return
     raise StudioError(
-        Message("The question has {have:,} tokens; with an answer of {length} the model can read {most:,}."),
-        Message("Shorten the question or the answer."),
+        Message(
+            "The question has {have:,} tokens; with an answer of {length}, this model can read {most:,}."
+        ),
+        Message("Shorten the question or lower the max length."),
         have=n_prompt_tokens,
         length=length,
         most=context - length,
@@ -195,10 +205,27 @@ def stream_generation(
         raise failures[0]
 
 
-def encode_prompt(task: Task, text: str, tokenizer: Any) -> list[int]:
-    """The token ids that a model continues: a text as it is, or a question under the chat template."""
+def _earlier_messages(side: str, question: Mapping[str, Any]) -> list[dict[str, str]]:
+    """What a side reads before a question: the system prompt, and its own part of the conversation."""
+    system = question.get("system", "")
+    messages = [{"role": "system", "content": system}] if system else []
+    for turn in question.get("turns", ()):
+        messages.append({"role": "user", "content": turn["prompt"]})
+        messages.append({"role": "assistant", "content": turn[side]})
+    return messages
+
+
+def encode_prompt(task: Task, text: str, tokenizer: Any, earlier: Sequence[dict[str, str]] = ()) -> list[int]:
+    """The token ids that a model continues: a text as it is, or a question under the chat template.
+
+    Args:
+        task: What the model has learned.
+        text: The text, or the question.
+        tokenizer: The model's tokenizer.
+        earlier: What a chat model reads before the question.
+    """
     if task != "complete":
-        messages = [{"role": "user", "content": text}]
+        messages = [*earlier, {"role": "user", "content": text}]
         return examples.apply_chat_template(tokenizer, messages, add_generation_prompt=True)
     ids = list(tokenizer(text)["input_ids"])
     ends_text = len(ids) > 1 and ids[-1] == tokenizer.eos_token_id

@@ -20,6 +20,15 @@ SIDES = ("base", "tuned")
 
 
 @dataclass(frozen=True)
+class Turn:
+    """An earlier question of a conversation, and what each side answered."""
+
+    prompt: str
+    base: str
+    tuned: str
+
+
+@dataclass(frozen=True)
 class Question:
     """What both sides are asked.
 
@@ -28,12 +37,16 @@ class Question:
         temperature: Of the sampling; 0 decodes greedily.
         length: The most tokens of an answer.
         seed: Both sides sample repeatably with it.
+        system: What a chat model reads first.
+        turns: The conversation so far; each side reads its own answers.
     """
 
     prompt: str
     temperature: float = 0.0
     length: int = 120
     seed: int = 0
+    system: str = ""
+    turns: tuple[Turn, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -217,8 +230,8 @@ class ModelSession:
 
     def _ended_error(self) -> StudioError:
         return StudioError(
-            Message("The process that holds the two models has ended, probably because memory ran out."),
-            Message("Ask again to load them anew; close other programs if it happens again ({log})."),
+            Message("The models were unloaded unexpectedly, probably because memory ran out."),
+            Message("Ask again to reload them. If it keeps happening, close other programs ({log})."),
             log=self.run.folder / "playground.log",
         )
 

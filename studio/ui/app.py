@@ -90,6 +90,7 @@ class _BrowserStates:
         run_ids: The runs that this browser has started.
         dataset_sources: The data sets that it has brought.
         test_sources: The separate test set of each data set.
+        sheet_id: The sheet that the Playground was given last.
         settings: The settings of the Method tab.
     """
 
@@ -98,6 +99,7 @@ class _BrowserStates:
     run_ids: gr.BrowserState
     dataset_sources: gr.BrowserState
     test_sources: gr.BrowserState
+    sheet_id: gr.BrowserState
     settings: SavedSettings
 
 
@@ -152,6 +154,7 @@ def _build_browser_states() -> _BrowserStates:
         run_ids=_browser_state("studio-mine", []),
         dataset_sources=_browser_state("studio-sets", []),
         test_sources=_browser_state("studio-tests", {}),
+        sheet_id=_browser_state("studio-sheet", ""),
         settings=SavedSettings(**settings),
     )
 
@@ -196,7 +199,12 @@ def _build_tabs(states: _BrowserStates, strip: ProgressStrip) -> _Tabs:
             train = train_tab.build(train_panel, states.run, states.run_ids, form_fields)
         with _build_tab("playground") as playground_panel:
             playground = playground_tab.build(
-                states.run, states.run_ids, states.dataset_sources, method.model, data.task
+                states.run,
+                states.run_ids,
+                states.dataset_sources,
+                states.sheet_id,
+                method.model,
+                data.task,
             )
         with _build_tab("share") as share_panel:
             share = share_tab.build()

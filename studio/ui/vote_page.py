@@ -31,33 +31,33 @@ MAX_REQUESTS, MAX_WRONG_PASSCODES = 1_200, 30
 MINUTE_SECONDS = 60.0
 TITLE = Message("Which answer is better?")
 INTRODUCTION = Message(
-    "Two models answered the same questions. Say which answer is better; whose it is stays hidden. No name is"
-    " asked or stored."
+    "Two models answered the same questions. Pick the better answer; which model wrote it stays hidden. "
+    "No names are asked for or stored."
 )
 TEXTS: dict[str, Message] = {
     "question": Message("Question"),
-    "leftTitle": Message("Answer on the left"),
-    "rightTitle": Message("Answer on the right"),
+    "leftTitle": Message("Left answer"),
+    "rightTitle": Message("Right answer"),
     "left": Message("Left is better"),
     "right": Message("Right is better"),
     "tie": Message("Equally good"),
-    "bad": Message("Both are bad"),
+    "bad": Message("Both bad"),
     "choices": Message("Your vote"),
     "hint": Message("Keys: 1 left, 2 right, 3 equally good, 4 both bad."),
-    "back": Message("Change the last vote"),
-    "result": Message("Show the result"),
-    "resultTitle": Message("Result so far"),
-    "thanks": Message("Thank you: you have voted on every question."),
-    "empty": Message("(an empty answer)"),
+    "back": Message("Change last vote"),
+    "result": Message("Show results"),
+    "resultTitle": Message("Results so far"),
+    "thanks": Message("Thank you! You voted on every question."),
+    "empty": Message("(empty answer)"),
     "passcode": Message("Passcode"),
     "enter": Message("Enter"),
-    "wrong": Message("That is not the passcode."),
-    "offline": Message("The studio does not answer. Your votes so far are kept; try again in a moment."),
+    "wrong": Message("Wrong passcode."),
+    "offline": Message("The studio is not responding. Your votes are saved; try again in a moment."),
     "progressLabel": Message("Questions voted on"),
 }
-PROGRESS = Message("{done} of {total} questions voted on", context="vote page")
-TOO_MANY_REQUESTS, WAIT = Message("Too many requests."), Message("Wait a minute and go on.")
-NOT_A_VOTE = Message("This is no vote on a question of this list.")
+PROGRESS = Message("{done} of {total} questions", context="vote page")
+TOO_MANY_REQUESTS, WAIT = Message("Too many requests."), Message("Wait a minute, then continue.")
+NOT_A_VOTE = Message("This vote does not match a question on this list.")
 PAGE = """<!doctype html>
 <html lang="{lang}"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
 <meta name="robots" content="noindex"><title>{title}</title><style>
@@ -108,12 +108,18 @@ class RateLimit:
 REQUESTS, WRONG_PASSCODES = RateLimit(MAX_REQUESTS), RateLimit(MAX_WRONG_PASSCODES)
 
 
-def page_value(token: str, lang: str) -> dict[str, Any]:
-    """What assets/vote.js needs of a vote: its token and all words; an empty token shows nothing."""
+def page_value(token: str, lang: str, level: int = 3) -> dict[str, Any]:
+    """What assets/vote.js needs of a vote.
+
+    Args:
+        token: The vote; "" shows nothing.
+        lang: The language of all words.
+        level: The level of the headings.
+    """
     texts = {name: message.render(lang) for name, message in TEXTS.items()}
     # The browser fills in the numbers.
     texts["progress"] = PROGRESS.render(lang, done="{done}", total="{total}")
-    return {"token": token, "texts": texts}
+    return {"token": token, "texts": texts, "level": level}
 
 
 def script() -> str:
@@ -128,7 +134,7 @@ async def show_page(request: Request) -> Response:
         vote = await run_in_threadpool(ballot.find, request.path_params["token"])
     except StudioError as error:
         return HTMLResponse(f"<!doctype html><p>{html.escape(error.render(lang))}</p>", 404)
-    value = json.dumps(page_value(vote.token, lang), ensure_ascii=False).replace("<", "\\u003c")
+    value = json.dumps(page_value(vote.token, lang, level=2), ensure_ascii=False).replace("<", "\\u003c")
     page = PAGE.format(
         lang=lang if lang in languages() else "en",
         title=html.escape(TITLE.render(lang)),

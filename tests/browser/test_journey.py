@@ -61,16 +61,14 @@ def test_from_upload_to_two_streamed_answers_and_a_download(visit, chat_csv, tin
     page.get_by_label("Your question or text").fill("where is my lamp")
     page.get_by_role("button", name="Ask both").click()
     for side in ("base", "tuned"):
-        expect(page.locator(f"#{side} .proof.holds")).to_contain_text(
-            "exactly the weights this run saved", timeout=60_000
-        )
+        expect(page.locator(f"#{side} .proof.holds summary")).to_be_visible(timeout=60_000)
         expect(page.locator(f"#{side} .pane")).to_have_attribute("aria-busy", "false")
     assert page.locator("#tuned .answer").inner_text() != page.locator("#base .answer").inner_text()
     expect(page.locator("#base .proof")).to_contain_text("difference 0")
     expect(page.locator("#story .next")).to_contain_text("on Share")
 
     open_tab(page, "Share")
-    page.get_by_role("button", name="Prepare the download").click()
+    page.locator("#prepare").click()
     expect(page.locator("#share-notice .good")).to_contain_text("Ready", timeout=60_000)
     expect(page.locator("#download")).to_be_visible()
     expect(page.locator("#tabs")).to_have_attribute("data-done", "data method train playground share")
@@ -186,7 +184,8 @@ def test_classes_are_trained_and_shown_as_shares(visit, classify_csv, tiny_bert)
     page.get_by_label("Your question or text").fill("my lamp is late again")
     page.get_by_role("button", name="Ask both").click()
     expect(page.locator("#tuned .classes li")).to_have_count(3, timeout=60_000)
-    expect(page.locator("#base footer")).to_contain_text("untrained")
+    expect(page.locator("#base .answer")).to_have_text("Not trained for this task yet.")
+    expect(page.locator("#answer-options")).to_be_hidden()
 
 
 BAD_FILES = [

@@ -34,17 +34,17 @@ def test_keys_vote_and_the_reader_is_taken_to_the_next_question(visit, vote):
     page = open_vote(visit, vote)
     for done, key in enumerate(("1", "3", "4"), 1):
         vote_by_key(page, key, done)
-        assert page.evaluate("document.activeElement.tagName") == "H4"
+        assert page.evaluate("document.activeElement.tagName") == "H2"
     page.get_by_text("Thank you").wait_for()
     choices = [cast.choice for cast in ballot.read_votes(vote)]
     assert choices[0] in ("first", "second")
     assert choices[1:] == ["tie", "bad"]
-    page.get_by_role("button", name="Change the last vote").click()
+    page.get_by_role("button", name="Change last vote").click()
     page.get_by_role("button", name="Equally good").click()
     page.get_by_text("Thank you").wait_for()
     assert [cast.choice for cast in ballot.latest_votes(ballot.read_votes(vote))][1:] == ["tie", "tie"]
     assert page.locator(".vote-verdict").count() == 0
-    page.get_by_role("button", name="Show the result").click()
+    page.get_by_role("button", name="Show results").click()
     page.locator(".vote-verdict").wait_for()
     page.reload()
     page.get_by_text("Thank you").wait_for()
@@ -68,8 +68,9 @@ def test_the_playground_takes_the_same_votes(visit, vote):
     page.get_by_role("tab", name="4 · Playground").click()
     page.locator("#compare-run input").click()
     page.get_by_role("option", name=run.id[:8]).click()
+    page.get_by_role("button", name="Blind vote").click()
     page.locator("#vote .vote-question").wait_for()
-    page.get_by_text("opens on this machine only").wait_for()
+    page.get_by_text("only opens on this machine only").wait_for()
     page.get_by_role("button", name="Equally good").click()
     page.locator("#vote .vote-bar[value='1']").wait_for()
     assert [cast.choice for cast in ballot.read_votes(vote)] == ["tie"]

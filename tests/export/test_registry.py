@@ -54,7 +54,7 @@ def test_a_fourth_format_is_listed_after_the_others(fourth, finished, make_plan)
 
 def test_the_page_offers_a_fourth_format_and_prepares_its_download(fourth, finished):
     run = finished("lora")
-    _, dropdown, _, _ = share_tab.show_forms(run.id, REQUEST)
+    _, dropdown, *_ = share_tab.show_run(run.id, REQUEST)
     assert (FOURTH.label.render(), fourth) in dropdown["choices"]
     *_, (_, download) = share_tab.prepare_download(run.id, fourth, REQUEST)
     with zipfile.ZipFile(download["value"]) as archive:

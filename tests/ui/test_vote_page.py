@@ -10,7 +10,7 @@ from starlette.testclient import TestClient
 from vote_helpers import make_vote
 
 from studio import runs
-from studio.playground.votes import ballot, draw
+from studio.playground.votes import ballot, draw, tally
 from studio.ui import vote_page
 from studio.ui.vote_page import RateLimit, VoteMiddleware
 
@@ -64,14 +64,14 @@ def test_nothing_says_whose_an_answer_is(client, make_plan):
 
 def test_the_result_is_told_when_it_is_asked_for(client, make_plan):
     vote = make_vote(make_plan())
-    assert post(client, vote, "result").json()["sentences"][0].startswith("Nobody has preferred")
+    assert post(client, vote, "result").json()["sentences"][0] == tally.NO_PREFERENCE.render()
 
 
 @pytest.mark.parametrize("path", ["", "/next"])
 def test_a_link_that_names_no_vote_shows_nothing(client, path):
     reply = client.post(f"/vote/{'0' * 32}{path}", json={}) if path else client.get(f"/vote/{'0' * 32}")
     assert reply.status_code in (400, 404)
-    assert "There is no such vote." in reply.text
+    assert "This vote does not exist." in reply.text
 
 
 def test_other_pages_are_the_studios(client):

@@ -67,7 +67,11 @@ class Table:
 
 
 def read_table(
-    path: Path, name: str = "", sheet: str = "", on_progress: ProgressCallback = no_progress
+    path: Path,
+    name: str = "",
+    sheet: str = "",
+    on_progress: ProgressCallback = no_progress,
+    keeps_rows: bool = False,
 ) -> Table:
     """Read the table in a file of any format.
 
@@ -76,6 +80,7 @@ def read_table(
         name: What the person called it; "" for its own name.
         sheet: The sheet of a workbook to read; "" for the first one that holds a table.
         on_progress: Receives how many megabytes of it are read, and how many it has.
+        keeps_rows: Whether the rows stay as they are, even where they are messages of conversations.
 
     Raises:
         BadData: Nothing in the file can be used, or more is in it than a data set may hold.
@@ -88,7 +93,12 @@ def read_table(
         on_progress(size_mb * share, size_mb)
 
     source = SourceFile(
-        name, path, sheet=sheet, on_progress=rows.throttled(report_megabytes), read_member=_read_source
+        name,
+        path,
+        sheet=sheet,
+        keeps_rows=keeps_rows,
+        on_progress=rows.throttled(report_megabytes),
+        read_member=_read_source,
     )
     reader = detect.detect_reader(source)
     if sheet and not reader.has_sheets:
@@ -147,6 +157,8 @@ def _read_with(reader: Reader, source: SourceFile) -> ParsedRows:
 def _reshape(parsed: ParsedRows, reader: Reader, source: SourceFile) -> ParsedRows:
     """Bring rows into the shape that is learned from. Raises BadData where there is none."""
     if parsed.columns and parsed.rows:
+        if source.keeps_rows:
+            return parsed
         return conversations.to_conversations(preference_pairs.to_chosen_rejected(parsed))
     if parsed.bad_lines:
         message = NO_READABLE_ROW

@@ -47,12 +47,14 @@ class SourceFile:
         on_progress: Receives how much has been read, in a unit of the reader's own, and how much there is.
         read_member: Reads a file that was unpacked from this one. None in such a member itself: an archive
             within an archive is not read.
+        keeps_rows: Whether the rows stay as they are, even where they are messages of conversations.
     """
 
     name: str
     path: Path = Path()
     pasted_text: str | None = None
     sheet: str = ""
+    keeps_rows: bool = False
     on_progress: ProgressCallback = no_progress
     read_member: "Callable[[SourceFile], ParsedRows] | None" = None
 

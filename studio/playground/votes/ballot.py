@@ -123,9 +123,9 @@ def create(
     if not differing:
         raise NotPossible(
             Message(
-                "Both models give the same answer to all {count} questions, so there is nothing to vote on."
+                "Both models gave the same answer to all {count} questions, so there is nothing to vote on."
             ),
-            Message("Train longer or at a higher learning rate, or choose another run."),
+            Message("Train longer or with a higher learning rate, or choose another run."),
             count=len(questions),
         )
     token = secrets.token_hex(16)
@@ -153,9 +153,7 @@ def find(token: str) -> BlindVote:
     if TOKEN.fullmatch(token):
         for folder in runs.folder().glob(f"*/{FOLDER}/{token}"):
             return _read(folder)
-    raise NotPossible(
-        Message("There is no such vote."), Message("Ask whoever sent you the link for a new one.")
-    )
+    raise NotPossible(Message("This vote does not exist."), Message("Ask for a new link."))
 
 
 def list_votes(run: Run) -> list[BlindVote]:
@@ -171,13 +169,13 @@ def cast(vote: BlindVote, voter: str, question: int, choice: Choice) -> None:
         NotPossible: The question, the choice or the voter is none, or the vote takes no more.
     """
     if choice not in CHOICES or not TOKEN.fullmatch(voter) or not 0 <= question < len(vote.questions()):
-        raise NotPossible(Message("This is no vote on a question of this list."), RELOAD)
+        raise NotPossible(Message("This vote does not match a question on this list."), RELOAD)
     stored = read_votes(vote)
     voters = {stored_vote.voter for stored_vote in stored}
     if len(stored) >= MAX_STORED_VOTES or (voter not in voters and len(voters) >= MAX_VOTERS):
         raise NotPossible(
-            Message("This vote takes no more: {count} voters have taken part."),
-            Message("Ask for the result."),
+            Message("This vote is full: {count} people took part."),
+            Message("You can still look at the results."),
             count=len(voters),
         )
     line = json.dumps(CastVote(voter, question, choice, round(time.time(), 3))._asdict())

@@ -45,8 +45,8 @@ def save(vote: BlindVote, name: str) -> Dataset:
     rows = to_rows(vote)
     if not rows:
         raise NotPossible(
-            Message("No question has a preference yet, so there is nothing to learn from."),
-            Message("Vote first; ties and “both bad” give no preference."),
+            Message("No question has a winner yet, so there is nothing to learn from."),
+            Message("Vote first; “equally good” and “both bad” do not count."),
         )
     with store.open_draft() as draft:
         file = draft / "preferences.jsonl"

@@ -19,12 +19,14 @@ DEFAULT_QUESTIONS, MAX_QUESTIONS = 40, 200
 MAX_ANSWER_TOKENS = 160
 # A text to continue is shown up to here (share of its characters, and characters at most).
 BEGINNING_SHARE, MAX_BEGINNING_CHARS = 0.5, 600
-ENDED_EARLY = Message("The process that writes the answers ended early: {why}")
-PREPARE_AGAIN = Message("Close other programs and prepare the vote again, or ask fewer questions.")
-LABELS_NEED_NO_VOTE = Message("“{name}” gives labels, which need no vote: they are right or wrong.")
-SEE_ACCURACY = Message("Look at its accuracy on the Train tab, or choose a run that writes answers.")
-NO_QUESTION = Message("“{name}” kept no question aside that the other run has not trained on.")
-OTHER_RUN = Message("Choose another run, or train one with a larger test part.")
+ENDED_EARLY = Message("Writing the answers failed: {why}")
+PREPARE_AGAIN = Message("Close other programs and try again, or use fewer questions.")
+LABELS_NEED_NO_VOTE = Message(
+    "“{name}” predicts labels. They are right or wrong, so there is nothing to vote on."
+)
+SEE_ACCURACY = Message("See its accuracy on the Train tab, or choose a run that writes answers.")
+NO_QUESTION = Message("“{name}” has no held-out question that the other run was not trained on.")
+OTHER_RUN = Message("Choose another run, or train one with a larger test set.")
 
 
 class Progress(NamedTuple):

@@ -13,38 +13,36 @@ from studio.playground.votes.ballot import BlindVote, CastVote, Contestant
 from studio.playground.votes.interval import Preference
 
 SIDE_NAMES = {"base": Message("the base model"), "tuned": Message("the tuned model")}
-NO_PREFERENCE = Message("Nobody has preferred one of the two yet.")
+NO_PREFERENCE = Message("No one has picked a winner yet.")
 DECIDED = Message(
-    "Decided after {after} preferences: people prefer {name}, on {wins} of {n} questions ({share:.0%}; 95% "
-    "interval {low:.0%} to {high:.0%})."
+    "Decided after {after} votes with a winner: people prefer {name}, on {wins} of {n} questions "
+    "({share:.0%}; 95% interval {low:.0%} to {high:.0%})."
 )
 UNDECIDED = Message(
-    "Not decided yet: {name} is preferred on {wins} of {n} questions ({share:.0%}; 95% interval {low:.0%} to "
+    "Not decided yet: {name} leads on {wins} of {n} questions ({share:.0%}; 95% interval {low:.0%} to "
     "{high:.0%})."
 )
 MORE_VOTES = Message(
-    "If it goes on like this, about {more} more {more:preference|preferences} will decide it."
+    "At this rate, about {more} more {more:vote with a winner|votes with a winner} will decide it."
 )
 NOT_ENOUGH_QUESTIONS = Message(
-    "If it goes on like this, about {more} more would decide it, but only {left} "
-    "{left:question is|questions are} open: the two are close, or prepare a vote with more questions."
+    "At this rate it takes about {more} more, but only {left} {left:question is|questions are} left. The "
+    "two are close; prepare a vote with more questions to be sure."
 )
-TOO_CLOSE = Message("They are so close that no reasonable number of votes would decide it.")
-NOT_COUNTED = Message("Equally good: {tie}. Both bad: {bad}. These count for neither side.")
-MOSTLY_BAD = Message(
-    "In {share:.0%} of the votes both answers are bad: winning here does not mean being good."
-)
+TOO_CLOSE = Message("They are too close to decide with a reasonable number of votes.")
+NOT_COUNTED = Message("Equally good: {tie}. Both bad: {bad}. These do not count for either side.")
+MOSTLY_BAD = Message("In {share:.0%} of the votes both answers were bad: the winner is not necessarily good.")
 AGREEMENT = Message(
-    "Two voters on the same question agree in {agree} of {pairs} cases ({share:.0%}; by chance it would be "
-    "about {chance:.0%})."
+    "Two voters on the same question agreed in {agree} of {pairs} cases ({share:.0%}; by chance about "
+    "{chance:.0%})."
 )
-NO_OVERLAP = Message("No question has votes of two people yet, so their agreement is not known.")
+NO_OVERLAP = Message("No question has two votes yet, so agreement is unknown.")
 HOW_COUNTED = Message(
-    "{votes} {votes:vote|votes} of {voters} {voters:person|people}. Each question counts once, by its first "
-    "preference: people who see the same two answers tend to agree. The interval holds however often you "
-    "look."
+    "{votes} {votes:vote|votes} from {voters} {voters:person|people}. Each question counts once, by its "
+    "first winner, because people who see the same two answers tend to agree. The interval holds no matter "
+    "how often you look."
 )
-LEFT_OUT = Message("Both models gave the same answer to {count} more questions, which were left out.")
+LEFT_OUT = Message("{count} more questions were left out because both models gave the same answer.")
 # From this share of "both bad" the result says so.
 MANY_BAD = 0.3
 

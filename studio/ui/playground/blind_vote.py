@@ -3,7 +3,7 @@
 import socket
 from collections.abc import Iterator
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 import gradio as gr
@@ -20,34 +20,41 @@ from studio.ui.components.events import UNQUEUED
 from studio.ui.components.labels import t
 from studio.ui.language import request_language
 
-HEADING = label(
-    "### Blind vote\nTwo answers without names: say which is better, without knowing whose it is. The "
-    "questions were kept aside from training."
+HEADING = label("Blind vote")
+INTRODUCTION = label(
+    "Two answers, no names: colleagues pick the better one without knowing which model wrote it. The "
+    "questions were held out from training."
 )
-OPPONENT = label("Against")
-OPPONENT_HELP = label("The run's own base model, or the result of another run.")
+OPPONENT = label("Compare with")
+OPPONENT_HELP = label("The run's own base model, or another run.")
 OWN_BASE = Message("Its own base model")
 COUNT = label("Questions")
-COUNT_HELP = label("Both models answer them once; then voting needs no model.")
-PASSCODE, PASSCODE_HELP = label("Passcode (optional)"), label("Whoever has the link needs it too.")
-PREPARE, STOP = label("Prepare the vote"), label("Stop", context="vote")
-VOTE, VOTE_HELP = label("Vote"), label("Votes on this run, the newest first.")
-LINK_HEADING = label("**Link for colleagues.** They need no account and install nothing.")
+COUNT_HELP = label("Both models answer once; voting then needs no model.")
+PASSCODE, PASSCODE_HELP = label("Passcode (optional)"), label("Voters need it along with the link.")
+PREPARE, STOP = label("Prepare vote"), label("Stop", context="vote")
+VOTE, VOTE_HELP = label("Vote"), label("Newest first.")
+LINK_HEADING = label("**Link for colleagues.** No account, nothing to install.")
 VOTE_CHOICE = Message("{when} · {count} {count:question|questions}")
 CHOOSE_RUN = Message("Choose a finished run first.")
 LOADING = Message("Loading the models…")
-WRITING = Message("Writing the answers: {done} of {total}.")
-READY = Message("Ready: {count} {count:question|questions}. Vote below, or send the link.")
-STOPPED = Message("Stopped. Nothing was stored.")
+WRITING = Message("Writing answers: {done} of {total}.")
+READY = Message("Ready: {count} {count:question|questions}. Vote below or share the link.")
+STOPPED = Message("Stopped. Nothing was saved.")
 LOCAL_ONLY = Message(
-    "This link opens on this machine only, since the studio listens on {host}. To let colleagues vote, close "
-    "the studio and start it with: studio --host 0.0.0.0 (runs go on, votes stay)."
+    "This link only opens on this machine, because the studio listens on {host}. To let colleagues vote, "
+    "close the studio and start it with: studio --host 0.0.0.0 (runs continue, votes are kept)."
 )
 REACHABLE = Message(
-    "Whoever reaches this machine in the network and has the link can vote. They see this vote and nothing "
-    "else of yours."
+    "Anyone on your network who has the link can vote. They see this vote and nothing else of yours."
 )
-LINK_TEMPLATE = """{{#if value.addresses}}<div class="notice"><p>{{#each value.addresses}}<a href="{{this}}" target="_blank" rel="noopener">{{this}}</a> {{/each}}</p><p class="more">{{value.more}}</p></div>{{/if}}"""  # noqa: E501 - HTML
+LINK_TEMPLATE = """
+{{#if value.addresses}}
+<div class="notice">
+  <p>{{#each value.addresses}}<a href="{{this}}" target="_blank" rel="noopener">{{this}}</a> {{/each}}</p>
+  <p class="more">{{value.more}}</p>
+</div>
+{{/if}}
+"""
 # The component keeps its place; the script beside it draws each vote it is given.
 VOTE_SCRIPT = """
 const vote = mountVote(element);
@@ -104,12 +111,13 @@ def say_stopped(request: gr.Request) -> dict[str, Any]:
     return notices.notice(STOPPED.render(request_language(request)))
 
 
-def open_vote(token: str | None, request: gr.Request) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Show a vote and its link; nothing where none is chosen."""
+def open_vote(token: str | None, request: gr.Request) -> tuple[dict[str, Any], dict[str, Any], Any]:
+    """Show a vote, its link and what can be made of it; nothing of these where no vote is chosen."""
     lang = request_language(request)
+    panel = gr.update(visible=bool(token))
     if not token:
-        return vote_page.page_value("", lang), {"addresses": [], "more": ""}
-    return vote_page.page_value(token, lang), _describe_link(token, request, lang)
+        return vote_page.page_value("", lang), {"addresses": [], "more": ""}, panel
+    return vote_page.page_value(token, lang), _describe_link(token, request, lang), panel
 
 
 def _list_votes(run_id: str | None, lang: str) -> Any:
@@ -119,7 +127,8 @@ def _list_votes(run_id: str | None, lang: str) -> Any:
     except StudioError:
         votes = []
     choices = [(_describe_vote(vote, lang), vote.token) for vote in votes]
-    return gr.update(choices=choices, value=choices[0][1] if choices else None)
+    value = choices[0][1] if choices else None
+    return gr.update(choices=choices, value=value, visible=bool(choices))
 
 
 def _describe_vote(vote: BlindVote, lang: str) -> str:
@@ -153,14 +162,21 @@ def _network_addresses() -> list[str]:
     ]
 
 
-def build(run_dropdown: gr.Dropdown, run_ids: gr.BrowserState) -> gr.Dropdown:
-    """Build and wire the panel; returns the choice of the vote.
+class VotePanel(NamedTuple):
+    """The choice of a vote, and the column that is seen once there is one."""
+
+    vote: gr.Dropdown
+    column: gr.Column
+
+
+def build(run_dropdown: gr.Dropdown, run_ids: gr.BrowserState) -> VotePanel:
+    """Build and wire the panel.
 
     Args:
         run_dropdown: The run whose result is compared.
         run_ids: The runs that this browser has started.
     """
-    gr.Markdown(t(HEADING))
+    gr.Markdown(t(INTRODUCTION))
     with gr.Row():
         opponent = gr.Dropdown(
             [(OWN_BASE.render(), "")],
@@ -185,22 +201,23 @@ def build(run_dropdown: gr.Dropdown, run_ids: gr.BrowserState) -> gr.Dropdown:
             max_length=ballot.MAX_PASSCODE_CHARS,
             elem_id="vote-passcode",
         )
-    with gr.Row():
+    with gr.Row(elem_id="vote-buttons"):
         prepare_button = gr.Button(t(PREPARE), elem_id="vote-prepare")
         stop_button = gr.Button(t(STOP), elem_id="vote-stop")
     notice = notices.notice_box("vote-notice")
-    vote = gr.Dropdown([], label=t(VOTE), info=t(VOTE_HELP), elem_id="vote-choice")
-    shown = gr.HTML(
-        vote_page.page_value("", "en"),
-        html_template="<div></div>",
-        js_on_load=vote_page.script() + VOTE_SCRIPT,
-        elem_id="vote",
-        apply_default_css=False,
-    )
-    gr.Markdown(t(LINK_HEADING))
-    link = gr.HTML(
-        {"addresses": []}, html_template=LINK_TEMPLATE, elem_id="vote-link", apply_default_css=False
-    )
+    vote = gr.Dropdown([], label=t(VOTE), info=t(VOTE_HELP), visible=False, elem_id="vote-choice")
+    with gr.Column(visible=False) as column:
+        shown = gr.HTML(
+            vote_page.page_value("", "en"),
+            html_template="<div></div>",
+            js_on_load=vote_page.script() + VOTE_SCRIPT,
+            elem_id="vote",
+            apply_default_css=False,
+        )
+        gr.Markdown(t(LINK_HEADING))
+        link = gr.HTML(
+            {"addresses": []}, html_template=LINK_TEMPLATE, elem_id="vote-link", apply_default_css=False
+        )
     run_dropdown.change(update_choices, [run_dropdown, run_ids], [opponent, vote], **UNQUEUED)
     prepared = prepare_button.click(
         prepare_vote,
@@ -210,5 +227,5 @@ def build(run_dropdown: gr.Dropdown, run_ids: gr.BrowserState) -> gr.Dropdown:
         concurrency_limit=1,
     )
     stop_button.click(say_stopped, None, notice, cancels=prepared, **UNQUEUED)
-    vote.change(open_vote, vote, [shown, link], **UNQUEUED)
-    return vote
+    vote.change(open_vote, vote, [shown, link, column], **UNQUEUED)
+    return VotePanel(vote, column)

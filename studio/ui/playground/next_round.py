@@ -27,23 +27,23 @@ from studio.ui.language import request_language
 from studio.ui.method import estimates
 from studio.ui.train import tab as train_tab
 
-SAVE, START = label("Make the votes training data"), label("Train the next round (RLHF)")
-HINT = label("Each question on which one answer wins becomes a pair: chosen and rejected. Ties are left out.")
+SAVE, START = label("Save as training data"), label("Train next round (RLHF)")
+HINT = label("Every question with a winner becomes a chosen/rejected pair. Ties are left out.")
 DATASET_NAME = "Votes on {name}"
-NOT_YOURS = Message("This vote is on a run that someone else has started.")
-ASK_OWNER = Message("Vote by its link; whoever prepared it can train on the votes.")
+NOT_YOURS = Message("This vote is about someone else's run.")
+ASK_OWNER = Message("You can vote through its link; only its owner can train on the votes.")
 NO_VOTE = Message("Choose a vote first.")
 SAVED = Message(
-    "Saved as “{name}”: {count} {count:pair|pairs}. Open it on the Data tab, under your data sets."
+    "Saved as “{name}” with {count} {count:pair|pairs}. Find it on the Data tab, under your data sets."
 )
-STARTED = Message("The next round has started from “{name}” with {count} {count:pair|pairs}.")
+STARTED = Message("The next round started from “{name}” with {count} {count:pair|pairs}.")
 STARTED_FROM_BASE = Message(
-    "The first round of RLHF has started from the base model with {count} {count:pair|pairs}: only an RLHF "
-    "run can be continued."
+    "A first round of RLHF started from the base model with {count} {count:pair|pairs}: only RLHF runs can "
+    "be continued."
 )
-WATCH = Message("Watch it on the Train tab.")
-DOES_NOT_FIT = Message("Choose “Go on from an earlier run” on the Method tab and smaller settings.")
-SETTINGS_REFUSED = Message("Open the pairs on the Data tab, and choose other settings on the Method tab.")
+WATCH = Message("Follow it on the Train tab.")
+DOES_NOT_FIT = Message("On the Method tab, choose “Go on from an earlier run” and smaller settings.")
+SETTINGS_REFUSED = Message("Open the pairs on the Data tab and change the settings on the Method tab.")
 
 
 def save_preferences(

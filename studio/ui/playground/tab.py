@@ -1,4 +1,4 @@
-"""The Playground tab: base and tuned model answer side by side, and a self-test proves which is which."""
+"""The Playground tab: base and tuned model answer side by side, and a run is put to use."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
@@ -6,61 +6,64 @@ from typing import Any, NamedTuple
 import gradio as gr
 
 from studio import presets, runs
-from studio.data.targets import LABEL_THRESHOLD
 from studio.errors import StudioError
 from studio.i18n import Message, label
 from studio.plan import Task
-from studio.playground import base_only
+from studio.playground import base_only, questions
 from studio.playground import session as playground_session
-from studio.playground.session import Answer, Question, SelfTestResult
+from studio.playground.session import Question
 from studio.runs import Run
 from studio.ui import access
 from studio.ui.components import notices
+from studio.ui.components.events import UNQUEUED
 from studio.ui.components.gradio_adapter import current_page
 from studio.ui.components.labels import t
 from studio.ui.language import request_language
-from studio.ui.playground import blind_vote, next_round
+from studio.ui.playground import blind_vote, history, next_round, sheet
+from studio.ui.playground.panes import PANE_TEMPLATE, SIDE_NAMES, answer_in_words, pane_value
 
-COMPARE_HEADING = label(
-    "### Compare\nBoth models get the same question, the same settings and the same random seed."
-)
-RUN_LABEL = label("Result of which run")
+HEADING = label("## Compare\nThe base model and yours answer the same question, side by side.")
+RUN_LABEL = label("Run")
 PROMPT = label("Your question or text")
 PROMPT_HINT = label("Something like your examples, but not one of them")
-ASK_BASE_ONLY = label("Ask the base model alone")
-BASE_ONLY_TITLE = Message("Base model alone: {model}")
-FETCHING_MODEL = Message("Fetching the model… {share:.0%}")
+TRY_ONE = Message("Try one your model has not seen:")
+ASK_BASE_ONLY = label("Ask the base model only")
+BASE_ONLY_TITLE = Message("Base model only: {model}")
+FETCHING_MODEL = Message("Downloading the model… {share:.0%}")
 LOADING_BASE = Message("Loading the base model…")
-ASK, STOP = label("Ask both"), label("Stop")
-TEMPERATURE = label("How random the answers may be (temperature)")
-TEMPERATURE_HELP = label("0 always takes the likeliest word.")
-MAX_LENGTH = label("Longest answer in tokens")
-SEED = label("Random starting point (seed)")
+ASK, FOLLOW_UP, STOP = label("Ask both"), label("Ask as follow-up"), label("Stop")
+OPTIONS = label("Options: system prompt, temperature, length, seed")
+SYSTEM = label("System prompt")
+SYSTEM_HELP = label("Both models read it before your question. Leave it empty unless you trained with one.")
+TEMPERATURE = label("Temperature")
+TEMPERATURE_HELP = label("0 = most predictable; higher values vary more.")
+MAX_LENGTH, MAX_LENGTH_HELP = label("Max length"), label("Longest answer, in tokens.")
+SEED = label("Seed")
 SEED_HELP = label("The same seed gives the same answers.")
-SIDE_NAMES = {"base": Message("Base model"), "tuned": Message("Tuned model")}
-NO_FINISHED_RUN = Message("No finished run yet. Train one first: LoRA on the sample takes a few minutes.")
+NO_FINISHED_RUN = Message("No finished run yet. Train one first; a sample takes a few minutes.")
 NO_PROMPT = Message("Type a question first.")
-NO_ANSWER_YET = Message("The answer will appear here.")
-LOADING_BOTH = Message("Loading both models and checking which is which…")
-BADGE = Message("{name} · weights {checksum}")
-WEIGHTS_MATCH = Message("exactly the weights this run saved")
-WEIGHTS_DIFFER = Message("not the weights this run saved")
-BASE_PROOF = Message("Self-test: answers as the untouched base does (difference {moved:.3g}).")
-TUNED_PROOF = Message("Self-test: differs from the base (largest score difference {moved:.3g}).")
-LABELS_GIVEN = Message("Labels given (from {threshold:.0%} on): {labels}.")
-NO_LABEL_GIVEN = Message("No label reaches {threshold:.0%}, so none is given.")
-UNTRAINED_HEAD = Message("Its class head is new and untrained: what it says is random.")
-SPEED = Message("{rate:.1f} tokens/s")
+LOADING_BOTH = Message("Loading both models and verifying their weights…")
 SELF_TEST_FAILED = Message(
-    "The self-test failed: do not trust this comparison. Train again, or choose another run."
+    "The self-test failed: don't trust this comparison. Train again or choose another run."
 )
-
-PANE_TEMPLATE = """<article class="pane {{value.side}}" aria-busy="{{value.busy}}"><header><h4>{{value.title}}</h4>
-{{#if value.badge}}<p class="proof {{value.trust}}"><b>{{value.badge}}</b><span>{{value.proof}}</span></p>{{/if}}</header>
-{{#if value.bars}}<ul class="classes">{{#each value.bars}}<li><span>{{this.name}}</span><span class="bar" aria-hidden="true"><i style="width:{{this.percent}}%"></i></span><b>{{this.share}}</b></li>{{/each}}</ul>
-{{else}}<div class="answer">{{value.text}}</div>{{/if}}<footer>{{value.note}}</footer></article>"""  # noqa: E501 - HTML
-
-MAX_BARS = 8  # labels shown
+MAX_PROMPT_CHARS, MAX_SYSTEM_CHARS = 20_000, 4_000
+# The questions are buttons; which one is pressed travels as its number.
+CHIPS_TEMPLATE = """
+{{#if value.questions}}
+<p id="chips-label">{{value.title}}</p>
+<ul class="chips" aria-labelledby="chips-label">
+  {{#each value.questions}}
+    <li><button type="button" data-number="{{@index}}" title="{{this}}">{{this}}</button></li>
+  {{/each}}
+</ul>
+{{/if}}
+"""
+CHIPS_SCRIPT = """
+element.addEventListener('click', (event) => {
+  const chip = event.target.closest('button[data-number]');
+  if (chip) trigger('click', { number: Number(chip.dataset.number) });
+});
+"""
 
 
 class PlaygroundTab(NamedTuple):
@@ -71,56 +74,94 @@ class PlaygroundTab(NamedTuple):
     answered: Any
 
 
+class Asked(NamedTuple):
+    """What asking updates, in the order of the components."""
+
+    notice: Any = gr.skip()
+    base: Any = gr.skip()
+    tuned: Any = gr.skip()
+    prompt: Any = gr.skip()
+    history: Any = gr.skip()
+    follow_up: Any = gr.skip()
+
+
 def ask_both(
-    run_id: str | None, last: str, prompt: str, request: gr.Request, **sampling: float
-) -> Iterator[tuple[Any, ...]]:
-    """Stream both answers.
+    run_id: str | None, last: str, prompt: str, event: gr.EventData, request: gr.Request, **options: Any
+) -> Iterator[Asked]:
+    """Stream both answers to a new question, or to one of those that are offered.
 
     Args:
         run_id: The chosen run; None while the list of runs is still loading, when the `last` one is asked.
         last: The run that this browser remembers.
         prompt: The question or text.
+        event: A press of one of the offered questions has its `number`.
         request: The browser's request, for its language.
-        **sampling: temperature, length (new tokens at most) and seed, as the fields hold them.
-
-    Yields:
-        A notice and both panes.
+        **options: temperature, length (new tokens at most), seed, system and past (the history), as the page
+            holds them.
     """
-    lang, run_id = request_language(request), run_id or last
+    number = getattr(event, "number", None)
+    yield from _ask(run_id or last, prompt if number is None else number, request, options)
+
+
+def ask_follow_up(
+    run_id: str | None, last: str, prompt: str, request: gr.Request, **options: Any
+) -> Iterator[Asked]:
+    """Stream both answers to a question that continues the conversation; arguments as in `ask_both`."""
+    turns = history.read_turns(options.get("past"))
+    yield from _ask(run_id or last, prompt, request, {**options, "turns": turns})
+
+
+def _ask(run_id: str, prompt: str | int, request: gr.Request, options: Mapping[str, Any]) -> Iterator[Asked]:
+    lang = request_language(request)
     if not run_id:
-        yield notices.notice(NO_FINISHED_RUN.render(lang), kind="bad"), gr.skip(), gr.skip()
-        return
-    if not prompt.strip():
-        yield notices.notice(NO_PROMPT.render(lang), kind="bad"), gr.skip(), gr.skip()
+        yield Asked(notices.notice(NO_FINISHED_RUN.render(lang), kind="bad"))
         return
     try:
         run = runs.get(run_id)
-        yield (
-            notices.notice(LOADING_BOTH.render(lang)),
-            pane_value("base", lang=lang, busy=True),
-            pane_value("tuned", lang=lang, busy=True),
-        )
-        model_session = playground_session.get_session(run)
-        question = _read_question(prompt, sampling)
-        notice = notices.notice(
-            "" if model_session.self_test.passed else SELF_TEST_FAILED.render(lang), kind="bad"
-        )
-        problem_type = _problem_type(run)
-        for partial_answer in model_session.ask(question):
-            panes = [
-                pane_value(side, partial_answer, model_session.self_test, lang, problem_type)
-                for side in SIDE_NAMES
-            ]
-            yield notice, *panes
+        text = _offered_question(run, prompt) if isinstance(prompt, int | float) else str(prompt)
+        if not text.strip():
+            yield Asked(notices.notice(NO_PROMPT.render(lang), kind="bad"))
+            return
+        busy = {side: pane_value(side, lang=lang, busy=True) for side in SIDE_NAMES}
+        yield Asked(notices.notice(LOADING_BOTH.render(lang)), **busy, prompt=text)
+        yield from _stream_answers(run, _read_question(text, options), options.get("past"), lang)
     except Exception as error:  # any error is shown here instead of in Gradio's overlay
-        yield notices.error_notice(error, lang), pane_value("base", lang=lang), pane_value("tuned", lang=lang)
+        empty = {side: pane_value(side, lang=lang) for side in SIDE_NAMES}
+        yield Asked(notices.error_notice(error, lang), **empty)
 
 
-def _read_question(prompt: str, sampling: Mapping[str, float]) -> Question:
+def _stream_answers(run: Run, question: Question, past: object, lang: str) -> Iterator[Asked]:
+    session = playground_session.get_session(run)
+    problem = "" if session.self_test.passed else SELF_TEST_FAILED.render(lang)
+    notice = notices.notice(problem, kind="bad")
+    problem_type = _problem_type(run)
+    for answer in session.ask(question):
+        panes = {side: pane_value(side, answer, session.self_test, lang, problem_type) for side in SIDE_NAMES}
+        yield Asked(notice, **panes)
+    sides = {side: answer_in_words(answer, side, problem_type) for side in SIDE_NAMES}
+    entry = {"question": question.prompt, **sides}
+    yield Asked(
+        history=history.add_entry(past, entry, bool(question.turns), lang),
+        follow_up=gr.update(visible=_is_chat(run)),
+    )
+
+
+def _offered_question(run: Run, number: float) -> str:
+    """One of the questions that are offered; empty for a number that none of them has."""
+    offered = dict(enumerate(questions.offer(run)))
+    return offered.get(int(number), "")
+
+
+def _read_question(prompt: str, options: Mapping[str, Any]) -> Question:
     """The question with its sampling parameters held within their ranges."""
-    temperature = max(0.0, min(2.0, float(sampling["temperature"])))
-    max_new_tokens = max(1, min(1024, int(sampling["length"])))
-    return Question(prompt, temperature, max_new_tokens, max(0, int(sampling["seed"] or 0)))
+    return Question(
+        prompt,
+        temperature=max(0.0, min(2.0, float(options["temperature"]))),
+        length=max(1, min(1024, int(options["length"]))),
+        seed=max(0, int(options["seed"] or 0)),
+        system=str(options.get("system") or "").strip()[:MAX_SYSTEM_CHARS],
+        turns=options.get("turns", ()),
+    )
 
 
 def ask_base(
@@ -165,55 +206,6 @@ def stop_answers(run_id: str | None) -> None:
         return  # a run that is gone has nothing to stop
 
 
-def pane_value(
-    side: str,
-    partial_answer: Answer | None = None,
-    proof: SelfTestResult | None = None,
-    lang: str = "en",
-    problem_type: str = "",
-    busy: bool = False,
-) -> dict[str, Any]:
-    """The value of one pane; the template escapes everything in it.
-
-    `problem_type` is that of a classifier, "" for models that write.
-    """
-    value: dict[str, Any] = {
-        "side": side,
-        "title": SIDE_NAMES[side].render(lang),
-        "text": "",
-        "bars": [],
-        "note": "",
-        "badge": "",
-        "busy": "true" if busy else "false",
-    }
-    if partial_answer is None or proof is None:
-        return {**value, "note": "" if busy else NO_ANSWER_YET.render(lang)}
-    badge, is_base = getattr(proof, side), side == "base"
-    if is_base:
-        self_test_text = BASE_PROOF.render(lang, moved=proof.base_max_change)
-        passed = proof.base_max_change == 0
-    else:
-        self_test_text = TUNED_PROOF.render(lang, moved=proof.tuned_max_change)
-        passed = proof.tuned_max_change > 0
-    weights_text = (WEIGHTS_MATCH if badge.as_trained else WEIGHTS_DIFFER).render(lang)
-    value["badge"] = BADGE.render(lang, name=badge.name, checksum=badge.checksum)
-    value["proof"] = f"{weights_text}. {self_test_text}"
-    value["trust"] = "holds" if badge.as_trained and passed else "fails"
-    error_message = partial_answer.errors.get(side)
-    value["text"] = error_message.render(lang) if error_message else getattr(partial_answer, side)
-    value["busy"] = "false" if side in partial_answer.done else "true"
-    scores = partial_answer.scores.get(side, {})
-    if problem_type == "regression":
-        value["text"] = value["text"] or ", ".join(f"{number:.2f}" for number in scores.values())
-    else:
-        value["bars"] = _format_bars(scores)
-    if problem_type:
-        value["note"] = _describe_classifier(scores, problem_type, is_base, lang)
-    elif side in partial_answer.done and not error_message:
-        value["note"] = SPEED.render(lang, rate=partial_answer.speed[side])
-    return value
-
-
 def _problem_type(run: Run) -> str:
     """What a classifier gives; "" for a model that writes. Runs of earlier studios have one class a text."""
     if run.plan.task != "classify":
@@ -221,23 +213,9 @@ def _problem_type(run: Run) -> str:
     return runs.report(run).get("problem_type") or "single_label_classification"
 
 
-def _format_bars(scores: Mapping[str, float]) -> list[dict[str, Any]]:
-    """The likeliest labels, each with its probability."""
-    ranked = sorted(scores.items(), key=lambda item: -item[1])[:MAX_BARS]
-    return [
-        {"name": name, "share": f"{share:.0%}", "percent": round(100 * share, 1)} for name, share in ranked
-    ]
-
-
-def _describe_classifier(scores: Mapping[str, float], problem_type: str, is_base: bool, lang: str) -> str:
-    """What to know of a classifier's answer: the base's head is new; of several labels, which are given."""
-    if is_base:
-        return UNTRAINED_HEAD.render(lang)
-    if problem_type != "multi_label_classification" or not scores:
-        return ""
-    given = [name for name, share in scores.items() if share >= LABEL_THRESHOLD]
-    message = LABELS_GIVEN if given else NO_LABEL_GIVEN
-    return message.render(lang, threshold=LABEL_THRESHOLD, labels=given)
+def _is_chat(run: Run) -> bool:
+    """Whether a run answers in a conversation, which can go on."""
+    return run.plan.task not in ("classify", "complete")
 
 
 def update_run_choices(
@@ -262,16 +240,100 @@ def remember_run(run_id: str | None) -> Any:
     return run_id or gr.skip()
 
 
+def show_run(run_id: str | None, request: gr.Request) -> tuple[Any, ...]:
+    """What suits the run that was chosen: questions to try, options, and panes and history without answers.
+
+    A classifier has no options, and only a conversation has a system prompt.
+    """
+    lang = request_language(request)
+    panes = [pane_value(side, lang=lang) for side in SIDE_NAMES]
+    past, hidden = history.history_value([], lang), gr.update(visible=False)
+    try:
+        run = runs.get(run_id or "")
+        offered = questions.offer(run)
+    except StudioError:
+        return {}, gr.update(visible=True), hidden, *panes, past, hidden
+    chips = {"questions": offered, "title": TRY_ONE.render(lang)}
+    writes = gr.update(visible=run.plan.task != "classify")
+    return chips, writes, gr.update(visible=_is_chat(run)), *panes, past, hidden
+
+
 def show_empty_panes(request: gr.Request) -> tuple[Any, ...]:
     """Both panes without an answer, in the browser's language."""
     lang = request_language(request)
     return pane_value("base", lang=lang), pane_value("tuned", lang=lang)
 
 
+class _Compare(NamedTuple):
+    """The components of the comparison."""
+
+    chips: gr.HTML
+    prompt: gr.Textbox
+    ask: gr.Button
+    follow_up: gr.Button
+    stop: gr.Button
+    base_only: gr.Button
+    notice: gr.HTML
+    panes: list[gr.HTML]
+    options_panel: gr.Accordion
+    options: dict[str, Any]
+    past: gr.HTML
+
+
+def _build_compare() -> _Compare:
+    chips = gr.HTML(
+        {}, html_template=CHIPS_TEMPLATE, js_on_load=CHIPS_SCRIPT, elem_id="chips", apply_default_css=False
+    )
+    prompt = gr.Textbox(
+        "",
+        label=t(PROMPT),
+        placeholder=t(PROMPT_HINT),
+        lines=2,
+        max_lines=8,
+        max_length=MAX_PROMPT_CHARS,
+        elem_id="prompt",
+    )
+    with gr.Row(elem_id="ask-buttons"):
+        ask = gr.Button(t(ASK), variant="primary", elem_id="ask")
+        follow_up = gr.Button(t(FOLLOW_UP), visible=False, elem_id="ask-follow-up")
+        stop = gr.Button(t(STOP), elem_id="stop-answer")
+        base_only_button = gr.Button(t(ASK_BASE_ONLY), elem_id="ask-alone")
+    notice = notices.notice_box("answer-notice")
+    with gr.Row(equal_height=True, elem_id="panes"):
+        panes = [_build_pane(side) for side in SIDE_NAMES]
+    past = gr.HTML({}, html_template=history.HISTORY_TEMPLATE, elem_id="history", apply_default_css=False)
+    with gr.Accordion(t(OPTIONS), open=False, elem_id="answer-options") as options_panel:
+        options = _build_options()
+    return _Compare(
+        chips, prompt, ask, follow_up, stop, base_only_button, notice, panes, options_panel, options, past
+    )
+
+
+def _build_pane(side: str) -> gr.HTML:
+    with gr.Column(min_width=300):
+        return gr.HTML(pane_value(side), html_template=PANE_TEMPLATE, elem_id=side, apply_default_css=False)
+
+
+def _build_options() -> dict[str, Any]:
+    system = gr.Textbox(
+        "", label=t(SYSTEM), info=t(SYSTEM_HELP), lines=2, max_length=MAX_SYSTEM_CHARS, elem_id="system"
+    )
+    with gr.Row():
+        temperature = gr.Slider(
+            0, 2, 0, step=0.1, label=t(TEMPERATURE), info=t(TEMPERATURE_HELP), elem_id="temperature"
+        )
+        length = gr.Slider(
+            8, 512, 120, step=8, label=t(MAX_LENGTH), info=t(MAX_LENGTH_HELP), elem_id="length"
+        )
+        seed = gr.Number(0, label=t(SEED), info=t(SEED_HELP), precision=0, minimum=0, elem_id="answer-seed")
+    return {"system": system, "temperature": temperature, "length": length, "seed": seed}
+
+
 def build(
     last_run: gr.BrowserState,
     run_ids: gr.BrowserState,
     dataset_sources: gr.BrowserState,
+    sheet_id: gr.BrowserState,
     model: gr.Dropdown,
     task: gr.Radio,
 ) -> PlaygroundTab:
@@ -281,62 +343,63 @@ def build(
         last_run: The run trained last.
         run_ids: The runs that this browser has started.
         dataset_sources: The data sets that it has brought.
+        sheet_id: The sheet that it has brought last.
         model: The base model of the next run.
         task: The task of the next run.
     """
-    gr.Markdown(t(COMPARE_HEADING))
-    run_dropdown = gr.Dropdown([], label=t(RUN_LABEL), elem_id="compare-run")
-    prompt = gr.Textbox(
-        "", label=t(PROMPT), placeholder=t(PROMPT_HINT), lines=3, max_length=20_000, elem_id="prompt"
-    )
-    with gr.Row():
-        temperature = gr.Slider(
-            0, 2, 0, step=0.1, label=t(TEMPERATURE), info=t(TEMPERATURE_HELP), elem_id="temperature"
-        )
-        length = gr.Slider(8, 512, 120, step=8, label=t(MAX_LENGTH), elem_id="length")
-        seed = gr.Number(0, label=t(SEED), info=t(SEED_HELP), precision=0, minimum=0, elem_id="answer-seed")
-    with gr.Row():
-        ask_button = gr.Button(t(ASK), variant="primary", elem_id="ask")
-        stop_button = gr.Button(t(STOP), elem_id="stop-answer")
-        base_only_button = gr.Button(t(ASK_BASE_ONLY), elem_id="ask-alone")
-    notice = notices.notice_box("answer-notice")
-    with gr.Row(equal_height=True):
-        with gr.Column(min_width=300):
-            base = gr.HTML(
-                pane_value("base"), html_template=PANE_TEMPLATE, elem_id="base", apply_default_css=False
-            )
-        with gr.Column(min_width=300):
-            tuned = gr.HTML(
-                pane_value("tuned"), html_template=PANE_TEMPLATE, elem_id="tuned", apply_default_css=False
-            )
-    ask_inputs = {
+    with gr.Column(elem_id="compare"):
+        with gr.Row(elem_id="compare-head"):
+            gr.Markdown(t(HEADING))
+            run_dropdown = gr.Dropdown([], label=t(RUN_LABEL), elem_id="compare-run")
+        compare = _build_compare()
+    inputs = {
         "run_id": run_dropdown,
         "last": last_run,
-        "prompt": prompt,
-        "temperature": temperature,
-        "length": length,
-        "seed": seed,
+        "prompt": compare.prompt,
+        "past": compare.past,
+        **compare.options,
     }
-    outputs = [notice, base, tuned]
+    outputs = [compare.notice, *compare.panes, compare.prompt, compare.past, compare.follow_up]
     answered = gr.on(
-        [ask_button.click, prompt.submit],
+        [compare.ask.click, compare.prompt.submit, compare.chips.click],
         ask_both,
-        inputs_kwargs=ask_inputs,
+        inputs_kwargs=inputs,
         outputs=outputs,
         show_progress="hidden",
         concurrency_limit=4,
     )
-    base_answered = base_only_button.click(
+    compare.follow_up.click(
+        ask_follow_up,
+        inputs_kwargs=inputs,
+        outputs=outputs,
+        show_progress="hidden",
+        concurrency_limit=4,
+    )
+    base_answered = compare.base_only.click(
         ask_base,
-        [model, task, prompt, length],
-        [notice, base, tuned],
+        [model, task, compare.prompt, compare.options["length"]],
+        [compare.notice, *compare.panes],
         show_progress="hidden",
         concurrency_limit=1,
     )
-    stop_button.click(
-        stop_answers, run_dropdown, None, cancels=base_answered, show_progress="hidden", queue=False
+    compare.stop.click(stop_answers, run_dropdown, None, cancels=base_answered, **UNQUEUED)
+    current_page().load(show_empty_panes, None, compare.panes, **UNQUEUED)
+    run_dropdown.change(
+        show_run,
+        run_dropdown,
+        [
+            compare.chips,
+            compare.options_panel,
+            compare.options["system"],
+            *compare.panes,
+            compare.past,
+            compare.follow_up,
+        ],
+        **UNQUEUED,
     )
-    current_page().load(show_empty_panes, None, [base, tuned], show_progress="hidden", queue=False)
-    vote = blind_vote.build(run_dropdown, run_ids)
-    next_round.build(vote, last_run, run_ids, dataset_sources)
-    return PlaygroundTab(run_dropdown, prompt, answered)
+    sheet.build(run_dropdown, sheet_id)
+    with gr.Accordion(t(blind_vote.HEADING), open=False, elem_id="blind-vote"):
+        vote_panel = blind_vote.build(run_dropdown, run_ids)
+        with vote_panel.column:
+            next_round.build(vote_panel.vote, last_run, run_ids, dataset_sources)
+    return PlaygroundTab(run_dropdown, compare.prompt, answered)

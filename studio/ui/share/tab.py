@@ -1,4 +1,4 @@
-"""The Share tab: take the result home, with its model card."""
+"""The Share tab: download the result, with its model card and the code that opens it."""
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -13,19 +13,26 @@ from studio.errors import StudioError
 from studio.export import card
 from studio.i18n import Message, label
 from studio.ui.components import notices
+from studio.ui.components.events import UNQUEUED
 from studio.ui.components.labels import t
 from studio.ui.language import request_language
 from studio.ui.playground import tab as playground_tab
 
-SHARE_HEADING = label(
-    "### Take it home\nA zip with what was learned, a model card and the plan that made it."
+HEADING = label("## Share\nDownload what the model learned as a zip, with its model card and its plan.")
+FORMAT = label("Format")
+PREPARE, DOWNLOAD = label("Prepare download"), label("Download")
+ENGINEER_HEADING = label(
+    "### For your engineer\nUnzip the download and run this in its folder (`pip install torch transformers "
+    "peft`)."
 )
-FORM_LABEL = label("In which form")
-PREPARE = label("Prepare the download")
-DOWNLOAD = label("Download")
-MODEL_CARD = label("The model card that goes with it")
+CODE = label("Python")
+CARD_HEADING = label("### Model card")
+RAW_CARD = label("Raw text (Markdown)")
 PREPARING = Message("Preparing… {seconds:.0f} s")
 READY = Message("Ready: {name}, {megabytes:,.1f} MB.")
+# On the page the card stands under a heading of the third level.
+CARD_HEADING_MARKS = "###"
+CODE_FENCE = "```"
 
 
 class ShareTab(NamedTuple):
@@ -35,25 +42,66 @@ class ShareTab(NamedTuple):
     prepared: Any
 
 
-def show_forms(run_id: str | None, request: gr.Request) -> tuple[Any, ...]:
-    """The export formats of a run, and its model card."""
+def show_run(run_id: str | None, request: gr.Request) -> tuple[Any, ...]:
+    """The formats of a run, what there is to know of it, and what belongs to its first format."""
     lang = request_language(request)
     hidden = gr.update(visible=False)
     if not run_id:
-        return notices.notice(playground_tab.NO_FINISHED_RUN.render(lang)), hidden, hidden, hidden
+        return notices.notice(playground_tab.NO_FINISHED_RUN.render(lang)), hidden, hidden, *_no_details()
     try:
         run = runs.get(run_id)
-        available_forms = export.available_formats(run)
-        card_text = card.render_card(run, available_forms[0], lang)
+        formats = export.available_formats(run)
+        details = _show_details(run_id, formats[0], lang)
+        ending = card.describe_ending(run)
     except StudioError as error:
-        return notices.error_notice(error, lang), hidden, hidden, hidden
-    choices = [(export.registry.get(form).label.render(lang), form) for form in available_forms]
+        return notices.error_notice(error, lang), hidden, hidden, *_no_details()
+    choices = [(export.registry.get(name).label.render(lang), name) for name in formats]
     return (
-        notices.notice(""),
-        gr.update(choices=choices, value=available_forms[0], visible=True),
-        gr.update(value=card_text, visible=True),
+        notices.notice(ending.render(lang) if ending else ""),
+        gr.update(choices=choices, value=formats[0], visible=True),
         hidden,
+        *details,
     )
+
+
+def show_format(run_id: str | None, form: str, request: gr.Request) -> tuple[Any, ...]:
+    """Another format was chosen: its code and card, and no download, since that was of the format before."""
+    try:
+        details = _show_details(run_id or "", form, request_language(request))
+    except StudioError:
+        details = _no_details()
+    return gr.update(visible=False), *details
+
+
+def _show_details(run_id: str, form: str, lang: str) -> tuple[Any, ...]:
+    """The part with code and card, the code, the card as it reads, and its text."""
+    run = runs.get(run_id)
+    if form not in export.available_formats(run):
+        return _no_details()
+    text = card.render_card(run, form, lang)
+    code = card.usage_code(run, form, lang)
+    return gr.update(visible=True), code, demote_headings(strip_front_matter(text)), text
+
+
+def _no_details() -> tuple[Any, ...]:
+    return gr.update(visible=False), "", "", ""
+
+
+def strip_front_matter(text: str) -> str:
+    """A model card without the lines that only the hub reads."""
+    _, _, body = text.removeprefix("---\n").partition("\n---\n")
+    return body.strip()
+
+
+def demote_headings(text: str) -> str:
+    """Markdown whose headings stand three levels deeper; comments in code stay as they are."""
+    lines, is_code = [], False
+    for line in text.splitlines():
+        if line.startswith(CODE_FENCE):
+            is_code = not is_code
+        is_heading = line.startswith("#") and not is_code
+        lines.append(CARD_HEADING_MARKS + line if is_heading else line)
+    return "\n".join(lines)
 
 
 def prepare_download(run_id: str | None, form: str, request: gr.Request) -> Iterator[tuple[Any, ...]]:
@@ -83,36 +131,33 @@ def prepare_download(run_id: str | None, form: str, request: gr.Request) -> Iter
     )
 
 
-def hide_download() -> Any:
-    """Another format was chosen: the file prepared before is not it."""
-    return gr.update(visible=False)
-
-
 def build() -> ShareTab:
     """Lay the tab out and wire it."""
-    gr.Markdown(t(SHARE_HEADING))
+    gr.Markdown(t(HEADING))
     run_dropdown = gr.Dropdown([], label=t(playground_tab.RUN_LABEL), elem_id="share-run")
-    form = gr.Radio([], label=t(FORM_LABEL), elem_id="form", visible=False)
-    prepare_button = gr.Button(t(PREPARE), variant="primary", elem_id="prepare")
+    form = gr.Radio([], label=t(FORMAT), elem_id="form", visible=False)
+    with gr.Row(elem_id="share-buttons"):
+        prepare_button = gr.Button(t(PREPARE), variant="primary", elem_id="prepare")
+        download_button = gr.DownloadButton(t(DOWNLOAD), visible=False, elem_id="download")
     notice = notices.notice_box("share-notice")
-    download_button = gr.DownloadButton(t(DOWNLOAD), visible=False, elem_id="download")
-    card_box = gr.Textbox(
-        label=t(MODEL_CARD),
-        interactive=False,
-        visible=False,
-        elem_id="card",
-        lines=12,
-        max_lines=24,
-        buttons=["copy"],
-    )
-    run_dropdown.change(
-        show_forms,
-        run_dropdown,
-        [notice, form, card_box, download_button],
-        show_progress="hidden",
-        queue=False,
-    )
-    form.change(hide_download, None, download_button, show_progress="hidden", queue=False)
+    with gr.Column(visible=False) as details:
+        gr.Markdown(t(ENGINEER_HEADING))
+        code = gr.Code("", language="python", label=t(CODE), interactive=False, elem_id="usage-code")
+        gr.Markdown(t(CARD_HEADING))
+        rendered_card = gr.Markdown("", sanitize_html=True, elem_id="card")
+        with gr.Accordion(t(RAW_CARD), open=False, elem_id="card-source"):
+            raw_card = gr.Textbox(
+                label=t(RAW_CARD),
+                show_label=False,
+                interactive=False,
+                lines=12,
+                max_lines=24,
+                buttons=["copy"],
+                elem_id="raw-card",
+            )
+    details_outputs = [details, code, rendered_card, raw_card]
+    run_dropdown.change(show_run, run_dropdown, [notice, form, download_button, *details_outputs], **UNQUEUED)
+    form.input(show_format, [run_dropdown, form], [download_button, *details_outputs], **UNQUEUED)
     prepared = prepare_button.click(
         prepare_download, [run_dropdown, form], [notice, download_button], show_progress="hidden"
     )

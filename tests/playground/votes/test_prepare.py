@@ -53,7 +53,7 @@ def test_questions_that_the_other_run_has_learned_are_not_asked(finished, studio
     prompts = prepare.select_prompts(contestants, 100)
     assert [prompt[0]["content"] for prompt in prompts] == [json.loads(rows[0])["prompt"]]
     (other.folder / "data" / "train.jsonl").write_text("\n".join(rows) + "\n")
-    with pytest.raises(NotPossible, match="no question aside"):
+    with pytest.raises(NotPossible, match="no held-out question"):
         prepare.select_prompts(contestants, 100)
 
 

@@ -15,23 +15,22 @@ def result_after(vote, *votes):
 
 
 def test_nobody_has_voted(make_plan):
-    assert result_after(make_vote(make_plan()))[0] == "Nobody has preferred one of the two yet."
+    assert result_after(make_vote(make_plan()))[0] == tally.NO_PREFERENCE.render()
 
 
 def test_ties_and_two_bad_answers_count_for_neither_side(make_plan):
     vote = make_vote(make_plan())
     sentences = result_after(vote, (1, 0, "tie"), (1, 1, "bad"), (1, 2, "bad"))
-    assert sentences[0] == "Nobody has preferred one of the two yet."
-    assert "Equally good: 1. Both bad: 2. These count for neither side." in sentences
-    assert "In 67% of the votes both answers are bad: winning here does not mean being good." in sentences
+    assert sentences[0] == tally.NO_PREFERENCE.render()
+    assert tally.NOT_COUNTED.render(tie=1, bad=2) in sentences
+    assert tally.MOSTLY_BAD.render(share=2 / 3) in sentences
 
 
 def test_the_winner_is_named_with_its_interval(make_plan):
     vote = make_vote(make_plan(), n_questions=20)
     first, *_ = result_after(vote, *((1, question, "second") for question in range(10)))
-    assert first.startswith(
-        "Decided after 8 preferences: people prefer the tuned model, on 10 of 10 questions"
-    )
+    assert first.startswith("Decided after 8 votes")
+    assert "people prefer the tuned model, on 10 of 10 questions" in first
     vote = make_vote(make_plan(), n_questions=20)
     first, *_ = result_after(vote, *((1, question, "first") for question in range(10)))
     assert "people prefer the base model, on 10 of 10 questions (100%" in first
@@ -40,15 +39,15 @@ def test_the_winner_is_named_with_its_interval(make_plan):
 def test_it_says_how_many_more_votes_would_decide(make_plan):
     vote = make_vote(make_plan(), n_questions=20)
     _, more, *_ = result_after(vote, *((1, question, "second") for question in range(6)))
-    assert more == "If it goes on like this, about 2 more preferences will decide it."
+    assert more == tally.MORE_VOTES.render(more=2)
     _, more, *_ = result_after(vote, *((1, question, "first") for question in range(6, 12)))
-    assert more.startswith("They are so close")
+    assert more == tally.TOO_CLOSE.render()
 
 
 def test_too_few_questions_are_said_to_be_too_few(make_plan):
     vote = make_vote(make_plan(), n_questions=6)
     _, more, *_ = result_after(vote, *((1, question, "second") for question in range(6)))
-    assert more.startswith("If it goes on like this, about 2 more would decide it, but only 0 questions are")
+    assert more == tally.NOT_ENOUGH_QUESTIONS.render(more=2, left=0)
 
 
 def test_agreement_counts_pairs_of_voters_on_the_same_question(make_plan):

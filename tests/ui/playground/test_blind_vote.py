@@ -33,9 +33,9 @@ def test_progress_is_told_and_the_new_vote_is_chosen(make_plan, monkeypatch):
     )
     steps = list(blind_vote.prepare_vote(run.id, "", 10, "", ENGLISH))
     assert [notice["text"] for notice, _ in steps] == [
-        "Loading the models…",
-        "Writing the answers: 3 of 8.",
-        "Ready: 4 questions. Vote below, or send the link.",
+        blind_vote.LOADING.render(),
+        blind_vote.WRITING.render(done=3, total=8),
+        blind_vote.READY.render(count=4),
     ]
     assert steps[-1][1]["value"] == vote.token
 
@@ -51,8 +51,8 @@ def test_votes_of_a_run_are_listed_and_classifiers_are_no_opponents(finished):
 
 @pytest.mark.parametrize("visitor", [ENGLISH, CHINESE])
 def test_no_vote_shows_nothing(visitor):
-    value, link = blind_vote.open_vote(None, visitor)
-    assert (value["token"], link["addresses"]) == ("", [])
+    value, link, panel = blind_vote.open_vote(None, visitor)
+    assert (value["token"], link["addresses"], panel["visible"]) == ("", [], False)
 
 
 def visitor_at(host):
@@ -61,7 +61,8 @@ def visitor_at(host):
 
 def test_the_link_says_that_it_opens_on_this_machine_only(make_plan):
     vote = make_vote(make_plan())
-    _, link = blind_vote.open_vote(vote.token, visitor_at("127.0.0.1:7860"))
+    _, link, panel = blind_vote.open_vote(vote.token, visitor_at("127.0.0.1:7860"))
+    assert panel["visible"]
     assert link["addresses"] == [f"http://127.0.0.1:7860/vote/{vote.token}"]
     assert "studio --host 0.0.0.0" in link["more"]
 
@@ -70,8 +71,8 @@ def test_on_an_open_page_the_link_has_an_address_that_others_reach(make_plan, mo
     monkeypatch.setenv(access.OPEN_TO_OTHERS_ENV, "1")
     monkeypatch.setattr(blind_vote, "_network_addresses", lambda: ["192.168.0.7"])
     vote = make_vote(make_plan())
-    _, link = blind_vote.open_vote(vote.token, visitor_at("localhost:7860"))
+    _, link, _ = blind_vote.open_vote(vote.token, visitor_at("localhost:7860"))
     assert link["addresses"] == [f"http://192.168.0.7:7860/vote/{vote.token}"]
-    _, link = blind_vote.open_vote(vote.token, visitor_at("studio.example.org"))
+    _, link, _ = blind_vote.open_vote(vote.token, visitor_at("studio.example.org"))
     assert link["addresses"] == [f"http://studio.example.org/vote/{vote.token}"]
     assert "nothing else of yours" in link["more"]

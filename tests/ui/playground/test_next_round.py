@@ -39,7 +39,7 @@ def test_the_next_round_starts_and_is_the_run_to_look_at(finished, started):
     vote = voted(finished())
     notice, sources, run_ids, run_id = next_round.start_round(vote.token, [], [], ENGLISH)
     assert notice["kind"] == "good", notice
-    assert "only an RLHF run can be continued" in notice["text"]
+    assert notice["text"] == next_round.STARTED_FROM_BASE.render(count=12)
     assert ([run.id for run in started], run_ids) == ([run_id], [run_id])
     assert runs.get(run_id).plan.data.source == sources[0]
 
@@ -59,7 +59,7 @@ def test_whoever_only_has_the_link_cannot_train(finished, started, monkeypatch):
         next_round.start_round(vote.token, [], [], ENGLISH),
         next_round.save_preferences(vote.token, [], [], ENGLISH),
     ):
-        assert "someone else has started" in notice["text"]
+        assert notice["text"] == next_round.NOT_YOURS.render()
     assert (started, store.list_datasets()) == ([], [])
 
 

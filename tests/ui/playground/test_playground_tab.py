@@ -1,21 +1,87 @@
 """The Playground tab, called as plain functions."""
 
+from types import SimpleNamespace
+
+import pytest
 from form_fields import CHINESE, ENGLISH
 
-from studio.playground.session import Answer, Badge, SelfTestResult
+from studio.playground import questions
+from studio.playground import session as playground_session
+from studio.playground.session import Answer, Badge, SelfTestResult, Turn
+from studio.ui.playground import history
 from studio.ui.playground import tab as playground_tab
 
+PRESSED_BUTTON = SimpleNamespace()
+OPTIONS = {"temperature": 0, "length": 10, "seed": 0, "system": "", "past": {}}
 
-def first_notice(run_id, prompt, request=ENGLISH):
-    """What is said first when both models are asked."""
-    sampling = {"temperature": 0, "length": 10, "seed": 0}
-    return next(playground_tab.ask_both(None, run_id, prompt, request, **sampling))[0]["text"]
+
+class SessionStandIn:
+    """Stands for loaded models: it remembers what it was asked, and answers at once."""
+
+    def __init__(self):
+        badge = Badge("toy", "abc", as_trained=True)
+        self.self_test, self.asked = SelfTestResult(badge, badge, 0.0, 1.0), []
+
+    def ask(self, question):
+        self.asked.append(question)
+        yield Answer("from the base", "from yours", speed={"base": 1.0, "tuned": 1.0}, done=("base", "tuned"))
+
+
+@pytest.fixture
+def session(monkeypatch):
+    stand_in = SessionStandIn()
+    monkeypatch.setattr(playground_session, "get_session", lambda run: stand_in)
+    return stand_in
+
+
+def ask(run_id, prompt, request=ENGLISH, event=PRESSED_BUTTON, **options):
+    """All that the page is told when both models are asked."""
+    return list(playground_tab.ask_both(None, run_id, prompt, event, request, **{**OPTIONS, **options}))
 
 
 def test_asking_without_a_run_or_a_question_says_so(finished):
-    assert first_notice("", "hello").startswith("No finished run")
-    assert first_notice(finished().id, "  ") == "Type a question first."
-    assert first_notice("", "hello", CHINESE).startswith("还没有")
+    (told,) = ask("", "hello")
+    assert told.notice["text"] == playground_tab.NO_FINISHED_RUN.render()
+    (told,) = ask(finished().id, "  ")
+    assert told.notice["text"] == playground_tab.NO_PROMPT.render()
+    (told,) = ask("", "hello", CHINESE)
+    assert told.notice["text"] == playground_tab.NO_FINISHED_RUN.render("zh")
+
+
+def test_an_offered_question_is_asked_by_its_number_alone(finished, session):
+    run = finished()
+    loading, _, last = ask(run.id, "ignored", event=SimpleNamespace(number=2))
+    question = questions.offer(run)[2]
+    assert loading.prompt == question
+    assert [asked.prompt for asked in session.asked] == [question]
+    assert last.history["entries"][0]["question"] == question
+    (told,) = ask(run.id, "ignored", event=SimpleNamespace(number=99))
+    assert told.notice["text"] == playground_tab.NO_PROMPT.render()
+
+
+def test_a_follow_up_brings_the_conversation_and_the_system_prompt(finished, session):
+    run = finished()
+    *_, last = ask(run.id, "where is my lamp", system=" Be kind. ")
+    assert last.follow_up["visible"]
+    options = {**OPTIONS, "past": last.history, "system": "Be kind."}
+    *_, last = playground_tab.ask_follow_up(run.id, "", "and when?", ENGLISH, **options)
+    first, second = session.asked
+    assert (first.system, first.turns) == ("Be kind.", ())
+    assert second.turns == (Turn("where is my lamp", "from the base", "from yours"),)
+    assert len(history.read_turns(last.history)) == 2
+
+
+def test_a_classifier_has_no_options_and_no_follow_up(finished, session):
+    classifier, writer, chat = (finished("lora", task) for task in ("classify", "complete", "chat"))
+    visible = {}
+    for run in (classifier, writer, chat):
+        chips, options, system, *_ = playground_tab.show_run(run.id, ENGLISH)
+        assert len(chips["questions"]) > 0
+        visible[run.plan.task] = (options["visible"], system["visible"])
+    assert visible == {"classify": (False, False), "complete": (True, False), "chat": (True, True)}
+    *_, last = ask(classifier.id, "hello")
+    assert not last.follow_up["visible"]
+    assert playground_tab.show_run(None, ENGLISH)[0] == {}
 
 
 def test_a_run_chosen_by_hand_is_the_one_to_come_back_to(finished):
@@ -29,7 +95,7 @@ def test_the_base_model_answers_alone_before_anything_is_trained(tiny_chat):
         str(tiny_chat), "chat", "where is my lamp", 12, ENGLISH
     )
     assert notice["text"] == ""
-    assert (base["busy"], base["title"].startswith("Base model alone")) == ("false", True)
+    assert (base["busy"], base["title"].startswith("Base model only")) == ("false", True)
     assert base["text"]
     assert tuned["text"] == ""
 
@@ -39,30 +105,4 @@ def test_a_base_model_that_is_not_there_says_so():
     assert notice["kind"] == "bad"
     assert base["busy"] == "false"
     notice, *_ = next(playground_tab.ask_base("smollm2-135m", "chat", " ", 12, ENGLISH))
-    assert notice["text"] == "Type a question first."
-
-
-def tuned_pane(scores, problem_type):
-    """What the tuned model's pane shows of these scores."""
-    badges = [Badge(name, "abc", as_trained=True) for name in ("base", "tuned")]
-    answer = Answer(scores={"tuned": scores}, done=("base", "tuned"))
-    return playground_tab.pane_value("tuned", answer, SelfTestResult(*badges, 0.0, 1.0), "en", problem_type)
-
-
-def test_of_several_labels_those_that_reach_the_threshold_are_named():
-    pane = tuned_pane({"billing": 0.91, "returns": 0.2, "late": 0.5}, "multi_label_classification")
-    assert [bar["name"] for bar in pane["bars"]] == ["billing", "late", "returns"]
-    assert pane["note"] == playground_tab.LABELS_GIVEN.render(threshold=0.5, labels=["billing", "late"])
-    pane = tuned_pane({"billing": 0.4, "returns": 0.2}, "multi_label_classification")
-    assert pane["note"] == playground_tab.NO_LABEL_GIVEN.render(threshold=0.5)
-
-
-def test_a_number_is_shown_as_a_number():
-    pane = tuned_pane({"rating": 4.234}, "regression")
-    assert (pane["text"], pane["bars"], pane["note"]) == ("4.23", [], "")
-
-
-def test_one_class_a_text_shows_every_share_and_no_note():
-    pane = tuned_pane({"billing": 0.9, "returns": 0.1}, "single_label_classification")
-    assert [bar["share"] for bar in pane["bars"]] == ["90%", "10%"]
-    assert pane["note"] == ""
+    assert notice["text"] == playground_tab.NO_PROMPT.render()
