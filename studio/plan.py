@@ -116,7 +116,7 @@ class Data(StrictModel):
         ge=0,
         le=0.5,
         description="share kept for the final test after training; "
-        "a tenth from 200 examples on, none below, when left out",
+        "from 100 examples on a tenth or what makes 20 of them, none below, when left out",
     )
     train_share: float = Field(
         1.0,

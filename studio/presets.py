@@ -43,6 +43,13 @@ class Wheel(CardModel):
     note: Message
 
 
+class KnownLanguages(CardModel):
+    """The languages that a model was trained for, as codes of `language_id`, and who says so."""
+
+    codes: tuple[str, ...]
+    source: str
+
+
 class ModelCard(CardModel):
     """A base model of the catalogue; `config` holds its sizes under the names transformers uses."""
 
@@ -50,6 +57,7 @@ class ModelCard(CardModel):
     name: str
     about: Message
     tasks: tuple[Task, ...]
+    languages: KnownLanguages
     hub: str
     licence: str
     gated: bool

@@ -7,7 +7,7 @@ from functools import lru_cache
 from studio import presets
 from studio.data import examples, split, store, targets
 from studio.data.examples import Example
-from studio.data.quality import language_id
+from studio.data.quality import base_languages, table_view
 from studio.data.schema import infer_roles
 from studio.data.schema.infer_roles import RoleGuess
 from studio.errors import BadData
@@ -17,16 +17,13 @@ from studio.plan import Data, Task
 
 # A prompt shows so many examples and asks one more; each text is cut at so many characters.
 MAX_PROMPT_EXAMPLES, MAX_TEXT_CHARS = 3, 400
-# Texts that decide which language the data is in.
-LANGUAGE_SAMPLE_SIZE = 200
 # A GPU of so many GB leaves room for LoRA on a model of this size: 2 bytes a parameter, and as much again
 # for what it learns with (a rule of thumb, which the estimate then checks). On a processor the embedded
 # models train in minutes; the larger ones take hours.
 GENERATIVE_MODELS = ((60.0, "qwen3-8b"), (20.0, "qwen3-4b"), (10.0, "qwen3-1.7b"))
 LARGEST_PHONE_MODEL = "qwen3-1.7b"
-# By whether the examples are Chinese, which the embedded models do not know.
-SMALL_GENERATIVE_MODEL = {False: "smollm2-135m", True: "qwen3-0.6b"}
-ENCODER_MODEL = {False: "minilm-l6", True: "bert-base-chinese"}
+# The embedded models, which are taken unless they do not know the language of the examples.
+SMALL_GENERATIVE_MODEL, ENCODER_MODEL = "smollm2-135m", "minilm-l6"
 # No sample is of plain texts; the replies of this one, without their questions, are.
 PLAIN_TEXT_SAMPLE = "support-tone"
 PLAIN_TEXT_ROLES = RoleGuess("complete", {"text": "reply"}, is_confident=True)
@@ -57,7 +54,7 @@ class DatasetSummary:
         count: Examples in it.
         labels: Its different labels.
         prompt_examples: A few to show.
-        is_chinese: Whether most of its texts are Chinese.
+        languages: The languages of its texts (`base_languages.find_languages`).
         unusable_reason: Why nothing can be trained on it as it is; None where something can.
         sample_name: The name of the sample, where it takes the place of data that the person does not have
         yet.
@@ -68,7 +65,7 @@ class DatasetSummary:
     count: int
     labels: tuple[str, ...] = ()
     prompt_examples: tuple[PromptExample, ...] = ()
-    is_chinese: bool = False
+    languages: tuple[str, ...] = ()
     unusable_reason: Message | None = None
     sample_name: Message | None = None
 
@@ -101,7 +98,7 @@ def dataset_for_task(user_dataset: DatasetSummary | None, task: Task) -> Dataset
     return replace(
         sample,
         sample_name=presets.samples()[name].name,
-        is_chinese=user_dataset.is_chinese if user_dataset else sample.is_chinese,
+        languages=user_dataset.languages if user_dataset else sample.languages,
     )
 
 
@@ -115,14 +112,15 @@ def _find_sample(task: Task) -> tuple[str, RoleGuess]:
 def choose_base_model(dataset: DatasetSummary, machine: Machine, phone: bool) -> str:
     """A base model of the catalogue for the data: small enough for the machine to train, and for a phone."""
     if dataset.task == "classify":
-        return ENCODER_MODEL[dataset.is_chinese]
+        return base_languages.nearest_base(dataset.languages, ENCODER_MODEL)
     names = [name for _, name in GENERATIVE_MODELS]  # the largest first
     gigabytes = machine.usable_bytes / GIB
     candidates = [name for min_gb, name in GENERATIVE_MODELS if machine.is_gpu and gigabytes >= min_gb]
     if phone and candidates:
         phone_models = names[names.index(LARGEST_PHONE_MODEL) :]
         candidates = [name for name in candidates if name in phone_models] or [LARGEST_PHONE_MODEL]
-    return candidates[0] if candidates else SMALL_GENERATIVE_MODEL[dataset.is_chinese]
+    wanted = candidates[0] if candidates else SMALL_GENERATIVE_MODEL
+    return base_languages.nearest_base(dataset.languages, wanted)
 
 
 def _convert_to_task(user_dataset: DatasetSummary, task: Task) -> DatasetSummary | None:
@@ -163,7 +161,9 @@ def _read_dataset(
         count=len(rows),
         labels=_collect_classes(rows) if task == "classify" else (),
         prompt_examples=tuple(_to_prompt_example(example, task) for example in _select_examples(rows, task)),
-        is_chinese=_is_mostly_chinese(rows),
+        languages=base_languages.find_languages(
+            [table_view.extract_texts(example, task).parts for example in rows], task
+        ),
         unusable_reason=unusable_reason,
     )
 
@@ -171,12 +171,6 @@ def _read_dataset(
 def _collect_classes(rows: list[Example]) -> tuple[str, ...]:
     """The different labels, or numbers, of texts to classify."""
     return tuple(sorted({name for example in rows for name in targets.classes_of(example)}))
-
-
-def _is_mostly_chinese(rows: list[Example]) -> bool:
-    texts = [split.input_text(example) for example in rows[:LANGUAGE_SAMPLE_SIZE]]
-    scripts = [language_id.detect_script(text) for text in texts]
-    return scripts.count("zh") * 2 > len(scripts)
 
 
 def _select_examples(rows: list[Example], task: Task) -> list[Example]:

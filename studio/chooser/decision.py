@@ -11,6 +11,7 @@ from studio.chooser.context import DecisionContext
 from studio.chooser.dataset_summary import DatasetSummary
 from studio.chooser.exclusions import Exclusion
 from studio.chooser.texts import TEXTS, fill_sentence
+from studio.data.quality import base_languages
 from studio.data.quality.minimum_examples import get_min_examples
 from studio.data.schema.infer_roles import RoleGuess
 from studio.estimate import all_methods
@@ -43,6 +44,7 @@ class Choice:
         prompt: A prompt that can be tried on the base model right away.
         estimate: What the plan takes.
         note: What the plan's data is, where it is not what the answers speak of.
+        warning: What the base model hardly knows of the data's languages.
     """
 
     method: str | None
@@ -53,6 +55,7 @@ class Choice:
     prompt: Message | None = None
     estimate: Estimate | None = None
     note: Message | None = None
+    warning: Message | None = None
 
 
 def choose(
@@ -167,6 +170,7 @@ def _choose_method(
         prompt=trial_prompt,
         estimate=context.estimates.get(name),
         note=explanations.data_note(context, user_dataset, name, reasons),
+        warning=base_languages.language_warning(context.dataset.languages, context.model),
     )
 
 

@@ -132,6 +132,7 @@ def choice_to_dict(
         "advice": _translations(choice.advice) if choice.advice else None,
         "prompt": _translations(choice.prompt) if choice.prompt else None,
         "note": _translations(choice.note) if choice.note else None,
+        "warning": _translations(choice.warning) if choice.warning else None,
         "plan": choice.plan.model_dump(mode="json", exclude_none=True) if choice.plan else None,
     }
 
@@ -145,8 +146,7 @@ def format_choice(choice: Choice) -> str:
     lines += [f"  {reason.render()}" for reason in choice.reasons]
     if choice.advice:
         lines.append(f"  {choice.advice.render()}")
-    if choice.note:
-        lines.append(f"  {choice.note.render()}")
+    lines += [f"  {sentence.render()}" for sentence in (choice.warning, choice.note) if sentence]
     if choice.estimate:
         lines += ["", _format_estimate(choice.estimate)]
     if choice.rejections:

@@ -30,7 +30,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the file and what it is checked for."""
     formats = format_value(format_labels(), "en")
     parser.add_argument("file", help=f"a file ({formats}), or sample:NAME")
-    parser.add_argument("--sheet", default="", help="the sheet of a workbook (default: the first with rows)")
+    parser.add_argument(
+        "--sheet", default="", help="the sheet of a workbook (default: the one with the most usable rows)"
+    )
     parser.add_argument(
         "--task",
         default="",
@@ -91,6 +93,7 @@ def build_report(
         "roles": guess.columns,
         "sure": guess.is_confident,
         "columns": list(table.columns),
+        "sheet": table.sheet,
         "sheets": list(table.sheets),
         "notes": [note.render() for note in table.notes],
         "rows": len(table.rows),
@@ -112,6 +115,8 @@ def format_report(table: Table, guess: RoleGuess, report: dict[str, Any], health
     ]
     for role, column in guess.columns.items():
         lines.append(f"{role:<10}  {column}")
+    if len(table.sheets) > 1:
+        lines.append(f"sheet   {table.sheet} (of {', '.join(table.sheets)}; --sheet takes another)")
     for note in table.notes:
         lines.append(note.render())
     for damaged_row in report["damaged"][:MAX_DAMAGED_ROWS_IN_TEXT]:

@@ -22,10 +22,10 @@ from studio.plan import Task
 from studio.storage import ProgressCallback
 
 UNEXPECTED_EXIT = Message("Reading the data stopped unexpectedly: {why}")
-TRY_SMALLER_PART = Message("Bring a smaller part of it, and tell us what the file was.")
+TRY_SMALLER_PART = Message("Try a smaller part of it, and tell us what the file was.")
 # What the page shows while the child works, by the stage that it reports.
 STAGE_LABELS = {
-    "fetch": Message("Fetching from the hub"),
+    "fetch": Message("Downloading from the hub"),
     "count": Message("Counting tokens"),
     **health.CHECK_STAGES,
 }
@@ -74,8 +74,8 @@ def check_dataset(
         roles: Role -> column.
         previous: The complete health of the same rows for another method or limit; then only what depends on
             these is checked.
-        **options: `method`, `max_length`, `folder` (of the base model's tokenizer, "" if it is not here) and
-            `test` (the source of a test set), all optional.
+        **options: `method`, `model`, `max_length`, `folder` (of the base model's tokenizer, "" if it is not
+            here) and `test` (the source of a test set), all optional.
 
     Yields:
         The stage, the share of it that is done (0–1), and the health where there is one: first without
@@ -191,6 +191,7 @@ def _run_check(request: Mapping[str, Any]) -> None:
         lengths=count_tokens(row_examples, str(request.get("folder") or "")),
         max_length=int(request.get("max_length") or 0),
         method=str(request.get("method") or ""),
+        model=str(request.get("model") or ""),
         test=() if is_limits_only else _load_test_examples(request),
         on_progress=_report_progress,
     )

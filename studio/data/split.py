@@ -1,5 +1,6 @@
 """Split examples for training, validation and the final test; similar examples stay in the same split."""
 
+import math
 import random
 from collections import Counter, defaultdict
 from collections.abc import Hashable, Sequence
@@ -10,9 +11,11 @@ from studio.data.examples import Example
 from studio.data.quality import near_duplicates
 from studio.plan import PROBLEM_TYPES, Data
 
-# From so many examples on a part of them is set aside for the final test; below, it would be too small to say
-# anything.
-MIN_EXAMPLES_FOR_TEST, DEFAULT_TEST_SHARE = 200, 0.1
+# From so many examples on a part of them is set aside for the final test: a tenth, or more where a tenth is
+# less than the rows from which a verdict says anything (studio/evaluate/verdict_wording.py).
+MIN_EXAMPLES_FOR_TEST, DEFAULT_TEST_SHARE, MIN_TEST_EXAMPLES = 100, 0.1, 20
+# The steps in which the share grows, as the field on the page has them.
+TEST_SHARE_STEP = 0.05
 # A group of similar texts that is larger than this share of all follows a pattern; kept together it would
 # leave nothing for validation.
 MAX_GROUP_SHARE = 0.1
@@ -39,7 +42,10 @@ def test_share(data: Data, count: int) -> float:
         return 0.0
     if data.test_share is not None:
         return data.test_share
-    return DEFAULT_TEST_SHARE if count >= MIN_EXAMPLES_FOR_TEST else 0.0
+    if count < MIN_EXAMPLES_FOR_TEST:
+        return 0.0
+    steps = math.ceil(MIN_TEST_EXAMPLES / count / TEST_SHARE_STEP)
+    return max(DEFAULT_TEST_SHARE, round(steps * TEST_SHARE_STEP, 2))
 
 
 def input_text(example: Example) -> str:

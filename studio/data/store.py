@@ -225,7 +225,7 @@ def add(
     Args:
         upload: The file.
         name: What the person calls it; "" for the name of the file.
-        sheet: The sheet of a workbook; "" for the first one with rows.
+        sheet: The sheet of a workbook; "" for the one with the most usable rows.
         origin: Where it came from: `upload`, `paste`, or `hub:OWNER/NAME`.
         draft_path: The draft in which the folder is made; None for a new one.
         on_progress: Called with the megabytes read and their total.
@@ -278,7 +278,7 @@ def apply_change(dataset: Dataset, new_change: Change) -> None:
     if not table.rows:
         raise BadData(
             NO_ROW_LEFT,
-            Message("Change single rows instead, or bring other data."),
+            Message("Change single rows instead, or use other data."),
             name=dataset.name,
         )
     _prepare_changes_folder(dataset)

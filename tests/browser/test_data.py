@@ -103,6 +103,20 @@ def test_an_undo_that_failed_can_be_tried_again(visit, messy_export, studio_home
     expect(page.locator("#data-notice")).to_contain_text("Undone")
 
 
+def test_a_fix_pressed_while_another_is_at_work_follows_it(visit, messy_export):
+    page = visit()
+    page.locator("#upload input[type=file]").set_input_files(str(messy_export))
+    duplicates = page.locator("#health button[data-id=duplicates]")
+    personal = page.locator("#health button[data-id=personal]")
+    expect(personal).to_be_visible()
+    duplicates.click()
+    personal.click()
+    expect(personal).to_be_disabled()
+    expect(personal).to_have_attribute("data-queued", "Next in line")
+    expect(personal).to_have_count(0)
+    expect(duplicates).to_have_count(0)
+
+
 def test_a_long_check_and_a_long_fix_are_cancelled_and_started_again(visit, tmp_path):
     path, rng = tmp_path / "many.csv", random.Random(1)
     words = [f"{word}{n}" for word in WORDS for n in range(9)]
@@ -119,7 +133,7 @@ def test_a_long_check_and_a_long_fix_are_cancelled_and_started_again(visit, tmp_
     fix_button = page.locator("#health [data-id=near_duplicates]")
     page.locator("#upload input[type=file]").set_input_files(str(path))
     stop_button.click()
-    expect(page.locator("#health .health-wait")).to_contain_text("nearly the same were not looked for")
+    expect(page.locator("#health .health-wait")).to_contain_text("Near-duplicates were not looked for")
     page.locator("#health [data-do=again]").click()
     expect(report).to_contain_text("Health", timeout=60_000)
     expect(fix_button).to_be_visible(timeout=60_000)
@@ -137,7 +151,7 @@ def test_rows_are_found_edited_and_still_there_after_a_reload(visit, messy_expor
     expect(page.locator("#data-notice .good")).to_be_visible()
     page.get_by_role("button", name="Browse, search and edit rows").click()
     page.get_by_label("Find rows that contain").press_sequentially("haze")
-    expect(page.locator("#row-where")).to_contain_text("Rows 1–1 of 1")
+    expect(page.locator("#row-where")).to_contain_text("rows 1–1 of 1")
     cell = page.locator("#row-table [role=gridcell]", has_text="Unplug the haze lamp").first
     cell.dblclick()
     page.keyboard.press("Control+a")
@@ -147,7 +161,7 @@ def test_rows_are_found_edited_and_still_there_after_a_reload(visit, messy_expor
     page.reload(wait_until="domcontentloaded")
     page.get_by_role("button", name="Browse, search and edit rows").click()
     page.get_by_label("Find rows that contain").press_sequentially("better reply")
-    expect(page.locator("#row-where")).to_contain_text("Rows 1–1 of 1")
+    expect(page.locator("#row-where")).to_contain_text("rows 1–1 of 1")
 
 
 def test_pasted_rows_are_saved_renamed_and_deleted_after_a_confirmation(visit):
@@ -157,11 +171,12 @@ def test_pasted_rows_are_saved_renamed_and_deleted_after_a_confirmation(visit):
         "question\tanswer\n"
         + "\n".join(f"how is {word} made here\tby hand, from {word} and time" for word in WORDS)
     )
-    page.get_by_role("button", name="Use what I pasted").click()
+    page.get_by_role("button", name="Use this text").click()
     expect(page.locator("#data-notice .good")).to_contain_text("20 rows, 2 columns")
+    page.locator("#sources > button").click()
     page.get_by_role("button", name="Your data sets").click()
     page.get_by_label("Name", exact=True).fill("Workshop questions")
-    page.get_by_role("button", name="Save name and licence").click()
+    page.locator("#set-save").click()
     expect(page.locator("#sets-notice")).to_contain_text("Saved as “Workshop questions”")
     page.get_by_role("button", name="Delete this data set…").click()
     page.get_by_role("button", name="Keep it").click()
@@ -169,7 +184,7 @@ def test_pasted_rows_are_saved_renamed_and_deleted_after_a_confirmation(visit):
     page.get_by_role("button", name="Delete this data set…").click()
     page.get_by_role("button", name="Yes, delete permanently").click()
     expect(page.locator("#data-notice")).to_contain_text("was deleted")
-    expect(page.locator("#data-notice")).to_contain_text("No examples yet")
+    expect(page.locator("#data-notice")).to_contain_text("No data yet")
 
 
 def test_a_test_set_is_there_after_a_reload_and_gone_with_other_data(visit, tmp_path):
@@ -181,19 +196,21 @@ def test_a_test_set_is_there_after_a_reload_and_gone_with_other_data(visit, tmp_
     page = visit()
     page.locator("#sample-support-tone").click()
     expect(page.locator("#data-notice .good")).to_be_visible()
-    page.get_by_role("button", name="Bring a test set of your own").click()
+    page.get_by_role("button", name="Use your own test set").click()
     page.locator("#test-upload input[type=file]").set_input_files(str(path))
     expect(page.locator("#split-notice")).to_contain_text("the 20 of “judge.csv”")
     expect(page.locator("#test-choose input")).to_have_value(re.compile("judge.csv"))
     page.reload(wait_until="domcontentloaded")
     expect(page.locator("#split-notice")).to_contain_text("the 20 of “judge.csv”")
+    page.locator("#sources > button").click()
     page.locator("#sample-support-zh").click()
-    expect(page.locator("#split-notice")).to_contain_text("are kept for")
+    expect(page.locator("#split-notice")).to_contain_text("23 test the result")
+    page.locator("#sources > button").click()
     page.locator("#sample-support-tone").click()
     expect(page.locator("#split-notice")).to_contain_text("the 20 of “judge.csv”")
-    page.get_by_role("button", name="Bring a test set of your own").click()
+    page.get_by_role("button", name="Use your own test set").click()
     page.locator("#test-choose input").click()
-    page.get_by_role("option", name="a part of my examples").click()
+    page.get_by_role("option", name="part of my data").click()
     expect(page.locator("#split-notice")).not_to_contain_text("judge.csv")
 
 
@@ -245,6 +262,7 @@ def test_the_content_of_a_file_is_displayed_and_never_executed(visit, tmp_path):
     page.locator("#upload input[type=file]").set_input_files(str(path))
     expect(page.locator("#data-notice .notice")).to_contain_text("20 rows")
     expect(page.locator("#seen-examples .seen-text").first).to_contain_text(HOSTILE)
+    page.locator("#health summary").first.click()
     expect(page.locator("#health q").first).to_be_visible()
     page.get_by_role("button", name="Browse, search and edit rows").click()
     page.get_by_label("Find rows that contain").press_sequentially("${1} <b>x</b>")

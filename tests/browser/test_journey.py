@@ -28,8 +28,8 @@ def test_from_upload_to_two_streamed_answers_and_a_download(visit, chat_csv, tin
     page = visit()
     page.locator("#upload input[type=file]").set_input_files(str(chat_csv))
     expect(page.locator("#data-notice")).to_contain_text("40 rows, 2 columns")
-    expect(page.locator("#data-notice")).to_contain_text("read “prompt” and learn to write “response”")
-    expect(page.locator("#seen-examples mark").first).to_be_visible()
+    expect(page.locator("#data-notice")).to_contain_text("reads “prompt” and learns to write “response”")
+    expect(page.locator("#seen-examples .turn.learned").first).to_be_visible()
     page.get_by_role("button", name="Browse, search and edit rows").click()
     expect(page.locator("#row-table")).to_contain_text("where is my lamp")
 
@@ -112,9 +112,10 @@ def test_a_reload_brings_the_method_and_its_settings_back_for_the_same_data_only
     expect(page.locator("#knob-frozen-blocks input[type=number]")).to_have_value("4")
     expect(page.locator("#epochs input[type=number]")).to_have_value("7")
     open_tab(page, "Data")
+    page.locator("#sources > button").click()
     page.locator("#sample-support-tone").click()
     open_tab(page, "Method")
-    expect(page.locator("#suits")).to_contain_text("126 training examples")
+    expect(page.locator("#suits")).to_contain_text("105 training examples")
     expect(page.locator("#epochs input[type=number]")).to_have_value("3")
 
 

@@ -25,6 +25,7 @@ from studio import plan as plans
 from studio.chooser import answers as chooser_answers
 from studio.chooser import dataset_summary, exclusions
 from studio.chooser.texts import TEXTS
+from studio.data.quality import base_languages
 from studio.data.quality.minimum_examples import get_min_examples
 from studio.data.schema.infer_roles import RoleGuess
 from studio.estimate import all_methods
@@ -485,7 +486,10 @@ def test_too_few_rows_give_advice_with_these_rows_in_the_prompt(tmp_path):
 
 
 def test_chinese_data_is_given_a_model_that_knows_chinese():
-    assert choose("sample:support-zh").plan.model == "qwen3-0.6b"
+    choice = choose("sample:support-zh")
+    assert (choice.plan.model, choice.warning) == ("qwen3-0.6b", None)
+    warning = choose("sample:support-zh", model="smollm2-135m").warning
+    assert warning.text == base_languages.HARDLY_KNOWS.text
     labels = choose("sample:support-zh", change="decisions", have="labels")
     assert labels.plan.model == "bert-base-chinese"
     assert choose("sample:support-tone").plan.model == "smollm2-135m"

@@ -33,7 +33,7 @@ def split_parts(examples, share, seed, **data):
     ("count", "share", "n_validation"), [(40, 0.1, 4), (40, 0.25, 10), (9, 0.02, 1), (140, 0.15, 21)]
 )
 def test_the_share_is_kept_aside_and_nothing_is_lost(count, share, n_validation):
-    train, validation = split_parts(chats(count), share, 42)[:2]
+    train, validation = split_parts(chats(count), share, 42, test_share=0)[:2]
     assert (len(train), len(validation)) == (count - n_validation, n_validation)
     assert keys(train + validation, "prompt") == keys(chats(count), "prompt")
 
@@ -124,7 +124,16 @@ def distinct(count):
 
 
 @pytest.mark.parametrize(
-    ("count", "test_share", "n_test"), [(199, None, 0), (200, None, 20), (40, 0.25, 10), (400, 0.0, 0)]
+    ("count", "test_share", "n_test"),
+    [
+        (99, None, 0),
+        (100, None, 20),
+        (140, None, 21),
+        (200, None, 20),
+        (400, None, 40),
+        (40, 0.25, 10),
+        (400, 0.0, 0),
+    ],
 )
 def test_the_verdict_has_a_part_of_its_own_where_there_are_enough(count, test_share, n_test):
     train, validation, test = split_parts(distinct(count), 0.1, 1, test_share=test_share)

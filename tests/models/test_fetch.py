@@ -81,6 +81,7 @@ def packaged(tiny_bert, tmp_path, monkeypatch):
             name="Tiny",
             about=Message("t"),
             tasks=("classify",),
+            languages=presets.KnownLanguages(codes=("en",), source="t"),
             hub="some/tiny",
             licence="MIT",
             gated=False,

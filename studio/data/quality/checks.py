@@ -7,7 +7,7 @@ from typing import Any
 
 from studio import presets
 from studio.data.examples import MIN_EXAMPLES
-from studio.data.quality import label_stats, language_id, pii, row_checks, surface_rules
+from studio.data.quality import base_languages, label_stats, language_id, pii, row_checks, surface_rules
 from studio.data.quality.findings import (
     CONTRADICTION_FIX_LABELS,
     FINDING_ADVICE,
@@ -32,6 +32,8 @@ StageCallback = Callable[[str, float, float], None]
 HALF_OF_MINIMUM, FIFTH_OF_MINIMUM, MIN_ADVISED_ROWS = 0.5, 0.2, 50
 # What these take from the score: fewer than a fifth, and only a handful.
 FAR_TOO_FEW_COST, TOO_FEW_COST = 45, 25
+# The rows are fine where only the base model is the wrong one for them.
+UNKNOWN_LANGUAGE_COST = 10
 # The largest label may be this many times the smallest, and have this share of all rows.
 MAX_LABEL_RATIO, MAX_LABEL_SHARE = 10, 0.8
 # Below this share the main language is not the only one; so many rows are looked at.
@@ -64,6 +66,7 @@ class CheckOptions:
         lengths: The tokens of each row's example (any number where a row makes none); None if nobody counted.
         max_length: The limit of these lengths (tokens); 0 for none.
         method: The id of the method, which decides how many examples are wanted; "" for methods in general.
+        model: The base model, which should know the languages of the data; "" for none.
         test: Examples of a test set (role -> text) that must not occur in the table.
         on_progress: Called with the stage, the amount done and the total; may raise to end the check.
     """
@@ -71,6 +74,7 @@ class CheckOptions:
     lengths: Sequence[int] | None = None
     max_length: int = 0
     method: str = ""
+    model: str = ""
     test: Sequence[Mapping[str, str]] = ()
     on_progress: StageCallback = ignore_stages
 
@@ -291,6 +295,18 @@ def surface_of_pairs(context: CheckContext) -> Iterator[Finding]:
     )
 
 
+def unknown_languages(context: CheckContext) -> Iterator[Finding]:
+    """Languages of the data that the base model hardly knows."""
+    view = context.view
+    languages = base_languages.find_languages([view.texts[row] for row in view.complete_rows], view.task)
+    warning = base_languages.language_warning(languages, context.options.model)
+    if warning:
+        overrides = FindingOverrides(
+            message=warning, why=base_languages.LANGUAGE_ADVICE, cost=UNKNOWN_LANGUAGE_COST
+        )
+        yield build_finding("base_language", "stop", (), (), overrides)
+
+
 def too_long_texts(context: CheckContext) -> Iterator[Finding]:
     """Texts that exceed the limit, or that nobody could count.
 
@@ -309,11 +325,13 @@ def too_long_texts(context: CheckContext) -> Iterator[Finding]:
     if is_prompts:
         yield from _row_finding(context, "long_prompt", rows, share=share, limit=options.max_length)
         return
-    why = FINDING_ADVICE["cut_text"] if view.task == "classify" else None
+    overrides = USUAL_TEXTS
+    if view.task == "classify":
+        overrides = FindingOverrides(why=FINDING_ADVICE["cut_text"])
+    elif view.task == "prefer":  # both answers of a pair are compared to their ends
+        overrides = FindingOverrides(message_key="dropped")
     grade = grade_by_share(rows, len(view.complete_rows))
-    yield from _row_finding(
-        context, "cut", rows, grade, FindingOverrides(why=why), share=share, limit=options.max_length
-    )
+    yield from _row_finding(context, "cut", rows, grade, overrides, share=share, limit=options.max_length)
 
 
 def _uncounted_finding(max_length: int) -> Finding:
@@ -494,9 +512,9 @@ CHECKS: tuple[Check, ...] = (
     mixed_languages,
     artifacts,
 )
-# The checks that depend on the method or the limit, and all kinds they may yield: when only these two change,
-# no other check needs to run again.
-LIMIT_CHECKS: tuple[Check, ...] = (too_few_rows, too_long_texts)
-LIMIT_KINDS = frozenset(("few", "uncounted", "long_prompt", "cut"))
+# The checks that depend on the method, the base model or the limit, and all kinds they may yield: when only
+# these change, no other check needs to run again.
+LIMIT_CHECKS: tuple[Check, ...] = (too_few_rows, too_long_texts, unknown_languages)
+LIMIT_KINDS = frozenset(("few", "uncounted", "long_prompt", "cut", "base_language"))
 # The checks that take long; their findings replace those of the same kind from the other checks.
 SLOW_CHECKS: tuple[Check, ...] = (near_duplicates, near_test_leaks)

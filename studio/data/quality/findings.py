@@ -62,166 +62,159 @@ def finding_from_json(fields: Mapping[str, Any]) -> Finding:
 
 
 FINDING_MESSAGES: dict[str, Message] = {
-    "empty": Message("In {count:,} of {total:,} rows a cell that is needed is empty or cannot be read."),
-    "few": Message("There are {full:,} complete rows; {method} wants at least {least:,}."),
-    "too_few": Message("Only {full:,} of {total:,} rows make an example."),
-    "duplicates": Message("In {count:,} of {total:,} rows an earlier row is repeated word for word."),
-    "near_duplicates": Message("In {count:,} of {total:,} rows nearly the same is said as in another row."),
-    "contradictions": Message(
-        "In {count:,} of {total:,} rows the question is that of another row, but the answer differs."
+    "empty": Message(
+        "{count:,} of {total:,} rows {count:is|are} missing something they need, or it cannot be read."
     ),
-    "two_labels": Message("In {count:,} of {total:,} rows the text also stands under another label."),
-    "both_ways": Message("In {count:,} of {total:,} rows the preference is the opposite of another row's."),
-    "same_pairs": Message("In {count:,} of {total:,} rows the better and the worse answer are the same."),
+    "few": Message("You have {full:,} complete rows; {method} needs about {least:,}."),
+    "too_few": Message("Only {full:,} of {total:,} rows can be used."),
+    "duplicates": Message("{count:,} of {total:,} rows {count:is an exact duplicate|are exact duplicates}."),
+    "near_duplicates": Message(
+        "{count:,} of {total:,} rows {count:is a near-duplicate|are near-duplicates}."
+    ),
+    "contradictions": Message(
+        "{count:,} of {total:,} rows {count:answers|answer} the same question differently."
+    ),
+    "two_labels": Message(
+        "{count:,} of {total:,} rows {count:has|have} a text that appears under two labels."
+    ),
+    "both_ways": Message(
+        "{count:,} of {total:,} rows {count:contradicts|contradict} another row about which answer is better."
+    ),
+    "same_pairs": Message("{count:,} of {total:,} rows {count:has|have} two identical answers."),
     "surface": Message(
-        "Taking {rule} ranks {share:.0%} of {total:,} pairs rightly ({low:.0%} to {high:.0%}); counting "
-        "words, openings and endings ranks {probe_share:.0%} of {probed:,} unseen ones "
-        "({probe_low:.0%} to {probe_high:.0%}). Guessing: 50%."
+        "Taking {rule} ranks {share:.0%} of {total:,} pairs correctly ({low:.0%} to {high:.0%}); words, "
+        "openings and endings alone rank {probe_share:.0%} of {probed:,} unseen pairs ({probe_low:.0%} to "
+        "{probe_high:.0%}). Guessing: 50%."
     ),
     "cut": Message(
-        "In {count:,} of {total:,} rows ({share:.0%}) the text is longer than {limit:,} tokens and will "
-        "be cut off."
+        "{count:,} of {total:,} rows ({share:.0%}) {count:is|are} longer than {limit:,} tokens and will be "
+        "cut off."
+    ),
+    "dropped": Message(
+        "{count:,} of {total:,} pairs ({share:.0%}) {count:is|are} longer than {limit:,} tokens and will be "
+        "left out."
     ),
     "uncounted": Message(
-        "Whether texts are too long could not be checked: the chosen model, which counts their tokens, "
-        "is not on this machine yet."
+        "Text lengths were not checked: the chosen model, which counts tokens, is not on this machine yet."
     ),
     "long_prompt": Message(
-        "In {count:,} of {total:,} rows ({share:.0%}) the question leaves no room for an answer within "
+        "{count:,} of {total:,} questions ({share:.0%}) {count:leaves|leave} no room for an answer within "
         "{limit:,} tokens."
     ),
     "leak": Message(
-        "In {count:,} of {total:,} rows the example stands in the test set too, as it is or nearly so, "
-        "which gives away {leaked:,} of its {tested:,} examples."
+        "{count:,} of {total:,} rows also {count:appears|appear} in the test set, which gives away "
+        "{leaked:,} of its {tested:,} examples."
     ),
     "one_label": Message("Every row has the same label, “{most}”."),
-    "many_labels": Message("There are {labels:,} different labels for {total:,} rows."),
+    "many_labels": Message("{labels:,} different labels for {total:,} rows are too many."),
     "unbalanced": Message("“{most}” has {count:,} of {total:,} rows, “{least}” only {fewest:,}."),
     "rare_labels": Message("These labels have fewer than {limit} examples: {names}."),
-    "alike_labels": Message("Some labels are probably the same, spelled differently: {names}."),
-    "languages": Message(
-        "Of {total:,} texts looked at, {share:.0%} are in one language ({main}); there are also: {others}."
-    ),
-    "personal": Message("In {count:,} of {total:,} rows there is personal data: {kinds}."),
-    "html": Message("In {count:,} of {total:,} rows there are pieces of web pages (HTML)."),
+    "alike_labels": Message("Some labels look like spellings of the same one: {names}."),
+    "languages": Message("Mixed languages: {share:.0%} of {total:,} texts are {main}; also {others}."),
+    "personal": Message("{count:,} of {total:,} rows {count:contains|contain} personal data: {kinds}."),
+    "html": Message("{count:,} of {total:,} rows {count:contains|contain} HTML."),
     "mojibake": Message(
-        "In {count:,} of {total:,} rows characters are garbled in a way that can be put right (mojibake)."
+        "{count:,} of {total:,} rows {count:has|have} garbled characters that can be repaired."
     ),
-    "lost": Message("In {count:,} of {total:,} rows characters were lost (�)."),
-    "short_answers": Message("In {count:,} of {total:,} rows the answer has fewer than {limit} words."),
-    "same_answer": Message("In {count:,} of {total:,} rows ({share:.0%}) the answer is one and the same."),
-    "echoes": Message("In {count:,} of {total:,} rows the answer is the question itself."),
+    "lost": Message("{count:,} of {total:,} rows {count:has|have} lost characters (�)."),
+    "short_answers": Message("{count:,} of {total:,} answers {count:has|have} fewer than {limit} words."),
+    "same_answer": Message("{count:,} of {total:,} rows ({share:.0%}) have the same answer."),
+    "echoes": Message("{count:,} of {total:,} answers only {count:repeats|repeat} the question."),
 }
 FINDING_ADVICE: dict[str, Message] = {
-    "empty": Message("They are left out of the training; fill them in, or drop them."),
-    "too_few": Message("At least {least} are needed to train on some and check on others: bring more."),
+    "empty": Message("They are not used for training. Fill them in or remove them."),
+    "too_few": Message("You need at least {least}: some to train on, some to validate. Add more."),
     "duplicates": Message(
-        "What stands there twice counts twice, and a copy in the part kept aside makes the result look "
-        "better than it is: keep one of each."
+        "Duplicates get extra weight, and copies in the test set inflate the score. Keep one of each."
     ),
     "near_duplicates": Message(
-        "The model learns them by heart instead of the pattern; look at the examples, and keep one of "
+        "The model memorizes them instead of learning the pattern. Look at the examples, and keep one of "
         "each unless the difference matters."
     ),
     "contradictions": Message(
-        "The model learns a mixture of the answers; that is fine for texts with many good answers, but "
-        "of facts only one should stay."
+        "The model learns a blend of the answers. Fine where many answers are good; for facts, keep one."
     ),
     "two_labels": Message(
-        "One of them is wrong, and the model cannot know which: correct them, or drop what is undecided."
+        "One of the labels is wrong, and the model cannot know which. Correct them, or remove the undecided."
     ),
     "both_ways": Message(
-        "One of them is the wrong way round, and together they teach nothing: correct them, or drop what "
-        "is undecided."
+        "One of them is reversed, and together they teach nothing. Correct them, or remove the undecided."
     ),
-    "same_pairs": Message("There is nothing to prefer in them: drop them."),
+    "same_pairs": Message("There is nothing to prefer. Remove them."),
     "surface": Message(
-        "A model can learn that instead of what makes an answer good, and then scores well without knowing: "
-        "give both answers the same opening, ending and length, or add pairs in which the better one lacks "
-        "it."
+        "The model can learn this shortcut instead of what makes an answer good. Give both answers the same "
+        "opening, ending and length, or add pairs where the better one lacks it."
     ),
     "cut": Message(
-        "The end of the answer is not learned, and the model may learn to stop in mid-sentence: allow "
-        "longer texts (max_length), or shorten them."
+        "The model never sees the end of these answers and may learn to stop mid-sentence. Raise the limit "
+        "(max_length) or shorten the texts."
     ),
     "cut_text": Message(
-        "What decides the label may stand in the part that is cut off: allow longer texts (max_length), "
-        "or shorten them."
+        "What decides the label may be in the part that is cut off. Raise the limit (max_length) or shorten "
+        "the texts."
     ),
+    "dropped": Message("A pair is compared as a whole. Raise the limit (max_length) or shorten the texts."),
     "uncounted": Message(
-        "More than {limit:,} tokens are cut off, about {words} English words. To have it checked, ask the "
-        "base model something on the Playground tab, which fetches it, and reload this page."
+        "Text beyond {limit:,} tokens (about {words} English words) is cut off. To check, ask the base model "
+        "something on the Playground tab, which downloads it, and reload this page."
     ),
-    "long_prompt": Message(
-        "They are left out of the training: allow longer texts (max_length), or shorten them."
-    ),
+    "long_prompt": Message("They are not used for training. Raise the limit (max_length) or shorten them."),
     "leak": Message(
-        "A test on what the model has learned by heart says nothing: take these rows out of your "
-        "examples; the test set stays as it is."
+        "Testing on what the model has memorized shows nothing. Remove these rows from your examples; the "
+        "test set stays as it is."
     ),
-    "one_label": Message("At least two are needed to tell apart: choose another label column."),
+    "one_label": Message("There is nothing to tell apart. Choose another label column."),
     "many_labels": Message(
-        "A class needs several examples: choose another label column, or learn answers instead of classes."
+        "A class needs several examples. Choose another label column, or learn answers instead of classes."
     ),
     "unbalanced": Message(
-        "A model that always says “{most}” would look good: bring more of the others, and read the F1 "
-        "score rather than the accuracy."
+        "A model that always says “{most}” would score well. Add more of the others, and read the F1 score "
+        "rather than accuracy."
     ),
     "rare_labels": Message(
-        "So few can hardly be learned, let alone checked: bring more, join them with another label, or "
-        "drop them."
+        "Too few to learn or to test. Add more, merge them with another label, or remove them."
     ),
-    "alike_labels": Message("To the model they are different classes: join them."),
+    "alike_labels": Message("To the model they are different classes. Merge them."),
     "languages": Message(
-        "A small part in another language is hardly learned and can make the model switch languages: "
-        "keep it if you want both, or take it out."
+        "A small share of another language is hardly learned and can make the model switch languages. Keep "
+        "it if you want both, or remove it."
     ),
     "personal": Message(
-        "A model can repeat what it was trained on to anyone who asks it: mask it, unless everyone "
-        "concerned has agreed. Names are not looked for."
+        "A model can repeat its training data to anyone. Mask it, unless everyone concerned has agreed. "
+        "Names are not detected."
     ),
-    "html": Message("The model would learn to write tags: take them out, unless that is what you want."),
-    "mojibake": Message(
-        "They come from a file that was once opened in the wrong encoding: have them put right."
-    ),
+    "html": Message("The model would learn to write tags. Remove them, unless you want that."),
+    "mojibake": Message("The file was once opened in the wrong encoding. Repair the characters."),
     "lost": Message(
-        "An earlier program could not read them, and nothing here can bring them back: export the file "
-        "again as UTF-8, or correct the rows."
+        "An earlier program could not read them, and they cannot be restored. Export the file again as "
+        "UTF-8, or correct the rows."
     ),
-    "short_answers": Message(
-        "The model learns to answer as briefly; if that is not what you want, write them out."
-    ),
-    "same_answer": Message(
-        "The model will learn to say that to everything: bring more rows with other answers."
-    ),
-    "echoes": Message("The model learns to repeat what it is asked: correct them, or drop them."),
+    "short_answers": Message("The model will learn to answer this briefly."),
+    "same_answer": Message("The model will give this answer to everything. Add rows with other answers."),
+    "echoes": Message("The model learns to repeat the question. Correct or remove them."),
 }
 FIX_LABELS: dict[str, Message] = {
-    "empty": label("Drop these rows"),
-    "duplicates": label("Keep the first of each"),
+    "empty": label("Remove these rows"),
+    "duplicates": label("Keep one of each"),
     "near_duplicates": label("Keep the longest of each"),
-    "contradictions": label("Settle the contradictions"),
-    "same_pairs": label("Drop these pairs"),
-    "alike_labels": label("Join them under the commonest spelling"),
-    "rare_labels": label("Drop the rare labels"),
-    "personal": label("Mask it, such as [email]"),
-    "html": label("Take the HTML out"),
-    "mojibake": label("Put the characters right"),
-    "leak": label("Take these rows out of my examples"),
-    "echoes": label("Drop repeated questions"),
+    "contradictions": label("Resolve contradictions"),
+    "same_pairs": label("Remove these pairs"),
+    "alike_labels": label("Merge into the most common spelling"),
+    "rare_labels": label("Remove rare labels"),
+    "personal": label("Mask as [email] …"),
+    "html": label("Remove HTML"),
+    "mojibake": label("Repair characters"),
+    "leak": label("Remove from my examples"),
+    "echoes": label("Remove repeated questions"),
 }
 
 # How contradictions are resolved (see row_checks.resolve_contradictions); these replace the label of the fix.
 CONTRADICTION_FIX_LABELS: dict[str, Message] = {
-    "most": Message("Keep what most rows say ({drops:,} {drops:row|rows} {drops:goes|go})"),
-    "first": Message(
-        "No answer prevails: keep the first of each ({drops:,} {drops:row|rows} {drops:goes|go})"
-    ),
-    "all": Message("No answer prevails: leave them all out ({drops:,} {drops:row|rows} {drops:goes|go})"),
+    "most": Message("Keep the majority answer: remove {drops:,} {drops:row|rows}"),
+    "first": Message("No majority: keep the first of each, remove {drops:,} {drops:row|rows}"),
+    "all": Message("No majority: remove all {drops:,} {drops:row|rows}"),
 }
-UNDECIDED_ROWS = Message(
-    "In {undecided:,} of them no answer prevails: these stay, since a person has to decide."
-)
+UNDECIDED_ROWS = Message("{undecided:,} of them have no majority and stay: someone has to decide.")
 
 
 @dataclass(frozen=True)
@@ -229,6 +222,7 @@ class FindingOverrides:
     """What a finding says or costs differently from others of its kind.
 
     Attributes:
+        message: Replaces the message.
         message_key: The key of its texts in FINDING_MESSAGES and FINDING_ADVICE; "" for its kind.
         why: Replaces the advice.
         fix: Replaces the label of the fix.
@@ -236,6 +230,7 @@ class FindingOverrides:
     """
 
     message_key: str = ""
+    message: Message | None = None
     why: Message | None = None
     fix: Message | None = None
     cost: int | None = None
@@ -259,7 +254,7 @@ def build_finding(
     return Finding(
         kind,
         grade,
-        message=FINDING_MESSAGES[message_key].format(**placeholders),
+        message=overrides.message or FINDING_MESSAGES[message_key].format(**placeholders),
         why=overrides.why or FINDING_ADVICE[message_key].format(**placeholders),
         count=placeholders["count"],
         rows=tuple(all_rows[:MAX_ROWS]),

@@ -25,14 +25,16 @@ class Change:
     Rows are numbered as they were before the change, in `drop` and in `cells` alike.
 
     Attributes:
-        kind: The id of the fix ("duplicates", "html" …), or "edit".
+        kind: The id of the fix ("duplicates", "html" …), "edit" or "add".
         drop: The rows left out.
         cells: The new texts: (row, column, text).
+        added: New rows at the end, each as (column, text); columns that are not named stay empty.
     """
 
     kind: str
     drop: tuple[int, ...] = ()
     cells: tuple[tuple[int, str, str], ...] = ()
+    added: tuple[tuple[tuple[str, str], ...], ...] = ()
 
 
 def apply(table: Table, changes: Iterable[Change]) -> Table:
@@ -45,6 +47,8 @@ def apply(table: Table, changes: Iterable[Change]) -> Table:
     for change in changes:
         _validate_change(change, len(rows), table)
         rows = _apply_change(change, rows)
+        empty_row = dict.fromkeys(table.columns, "")
+        rows += [{**empty_row, **dict(cells)} for cells in change.added]
     return replace(table, rows=tuple(rows))
 
 
@@ -60,6 +64,7 @@ def _apply_change(change: Change, rows: Sequence[Row]) -> list[Row]:
 def _validate_change(change: Change, n_rows: int, table: Table) -> None:
     changed_rows = [*change.drop, *(row for row, _, _ in change.cells)]
     changed_columns = [column for _, column, _ in change.cells]
+    changed_columns += [column for cells in change.added for column, _ in cells]
     has_rows = all(0 <= row < n_rows for row in changed_rows)
     if not has_rows or not set(changed_columns) <= set(table.columns):
         raise BadData(
@@ -72,7 +77,13 @@ def _validate_change(change: Change, n_rows: int, table: Table) -> None:
 
 def as_json(change: Change) -> dict[str, Any]:
     """A change as plain values for a file or another process."""
-    return {"kind": change.kind, "drop": list(change.drop), "cells": [list(cell) for cell in change.cells]}
+    added = [[list(cell) for cell in cells] for cells in change.added]
+    return {
+        "kind": change.kind,
+        "drop": list(change.drop),
+        "cells": [list(cell) for cell in change.cells],
+        **({"added": added} if added else {}),
+    }
 
 
 def from_json(raw: object) -> Change:
@@ -82,12 +93,20 @@ def from_json(raw: object) -> Change:
         BadData: The values are no change.
     """
     match raw:
-        case {"kind": str(kind), "drop": list(drop), "cells": list(cells), **extra} if kind and not extra:
-            if all(map(_is_row, drop)) and all(map(_is_edit, cells)):
-                return Change(kind, tuple(drop), tuple((row, column, text) for row, column, text in cells))
+        case {"kind": str(kind), "drop": list(drop), "cells": list(cells), **extra} if kind:
+            added: Any = extra.pop("added", [])
+            if not extra and all(map(_is_row, drop)) and all(map(_is_edit, cells)) and _are_new_rows(added):
+                return Change(
+                    kind,
+                    tuple(drop),
+                    tuple((row, column, text) for row, column, text in cells),
+                    tuple(tuple((column, text) for column, text in row) for row in added),
+                )
     raise BadData(
         INVALID_CHANGE,
-        Message("A change has the keys kind, drop (rows) and cells (row, column, text)."),
+        Message(
+            "A change has the keys kind, drop (rows), cells (row, column, text) and added (column, text)."
+        ),
         raw=f"{raw!r:.80}",
     )
 
@@ -102,6 +121,17 @@ def _is_edit(value: object) -> bool:
         and len(value) == 3
         and _is_row(value[0])
         and all(isinstance(part, str) for part in value[1:])
+    )
+
+
+def _are_new_rows(value: object) -> bool:
+    """Whether a value is a list of rows, each a list of (column, text)."""
+    if not isinstance(value, list) or not all(isinstance(row, list) for row in value):
+        return False
+    cells = [cell for row in value for cell in row]
+    return all(
+        isinstance(cell, list) and len(cell) == 2 and all(isinstance(part, str) for part in cell)
+        for cell in cells
     )
 
 

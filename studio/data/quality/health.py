@@ -1,4 +1,4 @@
-"""The health check of a data set: its problems, the most severe first, and a score that sums them up."""
+"""The health check of a data set: its problems, the costliest first, and a score that sums them up."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -30,6 +30,7 @@ __all__ = [
     "check_in_stages",
     "check_method_limits",
     "compute_score",
+    "finding_cost",
     "get_min_examples",
     "health_from_json",
     "health_to_json",
@@ -40,11 +41,11 @@ __all__ = [
 MAX_SCORE = 100
 GRADE_COSTS: dict[Grade, int] = {"stop": 50, "warn": 10, "hint": 2, "open": 0}
 CHECK_STAGES: dict[str, Message] = {
-    "read": label("Reading the rows"),
-    "near": label("Looking for rows that are nearly the same"),
-    "surface": label("Looking whether the better answers show by their surface"),
+    "read": label("Reading rows"),
+    "near": label("Looking for near-duplicates"),
+    "surface": label("Looking for shortcuts in the pairs"),
     "leak": label("Comparing with the test set"),
-    "languages": label("Looking at the languages"),
+    "languages": label("Detecting languages"),
     "personal": label("Looking for personal data"),
     "html": label("Looking for HTML"),
     "mojibake": label("Looking for garbled characters"),
@@ -58,7 +59,7 @@ class Health:
 
     Attributes:
         score: 0 to 100, see `compute_score`.
-        findings: The problems, the most severe first.
+        findings: The problems, those that take most points first.
         is_complete: False where near-duplicates have not been looked for yet.
     """
 
@@ -87,8 +88,12 @@ def compute_score(findings: Sequence[Finding]) -> int:
     method wants, 25 below half of it where they are fewer than 50, which is where the chooser advises against
     training.
     """
-    costs = [GRADE_COSTS[finding.grade] if finding.cost is None else finding.cost for finding in findings]
-    return max(0, MAX_SCORE - sum(costs))
+    return max(0, MAX_SCORE - sum(finding_cost(finding) for finding in findings))
+
+
+def finding_cost(finding: Finding) -> int:
+    """The points that a finding takes from the score."""
+    return GRADE_COSTS[finding.grade] if finding.cost is None else finding.cost
 
 
 def check_in_stages(
@@ -145,8 +150,8 @@ def _run(context: CheckContext, checks: Sequence[Check]) -> list[Finding]:
 
 
 def _summarize(findings: Sequence[Finding], is_complete: bool) -> Health:
-    def severity(finding: Finding) -> tuple[int, int, str]:
-        return GRADES.index(finding.grade), -finding.count, finding.kind
+    def severity(finding: Finding) -> tuple[int, int, int, str]:
+        return -finding_cost(finding), GRADES.index(finding.grade), -finding.count, finding.kind
 
     ordered = sorted(findings, key=severity)
     return Health(compute_score(ordered), tuple(ordered), is_complete)

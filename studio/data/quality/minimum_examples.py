@@ -15,28 +15,25 @@ from studio import presets
 from studio.i18n import Message
 from studio.plan import Task
 
-RULE_OF_THUMB = Message("That is a rule of thumb, no measurement.")
+RULE_OF_THUMB = Message("A rule of thumb, not a measurement.")
 TASK_MIN_EXAMPLES: dict[Task, tuple[int, Message]] = {
     "chat": (
         50,
         Message(
-            "A tone or a form shows from 50 to 100 good examples on (OpenAI's guide to fine-tuning);"
-            " new tasks want several times that."
+            "50 to 100 good examples are enough to show a tone or format (OpenAI's fine-tuning guide); new"
+            " tasks need several times that."
         ),
     ),
     "classify": (
         100,
-        Message("A class shows from a few dozen examples on. {rule}"),
+        Message("A class needs a few dozen examples to show. {rule}"),
     ),
     "complete": (
         100,
-        Message(
-            "The manner of writing shows from some hundred paragraphs on; of long documents fewer will do."
-            " {rule}"
-        ),
+        Message("A writing style needs a few hundred paragraphs to show, fewer if they are long. {rule}"),
     ),
 }
-UNKNOWN_MINIMUM = (0, Message("How many examples this takes at least is not known."))
+UNKNOWN_MINIMUM = (0, Message("The minimum number of examples is not known."))
 
 
 def get_min_examples(method: str, task: Task) -> tuple[int, Message]:

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from studio.data.readers import detect, header, rows, sandbox
+from studio.data.readers import detect, error_cells, header, rows, sandbox
 from studio.data.readers.rows import BRING_PART, EXPORT_AS_CSV, BadLine, LineStream, ParsedRows, Row
 from studio.data.readers.spec import Reader, SourceFile
 from studio.data.reshape import conversations, preference_pairs
@@ -78,7 +78,7 @@ def read_table(
     Args:
         path: The file.
         name: What the person called it; "" for its own name.
-        sheet: The sheet of a workbook to read; "" for the first one that holds a table.
+        sheet: The sheet of a workbook to read; "" for the one with the most usable rows.
         on_progress: Receives how many megabytes of it are read, and how many it has.
         keeps_rows: Whether the rows stay as they are, even where they are messages of conversations.
 
@@ -159,7 +159,8 @@ def _reshape(parsed: ParsedRows, reader: Reader, source: SourceFile) -> ParsedRo
     if parsed.columns and parsed.rows:
         if source.keeps_rows:
             return parsed
-        return conversations.to_conversations(preference_pairs.to_chosen_rejected(parsed))
+        cleared = error_cells.clear_error_cells(parsed)
+        return conversations.to_conversations(preference_pairs.to_chosen_rejected(cleared))
     if parsed.bad_lines:
         message = NO_READABLE_ROW
     elif parsed.columns:

@@ -43,7 +43,7 @@ class SourceFile:
         name: What the person called it: error messages cite it, and its extension is a hint at the format.
         path: Where the file lies; unused for a pasted text.
         pasted_text: The text, where it was pasted and is no file.
-        sheet: The sheet of a workbook to read; "" for the first one that holds a table.
+        sheet: The sheet of a workbook to read; "" for the one with the most usable rows.
         on_progress: Receives how much has been read, in a unit of the reader's own, and how much there is.
         read_member: Reads a file that was unpacked from this one. None in such a member itself: an archive
             within an archive is not read.

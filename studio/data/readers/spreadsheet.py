@@ -30,7 +30,7 @@ def is_workbook(source: SourceFile) -> bool:
 
 
 def read_workbook(source: SourceFile) -> LineStream:
-    """Open a workbook and read one sheet of it: `source.sheet`, or the first one with two filled rows.
+    """Open a workbook and read one sheet of it: `source.sheet`, or the one with the most usable rows.
 
     Each line is a row of the sheet with its number. Empty rows, empty columns and merged titles are left out.
 
@@ -58,7 +58,8 @@ def read_workbook(source: SourceFile) -> LineStream:
             metadata.name for metadata in worksheets if metadata.visible != calamine.SheetVisibleEnum.Visible
         }
         visible_first = sorted(sheet_names, key=lambda sheet_name: sheet_name in hidden)
-        sheet, lines = _first_filled_sheet(book, [source.sheet] if source.sheet else visible_first)
+        n_visible = len(sheet_names) - len(hidden)
+        sheet, lines = _fullest_sheet(book, [source.sheet] if source.sheet else visible_first, n_visible)
     except calamine.PasswordError:
         raise BadData(
             HAS_PASSWORD,
@@ -89,17 +90,29 @@ def _check_zipped_workbook(path: Path, name: str) -> None:
         raise zip_check.damaged_zip(name) from None
 
 
-def _first_filled_sheet(book: Any, sheets: list[str]) -> tuple[str, list[Record]]:
-    """The name and lines of the first sheet with two filled rows, else the first with one, else the first."""
+def _fullest_sheet(book: Any, sheets: list[str], n_visible: int) -> tuple[str, list[Record]]:
+    """The name and lines of the sheet with the most usable rows.
+
+    Args:
+        book: The workbook.
+        sheets: The names of the sheets to choose from, hidden ones last.
+        n_visible: How many of them are not hidden; the others are looked at only where these hold no table.
+    """
     best_sheet = sheets[0] if sheets else ""
     best_lines: list[Record] = []
-    for sheet in sheets:
-        lines = _filled_lines(book.get_sheet_by_name(sheet))
-        if len(lines) > min(len(best_lines), 1):
-            best_sheet, best_lines = sheet, lines
-        if len(lines) > 1:
+    for index, sheet in enumerate(sheets):
+        if index >= n_visible and len(best_lines) > 1:
             break
+        lines = _filled_lines(book.get_sheet_by_name(sheet))
+        if _usable_rows(lines) > _usable_rows(best_lines):
+            best_sheet, best_lines = sheet, lines
     return best_sheet, best_lines
+
+
+def _usable_rows(lines: list[Record]) -> tuple[int, int]:
+    """How many lines have several filled cells, as examples do and covers do not; then how many there are."""
+    n_several = sum(sum(bool(value.strip()) for value in line.values) > 1 for line in lines)
+    return n_several, len(lines)
 
 
 def _filled_lines(sheet: Any) -> list[Record]:

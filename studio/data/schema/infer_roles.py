@@ -13,23 +13,23 @@ from studio.i18n import Message, label
 from studio.plan import ALTERNATIVE_ROLES, GROUP_ROLE, REQUIRED_ROLES, Task
 
 _ROLE_LABELS: dict[str, Message] = {
-    "prompt": label("What is asked (prompt)"),
-    "response": label("The answer to learn (response)"),
-    "text": label("The text to sort (text)"),
-    "label": label("The class it belongs to (label)"),
-    "labels": label("All labels that apply to it (labels)"),
-    "rating": label("The number it gets (rating)"),
-    "chosen": label("The better answer (chosen)"),
-    "rejected": label("The worse answer (rejected)"),
-    "messages": label("The whole conversation (messages)"),
-    "context": label("What belongs to the question (input, may stay empty)"),
-    "system": label("What the model is told first (system, may stay empty)"),
-    "completion": label("One answer (completion)"),
-    "verdict": label("Whether that answer is good (label)"),
-    GROUP_ROLE: label("What belongs together, such as a conversation’s number (may stay empty)"),
-    "answer": label("The known answer, to check on (may stay empty)"),
+    "prompt": label("Question (prompt)"),
+    "response": label("Answer to learn (response)"),
+    "text": label("Text to classify (text)"),
+    "label": label("Class (label)"),
+    "labels": label("All labels that apply (labels)"),
+    "rating": label("Number (rating)"),
+    "chosen": label("Better answer (chosen)"),
+    "rejected": label("Worse answer (rejected)"),
+    "messages": label("Whole conversation (messages)"),
+    "context": label("Context for the question (input, optional)"),
+    "system": label("System prompt (system, optional)"),
+    "completion": label("Answer (completion)"),
+    "verdict": label("Whether the answer is good (label)"),
+    GROUP_ROLE: label("Group, such as a conversation number (optional)"),
+    "answer": label("Known answer, for checking (optional)"),
 }
-_COMPLETION_TEXT_LABEL = label("The text to learn (text)")
+_COMPLETION_TEXT_LABEL = label("Text to learn (text)")
 # Two columns whose cells have at least so many characters on average (in English) read like a question and
 # its answer.
 MIN_PROSE_LENGTH = 25

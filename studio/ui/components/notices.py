@@ -13,6 +13,7 @@ NOTICE_TEMPLATE = (
     ' role="{{#if value.bad}}alert{{else}}status{{/if}}"><p>{{value.text}}</p>'
     '{{#if value.bar}}<progress class="run-bar" max="100" value="{{value.bar.share}}" aria-hidden="true">'
     "</progress>{{/if}}"
+    '{{#if value.warning}}<p class="warning">{{value.warning}}</p>{{/if}}'
     '{{#if value.more}}<p class="more">{{value.more}}</p>{{/if}}'
     "{{#if value.list}}<details><summary>{{value.which}}</summary>"
     "<ul>{{#each value.list}}<li>{{this}}</li>{{/each}}</ul></details>{{/if}}"
@@ -33,15 +34,16 @@ def notice_box(elem_id: str) -> gr.HTML:
     )
 
 
-def notice(text: str, more: str = "", kind: str = "info") -> dict[str, Any]:
+def notice(text: str, more: str = "", kind: str = "info", warning: str = "") -> dict[str, Any]:
     """The value of a notice box.
 
     Args:
         text: The sentence, already rendered; "" empties the box.
         more: Details in smaller type.
         kind: "info", "good", "check" (a warning) or "bad" (an error, announced at once by screen readers).
+        warning: A sentence in red between the two; "" for none.
     """
-    return {"text": text, "more": more, "kind": kind, "bad": kind == "bad"}
+    return {"text": text, "more": more, "kind": kind, "bad": kind == "bad", "warning": warning}
 
 
 def error_notice(error: Exception, lang: str) -> dict[str, Any]:

@@ -19,6 +19,9 @@ from studio.ui.form import packing, plan_form
 from studio.ui.language import request_language
 from studio.ui.method.tab import MethodTab
 
+# Twenty rows of two lines are in sight at once (pixels).
+ROW_TABLE_HEIGHT = 900
+
 
 class DetailsPanel(NamedTuple):
     """The components of the lower half."""
@@ -29,6 +32,8 @@ class DetailsPanel(NamedTuple):
     report: gr.HTML
     preview: gr.HTML
     search: gr.Textbox
+    previous_button: gr.Button
+    next_button: gr.Button
     page_number: gr.Number
     page_label: gr.HTML
     rows: gr.Dataframe
@@ -53,17 +58,20 @@ def _build_components(container: gr.Column) -> DetailsPanel:
         )
     with gr.Accordion(t(messages.BROWSE_ROWS), open=False, elem_id="rows"):
         gr.Markdown(t(messages.BROWSE_ROWS_HELP))
-        with gr.Row():
-            search = gr.Textbox(label=t(messages.SEARCH), elem_id="row-search", scale=4)
-            page_number = gr.Number(
-                1, label=t(messages.PAGE), minimum=1, precision=0, elem_id="row-page", scale=1, min_width=110
+        search = gr.Textbox(label=t(messages.SEARCH), elem_id="row-search", max_lines=1)
+        with gr.Row(elem_id="row-pages"):
+            previous_button = gr.Button(t(messages.PREVIOUS_PAGE), elem_id="row-previous", size="sm", scale=0)
+            next_button = gr.Button(t(messages.NEXT_PAGE), elem_id="row-next", size="sm", scale=0)
+            page_label = gr.HTML(
+                "", html_template="<p>{{value}}</p>", elem_id="row-where", apply_default_css=False
             )
-        page_label = gr.HTML(
-            "", html_template="<p>{{value}}</p>", elem_id="row-where", apply_default_css=False
-        )
+            page_number = gr.Number(
+                1, label=t(messages.PAGE), minimum=1, precision=0, elem_id="row-page", scale=0, min_width=110
+            )
         rows = gr.Dataframe(
             interactive=True,
             wrap=True,
+            max_height=ROW_TABLE_HEIGHT,
             visible=False,
             elem_id="row-table",
             max_chars=300,
@@ -88,6 +96,8 @@ def _build_components(container: gr.Column) -> DetailsPanel:
         report,
         preview,
         search,
+        previous_button,
+        next_button,
         page_number,
         page_label,
         rows,
@@ -223,15 +233,16 @@ def wire(
     fix_outputs = [source, revision, notice, components.report]
     page_outputs = [components.rows, components.page_label, components.page_number]
     components.search.input(None, None, components.page_number, js="() => 1", **quiet)
+    page_inputs = [source, components.search, components.page_number]
     page_changed = events.after_any(
         source.change, revision.change, components.page_number.input, components.search.input
     )
-    page_changed.then(
-        row_browser.show_page,
-        [source, components.search, components.page_number],
-        page_outputs,
-        **latest_unqueued,
-    )
+    page_changed.then(row_browser.show_page, page_inputs, page_outputs, **latest_unqueued)
+    for button, step in ((components.previous_button, -1), (components.next_button, 1)):
+        turned = button.click(
+            None, components.page_number, components.page_number, js=f"(page) => page + {step}", **quiet
+        )
+        turned.then(row_browser.show_page, page_inputs, page_outputs, **quiet)
     components.rows.input(
         row_browser.save_edits,
         [source, browser_datasets, components.rows, revision],

@@ -10,7 +10,7 @@ from studio import presets
 from studio.data import import_job, store
 from studio.data.quality.findings import FIX_LABELS
 from studio.data.quality.fixes import Change
-from studio.data.quality.health import Finding, Health
+from studio.data.quality.health import Finding, Health, finding_cost
 from studio.data.store import Dataset
 from studio.errors import BadData, StudioError
 from studio.i18n import Message
@@ -29,15 +29,16 @@ HEALTH_TEMPLATE = """
 {{#if value.halted}}<p class="health-wait"><span role="status">{{value.halted}}</span> <button type="button" class="quiet" data-do="again">{{value.again}}</button></p>{{/if}}
 {{#if value.headline}}
 <section class="health {{value.mood}}">
-  <header><meter min="0" max="100" low="50" high="80" optimum="100" value="{{value.score}}" aria-hidden="true"></meter>
-  <b tabindex="-1" data-head>{{value.headline}}</b> <span>{{value.summary}}</span>
+  <header><h3 tabindex="-1" data-head>{{value.headline}}</h3>
+  <div class="score" aria-hidden="true"><i style="width: {{value.score}}%"></i></div>
+  <span>{{value.summary}}</span>
   {{#if value.undo}}<button type="button" class="quiet" data-do="undo">{{value.undo}}</button>{{/if}}</header>
   <ul>{{#each value.findings}}
     <li class="{{this.grade}}">
-      <p><span class="grade">{{this.graded}}</span> <b>{{this.said}}</b></p>
-      <p class="small">{{this.why}}</p>
+      <details data-kind="{{this.kind}}"><summary><span class="grade">{{this.graded}}</span> <span class="said">{{this.said}}</span> {{#if this.points}}<span class="points">{{this.points}}</span>{{/if}}</summary>
+      <p>{{this.why}}</p>
       {{#if this.where}}<p class="small">{{this.where}}</p>{{/if}}
-      {{#each this.examples}}<q>{{this}}</q>{{/each}}
+      {{#each this.examples}}<q>{{this}}</q>{{/each}}</details>
       {{#if this.fix}}<button type="button" class="fix" data-do="fix" data-id="{{this.kind}}">{{this.fix}}</button>{{/if}}
     </li>{{/each}}
   </ul>
@@ -74,9 +75,15 @@ def run_checks(request: gr.Request, **fields: Any) -> Iterator[Any]:
         return
     folder = str(base.folder) if base and base.folder else ""
     max_tokens = plan_form.max_text_tokens(form, base)
-    check_options = {"method": form.method, "max_length": max_tokens, "folder": folder, "test": test}
+    check_options = {
+        "method": form.method,
+        "model": form.model,
+        "max_length": max_tokens,
+        "folder": folder,
+        "test": test,
+    }
     rows_key = (dataset.source, dataset.version, task, packing.pack_mapping(role_columns), test)
-    cache_key = (*rows_key, form.method, max_tokens, folder)
+    cache_key = (*rows_key, form.method, form.model, max_tokens, folder)
     if cache_key in _report_cache:
         yield _format_report(_report_cache[cache_key], dataset, lang)
         return
@@ -164,19 +171,21 @@ def _format_report(report: Health, dataset: Dataset, lang: str) -> dict[str, Any
         "summary": summary,
         "whole": report.is_complete,
         "turn": next(_report_counter),
+        "queued": messages.FIX_QUEUED.render(lang),
         "undo": messages.UNDO.render(lang, what=_name_change(changes[-1], lang)) if changes else "",
         "findings": [_format_finding(item, lang) for item in report.findings],
     }
 
 
 def _score_mood(score: int) -> str:
-    """The colour of the report, as a CSS class; the limits are those of the meter in the template."""
+    """The colour of the report, as a CSS class; good from 80 on, bad below 50."""
     if score >= 80:
         return "good"
     return "check" if score >= 50 else "bad"
 
 
 def _format_finding(finding: Finding, lang: str) -> dict[str, Any]:
+    cost = finding_cost(finding)
     row_numbers = [str(row + 1) for row in finding.rows[:MAX_ROWS_NAMED]] + (
         ["…"] if finding.count > MAX_ROWS_NAMED else []
     )
@@ -188,12 +197,14 @@ def _format_finding(finding: Finding, lang: str) -> dict[str, Any]:
         "why": finding.why.render(lang),
         "where": messages.ROW_NUMBERS.render(lang, rows=row_numbers) if finding.rows else "",
         "examples": list(finding.examples),
+        "points": messages.HEALTH_POINTS.render(lang, points=cost) if cost else "",
         "fix": finding.fix.render(lang) if finding.fix else "",
     }
 
 
 def _name_change(change: Change, lang: str) -> str:
-    return FIX_LABELS.get(change.kind, messages.EDITED_ROWS).render(lang)
+    names = {**FIX_LABELS, "add": messages.ADDED_EXAMPLE}
+    return names.get(change.kind, messages.EDITED_ROWS).render(lang)
 
 
 def get_editable_dataset(source: str, browser_datasets: object) -> tuple[Dataset, bool]:

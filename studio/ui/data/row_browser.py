@@ -1,6 +1,7 @@
 """The rows of a data set: three examples as the model sees them, all rows to page and edit, and charts."""
 
 import re
+import statistics
 from collections import Counter
 from html import escape
 from typing import Any
@@ -14,6 +15,7 @@ from studio.data.store import Dataset
 from studio.errors import BadData, StudioError
 from studio.estimate import dataset_lengths
 from studio.estimate.tracing.client import tracing_client
+from studio.i18n import Message
 from studio.plan import Data, MethodChoice, Plan, Task
 from studio.ui import access
 from studio.ui.components import notices
@@ -32,12 +34,26 @@ MAX_TEXT_CHARS = 1200
 # The classes that have a bar, and how much of a name stands beside it (characters).
 MAX_CLASS_BARS, MAX_NAME_CHARS = 40, 40
 ROW_NUMBER_HEADER = "#"
-PREVIEW_TEMPLATE = """
-<p class="small">{{value.said}}</p>
+PREVIEW_TEMPLATE = """{{#if value.examples}}
+<p class="hint">{{value.hint}}</p>
 {{#each value.examples}}<article class="seen">
-  {{#each this.sides}}{{#if this.before}}<p class="small">{{this.before}}</p>{{/if}}
-  <p class="seen-text">{{#each this.parts}}{{#if this.learned}}<mark><span class="vh">{{../../../value.mark}}: </span>{{this.text}}</mark>{{else}}<span>{{this.text}}</span>{{/if}}{{/each}}</p>{{/each}}
-</article>{{/each}}"""  # noqa: E501 - HTML
+  {{#each this.turns}}<div class="turn {{this.role}}{{#if this.learned}} learned{{/if}}">
+  <p class="who">{{this.who}}{{#if this.learned}} <span class="vh">({{../../value.mark}})</span>{{/if}}</p>
+  {{#if this.long}}<details class="clip"><summary class="seen-text">{{this.text}}</summary></details>{{else}}<p class="seen-text">{{this.text}}</p>{{/if}}
+  </div>{{/each}}
+  {{#if this.raw}}<details class="raw"><summary>{{../value.raw_title}}</summary>
+  {{#each this.raw}}<p class="raw-text">{{#each this.parts}}{{#if this.learned}}<mark><span class="vh">{{../../../../value.mark}}: </span>{{this.text}}</mark>{{else}}<span>{{this.text}}</span>{{/if}}{{/each}}</p>{{/each}}</details>{{/if}}
+</article>{{/each}}{{/if}}"""  # noqa: E501 - HTML
+# A text that may take more lines than these, or so many characters, is clipped until it is pressed.
+MAX_LINES_SHOWN, MAX_CHARS_SHOWN = 6, 480
+# What the turns of an example are called.
+ROLE_NAMES = {"user": messages.USER, "assistant": messages.ASSISTANT, "system": messages.SYSTEM}
+# A column of the table is so wide (pixels) from so many characters in its cells on (median).
+COLUMN_WIDTHS = ((60, 380), (16, 220), (0, 130))
+ROW_NUMBER_WIDTH = 64
+# The name of a column is not broken within a word: so wide is a character, and what stands beside the name.
+PIXELS_PER_CHARACTER, HEADER_PADDING = 9, 60
+MAX_ROWS_MEASURED = 200
 
 
 def preview_examples(request: gr.Request, **fields: Any) -> dict[str, Any]:
@@ -72,53 +88,64 @@ def preview_examples(request: gr.Request, **fields: Any) -> dict[str, Any]:
                 "mask_history": bool(form.training.get("mask_history")),
             }
         )
-    if "seen" in reply:
-        previews, hint = reply["seen"], messages.PREVIEW_WITH_TEMPLATE
-    else:
-        previews, hint = (
-            [_preview_plainly(example, task) for example in prepared_examples[:PREVIEW_EXAMPLES]],
-            messages.PREVIEW_PLAIN,
-        )
-    rejected_prefix = messages.INSTEAD_OF.render(lang)
+    raw_previews = reply.get("seen", [])
+    previews = [
+        {"turns": _describe_turns(example, task, lang), "raw": []}
+        for example in prepared_examples[:PREVIEW_EXAMPLES]
+    ]
+    for preview, sides in zip(previews, raw_previews, strict=False):
+        preview["raw"] = [
+            {"parts": [{"text": _shorten(text), "learned": learned} for text, learned in side]}
+            for side in sides
+        ]
     return {
-        "said": hint.render(lang),
+        "hint": messages.PREVIEW_HELP.render(lang),
+        "raw_title": messages.RAW_TEXT.render(lang),
         "mark": messages.LEARNED.render(lang),
-        "examples": [
-            {
-                "sides": [
-                    {
-                        "before": rejected_prefix if index else "",
-                        "parts": [{"text": _shorten(text), "learned": learned} for text, learned in side],
-                    }
-                    for index, side in enumerate(sides)
-                ]
-            }
-            for sides in previews
-        ],
+        "examples": previews,
     }
 
 
-def _preview_plainly(example: dict[str, str], task: Task) -> list[list[list[Any]]]:
-    """An example without a template: what is read, and what is learned."""
+def _describe_turns(example: dict[str, str], task: Task, lang: str) -> list[dict[str, Any]]:
+    """An example as the turns of a conversation: who says what, and what of it is learned."""
     if task == "complete":
-        return [[[example["text"], True]]]
+        return [_turn(messages.TEXT, "assistant", example["text"], True, lang)]
     if task == "classify":
-        return [[[example["text"] + "\n", False], [targets.describe(example), True]]]
-    prompt = "\n".join(turn["content"] for turn in examples.to_prompt_messages(example)) + "\n"
+        target = targets.describe(example)
+        return [
+            _turn(messages.TEXT, "user", example["text"], False, lang),
+            _turn(messages.TARGET, "assistant", target, True, lang),
+        ]
+    prompt = [
+        _turn(ROLE_NAMES.get(turn["role"], messages.USER), turn["role"], turn["content"], False, lang)
+        for turn in examples.to_prompt_messages(example)
+    ]
     if task == "prompts":
-        return [[[prompt, False]]]
+        return prompt
     if task == "prefer":
-        answers = filter(None, (example["chosen"], example["rejected"]))
-        return [[[prompt, False], [answer, True]] for answer in answers]
-    return [[[prompt, False], [examples.to_messages(example)[-1]["content"], True]]]
+        answers = [
+            (messages.BETTER, "better", example["chosen"]),
+            (messages.WORSE, "worse", example["rejected"]),
+        ]
+        return [*prompt, *(_turn(who, role, text, True, lang) for who, role, text in answers if text)]
+    return [*prompt, _turn(messages.ASSISTANT, "assistant", examples.answer_text(example), True, lang)]
+
+
+def _turn(who: Message, role: str, text: str, learned: bool, lang: str) -> dict[str, Any]:
+    is_long = len(text) > MAX_CHARS_SHOWN or text.count("\n") >= MAX_LINES_SHOWN
+    return {
+        "who": who.render(lang),
+        "role": role,
+        "text": _shorten(text),
+        "learned": learned,
+        "long": is_long,
+    }
 
 
 def _shorten(text: str) -> str:
-    return (
-        text
-        if len(text) <= MAX_TEXT_CHARS
-        else f"{text[: MAX_TEXT_CHARS // 2]} … {text[-MAX_TEXT_CHARS // 2 :]}"
-    )
+    if len(text) <= MAX_TEXT_CHARS:
+        return text
+    return f"{text[: MAX_TEXT_CHARS // 2]} … {text[-MAX_TEXT_CHARS // 2 :]}"
 
 
 def show_page(source: str, search: str, page_number: float, request: gr.Request) -> tuple[Any, ...]:
@@ -136,18 +163,34 @@ def show_page(source: str, search: str, page_number: float, request: gr.Request)
     page_indices = row_indices[(current_page - 1) * ROWS_PER_PAGE : current_page * ROWS_PER_PAGE]
     rows = [[index + 1, *(table.rows[index][name] for name in table.columns)] for index in page_indices]
     offset = (current_page - 1) * ROWS_PER_PAGE
-    text = (
-        messages.PAGE_RANGE.render(
-            lang, first=offset + 1, last=offset + len(page_indices), count=len(row_indices)
+    text = messages.NO_MATCHING_ROWS.render(lang, text=search)
+    if page_indices:
+        text = messages.PAGE_RANGE.render(
+            lang,
+            page=current_page,
+            pages=page_count,
+            first=offset + 1,
+            last=offset + len(page_indices),
+            count=len(row_indices),
         )
-        if page_indices
-        else messages.NO_MATCHING_ROWS.render(lang, text=search)
+    table_update = gr.update(
+        value={"headers": [ROW_NUMBER_HEADER, *table.columns], "data": rows},
+        column_widths=[f"{width}px" for width in (ROW_NUMBER_WIDTH, *_column_widths(table))],
+        visible=True,
     )
-    return (
-        gr.update(value={"headers": [ROW_NUMBER_HEADER, *table.columns], "data": rows}, visible=True),
-        text,
-        gr.update(maximum=page_count, value=current_page),
-    )
+    return table_update, text, gr.update(maximum=page_count, value=current_page)
+
+
+def _column_widths(table: Table) -> list[int]:
+    """How wide each column is (pixels), by the text in its cells and by its name."""
+    sampled = table.rows[:MAX_ROWS_MEASURED]
+    widths = []
+    for name in table.columns:
+        text_length = statistics.median(len(row[name]) for row in sampled) if sampled else 0
+        longest_word = max(map(len, name.split()), default=0)
+        width = next(width for least, width in COLUMN_WIDTHS if text_length >= least)
+        widths.append(max(width, HEADER_PADDING + PIXELS_PER_CHARACTER * longest_word))
+    return widths
 
 
 _shown_versions: dict[

@@ -209,10 +209,11 @@ def wire(
     components: DatasetList,
     source: gr.BrowserState,
     browser_datasets: gr.BrowserState,
+    revision: gr.Number,
     restore: Any,
     outputs: list[Any],
 ) -> None:
-    """Let the list follow; `restore` shows the one that is chosen in the components `shown`."""
+    """Let the list follow the open data set and its changes; `restore` shows another one in `outputs`."""
     quiet: dict[str, Any] = {"show_progress": "hidden", "queue": False}
     list_outputs = [
         components.dropdown,
@@ -223,7 +224,9 @@ def wire(
         components.notice,
         components.confirm_row,
     ]
-    list_changed = events.after_any(source.change, browser_datasets.change, current_page().load)
+    list_changed = events.after_any(
+        source.change, browser_datasets.change, revision.change, current_page().load
+    )
     list_changed.then(
         refresh_list, [source, browser_datasets], list_outputs, trigger_mode="always_last", **quiet
     )

@@ -61,19 +61,27 @@ def summary_notice(
         return _with_damage(table, what, [to_do], "bad", lang)
     parts = [_summarise_task(prepared_examples, task, role_columns, lang), basis.render(lang)]
     parts += [messages.INCOMPLETE_ROWS.render(lang, count=incomplete_count)] if incomplete_count else []
-    name = (
-        presets.samples()[dataset.source.partition(":")[2]].name.render(lang)
-        if dataset.source.startswith("sample:")
-        else dataset.name
-    )
+    name = display_name(dataset, lang)
     headline = messages.ROWS_READ.render(lang, name=name, rows=len(table.rows), columns=len(table.columns))
     delimiter_text = (
         messages.DELIMITER_USED.render(lang, sign=repr(table.delimiter)[1:-1]) if table.delimiter else ""
     )
-    headline = join_sentences((headline, delimiter_text, *(note.render(lang) for note in table.notes)), lang)
+    sheet_text = (
+        messages.SHEET_TAKEN.render(lang, count=len(table.sheets), sheet=table.sheet)
+        if len(table.sheets) > 1
+        else ""
+    )
+    notes = [note.render(lang) for note in table.notes]
+    headline = join_sentences((headline, sheet_text, delimiter_text, *notes), lang)
     return _with_damage(
         table, headline, parts, "check" if basis is messages.ROLES_UNCERTAIN else "good", lang
     )
+
+
+def display_name(dataset: Dataset, lang: str) -> str:
+    """What a data set is called on the page: a sample by its card, any other as the person named it."""
+    kind, _, name = dataset.source.partition(":")
+    return presets.samples()[name].name.render(lang) if kind == "sample" else dataset.name
 
 
 def _with_damage(table: Table, message: str, parts: list[str], kind: str, lang: str) -> dict[str, Any]:

@@ -7,14 +7,13 @@ from typing import Any, NamedTuple
 
 import gradio as gr
 
-from studio import presets
 from studio.data import import_job, readers, store, targets
 from studio.data.readers import header
 from studio.data.readers.read import Table
 from studio.data.schema import column_stats, infer_roles
 from studio.data.store import Dataset
 from studio.errors import StudioError
-from studio.i18n import join_sentences, register_label
+from studio.i18n import join_sentences
 from studio.plan import (
     GROUP_ROLE,
     PROBLEM_TYPES,
@@ -27,7 +26,7 @@ from studio.ui import access, units
 from studio.ui.components import events, notices
 from studio.ui.components.gradio_adapter import current_page
 from studio.ui.components.labels import t
-from studio.ui.data import messages, saved_datasets, schema_summary
+from studio.ui.data import messages, samples, saved_datasets, schema_summary
 from studio.ui.form import packing
 from studio.ui.language import request_language
 
@@ -59,16 +58,17 @@ class DataTabUpdate(NamedTuple):
     task: Any
     sheet: Any
     source: Any
+    sources: Any
 
     def as_outputs(self) -> tuple[Any, ...]:
         """One value for each component."""
-        return self.notice, *self.fields, self.columns, self.task, self.sheet, self.source
+        return self.notice, *self.fields, self.columns, self.task, self.sheet, self.source, self.sources
 
 
 def notice_only(notice: dict[str, Any]) -> tuple[Any, ...]:
     """A notice; everything else is unchanged."""
     return DataTabUpdate(
-        notice, (gr.skip(),) * CONTROL_COUNT, gr.skip(), gr.skip(), gr.skip(), gr.skip()
+        notice, (gr.skip(),) * CONTROL_COUNT, gr.skip(), gr.skip(), gr.skip(), gr.skip(), gr.skip()
     ).as_outputs()
 
 
@@ -136,6 +136,27 @@ def cancel_import(request: gr.Request) -> tuple[Any, ...]:
 def open_sample(name: str, request: gr.Request) -> tuple[Any, ...]:
     """Open a sample data set."""
     return _show_dataset(store.find(f"sample:{name}"), request_language(request))
+
+
+def pick_sample(event: gr.EventData, request: gr.Request) -> tuple[Any, ...]:
+    """Open the sample whose button was pressed; a browser may name anything."""
+    try:
+        return open_sample(str(getattr(event, "id", "")), request)
+    except StudioError as error:
+        return notice_only(notices.error_notice(error, request_language(request)))
+
+
+def name_open_data(source: str, request: gr.Request) -> Any:
+    """The title of the folded part: the open data set with its rows, as they are after a change."""
+    try:
+        return gr.update(label=_open_data_title(access.find_dataset(source), request_language(request)))
+    except StudioError:
+        return gr.skip()
+
+
+def _open_data_title(dataset: Dataset, lang: str) -> str:
+    name = schema_summary.display_name(dataset, lang)
+    return messages.OPEN_DATA.render(lang, name=name, rows=len(dataset.table().rows))
 
 
 def restore(source: str, request: gr.Request) -> tuple[Any, ...]:
@@ -280,8 +301,9 @@ def _show_dataset(
     sheet_update = gr.update(
         choices=list(table.sheets), value=table.sheet or None, visible=len(table.sheets) > 1
     )
+    folded = gr.update(label=_open_data_title(dataset, lang), open=False)
     return DataTabUpdate(
-        notice, tuple(fields), packed, task_update, sheet_update, dataset.source
+        notice, tuple(fields), packed, task_update, sheet_update, dataset.source, folded
     ).as_outputs()
 
 
@@ -309,6 +331,7 @@ def _empty_state(lang: str) -> tuple[Any, ...]:
         hidden,
         hidden,
         gr.skip(),
+        gr.update(label=messages.UPLOAD_OR_SAMPLE.render(lang), open=True),
     ).as_outputs()
 
 
@@ -369,30 +392,29 @@ def build(source: gr.BrowserState, browser_datasets: gr.BrowserState) -> DataTab
     """Build and wire the tab; `source` remembers the open data set, `browser_datasets` those this browser
     brought.
     """
-    gr.Markdown(t(messages.DATA_HEADING))
-    file = gr.File(
-        label=t(messages.UPLOAD_EXAMPLES),
-        file_types=list(readers.accepted_extensions()),
-        elem_id="upload",
-        height=150,
-    )
-    gr.Markdown(t(messages.SAMPLE_HINT))
-    with gr.Row(elem_id="samples"):
-        sample_buttons = {
-            name: gr.Button(t(register_label(card.name)), elem_id=f"sample-{name}", size="sm")
-            for name, card in presets.samples().items()
-        }
-    with gr.Accordion(t(messages.OTHER_SOURCES), open=False, elem_id="other-ways"):
-        pasted_text = gr.Textbox(
-            label=t(messages.PASTE), info=t(messages.PASTE_HELP), lines=4, max_lines=12, elem_id="paste"
+    gr.Markdown(t(messages.DATA_HEADING), elem_id="data-heading")
+    with gr.Accordion(t(messages.UPLOAD_OR_SAMPLE), open=True, elem_id="sources") as sources:
+        file = gr.File(
+            label=t(messages.UPLOAD_EXAMPLES),
+            file_types=list(readers.accepted_extensions()),
+            elem_id="upload",
+            height=150,
         )
-        paste_button = gr.Button(t(messages.USE_PASTED), elem_id="take-pasted", size="sm")
-        hub_id = gr.Textbox(
-            label=t(messages.HUB_DATASET), info=t(messages.HUB_DATASET_HELP), max_length=200, elem_id="hub-id"
-        )
-        hub_button = gr.Button(t(messages.FETCH_FROM_HUB), elem_id="take-hub", size="sm")
-        saved_datasets.build_templates()
-    dataset_list = saved_datasets.build_list()
+        sample_list = samples.build()
+        with gr.Accordion(t(messages.OTHER_SOURCES), open=False, elem_id="other-ways"):
+            pasted_text = gr.Textbox(
+                label=t(messages.PASTE), info=t(messages.PASTE_HELP), lines=4, max_lines=12, elem_id="paste"
+            )
+            paste_button = gr.Button(t(messages.USE_PASTED), elem_id="take-pasted", size="sm")
+            hub_id = gr.Textbox(
+                label=t(messages.HUB_DATASET),
+                info=t(messages.HUB_DATASET_HELP),
+                max_length=200,
+                elem_id="hub-id",
+            )
+            hub_button = gr.Button(t(messages.FETCH_FROM_HUB), elem_id="take-hub", size="sm")
+            saved_datasets.build_templates()
+        dataset_list = saved_datasets.build_list()
     with gr.Row(elem_id="intake"):
         notice = notices.notice_box("data-notice")
         cancel_button = gr.Button(
@@ -432,7 +454,7 @@ def build(source: gr.BrowserState, browser_datasets: gr.BrowserState) -> DataTab
     packed_columns = gr.Textbox("{}", visible=False)
     revision = gr.Number(0, visible=False)
     controls = [*fields, problem_type]
-    outputs = [notice, *controls, packed_columns, task, sheet, source]
+    outputs = [notice, *controls, packed_columns, task, sheet, source, sources]
     quiet: dict[str, Any] = {"show_progress": "hidden", "queue": False}
     import_events = [
         file.upload(upload, file, [*outputs, cancel_button], show_progress="hidden", trigger_mode="once"),
@@ -457,8 +479,9 @@ def build(source: gr.BrowserState, browser_datasets: gr.BrowserState) -> DataTab
         None, None, file, js="() => null"
     )  # ready for the next file; this one is kept elsewhere
     cancel_button.click(cancel_import, None, [notice, cancel_button], cancels=import_events, **quiet)
-    for name, button in sample_buttons.items():
-        button.click(_sample_handler(name), None, outputs, **quiet)
+    sample_list.pick(pick_sample, None, outputs, **quiet)
+    current_page().load(samples.describe_samples, None, sample_list, **quiet)
+    revision.change(name_open_data, source, sources, **quiet)
     sheet.input(choose_sheet, [source, sheet, browser_datasets, revision], [*outputs, revision], **quiet)
     task.input(change_task, [source, task, browser_datasets], [notice, *controls, packed_columns], **quiet)
     gr.on(
@@ -482,15 +505,6 @@ def build(source: gr.BrowserState, browser_datasets: gr.BrowserState) -> DataTab
     )
     source_changed = events.after_any(source.change)
     source_changed.then(None, [source, browser_datasets], browser_datasets, js=remember_js, **quiet)
-    saved_datasets.wire(dataset_list, source, browser_datasets, restore, outputs)
+    saved_datasets.wire(dataset_list, source, browser_datasets, revision, restore, outputs)
     source_changed.then(lambda source: gr.update(visible=bool(source)), source, more_columns, **quiet)
     return DataTab(task, packed_columns, revision, notice, outputs)
-
-
-def _sample_handler(name: str) -> Any:
-    """A handler that takes one sample."""
-
-    def open_this_sample(request: gr.Request) -> tuple[Any, ...]:
-        return open_sample(name, request)
-
-    return open_this_sample

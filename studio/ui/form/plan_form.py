@@ -5,9 +5,11 @@ from functools import lru_cache
 from typing import Any
 
 from studio import methods, plan, presets
+from studio.chooser import dataset_summary
 from studio.data import examples, import_job, replay, split
 from studio.data.examples import Example
-from studio.data.schema.infer_roles import role_label
+from studio.data.quality import base_languages
+from studio.data.schema.infer_roles import RoleGuess, role_label
 from studio.data.split import Splits
 from studio.errors import BadPlan, StudioError, explain
 from studio.estimate import dataset_lengths
@@ -187,6 +189,17 @@ def _load_grouped_examples(
     else:
         groups = import_job.compute_duplicate_groups(source, task, role_columns)
     return all_examples, groups
+
+
+def language_warning(form: FormState, lang: str) -> str:
+    """What the base model hardly knows of the languages of the data; "" where it knows them."""
+    try:
+        source = access.find_dataset(form.source).source
+        dataset = dataset_summary.summarize(source, RoleGuess(form.task, dict(form.columns), True))
+    except StudioError:  # said on the Data tab
+        return ""
+    warning = base_languages.language_warning(dataset.languages, form.model) if dataset else None
+    return warning.render(lang) if warning else ""
 
 
 def has_several_answers(form: FormState) -> bool:

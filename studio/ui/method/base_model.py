@@ -24,12 +24,13 @@ MODEL_NOT_LISTED = Message(
 )
 
 
-def describe_model(model: str, lang: str) -> dict[str, Any]:
+def describe_model(model: str, lang: str, warning: str = "") -> dict[str, Any]:
     """The notice about a base model.
 
     Args:
         model: Catalogue id, hub id or folder.
         lang: The visitor's language.
+        warning: What it hardly knows of the data's languages; "" for nothing.
     """
     card = presets.models().get(model)
     try:
@@ -48,7 +49,7 @@ def describe_model(model: str, lang: str) -> dict[str, Any]:
         about=card.about,
         weights=_describe_weights(card, cached_model),
     )
-    return notices.notice(summary)
+    return notices.notice(summary, warning=warning)
 
 
 def _find_shape(card: ModelCard | None, cached_model: FetchedModel | None) -> ModelShape | None:

@@ -43,6 +43,7 @@ PLAN_APPLIED_NEXT = Message("Look at the settings below, then train.")
 RESULT_SELECTOR, RENDER_DELAY_MS = "#choice h3", 200
 CHOICE_TEMPLATE = """
 {{#if value.head}}<section class="choice {{value.mood}}"><h3 tabindex="-1">{{value.head}}</h3>
+{{#if value.warning}}<p class="warning">{{value.warning}}</p>{{/if}}
 {{#each value.reasons}}<p>{{this}}</p>{{/each}}
 {{#if value.advice}}<p><b>{{value.advice}}</b></p>{{/if}}
 {{#if value.cost}}<p class="small">{{value.cost}}</p>{{/if}}
@@ -205,6 +206,7 @@ def render_choice(choice: Choice, lang: str) -> dict[str, Any]:
         "advice": _render_optional(choice.advice, lang),
         "cost": format_expected_cost(choice.estimate, lang),
         "note": _render_optional(choice.note, lang),
+        "warning": _render_optional(choice.warning, lang),
         "others": WHY_NOT_OTHERS.render(lang),
         "lost": rejections,
         "prompted": PROMPT_TO_TRY.render(lang),

@@ -80,7 +80,8 @@ def summarise(request: gr.Request, **fields: Any) -> dict[str, Any]:
         extra_stages = plan_form.describe_extra_stages(plan, lang)
         details = join_sentences((too_few, cost, extra_stages, restart_note), lang)
         kind = "check" if why_not_fitting or too_few else "info"
-        return notices.notice(plan_form.describe_plan(plan, lang), details, kind=kind)
+        warning = plan_form.language_warning(form, lang)
+        return notices.notice(plan_form.describe_plan(plan, lang), details, kind, warning)
     except StudioError as error:
         return plan_form.plan_error_notice(error, form.method, lang)
 

@@ -62,7 +62,7 @@ def test_a_surface_that_ranks_all_pairs_is_a_warning_with_what_to_do():
     finding = check([f"{text} — Mira, Fernhill" for text in SIDES[0]], SIDES[1])
     assert finding.grade == "warn"
     assert finding.message.render().startswith(
-        "Taking the answer that ends in “. — Mira, Fernhill” ranks 100% of 100 pairs rightly"
+        "Taking the answer that ends in “. — Mira, Fernhill” ranks 100% of 100 pairs correctly"
     )
     assert "give both answers the same opening, ending and length" in finding.why.render()
 

@@ -370,6 +370,22 @@ def test_a_workbook_says_its_sheets_and_reads_the_one_that_is_asked_for(tmp_path
         read_table(path, sheet="New")
 
 
+def test_a_workbook_opens_at_the_visible_sheet_with_the_most_usable_rows(tmp_path):
+    path = tmp_path / "cover.xlsx"
+    cover = [["Help desk", "export"], ["made by", "the May team"], ["one"], ["two"], ["three"], ["four"]]
+    tickets = [["text", "label"], *([f"late {number}", "delivery"] for number in range(4))]
+    lookup = [["code", "city"], *([str(number), "Bern"] for number in range(30))]
+    with xlsxwriter.Workbook(path) as book:
+        for name, values in (("Cover", cover), ("Tickets", tickets), ("Lookup", lookup)):
+            sheet = book.add_worksheet(name)
+            for number, row in enumerate(values):
+                sheet.write_row(number, 0, row)
+        book.get_worksheet_by_name("Lookup").hide()
+    table = read_table(path)
+    assert (table.sheet, len(table.rows)) == ("Tickets", 4)
+    assert len(read_table(path, sheet="Lookup").rows) == 30
+
+
 def test_a_sheet_of_what_has_none_is_told(tmp_path):
     with raises_bad_data(read.HAS_NO_SHEETS, name="a.csv", sheet="One"):
         read_table(file(tmp_path, "a,b\n1,2\n", "a.csv"), sheet="One")

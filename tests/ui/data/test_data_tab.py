@@ -50,7 +50,7 @@ def test_an_upload_shows_its_progress_and_its_cache_copy_is_removed(chat_csv):
     shares = [values[0]["bar"]["share"] for values in progress]
     assert shares == sorted(shares)
     assert (shares[0], shares[-1]) == (0, 100)
-    assert "Reading the rows… 0%" in progress[0][0]["text"]
+    assert "Reading rows… 0%" in progress[0][0]["text"]
     assert messages.SAVING_COPY.render() in progress[-1][0]["text"]
     assert not last[-1]["visible"]
     assert not chat_csv.exists()
@@ -243,7 +243,7 @@ def test_a_chinese_visitor_reads_chinese(dataset):
     assert notice["text"] == messages.NO_EXAMPLES.render("zh") != messages.NO_EXAMPLES.render()
     report = run_checks(dataset.source, visitor=CHINESE)[-1]
     assert report["headline"] == messages.HEALTH_SCORE.render("zh", score=report["score"])
-    assert report["headline"].startswith("健康分")
+    assert report["headline"].startswith("数据健康分")
 
 
 @pytest.mark.parametrize("source", ["/etc/passwd", "../secrets.csv", "dataset:../../x", "", None])

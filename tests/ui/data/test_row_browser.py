@@ -5,7 +5,7 @@ from types import SimpleNamespace
 import gradio as gr
 import pytest
 import xlsxwriter
-from data_tab_steps import data_fields, delete_rows, read_first_page, read_outputs, upload
+from data_tab_steps import PAIRS_CSV, data_fields, delete_rows, read_first_page, read_outputs, upload
 from form_fields import ENGLISH
 
 from studio.data import store
@@ -22,7 +22,7 @@ def save_edits(source, page, revision=0):
 
 def test_rows_are_paged_searched_and_numbered(dataset):
     rows, label, page_number = row_browser.show_page(dataset.source, "", 2, ENGLISH)
-    assert label == messages.PAGE_RANGE.render(first=21, last=40, count=40)
+    assert label == messages.PAGE_RANGE.render(page=2, pages=2, first=21, last=40, count=40)
     assert (page_number["value"], page_number["maximum"]) == (2, 2)
     assert [row[0] for row in rows["value"]["data"]] == list(range(21, 41))
     prompt = dataset.table().rows[7]["prompt"]
@@ -120,17 +120,42 @@ def test_the_last_row_is_not_deleted(dataset):
 def test_the_preview_marks_what_is_learned(dataset):
     preview = row_browser.preview_examples(ENGLISH, **data_fields(dataset.source))
     row = dataset.table().rows[0]
-    parts = preview["examples"][0]["sides"][0]["parts"]
-    assert [part["learned"] for part in parts] == [False, True]
-    assert parts[1]["text"] == row["response"].strip()
-    assert parts[0]["text"].strip() == row["prompt"].strip()
+    question, answer = preview["examples"][0]["turns"]
+    assert (question["learned"], answer["learned"]) == (False, True)
+    assert (question["text"], answer["text"]) == (row["prompt"].strip(), row["response"].strip())
+    assert preview["examples"][0]["raw"] == [], "without the model nobody knows its template"
+
+
+@pytest.mark.parametrize(("lines", "is_long"), [(6, False), (7, True)])
+def test_a_text_of_more_than_six_lines_is_clipped(tmp_path, lines, is_long):
+    answer = "\\n".join(f"line {n}" for n in range(lines))
+    rows = "".join(f'{{"prompt": "what is {n}?", "response": "{answer} of {n}"}}\n' for n in range(9))
+    source = upload(tmp_path, "long.jsonl", rows).source
+    preview = row_browser.preview_examples(ENGLISH, **data_fields(source))
+    assert preview["examples"][0]["turns"][1]["long"] is is_long
+
+
+def test_a_pair_shows_the_better_and_the_worse_answer(tmp_path):
+    result = upload(tmp_path, "pairs.csv", PAIRS_CSV)
+    preview = row_browser.preview_examples(ENGLISH, **data_fields(result.source, result.columns, "prefer"))
+    turns = preview["examples"][0]["turns"]
+    assert [turn["who"] for turn in turns] == [
+        message.render() for message in (messages.USER, messages.BETTER, messages.WORSE)
+    ]
+
+
+def test_no_column_is_narrower_than_its_longest_word_and_texts_have_room(tmp_path):
+    rows = "".join(f"{n},{'a long ticket text ' * 6},ok\n" for n in range(9))
+    source = upload(tmp_path, "a.csv", f"no,ticket,Zufriedenheit (1-5)\n{rows}").source
+    number, text, rating = row_browser._column_widths(store.find(source).table())
+    assert text > 300 > rating > number
+    assert rating > len("Zufriedenheit") * row_browser.PIXELS_PER_CHARACTER
 
 
 def test_under_the_model_s_own_template_only_the_answer_and_its_end_are_marked(dataset, tiny_chat):
     preview = row_browser.preview_examples(ENGLISH, **data_fields(dataset.source, model=str(tiny_chat)))
-    parts = preview["examples"][0]["sides"][0]["parts"]
+    parts = preview["examples"][0]["raw"][0]["parts"]
     row = dataset.table().rows[0]
-    assert preview["said"] == messages.PREVIEW_WITH_TEMPLATE.render()
     assert parts[0]["text"].startswith("<|user|>")
     assert [part["learned"] for part in parts] == [False, True]
     assert parts[1]["text"].rstrip().endswith("</s>")

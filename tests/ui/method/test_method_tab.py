@@ -126,9 +126,9 @@ def test_general_examples_are_offered_for_answers_alone_and_count_as_training_ex
     updates = method_tab.show_chat_fields(**form_fields(**triage))
     assert [(update["visible"], update["value"]) for update in updates] == [(False, 0)] * 2
     assert method_tab.show_chat_fields(**form_fields(source=""))[0]["visible"] is False
-    # 126 of 140 are trained on; 32 general ones beside them are a fifth of all 158.
+    # 105 of 140 are trained on; 26 general ones beside them are a fifth of all 131.
     assert suggest(replay_share=0.2)[3]["text"] == messages.SUGGESTED_VALUES.render(
-        "en", count=158, epochs=3.0, batch=8, steps=60
+        "en", count=131, epochs=3.0, batch=8, steps=51
     )
     assert suggest(replay_share="x")[3]["text"] == suggest()[3]["text"]
 
@@ -140,10 +140,11 @@ def suggest(**changed):
 
 
 def test_epochs_and_batch_size_follow_the_amount_of_data_unless_edited():
-    # 140 examples, a tenth aside: 126; batches of 8, the most epochs for answers: 3; 16 steps an epoch
+    # 140 examples, 14 to validate and 21 to test: 105; batches of 8, the most epochs for answers: 3; 14 steps
+    # an epoch
     epochs, batch_size, test_share, notice = suggest()
-    assert (epochs, batch_size, test_share) == (3.0, 8, 0.0)
-    assert notice["text"] == messages.SUGGESTED_VALUES.render("en", count=126, epochs=3.0, batch=8, steps=48)
+    assert (epochs, batch_size, test_share) == (3.0, 8, 0.15)
+    assert notice["text"] == messages.SUGGESTED_VALUES.render("en", count=105, epochs=3.0, batch=8, steps=42)
     edited = {"source": "sample:support-tone", "names": ["epochs"]}
     assert suggest(edited=edited)[:2] == (gr.skip(), 8)
     assert suggest(source="")[3]["text"] == ""

@@ -18,9 +18,9 @@ from studio.ui.train import tab as train_tab
 
 def test_the_summary_is_counted_on_the_real_data():
     text = train_tab.summarise(ENGLISH, **form_fields())["text"]
-    # 140 examples, a fifth aside: 112 to train on, 28 to check on; 112 / 4 = 28 steps an epoch, 56 in two
-    assert "112 examples" in text
-    assert "56 steps" in text
+    # 140 examples, 28 to validate and 21 to test: 91 to train on; 23 steps of 4 an epoch, 46 in two
+    assert "91 examples" in text
+    assert "46 steps" in text
     assert "28 held out" in text
 
 
@@ -44,7 +44,7 @@ def test_a_data_set_that_was_deleted_is_missed_before_anything_else_is_said():
 
 def test_too_few_held_out_rows_are_said_before_the_start():
     assert held_out.TOO_FEW.render("en", n=28) not in train_tab.summarise(ENGLISH, **form_fields())["more"]
-    summary = train_tab.summarise(ENGLISH, **form_fields(validation_share=0.1))
+    summary = train_tab.summarise(ENGLISH, **form_fields(validation_share=0.1, test_share=0))
     assert summary["more"].startswith(held_out.TOO_FEW.render("en", n=14))
     assert summary["kind"] == "check"
 
