@@ -1,4 +1,4 @@
-"""How quick the page is in a real browser, on this machine: `python tests/bench/page.py [--runs N]`.
+"""How quick the page is in a real browser, on this machine: `python tests/bench/page.py [--runs N] [--no-watchers]`.
 
 First paint that means something, switching tabs, a slider until the table has moved, bytes and milliseconds
 of each update of the live curve, and what twenty open pages that watch one run cost the server. Quiet
@@ -163,6 +163,7 @@ def main():
 
     parser = argparse.ArgumentParser()
     parser.add_argument("--runs", type=int, default=7)
+    parser.add_argument("--no-watchers", action="store_true", help="leave the live curve out")
     asked = parser.parse_args()
     tools = browser_tools()
     with tempfile.TemporaryDirectory() as home, sync_playwright() as driver:
@@ -182,7 +183,7 @@ def main():
         print(f"slider to table {ms(slider(page, asked.runs), 120)}")
         print(f"tab switch      {ms(tab_switch(page, asked.runs), 100)}")
         page.close()
-        for name, value in watched(browser, address).items():
+        for name, value in ({} if asked.no_watchers else watched(browser, address)).items():
             print(f"{name:<40} {value:8.2f}")
         browser.close()
         opened.close()

@@ -17,7 +17,6 @@ def test_every_wire_of_the_page_ends_somewhere():
         "upload",
         "methods",
         "start",
-        "stop",
         "live",
         "ask",
         "base",
