@@ -21,12 +21,12 @@ SET_DARK = "(dark) => document.body.classList.toggle('dark', dark)"
 
 
 def find_violations(page, view):
-    """What axe calls serious or critical in the page as it is now."""
+    """What axe calls serious or critical in the page as it is now, and headings that skip a level."""
     violations = Axe().run(page).response["violations"]
     return [
         (view, item["id"], item["nodes"][0]["html"][:200], item["nodes"][0]["failureSummary"][:200])
         for item in violations
-        if item["impact"] in ("serious", "critical")
+        if item["impact"] in ("serious", "critical") or item["id"] == "heading-order"
     ]
 
 
