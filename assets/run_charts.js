@@ -90,7 +90,7 @@ const referenceLines = (chart) => {
   const start = check ? [{ name: chart.start, value: check.y[0], isBelow: chart.isShare }] : [];
   return [...chart.lines, ...start].map(referenceLine);
 };
-const layout = (chart) => ({
+const layout = (chart, traces) => ({
   template: 'none',
   height: chart.isHalf ? 270 : 320,
   margin: { l: 56, r: 12, t: 28, b: 44 },
@@ -99,7 +99,7 @@ const layout = (chart) => ({
   font: { family: getComputedStyle(stage).fontFamily, size: 13, color: colour('--body-text-color') },
   hovermode: 'x unified',
   hoverlabel: { bgcolor: colour('--background-fill-secondary'), font: { color: colour('--body-text-color') } },
-  showlegend: true,
+  showlegend: traces.length > 1,
   legend: { orientation: 'h', x: 0, y: 1.02, yanchor: 'bottom' },
   shapes: referenceLines(chart),
   xaxis: {
@@ -137,7 +137,7 @@ const bestTraces = (chart) => chart.curves.filter((curve) => curve.check && curv
 // A chart that cannot be seen has no size: it is drawn when it comes into sight.
 const drawChart = (chart) => {
   const traces = [...chart.curves.map((curve) => trace(curve, chart)), ...bestTraces(chart)];
-  window.Plotly.react(chart.plot, traces, layout(chart), { responsive: true, displayModeBar: false });
+  window.Plotly.react(chart.plot, traces, layout(chart, traces), { responsive: true, displayModeBar: false });
   chart.isStale = false;
 };
 const drawStaleCharts = async () => {
@@ -204,7 +204,7 @@ const addChart = ({ id, stage: stageName, title, axis, half, share, start, lines
     heading,
     figure,
     plot,
-    best: 0,
+    best: null,
     isStale: false,
     curves: curves.map((curve) => ({ ...curve, x: [], y: [] })),
   });

@@ -83,6 +83,25 @@ const makeEvidence = (verdict) => {
   evidence.append(...verdict.tables.map(makeTable));
   return evidence;
 };
+// What to do next; where another plan does it, a button starts that.
+const makeStep = ({ text, button }, number) => {
+  const item = make('li', '', text);
+  if (!button) return item;
+  const press = make('button', 'try-this', button);
+  press.type = 'button';
+  press.setAttribute('aria-label', `${button}: ${text}`);
+  press.addEventListener('click', () => {
+    press.disabled = true;
+    trigger('again', { id: run, step: number });
+  });
+  item.append(press);
+  return item;
+};
+const makeSteps = (steps) => {
+  const made = make('ul');
+  made.append(...steps.map(makeStep));
+  return made;
+};
 const showVerdict = (verdict) => {
   const card = at('.run-verdict');
   card.hidden = !verdict;
@@ -94,6 +113,6 @@ const showVerdict = (verdict) => {
   card.setAttribute('aria-label', verdict.heading);
   card.prepend(makeVerdictHead(verdict));
   if (verdict.scores.length) card.append(make('p', 'verdict-scores', verdict.scores.join(' · ')));
-  if (verdict.steps.length) card.append(make('p', 'verdict-next', verdict.next), makeList(verdict.steps.map((step) => step.text)));
+  if (verdict.steps.length) card.append(make('p', 'verdict-next', verdict.next), makeSteps(verdict.steps));
   card.append(makeEvidence(verdict));
 };

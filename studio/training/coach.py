@@ -9,8 +9,10 @@ from dataclasses import dataclass, field
 from statistics import mean, variance
 from typing import Any, NamedTuple
 
+from studio.evaluate.next_steps import NextStep, Setup
 from studio.evaluate.score_names import share_right
-from studio.i18n import Message
+from studio.i18n import SENTENCE_SEPARATOR, Message, join_messages
+from studio.plan import format_learning_rate
 
 Point = Mapping[str, Any]
 Series = Sequence[tuple[int, float]]
@@ -81,6 +83,9 @@ GAMED = Message(
 READ_ANSWERS = Message(
     "Read its latest answers. If they got worse, stop, and raise the KL setting or choose another reward."
 )
+RAISE_KL = Message("Next time raise the KL setting (beta), or choose another reward.")
+OTHER_RATE = Message("Train again with a learning rate of {rate} instead of {now}.")
+OTHER_EPOCHS = Message("Train again for {epochs:g} epochs instead of {now:g}.")
 LONGER = Message("answers grew from {before:.0f} to {after:.0f} tokens")
 MORE_CUT = Message("{after:.0%} of the answers are cut off ({before:.0%} at the start)")
 ALIKE = Message("answers become alike (entropy {before:.2f} to {after:.2f})")
@@ -419,3 +424,42 @@ RULES = (
     Rule("rising_score", _find_rising_score, "two means, 2 standard errors apart"),
     Rule("flat_score", _find_flat_score, "two means, less than 2 standard errors apart"),
 )
+
+
+def advise_next_run(points: Iterable[Point], setup: Setup) -> NextStep | None:
+    """What the curve of a run that has ended says for another one; None where it says nothing.
+
+    Args:
+        points: The points of the run in order.
+        setup: How it was trained.
+    """
+    finding = read_curve(points)
+    if not finding:
+        return None
+    advice = NEXT_RUN_ADVICE.get(finding.rule) or _advise_change(finding, setup)
+    if not advice:
+        return None
+    message = join_messages([finding.sentence, advice.message], SENTENCE_SEPARATOR)
+    return NextStep(message, advice.plan_changes)
+
+
+# Findings that take more than another number in the plan.
+NEXT_RUN_ADVICE = {"no_signal": NextStep(OTHER_REWARD), "gaming": NextStep(RAISE_KL)}
+# By how much the learning rate is changed after these findings.
+RATE_FACTORS = {"diverging": 1 / 3, "jumping": 1 / 3, "worse": 1 / 3, "flat": 3.0}
+
+
+def _advise_change(finding: Finding, setup: Setup) -> NextStep | None:
+    """Another learning rate, or epochs up to the best step; None where they belong to one stage of several."""
+    training = setup.training if setup.trains_in_one_stage else {}
+    rate, epochs = training.get("learning_rate"), training.get("epochs")
+    if finding.rule in RATE_FACTORS and rate:
+        new_rate = float(f"{rate * RATE_FACTORS[finding.rule]:.1e}")
+        texts = {"rate": format_learning_rate(new_rate), "now": format_learning_rate(rate)}
+        return NextStep(OTHER_RATE.format(**texts), {"training.learning_rate": new_rate})
+    if finding.rule == "overfitting" and epochs:
+        new_epochs = max(round(epochs * finding.sentence.values["best"] / finding.sentence.values["step"], 1), 0.1)
+        return NextStep(
+            OTHER_EPOCHS.format(epochs=new_epochs, now=epochs), {"training.epochs": new_epochs}
+        )
+    return None

@@ -18,7 +18,7 @@ from studio.training import coach, launcher, progress
 from studio.training.progress import Progress
 from studio.ui import units
 from studio.ui.help import panel as help_panel
-from studio.ui.train import curves, verdict_card
+from studio.ui.train import curves, remedies, verdict_card
 from studio.ui.train import results as run_results
 
 MAX_CHUNK_BYTES = 200_000
@@ -86,7 +86,7 @@ LABELS: dict[str, Message] = {
 
 
 def build_view(elem_id: str) -> gr.HTML:
-    """The component that shows a run by its id; its buttons send the events `resume` and `halt`."""
+    """The component that shows a run by its id; its buttons send the events `resume`, `halt` and `again`."""
     gr.set_static_paths([PLOTLY_JS.parent])
     script = "\n".join((presets.ASSETS / name).read_text(encoding="utf-8") for name in SCRIPTS)
     return gr.HTML(
@@ -154,7 +154,7 @@ def poll(query: Any) -> dict[str, Any]:
         "title": plan.name,
         "about": _describe_run(plan, report, lang),
         "more": details,
-        "verdict": verdict_card.describe(run, report, lang) if ended else None,
+        "verdict": _describe_verdict(run, report, lang) if ended else None,
         "tables": run_results.build_tables(report, lang) if ended and report else [],
         "samples": latest_samples,
         "sampled": sample_bytes,
@@ -211,6 +211,12 @@ def _label_resume(run: Run, lang: str) -> str:
     if not runs.is_resumable(run):
         return ""
     return (RESUME if runs.has_saved_state(run) else START_AGAIN).render(lang)
+
+
+def _describe_verdict(run: Run, report: dict[str, Any], lang: str) -> dict[str, Any] | None:
+    """The verdict card, with a button at each next step that another plan does."""
+    card = verdict_card.describe(run, report, lang)
+    return card and {**card, "steps": remedies.describe_steps(run, report, lang)}
 
 
 def _read_curve(run: Run, status: Status, lang: str) -> str:

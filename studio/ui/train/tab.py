@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import gradio as gr
 
 from studio import methods, runs
-from studio.errors import StudioError, explain
+from studio.errors import NotPossible, StudioError, explain
 from studio.estimate import history
 from studio.estimate.machines import catalogue
 from studio.estimate.types import Estimate
@@ -26,7 +26,7 @@ from studio.ui.form import plan_form
 from studio.ui.form.form_state import FormState, read_form
 from studio.ui.language import request_language
 from studio.ui.method import estimates, held_out
-from studio.ui.train import live_view, more_data, verdict_card
+from studio.ui.train import live_view, more_data, remedies, verdict_card
 
 # Room a run needs beside what it learns: the split data, the log and the points.
 MIN_FREE_BYTES = 200_000_000
@@ -47,6 +47,7 @@ STARTED = Message("Started. You can close this page; the run goes on.")
 QUEUED = Message("Added to the queue. It starts when the runs before it have ended.")
 RESTARTS_STAGE = Message("If you stop it, a stage that is not finished starts over.")
 DOES_NOT_FIT_ADVICE = Message("See “How to make it fit” on the Method tab, or tick “Start anyway”.")
+CHOOSE_OTHERWISE = Message("Choose the settings yourself on the Method tab.")
 START_ANYWAY = label("Start anyway")
 START_ANYWAY_HELP = label("It will probably run out of memory. Nothing else on this machine is affected.")
 CHECKING = label("Checking…", context="train")
@@ -174,6 +175,35 @@ def resume_run(shown_run_id: str, event: gr.EventData, request: gr.Request) -> t
     except (StudioError, OSError) as error:
         return notices.error_notice(explain(error), lang), live_view.view_value(shown_run_id, lang)
     return notices.notice(""), live_view.view_value(run.id, lang)
+
+
+def try_again(browser_runs: object, event: gr.EventData, request: gr.Request) -> tuple[Any, ...]:
+    """Start the plan of the shown run with the change that one of its next steps means.
+
+    Returns:
+        The notice, the live view, the run, and the runs of this browser.
+    """
+    lang = request_language(request)
+    try:
+        plan, changes = remedies.build_variation(_named_run(event), getattr(event, "step", None), lang)
+        run, message = _launch(plan, _fitting_estimate(plan))
+    except (StudioError, OSError) as error:
+        return notices.error_notice(explain(error), lang), *(gr.skip(),) * 3
+    said = remedies.STARTED_AGAIN.render(lang, name=plan.name, changes=changes)
+    return (
+        notices.notice(said, message.render(lang), kind="good"),
+        live_view.view_value(run.id, lang),
+        run.id,
+        [*access.read_run_ids(browser_runs), run.id],
+    )
+
+
+def _fitting_estimate(plan: Plan) -> Estimate | None:
+    """The estimate of a plan; raises NotPossible where it says that the run does not fit this machine."""
+    estimate = estimates.estimate_plan(plan)
+    if estimate and estimate.fits == "no" and estimate.why_not:
+        raise NotPossible(estimate.why_not, CHOOSE_OTHERWISE)
+    return estimate
 
 
 def stop_run(event: gr.EventData, request: gr.Request) -> dict[str, Any]:
@@ -316,6 +346,9 @@ def build(
     summary.change(None, None, notice, js=f"() => ({json.dumps(notices.notice(''))})", **UNQUEUED)
     state_changed = run_view.moved(clear_notice_at_end, run, notice, **UNQUEUED)
     run_view.resume(resume_run, run, [run_notice, run_view], trigger_mode="once", **UNQUEUED)
+    run_view.again(
+        try_again, browser_runs, [run_notice, run_view, run, browser_runs], trigger_mode="once", **UNQUEUED
+    )
     run_view.halt(stop_run, None, run_notice, **UNQUEUED)
     run_dropdown.input(show_run, run_dropdown, [run_view, run], **UNQUEUED)
     timer = gr.Timer(REFRESH_SECONDS, active=False)
