@@ -426,6 +426,12 @@ RULES = (
 )
 
 
+# Findings that take more than another number in the plan.
+NEXT_RUN_ADVICE = {"no_signal": NextStep(OTHER_REWARD), "gaming": NextStep(RAISE_KL)}
+# By how much the learning rate is changed after these findings.
+RATE_FACTORS = {"diverging": 1 / 3, "jumping": 1 / 3, "worse": 1 / 3, "flat": 3.0}
+
+
 def advise_next_run(points: Iterable[Point], setup: Setup) -> NextStep | None:
     """What the curve of a run that has ended says for another one; None where it says nothing.
 
@@ -443,14 +449,8 @@ def advise_next_run(points: Iterable[Point], setup: Setup) -> NextStep | None:
     return NextStep(message, advice.plan_changes)
 
 
-# Findings that take more than another number in the plan.
-NEXT_RUN_ADVICE = {"no_signal": NextStep(OTHER_REWARD), "gaming": NextStep(RAISE_KL)}
-# By how much the learning rate is changed after these findings.
-RATE_FACTORS = {"diverging": 1 / 3, "jumping": 1 / 3, "worse": 1 / 3, "flat": 3.0}
-
-
 def _advise_change(finding: Finding, setup: Setup) -> NextStep | None:
-    """Another learning rate, or epochs up to the best step; None where they belong to one stage of several."""
+    """Another learning rate, or epochs up to the best step; None where several stages have their own."""
     training = setup.training if setup.trains_in_one_stage else {}
     rate, epochs = training.get("learning_rate"), training.get("epochs")
     if finding.rule in RATE_FACTORS and rate:
@@ -458,8 +458,8 @@ def _advise_change(finding: Finding, setup: Setup) -> NextStep | None:
         texts = {"rate": format_learning_rate(new_rate), "now": format_learning_rate(rate)}
         return NextStep(OTHER_RATE.format(**texts), {"training.learning_rate": new_rate})
     if finding.rule == "overfitting" and epochs:
-        new_epochs = max(round(epochs * finding.sentence.values["best"] / finding.sentence.values["step"], 1), 0.1)
-        return NextStep(
-            OTHER_EPOCHS.format(epochs=new_epochs, now=epochs), {"training.epochs": new_epochs}
+        new_epochs = max(
+            round(epochs * finding.sentence.values["best"] / finding.sentence.values["step"], 1), 0.1
         )
+        return NextStep(OTHER_EPOCHS.format(epochs=new_epochs, now=epochs), {"training.epochs": new_epochs})
     return None

@@ -82,9 +82,7 @@ def _check_access(plan: Plan) -> None:
     store.find(plan.data.source)
 
 
-def describe_changes(
-    plan: Plan, changes: Mapping[str, Any], training: Mapping[str, Any], lang: str
-) -> str:
+def describe_changes(plan: Plan, changes: Mapping[str, Any], training: Mapping[str, Any], lang: str) -> str:
     """The changes of a plan in words, under the labels of the form.
 
     Args:
@@ -108,7 +106,11 @@ def _flatten(changes: Mapping[str, Any]) -> dict[str, Any]:
     """The changes one value each: those of a method's settings stand in one mapping."""
     flat: dict[str, Any] = {}
     for key, value in changes.items():
-        flat |= {f"{key}.{name}": item for name, item in value.items()} if isinstance(value, Mapping) else {key: value}
+        flat |= (
+            {f"{key}.{name}": item for name, item in value.items()}
+            if isinstance(value, Mapping)
+            else {key: value}
+        )
     return flat
 
 

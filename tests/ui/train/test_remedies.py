@@ -59,7 +59,7 @@ def test_a_press_starts_the_same_plan_with_the_change_and_says_what_changed(judg
     assert run.plan.method == judged.plan.method
     assert "0.001 instead of 0.01" in notice["text"]
     assert "2.5 instead of 6" in notice["text"]
-    assert "而不是" in press(judged.id, 1, CHINESE)[0]["text"]
+    assert "原为" in press(judged.id, 1, CHINESE)[0]["text"]
 
 
 @pytest.mark.parametrize("step", [0, 2, -1, "1", None, {"a": 1}])
