@@ -94,11 +94,12 @@ def describe_changes(plan: Plan, changes: Mapping[str, Any], training: Mapping[s
     parts = []
     for key, value in _flatten(changes).items():
         name = key.rpartition(".")[2]
-        new, old = _describe_value(key, value), training.get(name)
-        if new:
-            label = _find_label(plan, changes, key)
-            message = CHANGE_FROM if old is not None else CHANGE
-            parts.append(message.format(label=label, new=new, old=_describe_value(key, old)))
+        if value is None:  # left to the studio
+            continue
+        texts = {"label": _find_label(plan, changes, key), "new": _describe_value(key, value)}
+        old = training.get(name)
+        message = CHANGE if old is None else CHANGE_FROM.format(old=_describe_value(key, old))
+        parts.append(message.format(**texts))
     return str(format_value(parts, lang))
 
 
@@ -120,10 +121,7 @@ def _find_label(plan: Plan, changes: Mapping[str, Any], key: str) -> Message | s
     return labels.get(key) or labels.get(name) or name
 
 
-def _describe_value(key: str, value: object) -> Any:
-    """A value in words; "" where it is left to the studio."""
+def _describe_value(key: str, value: object) -> Message | str:
     if key == "method.name":
         return presets.methods()[str(value)].name
-    if value is None:
-        return ""
     return f"{value:.3g}" if isinstance(value, float) else str(value)
