@@ -120,8 +120,9 @@ def describe_truncation(report: Mapping[str, Any]) -> Message | None:
 
 def _count_long_pairs(report: Mapping[str, Any]) -> int:
     """The pairs that a stage of RLHF left out: both answers of a pair have to fit."""
-    sections = report.get("method") or {}
-    pairs = [section.get("pairs") for section in sections.values() if isinstance(section, Mapping)]
+    notes = report.get("method")
+    sections = notes.values() if isinstance(notes, Mapping) else ()
+    pairs = [section.get("pairs") for section in sections if isinstance(section, Mapping)]
     return max((counts.get("too_long", 0) for counts in pairs if isinstance(counts, Mapping)), default=0)
 
 

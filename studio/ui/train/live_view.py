@@ -216,7 +216,9 @@ def _label_resume(run: Run, lang: str) -> str:
 def _describe_verdict(run: Run, report: dict[str, Any], lang: str) -> dict[str, Any] | None:
     """The verdict card, with a button at each next step that another plan does."""
     card = verdict_card.describe(run, report, lang)
-    return card and {**card, "steps": remedies.describe_steps(run, report, lang)}
+    if not card or "steps" not in card:
+        return card
+    return {**card, "steps": remedies.describe_steps(run, report, lang)}
 
 
 def _read_curve(run: Run, status: Status, lang: str) -> str:

@@ -183,7 +183,7 @@ def test_an_answer_stays_small(finished):
     run = finished("lora", "classify")
     first = live_view.poll([run.id, 0, "en", "", 0])
     later = live_view.poll([run.id, first["offset"], "en", first["file"], first["sampled"]])
-    assert len(json.dumps(later)) < 3000  # a confusion matrix of three classes is among it
+    assert len(json.dumps(later)) < 4000  # a confusion matrix of three classes is among it
 
 
 def test_the_latest_answers_of_practice_are_sent_once_and_shortened(make_plan):
