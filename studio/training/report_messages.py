@@ -128,7 +128,8 @@ def _count_long_pairs(report: Mapping[str, Any]) -> int:
 
 def describe_kept_start(report: Mapping[str, Any]) -> Message | None:
     """That no step was better than the state before the first, which is the result; None where one was."""
-    is_linear_run = bool((report.get("method") or {}).get("linear_head"))
+    notes = report.get("method")
+    is_linear_run = isinstance(notes, Mapping) and bool(notes.get("linear_head"))
     if report.get("best_step", 1) or is_linear_run:
         return None
     return LINEAR_MODEL_KEPT if report.get("linear_baseline") else START_KEPT

@@ -186,7 +186,7 @@ def test_only_the_stage_that_a_run_is_in_is_read():
 def test_the_evidence_and_the_state_that_is_kept_are_named():
     points = [*checks([3.0, 1.0, 1.1, 1.3], best_step=10), *steps([2.0] * 10 + [0.5] * 20)]
     assert coach.read_curve(points).render() == [
-        "Overfitting since step 10: validation loss rose from 1.000 to 1.300 (step 30) while the "
+        "Overfitting since step 10: validation loss rose from 1.000 to 1.300 (step 30) while "
         "training loss fell from 2.000 to 0.500.",
         "You can stop: step 10 is kept either way.",
     ]
