@@ -24,20 +24,20 @@ from studio.ui.language import request_language
 METHOD_PAGE_TEMPLATE = """
 {{#if value.name}}<article class="about-method">
   {{#if value.drawing}}<figure>{{{value.drawing}}}</figure>{{/if}}
-  <section class="about-what"><h4>{{value.heads.what}}</h4><p>{{value.what}}</p>
-    <h4>{{value.heads.cost}}</h4><p>{{#if cost}}{{cost}}{{else}}{{value.cost}}{{/if}}</p>
+  <section class="about-what"><h3>{{value.heads.what}}</h3><p>{{value.what}}</p>
+    <h3>{{value.heads.cost}}</h3><p>{{#if cost}}{{cost}}{{else}}{{value.cost}}{{/if}}</p>
     {{#if value.attempt}}<p class="about-try">
       <button type="button" data-attempt="{{value.name}}">{{value.attempt}}</button>
       <span class="about-small">{{value.sample}}</span></p>{{/if}}</section>
-  {{#if value.how}}<section><h4>{{value.heads.how}}</h4>
+  {{#if value.how}}<section><h3>{{value.heads.how}}</h3>
     <ol>{{#each value.how}}<li>{{this}}</li>{{/each}}</ol></section>{{/if}}
-  {{#if value.steps}}<section><h4>{{value.heads.steps}}</h4>
+  {{#if value.steps}}<section><h3>{{value.heads.steps}}</h3>
     <ol>{{#each value.steps}}<li>{{this}}</li>{{/each}}</ol></section>{{/if}}
-  {{#if value.fits}}<section class="about-fits"><h4>{{value.heads.fits}}</h4>
+  {{#if value.fits}}<section class="about-fits"><h3>{{value.heads.fits}}</h3>
     <ul>{{#each value.fits}}<li>{{this}}</li>{{/each}}</ul></section>{{/if}}
-  {{#if value.fits_not}}<section class="about-not"><h4>{{value.heads.fits_not}}</h4>
+  {{#if value.fits_not}}<section class="about-not"><h3>{{value.heads.fits_not}}</h3>
     <ul>{{#each value.fits_not}}<li>{{this}}</li>{{/each}}</ul></section>{{/if}}
-  {{#if value.watch}}<section class="about-wide"><h4>{{value.heads.watch}}</h4><p>{{value.watch}}</p>
+  {{#if value.watch}}<section class="about-wide"><h3>{{value.heads.watch}}</h3><p>{{value.watch}}</p>
     <p class="about-small"><b>{{value.heads.source}}</b> {{value.source}}</p></section>{{/if}}
 </article>{{/if}}"""
 ATTEMPT_SCRIPT = """
@@ -48,7 +48,7 @@ element.addEventListener('click', (event) => {
 TERMS_TEMPLATE = """
 {{#each value.groups}}
   {{#if this.folded}}<details class="terms"><summary>{{this.head}}</summary>
-  {{else}}<section class="terms"><h4>{{this.head}}</h4>{{/if}}
+  {{else}}<section class="terms"><h3>{{this.head}}</h3>{{/if}}
   <dl>{{#each this.terms}}<div><dt>{{this.label}}</dt><dd>{{this.help}}</dd>
     {{#if this.exact}}<dd class="exactly">{{this.exact}}</dd>{{/if}}</div>{{/each}}</dl>
   {{#if this.folded}}</details>{{else}}</section>{{/if}}
