@@ -20,7 +20,7 @@ from studio.errors import NotPossible
 from studio.i18n import Message, label, languages, next_language_name, register_label
 from studio.storage import home
 from studio.ui import access, progress_strip
-from studio.ui.components.events import UNQUEUED, after_any
+from studio.ui.components.events import LATEST_UNQUEUED, UNQUEUED, after_any
 from studio.ui.components.gradio_adapter import patch_components
 from studio.ui.components.labels import t, translations
 from studio.ui.data import details as dataset_details
@@ -137,7 +137,7 @@ def build_page() -> gr.Blocks:
             states.test_sources,
         )
         _wire_tab_buttons(tabs)
-        _wire_summary(tabs)
+        _wire_summary(tabs, states)
         _wire_strip(page, tabs, strip, states)
         _wire_run_lists(tabs, states)
     page.queue(max_size=64, api_open=False)
@@ -244,15 +244,25 @@ def _wire_tab_buttons(tabs: _Tabs) -> None:
     prompt_event.then(None, None, None, js=_open_tab_js("playground"))
 
 
-def _wire_summary(tabs: _Tabs) -> None:
-    """Summarise the plan whenever the Train tab is opened, also by a try on a sample."""
+def _plan_fields(tabs: _Tabs, states: _BrowserStates) -> list[Any]:
+    """What makes another plan of it: data set, task, base model and method."""
+    return [states.source, tabs.data.task, tabs.method.model, tabs.method.method]
+
+
+def _wire_summary(tabs: _Tabs, states: _BrowserStates) -> None:
+    """Summarise the plan when it becomes another one, and whenever the Train tab is opened."""
     train_opened = tabs.method.attempt_event.then(None, None, None, js=_open_tab_js("train"))
-    for listen in (train_opened.then, tabs.train_panel.select, tabs.method.model.change):
+    plan_changed = after_any(*(field.change for field in _plan_fields(tabs, states)))
+    for listen, options in (
+        (train_opened.then, UNQUEUED),
+        (tabs.train_panel.select, UNQUEUED),
+        (plan_changed.then, LATEST_UNQUEUED),
+    ):
         listen(
             train_tab.summarise,
             inputs_kwargs=tabs.train.inputs,
             outputs=tabs.train.summary,
-            **UNQUEUED,
+            **options,
         )
 
 
@@ -271,7 +281,7 @@ def _wire_strip(page: gr.Blocks, tabs: _Tabs, strip: ProgressStrip, states: _Bro
             [strip.run, strip.run_stage, strip.timer],
             **UNQUEUED,
         )
-    plan_fields = [states.source, tabs.data.task, tabs.method.model, tabs.method.method]
+    plan_fields = _plan_fields(tabs, states)
     after_any(*(field.change for field in plan_fields), page.load).then(
         None,
         plan_fields,
