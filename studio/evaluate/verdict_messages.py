@@ -72,7 +72,7 @@ WORSE = Message("Worse than {other}: {difference}.")
 NOT_SHOWN = Message("Not clearly better than {other}: {difference}.")
 POINTS = Message("{value:+.0f} points (95% interval {low:+.0f} to {high:+.0f})")
 UNITS = Message("{value:+.2g} (95% interval {low:+.2g} to {high:+.2g})")
-WITH_COUNTS = Message("{interval}; better on {n_better} rows, worse on {n_worse}")
+WITH_COUNTS = Message("{interval}; better on {n_better} {n_better:row|rows}, worse on {n_worse}")
 TOO_FEW = Message("{n} {rows} are too few for a percentage: it takes at least {least}.")
 CHOSE_THE_STATE = Message(
     "The validation rows also chose which training step was kept, which flatters the result. So a difference "

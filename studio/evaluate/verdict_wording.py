@@ -35,12 +35,16 @@ def headline(evidence: Evidence) -> Message:
     linear = evidence.find("linear")
     if linear and is_linear_enough(evidence):
         return _describe_linear(linear, evidence)
-    # The score before practice is the change of it, which the result says already.
-    others = [_describe_other(item, evidence) for item in evidence.comparisons if item.name != "start"]
+    others = [_describe_other(item, evidence) for item in evidence.comparisons if _is_named(item, evidence)]
     result = _describe_result(evidence)
     if not others:
         return messages.HEADLINE_ALONE.format(result=result)
     return messages.HEADLINE.format(result=result, others=messages.join_clauses(others))
+
+
+def _is_named(comparison: Comparison, evidence: Evidence) -> bool:
+    """Whether a headline names the other's score: a change says it, and a loss tells people nothing."""
+    return comparison.name != "start" and evidence.measure != "loss"
 
 
 def is_linear_enough(evidence: Evidence) -> bool:

@@ -29,7 +29,7 @@ def test_json_gives_back_what_was_measured():
     [
         (38, 40, True, "Training is hardly needed: “Linear head on the base's embeddings” gets 95% right"),
         (37, 40, False, "There is room for training: the best without it, “Linear head"),
-        (19, 19, False, "19 rows are too few: below 20 no percentage is called a result."),
+        (19, 19, False, "19 test rows are too few for a percentage: it takes at least 20."),
     ],
 )
 def test_training_is_hardly_needed_from_95_percent_on_and_never_on_few_rows(right, n, is_enough, sentence):

@@ -198,7 +198,7 @@ def chat(n, base_loss, tuned_loss, **others):
 def test_long_answers_are_judged_by_the_loss_of_each_row():
     result = verdict.judge(chat(24, 2.5, 1.4), {})
     assert (result.state, result.measure) == ("ship", "loss")
-    assert "became likelier for 24 of 24 test answers" in result.headline.render()
+    assert result.headline.render() == "The wanted answer became likelier for 24 of 24 test answers."
     assert messages.LOSS_IS_NOT_QUALITY in result.reasons
     assert verdict.judge(chat(24, 1.4, 2.5), {}).state == "do_not_ship"
 
