@@ -42,7 +42,7 @@ def test_the_curve_is_read_aloud_once_for_each_finding(make_plan, capsys):
     time.sleep(3 * train.REFRESH_SECONDS)
     finished.set()
     thread.join()
-    assert capsys.readouterr().out.count("It is learning: the validation loss was 3.000 at the start") == 1
+    assert capsys.readouterr().out.count("Learning: validation loss fell from 3.000 to 1.500 by step 20") == 1
 
 
 def test_home_can_be_named_behind_the_command(plan_file, tmp_path, capsys):

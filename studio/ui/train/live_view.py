@@ -216,7 +216,7 @@ def _label_resume(run: Run, lang: str) -> str:
 def _describe_verdict(run: Run, report: dict[str, Any], lang: str) -> dict[str, Any] | None:
     """The verdict card, with a button at each next step that another plan does."""
     card = verdict_card.describe(run, report, lang)
-    if not card or "steps" not in card:
+    if not card or card["state"] == "none":
         return card
     return {**card, "steps": remedies.describe_steps(run, report, lang)}
 

@@ -8,7 +8,6 @@ from studio import runs
 from studio.data.text.text_length import shorten
 from studio.evaluate import changes, detail_scores, measures, predictions, reliability, verdict
 from studio.evaluate.detail_scores import DetailScore
-from studio.evaluate.next_steps import NextStep
 from studio.evaluate.predictions import Answered, Prediction
 from studio.evaluate.reliability import Bin
 from studio.evaluate.verdict import Verdict
@@ -80,16 +79,10 @@ def describe(run: Run, report: dict[str, Any], lang: str) -> dict[str, Any] | No
         "scores": _describe_scores(scores, lang),
         "reasons": [message.render(lang) for message in result.reasons],
         "next": NEXT.render(lang),
-        "steps": [_describe_step(step, lang) for step in result.next_steps],
         "evidence": EVIDENCE.render(lang),
         "tables": [*_score_tables(scores, result, lang), *_evidence_tables(answered, result, lang)],
         "matrix": _build_matrix(answered, result, lang) if answered else None,
     }
-
-
-def _describe_step(step: NextStep, lang: str) -> dict[str, Any]:
-    """A next step for the browser: its sentence, and the changes of the plan that do it."""
-    return {"text": step.message.render(lang), "plan_changes": dict(step.plan_changes)}
 
 
 def word(run: Run, lang: str) -> str:
