@@ -267,7 +267,10 @@ def _wire_summary(tabs: _Tabs, states: _BrowserStates) -> None:
 
 
 def _wire_strip(page: gr.Blocks, tabs: _Tabs, strip: ProgressStrip, states: _BrowserStates) -> None:
-    """Let the progress strip know of all runs that go on, and of what the fields hold now."""
+    """Let the progress strip know of all runs that go on, and of what the fields hold now.
+
+    Until the Train tab's sentence is that of the new plan, it is empty.
+    """
     for listen in (
         after_any(states.run.change, page.load, strip.timer.tick).then,
         strip.html.seen,
@@ -285,8 +288,8 @@ def _wire_strip(page: gr.Blocks, tabs: _Tabs, strip: ProgressStrip, states: _Bro
     after_any(*(field.change for field in plan_fields), page.load).then(
         None,
         plan_fields,
-        strip.html,
-        js="(...plan) => ({ plan, __type__: 'update' })",
+        [strip.html, tabs.train.summary],
+        js="(...plan) => [{ plan, __type__: 'update' }, { text: '' }]",
         **UNQUEUED,
     )
 
