@@ -41,13 +41,15 @@ def walk(page, folder):
     page.wait_for_timeout(1500)
     show(page, "#intake", folder / "data.png")
     page.get_by_role("button", name="Next: choose a method").click()
-    page.locator("#methods tr.chosen", has_text="exactly").wait_for()
+    page.locator("#methods tr.chosen .memory b", has_text="GB").wait_for()
     show(page, "#methods", folder / "method.png")
+    for part in ("settings", "more-training"):
+        page.locator(f"#{part} > button.label-wrap").click()
     for selector, value in (("#epochs", "2"), ("#batch-size", "4")):
         field = page.locator(f"{selector} input[type=number]")
         field.fill(value)
         field.press("Enter")
-    page.get_by_role("button", name="Next: train").click()
+    page.locator("#to-train").click()
     page.locator("#run-name textarea, #run-name input").press_sequentially("Support replies in our tone")
     page.locator("#start").click()
     page.wait_for_function(

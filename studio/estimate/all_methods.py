@@ -27,6 +27,7 @@ NO_EXAMPLES = Message("examples: without them nobody knows how long it takes")
 QUESTIONS_TOO_LONG = Message(
     "examples short enough: every question alone fills the longest example ({length} tokens, max length)"
 )
+NOTHING_FITS = Message("examples that fit: none fits whole into {length} tokens (max length)")
 NOT_TRACED = Message("a traced step, so the formula stands: {why}")
 # The entries of a config.json that say how weights happen to be stored, and not how a model is built.
 STORAGE_KEYS = (
@@ -157,8 +158,8 @@ def _estimate_one_method(
     run = context.run_of(method)
     if not run or not context.lengths:
         return _estimate_without_rows(context, method, model_shape, NO_EXAMPLES)
-    if not workload.supervised_lengths(run.workload):
-        too_long = QUESTIONS_TOO_LONG.format(length=run.workload.training.token_limit)
+    too_long = _why_nothing_fits(run)
+    if too_long:
         return _estimate_without_rows(context, method, model_shape, too_long)
     estimate = estimate_one.estimate_method(
         run,
@@ -174,6 +175,16 @@ def _estimate_one_method(
     if context.lengths.is_exact:
         return estimate
     return estimate_one.widen_ranges(estimate, context.lengths.failure_reason)
+
+
+def _why_nothing_fits(run: MethodRun) -> Message | None:
+    """Why no example can be learned from within the longest length; None where some can."""
+    length = run.workload.training.token_limit
+    if not workload.supervised_lengths(run.workload):
+        return QUESTIONS_TOO_LONG.format(length=length)
+    if not any(run.method.fits(run.settings, run.workload, row) for row in run.workload.rows):
+        return NOTHING_FITS.format(length=length)
+    return None
 
 
 def _estimate_without_rows(

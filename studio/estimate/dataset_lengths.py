@@ -48,6 +48,7 @@ class DatasetLengths:
         first_step_tokens: Tokens of UPFT's request for a first step; 0 for tasks that it does not train.
         failure_reason: Why the tokenizer lately could not count; None where it could or did not try.
         has_json_answers: Whether answers are JSON with the same fields (task "chat").
+        in_order: Every example in tokens, in the order of the data; empty where not all were counted.
     """
 
     rows: tuple[RowTokens, ...]
@@ -59,6 +60,7 @@ class DatasetLengths:
     first_step_tokens: int = 0
     failure_reason: Message | None = None
     has_json_answers: bool = False
+    in_order: tuple[RowTokens, ...] = ()
 
 
 def measure_lengths(plan: Plan, folder: Path | None, wait: bool = False) -> DatasetLengths:
@@ -101,6 +103,7 @@ def measure_lengths(plan: Plan, folder: Path | None, wait: bool = False) -> Data
     return replace(
         estimated,
         rows=_representative_rows(counted),
+        in_order=_all_in_order(counted, estimated.count),
         first_step_tokens=response["first_step_tokens"],
         is_exact=True,
     )
@@ -116,6 +119,7 @@ def _estimate_lengths(
     request = first_step.choose_request(parsed_examples) if task in first_step.TASKS else ""
     return DatasetLengths(
         rows=_representative_rows(rows),
+        in_order=_all_in_order(rows, len(parsed_examples)),
         count=len(parsed_examples),
         n_asked=_count_questions(parsed_examples, task),
         has_json_answers=_has_json_answers(parsed_examples, task),
@@ -166,6 +170,11 @@ def sample_rows(
         key=lambda row: row.prompt_tokens + max(row.completion_tokens, row.rejected_tokens),
     )
     return [*sampled, longest]
+
+
+def _all_in_order(counted: Sequence[RowTokens], n_examples: int) -> tuple[RowTokens, ...]:
+    """The counted rows where they are all examples: then `sample_rows` has kept their order."""
+    return tuple(counted) if len(counted) == n_examples <= MAX_COUNTED_EXAMPLES else ()
 
 
 def _representative_rows(rows: list[RowTokens]) -> tuple[RowTokens, ...]:

@@ -16,10 +16,10 @@ from studio.plan import Task
 SETTINGS = (
     Setting(
         "size",
-        label("How much the adapters can hold (bottleneck size)"),
+        label("Bottleneck size"),
         label(
-            "The width of each small network's narrow middle: 16 for a little change, 64 for most tasks, "
-            "256 for much."
+            "Width of each adapter’s narrow middle. 16 for small changes, 64 for most tasks, "
+            "256 for large ones."
         ),
         default=64,
         kind="int",
@@ -28,10 +28,10 @@ SETTINGS = (
     ),
     Setting(
         "placement",
-        label("Where the adapters stand (placement)"),
+        label("Placement"),
         label(
-            "After attention and after feed-forward learns most (Houlsby et al. 2019); after feed-forward "
-            "alone is half the size (Pfeiffer et al. 2020)."
+            "Where the adapters sit. After both layers learns most (Houlsby et al. 2019); "
+            "after feed-forward only is half the size (Pfeiffer et al. 2020)."
         ),
         default="houlsby",
         kind="choice",
@@ -42,8 +42,8 @@ SETTINGS = (
     ),
     Setting(
         "dropout",
-        label("Protection against learning by heart (dropout)"),
-        label("The share of an adapter's input that is left out at random in each step."),
+        label("Dropout"),
+        label("Share of an adapter’s input dropped at random in each step, against memorizing."),
         default=0.0,
         kind="float",
         low=0,

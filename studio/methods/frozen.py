@@ -29,11 +29,10 @@ TIED_HEAD_NOTE = Message(
 SETTINGS = (
     Setting(
         "blocks",
-        label("How many of the top layers learn (unfrozen blocks)"),
+        label("Unfrozen blocks"),
         label(
-            "1 or 2 for a small change with little data, more for a bigger one. Fewer is quicker: what lies "
-            "below is computed once and reused. 0 trains no layer: a classifier is then the linear model "
-            "alone, in seconds."
+            "How many top layers are trained. 1 or 2 for small changes and little data, more for larger "
+            "ones. Fewer is faster. 0: for labels, the linear model alone, in seconds."
         ),
         default=2,
         kind="int",
@@ -42,9 +41,10 @@ SETTINGS = (
     ),
     Setting(
         "reuse",
-        label("Compute the frozen part once and reuse it (cached activations)"),
+        label("Cached activations"),
         label(
-            "Gives the same losses in less time; keeps 4 bytes × width for every token, in memory or on disk."
+            "Computes the frozen layers once and reuses them. Same result, less time; takes 4 "
+            "bytes × width per token."
         ),
         default=True,
         kind="bool",

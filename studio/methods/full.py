@@ -13,15 +13,15 @@ from studio.plan import Task
 SETTINGS = (
     Setting(
         "weights_precision",
-        label("How exactly the weights are held while they learn (precision)"),
+        label("Weights precision"),
         label(
-            "In 16 bits each number takes about half the memory: from a billion parameters on that is the "
-            "default on a GPU that computes in bfloat16."
+            "16 bits take about half the memory. Default from a billion parameters on, on a "
+            "GPU that supports bfloat16."
         ),
         default="auto",
         kind="choice",
         choices=(
-            ("auto", label("by the model's size and the GPU")),
+            ("auto", label("Automatic: by model size and GPU")),
             ("float32", label("32 bits: exact")),
             ("bfloat16", label("16 bits: half the memory (bfloat16, stochastic rounding)")),
         ),

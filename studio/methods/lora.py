@@ -14,10 +14,10 @@ from studio.plan import Task
 SETTINGS = (
     Setting(
         "rank",
-        label("How far the model may change (rank)"),
+        label("Rank"),
         label(
-            "8 suits small changes of tone or format, 16 most tasks, 64 much new behaviour. Twice the rank "
-            "trains twice as many parameters."
+            "How much the model can change. 8 for tone or format, 16 for most tasks, 64 for "
+            "much new behaviour."
         ),
         default=16,
         kind="int",
@@ -27,10 +27,10 @@ SETTINGS = (
     ),
     Setting(
         "alpha",
-        label("How strongly the change counts (alpha)"),
+        label("Alpha"),
         label(
-            "The change is multiplied by alpha ÷ rank. Twice the rank is a good start; more learns faster "
-            "and less steadily."
+            "How strongly the change counts: alpha ÷ rank. Start with twice the rank. Higher "
+            "values learn faster but less stably."
         ),
         default=32,
         kind="float",
@@ -40,10 +40,10 @@ SETTINGS = (
     ),
     Setting(
         "dropout",
-        label("Protection against learning by heart (dropout)"),
+        label("Dropout"),
         label(
-            "The share of the change that is left out at random in each step. With fewer than 500 examples "
-            "0.05 to 0.1 helps; it costs some speed."
+            "Share of the change dropped at random in each step, against memorizing. Below "
+            "500 examples 0.05–0.1 helps."
         ),
         default=0.05,
         kind="float",
@@ -53,11 +53,8 @@ SETTINGS = (
     ),
     Setting(
         "targets",
-        label("Which parts may change (target modules)"),
-        label(
-            "Attention decides what is looked at, feed-forward what is made of it. Both learn best; one of "
-            "them is smaller and quicker."
-        ),
+        label("Target modules"),
+        label("Which layers are changed. Both learn best; one of them is smaller and faster."),
         default="all",
         kind="choice",
         choices=(
@@ -69,10 +66,10 @@ SETTINGS = (
     ),
     Setting(
         "rslora",
-        label("Keep the strength the same at any rank (rsLoRA)"),
+        label("rsLoRA (rank-stabilised)"),
         label(
-            "Divides alpha by the square root of the rank. Worth switching on at a rank of 32 or more "
-            "(Kalajdzievski 2023); then lower alpha."
+            "Keeps the strength the same at any rank. Worth it from rank 32 on (Kalajdzievski "
+            "2023), with a lower alpha."
         ),
         default=False,
         kind="bool",
@@ -81,10 +78,10 @@ SETTINGS = (
     ),
     Setting(
         "dora",
-        label("Learn size and direction apart (DoRA)"),
+        label("DoRA"),
         label(
-            "Closer to full fine-tuning at a low rank (Liu et al. 2024), and a step takes about half as "
-            "long again or more."
+            "Learns size and direction separately: closer to full fine-tuning at low rank "
+            "(Liu et al. 2024), but at least half as slow again."
         ),
         default=False,
         kind="bool",
@@ -95,10 +92,10 @@ SETTINGS = (
 
 LORA_PLUS = Setting(
     "loraplus_lr_ratio",
-    label("How many times faster the second matrix learns (LoRA+)"),
+    label("LoRA+ ratio"),
     label(
-        "1 trains both matrices alike. 4 to 16 can learn faster (Hayou et al. 2024); halve the learning rate "
-        "then."
+        "How many times faster the second matrix learns. 1 is plain LoRA; 4–16 can be "
+        "faster (Hayou et al. 2024) with half the learning rate."
     ),
     default=1.0,
     kind="float",

@@ -35,10 +35,10 @@ SETTING_KINDS: dict[object, Literal["int", "float", "bool", "str"]] = {
 }
 TYPE_SETTING = Setting(
     "type",
-    label("Which method of the family"),
+    label("PEFT method"),
     label(
-        "All train a small part of the model or a small addition to it. DoRA is the safest start; the "
-        "others are smaller or special."
+        "All train a small part or a small addition. DoRA is the safest start; the others "
+        "are smaller or specialised."
     ),
     default="dora",
     kind="choice",

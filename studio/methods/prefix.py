@@ -17,10 +17,10 @@ MAX_PROJECTION_WIDTH = 512
 SETTINGS = (
     Setting(
         "virtual_tokens",
-        label("How long the learned prefix is (virtual tokens)"),
+        label("Virtual tokens"),
         label(
-            "10 to 30 suit short tasks, 100 long ones. Every one of them takes the place of a token the "
-            "model could read."
+            "Length of the learned prefix. 10–30 for short tasks, 100 for long ones. Each "
+            "takes the place of a token the model could read."
         ),
         default=20,
         kind="int",
@@ -29,10 +29,10 @@ SETTINGS = (
     ),
     Setting(
         "projection",
-        label("Learn through a small network (prefix projection)"),
+        label("Prefix projection"),
         label(
-            "Without it prefixes learn slowly and unsteadily. It is a training aid: the saved prefix is the "
-            "same size either way."
+            "Learns the prefix through a small network, which is faster and steadier. The "
+            "saved prefix is the same size."
         ),
         default=True,
         kind="bool",

@@ -26,11 +26,11 @@ from studio.storage import write_json
 SETTINGS = (
     Setting(
         "bits",
-        label("How small each weight becomes (bits)"),
+        label("Bits"),
         label(
-            "4 makes the layers' weights about a sixth of their 32-bit size and loses little. This training "
-            "pays off most at 3 and 2; at 8 "
-            "rounding afterwards is as good. Files get smaller; on a CPU answers do not get faster."
+            "Bits per weight. 4 makes the layers about a sixth of their size and loses "
+            "little. This method pays off most at 3 and 2. Files get smaller; answers on a "
+            "CPU do not get faster."
         ),
         default="4",
         kind="choice",
@@ -43,21 +43,20 @@ SETTINGS = (
     ),
     Setting(
         "compare",
-        label("Also train once at full precision, to compare"),
+        label("Full-precision comparison"),
         label(
-            "The report then shows full precision, rounded afterwards and rounded while training side by "
-            "side. Takes about twice as long."
+            "Also trains once at full precision and shows both results side by side. Takes "
+            "about twice as long."
         ),
         default=True,
         kind="bool",
     ),
     Setting(
         "group",
-        label("How many weights share a scale (group size)"),
+        label("Group size"),
         label(
-            "Fewer is more exact and a little bigger: at 32 the scales add 1 bit to each weight in 32-bit "
-            "files, half a bit in 16-bit ones. "
-            "The model's widths must be multiples of it."
+            "Weights that share a scale. Smaller is more exact and a little bigger. The "
+            "model’s widths must be multiples of it."
         ),
         default="32",
         kind="choice",

@@ -14,16 +14,16 @@ from studio.plan import Task
 
 INIT_LORA_WEIGHTS = Setting(
     "init_lora_weights",
-    label("What the two matrices begin as"),
+    label("LoRA start"),
     label(
-        "A correction of the rounding (LoftQ) begins a little nearer to the unrounded model; whether that "
-        "lasts after training was not measured."
+        "LoftQ starts a little closer to the unrounded model. Whether that helps after "
+        "training was not measured."
     ),
     default="default",
     kind="choice",
     choices=(
-        ("default", label("No change at first (LoRA's own)")),
-        ("loftq", label("A correction of the rounding (LoftQ)")),
+        ("default", label("No change (LoRA’s default)")),
+        ("loftq", label("Corrects the rounding (LoftQ)")),
     ),
     advanced=True,
 )

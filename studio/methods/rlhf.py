@@ -18,110 +18,115 @@ from studio.models.shape import ModelShape
 from studio.plan import Task
 from studio.storage import home
 
+# What the settings below work with. "data" stands for practice: RLOO or GRPO.
+PRACTICE = ("data", "rloo", "grpo")
+WITH_KL = (*PRACTICE, "dpo", "kto")
+WITH_SFT = (*PRACTICE, "dpo", "kto", "simpo")
+WITH_REWARD_MODEL = {"algorithm": PRACTICE, "reward": ("data", "model"), "task": ("prefer",)}
+
 SETTINGS = (
     Setting(
         "algorithm",
-        label("How the model learns from the scores"),
+        label("Algorithm"),
         label(
-            "Practice by scores compares several of the model's own answers to a question (RLOO, or GRPO, "
-            "which also evens out the scores). The short cuts learn from your judged answers directly, "
-            "without practice: quicker and steadier, and a good first try. DPO compares with the starting "
-            "point, SimPO and ORPO do without it, ORPO also without fine-tuning first; KTO needs no pairs, "
-            "only a thumb up or down for each answer. From your data: GRPO for questions with known answers, "
-            "else RLOO."
+            "DPO learns from your pairs directly: faster, steadier, a good first try. KTO "
+            "needs only thumbs up or down. RLOO and GRPO let the model write answers and "
+            "score them. Automatic: GRPO for questions with known answers, else RLOO."
         ),
         default="data",
         kind="choice",
         choices=(
-            ("data", label("What suits your data")),
-            ("rloo", label("Practise by scores (RLOO)")),
-            ("grpo", label("Practise by evened-out scores (GRPO)")),
-            ("dpo", label("The short cut: straight from pairs (DPO)")),
-            ("kto", label("Straight from thumbs up and down (KTO)")),
-            ("simpo", label("From pairs, without a starting point to compare with (SimPO)")),
-            ("orpo", label("From pairs, in one stage (ORPO)")),
+            ("data", label("Automatic: by your data")),
+            ("rloo", label("RLOO: practise with scores")),
+            ("grpo", label("GRPO: practise with normalised scores")),
+            ("dpo", label("DPO: straight from pairs")),
+            ("kto", label("KTO: straight from thumbs up and down")),
+            ("simpo", label("SimPO: from pairs, without a reference model")),
+            ("orpo", label("ORPO: from pairs, in one stage")),
         ),
         aliases=("way",),
     ),
     Setting(
         "reward",
-        label("What a good answer is (reward)"),
+        label("Reward"),
         label(
-            "From your data: a scoring model learned from your pairs (reward model); the known answers to "
-            "your questions; with examples alone, answers about as long as yours. Or a rule that is checked "
-            "in each answer."
+            "What counts as a good answer. Automatic: a reward model for pairs, the known "
+            "answer for questions, else a length like yours. Or a rule."
         ),
         default="data",
         kind="choice",
         choices=(
-            ("data", label("From your data")),
-            ("model", label("Learned from your pairs (reward model)")),
-            ("answer", label("Gives the known answer")),
+            ("data", label("Automatic: by your data")),
+            ("model", label("Reward model learned from your pairs")),
+            ("answer", label("Known answer")),
             ("contains", label("Contains words")),
             ("matches", label("Matches a pattern (regular expression)")),
-            ("length", label("Has a length")),
+            ("length", label("Has a set length")),
             ("json", label("Is valid JSON")),
         ),
+        used_with={"algorithm": PRACTICE},
     ),
     Setting(
         "answer_check",
-        label("How an answer is compared with the known one"),
+        label("Answer check"),
         label(
-            "By the number: the last number of each must be the same. From your data: by the number where "
-            "the known answer has one, else its words must be in the answer. An answer that was cut off "
-            "counts as wrong."
+            "How an answer is compared with the known one. Automatic: by the last number if "
+            "there is one, else by its words. Answers cut off count as wrong."
         ),
         default="data",
         kind="choice",
         choices=(
-            ("data", label("From your data")),
-            ("number", label("The last number is the same")),
-            ("exact", label("All of it is the same")),
-            ("contains", label("It contains the known answer")),
+            ("data", label("Automatic: by your data")),
+            ("number", label("Same last number")),
+            ("exact", label("Identical")),
+            ("contains", label("Contains the known answer")),
         ),
         advanced=True,
+        used_with={"algorithm": PRACTICE, "reward": ("data", "answer"), "task": ("prompts", "chat")},
     ),
     Setting(
         "reward_text",
-        label("The words or the pattern"),
+        label("Words or pattern"),
         label(
-            "Words separated by commas; each one found earns its share. Or a pattern that must be found in "
-            "the answer; ^ and $ stand for its ends."
+            "Words separated by commas, each earns its share. Or a pattern the answer must "
+            "match; ^ and $ mark its ends."
         ),
         default="",
         kind="str",
         high=200,
+        used_with={"algorithm": PRACTICE, "reward": ("contains", "matches")},
     ),
     Setting(
         "reward_length",
-        label("The length to aim at, in words"),
-        label("0 takes the usual length of your example answers. A Chinese character counts as a word."),
+        label("Target length"),
+        label("In words; a Chinese character counts as one. 0: as long as your example answers."),
         default=0,
         kind="int",
         low=0,
         high=1000,
         advanced=True,
+        used_with={"algorithm": PRACTICE, "reward": ("data", "length")},
     ),
     Setting(
         "beta",
-        label("How closely it must stay to its starting point (KL)"),
+        label("Beta (KL penalty)"),
         label(
-            "What a step away from the fine-tuned model costs. Too little, and the model finds answers that "
-            "score high and read badly (reward hacking); too much, and nothing changes."
+            "How close the model stays to its start. Too low, and it finds answers that score "
+            "well but read badly (reward hacking); too high, and nothing changes."
         ),
         default=0.05,
         kind="float",
         low=0,
         high=1,
         aliases=("kl",),
+        used_with={"algorithm": WITH_KL},
     ),
     Setting(
         "steps",
-        label("How many steps the last stage takes"),
+        label("Steps of the last stage"),
         label(
-            "0 goes by your data: practice asks each question about once, or as many as it can write answers "
-            "to in 50,000 tokens, in at least 20 steps; the short cuts see each pair once, up to three times "
-            "where they are few. Writing answers takes most of the time."
+            "0: automatic. Practice asks each question about once, within 50,000 tokens and "
+            "at least 20 steps; learning from pairs sees each pair one to three times."
         ),
         default=0,
         kind="int",
@@ -130,10 +135,9 @@ SETTINGS = (
     ),
     Setting(
         "rank",
-        label("How far the model may change in each stage (rank)"),
+        label("Rank (LoRA)"),
         label(
-            "Each stage learns two thin matrices beside each of the model's (LoRA) and adds them in at its "
-            "end."
+            "How much the model can change in each stage. Each stage trains a LoRA and merges it at the end."
         ),
         default=16,
         kind="int",
@@ -144,10 +148,10 @@ SETTINGS = (
     ),
     Setting(
         "start_from",
-        label("Go on from an earlier RLHF run (iterate)"),
+        label("Continue an earlier RLHF run"),
         label(
-            "The id of that run. Its model is taken instead of fine-tuning anew, and its reward model "
-            "learns on with your new pairs. Empty: from the base."
+            "The id of that run. Its model is the start, and its reward model learns on from "
+            "your new pairs. Empty: start from the base model."
         ),
         default="",
         kind="str",
@@ -156,48 +160,43 @@ SETTINGS = (
     ),
     Setting(
         "sft",
-        label("Fine-tune on the good answers first (SFT)"),
-        label(
-            "Worth it unless the model already answers in the right manner. Switched off, the base itself "
-            "is where practice starts."
-        ),
+        label("Fine-tune on good answers first (SFT)"),
+        label("Recommended unless the model already answers the right way. Off: start from the base model."),
         default=True,
         kind="bool",
         advanced=True,
+        used_with={"algorithm": WITH_SFT, "task": ("chat", "prefer")},
     ),
     Setting(
         "num_generations",
-        label("Answers compared per question"),
-        label(
-            "An answer is good when it scores above the others to its question. More are steadier and take "
-            "longer."
-        ),
+        label("Answers per question"),
+        label("How many answers are compared for each question. More is steadier but slower."),
         default=4,
         kind="int",
         low=2,
         high=64,
         advanced=True,
         aliases=("answers",),
+        used_with={"algorithm": PRACTICE},
     ),
     Setting(
         "prompts_per_step",
         label("Questions per step"),
-        label("More make a step steadier and longer."),
+        label("More is steadier but slower."),
         default=4,
         kind="int",
         low=1,
         high=256,
         advanced=True,
         aliases=("questions",),
+        used_with={"algorithm": PRACTICE},
     ),
     Setting(
         "max_completion_length",
-        label("Longest answer in practice, in tokens"),
+        label("Max answer length"),
         label(
-            "Longer answers are cut off here and scored as cut: the reward model learns from answers cut at "
-            "the same place, a known answer that was not reached is wrong. The time grows with it. 0 goes by "
-            "your example answers: nine of ten fit, at most 128, or 256 where the reward is a length; 160 "
-            "where there are none."
+            "Tokens the model may write in practice; longer answers are cut and scored as "
+            "cut. 0: automatic, so that nine of ten of your example answers fit (up to 128)."
         ),
         default=0,
         kind="int",
@@ -205,35 +204,37 @@ SETTINGS = (
         high=4096,
         advanced=True,
         aliases=("answer_tokens",),
+        used_with={"algorithm": PRACTICE},
     ),
     Setting(
         "reward_epochs",
-        label("How often the reward model sees each pair (epochs)"),
+        label("Reward model epochs"),
         label(
-            "0: with fewer than 1,000 pairs only its scoring of what the model already tells apart is fitted "
-            "(a linear fit), else 1. The state that ranks the kept-aside pairs best is kept. If a run is "
-            "stopped, it goes on at the beginning of the unfinished stage."
+            "How often the reward model sees each pair. 0: automatic, a linear fit below "
+            "1,000 pairs, else 1. The version that ranks validation pairs best is kept."
         ),
         default=0,
         kind="float",
         low=0,
         high=50,
         advanced=True,
+        used_with=WITH_REWARD_MODEL,
     ),
     Setting(
         "reward_rate",
-        label("How big the reward model's steps are (learning rate)"),
-        label("0 takes 1e-4; the reward model starts close to its goal."),
+        label("Reward model learning rate"),
+        label("0: automatic (1e-4)."),
         default=0,
         kind="float",
         low=0,
         high=0.1,
         advanced=True,
+        used_with=WITH_REWARD_MODEL,
     ),
     Setting(
         "last_rate",
-        label("How big the last stage's steps are (learning rate)"),
-        label("0 takes the value that suits the model's size."),
+        label("Last stage learning rate"),
+        label("0: automatic, by the model’s size."),
         default=0,
         kind="float",
         low=0,
@@ -380,6 +381,8 @@ METHOD = Method(
     merge=full_model_io.load,
     check=check,
     extra_stages_message=extra_stages_message,
+    automatic_values=phases.automatic_values,
+    fits=phases.fits,
     has_stage_settings=True,
     supports_resume=False,
     stages=("sft", "reward", "rl"),

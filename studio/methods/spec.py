@@ -11,7 +11,14 @@ from studio.errors import Problem
 from studio.evaluate.predictions import Measured
 from studio.i18n import GOT_VALUE, Message
 from studio.methods.cost_profile import CostProfile
-from studio.methods.workload import Phase, Workload, build_retention_phases, build_supervised_phases
+from studio.methods.workload import (
+    Phase,
+    RowTokens,
+    Workload,
+    build_retention_phases,
+    build_supervised_phases,
+    leaves_room,
+)
 from studio.models.shape import ModelShape
 from studio.plan import Plan, Task, Value
 from studio.storage import read_json, write_json
@@ -49,6 +56,8 @@ class Setting:
         advanced: whether it waits behind "more settings" instead of being in sight.
         depends_on: the name of an earlier setting, and the value of it under which this one applies; None
             where it always applies.
+        used_with: the values of other settings, or of the "task", under which alone it has an effect. A plan
+            may name it under others too: it is ignored there, and the page leaves it out.
         aliases: other names under which a plan may give it: those of earlier studios, and those of PEFT.
     """
 
@@ -62,7 +71,20 @@ class Setting:
     choices: tuple[tuple[str, Message], ...] = ()
     advanced: bool = False
     depends_on: tuple[str, str] | None = None
+    used_with: Mapping[str, tuple[str, ...]] = field(default_factory=dict, hash=False)
     aliases: tuple[str, ...] = ()
+
+    def has_effect(self, chosen: Settings, task: Task) -> bool:
+        """Whether it does anything with these values of the method's other settings, for a task."""
+        values = {**chosen, "task": task}
+        is_used = all(str(values.get(name)) in wanted for name, wanted in self.used_with.items())
+        return is_used and self.applies(chosen)
+
+    @property
+    def controlling_names(self) -> set[str]:
+        """The settings on whose values it depends whether this one has an effect."""
+        names = set(self.used_with) - {"task"}
+        return names | {self.depends_on[0]} if self.depends_on else names
 
     def applies(self, chosen: Settings) -> bool:
         """Whether it applies with these values of the method's other settings."""
@@ -253,6 +275,8 @@ class Method:
         finish: leaves of a trained model what `save` keeps. `train` has done so; a training that broke off
             needs it.
         extra_stages_message: what is trained besides the steps the plan counts; None for nothing.
+        automatic_values: the values that settings left at 0 will take, by their names.
+        fits: whether a run learns from an example of so many tokens, or leaves it out as too long.
         prepare_for_tracing: the attached model as it is during a step, for the estimator.
         phases: what a run does besides or instead of plain supervised training; None for that alone.
         result_bytes: the bytes of a result that is neither the whole model nor all that was trained; the last
@@ -284,6 +308,8 @@ class Method:
     needs_settings_check: bool = False
     finish: Callable[[Any], Any] = lambda model: model
     extra_stages_message: Callable[[Settings, Task], Message | None] = lambda settings, task: None
+    automatic_values: Callable[[Settings, Workload], dict[str, Value]] = lambda settings, load: {}
+    fits: Callable[[Settings, Workload, RowTokens], bool] = leaves_room
     prepare_for_tracing: Callable[[Any, Settings], Any] = lambda model, settings: model
     phases: Callable[[Settings, Workload], tuple[Phase, ...]] | None = None
     result_bytes: Callable[[ModelShape, Settings, int, int], float] | None = None

@@ -33,10 +33,10 @@ from studio.plan import Task
 SETTINGS = (
     Setting(
         "prefix_length",
-        label("How much of each answer's beginning is learned, in tokens (prefix length)"),
+        label("Prefix length"),
         label(
-            "Up to here right and wrong answers still begin alike. The paper takes 8 for general models, 32 "
-            "for maths models, 128 for models that reason at length."
+            "Tokens learned from the beginning of each answer. The paper takes 8 for general "
+            "models, 32 for maths, 128 for long reasoning."
         ),
         default=16,
         kind="int",
@@ -46,10 +46,11 @@ SETTINGS = (
     ),
     Setting(
         "full_share",
-        label("Share of questions learned with the whole answer (structure tuning)"),
+        label("Structure tuning"),
         label(
-            "Keeps the model from forgetting how an answer ends; more hurts. -1 does as the paper: 0.3 below "
-            "1,000 questions, 0.1 from there on."
+            "Share of questions learned with the whole answer, so that the model does not "
+            "forget how answers end. -1: as in the paper, 0.3 below 1,000 questions, else "
+            "0.1."
         ),
         default=-1,
         kind="float",
@@ -58,10 +59,10 @@ SETTINGS = (
     ),
     Setting(
         "instruction",
-        label("A text put before every question (task prefix)"),
+        label("Task prefix"),
         label(
-            "Used alike in sampling, training, checking and afterwards. Leave it empty unless the model "
-            "already answers better with it."
+            "Text put before every question, in training and afterwards. Leave it empty "
+            "unless the model answers better with it."
         ),
         default="",
         kind="str",
@@ -69,8 +70,8 @@ SETTINGS = (
     ),
     Setting(
         "temperature",
-        label("How freely the model writes its own answers (temperature)"),
-        label("0.6 as in the paper; higher is more varied."),
+        label("Temperature"),
+        label("How varied the model’s own answers are. 0.6 as in the paper."),
         default=0.6,
         kind="float",
         low=0.1,
@@ -79,19 +80,16 @@ SETTINGS = (
     ),
     Setting(
         "template",
-        label("Ask for the first step where only an opening is learned (task template)"),
-        label(
-            "Lets an opening end there without teaching the model to break off its answers: without the "
-            "template no end is learned."
-        ),
+        label("Task template"),
+        label("Asks for the first step only, so that the model does not learn to break off its answers."),
         default=True,
         kind="bool",
         advanced=True,
     ),
     Setting(
         "rank",
-        label("How far the model may change (rank)"),
-        label("The paper trains every parameter; a LoRA of this rank stands in for that here."),
+        label("Rank"),
+        label("How much the model can change. The paper trains all parameters; here a LoRA of this rank."),
         default=16,
         kind="int",
         low=1,

@@ -285,6 +285,13 @@ def truncate_rows(rows: Sequence[RowTokens], max_tokens: int) -> list[tuple[int,
     return truncated
 
 
+def leaves_room(settings: Mapping[str, Value], load: Workload, row: RowTokens) -> bool:
+    """Whether supervised training learns from an example: not where its prompt alone fills the limit."""
+    if load.task in ("classify", "complete") or not row.completion_tokens:
+        return True
+    return row.prompt_tokens < load.training.token_limit
+
+
 def supervised_lengths(workload: Workload) -> list[tuple[int, int]]:
     """Tokens and scored positions of each row in supervised training; a long plain text becomes several."""
     max_tokens = workload.training.token_limit

@@ -31,7 +31,8 @@ from studio.ui.data.tab import DataTab
 from studio.ui.form.saved_settings import SavedSettings
 from studio.ui.help import panel as help_panel
 from studio.ui.language import STUDIO_NAME, LanguageMiddleware
-from studio.ui.method import chooser as chooser_panel
+from studio.ui.method import machine as machine_panel
+from studio.ui.method import recommendation as recommendation_card
 from studio.ui.method import tab as method_tab
 from studio.ui.method.tab import MethodTab
 from studio.ui.playground import tab as playground_tab
@@ -77,6 +78,8 @@ SAVED_SETTINGS: dict[str, tuple[str, Any]] = {
     "method": ("studio-chosen", method_tab.DEFAULT_METHOD),
     "edited": ("studio-moved", {}),
     "values": ("studio-kept", {}),
+    "method_for": ("studio-chosen-for", ""),
+    "kwh_price": ("studio-kwh-price", machine_panel.DEFAULT_KWH_PRICE),
 }
 
 
@@ -240,7 +243,7 @@ def _wire_tab_buttons(tabs: _Tabs) -> None:
     ):
         button.click(None, None, None, js=_open_tab_js(target))
     choice = tabs.method.chooser.result
-    prompt_event = choice.attempt(chooser_panel.read_prompt, choice, tabs.playground.prompt, **UNQUEUED)
+    prompt_event = choice.attempt(recommendation_card.read_prompt, choice, tabs.playground.prompt, **UNQUEUED)
     prompt_event.then(None, None, None, js=_open_tab_js("playground"))
 
 

@@ -70,7 +70,9 @@ def tab_switch(page, runs):
 def slider(page, runs):
     """From the key until the chosen row says another memory, measured in the browser."""
     page.get_by_role("tab", name="Method").click()
-    page.locator("#methods tr.chosen", has_text="exactly").wait_for()
+    page.locator("#methods tr.chosen .memory b", has_text="GB").wait_for()
+    for part in ("settings", "more-training"):
+        page.locator(f"#{part} > button.label-wrap").click()
     page.wait_for_timeout(8000)
     script = """(value) => new Promise((done) => {
       const cell = () => document.querySelector('#methods tr.chosen .memory b').textContent, before = cell();

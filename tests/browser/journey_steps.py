@@ -16,6 +16,19 @@ def choose_model(page, folder):
     expect(page.locator("#model-notice")).to_contain_text(folder.name)
 
 
+def open_part(page, elem_id):
+    """Open a part of the page that is closed at first."""
+    header = page.locator(f"#{elem_id} > button.label-wrap")
+    if "open" not in header.get_attribute("class").split():
+        header.click()
+
+
+def open_settings(page):
+    """Open the settings on the Method tab, those that matter first and the others."""
+    open_part(page, "settings")
+    open_part(page, "more-training")
+
+
 def set_number(page, selector, value):
     field = page.locator(f"{selector} input[type=number]").first
     field.fill(str(value))
@@ -41,9 +54,10 @@ def start_tiny(page, data, model, epochs=4, batch=8):
     expect(page.locator("#data-notice .good")).to_be_visible()
     page.get_by_role("button", name="Next: choose a method").click()
     choose_model(page, model)
+    open_settings(page)
     set_number(page, "#epochs", epochs)
     set_number(page, "#batch-size", batch)
-    page.get_by_role("button", name="Next: train").click()
+    page.locator("#to-train").click()
     expect(page.locator("#summary")).to_contain_text("steps")
     page.locator("#start").click()
 

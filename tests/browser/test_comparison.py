@@ -5,8 +5,10 @@ import io
 import re
 
 import pytest
-from journey_steps import open_tab, set_number
+from journey_steps import open_part, open_settings, open_tab, set_number
 from playwright.sync_api import expect
+
+from studio.ui.method.table_messages import SCRIPT_MESSAGES
 
 pytestmark = pytest.mark.browser
 
@@ -19,6 +21,7 @@ def page(visit):
     expect(page.locator("#data-notice .good")).to_be_visible()
     open_tab(page, "Method")
     expect(page.locator("#methods tr.chosen .memory b")).to_contain_text("GB")
+    open_settings(page)
     return page
 
 
@@ -52,47 +55,50 @@ def test_a_changed_setting_changes_the_figures_of_every_method(page):
         assert likely_memory(page, name) > value
 
 
-def test_a_column_sorts_up_then_down_then_as_it_was(page):
+def test_a_column_sorts_up_and_down_and_back(page):
     original_order = method_ids(page)
-    head = page.get_by_role("columnheader", name="Memory at its peak")
-    head.get_by_role("button").click()
+    sorter = page.locator(".costs-sort select")
+    head = page.locator("#methods th[data-column=memory]")
+    sorter.select_option("memory least")
     expect(head).to_have_attribute("aria-sort", "ascending")
     ascending = [likely_memory(page, name) for name in method_ids(page)]
     assert ascending == sorted(ascending)
-    head.get_by_role("button").press("Enter")
+    sorter.select_option("memory most")
     expect(head).to_have_attribute("aria-sort", "descending")
     descending = [likely_memory(page, name) for name in method_ids(page)]
     assert descending == sorted(descending, reverse=True)
-    head.get_by_role("button").click()
+    sorter.select_option("")
     assert method_ids(page) == original_order
 
 
 def test_two_pinned_methods_stand_side_by_side_at_the_top(page):
     for name in ("prefix", "full"):
+        page.locator(f"#methods tr[data-id={name}]").hover()
         page.locator(f"#methods tr[data-id={name}] .pin").click()
     assert set(method_ids(page)[:2]) == {"prefix", "full"}
     expect(page.locator("#methods .versus thead th")).to_have_count(2)
     expect(page.locator("#methods .versus")).to_contain_text("less memory")
     page.locator("#methods tr[data-id=lora] .pin").click()
-    expect(page.get_by_text("Two methods are pinned already")).to_be_visible()
-    page.get_by_role("button", name="Unpin: Full fine-tuning").click()
+    expect(page.get_by_text(SCRIPT_MESSAGES["full"].text)).to_be_visible()
+    page.get_by_role("button", name=f"{SCRIPT_MESSAGES['unpin'].text}: Full fine-tuning").click()
     expect(page.locator("#methods .versus thead th")).to_have_count(0)
 
 
 def test_the_table_is_copied_as_csv_with_raw_figures(page):
-    page.get_by_role("button", name="Copy as CSV").click()
-    expect(page.get_by_text("Copied: 10 rows for a spreadsheet.")).to_be_visible()
+    page.locator(".costs-export summary").click()
+    page.get_by_role("button", name=SCRIPT_MESSAGES["csv"].text).click()
+    expect(page.get_by_text(SCRIPT_MESSAGES["copied"].text.format(count=10))).to_be_visible()
     table = list(csv.DictReader(io.StringIO(page.evaluate("navigator.clipboard.readText()"))))
     assert len(table) == 10
     lora = next(row for row in table if row["Method"] == "LoRA")
     assert lora["Parameters trained"] == "4884480"
     assert (
-        float(lora["Memory at its peak, low (GB)"])
+        float(lora["Peak memory, low (GB)"])
         < likely_memory(page, "lora")
-        < float(lora["Memory at its peak, high (GB)"])
+        < float(lora["Peak memory, high (GB)"])
     )
-    page.get_by_role("button", name="Copy as image").click()
-    expect(page.get_by_text("Copied: a picture of the table.")).to_be_visible()
+    page.get_by_role("button", name=SCRIPT_MESSAGES["image"].text).click()
+    expect(page.get_by_text(SCRIPT_MESSAGES["pictured"].text)).to_be_visible()
     types = page.evaluate("navigator.clipboard.read().then((items) => items[0].types)")
     assert types == ["image/png"]
 
@@ -103,7 +109,7 @@ def test_what_does_not_fit_says_so_and_an_offer_changes_the_field(page):
     set_number(page, "#batch-size", 64)
     row = page.locator("#methods tr[data-id=qat]")
     expect(row.locator(".memory .state")).to_have_text("does not fit")
-    expect(row.locator(".lacks")).to_contain_text("more than the")
+    expect(row.locator(".lacks")).to_contain_text("GB more")
     page.get_by_role("button", name="Only what fits").click()
     assert "qat" not in method_ids(page)
     page.get_by_role("button", name="Only what fits").click()
@@ -116,21 +122,25 @@ def test_what_does_not_fit_says_so_and_an_offer_changes_the_field(page):
 
 
 def test_another_machine_has_its_price_and_elsewhere_has_them_all(page):
-    expect(page.locator("#methods tr.chosen .money")).to_contain_text("no price known")
+    expect(page.locator("#methods tr.chosen .money")).to_contain_text("electricity")
+    open_part(page, "machine-more")
+    set_number(page, "#kwh-price", 90)
+    expect(page.locator("#methods tr.chosen .money b")).not_to_contain_text("<")
     choose(page, "#machine", "L40S")
     expect(page.locator("#methods tr.chosen .money b")).to_contain_text("$")
-    expect(page.locator("#methods tr.chosen .energy b")).to_contain_text("Wh")
-    page.get_by_role("button", name="What would it cost elsewhere?").click()
+    expect(page.locator("#methods tr.chosen .money")).not_to_contain_text("electricity")
+    open_part(page, "elsewhere")
     expect(page.locator("#elsewhere-tables")).to_contain_text("LoRA with these settings on other machines")
     expect(page.locator("#elsewhere-tables")).to_contain_text("Services that train for you")
 
 
 def test_this_machine_is_measured_from_the_page_and_that_can_be_cancelled(page):
-    page.get_by_role("button", name="Measure this machine").click()
-    expect(page.locator("#machine-notice")).to_contain_text("Measuring")
+    open_part(page, "machine-more")
+    page.locator("#measure").click()
+    expect(page.locator("#machine-notice")).to_contain_text("Testing")
     page.locator("#measure-stop").click()
     expect(page.locator("#machine-notice")).to_contain_text("Cancelled")
-    expect(page.get_by_role("button", name="Measure this machine")).to_be_visible()
+    expect(page.locator("#measure")).to_be_visible()
 
 
 def test_a_run_that_cannot_fit_starts_only_when_someone_insists(page):
@@ -142,3 +152,17 @@ def test_a_run_that_cannot_fit_starts_only_when_someone_insists(page):
     page.locator("#start").click()
     expect(page.locator("#train-notice .bad")).to_contain_text("offers changes that make it fit")
     expect(page.locator("#insist")).to_be_visible()
+
+
+def test_the_page_is_short_and_calm_with_nothing_opened(visit):
+    page = visit()
+    page.locator("#sample-support-tone").click()
+    expect(page.locator("#data-notice .good")).to_be_visible()
+    open_tab(page, "Method")
+    expect(page.locator("#choice .advice-figures")).to_be_visible()
+    expect(page.locator("#methods tr.chosen .memory b")).to_contain_text("GB")
+    assert page.evaluate("document.documentElement.scrollHeight") < 2_000
+    controls = """[...document.querySelectorAll('button, input, select, a')].filter((control) =>
+      control.checkVisibility({ visibilityProperty: true }) && control.getBoundingClientRect().width > 0
+      && !control.closest('[aria-hidden=true]')).length"""
+    assert page.evaluate(controls) <= 40

@@ -5,7 +5,7 @@ import random
 import re
 
 import pytest
-from journey_steps import answer_all_six, answer_questions
+from journey_steps import answer_all_six, answer_questions, open_part, open_tab
 from playwright.sync_api import expect
 
 pytestmark = pytest.mark.browser
@@ -233,7 +233,7 @@ def test_an_idle_page_sends_no_requests(visit):
     page.locator("#sample-support-tone").click()
     expect(page.locator("#health .health")).to_contain_text("Health")
     page.get_by_role("button", name="Next: choose a method").click()
-    expect(page.locator("#methods tr.chosen")).to_contain_text("exactly")
+    expect(page.locator("#methods tr.chosen .memory b")).to_contain_text("GB")
     posted = []
     page.on("request", lambda request: posted.append(request.url) if request.method == "POST" else None)
     for _ in range(20):  # estimates that are refined in the background come to an end
@@ -268,51 +268,53 @@ def test_the_content_of_a_file_is_displayed_and_never_executed(visit, tmp_path):
     page.get_by_label("Find rows that contain").press_sequentially("${1} <b>x</b>")
     expect(page.locator("#row-where")).to_contain_text("No row contains “${1} <b>x</b>”")
     page.get_by_role("button", name="Next: choose a method").click()
-    page.get_by_role("button", name="Not sure which?").click()
+    open_part(page, "chooser")
     answer_all_six(page)
-    page.get_by_role("button", name="Show what suits").click()
     page.locator("#choice summary").last.click()
     expect(page.locator("#choice pre")).to_contain_text("what about amber")
     assert page.evaluate("window.hacked") is None
 
 
-def test_a_recommended_plan_is_used_and_its_prompt_tried(visit):
+def test_a_recommended_method_is_used_and_its_prompt_tried(visit):
     page = visit()
     page.locator("#sample-support-tone").click()
     expect(page.locator("#data-notice .good")).to_be_visible()
-    page.get_by_role("button", name="Next: choose a method").click()
-    page.get_by_role("button", name="Not sure which?").click()
-    expect(page.locator("#ask-have input[value=answers]")).to_be_checked()
+    page.locator("#to-method").click()
+    expect(page.locator("#choice .advice-figures")).to_be_visible()
+    page.locator("#choice [data-do=ask]").first.click()
+    expect(page.locator("#ask-change input[value=knowledge]")).to_be_focused()
     answer_questions(page, change="format", where="phone", apart="near", budget="any")
-    page.get_by_role("button", name="Show what suits").click()
-    heading = page.locator("#choice h3")
-    expect(heading).to_contain_text("suits best")
-    page.get_by_role("button", name="Use this plan").click()
-    expect(page.locator("#methods tr.chosen .name")).to_have_text(
-        heading.inner_text().removesuffix(" suits best")
-    )
-    page.get_by_role("button", name="Try the prompt on the base model").click()
+    take = page.locator("#choice [data-do=take]")
+    expect(take).to_be_visible()
+    name = page.locator("#choice h3").inner_text().split(": ")[1]
+    take.click()
+    expect(page.locator("#summary")).to_contain_text(f"{name} on")
+    open_tab(page, "Method")
+    expect(page.locator("#methods tr.chosen .name")).to_have_text(name)
+    expect(page.locator("#method-change")).to_contain_text(f"→ {name}")
+    page.locator("#method-change [data-do=undo]").click()
+    expect(page.locator("#methods tr.chosen .name")).to_have_text("LoRA")
+    page.locator("#choice summary").last.click()
+    page.locator("#choice details [data-do=attempt]").click()
     expect(page.locator("#prompt textarea")).to_have_value(re.compile(r"\S"))
 
 
-def test_a_plan_on_other_data_is_used_completely_and_can_start(visit):
+def test_a_recommendation_on_other_data_is_used_completely_and_can_start(visit):
     page = visit()
     page.locator("#sample-support-tone").click()
     expect(page.locator("#data-notice .good")).to_be_visible()
-    page.get_by_role("button", name="Next: choose a method").click()
-    page.get_by_role("button", name="Not sure which?").click()
+    page.locator("#to-method").click()
+    open_part(page, "chooser")
     expect(page.locator("#ask-have input[value=answers]")).to_be_checked()
     answer_questions(page, have="labels", change="decisions", where="unknown", apart="near", budget="any")
-    page.get_by_role("button", name="Show what suits").click()
-    heading = page.locator("#choice h3")
-    expect(heading).to_contain_text("suits best")
-    name = heading.inner_text().removesuffix(" suits best")
-    page.get_by_role("button", name="Use this plan").click()
-    expect(page.locator("#choose-notice .good")).to_be_visible()
+    take = page.locator("#choice [data-do=take]")
+    expect(take).to_be_visible()
+    name = page.locator("#choice h3").inner_text().split(": ")[1]
+    take.click()
+    expect(page.locator("#summary")).to_contain_text(re.compile(f"{name} on .*MiniLM.* steps"))
+    open_tab(page, "Method")
     expect(page.locator("#methods tr.chosen .name")).to_have_text(name)
     expect(page.locator("#model input")).to_have_value(re.compile("MiniLM"))
-    page.get_by_role("button", name="Next: train").click()
-    expect(page.locator("#summary")).to_contain_text(re.compile(f"{name} on .*MiniLM.* examples.* steps"))
 
 
 def test_the_glossary_and_the_tour_are_searched_and_closed_by_keyboard(visit):

@@ -6,8 +6,18 @@ import zipfile
 
 import psutil
 import pytest
-from journey_steps import choose_model, curve_lengths, open_tab, set_number, start_tiny, wait_for_end
+from journey_steps import (
+    choose_model,
+    curve_lengths,
+    open_settings,
+    open_tab,
+    set_number,
+    start_tiny,
+    wait_for_end,
+)
 from playwright.sync_api import expect
+
+from studio.ui.form.messages import LEARNING_RATE
 
 pytestmark = pytest.mark.browser
 
@@ -36,14 +46,15 @@ def test_from_upload_to_two_streamed_answers_and_a_download(visit, chat_csv, tin
     page.get_by_role("button", name="Next: choose a method").click()
     expect(page.locator("#methods tbody tr")).to_have_count(10)
     choose_model(page, tiny_chat)
-    expect(page.locator("#methods tr.chosen")).to_contain_text("exactly")
+    expect(page.locator("#methods tr.chosen .memory b")).to_contain_text("GB")
+    open_settings(page)
     before = page.locator("#methods tr.chosen").inner_text()
     set_number(page, "#knob-lora-rank", 4)
     expect(page.locator("#methods tr.chosen")).not_to_have_text(before)
     set_number(page, "#epochs", 6)
     page.locator("#learning-rate input").fill("0.01")
 
-    page.get_by_role("button", name="Next: train").click()
+    page.locator("#to-train").click()
     expect(page.locator("#summary")).to_contain_text("36 examples")
     page.locator("#run-name textarea, #run-name input").press_sequentially("Shop tone")
     page.locator("#start").click()
@@ -104,11 +115,13 @@ def test_a_reload_brings_the_method_and_its_settings_back_for_the_same_data_only
     open_tab(page, "Method")
     page.get_by_role("button", name="Frozen-layer fine-tuning").click()
     expect(page.locator("#methods tr.chosen")).to_have_attribute("data-id", "frozen")
+    open_settings(page)
     set_number(page, "#knob-frozen-blocks", 4)
     set_number(page, "#epochs", 7)
     page.reload(wait_until="domcontentloaded")
     open_tab(page, "Method")
     expect(page.locator("#methods tr.chosen")).to_have_attribute("data-id", "frozen")
+    open_settings(page)
     expect(page.locator("#knob-frozen-blocks input[type=number]")).to_have_value("4")
     expect(page.locator("#epochs input[type=number]")).to_have_value("7")
     open_tab(page, "Data")
@@ -124,13 +137,14 @@ def test_an_error_is_named_after_its_field_and_clears_when_it_is_corrected(visit
     page.locator("#upload input[type=file]").set_input_files(str(chat_csv))
     expect(page.locator("#data-notice .good")).to_be_visible()
     open_tab(page, "Method")
+    open_settings(page)
     set_number(page, "#learning-rate", 5)
     open_tab(page, "Train")
     expect(page.locator("#summary")).to_contain_text(
-        "How big each step is (learning rate): expected less than or equal to 1, but got 5"
+        f"{LEARNING_RATE.render()}: expected less than or equal to 1, but got 5"
     )
     page.locator("#start").click()
-    expect(page.locator("#train-notice")).to_contain_text("(learning rate)")
+    expect(page.locator("#train-notice")).to_contain_text(LEARNING_RATE.render())
     open_tab(page, "Method")
     set_number(page, "#learning-rate", 0)
     open_tab(page, "Train")
@@ -216,7 +230,7 @@ def test_an_unknown_model_fails_with_a_sentence(visit):
     page.locator("#model input").fill("nobody/nothing-7b")
     page.locator("#model input").press("Enter")
     expect(page.locator("#model-notice")).to_contain_text("not in the list")
-    page.get_by_role("button", name="Next: train").click()
+    page.locator("#to-train").click()
     page.locator("#start").click()
     wait_for_end(page, "failed")
     expect(page.locator("#live .run-fault")).to_contain_text("the hub does not answer")
@@ -268,5 +282,9 @@ def test_every_task_shows_its_columns_and_the_methods_that_do_not_fit(visit):
         expect(page.locator("[id^=column-] input:visible")).to_have_count(column_count)
         page.get_by_role("button", name="Next: choose a method").click()
         expect(page.locator("#methods tbody tr")).to_have_count(10)
+        line = page.locator(".costs-refused")
+        expect(line).to_contain_text("your data")
+        if line.get_by_role("button").get_attribute("aria-expanded") == "false":
+            line.get_by_role("button").click()
         expect(page.locator("#methods tr.closed .refused").first).to_be_visible()
         expect(page.locator("#methods tr.closed .pick")).to_have_count(0)

@@ -192,8 +192,14 @@ def test_yuan_are_not_called_dollars():
 
 def test_two_million_tokens_at_a_hosted_service():
     offers = {offer.id: offer for offer in catalogue.hosted_offers()}
-    assert catalogue.hosted_dollar_range(offers["together-16b"], 2e6) == pytest.approx((0.96, 2.70))
-    assert catalogue.hosted_dollar_range(offers["openai-gpt-4.1-mini"], 2e6) == (10, 10)
+    assert catalogue.hosted_dollar_range(offers["ori"], 2e6) == pytest.approx((0.92, 0.92))
+
+
+def test_every_shipped_price_was_read_somewhere_on_some_day():
+    prices = [machine.price_source for machine in catalogue.load_machines().values() if machine.price_source]
+    for source in [*prices, *(offer.source for offer in catalogue.hosted_offers())]:
+        assert source.quality == "cited"
+        assert source.date
 
 
 def test_a_persons_row_stands_in_for_the_shipped_one(write_machines):

@@ -52,7 +52,7 @@ class Source(CardModel):
 class HardwareSpec(CardModel):
     """What one kind of hardware can do.
 
-    The rates of a CPU are per core, its bandwidth is that of the whole machine.
+    The rates and the watts of a CPU are per core, its bandwidth is that of the whole machine.
     """
 
     name: str
@@ -139,7 +139,7 @@ class Machine:
             achieves is for the estimator's rates to say.
         tflops_32: The same for 32-bit numbers.
         bandwidth_gb_s: Memory bandwidth by specification (GB/s).
-        watts: Board power; None where it is not known.
+        watts: Power of the GPU's board, or of the CPU's cores; None where it is not known.
         bf16: Whether it computes in bfloat16.
         fp16: Whether it multiplies float16 matrices in tensor cores, for a GPU without bfloat16.
         price_per_hour: In `currency`; None where no price is known.
@@ -346,7 +346,7 @@ def _build_machine(machine_id: str, entry: MachineEntry, spec: HardwareSpec) -> 
         tflops_16=spec.tflops_16 * cores,
         tflops_32=(spec.tflops_32 or spec.tflops_16 * FP32_SHARE) * cores,
         bandwidth_gb_s=spec.bandwidth_gb_s,
-        watts=spec.watts,
+        watts=spec.watts * cores if spec.watts else None,
         bf16=spec.bf16,
         fp16=spec.fp16,
         price_per_hour=price.per_hour if price else None,

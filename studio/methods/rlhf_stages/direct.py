@@ -14,7 +14,6 @@ from studio.data import collate, examples
 from studio.data.examples import IGNORE_INDEX, Encoded, Example
 from studio.errors import BadData
 from studio.i18n import Message
-from studio.methods.rlhf_stages import policy as practice
 from studio.methods.rlhf_stages import schedule
 from studio.methods.rlhf_stages import stage as stage_files
 from studio.methods.rlhf_stages.phases import EVAL_BATCH_SIZE
@@ -34,6 +33,13 @@ NO_WHOLE_PAIR = Message("No question has a good answer and a bad one; {algorithm
 NO_WHOLE_PAIR_TO_DO = Message("Choose kto, which learns from single judged answers.")
 ONE_VERDICT = Message("All answers have the same verdict ({good} good, {bad} bad).")
 ONE_VERDICT_TO_DO = Message("Bring good and bad answers, or learn the good ones alone (the task chat).")
+NO_TRAINING_ANSWER_FITS = Message(
+    "None of the {count} training examples fits whole into {length} tokens (max length)."
+)
+NO_HELD_OUT_ANSWER_FITS = Message(
+    "None of the {count} validation examples fits whole into {length} tokens (max length)."
+)
+NO_ANSWER_FITS_TO_DO = Message("Raise max length, or set it to 0 so that the longest examples fit.")
 PAIRS_SEEN = Message("The training saw {seen:,} of {total:,} pairs.")
 ANSWERS_SEEN = Message("The training saw {seen:,} of {total:,} judged answers.")
 
@@ -153,13 +159,13 @@ def _require_rows(
     whole_pairs = [example for rows in context.examples for example in filter(examples.is_whole_pair, rows)]
     if algorithm != "kto" and not whole_pairs:
         raise BadData(NO_WHOLE_PAIR, NO_WHOLE_PAIR_TO_DO, algorithm=algorithm)
-    if not train_rows or not held_out_rows:
-        raise BadData(
-            practice.NO_QUESTION_FITS,
-            practice.NO_QUESTION_FITS_TO_DO,
-            answer=1,
-            length=context.plan.training.token_limit,
-        )
+    for rows, examples_of_part, message in (
+        (train_rows, context.examples[0], NO_TRAINING_ANSWER_FITS),
+        (held_out_rows, context.examples[1], NO_HELD_OUT_ANSWER_FITS),
+    ):
+        if not rows:
+            length = context.plan.training.token_limit
+            raise BadData(message, NO_ANSWER_FITS_TO_DO, count=len(examples_of_part), length=length)
     for rows in (train_rows, held_out_rows):
         n_good = sum(row.is_good for row in rows)
         if n_good in (0, len(rows)):
@@ -174,7 +180,9 @@ def _build_trainer(context: TrainingContext, policy: Any, algorithm: str, rows: 
     """TRL's trainer of the algorithm with a new LoRA."""
     n_rows = len(rows) if algorithm == "kto" else len(rows) // 2
     batch_size = _batch_size(context, n_rows)
-    rate = float(context.settings["last_rate"]) or practice.learning_rate(stage_files.model_shape(policy))
+    rate = float(context.settings["last_rate"]) or schedule.default_learning_rate(
+        stage_files.model_shape(policy)
+    )
     arguments = stage_files.trl_arguments(
         context,
         algorithm,

@@ -12,6 +12,7 @@ from studio.methods.rlhf_stages import rule_rewards, schedule
 from studio.methods.spec import Settings
 from studio.methods.workload import Phase, RowTokens, Workload
 from studio.models.shape import ModelShape
+from studio.plan import Value
 
 # Held-out prompts that are answered before and after the policy is trained.
 MAX_HELD_OUT_PROMPTS = 64
@@ -42,6 +43,71 @@ def phases(settings: Settings, load: Workload) -> tuple[Phase, ...]:
     if reward_name == "model" and load.task == "prefer":
         reward_model_phases = _reward_model_phases(settings, load)
     return (*sft_phases, *reward_model_phases, *_policy_phases(settings, load, reward_name))
+
+
+def automatic_values(settings: Settings, load: Workload) -> dict[str, Value]:
+    """The values that settings left at 0 take for a workload."""
+    algorithm = schedule.resolve_algorithm(settings, load.task)
+    values: dict[str, Value] = {"last_rate": schedule.default_learning_rate(load.shape)}
+    if algorithm in schedule.DIRECT_ALGORITHMS:
+        fitting = _fitting_load(settings, load)
+        n_rows = _count_direct_rows(fitting, algorithm)
+        values["steps"] = schedule.direct_steps(settings, n_rows, _direct_batch_size(load, n_rows))
+    else:
+        reward_name = rule_rewards.resolve_reward(settings, load.task)
+        length = _completion_length(settings, load, reward_name)
+        values["max_completion_length"] = length
+        values["steps"] = schedule.practice_steps(settings, load.n_train, length)
+    return {name: value for name, value in values.items() if not settings[name]}
+
+
+def fits(settings: Settings, load: Workload, row: RowTokens) -> bool:
+    """Whether RLHF learns from an example, or leaves it out as too long.
+
+    Direct learning takes whole pairs alone, for KTO each answer by itself. Practice needs room for an answer
+    after the question, and a reward model learns from answers cut at that length.
+    """
+    limit = load.training.token_limit
+    algorithm = schedule.resolve_algorithm(settings, load.task)
+    if algorithm == "kto":
+        answers = [tokens for tokens in (row.completion_tokens, row.rejected_tokens) if tokens]
+        return row.prompt_tokens + min(answers, default=0) <= limit
+    if algorithm in schedule.DIRECT_ALGORITHMS:
+        return row.longest_tokens <= limit
+    reward_name = rule_rewards.resolve_reward(settings, load.task)
+    length = _completion_length(settings, load, reward_name)
+    if (
+        reward_name == "model"
+        and row.prompt_tokens + min(length, row.longest_tokens - row.prompt_tokens) > limit
+    ):
+        return False
+    return row.prompt_tokens <= limit - length
+
+
+def _fitting_load(settings: Settings, load: Workload) -> Workload:
+    """The workload without the examples that are left out as too long; as it is where none fits."""
+    rows = tuple(row for row in load.rows if fits(settings, load, row))
+    share = len(rows) / max(len(load.rows), 1)
+    if not rows:
+        return load
+    return replace(
+        load,
+        rows=rows,
+        count=max(1, round(share * load.count)),
+        n_custom_test=round(share * load.n_custom_test),
+    )
+
+
+def _count_direct_rows(load: Workload, algorithm: str) -> int:
+    """What direct learning counts as its examples: pairs, for KTO single answers."""
+    if algorithm != "kto":
+        return load.n_train
+    n_answers = sum(bool(row.completion_tokens) + bool(row.rejected_tokens) for row in load.rows)
+    return round(load.n_train * n_answers / len(load.rows))
+
+
+def _direct_batch_size(load: Workload, n_rows: int) -> int:
+    return min(load.training.batch_size or 8, n_rows)
 
 
 def _completion_length(settings: Settings, load: Workload, reward_name: str) -> int:
@@ -201,10 +267,11 @@ def _direct_phases(settings: Settings, load: Workload, algorithm: str) -> tuple[
     reference; the others read two answers of each question.
     """
     is_single = algorithm == "kto"
+    load = _fitting_load(settings, load)
     texts = _pair_texts(load, load.training.token_limit)
     answers_per_row = len(texts) / max(len(load.rows), 1) if is_single else 2
-    n_rows = round(load.n_train * answers_per_row) if is_single else load.n_train
-    batch_size = min(load.training.batch_size or 8, n_rows)
+    n_rows = _count_direct_rows(load, algorithm)
+    batch_size = _direct_batch_size(load, n_rows)
     steps = schedule.direct_steps(settings, n_rows, batch_size)
     n_texts = batch_size * steps * (1 if is_single else 2)
     train_batches = workload.build_micro_batches(texts, max(2, load.micro_batch_size), n_texts)

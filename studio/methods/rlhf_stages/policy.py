@@ -18,7 +18,6 @@ from studio.methods.rlhf_stages import reward_model, rule_rewards, schedule
 from studio.methods.rlhf_stages import stage as stage_files
 from studio.methods.rlhf_stages.phases import EVAL_BATCH_SIZE, MAX_HELD_OUT_PROMPTS
 from studio.methods.spec import Scores, TrainingContext
-from studio.models.shape import ModelShape
 
 Turns = list[dict[str, str]]
 
@@ -57,15 +56,6 @@ REWARD_CHANGE = Message(
     "On {count} kept-aside questions the score changed by {change:+.3g} on average ({low:+.3g} to "
     "{high:+.3g} with 95% confidence); answers went from {before:.0f} to {after:.0f} tokens."
 )
-
-
-def learning_rate(shape: ModelShape) -> float:
-    """The default learning rate of the stage.
-
-    TRL's 1e-6 is for training all parameters of large models; LoRA takes ten and more times that, and small
-    models bear, and need, more.
-    """
-    return 1e-4 if shape.total() < 400e6 else 2e-5
 
 
 class SampleLogger(TrainerCallback):  # type: ignore[misc] # transformers ships no types
@@ -367,7 +357,7 @@ def _build_policy_trainer(
     settings = context.settings
     num_generations = int(settings["num_generations"])
     prompts_per_step = min(int(settings["prompts_per_step"]), len(questions))
-    rate = float(settings["last_rate"]) or learning_rate(stage_files.model_shape(policy))
+    rate = float(settings["last_rate"]) or schedule.default_learning_rate(stage_files.model_shape(policy))
     trainer_arguments = stage_files.trl_arguments(
         context,
         "rl",

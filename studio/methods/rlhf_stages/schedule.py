@@ -6,6 +6,7 @@ from typing import Literal
 
 from studio.methods.spec import Settings
 from studio.methods.workload import MAX_ANSWER_TOKENS
+from studio.models.shape import ModelShape
 from studio.plan import Task
 
 # Those that learn from judged answers directly; the others practise and are scored.
@@ -34,6 +35,15 @@ def resolve_algorithm(settings: Settings, task: Task) -> str:
     if name != "data":
         return name
     return "grpo" if task == "prompts" else "rloo"
+
+
+def default_learning_rate(shape: ModelShape) -> float:
+    """The learning rate of the last stage where none is set.
+
+    TRL's 1e-6 is for training all parameters of large models; LoRA takes ten and more times that, and small
+    models bear, and need, more.
+    """
+    return 1e-4 if shape.total() < 400e6 else 2e-5
 
 
 def has_sft(settings: Settings, task: Task) -> bool:

@@ -67,16 +67,20 @@ def read_form(fields: Mapping[str, Any]) -> FormState:
         run_name=str(values.get("name") or ""),
         test_source=str(values.get("test") or ""),
         training={name: values[name] for name in TRAINING_FIELDS if name in values},
-        settings={method.name: read_method_settings(method, values) for method in methods.METHODS},
+        settings={
+            method.name: read_method_settings(method, values, values["task"]) for method in methods.METHODS
+        },
         edited=read_edited_fields(source, values.get("edited")),
     )
 
 
-def read_method_settings(method: Method, values: Mapping[str, Value]) -> dict[str, Value]:
+def read_method_settings(method: Method, values: Mapping[str, Value], task: Task) -> dict[str, Value]:
     """The settings of one method out of all fields (METHOD_SETTING), without those that have no effect."""
     all_values = {setting.name: values[f"{method.name}_{setting.name}"] for setting in method.settings}
     return {
-        setting.name: all_values[setting.name] for setting in method.settings if setting.applies(all_values)
+        setting.name: all_values[setting.name]
+        for setting in method.settings
+        if setting.has_effect(all_values, task)
     }
 
 

@@ -3,86 +3,76 @@
 from studio.i18n import Message, label
 
 METHOD = Message("Method")
-MODEL = label("Base model to start from")
-EPOCHS = label("How often every example is seen (epochs)")
-EPOCHS_HELP = label(
-    "More rounds learn the examples better, until the model repeats them by heart: watch the validation loss."
-)
-BATCH_SIZE = label("Examples per step (batch size)")
-BATCH_SIZE_HELP = label("More needs more memory and makes steadier, fewer steps.")
-LEARNING_RATE = label("How big each step is (learning rate)")
+MODEL = label("Base model")
+AUTOMATIC_VALUE = Message("automatic: {value}")
+AUTOMATIC = label("automatic")
+EPOCHS = label("Epochs")
+EPOCHS_HELP = label("How often the model sees each example. Too many, and it memorizes instead of learning.")
+BATCH_SIZE = label("Batch size")
+BATCH_SIZE_HELP = label("Examples per step. Higher values need more memory and give fewer, steadier steps.")
+LEARNING_RATE = label("Learning rate")
 LEARNING_RATE_HELP = label(
-    "0 takes the value that suits the method and model. Too high never settles, too low hardly learns."
+    "How far each step moves the model. Too high is unstable, too low learns little. Empty: automatic."
 )
-MORE_SETTINGS = label("More settings")
-MAX_LENGTH = label("Longest example in tokens (max length)")
+MORE_SETTINGS = label("More training settings")
+MAX_LENGTH = label("Max length")
 MAX_LENGTH_HELP = label(
-    "0 takes what the longest examples need. Longer texts are cut here; a token is about three quarters of an"
-    " English word."
+    "Tokens read of each example; the rest is cut. One token is about ¾ of an English word. Empty: automatic."
 )
-VALIDATION_SHARE = label("Share kept aside to check on (validation)")
-VALIDATION_SHARE_HELP = label("The model never trains on these; the validation loss is measured on them.")
-TEST_SHARE = label("Share kept for the final test")
+VALIDATION_SHARE = label("Validation share")
+VALIDATION_SHARE_HELP = label("Examples the model never trains on. They choose its best version.")
+TEST_SHARE = label("Test share")
 TEST_SHARE_HELP = label(
-    "Every before-and-after figure is measured on these, and nothing is chosen by them."
-    " 0 uses the validation part instead."
+    "Examples kept for the final score, measured before and after training. 0 uses the validation examples."
 )
-EVAL_COUNT = label("How often the validation loss is measured (evaluations)")
+EVAL_COUNT = label("Evaluations")
 EVAL_COUNT_HELP = label(
-    "Spread evenly over the run. More show the curve more finely and find the best state more exactly;"
-    " each takes a little time."
+    "How often the model is checked during training. More checks find the best version more exactly."
 )
-PATIENCE = label("Stop after so many checks without progress (early stopping)")
-PATIENCE_HELP = label("0 always trains to the end. The best state is kept either way.")
-LR_SCHEDULER = label("How the size of the steps changes (learning rate schedule)")
-LR_SCHEDULER_HELP = label(
-    "Big steps find the direction, small ones at the end settle. Falling evenly suits nearly always."
+PATIENCE = label("Early stopping")
+PATIENCE_HELP = label(
+    "Stop after this many checks without progress. 0 trains to the end; the best version is kept either way."
 )
+LR_SCHEDULER = label("Learning rate schedule")
+LR_SCHEDULER_HELP = label("How the learning rate changes during training. Linear works well almost always.")
 LR_SCHEDULERS = {
-    "linear": Message("Falls evenly to 0 (linear)"),
-    "cosine": Message("Falls slowly, then fast, then slowly to 0 (cosine)"),
-    "constant_with_warmup": Message("Stays the same after the warm-up (constant with warm-up)"),
-    "constant": Message("The same from the first step on, without warm-up (constant)"),
+    "linear": Message("Linear: falls evenly to 0"),
+    "cosine": Message("Cosine: falls slowly, then fast, then slowly to 0"),
+    "constant_with_warmup": Message("Constant with warm-up"),
+    "constant": Message("Constant, without warm-up"),
 }
-CLASS_WEIGHTS = label("Rare classes count more (class weights)")
-CLASS_WEIGHTS_HELP = label(
-    "For texts with labels alone: without it, a class with few examples is easily never named."
-)
+CLASS_WEIGHTS = label("Class weights")
+CLASS_WEIGHTS_HELP = label("Makes rare labels count more, so that the model does not ignore them.")
 CLASS_WEIGHT_CHOICES = {
-    "auto": Message("Automatic: somewhat more, where one class has 10 times another's examples"),
-    "none": Message("No: every example counts the same"),
-    "balanced": Message("Fully: every class counts the same (balanced)"),
+    "auto": Message("Automatic: a little, if one label has 10 times another’s examples"),
+    "none": Message("None: every example counts the same"),
+    "balanced": Message("Balanced: every label counts the same"),
 }
-WARMUP_RATIO = label("Share of the steps that starts gently (warm-up)")
+WARMUP_RATIO = label("Warm-up")
 WARMUP_RATIO_HELP = label(
-    "Over this share the steps grow from nothing to their full size."
-    " Raise it if the loss jumps right at the start."
+    "Share of the steps in which the learning rate rises from 0. Raise it if the loss jumps at the start."
 )
-WEIGHT_DECAY = label("Pull what is learned towards 0 (weight decay)")
-WEIGHT_DECAY_HELP = label(
-    "A brake against learning by heart where there is little data. 0 leaves it out; 0.01 to 0.1 is usual."
-)
-GRADIENT_CHECKPOINTING = label("Save memory by computing twice (gradient checkpointing)")
+WEIGHT_DECAY = label("Weight decay")
+WEIGHT_DECAY_HELP = label("Pulls weights towards 0, against memorizing. 0 is off; 0.01–0.1 is usual.")
+GRADIENT_CHECKPOINTING = label("Gradient checkpointing")
 GRADIENT_CHECKPOINTING_HELP = label(
-    "Intermediate results are thrown away and computed again: far less memory, and a quarter to a half"
-    " more time. Large models on a card do so anyway."
+    "Use less memory, train a quarter to a half slower. Large models on a GPU always do."
 )
-MASK_HISTORY = label("Learn only the last answer of a conversation (mask history)")
-MASK_HISTORY_HELP = label("Off learns every answer. Turn it on where earlier answers are not worth copying.")
-REPLAY_SHARE = label("Share of general examples against forgetting (replay)")
+MASK_HISTORY = label("Mask history")
+MASK_HISTORY_HELP = label("Learn only the last answer of each conversation. Off: learn every answer.")
+REPLAY_SHARE = label("Replay")
 REPLAY_SHARE_HELP = label(
-    "Mixes general questions and answers, written for this studio, into what is trained on. 0 uses none;"
-    " 0.1 to 0.3 keeps more of what the model could do before."
+    "Share of general examples mixed in so that the model forgets less. 0 is off; 0.1–0.3 is usual."
 )
-RETENTION = label("Look what the model forgets (retention)")
+RETENTION = label("Retention check")
 RETENTION_HELP = label(
-    "Asks general questions before and after training: knowledge, common sense, instructions, arithmetic, "
-    "JSON, refusals, the other language. For models that write; classifiers are asked nothing."
+    "Asks general questions before and after training, to see what the model forgot: facts, arithmetic, "
+    "instructions, JSON, refusals, the other language."
 )
 RETENTION_CHOICES = {
-    "auto": Message("Automatic: at most 20 of 40 questions on each ability, fewer where training is short"),
-    "all": Message("All 40 questions on each ability"),
-    "none": Message("None: nothing is asked"),
+    "auto": Message("Automatic: up to 20 of 40 questions per skill, fewer if training is short"),
+    "all": Message("All 40 questions per skill"),
+    "none": Message("Off"),
 }
-SEED = label("Random starting point (seed)")
-SEED_HELP = label("The same seed gives the same split and the same training.")
+SEED = label("Seed")
+SEED_HELP = label("The same seed repeats the same split and the same training.")

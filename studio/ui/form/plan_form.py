@@ -20,12 +20,14 @@ from studio.methods.spec import Method, Settings
 from studio.plan import REQUIRED_ROLES, Data, MethodChoice, Plan, Task, Training, Value, all_roles
 from studio.ui import access
 from studio.ui.components import notices
-from studio.ui.form import messages
+from studio.ui.form import fitting, messages
+from studio.ui.form.fitting import Fitting
 from studio.ui.form.form_state import FormState
 from studio.ui.form.training_fields import (
     AUTO_FIELDS,
     SHARE_FIELDS,
     TRAINING_FIELDS,
+    has_supervised_stage,
     plan_value,
     valid_training_values,
 )
@@ -39,8 +41,6 @@ STEPS_SUMMARY = Message("{epochs:g} epochs, batch size {batch}, {steps} steps")
 CHECK_SUMMARY = Message("{check} held out to check on the way (validation)")
 TEST_SUMMARY = Message("{test} held out for the final test")
 EARLY_END = Message("ends early after {patience} checks in a row without progress")
-# The stages whose steps follow from the training fields; others have settings of their own.
-SUPERVISED_STAGES = ("sft", "train", "full_precision")
 
 
 def build_plan(form: FormState, *, strict: bool = True) -> Plan:
@@ -116,18 +116,23 @@ def _valid_settings(method: Method, settings: dict[str, Value]) -> Settings:
 
 
 def describe_plan(run_plan: Plan, lang: str) -> str:
-    """What a plan would do, in one sentence, counted on its real data."""
+    """What a plan would do, in one sentence, counted on its real data.
+
+    Raises:
+        StudioError: The data cannot be read, or a part of it has no example that fits into max length.
+    """
     splits = split_examples(run_plan)
+    fit = count_fitting(run_plan, _resolve_settings(run_plan))
+    if fit:
+        fit.require_some()
     card = presets.models().get(run_plan.model)
-    method = methods.get(run_plan.method.name)
     summary = PLAN_SUMMARY.render(
         lang,
         method=presets.methods()[run_plan.method.name].name,
         model=card.name if card else run_plan.model,
         train=len(splits.train),
     )
-    stages = method.list_stages(run_plan.method.settings, run_plan.task)
-    is_supervised = stages[0] in SUPERVISED_STAGES
+    is_supervised = has_supervised_stage(run_plan.task, run_plan.method.name, run_plan.method.settings)
     parts = [
         summary,
         _describe_steps(run_plan, len(splits.train), lang) if is_supervised else "",
@@ -146,6 +151,27 @@ def _describe_steps(run_plan: Plan, train_count: int, lang: str) -> str:
     return STEPS_SUMMARY.render(lang, epochs=epochs, batch=batch_size, steps=steps)
 
 
+def _resolve_settings(run_plan: Plan) -> Settings:
+    return methods.get(run_plan.method.name).resolve_settings(run_plan.method.settings)
+
+
+def count_fitting(run_plan: Plan, settings: Settings) -> Fitting | None:
+    """How many examples of each part fit into max length; None where all do, or that is not known.
+
+    Args:
+        run_plan: The plan.
+        settings: All settings of its method.
+
+    Raises:
+        StudioError: The data cannot be read.
+    """
+    base = access.find_base(run_plan.model)
+    if not base or not fitting.leaves_some_out(run_plan, settings, base):
+        return None
+    all_examples, _ = _load_plan_examples(run_plan)
+    return fitting.count_fitting(run_plan, settings, base, all_examples, split_examples(run_plan))
+
+
 def default_batch_and_epochs(run_plan: Plan, train_count: int) -> tuple[int, float]:
     """Batch size and epochs of a plan; what it leaves open follows from the number of training examples."""
     method = methods.get(run_plan.method.name)
@@ -158,13 +184,7 @@ def default_batch_and_epochs(run_plan: Plan, train_count: int) -> tuple[int, flo
 
 def split_examples(run_plan: Plan) -> Splits:
     """The training, validation and test examples of a plan, as its run will have them."""
-    dataset = access.find_dataset(run_plan.data.source)
-    all_examples, groups = _load_grouped_examples(
-        run_plan.data.source,
-        dataset.version,
-        run_plan.task,
-        tuple(sorted(run_plan.data.columns.items())),
-    )
+    all_examples, groups = _load_plan_examples(run_plan)
     splits = split.split_examples(all_examples, run_plan.data, run_plan.training.seed, groups)
     splits = replay.mix_in(splits, run_plan.training)
     if not run_plan.data.test:
@@ -172,6 +192,13 @@ def split_examples(run_plan: Plan) -> Splits:
     test_table = access.find_dataset(run_plan.data.test).table()
     test_examples, _ = examples.build_examples(test_table, run_plan.task, run_plan.data.columns)
     return replace(splits, test=test_examples)
+
+
+def _load_plan_examples(run_plan: Plan) -> tuple[list[Example], list[int]]:
+    """The examples of a plan and the group of each."""
+    dataset = access.find_dataset(run_plan.data.source)
+    columns = tuple(sorted(run_plan.data.columns.items()))
+    return _load_grouped_examples(run_plan.data.source, dataset.version, run_plan.task, columns)
 
 
 @lru_cache(maxsize=8)

@@ -24,11 +24,15 @@ class SavedSettings(NamedTuple):
         method: Name of the chosen method.
         edited: Which suggested values were changed: {"source": data set, "names": fields}.
         values: What is in the fields: {"source": data set, "values": field -> value}.
+        method_for: The data that the method was chosen for.
+        kwh_price: What a kilowatt-hour of electricity costs (dollars).
     """
 
     method: gr.BrowserState
     edited: gr.BrowserState
     values: gr.BrowserState
+    method_for: gr.BrowserState
+    kwh_price: gr.BrowserState
 
 
 def wire(
@@ -62,7 +66,7 @@ def wire(
         None,
         restored_values,
         list(fields.values()),
-        js="(restored) => JSON.parse(restored).map((value) => value ?? undefined)",
+        js="(restored) => JSON.parse(restored).map((value) => value ?? { __type__: 'update' })",
         **UNQUEUED,
     )
 

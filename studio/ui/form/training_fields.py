@@ -5,9 +5,10 @@ from typing import Any
 
 import gradio as gr
 
+from studio import methods
 from studio.i18n import Message
-from studio.plan import Data, Training, Value
-from studio.ui.components import notices
+from studio.methods.spec import Settings
+from studio.plan import Data, Task, Training, Value
 from studio.ui.components.labels import t
 from studio.ui.form import messages
 
@@ -39,31 +40,51 @@ CHOICES: dict[str, dict[str, Message]] = {
     "class_weights": messages.CLASS_WEIGHT_CHOICES,
     "retention": messages.RETENTION_CHOICES,
 }
-# Fields in which 0 or off means that the studio decides; a plan has None there.
+# Fields in which nothing, 0 or off means that the studio decides; a plan has None there.
 AUTO_FIELDS = ("learning_rate", "max_length", "gradient_checkpointing")
 # Fields for conversations alone: shown where the data has several answers each, or any at all.
 CHAT_FIELDS = ("mask_history", "replay_share")
+# The stages whose steps follow from the training fields; others have settings of their own.
+SUPERVISED_STAGES = ("sft", "train", "full_precision")
+# Fields that such a stage alone reads.
+SUPERVISED_FIELDS = ("epochs", "learning_rate")
+# Fields that are not there for every method, task or setting.
+CONDITIONAL_FIELDS = (*SUPERVISED_FIELDS, "class_weights", "retention")
 # Fields that belong to a plan's data and not to its training.
 SHARE_FIELDS = ("validation_share", "test_share")
 
 
-def build_training_fields() -> tuple[dict[str, Any], gr.HTML]:
-    """Lay out the training fields: three in sight, the others in a closed accordion.
-
-    Returns:
-        The fields by name, in the order of TRAINING_FIELDS, and the notice box for the suggested values.
-    """
-    fields: dict[str, Any] = {}
+def build_main_fields() -> dict[str, Any]:
+    """Lay out the fields that matter first, in a row."""
     with gr.Row():
-        fields["epochs"] = _slider("epochs", "epochs", (MIN_EPOCHS, 100, 0.5), value=3)
-        fields["batch_size"] = _slider("batch_size", "batch-size", (1, 64, 1), value=8)
-        fields["learning_rate"] = gr.Number(
-            0, minimum=0, maximum=1, step=0.00001, **_texts("learning_rate", "learning-rate")
-        )
-    suggestion_notice = notices.notice_box("suits")
-    with gr.Accordion(t(messages.MORE_SETTINGS), open=False):
+        return {
+            "epochs": _slider("epochs", "epochs", (MIN_EPOCHS, 100, 0.5), value=3),
+            "learning_rate": gr.Number(
+                None,
+                minimum=0,
+                maximum=1,
+                step=0.00001,
+                placeholder=t(messages.AUTOMATIC),
+                **_texts("learning_rate", "learning-rate"),
+            ),
+            "max_length": gr.Number(
+                None,
+                minimum=0,
+                maximum=2048,
+                step=16,
+                precision=0,
+                placeholder=t(messages.AUTOMATIC),
+                **_texts("max_length", "max-length"),
+            ),
+        }
+
+
+def build_more_fields() -> dict[str, Any]:
+    """Lay out the other training fields in a closed accordion."""
+    fields: dict[str, Any] = {}
+    with gr.Accordion(t(messages.MORE_SETTINGS), open=False, elem_id="more-training"):
         with gr.Row():
-            fields["max_length"] = _slider("max_length", "max-length", (0, 2048, 16), value=0)
+            fields["batch_size"] = _slider("batch_size", "batch-size", (1, 64, 1), value=8)
             fields["validation_share"] = _slider(
                 "validation_share", "validation-share", (0.05, 0.5, 0.05), value=0.1
             )
@@ -89,7 +110,23 @@ def build_training_fields() -> tuple[dict[str, Any], gr.HTML]:
             fields["gradient_checkpointing"] = gr.Checkbox(
                 False, **_texts("gradient_checkpointing", "recompute")
             )
-    return {name: fields[name] for name in TRAINING_FIELDS}, suggestion_notice
+    return fields
+
+
+def in_order(fields: dict[str, Any]) -> dict[str, Any]:
+    """The fields in the order of TRAINING_FIELDS."""
+    return {name: fields[name] for name in TRAINING_FIELDS}
+
+
+def has_supervised_stage(task: Task, method_name: str, settings: Settings) -> bool:
+    """Whether the epochs and the learning rate of the training fields train anything."""
+    return methods.get(method_name).list_stages(settings, task)[0] in SUPERVISED_STAGES
+
+
+def find_visible_fields(task: Task, method_name: str, settings: Settings) -> dict[str, bool]:
+    """Which fields of CONDITIONAL_FIELDS have a say for a task, a method and its resolved settings."""
+    visible = dict.fromkeys(SUPERVISED_FIELDS, has_supervised_stage(task, method_name, settings))
+    return {**visible, "class_weights": task == "classify", "retention": task != "classify"}
 
 
 def _slider(name: str, elem_id: str, limits: tuple[float, float, float], value: float) -> gr.Slider:

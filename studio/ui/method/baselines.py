@@ -21,20 +21,21 @@ from studio.ui.form import plan_form
 from studio.ui.form.form_state import read_form
 from studio.ui.language import request_language
 
-MEASURE, CANCEL = label("Is training needed at all?"), label("Cancel")
+HEADING = label("Do you need training at all?")
+MEASURE, CANCEL = label("Measure"), label("Cancel")
 HELP = label(
-    "Measures what needs no training on the rows that your run would be judged by. Classes take about a "
-    "minute with all-MiniLM; a model that writes takes longer, and can be cancelled."
+    "Tests what works without training, on the same test examples. About a minute for labels; longer for a "
+    "model that writes."
 )
 MEASURING = Message("{stage}: {share:.0%}")
-CANCELLED = Message("Cancelled; nothing was kept.")
-AS_TABLE = Message("The same as a table")
+CANCELLED = Message("Cancelled. Nothing was saved.")
+AS_TABLE = Message("Show as a table")
 HEADINGS = (
     Message("Without training"),
     Message("Score (95% interval)"),
-    Message("What it takes"),
+    Message("Cost"),
 )
-CHART_TITLE = Message("Without any training")
+CHART_TITLE = Message("Without training")
 # The height of a chart: so many pixels for a bar, and around all of them.
 BAR_HEIGHT, FRAME_HEIGHT = 70, 110
 
@@ -143,15 +144,18 @@ def _show_cancelled(request: gr.Request) -> tuple[Any, ...]:
 
 
 def build() -> BaselinesPanel:
-    """Lay out the button that measures, and below it what was found."""
-    gr.Markdown(t(HELP))
-    return BaselinesPanel(
-        measure_button=gr.Button(t(MEASURE), elem_id="baselines", size="sm"),
-        cancel_button=gr.Button(t(CANCEL), elem_id="baselines-stop", visible=False, size="sm"),
-        notice=notices.notice_box("baselines-notice"),
-        chart=gr.Plot(show_label=False, visible=False, elem_id="chart-baselines"),
-        table=gr.HTML("", elem_id="baselines-table"),
-    )
+    """Lay out the button that measures, and below it what it finds."""
+    with gr.Accordion(t(HEADING), open=False, elem_id="baselines-panel"):
+        gr.Markdown(t(HELP))
+        return BaselinesPanel(
+            measure_button=gr.Button(t(MEASURE), elem_id="baselines", size="sm", scale=0, min_width=140),
+            cancel_button=gr.Button(
+                t(CANCEL), elem_id="baselines-stop", visible=False, size="sm", scale=0, min_width=140
+            ),
+            notice=notices.notice_box("baselines-notice"),
+            chart=gr.Plot(show_label=False, visible=False, elem_id="chart-baselines"),
+            table=gr.HTML("", elem_id="baselines-table"),
+        )
 
 
 def wire(panel: BaselinesPanel, form_fields: dict[str, Any]) -> None:

@@ -12,8 +12,8 @@ import gradio as gr
 
 from studio import methods, presets
 from studio.estimate import dataset_lengths
-from studio.estimate.machines import catalogue, elsewhere
-from studio.estimate.machines.catalogue import Source
+from studio.estimate.machines import elsewhere
+from studio.estimate.machines.catalogue import Machine, Source
 from studio.estimate.machines.elsewhere import HostedOption, MachineOption
 from studio.estimate.types import Range, range_around
 from studio.i18n import Message, label
@@ -24,40 +24,30 @@ from studio.ui.form.form_state import read_form
 from studio.ui.language import request_language
 from studio.ui.method.estimate_inputs import EstimateInputs, load_inputs
 from studio.ui.method.estimates import format_memory_and_time
-from studio.ui.method.table_messages import NO_PRICE
 
 SHOW_ELSEWHERE = label("What would it cost elsewhere?")
 MACHINES_CAPTION = Message("{method} with these settings on other machines")
-FROM_SPECIFICATION = Message(
-    "From each machine's specification, so the ranges are wide. The studio trains on the machine it runs on:"
-    " to train there, run it there."
-)
+ESTIMATES_ONLY = Message("Estimates only. To train on one of these, install the studio there.")
 MACHINE_HEADINGS = (
     Message("Machine"),
-    Message("Memory: needed / there"),
+    Message("Memory: needed / available"),
     Message("Time"),
-    Message("Money"),
-    Message("Energy"),
-    Message("Price per hour (date checked, source)"),
+    Message("Cost"),
+    Message("Price per hour"),
+    Message("Source, date"),
 )
-TOO_SMALL = Message("Too small: {names}.")
+TOO_SMALL = Message("Not enough memory: {names}.")
 MORE_MACHINES = Message("{count} more machines")
-SERVICES_CAPTION = Message("Services that train for you, for {tokens} trained tokens")
-SERVICE_MODELS_NOTE = Message(
-    "They train models of their own choice: a price, not a comparison of results. Your examples would leave"
-    " this machine."
-)
+SERVICES_CAPTION = Message("Services that train for you, for {tokens} training tokens")
+SERVICE_MODELS_NOTE = Message("They train models of their own choice, and your examples leave this machine.")
 SERVICE_HEADINGS = (
     Message("Service"),
-    Message("Money"),
-    Message("Price per million tokens (date checked, source)"),
+    Message("Cost"),
+    Message("Price per million tokens"),
+    Message("Source, date"),
 )
-PRICE_UNVERIFIED = Message("from memory, not verified")
 PRICE_TOO_OLD = Message("older than 180 days")
-DATA_OR_MODEL_MISSING = Message(
-    "Choose data and a base model whose shape is known; then this shows what the run would cost on {count}"
-    " machines."
-)
+DATA_OR_MODEL_MISSING = Message("Add data and choose a base model to see what this run would cost elsewhere.")
 # So many machines are in sight, the others behind one click.
 MAX_VISIBLE_MACHINES = 8
 
@@ -66,17 +56,29 @@ def render_tables(inputs: EstimateInputs, lang: str) -> str:
     """Both tables as HTML; texts from files are escaped."""
     shape, lengths = inputs.base.shape, inputs.lengths
     if not shape or not lengths:
-        machine_count = len(catalogue.load_machines())
-        return _render_note(DATA_OR_MODEL_MISSING.render(lang, count=machine_count))
+        return _render_note(DATA_OR_MODEL_MISSING.render(lang))
     today = date.today()
     method_name = inputs.plan.method.name
-    options = elsewhere.estimate_on_all_machines(inputs.context, today)
+    options = [
+        option
+        for option in elsewhere.estimate_on_all_machines(inputs.context, today)
+        if _is_verified(option.machine)
+    ]
     workload = dataset_lengths.build_workload(
         inputs.plan, methods.get(method_name), inputs.settings[method_name], shape, lengths
     )
     tokens = elsewhere.count_training_tokens(workload)
     machines = _render_machines(options, presets.methods()[method_name].name.render(lang), lang)
-    return machines + _render_services(elsewhere.hosted_options(tokens, today), tokens, lang)
+    services = [
+        option for option in elsewhere.hosted_options(tokens, today) if option.offer.source.quality == "cited"
+    ]
+    return machines + _render_services(services, tokens, lang)
+
+
+def _is_verified(machine: Machine) -> bool:
+    """Whether both the price and the specification were read on a page, and not recalled."""
+    price_source = machine.price_source
+    return price_source is not None and {price_source.quality, machine.spec_source.quality} == {"cited"}
 
 
 def _render_machines(options: Sequence[MachineOption], method: str, lang: str) -> str:
@@ -90,7 +92,7 @@ def _render_machines(options: Sequence[MachineOption], method: str, lang: str) -
         summary = MORE_MACHINES.render(lang, count=len(more_rows))
         table = render_table(summary, headings, more_rows)
         parts.append(f"<details><summary>{html.escape(summary)}</summary>{table}</details>")
-    parts.append(_render_note(FROM_SPECIFICATION.render(lang)))
+    parts.append(_render_note(ESTIMATES_ONLY.render(lang)))
     if too_small:
         names = list(dict.fromkeys(too_small))
         parts.append(_render_note(TOO_SMALL.render(lang, names=names)))
@@ -101,27 +103,27 @@ def _machine_cells(option: MachineOption, lang: str) -> list[str]:
     machine, estimate = option.machine, option.estimate
     memory, time = format_memory_and_time(estimate, lang)
     available = units.format_gb(machine.usable_bytes / 1e9)
-    name, price, money, energy = machine.name, "–", NO_PRICE.render(lang), "–"
+    name, price, money = machine.name, "–", "–"
     if machine.note:
         name += f" ({machine.note.render(lang)})"
     if machine.price_per_hour is not None:
         price = units.format_money(range_around(machine.price_per_hour, 1), machine.currency)
     if estimate.money:
         money = units.format_money(estimate.money, estimate.currency)
-    if estimate.watt_hours:
-        energy = units.format_energy(estimate.watt_hours)
     return [
         name,
         f"{memory or '?'} / {available}",
         time or "?",
         money,
-        energy,
-        price + _format_source(machine.price_source, option.is_price_stale, lang),
+        price,
+        _format_source(machine.price_source, option.is_price_stale, lang),
     ]
 
 
 def _render_services(options: Sequence[HostedOption], tokens: float, lang: str) -> str:
     rows = [[html.escape(cell) for cell in _service_cells(option, lang)] for option in options]
+    if not rows:
+        return ""
     caption = SERVICES_CAPTION.render(lang, tokens=units.format_count(tokens))
     headings = [heading.render(lang) for heading in SERVICE_HEADINGS]
     return render_table(caption, headings, rows) + _render_note(SERVICE_MODELS_NOTE.render(lang))
@@ -132,11 +134,11 @@ def _service_cells(option: HostedOption, lang: str) -> list[str]:
     name = offer.name
     if offer.note:
         name += f" ({offer.note.render(lang)})"
-    price = _format_dollars(offer.low, offer.high)
     return [
         name,
         _format_dollars(option.low, option.high),
-        price + _format_source(offer.source, option.is_price_stale, lang),
+        _format_dollars(offer.low, offer.high),
+        _format_source(offer.source, option.is_price_stale, lang),
     ]
 
 
@@ -145,29 +147,26 @@ def _format_dollars(low: float, high: float) -> str:
 
 
 def _format_source(source: Source | None, is_stale: bool, lang: str) -> str:
-    """When and where a price was read, and what makes it doubtful."""
+    """Where and when a price was read, and whether that is long ago."""
     if not source:
-        return ""
-    parts = [f"{source.date}", source.said]
-    if source.quality == "recalled":
-        parts.append(PRICE_UNVERIFIED.render(lang))
+        return "–"
+    parts = [source.said, f"{source.date}"]
     if is_stale:
         parts.append(PRICE_TOO_OLD.render(lang))
-    return "".join(f" · {part}" for part in parts)
+    return " · ".join(parts)
 
 
 def _render_note(text: str) -> str:
     return f'<p class="elsewhere-note">{html.escape(text)}</p>'
 
 
-def build() -> tuple[gr.Button, gr.HTML]:
-    """The button that opens and closes the tables, and their component."""
-    button = gr.Button(t(SHOW_ELSEWHERE), elem_id="elsewhere", size="sm")
-    return button, gr.HTML("", elem_id="elsewhere-tables")
+def build() -> tuple[gr.Accordion, gr.HTML]:
+    """The accordion that opens and closes the tables, and their component."""
+    with gr.Accordion(t(SHOW_ELSEWHERE), open=False, elem_id="elsewhere") as accordion:
+        tables = gr.HTML("", elem_id="elsewhere-tables")
+    return accordion, tables
 
 
-def toggle_tables(request: gr.Request, elsewhere_html: str = "", **fields: Any) -> str:
-    """Open the tables, or close them: empty where some are open."""
-    if elsewhere_html:
-        return ""
+def open_tables(request: gr.Request, **fields: Any) -> str:
+    """The tables, once their accordion is opened."""
     return render_tables(load_inputs(read_form(fields)), request_language(request))

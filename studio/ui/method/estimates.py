@@ -1,6 +1,7 @@
 """The figures on the Method tab: what every method would need for the form, and what would make it fit."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 from studio import methods
 from studio.errors import StudioError
@@ -18,7 +19,9 @@ from studio.ui.method import refinement, table_messages
 from studio.ui.method.estimate_inputs import EstimateInputs, load_inputs
 from studio.ui.method.table import Offer, TableState
 
-EXPECTED_COST = Message("It should take {time} and {memory} on {place}.")
+# Dollars; more is a slip of the keyboard.
+MAX_KWH_PRICE = 100.0
+EXPECTED_COST = Message("Estimate: {time} and {memory} on {place}.")
 LOCAL_MACHINE_NAME = Message("this machine")
 MEMORY_AND_TIME = Message("{memory} · {time}")
 # Kind of a suggestion -> the field that it changes.
@@ -34,6 +37,29 @@ SUGGESTION_FIELDS = {
 def estimate_all_methods(inputs: EstimateInputs) -> dict[str, Estimate]:
     """The estimates of the methods that go with the data and the model, by method name."""
     return all_methods.estimate_all_methods(inputs.context)
+
+
+def add_electricity(estimates: Mapping[str, Estimate], price_per_kwh: float | None) -> dict[str, Estimate]:
+    """The estimates with the cost of electricity, where a machine has no price of its own.
+
+    Args:
+        estimates: By method name.
+        price_per_kwh: In dollars; None where the person has entered none.
+    """
+    return {name: _add_electricity(estimate, price_per_kwh) for name, estimate in estimates.items()}
+
+
+def _add_electricity(estimate: Estimate, price_per_kwh: float | None) -> Estimate:
+    if estimate.money or not estimate.watt_hours or not price_per_kwh:
+        return estimate
+    return replace(estimate, money=estimate.watt_hours.scaled(price_per_kwh / 1000), currency="USD")
+
+
+def read_electricity_price(value: object) -> float | None:
+    """What a kilowatt-hour costs, as a browser sends it; None where that is no price."""
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value <= MAX_KWH_PRICE:
+        return None
+    return float(value)
 
 
 def build_table_state(
@@ -55,6 +81,7 @@ def build_table_state(
         limits_message=_describe_limits(inputs, method_estimates.get(chosen)),
         task=inputs.plan.task,
         example_count=inputs.lengths.count if inputs.lengths else None,
+        is_electricity=inputs.machine.price_per_hour is None,
     )
 
 

@@ -19,27 +19,25 @@ from studio.ui.components.events import UNQUEUED
 from studio.ui.components.gradio_adapter import current_page
 from studio.ui.components.labels import t
 from studio.ui.language import request_language
-from studio.ui.method.table_messages import FREE, NO_PRICE
+from studio.ui.method.table_messages import FREE
 
 # Its config is measured where no base model is chosen that could be.
 DEFAULT_MEASURED_MODEL = "smollm2-135m"
-MACHINE_LABEL = label("Where it would run")
-MACHINE_HELP = label(
-    "The studio trains on this machine; the others show what the same run would take there. Prices are as of"
-    " their date."
-)
-MEASURE, CANCEL_MEASURING = label("Measure this machine"), label("Cancel")
+MACHINE_LABEL = label("Machine")
+MACHINE_HELP = label("The studio trains on this machine. Choose another to see the estimates there.")
+SPEED_AND_COST = label("Speed and electricity of this machine")
+KWH_PRICE = label("Electricity price ($ per kWh)")
+KWH_PRICE_HELP = label("0.30 is an assumption. Enter yours; this browser remembers it.")
+DEFAULT_KWH_PRICE = 0.30
+MEASURE, CANCEL_MEASURING = label("Test speed"), label("Cancel")
 LOCAL_MACHINE_OPTION = Message("This machine: {name}, {room:.1f} GB free")
 OTHER_MACHINE_OPTION = Message("{name}, {room:.0f} GB, {price}")
+OWN_MACHINE_OPTION = Message("{name}, {room:.0f} GB")
 HOURLY_PRICE = Message("{price} an hour")
-PRICE_OUTDATED = Message("price read {date}, more than 180 days ago")
-MEASURING = Message(
-    "Measuring: a few real steps on a small cut of the model, {share:.0%} done; under a minute."
-)
-MEASURED = Message(
-    "Measured: {rate} GFLOP/s and {memory:.0f} GB/s. The times now rest on this machine's own figures."
-)
-MEASURING_CANCELLED = Message("Cancelled; the estimates rest on the machine's specification as before.")
+PRICE_OUTDATED = Message("price from {date}, more than 180 days old")
+MEASURING = Message("Testing the speed with a few real steps: {share:.0%}. Takes under a minute.")
+MEASURED = Message("Tested: {rate} GFLOP/s and {memory:.0f} GB/s. Estimates now use this speed.")
+MEASURING_CANCELLED = Message("Cancelled. Estimates still use the machine’s specification.")
 
 
 class MachineFields(NamedTuple):
@@ -47,6 +45,7 @@ class MachineFields(NamedTuple):
 
     machine: gr.Dropdown
     notice: gr.HTML
+    kwh_price: gr.Number
 
 
 def find_machine(machine_id: str) -> Machine:
@@ -62,21 +61,25 @@ def _machine_choices(lang: str) -> list[tuple[str, str]]:
     local_text = LOCAL_MACHINE_OPTION.render(lang, name=local.name, room=local.usable_bytes / 1e9)
     choices = [(local_text, LOCAL_ID)]
     for machine in catalogue.load_machines().values():
-        text = OTHER_MACHINE_OPTION.render(
-            lang, name=machine.name, room=machine.usable_bytes / 1e9, price=_describe_price(machine, lang)
-        )
-        choices.append((text, machine.id))
+        choices.append((_describe_machine(machine, lang), machine.id))
     return choices
 
 
-def _describe_price(machine: Machine, lang: str) -> str:
-    """What an hour costs, and whether that is out of date."""
+def _describe_machine(machine: Machine, lang: str) -> str:
+    """A machine's name and memory, and what an hour costs where it has a price."""
+    usable_gb = machine.usable_bytes / 1e9
     if machine.price_per_hour is None:
-        price = NO_PRICE.render(lang)
-    elif machine.price_per_hour == 0:
+        return OWN_MACHINE_OPTION.render(lang, name=machine.name, room=usable_gb)
+    price = _describe_price(machine, machine.price_per_hour, lang)
+    return OTHER_MACHINE_OPTION.render(lang, name=machine.name, room=usable_gb, price=price)
+
+
+def _describe_price(machine: Machine, per_hour: float, lang: str) -> str:
+    """What an hour costs, and whether that is out of date."""
+    if per_hour == 0:
         price = FREE.render(lang)
     else:
-        amount = units.format_money(range_around(machine.price_per_hour, 1), machine.currency)
+        amount = units.format_money(range_around(per_hour, 1), machine.currency)
         price = HOURLY_PRICE.render(lang, price=amount)
     if machine.price_source and catalogue.is_stale(machine.price_source, date.today()):
         price += "; " + PRICE_OUTDATED.render(lang, date=machine.price_source.date)
@@ -137,21 +140,42 @@ def show_cancelled(request: gr.Request) -> tuple[Any, ...]:
     return notice, gr.update(visible=True), gr.update(visible=False)
 
 
-def build(model: gr.Dropdown) -> MachineFields:
-    """Lay out the list of machines and the measurement of this one."""
-    with gr.Row():
-        machine = gr.Dropdown(
-            _machine_choices("en"),
-            value=LOCAL_ID,
-            label=t(MACHINE_LABEL),
-            info=t(MACHINE_HELP),
-            elem_id="machine",
-            scale=4,
-        )
-        with gr.Column(min_width=180, scale=1):
-            measure_button = gr.Button(t(MEASURE), elem_id="measure", size="sm")
-            cancel_button = gr.Button(t(CANCEL_MEASURING), elem_id="measure-stop", visible=False, size="sm")
-    notice = notices.notice_box("machine-notice")
+def build_choice() -> gr.Dropdown:
+    """Lay out the list of machines."""
+    return gr.Dropdown(
+        _machine_choices("en"),
+        value=LOCAL_ID,
+        label=t(MACHINE_LABEL),
+        info=t(MACHINE_HELP),
+        elem_id="machine",
+    )
+
+
+def build(machine: gr.Dropdown, model: gr.Dropdown, saved_price: gr.BrowserState) -> MachineFields:
+    """Lay out and wire what is known of this machine: its measured speed, and the price of electricity.
+
+    Args:
+        machine: The list of machines.
+        model: The base model, of which a few steps are measured.
+        saved_price: Where the browser keeps the price.
+    """
+    with gr.Accordion(t(SPEED_AND_COST), open=False, elem_id="machine-more"):
+        notice = notices.notice_box("machine-notice")
+        with gr.Row(equal_height=False):
+            kwh_price = gr.Number(
+                DEFAULT_KWH_PRICE,
+                minimum=0,
+                step=0.01,
+                label=t(KWH_PRICE),
+                info=t(KWH_PRICE_HELP),
+                elem_id="kwh-price",
+                min_width=240,
+                scale=0,
+            )
+            measure_button = gr.Button(t(MEASURE), elem_id="measure", size="sm", scale=0, min_width=140)
+            cancel_button = gr.Button(
+                t(CANCEL_MEASURING), elem_id="measure-stop", visible=False, size="sm", scale=0, min_width=140
+            )
     outputs = [notice, measure_button, cancel_button]
     measure_event = measure_button.click(
         measure_machine,
@@ -162,5 +186,8 @@ def build(model: gr.Dropdown) -> MachineFields:
         concurrency_limit=1,
     )
     cancel_button.click(show_cancelled, None, outputs, cancels=measure_event, **UNQUEUED)
-    current_page().load(show_machines, None, [machine, notice, measure_button], **UNQUEUED)
-    return MachineFields(machine, notice)
+    page = current_page()
+    page.load(show_machines, None, [machine, notice, measure_button], **UNQUEUED)
+    page.load(None, saved_price, kwh_price, js="(price) => price", **UNQUEUED)
+    kwh_price.change(None, kwh_price, saved_price, js="(price) => price", **UNQUEUED)
+    return MachineFields(machine, notice, kwh_price)

@@ -5,18 +5,22 @@ from studio.i18n import Message, label, register_label
 
 METHOD_HEADING = register_label(
     Message(
-        "### Choose a method\nAll {count} side by side. A row opens its settings below.",
+        "## Method\nHow the model learns from your data: {count} methods, one recommended.",
         {"count": presets.spelled_method_count},
+        style="sentence",
     )
 )
-MODEL_HELP = label("Choose from the list, or type a hub id (owner/name) or a folder.")
-NEXT_TRAIN = label("Next: train")
+MODEL_HELP = label("Choose one, or enter a Hugging Face id (owner/name) or a folder.")
+CONTINUE = label("Continue to training")
+SETTINGS = label("Settings")
+METHOD_SETTINGS = label("Settings of this method")
 MORE_METHOD_SETTINGS = label("More settings of this method")
 SUGGESTED_VALUES = Message(
-    "Suggested for {count} training examples: epochs {epochs:g}, {batch} examples at a time,"
-    " {steps} steps in all."
+    "For {count} training examples: epochs {epochs:g}, batch size {batch}, {steps} steps."
 )
-SUGGESTED_LENGTH = Message(" Longest example, automatic: {tokens} tokens.")
-SUGGESTED_FOR_FIRST_STAGE = Message("This holds for the first stage; the later ones are set above.")
-NO_SETTINGS = label("This method has no settings of its own: everything is trained.")
+SUGGESTED_WITHOUT_STEPS = Message("For {count} training examples: batch size {batch}.")
+SUGGESTED_FOR_FIRST_STAGE = Message("Epochs and learning rate apply to the first stage (SFT).")
+AUTOMATIC_HERE = Message("Automatic values: {values}.")
+AUTOMATIC_VALUE = Message("{name} {value}")
+NO_SETTINGS = label("This method has no settings of its own.")
 UNKNOWN_METHOD = Message("There is no such method.")

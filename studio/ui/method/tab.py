@@ -1,26 +1,17 @@
-"""The Method tab: the comparison table, a base model, and the settings of the chosen method."""
+"""The Method tab: the recommendation, the comparison table, a base model, and the settings of the method."""
 
-import json
-from collections import defaultdict
 from dataclasses import dataclass
-from functools import partial
 from typing import Any, NamedTuple
 
 import gradio as gr
 
 from studio import methods, presets
-from studio.chooser import autofill
-from studio.data import examples, replay, split
-from studio.errors import StudioError
-from studio.i18n import join_sentences
-from studio.methods import compatibility, defaults
-from studio.methods.spec import Method, Setting
+from studio.methods import compatibility
 from studio.models import shape
-from studio.plan import Data, Task, Value
-from studio.ui import access, progress_strip, units
+from studio.plan import Task
+from studio.ui import progress_strip, units
 from studio.ui.components import notices
 from studio.ui.components.events import LATEST_UNQUEUED, UNQUEUED, after_any
-from studio.ui.components.fields import build_setting_field
 from studio.ui.components.gradio_adapter import current_page
 from studio.ui.components.labels import t
 from studio.ui.data import tab as data_tab
@@ -29,28 +20,30 @@ from studio.ui.form import messages as form_messages
 from studio.ui.form import packing, plan_form, saved_settings
 from studio.ui.form.form_state import FormState, read_form
 from studio.ui.form.saved_settings import SavedSettings
-from studio.ui.form.training_fields import (
-    CHAT_FIELDS,
-    CHOICES,
-    MIN_EPOCHS,
-    build_training_fields,
-    training_choices,
-    valid_training_values,
-)
+from studio.ui.form.training_fields import MIN_EPOCHS
 from studio.ui.help import messages as help_messages
 from studio.ui.help import panel as help_panel
 from studio.ui.language import request_language
-from studio.ui.method import base_model, elsewhere, estimates, held_out, messages, refinement
+from studio.ui.method import (
+    base_model,
+    elsewhere,
+    estimates,
+    messages,
+    recommendation,
+    refinement,
+    settings_panel,
+)
 from studio.ui.method import baselines as baselines_panel
 from studio.ui.method import chooser as chooser_panel
 from studio.ui.method import machine as machine_panel
 from studio.ui.method import rehearsal as rehearsal_panel
 from studio.ui.method import table as comparison_table
 from studio.ui.method.baselines import BaselinesPanel
-from studio.ui.method.chooser import ChoiceTargets, Chooser
+from studio.ui.method.chooser import PACKED_ANSWERS, Questions
 from studio.ui.method.estimate_inputs import EstimateInputs, load_inputs
 from studio.ui.method.machine import MachineFields
-from studio.ui.method.rehearsal import RehearsalPanel
+from studio.ui.method.recommendation import ChoiceTargets
+from studio.ui.method.settings_panel import PLACEHOLDER_FIELDS, SUGGESTED_FIELDS, SettingsPanel
 from studio.ui.progress_strip import ProgressStrip
 
 DEFAULT_MODEL = "smollm2-135m"
@@ -58,8 +51,12 @@ DEFAULT_CLASSIFIER = "minilm-l6"
 DEFAULT_METHOD = "lora"
 # Whatever an offer below a row of the table may change, besides the method.
 OFFERED_FIELDS = ("batch_size", "max_length", "gradient_checkpointing", "machine")
-# The fields that `suggest_training_values` fills in, in the order of its outputs.
-SUGGESTED_FIELDS = saved_settings.SUGGESTED_FIELDS
+
+
+class Chooser(NamedTuple):
+    """The recommendation, as other tabs need it: its component."""
+
+    result: gr.HTML
 
 
 class MethodTab(NamedTuple):
@@ -77,24 +74,20 @@ class MethodTab(NamedTuple):
 
 @dataclass(frozen=True)
 class _Layout:
-    """The components of the tab; fields by METHOD_SETTING and by the names of training fields."""
+    """The components of the tab."""
 
-    chooser: Chooser
+    change_notice: gr.HTML
+    card: gr.HTML
+    questions: Questions
     model: gr.Dropdown
     model_notice: gr.HTML
     machine: MachineFields
     table: gr.HTML
-    elsewhere_button: gr.Button
-    elsewhere_tables: gr.HTML
+    settings: SettingsPanel
     baselines: BaselinesPanel
+    elsewhere_accordion: gr.Accordion
+    elsewhere_tables: gr.HTML
     help_page: gr.HTML
-    setting_groups: list[gr.Group]
-    setting_fields: dict[str, Any]
-    rehearsal: RehearsalPanel
-    parameter_notice: gr.HTML
-    training_fields: dict[str, Any]
-    suggestion_notice: gr.HTML
-    exact_terms: gr.HTML
     next_button: gr.Button
 
 
@@ -125,7 +118,11 @@ def refresh_after_change(request: gr.Request, **fields: Any) -> tuple[Any, ...]:
 
 
 def refresh(
-    request: gr.Request, run: str | None = "", elsewhere_html: str = "", **fields: Any
+    request: gr.Request,
+    run: str | None = "",
+    elsewhere_html: str = "",
+    kwh_price: float | None = None,
+    **fields: Any,
 ) -> tuple[Any, ...]:
     """Everything that follows from the form as it is now.
 
@@ -133,26 +130,30 @@ def refresh(
         request: The visitor's request.
         run: The run that the progress strip is about, if any.
         elsewhere_html: The tables of costs elsewhere, if they are open.
-        fields: The form (form_state.read_form).
+        kwh_price: What a kilowatt-hour costs (dollars).
+        fields: The form (form_state.read_form), and the chooser's answers (chooser.read_answers).
 
     Returns:
         The table, the notices on the model and on what is trained, the tables of costs elsewhere, the cost on
-        the method's help page, and the progress strip.
+        the method's help page, the progress strip, the recommendation, and what empty fields stand for.
     """
     lang = request_language(request)
     form = read_form(fields)
     inputs = load_inputs(form)
-    method_estimates = estimates.estimate_all_methods(inputs)
-    estimate = method_estimates.get(inputs.plan.method.name)
+    deciding = estimates.estimate_all_methods(inputs)
+    displayed = estimates.add_electricity(deciding, estimates.read_electricity_price(kwh_price))
+    estimate = displayed.get(inputs.plan.method.name)
     settings_notice = _settings_notice(form, inputs, lang)
     cost = "" if settings_notice else estimates.format_expected_cost(estimate, lang)
     return (
-        comparison_table.render_table(estimates.build_table_state(inputs, method_estimates, lang), lang),
+        comparison_table.render_table(estimates.build_table_state(inputs, displayed, lang), lang),
         base_model.describe_model(form.model, lang, plan_form.language_warning(form, lang)),
-        settings_notice or _parameter_notice(inputs, lang),
+        settings_notice or _parameter_notice(inputs, form, lang),
         elsewhere.render_tables(inputs, lang) if elsewhere_html else gr.skip(),
         help_panel.update_cost(cost),
         progress_strip.render_strip(inputs, estimate, lang, run or ""),
+        recommendation.render_card(inputs, form, fields, (deciding, displayed), lang),
+        *settings_panel.automatic_placeholders(inputs, lang),
     )
 
 
@@ -175,7 +176,7 @@ def _settings_notice(form: FormState, inputs: EstimateInputs, lang: str) -> dict
     return notices.problems_notice(problems, plan_form.field_labels(method_name), lang)
 
 
-def _parameter_notice(inputs: EstimateInputs, lang: str) -> dict[str, Any]:
+def _parameter_notice(inputs: EstimateInputs, form: FormState, lang: str) -> dict[str, Any]:
     """How many parameters the chosen method trains; empty where that is not known."""
     method_name, task, model_shape = inputs.plan.method.name, inputs.plan.task, inputs.base.shape
     if not model_shape or compatibility.find_incompatibility(method_name, task, model_shape):
@@ -186,14 +187,16 @@ def _parameter_notice(inputs: EstimateInputs, lang: str) -> dict[str, Any]:
     parameters = methods.get(method_name).count_parameters(
         model_shape, inputs.settings[method_name], label_count
     )
-    return notices.notice(comparison_table.format_trainable_sentence(parameters, lang))
+    automatic_values = settings_panel.describe_automatic_values(inputs, form, lang)
+    return notices.notice(comparison_table.format_trainable_sentence(parameters, lang), automatic_values)
 
 
 def try_on_sample(event: gr.EventData, request: gr.Request) -> tuple[Any, ...]:
     """Set up a short run of a method on the sample that suits it.
 
     Returns:
-        The outputs of the Data tab, the method, the state of edited fields, and the epochs.
+        The outputs of the Data tab, the method and the data it is for, the state of edited fields, and the
+        epochs.
 
     Raises:
         gr.Error: The browser names no method.
@@ -205,8 +208,10 @@ def try_on_sample(event: gr.EventData, request: gr.Request) -> tuple[Any, ...]:
     if not page:
         raise gr.Error(messages.UNKNOWN_METHOD.render(request_language(request)))
     sample = page.sample_run.sample
-    edited_state = {"source": f"sample:{sample}", "names": ["epochs"]}
-    return *data_tab.open_sample(sample, request), name, edited_state, MIN_EPOCHS
+    source = f"sample:{sample}"
+    edited_state = {"source": source, "names": ["epochs"]}
+    method_for = f"{source}|{presets.samples()[sample].task}"
+    return *data_tab.open_sample(sample, request), name, method_for, edited_state, MIN_EPOCHS
 
 
 def apply_suggestion(event: gr.EventData, **fields: Any) -> tuple[Any, ...]:
@@ -225,18 +230,37 @@ def select_method(current_method: str, event: gr.EventData) -> str:
     return current_method
 
 
-def change_task(task: Task, method_name: str, model: str | None) -> tuple[Any, ...]:
-    """An update of the models for a task, and a method that can be used for it.
+def follow_data(
+    request: gr.Request, method: str, method_for: str, model: str | None, **fields: Any
+) -> tuple[Any, ...]:
+    """The base models for the task, and a method that suits the data.
 
-    Model and method stay if they can do the task, but a model that generates gives way to one that only
-    classifies.
+    The model stays if it can do the task, but one that generates gives way to one that only classifies.
+
+    Args:
+        request: The visitor's request.
+        method: The method chosen so far.
+        method_for: The data it was chosen for.
+        model: The base model chosen so far.
+        fields: The form (form_state.read_form).
+
+    Returns:
+        An update of the models, the method, the data it is for, the notice of what has changed, and what the
+        recommendation sets, by METHOD_SETTING.
     """
+    task = fields["task"]
+    suitable = _suitable_model(task, model)
+    chosen = recommendation.follow_data(request, method, method_for or "", suitable, **fields)
+    return gr.update(choices=_model_choices(task), value=suitable), *chosen
+
+
+def _model_choices(task: Task) -> list[tuple[str, str]]:
     choices = []
     for card in presets.models().values():
         if task in card.tasks:
             parameter_count = shape.from_config(card.config).total()
             choices.append((f"{card.name} · {units.format_count(parameter_count)}", card.id))
-    return gr.update(choices=choices, value=_suitable_model(task, model)), _suitable_method(task, method_name)
+    return choices
 
 
 def _suitable_model(task: Task, model: str | None) -> str:
@@ -244,124 +268,6 @@ def _suitable_model(task: Task, model: str | None) -> str:
     if card and task in card.tasks and (task != "classify" or card.tasks == ("classify",)):
         return card.id
     return DEFAULT_CLASSIFIER if task == "classify" else DEFAULT_MODEL
-
-
-def _suitable_method(task: Task, method_name: str) -> str:
-    supported = [method.name for method in methods.METHODS if task in method.tasks]
-    for name in (method_name, DEFAULT_METHOD, autofill.first_method(task)):
-        if name in supported:
-            return name
-    return method_name
-
-
-def suggest_training_values(request: gr.Request, **fields: Any) -> tuple[Any, ...]:
-    """Fill in what follows from the amount of data, unless the person has changed it.
-
-    Returns:
-        Values for SUGGESTED_FIELDS, and a notice that says what they come from.
-    """
-    lang = request_language(request)
-    form = read_form(fields)
-    method = next((method for method in methods.METHODS if method.name == form.method), None)
-    unchanged = (gr.skip(),) * len(SUGGESTED_FIELDS)
-    try:
-        dataset_table = access.find_dataset(form.source).table()
-        all_examples, _ = examples.build_examples(dataset_table, form.task, dict(form.columns))
-    except StudioError:
-        return *unchanged, notices.notice("")
-    if not method or form.task not in method.tasks:
-        return *unchanged, notices.notice("")
-    suggested_test_share = split.test_share(
-        Data(source=form.source, test=form.test_source), len(all_examples)
-    )
-    shares = _read_shares(form, suggested_test_share)
-    train_count = _count_training_examples(form, len(all_examples), shares)
-    batch_size = defaults.default_batch_size(train_count)
-    epochs = defaults.default_epochs(train_count, form.task, batch_size, method.epoch_multiplier)
-    suggestions = {"epochs": epochs, "batch_size": batch_size, "test_share": suggested_test_share}
-    text = messages.SUGGESTED_VALUES.render(
-        lang,
-        count=train_count,
-        epochs=epochs,
-        batch=batch_size,
-        steps=defaults.count_steps(train_count, batch_size, epochs),
-    )
-    text += _describe_default_length(form, lang)
-    stage_note = messages.SUGGESTED_FOR_FIRST_STAGE.render(lang) if method.has_stage_settings else ""
-    held_out_note = held_out.describe(form, len(all_examples), shares, lang)
-    return (
-        *(gr.skip() if name in form.edited else suggestions[name] for name in SUGGESTED_FIELDS),
-        notices.notice(text, join_sentences((stage_note, held_out_note), lang)),
-    )
-
-
-def _describe_default_length(form: FormState, lang: str) -> str:
-    """The length limit that the studio chooses; empty where the person has, or the model is not known."""
-    base = access.find_base(form.model)
-    if form.max_length or not base or not base.shape:
-        return ""
-    tokens = plan_form.max_text_tokens(form, base)
-    return messages.SUGGESTED_LENGTH.render(lang, tokens=f"{tokens:,}") if tokens else ""
-
-
-def show_chat_fields(**fields: Any) -> tuple[Any, ...]:
-    """Show the fields of CHAT_FIELDS that have a say for the data; one that has none is switched off."""
-    form = read_form(fields)
-    try:
-        has_history = plan_form.has_several_answers(form)
-    except StudioError:  # said on the Data tab
-        has_history = False
-    has_say = {"mask_history": has_history, "replay_share": form.task == "chat"}
-    hidden = gr.update(visible=False, value=0)
-    return tuple(gr.update(visible=True) if has_say[name] else hidden for name in CHAT_FIELDS)
-
-
-def _read_shares(form: FormState, suggested_test_share: float) -> tuple[float, float]:
-    """The shares for validation and for the test, as they are, or will be."""
-    test_share = form.training.get("test_share") if "test_share" in form.edited else suggested_test_share
-    return float(form.training.get("validation_share") or 0), float(test_share or 0)
-
-
-def _count_training_examples(form: FormState, example_count: int, shares: tuple[float, float]) -> int:
-    """How many of the examples are left to train on; `shares` are those for validation and the test."""
-    validation_share, test_share = shares
-    replay_share = valid_training_values(dict(form.training), ("replay_share",)).get("replay_share", 0)
-    validation_count = round(validation_share * example_count)
-    n_own = example_count - validation_count - round(test_share * example_count)
-    return n_own + replay.count_examples(n_own, replay_share)
-
-
-def localize_choices(request: gr.Request) -> list[Any]:
-    """The choices of all methods' settings and of the training fields in the visitor's language.
-
-    The browser translates labels by itself, choices it does not.
-    """
-    lang = request_language(request)
-    all_choices = []
-    for _, setting in _choice_settings():
-        all_choices.append([(text.render(lang), value) for value, text in setting.choices])
-    all_choices += [training_choices(name, lang) for name in CHOICES]
-    return [gr.skip() if lang == "en" else gr.update(choices=choices) for choices in all_choices]
-
-
-def _choice_settings() -> list[tuple[str, Setting]]:
-    return [
-        (f"{method.name}_{setting.name}", setting)
-        for method in methods.METHODS
-        for setting in method.settings
-        if setting.kind == "choice"
-    ]
-
-
-def show_dependent_fields(wanted_values: tuple[str, ...], value: Value) -> Any:
-    """Show the fields that belong to this value of the setting they depend on; hide the others.
-
-    Args:
-        wanted_values: For each dependent field, the value under which it has an effect.
-        value: The value of the setting.
-    """
-    updates = [gr.update(visible=value == wanted_value) for wanted_value in wanted_values]
-    return updates if len(updates) > 1 else updates[0]
 
 
 # ---- Layout
@@ -383,9 +289,10 @@ def build(
         test: The source of a separate test set.
         strip: The progress strip above all tabs.
     """
-    layout = _lay_out()
     page = _Page(source, saved, data_components, test, strip)
-    packed_fields = packing.pack_fields(_group_fields(layout))
+    layout = _lay_out(saved)
+    panel = layout.settings
+    packed_fields = packing.pack_fields(_group_fields(panel))
     form_fields = {
         **_data_fields(page),
         "test": test,
@@ -394,127 +301,85 @@ def build(
         "machine": layout.machine.machine,
         **packed_fields,
     }
-    _wire_language(layout)
     _wire_method(layout, page)
     _wire_refresh(layout, page, form_fields)
-    _wire_training_suggestions(layout, page)
-    _wire_chooser(layout, page)
-    rehearsal_panel.wire(layout.rehearsal, form_fields)
+    _wire_data(layout, page)
+    settings_panel.wire(panel, saved.method, _data_fields(page), packed_fields, page.data.revision)
+    _wire_training_suggestions(layout, page, packed_fields)
+    _wire_recommendation(layout, page, form_fields)
+    rehearsal_panel.wire(panel.rehearsal, form_fields)
     baselines_panel.wire(layout.baselines, form_fields)
     saved_settings.wire(
         saved,
         source,
-        {**layout.setting_fields, **layout.training_fields},
+        {**panel.setting_fields, **panel.training_fields},
         tuple(packed_fields.values()),
     )
     attempt_event = layout.help_page.attempt(
         try_on_sample,
         None,
-        [*data_components.outputs, saved.method, saved.edited, layout.training_fields["epochs"]],
+        [
+            *data_components.outputs,
+            saved.method,
+            saved.method_for,
+            saved.edited,
+            panel.training_fields["epochs"],
+        ],
         **UNQUEUED,
     )
     return MethodTab(
         layout.model,
         saved.method,
-        layout.setting_fields,
-        layout.training_fields,
+        panel.setting_fields,
+        panel.training_fields,
         packed_fields,
         layout.next_button,
-        layout.chooser,
+        Chooser(layout.card),
         attempt_event,
     )
 
 
-def _lay_out() -> _Layout:
+def _lay_out(saved: SavedSettings) -> _Layout:
     """The components, in the order in which they are on the page."""
-    gr.Markdown(t(messages.METHOD_HEADING))
-    chooser = chooser_panel.build()
-    model = gr.Dropdown(
-        [],
-        label=t(form_messages.MODEL),
-        info=t(messages.MODEL_HELP),
-        allow_custom_value=True,
-        elem_id="model",
-    )
-    model_notice = notices.notice_box("model-notice")
-    machine = machine_panel.build(model)
-    table = comparison_table.build("methods")
-    elsewhere_button, elsewhere_tables = elsewhere.build()
-    baselines = baselines_panel.build()
-    with gr.Accordion(t(help_messages.HOW_IT_WORKS), open=False, elem_id="how"):
-        help_page = help_panel.build_method_page()
-    setting_groups, setting_fields = _build_setting_groups()
-    with setting_groups[[method.name for method in methods.METHODS].index("rlhf")]:
-        rehearsal = rehearsal_panel.build()
-    parameter_notice = notices.notice_box("counted")
-    training_fields, suggestion_notice = build_training_fields()
-    with gr.Accordion(t(help_messages.EXACT_TERMS), open=False, elem_id="exact"):
-        exact_terms = help_panel.build_terms()
+    with gr.Column(elem_id="method-tab"):
+        gr.Markdown(t(messages.METHOD_HEADING), elem_classes="tab-heading")
+        change_notice = recommendation.build_change_notice()
+        card = recommendation.build_card()
+        questions = chooser_panel.build()
+        with gr.Row():
+            model = gr.Dropdown(
+                [],
+                label=t(form_messages.MODEL),
+                info=t(messages.MODEL_HELP),
+                allow_custom_value=True,
+                elem_id="model",
+            )
+            machine = machine_panel.build_choice()
+        model_notice = notices.notice_box("model-notice")
+        table = comparison_table.build("methods")
+        with gr.Column(elem_id="method-more"):
+            settings = settings_panel.build(DEFAULT_METHOD)
+            machine_fields = machine_panel.build(machine, model, saved.kwh_price)
+            baselines = baselines_panel.build()
+            elsewhere_accordion, elsewhere_tables = elsewhere.build()
+            with gr.Accordion(t(help_messages.HOW_IT_WORKS), open=False, elem_id="how"):
+                help_page = help_panel.build_method_page()
+        next_button = gr.Button(t(messages.CONTINUE), elem_id="to-train", scale=0, min_width=200)
     return _Layout(
-        chooser=chooser,
+        change_notice=change_notice,
+        card=card,
+        questions=questions,
         model=model,
         model_notice=model_notice,
-        machine=machine,
+        machine=machine_fields,
         table=table,
-        elsewhere_button=elsewhere_button,
-        elsewhere_tables=elsewhere_tables,
+        settings=settings,
         baselines=baselines,
+        elsewhere_accordion=elsewhere_accordion,
+        elsewhere_tables=elsewhere_tables,
         help_page=help_page,
-        setting_groups=setting_groups,
-        setting_fields=setting_fields,
-        rehearsal=rehearsal,
-        parameter_notice=parameter_notice,
-        training_fields=training_fields,
-        suggestion_notice=suggestion_notice,
-        exact_terms=exact_terms,
-        next_button=gr.Button(t(messages.NEXT_TRAIN), variant="primary", elem_id="to-train"),
+        next_button=next_button,
     )
-
-
-def _build_setting_groups() -> tuple[list[gr.Group], dict[str, Any]]:
-    """A group of fields for each method, of which one is visible; and all their fields as METHOD_SETTING."""
-    groups: list[gr.Group] = []
-    setting_fields: dict[str, Any] = {}
-    for method in methods.METHODS:
-        with gr.Group(visible=method.name == DEFAULT_METHOD, elem_id=f"knobs-{method.name}") as group:
-            setting_fields |= _build_setting_fields(method)
-        groups.append(group)
-    return groups, setting_fields
-
-
-def _build_setting_fields(method: Method) -> dict[str, Any]:
-    """The fields of a method's settings as METHOD_SETTING: basic ones in sight, others in an accordion."""
-    if not method.settings:
-        gr.Markdown(t(messages.NO_SETTINGS), container=True)
-    default_values = {setting.name: setting.default for setting in method.settings}
-    basic = [setting for setting in method.settings if not setting.advanced]
-    advanced = [setting for setting in method.settings if setting.advanced]
-    fields = {}
-    for setting in basic:
-        fields[setting.name] = build_setting_field(method.name, setting, setting.applies(default_values))
-    if advanced:
-        with gr.Accordion(t(messages.MORE_METHOD_SETTINGS), open=False, elem_id=f"more-{method.name}"):
-            for setting in advanced:
-                visible = setting.applies(default_values)
-                fields[setting.name] = build_setting_field(method.name, setting, visible)
-    _wire_dependent_fields(method, fields)
-    return {f"{method.name}_{name}": field for name, field in fields.items()}
-
-
-def _wire_dependent_fields(method: Method, fields: dict[str, Any]) -> None:
-    """Show and hide fields that have an effect only under one value of another setting."""
-    dependents: dict[str, list[tuple[str, str]]] = defaultdict(list)
-    for setting in method.settings:
-        if setting.depends_on:
-            controlling_name, wanted_value = setting.depends_on
-            dependents[controlling_name].append((setting.name, wanted_value))
-    for controlling_name, dependent_values in dependents.items():
-        fields[controlling_name].change(
-            partial(show_dependent_fields, tuple(value for _, value in dependent_values)),
-            fields[controlling_name],
-            [fields[name] for name, _ in dependent_values],
-            **UNQUEUED,
-        )
 
 
 # ---- Wiring
@@ -525,69 +390,83 @@ def _data_fields(page: _Page) -> dict[str, Any]:
     return {"source": page.source, "task": page.data.task, "columns": page.data.columns}
 
 
-def _group_fields(layout: _Layout) -> dict[str, dict[str, Any]]:
+def _group_fields(panel: SettingsPanel) -> dict[str, dict[str, Any]]:
     """The fields in groups that travel as one text: those of the training, and those of each method."""
-    groups = {"training": layout.training_fields}
+    groups = {"training": panel.training_fields}
     for method in methods.METHODS:
         groups[method.name] = {
-            name: field for name, field in layout.setting_fields.items() if name.startswith(f"{method.name}_")
+            name: field for name, field in panel.setting_fields.items() if name.startswith(f"{method.name}_")
         }
     return groups
 
 
-def _wire_language(layout: _Layout) -> None:
-    choice_fields = [layout.setting_fields[name] for name, _ in _choice_settings()]
-    current_page().load(
-        localize_choices,
-        None,
-        [*choice_fields, *(layout.training_fields[name] for name in CHOICES)],
-        **UNQUEUED,
-    )
-
-
 def _wire_method(layout: _Layout, page: _Page) -> None:
-    """Choose a method in the table, show its settings and its help, and keep to what the task allows."""
-    method_state, task = page.saved.method, page.data.task
+    """Choose a method in the table, and show its help."""
+    method_state = page.saved.method
     layout.table.pick(select_method, method_state, method_state, **UNQUEUED)
-    method_names = json.dumps([method.name for method in methods.METHODS])
-    gr.on(
-        [method_state.change, current_page().load],
-        None,
-        method_state,
-        layout.setting_groups,
-        js=(
-            f"(method) => {method_names}.map((name) => ({{ visible: name === method, __type__: 'update' }}))"
-        ),
-        **UNQUEUED,
-    )
-    gr.on(
-        [task.change, current_page().load],
-        change_task,
-        [task, method_state, layout.model],
-        [layout.model, method_state],
-        **UNQUEUED,
-    )
     after_any(method_state.change, current_page().load).then(
-        help_panel.explain_method, method_state, [layout.help_page, layout.exact_terms], **LATEST_UNQUEUED
+        help_panel.explain_method,
+        method_state,
+        [layout.help_page, layout.settings.exact_terms],
+        **LATEST_UNQUEUED,
+    )
+
+
+def _wire_data(layout: _Layout, page: _Page) -> None:
+    """Let base model and method follow the data."""
+    saved, settings = page.saved, layout.settings.setting_fields
+
+    def follow(request: gr.Request, **fields: Any) -> tuple[Any, ...]:
+        *outputs, changed = follow_data(request, **fields)
+        return *outputs, *(changed.get(name, gr.skip()) for name in settings)
+
+    changes = [component.change for component in (page.source, page.data.task, page.data.columns)]
+    after_any(*changes, current_page().load).then(
+        follow,
+        inputs_kwargs={
+            **_data_fields(page),
+            "method": saved.method,
+            "method_for": saved.method_for,
+            "model": layout.model,
+            "machine": layout.machine.machine,
+        },
+        outputs=[layout.model, saved.method, saved.method_for, layout.change_notice, *settings.values()],
+        **LATEST_UNQUEUED,
     )
 
 
 def _wire_refresh(layout: _Layout, page: _Page, form_fields: dict[str, Any]) -> None:
     """Refresh the table after any change, and again when it was refined or this machine measured."""
-    inputs = {**form_fields, "run": page.strip.run, "elsewhere_html": layout.elsewhere_tables}
+    panel = layout.settings
+    inputs = {
+        **form_fields,
+        "run": page.strip.run,
+        "elsewhere_html": layout.elsewhere_tables,
+        "kwh_price": layout.machine.kwh_price,
+        PACKED_ANSWERS: layout.questions.packed,
+        "prefilled": layout.questions.prefilled,
+    }
     outputs = [
         layout.table,
         layout.model_notice,
-        layout.parameter_notice,
+        panel.parameter_notice,
         layout.elsewhere_tables,
         layout.help_page,
         page.strip.html,
+        layout.card,
+        *(panel.training_fields[name] for name in PLACEHOLDER_FIELDS),
     ]
-    changes = [field.change for field in (*form_fields.values(), page.data.revision, page.strip.run_stage)]
+    triggers = (
+        *form_fields.values(),
+        page.data.revision,
+        page.strip.run_stage,
+        layout.machine.kwh_price,
+        layout.questions.packed,
+    )
     # Tracing answers only that it is done, and the table is drawn from the fields as they are then: an old
     # answer overwrites nothing.
     refine_request, refine_done = gr.Number(0, visible=False), gr.Number(0, visible=False)
-    after_any(*changes).then(
+    after_any(*(field.change for field in triggers)).then(
         refresh_after_change, inputs_kwargs=inputs, outputs=[*outputs, refine_request], **LATEST_UNQUEUED
     )
     refine_request.change(
@@ -600,13 +479,11 @@ def _wire_refresh(layout: _Layout, page: _Page, form_fields: dict[str, Any]) -> 
     after_any(refine_done.change, layout.machine.notice.change).then(
         refresh, inputs_kwargs=inputs, outputs=outputs, **LATEST_UNQUEUED
     )
-    layout.elsewhere_button.click(
-        elsewhere.toggle_tables,
-        inputs_kwargs={**form_fields, "elsewhere_html": layout.elsewhere_tables},
-        outputs=layout.elsewhere_tables,
-        **UNQUEUED,
+    layout.elsewhere_accordion.expand(
+        elsewhere.open_tables, inputs_kwargs=form_fields, outputs=layout.elsewhere_tables, **UNQUEUED
     )
-    offered = {**layout.training_fields, "machine": layout.machine.machine}
+    layout.elsewhere_accordion.collapse(None, None, layout.elsewhere_tables, js="() => ''", **UNQUEUED)
+    offered = {**panel.training_fields, "machine": layout.machine.machine}
     layout.table.remedy(
         apply_suggestion,
         inputs_kwargs=form_fields,
@@ -615,20 +492,20 @@ def _wire_refresh(layout: _Layout, page: _Page, form_fields: dict[str, Any]) -> 
     )
 
 
-def _wire_training_suggestions(layout: _Layout, page: _Page) -> None:
-    """Suggest training values by the amount and length of the data, after whatever changes these."""
-    names = ("validation_share", "test_share", "replay_share", "max_length")
-    training_fields = {name: layout.training_fields[name] for name in names}
+def _wire_training_suggestions(layout: _Layout, page: _Page, packed_fields: dict[str, Any]) -> None:
+    """Suggest training values by the amount of the data, after whatever changes it."""
+    panel = layout.settings
+    names = ("validation_share", "test_share", "replay_share")
+    training_fields = {name: panel.training_fields[name] for name in names}
     inputs = {
         **_data_fields(page),
         "method": page.saved.method,
         "test": page.test,
         "edited": page.saved.edited,
-        "model": layout.model,
-        **training_fields,
+        **packed_fields,
     }
+    staged = [packed_fields[f"now_{method.name}"] for method in methods.METHODS if method.has_stage_settings]
     triggers = (
-        layout.model,
         page.source,
         page.saved.method,
         page.data.task,
@@ -636,24 +513,18 @@ def _wire_training_suggestions(layout: _Layout, page: _Page) -> None:
         page.data.revision,
         page.test,
         *training_fields.values(),
+        *staged,
     )
-    suggested = [layout.training_fields[name] for name in SUGGESTED_FIELDS]
+    suggested = [panel.training_fields[name] for name in SUGGESTED_FIELDS]
     after_any(*(component.change for component in triggers)).then(
-        suggest_training_values,
-        inputs_kwargs=inputs,
-        outputs=[*suggested, layout.suggestion_notice],
-        **LATEST_UNQUEUED,
-    )
-    data_changes = (page.source, page.data.task, page.data.columns, page.data.revision)
-    after_any(*(component.change for component in data_changes), current_page().load).then(
-        show_chat_fields,
-        inputs_kwargs=_data_fields(page),
-        outputs=[layout.training_fields[name] for name in CHAT_FIELDS],
+        settings_panel.suggest_training_values,
+        inputs_kwargs={**inputs, **training_fields},
+        outputs=[*suggested, panel.suggestion_notice],
         **LATEST_UNQUEUED,
     )
 
 
-def _wire_chooser(layout: _Layout, page: _Page) -> None:
+def _wire_recommendation(layout: _Layout, page: _Page, form_fields: dict[str, Any]) -> None:
     data_changed = after_any(
         page.source.change,
         page.data.columns.change,
@@ -661,6 +532,14 @@ def _wire_chooser(layout: _Layout, page: _Page) -> None:
         layout.machine.machine.change,
         current_page().load,
     )
-    form_fields = {**_data_fields(page), "model": layout.model, "machine": layout.machine.machine}
-    targets = ChoiceTargets(list(page.data.outputs), page.saved.method, layout.model, layout.setting_fields)
-    chooser_panel.wire(layout.chooser, data_changed, form_fields, targets)
+    questioned = {**_data_fields(page), "model": layout.model, "machine": layout.machine.machine}
+    chooser_panel.wire(layout.questions, data_changed, questioned)
+    targets = ChoiceTargets(
+        list(page.data.outputs),
+        page.saved.method,
+        page.saved.method_for,
+        layout.model,
+        layout.settings.setting_fields,
+    )
+    max_length = layout.settings.training_fields["max_length"]
+    recommendation.wire(layout.card, layout.change_notice, form_fields, targets, max_length)

@@ -51,6 +51,7 @@ class TableState:
         limits_message: How far the chosen method could go on the machine.
         task: What is trained; None where no number of examples is wanted.
         example_count: How many examples there are for it; None where there is no data.
+        is_electricity: Whether what a run costs is that of its electricity alone.
     """
 
     estimates: Mapping[str, Estimate]
@@ -62,6 +63,7 @@ class TableState:
     limits_message: Message | None = None
     task: Task | None = None
     example_count: int | None = None
+    is_electricity: bool = False
 
     def usable_estimates(self) -> dict[str, Estimate]:
         """The estimates of the rows that can be chosen, in the order of the cards."""
@@ -79,7 +81,6 @@ class _Scales:
     memory_gb: float
     minutes: float
     money: float
-    watt_hours: float
     disk_mb: float
 
 
@@ -119,6 +120,7 @@ def render_table(state: TableState, lang: str) -> dict[str, Any]:
         "caption": table_messages.TABLE_CAPTION.render(lang),
         "about": _describe_machine(state, lang),
         "pending": table_messages.REFINING.render(lang) if state.is_refining else "",
+        "refused": _render_refused(state, lang),
         "columns": _render_columns(state, lang),
         "rows": [
             _render_row(_build_row(state, card, lang), state, scales, lang)
@@ -144,7 +146,6 @@ def _compute_scales(state: TableState) -> _Scales:
         memory_gb=memory_gb,
         minutes=_highest([estimate.minutes for estimate in estimates]),
         money=_highest([estimate.money for estimate in estimates]),
-        watt_hours=_highest([estimate.watt_hours for estimate in estimates]),
         disk_mb=max((estimate.disk_mb or 0.0 for estimate in estimates), default=0.0),
     )
 
@@ -165,11 +166,11 @@ def _describe_machine(state: TableState, lang: str) -> str:
 
 
 def _render_columns(state: TableState, lang: str) -> list[dict[str, str]]:
-    """Id, heading and noun of every column; energy has one only where it is known for some row."""
-    has_energy = any(estimate.watt_hours for estimate in state.usable_estimates().values())
+    """Id, heading and noun of every column; cost has one only where it is known for some row."""
+    has_cost = any(estimate.money for estimate in state.usable_estimates().values())
     columns = []
     for name, heading in table_messages.COLUMN_HEADINGS.items():
-        if name == "energy" and not has_energy:
+        if name == "money" and not has_cost:
             continue
         noun = table_messages.COLUMN_NOUNS.get(name)
         columns.append({"id": name, "head": heading.render(lang), "what": noun.render(lang) if noun else ""})
@@ -211,7 +212,6 @@ def _render_row(row: _Row, state: TableState, scales: _Scales, lang: str) -> dic
         "fit": estimate.fits,
         "name": card.name.render(lang),
         "badge": table_messages.CHOSEN.render(lang) if row.is_chosen else "",
-        "settings": table_messages.SETTINGS_LINK.render(lang) if row.is_chosen else "",
         "short": card.short.render(lang),
         "refused": refused,
         "lacks": _describe_shortfall(estimate, lang),
@@ -220,9 +220,8 @@ def _render_row(row: _Row, state: TableState, scales: _Scales, lang: str) -> dic
             "updated": _trainable_cell(row, lang),
             "memory": _memory_cell(row, scales.memory_gb, lang),
             "time": _time_cell(row, scales.minutes, lang),
-            "money": _money_cell(row, scales.money, lang),
+            "money": _money_cell(row, state, scales.money, lang),
             "disk": _disk_cell(row, scales.disk_mb, lang),
-            "energy": _energy_cell(row, scales.watt_hours, lang),
         },
         "raw": table_csv.raw_values(estimate),
         "csv": table_csv.render_row(card.name.render(lang), estimate, lang),
@@ -231,7 +230,22 @@ def _render_row(row: _Row, state: TableState, scales: _Scales, lang: str) -> dic
             {"label": offer.label.render(lang), "figures": offer.figures.render(lang)} for offer in row.offers
         ],
         "more": _render_details(row, state.limits_message, lang),
-        **_describe_min_examples(row, state, lang),
+        "scarce": _describe_min_examples(row, state, lang),
+    }
+
+
+def _render_refused(state: TableState, lang: str) -> dict[str, str]:
+    """One line for the methods that the data or the model rules out, with their reason where it is one."""
+    cards = presets.methods()
+    names = [cards[name].name for name in cards if name in state.refusals]
+    if not names:
+        return {}
+    reasons = {state.refusals[name].reason.render(lang) for name in state.refusals}
+    text = table_messages.REFUSED_METHODS.render(lang, count=len(names), names=names)
+    return {
+        "text": join_sentences((text, reasons.pop() if len(reasons) == 1 else ""), lang),
+        "show": table_messages.SHOW_REFUSED.render(lang),
+        "hide": table_messages.HIDE_REFUSED.render(lang),
     }
 
 
@@ -249,15 +263,16 @@ def _offers_heading(row: _Row, lang: str) -> str:
     return table_messages.SUGGESTIONS_TO_EASE.render(lang)
 
 
-def _describe_min_examples(row: _Row, state: TableState, lang: str) -> dict[str, Any]:
-    """How many examples a method wants at least, and whether there are fewer; nothing of a refused method."""
-    if not state.task or row.refusal:
-        return {"least": "", "scarce": False}
+def _describe_min_examples(row: _Row, state: TableState, lang: str) -> str:
+    """That there are fewer examples than a method needs; empty where there are enough, or it is refused."""
+    if not state.task or row.refusal or state.example_count is None:
+        return ""
     min_examples, _ = get_min_examples(row.card.id, state.task)
-    is_scarce = state.example_count is not None and state.example_count < min_examples
-    message = table_messages.TOO_FEW_EXAMPLES if is_scarce else table_messages.MIN_EXAMPLES
-    text = message.render(lang, least=f"{min_examples:,}", have=f"{state.example_count or 0:,}")
-    return {"least": text, "scarce": is_scarce}
+    if state.example_count >= min_examples:
+        return ""
+    return table_messages.TOO_FEW_EXAMPLES.render(
+        lang, least=f"{min_examples:,}", have=f"{state.example_count:,}"
+    )
 
 
 def _unknown_cell(reason: str, lang: str) -> dict[str, Any]:
@@ -280,7 +295,9 @@ def _trainable_cell(row: _Row, lang: str) -> dict[str, Any]:
     trainable_share = estimate.trainable / estimate.total
     return {
         "big": units.format_share(trainable_share),
-        "small": _format_exact_counts(estimate, lang),
+        "small": table_messages.TRAINED_ROUNDED.render(
+            lang, trained=units.format_count(estimate.trainable), total=units.format_count(estimate.total)
+        ),
         "bar": _bar(trainable_share, 0.0, 1.0),
     }
 
@@ -294,10 +311,6 @@ def _memory_cell(row: _Row, scale: float, lang: str) -> dict[str, Any]:
     cell["bar"]["over"] = estimate.memory_gb.likely > scale
     fit_label = table_messages.FIT_LABELS.get(estimate.fits)
     cell["state"] = fit_label.render(lang) if fit_label else ""
-    cell["note"] = ""
-    if estimate.parts:
-        part = MEMORY_PARTS.get(estimate.largest_part, Message(estimate.largest_part))
-        cell["note"] = table_messages.LARGEST_PART.render(lang, part=part)
     return cell
 
 
@@ -307,18 +320,21 @@ def _time_cell(row: _Row, scale: float, lang: str) -> dict[str, Any]:
     return _range_cell(row.estimate.minutes, lambda minutes: units.format_minutes(minutes, lang), scale)
 
 
-def _money_cell(row: _Row, scale: float, lang: str) -> dict[str, Any]:
+def _money_cell(row: _Row, state: TableState, scale: float, lang: str) -> dict[str, Any]:
+    """What a run costs; beneath it the energy, where the cost is that of electricity alone."""
     estimate = row.estimate
     if not estimate.money:
-        if row.is_estimated and estimate.minutes:
-            return {"plain": table_messages.NO_PRICE.render(lang)}
         return _unknown_cell(row.unknown_reason, lang)
     if estimate.money.high == 0:
         return {"big": table_messages.FREE.render(lang)}
-    return {
+    cell = {
         "big": units.format_money(estimate.money, estimate.currency),
         "bar": _bar(estimate.money.likely, estimate.money.high, scale),
     }
+    if estimate.watt_hours and state.is_electricity:
+        energy = units.format_energy(estimate.watt_hours)
+        cell["small"] = table_messages.ELECTRICITY.render(lang, energy=energy)
+    return cell
 
 
 def _disk_cell(row: _Row, scale: float, lang: str) -> dict[str, Any]:
@@ -326,16 +342,6 @@ def _disk_cell(row: _Row, scale: float, lang: str) -> dict[str, Any]:
     if disk_mb is None:
         return _unknown_cell(row.unknown_reason, lang)
     return {"big": units.format_mb(disk_mb), "bar": _bar(disk_mb, 0.0, scale)}
-
-
-def _energy_cell(row: _Row, scale: float, lang: str) -> dict[str, Any]:
-    watt_hours = row.estimate.watt_hours
-    if not watt_hours:
-        return _unknown_cell(row.unknown_reason, lang)
-    return {
-        "big": units.format_energy(watt_hours),
-        "bar": _bar(watt_hours.likely, watt_hours.high, scale),
-    }
 
 
 def _range_cell(amount: Range, formatter: Callable[[float], str], scale: float) -> dict[str, Any]:
@@ -380,6 +386,8 @@ def _render_details(row: _Row, limits_message: Message | None, lang: str) -> lis
         "when": {"text": card.when.render(lang)},
         "needs": {"text": card.needs.render(lang)},
     }
+    if row.is_estimated and estimate.trainable is not None:
+        details["trained"] = {"text": _format_exact_counts(estimate, lang)}
     if estimate.parts:
         details["parts"] = {"pairs": _list_shares(estimate.parts, MEMORY_PARTS, units.format_gb, lang)}
     if estimate.stretches:

@@ -41,7 +41,7 @@ def render_headings(lang: str) -> list[str]:
         *(f"{headings['money']}, {end}" for end in range_ends),
         currency,
         f"{headings['disk']} (MB)",
-        *(f"{headings['energy']}, {end} (Wh)" for end in range_ends),
+        *(f"{table_messages.ENERGY_HEADING.render(lang)}, {end} (Wh)" for end in range_ends),
     ]
 
 

@@ -5,59 +5,57 @@ from studio.i18n import Message
 
 COLUMN_HEADINGS = {
     "method": Message("Method"),
-    "updated": Message("Parameters that change"),
-    "memory": Message("Memory at its peak"),
+    "memory": Message("Peak memory"),
     "time": Message("Time"),
-    "money": Message("Money"),
-    "disk": Message("On disk"),
-    "energy": Message("Energy"),
+    "money": Message("Cost"),
+    "updated": Message("Parameters trained"),
+    "disk": Message("Size"),
 }
+ENERGY_HEADING = Message("Energy")
 # What there is less of where a method does better; of the parameters that change, fewer is not better.
 COLUMN_NOUNS = {
     "memory": Message("memory"),
     "time": Message("time"),
     "money": Message("money"),
     "disk": Message("space"),
-    "energy": Message("energy"),
 }
 DETAIL_HEADINGS = {
     "principle": Message("How it works"),
     "steps": Message("Steps"),
-    "when": Message("When"),
-    "needs": Message("Data it wants"),
+    "when": Message("When to use it"),
+    "needs": Message("Data needed"),
+    "trained": Message("Parameters trained"),
     "parts": Message("What fills the memory"),
     "stretches": Message("Where the time goes"),
     "sure": Message("Where these figures come from"),
-    "reach": Message("How far it could go here"),
-    "missing": Message("What is not known"),
+    "reach": Message("Limits on this machine"),
+    "missing": Message("Not known yet"),
 }
 # Every word that the script says by itself; what is in braces it fills in.
 SCRIPT_MESSAGES = {
-    "tools": Message("What the table shows"),
+    "tools": Message("Filter and sort"),
     "fits": Message("Only what fits"),
-    "data": Message("Only what my data allows"),
     "sort": Message("Sort by"),
-    "article": Message("The article’s order"),
-    "least": Message("{column}: least first"),
-    "most": Message("{column}: most first"),
-    "csv": Message("Copy as CSV"),
-    "image": Message("Copy as image"),
-    "copied": Message("Copied: {count} rows for a spreadsheet."),
-    "pictured": Message("Copied: a picture of the table."),
-    "saved": Message("Saved as {file}, since this browser does not copy pictures."),
-    "byHand": Message(
-        "This browser does not copy by itself: the text below is selected, copy it from there."
-    ),
-    "failed": Message("The picture could not be made."),
-    "shown": Message("{count} of {all} methods are shown."),
-    "none": Message("No method is left with these filters."),
+    "standard": Message("Default order"),
+    "least": Message("{column}: lowest first"),
+    "most": Message("{column}: highest first"),
+    "export": Message("Copy table"),
+    "csv": Message("As CSV"),
+    "image": Message("As image"),
+    "copied": Message("Copied: {count} rows."),
+    "pictured": Message("Copied as an image."),
+    "saved": Message("Saved as {file}: this browser cannot copy images."),
+    "byHand": Message("This browser cannot copy. The text below is selected: copy it from there."),
+    "failed": Message("The image could not be made."),
+    "shown": Message("{count} of {all} methods shown."),
+    "none": Message("No method fits this filter."),
     "clear": Message("Show all methods"),
     "details": Message("Details"),
-    "pin": Message("Pin to compare"),
-    "unpin": Message("Unpin"),
-    "full": Message("Two methods are pinned already: unpin one first."),
+    "pin": Message("Compare", context="table"),
+    "unpin": Message("Remove"),
+    "full": Message("Two methods are already compared. Remove one first."),
     "versus": Message("Side by side"),
-    "second": Message("Pin a second method to see the two side by side."),
+    "second": Message("Choose “Compare” on a second method."),
     "same": Message("no clear difference"),
     "half": Message("half the {what}"),
     "third": Message("a third of the {what}"),
@@ -66,71 +64,62 @@ SCRIPT_MESSAGES = {
     "less": Message("{count}% less {what}"),
     "nothing": Message("no {what} at all"),
 }
-TABLE_CAPTION = Message(
-    "{count} ways to teach a model, and what each costs",
-    {"count": presets.spelled_method_count},
-    style="sentence",
-)
-ON_MACHINE = Message(
-    "On {place}. Ranges are made to hold nine runs of ten; the record above says how they did."
-)
+TABLE_CAPTION = Message("{count} methods compared", {"count": presets.spelled_method_count}, style="sentence")
+ON_MACHINE = Message("On {place}. 9 of 10 runs should fall within the ranges.")
 ON_MACHINE_WITH_MEMORY = Message(
-    "On {place}, which has {room} for a run. Ranges are made to hold nine runs of ten;"
-    " the record above says how they did."
+    "On {place}, {room} of memory available. 9 of 10 runs should fall within the ranges."
 )
-REFINING = Message("Finer figures are on their way")
-CHOSEN = Message("chosen")
-SETTINGS_LINK = Message("Its settings ↓")
-MIN_EXAMPLES = Message("wants {least} examples or more")
-TOO_FEW_EXAMPLES = Message("wants {least} examples, you have {have}")
+REFINING = Message("Refining estimates…")
+REFUSED_METHODS = Message(
+    "{count} {count:method doesn’t|methods don’t} fit your data: {names}.", style="sentence"
+)
+SHOW_REFUSED, HIDE_REFUSED = Message("Show"), Message("Hide")
+CHOSEN = Message("selected")
+TOO_FEW_EXAMPLES = Message("needs about {least} examples; you have {have}")
+TRAINED_ROUNDED = Message("{trained} of {total}")
 TRAINED_EXACTLY = Message("{trained} of {total}, exactly")
 TRAINED_WITH_TWO_CLASSES = Message("{trained} of {total}, with two classes")
 FIT_LABELS = {"yes": Message("fits"), "tight": Message("tight"), "no": Message("does not fit")}
-LARGEST_PART = Message("mostly: {part}")
-MEMORY_SHORTFALL = Message("needs {more} more than the {room} there are")
-SUGGESTIONS_TO_FIT = Message("What would make it fit:")
-SUGGESTIONS_TO_EASE = Message("What would leave more room:")
+MEMORY_SHORTFALL = Message("Needs {more} more than the {room} available.")
+SUGGESTIONS_TO_FIT = Message("How to make it fit")
+SUGGESTIONS_TO_EASE = Message("How to leave more room")
 FREE = Message("free")
-NO_PRICE = Message("no price known")
-UNKNOWN_SHAPE = Message("not known until the base model’s shape is known")
-NOT_ESTIMATED = Message("not worked out, since it cannot be used here")
+ELECTRICITY = Message("electricity, {energy}")
+UNKNOWN_SHAPE = Message("not known until the base model is here")
+NOT_ESTIMATED = Message("not estimated, as it cannot be used here")
 MAX_BATCH_AND_LENGTH = Message(
-    "By the same estimate memory allows {batch} examples per step (batch size), or texts of up to"
-    " {length} tokens (max length), everything else as it is."
+    "Memory allows a batch size of {batch}, or a max length of {length} tokens, with all else unchanged."
 )
-MAX_BATCH_ANY_LENGTH = Message(
-    "By the same estimate memory allows {batch} examples per step (batch size); the texts fit at"
-    " any length they have."
-)
+MAX_BATCH_ANY_LENGTH = Message("Memory allows a batch size of {batch}; every text fits at full length.")
 UP_TO, OR_MORE = Message("up to {count}"), Message("{count} or more")
 NOT_KNOWN = Message("not known")
 ESTIMATE_LEVELS = {
-    "formula": Message("A first estimate by formula."),
-    "traced": Message("One step was traced operation by operation, without training."),
+    "formula": Message("A first estimate from a formula."),
+    "traced": Message("One training step was traced, operation by operation."),
 }
 SPEED_MEASURED = Message("The speed was measured on this machine.")
-REMAINDER = Message("the rest")
+REMAINDER = Message("other")
 # The phases of a run (studio.methods.workload) as a person would tell them apart.
 PHASE_LABELS = {
-    "start": Message("getting ready (loading)"),
-    "train": Message("learning"),
-    "sft": Message("learning from good answers (SFT)"),
-    "full_precision": Message("learning at full precision, to compare"),
-    "verdict": Message("the verdict before and after (test)"),
-    "check": Message("checking on examples kept aside (validation)"),
-    "ask": Message("asking questions before and after"),
-    "retention": Message("asking general questions before and after (what it forgets)"),
-    "linear": Message("fitting a linear model to start from"),
-    "bottom": Message("running the frozen part once"),
+    "start": Message("loading"),
+    "train": Message("training"),
+    "sft": Message("fine-tuning on good answers (SFT)"),
+    "full_precision": Message("training at full precision, to compare"),
+    "verdict": Message("test before and after"),
+    "check": Message("checks on validation examples"),
+    "ask": Message("answering questions before and after"),
+    "retention": Message("retention check before and after"),
+    "linear": Message("fitting a linear start"),
+    "bottom": Message("running the frozen layers once"),
     "openings": Message("writing the model’s own openings"),
-    "head": Message("a good start for the reward model"),
-    "reward": Message("teaching the reward model"),
-    "write": Message("writing answers to practise on"),
+    "head": Message("fitting a start for the reward model"),
+    "reward": Message("training the reward model"),
+    "write": Message("writing practice answers"),
     "judge": Message("scoring the answers"),
     "reference": Message("comparing with the original (reference)"),
-    "rl": Message("practising (RL)"),
+    "rl": Message("learning from practice (RL)"),
     "dpo": Message("learning from pairs (DPO)"),
-    "save": Message("saving the result"),
+    "save": Message("saving"),
 }
 # Beside the columns, in a copied file.
 RANGE_ENDS = (Message("low"), Message("likely"), Message("high"))

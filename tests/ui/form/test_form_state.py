@@ -6,7 +6,7 @@ from types import SimpleNamespace
 import pytest
 from form_fields import DEFAULT_SETTINGS, ENGLISH, TRAINING_VALUES, form_fields
 
-from studio import runs
+from studio import methods, runs
 from studio.i18n import Message
 from studio.methods.spec import Setting
 from studio.ui.form import packing
@@ -70,8 +70,22 @@ def test_a_setting_of_one_choice_alone_is_left_out_under_the_others():
     assert not rank.applies({"peft_type": "ia3"})
     assert peft_type.applies({})
     method = SimpleNamespace(name="peft", settings=(peft_type, rank))
-    assert read_method_settings(method, {"peft_peft_type": "ia3", "peft_rank": 4}) == {"peft_type": "ia3"}
-    assert read_method_settings(method, {"peft_peft_type": "dora", "peft_rank": 4}) == {
-        "peft_type": "dora",
-        "rank": 4,
+    under_ia3 = read_method_settings(method, {"peft_peft_type": "ia3", "peft_rank": 4}, "chat")
+    under_dora = read_method_settings(method, {"peft_peft_type": "dora", "peft_rank": 4}, "chat")
+    assert (under_ia3, under_dora) == ({"peft_type": "ia3"}, {"peft_type": "dora", "rank": 4})
+
+
+def test_a_setting_that_another_makes_meaningless_is_left_out_of_the_form_and_allowed_in_a_plan():
+    form = read_form(form_fields(task="prefer", method="rlhf", rlhf_algorithm="dpo", rlhf_reward="json"))
+    assert set(form.settings["rlhf"]) == {
+        "algorithm",
+        "beta",
+        "steps",
+        "rank",
+        "start_from",
+        "sft",
+        "last_rate",
     }
+    assert methods.get("rlhf").find_problems({"algorithm": "dpo", "reward": "json"}) == []
+    orpo = read_form(form_fields(task="prefer", method="rlhf", rlhf_algorithm="orpo"))
+    assert set(orpo.settings["rlhf"]) == {"algorithm", "steps", "rank", "start_from", "last_rate"}

@@ -7,45 +7,27 @@ from studio import methods, runs
 from studio.errors import BadPlan
 from studio.plan import Training
 from studio.ui import access
-from studio.ui.form import plan_form
+from studio.ui.form import messages, plan_form
 from studio.ui.form.form_state import read_form
 from studio.ui.form.training_fields import SHARE_FIELDS, TRAINING_FIELDS
 from studio.ui.train import tab as train_tab
 
+LORA_LABELS = {setting.name: setting.label for setting in methods.get("lora").settings}
+
 
 @pytest.mark.parametrize(
-    ("name", "value", "english", "chinese"),
+    ("name", "value", "label", "expected"),
     [
-        (
-            "learning_rate",
-            5,
-            "How big each step is (learning rate): ",
-            "每一步迈多大（learning rate）：应不大于 1，实际是 5",
-        ),
-        (
-            "validation_share",
-            None,
-            "Share kept aside to check on (validation): ",
-            "留作验证集的比例：应为数字，实际是空的",
-        ),
-        (
-            "lora_rank",
-            None,
-            "How far the model may change (rank): expected a whole number, but got None",
-            "模型可以改变多少（秩 rank）：应为整数，实际是空的",
-        ),
-        (
-            "lora_alpha",
-            9999,
-            "How strongly the change counts (alpha): expected ",
-            "改动的强度（alpha）：应在 ",
-        ),
+        ("learning_rate", 5, messages.LEARNING_RATE, "应不大于 1，实际是 5"),
+        ("validation_share", None, messages.VALIDATION_SHARE, "应为数字，实际是空的"),
+        ("lora_rank", None, LORA_LABELS["rank"], "应为整数，实际是空的"),
+        ("lora_alpha", 9999, LORA_LABELS["alpha"], "应在 "),
     ],
 )
-def test_an_absurd_or_emptied_field_is_named_as_on_the_page(name, value, english, chinese):
+def test_an_absurd_or_emptied_field_is_named_as_on_the_page(name, value, label, expected):
     fields = form_fields(**{name: value})
-    assert english in train_tab.summarise(ENGLISH, **fields)["more"]
-    assert chinese in train_tab.summarise(CHINESE, **fields)["more"]
+    assert f"{label.render()}: " in train_tab.summarise(ENGLISH, **fields)["more"]
+    assert f"{label.render('zh')}：{expected}" in train_tab.summarise(CHINESE, **fields)["more"]
     assert train_tab.start_run(ENGLISH, browser_runs=[], **fields)[0]["kind"] == "bad"
     assert runs.all_runs() == []
 

@@ -9,21 +9,45 @@ from form_fields import CHINESE, ENGLISH
 from studio import methods
 from studio.plan import Training
 from studio.ui import app
-from studio.ui.form.training_fields import CHOICES, TRAINING_FIELDS, build_training_fields, training_choices
-from studio.ui.method import tab as method_tab
+from studio.ui.form.training_fields import (
+    CHOICES,
+    TRAINING_FIELDS,
+    build_main_fields,
+    build_more_fields,
+    find_visible_fields,
+    in_order,
+    training_choices,
+)
+from studio.ui.method import settings_panel
 
 
-def test_the_fields_are_built_in_the_order_of_their_names():
+def test_the_three_that_matter_come_first_and_the_fields_have_the_order_of_their_names():
     with gr.Blocks():
-        fields, _ = build_training_fields()
-    assert list(fields) == list(TRAINING_FIELDS)
+        first, others = build_main_fields(), build_more_fields()
+    assert list(first) == ["epochs", "learning_rate", "max_length"]
+    assert list(in_order({**others, **first})) == list(TRAINING_FIELDS)
+
+
+def test_without_a_supervised_stage_epochs_and_learning_rate_are_absent():
+    rlhf = methods.get("rlhf")
+    for sft in (True, False):
+        settings = rlhf.resolve_settings({"algorithm": "dpo", "sft": sft})
+        visible = find_visible_fields("prefer", "rlhf", settings)
+        assert (visible["epochs"], visible["learning_rate"]) == (sft, sft)
+    assert find_visible_fields("chat", "lora", {}) == {
+        "epochs": True,
+        "learning_rate": True,
+        "class_weights": False,
+        "retention": True,
+    }
+    assert find_visible_fields("classify", "lora", {})["class_weights"]
 
 
 @pytest.mark.parametrize("name", CHOICES)
 def test_choices_are_offered_in_the_browser_s_language_the_default_first(name):
     index = list(CHOICES).index(name) - len(CHOICES)
-    assert "choices" not in method_tab.localize_choices(ENGLISH)[index], "the page is drawn in English"
-    assert method_tab.localize_choices(CHINESE)[index]["choices"] == training_choices(name, "zh")
+    assert "choices" not in settings_panel.localize_choices(ENGLISH)[index], "the page is drawn in English"
+    assert settings_panel.localize_choices(CHINESE)[index]["choices"] == training_choices(name, "zh")
     field = Training.model_fields[name]
     assert {value for _, value in training_choices(name, "zh")} == set(get_args(field.annotation))
     assert training_choices(name, "en")[0][1] == field.default

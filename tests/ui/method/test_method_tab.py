@@ -13,8 +13,9 @@ from studio.data import store
 from studio.methods import compatibility
 from studio.models import shape
 from studio.plan import REQUIRED_ROLES
+from studio.ui.form import messages as form_messages
 from studio.ui.form.form_state import read_form
-from studio.ui.method import estimates, messages, refinement
+from studio.ui.method import estimates, messages, recommendation, refinement, settings_panel
 from studio.ui.method import tab as method_tab
 from studio.ui.method import table as comparison_table
 from studio.ui.method.estimate_inputs import load_inputs
@@ -89,9 +90,14 @@ def test_a_method_a_browser_invents_leaves_the_page_as_it_is():
 def test_a_task_brings_a_model_and_keeps_a_method_that_trains_it_and_a_model_made_for_it(
     task, method, current_model, model
 ):
-    models, name = method_tab.change_task(task, method, current_model)
+    models, name, *_ = follow(task=task, source="", method=method, model=current_model)
     assert (models["value"], name) == (model, method)
     assert model in [value for _, value in models["choices"]]
+
+
+def follow(method_for="", **changed):
+    """What follows from the data: models, method, the data it is for, the notice, and settings."""
+    return method_tab.follow_data(ENGLISH, method_for=method_for, **form_fields(**changed))
 
 
 @pytest.mark.parametrize("task", REQUIRED_ROLES)
@@ -104,7 +110,7 @@ def test_a_method_that_does_not_go_with_the_task_says_why_and_what_does(task):
         if (row["refused"], row["open"]) != (reason, refusal is None):
             wrong[row["id"]] = row["refused"]
     assert wrong == {}
-    assert task in methods.get(method_tab.change_task(task, "lora", None)[1]).tasks
+    assert task in methods.get(follow(task=task, source="")[1]).tasks
 
 
 def test_a_model_that_only_reads_is_told_in_every_row():
@@ -117,15 +123,15 @@ def test_the_choice_of_turns_is_offered_where_a_conversation_has_several(n_turns
     line = json.dumps({"messages": CONVERSATION[:n_turns]}) + "\n"
     path.write_text(line * 8, encoding="utf-8")
     fields = form_fields(source=store.add(path).source, columns={"messages": "messages"})
-    history, replay = method_tab.show_chat_fields(**fields)
+    history, replay = settings_panel.show_training_fields(**fields)[-2:]
     assert (history["visible"], replay["visible"]) == (is_shown, True)
 
 
 def test_general_examples_are_offered_for_answers_alone_and_count_as_training_examples():
     triage = {"source": "sample:ticket-triage", "task": "classify", "columns": SAMPLE_COLUMNS["classify"]}
-    updates = method_tab.show_chat_fields(**form_fields(**triage))
+    updates = settings_panel.show_training_fields(**form_fields(**triage))[-2:]
     assert [(update["visible"], update["value"]) for update in updates] == [(False, 0)] * 2
-    assert method_tab.show_chat_fields(**form_fields(source=""))[0]["visible"] is False
+    assert settings_panel.show_training_fields(**form_fields(source=""))[-2]["visible"] is False
     # 105 of 140 are trained on; 26 general ones beside them are a fifth of all 131.
     assert suggest(replay_share=0.2)[3]["text"] == messages.SUGGESTED_VALUES.render(
         "en", count=131, epochs=3.0, batch=8, steps=51
@@ -136,7 +142,7 @@ def test_general_examples_are_offered_for_answers_alone_and_count_as_training_ex
 def suggest(**changed):
     """Epochs, batch size, test share and notice, as they are suggested."""
     fields = {"method": "full", "validation_share": 0.1, "test_share": 0, **changed}
-    return method_tab.suggest_training_values(ENGLISH, **form_fields(**fields))
+    return settings_panel.suggest_training_values(ENGLISH, **form_fields(**fields))
 
 
 def test_epochs_and_batch_size_follow_the_amount_of_data_unless_edited():
@@ -154,10 +160,34 @@ def test_epochs_and_batch_size_follow_the_amount_of_data_unless_edited():
     assert suggest(**triage, test="dataset:separate")[2] == 0.0
 
 
-def test_the_length_that_the_studio_would_choose_is_said_until_a_person_chooses_one():
-    assert "Longest example, automatic: 192 tokens." in suggest(max_length=0)[3]["text"]
-    assert "automatic" not in suggest(max_length=64)[3]["text"]
-    assert "automatic" not in suggest(max_length=0, model="")[3]["text"]
+def placeholders(**changed):
+    """What the empty fields for learning rate and max length stand for; "" where nothing is said."""
+    outputs = method_tab.refresh(ENGLISH, **form_fields(**changed))[-2:]
+    return [output.get("placeholder", "") if output != gr.skip() else "" for output in outputs]
+
+
+def test_an_empty_field_says_which_value_it_stands_for_and_one_with_a_value_says_nothing():
+    rate, length = placeholders(max_length=None, learning_rate=None)
+    assert rate == form_messages.AUTOMATIC_VALUE.render(value="0.001")
+    assert length == form_messages.AUTOMATIC_VALUE.render(value="192")
+    assert placeholders(max_length=64, learning_rate=0.1) == ["", ""]
+    assert placeholders(max_length=None, learning_rate=None, model="") == ["", ""]
+
+
+def test_what_rlhf_leaves_to_the_studio_is_said_with_its_value():
+    pairs = {
+        "source": "sample:support-preference",
+        "task": PREFERENCE,
+        "columns": presets.samples()["support-preference"].columns,
+        "method": "rlhf",
+        "max_length": None,
+        "rlhf_algorithm": "dpo",
+    }
+    notice = method_tab.refresh(ENGLISH, **form_fields(**pairs))[2]
+    labels = {setting.name: setting.label.render() for setting in methods.get("rlhf").settings}
+    assert f"{labels['last_rate']} 0.0001" in notice["more"]
+    assert labels["steps"] in notice["more"]
+    assert labels["max_completion_length"] not in notice["more"]
 
 
 def test_of_a_method_with_later_stages_it_is_said_that_the_values_hold_for_the_first():
@@ -171,9 +201,22 @@ def test_of_a_method_with_later_stages_it_is_said_that_the_values_hold_for_the_f
 
 
 def test_a_setting_of_one_choice_alone_is_hidden_under_the_others():
-    updates = method_tab.show_dependent_fields(("dora", "ia3"), "ia3")
-    assert [update["visible"] for update in updates] == [False, True]
-    assert method_tab.show_dependent_fields(("dora",), "dora")["visible"]
+    peft, rlhf = methods.get("peft"), methods.get("rlhf")
+
+    def visible(method, **chosen):
+        updates = settings_panel.show_setting_fields(method, tuple(chosen), "prefer", *chosen.values())
+        names = [setting.name for setting in settings_panel.conditional_settings(method)]
+        return {name for name, update in zip(names, updates, strict=True) if update["visible"]}
+
+    for name in ("dora", "ia3"):
+        shown = visible(peft, peft_type=name)
+        assert shown == {
+            setting.name for setting in peft.settings if setting.depends_on == ("peft_type", name)
+        }
+    assert visible(rlhf, algorithm="dpo", reward="data") == {"beta", "sft"}
+    assert "num_generations" in visible(rlhf, algorithm="rloo", reward="data")
+    assert "reward_text" not in visible(rlhf, algorithm="rloo", reward="data")
+    assert "reward_text" in visible(rlhf, algorithm="rloo", reward="contains")
 
 
 def test_there_is_more_to_refine_only_while_something_is_untraced(monkeypatch):
@@ -196,7 +239,56 @@ def test_an_offer_of_a_row_that_does_not_fit_changes_its_field_and_chooses_the_m
 
 
 def test_a_try_of_a_method_opens_its_sample_and_is_short():
-    *_, name, edited, epochs = method_tab.try_on_sample(SimpleNamespace(id="lora"), ENGLISH)
+    *_, name, method_for, edited, epochs = method_tab.try_on_sample(SimpleNamespace(id="lora"), ENGLISH)
+    assert method_for == "sample:support-tone|chat", "so that no other method takes its place"
     assert (name, edited["names"], epochs) == ("lora", ["epochs"], method_tab.MIN_EPOCHS)
     with pytest.raises(gr.Error, match=messages.UNKNOWN_METHOD.render("zh")):
         method_tab.try_on_sample(SimpleNamespace(id="magic"), CHINESE)
+
+
+UPFT_FOR_QUESTIONS = {"method": "upft", "method_for": "dataset:questions|prompts"}
+
+
+def test_other_data_brings_the_method_that_suits_it_and_says_so_with_a_way_back():
+    _, name, method_for, notice, _ = follow(**UPFT_FOR_QUESTIONS)
+    cards = presets.methods()
+    assert (name, method_for) == ("lora", "sample:support-tone|chat")
+    assert notice["text"] == recommendation.METHOD_CHANGED.render(
+        old=cards["upft"].name, new=cards["lora"].name
+    )
+    assert recommendation.undo_change(ENGLISH, notice, "lora")[0] == "upft"
+    for sent in (None, {}, {"previous": "magic"}, {"previous": 3}):
+        assert recommendation.undo_change(ENGLISH, sent, "lora") == ("lora", {})
+
+
+def test_a_method_chosen_for_the_open_data_stays_and_the_first_data_changes_it_without_a_word():
+    assert follow(method="upft", method_for="sample:support-tone|chat")[1:4] == (
+        "upft",
+        "sample:support-tone|chat",
+        gr.skip(),
+    )
+    assert follow(method="upft", method_for="")[1:4] == ("lora", "sample:support-tone|chat", {})
+    assert follow(method="upft", method_for="x", source="")[1:3] == ("upft", "x"), "nothing is open"
+
+
+def test_a_method_that_cannot_learn_from_the_other_data_has_no_way_back():
+    pairs = {
+        "source": "sample:support-preference",
+        "task": PREFERENCE,
+        "columns": presets.samples()["support-preference"].columns,
+    }
+    _, name, _, notice, _ = follow(method="full", method_for="sample:support-tone|chat", **pairs)
+    assert (name, notice["undo"]) == ("rlhf", "")
+
+
+def test_the_recommendation_the_table_and_the_strip_say_the_same_figures():
+    fields = form_fields(machine="hf-t4-small", epochs=7, batch_size=2)
+    table, _, _, _, _, strip, card, *_ = method_tab.refresh(ENGLISH, **fields)
+    row = next(row for row in table["rows"] if row["kind"] == "chosen")
+    assert card["head"] == recommendation.RECOMMENDED.render(method=presets.methods()["lora"].name)
+    figures = {figure["big"]: figure["small"] for figure in card["figures"]}
+    for column in ("memory", "time"):
+        cell = row["cells"][column]
+        assert figures[cell["big"]] == cell["small"]
+        assert cell["small"] in json.dumps(strip, ensure_ascii=False)
+    assert row["cells"]["money"]["big"] in figures

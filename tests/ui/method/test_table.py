@@ -10,8 +10,8 @@ from studio import presets
 from studio.estimate.types import TWO_CLASSES, Estimate, Range
 from studio.i18n import Message
 from studio.methods.compatibility import Incompatibility
+from studio.ui.method import estimates, table_messages
 from studio.ui.method import table as comparison_table
-from studio.ui.method import table_messages
 from studio.ui.method.table import Offer, TableState
 
 COMPLETE = Estimate(
@@ -77,16 +77,14 @@ def test_a_known_row_says_every_figure_with_its_range_and_the_part_that_causes_t
     _, rows = render()
     cells = rows["lora"]["cells"]
     assert cells["updated"]["big"] == "3.50%"
-    assert cells["updated"]["small"] == "4,884,480 of 139,399,488, exactly"
+    assert cells["updated"]["small"] == "4,884,480 of 139 M"
     assert (cells["memory"]["big"], cells["memory"]["small"], cells["memory"]["state"]) == (
         "6.5 GB",
         "5.0–8.0 GB",
         "fits",
     )
-    assert cells["memory"]["note"] == "mostly: intermediate results kept for learning (activations)"
     assert (cells["time"]["big"], cells["time"]["small"]) == ("6 min", "4–9 min")
     assert cells["money"]["big"] == "$0.08–0.18"
-    assert cells["energy"]["big"] == "3.0–9.0 Wh"
     assert cells["disk"]["big"] == "20 MB"
     assert rows["lora"]["kind"] == "chosen"
 
@@ -99,16 +97,14 @@ def test_bars_are_shares_of_the_room_or_of_the_largest():
     assert rows["lora"]["cells"]["time"]["bar"]["high"] == 100
     assert rows["lora"]["cells"]["disk"]["bar"]["fill"] == 100, "the largest of all"
     assert rows["lora"]["cells"]["money"]["bar"]["fill"] == pytest.approx(100 * 0.12 / 0.18, abs=0.01)
-    for row, cell in itertools.product(
-        rows.values(), ("updated", "memory", "time", "money", "disk", "energy")
-    ):
+    for row, cell in itertools.product(rows.values(), ("updated", "memory", "time", "money", "disk")):
         if drawn := row["cells"][cell].get("bar"):
             assert 0 <= drawn["fill"] <= 100
 
 
 def test_a_row_that_does_not_fit_says_by_how_much_and_what_would_help():
     _, rows = render()
-    assert rows["qlora"]["lacks"] == "needs 6.0 GB more than the 16.0 GB there are"
+    assert rows["qlora"]["lacks"] == table_messages.MEMORY_SHORTFALL.render(more="6.0 GB", room="16.0 GB")
     assert rows["qlora"]["cells"]["memory"]["state"] == "does not fit"
     assert rows["qlora"]["offers"] == [{"label": "2 examples per step", "figures": "8.0 GB · 2 min"}]
     assert rows["lora"]["offers"] == []
@@ -117,7 +113,7 @@ def test_a_row_that_does_not_fit_says_by_how_much_and_what_would_help():
 @pytest.mark.parametrize("lang", ["en", "zh"])
 def test_what_nobody_knows_is_a_dash_with_its_reason_and_never_a_number(lang):
     _, rows = render(lang)
-    for name in ("memory", "time", "disk", "energy"):
+    for name in ("memory", "time", "disk"):
         cell = rows["full"]["cells"][name]
         assert cell["big"] == "–"
         assert cell["why"] == INCOMPLETE.missing[0].render(lang)
@@ -132,15 +128,39 @@ def test_what_nobody_knows_is_a_dash_with_its_reason_and_never_a_number(lang):
     assert all(cell.get("big", "–") == "–" for cell in refused["cells"].values())
 
 
-def test_no_price_is_said_and_free_is_free():
+def test_what_is_free_says_so_and_where_nothing_is_known_of_the_cost_there_is_no_column():
     free, unpriced = (dataclasses.replace(COMPLETE, money=money) for money in (Range(0, 0, 0), None))
     assert render(estimates={"lora": free})[1]["lora"]["cells"]["money"]["big"] == "free"
-    assert render(estimates={"lora": unpriced})[1]["lora"]["cells"]["money"] == {"plain": "no price known"}
+    assert "money" in {column["id"] for column in render()[0]["columns"]}
+    assert "money" not in {column["id"] for column in render(estimates={"lora": unpriced})[0]["columns"]}
 
 
-def test_energy_has_a_column_only_where_it_is_known():
-    assert "energy" in {column["id"] for column in render()[0]["columns"]}
-    assert "energy" not in {column["id"] for column in render(estimates={"qlora": TOO_LARGE})[0]["columns"]}
+def test_the_cost_of_electricity_alone_names_the_energy_it_is_for():
+    own = dataclasses.replace(COMPLETE, money=None)
+    # 6 Wh at 0.50 a kWh are 0.003
+    shown = estimates.add_electricity({"lora": own}, 0.5)
+    assert shown["lora"].money.likely == pytest.approx(0.003)
+    cell = render(estimates=shown, is_electricity=True)[1]["lora"]["cells"]["money"]
+    assert cell["small"] == table_messages.ELECTRICITY.render(energy="3.0–9.0 Wh")
+    assert estimates.add_electricity({"lora": own}, None)["lora"].money is None
+    assert estimates.add_electricity({"lora": COMPLETE}, 0.5)["lora"].money == COMPLETE.money
+
+
+@pytest.mark.parametrize("sent", [None, 0, -1, "0.3", True, [1], 1e9])
+def test_a_price_of_electricity_that_is_none_counts_as_none(sent):
+    assert estimates.read_electricity_price(sent) is None
+
+
+def test_what_the_data_rules_out_is_one_line_with_a_shared_reason_once():
+    value, rows = render(refusals={"rlhf": REFUSED, "upft": REFUSED})
+    names = [presets.methods()[name].name for name in ("rlhf", "upft")]
+    text = table_messages.REFUSED_METHODS.render(count=2, names=names)
+    assert value["refused"]["text"] == f"{text} {REFUSED.reason.render()}"
+    other = Incompatibility(reason=Message("Another."), alternative=REFUSED.alternative)
+    value, _ = render(refusals={"rlhf": REFUSED, "upft": other})
+    assert value["refused"]["text"] == text, "each says its own"
+    assert render(refusals={})[0]["refused"] == {}
+    assert rows["rlhf"]["kind"] == "closed"
 
 
 def test_a_copied_row_has_a_cell_for_every_head_and_only_raw_figures():
@@ -149,8 +169,9 @@ def test_a_copied_row_has_a_cell_for_every_head_and_only_raw_figures():
         assert len(row["csv"]) == len(value["csv"])
     line = dict(zip(value["csv"], rows["lora"]["csv"], strict=True))
     assert line["Parameters trained"] == 4_884_480
-    assert line["Memory at its peak, likely (GB)"] == 6.5
+    assert line["Peak memory, likely (GB)"] == 6.5
     assert line["Time, high (min)"] == 9.0
+    assert line["Energy, likely (Wh)"] == 6.0
     assert line["Currency"] == "USD"
 
 
@@ -161,15 +182,15 @@ def test_details_name_the_parts_and_where_the_figures_come_from():
         "intermediate results kept for learning (activations)",
         "4.0 GB",
     ]
-    assert more["Where the time goes"]["pairs"][0] == ["learning", "5 min"]
+    assert more["Where the time goes"]["pairs"][0] == ["training", "5 min"]
     assert "traced" in more["Where these figures come from"]["text"]
-    assert more["Data it wants"]["text"] == presets.methods()["lora"].needs.render("en")
+    assert more["Data needed"]["text"] == presets.methods()["lora"].needs.render("en")
 
 
 def test_how_far_it_could_go_is_said_of_the_chosen_method_alone():
     _, rows = render(limits_message=Message("Up to 48.", translations={"zh": "最多 48。"}))
-    assert {"head": "How far it could go here", "text": "Up to 48."} in rows["lora"]["more"]
-    assert "How far it could go here" not in {entry["head"] for entry in rows["qlora"]["more"]}
+    assert {"head": "Limits on this machine", "text": "Up to 48."} in rows["lora"]["more"]
+    assert "Limits on this machine" not in {entry["head"] for entry in rows["qlora"]["more"]}
 
 
 def test_every_word_of_the_table_is_there_in_chinese():
@@ -183,23 +204,17 @@ def test_every_word_of_the_table_is_there_in_chinese():
     ]
 
 
-@pytest.mark.parametrize(
-    ("example_count", "scarce", "message"),
-    [(119, True, table_messages.TOO_FEW_EXAMPLES), (1000, False, table_messages.MIN_EXAMPLES)],
-)
-def test_a_row_says_how_many_examples_its_method_wants_and_whether_there_are_fewer(
-    example_count, scarce, message
-):
-    _, rows = render(task="chat", example_count=example_count)
-    text = message.render("en", least="1,000", have=f"{example_count:,}")
-    assert (rows["full"]["least"], rows["full"]["scarce"]) == (text, scarce)
-    assert not rows["lora"]["scarce"], "50 are enough"
-    assert rows["rlhf"]["least"] == "", "nothing is wanted of a method that cannot be used"
+def test_a_row_says_that_there_are_fewer_examples_than_its_method_needs():
+    _, rows = render(task="chat", example_count=119)
+    text = table_messages.TOO_FEW_EXAMPLES.render("en", least="1,000", have="119")
+    assert rows["full"]["scarce"] == text
+    assert rows["lora"]["scarce"] == "", "50 are enough"
+    assert rows["rlhf"]["scarce"] == "", "nothing is needed by a method that cannot be used"
+    assert render(task="chat", example_count=1000)[1]["full"]["scarce"] == ""
 
 
-def test_without_a_task_nobody_knows_how_many_examples_are_wanted():
-    _, rows = render()
-    assert {(row["least"], row["scarce"]) for row in rows.values()} == {("", False)}
+def test_without_a_task_nobody_knows_how_many_examples_are_needed():
+    assert {row["scarce"] for row in render()[1].values()} == {""}
 
 
 def test_what_was_counted_with_invented_classes_does_not_call_itself_exact():
