@@ -21,7 +21,7 @@ from studio.models import fetch, load, shape, trainable
 from studio.plan import REQUIRED_ROLES, Data
 from studio.storage import home
 from studio.training import callback as run_callback
-from studio.training import launcher, setup, worker
+from studio.training import coach, launcher, setup, worker
 from studio.training import queue as run_queue
 from studio.ui.train.results import describe_results
 
@@ -608,6 +608,23 @@ def test_a_fault_in_the_verdict_loses_no_report(make_plan, monkeypatch):
     assert report["after"]["loss"] > 0
     assert "no rows" in verdict.read_fault(report).render()
     assert verdict.read(report) is None
+
+
+def test_a_reward_that_seems_gamed_is_noted_for_the_verdict(make_plan):
+    run = runs.create(make_plan())
+    for step in range(1, 31):
+        runs.add_point(
+            run,
+            "rl",
+            step,
+            0.0,
+            loss=0.1 + 0.01 * (step % 2),
+            reward=0.04 * step,
+            completion_length=20.0 + step,
+        )
+    judged = worker._judge(run, {})
+    assert judged["gaming"]["text"] == coach.GAMED.text
+    assert "verdict" in judged
 
 
 def test_a_test_set_of_its_own_is_what_is_measured_on(make_plan, classify_csv, tmp_path):
