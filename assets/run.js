@@ -149,7 +149,7 @@ const askLater = (milliseconds) => {
   clearTimeout(timer);
   timer = setTimeout(ask, milliseconds);
 };
-const take = async (answer) => {
+const take = (answer) => {
   if (answer.gone) {
     stage.hidden = true;
     isEnded = true;
@@ -164,7 +164,7 @@ const take = async (answer) => {
   file = answer.file;
   sampleBytes = answer.sampled;
   isEnded = answer.ended && !answer.points.length;
-  await takePoints(answer.points);
+  takePoints(answer.points);  // drawing may wait for Plotly, asking does not
 };
 // A run in the background is asked for less often, but it is: the browser's title says how far it is.
 const nextWait = () => {
@@ -182,7 +182,7 @@ async function ask() {
   try {
     const answer = await server.poll([askedRun, offset, lang, file, sampleBytes]);
     failures = 0;
-    if (askedRun === run) await take(answer);
+    if (askedRun === run) take(answer);
   } catch (error) {
     failures += 1;
     setText('.run-line', value('reconnecting') || '…');

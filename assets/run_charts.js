@@ -143,7 +143,11 @@ const drawChart = (chart) => {
 const drawStaleCharts = async () => {
   const isStale = (chart) => chart.isStale && !chart.figure.hidden;
   if (!isSeen || ![...charts.values()].some(isStale)) return;
-  await loadPlotly();
+  try {
+    await loadPlotly();
+  } catch {
+    return;  // with the next points it is tried again
+  }
   [...charts.values()].filter(isStale).forEach(drawChart);
 };
 const redrawCharts = () => {
