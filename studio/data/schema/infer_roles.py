@@ -199,7 +199,8 @@ def _roles_by_content(table: Table, usable_columns: list[str], task: Task) -> di
     label_columns = [column for column in usable_columns if column_stats.has_labels(table, column)]
     text_columns = _longest_first(table, _without(usable_columns, label_columns)) or usable_columns
     if task == "classify":
-        label_column = roles.get("label") or (label_columns or usable_columns)[-1]
+        label_candidates = _without([*usable_columns, *label_columns], [roles.get("text", "")])
+        label_column = roles.get("label") or (label_candidates or usable_columns)[-1]
         text_candidates = _without([*text_columns, *usable_columns], [label_column])
         text_column = roles.get("text") or (text_candidates or usable_columns)[0]
         return {"text": text_column, "label": label_column}

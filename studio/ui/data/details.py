@@ -20,7 +20,9 @@ from studio.ui.language import request_language
 from studio.ui.method.tab import MethodTab
 
 # Twenty rows of two lines are in sight at once (pixels).
-ROW_TABLE_HEIGHT = 900
+ROW_TABLE_HEIGHT = 980
+# A cell shows so much of its text until it is pressed: two lines.
+MAX_CELL_CHARS = 100
 
 
 class DetailsPanel(NamedTuple):
@@ -74,7 +76,7 @@ def _build_components(container: gr.Column) -> DetailsPanel:
             max_height=ROW_TABLE_HEIGHT,
             visible=False,
             elem_id="row-table",
-            max_chars=300,
+            max_chars=MAX_CELL_CHARS,
             datatype="str",
             static_columns=[0],
             show_label=False,
