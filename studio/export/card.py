@@ -63,8 +63,14 @@ SHARES_OF_EXAMPLES = ("accuracy", "exact_match", "within_half_step", "within_one
 COUNTS_OF_SHARES = {"valid_json": "n_json_answers", "answer_accuracy": "n_questions"}
 
 
-def render_card(run: Run, export_format: str, language: str = "en") -> str:
+def render_card(run: Run, export_format: str, language: str = "en", with_code: bool = True) -> str:
     """The model card of a finished run in one export format.
+
+    Args:
+        run: The run; it has a result.
+        export_format: The name of the format.
+        language: The language of the prose.
+        with_code: Whether it has the code that opens the export; the page shows that beside it.
 
     Returns:
         Markdown with the hub's front matter, its prose in `language`.
@@ -89,7 +95,7 @@ def render_card(run: Run, export_format: str, language: str = "en") -> str:
         (messages.BASE_HEADING, _base_lines(plan, report, language)),
         (messages.DATA_HEADING, _data_lines(plan, report, language)),
         (messages.TRAINING_HEADING, _training_lines(plan, report, language)),
-        (messages.USAGE_HEADING, ["```python", usage_code(run, export_format, language), "```"]),
+        (messages.USAGE_HEADING, _usage_lines(run, export_format, language) if with_code else []),
         (messages.LIMITS_HEADING, [_limits(report, language)]),
     ]
     lines = [*_front_matter(plan, report, export_format), "", f"# {sanitize_line(plan.name)}", ""]
@@ -318,6 +324,10 @@ def _training_lines(plan: Plan, report: Report, language: str) -> list[str]:
             language, seconds=report["seconds"], device=report["device"], step=report["best_step"]
         ),
     ]
+
+
+def _usage_lines(run: Run, export_format: str, language: str) -> list[str]:
+    return ["```python", usage_code(run, export_format, language), "```"]
 
 
 def usage_code(run: Run, export_format: str, language: str = "en") -> str:

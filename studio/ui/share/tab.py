@@ -1,5 +1,6 @@
 """The Share tab: download the result, with its model card and the code that opens it."""
 
+import re
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from concurrent.futures import TimeoutError as FutureTimeout
@@ -32,7 +33,6 @@ PREPARING = Message("Preparing… {seconds:.0f} s")
 READY = Message("Ready: {name}, {megabytes:,.1f} MB.")
 # On the page the card stands under a heading of the third level.
 CARD_HEADING_MARKS = "###"
-CODE_FENCE = "```"
 
 
 class ShareTab(NamedTuple):
@@ -79,8 +79,8 @@ def _show_details(run_id: str, form: str, lang: str) -> tuple[Any, ...]:
     if form not in export.available_formats(run):
         return _no_details()
     text = card.render_card(run, form, lang)
-    code = card.usage_code(run, form, lang)
-    return gr.update(visible=True), code, demote_headings(strip_front_matter(text)), text
+    shown = strip_front_matter(card.render_card(run, form, lang, with_code=False))
+    return gr.update(visible=True), card.usage_code(run, form, lang), demote_headings(shown), text
 
 
 def _no_details() -> tuple[Any, ...]:
@@ -94,14 +94,8 @@ def strip_front_matter(text: str) -> str:
 
 
 def demote_headings(text: str) -> str:
-    """Markdown whose headings stand three levels deeper; comments in code stay as they are."""
-    lines, is_code = [], False
-    for line in text.splitlines():
-        if line.startswith(CODE_FENCE):
-            is_code = not is_code
-        is_heading = line.startswith("#") and not is_code
-        lines.append(CARD_HEADING_MARKS + line if is_heading else line)
-    return "\n".join(lines)
+    """Markdown without code whose headings stand three levels deeper."""
+    return re.sub(r"(?m)^#", f"{CARD_HEADING_MARKS}#", text)
 
 
 def prepare_download(run_id: str | None, form: str, request: gr.Request) -> Iterator[tuple[Any, ...]]:

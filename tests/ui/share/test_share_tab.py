@@ -16,6 +16,7 @@ def test_code_and_card_are_those_of_the_chosen_format(finished):
     assert formats["value"] == "adapter"
     assert panel["visible"]
     assert code in text
+    assert code not in shown
     assert "PeftModel" in code
     assert not shown.startswith("---")
     assert "#### lora on toys" in shown
@@ -35,9 +36,9 @@ def test_a_stopped_run_says_so(finished):
     assert notice["text"] in text
 
 
-def test_headings_stand_deeper_and_comments_in_code_stay():
-    card = "# Title\n\n```python\n# a comment\n```\n\n## Part"
-    assert share_tab.demote_headings(card) == "#### Title\n\n```python\n# a comment\n```\n\n##### Part"
+def test_headings_stand_three_levels_deeper():
+    card = "# Title\n\nsome # text\n\n## Part"
+    assert share_tab.demote_headings(card) == "#### Title\n\nsome # text\n\n##### Part"
 
 
 def test_without_a_run_it_says_what_to_do():
