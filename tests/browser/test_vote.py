@@ -1,6 +1,7 @@
 """A blind vote in a real browser: by keyboard, on a phone, in both languages, and in the Playground."""
 
 import pytest
+from journey_steps import open_tab
 from test_looks import find_violations
 from vote_helpers import make_vote
 
@@ -65,12 +66,12 @@ def test_the_playground_takes_the_same_votes(visit, vote):
     write_json(run.folder / "report.json", {"labels": [], "measured_on": "validation"})
     page = visit(f"/?run={run.id}")
     page.evaluate(f"localStorage.setItem('studio-run', '{run.id}')")
-    page.get_by_role("tab", name="4 · Playground").click()
+    open_tab(page, "Playground")
     page.locator("#compare-run input").click()
     page.get_by_role("option", name=run.id[:8]).click()
     page.get_by_role("button", name="Blind vote").click()
     page.locator("#vote .vote-question").wait_for()
-    page.get_by_text("only opens on this machine only").wait_for()
+    page.get_by_text("only opens on this machine").wait_for()
     page.get_by_role("button", name="Equally good").click()
     page.locator("#vote .vote-bar[value='1']").wait_for()
     assert [cast.choice for cast in ballot.read_votes(vote)] == ["tie"]
