@@ -24,7 +24,7 @@ NO_VALIDATION_FITS = Message(
     "None of the {all_validation} validation examples fits into {length} tokens (max length); {train} of"
     " {all_train} training examples do."
 )
-RAISE_LIMIT = Message("Set max length to {needed} or more, or leave it empty: automatic.")
+RAISE_LIMIT = Message("Set max length to {needed} or more, or to 0: automatic.")
 
 
 @dataclass(frozen=True)

@@ -12,12 +12,12 @@ BATCH_SIZE = label("Batch size")
 BATCH_SIZE_HELP = label("Examples per step. Higher values need more memory and give fewer, steadier steps.")
 LEARNING_RATE = label("Learning rate")
 LEARNING_RATE_HELP = label(
-    "How far each step moves the model. Too high is unstable, too low learns little. Empty: automatic."
+    "How far each step moves the model. Too high is unstable, too low learns little. 0: automatic."
 )
 MORE_SETTINGS = label("More training settings")
 MAX_LENGTH = label("Max length")
 MAX_LENGTH_HELP = label(
-    "Tokens read of each example; the rest is cut. One token is about ¾ of an English word. Empty: automatic."
+    "Tokens read of each example; the rest is cut. One token is about ¾ of an English word. 0: automatic."
 )
 VALIDATION_SHARE = label("Validation share")
 VALIDATION_SHARE_HELP = label("Examples the model never trains on. They choose its best version.")

@@ -27,6 +27,7 @@ from studio.ui.form.training_fields import (
     CHAT_FIELDS,
     CHOICES,
     CONDITIONAL_FIELDS,
+    TRAINING_FIELDS,
     build_main_fields,
     build_more_fields,
     find_visible_fields,
@@ -57,6 +58,7 @@ class SettingsPanel:
     setting_fields: dict[str, Any]
     training_fields: dict[str, Any]
     rehearsal: RehearsalPanel
+    rehearsal_column: gr.Column
     parameter_notice: gr.HTML
     suggestion_notice: gr.HTML
     exact_terms: gr.HTML
@@ -123,7 +125,7 @@ def _count_training_examples(form: FormState, example_count: int, shares: tuple[
 
 
 def show_training_fields(**fields: Any) -> tuple[Any, ...]:
-    """Show the training fields that have a say: CONDITIONAL_FIELDS, then CHAT_FIELDS.
+    """Show the reward rehearsal and the training fields that have a say: CONDITIONAL_FIELDS, CHAT_FIELDS.
 
     Of the latter, one that has none is switched off too.
     """
@@ -136,10 +138,11 @@ def show_training_fields(**fields: Any) -> tuple[Any, ...]:
     hidden = gr.update(visible=False, value=0)
     chat_updates = [gr.update(visible=True) if has_say[name] else hidden for name in CHAT_FIELDS]
     settings = plan_form.valid_method_settings(form)
+    rehearsal = gr.update(visible="reward" in form.settings["rlhf"])
     if form.method not in settings:
-        return *(gr.skip() for _ in CONDITIONAL_FIELDS), *chat_updates
+        return rehearsal, *(gr.skip() for _ in CONDITIONAL_FIELDS), *chat_updates
     visible = find_visible_fields(form.task, form.method, settings[form.method])
-    return *(gr.update(visible=visible[name]) for name in CONDITIONAL_FIELDS), *chat_updates
+    return rehearsal, *(gr.update(visible=visible[name]) for name in CONDITIONAL_FIELDS), *chat_updates
 
 
 def describe_automatic_values(inputs: EstimateInputs, form: FormState, lang: str) -> str:
@@ -151,6 +154,10 @@ def describe_automatic_values(inputs: EstimateInputs, form: FormState, lang: str
     fields_on_page = form.settings[method.name]
     labels = {setting.name: setting.label for setting in method.settings}
     values = [
+        messages.AUTOMATIC_VALUE.format(name=TRAINING_FIELDS[name][0], value=format_number(value))
+        for name, value in _automatic_training_values(inputs, form).items()
+    ]
+    values += [
         messages.AUTOMATIC_VALUE.format(name=labels[name], value=format_number(value))
         for name, value in method.automatic_values(run.settings, run.workload).items()
         if name in fields_on_page
@@ -158,19 +165,29 @@ def describe_automatic_values(inputs: EstimateInputs, form: FormState, lang: str
     return messages.AUTOMATIC_HERE.render(lang, values=values) if values else ""
 
 
-def automatic_placeholders(inputs: EstimateInputs, lang: str) -> tuple[Any, ...]:
-    """Updates of PLACEHOLDER_FIELDS: what an empty one stands for."""
+def _automatic_training_values(inputs: EstimateInputs, form: FormState) -> dict[str, Value]:
+    """What empty fields of PLACEHOLDER_FIELDS stand for, of those that have a say."""
     method = methods.get(inputs.plan.method.name)
     run = inputs.context.run_of(method)
     if not run or not inputs.base.shape:
-        return (gr.skip(),) * len(PLACEHOLDER_FIELDS)
+        return {}
     rate = method.learning_rate(inputs.base.shape, run.settings, inputs.plan.task)
-    length = run.workload.training.token_limit
+    values = {"learning_rate": rate, "max_length": run.workload.training.token_limit}
+    visible = find_visible_fields(form.task, method.name, run.settings)
+    return {
+        name: value
+        for name, value in values.items()
+        if getattr(inputs.plan.training, name) is None and visible.get(name, True)
+    }
+
+
+def automatic_placeholders(inputs: EstimateInputs, form: FormState, lang: str) -> tuple[Any, ...]:
+    """Updates of PLACEHOLDER_FIELDS: what an empty one stands for."""
+    values = _automatic_training_values(inputs, form)
     placeholders = []
-    for name, value in zip(PLACEHOLDER_FIELDS, (rate, length), strict=True):
-        is_set = getattr(inputs.plan.training, name) is not None
-        text = form_messages.AUTOMATIC_VALUE.render(lang, value=format_number(value))
-        placeholders.append(gr.skip() if is_set else gr.update(placeholder=text))
+    for name in PLACEHOLDER_FIELDS:
+        text = form_messages.AUTOMATIC_VALUE.render(lang, value=format_number(values.get(name, "")))
+        placeholders.append(gr.update(placeholder=text) if name in values else gr.skip())
     return tuple(placeholders)
 
 
@@ -232,7 +249,8 @@ def build(default_method: str) -> SettingsPanel:
         training_fields = build_main_fields()
         suggestion_notice = notices.notice_box("suits")
         groups, setting_fields = _build_groups(default_method)
-        with groups[[method.name for method in methods.METHODS].index("rlhf")]:
+        rlhf_group = groups[[method.name for method in methods.METHODS].index("rlhf")]
+        with rlhf_group, gr.Column() as rehearsal_column:
             rehearsal = rehearsal_panel.build()
         training_fields |= build_more_fields()
         parameter_notice = notices.notice_box("counted")
@@ -243,6 +261,7 @@ def build(default_method: str) -> SettingsPanel:
         setting_fields=setting_fields,
         training_fields=in_order(training_fields),
         rehearsal=rehearsal,
+        rehearsal_column=rehearsal_column,
         parameter_notice=parameter_notice,
         suggestion_notice=suggestion_notice,
         exact_terms=exact_terms,
@@ -307,7 +326,10 @@ def wire(
     after_any(*(component.change for component in triggers), current_page().load).then(
         show_training_fields,
         inputs_kwargs={**data_fields, "method": method_state, **packed_fields},
-        outputs=[panel.training_fields[name] for name in (*CONDITIONAL_FIELDS, *CHAT_FIELDS)],
+        outputs=[
+            panel.rehearsal_column,
+            *(panel.training_fields[name] for name in (*CONDITIONAL_FIELDS, *CHAT_FIELDS)),
+        ],
         **LATEST_UNQUEUED,
     )
 

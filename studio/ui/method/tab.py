@@ -153,7 +153,7 @@ def refresh(
         help_panel.update_cost(cost),
         progress_strip.render_strip(inputs, estimate, lang, run or ""),
         recommendation.render_card(inputs, form, fields, (deciding, displayed), lang),
-        *settings_panel.automatic_placeholders(inputs, lang),
+        *settings_panel.automatic_placeholders(inputs, form, lang),
     )
 
 
