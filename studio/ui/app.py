@@ -66,6 +66,12 @@ CLAIM = label(
 OTHER_LANGUAGE = register_label(
     Message(next_language_name("en"), translations={name: next_language_name(name) for name in languages()})
 )
+# While base model and method have yet to follow the data set, no figures are those of the plan.
+SHOW_PLAN_JS = """(followed, ...plan) => {
+  const isFollowed = followed === `${plan[0] ?? ''}|${plan[1]}`;
+  const props = { plan: isFollowed ? plan : ['follows'] };
+  return [{ props, __type__: 'update' }, { text: '' }];
+}"""
 TAB_LABELS = {
     "data": label("Data", context="tab"),
     "method": label("Method", context="tab"),
@@ -140,7 +146,7 @@ def build_page() -> gr.Blocks:
             states.test_sources,
         )
         _wire_tab_buttons(tabs)
-        _wire_summary(tabs, states)
+        _wire_summary(tabs, strip)
         _wire_strip(page, tabs, strip, states)
         _wire_run_lists(tabs, states)
     page.queue(max_size=64, api_open=False)
@@ -247,15 +253,10 @@ def _wire_tab_buttons(tabs: _Tabs) -> None:
     prompt_event.then(None, None, None, js=_open_tab_js("playground"))
 
 
-def _plan_fields(tabs: _Tabs, states: _BrowserStates) -> list[Any]:
-    """What makes another plan of it: data set, task, base model and method."""
-    return [states.source, tabs.data.task, tabs.method.model, tabs.method.method]
-
-
-def _wire_summary(tabs: _Tabs, states: _BrowserStates) -> None:
+def _wire_summary(tabs: _Tabs, strip: ProgressStrip) -> None:
     """Summarise the plan when it becomes another one, and whenever the Train tab is opened."""
     train_opened = tabs.method.attempt_event.then(None, None, None, js=_open_tab_js("train"))
-    plan_changed = after_any(*(field.change for field in _plan_fields(tabs, states)))
+    plan_changed = after_any(strip.followed.change, tabs.method.model.change, tabs.method.method.change)
     for listen, options in (
         (train_opened.then, UNQUEUED),
         (tabs.train_panel.select, UNQUEUED),
@@ -287,12 +288,18 @@ def _wire_strip(page: gr.Blocks, tabs: _Tabs, strip: ProgressStrip, states: _Bro
             [strip.run, strip.run_stage, strip.timer],
             **UNQUEUED,
         )
-    plan_fields = _plan_fields(tabs, states)
+    plan_fields = [
+        strip.followed,
+        states.source,
+        tabs.data.task,
+        tabs.method.model,
+        tabs.method.method,
+    ]
     after_any(*(field.change for field in plan_fields), page.load).then(
         None,
         plan_fields,
         [strip.html, tabs.train.summary],
-        js="(...plan) => [{ plan, __type__: 'update' }, { text: '' }]",
+        js=SHOW_PLAN_JS,
         **UNQUEUED,
     )
 

@@ -69,12 +69,14 @@ class ProgressStrip(NamedTuple):
         run: Ids of the runs it speaks of, separated by blanks; hidden.
         run_stage: A hidden text that changes whenever one of them enters another stage.
         timer: Ticks while one of them has not ended.
+        followed: "DATA SET|TASK" that base model and method were last suited to; hidden.
     """
 
     html: gr.HTML
     run: gr.Textbox
     run_stage: gr.Textbox
     timer: gr.Timer
+    followed: gr.Textbox
 
 
 @dataclass(frozen=True)
@@ -96,8 +98,8 @@ def build() -> ProgressStrip:
         apply_default_css=False,
         plan=[],
     )
-    run, run_stage = gr.Textbox("", visible=False), gr.Textbox("", visible=False)
-    return ProgressStrip(html, run, run_stage, gr.Timer(WATCH_SECONDS, active=False))
+    run, run_stage, followed = (gr.Textbox("", visible=False) for _ in range(3))
+    return ProgressStrip(html, run, run_stage, gr.Timer(WATCH_SECONDS, active=False), followed)
 
 
 def read_run_stages(last_id: str | None, browser_runs: object) -> tuple[str, str, gr.Timer]:

@@ -70,6 +70,25 @@ def test_a_run_that_goes_on_stays_in_the_strip_beside_other_data(visit, make_pla
     expect(page.locator("#story")).not_to_contain_text("is training")
 
 
+WATCH_STRIP = """() => {
+  const story = document.querySelector('#story');
+  window.seen = [];
+  new MutationObserver(() => window.seen.push(story.innerText))
+    .observe(story, { subtree: true, childList: true, characterData: true, attributes: true });
+}"""
+
+
+def test_the_strip_never_shows_the_figures_of_another_plan(visit):
+    page = visit()
+    expect(page.locator("#story")).to_contain_text("none yet")
+    page.evaluate(WATCH_STRIP)
+    page.locator("#sample-ticket-triage").click()
+    expect(page.locator("#story")).to_contain_text("MiniLM")
+    shown = [text for text in page.evaluate("window.seen") if "240 examples" in text]
+    assert shown
+    assert not any("SmolLM2" in text for text in shown)
+
+
 def test_a_page_that_outlived_its_server_is_loaded_anew(visit):
     page = visit("/?tab=method")
     expect_tab(page, "Method")

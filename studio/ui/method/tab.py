@@ -418,7 +418,8 @@ def _wire_data(layout: _Layout, page: _Page) -> None:
 
     def follow(request: gr.Request, **fields: Any) -> tuple[Any, ...]:
         *outputs, changed = follow_data(request, **fields)
-        return *outputs, *(changed.get(name, gr.skip()) for name in settings)
+        followed = f"{fields['source'] or ''}|{fields['task']}"
+        return *outputs, followed, *(changed.get(name, gr.skip()) for name in settings)
 
     changes = [component.change for component in (page.source, page.data.task, page.data.columns)]
     after_any(*changes, current_page().load).then(
@@ -430,7 +431,14 @@ def _wire_data(layout: _Layout, page: _Page) -> None:
             "model": layout.model,
             "machine": layout.machine.machine,
         },
-        outputs=[layout.model, saved.method, saved.method_for, layout.change_notice, *settings.values()],
+        outputs=[
+            layout.model,
+            saved.method,
+            saved.method_for,
+            layout.change_notice,
+            page.strip.followed,
+            *settings.values(),
+        ],
         **LATEST_UNQUEUED,
     )
 
