@@ -222,18 +222,18 @@ class FindingOverrides:
     """What a finding says or costs differently from others of its kind.
 
     Attributes:
-        message: Replaces the message.
         message_key: The key of its texts in FINDING_MESSAGES and FINDING_ADVICE; "" for its kind.
         why: Replaces the advice.
         fix: Replaces the label of the fix.
         cost: Replaces the cost of its grade.
+        message: Replaces the message.
     """
 
     message_key: str = ""
-    message: Message | None = None
     why: Message | None = None
     fix: Message | None = None
     cost: int | None = None
+    message: Message | None = None
 
 
 USUAL_TEXTS = FindingOverrides()
