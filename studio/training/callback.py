@@ -89,6 +89,7 @@ class MonitorCallback(TrainerCallback):  # type: ignore[misc] # transformers shi
         # Of the validations that the plan asks for; a stop brings one more, which does not count.
         self._checks_without_progress = 0
         self._records: Scores = {}
+        self._last_merits: Scores = {}
         self._validation_steps: set[int] = set()
         self._validation_seconds = 0.0
         self._saved_at, self._save_seconds = time.monotonic(), 0.0
@@ -109,7 +110,8 @@ class MonitorCallback(TrainerCallback):  # type: ignore[misc] # transformers shi
         self.best_step, self.best_scores = state["best_step"], state["best"]
         self.initial_scores = state.get("initial", {})
         self._checks_without_progress = state["without_progress"]
-        self._records = state.get("records", {})  # an earlier studio saved none
+        self._records = state.get("records", {})  # an earlier studio saved neither
+        self._last_merits = state.get("last_merits", {})
         return str(checkpoint_folder)
 
     def restore(self) -> None:
@@ -173,6 +175,7 @@ class MonitorCallback(TrainerCallback):  # type: ignore[misc] # transformers shi
             "initial": self.initial_scores,
             "without_progress": self._checks_without_progress,
             "records": self._records,
+            "last_merits": self._last_merits,
         }
         write_json(self.folder / f"checkpoint-{state.global_step}" / MONITOR_STATE_FILE, monitor_state)
 
@@ -259,10 +262,15 @@ class MonitorCallback(TrainerCallback):  # type: ignore[misc] # transformers shi
         return right > best_right + margin or (is_as_good and scores["loss"] < self.best_scores["loss"])
 
     def _count_progress(self, scores: Scores) -> None:
-        """Count a check without progress: neither its loss nor its share of right answers is a record."""
+        """Count a check without progress: neither loss nor share of right answers is better than at the last.
+
+        Better than at the last check, not than ever: the first steps at the full rate often spoil a good
+        start, and what comes later makes up for it (docs/methods.md#early-stopping).
+        """
         merits = {"right": share_right(scores), "negative_loss": -scores["loss"]}
-        made_progress = any(merit > self._records.get(name, -math.inf) for name, merit in merits.items())
+        made_progress = any(merit > self._last_merits.get(name, -math.inf) for name, merit in merits.items())
         self._checks_without_progress = 0 if made_progress else self._checks_without_progress + 1
+        self._last_merits = merits
         self._records = {name: max(merit, self._records.get(name, merit)) for name, merit in merits.items()}
 
     def _write_status(self) -> None:

@@ -100,9 +100,16 @@ def test_shares_within_one_standard_error_are_as_good_and_the_loss_decides(
         ([{"loss": loss} for loss in (3.0, 2.0, 2.1, 2.2, 2.3, 1.0)], 4),
         ([{"loss": loss} for loss in (3.0, 3.1, 3.2, 3.3, 1.0)], 3),
         (right(f1=(0.1, 0.2, 0.3, 0.4, 0.5, 0.6)), 5),
-        (right(f1=(0.5, 0.6, 0.1, 0.1, 0.6, 0.7)), 4),
+        (right(f1=(0.5, 0.6, 0.6, 0.6, 0.6, 0.7)), 4),
+        ([{"loss": loss} for loss in (3.0, 3.9, 3.8, 3.9, 3.7, 3.6, 2.9)], 6),
     ],
-    ids=["loss", "worse than the start", "F1 gains while the loss rises", "as good as before is no gain"],
+    ids=[
+        "loss",
+        "worse than the start",
+        "F1 gains, loss rises",
+        "as good is no gain",
+        "recovery after a dip",
+    ],
 )
 def test_three_checks_in_a_row_without_progress_end_the_training(scores, last_step, watch):
     monitor = watch(scores, early_stopping_patience=3)

@@ -1,8 +1,9 @@
 """Supervised training shared by the methods: one Trainer, fed so that only what is learned is computed."""
 
+import itertools
 import random
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -39,13 +40,26 @@ CreateOptimizer = Callable[[Any, TrainingArguments], torch.optim.Optimizer]
 class SeededLengthGroupedSampler(LengthGroupedSampler):  # type: ignore[misc] # transformers ships no types
     """Batches texts of like length, so that little is padded; the order depends on seed and epoch alone.
 
-    So a training that goes on after a stop sees the same batches as one that was never stopped.
+    So a training that goes on after a stop sees the same batches as one that was never stopped. The batch
+    with the longest text comes first, as it needs the most memory, and the others in random order: from long
+    to short, as transformers has them, a training drifts with the lengths (docs/methods.md#order-of-batches).
     """
 
     def __init__(self, size: int, lengths: list[int], seed: int) -> None:
         super().__init__(size, lengths=lengths, generator=torch.Generator())
         self.seed = seed
         self.set_epoch(0)
+
+    def __iter__(self) -> Iterator[int]:
+        """The places of the examples in an epoch's order; a last batch that is not full stays the last."""
+        places = list(super().__iter__())
+        n_full = len(places) // self.batch_size
+        rest = places[n_full * self.batch_size :]
+        starts = range(0, n_full * self.batch_size, self.batch_size)
+        batches = [places[start : start + self.batch_size] for start in starts]
+        order = torch.randperm(max(n_full - 1, 0), generator=self.generator).tolist()
+        shuffled = [batches[1 + number] for number in order]
+        return itertools.chain(*batches[:1], *shuffled, rest)
 
     def set_epoch(self, epoch: int) -> None:
         """Start an epoch (accelerate calls this)."""

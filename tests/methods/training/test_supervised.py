@@ -2,9 +2,11 @@
 
 import dataclasses
 import functools
+import itertools
 import json
 import math
 import shutil
+import statistics
 from types import SimpleNamespace
 
 import pytest
@@ -68,6 +70,28 @@ def test_a_step_sees_as_many_examples_as_the_plan_says_in_whatever_micro_batches
     job.model.train()
     methods.get("lora").train(job)
     assert len(job.notes["monitors"][0].losses) == 24 // batch_size
+
+
+def test_batches_of_like_length_come_in_random_order_the_longest_first():
+    lengths = [(37 * number) % 101 + 5 for number in range(803)]
+    sampler = supervised.SeededLengthGroupedSampler(4, lengths, seed=1)
+    places = list(sampler)
+    assert sorted(places) == list(range(803))
+    batches = [[lengths[place] for place in places[start : start + 4]] for start in range(0, 800, 4)]
+    assert max(lengths) in batches[0]
+    spreads = [max(batch) - min(batch) for batch in batches[1:]]
+    assert statistics.mean(spreads) < 5, "of lengths from 5 to 105"
+    # from long to short, nearly every batch would be shorter than the one before
+    falls = [sum(first) > sum(second) for first, second in itertools.pairwise(batches)]
+    assert 0.4 < statistics.mean(falls) < 0.6
+    assert list(sampler) != places
+    sampler.set_epoch(0)
+    assert list(sampler) == places
+
+
+@pytest.mark.parametrize("n_rows", [1, 3, 4, 5])
+def test_few_rows_are_all_seen_once(n_rows):
+    assert sorted(supervised.SeededLengthGroupedSampler(4, [7] * n_rows, seed=0)) == list(range(n_rows))
 
 
 @pytest.mark.parametrize(("batch_size", "accumulation_steps"), [(8, 3), (2, 4)])
