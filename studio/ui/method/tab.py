@@ -235,7 +235,8 @@ def follow_data(
 ) -> tuple[Any, ...]:
     """The base models for the task, and a method that suits the data.
 
-    The model stays if it can do the task, but one that generates gives way to one that only classifies.
+    The model stays if it can do the task, but one that generates gives way to one that only classifies. One
+    that was typed stays too. A model that stays is not sent: this answer may come after another was chosen.
 
     Args:
         request: The visitor's request.
@@ -251,7 +252,10 @@ def follow_data(
     task = fields["task"]
     suitable = _suitable_model(task, model)
     chosen = recommendation.follow_data(request, method, method_for or "", suitable, **fields)
-    return gr.update(choices=_model_choices(task), value=suitable), *chosen
+    models = gr.update(choices=_model_choices(task))
+    if suitable != model:
+        models["value"] = suitable
+    return models, *chosen
 
 
 def _model_choices(task: Task) -> list[tuple[str, str]]:
@@ -265,6 +269,8 @@ def _model_choices(task: Task) -> list[tuple[str, str]]:
 
 def _suitable_model(task: Task, model: str | None) -> str:
     card = presets.models().get(model or "")
+    if model and not card:
+        return model
     if card and task in card.tasks and (task != "classify" or card.tasks == ("classify",)):
         return card.id
     return DEFAULT_CLASSIFIER if task == "classify" else DEFAULT_MODEL

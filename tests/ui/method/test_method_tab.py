@@ -91,7 +91,7 @@ def test_a_task_brings_a_model_and_keeps_a_method_that_trains_it_and_a_model_mad
     task, method, current_model, model
 ):
     models, name, *_ = follow(task=task, source="", method=method, model=current_model)
-    assert (models["value"], name) == (model, method)
+    assert (models.get("value", current_model), name) == (model, method)
     assert model in [value for _, value in models["choices"]]
 
 
@@ -111,6 +111,12 @@ def test_a_method_that_does_not_go_with_the_task_says_why_and_what_does(task):
             wrong[row["id"]] = row["refused"]
     assert wrong == {}
     assert task in methods.get(follow(task=task, source="")[1]).tasks
+
+
+@pytest.mark.parametrize("model", ["smollm2-135m", "owner/name", "/some/folder"])
+def test_a_model_that_stays_is_not_sent_as_another_may_have_been_typed_meanwhile(model):
+    assert "value" not in follow(model=model)[0]
+    assert follow(model="minilm-l6")[0]["value"] == method_tab.DEFAULT_MODEL
 
 
 def test_a_model_that_only_reads_is_told_in_every_row():

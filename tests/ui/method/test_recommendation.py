@@ -170,7 +170,9 @@ def test_a_recommendation_for_a_sample_makes_a_plan_that_can_start(task):
     name, sample = next((name, sample) for name, sample in presets.samples().items() if sample.task == task)
     data = {"source": f"sample:{name}", "task": task, "columns": dict(sample.columns)}
     model, method, *_ = method_tab.follow_data(ENGLISH, method_for="", **form_fields(**data))
-    plan = plan_form.build_plan(read_form(form_fields(**{**data, "model": model["value"], "method": method})))
+    if "value" in model:
+        data["model"] = model["value"]
+    plan = plan_form.build_plan(read_form(form_fields(**{**data, "method": method})))
     assert plan_form.describe_plan(plan, "en")
 
 
