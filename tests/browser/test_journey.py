@@ -3,6 +3,7 @@
 import json
 import re
 import zipfile
+from urllib.parse import parse_qs, urlsplit
 
 import psutil
 import pytest
@@ -182,7 +183,7 @@ def test_a_killed_worker_becomes_a_sentence_on_the_page(visit, chat_csv, tiny_ch
     page = visit()
     start_tiny(page, chat_csv, tiny_chat, epochs=30, batch=1)
     page.locator("#live .run-state[data-state=training]").wait_for(timeout=60_000)
-    run = page.url.partition("run=")[2]
+    [run] = parse_qs(urlsplit(page.url).query)["run"]
     worker = json.loads((studio_home / "runs" / run / "process.json").read_text())
     psutil.Process(worker["pid"]).kill()
     wait_for_end(page, "failed")

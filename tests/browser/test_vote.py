@@ -1,5 +1,7 @@
 """A blind vote in a real browser: by keyboard, on a phone, in both languages, and in the Playground."""
 
+from urllib.parse import urljoin
+
 import pytest
 from journey_steps import open_tab
 from test_looks import find_violations
@@ -21,7 +23,7 @@ def vote(make_plan):
 def open_vote(visit, vote, **options):
     """The page behind the link, for a new visitor."""
     page = visit(**options)
-    page.goto(page.url.rstrip("/") + f"/vote/{vote.token}")
+    page.goto(urljoin(page.url, f"/vote/{vote.token}"))
     page.locator(".vote-question").wait_for()
     return page
 

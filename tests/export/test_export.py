@@ -123,7 +123,7 @@ def test_the_card_of_low_bit_weights_says_what_rounding_costs(finished, tmp_path
     text = (export.save_result(run, "packed", tmp_path / "out") / "README.md").read_text(encoding="utf-8")
     for name, figures in runs.report(run)["method"]["quantisation"].items():
         cells = (f"{figures['loss']:.4g}", f"{figures['accuracy']:.4g}", f"{figures['bytes'] / 1e6:.1f}")
-        row = f"| {' | '.join((name.replace('_', ' '), *cells))} |"
+        row = f"| {' | '.join((messages.QUANTIZATION_LABELS[name].render('en'), *cells))} |"
         assert row in text
 
 

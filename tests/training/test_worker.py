@@ -14,14 +14,14 @@ from studio import methods, plan, runs
 from studio.data import replay, store
 from studio.errors import BadData, BadPlan, ModelUnavailable, OutOfDiskSpace, StudioError
 from studio.evaluate import verdict
-from studio.export import card
+from studio.export import card, card_messages
 from studio.methods import spec
 from studio.methods.training import supervised
 from studio.models import fetch, load, shape, trainable
 from studio.plan import REQUIRED_ROLES, Data
 from studio.storage import home
 from studio.training import callback as run_callback
-from studio.training import coach, launcher, setup, worker
+from studio.training import coach, launcher, report_messages, setup, worker
 from studio.training import queue as run_queue
 from studio.ui.train.results import describe_results
 
@@ -209,7 +209,7 @@ def test_general_examples_are_trained_on_beside_the_data_and_said(make_plan):
     lines = (run.folder / "data" / "train.jsonl").read_text(encoding="utf-8").splitlines()
     assert [json.loads(line) in replay.load_examples() for line in lines] == [False] * 32 + [True] * 8
     assert setup.REPLAY_NOTE.format(count=8, train=40) in spec.read_notes(run.folder)
-    assert "8 of the training examples are general" in card.render_card(run, "adapter")
+    assert card_messages.REPLAY_EXAMPLES.render("en", count=8) in card.render_card(run, "adapter")
 
 
 def test_settings_left_out_are_chosen_by_the_data_and_written_down(make_plan):
@@ -342,7 +342,8 @@ def test_a_training_that_only_made_it_worse_gives_back_its_start_and_says_so(mak
     assert report["best_step"] == 0
     assert report["after"]["loss"] == report["before"]["loss"]
     assert report["tuned"]["checksum"] == report["base"]["checksum"]
-    assert "the start is kept" in describe_results(run, report, "en")
+    kept_start = report_messages.describe_kept_start(report)
+    assert kept_start.render() in describe_results(run, report, "en")
 
 
 @pytest.mark.parametrize(

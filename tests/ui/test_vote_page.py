@@ -84,7 +84,7 @@ def test_without_the_passcode_no_question_is_shown(client, make_plan):
     assert "question 0" not in client.get(f"/vote/{vote.token}").text
     for path in ("next", "cast", "result"):
         reply = post(client, vote, path, passcode="guess", question=0, choice="left")
-        assert (reply.status_code, reply.json()) == (401, {"error": "That is not the passcode."})
+        assert (reply.status_code, reply.json()) == (401, {"error": vote_page.TEXTS["wrong"].render()})
     assert post(client, vote, "next", passcode="swordfish").json()["question"]
 
 
@@ -120,7 +120,7 @@ def test_what_is_no_vote_is_refused_with_a_sentence(client, make_plan, body):
     vote = make_vote(make_plan())
     reply = client.post(f"/vote/{vote.token}/cast", content=body)
     assert reply.status_code == 400
-    assert reply.json()["error"].startswith("This is no vote")
+    assert reply.json()["error"].startswith(vote_page.NOT_A_VOTE.render())
     assert ballot.read_votes(vote) == []
 
 
