@@ -44,7 +44,7 @@ def test_only_the_command_that_is_called_is_imported(studio_home):
     code = (
         "import sys\nfrom studio.cli.main import main\n"
         "assert main(['runs']) == 0\n"
-        "heavy = {'gradio', 'torch', 'pandas', 'studio.data', 'studio.estimate', 'studio.ui'}\n"
+        "heavy = {'gradio', 'torch', 'pandas', 'studio.data.store', 'studio.estimate', 'studio.ui'}\n"
         "print(sorted(heavy & set(sys.modules)))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)

@@ -88,7 +88,7 @@ def test_texts_that_an_earlier_version_wrote_down_are_removed_at_the_start(monke
     folder.mkdir()
     write_json(folder / "texts.json", {"seen": [["a customer's words", True]]})
     write_json(folder / "lengths.json", {"lengths": [3, 4]})
-    monkeypatch.setattr("studio.ui.app.serve", lambda host, port: 0)
+    monkeypatch.setattr("studio.ui.app.serve", lambda *_: 0)
     assert main(["--home", str(studio_home)]) == 0
     assert [path.name for path in folder.iterdir()] == ["lengths.json"]
 

@@ -64,7 +64,7 @@ def test_a_surface_that_ranks_all_pairs_is_a_warning_with_what_to_do():
     assert finding.message.render().startswith(
         "Taking the answer that ends in “. — Mira, Fernhill” ranks 100% of 100 pairs correctly"
     )
-    assert "give both answers the same opening, ending and length" in finding.why.render()
+    assert "Give both answers the same opening, ending and length" in finding.why.render()
 
 
 def test_a_tie_counts_half_and_shorter_is_the_reverse_of_longer():

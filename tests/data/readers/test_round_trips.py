@@ -36,6 +36,11 @@ def is_kept(cell):
     return cell.strip().upper() not in ERROR_VALUES
 
 
+def is_single_value(cell):
+    """What a line of a single column can be, as no line is blank or the header again."""
+    return is_kept(cell) and cell.strip() and cell != "prompt"
+
+
 def tables(cells, min_width=2):
     """Columns and rows, none of which is blank or the header itself."""
     cells = cells.filter(is_kept)
@@ -76,7 +81,11 @@ def test_a_delimited_file_comes_back_as_it_was_written(tmp_path_factory, delimit
 
 
 @many_examples
-@given(rows=st.lists(texts.filter(lambda cell: cell.strip() and cell != "prompt" and is_kept(cell)), min_size=1, max_size=8))
+@given(
+    rows=st.lists(
+        texts.filter(lambda cell: cell.strip() and cell != "prompt" and is_kept(cell)), min_size=1, max_size=8
+    )
+)
 def test_a_single_column_comes_back_as_it_was_written(tmp_path_factory, rows):
     path = tmp_path_factory.getbasetemp() / "one.csv"
     path.write_bytes(written([[cell] for cell in rows], ",", csv.QUOTE_ALL).encode())

@@ -12,6 +12,7 @@ from studio.data import store
 from studio.training import launcher
 from studio.ui.components import notices
 from studio.ui.method import held_out
+from studio.ui.method.estimates import EXPECTED_COST
 from studio.ui.train import live_view
 from studio.ui.train import tab as train_tab
 
@@ -29,8 +30,8 @@ def test_what_is_wrong_with_the_page_s_fields_is_said_before_anything_starts():
     notice = train_tab.start_run(ENGLISH, browser_runs=[], **fields)[0]
     assert notice["kind"] == "bad"
     assert notice["text"] == notices.SETTINGS_TO_CHANGE.render("en", count=2)
-    assert "How far the model may change (rank): expected 1 to 256, but got 5000" in notice["more"]
-    assert "Examples per step (batch size): " in notice["more"]
+    assert "Rank: expected 1 to 256, but got 5000" in notice["more"]
+    assert "Batch size: " in notice["more"]
     without_data = train_tab.start_run(ENGLISH, browser_runs=[], **form_fields(source=""))[0]
     assert without_data["text"] == train_tab.NO_DATA.text
     assert runs.all_runs() == []
@@ -62,7 +63,7 @@ def test_the_steps_of_a_stage_that_is_switched_off_are_not_announced(tmp_path):
 
 def test_a_method_that_begins_a_stage_again_says_so_beforehand(monkeypatch):
     summary = train_tab.summarise(ENGLISH, **form_fields())
-    assert summary["more"].startswith("It should take ")
+    assert summary["more"].startswith(EXPECTED_COST.text.partition("{")[0])
     assert train_tab.RESTARTS_STAGE.text not in summary["more"]
     without_resume = tuple(
         replace(method, supports_resume=False) if method.name == "lora" else method
