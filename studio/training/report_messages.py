@@ -137,14 +137,20 @@ def describe_kept_start(report: Mapping[str, Any]) -> Message | None:
 
 def describe_known_answers(report: Mapping[str, Any]) -> Message | None:
     """How many questions are answered rightly before and after; None where the report does not say."""
-    asked = _read_score(report, "after", "n_questions")
+    n_questions = _read_score(report, "after", "n_questions")
     before, after = (_read_score(report, part, "answer_accuracy") for part in ("before", "after"))
-    if not asked or before is None or after is None:
+    if not n_questions or before is None or after is None:
         return None
-    low, high = wilson_interval(after * asked, asked)
-    base_low, base_high = wilson_interval(before * asked, asked)
+    low, high = wilson_interval(after * n_questions, n_questions)
+    base_low, base_high = wilson_interval(before * n_questions, n_questions)
     return KNOWN_ANSWERS.format(
-        asked=asked, before=before, base_low=base_low, base_high=base_high, after=after, low=low, high=high
+        asked=n_questions,
+        before=before,
+        base_low=base_low,
+        base_high=base_high,
+        after=after,
+        low=low,
+        high=high,
     )
 
 

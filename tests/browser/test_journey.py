@@ -154,7 +154,7 @@ def test_an_error_is_named_after_its_field_and_clears_when_it_is_corrected(visit
 
 def test_a_stopped_run_keeps_what_was_learned_and_resumes_with_its_curve(visit, chat_csv, tiny_chat):
     page = visit()
-    start_tiny(page, chat_csv, tiny_chat, epochs=8, batch=1)
+    start_tiny(page, chat_csv, tiny_chat, epochs=30, batch=1)
     page.wait_for_function(
         "(document.querySelector('#live .js-plotly-plot')?.data || [{ y: [] }])[0].y.length >= 3",
         timeout=90_000,
@@ -174,7 +174,7 @@ def test_a_stopped_run_keeps_what_was_learned_and_resumes_with_its_curve(visit, 
     expect(resume).to_be_hidden()
     page.wait_for_function(
         "(document.querySelector('#live .js-plotly-plot')?.data || [{ x: [] }])[0].x.length >= 140"
-    )  # 288 steps, every second of which is reported
+    )  # 1,080 steps, every second of which is reported
     steps = page.evaluate("document.querySelector('#live .js-plotly-plot').data[0].x")
     assert steps == sorted(set(steps))
 

@@ -26,3 +26,11 @@ def after_any(*triggers: Any) -> Any:
         show_progress="hidden",
         queue=False,
     )
+
+
+def read_event(event: gr.EventData, name: str) -> Any:
+    """A value that the browser sent with an event; None where it sent none, as with the press of a button."""
+    try:
+        return getattr(event, name, None)
+    except TypeError:  # Gradio 6.31 looks for the name in data that is not there
+        return None

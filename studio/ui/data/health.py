@@ -16,6 +16,7 @@ from studio.errors import BadData, StudioError
 from studio.i18n import Message
 from studio.ui import access
 from studio.ui.components import notices
+from studio.ui.components.events import read_event
 from studio.ui.data import messages
 from studio.ui.form import packing, plan_form
 from studio.ui.form.form_state import read_form
@@ -247,7 +248,7 @@ def fix_finding(
         if test := str(fields["test"] or ""):
             access.find_dataset(test)
         yield *unchanged, with_progress(report, messages.HEALTH_CHECKING.render(lang), lang)
-        kind, role_columns = str(getattr(event, "id", "")), packing.unpack_mapping(fields["columns"])
+        kind, role_columns = str(read_event(event, "id") or ""), packing.unpack_mapping(fields["columns"])
         for stage, share, change in import_job.compute_fix(kind, source, fields["task"], role_columns, test):
             final_change = change
             yield *unchanged, with_progress(report, _format_progress(stage, share, lang), lang)

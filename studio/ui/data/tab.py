@@ -24,6 +24,7 @@ from studio.plan import (
 )
 from studio.ui import access, units
 from studio.ui.components import events, notices
+from studio.ui.components.events import read_event
 from studio.ui.components.gradio_adapter import current_page
 from studio.ui.components.labels import t
 from studio.ui.data import messages, samples, saved_datasets, schema_summary
@@ -141,7 +142,7 @@ def open_sample(name: str, request: gr.Request) -> tuple[Any, ...]:
 def pick_sample(event: gr.EventData, request: gr.Request) -> tuple[Any, ...]:
     """Open the sample whose button was pressed; a browser may name anything."""
     try:
-        return open_sample(str(getattr(event, "id", "")), request)
+        return open_sample(str(read_event(event, "id") or ""), request)
     except StudioError as error:
         return notice_only(notices.error_notice(error, request_language(request)))
 

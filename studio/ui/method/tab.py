@@ -11,7 +11,7 @@ from studio.models import shape
 from studio.plan import Task
 from studio.ui import progress_strip, units
 from studio.ui.components import notices
-from studio.ui.components.events import LATEST_UNQUEUED, UNQUEUED, after_any
+from studio.ui.components.events import LATEST_UNQUEUED, UNQUEUED, after_any, read_event
 from studio.ui.components.gradio_adapter import current_page
 from studio.ui.components.labels import t
 from studio.ui.data import tab as data_tab
@@ -201,7 +201,7 @@ def try_on_sample(event: gr.EventData, request: gr.Request) -> tuple[Any, ...]:
     Raises:
         gr.Error: The browser names no method.
     """
-    name = str(getattr(event, "id", ""))
+    name = str(read_event(event, "id") or "")
     page = None
     if name in {method.name for method in methods.METHODS}:
         page = presets.methods()[name].help
@@ -216,15 +216,15 @@ def try_on_sample(event: gr.EventData, request: gr.Request) -> tuple[Any, ...]:
 
 def apply_suggestion(event: gr.EventData, **fields: Any) -> tuple[Any, ...]:
     """Change what an offer below a row changes: OFFERED_FIELDS and the method; everything else stays."""
-    method_name = str(getattr(event, "id", ""))
-    offer_index = getattr(event, "number", None)
+    method_name = str(read_event(event, "id") or "")
+    offer_index = read_event(event, "number")
     changes = estimates.resolve_suggestion(read_form(fields), method_name, offer_index)
     return tuple(changes.get(name, gr.skip()) for name in (*OFFERED_FIELDS, "method"))
 
 
 def select_method(current_method: str, event: gr.EventData) -> str:
     """The method whose row was clicked; the current one where the browser names none."""
-    requested = str(getattr(event, "id", ""))
+    requested = str(read_event(event, "id") or "")
     if requested in {method.name for method in methods.METHODS}:
         return requested
     return current_method

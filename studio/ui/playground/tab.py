@@ -15,7 +15,7 @@ from studio.playground.session import Question
 from studio.runs import Run
 from studio.ui import access
 from studio.ui.components import notices
-from studio.ui.components.events import UNQUEUED
+from studio.ui.components.events import UNQUEUED, read_event
 from studio.ui.components.gradio_adapter import current_page
 from studio.ui.components.labels import t
 from studio.ui.language import request_language
@@ -99,7 +99,7 @@ def ask_both(
         **options: temperature, length (new tokens at most), seed, system and past (the history), as the page
             holds them.
     """
-    number = getattr(event, "number", None)
+    number = read_event(event, "number")
     yield from _ask(run_id or last, prompt if number is None else number, request, options)
 
 

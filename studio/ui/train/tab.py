@@ -19,7 +19,7 @@ from studio.storage import home, require_disk_space
 from studio.training import launcher
 from studio.ui import access
 from studio.ui.components import notices
-from studio.ui.components.events import LATEST_UNQUEUED, UNQUEUED, after_any
+from studio.ui.components.events import LATEST_UNQUEUED, UNQUEUED, after_any, read_event
 from studio.ui.components.gradio_adapter import current_page
 from studio.ui.components.labels import t
 from studio.ui.form import plan_form
@@ -185,7 +185,7 @@ def try_again(browser_runs: object, event: gr.EventData, request: gr.Request) ->
     """
     lang = request_language(request)
     try:
-        plan, changes = remedies.build_variation(_named_run(event), getattr(event, "step", None), lang)
+        plan, changes = remedies.build_variation(_named_run(event), read_event(event, "step"), lang)
         run, message = _launch(plan, _fitting_estimate(plan))
     except (StudioError, OSError) as error:
         return notices.error_notice(explain(error), lang), *(gr.skip(),) * 3
@@ -221,7 +221,7 @@ def stop_run(event: gr.EventData, request: gr.Request) -> dict[str, Any]:
 
 def _named_run(event: gr.EventData) -> Run:
     """The run that a button of the card names; raises RunNotFound where it names none."""
-    run_id = getattr(event, "id", "")
+    run_id = read_event(event, "id") or ""
     return runs.get(run_id if isinstance(run_id, str) else "")
 
 
