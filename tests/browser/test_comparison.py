@@ -150,7 +150,7 @@ def test_a_run_that_cannot_fit_starts_only_when_someone_insists(page):
     expect(page.locator("#summary .check")).to_contain_text("GB too much")
     expect(page.locator("#insist")).to_be_hidden()
     page.locator("#start").click()
-    expect(page.locator("#train-notice .bad")).to_contain_text("offers changes that make it fit")
+    expect(page.locator("#train-notice .bad")).to_contain_text("How to make it fit")
     expect(page.locator("#insist")).to_be_visible()
 
 

@@ -66,7 +66,7 @@ def test_a_messy_export_is_checked_and_fixed_and_the_fix_undone(visit, messy_exp
     expect(page.locator("#data-notice .good")).to_contain_text("25 rows, 3 columns")
     expect(page.locator("#data-notice")).to_contain_text("1 damaged row left out")
     report = page.locator("#health .health")
-    expect(report).to_contain_text("Health")
+    expect(report).to_contain_text("Data health")
     expect(page.locator("#health-wait, .health-wait")).to_have_count(0)
     expect(page.locator("#health button[data-id=duplicates]")).to_be_visible()
     expect(report).to_contain_text("[email]")
