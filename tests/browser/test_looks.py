@@ -11,7 +11,7 @@ from playwright.sync_api import expect
 pytestmark = pytest.mark.browser
 
 LANDMARKS = {
-    "data": "#upload",
+    "data": "#data-notice",
     "method": "#methods table",
     "train": "#start",
     "playground": "#prompt",
