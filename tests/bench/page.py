@@ -56,7 +56,7 @@ def first_paint(browser, address, runs):
 
 def tab_switch(page, runs):
     """From the click until the other tab's panel is drawn; every tab has been open before."""
-    marks = {"Method": "#methods", "Data": "#upload"}
+    marks = {"Method": "#methods", "Data": "#data-notice"}
     found = []
     for _ in range(runs):
         for name, mark in marks.items():
