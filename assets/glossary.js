@@ -1,17 +1,5 @@
 // The glossary: a dialog that opens with each new value, and a search over names and meanings.
 // Texts go in as text only, never as HTML.
-function createElement(name, className, ...children) {
-  const created = document.createElement(name);
-  created.className = className;
-  created.append(...children);
-  return created;
-}
-
-function getWord(name, values = {}) {
-  const text = props.value?.words?.[name] || '';
-  return text.replace(/\{(\w+)\}/g, (place, key) => values[key] ?? place);
-}
-
 const normalize = (text) => text.normalize('NFKC').toLowerCase().trim();
 
 // ---- The dialog

@@ -2,18 +2,6 @@
 // and again when it is asked for. Texts go in as text only, never as HTML.
 const SEEN_KEY = 'studio-tour';
 
-function createElement(name, className, ...children) {
-  const created = document.createElement(name);
-  created.className = className;
-  created.append(...children);
-  return created;
-}
-
-function getWord(name, values = {}) {
-  const text = props.value?.words?.[name] || '';
-  return text.replace(/\{(\w+)\}/g, (place, key) => values[key] ?? place);
-}
-
 // ---- Whether it was seen; where a browser forbids storage, until the page is opened again.
 
 function wasSeen() {

@@ -271,7 +271,7 @@ class MonitorCallback(TrainerCallback):  # type: ignore[misc] # transformers shi
         made_progress = any(merit > self._last_merits.get(name, -math.inf) for name, merit in merits.items())
         self._checks_without_progress = 0 if made_progress else self._checks_without_progress + 1
         self._last_merits = merits
-        self._records = {name: max(merit, self._records.get(name, merit)) for name, merit in merits.items()}
+        self._records = {"right": max(merits["right"], self._records.get("right", -math.inf))}
 
     def _write_status(self) -> None:
         now = time.monotonic()

@@ -281,7 +281,8 @@ def build_dialogs(buttons: HelpButtons) -> None:
 
 def _build_scripted(name: str) -> gr.HTML:
     """A component that its script draws beside an empty template, so that an update leaves that alone."""
-    script = (presets.ASSETS / f"{name}.js").read_text(encoding="utf-8")
+    parts = [(presets.ASSETS / file).read_text(encoding="utf-8") for file in ("dialog.js", f"{name}.js")]
+    script = "\n".join(parts)
     return gr.HTML(
         {}, html_template="<i hidden></i>", js_on_load=script, elem_id=name, apply_default_css=False
     )
