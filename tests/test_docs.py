@@ -102,6 +102,7 @@ def test_the_test_command_is_the_one_ci_runs():
 COMMANDS = "data|choose|train|estimate|baselines|measure|methods|runs|learning-curve|ask|export|doctor"
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("command", sorted(set(re.findall(rf"studio ({COMMANDS})", README))))
 def test_every_command_the_readme_names_explains_itself(command):
     done = subprocess.run(

@@ -198,6 +198,7 @@ def test_every_text_of_a_card_is_well_said_in_both_languages():
     assert wrong == []
 
 
+@pytest.mark.thorough
 def test_the_sentences_are_really_found():
     assert len(list(code_messages())) > 500
     assert len(list(all_card_texts())) > 500

@@ -33,6 +33,7 @@ def problem_run(finished_plan, make_plan, build_once):
     return get
 
 
+@pytest.mark.thorough
 def test_texts_get_their_labels_and_empty_cells_stay_empty(finished, monkeypatch):
     current = text_job(finished("lora", "classify"), TEXTS)
     assert work_through(current, monkeypatch) == [0, 4]
@@ -47,6 +48,7 @@ def test_texts_get_their_labels_and_empty_cells_stay_empty(finished, monkeypatch
     assert summary.describe(current)[1:] == [summary.EMPTY.format(count=1, length=64)]
 
 
+@pytest.mark.thorough
 def test_several_labels_and_their_calibration(problem_run, monkeypatch):
     run = problem_run("labels")
     rows = predictions.read_lines(run.folder / "data" / "validation.jsonl")
@@ -76,6 +78,7 @@ def test_numbers_come_in_their_unit_with_the_mean_error(problem_run, monkeypatch
     assert sum(errors) / len(errors) < 15  # they lie between 10 and 60
 
 
+@pytest.mark.thorough
 def test_questions_get_answers_and_a_question_too_long_gets_none(finished, monkeypatch):
     run = finished("lora", "chat")
     current = text_job(run, ["where is my lamp", "lamp " * 300])

@@ -284,6 +284,7 @@ def test_a_recommended_method_is_used_and_its_prompt_tried(visit):
     page.locator("#choice [data-do=ask]").first.click()
     expect(page.locator("#ask-change input[value=knowledge]")).to_be_focused()
     answer_questions(page, change="format", where="phone", apart="near", budget="any")
+    expect(page.locator("#choice [data-do=ask]")).to_have_count(0)
     take = page.locator("#choice [data-do=take]")
     expect(take).to_be_visible()
     name = page.locator("#choice h3").inner_text().split(": ")[1]
@@ -307,6 +308,7 @@ def test_a_recommendation_on_other_data_is_used_completely_and_can_start(visit):
     open_part(page, "chooser")
     expect(page.locator("#ask-have input[value=answers]")).to_be_checked()
     answer_questions(page, have="labels", change="decisions", where="unknown", apart="near", budget="any")
+    expect(page.locator("#choice [data-do=ask]")).to_have_count(0)
     take = page.locator("#choice [data-do=take]")
     expect(take).to_be_visible()
     name = page.locator("#choice h3").inner_text().split(": ")[1]

@@ -48,6 +48,7 @@ def choose(source="", estimator=None, machine=CPU, guess=None, model="", **chang
 # All sets of answers
 
 
+@pytest.mark.thorough
 def test_every_set_of_answers_becomes_a_plan_that_passes_every_check_or_advice():
     for answers, choice in choose_grid():
         if choice.method:

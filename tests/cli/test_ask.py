@@ -1,9 +1,12 @@
 """`studio ask` prints what both models answer, with the weights that answered."""
 
+import pytest
+
 from studio import runs
 from studio.cli.main import main
 
 
+@pytest.mark.thorough
 def test_both_answers_are_printed_with_their_weights(finished, capsys):
     run = finished("lora")
     assert main(["ask", "last", "where is my lamp", "--length", "30"]) == 0

@@ -1,8 +1,11 @@
 """`studio doctor` says what this machine can do."""
 
+import pytest
+
 from studio.cli.main import main
 
 
+@pytest.mark.thorough
 def test_the_doctor_says_what_this_machine_can_do(capsys):
     assert main(["doctor"]) == 0
     out = capsys.readouterr().out
@@ -18,6 +21,7 @@ def test_the_doctor_says_what_this_machine_can_do(capsys):
         assert fact in out
 
 
+@pytest.mark.thorough
 def test_the_doctor_says_that_a_device_of_that_name_does_not_exist(capsys, monkeypatch):
     monkeypatch.setenv("STUDIO_DEVICE", "tpu")
     assert main(["doctor"]) == 0

@@ -24,6 +24,7 @@ def test_an_unknown_command_ends_with_two():
     assert caught.value.code == 2
 
 
+@pytest.mark.thorough
 def test_it_is_a_command_of_its_own_and_its_errors_go_to_stderr(tmp_path):
     def call(*arguments):
         return subprocess.run(

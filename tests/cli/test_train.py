@@ -24,6 +24,7 @@ def test_training_prints_id_and_folder_and_ends_with_nought(plan_file, capsys):
     assert run.plan.name == "By hand"
 
 
+@pytest.mark.thorough
 def test_what_a_method_finds_out_on_the_way_is_printed_once(plan_file, make_plan, capsys):
     parts = make_plan("upft", "prompts", epochs=0.5).model_dump(mode="json")
     assert main(["train", plan_file(**parts)]) == 0
@@ -94,6 +95,7 @@ def test_a_failed_run_ends_with_one_and_one_line(plan_file, capsys, parts, sente
     assert len(line.split(". ")) >= 2  # what happened, and what to do
 
 
+@pytest.mark.thorough
 def test_a_stopped_run_goes_on_by_its_id(make_plan, capsys, monkeypatch):
     from studio.training import callback as run_callback
     from studio.training import launcher, worker

@@ -50,6 +50,7 @@ def estimate_as_json(capsys, *arguments):
     return json.loads(capsys.readouterr().out)
 
 
+@pytest.mark.thorough
 def test_all_methods_are_estimated_as_json_and_those_that_do_not_go_say_why(plan_path, capsys):
     estimates = estimate_as_json(capsys, plan_path, "--all")
     assert set(estimates) == set(METHOD_NAMES)

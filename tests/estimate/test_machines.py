@@ -356,6 +356,7 @@ def test_what_an_active_run_holds_is_there_for_the_next_one(make_plan, monkeypat
     assert catalogue.local_machine(tmp_path / "cg").usable_bytes == 1_000_000_000
 
 
+@pytest.mark.thorough
 def test_a_process_counts_its_own_peak_and_not_that_of_whoever_started_it():
     code = "from studio.estimate.machines import hardware; print(hardware.peak_resident_bytes())"
     held_bytes = b"x" * 700_000_000

@@ -57,6 +57,7 @@ def test_six_points_are_measured_three_methods_with_short_and_long_texts():
     assert {batch for _, batch in measure.MEASUREMENT_POINTS} == {measure.SHORT_BATCH, measure.LONG_BATCH}
 
 
+@pytest.mark.thorough
 def test_this_machine_is_measured_and_its_rates_are_kept(monkeypatch):
     """Two of the six points, by a real child process."""
     monkeypatch.setattr(measure, "MEASUREMENT_POINTS", (("lora", (2, 16)), ("full", (2, 48))))

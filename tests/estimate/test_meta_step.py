@@ -54,6 +54,7 @@ def run_step(family, method_name, tensor_device):
     return MetaStep(spec).run(PassSpec(2, 24, 8, padded=True)).phases
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(("family", "method_name"), STEPS)
 def test_a_step_on_meta_tensors_takes_the_bytes_and_the_arithmetic_of_the_same_step_on_real_ones(
     family, method_name

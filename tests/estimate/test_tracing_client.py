@@ -34,6 +34,7 @@ def refuse_to_fetch(client, request):
     pytest.fail(f"sent again: {request}")
 
 
+@pytest.mark.thorough
 def test_a_request_is_answered_once_and_remembered_over_a_restart(make_plan, monkeypatch):
     # One micro batch in all, so that few passes need tracing.
     context = make_context(make_plan(batch_size=64))
@@ -120,6 +121,7 @@ def test_failures_in_memory_are_bounded(monkeypatch):
     assert client.failure_reason(requests[2]) == Message("No such kernel.")
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("machine", [T4, H200], ids=lambda machine: machine.id)
 def test_an_estimate_for_a_gpu_is_refined_by_a_trace(machine, make_plan, in_process_server):
     """A trace that fails would leave the formula's estimate: the level says which it is."""

@@ -38,6 +38,7 @@ def trace(method_name, **model_options):
     return OpCounts(**response["counts"])
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("dtype", ["bfloat16", "float16", ""])
 @pytest.mark.parametrize("name", ["full", "lora", "qlora"])
 def test_a_step_traced_for_a_gpu_tells_what_the_allocator_reserves_beyond_its_need(name, dtype):

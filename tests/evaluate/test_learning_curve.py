@@ -84,6 +84,7 @@ def test_a_round_number_of_rows_up_to_half_is_asked_about(n_rows, extra):
     assert learning_curve.choose_extra_rows(n_rows) == extra
 
 
+@pytest.mark.thorough
 def test_the_interval_holds_the_true_gain_about_as_often_as_it_says(monkeypatch):
     monkeypatch.setattr(learning_curve, "N_RESAMPLES", 200)
     rng = np.random.default_rng(0)

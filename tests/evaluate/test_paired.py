@@ -84,6 +84,7 @@ def test_a_difference_of_the_size_that_rows_can_show_is_seen(n, losses):
     )  # 0.8 within the noise of 400 draws
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("n", [20, 98])
 def test_errors_of_a_model_against_itself_seldom_differ_and_visible_ones_do(n):
     generator = np.random.default_rng(n)
@@ -94,6 +95,7 @@ def test_errors_of_a_model_against_itself_seldom_differ_and_visible_ones_do(n):
     assert count_seen(better) >= 0.8
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("n", [30, 60])
 def test_label_sets_of_equal_models_seldom_differ_and_of_better_ones_do(n):
     generator = np.random.default_rng(n)

@@ -154,6 +154,7 @@ def test_without_known_answers_there_is_nothing_to_compare():
     assert (result.state, result.headline) == ("cannot_tell", messages.NOTHING_HELD_OUT)
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("losses", [0.03, 0.1])
 @pytest.mark.parametrize("n", [40, 100, 400])
 def test_the_base_against_itself_is_seldom_shipped_and_a_visible_improvement_mostly_is(n, losses):

@@ -19,6 +19,7 @@ from studio.export import card_messages as messages
 from studio.methods import compatibility
 
 
+@pytest.mark.thorough
 def test_every_form_a_method_offers_can_be_written(way, finished, tmp_path):
     run = finished(*way)
     for form in export.available_formats(run):
@@ -233,6 +234,7 @@ def test_a_run_without_a_result_has_nothing_to_take_home(make_plan, tmp_path):
         export.save_result(runs.create(make_plan()), "adapter", tmp_path / "out")
 
 
+@pytest.mark.thorough
 def test_a_bundle_is_one_zip_made_once(finished):
     run = finished("lora")
     zip_path = export.build_zip(run, "adapter")
@@ -249,6 +251,7 @@ def test_a_bundle_is_one_zip_made_once(finished):
         assert file.read("README.md").decode() == card.render_card(run, "adapter", "zh")
 
 
+@pytest.mark.thorough
 def test_a_run_that_went_on_hands_out_its_new_result(finished):
     run = finished("lora")
     zip_path = export.build_zip(run, "adapter")

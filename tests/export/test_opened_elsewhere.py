@@ -40,6 +40,7 @@ def put_base_beside(run, folder):
     (folder / base.name).symlink_to(base)
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("case", CASES, ids=str)
 def test_what_is_taken_home_answers_the_same_by_the_lines_of_its_card(case, finished_case, reader, tmp_path):
     run = finished_case(case)

@@ -54,6 +54,7 @@ def trained(way, trained_job):
     return trained_job(*way, weight_decay=0.01)
 
 
+@pytest.mark.thorough
 def test_what_is_frozen_stays_and_everything_else_learns(trained, bases):
     before, trainable = trained.before, trained.trainable
     assert trainable

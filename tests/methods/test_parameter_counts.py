@@ -74,6 +74,7 @@ def model_on_meta(config, is_classifier):
         return model_class.from_config(AutoConfig.for_model(config["model_type"], **arguments))
 
 
+@pytest.mark.thorough
 @by_name
 @pytest.mark.parametrize("name", MODELS)
 def test_a_method_trains_exactly_the_parameters_it_counts(name, method):
@@ -96,6 +97,7 @@ def test_a_method_trains_exactly_the_parameters_it_counts(name, method):
     assert differences == {}
 
 
+@pytest.mark.thorough
 @by_name
 def test_the_count_holds_for_real_models_in_memory(method, bases):
     differences = {}

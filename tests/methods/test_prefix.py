@@ -14,6 +14,7 @@ from studio.models import shape
 from studio.playground import server as model_server
 
 
+@pytest.mark.thorough
 def test_several_prefixes_take_turns_on_one_loaded_base(trained_job, bases):
     first, second = trained_job("prefix", "chat"), trained_job("prefix", "chat", learning_rate=3e-2)
     job = first.job

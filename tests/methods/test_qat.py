@@ -146,6 +146,7 @@ def test_the_report_shows_three_columns_of_loss_and_size(task, metric, finished)
     assert columns[qat.FULL_PRECISION]["bytes"] == 4 * report["parameters"]["total"]
 
 
+@pytest.mark.thorough
 def test_at_2_bits_training_with_the_rounding_beats_rounding_afterwards(make_plan):
     run = runs.create(make_plan("qat", "chat", {"bits": "2"}))
     worker.run(run.id)

@@ -142,6 +142,7 @@ def test_one_runs_models_are_held_and_those_of_an_earlier_result_are_not(finishe
     assert not third.is_alive
 
 
+@pytest.mark.thorough
 def test_models_that_cannot_be_loaded_say_why(finished):
     run = finished("lora", "chat")
     for file in run.model.glob("*.safetensors"):

@@ -93,6 +93,7 @@ def test_two_runs_train_one_after_the_other(make_plan, start):
     assert last_of_first <= min(point["time"] for point in runs.read_points(second))
 
 
+@pytest.mark.thorough
 def test_a_waiting_process_holds_no_torch(make_plan, start):
     older, run = runs.create(make_plan()), runs.create(make_plan())
     runs.set_status(older, "training", "train")
@@ -116,6 +117,7 @@ def test_a_worker_killed_from_outside_is_reported_as_failed(make_plan, start):
     assert (status.state, status.message.text, status.hint) == ("failed", runs.KILLED.text, runs.KILLED_HINT)
 
 
+@pytest.mark.thorough
 def test_a_failure_in_the_process_is_told_in_status_and_log_without_a_traceback(make_plan, start):
     run = start(runs.create(make_plan().model_copy(update={"model": "no-such-model"})))
     wait_until(lambda: runs.status(run).state == "failed")

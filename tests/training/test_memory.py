@@ -46,6 +46,7 @@ def test_a_gpu_counts_its_own_memory_and_a_cpu_the_process(monkeypatch):
     assert 0 < memory.memory_gb() <= memory.peak_memory_gb() < 100
 
 
+@pytest.mark.thorough
 def test_a_process_that_asks_for_more_memory_than_is_free_is_told_and_not_ended():
     script = (
         "import torch\n"

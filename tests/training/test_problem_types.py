@@ -75,6 +75,7 @@ def load_tuned(run):
     return method.load(base, run.model), load.tokenizer(run.model)
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("method", CLASSIFIERS)
 def test_several_labels_are_learned_and_scored(method, ended):
     report = runs.report(ended(method, "labels"))
@@ -84,6 +85,7 @@ def test_several_labels_are_learned_and_scored(method, ended):
     assert {"micro_f1", "macro_f1", "exact_match", "f1/fragile"} <= report["after"].keys()
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("method", CLASSIFIERS)
 def test_numbers_are_learned_on_a_standard_scale_and_given_in_their_own_unit(method, ended):
     run = ended(method, "rating")
@@ -115,6 +117,7 @@ def test_a_stock_pipeline_answers_as_the_run_does(way, ended, tmp_path):
     )
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("role", ROLES)
 def test_the_playground_gives_a_probability_for_each_label_or_the_number(role, ended):
     run = ended("lora", role)

@@ -29,6 +29,7 @@ def test_a_reward_model_is_learned_first_and_rehearsed(make_plan):
     assert result.is_repeatable
 
 
+@pytest.mark.thorough
 def test_stopping_leaves_nothing(make_plan):
     steps = rehearsal.rehearse(make_plan("rlhf", "chat", {"reward": "json", "max_completion_length": 12}))
     next(steps)

@@ -86,6 +86,7 @@ def test_a_stopped_run_goes_on_as_if_it_had_never_been_stopped(way, finished, st
     assert not (run.folder / "checkpoints").exists()
 
 
+@pytest.mark.thorough
 def test_a_run_with_weights_in_bfloat16_goes_on_and_is_saved_in_it(make_plan, stop_after, monkeypatch):
     monkeypatch.setattr(device, "has_native_bf16", lambda: True)
     plan = make_plan("full", "classify", {"weights_precision": "bfloat16"}, epochs=2)
@@ -102,6 +103,7 @@ def test_a_run_with_weights_in_bfloat16_goes_on_and_is_saved_in_it(make_plan, st
     assert {tensor.dtype for tensor in weights.values()} == {torch.bfloat16}
 
 
+@pytest.mark.thorough
 def test_a_run_can_be_stopped_again_and_again(finished, stop_after):
     undisturbed = finished("lora", "chat")
     run = runs.create(undisturbed.plan)
@@ -156,6 +158,7 @@ def test_a_run_that_is_going_on_is_not_started_a_second_time(make_plan):
         launcher.resume(run)
 
 
+@pytest.mark.thorough
 def test_a_run_stopped_before_it_trained_goes_on_from_the_beginning(finished, make_plan):
     run = runs.create(make_plan())
     launcher.stop(run)
@@ -167,6 +170,7 @@ def test_a_run_stopped_before_it_trained_goes_on_from_the_beginning(finished, ma
     assert_same_losses(losses(run), losses(finished("lora", "chat")))
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("part", ["load_context", "prepare_data"])
 def test_a_run_that_broke_off_before_its_first_checkpoint_goes_on_as_if_undisturbed(
     part, finished, make_plan, monkeypatch
@@ -306,6 +310,7 @@ def test_the_look_that_a_stop_brings_does_not_count_towards_stopping_early(loss_
     assert monitor.best_scores["loss"] == min(losses_by_step.values())
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(("method", "settings"), [("prefix", {}), ("peft", {"type": "p_tuning"})])
 def test_what_is_kept_of_a_prompt_that_broke_off_loads_to_its_checksum(
     method, settings, make_plan, bases, monkeypatch

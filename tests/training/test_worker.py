@@ -212,6 +212,7 @@ def test_general_examples_are_trained_on_beside_the_data_and_said(make_plan):
     assert card_messages.REPLAY_EXAMPLES.render("en", count=8) in card.render_card(run, "adapter")
 
 
+@pytest.mark.thorough
 def test_settings_left_out_are_chosen_by_the_data_and_written_down(make_plan):
     run = train(make_plan("full", "chat", epochs=None, batch_size=None, learning_rate=None, eval_count=1))
     report = runs.report(run)
@@ -221,6 +222,7 @@ def test_settings_left_out_are_chosen_by_the_data_and_written_down(make_plan):
     assert report["learning_rate"] == report["training"]["learning_rate"] == 5e-5
 
 
+@pytest.mark.thorough
 def test_a_stopped_run_keeps_what_it_needs_to_go_on_and_a_done_one_does_not(make_plan, finished, stop_at):
     assert not (finished("lora", "chat").folder / "checkpoints").exists()
     run = runs.create(make_plan())
@@ -246,6 +248,7 @@ def test_the_checksum_of_the_base_is_that_of_its_weights(finished, tiny_chat):
     assert report["tuned"]["checksum"] != report["base"]["checksum"]
 
 
+@pytest.mark.thorough
 def test_the_same_plan_gives_the_same_result_and_another_seed_another(make_plan):
     first, same, other = (train(make_plan(epochs=1, seed=seed)) for seed in (1, 1, 2))
     assert validation_losses(first) == validation_losses(same)
@@ -258,6 +261,7 @@ def test_columns_left_out_are_guessed(make_plan):
     assert report["data"]["columns"] == {"prompt": "prompt", "response": "response"}
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(
     ("method", "settings", "max_length"),
     [
@@ -278,6 +282,7 @@ def test_texts_longer_than_what_the_model_can_read_are_cut_and_counted(
     assert report["texts"] == {"max_length": max_length, "cut": 1, "dropped": 0}
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(
     ("method", "task", "extra_row", "max_length", "n_cut"),
     [
@@ -323,6 +328,7 @@ def test_an_example_whose_prompt_fills_the_context_is_dropped_and_counted(make_p
     assert (texts["max_length"], texts["dropped"]) == (256, 1)
 
 
+@pytest.mark.thorough
 def test_the_best_state_is_kept_and_not_the_last(make_memorizing_plan):
     run = train(make_memorizing_plan())
     losses, report = validation_losses(run), runs.report(run)
@@ -346,6 +352,7 @@ def test_a_training_that_only_made_it_worse_gives_back_its_start_and_says_so(mak
     assert kept_start.render() in describe_results(run, report, "en")
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(
     ("schedule", "share"),
     [
@@ -362,6 +369,7 @@ def test_the_learning_rate_follows_its_schedule_after_the_warm_up(schedule, shar
     assert rates == pytest.approx([1e-3 * share(step) for step in range(8)], abs=2e-8)
 
 
+@pytest.mark.thorough
 def test_weight_decay_keeps_what_is_learned_smaller(make_plan):
     def squared_norm(weight_decay):
         run = train(make_plan(epochs=2, learning_rate=1e-2, weight_decay=weight_decay, eval_count=1))
@@ -371,6 +379,7 @@ def test_weight_decay_keeps_what_is_learned_smaller(make_plan):
     assert squared_norm(1.0) < 0.95 * squared_norm(0.0)
 
 
+@pytest.mark.thorough
 def test_a_training_without_progress_stops_early_when_patience_ends(make_memorizing_plan):
     run = train(make_memorizing_plan(early_stopping_patience=2))
     report = runs.report(run)
@@ -381,6 +390,7 @@ def test_a_training_without_progress_stops_early_when_patience_ends(make_memoriz
     assert len([step for step in validation_losses(run) if step > report["best_step"]]) == 2
 
 
+@pytest.mark.thorough
 def test_a_run_stopped_half_way_keeps_what_it_has_learned(make_plan, stop_at):
     run = runs.create(make_plan(epochs=100, eval_count=2))
     stop_at(run, 6)
@@ -544,6 +554,7 @@ def test_a_loss_that_is_no_number_ends_the_run_with_a_sentence(make_plan, monkey
     assert status.hint.render().startswith("Lower the learning rate")
 
 
+@pytest.mark.thorough
 def test_a_run_that_breaks_off_keeps_what_its_best_validation_had_learned(make_plan, monkeypatch):
     real_save, stages = trainable.save, []
 
@@ -575,6 +586,7 @@ def test_every_method_is_compared_with_the_same_base(way, finished):
     assert runs.report(finished(name, task))["before"]["loss"] == pytest.approx(expected, abs=1e-5)
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("prompt_type", ["prompt_tuning", "p_tuning"])
 @pytest.mark.parametrize("task", ["chat", "classify"])
 def test_virtual_words_are_compared_with_the_base_too(prompt_type, task, finished, make_plan):

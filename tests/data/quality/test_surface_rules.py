@@ -111,6 +111,7 @@ def test_a_rule_found_on_some_pairs_is_measured_on_others():
     assert surface_rules.measure_held_out(train, [{"prompt": "?"}]) == {}
 
 
+@pytest.mark.thorough
 def test_ten_thousand_pairs_take_less_than_three_seconds():
     surface_rules.probe_words(*SIDES)  # loads scikit-learn
     better, worse = ([text * 20 for text in random_answers(10_000, seed)] for seed in (3, 4))

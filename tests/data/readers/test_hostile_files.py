@@ -221,6 +221,7 @@ def test_cells_that_say_they_are_repeated_a_billion_times_do_not_fill_the_memory
     assert caught.value.message.values["name"] == "a.ods"
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(
     ("count", "text", "message", "limit"),
     [
@@ -386,6 +387,7 @@ MUTATIONS = {"a.parquet": 8, "a.xlsx": 20}
 FUZZED = [(name, MUTATIONS.get(name, 45)) for name in seeds()]
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(("name", "count"), FUZZED)
 def test_a_damaged_file_of_any_kind_is_read_or_told_and_nothing_else(tmp_path, name, count):
     chance = random.Random(f"5 {name}")

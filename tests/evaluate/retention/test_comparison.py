@@ -42,6 +42,7 @@ def test_nothing_asked_is_nothing_compared():
     assert comparison.compare({}, {}) == {}
 
 
+@pytest.mark.thorough
 def test_of_runs_that_change_answers_by_chance_at_most_5_percent_forget():
     import numpy as np
 

@@ -16,6 +16,7 @@ PAIR_ALGORITHMS = ("dpo", "simpo", "orpo")
 GOOD, BAD = (Judged({}, is_good, Encoded([])) for is_good in (True, False))
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("algorithm", schedule.DIRECT_ALGORITHMS)
 def test_the_better_answers_become_likelier_than_the_worse(algorithm, make_plan, train_run, reversed_pairs):
     settings = {"algorithm": algorithm, "sft": False, "steps": 15, "last_rate": 5e-3, "beta": 0.1}

@@ -33,6 +33,7 @@ def flat_parameters(model):
     return torch.cat([value.detach().flatten() for value in model.state_dict().values()])
 
 
+@pytest.mark.thorough
 def test_a_run_leaves_three_sets_of_curves(three_stage_run, quick):
     points = by_stage(three_stage_run)
     assert [stage for stage in points if stage != "after"] == STAGES == list(methods.get("rlhf").stages)
@@ -69,6 +70,7 @@ def test_sample_answers_are_written_down_while_it_practises(three_stage_run):
     assert all(set(sample) == {"step", "question", "answer", "reward"} for sample in samples)
 
 
+@pytest.mark.thorough
 def test_practice_begins_at_the_fine_tuned_model_and_its_leash_is_tied_there(make_recorded_job, monkeypatch):
     job, stages = make_recorded_job(settings={"last_rate": 0.01, "beta": 0.01}, epochs=2)
     sft_folder = job.folder / "stages" / "sft"
@@ -107,6 +109,7 @@ def test_the_distance_is_nothing_before_the_first_step(three_stage_run):
     assert abs(first_point["kl"]) < 1e-6
 
 
+@pytest.mark.thorough
 def test_a_stage_whose_result_is_there_is_skipped(make_recorded_job):
     job, stages = make_recorded_job(epochs=0.5)
     methods.get("rlhf").train(job)
@@ -121,6 +124,7 @@ def test_a_stage_whose_result_is_there_is_skipped(make_recorded_job):
     assert torch.equal(before, flat_parameters(load.base_model(sft_folder, "prefer")))
 
 
+@pytest.mark.thorough
 def test_half_a_result_is_none(make_recorded_job):
     job, stages = make_recorded_job(settings={"algorithm": "dpo", "steps": 1}, epochs=0.5)
     draft = job.folder / "stages" / ".sft"
@@ -170,6 +174,7 @@ def trained_steps(run):
     return [(point["stage"], point["step"]) for point in runs.read_points(run) if "loss" in point]
 
 
+@pytest.mark.thorough
 def test_the_next_round_starts_from_the_last_one_and_outlives_it(
     three_stage_run, make_plan, quick, train_run, monkeypatch
 ):
@@ -203,6 +208,7 @@ def test_the_next_round_starts_from_the_last_one_and_outlives_it(
     assert not (second.folder / "stages" / "sft").exists(), "nothing goes on from there any more"
 
 
+@pytest.mark.thorough
 def test_a_reward_model_of_an_earlier_round_scores_examples_without_pairs(
     three_stage_run, make_plan, quick, train_run
 ):
@@ -230,6 +236,7 @@ def test_a_round_on_another_base_of_the_same_shape_is_refused(three_stage_run, m
     assert caught.value.message.values["said"] == reason
 
 
+@pytest.mark.thorough
 def test_pairs_too_long_to_be_read_whole_are_left_out_and_counted(make_recorded_job):
     job, _ = make_recorded_job(settings={"steps": 1}, epochs=0.5)
     long_pair = {"prompt": "where is my lamp " * 30, "chosen": "Thanks.", "rejected": "no"}
@@ -240,6 +247,7 @@ def test_pairs_too_long_to_be_read_whole_are_left_out_and_counted(make_recorded_
     assert job.notes["reward_model"]["surface"]["n"] == 6
 
 
+@pytest.mark.thorough
 def test_asked_to_stop_before_the_reward_model_learns_what_was_fine_tuned_is_kept(
     make_plan, quick, monkeypatch
 ):

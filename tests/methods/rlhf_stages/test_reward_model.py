@@ -222,6 +222,7 @@ def test_a_judgement_counted_by_hand():
     assert scores["margin"] == pytest.approx(1 / 3)
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("earlier", [{}, {"scores": "the mean of all tokens"}])
 def test_a_reward_model_that_scores_something_else_is_not_used_for_one(three_stage_run, tmp_path, earlier):
     folder = tmp_path / "reward"
@@ -233,6 +234,7 @@ def test_a_reward_model_that_scores_something_else_is_not_used_for_one(three_sta
         reward_model.load(folder, 0)
 
 
+@pytest.mark.thorough
 def test_a_model_of_random_weights_cannot_rank_the_preference_sample(tiny_chat):
     sample = presets.samples()["support-preference"]
     with sample.path.open(encoding="utf-8", newline="") as file:

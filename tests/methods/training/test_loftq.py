@@ -46,6 +46,7 @@ def test_what_was_trained_from_it_comes_back_the_same_on_a_fresh_4_bit_base(task
     torch.testing.assert_close(logits(merged, trained.job), expected, rtol=0, atol=1e-4)
 
 
+@pytest.mark.thorough
 def test_the_base_is_measured_without_the_start(make_plan):
     losses = []
     for settings in ({}, LOFTQ):

@@ -109,6 +109,7 @@ def test_a_step_of_several_micro_batches_feels_the_penalty_once(make_job):
     assert (trained[0] - trained[1]).abs().mean() < 1e-5
 
 
+@pytest.mark.thorough
 def test_the_best_state_of_an_earlier_step_comes_back_with_the_ranks_it_had(run_adalora, monkeypatch):
     first_state, save = {}, trainable.save
 
@@ -166,6 +167,7 @@ def test_a_decoder_sorts_a_text_the_same_alone_and_next_to_a_longer_one(peft_typ
     torch.testing.assert_close(together, alone, rtol=0, atol=1e-5)
 
 
+@pytest.mark.thorough
 def test_a_decoder_sorts_texts_with_virtual_tokens_and_comes_back_the_same(tiny_chat, make_plan):
     from studio.data.examples import encode_examples
     from studio.evaluate import held_out

@@ -208,6 +208,7 @@ class ScalerMonitor(SilentMonitor):
 IN_FLOAT16 = [method.name for method in methods.METHODS if method.name not in ("rlhf", "upft")]
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("method", IN_FLOAT16)
 def test_in_float16_a_loss_that_was_scaled_too_far_costs_a_step_and_not_the_training(
     method, make_job, float16_gpu
@@ -280,6 +281,7 @@ def full_training(make_job, precision, dtype):
     return job.notes["monitors"][0].losses, job.model
 
 
+@pytest.mark.thorough
 def test_weights_in_bfloat16_learn_as_those_in_32_bits_do(make_job, bfloat16_gpu, monkeypatch):
     exact, _ = full_training(make_job, "float32", torch.float32)
     stochastic, model = full_training(make_job, "bfloat16", torch.bfloat16)

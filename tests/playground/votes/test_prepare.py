@@ -20,6 +20,7 @@ def held_out_prompts(run):
     return {json.loads(line)["prompt"] for line in lines}
 
 
+@pytest.mark.thorough
 def test_base_and_tuned_answer_the_questions_that_were_kept_aside(finished):
     run = finished("lora", "chat")
     *progress, vote = prepare.prepare(sides(run), 5)
@@ -33,6 +34,7 @@ def test_base_and_tuned_answer_the_questions_that_were_kept_aside(finished):
     assert ballot.find(vote.token) == vote
 
 
+@pytest.mark.thorough
 def test_closing_it_stops_the_child_and_stores_nothing(finished):
     run = finished("lora", "chat")
     before = ballot.list_votes(run)

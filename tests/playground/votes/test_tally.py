@@ -2,6 +2,7 @@
 
 import random
 
+import pytest
 from vote_helpers import make_vote, voter_id
 
 from studio.playground.votes import ballot, tally
@@ -67,6 +68,7 @@ def test_a_question_counts_once_however_many_agree_on_it(make_plan):
     assert tally.count(vote).preference.n == 1
 
 
+@pytest.mark.thorough
 def test_ten_voters_who_always_agree_decide_wrongly_at_most_one_time_in_twenty():
     """Equal models, but people see the same in a question: counting each vote would be wrong far oftener."""
     n_wrong = n_wrong_by_vote = 0

@@ -1,10 +1,13 @@
 """The child process that measures, as the page and the terminal use it."""
 
+import pytest
+
 from studio.evaluate import baselines
 from studio.evaluate.baselines import Baselines
 from studio.training.baselines import client
 
 
+@pytest.mark.thorough
 def test_it_reports_its_progress_keeps_the_result_and_measures_once(make_plan):
     plan = make_plan("lora", "classify")
     *progress, measured = client.measure(plan)
@@ -16,6 +19,7 @@ def test_it_reports_its_progress_keeps_the_result_and_measures_once(make_plan):
     assert list(client.measure(plan)) == [measured]
 
 
+@pytest.mark.thorough
 def test_closing_it_ends_the_process_and_keeps_nothing(make_plan):
     plan = make_plan("lora", "classify")
     measuring = client.measure(plan)

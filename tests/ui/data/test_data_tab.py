@@ -139,6 +139,7 @@ def test_pasted_rows_of_a_spreadsheet_are_imported():
     assert store.find(result.source).card["source"] == "paste"
 
 
+@pytest.mark.thorough
 @pytest.mark.usefixtures("jobs_in_child_processes")
 def test_two_who_paste_at_once_get_what_each_has_pasted():
     texts = [

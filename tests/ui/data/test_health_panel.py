@@ -129,6 +129,7 @@ def test_for_another_method_only_what_depends_on_it_is_checked(untidy, monkeypat
     assert changed == {"few"}, "full fine-tuning wants more than thirty"
 
 
+@pytest.mark.thorough
 @pytest.mark.usefixtures("jobs_in_child_processes")
 def test_a_cancelled_check_keeps_its_findings_and_names_what_was_not_checked(untidy):
     updates = health_panel.run_checks(ENGLISH, **data_fields(untidy, test=""))

@@ -152,6 +152,7 @@ def test_no_column_is_narrower_than_its_longest_word_and_texts_have_room(tmp_pat
     assert rating > len("Zufriedenheit") * row_browser.PIXELS_PER_CHARACTER
 
 
+@pytest.mark.thorough
 def test_under_the_model_s_own_template_only_the_answer_and_its_end_are_marked(dataset, tiny_chat):
     preview = row_browser.preview_examples(ENGLISH, **data_fields(dataset.source, model=str(tiny_chat)))
     parts = preview["examples"][0]["raw"][0]["parts"]

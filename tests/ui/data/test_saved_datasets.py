@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import pytest
 from data_tab_steps import delete_rows
 from form_fields import ENGLISH
 
@@ -44,6 +45,7 @@ def is_chinese(row):
     return any("\u4e00" <= character <= "\u9fff" for character in "".join(row.values()))
 
 
+@pytest.mark.thorough
 def test_a_template_is_read_again_as_its_task_in_the_language_of_the_page():
     failures = {}
     for task in messages.TASKS:

@@ -90,6 +90,7 @@ def test_a_run_chosen_by_hand_is_the_one_to_come_back_to(finished):
     assert playground_tab.update_run_choices(other.id, chosen.id, [], ENGLISH)["value"] == chosen.id
 
 
+@pytest.mark.thorough
 def test_the_base_model_answers_alone_before_anything_is_trained(tiny_chat):
     *_, (notice, base, tuned) = playground_tab.ask_base(
         str(tiny_chat), "chat", "where is my lamp", 12, ENGLISH

@@ -92,6 +92,7 @@ def test_the_list_of_runs_has_the_verdict_in_a_word(classified):
     assert choices[0][0].endswith("✓ Ship it")
 
 
+@pytest.mark.thorough
 def test_a_run_of_an_earlier_studio_says_why_it_has_no_verdict(make_plan):
     run = runs.create(make_plan())
     (run.folder / "report.json").write_text('{"before": {"loss": 2.0}, "after": {"loss": 1.0}}')
