@@ -6,31 +6,10 @@ import re
 
 import pytest
 from journey_steps import answer_all_six, answer_questions, open_part, open_tab
+from plain_words import WORDS
 from playwright.sync_api import expect
 
 pytestmark = pytest.mark.browser
-WORDS = [
-    "amber",
-    "birch",
-    "cedar",
-    "dusk",
-    "ember",
-    "frost",
-    "grove",
-    "haze",
-    "iris",
-    "jade",
-    "kelp",
-    "lark",
-    "moss",
-    "nettle",
-    "oak",
-    "pine",
-    "quill",
-    "reed",
-    "sage",
-    "thyme",
-]
 
 
 @pytest.fixture

@@ -4,6 +4,7 @@ import random
 from collections import Counter
 
 import pytest
+from plain_words import WORDS
 
 from studio.data import split
 from studio.plan import Data
@@ -90,30 +91,6 @@ def test_a_class_of_one_repeated_text_is_still_learned():
     examples = tickets(billing=20) + [{"text": "again", "label": "returns"}] * 10
     train, _ = split_parts(examples, 0.2, 0)[:2]
     assert keys(train, "label") == {"billing", "returns"}
-
-
-WORDS = [
-    "amber",
-    "birch",
-    "cedar",
-    "dusk",
-    "ember",
-    "frost",
-    "grove",
-    "haze",
-    "iris",
-    "jade",
-    "kelp",
-    "lark",
-    "moss",
-    "nettle",
-    "oak",
-    "pine",
-    "quill",
-    "reed",
-    "sage",
-    "thyme",
-]
 
 
 def distinct(count):

@@ -1,7 +1,8 @@
 """What the tests of the Data tab share: data sets, and where imports and checks are computed."""
 
 import pytest
-from data_tab_steps import WORDS, stream_replies_in_this_process
+from data_tab_steps import stream_replies_in_this_process
+from plain_words import WORDS
 
 from studio import processes
 from studio.data import store

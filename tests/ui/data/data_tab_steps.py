@@ -21,33 +21,6 @@ from studio.ui.data.tab import CONTROL_COUNT, FIELD_COUNT
 from studio.ui.form import packing
 
 ROLES = {"prompt": "prompt", "response": "response"}
-WORDS = [
-    "amber",
-    "birch",
-    "cedar",
-    "dusk",
-    "ember",
-    "frost",
-    "grove",
-    "haze",
-    "iris",
-    "jade",
-    "kelp",
-    "lark",
-    "moss",
-    "nettle",
-    "oak",
-    "pine",
-    "quill",
-    "reed",
-    "sage",
-    "thyme",
-    "umber",
-    "vetch",
-    "wren",
-    "yarrow",
-    "zinnia",
-]
 PAIRS_CSV = "prompt,chosen,rejected\n" + "".join(
     f"where is {n},It is here {n}.,no idea {n}\n" for n in range(20)
 )

@@ -5,7 +5,6 @@ import pandas as pd
 import pytest
 from data_tab_steps import (
     ROLES,
-    WORDS,
     data_fields,
     delete_rows,
     finding_kinds,
@@ -14,6 +13,7 @@ from data_tab_steps import (
     upload,
 )
 from form_fields import ENGLISH
+from plain_words import WORDS
 
 from studio import processes
 from studio.data import store

@@ -4,8 +4,9 @@ import json
 
 import gradio as gr
 import pytest
-from data_tab_steps import ROLES, TEXTS_CSV, WORDS, delete_rows
+from data_tab_steps import ROLES, TEXTS_CSV, delete_rows
 from form_fields import ENGLISH
+from plain_words import WORDS
 
 from studio.data import store
 from studio.ui import access
