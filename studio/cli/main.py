@@ -35,6 +35,7 @@ COMMANDS = (
     Command("baselines", "say whether training is needed at all: what needs none, measured in a minute"),
     Command("measure", "measure how fast this machine is, in under a minute"),
     Command("methods", "list the {n_methods} methods"),
+    Command("bake-off", "train methods or settings in turns, drop the losers, and go on with the best"),
     Command("runs", "list all runs"),
     Command("verdict", "say whether a run worked: ship, do not ship, or cannot tell yet"),
     Command("learning-curve", "say whether more data would help a run"),

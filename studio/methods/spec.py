@@ -150,6 +150,7 @@ class StageMonitor(Protocol):
     initial_scores: Scores
     stopped: bool
     stopped_early: bool
+    paused: bool
     seconds_saved: float
 
     def checkpoint(self) -> str | None:

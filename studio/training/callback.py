@@ -21,6 +21,7 @@ from studio.runs import Run
 from studio.storage import write_json
 from studio.training.cpu_threads import ThreadTuner, benchmark_matmul
 from studio.training.memory import memory_gb
+from studio.training.pause import Pause
 from studio.training.time_left import TimeLeft
 
 STATUS_INTERVAL_SECONDS = 0.5
@@ -65,6 +66,7 @@ class MonitorCallback(TrainerCallback):  # type: ignore[misc] # transformers shi
         model: The model that is trained; only its trainable parameters are saved.
         measure: Gives validation scores of the model as it is, `loss` among them; without it the last state
             is kept.
+        pause: When the training pauses; None for never.
 
     Attributes:
         step: Optimizer steps taken so far.
@@ -73,18 +75,26 @@ class MonitorCallback(TrainerCallback):  # type: ignore[misc] # transformers shi
         best_scores: The scores at that step.
         initial_scores: The scores before the first step.
         stopped: Whether the training ended because it was asked to stop.
+        paused: Whether it ended because a pause was due.
         stopped_early: Whether it ended because validations brought no progress.
         seconds_saved: What the steps that early stopping left out would have taken at this training's pace.
     """
 
-    def __init__(self, run: Run, stage: str, model: Any, measure: Callable[[], Scores] | None) -> None:
-        self.run, self.stage, self.model, self.measure = run, stage, model, measure
+    def __init__(
+        self,
+        run: Run,
+        stage: str,
+        model: Any,
+        measure: Callable[[], Scores] | None,
+        pause: Pause | None = None,
+    ) -> None:
+        self.run, self.stage, self.model, self.measure, self.pause = run, stage, model, measure, pause
         self.training = run.plan.training
         self.folder = run.folder / "checkpoints" / stage
         self.step = self.steps = self.best_step = 0
         self.best_scores: Scores = {}
         self.initial_scores: Scores = {}
-        self.stopped = self.stopped_early = False
+        self.stopped = self.stopped_early = self.paused = False
         self.seconds_saved = 0.0
         # Of the validations that the plan asks for; a stop brings one more, which does not count.
         self._checks_without_progress = 0
@@ -159,12 +169,18 @@ class MonitorCallback(TrainerCallback):  # type: ignore[misc] # transformers shi
         is_validation_step = self.step in self._validation_steps
         if is_validation_step or (self.stopped and self.measure):
             self._validate(state, control)
+        if self._is_pause_due():
+            self.paused = control.should_training_stop = True
         self._write_status()
         now = time.monotonic()
         is_cheap = self._save_seconds <= MAX_SAVING_SHARE * (now - self._saved_at)
         is_save_due = is_validation_step and is_cheap and self.step < self.steps
-        if self.stopped or is_save_due:
+        if self.stopped or self.paused or is_save_due:
             control.should_save, self._saved_at = True, now
+
+    def _is_pause_due(self) -> bool:
+        n_validations = sum(step <= self.step for step in self._validation_steps)
+        return self.pause is not None and self.step < self.steps and self.pause.is_due(n_validations)
 
     def on_save(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         """Complete a checkpoint with the state of this callback."""

@@ -65,7 +65,8 @@ def _generates_rows(context: TrainingContext) -> bool:
     return methods.get(context.plan.method.name).generate_rows is not None
 
 
-def _answered_examples(context: TrainingContext) -> Sequence[Example]:
+def answered_examples(context: TrainingContext) -> Sequence[Example]:
+    """The rows of `answered_split`, not yet encoded."""
     return context.test_examples or context.examples[1]
 
 
@@ -92,14 +93,19 @@ def evaluate_tuned(context: TrainingContext, model: Any, on_progress: Progress) 
 
 def _evaluate(context: TrainingContext, model: Any, on_progress: Progress) -> Evaluation:
     measured = context.measure_rows(model, scored_rows(context))
-    outcomes = place_outcomes(context, measured)
+    outcomes = place_outcomes(context, measured, answered_examples(context))
     text_scores, texts = _ask(context, model, on_progress)
     for row, text in texts.items():
         outcomes[row] = {**outcomes.get(row, {}), "text": text}
     return Evaluation({**measured.scores, **text_scores}, outcomes)
 
 
-def place_outcomes(context: TrainingContext, measured: Measured) -> Outcomes:
+def measure_validation(context: TrainingContext, model: Any) -> Outcomes:
+    """What a model makes of the validation rows, by the row's index; no question is put to it."""
+    return place_outcomes(context, context.measure_rows(model, context.validation), context.examples[1])
+
+
+def place_outcomes(context: TrainingContext, measured: Measured, rows: Sequence[Example]) -> Outcomes:
     """The outcomes of encoded examples by the index of the row that each was encoded from.
 
     Rows that a model wrote itself have none, and pairs are judged by their margins.
@@ -109,11 +115,11 @@ def place_outcomes(context: TrainingContext, measured: Measured) -> Outcomes:
         return {}
     if task == "classify":
         return dict(enumerate(measured.outcomes))
-    rows = examples.encode_each(
-        _answered_examples(context), task, context.tokenizer, training.token_limit, (), training.mask_history
+    encoded_rows = examples.encode_each(
+        rows, task, context.tokenizer, training.token_limit, (), training.mask_history
     )
     remaining = iter(measured.outcomes)
-    pieces_by_row = {index: [next(remaining) for _ in pieces] for index, pieces in enumerate(rows)}
+    pieces_by_row = {index: [next(remaining) for _ in pieces] for index, pieces in enumerate(encoded_rows)}
     return {index: _mean_loss(pieces) for index, pieces in pieces_by_row.items() if pieces}
 
 
@@ -125,7 +131,7 @@ def _mean_loss(pieces: Sequence[Outcome]) -> Outcome:
 
 def _ask(context: TrainingContext, model: Any, on_progress: Progress) -> tuple[Scores, dict[int, str]]:
     """Put held-out questions to a model: scores where answers are known, and the text for each row asked."""
-    rows = _answered_examples(context)
+    rows = answered_examples(context)
     indices = answers.choose_questions(rows, context.plan.task)
     if not indices:
         return {}, {}
@@ -147,7 +153,7 @@ def _policy_margins(context: TrainingContext, model: Any) -> Outcomes:
         return {}
     from studio.methods.rlhf_stages import direct  # noqa: PLC0415 - loads TRL
 
-    margins = direct.pair_margins(context, model, _answered_examples(context), algorithm)
+    margins = direct.pair_margins(context, model, answered_examples(context), algorithm)
     return _as_outcomes(margins)
 
 
@@ -165,7 +171,7 @@ def _reward_margins(context: TrainingContext) -> Outcomes:
     max_completion_length = policy.resolve_max_completion_length(context, "model")
     pairs = {
         index: reward_model.encode_pairs([row], context.tokenizer, max_length, max_completion_length).pairs
-        for index, row in enumerate(_answered_examples(context))
+        for index, row in enumerate(answered_examples(context))
     }
     fitting = {index: encoded[0] for index, encoded in pairs.items() if encoded}
     if not fitting:

@@ -4,23 +4,33 @@ from studio import processes, runs
 from studio.errors import NotPossible
 from studio.i18n import Message
 from studio.runs import Run
+from studio.training.pause import Pause
 
 
-def start(run: Run) -> None:
-    """Start the run's worker in a session of its own and return at once; it outlives the page."""
+def start(run: Run, pause: Pause | None = None) -> None:
+    """Start the run's worker in a session of its own and return at once; it outlives the page.
+
+    Args:
+        run: The run.
+        pause: When it pauses on its way; None for never.
+    """
     with runs.claiming():
-        _start_worker(run)
+        _start_worker(run, pause)
 
 
-def resume(run: Run) -> None:
+def resume(run: Run, pause: Pause | None = None) -> None:
     """Start a worker that continues a stopped or failed run from its last checkpoint, or from the beginning.
+
+    Args:
+        run: The run.
+        pause: When it pauses on its way; None for never.
 
     Raises:
         NotPossible: The run has not ended, or is done; of several who ask at once, one starts it.
     """
     with runs.claiming():
         _set_waiting(run)
-        _start_worker(run)
+        _start_worker(run, pause)
 
 
 def requeue(run: Run) -> None:
@@ -33,10 +43,11 @@ def requeue(run: Run) -> None:
         _set_waiting(run)
 
 
-def _start_worker(run: Run) -> None:
+def _start_worker(run: Run, pause: Pause | None) -> None:
     log_path = run.folder / "worker.log"
+    arguments = pause.to_arguments() if pause else ()
     pid = processes.start_detached(
-        "studio.training.worker", run.id, log_path=log_path, options=processes.WORKER
+        "studio.training.worker", run.id, *arguments, log_path=log_path, options=processes.WORKER
     )
     runs.claim(run, pid)
 

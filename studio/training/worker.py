@@ -29,9 +29,11 @@ from studio.models.fetch import FetchedModel
 from studio.runs import Run
 from studio.storage import home, require_disk_space, write_json
 from studio.training import coach, retention
+from studio.training import pause as pauses
 from studio.training import queue as run_queue
 from studio.training import setup as run_setup
 from studio.training.memory import limit_memory, peak_memory_gb
+from studio.training.pause import Pause, Standing
 
 if TYPE_CHECKING:
     from studio.training.evaluation import Evaluation
@@ -46,12 +48,13 @@ ONLY_TO_GO_ON = ("checkpoints", "stages/sft")
 BASE_EVALUATION_FILE = "base.json"
 
 
-def run(run_id: str, before_start: Callable[[], None] = lambda: None) -> None:
+def run(run_id: str, before_start: Callable[[], None] = lambda: None, pause: Pause | None = None) -> None:
     """Execute a run, from where it was stopped if it was.
 
     Args:
         run_id: The run.
         before_start: Called once the run's turn has come.
+        pause: When it pauses on its way, counted from then on; None for never.
 
     Raises:
         NotPossible: Another process executes it.
@@ -66,7 +69,7 @@ def run(run_id: str, before_start: Callable[[], None] = lambda: None) -> None:
         run_queue.wait_for_turn(run)
         run_queue.raise_if_stopped(run)
         before_start()
-        _execute(run)
+        _execute(run, dataclasses.replace(pause, started_at=time.monotonic()) if pause else None)
     except StopRequested:
         runs.set_status(run, "stopped", "before")
     except BaseException as error:
@@ -146,7 +149,7 @@ class _Usage:
         return float((time.process_time() - self._cpu_started_at) / computing_seconds / n_cores)
 
 
-def _execute(run: Run) -> None:
+def _execute(run: Run, pause: Pause | None) -> None:
     from studio.training import evaluation  # noqa: PLC0415 - loads torch
 
     usage_meter = _Usage()
@@ -158,7 +161,7 @@ def _execute(run: Run) -> None:
     runs.set_status(run, "preparing", "load")
     monitors: list[StageMonitor] = []
     context, load_report = run_setup.load_context(
-        run, method, fetched, prepared.splits, _monitor_factory(run, monitors)
+        run, method, fetched, prepared.splits, _monitor_factory(run, monitors, pause)
     )
     run_setup.note_replay(context, prepared.report_section["data"])
     run_queue.raise_if_stopped(run)
@@ -171,6 +174,11 @@ def _execute(run: Run) -> None:
     model, failure = _train(run, method, context, monitors)
     last_monitor = monitors[-1]
     progress = {"step": last_monitor.step, "steps": last_monitor.steps}
+    if pause:
+        pauses.write(run, Standing(**progress, outcomes=evaluation.measure_validation(context, model)))
+    if last_monitor.paused:
+        runs.set_status(run, "stopped", "paused", **progress)
+        return
     runs.set_status(run, "evaluating", "after", **progress)
     if method.weights == "trained":
         model = model.to(device.weights_dtype())
@@ -231,13 +239,13 @@ def _judge(run: Run, report: dict[str, Any]) -> dict[str, Any]:
         return {"verdict_fault": FAULT.format(error=f"{error!r:.200}", run=run.id[:8]).to_json()}
 
 
-def _monitor_factory(run: Run, monitors: list[StageMonitor]) -> run_setup.CreateMonitor:
+def _monitor_factory(run: Run, monitors: list[StageMonitor], pause: Pause | None) -> run_setup.CreateMonitor:
     """A function that makes the callback of a stage, and appends it to `monitors`."""
 
     def create_monitor(stage: str, model: Any, measure: Callable[[], Scores] | None) -> StageMonitor:
         from studio.training.callback import MonitorCallback  # noqa: PLC0415 - loads torch
 
-        monitor: StageMonitor = MonitorCallback(run, stage, model, measure)
+        monitor: StageMonitor = MonitorCallback(run, stage, model, measure, pause)
         monitors.append(monitor)
         return monitor
 
@@ -290,7 +298,8 @@ def _start_from_linear_fit(run: Run, context: TrainingContext) -> "Evaluation":
 
     runs.set_status(run, "preparing", "linear")
     measured = linear_head.start(context, evaluation.scored_rows(context))
-    return evaluation.Evaluation(measured.scores, evaluation.place_outcomes(context, measured))
+    rows = evaluation.answered_examples(context)
+    return evaluation.Evaluation(measured.scores, evaluation.place_outcomes(context, measured, rows))
 
 
 def _evaluate_tuned(run: Run, context: TrainingContext, model: Any, best_step: int) -> "Evaluation":
@@ -363,10 +372,13 @@ def main() -> int:
     """The worker process: `python -m studio.training.worker RUN`. Returns exit code 1 after a failure."""
     parser = argparse.ArgumentParser()
     parser.add_argument("run")
-    run_id = parser.parse_args().run
+    parser.add_argument("--pause-after", type=int, default=0, help="validations after which it pauses")
+    parser.add_argument("--pause-seconds", type=float, default=0.0, help="seconds after which it pauses")
+    options = parser.parse_args()
+    pause = Pause(options.pause_after, options.pause_seconds) if options.pause_seconds else None
     home()
     try:
-        run(run_id, before_start=limit_memory)
+        run(options.run, before_start=limit_memory, pause=pause)
     except StudioError as error:
         sys.stderr.write(f"{error}\n")
         return 1

@@ -33,6 +33,7 @@ STATE_NAMES: dict[str, Message] = {
     "evaluating": Message("Evaluating"),
     "done": Message("Done", context="live_view"),
     "stopped": Message("Stopped; progress is kept"),
+    "paused": Message("Paused in a bake-off; progress is kept"),
     "unlearned": Message("Stopped before training began"),
     "failed": Message("Failed"),
     "stopping": Message("Stopping…"),
@@ -167,6 +168,8 @@ def state_key(run: Run, status: Status) -> str:
     """The key of STATE_NAMES under which a run is shown, on its card and in lists."""
     if launcher.is_stopping(run):
         return "stopping"
+    if status.stage == "paused":
+        return "paused"
     if status.state == "stopped" and not runs.is_usable(run):
         return "unlearned"
     # A run that waits for nobody is only starting.

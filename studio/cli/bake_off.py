@@ -1,0 +1,116 @@
+"""`studio bake-off`: methods or settings train in turns on the same split, and the best one goes on."""
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+
+import yaml
+
+from studio import methods, presets
+from studio.cli import EXIT_FAILED, EXIT_OK, arguments
+from studio.errors import BadPlan
+from studio.plan import Plan
+from studio.training import variations
+from studio.training.bake_off import conductor, record, summary
+from studio.training.bake_off.record import BakeOff, Contender
+from studio.training.bake_off.summary import OUTCOMES, Row, Summary
+
+DEFAULT_MINUTES = 30.0
+HEADERS = ("contender", "outcome", "validation rows", "trained", "minutes", "GB", "MB", "cost")
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the plan, its contenders, and how long all of it may take."""
+    arguments.add_plan(parser, optional=True)
+    parser.add_argument(
+        "--try",
+        dest="contenders",
+        action="append",
+        default=[],
+        metavar="METHOD[,KEY=VALUE…]",
+        help="a method, and what its plan changes, such as lora,method.settings.rank=4; two to five of them",
+    )
+    parser.add_argument(
+        "--minutes",
+        type=float,
+        default=DEFAULT_MINUTES,
+        help=f"the most all of it takes ({DEFAULT_MINUTES:g})",
+    )
+    parser.add_argument("--resume", default="", metavar="ID", help="go on with one that was stopped")
+    parser.add_argument("--json", action="store_true", help="the result as JSON")
+    arguments.add_set(parser, "training.epochs=2")
+
+
+def run(options: argparse.Namespace) -> int:
+    """Conduct a bake-off in the foreground; Ctrl-C stops it, and --resume goes on.
+
+    Raises:
+        BadPlan: The plan or a contender is wrong.
+        NotPossible: These plans cannot be compared.
+    """
+    if bool(options.plan) == bool(options.resume):
+        raise BadPlan(["name either a plan (with --try METHOD) or --resume ID"])
+    bake_off = record.find(options.resume) if options.resume else _create(options)
+    print(f"bake-off {bake_off.id}", file=sys.stderr)
+    try:
+        bake_off = conductor.conduct(bake_off, on_progress=_print_turn)
+    except KeyboardInterrupt:
+        bake_off = conductor.stop(record.get(bake_off.id))
+    result = summary.summarize(bake_off)
+    print(json.dumps(result.to_json(), indent=1, ensure_ascii=False) if options.json else _format(result))
+    return EXIT_OK if bake_off.state == "done" else EXIT_FAILED
+
+
+def _create(options: argparse.Namespace) -> BakeOff:
+    plan = arguments.load_plan(options.plan, tuple(options.set))
+    named_plans = [_read_contender(plan, text) for text in options.contenders]
+    return record.create(named_plans, options.minutes)
+
+
+def _read_contender(plan: Plan, text: str) -> tuple[str, Plan]:
+    """The name and the plan of a contender as it was typed: METHOD[,KEY=VALUE…]."""
+    method, *changes = text.split(",")
+    values = dict(_read_change(change) for change in changes)
+    title = presets.methods()[methods.get(method).name].name.render()
+    name = " · ".join((title, *changes))
+    if method != plan.method.name:
+        values = {"method": {"name": method, "settings": {}}, "training.learning_rate": None, **values}
+    return name, variations.vary(plan, {"name": f"{plan.name[:60]} · {name}"[:120], **values})
+
+
+def _read_change(text: str) -> tuple[str, object]:
+    key, separator, value = text.partition("=")
+    if not separator:
+        raise BadPlan([f"--try: expected KEY=VALUE behind the method, but got {text}"])
+    return key, yaml.safe_load(value)
+
+
+def _print_turn(bake_off: BakeOff, contender: Contender) -> None:
+    minutes = f"{bake_off.minutes:.1f} of {bake_off.cap_minutes:g} min"
+    print(f"{minutes}: {contender.name} trains on from {contender.share:.0%}", file=sys.stderr, flush=True)
+
+
+def _format(result: Summary) -> str:
+    rows = [HEADERS, *(_format_row(result, row) for row in result.rows)]
+    return "\n".join([*_align(rows), *(message.render() for message in result.recommend())])
+
+
+def _format_row(result: Summary, row: Row) -> tuple[str, ...]:
+    contender, score = row.contender, result.format_score(row)
+    reason = contender.reason or OUTCOMES[contender.outcome]
+    return (
+        contender.name,
+        reason.render(),
+        score.render() if score else "",
+        f"{contender.share:.0%}",
+        f"{contender.minutes:.1f}",
+        f"{row.memory_gb:.1f}",
+        f"{row.size_mb:.0f}",
+        "" if row.cost is None else f"{row.cost:.2f}",
+    )
+
+
+def _align(rows: Sequence[tuple[str, ...]]) -> list[str]:
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in rows]

@@ -1,0 +1,217 @@
+"""A bake-off on disk: its contenders, how far each has come, and what became of it."""
+
+import uuid
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, Literal
+
+from studio import methods, presets, runs
+from studio import plan as plans
+from studio.errors import BadPlan, NotPossible, RunNotFound
+from studio.i18n import Message
+from studio.plan import Plan
+from studio.runs import Run
+from studio.storage import home, read_json, write_json
+
+RECORD_FILE, STOP_FILE = "bake-off.json", "stop"
+MIN_CONTENDERS, MAX_CONTENDERS = 2, 5
+# Contenders are compared when so much of their training is behind them (shares of the plan's validations).
+LOOK_SHARES = (0.2, 0.4, 0.6)
+# Its methods have no validation rows of their own, so that their answers compare.
+TASKS = ("chat", "complete", "classify")
+State = Literal["training", "done", "time_is_up", "stopped"]
+# What became of a contender.
+Outcome = Literal["in", "dropped", "broke_off", "second", "winner"]
+
+WRONG_COUNT = Message("A bake-off takes {least} to {most} contenders, and this one has {count}.")
+WRONG_COUNT_TO_DO = Message("Name methods or settings to try, such as lora, frozen and full.")
+WRONG_TASK = Message("The task “{task}” cannot be compared in a bake-off.")
+WRONG_TASK_TO_DO = Message("It takes questions with answers, texts to continue, or texts to classify.")
+WRONG_METHOD = Message("{method} cannot be part of a bake-off: it learns from rows that it writes itself.")
+WRONG_METHOD_TO_DO = Message("Leave it out, and train it on its own.")
+TWINS = Message("“{name}” is in it twice.")
+TWINS_TO_DO = Message("Leave one out, or change a setting of it.")
+NO_TIME = Message("A bake-off takes more than 0 minutes, and this one has {minutes:g}.")
+NO_TIME_TO_DO = Message("Give it as many minutes as you can wait.")
+UNKNOWN = Message("There is no bake-off “{id}”.")
+UNKNOWN_TO_DO = Message("`studio bake-off PLAN --try METHOD --try METHOD` starts one.")
+DAMAGED = Message("The record of the bake-off “{id}” cannot be read: {file}.")
+DAMAGED_TO_DO = Message("Its runs are still there: `studio runs`. Start a new one.")
+
+
+@dataclass(frozen=True)
+class Contender:
+    """One of the plans that compete.
+
+    Attributes:
+        name: What it is called: its method, and what its plan changes.
+        plan: Its plan.
+        run_id: Its run; "" before it starts.
+        outcome: What became of it.
+        share: How much of its training is behind it (0 to 1).
+        minutes: How long its workers took in all.
+        looks: How many looks it has trained for.
+        reason: Why it broke off; None where it did not.
+    """
+
+    name: str
+    plan: Plan
+    run_id: str = ""
+    outcome: Outcome = "in"
+    share: float = 0.0
+    minutes: float = 0.0
+    looks: int = 0
+    reason: Message | None = None
+
+    @property
+    def run(self) -> Run | None:
+        """Its run; None before it starts, or where somebody deleted it."""
+        try:
+            return runs.get(self.run_id) if self.run_id else None
+        except RunNotFound:
+            return None
+
+
+@dataclass(frozen=True)
+class BakeOff:
+    """A bake-off.
+
+    Attributes:
+        id: 32 hexadecimal digits.
+        contenders: In the order in which they take their turns.
+        cap_minutes: How long all of it may take.
+        state: Where it stands.
+    """
+
+    id: str
+    contenders: tuple[Contender, ...]
+    cap_minutes: float
+    state: State = "training"
+    folder: Path = field(default=Path(), compare=False)
+
+    @property
+    def minutes(self) -> float:
+        """How long all of it took so far."""
+        return sum(contender.minutes for contender in self.contenders)
+
+    @property
+    def remaining(self) -> tuple[Contender, ...]:
+        """Those that are still in it."""
+        return tuple(each for each in self.contenders if each.outcome in ("in", "winner"))
+
+    @property
+    def stop_file(self) -> Path:
+        """The file whose presence asks it to stop."""
+        return self.folder / STOP_FILE
+
+    def with_contender(self, changed: Contender) -> "BakeOff":
+        """The same with one contender changed, which is known by its name."""
+        contenders = tuple(changed if each.name == changed.name else each for each in self.contenders)
+        return replace(self, contenders=contenders)
+
+
+def folder() -> Path:
+    """The folder of all bake-offs."""
+    path = home() / "bake-offs"
+    path.mkdir(exist_ok=True)
+    return path
+
+
+def create(named_plans: Sequence[tuple[str, Plan]], cap_minutes: float) -> BakeOff:
+    """A new bake-off, written down; nothing trains yet.
+
+    Args:
+        named_plans: The contenders, each with its name.
+        cap_minutes: How long all of it may take.
+
+    Raises:
+        NotPossible: These plans cannot be compared.
+    """
+    _check(named_plans)
+    if not cap_minutes > 0:
+        raise NotPossible(NO_TIME, NO_TIME_TO_DO, minutes=cap_minutes)
+    bake_off_id = uuid.uuid4().hex
+    path = folder() / bake_off_id
+    path.mkdir(mode=0o700)
+    contenders = tuple(Contender(name, plan) for name, plan in named_plans)
+    bake_off = BakeOff(bake_off_id, contenders, cap_minutes, folder=path)
+    save(bake_off)
+    return bake_off
+
+
+def _check(named_plans: Sequence[tuple[str, Plan]]) -> None:
+    if not MIN_CONTENDERS <= len(named_plans) <= MAX_CONTENDERS:
+        raise NotPossible(
+            WRONG_COUNT.format(least=MIN_CONTENDERS, most=MAX_CONTENDERS, count=len(named_plans)),
+            WRONG_COUNT_TO_DO,
+        )
+    names = [name for name, _ in named_plans]
+    for name, plan in named_plans:
+        if names.count(name) > 1:
+            raise NotPossible(TWINS, TWINS_TO_DO, name=name)
+        if plan.task not in TASKS:
+            raise NotPossible(WRONG_TASK, WRONG_TASK_TO_DO, task=plan.task)
+        method = methods.get(plan.method.name)
+        if method.generate_rows or len(method.list_stages(plan.method.settings, plan.task)) > 1:
+            title = presets.methods()[method.name].name
+            raise NotPossible(WRONG_METHOD, WRONG_METHOD_TO_DO, method=title)
+
+
+def save(bake_off: BakeOff) -> None:
+    """Write a bake-off down as it stands."""
+    contenders = [
+        {
+            "name": each.name,
+            "plan": each.plan.model_dump(mode="json"),
+            "run": each.run_id,
+            "outcome": each.outcome,
+            "share": each.share,
+            "minutes": round(each.minutes, 3),
+            "looks": each.looks,
+            "reason": each.reason.to_json() if each.reason else None,
+        }
+        for each in bake_off.contenders
+    ]
+    record = {"cap_minutes": bake_off.cap_minutes, "state": bake_off.state, "contenders": contenders}
+    write_json(bake_off.folder / RECORD_FILE, record)
+
+
+def get(bake_off_id: str) -> BakeOff:
+    """The bake-off with this id.
+
+    Raises:
+        NotPossible: There is none, or its record is damaged.
+    """
+    path = folder() / bake_off_id
+    if not runs.RUN_ID.fullmatch(bake_off_id) or not path.is_dir():
+        raise NotPossible(UNKNOWN, UNKNOWN_TO_DO, id=bake_off_id[:40])
+    raw = read_json(path / RECORD_FILE)
+    try:
+        contenders = tuple(_read_contender(each) for each in raw["contenders"])
+        return BakeOff(bake_off_id, contenders, float(raw["cap_minutes"]), raw["state"], path)
+    except (KeyError, TypeError, ValueError, AttributeError, BadPlan):
+        raise NotPossible(DAMAGED, DAMAGED_TO_DO, id=bake_off_id[:8], file=path / RECORD_FILE) from None
+
+
+def find(text: str) -> BakeOff:
+    """The bake-off meant by an id or the beginning of one (4 letters or more).
+
+    Raises:
+        NotPossible: None or several fit, or its record is damaged.
+    """
+    matches = [path.name for path in folder().iterdir() if len(text) >= 4 and path.name.startswith(text)]
+    return get(matches[0] if len(matches) == 1 else text)
+
+
+def _read_contender(raw: Mapping[str, Any]) -> Contender:
+    return Contender(
+        name=str(raw["name"]),
+        plan=plans.parse(raw["plan"], str(raw["name"])),
+        run_id=str(raw["run"]),
+        outcome=raw["outcome"],
+        share=float(raw["share"]),
+        minutes=float(raw["minutes"]),
+        looks=int(raw["looks"]),
+        reason=Message.from_json(raw["reason"]) if raw["reason"] else None,
+    )
