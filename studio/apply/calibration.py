@@ -5,12 +5,11 @@ from typing import Any
 
 import numpy as np
 
+from studio.evaluate import temperature
 from studio.i18n import Message
 
 # With fewer held-out texts a temperature says more about chance than about the model.
 MIN_TEXTS = 20
-# The temperatures that are tried: beyond them, a model is sure of everything or of nothing.
-LOWEST_TEMPERATURE, HIGHEST_TEMPERATURE = 0.05, 20.0
 CALIBRATED = Message(
     "Certainty is calibrated on {count} held-out texts, of which the model got {right:.0%} right. Its "
     "average certainty there went from {before:.0%} to {after:.0%}."
@@ -39,7 +38,7 @@ class Calibration:
 
 
 def fit(logits: Any, targets: Any, several: bool) -> Calibration:
-    """Fit the temperature with the lowest loss (Guo et al. 2017, “On Calibration of Modern Neural Networks”).
+    """Fit the temperature with the lowest loss (studio.evaluate.temperature), where there are rows enough.
 
     Args:
         logits: Texts x labels.
@@ -53,27 +52,19 @@ def fit(logits: Any, targets: Any, several: bool) -> Calibration:
     is_right = _decide(logits, several) == targets
     if is_right.all():
         return Calibration(1.0, ALL_RIGHT.format(count=count))
-    from scipy.optimize import minimize_scalar  # noqa: PLC0415 - slow to import
-
-    bounds = (np.log(LOWEST_TEMPERATURE), np.log(HIGHEST_TEMPERATURE))
-    fitted = minimize_scalar(
-        lambda log_temperature: _loss(logits / np.exp(log_temperature), targets, several),
-        bounds=bounds,
-        method="bounded",
-    )
-    temperature = float(np.exp(fitted.x))
+    fitted = temperature.fit(logits, targets, several)
     message = CALIBRATED.format(
         count=count,
         right=float(is_right.mean()),
         before=float(_certainties(logits, several).mean()),
-        after=float(_certainties(logits / temperature, several).mean()),
+        after=float(_certainties(logits / fitted.temperature, several).mean()),
     )
-    return Calibration(temperature, message)
+    return Calibration(fitted.temperature, message)
 
 
-def certainty(logits: Any, temperature: float, several: bool) -> float:
+def certainty(logits: Any, fitted_temperature: float, several: bool) -> float:
     """How sure a model is of what it says of one text, 0 to 1; of several labels, of the least sure one."""
-    row = np.asarray(logits, float)[None] / temperature
+    row = np.asarray(logits, float)[None] / fitted_temperature
     return float(_certainties(row, several).min())
 
 
@@ -86,12 +77,3 @@ def _certainties(logits: Any, several: bool) -> Any:
     from scipy.special import expit, softmax  # noqa: PLC0415 - slow to import
 
     return expit(np.abs(logits)) if several else softmax(logits, -1).max(-1)
-
-
-def _loss(logits: Any, targets: Any, several: bool) -> float:
-    """The mean cross-entropy of the decisions (nats)."""
-    from scipy.special import log_expit, log_softmax  # noqa: PLC0415 - slow to import
-
-    if several:
-        return float(-log_expit(np.where(targets == 1, logits, -logits)).mean())
-    return float(-np.take_along_axis(log_softmax(logits, -1), targets[:, None], -1).mean())

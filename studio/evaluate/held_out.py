@@ -11,8 +11,9 @@ from torch.nn import functional
 from studio.data import collate
 from studio.data.examples import IGNORE_INDEX, Encoded
 from studio.data.targets import LABEL_THRESHOLD, RatingScale
-from studio.evaluate import label_scores
+from studio.evaluate import label_scores, temperature
 from studio.evaluate.predictions import Measured, Outcome
+from studio.evaluate.score_names import CALIBRATED_LOSS
 from studio.plan import Task
 
 
@@ -90,14 +91,17 @@ def _score_targets(
         values = (scale.mean + scale.deviation * logits.flatten().double()).tolist()
         scores = label_scores.score_ratings(logits.flatten(), labels, scale)
         return Measured({"loss": loss, **scores}, [{"value": round(value, 4)} for value in values])
-    if labels.is_floating_point():
+    several = labels.is_floating_point()
+    calibrated = temperature.fit(logits.numpy(), labels.numpy(), several)
+    losses = {"loss": loss, CALIBRATED_LOSS: calibrated.loss}
+    if several:
         is_given = (logits.sigmoid() >= LABEL_THRESHOLD).tolist()
         named = [[name for name, given in zip(names, row, strict=True) if given] for row in is_given]
         scores = label_scores.score_label_sets(logits, labels, names)
-        return Measured({"loss": loss, **scores}, [{"labels": given} for given in named])
+        return Measured({**losses, **scores}, [{"labels": given} for given in named])
     probabilities, predicted = logits.softmax(-1).max(-1)
     pairs = zip(predicted.tolist(), probabilities.tolist(), strict=True)
     return Measured(
-        {"loss": loss, **label_scores.score_classes(predicted.tolist(), labels.tolist())},
+        {**losses, **label_scores.score_classes(predicted.tolist(), labels.tolist())},
         [{"label": names[index], "probability": round(value, 4)} for index, value in pairs],
     )

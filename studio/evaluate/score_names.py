@@ -11,6 +11,10 @@ FIELD_PREFIX = "field/"
 CHOOSING_SCORES = ("f1", "accuracy")
 
 
+# The loss (nats) of a classifier at its best temperature.
+CALIBRATED_LOSS = "calibrated_loss"
+
+
 def without_parts(scores: dict[str, float]) -> dict[str, float]:
     """The scores of the whole, without those of single labels and fields."""
     return {
@@ -26,3 +30,12 @@ def read_parts(scores: dict[str, float], prefix: str) -> dict[str, float]:
 def share_right(scores: Mapping[str, float]) -> float:
     """The share of right answers that a state is chosen by, 0 to 1; 0 where the scores have none."""
     return next((scores[name] for name in CHOOSING_SCORES if name in scores), 0.0)
+
+
+def choosing_loss(scores: Mapping[str, float]) -> float:
+    """The loss that a state is chosen by: at its best temperature where the scores have that.
+
+    Fine-tuning makes a classifier surer than it is right. That raises its loss although it knows more, and
+    one temperature mends it (docs/methods.md#best-state).
+    """
+    return scores.get(CALIBRATED_LOSS, scores["loss"])

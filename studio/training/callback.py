@@ -13,7 +13,7 @@ from transformers import TrainerCallback
 from studio import runs
 from studio.errors import StudioError
 from studio.estimate import history
-from studio.evaluate.score_names import share_right, without_parts
+from studio.evaluate.score_names import choosing_loss, share_right, without_parts
 from studio.i18n import Message
 from studio.methods.spec import Scores
 from studio.models import device, trainable
@@ -275,7 +275,8 @@ class MonitorCallback(TrainerCallback):  # type: ignore[misc] # transformers shi
         margin = standard_error(self.best_scores)
         record = max(best_right, self._records.get("right", best_right))
         is_as_good = right >= record - margin
-        return right > best_right + margin or (is_as_good and scores["loss"] < self.best_scores["loss"])
+        has_lower_loss = choosing_loss(scores) < choosing_loss(self.best_scores)
+        return right > best_right + margin or (is_as_good and has_lower_loss)
 
     def _count_progress(self, scores: Scores) -> None:
         """Count a check without progress: neither loss nor share of right answers is better than at the last.
@@ -283,7 +284,7 @@ class MonitorCallback(TrainerCallback):  # type: ignore[misc] # transformers shi
         Better than at the last check, not than ever: the first steps at the full rate often spoil a good
         start, and what comes later makes up for it (docs/methods.md#early-stopping).
         """
-        merits = {"right": share_right(scores), "negative_loss": -scores["loss"]}
+        merits = {"right": share_right(scores), "negative_loss": -choosing_loss(scores)}
         made_progress = any(merit > self._last_merits.get(name, -math.inf) for name, merit in merits.items())
         self._checks_without_progress = 0 if made_progress else self._checks_without_progress + 1
         self._last_merits = merits

@@ -54,6 +54,8 @@ def right(**shares):
         ([{"loss": 0.9, "macro_f1": 0.5}, {"loss": 0.4, "macro_f1": 0.3}], 1),
         # Nine of ten texts are of one class: always naming it is right on 0.9, and of no use.
         ([{"loss": 1, "accuracy": 0.9, "f1": 0.47}, {"loss": 1, "accuracy": 0.85, "f1": 0.75}], 1),
+        # Surer than right: its loss is higher, but at its best temperature lower.
+        ([{"loss": 0.32, "calibrated_loss": 0.31}, {"loss": 0.33, "calibrated_loss": 0.3}], 1),
     ],
     ids=[
         "lowest loss",
@@ -63,6 +65,7 @@ def right(**shares):
         "accuracy",
         "labels",
         "F1 before accuracy",
+        "lower loss at its temperature",
     ],
 )
 def test_the_state_that_is_kept_is_the_best_by_what_people_read(scores, best_step, watch):
