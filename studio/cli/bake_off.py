@@ -65,7 +65,8 @@ def run(options: argparse.Namespace) -> int:
 def _create(options: argparse.Namespace) -> BakeOff:
     plan = arguments.load_plan(options.plan, tuple(options.set))
     named_plans = [_read_contender(plan, text) for text in options.contenders]
-    return record.create(named_plans, options.minutes)
+    n_looks = record.choose_looks([conductor.estimate_minutes(each) for _, each in named_plans])
+    return record.create(named_plans, options.minutes, n_looks)
 
 
 def _read_contender(plan: Plan, text: str) -> tuple[str, Plan]:

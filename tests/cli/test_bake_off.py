@@ -41,8 +41,8 @@ def test_as_json_it_has_every_figure(plan_path, capsys):
     result = json.loads(capsys.readouterr().out)
     winner, loser = result["contenders"]
     assert (winner["outcome"], winner["share"], winner["score"]["value"]) == ("winner", 1.0, 0.95)
-    assert (loser["outcome"], loser["share"], loser["score"]["value"]) == ("dropped", 0.2, 0.125)
-    assert result["minutes"] == 12.0
+    assert (loser["outcome"], loser["share"], loser["score"]["value"]) == ("dropped", 0.5, 0.125)
+    assert result["minutes"] == 15.0
 
 
 def test_a_contender_keeps_what_the_plan_says_unless_it_changes_it(plan_path, capsys):

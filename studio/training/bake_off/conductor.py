@@ -17,10 +17,11 @@ from studio.evaluate import bake_off as rankings
 from studio.evaluate.bake_off import Ranking
 from studio.evaluate.predictions import Prediction
 from studio.i18n import Message
+from studio.plan import Plan
 from studio.runs import Run
 from studio.training import launcher, pause
 from studio.training.bake_off import record
-from studio.training.bake_off.record import LOOK_SHARES, BakeOff, Contender
+from studio.training.bake_off.record import BakeOff, Contender
 from studio.training.pause import Pause
 
 POLL_SECONDS = 0.5
@@ -51,11 +52,11 @@ def conduct(
     train_until = train_until or train_in_worker
     bake_off.stop_file.unlink(missing_ok=True)
     bake_off = replace(bake_off, state="training")
-    for n_looks in range(1, len(LOOK_SHARES) + 1):
+    for n_looks, share in enumerate(bake_off.look_shares, start=1):
         for contender in bake_off.remaining:
             if contender.looks >= n_looks or contender.share >= 1:
                 continue
-            if not _has_time(bake_off, contender, LOOK_SHARES[n_looks - 1]):
+            if not _has_time(bake_off, contender, share):
                 return _end(bake_off, "time_is_up")
             on_progress(bake_off, contender)
             bake_off = _take_turn(bake_off, contender, n_looks, train_until)
@@ -78,9 +79,9 @@ def stop(bake_off: BakeOff) -> BakeOff:
 
 def _take_turn(bake_off: BakeOff, contender: Contender, n_looks: int, train_until: TrainUntil) -> BakeOff:
     """Train a contender up to a look, or to its end with `n_looks` beyond the last one."""
-    is_last_turn = n_looks > len(LOOK_SHARES)
+    is_last_turn = n_looks > bake_off.n_looks
     eval_count = contender.plan.training.eval_count
-    until = 0 if is_last_turn else math.ceil(LOOK_SHARES[n_looks - 1] * eval_count)
+    until = 0 if is_last_turn else math.ceil(bake_off.look_shares[n_looks - 1] * eval_count)
     run = contender.run
     if not run:
         if contender.run_id:
@@ -105,17 +106,17 @@ def _drop_losers(bake_off: BakeOff) -> BakeOff:
     for contender in bake_off.remaining:
         if not read_answers(contender):
             bake_off = _save(bake_off, replace(contender, outcome="broke_off", reason=NOTHING_COMPARABLE))
-    ranking = rank(bake_off.remaining)
+    ranking = rank(bake_off, bake_off.remaining)
     for contender in bake_off.remaining:
         if ranking and contender.name in ranking.losers:
             bake_off = _save(bake_off, replace(contender, outcome="dropped"))
     return bake_off
 
 
-def rank(contenders: Sequence[Contender]) -> Ranking | None:
+def rank(bake_off: BakeOff, contenders: Sequence[Contender]) -> Ranking | None:
     """Compare contenders by what they made of the validation rows; None where nothing can be compared."""
     answers = {each.name: rows for each in contenders if (rows := read_answers(each))}
-    return rankings.rank(answers, len(LOOK_SHARES)) if answers else None
+    return rankings.rank(answers, bake_off.n_looks) if answers else None
 
 
 def read_answers(contender: Contender) -> Sequence[Prediction]:
@@ -125,7 +126,7 @@ def read_answers(contender: Contender) -> Sequence[Prediction]:
 
 def _finish(bake_off: BakeOff, train_until: TrainUntil, on_progress: OnProgress) -> BakeOff:
     """Let the winner train to its end, where there is time for it."""
-    ranking = rank(bake_off.remaining)
+    ranking = rank(bake_off, bake_off.remaining)
     if not ranking:
         return _end(bake_off, "done")
     for contender in bake_off.remaining:
@@ -136,7 +137,7 @@ def _finish(bake_off: BakeOff, train_until: TrainUntil, on_progress: OnProgress)
         return _end(bake_off, "time_is_up")
     if winner.share < 1:
         on_progress(bake_off, winner)
-        bake_off = _take_turn(bake_off, winner, len(LOOK_SHARES) + 1, train_until)
+        bake_off = _take_turn(bake_off, winner, bake_off.n_looks + 1, train_until)
     if bake_off.stop_file.exists():
         return _end(bake_off, "stopped")
     is_complete = next(each.share for each in bake_off.contenders if each.name == winner.name) >= 1
@@ -149,7 +150,7 @@ def _has_time(bake_off: BakeOff, contender: Contender, share: float) -> bool:
     if contender.share:
         expected = contender.minutes / contender.share * (share - contender.share)
     else:
-        expected = share * (_estimate_minutes(contender) or 0.0)
+        expected = share * (estimate_minutes(contender.plan) or 0.0)
     return minutes_left > 0 and expected <= minutes_left
 
 
@@ -157,10 +158,10 @@ def _minutes_left(bake_off: BakeOff) -> float:
     return (1 - RESERVED_SHARE) * bake_off.cap_minutes - bake_off.minutes
 
 
-def _estimate_minutes(contender: Contender) -> float | None:
-    """How long all of a contender's training takes by its estimate; None where nobody knows."""
+def estimate_minutes(plan: Plan) -> float | None:
+    """How long a training takes at least by its estimate; None where nobody knows."""
     try:
-        estimate = all_methods.estimate_chosen_method(contender.plan, catalogue.local_machine())
+        estimate = all_methods.estimate_chosen_method(plan, catalogue.local_machine())
     except StudioError:
         return None
     return estimate.minutes.low if estimate.minutes else None

@@ -16,8 +16,12 @@ from studio.storage import home, read_json, write_json
 
 RECORD_FILE, STOP_FILE = "bake-off.json", "stop"
 MIN_CONTENDERS, MAX_CONTENDERS = 2, 5
-# Contenders are compared when so much of their training is behind them (shares of the plan's validations).
-LOOK_SHARES = (0.2, 0.4, 0.6)
+# Contenders are compared when so much of their training is behind them (shares of the plan's validations), by
+# how many looks are worth their time.
+LOOK_SHARES = {1: (0.5,), 2: (0.3, 0.6), 3: (0.2, 0.4, 0.6)}
+# Another turn loads a contender again, which takes about so long (minutes, docs/architecture.md#a-bake-off);
+# all such turns together may add this share to the training.
+TURN_MINUTES, MAX_TURN_SHARE = 0.2, 0.1
 # Its methods have no validation rows of their own, so that their answers compare.
 TASKS = ("chat", "complete", "classify")
 State = Literal["training", "done", "time_is_up", "stopped"]
@@ -81,14 +85,21 @@ class BakeOff:
         id: 32 hexadecimal digits.
         contenders: In the order in which they take their turns.
         cap_minutes: How long all of it may take.
+        n_looks: How often its contenders are compared.
         state: Where it stands.
     """
 
     id: str
     contenders: tuple[Contender, ...]
     cap_minutes: float
+    n_looks: int = 3
     state: State = "training"
     folder: Path = field(default=Path(), compare=False)
+
+    @property
+    def look_shares(self) -> tuple[float, ...]:
+        """How much of a training is behind each contender at each look (0 to 1)."""
+        return LOOK_SHARES[self.n_looks]
 
     @property
     def minutes(self) -> float:
@@ -118,12 +129,13 @@ def folder() -> Path:
     return path
 
 
-def create(named_plans: Sequence[tuple[str, Plan]], cap_minutes: float) -> BakeOff:
+def create(named_plans: Sequence[tuple[str, Plan]], cap_minutes: float, n_looks: int = 3) -> BakeOff:
     """A new bake-off, written down; nothing trains yet.
 
     Args:
         named_plans: The contenders, each with its name.
         cap_minutes: How long all of it may take.
+        n_looks: How often they are compared, 1 to 3.
 
     Raises:
         NotPossible: These plans cannot be compared.
@@ -135,7 +147,7 @@ def create(named_plans: Sequence[tuple[str, Plan]], cap_minutes: float) -> BakeO
     path = folder() / bake_off_id
     path.mkdir(mode=0o700)
     contenders = tuple(Contender(name, plan) for name, plan in named_plans)
-    bake_off = BakeOff(bake_off_id, contenders, cap_minutes, folder=path)
+    bake_off = BakeOff(bake_off_id, contenders, cap_minutes, n_looks, folder=path)
     save(bake_off)
     return bake_off
 
@@ -158,6 +170,24 @@ def _check(named_plans: Sequence[tuple[str, Plan]]) -> None:
             raise NotPossible(WRONG_METHOD, WRONG_METHOD_TO_DO, method=title)
 
 
+def choose_looks(minutes: Sequence[float | None]) -> int:
+    """How many looks are worth their time; the most where that is not known.
+
+    Args:
+        minutes: How long each contender's training takes by its estimate; None where nobody knows.
+    """
+    total = sum(each for each in minutes if each)
+    if not total or None in minutes:
+        return max(LOOK_SHARES)
+    # Beyond the first turn each contender has one for every further look, and the winner goes on once more.
+    affordable = [
+        n_looks
+        for n_looks in LOOK_SHARES
+        if TURN_MINUTES * ((n_looks - 1) * len(minutes) + 1) <= MAX_TURN_SHARE * total
+    ]
+    return max(affordable, default=min(LOOK_SHARES))
+
+
 def save(bake_off: BakeOff) -> None:
     """Write a bake-off down as it stands."""
     contenders = [
@@ -173,7 +203,12 @@ def save(bake_off: BakeOff) -> None:
         }
         for each in bake_off.contenders
     ]
-    record = {"cap_minutes": bake_off.cap_minutes, "state": bake_off.state, "contenders": contenders}
+    record = {
+        "cap_minutes": bake_off.cap_minutes,
+        "n_looks": bake_off.n_looks,
+        "state": bake_off.state,
+        "contenders": contenders,
+    }
     write_json(bake_off.folder / RECORD_FILE, record)
 
 
@@ -189,7 +224,10 @@ def get(bake_off_id: str) -> BakeOff:
     raw = read_json(path / RECORD_FILE)
     try:
         contenders = tuple(_read_contender(each) for each in raw["contenders"])
-        return BakeOff(bake_off_id, contenders, float(raw["cap_minutes"]), raw["state"], path)
+        n_looks = int(raw["n_looks"])
+        if n_looks not in LOOK_SHARES:
+            raise ValueError(n_looks)
+        return BakeOff(bake_off_id, contenders, float(raw["cap_minutes"]), n_looks, raw["state"], path)
     except (KeyError, TypeError, ValueError, AttributeError, BadPlan):
         raise NotPossible(DAMAGED, DAMAGED_TO_DO, id=bake_off_id[:8], file=path / RECORD_FILE) from None
 

@@ -130,7 +130,7 @@ class Summary:
 
 def summarize(bake_off: BakeOff) -> Summary:
     """What a bake-off showed so far: every contender at its last look, on the rows that all answered."""
-    ranking = conductor.rank(bake_off.contenders)
+    ranking = conductor.rank(bake_off, bake_off.contenders)
     return Summary(bake_off, [_measure(each, ranking) for each in bake_off.contenders], ranking)
 
 

@@ -37,6 +37,26 @@ def test_the_winner_goes_on_to_its_end_and_the_losers_do_not(start):
     ]
 
 
+def test_short_trainings_are_compared_once_half_way(make_plan):
+    trainer = Trainer({"full": 38, "lora": 38})
+    plans = [(name, make_plan(name, "classify", eval_count=EVAL_COUNT)) for name in ("full", "lora")]
+    conductor.conduct(record.create(plans, 1000.0, n_looks=1), trainer)
+    assert trainer.turns == [("full", 50), ("lora", 50), ("full", 100)]
+
+
+@pytest.mark.parametrize(
+    ("minutes", "n_looks"),
+    [
+        ([1.0, 1.0], 1),  # 0.2 min for each further turn, of which a tenth of 2 min has room for one
+        ([3.0, 3.0], 2),  # 3 turns are 0.6 min
+        ([5.0, 5.0], 3),  # 5 turns are 1 min
+        ([5.0, None], 3),
+    ],
+)
+def test_further_turns_add_a_tenth_at_most(minutes, n_looks):
+    assert record.choose_looks(minutes) == n_looks
+
+
 def test_where_one_remains_the_looks_end(start):
     trainer = Trainer({"full": 38, "lora": 5})
     ended = conductor.conduct(start("full", "lora"), trainer)
@@ -115,7 +135,12 @@ def test_what_cannot_be_compared_is_refused_before_anything_trains(make_plan, na
 
 def test_a_damaged_record_is_a_sentence(start):
     bake_off = start("full", "lora")
-    for content in ("", "[]", '{"contenders": 3}', '{"contenders": [{}], "cap_minutes": 1, "state": "done"}'):
+    for content in (
+        "",
+        "[]",
+        '{"contenders": 3}',
+        '{"contenders": [{}], "cap_minutes": 1, "state": "done", "n_looks": 9}',
+    ):
         (bake_off.folder / record.RECORD_FILE).write_text(content, encoding="utf-8")
         with pytest.raises(NotPossible, match="cannot be read"):
             record.get(bake_off.id)
