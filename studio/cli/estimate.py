@@ -19,7 +19,7 @@ from studio.estimate.machines import catalogue
 from studio.estimate.machines.catalogue import LOCAL_ID, Machine
 from studio.estimate.types import MEMORY_PARTS, Estimate, Range
 from studio.i18n import format_value
-from studio.methods import compatibility
+from studio.methods import compatibility, no_regret
 from studio.plan import Plan
 
 COLUMN_TITLES = ("method", "trains", "of all", "memory GB", "", "minutes", "", "cost", "disk MB", "fits")
@@ -190,7 +190,8 @@ def _format_table(
         lines.append(f"{plan.method.name}: memory allows {_describe_limits(limits)}")
         origin = "automatic" if plan.training.max_length is None else "as set"
         lines.append(f"{plan.method.name}: an example has at most {limits['max_length']:,} tokens ({origin})")
-    return lines
+    hints = no_regret.find_hints(plan, all_methods.find_base_model(plan.model).shape)
+    return [*lines, *(f"{plan.method.name}: {hint.render()}" for hint in hints)]
 
 
 def _describe_limits(limits: Mapping[str, int]) -> str:

@@ -8,11 +8,11 @@ import gradio as gr
 
 from studio import methods, runs
 from studio.errors import NotPossible, StudioError, explain
-from studio.estimate import history
+from studio.estimate import all_methods, history
 from studio.estimate.machines import catalogue
 from studio.estimate.types import Estimate
 from studio.i18n import Message, join_sentences, label, languages
-from studio.methods import settings_check
+from studio.methods import no_regret, settings_check
 from studio.plan import Plan
 from studio.runs import Run
 from studio.storage import home, require_disk_space
@@ -79,7 +79,9 @@ def summarise(request: gr.Request, **fields: Any) -> dict[str, Any]:
         too_few = held_out.warn_of_too_few(plan_form.split_examples(plan), lang)
         cost = why_not_fitting or estimates.format_expected_cost(estimate, lang)
         extra_stages = plan_form.describe_extra_stages(plan, lang)
-        details = join_sentences((too_few, cost, extra_stages, restart_note), lang)
+        shape = all_methods.find_base_model(plan.model).shape
+        hints = [hint.render(lang) for hint in no_regret.find_hints(plan, shape)]
+        details = join_sentences((too_few, cost, extra_stages, restart_note, *hints), lang)
         kind = "check" if why_not_fitting or too_few else "info"
         warning = plan_form.language_warning(form, lang)
         return notices.notice(plan_form.describe_plan(plan, lang), details, kind, warning)

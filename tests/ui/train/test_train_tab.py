@@ -155,7 +155,7 @@ def test_a_reload_finds_the_run_in_the_address_or_in_the_browser_s_memory(finish
 
 def test_a_stopped_run_can_go_on_from_the_page(make_plan, monkeypatch):
     started = []
-    monkeypatch.setattr(launcher, "_start_worker", lambda run: started.append(run.id))
+    monkeypatch.setattr(launcher, "_start_worker", lambda run, pause: started.append(run.id))
     run = runs.create(make_plan())
     assert live_view.poll([run.id, 0, "en"])["resume"] == ""
     notice, _ = train_tab.resume_run(run.id, SimpleNamespace(id=run.id), ENGLISH)
