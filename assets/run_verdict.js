@@ -8,7 +8,49 @@ const makeRow = (texts) => {
   });
   return row;
 };
-const makeTable = ({ caption, heads, rows, folded }) => {
+const makePress = (text, onPress) => {
+  const press = make('button', 'try-this', text);
+  press.type = 'button';
+  press.addEventListener('click', onPress);
+  return press;
+};
+// A held-out row whose label is wrong: the right one is chosen, and the data corrected.
+const openCorrection = (cell, act) => {
+  const select = make('select');
+  select.setAttribute('aria-label', act.choose);
+  for (const label of act.labels) select.add(new Option(label, label, false, label === act.given));
+  const send = makePress(act.send, () => {
+    send.disabled = true;
+    trigger('correct', { id: run, row: act.row, label: select.value });
+  });
+  cell.replaceChildren(select, send);
+  select.focus();
+};
+const makeField = ({ label, text }) => {
+  const field = make('textarea');
+  field.setAttribute('aria-label', label);
+  field.value = text;
+  field.rows = 4;
+  return field;
+};
+// A new example that begins as a held-out row, which a person changes.
+const openAddition = (cell, act) => {
+  const question = makeField(act.question);
+  const answer = makeField(act.answer);
+  const send = makePress(act.send, () => {
+    send.disabled = true;
+    trigger('add', { id: run, row: act.row, question: question.value, answer: answer.value });
+  });
+  cell.replaceChildren(question, answer, make('p', 'small', act.note), send);
+  question.focus();
+};
+const makeActCell = (act) => {
+  const cell = make('td', 'outcome-act');
+  const openForm = act.labels ? openCorrection : openAddition;
+  cell.append(makePress(act.open, () => openForm(cell, act)));
+  return cell;
+};
+const makeTable = ({ caption, heads, rows, folded, acts = [] }) => {
   const table = make('table', 'outcome');
   const head = table.createTHead().insertRow();
   table.prepend(make('caption', '', caption));
@@ -17,7 +59,10 @@ const makeTable = ({ caption, heads, rows, folded }) => {
     cell.scope = 'col';
     head.append(cell);
   }
-  table.createTBody().append(...rows.map(makeRow));
+  const bodyRows = rows.map(makeRow);
+  acts.forEach((act, index) => bodyRows[index].append(makeActCell(act)));
+  if (acts.length) head.append(make('td'));
+  table.createTBody().append(...bodyRows);
   const frame = make('div', 'outcome-frame');
   frame.tabIndex = 0;
   frame.setAttribute('role', 'region');
@@ -87,13 +132,11 @@ const makeEvidence = (verdict) => {
 const makeStep = ({ text, button }, number) => {
   const item = make('li', '', text);
   if (!button) return item;
-  const press = make('button', 'try-this', button);
-  press.type = 'button';
-  press.setAttribute('aria-label', `${button}: ${text}`);
-  press.addEventListener('click', () => {
+  const press = makePress(button, () => {
     press.disabled = true;
     trigger('again', { id: run, step: number });
   });
+  press.setAttribute('aria-label', `${button}: ${text}`);
   item.append(press);
   return item;
 };

@@ -43,6 +43,7 @@ from studio.ui.security import LOCAL_HOSTS, MAX_UPLOAD_BYTES, Access, SecurityMi
 from studio.ui.share import tab as share_tab
 from studio.ui.share.tab import ShareTab
 from studio.ui.train import tab as train_tab
+from studio.ui.train.corrections import DataTargets
 from studio.ui.train.tab import TrainTab
 from studio.ui.vote_page import VoteMiddleware
 
@@ -205,7 +206,8 @@ def _build_tabs(states: _BrowserStates, strip: ProgressStrip) -> _Tabs:
                 **method.setting_fields,
                 **method.training_fields,
             }
-            train = train_tab.build(train_panel, states.run, states.run_ids, form_fields)
+            data_targets = DataTargets(states.source, states.dataset_sources, data.revision)
+            train = train_tab.build(train_panel, states.run, states.run_ids, form_fields, data_targets)
         with _build_tab("playground") as playground_panel:
             playground = playground_tab.build(
                 states.run,

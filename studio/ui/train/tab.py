@@ -26,7 +26,8 @@ from studio.ui.form import plan_form
 from studio.ui.form.form_state import FormState, read_form
 from studio.ui.language import request_language
 from studio.ui.method import estimates, held_out
-from studio.ui.train import live_view, more_data, remedies, verdict_card
+from studio.ui.train import corrections, live_view, more_data, remedies, verdict_card
+from studio.ui.train.corrections import DataTargets
 
 # Room a run needs beside what it learns: the split data, the log and the points.
 MIN_FREE_BYTES = 200_000_000
@@ -297,7 +298,11 @@ def _describe_choice(run: Run, lang: str) -> tuple[str, str]:
 
 
 def build(
-    panel: gr.Tab, run: gr.BrowserState, browser_runs: gr.BrowserState, inputs: dict[str, Any]
+    panel: gr.Tab,
+    run: gr.BrowserState,
+    browser_runs: gr.BrowserState,
+    inputs: dict[str, Any],
+    data: DataTargets,
 ) -> TrainTab:
     """Build and wire the tab.
 
@@ -306,6 +311,7 @@ def build(
         run: The run that is looked at.
         browser_runs: The runs this browser has started.
         inputs: The other tabs' fields by name.
+        data: What a correction of the data changes.
     """
     gr.Markdown(t(TRAIN_HEADING))
     with gr.Column(elem_id="next-run"):
@@ -352,6 +358,7 @@ def build(
         try_again, browser_runs, [run_notice, run_view, run, browser_runs], trigger_mode="once", **UNQUEUED
     )
     run_view.halt(stop_run, None, run_notice, **UNQUEUED)
+    corrections.wire(run_view, run_notice, data)
     run_dropdown.input(show_run, run_dropdown, [run_view, run], **UNQUEUED)
     timer = gr.Timer(REFRESH_SECONDS, active=False)
     moments = after_any(run.change, panel.select, current_page().load, timer.tick)

@@ -13,6 +13,7 @@ from studio.evaluate.reliability import Bin
 from studio.evaluate.verdict import Verdict
 from studio.i18n import Message, format_value
 from studio.runs import Run
+from studio.ui.train import corrections
 
 ICONS = {"ship": "✓", "do_not_ship": "✗", "cannot_tell": "?"}
 NO_VERDICT = Message("There is no verdict: this run is from a studio that kept no answers to held-out rows.")
@@ -167,7 +168,9 @@ def _mistake_table(answered: Answered, lang: str) -> Table:
         ]
         for row in mistakes[:MAX_ROWS]
     ]
-    return _table(MISTAKES.render(lang), MISTAKE_HEADS, rows, lang)
+    labels = sorted({row.example["label"] for row in answered.predictions})
+    acts = [corrections.describe_correction(row, labels, lang) for row in mistakes[:MAX_ROWS]]
+    return {**_table(MISTAKES.render(lang), MISTAKE_HEADS, rows, lang), "acts": acts}
 
 
 def _is_right(row: Prediction) -> bool:
@@ -182,7 +185,8 @@ def _answer_table(answered: Answered, lang: str) -> Table:
     asked = [row for row in (*worse, *better, *unchanged) if "text" in row.tuned and row.base]
     caption = CHANGES.render(lang, better=len(better), worse=len(worse))
     rows = [[shorten(text, MAX_CHARACTERS) for text in _side_by_side(row)] for row in asked[:MAX_ROWS]]
-    return _table(caption, ANSWER_HEADS, rows, lang)
+    acts = [corrections.describe_addition(row, lang) for row in asked[:MAX_ROWS]]
+    return {**_table(caption, ANSWER_HEADS, rows, lang), "acts": acts}
 
 
 def _side_by_side(row: Prediction) -> tuple[str, str, str, str]:
