@@ -39,7 +39,7 @@ const openAddition = (cell, act) => {
   const answer = makeField(act.answer);
   const send = makePress(act.send, () => {
     send.disabled = true;
-    trigger('add', { id: run, row: act.row, question: question.value, answer: answer.value });
+    trigger('include', { id: run, row: act.row, question: question.value, answer: answer.value });
   });
   cell.replaceChildren(question, answer, make('p', 'small', act.note), send);
   question.focus();

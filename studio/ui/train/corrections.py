@@ -17,6 +17,7 @@ from studio.ui.components.events import UNQUEUED, read_event
 from studio.ui.data import health as health_panel
 from studio.ui.data import messages as data_messages
 from studio.ui.language import request_language
+from studio.ui.train.remedies import RELOAD
 
 WRONG_LABEL, RIGHT_LABEL = Message("The label is wrong"), Message("Right label")
 FIX_IT = Message("Fix it in my data")
@@ -28,7 +29,6 @@ CORRECTED = Message("The label of {rows} {rows:row|rows} of “{name}” is now 
 ADDED = Message("The example is now a row of “{name}”.")
 TRAIN_AGAIN = Message("Start the next training to learn from it. Undo it on the Data tab.")
 ROW_IS_UNKNOWN = Message("This row is none of the run's held-out rows.")
-RELOAD = Message("Reload the page and choose it again.")
 # The longest question or answer that a browser may add (characters).
 MAX_TEXT_CHARS = 20_000
 
@@ -111,7 +111,7 @@ def add_example(
         browser_datasets: The data sets that this browser has brought.
         source: The open data set.
         revision: The counter of changes to the rows.
-        event: The event `add`: the run's id, the row's number, a question and its answer.
+        event: The event `include`: the run's id, the row's number, a question and its answer.
         request: The visitor's request.
 
     Returns:
@@ -168,4 +168,4 @@ def wire(run_view: gr.HTML, notice: gr.HTML, data: DataTargets) -> None:
     """Connect the buttons of the verdict's tables."""
     inputs, outputs = [data.sources, data.source, data.revision], [notice, data.source, data.revision]
     run_view.correct(correct_label, inputs, outputs, trigger_mode="once", **UNQUEUED)
-    run_view.add(add_example, inputs, outputs, trigger_mode="once", **UNQUEUED)
+    run_view.include(add_example, inputs, outputs, trigger_mode="once", **UNQUEUED)

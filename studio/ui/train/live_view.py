@@ -89,7 +89,7 @@ LABELS: dict[str, Message] = {
 def build_view(elem_id: str) -> gr.HTML:
     """The component that shows a run by its id.
 
-    Its buttons send the events `resume`, `halt`, `again`, `correct` and `add`.
+    Its buttons send the events `resume`, `halt`, `again`, `correct` and `include`.
     """
     gr.set_static_paths([PLOTLY_JS.parent])
     script = "\n".join((presets.ASSETS / name).read_text(encoding="utf-8") for name in SCRIPTS)

@@ -1,4 +1,4 @@
-"""A held-out row mends the data: its label is corrected, or an example like it is added; both can be undone."""
+"""A held-out row mends the data: its label is corrected, or an example like it added; undo takes it back."""
 
 import json
 
