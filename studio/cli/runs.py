@@ -1,45 +1,132 @@
-"""`studio runs`: every run with its state, its name and its verdict."""
+"""`studio runs`: every run with its state and its verdict, sorted and searched; rename, pin, delete."""
 
 import argparse
 import json
+from collections.abc import Callable
+from dataclasses import asdict
 from typing import Any
 
-from studio import runs
+from studio import run_index, runs
 from studio.cli import EXIT_OK
 from studio.data.text.text_length import shorten
 from studio.evaluate import verdict
+from studio.i18n import Message
+from studio.run_index import Summary
 from studio.runs import Run
 
 MAX_MESSAGE_CHARACTERS = 100
+# What the list can be sorted by; what nobody knows stands last.
+SORT_KEYS: dict[str, Callable[[Summary], Any]] = {
+    "newest": lambda summary: -summary.created,
+    "name": lambda summary: summary.name.lower(),
+    "state": lambda summary: runs.STATES.index(summary.state),
+    "score": lambda summary: -summary.score if summary.score is not None else float("inf"),
+    "time": lambda summary: summary.seconds if summary.seconds is not None else float("inf"),
+    "size": lambda summary: -summary.size_bytes,
+    "cost": lambda summary: summary.dollars if summary.dollars is not None else float("inf"),
+}
+NO_RUNS = Message("No runs yet in {folder}. Start one: studio train support-tone-lora")
+NO_MATCH = Message("No run matches “{text}”.")
+SURE = Message("Delete “{name}” with what it learned?")
+KEPT = Message("“{name}” is kept.")
+DELETED = Message("“{name}” is deleted. Within the hour: studio runs --restore {id}")
+RESTORED = Message("“{name}” is back.")
+RENAMED = Message("The run is called “{name}” now.")
+PINNED, UNPINNED = Message("“{name}” stands first."), Message("“{name}” is no longer pinned.")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the form of the output."""
+    """Add what is listed and how, or what is done with one run."""
+    parser.add_argument("--search", metavar="TEXT", default="", help="only runs with this in name or setup")
+    parser.add_argument(
+        "--sort", choices=tuple(SORT_KEYS), default="newest", help="pinned runs stay first; default newest"
+    )
     parser.add_argument("--json", action="store_true", help="as JSON, with the verdict of each run")
+    action = parser.add_mutually_exclusive_group()
+    action.add_argument("--rename", nargs=2, metavar=("RUN", "NAME"), help="give a run another name")
+    action.add_argument("--pin", metavar="RUN", help="let a run stand first")
+    action.add_argument("--unpin", metavar="RUN", help="let it stand where it was")
+    action.add_argument("--delete", metavar="RUN", help="delete a run, after a question")
+    action.add_argument("--restore", metavar="ID", help="bring back a run deleted within the hour")
+    parser.add_argument("--yes", action="store_true", help="delete without the question")
 
 
 def run(options: argparse.Namespace) -> int:
-    """List all runs, the newest first."""
-    all_runs = runs.all_runs()
-    if options.json:
-        print(json.dumps([_to_json(listed_run) for listed_run in all_runs], ensure_ascii=False, indent=2))
-        return EXIT_OK
-    if not all_runs:
-        print(f"No runs yet in {runs.folder()}. Start one: studio train support-tone-lora")
-    for listed_run in all_runs:
-        print(_format_run(listed_run))
+    """Change one run, or list all: the pinned ones first, then the newest."""
+    if options.rename:
+        return _rename(*options.rename)
+    if options.pin or options.unpin:
+        return _pin(options.pin or options.unpin, is_pinned=bool(options.pin))
+    if options.delete:
+        return _delete(options.delete, options.yes)
+    if options.restore:
+        return _say(RESTORED, run_index.restore(options.restore))
+    return _list(options)
+
+
+def _say(message: Message, changed_run: Run) -> int:
+    print(message.render(name=changed_run.plan.name, id=changed_run.id))
     return EXIT_OK
 
 
-def _to_json(run: Run) -> dict[str, Any]:
-    result = verdict.read(runs.report(run))
+def _rename(text: str, name: str) -> int:
+    renamed_run = runs.find(text)
+    run_index.rename(renamed_run, name)
+    return _say(RENAMED, renamed_run)
+
+
+def _pin(text: str, is_pinned: bool) -> int:
+    pinned_run = runs.find(text)
+    run_index.pin(pinned_run, is_pinned)
+    return _say(PINNED if is_pinned else UNPINNED, pinned_run)
+
+
+def _delete(text: str, is_confirmed: bool) -> int:
+    deleted_run = runs.find(text)
+    name = deleted_run.plan.name
+    if not is_confirmed and not _confirm(SURE.render(name=name)):
+        print(KEPT.render(name=name))
+        return EXIT_OK
+    run_index.delete(deleted_run)
+    print(DELETED.render(name=name, id=deleted_run.id))
+    return EXIT_OK
+
+
+def _confirm(question: str) -> bool:
+    """Whether the person says yes; who cannot be asked has not."""
+    try:
+        return input(f"{question} [y/N] ").strip().lower() in ("y", "yes")
+    except EOFError:
+        return False
+
+
+def _list(options: argparse.Namespace) -> int:
+    summaries = [summary for summary in run_index.summarize_all() if _matches(summary, options.search)]
+    summaries.sort(key=SORT_KEYS[options.sort])
+    summaries.sort(key=lambda summary: not summary.is_pinned)
+    if options.json:
+        print(json.dumps([_to_json(summary) for summary in summaries], ensure_ascii=False, indent=2))
+        return EXIT_OK
+    if not summaries:
+        print(
+            NO_MATCH.render(text=options.search) if options.search else NO_RUNS.render(folder=runs.folder())
+        )
+    for summary in summaries:
+        print(_format_run(runs.get(summary.id)))
+    return EXIT_OK
+
+
+def _matches(summary: Summary, text: str) -> bool:
+    texts = (summary.name, summary.source, summary.method, summary.model, summary.state, summary.id)
+    return text.lower() in " ".join(texts).lower()
+
+
+def _to_json(summary: Summary) -> dict[str, Any]:
+    headline = summary.headline.render() if summary.headline else ""
     return {
-        "id": run.id,
-        "name": run.plan.name,
-        "task": run.plan.task,
-        "method": run.plan.method.name,
-        "state": runs.status(run).state,
-        "verdict": {"state": result.state, "headline": result.headline.render()} if result else None,
+        **asdict(summary),
+        "headline": headline,
+        "verdict": {"state": summary.verdict, "headline": headline} if summary.verdict else None,
     }
 
 

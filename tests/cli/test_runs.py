@@ -47,3 +47,37 @@ def test_runs_with_reports_of_any_kind_are_listed(make_plan, capsys):
         (run.folder / "report.json").write_text(json.dumps(report))
     assert main(["runs"]) == 0
     assert len(capsys.readouterr().out.splitlines()) == 4
+
+
+def shown_names(capsys, *options):
+    assert main(["runs", "--json", *options]) == 0
+    return [run["name"] for run in json.loads(capsys.readouterr().out)]
+
+
+def test_runs_are_sorted_and_searched_and_a_pinned_one_stays_first(make_plan, capsys):
+    seconds_by_name = {"Beta": 10, "alpha": 30, "gamma": 20}
+    ids = {}
+    for name, seconds in seconds_by_name.items():
+        run = runs.create(make_plan().model_copy(update={"name": name}))
+        (run.folder / "report.json").write_text(json.dumps({"seconds": seconds}))
+        ids[name] = run.id
+    assert shown_names(capsys, "--sort", "name") == ["alpha", "Beta", "gamma"]
+    assert shown_names(capsys, "--sort", "time") == ["Beta", "gamma", "alpha"]
+    assert shown_names(capsys, "--search", "GAM") == ["gamma"]
+    assert main(["runs", "--pin", ids["gamma"]]) == 0
+    capsys.readouterr()
+    assert shown_names(capsys, "--sort", "name") == ["gamma", "alpha", "Beta"]
+
+
+def test_a_run_is_deleted_after_a_yes_and_can_be_brought_back(make_plan, capsys, monkeypatch):
+    run = runs.create(make_plan())
+    runs.set_status(run, "stopped")
+    for answer, remaining in (("", 1), ("n", 1), ("y", 0)):
+        monkeypatch.setattr("builtins.input", lambda question, answer=answer: answer)
+        assert main(["runs", "--delete", run.id]) == 0
+        assert len(runs.all_runs()) == remaining
+    assert main(["runs", "--restore", run.id]) == 0
+    assert main(["runs", "--rename", run.id, "Second try"]) == 0
+    assert main(["runs", "--delete", run.id, "--yes"]) == 0
+    assert "Second try" in capsys.readouterr().out
+    assert runs.all_runs() == []
