@@ -77,8 +77,8 @@ def run_studio():
     return run
 
 
-# One for each way in which a base is held and trained: in whole, in 4 bits, by TRL.
-WAYS_TO_TRAIN = ("full", "qlora", "rlhf")
+# A base in 4 bits, and stages that TRL trains: what they load, the other methods load too.
+WAYS_TO_TRAIN = ("qlora", "rlhf")
 TRAINED = [
     pytest.param(method, id=method.name, marks=() if method.name in WAYS_TO_TRAIN else pytest.mark.exhaustive)
     for method in METHODS

@@ -55,6 +55,7 @@ def test_a_changed_setting_changes_the_figures_of_every_method(page):
         assert likely_memory(page, name) > value
 
 
+@pytest.mark.exhaustive
 def test_a_column_sorts_up_and_down_and_back(page):
     original_order = method_ids(page)
     sorter = page.locator(".costs-sort select")
@@ -71,6 +72,7 @@ def test_a_column_sorts_up_and_down_and_back(page):
     assert method_ids(page) == original_order
 
 
+@pytest.mark.exhaustive
 def test_two_pinned_methods_stand_side_by_side_at_the_top(page):
     for name in ("prefix", "full"):
         page.locator(f"#methods tr[data-id={name}]").hover()
@@ -84,6 +86,7 @@ def test_two_pinned_methods_stand_side_by_side_at_the_top(page):
     expect(page.locator("#methods .versus thead th")).to_have_count(0)
 
 
+@pytest.mark.exhaustive
 def test_the_table_is_copied_as_csv_with_raw_figures(page):
     page.locator(".costs-export summary").click()
     page.get_by_role("button", name=SCRIPT_MESSAGES["csv"].text).click()
@@ -121,6 +124,7 @@ def test_what_does_not_fit_says_so_and_an_offer_changes_the_field(page):
     expect(row.locator(".memory .state")).not_to_have_text("does not fit")
 
 
+@pytest.mark.exhaustive
 def test_another_machine_has_its_price_and_elsewhere_has_them_all(page):
     expect(page.locator("#methods tr.chosen .money")).to_contain_text("electricity")
     open_part(page, "machine-more")

@@ -62,6 +62,7 @@ def test_a_messy_export_is_checked_and_fixed_and_the_fix_undone(visit, messy_exp
     expect(headline).to_be_focused()
 
 
+@pytest.mark.exhaustive
 def test_an_undo_that_failed_can_be_tried_again(visit, messy_export, studio_home):
     page = visit()
     page.locator("#upload input[type=file]").set_input_files(str(messy_export))
@@ -82,6 +83,7 @@ def test_an_undo_that_failed_can_be_tried_again(visit, messy_export, studio_home
     expect(page.locator("#data-notice")).to_contain_text("Undone")
 
 
+@pytest.mark.exhaustive
 def test_a_fix_pressed_while_another_is_at_work_follows_it(visit, messy_export):
     page = visit()
     page.locator("#upload input[type=file]").set_input_files(str(messy_export))
@@ -143,6 +145,7 @@ def test_rows_are_found_edited_and_still_there_after_a_reload(visit, messy_expor
     expect(page.locator("#row-where")).to_contain_text("rows 1–1 of 1")
 
 
+@pytest.mark.exhaustive
 def test_pasted_rows_are_saved_renamed_and_deleted_after_a_confirmation(visit):
     page = visit()
     page.get_by_role("button", name=re.compile("Other ways")).click()

@@ -133,6 +133,7 @@ def test_a_reload_brings_the_method_and_its_settings_back_for_the_same_data_only
     expect(page.locator("#epochs input[type=number]")).to_have_value("3")
 
 
+@pytest.mark.exhaustive
 def test_an_error_is_named_after_its_field_and_clears_when_it_is_corrected(visit, chat_csv):
     page = visit()
     page.locator("#upload input[type=file]").set_input_files(str(chat_csv))
@@ -223,6 +224,7 @@ def test_bad_files_get_a_sentence_and_the_page_stays_alive(visit, chat_csv):
         expect(page.locator("#data-notice .good")).to_contain_text("40 rows")
 
 
+@pytest.mark.exhaustive
 def test_an_unknown_model_fails_with_a_sentence(visit):
     page = visit()
     page.locator("#sample-support-tone").click()
@@ -237,6 +239,7 @@ def test_an_unknown_model_fails_with_a_sentence(visit):
     expect(page.locator("#live .run-fault")).to_contain_text("the hub does not answer")
 
 
+@pytest.mark.exhaustive
 def test_the_page_speaks_chinese_to_a_chinese_browser(visit):
     page = visit(locale="zh-CN")
     expect(page.get_by_role("tab", name="数据")).to_be_visible()
@@ -271,6 +274,7 @@ TASKS = [
 ]
 
 
+@pytest.mark.exhaustive
 def test_every_task_shows_its_columns_and_the_methods_that_do_not_fit(visit):
     page = visit()
     for index, (content, task, column_count) in enumerate(TASKS):

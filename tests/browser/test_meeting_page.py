@@ -37,6 +37,7 @@ def test_a_break_even_is_that_of_the_prices_typed_in(sheet):
     assert len(sheet.input_value("#as_of")) == len("2026-11-28")
 
 
+@pytest.mark.exhaustive
 def test_a_training_is_never_paid_back_where_the_api_is_cheaper(sheet):
     sheet.fill("#volume", "1")
     sheet.fill("#api_price", "2")

@@ -192,7 +192,7 @@ def test_a_verdict_that_could_not_be_computed_is_said(make_run):
 
 
 @pytest.mark.thorough
-@pytest.mark.parametrize("language", ["en", "zh"])
+@pytest.mark.parametrize("language", ["en", pytest.param("zh", marks=pytest.mark.exhaustive)])
 def test_every_method_and_task_has_a_page(way, finished, language):
     found = read(finished(*way), language)
     assert messages.WORDS["no_verdict"].render(language) not in found.text
