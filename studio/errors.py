@@ -101,6 +101,10 @@ class OutOfMemory(StudioError):
 MAX_ERROR_CHARACTERS = 300
 # What safetensors and the system say when the disk is full.
 DISK_FULL_MARKERS = ("os error 28", "no space left")
+# What the system says of a folder that can only be read, or belongs to someone else.
+CLOSED_TO_US = (errno.EROFS, errno.EACCES, errno.EPERM)
+NOT_WRITABLE = Message("The studio may not use {path}: {why}.")
+NOT_WRITABLE_TO_DO = Message("Allow writing there, or keep the studio's files elsewhere with --home.")
 # What torch, C++ and oneDNN say when they get no memory.
 OUT_OF_MEMORY_MARKERS = (
     "can't allocate memory",
@@ -140,6 +144,8 @@ def explain(error: BaseException, hint: Message = RETRY_OR_REPORT) -> StudioErro
             Message("The disk is full."),
             Message("Free some space or choose another folder with --home, and start again."),
         )
+    if isinstance(error, OSError) and error.errno in CLOSED_TO_US:
+        return NotPossible(NOT_WRITABLE, NOT_WRITABLE_TO_DO, path=error.filename or "?", why=error.strerror)
     first_line = next(iter(str(error).splitlines()), "")
     return StudioError(
         Message("The studio ran into something it does not know: {kind}: {text}"),

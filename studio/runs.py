@@ -34,6 +34,10 @@ RESUME_PATTERNS = (
 )
 # A run whose process has not yet written its id is given this long before it counts as dead.
 GRACE_SECONDS = 30.0
+# A run whose pace nobody knows yet may stay silent this long before it counts as stalled.
+PATIENCE_SECONDS = 1800.0
+# Why a run failed, where something can be done about it.
+CAUSES = ("", "memory", "killed")
 # Two readings of the time at which a process started may differ by this much.
 START_TIME_TOLERANCE_SECONDS = 0.05
 PROCESS_FILE = "process.json"
@@ -64,6 +68,10 @@ class Status:
         seconds_left: Until the end of the run; None where nobody knows.
         message, hint: What happened and what to do next, where the run failed.
         updated: When it was written (seconds since 1970).
+        beat: When it was written, in seconds of a clock that nobody sets (time.monotonic, the same in all
+            processes of a machine); 0 where an earlier studio wrote it.
+        patience: How long the run may stay silent from then on before it counts as stalled (seconds).
+        cause: One of CAUSES.
     """
 
     state: str
@@ -74,6 +82,9 @@ class Status:
     message: Message | None = None
     hint: Message | None = None
     updated: float = 0.0
+    beat: float = 0.0
+    patience: float = PATIENCE_SECONDS
+    cause: str = ""
 
     def failure_text(self, language: str = "en") -> str:
         """What happened and what to do next, in one language; empty where nothing failed."""
@@ -124,7 +135,7 @@ def create(plan: Plan) -> Run:
     draft.mkdir(mode=0o700)
     run_format.write_format(draft)
     write_text(draft / "plan.yaml", plans.dump(plan))
-    _write_status(draft, Status("waiting", updated=time.time()))
+    _write_status(draft, Status("waiting", updated=time.time(), beat=time.monotonic()))
     (draft / "metrics.jsonl").touch()
     (draft / "worker.log").touch()
     return get(draft.rename(folder() / run.id).name)
@@ -188,9 +199,30 @@ def status(run: Run) -> Status:
         return stored
     memory_gb = peak_memory_gb(run)
     memory = MEMORY_IN_USE.format(memory=memory_gb) if memory_gb else ""
+    message = KILLED.format(memory=memory)
     return replace(
-        stored, state="failed", seconds_left=None, message=KILLED.format(memory=memory), hint=KILLED_HINT
+        stored, state="failed", seconds_left=None, message=message, hint=KILLED_HINT, cause="killed"
     )
+
+
+def stalled_since(run: Run, status: Status) -> float | None:
+    """When a run gave its last sign of life (seconds since 1970), where it stands still; else None.
+
+    It does where its process is suspended, or has been silent for longer than its own pace explains.
+    """
+    worker = worker_process(run) if status.state not in ENDED_STATES and status.beat else None
+    if not worker:
+        return None
+    silent_seconds = time.monotonic() - status.beat
+    is_stalled = silent_seconds > status.patience or _is_suspended(worker)
+    return time.time() - silent_seconds if is_stalled else None
+
+
+def _is_suspended(process: psutil.Process) -> bool:
+    try:
+        return bool(process.status() == psutil.STATUS_STOPPED)
+    except psutil.Error:
+        return False
 
 
 def _read_status(run: Run) -> Status:
@@ -206,8 +238,15 @@ def _read_status(run: Run) -> Status:
 
 def _check_status(status: Status) -> None:
     """Raise ValueError where a status that was read holds what no studio writes."""
-    numbers = (status.step, status.steps, status.updated, status.seconds_left or 0.0)
-    texts = (status.state, status.stage)
+    numbers = (
+        status.step,
+        status.steps,
+        status.updated,
+        status.seconds_left or 0.0,
+        status.beat,
+        status.patience,
+    )
+    texts = (status.state, status.stage, status.cause)
     messages = (status.message, status.hint)
     is_valid = (
         all(isinstance(text, str) for text in texts)
@@ -229,7 +268,7 @@ def set_status(run: Run, state: str, stage: str = "", **values: Any) -> None:
     """Replace the status by a new one."""
     if state not in STATES:
         raise ValueError(f"expected one of {STATES}, but got {state!r}")
-    _write_status(run.folder, Status(state, stage, updated=time.time(), **values))
+    _write_status(run.folder, Status(state, stage, updated=time.time(), beat=time.monotonic(), **values))
 
 
 def _write_status(folder: Path, status: Status) -> None:

@@ -5,10 +5,12 @@ import os
 import shutil
 import tempfile
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+
+from pydantic import TypeAdapter, ValidationError
 
 from studio.errors import OutOfDiskSpace
 from studio.i18n import Message
@@ -58,6 +60,22 @@ def read_json(path: Path) -> dict[str, Any]:
     except (OSError, ValueError, RecursionError):
         return {}
     return content if isinstance(content, dict) else {}
+
+
+def keep_valid(raw: Mapping[str, Any], types: Mapping[str, TypeAdapter[Any]]) -> dict[str, Any]:
+    """What of an object from a file is as it should be: a value of another type is left out.
+
+    So one that is damaged costs itself alone. Keys that are not in `types` stay as they are.
+    """
+    return {name: value for name, value in raw.items() if name not in types or _is_valid(types[name], value)}
+
+
+def _is_valid(type_: TypeAdapter[Any], value: object) -> bool:
+    try:
+        type_.validate_python(value, strict=True)
+    except (ValidationError, RecursionError, TypeError, KeyError, AttributeError):
+        return False
+    return True
 
 
 @contextmanager

@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import threading
@@ -332,3 +333,41 @@ def test_a_report_that_is_not_there_or_spoilt_is_empty(run):
 )
 def test_a_result_is_compared_with_the_linear_fit_of_a_classifier_and_else_with_the_base(report, expected):
     assert runs.start_scores(report) == expected
+
+
+def test_a_run_whose_process_is_suspended_stands_still(run, process):
+    runs.claim(run, process.pid)
+    runs.set_status(run, "training", "train", step=3, steps=9, patience=60.0)
+    assert runs.stalled_since(run, runs.status(run)) is None
+    os.kill(process.pid, signal.SIGSTOP)
+    for _ in range(200):
+        if psutil.Process(process.pid).status() == psutil.STATUS_STOPPED:
+            break
+        time.sleep(0.01)
+    since = runs.stalled_since(run, runs.status(run))
+    assert since == pytest.approx(time.time(), abs=5)
+    os.kill(process.pid, signal.SIGCONT)
+
+
+def test_a_run_that_is_silent_for_longer_than_its_pace_explains_stands_still(run, process, monkeypatch):
+    runs.claim(run, process.pid)
+    runs.set_status(run, "training", "train", step=3, steps=9, patience=60.0)
+    status, now, wall = runs.status(run), time.monotonic(), time.time()
+    monkeypatch.setattr(runs.time, "monotonic", lambda: now + 59)
+    assert runs.stalled_since(run, status) is None
+    monkeypatch.setattr(runs.time, "monotonic", lambda: now + 61)
+    assert runs.stalled_since(run, status) == pytest.approx(wall - 61, abs=5)
+
+
+def test_a_clock_that_is_set_makes_no_run_stand_still(run, process, monkeypatch):
+    runs.claim(run, process.pid)
+    runs.set_status(run, "training", "train", patience=60.0)
+    status, hour_later = runs.status(run), time.time() + 3600
+    monkeypatch.setattr(runs.time, "time", lambda: hour_later)
+    assert runs.stalled_since(run, status) is None
+
+
+def test_a_run_that_has_ended_does_not_stand_still(run, process):
+    runs.claim(run, process.pid)
+    runs.set_status(run, "done", patience=0.0)
+    assert runs.stalled_since(run, runs.status(run)) is None

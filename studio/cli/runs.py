@@ -4,6 +4,7 @@ import argparse
 import json
 from collections.abc import Callable
 from dataclasses import asdict
+from datetime import datetime
 from typing import Any
 
 from studio import run_index, runs
@@ -134,6 +135,10 @@ def _format_run(run: Run) -> str:
     status = runs.status(run)
     name_and_time = runs.describe(run).removesuffix(f" · {run.id[:8]}")
     suffix = "; goes on with --resume" if runs.is_resumable(run) else ""
+    since = runs.stalled_since(run, status)
+    if since is not None:
+        moment = datetime.fromtimestamp(since).astimezone()
+        suffix = f"; stands still since {moment:%H:%M:%S}: end its process, then go on with --resume"
     return f"{run.id}  {status.state:<10} {name_and_time}  {_summarize(run, status)}{suffix}"
 
 

@@ -7,15 +7,18 @@ import time
 import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from hashlib import sha256
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import psutil
 import pyarrow as pa
 import pyarrow.parquet as pq
+from filelock import FileLock
+from pydantic import AfterValidator, Field, TypeAdapter
+from typing_extensions import TypedDict  # typing's own has no runtime form before Python 3.12
 
 from studio import presets
 from studio.data.quality import fixes
@@ -25,8 +28,57 @@ from studio.data.schema import infer_roles
 from studio.errors import BadData
 from studio.i18n import Message
 from studio.plan import Task
-from studio.storage import ProgressCallback, home, no_progress, read_json, require_disk_space, write_json
+from studio.storage import (
+    ProgressCallback,
+    home,
+    keep_valid,
+    no_progress,
+    read_json,
+    require_disk_space,
+    write_json,
+)
 
+
+class Choice(TypedDict, total=False):
+    """The task that a person chose for a sheet, and its columns, role -> column."""
+
+    task: Task | None
+    columns: dict[str, str]
+
+
+def _check_message(raw: dict[str, Any]) -> dict[str, Any]:
+    Message.from_json(raw).render("en")
+    return raw
+
+
+def _check_bad_line(raw: list[Any]) -> list[Any]:
+    number, why = raw
+    if type(number) is not int:
+        raise ValueError(f"expected a line's number, but got {number!r}")
+    _check_message(why)
+    return raw
+
+
+SavedMessage = Annotated[dict[str, Any], AfterValidator(_check_message)]
+BadLine = Annotated[list[Any], AfterValidator(_check_bad_line)]
+
+# What a card holds, by key. A time is in seconds since 1970, and none after the year 2100 is one.
+Count = Annotated[int, Field(ge=0)]
+CARD_TYPES: dict[str, TypeAdapter[Any]] = {
+    "name": TypeAdapter(Annotated[str, Field(min_length=1)]),
+    "sha256": TypeAdapter(str),
+    "source": TypeAdapter(str),
+    "licence": TypeAdapter(str),
+    "created": TypeAdapter(Annotated[float, Field(ge=0, lt=4.2e9)]),
+    "rows": TypeAdapter(Count),
+    "columns": TypeAdapter(list[str]),
+    "sheet": TypeAdapter(str),
+    "sheets": TypeAdapter(list[str]),
+    "bad": TypeAdapter(list[BadLine]),
+    "notes": TypeAdapter(list[SavedMessage]),
+    "delimiter": TypeAdapter(str),
+    "chosen": TypeAdapter(dict[str, Choice]),
+}
 DATASET_ID = re.compile(r"[0-9a-f]{32}")
 CARD_FILE, PREPARED_FILE = "card.json", "prepared.parquet"
 MAX_NAME_LENGTH, MAX_LICENCE_LENGTH = 120, 200  # characters
@@ -35,6 +87,8 @@ DRAFT_PREFIX = ".incoming"
 DRAFT_NAME = re.compile(rf"{re.escape(DRAFT_PREFIX)}(?:-(?P<pid>\d+)-\w+)?")
 NO_ROW_LEFT = Message("This would leave no row of “{name}”.")
 NOT_EDITABLE = Message("“{name}” is not a data set of your own.")
+ROWS_MADE_AGAIN = Message("The saved rows could not be read, and were made again from the original file.")
+LOCK_FILE, LOCK_SECONDS = ".lock", 60.0
 NO_SUCH_DATASET = Message("There is no data set “{source}”.")
 
 
@@ -68,12 +122,16 @@ class Dataset:
     def version(self) -> int:
         """A number that changes with its rows, and with nothing else."""
         file = self.folder / PREPARED_FILE if self.is_editable else self.path
-        return file.stat().st_mtime_ns if file.is_file() else 0
+        # A file that replaces another one within a tick of the clock has another inode.
+        return file.stat().st_mtime_ns + file.stat().st_ino if file.is_file() else 0
 
     @property
     def card(self) -> dict[str, Any]:
-        """Its metadata (name, source, licence, created, rows, sheets, chosen …); empty if not editable."""
-        return read_json(self.folder / CARD_FILE) if self.is_editable else {}
+        """Its metadata (name, source, licence, created, rows, sheets, chosen …); empty if not editable.
+
+        What is damaged is left out.
+        """
+        return _read_card(self.folder) if self.is_editable else {}
 
     @property
     def chosen(self) -> tuple[Task | None, dict[str, str]]:
@@ -105,7 +163,32 @@ class Dataset:
     def changes(self) -> list[Change]:
         """Its changes, the oldest first; damaged files are skipped."""
         contents = [read_json(file) for file in _change_files(self)]
-        return [fixes.from_json(raw) for raw in contents if raw]
+        return [change for raw in contents if (change := _read_change(raw))]
+
+
+def _read_card(folder: Path) -> dict[str, Any]:
+    return keep_valid(read_json(folder / CARD_FILE), CARD_TYPES)
+
+
+def _read_change(raw: dict[str, Any]) -> Change | None:
+    """A change; None where its file is damaged."""
+    try:
+        return fixes.from_json(raw)
+    except BadData:
+        return None
+
+
+@contextmanager
+def _changing(dataset: Dataset) -> Iterator[None]:
+    """Of several who change a data set at once, each waits until the one before it is done.
+
+    Raises:
+        BadData: It cannot be changed, or is gone.
+    """
+    _require_editable(dataset)
+    find(dataset.source)
+    with FileLock(dataset.folder / LOCK_FILE, timeout=LOCK_SECONDS):
+        yield
 
 
 def _changes_folder(dataset: Dataset) -> Path:
@@ -145,20 +228,31 @@ def _prepare_changes_folder(dataset: Dataset) -> None:
 def _read_table(dataset: Dataset, version: int) -> Table:
     """The rows of a data set; cached for each version, since the page asks for them at every step."""
     prepared = dataset.folder / PREPARED_FILE
-    if not dataset.is_editable or not prepared.is_file():
+    if not dataset.is_editable:
         return read_table(dataset.path, dataset.name, dataset.sheet)
-    table, card = pq.read_table(prepared), dataset.card
+    try:
+        with pq.ParquetFile(prepared) as file:
+            table = file.read()
+    except (OSError, pa.ArrowException):
+        return _make_again(dataset)
+    card = dataset.card
     values = [table.column(name).to_pylist() for name in table.column_names]
     return Table(
         dataset.name,
         columns=tuple(table.column_names),
         rows=tuple(dict(zip(table.column_names, row, strict=True)) for row in zip(*values, strict=True)),
-        bad_lines=tuple((int(line), Message.from_json(why)) for line, why in card.get("bad", ())),
+        bad_lines=tuple((line, Message.from_json(why)) for line, why in card.get("bad", ())),
         sheets=tuple(map(str, card.get("sheets", ()))),
         sheet=dataset.sheet,
         delimiter=str(card.get("delimiter", "")),
         notes=tuple(map(Message.from_json, card.get("notes", ()))),
     )
+
+
+def _make_again(dataset: Dataset) -> Table:
+    """The rows of the original file with all changes, where the saved ones cannot be read."""
+    table = fixes.apply(_read_original(dataset, dataset.sheet), dataset.changes())
+    return replace(table, notes=(*table.notes, ROWS_MADE_AGAIN))
 
 
 def _write_dataset(dataset: Dataset, table: Table, card: Mapping[str, Any]) -> None:
@@ -271,19 +365,19 @@ def apply_change(dataset: Dataset, new_change: Change) -> None:
     Raises:
         BadData: The data set is not editable, or the change would leave no row.
     """
-    _require_editable(dataset)
-    files = _change_files(dataset)
-    number = int(files[-1].stem) + 1 if files else 1
-    table = fixes.apply(dataset.table(), [new_change])
-    if not table.rows:
-        raise BadData(
-            NO_ROW_LEFT,
-            Message("Change single rows instead, or use other data."),
-            name=dataset.name,
-        )
-    _prepare_changes_folder(dataset)
-    write_json(_changes_folder(dataset) / f"{number:04}.json", fixes.as_json(new_change))
-    _write_dataset(dataset, table, dataset.card)
+    with _changing(dataset):
+        files = _change_files(dataset)
+        number = int(files[-1].stem) + 1 if files else 1
+        table = fixes.apply(dataset.table(), [new_change])
+        if not table.rows:
+            raise BadData(
+                NO_ROW_LEFT,
+                Message("Change single rows instead, or use other data."),
+                name=dataset.name,
+            )
+        _prepare_changes_folder(dataset)
+        write_json(_changes_folder(dataset) / f"{number:04}.json", fixes.as_json(new_change))
+        _write_dataset(dataset, table, dataset.card)
 
 
 def undo(dataset: Dataset) -> Change | None:
@@ -292,14 +386,14 @@ def undo(dataset: Dataset) -> Change | None:
     Returns:
         The change, or None if there was none.
     """
-    _require_editable(dataset)
-    files = _change_files(dataset)
-    if not files:
-        return None
-    *earlier, last = dataset.changes()
-    _write_dataset(dataset, fixes.apply(_read_original(dataset, dataset.sheet), earlier), dataset.card)
-    files[-1].unlink()
-    return last
+    with _changing(dataset):
+        files = _change_files(dataset)
+        if not files:
+            return None
+        *earlier, last = dataset.changes()
+        _write_dataset(dataset, fixes.apply(_read_original(dataset, dataset.sheet), earlier), dataset.card)
+        files[-1].unlink()
+        return last
 
 
 def _read_original(dataset: Dataset, sheet: str) -> Table:
@@ -312,12 +406,12 @@ def _read_original(dataset: Dataset, sheet: str) -> Table:
 
 def choose_sheet(dataset: Dataset, sheet: str) -> Dataset:
     """Choose another sheet of the file, with its own earlier changes; the old sheet keeps its changes."""
-    _require_editable(dataset)
-    table = _read_original(dataset, sheet)
-    _prepare_changes_folder(dataset)
-    other_dataset = Dataset(dataset.source, dataset.name, dataset.path, table.sheet)
-    _write_dataset(other_dataset, fixes.apply(table, other_dataset.changes()), dataset.card)
-    return other_dataset
+    with _changing(dataset):
+        table = _read_original(dataset, sheet)
+        _prepare_changes_folder(dataset)
+        other_dataset = Dataset(dataset.source, dataset.name, dataset.path, table.sheet)
+        _write_dataset(other_dataset, fixes.apply(table, other_dataset.changes()), dataset.card)
+        return other_dataset
 
 
 def save_choice(dataset: Dataset, task: Task, roles: Mapping[str, str] | None = None) -> None:
@@ -330,21 +424,22 @@ def save_choice(dataset: Dataset, task: Task, roles: Mapping[str, str] | None = 
     """
     if not dataset.is_editable:
         return
-    card = dataset.card
     choice = {"task": task, "columns": dict(roles or {})}
-    choices = {**card.get("chosen", {}), dataset.sheet: choice}
-    write_json(dataset.folder / CARD_FILE, {**card, "chosen": choices})
+    with _changing(dataset):
+        card = dataset.card
+        choices = {**card.get("chosen", {}), dataset.sheet: choice}
+        write_json(dataset.folder / CARD_FILE, {**card, "chosen": choices})
 
 
 def update_card(dataset: Dataset, *, name: str | None = None, licence: str | None = None) -> Dataset:
     """Change the name or the licence of a data set; None and a blank name change nothing."""
-    _require_editable(dataset)
-    card = dataset.card
-    if name is not None and name.strip():
-        card["name"] = clean_name(name)
-    if licence is not None:
-        card["licence"] = licence.strip()[:MAX_LICENCE_LENGTH]
-    write_json(dataset.folder / CARD_FILE, card)
+    with _changing(dataset):
+        card = dataset.card
+        if name is not None and name.strip():
+            card["name"] = clean_name(name)
+        if licence is not None:
+            card["licence"] = licence.strip()[:MAX_LICENCE_LENGTH]
+        write_json(dataset.folder / CARD_FILE, card)
     return find(dataset.source)
 
 
@@ -400,10 +495,12 @@ def find(source: str) -> Dataset:
         return Dataset(source, card.file, card.path)
     if kind == "dataset" and DATASET_ID.fullmatch(name):
         folder = home() / "datasets" / name
-        dataset_card = read_json(folder / CARD_FILE)
-        files = sorted(folder.glob("original*"))
-        if dataset_card.get("name") and files:
-            return Dataset(source, str(dataset_card["name"]), files[0], str(dataset_card.get("sheet", "")))
+        files = sorted(path for path in folder.glob("original*") if path.is_file())
+        if files:
+            dataset_card = _read_card(folder)
+            # A data set whose card is damaged is still there, under the beginning of its id.
+            dataset_name = dataset_card.get("name", f"data {name[:8]}")
+            return Dataset(source, dataset_name, files[0], dataset_card.get("sheet", ""))
     elif kind not in ("sample", "dataset"):
         return Dataset(source, Path(source).name, Path(source))
     raise BadData(

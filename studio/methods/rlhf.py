@@ -356,8 +356,7 @@ def _later_stages(settings: Settings, task: Task) -> Message:
 def train(context: TrainingContext) -> Any:
     """Train all stages in order; returns a plain model with everything learned in its own matrices.
 
-    A stopped run goes on at the start of the unfinished stage; only the supervised stage goes on where it
-    was.
+    A run that goes on does so where it was, in whichever stage.
     """
     from studio.methods.rlhf_stages import pipeline  # noqa: PLC0415 - loads torch
 
@@ -384,7 +383,6 @@ METHOD = Method(
     automatic_values=phases.automatic_values,
     fits=phases.fits,
     has_stage_settings=True,
-    supports_resume=False,
     stages=("sft", "reward", "rl"),
     active_stages=active_stages,
 )

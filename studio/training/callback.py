@@ -1,10 +1,8 @@
 """The callback that writes points, progress and the best state into the run folder, and obeys a stop."""
 
-import json
 import math
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -18,16 +16,20 @@ from studio.i18n import Message
 from studio.methods.spec import Scores
 from studio.models import device, trainable
 from studio.runs import Run
-from studio.storage import write_json
+from studio.training import checkpoints
 from studio.training.cpu_threads import ThreadTuner, benchmark_matmul
 from studio.training.memory import memory_gb
 from studio.training.pause import Pause
 from studio.training.time_left import TimeLeft
 
 STATUS_INTERVAL_SECONDS = 0.5
-# A checkpoint is written at a validation, unless writing the last one took more than a twentieth of the
-# time since.
-MAX_SAVING_SHARE = 0.05
+# A checkpoint is written before the last one is older than this, or than this share of the training, unless
+# writing one takes more than this share of the time between two.
+MAX_CHECKPOINT_SECONDS, MAX_CHECKPOINT_SHARE = 300.0, 0.1
+MAX_SAVING_SHARE = 0.02
+# A run counts as stalled where it takes this many times as long as its slowest step, or the last validation
+# and checkpoint together, and never sooner than this.
+STALLED_STEPS, STALLED_VALIDATIONS, MIN_PATIENCE_SECONDS = 10, 5, 60.0
 # A process that gets less than this share of its cores while it computes shares them with another program.
 CROWDED_CPU_SHARE = 0.85
 LOWER_RATE = Message("Lower the learning rate to a third, and start again.")
@@ -52,9 +54,6 @@ LOGGED_METRICS = {
     "completions/clipped_ratio": "clipped_ratio",
     "frac_reward_zero_std": "zero_std_share",
 }
-# What a checkpoint holds beside the states of model, optimizer and random generators. It is written last,
-# so that its presence marks the checkpoint as complete.
-MONITOR_STATE_FILE = "watch.json"
 
 
 class MonitorCallback(TrainerCallback):  # type: ignore[misc] # transformers ships no types
@@ -102,7 +101,8 @@ class MonitorCallback(TrainerCallback):  # type: ignore[misc] # transformers shi
         self._last_merits: Scores = {}
         self._validation_steps: set[int] = set()
         self._validation_seconds = 0.0
-        self._saved_at, self._save_seconds = time.monotonic(), 0.0
+        self._began_at = self._saved_at = self._save_started_at = time.monotonic()
+        self._save_seconds = self._step_seconds = self._slowest_step_seconds = 0.0
         self._status_written_at = 0.0
         self._training_started_at = self._step_started_at = self._step_cpu_started_at = 0.0
         self._step_metrics: dict[str, float] = {}
@@ -113,10 +113,10 @@ class MonitorCallback(TrainerCallback):  # type: ignore[misc] # transformers shi
 
     def checkpoint(self) -> str | None:
         """The folder of the checkpoint to resume this stage from; None where it begins."""
-        checkpoint_folder = last_checkpoint(self.folder)
+        checkpoint_folder = checkpoints.choose(self.folder)
         if not checkpoint_folder:
             return None
-        state = json.loads((checkpoint_folder / MONITOR_STATE_FILE).read_text(encoding="utf-8"))
+        state = checkpoints.read_state(checkpoint_folder)
         self.best_step, self.best_scores = state["best_step"], state["best"]
         self.initial_scores = state.get("initial", {})
         self._checks_without_progress = state["without_progress"]
@@ -147,6 +147,7 @@ class MonitorCallback(TrainerCallback):  # type: ignore[misc] # transformers shi
             self._measure_start()
         self._time_left.begin(self.step, self.steps)
         self._training_started_at = time.perf_counter()
+        self._began_at = self._saved_at = time.monotonic()
 
     def on_train_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         """Tell what early stopping has saved."""
@@ -172,11 +173,16 @@ class MonitorCallback(TrainerCallback):  # type: ignore[misc] # transformers shi
         if self._is_pause_due():
             self.paused = control.should_training_stop = True
         self._write_status()
-        now = time.monotonic()
-        is_cheap = self._save_seconds <= MAX_SAVING_SHARE * (now - self._saved_at)
-        is_save_due = is_validation_step and is_cheap and self.step < self.steps
-        if self.stopped or self.paused or is_save_due:
-            control.should_save, self._saved_at = True, now
+        if self.stopped or self.paused or (self.step < self.steps and self._is_checkpoint_due()):
+            control.should_save, self._save_started_at = True, time.monotonic()
+
+    def _is_checkpoint_due(self) -> bool:
+        """Whether the last checkpoint would be too old after one more step, and saving is cheap."""
+        age_seconds = time.monotonic() - self._saved_at
+        training_seconds = time.monotonic() - self._began_at + self._seconds_left()
+        max_age_seconds = min(MAX_CHECKPOINT_SECONDS, MAX_CHECKPOINT_SHARE * training_seconds)
+        is_cheap = self._save_seconds <= MAX_SAVING_SHARE * age_seconds
+        return is_cheap and age_seconds + self._step_seconds >= max_age_seconds
 
     def _is_pause_due(self) -> bool:
         n_validations = sum(step <= self.step for step in self._validation_steps)
@@ -184,7 +190,6 @@ class MonitorCallback(TrainerCallback):  # type: ignore[misc] # transformers shi
 
     def on_save(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         """Complete a checkpoint with the state of this callback."""
-        self._save_seconds = time.monotonic() - self._saved_at
         monitor_state = {
             "best_step": self.best_step,
             "best": self.best_scores,
@@ -193,7 +198,9 @@ class MonitorCallback(TrainerCallback):  # type: ignore[misc] # transformers shi
             "records": self._records,
             "last_merits": self._last_merits,
         }
-        write_json(self.folder / f"checkpoint-{state.global_step}" / MONITOR_STATE_FILE, monitor_state)
+        checkpoints.complete(self.folder / f"checkpoint-{state.global_step}", monitor_state)
+        self._saved_at = time.monotonic()
+        self._save_seconds = self._saved_at - self._save_started_at
 
     def on_log(
         self, args: Any, state: Any, control: Any, logs: dict[str, float] | None = None, **_: Any
@@ -213,6 +220,7 @@ class MonitorCallback(TrainerCallback):  # type: ignore[misc] # transformers shi
 
     def _measure_step(self, state: Any) -> None:
         seconds = time.perf_counter() - self._step_started_at
+        self._step_seconds, self._slowest_step_seconds = seconds, max(seconds, self._slowest_step_seconds)
         cpu_seconds = time.process_time() - self._step_cpu_started_at
         tokens = int(state.num_input_tokens_seen) - self._tokens_seen
         self._tokens_seen += tokens
@@ -296,16 +304,26 @@ class MonitorCallback(TrainerCallback):  # type: ignore[misc] # transformers shi
         if is_recent and self.step < self.steps:
             return
         self._status_written_at = now
-        n_validations = sum(step > self.step for step in self._validation_steps)
-        seconds_left = self._time_left.seconds_left(self.step, n_validations, self._validation_seconds)
         runs.set_status(
             self.run,
             "training",
             self.stage,
             step=self.step,
             steps=self.steps,
-            seconds_left=round(seconds_left, 1),
+            seconds_left=round(self._seconds_left(), 1),
+            patience=round(self._patience_seconds(), 1),
         )
+
+    def _seconds_left(self) -> float:
+        n_validations = sum(step > self.step for step in self._validation_steps)
+        return self._time_left.seconds_left(self.step, n_validations, self._validation_seconds)
+
+    def _patience_seconds(self) -> float:
+        """How long the run may stay silent from here; as long as ever where no validation was timed yet."""
+        if self.measure and not self._validation_seconds:
+            return runs.PATIENCE_SECONDS
+        at_validation = STALLED_VALIDATIONS * (self._validation_seconds + self._save_seconds)
+        return max(MIN_PATIENCE_SECONDS, STALLED_STEPS * self._slowest_step_seconds + at_validation)
 
 
 def standard_error(scores: Scores) -> float:
@@ -332,9 +350,3 @@ def as_point(scores: Scores, split: str = "validation") -> dict[str, float]:
     prefix = "test" if split == "test" else "eval"
     whole = {name: value for name, value in without_parts(scores).items() if not name.startswith("n_")}
     return {f"{prefix}_{name}": round(value, 6) for name, value in whole.items()}
-
-
-def last_checkpoint(folder: Path) -> Path | None:
-    """The newest complete checkpoint in a stage's folder; None without one."""
-    complete = [path for path in folder.glob("checkpoint-*") if (path / MONITOR_STATE_FILE).is_file()]
-    return max(complete, key=lambda path: int(path.name.split("-")[1]), default=None)

@@ -66,8 +66,14 @@ def _set_waiting(run: Run) -> None:
 
 
 def stop(run: Run) -> None:
-    """Ask the run to stop after the step it is in; what it has learned by then is saved."""
+    """Ask the run to stop after the step it is in; what it has learned by then is saved.
+
+    One that stands still hears nothing, so its process is ended: it goes on from its last checkpoint.
+    """
     run.stop_file.touch()
+    worker = runs.worker_process(run)
+    if worker and runs.stalled_since(run, runs.status(run)) is not None:
+        worker.kill()
 
 
 def is_stopping(run: Run) -> bool:

@@ -9,6 +9,7 @@ import dataclasses
 import gc
 import os
 import shutil
+import signal
 import sys
 import time
 import traceback
@@ -27,7 +28,7 @@ from studio.methods.spec import Method, Scores, StageMonitor, StopRequested, Tra
 from studio.models import device, fetch
 from studio.models.fetch import FetchedModel
 from studio.runs import Run
-from studio.storage import home, require_disk_space, write_json
+from studio.storage import require_disk_space, write_json
 from studio.training import coach, retention
 from studio.training import pause as pauses
 from studio.training import queue as run_queue
@@ -109,6 +110,7 @@ def _record_failure(run: Run, error: BaseException, started_at: float) -> None:
         steps=status.steps,
         message=explained.message,
         hint=explained.hint,
+        cause="memory" if isinstance(explained, OutOfMemory) else "",
     )
 
 
@@ -216,10 +218,10 @@ def _execute(run: Run, pause: Pause | None) -> None:
     if failure:
         runs.set_status(run, "training", method.stages[0], **progress)  # where it broke off
         raise failure
-    if not last_monitor.stopped:
+    runs.set_status(run, "stopped" if last_monitor.stopped else "done", "after", **progress)
+    if not last_monitor.stopped:  # only now: a run that is killed before it is done goes on from them
         for name in ONLY_TO_GO_ON:
             shutil.rmtree(run.folder / name, ignore_errors=True)
-    runs.set_status(run, "stopped" if last_monitor.stopped else "done", "after", **progress)
 
 
 def _find_gaming(run: Run) -> dict[str, Any]:
@@ -368,6 +370,12 @@ def _save_result(run: Run, context: TrainingContext, model: Any, fetched: Fetche
     return checksum
 
 
+def _stop_on_sigterm(run_id: str) -> None:
+    """Let a polite end (shutdown, logout, a container's stop) keep what was learned, as Stop does."""
+    stop_file = runs.get(run_id).stop_file
+    signal.signal(signal.SIGTERM, lambda *_: stop_file.touch())
+
+
 def main() -> int:
     """The worker process: `python -m studio.training.worker RUN`. Returns exit code 1 after a failure."""
     parser = argparse.ArgumentParser()
@@ -376,8 +384,8 @@ def main() -> int:
     parser.add_argument("--pause-seconds", type=float, default=0.0, help="seconds after which it pauses")
     options = parser.parse_args()
     pause = Pause(options.pause_after, options.pause_seconds) if options.pause_seconds else None
-    home()
     try:
+        _stop_on_sigterm(options.run)
         run(options.run, before_start=limit_memory, pause=pause)
     except StudioError as error:
         sys.stderr.write(f"{error}\n")

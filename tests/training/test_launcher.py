@@ -180,3 +180,17 @@ def test_a_run_waits_for_whoever_goes_and_for_older_ones_that_wait(make_plan, st
     other, run = (first, second) if is_older else (second, first)
     runs.set_status(other, state, "train")
     assert run_queue.is_ahead(other, run) == is_ahead
+
+
+def test_a_run_that_stands_still_is_ended_by_a_stop(make_plan):
+    run = runs.create(make_plan())
+    with subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"]) as process:
+        runs.claim(run, process.pid)
+        runs.set_status(run, "training", "train", patience=60.0)
+        launcher.stop(run)
+        assert process.poll() is None, "one that works ends by itself"
+        runs.set_status(run, "training", "train", patience=-1.0)
+        launcher.stop(run)
+        assert process.wait() < 0
+    assert runs.status(run).state == "failed"
+    assert runs.is_resumable(run)

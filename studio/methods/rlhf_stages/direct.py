@@ -192,7 +192,7 @@ def _build_trainer(context: TrainingContext, policy: Any, algorithm: str, rows: 
         **stage_files.pair_batch_sizes(context, batch_size),
     )
     config, trainer_class, dataset = BUILDERS[algorithm](context, arguments, rows)
-    return trainer_class(
+    return stage_files.resumable(trainer_class)(
         model=policy,
         args=config,
         train_dataset=dataset,

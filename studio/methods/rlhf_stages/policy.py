@@ -18,6 +18,7 @@ from studio.methods.rlhf_stages import reward_model, rule_rewards, schedule
 from studio.methods.rlhf_stages import stage as stage_files
 from studio.methods.rlhf_stages.phases import EVAL_BATCH_SIZE, MAX_HELD_OUT_PROMPTS
 from studio.methods.spec import Scores, TrainingContext
+from studio.storage import write_text
 
 Turns = list[dict[str, str]]
 
@@ -59,7 +60,7 @@ REWARD_CHANGE = Message(
 
 
 class SampleLogger(TrainerCallback):  # type: ignore[misc] # transformers ships no types
-    """Saves a few of the answers that the policy writes during training, and records the KL divergence.
+    """Saves a few of the answers that the policy writes during training.
 
     Args:
         context: The training, in whose folder `stages/samples.jsonl` is written.
@@ -73,10 +74,8 @@ class SampleLogger(TrainerCallback):  # type: ignore[misc] # transformers ships 
     ) -> None:
         self.path = stage_files.folder(context, "samples.jsonl")
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        self.path.write_text("", encoding="utf-8")
         self.score, self.stop_ids = score, stop_ids
         self.interval = max(1, steps // SAMPLE_LOGS_PER_STAGE)
-        self.kl: list[float] = []
         self._last_logged_step = -1
 
     def reward(
@@ -102,12 +101,12 @@ class SampleLogger(TrainerCallback):  # type: ignore[misc] # transformers ships 
             self._write_samples(step + 1, attempts, rewards)
         return rewards
 
-    def on_log(
-        self, args: Any, state: Any, control: Any, logs: dict[str, Any] | None = None, **_: Any
-    ) -> None:
-        """Record the KL divergence from the starting point."""
-        if logs and logs.get("kl") is not None:
-            self.kl.append(float(logs["kl"]))
+    def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        """Take back the answers that were written after the step that the training goes on from."""
+        text = self.path.read_text(encoding="utf-8") if self.path.is_file() else ""
+        lines = [line for line in text.splitlines(keepends=True) if line.endswith("\n")]
+        kept = [line for line in lines if json.loads(line)["step"] <= state.global_step]
+        write_text(self.path, "".join(kept))
 
     def _write_samples(self, step: int, attempts: Sequence[Attempt], rewards: Sequence[float]) -> None:
         stride = max(1, len(attempts) // MAX_SAMPLES)
@@ -271,6 +270,7 @@ def train_policy(
     )
     trainer = _build_policy_trainer(context, policy, questions, sample_logger, max_completion_length)
     monitor = stage_files.run_trainer(context, "rl", trainer, None, [sample_logger])
+    kl = [float(logs["kl"]) for logs in trainer.state.log_history if logs.get("kl") is not None]
     trained_policy = stage_files.merge_adapter(trainer.model)
     after, texts_after, rewards = generate_and_score(
         context, trained_policy, held_out, score, max_completion_length
@@ -284,7 +284,7 @@ def train_policy(
         "before": before,
         "after": after,
         "change": paired_change(rewards_before, rewards),
-        "kl": mean(sample_logger.kl[-5:]) if sample_logger.kl else None,
+        "kl": mean(kl[-5:]) if kl else None,
         "steps": monitor.step,
         "samples": [
             build_sample(question, before=text_before, after=text_after, reward=reward)
@@ -373,7 +373,7 @@ def _build_policy_trainer(
     )
     uses_grpo = schedule.resolve_algorithm(settings, context.plan.task) == "grpo"
     config_class, trainer_class = (GRPOConfig, GRPOTrainer) if uses_grpo else (RLOOConfig, RLOOTrainer)
-    return trainer_class(
+    return stage_files.resumable(trainer_class)(
         model=policy,
         reward_funcs=sample_logger.reward,
         args=config_class(**trainer_arguments),

@@ -401,7 +401,7 @@ def _build_trainer(context: TrainingContext, model: Any, train_pairs: Sequence[P
         ]
         return build_batch(conversations, context.tokenizer.pad_token_id)
 
-    return RewardTrainer(
+    return stage_files.resumable(RewardTrainer)(
         model=model,
         args=RewardConfig(**trainer_arguments, center_rewards_coefficient=CENTER_REWARDS_COEFFICIENT),
         train_dataset=stage_files.build_dataset(

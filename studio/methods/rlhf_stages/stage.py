@@ -1,13 +1,15 @@
 """What the stages of RLHF share: results on disk, the LoRA, and TRL's trainers set up for this machine."""
 
 import shutil
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import datasets
+import torch
 from peft import LoraConfig
 from transformers import PrinterCallback, TrainerCallback
+from trl.trainer.utils import RepeatSampler
 
 from studio.methods import lora
 from studio.methods.spec import Scores, StageMonitor, TrainingContext
@@ -20,15 +22,43 @@ from studio.storage import require_disk_space, write_json
 METRICS_FILE = "figures.json"
 
 
-class NoCheckpoints(TrainerCallback):  # type: ignore[misc] # transformers ships no types
-    """Keeps checkpoints from being saved, since an unfinished stage begins again.
+class EpochSampler(torch.utils.data.Sampler):  # type: ignore[misc] # torch ships no types
+    """TRL's order of the questions, which depends on seed and epoch alone: it can go on in any epoch."""
 
-    It comes after the monitor, which asks for them.
-    """
+    def __init__(self, sampler: RepeatSampler, seed: int) -> None:
+        self.sampler, self.seed = sampler, seed
+        self.set_epoch(0)
 
-    def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-        """Take back what the monitor has asked for."""
-        control.should_save = False
+    def __iter__(self) -> Iterator[int]:
+        """The places of the questions, each as often as it is answered."""
+        return iter(self.sampler)
+
+    def __len__(self) -> int:
+        """Answers in an epoch."""
+        return len(self.sampler)
+
+    def set_epoch(self, epoch: int) -> None:
+        """Start an epoch (accelerate calls this)."""
+        self.sampler.generator.manual_seed(self.seed * 100_003 + epoch)
+
+
+class _StageCheckpoints(supervised.TrainableCheckpoints):
+    """Comes before a class of TRL's trainers: what it saves and samples lets a stage go on where it was."""
+
+    args: Any
+
+    def create_model_card(self, *_: Any, **__: Any) -> None:
+        """A checkpoint needs no card."""
+
+    def _get_train_sampler(self, *arguments: Any) -> Any:
+        sampler = super()._get_train_sampler(*arguments)  # type: ignore[misc] # of the trainer's class
+        is_trl_order = isinstance(sampler, RepeatSampler)
+        return EpochSampler(sampler, self.args.seed) if is_trl_order else sampler
+
+
+def resumable(trainer_class: type) -> Any:
+    """One of TRL's trainers whose checkpoints let it go on exactly where it was."""
+    return type(trainer_class.__name__, (_StageCheckpoints, trainer_class), {})
 
 
 def folder(context: TrainingContext, stage: str) -> Path:
@@ -146,9 +176,9 @@ def run_trainer(
     supervised.upcast_trainable(trainer.model)
     trainer.remove_callback(PrinterCallback)
     monitor = context.create_monitor(stage, trainer.model, measure)
-    for callback in (monitor, *callbacks, NoCheckpoints()):
+    for callback in (*callbacks, monitor):
         trainer.add_callback(callback)
-    trainer.train()
+    trainer.train(resume_from_checkpoint=monitor.checkpoint())
     monitor.restore()
     return monitor
 

@@ -5,6 +5,7 @@ import random
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -24,7 +25,7 @@ from studio.methods.training.sampling_sizes import (
     SIMILARITY_TOKENS,
     full_answer_share,
 )
-from studio.storage import write_json
+from studio.storage import write_json, write_text
 
 SELF_CONSISTENCY = Message(
     "Of {answers} answers the model wrote to the same question, {same} begin with the same {tokens} tokens "
@@ -42,6 +43,8 @@ FULL_ANSWERS = Message(
     "its first {prefix} tokens."
 )
 TOP_P = 0.95
+# Openings that are written already, a batch a line, while others are still to come.
+BATCHES_FILE = "openings.jsonl"
 # Goes before the model's own chat template: puts a text before the user's messages.
 INSTRUCTION_TEMPLATE = (
     "{{%- set prefixed = namespace(messages=[]) -%}}"
@@ -106,6 +109,7 @@ def generate_rows(context: TrainingContext) -> tuple[list[Encoded], list[Encoded
         "validation": [asdict(row) for row in validation],
     }
     write_json(path, stored)
+    path.with_name(BATCHES_FILE).unlink(missing_ok=True)
     return train, validation
 
 
@@ -245,8 +249,17 @@ def _sampling_settings(context: TrainingContext) -> dict[str, Any]:
     return {"temperature": float(context.settings["temperature"]), "top_p": TOP_P, "top_k": 0}
 
 
+def _read_batches(path: Path) -> list[list[list[int]]]:
+    """The batches that were saved; a last line that was cut off is removed."""
+    if not path.is_file():
+        return []
+    lines = [line for line in path.read_text(encoding="utf-8").splitlines(keepends=True) if line[-1] == "\n"]
+    write_text(path, "".join(lines))
+    return [json.loads(line) for line in lines]
+
+
 class _Sampler:
-    """Generates completions, and reports how many of all have been generated.
+    """Generates completions, reports how many of all there are, and saves them batch by batch.
 
     Args:
         context: the training whose model generates.
@@ -256,6 +269,9 @@ class _Sampler:
     def __init__(self, context: TrainingContext, total: int) -> None:
         self.context, self.total = context, total
         self.n_done = 0
+        self._path = context.folder / "data" / BATCHES_FILE
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        self._saved = _read_batches(self._path)
 
     def sample(self, prompts: Sequence[list[int]], max_new_tokens: int) -> list[list[int]]:
         """One completion for each prompt; prompts of like length share a batch."""
@@ -264,13 +280,25 @@ class _Sampler:
         for start in range(0, len(order), GENERATION_BATCH_SIZE):
             self.context.report_progress("openings", self.n_done, self.total)
             batch_indices = order[start : start + GENERATION_BATCH_SIZE]
-            completions = answers.generate(
-                self.context.model,
-                self.context.tokenizer,
-                [prompts[index] for index in batch_indices],
-                max_new_tokens,
-                **_sampling_settings(self.context),
-            )
+            batch = [prompts[index] for index in batch_indices]
+            completions = self._saved.pop(0) if self._saved else self._generate(batch, max_new_tokens)
             completions_by_index.update(zip(batch_indices, completions, strict=True))
             self.n_done += len(batch_indices)
         return [completions_by_index[index] for index in range(len(prompts))]
+
+    def _generate(self, prompts: Sequence[list[int]], max_new_tokens: int) -> list[list[int]]:
+        """A batch of completions, which is saved: a run that goes on does not write it again.
+
+        Each batch is drawn from a seed of its own, so it is the same whether or not those before it were.
+        """
+        torch.manual_seed(self.context.plan.training.seed + self.n_done)
+        completions = answers.generate(
+            self.context.model,
+            self.context.tokenizer,
+            prompts,
+            max_new_tokens,
+            **_sampling_settings(self.context),
+        )
+        with self._path.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(completions) + "\n")
+        return completions

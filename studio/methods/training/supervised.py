@@ -34,6 +34,8 @@ UNBALANCED_CLASSES = Message(
     "The classes are unbalanced, so texts of rare ones count more in training: from ×{least:.2g} to"
     " ×{most:.2g} (“{rare}”)."
 )
+# The newest, and the one before it, in case the newest turns out to be damaged.
+KEPT_CHECKPOINTS = 2
 CreateOptimizer = Callable[[Any, TrainingArguments], torch.optim.Optimizer]
 
 
@@ -66,14 +68,21 @@ class SeededLengthGroupedSampler(LengthGroupedSampler):  # type: ignore[misc] # 
         self.generator.manual_seed(self.seed * 100_003 + epoch)
 
 
-class _TrainableOnlyTrainer(Trainer):  # type: ignore[misc] # a hook of transformers' own, which can only be overridden
-    """A Trainer whose checkpoints hold the trained parameters alone, in the same way for all methods."""
+class TrainableCheckpoints:
+    """Comes before a Trainer's class: its checkpoints hold what is trained alone, alike for all methods."""
+
+    model: Any
 
     def save_model(self, output_dir: str | None = None, _internal_call: bool = False) -> None:
+        """Save what is trained."""
         trainable.save(self.model, Path(str(output_dir)))
 
     def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any = None) -> None:
         trainable.restore(self.model, Path(resume_from_checkpoint))
+
+
+class _LengthGroupedTrainer(TrainableCheckpoints, Trainer):  # type: ignore[misc] # transformers ships no types
+    """A Trainer whose batches hold texts of like length."""
 
     def _get_train_sampler(self, train_dataset: Any = None) -> SeededLengthGroupedSampler:
         lengths = [len(row["input_ids"]) for row in self.train_dataset]
@@ -116,7 +125,7 @@ def fit(
     n_virtual_tokens = collate.count_virtual_tokens(context.model)
     arguments = TrainingArguments(**training_arguments(context, stage, gradient_checkpointing))
     optimizer = create_optimizer(context.model, arguments) if create_optimizer else None
-    trainer = _TrainableOnlyTrainer(
+    trainer = _LengthGroupedTrainer(
         model=context.model,
         args=arguments,
         train_dataset=[vars(example) for example in context.train],
@@ -240,7 +249,7 @@ def training_arguments(
         "logging_nan_inf_filter": False,
         "logging_steps": max(1, int(steps_per_epoch * epochs) // 500),
         "save_strategy": "no",  # the monitor saves
-        "save_total_limit": 1,
+        "save_total_limit": KEPT_CHECKPOINTS,
         "report_to": "none",
         "disable_tqdm": True,
         "remove_unused_columns": False,

@@ -37,6 +37,7 @@ STATE_NAMES: dict[str, Message] = {
     "unlearned": Message("Stopped before training began"),
     "failed": Message("Failed"),
     "stopping": Message("Stopping…"),
+    "stalled": Message("Stands still"),
 }
 # What the parts before and after training are called; those of training are stage_titles.
 PREPARE, EVALUATE = Message("Prepare"), Message("Evaluate")
@@ -59,6 +60,7 @@ UNPACKING_MODEL = Message("Unpacking the model (only the first time)")
 FIRST_STEP = Message("Step 1 of {steps}; the first one is the slowest")
 STEP_OF = Message("Step {step} of {steps}")
 STOPPING_LINE = Message("It finishes this step, then keeps and evaluates what it has learned")
+STALLED_LINE = Message("No sign of life for {time}. End it, then resume: it goes on from its last checkpoint")
 RECONNECTING = label("Reconnecting…")
 METHOD_ON_MODEL = Message("{method} on {model}")
 EPOCHS_AND_BATCH = Message("{epochs:g} epochs, batch size {batch}")
@@ -72,6 +74,7 @@ STOP_MESSAGES: dict[str, Message] = {
     "starting": Message("Stop", context="live_view"),
     "preparing": Message("Stop", context="live_view"),
     "training": Message("Stop and keep progress"),
+    "stalled": Message("End it"),
 }
 # Fixed words of assets/run*.js, by the names it reads them under.
 LABELS: dict[str, Message] = {
@@ -169,6 +172,8 @@ def poll(query: Any) -> dict[str, Any]:
 
 def state_key(run: Run, status: Status) -> str:
     """The key of STATE_NAMES under which a run is shown, on its card and in lists."""
+    if runs.stalled_since(run, status) is not None:
+        return "stalled"
     if launcher.is_stopping(run):
         return "stopping"
     if status.stage == "paused":
@@ -285,6 +290,9 @@ def _format_status(status: Status, key: str, last_point: Mapping[str, Any], time
     """One line: what it does now, the time left, speed and memory."""
     if status.state in runs.ENDED_STATES or key == "starting":
         return ""
+    if key == "stalled":
+        silent_seconds = time.monotonic() - status.beat
+        return STALLED_LINE.render(lang, time=units.format_seconds(silent_seconds, lang))
     if key == "stopping":
         return STOPPING_LINE.render(lang) if status.state == "training" else ""
     parts = [_describe_step(status, lang), time_left]
