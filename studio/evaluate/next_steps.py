@@ -26,6 +26,10 @@ KNOWN_ANSWERS = Message("Bring questions with known answers, or let people vote 
 LOWER_RATE = Message("Lower the learning rate: {rate} instead of {now}.")
 MORE_EPOCHS = Message("Train for more epochs: {epochs:g} instead of {now:g}.")
 FEWER_EPOCHS = Message("Train for fewer epochs: {epochs:g} instead of {now:g}.")
+LARGER_BASE = Message(
+    "Choose a larger base model: this one answers none of {n} questions right, and this method learns from "
+    "the base model's own answers."
+)
 TRAIN_OTHERWISE = Message("Bring more examples, or try another method or base model.")
 REMEMBER = Message("If you need what it forgot, train again with one change at a time.")
 MIX_GENERAL_EXAMPLES = Message("Mix in {share:.0%} general examples (replay).")
@@ -38,6 +42,8 @@ TEST_SHARE_STEP = 0.05
 MAX_EPOCHS = 100
 # Their learning rate and epochs belong to one stage of several.
 MANY_STAGE_METHODS = ("rlhf",)
+# What they learn from is written by the base model.
+SELF_TAUGHT_METHODS = ("upft",)
 WRITING_TASKS = ("chat", "complete")
 # The head as it was fitted to the frozen base's embeddings: frozen layers without a block that learns.
 LINEAR_PLAN = {"method.name": "frozen", "method.settings": {"blocks": 0}, "training.learning_rate": None}
@@ -97,6 +103,12 @@ class Setup:
         """Whether learning rate and epochs are those of the whole training."""
         return bool(self.plan and self.plan.method.name not in MANY_STAGE_METHODS)
 
+    @property
+    def base_knows_nothing(self) -> bool:
+        """Whether a method learned from the answers of a base that answers no question right."""
+        is_self_taught = self.plan is not None and self.plan.method.name in SELF_TAUGHT_METHODS
+        return is_self_taught and (self.report.get("before") or {}).get("answer_accuracy") == 0
+
     def find_test_share(self, n_rows: int) -> float | None:
         """The share of the examples that gives a test set of so many rows; None where it cannot be had."""
         counts = self.report.get("data") or {}
@@ -123,6 +135,9 @@ def _iterate(evidence: Evidence, state: str, setup: Setup) -> Iterator[NextStep]
         yield from _against_forgetting(setup)
     if state == "ship":
         yield NextStep(SHIP)
+    if setup.base_knows_nothing:
+        yield NextStep(LARGER_BASE.format(n=int(setup.report["before"]["n_questions"])))
+        return
     if state == "do_not_ship":
         yield from _train_otherwise(evidence, setup)
     if state != "do_not_ship" and evidence.kind != "reward":

@@ -94,3 +94,12 @@ def test_steps_survive_the_report_and_those_of_earlier_studios_are_a_sentence():
 )
 def test_learning_rates_are_written_as_people_write_them(rate, text):
     assert format_learning_rate(rate) == text
+
+
+@pytest.mark.parametrize(("n_base", "accuracy"), [(0, 0.0), (2, 0.1)])
+def test_a_base_that_answers_nothing_right_has_nothing_to_teach_itself(n_base, accuracy):
+    report = report_with(160, before={"answer_accuracy": accuracy, "n_questions": 20.0})
+    steps = steps_by_message(answers(20, n_base, n_base), report, plan_for("prompts", method="upft"))
+    assert (list(steps) == [next_steps.LARGER_BASE.text]) is (n_base == 0)
+    other = steps_by_message(answers(20, n_base, n_base), report, plan_for("prompts", method="rlhf"))
+    assert next_steps.LARGER_BASE.text not in other
