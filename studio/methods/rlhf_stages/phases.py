@@ -19,8 +19,8 @@ MAX_HELD_OUT_PROMPTS = 64
 # Passes without gradients that a step takes beside its own: the reference's; for KTO also those of both over
 # mismatched answers.
 REFERENCE_PASSES = {"dpo": 1.0, "kto": 3.0}
-# How often the loss holds the logits of every position at its peak (32 bits; traced, test_phases.py); DPO's and
-# KTO's take them piece by piece.
+# How often the loss holds the logits of every position at its peak (32 bits; traced, test_phases.py). DPO's
+# and KTO's take them piece by piece.
 LOGITS_COPIES = {"simpo": 4.0, "orpo": 4.5}
 # So many texts are written or scored at once in an evaluation.
 EVAL_BATCH_SIZE = 16
