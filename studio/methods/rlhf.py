@@ -195,8 +195,9 @@ SETTINGS = (
         "max_completion_length",
         label("Max answer length"),
         label(
-            "Tokens the model may write in practice; longer answers are cut and scored as "
-            "cut. 0: automatic, so that nine of ten of your example answers fit (up to 128)."
+            "Tokens the model may write in practice; longer answers are cut. A known answer or "
+            "a reward model counts that, a rule does not. 0: automatic, nine of ten examples "
+            "fit (up to 128)."
         ),
         default=0,
         kind="int",
