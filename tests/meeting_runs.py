@@ -3,7 +3,7 @@
 import json
 
 from studio import runs
-from studio.evaluate import predictions, verdict
+from studio.evaluate import detail_scores, predictions, verdict
 from studio.plan import Data, MethodChoice, Plan
 from studio.storage import write_json
 
@@ -80,6 +80,7 @@ def make_run(n=30, n_linear=12, n_tuned=27, rows=None, split="test", **report):
         runs.add_point(run, "train", step, step / 10, loss=1.0 - step / 40, **check)
     run.model.mkdir()
     content = {**REPORT, "measured_on": split, **report}
+    content |= detail_scores.build_report(predictions.read(run.folder))
     content["verdict"] = verdict.judge(predictions.read(run.folder), content, plan).to_json()
     write_json(run.folder / "report.json", content)
     runs.set_status(run, "done", "after")

@@ -1,8 +1,9 @@
 """More scores than the one that a verdict rests on, of the tuned model and of what there was before."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import mean, median
+from typing import Any
 
 from studio.data.text import json_answers
 from studio.evaluate import label_scores, measures, predictions, reliability
@@ -38,9 +39,34 @@ class DetailScore:
     before: float | None = None
     is_detail: bool = False
 
+    @property
+    def is_share(self) -> bool:
+        """Whether its values are shares of the rows, which few rows cannot tell."""
+        return self.template == SHARE
+
     def describe(self, value: float | None) -> Message | str:
         """A value as people read it."""
         return "–" if value is None else self.template.format(value=value)
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values for a report; `from_json` reads them."""
+        texts = {"name": self.name.to_json(), "template": self.template.to_json()}
+        return {**texts, "tuned": self.tuned, "before": self.before, "is_detail": self.is_detail}
+
+    @classmethod
+    def from_json(cls, raw: Mapping[str, Any]) -> "DetailScore":
+        """A score from a report."""
+        texts = {name: Message.from_json(raw[name]) for name in ("name", "template")}
+        return cls(**{**raw, **texts})
+
+
+def build_report(answered: Answered) -> dict[str, Any]:
+    """For a report: every detail score, and the bins of the calibration where confidences are known."""
+    bins = reliability.bin_by_confidence(answered.predictions)
+    return {
+        "detail_scores": [score.to_json() for score in compute(answered)],
+        "calibration": [item._asdict() for item in bins],
+    }
 
 
 def compute(answered: Answered) -> tuple[DetailScore, ...]:

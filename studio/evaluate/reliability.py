@@ -4,9 +4,20 @@ from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from studio.evaluate.predictions import Prediction
+from studio.i18n import Message
 
 # Bins of equal width (Guo et al. 2017, "On calibration of modern neural networks").
 N_BINS = 10
+CALIBRATION = Message(
+    "How sure it is, and how often it is right. Expected calibration error {error:.0%}: the gap between "
+    "confidence and accuracy, averaged over the {n} texts in bins of ten points (Guo et al. 2017)."
+)
+CALIBRATION_HEADS = (
+    Message("Confidence"),
+    Message("Texts"),
+    Message("Mean confidence"),
+    Message("Correct"),
+)
 
 
 class Bin(NamedTuple):

@@ -21,7 +21,7 @@ from studio import methods, runs
 from studio.errors import SEE_WORKER_LOG, NotPossible, OutOfMemory, StudioError, explain
 from studio.estimate import history
 from studio.estimate.machines import hardware
-from studio.evaluate import predictions, verdict
+from studio.evaluate import detail_scores, predictions, verdict
 from studio.evaluate.verdict_messages import FAULT
 from studio.i18n import Message
 from studio.methods.spec import Method, Scores, StageMonitor, StopRequested, TrainingContext
@@ -234,8 +234,10 @@ def _judge(run: Run, report: dict[str, Any]) -> dict[str, Any]:
     """For the report: the verdict; where it cannot be computed, a sentence that says so."""
     try:
         signs = _find_gaming(run)
-        result = verdict.judge(predictions.read(run.folder), report | signs, run.plan)
-        return {**signs, "verdict": result.to_json()}
+        answered = predictions.read(run.folder)
+        details = detail_scores.build_report(answered) if answered else {}
+        result = verdict.judge(answered, report | signs, run.plan)
+        return {**signs, **details, "verdict": result.to_json()}
     except Exception as error:  # the result is complete without it
         traceback.print_exception(error)
         return {"verdict_fault": FAULT.format(error=f"{error!r:.200}", run=run.id[:8]).to_json()}

@@ -126,6 +126,10 @@ OUTCOMES = {
     "loss": Message("loss of the wanted answer {value:.3f}"),
 }
 
+SCORES_HEADING = Message("More scores")
+SCORE_HEAD = Message("Measure", context="score")
+CALIBRATION_HEADING = Message("Is it as sure as it is right?")
+
 RETENTION_HEADING = Message("What it forgot")
 RETENTION = Message("Shares of right answers before and after. An interval below 0 means forgotten.")
 RETENTION_UNKNOWN = Message("General abilities were not measured in this run.")

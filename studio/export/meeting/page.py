@@ -9,10 +9,12 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 
 from studio import presets, runs
-from studio.evaluate import predictions, verdict
+from studio.evaluate import detail_scores, predictions, verdict
+from studio.evaluate.predictions import Answered
 from studio.export.meeting import cost, curve_charts, messages, risks, sections
 from studio.export.usage import public_base_name
 from studio.i18n import Message
+from studio.plan import Plan
 from studio.runs import Run
 
 TEMPLATE = "meeting.html"
@@ -31,9 +33,8 @@ def render_page(run: Run, language: str = "en") -> str:
     runs.require_usable(run)
     report, plan = runs.report(run), run.plan
     answered, result = predictions.read(run.folder), verdict.read(report)
-    is_reproduced = bool(result) and _figures(verdict.judge(answered, report, plan).to_json()) == _figures(
-        report["verdict"]
-    )
+    is_reproduced = bool(result) and _is_reproduced(answered, report, plan)
+    scores = (sections.describe_scores(report, result), sections.describe_calibration(report, result))
 
     def say(text: Message | str) -> str:
         return text.render(language) if isinstance(text, Message) else text
@@ -52,6 +53,7 @@ def render_page(run: Run, language: str = "en") -> str:
         no_verdict=verdict.read_fault(report) or messages.WORDS["no_verdict"],
         is_reproduced=is_reproduced,
         evidence=sections.evidence_table(result) if result else None,
+        scores=[section for section in scores if section],
         sections=[
             sections.describe_data(report),
             sections.describe_method(plan, report),
@@ -64,6 +66,14 @@ def render_page(run: Run, language: str = "en") -> str:
         risks=risks.find_risks(run, answered, result),
         prices=cost.known_prices(run, report),
     )
+
+
+def _is_reproduced(answered: Answered | None, report: Mapping[str, Any], plan: Plan) -> bool:
+    """Whether verdict and scores of a report are those recomputed from the answers, to the digit."""
+    details = detail_scores.build_report(answered) if answered else {}
+    is_same_detail = all(report[name] == details[name] for name in details if name in report)
+    judged = verdict.judge(answered, report, plan).to_json()
+    return is_same_detail and _figures(judged) == _figures(report["verdict"])
 
 
 def _figures(judged: Mapping[str, Any]) -> dict[str, Any]:

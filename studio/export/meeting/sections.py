@@ -6,13 +6,16 @@ from typing import Any
 
 from studio import presets
 from studio.data.text.text_length import shorten
-from studio.evaluate import changes, predictions
+from studio.evaluate import changes, predictions, reliability
 from studio.evaluate import verdict_messages as verdicts
+from studio.evaluate.detail_scores import DetailScore
 from studio.evaluate.paired import Estimate
 from studio.evaluate.predictions import Answered, Outcome, Prediction
+from studio.evaluate.reliability import Bin
 from studio.evaluate.retention.comparison import SuiteChange
 from studio.evaluate.retention.suites import suite_name
 from studio.evaluate.verdict import Verdict
+from studio.evaluate.verdict_wording import MIN_ROWS
 from studio.export.meeting import messages
 from studio.i18n import Message
 from studio.plan import Plan, format_learning_rate
@@ -131,6 +134,43 @@ def _estimate_cells(estimate: Estimate, template: Message, span: Message, scale:
         text = span.format(low=scale * estimate.low, high=scale * estimate.high)
         interval = Figure(text, (estimate.low, estimate.high))
     return [Figure(template.format(value=scale * estimate.value), (estimate.value,)), interval]
+
+
+def describe_scores(report: Report, result: Verdict | None) -> Section | None:
+    """More scores beside those of what there was before; None where there are none, as in earlier runs."""
+    scores = [*map(DetailScore.from_json, report.get("detail_scores") or ())]
+    has_few_rows = not result or result.n < MIN_ROWS
+    shown = [score for score in scores if not (score.is_share and has_few_rows)]
+    if not shown:
+        return None
+    names = messages.CLASSIFIERS if report.get("calibration") else messages.MODELS
+    rows = [
+        [score.name, _detail_cell(score, score.before), _detail_cell(score, score.tuned)] for score in shown
+    ]
+    return Section(messages.SCORES_HEADING, table=Table((messages.SCORE_HEAD, *names), rows))
+
+
+def _detail_cell(score: DetailScore, value: float | None) -> Cell:
+    return "" if value is None else Figure(score.describe(value), (value,))
+
+
+def describe_calibration(report: Report, result: Verdict | None) -> Section | None:
+    """Whether a classifier is as sure as it is right; None where that is unknown or the rows are too few."""
+    bins = [Bin(**raw) for raw in report.get("calibration") or ()]
+    if not bins or not result or result.n < MIN_ROWS:
+        return None
+    error, n = reliability.expected_calibration_error(bins), sum(item.n for item in bins)
+    rows: list[list[Cell]] = [
+        [
+            f"{100 * item.low:.0f}–{item.high:.0%}",
+            count(item.n),
+            Figure(messages.SHARE.format(value=item.confidence), (item.confidence,)),
+            Figure(messages.SHARE.format(value=item.accuracy), (item.accuracy,)),
+        ]
+        for item in bins
+    ]
+    sentence = reliability.CALIBRATION.format(error=error, n=n)
+    return Section(messages.CALIBRATION_HEADING, [sentence], Table(reliability.CALIBRATION_HEADS, rows))
 
 
 def describe_data(report: Report) -> Section:

@@ -12,6 +12,7 @@ from studio.evaluate import predictions
 from studio.evaluate.predictions import Answered, Prediction
 from studio.i18n import Message
 from studio.runs import Run
+from studio.ui import access
 from studio.ui.components import notices
 from studio.ui.components.events import UNQUEUED, read_event
 from studio.ui.data import health as health_panel
@@ -91,14 +92,15 @@ def correct_label(
     try:
         run, answered, row = _read_row(event)
         label = _read_text(event, "label")
-        held_out_source = _held_out_source(run, answered)
-        dataset, was_copied = health_panel.get_editable_dataset(held_out_source, browser_datasets)
-        change = corrections.correct_label(dataset.table(), _columns(run), row.example, label)
+        changed_source = _find_copy(_held_out_source(run, answered), source)
+        table = access.find_own_dataset(changed_source, browser_datasets).table()
+        change = corrections.correct_label(table, _columns(run), row.example, label)
+        dataset, was_copied = health_panel.get_editable_dataset(changed_source, browser_datasets)
         health_panel.apply_change(dataset, change, was_copied, lang)
     except (StudioError, OSError) as error:
         return notices.error_notice(explain(error), lang), gr.skip(), gr.skip()
     message = CORRECTED.format(rows=len(change.cells), name=dataset.name, label=label)
-    is_open = source == held_out_source
+    is_open = source == changed_source
     return _tell(message, was_copied, lang), dataset.source if is_open else gr.skip(), revision + 1
 
 
@@ -122,11 +124,12 @@ def add_example(
         run, _, _ = _read_row(event)
         question, answer = _read_text(event, "question"), _read_text(event, "answer")
         change = corrections.add_example(run.plan.task, _columns(run), question, answer)
-        dataset, was_copied = health_panel.get_editable_dataset(run.plan.data.source, browser_datasets)
+        changed_source = _find_copy(run.plan.data.source, source)
+        dataset, was_copied = health_panel.get_editable_dataset(changed_source, browser_datasets)
         health_panel.apply_change(dataset, change, was_copied, lang)
     except (StudioError, OSError) as error:
         return notices.error_notice(explain(error), lang), gr.skip(), gr.skip()
-    is_open = source == run.plan.data.source
+    is_open = source == changed_source
     message = ADDED.format(name=dataset.name)
     return _tell(message, was_copied, lang), dataset.source if is_open else gr.skip(), revision + 1
 
@@ -157,6 +160,15 @@ def _held_out_source(run: Run, answered: Answered) -> str:
     """The data set that a run's held-out rows came from: the test set of its own, where there is one."""
     data = run.plan.data
     return data.test if answered.split == "test" and data.test else data.source
+
+
+def _find_copy(own_source: str, open_source: str) -> str:
+    """The open data set where it is a copy of the run's sample, so that all changes go into one copy."""
+    try:
+        origin = access.find_dataset(open_source).card.get("source")
+    except BadData:
+        return own_source
+    return open_source if origin == own_source else own_source
 
 
 def _columns(run: Run) -> dict[str, str]:

@@ -6,6 +6,7 @@ from typing import Any
 from studio import runs
 from studio.data.text.text_length import shorten
 from studio.estimate import history
+from studio.evaluate.verdict_wording import MIN_ROWS
 from studio.i18n import Message, join_sentences
 from studio.methods import spec
 from studio.methods.rlhf_stages.schedule import DIRECT_ALGORITHMS
@@ -26,6 +27,7 @@ OTHER_OBJECTIVE_METHODS = ("rlhf", "upft")
 TOOK = Message("It took {time}.")
 ACCURACY = Message("{after:.0%} of {count} {part} texts correct; before, {before:.0%}.")
 ACCURACY_ALONE = Message("{after:.0%} of {count} {part} texts correct.")
+ACCURACY_OF_FEW = Message("{hits} of {count} {part} texts correct, too few for a percentage.")
 CHART_IS_VALIDATION = Message("(The charts show the validation texts.)")
 REWARD_MODEL_ACCURACY = Message(
     "The reward model ranks {after:.0%} of {count} held-out pairs as people did; its first guess (a linear "
@@ -114,6 +116,8 @@ def _describe_accuracy(report: dict[str, Any], lang: str) -> list[str]:
     split = _measured_split(report)
     count = after.get("n_examples") or _get_section(report, "data").get(split, 0)
     values = {"after": after["accuracy"], "count": int(count), "part": SPLIT_NAMES[split]}
+    if count < MIN_ROWS:
+        return [ACCURACY_OF_FEW.render(lang, hits=round(after["accuracy"] * count), **values)]
     if linear_baseline:
         sentences = [ACCURACY_ALONE.render(lang, **values), linear_baseline.render(lang)]
     else:

@@ -11,6 +11,7 @@ from studio.evaluate.detail_scores import DetailScore
 from studio.evaluate.predictions import Answered, Prediction
 from studio.evaluate.reliability import Bin
 from studio.evaluate.verdict import Verdict
+from studio.evaluate.verdict_wording import MIN_ROWS
 from studio.i18n import Message, format_value
 from studio.runs import Run
 from studio.ui.train import corrections
@@ -30,16 +31,6 @@ SCORES = Message("More scores")
 CLASSIFIER_SCORE_HEADS = Message("Measure", context="score"), Message("Linear model"), Message("Tuned model")
 TEXT_SCORE_HEADS = Message("Measure", context="score"), Message("Base model"), Message("Tuned model")
 SCORE_LINE = Message("{name}: {value}")
-CALIBRATION = Message(
-    "How sure it is, and how often it is right. Expected calibration error {error:.0%}: the gap between "
-    "confidence and accuracy, averaged over the {n} texts in bins of ten points (Guo et al. 2017)."
-)
-CALIBRATION_HEADS = (
-    Message("Confidence"),
-    Message("Texts"),
-    Message("Mean confidence"),
-    Message("Correct"),
-)
 MISTAKES = Message("The most confident mistakes")
 MISTAKE_HEADS = (Message("Text"), Message("Expected"), Message("Given"), Message("Confidence"))
 CONFUSION, GIVEN_AXIS, EXPECTED_AXIS = (
@@ -70,7 +61,7 @@ def describe(run: Run, report: dict[str, Any], lang: str) -> dict[str, Any] | No
         missing = verdict.read_fault(report) or NO_VERDICT
         return {"state": "none", "icon": "–", "word": "", "headline": missing.render(lang)}
     answered = predictions.read(run.folder)
-    scores = detail_scores.compute(answered) if answered else ()
+    scores = _find_scores(answered, result)
     return {
         "state": result.state,
         "icon": ICONS[result.state],
@@ -90,6 +81,12 @@ def word(run: Run, lang: str) -> str:
     """A run's verdict in a few words with its sign, for a list; empty where it has none."""
     result = verdict.read(runs.report(run))
     return f"{ICONS[result.state]} {result.word.render(lang)}" if result else ""
+
+
+def _find_scores(answered: Answered | None, result: Verdict) -> Sequence[DetailScore]:
+    """The scores behind a verdict; of too few rows no percentage is called a result."""
+    scores = detail_scores.compute(answered) if answered else ()
+    return [score for score in scores if result.n >= MIN_ROWS or not score.is_share]
 
 
 def _describe_scores(scores: Sequence[DetailScore], lang: str) -> list[str]:
@@ -125,7 +122,7 @@ def _evidence_tables(answered: Answered | None, result: Verdict, lang: str) -> l
         return []
     if _is_classified(result):
         bins = reliability.bin_by_confidence(answered.predictions)
-        calibration = [_calibration_table(bins, lang)] if bins else []
+        calibration = [_calibration_table(bins, lang)] if bins and result.n >= MIN_ROWS else []
         return [_class_table(answered, lang), *calibration, _mistake_table(answered, lang)]
     return [_answer_table(answered, lang)] if any("text" in row.tuned for row in answered.predictions) else []
 
@@ -153,7 +150,9 @@ def _calibration_table(bins: Sequence[Bin], lang: str) -> Table:
         ]
         for item in bins
     ]
-    return _table(CALIBRATION.render(lang, error=error, n=n), CALIBRATION_HEADS, rows, lang)
+    return _table(
+        reliability.CALIBRATION.render(lang, error=error, n=n), reliability.CALIBRATION_HEADS, rows, lang
+    )
 
 
 def _mistake_table(answered: Answered, lang: str) -> Table:

@@ -72,6 +72,26 @@ def test_the_verdict_of_the_page_is_that_recomputed_from_the_folder_to_the_digit
     assert messages.WORDS["reproduced"].render(language) in found.text
 
 
+def test_scores_and_calibration_are_those_of_the_report_to_the_digit(make_run):
+    run = make_run(n=30, n_linear=12, n_tuned=27)
+    report = runs.report(run)
+    scores = [[value] for score in report["detail_scores"] for value in (score["before"], score["tuned"])]
+    found = read(run)
+    assert found.figures[messages.SCORES_HEADING.render()] == [value for value in scores if value != [None]]
+    # all 30 texts with 75 % confidence, 27 of them right
+    assert found.figures[messages.CALIBRATION_HEADING.render()] == [[30], [0.75], [0.9]]
+    assert messages.WORDS["reproduced"].render() in found.text
+    report["calibration"][0]["accuracy"] = 0.95
+    write_json(run.folder / "report.json", report)
+    assert messages.WORDS["not_reproduced"].render() in read(run).text
+
+
+def test_too_few_rows_give_no_percentage_on_the_page(make_run):
+    found = read(make_run(n=12, n_linear=3, n_tuned=11))
+    assert messages.SCORES_HEADING.render() not in found.figures
+    assert messages.CALIBRATION_HEADING.render() not in found.figures
+
+
 def test_a_verdict_that_the_folder_does_not_bear_out_is_told(make_run):
     run = make_run()
     report = read_json(run.folder / "report.json")

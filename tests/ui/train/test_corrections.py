@@ -133,6 +133,34 @@ def test_a_sample_is_copied_and_the_copy_is_opened(make_plan):
     assert sample.table().rows[0]["label"] == first["label"]
 
 
+def test_a_second_change_of_a_sample_goes_into_the_same_copy(make_plan):
+    sample = store.find("sample:ticket-triage")
+    first, second = sample.table().rows[:2]
+    label = next(row["label"] for row in sample.table().rows if row["label"] != first["label"])
+    data = Data(source=sample.source, columns={"text": "text", "label": "label"})
+    run = runs.create(make_plan(task="classify").model_copy(update={"data": data}))
+    outcomes = {n: {"label": label, "probability": 0.9} for n in range(2)}
+    finish(run, [first, second], {"base": {}, "tuned": outcomes})
+    opened = sample.source
+    for row in range(2):
+        press = Press(id=run.id, row=row, label=label)
+        _, opened, _ = corrections.correct_label([], opened, 0, press, ENGLISH)
+    (copy,) = store.list_datasets()
+    assert opened == copy.source
+    assert [row["label"] for row in copy.table().rows[:2]] == [label, label]
+
+
+def test_a_label_that_is_refused_leaves_no_copy_of_a_sample(make_plan):
+    sample = store.find("sample:ticket-triage")
+    data = Data(source=sample.source, columns={"text": "text", "label": "label"})
+    run = runs.create(make_plan(task="classify").model_copy(update={"data": data}))
+    first = sample.table().rows[0]
+    finish(run, [first], {"base": {}, "tuned": {0: {"label": first["label"], "probability": 0.9}}})
+    press = Press(id=run.id, row=0, label="gold")
+    assert corrections.correct_label([], sample.source, 0, press, ENGLISH)[0]["bad"]
+    assert store.list_datasets() == []
+
+
 def test_every_mistake_offers_its_right_label_and_the_given_one_is_chosen(sorted_run):
     answered = predictions.read(sorted_run.folder)
     table = verdict_card._mistake_table(answered, "en")

@@ -90,3 +90,11 @@ def test_beside_the_loss_a_chart_shows_what_people_read(columns, measures, make_
         "train-loss",
         *(f"train-{name}" for name in measures),
     ]
+
+
+def test_of_few_texts_no_percentage_is_a_result(make_plan):
+    run = runs.create(make_plan(task="classify"))
+    report = {"before": {"accuracy": 0.5}, "after": {"accuracy": 0.75, "n_examples": 12}}
+    text = results.describe_results(run, report, "en")
+    assert text.startswith(results.ACCURACY_OF_FEW.render("en", hits=9, count=12, part="validation"))
+    assert "%" not in text
