@@ -10,7 +10,8 @@ from studio import methods, presets, runs
 from studio import plan as plans
 from studio.errors import BadPlan, NotPossible, RunNotFound
 from studio.i18n import Message
-from studio.plan import Plan
+from studio.methods.spec import Method, Settings
+from studio.plan import Plan, Task
 from studio.runs import Run
 from studio.storage import home, read_json, write_json
 
@@ -152,6 +153,12 @@ def create(named_plans: Sequence[tuple[str, Plan]], cap_minutes: float, n_looks:
     return bake_off
 
 
+def can_compete(method: Method, settings: Settings, task: Task) -> bool:
+    """Whether a method trains for a task in one stage, on rows that it does not write itself."""
+    has_one_stage = len(method.list_stages(settings, task)) == 1
+    return task in method.tasks and has_one_stage and not method.generate_rows
+
+
 def _check(named_plans: Sequence[tuple[str, Plan]]) -> None:
     if not MIN_CONTENDERS <= len(named_plans) <= MAX_CONTENDERS:
         raise NotPossible(
@@ -165,7 +172,7 @@ def _check(named_plans: Sequence[tuple[str, Plan]]) -> None:
         if plan.task not in TASKS:
             raise NotPossible(WRONG_TASK, WRONG_TASK_TO_DO, task=plan.task)
         method = methods.get(plan.method.name)
-        if method.generate_rows or len(method.list_stages(plan.method.settings, plan.task)) > 1:
+        if not can_compete(method, plan.method.settings, plan.task):
             title = presets.methods()[method.name].name
             raise NotPossible(WRONG_METHOD, WRONG_METHOD_TO_DO, method=title)
 

@@ -26,7 +26,7 @@ from studio.ui.form import plan_form
 from studio.ui.form.form_state import FormState, read_form
 from studio.ui.language import request_language
 from studio.ui.method import estimates, held_out
-from studio.ui.train import corrections, live_view, more_data, remedies, verdict_card
+from studio.ui.train import bake_off, corrections, live_view, more_data, remedies, verdict_card
 from studio.ui.train.corrections import DataTargets
 
 # Room a run needs beside what it learns: the split data, the log and the points.
@@ -326,6 +326,8 @@ def build(
             False, label=t(START_ANYWAY), info=t(START_ANYWAY_HELP), elem_id="insist", visible=False
         )
         notice = notices.notice_box("train-notice")
+    plan_inputs = {**inputs, "name": name}
+    bake_off.build(browser_runs, plan_inputs)
     with gr.Column(elem_id="this-run"):
         run_dropdown = gr.Dropdown(
             [], label=t(RUN_LIST), info=t(RUN_LIST_HELP), elem_id="runs", visible=False
@@ -338,7 +340,6 @@ def build(
                 report_button = gr.Button(t(OPEN_REPORT), elem_id="open-report", scale=0)
             more_data.build(run, browser_runs)
     report_button.click(None, run, None, js=OPEN_REPORT_JS)
-    plan_inputs = {**inputs, "name": name}
     start_inputs = {**plan_inputs, "browser_runs": browser_runs, "insist": insist}
     # Shown at once by the browser, since checking the settings takes seconds; first, so that the result
     # replaces it.
