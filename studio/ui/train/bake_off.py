@@ -222,8 +222,8 @@ def build(browser_runs: gr.BrowserState, inputs: dict[str, Any]) -> None:
             minutes = gr.Number(
                 30, label=t(MINUTES_LABEL), minimum=1, maximum=MAX_MINUTES, elem_id="bake-off-minutes"
             )
-            start_button = gr.Button(t(START), elem_id="bake-off-start", scale=0)
-            stop_button = gr.Button(t(STOP), visible=False, elem_id="bake-off-stop", scale=0)
+            start_button = gr.Button(t(START), elem_id="bake-off-start", scale=0, min_width=190)
+            stop_button = gr.Button(t(STOP), visible=False, elem_id="bake-off-stop", scale=0, min_width=190)
         notice = notices.notice_box("bake-off-notice")
         table = gr.HTML({}, html_template=TABLE_TEMPLATE, elem_id="bake-off-table", apply_default_css=False)
     timer = gr.Timer(POLL_SECONDS, active=False)
