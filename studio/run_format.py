@@ -7,9 +7,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from pydantic import TypeAdapter
+
 from studio.i18n import Message
 from studio.plan import OLD_TRAINING_KEYS
-from studio.storage import read_json, write_json
+from studio.storage import keep_valid, read_json, write_json
 
 FORMAT = 2
 FORMAT_FILE = "format.json"
@@ -24,6 +26,19 @@ RENAMED_METRICS = {
         "no_signal": "zero_std_share",
         "answer_length": "completion_length",
     }.items()
+}
+# The sections of a report, and its figures, by key; one of another type is left out.
+SECTION, FIGURE, TEXT, SWITCH = (TypeAdapter(type_) for type_ in (dict[str, Any], float, str, bool))
+SCORES = TypeAdapter(dict[str, float])
+REPORT_TYPES: dict[str, TypeAdapter[Any]] = {
+    **dict.fromkeys(("base", "data", "parameters", "texts", "tuned", "retention", "training"), SECTION),
+    **dict.fromkeys(("method", "verdict", "verdict_fault", "gaming"), SECTION),
+    **dict.fromkeys(("before", "after", "linear_baseline"), SCORES),
+    **dict.fromkeys(("seconds", "fetch_seconds", "peak_memory_gb", "core_share", "seconds_saved"), FIGURE),
+    **dict.fromkeys(("measured_on", "device"), TEXT),
+    **dict.fromkeys(("stopped", "stopped_early", "resumed"), SWITCH),
+    "best_step": TypeAdapter(int),
+    "labels": TypeAdapter(list[str]),
 }
 
 
@@ -51,7 +66,7 @@ def upgrade_status(raw: Mapping[str, Any]) -> dict[str, Any]:
 
 def upgrade_report(raw: Mapping[str, Any]) -> dict[str, Any]:
     """A report under the present keys: of the metrics, the training, and the note on the base's weights."""
-    report = _rename_scores(raw)
+    report = _rename_scores(keep_valid(raw, REPORT_TYPES))
     training = raw.get("training")
     if isinstance(training, Mapping):
         report["training"] = {OLD_TRAINING_KEYS.get(name, name): value for name, value in training.items()}

@@ -9,6 +9,7 @@ import uuid
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, fields, replace
 from datetime import UTC, datetime
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -435,4 +436,15 @@ def describe(run: Run, language: str = "en") -> str:
 
 def peak_memory_gb(run: Run) -> float:
     """The most memory (GB) that the run has noted so far; 0 where it has noted none."""
-    return max((float(point.get("memory_gb", 0)) for point in read_points(run)), default=0.0)
+    try:
+        file_stat = run.metrics_path.stat()
+    except OSError:
+        return 0.0
+    return _peak_memory_gb(run, (file_stat.st_ino, file_stat.st_size))
+
+
+@lru_cache(maxsize=64)
+def _peak_memory_gb(run: Run, version: tuple[int, int]) -> float:
+    """Cached for each state of the file, as every look at a run that was killed asks for it."""
+    noted = (point.get("memory_gb", 0) for point in read_points(run))
+    return max((float(value) for value in noted if isinstance(value, int | float)), default=0.0)

@@ -49,6 +49,8 @@ from studio.ui.vote_page import VoteMiddleware
 
 # Gradio needs a fixed secret to read what a browser has saved after a restart; that is ids, nothing secret.
 STORAGE_SECRET = "studio"  # noqa: S105 - no secret
+# Gradio keeps a third of a megabyte for each visitor; beyond this many it forgets who was away longest.
+MAX_SESSIONS = 200
 STYLE_SHEETS = (
     "studio.css",
     "data.css",
@@ -387,6 +389,7 @@ def launch(host: str, port: int, block: bool = True, allowed: Access | None = No
         inbrowser=False,
         share=False,
         max_file_size=MAX_UPLOAD_BYTES,
+        state_session_capacity=MAX_SESSIONS,
         footer_links=[],
         theme=build_theme(),
         head=f"<script>{(presets.ASSETS / 'navigation.js').read_text(encoding='utf-8')}</script>",

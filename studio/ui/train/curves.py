@@ -86,6 +86,8 @@ STAGE_MEASURES: dict[str, tuple[str, ...]] = {
     "full_precision": ("loss",),
     "train": ("loss",),
 }
+# A line of more points than these is thinned to about twice as many: no screen shows more.
+MAX_LINE_POINTS = 2000
 # What a text to classify gets -> the measure beside the loss.
 TARGET_MEASURES = {"label": "accuracy", "labels": "labels", "rating": "rating"}
 # Beside what is drawn, the step whose state is the best so far.
@@ -180,3 +182,30 @@ def format_point(measured: dict[str, Any]) -> list[Any] | None:
     if measured.get("stage") not in STAGE_TITLES or not isinstance(measured.get("step"), int) or not values:
         return None
     return [measured["stage"], measured["step"], values]
+
+
+def thin(points: list[list[Any]]) -> list[list[Any]]:
+    """Sent points without those that no screen could tell apart; the ends and extremes of each line stay.
+
+    Each line is cut into as many stretches as fit, and of each stretch its lowest and highest point stay.
+    """
+    if len(points) <= MAX_LINE_POINTS:
+        return points
+    places_by_line: dict[tuple[str, str], list[int]] = {}
+    for place, (stage, _, values) in enumerate(points):
+        for key in values:
+            places_by_line.setdefault((stage, key), []).append(place)
+    kept = set()
+    for (_, key), places in places_by_line.items():
+        kept |= _find_extremes(places, [points[place][2][key] for place in places])
+    return [points[place] for place in sorted(kept)]
+
+
+def _find_extremes(places: list[int], values: list[float]) -> set[int]:
+    """The places of the lowest and highest value of each stretch of a line, and of its two ends."""
+    length = -(-len(places) // MAX_LINE_POINTS)
+    kept = {places[0], places[-1]}
+    for start in range(0, len(places), length):
+        stretch = range(start, min(start + length, len(places)))
+        kept |= {places[min(stretch, key=values.__getitem__)], places[max(stretch, key=values.__getitem__)]}
+    return kept

@@ -125,9 +125,10 @@ def poll(query: Any) -> dict[str, Any]:
             browser, so all of it is checked.
 
     Returns:
-        Plain values for assets/run.js. `points` are [stage, step, metrics], at most MAX_CHUNK_BYTES of the
-        file at a time. `file` is the inode of the metrics file: a run that goes on writes a new one, and
-        where the inode changed or the file became shorter, `restart` says that everything is sent again.
+        Plain values for assets/run.js. `points` are [stage, step, metrics]: at first all, thinned where they
+        are many, then what is new, at most MAX_CHUNK_BYTES of the file at a time. `file` is the inode of the
+        metrics file: a run that goes on writes a new one, and where the inode changed or the file became
+        shorter, `restart` says that everything is sent again.
     """
     try:
         run_id, offset = str(query[0]), int(query[1])
@@ -138,8 +139,8 @@ def poll(query: Any) -> dict[str, Any]:
         plan = run.plan
     except (RunNotFound, BadPlan, TypeError, ValueError, IndexError, KeyError):
         return {"gone": True}
-    file_stat = run.metrics_path.stat()
-    restart = (known_file not in ("", str(file_stat.st_ino)) or offset > file_stat.st_size) and offset > 0
+    inode, size = _identify(run.metrics_path)
+    restart = (known_file not in ("", str(inode)) or offset > size) and offset > 0
     offset, points = _read_points(run, 0 if restart else offset)
     status, report = runs.status(run), runs.report(run)
     sample_bytes, latest_samples = run_results.read_samples(run, 0 if restart else known_sample_bytes)
@@ -150,10 +151,10 @@ def poll(query: Any) -> dict[str, Any]:
         else run_results.read_method_notes(run, lang)
     )
     return {
-        "file": str(file_stat.st_ino),
+        "file": str(inode),
         "restart": restart,
         "offset": offset,
-        "points": [sent_point for point in points if (sent_point := curves.format_point(point))],
+        "points": curves.thin([sent for point in points if (sent := curves.format_point(point))]),
         "charts": curves.list_charts(run, plan, lang),
         "step": curves.STEP_AXIS.render(lang),
         "ended": ended,
@@ -253,22 +254,35 @@ def _describe_run(plan: Plan, report: dict[str, Any], lang: str) -> str:
 
 
 def _read_points(run: Run, offset: int) -> tuple[int, list[dict[str, Any]]]:
-    """The complete lines after a byte offset, and the new offset.
+    """The complete lines after a byte offset, and the new offset; none where the file is gone.
 
-    One beyond the file starts from the beginning.
+    One beyond the file starts from the beginning. From the beginning all lines are read at once.
     """
-    size = run.metrics_path.stat().st_size
+    _, size = _identify(run.metrics_path)
     start = offset if 0 <= offset <= size else 0
-    with run.metrics_path.open("rb") as file:
-        file.seek(start)
-        chunk = file.read(MAX_CHUNK_BYTES)
+    try:
+        with run.metrics_path.open("rb") as file:
+            file.seek(start)
+            chunk = file.read(MAX_CHUNK_BYTES if start else -1)
+    except OSError:
+        return 0, []
     chunk = chunk[: chunk.rfind(b"\n") + 1]
     return start + len(chunk), [point for line in chunk.splitlines() if (point := runs.parse_point(line))]
 
 
+def _identify(path: Path) -> tuple[int, int]:
+    """The inode of a file and its size (bytes); zeros where it is gone."""
+    try:
+        file_stat = path.stat()
+    except OSError:
+        return 0, 0
+    return file_stat.st_ino, file_stat.st_size
+
+
 def _find_last_point(run: Run) -> dict[str, Any]:
     """The last point with a training loss, else the last of all; a line cut off at its start is skipped."""
-    _, tail = _read_points(run, max(0, run.metrics_path.stat().st_size - 4096))
+    _, size = _identify(run.metrics_path)
+    _, tail = _read_points(run, max(0, size - 4096))
     last_point = tail[-1] if tail else {}
     return next((point for point in reversed(tail) if "loss" in point), last_point)
 
