@@ -28,8 +28,11 @@ RENAMED_METRICS = {
     }.items()
 }
 # The sections of a report, and its figures, by key; one of another type is left out.
-SECTION, FIGURE, TEXT, SWITCH = (TypeAdapter(type_) for type_ in (dict[str, Any], float, str, bool))
-SCORES = TypeAdapter(dict[str, float])
+SECTION: TypeAdapter[Any] = TypeAdapter(dict[str, Any])
+SCORES: TypeAdapter[Any] = TypeAdapter(dict[str, float])
+FIGURE: TypeAdapter[Any] = TypeAdapter(float)
+TEXT: TypeAdapter[Any] = TypeAdapter(str)
+SWITCH: TypeAdapter[Any] = TypeAdapter(bool)
 REPORT_TYPES: dict[str, TypeAdapter[Any]] = {
     **dict.fromkeys(("base", "data", "parameters", "texts", "tuned", "retention", "training"), SECTION),
     **dict.fromkeys(("method", "verdict", "verdict_fault", "gaming"), SECTION),

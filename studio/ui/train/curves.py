@@ -195,7 +195,7 @@ def thin(points: list[list[Any]]) -> list[list[Any]]:
     for place, (stage, _, values) in enumerate(points):
         for key in values:
             places_by_line.setdefault((stage, key), []).append(place)
-    kept = set()
+    kept: set[int] = set()
     for (_, key), places in places_by_line.items():
         kept |= _find_extremes(places, [points[place][2][key] for place in places])
     return [points[place] for place in sorted(kept)]
