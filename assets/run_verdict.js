@@ -103,6 +103,44 @@ const drawMatrix = async (plot, matrix) => {
   await loadPlotly();
   window.Plotly.react(plot, [matrixTrace(matrix)], matrixLayout(matrix), { responsive: true, displayModeBar: false });
 };
+// The result beside what it was compared with, the first bar on top.
+const barsTrace = ({ bars }) => ({
+  type: 'bar',
+  orientation: 'h',
+  x: bars.map((bar) => bar.value),
+  y: bars.map((bar) => (bar.cost ? `${bar.name}<br><sub>${bar.cost}</sub>` : bar.name)),
+  text: bars.map((bar) => bar.text),
+  textposition: 'inside',
+  insidetextanchor: 'start',
+  marker: { color: bars.map((bar, index) => colour(index ? '--line' : '--curve-train')) },
+  error_x: { type: 'data', symmetric: false, array: bars.map((bar) => bar.above), arrayminus: bars.map((bar) => bar.below), color: colour('--body-text-color') },
+  hovertemplate: '%{text}<extra></extra>',
+});
+const barsLayout = ({ bars, isShare }) => ({
+  template: 'none',
+  height: 60 + 52 * bars.length,
+  margin: { l: 8, r: 16, t: 8, b: 30 },
+  paper_bgcolor: 'rgba(0,0,0,0)',
+  plot_bgcolor: 'rgba(0,0,0,0)',
+  font: { family: getComputedStyle(stage).fontFamily, size: 12, color: colour('--body-text-color') },
+  xaxis: isShare ? { range: [0, 1], tickformat: '.0%', gridcolor: colour('--line') } : { gridcolor: colour('--line') },
+  yaxis: { automargin: true, autorange: 'reversed', type: 'category' },
+  bargap: 0.35,
+});
+const drawBars = async (plot, chart) => {
+  await loadPlotly();
+  window.Plotly.react(plot, [barsTrace(chart)], barsLayout(chart), { responsive: true, displayModeBar: false });
+};
+const addBars = (evidence, chart) => {
+  const plot = make('div', 'verdict-bars');
+  const spoken = chart.bars.map((bar) => `${bar.name}: ${bar.text}`).join('; ');
+  plot.setAttribute('role', 'img');
+  plot.setAttribute('aria-label', `${chart.title}. ${spoken}`);
+  evidence.append(make('h4', '', chart.title), plot);
+  evidence.addEventListener('toggle', () => {
+    if (evidence.open) drawBars(plot, chart);
+  });
+};
 const addMatrix = (evidence, matrix) => {
   const plot = make('div', 'verdict-matrix');
   plot.setAttribute('role', 'img');
@@ -124,6 +162,7 @@ const makeVerdictHead = (verdict) => {
 const makeEvidence = (verdict) => {
   const evidence = make('details', 'verdict-more');
   evidence.append(make('summary', '', verdict.evidence), makeList(verdict.reasons));
+  if (verdict.bars) addBars(evidence, verdict.bars);
   if (verdict.matrix) addMatrix(evidence, verdict.matrix);
   evidence.append(...verdict.tables.map(makeTable));
   return evidence;

@@ -14,7 +14,7 @@ from studio.evaluate.verdict import Verdict
 from studio.evaluate.verdict_wording import MIN_ROWS
 from studio.i18n import Message, format_value
 from studio.runs import Run
-from studio.ui.train import corrections
+from studio.ui.train import corrections, score_bars
 
 ICONS = {"ship": "✓", "do_not_ship": "✗", "cannot_tell": "?"}
 NO_VERDICT = Message("There is no verdict: this run is from a studio that kept no answers to held-out rows.")
@@ -73,6 +73,7 @@ def describe(run: Run, report: dict[str, Any], lang: str) -> dict[str, Any] | No
         "next": NEXT.render(lang),
         "evidence": EVIDENCE.render(lang),
         "tables": [*_score_tables(scores, result, lang), *_evidence_tables(answered, result, lang)],
+        "bars": score_bars.describe(run, report, result, lang),
         "matrix": _build_matrix(answered, result, lang) if answered else None,
     }
 

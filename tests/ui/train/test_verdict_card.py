@@ -1,12 +1,13 @@
 """The verdict card: a word and a sentence in sight, the evidence behind one click, the list in one word."""
 
 import json
+from dataclasses import replace
 
 import pytest
 from form_fields import ENGLISH
 
 from studio import runs
-from studio.evaluate import predictions, verdict
+from studio.evaluate import baselines, paired, predictions, verdict
 from studio.ui.train import live_view, tab, verdict_card
 
 LABELS = ("card", "cash", "loan")
@@ -105,3 +106,30 @@ def test_a_run_of_an_earlier_studio_says_why_it_has_no_verdict(make_plan):
         "headline": verdict_card.NO_VERDICT.render(),
     }
     assert verdict_card.word(run, "en") == ""
+
+
+def test_the_bars_show_the_result_and_what_it_was_compared_with(classified):
+    bars = verdict_card.describe(classified, runs.report(classified), "en")["bars"]
+    assert [bar["name"] for bar in bars["bars"]] == [
+        "Tuned model",
+        "Always the largest class",
+        "Linear head on the base's embeddings",
+    ]
+    # 58 of 60 right; a third is of the largest class
+    assert [round(bar["value"], 3) for bar in bars["bars"]] == [0.967, 0.333, 0.333]
+    tuned = bars["bars"][0]
+    assert tuned["value"] - tuned["below"] < 0.967 < tuned["value"] + tuned["above"]
+    assert bars["isShare"]
+
+
+def test_what_was_measured_without_training_on_the_same_rows_stands_beside_it(classified, monkeypatch):
+    score = paired.Estimate(0.5, 0.4, 0.6)
+    few_shot = baselines.Baseline("few_shot", score, 3.0, 0.2, ({"role": "assistant"},) * 4)
+    measured = baselines.Baselines("accuracy", "hits", "test", 60, 60, 0, 60, (few_shot,))
+    monkeypatch.setattr(baselines, "find", lambda plan: measured)
+    last = verdict_card.describe(classified, runs.report(classified), "en")["bars"]["bars"][-1]
+    assert last["name"] == "Base model with 4 of your examples in the prompt (few-shot)"
+    assert last["cost"] == "3.0 s in all, 0.2 s for one answer of up to 48 tokens"
+    other_rows = replace(measured, n=59)
+    monkeypatch.setattr(baselines, "find", lambda plan: other_rows)
+    assert len(verdict_card.describe(classified, runs.report(classified), "en")["bars"]["bars"]) == 3
