@@ -103,29 +103,39 @@ const drawMatrix = async (plot, matrix) => {
   await loadPlotly();
   window.Plotly.react(plot, [matrixTrace(matrix)], matrixLayout(matrix), { responsive: true, displayModeBar: false });
 };
-// The result beside what it was compared with, the first bar on top.
+// The result beside what it was compared with, the first bar on top; above each bar its name, score and cost.
 const barsTrace = ({ bars }) => ({
   type: 'bar',
   orientation: 'h',
   x: bars.map((bar) => bar.value),
-  y: bars.map((bar) => (bar.cost ? `${bar.name}<br><sub>${bar.cost}</sub>` : bar.name)),
+  y: bars.map((bar, index) => index),
   text: bars.map((bar) => bar.text),
-  textposition: 'inside',
-  insidetextanchor: 'start',
+  textposition: 'none',
   marker: { color: bars.map((bar, index) => colour(index ? '--line' : '--curve-train')) },
   error_x: { type: 'data', symmetric: false, array: bars.map((bar) => bar.above), arrayminus: bars.map((bar) => bar.below), color: colour('--body-text-color') },
   hovertemplate: '%{text}<extra></extra>',
 });
+const barLabel = (bar, index) => ({
+  x: 0,
+  y: index,
+  xref: 'paper',
+  xanchor: 'left',
+  yanchor: 'bottom',
+  yshift: 8,
+  showarrow: false,
+  text: `${bar.name}: <b>${bar.text}</b>${bar.cost ? `, ${bar.cost}` : ''}`,
+});
 const barsLayout = ({ bars, isShare }) => ({
   template: 'none',
-  height: 60 + 52 * bars.length,
-  margin: { l: 8, r: 16, t: 8, b: 30 },
+  height: 60 + 48 * bars.length,
+  margin: { l: 4, r: 16, t: 12, b: 30 },
+  annotations: bars.map(barLabel),
   paper_bgcolor: 'rgba(0,0,0,0)',
   plot_bgcolor: 'rgba(0,0,0,0)',
   font: { family: getComputedStyle(stage).fontFamily, size: 12, color: colour('--body-text-color') },
   xaxis: isShare ? { range: [0, 1], tickformat: '.0%', gridcolor: colour('--line') } : { gridcolor: colour('--line') },
-  yaxis: { automargin: true, autorange: 'reversed', type: 'category' },
-  bargap: 0.35,
+  yaxis: { range: [bars.length - 0.5, -0.7], showticklabels: false, showgrid: false, zeroline: false },
+  bargap: 0.7,
 });
 const drawBars = async (plot, chart) => {
   await loadPlotly();
