@@ -103,7 +103,7 @@ const drawMatrix = async (plot, matrix) => {
   await loadPlotly();
   window.Plotly.react(plot, [matrixTrace(matrix)], matrixLayout(matrix), { responsive: true, displayModeBar: false });
 };
-// The result beside what it was compared with, the first bar on top; above each bar its name, score and cost.
+// The result beside what it was compared with, the first bar on top; above each bar its score, name and cost.
 const barsTrace = ({ bars }) => ({
   type: 'bar',
   orientation: 'h',
@@ -123,7 +123,7 @@ const barLabel = (bar, index) => ({
   yanchor: 'bottom',
   yshift: 8,
   showarrow: false,
-  text: `${bar.name}: <b>${bar.text}</b>${bar.cost ? `, ${bar.cost}` : ''}`,
+  text: `<b>${bar.text}</b> ${[bar.name, bar.cost].filter(Boolean).join(', ')}`,
 });
 const barsLayout = ({ bars, isShare }) => ({
   template: 'none',
