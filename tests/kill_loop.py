@@ -171,6 +171,8 @@ def disturb(undisturbed: Run, seconds: float, outcome: Outcome, chance: random.R
         status = runs.status(run)
         outcome.kills += 1
         outcome.killed_in[status.stage] = outcome.killed_in.get(status.stage, 0) + 1
+        if status.state == "done":  # killed while it tidied up
+            break
     if runs.status(run).state != "done":
         launcher.requeue(run)
         train(run)
