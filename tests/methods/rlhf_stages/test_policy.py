@@ -21,7 +21,7 @@ def test_practice_raises_the_share_of_answers_that_keep_a_rule(algorithm, make_p
         "reward": "contains",
         "reward_text": "shop",
         "sft": False,
-        "steps": 30,
+        "steps": 60,
         "max_completion_length": 16,
         "last_rate": 1e-2,
         "beta": 0.005,
