@@ -21,7 +21,7 @@ from studio.i18n import Message, label, languages, next_language_name, register_
 from studio.storage import home
 from studio.ui import access, progress_strip
 from studio.ui.components.events import LATEST_UNQUEUED, UNQUEUED, after_any
-from studio.ui.components.gradio_adapter import patch_components
+from studio.ui.components.gradio_adapter import drop_hidden_progress, hide_api, patch_components
 from studio.ui.components.labels import t, translations
 from studio.ui.data import details as dataset_details
 from studio.ui.data import messages
@@ -152,6 +152,8 @@ def build_page() -> gr.Blocks:
         _wire_summary(tabs, strip)
         _wire_strip(page, tabs, strip, states)
         _wire_run_lists(tabs, states)
+    drop_hidden_progress(page)
+    hide_api(page)
     page.queue(max_size=64, api_open=False)
     return page
 

@@ -56,6 +56,30 @@ class SameOriginOnly:
         await self.app(scope, receive, send)
 
 
+def drop_hidden_progress(page: gr.Blocks) -> None:
+    """Let no component follow the progress of an event that shows none.
+
+    Gradio 6.31 tells every output of every event that has run so far, whenever an event begins or ends, and
+    walks through the whole page to find each of them, also where `show_progress` is "hidden".
+
+    Args:
+        page: The page with all its events.
+    """
+    for function in page.fns.values():
+        if function.show_progress == "hidden":
+            function.show_progress_on = []
+
+
+def hide_api(page: gr.Blocks) -> None:
+    """Describe no event for callers other than the page, which would make up half of the page's document.
+
+    Args:
+        page: The page with all its events.
+    """
+    for function in page.fns.values():
+        function.api_visibility = "private"
+
+
 def _patch_once(component_class: Any, patch: Any) -> None:
     if PATCHED_FLAG not in vars(component_class):
         patch(component_class)

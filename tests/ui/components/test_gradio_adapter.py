@@ -1,11 +1,15 @@
 """What the studio relies on in Gradio without a promise: after an upgrade, these say what changed."""
 
+from pathlib import Path
+
 import gradio as gr
 import pytest
 
 from studio.ui.components.gradio_adapter import (
     current_page,
+    drop_hidden_progress,
     escape_template,
+    hide_api,
     patch_components,
     unescape_template,
 )
@@ -79,3 +83,30 @@ def test_fields_that_gradio_makes_anew_for_a_visitor_are_patched_too():
     field = gr.Number(minimum=1, maximum=10, value=2)
     copied = field.__class__(**field.constructor_args)
     assert copied.preprocess(99) == 99
+
+
+def test_events_that_show_no_progress_are_followed_by_no_component():
+    with gr.Blocks() as page:
+        text = gr.Textbox()
+        text.change(str.upper, text, text, show_progress="hidden")
+        text.submit(str.upper, text, text)
+    drop_hidden_progress(page)
+    quiet, loud = page.get_config_file()["dependencies"]
+    assert quiet["show_progress_on"] == []
+    assert loud["show_progress_on"] is None
+
+
+def test_the_browser_takes_an_empty_list_for_no_component():
+    """In JavaScript an empty list is true, so that the outputs do not take its place."""
+    frontend = Path(gr.__file__).parent / "templates" / "frontend" / "assets"
+    scripts = [path.read_text(encoding="utf-8") for path in frontend.glob("Blocks-*.js")]
+    assert any("return this.show_progress_on||this.outputs" in script for script in scripts)
+
+
+def test_no_event_is_described_for_other_callers():
+    with gr.Blocks() as page:
+        text = gr.Textbox()
+        text.change(str.upper, text, text)
+    assert page.get_api_info()["named_endpoints"]
+    hide_api(page)
+    assert not page.get_api_info()["named_endpoints"]
