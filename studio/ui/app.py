@@ -56,6 +56,7 @@ STYLE_SHEETS = (
     "data.css",
     "method.css",
     "train.css",
+    "runs.css",
     "playground.css",
     "help.css",
     "vote.css",

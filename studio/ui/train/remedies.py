@@ -67,14 +67,14 @@ def build_variation(run: Run, number: object, lang: str) -> tuple[Plan, str]:
     changes = steps[number].plan_changes if isinstance(number, int) and number in steps else {}
     if not changes:
         raise NotPossible(STEP_IS_GONE, RELOAD)
-    _check_access(run.plan)
+    check_access(run.plan)
     described = describe_changes(run.plan, changes, report.get("training") or {}, lang)
     name = VARIATION_NAME.render(lang, name=run.plan.name, changes=described)
     plan = variations.vary(run.plan, {**changes, "name": name[: plan_form.MAX_RUN_NAME_CHARS]})
     return plan, described
 
 
-def _check_access(plan: Plan) -> None:
+def check_access(plan: Plan) -> None:
     """Where others reach the page, a run's address is no permission for its data and model."""
     if access.is_open_to_others():
         access.find_dataset(plan.data.source)

@@ -26,7 +26,15 @@ from studio.ui.form import plan_form
 from studio.ui.form.form_state import FormState, read_form
 from studio.ui.language import request_language
 from studio.ui.method import estimates, held_out
-from studio.ui.train import bake_off, corrections, live_view, more_data, remedies, verdict_card
+from studio.ui.train import (
+    bake_off,
+    corrections,
+    live_view,
+    more_data,
+    remedies,
+    runs_table,
+    verdict_card,
+)
 from studio.ui.train.corrections import DataTargets
 
 # Room a run needs beside what it learns: the split data, the log and the points.
@@ -243,6 +251,37 @@ def show_run(run_id: str | None, request: gr.Request) -> tuple[Any, ...]:
     return live_view.view_value(shown_run_id, request_language(request)), shown_run_id
 
 
+def choose_run(browser_runs: object, event: gr.EventData, request: gr.Request) -> tuple[Any, ...]:
+    """Look at the run whose row was chosen; returns the notice, the live view and the run."""
+    lang = request_language(request)
+    try:
+        run = runs_table.find_own_run(read_event(event, "id"), browser_runs)
+    except StudioError as error:
+        return notices.error_notice(error, lang), gr.skip(), gr.skip()
+    return notices.notice(""), live_view.view_value(run.id, lang), run.id
+
+
+def start_again(browser_runs: object, event: gr.EventData, request: gr.Request) -> tuple[Any, ...]:
+    """Start the plan of a row once more, as a run of its own.
+
+    Returns:
+        The notice, the live view, the run, and the runs of this browser.
+    """
+    lang = request_language(request)
+    try:
+        plan = runs_table.find_own_run(read_event(event, "id"), browser_runs).plan
+        remedies.check_access(plan)
+        run, message = _launch(plan, _fitting_estimate(plan))
+    except (StudioError, OSError) as error:
+        return notices.error_notice(explain(error), lang), *(gr.skip(),) * 3
+    return (
+        notices.notice(message.render(lang), kind="good"),
+        live_view.view_value(run.id, lang),
+        run.id,
+        [*access.read_run_ids(browser_runs), run.id],
+    )
+
+
 def reattach_run(remembered_id: str, browser_runs: object, request: gr.Request) -> tuple[Any, ...]:
     """The run to show after a reload.
 
@@ -332,6 +371,7 @@ def build(
         run_dropdown = gr.Dropdown(
             [], label=t(RUN_LIST), info=t(RUN_LIST_HELP), elem_id="runs", visible=False
         )
+        table = runs_table.build()
         run_notice = notices.notice_box("run-notice")
         run_view = live_view.build_view("live")
         with gr.Column(visible=False, elem_id="after-run") as after_run:
@@ -361,10 +401,15 @@ def build(
     run_view.halt(stop_run, None, run_notice, **UNQUEUED)
     corrections.wire(run_view, run_notice, data)
     run_dropdown.input(show_run, run_dropdown, [run_view, run], **UNQUEUED)
+    table.choose(choose_run, browser_runs, [run_notice, run_view, run], **UNQUEUED)
+    table.again(
+        start_again, browser_runs, [run_notice, run_view, run, browser_runs], trigger_mode="once", **UNQUEUED
+    )
     timer = gr.Timer(REFRESH_SECONDS, active=False)
     moments = after_any(run.change, panel.select, current_page().load, timer.tick)
     outputs = [run_dropdown, start_button, after_run, timer]
     _wire_refresh((moments, state_changed), [run, browser_runs], outputs)
+    _wire_table(table, panel.select, moments, [run, browser_runs], run_notice)
     _wire_address(run, browser_runs, run_view)
     return TrainTab(next_button, summary, state_changed, plan_inputs)
 
@@ -375,6 +420,15 @@ def _wire_refresh(moments: Sequence[Any], inputs: list[Any], outputs: list[Any])
     run_dropdown, *others = outputs
     for moment in moments:
         moment.then(refresh, [*inputs, shown_list], [run_dropdown, shown_list, *others], **LATEST_UNQUEUED)
+
+
+def _wire_table(table: Any, opened: Any, moments: Any, inputs: list[Any], notice: gr.HTML) -> None:
+    """Fill the table when the tab is opened, and bring it up to date from then on."""
+    digest = gr.Textbox("", visible=False)
+    outputs = [table, digest]
+    opened(runs_table.list_runs, inputs, outputs, **UNQUEUED)
+    moments.then(runs_table.update_runs, [*inputs, digest], outputs, **LATEST_UNQUEUED)
+    table.act(runs_table.change_run, inputs, [notice, *outputs], **UNQUEUED)
 
 
 def _wire_address(run: gr.BrowserState, browser_runs: gr.BrowserState, run_view: gr.HTML) -> None:

@@ -1,0 +1,222 @@
+"""All runs as a table: each opened, renamed, pinned, started again, deleted and brought back."""
+
+import hashlib
+import json
+from datetime import UTC, datetime
+from typing import Any
+
+import gradio as gr
+
+from studio import presets, run_index, runs
+from studio.data import store
+from studio.errors import NotPossible, StudioError, explain
+from studio.evaluate import verdict_messages
+from studio.i18n import Message, about
+from studio.run_index import Summary
+from studio.runs import Run
+from studio.ui import access, units
+from studio.ui.components import notices
+from studio.ui.components.events import read_event
+from studio.ui.language import request_language
+from studio.ui.train import verdict_card
+
+TABLE_SCRIPT = presets.ASSETS / "runs.js"
+STATES: dict[str, Message] = {
+    "waiting": Message("Waiting", context="run list"),
+    "preparing": Message("Preparing", context="run list"),
+    "training": Message("Training", context="run list"),
+    "evaluating": Message("Evaluating", context="run list"),
+    "done": Message("Done", context="run list"),
+    "stopped": Message("Stopped", context="run list"),
+    "failed": Message("Failed", context="run list"),
+}
+# Words of assets/runs.js, by the names it reads them under; {name} and {count} are filled in there.
+WORDS: dict[str, Message] = {
+    "title": Message("All runs"),
+    "search": Message("Search runs"),
+    "name": Message("Name"),
+    "data": Message("Data", context="run list"),
+    "method": Message("Method"),
+    "model": Message("Base model"),
+    "state": Message("State"),
+    "score": Message("Score (95 % interval)"),
+    "time": Message("Time"),
+    "size": Message("Size"),
+    "cost": Message("Cost", context="run list"),
+    "actions": Message("Actions"),
+    "pin": Message("Pin"),
+    "unpin": Message("Unpin"),
+    "rename": Message("Rename"),
+    "delete": Message("Delete"),
+    "undo": Message("Undo"),
+    "again": Message("Start again"),
+    "save": Message("Save name"),
+    "more": Message("Show all"),
+    "none": Message("No run matches your search."),
+}
+RENAMED = Message("Renamed to “{name}”.")
+PINNED, UNPINNED = Message("“{name}” is pinned."), Message("“{name}” is unpinned.")
+DELETED, RESTORED = Message("“{name}” is deleted."), Message("“{name}” is back in the list.")
+NOT_YOURS = Message("This run was started by someone else.")
+OPEN_OWN = Message("Choose one of your own runs.")
+UNKNOWN_ACTION, RELOAD = Message("The list of runs has no such button."), Message("Reload the page.")
+UNREADABLE = Message("Unreadable plan")
+SCORE = Message("{value} ({low} to {high})")
+
+
+def build() -> gr.HTML:
+    """The table; it sends the events `choose`, `act` and `again`, and draws what `list_runs` returns."""
+    return gr.HTML(
+        {},
+        html_template='<div class="runs-anchor"></div>',
+        js_on_load=TABLE_SCRIPT.read_text(encoding="utf-8"),
+        elem_id="all-runs",
+        apply_default_css=False,
+    )
+
+
+def list_runs(shown_id: str, browser_runs: object, request: gr.Request) -> tuple[dict[str, Any], str]:
+    """The table's value, and a digest of it.
+
+    Args:
+        shown_id: The run that is looked at.
+        browser_runs: The runs this browser has started.
+        request: The visitor's request.
+    """
+    value = _build_value(shown_id, browser_runs, request_language(request))
+    return value, _digest(value)
+
+
+def update_runs(shown_id: str, browser_runs: object, shown_digest: str, request: gr.Request) -> Any:
+    """As `list_runs`; a table that was never opened, or that has not changed, is not sent."""
+    if not shown_digest:
+        return gr.skip(), gr.skip()
+    value, digest = list_runs(shown_id, browser_runs, request)
+    return (gr.skip(), gr.skip()) if digest == shown_digest else (value, digest)
+
+
+def _build_value(shown_id: str, browser_runs: object, lang: str, **extra: Any) -> dict[str, Any]:
+    run_index.purge_deleted()
+    summaries = run_index.summarize(access.visible_runs(browser_runs))
+    return {
+        "rows": [_describe(summary, lang) for summary in summaries],
+        "shown": str(shown_id or ""),
+        "words": {name: message.render(lang) for name, message in WORDS.items()},
+        "deleted": "",
+        "said": "",
+        **extra,
+    }
+
+
+def _digest(value: dict[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(value).encode()).hexdigest()
+
+
+def _describe(summary: Summary, lang: str) -> dict[str, Any]:
+    """A row: each figure as [text, number to sort by]."""
+    method, model = presets.methods().get(summary.method), presets.models().get(summary.model)
+    return {
+        "id": summary.id,
+        "name": summary.name or UNREADABLE.render(lang),
+        "when": [_format_time(summary.created, lang), summary.created],
+        "data": _data_name(summary.source),
+        "method": method.name.render(lang) if method else summary.method,
+        "model": model.name if model else summary.model,
+        "state": _describe_state(summary, lang),
+        "score": [_format_score(summary, lang), summary.score],
+        "time": [_format_seconds(summary.seconds, lang), summary.seconds],
+        "size": [f"{summary.size_bytes / 1e6:,.1f} MB", summary.size_bytes],
+        "cost": ["" if summary.dollars is None else f"${summary.dollars:,.2f}", summary.dollars],
+        "ended": summary.state in runs.ENDED_STATES,
+        "pinned": summary.is_pinned,
+    }
+
+
+def _format_time(created: float, lang: str) -> str:
+    date_format = str(about(lang).get("date_format", "%d %b %H:%M"))
+    return datetime.fromtimestamp(created, UTC).astimezone().strftime(date_format)
+
+
+def _format_seconds(seconds: float | None, lang: str) -> str:
+    return "" if seconds is None else units.format_seconds(seconds, lang)
+
+
+def _data_name(source: str) -> str:
+    """What a data set is called; its file's name where it is not kept, "" where it is gone."""
+    if source.partition(":")[0] not in access.DATASET_SCHEMES:
+        return source.rpartition("/")[2]
+    try:
+        return store.find(source).name
+    except (StudioError, OSError):
+        return ""
+
+
+def _describe_state(summary: Summary, lang: str) -> str:
+    """The verdict in a few words, else where the run stands."""
+    if not summary.verdict:
+        return STATES[summary.state].render(lang)
+    word = verdict_messages.STATES[summary.verdict]
+    return f"{verdict_card.ICONS[summary.verdict]} {word.render(lang)}"
+
+
+def _format_score(summary: Summary, lang: str) -> str:
+    figures = (summary.score, summary.low, summary.high)
+    if None in figures:
+        return ""
+    form = "{:.0%}" if summary.is_share else "{:.3g}"
+    value, low, high = (form.format(figure) for figure in figures)
+    return SCORE.render(lang, value=value, low=low, high=high)
+
+
+def find_own_run(run_id: object, browser_runs: object) -> Run:
+    """The run that a row's button names, among those this visitor may change.
+
+    Raises:
+        StudioError: There is none, or it is someone else's.
+    """
+    run = runs.get(run_id if isinstance(run_id, str) else "")
+    if run.id not in {visible.id for visible in access.visible_runs(browser_runs)}:
+        raise NotPossible(NOT_YOURS, OPEN_OWN)
+    return run
+
+
+def change_run(shown_id: str, browser_runs: object, event: gr.EventData, request: gr.Request) -> Any:
+    """Rename, pin, delete or bring back the run that a row's button names.
+
+    Returns:
+        The notice, the table and its digest.
+    """
+    lang = request_language(request)
+    action, run_id = read_event(event, "action"), read_event(event, "id")
+    try:
+        message, name, deleted = _apply(action, run_id, read_event(event, "name"), browser_runs)
+    except (StudioError, OSError) as error:
+        return notices.error_notice(explain(error), lang), gr.skip(), gr.skip()
+    said = message.render(lang, name=name)
+    value = _build_value(shown_id, browser_runs, lang, deleted=deleted, said=said)
+    return notices.notice(""), value, _digest(value)
+
+
+def _apply(action: object, run_id: object, name: object, browser_runs: object) -> tuple[Message, str, str]:
+    """Do it; returns what to say, the run's name, and the id of a run whose deletion can be undone."""
+    if action == "undo":
+        _require_own_id(run_id, browser_runs)
+        return RESTORED, run_index.restore(str(run_id)).plan.name, ""
+    run = find_own_run(run_id, browser_runs)
+    if action == "rename":
+        run_index.rename(run, name if isinstance(name, str) else "")
+        return RENAMED, run.plan.name, ""
+    if action == "delete":
+        run_name = run.plan.name
+        run_index.delete(run)
+        return DELETED, run_name, run.id
+    if action in ("pin", "unpin"):
+        run_index.pin(run, action == "pin")
+        return (PINNED if action == "pin" else UNPINNED), run.plan.name, ""
+    raise NotPossible(UNKNOWN_ACTION, RELOAD)
+
+
+def _require_own_id(run_id: object, browser_runs: object) -> None:
+    """Where others reach the page, only who has started a run brings it back."""
+    if access.is_open_to_others() and run_id not in access.read_run_ids(browser_runs):
+        raise NotPossible(NOT_YOURS, OPEN_OWN)
