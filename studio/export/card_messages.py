@@ -28,6 +28,7 @@ CLASSIFIER_TABLE_HEADER = Message("| measure | linear model on the same embeddin
 SHARE_WITH_INTERVAL = Message("{score:.4g} (95% interval {low:.2f}–{high:.2f})")
 METRIC_LABELS = {
     "loss": Message("loss"),
+    "calibrated_loss": Message("loss at the best temperature"),
     "perplexity": Message("perplexity"),
     "accuracy": Message("accuracy"),
     "f1": Message("f1"),

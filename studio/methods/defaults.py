@@ -22,7 +22,7 @@ import math
 from collections import Counter
 from collections.abc import Sequence
 
-from studio.methods.spec import Method
+from studio.methods.spec import Method, Settings
 from studio.methods.training.sampling_sizes import MAX_COMPLETION_TOKENS
 from studio.methods.workload import RowTokens
 from studio.models.shape import ModelShape
@@ -61,12 +61,32 @@ UNBALANCED_FROM, WEIGHT_POWER = 10, 0.5
 # fit (measured: docs/methods.md#learning-rates). Larger encoders take half, which was not measured.
 CLASSIFIER_LEARNING_RATES = {"full": 1e-4, "frozen": 1e-4, "lora": 5e-4, "adapter": 1e-3, "prefix": 3e-4}
 SMALL_ENCODER_PARAMETERS = 50e6
+# From so many training texts on, methods that train every weight of a classifier take this share of their
+# rate: the linear start is then good enough to be spoiled (measured: docs/methods.md#learning-rates).
+FULL_METHODS, MUCH_DATA_ROWS, MUCH_DATA_FACTOR = ("full", "qat"), 5_000, 0.5
 
 
 def classifier_learning_rate(method: str, shape: ModelShape) -> float:
     """The learning rate with which a method trains a classifier on an encoder."""
     rate = CLASSIFIER_LEARNING_RATES[method]
     return rate if shape.total() < SMALL_ENCODER_PARAMETERS else rate / 2
+
+
+def default_learning_rate(
+    method: Method, settings: Settings, shape: ModelShape, task: Task, n_rows: int
+) -> float:
+    """The learning rate where a plan names none.
+
+    Args:
+        method: The method.
+        settings: All of its settings.
+        shape: The base model.
+        task: The task.
+        n_rows: Training examples.
+    """
+    rate = method.learning_rate(shape, settings, task)
+    has_much_data = task == "classify" and shape.encoder and n_rows >= MUCH_DATA_ROWS
+    return rate * MUCH_DATA_FACTOR if has_much_data and method.name in FULL_METHODS else rate
 
 
 def default_batch_size(n_rows: int) -> int:
@@ -151,7 +171,9 @@ def fill_training(
     batch_size = training.batch_size or _default_divisible_batch_size(n_rows, training.accumulation_steps)
     epochs = training.epochs or default_epochs(n_rows, plan.task, batch_size, method.epoch_multiplier)
     settings = method.resolve_settings(plan.method.settings)
-    learning_rate = training.learning_rate or method.learning_rate(shape, settings, plan.task)
+    learning_rate = training.learning_rate or default_learning_rate(
+        method, settings, shape, plan.task, n_rows
+    )
     max_length = training.max_length or default_max_length(rows, plan, method, shape)
     filled = {
         "batch_size": batch_size,

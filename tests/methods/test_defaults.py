@@ -70,6 +70,17 @@ def test_what_the_plan_leaves_out_is_filled_in_and_what_it_says_stays(make_plan)
     assert (fill(make_plan, n_rows=1_000, max_length=None).token_limit, stated.token_limit) == (128, 96)
 
 
+def test_much_data_halves_the_rate_of_methods_that_train_every_weight_of_a_classifier():
+    def rate(name, task, n_rows):
+        method = methods.get(name)
+        settings, shape = method.resolve_settings({}), shape_of("minilm-l6")
+        return defaults.default_learning_rate(method, settings, shape, task, n_rows)
+
+    assert [rate("full", "classify", n_rows) for n_rows in (4_999, 5_000)] == [1e-4, 5e-5]
+    assert rate("qat", "classify", 5_000) == 5e-5
+    assert rate("lora", "classify", 5_000) == rate("lora", "classify", 100)
+
+
 @pytest.mark.parametrize(("accumulation", "batch_size"), [(1, 8), (3, 6), (8, 8), (20, 20)])
 def test_a_default_batch_is_divided_by_its_micro_batches(make_plan, accumulation, batch_size):
     assert fill(make_plan, n_rows=100, gradient_accumulation_steps=accumulation).batch_size == batch_size

@@ -39,7 +39,7 @@ class EpochSampler(torch.utils.data.Sampler):  # type: ignore[misc] # torch ship
 
     def set_epoch(self, epoch: int) -> None:
         """Start an epoch (accelerate calls this)."""
-        self.sampler.generator.manual_seed(self.seed * 100_003 + epoch)
+        self.sampler.generator.manual_seed(self.seed + 100_003 * epoch)
 
 
 class _StageCheckpoints(supervised.TrainableCheckpoints):

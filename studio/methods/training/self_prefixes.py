@@ -291,7 +291,7 @@ class _Sampler:
 
         Each batch is drawn from a seed of its own, so it is the same whether or not those before it were.
         """
-        torch.manual_seed(self.context.plan.training.seed + self.n_done)
+        torch.manual_seed(self.context.plan.training.seed * 100_003 + self.n_done)
         completions = answers.generate(
             self.context.model,
             self.context.tokenizer,

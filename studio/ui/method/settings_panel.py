@@ -171,7 +171,9 @@ def _automatic_training_values(inputs: EstimateInputs, form: FormState) -> dict[
     run = inputs.context.run_of(method)
     if not run or not inputs.base.shape:
         return {}
-    rate = method.learning_rate(inputs.base.shape, run.settings, inputs.plan.task)
+    rate = defaults.default_learning_rate(
+        method, run.settings, inputs.base.shape, inputs.plan.task, run.workload.n_train
+    )
     values = {"learning_rate": rate, "max_length": run.workload.training.token_limit}
     visible = find_visible_fields(form.task, method.name, run.settings)
     return {
