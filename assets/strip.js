@@ -3,8 +3,14 @@ const block = document.querySelector('#story');
 // Texts of a template's value come with these escaped (studio/ui/components/gradio_adapter.py).
 const unescapeText = (text) => text.replace(/\\([\\`$])/g, '$1');
 
+// The strip may be drawn before the tabs are there.
 function markTabs() {
-  document.querySelector('#tabs').dataset.done = (props.value?.done || []).join(' ');
+  const tabs = document.querySelector('#tabs');
+  if (!tabs) {
+    requestAnimationFrame(markTabs);
+    return;
+  }
+  tabs.dataset.done = (props.value?.done || []).join(' ');
 }
 
 // `plan` is what the fields hold now, `value.plan` what the figures were worked out for.
