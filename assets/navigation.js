@@ -211,7 +211,8 @@
     const hasBeenHere = readStorage();
     history.scrollRestoration = 'manual';
     await waitFor(selectedTab);
-    document.querySelector('#head').dataset.visit = hasBeenHere ? 'again' : 'first';
+    const head = await waitFor(() => document.querySelector('#head'));
+    head.dataset.visit = hasBeenHere ? 'again' : 'first';
     window.studioTitle('');
     addSkipLink();
     await openArrivalTab();
