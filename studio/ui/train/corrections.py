@@ -6,7 +6,7 @@ from typing import Any
 import gradio as gr
 
 from studio import runs
-from studio.data import corrections
+from studio.data import corrections, store
 from studio.errors import BadData, StudioError, explain
 from studio.evaluate import predictions
 from studio.evaluate.predictions import Answered, Prediction
@@ -100,8 +100,7 @@ def correct_label(
     except (StudioError, OSError) as error:
         return notices.error_notice(explain(error), lang), gr.skip(), gr.skip()
     message = CORRECTED.format(rows=len(change.cells), name=dataset.name, label=label)
-    is_open = source == changed_source
-    return _tell(message, was_copied, lang), dataset.source if is_open else gr.skip(), revision + 1
+    return _tell(message, was_copied, lang), _opened(dataset, changed_source, source), revision + 1
 
 
 def add_example(
@@ -129,9 +128,13 @@ def add_example(
         health_panel.apply_change(dataset, change, was_copied, lang)
     except (StudioError, OSError) as error:
         return notices.error_notice(explain(error), lang), gr.skip(), gr.skip()
-    is_open = source == changed_source
     message = ADDED.format(name=dataset.name)
-    return _tell(message, was_copied, lang), dataset.source if is_open else gr.skip(), revision + 1
+    return _tell(message, was_copied, lang), _opened(dataset, changed_source, source), revision + 1
+
+
+def _opened(dataset: store.Dataset, changed_source: str, source: str) -> Any:
+    """What is open after a change: the changed data set where it was open, else what is open stays."""
+    return dataset.source if source == changed_source else gr.skip()
 
 
 def _tell(message: Message, was_copied: bool, lang: str) -> dict[str, Any]:

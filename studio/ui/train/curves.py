@@ -191,21 +191,24 @@ def thin(points: list[list[Any]]) -> list[list[Any]]:
     """
     if len(points) <= MAX_LINE_POINTS:
         return points
-    places_by_line: dict[tuple[str, str], list[int]] = {}
-    for place, (stage, _, values) in enumerate(points):
+    indices_by_line: dict[tuple[str, str], list[int]] = {}
+    for index, (stage, _, values) in enumerate(points):
         for key in values:
-            places_by_line.setdefault((stage, key), []).append(place)
-    kept: set[int] = set()
-    for (_, key), places in places_by_line.items():
-        kept |= _find_extremes(places, [points[place][2][key] for place in places])
-    return [points[place] for place in sorted(kept)]
+            indices_by_line.setdefault((stage, key), []).append(index)
+    selected: set[int] = set()
+    for (_, key), indices in indices_by_line.items():
+        selected |= _find_extremes(indices, [points[index][2][key] for index in indices])
+    return [points[index] for index in sorted(selected)]
 
 
-def _find_extremes(places: list[int], values: list[float]) -> set[int]:
-    """The places of the lowest and highest value of each stretch of a line, and of its two ends."""
-    length = -(-len(places) // MAX_LINE_POINTS)
-    kept = {places[0], places[-1]}
-    for start in range(0, len(places), length):
-        stretch = range(start, min(start + length, len(places)))
-        kept |= {places[min(stretch, key=values.__getitem__)], places[max(stretch, key=values.__getitem__)]}
-    return kept
+def _find_extremes(indices: list[int], values: list[float]) -> set[int]:
+    """The indices of the lowest and highest value of each stretch of a line, and of its two ends."""
+    length = -(-len(indices) // MAX_LINE_POINTS)
+    selected = {indices[0], indices[-1]}
+    for start in range(0, len(indices), length):
+        stretch = range(start, min(start + length, len(indices)))
+        selected |= {
+            indices[min(stretch, key=values.__getitem__)],
+            indices[max(stretch, key=values.__getitem__)],
+        }
+    return selected
