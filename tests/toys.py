@@ -91,7 +91,7 @@ def save_tiny_bert(folder: Path) -> None:
     import torch
     from transformers import BertConfig, BertModel
 
-    tokenizer = _train_wordpiece_tokenizer()
+    tokenizer = _build_wordpiece_tokenizer()
     tokenizer.save_pretrained(folder)
     torch.manual_seed(0)
     config = BertConfig(
@@ -102,6 +102,9 @@ def save_tiny_bert(folder: Path) -> None:
         num_attention_heads=4,
         max_position_embeddings=64,
         initializer_range=0.3,
+        # The texts of a random model differ by little, so a head that tells them apart would magnify dropout.
+        hidden_dropout_prob=0.0,
+        attention_probs_dropout_prob=0.0,
         pad_token_id=0,
     )
     BertModel(config).save_pretrained(folder)
@@ -153,17 +156,23 @@ def _train_bpe_tokenizer():
     return tokenizer
 
 
-def _train_wordpiece_tokenizer():
-    from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
+def _build_wordpiece_tokenizer():
+    """Its pieces are the words of the toys and their letters: a trainer would find others each time."""
+    from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors
     from transformers import PreTrainedTokenizerFast
 
-    raw = Tokenizer(models.WordPiece(unk_token="[UNK]"))
-    raw.normalizer = normalizers.BertNormalizer()
-    raw.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
-    raw.decoder = decoders.WordPiece()
+    normalizer, pre_tokenizer = normalizers.BertNormalizer(), pre_tokenizers.BertPreTokenizer()
     texts = [text.format(thing) for family in TEXTS_BY_LABEL.values() for text in family for thing in THINGS]
-    trainer = trainers.WordPieceTrainer(vocab_size=256, special_tokens=["[PAD]", "[UNK]", "[CLS]", "[SEP]"])
-    raw.train_from_iterator([*texts, *CORPUS], trainer)
+    words = {
+        word
+        for text in [*texts, *CORPUS]
+        for word, _ in pre_tokenizer.pre_tokenize_str(normalizer.normalize_str(text))
+    }
+    letters = set("".join(words))
+    pieces = sorted(words | letters | {f"##{letter}" for letter in letters})
+    vocabulary = {piece: number for number, piece in enumerate(["[PAD]", "[UNK]", "[CLS]", "[SEP]", *pieces])}
+    raw = Tokenizer(models.WordPiece(vocabulary, unk_token="[UNK]"))
+    raw.normalizer, raw.pre_tokenizer, raw.decoder = normalizer, pre_tokenizer, decoders.WordPiece()
     raw.post_processor = processors.TemplateProcessing(
         single="[CLS] $A [SEP]", special_tokens=[("[CLS]", 2), ("[SEP]", 3)]
     )
