@@ -44,6 +44,15 @@ REPORT_TYPES: dict[str, TypeAdapter[Any]] = {
     "labels": TypeAdapter(list[str]),
 }
 
+# What every report of a training holds, and what is said of the run without asking whether it is there.
+REQUIRED_ENTRIES: dict[str, tuple[str, ...]] = {
+    "base": ("name", "hub", "checksum"),
+    "tuned": ("checksum",),
+    "parameters": ("trainable", "total"),
+    "data": ("name", "train", "validation"),
+}
+REQUIRED_KEYS = ("after", "labels", "learning_rate", "seconds", "device", "best_step", "texts")
+
 
 def write_format(folder: Path) -> None:
     """Write the present format's number into a new run's folder."""
@@ -80,6 +89,15 @@ def upgrade_report(raw: Mapping[str, Any]) -> dict[str, Any]:
     if isinstance(method, Mapping) and isinstance(method.get("rl"), Mapping):
         report["method"] = {**method, "rl": _rename_scores(method["rl"])}
     return report
+
+
+def find_missing(report: Mapping[str, Any]) -> list[str]:
+    """The entries that every report of a training holds and this one lacks, as in `base.name`."""
+    missing = [name for name in REQUIRED_KEYS if name not in report]
+    for section, names in REQUIRED_ENTRIES.items():
+        present = report.get(section, {})
+        missing += [f"{section}.{name}" for name in names if name not in present]
+    return missing
 
 
 def rename_metrics(scores: Mapping[str, Any]) -> dict[str, Any]:

@@ -352,6 +352,24 @@ def report(run: Run) -> dict[str, Any]:
     return run_format.upgrade_report(read_json(run.folder / "report.json"))
 
 
+def complete_report(run: Run) -> dict[str, Any]:
+    """The run's report, which has all that is said of a run without asking whether it is there.
+
+    Raises:
+        NotPossible: The run has no result, or its report lacks something.
+    """
+    require_usable(run)
+    found = report(run)
+    if missing := run_format.find_missing(found):
+        raise NotPossible(
+            Message("The report of the run “{name}” is damaged: report.json lacks {missing}."),
+            Message("Copy the run's folder here again if you have it elsewhere, or train again."),
+            name=run.plan.name,
+            missing=", ".join(missing),
+        )
+    return found
+
+
 def start_scores(report: Mapping[str, Any]) -> dict[str, Any]:
     """The scores that a result is compared with; empty where a report has none.
 

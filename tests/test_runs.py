@@ -12,10 +12,11 @@ import time
 import psutil
 import pytest
 
-from studio import runs
-from studio.errors import RunNotFound
+from studio import run_format, runs
+from studio.errors import NotPossible, RunNotFound
 from studio.i18n import Message
 from studio.runs import Status
+from studio.storage import write_json
 
 
 @pytest.fixture
@@ -313,6 +314,23 @@ def test_a_run_is_described_by_name_and_short_id(run):
 def test_a_run_with_a_spoilt_plan_is_still_described(run):
     (run.folder / "plan.yaml").write_text("nonsense")
     assert runs.describe(run).startswith("? · ")
+
+
+def test_a_report_that_lacks_something_costs_a_sentence_that_names_what(run):
+    run.model.mkdir()
+    entries = {
+        "after": {},
+        "learning_rate": 1e-3,
+        "seconds": 60.0,
+        "device": "cpu",
+        "best_step": 8,
+        "texts": {},
+    }
+    sections = {name: dict.fromkeys(keys, 1) for name, keys in run_format.REQUIRED_ENTRIES.items()}
+    del sections["base"]["hub"]
+    write_json(run.folder / "report.json", {**entries, **sections})
+    with pytest.raises(NotPossible, match=r"lacks labels, base\.hub\."):
+        runs.complete_report(run)
 
 
 def test_a_report_that_is_not_there_or_spoilt_is_empty(run):

@@ -25,7 +25,7 @@ KEEP_AS_READ = ("for module in base.modules():", "    module.support_avx512bf16_
 def write(run: Run, folder: Path) -> None:
     """Copy the adapter, and add what PEFT has no place for: the method's own code, a classifier's config."""
     copy_model(run, folder)
-    report = runs.report(run)
+    report = runs.complete_report(run)
     _name_base(folder / CONFIG_FILE, public_base_name(report))
     if run.plan.task == "classify":
         _write_classifier_config(run, report, folder)

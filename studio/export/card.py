@@ -74,8 +74,11 @@ def render_card(run: Run, export_format: str, language: str = "en", with_code: b
 
     Returns:
         Markdown with the hub's front matter, its prose in `language`.
+
+    Raises:
+        NotPossible: The run has no result, or its report is damaged.
     """
-    plan, report = run.plan, runs.report(run)
+    plan, report = run.plan, runs.complete_report(run)
     sections: list[tuple[Message | None, list[str]]] = [
         (
             None,

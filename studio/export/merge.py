@@ -25,7 +25,7 @@ def save_merged_model(run: Run, folder: Path) -> None:
         NotPossible: The base model here is not the one the run was trained on.
         OutOfDiskSpace: The disk has not enough space.
     """
-    plan, report = run.plan, runs.report(run)
+    plan, report = run.plan, runs.complete_report(run)
     method = methods.get(plan.method.name)
     base_model = load.base_model(
         fetch.fetch(plan.model).folder,

@@ -28,10 +28,9 @@ def render_page(run: Run, language: str = "en") -> str:
         language: The language of the page.
 
     Raises:
-        NotPossible: The run has no result.
+        NotPossible: The run has no result, or its report is damaged.
     """
-    runs.require_usable(run)
-    report, plan = runs.report(run), run.plan
+    report, plan = runs.complete_report(run), run.plan
     answered, result = predictions.read(run.folder), verdict.read(report)
     is_reproduced = bool(result) and _is_reproduced(answered, report, plan)
     scores = (sections.describe_scores(report, result), sections.describe_calibration(report, result))
