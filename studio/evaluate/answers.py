@@ -1,7 +1,7 @@
 """Generates answers to held-out questions, and counts how often they are the known ones."""
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 
@@ -9,6 +9,7 @@ from studio.data import examples
 from studio.data.examples import Example
 from studio.data.text import json_answers
 from studio.evaluate import known_answers
+from studio.evaluate.predictions import Outcome
 from studio.plan import Task
 
 # How many questions are put, and how long an answer may be (tokens): enough to see a change, and minutes on
@@ -16,6 +17,22 @@ from studio.plan import Task
 MAX_QUESTIONS, MAX_NEW_TOKENS = 64, 160
 BATCH_SIZE = 16
 GREEDY = {"do_sample": False, "temperature": None, "top_p": None, "top_k": None}
+
+
+class Answer(NamedTuple):
+    """What a model wrote to a question.
+
+    Attributes:
+        text: The answer, without special tokens.
+        is_cut: Whether it reached the limit of tokens before it ended by itself.
+    """
+
+    text: str
+    is_cut: bool
+
+    def to_outcome(self) -> Outcome:
+        """The answer as predictions keep it."""
+        return self._asdict()
 
 
 def choose_questions(rows: Sequence[Example], task: Task) -> list[int]:
@@ -38,19 +55,19 @@ def max_new_tokens(tokenizer: Any, questions: Sequence[Example]) -> int:
     return limit if json_answers.find_fields(wanted) else min(MAX_NEW_TOKENS, limit)
 
 
-def score_accuracy(texts: Sequence[str], questions: Sequence[Example]) -> dict[str, float]:
-    """The share of questions with known answers that texts answer correctly.
+def score_accuracy(answers: Sequence[Answer], questions: Sequence[Example]) -> dict[str, float]:
+    """The share of questions with known answers that are answered correctly; one that was cut is wrong.
 
     Args:
-        texts: The text for each question.
+        answers: The answer to each question.
         questions: Examples; those with an `answer` are questions whose answer is known.
 
     Returns:
         `answer_accuracy` (0 to 1) and `n_questions`; empty where no answer is known.
     """
     is_right = [
-        known_answers.is_correct(text, question["answer"])
-        for text, question in zip(texts, questions, strict=True)
+        not answer.is_cut and known_answers.is_correct(answer.text, question["answer"])
+        for answer, question in zip(answers, questions, strict=True)
         if question.get("answer")
     ]
     if not is_right:
@@ -64,9 +81,9 @@ def answer_questions(
     questions: Sequence[Example],
     max_new_tokens: int,
     on_progress: Callable[[int, int], None],
-) -> list[str]:
+) -> list[Answer]:
     """The greedy answer to each question, BATCH_SIZE of them at once."""
-    texts = []
+    answers = []
     for start in range(0, len(questions), BATCH_SIZE):
         on_progress(start, len(questions))
         prompts = [
@@ -75,16 +92,19 @@ def answer_questions(
             )
             for example in questions[start : start + BATCH_SIZE]
         ]
-        texts += generate_texts(model, tokenizer, prompts, max_new_tokens)
-    return texts
+        answers += generate_answers(model, tokenizer, prompts, max_new_tokens)
+    return answers
 
 
-def generate_texts(
+def generate_answers(
     model: Any, tokenizer: Any, prompts: Sequence[list[int]], max_new_tokens: int
-) -> list[str]:
-    """The greedy completions of tokenized prompts, as text without special tokens."""
-    completions = generate(model, tokenizer, prompts, max_new_tokens)
-    return [tokenizer.decode(ids, skip_special_tokens=True) for ids in completions]
+) -> list[Answer]:
+    """The greedy completions of tokenized prompts."""
+    stop_ids = stop_token_ids(model, tokenizer)
+    return [
+        Answer(tokenizer.decode(ids, skip_special_tokens=True), is_cut=not stop_ids.intersection(ids[-1:]))
+        for ids in generate(model, tokenizer, prompts, max_new_tokens)
+    ]
 
 
 def generate(

@@ -3,9 +3,14 @@
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from studio.evaluate import measures
+from studio.data.text.text_length import shorten
+from studio.evaluate import measures, predictions
 from studio.evaluate.measures import Measure
-from studio.evaluate.predictions import Answered, Prediction
+from studio.evaluate.predictions import Answered, Outcome, Prediction
+from studio.i18n import Message
+
+EMPTY_ANSWER = Message("(an empty answer)")
+CUT_ANSWER = Message("{text} … (cut at the length limit)")
 
 
 class Changes(NamedTuple):
@@ -30,6 +35,14 @@ def find(answered: Answered) -> Changes:
     ]
     gains.sort(key=lambda item: (-abs(item[0]), item[1].row))
     return Changes([row for gain, row in gains if gain > 0], [row for gain, row in gains if gain < 0])
+
+
+def describe_answer(outcome: Outcome, max_characters: int) -> Message | str:
+    """A written answer, shortened; that it is empty, or was cut before it ended, where it was."""
+    text = shorten(outcome["text"], max_characters)
+    if not text:
+        return EMPTY_ANSWER
+    return CUT_ANSWER.format(text=text) if predictions.is_cut(outcome) else text
 
 
 def _gain(measure: Measure, row: Prediction, before: Any) -> float:

@@ -69,6 +69,11 @@ def is_same_answer(text: str, wanted: str) -> bool:
     return text.split() == wanted.split() or known_answers.is_correct(text, wanted, "exact")
 
 
+def _gives_known_answer(outcome: Outcome, example: Example) -> bool:
+    """An answer that was cut is wrong, whatever number it broke off at."""
+    return not predictions.is_cut(outcome) and known_answers.is_correct(outcome["text"], example["answer"])
+
+
 ACCURACY = Measure("accuracy", "hits", "label", lambda outcome, row: outcome["label"] == row["label"])
 MICRO_F1 = Measure("micro_f1", "f1", "labels", _count_labels)
 ABSOLUTE_ERROR = Measure(
@@ -78,7 +83,7 @@ KNOWN_ANSWER = Measure(
     "answer_accuracy",
     "hits",
     "text",
-    lambda outcome, row: known_answers.is_correct(outcome["text"], row["answer"]),
+    _gives_known_answer,
 )
 EXACT_MATCH = Measure(
     "exact_match",

@@ -17,8 +17,8 @@ from studio.plan import PROBLEM_TYPES, target_role
 from studio.storage import write_text
 
 PREDICTIONS_FILE = "predictions.jsonl"
-# What a model answered to one row: `label` and `probability`; `labels`; `value`; `text` and `loss` (nats a
-# token); or `margin`.
+# What a model answered to one row: `label` and `probability`; `labels`; `value`; `text`, whether it `is_cut`,
+# and `loss` (nats a token); or `margin`.
 Outcome = Mapping[str, Any]
 # The outcome of each row by its index.
 Outcomes = dict[int, Outcome]
@@ -139,6 +139,11 @@ def expected_text(example: Example) -> str:
     if any(role in example for role in ("label", "labels", "rating")):
         return targets.describe(example)
     return "" if "text" in example else examples.answer_text(example)
+
+
+def is_cut(outcome: Outcome) -> bool:
+    """Whether an answer reached the limit of tokens before it ended; earlier studios did not note that."""
+    return bool(outcome.get("is_cut"))
 
 
 def input_text(example: Example) -> str:

@@ -10,6 +10,7 @@ from studio import methods, runs
 from studio.data import examples
 from studio.data.examples import Encoded, Example
 from studio.evaluate import answers, json_fields
+from studio.evaluate.answers import Answer
 from studio.evaluate.predictions import Measured, Outcome, Outcomes
 from studio.methods.rlhf_stages import schedule
 from studio.methods.spec import Scores, TrainingContext
@@ -94,9 +95,9 @@ def evaluate_tuned(context: TrainingContext, model: Any, on_progress: Progress) 
 def _evaluate(context: TrainingContext, model: Any, on_progress: Progress) -> Evaluation:
     measured = context.measure_rows(model, scored_rows(context))
     outcomes = place_outcomes(context, measured, answered_examples(context))
-    text_scores, texts = _ask(context, model, on_progress)
-    for row, text in texts.items():
-        outcomes[row] = {**outcomes.get(row, {}), "text": text}
+    text_scores, written = _ask(context, model, on_progress)
+    for row, answer in written.items():
+        outcomes[row] = {**outcomes.get(row, {}), **answer.to_outcome()}
     return Evaluation({**measured.scores, **text_scores}, outcomes)
 
 
@@ -129,19 +130,19 @@ def _mean_loss(pieces: Sequence[Outcome]) -> Outcome:
     return {"loss": round(sum(piece["loss"] for piece in pieces) / n_tokens, 4)}
 
 
-def _ask(context: TrainingContext, model: Any, on_progress: Progress) -> tuple[Scores, dict[int, str]]:
-    """Put held-out questions to a model: scores where answers are known, and the text for each row asked."""
+def _ask(context: TrainingContext, model: Any, on_progress: Progress) -> tuple[Scores, dict[int, Answer]]:
+    """Put held-out questions to a model: scores where answers are known, and the answer by the row's index."""
     rows = answered_examples(context)
     indices = answers.choose_questions(rows, context.plan.task)
     if not indices:
         return {}, {}
     questions = [rows[index] for index in indices]
     max_new_tokens = answers.max_new_tokens(context.tokenizer, questions)
-    texts = answers.answer_questions(model, context.tokenizer, questions, max_new_tokens, on_progress)
-    scores = answers.score_accuracy(texts, questions)
+    written = answers.answer_questions(model, context.tokenizer, questions, max_new_tokens, on_progress)
+    scores = answers.score_accuracy(written, questions)
     if context.plan.task == "chat":
-        scores |= json_fields.score_fields(texts, questions)
-    return scores, dict(zip(indices, texts, strict=True))
+        scores |= json_fields.score_fields([answer.text for answer in written], questions)
+    return scores, dict(zip(indices, written, strict=True))
 
 
 def _policy_margins(context: TrainingContext, model: Any) -> Outcomes:

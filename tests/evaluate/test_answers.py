@@ -3,7 +3,8 @@
 import pytest
 import torch
 
-from studio.evaluate import answers, known_answers
+from studio.evaluate import answers, known_answers, measures
+from studio.evaluate.answers import Answer
 from studio.models import load
 
 
@@ -60,6 +61,13 @@ def test_an_answer_gets_as_many_tokens_as_the_longest_wanted_one_needs():
 
 def test_the_share_of_known_answers_by_hand():
     questions = [{"prompt": "1 + 1", "answer": "2"}, {"prompt": "2 + 2", "answer": "4"}, {"prompt": "why"}]
-    scores = answers.score_accuracy(["It is 2.", "It is 5.", "because"], questions)
-    assert scores == {"answer_accuracy": 0.5, "n_questions": 2}
-    assert answers.score_accuracy(["because"], questions[2:]) == {}
+    written = [Answer("It is 2.", False), Answer("It is 5.", False), Answer("because", False)]
+    assert answers.score_accuracy(written, questions) == {"answer_accuracy": 0.5, "n_questions": 2}
+    assert answers.score_accuracy(written[2:], questions[2:]) == {}
+
+
+def test_an_answer_that_was_cut_is_wrong_although_its_last_number_is_right():
+    questions = [{"prompt": "1 + 1", "answer": "2"}]
+    assert answers.score_accuracy([Answer("1 + 1 = 2", True)], questions)["answer_accuracy"] == 0
+    assert not measures.KNOWN_ANSWER.score(Answer("1 + 1 = 2", True).to_outcome(), questions[0])
+    assert measures.KNOWN_ANSWER.score(Answer("1 + 1 = 2", False).to_outcome(), questions[0])

@@ -119,7 +119,6 @@ PRACTICE_SAMPLES = Message("Answers to kept-aside questions before and after pra
 SAMPLES = Message("Answers", context="meeting")
 LABEL = Message("{label} ({probability:.0%} sure)")
 LABELS = Message("{labels}")
-EMPTY_ANSWER = Message("(an empty answer)")
 OUTCOMES = {
     "value": Message("{value:.2f}"),
     "margin": Message("margin of the better answer {value:+.2f}"),

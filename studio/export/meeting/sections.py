@@ -262,7 +262,7 @@ def _example(row: Prediction) -> Example:
 def _describe_outcome(outcome: Outcome) -> Message | str:
     """What a model answered, as people read it."""
     if "text" in outcome:
-        return shorten(outcome["text"], MAX_CHARACTERS) or messages.EMPTY_ANSWER
+        return changes.describe_answer(outcome, MAX_CHARACTERS)
     if "label" in outcome:
         return messages.LABEL.format(label=outcome["label"], probability=outcome["probability"])
     if "labels" in outcome:

@@ -144,8 +144,8 @@ def _answer_all(pair: Any, side: str, prompts: Sequence[Any], progress: tuple[in
             _encode(pair, prompt)[-max_prompt_tokens:]
             for prompt in prompts[start : start + answers.BATCH_SIZE]
         ]
-        completions = answers.generate_texts(model, tokenizer, batch, MAX_ANSWER_TOKENS)
-        texts += [text.strip() for text in completions]
+        written = answers.generate_answers(model, tokenizer, batch, MAX_ANSWER_TOKENS)
+        texts += [answer.text.strip() for answer in written]
     return texts
 
 

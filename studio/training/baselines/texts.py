@@ -137,7 +137,7 @@ class _Writer:
         """The score of a trial on the rows that all trials have answered."""
         prompt = self._prompt_ids(rows[0], trial.shots)
         latency = seconds_of(
-            lambda: answers.generate_texts(self.model, self.tokenizer, [prompt], TIMED_TOKENS)
+            lambda: answers.generate_answers(self.model, self.tokenizer, [prompt], TIMED_TOKENS)
         )
         estimate = score(self.measure, trial.outcomes[: len(rows)], rows)
         return Baseline(trial.name, estimate, trial.seconds, latency, tuple(trial.shots))
@@ -169,8 +169,8 @@ class _Writer:
     def _write(self, questions: Sequence[Example], shots: Messages) -> list[Outcome]:
         """The greedy answer to each question, all in one batch."""
         prompts = [self._prompt_ids(question, shots) for question in questions]
-        texts = answers.generate_texts(self.model, self.tokenizer, prompts, self.max_new_tokens)
-        return [{"text": text} for text in texts]
+        written = answers.generate_answers(self.model, self.tokenizer, prompts, self.max_new_tokens)
+        return [answer.to_outcome() for answer in written]
 
     def _score_wanted(self, questions: Sequence[Example], shots: Messages) -> list[Outcome]:
         """The loss (nats a token) of the wanted answer to each question."""

@@ -184,15 +184,21 @@ def _answer_table(answered: Answered, lang: str) -> Table:
     unchanged = [row for row in answered.predictions if row.row not in changed_rows]
     asked = [row for row in (*worse, *better, *unchanged) if "text" in row.tuned and row.base]
     caption = CHANGES.render(lang, better=len(better), worse=len(worse))
-    rows = [[shorten(text, MAX_CHARACTERS) for text in _side_by_side(row)] for row in asked[:MAX_ROWS]]
+    rows = [_side_by_side(row, lang) for row in asked[:MAX_ROWS]]
     acts = [corrections.describe_addition(row, lang) for row in asked[:MAX_ROWS]]
     return {**_table(caption, ANSWER_HEADS, rows, lang), "acts": acts}
 
 
-def _side_by_side(row: Prediction) -> tuple[str, str, str, str]:
-    base = row.base or {}
-    wanted = predictions.expected_text(row.example)
-    return predictions.input_text(row.example), wanted, base["text"], row.tuned["text"]
+def _side_by_side(row: Prediction, lang: str) -> list[str]:
+    """Question, wanted answer, and what base and tuned model wrote."""
+    asked_and_wanted = (predictions.input_text(row.example), predictions.expected_text(row.example))
+    written = [
+        changes.describe_answer(outcome, MAX_CHARACTERS) for outcome in (row.base, row.tuned) if outcome
+    ]
+    return [
+        *(shorten(text, MAX_CHARACTERS) for text in asked_and_wanted),
+        *(text.render(lang) if isinstance(text, Message) else text for text in written),
+    ]
 
 
 def _build_matrix(answered: Answered, result: Verdict, lang: str) -> dict[str, Any] | None:
