@@ -131,7 +131,7 @@ def _mean_loss(pieces: Sequence[Outcome]) -> Outcome:
 
 
 def _ask(context: TrainingContext, model: Any, on_progress: Progress) -> tuple[Scores, dict[int, Answer]]:
-    """Put held-out questions to a model: scores where answers are known, and the answer by the row's index."""
+    """Put held-out questions to a model: scores where answers are known, and the answer by row index."""
     rows = answered_examples(context)
     indices = answers.choose_questions(rows, context.plan.task)
     if not indices:

@@ -99,6 +99,20 @@ def address(studio_home):
     page.close()
 
 
+@pytest.fixture(scope="module")
+def train_here(studio_home, make_plan):
+    """`train_here(task)`: the id of a short run that has ended; the worker's function ran in this process."""
+    from studio import runs
+    from studio.training import worker
+
+    def train(task):
+        run = runs.create(make_plan("lora", task, epochs=1))
+        worker.run(run.id)
+        return run.id
+
+    return train
+
+
 @pytest.fixture
 def visit(browser, address):
     """`visit(**context options)` opens the page as a new visitor.

@@ -24,15 +24,8 @@ pytestmark = pytest.mark.browser
 
 
 @pytest.fixture(scope="module")
-def finished_runs(studio_home, make_plan):
-    """The ids of two short runs that have ended; the worker's function ran in this process."""
-    from studio import runs
-    from studio.training import worker
-
-    finished = [runs.create(make_plan("lora", "chat", epochs=1)) for _ in range(2)]
-    for run in finished:
-        worker.run(run.id)
-    return [run.id for run in finished]
+def finished_runs(train_here):
+    return [train_here("chat"), train_here("chat")]
 
 
 def test_from_upload_to_two_streamed_answers_and_a_download(visit, chat_csv, tiny_chat, tmp_path):
@@ -153,7 +146,9 @@ def test_an_error_is_named_after_its_field_and_clears_when_it_is_corrected(visit
     expect(page.locator("#summary")).to_contain_text("steps")
 
 
-def test_a_stopped_run_keeps_what_was_learned_and_resumes_with_its_curve(visit, chat_csv, tiny_chat):
+def test_a_stopped_run_answers_and_one_that_was_killed_too_goes_on_with_its_curve(
+    visit, chat_csv, tiny_chat, studio_home
+):
     page = visit()
     start_tiny(page, chat_csv, tiny_chat, epochs=30, batch=1)
     page.wait_for_function(
@@ -171,6 +166,15 @@ def test_a_stopped_run_keeps_what_was_learned_and_resumes_with_its_curve(visit, 
     resume = page.locator("#live").get_by_role("button", name="Resume")
     expect(resume).to_be_visible()
     resume.press("Enter")
+    page.locator("#live .run-state[data-state=training]").wait_for(timeout=60_000)
+    [run] = parse_qs(urlsplit(page.url).query)["run"]
+    worker = json.loads((studio_home / "runs" / run / "process.json").read_text())
+    psutil.Process(worker["pid"]).kill()
+    wait_for_end(page, "failed")
+    expect(page.locator("#live .run-fault")).to_contain_text("stopped unexpectedly")
+    expect(page.locator("#live .run-fault")).to_contain_text("smaller batch")
+
+    resume.press("Enter")
     wait_for_end(page)
     expect(resume).to_be_hidden()
     page.wait_for_function(
@@ -180,21 +184,9 @@ def test_a_stopped_run_keeps_what_was_learned_and_resumes_with_its_curve(visit, 
     assert steps == sorted(set(steps))
 
 
-def test_a_killed_worker_becomes_a_sentence_on_the_page(visit, chat_csv, tiny_chat, studio_home):
-    page = visit()
-    start_tiny(page, chat_csv, tiny_chat, epochs=30, batch=1)
-    page.locator("#live .run-state[data-state=training]").wait_for(timeout=60_000)
-    [run] = parse_qs(urlsplit(page.url).query)["run"]
-    worker = json.loads((studio_home / "runs" / run / "process.json").read_text())
-    psutil.Process(worker["pid"]).kill()
-    wait_for_end(page, "failed")
-    expect(page.locator("#live .run-fault")).to_contain_text("stopped unexpectedly")
-    expect(page.locator("#live .run-fault")).to_contain_text("smaller batch")
-
-
-def test_classes_are_trained_and_shown_as_shares(visit, classify_csv, tiny_bert):
-    page = visit()
-    start_tiny(page, classify_csv, tiny_bert, epochs=3)
+def test_classes_are_shown_as_shares(visit, train_here):
+    page = visit(f"/?run={train_here('classify')}")
+    open_tab(page, "Train")
     wait_for_end(page)
     expect(page.locator("#live .run-more")).to_contain_text("texts correct")
     page.get_by_role("button", name="Next: compare").click()
@@ -208,7 +200,6 @@ def test_classes_are_trained_and_shown_as_shares(visit, classify_csv, tiny_bert)
 BAD_FILES = [
     ("leads.csv", b"", "is empty"),
     ("photo.csv", b"\x89PNG\r\n\x1a\n\x00\x00\x00" * 50, "is a picture"),
-    ("one.csv", b"prompt,response\nhello,hi\n", "“one.csv” has 1 complete example"),
     ("list.csv", b"name\nAnna\nBen\n", "“list.csv” has 2 complete examples"),
 ]
 
@@ -220,8 +211,8 @@ def test_bad_files_get_a_sentence_and_the_page_stays_alive(visit, chat_csv):
             {"name": name, "mimeType": "text/csv", "buffer": content}
         )
         expect(page.locator("#data-notice .bad")).to_contain_text(sentence)
-        page.locator("#upload input[type=file]").set_input_files(str(chat_csv))
-        expect(page.locator("#data-notice .good")).to_contain_text("40 rows")
+    page.locator("#upload input[type=file]").set_input_files(str(chat_csv))
+    expect(page.locator("#data-notice .good")).to_contain_text("40 rows")
 
 
 @pytest.mark.exhaustive

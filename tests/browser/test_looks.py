@@ -5,7 +5,7 @@ The page is looked at when it is empty, when it is filled, and after a run.
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from journey_steps import answer_all_six, open_part, open_tab, start_tiny, wait_for_end
+from journey_steps import answer_all_six, open_part, open_tab, wait_for_end
 from playwright.sync_api import expect
 
 pytestmark = pytest.mark.browser
@@ -59,8 +59,8 @@ def test_no_tab_is_wider_than_the_screen_or_hard_to_read(visit, width, other_wid
     assert not violations, "\n".join(map(str, violations))
 
 
-def test_results_answers_and_dialogs_are_accessible(visit, chat_csv, tiny_chat):
-    page, violations = visit(), []
+def test_results_answers_and_dialogs_are_accessible(visit, train_here):
+    page, violations = visit(f"/?run={train_here('chat')}"), []
 
     def check(view, dark):
         page.evaluate(SET_DARK, dark)
@@ -68,7 +68,10 @@ def test_results_answers_and_dialogs_are_accessible(visit, chat_csv, tiny_chat):
         violations.extend(find_violations(page, f"{view}, {'dark' if dark else 'light'}"))
         page.evaluate(SET_DARK, False)
 
-    start_tiny(page, chat_csv, tiny_chat, epochs=2)
+    open_tab(page, "Data")
+    page.locator("#sample-support-tone").click()
+    expect(page.locator("#health .health")).to_be_visible()
+    open_tab(page, "Train")
     wait_for_end(page)
     open_accordions(page)
     check("curves and outcome", dark=True)
