@@ -1,7 +1,9 @@
 """The live view of one run: what the browser asks for, and the component that asks."""
 
+import math
 import time
 from collections.abc import Mapping
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +24,8 @@ from studio.ui.train import curves, remedies, verdict_card
 from studio.ui.train import results as run_results
 
 MAX_CHUNK_BYTES = 200_000
+# The coach reads a curve again when its file has grown by this share.
+CURVE_GROWTH = 0.01
 PLOTLY_JS = Path(plotly.__file__).parent / "package_data" / "plotly.min.js"
 # The parts of the component's script, which share one scope.
 SCRIPTS = ("run_charts.js", "run_verdict.js", "run.js")
@@ -235,8 +239,17 @@ def _describe_verdict(run: Run, report: dict[str, Any], lang: str) -> dict[str, 
 
 def _read_curve(run: Run, status: Status, lang: str) -> str:
     """What the curve says while it grows; empty where it says nothing yet, and once the training is over."""
-    finding = coach.read_curve(runs.read_points(run)) if status.state == "training" else None
+    if status.state != "training":
+        return ""
+    _, size = _identify(run.metrics_path)
+    finding = _read_grown_curve(run, int(math.log1p(size) / math.log1p(CURVE_GROWTH)))
     return join_sentences(finding.render(lang), lang) if finding else ""
+
+
+@lru_cache(maxsize=16)
+def _read_grown_curve(run: Run, _growth: int) -> coach.Finding | None:
+    """What the curve says; a long one is read rarely, as its file grows by CURVE_GROWTH rarely."""
+    return coach.read_curve(runs.read_points(run))
 
 
 def _describe_run(plan: Plan, report: dict[str, Any], lang: str) -> str:

@@ -30,13 +30,13 @@ ACCURACY_ALONE = Message("{after:.0%} of {count} {part} texts correct.")
 ACCURACY_OF_FEW = Message("{hits} of {count} {part} texts correct, too few for a percentage.")
 CHART_IS_VALIDATION = Message("(The charts show the validation texts.)")
 REWARD_MODEL_ACCURACY = Message(
-    "The reward model ranks {after:.0%} of {count} held-out pairs as people did; its first guess (a linear "
-    "fit) {before:.0%}, guessing 50%."
+    "Of {count} held-out pairs the reward model ranks {after} as people did; its first guess (a linear fit) "
+    "{before}, guessing half."
 )
-LONGER_ANSWER_BASELINE = Message("Always picking the longer answer: {share:.0%}.")
-SHORTER_ANSWER_BASELINE = Message("Always picking the shorter answer: {share:.0%}.")
+LONGER_ANSWER_BASELINE = Message("Always picking the longer answer: {share}.")
+SHORTER_ANSWER_BASELINE = Message("Always picking the shorter answer: {share}.")
 SURFACE_BASELINE = Message(
-    "The best rule that never reads the answers, taking {rule}: {share:.0%} (95% interval {low:.0%} to "
+    "The best rule that never reads the answers, taking {rule}: {share} (95% interval {low:.0%} to "
     "{high:.0%}). A reward model no better than that may have learned only this."
 )
 MEAN_REWARD = Message(
@@ -47,7 +47,7 @@ NO_REWARD_SIGNAL = Message(
     "allow longer answers."
 )
 PREFERENCE_ACCURACY = Message(
-    "Prefers the better answer in {after:.0%} of {count} held-out pairs; before, {before:.0%}."
+    "Of {count} held-out pairs it prefers the better answer in {after}; before, in {before}."
 )
 LABEL_TABLE = {
     "caption": Message("Each label (F1)"),
@@ -56,8 +56,8 @@ LABEL_TABLE = {
     "after": Message("After"),
 }
 VERDICT_ACCURACY = Message(
-    "Of {count} held-out answers it prefers the good one to a bad one in {after:.0%} of the cases; before, "
-    "{before:.0%}."
+    "Of {count} held-out answers it prefers the good one to a bad one in {after} of the cases; before, in "
+    "{before}."
 )
 RETENTION_TABLE = {
     "caption": Message("What it still knows (general questions answered correctly)"),
@@ -166,17 +166,19 @@ def _describe_stages(notes: dict[str, Any], lang: str) -> list[str]:
         sentences.append(
             REWARD_MODEL_ACCURACY.render(
                 lang,
-                after=reward_model["after"]["accuracy"],
-                before=reward_model["before"]["accuracy"],
+                after=_describe_share(reward_model["after"]["accuracy"], n_pairs),
+                before=_describe_share(reward_model["before"]["accuracy"], n_pairs),
                 count=n_pairs,
             )
         )
         if (share := _as_float(reward_model.get("the_longer_one_is_better"))) is not None:
             length_baseline = LONGER_ANSWER_BASELINE if share >= 0.5 else SHORTER_ANSWER_BASELINE
-            sentences.append(length_baseline.render(lang, share=max(share, 1 - share)))
+            sentences.append(
+                length_baseline.render(lang, share=_describe_share(max(share, 1 - share), n_pairs))
+            )
         if _all_have("share", surface := _get_section(reward_model, "surface")):
-            rule = Message.from_json(surface["rule"])
-            sentences.append(SURFACE_BASELINE.render(lang, **{**surface, "rule": rule}))
+            rule, share = Message.from_json(surface["rule"]), _describe_share(surface["share"], n_pairs)
+            sentences.append(SURFACE_BASELINE.render(lang, **{**surface, "rule": rule, "share": share}))
     if _all_have("reward", _get_section(rl, "before"), _get_section(rl, "after")):
         n_questions = _get_section(rl, "questions").get("held_out", "?")
         sentences.append(
@@ -198,7 +200,16 @@ def _describe_direct(notes: dict[str, Any], algorithm: str, lang: str) -> str:
         return ""
     message = VERDICT_ACCURACY if algorithm == "kto" else PREFERENCE_ACCURACY
     n_held_out = _get_section(section, "pairs").get("held_out", "?")
-    return message.render(lang, after=after["preferred"], before=before["preferred"], count=n_held_out)
+    shares = {
+        name: _describe_share(scores["preferred"], n_held_out)
+        for name, scores in (("before", before), ("after", after))
+    }
+    return message.render(lang, count=n_held_out, **shares)
+
+
+def _describe_share(share: float, count: object) -> str:
+    """A share of held-out rows as a percentage; of fewer than MIN_ROWS the number of them."""
+    return str(round(share * count)) if isinstance(count, int) and count < MIN_ROWS else f"{share:.0%}"
 
 
 def build_tables(report: dict[str, Any], lang: str) -> list[dict[str, Any]]:
@@ -215,7 +226,8 @@ def build_tables(report: dict[str, Any], lang: str) -> list[dict[str, Any]]:
 
 def _label_table(report: dict[str, Any], lang: str) -> dict[str, Any] | None:
     rows = report_messages.label_rows(report)
-    if not rows:
+    n_held_out = _get_section(report, "data").get(_measured_split(report), MIN_ROWS)
+    if not rows or n_held_out < MIN_ROWS:
         return None
     return {
         "caption": LABEL_TABLE["caption"].render(lang),

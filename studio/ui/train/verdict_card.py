@@ -124,19 +124,27 @@ def _evidence_tables(answered: Answered | None, result: Verdict, lang: str) -> l
     if _is_classified(result):
         bins = reliability.bin_by_confidence(answered.predictions)
         calibration = [_calibration_table(bins, lang)] if bins and result.n >= MIN_ROWS else []
-        return [_class_table(answered, lang), *calibration, _mistake_table(answered, lang)]
+        return [_class_table(answered, result, lang), *calibration, _mistake_table(answered, lang)]
     return [_answer_table(answered, lang)] if any("text" in row.tuned for row in answered.predictions) else []
 
 
-def _class_table(answered: Answered, lang: str) -> Table:
+def _class_table(answered: Answered, result: Verdict, lang: str) -> Table:
+    """How well each class is found; of too few rows in counts."""
     expected = Counter(row.example["label"] for row in answered.predictions)
     given = Counter(row.tuned["label"] for row in answered.predictions)
     hits = Counter(row.example["label"] for row in answered.predictions if _is_right(row))
     rows = []
     for label in sorted(expected, key=lambda name: (hits[name] / expected[name], name)):
-        precision, recall = hits[label] / max(given[label], 1), hits[label] / expected[label]
-        f1 = 2 * hits[label] / (given[label] + expected[label])
-        rows.append([label, str(expected[label]), *(f"{share:.0%}" for share in (precision, recall, f1))])
+        fractions = [
+            (hits[label], given[label]),
+            (hits[label], expected[label]),
+            (2 * hits[label], given[label] + expected[label]),
+        ]
+        if result.n < MIN_ROWS:
+            cells = [f"{part}/{total}" for part, total in fractions]
+        else:
+            cells = [f"{part / max(total, 1):.0%}" for part, total in fractions]
+        rows.append([label, str(expected[label]), *cells])
     return _table(CLASS_TABLE.render(lang), CLASS_HEADS, rows, lang)
 
 

@@ -359,3 +359,16 @@ def test_the_coach_speaks_while_a_run_trains_in_the_visitors_language_and_not_af
     assert live_view.poll([run.id, 0, "zh"])["coach"].startswith("正在学习：")
     runs.set_status(run, "done", "after")
     assert live_view.poll([run.id, 0, "en"])["coach"] == ""
+
+
+def test_the_coach_reads_a_long_curve_again_only_when_it_has_grown_by_a_share(make_plan, monkeypatch):
+    run = runs.create(make_plan())
+    sizes = []
+    monkeypatch.setattr(live_view.coach, "read_curve", lambda points: sizes.append(len([*points])))
+    for _ in range(200):
+        runs.add_point(run, "train", len(sizes), 0.0, loss=1.0)
+        live_view._read_curve(run, runs.Status("training"), "en")
+    assert sizes[:3] == [1, 2, 3]
+    # From 100 points on, one point is less than a hundredth.
+    assert len(sizes) < 180
+    assert sizes[-1] >= 198

@@ -98,3 +98,12 @@ def test_of_few_texts_no_percentage_is_a_result(make_plan):
     text = results.describe_results(run, report, "en")
     assert text.startswith(results.ACCURACY_OF_FEW.render("en", hits=9, count=12, part="validation"))
     assert "%" not in text
+
+
+@pytest.mark.parametrize(("n_pairs", "before", "after"), [(12, "6", "9"), (40, "50%", "75%")])
+def test_pairs_are_counted_where_they_are_few(n_pairs, before, after, make_plan):
+    run = runs.create(make_plan())
+    scores = {"pairs": {"held_out": n_pairs}, "before": {"preferred": 0.5}, "after": {"preferred": 0.75}}
+    text = results.describe_results(run, {"method": {"dpo": scores}}, "en")
+    assert results.PREFERENCE_ACCURACY.render(count=n_pairs, before=before, after=after) in text
+    assert "%" in text or n_pairs < 20
