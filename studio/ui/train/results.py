@@ -177,8 +177,11 @@ def _describe_stages(notes: dict[str, Any], lang: str) -> list[str]:
                 length_baseline.render(lang, share=_describe_share(max(share, 1 - share), n_pairs))
             )
         if _all_have("share", surface := _get_section(reward_model, "surface")):
-            rule, share = Message.from_json(surface["rule"]), _describe_share(surface["share"], n_pairs)
-            sentences.append(SURFACE_BASELINE.render(lang, **{**surface, "rule": rule, "share": share}))
+            described = {
+                "rule": Message.from_json(surface["rule"]),
+                "share": _describe_share(surface["share"], n_pairs),
+            }
+            sentences.append(SURFACE_BASELINE.render(lang, **{**surface, **described}))
     if _all_have("reward", _get_section(rl, "before"), _get_section(rl, "after")):
         n_questions = _get_section(rl, "questions").get("held_out", "?")
         sentences.append(
