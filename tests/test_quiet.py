@@ -1,6 +1,7 @@
 """While all goes well terminals and logs hold the studio's own lines alone; a real warning still appears."""
 
 import logging
+import re
 import subprocess
 import sys
 import time
@@ -120,3 +121,28 @@ def test_the_other_commands_print_nothing_but_their_answer(
 ):
     arguments = {"estimate": [write_plan(make_plan(), tmp_path)], "measure": ["--model", tiny_chat]}
     assert run_studio(command, *arguments.get(command, [])) == ""
+
+
+# What libraries say beside a command's own lines of progress.
+NOISE = re.compile("warning|failed to load|load report|deprecat|traceback", re.IGNORECASE)
+
+
+@pytest.mark.exhaustive
+@pytest.mark.parametrize("command", ["verdict", "report", "apply", "runs", "learning-curve"])
+def test_what_is_asked_of_a_run_brings_no_noise(command, finished, classify_csv, tmp_path, run_studio):
+    run = finished("lora", "classify")
+    arguments = {
+        "report": [run.id, "--out", tmp_path / "page.html"],
+        "apply": [run.id, classify_csv],
+        "runs": [],
+        "learning-curve": [run.id, "--dry-run"],
+    }
+    assert not NOISE.search(run_studio(command, *arguments.get(command, [run.id])))
+
+
+@pytest.mark.exhaustive
+@pytest.mark.parametrize("command", ["baselines", "rate-range", "bake-off"])
+def test_what_is_asked_of_a_plan_brings_no_noise(command, make_plan, tmp_path, run_studio):
+    plan = write_plan(make_plan("lora", "classify", epochs=0.5), tmp_path)
+    arguments = {"bake-off": ["--minutes", 2, "--try", "lora", "--try", "frozen"]}
+    assert not NOISE.search(run_studio(command, plan, *arguments.get(command, [])))

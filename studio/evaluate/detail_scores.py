@@ -70,15 +70,14 @@ def build_report(answered: Answered) -> dict[str, Any]:
 
 
 def compute(answered: Answered) -> tuple[DetailScore, ...]:
-    """The scores that suit what was answered; none for labels, numbers and pairs, whose verdict says all."""
+    """The scores that suit what was answered; none for numbers and pairs, whose verdict says all."""
     rows = answered.predictions
     if measures.ACCURACY.can_score(rows[0]):
-        return tuple(_score_classes(rows))
-    return tuple(_score_texts(rows))
+        return (_compare(MACRO_F1, SHARE, rows, _macro_f1), *_score_calibration(rows))
+    return (*_score_calibration(rows), *_score_texts(rows))
 
 
-def _score_classes(rows: Sequence[Prediction]) -> Iterator[DetailScore]:
-    yield _compare(MACRO_F1, SHARE, rows, _macro_f1)
+def _score_calibration(rows: Sequence[Prediction]) -> Iterator[DetailScore]:
     if bins := reliability.bin_by_confidence(rows):
         yield DetailScore(CALIBRATION_ERROR, SHARE, reliability.expected_calibration_error(bins))
 

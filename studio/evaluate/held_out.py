@@ -82,6 +82,15 @@ def _score_texts(outcomes: Sequence[Outcome]) -> dict[str, float]:
     return {"loss": loss, "perplexity": math.exp(min(loss, 50))}
 
 
+def _name_labels(probabilities: Sequence[float], names: Sequence[str]) -> Outcome:
+    """The labels that a text gets, and how likely each label is."""
+    by_name = dict(zip(names, probabilities, strict=True))
+    return {
+        "labels": [name for name, probability in by_name.items() if probability >= LABEL_THRESHOLD],
+        "probabilities": {name: round(probability, 4) for name, probability in by_name.items()},
+    }
+
+
 def _score_targets(
     logits: torch.Tensor, labels: torch.Tensor, names: Sequence[str], scale: RatingScale | None
 ) -> Measured:
@@ -95,10 +104,9 @@ def _score_targets(
     calibrated = temperature.fit(logits.numpy(), labels.numpy(), several)
     losses = {"loss": loss, CALIBRATED_LOSS: calibrated.loss}
     if several:
-        is_given = (logits.sigmoid() >= LABEL_THRESHOLD).tolist()
-        named = [[name for name, given in zip(names, row, strict=True) if given] for row in is_given]
         scores = label_scores.score_label_sets(logits, labels, names)
-        return Measured({**losses, **scores}, [{"labels": given} for given in named])
+        outcomes = [_name_labels(row, names) for row in logits.sigmoid().tolist()]
+        return Measured({**losses, **scores}, outcomes)
     probabilities, predicted = logits.softmax(-1).max(-1)
     pairs = zip(predicted.tolist(), probabilities.tolist(), strict=True)
     return Measured(

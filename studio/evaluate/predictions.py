@@ -17,8 +17,8 @@ from studio.plan import PROBLEM_TYPES, target_role
 from studio.storage import write_text
 
 PREDICTIONS_FILE = "predictions.jsonl"
-# What a model answered to one row: `label` and `probability`; `labels`; `value`; `text`, whether it `is_cut`,
-# and `loss` (nats a token); or `margin`.
+# What a model answered to one row: `label` and `probability`; `labels` and `probabilities`; `value`; `text`,
+# whether it `is_cut`, and `loss` (nats a token); or `margin`.
 Outcome = Mapping[str, Any]
 # The outcome of each row by its index.
 Outcomes = dict[int, Outcome]

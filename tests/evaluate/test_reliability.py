@@ -34,3 +34,13 @@ def test_certainty_belongs_to_the_last_bin():
 
 def test_without_confidence_there_are_no_bins():
     assert reliability.bin_by_confidence([Prediction(0, {"text": "t", "label": "a"}, {"label": "a"})]) == ()
+
+
+def test_of_several_labels_each_is_a_decision_whether_it_is_given_or_left_out():
+    outcome = {"labels": ["a"], "probabilities": {"a": 0.9, "b": 0.2}}
+    row = Prediction(0, {"text": "t", "labels": '["a", "b"]'}, outcome)
+    left_out, given = reliability.bin_by_confidence([row])
+    # b is left out with 80 %, which is wrong; a is given with 90 %, which is right.
+    assert (left_out.confidence, left_out.accuracy) == (0.8, 0.0)
+    assert (given.confidence, given.accuracy) == (0.9, 1.0)
+    assert reliability.expected_calibration_error([left_out, given]) == pytest.approx((0.8 + 0.1) / 2)

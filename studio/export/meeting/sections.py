@@ -6,7 +6,7 @@ from typing import Any
 
 from studio import presets
 from studio.data.text.text_length import shorten
-from studio.evaluate import changes, predictions, reliability
+from studio.evaluate import changes, measures, predictions, reliability
 from studio.evaluate import verdict_messages as verdicts
 from studio.evaluate.detail_scores import DetailScore
 from studio.evaluate.paired import Estimate
@@ -159,7 +159,6 @@ def describe_calibration(report: Report, result: Verdict | None) -> Section | No
     bins = [Bin(**raw) for raw in report.get("calibration") or ()]
     if not bins or not result or result.n < MIN_ROWS:
         return None
-    error, n = reliability.expected_calibration_error(bins), sum(item.n for item in bins)
     rows: list[list[Cell]] = [
         [
             f"{100 * item.low:.0f}–{item.high:.0%}",
@@ -169,7 +168,7 @@ def describe_calibration(report: Report, result: Verdict | None) -> Section | No
         ]
         for item in bins
     ]
-    sentence = reliability.CALIBRATION.format(error=error, n=n)
+    sentence = reliability.describe(bins, result.measure == measures.MICRO_F1.name)
     return Section(messages.CALIBRATION_HEADING, [sentence], Table(reliability.CALIBRATION_HEADS, rows))
 
 

@@ -9,7 +9,6 @@ from studio.data.text.text_length import shorten
 from studio.evaluate import changes, detail_scores, measures, predictions, reliability, verdict
 from studio.evaluate.detail_scores import DetailScore
 from studio.evaluate.predictions import Answered, Prediction
-from studio.evaluate.reliability import Bin
 from studio.evaluate.verdict import Verdict
 from studio.evaluate.verdict_wording import MIN_ROWS
 from studio.i18n import Message, format_value
@@ -121,11 +120,11 @@ def _is_classified(result: Verdict) -> bool:
 def _evidence_tables(answered: Answered | None, result: Verdict, lang: str) -> list[Table]:
     if not answered:
         return []
+    calibration = _calibration_tables(answered, result, lang)
     if _is_classified(result):
-        bins = reliability.bin_by_confidence(answered.predictions)
-        calibration = [_calibration_table(bins, lang)] if bins and result.n >= MIN_ROWS else []
         return [_class_table(answered, result, lang), *calibration, _mistake_table(answered, lang)]
-    return [_answer_table(answered, lang)] if any("text" in row.tuned for row in answered.predictions) else []
+    has_answers = any("text" in row.tuned for row in answered.predictions)
+    return [*calibration, *([_answer_table(answered, lang)] if has_answers else [])]
 
 
 def _class_table(answered: Answered, result: Verdict, lang: str) -> Table:
@@ -148,8 +147,11 @@ def _class_table(answered: Answered, result: Verdict, lang: str) -> Table:
     return _table(CLASS_TABLE.render(lang), CLASS_HEADS, rows, lang)
 
 
-def _calibration_table(bins: Sequence[Bin], lang: str) -> Table:
-    error, n = reliability.expected_calibration_error(bins), sum(item.n for item in bins)
+def _calibration_tables(answered: Answered, result: Verdict, lang: str) -> list[Table]:
+    """How sure it is beside how often it is right; nothing where that is unknown or the rows are too few."""
+    bins = reliability.bin_by_confidence(answered.predictions)
+    if not bins or result.n < MIN_ROWS:
+        return []
     rows = [
         [
             f"{100 * item.low:.0f}–{item.high:.0%}",
@@ -159,9 +161,8 @@ def _calibration_table(bins: Sequence[Bin], lang: str) -> Table:
         ]
         for item in bins
     ]
-    return _table(
-        reliability.CALIBRATION.render(lang, error=error, n=n), reliability.CALIBRATION_HEADS, rows, lang
-    )
+    caption = reliability.describe(bins, result.measure == measures.MICRO_F1.name).render(lang)
+    return [_table(caption, reliability.CALIBRATION_HEADS, rows, lang)]
 
 
 def _mistake_table(answered: Answered, lang: str) -> Table:
