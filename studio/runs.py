@@ -22,7 +22,7 @@ from studio.errors import BadPlan, NotPossible, RunNotFound
 from studio.i18n import Message, about, join_sentences
 from studio.plan import Plan
 from studio.run_format import rename_metrics as rename_metrics
-from studio.storage import home, read_json, write_json, write_text
+from studio.storage import home, is_seal_intact, read_json, write_json, write_text
 
 RUN_ID = re.compile(r"[0-9a-f]{32}")
 ENDED_STATES = ("done", "stopped", "failed")
@@ -350,6 +350,11 @@ def parse_point(line: bytes) -> dict[str, Any]:
 def report(run: Run) -> dict[str, Any]:
     """The run's report, empty while there is none."""
     return run_format.upgrade_report(read_json(run.folder / "report.json"))
+
+
+def is_report_intact(run: Run) -> bool:
+    """Whether the run's report is as its worker wrote it; nobody knows of one from an earlier studio."""
+    return is_seal_intact(run.folder / "report.json")
 
 
 def complete_report(run: Run) -> dict[str, Any]:

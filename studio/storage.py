@@ -1,5 +1,6 @@
 """Where the studio keeps runs, data sets and models, and how it writes a file atomically."""
 
+import hashlib
 import json
 import os
 import shutil
@@ -19,6 +20,8 @@ from studio.i18n import Message
 # a reader.
 ProgressCallback = Callable[[float, float], None]
 
+# The key of a JSON file under which the checksum of the rest stands.
+SEAL = "seal"
 # So much more than what is about to be written must be free.
 SAFETY_FACTOR = 1.1
 
@@ -51,6 +54,25 @@ def write_text(path: Path, text: str) -> None:
 def write_json(path: Path, value: object) -> None:
     """Replace `path` by `value` as JSON, atomically."""
     write_text(path, json.dumps(value, ensure_ascii=False, indent=1) + "\n")
+
+
+def write_sealed_json(path: Path, value: Mapping[str, Any]) -> None:
+    """Replace `path` by `value` as JSON with a checksum of its own, so that a later change of it shows."""
+    write_json(path, {**value, SEAL: _digest(value)})
+
+
+def is_seal_intact(path: Path) -> bool:
+    """Whether a JSON file still holds what was sealed; one without a seal, from before there were, does."""
+    content = read_json(path)
+    seal = content.pop(SEAL, None)
+    return seal is None or seal == _digest(content)
+
+
+def _digest(value: Mapping[str, Any]) -> str:
+    """SHA-256 of an object as JSON, whatever the order of its keys."""
+    as_read = json.loads(json.dumps(value))
+    text = json.dumps(as_read, sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def read_json(path: Path) -> dict[str, Any]:

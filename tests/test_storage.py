@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from studio import storage
 from studio.errors import OutOfDiskSpace
 from studio.storage import home, require_disk_space, write_json, write_text
 
@@ -60,3 +61,13 @@ def test_room_is_wanted_with_a_tenth_to_spare(tmp_path, monkeypatch):
         require_disk_space(tmp_path, 2_000_000_000)
     assert "1.2 GB free where 2.2 GB are needed" in caught.value.render()
     assert "--home" in caught.value.render()
+
+
+def test_a_sealed_file_shows_that_it_was_changed_and_an_older_one_without_a_seal_does_not(tmp_path):
+    path = tmp_path / "report.json"
+    storage.write_sealed_json(path, {"after": {"accuracy": 0.75}, "steps": {10: 1, 9: (1, 2)}})
+    assert storage.is_seal_intact(path)
+    path.write_text(path.read_text().replace("0.75", "0.95"))
+    assert not storage.is_seal_intact(path)
+    storage.write_json(path, {"after": {"accuracy": 0.75}})
+    assert storage.is_seal_intact(path)

@@ -31,6 +31,7 @@ COMMANDS = (
     Command("choose", "ask {n_questions} questions and say which method suits, or not to train"),
     Command("train", "train a plan in the foreground"),
     Command("rehearse", "say whether the reward of an RLHF plan can teach, before it is trained"),
+    Command("rate-range", "test learning rates in a few steps, before anything is trained"),
     Command("estimate", "say what a plan needs in memory, time and money, before it starts"),
     Command("baselines", "say whether training is needed at all: what needs none, measured in a minute"),
     Command("measure", "measure how fast this machine is, in under a minute"),

@@ -37,7 +37,8 @@ class ModelPair:
     """A run's base and tuned model on the same weights in memory, with a self-test that tells them apart."""
 
     def __init__(self, run: Run) -> None:
-        self.plan, self.report = run.plan, runs.report(run)
+        self.plan, self.report = run.plan, runs.complete_report(run)
+        self.is_report_intact = runs.is_report_intact(run)
         self.labels = tuple(self.report["labels"])
         self.tokenizer = load.tokenizer(run.model)
         method = methods.get(self.plan.method.name)
@@ -68,19 +69,29 @@ class ModelPair:
 
     def _badge(self, side: str, name: str, checksum: str) -> dict[str, Any]:
         is_as_trained = checksum == self.report[side]["checksum"]
-        return {"name": name, "checksum": checksum, "as_trained": is_as_trained}
+        return {
+            "name": name,
+            "checksum": checksum,
+            "as_trained": is_as_trained,
+            "is_report_intact": self.is_report_intact,
+        }
 
     def _max_change(self, model: Any, base_logits: torch.Tensor) -> float:
         """The largest change of any logit on the self-test's prompt against the base alone."""
         return float((self._probe_logits(model) - base_logits).abs().max())
 
     def _probe_logits(self, model: Any) -> torch.Tensor:
-        inputs = self.tokenizer(SELF_TEST_PROMPT, return_tensors="pt").to(model.device)
         with torch.no_grad():
-            logits = model(**inputs).logits.float().cpu()
+            logits = model(**self._encode(SELF_TEST_PROMPT, model)).logits.float().cpu()
         if logits.dim() == 3:  # virtual tokens have logits of their own
             return logits[:, collate.count_virtual_tokens(model) :]
         return logits
+
+    def _encode(self, text: str, model: Any) -> Any:
+        """A text as tokens on the model's device, cut at the limit of the run, which both models can read."""
+        max_length = self.report["texts"]["max_length"]
+        inputs = self.tokenizer(text, return_tensors="pt", truncation=True, max_length=max_length)
+        return inputs.to(model.device)
 
     def _stream_text(
         self, side: str, question: dict[str, Any], send: SendEvent, stop: threading.Event
@@ -113,10 +124,9 @@ class ModelPair:
 
     def _classify(self, side: str, text: str) -> dict[str, float]:
         """The probability of each label, or the number that a text gets."""
-        model, max_length = self.models[side], self.report["texts"]["max_length"]
-        inputs = self.tokenizer(text, return_tensors="pt", truncation=True, max_length=max_length)
+        model = self.models[side]
         with torch.no_grad():
-            logits = model(**inputs.to(model.device)).logits[0].float()
+            logits = model(**self._encode(text, model)).logits[0].float()
         problem_type = self.report.get("problem_type")
         if problem_type == "regression":
             values = self._in_unit(side, logits)

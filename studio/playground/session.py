@@ -51,11 +51,24 @@ class Question:
 
 @dataclass(frozen=True)
 class Badge:
-    """Which weights answer on one side; `as_trained`: whether their checksum is that of the run's report."""
+    """Which weights answer on one side.
+
+    Attributes:
+        name: The name of the model.
+        checksum: The checksum of its weights.
+        as_trained: Whether that is the one in the run's report.
+        is_report_intact: Whether the report is as it was when the run ended.
+    """
 
     name: str
     checksum: str
     as_trained: bool
+    is_report_intact: bool = True
+
+    @property
+    def holds(self) -> bool:
+        """Whether these are the weights of the run, by a report that nobody has changed."""
+        return self.as_trained and self.is_report_intact
 
 
 @dataclass(frozen=True)
@@ -70,7 +83,7 @@ class SelfTestResult:
     @property
     def passed(self) -> bool:
         """Whether both checksums are the report's, the base is unchanged and the tuned model is changed."""
-        has_right_weights = self.base.as_trained and self.tuned.as_trained
+        has_right_weights = self.base.holds and self.tuned.holds
         return has_right_weights and self.base_max_change == 0.0 and self.tuned_max_change > 0.0
 
 

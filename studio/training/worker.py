@@ -28,7 +28,7 @@ from studio.methods.spec import Method, Scores, StageMonitor, StopRequested, Tra
 from studio.models import device, fetch
 from studio.models.fetch import FetchedModel
 from studio.runs import Run
-from studio.storage import require_disk_space, write_json
+from studio.storage import require_disk_space, write_sealed_json
 from studio.training import coach, retention
 from studio.training import pause as pauses
 from studio.training import queue as run_queue
@@ -211,10 +211,10 @@ def _execute(run: Run, pause: Pause | None) -> None:
         **usage,
         "resumed": is_resumed,
     }
-    write_json(run.folder / "report.json", report)
+    write_sealed_json(run.folder / "report.json", report)
     outcomes = {"base": before.outcomes, "linear": linear.outcomes, "tuned": after.outcomes}
     predictions.write(run.folder, evaluation.answered_split(context), outcomes)
-    write_json(run.folder / "report.json", report | _judge(run, report))
+    write_sealed_json(run.folder / "report.json", report | _judge(run, report))
     if failure:
         runs.set_status(run, "training", method.stages[0], **progress)  # where it broke off
         raise failure

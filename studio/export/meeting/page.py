@@ -32,7 +32,8 @@ def render_page(run: Run, language: str = "en") -> str:
     """
     report, plan = runs.complete_report(run), run.plan
     answered, result = predictions.read(run.folder), verdict.read(report)
-    is_reproduced = bool(result) and _is_reproduced(answered, report, plan)
+    is_intact = bool(result) and runs.is_report_intact(run)
+    is_reproduced = is_intact and _is_reproduced(answered, report, plan)
     scores = (sections.describe_scores(report, result), sections.describe_calibration(report, result))
 
     def say(text: Message | str) -> str:

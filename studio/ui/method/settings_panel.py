@@ -40,8 +40,10 @@ from studio.ui.help import messages as help_messages
 from studio.ui.help import panel as help_panel
 from studio.ui.language import request_language
 from studio.ui.method import held_out, messages
+from studio.ui.method import rate_range as rate_range_panel
 from studio.ui.method import rehearsal as rehearsal_panel
 from studio.ui.method.estimate_inputs import EstimateInputs
+from studio.ui.method.rate_range import RateRangePanel
 from studio.ui.method.rehearsal import RehearsalPanel
 
 # The fields that `suggest_training_values` fills in, in the order of its outputs.
@@ -59,6 +61,7 @@ class SettingsPanel:
     training_fields: dict[str, Any]
     rehearsal: RehearsalPanel
     rehearsal_column: gr.Column
+    rate_range: RateRangePanel
     parameter_notice: gr.HTML
     suggestion_notice: gr.HTML
     exact_terms: gr.HTML
@@ -255,6 +258,7 @@ def build(default_method: str) -> SettingsPanel:
         with rlhf_group, gr.Column() as rehearsal_column:
             rehearsal = rehearsal_panel.build()
         training_fields |= build_more_fields()
+        rate_range = rate_range_panel.build()
         parameter_notice = notices.notice_box("counted")
         with gr.Accordion(t(help_messages.EXACT_TERMS), open=False, elem_id="exact"):
             exact_terms = help_panel.build_terms()
@@ -264,6 +268,7 @@ def build(default_method: str) -> SettingsPanel:
         training_fields=in_order(training_fields),
         rehearsal=rehearsal,
         rehearsal_column=rehearsal_column,
+        rate_range=rate_range,
         parameter_notice=parameter_notice,
         suggestion_notice=suggestion_notice,
         exact_terms=exact_terms,

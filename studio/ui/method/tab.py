@@ -36,6 +36,7 @@ from studio.ui.method import (
 from studio.ui.method import baselines as baselines_panel
 from studio.ui.method import chooser as chooser_panel
 from studio.ui.method import machine as machine_panel
+from studio.ui.method import rate_range as rate_range_panel
 from studio.ui.method import rehearsal as rehearsal_panel
 from studio.ui.method import table as comparison_table
 from studio.ui.method.baselines import BaselinesPanel
@@ -314,6 +315,7 @@ def build(
     _wire_training_suggestions(layout, page, packed_fields)
     _wire_recommendation(layout, page, form_fields)
     rehearsal_panel.wire(panel.rehearsal, form_fields)
+    rate_range_panel.wire(panel.rate_range, panel.training_fields["learning_rate"], form_fields)
     baselines_panel.wire(layout.baselines, form_fields)
     saved_settings.wire(
         saved,

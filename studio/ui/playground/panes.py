@@ -20,6 +20,9 @@ WEIGHTS_DIFFER = {
     "base": Message("The checksum is not that of the base model this run started from."),
     "tuned": Message("The checksum is not that of the weights this run saved."),
 }
+REPORT_CHANGED = Message(
+    "report.json was changed after the run ended, so its checksums and scores prove nothing."
+)
 BASE_PROOF = Message("Self-test: it answers exactly like the untouched base (difference {moved:.3g}).")
 TUNED_PROOF = Message(
     "Self-test: it answers differently from the base (largest score difference {moved:.3g})."
@@ -107,13 +110,14 @@ def _describe_proof(side: str, proof: SelfTestResult, lang: str) -> dict[str, st
     badge = getattr(proof, side)
     moved = proof.base_max_change if side == "base" else proof.tuned_max_change
     passed = moved == 0 if side == "base" else moved > 0
-    is_verified = badge.as_trained and passed
-    weights = (WEIGHTS_MATCH if badge.as_trained else WEIGHTS_DIFFER)[side].render(lang)
+    is_verified = badge.holds and passed
+    weights = (WEIGHTS_MATCH if badge.as_trained else WEIGHTS_DIFFER)[side]
+    shown = (weights if badge.is_report_intact else REPORT_CHANGED).render(lang)
     self_test = (BASE_PROOF if side == "base" else TUNED_PROOF).render(lang, moved=moved)
     return {
         "verdict": (VERIFIED if is_verified else NOT_VERIFIED)[side].render(lang),
         "badge": BADGE.render(lang, name=badge.name, checksum=badge.checksum),
-        "proof": f"{weights} {self_test}",
+        "proof": f"{shown} {self_test}",
         "trust": "holds" if is_verified else "fails",
     }
 

@@ -48,3 +48,12 @@ def test_each_side_is_verified_in_its_own_words():
     assert pane("tuned", proof=other)["verdict"] == panes.NOT_VERIFIED["tuned"].render()
     unchanged = SelfTestResult(*BADGES, 0.0, 0.0)
     assert pane("tuned", proof=unchanged)["trust"] == "fails"
+
+
+def test_a_report_that_was_changed_proves_nothing():
+    tuned = Badge("tuned", "abc", as_trained=True, is_report_intact=False)
+    proof = SelfTestResult(BADGES[0], tuned, 0.0, 1.0)
+    value = panes.pane_value("tuned", Answer(tuned="hello", done=("tuned",), speed={"tuned": 1.0}), proof)
+    assert not proof.passed
+    assert value["trust"] == "fails"
+    assert panes.REPORT_CHANGED.render() in value["proof"]

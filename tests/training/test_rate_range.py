@@ -1,0 +1,45 @@
+"""A range test trains a few steps at rising rates in a child process, and leaves nothing."""
+
+import pytest
+
+from studio import runs
+from studio.errors import NotPossible
+from studio.evaluate.rate_range import RateRange
+from studio.training import rate_range
+
+
+def test_the_planned_rate_stands_in_the_middle_of_rising_ones():
+    rates = rate_range.list_rates(1e-3)
+    assert len(rates) == rate_range.N_STEPS
+    assert (rates[0], rates[-1]) == pytest.approx((1e-3 / 32, 1e-3 * 32))
+    assert rates[14] < 1e-3 < rates[15]
+
+
+@pytest.mark.parametrize("method", ["rlhf", "qat", "upft"])
+def test_a_method_with_several_trainings_is_refused(method, make_plan):
+    plan = make_plan(method, "chat" if method != "upft" else "prompts")
+    with pytest.raises(NotPossible, match="more than one training"):
+        next(rate_range.measure(plan))
+
+
+@pytest.mark.thorough
+@pytest.mark.parametrize(("method", "task"), [("lora", "classify"), ("full", "chat"), ("prefix", "chat")])
+def test_the_loss_falls_at_some_rate_and_nothing_stays(method, task, make_plan):
+    *steps, tested = rate_range.measure(make_plan(method, task, learning_rate=1e-2))
+    assert isinstance(tested, RateRange)
+    assert [step.done for step in steps[1:]] == list(range(len(tested.losses)))
+    assert tested.has_fallen
+    assert tested.planned == 1e-2
+    assert not any(runs.folder().iterdir())
+
+
+@pytest.mark.thorough
+def test_its_price_is_known_beforehand(make_plan):
+    plan = make_plan("lora", "chat")
+    whole, longer = (
+        rate_range.estimate_minutes(plan),
+        rate_range.estimate_minutes(make_plan("lora", "chat", epochs=60)),
+    )
+    # The test takes 30 steps, however long the training is.
+    assert whole
+    assert longer == pytest.approx(whole, rel=0.2)
