@@ -1,5 +1,6 @@
 """A run that was stopped or broke off goes on as if nothing had happened; one that ended well does not."""
 
+import errno
 import json
 import math
 import time
@@ -141,6 +142,46 @@ def test_a_killed_run_goes_on_from_its_last_checkpoint(make_plan):
     assert_same_losses(losses(run), losses(undisturbed))
     assert_same_losses(losses(run, "eval_loss"), losses(undisturbed, "eval_loss"))
     assert b'"st{' not in run.metrics_path.read_bytes()
+
+
+# Where a disk can fill up, and how many writes there succeed before it does.
+FULL_AT = {
+    "preparation": (run_setup, "prepare_data", 0),
+    "a checkpoint": (checkpoints, "complete", 1),
+    "saving": (worker, "_save_result", 0),
+    "the report": (worker, "write_sealed_json", 0),
+}
+
+
+@pytest.mark.thorough
+@pytest.mark.parametrize("place", FULL_AT)
+def test_a_disk_that_fills_up_costs_nothing_once_there_is_room(place, make_plan, monkeypatch):
+    plan = make_plan("lora", "chat", epochs=3, eval_count=4)
+    undisturbed, run = runs.create(plan), runs.create(plan)
+    worker.run(undisturbed.id)
+    module, name, n_successes = FULL_AT[place]
+    real, calls = getattr(module, name), []
+
+    def fill_up(*arguments, **options):
+        calls.append(name)
+        if len(calls) > n_successes:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return real(*arguments, **options)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(module, name, fill_up)
+        # Checkpoints come by time, and this training takes a second.
+        patch.setattr(run_callback, "MAX_SAVING_SHARE", 1.0)
+        with pytest.raises(OSError, match="No space left"):
+            worker.run(run.id)
+    status = runs.status(run)
+    assert (status.state, status.message.render()) == ("failed", "The disk is full.")
+    shown = losses(run)
+    resume(run)
+    assert runs.status(run).state == "done"
+    assert losses(run)[: len(shown)] == shown
+    assert_same_losses(losses(run), losses(undisturbed))
+    assert runs.report(run)["after"] == pytest.approx(runs.report(undisturbed)["after"], abs=1e-4)
 
 
 def test_a_run_that_is_done_does_not_go_on(finished):
