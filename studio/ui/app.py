@@ -10,6 +10,8 @@ from typing import Any
 os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
 os.environ["GRADIO_ANALYTICS_CACHE_FREQUENCY"] = "1000000"
 os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
+# Uvicorn believes whoever connects from this machine about where a request came from; see security.py.
+os.environ["FORWARDED_ALLOW_IPS"] = ""
 
 import gradio as gr
 from gradio.themes.utils import colors, fonts, sizes
@@ -39,7 +41,14 @@ from studio.ui.playground import tab as playground_tab
 from studio.ui.playground.tab import PlaygroundTab
 from studio.ui.progress_strip import ProgressStrip
 from studio.ui.report_page import ReportMiddleware
-from studio.ui.security import LOCAL_HOSTS, MAX_UPLOAD_BYTES, Access, SecurityMiddleware, build_access
+from studio.ui.security import (
+    LOCAL_HOSTS,
+    MAX_UPLOAD_BYTES,
+    Access,
+    SecurityMiddleware,
+    build_access,
+    password_check,
+)
 from studio.ui.share import tab as share_tab
 from studio.ui.share.tab import ShareTab
 from studio.ui.train import tab as train_tab
@@ -66,6 +75,8 @@ CLAIM = label(
     "Teach a language model from your own examples and compare it with the original."
     " Nothing leaves this machine."
 )
+ANY_NAME = Message("Any user name will do.")
+OPEN_TO_ALL = Message("No password: everyone who reaches this address can use the studio.")
 # In the other language, for those who cannot read this one.
 OTHER_LANGUAGE = register_label(
     Message(next_language_name("en"), translations={name: next_language_name(name) for name in languages()})
@@ -367,7 +378,9 @@ def build_theme() -> gr.themes.Base:
     )
 
 
-def launch(host: str, port: int, block: bool = True, allowed: Access | None = None) -> tuple[gr.Blocks, str]:
+def launch(
+    host: str, port: int, block: bool = True, allowed: Access | None = None, password: str = ""
+) -> tuple[gr.Blocks, str]:
     """Build the page and open it.
 
     Args:
@@ -375,6 +388,7 @@ def launch(host: str, port: int, block: bool = True, allowed: Access | None = No
         port: The port to listen on.
         block: Whether to return only when the page is closed.
         allowed: Who is answered; by default whoever reaches the address by one of its own names.
+        password: What visitors have to type; "" for no log-in.
 
     Returns:
         The page and its address.
@@ -391,6 +405,8 @@ def launch(host: str, port: int, block: bool = True, allowed: Access | None = No
         run_history=False,
         inbrowser=False,
         share=False,
+        auth=password_check(password) if password else None,
+        auth_message=" · ".join(ANY_NAME.render(language) for language in languages()),
         max_file_size=MAX_UPLOAD_BYTES,
         state_session_capacity=MAX_SESSIONS,
         footer_links=[],
@@ -413,14 +429,14 @@ def launch(host: str, port: int, block: bool = True, allowed: Access | None = No
     return page, address
 
 
-def serve(host: str, port: int, names: tuple[str, ...] = (), proxies: tuple[str, ...] = ()) -> int:
+def serve(host: str, port: int, allowed: Access, password: str = "") -> int:
     """Open the page and stay until it is interrupted.
 
     Args:
         host: The address to listen on.
         port: The port to listen on.
-        names: More names that the page is reached by.
-        proxies: The addresses of proxies in front of it.
+        allowed: Who is answered.
+        password: What visitors have to type; "" for no log-in.
 
     Returns:
         The exit code.
@@ -444,9 +460,10 @@ def serve(host: str, port: int, names: tuple[str, ...] = (), proxies: tuple[str,
     sys.stdout.write(
         f"Training studio: http://{host}:{port}  (files in {home()}; Ctrl-C closes the page, runs go on)\n"
     )
-    allowed = build_access(host, names, proxies)
     if host not in LOCAL_HOSTS:
         sys.stdout.write(f"Answers to: {', '.join(allowed.hosts)} and this machine's addresses.\n")
+    if host not in LOCAL_HOSTS and not password:
+        sys.stdout.write(f"{OPEN_TO_ALL.render()}\n")
     sys.stdout.flush()
-    launch(host, port, allowed=allowed)
+    launch(host, port, allowed=allowed, password=password)
     return 0

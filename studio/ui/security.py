@@ -1,5 +1,7 @@
 """Protection on the network: other sites, foreign names, large bodies and closed paths are refused."""
 
+import hashlib
+import hmac
 import os
 import socket
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
@@ -7,6 +9,8 @@ from dataclasses import dataclass
 from ipaddress import ip_address
 from typing import Any
 from urllib.parse import urlsplit
+
+from studio.ui.rate_limit import RateLimit
 
 Scope = MutableMapping[str, Any]
 ASGIMessage = MutableMapping[str, Any]
@@ -27,6 +31,12 @@ BLOCKED_PATHS = (
     "/gradio_api/dev/",
     "/gradio_api/openapi",
     "/gradio_api/token",
+    "/gradio_api/vibe-",
+    "/gradio_api/undo-vibe",
+    "/gradio_api/deep_link",
+    "/gradio_api/process_recording",
+    "/docs",
+    "/redoc",
     "/openapi.json",
     "/token",
 )
@@ -36,6 +46,9 @@ HOSTS_ENV, SPACE_HOST_ENV = "STUDIO_HOSTS", "SPACE_HOST"
 # RFC 2046 allows 70 characters for the boundary in it.
 MAX_CONTENT_TYPE_CHARS = 200
 MAX_SHOWN_CHARS = 80
+LOGIN_PATH = "/login"
+# Attempts from one address, which an office may share.
+MAX_LOGINS_PER_MINUTE = 20
 # What a proxy adds, and Gradio believes of anyone.
 FORWARDED_HEADERS = (b"x-forwarded-", b"forwarded", b"x-gradio-server")
 CONTENT_SECURITY_POLICY = (
@@ -98,6 +111,24 @@ def build_access(address: str, names: tuple[str, ...] = (), proxies: tuple[str, 
     return Access(tuple(sorted(hosts | {machine, f"{machine}.local"})), any_address=True, proxies=trusted)
 
 
+def password_check(password: str) -> Callable[[str, str], bool]:
+    """The function that Gradio asks whether a visitor may log in; any user name will do.
+
+    Args:
+        password: What the visitor has to type; the time of a comparison says nothing about it.
+    """
+    expected = _digest(password)
+
+    def is_password(_user_name: str, typed: str) -> bool:
+        return hmac.compare_digest(_digest(typed), expected)
+
+    return is_password
+
+
+def _digest(password: str) -> bytes:
+    return hashlib.sha256(password.encode("utf-8", "replace")).digest()
+
+
 class SecurityMiddleware:
     """An ASGI middleware that refuses unsafe requests and sets safe headers.
 
@@ -110,13 +141,14 @@ class SecurityMiddleware:
 
     def __init__(self, app: ASGIApp, access: Access) -> None:
         self.app, self.access = app, access
+        self.logins = RateLimit(MAX_LOGINS_PER_MINUTE)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Refuse the request, or pass it on with a counted body and safe headers."""
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        rejection = self.check_request(scope)
+        rejection = self.check_request(scope) or self.check_login(scope)
         if rejection:
             await _reply(send, *rejection)
             return
@@ -166,6 +198,23 @@ class SecurityMiddleware:
         if content_length.isdecimal() and int(content_length) > _body_limit(scope):
             return 413, "The request is too large."
         return None
+
+    def check_login(self, scope: Scope) -> tuple[int, str] | None:
+        """The same, for an address that tries passwords; an attempt is counted."""
+        if scope["method"] != "POST" or scope["path"].rstrip("/") != LOGIN_PATH:
+            return None
+        visitor = self._visitor_address(scope)
+        if self.logins.is_reached(visitor):
+            return 429, "Too many log-ins. Wait a minute, then try again."
+        self.logins.add(visitor)
+        return None
+
+    def _visitor_address(self, scope: Scope) -> str:
+        """Where a request came from: behind a proxy the address that it added last to X-Forwarded-For."""
+        client = _client_address(scope)
+        forwarded_for = dict(scope["headers"]).get(b"x-forwarded-for", b"").decode("latin1")
+        last_address = forwarded_for.rpartition(",")[2].strip()
+        return last_address if last_address and self.access.believes(client) else client
 
     def _own_netloc(self, headers: Mapping[str, str], client: str) -> str:
         """The name and port by which the page was called: behind a proxy it is in X-Forwarded-Host."""

@@ -3,9 +3,6 @@
 import html
 import json
 import secrets
-import threading
-import time
-from collections import defaultdict
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -21,6 +18,7 @@ from studio.i18n import Message, languages
 from studio.playground.votes import ballot, draw, tally
 from studio.playground.votes.ballot import BlindVote
 from studio.ui.language import request_language
+from studio.ui.rate_limit import RateLimit
 from studio.ui.security import ASGIApp, Receive, Scope, Send
 
 PATH = "/vote/"
@@ -28,7 +26,6 @@ PATH = "/vote/"
 MAX_BODY_BYTES = 2_000
 # Per minute: requests from one address (an office may share it), and wrong passcodes of one vote.
 MAX_REQUESTS, MAX_WRONG_PASSCODES = 1_200, 30
-MINUTE_SECONDS = 60.0
 TITLE = Message("Which answer is better?")
 INTRODUCTION = Message(
     "Two models answered the same questions. Pick the better answer; which model wrote it stays hidden. "
@@ -73,36 +70,6 @@ mountVote(document.getElementById('vote')).open(JSON.parse(document.getElementBy
 
 class WrongPasscode(Exception):
     """The voter does not know the passcode."""
-
-
-class RateLimit:
-    """Counts what happens in the present minute, by key.
-
-    Args:
-        most: How much may happen in a minute.
-    """
-
-    def __init__(self, most: int) -> None:
-        self.most, self._minute, self._lock = most, 0, threading.Lock()
-        self._counts: dict[str, int] = defaultdict(int)
-
-    def add(self, key: str) -> None:
-        """Count one more."""
-        with self._lock:
-            self._start_minute()
-            self._counts[key] += 1
-
-    def is_reached(self, key: str) -> bool:
-        """Whether no more is allowed in this minute."""
-        with self._lock:
-            self._start_minute()
-            return self._counts.get(key, 0) >= self.most
-
-    def _start_minute(self) -> None:
-        minute = int(time.time() // MINUTE_SECONDS)
-        if minute != self._minute:
-            self._minute = minute
-            self._counts.clear()
 
 
 REQUESTS, WRONG_PASSCODES = RateLimit(MAX_REQUESTS), RateLimit(MAX_WRONG_PASSCODES)
