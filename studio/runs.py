@@ -144,6 +144,7 @@ def create(plan: Plan) -> Run:
 
 def get(run_id: str) -> Run:
     """The run with this id; raises RunNotFound where the id is not one or names no run."""
+    run_id = str(run_id)  # a browser can send anything
     path = folder() / run_id
     if not RUN_ID.fullmatch(run_id) or not (path / "plan.yaml").is_file():
         raise RunNotFound(

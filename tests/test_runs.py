@@ -122,6 +122,12 @@ def test_a_deleted_run_is_gone(run):
         runs.get(run.id)
 
 
+@pytest.mark.parametrize("sent", [None, 5, {"a": 1}, [], "../other", "/etc"])
+def test_what_is_no_id_names_no_run(sent, run):
+    with pytest.raises(RunNotFound):
+        runs.get(sent)
+
+
 def test_points_are_numbered_and_timed(run):
     before = time.time()
     for step in range(3):

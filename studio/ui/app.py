@@ -60,6 +60,8 @@ from studio.ui.vote_page import VoteMiddleware
 STORAGE_SECRET = "studio"  # noqa: S105 - no secret
 # Gradio keeps a third of a megabyte for each visitor; beyond this many it forgets who was away longest.
 MAX_SESSIONS = 200
+# Uploads that nobody takes in are removed after a day, and when the page ends.
+SWEEP_SECONDS, MAX_UPLOAD_AGE_SECONDS = 3_600, 86_400
 STYLE_SHEETS = (
     "studio.css",
     "data.css",
@@ -146,7 +148,9 @@ class _Tabs:
 def build_page() -> gr.Blocks:
     """The page with all its events."""
     patch_components()
-    with gr.Blocks(title=STUDIO_NAME.text, fill_width=False) as page:
+    with gr.Blocks(
+        title=STUDIO_NAME.text, fill_width=False, delete_cache=(SWEEP_SECONDS, MAX_UPLOAD_AGE_SECONDS)
+    ) as page:
         # Outside the tabs, since Gradio does not mount a tab before it is opened.
         states = _build_browser_states()
         _build_head()

@@ -10,6 +10,7 @@ from ipaddress import ip_address
 from typing import Any
 from urllib.parse import urlsplit
 
+from studio.ui.failures import RELOAD, UNREADABLE, log_failure
 from studio.ui.rate_limit import RateLimit
 
 Scope = MutableMapping[str, Any]
@@ -47,6 +48,8 @@ HOSTS_ENV, SPACE_HOST_ENV = "STUDIO_HOSTS", "SPACE_HOST"
 MAX_CONTENT_TYPE_CHARS = 200
 MAX_SHOWN_CHARS = 80
 LOGIN_PATH = "/login"
+# Below it Gradio reads what a browser sends, and fails where that is of another kind than it expects.
+GRADIO_PREFIX = "/gradio_api/"
 # Attempts from one address, which an office may share.
 MAX_LOGINS_PER_MINUTE = 20
 # What a proxy adds, and Gradio believes of anyone.
@@ -177,6 +180,11 @@ class SecurityMiddleware:
         except RequestTooLarge:
             if not response_started:
                 await _reply(send, 413, "The request is too large.")
+        except Exception as error:
+            if response_started or not scope["path"].startswith(GRADIO_PREFIX):
+                raise
+            log_failure(f"{scope['method']} {scope['path'][:MAX_SHOWN_CHARS]!r}", error)
+            await _reply(send, 400, f"{UNREADABLE.render()} {RELOAD.render()}")
 
     def check_request(self, scope: Scope) -> tuple[int, str] | None:
         """The status and the sentence with which a request is refused; None where it may pass."""

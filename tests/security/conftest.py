@@ -31,7 +31,7 @@ def studio_home(surroundings, monkeypatch):
 
 
 @pytest.fixture(scope="session")
-def address(surroundings):
+def page(surroundings):
     """The page, open on a free port."""
     if sys.platform == "darwin":
         pytest.skip("macOS has one loopback address")
@@ -42,19 +42,19 @@ def address(surroundings):
     with pytest.MonkeyPatch.context() as patch:
         for name, value in surroundings.items():
             patch.setenv(name, value)
-        page, url = app.launch(HOST, port, block=False, allowed=allowed, password=PASSWORD)
-    yield url.rstrip("/")
+        page, _ = app.launch(HOST, port, block=False, allowed=allowed, password=PASSWORD)
+    yield page
     page.close()
 
 
 @pytest.fixture(scope="session")
-def connect(address):
+def connect(page):
     """`connect(from_address)` is a client of the page that comes from there and is not logged in."""
     clients = []
 
     def build(from_address=VISITOR):
         transport = httpx.HTTPTransport(local_address=from_address)
-        clients.append(httpx.Client(base_url=address, transport=transport, timeout=30))
+        clients.append(httpx.Client(base_url=page.local_url, transport=transport, timeout=60))
         return clients[-1]
 
     yield build

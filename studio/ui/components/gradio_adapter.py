@@ -4,10 +4,16 @@ What each part relies on is checked by tests/ui/components/test_gradio_adapter.p
 """
 
 import re
+from pathlib import Path
 from typing import Any
 
 import gradio as gr
 import gradio.routes
+from gradio.route_utils import GradioMultiPartParser
+
+from studio.errors import NotPossible, StudioError, explain
+from studio.ui.failures import RELOAD, UNREADABLE, log_failure
+from studio.ui.language import request_language
 
 PATCHED_FLAG = "_studio_patched"
 
@@ -28,7 +34,7 @@ def current_page() -> gr.Blocks:
 
 
 def patch_components() -> None:
-    """Change gr.Slider, gr.Number, gr.HTML and CORS for the studio's page; calling it again changes nothing.
+    """Change fields, events, uploads and CORS for the studio's page; calling it again changes nothing.
 
     The classes are patched, not instances, since Gradio creates components anew from their class for every
     visitor.
@@ -36,6 +42,8 @@ def patch_components() -> None:
     for component_class in (gr.Slider, gr.Number):
         _patch_once(component_class, _pass_invalid_numbers)
     _patch_once(gr.HTML, _escape_template_values)
+    _patch_once(gr.Blocks, _answer_failed_events)
+    _patch_once(GradioMultiPartParser, _remove_refused_uploads)
     gradio.routes.CustomCORSMiddleware = SameOriginOnly
 
 
@@ -78,6 +86,57 @@ def hide_api(page: gr.Blocks) -> None:
     """
     for function in page.fns.values():
         function.api_visibility = "private"
+
+
+def _answer_failed_events(blocks_class: Any) -> None:
+    """Answer an event that fails with a sentence, where Gradio would log a traceback.
+
+    A browser can send values that no field holds; Gradio fails before the handler is called, or the handler
+    does.
+    """
+    original_preprocess, original_process = blocks_class.preprocess_data, blocks_class.process_api
+
+    async def preprocess_data(self: Any, block_fn: Any, *arguments: Any, **options: Any) -> Any:
+        try:
+            return await original_preprocess(self, block_fn, *arguments, **options)
+        except Exception as error:
+            log_failure(f"values for {block_fn.name}", error)
+            raise NotPossible(UNREADABLE, RELOAD) from None
+
+    async def process_api(self: Any, block_fn: Any, *arguments: Any, **options: Any) -> Any:
+        try:
+            return await original_process(self, block_fn, *arguments, **options)
+        except gr.Error as error:
+            error.print_exception = False
+            raise
+        except Exception as error:
+            if not isinstance(error, StudioError):
+                log_failure(block_fn.name, error)
+            sentences = explain(error).render(request_language(options.get("request")))
+            raise gr.Error(sentences, print_exception=False) from None
+
+    blocks_class.preprocess_data, blocks_class.process_api = preprocess_data, process_api
+
+
+def _remove_refused_uploads(parser_class: Any) -> None:
+    """Remove from the disk what was received of an upload that is refused, breaks off or is not handed on."""
+    original_parse = parser_class.parse
+
+    async def parse(self: Any) -> Any:
+        kept_files: set[str] = set()
+        try:
+            form = await original_parse(self)
+            kept_files = {
+                str(upload.file.name) for upload in form.getlist("files") if hasattr(upload, "file")
+            }
+            return form
+        finally:
+            for file in self._files_to_close_on_error:
+                if file.name not in kept_files:
+                    file.close()
+                    Path(file.name).unlink(missing_ok=True)
+
+    parser_class.parse = parse
 
 
 def _patch_once(component_class: Any, patch: Any) -> None:

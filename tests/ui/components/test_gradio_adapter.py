@@ -1,10 +1,14 @@
 """What the studio relies on in Gradio without a promise: after an upgrade, these say what changed."""
 
+import asyncio
 from pathlib import Path
 
 import gradio as gr
 import pytest
 
+from studio.errors import NotPossible
+from studio.i18n import Message
+from studio.ui import failures
 from studio.ui.components.gradio_adapter import (
     current_page,
     drop_hidden_progress,
@@ -110,3 +114,54 @@ def test_no_event_is_described_for_other_callers():
     assert page.get_api_info()["named_endpoints"]
     hide_api(page)
     assert not page.get_api_info()["named_endpoints"]
+
+
+MACHINE_FILE = {"path": "/etc/passwd", "meta": {"_type": "gradio.FileData"}}
+
+
+def fire_event(handler, values):
+    """What an event with one text field replies to these values."""
+    with gr.Blocks() as page:
+        text = gr.Textbox()
+        text.change(handler, text, text)
+    return asyncio.run(page.process_api(page.fns[0], values, request=None))
+
+
+def fail(text):
+    """A handler with a fault."""
+    return text + 1
+
+
+def refuse(text):
+    """A handler that says what is wrong."""
+    raise NotPossible(Message("Not with this text."), Message("Type another."))
+
+
+def refuse_in_gradio(text):
+    """A handler that says so in Gradio's way."""
+    raise gr.Error("Not with this text.")
+
+
+@pytest.mark.parametrize(
+    ("handler", "values", "sentence", "is_logged"),
+    [
+        (fail, ["a"], "TypeError", True),
+        (fail, [], failures.UNREADABLE.render(), True),
+        (
+            fail,
+            [{"path": "/etc/passwd", "meta": {"_type": "gradio.FileData"}}],
+            failures.UNREADABLE.render(),
+            True,
+        ),
+        (refuse, ["a"], "Not with this text. Type another.", False),
+        (refuse_in_gradio, ["a"], "Not with this text.", False),
+    ],
+)
+def test_an_event_that_fails_is_told_in_a_sentence_and_logged_in_a_line(
+    handler, values, sentence, is_logged, capsys
+):
+    with pytest.raises(gr.Error) as failure:
+        fire_event(handler, values)
+    assert sentence in failure.value.message
+    assert not failure.value.print_exception, "Gradio would log a traceback"
+    assert len(capsys.readouterr().err.splitlines()) == is_logged
