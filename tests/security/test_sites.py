@@ -14,9 +14,16 @@ FOREIGN_ORIGINS = ("https://evil.example", "http://127.0.0.2:9")
 PATH_VALUES = {"api_name": "predict", "path": "x", "path_or_url": "x", "url_path": "x", "session_hash": "x"}
 
 
+def every_route(router):
+    """The routes of a router, and of those within it, which FastAPI keeps in one object each."""
+    for route in router.routes:
+        nested = getattr(route, "original_router", None)
+        yield from every_route(nested) if nested else [route]
+
+
 def every_request(page):
     """Method and path of everything that the page's server answers, with something filled in."""
-    for route in page.app.routes:
+    for route in every_route(page.app):
         if isinstance(route, Route):
             path = route.path
             for name in route.param_convertors:

@@ -12,11 +12,8 @@ FILE = {"path": MACHINE_FILE, "orig_name": "a.csv", "meta": {"_type": "gradio.Fi
 HOSTILE_VALUES = {
     "nothing": None,
     "a number out of range": -1e308,
-    "a list": [[], {}],
     "a nested dict": {"value": {"a": [None]}, "source": [1]},
-    "markup": "<img src=x onerror=alert(1)>${alert(1)}`",
     "a path": MACHINE_FILE,
-    "a way out of the folder": "dataset:../../../etc",
     "a file of the machine": FILE,
     "many ids": ["*", "", "../", "dataset:"],
 }

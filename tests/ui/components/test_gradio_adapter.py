@@ -116,9 +116,6 @@ def test_no_event_is_described_for_other_callers():
     assert not page.get_api_info()["named_endpoints"]
 
 
-MACHINE_FILE = {"path": "/etc/passwd", "meta": {"_type": "gradio.FileData"}}
-
-
 def fire_event(handler, values):
     """What an event with one text field replies to these values."""
     with gr.Blocks() as page:
@@ -147,12 +144,6 @@ def refuse_in_gradio(text):
     [
         (fail, ["a"], "TypeError", True),
         (fail, [], failures.UNREADABLE.render(), True),
-        (
-            fail,
-            [{"path": "/etc/passwd", "meta": {"_type": "gradio.FileData"}}],
-            failures.UNREADABLE.render(),
-            True,
-        ),
         (refuse, ["a"], "Not with this text. Type another.", False),
         (refuse_in_gradio, ["a"], "Not with this text.", False),
     ],
