@@ -25,12 +25,67 @@
   };
 })();
 
-// Gradio 6.31 names two things without saying what they are: the lock on a table's first column, and a chart
-// that is still empty. Both are pictures.
-{
-  const unnamed = '[aria-label="Static column"]:not([role]), [aria-label="Empty value"]:not([role])';
-  const markPictures = () => {
-    for (const picture of document.querySelectorAll(unnamed)) picture.setAttribute('role', 'img');
-  };
-  new MutationObserver(markPictures).observe(document.documentElement, { childList: true, subtree: true });
-}
+// Gradio 6.31 has some of its words in English alone, and names two things without saying what they are: the lock
+// on a table's first column, and a chart that is still empty. Both are pictures.
+(() => {
+  const WORD_ATTRIBUTES = ['aria-label', 'title'];
+  const PICTURES = '[aria-label="Static column"]:not([role]), [aria-label="Empty value"]:not([role])';
+  const TEXTS = '.toast-title, .toast-message-text, .cell-menu button';
+  const words = Object.entries(window.studioTexts.gradio).map(([english, translation]) => ({
+    pattern: patternOf(english),
+    translation,
+  }));
+
+  // `{name}` in a text stands for what Gradio fills in.
+  function patternOf(text) {
+    const escaped = text.replace(/[.*+?^$()|[\]\\]/g, '\\$&');
+    return new RegExp(`^${escaped.replace(/\{(\w+)\}/g, '(?<$1>.+)')}$`);
+  }
+
+  // The translation of one of Gradio's texts; null for any other text.
+  function translate(text) {
+    for (const { pattern, translation } of words) {
+      const match = text.trim().match(pattern);
+      if (match) return translation.replace(/\{(\w+)\}/g, (_, name) => match.groups[name]);
+    }
+    return null;
+  }
+
+  function translateAttribute(element, name) {
+    const translation = translate(element.getAttribute(name) || '');
+    if (translation) element.setAttribute(name, translation);
+  }
+
+  function translateTexts(element) {
+    for (const node of element.childNodes) {
+      const translation = node.nodeType === Node.TEXT_NODE && translate(node.data);
+      if (translation) node.data = translation;
+    }
+  }
+
+  // An element with all that it holds.
+  function mend(root) {
+    const findAll = (selector) => [root, ...root.querySelectorAll(selector)].filter((element) => element.matches(selector));
+    for (const picture of findAll(PICTURES)) picture.setAttribute('role', 'img');
+    if (!words.length) return;
+    for (const name of WORD_ATTRIBUTES) {
+      for (const element of findAll(`[${name}]`)) translateAttribute(element, name);
+    }
+    for (const element of findAll(TEXTS)) translateTexts(element);
+  }
+
+  function follow(changes) {
+    for (const { type, target, attributeName, addedNodes } of changes) {
+      if (type === 'attributes') translateAttribute(target, attributeName);
+      for (const node of addedNodes) {
+        if (node.nodeType === Node.ELEMENT_NODE) mend(node);
+      }
+    }
+  }
+
+  new MutationObserver(follow).observe(document.documentElement, {
+    childList: true,
+    subtree: true,
+    attributeFilter: WORD_ATTRIBUTES,
+  });
+})();

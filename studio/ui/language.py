@@ -16,6 +16,41 @@ LANGUAGE_COOKIE = re.compile(r"(?:^|;\s*)studio-lang=([a-z]+)(?:;|$)")
 HEAD_TAG = b"<head>"
 STUDIO_NAME = Message("Training studio")
 SKIP_TO_CONTENT = Message("Skip to content")
+# What Gradio 6.31 says by itself on this page and has in English alone (assets/language.js translates it).
+GRADIO_TEXTS = (
+    Message("Error", context="gradio"),
+    Message("Warning", context="gradio"),
+    Message("Info", context="gradio"),
+    Message("Connection Lost"),
+    Message("Connection to the server was lost. Attempting reconnection..."),
+    Message("Connection errored out."),
+    Message("This application is currently busy. Please try again."),
+    Message("Could not parse server response: {why}"),
+    Message("Error uploading file"),
+    Message("Invalid file type: {names}. Only {kinds} allowed."),
+    Message("Invalid file types: {names}. Only {kinds} allowed."),
+    Message("Click to upload or drop files"),
+    Message("Remove this file"),
+    Message("Reset to default value"),
+    Message("Table actions"),
+    Message("Copy table data"),
+    Message("Copied to clipboard"),
+    Message("Fullscreen"),
+    Message("Exit fullscreen mode"),
+    Message("Open cell menu"),
+    Message("Static column"),
+    Message("Empty value"),
+    Message("Filter", context="gradio"),
+    Message("Clear filters"),
+    Message("Close", context="gradio"),
+    Message("Clear", context="gradio"),
+    Message("Copy", context="gradio"),
+    Message("Copied", context="gradio"),
+    Message("Download", context="gradio"),
+    Message("Code input container"),
+    Message("Fold line"),
+    Message("Unfold line"),
+)
 
 
 def request_language(request: gr.Request | Request | None) -> str:
@@ -46,12 +81,14 @@ def language_script() -> bytes:
     return f"<script>{script.replace('__LANGUAGES__', json.dumps(texts))}</script>".encode()
 
 
-def _page_texts(language: str) -> dict[str, str]:
+def _page_texts(language: str) -> dict[str, str | dict[str, str]]:
     """What a browser calls a language, and the texts that the page's scripts show in it."""
+    gradio_texts = {text.text: text.render(language) for text in GRADIO_TEXTS}
     return {
         "locale": i18n.about(language).get("browser_locales", [language])[-1],
         "title": STUDIO_NAME.render(language),
         "skip": SKIP_TO_CONTENT.render(language),
+        "gradio": {english: text for english, text in gradio_texts.items() if text != english},
     }
 
 

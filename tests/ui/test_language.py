@@ -2,13 +2,24 @@
 
 import asyncio
 import json
+import re
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from types import SimpleNamespace
 
+import gradio
 import pytest
 
 from studio.i18n import languages
-from studio.ui.language import STUDIO_NAME, LanguageMiddleware, language_script, request_language
+from studio.ui.language import (
+    GRADIO_TEXTS,
+    STUDIO_NAME,
+    LanguageMiddleware,
+    language_script,
+    request_language,
+)
+
+FRONTEND = Path(gradio.__file__).parent / "templates" / "frontend" / "assets"
 
 
 def send_through(
@@ -51,6 +62,23 @@ def test_the_title_of_the_browser_is_known_in_each_language():
     script = language_script().decode()
     for language in languages():
         assert json.dumps(STUDIO_NAME.render(language)) in script
+
+
+def test_the_browser_knows_each_text_of_gradio_in_chinese_and_replaces_none_in_english():
+    script = language_script().decode()
+    languages_on_page = json.loads(re.search(r"const languages = (.*);", script)[1])
+    assert languages_on_page["en"]["gradio"] == {}
+    assert set(languages_on_page["zh"]["gradio"]) == {text.text for text in GRADIO_TEXTS}
+
+
+@pytest.mark.parametrize("text", GRADIO_TEXTS, ids=lambda text: text.text)
+def test_gradio_still_says_what_is_translated(text):
+    """After an upgrade: a text that Gradio has dropped needs no translation."""
+    literal_parts = [part.encode() for part in re.split(r"\{\w+\}", text.text)]
+    if "file type" in text.text:  # built from parts, one of which is the s of the plural
+        literal_parts = [b"Invalid file type", b" allowed."]
+    scripts = [path.read_bytes() for path in FRONTEND.glob("*.js")]
+    assert any(all(part in script for part in literal_parts) for script in scripts)
 
 
 def test_everything_else_passes_as_it_is():
