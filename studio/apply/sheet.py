@@ -3,6 +3,7 @@
 import json
 import re
 import shutil
+import time
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -18,6 +19,9 @@ from studio.storage import home, read_json, write_json, write_text
 
 SHEET_ID = re.compile(r"[0-9a-f]{32}")
 CARD_FILE, ROWS_FILE = "sheet.json", "rows.jsonl"
+# A sheet of which no row was worked through for so long is abandoned.
+KEEP_DAYS = 30
+DAY_SECONDS = 86_400
 # The roles of the column that a model reads, whatever the task.
 INPUT_ROLES = ("text", "prompt")
 NO_SUCH_SHEET = Message("The sheet is no longer here.")
@@ -94,6 +98,23 @@ def delete(sheet_id: str) -> None:
     """Delete a sheet with all results, if there is one."""
     if SHEET_ID.fullmatch(sheet_id):
         shutil.rmtree(sheets_folder() / sheet_id, ignore_errors=True)
+
+
+def delete_abandoned() -> list[str]:
+    """Delete the sheets that nothing has changed for KEEP_DAYS, and return their ids."""
+    oldest = time.time() - KEEP_DAYS * DAY_SECONDS
+    abandoned = [folder.name for folder in sheets_folder().glob("*") if _last_change(folder) < oldest]
+    for sheet_id in abandoned:
+        delete(sheet_id)
+    return abandoned
+
+
+def _last_change(folder: Path) -> float:
+    """When anything in a sheet's folder was changed last (seconds since the epoch)."""
+    try:
+        return max(path.stat().st_mtime for path in (folder, *folder.rglob("*")))
+    except FileNotFoundError:  # somebody else is deleting it
+        return time.time()
 
 
 def require_column(sheet: Sheet, column: str) -> None:

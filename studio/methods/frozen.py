@@ -116,12 +116,17 @@ def attach(model: Any, settings: Settings, task: Task) -> Any:
     return model
 
 
+def takes_steps(settings: Settings) -> bool:
+    """Whether a block learns; the linear model is fitted at once."""
+    return bool(settings["blocks"])
+
+
 def train(context: TrainingContext) -> Any:
     """Supervised training of the top, on the cached output of the frozen part where that is reused.
 
     Without a block that learns, the head stays as it was fitted to the embeddings: the linear model.
     """
-    if not context.settings["blocks"]:
+    if not takes_steps(context.settings):
         context.create_monitor("train", context.model, None)
         context.add_note("linear_head", True)
         return context.model
@@ -207,6 +212,7 @@ METHOD = Method(
     phases=phases,
     attach=attach,
     train=train,
+    takes_steps=takes_steps,
     save=full_model_io.save,
     load=full_model_io.load,
     merge=full_model_io.load,

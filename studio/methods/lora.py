@@ -14,7 +14,7 @@ from studio.plan import Task
 SETTINGS = (
     Setting(
         "rank",
-        label("Rank"),
+        label("LoRA rank (r)"),
         label(
             "How much the model can change. 8 for tone or format, 16 for most tasks, 64 for "
             "much new behaviour."
@@ -27,7 +27,7 @@ SETTINGS = (
     ),
     Setting(
         "alpha",
-        label("Alpha"),
+        label("LoRA alpha"),
         label(
             "How strongly the change counts: alpha ÷ rank. Start with twice the rank. Higher "
             "values learn faster but less stably."
@@ -40,7 +40,7 @@ SETTINGS = (
     ),
     Setting(
         "dropout",
-        label("Dropout"),
+        label("LoRA dropout"),
         label(
             "Share of the change dropped at random in each step, against memorizing. Below "
             "500 examples 0.05–0.1 helps."

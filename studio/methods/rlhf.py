@@ -135,7 +135,7 @@ SETTINGS = (
     ),
     Setting(
         "rank",
-        label("Rank (LoRA)"),
+        label("LoRA rank (r)"),
         label(
             "How much the model can change in each stage. Each stage trains a LoRA and merges it at the end."
         ),

@@ -269,6 +269,7 @@ class Method:
         epoch_multiplier: how many times as long as other methods it needs to be trained.
         stages: the names of its stages.
         active_stages: the stages that a run goes through, in order; None for all of `stages`.
+        takes_steps: whether anything is trained step by step; else epochs and learning rate mean nothing.
         can_merge: whether what is learned can become part of the base's own matrices, where `exports` names
             that form.
         needs_settings_check: whether the library behind it may refuse settings that are each in range, so
@@ -305,6 +306,7 @@ class Method:
     epoch_multiplier: float = 1.0
     stages: tuple[str, ...] = ("train",)
     active_stages: Callable[[Settings, Task], tuple[str, ...]] | None = None
+    takes_steps: Callable[[Settings], bool] = lambda settings: True
     can_merge: Callable[[Settings], bool] = lambda settings: True
     needs_settings_check: bool = False
     finish: Callable[[Any], Any] = lambda model: model

@@ -88,7 +88,7 @@ SETTINGS = (
     ),
     Setting(
         "rank",
-        label("Rank"),
+        label("LoRA rank (r)"),
         label("How much the model can change. The paper trains all parameters; here a LoRA of this rank."),
         default=16,
         kind="int",

@@ -102,6 +102,7 @@ SAVED_SETTINGS: dict[str, tuple[str, Any]] = {
     "edited": ("studio-moved", {}),
     "values": ("studio-kept", {}),
     "method_for": ("studio-chosen-for", ""),
+    "model": ("studio-model", ""),
     "kwh_price": ("studio-kwh-price", machine_panel.DEFAULT_KWH_PRICE),
 }
 

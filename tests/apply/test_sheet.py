@@ -1,5 +1,8 @@
 """A sheet keeps every row as it is, and the column to read is guessed."""
 
+import os
+import time
+
 import pytest
 from apply_cases import make_sheet
 
@@ -18,6 +21,18 @@ def test_a_sheet_is_found_by_its_id_and_by_nothing_else():
     sheet.delete(created.id)
     with pytest.raises(NotPossible):
         sheet.find(created.id)
+
+
+def test_a_sheet_of_a_month_ago_is_deleted_unless_a_row_was_done_since():
+    old, resumed, new = (make_sheet(("text",), [("hello",)]) for _ in range(3))
+    long_ago = time.time() - (sheet.KEEP_DAYS + 1) * sheet.DAY_SECONDS
+    (resumed.folder / "results.jsonl").write_text("{}\n", encoding="utf-8")
+    for folder in (old.folder, resumed.folder):
+        for path in (folder, folder / sheet.CARD_FILE, folder / sheet.ROWS_FILE):
+            os.utime(path, (long_ago, long_ago))
+    assert old.id in sheet.delete_abandoned()
+    assert not old.folder.exists()
+    assert sheet.find(resumed.id).rows() == sheet.find(new.id).rows() == [["hello"]]
 
 
 TICKETS = [

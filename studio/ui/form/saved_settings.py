@@ -25,6 +25,7 @@ class SavedSettings(NamedTuple):
         edited: Which suggested values were changed: {"source": data set, "names": fields}.
         values: What is in the fields: {"source": data set, "values": field -> value}.
         method_for: The data that the method was chosen for.
+        model: The chosen base model.
         kwh_price: What a kilowatt-hour of electricity costs (dollars).
     """
 
@@ -32,6 +33,7 @@ class SavedSettings(NamedTuple):
     edited: gr.BrowserState
     values: gr.BrowserState
     method_for: gr.BrowserState
+    model: gr.BrowserState
     kwh_price: gr.BrowserState
 
 
@@ -73,11 +75,22 @@ def wire(
 
 def _wire_edited_names(saved: SavedSettings, source: gr.BrowserState, fields: Mapping[str, Any]) -> None:
     for name in SUGGESTED_FIELDS:
-        add_name_js = f"""(edited, source) => {{
-          const names = edited?.source === source ? edited.names : [];
-          return {{ source, names: [...new Set([...names, '{name}'])] }};
-        }}"""
-        fields[name].input(None, [saved.edited, source], saved.edited, js=add_name_js, **UNQUEUED)
+        fields[name].input(None, [saved.edited, source], saved.edited, js=_add_name_js(name), **UNQUEUED)
+
+
+def _add_name_js(name: str) -> str:
+    return f"""(edited, source) => {{
+      const names = edited?.source === source ? edited.names : [];
+      return {{ source, names: [...new Set([...names, '{name}'])] }};
+    }}"""
+
+
+def set_edited_js(name: str) -> str:
+    """A script that sets a suggested field as a person does: it returns the value and the edited fields.
+
+    Its arguments are the value, the edited fields and the data set.
+    """
+    return f"(value, edited, source) => [value, ({_add_name_js(name)})(edited, source)]"
 
 
 def _wire_saving(

@@ -46,6 +46,8 @@ AUTO_FIELDS = ("learning_rate", "max_length", "gradient_checkpointing")
 CHAT_FIELDS = ("mask_history", "replay_share")
 # The stages whose steps follow from the training fields; others have settings of their own.
 SUPERVISED_STAGES = ("sft", "train", "full_precision")
+# Methods whose settings say whether there is such a stage.
+STEPS_FOLLOW_SETTINGS = ("frozen", "rlhf")
 # Fields that such a stage alone reads.
 SUPERVISED_FIELDS = ("epochs", "learning_rate")
 # Fields that are not there for every method, task or setting.
@@ -120,7 +122,9 @@ def in_order(fields: dict[str, Any]) -> dict[str, Any]:
 
 def has_supervised_stage(task: Task, method_name: str, settings: Settings) -> bool:
     """Whether the epochs and the learning rate of the training fields train anything."""
-    return methods.get(method_name).list_stages(settings, task)[0] in SUPERVISED_STAGES
+    method = methods.get(method_name)
+    is_supervised = method.list_stages(settings, task)[0] in SUPERVISED_STAGES
+    return is_supervised and method.takes_steps(method.resolve_settings(settings))
 
 
 def find_visible_fields(task: Task, method_name: str, settings: Settings) -> dict[str, bool]:

@@ -19,6 +19,9 @@ SUGGESTED_VALUES = Message(
     "For {count} training examples: epochs {epochs:g}, batch size {batch}, {steps} steps."
 )
 SUGGESTED_WITHOUT_STEPS = Message("For {count} training examples: batch size {batch}.")
+SUGGESTED_WITHOUT_TRAINING = Message(
+    "0 unfrozen blocks: no epochs, no learning rate. The linear model is fitted to {count} examples at once."
+)
 SUGGESTED_FOR_FIRST_STAGE = Message("Epochs and learning rate apply to the first stage (SFT).")
 AUTOMATIC_HERE = Message("Automatic values: {values}.")
 AUTOMATIC_VALUE = Message("{name} {value}")

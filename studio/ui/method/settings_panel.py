@@ -27,6 +27,7 @@ from studio.ui.form.training_fields import (
     CHAT_FIELDS,
     CHOICES,
     CONDITIONAL_FIELDS,
+    STEPS_FOLLOW_SETTINGS,
     TRAINING_FIELDS,
     build_main_fields,
     build_more_fields,
@@ -43,6 +44,7 @@ from studio.ui.method import held_out, messages
 from studio.ui.method import rate_range as rate_range_panel
 from studio.ui.method import rehearsal as rehearsal_panel
 from studio.ui.method.estimate_inputs import EstimateInputs
+from studio.ui.method.held_out import LargerTest
 from studio.ui.method.rate_range import RateRangePanel
 from studio.ui.method.rehearsal import RehearsalPanel
 
@@ -64,6 +66,7 @@ class SettingsPanel:
     rate_range: RateRangePanel
     parameter_notice: gr.HTML
     suggestion_notice: gr.HTML
+    larger_test: LargerTest
     exact_terms: gr.HTML
 
 
@@ -71,19 +74,19 @@ def suggest_training_values(request: gr.Request, **fields: Any) -> tuple[Any, ..
     """Fill in what follows from the amount of data, unless the person has changed it.
 
     Returns:
-        Values for SUGGESTED_FIELDS, and a notice that says what they come from.
+        Values for SUGGESTED_FIELDS, a notice that says what they come from, and those of held_out.LargerTest.
     """
     lang = request_language(request)
     form = read_form(fields)
     method = next((method for method in methods.METHODS if method.name == form.method), None)
-    unchanged = (gr.skip(),) * len(SUGGESTED_FIELDS)
+    nothing = *(gr.skip() for _ in SUGGESTED_FIELDS), notices.notice(""), *held_out.no_offer()
     try:
         dataset_table = access.find_dataset(form.source).table()
         all_examples, _ = examples.build_examples(dataset_table, form.task, dict(form.columns))
     except StudioError:
-        return *unchanged, notices.notice("")
+        return nothing
     if not method or form.task not in method.tasks:
-        return *unchanged, notices.notice("")
+        return nothing
     suggested_test_share = split.test_share(
         Data(source=form.source, test=form.test_source), len(all_examples)
     )
@@ -95,6 +98,8 @@ def suggest_training_values(request: gr.Request, **fields: Any) -> tuple[Any, ..
     settings = plan_form.valid_method_settings(form)[method.name]
     has_first_stage = has_supervised_stage(form.task, method.name, settings)
     template = messages.SUGGESTED_VALUES if has_first_stage else messages.SUGGESTED_WITHOUT_STEPS
+    if not method.takes_steps(settings):
+        template = messages.SUGGESTED_WITHOUT_TRAINING
     text = template.render(
         lang,
         count=train_count,
@@ -109,6 +114,7 @@ def suggest_training_values(request: gr.Request, **fields: Any) -> tuple[Any, ..
     return (
         *(gr.skip() if name in form.edited else suggestions[name] for name in SUGGESTED_FIELDS),
         notices.notice(text, join_sentences((stage_note, held_out_note), lang)),
+        *held_out.offer_larger_test(form, len(all_examples), shares, lang),
     )
 
 
@@ -249,7 +255,8 @@ def conditional_settings(method: Method) -> list[Setting]:
 
 
 def build(default_method: str) -> SettingsPanel:
-    """Lay the settings out, closed."""
+    """Lay the settings out, closed, below the offer of a larger test part."""
+    larger_test = held_out.build()
     with gr.Accordion(t(messages.SETTINGS), open=False, elem_id="settings"):
         training_fields = build_main_fields()
         suggestion_notice = notices.notice_box("suits")
@@ -271,6 +278,7 @@ def build(default_method: str) -> SettingsPanel:
         rate_range=rate_range,
         parameter_notice=parameter_notice,
         suggestion_notice=suggestion_notice,
+        larger_test=larger_test,
         exact_terms=exact_terms,
     )
 
@@ -328,7 +336,7 @@ def wire(
     _wire_groups(panel, method_state)
     for method in methods.METHODS:
         _wire_setting_fields(method, panel, data_fields["task"])
-    staged = [packed_fields[f"now_{method.name}"] for method in methods.METHODS if method.has_stage_settings]
+    staged = [packed_fields[f"now_{name}"] for name in STEPS_FOLLOW_SETTINGS]
     triggers = (*data_fields.values(), method_state, data_revision, *staged)
     after_any(*(component.change for component in triggers), current_page().load).then(
         show_training_fields,

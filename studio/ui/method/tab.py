@@ -20,7 +20,7 @@ from studio.ui.form import messages as form_messages
 from studio.ui.form import packing, plan_form, saved_settings
 from studio.ui.form.form_state import FormState, read_form
 from studio.ui.form.saved_settings import SavedSettings
-from studio.ui.form.training_fields import MIN_EPOCHS
+from studio.ui.form.training_fields import MIN_EPOCHS, STEPS_FOLLOW_SETTINGS
 from studio.ui.help import messages as help_messages
 from studio.ui.help import panel as help_panel
 from studio.ui.language import request_language
@@ -232,7 +232,12 @@ def select_method(current_method: str, event: gr.EventData) -> str:
 
 
 def follow_data(
-    request: gr.Request, method: str, method_for: str, model: str | None, **fields: Any
+    request: gr.Request,
+    method: str,
+    method_for: str,
+    model: str | None,
+    saved_model: str = "",
+    **fields: Any,
 ) -> tuple[Any, ...]:
     """The base models for the task, and a method that suits the data.
 
@@ -243,7 +248,8 @@ def follow_data(
         request: The visitor's request.
         method: The method chosen so far.
         method_for: The data it was chosen for.
-        model: The base model chosen so far.
+        model: The base model chosen so far; None on a page that has just been opened.
+        saved_model: The one that the browser has saved.
         fields: The form (form_state.read_form).
 
     Returns:
@@ -251,7 +257,8 @@ def follow_data(
         recommendation sets, by METHOD_SETTING.
     """
     task = fields["task"]
-    suitable = _suitable_model(task, model)
+    known_model = model or saved_model
+    suitable = _suitable_model(task, known_model if isinstance(known_model, str) else "")
     chosen = recommendation.follow_data(request, method, method_for or "", suitable, **fields)
     models = gr.update(choices=_model_choices(task))
     if suitable != model:
@@ -437,6 +444,7 @@ def _wire_data(layout: _Layout, page: _Page) -> None:
             "method": saved.method,
             "method_for": saved.method_for,
             "model": layout.model,
+            "saved_model": saved.model,
             "machine": layout.machine.machine,
         },
         outputs=[
@@ -448,6 +456,13 @@ def _wire_data(layout: _Layout, page: _Page) -> None:
             *settings.values(),
         ],
         **LATEST_UNQUEUED,
+    )
+    layout.model.change(
+        None,
+        [layout.model, saved.model],
+        saved.model,
+        js="(model, saved) => model || saved",
+        **UNQUEUED,
     )
 
 
@@ -520,7 +535,7 @@ def _wire_training_suggestions(layout: _Layout, page: _Page, packed_fields: dict
         "edited": page.saved.edited,
         **packed_fields,
     }
-    staged = [packed_fields[f"now_{method.name}"] for method in methods.METHODS if method.has_stage_settings]
+    staged = [packed_fields[f"now_{name}"] for name in STEPS_FOLLOW_SETTINGS]
     triggers = (
         page.source,
         page.saved.method,
@@ -535,8 +550,15 @@ def _wire_training_suggestions(layout: _Layout, page: _Page, packed_fields: dict
     after_any(*(component.change for component in triggers)).then(
         settings_panel.suggest_training_values,
         inputs_kwargs={**inputs, **training_fields},
-        outputs=[*suggested, panel.suggestion_notice],
+        outputs=[*suggested, panel.suggestion_notice, *panel.larger_test],
         **LATEST_UNQUEUED,
+    )
+    panel.larger_test.button.click(
+        None,
+        [panel.larger_test.share, page.saved.edited, page.source],
+        [panel.training_fields["test_share"], page.saved.edited],
+        js=saved_settings.set_edited_js("test_share"),
+        **UNQUEUED,
     )
 
 

@@ -35,6 +35,7 @@ NO_RUN = Message("Choose a finished run first.")
 NO_SHEET = Message("Drop a file first.")
 READING = Message("Reading “{name}”…")
 READY = Message("{name}: {rows:,} {rows:row|rows}, {columns:,} {columns:column|columns}.")
+KEPT = Message("The sheet stays on this machine until {days} days after the last row is done.")
 LOADING = Message("Loading the model…")
 PROGRESS = Message("{done:,} of {total:,} rows")
 TIME_LEFT = Message("about {time} left")
@@ -66,7 +67,7 @@ class SheetView(NamedTuple):
 def open_file(
     path: str | None, run_id: str | None, previous_id: str, request: gr.Request
 ) -> Iterator[tuple[Any, ...]]:
-    """Read an uploaded file; the sheet before it is deleted.
+    """Read an uploaded file; the sheet before it is deleted, and so are abandoned ones of anybody.
 
     Yields:
         The field of the file, which is empty at the end; the id of the sheet, and what the part shows.
@@ -83,7 +84,8 @@ def open_file(
         return
     finally:
         file.unlink(missing_ok=True)  # whoever knows its path could download it
-    _delete(str(previous_id))
+    for sheet_id in (str(previous_id), *sheet.delete_abandoned()):
+        _delete(sheet_id)
     yield None, opened.id, *_show(run_id, opened.id, "", lang)
 
 
@@ -183,7 +185,8 @@ def _show_job(job: Job, uncertain_first: bool, lang: str) -> SheetView:
     button = RESUME_NAME if results else START_NAME
     view = SheetView(
         notice=notices.notice(
-            READY.render(lang, name=job.sheet.name, rows=total, columns=len(job.sheet.columns))
+            READY.render(lang, name=job.sheet.name, rows=total, columns=len(job.sheet.columns)),
+            KEPT.render(lang, days=sheet.KEEP_DAYS),
         ),
         column=gr.update(choices=list(job.sheet.columns), value=job.column, visible=True),
         start=gr.update(value=button.render(lang), interactive=True, visible=not is_done),

@@ -34,6 +34,8 @@ def test_without_a_supervised_stage_epochs_and_learning_rate_are_absent():
         settings = rlhf.resolve_settings({"algorithm": "dpo", "sft": sft})
         visible = find_visible_fields("prefer", "rlhf", settings)
         assert (visible["epochs"], visible["learning_rate"]) == (sft, sft)
+    linear = find_visible_fields("classify", "frozen", {"blocks": 0})
+    assert (linear["epochs"], linear["learning_rate"]) == (False, False)
     assert find_visible_fields("chat", "lora", {}) == {
         "epochs": True,
         "learning_rate": True,

@@ -119,6 +119,17 @@ def test_a_model_that_stays_is_not_sent_as_another_may_have_been_typed_meanwhile
     assert follow(model="minilm-l6")[0]["value"] == method_tab.DEFAULT_MODEL
 
 
+def test_a_reload_brings_the_saved_model_back_where_it_can_do_the_task():
+    def reload(saved_model, **fields):
+        return follow(model=None, saved_model=saved_model, **fields)[0]["value"]
+
+    assert reload("qwen3-0.6b") == "qwen3-0.6b"
+    assert reload("owner/name") == "owner/name"
+    assert reload("qwen3-0.6b", task="classify", source="") == method_tab.DEFAULT_CLASSIFIER
+    for nonsense in ("", None, {"model": "x"}, 3):
+        assert reload(nonsense) == method_tab.DEFAULT_MODEL
+
+
 def test_a_model_that_only_reads_is_told_in_every_row():
     assert all("only reads" in row["refused"] for row in table_rows(model="minilm-l6").values())
 
@@ -148,7 +159,7 @@ def test_general_examples_are_offered_for_answers_alone_and_count_as_training_ex
 def suggest(**changed):
     """Epochs, batch size, test share and notice, as they are suggested."""
     fields = {"method": "full", "validation_share": 0.1, "test_share": 0, **changed}
-    return settings_panel.suggest_training_values(ENGLISH, **form_fields(**fields))
+    return settings_panel.suggest_training_values(ENGLISH, **form_fields(**fields))[:4]
 
 
 def test_epochs_and_batch_size_follow_the_amount_of_data_unless_edited():
@@ -204,6 +215,13 @@ def test_of_a_method_with_later_stages_it_is_said_that_the_values_hold_for_the_f
     }
     assert suggest(method="rlhf", **pairs)[3]["more"].startswith(messages.SUGGESTED_FOR_FIRST_STAGE.text)
     assert messages.SUGGESTED_FOR_FIRST_STAGE.text not in suggest(method="qat")[3]["more"]
+
+
+def test_no_epochs_are_spoken_of_where_no_block_learns():
+    triage = {"source": "sample:ticket-triage", "task": "classify", "columns": SAMPLE_COLUMNS["classify"]}
+    linear = suggest(method="frozen", frozen_blocks=0, **triage)[3]["text"]
+    assert linear == messages.SUGGESTED_WITHOUT_TRAINING.render(count=192)  # 240 - 24 - 24
+    assert suggest(method="frozen", frozen_blocks=1, **triage)[3]["text"] != linear
 
 
 def test_a_setting_of_one_choice_alone_is_hidden_under_the_others():
