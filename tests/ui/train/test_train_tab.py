@@ -11,6 +11,7 @@ from studio import methods, runs
 from studio.data import store
 from studio.training import launcher
 from studio.ui.components import notices
+from studio.ui.form import messages as form_messages
 from studio.ui.method import held_out
 from studio.ui.method.estimates import EXPECTED_COST
 from studio.ui.train import live_view
@@ -30,8 +31,9 @@ def test_what_is_wrong_with_the_page_s_fields_is_said_before_anything_starts():
     notice = train_tab.start_run(ENGLISH, browser_runs=[], **fields)[0]
     assert notice["kind"] == "bad"
     assert notice["text"] == notices.SETTINGS_TO_CHANGE.render("en", count=2)
-    assert "Rank: expected 1 to 256, but got 5000" in notice["more"]
-    assert "Batch size: " in notice["more"]
+    rank = methods.get("lora").settings[0].label.render()
+    assert f"{rank}: expected 1 to 256, but got 5000" in notice["more"]
+    assert f"{form_messages.BATCH_SIZE.render()}: " in notice["more"]
     without_data = train_tab.start_run(ENGLISH, browser_runs=[], **form_fields(source=""))[0]
     assert without_data["text"] == train_tab.NO_DATA.text
     assert runs.all_runs() == []
