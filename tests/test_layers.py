@@ -59,7 +59,7 @@ WORKER_SIDE = {
 # Package or module -> what of the studio it may import. A name stands for itself and everything below it.
 EVERYONE = {"i18n", "errors", "storage", "processes"}
 BELOW_THE_PAGE = {
-    *("presets", "plan", "runs", "run_index", "data", "models", "methods", "evaluate"),
+    *("presets", "plan", "runs", "run_index", "run_comparison", "data", "models", "methods", "evaluate"),
     *("training", "playground", "export", "estimate", "chooser", "apply"),
 }
 MAY_IMPORT = {
@@ -72,6 +72,7 @@ MAY_IMPORT = {
     "run_format": {"plan"},
     "runs": {"plan", "run_format"},
     "run_index": {"plan", "runs", "evaluate"},
+    "run_comparison": {"plan", "runs", "run_index", "methods", "evaluate", "training"},
     "presets": {"plan"},
     "data": {"presets", "plan"},
     "models": {"presets", "plan"},

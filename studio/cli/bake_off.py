@@ -3,12 +3,12 @@
 import argparse
 import json
 import sys
-from collections.abc import Sequence
 
 import yaml
 
 from studio import methods, presets
 from studio.cli import EXIT_FAILED, EXIT_OK, arguments
+from studio.cli.columns import align
 from studio.errors import BadPlan
 from studio.plan import Plan
 from studio.training import variations
@@ -94,7 +94,7 @@ def _print_turn(bake_off: BakeOff, contender: Contender) -> None:
 
 def _format(result: Summary) -> str:
     rows = [HEADERS, *(_format_row(result, row) for row in result.rows)]
-    return "\n".join([*_align(rows), *(message.render() for message in result.recommend())])
+    return "\n".join([*align(rows), *(message.render() for message in result.recommend())])
 
 
 def _format_row(result: Summary, row: Row) -> tuple[str, ...]:
@@ -110,8 +110,3 @@ def _format_row(result: Summary, row: Row) -> tuple[str, ...]:
         f"{row.size_mb:.0f}",
         "" if row.cost is None else f"{row.cost:.2f}",
     )
-
-
-def _align(rows: Sequence[tuple[str, ...]]) -> list[str]:
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in rows]

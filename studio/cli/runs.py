@@ -48,6 +48,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     action.add_argument("--pin", metavar="RUN", help="let a run stand first")
     action.add_argument("--unpin", metavar="RUN", help="let it stand where it was")
     action.add_argument("--delete", metavar="RUN", help="delete a run, after a question")
+    action.add_argument("--compare", nargs="+", metavar="RUN", help="two to five runs side by side")
     action.add_argument("--restore", metavar="ID", help="bring back a run deleted within the hour")
     parser.add_argument("--yes", action="store_true", help="delete without the question")
 
@@ -62,7 +63,16 @@ def run(options: argparse.Namespace) -> int:
         return _delete(options.delete, options.yes)
     if options.restore:
         return _say(RESTORED, run_index.restore(options.restore))
+    if options.compare:
+        return _compare(options.compare, options.json)
     return _list(options)
+
+
+def _compare(texts: list[str], as_json: bool) -> int:
+    from studio.cli import runs_comparison
+
+    runs_comparison.compare(texts, as_json)
+    return EXIT_OK
 
 
 def _say(message: Message, changed_run: Run) -> int:

@@ -106,12 +106,13 @@ def is_linear_run(report: Report) -> bool:
     return bool((report.get("method") or {}).get("linear_head"))
 
 
-def gather_runs(answered: Answered | None, other: Answered | None) -> Evidence | None:
+def gather_runs(answered: Answered | None, other: Answered | None, n_tests: int = 1) -> Evidence | None:
     """Score one run against another on the rows that both answered; None where they share none.
 
     Args:
         answered: The first run's predictions.
         other: The second run's.
+        n_tests: How many such tests are made: the level of each is divided by that (Bonferroni).
     """
     if not answered or not other:
         return None
@@ -124,9 +125,11 @@ def gather_runs(answered: Answered | None, other: Answered | None) -> Evidence |
     measure = measures.choose(rows) if rows else None
     if not measure:
         return None
-    rows = [row for row in rows if measure.can_score(row)]
+    rows = [row for row in rows if measure.can_score(row) and measure.needs in (row.base or {})]
+    if not rows:
+        return None
     tuned = [measure.score(row.tuned, row.example) for row in rows]
-    comparer = _Comparer(measure, rows, tuned, ALPHA[answered.split])
+    comparer = _Comparer(measure, rows, tuned, ALPHA[answered.split] / n_tests)
     return comparer.conclude(answered.split, [comparer.with_outcomes("run", lambda row: row.base or {})])
 
 

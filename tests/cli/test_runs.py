@@ -2,6 +2,8 @@
 
 import json
 
+from compared_runs import answered_run
+
 from studio import runs
 from studio.cli.main import main
 from studio.evaluate import verdict
@@ -81,3 +83,25 @@ def test_a_run_is_deleted_after_a_yes_and_can_be_brought_back(make_plan, capsys,
     assert main(["runs", "--delete", run.id, "--yes"]) == 0
     assert "Second try" in capsys.readouterr().out
     assert runs.all_runs() == []
+
+
+def test_runs_are_compared_side_by_side(make_plan, capsys):
+    plan = make_plan(task="classify", learning_rate=1e-4)
+    slower = plan.training.model_copy(update={"learning_rate": 5e-5})
+    better = answered_run(plan.model_copy(update={"name": "better"}), 58)
+    worse = answered_run(plan.model_copy(update={"name": "worse", "training": slower}), 30)
+    assert main(["runs", "--compare", worse.id, better.id]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].split() == ["worse", "better"]
+    assert ["training.learning_rate", "5e-5", "1e-4"] in [line.split() for line in lines]
+    assert lines[-1].startswith("“better” is better than “worse” on the same 60 test texts")
+    assert main(["runs", "--compare", worse.id, better.id, "--json"]) == 0
+    printed = json.loads(capsys.readouterr().out)
+    assert [run["id"] for run in printed["runs"]] == [worse.id, better.id]
+    different = [setting["key"] for setting in printed["settings"] if setting["kind"] == "different"]
+    assert different == ["training.learning_rate"]
+
+
+def test_one_run_alone_is_not_compared(make_plan, capsys):
+    assert main(["runs", "--compare", runs.create(make_plan()).id]) == 1
+    assert "you chose 1" in capsys.readouterr().err
