@@ -1,71 +1,8 @@
 // The charts of a run. Every point is kept in lists of our own, from which each drawing is made anew: Plotly's own lists do not
-// survive a redraw. This file shares its scope with run.js, which takes the points from the server.
-const MOST_DRAWN_POINTS = 1000;
-// The least height of a value axis, as a share of its values: noise does not look like a crash.
-const LEAST_SPAN = 0.25;
-// Training points beyond these quantiles do not stretch the value axis.
-const QUANTILES = [0.02, 0.98];
+// survive a redraw. This file shares its scope with plots.js and with run.js, which takes the points from the server.
 let charts = new Map();
 let stepName = '';
 
-const loadScript = (address) => new Promise((loaded, failed) => {
-  const script = document.createElement('script');
-  script.src = address;
-  script.onload = loaded;
-  script.onerror = failed;
-  document.head.appendChild(script);
-});
-const loadPlotly = async () => {
-  if (window.Plotly) return;
-  window.studioPlotly ||= loadScript(value('plotly'));
-  try {
-    await window.studioPlotly;
-  } catch (error) {
-    window.studioPlotly = null;
-    throw error;
-  }
-};
-const colour = (name) => getComputedStyle(document.body).getPropertyValue(name).trim();
-const make = (name, className, text) => {
-  const made = document.createElement(name);
-  if (className) made.className = className;
-  if (text != null) made.textContent = text;
-  return made;
-};
-
-// Of each stretch of points its lowest and its highest, so that thinning hides no jump; the first and the last always.
-const thin = (x, y) => {
-  if (x.length <= MOST_DRAWN_POINTS) return { x: [...x], y: [...y] };
-  const size = Math.ceil((2 * x.length) / MOST_DRAWN_POINTS);
-  const places = new Set([0, x.length - 1]);
-  for (let start = 0; start < x.length; start += size) {
-    let [lowest, highest] = [start, start];
-    for (let place = start; place < Math.min(start + size, x.length); place += 1) {
-      if (y[place] < y[lowest]) lowest = place;
-      if (y[place] > y[highest]) highest = place;
-    }
-    places.add(lowest);
-    places.add(highest);
-  }
-  const sorted = [...places].sort((a, b) => a - b);
-  return { x: sorted.map((place) => x[place]), y: sorted.map((place) => y[place]) };
-};
-
-const quantile = (sorted, share) => sorted[Math.round(share * (sorted.length - 1))];
-const bounds = (curve) => {
-  const sorted = [...curve.y].sort((a, b) => a - b);
-  return curve.check ? [sorted[0], sorted[sorted.length - 1]] : QUANTILES.map((share) => quantile(sorted, share));
-};
-const valueRange = (chart) => {
-  if (chart.isShare) return [0, 1.04];
-  const ends = chart.curves.filter((curve) => curve.y.length).flatMap(bounds);
-  const [low, high] = [Math.min(...ends), Math.max(...ends)];
-  const span = Math.max(high - low, LEAST_SPAN * Math.max(Math.abs(low), Math.abs(high)), 1e-6);
-  const middle = (low + high) / 2;
-  const bottom = middle - 0.58 * span;
-  const lowest = low >= 0 ? Math.max(bottom, -0.03 * span) : bottom;
-  return [lowest, middle + 0.58 * span];
-};
 // All charts of a stage run over the same steps; a little room keeps the first and the last dot whole.
 const stepRange = (stageName) => {
   const curves = [...charts.values()].filter((chart) => chart.stage === stageName).flatMap((chart) => chart.curves);
@@ -91,30 +28,13 @@ const referenceLines = (chart) => {
   return [...chart.lines, ...start].map(referenceLine);
 };
 const layout = (chart, traces) => ({
-  template: 'none',
+  ...baseLayout(getComputedStyle(stage).fontFamily),
   height: chart.isHalf ? 270 : 320,
   margin: { l: 56, r: 12, t: 28, b: 44 },
-  paper_bgcolor: 'rgba(0,0,0,0)',
-  plot_bgcolor: 'rgba(0,0,0,0)',
-  font: { family: getComputedStyle(stage).fontFamily, size: 13, color: colour('--body-text-color') },
-  hovermode: 'x unified',
-  hoverlabel: { bgcolor: colour('--background-fill-secondary'), font: { color: colour('--body-text-color') } },
   showlegend: traces.length > 1,
-  legend: { orientation: 'h', x: 0, y: 1.02, yanchor: 'bottom' },
   shapes: referenceLines(chart),
-  xaxis: {
-    title: { text: stepName, font: { size: 13 } },
-    gridcolor: colour('--border-color-primary'),
-    zeroline: false,
-    range: stepRange(chart.stage),
-  },
-  yaxis: {
-    gridcolor: colour('--border-color-primary'),
-    zeroline: false,
-    automargin: true,
-    range: valueRange(chart),
-    tickformat: chart.isShare ? '.0%' : '',
-  },
+  xaxis: { ...axisLook(), title: { text: stepName, font: { size: 13 } }, range: stepRange(chart.stage) },
+  yaxis: { ...axisLook(), automargin: true, range: valueRange(chart), tickformat: chart.isShare ? '.0%' : '' },
 });
 const trace = (curve, chart) => ({
   ...thin(curve.x, curve.y),
@@ -144,7 +64,7 @@ const drawStaleCharts = async () => {
   const isStale = (chart) => chart.isStale && !chart.figure.hidden;
   if (!isSeen || ![...charts.values()].some(isStale)) return;
   try {
-    await loadPlotly();
+    await loadPlotly(value('plotly'));
   } catch {
     return;  // with the next points it is tried again
   }

@@ -21,6 +21,8 @@ let sortedBy = '';
 let isDescending = false;
 let isWhole = false;
 let renamed = '';
+// The runs that are ticked, to be compared.
+const ticked = new Set();
 
 // ---- The frame, once
 
@@ -36,6 +38,9 @@ const head = make('thead');
 const headRow = make('tr');
 const body = make('tbody');
 const none = make('p', 'runs-none');
+const compareBar = make('p', 'runs-compare-bar');
+const compare = makeButton('', () => trigger('compare', { ids: [...ticked] }));
+const compareHint = make('span');
 const more = makeButton('', showAll);
 search.type = 'search';
 status.setAttribute('role', 'status');
@@ -43,7 +48,10 @@ head.append(headRow);
 table.append(head, body);
 frame.append(table);
 status.append(statusText, undo);
-stage.append(title, search, status, frame, none, more);
+compare.className = 'runs-compare';
+compareHint.setAttribute('role', 'status');
+compareBar.append(compare, compareHint);
+stage.append(title, search, status, frame, none, more, compareBar);
 element.appendChild(stage);
 search.addEventListener('input', draw);
 
@@ -68,6 +76,12 @@ function sortBy(column) {
 function openRun(row) {
   trigger('choose', { id: row.id });
   window.studioReveal(document.querySelector('#this-run'));
+}
+
+function tick(id, isTicked) {
+  if (isTicked) ticked.add(id);
+  else ticked.delete(id);
+  showTicked();
 }
 
 function startRenaming(row) {
@@ -151,8 +165,25 @@ function drawName(row) {
   const open = makeButton(row.pinned ? `★ ${row.name}` : row.name, () => openRun(row));
   open.className = 'runs-open';
   if (row.id === value().shown) open.setAttribute('aria-current', 'true');
-  cell.append(open, make('span', 'runs-when', row.when[0]));
+  cell.append(drawTick(row), open, make('span', 'runs-when', row.when[0]));
   return cell;
+}
+
+function drawTick(row) {
+  const box = make('input', 'runs-tick');
+  box.type = 'checkbox';
+  box.checked = ticked.has(row.id);
+  box.setAttribute('aria-label', `${word('compare')}: ${row.name}`);
+  box.addEventListener('change', () => tick(row.id, box.checked));
+  return box;
+}
+
+function showTicked() {
+  const isFull = ticked.size >= value().mostCompared;
+  for (const box of body.querySelectorAll('.runs-tick')) box.disabled = isFull && !box.checked;
+  compare.textContent = ticked.size ? `${word('compare')} (${ticked.size})` : word('compare');
+  compare.disabled = ticked.size < 2;
+  compareHint.textContent = compare.disabled ? word('choose') : '';
 }
 
 function drawAction(name, row, act) {
@@ -204,6 +235,15 @@ function draw() {
   none.hidden = found.length > 0 || !rows().length;
   more.textContent = `${word('more')} (${found.length})`;
   more.hidden = shown.length === found.length;
+  compareBar.hidden = rows().length < 2;
+  showTicked();
+}
+
+function forgetGoneRuns() {
+  const ids = new Set(rows().map((row) => row.id));
+  for (const id of ticked) {
+    if (!ids.has(id)) ticked.delete(id);
+  }
 }
 
 // An update while a name is being typed waits until that is done.
@@ -212,6 +252,7 @@ function update() {
   undo.textContent = word('undo');
   undo.hidden = !value().deleted;
   status.classList.toggle('vh', !value().said);
+  forgetGoneRuns();
   if (renamed) return;
   const focusedRun = document.activeElement?.closest('[data-run]')?.dataset.run;
   draw();

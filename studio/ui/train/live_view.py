@@ -27,8 +27,9 @@ MAX_CHUNK_BYTES = 200_000
 # The coach reads a curve again when its file has grown by this share.
 CURVE_GROWTH = 0.01
 PLOTLY_JS = Path(plotly.__file__).parent / "package_data" / "plotly.min.js"
+PLOTLY_ADDRESS = f"/gradio_api/file={PLOTLY_JS}"
 # The parts of the component's script, which share one scope.
-SCRIPTS = ("run_charts.js", "run_verdict.js", "run.js")
+SCRIPTS = ("plots.js", "run_charts.js", "run_verdict.js", "run.js")
 STATE_NAMES: dict[str, Message] = {
     "waiting": Message("Waiting for its turn"),
     "starting": Message("Starting"),
@@ -118,7 +119,7 @@ def view_value(run_id: str, lang: str = "en") -> dict[str, Any]:
     texts: dict[str, Any] = {name: message.render(lang) for name, message in LABELS.items()}
     if run_id:
         texts |= {"curves": help_panel.curve_texts(lang), "curveHeads": help_panel.curve_headings(lang)}
-    return {"run": run_id, "plotly": f"/gradio_api/file={PLOTLY_JS}", "asked": time.time(), **texts}
+    return {"run": run_id, "plotly": PLOTLY_ADDRESS, "asked": time.time(), **texts}
 
 
 def poll(query: Any) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from typing import Any
 
 import gradio as gr
 
-from studio import presets, run_index, runs
+from studio import presets, run_comparison, run_index, runs
 from studio.data import store
 from studio.errors import NotPossible, StudioError, explain
 from studio.evaluate import verdict_messages
@@ -53,6 +53,10 @@ WORDS: dict[str, Message] = {
     "save": Message("Save name"),
     "more": Message("Show all"),
     "none": Message("No run matches your search."),
+    "compare": Message("Compare"),
+    "choose": Message("Tick {least} to {most} runs to compare them.").format(
+        least=run_comparison.MIN_RUNS, most=run_comparison.MAX_RUNS
+    ),
 }
 RENAMED = Message("Renamed to “{name}”.")
 PINNED, UNPINNED = Message("“{name}” is pinned."), Message("“{name}” is unpinned.")
@@ -65,7 +69,7 @@ SCORE = Message("{value} ({low} to {high})")
 
 
 def build() -> gr.HTML:
-    """The table; it sends the events `choose`, `act` and `again`, and draws what `list_runs` returns."""
+    """The table of `list_runs`; it sends the events `choose`, `act`, `again` and `compare`."""
     return gr.HTML(
         {},
         html_template='<div class="runs-anchor"></div>',
@@ -101,6 +105,7 @@ def _build_value(shown_id: str, browser_runs: object, lang: str, **extra: Any) -
     return {
         "rows": [_describe(summary, lang) for summary in summaries],
         "shown": str(shown_id or ""),
+        "mostCompared": run_comparison.MAX_RUNS,
         "words": {name: message.render(lang) for name, message in WORDS.items()},
         "deleted": "",
         "said": "",
@@ -119,14 +124,14 @@ def _describe(summary: Summary, lang: str) -> dict[str, Any]:
         "id": summary.id,
         "name": summary.name or UNREADABLE.render(lang),
         "when": [_format_time(summary.created, lang), summary.created],
-        "data": _data_name(summary.source),
+        "data": data_name(summary.source),
         "method": method.name.render(lang) if method else summary.method,
         "model": model.name if model else summary.model,
-        "state": _describe_state(summary, lang),
+        "state": describe_state(summary, lang),
         "score": [_format_score(summary, lang), summary.score],
-        "time": [_format_seconds(summary.seconds, lang), summary.seconds],
+        "time": [format_seconds(summary.seconds, lang), summary.seconds],
         "size": [f"{summary.size_bytes / 1e6:,.1f} MB", summary.size_bytes],
-        "cost": ["" if summary.dollars is None else f"${summary.dollars:,.2f}", summary.dollars],
+        "cost": [format_cost(summary.dollars), summary.dollars],
         "ended": summary.state in runs.ENDED_STATES,
         "pinned": summary.is_pinned,
     }
@@ -137,11 +142,17 @@ def _format_time(created: float, lang: str) -> str:
     return datetime.fromtimestamp(created, UTC).astimezone().strftime(date_format)
 
 
-def _format_seconds(seconds: float | None, lang: str) -> str:
+def format_cost(dollars: float | None) -> str:
+    """What a run cost; "" where nobody knows."""
+    return "" if dollars is None else f"${dollars:,.2f}"
+
+
+def format_seconds(seconds: float | None, lang: str) -> str:
+    """How long a run took; "" where nobody knows."""
     return "" if seconds is None else units.format_seconds(seconds, lang)
 
 
-def _data_name(source: str) -> str:
+def data_name(source: str) -> str:
     """What a data set is called; its file's name where it is not kept, "" where it is gone."""
     if source.partition(":")[0] not in access.DATASET_SCHEMES:
         return source.rpartition("/")[2]
@@ -151,7 +162,7 @@ def _data_name(source: str) -> str:
         return ""
 
 
-def _describe_state(summary: Summary, lang: str) -> str:
+def describe_state(summary: Summary, lang: str) -> str:
     """The verdict in a few words, else where the run stands."""
     if not summary.verdict:
         return STATES[summary.state].render(lang)

@@ -28,6 +28,7 @@ from studio.ui.language import request_language
 from studio.ui.method import estimates, held_out
 from studio.ui.train import (
     bake_off,
+    comparison,
     corrections,
     live_view,
     more_data,
@@ -372,6 +373,7 @@ def build(
             [], label=t(RUN_LIST), info=t(RUN_LIST_HELP), elem_id="runs", visible=False
         )
         table = runs_table.build()
+        comparison_view = comparison.build()
         run_notice = notices.notice_box("run-notice")
         run_view = live_view.build_view("live")
         with gr.Column(visible=False, elem_id="after-run") as after_run:
@@ -402,6 +404,7 @@ def build(
     corrections.wire(run_view, run_notice, data)
     run_dropdown.input(show_run, run_dropdown, [run_view, run], **UNQUEUED)
     table.choose(choose_run, browser_runs, [run_notice, run_view, run], **UNQUEUED)
+    table.compare(comparison.compare_runs, browser_runs, [run_notice, comparison_view], **UNQUEUED)
     table.again(
         start_again, browser_runs, [run_notice, run_view, run, browser_runs], trigger_mode="once", **UNQUEUED
     )
