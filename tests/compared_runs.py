@@ -17,7 +17,7 @@ def answered_run(plan, n_correct, texts="text"):
     (run.folder / "data").mkdir()
     for name in ("train", "test"):
         (run.folder / "data" / f"{name}.jsonl").write_text(lines, encoding="utf-8")
-    tuned = {n: {"label": LABELS[(n + (n >= n_correct)) % 2]} for n in range(N_TEXTS)}
+    tuned = {n: {"label": LABELS[(n + (n >= n_correct)) % 2], "probability": 0.9} for n in range(N_TEXTS)}
     predictions.write(run.folder, "test", {"base": {}, "linear": {}, "tuned": tuned})
     report = {"training": plan.training.model_dump() | {"epochs": 3.0}, "seconds": 90}
     report["verdict"] = verdict.judge(predictions.read(run.folder), report, plan).to_json()

@@ -59,7 +59,7 @@ def _find_baselines(run: Run, result: Verdict) -> Sequence[Baseline]:
     """What was measured of the run's plan without training, on the rows of the verdict; often nothing."""
     try:
         measured: Baselines | None = baselines.find(run.plan)
-    except StudioError:  # its data set is gone
+    except (StudioError, OSError):  # its data set or file is gone
         return ()
     is_same = measured and (measured.measure, measured.split, measured.n) == (
         result.measure,

@@ -7,8 +7,9 @@ import pytest
 from compared_runs import answered_run
 from form_fields import ENGLISH
 
+from studio import plan as plans
 from studio import runs
-from studio.ui.train import comparison, curves
+from studio.ui.train import comparison, curves, live_view
 
 
 @pytest.fixture
@@ -87,3 +88,13 @@ def test_a_long_run_is_thinned(two_runs):
     _, value = compare(two_runs)
     (chart,) = value["charts"]
     assert len(chart["curves"][0]["x"]) <= 2 * curves.MAX_LINE_POINTS
+
+
+def test_a_run_whose_file_of_data_is_gone_is_still_shown(two_runs):
+    run, _ = two_runs
+    plan = run.plan
+    data = plan.data.model_copy(update={"source": "/gone/rows.csv"})
+    (run.folder / "plan.yaml").write_text(
+        plans.dump(plan.model_copy(update={"data": data})), encoding="utf-8"
+    )
+    assert live_view.poll([run.id, 0, "en", "", 0])["verdict"]["state"] == "ship"
