@@ -2,6 +2,7 @@
 
 import asyncio
 import re
+from concurrent.futures import ThreadPoolExecutor
 
 import gradio as gr
 import pytest
@@ -135,7 +136,9 @@ def fire_event(handler, values):
     with gr.Blocks() as page:
         text = gr.Textbox()
         text.change(handler, text, text)
-    return asyncio.run(page.process_api(page.fns[0], values, request=None))
+    # In a thread of its own: Playwright keeps a loop running in this one.
+    with ThreadPoolExecutor(1) as pool:
+        return pool.submit(asyncio.run, page.process_api(page.fns[0], values, request=None)).result()
 
 
 def fail(text):

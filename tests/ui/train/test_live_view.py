@@ -247,11 +247,12 @@ def test_what_came_out_is_said_in_sentences_and_tables(make_plan):
     for sentence in (
         "50% of 8 held-out questions answered correctly (95% interval 22% to 78%); by the base model, 25% "
         "(7% to 59%).",
-        "ranks 90% of 10 held-out pairs as people did; its first guess (a linear fit) 50%, guessing 50%.",
-        "Always picking the shorter answer: 90%.",
-        "taking the shorter answer: 85% (95% interval 50% to 97%)",
+        "Of 10 held-out pairs the reward model ranks 9 as people did; its first guess (a linear fit) 5, "
+        "guessing half.",
+        "Always picking the shorter answer: 9.",
+        "taking the shorter answer: 8 (95% interval 50% to 97%)",
         "score 1.5 on average; before practice, -0.25.",
-        "Prefers the better answer in 80% of 10 held-out pairs; before, 40%.",
+        "Of 10 held-out pairs it prefers the better answer in 8; before, in 4.",
     ):
         assert sentence in text
     assert "loss" not in text  # practice does not aim at it
