@@ -204,6 +204,13 @@ class Training(StrictModel):
         "at most half of them and fewer where training is short, all asks all, none asks none",
     )
     seed: int = Field(42, ge=0, le=2**31 - 1)
+    max_minutes: float | None = Field(
+        None, gt=0, description="time cap (minutes): the run stops before it and keeps its best state"
+    )
+    max_money: float | None = Field(
+        None, gt=0, description="money cap, in the currency of the machine's price per hour"
+    )
+    max_watt_hours: float | None = Field(None, gt=0, description="energy cap (watt-hours)")
 
     @property
     def accumulation_steps(self) -> int:

@@ -35,7 +35,7 @@ TEXT: TypeAdapter[Any] = TypeAdapter(str)
 SWITCH: TypeAdapter[Any] = TypeAdapter(bool)
 REPORT_TYPES: dict[str, TypeAdapter[Any]] = {
     **dict.fromkeys(("base", "data", "parameters", "texts", "tuned", "retention", "training"), SECTION),
-    **dict.fromkeys(("method", "verdict", "verdict_fault", "gaming"), SECTION),
+    **dict.fromkeys(("method", "verdict", "verdict_fault", "gaming", "cap"), SECTION),
     **dict.fromkeys(("before", "after", "linear_baseline"), SCORES),
     **dict.fromkeys(("seconds", "fetch_seconds", "peak_memory_gb", "core_share", "seconds_saved"), FIGURE),
     **dict.fromkeys(("measured_on", "device"), TEXT),

@@ -37,8 +37,8 @@ RESUME_PATTERNS = (
 GRACE_SECONDS = 30.0
 # A run whose pace nobody knows yet may stay silent this long before it counts as stalled.
 PATIENCE_SECONDS = 1800.0
-# Why a run failed, where something can be done about it.
-CAUSES = ("", "memory", "killed")
+# Why a run failed or stopped, where something can be done about it.
+CAUSES = ("", "memory", "killed", "cap")
 # Two readings of the time at which a process started may differ by this much.
 START_TIME_TOLERANCE_SECONDS = 0.05
 PROCESS_FILE = "process.json"
@@ -67,7 +67,7 @@ class Status:
         stage: Which part of the state.
         step, steps: How far the stage is, and how far it goes.
         seconds_left: Until the end of the run; None where nobody knows.
-        message, hint: What happened and what to do next, where the run failed.
+        message, hint: What happened and what to do next, where the run failed or a cap has stopped it.
         updated: When it was written (seconds since 1970).
         beat: When it was written, in seconds of a clock that nobody sets (time.monotonic, the same in all
             processes of a machine); 0 where an earlier studio wrote it.

@@ -17,11 +17,11 @@ from studio.cli import EXIT_FAILED, EXIT_OK, arguments
 from studio.errors import SEE_WORKER_LOG, BadPlan, NotPossible, StudioError, explain
 from studio.estimate import all_methods, history
 from studio.estimate.machines import catalogue
-from studio.evaluate import verdict
+from studio.evaluate import cap_messages, verdict
 from studio.i18n import Message
 from studio.methods import settings_check, spec
 from studio.runs import Run, Status
-from studio.training import coach, launcher, report_messages, retention_messages, worker
+from studio.training import caps, coach, launcher, report_messages, retention_messages, worker
 from studio.training.memory import limit_memory
 
 INSIST_HINT = Message(
@@ -70,11 +70,12 @@ def train(name: str, changes: tuple[str, ...], insist: bool = False) -> int:
 
     Raises:
         BadPlan: With every problem of the plan, also those that only the method's library knows.
-        NotPossible: The run cannot fit into memory, and nobody insists.
+        NotPossible: The run cannot fit into memory, and nobody insists; or a cap cannot be measured here.
     """
     plan = arguments.load_plan(name, changes)
     if problem := settings_check.find_problem(plan):
         raise BadPlan([f"{arguments.plan_path(name)}: method.settings: {problem}"])
+    caps.require_measurable(plan, catalogue.local_machine())
     new_run = runs.create(plan)
     _save_estimate(new_run, insist)
     return run_in_foreground(new_run)
@@ -148,6 +149,8 @@ def _print_result(run: Run) -> None:
             print(f"{state}: {measure} {loss} in {seconds}")
         else:  # questions alone have no answer whose loss could be measured
             print(f"{state} in {seconds}")
+        if reached_cap := cap_messages.describe(report):
+            print(reached_cap.render())
         for message in report_messages.describe_targets(report):
             print(message.render())
         if kept_start := report_messages.describe_kept_start(report):

@@ -269,6 +269,12 @@ def _cost_range(machine: Machine, minutes: Range) -> Range | None:
 
 def _energy_range(machine: Machine, minutes: Range) -> Range | None:
     """Return the watt-hours of a run; None where the machine's power is not known."""
+    watt_hours = watt_hours_of_minutes(machine, 1)
+    return None if watt_hours is None else minutes.scaled(watt_hours)
+
+
+def watt_hours_of_minutes(machine: Machine, minutes: float) -> float | None:
+    """Return the watt-hours that `minutes` of training take; None where the machine's power is not known."""
     if not machine.watts:
         return None
-    return minutes.scaled(POWER_SHARE * BUILDING_FACTOR * machine.watts / 60)
+    return POWER_SHARE * BUILDING_FACTOR * machine.watts / 60 * minutes

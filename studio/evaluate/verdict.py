@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
+from studio.evaluate import cap_messages, next_steps
 from studio.evaluate import evidence as evidences
-from studio.evaluate import next_steps
 from studio.evaluate import verdict_messages as messages
 from studio.evaluate import verdict_wording as wording
 from studio.evaluate.evidence import Comparison, Evidence, Report
@@ -123,7 +123,7 @@ def _conclude(evidence: Evidence | None, setup: Setup) -> Verdict:
     return Verdict(
         state=state,
         headline=wording.headline(evidence),
-        reasons=wording.reasons(evidence),
+        reasons=(*wording.reasons(evidence), *_describe_ending(setup)),
         next_steps=next_steps.find(evidence, state, setup),
         measure=evidence.measure,
         split=evidence.split,
@@ -131,6 +131,12 @@ def _conclude(evidence: Evidence | None, setup: Setup) -> Verdict:
         score=evidence.score,
         comparisons=evidence.comparisons,
     )
+
+
+def _describe_ending(setup: Setup) -> tuple[Message, ...]:
+    """The cap that has ended the training, if one has: more of it may have led further."""
+    reached_cap = cap_messages.describe(setup.report)
+    return (reached_cap,) if reached_cap else ()
 
 
 def decide(evidence: Evidence) -> State:

@@ -13,7 +13,7 @@ from studio.data import store
 from studio.data.intervals import wilson_interval
 from studio.data.targets import LABEL_THRESHOLD
 from studio.errors import BadData
-from studio.evaluate import verdict
+from studio.evaluate import cap_messages, verdict
 from studio.evaluate.score_names import FIELD_PREFIX
 from studio.export import card_messages as messages
 from studio.export import registry
@@ -154,7 +154,7 @@ def describe_ending(run: Run) -> Message | None:
     if state == "failed":
         return messages.BROKE_OFF
     if state == "stopped" or report.get("stopped"):
-        return messages.STOPPED
+        return cap_messages.describe(report) or messages.STOPPED
     return messages.STOPPED_EARLY if report.get("stopped_early") else None
 
 

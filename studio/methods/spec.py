@@ -149,6 +149,7 @@ class StageMonitor(Protocol):
     best_step: int
     initial_scores: Scores
     stopped: bool
+    reached_cap: dict[str, Any] | None
     stopped_early: bool
     paused: bool
     seconds_saved: float

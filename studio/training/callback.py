@@ -17,6 +17,7 @@ from studio.methods.spec import Scores
 from studio.models import device, trainable
 from studio.runs import Run
 from studio.training import checkpoints
+from studio.training.caps import Budget
 from studio.training.cpu_threads import ThreadTuner, benchmark_matmul
 from studio.training.memory import memory_gb
 from studio.training.pause import Pause
@@ -66,6 +67,7 @@ class MonitorCallback(TrainerCallback):  # type: ignore[misc] # transformers shi
         measure: Gives validation scores of the model as it is, `loss` among them; without it the last state
             is kept.
         pause: When the training pauses; None for never.
+        budget: What the run may use; None for no cap.
 
     Attributes:
         step: Optimizer steps taken so far.
@@ -73,7 +75,8 @@ class MonitorCallback(TrainerCallback):  # type: ignore[misc] # transformers shi
         best_step: The step of the best validation; 0 where no step was better than the start.
         best_scores: The scores at that step.
         initial_scores: The scores before the first step.
-        stopped: Whether the training ended because it was asked to stop.
+        stopped: Whether the training ended because it was asked to stop, or reached a cap.
+        reached_cap: Which cap has ended it, as a report has it; None where none has.
         paused: Whether it ended because a pause was due.
         stopped_early: Whether it ended because validations brought no progress.
         seconds_saved: What the steps that early stopping left out would have taken at this training's pace.
@@ -86,14 +89,17 @@ class MonitorCallback(TrainerCallback):  # type: ignore[misc] # transformers shi
         model: Any,
         measure: Callable[[], Scores] | None,
         pause: Pause | None = None,
+        budget: Budget | None = None,
     ) -> None:
         self.run, self.stage, self.model, self.measure, self.pause = run, stage, model, measure, pause
+        self.budget = budget
         self.training = run.plan.training
         self.folder = run.folder / "checkpoints" / stage
         self.step = self.steps = self.best_step = 0
         self.best_scores: Scores = {}
         self.initial_scores: Scores = {}
         self.stopped = self.stopped_early = self.paused = False
+        self.reached_cap: dict[str, Any] | None = None
         self.seconds_saved = 0.0
         # Of the validations that the plan asks for; a stop brings one more, which does not count.
         self._checks_without_progress = 0
@@ -165,7 +171,8 @@ class MonitorCallback(TrainerCallback):  # type: ignore[misc] # transformers shi
         if not self.measure:
             self.best_step = self.step
         self._measure_step(state)
-        if self.run.stop_file.exists():
+        self.reached_cap = self._find_reached_cap()
+        if self.reached_cap or self.run.stop_file.exists():
             self.stopped = control.should_training_stop = True
         is_validation_step = self.step in self._validation_steps
         if is_validation_step or (self.stopped and self.measure):
@@ -183,6 +190,13 @@ class MonitorCallback(TrainerCallback):  # type: ignore[misc] # transformers shi
         max_age_seconds = min(MAX_CHECKPOINT_SECONDS, MAX_CHECKPOINT_SHARE * training_seconds)
         is_cheap = self._save_seconds <= MAX_SAVING_SHARE * age_seconds
         return is_cheap and age_seconds + self._step_seconds >= max_age_seconds
+
+    def _find_reached_cap(self) -> dict[str, Any] | None:
+        """The cap that one more step would break; the last step has nothing behind it to spare."""
+        if not self.budget or self.step >= self.steps:
+            return None
+        seconds_to_stop = self._validation_seconds + self._save_seconds
+        return self.budget.find_reached(self._step_seconds + seconds_to_stop)
 
     def _is_pause_due(self) -> bool:
         n_validations = sum(step <= self.step for step in self._validation_steps)

@@ -21,7 +21,7 @@ from studio import methods, runs
 from studio.errors import SEE_WORKER_LOG, NotPossible, OutOfMemory, StudioError, explain
 from studio.estimate import history
 from studio.estimate.machines import hardware
-from studio.evaluate import detail_scores, predictions, verdict
+from studio.evaluate import cap_messages, detail_scores, predictions, verdict
 from studio.evaluate.verdict_messages import FAULT
 from studio.i18n import Message
 from studio.methods.spec import Method, Scores, StageMonitor, StopRequested, TrainingContext
@@ -29,10 +29,11 @@ from studio.models import device, fetch
 from studio.models.fetch import FetchedModel
 from studio.runs import Run
 from studio.storage import require_disk_space, write_sealed_json
-from studio.training import coach, retention
+from studio.training import caps, coach, retention
 from studio.training import pause as pauses
 from studio.training import queue as run_queue
 from studio.training import setup as run_setup
+from studio.training.caps import Budget
 from studio.training.memory import limit_memory, peak_memory_gb
 from studio.training.pause import Pause, Standing
 
@@ -155,6 +156,8 @@ def _execute(run: Run, pause: Pause | None) -> None:
     from studio.training import evaluation  # noqa: PLC0415 - loads torch
 
     usage_meter = _Usage()
+    # A bake-off has a cap of its own, which ends its turns by a pause.
+    budget = None if pause else caps.create_budget(run.plan)
     method = methods.get(run.plan.method.name)
     is_resumed = run_setup.has_saved_splits(run)
     prepared = run_setup.prepare_data(run, run.plan)
@@ -163,14 +166,17 @@ def _execute(run: Run, pause: Pause | None) -> None:
     runs.set_status(run, "preparing", "load")
     monitors: list[StageMonitor] = []
     context, load_report = run_setup.load_context(
-        run, method, fetched, prepared.splits, _monitor_factory(run, monitors, pause)
+        run, method, fetched, prepared.splits, _monitor_factory(run, monitors, pause, budget)
     )
     run_setup.note_replay(context, prepared.report_section["data"])
     run_queue.raise_if_stopped(run)
     if method.generate_rows:
         train, validation = method.generate_rows(context)
         context = dataclasses.replace(context, train=train, validation=validation)
+    evaluation_started_at = time.monotonic()
     before = _evaluate_base(run, context)
+    if budget:
+        budget.evaluation_seconds = time.monotonic() - evaluation_started_at
     linear = _start_from_linear_fit(run, context)
     run_queue.raise_if_stopped(run)
     model, failure = _train(run, method, context, monitors)
@@ -203,6 +209,7 @@ def _execute(run: Run, pause: Pause | None) -> None:
         "measured_on": evaluation.scored_split(context),
         "best_step": last_monitor.best_step,
         "stopped": last_monitor.stopped,
+        **({"cap": last_monitor.reached_cap} if last_monitor.reached_cap else {}),
         "stopped_early": any(monitor.stopped_early for monitor in monitors),
         "seconds_saved": round(seconds_saved, 1),
         "training": training,
@@ -218,7 +225,9 @@ def _execute(run: Run, pause: Pause | None) -> None:
     if failure:
         runs.set_status(run, "training", method.stages[0], **progress)  # where it broke off
         raise failure
-    runs.set_status(run, "stopped" if last_monitor.stopped else "done", "after", **progress)
+    state = "stopped" if last_monitor.stopped else "done"
+    cause = "cap" if last_monitor.reached_cap else ""
+    runs.set_status(run, state, "after", message=cap_messages.describe(report), cause=cause, **progress)
     if not last_monitor.stopped:  # only now: a run that is killed before it is done goes on from them
         for name in ONLY_TO_GO_ON:
             shutil.rmtree(run.folder / name, ignore_errors=True)
@@ -243,13 +252,15 @@ def _judge(run: Run, report: dict[str, Any]) -> dict[str, Any]:
         return {"verdict_fault": FAULT.format(error=f"{error!r:.200}", run=run.id[:8]).to_json()}
 
 
-def _monitor_factory(run: Run, monitors: list[StageMonitor], pause: Pause | None) -> run_setup.CreateMonitor:
+def _monitor_factory(
+    run: Run, monitors: list[StageMonitor], pause: Pause | None, budget: Budget | None
+) -> run_setup.CreateMonitor:
     """A function that makes the callback of a stage, and appends it to `monitors`."""
 
     def create_monitor(stage: str, model: Any, measure: Callable[[], Scores] | None) -> StageMonitor:
         from studio.training.callback import MonitorCallback  # noqa: PLC0415 - loads torch
 
-        monitor: StageMonitor = MonitorCallback(run, stage, model, measure, pause)
+        monitor: StageMonitor = MonitorCallback(run, stage, model, measure, pause, budget)
         monitors.append(monitor)
         return monitor
 

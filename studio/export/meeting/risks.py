@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from studio import presets, runs
+from studio.evaluate import cap_messages
 from studio.evaluate.predictions import Answered
 from studio.evaluate.verdict import Verdict
 from studio.evaluate.verdict_wording import MIN_ROWS
@@ -58,7 +59,7 @@ def _risks_of_training(report: Report) -> Iterator[Message]:
     if kept_start := report_messages.describe_kept_start(report):
         yield kept_start
     if report.get("stopped"):
-        yield messages.RISK_STOPPED
+        yield cap_messages.describe(report) or messages.RISK_STOPPED
 
 
 def _risks_of_licences(plan: Plan, report: Report) -> Iterator[Message]:

@@ -76,3 +76,11 @@ RETENTION_CHOICES = {
 }
 SEED = label("Seed")
 SEED_HELP = label("The same seed repeats the same split and the same training.")
+CAPS = label("Caps: stop before too much time, money or energy")
+NO_CAP = label("No cap")
+MAX_MINUTES = label("Time cap (minutes)")
+MAX_MINUTES_HELP = label("The run stops in time and keeps its best state. Resuming starts the count anew.")
+MAX_MONEY = label("Money cap")
+MAX_MONEY_HELP = label("At this machine's price per hour, in its currency.")
+MAX_WATT_HOURS = label("Energy cap (Wh)")
+MAX_WATT_HOURS_HELP = label("At this machine's power, as in the estimate.")

@@ -33,6 +33,9 @@ TRAINING_FIELDS: dict[str, tuple[Message, Message]] = {
     "replay_share": (messages.REPLAY_SHARE, messages.REPLAY_SHARE_HELP),
     "retention": (messages.RETENTION, messages.RETENTION_HELP),
     "seed": (messages.SEED, messages.SEED_HELP),
+    "max_minutes": (messages.MAX_MINUTES, messages.MAX_MINUTES_HELP),
+    "max_money": (messages.MAX_MONEY, messages.MAX_MONEY_HELP),
+    "max_watt_hours": (messages.MAX_WATT_HOURS, messages.MAX_WATT_HOURS_HELP),
 }
 # Labels of the fields that are a choice, by the value in a plan.
 CHOICES: dict[str, dict[str, Message]] = {
@@ -40,8 +43,10 @@ CHOICES: dict[str, dict[str, Message]] = {
     "class_weights": messages.CLASS_WEIGHT_CHOICES,
     "retention": messages.RETENTION_CHOICES,
 }
-# Fields in which nothing, 0 or off means that the studio decides; a plan has None there.
-AUTO_FIELDS = ("learning_rate", "max_length", "gradient_checkpointing")
+# Fields that limit what a run may use.
+CAP_FIELDS = ("max_minutes", "max_money", "max_watt_hours")
+# Fields in which nothing, 0 or off means that the studio decides, or no cap; a plan has None there.
+AUTO_FIELDS = ("learning_rate", "max_length", "gradient_checkpointing", *CAP_FIELDS)
 # Fields for conversations alone: shown where the data has several answers each, or any at all.
 CHAT_FIELDS = ("mask_history", "replay_share")
 # The stages whose steps follow from the training fields; others have settings of their own.
@@ -82,7 +87,7 @@ def build_main_fields() -> dict[str, Any]:
 
 
 def build_more_fields() -> dict[str, Any]:
-    """Lay out the other training fields in a closed accordion."""
+    """Lay out the other training fields, and the caps of a run, in two closed accordions."""
     fields: dict[str, Any] = {}
     with gr.Accordion(t(messages.MORE_SETTINGS), open=False, elem_id="more-training"):
         with gr.Row():
@@ -112,6 +117,8 @@ def build_more_fields() -> dict[str, Any]:
             fields["gradient_checkpointing"] = gr.Checkbox(
                 False, **_texts("gradient_checkpointing", "recompute")
             )
+    with gr.Accordion(t(messages.CAPS), open=False, elem_id="caps"), gr.Row():
+        fields |= {name: _cap(name) for name in CAP_FIELDS}
     return fields
 
 
@@ -137,6 +144,10 @@ def _slider(name: str, elem_id: str, limits: tuple[float, float, float], value: 
     """A slider; `limits` are its minimum, maximum and step."""
     minimum, maximum, step = limits
     return gr.Slider(minimum, maximum, value, step=step, **_texts(name, elem_id))
+
+
+def _cap(name: str) -> gr.Number:
+    return gr.Number(None, minimum=0, placeholder=t(messages.NO_CAP), **_texts(name, name.replace("_", "-")))
 
 
 def _dropdown(name: str, elem_id: str) -> gr.Dropdown:

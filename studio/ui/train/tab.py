@@ -16,7 +16,7 @@ from studio.methods import no_regret, settings_check
 from studio.plan import Plan
 from studio.runs import Run
 from studio.storage import home, require_disk_space
-from studio.training import launcher
+from studio.training import caps, launcher
 from studio.ui import access
 from studio.ui.components import notices
 from studio.ui.components.events import LATEST_UNQUEUED, UNQUEUED, after_any, read_event
@@ -163,6 +163,7 @@ def _launch(plan: Plan, estimate: Estimate | None) -> tuple[Run, Message]:
     """Create and start a run; also what to say of it."""
     require_disk_space(home(), MIN_FREE_BYTES)
     access.check_queue()
+    caps.require_measurable(plan, catalogue.local_machine())
     message = QUEUED if _find_active(runs.all_runs()) else STARTED
     run = runs.create(plan)
     if estimate:

@@ -1,0 +1,93 @@
+"""The caps of a plan: time, money or energy, measured while the run trains."""
+
+import time
+from dataclasses import dataclass, field
+from typing import Any
+
+from studio.errors import NotPossible
+from studio.estimate.estimate_one import watt_hours_of_minutes
+from studio.estimate.machines import catalogue
+from studio.estimate.machines.catalogue import Machine
+from studio.i18n import Message
+from studio.plan import Plan, Training
+
+CAP_NAMES = ("max_minutes", "max_money", "max_watt_hours")
+NO_PRICE = Message("The plan caps money at {limit:g}, but no price is known for this machine.")
+NO_PRICE_HINT = Message(
+    "Cap the time instead, or write the price per hour into `machines.yaml` in the studio's home:"
+    " machines: here: price: {{per_hour: 0.10}}."
+)
+NO_POWER = Message("The plan caps energy at {limit:g} Wh, but the power of this machine is not known.")
+NO_POWER_HINT = Message("Cap the time instead.")
+
+
+@dataclass
+class Budget:
+    """What a run may use from when it starts or goes on.
+
+    Attributes:
+        training: The plan's training, with its caps.
+        machine: The machine, with its price and power.
+        started_at: The reading of the monotonic clock from which the time counts.
+        evaluation_seconds: What evaluating the base took: evaluating the result takes about as long.
+    """
+
+    training: Training
+    machine: Machine
+    started_at: float = field(default_factory=time.monotonic)
+    evaluation_seconds: float = 0.0
+
+    def find_reached(self, reserve_seconds: float) -> dict[str, Any] | None:
+        """The cap that the run would pass before its end if it did not stop now; None where it has room.
+
+        Args:
+            reserve_seconds: What one more step would take, with what saving the best state takes.
+
+        Returns:
+            For the report: the cap's `name`, its `limit`, what was `used`, and the `currency`.
+        """
+        minutes = (time.monotonic() - self.started_at) / 60
+        minutes_at_end = minutes + (reserve_seconds + self.evaluation_seconds) / 60
+        for name, limit in list_caps(self.training).items():
+            if _measure_use(name, self.machine, minutes_at_end) > limit:
+                used = _measure_use(name, self.machine, minutes)
+                return {"name": name, "limit": limit, "used": used, "currency": self.machine.currency}
+        return None
+
+
+def list_caps(training: Training) -> dict[str, float]:
+    """The caps that a plan sets, by name."""
+    caps = {name: getattr(training, name) for name in CAP_NAMES}
+    return {name: limit for name, limit in caps.items() if limit is not None}
+
+
+def create_budget(plan: Plan) -> Budget | None:
+    """The budget of a run that starts now; None where its plan sets no cap.
+
+    Raises:
+        NotPossible: A cap cannot be measured on this machine.
+    """
+    if not list_caps(plan.training):
+        return None
+    machine = catalogue.local_machine()
+    require_measurable(plan, machine)
+    return Budget(plan.training, machine)
+
+
+def require_measurable(plan: Plan, machine: Machine) -> None:
+    """Raise NotPossible where a plan caps what cannot be measured: no price or power is known."""
+    training = plan.training
+    if training.max_money is not None and machine.price_per_hour is None:
+        raise NotPossible(NO_PRICE, NO_PRICE_HINT, limit=training.max_money)
+    if training.max_watt_hours is not None and machine.watts is None:
+        raise NotPossible(NO_POWER, NO_POWER_HINT, limit=training.max_watt_hours)
+
+
+def _measure_use(name: str, machine: Machine, minutes: float) -> float:
+    """What running for so many minutes uses, in the unit of the cap; a machine's start-up is paid too."""
+    if name == "max_minutes":
+        return minutes
+    if name == "max_money":
+        paid_minutes = (machine.start_minutes or 0.0) + minutes
+        return catalogue.cost_of_minutes(machine, paid_minutes) or 0.0
+    return watt_hours_of_minutes(machine, minutes) or 0.0

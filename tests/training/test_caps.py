@@ -1,0 +1,127 @@
+"""The caps of a run: it stops before one is passed, says which, and keeps its best state."""
+
+import dataclasses
+
+import pytest
+import torch
+from transformers import TrainerControl, TrainerState
+
+from studio import runs
+from studio.errors import NotPossible
+from studio.estimate import estimate_one
+from studio.estimate.machines import catalogue
+from studio.evaluate import cap_messages
+from studio.plan import Training
+from studio.training import callback, caps, worker
+from studio.training.caps import Budget
+
+
+@pytest.fixture
+def machine():
+    """A machine for 6 dollars an hour, billed by the second, whose card draws 300 W."""
+    return dataclasses.replace(
+        catalogue.local_machine(),
+        price_per_hour=6.0,
+        billed="second",
+        start_minutes=None,
+        currency="USD",
+        watts=300.0,
+    )
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    """`clock(seconds)` lets time pass for a budget that began at 0."""
+    now = [0.0]
+    monkeypatch.setattr(caps.time, "monotonic", lambda: now[0])
+
+    def wait(seconds):
+        now[0] += seconds
+
+    return wait
+
+
+@pytest.mark.parametrize(
+    ("cap", "limit", "seconds_before", "seconds_after"),
+    [
+        ("max_minutes", 10.0, 589, 591),  # one more step of 10 s ends at 599 s, or at 601 s
+        ("max_money", 0.5, 289, 291),  # 6 dollars an hour are 0.5 in 300 s
+    ],
+)
+def test_a_run_stops_where_one_more_step_would_pass_the_cap(
+    cap, limit, seconds_before, seconds_after, machine, clock
+):
+    budget = Budget(Training(**{cap: limit}), machine, started_at=0.0)
+    clock(seconds_before)
+    assert budget.find_reached(10) is None
+    clock(seconds_after - seconds_before)
+    reached = budget.find_reached(10)
+    assert (reached["name"], reached["limit"]) == (cap, limit)
+    assert 0.95 * limit < reached["used"] <= limit
+
+
+def test_energy_is_counted_as_the_estimate_counts_it(machine, clock):
+    watts = 300 * estimate_one.POWER_SHARE * estimate_one.BUILDING_FACTOR
+    budget = Budget(Training(max_watt_hours=watts), machine, started_at=0.0)  # an hour
+    clock(3500)
+    assert budget.find_reached(99) is None
+    assert budget.find_reached(101)["used"] == pytest.approx(watts * 3500 / 3600)
+
+
+def test_room_is_kept_for_the_evaluation_at_the_end(machine, clock):
+    budget = Budget(Training(max_minutes=1), machine, started_at=0.0, evaluation_seconds=30)
+    clock(29)
+    assert budget.find_reached(0) is None
+    clock(2)
+    assert budget.find_reached(0)
+
+
+def test_a_cap_that_cannot_be_measured_here_is_refused_before_the_start(make_plan, machine):
+    free_machine = dataclasses.replace(machine, price_per_hour=None, watts=None)
+    with pytest.raises(NotPossible) as refusal:
+        caps.require_measurable(make_plan(max_money=2), free_machine)
+    assert refusal.value.message.text == caps.NO_PRICE.text
+    with pytest.raises(NotPossible) as refusal:
+        caps.require_measurable(make_plan(max_watt_hours=2), free_machine)
+    assert refusal.value.message.text == caps.NO_POWER.text
+    caps.require_measurable(make_plan(max_minutes=2), free_machine)
+    assert caps.create_budget(make_plan()) is None
+
+
+def test_the_callback_stops_as_stop_does_and_validates_what_was_learned(make_plan, machine, clock):
+    run = runs.create(make_plan(max_minutes=1, eval_count=1))
+    losses = iter((2.0, 1.0))
+    model, state, control = torch.nn.Linear(1, 1, bias=False), TrainerState(max_steps=9), TrainerControl()
+    budget = Budget(run.plan.training, machine, started_at=0.0)
+    monitor = callback.MonitorCallback(run, "train", model, lambda: {"loss": next(losses)}, budget=budget)
+    monitor._tunes_threads = False
+    monitor.on_train_begin(None, state, control)
+    clock(61)
+    monitor.on_step_begin(None, state, control)
+    state.global_step += 1
+    monitor.on_step_end(None, state, control)
+    assert control.should_training_stop
+    assert control.should_save, "it can be resumed"
+    assert monitor.stopped
+    assert monitor.best_step == 1
+    assert monitor.reached_cap["name"] == "max_minutes"
+
+
+def test_a_capped_run_says_which_cap_it_reached_and_keeps_a_result(make_plan):
+    run = runs.create(make_plan("lora", "classify", max_minutes=1e-4))
+    worker.run(run.id)
+    report = runs.report(run)
+    assert report["stopped"]
+    assert report["cap"]["name"] == "max_minutes"
+    status, sentence = runs.status(run), cap_messages.describe(report)
+    assert (status.state, status.cause, status.message) == ("stopped", "cap", sentence)
+    assert sentence.to_json() in report["verdict"]["reasons"]
+    assert runs.is_usable(run)
+    assert runs.is_resumable(run)
+
+
+def test_what_a_report_says_of_caps_is_read_carefully():
+    assert cap_messages.describe({}) is None
+    assert cap_messages.describe({"cap": {"name": "max_luck"}}) is None
+    money = {"name": "max_money", "limit": 2.0, "used": 1.987, "currency": "EUR"}
+    assert cap_messages.describe({"cap": money}).render().startswith("It stopped at its money cap: 1.99 of 2")
