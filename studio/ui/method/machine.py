@@ -23,6 +23,8 @@ from studio.ui.method.table_messages import FREE
 
 # Its config is measured where no base model is chosen that could be.
 DEFAULT_MEASURED_MODEL = "smollm2-135m"
+# Below this width (pixels) base model and machine stand one below the other, so that their names can be read.
+MIN_CHOICE_WIDTH = 260
 MACHINE_LABEL = label("Machine")
 MACHINE_HELP = label("The studio trains on this machine. Choose another to see the estimates there.")
 SPEED_AND_COST = label("Speed and electricity of this machine")
@@ -148,6 +150,7 @@ def build_choice() -> gr.Dropdown:
         label=t(MACHINE_LABEL),
         info=t(MACHINE_HELP),
         elem_id="machine",
+        min_width=MIN_CHOICE_WIDTH,
     )
 
 

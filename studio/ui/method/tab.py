@@ -368,6 +368,7 @@ def _lay_out(saved: SavedSettings) -> _Layout:
                 info=t(messages.MODEL_HELP),
                 allow_custom_value=True,
                 elem_id="model",
+                min_width=machine_panel.MIN_CHOICE_WIDTH,
             )
             machine = machine_panel.build_choice()
         model_notice = notices.notice_box("model-notice")
