@@ -23,12 +23,7 @@ from studio.i18n import Message, label, languages, next_language_name, register_
 from studio.storage import home
 from studio.ui import access, progress_strip
 from studio.ui.components.events import LATEST_UNQUEUED, UNQUEUED, after_any
-from studio.ui.components.gradio_adapter import (
-    drop_hidden_progress,
-    hide_api,
-    loading_status_script,
-    patch_components,
-)
+from studio.ui.components.gradio_adapter import drop_hidden_progress, hide_api, patch_components
 from studio.ui.components.labels import t, translations
 from studio.ui.data import details as dataset_details
 from studio.ui.data import messages
@@ -405,7 +400,6 @@ def launch(
     """
     os.environ[access.OPEN_TO_OTHERS_ENV] = "0" if host in LOCAL_HOSTS else "1"
     page = build_page()
-    navigation = (presets.ASSETS / "navigation.js").read_text(encoding="utf-8")
     _, address, _ = page.launch(
         server_name=host,
         server_port=port,
@@ -422,7 +416,7 @@ def launch(
         state_session_capacity=MAX_SESSIONS,
         footer_links=[],
         theme=build_theme(),
-        head=f"<script>{navigation}</script><script>{loading_status_script()}</script>",
+        head=f"<script>{(presets.ASSETS / 'navigation.js').read_text(encoding='utf-8')}</script>",
         css_paths=[presets.ASSETS / name for name in STYLE_SHEETS],
         i18n=translations(),
         allowed_paths=[str(export.downloads_folder())],

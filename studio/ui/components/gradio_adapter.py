@@ -3,7 +3,6 @@
 What each part relies on is checked by tests/ui/components/test_gradio_adapter.py: run it after an upgrade.
 """
 
-import json
 import re
 from pathlib import Path
 from typing import Any
@@ -12,13 +11,10 @@ import gradio as gr
 import gradio.routes
 from gradio.route_utils import GradioMultiPartParser
 
-from studio import presets
 from studio.errors import NotPossible, StudioError, explain
 from studio.ui.failures import RELOAD, UNREADABLE, log_failure
 from studio.ui.language import request_language
 
-# The scripts of Gradio's page.
-FRONTEND = Path(gr.__file__).parent / "templates" / "frontend" / "assets"
 PATCHED_FLAG = "_studio_patched"
 
 
@@ -80,13 +76,6 @@ def drop_hidden_progress(page: gr.Blocks) -> None:
     for function in page.fns.values():
         if function.show_progress == "hidden":
             function.show_progress_on = []
-
-
-def loading_status_script() -> str:
-    """A script for the head: no component follows the events that read it (assets/loading_status.js)."""
-    bundle = next(FRONTEND.glob("statustracker-*.js"))
-    script = (presets.ASSETS / "loading_status.js").read_text(encoding="utf-8")
-    return script.replace("__STATUS_BUNDLE__", json.dumps(f"assets/{bundle.name}"))
 
 
 def hide_api(page: gr.Blocks) -> None:
