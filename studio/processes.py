@@ -8,14 +8,14 @@ import os
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import IO, Any, Literal
 
-from studio.errors import StudioError
+from studio.errors import StudioError, explain
 from studio.i18n import Message
 from studio.storage import home
 
@@ -378,3 +378,23 @@ def send_reply(reply: Mapping[str, Any]) -> None:
 def send_error(error: StudioError) -> None:
     """Write what was wrong, in a child process."""
     send_reply({"problem": error.message.to_json(), "to_do": error.hint.to_json()})
+
+
+def serve_request(answer: Callable[[dict[str, Any]], None]) -> int:
+    """Be the child process of `stream_replies`: answer the one request on stdin, or say what was wrong.
+
+    What libraries print goes to stderr, so that nothing comes between the replies.
+
+    Args:
+        answer: Gets the request, and sends its replies by `send_reply`.
+
+    Returns:
+        The exit code.
+    """
+    request = json.loads(sys.stdin.read())
+    OUTPUT_STREAMS[:], sys.stdout = [sys.stdout], sys.stderr
+    try:
+        answer(request)
+    except Exception as error:
+        send_error(explain(error))
+    return 0

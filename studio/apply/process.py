@@ -18,7 +18,7 @@ from studio.apply.calibration import Calibration
 from studio.apply.job import Job, Result
 from studio.data import targets
 from studio.data.examples import Example
-from studio.errors import NotPossible, explain
+from studio.errors import NotPossible
 from studio.evaluate import predictions
 from studio.i18n import Message
 from studio.plan import target_role
@@ -195,14 +195,7 @@ _TASKS: dict[str, Callable[[Mapping[str, Any]], None]] = {"read": _read, "apply"
 
 def main() -> int:
     """The child process: one request on stdin, progress on stdout."""
-    request = json.loads(sys.stdin.read())
-    output, sys.stdout = sys.stdout, sys.stderr  # whatever a library prints must not end up between replies
-    processes.OUTPUT_STREAMS[:] = [output]
-    try:
-        _TASKS[request["do"]](request)
-    except Exception as error:
-        processes.send_error(explain(error))
-    return 0
+    return processes.serve_request(lambda request: _TASKS[request["do"]](request))
 
 
 if __name__ == "__main__":

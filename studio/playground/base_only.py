@@ -1,12 +1,10 @@
 """Asks the base model alone: a child process loads it, writes one answer, and ends."""
 
-import json
 import sys
 from collections.abc import Iterator
 from typing import Any
 
 from studio import processes
-from studio.errors import explain
 from studio.i18n import Message
 
 NO_ANSWER = Message("The base model gave no answer: {why}")
@@ -69,17 +67,7 @@ def _stream_answer(request: dict[str, Any]) -> None:
 
 def main() -> int:
     """The child process: one request on stdin, the answer in pieces on stdout."""
-    request = json.loads(sys.stdin.read())
-    output, sys.stdout = (
-        sys.stdout,
-        sys.stderr,
-    )  # whatever a library prints must not end up between the pieces
-    processes.OUTPUT_STREAMS[:] = [output]
-    try:
-        _stream_answer(request)
-    except Exception as error:
-        processes.send_error(explain(error))
-    return 0
+    return processes.serve_request(_stream_answer)
 
 
 if __name__ == "__main__":

@@ -1,24 +1,19 @@
 """A learning-rate range test of a plan, in a child process: a few steps, each at a higher rate."""
 
-import json
 import sys
-import tempfile
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Iterator
 from typing import Any, NamedTuple
 
-from studio import methods, processes, runs
-from studio import plan as plans
-from studio.errors import NotPossible, explain
+from studio import methods, processes
+from studio.errors import NotPossible
 from studio.estimate import all_methods, dataset_lengths
 from studio.estimate.machines import catalogue
 from studio.evaluate.rate_range import RateRange
 from studio.i18n import Message
-from studio.methods.spec import Scores, StageMonitor, TrainingContext
-from studio.models import fetch
+from studio.methods.spec import TrainingContext
 from studio.plan import Plan
 from studio.runs import Run
-from studio.storage import write_text
+from studio.training import trial
 
 # The rates rise from the planned one divided by SPAN to that times SPAN.
 N_STEPS = 30
@@ -29,7 +24,6 @@ N_MEASURED = 32
 DIVERGED = 4.0
 # A step learns from one batch and measures about as many rows without learning, at a third of the cost.
 COST_OF_A_STEP = 4 / 3
-FOLDER_PREFIX = ".rate-range-"
 
 MANY_TRAININGS = Message("{method} is more than one training, each with a learning rate of its own.")
 CHOOSE_ANOTHER = Message("Choose a method that trains in one stage, or compare rates in a bake-off.")
@@ -85,15 +79,11 @@ def measure(plan: Plan) -> Iterator[Progress | RateRange]:
     """
     require_possible(plan)
     yield Progress(0, 0)
-    with tempfile.TemporaryDirectory(prefix=FOLDER_PREFIX, dir=runs.folder()) as folder:
-        write_text(Path(folder) / "plan.yaml", plans.dump(plan))
-        for reply in processes.stream_replies(
-            "studio.training.rate_range", {"folder": folder}, ENDED_EARLY, TEST_AGAIN, processes.WORKER
-        ):
-            if "result" in reply:
-                yield RateRange.from_json(reply["result"])
-            else:
-                yield Progress(int(reply["done"]), int(reply["total"]))
+    for reply in trial.stream("studio.training.rate_range", plan, ENDED_EARLY, TEST_AGAIN):
+        if "result" in reply:
+            yield RateRange.from_json(reply["result"])
+        else:
+            yield Progress(int(reply["done"]), int(reply["total"]))
 
 
 def list_rates(planned: float) -> list[float]:
@@ -108,7 +98,7 @@ def _measure_in_child(run: Run) -> RateRange:
 
     from studio.methods.training import linear_head, supervised  # noqa: PLC0415
 
-    context = _load_context(run)
+    context = trial.load_context(run)
     if context.plan.task == "classify":
         linear_head.start(context, context.validation)
     model, training = context.model, context.plan.training
@@ -117,7 +107,8 @@ def _measure_in_child(run: Run) -> RateRange:
     start = context.measure(model, measured_rows)["loss"]
     trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
     optimizer = torch.optim.AdamW(trained, weight_decay=training.weight_decay)
-    rates, losses = list_rates(float(training.learning_rate or 0)), []
+    planned = float(training.learning_rate or 0)
+    rates, losses = list_rates(planned), []
     for step, rate in enumerate(rates):
         processes.send_reply({"done": step, "total": len(rates)})
         optimizer.param_groups[0]["lr"] = rate
@@ -126,7 +117,7 @@ def _measure_in_child(run: Run) -> RateRange:
         if not losses[-1] <= DIVERGED * start:  # also where it is not a number
             losses[-1] = DIVERGED * start
             break
-    return RateRange(rates[: len(losses)], losses, start, float(training.learning_rate or 0))
+    return RateRange(rates[: len(losses)], losses, start, planned)
 
 
 def _take_step(context: TrainingContext, optimizer: Any, step: int) -> None:
@@ -152,36 +143,9 @@ def _take_step(context: TrainingContext, optimizer: Any, step: int) -> None:
     optimizer.step()
 
 
-def _load_context(run: Run) -> TrainingContext:
-    """The training that the plan describes, ready to go."""
-    from studio.training import setup  # noqa: PLC0415 - only the child process
-    from studio.training.callback import MonitorCallback  # noqa: PLC0415
-
-    def create_monitor(stage: str, model: Any, measure: Callable[[], Scores] | None) -> StageMonitor:
-        monitor: StageMonitor = MonitorCallback(run, stage, model, measure)
-        return monitor
-
-    base = fetch.fetch(run.plan.model)
-    splits = setup.prepare_data(run, run.plan).splits
-    method = methods.get(run.plan.method.name)
-    context, _ = setup.load_context(run, method, base, splits, create_monitor)
-    return context
-
-
 def main() -> int:
     """The child process: the folder on stdin, progress and the losses on stdout."""
-    from studio.training.memory import limit_memory  # noqa: PLC0415 - only the child process
-
-    limit_memory()
-    folder = Path(json.loads(sys.stdin.read())["folder"])
-    output, sys.stdout = sys.stdout, sys.stderr  # whatever a library prints must not end up between replies
-    processes.OUTPUT_STREAMS[:] = [output]
-    try:
-        result = _measure_in_child(Run(folder.name, folder))
-        processes.send_reply({"result": result.to_json()})
-    except Exception as error:
-        processes.send_error(explain(error))
-    return 0
+    return trial.serve(lambda run: {"result": _measure_in_child(run).to_json()})
 
 
 if __name__ == "__main__":

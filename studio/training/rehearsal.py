@@ -1,24 +1,19 @@
 """Rehearses a plan's reward before practice, in a child process: the base answers, the reward scores."""
 
-import json
 import math
 import sys
-import tempfile
-from collections.abc import Callable, Iterator, Sequence
-from pathlib import Path
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
-from studio import methods, processes, runs
-from studio import plan as plans
-from studio.errors import BadData, NotPossible, explain
+from studio import methods, processes
+from studio.errors import BadData, NotPossible
 from studio.i18n import Message
 from studio.methods.rlhf_stages import rehearsal, rule_rewards, schedule
 from studio.methods.rlhf_stages.rehearsal import Rehearsal
-from studio.methods.spec import Scores, Settings, StageMonitor, TrainingContext
-from studio.models import fetch
+from studio.methods.spec import Settings, TrainingContext
 from studio.plan import Plan
 from studio.runs import Run
-from studio.storage import write_text
+from studio.training import trial
 
 NO_PRACTICE = Message("This plan does not practise with a reward.")
 CHOOSE_PRACTICE = Message(
@@ -26,7 +21,6 @@ CHOOSE_PRACTICE = Message(
 )
 ENDED_EARLY = Message("The rehearsal ended early: {why}")
 REHEARSE_AGAIN = Message("Close other programs and rehearse again, or choose a smaller model.")
-FOLDER_PREFIX = ".rehearsal-"
 # As TRL samples while it trains (GRPOConfig, RLOOConfig): from all of the model's probabilities.
 SAMPLING: dict[str, Any] = {"temperature": 1.0, "top_p": 1.0, "top_k": 0}
 
@@ -57,16 +51,11 @@ def rehearse(plan: Plan) -> Iterator[Progress | Rehearsal]:
     if schedule.resolve_algorithm(settings, plan.task) in schedule.DIRECT_ALGORITHMS:
         raise NotPossible(NO_PRACTICE, CHOOSE_PRACTICE)
     yield Progress(0, 0)
-    # Beside the runs, since a plan may go on from one of them.
-    with tempfile.TemporaryDirectory(prefix=FOLDER_PREFIX, dir=runs.folder()) as folder:
-        write_text(Path(folder) / "plan.yaml", plans.dump(plan))
-        for reply in processes.stream_replies(
-            "studio.training.rehearsal", {"folder": folder}, ENDED_EARLY, REHEARSE_AGAIN, processes.WORKER
-        ):
-            if "rehearsal" in reply:
-                yield Rehearsal.from_json(reply["rehearsal"])
-            else:
-                yield Progress(int(reply["done"]), int(reply["total"]))
+    for reply in trial.stream("studio.training.rehearsal", plan, ENDED_EARLY, REHEARSE_AGAIN):
+        if "rehearsal" in reply:
+            yield Rehearsal.from_json(reply["rehearsal"])
+        else:
+            yield Progress(int(reply["done"]), int(reply["total"]))
 
 
 def bare_answer(settings: Settings, reward_name: str) -> str:
@@ -80,7 +69,7 @@ def _rehearse_in_child(run: Run) -> Rehearsal:
     """The rehearsal of a folder's plan."""
     from studio.methods.rlhf_stages import pipeline, policy  # noqa: PLC0415 - only the child process
 
-    context = _load_context(run)
+    context = trial.load_context(run)
     reward_name = rule_rewards.resolve_reward(context.settings, context.plan.task)
     scoring_model = pipeline.get_reward_model(context, {})[0] if reward_name == "model" else None
     max_new_tokens = policy.resolve_max_completion_length(context, reward_name)
@@ -93,21 +82,6 @@ def _rehearse_in_child(run: Run) -> Rehearsal:
 
     texts = [question.prompt[-1]["content"] for question in questions]
     return rehearsal.rehearse(texts, groups, score_answers, bare_answer(context.settings, reward_name))
-
-
-def _load_context(run: Run) -> TrainingContext:
-    """The training that the plan describes, ready to go."""
-    from studio.training import setup  # noqa: PLC0415 - only the child process
-    from studio.training.callback import MonitorCallback  # noqa: PLC0415
-
-    def create_monitor(stage: str, model: Any, measure: Callable[[], Scores] | None) -> StageMonitor:
-        monitor: StageMonitor = MonitorCallback(run, stage, model, measure)
-        return monitor
-
-    base = fetch.fetch(run.plan.model)
-    splits = setup.prepare_data(run, run.plan).splits
-    context, _ = setup.load_context(run, methods.get("rlhf"), base, splits, create_monitor)
-    return context
 
 
 def _select_questions(context: TrainingContext, reward_name: str, max_new_tokens: int) -> list[Any]:
@@ -149,25 +123,14 @@ def _sample_answers(
         for index, ids in enumerate(completions, start):
             number, text = index // n_generations, tokenizer.decode(ids, skip_special_tokens=True)
             groups[number].append(text)
-            if not ids or ids[-1] not in stop_ids:
+            if answers.is_cut(ids, stop_ids):
                 cut_answers.add((number, text))
     return groups, cut_answers
 
 
 def main() -> int:
     """The child process: the folder on stdin, progress and the rehearsal on stdout."""
-    from studio.training.memory import limit_memory  # noqa: PLC0415 - only the child process
-
-    limit_memory()
-    folder = Path(json.loads(sys.stdin.read())["folder"])
-    output, sys.stdout = sys.stdout, sys.stderr  # whatever a library prints must not end up between replies
-    processes.OUTPUT_STREAMS[:] = [output]
-    try:
-        result = _rehearse_in_child(Run(folder.name, folder))
-        processes.send_reply({"rehearsal": result.to_json()})
-    except Exception as error:
-        processes.send_error(explain(error))
-    return 0
+    return trial.serve(lambda run: {"rehearsal": _rehearse_in_child(run).to_json()})
 
 
 if __name__ == "__main__":

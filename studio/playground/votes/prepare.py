@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from studio import processes, runs
 from studio.data import examples
 from studio.data.examples import Example
-from studio.errors import NotPossible, explain
+from studio.errors import NotPossible
 from studio.i18n import Message
 from studio.playground.votes import ballot
 from studio.playground.votes.ballot import BallotQuestion, BlindVote, Contestant
@@ -163,14 +163,7 @@ def main() -> int:
     from studio.training.memory import limit_memory  # noqa: PLC0415 - only the child process
 
     limit_memory()
-    request = json.loads(sys.stdin.read())
-    output, sys.stdout = sys.stdout, sys.stderr  # whatever a library prints must not end up between replies
-    processes.OUTPUT_STREAMS[:] = [output]
-    try:
-        processes.send_reply({"answers": _write_answers(request)})
-    except Exception as error:
-        processes.send_error(explain(error))
-    return 0
+    return processes.serve_request(lambda request: processes.send_reply({"answers": _write_answers(request)}))
 
 
 if __name__ == "__main__":

@@ -1,10 +1,9 @@
 """The process that measures what needs no training: one plan on stdin, progress and the result on stdout."""
 
-import json
 import sys
+from typing import Any
 
 from studio import processes
-from studio.errors import explain
 from studio.evaluate.baselines import Baselines
 from studio.models import device, fetch
 from studio.plan import Plan
@@ -64,17 +63,15 @@ def _send_progress(stage: str, done: float, total: float) -> None:
     processes.send_reply({"stage": stage, "done": done, "of": total})
 
 
+def _answer(request: dict[str, Any]) -> None:
+    plan = Plan.model_validate(request["plan"])
+    processes.send_reply({"baselines": measure(plan, _send_progress).to_json()})
+
+
 def main() -> int:
     """The child process."""
     limit_memory()
-    plan = Plan.model_validate(json.loads(sys.stdin.read())["plan"])
-    output, sys.stdout = sys.stdout, sys.stderr  # whatever a library prints must not end up between replies
-    processes.OUTPUT_STREAMS[:] = [output]
-    try:
-        processes.send_reply({"baselines": measure(plan, _send_progress).to_json()})
-    except Exception as error:
-        processes.send_error(explain(error))
-    return 0
+    return processes.serve_request(_answer)
 
 
 if __name__ == "__main__":
