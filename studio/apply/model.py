@@ -79,15 +79,8 @@ class TunedModel:
     def _generate(self, prompts: list[list[int]]) -> list[Answered]:
         if not prompts:
             return []
-        stop_ids = answers.stop_token_ids(self.model, self.tokenizer)
-        completions = answers.generate(self.model, self.tokenizer, prompts, self.max_new_tokens)
-        return [
-            Answered(
-                self.tokenizer.decode(ids, skip_special_tokens=True).strip(),
-                is_cut=not stop_ids.intersection(ids[-1:]),
-            )
-            for ids in completions
-        ]
+        written = answers.generate_answers(self.model, self.tokenizer, prompts, self.max_new_tokens)
+        return [Answered(answer.text.strip(), is_cut=answer.is_cut) for answer in written]
 
     def _encode(self, messages: Sequence[dict[str, str]]) -> list[int]:
         if self.plan.task == "complete":

@@ -102,7 +102,7 @@ def generate_answers(
     """The greedy completions of tokenized prompts."""
     stop_ids = stop_token_ids(model, tokenizer)
     return [
-        Answer(tokenizer.decode(ids, skip_special_tokens=True), is_cut=not stop_ids.intersection(ids[-1:]))
+        Answer(tokenizer.decode(ids, skip_special_tokens=True), is_cut(ids, stop_ids))
         for ids in generate(model, tokenizer, prompts, max_new_tokens)
     ]
 
@@ -147,6 +147,11 @@ def _pad_left(rows: Sequence[list[int]], pad_token_id: int, device: Any) -> tupl
     padded = [[pad_token_id] * (width - len(ids)) + ids for ids in rows]
     mask = [[0] * (width - len(ids)) + [1] * len(ids) for ids in rows]
     return torch.tensor(padded, device=device), torch.tensor(mask, device=device)
+
+
+def is_cut(token_ids: Sequence[int], stop_ids: frozenset[int]) -> bool:
+    """Whether an answer reached the limit of tokens before it ended by itself."""
+    return not stop_ids.intersection(token_ids[-1:])
 
 
 def _cut_after_stop(ids: list[int], stop_ids: frozenset[int]) -> list[int]:

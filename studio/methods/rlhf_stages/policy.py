@@ -89,7 +89,7 @@ class SampleLogger(TrainerCallback):  # type: ignore[misc] # transformers ships 
     ) -> list[float]:
         """The rewards of a step's answers, as a TRL reward function."""
         attempts = [
-            Attempt(Question(prompt, known), completion[0]["content"], not self.stop_ids & {*ids[-1:]})
+            Attempt(Question(prompt, known), completion[0]["content"], answers.is_cut(ids, self.stop_ids))
             for prompt, known, completion, ids in zip(
                 prompts, known_answer, completions, completion_ids, strict=True
             )
@@ -232,7 +232,7 @@ def generate_and_score(
         completion_ids += answers.generate(model, context.tokenizer, batch, max_completion_length)
     texts = [context.tokenizer.decode(ids, skip_special_tokens=True) for ids in completion_ids]
     stop_ids = answers.stop_token_ids(model, context.tokenizer)
-    is_cut = [not ids or ids[-1] not in stop_ids for ids in completion_ids]
+    is_cut = [answers.is_cut(ids, stop_ids) for ids in completion_ids]
     rewards = score([Attempt(*attempt) for attempt in zip(questions, texts, is_cut, strict=True)])
     scores = {
         "reward": mean(rewards),

@@ -231,8 +231,7 @@ def _build_opening_row(
         context.tokenizer, [*earlier, question], add_generation_prompt=True
     )
     stop_ids = answers.stop_token_ids(context.model, context.tokenizer)
-    has_end = bool(completion_ids) and completion_ids[-1] in stop_ids
-    if not has_end:
+    if answers.is_cut(completion_ids, stop_ids):
         completion_ids = [*completion_ids, examples.end_of_turn_id(context.tokenizer)]
     return _build_row(prompt_ids, completion_ids)
 
