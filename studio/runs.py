@@ -365,15 +365,15 @@ def complete_report(run: Run) -> dict[str, Any]:
         NotPossible: The run has no result, or its report lacks something.
     """
     require_usable(run)
-    found = report(run)
-    if missing := run_format.find_missing(found):
+    stored_report = report(run)
+    if missing := run_format.find_missing(stored_report):
         raise NotPossible(
             Message("The report of the run “{name}” is damaged: report.json lacks {missing}."),
             Message("Copy the run's folder here again if you have it elsewhere, or train again."),
             name=run.plan.name,
             missing=", ".join(missing),
         )
-    return found
+    return stored_report
 
 
 def start_scores(report: Mapping[str, Any]) -> dict[str, Any]:

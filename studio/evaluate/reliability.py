@@ -1,6 +1,7 @@
 """Whether a classifier is as sure as it is right: its calibration."""
 
 from collections.abc import Iterator, Sequence
+from itertools import chain
 from typing import NamedTuple
 
 from studio.data import targets
@@ -51,9 +52,11 @@ class Decision(NamedTuple):
 
 
 def bin_by_confidence(rows: Sequence[Prediction]) -> tuple[Bin, ...]:
-    """The bins that hold decisions, the least confident first; none where no confidence is known."""
-    decisions = [decision for row in rows for decision in _find_decisions(row)]
-    return tuple(_iterate_bins(decisions))
+    """The bins that hold decisions, the least confident first; none where a confidence is unknown."""
+    decisions_by_row = [tuple(_find_decisions(row)) for row in rows]
+    if not all(decisions_by_row):
+        return ()
+    return tuple(_iterate_bins([*chain.from_iterable(decisions_by_row)]))
 
 
 def _find_decisions(row: Prediction) -> Iterator[Decision]:

@@ -362,5 +362,5 @@ def as_point(scores: Scores, split: str = "validation") -> dict[str, float]:
     Those of single labels, and of how many examples they are, stand in the report alone.
     """
     prefix = "test" if split == "test" else "eval"
-    whole = {name: value for name, value in without_parts(scores).items() if not name.startswith("n_")}
-    return {f"{prefix}_{name}": round(value, 6) for name, value in whole.items()}
+    total_scores = {name: value for name, value in without_parts(scores).items() if not name.startswith("n_")}
+    return {f"{prefix}_{name}": round(value, 6) for name, value in total_scores.items()}

@@ -9,6 +9,7 @@ from studio import methods
 from studio.i18n import Message
 from studio.methods.spec import Settings
 from studio.plan import Data, Task, Training, Value
+from studio.training.caps import CAP_NAMES
 from studio.ui.components.labels import t
 from studio.ui.form import messages
 
@@ -43,10 +44,8 @@ CHOICES: dict[str, dict[str, Message]] = {
     "class_weights": messages.CLASS_WEIGHT_CHOICES,
     "retention": messages.RETENTION_CHOICES,
 }
-# Fields that limit what a run may use.
-CAP_FIELDS = ("max_minutes", "max_money", "max_watt_hours")
 # Fields in which nothing, 0 or off means that the studio decides, or no cap; a plan has None there.
-AUTO_FIELDS = ("learning_rate", "max_length", "gradient_checkpointing", *CAP_FIELDS)
+AUTO_FIELDS = ("learning_rate", "max_length", "gradient_checkpointing", *CAP_NAMES)
 # Fields for conversations alone: shown where the data has several answers each, or any at all.
 CHAT_FIELDS = ("mask_history", "replay_share")
 # The stages whose steps follow from the training fields; others have settings of their own.
@@ -118,7 +117,7 @@ def build_more_fields() -> dict[str, Any]:
                 False, **_texts("gradient_checkpointing", "recompute")
             )
     with gr.Accordion(t(messages.CAPS), open=False, elem_id="caps"), gr.Row():
-        fields |= {name: _cap(name) for name in CAP_FIELDS}
+        fields |= {name: _cap(name) for name in CAP_NAMES}
     return fields
 
 

@@ -129,21 +129,21 @@ def _evidence_tables(answered: Answered | None, result: Verdict, lang: str) -> l
 
 def _class_table(answered: Answered, result: Verdict, lang: str) -> Table:
     """How well each class is found; of too few rows in counts."""
-    expected = Counter(row.example["label"] for row in answered.predictions)
-    given = Counter(row.tuned["label"] for row in answered.predictions)
+    n_expected = Counter(row.example["label"] for row in answered.predictions)
+    n_predicted = Counter(row.tuned["label"] for row in answered.predictions)
     hits = Counter(row.example["label"] for row in answered.predictions if _is_right(row))
     rows = []
-    for label in sorted(expected, key=lambda name: (hits[name] / expected[name], name)):
+    for label in sorted(n_expected, key=lambda name: (hits[name] / n_expected[name], name)):
         fractions = [
-            (hits[label], given[label]),
-            (hits[label], expected[label]),
-            (2 * hits[label], given[label] + expected[label]),
+            (hits[label], n_predicted[label]),
+            (hits[label], n_expected[label]),
+            (2 * hits[label], n_predicted[label] + n_expected[label]),
         ]
         if result.n < MIN_ROWS:
             cells = [f"{part}/{total}" for part, total in fractions]
         else:
             cells = [f"{part / max(total, 1):.0%}" for part, total in fractions]
-        rows.append([label, str(expected[label]), *cells])
+        rows.append([label, str(n_expected[label]), *cells])
     return _table(CLASS_TABLE.render(lang), CLASS_HEADS, rows, lang)
 
 
@@ -191,21 +191,21 @@ def _answer_table(answered: Answered, lang: str) -> Table:
     better, worse = changes.find(answered)
     changed_rows = {row.row for row in (*worse, *better)}
     unchanged = [row for row in answered.predictions if row.row not in changed_rows]
-    asked = [row for row in (*worse, *better, *unchanged) if "text" in row.tuned and row.base]
+    answered_rows = [row for row in (*worse, *better, *unchanged) if "text" in row.tuned and row.base]
     caption = CHANGES.render(lang, better=len(better), worse=len(worse))
-    rows = [_side_by_side(row, lang) for row in asked[:MAX_ROWS]]
-    acts = [corrections.describe_addition(row, lang) for row in asked[:MAX_ROWS]]
+    rows = [_side_by_side(row, lang) for row in answered_rows[:MAX_ROWS]]
+    acts = [corrections.describe_addition(row, lang) for row in answered_rows[:MAX_ROWS]]
     return {**_table(caption, ANSWER_HEADS, rows, lang), "acts": acts}
 
 
 def _side_by_side(row: Prediction, lang: str) -> list[str]:
     """Question, wanted answer, and what base and tuned model wrote."""
-    asked_and_wanted = (predictions.input_text(row.example), predictions.expected_text(row.example))
+    question_and_answer = (predictions.input_text(row.example), predictions.expected_text(row.example))
     written = [
         changes.describe_answer(outcome, MAX_CHARACTERS) for outcome in (row.base, row.tuned) if outcome
     ]
     return [
-        *(shorten(text, MAX_CHARACTERS) for text in asked_and_wanted),
+        *(shorten(text, MAX_CHARACTERS) for text in question_and_answer),
         *(text.render(lang) if isinstance(text, Message) else text for text in written),
     ]
 
