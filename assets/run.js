@@ -17,6 +17,7 @@ stage.innerHTML = `
     <p class="run-coach" role="status"></p>
   </div>
   <div class="run-fault" role="alert" hidden></div>
+  <div class="fitting-changes" hidden></div>
   <div class="run-buttons">
     <button type="button" class="run-resume" hidden></button>
     <button type="button" class="run-stop" hidden></button>
@@ -43,6 +44,7 @@ let timer = null;
 let shownState = '';
 let shownTables = '';
 let shownVerdict = '';
+let shownRemedies = '';
 let shownParts = '';
 // The run whose end is to be notified.
 let notifiedRun = '';
@@ -78,7 +80,7 @@ const showParts = (parts) => {
 const showSamples = (samples) => {
   const cards = samples.map(({ question, answer, reward }) => {
     const card = make('article', 'sample');
-    card.append(make('p', 'asked', question), make('p', 'said', answer), make('p', 'score', `${value('score')}: ${reward}`));
+    card.append(make('p', 'asked', question), make('p', 'said', answer), make('p', 'score', `${value('score')} ${reward}`));
     return card;
   });
   at('.run-samples').hidden = !cards.length;
@@ -95,6 +97,14 @@ const showOutcome = (answer) => {
     shownVerdict = verdict;
     showVerdict(answer.verdict);
   }
+};
+// Where memory ran out: plans that fit, a button each.
+const showRemedies = ({ heading = '', steps = [] }) => {
+  const text = JSON.stringify([run, heading, steps]);
+  if (text === shownRemedies) return;
+  shownRemedies = text;
+  at('.fitting-changes').hidden = !heading;
+  at('.fitting-changes').replaceChildren(make('p', '', heading), makeSteps(steps));
 };
 const showProgress = (answer) => {
   at('.run-progress').hidden = !answer.parts.length;
@@ -134,6 +144,7 @@ const show = (answer) => {
   setText('.run-more', answer.more);
   setText('.run-fault', answer.fault);
   at('.run-fault').hidden = !answer.fault;
+  showRemedies(answer.remedies);
   setButton('.run-resume', answer.resume);
   setButton('.run-stop', answer.stop);
   at('.run-stop').disabled = false;
@@ -156,10 +167,12 @@ const take = (answer) => {
     return;
   }
   if (answer.restart) clear();
+  const isNew = stage.hidden;
   stage.hidden = false;
   stepName = answer.step;
   answer.charts.forEach(addChart);
   show(answer);
+  if (isNew) document.dispatchEvent(new CustomEvent('studio-run-shown', { detail: run }));
   offset = answer.offset;
   file = answer.file;
   sampleBytes = answer.sampled;

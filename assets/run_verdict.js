@@ -100,7 +100,7 @@ const matrixLayout = (matrix) => ({
   yaxis: { title: { text: matrix.expected }, automargin: true, autorange: 'reversed', type: 'category' },
 });
 const drawMatrix = async (plot, matrix) => {
-  await loadPlotly();
+  await loadPlotly(value('plotly'));
   window.Plotly.react(plot, [matrixTrace(matrix)], matrixLayout(matrix), { responsive: true, displayModeBar: false });
 };
 // The result beside what it was compared with, the first bar on top; above each bar its score, name and cost.
@@ -138,7 +138,7 @@ const barsLayout = ({ bars, isShare }) => ({
   bargap: 0.7,
 });
 const drawBars = async (plot, chart) => {
-  await loadPlotly();
+  await loadPlotly(value('plotly'));
   window.Plotly.react(plot, [barsTrace(chart)], barsLayout(chart), { responsive: true, displayModeBar: false });
 };
 const addBars = (evidence, chart) => {
@@ -178,12 +178,12 @@ const makeEvidence = (verdict) => {
   return evidence;
 };
 // What to do next; where another plan does it, a button starts that.
-const makeStep = ({ text, button }, number) => {
+const makeStep = ({ text, button, key }, number) => {
   const item = make('li', '', text);
   if (!button) return item;
   const press = makePress(button, () => {
     press.disabled = true;
-    trigger('again', { id: run, step: number });
+    trigger('again', { id: run, step: key ?? number });
   });
   press.setAttribute('aria-label', `${button}: ${text}`);
   item.append(press);

@@ -1,15 +1,19 @@
 // The table of all runs: sorted and searched here, so that neither asks the server. Texts go in as text only, never as HTML.
+// `props.shown` is the id of the run that is looked at.
 const COLUMNS = ['name', 'data', 'method', 'model', 'state', 'score', 'time', 'size', 'cost'];
-const MOST_ROWS = 50;
+const SHORT_LIST = 5;
 const make = (name, className, text) => {
   const made = document.createElement(name);
   if (className) made.className = className;
   if (text != null) made.textContent = text;
   return made;
 };
-const makeButton = (text, act) => {
+// A control is known by its name and its run or column, so that the focus stays on it when the table is drawn anew.
+const controlKey = (name, about) => `${name} ${about}`;
+const makeButton = (text, act, name = '', about = '') => {
   const made = make('button', '', text);
   made.type = 'button';
+  if (name) made.dataset.control = controlKey(name, about);
   made.addEventListener('click', act);
   return made;
 };
@@ -21,13 +25,17 @@ let sortedBy = '';
 let isDescending = false;
 let isWhole = false;
 let renamed = '';
+// The run whose actions are shown, and the one that was chosen last, until its card is drawn.
+let expanded = '';
+let opening = '';
 // The runs that are ticked, to be compared.
 const ticked = new Set();
 
 // ---- The frame, once
 
-const stage = make('details', 'runs');
-const title = make('summary');
+const stage = make('section', 'runs');
+const title = make('h3');
+const empty = make('p', 'runs-none');
 const search = make('input', 'runs-search');
 const status = make('p', 'runs-said');
 const statusText = make('span');
@@ -41,7 +49,9 @@ const none = make('p', 'runs-none');
 const compareBar = make('p', 'runs-compare-bar');
 const compare = makeButton('', () => trigger('compare', { ids: [...ticked] }));
 const compareHint = make('span');
-const more = makeButton('', showAll);
+const more = makeButton('', toggleAll, 'more');
+title.id = 'runs-title';
+stage.setAttribute('aria-labelledby', title.id);
 search.type = 'search';
 status.setAttribute('role', 'status');
 head.append(headRow);
@@ -49,9 +59,10 @@ table.append(head, body);
 frame.append(table);
 status.append(statusText, undo);
 compare.className = 'runs-compare';
+more.className = 'runs-more';
 compareHint.setAttribute('role', 'status');
 compareBar.append(compare, compareHint);
-stage.append(title, search, status, frame, none, more, compareBar);
+stage.append(title, empty, search, status, frame, none, more, compareBar);
 element.appendChild(stage);
 search.addEventListener('input', draw);
 
@@ -61,8 +72,8 @@ function send(action, id, values = {}) {
   trigger('act', { action, id, ...values });
 }
 
-function showAll() {
-  isWhole = true;
+function toggleAll() {
+  isWhole = !isWhole;
   draw();
 }
 
@@ -70,12 +81,30 @@ function sortBy(column) {
   isDescending = sortedBy === column && !isDescending;
   sortedBy = column;
   draw();
-  headRow.querySelector(`[data-column="${column}"] button`).focus();
 }
 
 function openRun(row) {
   trigger('choose', { id: row.id });
-  window.studioReveal(document.querySelector('#this-run'));
+  opening = row.id;
+  if (row.id === props.shown) revealRun(row.id);
+}
+
+// Leads to the run that was chosen here, once its card is drawn.
+function revealRun(id) {
+  if (id !== opening) return;
+  opening = '';
+  window.studioReveal(document.querySelector('#live'));
+}
+
+// A press anywhere in a row opens it, unless it was meant for a control or marked a text to copy.
+function pressRow(event, row) {
+  if (event.target.closest('button, input') || String(getSelection())) return;
+  openRun(row);
+}
+
+function toggleActions(row) {
+  expanded = expanded === row.id ? '' : row.id;
+  draw();
 }
 
 function tick(id, isTicked) {
@@ -90,15 +119,15 @@ function startRenaming(row) {
   body.querySelector('form input').focus();
 }
 
-function focusName(id) {
-  body.querySelector(`[data-run="${id}"] .runs-open`)?.focus();
+function focusControl(key) {
+  stage.querySelector(`[data-control="${key}"]`)?.focus();
 }
 
 function stopRenaming() {
   const id = renamed;
   renamed = '';
   draw();
-  focusName(id);
+  focusControl(controlKey('open', id));
 }
 
 // ---- Which rows, in which order
@@ -124,7 +153,25 @@ function foundRows() {
   return found.sort((first, second) => second.pinned - first.pinned);
 }
 
+// A short list has the run that is looked at too.
+function listedRows(found) {
+  if (isWhole) return found;
+  const first = found.slice(0, SHORT_LIST);
+  const open = found.find((row) => row.id === props.shown);
+  return open && !first.includes(open) ? [...first, open] : first;
+}
+
 // ---- Drawing
+
+function cellText(row, column) {
+  const cell = row[column];
+  return (Array.isArray(cell) ? cell[0] : cell) || '';
+}
+
+// A column in which no run has anything is left out.
+function filledColumns() {
+  return COLUMNS.filter((column) => rows().some((row) => cellText(row, column)));
+}
 
 function drawHeading(column) {
   const heading = make('th');
@@ -132,7 +179,7 @@ function drawHeading(column) {
   heading.dataset.column = column;
   const direction = isDescending ? 'descending' : 'ascending';
   heading.setAttribute('aria-sort', column === sortedBy ? direction : 'none');
-  heading.append(makeButton(word(column), () => sortBy(column)));
+  heading.append(makeButton(word(column), () => sortBy(column), 'sort', column));
   return heading;
 }
 
@@ -162,9 +209,9 @@ function drawName(row) {
     cell.append(drawRenaming(row));
     return cell;
   }
-  const open = makeButton(row.pinned ? `★ ${row.name}` : row.name, () => openRun(row));
+  const open = makeButton(row.title, () => openRun(row), 'open', row.id);
   open.className = 'runs-open';
-  if (row.id === value().shown) open.setAttribute('aria-current', 'true');
+  if (row.id === props.shown) open.setAttribute('aria-current', 'true');
   cell.append(drawTick(row), open, make('span', 'runs-when', row.when[0]));
   return cell;
 }
@@ -172,6 +219,7 @@ function drawName(row) {
 function drawTick(row) {
   const box = make('input', 'runs-tick');
   box.type = 'checkbox';
+  box.dataset.control = controlKey('tick', row.id);
   box.checked = ticked.has(row.id);
   box.setAttribute('aria-label', `${word('compare')}: ${row.name}`);
   box.addEventListener('change', () => tick(row.id, box.checked));
@@ -186,57 +234,86 @@ function showTicked() {
   compareHint.textContent = compare.disabled ? word('choose') : '';
 }
 
-function drawAction(name, row, act) {
-  const button = makeButton(word(name), act);
+function drawAction(name, row, act, control = name) {
+  const button = makeButton(word(name), act, control, row.id);
   button.setAttribute('aria-label', `${word(name)}: ${row.name}`);
   return button;
 }
 
-function drawActions(row) {
-  const cell = make('td', 'runs-actions');
-  const pin = row.pinned ? 'unpin' : 'pin';
-  cell.append(
-    drawAction(pin, row, () => send(pin, row.id)),
-    drawAction('rename', row, () => startRenaming(row)),
-    drawAction('again', row, () => trigger('again', { id: row.id })),
-  );
-  if (row.ended) cell.append(drawAction('delete', row, () => send('delete', row.id)));
+function drawExpander(row) {
+  const cell = make('td', 'runs-expander');
+  const button = makeButton('⋯', () => toggleActions(row), 'actions', row.id);
+  button.setAttribute('aria-label', `${word('actions')}: ${row.name}`);
+  button.setAttribute('aria-expanded', String(expanded === row.id));
+  cell.append(button);
   return cell;
 }
 
-function drawRow(row) {
-  const line = make('tr');
-  line.dataset.run = row.id;
-  line.append(drawName(row));
-  for (const column of COLUMNS.slice(1)) {
-    const text = Array.isArray(row[column]) ? row[column][0] : row[column];
-    const cell = make('td', `runs-${column}`, text || '–');
-    cell.dataset.label = word(column);
-    line.append(cell);
-  }
-  line.append(drawActions(row));
+function drawActions(row, columnCount) {
+  const line = make('tr', 'runs-actions');
+  const cell = make('td');
+  const pin = row.pinned ? 'unpin' : 'pin';
+  cell.colSpan = columnCount;
+  cell.append(
+    drawAction('repeat', row, () => trigger('repeat', { id: row.id })),
+    drawAction('again', row, () => trigger('again', { id: row.id })),
+    drawAction('rename', row, () => startRenaming(row)),
+    drawAction(pin, row, () => send(pin, row.id), 'pin'),
+  );
+  if (row.ended) cell.append(drawAction('delete', row, () => send('delete', row.id)));
+  line.append(cell);
   return line;
 }
 
-function draw() {
-  const found = foundRows();
-  const shown = isWhole ? found : found.slice(0, MOST_ROWS);
-  const actions = make('th', '', word('actions'));
+function drawRow(row, columns) {
+  const line = make('tr', 'runs-row');
+  line.addEventListener('click', (event) => pressRow(event, row));
+  line.append(drawName(row));
+  for (const column of columns.slice(1)) {
+    const text = cellText(row, column);
+    const cell = make('td', `runs-${column}`, text || '–');
+    cell.classList.toggle('runs-blank', !text);
+    line.append(cell);
+  }
+  line.append(drawExpander(row));
+  return row.id === expanded ? [line, drawActions(row, columns.length + 1)] : [line];
+}
+
+function drawTable(listed) {
+  const columns = filledColumns();
+  const actions = make('th');
   actions.scope = 'col';
-  stage.hidden = !rows().length && !value().deleted;
-  title.textContent = `${word('title')} (${rows().length})`;
+  actions.append(make('span', 'vh', word('actions')));
+  table.setAttribute('aria-label', word('title'));
+  headRow.replaceChildren(...columns.map(drawHeading), actions);
+  body.replaceChildren(...listed.flatMap((row) => drawRow(row, columns)));
+}
+
+function drawAround(found, listed) {
+  const isEmpty = !rows().length;
+  title.textContent = isEmpty ? word('title') : `${word('title')} (${rows().length})`;
+  empty.textContent = word('empty');
+  empty.hidden = !isEmpty;
   search.placeholder = word('search');
   search.setAttribute('aria-label', word('search'));
-  table.setAttribute('aria-label', word('title'));
-  headRow.replaceChildren(...COLUMNS.map(drawHeading), actions);
-  body.replaceChildren(...shown.map(drawRow));
+  search.hidden = rows().length <= SHORT_LIST;
   frame.hidden = !found.length;
   none.textContent = word('none');
-  none.hidden = found.length > 0 || !rows().length;
-  more.textContent = `${word('more')} (${found.length})`;
-  more.hidden = shown.length === found.length;
+  none.hidden = found.length > 0 || isEmpty;
+  more.textContent = isWhole ? word('less') : `${word('more')} (${found.length})`;
+  more.hidden = found.length <= SHORT_LIST || (!isWhole && listed.length === found.length);
   compareBar.hidden = rows().length < 2;
   showTicked();
+}
+
+function draw() {
+  const focusedControl = document.activeElement?.dataset.control;
+  const found = foundRows();
+  const listed = listedRows(found);
+  stage.hidden = !value().rows;
+  drawTable(listed);
+  drawAround(found, listed);
+  if (focusedControl) focusControl(focusedControl);
 }
 
 function forgetGoneRuns() {
@@ -247,18 +324,21 @@ function forgetGoneRuns() {
 }
 
 // An update while a name is being typed waits until that is done.
+function drawUnlessRenaming() {
+  if (!renamed) draw();
+}
+
 function update() {
   if (statusText.textContent !== value().said) statusText.textContent = value().said || '';
   undo.textContent = word('undo');
   undo.hidden = !value().deleted;
   status.classList.toggle('vh', !value().said);
   forgetGoneRuns();
-  if (renamed) return;
-  const focusedRun = document.activeElement?.closest('[data-run]')?.dataset.run;
-  draw();
+  drawUnlessRenaming();
   if (value().deleted) undo.focus();
-  else if (focusedRun) focusName(focusedRun);
 }
 
 update();
 watch('value', update);
+watch('shown', drawUnlessRenaming);
+document.addEventListener('studio-run-shown', (event) => revealRun(event.detail));

@@ -86,6 +86,10 @@ class RunNotFound(StudioError):
     """A run id that names no run."""
 
 
+class DamagedFile(StudioError):
+    """A file of a run that cannot be read as what it is."""
+
+
 class NotPossible(StudioError):
     """A combination that cannot work, refused before anything starts."""
 
@@ -103,6 +107,10 @@ MAX_ERROR_CHARACTERS = 300
 DISK_FULL_MARKERS = ("os error 28", "no space left")
 # What the system says of a folder that can only be read, or belongs to someone else.
 CLOSED_TO_US = (errno.EROFS, errno.EACCES, errno.EPERM)
+# What it says where something else stands in the place of a file.
+IN_THE_WAY = (errno.EISDIR, errno.ENOTDIR, errno.ELOOP)
+OBSTRUCTED = Message("{path} is not the file that it should be: {why}.")
+OBSTRUCTED_TO_DO = Message("Move it away, and try again.")
 NOT_WRITABLE = Message("The studio may not use {path}: {why}.")
 NOT_WRITABLE_TO_DO = Message("Allow writing there, or keep the studio's files elsewhere with --home.")
 # What torch, C++ and oneDNN say when they get no memory.
@@ -146,6 +154,8 @@ def explain(error: BaseException, hint: Message = RETRY_OR_REPORT) -> StudioErro
         )
     if isinstance(error, OSError) and error.errno in CLOSED_TO_US:
         return NotPossible(NOT_WRITABLE, NOT_WRITABLE_TO_DO, path=error.filename or "?", why=error.strerror)
+    if isinstance(error, OSError) and error.errno in IN_THE_WAY:
+        return NotPossible(OBSTRUCTED, OBSTRUCTED_TO_DO, path=error.filename or "?", why=error.strerror)
     first_line = next(iter(str(error).splitlines()), "")
     return StudioError(
         Message("The studio ran into something it does not know: {kind}: {text}"),

@@ -52,7 +52,7 @@ NETWORK_VARIABLES = (
     "CURL_CA_BUNDLE",
 )
 # For a process that trains a model or loads a trained one: what its libraries read for themselves.
-LIBRARY_VARIABLES = ("HF_*", "OMP_*", "MKL_*", "TORCH_*", "STUDIO_*", "XDG_*", "NVIDIA_*")
+LIBRARY_VARIABLES = ("HF_*", "OMP_*", "MKL_*", "TORCH_*", "STUDIO_*", "TRACKIO_DIR", "XDG_*", "NVIDIA_*")
 # Names that hold a secret. A worker's hub client alone gets the owner's token, and not on a page open to
 # others.
 SECRET_VARIABLES = ("*TOKEN*", "*SECRET*", "*PASSWORD*", "*API_KEY*")
@@ -73,6 +73,13 @@ WORKER_ENV = {
     # What Apple's GPU cannot compute goes to the processor, instead of ending the run.
     "PYTORCH_ENABLE_MPS_FALLBACK": "1",
 }
+
+
+MEMORY_KILL_FILES = (
+    Path("/sys/fs/cgroup/memory.events"),
+    Path("/sys/fs/cgroup/memory/memory.oom_control"),
+    Path("/proc/vmstat"),
+)
 
 
 @dataclass(frozen=True)
@@ -170,6 +177,20 @@ def _own_session() -> dict[str, Any]:
 
 def _module_command(module: str, arguments: Sequence[str]) -> list[str]:
     return [sys.executable, "-m", module, *arguments]
+
+
+def count_memory_kills(files: Sequence[Path] = MEMORY_KILL_FILES) -> int | None:
+    """How many processes the system has ended for lack of memory so far; None where it does not say.
+
+    Args:
+        files: Where Linux counts them: for this container, else for the machine.
+    """
+    for path in files:
+        with suppress(OSError, ValueError):
+            for line in path.read_text(encoding="utf-8").splitlines():
+                if line.startswith("oom_kill "):
+                    return int(line.split()[1])
+    return None
 
 
 def run_program(

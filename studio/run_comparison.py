@@ -12,7 +12,6 @@ from studio.evaluate import evidence as evidences
 from studio.evaluate import measures, predictions, verdict, verdict_messages
 from studio.evaluate import verdict_wording as wording
 from studio.evaluate.evidence import Evidence
-from studio.evaluate.predictions import Answered
 from studio.evaluate.verdict import Verdict
 from studio.i18n import Message
 from studio.plan import Plan
@@ -44,7 +43,7 @@ OTHER_TOKENS = Message(
     "“{first}” and “{second}” have different base models: their losses count different tokens and cannot be "
     "compared."
 )
-UNREADABLE_ANSWERS = Message("The answers of “{name}” to held-out rows cannot be read.")
+UNREADABLE_ANSWERS = Message("The answers of “{name}” are not compared. {fault}")
 
 
 @dataclass(frozen=True)
@@ -233,10 +232,10 @@ def _compare_answers(compared_runs: Sequence[ComparedRun]) -> Iterator[Message]:
     """
     answers = []
     for compared in compared_runs:
-        answered, fault = _read_answers(compared)
+        answered, fault = predictions.try_to_read(compared.run.folder)
         answers.append(answered)
         if fault:
-            yield fault
+            yield UNREADABLE_ANSWERS.format(name=compared.name, fault=fault)
     best = _find_best(compared_runs)
     n_pairs = math.comb(len(compared_runs), 2)
     for index, other in enumerate(compared_runs):
@@ -244,14 +243,6 @@ def _compare_answers(compared_runs: Sequence[ComparedRun]) -> Iterator[Message]:
             continue
         evidence = evidences.gather_runs(answers[best], answers[index], n_pairs)
         yield _describe_pair(compared_runs[best], other, evidence)
-
-
-def _read_answers(compared: ComparedRun) -> tuple[Answered | None, Message | None]:
-    """What a run answered to its held-out rows, and what is wrong with these answers where something is."""
-    try:
-        return predictions.read(compared.run.folder), None
-    except (OSError, ValueError, KeyError, IndexError, TypeError):
-        return None, UNREADABLE_ANSWERS.format(name=compared.name)
 
 
 def _find_best(compared_runs: Sequence[ComparedRun]) -> int:

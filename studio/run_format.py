@@ -102,6 +102,8 @@ def find_missing(report: Mapping[str, Any]) -> list[str]:
 
 def rename_metrics(scores: Mapping[str, Any]) -> dict[str, Any]:
     """Scores or a point under the present names of the metrics."""
+    if RENAMED_METRICS.keys().isdisjoint(scores):
+        return dict(scores)
     return {RENAMED_METRICS.get(name, name): value for name, value in scores.items()}
 
 

@@ -1,6 +1,7 @@
 """Kills trainings of tiny models at random moments, lets them go on, and compares with undisturbed ones.
 
     python tests/kill_loop.py --count 20 --ways lora-chat rlhf-prefer
+    python tests/kill_loop.py --count 5 --ways embedded-classify embedded-chat
 
 A training is a process of its own that runs what a worker runs, forked so that it need not load torch again.
 The script ends with exit code 1 where a run could not go on, lost a point or learned something else.
@@ -25,7 +26,8 @@ os.environ |= {"OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1", "TOKENIZERS_PARALL
 
 from toys import save_tiny_bert, save_tiny_llama, write_toy_files
 
-from studio import runs
+from studio import plan, presets, runs
+from studio.models import fetch
 from studio.plan import REQUIRED_ROLES, Data, MethodChoice, Plan, Training
 from studio.runs import Run
 from studio.training import callback, launcher, worker
@@ -45,6 +47,14 @@ WAYS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
 }
 ALGORITHMS = ("dpo", "kto", "simpo", "orpo")
 WAYS |= {f"rlhf-prefer-{name}": ({"algorithm": name, "steps": 12}, {"epochs": 3}) for name in ALGORITHMS}
+# Shortened recipes of the embedded models, which take a minute and are killed only where they are named.
+EMBEDDED_WAYS: dict[str, tuple[str, tuple[str, ...]]] = {
+    "embedded-classify": ("ticket-triage-full", ("training.epochs=3",)),
+    "embedded-chat": (
+        "support-tone-lora",
+        ("data.train_share=0.2", "training.epochs=1", "training.retention=none"),
+    ),
+}
 # What a training would load when it begins.
 PRELOADED = (
     "transformers.models.llama.modeling_llama",
@@ -90,7 +100,10 @@ class Outcome:
 
 
 def build_plan(way: str, folder: Path) -> Plan:
-    """The short training of a way on toy data, whose files are in a folder."""
+    """The short training of a way: a recipe, or one on toy data, whose files are in a folder."""
+    if way in EMBEDDED_WAYS:
+        recipe, changes = EMBEDDED_WAYS[way]
+        return plan.load(presets.recipes()[recipe], changes)
     method, task = way.split("-")[:2]
     settings, training = WAYS[way]
     roles = (*REQUIRED_ROLES[task], *(("answer",) if task == "prompts" else ()))
@@ -217,7 +230,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the script; exit code 1 where anything was lost."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--count", type=int, default=5, help="kills of each way")
-    parser.add_argument("--ways", nargs="+", choices=WAYS, default=list(WAYS), metavar="WAY")
+    parser.add_argument(
+        "--ways", nargs="+", choices=[*WAYS, *EMBEDDED_WAYS], default=list(WAYS), metavar="WAY"
+    )
     parser.add_argument("--seed", type=int, default=int(time.time()))
     options = parser.parse_args(arguments)
     print(f"seed {options.seed}", flush=True)
@@ -228,6 +243,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if not os.fork():  # so that this process never computes, and can be forked
         save_tiny_llama(folder / "llama")
         save_tiny_bert(folder / "bert")
+        for way in EMBEDDED_WAYS.keys() & set(options.ways):
+            fetch.fetch(build_plan(way, folder).model)
         os._exit(0)
     os.wait()
     write_toy_files(folder)

@@ -252,3 +252,12 @@ def test_a_closed_server_is_gone_and_may_be_closed_again(echo):
     with pytest.raises(BrokenPipeError):
         echo.send({})
     echo.close()
+
+
+def test_the_memory_kills_of_this_container_count_before_those_of_the_machine(tmp_path):
+    container, machine = tmp_path / "memory.events", tmp_path / "vmstat"
+    machine.write_text("nr_free_pages 1\noom_kill 7\n")
+    assert processes.count_memory_kills((container, machine)) == 7
+    container.write_text("oom 3\noom_kill 2\n")
+    assert processes.count_memory_kills((container, machine)) == 2
+    assert processes.count_memory_kills((tmp_path / "none",)) is None

@@ -13,7 +13,7 @@ import psutil
 import pytest
 
 from studio import run_format, runs
-from studio.errors import NotPossible, RunNotFound
+from studio.errors import BadPlan, NotPossible, RunNotFound
 from studio.i18n import Message
 from studio.runs import Status
 from studio.storage import write_json
@@ -395,3 +395,40 @@ def test_a_run_that_has_ended_does_not_stand_still(run, process):
     runs.claim(run, process.pid)
     runs.set_status(run, "done", patience=0.0)
     assert runs.stalled_since(run, runs.status(run)) is None
+
+
+def test_a_process_that_the_system_ended_for_lack_of_memory_is_told_apart(run, process, monkeypatch):
+    kills = [4]
+    monkeypatch.setattr(runs.processes, "count_memory_kills", lambda: kills[0])
+    runs.claim(run, process.pid)
+    process.kill()
+    process.wait()
+    assert runs.status(run).cause == "killed"
+    kills[0] = 5
+    status = runs.status(run)
+    assert (status.cause, status.message.text) == ("memory", runs.KILLED_FOR_MEMORY.text)
+    kills[0] = None
+    assert runs.status(run).cause == "killed"
+
+
+@pytest.mark.parametrize(
+    "damaged",
+    [b"", b"{", b"[]", b'{"stage": "train"}', b'{"step": 1, "stage": "a"}, {"step": 2, "stage": "b"}'],
+)
+def test_many_points_are_read_at_once_and_without_the_damaged_ones(damaged):
+    good = [b'{"step": 1, "stage": "train", "right": 0.5}', b'{"step": 2, "stage": "train"}']
+    points = runs.parse_points([good[0], damaged, good[1]])
+    assert points == [{"step": 1, "stage": "train", "answer_accuracy": 0.5}, {"step": 2, "stage": "train"}]
+
+
+@pytest.mark.parametrize("depth", [400, 900, 5000])
+def test_a_plan_nested_without_end_is_unreadable_and_nothing_more(make_plan, depth):
+    run = runs.create(make_plan())
+    for text in (
+        "name: " + "[" * depth + "]" * depth,
+        "- " * depth + "x",
+        "name: " + "{a: " * depth + "}" * depth,
+    ):
+        (run.folder / "plan.yaml").write_text(text)
+        with pytest.raises(BadPlan):
+            _ = run.plan

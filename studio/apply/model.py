@@ -51,7 +51,7 @@ class TunedModel:
         self.model.eval()
         self.max_new_tokens = answers.MAX_NEW_TOKENS
         if self.plan.task in ("chat", "prefer"):
-            rows = predictions.read_lines(run.folder / "data" / "validation.jsonl")
+            rows = predictions.read_rows(run.folder, "validation")
             self.max_new_tokens = answers.max_new_tokens(self.tokenizer, rows)
 
     def score(self, texts: Sequence[str]) -> Scored:

@@ -162,11 +162,7 @@ def _problem_type(report: Mapping[str, Any]) -> str:
 
 def calibrate(model: Any, run: Run) -> Calibration:
     """Fit the certainty on the rows that the run has not learned from; of numbers, their mean error."""
-    rows = [
-        row
-        for split in ("validation", "test")
-        for row in predictions.read_lines(run.folder / "data" / f"{split}.jsonl")
-    ]
+    rows = [row for split in ("validation", "test") for row in predictions.read_rows(run.folder, split)]
     known = [row for row in rows if set(targets.labels_of(row)) <= {*model.labels, targets.RATING_LABEL}]
     held_out = known[:MAX_CALIBRATION_TEXTS]
     logits: list[list[float]] = []

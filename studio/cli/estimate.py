@@ -10,7 +10,7 @@ from typing import Any
 from tqdm import tqdm
 
 from studio import methods, presets
-from studio.cli import EXIT_OK, arguments
+from studio.cli import EXIT_OK, arguments, fitting_changes
 from studio.errors import BadPlan, StudioError
 from studio.estimate import all_methods, dataset_lengths
 from studio.estimate import limits as plan_limits
@@ -58,6 +58,8 @@ def run(options: argparse.Namespace) -> int:
     else:
         for line in _format_table(plan, machine, estimates, limits):
             print(line)
+        if plan.method.name in estimates and estimates[plan.method.name].fits == "no":
+            print(*fitting_changes.format_lines(plan, machine), sep="\n")
     return EXIT_OK
 
 

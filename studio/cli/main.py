@@ -38,6 +38,7 @@ COMMANDS = (
     Command("methods", "list the {n_methods} methods"),
     Command("bake-off", "train methods or settings in turns, drop the losers, and go on with the best"),
     Command("runs", "list all runs"),
+    Command("queue", "say which runs wait and for what; move or cancel one"),
     Command("verdict", "say whether a run worked: ship, do not ship, or cannot tell yet"),
     Command("learning-curve", "say whether more data would help a run"),
     Command("report", "write the page for the meeting: one printable file"),

@@ -1,4 +1,4 @@
-"""`studio runs`: every run with its state and its verdict, sorted and searched; rename, pin, delete."""
+"""`studio runs`: every run with its state and its verdict, sorted and searched; plan, rename, pin, delete."""
 
 import argparse
 import json
@@ -7,6 +7,7 @@ from dataclasses import asdict
 from datetime import datetime
 from typing import Any
 
+from studio import plan as plans
 from studio import run_index, runs
 from studio.cli import EXIT_OK
 from studio.data.text.text_length import shorten
@@ -33,6 +34,9 @@ KEPT = Message("“{name}” is kept.")
 DELETED = Message("“{name}” is deleted. Within the hour: studio runs --restore {id}")
 RESTORED = Message("“{name}” is back.")
 RENAMED = Message("The run is called “{name}” now.")
+WRITTEN = Message(
+    "{count} {count:point|points} of “{name}” written. Look at them with: trackio show --project {project}"
+)
 PINNED, UNPINNED = Message("“{name}” stands first."), Message("“{name}” is no longer pinned.")
 
 
@@ -44,17 +48,23 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--json", action="store_true", help="as JSON, with the verdict of each run")
     action = parser.add_mutually_exclusive_group()
+    action.add_argument("--plan", metavar="RUN", help="print its plan as YAML, to change and train again")
     action.add_argument("--rename", nargs=2, metavar=("RUN", "NAME"), help="give a run another name")
     action.add_argument("--pin", metavar="RUN", help="let a run stand first")
     action.add_argument("--unpin", metavar="RUN", help="let it stand where it was")
     action.add_argument("--delete", metavar="RUN", help="delete a run, after a question")
     action.add_argument("--compare", nargs="+", metavar="RUN", help="two to five runs side by side")
+    action.add_argument("--trackio", metavar="RUN", help="write its points into trackio, on this machine")
     action.add_argument("--restore", metavar="ID", help="bring back a run deleted within the hour")
     parser.add_argument("--yes", action="store_true", help="delete without the question")
 
 
 def run(options: argparse.Namespace) -> int:
     """Change one run, or list all: the pinned ones first, then the newest."""
+    if options.plan:
+        return _print_plan(options.plan)
+    if options.trackio:
+        return _write_to_trackio(options.trackio)
     if options.rename:
         return _rename(*options.rename)
     if options.pin or options.unpin:
@@ -66,6 +76,20 @@ def run(options: argparse.Namespace) -> int:
     if options.compare:
         return _compare(options.compare, options.json)
     return _list(options)
+
+
+def _print_plan(text: str) -> int:
+    print(plans.dump(runs.find(text).plan), end="")
+    return EXIT_OK
+
+
+def _write_to_trackio(text: str) -> int:
+    from studio.training import trackio_writer
+
+    written_run = runs.find(text)
+    count = trackio_writer.write(written_run)
+    print(WRITTEN.render(count=count, name=written_run.plan.name, project=trackio_writer.PROJECT))
+    return EXIT_OK
 
 
 def _compare(texts: list[str], as_json: bool) -> int:

@@ -1,6 +1,7 @@
 """`studio train`: the run in this process, with a progress bar on the terminal."""
 
 import argparse
+import gc
 import signal
 import sys
 import threading
@@ -13,13 +14,14 @@ from typing import NoReturn
 from tqdm import tqdm
 
 from studio import processes, runs
-from studio.cli import EXIT_FAILED, EXIT_OK, arguments
+from studio.cli import EXIT_FAILED, EXIT_OK, arguments, fitting_changes
 from studio.errors import SEE_WORKER_LOG, BadPlan, NotPossible, StudioError, explain
 from studio.estimate import all_methods, history
 from studio.estimate.machines import catalogue
 from studio.evaluate import cap_messages, verdict
 from studio.i18n import Message
 from studio.methods import settings_check, spec
+from studio.plan import Plan
 from studio.runs import Run, Status
 from studio.training import caps, coach, launcher, report_messages, retention_messages, worker
 from studio.training.memory import limit_memory
@@ -100,6 +102,7 @@ def _save_estimate(run: Run, insist: bool) -> None:
     except StudioError:
         return  # what is wrong with the data is said by the run itself
     if estimate.fits == "no" and estimate.why_not and not insist:
+        _print_fitting_changes(run.plan)
         runs.delete(run)
         raise NotPossible(estimate.why_not, INSIST_HINT)
     history.save_estimate(run, estimate, machine)
@@ -109,9 +112,26 @@ def _save_estimate(run: Run, insist: bool) -> None:
         print(f"estimated {minutes_text}, {memory_gb.low:.1f} to {memory_gb.high:.1f} GB", flush=True)
 
 
+def _print_fitting_changes(plan: Plan) -> None:
+    """Print on stderr what would make a plan fit into memory."""
+    gc.collect()  # what the run that broke off still holds
+    for line in fitting_changes.format_lines(plan, catalogue.local_machine()):
+        print(line, file=sys.stderr)
+
+
 def run_in_foreground(run: Run) -> int:
     """Execute a run here, showing where it is. Returns the exit code."""
     print(f"run {run.id}\nfolder {run.folder}", flush=True)
+    if not _execute(run):
+        if runs.status(run).cause == "memory":
+            _print_fitting_changes(run.plan)
+        return EXIT_FAILED
+    _print_result(run)
+    return EXIT_OK
+
+
+def _execute(run: Run) -> bool:
+    """Execute a run; returns whether it ended well, after saying what went wrong."""
     try:
         with _stop_on_ctrl_c(run), _progress_bar(run), processes.worker_environment():
             worker.run(run.id, before_start=limit_memory)
@@ -119,9 +139,8 @@ def run_in_foreground(run: Run) -> int:
         with (run.folder / "worker.log").open("a", encoding="utf-8") as log_file:
             traceback.print_exc(file=log_file)
         print(" ".join(explain(error, SEE_WORKER_LOG).render().split()), file=sys.stderr)
-        return EXIT_FAILED
-    _print_result(run)
-    return EXIT_OK
+        return False
+    return True
 
 
 def _print_result(run: Run) -> None:
@@ -196,13 +215,16 @@ def _progress_bar(run: Run) -> Iterator[None]:
 def _show_progress(run: Run, finished: threading.Event) -> None:
     # Only a terminal gets a bar (disable=None).
     with tqdm(total=1, bar_format=BAR_FORMAT, leave=False, file=sys.stderr, disable=None) as bar:
-        n_notes, last_rule, has_ended = 0, "", False
+        n_notes, last_rule, last_wait, has_ended = 0, "", "", False
         while not has_ended:
             has_ended = finished.wait(REFRESH_SECONDS)
             for message in spec.read_notes(run.folder)[n_notes:]:
                 bar.write(message.render())
                 n_notes += 1
             status = runs.status(run)
+            if status.state == "waiting" and status.message and status.message.text != last_wait:
+                bar.write(status.message.render())
+                last_wait = status.message.text
             finding = coach.read_curve(runs.read_points(run)) if status.state == "training" else None
             if finding and finding.rule != last_rule:  # the terminal scrolls: new figures alone are not told
                 bar.write(" ".join(finding.render()))
@@ -212,7 +234,10 @@ def _show_progress(run: Run, finished: threading.Event) -> None:
 
 def _refresh_bar(bar: "tqdm[NoReturn]", status: Status) -> None:
     time_left = "" if status.seconds_left is None else f"{status.seconds_left:.0f} s left"
-    bar.set_description_str(f"{status.state} {status.stage}".strip(), refresh=False)
+    activity = f"{status.state} {status.stage}".strip()
+    if status.state == "waiting" and status.message:
+        activity = status.message.render()
+    bar.set_description_str(activity, refresh=False)
     bar.set_postfix_str(time_left, refresh=False)
     bar.total, bar.n = max(status.steps, 1), status.step
     bar.refresh()

@@ -25,7 +25,7 @@ from studio.data.quality import fixes
 from studio.data.quality.fixes import Change
 from studio.data.readers.read import Table, read_table
 from studio.data.schema import infer_roles
-from studio.errors import BadData
+from studio.errors import BadData, explain
 from studio.i18n import Message
 from studio.plan import Task
 from studio.storage import (
@@ -88,6 +88,10 @@ DRAFT_NAME = re.compile(rf"{re.escape(DRAFT_PREFIX)}(?:-(?P<pid>\d+)-\w+)?")
 NO_ROW_LEFT = Message("This would leave no row of “{name}”.")
 NOT_EDITABLE = Message("“{name}” is not a data set of your own.")
 ROWS_MADE_AGAIN = Message("The saved rows could not be read, and were made again from the original file.")
+CHANGE_DAMAGED = Message("An earlier change cannot be read, so that the rows before it are unknown: {file}.")
+CHANGE_DAMAGED_TO_DO = Message("The rows stay as they are: edit them, or upload the file again.")
+# The kind of a change that was undone although its own file was damaged.
+DAMAGED_CHANGE = "damaged"
 LOCK_FILE, LOCK_SECONDS = ".lock", 60.0
 NO_SUCH_DATASET = Message("There is no data set “{source}”.")
 
@@ -178,17 +182,28 @@ def _read_change(raw: dict[str, Any]) -> Change | None:
         return None
 
 
+def _require_change(file: Path) -> Change:
+    change = _read_change(read_json(file))
+    if not change:
+        raise BadData(CHANGE_DAMAGED, CHANGE_DAMAGED_TO_DO, file=file.name)
+    return change
+
+
 @contextmanager
 def _changing(dataset: Dataset) -> Iterator[None]:
     """Of several who change a data set at once, each waits until the one before it is done.
 
     Raises:
         BadData: It cannot be changed, or is gone.
+        StudioError: Its files cannot be written.
     """
     _require_editable(dataset)
     find(dataset.source)
-    with FileLock(dataset.folder / LOCK_FILE, timeout=LOCK_SECONDS):
-        yield
+    try:
+        with FileLock(dataset.folder / LOCK_FILE, timeout=LOCK_SECONDS):
+            yield
+    except OSError as error:
+        raise explain(error) from error
 
 
 def _changes_folder(dataset: Dataset) -> Path:
@@ -209,7 +224,7 @@ def _change_files(dataset: Dataset) -> list[Path]:
     folders = {_changes_folder(dataset)}
     if dataset.card.get("sheet") == dataset.sheet:
         folders.add(dataset.folder / "changes")
-    files = [file for folder in folders for file in folder.glob("*.json")]
+    files = [file for folder in folders for file in folder.glob("*.json") if file.is_file()]
     return sorted(files, key=lambda file: file.name)
 
 
@@ -381,19 +396,24 @@ def apply_change(dataset: Dataset, new_change: Change) -> None:
 
 
 def undo(dataset: Dataset) -> Change | None:
-    """Revert the last change.
+    """Revert the last change, also one whose own file is damaged.
 
     Returns:
         The change, or None if there was none.
+
+    Raises:
+        BadData: The data set is not editable, or the rows before the change cannot be made again.
     """
     with _changing(dataset):
         files = _change_files(dataset)
         if not files:
             return None
-        *earlier, last = dataset.changes()
+        *earlier_files, last_file = files
+        earlier = [_require_change(file) for file in earlier_files]
         _write_dataset(dataset, fixes.apply(_read_original(dataset, dataset.sheet), earlier), dataset.card)
-        files[-1].unlink()
-        return last
+        last = _read_change(read_json(last_file))
+        last_file.unlink()
+        return last or Change(DAMAGED_CHANGE)
 
 
 def _read_original(dataset: Dataset, sheet: str) -> Table:

@@ -128,6 +128,7 @@ def estimate_method(
         fits=fits,
         room_gb=machine.usable_bytes / 1e9,
         why_not=why_not,
+        has_untraced_passes=bool(untraced_phases),
     )
 
 
@@ -218,7 +219,9 @@ def _build_count_pass(
         counts = traced_counts(run, phase, micro_batch) if traced_counts else None
         if counts:
             return counts
-        untraced_phases.append(phase)
+        # Single tokens of a generation are never traced.
+        if micro_batch in phase.micro_batches:
+            untraced_phases.append(phase)
         if phase.method not in models:
             attached = run.attach(methods.get(phase.method)) if phase.method else run
             models[phase.method] = AttachedModel(

@@ -111,7 +111,7 @@ def save_estimate(run: Run, estimate: Estimate, machine: Machine) -> None:
     stored = {
         STORED_KEYS.get(name, name): value
         for name, value in asdict(estimate).items()
-        if name not in ("why_not", "missing")
+        if name not in ("why_not", "missing", "has_untraced_passes")
     }
     price = {
         "per_hour": machine.price_per_hour,

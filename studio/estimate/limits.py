@@ -52,6 +52,8 @@ def _memory_ratio(refined_estimate: Estimate | None, analytic_estimate: Estimate
 
 def largest_fitting(values: Sequence[int], fits: Callable[[int], bool]) -> int:
     """Return the last of ascending values that fits, by bisection; 0 where not even the first one does."""
+    if values and fits(values[-1]):
+        return values[-1]
     low, high = 0, len(values)
     while low < high:
         middle = (low + high) // 2

@@ -56,6 +56,7 @@ class Estimate:
         measured_at: When the machine's rates were measured (epoch, s); 0 for its specification.
         corrections: The factors by which earlier runs have changed "minutes" and "memory_gb".
         machine_id: Id of the machine.
+        has_untraced_passes: Whether some passes rest on the closed form, since no trace of them is known.
     """
 
     method: str
@@ -77,6 +78,7 @@ class Estimate:
     measured_at: float = 0.0
     corrections: dict[str, float] = field(default_factory=dict)
     machine_id: str = ""
+    has_untraced_passes: bool = False
 
     @property
     def is_measured(self) -> bool:

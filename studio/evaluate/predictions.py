@@ -13,13 +13,28 @@ from typing import Any, NamedTuple
 
 from studio.data import examples, targets
 from studio.data.examples import Example
+from studio.errors import DamagedFile
+from studio.i18n import Message
 from studio.plan import PROBLEM_TYPES, target_role
 from studio.storage import write_text
 
 PREDICTIONS_FILE = "predictions.jsonl"
+DAMAGED = Message("{file} in the run's folder is damaged.")
+DAMAGED_TO_DO = Message(
+    "Copy the file there again if you have it elsewhere. The scores in the report stand without it."
+)
 # What a model answered to one row: `label` and `probability`; `labels` and `probabilities`; `value`; `text`,
 # whether it `is_cut`, and `loss` (nats a token); or `margin`.
 Outcome = Mapping[str, Any]
+OUTCOME_TYPES: dict[str, Any] = {
+    "label": str,
+    "labels": list,
+    "text": str,
+    "probability": int | float,
+    "value": int | float,
+    "loss": int | float,
+    "margin": int | float,
+}
 # The outcome of each row by its index.
 Outcomes = dict[int, Outcome]
 
@@ -98,33 +113,89 @@ def write(folder: Path, split: str, outcomes_by_model: Mapping[str, Outcomes]) -
 
 
 def read(folder: Path) -> Answered | None:
-    """The predictions in a run's folder with their rows; None where there are none, as in earlier runs."""
-    lines = read_lines(folder / PREDICTIONS_FILE)
+    """The predictions in a run's folder with their rows; None where there are none, as in earlier runs.
+
+    Raises:
+        DamagedFile: The predictions or the rows cannot be read.
+    """
+    path = folder / PREDICTIONS_FILE
+    lines = read_lines(path)
     if not lines:
         return None
-    split = str(lines[0]["split"])
-    rows = read_lines(folder / "data" / f"{split}.jsonl")
-    predictions = [
-        Prediction(line["row"], rows[line["row"]], line["tuned"], line.get("base"), line.get("linear"))
-        for line in lines
-    ]
+    try:
+        split = str(lines[0]["split"])
+        rows = read_rows(folder, split)
+        predictions = [_parse(line, rows) for line in lines]
+    except (KeyError, IndexError, TypeError, AttributeError):
+        raise damaged_file(path) from None
     return Answered(split, predictions, _find_usual(folder, predictions[0].example))
 
 
+def try_to_read(folder: Path) -> tuple[Answered | None, Message | None]:
+    """What `read` returns, and where a file is damaged, nothing and a sentence."""
+    try:
+        return read(folder), None
+    except DamagedFile as error:
+        return None, error.to_message()
+
+
+def _parse(line: Mapping[str, Any], rows: Sequence[Example]) -> Prediction:
+    for outcome in (line["tuned"], line.get("base") or {}, line.get("linear") or {}):
+        for name, value in outcome.items():
+            if not isinstance(value, OUTCOME_TYPES.get(name, object)):
+                raise TypeError(name)
+    return Prediction(line["row"], rows[line["row"]], line["tuned"], line.get("base"), line.get("linear"))
+
+
+def read_rows(folder: Path, split: str) -> list[Example]:
+    """The rows of a split in a run's folder; none where the file does not exist.
+
+    Raises:
+        DamagedFile: They cannot be read.
+    """
+    path = folder / "data" / f"{split}.jsonl"
+    rows = read_lines(path)
+    if not all(isinstance(value, str) for row in rows for value in row.values()):
+        raise damaged_file(path)
+    return rows
+
+
 def read_lines(path: Path) -> list[dict[str, Any]]:
-    """The objects in a file, one a line; none where the file does not exist."""
+    """The objects in a file, one a line; none where the file does not exist.
+
+    Raises:
+        DamagedFile: It cannot be read as that.
+    """
     if not path.is_file():
         return []
-    return [json.loads(line) for line in path.read_bytes().splitlines()]
+    try:
+        lines = [json.loads(line) for line in path.read_bytes().splitlines()]
+    except (OSError, ValueError, RecursionError):
+        raise damaged_file(path) from None
+    if not all(isinstance(line, dict) for line in lines):
+        raise damaged_file(path)
+    return lines
+
+
+def damaged_file(path: Path) -> DamagedFile:
+    """The error for a file of a run that cannot be read."""
+    return DamagedFile(DAMAGED, DAMAGED_TO_DO, file=path.name)
 
 
 def _find_usual(folder: Path, example: Example) -> Outcome | None:
     role = target_role(example)
     if role not in example:
         return None
-    given = [row[role] for row in read_lines(folder / "data" / "train.jsonl")]
+    given = [row[role] for row in read_rows(folder, "train") if role in row]
     if not given:
         return None
+    try:
+        return _usual_outcome(role, given)
+    except ValueError:
+        raise damaged_file(folder / "data" / "train.jsonl") from None
+
+
+def _usual_outcome(role: str, given: Sequence[str]) -> Outcome:
     if role == "rating":
         return {"value": median(map(float, given))}
     counts = Counter(given)

@@ -51,10 +51,11 @@ SCORES = {
     "errors": Message("off by {value:.2g}"),
 }
 LINEAR_IS_AS_GOOD = Message(
-    "The cheap one is as good, as far as {n} {rows} can show: linear model {linear}, tuned model {tuned}."
+    "A linear model does as well, as far as {n:,} {rows} can show: {linear} against {tuned} for the tuned"
+    " model."
 )
 LINEAR_IS_BETTER = Message(
-    "The cheap one is better on {n} {rows}: linear model {linear}, tuned model {tuned}."
+    "A linear model does better on {n:,} {rows}: {linear} against {tuned} for the tuned model."
 )
 OTHERS = {
     "base": Message("the base model"),

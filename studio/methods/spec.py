@@ -27,6 +27,7 @@ Settings = Mapping[str, Value]
 Scores = dict[str, float]
 # Messages about a run that goes on, kept in its folder.
 NOTES_FILE = "notes.json"
+DAMAGED_NOTES = Message("notes.json in the run's folder is damaged: what the method noted is not shown.")
 EXPECTED_BOOL = Message("expected true or false, but got {got}")
 EXPECTED_TEXT = Message("expected a text of at most {most:.0f} characters, but got {got}")
 EXPECTED_CHOICE = Message("expected one of {names}, but got {got}")
@@ -226,11 +227,14 @@ class TrainingContext:
 
 def read_notes(folder: Path) -> list[Message]:
     """The messages methods have noted in a run's folder, in order; empty where there are none."""
-    return [
-        Message.from_json(message)
-        for messages in read_json(folder / NOTES_FILE).values()
-        for message in messages
-    ]
+    try:
+        return [
+            Message.from_json(message)
+            for messages in read_json(folder / NOTES_FILE).values()
+            for message in messages
+        ]
+    except (TypeError, AttributeError, KeyError):
+        return [DAMAGED_NOTES]
 
 
 class Attach(Protocol):

@@ -20,9 +20,12 @@ def offer(run: Run) -> list[str]:
 
     Args:
         run: The run; it has a result.
+
+    Raises:
+        DamagedFile: The rows that it was kept from cannot be read.
     """
     split = runs.report(run).get("measured_on") or "validation"
-    rows = predictions.read_lines(run.folder / "data" / f"{split}.jsonl")
+    rows = predictions.read_rows(run.folder, split)
     texts = [_question(row, run.plan.task) for row in rows]
     short = [text for text in dict.fromkeys(texts) if 0 < len(text) <= MAX_CHARS]
     sampler = random.Random(run.id)  # noqa: S311 - which questions are offered is no secret

@@ -28,6 +28,9 @@ STATUS_INTERVAL_SECONDS = 0.5
 # writing one takes more than this share of the time between two.
 MAX_CHECKPOINT_SECONDS, MAX_CHECKPOINT_SHARE = 300.0, 0.1
 MAX_SAVING_SHARE = 0.02
+# A checkpoint holds what was learned with the optimizer's two averages; after the last step it is written
+# as the best state and as the result.
+CHECKPOINT_COPIES, RESULT_COPIES = 3, 2
 # A run counts as stalled where it takes this many times as long as its slowest step, or the last validation
 # and checkpoint together, and never sooner than this.
 STALLED_STEPS, STALLED_VALIDATIONS, MIN_PATIENCE_SECONDS = 10, 5, 60.0
@@ -109,6 +112,7 @@ class MonitorCallback(TrainerCallback):  # type: ignore[misc] # transformers shi
         self._validation_seconds = 0.0
         self._began_at = self._saved_at = self._save_started_at = time.monotonic()
         self._save_seconds = self._step_seconds = self._slowest_step_seconds = 0.0
+        self._write_seconds = 0.0  # of what was learned
         self._status_written_at = 0.0
         self._training_started_at = self._step_started_at = self._step_cpu_started_at = 0.0
         self._step_metrics: dict[str, float] = {}
@@ -195,8 +199,9 @@ class MonitorCallback(TrainerCallback):  # type: ignore[misc] # transformers shi
         """The cap that one more step would break; the last step has nothing behind it to spare."""
         if not self.budget or self.step >= self.steps:
             return None
-        seconds_to_stop = self._validation_seconds + self._save_seconds
-        return self.budget.find_reached(self._step_seconds + seconds_to_stop)
+        checkpoint_seconds = self._save_seconds or CHECKPOINT_COPIES * self._write_seconds
+        saving_seconds = checkpoint_seconds + RESULT_COPIES * self._write_seconds
+        return self.budget.find_reached(self._step_seconds + self._validation_seconds + saving_seconds)
 
     def _is_pause_due(self) -> bool:
         n_validations = sum(step <= self.step for step in self._validation_steps)
@@ -285,7 +290,9 @@ class MonitorCallback(TrainerCallback):  # type: ignore[misc] # transformers shi
         scores_in_point = as_point(scores)
         runs.add_point(self.run, self.stage, self.step, epoch, **scores_in_point, best_step=self.best_step)
         if is_best:
+            started_at = time.monotonic()
             trainable.save(self.model, self.folder)
+            self._write_seconds = time.monotonic() - started_at
 
     def _is_better(self, scores: Scores) -> bool:
         """Whether a state beats the best so far: more right answers, or as good a share and a lower loss.
@@ -318,6 +325,8 @@ class MonitorCallback(TrainerCallback):  # type: ignore[misc] # transformers shi
         if is_recent and self.step < self.steps:
             return
         self._status_written_at = now
+        if self.budget:
+            self.budget.write_use(self.run)
         runs.set_status(
             self.run,
             "training",

@@ -1,5 +1,6 @@
 """The caps of a plan: time, money or energy, measured while the run trains."""
 
+import math
 import time
 from dataclasses import dataclass, field
 from typing import Any
@@ -10,8 +11,15 @@ from studio.estimate.machines import catalogue
 from studio.estimate.machines.catalogue import Machine
 from studio.i18n import Message
 from studio.plan import Plan, Training
+from studio.runs import Run
+from studio.storage import read_json, write_json
 
 CAP_NAMES = ("max_minutes", "max_money", "max_watt_hours")
+# What a run has used so far, for when it goes on after a stop or a failure.
+USE_FILE = "use.json"
+# What is left to do takes up to this many times as long as when it was measured (up to 1.3 on toys), and the
+# reports as many seconds more.
+RESERVE_FACTOR, REPORT_SECONDS = 1.3, 1.0
 NO_PRICE = Message("The plan caps money at {limit:g}, but no price is known for this machine.")
 NO_PRICE_HINT = Message(
     "Cap the time instead, or write the price per hour into `machines.yaml` in the studio's home:"
@@ -23,19 +31,32 @@ NO_POWER_HINT = Message("Cap the time instead.")
 
 @dataclass
 class Budget:
-    """What a run may use from when it starts or goes on.
+    """What a run may use, and what it has used.
 
     Attributes:
         training: The plan's training, with its caps.
         machine: The machine, with its price and power.
         started_at: The reading of the monotonic clock from which the time counts.
-        evaluation_seconds: What evaluating the base took: evaluating the result takes about as long.
+        seconds_before: What the run had used before it was broken off and went on.
+        evaluation_seconds: What evaluating the base took, with its general questions: evaluating the result
+            takes about as long.
     """
 
     training: Training
     machine: Machine
     started_at: float = field(default_factory=time.monotonic)
+    seconds_before: float = 0.0
     evaluation_seconds: float = 0.0
+
+    @property
+    def seconds(self) -> float:
+        """What the run has used so far."""
+        return self.seconds_before + time.monotonic() - self.started_at
+
+    def write_use(self, run: Run) -> None:
+        """Note what the run has used: if it is broken off now, it counts on from there."""
+        use = {"seconds": round(self.seconds, 1), "evaluation_seconds": round(self.evaluation_seconds, 1)}
+        write_json(run.folder / USE_FILE, use)
 
     def find_reached(self, reserve_seconds: float) -> dict[str, Any] | None:
         """The cap that the run would pass before its end if it did not stop now; None where it has room.
@@ -46,8 +67,9 @@ class Budget:
         Returns:
             For the report: the cap's `name`, its `limit`, what was `used`, and the `currency`.
         """
-        minutes = (time.monotonic() - self.started_at) / 60
-        minutes_at_end = minutes + (reserve_seconds + self.evaluation_seconds) / 60
+        minutes = self.seconds / 60
+        measured_seconds = reserve_seconds + self.evaluation_seconds
+        minutes_at_end = minutes + (RESERVE_FACTOR * measured_seconds + REPORT_SECONDS) / 60
         for name, limit in list_caps(self.training).items():
             if _measure_use(name, self.machine, minutes_at_end) > limit:
                 used = _measure_use(name, self.machine, minutes)
@@ -61,17 +83,37 @@ def list_caps(training: Training) -> dict[str, float]:
     return {name: limit for name, limit in caps.items() if limit is not None}
 
 
-def create_budget(plan: Plan) -> Budget | None:
-    """The budget of a run that starts now; None where its plan sets no cap.
+def create_budget(run: Run) -> Budget | None:
+    """The budget of a run that starts or goes on now; None where its plan sets no cap.
 
     Raises:
         NotPossible: A cap cannot be measured on this machine.
     """
+    plan = run.plan
     if not list_caps(plan.training):
         return None
     machine = catalogue.local_machine()
     require_measurable(plan, machine)
-    return Budget(plan.training, machine)
+    use = read_json(run.folder / USE_FILE)
+    return Budget(
+        plan.training,
+        machine,
+        started_at=time.monotonic(),
+        seconds_before=_read_seconds(use.get("seconds")),
+        evaluation_seconds=_read_seconds(use.get("evaluation_seconds")),
+    )
+
+
+def _read_seconds(value: object) -> float:
+    """Seconds from a file; 0 where the file holds none."""
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        return 0.0
+    return max(0.0, float(value))
+
+
+def forget_use(run: Run) -> None:
+    """Let a run that has reached its cap have the cap once more if somebody resumes it."""
+    (run.folder / USE_FILE).unlink(missing_ok=True)
 
 
 def require_measurable(plan: Plan, machine: Machine) -> None:

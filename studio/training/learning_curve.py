@@ -1,8 +1,5 @@
 """“Would more data help?”: the same plan on smaller shares of the training rows, as ordinary runs."""
 
-from collections.abc import Mapping
-from typing import Any
-
 import numpy as np
 
 from studio import runs
@@ -37,13 +34,14 @@ TOO_FEW_ROWS_TO_DO = Message("It takes {train} training rows and {held_out} held
 
 
 def check_possible(run: Run) -> None:
-    """Raise NotPossible, with the reason, where no learning curve can be made of a run."""
-    plan, report = run.plan, runs.report(run)
-    if runs.status(run).state != "done" or not report:
+    """Raise NotPossible or DamagedFile, with the reason, where no learning curve can be made of a run."""
+    plan = run.plan
+    if runs.status(run).state != "done" or not runs.report(run):
         raise NotPossible(NOT_DONE, NOT_DONE_TO_DO, name=plan.name)
     if plan.data.train_share < 1:
         raise NotPossible(IS_A_PART, IS_A_PART_TO_DO, name=plan.name)
-    n_held_out, n_train = len(_read_errors(run, choose_measure(run))), _count_train(report)
+    n_held_out = len(_read_errors(run, choose_measure(run)))
+    n_train = _count_train(run)
     if n_held_out < MIN_HELD_OUT or n_train < MIN_TRAIN_ROWS:
         raise NotPossible(
             TOO_FEW_ROWS.format(name=plan.name, train=n_train, held_out=n_held_out),
@@ -125,7 +123,7 @@ def read_sizes(run: Run) -> list[SizeResult] | None:
     errors_by_run = [_read_errors(part, choose_measure(run)) for part in done]
     rows = sorted(set.intersection(*(set(errors) for errors in errors_by_run)))
     return [
-        SizeResult(_count_train(runs.report(part)), np.array([errors[row] for row in rows]))
+        SizeResult(_count_train(part), np.array([errors[row] for row in rows]))
         for part, errors in zip(done, errors_by_run, strict=True)
     ]
 
@@ -153,6 +151,10 @@ def _read_errors(run: Run, measure: Measure) -> dict[int, float]:
     return {row: 1 - score if measure.kind == "hits" else score for row, score in scores.items()}
 
 
-def _count_train(report: Mapping[str, Any]) -> int:
+def _count_train(run: Run) -> int:
     """Training rows of the person's own, without general ones mixed in."""
-    return int(report["data"]["train"] - report["data"].get("replay", 0))
+    counts = runs.report(run).get("data") or {}
+    try:
+        return int(counts["train"] - counts.get("replay", 0))
+    except (KeyError, TypeError, ValueError, AttributeError):
+        raise predictions.damaged_file(run.folder / "report.json") from None

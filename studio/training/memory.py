@@ -38,4 +38,6 @@ def limit_memory() -> None:
     allowed_bytes = max(free_bytes - hardware.RESERVED_BYTES, free_bytes // 2)
     soft_limit = hardware.data_segment_bytes() + allowed_bytes
     _, hard_limit = resource.getrlimit(resource.RLIMIT_DATA)
+    if hard_limit != resource.RLIM_INFINITY:  # somebody has limited it to less
+        soft_limit = min(soft_limit, hard_limit)
     resource.setrlimit(resource.RLIMIT_DATA, (soft_limit, hard_limit))

@@ -4,7 +4,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from studio.evaluate.predictions import Outcomes, Prediction, read_lines
+from studio.evaluate.predictions import Outcomes, Prediction, read_rows
 from studio.runs import Run
 from studio.storage import read_json, write_json
 
@@ -76,7 +76,7 @@ def read_answers(run: Run) -> Sequence[Prediction]:
     standing = read(run)
     if not standing:
         return ()
-    rows = read_lines(run.folder / "data" / "validation.jsonl")
+    rows = read_rows(run.folder, "validation")
     return [
         Prediction(row, rows[row], outcome) for row, outcome in standing.outcomes.items() if row < len(rows)
     ]

@@ -1,12 +1,63 @@
-"""One run trains at a time: waiting for a turn, and giving up when asked to stop."""
+"""Which runs train and which wait: their order, what each waits for, and how many train at once."""
 
+import os
 import time
+from dataclasses import dataclass
+from typing import Any
 
 from studio import runs
+from studio.errors import BadPlan, NotPossible
+from studio.estimate import history
+from studio.estimate.machines import hardware
+from studio.i18n import Message
 from studio.methods.spec import StopRequested
 from studio.runs import Run
+from studio.storage import home, read_json, write_json
+from studio.training import launcher
 
 POLL_SECONDS = 1.0
+# A run that waits writes why when that changes, and no less often than this.
+MAX_SILENT_SECONDS = 30.0
+# How many runs may train at once, where a person says so.
+MAX_RUNS_VARIABLE, MAX_RUNS_LIMIT = "STUDIO_MAX_RUNS", 64
+# Without that one run for so many cores, and one on a GPU: two that share their cores take as long as one
+# after the other.
+CORES_PER_RUN = 4
+# The ids of waiting runs whose place somebody has changed, the first first; the others follow by age.
+ORDER_FILE = "queue.json"
+# Marks a run that has not had the machine for itself, so that its time teaches the estimator nothing.
+SHARED_FILE = "shared"
+BEHIND = Message("Number {position} in the queue, behind “{name}”.")
+NEEDS_MEMORY = Message(
+    "Waits for “{name}”: this run needs up to {need:.1f} GB, and {free:.1f} GB are left beside it."
+)
+NEEDS_UNKNOWN = Message("Waits for “{name}”: it is not known how much memory both need together.")
+NEEDS_TURN = Message("Waits for “{name}”: {limit} {limit:run trains|runs train} at a time on this machine.")
+BAD_LIMIT = Message("STUDIO_MAX_RUNS is “{value}”, which is no whole number from 1 to {most}.")
+SET_LIMIT = Message("Set it to the number of runs that may train at once, or leave it out.")
+NOT_WAITING = Message("“{name}” does not wait: its state is “{state}”.")
+NOT_WAITING_HINT = Message("`studio queue` lists the runs that wait.")
+
+
+@dataclass(frozen=True)
+class Queue:
+    """The runs that have not ended.
+
+    Attributes:
+        active: Those that train, or prepare or evaluate.
+        waiting: Those that wait, the next one first.
+    """
+
+    active: tuple[Run, ...]
+    waiting: tuple[Run, ...]
+
+
+@dataclass(frozen=True)
+class Wait:
+    """Why a run waits: in a sentence, and how many runs train or start before it."""
+
+    message: Message
+    n_before: int
 
 
 def raise_if_stopped(run: Run) -> None:
@@ -15,26 +66,179 @@ def raise_if_stopped(run: Run) -> None:
         raise StopRequested
 
 
-def wait_for_turn(run: Run) -> None:
-    """Wait until no other run is active and no older one waits, or until this one is asked to stop."""
-    while not run.stop_file.exists():
-        n_ahead = sum(is_ahead(other, run) for other in runs.all_runs())
-        if not n_ahead:
-            return
-        runs.set_status(run, "waiting", "queue", steps=n_ahead)
-        time.sleep(POLL_SECONDS)
+# The version of the status file with which a run has ended: as long as it stays, the run is not read again.
+_ended_versions: dict[str, int] = {}
 
 
-def is_ahead(other: Run, run: Run) -> bool:
-    """Whether a run must wait for another one.
+def read() -> Queue:
+    """The runs that train and those that wait, in their order."""
+    states = {run: state for run in runs.all_runs() if (state := _read_open_state(run))}
+    active = tuple(run for run, state in states.items() if state != "waiting")
+    order = _read_order()
 
-    It waits for one that is active, which may be newer than a run that was resumed, and for one that has
-    waited longer.
+    def rank(run: Run) -> tuple[Any, ...]:
+        return (order.index(run.id) if run.id in order else len(order), run.created, run.id)
+
+    waiting = (run for run, state in states.items() if state == "waiting" and not run.stop_file.exists())
+    return Queue(active, tuple(sorted(waiting, key=rank)))
+
+
+def _read_open_state(run: Run) -> str:
+    """The state of a run that has not ended; empty where it has."""
+    try:
+        version = (run.folder / "status.json").stat().st_mtime_ns
+    except OSError:  # deleted in between
+        return ""
+    if _ended_versions.get(run.id) == version:
+        return ""
+    state = runs.status(run).state
+    if state not in runs.ENDED_STATES:
+        return state
+    _ended_versions[run.id] = version
+    return ""
+
+
+def _read_order() -> list[str]:
+    order = read_json(home() / ORDER_FILE).get("order")
+    return [run_id for run_id in order if isinstance(run_id, str)] if isinstance(order, list) else []
+
+
+def wait_for_turn(run: Run) -> int:
+    """Wait until it is the run's turn, or until it is asked to stop.
+
+    Returns:
+        How many other runs train beside it.
+
+    Raises:
+        NotPossible: STUDIO_MAX_RUNS is no number of runs.
     """
-    if other.id == run.id:
-        return False
-    state = runs.status(other).state
-    if state in runs.ENDED_STATES:
-        return False
-    is_older = (other.created, other.id) < (run.created, run.id)
-    return is_older or state != "waiting"
+    written, written_at = None, 0.0
+    while not run.stop_file.exists():
+        queue = read()
+        wait = find_wait(run, queue)
+        if not wait and _take_turn(run):
+            return len(queue.active)
+        if wait and (wait != written or time.monotonic() - written_at > MAX_SILENT_SECONDS):
+            runs.set_status(run, "waiting", "queue", steps=wait.n_before, message=wait.message)
+            written, written_at = wait, time.monotonic()
+        time.sleep(POLL_SECONDS)
+    return 0
+
+
+def _take_turn(run: Run) -> bool:
+    """Begin, unless another run has in between: of several that see their turn, one decides at a time."""
+    with runs.claiming():
+        queue = read()
+        if find_wait(run, queue):
+            return False
+        if queue.active:
+            for sharing in (*queue.active, run):
+                (sharing.folder / SHARED_FILE).touch()
+        runs.set_status(run, "preparing", "data")
+    return True
+
+
+def find_wait(run: Run, queue: Queue) -> Wait | None:
+    """Why a run must wait; None where it may begin.
+
+    It waits for those before it in the queue, and for those that train where their number or the memory
+    leaves no room for one more.
+
+    Raises:
+        NotPossible: STUDIO_MAX_RUNS is no number of runs.
+    """
+    active = tuple(other for other in queue.active if other != run)
+    position = queue.waiting.index(run) if run in queue.waiting else 0
+    n_before = len(active) + position
+    if position:
+        name = find_name(queue.waiting[position - 1])
+        return Wait(BEHIND.format(position=position + 1, name=name), n_before)
+    if not active:
+        return None
+    message = _find_lack(run, active)
+    return Wait(message.format(name=find_name(active[-1])), n_before) if message else None
+
+
+def _find_lack(run: Run, active: tuple[Run, ...]) -> Message | None:
+    """What keeps a run from training beside the active ones."""
+    limit = max_runs()
+    if len(active) >= limit:
+        return NEEDS_TURN.format(limit=limit)
+    need, free = _needed_gb(run), _free_gb(active)
+    if need is None or free is None:
+        return NEEDS_UNKNOWN
+    return NEEDS_MEMORY.format(need=round(need, 1), free=round(max(free, 0.0), 1)) if need > free else None
+
+
+def max_runs() -> int:
+    """How many runs may train at once, if memory allows.
+
+    Raises:
+        NotPossible: STUDIO_MAX_RUNS is no number of runs.
+    """
+    text = os.environ.get(MAX_RUNS_VARIABLE, "").strip()
+    if not text:
+        return 1 if hardware.query_gpu() else max(1, int(hardware.available_cores() // CORES_PER_RUN))
+    if not text.isdecimal() or not 1 <= int(text) <= MAX_RUNS_LIMIT:
+        raise NotPossible(BAD_LIMIT, SET_LIMIT, value=text[:20], most=MAX_RUNS_LIMIT)
+    return int(text)
+
+
+def _needed_gb(run: Run) -> float | None:
+    """The most memory that a run is estimated to need (GB); None where nothing was estimated."""
+    memory = history.load_estimate(run).get("memory_gb")
+    high = memory.get("high") if isinstance(memory, dict) else None
+    return float(high) if isinstance(high, int | float) else None
+
+
+def _free_gb(active: tuple[Run, ...]) -> float | None:
+    """The memory (GB) that is left once each active run holds all it needs; None where one's is not known."""
+    gpu = hardware.query_gpu()
+    free_bytes = gpu.free_bytes if gpu else hardware.free_memory() - hardware.RESERVED_BYTES
+    free_gb = free_bytes / 1e9
+    for run in active:
+        need = _needed_gb(run)
+        if need is None:
+            return None
+        held_gb = hardware.held_bytes(run, on_gpu=bool(gpu)) / 1e9
+        free_gb -= max(0.0, need - held_gb)
+    return free_gb
+
+
+def find_name(run: Run) -> str:
+    """What a run is called; the beginning of its id where its plan cannot be read."""
+    try:
+        return run.plan.name
+    except BadPlan:
+        return run.id[:8]
+
+
+def move_up(run: Run, to_front: bool = False) -> None:
+    """Let a waiting run start one place earlier, or before all others.
+
+    Raises:
+        NotPossible: It does not wait.
+    """
+    with runs.claiming():
+        order = [waiting.id for waiting in _require_waiting(run).waiting]
+        place = order.index(run.id)
+        order.insert(0 if to_front else max(0, place - 1), order.pop(place))
+        write_json(home() / ORDER_FILE, {"order": order})
+
+
+def cancel(run: Run) -> None:
+    """Take a waiting run out of the queue; it can be started again.
+
+    Raises:
+        NotPossible: It does not wait.
+    """
+    _require_waiting(run)
+    launcher.stop(run)
+
+
+def _require_waiting(run: Run) -> Queue:
+    queue = read()
+    if run not in queue.waiting:
+        state = runs.status(run).state
+        raise NotPossible(NOT_WAITING, NOT_WAITING_HINT, name=find_name(run), state=state)
+    return queue

@@ -14,6 +14,7 @@ from studio.data.targets import RatingScale
 from studio.errors import BadData, BadPlan
 from studio.estimate import dataset_lengths
 from studio.estimate.machines import hardware
+from studio.evaluate import predictions
 from studio.i18n import Message
 from studio.methods import defaults
 from studio.methods.spec import Method, Scores, StageMonitor, TrainingContext
@@ -64,16 +65,9 @@ def prepare_data(run: Run, plan: Plan) -> PreparedData:
 
 
 def _load_saved_splits(folder: Path) -> PreparedData:
-    rows_by_split = [_read_jsonl(folder / f"{name}.jsonl") for name in SPLIT_NAMES]
+    rows_by_split = [predictions.read_rows(folder.parent, name) for name in SPLIT_NAMES]
     report_section = json.loads((folder / DATA_REPORT_FILE).read_text(encoding="utf-8"))
     return PreparedData(Splits(*rows_by_split), report_section)
-
-
-def _read_jsonl(path: Path) -> list[Example]:
-    """The examples in a file; none where it does not exist."""
-    if not path.is_file():
-        return []
-    return [json.loads(line) for line in path.read_bytes().splitlines()]
 
 
 def split_dataset(plan: Plan) -> PreparedData:

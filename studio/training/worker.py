@@ -29,7 +29,7 @@ from studio.models import device, fetch
 from studio.models.fetch import FetchedModel
 from studio.runs import Run
 from studio.storage import require_disk_space, write_sealed_json
-from studio.training import caps, coach, retention
+from studio.training import caps, coach, retention, trackio_writer
 from studio.training import pause as pauses
 from studio.training import queue as run_queue
 from studio.training import setup as run_setup
@@ -68,10 +68,12 @@ def run(run_id: str, before_start: Callable[[], None] = lambda: None, pause: Pau
     reserve_file = run.folder / DISK_RESERVE_FILE
     try:
         reserve_file.write_bytes(bytes(DISK_RESERVE_BYTES))
-        run_queue.wait_for_turn(run)
+        n_beside = run_queue.wait_for_turn(run)
         run_queue.raise_if_stopped(run)
+        _share_cores(n_beside)
         before_start()
-        _execute(run, dataclasses.replace(pause, started_at=time.monotonic()) if pause else None)
+        with trackio_writer.following(run):
+            _execute(run, dataclasses.replace(pause, started_at=time.monotonic()) if pause else None)
     except StopRequested:
         runs.set_status(run, "stopped", "before")
     except BaseException as error:
@@ -80,6 +82,13 @@ def run(run_id: str, before_start: Callable[[], None] = lambda: None, pause: Pau
         raise
     finally:
         reserve_file.unlink(missing_ok=True)
+
+
+def _share_cores(n_beside: int) -> None:
+    """Compute with a fair share of the cores where other runs train already; torch is not loaded yet."""
+    if n_beside:
+        n_threads = int(hardware.available_cores() // (n_beside + 1))
+        os.environ["OMP_NUM_THREADS"] = str(max(1, n_threads))
 
 
 def _claim(run: Run) -> None:
@@ -157,7 +166,7 @@ def _execute(run: Run, pause: Pause | None) -> None:
 
     usage_meter = _Usage()
     # A bake-off has a cap of its own, which ends its turns by a pause.
-    budget = None if pause else caps.create_budget(run.plan)
+    budget = None if pause else caps.create_budget(run)
     method = methods.get(run.plan.method.name)
     is_resumed = run_setup.has_saved_splits(run)
     prepared = run_setup.prepare_data(run, run.plan)
@@ -173,10 +182,9 @@ def _execute(run: Run, pause: Pause | None) -> None:
     if method.generate_rows:
         train, validation = method.generate_rows(context)
         context = dataclasses.replace(context, train=train, validation=validation)
-    evaluation_started_at = time.monotonic()
-    before = _evaluate_base(run, context)
     if budget:
-        budget.evaluation_seconds = time.monotonic() - evaluation_started_at
+        budget.write_use(run)
+    before = _evaluate_base(run, context, budget)
     linear = _start_from_linear_fit(run, context)
     run_queue.raise_if_stopped(run)
     model, failure = _train(run, method, context, monitors)
@@ -225,6 +233,10 @@ def _execute(run: Run, pause: Pause | None) -> None:
     if failure:
         runs.set_status(run, "training", method.stages[0], **progress)  # where it broke off
         raise failure
+    if budget:
+        budget.write_use(run)
+    if last_monitor.reached_cap:
+        caps.forget_use(run)
     state = "stopped" if last_monitor.stopped else "done"
     cause = "cap" if last_monitor.reached_cap else ""
     runs.set_status(run, state, "after", message=cap_messages.describe(report), cause=cause, **progress)
@@ -273,11 +285,12 @@ def _record_usage(run: Run, usage: dict[str, float], seconds_saved: float, is_co
     An estimate is for the full length, so a run that ended early counts as if it had gone on at its pace.
     """
     minutes = (usage["seconds"] - usage["fetch_seconds"] + seconds_saved) / 60
-    was_busy = usage.get("core_share", 1) < history.MIN_CORE_SHARE
+    is_shared = (run.folder / run_queue.SHARED_FILE).exists()
+    was_busy = is_shared or usage.get("core_share", 1) < history.MIN_CORE_SHARE
     history.add_entry(run, minutes, usage["peak_memory_gb"], is_complete, was_busy=was_busy)
 
 
-def _evaluate_base(run: Run, context: TrainingContext) -> "Evaluation":
+def _evaluate_base(run: Run, context: TrainingContext, budget: Budget | None) -> "Evaluation":
     """What the base model makes of the held-out rows; a run that goes on has saved it.
 
     What was attached may change the model's outputs untrained (soft prompts, LoftQ), so the base is measured
@@ -290,6 +303,7 @@ def _evaluate_base(run: Run, context: TrainingContext) -> "Evaluation":
     if saved_path.is_file():
         return evaluation.load(saved_path)
     runs.set_status(run, "evaluating", "before")
+    started_at = time.monotonic()
     model = context.model.get_base_model() if collate.get_prompt_config(context.model) else context.model
     starts_changed = context.settings.get("init_lora_weights") == "loftq"
     with model.disable_adapter() if starts_changed else nullcontext():
@@ -297,6 +311,9 @@ def _evaluate_base(run: Run, context: TrainingContext) -> "Evaluation":
         retention.measure_base(run, context, model)
     saved_path.parent.mkdir(exist_ok=True)
     evaluation.save(base, saved_path)
+    if budget:
+        budget.evaluation_seconds = time.monotonic() - started_at
+        budget.write_use(run)
     return base
 
 

@@ -19,11 +19,17 @@ MAX_UNFINISHED_RUNS = 10
 MAX_SAVED_RUNS = 500
 DATASET_SCHEMES = ("sample", "dataset")
 MAX_MODEL_NAME_CHARS = 80
+SOMEONE_ELSES_RUN = Message("another run")
 
 
 def is_open_to_others() -> bool:
     """Whether the page listens beyond this machine, as on a Space; decided when it is launched."""
     return os.environ.get(OPEN_TO_OTHERS_ENV) == "1"
+
+
+def hide_others(message: Message) -> Message:
+    """A message that may name a run, without the name where others reach the page."""
+    return message.format(name=SOMEONE_ELSES_RUN) if is_open_to_others() else message
 
 
 def check_owner() -> None:

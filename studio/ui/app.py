@@ -51,8 +51,10 @@ from studio.ui.security import (
 )
 from studio.ui.share import tab as share_tab
 from studio.ui.share.tab import ShareTab
+from studio.ui.train import same_again
 from studio.ui.train import tab as train_tab
 from studio.ui.train.corrections import DataTargets
+from studio.ui.train.same_again import FormTargets
 from studio.ui.train.tab import TrainTab
 from studio.ui.vote_page import VoteMiddleware
 
@@ -169,6 +171,7 @@ def build_page() -> gr.Blocks:
         _wire_summary(tabs, strip)
         _wire_strip(page, tabs, strip, states)
         _wire_run_lists(tabs, states)
+        _wire_same_again(tabs, states)
     drop_hidden_progress(page)
     hide_api(page)
     page.queue(max_size=64, api_open=False)
@@ -328,18 +331,38 @@ def _wire_strip(page: gr.Blocks, tabs: _Tabs, strip: ProgressStrip, states: _Bro
 
 
 def _wire_run_lists(tabs: _Tabs, states: _BrowserStates) -> None:
-    """Update the lists of runs when their tab is opened, and remember the run that is chosen there."""
+    """Update the lists of runs when their tab is opened, and remember the run that is chosen there.
+
+    A tab that is open from the start has to wait for the run of the address.
+    """
     for panel, run_dropdown in (
         (tabs.playground_panel, tabs.playground.run_dropdown),
         (tabs.share_panel, tabs.share.run_dropdown),
     ):
-        panel.select(
-            playground_tab.update_run_choices,
-            [run_dropdown, states.run, states.run_ids],
-            run_dropdown,
-            **UNQUEUED,
-        )
+        for listen in (panel.select, tabs.train.attached.then):
+            listen(
+                playground_tab.update_run_choices,
+                [run_dropdown, states.run, states.run_ids],
+                run_dropdown,
+                **UNQUEUED,
+            )
         run_dropdown.input(playground_tab.remember_run, run_dropdown, states.run, **UNQUEUED)
+
+
+def _wire_same_again(tabs: _Tabs, states: _BrowserStates) -> None:
+    """Let a run's row put its plan into the form."""
+    targets = FormTargets(
+        data=tabs.data.outputs,
+        method=tabs.method.method,
+        method_for=states.settings.method_for,
+        model=tabs.method.model,
+        edited=states.settings.edited,
+        test_sets=states.test_sources,
+        name=tabs.train.inputs["name"],
+        change_notice=tabs.method.change_notice,
+        fields={**tabs.method.setting_fields, **tabs.method.training_fields},
+    )
+    same_again.wire(tabs.train.table, tabs.train.run_notice, targets, states.run_ids, states.dataset_sources)
 
 
 def build_theme() -> gr.themes.Base:

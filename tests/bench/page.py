@@ -1,8 +1,7 @@
 """How quick the page is in a real browser, on this machine: `python tests/bench/page.py [--runs N] [--no-watchers]`.
 
-First paint that means something, switching tabs, a slider until the table has moved, bytes and milliseconds
-of each update of the live curve, and what twenty open pages that watch one run cost the server. Quiet
-machines only.
+First paint that means something, switching tabs, a slider until the table has moved, and bytes and
+milliseconds of each update of the live curve. What many visitors cost is in load.py. Quiet machines only.
 """
 
 import argparse
@@ -16,10 +15,7 @@ import tempfile
 import time
 from pathlib import Path
 
-import psutil
-
 ROOT = Path(__file__).parent.parent.parent
-WATCHERS = 20
 SEEN = "localStorage.setItem('studio-tour', 'seen')"  # the tour of a first visit
 
 
@@ -98,17 +94,15 @@ def long_run(home):
 
 
 def watched(browser, address, seconds=20):
-    """Bytes and milliseconds of the tab for each update of the curve, then the server's work with WATCHERS
-    pages on one run.
-    """
+    """Bytes and milliseconds of the tab for each update of the curve."""
     from studio import runs
 
     made = long_run(os.environ["STUDIO_HOME"])
-    server, found = psutil.Process(), {}
+    found = {}
 
     def go_on(page, seconds):
         step = runs.status(made).step
-        began, used = time.perf_counter(), sum(server.cpu_times()[:2])
+        began = time.perf_counter()
         while time.perf_counter() - began < seconds:
             step += 1
             runs.add_point(
@@ -116,7 +110,6 @@ def watched(browser, address, seconds=20):
             )
             runs.set_status(made, "training", "train", step=step, steps=1000, seconds_left=500.0)
             page.wait_for_timeout(500)
-        return (sum(server.cpu_times()[:2]) - used) / (time.perf_counter() - began)
 
     page = browser.new_page()
     page.add_init_script(SEEN)
@@ -143,19 +136,10 @@ def watched(browser, address, seconds=20):
 
     sizes.clear()
     before = task_seconds()
-    one = go_on(page, seconds)
+    go_on(page, seconds)
     updates = max(1, len(sizes))
     found["bytes an update"] = statistics.median(sizes) if sizes else 0
     found["ms of the tab an update"] = 1e3 * (task_seconds() - before) / updates
-    found["cores of the page's process, one page"] = one
-    others = [browser.new_context().new_page() for _ in range(WATCHERS - 1)]
-    for other in others:
-        other.add_init_script(SEEN)
-        other.goto(f"{address}?run={made.id}", wait_until="domcontentloaded")
-        other.get_by_role("tab", name="Train").click()
-    page.wait_for_timeout(3000)
-    found[f"cores of the page's process, {WATCHERS} pages"] = go_on(page, seconds)
-    found["megabytes of the page's process"] = server.memory_info().rss / 1e6
     runs.set_status(made, "stopped", "after")
     return found
 

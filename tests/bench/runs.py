@@ -1,48 +1,107 @@
-"""Prints how long a list of many runs takes, the first time and after that.
+"""Prints how long many runs take to be listed, and a run of many points to be opened.
 
-`python tests/bench/runs.py --count 1000`.
+`python tests/bench/runs.py --count 1000 --points 100000`.
 """
 
 import argparse
+import json
 import os
 import tempfile
 import time
+from types import SimpleNamespace
+
+ENGLISH = SimpleNamespace(headers={"accept-language": "en"}, query_params={})
 
 
-def fill(count):
-    """Write `count` runs that have ended into the home."""
+def make_run(number):
+    """A run in the home that has ended."""
     from studio import runs
     from studio.plan import Data, MethodChoice, Plan
     from studio.storage import write_json
 
-    data = Data(source="sample:support-tone")
-    for number in range(count):
-        plan = Plan(
-            name=f"Run {number}",
-            task="chat",
-            model="smollm2-135m",
-            data=data,
-            method=MethodChoice(name="lora"),
-        )
-        run = runs.create(plan)
-        write_json(run.folder / "report.json", {"seconds": 60.0 + number})
-        runs.set_status(run, "done")
+    plan = Plan(
+        name=f"Run {number}",
+        task="chat",
+        model="smollm2-135m",
+        data=Data(source="sample:support-tone"),
+        method=MethodChoice(name="lora"),
+    )
+    run = runs.create(plan)
+    write_json(run.folder / "report.json", {"seconds": 60.0 + number})
+    runs.set_status(run, "done")
+    return run
+
+
+def add_points(run, count):
+    """Points of a training whose loss falls, with one spike in the middle."""
+    with run.metrics_path.open("w") as file:
+        for step in range(1, count + 1):
+            loss = 9.0 if step == count // 2 else 1 + 1 / step
+            point = {
+                "seq": step,
+                "time": step,
+                "stage": "train",
+                "step": step,
+                "epoch": step / 100,
+                "loss": loss,
+            }
+            file.write(json.dumps(point) + "\n")
+
+
+def show(label, act):
+    """Run it; prints what it says and how long it took."""
+    began = time.perf_counter()
+    told = act()
+    print(f"{label}: {told} in {1000 * (time.perf_counter() - began):.0f} ms")
+
+
+def list_index():
+    """The list as the terminal reads it."""
+    from studio import run_index
+
+    return f"{len(run_index.summarize_all())} runs"
+
+
+def list_table():
+    """The table as the page sends it."""
+    from studio.ui.train import runs_table
+
+    value, _ = runs_table.list_runs([], ENGLISH)
+    return f"{len(value['rows'])} rows, {len(json.dumps(value)) / 1e3:.0f} KB"
+
+
+def open_run(run):
+    """All that a fresh page asks for until it has the whole curve."""
+    from studio.ui.train import live_view
+
+    query, n_points, highest, n_requests, size = [run.id, 0, "en", "", 0], 0, 0.0, 0, 0
+    while True:
+        answer = live_view.poll(query)
+        n_requests, size = n_requests + 1, size + len(json.dumps(answer))
+        n_points += len(answer["points"])
+        highest = max([highest, *(metrics.get("loss", 0.0) for _, _, metrics in answer["points"])])
+        if answer["offset"] == query[1]:
+            return f"{n_points} points of a curve up to {highest}, {n_requests} requests, {size / 1e3:.0f} KB"
+        query = [run.id, answer["offset"], "en", answer["file"], answer["sampled"]]
 
 
 def main():
-    """Time the list of runs."""
+    """Time the lists and the run."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--count", type=int, default=1000)
-    count = parser.parse_args().count
+    parser.add_argument("--points", type=int, default=100_000)
+    options = parser.parse_args()
     with tempfile.TemporaryDirectory() as home:
         os.environ["STUDIO_HOME"] = home
-        fill(count)
-        from studio import run_index
-
-        for label in ("first", "again", "again"):
-            began = time.perf_counter()
-            listed = run_index.summarize_all()
-            print(f"{label}: {len(listed)} runs in {1000 * (time.perf_counter() - began):.0f} ms")
+        for number in range(options.count):
+            run = make_run(number)
+        add_points(run, options.points)
+        for label in ("terminal, first", "terminal", "terminal"):
+            show(label, list_index)
+        for label in ("page, first", "page", "page"):
+            show(label, list_table)
+        for label in ("run opened first", "run opened again"):
+            show(label, lambda: open_run(run))
 
 
 if __name__ == "__main__":

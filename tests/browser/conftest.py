@@ -86,6 +86,19 @@ def studio_home(tmp_path_factory):
         yield folder
 
 
+@pytest.fixture(scope="module", autouse=True)
+def rough_estimates():
+    """No step is traced in the background: that would keep a core busy for seconds after every change.
+
+    A worker of pytest-xdist runs other tests of its session behind these.
+    """
+    from studio.estimate import all_methods
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(all_methods, "needs_tracing", lambda context, method: False)
+        yield
+
+
 @pytest.fixture(scope="session")
 def address(studio_home):
     """The page, open on a free port."""

@@ -47,10 +47,10 @@ def test_a_changed_setting_changes_the_figures_of_every_method(page):
     memory = "parseFloat(document.querySelector('#methods tr[data-id=lora] .memory b').textContent)"
     opened_with = likely_memory(page, "lora")
     set_number(page, "#batch-size", 1)
-    page.wait_for_function(f"(before) => {memory} < before / 2", arg=opened_with)
+    page.wait_for_function(f"(before) => {memory} < before", arg=opened_with)
     before = {name: likely_memory(page, name) for name in ("full", "lora", "prefix")}
     set_number(page, "#batch-size", 16)
-    page.wait_for_function(f"(before) => {memory} > 2 * before", arg=before["lora"])
+    page.wait_for_function(f"(before) => {memory} > before", arg=before["lora"])
     for name, value in before.items():
         assert likely_memory(page, name) > value
 
@@ -154,7 +154,7 @@ def test_a_run_that_cannot_fit_starts_only_when_someone_insists(page):
     expect(page.locator("#summary .check")).to_contain_text("GB too much")
     expect(page.locator("#insist")).to_be_hidden()
     page.locator("#start").click()
-    expect(page.locator("#train-notice .bad")).to_contain_text("How to make it fit")
+    expect(page.locator("#train-notice .bad")).to_contain_text("Start anyway")
     expect(page.locator("#insist")).to_be_visible()
 
 

@@ -28,6 +28,11 @@ def finished_runs(train_here):
     return [train_here("chat"), train_here("chat")]
 
 
+def opener(page, run_id):
+    """The name of a run in the table, which opens it."""
+    return page.locator(f'[data-control="open {run_id}"]')
+
+
 def test_from_upload_to_two_streamed_answers_and_a_download(visit, chat_csv, tiny_chat, tmp_path):
     page = visit()
     page.locator("#upload input[type=file]").set_input_files(str(chat_csv))
@@ -73,6 +78,7 @@ def test_from_upload_to_two_streamed_answers_and_a_download(visit, chat_csv, tin
     expect(page.locator("#story .next")).to_contain_text("on Share")
 
     open_tab(page, "Share")
+    expect(page.locator("#card h4").first).to_be_visible()
     page.locator("#prepare").click()
     expect(page.locator("#share-notice .good")).to_contain_text("Ready", timeout=60_000)
     expect(page.locator("#download")).to_be_visible()
@@ -88,7 +94,8 @@ def test_a_second_tab_a_reload_and_another_browser_find_the_run_again(visit, fin
     page = visit(f"/?run={finished_runs[0]}")
     open_tab(page, "Train")
     wait_for_end(page)
-    expect(page.locator("#runs input")).to_have_value(re.compile("Cannot tell yet"))
+    shown_row = page.locator(".runs-row", has=opener(page, finished_runs[0]))
+    expect(shown_row).to_contain_text("Cannot tell yet")
     query = page.url.partition("?")[2]
     second_tab = visit(context=page.context)
     page.close()
@@ -245,8 +252,13 @@ def test_the_address_of_a_run_comes_before_the_one_a_browser_remembers(visit, fi
     wait_for_end(page)
     second_tab = visit(f"/?run={addressed}", context=page.context)
     open_tab(second_tab, "Train")
-    expect(second_tab.locator("#runs input")).to_have_value(re.compile(addressed[:8]))
+    expect(opener(second_tab, addressed)).to_have_attribute("aria-current", "true")
     assert f"run={addressed}" in second_tab.url
+    opener(second_tab, remembered).press("Enter")
+    expect(opener(second_tab, remembered)).to_have_attribute("aria-current", "true")
+    expect(second_tab).to_have_url(re.compile(f"run={remembered}"))
+    second_tab.locator(".runs-row", has=opener(second_tab, addressed)).locator(".runs-method").click()
+    expect(opener(second_tab, addressed)).to_have_attribute("aria-current", "true")
 
 
 # The content of a file, the task that is recognised, and the number of columns that are shown.

@@ -4,6 +4,7 @@ import json
 
 from compared_runs import answered_run
 
+from studio import plan as plans
 from studio import runs
 from studio.cli.main import main
 from studio.evaluate import verdict
@@ -105,3 +106,11 @@ def test_runs_are_compared_side_by_side(make_plan, capsys):
 def test_one_run_alone_is_not_compared(make_plan, capsys):
     assert main(["runs", "--compare", runs.create(make_plan()).id]) == 1
     assert "you chose 1" in capsys.readouterr().err
+
+
+def test_the_plan_of_a_run_is_printed_to_be_changed_and_trained_again(make_plan, tmp_path, capsys):
+    run = runs.create(make_plan())
+    assert main(["runs", "--plan", run.id[:8]]) == 0
+    path = tmp_path / "again.yaml"
+    path.write_text(capsys.readouterr().out)
+    assert plans.load(path) == run.plan

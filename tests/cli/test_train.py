@@ -3,14 +3,20 @@ says what is wrong.
 """
 
 import os
+import shlex
 import threading
 import time
+from pathlib import Path
 
 import pytest
 
 from studio import plan, runs
-from studio.cli import train
+from studio.cli import estimate, train
 from studio.cli.main import main
+from studio.estimate.fitting_changes import FREE_MEMORY, FittingChange, FittingChanges
+from studio.estimate.types import Estimate, Range
+from studio.i18n import Message
+from studio.training import queue as run_queue
 
 
 def test_training_prints_id_and_folder_and_ends_with_nought(plan_file, capsys):
@@ -44,6 +50,21 @@ def test_the_curve_is_read_aloud_once_for_each_finding(make_plan, capsys):
     finished.set()
     thread.join()
     assert capsys.readouterr().out.count("Learning: validation loss fell from 3.000 to 1.500 by step 20") == 1
+
+
+def test_what_a_run_waits_for_is_said_once(make_plan, capsys):
+    run = runs.create(make_plan())
+    runs.claim(run, os.getpid())
+    finished = threading.Event()
+    thread = threading.Thread(target=train._show_progress, args=(run, finished))
+    thread.start()
+    for free in (2.0, 2.1):
+        message = run_queue.NEEDS_MEMORY.format(name="A", need=3.1, free=free)
+        runs.set_status(run, "waiting", "queue", steps=1, message=message)
+        time.sleep(2 * train.REFRESH_SECONDS)
+    finished.set()
+    thread.join()
+    assert capsys.readouterr().out.count("Waits for “A”: this run needs up to 3.1 GB") == 1
 
 
 def test_home_can_be_named_behind_the_command(plan_file, tmp_path, capsys):
@@ -145,3 +166,53 @@ def test_the_plan_of_a_run_is_the_one_that_was_given(plan_file, capsys):
     main(["train", file, "--set", "training.epochs=0.5"])
     (run,) = runs.all_runs()
     assert run.plan == plan.load(plan.Path(file), ("training.epochs=0.5",))
+
+
+def test_a_plan_that_does_not_fit_is_refused_with_what_would_fit_and_how_to_set_it(plan_file, capsys):
+    assert main(["train", plan_file(model="qwen3-8b", method={"name": "full"})]) == 1
+    err = capsys.readouterr().err
+    assert "GB that are free" in err
+    assert runs.all_runs() == []
+
+
+def test_a_change_that_fits_is_printed_as_the_arguments_that_make_it(
+    make_plan, plan_file, monkeypatch, capsys
+):
+    change = FittingChange(
+        Message("Less"),
+        {
+            "training.max_length": 64,
+            "method.name": "qlora",
+            "method.settings": {},
+            "training.learning_rate": None,
+        },
+        Estimate("lora", minutes=Range(1, 2, 3)),
+        Range(0.5, 0.6, 0.7),
+    )
+    changes = FittingChanges((change,), (), FREE_MEMORY.format(gb=2.0))
+    monkeypatch.setattr(train.fitting_changes.fitting_changes, "find_for_plan", lambda *_: changes)
+    train._print_fitting_changes(make_plan())
+    err = capsys.readouterr().err
+    assert "Less: 0.5–0.7 GB, 1.0–3.0 min" in err
+    options = shlex.split(err.splitlines()[-1])
+    changed = plan.load(Path(plan_file()), tuple(option for option in options if option != "--set"))
+    assert (changed.training.max_length, changed.training.learning_rate) == (64, None)
+    assert changed.method.name == "qlora"
+
+
+def test_a_run_that_runs_out_of_memory_ends_with_what_would_fit(plan_file, monkeypatch, capsys):
+    def run_out(*_):
+        raise MemoryError
+
+    monkeypatch.setattr(train.worker, "_train", run_out)
+    assert main(["train", plan_file()]) == 1
+    (run,) = runs.all_runs()
+    assert runs.status(run).cause == "memory"
+    assert "GB that this plan needs" in capsys.readouterr().err
+
+
+def test_what_would_fit_is_said_beside_the_estimate_of_a_plan_that_does_not(plan_file, monkeypatch, capsys):
+    too_large = Estimate("full", fits="no")
+    monkeypatch.setattr(estimate.all_methods, "estimate_chosen_method", lambda *_, **__: too_large)
+    assert main(["estimate", plan_file(model="qwen3-8b", method={"name": "full"})]) == 0
+    assert "GB that are free" in capsys.readouterr().out

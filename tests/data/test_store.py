@@ -186,3 +186,19 @@ def test_what_cannot_be_used_leaves_nothing(tmp_path):
             store.add(tmp_path / name)
     assert list(home().glob("datasets/*")) == []
     assert list(tmp_path.glob("*.csv")) == []
+
+
+def test_a_damaged_change_is_taken_back_and_one_before_another_is_told(chat_csv):
+    dataset = store.add(chat_csv, "questions.csv")
+    before = dataset.table().rows
+    for text in ("first", "second"):
+        store.apply_change(dataset, Change("edit", cells=((0, "prompt", text),)))
+    first, second = sorted((dataset.folder / "changes").glob("*.json"))
+    second.write_text("{", encoding="utf-8")
+    assert store.undo(dataset).kind == store.DAMAGED_CHANGE
+    assert dataset.table().rows[0]["prompt"] == "first"
+    store.apply_change(dataset, Change("edit", cells=((0, "prompt", "third"),)))
+    first.write_text("{", encoding="utf-8")
+    with pytest.raises(BadData, match=r"0001\.json"):
+        store.undo(dataset)
+    assert dataset.table().rows[0]["prompt"] == "third" != before[0]["prompt"]

@@ -39,8 +39,10 @@ def test_a_request_is_answered_once_and_remembered_over_a_restart(make_plan, mon
     # One micro batch in all, so that few passes need tracing.
     context = make_context(make_plan(batch_size=64))
     assert all_methods.needs_tracing(context, LORA)
+    assert all_methods.estimate_all_methods(context, "lora")["lora"].has_untraced_passes
     assert all_methods.trace_missing(context, LORA)
     assert not all_methods.needs_tracing(context, LORA)
+    assert not all_methods.estimate_all_methods(context, "lora")["lora"].has_untraced_passes
     tracing_client.stop_server()
     tracing_client.clear_memory()
     monkeypatch.setattr(TracingClient, "_fetch", refuse_to_fetch)

@@ -75,8 +75,8 @@ def test_a_linear_model_that_is_as_good_is_the_headline():
     result = verdict.judge(classes(hits(20, 24), hits(19, 24)), {})
     assert result.state == "cannot_tell"
     assert result.headline.render() == (
-        "The cheap one is as good, as far as 24 test texts can show: linear model 79% correct, "
-        "tuned model 83% correct."
+        "A linear model does as well, as far as 24 test texts can show: 79% correct against 83% correct "
+        "for the tuned model."
     )
     assert step_texts(result)[0] == next_steps.TAKE_LINEAR.text
 

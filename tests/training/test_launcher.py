@@ -13,6 +13,7 @@ import pytest
 
 from studio import processes, runs
 from studio.errors import NotPossible
+from studio.storage import write_json
 from studio.training import launcher, worker
 from studio.training import queue as run_queue
 
@@ -91,6 +92,26 @@ def test_two_runs_train_one_after_the_other(make_plan, start):
         assert runs.is_usable(run)
     last_of_first = max(point["time"] for point in runs.read_points(first))
     assert last_of_first <= min(point["time"] for point in runs.read_points(second))
+
+
+@pytest.mark.thorough
+def test_of_three_runs_two_train_at_once_where_a_person_allows_two(make_plan, start, monkeypatch):
+    monkeypatch.setenv("STUDIO_MAX_RUNS", "2")
+    three = [runs.create(make_plan(epochs=2, eval_count=1)) for _ in range(3)]
+    for run in three:
+        write_json(run.folder / "estimate.json", {"memory_gb": {"high": 0.1}})
+        start(run)
+    n_active = []
+
+    def have_ended():
+        states = [runs.status(run).state for run in reversed(three)]  # the one that waits first
+        n_active.append(sum(state not in ("waiting", *runs.ENDED_STATES) for state in states))
+        return all(state in runs.ENDED_STATES for state in states)
+
+    wait_until(have_ended)
+    assert [runs.status(run).state for run in three] == ["done"] * 3
+    assert max(n_active) == 2
+    assert all((run.folder / run_queue.SHARED_FILE).exists() for run in three[:2])
 
 
 @pytest.mark.thorough
@@ -179,7 +200,7 @@ def test_a_run_waits_for_whoever_goes_and_for_older_ones_that_wait(make_plan, st
     second = runs.get(second.id)
     other, run = (first, second) if is_older else (second, first)
     runs.set_status(other, state, "train")
-    assert run_queue.is_ahead(other, run) == is_ahead
+    assert bool(run_queue.find_wait(run, run_queue.read())) == is_ahead
 
 
 def test_a_run_that_stands_still_is_ended_by_a_stop(make_plan):

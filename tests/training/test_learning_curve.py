@@ -57,7 +57,7 @@ def test_the_projection_is_that_of_the_three_reports(whole):
 def test_general_examples_are_no_rows_of_ones_own(whole):
     report = runs.report(whole)
     write_json(whole.folder / "report.json", {**report, "data": {**report["data"], "replay": 340}})
-    assert learning_curve._count_train(runs.report(whole)) == 60
+    assert learning_curve._count_train(whole) == 60
 
 
 @pytest.mark.parametrize(("n_train", "n_held_out"), [(400, 12), (30, 200)])

@@ -24,6 +24,17 @@ def test_a_run_never_has_more_than_is_free(monkeypatch, free_bytes, allowed_byte
     assert limits == [500 + allowed_bytes]
 
 
+@pytest.mark.parametrize(("hard_limit", "expected"), [(600, 600), (resource.RLIM_INFINITY, 1500)])
+def test_a_limit_that_somebody_has_set_is_not_raised(monkeypatch, hard_limit, expected):
+    limits = []
+    monkeypatch.setattr(hardware, "free_memory", lambda: 2000)
+    monkeypatch.setattr(hardware, "data_segment_bytes", lambda: 500)
+    monkeypatch.setattr(resource, "getrlimit", lambda kind: (hard_limit, hard_limit))
+    monkeypatch.setattr(resource, "setrlimit", lambda kind, values: limits.append(values))
+    memory.limit_memory()
+    assert limits == [(expected, hard_limit)]
+
+
 def test_on_a_gpu_nothing_is_limited(monkeypatch):
     limits = []
     monkeypatch.setattr(device, "uses_cpu", lambda: False)

@@ -23,7 +23,14 @@ def test_a_method_with_several_trainings_is_refused(method, make_plan):
 
 
 @pytest.mark.thorough
-@pytest.mark.parametrize(("method", "task"), [("lora", "classify"), ("full", "chat"), ("prefix", "chat")])
+@pytest.mark.parametrize(
+    ("method", "task"),
+    [
+        ("lora", "classify"),
+        pytest.param("full", "chat", marks=pytest.mark.exhaustive),
+        pytest.param("prefix", "chat", marks=pytest.mark.exhaustive),
+    ],
+)
 def test_the_loss_falls_at_some_rate_and_nothing_stays(method, task, make_plan):
     *steps, tested = rate_range.measure(make_plan(method, task, learning_rate=1e-2))
     assert isinstance(tested, RateRange)

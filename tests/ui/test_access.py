@@ -10,6 +10,7 @@ from studio.ui import access
 from studio.ui.data import tab as data_tab
 from studio.ui.method import tab as method_tab
 from studio.ui.playground import tab as playground_tab
+from studio.ui.train import runs_table
 from studio.ui.train import tab as train_tab
 
 
@@ -35,7 +36,7 @@ def test_where_others_reach_the_page_nobody_sees_another_s_runs(finished, open_p
     assert access.visible_runs([]) == []
     assert access.visible_runs("nonsense") == []
     assert [visible.id for visible in access.visible_runs([run.id, 7])] == [run.id]
-    assert train_tab.refresh("", [], "", ENGLISH)[0]["choices"] == []
+    assert runs_table.list_runs([], ENGLISH)[0]["rows"] == []
     assert playground_tab.update_run_choices(None, "", [], ENGLISH)["choices"] == []
 
 

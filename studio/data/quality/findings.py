@@ -62,9 +62,7 @@ def finding_from_json(fields: Mapping[str, Any]) -> Finding:
 
 
 FINDING_MESSAGES: dict[str, Message] = {
-    "empty": Message(
-        "{count:,} of {total:,} rows {count:is|are} missing something they need, or it cannot be read."
-    ),
+    "empty": Message("{count:,} of {total:,} rows {count:is|are} incomplete or unreadable."),
     "few": Message("You have {full:,} complete rows; {method} needs about {least:,}."),
     "too_few": Message("Only {full:,} of {total:,} rows can be used."),
     "duplicates": Message("{count:,} of {total:,} rows {count:is an exact duplicate|are exact duplicates}."),

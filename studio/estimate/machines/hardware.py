@@ -14,6 +14,7 @@ import psutil
 
 from studio import processes, runs
 from studio.models import device
+from studio.runs import Run
 
 # Where the limits of a container are read.
 CGROUP = Path("/sys/fs/cgroup")
@@ -76,13 +77,22 @@ def reclaimable_bytes(on_gpu: bool) -> int:
     """
     workers = {run: runs.worker_process(run) for run in runs.all_runs()}
     others = {run: worker for run, worker in workers.items() if worker and worker.pid != os.getpid()}
+    return sum(held_bytes(run, on_gpu) for run in others)
+
+
+def held_bytes(run: Run, on_gpu: bool) -> int:
+    """Return the bytes that a run holds now: on a GPU as it has noted itself; 0 where it has ended.
+
+    Args:
+        run: The run.
+        on_gpu: Whether a GPU's memory is meant; else the machine's.
+    """
     if on_gpu:
-        return sum(int(runs.peak_memory_gb(run) * 1e9) for run in others)
-    held_bytes = 0
-    for worker in others.values():
-        with suppress(psutil.NoSuchProcess):  # it has just ended
-            held_bytes += int(worker.memory_info().rss)
-    return held_bytes
+        return int(runs.peak_memory_gb(run) * 1e9)
+    worker = runs.worker_process(run)
+    with suppress(psutil.NoSuchProcess):  # it has just ended
+        return int(worker.memory_info().rss) if worker else 0
+    return 0
 
 
 def peak_resident_bytes() -> int:

@@ -31,7 +31,8 @@ def render_page(run: Run, language: str = "en") -> str:
         NotPossible: The run has no result, or its report is damaged.
     """
     report, plan = runs.complete_report(run), run.plan
-    answered, result = predictions.read(run.folder), verdict.read(report)
+    answered, fault = predictions.try_to_read(run.folder)
+    result = verdict.read(report)
     is_intact = bool(result) and runs.is_report_intact(run)
     is_reproduced = is_intact and _is_reproduced(answered, report, plan)
     scores = (sections.describe_scores(report, result), sections.describe_calibration(report, result))
@@ -63,7 +64,7 @@ def render_page(run: Run, language: str = "en") -> str:
         kept_step=messages.KEPT_STEP.format(step=report.get("best_step", 0)),
         examples=sections.describe_examples(answered, report),
         retention=sections.describe_retention(report),
-        risks=risks.find_risks(run, answered, result),
+        risks=[*risks.find_risks(run, answered, result), *([fault] if fault else [])],
         prices=cost.known_prices(run, report),
     )
 

@@ -1,5 +1,6 @@
 """Options that the page's events share, and how one event follows several components."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import gradio as gr
@@ -26,6 +27,22 @@ def after_any(*triggers: Any) -> Any:
         show_progress="hidden",
         queue=False,
     )
+
+
+# Gradio 6.31 makes an empty number 0 when it draws it, which hides the placeholder.
+EMPTY_NUMBERS_JS = """async (...values) => {{
+  const isDrawn = () => document.querySelector('#{first_id} input');
+  for (let tries = 0; tries < 100 && !isDrawn(); tries += 1) {{
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  }}
+  return values.map((value) => value || null);
+}}"""
+
+
+def keep_empty(accordion: gr.Accordion, fields: Sequence[gr.Number]) -> None:
+    """Let the number fields of an accordion stay empty when it is opened, so that their placeholders show."""
+    script = EMPTY_NUMBERS_JS.format(first_id=fields[0].elem_id)
+    accordion.expand(None, list(fields), list(fields), js=script, **UNQUEUED)
 
 
 def read_event(event: gr.EventData, name: str) -> Any:

@@ -204,7 +204,7 @@ def _format_finding(finding: Finding, lang: str) -> dict[str, Any]:
 
 
 def _name_change(change: Change, lang: str) -> str:
-    names = {**FIX_LABELS, "add": messages.ADDED_EXAMPLE}
+    names = {**FIX_LABELS, "add": messages.ADDED_EXAMPLE, store.DAMAGED_CHANGE: messages.DAMAGED_CHANGE}
     return names.get(change.kind, messages.EDITED_ROWS).render(lang)
 
 

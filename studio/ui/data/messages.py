@@ -54,7 +54,9 @@ SAMPLE_SIZE = Message("{task} · {rows:,} {rows:row|rows}")
 SAMPLE_COST = Message("about {time} · {memory}")
 SAMPLE_COST_NOTE = Message("Estimated training time and memory on this machine, with the default settings.")
 BEST_FIRST_TRY = Message("Best first try")
-SAMPLE_LANGUAGE = Message("The embedded model hardly knows {languages}: this shows the way, not the quality.")
+SAMPLE_LANGUAGE = Message(
+    "The embedded model hardly knows {languages}: a demo of the steps, expect poor answers."
+)
 
 # Import.
 STAGE_PROGRESS = Message("{what}… {share:.0%}")
@@ -173,6 +175,7 @@ UNDONE = Message("Undone: {what}.")
 NOTHING_TO_UNDO = Message("Nothing to undo.")
 SAMPLE_COPIED = Message("Your changes are made to a copy of the sample.")
 EDITED_ROWS, ADDED_EXAMPLE = Message("edited rows"), Message("added example")
+DAMAGED_CHANGE = Message("a change whose file was damaged")
 ROW_NUMBERS = Message("rows {rows}")
 
 # Looking.

@@ -96,7 +96,7 @@ def choose_test_set(
             notices.error_notice(error, request_language(request)),
             get_test_source(source, test_sets, browser_datasets),
         )
-    return _with_test_set(test_sets, source, test or ""), gr.skip(), gr.skip()
+    return remember(test_sets, source, test or ""), gr.skip(), gr.skip()
 
 
 def import_test_set(
@@ -127,7 +127,7 @@ def import_test_set(
             examples.build_examples(dataset.table(), fields["task"], role_columns)
             dataset_sources = browser_datasets if isinstance(browser_datasets, list) else []
             yield (
-                _with_test_set(test_sets, fields["source"], dataset.source),
+                remember(test_sets, fields["source"], dataset.source),
                 [*dataset_sources, dataset.source][-MAX_REMEMBERED:],
                 gr.skip(),
             )
@@ -137,7 +137,14 @@ def import_test_set(
         yield gr.skip(), gr.skip(), notices.error_notice(error, lang)
 
 
-def _with_test_set(test_sets: object, source: str, test: str) -> dict[str, str]:
+def remember(test_sets: object, source: str, test: str) -> dict[str, str]:
+    """What a browser remembers once a data set has this test set, "" for none.
+
+    Args:
+        test_sets: Data set -> test set, as it remembers them; may be anything.
+        source: The data set.
+        test: Its test set.
+    """
     remembered: dict[str, str] = {}
     if isinstance(test_sets, dict):
         remembered = {str(data): str(test_set) for data, test_set in test_sets.items() if data != source}

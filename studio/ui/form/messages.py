@@ -12,12 +12,12 @@ BATCH_SIZE = label("Batch size")
 BATCH_SIZE_HELP = label("Examples per step. Higher values need more memory and give fewer, steadier steps.")
 LEARNING_RATE = label("Learning rate")
 LEARNING_RATE_HELP = label(
-    "How far each step moves the model. Too high is unstable, too low learns little. 0: automatic."
+    "How far each step moves the model. Too high is unstable, too low learns little. Empty: automatic."
 )
 MORE_SETTINGS = label("More training settings")
 MAX_LENGTH = label("Max length")
 MAX_LENGTH_HELP = label(
-    "Tokens read of each example; the rest is cut. One token is about ¾ of an English word. 0: automatic."
+    "Tokens read of each example; the rest is cut. One token is about ¾ of an English word. Empty: automatic."
 )
 VALIDATION_SHARE = label("Validation share")
 VALIDATION_SHARE_HELP = label("Examples the model never trains on. They choose its best version.")
@@ -79,7 +79,10 @@ SEED_HELP = label("The same seed repeats the same split and the same training.")
 CAPS = label("Caps: stop before too much time, money or energy")
 NO_CAP = label("No cap")
 MAX_MINUTES = label("Time cap (minutes)")
-MAX_MINUTES_HELP = label("The run stops in time and keeps its best state. Resuming starts the count anew.")
+MAX_MINUTES_HELP = label(
+    "The run stops in time and keeps its best state. Broken off, it counts on; resumed at its cap, it gets "
+    "the cap again."
+)
 MAX_MONEY = label("Money cap")
 MAX_MONEY_HELP = label("At this machine's price per hour, in its currency.")
 MAX_WATT_HOURS = label("Energy cap (Wh)")

@@ -194,6 +194,11 @@ def split_examples(run_plan: Plan) -> Splits:
     return replace(splits, test=test_examples)
 
 
+def count_examples(run_plan: Plan) -> int:
+    """How many examples a plan's data has, those of a separate test set left out."""
+    return len(_load_plan_examples(run_plan)[0])
+
+
 def _load_plan_examples(run_plan: Plan) -> tuple[list[Example], list[int]]:
     """The examples of a plan and the group of each."""
     dataset = access.find_dataset(run_plan.data.source)

@@ -10,6 +10,7 @@ from studio.i18n import Message
 from studio.methods.spec import Settings
 from studio.plan import Data, Task, Training, Value
 from studio.training.caps import CAP_NAMES
+from studio.ui.components.events import keep_empty
 from studio.ui.components.labels import t
 from studio.ui.form import messages
 
@@ -116,9 +117,10 @@ def build_more_fields() -> dict[str, Any]:
             fields["gradient_checkpointing"] = gr.Checkbox(
                 False, **_texts("gradient_checkpointing", "recompute")
             )
-    with gr.Accordion(t(messages.CAPS), open=False, elem_id="caps"), gr.Row():
-        fields |= {name: _cap(name) for name in CAP_NAMES}
-    return fields
+    with gr.Accordion(t(messages.CAPS), open=False, elem_id="caps") as caps, gr.Row():
+        cap_fields = {name: _cap(name) for name in CAP_NAMES}
+    keep_empty(caps, list(cap_fields.values()))
+    return fields | cap_fields
 
 
 def in_order(fields: dict[str, Any]) -> dict[str, Any]:

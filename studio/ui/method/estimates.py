@@ -77,7 +77,7 @@ def build_table_state(
         offers=offers,
         chosen=chosen,
         machine_name=inputs.machine.name,
-        is_refining=refinement.is_needed(inputs),
+        is_refining=refinement.is_needed(inputs, method_estimates),
         limits_message=_describe_limits(inputs, method_estimates.get(chosen)),
         task=inputs.plan.task,
         example_count=inputs.lengths.count if inputs.lengths else None,

@@ -1,6 +1,6 @@
 """Refining the table's estimates while the person reads: counting tokens, then tracing each method."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -9,6 +9,7 @@ import gradio as gr
 from studio import methods
 from studio.errors import StudioError
 from studio.estimate import all_methods, dataset_lengths
+from studio.estimate.types import Estimate
 from studio.methods import compatibility
 from studio.methods.spec import Method
 from studio.ui.form.form_state import read_form
@@ -37,9 +38,17 @@ def _current_revision(request: gr.Request) -> int | None:
     return _revisions.get(str(request.session_hash))
 
 
-def is_needed(inputs: EstimateInputs) -> bool:
-    """Whether finer figures can still be worked out."""
-    return has_guessed_tokens(inputs) or bool(find_untraced_methods(inputs))
+def is_needed(inputs: EstimateInputs, estimates: Mapping[str, Estimate]) -> bool:
+    """Whether finer figures than these can still be worked out.
+
+    Args:
+        inputs: What the estimates were computed from.
+        estimates: By method name.
+    """
+    if has_guessed_tokens(inputs):
+        return True
+    untraced = [name for name, estimate in estimates.items() if estimate.has_untraced_passes]
+    return any(all_methods.needs_tracing(inputs.context, methods.get(name)) for name in untraced)
 
 
 def has_guessed_tokens(inputs: EstimateInputs) -> bool:

@@ -16,7 +16,7 @@ from studio.methods.spec import Method, Setting
 from studio.plan import Data, Value
 from studio.ui import access
 from studio.ui.components import notices
-from studio.ui.components.events import LATEST_UNQUEUED, UNQUEUED, after_any
+from studio.ui.components.events import LATEST_UNQUEUED, UNQUEUED, after_any, keep_empty
 from studio.ui.components.fields import build_setting_field
 from studio.ui.components.gradio_adapter import current_page
 from studio.ui.components.labels import t
@@ -257,7 +257,7 @@ def conditional_settings(method: Method) -> list[Setting]:
 def build(default_method: str) -> SettingsPanel:
     """Lay the settings out, closed, below the offer of a larger test part."""
     larger_test = held_out.build()
-    with gr.Accordion(t(messages.SETTINGS), open=False, elem_id="settings"):
+    with gr.Accordion(t(messages.SETTINGS), open=False, elem_id="settings") as accordion:
         training_fields = build_main_fields()
         suggestion_notice = notices.notice_box("suits")
         groups, setting_fields = _build_groups(default_method)
@@ -269,6 +269,7 @@ def build(default_method: str) -> SettingsPanel:
         parameter_notice = notices.notice_box("counted")
         with gr.Accordion(t(help_messages.EXACT_TERMS), open=False, elem_id="exact"):
             exact_terms = help_panel.build_terms()
+    keep_empty(accordion, [training_fields[name] for name in PLACEHOLDER_FIELDS])
     return SettingsPanel(
         groups=groups,
         setting_fields=setting_fields,

@@ -1,24 +1,28 @@
 """The Method tab: the recommendation, the comparison table, a base model, and the settings of the method."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import gradio as gr
 
 from studio import methods, presets
+from studio.errors import StudioError
 from studio.methods import compatibility
 from studio.models import shape
 from studio.plan import Task
-from studio.ui import progress_strip, units
+from studio.ui import access, progress_strip, units
 from studio.ui.components import notices
 from studio.ui.components.events import LATEST_UNQUEUED, UNQUEUED, after_any, read_event
 from studio.ui.components.gradio_adapter import current_page
 from studio.ui.components.labels import t
+from studio.ui.data import schema_summary
 from studio.ui.data import tab as data_tab
 from studio.ui.data.tab import DataTab
 from studio.ui.form import messages as form_messages
 from studio.ui.form import packing, plan_form, saved_settings
 from studio.ui.form.form_state import FormState, read_form
+from studio.ui.form.packing import unpack_mapping
 from studio.ui.form.saved_settings import SavedSettings
 from studio.ui.form.training_fields import MIN_EPOCHS, STEPS_FOLLOW_SETTINGS
 from studio.ui.help import messages as help_messages
@@ -71,6 +75,7 @@ class MethodTab(NamedTuple):
     next_button: gr.Button
     chooser: Chooser
     attempt_event: Any
+    change_notice: gr.HTML
 
 
 @dataclass(frozen=True)
@@ -241,8 +246,9 @@ def follow_data(
 ) -> tuple[Any, ...]:
     """The base models for the task, and a method that suits the data.
 
-    The model stays if it can do the task, but one that generates gives way to one that only classifies. One
-    that was typed stays too. A model that stays is not sent: this answer may come after another was chosen.
+    The model stays if it can do the task, but for other data one that generates gives way to one that only
+    classifies. One that was typed stays too. A model that stays is not sent: this answer may come after
+    another was chosen.
 
     Args:
         request: The visitor's request.
@@ -258,12 +264,25 @@ def follow_data(
     """
     task = fields["task"]
     known_model = model or saved_model
-    suitable = _suitable_model(task, known_model if isinstance(known_model, str) else "")
+    is_for_data = method_for == f"{fields['source']}|{task}"
+    suitable = _suitable_model(task, known_model if isinstance(known_model, str) else "", is_for_data)
     chosen = recommendation.follow_data(request, method, method_for or "", suitable, **fields)
     models = gr.update(choices=_model_choices(task))
     if suitable != model:
         models["value"] = suitable
     return models, *chosen
+
+
+def _is_being_restored(source: str, columns: Mapping[str, str]) -> bool:
+    """Whether the Data tab still has to show a data set: the page remembers one, but not yet its columns."""
+    if not source or columns:
+        return False
+    try:
+        dataset = access.find_dataset(source)
+        _, role_columns, _ = schema_summary.resolve_roles(dataset, dataset.table())
+    except StudioError:
+        return False
+    return bool(role_columns)
 
 
 def _model_choices(task: Task) -> list[tuple[str, str]]:
@@ -275,11 +294,13 @@ def _model_choices(task: Task) -> list[tuple[str, str]]:
     return choices
 
 
-def _suitable_model(task: Task, model: str | None) -> str:
-    card = presets.models().get(model or "")
+def _suitable_model(task: Task, model: str, is_for_data: bool) -> str:
+    """The model where it suits the task, else the usual one; `is_for_data`: it was chosen for these data."""
+    card = presets.models().get(model)
     if model and not card:
         return model
-    if card and task in card.tasks and (task != "classify" or card.tasks == ("classify",)):
+    can_stay = is_for_data or task != "classify" or (card and card.tasks == ("classify",))
+    if card and task in card.tasks and can_stay:
         return card.id
     return DEFAULT_CLASSIFIER if task == "classify" else DEFAULT_MODEL
 
@@ -351,6 +372,7 @@ def build(
         layout.next_button,
         Chooser(layout.card),
         attempt_event,
+        layout.change_notice,
     )
 
 
@@ -431,8 +453,18 @@ def _wire_method(layout: _Layout, page: _Page) -> None:
 def _wire_data(layout: _Layout, page: _Page) -> None:
     """Let base model and method follow the data."""
     saved, settings = page.saved, layout.settings.setting_fields
+    followers = [
+        layout.model,
+        saved.method,
+        saved.method_for,
+        layout.change_notice,
+        page.strip.followed,
+        *settings.values(),
+    ]
 
     def follow(request: gr.Request, **fields: Any) -> tuple[Any, ...]:
+        if _is_being_restored(fields["source"], unpack_mapping(fields["columns"])):
+            return (gr.skip(),) * len(followers)
         *outputs, changed = follow_data(request, **fields)
         followed = f"{fields['source'] or ''}|{fields['task']}"
         return *outputs, followed, *(changed.get(name, gr.skip()) for name in settings)
@@ -448,14 +480,7 @@ def _wire_data(layout: _Layout, page: _Page) -> None:
             "saved_model": saved.model,
             "machine": layout.machine.machine,
         },
-        outputs=[
-            layout.model,
-            saved.method,
-            saved.method_for,
-            layout.change_notice,
-            page.strip.followed,
-            *settings.values(),
-        ],
+        outputs=followers,
         **LATEST_UNQUEUED,
     )
     layout.model.change(

@@ -19,6 +19,7 @@ from studio.ui.components import notices
 from studio.ui.components.events import UNQUEUED
 from studio.ui.components.labels import t
 from studio.ui.language import request_language
+from studio.ui.train import runs_table
 
 HEADING = label("Blind vote")
 INTRODUCTION = label(
@@ -67,11 +68,11 @@ def update_choices(run_id: str | None, browser_runs: object, request: gr.Request
     """What a run can be compared with, and the votes on it."""
     lang = request_language(request)
     others = [
-        (runs.describe(run, lang), run.id)
+        run
         for run in access.visible_runs(access.read_run_ids(browser_runs))
         if run.id != run_id and runs.is_usable(run) and run.plan.task != "classify"
     ]
-    opponents = [(OWN_BASE.render(lang), ""), *others]
+    opponents = [(OWN_BASE.render(lang), ""), *runs_table.list_choices(others, lang)]
     return gr.update(choices=opponents, value=""), _list_votes(run_id, lang)
 
 

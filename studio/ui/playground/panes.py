@@ -28,6 +28,7 @@ TUNED_PROOF = Message(
     "Self-test: it answers differently from the base (largest score difference {moved:.3g})."
 )
 LABELS_GIVEN = Message("Labels at {threshold:.0%} or more: {labels}.")
+UNCALIBRATED = Message("Probabilities as the model gives them; on a sheet they are calibrated.")
 NO_LABEL_GIVEN = Message("No label reaches {threshold:.0%}.")
 UNTRAINED_HEAD = Message("Not trained for this task yet.")
 SPEED = Message("{rate:.1f} tokens/s")
@@ -131,7 +132,7 @@ def _describe_classifier(side: str, partial_answer: Answer, problem_type: str, l
     scores = partial_answer.scores.get(side, {})
     if problem_type == "regression":
         return {"text": answer_in_words(partial_answer, side, problem_type)}
-    return {"bars": _format_bars(scores), "note": _describe_labels(scores, problem_type, lang)}
+    return {"bars": _format_bars(scores), "note": _explain_bars(scores, problem_type, lang)}
 
 
 def _format_bars(scores: Mapping[str, float]) -> list[dict[str, Any]]:
@@ -142,10 +143,12 @@ def _format_bars(scores: Mapping[str, float]) -> list[dict[str, Any]]:
     ]
 
 
-def _describe_labels(scores: Mapping[str, float], problem_type: str, lang: str) -> str:
-    """Of several labels, which are given."""
-    if problem_type != "multi_label_classification" or not scores:
+def _explain_bars(scores: Mapping[str, float], problem_type: str, lang: str) -> str:
+    """What the probabilities are; of several labels, which are given."""
+    if not scores:
         return ""
+    if problem_type != "multi_label_classification":
+        return UNCALIBRATED.render(lang)
     given = [name for name, share in scores.items() if share >= LABEL_THRESHOLD]
     message = LABELS_GIVEN if given else NO_LABEL_GIVEN
     return message.render(lang, threshold=LABEL_THRESHOLD, labels=given)

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import gradio as gr
 
 from studio import presets, runs
-from studio.errors import StudioError
+from studio.errors import DamagedFile, StudioError
 from studio.i18n import Message, label
 from studio.plan import Task
 from studio.playground import base_only, questions
@@ -21,8 +21,9 @@ from studio.ui.components.labels import t
 from studio.ui.language import request_language
 from studio.ui.playground import blind_vote, history, next_round, sheet
 from studio.ui.playground.panes import PANE_TEMPLATE, SIDE_NAMES, answer_in_words, pane_value
+from studio.ui.train import runs_table
 
-HEADING = label("## Compare\nThe base model and yours answer the same question, side by side.")
+HEADING = label("## Playground\nThe base model and yours answer the same question, side by side.")
 RUN_LABEL = label("Run")
 PROMPT = label("Your question or text")
 PROMPT_HINT = label("Something like your examples, but not one of them")
@@ -57,6 +58,7 @@ CHIPS_TEMPLATE = """
   {{/each}}
 </ul>
 {{/if}}
+{{#if value.fault}}<p>{{value.fault}}</p>{{/if}}
 """
 CHIPS_SCRIPT = """
 element.addEventListener('click', (event) => {
@@ -232,7 +234,7 @@ def update_run_choices(
     selected_id = next(
         (run_id for run_id in (remembered_id, current_id, *usable_ids) if run_id in usable_ids), None
     )
-    return gr.update(choices=[(runs.describe(run, lang), run.id) for run in usable_runs], value=selected_id)
+    return gr.update(choices=runs_table.list_choices(usable_runs, lang), value=selected_id)
 
 
 def remember_run(run_id: str | None) -> Any:
@@ -250,12 +252,18 @@ def show_run(run_id: str | None, request: gr.Request) -> tuple[Any, ...]:
     past, hidden = history.history_value([], lang), gr.update(visible=False)
     try:
         run = runs.get(run_id or "")
-        offered = questions.offer(run)
     except StudioError:
         return {}, gr.update(visible=True), hidden, *panes, past, hidden
-    chips = {"questions": offered, "title": TRY_ONE.render(lang)}
     writes = gr.update(visible=run.plan.task != "classify")
-    return chips, writes, gr.update(visible=_is_chat(run)), *panes, past, hidden
+    return _offer_questions(run, lang), writes, gr.update(visible=_is_chat(run)), *panes, past, hidden
+
+
+def _offer_questions(run: Run, lang: str) -> dict[str, Any]:
+    """The questions to try; in their place a sentence where the rows they come from are damaged."""
+    try:
+        return {"questions": questions.offer(run), "title": TRY_ONE.render(lang)}
+    except DamagedFile as error:
+        return {"fault": error.render(lang)}
 
 
 def show_empty_panes(request: gr.Request) -> tuple[Any, ...]:

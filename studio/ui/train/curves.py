@@ -1,11 +1,12 @@
 """The charts of a run: one for each stage and measure, in order, with their lines, axes and references."""
 
-import json
 from collections import Counter
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from studio.errors import DamagedFile
+from studio.evaluate import predictions
 from studio.i18n import Message
 from studio.plan import Plan, target_role
 from studio.runs import Run
@@ -91,10 +92,7 @@ MAX_LINE_POINTS = 2000
 # What a text to classify gets -> the measure beside the loss.
 TARGET_MEASURES = {"label": "accuracy", "labels": "labels", "rating": "rating"}
 # Beside what is drawn, the step whose state is the best so far.
-POINT_KEYS = (
-    *dict.fromkeys(curve.key for measure in MEASURES.values() for curve in measure.curves),
-    "best_step",
-)
+POINT_KEYS = {"best_step", *(curve.key for measure in MEASURES.values() for curve in measure.curves)}
 
 
 def list_charts(run: Run, plan: Plan, lang: str) -> list[dict[str, Any]]:
@@ -153,31 +151,35 @@ def _reference_lines(run: Run, measure: str, lang: str) -> list[dict[str, Any]]:
     """What can be had without any model: guessing between two answers, or always the largest class."""
     if measure == "pairs":
         return [{"name": GUESSING.render(lang, share=0.5), "value": 0.5}]
-    folder = run.folder / "data"
-    if measure != "accuracy" or not (folder / "validation.jsonl").is_file():
+    share = _largest_class_share(run.folder) if measure == "accuracy" else None
+    if share is None:
         return []
-    share = _largest_class_share(folder)
     return [{"name": LARGEST_CLASS.render(lang, share=share), "value": share}]
 
 
 @lru_cache(maxsize=32)
-def _largest_class_share(folder: Path) -> float:
+def _largest_class_share(folder: Path) -> float | None:
     """How often the most frequent class of the training texts is right on the validation texts (0 to 1).
 
-    Cached: the data of a run stay as they are.
+    None where the rows are not there or damaged, as the verdict says. Cached: the data of a run stay as they
+    are.
     """
-    labels = {
-        name: [json.loads(line).get("label") for line in (folder / f"{name}.jsonl").read_bytes().splitlines()]
-        for name in ("train", "validation")
-    }
-    largest_class = Counter(labels["train"]).most_common(1)[0][0]
-    return labels["validation"].count(largest_class) / len(labels["validation"])
+    try:
+        train, validation = (predictions.read_rows(folder, name) for name in ("train", "validation"))
+    except DamagedFile:
+        return None
+    if not train or not validation:
+        return None
+    largest_class = Counter(row.get("label") for row in train).most_common(1)[0][0]
+    return [row.get("label") for row in validation].count(largest_class) / len(validation)
 
 
 def format_point(measured: dict[str, Any]) -> list[Any] | None:
     """A point as sent to the browser: stage, step and the metrics that are drawn; None where it has none."""
     values = {
-        key: round(measured[key], 5) for key in POINT_KEYS if isinstance(measured.get(key), int | float)
+        key: round(value, 5)
+        for key, value in measured.items()
+        if key in POINT_KEYS and isinstance(value, int | float)
     }
     if measured.get("stage") not in STAGE_TITLES or not isinstance(measured.get("step"), int) or not values:
         return None

@@ -18,7 +18,7 @@ from studio.plan import Plan
 from studio.runs import Run, Status
 from studio.training import coach, launcher, progress
 from studio.training.progress import Progress
-from studio.ui import units
+from studio.ui import access, units
 from studio.ui.help import panel as help_panel
 from studio.ui.train import curves, remedies, verdict_card
 from studio.ui.train import results as run_results
@@ -47,7 +47,6 @@ STATE_NAMES: dict[str, Message] = {
 # What the parts before and after training are called; those of training are stage_titles.
 PREPARE, EVALUATE = Message("Prepare"), Message("Evaluate")
 STAGE_MESSAGES: dict[str, Message] = {
-    "queue": Message("Starts by itself after {steps} other {steps:run|runs}"),
     "data": Message("Reading your examples"),
     "fetch": Message("Downloading the model: {step} of {steps} MB"),
     "load": Message("Loading the model"),
@@ -172,6 +171,7 @@ def poll(query: Any) -> dict[str, Any]:
         "samples": latest_samples,
         "sampled": sample_bytes,
         "fault": status.failure_text(lang) if status.state == "failed" else "",
+        "remedies": _describe_remedies(plan, status, lang),
         **_describe_progress(run, status, lang),
     }
 
@@ -238,6 +238,12 @@ def _describe_verdict(run: Run, report: dict[str, Any], lang: str) -> dict[str, 
     return {**card, "steps": remedies.describe_steps(run, report, lang)}
 
 
+def _describe_remedies(plan: Plan, status: Status, lang: str) -> dict[str, Any]:
+    """Where memory ran out, or may have: the changes with which the plan fits; else empty."""
+    is_short = status.state == "failed" and status.cause in remedies.MEMORY_CAUSES
+    return remedies.describe_fitting_changes(plan, lang) if is_short else {}
+
+
 def _read_curve(run: Run, status: Status, lang: str) -> str:
     """What the curve says while it grows; empty where it says nothing yet, and once the training is over."""
     if status.state != "training":
@@ -281,7 +287,7 @@ def _read_points(run: Run, offset: int) -> tuple[int, list[dict[str, Any]]]:
     except OSError:
         return 0, []
     chunk = chunk[: chunk.rfind(b"\n") + 1]
-    return start + len(chunk), [point for line in chunk.splitlines() if (point := runs.parse_point(line))]
+    return start + len(chunk), runs.parse_points(chunk.splitlines())
 
 
 def _identify(path: Path) -> tuple[int, int]:
@@ -342,5 +348,7 @@ def _describe_step(status: Status, lang: str) -> str:
     if status.state == "training":
         message = STEP_OF if status.step else FIRST_STEP
         return message.render(lang, step=status.step, steps=status.steps)
+    if status.state == "waiting" and status.message:
+        return access.hide_others(status.message).render(lang)
     activity = STAGE_MESSAGES.get(status.stage)
     return activity.render(lang, step=status.step, steps=status.steps) if activity else ""

@@ -3,9 +3,14 @@
 from collections.abc import Mapping
 from typing import Any
 
+import gradio as gr
+
 from studio import presets, runs
 from studio.data import store
-from studio.errors import NotPossible
+from studio.errors import NotPossible, StudioError
+from studio.estimate import fitting_changes
+from studio.estimate.fitting_changes import FittingChanges
+from studio.estimate.machines import catalogue
 from studio.evaluate import verdict
 from studio.evaluate.next_steps import NextStep, Setup
 from studio.i18n import Message, format_value
@@ -16,11 +21,71 @@ from studio.ui import access
 from studio.ui.form import plan_form
 
 TRY_THIS = Message("Try this")
+START_CHANGED = Message("Start with this")
 CHANGE, CHANGE_FROM = Message("{label} {new}"), Message("{label} {new} instead of {old}")
 STARTED_AGAIN = Message("“{name}” is the same plan with {changes}.")
 VARIATION_NAME = Message("{name}: {changes}")
 STEP_IS_GONE = Message("This step has no plan to try.")
 RELOAD = Message("Reload the page and choose it again.")
+
+
+# Why a run has ended where a plan that needs less memory is what to try next.
+MEMORY_CAUSES = ("memory", "killed")
+CHANGES_TEMPLATE = (
+    '{{#if value.heading}}<div class="fitting-changes" role="status"><p>{{value.heading}}</p>'
+    "<ul>{{#each value.steps}}<li>{{this.text}}"
+    '<button type="button" class="try-this" data-key="{{this.key}}"'
+    ' aria-label="{{this.button}}: {{this.text}}">{{this.button}}</button></li>{{/each}}</ul></div>{{/if}}'
+)
+CHANGES_SCRIPT = """
+element.addEventListener('click', (event) => {
+  const press = event.target.closest('button[data-key]');
+  if (press) trigger('again', { step: press.dataset.key });
+});
+"""
+
+
+def build_fitting_changes() -> gr.HTML:
+    """The box of `describe_fitting_changes`; its buttons send the event `again`."""
+    return gr.HTML(
+        {},
+        html_template=CHANGES_TEMPLATE,
+        js_on_load=CHANGES_SCRIPT,
+        elem_id="fitting-changes",
+        apply_default_css=False,
+    )
+
+
+def describe_fitting_changes(plan: Plan, lang: str) -> dict[str, Any]:
+    """What would make a plan fit into memory, a button each; empty where that is not known."""
+    changes = _find_fitting_changes(plan)
+    if not changes:
+        return {}
+    steps = [
+        {"key": change.key, "text": change.describe().render(lang), "button": START_CHANGED.render(lang)}
+        for change in changes.offered
+    ]
+    return {"heading": changes.summarize().render(lang), "steps": steps}
+
+
+def _find_fitting_changes(plan: Plan) -> FittingChanges | None:
+    try:
+        return fitting_changes.find_for_plan(plan, catalogue.local_machine())
+    except StudioError:  # what is wrong with the data is said elsewhere
+        return None
+
+
+def build_fitting_plan(plan: Plan, key: object, lang: str) -> tuple[Plan, str]:
+    """A plan with the change that a button names, and the change in words.
+
+    Raises:
+        NotPossible: No such change fits, by now.
+    """
+    changes = _find_fitting_changes(plan)
+    by_key = {change.key: change for change in changes.offered} if changes else {}
+    if not isinstance(key, str) or key not in by_key:
+        raise NotPossible(STEP_IS_GONE, RELOAD)
+    return _vary(plan, by_key[key].plan_changes, by_key[key].label.render(lang), lang)
 
 
 def list_steps(run: Run, report: Mapping[str, Any]) -> list[NextStep]:
@@ -52,7 +117,7 @@ def build_variation(run: Run, number: object, lang: str) -> tuple[Plan, str]:
 
     Args:
         run: The run.
-        number: Which of `list_steps`, as a browser sends it.
+        number: Which of `list_steps`, or the key of a change that fits, as a browser sends it.
         lang: The visitor's language.
 
     Returns:
@@ -62,6 +127,9 @@ def build_variation(run: Run, number: object, lang: str) -> tuple[Plan, str]:
         NotPossible: There is no such step, or no plan does it.
         StudioError: The run's data are gone, or not this visitor's.
     """
+    if isinstance(number, str):
+        check_access(run.plan)
+        return build_fitting_plan(run.plan, number, lang)
     report = runs.report(run)
     steps = dict(enumerate(list_steps(run, report)))
     changes = steps[number].plan_changes if isinstance(number, int) and number in steps else {}
@@ -69,9 +137,13 @@ def build_variation(run: Run, number: object, lang: str) -> tuple[Plan, str]:
         raise NotPossible(STEP_IS_GONE, RELOAD)
     check_access(run.plan)
     described = describe_changes(run.plan, changes, report.get("training") or {}, lang)
-    name = VARIATION_NAME.render(lang, name=run.plan.name, changes=described)
-    plan = variations.vary(run.plan, {**changes, "name": name[: plan_form.MAX_RUN_NAME_CHARS]})
-    return plan, described
+    return _vary(run.plan, changes, described, lang)
+
+
+def _vary(plan: Plan, changes: Mapping[str, Any], described: str, lang: str) -> tuple[Plan, str]:
+    """A plan with changes, under a name that says them; also the changes in words."""
+    name = VARIATION_NAME.render(lang, name=plan.name, changes=described)
+    return variations.vary(plan, {**changes, "name": name[: plan_form.MAX_RUN_NAME_CHARS]}), described
 
 
 def check_access(plan: Plan) -> None:

@@ -9,7 +9,7 @@ import gradio as gr
 
 from studio import presets, run_comparison, run_index, runs
 from studio.data import store
-from studio.errors import NotPossible, StudioError, explain
+from studio.errors import NotPossible, RunNotFound, StudioError, explain
 from studio.evaluate import verdict_messages
 from studio.i18n import Message, about
 from studio.run_index import Summary
@@ -18,21 +18,15 @@ from studio.ui import access, units
 from studio.ui.components import notices
 from studio.ui.components.events import read_event
 from studio.ui.language import request_language
-from studio.ui.train import verdict_card
+from studio.ui.train import live_view, verdict_card
 
 TABLE_SCRIPT = presets.ASSETS / "runs.js"
-STATES: dict[str, Message] = {
-    "waiting": Message("Waiting", context="run list"),
-    "preparing": Message("Preparing", context="run list"),
-    "training": Message("Training", context="run list"),
-    "evaluating": Message("Evaluating", context="run list"),
-    "done": Message("Done", context="run list"),
-    "stopped": Message("Stopped", context="run list"),
-    "failed": Message("Failed", context="run list"),
-}
+# States that never change again; what the others are called depends on more than the state.
+FINAL_STATES = ("done", "failed")
 # Words of assets/runs.js, by the names it reads them under; {name} and {count} are filled in there.
 WORDS: dict[str, Message] = {
-    "title": Message("All runs"),
+    "title": Message("Runs"),
+    "empty": Message("No runs yet. Press Start training: the run appears here, and goes on when you leave."),
     "search": Message("Search runs"),
     "name": Message("Name"),
     "data": Message("Data", context="run list"),
@@ -49,9 +43,11 @@ WORDS: dict[str, Message] = {
     "rename": Message("Rename"),
     "delete": Message("Delete"),
     "undo": Message("Undo"),
+    "repeat": Message("Same again, but …"),
     "again": Message("Start again"),
     "save": Message("Save name"),
     "more": Message("Show all"),
+    "less": Message("Show fewer"),
     "none": Message("No run matches your search."),
     "compare": Message("Compare"),
     "choose": Message("Tick {least} to {most} runs to compare them.").format(
@@ -65,46 +61,65 @@ NOT_YOURS = Message("This run was started by someone else.")
 OPEN_OWN = Message("Choose one of your own runs.")
 UNKNOWN_ACTION, RELOAD = Message("The list of runs has no such button."), Message("Reload the page.")
 UNREADABLE = Message("Unreadable plan")
+PIN_MARK = "★"
 SCORE = Message("{value} ({low} to {high})")
+CHOICE = Message("{name} · {when} · {state}")
 
 
 def build() -> gr.HTML:
-    """The table of `list_runs`; it sends the events `choose`, `act`, `again` and `compare`."""
+    """The table of `list_runs`; it sends the events `choose`, `act`, `repeat`, `again` and `compare`.
+
+    Its property `shown` is the id of the run that is looked at.
+    """
     return gr.HTML(
         {},
         html_template='<div class="runs-anchor"></div>',
         js_on_load=TABLE_SCRIPT.read_text(encoding="utf-8"),
         elem_id="all-runs",
         apply_default_css=False,
+        shown="",
     )
 
 
-def list_runs(shown_id: str, browser_runs: object, request: gr.Request) -> tuple[dict[str, Any], str]:
+def list_runs(browser_runs: object, request: gr.Request) -> tuple[dict[str, Any], str]:
     """The table's value, and a digest of it.
 
     Args:
-        shown_id: The run that is looked at.
         browser_runs: The runs this browser has started.
         request: The visitor's request.
     """
-    value = _build_value(shown_id, browser_runs, request_language(request))
+    value = _build_value(browser_runs, request_language(request))
     return value, _digest(value)
 
 
-def update_runs(shown_id: str, browser_runs: object, shown_digest: str, request: gr.Request) -> Any:
+def update_runs(browser_runs: object, shown_digest: str, request: gr.Request) -> Any:
     """As `list_runs`; a table that was never opened, or that has not changed, is not sent."""
     if not shown_digest:
         return gr.skip(), gr.skip()
-    value, digest = list_runs(shown_id, browser_runs, request)
+    value, digest = list_runs(browser_runs, request)
     return (gr.skip(), gr.skip()) if digest == shown_digest else (value, digest)
 
 
-def _build_value(shown_id: str, browser_runs: object, lang: str, **extra: Any) -> dict[str, Any]:
+def list_choices(listed_runs: list[Run], lang: str) -> list[tuple[str, str]]:
+    """These runs for a list to choose from, named and ordered as in the table; each with its id."""
+    return [(_name_choice(summary, lang), summary.id) for summary in run_index.summarize(listed_runs)]
+
+
+def _name_choice(summary: Summary, lang: str) -> str:
+    name, when = _name_run(summary, lang), _format_time(summary.created, lang)
+    return CHOICE.render(lang, name=name, when=when, state=describe_state(summary, lang))
+
+
+def _name_run(summary: Summary, lang: str) -> str:
+    name = summary.name or UNREADABLE.render(lang)
+    return f"{PIN_MARK} {name}" if summary.is_pinned else name
+
+
+def _build_value(browser_runs: object, lang: str, **extra: Any) -> dict[str, Any]:
     run_index.purge_deleted()
     summaries = run_index.summarize(access.visible_runs(browser_runs))
     return {
         "rows": [_describe(summary, lang) for summary in summaries],
-        "shown": str(shown_id or ""),
         "mostCompared": run_comparison.MAX_RUNS,
         "words": {name: message.render(lang) for name, message in WORDS.items()},
         "deleted": "",
@@ -123,6 +138,7 @@ def _describe(summary: Summary, lang: str) -> dict[str, Any]:
     return {
         "id": summary.id,
         "name": summary.name or UNREADABLE.render(lang),
+        "title": _name_run(summary, lang),
         "when": [_format_time(summary.created, lang), summary.created],
         "data": data_name(summary.source),
         "method": method.name.render(lang) if method else summary.method,
@@ -163,11 +179,21 @@ def data_name(source: str) -> str:
 
 
 def describe_state(summary: Summary, lang: str) -> str:
-    """The verdict in a few words, else where the run stands."""
+    """The verdict in a few words, else where the run stands, in the words of its card."""
     if not summary.verdict:
-        return STATES[summary.state].render(lang)
+        return live_view.STATE_NAMES[_state_key(summary)].render(lang)
     word = verdict_messages.STATES[summary.verdict]
     return f"{verdict_card.ICONS[summary.verdict]} {word.render(lang)}"
+
+
+def _state_key(summary: Summary) -> str:
+    if summary.state in FINAL_STATES:
+        return summary.state
+    try:
+        run = runs.get(summary.id)
+    except RunNotFound:  # deleted since it was listed
+        return summary.state
+    return live_view.state_key(run, runs.status(run))
 
 
 def _format_score(summary: Summary, lang: str) -> str:
@@ -191,7 +217,7 @@ def find_own_run(run_id: object, browser_runs: object) -> Run:
     return run
 
 
-def change_run(shown_id: str, browser_runs: object, event: gr.EventData, request: gr.Request) -> Any:
+def change_run(browser_runs: object, event: gr.EventData, request: gr.Request) -> Any:
     """Rename, pin, delete or bring back the run that a row's button names.
 
     Returns:
@@ -204,7 +230,7 @@ def change_run(shown_id: str, browser_runs: object, event: gr.EventData, request
     except (StudioError, OSError) as error:
         return notices.error_notice(explain(error), lang), gr.skip(), gr.skip()
     said = message.render(lang, name=name)
-    value = _build_value(shown_id, browser_runs, lang, deleted=deleted, said=said)
+    value = _build_value(browser_runs, lang, deleted=deleted, said=said)
     return notices.notice(""), value, _digest(value)
 
 

@@ -17,6 +17,7 @@ from studio.plan import Plan
 from studio.runs import Run
 from studio.storage import home, require_disk_space
 from studio.training import caps, launcher
+from studio.training import queue as run_queue
 from studio.ui import access
 from studio.ui.components import notices
 from studio.ui.components.events import LATEST_UNQUEUED, UNQUEUED, after_any, read_event
@@ -32,9 +33,9 @@ from studio.ui.train import (
     corrections,
     live_view,
     more_data,
+    queue_panel,
     remedies,
     runs_table,
-    verdict_card,
 )
 from studio.ui.train.corrections import DataTargets
 
@@ -46,17 +47,18 @@ TRAIN_HEADING, NEXT_RUN_HEADING = label("## Train"), label("### Next run")
 RUN_NAME = label("Name")
 RUN_NAME_HELP = label("Shown in your run list.")
 START, ADD_TO_QUEUE = label("Start training"), Message("Add to queue")
-RUN_LIST = label("Run")
-RUN_LIST_HELP = label("Runs go on when you close this page.")
 NEXT_COMPARE = label("Next: compare both models")
 OPEN_REPORT = label("Report for a meeting (new tab)")
 OPEN_REPORT_JS = "(run) => { if (run) window.open(`/report/${run}`, '_blank', 'noopener'); }"
+# A run that has started is led to; where it has not, the notice beside the button says why.
+REVEAL_RUN_JS = "(notice) => { if (!notice.bad) window.studioReveal(document.querySelector('#live')); }"
+MARK_SHOWN_JS = "(run) => ({ props: { shown: run || '' }, __type__: 'update' })"
 NO_DATA = Message("Upload data first.")
 NO_DATA_HINT = Message("The Data tab takes a file or a sample.")
 STARTED = Message("Started. You can close this page; the run goes on.")
-QUEUED = Message("Added to the queue. It starts when the runs before it have ended.")
+QUEUED = Message("Added to the queue. It starts by itself.")
 RESTARTS_STAGE = Message("If you stop it, a stage that is not finished starts over.")
-DOES_NOT_FIT_ADVICE = Message("See “How to make it fit” on the Method tab, or tick “Start anyway”.")
+DOES_NOT_FIT_ADVICE = Message("Below is what would fit; or tick “Start anyway”.")
 CHOOSE_OTHERWISE = Message("Choose the settings yourself on the Method tab.")
 START_ANYWAY = label("Start anyway")
 START_ANYWAY_HELP = label("It will probably run out of memory. Nothing else on this machine is affected.")
@@ -65,12 +67,15 @@ NOTHING_TO_STOP = Message("“{name}” has already ended.")
 
 
 class TrainTab(NamedTuple):
-    """The components other tabs need."""
+    """The components other tabs need; `attached` is the event after which the run of the address is known."""
 
     next: gr.Button
     summary: gr.HTML
     state_changed: Any
     inputs: dict[str, Any]
+    table: gr.HTML
+    run_notice: gr.HTML
+    attached: Any
 
 
 def summarise(request: gr.Request, **fields: Any) -> dict[str, Any]:
@@ -129,32 +134,64 @@ def start_run(
         fields: The form (form_state.read_form).
 
     Returns:
-        The notice, the live view, the run, the runs of this browser, and the box to insist.
+        The notice, the live view, the run, the runs of this browser, what would make it fit, and the box to
+        insist.
     """
     lang = request_language(request)
     form = read_form(fields)
     unchanged = (gr.skip(),) * 3
     if not _has_data(form):
         notice = notices.notice(NO_DATA.render(lang), NO_DATA_HINT.render(lang), kind="bad")
-        return notice, *unchanged, gr.skip()
+        return notice, *unchanged, {}, gr.skip()
     try:
         plan = plan_form.build_plan(form)
         plan_form.describe_plan(plan, lang)  # the data is checked once more: a browser may send anything
         if refusal := settings_check.find_problem(plan, lang):
-            return notices.notice(refusal, kind="bad"), *unchanged, gr.skip()
+            return notices.notice(refusal, kind="bad"), *unchanged, {}, gr.skip()
         estimate = estimates.estimate_plan(plan)
         why_not_fitting = _why_not_fitting(estimate, lang)
         if why_not_fitting and insist is not True:
             notice = notices.notice(why_not_fitting, DOES_NOT_FIT_ADVICE.render(lang), kind="bad")
-            return notice, *unchanged, gr.update(visible=True)
+            changes = remedies.describe_fitting_changes(plan, lang)
+            return notice, *unchanged, changes, gr.update(visible=True)
         run, message = _launch(plan, estimate)
     except (StudioError, OSError) as error:
-        return plan_form.plan_error_notice(error, form.method, lang), *unchanged, gr.skip()
+        return plan_form.plan_error_notice(error, form.method, lang), *unchanged, {}, gr.skip()
     return (
         notices.notice(message.render(lang), kind="good"),
         live_view.view_value(run.id, lang),
         run.id,
         [*access.read_run_ids(browser_runs), run.id],
+        {},
+        gr.update(value=False, visible=False),
+    )
+
+
+def start_fitting(
+    request: gr.Request, event: gr.EventData, browser_runs: object, **fields: Any
+) -> tuple[Any, ...]:
+    """Start the plan of the form with a change that makes it fit.
+
+    Returns:
+        As `start_run`.
+    """
+    lang = request_language(request)
+    form = read_form(fields)
+    try:
+        access.find_dataset(form.source)
+        plan, changes = remedies.build_fitting_plan(
+            plan_form.build_plan(form), read_event(event, "step"), lang
+        )
+        run, message = _launch(plan, _fitting_estimate(plan))
+    except (StudioError, OSError) as error:
+        return plan_form.plan_error_notice(error, form.method, lang), *(gr.skip(),) * 5
+    said = remedies.STARTED_AGAIN.render(lang, name=plan.name, changes=changes)
+    return (
+        notices.notice(said, message.render(lang), kind="good"),
+        live_view.view_value(run.id, lang),
+        run.id,
+        [*access.read_run_ids(browser_runs), run.id],
+        {},
         gr.update(value=False, visible=False),
     )
 
@@ -164,10 +201,11 @@ def _launch(plan: Plan, estimate: Estimate | None) -> tuple[Run, Message]:
     require_disk_space(home(), MIN_FREE_BYTES)
     access.check_queue()
     caps.require_measurable(plan, catalogue.local_machine())
-    message = QUEUED if _find_active(runs.all_runs()) else STARTED
+    run_queue.max_runs()  # what is wrong with it is said before there is a run
     run = runs.create(plan)
     if estimate:
         history.save_estimate(run, estimate, catalogue.local_machine())
+    message = QUEUED if run_queue.find_wait(run, run_queue.read()) else STARTED
     launcher.start(run)
     return run, message
 
@@ -247,12 +285,6 @@ def clear_notice_at_end(run_id: str) -> Any:
     return notices.notice("") if has_ended else gr.skip()
 
 
-def show_run(run_id: str | None, request: gr.Request) -> tuple[Any, ...]:
-    """Look at an earlier run."""
-    shown_run_id = run_id if run_id and runs.RUN_ID.fullmatch(run_id) else ""
-    return live_view.view_value(shown_run_id, request_language(request)), shown_run_id
-
-
 def choose_run(browser_runs: object, event: gr.EventData, request: gr.Request) -> tuple[Any, ...]:
     """Look at the run whose row was chosen; returns the notice, the live view and the run."""
     lang = request_language(request)
@@ -299,43 +331,28 @@ def reattach_run(remembered_id: str, browser_runs: object, request: gr.Request) 
     return live_view.view_value(shown_run_id, lang), shown_run_id
 
 
-def refresh(selected_id: str, browser_runs: object, shown_list: str, request: gr.Request) -> tuple[Any, ...]:
+def refresh(selected_id: str, browser_runs: object, request: gr.Request) -> tuple[Any, ...]:
     """Bring the tab up to date with what the runs have come to.
 
     Args:
         selected_id: The run that is looked at.
         browser_runs: The runs this browser has started.
-        shown_list: The list as it was sent last: one that is open is not sent again for nothing.
         request: The visitor's request.
 
     Returns:
-        The list of runs, the same as a text, the Start button, what follows a run with a result, and the
-        timer, which runs while a run goes on.
+        The Start button, what follows a run with a result, and the timer, which runs while a run goes on.
     """
     lang = request_language(request)
     visible_runs = access.visible_runs([*access.read_run_ids(browser_runs), selected_id])
-    choices = [_describe_choice(run, lang) for run in visible_runs]
-    new_list = json.dumps([choices, selected_id])
-    run_list = gr.update(choices=choices, value=selected_id or None, visible=bool(choices))
     active_runs = _find_active(runs.all_runs())
     has_result = any(run.id == selected_id and runs.is_usable(run) for run in visible_runs)
     start = ADD_TO_QUEUE if active_runs else START
     is_next_step = not active_runs and not has_result
     return (
-        run_list if new_list != shown_list else gr.skip(),
-        new_list,
         gr.update(value=start.render(lang), variant="primary" if is_next_step else "secondary"),
         gr.update(visible=has_result),
         gr.update(active=bool(active_runs)),
     )
-
-
-def _describe_choice(run: Run, lang: str) -> tuple[str, str]:
-    """A run in the list: its verdict where it has one, else its state in the words of its card."""
-    state = verdict_card.word(run, lang)
-    if not state:
-        state = live_view.STATE_NAMES[live_view.state_key(run, runs.status(run))].render(lang)
-    return f"{runs.describe(run, lang)} · {state}", run.id
 
 
 def build(
@@ -367,14 +384,10 @@ def build(
             False, label=t(START_ANYWAY), info=t(START_ANYWAY_HELP), elem_id="insist", visible=False
         )
         notice = notices.notice_box("train-notice")
+        fitting = remedies.build_fitting_changes()
     plan_inputs = {**inputs, "name": name}
     bake_off.build(browser_runs, plan_inputs)
     with gr.Column(elem_id="this-run"):
-        run_dropdown = gr.Dropdown(
-            [], label=t(RUN_LIST), info=t(RUN_LIST_HELP), elem_id="runs", visible=False
-        )
-        table = runs_table.build()
-        comparison_view = comparison.build()
         run_notice = notices.notice_box("run-notice")
         run_view = live_view.build_view("live")
         with gr.Column(visible=False, elem_id="after-run") as after_run:
@@ -382,20 +395,25 @@ def build(
                 next_button = gr.Button(t(NEXT_COMPARE), variant="primary", elem_id="to-playground", scale=0)
                 report_button = gr.Button(t(OPEN_REPORT), elem_id="open-report", scale=0)
             more_data.build(run, browser_runs)
+        queue = queue_panel.build()
+        table = runs_table.build()
+        comparison_view = comparison.build()
     report_button.click(None, run, None, js=OPEN_REPORT_JS)
     start_inputs = {**plan_inputs, "browser_runs": browser_runs, "insist": insist}
     # Shown at once by the browser, since checking the settings takes seconds; first, so that the result
     # replaces it.
     start_button.click(None, None, notice, js=_build_checking_js(), **UNQUEUED)
+    started = [notice, run_view, run, browser_runs, fitting, insist]
     start_button.click(
-        start_run,
-        inputs_kwargs=start_inputs,
-        outputs=[notice, run_view, run, browser_runs, insist],
-        trigger_mode="once",
-        **UNQUEUED,
+        start_run, inputs_kwargs=start_inputs, outputs=started, trigger_mode="once", **UNQUEUED
+    ).then(None, notice, None, js=REVEAL_RUN_JS)
+    changed_inputs = {**plan_inputs, "browser_runs": browser_runs}
+    fitting.again(
+        start_fitting, inputs_kwargs=changed_inputs, outputs=started, trigger_mode="once", **UNQUEUED
     )
     # What was wrong with an earlier plan is no longer said of another one.
-    summary.change(None, None, notice, js=f"() => ({json.dumps(notices.notice(''))})", **UNQUEUED)
+    empty = json.dumps([notices.notice(""), {}])
+    summary.change(None, None, [notice, fitting], js=f"() => {empty}", **UNQUEUED)
     state_changed = run_view.moved(clear_notice_at_end, run, notice, **UNQUEUED)
     run_view.resume(resume_run, run, [run_notice, run_view], trigger_mode="once", **UNQUEUED)
     run_view.again(
@@ -403,7 +421,6 @@ def build(
     )
     run_view.halt(stop_run, None, run_notice, **UNQUEUED)
     corrections.wire(run_view, run_notice, data)
-    run_dropdown.input(show_run, run_dropdown, [run_view, run], **UNQUEUED)
     table.choose(choose_run, browser_runs, [run_notice, run_view, run], **UNQUEUED)
     table.compare(comparison.compare_runs, browser_runs, [run_notice, comparison_view], **UNQUEUED)
     table.again(
@@ -411,37 +428,41 @@ def build(
     )
     timer = gr.Timer(REFRESH_SECONDS, active=False)
     moments = after_any(run.change, panel.select, current_page().load, timer.tick)
-    outputs = [run_dropdown, start_button, after_run, timer]
-    _wire_refresh((moments, state_changed), [run, browser_runs], outputs)
-    _wire_table(table, panel.select, moments, [run, browser_runs], run_notice)
-    _wire_address(run, browser_runs, run_view)
-    return TrainTab(next_button, summary, state_changed, plan_inputs)
+    outputs = [start_button, after_run, timer]
+    for moment in (moments, state_changed):
+        moment.then(refresh, [run, browser_runs], outputs, **LATEST_UNQUEUED)
+    _wire_table(table, panel.select, (moments, state_changed), [run, browser_runs], run_notice)
+    moments.then(queue_panel.show, browser_runs, queue, **LATEST_UNQUEUED)
+    state_changed.then(queue_panel.show, browser_runs, queue, **LATEST_UNQUEUED)
+    queue.act(queue_panel.change, browser_runs, [run_notice, queue], **UNQUEUED)
+    attached = _wire_address(run, browser_runs, run_view)
+    return TrainTab(next_button, summary, state_changed, plan_inputs, table, run_notice, attached)
 
 
-def _wire_refresh(moments: Sequence[Any], inputs: list[Any], outputs: list[Any]) -> None:
-    """Refresh `outputs` after each of these events."""
-    shown_list = gr.Textbox("", visible=False)
-    run_dropdown, *others = outputs
-    for moment in moments:
-        moment.then(refresh, [*inputs, shown_list], [run_dropdown, shown_list, *others], **LATEST_UNQUEUED)
-
-
-def _wire_table(table: Any, opened: Any, moments: Any, inputs: list[Any], notice: gr.HTML) -> None:
-    """Fill the table when the tab is opened, and bring it up to date from then on."""
+def _wire_table(table: Any, opened: Any, moments: Sequence[Any], states: list[Any], notice: gr.HTML) -> None:
+    """Fill the table when the tab is opened, bring it up to date from then on, and mark the shown run."""
+    run, browser_runs = states
     digest = gr.Textbox("", visible=False)
     outputs = [table, digest]
-    opened(runs_table.list_runs, inputs, outputs, **UNQUEUED)
-    moments.then(runs_table.update_runs, [*inputs, digest], outputs, **LATEST_UNQUEUED)
-    table.act(runs_table.change_run, inputs, [notice, *outputs], **UNQUEUED)
+    opened(runs_table.list_runs, browser_runs, outputs, **UNQUEUED)
+    for moment in moments:
+        moment.then(runs_table.update_runs, [browser_runs, digest], outputs, **LATEST_UNQUEUED)
+    table.act(runs_table.change_run, browser_runs, [notice, *outputs], **UNQUEUED)
+    gr.on([run.change, opened], None, run, table, js=MARK_SHOWN_JS, **UNQUEUED)
 
 
-def _wire_address(run: gr.BrowserState, browser_runs: gr.BrowserState, run_view: gr.HTML) -> None:
-    """Show the run of the address after a reload, and keep the address at the run that is shown."""
+def _wire_address(run: gr.BrowserState, browser_runs: gr.BrowserState, run_view: gr.HTML) -> Any:
+    """Show the run of the address after a reload, and keep the address at the run that is shown.
+
+    Returns:
+        The event after which the run of the address is known.
+    """
     attached = current_page().load(reattach_run, [run, browser_runs], [run_view, run], **UNQUEUED)
     attached.then(
         None, None, None, js="() => { window.studioAttached = true; }"
     )  # until then the address may name another run
     run.change(None, run, None, js="(run) => window.studioNameRun(run)")
+    return attached
 
 
 def _build_checking_js() -> str:

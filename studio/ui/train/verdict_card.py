@@ -4,7 +4,6 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
-from studio import runs
 from studio.data.text.text_length import shorten
 from studio.evaluate import changes, detail_scores, measures, predictions, reliability, verdict
 from studio.evaluate.detail_scores import DetailScore
@@ -59,8 +58,9 @@ def describe(run: Run, report: dict[str, Any], lang: str) -> dict[str, Any] | No
     if not result:
         missing = verdict.read_fault(report) or NO_VERDICT
         return {"state": "none", "icon": "–", "word": "", "headline": missing.render(lang)}
-    answered = predictions.read(run.folder)
+    answered, fault = predictions.try_to_read(run.folder)
     scores = _find_scores(answered, result)
+    reasons = [*result.reasons, fault] if fault else result.reasons
     return {
         "state": result.state,
         "icon": ICONS[result.state],
@@ -68,19 +68,13 @@ def describe(run: Run, report: dict[str, Any], lang: str) -> dict[str, Any] | No
         "word": result.word.render(lang),
         "headline": result.headline.render(lang),
         "scores": _describe_scores(scores, lang),
-        "reasons": [message.render(lang) for message in result.reasons],
+        "reasons": [message.render(lang) for message in reasons],
         "next": NEXT.render(lang),
         "evidence": EVIDENCE.render(lang),
         "tables": [*_score_tables(scores, result, lang), *_evidence_tables(answered, result, lang)],
         "bars": score_bars.describe(run, report, result, lang),
         "matrix": _build_matrix(answered, result, lang) if answered else None,
     }
-
-
-def word(run: Run, lang: str) -> str:
-    """A run's verdict in a few words with its sign, for a list; empty where it has none."""
-    result = verdict.read(runs.report(run))
-    return f"{ICONS[result.state]} {result.word.render(lang)}" if result else ""
 
 
 def _find_scores(answered: Answered | None, result: Verdict) -> Sequence[DetailScore]:

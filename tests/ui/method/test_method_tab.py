@@ -10,6 +10,7 @@ from form_fields import CHINESE, ENGLISH, SAMPLE_COLUMNS, form_fields
 from studio import methods, presets
 from studio.chooser.answers import TASK_BY_DATA_KIND
 from studio.data import store
+from studio.estimate import all_methods
 from studio.methods import compatibility
 from studio.models import shape
 from studio.plan import REQUIRED_ROLES
@@ -245,7 +246,7 @@ def test_a_setting_of_one_choice_alone_is_hidden_under_the_others():
 
 def test_there_is_more_to_refine_only_while_something_is_untraced(monkeypatch):
     assert isinstance(method_tab.refresh_after_change(ENGLISH, **form_fields())[-1], int)
-    monkeypatch.setattr(refinement, "find_untraced_methods", lambda inputs: [])
+    monkeypatch.setattr(all_methods, "needs_tracing", lambda context, method: False)
     monkeypatch.setattr(refinement, "has_guessed_tokens", lambda inputs: False)
     assert method_tab.refresh_after_change(ENGLISH, **form_fields())[-1] == gr.skip()
 

@@ -26,10 +26,10 @@ def test_a_number_is_shown_as_a_number():
     assert (value["text"], value["bars"], value["note"]) == ("4.23", [], "")
 
 
-def test_one_class_a_text_shows_every_share_and_no_note():
+def test_one_class_a_text_shows_every_share_and_that_it_is_not_calibrated():
     value = pane("tuned", "single_label_classification", scores={"tuned": {"billing": 0.9, "returns": 0.1}})
     assert [bar["share"] for bar in value["bars"]] == ["90%", "10%"]
-    assert value["note"] == ""
+    assert value["note"] == panes.UNCALIBRATED.render()
 
 
 def test_an_untrained_head_shows_no_shares_and_no_number():

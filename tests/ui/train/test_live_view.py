@@ -10,6 +10,7 @@ from studio.data.quality import surface_rules
 from studio.estimate import history
 from studio.i18n import Message
 from studio.plan import REQUIRED_ROLES, Data, MethodChoice
+from studio.training import queue as run_queue
 from studio.training.stage_titles import STAGE_TITLES
 from studio.ui.train import curves, live_view
 from studio.ui.train import results as run_results
@@ -136,10 +137,11 @@ def test_only_a_run_with_others_ahead_of_it_waits_for_its_turn(make_plan):
     run = runs.create(make_plan())
     runs.claim(run, os.getpid())
     assert live_view.poll([run.id, 0, "en"])["kind"] == "starting"
-    runs.set_status(run, "waiting", "queue", steps=2)
+    message = run_queue.BEHIND.format(position=2, name="A")
+    runs.set_status(run, "waiting", "queue", steps=2, message=message)
     view = live_view.poll([run.id, 0, "en"])
     assert (view["kind"], view["stop"]) == ("waiting", live_view.STOP_MESSAGES["waiting"].text)
-    assert view["line"] == "Starts by itself after 2 other runs"
+    assert view["line"] == message.render()
 
 
 def test_the_time_left_is_that_of_the_whole_run_where_the_estimate_knows_it(make_plan, monkeypatch):

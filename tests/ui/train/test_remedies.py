@@ -1,5 +1,6 @@
 """Next steps with one click: the same plan with the change that a step means."""
 
+import dataclasses
 from types import SimpleNamespace
 
 import pytest
@@ -7,10 +8,12 @@ from form_fields import CHINESE, ENGLISH
 
 from studio import runs
 from studio.errors import NotPossible
+from studio.estimate.machines import catalogue
 from studio.evaluate import next_steps
 from studio.evaluate.next_steps import NextStep
 from studio.evaluate.verdict import Verdict
 from studio.i18n import Message
+from studio.plan import MethodChoice
 from studio.storage import write_json
 from studio.training import launcher
 from studio.ui.train import live_view, remedies, tab
@@ -99,3 +102,41 @@ def test_a_change_of_method_is_named_with_its_settings(make_plan):
     assert "lora_mlp" in text
     with pytest.raises(NotPossible):
         remedies.build_variation(runs.create(make_plan()), 0, "en")
+
+
+@pytest.fixture
+def short_of_memory(judged, monkeypatch):
+    """A run that memory did not suffice for, on a machine with room for less than it needs."""
+    plan = judged.plan
+    training = plan.training.model_copy(
+        update={"batch_size": 8, "gradient_accumulation_steps": 1, "max_length": 256}
+    )
+    plan = plan.model_copy(update={"model": "smollm2-360m", "training": training})
+    plan = plan.model_copy(update={"method": MethodChoice(name="full")})
+    machine = dataclasses.replace(catalogue.load_machines()["hf-cpu-basic"], usable_bytes=9 * 10**9)
+    monkeypatch.setattr(catalogue, "local_machine", lambda: machine)
+    run = runs.create(plan)
+    runs.set_status(run, "failed", "train", message=Message("No memory left."), cause="memory")
+    return run
+
+
+def test_a_run_out_of_memory_shows_three_plans_that_fit_and_starts_the_pressed_one(short_of_memory, started):
+    shown = live_view.poll([short_of_memory.id, 0, "en"])["remedies"]
+    assert len(shown["steps"]) == 3
+    assert all(" GB, " in step["text"] for step in shown["steps"])
+    assert live_view.poll([short_of_memory.id, 0, "zh"])["remedies"]["heading"] != shown["heading"]
+    notice, _, run_id, _ = press(short_of_memory.id, shown["steps"][0]["key"])
+    (run,) = started
+    assert (notice["kind"], run.id) == ("good", run_id)
+    assert run.plan.training.gradient_accumulation_steps > 1
+    assert run.plan.training.batch_size == 8
+
+
+def test_what_fits_no_longer_is_refused(short_of_memory, started):
+    assert press(short_of_memory.id, "training.seed")[0]["kind"] == "bad"
+    assert started == []
+
+
+def test_a_run_that_failed_otherwise_shows_no_smaller_plans(short_of_memory):
+    runs.set_status(short_of_memory, "failed", "train", message=Message("Diverged."))
+    assert live_view.poll([short_of_memory.id, 0, "en"])["remedies"] == {}

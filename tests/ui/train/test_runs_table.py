@@ -11,7 +11,7 @@ from studio import run_index, runs
 from studio.evaluate.paired import Estimate
 from studio.evaluate.verdict import Verdict
 from studio.evaluate.verdict_messages import NOTHING_HELD_OUT
-from studio.ui.train import runs_table
+from studio.ui.train import live_view, runs_table
 from studio.ui.train import tab as train_tab
 
 
@@ -27,23 +27,40 @@ def ended(make_plan):
 
 def press(run_id, browser_runs=(), **sent):
     event = SimpleNamespace(id=run_id, **{"action": "", "name": "", **sent})
-    return runs_table.change_run("", list(browser_runs), event, ENGLISH)
+    return runs_table.change_run(list(browser_runs), event, ENGLISH)
 
 
 def test_a_row_says_what_a_run_is_and_came_to(ended):
-    value, _ = runs_table.list_runs(ended.id, [], ENGLISH)
-    (row,) = value["rows"]
-    assert (row["name"], row["state"], value["shown"]) == (ended.plan.name, "✓ Ship it", ended.id)
+    (row,) = runs_table.list_runs([], ENGLISH)[0]["rows"]
+    assert (row["name"], row["state"]) == (ended.plan.name, "✓ Ship it")
     assert (row["score"], row["time"][1]) == (["0.8 (0.7 to 0.9)", 0.8], 90)
     assert row["cost"] == ["", None]
 
 
-def test_a_table_is_sent_once_it_was_opened_and_when_it_has_changed(ended):
-    assert "rows" not in runs_table.update_runs("", [], "", ENGLISH)[0]
-    _, digest = runs_table.list_runs("", [], ENGLISH)
-    assert "rows" not in runs_table.update_runs("", [], digest, ENGLISH)[0]
+def test_a_run_without_a_verdict_is_shown_in_the_words_of_its_card(make_plan):
+    stopped = runs.create(make_plan())
+    runs.set_status(stopped, "stopped", "before")
+    (row,) = runs_table.list_runs([], ENGLISH)[0]["rows"]
+    assert row["state"] == live_view.poll([stopped.id, 0, "en"])["state"]
+    assert row["state"] == live_view.STATE_NAMES["unlearned"].text
+
+
+def test_elsewhere_a_run_is_named_as_in_the_table(ended, make_plan):
+    other = runs.create(make_plan())
     run_index.pin(ended, True)
-    assert runs_table.update_runs("", [], digest, ENGLISH)[0]["rows"][0]["pinned"]
+    (first, first_id), (second, second_id) = runs_table.list_choices([other, ended], "en")
+    assert (first_id, second_id) == (ended.id, other.id)
+    assert first.startswith(f"★ {ended.plan.name} · ")
+    assert first.endswith(" · ✓ Ship it")
+    assert second.endswith(f" · {live_view.STATE_NAMES['starting'].text}")
+
+
+def test_a_table_is_sent_once_it_was_opened_and_when_it_has_changed(ended):
+    assert "rows" not in runs_table.update_runs([], "", ENGLISH)[0]
+    _, digest = runs_table.list_runs([], ENGLISH)
+    assert "rows" not in runs_table.update_runs([], digest, ENGLISH)[0]
+    run_index.pin(ended, True)
+    assert runs_table.update_runs([], digest, ENGLISH)[0]["rows"][0]["pinned"]
 
 
 def test_a_row_s_buttons_rename_pin_delete_and_undo(ended):
@@ -76,7 +93,7 @@ def test_a_run_that_goes_on_is_not_deleted(make_plan):
 
 def test_where_others_reach_the_page_only_one_s_own_runs_are_listed_and_changed(ended, monkeypatch):
     monkeypatch.setenv("STUDIO_OPEN", "1")
-    assert runs_table.list_runs("", [], ENGLISH)[0]["rows"] == []
+    assert runs_table.list_runs([], ENGLISH)[0]["rows"] == []
     for action in ("rename", "pin", "delete"):
         assert press(ended.id, action=action, name="mine")[0]["kind"] == "bad"
     assert train_tab.choose_run([], SimpleNamespace(id=ended.id), ENGLISH)[0]["kind"] == "bad"

@@ -95,36 +95,17 @@ def test_a_run_that_cannot_fit_starts_only_where_the_person_insists(monkeypatch)
     assert (notice["text"], len(started)) == (train_tab.STARTED.text, 1)
 
 
-def refreshed(run, browser_runs, shown_list=""):
-    """The runs listed, the label of Start, whether what follows a result is there, and whether time runs."""
-    run_list, new_list, start, after_run, timer = train_tab.refresh(run.id, browser_runs, shown_list, ENGLISH)
-    choices = [text for text, _ in run_list.get("choices", [])]
-    return choices, new_list, (start["value"], start["variant"]), after_run["visible"], timer["active"]
-
-
-def test_the_list_of_runs_says_of_a_run_what_its_card_says(make_plan):
-    run = runs.create(make_plan())
-    runs.set_status(run, "stopped", "before")
-    (choice,), *_ = refreshed(run, [run.id])
-    assert choice.endswith(live_view.poll([run.id, 0, "en"])["state"])
-    assert choice.endswith(live_view.STATE_NAMES["unlearned"].text)
+def refreshed(run):
+    """The label of Start, whether what follows a result is there, and whether time runs."""
+    start, after_run, timer = train_tab.refresh(run.id, [run.id], ENGLISH)
+    return (start["value"], start["variant"]), after_run["visible"], timer["active"]
 
 
 def test_a_finished_run_leads_on_and_a_live_one_makes_start_a_queue(finished, make_plan):
-    run = finished()
-    (choice,), _, start, leads_on, is_refreshed = refreshed(run, [run.id])
-    assert choice.endswith("Cannot tell yet")  # the verdict stands for "Done"
-    assert (start, leads_on, is_refreshed) == ((train_tab.START.text, "secondary"), True, False)
+    assert refreshed(finished()) == ((train_tab.START.text, "secondary"), True, False)
     live = runs.create(make_plan())
     runs.claim(live, os.getpid())
-    _, _, start, leads_on, is_refreshed = refreshed(live, [live.id])
-    assert (start, leads_on, is_refreshed) == ((train_tab.ADD_TO_QUEUE.text, "secondary"), False, True)
-
-
-def test_a_list_that_has_not_changed_is_not_sent_again(finished):
-    run = finished()
-    _, shown_list, *_ = refreshed(run, [run.id])
-    assert refreshed(run, [run.id], shown_list)[0] == []
+    assert refreshed(live) == ((train_tab.ADD_TO_QUEUE.text, "secondary"), False, True)
 
 
 def test_what_was_said_at_the_start_goes_when_the_run_has_ended(finished, make_plan):
