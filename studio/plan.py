@@ -189,6 +189,10 @@ class Training(StrictModel):
         description="keep fewer intermediate results and compute them again; "
         "by the model's size when left out",
     )
+    precision: Literal["auto", "float32", "bfloat16"] = Field(
+        "auto",
+        description="the numbers that passes compute in; auto: bfloat16 where the device is faster in it",
+    )
     mask_history: bool = Field(
         False, description="learn the last answer of a conversation alone; the earlier ones are only read"
     )

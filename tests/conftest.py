@@ -16,6 +16,8 @@ os.environ.update(
         # One thread computes, in this process and in those it starts.
         "OMP_NUM_THREADS": "1",
         "MKL_NUM_THREADS": "1",
+        # Every machine computes the same; tests of bfloat16 ask for it.
+        "STUDIO_PRECISION": "float32",
     }
 )
 

@@ -77,7 +77,7 @@ MAY_IMPORT = {
     "data": {"presets", "plan"},
     "models": {"presets", "plan"},
     "methods": {"presets", "plan", "models", "data", "evaluate"},
-    "evaluate": {"presets", "plan", "data"},
+    "evaluate": {"presets", "plan", "data", "models"},
     "estimate": {"presets", "plan", "runs", "models", "methods", "data"},
     "chooser": {"presets", "plan", "data", "models", "methods", "evaluate", "estimate"},
     "training": {"runs", "plan", "data", "models", "methods", "evaluate", "presets", "estimate"},

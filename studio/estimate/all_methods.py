@@ -73,6 +73,11 @@ class EstimateContext:
     lengths: DatasetLengths | None
     settings: Mapping[str, Settings]
 
+    @property
+    def plan_machine(self) -> Machine:
+        """The machine as it computes the plan: in the plan's precision."""
+        return self.machine.with_precision(self.plan.training.precision)
+
     def settings_of(self, method: Method) -> Settings:
         """Return all settings of a method."""
         if method.name in self.settings:
@@ -143,7 +148,7 @@ def estimate_all_methods(
 def _load_traced_passes(context: EstimateContext) -> TracedPasses | None:
     if not context.base_model.config:
         return None
-    return TracedPasses(context.base_model.config, context.machine)
+    return TracedPasses(context.base_model.config, context.plan_machine)
 
 
 def _estimate_one_method(
@@ -163,7 +168,7 @@ def _estimate_one_method(
         return _estimate_without_rows(context, method, model_shape, too_long)
     estimate = estimate_one.estimate_method(
         run,
-        context.machine,
+        context.plan_machine,
         machine_rates,
         traced_passes,
         history.correction_factors(context.machine.id, method.name, machine_rates.when),

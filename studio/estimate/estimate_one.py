@@ -107,7 +107,7 @@ def estimate_method(
     minutes = range_around(sum(minutes_by_phase.values()), rates.TIME_SPREADS[time_level])
     peak = range_around(sum(parts.values()) / 1e9, MEMORY_SPREAD[level])
     fits, why_not = _check_fit(peak, parts, releasable_bytes / 1e9, machine)
-    if memory_model.trains_in_bf16(run, machine) and machine.autocast_dtype != "bfloat16":
+    if memory_model.trains_in_bf16(run, machine) and machine.weights_dtype != "bfloat16":
         fits, why_not = "no", NEEDS_BF16
     return Estimate(
         method=run.method.name,
@@ -230,6 +230,7 @@ def _build_count_pass(
                 attached.parameters.trainable,
                 machine.autocast_dtype,
                 memory_model.bytes_per_trained_parameter(attached, machine),
+                memory_model.casts_weights(attached, machine),
             )
         return formula.count_pass(models[phase.method], phase, micro_batch, gradient_checkpointing)
 

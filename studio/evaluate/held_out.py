@@ -14,6 +14,7 @@ from studio.data.targets import LABEL_THRESHOLD, RatingScale
 from studio.evaluate import label_scores, temperature
 from studio.evaluate.predictions import Measured, Outcome
 from studio.evaluate.score_names import CALIBRATED_LOSS
+from studio.models import device
 from studio.plan import Task
 
 
@@ -51,7 +52,8 @@ def evaluate(
             batch = collator([vars(rows[index]) for index in order[start : start + batch_size]])
             tensors = {name: tensor.to(model.device) for name, tensor in batch.items()}
             batch_labels = tensors.pop("labels")
-            logits = model(**tensors, **model_kwargs).logits
+            with device.autocast():
+                logits = model(**tensors, **model_kwargs).logits
             if task == "classify":
                 all_logits.append(logits.float().cpu())
                 all_labels.append(batch_labels.cpu())

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from studio.errors import NotPossible
 from studio.i18n import Message
+from studio.models import cpu_precision
+from studio.models.cpu_precision import Precision
 
 if TYPE_CHECKING:
     import torch
@@ -24,6 +26,8 @@ CHOOSE_DEVICE = Message("Set it to one of {names}, or leave it out to use the be
 # The compute capability from which NVIDIA GPUs multiply matrices of a format in tensor cores: V100, T4 and
 # RTX 20 float16, A100 and RTX 30 bfloat16 as well (docs/estimator.md#min_capability).
 MIN_CAPABILITY = {"float16": (7, 0), "bfloat16": (8, 0)}
+NO_NATIVE_BF16 = Message("The plan asks for bfloat16, and this GPU does not compute in it.")
+CHOOSE_PRECISION = Message("Set training.precision to auto or float32.")
 # A CUDA context takes 0.1 to 0.6 GB (docs/estimator.md#max_context_bytes): bytes.
 MAX_CONTEXT_BYTES = 700_000_000
 
@@ -82,20 +86,47 @@ def uses_cpu() -> bool:
 
 
 def has_native_bf16() -> bool:
-    """Whether the device computes in bfloat16 itself; CPUs and older GPUs emulate it slowly."""
+    """Whether a GPU computes in bfloat16 itself; older ones emulate it slowly."""
     cuda = _import_torch().cuda
     return device_type() == "cuda" and bool(cuda.is_bf16_supported(including_emulation=False))
+
+
+_plan_precision: Precision = "auto"
+
+
+def set_precision(precision: Precision) -> None:
+    """Compute as a plan asks, in this process from now on.
+
+    Args:
+        precision: `training.precision` of the plan; "auto" leaves it to STUDIO_PRECISION and the device.
+    """
+    global _plan_precision
+    _plan_precision = precision
 
 
 def autocast_dtype() -> "torch.dtype | None":
     """The 16-bit format in which a training's passes compute; None where they compute in 32 bits.
 
-    bfloat16 where it is native, else float16 where the GPU has tensor cores for it (T4, V100, RTX 20).
+    On a GPU bfloat16 where it is native, else float16 where it has tensor cores for it (T4, V100, RTX 20).
+    On a CPU bfloat16 where that was measured to be faster.
+
+    Raises:
+        NotPossible: bfloat16 was asked for, and the GPU lacks it.
     """
-    torch = _import_torch()
+    torch, kind = _import_torch(), device_type()
+    precision = _plan_precision
+    if precision == "auto":
+        precision = cpu_precision.requested_precision()
+    if precision == "float32":
+        return None
+    if kind == "cpu":
+        uses_bf16 = precision == "bfloat16" or cpu_precision.is_bf16_faster()
+        return torch.bfloat16 if uses_bf16 else None
     if has_native_bf16():
         return torch.bfloat16
-    if device_type() == "cuda" and torch.cuda.get_device_capability() >= MIN_CAPABILITY["float16"]:
+    if precision == "bfloat16":
+        raise NotPossible(NO_NATIVE_BF16, CHOOSE_PRECISION)
+    if kind == "cuda" and torch.cuda.get_device_capability() >= MIN_CAPABILITY["float16"]:
         return torch.float16
     return None
 
@@ -110,7 +141,13 @@ def autocast() -> AbstractContextManager[Any]:
 
 
 def weights_dtype() -> "torch.dtype":
-    """The format in which base weights are held: that of autocast, 32 bits where there is none."""
+    """The format in which base weights are held: that of autocast on a GPU, else 32 bits.
+
+    A CPU holds them in 32 bits whatever it computes in: rounding them for each pass takes 1 % of it, and
+    answers, checksums and exports stay the same.
+    """
+    if uses_cpu():
+        return _import_torch().float32
     return autocast_dtype() or _import_torch().float32
 
 

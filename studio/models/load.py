@@ -1,6 +1,7 @@
 """Loads a model and its tokenizer from a folder, and computes the checksum of a model's parameters."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -39,8 +40,9 @@ def tokenizer(folder: Path) -> Any:
 
 
 def nf4_config() -> Any:
-    """NF4_OPTIONS, computing in the format of `device.weights_dtype()`: CPUs emulate bfloat16 slowly."""
-    return BitsAndBytesConfig(**NF4_OPTIONS, bnb_4bit_compute_dtype=device.weights_dtype())
+    """NF4_OPTIONS, computing in the format of a training's passes."""
+    compute_dtype = device.autocast_dtype() or torch.float32
+    return BitsAndBytesConfig(**NF4_OPTIONS, bnb_4bit_compute_dtype=compute_dtype)
 
 
 def model_class(task: Task, config: Mapping[str, Any]) -> Any:
@@ -89,6 +91,7 @@ def base_model(
     _disable_repacking(model)
     if in_4_bits:
         _detach_from_file(model)
+        _keep_biases(model)
     return model.to(device.torch_device()).eval()
 
 
@@ -119,6 +122,21 @@ def _detach_from_file(model: Any) -> None:
     for parameter in model.parameters():
         if parameter.dtype.is_floating_point:
             parameter.data = parameter.data.clone()
+
+
+def _keep_biases(model: Any) -> None:
+    """Put the bias of each 4-bit layer back after a pass.
+
+    bitsandbytes rounds it to the format of the products, for good: the base would no longer be the one that
+    was trained on.
+    """
+    for module in model.modules():
+        if type(module).__name__ == "Linear4bit" and module.bias is not None:
+            module.register_forward_hook(partial(_restore_bias, module.bias.data))
+
+
+def _restore_bias(bias: torch.Tensor, layer: Any, inputs: Any, output: Any) -> None:
+    layer.bias.data = bias
 
 
 def count_parameters(model: torch.nn.Module, trainable_only: bool = False) -> int:

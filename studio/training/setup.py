@@ -198,6 +198,7 @@ def load_context(
     from studio.models import head, load  # noqa: PLC0415
 
     require_compatible(run.plan, base)
+    device.set_precision(run.plan.training.precision)
     model_shape = shape.from_folder(base.folder)
     tokenizer = load.tokenizer(base.folder)
     rows = _count_tokens(splits, run.plan, tokenizer) if run.plan.training.max_length is None else ()
@@ -253,6 +254,7 @@ def load_context(
             "architecture": architecture,
             "dtype": str(device.weights_dtype()).removeprefix("torch."),
         },
+        "precision": str(device.autocast_dtype() or torch.float32).removeprefix("torch."),
         "parameters": {
             "trainable": load.count_parameters(model, trainable_only=True),
             "total": load.count_parameters(model),

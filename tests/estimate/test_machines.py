@@ -12,6 +12,7 @@ import yaml
 from studio import presets, runs
 from studio.errors import BadPlan
 from studio.estimate.machines import catalogue, hardware
+from studio.models import cpu_precision
 
 GIB = 2**30
 TODAY = date(2026, 11, 23)
@@ -35,6 +36,8 @@ def write_machines(studio_home):
 def no_gpu(monkeypatch):
     """The machine that runs the tests counts as one without a GPU, whatever it has."""
     monkeypatch.setattr(hardware, "query_gpu", lambda: None)
+    monkeypatch.delenv("STUDIO_PRECISION", raising=False)
+    monkeypatch.setattr(cpu_precision, "bf16_speedup", lambda: 1.0)
 
 
 @pytest.fixture

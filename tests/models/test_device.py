@@ -5,7 +5,7 @@ from types import SimpleNamespace
 import pytest
 
 from studio.errors import NotPossible
-from studio.models import device
+from studio.models import cpu_precision, device
 
 GB = 10**9
 
@@ -54,6 +54,8 @@ def use_torch(monkeypatch):
         return torch
 
     monkeypatch.delenv("STUDIO_DEVICE", raising=False)
+    monkeypatch.delenv("STUDIO_PRECISION", raising=False)
+    monkeypatch.setattr(cpu_precision, "bf16_speedup", lambda: 1.0)
     return use
 
 

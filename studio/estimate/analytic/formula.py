@@ -121,6 +121,7 @@ class AttachedModel:
         trainable_params: Number of parameters that get gradients.
         autocast_dtype: The 16-bit format in which its passes compute; empty for 32 bits.
         trained_bytes: Bytes of a trained parameter, and of its gradient.
+        casts_weights: Whether weights are held in 32 bits and cast to that format in each pass.
     """
 
     shape: ModelShape
@@ -128,6 +129,7 @@ class AttachedModel:
     trainable_params: int
     autocast_dtype: str
     trained_bytes: int = 4
+    casts_weights: bool = False
 
     @property
     def bytes_per_value(self) -> float:
@@ -163,7 +165,9 @@ def count_pass(
             forward_flop += single_pass.add_recomputation(counts, forward_flop)
             saved_bytes = single_pass.checkpointed_bytes()
     flop = forward_flop + head_flop + backward_flop
-    if model.autocast_dtype:
+    # Answers are written in the format of the weights.
+    in_float32 = not model.autocast_dtype or (model.casts_weights and phase.new_tokens > 0)
+    if not in_float32:
         counts.flop_16 = flop
     else:
         counts.flop_32 = flop
@@ -288,6 +292,8 @@ class _Pass:
     def saved_bytes(self) -> float:
         """Return what all blocks keep for the backward pass (bytes)."""
         weight_copies = self.model.bytes_per_value * self.model.profile.weight_copies
+        if self.model.casts_weights:
+            weight_copies += 2 * self.block_params
         return (
             self.n_trainable_blocks * self._saved_bytes_per_block(self.family.saved_activations)
             + self.n_passed_blocks * self._saved_bytes_per_block(self.family.saved_activations_frozen)

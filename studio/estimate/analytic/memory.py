@@ -37,7 +37,7 @@ def bytes_per_parameter(machine: Machine) -> int:
 
     This is what studio.models.device.weights_dtype chooses.
     """
-    return 2 if machine.autocast_dtype else 4
+    return 2 if machine.weights_dtype else 4
 
 
 def trains_in_bf16(run: MethodRun, machine: Machine) -> bool:
@@ -45,13 +45,23 @@ def trains_in_bf16(run: MethodRun, machine: Machine) -> bool:
 
     This is what studio.methods.training.supervised chooses.
     """
-    has_bf16 = machine.autocast_dtype == "bfloat16"
+    has_bf16 = machine.weights_dtype == "bfloat16"
     return holds_weights_in_bf16(run.settings, run.parameters.trainable, has_bf16)
 
 
 def bytes_per_trained_parameter(run: MethodRun, machine: Machine) -> int:
     """Return the bytes of a trained parameter, which are also those of its gradient."""
     return 2 if trains_in_bf16(run, machine) else 4
+
+
+def casts_weights(run: MethodRun, machine: Machine) -> bool:
+    """Return whether weights are held in 32 bits and cast to 16 in each pass.
+
+    On a CPU that is all of them, on a GPU trained ones. 4-bit weights are dequantized for each product.
+    """
+    if not machine.autocast_dtype or run.method.weights == "nf4" or trains_in_bf16(run, machine):
+        return False
+    return not machine.is_gpu or run.method.weights == "trained"
 
 
 def is_checkpointing_gradients(run: MethodRun, machine: Machine) -> bool:

@@ -16,7 +16,8 @@ from studio import presets
 from studio.errors import BadPlan
 from studio.estimate.machines import hardware
 from studio.i18n import Message
-from studio.models import device
+from studio.models import cpu_precision, device
+from studio.models.cpu_precision import Precision
 from studio.presets import CardModel
 from studio.storage import home
 
@@ -187,11 +188,29 @@ class Machine:
 
         This is what studio.models.device.autocast_dtype chooses.
         """
-        if not self.is_gpu:
-            return ""
         if self.bf16:
             return "bfloat16"
         return "float16" if self.fp16 else ""
+
+    @property
+    def weights_dtype(self) -> Literal["bfloat16", "float16", ""]:
+        """The 16-bit format in which frozen weights are held there, empty for 32 bits.
+
+        This is what studio.models.device.weights_dtype chooses.
+        """
+        return self.autocast_dtype if self.is_gpu else ""
+
+    def with_precision(self, precision: Precision) -> "Machine":
+        """Return the machine as it computes a plan.
+
+        Args:
+            precision: `training.precision` of the plan.
+        """
+        if precision == "float32":
+            return dataclasses.replace(self, bf16=False, fp16=False)
+        if precision == "bfloat16":
+            return dataclasses.replace(self, bf16=True)
+        return self
 
 
 def load_machines() -> dict[str, Machine]:
@@ -235,6 +254,7 @@ def local_machine(cgroup: Path = hardware.CGROUP) -> Machine:
     # What is free was measured, so the memory rests on no rule.
     assumed = tuple(dict.fromkeys(field for field in machine.assumed if field != "usable_bytes"))
     usable_bytes = max(free_bytes + hardware.reclaimable_bytes(on_gpu=bool(gpu)), 0)
+    machine = machine.with_precision(cpu_precision.requested_precision())
     return dataclasses.replace(machine, usable_bytes=usable_bytes, assumed=assumed)
 
 
@@ -276,7 +296,11 @@ def _find_spec(gpu_name: str, specs: Mapping[str, HardwareSpec]) -> str:
 def _build_local_cpu(cores: float, entry: MachineEntry, specs: Mapping[str, HardwareSpec]) -> Machine:
     host = Host(memory_gb=psutil.virtual_memory().total / GIB, cores=cores)
     named_entry = entry.model_copy(update={"name": entry.name or f"CPU × {cores:g}", "host": host})
-    return _build_machine(LOCAL_ID, named_entry, specs[entry.card or FALLBACK_CPU])
+    machine = _build_machine(LOCAL_ID, named_entry, specs[entry.card or FALLBACK_CPU])
+    speedup = cpu_precision.bf16_speedup()
+    return dataclasses.replace(
+        machine, bf16=cpu_precision.is_bf16_faster(), tflops_16=machine.tflops_32 * max(speedup, 1.0)
+    )
 
 
 def is_stale(source: Source | None, today: date) -> bool:

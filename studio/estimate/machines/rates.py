@@ -97,7 +97,9 @@ def load_rates(machine: Machine) -> Rates:
     if machine.id != LOCAL_ID:
         return rates_from_spec(machine)
     stored = read_json(home() / "rates.json")
-    if stored.get("machine") != machine.name:
+    # An earlier studio named no precision: on a CPU it computed in 32 bits.
+    measured_in = stored.get("precision", machine.weights_dtype)
+    if (stored.get("machine"), measured_in) != (machine.name, machine.autocast_dtype):
         return rates_from_spec(machine)
     try:
         return Rates(**{field.name: float(stored["rates"][field.name]) for field in fields(Rates)})
@@ -108,4 +110,11 @@ def load_rates(machine: Machine) -> Rates:
 
 def save_rates(machine: Machine, measured_rates: Rates) -> None:
     """Remember what was measured on this machine."""
-    write_json(home() / "rates.json", {"machine": machine.name, "rates": asdict(measured_rates)})
+    write_json(
+        home() / "rates.json",
+        {
+            "machine": machine.name,
+            "precision": machine.autocast_dtype,
+            "rates": asdict(measured_rates),
+        },
+    )

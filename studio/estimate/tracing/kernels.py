@@ -64,7 +64,8 @@ def _fused_softmax(
     return softmax(tensor, dim=dim, dtype=dtype)
 
 
-# What autocast computes in 16 bits, and what in 32 (torch/amp/autocast_mode.py: the lists of CUDA).
+# What autocast computes in 16 bits, and on a GPU in 32; a CPU computes the latter in the format they come in
+# (torch/amp/autocast_mode.py: the lists of CUDA, and aten/src/ATen/autocast_mode.h: those of CPU).
 HALF_FUNCTIONS = {
     torch.nn.functional.linear,
     torch.matmul,
@@ -88,13 +89,15 @@ class MetaAutocast(TorchFunctionMode):  # type: ignore[misc] # torch ships no ty
 
     Args:
         dtype: The format.
+        device: The device that it is meant for, "cpu" or "cuda".
         caches_weights: Whether a trainable weight's copy is kept for the whole pass. Autocast does so
             unless the pass is computed again on the way back.
     """
 
-    def __init__(self, dtype: torch.dtype, caches_weights: bool) -> None:
+    def __init__(self, dtype: torch.dtype, device: str, caches_weights: bool) -> None:
         super().__init__()
         self.dtype = dtype
+        self.float32_functions = FLOAT32_FUNCTIONS if device == "cuda" else set()
         self.caches_weights = caches_weights
         self.weight_copies: dict[int, torch.Tensor] = {}
 
@@ -103,7 +106,7 @@ class MetaAutocast(TorchFunctionMode):  # type: ignore[misc] # torch ships no ty
         kwargs = kwargs or {}
         if func in HALF_FUNCTIONS or func is torch.nn.functional.scaled_dot_product_attention:
             args, kwargs = tree_map(self._to_half, (args, kwargs))
-        elif func in FLOAT32_FUNCTIONS:
+        elif func in self.float32_functions:
             args, kwargs = tree_map(_to_float32, (args, kwargs))
         return func(*args, **kwargs)
 

@@ -161,9 +161,9 @@ class StepRunner:
         return patch_kernels(self.device, spec.padded, self.attention)
 
     def _autocast_context(self, spec: PassSpec) -> AbstractContextManager[Any]:
-        if not self.autocast_dtype or not spec.with_gradients:
+        if not self.autocast_dtype or spec.with_cache:  # answers are written in the weights' own format
             return nullcontext()
-        return MetaAutocast(self.autocast_dtype, caches_weights=not self.gradient_checkpointing)
+        return MetaAutocast(self.autocast_dtype, self.device, caches_weights=not self.gradient_checkpointing)
 
     def _allocate_averages(self, trace: Trace) -> list[torch.Tensor]:
         """Allocate the two averages of AdamW for each trainable parameter."""
@@ -220,8 +220,8 @@ class MetaStep:
         self.method = methods.get(spec.method_name)
         self.device = spec.device
         autocast_dtype = getattr(torch, spec.autocast_dtype) if spec.autocast_dtype else None
-        base_dtype = torch.float32
-        if autocast_dtype and self.method.weights != "trained":
+        base_dtype, on_gpu = torch.float32, spec.device == "cuda"
+        if autocast_dtype and on_gpu and self.method.weights != "trained":
             base_dtype = autocast_dtype
         model_config = AutoConfig.for_model(**spec.config)
         model_config.num_labels = spec.num_labels or model_config.num_labels
@@ -230,20 +230,21 @@ class MetaStep:
         with torch.device(spec.tensor_device):
             model = model_class.from_config(model_config, dtype=base_dtype, attn_implementation="sdpa")
             if self.method.weights == "nf4":
-                trace_loading = replace_linears_with_4bit(model, base_dtype)
+                trace_loading = replace_linears_with_4bit(model, autocast_dtype or torch.float32)
             model.config.use_cache = False  # as a Trainer has it
             model.config.name_or_path = model.name_or_path = ""
             model.config.pad_token_id = 0
             model = self.method.attach(model, spec.settings, spec.task)
             self.model = self.method.prepare_for_tracing(model, spec.settings)
         n_trained = load.count_parameters(self.model, trainable_only=True)
-        in_bf16 = holds_weights_in_bf16(spec.settings, n_trained, autocast_dtype is torch.bfloat16)
+        has_native_bf16 = on_gpu and autocast_dtype is torch.bfloat16
+        in_bf16 = holds_weights_in_bf16(spec.settings, n_trained, has_native_bf16)
         for parameter in self.model.parameters():
             if parameter.requires_grad and parameter.is_floating_point():
                 parameter.data = parameter.data.to(torch.bfloat16 if in_bf16 else torch.float32)
         clone_packed_outputs(self.model)
         if spec.gradient_checkpointing:
-            enable_gradient_checkpointing(self.model, autocast_dtype)
+            enable_gradient_checkpointing(self.model, spec.device, autocast_dtype)
         self.runner = StepRunner(
             self.model,
             spec.device,
@@ -293,11 +294,12 @@ class MetaStep:
         return compute_loss(self.model(**inputs), labels, torch.ones((), **tensor_options))
 
 
-def enable_gradient_checkpointing(model: Any, autocast_dtype: torch.dtype | None = None) -> None:
+def enable_gradient_checkpointing(model: Any, device: str, autocast_dtype: torch.dtype | None = None) -> None:
     """Make a model keep no more than each block's input for the backward pass.
 
     Args:
         model: The model, which is changed in place.
+        device: The device that it is meant for, "cpu" or "cuda".
         autocast_dtype: The format of the autocast under which the second pass computes, as the first one
             does; None for none. On the way back no mode is on, so the model is told.
     """
@@ -305,7 +307,7 @@ def enable_gradient_checkpointing(model: Any, autocast_dtype: torch.dtype | None
     def build_contexts() -> tuple[AbstractContextManager[Any], AbstractContextManager[Any]]:
         recompute_context = nullcontext()
         if autocast_dtype:
-            recompute_context = MetaAutocast(autocast_dtype, caches_weights=False)
+            recompute_context = MetaAutocast(autocast_dtype, device, caches_weights=False)
         return nullcontext(), recompute_context
 
     model.gradient_checkpointing_enable(

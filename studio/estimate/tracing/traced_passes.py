@@ -107,6 +107,7 @@ class TracedPasses:
             attached.parameters.trainable,
             self.machine.autocast_dtype,
             memory_model.bytes_per_trained_parameter(attached, self.machine),
+            memory_model.casts_weights(attached, self.machine),
         )
         full_phase = Phase(
             phase.name, (), phase.method, phase.with_gradients, head=phase.head, new_tokens=phase.new_tokens

@@ -10,6 +10,7 @@ from torch.nn import functional
 from studio.data import collate, examples
 from studio.data.examples import IGNORE_INDEX, Encoded
 from studio.evaluate.retention.suites import Item
+from studio.models import device
 
 BATCH_SIZE = 16
 # Longer than any item in any tokenizer.
@@ -86,7 +87,7 @@ def _batch_losses(model: Any, batch: collate.Batch) -> list[float]:
     """The loss of each row, summed over its labelled tokens."""
     tensors = {name: tensor.to(model.device) for name, tensor in batch.items()}
     labels = tensors.pop("labels")[:, 1:]
-    with torch.no_grad():
+    with torch.no_grad(), device.autocast():
         logits = model(**tensors, use_cache=False).logits.float()
     token_losses = functional.cross_entropy(
         logits.transpose(1, 2), labels, ignore_index=IGNORE_INDEX, reduction="none"

@@ -19,6 +19,7 @@ from studio.methods.rlhf_stages import stage as stage_files
 from studio.methods.rlhf_stages.phases import EVAL_BATCH_SIZE
 from studio.methods.rlhf_stages.reward_model import score_margins
 from studio.methods.spec import Scores, TrainingContext
+from studio.models import device
 
 # SimPO's scale of a token's mean log probability, and the margin that it wants between two answers (Meng et
 # al. 2024, arXiv 2405.14734: a scale of 2 to 2.5, a margin of half of it).
@@ -401,7 +402,7 @@ def log_probs(model: Any, context: TrainingContext, rows: Sequence[Judged]) -> l
         batch = collator([vars(row.conversation) for row in rows[start : start + EVAL_BATCH_SIZE]])
         tensors = {name: tensor.to(model.device) for name, tensor in batch.items()}
         labels = tensors.pop("labels")[:, 1:]
-        with torch.no_grad():
+        with torch.no_grad(), device.autocast():
             logits = model(**tensors).logits.float()
         losses = torch.nn.functional.cross_entropy(
             logits.transpose(1, 2), labels, ignore_index=IGNORE_INDEX, reduction="none"

@@ -18,7 +18,7 @@ from studio.i18n import Message
 from studio.methods.rlhf_stages import schedule
 from studio.methods.rlhf_stages import stage as stage_files
 from studio.methods.spec import Scores, StopRequested, TrainingContext
-from studio.models import layers
+from studio.models import device, layers
 from studio.models import load as models
 
 BATCH_SIZE = 16
@@ -196,7 +196,7 @@ def head_outputs(
     for start in range(0, len(by_length), BATCH_SIZE):
         indices = by_length[start : start + BATCH_SIZE]
         batch = build_batch([rows[index] for index in indices], tokenizer.pad_token_id)
-        with torch.no_grad():
+        with torch.no_grad(), device.autocast():
             outputs = model(**{name: values.to(model.device) for name, values in batch.items()})
         outputs_by_index.update(zip(indices, outputs.logits.cpu(), strict=True))
         on_progress(len(outputs_by_index), len(rows))

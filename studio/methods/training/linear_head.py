@@ -23,6 +23,7 @@ from studio.data.examples import Encoded
 from studio.evaluate.predictions import Measured
 from studio.methods.spec import TrainingContext
 from studio.methods.workload import CACHE_BATCH_TOKENS, MAX_LINEAR_ROWS
+from studio.models import device
 from studio.models.head import find_head
 from studio.models.pooled_classifier import PooledClassifier
 
@@ -115,7 +116,7 @@ def compute_features(
             indices = order[start_index : start_index + batch_size]
             batch = collator([vars(rows[index]) for index in indices])
             del batch["labels"]
-            with torch.no_grad():
+            with torch.no_grad(), device.autocast():
                 logits = model(**{name: tensor.to(model.device) for name, tensor in batch.items()}).logits
             features[indices] = logits.float().cpu().numpy()
     finally:

@@ -58,6 +58,16 @@ GRADIENT_CHECKPOINTING = label("Gradient checkpointing")
 GRADIENT_CHECKPOINTING_HELP = label(
     "Use less memory, train a quarter to a half slower. Large models on a GPU always do."
 )
+PRECISION = label("Training precision")
+PRECISION_HELP = label(
+    "The numbers that training computes in. bfloat16 is faster where the processor or GPU has it; the weights"
+    " stay as they are."
+)
+PRECISION_CHOICES = {
+    "auto": Message("Automatic: bfloat16 where this machine is faster in it"),
+    "float32": Message("float32: 32 bits, the most exact"),
+    "bfloat16": Message("bfloat16: 16 bits, even where that is slower"),
+}
 MASK_HISTORY = label("Mask history")
 MASK_HISTORY_HELP = label("Learn only the last answer of each conversation. Off: learn every answer.")
 REPLAY_SHARE = label("Replay")

@@ -31,6 +31,7 @@ TRAINING_FIELDS: dict[str, tuple[Message, Message]] = {
     "weight_decay": (messages.WEIGHT_DECAY, messages.WEIGHT_DECAY_HELP),
     "class_weights": (messages.CLASS_WEIGHTS, messages.CLASS_WEIGHTS_HELP),
     "gradient_checkpointing": (messages.GRADIENT_CHECKPOINTING, messages.GRADIENT_CHECKPOINTING_HELP),
+    "precision": (messages.PRECISION, messages.PRECISION_HELP),
     "mask_history": (messages.MASK_HISTORY, messages.MASK_HISTORY_HELP),
     "replay_share": (messages.REPLAY_SHARE, messages.REPLAY_SHARE_HELP),
     "retention": (messages.RETENTION, messages.RETENTION_HELP),
@@ -43,6 +44,7 @@ TRAINING_FIELDS: dict[str, tuple[Message, Message]] = {
 CHOICES: dict[str, dict[str, Message]] = {
     "lr_scheduler_type": messages.LR_SCHEDULERS,
     "class_weights": messages.CLASS_WEIGHT_CHOICES,
+    "precision": messages.PRECISION_CHOICES,
     "retention": messages.RETENTION_CHOICES,
 }
 # Fields in which nothing, 0 or off means that the studio decides, or no cap; a plan has None there.
@@ -117,6 +119,7 @@ def build_more_fields() -> dict[str, Any]:
             fields["gradient_checkpointing"] = gr.Checkbox(
                 False, **_texts("gradient_checkpointing", "recompute")
             )
+            fields["precision"] = _dropdown("precision", "precision")
     with gr.Accordion(t(messages.CAPS), open=False, elem_id="caps") as caps, gr.Row():
         cap_fields = {name: _cap(name) for name in CAP_NAMES}
     keep_empty(caps, list(cap_fields.values()))

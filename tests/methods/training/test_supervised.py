@@ -52,6 +52,7 @@ def test_a_gpu_gets_what_suits_it_and_the_model(case, make_job, monkeypatch):
     capability, n_parameters, n_trainable, in_4_bits, optimizer, checkpointing = GPU_CASES[case]
     model = fake_model(n_parameters, n_trainable, in_4_bits)
     job = dataclasses.replace(make_job("lora", "chat", rows=4), model=model)
+    monkeypatch.delenv("STUDIO_PRECISION")
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation: capability >= (8, 0))
     monkeypatch.setattr(torch.cuda, "get_device_capability", lambda: capability)
@@ -186,6 +187,7 @@ def float16_gpu(monkeypatch):
 
     monkeypatch.setattr(Accelerator, "__init__", init)
     monkeypatch.setattr(device, "autocast_dtype", lambda: torch.float16)
+    monkeypatch.setattr(device, "weights_dtype", lambda: torch.float16)
 
 
 class ScalerMonitor(SilentMonitor):

@@ -1,0 +1,52 @@
+"""In bfloat16 on a processor every method takes its steps, and learns what it learns in 32 bits."""
+
+import pytest
+import torch
+from ways import WAYS
+
+from studio import methods
+from studio.models import device
+
+pytestmark = pytest.mark.thorough
+SAMPLE = {("lora", "chat"), ("full", "classify"), ("qlora", "chat"), ("frozen", "chat"), ("qat", "classify")}
+# bfloat16 has 8 bits of precision, so the loss of a toy may be off by so much (a share of it).
+MAX_DIFFERENCE = 0.1
+
+
+def mark(way):
+    return pytest.param(way, marks=() if way in SAMPLE else pytest.mark.exhaustive, id="-".join(way))
+
+
+@pytest.fixture
+def products():
+    """The formats in which matrices are multiplied while a training goes on."""
+    dtypes = set()
+
+    class Recorder(torch.utils._python_dispatch.TorchDispatchMode):
+        def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+            if func in (torch.ops.aten.mm.default, torch.ops.aten.addmm.default):
+                dtypes.add(args[-1].dtype)
+            return func(*args, **(kwargs or {}))
+
+    return dtypes, Recorder
+
+
+@pytest.mark.parametrize("way", map(mark, WAYS))
+def test_a_method_trains_in_bfloat16_as_in_32_bits(way, make_job, products, monkeypatch):
+    losses, (dtypes, recorder) = {}, products
+    for precision in ("float32", "bfloat16"):
+        monkeypatch.setenv("STUDIO_PRECISION", precision)
+        settings = {"steps": 2, "max_completion_length": 8} if way[0] == "rlhf" else None
+        job = make_job(*way, settings, rows=16, epochs=2)
+        method = methods.get(way[0])
+        dtypes.clear()
+        with recorder():
+            model = method.train(job)
+        assert (torch.bfloat16 in dtypes) == (precision == "bfloat16")
+        trained = [value for value in model.parameters() if value.is_floating_point()]
+        assert all(value.dtype is torch.float32 and value.isfinite().all() for value in trained)
+        if job.validation and "loss" in (scores := job.measure(model, job.validation)):
+            losses[precision] = scores["loss"]
+    device.set_precision("auto")
+    if losses:
+        assert losses["bfloat16"] == pytest.approx(losses["float32"], rel=MAX_DIFFERENCE)
