@@ -103,8 +103,9 @@ def build_row_examples(table: Table, task: Task, columns: Mapping[str, str]) -> 
     if "verdict" not in roles:
         return _build_row_examples(table, task, columns, roles)
     pairs, _ = _pair_rated_answers(table, columns)
-    first_pairs = {pair["prompt"]: pair for pair in reversed(pairs)}
-    prompts = [row[columns["prompt"]].strip() for row in table.rows]
+    first_pairs = {_prompt_cell(pair): pair for pair in reversed(pairs)}
+    questions = [chat_format.parse_prompt(row[columns["prompt"]]) for row in table.rows]
+    prompts = [_prompt_cell(_prompt_fields(messages)) if messages else "" for messages in questions]
     return [first_pairs.pop(prompt, {}) for prompt in prompts]
 
 
@@ -203,12 +204,19 @@ def _build_pair(cells: Mapping[str, str]) -> Example:
     if cells.get("context"):
         *history, last = prompt_messages
         prompt_messages = [*history, {**last, "content": f"{last['content']}\n\n{cells['context']}"}]
-    is_single_prompt = len(prompt_messages) == 1 and prompt_messages[0]["role"] == "user"
-    if is_single_prompt:
-        prompt = {"prompt": prompt_messages[0]["content"]}
-    else:
-        prompt = {"messages": chat_format.dump_messages(prompt_messages)}
-    return {**prompt, "chosen": chosen, "rejected": rejected}
+    return {**_prompt_fields(prompt_messages), "chosen": chosen, "rejected": rejected}
+
+
+def _prompt_fields(messages: list[dict[str, str]]) -> Example:
+    """The prompt of a pair: a single question as a text, anything else as messages."""
+    if len(messages) == 1 and messages[0]["role"] == "user":
+        return {"prompt": messages[0]["content"]}
+    return {"messages": chat_format.dump_messages(messages)}
+
+
+def _prompt_cell(pair: Example) -> str:
+    """The prompt of a pair as one text, by which its rows are known."""
+    return pair.get("prompt") or pair["messages"]
 
 
 def _pair_rated_answers(table: Table, columns: Mapping[str, str]) -> tuple[list[Example], int]:
@@ -222,7 +230,8 @@ def _pair_rated_answers(table: Table, columns: Mapping[str, str]) -> tuple[list[
     uses_stars = chat_format.is_star_rating([row[columns["verdict"]] for row in table.rows])
     n_readable = 0
     for row in table.rows:
-        prompt = row[columns["prompt"]].strip()
+        messages = chat_format.parse_prompt(row[columns["prompt"]])
+        prompt = _prompt_cell(_prompt_fields(messages)) if messages else ""
         _, completion = chat_format.split_answer(row[columns["completion"]])
         is_good = chat_format.parse_label(row[columns["verdict"]], uses_stars)
         if prompt and completion and is_good is not None:
@@ -230,7 +239,7 @@ def _pair_rated_answers(table: Table, columns: Mapping[str, str]) -> tuple[list[
             (good_answers if is_good else bad_answers).append(completion)
             n_readable += 1
     judged = [
-        {"prompt": prompt, "chosen": chosen, "rejected": rejected}
+        {**_prompt_fields(chat_format.parse_prompt(prompt)), "chosen": chosen, "rejected": rejected}
         for prompt, (good_answers, bad_answers) in answers_by_prompt.items()
         for chosen, rejected in zip_longest(good_answers, bad_answers, fillvalue="")
     ]
@@ -252,8 +261,8 @@ def encode_chat(
 ) -> Encoded | None:
     """Encode a conversation with the model's own chat template.
 
-    Only the answers and their end tokens are learned. An earlier answer is read but not learned where the
-    template would write it differently if it were the last one.
+    Only the answers and their end tokens are learned, without those whose weight is 0. An earlier answer is
+    read but not learned where the template would write it differently if it were the last one.
 
     Args:
         messages: The conversation, up to its last answer.
@@ -299,7 +308,7 @@ def _earlier_answer_spans(
     """The start and the end of each earlier answer in the prompt, its end token included."""
     end_id = end_of_turn_id(tokenizer)
     for index, message in enumerate(messages[:-1]):
-        if message["role"] != "assistant":
+        if message["role"] != "assistant" or "weight" in message:
             continue
         history_ids = apply_chat_template(tokenizer, messages[:index], add_generation_prompt=True)
         start = len(history_ids)

@@ -11,6 +11,7 @@ from studio.data.quality import base_languages, label_stats, language_id, pii, r
 from studio.data.quality.findings import (
     CONTRADICTION_FIX_LABELS,
     FINDING_ADVICE,
+    KEEP_RATED,
     UNDECIDED_ROWS,
     USUAL_TEXTS,
     Finding,
@@ -22,6 +23,7 @@ from studio.data.quality.findings import (
 from studio.data.quality.fixes import TEXT_FIXES
 from studio.data.quality.minimum_examples import get_min_examples
 from studio.data.quality.table_view import TableView, rewrite_cells
+from studio.data.schema import doubts
 from studio.i18n import Message
 from studio.storage import ProgressCallback
 
@@ -51,6 +53,14 @@ WORDS_PER_TOKEN, CHARS_PER_TOKEN = 0.75, 1.4
 # Characters of excerpts: of an input, of a text beside its near-duplicate, of a question, of an answer that
 # contradicts another, and before the first change of a cell.
 INPUT_CHARS, NEAR_DUPLICATE_CHARS, QUESTION_CHARS, ANSWER_CHARS, CHARS_BEFORE_CHANGE = 1000, 75, 80, 35, 60
+# The doubts about a reading that are findings of their own, and how grave they are.
+DOUBT_GRADES: dict[str, Grade] = {
+    "machine_text": "stop",
+    "links": "warn",
+    "same_question": "warn",
+    "unused_text": "hint",
+}
+MAX_DOUBT_CELLS, EXAMPLE_CHARS = 20, 40
 THIS_METHOD = Message("this method")
 
 
@@ -259,6 +269,34 @@ def poor_answers(context: CheckContext) -> Iterator[Finding]:
     share = len(same_rows) / max(1, len(view.complete_rows))
     yield from _row_finding(context, "same_answer", same_rows, "warn", share=share)
     yield from _row_finding(context, "echoes", row_checks.find_echoes(view))
+
+
+def doubtful_reading(context: CheckContext) -> Iterator[Finding]:
+    """Signs that what would be learned is not what somebody meant."""
+    view = context.view
+    for doubt in doubts.find_doubts(view.table, view.task, view.columns):
+        if doubt.kind == "rated_answers":
+            yield from _rated_answers(context, doubt.column)
+        elif doubt.kind in DOUBT_GRADES:
+            cells = [cell for row in view.table.rows[:MAX_DOUBT_CELLS] if (cell := row[doubt.column].strip())]
+            yield build_finding(
+                doubt.kind,
+                DOUBT_GRADES[doubt.kind],
+                (),
+                cells,
+                count=context.total,
+                column=doubt.column,
+                example=cells[0][:EXAMPLE_CHARS],
+            )
+
+
+def _rated_answers(context: CheckContext, column: str) -> Iterator[Finding]:
+    """Answers that a column does not rate good, with the choice to learn the good ones alone."""
+    ratings = doubts.read_ratings(context.view.table, column)
+    rows = row_checks.find_badly_rated(context.view)
+    best_first = ratings.good[::-1]
+    overrides = FindingOverrides(fix=KEEP_RATED.format(good=_first_names(best_first)))
+    yield from _row_finding(context, "rated_answers", rows, "warn", overrides, column=column)
 
 
 def surface_of_pairs(context: CheckContext) -> Iterator[Finding]:
@@ -482,6 +520,7 @@ def artifacts(context: CheckContext) -> Iterator[Finding]:
         if kind == "personal":
             values["kinds"] = _count_pii_kinds(cells.values())
         yield build_finding(kind, "hint" if kind == "html" else "warn", rows, excerpts, **values)
+    yield from _row_finding(context, "placeholders", row_checks.find_placeholders(context.view))
     yield from _row_finding(context, "lost", row_checks.find_lost_characters(view))
 
 
@@ -505,6 +544,7 @@ CHECKS: tuple[Check, ...] = (
     incomplete_rows,
     exact_duplicates,
     contradictory_answers,
+    doubtful_reading,
     poor_answers,
     surface_of_pairs,
     test_leaks,

@@ -118,6 +118,21 @@ FINDING_MESSAGES: dict[str, Message] = {
     "short_answers": Message("{count:,} of {total:,} answers {count:has|have} fewer than {limit} words."),
     "same_answer": Message("{count:,} of {total:,} rows ({share:.0%}) have the same answer."),
     "echoes": Message("{count:,} of {total:,} answers only {count:repeats|repeat} the question."),
+    "machine_text": Message("“{column}” holds machine text, such as {example}, that nobody said."),
+    "links": Message("Most answers in “{column}” are only a link."),
+    "rated_answers": Message(
+        "“{column}” rates the answers: {count:,} of {total:,} {count:is|are} not rated good, and would be "
+        "learned like the others."
+    ),
+    "unused_text": Message("Nothing is learned of the texts in “{column}”."),
+    "same_question": Message("Most rows ask the same in “{column}”."),
+    "placeholders": Message(
+        "{count:,} of {total:,} rows {count:has|have} placeholders that nobody filled in."
+    ),
+    "line_ends": Message("{count:,} of {total:,} rows {count:holds|hold} line ends written out as \\n."),
+    "quoted_mails": Message(
+        "{count:,} of {total:,} rows {count:holds|hold} a quoted mail or a signature below the text."
+    ),
 }
 FINDING_ADVICE: dict[str, Message] = {
     "empty": Message("They are not used for training. Fill them in or remove them."),
@@ -190,6 +205,24 @@ FINDING_ADVICE: dict[str, Message] = {
     "short_answers": Message("The model will learn to answer this briefly."),
     "same_answer": Message("The model will give this answer to everything. Add rows with other answers."),
     "echoes": Message("The model learns to repeat the question. Correct or remove them."),
+    "machine_text": Message(
+        "The model would learn to read or write it. Choose another column, or bring the texts alone."
+    ),
+    "links": Message("The model learns to make up addresses. Bring what stands there instead."),
+    "rated_answers": Message("The model learns the bad ones, too. Keep only the good ones."),
+    "unused_text": Message(
+        "If it belongs to the question or is the better answer, choose the columns below."
+    ),
+    "same_question": Message(
+        "An instruction alone says nothing about the row. If the question is in another column, choose it."
+    ),
+    "placeholders": Message(
+        "The model learns to write them. Fill them in, or keep them if a program does later."
+    ),
+    "line_ends": Message("The model learns to write a backslash and an n. Put line ends in their place."),
+    "quoted_mails": Message(
+        "The model learns to repeat the mail and to sign. Remove what is below the text."
+    ),
 }
 FIX_LABELS: dict[str, Message] = {
     "empty": label("Remove these rows"),
@@ -204,7 +237,11 @@ FIX_LABELS: dict[str, Message] = {
     "mojibake": label("Repair characters"),
     "leak": label("Remove from my examples"),
     "echoes": label("Remove repeated questions"),
+    "line_ends": label("Put line ends in"),
+    "quoted_mails": label("Remove quotes and signatures"),
 }
+# The fix of rated answers, which names the ratings that stay.
+KEEP_RATED = Message("Learn only the answers rated {good}")
 
 # How contradictions are resolved (see row_checks.resolve_contradictions); these replace the label of the fix.
 CONTRADICTION_FIX_LABELS: dict[str, Message] = {

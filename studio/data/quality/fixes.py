@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from studio.data.quality import cleaning, pii, row_checks, table_view
+from studio.data.quality import cleaning, mail_text, pii, row_checks, table_view
 from studio.data.quality.table_view import TableView
 from studio.data.readers.read import Table
 from studio.data.readers.rows import Row
@@ -186,6 +186,8 @@ TEXT_FIXES: dict[str, Callable[[str], str]] = {
     "personal": pii.mask_pii,
     "html": cleaning.strip_html,
     "mojibake": cleaning.fix_mojibake,
+    "line_ends": mail_text.insert_line_ends,
+    "quoted_mails": mail_text.strip_mail_tail,
 }
 
 
@@ -216,5 +218,6 @@ DROP_FIXES: dict[str, Callable[[TableView, Sequence[Mapping[str, str]], Progress
     "same_pairs": lambda view, *_: row_checks.find_identical_pairs(view),
     "echoes": lambda view, *_: row_checks.find_echoes(view),
     "rare_labels": lambda view, *_: row_checks.find_rare_labels(view),
+    "rated_answers": lambda view, *_: row_checks.find_badly_rated(view),
     "leak": _leaked_rows,
 }

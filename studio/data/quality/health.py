@@ -49,6 +49,8 @@ CHECK_STAGES: dict[str, Message] = {
     "personal": label("Looking for personal data"),
     "html": label("Looking for HTML"),
     "mojibake": label("Looking for garbled characters"),
+    "line_ends": label("Looking for written-out line ends"),
+    "quoted_mails": label("Looking for quoted mails"),
 }
 DEFAULT_OPTIONS = CheckOptions()
 

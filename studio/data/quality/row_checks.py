@@ -1,11 +1,13 @@
 """Which rows a problem concerns: each function finds rows; texts and fixes are in `findings` and `fixes`."""
 
+import re
 from collections import Counter, defaultdict
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 
 from studio.data import targets
 from studio.data.quality import cleaning, label_stats, near_duplicates
 from studio.data.quality.table_view import TableView, extract_texts, join_texts, normalize_text
+from studio.data.schema import doubts
 from studio.storage import ProgressCallback, no_progress
 
 # A label with fewer examples can hardly be learned and validated: with a tenth set aside, not one example
@@ -15,6 +17,13 @@ MIN_LABEL_EXAMPLES = 5
 # is never that short, so its words need not be counted.
 MIN_ANSWER_WORDS, LONG_ANSWER_CHARS = 3, 100
 NEAR_DUPLICATE_SIMILARITY = 0.8
+# What a template left for somebody or a program to fill in.
+PLACEHOLDER = re.compile(
+    r"\{\{[\w .\-]{1,60}\}\}|\{[a-z]+_[a-z_]{1,40}\}|%[A-Z]+_[A-Z_]{1,40}%"
+    r"|\[(?:your|insert|enter|customer|company|first|last)\b[^\]\n]{0,40}\]|\[name\]",
+    re.IGNORECASE,
+)
+PLACEHOLDER_SIGNS = "{[%"
 
 
 def find_duplicates(view: TableView) -> list[int]:
@@ -209,6 +218,25 @@ def find_echoes(view: TableView) -> list[int]:
         for row in view.complete_rows
         if normalize_text(view.input_texts[row]) == normalize_text(view.target_texts[row])
     ]
+
+
+def find_placeholders(view: TableView) -> list[int]:
+    """Rows with a placeholder that nobody filled in."""
+    return [row for row in view.complete_rows if any(map(_has_placeholder, view.texts[row]))]
+
+
+def _has_placeholder(text: str) -> bool:
+    return any(sign in text for sign in PLACEHOLDER_SIGNS) and bool(PLACEHOLDER.search(text))
+
+
+def find_badly_rated(view: TableView) -> list[int]:
+    """The rows whose answer is not rated good by the first column that rates answers."""
+    rating_columns = doubts.rating_columns(view.table, view.task, view.columns)
+    if not rating_columns:
+        return []
+    column = rating_columns[0]
+    bad = set(doubts.read_ratings(view.table, column).bad)
+    return [row for row, cells in enumerate(view.table.rows) if cells[column].strip() in bad]
 
 
 def find_identical_pairs(view: TableView) -> list[int]:

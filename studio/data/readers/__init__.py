@@ -1,6 +1,19 @@
 """The file formats that become rows: one file each, listed here."""
 
-from studio.data.readers import archive, csv, json_lines, json_records, parquet, plain_text, spreadsheet
+from studio.data.readers import (
+    archive,
+    arrow,
+    csv,
+    dialogue,
+    fasttext,
+    gzip,
+    json_lines,
+    json_records,
+    markdown_table,
+    parquet,
+    plain_text,
+    spreadsheet,
+)
 from studio.data.readers.spec import Reader
 from studio.i18n import Message
 
@@ -9,9 +22,14 @@ from studio.i18n import Message
 READERS: tuple[Reader, ...] = (
     spreadsheet.READER,
     parquet.READER,
+    arrow.READER,
     archive.READER,
+    gzip.READER,
     json_lines.READER,
     json_records.READER,
+    fasttext.READER,
+    markdown_table.READER,
+    dialogue.READER,
     csv.READER,
     plain_text.READER,
 )
@@ -33,7 +51,7 @@ def format_labels(archives: bool = True) -> tuple[Message | str, ...]:
     Args:
         archives: Whether archives are listed, too.
     """
-    labels = [reader.label for reader in READERS if archives or not reader.is_archive]
+    labels = dict.fromkeys(reader.label for reader in READERS if archives or not reader.is_archive)
     return tuple(sorted(labels, key=lambda label: _english(label).casefold()))
 
 

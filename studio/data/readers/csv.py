@@ -19,7 +19,7 @@ TABLE_EXTENSIONS = (".csv", ".tsv", ".tab", ".psv", ".xls", ".xlsx")
 DELIMITERS = (",", ";", "\t", "|")
 # Signs that no text needs, and signs that some do: the latter make a table only where a file's extension says
 # that it is one.
-RARE_DELIMITERS, TEXT_LIKE_DELIMITERS = "\x01\x02\x1c\x1d\x1e\x1f^~¦§¬｜", ":#&*=/@$%+\\·•；"
+RARE_DELIMITERS, TEXT_LIKE_DELIMITERS = "\x01\x02\x1c\x1d\x1e\x1f^~¦§¬｜", ":#&*=/@$%+\\·•；，"
 NO_DELIMITER = ""  # no sign divides the lines
 # The csv module needs a delimiter: signs to choose from that the text does not hold.
 PLACEHOLDER_DELIMITERS = "\x1f\x1e\x1d\x1c\ue000\ue001"
@@ -31,6 +31,11 @@ MIN_AGREEMENT = 0.8  # the share of the lines below a title that have the same n
 MIN_TABLE_AGREEMENT = 0.9  # the same of a text that does not say that it is a table
 MAX_REPAIRS = 20
 MAX_NAME_WORDS = 3  # of a column's name, where nothing but the lines says that a text is a table
+# Spark and MySQL write a backslash before a quote within quotes; others quote by single quotes.
+ESCAPE = re.compile(r"\\(.)", re.DOTALL)
+ESCAPED_QUOTE = re.compile(r"[^\\]\\[\"'](?!\s*[,;\t|\r\n])")
+SINGLE_QUOTED = re.compile(r"^'[^'\n]*'[,;\t|]|[,;\t|]'[^\n]*'\s*$", re.MULTILINE)
+MIN_QUOTED_SHARE = 0.5  # of the first lines must have such a field (0–1)
 # Excel's own first line, which names the delimiter.
 EXCEL_SEP_LINE = re.compile(r'"?sep=([^\w\s"]|\t)"?\r?\n')
 
@@ -41,10 +46,14 @@ class Dialect(NamedTuple):
     Attributes:
         delimiter: The sign between two fields; NO_DELIMITER where each line is one field.
         skip_spaces: Whether a space that follows the delimiter is no part of the field.
+        quote: The sign around fields with delimiters in them.
+        has_escapes: Whether a backslash stands before a quote within a field, in the place of a second quote.
     """
 
     delimiter: str
     skip_spaces: bool = False
+    quote: str = '"'
+    has_escapes: bool = False
 
 
 class Agreement(NamedTuple):
@@ -80,7 +89,9 @@ def read_delimited(text: str, on_progress: ProgressCallback = no_progress) -> Pa
         lines = _split_lines(text)
         dialect = detect_dialect(lines)
     records = parse_records(lines, dialect)
-    parsed = header.parse_table(rows.with_progress(records, len(lines), on_progress))
+    numbered_records = rows.with_progress(records, len(lines), on_progress)
+    overrun = "" if dialect.skip_spaces else dialect.delimiter
+    parsed = header.parse_table(numbered_records, overrun_delimiter=overrun)
     is_common = dialect.delimiter in (NO_DELIMITER, *DELIMITERS)
     return parsed if is_common else replace(parsed, delimiter=dialect.delimiter)
 
@@ -144,6 +155,8 @@ def parse_records(lines: list[str], dialect: Dialect) -> Iterator[Record]:
         dialect: How their fields are divided.
     """
     csv.field_size_limit(MAX_BYTES)
+    if dialect.has_escapes:
+        lines = [_double_quotes(line, dialect.quote) for line in lines]
     delimiter = dialect.delimiter or _unused_delimiter(lines)
     start = repairs = 0
     has_header = False
@@ -152,16 +165,21 @@ def parse_records(lines: list[str], dialect: Dialect) -> Iterator[Record]:
         # the time stays linear.
         stop = None if repairs < MAX_REPAIRS else start + 1
         remaining = itertools.islice(lines, start, stop)
-        reader = csv.reader(remaining, delimiter=delimiter, skipinitialspace=dialect.skip_spaces)
+        reader = csv.reader(
+            remaining,
+            delimiter=delimiter,
+            skipinitialspace=dialect.skip_spaces,
+            quotechar=dialect.quote,
+        )
         record_start = start
         for values in reader:
             record_end = start + reader.line_num
-            if _has_open_quote(lines[record_start:record_end]):
+            if _has_open_quote(lines[record_start:record_end], dialect.quote):
                 if has_header:
                     yield Record(record_start + 1, header.UNCLOSED_QUOTE)
                 else:
                     # A header is read without the quote, since everything below depends on it.
-                    unquoted = lines[record_start].replace('"', "").strip()
+                    unquoted = lines[record_start].replace(dialect.quote, "").strip()
                     yield Record(record_start + 1, unquoted.split(delimiter))
                 has_header = True
                 repairs += 1
@@ -189,9 +207,16 @@ def _unused_delimiter(lines: list[str]) -> str:
     return PLACEHOLDER_DELIMITERS[0]
 
 
-def _has_open_quote(record_lines: list[str]) -> bool:
+def _has_open_quote(record_lines: list[str], quote: str) -> bool:
     """Whether several lines were joined to one record by a quote that is never closed."""
-    return len(record_lines) > 1 and sum(line.count('"') for line in record_lines) % 2 == 1
+    return len(record_lines) > 1 and sum(line.count(quote) for line in record_lines) % 2 == 1
+
+
+def _double_quotes(line: str, quote: str) -> str:
+    """A line whose quotes after a backslash are doubled instead, as the csv module reads them."""
+    if "\\" not in line:
+        return line
+    return ESCAPE.sub(lambda match: 2 * quote if match[1] == quote else match[0], line)
 
 
 def _all_lines_agree(lines: list[str], delimiter: str) -> bool:
@@ -217,8 +242,8 @@ def _best_common_dialect(lines: list[str]) -> Agreement:
     best_dialect = Dialect(NO_DELIMITER)
     best_score = (False, 0.0, 0, 0, False)
     is_padded = any(f"{delimiter}\t" in line for line in lines[:SAMPLE_LINES] for delimiter in ",;|")
-    for delimiter, skip_spaces in itertools.product(DELIMITERS, (False, True)):
-        dialect = Dialect(delimiter, skip_spaces)
+    for delimiter, skip_spaces, quoting in itertools.product(DELIMITERS, (False, True), _quotings(lines)):
+        dialect = Dialect(delimiter, skip_spaces, *quoting)
         sample = _sample_records(lines, dialect)
         if not sample:
             continue
@@ -242,6 +267,19 @@ def _best_common_dialect(lines: list[str]) -> Agreement:
             best_dialect, best_score = dialect, score
     has_agreement, share, *_ = best_score
     return Agreement(best_dialect, share if has_agreement else 0)
+
+
+def _quotings(lines: list[str]) -> list[tuple[str, bool]]:
+    """The ways in which fields may be quoted, the usual one first: the quote, and whether it has escapes."""
+    sample = "".join(lines[:SAMPLE_LINES])
+    quotings = [('"', False)]
+    has_escapes = bool(ESCAPED_QUOTE.search(sample))
+    if has_escapes:
+        quotings.append(('"', True))
+    n_lines = len(lines[:SAMPLE_LINES])
+    if len(SINGLE_QUOTED.findall(sample)) >= MIN_QUOTED_SHARE * n_lines:
+        quotings.append(("'", has_escapes))
+    return quotings
 
 
 def _count_padded_quotes(sample: list[Record]) -> int:

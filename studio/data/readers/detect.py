@@ -26,6 +26,7 @@ MEDIA = Message("a picture, a sound or a film")
 COMPRESSED_FILE = Message("a packed file")
 EBOOK = Message("an e-book")
 DATABASE = Message("a database (SQLite)")
+NUMBERS_TABLE = Message("a table of Apple Numbers")
 XML = Message("an XML file")
 RTF = Message("a formatted text (RTF)")
 ODT = Message("a text document (ODT)")
@@ -45,7 +46,6 @@ MAGIC_BYTES: tuple[tuple[bytes, Message, Message], ...] = (
     (b"RIFF", MEDIA, NO_TEXT_INSIDE),
     (b"ID3", AUDIO_OR_VIDEO, NO_TEXT_INSIDE),
     (b"OggS", AUDIO_OR_VIDEO, NO_TEXT_INSIDE),
-    (b"\x1f\x8b", COMPRESSED_FILE, UNPACK_FIRST),
     (b"BZh", COMPRESSED_FILE, UNPACK_FIRST),
     (b"\xfd7zXZ", COMPRESSED_FILE, UNPACK_FIRST),
     (b"7z\xbc\xaf\x27\x1c", COMPRESSED_FILE, UNPACK_FIRST),
@@ -65,9 +65,10 @@ OLE_STREAMS: tuple[tuple[str, Message, Message], ...] = (
     ("__substg1.0_", OUTLOOK_MESSAGE, SAVE_AS_TEXT),
 )
 # New Office files and e-books are zips: a member or a part of the MIME type tells what the file is.
-ZIP_MEMBERS: tuple[tuple[str, Message], ...] = (
-    ("word/document.xml", WORD_DOCUMENT),
-    ("ppt/presentation.xml", PRESENTATION),
+ZIP_MEMBERS: tuple[tuple[str, Message, Message], ...] = (
+    ("word/document.xml", WORD_DOCUMENT, SAVE_AS_TEXT),
+    ("ppt/presentation.xml", PRESENTATION, SAVE_AS_TEXT),
+    ("Index/Document.iwa", NUMBERS_TABLE, SAVE_AS_TABLE),
 )
 ZIP_MIMETYPES: tuple[tuple[bytes, Message], ...] = (
     (b"opendocument.presentation", PRESENTATION),
@@ -114,9 +115,9 @@ def _refuse_binary_formats(source: SourceFile) -> None:
                 _refuse(source, kind, hint)
     if source.is_zip and not spreadsheet.is_workbook(source):
         members, mimetype = source.zip_directory
-        for member, kind in ZIP_MEMBERS:
+        for member, kind, hint in ZIP_MEMBERS:
             if member in members:
-                _refuse(source, kind, SAVE_AS_TEXT)
+                _refuse(source, kind, hint)
         for part, kind in ZIP_MIMETYPES:
             if part in mimetype:
                 _refuse(source, kind, SAVE_AS_TEXT)

@@ -21,6 +21,12 @@ REST_UNREADABLE = Message("and all rows after it cannot be read: the file is dam
 UNCLOSED_QUOTE: list[str] = ['"']
 QUOTE_NEVER_CLOSED = Message("has a quotation mark that is never closed")
 REPEATS_HEADER = Message("repeats the header")
+OVERRUN_REJOINED = Message(
+    "{count:,} {count:line has|lines have} delimiters within a text without quotes around it: what they "
+    "divided was joined again."
+)
+# Two lines of names need several columns, and examples below them.
+MIN_GROUPED_COLUMNS, MIN_GROUPED_LINES = 3, 3
 SAMPLE_LINES = 200
 MAX_TITLES = 10
 MAX_NAME_LENGTH = 60  # characters of a column's name, where a line is taken for the header by its looks
@@ -54,6 +60,7 @@ VALUE_PATTERNS = (
     re.compile(r"\d{4}[-/.年]\d{1,2}[-/.月]\d{1,2}日?.*|\d{1,2}[-/.]\d{1,2}[-/.]\d{2,4}.*"),
     re.compile(r"[^@\s]+@[^@\s]+\.\w+"),
     re.compile(r"https?://\S+"),
+    re.compile(r"(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun)[a-z]{0,6},? [\w ]{4,20}\d{1,2}:\d{2}.*"),
 )
 
 
@@ -86,10 +93,18 @@ def parse_stream(stream: LineStream, on_progress: ProgressCallback) -> ParsedRow
         parsed = ParsedRows(columns, parsed_rows, bad_lines)
     skipped = [(0, reason) for reason in stream.skipped]
     all_bad_lines = [*skipped, *parsed.bad_lines, *damaged_lines]
-    return replace(parsed, bad_lines=all_bad_lines, sheets=stream.sheets, sheet=stream.sheet)
+    return replace(
+        parsed,
+        bad_lines=all_bad_lines,
+        sheets=stream.sheets,
+        sheet=stream.sheet,
+        notes=(*stream.notes, *parsed.notes),
+    )
 
 
-def parse_table(records: Iterator[Record], pad_short_lines: bool = False) -> ParsedRows:
+def parse_table(
+    records: Iterator[Record], pad_short_lines: bool = False, overrun_delimiter: str = ""
+) -> ParsedRows:
     """Make rows of lines of fields, under the names in the header.
 
     Titles above the header are passed over where the header is evident; where the first line is data, the
@@ -98,6 +113,8 @@ def parse_table(records: Iterator[Record], pad_short_lines: bool = False) -> Par
     Args:
         records: The lines; blank ones are passed over.
         pad_short_lines: Whether empty fields at the end of a line are not written out, as in a worksheet.
+        overrun_delimiter: The delimiter, where it may stand within a text without quotes around it: a field
+            that begins with a space is then the end of the text before it.
 
     Raises:
         BadData: There is more than a data set may hold.
@@ -116,12 +133,24 @@ def parse_table(records: Iterator[Record], pad_short_lines: bool = False) -> Par
         header = header + [""] * (column_count - len(header))
     else:
         header = _with_row_number_column(header, sample_lines)
+    if has_group_line(header, sample_lines):
+        header = _grouped_names(header, sample_lines[0])
+        header_record = sample[header_index + 1]
+        sample_lines = sample_lines[1:]
     has_header = not sample_lines or not _is_data(header, sample_lines)
     columns = rows.unique_column_names(header) if has_header else _numbered_columns(len(header))
 
+    n_overrun = 0
+
     def parse_line(values: list[str]) -> Row | Message:
+        nonlocal n_overrun
         if values is UNCLOSED_QUOTE:
             return QUOTE_NEVER_CLOSED
+        if overrun_delimiter and len(values) > len(columns):
+            rejoined = _rejoin(values, overrun_delimiter)
+            if len(rejoined) == len(columns):
+                n_overrun += 1
+                values = rejoined
         if pad_short_lines and len(values) < len(columns):
             values = values + [""] * (len(columns) - len(values))
         elif len(values) > len(columns) and not any(value.strip() for value in values[len(columns) :]):
@@ -147,7 +176,47 @@ def parse_table(records: Iterator[Record], pad_short_lines: bool = False) -> Par
     if empty_columns:
         columns = tuple(name for name in columns if name not in empty_columns)
         parsed = [{name: row[name] for name in columns} for row in parsed]
-    return ParsedRows(columns, parsed, bad_lines)
+    notes = (OVERRUN_REJOINED.format(count=n_overrun),) if n_overrun else ()
+    return ParsedRows(columns, parsed, bad_lines, notes=notes)
+
+
+def _rejoin(values: Sequence[str], delimiter: str) -> list[str]:
+    """The fields of a line, each that begins with a space joined to the one before it."""
+    fields: list[str] = []
+    for value in values:
+        if fields and value[:1] == " " and value.strip():
+            fields[-1] += delimiter + value
+        else:
+            fields.append(value)
+    return fields
+
+
+def has_group_line(header: Sequence[str], body: Sequence[list[str]]) -> bool:
+    """Whether a first line has names of groups of columns, such as “Customer”, above their own names."""
+    if len(body) < MIN_GROUPED_LINES or len(header) < MIN_GROUPED_COLUMNS or not header[0].strip():
+        return False
+    n_filled = sum(bool(name.strip()) for name in header)
+    names = body[0]
+    if not 1 < n_filled < len(header) or len(names) != len(header):
+        return False
+    are_names = all(
+        name.strip()
+        and len(name) <= MAX_NAME_LENGTH
+        and not SENTENCE_END.search(name.strip())
+        and not _value_kind(name)
+        for name in names
+    )
+    return are_names and max(_length_ratios(body)) >= MIN_TEXT_TO_NAME_RATIO
+
+
+def _grouped_names(groups: Sequence[str], names: Sequence[str]) -> list[str]:
+    """The names of columns, each after the name of its group."""
+    group = ""
+    full_names = []
+    for group_name, name in zip(groups, names, strict=True):
+        group = group_name.strip() or group
+        full_names.append(f"{group} {name.strip()}")
+    return full_names
 
 
 def count_titles(records: Sequence[Record]) -> int:

@@ -49,14 +49,25 @@ def read_json_lines(text: str, on_progress: ProgressCallback = no_progress) -> P
     return json_records.align_columns(*rows.collect(counted_lines, _parse_line))
 
 
+def _load_line(line: str) -> object:
+    """The value of a line, mended where it is needed."""
+    try:
+        return json.loads(line)
+    except ValueError:
+        repaired = json_records.repair_json(line)
+        if repaired == line:
+            raise
+        return json.loads(repaired)
+
+
 def _parse_line(line: str) -> Row | Message | None:
     if not line.strip():
         return None
     if len(line) > MAX_LINE_LENGTH:
         return LINE_TOO_LONG
     try:
-        value = json.loads(line.rstrip().removesuffix(","))  # a comma ends a line copied out of a list
-        return json_records.row_from_value(value)
+        # A comma ends a line copied out of a list.
+        return json_records.row_from_value(_load_line(line.rstrip().removesuffix(",")))
     except RecursionError:
         return NESTED_TOO_DEEP
     except ValueError:

@@ -1,5 +1,6 @@
 """JSON becomes rows: a list of objects, an object of columns, or the one list that lies within an object."""
 
+import ast
 import itertools
 import json
 import re
@@ -42,13 +43,20 @@ OBJECT_START = re.compile(r'\{\s*("(?:[^"\\]|\\.)*"\s*:|\}|$)')
 # A list that is JSON for certain, and one that may also begin a text or a table.
 RECORDS_START = re.compile(r'\[\s*(\{\s*["}]|\[\s*["{\[])')
 LIST_START = re.compile(r'\[\s*(\{\s*["}]|\[|"|\]|$)')
+# How Python writes an object, and a list of them.
+PYTHON_OBJECT_START = re.compile(r"\{\s*'[^'\n]{1,100}'\s*:")
+PYTHON_LIST_START = re.compile(r"\[\s*\{\s*'[^'\n]{1,100}'\s*:")
+# What people write into JSON by hand: strings stay, comments and a comma before a bracket go.
+HAND_WRITTEN = re.compile(r'("(?:[^"\\]|\\.)*")|//[^\n]*|/\*.*?\*/|,(?=\s{0,1000}[}\]])', re.DOTALL)
+HAND_WRITTEN_SIGN = re.compile(r",\s{0,1000}[}\]]|^\s{0,1000}(//|/\*)|[,{\[]\s{0,1000}(//|/\*)", re.MULTILINE)
+MAX_PYTHON_LENGTH = 5_000_000  # characters of a text as Python writes it
 # Lists with such items are one conversation, which is one example.
 MESSAGE_KEYS = ({"role", "content"}, {"from", "value"})
 
 
 def starts_with_object(source: SourceFile) -> bool:
-    """Whether a text begins as a JSON object does."""
-    return bool(OBJECT_START.match(source.text_start))
+    """Whether a text begins as a JSON object does, or as Python writes one."""
+    return bool(OBJECT_START.match(source.text_start) or PYTHON_OBJECT_START.match(source.text_start))
 
 
 def starts_with_list(source: SourceFile) -> bool:
@@ -56,7 +64,7 @@ def starts_with_list(source: SourceFile) -> bool:
 
     Where that is not certain, its extension must not name another format.
     """
-    if RECORDS_START.match(source.text_start):
+    if RECORDS_START.match(source.text_start) or PYTHON_LIST_START.match(source.text_start):
         return True
     other_formats = (*csv_reader.TABLE_EXTENSIONS, *plain_text.MARKDOWN_EXTENSIONS, *JSONL_EXTENSIONS)
     return source.extension not in other_formats and bool(LIST_START.match(source.text_start))
@@ -79,7 +87,7 @@ def read_json(text: str, name: str, on_progress: ProgressCallback = no_progress)
         BadData: The text breaks off within its only object, holds no examples, or more than a data set may.
     """
     check_value_count(text)
-    text = text.rstrip()
+    text = repair_json(text.rstrip())
     start = len(text) - len(text.lstrip())
     if text.startswith("[", start):
         return _rows_from_items(_list_items(text, start + 1, on_progress))
@@ -94,6 +102,29 @@ def read_json(text: str, name: str, on_progress: ProgressCallback = no_progress)
     if SEPARATORS.fullmatch(text, end):
         return _rows_from_object(value, name)
     return _rows_from_items(_list_items(text, start, on_progress))
+
+
+def repair_json(text: str) -> str:
+    """JSON as a program writes it, made of JSON that a person has edited or that Python has printed.
+
+    Comments and commas before a closing bracket go. A text that needs no repair, or is past it, stays.
+    """
+    stripped = text.lstrip()
+    if PYTHON_OBJECT_START.match(stripped) or PYTHON_LIST_START.match(stripped):
+        return _from_python(stripped) or text
+    if not HAND_WRITTEN_SIGN.search(text):
+        return text
+    return HAND_WRITTEN.sub(lambda match: match[1] or "", text)
+
+
+def _from_python(text: str) -> str:
+    """A list or an object as Python writes it, as JSON; "" where it is none."""
+    if len(text) > MAX_PYTHON_LENGTH:
+        return ""
+    try:
+        return json.dumps(ast.literal_eval(text), ensure_ascii=False)  # it builds values and runs nothing
+    except (ValueError, SyntaxError, MemoryError, RecursionError, TypeError):
+        return ""
 
 
 def row_from_value(value: object) -> Row | Message:

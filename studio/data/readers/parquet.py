@@ -5,15 +5,13 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from studio.data.readers import rows
+from studio.data.readers import arrow_values, rows
 from studio.data.readers.rows import LineStream
 from studio.data.readers.spec import Reader, SourceFile
 from studio.errors import BadData
 from studio.i18n import Message
 
 BATCH_ROWS = 200
-# What pyarrow raises at a damaged file, besides its own errors.
-READ_ERRORS = (OSError, ValueError, KeyError, OverflowError, NotImplementedError)
 BINARY_COLUMN_SKIPPED = Message("“{column}” holds pictures or other binary data and is left out")
 CANNOT_OPEN = Message("“{name}” cannot be opened as Parquet: {why}.")
 
@@ -32,9 +30,9 @@ def read_parquet(source: SourceFile) -> LineStream:
     try:
         file = parquet.ParquetFile(source.path)
         schema = file.schema_arrow
-    except (pyarrow.ArrowException, *READ_ERRORS) as error:
+    except (pyarrow.ArrowException, *arrow_values.READ_ERRORS) as error:
         raise _damaged_parquet(source.name, error) from None
-    binary_columns = [index for index, field in enumerate(schema) if _is_binary(field.type)]
+    binary_columns = [index for index, field in enumerate(schema) if arrow_values.is_binary(field.type)]
     text_columns = [index for index in range(len(schema)) if index not in binary_columns]
     return LineStream(
         _iter_lines(file, text_columns),
@@ -49,13 +47,17 @@ def _iter_lines(file: Any, columns: list[int]) -> Iterator[tuple[int, list[str] 
     import pyarrow  # noqa: PLC0415
 
     row_number = 0
+    names = arrow_values.class_names(file.schema_arrow)
     try:
         for batch in file.iter_batches(batch_size=BATCH_ROWS, use_threads=False):
-            cells = [_column_texts(batch.column(index)) for index in columns]
+            cells = [
+                arrow_values.column_texts(batch.column(index), names.get(batch.schema.names[index]))
+                for index in columns
+            ]
             for values in zip(*cells, strict=True):
                 row_number += 1
                 yield row_number, list(values)
-    except (pyarrow.ArrowException, *READ_ERRORS):
+    except (pyarrow.ArrowException, *arrow_values.READ_ERRORS):
         yield row_number + 1, None
 
 
@@ -80,7 +82,9 @@ def merge_files(paths: Sequence[Path], target: Path, name: str) -> tuple[int, in
 
     try:
         files = [parquet.ParquetFile(path) for path in paths]
-        schema = pyarrow.schema([field for field in files[0].schema_arrow if not _is_binary(field.type)])
+        schema = pyarrow.schema(
+            [field for field in files[0].schema_arrow if not arrow_values.is_binary(field.type)]
+        )
         max_rows = min(rows.MAX_ROWS, rows.MAX_FIELDS // max(len(schema), 1))
         batches = itertools.chain.from_iterable(
             file.iter_batches(BATCH_ROWS, columns=schema.names, use_threads=False) for file in files
@@ -94,7 +98,7 @@ def merge_files(paths: Sequence[Path], target: Path, name: str) -> tuple[int, in
                 new_rows = batch.slice(0, max_rows - row_count)
                 writer.write_batch(new_rows.select(schema.names).cast(schema))
                 row_count += new_rows.num_rows
-    except (pyarrow.ArrowException, *READ_ERRORS) as error:
+    except (pyarrow.ArrowException, *arrow_values.READ_ERRORS) as error:
         raise _damaged_parquet(name, error) from None
     return row_count, sum(file.metadata.num_rows for file in files)
 
@@ -108,37 +112,6 @@ def _damaged_parquet(name: str, error: Exception) -> BadData:
         name=name,
         why=first_line.rstrip(".")[:200],
     )
-
-
-def _is_binary(arrow_type: Any) -> bool:
-    """Whether a type is binary or holds something binary, as pictures and sounds do."""
-    from pyarrow import types  # noqa: PLC0415
-
-    binary_tests = (
-        types.is_binary,
-        types.is_large_binary,
-        types.is_fixed_size_binary,
-        types.is_binary_view,
-    )
-    if any(is_type(arrow_type) for is_type in binary_tests):
-        return True
-    if not types.is_nested(arrow_type):
-        return False
-    return any(_is_binary(arrow_type.field(index).type) for index in range(arrow_type.num_fields))
-
-
-def _column_texts(column: Any) -> list[str]:
-    """The values of a column as text; times are cut to microseconds, the finest that Python has."""
-    import pyarrow  # noqa: PLC0415
-    from pyarrow import types  # noqa: PLC0415
-
-    if types.is_timestamp(column.type):
-        column = column.cast(pyarrow.timestamp("us", column.type.tz), safe=False)
-    elif types.is_duration(column.type):
-        column = column.cast(pyarrow.duration("us"), safe=False)
-    elif types.is_time64(column.type):
-        column = column.cast(pyarrow.time64("us"), safe=False)
-    return [rows.value_to_text(value)[: rows.MAX_CELL_LENGTH + 1] for value in column.to_pylist()]
 
 
 READER = Reader(

@@ -10,6 +10,7 @@ from studio.data.readers.spec import Reader, SourceFile
 from studio.errors import BadData
 from studio.i18n import Message
 
+LABEL = Message("text")
 HOLDS_NO_JSON = Message("“{name}” holds no JSON: it begins with “{start}”.")
 MARKDOWN_EXTENSIONS = (".md", ".markdown")
 MIN_PIECE_LENGTH = 400  # characters of a piece, where the text goes on
@@ -127,7 +128,7 @@ def _split_long(part: str) -> Iterator[str]:
 
 READER = Reader(
     name="plain_text",
-    label=Message("text"),
+    label=LABEL,
     extensions=(".txt", ".md"),
     read=lambda source: read_plain_text(source.text),
     matches=is_plain_text,

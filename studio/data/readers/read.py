@@ -3,10 +3,10 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from studio.data.readers import detect, error_cells, header, rows, sandbox
+from studio.data.readers import detect, error_cells, header, rows, sandbox, survey_lines
 from studio.data.readers.rows import BRING_PART, EXPORT_AS_CSV, BadLine, LineStream, ParsedRows, Row
 from studio.data.readers.spec import Reader, SourceFile
-from studio.data.reshape import conversations, preference_pairs
+from studio.data.reshape import forms
 from studio.errors import BadData
 from studio.i18n import Message
 from studio.storage import ProgressCallback, no_progress
@@ -159,8 +159,9 @@ def _reshape(parsed: ParsedRows, reader: Reader, source: SourceFile) -> ParsedRo
     if parsed.columns and parsed.rows:
         if source.keeps_rows:
             return parsed
-        cleared = error_cells.clear_error_cells(parsed)
-        return conversations.to_conversations(preference_pairs.to_chosen_rejected(cleared))
+        unified = error_cells.unify_line_ends(survey_lines.drop_survey_lines(parsed))
+        cleared = error_cells.clear_missing_words(error_cells.clear_error_cells(unified))
+        return forms.to_learnable(cleared)
     if parsed.bad_lines:
         message = NO_READABLE_ROW
     elif parsed.columns:

@@ -91,6 +91,7 @@ class LineStream:
         skipped: What was left out of every line, such as columns of pictures.
         sheets: The names of all sheets of a workbook.
         sheet: The sheet that is read.
+        notes: Sentences on what else the file holds.
     """
 
     lines: Iterator[tuple[int, list[str] | None]]
@@ -99,6 +100,7 @@ class LineStream:
     skipped: tuple[Message, ...] = ()
     sheets: tuple[str, ...] = ()
     sheet: str = ""
+    notes: tuple[Message, ...] = ()
 
 
 def collect(

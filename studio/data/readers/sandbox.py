@@ -54,6 +54,7 @@ def open_stream(reader: Reader, source: SourceFile) -> Iterator[LineStream]:
             skipped=tuple(map(Message.from_json, info["skipped"])),
             sheets=tuple(info["sheets"]),
             sheet=info["sheet"],
+            notes=tuple(map(Message.from_json, info["notes"])),
         )
 
 
@@ -118,6 +119,7 @@ def run_request(request: Mapping[str, Any]) -> Generator[dict[str, Any], None, N
         "skipped": [message.to_json() for message in stream.skipped],
         "sheets": stream.sheets,
         "sheet": stream.sheet,
+        "notes": [message.to_json() for message in stream.notes],
     }
     yield from _in_batches(stream.lines)
 

@@ -113,7 +113,7 @@ class Reader:
         name: A unique name.
         label: What lists of formats on screen call it.
         extensions: What a file to upload may be called, in lower case with the dot. Content decides what a
-            file is; the first extension names a pasted text.
+            file is; the first extension names a pasted text. Empty where another format has the same.
         read: Reads a file of this format. Raises BadData where nothing in it can be used, or where it holds
             more than a data set may. A reader that runs in the sandbox returns a LineStream.
         magic: The first bytes of a file, any of which begins a binary format; empty for a text format.

@@ -2,10 +2,11 @@
 
 import zipfile
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from studio.data.readers import rows, zip_check
+from studio.data.readers import rows, sheet_views, zip_check
 from studio.data.readers.rows import EXPORT_AS_CSV, MAX_CELL_LENGTH, LineStream, Record
 from studio.data.readers.spec import OLE_MAGIC, ZIP_MAGIC, Reader, SourceFile
 from studio.errors import BadData
@@ -45,21 +46,15 @@ def read_workbook(source: SourceFile) -> LineStream:
         worksheets = [
             metadata for metadata in book.sheets_metadata if metadata.typ == calamine.SheetTypeEnum.WorkSheet
         ]
-        sheet_names = [metadata.name for metadata in worksheets]
-        if source.sheet and source.sheet not in sheet_names:
-            raise BadData(
-                NO_SUCH_SHEET,
-                Message("Choose one of its sheets."),
-                name=source.name,
-                sheet=source.sheet,
-                sheets=sheet_names,
-            )
-        hidden = {
-            metadata.name for metadata in worksheets if metadata.visible != calamine.SheetVisibleEnum.Visible
-        }
-        visible_first = sorted(sheet_names, key=lambda sheet_name: sheet_name in hidden)
-        n_visible = len(sheet_names) - len(hidden)
-        sheet, lines = _fullest_sheet(book, [source.sheet] if source.sheet else visible_first, n_visible)
+        views = _read_views(
+            book,
+            [
+                (metadata.name, metadata.visible == calamine.SheetVisibleEnum.Visible)
+                for metadata in worksheets
+            ],
+            source.path,
+        )
+        sheet, lines = _choose_view(views, source)
     except calamine.PasswordError:
         raise BadData(
             HAS_PASSWORD,
@@ -75,8 +70,89 @@ def read_workbook(source: SourceFile) -> LineStream:
         ) from None
     last_number = lines[-1].number if lines else 0
     return LineStream(
-        _without_empty_columns(lines), total=last_number, sheets=tuple(sheet_names), sheet=sheet
+        _without_empty_columns(lines),
+        total=last_number,
+        sheets=(*views.lines, *views.joined, *views.visible),
+        sheet=sheet,
+        notes=tuple(_view_notes(views, sheet)),
     )
+
+
+@dataclass(frozen=True)
+class Views:
+    """What a workbook offers to read.
+
+    Attributes:
+        lines: Sheet -> its filled rows, visible sheets first in the order of choice.
+        hidden_sheets: The sheets that are hidden.
+        joined: The name of a view of several sheets -> these sheets.
+        visible: The name of a view of a sheet without its hidden rows -> the sheet.
+        hidden_rows: Sheet -> the numbers of its hidden rows.
+    """
+
+    lines: dict[str, list[Record]]
+    hidden_sheets: frozenset[str]
+    joined: dict[str, list[str]]
+    visible: dict[str, str]
+    hidden_rows: dict[str, set[int]]
+
+
+def _read_views(book: Any, worksheets: list[tuple[str, bool]], path: Path) -> Views:
+    """Read all sheets of a workbook, each with its name and whether it is visible."""
+    lines = {name: _filled_lines(book.get_sheet_by_name(name)) for name, _ in worksheets}
+    hidden_sheets = frozenset(name for name, is_visible in worksheets if not is_visible)
+    visible_sheets = {name: sheet_lines for name, sheet_lines in lines.items() if name not in hidden_sheets}
+    hidden_rows = {
+        name: row_numbers & {line.number for line in lines[name]}
+        for name, row_numbers in sheet_views.hidden_rows(path).items()
+        if name in visible_sheets
+    }
+    hidden_rows = {name: row_numbers for name, row_numbers in hidden_rows.items() if row_numbers}
+    joined = {
+        name: names
+        for name, names in sheet_views.join_like_sheets(visible_sheets).items()
+        if name not in lines
+    }
+    visible = {sheet_views.visible_name(name): name for name in hidden_rows}
+    return Views(lines, hidden_sheets, joined, visible, hidden_rows)
+
+
+def _choose_view(views: Views, source: SourceFile) -> tuple[str, list[Record]]:
+    """The name and the lines of what is asked for, else of the sheet with the most usable rows.
+
+    Raises:
+        BadData: There is no such sheet.
+    """
+    name = source.sheet
+    if not name:
+        return _fullest_sheet(views)
+    if name in views.lines:
+        return name, views.lines[name]
+    if name in views.joined:
+        first, *others = views.joined[name]
+        return name, [*views.lines[first], *(line for other in others for line in views.lines[other][1:])]
+    if name in views.visible:
+        sheet = views.visible[name]
+        return name, [line for line in views.lines[sheet] if line.number not in views.hidden_rows[sheet]]
+    raise BadData(
+        NO_SUCH_SHEET,
+        Message("Choose one of its sheets."),
+        name=source.name,
+        sheet=name,
+        sheets=[*views.lines, *views.joined, *views.visible],
+    )
+
+
+def _view_notes(views: Views, sheet: str) -> Iterator[Message]:
+    """What is said beside a sheet: which others have its columns, and that rows of it are hidden."""
+    for joined, sheets in views.joined.items():
+        if sheet in sheets:
+            others = [f"“{name}”" for name in sheets if name != sheet]
+            yield sheet_views.LIKE_SHEETS.format(others=others, count=len(others), joined=joined)
+    if sheet in views.hidden_rows:
+        yield sheet_views.HAS_HIDDEN_ROWS.format(
+            count=len(views.hidden_rows[sheet]), sheet=sheet, visible=sheet_views.visible_name(sheet)
+        )
 
 
 def _check_zipped_workbook(path: Path, name: str) -> None:
@@ -90,23 +166,14 @@ def _check_zipped_workbook(path: Path, name: str) -> None:
         raise zip_check.damaged_zip(name) from None
 
 
-def _fullest_sheet(book: Any, sheets: list[str], n_visible: int) -> tuple[str, list[Record]]:
-    """The name and lines of the sheet with the most usable rows.
-
-    Args:
-        book: The workbook.
-        sheets: The names of the sheets to choose from, hidden ones last.
-        n_visible: How many of them are not hidden; the others are looked at only where these hold no table.
-    """
-    best_sheet = sheets[0] if sheets else ""
-    best_lines: list[Record] = []
-    for index, sheet in enumerate(sheets):
-        if index >= n_visible and len(best_lines) > 1:
-            break
-        lines = _filled_lines(book.get_sheet_by_name(sheet))
-        if _usable_rows(lines) > _usable_rows(best_lines):
-            best_sheet, best_lines = sheet, lines
-    return best_sheet, best_lines
+def _fullest_sheet(views: Views) -> tuple[str, list[Record]]:
+    """The name and lines of the sheet with the most usable rows; a hidden one where no other has any."""
+    visible_sheets = [name for name in views.lines if name not in views.hidden_sheets]
+    best_sheet = max(visible_sheets, key=lambda name: _usable_rows(views.lines[name]), default="")
+    if len(views.lines.get(best_sheet, ())) <= 1:
+        everything = [*visible_sheets, *sorted(views.hidden_sheets, key=list(views.lines).index)]
+        best_sheet = max(everything, key=lambda name: _usable_rows(views.lines[name]), default="")
+    return best_sheet, views.lines.get(best_sheet, [])
 
 
 def _usable_rows(lines: list[Record]) -> tuple[int, int]:

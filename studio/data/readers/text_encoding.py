@@ -49,11 +49,22 @@ SINGLE_BYTE_ENCODINGS = (
 )
 # What no word has: a sign or a capital within it, letters of two alphabets, four accents in a row, a letter
 # that only Icelandic uses.
+# Marks of Thai, Hebrew, Arabic and of letters with separate accents are part of words, though no letters.
+COMBINING_MARKS = "\u0300-\u036f\u05b0-\u05c7\u064b-\u0652\u0e31\u0e34-\u0e3a\u0e47-\u0e4e"
 IMPLAUSIBLE_TEXT = re.compile(
-    r"(?<=[^\W\d_])[^\w\s\x21-\x7e’´·‘“”„«»‹›~^…–—°®™ªº©€£-]+(?=[^\W\d_])"
+    rf"(?<=[^\W\d_])[^\w\s{COMBINING_MARKS}\x21-\x7e’´·‘“”„«»‹›~^…–—°®™ªº©€£-]+(?=[^\W\d_])"
     r"|(?<=[a-zà-ÿ])[À-ÖØ-ÞŠŽŒŸ]|[þðÞÐýÝ]|[À-ÿ]{4,}"
     r"|[A-Za-z][\u0370-\u0e7f]|[\u0370-\u0e7f][A-Za-z]|[\x80-\x9f\ufffd¤¦¬¯¸¨]|[¹²³¼½¾](?=[a-z])"
 )
+# Thai: its marks follow a consonant or another mark, its leading vowels stand before a consonant. Text in
+# another encoding read as Thai has breaks of these rules all over.
+THAI_LETTER, THAI_MARK = re.compile(r"[\u0e01-\u0e4e]"), re.compile(r"[\u0e31\u0e34-\u0e3a\u0e47-\u0e4e]")
+THAI_BREAK = re.compile(
+    r"(?<![\u0e01-\u0e2e\u0e31\u0e34-\u0e3a\u0e47-\u0e4e])[\u0e31\u0e34-\u0e3a\u0e47-\u0e4e]"
+    r"|[\u0e40-\u0e44](?![\u0e01-\u0e2e])"
+)
+MIN_THAI_LETTERS = 30  # fewer may obey the rules by chance
+MIN_THAI_SHARE, MIN_MARK_SHARE, MAX_BREAK_SHARE = 0.98, 0.05, 0.01
 MAX_IMPLAUSIBLE_SHARE = 0.3  # of the bytes beyond ASCII, where these are MIN_HIGH_SHARE of the text
 MIN_HIGH_SHARE = 0.1
 # East Asian encodings: the share of the characters beyond ASCII that are common, from which on one is chosen.
@@ -150,6 +161,8 @@ def _guess_encoding(raw: bytes, name: str) -> str:
 
     That is an East Asian one where pairs of bytes are common characters, else a single-byte one.
     """
+    if _is_thai(raw):
+        return "cp874"
     east_asian = _detect_east_asian(raw)
     if east_asian:
         return east_asian
@@ -168,6 +181,18 @@ def _guess_encoding(raw: bytes, name: str) -> str:
     if is_implausible and high_byte_count > MIN_HIGH_SHARE * len(raw):
         raise BadData(UNKNOWN_ENCODING, EXPORT_AS_CSV, name=name)
     return best
+
+
+def _is_thai(raw: bytes) -> bool:
+    """Whether the bytes make words by the rules of Thai."""
+    text = raw.decode("cp874", errors="replace")
+    n_beyond_ascii = sum(char > "\x7f" for char in text)
+    n_letters = len(THAI_LETTER.findall(text))
+    if n_letters < MIN_THAI_LETTERS or n_letters < MIN_THAI_SHARE * n_beyond_ascii:
+        return False
+    n_marks = len(THAI_MARK.findall(text))
+    n_breaks = len(THAI_BREAK.findall(text))
+    return n_marks >= MIN_MARK_SHARE * n_letters and n_breaks <= MAX_BREAK_SHARE * n_letters
 
 
 def _detect_east_asian(raw: bytes) -> str:

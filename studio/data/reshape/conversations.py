@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from studio.data.readers import rows
 from studio.data.readers.rows import ParsedRows, Row
+from studio.data.reshape import message_times
 from studio.data.schema import column_names
 from studio.data.text import chat_format
 from studio.data.text.text_length import is_prose, weighted_length
@@ -30,6 +31,7 @@ MESSAGES_JOINED = Message(
     "{rows:,} rows with one message each were joined into {count:,} {count:conversation|conversations} "
     "by “{column}”."
 )
+SORTED_BY_TIME = Message("Their messages were put in the order of “{column}”.")
 ROWS_DROPPED = Message("{count:,} {count:row|rows} without a “{column}”, a speaker or a message left out.")
 
 
@@ -44,13 +46,18 @@ class MessageColumns(NamedTuple):
 def to_conversations(parsed: ParsedRows) -> ParsedRows:
     """Turn a table of messages into a table of conversations; any other table is returned as it is.
 
-    Messages are in the order of their rows, or of the numbers of their turns where a column holds these.
+    Messages are in the order of the numbers of their turns or of their times where a column holds either,
+    else in that of their rows.
     """
     message_columns = _message_columns(parsed)
     if not message_columns:
         return parsed
     groups = _group_rows(parsed.rows, message_columns)
     order_column = _order_column(parsed, message_columns)
+    time_column = "" if order_column else _time_column(parsed, message_columns)
+    file_order = groups
+    if time_column:
+        groups = _sort_by_time(groups, time_column)
     constant_columns = [
         name
         for name in parsed.columns
@@ -72,6 +79,8 @@ def to_conversations(parsed: ParsedRows) -> ParsedRows:
     n_joined = sum(map(len, groups.values()))
     n_dropped = len(parsed.rows) - n_joined
     notes = [MESSAGES_JOINED.format(rows=n_joined, count=len(groups), column=message_columns.id)]
+    if time_column and any(groups[name] != rows_before for name, rows_before in file_order.items()):
+        notes.append(SORTED_BY_TIME.format(column=time_column))
     if n_dropped:
         notes.append(ROWS_DROPPED.format(count=n_dropped, column=message_columns.id))
     return replace(
@@ -99,6 +108,37 @@ def _order_column(parsed: ParsedRows, message_columns: MessageColumns) -> str:
         if name not in message_columns and is_named_order and _is_integer_column(parsed.rows, name):
             return name
     return ""
+
+
+def _time_column(parsed: ParsedRows, message_columns: MessageColumns) -> str:
+    """The column that says when each message was sent; "" where there is none."""
+    for name in parsed.columns:
+        if name in message_columns or not message_times.is_time_column(name):
+            continue
+        cells = [row[name] for row in parsed.rows[:SAMPLE_ROWS]]
+        if all(cell.strip() for cell in cells) and message_times.parse_times([cells]):
+            return name
+    return ""
+
+
+def _sort_by_time(groups: dict[str, list[Row]], time_column: str) -> dict[str, list[Row]]:
+    """The conversations with their messages by time; what was sent at once stays in the file's direction."""
+    times = message_times.parse_times([[row[time_column] for row in group] for group in groups.values()])
+    if not times:
+        return groups
+    n_falling = sum(group_times[0] > group_times[-1] for group_times in times)
+    n_rising = sum(group_times[0] < group_times[-1] for group_times in times)
+    direction = -1 if n_falling > n_rising else 1
+    return {
+        name: [
+            row
+            for _, _, row in sorted(
+                zip(group_times, range(0, direction * len(group), direction), group, strict=True),
+                key=lambda item: item[:2],
+            )
+        ]
+        for (name, group), group_times in zip(groups.items(), times, strict=True)
+    }
 
 
 def _message_columns(parsed: ParsedRows) -> MessageColumns | None:

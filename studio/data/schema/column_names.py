@@ -95,7 +95,19 @@ NAMES_BY_ROLE: dict[str, tuple[str, ...]] = {
         *("labels", "tags", "categories", "topics", "classes", "intents"),
         *("label", "tag", "category", "topic", "class", "intent", "标签", "类别", "分类", "意图"),
     ),
-    "rating": ("rating", "stars", "score", "csat", "nps", "评分", "星级", "打分", "满意度", "分数"),
+    "rating": (
+        "rating",
+        "ratings",
+        "stars",
+        "score",
+        "csat",
+        "nps",
+        "评分",
+        "星级",
+        "打分",
+        "满意度",
+        "分数",
+    ),
     "chosen": (
         *("chosen", "accepted", "preferred", "better", "winner", "best", "good"),
         *("选中", "更好", "较好", "优选", "接受", "优质", "满意", "好的", "更优", "最佳"),
@@ -126,6 +138,8 @@ NAMES_BY_ROLE: dict[str, tuple[str, ...]] = {
     ),
     "messages": (
         "messages",
+        "contents",
+        "transcript",
         "conversations",
         "conversation",
         "dialogue",
@@ -155,6 +169,18 @@ TEXT_ROLES = ("prompt", "response", "completion", "text", "chosen", "rejected")
 RESPONSE_ROLES = ("response", "completion", "chosen", "rejected")
 # Names of speakers: such a column may hold what they write, or who they are.
 SPEAKER_NAMES = ("customer", "user", "assistant", "客户", "顾客", "用户")
+# Of several columns of answers, those with such a word hold the ones that are to be learned; and of several
+# columns of classes, the first of these words names what is asked for most.
+BEST_ANSWER_WORDS = (
+    *("ideal", "golden", "gold", "corrected", "improved", "approved", "expected", "reference", "final"),
+    *("理想", "标准", "参考", "正确", "修改后"),
+)
+LABEL_WORDS = (
+    *("label", "intent", "category", "type", "topic", "subject", "queue", "department", "priority"),
+    *("标签", "意图", "类别", "类型", "主题", "部门", "优先级"),
+)
+MINOR_LABEL_WORDS = ("channel", "status", "source", "language", "gender", "country", "state", "渠道", "状态")
+SYSTEM_PROMPT = re.compile(r"^(system|系统)([_ ]?(prompt|message|instructions?|提示词?|消息))?$")
 SHORT_WORD_LENGTH = 4  # letters
 # Turns the word after it into its opposite: 不满意 is not 满意, nor non_preferred preferred.
 NEGATION = re.compile(r"[不非没未]$|(^|[\W_])(non|not|un|dis|less)[\W_]?$")
@@ -168,9 +194,28 @@ def normalize(column: str) -> str:
 def is_metadata(column: str, role: str) -> bool:
     """Whether a column describes the texts of a role, such as customer_id, instead of holding them."""
     name = normalize(column)
-    if METADATA_SUFFIX.search(name):
+    if METADATA_SUFFIX.search(name) or (role != "system" and is_system_prompt(column)):
         return True
     return role in TEXT_ROLES and bool(ATTRIBUTE_SUFFIX.search(name))
+
+
+def is_system_prompt(column: str) -> bool:
+    """Whether a column's name says that it holds system prompts."""
+    return bool(SYSTEM_PROMPT.match(normalize(column)))
+
+
+def holds_best_answers(column: str) -> bool:
+    """Whether a column's name says that its answers are better than those in other columns."""
+    return any(contains_word(column, word) for word in BEST_ANSWER_WORDS)
+
+
+def label_rank(column: str) -> int:
+    """How far behind others a column of classes stands by its name: what is asked for comes first."""
+    for rank, word in enumerate(LABEL_WORDS):
+        if contains_word(column, word):
+            return rank
+    is_minor = any(contains_word(column, word) for word in MINOR_LABEL_WORDS)
+    return len(LABEL_WORDS) + is_minor
 
 
 def contains_word(column: str, word: str) -> bool:

@@ -41,6 +41,11 @@ def has_conversations(table: Table, column: str) -> bool:
     return _holds_for(_is_conversation, sample_cells(table, column), MOST_CELLS)
 
 
+def holds_conversations(cells: Sequence[str]) -> bool:
+    """Whether most cells are messages that can be read, be it a single one."""
+    return _holds_for(lambda cell: bool(chat_format.parse_messages(cell)), cells, MOST_CELLS)
+
+
 def _is_conversation(cell: str) -> bool:
     messages = chat_format.parse_messages(cell)
     return bool(chat_format.trim_to_answer(messages)) or chat_format.has_tool_calls(cell)
@@ -99,7 +104,7 @@ def has_labels(table: Table, column: str) -> bool:
     if targets.has_several_labels(sample_cells(table, column)):
         return True
     values = {row[column].strip() for row in table.rows}
-    if len(values) > MAX_LABELS or len(values) * MIN_REPEATS > len(table.rows):
+    if len(values) < 2 or len(values) > MAX_LABELS or len(values) * MIN_REPEATS > len(table.rows):
         return False
     return mean_length(table, column) <= MAX_LABEL_LENGTH
 
@@ -111,6 +116,17 @@ def is_mostly_one_value(table: Table, column: str) -> bool:
         return False
     _, count = Counter(samples).most_common(1)[0]
     return count > MOST_CELLS * len(samples)
+
+
+def is_constant(table: Table, column: str) -> bool:
+    """Whether all of several rows hold the same text, from which nothing can be told."""
+    first = table.rows[0][column]
+    return len(table.rows) > 1 and all(row[column] == first for row in table.rows)
+
+
+def has_links(table: Table, column: str) -> bool:
+    """Whether most cells are a web address and nothing else."""
+    return _holds_for(lambda cell: bool(URL.fullmatch(cell)), sample_cells(table, column), MOST_CELLS)
 
 
 def has_feedback_labels(table: Table, column: str) -> bool:
@@ -125,6 +141,11 @@ def has_numbers_or_ids(table: Table, column: str) -> bool:
     """Whether nearly all cells are a number, an order id, a date with its time or a web address."""
     cells = [row[column].strip() for row in table.rows]
     return _holds_for(_is_number_or_id, [cell for cell in cells if cell], NEARLY_ALL_CELLS)
+
+
+def has_numbers_alone(table: Table, column: str) -> bool:
+    """Whether all cells in the first rows are numbers."""
+    return all(header.ROW_NUMBER.fullmatch(cell) for cell in sample_cells(table, column))
 
 
 def _is_number_or_id(cell: str) -> bool:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from studio.data import targets
 from studio.data.readers.read import Table
 from studio.data.reshape import preference_pairs
-from studio.data.schema import column_names, column_stats
+from studio.data.schema import column_names, column_stats, doubts
 from studio.data.text import chat_format
 from studio.errors import BadData
 from studio.i18n import Message, label
@@ -35,6 +35,7 @@ _COMPLETION_TEXT_LABEL = label("Text to learn (text)")
 MIN_PROSE_LENGTH = 25
 # The roles that some rows may leave empty, beside those of a chat or a pair.
 CHAT_EXTRA_ROLES, PAIR_EXTRA_ROLES = ("context", "system"), ("context",)
+NUMBERS_ALONE = Message("“{name}” holds numbers alone, and no text that a language model could learn from.")
 NO_USABLE_COLUMN = Message("“{name}” has no column with something in at least half of its rows: {columns}.")
 
 
@@ -101,7 +102,7 @@ def _build_guess(table: Table, task: Task, roles: dict[str, str]) -> RoleGuess:
     """A guess, with the column that groups rows, such as a conversation's number, where there is one."""
     if task == "classify" and "label" in roles:
         roles = {"text": roles["text"], guess_target_role(table, roles["label"]): roles["label"]}
-    is_confident = _is_confident(table, roles)
+    is_confident = _is_confident(table, roles) and not doubts.find_doubts(table, task, roles)
     n_rows = len(table.rows)
     for column in _unused_columns(table, roles):
         is_named_group = column.strip().lower() in column_names.NAMES_BY_ROLE[GROUP_ROLE]
@@ -132,9 +133,16 @@ def _roles_by_name(table: Table, usable_columns: list[str], task: Task) -> dict[
         if conversation_column:
             return {"messages": conversation_column}
     filled = _filled_columns(table)  # a label or a known answer may be a number
-    roles = _match_roles(table, usable_columns, REQUIRED_ROLES[task], filled)
     if task == "prefer":
+        # “chosen_messages” is no message that asks: the answers are looked for first.
+        matches = _match_roles(table, usable_columns, ("chosen", "rejected", "prompt"), filled)
+        roles = {role: matches[role] for role in REQUIRED_ROLES[task] if role in matches}
         return _preference_roles_by_name(table, usable_columns, roles, filled)
+    roles = _match_roles(table, usable_columns, REQUIRED_ROLES[task], filled)
+    if task == "chat" and "response" in roles and "prompt" not in roles:
+        roles = {**_match_body(table, _without(usable_columns, roles.values())), **roles}
+    if task == "classify" and "text" in roles and "label" not in roles:
+        roles |= _match_rating(table, _without(filled, roles.values()))
     if len(roles) < len(REQUIRED_ROLES[task]):
         return {}
     if task == "chat":
@@ -142,9 +150,29 @@ def _roles_by_name(table: Table, usable_columns: list[str], task: Task) -> dict[
     if task == "prompts":
         answer_column = _match_roles(table, _without(filled, roles.values()), ("answer",)).get("answer")
         if answer_column and column_stats.has_known_answers(table, answer_column):
+            if column_stats.is_mostly_one_value(table, answer_column):
+                return {}
             return {**roles, "answer": answer_column}
         return roles if len(usable_columns) == 1 else {}
     return roles
+
+
+def _match_body(table: Table, columns: list[str]) -> dict[str, str]:
+    """The longest text with a name of texts as the question that is answered, such as the body of a mail."""
+    bodies = [
+        column
+        for column in columns
+        if column_names.matches_role(column, "text") and column_stats.has_natural_text(table, column)
+    ]
+    return {"prompt": _longest_first(table, bodies)[0]} if bodies else {}
+
+
+def _match_rating(table: Table, columns: list[str]) -> dict[str, str]:
+    """The first column of ratings as what is to be told of a text."""
+    for column in columns:
+        if column_names.matches_role(column, "rating") and column_stats.has_labels(table, column):
+            return {"label": column}
+    return {}
 
 
 def _preference_roles_by_name(
@@ -177,7 +205,7 @@ def _pair_roles(table: Table, usable_columns: list[str], roles: dict[str, str]) 
             return roles
         conversation_names = column_names.NAMES_BY_ROLE["messages"]
         named_conversation = [column for column in unused if column.strip().lower() in conversation_names]
-        prompt_column = (named_conversation or unused)[0]
+        prompt_column = (named_conversation or _longest_first(table, unused))[0]
     all_roles = {"prompt": prompt_column, **roles}
     return {**all_roles, **_optional_roles(table, all_roles, PAIR_EXTRA_ROLES)}
 
@@ -190,6 +218,7 @@ def _optional_roles(table: Table, roles: dict[str, str], extra_roles: tuple[str,
         for role in extra_roles
         for column in unused
         if column.strip().lower() in column_names.NAMES_BY_ROLE[role]
+        or (role == "system" and column_names.is_system_prompt(column))
     }
 
 
@@ -200,7 +229,11 @@ def _roles_by_content(table: Table, usable_columns: list[str], task: Task) -> di
     text_columns = _longest_first(table, _without(usable_columns, label_columns)) or usable_columns
     if task == "classify":
         label_candidates = _without([*usable_columns, *label_columns], [roles.get("text", "")])
-        label_column = roles.get("label") or (label_candidates or usable_columns)[-1]
+        ranked = sorted(label_columns, key=column_names.label_rank)
+        best_labels = _without(ranked, [roles.get("text", "")])
+        label_column = (
+            roles.get("label") or (best_labels or label_candidates[::-1] or usable_columns[::-1])[0]
+        )
         text_candidates = _without([*text_columns, *usable_columns], [label_column])
         text_column = roles.get("text") or (text_candidates or usable_columns)[0]
         return {"text": text_column, "label": label_column}
@@ -245,14 +278,31 @@ def _usable_columns(table: Table) -> list[str]:
             name=table.name,
             columns=table.columns,
         )
+    if all(column_stats.has_numbers_alone(table, column) for column in filled):
+        raise BadData(NUMBERS_ALONE, Message("Bring a table with the texts to learn from."), name=table.name)
     candidates = [
         column for column in filled if not column_names.METADATA_SUFFIX.search(column_names.normalize(column))
     ]
-    text_columns = [column for column in candidates if not column_stats.has_numbers_or_ids(table, column)]
-    if len(text_columns) == 1:  # a class may be a number
+    text_columns = [
+        column
+        for column in candidates
+        if not column_stats.has_numbers_or_ids(table, column) or _is_linked_answer(table, column)
+    ]
+    varied_columns = [
+        column
+        for column in text_columns
+        if column_names.is_exact_match(column, "response") or not column_stats.is_constant(table, column)
+    ]
+    if len(varied_columns) == 1:  # a class may be a number
+        text_columns = varied_columns
         class_columns = [column for column in candidates if column_stats.has_labels(table, column)]
         return [column for column in filled if column in (*text_columns, *class_columns)]
     return text_columns or filled
+
+
+def _is_linked_answer(table: Table, column: str) -> bool:
+    """Whether a column is named as answers are and holds links, which are doubtful and no ids."""
+    return column_names.is_exact_match(column, "response") and column_stats.has_links(table, column)
 
 
 def _filled_columns(table: Table) -> list[str]:
@@ -282,6 +332,8 @@ def _match_roles(
         candidates = _columns_by_name(unused, role)
         if role in column_names.TEXT_ROLES:
             candidates = _confirm_texts(table, unused, candidates, role, roles)
+        if role in column_names.RESPONSE_ROLES:
+            candidates = sorted(candidates, key=column_names.holds_best_answers, reverse=True)
         if candidates:
             matches[role] = candidates[0]
     return matches
@@ -329,10 +381,11 @@ def _is_confident(table: Table, roles: dict[str, str]) -> bool:
         for pair in preference_pairs.find_column_pairs(table.columns)
         for name in (pair.first, pair.second)
     }
-    if roles.get("response") in paired_columns:
+    response = roles.get("response", "")
+    if response in paired_columns and not column_names.holds_best_answers(response):
         return False
     return all(
-        column_names.matches_role(column, role) and _suits_role(table, column, role)
+        (role == "messages" or column_names.matches_role(column, role)) and _suits_role(table, column, role)
         for role, column in roles.items()
     )
 

@@ -1,4 +1,7 @@
-"""Conversations in cells, parsed from all the forms they come in: messages with a role and a text."""
+"""Conversations in cells, parsed from all the forms they come in: messages with a role and a text.
+
+An answer that is read and not learned, as OpenAI marks it, has a "weight" of "0", too.
+"""
 
 import ast
 import json
@@ -8,16 +11,21 @@ from typing import Any
 
 ChatMessage = dict[str, str]
 
-# The keys of a message: OpenAI's "role" and "content", ShareGPT's "from" and "value", and what exports call
-# them.
+# The keys of a message: OpenAI's "role" and "content", ShareGPT's "from" and "value", Gemini's "parts", and
+# what exports call them.
 ROLE_KEYS = ("role", "from", "speaker", "author", "sender")
-TEXT_KEYS = ("content", "value", "text", "message")
+TEXT_KEYS = ("content", "value", "text", "message", "parts")
+# The keys of a conversation within an object, and of two turns in one item, as Capybara has them.
+CONVERSATION_KEYS = ("messages", "conversations", "conversation", "contents")
+TURN_PAIR_KEYS = (("input", "output"), ("user", "assistant"), ("human", "assistant"), ("prompt", "response"))
 _USER_NAMES = (
     *("user", "human", "customer", "prompter", "client", "buyer", "visitor", "caller"),
+    *("lead", "contact", "requester", "end-user", "end user", "end_user"),
     *("用户", "客户", "顾客", "买家", "访客"),
 )
 _ASSISTANT_NAMES = (
     *("assistant", "gpt", "bot", "model", "chatgpt", "agent", "ai", "support", "operator", "seller"),
+    *("chatbot", "admin", "representative", "advisor", "staff"),
     *("助手", "客服", "机器人", "卖家", "坐席"),
 )
 _SYSTEM_NAMES = ("system", "developer", "系统")
@@ -32,6 +40,8 @@ TRANSCRIPT_TURN = re.compile(r"(?:^|\n\n)(Human|Assistant): ?")
 TOOL_KEYS = re.compile(
     r"""["'](tool_calls|tool_call_id|tool|function|function_call|observation|ipython)["']"""
 )
+# The types of a message's parts that are texts, and the weights of answers that are read and not learned.
+TEXT_PARTS, UNLEARNED_WEIGHTS = ("text", "input_text", "output_text"), (0, "0")
 # How Python writes a list of messages; longer ones are not parsed.
 PYTHON_LITERAL, MAX_LITERAL_CHARS = re.compile(r"\[?\s*\{\s*'"), 50_000
 GOOD_WORDS = (
@@ -77,20 +87,32 @@ def parse_messages(cell: str) -> list[ChatMessage]:
         raw = _unwrap_messages(load_literal(text))
     except (ValueError, RecursionError):
         return []
-    messages = [_parse_message(item) for item in raw]
+    return _parse_items(raw)
+
+
+def _parse_items(items: Sequence[object]) -> list[ChatMessage]:
+    """The messages of the items of a conversation; empty where one of them is none."""
+    messages = [message for item in items for message in _parse_item(item)]
     return messages if all(messages) else []
 
 
 def has_tool_calls(cell: str) -> bool:
-    """Whether a cell is a conversation with tool calls, from which nothing can be learned here."""
+    """Whether a cell is a conversation in which tools are called."""
     text = cell.strip()
-    if not _may_be_literal(text) or not TOOL_KEYS.search(text):
-        return False
+    return TOOL_KEYS.search(text) is not None and bool(load_items(text))
+
+
+def load_items(cell: str) -> list[Any]:
+    """The items of a conversation as they are, each with a speaker; empty where the cell is none."""
+    text = cell.strip()
+    if not _may_be_literal(text):
+        return []
     try:
         raw = _unwrap_messages(load_literal(text))
     except (ValueError, RecursionError):
-        return False
-    return all(isinstance(item, Mapping) and any(name in item for name in ROLE_KEYS) for item in raw)
+        return []
+    are_messages = all(isinstance(item, Mapping) and any(name in item for name in ROLE_KEYS) for item in raw)
+    return raw if are_messages else []
 
 
 def _may_be_literal(text: str) -> bool:
@@ -101,11 +123,11 @@ def _unwrap_messages(raw: Any) -> list[Any]:
     """The messages of a conversation, which an object may hold; a single message becomes a list."""
     if not isinstance(raw, dict):
         return list(raw)
-    for name in ("messages", "conversations"):
+    for name in CONVERSATION_KEYS:
         messages = raw.get(name)
         if isinstance(messages, list):
             return messages
-    return [raw]
+    return [raw] if any(name in raw for name in ROLE_KEYS) else []
 
 
 def load_literal(text: str) -> Any:
@@ -125,36 +147,56 @@ def load_literal(text: str) -> Any:
         raise ValueError(str(error)) from None
 
 
+def _parse_item(item: object) -> list[ChatMessage]:
+    """The message that an item of a conversation is, or its two turns; an empty one where it is neither."""
+    if isinstance(item, Mapping) and not any(name in item for name in ROLE_KEYS):
+        for keys in TURN_PAIR_KEYS:
+            texts = [item.get(key) for key in keys]
+            if all(isinstance(text, str) for text in texts):
+                roles = ("user", "assistant")
+                return [{"role": role, "content": str(text)} for role, text in zip(roles, texts, strict=True)]
+    return [_parse_message(item)]
+
+
 def _parse_message(item: object) -> ChatMessage:
     """One message; empty where it is none that a chat template could write."""
     if not isinstance(item, Mapping):
         return {}
-    speaker = next((str(item[name]) for name in ROLE_KEYS if name in item), "")
-    role = ROLE_ALIASES.get(speaker.strip().lower(), "")
+    speaker = next((item[name] for name in ROLE_KEYS if name in item), "")
+    if isinstance(speaker, Mapping):  # ChatGPT's export names the author in an object
+        speaker = speaker.get("role", "")
+    role = ROLE_ALIASES.get(str(speaker).strip().lower(), "")
     raw_content = next((item[name] for name in TEXT_KEYS if name in item), None)
-    content = _parse_content(raw_content)
+    content = parse_content(raw_content)
     if not role or content is None:
         return {}
+    if role == "assistant" and item.get("weight") in UNLEARNED_WEIGHTS:
+        return {"role": role, "content": content, "weight": "0"}
     return {"role": role, "content": content}
 
 
-def _parse_content(raw_content: object) -> str | None:
+def parse_content(raw_content: object) -> str | None:
     """The text of a message, which may come in parts; None where a part is a picture or the like."""
     if raw_content is None:
         return ""
     if isinstance(raw_content, str):
         return raw_content
+    if isinstance(raw_content, Mapping):  # ChatGPT's export: {"content_type": "text", "parts": [...]}
+        raw_content = raw_content.get("parts", [raw_content])
     if not isinstance(raw_content, list):
         return None
-    texts = []
-    for part in raw_content:
-        if not isinstance(part, Mapping) or part.get("type", "text") != "text":
-            return None
-        text = part.get("text")
-        if not isinstance(text, str):
-            return None
-        texts.append(text)
-    return "".join(texts)
+    texts = [_parse_part(part) for part in raw_content]
+    return None if None in texts else "".join(filter(None, texts))
+
+
+def _parse_part(part: object) -> str | None:
+    """The text of one part of a message; None where it is none."""
+    if isinstance(part, str):
+        return part
+    if not isinstance(part, Mapping) or part.get("type", "text") not in TEXT_PARTS:
+        return None
+    text = next((part[name] for name in ("text", "value") if name in part), None)
+    return text if isinstance(text, str) else None
 
 
 def _parse_transcript(text: str) -> list[ChatMessage]:
@@ -172,6 +214,8 @@ def _parse_transcript(text: str) -> list[ChatMessage]:
 def trim_to_answer(messages: list[ChatMessage]) -> list[ChatMessage]:
     """A conversation up to its last answer; empty where nobody asks or nobody answers."""
     trimmed = _trim_to_role(messages, "assistant")
+    while trimmed and "weight" in trimmed[-1]:  # an answer that is not to be learned
+        trimmed = _trim_to_role(trimmed[:-1], "assistant")
     has_question = any(message["role"] == "user" for message in trimmed)
     return trimmed if has_question else []
 

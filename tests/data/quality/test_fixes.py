@@ -33,6 +33,13 @@ def chat(*pairs, more=20):
     return Table("t.csv", ("q", "a", "note"), rows)
 
 
+def rated(*ratings):
+    """Questions and answers with a rating each."""
+    table = chat(more=len(ratings))
+    rows = tuple({**row, "csat": rating} for row, rating in zip(table.rows, ratings, strict=True))
+    return Table("t.csv", (*table.columns, "csat"), rows)
+
+
 def classify(*pairs):
     return Table("t.csv", ("t", "l"), tuple({"t": text, "l": label} for text, label in pairs))
 
@@ -153,6 +160,28 @@ CASES = [
         (),
         ((0, "q", "你好，世界"), (0, "a", "Café crème"), (1, "q", "你好")),
     ),
+    (
+        "line_ends",
+        "chat",
+        CHAT,
+        chat((r"Hello,\n\nhow are you?", r"It is in C:\new, and \nabla is a sign."), ("a", r"1.\r\n2.")),
+        (),
+        ((0, "q", "Hello,\n\nhow are you?"), (1, "a", "1.\n2.")),
+    ),
+    (
+        "quoted_mails",
+        "chat",
+        CHAT,
+        chat(
+            ("Q", f"{LONG}.\n\nKind regards,\nTom\n\nOn Monday, May 6, 2024 Anna wrote:\n> Q\n> and so on"),
+            ("What is > for?", f"{LONG}:\n> one quoted line"),
+            ("问", "已处理。\n\n在 2024年5月6日，张三写道：\n> 请处理"),
+        ),
+        (),
+        ((0, "a", f"{LONG}."), (2, "a", "已处理。")),
+    ),
+    ("rated_answers", "chat", CHAT, rated(*"5143", ""), (1, 3), ()),
+    ("rated_answers", "chat", CHAT, rated("up", "down", "up", "down"), (1, 3), ()),
 ]
 
 

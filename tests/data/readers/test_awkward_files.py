@@ -17,6 +17,7 @@ from refusals import raises_bad_data
 from studio.data.readers import (
     archive,
     detect,
+    gzip,
     header,
     json_records,
     parquet,
@@ -597,7 +598,7 @@ DAMAGED = {
     ),
     "every row with a comma too many": (
         "a.csv",
-        CSV.encode() + b"Hello, you,x\n",
+        CSV.encode() + b"Hello,you,x\n",
         TWO_ROWS,
         4,
         header.FIELD_COUNT_DIFFERS.format(found=3, wanted=2),
@@ -617,9 +618,9 @@ DAMAGED = {
         4,
         rows.CELL_TOO_LONG,
     ),
-    "single quotes for JSON": (
+    "single quotes for JSON, cut off": (
         "a.jsonl",
-        "\n".join(map(json.dumps, TWO_ROWS)).encode() + b"\n{'text': 'x'}\n",
+        "\n".join(map(json.dumps, TWO_ROWS)).encode() + b"\n{'text': 'x'\n",
         TWO_ROWS,
         3,
         json_records.NOT_JSON,
@@ -774,7 +775,8 @@ REFUSED = {
     ),
     "XML": ("a.csv", b'<?xml version="1.0"?><rows/>', detect.IS_UNSUPPORTED, {"kind": detect.XML}),
     "RTF": ("a.txt", b"{\\rtf1\\ansi hello}", detect.IS_UNSUPPORTED, {"kind": detect.RTF}),
-    "gzip": ("a.csv.gz", b"\x1f\x8b\x08\0\0\0\0\0", detect.IS_UNSUPPORTED, {"kind": detect.COMPRESSED_FILE}),
+    "gzip that ends too soon": ("a.csv.gz", b"\x1f\x8b\x08\0\0\0\0\0", gzip.IS_DAMAGED, {}),
+    "bzip2": ("a.csv.bz2", b"BZh91AY&SY", detect.IS_UNSUPPORTED, {"kind": detect.COMPRESSED_FILE}),
     "a database": (
         "a.csv",
         b"SQLite format 3\0" + bytes(100),
@@ -809,7 +811,7 @@ REFUSED = {
     ),
     "two names for three fields in every row": (
         "a.csv",
-        b"text,label\nHello, you,x\nBye, now,y\n",
+        b"text,label\nHello,you,x\nBye,now,y\n",
         read.NO_READABLE_ROW,
         {
             "first": read.NUMBERED_BAD_LINE.format(

@@ -86,7 +86,7 @@ def test_a_rare_delimiter_is_found_and_named(tmp_path, sign, name):
         ("a.csv", "text,link\nlate,https://a.b/c\nlost,https://a.b/d\n", ("text", "link")),
         ("a.csv", "a:b,c:d\n1:2,3:4\n5:6,7:8\n", ("a:b", "c:d")),
         ("a.csv", "text\nlate: again\nlost: again\n", ("text",)),
-        ("a.txt", "User: hello there\nBot: hi\nUser: bye now\nBot: bye\n", ("text",)),
+        ("a.txt", "User: hello there\nBot: hi\nUser: bye now\nBot: bye\n", ("messages",)),
         ("a.txt", "name=Ann\nage=3\ntown=Ulm\n", ("text",)),
         ("a.csv", "||".join(["text", "label"]) + "\nlate||x\nlost||y\n", ("text", "label")),
         ("a.csv", "::".join(["text", "label"]) + "\nlate, again||::x\nlost::y\n", ("text", "label")),

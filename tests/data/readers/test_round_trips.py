@@ -19,10 +19,12 @@ many_examples = settings(
     max_examples=40, deadline=None, derandomize=True, database=None, suppress_health_check=list(HealthCheck)
 )
 NAMES = ("prompt", "response", "the label", "备注")
-# Any text that can be written, with what tables stumble over more often than by chance.
+# Any text that can be written, with what tables stumble over more often than by chance; a carriage return is
+# read as a line end.
 texts = st.text(
-    st.one_of(st.characters(exclude_categories=["Cs", "Cc"]), st.sampled_from(",;\t|\"\n\r\\ '={}[]<>#好é"))
+    st.one_of(st.characters(exclude_categories=["Cs", "Cc"]), st.sampled_from(",;\t|\"\n\\ '={}[]<>#好é"))
 )
+any_text = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\r"))
 printed = st.text(
     st.one_of(
         st.characters(exclude_categories=["Cs", "Cc", "Cn", "Co"]),
@@ -132,7 +134,7 @@ def test_a_table_in_an_old_encoding_comes_back_as_it_was_written(tmp_path_factor
 @pytest.mark.parametrize("name", ["round.jsonl", "round.json", "round.txt"])
 @many_examples
 @given(
-    rows=tables(st.text(st.characters(exclude_categories=["Cs"])), min_width=1),
+    rows=tables(any_text, min_width=1),
     escaped=st.booleans(),
     indent=st.sampled_from((None, 1)),
 )
@@ -166,7 +168,7 @@ def test_a_workbook_comes_back_as_it_was_written(tmp_path_factory, rows):
 
 @many_examples
 @given(
-    rows=tables(st.text(st.characters(exclude_categories=["Cs"])), min_width=1),
+    rows=tables(any_text, min_width=1),
     integers=st.lists(st.integers(-(2**62), 2**62), min_size=8, max_size=8),
 )
 def test_parquet_comes_back_as_it_was_written(tmp_path_factory, rows, integers):

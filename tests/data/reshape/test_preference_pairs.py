@@ -126,7 +126,7 @@ def test_one_of_two_answers_is_never_taken_for_sure(tmp_path):
 
 def test_two_sentences_and_a_class_are_no_answers_to_compare(tmp_path):
     parsed = table(tmp_path, ["id", "sentence1", "sentence2", "label"], ["0", "1"])
-    assert parsed.columns == ("id", "sentence1", "sentence2", "label")
+    assert parsed.columns == ("text", "id", "label")
     assert infer_roles.guess_roles(parsed).task == "classify"
 
 

@@ -206,7 +206,7 @@ def test_a_column_of_conversations_is_found(tmp_path, name):
         encoding="utf-8",
     )
     parsed = read_table(path)
-    assert infer_roles.guess_roles(parsed) == infer_roles.RoleGuess("chat", {"messages": name}, name != "x")
+    assert infer_roles.guess_roles(parsed) == infer_roles.RoleGuess("chat", {"messages": name}, True)
     chat_examples, incomplete = examples.build_examples(parsed, "chat", {"messages": name})
     assert (len(chat_examples), incomplete) == (12, 0)
     assert examples.to_messages(chat_examples[0]) == messages
