@@ -60,7 +60,7 @@ WORKER_SIDE = {
 EVERYONE = {"i18n", "errors", "storage", "processes"}
 BELOW_THE_PAGE = {
     *("presets", "plan", "runs", "run_index", "run_comparison", "data", "models", "methods", "evaluate"),
-    *("training", "playground", "export", "estimate", "chooser", "apply"),
+    *("training", "playground", "export", "estimate", "chooser", "apply", "hub"),
 }
 MAY_IMPORT = {
     "i18n": set(),
@@ -86,6 +86,7 @@ MAY_IMPORT = {
     "export": {
         *("runs", "plan", "presets", "data", "models", "methods", "evaluate", "training", "estimate"),
     },
+    "hub": {"runs", "plan", "presets", "models", "methods", "export", "estimate"},
     "ui": BELOW_THE_PAGE,
     "cli": BELOW_THE_PAGE | {"ui"},
     "app": {"cli"},

@@ -45,6 +45,7 @@ COMMANDS = (
     Command("ask", "ask the base and the tuned model the same"),
     Command("apply", "label or answer every row of a file"),
     Command("export", "write what a run learned, with a model card"),
+    Command("push", "upload a run to a private repository of the hub, with your token"),
     Command("doctor", "say what this machine can do"),
 )
 

@@ -177,7 +177,7 @@ def _base_lines(plan: Plan, report: Report, language: str) -> list[str]:
 
 def _data_lines(plan: Plan, report: Report, language: str) -> list[str]:
     data = report["data"]
-    licence = sanitize_line(_data_licence(plan, data)) or messages.LICENCE_NOT_GIVEN
+    licence = sanitize_line(data_licence(plan, data)) or messages.LICENCE_NOT_GIVEN
     n_replay = data.get("replay", 0)
     replay_lines = [messages.REPLAY_EXAMPLES.render(language, count=n_replay)] if n_replay else []
     return [
@@ -211,7 +211,7 @@ def _method_name(plan: Plan) -> Message | str:
     return card.name if card else plan.method.name
 
 
-def _data_licence(plan: Plan, data: Mapping[str, Any]) -> str:
+def data_licence(plan: Plan, data: Mapping[str, Any]) -> str:
     """The licence of the data as its card says now; as it said when the run read it where that is gone.
 
     Empty where nobody has said.

@@ -2,6 +2,9 @@
 
 import pytest
 import yaml
+from hub_fixture import hub, no_login
+
+__all__ = ["hub", "no_login"]
 
 
 @pytest.fixture

@@ -15,6 +15,8 @@ NOTICE_TEMPLATE = (
     "</progress>{{/if}}"
     '{{#if value.warning}}<p class="warning">{{value.warning}}</p>{{/if}}'
     '{{#if value.more}}<p class="more">{{value.more}}</p>{{/if}}'
+    '{{#if value.link}}<p><a href="{{value.link}}" target="_blank" rel="noopener">{{value.link}}</a></p>'
+    "{{/if}}"
     "{{#if value.list}}<details><summary>{{value.which}}</summary>"
     "<ul>{{#each value.list}}<li>{{this}}</li>{{/each}}</ul></details>{{/if}}"
     "</div>{{/if}}"

@@ -18,6 +18,7 @@ from studio.ui.components.events import UNQUEUED
 from studio.ui.components.labels import t
 from studio.ui.language import request_language
 from studio.ui.playground import tab as playground_tab
+from studio.ui.share import hub_panel
 
 HEADING = label("## Share\nDownload what the model learned as a zip, with its model card and its plan.")
 FORMAT = label("Format")
@@ -149,6 +150,7 @@ def build() -> ShareTab:
                 buttons=["copy"],
                 elem_id="raw-card",
             )
+        hub_panel.build(run_dropdown)
     details_outputs = [details, code, rendered_card, raw_card]
     run_dropdown.change(show_run, run_dropdown, [notice, form, download_button, *details_outputs], **UNQUEUED)
     form.input(show_format, [run_dropdown, form], [download_button, *details_outputs], **UNQUEUED)

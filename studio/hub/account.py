@@ -1,0 +1,65 @@
+"""Whose token it is, and what it may do. A token is used where it is given, and kept nowhere."""
+
+from dataclasses import dataclass, field
+
+from huggingface_hub import HfApi, constants, get_token
+from huggingface_hub.utils import validate_repo_id
+
+from studio.hub.refusals import MAKE_TOKEN, WRONG_TOKEN, HubRefused, explained
+from studio.i18n import Message
+
+NO_TOKEN = Message("To upload, the hub wants a token of your account.")
+READ_ONLY = Message("The token of “{name}” can read, but not write.")
+HUB_NAME = "huggingface.co"
+
+
+@dataclass(frozen=True)
+class Account:
+    """A person on the hub.
+
+    Attributes:
+        name: The name of the account.
+        api: The hub's client, which holds the token.
+    """
+
+    name: str
+    api: HfApi = field(repr=False)
+
+    def full_name(self, repo: str) -> str:
+        """`owner/name` of a repository; without an owner it is this account's.
+
+        Raises:
+            HubRefused: It cannot be a name on the hub.
+        """
+        name = repo.strip()
+        with explained(name):
+            validate_repo_id(name)
+        return name if "/" in name else f"{self.name}/{name}"
+
+
+def machine_token() -> str:
+    """The token of this machine's login to the hub (`hf auth login`, HF_TOKEN); "" where there is none."""
+    return get_token() or ""
+
+
+def sign_in(token: str) -> Account:
+    """Ask the hub whose token it is.
+
+    Args:
+        token: The token; it is sent to the hub and written nowhere.
+
+    Raises:
+        HubRefused: There is none, the hub does not know it, it cannot write, or the hub does not answer.
+    """
+    token = token.strip()
+    if not token:
+        raise HubRefused(NO_TOKEN, MAKE_TOKEN)
+    if not token.isascii() or any(char.isspace() for char in token):  # no header can carry it
+        raise HubRefused(WRONG_TOKEN, MAKE_TOKEN)
+    api = HfApi(endpoint=constants.ENDPOINT, token=token)
+    with explained(HUB_NAME):
+        answer = api.whoami()
+    name = str(answer["name"])
+    if answer.get("auth", {}).get("accessToken", {}).get("role") == "read":
+        raise HubRefused(READ_ONLY, MAKE_TOKEN, name=name)
+    return Account(name, api)

@@ -1,0 +1,195 @@
+"""Pushes a run to the hub: its result in one form, or the data that it learned from; private unless said."""
+
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from studio import export, runs
+from studio.errors import NotPossible
+from studio.export import registry
+from studio.hub import dataset_folder
+from studio.hub.account import Account
+from studio.hub.refusals import HubRefused, explained
+from studio.i18n import Message, label
+from studio.runs import Run
+from studio.storage import ProgressCallback, home, no_progress
+
+RepoType = Literal["model", "dataset", "space"]
+# The data of a run beside the forms of its result.
+DATA_FORM = "data"
+DATA_LABEL = label("Data: the rows that the run learned from and was tested on")
+# Larger files are uploaded one by one, each in a commit of its own, so that an upload goes on behind them.
+LARGE_FILE_BYTES = 10_000_000
+COMMIT_TITLE = "Upload from the training studio"
+PRIVATE, PUBLIC = Message("Private: only you see it."), Message("Public: everyone can see and download it.")
+CONSENT = Message(
+    "Will be uploaded: {content}, {count} {count:file|files}, {size:,.1f} MB. To: {address}. {visibility}"
+)
+DATA_LEAVES = Message("These are your rows as they are, personal data among them.")
+IS_PUBLIC = Message("“{repo}” is there already, and public.")
+IS_PUBLIC_TO_DO = Message("Choose another name, or make it private on its page first.")
+UNKNOWN_FORM = Message("This run cannot be uploaded as “{form}”.")
+OFFERED_FORMS = Message("Available: {offered}.")
+
+
+@dataclass(frozen=True)
+class Upload:
+    """A folder that is ready to go to the hub.
+
+    Attributes:
+        folder: What is uploaded.
+        content: What that is, for people.
+        repo: Where to, as `owner/name`.
+        repo_type: What kind of repository that is.
+        is_private: Whether nobody else may see it; a new repository is made so, and a public one is refused.
+        warning: What else to know before it is uploaded.
+    """
+
+    folder: Path
+    content: Message
+    repo: str
+    repo_type: RepoType = "model"
+    is_private: bool = True
+    warning: Message | None = None
+
+    @property
+    def files(self) -> list[Path]:
+        """Its files, the smallest first."""
+        paths = (path for path in self.folder.rglob("*") if path.is_file())
+        return sorted(paths, key=lambda path: (path.stat().st_size, path.name))
+
+    @property
+    def size_bytes(self) -> int:
+        """How large they are together."""
+        return sum(path.stat().st_size for path in self.files)
+
+    def consent(self, account: Account) -> Message:
+        """What is uploaded, where to, how large it is, and who will see it."""
+        return CONSENT.format(
+            content=self.content,
+            count=len(self.files),
+            size=self.size_bytes / 1e6,
+            address=repo_address(account, self.repo, self.repo_type),
+            visibility=PRIVATE if self.is_private else PUBLIC,
+        )
+
+
+def repo_address(account: Account, repo: str, repo_type: RepoType) -> str:
+    """The address of a repository's page."""
+    folder = "" if repo_type == "model" else f"{repo_type}s/"
+    return f"{account.api.endpoint}/{folder}{repo}"
+
+
+def available_forms(run: Run) -> tuple[str, ...]:
+    """What of a run can be uploaded: the forms of its result, and its data."""
+    return (*export.available_formats(run), DATA_FORM)
+
+
+def form_label(form: str) -> Message:
+    """What a form is called on the page."""
+    return DATA_LABEL if form == DATA_FORM else registry.get(form).label
+
+
+def prepare(run: Run, form: str, repo: str, account: Account, language: str = "en") -> Upload:
+    """Write what is to be uploaded into a folder, once for each state of the result.
+
+    Args:
+        run: The run; it has a result.
+        form: One of `available_forms(run)`.
+        repo: Where it is to go: a name, or `owner/name`.
+        account: Whose repository it will be.
+        language: The language of the card.
+
+    Raises:
+        HubRefused: The name cannot be one on the hub.
+        NotPossible: The run cannot be uploaded in this form.
+        StudioError: The folder could not be written.
+    """
+    if form not in available_forms(run):
+        raise NotPossible(UNKNOWN_FORM, OFFERED_FORMS, form=form, offered=available_forms(run))
+    full_name = account.full_name(repo)
+    folder = uploads_folder(run) / f"{form}-{language}"
+    if not _is_current(folder, run):
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        if form == DATA_FORM:
+            dataset_folder.write(run, folder)
+        else:
+            export.save_in_child_process(run, form, folder, language)
+    if form == DATA_FORM:
+        return Upload(folder, form_label(form), full_name, "dataset", warning=DATA_LEAVES)
+    return Upload(folder, form_label(form), full_name)
+
+
+def uploads_folder(run: Run) -> Path:
+    """Where a run's uploads wait until they have arrived; the page hands out nothing of it."""
+    return home() / "uploads" / run.id
+
+
+def _is_current(folder: Path, run: Run) -> bool:
+    """Whether a folder holds the present result; a run may have gone on since."""
+    return folder.is_dir() and folder.stat().st_mtime_ns > runs.result_version(run)
+
+
+def upload(prepared: Upload, account: Account, on_progress: ProgressCallback = no_progress) -> str:
+    """Upload a folder; called again after an interruption, it goes on behind what has arrived.
+
+    Args:
+        prepared: The folder, and where it goes.
+        account: With whose token.
+        on_progress: Called with the megabytes that have arrived, and all.
+
+    Returns:
+        The address of the repository.
+
+    Raises:
+        HubRefused: The hub refuses it or breaks off, or the repository is there already and public.
+    """
+    total_mb = prepared.size_bytes / 1e6
+    on_progress(0.0, total_mb)
+    with explained(prepared.repo):
+        account.api.create_repo(
+            prepared.repo, private=prepared.is_private, repo_type=prepared.repo_type, exist_ok=True
+        )
+    if prepared.is_private:
+        require_private(prepared, account)
+    done_bytes = 0
+    for batch in _batches(prepared.files):
+        send_files(prepared, batch, account)
+        done_bytes += sum(path.stat().st_size for path in batch)
+        on_progress(done_bytes / 1e6, total_mb)
+    return repo_address(account, prepared.repo, prepared.repo_type)
+
+
+def require_private(prepared: Upload, account: Account) -> None:
+    """Refuse a repository that was there before and that everyone can see; raises HubRefused."""
+    with explained(prepared.repo):
+        info = account.api.repo_info(prepared.repo, repo_type=prepared.repo_type)
+    if not info.private:
+        raise HubRefused(IS_PUBLIC, IS_PUBLIC_TO_DO, repo=prepared.repo)
+
+
+def send_files(prepared: Upload, files: Sequence[Path], account: Account) -> None:
+    """Upload some of a folder's files in one commit; those that have arrived before cost nothing."""
+    with explained(prepared.repo):
+        account.api.upload_folder(
+            repo_id=prepared.repo,
+            repo_type=prepared.repo_type,
+            folder_path=prepared.folder,
+            allow_patterns=[path.relative_to(prepared.folder).as_posix() for path in files],
+            commit_message=COMMIT_TITLE,
+        )
+
+
+def _batches(files: Sequence[Path]) -> list[list[Path]]:
+    """All small files together, and each large one alone."""
+    small = [path for path in files if path.stat().st_size < LARGE_FILE_BYTES]
+    large = [[path] for path in files if path.stat().st_size >= LARGE_FILE_BYTES]
+    return [small, *large] if small else large
+
+
+def forget(prepared: Upload) -> None:
+    """Remove what waited for its upload."""
+    shutil.rmtree(prepared.folder, ignore_errors=True)
