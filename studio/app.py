@@ -8,7 +8,9 @@ if __package__ in (None, ""):  # started as a file: the folder of this file must
     sys.path[:] = [entry for entry in sys.path if Path(entry or ".").resolve() != here]
     sys.path.insert(0, str(here.parent))
 
+from studio import space
 from studio.cli.main import main
 
 if __name__ == "__main__":
+    space.choose_folders()
     sys.exit(main())

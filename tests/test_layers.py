@@ -57,7 +57,7 @@ WORKER_SIDE = {
     "training/callback.py",
 }
 # Package or module -> what of the studio it may import. A name stands for itself and everything below it.
-EVERYONE = {"i18n", "errors", "storage", "processes"}
+EVERYONE = {"i18n", "errors", "storage", "processes", "space"}
 BELOW_THE_PAGE = {
     *("presets", "plan", "runs", "run_index", "run_comparison", "data", "models", "methods", "evaluate"),
     *("training", "playground", "export", "estimate", "chooser", "apply", "hub"),
@@ -66,6 +66,7 @@ MAY_IMPORT = {
     "i18n": set(),
     "errors": set(),
     "storage": set(),
+    "space": set(),
     "processes": set(),
     "quiet": set(),
     "plan": set(),

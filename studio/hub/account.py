@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 
 from huggingface_hub import HfApi, constants, get_token
+from huggingface_hub.errors import HFValidationError, HTTPError, RepositoryNotFoundError
 from huggingface_hub.utils import validate_repo_id
 
 from studio.hub.refusals import MAKE_TOKEN, WRONG_TOKEN, HubRefused, explained
@@ -63,3 +64,19 @@ def sign_in(token: str) -> Account:
     if answer.get("auth", {}).get("accessToken", {}).get("role") == "read":
         raise HubRefused(READ_ONLY, MAKE_TOKEN, name=name)
     return Account(name, api)
+
+
+def is_visible_to_all(repo: str, repo_type: str) -> bool:
+    """Whether everyone sees a repository, by asking the hub as nobody; taken to be so where it does not say.
+
+    Args:
+        repo: `owner/name`.
+        repo_type: "model", "dataset" or "space".
+    """
+    try:
+        HfApi(endpoint=constants.ENDPOINT, token=False).repo_info(repo, repo_type=repo_type, timeout=10)
+    except RepositoryNotFoundError:
+        return False
+    except (HTTPError, OSError, HFValidationError):
+        return True
+    return True

@@ -3,6 +3,8 @@
 import os
 from pathlib import Path
 
+import gradio as gr
+
 from studio import presets, runs
 from studio.data import store
 from studio.data.store import Dataset
@@ -12,6 +14,7 @@ from studio.estimate.all_methods import BaseModelInfo
 from studio.i18n import Message
 from studio.models import fetch
 from studio.runs import Run
+from studio.ui import visitors
 
 OPEN_TO_OTHERS_ENV = "STUDIO_OPEN"
 MAX_UNFINISHED_RUNS = 10
@@ -107,10 +110,14 @@ def find_own_dataset(source: str, stored_sources: object) -> Dataset:
     return dataset
 
 
-def check_queue() -> None:
-    """Refuse one more run (NotPossible) where others can reach the page and too many have not ended."""
+def check_queue(request: gr.Request) -> None:
+    """Refuse one more run where others can reach the page; raises NotPossible.
+
+    That is where too many have not ended, or, on a page that strangers share, where this visitor has one.
+    """
     if not is_open_to_others():
         return
+    visitors.check_run(request)
     unfinished = sum(runs.status(run).state not in runs.ENDED_STATES for run in runs.all_runs())
     if unfinished >= MAX_UNFINISHED_RUNS:
         raise NotPossible(

@@ -17,11 +17,11 @@ import gradio as gr
 from gradio.themes.utils import colors, fonts, sizes
 from starlette.middleware import Middleware
 
-from studio import export, presets
+from studio import export, presets, space
 from studio.errors import NotPossible
 from studio.i18n import Message, label, languages, next_language_name, register_label
 from studio.storage import home
-from studio.ui import access, progress_strip
+from studio.ui import access, cleaning, progress_strip, space_note, visitors
 from studio.ui.components.events import LATEST_UNQUEUED, UNQUEUED, after_any
 from studio.ui.components.gradio_adapter import drop_hidden_progress, hide_api, patch_components
 from studio.ui.components.labels import t, translations
@@ -58,6 +58,9 @@ from studio.ui.train.same_again import FormTargets
 from studio.ui.train.tab import TrainTab
 from studio.ui.vote_page import VoteMiddleware
 
+if space.is_zero_gpu():  # before torch is imported: without a function for the card the Space does not start
+    from studio.ui import zero_gpu  # noqa: F401
+
 # Gradio needs a fixed secret to read what a browser has saved after a restart; that is ids, nothing secret.
 STORAGE_SECRET = "studio"  # noqa: S105 - no secret
 # Gradio keeps a third of a megabyte for each visitor; beyond this many it forgets who was away longest.
@@ -78,6 +81,10 @@ STUDIO_HEADING = label("# Training studio")
 CLAIM = label(
     "Teach a language model from your own examples and compare it with the original."
     " Nothing leaves this machine."
+)
+SPACE_CLAIM = label(
+    "Teach a language model from your own examples and compare it with the original."
+    " This page runs on a Hugging Face Space."
 )
 ANY_NAME = Message("Any user name will do.")
 OPEN_TO_ALL = Message("No password: everyone who reaches this address can use the studio.")
@@ -157,6 +164,7 @@ def build_page() -> gr.Blocks:
         # Outside the tabs, since Gradio does not mount a tab before it is opened.
         states = _build_browser_states()
         _build_head()
+        space_note.build()
         strip = progress_strip.build()
         tabs = _build_tabs(states, strip)
         dataset_details.wire(
@@ -200,7 +208,7 @@ def _browser_state(storage_key: str, default: Any) -> gr.BrowserState:
 def _build_head() -> None:
     with gr.Row(elem_id="head"):
         gr.Markdown(t(STUDIO_HEADING), elem_id="studio-name")
-        gr.Markdown(t(CLAIM), elem_id="claim")
+        gr.Markdown(t(SPACE_CLAIM if space.space_id() else CLAIM), elem_id="claim")
         with gr.Row(elem_id="head-buttons"):
             help_buttons = help_panel.build_buttons()
             language_button = gr.Button(
@@ -422,6 +430,9 @@ def launch(
         The page and its address.
     """
     os.environ[access.OPEN_TO_OTHERS_ENV] = "0" if host in LOCAL_HOSTS else "1"
+    os.environ[visitors.PUBLIC_ENV] = "1" if visitors.is_for_strangers(bool(password)) else "0"
+    if visitors.is_public():
+        cleaning.start()
     page = build_page()
     _, address, _ = page.launch(
         server_name=host,

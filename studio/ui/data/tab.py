@@ -22,7 +22,7 @@ from studio.plan import (
     required_column_roles,
     target_role,
 )
-from studio.ui import access, units
+from studio.ui import access, units, visitors
 from studio.ui.components import events, notices
 from studio.ui.components.events import read_event
 from studio.ui.components.gradio_adapter import current_page
@@ -96,9 +96,12 @@ def _run_import(payload: dict[str, str], name: str, request: gr.Request) -> Iter
     stage, done_mb, stage_started = "", 0.0, 0.0
     yield *notice_only(notices.notice(messages.OPENING_FILE.render(lang, name=name))), show_cancel
     try:
+        visitors.check_disk(request)
         for event in import_job.import_dataset(payload):
             if "source" in event:
-                yield *_show_dataset(store.find(event["source"]), lang), hide_cancel
+                dataset = store.find(event["source"])
+                visitors.accept(dataset, request)
+                yield *_show_dataset(dataset, lang), hide_cancel
                 return
             # Opening a workbook takes long before its first row comes: until then the clock starts again.
             if event["stage"] != stage or not done_mb:

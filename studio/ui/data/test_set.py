@@ -8,7 +8,7 @@ import gradio as gr
 
 from studio.data import examples, import_job, store
 from studio.errors import StudioError
-from studio.ui import access
+from studio.ui import access, visitors
 from studio.ui.components import events, notices
 from studio.ui.components.gradio_adapter import current_page
 from studio.ui.components.labels import t
@@ -120,9 +120,11 @@ def import_test_set(
     yield gr.skip(), gr.skip(), notices.notice(messages.OPENING_FILE.render(lang, name=Path(path).name))
     dataset = None
     try:
+        visitors.check_disk(request)
         for event in import_job.import_dataset({"path": str(path), "name": Path(path).name}):
             dataset = store.find(event["source"]) if "source" in event else dataset
         if dataset:
+            visitors.accept(dataset, request)
             role_columns = packing.unpack_mapping(fields["columns"])
             examples.build_examples(dataset.table(), fields["task"], role_columns)
             dataset_sources = browser_datasets if isinstance(browser_datasets, list) else []

@@ -18,7 +18,7 @@ from studio.i18n import Message
 from studio.methods import defaults
 from studio.methods.spec import Method, Settings
 from studio.plan import REQUIRED_ROLES, Data, MethodChoice, Plan, Task, Training, Value, all_roles
-from studio.ui import access
+from studio.ui import access, visitors
 from studio.ui.components import notices
 from studio.ui.form import fitting, messages
 from studio.ui.form.fitting import Fitting
@@ -78,7 +78,7 @@ def _build_checked_plan(form: FormState) -> Plan:
         "method": {"name": form.method, "settings": form.settings[form.method]},
         "training": training,
     }
-    return plan.parse(raw_plan, "the page", (methods.find_plan_problems,))
+    return visitors.limit_minutes(plan.parse(raw_plan, "the page", (methods.find_plan_problems,)))
 
 
 def _default_run_name(form: FormState) -> str:

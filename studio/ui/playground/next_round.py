@@ -18,7 +18,7 @@ from studio.playground.votes.ballot import BlindVote
 from studio.runs import Run
 from studio.storage import home, require_disk_space
 from studio.training import launcher
-from studio.ui import access
+from studio.ui import access, visitors
 from studio.ui.components import notices
 from studio.ui.components.events import UNQUEUED
 from studio.ui.components.labels import t
@@ -78,12 +78,14 @@ def start_round(
         return notices.notice(NO_VOTE.render(lang), kind="bad"), *unchanged
     try:
         vote = _find_own(token, browser_runs)
-        access.check_queue()
+        access.check_queue(request)
         dataset = _save(vote)
     except (StudioError, OSError) as error:
         return notices.error_notice(error, lang), *unchanged
     try:
         new_run = _start(next_round.build_plan(vote, dataset), lang)
+        visitors.mark(dataset.folder, request)
+        visitors.mark(new_run.folder, request)
     except (StudioError, OSError) as error:
         store.delete(dataset)  # the next click makes it anew
         return notices.error_notice(error, lang), *unchanged
@@ -123,7 +125,7 @@ def _start(plan: Plan, lang: str) -> Run:
     if estimate and estimate.fits == "no" and estimate.why_not:
         raise NotPossible(estimate.why_not, DOES_NOT_FIT)
     require_disk_space(home(), train_tab.MIN_FREE_BYTES)
-    run = runs.create(plan)
+    run = runs.create(visitors.limit_minutes(plan))
     if estimate:
         history.save_estimate(run, estimate, catalogue.local_machine())
     launcher.start(run)

@@ -11,7 +11,7 @@ from studio.plan import MethodChoice, Plan
 from studio.training.bake_off import conductor, process, record, summary
 from studio.training.bake_off.record import BakeOff, Contender
 from studio.training.bake_off.summary import OUTCOMES, Row, Summary
-from studio.ui import access, units
+from studio.ui import access, units, visitors
 from studio.ui.components import notices
 from studio.ui.components.events import UNQUEUED
 from studio.ui.components.labels import t
@@ -73,7 +73,8 @@ def start(
     """
     lang = request_language(request)
     try:
-        access.check_queue()
+        access.check_queue(request)
+        visitors.check_several()
         bake_off = _find_unfinished(bake_off_id) or _create(read_form(fields), chosen, minutes)
         process.start(bake_off)
     except (StudioError, OSError) as error:

@@ -10,7 +10,7 @@ from studio.evaluate.learning_curve import ONE_TRAINING_EACH
 from studio.i18n import Message, join_sentences, label
 from studio.runs import Run
 from studio.training import launcher, learning_curve
-from studio.ui import access, units
+from studio.ui import access, units, visitors
 from studio.ui.components import notices
 from studio.ui.components.labels import t
 from studio.ui.language import request_language
@@ -41,7 +41,8 @@ def start(run_id: str, browser_runs: object, request: gr.Request) -> tuple[Any, 
     lang = request_language(request)
     run_ids = access.read_run_ids(browser_runs)
     try:
-        access.check_queue()
+        access.check_queue(request)
+        visitors.check_several()
         parts = learning_curve.create_missing(runs.get(run_id))
         for part in parts:
             launcher.start(part)

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 import gradio as gr
 
-from studio import methods, runs
+from studio import methods, runs, space
 from studio.errors import NotPossible, StudioError, explain
 from studio.estimate import all_methods, history
 from studio.estimate.machines import catalogue
@@ -18,7 +18,7 @@ from studio.runs import Run
 from studio.storage import home, require_disk_space
 from studio.training import caps, launcher
 from studio.training import queue as run_queue
-from studio.ui import access
+from studio.ui import access, visitors
 from studio.ui.components import notices
 from studio.ui.components.events import LATEST_UNQUEUED, UNQUEUED, after_any, read_event
 from studio.ui.components.gradio_adapter import current_page
@@ -154,7 +154,7 @@ def start_run(
             notice = notices.notice(why_not_fitting, DOES_NOT_FIT_ADVICE.render(lang), kind="bad")
             changes = remedies.describe_fitting_changes(plan, lang)
             return notice, *unchanged, changes, gr.update(visible=True)
-        run, message = _launch(plan, estimate)
+        run, message = _launch(plan, estimate, request)
     except (StudioError, OSError) as error:
         return plan_form.plan_error_notice(error, form.method, lang), *unchanged, {}, gr.skip()
     return (
@@ -182,7 +182,7 @@ def start_fitting(
         plan, changes = remedies.build_fitting_plan(
             plan_form.build_plan(form), read_event(event, "step"), lang
         )
-        run, message = _launch(plan, _fitting_estimate(plan))
+        run, message = _launch(plan, _fitting_estimate(plan), request)
     except (StudioError, OSError) as error:
         return plan_form.plan_error_notice(error, form.method, lang), *(gr.skip(),) * 5
     said = remedies.STARTED_AGAIN.render(lang, name=plan.name, changes=changes)
@@ -196,18 +196,29 @@ def start_fitting(
     )
 
 
-def _launch(plan: Plan, estimate: Estimate | None) -> tuple[Run, Message]:
+def _launch(plan: Plan, estimate: Estimate | None, request: gr.Request) -> tuple[Run, Message]:
     """Create and start a run; also what to say of it."""
     require_disk_space(home(), MIN_FREE_BYTES)
-    access.check_queue()
+    access.check_queue(request)
     caps.require_measurable(plan, catalogue.local_machine())
     run_queue.max_runs()  # what is wrong with it is said before there is a run
-    run = runs.create(plan)
+    run = runs.create(visitors.limit_minutes(plan))
+    visitors.mark(run.folder, request)
     if estimate:
         history.save_estimate(run, estimate, catalogue.local_machine())
     message = QUEUED if run_queue.find_wait(run, run_queue.read()) else STARTED
-    launcher.start(run)
+    _start_worker(run)
     return run, message
+
+
+def _start_worker(run: Run) -> None:
+    """Let the run train: in a process of its own, on a ZeroGPU Space where the card is."""
+    if space.is_zero_gpu():
+        from studio.ui import zero_gpu  # noqa: PLC0415 - needs a library that only a Space has
+
+        zero_gpu.start(run)
+    else:
+        launcher.start(run)
 
 
 def _find_active(candidates: Sequence[Run]) -> list[Run]:
@@ -221,7 +232,7 @@ def resume_run(shown_run_id: str, event: gr.EventData, request: gr.Request) -> t
     try:
         run = _named_run(event)
         require_disk_space(home(), MIN_FREE_BYTES)
-        access.check_queue()
+        access.check_queue(request)
         launcher.resume(run)
     except (StudioError, OSError) as error:
         return notices.error_notice(explain(error), lang), live_view.view_value(shown_run_id, lang)
@@ -237,7 +248,7 @@ def try_again(browser_runs: object, event: gr.EventData, request: gr.Request) ->
     lang = request_language(request)
     try:
         plan, changes = remedies.build_variation(_named_run(event), read_event(event, "step"), lang)
-        run, message = _launch(plan, _fitting_estimate(plan))
+        run, message = _launch(plan, _fitting_estimate(plan), request)
     except (StudioError, OSError) as error:
         return notices.error_notice(explain(error), lang), *(gr.skip(),) * 3
     said = remedies.STARTED_AGAIN.render(lang, name=plan.name, changes=changes)
@@ -305,7 +316,7 @@ def start_again(browser_runs: object, event: gr.EventData, request: gr.Request) 
     try:
         plan = runs_table.find_own_run(read_event(event, "id"), browser_runs).plan
         remedies.check_access(plan)
-        run, message = _launch(plan, _fitting_estimate(plan))
+        run, message = _launch(plan, _fitting_estimate(plan), request)
     except (StudioError, OSError) as error:
         return notices.error_notice(explain(error), lang), *(gr.skip(),) * 3
     return (
