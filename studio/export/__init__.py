@@ -14,14 +14,7 @@ from studio.methods import compatibility
 from studio.runs import Run
 from studio.storage import home
 
-__all__ = [
-    "available_formats",
-    "build_zip",
-    "downloads_folder",
-    "registry",
-    "save_in_child_process",
-    "save_result",
-]
+__all__ = ["available_formats", "build_zip", "downloads_folder", "registry", "save_result"]
 
 UNKNOWN_FORMAT = Message("{method} has no format “{form}”.")
 OFFERED_FORMATS = Message("Available: {offered}.")
@@ -80,7 +73,7 @@ def build_zip(run: Run, export_format: str, language: str = "en") -> Path:
     target.unlink(missing_ok=True)
     folder = target.parent / export_format
     shutil.rmtree(folder, ignore_errors=True)
-    save_in_child_process(run, export_format, folder, language)
+    _save_in_child_process(run, export_format, folder, language)
     draft = shutil.make_archive(str(target.with_name(f".{export_format}")), "zip", folder)
     shutil.rmtree(folder)
     return Path(draft).replace(target)
@@ -111,12 +104,8 @@ def _is_current(target: Path, run: Run, card_text: str) -> bool:
         return archive.read("README.md").decode("utf-8") == card_text
 
 
-def save_in_child_process(run: Run, export_format: str, folder: Path, language: str) -> None:
-    """Let a child process save the result, as `save_result` does, so that torch stays out of this one.
-
-    Raises:
-        StudioError: The child process could not write it; with the last line of its reason.
-    """
+def _save_in_child_process(run: Run, export_format: str, folder: Path, language: str) -> None:
+    """Let a child process save the result, so that torch stays out of the page's process."""
     arguments = ("export", run.id, "--to", export_format, str(folder), "--language", language)
     completed = processes.run_module("studio", *arguments, options=processes.WORKER)
     if completed.returncode != 0:

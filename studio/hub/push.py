@@ -6,15 +6,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from studio import export, runs
-from studio.errors import NotPossible
+import yaml
+
+from studio import export, processes, runs
+from studio.errors import NotPossible, StudioError
 from studio.export import registry
 from studio.hub import dataset_folder
 from studio.hub.account import Account
 from studio.hub.refusals import HubRefused, explained
 from studio.i18n import Message, label
 from studio.runs import Run
-from studio.storage import ProgressCallback, home, no_progress
+from studio.storage import ProgressCallback, home, no_progress, write_text
 
 RepoType = Literal["model", "dataset", "space"]
 # The data of a run beside the forms of its result.
@@ -30,6 +32,9 @@ CONSENT = Message(
 DATA_LEAVES = Message("These are your rows as they are, personal data among them.")
 IS_PUBLIC = Message("“{repo}” is there already, and public.")
 IS_PUBLIC_TO_DO = Message("Choose another name, or make it private on its page first.")
+NOT_WRITTEN = Message("The result could not be written: {why}")
+TRY_AGAIN = Message("Try again.")
+PLAN_FILE = "plan.yaml"
 UNKNOWN_FORM = Message("This run cannot be uploaded as “{form}”.")
 OFFERED_FORMS = Message("Available: {offered}.")
 
@@ -45,6 +50,8 @@ class Upload:
         repo_type: What kind of repository that is.
         is_private: Whether nobody else may see it; a new repository is made so, and a public one is refused.
         warning: What else to know before it is uploaded.
+        sdk: Of a Space, what runs it: "gradio" or "static".
+        hardware: Of a Space, what it runs on; "" for none.
     """
 
     folder: Path
@@ -53,6 +60,8 @@ class Upload:
     repo_type: RepoType = "model"
     is_private: bool = True
     warning: Message | None = None
+    sdk: str = ""
+    hardware: str = ""
 
     @property
     def files(self) -> list[Path]:
@@ -111,13 +120,13 @@ def prepare(run: Run, form: str, repo: str, account: Account, language: str = "e
         raise NotPossible(UNKNOWN_FORM, OFFERED_FORMS, form=form, offered=available_forms(run))
     full_name = account.full_name(repo)
     folder = uploads_folder(run) / f"{form}-{language}"
-    if not _is_current(folder, run):
+    if not is_current(folder, run):
         shutil.rmtree(folder, ignore_errors=True)
         folder.parent.mkdir(parents=True, exist_ok=True)
         if form == DATA_FORM:
             dataset_folder.write(run, folder)
         else:
-            export.save_in_child_process(run, form, folder, language)
+            export_result(run, form, folder, language)
     if form == DATA_FORM:
         return Upload(folder, form_label(form), full_name, "dataset", warning=DATA_LEAVES)
     return Upload(folder, form_label(form), full_name)
@@ -128,7 +137,36 @@ def uploads_folder(run: Run) -> Path:
     return home() / "uploads" / run.id
 
 
-def _is_current(folder: Path, run: Run) -> bool:
+def export_result(run: Run, form: str, folder: Path, language: str) -> None:
+    """Write a run's result into a new folder, in a child process: torch stays out of this one.
+
+    Raises:
+        StudioError: It could not be written; with the last line of its reason.
+    """
+    arguments = ("export", run.id, "--to", form, str(folder), "--language", language)
+    completed = processes.run_module("studio", *arguments, options=processes.WORKER)
+    if completed.returncode != 0:
+        shutil.rmtree(folder, ignore_errors=True)
+        reason = completed.stderr.strip().splitlines()[-1:] or ["?"]
+        raise StudioError(NOT_WRITTEN, TRY_AGAIN, why=reason[0])
+    _hide_folders(folder / PLAN_FILE)
+
+
+def _hide_folders(plan_file: Path) -> None:
+    """Leave the names alone of what the plan names by its path on this machine: that is nobody's business."""
+    plan = yaml.safe_load(plan_file.read_text(encoding="utf-8"))
+    plan["model"] = _last_name(plan["model"])
+    plan["data"] |= {
+        key: _last_name(plan["data"][key]) for key in ("source", "test") if plan["data"].get(key)
+    }
+    write_text(plan_file, yaml.safe_dump(plan, sort_keys=False, allow_unicode=True))
+
+
+def _last_name(name: str) -> str:
+    return Path(name).name if Path(name).is_absolute() else name
+
+
+def is_current(folder: Path, run: Run) -> bool:
     """Whether a folder holds the present result; a run may have gone on since."""
     return folder.is_dir() and folder.stat().st_mtime_ns > runs.result_version(run)
 
@@ -149,10 +187,7 @@ def upload(prepared: Upload, account: Account, on_progress: ProgressCallback = n
     """
     total_mb = prepared.size_bytes / 1e6
     on_progress(0.0, total_mb)
-    with explained(prepared.repo):
-        account.api.create_repo(
-            prepared.repo, private=prepared.is_private, repo_type=prepared.repo_type, exist_ok=True
-        )
+    create(prepared, account)
     if prepared.is_private:
         require_private(prepared, account)
     done_bytes = 0
@@ -161,6 +196,19 @@ def upload(prepared: Upload, account: Account, on_progress: ProgressCallback = n
         done_bytes += sum(path.stat().st_size for path in batch)
         on_progress(done_bytes / 1e6, total_mb)
     return repo_address(account, prepared.repo, prepared.repo_type)
+
+
+def create(prepared: Upload, account: Account) -> None:
+    """Make the repository, if it is not there; raises HubRefused."""
+    with explained(prepared.repo, is_space=prepared.repo_type == "space"):
+        account.api.create_repo(
+            prepared.repo,
+            private=prepared.is_private,
+            repo_type=prepared.repo_type,
+            exist_ok=True,
+            space_sdk=prepared.sdk or None,
+            space_hardware=prepared.hardware or None,
+        )
 
 
 def require_private(prepared: Upload, account: Account) -> None:

@@ -26,6 +26,11 @@ NOT_ACCEPTED = Message("The hub hands out “{repo}” only to those who accepte
 NOT_ACCEPTED_TO_DO = Message("Accept them on its page, with the account of this token, and try again.")
 NOT_PAID = Message("The hub wants a payment for “{repo}”: {reason}")
 NOT_PAID_TO_DO = Message("See what your plan includes at {page}, or delete what you no longer need.")
+SPACE_NOT_FREE = Message("The hub makes no such Space for “{repo}” without a paid plan: {reason}")
+FREE_SPACES = Message(
+    "Free are two ZeroGPU Spaces, if your account is older than 30 days and its e-mail address is confirmed, "
+    "and any number of static Spaces: studio publish RUN NAME --as static."
+)
 NO_SUCH_PLACE = Message("The hub has no place “{repo}” that this token can see.")
 CHECK_SPELLING = Message("Check the spelling, and whether the token belongs to that account.")
 TOO_MANY = Message("The hub has had too many requests from you.")
@@ -42,23 +47,24 @@ class HubRefused(StudioError):
 
 
 @contextmanager
-def explained(repo: str) -> Iterator[None]:
+def explained(repo: str, is_space: bool = False) -> Iterator[None]:
     """Turn what the hub's client raises within the block into HubRefused.
 
     Args:
         repo: What is asked of the hub, as a person names it.
+        is_space: Whether that is a Space, of which some are free and some are not.
     """
     try:
         yield
     except HFValidationError:
         raise HubRefused(BAD_NAME, BAD_NAME_TO_DO, repo=repo[:MAX_ERROR_CHARS]) from None
     except HfHubHTTPError as error:
-        raise explain_response(error, repo) from None
+        raise explain_response(error, repo, is_space) from None
     except (OfflineModeIsEnabled, HTTPError, ConnectionError, TimeoutError):
         raise HubRefused(NO_NETWORK, CONNECT) from None
 
 
-def explain_response(error: HfHubHTTPError, repo: str) -> HubRefused:
+def explain_response(error: HfHubHTTPError, repo: str, is_space: bool = False) -> HubRefused:
     """What a refusal of the hub's server means, and what to do."""
     reason = (error.server_message or next(iter(str(error).splitlines()), "")).strip()[:MAX_ERROR_CHARS]
     status = error.response.status_code
@@ -66,6 +72,8 @@ def explain_response(error: HfHubHTTPError, repo: str) -> HubRefused:
         return HubRefused(NOT_ACCEPTED, NOT_ACCEPTED_TO_DO, repo=repo)
     if status == 401:
         return HubRefused(WRONG_TOKEN, MAKE_TOKEN)
+    if status == 402 and is_space:
+        return HubRefused(SPACE_NOT_FREE, FREE_SPACES, repo=repo, reason=reason)
     if status == 402:
         return HubRefused(NOT_PAID, NOT_PAID_TO_DO, repo=repo, reason=reason, page=PRICING_PAGE)
     if status == 403:

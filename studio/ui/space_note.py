@@ -8,8 +8,8 @@ from studio.ui import visitors
 from studio.ui.components.labels import t
 
 SHARED = Message(
-    "Others use this page too. They do not see your data and runs, which are removed after a day without change. "
-    "You have one run at a time, of at most {minutes:.0f} minutes, and {rows:,} rows a data set. "
+    "Others use this page too. They do not see your data and runs, which are removed after a day without "
+    "change. You have one run at a time, of at most {minutes:.0f} minutes, and {rows:,} rows a data set. "
     "[Duplicate this Space for private work]({address})"
 )
 NO_VOLUME = Message(

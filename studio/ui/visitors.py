@@ -1,4 +1,4 @@
-"""Limits for the visitors of a page that strangers share: one run each, and so many rows, minutes and megabytes."""
+"""Limits for visitors of a page that strangers share: one run each, and so many rows, minutes, megabytes."""
 
 import hashlib
 import hmac
@@ -54,15 +54,13 @@ def is_for_strangers(has_password: bool) -> bool:
     """
     if os.environ.get(PUBLIC_ENV):
         return os.environ[PUBLIC_ENV] == "1"
-    return (
-        bool(space.space_id()) and not has_password and account.is_visible_to_all(space.space_id(), "space")
-    )
+    is_own = has_password or not space.space_id()
+    return not is_own and account.is_visible_to_all(space.space_id(), "space")
 
 
 def identify(request: gr.Request) -> str:
-    """A number for the visitor: of who is signed in, else of the address they come from."""
-    who = getattr(request, "username", None) or _address(request)
-    return hmac.new(_salt(), who.encode(), hashlib.sha256).hexdigest()[:32]
+    """A number for the visitor, by the address they come from."""
+    return hmac.new(_salt(), _address(request).encode(), hashlib.sha256).hexdigest()[:32]
 
 
 def _address(request: gr.Request) -> str:

@@ -1,10 +1,11 @@
-"""On a ZeroGPU Space a short run trains in this process, on a card that is lent for as long as it should take.
+"""On a ZeroGPU Space a short run trains on a card that is lent for as long as the run should take.
 
 Longer ones train on the Space's processors, as elsewhere.
 """
 
 import math
 import os
+from collections.abc import Callable
 from contextvars import copy_context
 from threading import Thread
 
@@ -42,12 +43,15 @@ def declare_seconds(run_id: str) -> int:
     return min(estimate_seconds(runs.get(run_id).plan) or MAX_SECONDS, MAX_SECONDS)
 
 
-@spaces.GPU(duration=declare_seconds)
-def train(run_id: str) -> None:
+def _train(run_id: str) -> None:
     """Execute a run where the card is: in a process that ZeroGPU forks from this one."""
     (runs.get(run_id).folder / runs.PROCESS_FILE).unlink(missing_ok=True)
     with worker_environment():
         worker.run(run_id)
+
+
+# Without a function for the card a ZeroGPU Space does not start.
+train: Callable[[str], None] = spaces.GPU(duration=declare_seconds)(_train)
 
 
 def start(run: Run) -> None:

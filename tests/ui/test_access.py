@@ -69,10 +69,10 @@ def test_where_others_reach_the_page_the_machine_is_not_measured(open_page):
 def test_an_open_page_takes_no_more_runs_than_it_can_work_off(make_plan, open_page):
     for _ in range(access.MAX_UNFINISHED_RUNS):
         runs.create(make_plan())
-    access.check_queue()
+    access.check_queue(ENGLISH)
     open_page()
     with pytest.raises(StudioError, match="10 runs are waiting"):
-        access.check_queue()
+        access.check_queue(ENGLISH)
 
 
 def test_a_name_that_can_be_no_model_is_refused_at_once():

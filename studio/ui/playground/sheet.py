@@ -15,7 +15,7 @@ from studio.apply import output, sheet, summary
 from studio.apply.job import Job
 from studio.errors import StudioError
 from studio.i18n import Message, join_sentences, label
-from studio.ui import units
+from studio.ui import units, visitors
 from studio.ui.components import notices, tables
 from studio.ui.components.events import UNQUEUED
 from studio.ui.components.labels import t
@@ -78,7 +78,9 @@ def open_file(
     file = Path(path)
     yield gr.skip(), gr.skip(), *SheetView(notices.notice(READING.render(lang, name=file.name)))
     try:
+        visitors.check_disk(request)
         opened = jobs.read_file(file, file.name, sheet.new_id())
+        visitors.mark(opened.folder, request)
     except StudioError as error:
         yield None, gr.skip(), *SheetView(notices.error_notice(error, lang))
         return

@@ -10,7 +10,7 @@ import gradio as gr
 
 from studio import runs
 from studio.errors import NotPossible, StudioError
-from studio.hub import account, push
+from studio.hub import account, publish, push
 from studio.hub.account import Account
 from studio.hub.push import Upload
 from studio.i18n import Message, label
@@ -20,7 +20,7 @@ from studio.ui.components.events import UNQUEUED
 from studio.ui.components.labels import t
 from studio.ui.language import request_language
 
-HEADING = label("Upload to the Hugging Face hub")
+HEADING = label("Upload to the Hugging Face hub, or publish as a Space")
 FORM = label("What to upload")
 NAME = label("Name on the hub")
 NAME_INFO = label("my-model, or my-team/my-model")
@@ -76,7 +76,8 @@ class _Request:
         # Where others reach the page, nobody uploads as the owner of the machine.
         token = self.token if access.is_open_to_others() else self.token or account.machine_token()
         person = account.sign_in(token)
-        prepared = push.prepare(run, self.form, self.name, person, language)
+        prepare = publish.prepare if self.form in publish.KIND_LABELS else push.prepare
+        prepared = prepare(run, self.form, self.name, person, language)
         return person, replace(prepared, is_private=self.is_private)
 
 
@@ -95,10 +96,13 @@ def list_forms(run_id: str | None, request: gr.Request) -> Any:
     """What of the run can be uploaded, for the choice."""
     lang = request_language(request)
     try:
-        forms = push.available_forms(runs.get(run_id or ""))
+        run = runs.get(run_id or "")
+        labels = {form: push.form_label(form) for form in push.available_forms(run)}
+        labels |= {kind: publish.KIND_LABELS[kind] for kind in publish.available_kinds(run)}
     except StudioError:
         return gr.update(choices=[], value=None)
-    return gr.update(choices=[(push.form_label(form).render(lang), form) for form in forms], value=forms[0])
+    choices = [(text.render(lang), form) for form, text in labels.items()]
+    return gr.update(choices=choices, value=choices[0][1])
 
 
 def check(

@@ -4,7 +4,7 @@ import pytest
 from form_fields import ENGLISH
 from stand_in import TOKEN
 
-from studio.hub import account, push, refusals
+from studio.hub import account, publish, push, refusals
 from studio.ui import access
 from studio.ui.share import hub_panel
 
@@ -16,7 +16,8 @@ def last(events):
 def test_first_it_says_what_leaves_and_then_it_leaves(finished, hub):
     run = finished()
     forms = hub_panel.list_forms(run.id, ENGLISH)
-    assert [value for _, value in forms["choices"]] == list(push.available_forms(run))
+    kinds = publish.available_kinds(run)
+    assert [value for _, value in forms["choices"]] == [*push.available_forms(run), *kinds]
     fields = (run.id, push.DATA_FORM, "tone", TOKEN, True, ENGLISH)
     notice, button = last(hub_panel.check(*fields))
     assert button["visible"]

@@ -1,0 +1,139 @@
+"""A result as a Space: the folder is complete, and the app is started and asked by Gradio's own client."""
+
+import json
+import os
+import socket
+import subprocess
+import sys
+import time
+
+import pytest
+import yaml
+from gradio_client import Client
+from gradio_client.exceptions import AppError
+from refusals import assert_message
+from stand_in import TOKEN
+
+from studio import runs
+from studio.errors import NotPossible
+from studio.hub import account, publish, push, space_bundle
+
+
+@pytest.fixture
+def ada(hub):
+    return account.sign_in(TOKEN)
+
+
+def read_card(folder):
+    return yaml.safe_load((folder / "README.md").read_text(encoding="utf-8").split("---")[1])
+
+
+@pytest.fixture
+def ask_space():
+    """`ask_space(folder, endpoint, *values)`: the Space of a folder, started as the hub starts it, and asked."""
+    processes, clients = [], {}
+
+    def start(folder):
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            port = probe.getsockname()[1]
+        environment = {
+            "PATH": os.environ["PATH"],
+            "HOME": str(folder.parent),
+            "GRADIO_SERVER_PORT": str(port),
+            "GRADIO_ANALYTICS_ENABLED": "False",
+            "HF_HUB_OFFLINE": "1",
+            "OMP_NUM_THREADS": "1",
+        }
+        log = folder.parent / "space.log"
+        with log.open("wb") as output:
+            command = [sys.executable, "app.py"]
+            process = subprocess.Popen(command, cwd=folder, env=environment, stdout=output, stderr=output)
+        processes.append(process)
+        for _ in range(240):
+            assert process.poll() is None, log.read_text(encoding="utf-8")
+            try:
+                return Client(f"http://127.0.0.1:{port}", verbose=False)
+            except Exception:
+                time.sleep(0.5)
+        return pytest.fail(log.read_text(encoding="utf-8"))
+
+    def ask(folder, endpoint, *values):
+        clients[folder] = clients.get(folder) or start(folder)
+        return clients[folder].predict(*values, api_name=endpoint)
+
+    yield ask
+    for process in processes:
+        process.terminate()
+        process.wait(timeout=30)
+
+
+def test_the_card_and_the_settings_say_what_the_app_is(finished, ada):
+    run = finished("lora")
+    prepared = publish.prepare(run, publish.GRADIO, "tone", ada, "zh")
+    card = read_card(prepared.folder)
+    assert (card["sdk"], card["app_file"], card["title"]) == ("gradio", "app.py", run.plan.name)
+    assert card["suggested_hardware"] == prepared.hardware == "zero-a10g"
+    requirements = (prepared.folder / "requirements.txt").read_text(encoding="utf-8").split("\n")
+    assert space_bundle.ZERO_GPU_TORCH in requirements
+    assert set(filter(None, requirements)) <= set(space_bundle.requirements())
+    settings = json.loads((prepared.folder / "settings.json").read_text(encoding="utf-8"))
+    assert settings["texts"]["send"] == publish.TEXTS["send"].render("zh")
+    assert prepared.consent(ada).values["address"].endswith("/spaces/ada/tone")
+
+
+def test_nothing_of_the_machine_is_in_it(finished, ada, tiny_chat):
+    prepared = publish.prepare(finished("lora"), publish.GRADIO, "tone", ada)
+    for path in prepared.files:
+        if path.suffix in (".md", ".json", ".yaml", ".py", ".txt"):
+            assert str(tiny_chat.parent) not in path.read_text(encoding="utf-8"), path
+
+
+def test_base_and_tuned_answer_side_by_side_as_in_the_studio(finished, ada, ask_space):
+    from studio.playground.session import ModelSession, Question
+
+    run = finished("lora")
+    prepared = publish.prepare(run, publish.GRADIO, "tone", ada)
+    question = "where is my lamp"
+    answers = ask_space(prepared.folder, "/ask", question)
+    with ModelSession(run) as session:
+        *_, expected = session.ask(Question(question, 0.0, 160, 0))
+    assert [text.strip() for text in answers] == [expected.base.strip(), expected.tuned.strip()]
+    assert answers[0] != answers[1]
+    with pytest.raises(AppError, match=publish.TEXTS["empty"].text):
+        ask_space(prepared.folder, "/ask", "   ")
+
+
+@pytest.mark.thorough
+def test_an_adapter_with_code_of_its_own_answers_too(finished, ada, ask_space):
+    prepared = publish.prepare(finished("adapter"), publish.GRADIO, "tone", ada)
+    base, tuned = ask_space(prepared.folder, "/ask", "where is my lamp")
+    assert base != tuned
+
+
+@pytest.mark.thorough
+def test_a_classifier_names_its_labels(finished, ada, ask_space):
+    run = finished("lora", "classify")
+    prepared = publish.prepare(run, publish.GRADIO, "kind", ada)
+    text = json.loads((run.folder / "data" / "train.jsonl").read_text(encoding="utf-8").split("\n")[0])
+    answer = ask_space(prepared.folder, "/classify", text["text"])
+    assert answer["label"] == text["label"]
+    assert {entry["label"] for entry in answer["confidences"]} == set(runs.report(run)["labels"])
+
+
+def test_it_is_uploaded_as_a_space_on_named_hardware(finished, hub, ada):
+    prepared = publish.prepare(finished("lora"), publish.GRADIO, "tone", ada)
+    push.upload(prepared, ada)
+    asked = hub.repos["ada/tone"].asked
+    assert (asked["type"], asked["sdk"], asked["hardware"]) == ("space", "gradio", "zero-a10g")
+    assert {"app.py", "load_model.py", "README.md"} <= set(hub.repos["ada/tone"].files)
+
+
+def test_a_kind_there_is_not_and_one_that_a_result_cannot_be_are_refused(finished, ada, monkeypatch):
+    run = finished("lora", "classify")
+    with pytest.raises(NotPossible) as caught:
+        publish.prepare(run, publish.STATIC, "kind", ada)
+    assert_message(caught.value, publish.NO_STATIC, name=run.plan.name)
+    with pytest.raises(NotPossible) as caught:
+        publish.prepare(run, "docker", "kind", ada)
+    assert_message(caught.value, publish.UNKNOWN_KIND, kind="docker")
