@@ -1,4 +1,4 @@
-"""The bundle of `studio space`, installed from its own requirements and started as a Space: data to training."""
+"""The bundle of `studio space`, installed from its own requirements and started as the hub starts it."""
 
 import os
 import re

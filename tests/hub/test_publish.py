@@ -30,7 +30,7 @@ def read_card(folder):
 
 @pytest.fixture
 def ask_space():
-    """`ask_space(folder, endpoint, *values)`: the Space of a folder, started as the hub starts it, and asked."""
+    """`ask_space(folder, endpoint, *values)`: the Space of a folder, started as the hub does, and asked."""
     processes, clients = [], {}
 
     def start(folder):
@@ -68,50 +68,49 @@ def ask_space():
         process.wait(timeout=30)
 
 
-def test_the_card_and_the_settings_say_what_the_app_is(finished, ada):
-    run = finished("lora")
-    prepared = publish.prepare(run, publish.GRADIO, "tone", ada, "zh")
-    card = read_card(prepared.folder)
-    assert (card["sdk"], card["app_file"], card["title"]) == ("gradio", "app.py", run.plan.name)
-    assert card["suggested_hardware"] == prepared.hardware == "zero-a10g"
-    requirements = (prepared.folder / "requirements.txt").read_text(encoding="utf-8").split("\n")
-    assert space_bundle.ZERO_GPU_TORCH in requirements
-    assert set(filter(None, requirements)) <= set(space_bundle.requirements())
-    settings = json.loads((prepared.folder / "settings.json").read_text(encoding="utf-8"))
-    assert settings["texts"]["send"] == publish.TEXTS["send"].render("zh")
-    assert prepared.consent(ada).values["address"].endswith("/spaces/ada/tone")
-
-
-def test_nothing_of_the_machine_is_in_it(finished, ada, tiny_chat):
-    prepared = publish.prepare(finished("lora"), publish.GRADIO, "tone", ada)
-    for path in prepared.files:
-        if path.suffix in (".md", ".json", ".yaml", ".py", ".txt"):
-            assert str(tiny_chat.parent) not in path.read_text(encoding="utf-8"), path
-
-
-def test_base_and_tuned_answer_side_by_side_as_in_the_studio(finished, ada, ask_space):
+def test_base_and_tuned_answer_side_by_side_as_in_the_studio(finished, hub, ada, ask_space, tiny_chat):
     from studio.playground.session import ModelSession, Question
 
     run = finished("lora")
-    prepared = publish.prepare(run, publish.GRADIO, "tone", ada)
+    prepared = publish.prepare(run, publish.GRADIO, "tone", ada, "zh")
+    check_card(prepared, run)
+    for path in prepared.files:
+        if path.suffix in (".md", ".json", ".yaml", ".py", ".txt"):
+            assert str(tiny_chat.parent) not in path.read_text(encoding="utf-8"), path
     question = "where is my lamp"
     answers = ask_space(prepared.folder, "/ask", question)
     with ModelSession(run) as session:
         *_, expected = session.ask(Question(question, 0.0, 160, 0))
     assert [text.strip() for text in answers] == [expected.base.strip(), expected.tuned.strip()]
     assert answers[0] != answers[1]
-    with pytest.raises(AppError, match=publish.TEXTS["empty"].text):
+    with pytest.raises(AppError, match=publish.TEXTS["empty"].render("zh")):
         ask_space(prepared.folder, "/ask", "   ")
+    assert push.upload(prepared, ada) == f"{hub.address}/spaces/ada/tone"
+    asked = hub.repos["ada/tone"].asked
+    assert (asked["type"], asked["sdk"], asked["hardware"]) == ("space", "gradio", "zero-a10g")
+    assert {"app.py", "load_model.py", "README.md"} <= set(hub.repos["ada/tone"].files)
 
 
-@pytest.mark.thorough
+def check_card(prepared, run):
+    """The card says what to build and start, the requirements are the studio's, the words in one language."""
+    card = read_card(prepared.folder)
+    assert (card["sdk"], card["app_file"], card["title"]) == ("gradio", "app.py", run.plan.name)
+    assert card["suggested_hardware"] == prepared.hardware
+    requirements = (prepared.folder / "requirements.txt").read_text(encoding="utf-8").split("\n")
+    assert space_bundle.ZERO_GPU_TORCH in requirements
+    assert set(filter(None, requirements)) <= set(space_bundle.requirements())
+    settings = json.loads((prepared.folder / "settings.json").read_text(encoding="utf-8"))
+    assert settings["texts"]["send"] == publish.TEXTS["send"].render("zh")
+
+
+@pytest.mark.exhaustive
 def test_an_adapter_with_code_of_its_own_answers_too(finished, ada, ask_space):
     prepared = publish.prepare(finished("adapter"), publish.GRADIO, "tone", ada)
     base, tuned = ask_space(prepared.folder, "/ask", "where is my lamp")
     assert base != tuned
 
 
-@pytest.mark.thorough
+@pytest.mark.exhaustive
 def test_a_classifier_names_its_labels(finished, ada, ask_space):
     run = finished("lora", "classify")
     prepared = publish.prepare(run, publish.GRADIO, "kind", ada)
@@ -119,14 +118,6 @@ def test_a_classifier_names_its_labels(finished, ada, ask_space):
     answer = ask_space(prepared.folder, "/classify", text["text"])
     assert answer["label"] == text["label"]
     assert {entry["label"] for entry in answer["confidences"]} == set(runs.report(run)["labels"])
-
-
-def test_it_is_uploaded_as_a_space_on_named_hardware(finished, hub, ada):
-    prepared = publish.prepare(finished("lora"), publish.GRADIO, "tone", ada)
-    push.upload(prepared, ada)
-    asked = hub.repos["ada/tone"].asked
-    assert (asked["type"], asked["sdk"], asked["hardware"]) == ("space", "gradio", "zero-a10g")
-    assert {"app.py", "load_model.py", "README.md"} <= set(hub.repos["ada/tone"].files)
 
 
 def test_a_kind_there_is_not_and_one_that_a_result_cannot_be_are_refused(finished, ada, monkeypatch):

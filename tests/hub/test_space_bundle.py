@@ -1,4 +1,4 @@
-"""The bundle is what a Space builds and starts: its card, its requirements, its hardware, and the code itself."""
+"""The bundle is what a Space builds and starts: its card, requirements, hardware, and the code itself."""
 
 import re
 import subprocess
