@@ -26,9 +26,7 @@ DATA_LABEL = label("Data: the rows that the run learned from and was tested on")
 LARGE_FILE_BYTES = 10_000_000
 COMMIT_TITLE = "Upload from the training studio"
 PRIVATE, PUBLIC = Message("Private: only you see it."), Message("Public: everyone can see and download it.")
-CONSENT = Message(
-    "Will be uploaded: {content}, {count} {count:file|files}, {size:,.1f} MB. To: {address}. {visibility}"
-)
+CONSENT = Message("{content}. {count} {count:file|files}, {size}, to {address}. {visibility}")
 DATA_LEAVES = Message("These are your rows as they are, personal data among them.")
 IS_PUBLIC = Message("“{repo}” is there already, and public.")
 IS_PUBLIC_TO_DO = Message("Choose another name, or make it private on its page first.")
@@ -79,10 +77,15 @@ class Upload:
         return CONSENT.format(
             content=self.content,
             count=len(self.files),
-            size=self.size_bytes / 1e6,
+            size=format_size(self.size_bytes),
             address=repo_address(account, self.repo, self.repo_type),
             visibility=PRIVATE if self.is_private else PUBLIC,
         )
+
+
+def format_size(n_bytes: int) -> str:
+    """A size in kB or MB."""
+    return f"{n_bytes / 1e3:,.0f} kB" if n_bytes < 1e6 else f"{n_bytes / 1e6:,.1f} MB"
 
 
 def repo_address(account: Account, repo: str, repo_type: RepoType) -> str:

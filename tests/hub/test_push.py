@@ -32,7 +32,7 @@ def test_an_adapter_arrives_whole_in_a_private_repository(finished, hub, ada):
     run = finished()
     prepared = push.prepare(run, "adapter", "tone", ada)
     consent = prepared.consent(ada)
-    assert consent.values["size"] == prepared.size_bytes / 1e6 > 0
+    assert consent.values["size"] == push.format_size(prepared.size_bytes)
     assert consent.values["address"] == f"{hub.address}/ada/tone"
     assert consent.values["visibility"] == push.PRIVATE
     assert hub.repos == {}, "nothing is made before the person agrees"

@@ -136,6 +136,7 @@ def build() -> ShareTab:
         download_button = gr.DownloadButton(t(DOWNLOAD), visible=False, elem_id="download")
     notice = notices.notice_box("share-notice")
     with gr.Column(visible=False) as details:
+        hub_panel.build(run_dropdown)
         gr.Markdown(t(ENGINEER_HEADING))
         code = gr.Code("", language="python", label=t(CODE), interactive=False, elem_id="usage-code")
         gr.Markdown(t(CARD_HEADING))
@@ -150,7 +151,6 @@ def build() -> ShareTab:
                 buttons=["copy"],
                 elem_id="raw-card",
             )
-        hub_panel.build(run_dropdown)
     details_outputs = [details, code, rendered_card, raw_card]
     run_dropdown.change(show_run, run_dropdown, [notice, form, download_button, *details_outputs], **UNQUEUED)
     form.input(show_format, [run_dropdown, form], [download_button, *details_outputs], **UNQUEUED)
