@@ -51,6 +51,7 @@ WORKER_SIDE = {
     "models/head.py",
     "models/load.py",
     "models/pooled_classifier.py",
+    "models/template_bounds.py",
     "models/trainable.py",
     "models/wheel.py",
     "playground/server.py",

@@ -14,7 +14,7 @@ from transformers import (
     BitsAndBytesConfig,
 )
 
-from studio.models import device, shape
+from studio.models import device, shape, template_bounds
 from studio.models.nf4 import NF4_OPTIONS
 from studio.models.pooled_classifier import PooledClassifier
 from studio.plan import Task
@@ -27,6 +27,9 @@ PLAIN_TEMPLATE = (
     "{% endfor %}"
     "{% if add_generation_prompt %}{{ 'Assistant: ' }}{% endif %}"
 )
+
+
+template_bounds.install()
 
 
 def tokenizer(folder: Path) -> Any:

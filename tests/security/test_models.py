@@ -2,8 +2,12 @@
 
 import json
 import shutil
+import time
 
 import pytest
+from refusals import assert_message
+
+from studio.errors import ModelUnavailable
 
 QUESTION = [{"role": "user", "content": "Hello"}]
 
@@ -54,3 +58,54 @@ def test_a_chat_template_gets_out_of_its_sandbox_in_no_way(template, hostile_mod
     assert tokenizer.chat_template == template
     with pytest.raises((TemplateError, OverflowError, TypeError)):
         tokenizer.apply_chat_template(QUESTION, tokenize=False)
+
+
+NESTED = "{% for a in range(99999) %}{% for b in range(99999) %}{% for c in range(99999) %}"
+ENDLESS = {
+    "loops in loops": f"{NESTED}{{% endfor %}}{{% endfor %}}{{% endfor %}}",
+    "loops whose condition is never true": (
+        "{% for a in range(99999) %}{% for b in range(99999) if b < 0 %}{% endfor %}{% endfor %}"
+    ),
+    "macros that call themselves twice": (
+        "{% macro m(n) %}{% if n > 0 %}{{ m(n - 1) }}{{ m(n - 1) }}{% endif %}{% endmacro %}{{ m(60) }}"
+    ),
+    "a recursive loop": (
+        "{% for a in [1, 2] recursive %}{% if loop.depth < 60 %}{{ loop([1, 2]) }}{% endif %}{% endfor %}"
+    ),
+}
+
+
+@pytest.mark.parametrize("template", ENDLESS.values(), ids=ENDLESS)
+def test_a_chat_template_without_end_is_stopped(template, hostile_model, monkeypatch):
+    from studio.models import load, template_bounds
+
+    monkeypatch.setattr(template_bounds, "MAX_SECONDS", 0.5)
+    tokenizer = load.tokenizer(hostile_model(chat_template=template))
+    started_at = time.monotonic()
+    with pytest.raises(ModelUnavailable) as caught:
+        tokenizer.apply_chat_template(QUESTION, tokenize=False)
+    assert_message(caught.value, template_bounds.TOO_LONG)
+    assert time.monotonic() - started_at < 5
+
+
+@pytest.mark.parametrize("template", ["{{ 9 ** (9 ** 9) }}", "{{ 'x' * 10**10 }}", "{{ 10**9 * [1] }}"])
+def test_a_chat_template_fills_no_memory_at_one_stroke(template, hostile_model):
+    from studio.models import load, template_bounds
+
+    tokenizer = load.tokenizer(hostile_model(chat_template=template))
+    with pytest.raises(ModelUnavailable) as caught:
+        tokenizer.apply_chat_template(QUESTION, tokenize=False)
+    assert_message(caught.value, template_bounds.TOO_LARGE)
+
+
+def test_an_honest_template_reads_as_before(hostile_model):
+    from studio.models import load
+
+    template = (
+        "{% macro say(text) %}<{{ text }}>{% endmacro %}{% set ns = namespace(n=0) %}"
+        "{% for message in messages if message.role != 'system' %}{% set ns.n = ns.n + 2 * loop.index %}"
+        "{{ say(message.content) }}{{ '=' * 3 }}{% if loop.last %}{{ ns.n }}{% endif %}{% endfor %}"
+    )
+    tokenizer = load.tokenizer(hostile_model(chat_template=template))
+    messages = [{"role": "system", "content": "s"}, *QUESTION, {"role": "assistant", "content": "Hi"}]
+    assert tokenizer.apply_chat_template(messages, tokenize=False) == "<Hello>===<Hi>===6"
