@@ -37,6 +37,7 @@ def index():
     threading.Thread(target=server.serve_forever, daemon=True).start()
     yield f"http://127.0.0.1:{server.server_port}/"
     server.shutdown()
+    server.server_close()
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="CI runs on Linux")
