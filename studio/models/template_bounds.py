@@ -18,7 +18,7 @@ from studio.i18n import Message
 MAX_SECONDS = 10.0
 MAX_REPEATED, MAX_BITS = 1_000_000, 10_000
 TOO_LONG = Message(
-    "The chat template of this model was stopped after {seconds:.0f} s: it does not come to an end."
+    "The chat template of this model does not come to an end; it was stopped after {seconds:.0f} s."
 )
 TOO_LARGE = Message("The chat template of this model computes something far too large.")
 CHOOSE_OTHER = Message("Choose another model; do not trust this one.")
