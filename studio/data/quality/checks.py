@@ -304,7 +304,7 @@ def surface_of_pairs(context: CheckContext) -> Iterator[Finding]:
     view = context.view
     if view.task != "prefer":
         return
-    rows = row_checks.sample_evenly(view.complete_rows, MAX_SURFACE_PAIRS)
+    rows = row_checks.sample_evenly(row_checks.find_pairs(view), MAX_SURFACE_PAIRS)
     better, worse = [view.texts[row][1] for row in rows], [view.texts[row][2] for row in rows]
     if len(set(better)) < MIN_SURFACE_PAIRS:
         return

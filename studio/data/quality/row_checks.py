@@ -17,6 +17,7 @@ MIN_LABEL_EXAMPLES = 5
 # is never that short, so its words need not be counted.
 MIN_ANSWER_WORDS, LONG_ANSWER_CHARS = 3, 100
 NEAR_DUPLICATE_SIMILARITY = 0.8
+N_PAIR_TEXTS = 3  # of a pair: the question, the better and the worse answer
 # What a template left for somebody or a program to fill in.
 PLACEHOLDER = re.compile(
     r"\{\{[\w .\-]{1,60}\}\}|\{[a-z]+_[a-z_]{1,40}\}|%[A-Z]+_[A-Z_]{1,40}%"
@@ -241,7 +242,12 @@ def find_badly_rated(view: TableView) -> list[int]:
 
 def find_identical_pairs(view: TableView) -> list[int]:
     """Rows whose better answer is also the worse one."""
-    return [row for row in view.complete_rows if len(set(map(normalize_text, view.texts[row][1:]))) == 1]
+    return [row for row in find_pairs(view) if len(set(map(normalize_text, view.texts[row][1:]))) == 1]
+
+
+def find_pairs(view: TableView) -> list[int]:
+    """The rows with a better and a worse answer; an answer that was only rated is alone."""
+    return [row for row in view.complete_rows if len(view.texts[row]) == N_PAIR_TEXTS]
 
 
 def find_lost_characters(view: TableView) -> list[int]:

@@ -156,10 +156,11 @@ def _read_with(reader: Reader, source: SourceFile) -> ParsedRows:
 
 def _reshape(parsed: ParsedRows, reader: Reader, source: SourceFile) -> ParsedRows:
     """Bring rows into the shape that is learned from. Raises BadData where there is none."""
+    parsed = survey_lines.drop_survey_lines(parsed)
     if parsed.columns and parsed.rows:
         if source.keeps_rows:
             return parsed
-        unified = error_cells.unify_line_ends(survey_lines.drop_survey_lines(parsed))
+        unified = error_cells.unify_line_ends(parsed)
         cleared = error_cells.clear_missing_words(error_cells.clear_error_cells(unified))
         return forms.to_learnable(cleared)
     if parsed.bad_lines:

@@ -25,7 +25,7 @@ TEMPLATE_TURNS = (
         re.DOTALL,
     ),
 )
-INST_TURN = re.compile(r"\[INST\](.*?)\[/INST\](.*?)(?=(?:<s>\s*)?\[INST\]|\Z)", re.DOTALL)
+INST_MARK = re.compile(r"(?:<s>[ \t]*)?\[INST\]")
 INST_SYSTEM = re.compile(r"\s*<<SYS>>(.*?)<</SYS>>", re.DOTALL)
 MARKED_HEADING = re.compile(rf"^#{{2,4}} *({_NAMES}) *(?::|：|$)[ \t]*", re.IGNORECASE | re.MULTILINE)
 COLON_HEADING = re.compile(
@@ -72,12 +72,16 @@ def split_questions(text: str) -> list[list[ChatMessage]]:
 def _parse_inst(text: str) -> list[ChatMessage]:
     """The messages of a conversation as Llama 2 and Mistral write it."""
     turns: list[tuple[str, str]] = []
-    for asked, answered in INST_TURN.findall(text):
+    before, *exchanges = INST_MARK.split(text)
+    if before.strip():
+        return []
+    for exchange in exchanges:
+        asked, _, answered = exchange.partition("[/INST]")
         system = INST_SYSTEM.match(asked)
         if system:
             turns.append(("system", system[1]))
             asked = asked[system.end() :]
-        turns += [("user", asked), ("assistant", answered.replace("</s>", "").replace("<s>", ""))]
+        turns += [("user", asked), ("assistant", answered.replace("</s>", ""))]
     return _to_messages(turns)
 
 

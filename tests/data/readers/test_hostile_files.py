@@ -1,18 +1,18 @@
 """Files made to do harm cost an answer: a sentence comes back soon, and nothing is written elsewhere."""
 
+import gzip
 import io
 import json
 import random
 import stat
 import struct
-import time
 import zipfile
-from contextlib import contextmanager
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import xlsxwriter
+from data_damages import mutated, within
 from refusals import raises_bad_data
 
 from studio.data.readers import archive, rows, sandbox, zip_check
@@ -52,14 +52,6 @@ def repacked(path, change):
     return packed(
         path, {name: change[name](content) if name in change else content for name, content in files.items()}
     )
-
-
-@contextmanager
-def within(seconds):
-    """Assert that the code inside takes no longer."""
-    start = time.monotonic()
-    yield
-    assert time.monotonic() - start < seconds
 
 
 def assert_refused(path, message, seconds=10.0, **values):
@@ -318,6 +310,22 @@ def seeds():
         "a.md": b"# One\n\ntext\n\n```\ncode\n```\n\n## Two\n" + b"words and words " * 60,
         "a": "Once upon a time.\n\nThe end: 完。\n".encode(),
     }
+    files |= {
+        "a.csv.gz": gzip.compress(CSV.encode()),
+        "b.md": b"# One\n\n| text | label |\n|---|---|\n| late | delivery |\n| twice | billing |\n",
+        "a.txt": "Q: 你好？\nA: Yes.\n\nQ: Late?\nA: No.\n".encode(),
+        "b.txt": "张三 2024-05-01 10:05\n你好？\n\n客服 2024-05-01 10:06\n您好。\n\n".encode() * 4,
+        "c.txt": b"__label__delivery late\n__label__billing __label__late twice\n",
+        "d.json": b"[{'text': 'late', 'label': 'a'}, {'text': 'twice', 'label': 'b',}]",
+    }
+    file = io.BytesIO()
+    with pa.ipc.new_file(file, table.schema) as writer:
+        writer.write_table(table)
+    files["a.arrow"] = file.getvalue()
+    file = io.BytesIO()
+    with pa.ipc.new_stream(file, table.schema) as writer:
+        writer.write_table(table)
+    files["b.arrow"] = file.getvalue()
     file = io.BytesIO()
     pq.write_table(table, file)
     files["a.parquet"] = file.getvalue()
@@ -336,43 +344,6 @@ def seeds():
     return files
 
 
-def mutated(raw, chance):
-    """The bytes with a few of them changed, lost, doubled or put elsewhere."""
-    content = bytearray(raw)
-    for _ in range(chance.randint(1, 6)):
-        start, length = chance.randrange(len(content) + 1), chance.choice((1, 1, 2, 8, 40))
-        stop = start + length
-        kind = chance.randrange(6)
-        if kind == 0:
-            content[start:stop] = chance.randbytes(length)
-        elif kind == 1:
-            del content[start:stop]
-        elif kind == 2:
-            content[start:start] = content[start:stop] * chance.choice((1, 2, 50))
-        elif kind == 3:
-            content[start:start] = chance.choice(
-                (
-                    b'"',
-                    b"\0",
-                    b"\r",
-                    b"\n",
-                    b",",
-                    b"[",
-                    b"{",
-                    b"}",
-                    b"\xff\xfe",
-                    b"\xef\xbb\xbf",
-                    b"\\",
-                    b"9" * 5000,
-                )
-            )
-        elif kind == 4 and content:
-            content[start % len(content)] ^= 1 << chance.randrange(8)
-        elif len(content) > 20:
-            del content[chance.randrange(10, len(content)) :]
-    return bytes(content)
-
-
 def inside(raw, member, chance):
     """A zip whose member is changed, with everything around it right."""
     with zipfile.ZipFile(io.BytesIO(raw)) as source:
@@ -383,7 +354,7 @@ def inside(raw, member, chance):
 
 
 # How many changed files of a format are read; workbooks and Parquet start a process each.
-MUTATIONS = {"a.parquet": 8, "a.xlsx": 20}
+MUTATIONS = {"a.parquet": 8, "a.arrow": 8, "b.arrow": 8, "a.xlsx": 20}
 FUZZED = [(name, MUTATIONS.get(name, 45)) for name in seeds()]
 
 
