@@ -77,9 +77,10 @@ def test_a_sign_of_a_form_without_end_takes_no_time_without_end(sign):
         mail_text.insert_line_ends,
         mail_text.strip_mail_tail,
     ):
-        with within(2):
-            parse(text)
-            parse(f"a\n{text}\nb")
+        start = time.monotonic()
+        parse(text)
+        parse(f"a\n{text}\nb")
+        assert time.monotonic() - start < 2
 
 
 @pytest.mark.parametrize("name", ["a.txt", "a.md", "a.csv", "a.jsonl", "a.json"])
@@ -162,6 +163,7 @@ def test_numbers_that_are_none_rate_nothing_and_break_nothing(tmp_path, number):
         table = read_table(path)
         guess = infer_roles.guess_roles(table)
         health.check_health(table, guess.task, guess.columns)
+    assert len(table.rows) == 12
 
 
 @pytest.mark.thorough
