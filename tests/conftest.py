@@ -94,6 +94,19 @@ def studio_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return home()
 
 
+@pytest.fixture
+def untraced_start(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A run starts with the closed form: each test has a home of its own, and a trace there takes seconds."""
+    from studio.estimate import all_methods
+
+    estimate_with_traces = all_methods.estimate_chosen_method
+
+    def estimate_at_once(plan: "Plan", machine: Any, wait: bool = False) -> Any:
+        return estimate_with_traces(plan, machine, wait=False)
+
+    monkeypatch.setattr(all_methods, "estimate_chosen_method", estimate_at_once)
+
+
 @pytest.fixture(autouse=True)
 def one_thread() -> Iterator[None]:
     """A training chooses its own number of threads; the next test starts with one again."""

@@ -15,7 +15,7 @@ from tqdm import tqdm
 
 from studio import processes, runs
 from studio.cli import EXIT_FAILED, EXIT_OK, arguments, fitting_changes
-from studio.errors import SEE_WORKER_LOG, BadPlan, NotPossible, StudioError, explain
+from studio.errors import SEE_WORKER_LOG, BadPlan, NotPossible, explain
 from studio.estimate import all_methods, history
 from studio.estimate.machines import catalogue
 from studio.evaluate import cap_messages, verdict
@@ -97,10 +97,9 @@ def resume(name: str) -> int:
 def _save_estimate(run: Run, insist: bool) -> None:
     """Print what the run will take and save it beside the run; raises NotPossible where it cannot fit."""
     machine = catalogue.local_machine()
-    try:
-        estimate = all_methods.estimate_chosen_method(run.plan, machine)
-    except StudioError:
-        return  # what is wrong with the data is said by the run itself
+    estimate = all_methods.estimate_before_start(run.plan, machine)
+    if not estimate:
+        return
     if estimate.fits == "no" and estimate.why_not and not insist:
         _print_fitting_changes(run.plan)
         runs.delete(run)

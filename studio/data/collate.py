@@ -1,6 +1,7 @@
 """Encoded examples become batches, and logits become the loss: the same for training and evaluation."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -68,6 +69,28 @@ def count_virtual_tokens(model: Any) -> int:
     if config is None or config.peft_type == "PREFIX_TUNING":
         return 0
     return int(config.num_virtual_tokens)
+
+
+@contextmanager
+def without_padding_mask(model: Any, task: Task) -> Iterator[None]:
+    """Within, a causal model gets no mask of its padding.
+
+    Padding comes behind each text, where a causal model never looks, and nothing is learned there. Without
+    the mask attention computes half of the products, and a GPU can take its fastest kernel. Prompt methods
+    put positions before the text, and PEFT fits the mask to them; a classifier may look both ways.
+    """
+    if task == "classify" or get_prompt_config(model) is not None:
+        yield
+        return
+    handle = model.register_forward_pre_hook(_drop_mask, with_kwargs=True)
+    try:
+        yield
+    finally:
+        handle.remove()
+
+
+def _drop_mask(module: Any, args: Any, kwargs: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
+    return args, {name: value for name, value in kwargs.items() if name != "attention_mask"}
 
 
 def select_labelled_positions(labels: torch.Tensor, n_virtual_tokens: int = 0) -> Batch:

@@ -247,3 +247,19 @@ def estimate_chosen_method(plan: Plan, machine: Machine, wait: bool = False) -> 
     if wait:
         trace_missing(context, method)
     return _estimate_one_method(context, method, rates.load_rates(machine), _load_traced_passes(context))
+
+
+def estimate_before_start(plan: Plan, machine: Machine) -> Estimate | None:
+    """Estimate a plan that is about to start: its tokens counted and its steps traced, which takes seconds.
+
+    Args:
+        plan: The plan.
+        machine: Where it starts.
+
+    Returns:
+        The estimate; None where the plan's data cannot be read, which the run itself says.
+    """
+    try:
+        return estimate_chosen_method(plan, machine, wait=True)
+    except StudioError:
+        return None

@@ -47,7 +47,7 @@ def evaluate(
     # Keys and values are cached for writing text, and nothing is written here.
     model_kwargs = {} if task == "classify" else {"use_cache": False}
     order = sorted(range(len(rows)), key=lambda index: len(rows[index].input_ids))
-    with torch.no_grad():
+    with torch.no_grad(), collate.without_padding_mask(model, task):
         for start in range(0, len(order), batch_size):
             batch = collator([vars(rows[index]) for index in order[start : start + batch_size]])
             tensors = {name: tensor.to(model.device) for name, tensor in batch.items()}

@@ -42,10 +42,10 @@ SETTINGS = (
         "dropout",
         label("LoRA dropout"),
         label(
-            "Share of the change dropped at random in each step, against memorizing. Below "
-            "500 examples 0.05–0.1 helps."
+            "Share of the change dropped at random in each step, against memorizing. 0 is fastest; try "
+            "0.05–0.1 if the validation loss rises early."
         ),
-        default=0.05,
+        default=0.0,
         kind="float",
         low=0,
         high=0.5,
@@ -105,10 +105,10 @@ LORA_PLUS = Setting(
 )
 
 
-def settings_for_rank(rank: int, dropout: float = 0.05) -> Settings:
+def settings_for_rank(rank: int) -> Settings:
     """A LoRA inside another method: every matrix, alpha twice the rank, and the other defaults."""
     defaults = {setting.name: setting.default for setting in SETTINGS}
-    return {**defaults, "rank": rank, "alpha": 2.0 * rank, "dropout": dropout}
+    return {**defaults, "rank": rank, "alpha": 2.0 * rank}
 
 
 def target_linears(shape: ModelShape, part: str) -> list[Linear]:

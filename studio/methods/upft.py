@@ -109,7 +109,7 @@ def learning_rate(shape: ModelShape, settings: Settings, task: Task) -> float:
 
 
 def _lora_settings(settings: Settings) -> Settings:
-    return lora.settings_for_rank(int(settings["rank"]), dropout=0.0)
+    return lora.settings_for_rank(int(settings["rank"]))
 
 
 def count_parameters(shape: ModelShape, settings: Settings, num_labels: int) -> ParameterCount:

@@ -236,7 +236,7 @@ def count_by_formula(run: Run) -> int | None:
     if run.peft_type == "FULL":
         return methods.get("full").count_parameters(shape, {}, 0).trainable
     if run.peft_type == "LORA" and is_plain_lora:
-        lora_settings = {**lora.settings_for_rank(settings["r"], dropout=0.0), "dora": settings["use_dora"]}
+        lora_settings = {**lora.settings_for_rank(settings["r"]), "dora": settings["use_dora"]}
         return lora.count_parameters(target_shape, lora_settings, 0).trainable
     if run.peft_type == "PREFIX_TUNING":
         prefix_settings = {"virtual_tokens": settings["num_virtual_tokens"], "projection": False}

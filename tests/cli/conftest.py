@@ -7,6 +7,11 @@ from hub_fixture import hub, no_login
 __all__ = ["hub", "no_login"]
 
 
+@pytest.fixture(autouse=True)
+def start_at_once(untraced_start):
+    """Runs start without a trace."""
+
+
 @pytest.fixture
 def plan_file(make_plan, tmp_path):
     """A plan on the tiny model, as a person would keep it in a file."""

@@ -1,6 +1,7 @@
 """The learned tokens and their loss can be added up by hand, and equal the plain full computation."""
 
 import math
+from contextlib import nullcontext
 from types import SimpleNamespace
 
 import pytest
@@ -152,3 +153,30 @@ def test_class_weights_change_what_is_learned_and_not_the_loss_that_is_shown():
     (gradient,) = torch.autograd.grad(loss, logits)
     (plain_gradient,) = torch.autograd.grad(plain, logits)
     torch.testing.assert_close(gradient, plain_gradient * torch.tensor([[0.5], [2.0], [2.0]]))
+
+
+def test_without_the_mask_of_their_padding_texts_give_the_same_loss_and_gradients(model, tokenizer):
+    batch = collate.build_collator("chat", tokenizer)(ROWS)
+    labels, results = batch.pop("labels"), []
+    for context in (nullcontext(), collate.without_padding_mask(model, "chat")):
+        with context:
+            loss = collate.token_loss(model(**batch), labels)
+        loss.backward()
+        results.append([loss.detach(), *(value.grad.clone() for value in model.parameters())])
+        model.zero_grad()
+    torch.testing.assert_close(*results, rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("method", "task", "keeps"),
+    [("lora", "chat", False), ("lora", "classify", True), ("prefix", "chat", True)],
+)
+def test_who_looks_behind_a_text_or_puts_something_before_it_keeps_the_mask(method, task, keeps, make_job):
+    model = make_job(method, task, rows=4).model
+    reached = []
+    with collate.without_padding_mask(model, task):
+        model.register_forward_pre_hook(
+            lambda module, args, kwargs: reached.append("attention_mask" in kwargs), with_kwargs=True
+        )
+        model(input_ids=torch.tensor([[2, 3, 0]]), attention_mask=torch.tensor([[1, 1, 0]]))
+    assert reached == [keeps]

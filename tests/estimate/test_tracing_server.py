@@ -73,3 +73,15 @@ def test_a_trace_in_bfloat16_holds_2_bytes_of_weight_gradient_and_averages_as_th
     parts = step.run(PassSpec(1, 8, 4, padded=False)).phases["update"].parts
     for part in ("weights", "gradients", "optimiser"):
         assert parts[part] == pytest.approx(2 * n_trained, rel=0.01), part
+
+
+@pytest.mark.parametrize("padded", [True, False])
+@pytest.mark.parametrize("name", ["full", "frozen", "qat", "lora"])
+def test_attention_meets_in_the_format_of_autocast_with_padding_and_without(name, padded):
+    from studio.estimate.op_counts import total
+    from studio.estimate.tracing.meta_step import MetaStep, ModelSpec, PassSpec
+
+    settings = methods.get(name).resolve_settings({})
+    step = MetaStep(ModelSpec(LLAMA, name, settings, "chat", 0, "cuda", autocast_dtype="bfloat16"))
+    counts = total(step.run(PassSpec(2, 16, 8, padded)).phases.values())
+    assert counts.flop_32 < 0.01 * counts.flop_16

@@ -22,7 +22,12 @@ AttentionKernel = Literal["flash", "efficient"]
 
 
 @contextmanager
-def patch_kernels(device: str, padded: bool, attention: AttentionKernel = "flash") -> Iterator[None]:
+def patch_kernels(
+    device: str,
+    padded: bool,
+    attention: AttentionKernel = "flash",
+    autocast_dtype: torch.dtype | None = None,
+) -> Iterator[None]:
     """Make the libraries do what they would do on the device.
 
     They choose its attention kernels, build a mask where texts are padded, and use a fused softmax on a GPU.
@@ -31,20 +36,20 @@ def patch_kernels(device: str, padded: bool, attention: AttentionKernel = "flash
         device: "cpu" or "cuda".
         padded: Whether texts are padded; on meta tensors transformers cannot look.
         attention: The fastest kernel that a GPU has.
+        autocast_dtype: The format in which autocast computes attention; None without autocast.
     """
+    kernel = _attention_on_cpu
+    if device == "cuda":
+        kernel = partial(_attention_on_gpu, attention)
     patches: dict[tuple[Any, str], Any] = {
         (masking_utils, "fast_all"): lambda mask: not padded,
         (masking_utils, "_ignore_bidirectional_mask_sdpa"): lambda *_: not padded,
         (masking_utils, "find_packed_sequence_indices"): lambda positions: None,
     }
     functional = torch.nn.functional
+    patches[functional, "scaled_dot_product_attention"] = partial(_cast_attention, kernel, autocast_dtype)
     if device == "cuda":
-        patches |= {
-            (functional, "scaled_dot_product_attention"): partial(_attention_on_gpu, attention),
-            (functional, "softmax"): _fused_softmax,
-        }
-    else:
-        patches[functional, "scaled_dot_product_attention"] = _attention_on_cpu
+        patches[functional, "softmax"] = _fused_softmax
     originals = {target: getattr(*target) for target in patches}
     for (module, name), value in patches.items():
         setattr(module, name, value)
@@ -74,6 +79,7 @@ HALF_FUNCTIONS = {
     torch.bmm,
     torch.baddbmm,
     torch.addmm,
+    sdpa,
 }
 FLOAT32_FUNCTIONS = {
     torch.nn.functional.cross_entropy,
@@ -104,7 +110,7 @@ class MetaAutocast(TorchFunctionMode):  # type: ignore[misc] # torch ships no ty
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         """Run a function with its tensors in the format that autocast gives them."""
         kwargs = kwargs or {}
-        if func in HALF_FUNCTIONS or func is torch.nn.functional.scaled_dot_product_attention:
+        if func in HALF_FUNCTIONS:
             args, kwargs = tree_map(self._to_half, (args, kwargs))
         elif func in self.float32_functions:
             args, kwargs = tree_map(_to_float32, (args, kwargs))
@@ -135,6 +141,21 @@ class AttentionOptions:
     is_causal: bool = False
     scale: float | None = None
     enable_gqa: bool = False
+
+
+def _cast_attention(
+    kernel: Callable[..., torch.Tensor],
+    dtype: torch.dtype | None,
+    query: torch.Tensor,
+    key: torch.Tensor,
+    value: torch.Tensor,
+    *args: Any,
+    **kwargs: Any,
+) -> torch.Tensor:
+    """Bring what meets in attention to the format of autocast: no mode sees a function that is replaced."""
+    if dtype:
+        query, key, value = (tensor.to(dtype) for tensor in (query, key, value))
+    return kernel(query, key, value, *args, **kwargs)
 
 
 def _attention_on_cpu(

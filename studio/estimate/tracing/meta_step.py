@@ -158,7 +158,9 @@ class StepRunner:
     def _kernel_context(self, spec: PassSpec) -> AbstractContextManager[None]:
         if self.tensor_device != "meta":
             return nullcontext()
-        return patch_kernels(self.device, spec.padded, self.attention)
+        # Answers are written in the weights' own format.
+        autocast_dtype = None if spec.with_cache else self.autocast_dtype
+        return patch_kernels(self.device, spec.padded, self.attention, autocast_dtype)
 
     def _autocast_context(self, spec: PassSpec) -> AbstractContextManager[Any]:
         if not self.autocast_dtype or spec.with_cache:  # answers are written in the weights' own format

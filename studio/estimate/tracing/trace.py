@@ -63,9 +63,14 @@ def _attention_backward_flop(grad: Any, query: Any, key: Any, value: Any, *_: An
     return int(_attention_flop(query, key, value) * 2.5)
 
 
+# torch counts attention on a GPU itself, but up to 2.11 refuses queries that share keys among heads.
 CUSTOM_FLOP = {
     aten._scaled_dot_product_flash_attention_for_cpu: _attention_flop,
     aten._scaled_dot_product_flash_attention_for_cpu_backward: _attention_backward_flop,
+    aten._scaled_dot_product_flash_attention: _attention_flop,
+    aten._scaled_dot_product_flash_attention_backward: _attention_backward_flop,
+    aten._scaled_dot_product_efficient_attention: _attention_flop,
+    aten._scaled_dot_product_efficient_attention_backward: _attention_backward_flop,
 }
 # What a CUDA kernel allocates for itself, which no dispatch mode sees (aten/src/ATen/native/cuda/SoftMax.cu:
 # gradient · output; docs/estimator.md#hidden_allocations).

@@ -169,12 +169,18 @@ class TracedPasses:
             "rows": micro_batch.rows,
             "tokens": micro_batch.tokens,
             "scored": max(micro_batch.scored_positions, 1),
-            "padded": micro_batch.padded,
+            "padded": micro_batch.padded and _reads_padding_mask(attached, phase),
             "with_gradients": phase.with_gradients,
             "with_cache": phase.new_tokens > 0,
         }
         has_states = not memory_model.uses_paged_optimizer(attached, self.machine)
         return {"what": "trace", "model": model_spec, "pass": pass_spec, "states": has_states}
+
+
+def _reads_padding_mask(attached: MethodRun, phase: Phase) -> bool:
+    """Return whether a model gets a mask of its padding (studio.data.collate.without_padding_mask)."""
+    has_prompt = attached.cost_profile.virtual_tokens > 0
+    return phase.head != "words" or phase.uses_trl or phase.new_tokens > 0 or has_prompt
 
 
 def _find_anchors(micro_batches: Iterable[MicroBatch]) -> tuple[MicroBatch, ...]:

@@ -87,7 +87,7 @@ def _batch_losses(model: Any, batch: collate.Batch) -> list[float]:
     """The loss of each row, summed over its labelled tokens."""
     tensors = {name: tensor.to(model.device) for name, tensor in batch.items()}
     labels = tensors.pop("labels")[:, 1:]
-    with torch.no_grad(), device.autocast():
+    with torch.no_grad(), device.autocast(), collate.without_padding_mask(model, "chat"):
         logits = model(**tensors, use_cache=False).logits.float()
     token_losses = functional.cross_entropy(
         logits.transpose(1, 2), labels, ignore_index=IGNORE_INDEX, reduction="none"

@@ -402,7 +402,7 @@ def log_probs(model: Any, context: TrainingContext, rows: Sequence[Judged]) -> l
         batch = collator([vars(row.conversation) for row in rows[start : start + EVAL_BATCH_SIZE]])
         tensors = {name: tensor.to(model.device) for name, tensor in batch.items()}
         labels = tensors.pop("labels")[:, 1:]
-        with torch.no_grad(), device.autocast():
+        with torch.no_grad(), device.autocast(), collate.without_padding_mask(model, "chat"):
             logits = model(**tensors).logits.float()
         losses = torch.nn.functional.cross_entropy(
             logits.transpose(1, 2), labels, ignore_index=IGNORE_INDEX, reduction="none"

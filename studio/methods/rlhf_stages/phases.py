@@ -1,7 +1,7 @@
 """The stages of RLHF as the estimator sees them: supervised fine-tuning, reward model or DPO, and policy.
 
-Only the first has dropout: a policy must give the same probabilities twice
-(studio.methods.rlhf_stages.stage.lora_config). The others are TRL's trainers.
+None has dropout: a policy must give the same probabilities twice
+(studio.methods.rlhf_stages.stage.lora_config). All but the first are TRL's trainers.
 """
 
 from dataclasses import replace
@@ -28,7 +28,7 @@ EVAL_BATCH_SIZE = 16
 
 def cost_profile(shape: ModelShape, settings: Settings) -> CostProfile:
     """The cost profile of a LoRA on every matrix."""
-    return low_rank(shape.linears, int(settings["rank"]), dropout=True)
+    return low_rank(shape.linears, int(settings["rank"]), dropout=False)
 
 
 def phases(settings: Settings, load: Workload) -> tuple[Phase, ...]:

@@ -136,7 +136,8 @@ def fit(
         optimizers=(optimizer, None),
     )
     trainer.remove_callback(PrinterCallback)
-    trainer.train(resume_from_checkpoint=monitor.checkpoint())
+    with collate.without_padding_mask(context.model, task):
+        trainer.train(resume_from_checkpoint=monitor.checkpoint())
     monitor.restore()
     for parameter, original_dtype in original_dtypes:  # the dtype in which they will be read again
         parameter.data = parameter.data.to(original_dtype)

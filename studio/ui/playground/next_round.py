@@ -8,7 +8,7 @@ from studio import runs
 from studio.data import store
 from studio.data.store import Dataset
 from studio.errors import NotPossible, StudioError
-from studio.estimate import history
+from studio.estimate import all_methods, history
 from studio.estimate.machines import catalogue
 from studio.i18n import Message, label
 from studio.methods import settings_check
@@ -24,7 +24,6 @@ from studio.ui.components.events import UNQUEUED
 from studio.ui.components.labels import t
 from studio.ui.form import plan_form
 from studio.ui.language import request_language
-from studio.ui.method import estimates
 from studio.ui.train import tab as train_tab
 
 SAVE, START = label("Save as training data"), label("Train next round (RLHF)")
@@ -121,7 +120,7 @@ def _start(plan: Plan, lang: str) -> Run:
     plan_form.describe_plan(plan, lang)  # says whether the pairs are enough
     if refusal := settings_check.find_problem(plan, lang):
         raise NotPossible(Message("{refusal}"), SETTINGS_REFUSED, refusal=refusal)
-    estimate = estimates.estimate_plan(plan)
+    estimate = all_methods.estimate_before_start(plan, catalogue.local_machine())
     if estimate and estimate.fits == "no" and estimate.why_not:
         raise NotPossible(estimate.why_not, DOES_NOT_FIT)
     require_disk_space(home(), train_tab.MIN_FREE_BYTES)

@@ -148,7 +148,7 @@ def start_run(
         plan_form.describe_plan(plan, lang)  # the data is checked once more: a browser may send anything
         if refusal := settings_check.find_problem(plan, lang):
             return notices.notice(refusal, kind="bad"), *unchanged, {}, gr.skip()
-        estimate = estimates.estimate_plan(plan)
+        estimate = all_methods.estimate_before_start(plan, catalogue.local_machine())
         why_not_fitting = _why_not_fitting(estimate, lang)
         if why_not_fitting and insist is not True:
             notice = notices.notice(why_not_fitting, DOES_NOT_FIT_ADVICE.render(lang), kind="bad")
@@ -262,7 +262,7 @@ def try_again(browser_runs: object, event: gr.EventData, request: gr.Request) ->
 
 def _fitting_estimate(plan: Plan) -> Estimate | None:
     """The estimate of a plan; raises NotPossible where it says that the run does not fit this machine."""
-    estimate = estimates.estimate_plan(plan)
+    estimate = all_methods.estimate_before_start(plan, catalogue.local_machine())
     if estimate and estimate.fits == "no" and estimate.why_not:
         raise NotPossible(estimate.why_not, CHOOSE_OTHERWISE)
     return estimate

@@ -35,6 +35,7 @@ def test_votes_become_a_data_set_of_this_browser(finished):
     assert len(store.find(sources[1]).table().rows) == 12
 
 
+@pytest.mark.usefixtures("untraced_start")
 def test_the_next_round_starts_and_is_the_run_to_look_at(finished, started):
     vote = voted(finished())
     notice, sources, run_ids, run_id = next_round.start_round(vote.token, [], [], ENGLISH)
