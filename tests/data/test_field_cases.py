@@ -1,24 +1,15 @@
 """Nothing is learned that nobody said: the field cases are read right, or doubted aloud."""
 
-import json
-
 import pytest
 from field_cases import CASES
+from public_layouts import LAYOUTS
+from readings import comparable, is_right
 
 from studio.data import examples
 from studio.data.quality import health
 from studio.data.readers.read import read_table
 from studio.data.schema import infer_roles
 from studio.errors import BadData
-
-LETTERS = {"user": "u", "assistant": "a", "system": "s"}
-
-
-def comparable(example):
-    """An example with its conversation as (role letter, text) pairs; a single turn as its two texts."""
-    if "messages" not in example:
-        return {role: text for role, text in example.items() if role != "group"}
-    return {"messages": [(LETTERS[m["role"]], m["content"]) for m in json.loads(example["messages"])]}
 
 
 def read(tmp_path, name, content):
@@ -53,3 +44,11 @@ def test_a_field_case_is_learned_right_or_refused_by_name(tmp_path, case):
     if expected.finding:
         report = health.check_health(table, guess.task, guess.columns)
         assert expected.finding in [finding.kind for finding in report.findings]
+
+
+@pytest.mark.parametrize("name", LAYOUTS)
+def test_a_layout_of_a_public_data_set_is_read_right_or_not_called_sure(tmp_path, name):
+    file_name, content, readings = LAYOUTS[name]
+    (tmp_path / file_name).write_bytes(content)
+    right, guess, _ = is_right(tmp_path / file_name, [(*reading, 1) for reading in readings])
+    assert right or not guess.is_confident

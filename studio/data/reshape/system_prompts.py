@@ -79,6 +79,6 @@ def _history_messages(value: Any) -> list[ChatMessage] | None:
     for turn in value:
         if not isinstance(turn, list) or not all(isinstance(text, str) for text in turn) or len(turn) != 2:
             return chat_format.parse_messages(columns.dump_value(value)) or None
-        asked, answered = turn
-        messages += [{"role": "user", "content": asked}, {"role": "assistant", "content": answered}]
+        question, answer = turn
+        messages += [{"role": "user", "content": question}, {"role": "assistant", "content": answer}]
     return messages

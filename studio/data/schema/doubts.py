@@ -156,7 +156,7 @@ def _constant_questions(table: Table, task: Task, columns: Mapping[str, str]) ->
 def _unused_texts(table: Table, task: Task, columns: Mapping[str, str]) -> list[str]:
     """The columns of texts that nobody uses and that the texts in use do not hold, too."""
     used = set(columns.values())
-    if "messages" in columns or task in ("complete", "prompts"):
+    if "messages" in columns or task == "complete":
         return []
     return [
         column
@@ -164,17 +164,25 @@ def _unused_texts(table: Table, task: Task, columns: Mapping[str, str]) -> list[
         if column not in used
         and not column_names.is_metadata(column, "text")
         and column_stats.share_filled(table, column) > column_stats.MOST_CELLS
-        and column_stats.mean_length(table, column) >= MIN_UNUSED_LENGTH
-        and column_stats.has_natural_text(table, column)
+        and _holds_texts(table, column)
         and not _repeats_used_texts(table, column, used)
     ]
+
+
+def _holds_texts(table: Table, column: str) -> bool:
+    """Whether a column holds texts, or lists of texts such as answers to choose from."""
+    if _is_machine_text(table, column):
+        return True
+    is_long = column_stats.mean_length(table, column) >= MIN_UNUSED_LENGTH
+    return is_long and column_stats.has_natural_text(table, column)
 
 
 def _repeats_used_texts(table: Table, column: str, used: set[str]) -> bool:
     """Whether the cells of a column mostly hold a text of another column, as Alpaca's “text” does."""
     samples = table.rows[: column_stats.SAMPLE_ROWS]
     n_repeated = sum(
-        any(row[name].strip() and row[name].strip() in row[column] for name in used) for row in samples
+        any(len(row[name]) >= MIN_UNUSED_LENGTH and row[name].strip() in row[column] for name in used)
+        for row in samples
     )
     return 2 * n_repeated > len(samples)
 

@@ -139,6 +139,8 @@ def _roles_by_name(table: Table, usable_columns: list[str], task: Task) -> dict[
         roles = {role: matches[role] for role in REQUIRED_ROLES[task] if role in matches}
         return _preference_roles_by_name(table, usable_columns, roles, filled)
     roles = _match_roles(table, usable_columns, REQUIRED_ROLES[task], filled)
+    if task == "chat" and _repeats_answers(table, roles):  # such as an example as it was once written out
+        roles = _match_roles(table, _without(usable_columns, [roles["prompt"]]), REQUIRED_ROLES[task], filled)
     if task == "chat" and "response" in roles and "prompt" not in roles:
         roles = {**_match_body(table, _without(usable_columns, roles.values())), **roles}
     if task == "classify" and "text" in roles and "label" not in roles:
@@ -148,6 +150,8 @@ def _roles_by_name(table: Table, usable_columns: list[str], task: Task) -> dict[
     if task == "chat":
         return {**roles, **_optional_roles(table, roles, CHAT_EXTRA_ROLES)}
     if task == "prompts":
+        if _optional_roles(table, roles, ("context",)):
+            return {}  # a question about a text cannot be asked without it
         answer_column = _match_roles(table, _without(filled, roles.values()), ("answer",)).get("answer")
         if answer_column and column_stats.has_known_answers(table, answer_column):
             if column_stats.is_mostly_one_value(table, answer_column):
@@ -155,6 +159,18 @@ def _roles_by_name(table: Table, usable_columns: list[str], task: Task) -> dict[
             return {**roles, "answer": answer_column}
         return roles if len(usable_columns) == 1 else {}
     return roles
+
+
+def _repeats_answers(table: Table, roles: dict[str, str]) -> bool:
+    """Whether the column of the questions mostly holds the answers, too."""
+    if not {"prompt", "response"} <= set(roles):
+        return False
+    samples = table.rows[: column_stats.SAMPLE_ROWS]
+    answered = [row for row in samples if row[roles["response"]].strip()]
+    n_repeated = sum(row[roles["response"]].strip() in row[roles["prompt"]] for row in answered)
+    return 2 * n_repeated > len(answered) and any(
+        len(row[roles["response"]]) >= MIN_PROSE_LENGTH for row in answered
+    )
 
 
 def _match_body(table: Table, columns: list[str]) -> dict[str, str]:

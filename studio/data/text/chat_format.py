@@ -43,7 +43,7 @@ TOOL_KEYS = re.compile(
 # The types of a message's parts that are texts, and the weights of answers that are read and not learned.
 TEXT_PARTS, UNLEARNED_WEIGHTS = ("text", "input_text", "output_text"), (0, "0")
 # How Python writes a list of messages; longer ones are not parsed.
-PYTHON_LITERAL, MAX_LITERAL_CHARS = re.compile(r"\[?\s*\{\s*'"), 50_000
+PYTHON_LITERAL, MAX_LITERAL_CHARS = re.compile(r"\[?\s*[{\[]\s*'"), 50_000
 GOOD_WORDS = (
     *("true", "1", "yes", "good", "positive", "up", "like", "thumbs_up", "👍", "是", "好", "赞", "对"),
     *("helpful", "correct", "right", "satisfied", "满意", "好评", "有用", "有帮助", "正确", "已解决"),

@@ -76,12 +76,12 @@ def _parse_inst(text: str) -> list[ChatMessage]:
     if before.strip():
         return []
     for exchange in exchanges:
-        asked, _, answered = exchange.partition("[/INST]")
-        system = INST_SYSTEM.match(asked)
+        question, _, answer = exchange.partition("[/INST]")
+        system = INST_SYSTEM.match(question)
         if system:
             turns.append(("system", system[1]))
-            asked = asked[system.end() :]
-        turns += [("user", asked), ("assistant", answered.replace("</s>", ""))]
+            question = question[system.end() :]
+        turns += [("user", question), ("assistant", answer.replace("</s>", ""))]
     return _to_messages(turns)
 
 
