@@ -86,7 +86,7 @@ def has_several_labels(cells: Sequence[str]) -> bool:
     mentions = Counter(name for names in combinations for name in names)
     if not mentions or len(mentions) > MAX_LABELS or max(map(len, mentions)) > MAX_LABEL_LENGTH:
         return False
-    if len(mentions) * MIN_REPEATS > mentions.total():
+    if len(mentions) * MIN_REPEATS > mentions.total() or 2 * len(mentions) > len(combinations):
         return False
     different = {tuple(names) for names in combinations}
     n_combinations = Counter(name for names in different for name in names)

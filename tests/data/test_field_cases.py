@@ -1,6 +1,8 @@
 """Nothing is learned that nobody said: the field cases are read right, or doubted aloud."""
 
 import pytest
+from composed_tables import compose
+from desk_layouts import DESKS
 from field_cases import CASES
 from public_layouts import LAYOUTS
 from readings import comparable, is_right
@@ -46,9 +48,19 @@ def test_a_field_case_is_learned_right_or_refused_by_name(tmp_path, case):
         assert expected.finding in [finding.kind for finding in report.findings]
 
 
-@pytest.mark.parametrize("name", LAYOUTS)
-def test_a_layout_of_a_public_data_set_is_read_right_or_not_called_sure(tmp_path, name):
-    file_name, content, readings = LAYOUTS[name]
+@pytest.mark.parametrize("name", [*LAYOUTS, *DESKS])
+def test_what_is_called_sure_is_read_right(tmp_path, name):
+    file_name, content, readings = {**LAYOUTS, **DESKS}[name]
     (tmp_path / file_name).write_bytes(content)
     right, guess, _ = is_right(tmp_path / file_name, [(*reading, 1) for reading in readings])
     assert right or not guess.is_confident
+
+
+@pytest.mark.parametrize("seed", range(60))
+def test_a_composed_table_is_read_right_or_not_called_sure(tmp_path, seed):
+    file_name, content, (task, roles), is_rated = compose(seed)
+    (tmp_path / file_name).write_bytes(content)
+    guess = infer_roles.guess_roles(read_table(tmp_path / file_name))
+    is_right = (guess.task, guess.columns) == (task, {**guess.columns, **roles}) and not is_rated
+    is_compared = is_rated and guess.task == "prefer"
+    assert is_right or is_compared or not guess.is_confident

@@ -60,8 +60,9 @@ def rating_column(parsed: ParsedRows) -> str:
         return ""
     cells = [row[column] for row in parsed.rows]
     uses_stars = chat_format.is_star_rating(cells)
-    is_rating = uses_stars or all(chat_format.parse_label(cell) is not None for cell in cells)
-    return column if is_rating else ""
+    verdicts = {chat_format.parse_label(cell, uses_stars) for cell in cells}
+    has_both = {True, False} <= verdicts
+    return column if has_both and (uses_stars or None not in verdicts) else ""
 
 
 def _joined(prompt: str, completion: str) -> str:

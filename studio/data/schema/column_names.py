@@ -16,6 +16,11 @@ NAMES_BY_ROLE: dict[str, tuple[str, ...]] = {
         "request",
         "message",
         "problem",
+        "inquiry",
+        "enquiry",
+        "frage",
+        "anfrage",
+        "pregunta",
         "问题",
         "问题描述",
         "提问",
@@ -37,6 +42,12 @@ NAMES_BY_ROLE: dict[str, tuple[str, ...]] = {
             "completion",
             "assistant",
             "target",
+            "resolution",
+            "agent",
+            "bot",
+            "antwort",
+            "respuesta",
+            "réponse",
             "回答",
             "答案",
             "回复",
@@ -76,6 +87,7 @@ NAMES_BY_ROLE: dict[str, tuple[str, ...]] = {
     ),
     "text": (
         *("text", "sentence", "message", "content", "ticket", "review", "comment", "body", "question"),
+        *("feedback", "email", "narrative", "description"),
         *("document", "article", "passage", "story", "文本", "内容", "正文", "评论", "文章", "段落"),
     ),
     "label": (
@@ -86,6 +98,9 @@ NAMES_BY_ROLE: dict[str, tuple[str, ...]] = {
         "tag",
         "topic",
         "sentiment",
+        "queue",
+        "department",
+        "kategorie",
         "标签",
         "类别",
         "分类",
@@ -168,13 +183,14 @@ CAMEL_CASE_BOUNDARY = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")  # within customerNa
 TEXT_ROLES = ("prompt", "response", "completion", "text", "chosen", "rejected")
 RESPONSE_ROLES = ("response", "completion", "chosen", "rejected")
 # Names of speakers: such a column may hold what they write, or who they are.
-SPEAKER_NAMES = ("customer", "user", "assistant", "客户", "顾客", "用户")
+SPEAKER_NAMES = ("customer", "user", "assistant", "agent", "bot", "客户", "顾客", "用户")
 # Of several columns of answers, those with such a word hold the ones that are to be learned; and of several
 # columns of classes, the first of these words names what is asked for most.
 BEST_ANSWER_WORDS = (
     *("ideal", "golden", "gold", "corrected", "improved", "approved", "expected", "reference", "final"),
     *("理想", "标准", "参考", "正确", "修改后"),
 )
+DISCARDED_ANSWER_WORDS = ("old", "draft", "previous", "original", "actual", "旧", "草稿", "原")
 LABEL_WORDS = (
     *("label", "intent", "category", "type", "topic", "subject", "queue", "department", "priority"),
     *("标签", "意图", "类别", "类型", "主题", "部门", "优先级"),
@@ -207,6 +223,11 @@ def is_system_prompt(column: str) -> bool:
 def holds_best_answers(column: str) -> bool:
     """Whether a column's name says that its answers are better than those in other columns."""
     return any(contains_word(column, word) for word in BEST_ANSWER_WORDS)
+
+
+def holds_discarded_answers(column: str) -> bool:
+    """Whether a column's name says that its answers were replaced or only tried."""
+    return any(contains_word(column, word) for word in DISCARDED_ANSWER_WORDS)
 
 
 def label_rank(column: str) -> int:

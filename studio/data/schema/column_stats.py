@@ -130,11 +130,11 @@ def has_links(table: Table, column: str) -> bool:
 
 
 def has_feedback_labels(table: Table, column: str) -> bool:
-    """Whether all cells say yes or no in some way, or count stars."""
+    """Whether all cells say yes or no in some way, or count stars, and some are good and others bad."""
     samples = sample_cells(table, column)
-    if chat_format.is_star_rating(samples):
-        return True
-    return all(chat_format.parse_label(cell) is not None for cell in samples)
+    uses_stars = chat_format.is_star_rating(samples)
+    verdicts = {chat_format.parse_label(cell, uses_stars) for cell in samples}
+    return {True, False} <= verdicts and (uses_stars or None not in verdicts)
 
 
 def has_numbers_or_ids(table: Table, column: str) -> bool:

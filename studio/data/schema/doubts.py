@@ -23,13 +23,23 @@ SPEECH_KEYS = frozenset(
 )
 RATING_NAME = re.compile(
     r"(^|[\W_])(ratings?|stars|scores?|csat|nps|helpfulness|quality|correctness|thumbs(_up)?|feedback|verdict"
-    r"|liked|upvotes?|satisfaction|reward)$|评分|星级|打分|满意度|评价"
+    r"|liked|upvotes?|satisfaction|reward|approved|accepted|correct|valid|verified|pass(ed)?|helpful|useful"
+    r"|usable|good)$|评分|星级|打分|满意度|评价"
 )
 RATED_TASKS = ("chat",)
+# Words that say of something whether it is good, and hardly anything else.
+VERDICT_WORDS = frozenset(
+    (
+        *("accepted", "rejected", "approved", "declined", "pass", "fail", "passed", "failed", "good", "bad"),
+        *("correct", "incorrect", "wrong", "helpful", "unhelpful", "thumbs_up", "thumbs_down", "👍", "👎"),
+        *("好评", "差评", "通过", "不通过", "满意", "不满意", "正确", "错误"),
+    )
+)
 # Of numbers, the upper quarter of the scale counts as good: of one to five, four and five (0–1).
 GOOD_SHARE = 0.75
 MAX_RATINGS = 101  # different numbers of a scale
 MIN_UNUSED_LENGTH = 25  # characters of a text (in English) that is more than a name or a remark
+MIN_ANSWERS = 0.02  # the share of rows with an answer from which on answers are meant (0–1)
 SAMPLE_ROWS = 200  # rows that are made examples of
 MAX_UNREAD_SHARE = 0.2  # of them may make none (0–1)
 MIN_ROWS = 2
@@ -94,7 +104,9 @@ def _holds_speech(cell: str) -> bool:
         return False
     if isinstance(value, Mapping):
         return bool(SPEECH_KEYS & set(value))
-    return isinstance(value, list) and any(isinstance(item, str | Mapping) for item in value)
+    return isinstance(value, list) and any(
+        isinstance(item, str) or (isinstance(item, Mapping) and SPEECH_KEYS & set(item)) for item in value
+    )
 
 
 def rating_columns(table: Table, task: Task, columns: Mapping[str, str]) -> list[str]:
@@ -102,11 +114,15 @@ def rating_columns(table: Table, task: Task, columns: Mapping[str, str]) -> list
     if task not in RATED_TASKS:
         return []
     unused = [column for column in table.columns if column not in columns.values()]
-    return [
-        column
-        for column in unused
-        if RATING_NAME.search(column_names.normalize(column)) and read_ratings(table, column).bad
-    ]
+    return [column for column in unused if _may_rate(table, column) and read_ratings(table, column).bad]
+
+
+def _may_rate(table: Table, column: str) -> bool:
+    """Whether a column is named as ratings are, or holds verdicts and nothing else."""
+    if RATING_NAME.search(column_names.normalize(column)):
+        return True
+    cells = column_stats.sample_cells(table, column)
+    return bool(cells) and all(cell.lower() in VERDICT_WORDS for cell in cells)
 
 
 def read_ratings(table: Table, column: str) -> Ratings:
@@ -163,28 +179,38 @@ def _unused_texts(table: Table, task: Task, columns: Mapping[str, str]) -> list[
         for column in table.columns
         if column not in used
         and not column_names.is_metadata(column, "text")
-        and column_stats.share_filled(table, column) > column_stats.MOST_CELLS
+        and column_stats.share_filled(table, column) > _min_share(column)
         and _holds_texts(table, column)
         and not _repeats_used_texts(table, column, used)
     ]
+
+
+def _min_share(column: str) -> float:
+    """The share of filled cells from which on a column matters: answers do even where most are missing."""
+    return MIN_ANSWERS if column_names.matches_role(column, "response") else column_stats.MOST_CELLS
 
 
 def _holds_texts(table: Table, column: str) -> bool:
     """Whether a column holds texts, or lists of texts such as answers to choose from."""
     if _is_machine_text(table, column):
         return True
-    is_long = column_stats.mean_length(table, column) >= MIN_UNUSED_LENGTH
-    return is_long and column_stats.has_natural_text(table, column)
+    length = column_stats.mean_length(table, column) / column_stats.share_filled(table, column)
+    return length >= MIN_UNUSED_LENGTH and column_stats.has_natural_text(table, column)
 
 
 def _repeats_used_texts(table: Table, column: str, used: set[str]) -> bool:
-    """Whether the cells of a column mostly hold a text of another column, as Alpaca's “text” does."""
+    """Whether the cells of a column mostly hold texts that are in use, as Alpaca's “text” does."""
     samples = table.rows[: column_stats.SAMPLE_ROWS]
     n_repeated = sum(
-        any(len(row[name]) >= MIN_UNUSED_LENGTH and row[name].strip() in row[column] for name in used)
-        for row in samples
+        any(_holds_other(row[column].strip(), row[name].strip()) for name in used) for row in samples
     )
     return 2 * n_repeated > len(samples)
+
+
+def _holds_other(first: str, second: str) -> bool:
+    """Whether one of two texts is a part of the other."""
+    shorter, longer = sorted((first, second), key=len)
+    return len(shorter) >= MIN_UNUSED_LENGTH and shorter in longer
 
 
 def _has_unread_rows(table: Table, task: Task, columns: Mapping[str, str]) -> bool:

@@ -400,6 +400,8 @@ def _is_confident(table: Table, roles: dict[str, str]) -> bool:
     response = roles.get("response", "")
     if response in paired_columns and not column_names.holds_best_answers(response):
         return False
+    if column_names.holds_discarded_answers(response):
+        return False
     return all(
         (role == "messages" or column_names.matches_role(column, role)) and _suits_role(table, column, role)
         for role, column in roles.items()

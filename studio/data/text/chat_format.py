@@ -20,12 +20,12 @@ CONVERSATION_KEYS = ("messages", "conversations", "conversation", "contents")
 TURN_PAIR_KEYS = (("input", "output"), ("user", "assistant"), ("human", "assistant"), ("prompt", "response"))
 _USER_NAMES = (
     *("user", "human", "customer", "prompter", "client", "buyer", "visitor", "caller"),
-    *("lead", "contact", "requester", "end-user", "end user", "end_user"),
+    *("lead", "contact", "requester", "end-user", "end user", "end_user", "inbound", "incoming"),
     *("用户", "客户", "顾客", "买家", "访客"),
 )
 _ASSISTANT_NAMES = (
     *("assistant", "gpt", "bot", "model", "chatgpt", "agent", "ai", "support", "operator", "seller"),
-    *("chatbot", "admin", "representative", "advisor", "staff"),
+    *("chatbot", "admin", "representative", "advisor", "staff", "outbound", "outgoing"),
     *("助手", "客服", "机器人", "卖家", "坐席"),
 )
 _SYSTEM_NAMES = ("system", "developer", "系统")
@@ -46,6 +46,7 @@ TEXT_PARTS, UNLEARNED_WEIGHTS = ("text", "input_text", "output_text"), (0, "0")
 PYTHON_LITERAL, MAX_LITERAL_CHARS = re.compile(r"\[?\s*[{\[]\s*'"), 50_000
 GOOD_WORDS = (
     *("true", "1", "yes", "good", "positive", "up", "like", "thumbs_up", "👍", "是", "好", "赞", "对"),
+    *("accepted", "approved", "accept", "pass", "passed", "ok", "通过"),
     *("helpful", "correct", "right", "satisfied", "满意", "好评", "有用", "有帮助", "正确", "已解决"),
 )
 BAD_WORDS = (
@@ -65,7 +66,8 @@ BAD_WORDS = (
         "踩",
         "错",
     ),
-    *("unhelpful", "not helpful", "wrong", "incorrect", "unsatisfied", "dissatisfied"),
+    *("declined", "reject", "fail", "failed", "not approved", "disapproved", "不通过", "未通过"),
+    *("rejected", "unhelpful", "not helpful", "wrong", "incorrect", "unsatisfied", "dissatisfied"),
     *("不满意", "差评", "没用", "无用", "没帮助", "错误", "未解决"),
 )
 LABEL_VALUES = {**dict.fromkeys(GOOD_WORDS, True), **dict.fromkeys(BAD_WORDS, False)}
