@@ -5,10 +5,11 @@ It also decides what they see of the environment: one allow-list, no secrets.
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
@@ -347,7 +348,7 @@ def stream_replies(
     failure_message: Message,
     hint: Message,
     options: ChildOptions = READER,
-) -> Iterator[dict[str, Any]]:
+) -> Generator[dict[str, Any], None, None]:
     """Start `python -m module`, send it one request as JSON, and yield its replies until it ends.
 
     Closing the iterator ends the process.
@@ -379,10 +380,18 @@ def stream_replies(
             stderr_tail = process.stderr.read().strip().splitlines()[-1:] or ["?"]
             raise StudioError(failure_message, hint, why=stderr_tail[0][:200])
     finally:
-        process.kill()
-        process.wait()
+        _kill_with_children(process)
         for stream in (process.stdin, process.stdout, process.stderr):
             stream.close()
+
+
+def _kill_with_children(process: "subprocess.Popen[str]") -> None:
+    """End a process that has a session of its own, and the programs that it runs in it."""
+    if process.poll() is None and sys.platform != "win32":
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+    process.kill()
+    process.wait()
 
 
 # Where a child process writes its replies, where that is not its standard output of the moment.

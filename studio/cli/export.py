@@ -1,18 +1,21 @@
 """`studio export`: what a run learned, as files that open without the studio."""
 
 import argparse
+import sys
 from pathlib import Path
 
 from studio import export, runs
 from studio.cli import EXIT_OK
 from studio.cli.arguments import list_names
 from studio.export import registry
-from studio.i18n import languages
+from studio.export.spec import ExportOptions
+from studio.i18n import Message, languages
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the run, the form, the folder and the language of the card."""
+    """Add the run, the form, the folder, the precision and the language of the card."""
     names = sorted(export_format.name for export_format in registry.EXPORT_FORMATS)
+    precisions = [name for name, _ in registry.get("gguf").precisions]
     parser.add_argument("run")
     parser.add_argument(
         "--to",
@@ -22,6 +25,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help=f"a form such as {list_names(names)}, and a new folder",
     )
     parser.add_argument(
+        "--precision", default="", help=f"of gguf and browser: {list_names(precisions)} (default q8_0)"
+    )
+    parser.add_argument(
         "--language", choices=languages(), default="en", help="the language of the model card (default en)"
     )
 
@@ -29,5 +35,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Write the result and print its folder."""
     export_format, folder = options.to
-    print(export.save_result(runs.find(options.run), export_format, Path(folder), options.language))
+    export_options = ExportOptions(options.precision, options.language, show_progress)
+    print(export.save_result(runs.find(options.run), export_format, Path(folder), export_options))
     return EXIT_OK
+
+
+def show_progress(step: Message) -> None:
+    """Say on a terminal what is being done; a log has no use for it."""
+    if sys.stderr.isatty():
+        print(f"\r\x1b[K{step.render()}", end="", file=sys.stderr, flush=True)

@@ -3,35 +3,40 @@
 import re
 import shutil
 import zipfile
+from collections.abc import Generator
 from pathlib import Path
 
 from studio import processes, runs
-from studio.errors import NotPossible, StudioError
+from studio.errors import NotPossible
 from studio.export import card, registry
 from studio.export.registry import available_formats
+from studio.export.spec import ExportOptions
 from studio.i18n import Message
-from studio.methods import compatibility
 from studio.runs import Run
 from studio.storage import home
 
-__all__ = ["available_formats", "build_zip", "downloads_folder", "registry", "save_result"]
+__all__ = ["available_formats", "build_zip", "downloads_folder", "prepare_zip", "registry", "save_result"]
 
+DEFAULTS = ExportOptions()
 UNKNOWN_FORMAT = Message("{method} has no format “{form}”.")
 OFFERED_FORMATS = Message("Available: {offered}.")
 FOLDER_NOT_EMPTY = Message("The folder {folder} is not empty.")
 NAME_NEW_FOLDER = Message("Name a new folder, so nothing is overwritten.")
 NOT_WRITTEN = Message("The result could not be written: {why}")
 TRY_AGAIN = Message("Try again.")
+UNKNOWN_PRECISION = Message("{form} has no precision “{precision}”.")
+NO_PRECISIONS = Message("{form} has one precision: that of the training.")
+NO_CHOICE = Message("none")
 
 
-def save_result(run: Run, export_format: str, folder: Path, language: str = "en") -> Path:
+def save_result(run: Run, export_format: str, folder: Path, options: ExportOptions = DEFAULTS) -> Path:
     """Write the result of a run into a folder.
 
     Args:
         run: The run; it has a result.
         export_format: The name of one of `available_formats(run)`.
         folder: A new or empty folder; its parents are made.
-        language: The language of the model card.
+        options: The precision, the language of the model card, and who is told of the progress.
 
     Returns:
         The folder.
@@ -41,12 +46,14 @@ def save_result(run: Run, export_format: str, folder: Path, language: str = "en"
         OutOfDiskSpace: The disk has not enough space.
     """
     _require_available(run, export_format)
+    _require_precision(export_format, options.precision)
     runs.require_usable(run)
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise NotPossible(FOLDER_NOT_EMPTY, NAME_NEW_FOLDER, folder=folder)
     folder.parent.mkdir(parents=True, exist_ok=True)
-    registry.get(export_format).write(run, folder)
-    (folder / "README.md").write_text(card.render_card(run, export_format, language), encoding="utf-8")
+    registry.get(export_format).write(run, folder, options)
+    card_text = card.render_card(run, export_format, options.language)
+    (folder / "README.md").write_text(card_text, encoding="utf-8")
     shutil.copyfile(run.folder / "plan.yaml", folder / "plan.yaml")
     return folder
 
@@ -56,39 +63,78 @@ def downloads_folder() -> Path:
     return home() / "downloads"
 
 
-def build_zip(run: Run, export_format: str, language: str = "en") -> Path:
-    """The result in one format as a zip file, written by a child process.
+def build_zip(run: Run, export_format: str, options: ExportOptions = DEFAULTS) -> Path:
+    """The result in one format as a zip file, see `prepare_zip`."""
+    steps = prepare_zip(run, export_format, options)
+    while True:
+        try:
+            options.on_progress(next(steps))
+        except StopIteration as stop:
+            return Path(stop.value)
+
+
+def prepare_zip(
+    run: Run, export_format: str, options: ExportOptions = DEFAULTS
+) -> Generator[Message, None, Path]:
+    """Write the result in one format as a zip file, in a child process, and return its path.
 
     It is built once for a result and its card, and taken from there afterwards. It lies outside the run's
     folder, so that the page may hand out its folder and nothing else.
 
+    Yields:
+        What is being done, once a second. Closing the iterator ends the child process.
+
     Raises:
         NotPossible: The method does not offer the format.
-        StudioError: The child process could not write it; with the last line of its reason.
+        StudioError: The child process could not write it; with its reason.
     """
     _require_available(run, export_format)
-    target = downloads_folder() / run.id / f"{_slug(run.plan.name)}-{export_format}.zip"
-    if _is_current(target, run, card.render_card(run, export_format, language)):
+    names = filter(None, (_slug(run.plan.name), export_format, options.precision))
+    target = downloads_folder() / run.id / f"{'-'.join(names)}.zip"
+    if _is_current(target, run, export_format, options.language):
         return target
     target.unlink(missing_ok=True)
     folder = target.parent / export_format
     shutil.rmtree(folder, ignore_errors=True)
-    _save_in_child_process(run, export_format, folder, language)
-    draft = shutil.make_archive(str(target.with_name(f".{export_format}")), "zip", folder)
-    shutil.rmtree(folder)
+    request = {"run": run.id, "form": export_format, "folder": str(folder)}
+    request |= {"precision": options.precision, "language": options.language}
+    replies = processes.stream_replies(
+        "studio.export.process", request, NOT_WRITTEN, TRY_AGAIN, processes.WORKER
+    )
+    try:
+        for reply in replies:
+            yield Message.from_json(reply["progress"])
+        draft = shutil.make_archive(str(target.with_name(f".{export_format}")), "zip", folder)
+    finally:
+        replies.close()
+        shutil.rmtree(folder, ignore_errors=True)
     return Path(draft).replace(target)
 
 
 def _require_available(run: Run, export_format: str) -> None:
-    """Raise NotPossible, with the reason, where the run's method does not offer the format."""
-    method = run.plan.method.name
+    """Raise NotPossible, with the reason and the nearest form, where the result has no such form."""
     available = available_formats(run)
     if export_format in available:
         return
-    refusal = compatibility.find_export_incompatibility(method, export_format)
+    is_known = export_format in registry.NAMES
+    refusal = registry.get(export_format).find_refusal(run.plan) if is_known else None
     if refusal:
         raise NotPossible(refusal.reason, refusal.alternative)
+    method = run.plan.method.name
     raise NotPossible(UNKNOWN_FORMAT, OFFERED_FORMATS, method=method, form=export_format, offered=available)
+
+
+def _require_precision(export_format: str, precision: str) -> None:
+    """Raise NotPossible where the format has no such precision."""
+    names = [name for name, _ in registry.get(export_format).precisions]
+    if precision and precision not in names:
+        raise NotPossible(
+            UNKNOWN_PRECISION if names else NO_PRECISIONS,
+            OFFERED_FORMATS,
+            form=export_format,
+            precision=precision,
+            offered=names or [NO_CHOICE],
+        )
 
 
 def _slug(name: str) -> str:
@@ -96,19 +142,9 @@ def _slug(name: str) -> str:
     return re.sub(r"[^A-Za-z0-9]+", "-", name).strip("-").lower() or "run"
 
 
-def _is_current(target: Path, run: Run, card_text: str) -> bool:
-    """Whether a zip file holds the present result (the run may have gone on) with this card."""
+def _is_current(target: Path, run: Run, export_format: str, language: str) -> bool:
+    """Whether a zip file holds the present result (the run may have gone on) with its present card."""
     if not target.is_file() or target.stat().st_mtime_ns <= runs.result_version(run):
         return False
     with zipfile.ZipFile(target) as archive:
-        return archive.read("README.md").decode("utf-8") == card_text
-
-
-def _save_in_child_process(run: Run, export_format: str, folder: Path, language: str) -> None:
-    """Let a child process save the result, so that torch stays out of the page's process."""
-    arguments = ("export", run.id, "--to", export_format, str(folder), "--language", language)
-    completed = processes.run_module("studio", *arguments, options=processes.WORKER)
-    if completed.returncode != 0:
-        shutil.rmtree(folder, ignore_errors=True)
-        reason = completed.stderr.strip().splitlines()[-1:] or ["the export process gave no reason"]
-        raise StudioError(NOT_WRITTEN, TRY_AGAIN, why=reason[0])
+        return archive.read("README.md").decode("utf-8") == card.render_card(run, export_format, language)

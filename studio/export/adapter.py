@@ -8,7 +8,7 @@ from typing import Any
 
 from studio import methods, models, runs
 from studio.export import card_messages as messages
-from studio.export.spec import ExportFormat, copy_model, import_from_transformers
+from studio.export.spec import ExportFormat, ExportOptions, copy_model, import_from_transformers
 from studio.export.usage import Usage, get_problem_type, is_pooled, public_base_name
 from studio.i18n import label
 from studio.models import fetch
@@ -22,7 +22,7 @@ CLASSIFIER_FILE = Path(models.__file__).parent / "pooled_classifier.py"
 KEEP_AS_READ = ("for module in base.modules():", "    module.support_avx512bf16_for_cpu = False")
 
 
-def write(run: Run, folder: Path) -> None:
+def write(run: Run, folder: Path, options: ExportOptions) -> None:
     """Copy the adapter, and add what PEFT has no place for: the method's own code, a classifier's config."""
     copy_model(run, folder)
     report = runs.complete_report(run)

@@ -17,7 +17,13 @@ from studio.evaluate import cap_messages, verdict
 from studio.evaluate.score_names import FIELD_PREFIX
 from studio.export import card_messages as messages
 from studio.export import registry
-from studio.export.usage import build_usage, get_problem_type, is_base_local, public_base_name
+from studio.export.usage import (
+    build_usage,
+    get_problem_type,
+    is_base_local,
+    method_name,
+    public_base_name,
+)
 from studio.i18n import Message
 from studio.plan import Plan, format_learning_rate
 from studio.runs import Run
@@ -125,7 +131,7 @@ def _introduction(plan: Plan, report: Report, language: str) -> str:
     return messages.INTRO.render(
         language,
         base=report["base"]["name"],
-        method=_method_name(plan),
+        method=method_name(plan),
         train=report["data"]["train"],
         share=counts["trainable"] / counts["total"],
         **counts,
@@ -204,11 +210,6 @@ def _model_licence(plan: Plan) -> str:
     """The licence on the base model's card; empty where there is no card."""
     card = presets.models().get(plan.model)
     return card.licence if card else ""
-
-
-def _method_name(plan: Plan) -> Message | str:
-    card = presets.methods().get(plan.method.name)
-    return card.name if card else plan.method.name
 
 
 def data_licence(plan: Plan, data: Mapping[str, Any]) -> str:

@@ -4,12 +4,12 @@ from pathlib import Path
 
 from studio import methods
 from studio.export.pooled_bert import write_as_bert
-from studio.export.spec import ExportFormat, copy_model
+from studio.export.spec import ExportFormat, ExportOptions, copy_model
 from studio.i18n import label
 from studio.runs import Run
 
 
-def write(run: Run, folder: Path) -> None:
+def write(run: Run, folder: Path, options: ExportOptions) -> None:
     """Merge what was learned into the base; a method that saves whole models has nothing to merge."""
     method = methods.get(run.plan.method.name)
     if method.exports == ("merged",):

@@ -3,12 +3,12 @@
 from pathlib import Path
 
 from studio.export.pooled_bert import write_as_bert
-from studio.export.spec import ExportFormat, copy_model, import_whole_model
+from studio.export.spec import ExportFormat, ExportOptions, copy_model, import_whole_model
 from studio.i18n import label
 from studio.runs import Run
 
 
-def write(run: Run, folder: Path) -> None:
+def write(run: Run, folder: Path, options: ExportOptions) -> None:
     """Copy the packed weights, as a model that transformers knows."""
     copy_model(run, folder)
     write_as_bert(folder)

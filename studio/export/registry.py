@@ -1,11 +1,17 @@
 """The export formats there are: one file each, listed here in the order of the page."""
 
-from studio import methods
-from studio.export import adapter, merged, packed
+from studio.export import adapter, browser, gguf, merged, packed
 from studio.export.spec import ExportFormat
 from studio.runs import Run
 
-EXPORT_FORMATS: tuple[ExportFormat, ...] = (adapter.FORMAT, packed.FORMAT, merged.FORMAT)
+EXPORT_FORMATS: tuple[ExportFormat, ...] = (
+    adapter.FORMAT,
+    packed.FORMAT,
+    merged.FORMAT,
+    gguf.FORMAT,
+    browser.FORMAT,
+)
+NAMES = tuple(export_format.name for export_format in EXPORT_FORMATS)
 
 
 def get(name: str) -> ExportFormat:
@@ -15,7 +21,6 @@ def get(name: str) -> ExportFormat:
 
 def available_formats(run: Run) -> tuple[str, ...]:
     """The names of the formats in which this run's result can be taken home."""
-    method, settings = methods.get(run.plan.method.name), run.plan.method.settings
     return tuple(
-        export_format.name for export_format in EXPORT_FORMATS if export_format.is_available(method, settings)
+        export_format.name for export_format in EXPORT_FORMATS if not export_format.find_refusal(run.plan)
     )

@@ -4,16 +4,22 @@ import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import get_args
 
+from studio import methods
 from studio.export.usage import Usage
 from studio.i18n import Message
-from studio.methods.spec import Method, Settings
+from studio.methods import compatibility
+from studio.methods.compatibility import Incompatibility
+from studio.plan import Plan, Task
 from studio.runs import Run
 from studio.storage import require_disk_space
 
-
-def _is_own_format(name: str) -> Callable[[Method, Settings], bool]:
-    return lambda method, settings: name in method.export_formats(settings)
+ALL_TASKS: tuple[Task, ...] = get_args(Task)
+NOT_OF_THIS_METHOD = Incompatibility(
+    reason=Message("This method has no result of this form."),
+    alternative=Message("Choose one of the forms that are offered."),
+)
 
 
 def import_from_transformers(*names: str) -> str:
@@ -31,6 +37,25 @@ def load_whole_model(usage: Usage) -> list[str]:
     return [f'model = {usage.auto_class}.from_pretrained(".")']
 
 
+def keep_silent(message: Message) -> None:
+    """Report progress to nobody."""
+
+
+@dataclass(frozen=True)
+class ExportOptions:
+    """How a result is taken home.
+
+    Attributes:
+        precision: One of the format's precisions; "" for its first.
+        language: The language of the card, and of a page that is written.
+        on_progress: Called with what is being done.
+    """
+
+    precision: str = ""
+    language: str = "en"
+    on_progress: Callable[[Message], None] = keep_silent
+
+
 @dataclass(frozen=True)
 class ExportFormat:
     """One form in which a result can be taken home.
@@ -39,7 +64,10 @@ class ExportFormat:
         name: Its name in commands and file names.
         label: What it is called on the page.
         write: Writes the result of a run into a new or empty folder; card and plan are added to it.
-        is_offered: Whether a method gives this form under these settings; None asks the method.
+        source: The form of a method's result that it is made from; "" where it is one itself.
+        tasks: The tasks whose results it can hold.
+        wrong_task: Why not those of other tasks, and what works.
+        precisions: The precisions there are, the default first; none where there is no choice.
         library: The library that opens it, as the hub calls it.
         import_lines: The card's code that imports what opens it.
         load_lines: The card's code that defines `model`.
@@ -47,16 +75,23 @@ class ExportFormat:
 
     name: str
     label: Message
-    write: Callable[[Run, Path], None]
-    is_offered: Callable[[Method, Settings], bool] | None = None
+    write: Callable[[Run, Path, ExportOptions], None]
+    source: str = ""
+    tasks: tuple[Task, ...] = ALL_TASKS
+    wrong_task: Incompatibility = NOT_OF_THIS_METHOD
+    precisions: tuple[tuple[str, Message], ...] = ()
     library: str = "transformers"
     import_lines: Callable[[Usage], list[str]] = import_whole_model
     load_lines: Callable[[Usage], list[str]] = load_whole_model
 
-    def is_available(self, method: Method, settings: Settings) -> bool:
-        """Whether a method's result under these settings can be taken home in this form."""
-        is_offered = self.is_offered or _is_own_format(self.name)
-        return is_offered(method, settings)
+    def find_refusal(self, plan: Plan) -> Incompatibility | None:
+        """Why a plan's result cannot be taken home in this form, and what can; None where it can."""
+        method, source = methods.get(plan.method.name), self.source or self.name
+        if plan.task not in self.tasks:
+            return self.wrong_task
+        if source in method.export_formats(plan.method.settings):
+            return None
+        return compatibility.find_export_incompatibility(method.name, source) or NOT_OF_THIS_METHOD
 
 
 def copy_model(run: Run, folder: Path) -> None:

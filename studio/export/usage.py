@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from studio import methods
+from studio import methods, presets
+from studio.i18n import Message
 from studio.methods.spec import Method
 from studio.plan import Plan
 
@@ -48,6 +49,12 @@ def build_usage(plan: Plan, report: Mapping[str, Any], language: str) -> Usage:
         is_pooled=is_pooled(report),
         language=language,
     )
+
+
+def method_name(plan: Plan) -> Message | str:
+    """What a plan's method is called."""
+    card = presets.methods().get(plan.method.name)
+    return card.name if card else plan.method.name
 
 
 def is_base_local(report: Mapping[str, Any]) -> bool:

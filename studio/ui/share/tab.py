@@ -1,10 +1,9 @@
 """The Share tab: download the result, with its model card and the code that opens it."""
 
 import re
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
-from concurrent.futures import TimeoutError as FutureTimeout
-from time import monotonic
+from collections.abc import Generator, Iterator
+from contextlib import closing
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import gradio as gr
@@ -12,6 +11,7 @@ import gradio as gr
 from studio import export, runs
 from studio.errors import StudioError
 from studio.export import card
+from studio.export.spec import ExportOptions
 from studio.i18n import Message, label
 from studio.ui.components import notices
 from studio.ui.components.events import UNQUEUED
@@ -30,7 +30,9 @@ ENGINEER_HEADING = label(
 CODE = label("Python")
 CARD_HEADING = label("### Model card")
 RAW_CARD = label("Raw text (Markdown)")
-PREPARING = Message("Preparing… {seconds:.0f} s")
+PREPARING = Message("Preparing…")
+STOP, STOPPED = label("Stop", context="export"), Message("Stopped. Nothing was kept.")
+PRECISION = label("Precision")
 READY = Message("Ready: {name}, {megabytes:,.1f} MB.")
 # On the page the card stands under a heading of the third level.
 CARD_HEADING_MARKS = "###"
@@ -99,31 +101,64 @@ def demote_headings(text: str) -> str:
     return re.sub(r"(?m)^#", f"{CARD_HEADING_MARKS}#", text)
 
 
-def prepare_download(run_id: str | None, form: str, request: gr.Request) -> Iterator[tuple[Any, ...]]:
-    """Build the zip, counting the seconds, and offer it for download."""
-    lang = request_language(request)
+def prepare_download(
+    run_id: str | None, form: str, precision: str, request: gr.Request
+) -> Iterator[tuple[Any, ...]]:
+    """Build the zip, saying what is being done, and offer it for download.
+
+    Yields:
+        The notice, the button that downloads, and the one that stops.
+    """
+    lang, hidden = request_language(request), gr.update(visible=False)
     if not run_id:
-        yield notices.notice(playground_tab.NO_FINISHED_RUN.render(lang), kind="bad"), gr.skip()
+        yield notices.notice(playground_tab.NO_FINISHED_RUN.render(lang), kind="bad"), gr.skip(), hidden
         return
-    started_at = monotonic()
-    with ThreadPoolExecutor(1) as pool:
-        try:
-            future = pool.submit(export.build_zip, runs.get(run_id), form, lang)
-            while not future.done():
-                yield notices.notice(PREPARING.render(lang, seconds=monotonic() - started_at)), gr.skip()
-                try:
-                    future.result(timeout=1)
-                except FutureTimeout:
-                    continue
-            path = future.result()
-        except Exception as error:  # any error is shown here instead of in Gradio's overlay
-            yield notices.error_notice(error, lang), gr.update(visible=False)
-            return
+    try:
+        steps = export.prepare_zip(runs.get(run_id), form, _choose_options(form, precision, lang))
+        with closing(steps):
+            path = yield from _show_steps(steps, lang)
+    except Exception as error:  # any error is shown here instead of in Gradio's overlay
+        yield notices.error_notice(error, lang), hidden, hidden
+        return
     megabytes = path.stat().st_size / 1e6
     yield (
         notices.notice(READY.render(lang, name=path.name, megabytes=megabytes), kind="good"),
         gr.update(value=str(path), visible=True),
+        hidden,
     )
+
+
+def _choose_options(form: str, precision: str, lang: str) -> ExportOptions:
+    """What was chosen for a format; the precision is that of a format chosen before where it has none."""
+    names = [name for name, _ in export.registry.get(form).precisions]
+    return ExportOptions(precision if precision in names else "", lang)
+
+
+def _show_steps(steps: Generator[Message, None, Path], lang: str) -> Generator[tuple[Any, ...], None, Path]:
+    """Show each step, and return what they come to."""
+    shown = gr.update(visible=True)
+    yield notices.notice(PREPARING.render(lang)), gr.update(visible=False), shown
+    while True:
+        try:
+            step = next(steps)
+        except StopIteration as stop:
+            return Path(stop.value)
+        yield notices.notice(step.render(lang)), gr.skip(), shown
+
+
+def say_stopped(request: gr.Request) -> tuple[Any, ...]:
+    """The notice after a stop, and the button that stops."""
+    return notices.notice(STOPPED.render(request_language(request))), gr.update(visible=False)
+
+
+def show_precisions(form: str, request: gr.Request) -> Any:
+    """The precisions of a format, where it has several."""
+    lang = request_language(request)
+    precisions = export.registry.get(form).precisions if form in export.registry.NAMES else ()
+    if not precisions:
+        return gr.update(visible=False)
+    choices = [(text.render(lang), name) for name, text in precisions]
+    return gr.update(choices=choices, value=precisions[0][0], visible=True)
 
 
 def build() -> ShareTab:
@@ -131,8 +166,10 @@ def build() -> ShareTab:
     gr.Markdown(t(HEADING))
     run_dropdown = gr.Dropdown([], label=t(playground_tab.RUN_LABEL), elem_id="share-run")
     form = gr.Radio([], label=t(FORMAT), elem_id="form", visible=False)
+    precision = gr.Dropdown([], label=t(PRECISION), elem_id="precision", visible=False)
     with gr.Row(elem_id="share-buttons"):
         prepare_button = gr.Button(t(PREPARE), variant="primary", elem_id="prepare")
+        stop_button = gr.Button(t(STOP), visible=False, elem_id="stop-export")
         download_button = gr.DownloadButton(t(DOWNLOAD), visible=False, elem_id="download")
     notice = notices.notice_box("share-notice")
     with gr.Column(visible=False) as details:
@@ -154,7 +191,12 @@ def build() -> ShareTab:
     details_outputs = [details, code, rendered_card, raw_card]
     run_dropdown.change(show_run, run_dropdown, [notice, form, download_button, *details_outputs], **UNQUEUED)
     form.input(show_format, [run_dropdown, form], [download_button, *details_outputs], **UNQUEUED)
+    form.change(show_precisions, form, precision, **UNQUEUED)
     prepared = prepare_button.click(
-        prepare_download, [run_dropdown, form], [notice, download_button], show_progress="hidden"
+        prepare_download,
+        [run_dropdown, form, precision],
+        [notice, download_button, stop_button],
+        show_progress="hidden",
     )
+    stop_button.click(say_stopped, None, [notice, stop_button], cancels=prepared, **UNQUEUED)
     return ShareTab(run_dropdown, prepared)
