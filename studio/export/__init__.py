@@ -52,7 +52,7 @@ def save_result(run: Run, export_format: str, folder: Path, options: ExportOptio
         raise NotPossible(FOLDER_NOT_EMPTY, NAME_NEW_FOLDER, folder=folder)
     folder.parent.mkdir(parents=True, exist_ok=True)
     registry.get(export_format).write(run, folder, options)
-    card_text = card.render_card(run, export_format, options.language)
+    card_text = card.render_card(run, export_format, options.language, precision=options.precision)
     (folder / "README.md").write_text(card_text, encoding="utf-8")
     shutil.copyfile(run.folder / "plan.yaml", folder / "plan.yaml")
     return folder
@@ -91,7 +91,7 @@ def prepare_zip(
     _require_available(run, export_format)
     names = filter(None, (_slug(run.plan.name), export_format, options.precision))
     target = downloads_folder() / run.id / f"{'-'.join(names)}.zip"
-    if _is_current(target, run, export_format, options.language):
+    if _is_current(target, run, export_format, options):
         return target
     target.unlink(missing_ok=True)
     folder = target.parent / export_format
@@ -142,9 +142,10 @@ def _slug(name: str) -> str:
     return re.sub(r"[^A-Za-z0-9]+", "-", name).strip("-").lower() or "run"
 
 
-def _is_current(target: Path, run: Run, export_format: str, language: str) -> bool:
+def _is_current(target: Path, run: Run, export_format: str, options: ExportOptions) -> bool:
     """Whether a zip file holds the present result (the run may have gone on) with its present card."""
     if not target.is_file() or target.stat().st_mtime_ns <= runs.result_version(run):
         return False
+    card_text = card.render_card(run, export_format, options.language, precision=options.precision)
     with zipfile.ZipFile(target) as archive:
-        return archive.read("README.md").decode("utf-8") == card.render_card(run, export_format, language)
+        return archive.read("README.md").decode("utf-8") == card_text

@@ -8,10 +8,11 @@ from pathlib import Path
 from studio import presets
 from studio.errors import NotPossible
 from studio.export import gguf, wllama
-from studio.export.spec import ExportFormat, ExportOptions
+from studio.export.spec import ExportFormat, ExportOptions, Snippet
 from studio.export.usage import method_name
 from studio.i18n import Message, label
 from studio.models import fetch, shape
+from studio.plan import Task
 from studio.runs import Run
 
 PAGE_FOLDER = presets.ASSETS / "browser_export"
@@ -38,6 +39,15 @@ PAGE_TEXTS = {
     "model": Message("Model", context="browser page"),
     "base": Message("Tuned from {base} with {method}."),
 }
+SERVE = """python -m http.server 8000
+# then open http://localhost:8000"""
+ASK_CHAT = 'createChatCompletion({ messages: [{ role: "user", content: "…" }], temperature: 0 })'
+ASK_COMPLETION = 'createCompletion({ prompt: "…", temperature: 0, max_tokens: 120 })'
+IN_A_PAGE = """import { Wllama } from "./wllama/wllama.js";
+const wllama = new Wllama({ default: new URL("wllama/wllama.wasm", location.href).href });
+await wllama.loadModelFromUrl(new URL("FILE", location.href).href);
+const reply = await wllama.CALL;
+console.log(reply.choices[0]);"""
 
 
 def write(run: Run, folder: Path, options: ExportOptions) -> None:
@@ -58,7 +68,7 @@ def write_browser_folder(run: Run, folder: Path, options: ExportOptions) -> None
     """
     runtime = wllama.fetch(options.on_progress)
     precision = gguf.choose_precision(options)
-    model = folder / f"model-{precision}.gguf"
+    model = folder / gguf.name_file(precision)
     gguf.write_model(run, model, options)
     if model.stat().st_size > MAX_BYTES:
         gigabytes = model.stat().st_size / 1e9
@@ -96,6 +106,16 @@ def build_settings(run: Run, model: Path, language: str) -> dict[str, object]:
     }
 
 
+def list_snippets(task: Task, precision: str) -> tuple[Snippet, ...]:
+    """What serves the folder, and what asks its model on a page of one's own."""
+    call = ASK_COMPLETION if task == "complete" else ASK_CHAT
+    script = IN_A_PAGE.replace("FILE", gguf.name_file(precision)).replace("CALL", call)
+    return (
+        Snippet("Any web server, such as Python's", "bash", SERVE),
+        Snippet("On a page of your own", "js", script),
+    )
+
+
 FORMAT = ExportFormat(
     name="browser",
     label=label("Browser folder: a page that runs the model, no server needed"),
@@ -105,4 +125,5 @@ FORMAT = ExportFormat(
     wrong_task=gguf.NO_CLASSIFIERS,
     precisions=gguf.PRECISIONS,
     library="gguf",
+    snippets=list_snippets,
 )

@@ -11,14 +11,12 @@ from typing import Any
 from studio import presets, runs
 from studio.data import store
 from studio.data.intervals import wilson_interval
-from studio.data.targets import LABEL_THRESHOLD
 from studio.errors import BadData
 from studio.evaluate import cap_messages, verdict
 from studio.evaluate.score_names import FIELD_PREFIX
 from studio.export import card_messages as messages
-from studio.export import registry
+from studio.export import registry, snippets
 from studio.export.usage import (
-    build_usage,
     get_problem_type,
     is_base_local,
     method_name,
@@ -29,47 +27,15 @@ from studio.plan import Plan, format_learning_rate
 from studio.runs import Run
 
 Report = Mapping[str, Any]
-CHAT_SNIPPET = """{imports}
-
-tokenizer = AutoTokenizer.from_pretrained(".")
-{load}
-messages = [{{"role": "user", "content": "…"}}]
-inputs = tokenizer.apply_chat_template(
-    messages, add_generation_prompt=True, return_dict=True, return_tensors="pt"
-)
-tokens = model.generate(**inputs, max_new_tokens=120)[0]
-answer = tokens[inputs["input_ids"].shape[1]:]
-print(tokenizer.decode(answer, skip_special_tokens=True))"""
-COMPLETION_SNIPPET = """{imports}
-
-tokenizer = AutoTokenizer.from_pretrained(".")
-{load}
-inputs = tokenizer("…", return_tensors="pt")
-print(tokenizer.decode(model.generate(**inputs, max_new_tokens=120)[0], skip_special_tokens=True))"""
-CLASSIFICATION_SNIPPET = """{imports}
-
-tokenizer = AutoTokenizer.from_pretrained(".")
-{load}
-scores = model(**tokenizer("…", return_tensors="pt")).logits[0]
-print({result})"""
-SNIPPETS = {"classify": CLASSIFICATION_SNIPPET, "complete": COMPLETION_SNIPPET}
 MAX_LISTED_LABELS = 12
-# What the scores of a classifier mean, by its kind of problem.
-RESULT_EXPRESSIONS = {
-    "single_label_classification": "model.config.id2label[int(scores.argmax())]",
-    "multi_label_classification": (
-        "[model.config.id2label[index] for index, score in enumerate(scores.sigmoid()) "
-        f"if score >= {LABEL_THRESHOLD}]"
-    ),
-    "regression": "scores.item()",
-}
-
 # Scores that are shares of the examples, and those that are shares of a number that the report names.
 SHARES_OF_EXAMPLES = ("accuracy", "exact_match", "within_half_step", "within_one_step")
 COUNTS_OF_SHARES = {"valid_json": "n_json_answers", "answer_accuracy": "n_questions"}
 
 
-def render_card(run: Run, export_format: str, language: str = "en", with_code: bool = True) -> str:
+def render_card(
+    run: Run, export_format: str, language: str = "en", with_code: bool = True, precision: str = ""
+) -> str:
     """The model card of a finished run in one export format.
 
     Args:
@@ -77,6 +43,7 @@ def render_card(run: Run, export_format: str, language: str = "en", with_code: b
         export_format: The name of the format.
         language: The language of the prose.
         with_code: Whether it has the code that opens the export; the page shows that beside it.
+        precision: The format's precision, "" for its first.
 
     Returns:
         Markdown with the hub's front matter, its prose in `language`.
@@ -104,7 +71,10 @@ def render_card(run: Run, export_format: str, language: str = "en", with_code: b
         (messages.BASE_HEADING, _base_lines(plan, report, language)),
         (messages.DATA_HEADING, _data_lines(plan, report, language)),
         (messages.TRAINING_HEADING, _training_lines(plan, report, language)),
-        (messages.USAGE_HEADING, _usage_lines(run, export_format, language) if with_code else []),
+        (
+            messages.USAGE_HEADING,
+            _usage_lines(run, export_format, language, precision) if with_code else [],
+        ),
         (messages.LIMITS_HEADING, [_limits(report, language)]),
     ]
     lines = [*_front_matter(plan, report, export_format), "", f"# {sanitize_line(plan.name)}", ""]
@@ -330,16 +300,5 @@ def _training_lines(plan: Plan, report: Report, language: str) -> list[str]:
     ]
 
 
-def _usage_lines(run: Run, export_format: str, language: str) -> list[str]:
-    return ["```python", usage_code(run, export_format, language), "```"]
-
-
-def usage_code(run: Run, export_format: str, language: str = "en") -> str:
-    """Python code that opens the export from its own folder and asks it something."""
-    plan, report = run.plan, runs.report(run)
-    form, usage = registry.get(export_format), build_usage(plan, report, language)
-    return SNIPPETS.get(plan.task, CHAT_SNIPPET).format(
-        imports="\n".join(form.import_lines(usage)),
-        load="\n".join(form.load_lines(usage)),
-        result=RESULT_EXPRESSIONS.get(usage.problem_type, ""),
-    )
+def _usage_lines(run: Run, export_format: str, language: str, precision: str) -> list[str]:
+    return [snippets.render_snippets(snippets.list_snippets(run, export_format, language, precision))]

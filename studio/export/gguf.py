@@ -11,7 +11,7 @@ from studio.errors import NotPossible
 from studio.evaluate import predictions
 from studio.export import fetched_tools, modelfile
 from studio.export.llama_cpp import TOOLSET
-from studio.export.spec import ExportFormat, ExportOptions
+from studio.export.spec import ExportFormat, ExportOptions, Snippet
 from studio.i18n import Message, label
 from studio.methods.compatibility import Incompatibility
 from studio.plan import Task
@@ -35,11 +35,34 @@ MERGING = Message("Merging what was learned into the base model…")
 CONVERTING = Message("Converting to GGUF ({precision})…")
 NOT_CONVERTED = Message("llama.cpp's converter does not take this model: {why}")
 WHOLE_MODEL_INSTEAD = Message("Take the whole model home instead, which transformers and vLLM open.")
+CHAT_IN_LLAMA_CPP = """llama-cli -m {file} --jinja --temp 0 -p "…"
+# or a server with OpenAI's interface, on http://localhost:8080/v1
+llama-server -m {file} --jinja"""
+COMPLETION_IN_LLAMA_CPP = 'llama-cli -m {file} -no-cnv --temp 0 -n 120 -p "…"'
+OPEN_IN_PYTHON = """import xllamacpp
+
+params = xllamacpp.CommonParams()
+params.model.path = "FILE"
+server = xllamacpp.Server(params)
+"""
+CHAT_IN_PYTHON = (
+    OPEN_IN_PYTHON
+    + """messages = [{"role": "user", "content": "…"}]
+reply = server.handle_chat_completions({"messages": messages, "temperature": 0, "max_tokens": 120})
+print(reply["choices"][0]["message"]["content"])"""
+)
+COMPLETION_IN_PYTHON = (
+    OPEN_IN_PYTHON
+    + """reply = server.handle_completions({"prompt": "…", "temperature": 0, "max_tokens": 120})
+print(reply["choices"][0]["text"])"""
+)
+IN_OLLAMA = """ollama create my-model -f Modelfile
+ollama run my-model "…\""""
 
 
 def write(run: Run, folder: Path, options: ExportOptions) -> None:
     """Convert the whole model, and write the Modelfile beside it."""
-    file_name = f"model-{choose_precision(options)}.gguf"
+    file_name = name_file(choose_precision(options))
     write_model(run, folder / file_name, options)
     write_modelfile(run, folder, file_name)
 
@@ -47,6 +70,11 @@ def write(run: Run, folder: Path, options: ExportOptions) -> None:
 def choose_precision(options: ExportOptions) -> str:
     """The precision that was asked for; without one the first."""
     return options.precision or PRECISIONS[0][0]
+
+
+def name_file(precision: str) -> str:
+    """The name of the file in a precision."""
+    return f"model-{precision}.gguf"
 
 
 def write_model(run: Run, file: Path, options: ExportOptions) -> None:
@@ -115,6 +143,18 @@ def _find_common_system(rows: list[examples.Example]) -> str:
     return content if role == "system" else ""
 
 
+def list_snippets(task: Task, precision: str) -> tuple[Snippet, ...]:
+    """What opens the file in llama.cpp, in Python and in Ollama."""
+    file_name = name_file(precision)
+    python = COMPLETION_IN_PYTHON if task == "complete" else CHAT_IN_PYTHON
+    terminal = COMPLETION_IN_LLAMA_CPP if task == "complete" else CHAT_IN_LLAMA_CPP
+    return (
+        Snippet("llama.cpp (brew or winget install llama.cpp)", "bash", terminal.format(file=file_name)),
+        Snippet("Python (pip install xllamacpp)", "python", python.replace("FILE", file_name)),
+        Snippet("Ollama (ollama.com)", "bash", IN_OLLAMA),
+    )
+
+
 FORMAT = ExportFormat(
     name="gguf",
     label=label("GGUF: one file for llama.cpp and Ollama"),
@@ -124,4 +164,5 @@ FORMAT = ExportFormat(
     wrong_task=NO_CLASSIFIERS,
     precisions=PRECISIONS,
     library="gguf",
+    snippets=list_snippets,
 )

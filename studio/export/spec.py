@@ -4,7 +4,7 @@ import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import get_args
+from typing import NamedTuple, get_args
 
 from studio import methods
 from studio.export.usage import Usage
@@ -35,6 +35,20 @@ def import_whole_model(usage: Usage) -> list[str]:
 def load_whole_model(usage: Usage) -> list[str]:
     """The line that opens a folder which is a whole model."""
     return [f'model = {usage.auto_class}.from_pretrained(".")']
+
+
+class Snippet(NamedTuple):
+    """A few lines that open an export in one runtime.
+
+    Attributes:
+        title: The runtime, and how it is installed.
+        language: What the lines are written in, as Markdown names it.
+        code: The lines.
+    """
+
+    title: str
+    language: str
+    code: str
 
 
 def keep_silent(message: Message) -> None:
@@ -69,6 +83,7 @@ class ExportFormat:
         wrong_task: Why not those of other tasks, and what works.
         precisions: The precisions there are, the default first; none where there is no choice.
         library: The library that opens it, as the hub calls it.
+        snippets: The lines that open it, for a task and a precision; None for those of transformers.
         import_lines: The card's code that imports what opens it.
         load_lines: The card's code that defines `model`.
     """
@@ -81,6 +96,7 @@ class ExportFormat:
     wrong_task: Incompatibility = NOT_OF_THIS_METHOD
     precisions: tuple[tuple[str, Message], ...] = ()
     library: str = "transformers"
+    snippets: Callable[[Task, str], tuple[Snippet, ...]] | None = None
     import_lines: Callable[[Usage], list[str]] = import_whole_model
     load_lines: Callable[[Usage], list[str]] = load_whole_model
 

@@ -9,15 +9,16 @@ import yaml
 
 from studio import export, methods, processes, runs
 from studio.cli.main import main
-from studio.export import card, registry
-from studio.export.spec import ExportFormat, copy_model
+from studio.export import card, process, registry
+from studio.export.spec import NOT_OF_THIS_METHOD, ExportFormat, copy_model
 from studio.i18n import Message
+from studio.methods import compatibility
 from studio.ui.share import tab as share_tab
 
 REQUEST = SimpleNamespace(headers={}, query_params={}, session_hash="one")
 
 
-def write_text_only(run, folder):
+def write_text_only(run, folder, options):
     folder.mkdir(exist_ok=True)
     (folder / "weights.txt").write_text(runs.report(run)["tuned"]["checksum"])
 
@@ -26,7 +27,7 @@ FOURTH = ExportFormat(
     name="checksum",
     label=Message("The checksum alone"),
     write=write_text_only,
-    is_offered=lambda method, settings: "merged" in method.export_formats(settings),
+    source="merged",
     library="toy",
     import_lines=lambda usage: [f"import toy  # {usage.method.name} {usage.language}"],
     load_lines=lambda usage: [f'model = toy.load("{usage.base}")'],
@@ -37,17 +38,19 @@ FOURTH = ExportFormat(
 def fourth(monkeypatch):
     """A fourth format in the registry, also for what a child process would do: it runs here instead."""
     monkeypatch.setattr(registry, "EXPORT_FORMATS", (*registry.EXPORT_FORMATS, FOURTH))
+    monkeypatch.setattr(registry, "NAMES", (*registry.NAMES, FOURTH.name))
 
-    def run_here(module, *arguments, **options):
-        assert module == "studio"
-        return SimpleNamespace(returncode=main(list(arguments)), stderr="")
+    def run_here(module, request, *others):
+        assert module == "studio.export.process"
+        process.answer(request)
+        yield from ()
 
-    monkeypatch.setattr(processes, "run_module", run_here)
+    monkeypatch.setattr(processes, "stream_replies", run_here)
     return FOURTH.name
 
 
 def test_a_fourth_format_is_listed_after_the_others(fourth, finished, make_plan):
-    assert export.available_formats(finished("lora")) == ("adapter", "merged", fourth)
+    assert export.available_formats(finished("lora")) == ("adapter", "merged", "gguf", "browser", fourth)
     unmergeable = runs.create(make_plan("prefix"))
     assert export.available_formats(unmergeable) == ("adapter",)
 
@@ -56,7 +59,7 @@ def test_the_page_offers_a_fourth_format_and_prepares_its_download(fourth, finis
     run = finished("lora")
     _, dropdown, *_ = share_tab.show_run(run.id, REQUEST)
     assert (FOURTH.label.render(), fourth) in dropdown["choices"]
-    *_, (_, download) = share_tab.prepare_download(run.id, fourth, REQUEST)
+    *_, (_, download, _) = share_tab.prepare_download(run.id, fourth, None, REQUEST)
     with zipfile.ZipFile(download["value"]) as archive:
         assert archive.read("weights.txt").decode() == runs.report(run)["tuned"]["checksum"]
         assert {"README.md", "plan.yaml"} <= set(archive.namelist())
@@ -69,7 +72,7 @@ def test_the_command_line_writes_a_fourth_format_and_names_it_in_its_help(fourth
     with pytest.raises(SystemExit):
         main(["export", "--help"])
     help_text = " ".join(capsys.readouterr().out.split())
-    assert "a form such as adapter, checksum, merged or packed, and a new folder" in help_text
+    assert "a form such as adapter, browser, checksum, gguf, merged or packed, and a new folder" in help_text
 
 
 def test_the_card_of_a_fourth_format_says_how_it_is_opened(fourth, finished):
@@ -86,7 +89,20 @@ def test_every_format_a_method_names_is_in_the_registry():
     assert {name for method in methods.METHODS for name in method.exports} <= names
 
 
-def test_a_format_is_offered_as_the_method_says_where_it_does_not_say_itself():
+def test_a_format_is_offered_as_the_method_says(make_plan):
     plain = ExportFormat(name="adapter", label=Message("A plain one"), write=copy_model)
-    assert plain.is_available(methods.get("lora"), {})
-    assert not plain.is_available(methods.get("full"), {})
+    assert plain.find_refusal(make_plan("lora")) is None
+    assert plain.find_refusal(make_plan("full")) is NOT_OF_THIS_METHOD
+
+
+def test_what_cannot_be_merged_is_refused_for_the_reason_that_its_card_gives(make_plan):
+    refusal = registry.get("gguf").find_refusal(make_plan("prefix"))
+    assert refusal == compatibility.find_export_incompatibility("prefix", "merged")
+    assert "LoRA" in refusal.alternative.render()
+
+
+@pytest.mark.parametrize("form", ["gguf", "browser"])
+def test_a_classifier_is_not_offered_where_only_texts_are_written(form, make_plan):
+    refusal = registry.get(form).find_refusal(make_plan("full", "classify"))
+    assert "no classifiers" in refusal.reason.render()
+    assert registry.get(form).find_refusal(make_plan("full", "chat")) is None

@@ -11,6 +11,7 @@ import gradio as gr
 from studio import export, runs
 from studio.errors import StudioError
 from studio.export import card
+from studio.export.snippets import list_snippets, render_snippets
 from studio.export.spec import ExportOptions
 from studio.i18n import Message, label
 from studio.ui.components import notices
@@ -23,11 +24,7 @@ from studio.ui.share import hub_panel
 HEADING = label("## Share\nDownload what the model learned as a zip, with its model card and its plan.")
 FORMAT = label("Format")
 PREPARE, DOWNLOAD = label("Prepare download"), label("Download")
-ENGINEER_HEADING = label(
-    "### For your engineer\nUnzip the download and run this in its folder (`pip install torch transformers "
-    "peft`)."
-)
-CODE = label("Python")
+ENGINEER_HEADING = label("### For your engineer\nUnzip the download and run this in its folder.")
 CARD_HEADING = label("### Model card")
 RAW_CARD = label("Raw text (Markdown)")
 PREPARING = Message("Preparing…")
@@ -83,7 +80,12 @@ def _show_details(run_id: str, form: str, lang: str) -> tuple[Any, ...]:
         return _no_details()
     text = card.render_card(run, form, lang)
     shown = strip_front_matter(card.render_card(run, form, lang, with_code=False))
-    return gr.update(visible=True), card.usage_code(run, form, lang), demote_headings(shown), text
+    return (
+        gr.update(visible=True),
+        render_snippets(list_snippets(run, form, lang)),
+        demote_headings(shown),
+        text,
+    )
 
 
 def _no_details() -> tuple[Any, ...]:
@@ -175,7 +177,7 @@ def build() -> ShareTab:
     with gr.Column(visible=False) as details:
         hub_panel.build(run_dropdown)
         gr.Markdown(t(ENGINEER_HEADING))
-        code = gr.Code("", language="python", label=t(CODE), interactive=False, elem_id="usage-code")
+        code = gr.Markdown("", sanitize_html=True, elem_id="usage-code")
         gr.Markdown(t(CARD_HEADING))
         rendered_card = gr.Markdown("", sanitize_html=True, elem_id="card")
         with gr.Accordion(t(RAW_CARD), open=False, elem_id="card-source"):
