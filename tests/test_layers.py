@@ -34,6 +34,8 @@ WORKER_SIDE = {
     "evaluate/held_out.py",
     "evaluate/retention/scoring.py",
     "export/merge.py",
+    "export/replay/classify.py",
+    "export/replay/transformers_runtime.py",
     "methods/training/activation_cache.py",
     "methods/training/bottleneck.py",
     "methods/training/fake_quantization.py",

@@ -8,7 +8,7 @@ from studio import export, runs
 from studio.cli import EXIT_OK
 from studio.cli.arguments import list_names
 from studio.export import registry
-from studio.export.spec import ExportOptions
+from studio.export.spec import REPLAY_ROWS, ExportOptions
 from studio.i18n import Message, languages
 
 
@@ -28,15 +28,33 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--precision", default="", help=f"of gguf and browser: {list_names(precisions)} (default q8_0)"
     )
     parser.add_argument(
+        "--rows",
+        type=int,
+        default=REPLAY_ROWS,
+        help=f"held-out rows to check the export on, 0 for none (default {REPLAY_ROWS})",
+    )
+    parser.add_argument(
         "--language", choices=languages(), default="en", help="the language of the model card (default en)"
     )
 
 
 def run(options: argparse.Namespace) -> int:
-    """Write the result and print its folder."""
-    export_format, folder = options.to
-    export_options = ExportOptions(options.precision, options.language, show_progress)
-    print(export.save_result(runs.find(options.run), export_format, Path(folder), export_options))
+    """Write the result, print its folder, and say whether it scores as it did in the studio."""
+    name, folder = options.to
+    export_options = ExportOptions(
+        precision=options.precision,
+        language=options.language,
+        rows=max(options.rows, 0),
+        on_progress=show_progress,
+    )
+    written = export.save_result(runs.find(options.run), name, Path(folder), export_options)
+    show_progress(Message(""))
+    print(written)
+    checked = export.read_check(written)
+    if checked and options.rows > 0:
+        headline, warnings, details = checked.sentences(bool(registry.get(name).precisions))
+        for sentence in (headline, *warnings, *details):
+            print(sentence.render())
     return EXIT_OK
 
 

@@ -1,5 +1,6 @@
 """Take a result home: what a run learned, as files that open without the studio, with a model card."""
 
+import json
 import re
 import shutil
 import zipfile
@@ -7,15 +8,25 @@ from collections.abc import Generator
 from pathlib import Path
 
 from studio import processes, runs
-from studio.errors import NotPossible
+from studio.errors import NotPossible, explain
 from studio.export import card, registry
 from studio.export.registry import available_formats
-from studio.export.spec import ExportOptions
+from studio.export.replay import result as replay_result
+from studio.export.replay.result import Checked
+from studio.export.spec import ExportFormat, ExportOptions
 from studio.i18n import Message
 from studio.runs import Run
 from studio.storage import home
 
-__all__ = ["available_formats", "build_zip", "downloads_folder", "prepare_zip", "registry", "save_result"]
+__all__ = [
+    "available_formats",
+    "build_zip",
+    "downloads_folder",
+    "prepare_zip",
+    "read_check",
+    "registry",
+    "save_result",
+]
 
 DEFAULTS = ExportOptions()
 UNKNOWN_FORMAT = Message("{method} has no format “{form}”.")
@@ -51,11 +62,24 @@ def save_result(run: Run, export_format: str, folder: Path, options: ExportOptio
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise NotPossible(FOLDER_NOT_EMPTY, NAME_NEW_FOLDER, folder=folder)
     folder.parent.mkdir(parents=True, exist_ok=True)
-    registry.get(export_format).write(run, folder, options)
+    form = registry.get(export_format)
+    form.write(run, folder, options)
+    checked = _check(run, form, folder, options)
+    replay_result.write(checked, folder, form=export_format, precision=options.precision)
     card_text = card.render_card(run, export_format, options.language, precision=options.precision)
     (folder / "README.md").write_text(card_text, encoding="utf-8")
     shutil.copyfile(run.folder / "plan.yaml", folder / "plan.yaml")
     return folder
+
+
+def _check(run: Run, form: ExportFormat, folder: Path, options: ExportOptions) -> Checked:
+    """Replay the held-out rows on an export; where that breaks off, the export stands and says so."""
+    from studio.export.replay import run_replay  # noqa: PLC0415 - loads torch
+
+    try:
+        return run_replay.replay(run, form, folder, options)
+    except Exception as error:
+        return Checked(why_not=explain(error).message)
 
 
 def downloads_folder() -> Path:
@@ -71,6 +95,14 @@ def build_zip(run: Run, export_format: str, options: ExportOptions = DEFAULTS) -
             options.on_progress(next(steps))
         except StopIteration as stop:
             return Path(stop.value)
+
+
+def read_check(path: Path) -> Checked | None:
+    """What the check of an export came to, from its folder or its zip file; None where there was none."""
+    if path.is_dir():
+        return replay_result.read(path / replay_result.REPLAY_FILE)
+    with zipfile.ZipFile(path) as archive:
+        return replay_result.parse(json.loads(archive.read(replay_result.REPLAY_FILE)))
 
 
 def prepare_zip(
@@ -96,8 +128,8 @@ def prepare_zip(
     target.unlink(missing_ok=True)
     folder = target.parent / export_format
     shutil.rmtree(folder, ignore_errors=True)
-    request = {"run": run.id, "form": export_format, "folder": str(folder)}
-    request |= {"precision": options.precision, "language": options.language}
+    request: dict[str, str | int] = {"run": run.id, "form": export_format, "folder": str(folder)}
+    request |= {"precision": options.precision, "language": options.language, "rows": options.rows}
     replies = processes.stream_replies(
         "studio.export.process", request, NOT_WRITTEN, TRY_AGAIN, processes.WORKER
     )

@@ -8,6 +8,7 @@ from typing import Any
 
 from studio import methods, models, runs
 from studio.export import card_messages as messages
+from studio.export.opening import open_in_transformers
 from studio.export.spec import ExportFormat, ExportOptions, copy_model, import_from_transformers
 from studio.export.usage import Usage, get_problem_type, is_pooled, public_base_name
 from studio.i18n import label
@@ -134,6 +135,7 @@ FORMAT = ExportFormat(
     name="adapter",
     label=label("Adapter: small file, loaded on top of the base model"),
     write=write,
+    open_runtime=open_in_transformers,
     library="peft",
     import_lines=import_lines,
     load_lines=load_lines,

@@ -7,7 +7,8 @@ from pathlib import Path
 
 from studio import presets
 from studio.errors import NotPossible
-from studio.export import gguf, wllama
+from studio.export import gguf, modelfile, wllama
+from studio.export.opening import open_in_llama_cpp
 from studio.export.spec import ExportFormat, ExportOptions, Snippet
 from studio.export.usage import method_name
 from studio.i18n import Message, label
@@ -98,7 +99,7 @@ def build_settings(run: Run, model: Path, language: str) -> dict[str, object]:
         "title": run.plan.name,
         "language": language,
         "model": f"{model.name}?v={version}",
-        "system": gguf.describe_for_ollama(run).system,
+        "system": modelfile.describe_for_ollama(run).system,
         "is_chat": run.plan.task != "complete",
         "context": min(context, MAX_CONTEXT),
         "max_tokens": min(context // 2, MAX_ANSWER_TOKENS),
@@ -125,5 +126,7 @@ FORMAT = ExportFormat(
     wrong_task=gguf.NO_CLASSIFIERS,
     precisions=gguf.PRECISIONS,
     library="gguf",
+    runtime="llama.cpp",
+    open_runtime=open_in_llama_cpp,
     snippets=list_snippets,
 )

@@ -6,11 +6,10 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from studio import methods, processes
-from studio.data import examples
 from studio.errors import NotPossible
-from studio.evaluate import predictions
 from studio.export import fetched_tools, modelfile
 from studio.export.llama_cpp import TOOLSET
+from studio.export.opening import open_in_llama_cpp
 from studio.export.spec import ExportFormat, ExportOptions, Snippet
 from studio.i18n import Message, label
 from studio.methods.compatibility import Incompatibility
@@ -120,27 +119,8 @@ def _open_whole_model(run: Run, draft: Path, options: ExportOptions) -> Iterator
 
 def write_modelfile(run: Run, folder: Path, file_name: str) -> None:
     """Write the Modelfile for a GGUF file in the same folder."""
-    text = describe_for_ollama(run).to_modelfile(file_name)
+    text = modelfile.describe_for_ollama(run).to_modelfile(file_name)
     (folder / modelfile.MODELFILE).write_text(text, encoding="utf-8")
-
-
-def describe_for_ollama(run: Run) -> modelfile.OllamaModel:
-    """What Ollama has to know of a run's result."""
-    from studio.models import load  # noqa: PLC0415 - loads torch
-
-    rows = predictions.read_rows(run.folder, "validation")
-    return modelfile.describe_model(load.tokenizer(run.model), run.plan.task, _find_common_system(rows))
-
-
-def _find_common_system(rows: list[examples.Example]) -> str:
-    """The system message that every conversation begins with; "" where they differ or have none."""
-    openings = {
-        (messages[0]["role"], messages[0]["content"])
-        for row in rows
-        if "messages" in row and (messages := examples.to_messages(row))
-    }
-    ((role, content),) = openings if len(openings) == 1 else {("", "")}
-    return content if role == "system" else ""
 
 
 def list_snippets(task: Task, precision: str) -> tuple[Snippet, ...]:
@@ -164,5 +144,7 @@ FORMAT = ExportFormat(
     wrong_task=NO_CLASSIFIERS,
     precisions=PRECISIONS,
     library="gguf",
+    runtime="llama.cpp",
+    open_runtime=open_in_llama_cpp,
     snippets=list_snippets,
 )

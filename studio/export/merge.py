@@ -25,6 +25,27 @@ def save_merged_model(run: Run, folder: Path) -> None:
         NotPossible: The base model here is not the one the run was trained on.
         OutOfDiskSpace: The disk has not enough space.
     """
+    report = runs.complete_report(run)
+    base_model = load_base(run)
+    base_model.config.problem_type = report.get("problem_type")
+    require_disk_space(folder.parent, load.count_parameters(base_model) * device.weights_dtype().itemsize)
+    merged = methods.get(run.plan.method.name).merge(base_model, run.model)
+    require_plain(merged)
+    merged.save_pretrained(folder)
+    load.tokenizer(run.model).save_pretrained(folder)
+    config_path = folder / "config.json"
+    config = json.loads(config_path.read_text(encoding="utf-8"))
+    config_path.write_text(
+        json.dumps(config | {"_name_or_path": public_base_name(report)}, indent=1) + "\n", encoding="utf-8"
+    )
+
+
+def load_base(run: Run) -> Any:
+    """The base model of a run as it was before the training.
+
+    Raises:
+        NotPossible: The base model here is not the one the run was trained on.
+    """
     plan, report = run.plan, runs.complete_report(run)
     method = methods.get(plan.method.name)
     base_model = load.base_model(
@@ -46,17 +67,7 @@ def save_merged_model(run: Run, folder: Path) -> None:
             have=checksum,
             wanted=report["base"]["checksum"],
         )
-    base_model.config.problem_type = report.get("problem_type")
-    require_disk_space(folder.parent, load.count_parameters(base_model) * device.weights_dtype().itemsize)
-    merged = method.merge(base_model, run.model)
-    require_plain(merged)
-    merged.save_pretrained(folder)
-    load.tokenizer(run.model).save_pretrained(folder)
-    config_path = folder / "config.json"
-    config = json.loads(config_path.read_text(encoding="utf-8"))
-    config_path.write_text(
-        json.dumps(config | {"_name_or_path": public_base_name(report)}, indent=1) + "\n", encoding="utf-8"
-    )
+    return base_model
 
 
 def require_plain(model: Any) -> None:

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from studio import methods
+from studio.export.opening import open_in_transformers
 from studio.export.pooled_bert import write_as_bert
 from studio.export.spec import ExportFormat, ExportOptions, copy_model
 from studio.i18n import label
@@ -25,4 +26,5 @@ FORMAT = ExportFormat(
     name="merged",
     label=label("Whole model: works on its own"),
     write=write,
+    open_runtime=open_in_transformers,
 )

@@ -5,7 +5,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from studio.data import examples
+from studio.evaluate import predictions
 from studio.export.turns import Messages, Turns, find_turns
+from studio.runs import Run
 
 MODELFILE = "Modelfile"
 PLAIN_TEMPLATE = "{{ .Prompt }}"
@@ -66,6 +68,25 @@ def describe_model(tokenizer: Any, task: str, system: str = "") -> OllamaModel:
     except Exception:  # a chat template may raise whatever it likes
         return OllamaModel(PLAIN_TEMPLATE, system, stop)
     return OllamaModel(turns.to_go_template(), system or turns.default_system, stop, turns)
+
+
+def describe_for_ollama(run: Run) -> OllamaModel:
+    """What Ollama has to know of a run's result."""
+    from studio.models import load  # noqa: PLC0415 - loads torch
+
+    rows = predictions.read_rows(run.folder, "validation")
+    return describe_model(load.tokenizer(run.model), run.plan.task, _find_common_system(rows))
+
+
+def _find_common_system(rows: list[examples.Example]) -> str:
+    """The system message that every conversation begins with; "" where they differ or have none."""
+    openings = {
+        (messages[0]["role"], messages[0]["content"])
+        for row in rows
+        if "messages" in row and (messages := examples.to_messages(row))
+    }
+    ((role, content),) = openings if len(openings) == 1 else {("", "")}
+    return content if role == "system" else ""
 
 
 def find_stop_words(tokenizer: Any, task: str) -> tuple[str, ...]:

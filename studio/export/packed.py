@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from studio.export.opening import open_in_transformers
 from studio.export.pooled_bert import write_as_bert
 from studio.export.spec import ExportFormat, ExportOptions, copy_model, import_whole_model
 from studio.i18n import label
@@ -18,5 +19,6 @@ FORMAT = ExportFormat(
     name="packed",
     label=label("Packed: whole model in few bits, the smallest; needs compressed-tensors"),
     write=write,
+    open_runtime=open_in_transformers,
     import_lines=lambda usage: [*import_whole_model(usage), "# Needs: pip install compressed-tensors"],
 )

@@ -44,7 +44,12 @@ class Progress:
 def answer(request: dict[str, Any]) -> None:
     """Save the result of a run, as the request says."""
     progress = Progress()
-    options = ExportOptions(request["precision"], request["language"], progress.show)
+    options = ExportOptions(
+        precision=request["precision"],
+        language=request["language"],
+        rows=request["rows"],
+        on_progress=progress.show,
+    )
     try:
         export.save_result(runs.get(request["run"]), request["form"], Path(request["folder"]), options)
     finally:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import NamedTuple, get_args
 
 from studio import methods
+from studio.export.runtime import Runtime
 from studio.export.usage import Usage
 from studio.i18n import Message
 from studio.methods import compatibility
@@ -15,6 +16,8 @@ from studio.plan import Plan, Task
 from studio.runs import Run
 from studio.storage import require_disk_space
 
+# Page and command line replay so many held-out rows on an export.
+REPLAY_ROWS = 50
 ALL_TASKS: tuple[Task, ...] = get_args(Task)
 NOT_OF_THIS_METHOD = Incompatibility(
     reason=Message("This method has no result of this form."),
@@ -62,11 +65,15 @@ class ExportOptions:
     Attributes:
         precision: One of the format's precisions; "" for its first.
         language: The language of the card, and of a page that is written.
+        rows: How many held-out rows are replayed on the export at most (`REPLAY_ROWS`); 0 for none.
+        seconds: For how long, at most.
         on_progress: Called with what is being done.
     """
 
     precision: str = ""
     language: str = "en"
+    rows: int = 0
+    seconds: float = 180
     on_progress: Callable[[Message], None] = keep_silent
 
 
@@ -83,6 +90,8 @@ class ExportFormat:
         wrong_task: Why not those of other tasks, and what works.
         precisions: The precisions there are, the default first; none where there is no choice.
         library: The library that opens it, as the hub calls it.
+        runtime: What opens it for the replay of the held-out rows.
+        open_runtime: Opens an export for that replay; None where nothing here can.
         snippets: The lines that open it, for a task and a precision; None for those of transformers.
         import_lines: The card's code that imports what opens it.
         load_lines: The card's code that defines `model`.
@@ -96,6 +105,8 @@ class ExportFormat:
     wrong_task: Incompatibility = NOT_OF_THIS_METHOD
     precisions: tuple[tuple[str, Message], ...] = ()
     library: str = "transformers"
+    runtime: str = "transformers"
+    open_runtime: "Callable[[Run, ExportFormat, Path, ExportOptions], Runtime] | None" = None
     snippets: Callable[[Task, str], tuple[Snippet, ...]] | None = None
     import_lines: Callable[[Usage], list[str]] = import_whole_model
     load_lines: Callable[[Usage], list[str]] = load_whole_model

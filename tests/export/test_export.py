@@ -14,7 +14,7 @@ from ways import QUESTIONS_ALONE
 from studio import export, runs
 from studio.data import store
 from studio.errors import NotPossible, StudioError
-from studio.export import card, snippets
+from studio.export import card, transformers_code
 from studio.export import card_messages as messages
 from studio.export.spec import ExportOptions
 from studio.methods import compatibility
@@ -181,7 +181,7 @@ def test_the_card_of_a_classifier_says_its_kind_of_problem(problem_type, finishe
         count=3, problem_type=problem_type, labels=["billing", "delivery", "returns"]
     )
     assert description in text
-    assert f"print({snippets.RESULT_EXPRESSIONS[problem_type]})" in text
+    assert f"print({transformers_code.RESULT_EXPRESSIONS[problem_type]})" in text
 
 
 def test_a_merged_model_with_parts_its_class_does_not_know_is_refused(tiny_bert):

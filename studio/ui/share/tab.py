@@ -12,7 +12,7 @@ from studio import export, runs
 from studio.errors import StudioError
 from studio.export import card
 from studio.export.snippets import list_snippets, render_snippets
-from studio.export.spec import ExportOptions
+from studio.export.spec import REPLAY_ROWS, ExportOptions
 from studio.i18n import Message, label
 from studio.ui.components import notices
 from studio.ui.components.events import UNQUEUED
@@ -122,18 +122,32 @@ def prepare_download(
     except Exception as error:  # any error is shown here instead of in Gradio's overlay
         yield notices.error_notice(error, lang), hidden, hidden
         return
-    megabytes = path.stat().st_size / 1e6
     yield (
-        notices.notice(READY.render(lang, name=path.name, megabytes=megabytes), kind="good"),
+        _describe_download(path, form, lang),
         gr.update(value=str(path), visible=True),
         hidden,
+    )
+
+
+def _describe_download(path: Path, form: str, lang: str) -> dict[str, Any]:
+    """The notice of a finished download: its size, and whether it scores as it did in the studio."""
+    ready = READY.render(lang, name=path.name, megabytes=path.stat().st_size / 1e6)
+    checked = export.read_check(path)
+    if not checked:
+        return notices.notice(ready, kind="good")
+    headline, warnings, details = checked.sentences(bool(export.registry.get(form).precisions))
+    return notices.notice(
+        f"{ready} {headline.render(lang)}",
+        more=" ".join(sentence.render(lang) for sentence in details),
+        kind="check" if warnings else "good",
+        warning=" ".join(sentence.render(lang) for sentence in warnings),
     )
 
 
 def _choose_options(form: str, precision: str, lang: str) -> ExportOptions:
     """What was chosen for a format; the precision is that of a format chosen before where it has none."""
     names = [name for name, _ in export.registry.get(form).precisions]
-    return ExportOptions(precision if precision in names else "", lang)
+    return ExportOptions(precision=precision if precision in names else "", language=lang, rows=REPLAY_ROWS)
 
 
 def _show_steps(steps: Generator[Message, None, Path], lang: str) -> Generator[tuple[Any, ...], None, Path]:
