@@ -18,6 +18,10 @@ from studio.ui.share import tab as share_tab
 REQUEST = SimpleNamespace(headers={}, query_params={}, session_hash="one")
 
 
+# What every export has beside it.
+WRITTEN = ("README.md", "plan.yaml", "export.json")
+
+
 def write_text_only(run, folder, options):
     folder.mkdir(exist_ok=True)
     (folder / "weights.txt").write_text(runs.report(run)["tuned"]["checksum"])
@@ -67,7 +71,7 @@ def test_the_page_offers_a_fourth_format_and_prepares_its_download(fourth, finis
 
 def test_the_command_line_writes_a_fourth_format_and_names_it_in_its_help(fourth, finished, tmp_path, capsys):
     assert main(["export", finished("lora").id, "--to", fourth, str(tmp_path / "out")]) == 0
-    assert {path.name for path in (tmp_path / "out").iterdir()} == {"weights.txt", "README.md", "plan.yaml"}
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {*WRITTEN, "weights.txt"}
     capsys.readouterr()
     with pytest.raises(SystemExit):
         main(["export", "--help"])
