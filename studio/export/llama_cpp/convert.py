@@ -37,10 +37,10 @@ def _know_tokenizer_by_its_parts(text_model: Any) -> None:
         try:
             return str(by_checksum(converter, tokenizer))
         except NotImplementedError:
-            known = name_pre_tokenizer(converter.dir_model / "tokenizer.json")
-            if not known:
+            pre_tokenizer = name_pre_tokenizer(converter.dir_model / "tokenizer.json")
+            if not pre_tokenizer:
                 raise
-            return known
+            return pre_tokenizer
 
     text_model.get_vocab_base_pre = get_vocab_base_pre
 

@@ -152,14 +152,14 @@ def _choose_options(form: str, precision: str, lang: str) -> ExportOptions:
 
 def _show_steps(steps: Generator[Message, None, Path], lang: str) -> Generator[tuple[Any, ...], None, Path]:
     """Show each step, and return what they come to."""
-    shown = gr.update(visible=True)
-    yield notices.notice(PREPARING.render(lang)), gr.update(visible=False), shown
+    stop_visible = gr.update(visible=True)
+    yield notices.notice(PREPARING.render(lang)), gr.update(visible=False), stop_visible
     while True:
         try:
             step = next(steps)
         except StopIteration as stop:
             return Path(stop.value)
-        yield notices.notice(step.render(lang)), gr.skip(), shown
+        yield notices.notice(step.render(lang)), gr.skip(), stop_visible
 
 
 def say_stopped(request: gr.Request) -> tuple[Any, ...]:
