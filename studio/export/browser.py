@@ -10,10 +10,9 @@ from studio.errors import NotPossible
 from studio.export import gguf, modelfile, wllama
 from studio.export.opening import open_in_llama_cpp
 from studio.export.spec import ExportFormat, ExportOptions, Snippet
-from studio.export.usage import method_name
+from studio.export.usage import Usage, method_name
 from studio.i18n import Message, label
 from studio.models import fetch, shape
-from studio.plan import Task
 from studio.runs import Run
 
 PAGE_FOLDER = presets.ASSETS / "browser_export"
@@ -107,9 +106,9 @@ def build_settings(run: Run, model: Path, language: str) -> dict[str, object]:
     }
 
 
-def list_snippets(task: Task, precision: str) -> tuple[Snippet, ...]:
+def list_snippets(usage: Usage, precision: str) -> tuple[Snippet, ...]:
     """What serves the folder, and what asks its model on a page of one's own."""
-    call = ASK_COMPLETION if task == "complete" else ASK_CHAT
+    call = ASK_COMPLETION if usage.task == "complete" else ASK_CHAT
     script = IN_A_PAGE.replace("FILE", gguf.name_file(precision)).replace("CALL", call)
     return (
         Snippet("Any web server, such as Python's", "bash", SERVE),

@@ -36,6 +36,11 @@ class Toolset:
     bytes: int
 
 
+# On Linux; smaller elsewhere.
+LLAMA_CPP = Toolset("llama-cpp", "llama.cpp", 115_000_000)
+ONNX = Toolset("onnx", "ONNX", 124_000_000)
+
+
 def fetch(toolset: Toolset, on_progress: ProgressCallback = no_progress) -> Path:
     """The folder of a toolset's packages, for `sys.path`; fetched once for each list and Python.
 

@@ -8,9 +8,10 @@ from pathlib import Path
 from studio import methods, processes
 from studio.errors import NotPossible
 from studio.export import fetched_tools, modelfile
-from studio.export.llama_cpp import TOOLSET
+from studio.export.fetched_tools import LLAMA_CPP
 from studio.export.opening import open_in_llama_cpp
 from studio.export.spec import ExportFormat, ExportOptions, Snippet
+from studio.export.usage import Usage
 from studio.i18n import Message, label
 from studio.methods.compatibility import Incompatibility
 from studio.plan import Task
@@ -86,9 +87,9 @@ def write_model(run: Run, file: Path, options: ExportOptions) -> None:
     precision = choose_precision(options)
 
     def report_megabytes(done: float, total: float) -> None:
-        options.on_progress(FETCHING.format(tool=TOOLSET.label, done=done, total=total))
+        options.on_progress(FETCHING.format(tool=LLAMA_CPP.label, done=done, total=total))
 
-    tools = fetched_tools.fetch(TOOLSET, report_megabytes)
+    tools = fetched_tools.fetch(LLAMA_CPP, report_megabytes)
     file.parent.mkdir(parents=True, exist_ok=True)
     with _open_whole_model(run, file.parent / ".whole", options) as model:
         options.on_progress(CONVERTING.format(precision=precision))
@@ -123,11 +124,11 @@ def write_modelfile(run: Run, folder: Path, file_name: str) -> None:
     (folder / modelfile.MODELFILE).write_text(text, encoding="utf-8")
 
 
-def list_snippets(task: Task, precision: str) -> tuple[Snippet, ...]:
+def list_snippets(usage: Usage, precision: str) -> tuple[Snippet, ...]:
     """What opens the file in llama.cpp, in Python and in Ollama."""
     file_name = name_file(precision)
-    python = COMPLETION_IN_PYTHON if task == "complete" else CHAT_IN_PYTHON
-    terminal = COMPLETION_IN_LLAMA_CPP if task == "complete" else CHAT_IN_LLAMA_CPP
+    python = COMPLETION_IN_PYTHON if usage.task == "complete" else CHAT_IN_PYTHON
+    terminal = COMPLETION_IN_LLAMA_CPP if usage.task == "complete" else CHAT_IN_LLAMA_CPP
     return (
         Snippet("llama.cpp (brew or winget install llama.cpp)", "bash", terminal.format(file=file_name)),
         Snippet("Python (pip install xllamacpp)", "python", python.replace("FILE", file_name)),

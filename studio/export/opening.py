@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from studio import runs
+from studio.export import fetched_tools
 from studio.export.runtime import Runtime
 from studio.export.spec import ExportFormat, ExportOptions
 from studio.runs import Run
@@ -15,6 +16,14 @@ def open_in_transformers(run: Run, form: ExportFormat, folder: Path, options: Ex
     from studio.export.replay.transformers_runtime import TransformersRuntime  # noqa: PLC0415 - loads torch
 
     return TransformersRuntime(run, form, folder)
+
+
+def open_in_onnx_runtime(run: Run, form: ExportFormat, folder: Path, options: ExportOptions) -> Runtime:
+    """The ONNX file of an export, in ONNX Runtime."""
+    from studio.export.replay.onnx_runtime import OnnxRuntime  # noqa: PLC0415 - loads torch
+
+    (file,) = folder.glob("*.onnx")
+    return OnnxRuntime(run, fetched_tools.fetch(fetched_tools.ONNX), file)
 
 
 def open_in_llama_cpp(run: Run, form: ExportFormat, folder: Path, options: ExportOptions) -> Runtime:

@@ -1,6 +1,6 @@
 """The export formats there are: one file each, listed here in the order of the page."""
 
-from studio.export import adapter, browser, gguf, merged, packed
+from studio.export import adapter, browser, gguf, merged, onnx, packed
 from studio.export.spec import ExportFormat
 from studio.runs import Run
 
@@ -8,6 +8,7 @@ EXPORT_FORMATS: tuple[ExportFormat, ...] = (
     adapter.FORMAT,
     packed.FORMAT,
     merged.FORMAT,
+    onnx.FORMAT,
     gguf.FORMAT,
     browser.FORMAT,
 )

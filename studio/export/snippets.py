@@ -26,7 +26,8 @@ def list_snippets(
     form = registry.get(export_format)
     usage = build_usage(run.plan, runs.report(run), language)
     if form.snippets:
-        return form.snippets(run.plan.task, precision or form.precisions[0][0])
+        default = form.precisions[0][0] if form.precisions else ""
+        return form.snippets(usage, precision or default)
     return (Snippet(TRANSFORMERS, "python", render_transformers_code(form, usage, run.plan.task)),)
 
 

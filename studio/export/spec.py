@@ -92,7 +92,7 @@ class ExportFormat:
         library: The library that opens it, as the hub calls it.
         runtime: What opens it for the replay of the held-out rows.
         open_runtime: Opens an export for that replay; None where nothing here can.
-        snippets: The lines that open it, for a task and a precision; None for those of transformers.
+        snippets: The lines that open it in a precision; None for those of transformers.
         import_lines: The card's code that imports what opens it.
         load_lines: The card's code that defines `model`.
     """
@@ -107,7 +107,7 @@ class ExportFormat:
     library: str = "transformers"
     runtime: str = "transformers"
     open_runtime: "Callable[[Run, ExportFormat, Path, ExportOptions], Runtime] | None" = None
-    snippets: Callable[[Task, str], tuple[Snippet, ...]] | None = None
+    snippets: Callable[[Usage, str], tuple[Snippet, ...]] | None = None
     import_lines: Callable[[Usage], list[str]] = import_whole_model
     load_lines: Callable[[Usage], list[str]] = load_whole_model
 

@@ -8,7 +8,7 @@ from typing import Any
 from studio import methods, presets
 from studio.i18n import Message
 from studio.methods.spec import Method
-from studio.plan import Plan
+from studio.plan import Plan, Task
 
 
 @dataclass(frozen=True)
@@ -17,6 +17,7 @@ class Usage:
 
     Attributes:
         method: The run's method.
+        task: What it has learned.
         auto_class: The class of transformers that opens a model for the task.
         base: What the base is called, see `public_base_name`.
         is_base_local: Whether that is a folder which the reader must have, and no id on the hub.
@@ -27,6 +28,7 @@ class Usage:
     """
 
     method: Method
+    task: Task
     auto_class: str
     base: str
     is_base_local: bool
@@ -41,6 +43,7 @@ def build_usage(plan: Plan, report: Mapping[str, Any], language: str) -> Usage:
     is_classifier = plan.task == "classify"
     return Usage(
         method=methods.get(plan.method.name),
+        task=plan.task,
         auto_class="AutoModelForSequenceClassification" if is_classifier else "AutoModelForCausalLM",
         base=public_base_name(report),
         is_base_local=is_base_local(report),

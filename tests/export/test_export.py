@@ -19,8 +19,8 @@ from studio.export import card_messages as messages
 from studio.export.spec import ExportOptions
 from studio.methods import compatibility
 
-# These fetch tools; tests/export/test_gguf.py writes them.
-FETCHING_FORMS = {"gguf", "browser"}
+# These fetch tools; test_gguf.py, test_browser.py and test_onnx.py write them.
+FETCHING_FORMS = {"gguf", "browser", "onnx"}
 
 
 @pytest.mark.thorough

@@ -9,7 +9,7 @@ import pytest
 
 from studio import export, processes
 from studio.errors import NotPossible
-from studio.export import fetched_tools, gguf, llama_cpp, snippets, wllama
+from studio.export import fetched_tools, gguf, snippets, wllama
 from studio.export.llama_cpp import client, convert
 from studio.export.spec import ExportOptions
 
@@ -50,7 +50,7 @@ def test_without_a_package_index_a_sentence_says_so(monkeypatch, studio_home):
     monkeypatch.setenv("PIP_CONFIG_FILE", "/dev/null")
     monkeypatch.setenv("PIP_FIND_LINKS", "")
     with pytest.raises(NotPossible, match=r"llama\.cpp could not be fetched .* take the whole model home"):
-        fetched_tools.fetch(llama_cpp.TOOLSET)
+        fetched_tools.fetch(fetched_tools.LLAMA_CPP)
     # What was begun is no toolset: the next time it is fetched again.
     assert [path.name for path in (studio_home / "tools").iterdir() if not path.name.startswith(".")] == []
 
@@ -92,7 +92,7 @@ def tools(monkeypatch, tmp_path_factory):
             return fetch(toolset)
 
     monkeypatch.setattr(fetched_tools, "fetch", fetch_once)
-    return fetch_once(llama_cpp.TOOLSET)
+    return fetch_once(fetched_tools.LLAMA_CPP)
 
 
 def save_gguf(run, folder, precision=""):

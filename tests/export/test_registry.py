@@ -76,7 +76,10 @@ def test_the_command_line_writes_a_fourth_format_and_names_it_in_its_help(fourth
     with pytest.raises(SystemExit):
         main(["export", "--help"])
     help_text = " ".join(capsys.readouterr().out.split())
-    assert "a form such as adapter, browser, checksum, gguf, merged or packed, and a new folder" in help_text
+    assert (
+        "a form such as adapter, browser, checksum, gguf, merged, onnx or packed, and a new folder"
+        in help_text
+    )
 
 
 def test_the_card_of_a_fourth_format_says_how_it_is_opened(fourth, finished):

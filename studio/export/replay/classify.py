@@ -5,7 +5,7 @@ from typing import Any
 
 import torch
 
-from studio.data.targets import LABEL_THRESHOLD, RatingScale
+from studio.data.targets import LABEL_THRESHOLD
 from studio.evaluate.predictions import Outcome
 
 
@@ -18,8 +18,7 @@ def classify(logits: Sequence[float], report: Any) -> Outcome:
     """
     problem_type, labels = report.get("problem_type"), report["labels"]
     if problem_type == "regression":
-        scale = RatingScale(**report["scale"])
-        return {"value": scale.mean + scale.deviation * logits[0]}
+        return {"value": logits[0]}
     if problem_type == "multi_label_classification":
         likely = torch.tensor(logits).sigmoid().tolist()
         return {"labels": [label for label, p in zip(labels, likely, strict=True) if p >= LABEL_THRESHOLD]}

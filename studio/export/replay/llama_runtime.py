@@ -8,7 +8,7 @@ from studio.data.examples import IGNORE_INDEX, Example
 from studio.evaluate import answers
 from studio.evaluate.predictions import Outcome
 from studio.export import fetched_tools, modelfile
-from studio.export.llama_cpp import TOOLSET
+from studio.export.fetched_tools import LLAMA_CPP
 from studio.export.llama_cpp.client import LlamaClient
 from studio.export.replay.result import PromptCheck
 from studio.export.replay.rows import answered_task, encode_row
@@ -28,7 +28,7 @@ class LlamaRuntime:
         self._task = answered_task(run.plan.task)
         context = max(MIN_CONTEXT, 2 * max_length + answers.MAX_NEW_TOKENS)
         self._log_path = log_path
-        self._client = LlamaClient(fetched_tools.fetch(TOOLSET), file, context, log_path)
+        self._client = LlamaClient(fetched_tools.fetch(LLAMA_CPP), file, context, log_path)
 
     def measure(self, row: Example, needs: str) -> Outcome:
         """See `Runtime`."""
