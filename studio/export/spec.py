@@ -73,7 +73,7 @@ class ExportOptions:
     precision: str = ""
     language: str = "en"
     rows: int = 0
-    seconds: float = 180
+    seconds: float = 120
     on_progress: Callable[[Message], None] = keep_silent
 
 
