@@ -125,7 +125,7 @@ def test_a_t4_has_what_was_measured_and_other_gpus_its_share():
     assert "usable_bytes" not in machines["hf-t4-small"].assumed
     assert not machines["hf-t4-small"].bf16
     assert machines["hf-t4-small"].autocast_dtype == "float16"
-    assert machines["hf-l4x1"].usable_bytes == int(24 * 0.91 * GIB)
+    assert machines["hf-l4x1"].usable_bytes == int(24 * 0.935 * GIB)
     assert machines["hf-l4x1"].assumed == ("usable_bytes", "tflops_32")
     assert machines["hf-l4x1"].tflops_32 == 121 / 8
 
@@ -408,10 +408,15 @@ def test_a_listed_gpu_here_has_its_own_figures_and_its_free_memory(smi):
     assert machine.assumed == ("tflops_32",)
 
 
-def test_an_unknown_gpu_here_counts_as_the_slowest_one_and_says_so(smi):
-    smi("NVIDIA GeForce RTX 9999, 32000, 31000, 12.0\n")
+@pytest.mark.parametrize(
+    ("capability", "stand_in"),
+    [("12.0", "rtx-pro-6000-half"), ("9.0", "h100-pcie"), ("8.9", "l4"), ("8.6", "a10"), ("7.0", "t4")],
+)
+def test_an_unknown_gpu_here_counts_as_the_slowest_of_its_generation_and_says_so(smi, capability, stand_in):
+    smi(f"NVIDIA GeForce RTX 9999, 32000, 31000, {capability}\n")
     machine = catalogue.local_machine()
-    assert (machine.tflops_16, machine.watts) == (65, None)
+    rate = catalogue._load_catalogue().cards[stand_in].tflops_16
+    assert (machine.tflops_16, machine.watts) == (rate, None)
     assert set(machine.assumed) == {"tflops_16", "tflops_32", "bandwidth_gb_s"}
     assert "NVIDIA GeForce RTX 9999" in machine.spec_source.said
     assert machine.spec_source.quality == "recalled"

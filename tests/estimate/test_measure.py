@@ -61,6 +61,7 @@ def test_six_points_are_measured_three_methods_with_short_and_long_texts():
 def test_this_machine_is_measured_and_its_rates_are_kept(monkeypatch):
     """Two of the six points, by a real child process."""
     monkeypatch.setattr(measure, "MEASUREMENT_POINTS", (("lora", (2, 16)), ("full", (2, 48))))
+    monkeypatch.setattr(measure, "MIN_CORE_SHARE", 0.0)  # other tests run beside this one
     local = catalogue.local_machine()
     replies = list(measure.measure_machine(TINY, False, local))
     shares = [share for share, _ in replies]
@@ -117,6 +118,25 @@ def test_nothing_is_measured_beside_a_run(make_plan, monkeypatch):
         list(measure.measure_machine(TINY, False, local))
     assert refusal.value.message == measure.RUN_STARTED_MEANWHILE.format(name="lora on toys")
     assert not rates.load_rates(local).is_measured
+
+
+@pytest.mark.parametrize(("core_share", "is_kept"), [(0.35, False), (0.69, False), (0.95, True)])
+def test_what_was_measured_while_others_took_the_core_is_not_kept(core_share, is_kept, monkeypatch):
+    local = catalogue.local_machine()
+    reply = {
+        "rates": vars(rates.rates_from_spec(local)) | {"when": 5.0},
+        "error": 0.0,
+        "core_share": core_share,
+    }
+    monkeypatch.setattr(measure.processes, "stream_replies", lambda *_: iter([reply]))
+    measurement = measure.measure_machine(TINY, False, local)
+    if is_kept:
+        list(measurement)
+    else:
+        with pytest.raises(NotPossible) as refusal:
+            list(measurement)
+        assert refusal.value.message == measure.MACHINE_IS_BUSY.format(taken=1 - core_share)
+    assert rates.load_rates(local).is_measured is is_kept
 
 
 def test_a_measurement_that_cannot_be_done_says_why(monkeypatch):

@@ -282,16 +282,25 @@ def main() -> int:
         )
     all_counts, seconds = [], []
     points = request["points"]
+    work_seconds, cpu_seconds = -time.perf_counter(), -time.thread_time()
     for n_done, (method_name, batch_shape) in enumerate(points, start=1):
         all_counts.append(count_step(model, method_name, batch_shape, device))
         seconds.append(time_step(model, method_name, batch_shape))
         processes.send_reply({"done": n_done, "of": len(points), "seconds": seconds[-1]})
+    work_seconds, cpu_seconds = work_seconds + time.perf_counter(), cpu_seconds + time.thread_time()
     measured_rates = fit_rates(all_counts, seconds, initial_rates)
     errors = [
         abs(measured_rates.estimate_seconds(counts) / duration - 1)
         for counts, duration in zip(all_counts, seconds, strict=True)
     ]
-    processes.send_reply({"rates": {**asdict(measured_rates), "when": time.time()}, "error": max(errors)})
+    processes.send_reply(
+        {
+            "rates": {**asdict(measured_rates), "when": time.time()},
+            "error": max(errors),
+            # This thread computes without a pause, unless other programs take its core.
+            "core_share": cpu_seconds / work_seconds if device == "cpu" else 1.0,
+        }
+    )
     return 0
 
 

@@ -17,6 +17,8 @@ from studio.i18n import Message
 CALIBRATE_MODULE = "studio.estimate.benchmark.calibrate"
 # Micro batches that differ as much as micro batches do: few short texts, more long ones (texts, tokens).
 SHORT_BATCH, LONG_BATCH = (2, 48), (4, 192)
+# From this share of its core on, a measurement is kept; on a quiet machine it has nearly all of it.
+MIN_CORE_SHARE = 0.7
 # What is measured: a method with its default settings, and a micro batch.
 MEASUREMENT_POINTS = (
     ("lora", SHORT_BATCH),
@@ -30,6 +32,9 @@ NO_RESULT = Message("The measurement ended without a result: {why}")
 RUN_IN_PROGRESS = Message("“{name}” is training, and beside it the speeds would come out too low.")
 RUN_STARTED_MEANWHILE = Message(
     "“{name}” began to train meanwhile, so the speeds came out too low; they were not kept."
+)
+MACHINE_IS_BUSY = Message(
+    "Other programs took {taken:.0%} of a core meanwhile, so the speeds came out too low; they were not kept."
 )
 MEASURE_AFTER_RUN = Message("Measure again when it has ended.")
 CLOSE_OTHER_PROGRAMS = Message("Close other programs and measure again.")
@@ -49,8 +54,8 @@ def measure_machine(
         The share done (0 to 1), and at the end the rates, which are kept; None before.
 
     Raises:
-        NotPossible: While a run is training, or where one began meanwhile: both would share the machine,
-            and the rates would be wrong.
+        NotPossible: While a run is training, where one began meanwhile, or where other programs took much of
+            the core: the rates would be wrong.
         StudioError: If the measurement ends without a result.
     """
     _raise_if_training(RUN_IN_PROGRESS)
@@ -70,6 +75,8 @@ def measure_machine(
     ):
         if "rates" in reply:
             _raise_if_training(RUN_STARTED_MEANWHILE)
+            if reply["core_share"] < MIN_CORE_SHARE:
+                raise NotPossible(MACHINE_IS_BUSY, CLOSE_OTHER_PROGRAMS, taken=1 - reply["core_share"])
             measured_rates = Rates(**reply["rates"])
             rates.save_rates(machine, measured_rates)
             yield 1.0, measured_rates

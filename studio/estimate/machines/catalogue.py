@@ -30,14 +30,23 @@ LOCAL_ID = "here"
 # A price that was read longer ago is marked as stale.
 STALE_DAYS = 180
 GIB = 2**30
-# The share of the memory on the label that a process gets where nobody has measured it: that of a T4 with
-# ECC, 14,912 of 16,384 MiB (docs/estimator.md#usable_share).
-USABLE_SHARE = 0.91
+# The share of the memory on the label that a run gets where nobody has measured it: nearly all of a GPU's,
+# but where error correction takes its bits from the same chips (docs/estimator.md#usable_shares).
+USABLE_SHARES = {"card": 0.99, "processor": 0.91}
+INLINE_ECC_USABLE_SHARE = 0.935
 # The 32-bit rate of a GPU as a share of its 16-bit rate where no source gives it. A T4 reached
 # 4.1 TFLOP/s, against half of its 65 in 16 bits: an eighth (docs/estimator.md#fp32_share).
 FP32_SHARE = 1 / 8
-# These stand in for a GPU or a CPU that the list does not know.
-FALLBACK_GPU, FALLBACK_CPU = "t4", "zen3-core"
+# These stand in for a GPU or a CPU that the list does not know: of a generation, by its compute capability,
+# the slowest GPU of the list.
+FALLBACK_GPUS = {
+    (12, 0): "rtx-pro-6000-half",
+    (9, 0): "h100-pcie",
+    (8, 9): "l4",
+    (8, 0): "a10",
+    (0, 0): "t4",
+}
+FALLBACK_CPU = "zen3-core"
 RATE_FIELDS = ("tflops_16", "tflops_32", "bandwidth_gb_s")
 UNIT_MINUTES: dict[BillingUnit, float] = {"second": 1 / 60, "minute": 1, "hour": 60}
 
@@ -60,6 +69,7 @@ class HardwareSpec(CardModel):
     kind: MachineKind
     memory_gb: PositiveFigure | None = None
     usable_gb: PositiveFigure | None = None
+    inline_ecc: bool = False
     bf16: bool
     fp16: bool = False
     tflops_16: PositiveFigure
@@ -259,12 +269,13 @@ def local_machine(cgroup: Path = hardware.CGROUP) -> Machine:
 
 
 def _build_local_gpu(gpu: hardware.Gpu, entry: MachineEntry, specs: Mapping[str, HardwareSpec]) -> Machine:
-    """Return this machine with its GPU; where the list does not know the GPU, FALLBACK_GPU stands in.
+    """Return this machine with its GPU; where the list does not know the GPU, one of FALLBACK_GPUS stands in.
 
     What it computes in follows from its compute capability even then.
     """
     spec_id = entry.card or _find_spec(gpu.name, specs)
-    spec = specs[spec_id or FALLBACK_GPU]
+    stand_in_id = next(FALLBACK_GPUS[least] for least in FALLBACK_GPUS if gpu.compute_capability >= least)
+    spec = specs[spec_id or stand_in_id]
     machine = _build_machine(
         LOCAL_ID, entry.model_copy(update={"name": entry.name or gpu.name, "host": None}), spec
     )
@@ -361,12 +372,13 @@ def _build_machine(machine_id: str, entry: MachineEntry, spec: HardwareSpec) -> 
     if memory_gb is None:
         memory_gb = host.memory_gb if host else 0
     usable_gb = (host.usable_gb if host else None) or spec.usable_gb
+    usable_share = INLINE_ECC_USABLE_SHARE if spec.inline_ecc else USABLE_SHARES[spec.kind]
     cores = host.cores if is_cpu and host and host.cores else 1
     return Machine(
         id=machine_id,
         name=entry.name or spec.name,
         kind=spec.kind,
-        usable_bytes=int((usable_gb or memory_gb * USABLE_SHARE) * GIB),
+        usable_bytes=int((usable_gb or memory_gb * usable_share) * GIB),
         tflops_16=spec.tflops_16 * cores,
         tflops_32=(spec.tflops_32 or spec.tflops_16 * FP32_SHARE) * cores,
         bandwidth_gb_s=spec.bandwidth_gb_s,
