@@ -49,11 +49,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Tidy up what earlier sessions left, and serve the page until it is ended."""
+    from studio.ui.security import LOCAL_HOSTS, build_access
+
+    if (
+        options.host not in LOCAL_HOSTS
+    ):  # strangers ask the hub in nobody's name; read when its client is imported
+        os.environ["HF_HUB_DISABLE_IMPLICIT_TOKEN"] = "1"  # noqa: S105 - a switch
     # The page's libraries, which the commands do without.
     from studio.data import store
     from studio.estimate.tracing.client import tracing_client
     from studio.ui import app
-    from studio.ui.security import build_access
 
     password = read_password(options.host, options.open)
     store.remove_stale_drafts()

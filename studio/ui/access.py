@@ -141,11 +141,14 @@ def find_base(model: str) -> BaseModelInfo | None:
 def check_model(model: str) -> None:
     """Refuse a name that can be no model, and a folder of this machine where others can reach the page.
 
+    Where strangers share it, only models of the list are fetched: a few others would fill the disk.
+
     Raises:
         StudioError: The name is neither listed, nor a hub id, nor a folder that this visitor may name.
     """
     if model in presets.models():
         return
+    visitors.check_listed(model)
     is_hub_id = fetch.HUB_ID_PATTERN.fullmatch(model) is not None
     if not is_open_to_others():
         if not is_hub_id and not Path(model).is_dir():

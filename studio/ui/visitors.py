@@ -33,6 +33,9 @@ DUPLICATE = Message("For more, duplicate this Space for private work: {address}"
 ONE_RUN = Message("On this public page everyone has one run at a time, and “{name}” has not ended.")
 WAIT_OR_STOP = Message("Wait for it or stop it. {duplicate}")
 ONE_AT_A_TIME = Message("On this public page several runs at once cannot be started.")
+MAX_SHOWN_CHARS = 80
+NOT_LISTED = Message("On this public page only listed models can be trained, and “{model}” is not listed.")
+TAKE_LISTED = Message("Choose one from the list. {duplicate}")
 TOO_MANY_ROWS = Message("On this public page a data set may have {limit:,} rows; “{name}” has {count:,}.")
 USE_FEWER_ROWS = Message("Take fewer rows. {duplicate}")
 TOO_MUCH_DISK = Message("Your data and runs take {used:,.0f} MB; on this public page {limit:,} MB are yours.")
@@ -118,6 +121,12 @@ def check_run(request: gr.Request) -> None:
 def _unfinished_runs(visitor: str) -> list[Run]:
     theirs = [path.name for path in folders_of(visitor) if path.parent == runs.folder()]
     return [run for name in theirs if runs.status(run := runs.get(name)).state not in runs.ENDED_STATES]
+
+
+def check_listed(model: str) -> None:
+    """Refuse a model that is not on the list, which this machine would have to fetch; raises NotPossible."""
+    if is_public():
+        raise NotPossible(NOT_LISTED, TAKE_LISTED, model=model[:MAX_SHOWN_CHARS], duplicate=duplicate_hint())
 
 
 def check_several() -> None:

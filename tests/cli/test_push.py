@@ -8,7 +8,8 @@ import pytest
 from stand_in import TOKEN
 
 from studio import processes
-from studio.hub import account, push
+from studio.cli.main import main
+from studio.hub import account, publish, push, refusals
 
 
 @pytest.fixture
@@ -47,4 +48,27 @@ def test_without_a_yes_or_a_token_nothing_is_uploaded(finished, hub, studio_push
     no_token = studio_push(run.id, "tone", "--yes")
     assert (no_token.returncode, no_token.stdout) == (1, "")
     assert account.NO_TOKEN.render() in no_token.stderr
+    assert hub.repos == {}
+
+
+def test_the_studio_becomes_a_private_space(hub, tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("HF_TOKEN", TOKEN)
+    assert main(["space", str(tmp_path / "bundle"), "--push", "studio", "--yes"]) == 0
+    assert capsys.readouterr().out.split() == [str(tmp_path / "bundle"), f"{hub.address}/spaces/ada/studio"]
+    assert hub.repos["ada/studio"].private
+    assert "studio/app.py" in hub.repos["ada/studio"].files
+
+
+def test_a_space_that_costs_something_is_said_with_the_free_ways(hub, tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("HF_TOKEN", TOKEN)
+    hub.refuse("POST", "/repos/create", 402, "cpu-basic needs PRO")
+    assert main(["space", str(tmp_path / "bundle"), "--push", "studio", "--yes"]) == 1
+    assert refusals.FREE_SPACES.render() in capsys.readouterr().err
+
+
+def test_a_classifier_is_not_published_into_a_browser(finished, hub, monkeypatch, capsys):
+    monkeypatch.setenv("HF_TOKEN", TOKEN)
+    run = finished("lora", "classify")
+    assert main(["publish", run.id, "kind", "--as", "static", "--yes"]) == 1
+    assert publish.NO_STATIC.render(name=run.plan.name) in capsys.readouterr().err
     assert hub.repos == {}

@@ -1,7 +1,12 @@
 """Who may open the page beyond this machine: it asks for a password, or the person says that it is open."""
 
+import os
+import subprocess
+import sys
+
 import pytest
 
+from studio import processes
 from studio.cli import main, serve
 from studio.errors import NotPossible
 
@@ -46,6 +51,29 @@ def test_a_password_that_is_soon_guessed_is_refused_and_not_repeated(monkeypatch
 def test_the_owner_of_a_space_says_there_who_may_enter(monkeypatch):
     monkeypatch.setenv("SPACE_HOST", "me-studio.hf.space")
     assert serve.read_password("0.0.0.0", is_open=False) == ""
+
+
+# Serves no page: the port that is asked for is taken.
+ASK_AS_WHOM = """
+import argparse, socket, sys
+from studio.cli import serve
+taken = socket.create_server(("", 0))
+port = taken.getsockname()[1]
+try:
+    serve.run(argparse.Namespace(host=sys.argv[1], port=port, open=True, allow_host=[], proxy=[]))
+except Exception as error:
+    assert "cannot open" in str(error), error
+from huggingface_hub.utils import build_hf_headers
+print("authorization" in build_hf_headers())
+"""
+
+
+@pytest.mark.parametrize(("host", "sends_token"), [("127.0.0.1", True), ("0.0.0.0", False)])
+def test_where_others_reach_the_page_the_owner_s_token_is_not_sent_by_itself(host, sends_token):
+    environment = {**os.environ, "HF_TOKEN": "hf_the_owner_s", "PYTHONPATH": str(processes.ROOT)}
+    command = [sys.executable, "-c", ASK_AS_WHOM, host]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert done.stdout.strip() == str(sends_token), done.stderr
 
 
 def test_without_a_password_the_command_says_what_to_do(capsys):

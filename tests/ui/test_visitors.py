@@ -68,6 +68,16 @@ def test_a_run_stops_after_the_minutes_that_a_visitor_has(public, started):
     assert [run.plan.training.max_minutes for run in started] == [visitors.MAX_MINUTES, 3]
 
 
+def test_only_models_of_the_list_are_fetched_for_a_stranger(public, started):
+    access.check_model("smollm2-135m")
+    for model in ("owner/name", "x" * 500):
+        with pytest.raises(NotPossible) as caught:
+            access.check_model(model)
+        assert_message(caught.value, visitors.NOT_LISTED, model=model[: visitors.MAX_SHOWN_CHARS])
+    assert start(ADA, model="owner/name")["kind"] == "bad"
+    assert started == []
+
+
 def test_elsewhere_nothing_is_limited(started, monkeypatch):
     for _ in range(2):
         assert start(ADA)["kind"] == "good"
