@@ -51,9 +51,8 @@ def run(options: argparse.Namespace) -> int:
     """Tidy up what earlier sessions left, and serve the page until it is ended."""
     from studio.ui.security import LOCAL_HOSTS, build_access
 
-    if (
-        options.host not in LOCAL_HOSTS
-    ):  # strangers ask the hub in nobody's name; read when its client is imported
+    if options.host not in LOCAL_HOSTS:
+        # Strangers ask the hub in nobody's name; its client reads this when it is imported.
         os.environ["HF_HUB_DISABLE_IMPLICIT_TOKEN"] = "1"  # noqa: S105 - a switch
     # The page's libraries, which the commands do without.
     from studio.data import store
