@@ -57,10 +57,12 @@ def run(options: argparse.Namespace) -> int:
     # The page's libraries, which the commands do without.
     from studio.data import store
     from studio.estimate.tracing.client import tracing_client
+    from studio.hub import push
     from studio.ui import app
 
     password = read_password(options.host, options.open)
     store.remove_stale_drafts()
+    push.remove_stale()
     tracing_client.remove_legacy_texts()
     allowed = build_access(options.host, tuple(options.allow_host), tuple(options.proxy))
     return app.serve(options.host, options.port, allowed, password)

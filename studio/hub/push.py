@@ -1,6 +1,7 @@
 """Pushes a run to the hub: its result in one form, or the data that it learned from; private unless said."""
 
 import shutil
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +17,7 @@ from studio.hub.account import Account
 from studio.hub.refusals import HubRefused, explained
 from studio.i18n import Message, label
 from studio.runs import Run
-from studio.storage import ProgressCallback, home, no_progress, write_text
+from studio.storage import ProgressCallback, home, no_progress, read_json, write_json, write_text
 
 RepoType = Literal["model", "dataset", "space"]
 # The data of a run beside the forms of its result.
@@ -24,6 +25,7 @@ DATA_FORM = "data"
 DATA_LABEL = label("Data: the rows that the run learned from and was tested on")
 # Larger files are uploaded one by one, each in a commit of its own, so that an upload goes on behind them.
 LARGE_FILE_BYTES = 10_000_000
+KEEP_SECONDS = 7 * 86_400
 COMMIT_TITLE = "Upload from the training studio"
 PRIVATE, PUBLIC = Message("Private: only you see it."), Message("Public: everyone can see and download it.")
 CONSENT = Message("{content}. {count} {count:file|files}, {size}, to {address}. {visibility}")
@@ -32,7 +34,8 @@ IS_PUBLIC = Message("“{repo}” is there already, and public.")
 IS_PUBLIC_TO_DO = Message("Choose another name, or make it private on its page first.")
 NOT_WRITTEN = Message("The result could not be written: {why}")
 TRY_AGAIN = Message("Try again.")
-PLAN_FILE = "plan.yaml"
+# In an exported folder: the plan, and what came of checking the export.
+PLAN_FILE, CHECK_FILE = "plan.yaml", "export.json"
 UNKNOWN_FORM = Message("This run cannot be uploaded as “{form}”.")
 OFFERED_FORMS = Message("Available: {offered}.")
 
@@ -152,17 +155,24 @@ def export_result(run: Run, form: str, folder: Path, language: str) -> None:
         shutil.rmtree(folder, ignore_errors=True)
         reason = completed.stderr.strip().splitlines()[-1:] or ["?"]
         raise StudioError(NOT_WRITTEN, TRY_AGAIN, why=reason[0])
-    _hide_folders(folder / PLAN_FILE)
+    remove_private(folder)
 
 
-def _hide_folders(plan_file: Path) -> None:
-    """Leave the names alone of what the plan names by its path on this machine: that is nobody's business."""
-    plan = yaml.safe_load(plan_file.read_text(encoding="utf-8"))
+def remove_private(folder: Path) -> None:
+    """Take out of an export what is nobody else's business.
+
+    That is where a model or a file lies on this machine, of which the name is left, and the few held-out rows
+    with which the check of an export shows what it compared.
+    """
+    plan = yaml.safe_load((folder / PLAN_FILE).read_text(encoding="utf-8"))
     plan["model"] = _last_name(plan["model"])
-    plan["data"] |= {
-        key: _last_name(plan["data"][key]) for key in ("source", "test") if plan["data"].get(key)
-    }
-    write_text(plan_file, yaml.safe_dump(plan, sort_keys=False, allow_unicode=True))
+    sources = {key: plan["data"].get(key) for key in ("source", "test")}
+    plan["data"] |= {key: _last_name(source) for key, source in sources.items() if source}
+    write_text(folder / PLAN_FILE, yaml.safe_dump(plan, sort_keys=False, allow_unicode=True))
+    check = read_json(folder / CHECK_FILE)
+    if check.get("replay"):
+        check["replay"]["samples"] = []
+        write_json(folder / CHECK_FILE, check)
 
 
 def _last_name(name: str) -> str:
@@ -239,6 +249,14 @@ def _batches(files: Sequence[Path]) -> list[list[Path]]:
     small = [path for path in files if path.stat().st_size < LARGE_FILE_BYTES]
     large = [[path] for path in files if path.stat().st_size >= LARGE_FILE_BYTES]
     return [small, *large] if small else large
+
+
+def remove_stale() -> None:
+    """Remove what was prepared and then not uploaded for a week."""
+    oldest = time.time() - KEEP_SECONDS
+    for folder in (home() / "uploads").glob("*/*"):
+        if folder.stat().st_mtime < oldest:
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def forget(prepared: Upload) -> None:

@@ -5,6 +5,7 @@ import hmac
 import os
 import secrets
 from collections.abc import Iterator
+from contextlib import contextmanager
 from ipaddress import IPv6Address, ip_address, ip_network
 from pathlib import Path
 
@@ -69,12 +70,14 @@ def identify(request: gr.Request) -> str:
 def _address(request: gr.Request) -> str:
     """Where a request comes from; of a household with IPv6 addresses without end, its network.
 
-    Behind a proxy it is what the proxy added last; what others say of it was removed (security.py).
+    Behind proxies it is the last address in the world that they added; their own are none, and what others
+    say of it was removed (security.py).
     """
-    headers = getattr(request, "headers", {})
-    forwarded = headers.get("x-forwarded-for", "").rpartition(",")[2].strip()
-    client = getattr(request, "client", None)
-    text = forwarded or str(getattr(client, "host", ""))
+    forwarded = getattr(request, "headers", {}).get("x-forwarded-for", "")
+    named = [text.strip() for text in forwarded.split(",") if text.strip()]
+    client = str(getattr(getattr(request, "client", None), "host", ""))
+    in_the_world = [text for text in named if _is_global(text)]
+    text = (in_the_world or named or [client])[-1]
     try:
         address = ip_address(text)
     except ValueError:
@@ -82,6 +85,13 @@ def _address(request: gr.Request) -> str:
     if isinstance(address, IPv6Address):
         return str(ip_network((address, IPV6_HOUSEHOLD_BITS), strict=False))
     return text
+
+
+def _is_global(text: str) -> bool:
+    try:
+        return ip_address(text).is_global
+    except ValueError:
+        return False
 
 
 def _salt() -> bytes:
@@ -105,6 +115,16 @@ def folders_of(visitor: str) -> Iterator[Path]:
         for path in (home() / name).glob(f"*/{VISITOR_FILE}"):
             if path.read_text(encoding="utf-8") == visitor:
                 yield path.parent
+
+
+@contextmanager
+def one_at_a_time() -> Iterator[None]:
+    """Let no two visitors pass a check in the block at once: each would see the state before the other."""
+    if not is_public():
+        yield
+        return
+    with FileLock(home() / ".visitors.lock"):
+        yield
 
 
 def check_run(request: gr.Request) -> None:

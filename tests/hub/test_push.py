@@ -1,7 +1,11 @@
 """A run goes to the hub by the real client: to a private repository, resumable, and refused in sentences."""
 
 import json
+import os
+import shutil
+import time
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import yaml
@@ -145,6 +149,33 @@ def test_a_form_that_a_run_does_not_have_is_refused(finished, hub, ada):
     with pytest.raises(NotPossible) as caught:
         push.prepare(finished(), "../x", "tone", ada)
     assert_message(caught.value, push.UNKNOWN_FORM, form="../x")
+
+
+def test_paths_of_this_machine_and_rows_of_a_check_stay_here(make_plan, tmp_path):
+    run = runs.create(make_plan())
+    shutil.copyfile(run.folder / "plan.yaml", tmp_path / "plan.yaml")
+    check = {"form": "adapter", "replay": {"n": 8, "samples": [{"question": "my secret row"}]}}
+    (tmp_path / "export.json").write_text(json.dumps(check), encoding="utf-8")
+    push.remove_private(tmp_path)
+    plan = yaml.safe_load((tmp_path / "plan.yaml").read_text(encoding="utf-8"))
+    original = run.plan.model_dump(mode="json")
+    assert plan["model"] == Path(original["model"]).name
+    assert plan["data"]["source"] == Path(original["data"]["source"]).name
+    assert plan["method"] == original["method"]
+    assert json.loads((tmp_path / "export.json").read_text(encoding="utf-8"))["replay"] == {
+        "n": 8,
+        "samples": [],
+    }
+
+
+def test_what_was_prepared_and_never_uploaded_goes_after_a_week(finished, hub, ada):
+    prepared = push.prepare(finished(), push.DATA_FORM, "tone", ada)
+    push.remove_stale()
+    assert prepared.folder.is_dir()
+    old = time.time() - push.KEEP_SECONDS - 60
+    os.utime(prepared.folder, (old, old))
+    push.remove_stale()
+    assert not prepared.folder.exists()
 
 
 def test_the_token_is_written_nowhere(finished, hub, ada, studio_home):

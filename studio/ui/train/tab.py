@@ -199,11 +199,12 @@ def start_fitting(
 def _launch(plan: Plan, estimate: Estimate | None, request: gr.Request) -> tuple[Run, Message]:
     """Create and start a run; also what to say of it."""
     require_disk_space(home(), MIN_FREE_BYTES)
-    access.check_queue(request)
     caps.require_measurable(plan, catalogue.local_machine())
     run_queue.max_runs()  # what is wrong with it is said before there is a run
-    run = runs.create(visitors.limit_minutes(plan))
-    visitors.mark(run.folder, request)
+    with visitors.one_at_a_time():
+        access.check_queue(request)
+        run = runs.create(visitors.limit_minutes(plan))
+        visitors.mark(run.folder, request)
     if estimate:
         history.save_estimate(run, estimate, catalogue.local_machine())
     message = QUEUED if run_queue.find_wait(run, run_queue.read()) else STARTED
