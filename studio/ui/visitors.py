@@ -73,7 +73,7 @@ def _address(request: gr.Request) -> str:
     Behind proxies it is the last address in the world that they added; their own are none, and what others
     say of it was removed (security.py).
     """
-    forwarded = getattr(request, "headers", {}).get("x-forwarded-for", "")
+    forwarded = str(getattr(request, "headers", {}).get("x-forwarded-for", ""))
     named = [text.strip() for text in forwarded.split(",") if text.strip()]
     client = str(getattr(getattr(request, "client", None), "host", ""))
     in_the_world = [text for text in named if _is_global(text)]
