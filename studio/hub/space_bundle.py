@@ -86,8 +86,8 @@ def requirements() -> list[str]:
     Gradio is left out: the Space's `sdk_version` says which one it is.
     """
     required, extras = read_project()
-    kept = [line for line in required if _distribution(line) not in ("gradio", "torch")]
-    return sorted([*kept, ZERO_GPU_TORCH, *extras])
+    unchanged = [line for line in required if _distribution(line) not in ("gradio", "torch")]
+    return sorted([*unchanged, ZERO_GPU_TORCH, *extras])
 
 
 def read_project() -> tuple[list[str], list[str]]:

@@ -58,15 +58,15 @@ class BoundedEnvironment(ImmutableSandboxedEnvironment):
         tree.set_environment(self)
         return tree
 
-    def call_binop(self, context: Any, operator: str, left: Any, right: Any) -> Any:
+    def call_binop(self, context: Any, operator: str, first: Any, second: Any) -> Any:
         """Multiply or raise to a power, unless one result alone would fill the memory."""
-        is_too_large = _power_bits(left, right) > MAX_BITS if operator == "**" else False
-        for text, count in ((left, right), (right, left)):
+        is_too_large = _power_bits(first, second) > MAX_BITS if operator == "**" else False
+        for text, count in ((first, second), (second, first)):
             is_repeated = isinstance(text, str | list | tuple) and isinstance(count, int)
             is_too_large = is_too_large or (is_repeated and len(text) * count > MAX_REPEATED)
         if is_too_large:
             raise ModelUnavailable(TOO_LARGE, CHOOSE_OTHER)
-        return super().call_binop(context, operator, left, right)
+        return super().call_binop(context, operator, first, second)
 
 
 def _power_bits(base: Any, exponent: Any) -> float:

@@ -110,7 +110,7 @@ def check(
 ) -> Iterator[Outputs]:
     """Sign in, write what would be uploaded, and say what it is and where it would go."""
     lang = request_language(request)
-    asked = _read_fields(run_id, form, name, token, is_private)
+    upload_request = _read_fields(run_id, form, name, token, is_private)
 
     def say_preparing(seconds: float) -> str:
         return PREPARING.render(lang, seconds=seconds)
@@ -121,7 +121,7 @@ def check(
         text = prepared.consent(person).render(lang)
         return notices.notice(text, NOTHING_YET.render(lang), warning=warning), gr.update(visible=True)
 
-    yield from _work(lambda: asked.prepare(lang), say_preparing, say_ready, lang)
+    yield from _work(lambda: upload_request.prepare(lang), say_preparing, say_ready, lang)
 
 
 def upload(
@@ -129,11 +129,11 @@ def upload(
 ) -> Iterator[Outputs]:
     """Upload it, counting the megabytes, and say where it is."""
     lang = request_language(request)
-    asked = _read_fields(run_id, form, name, token, is_private)
+    upload_request = _read_fields(run_id, form, name, token, is_private)
     arrived = _Arrived()
 
     def send() -> str:
-        person, prepared = asked.prepare(lang)
+        person, prepared = upload_request.prepare(lang)
         address = push.upload(prepared, person, arrived.update)
         push.forget(prepared)
         return address
