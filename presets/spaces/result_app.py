@@ -9,6 +9,7 @@ from typing import Any
 import spaces
 
 HERE = Path(__file__).resolve().parent
+os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
 SETTINGS = json.loads((HERE / "settings.json").read_text(encoding="utf-8"))
 # The lines that open the result read it from the folder they are started in.
 os.chdir(HERE / "result")
@@ -89,9 +90,10 @@ with gr.Blocks(title=SETTINGS["title"]) as page:
         button.click(classify, question_box, label, api_name="classify")
     else:
         with gr.Row():
-            base_box = gr.Textbox(label=TEXTS["base"], lines=8, interactive=False)
-            tuned_box = gr.Textbox(label=TEXTS["tuned"], lines=8, interactive=False)
+            base_box = gr.Textbox(label=TEXTS["base"], lines=6, interactive=False, min_width=280)
+            tuned_box = gr.Textbox(label=TEXTS["tuned"], lines=6, interactive=False, min_width=280)
         button.click(ask, question_box, [base_box, tuned_box], api_name="ask")
 
 if __name__ == "__main__":
-    page.launch()
+    theme = gr.themes.Base(primary_hue="indigo", neutral_hue="slate", font=["system-ui", "sans-serif"])
+    page.launch(theme=theme, run_history=False, footer_links=["gradio"])

@@ -41,7 +41,6 @@ def ask_space():
             "PATH": os.environ["PATH"],
             "HOME": str(folder.parent),
             "GRADIO_SERVER_PORT": str(port),
-            "GRADIO_ANALYTICS_ENABLED": "False",
             "HF_HUB_OFFLINE": "1",
             "OMP_NUM_THREADS": "1",
         }
