@@ -1,10 +1,13 @@
 """A result as a Space: the folder is complete, and the app is started and asked by Gradio's own client."""
 
+import functools
+import http.server
 import json
 import os
 import socket
 import subprocess
 import sys
+import threading
 import time
 
 import pytest
@@ -127,3 +130,46 @@ def test_a_kind_there_is_not_and_one_that_a_result_cannot_be_are_refused(finishe
     with pytest.raises(NotPossible) as caught:
         publish.prepare(run, "docker", "kind", ada)
     assert_message(caught.value, publish.UNKNOWN_KIND, kind="docker")
+
+
+@pytest.mark.exhaustive
+@pytest.mark.browser
+def test_a_static_space_answers_in_the_visitor_s_own_browser(finished, hub, ada):
+    from playwright.sync_api import sync_playwright
+
+    run = finished("lora")
+    prepared = publish.prepare(run, publish.STATIC, "tone", ada)
+    card = read_card(prepared.folder)
+    assert (card["sdk"], card["app_file"]) == ("static", "index.html")
+    assert "suggested_hardware" not in card
+    check = json.loads((prepared.folder / "export.json").read_text(encoding="utf-8"))
+    assert check["replay"]["samples"] == [], "rows of the data stay here"
+    # What a static Space serves is what was uploaded.
+    push.upload(prepared, ada)
+    assert hub.repos["ada/tone"].asked["sdk"] == "static"
+    served = prepared.folder.parent / "served"
+    for name, content in hub.repos["ada/tone"].files.items():
+        (served / name).parent.mkdir(parents=True, exist_ok=True)
+        (served / name).write_bytes(content)
+    server = http.server.ThreadingHTTPServer(
+        ("127.0.0.1", 0), functools.partial(http.server.SimpleHTTPRequestHandler, directory=served)
+    )
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    address = f"http://127.0.0.1:{server.server_port}/"
+    requests = []
+    offline = ["--no-sandbox", "--disable-gpu", "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1"]
+    with sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(executable_path="/usr/bin/chromium", args=offline)
+        page = chromium.new_page()
+        page.on("request", lambda request: requests.append(request.url))
+        page.goto(address)
+        page.wait_for_selector("#question:enabled", timeout=120_000)
+        page.fill("#question", "where is my lamp")
+        page.click("#send")
+        page.wait_for_selector("#clear", state="visible", timeout=120_000)
+        shown = [item.inner_text() for item in page.query_selector_all("#conversation li")]
+        chromium.close()
+    server.shutdown()
+    server.server_close()
+    assert "Thanks for asking about the" in shown[1]
+    assert [url for url in requests if not url.startswith((address, f"blob:{address}"))] == []
