@@ -51,7 +51,7 @@ def run(options: argparse.Namespace) -> int:
     show_progress(Message(""))
     print(written)
     checked = export.read_check(written)
-    if checked and options.rows > 0:
+    if checked:
         headline, warnings, details = checked.sentences(bool(registry.get(name).precisions))
         for sentence in (headline, *warnings, *details):
             print(sentence.render())

@@ -64,9 +64,11 @@ def save_result(run: Run, export_format: str, folder: Path, options: ExportOptio
     folder.parent.mkdir(parents=True, exist_ok=True)
     form = registry.get(export_format)
     form.write(run, folder, options)
-    checked = _check(run, form, folder, options)
+    checked = _check(run, form, folder, options) if options.rows else None
     replay_result.write(checked, folder, form=export_format, precision=options.precision)
-    card_text = card.render_card(run, export_format, options.language, precision=options.precision)
+    card_text = card.render_card(
+        run, export_format, options.language, precision=options.precision, checked=checked
+    )
     (folder / "README.md").write_text(card_text, encoding="utf-8")
     shutil.copyfile(run.folder / "plan.yaml", folder / "plan.yaml")
     return folder
@@ -178,6 +180,9 @@ def _is_current(target: Path, run: Run, export_format: str, options: ExportOptio
     """Whether a zip file holds the present result (the run may have gone on) with its present card."""
     if not target.is_file() or target.stat().st_mtime_ns <= runs.result_version(run):
         return False
-    card_text = card.render_card(run, export_format, options.language, precision=options.precision)
+    checked = read_check(target)
+    card_text = card.render_card(
+        run, export_format, options.language, precision=options.precision, checked=checked
+    )
     with zipfile.ZipFile(target) as archive:
         return archive.read("README.md").decode("utf-8") == card_text

@@ -137,6 +137,7 @@ FORMAT = ExportFormat(
     write=write,
     open_runtime=open_in_transformers,
     library="peft",
+    relation="adapter",
     import_lines=import_lines,
     load_lines=load_lines,
 )

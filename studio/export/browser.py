@@ -120,6 +120,7 @@ FORMAT = ExportFormat(
     name="browser",
     label=label("Browser folder: a page that runs the model, no server needed"),
     write=write,
+    relation="quantized",
     source="merged",
     tasks=gguf.TEXT_TASKS,
     wrong_task=gguf.NO_CLASSIFIERS,

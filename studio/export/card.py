@@ -8,6 +8,8 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from huggingface_hub import ModelCardData
+
 from studio import presets, runs
 from studio.data import store
 from studio.data.intervals import wilson_interval
@@ -15,7 +17,8 @@ from studio.errors import BadData
 from studio.evaluate import cap_messages, verdict
 from studio.evaluate.score_names import FIELD_PREFIX
 from studio.export import card_messages as messages
-from studio.export import registry, snippets
+from studio.export import licences, registry, snippets
+from studio.export.replay.result import Checked
 from studio.export.usage import (
     get_problem_type,
     is_base_local,
@@ -34,7 +37,12 @@ COUNTS_OF_SHARES = {"valid_json": "n_json_answers", "answer_accuracy": "n_questi
 
 
 def render_card(
-    run: Run, export_format: str, language: str = "en", with_code: bool = True, precision: str = ""
+    run: Run,
+    export_format: str,
+    language: str = "en",
+    with_code: bool = True,
+    precision: str = "",
+    checked: Checked | None = None,
 ) -> str:
     """The model card of a finished run in one export format.
 
@@ -44,6 +52,7 @@ def render_card(
         language: The language of the prose.
         with_code: Whether it has the code that opens the export; the page shows that beside it.
         precision: The format's precision, "" for its first.
+        checked: What the check of the exported file came to; None before there is one.
 
     Returns:
         Markdown with the hub's front matter, its prose in `language`.
@@ -68,6 +77,7 @@ def render_card(
             [*_score_rows(report, language), "", _describe_evaluation(report, plan.training.seed, language)],
         ),
         (messages.QUANTIZATION_HEADING, _quantization_rows(report, language)),
+        (messages.CHECK_HEADING, _check_lines(checked, export_format, language)),
         (messages.BASE_HEADING, _base_lines(plan, report, language)),
         (messages.DATA_HEADING, _data_lines(plan, report, language)),
         (messages.TRAINING_HEADING, _training_lines(plan, report, language)),
@@ -94,6 +104,15 @@ def _verdict_lines(report: Report, language: str) -> list[str]:
         return []
     sentence = f"**{result.word.render(language)}.** {result.headline.render(language)}"
     return [sentence, "", *(f"- {reason.render(language)}" for reason in result.reasons)]
+
+
+def _check_lines(checked: Checked | None, export_format: str, language: str) -> list[str]:
+    """Whether the exported file scores as the model in the studio."""
+    if not checked:
+        return []
+    headline, warnings, details = checked.sentences(bool(registry.get(export_format).precisions))
+    bold = [f"**{warning.render(language)}**" for warning in warnings]
+    return [" ".join([headline.render(language), *bold, *(detail.render(language) for detail in details)])]
 
 
 def _introduction(plan: Plan, report: Report, language: str) -> str:
@@ -148,7 +167,12 @@ def _base_lines(plan: Plan, report: Report, language: str) -> list[str]:
             language, weights=_describe_weights(report), checksum=report["base"]["checksum"]
         ),
         messages.TUNED_CHECKSUM.render(language, checksum=report["tuned"]["checksum"]),
+        *(f"- {terms.render(language)}" for terms in _licence_terms(plan, report)),
     ]
+
+
+def _licence_terms(plan: Plan, report: Report) -> list[Message]:
+    return licences.list_terms(_model_licence(plan), sanitize_line(data_licence(plan, report["data"])))
 
 
 def _data_lines(plan: Plan, report: Report, language: str) -> list[str]:
@@ -206,18 +230,18 @@ def _describe_evaluation(report: Report, seed: int, language: str) -> str:
 
 
 def _front_matter(plan: Plan, report: Report, export_format: str) -> list[str]:
-    licence = "apache-2.0" if _model_licence(plan) == "Apache-2.0" else "other"
-    pipeline = "text-classification" if plan.task == "classify" else "text-generation"
-    base_lines = [] if is_base_local(report) else [f"base_model: {report['base']['hub']}"]
-    return [
-        "---",
-        *base_lines,
-        f"license: {licence}",
-        f"library_name: {registry.get(export_format).library}",
-        f"pipeline_tag: {pipeline}",
-        "tags: [training-studio]",
-        "---",
-    ]
+    """What the hub reads of a card."""
+    form = registry.get(export_format)
+    has_hub_base = not is_base_local(report)
+    data = ModelCardData(
+        base_model=report["base"]["hub"] if has_hub_base else None,
+        base_model_relation=form.relation if has_hub_base else None,
+        license=licences.find(_model_licence(plan)).hub_id,
+        library_name=form.library,
+        pipeline_tag="text-classification" if plan.task == "classify" else "text-generation",
+        tags=["training-studio"],
+    )
+    return ["---", data.to_yaml().strip(), "---"]
 
 
 def sanitize_line(text: str) -> str:

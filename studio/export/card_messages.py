@@ -63,7 +63,8 @@ QUANTIZATION_LABELS = {
     "quantised_afterwards": Message("quantized after training"),
     "quantised_while_training": Message("quantized during training"),
 }
-BASE_HEADING = Message("## Base model")
+CHECK_HEADING = Message("## Check of the exported file")
+BASE_HEADING = Message("## Base model and licence")
 BASE_MODEL_LICENCE = Message("- {hub}, licence {licence}")
 LOCAL_WEIGHTS = Message("a local model, {name}")
 UNKNOWN_LICENCE = Message("unknown (see the base model)")

@@ -140,6 +140,7 @@ FORMAT = ExportFormat(
     name="gguf",
     label=label("GGUF: one file for llama.cpp and Ollama"),
     write=write,
+    relation="quantized",
     source="merged",
     tasks=TEXT_TASKS,
     wrong_task=NO_CLASSIFIERS,

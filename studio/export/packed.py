@@ -19,6 +19,7 @@ FORMAT = ExportFormat(
     name="packed",
     label=label("Packed: whole model in few bits, the smallest; needs compressed-tensors"),
     write=write,
+    relation="quantized",
     open_runtime=open_in_transformers,
     import_lines=lambda usage: [*import_whole_model(usage), "# Needs: pip install compressed-tensors"],
 )

@@ -90,6 +90,7 @@ class ExportFormat:
         wrong_task: Why not those of other tasks, and what works.
         precisions: The precisions there are, the default first; none where there is no choice.
         library: The library that opens it, as the hub calls it.
+        relation: What it is to its base model, as the hub calls it.
         runtime: What opens it for the replay of the held-out rows.
         open_runtime: Opens an export for that replay; None where nothing here can.
         snippets: The lines that open it in a precision; None for those of transformers.
@@ -105,6 +106,7 @@ class ExportFormat:
     wrong_task: Incompatibility = NOT_OF_THIS_METHOD
     precisions: tuple[tuple[str, Message], ...] = ()
     library: str = "transformers"
+    relation: str = "finetune"
     runtime: str = "transformers"
     open_runtime: "Callable[[Run, ExportFormat, Path, ExportOptions], Runtime] | None" = None
     snippets: Callable[[Usage, str], tuple[Snippet, ...]] | None = None

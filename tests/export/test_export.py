@@ -270,3 +270,63 @@ def test_a_run_that_went_on_hands_out_its_new_result(finished):
     assert zip_path.stat().st_mtime_ns > before
     with zipfile.ZipFile(zip_path) as file:
         assert file.read("adapter_model.safetensors") == b"new"
+
+
+def change_plan(run, old, new):
+    """The run with another text in the place of one in its plan."""
+    path = run.folder / "plan.yaml"
+    path.write_text(path.read_text(encoding="utf-8").replace(old, new), encoding="utf-8")
+    return runs.get(run.id)
+
+
+@pytest.mark.parametrize(
+    ("model", "hub_id", "part"),
+    [
+        ("smollm2-135m", "apache-2.0", "Commercial use, changes and passing on are allowed"),
+        ("llama3.2-1b", "llama3.2", "“Built with Llama”"),
+        ("gemma3-270m", "gemma", "list of prohibited uses"),
+        ("someone/unknown", "other", "is not known here"),
+    ],
+)
+def test_the_card_says_what_the_licence_of_the_base_allows(model, hub_id, part, finished):
+    run = finished("lora")
+    text = card.render_card(change_plan(run, run.plan.model, model), "adapter")
+    assert yaml.safe_load(text.split("---")[1])["license"] == hub_id
+    assert part in text
+
+
+def test_data_that_excludes_commercial_use_is_warned_of(finished, chat_csv):
+    dataset = store.update_card(store.add(chat_csv, "chat.csv"), licence="CC BY-NC 4.0")
+    run = finished("lora")
+    data = run.plan.data.model_copy(update={"source": dataset.source})
+    run = dataclasses.replace(run, plan=run.plan.model_copy(update={"data": data}))
+    assert "The data is licensed as CC BY-NC 4.0, which excludes commercial use" in card.render_card(
+        run, "adapter"
+    )
+    store.update_card(dataset, licence="CC BY 4.0")
+    assert "excludes commercial use" not in card.render_card(run, "adapter")
+
+
+def test_the_hub_reads_the_cards_data_as_it_was_written(way, finished):
+    from huggingface_hub import ModelCard
+
+    run = finished(*way)
+    path = run.folder / "report.json"
+    report = runs.report(run)
+    report["base"]["hub"] = "someone/base"
+    path.write_text(json.dumps(report), encoding="utf-8")
+    for form in export.available_formats(run):
+        text = card.render_card(run, form)
+        read = ModelCard(text)
+        assert read.data.to_dict() == yaml.safe_load(text.split("---")[1])
+        assert read.data.base_model == "someone/base"
+        assert read.data.base_model_relation == export.registry.get(form).relation
+        assert read.text.lstrip().startswith(f"# {run.plan.name}")
+
+
+def test_the_card_of_a_checked_export_says_how_the_file_scores(finished, tmp_path):
+    folder = export.save_result(finished("lora"), "adapter", tmp_path / "out", ExportOptions(rows=3))
+    text = (folder / "README.md").read_text(encoding="utf-8")
+    assert "## Check of the exported file\n\nChecked in transformers on 3 held-out rows: loss" in text
+    unchecked = export.save_result(finished("lora"), "adapter", tmp_path / "other")
+    assert "Check of the exported file" not in (unchecked / "README.md").read_text(encoding="utf-8")

@@ -180,10 +180,10 @@ class Checked:
         return NOT_CHECKED.format(why=self.why_not or Message("?")), [], []
 
 
-def write(checked: Checked, folder: Path, **about: str) -> None:
-    """Write the result beside an export, with what it is about."""
-    why = checked.why_not.to_json() if checked.why_not else None
-    replay = checked.replay.to_json() if checked.replay else None
+def write(checked: Checked | None, folder: Path, **about: str) -> None:
+    """Write the result beside an export, with what it is about; None where nothing was checked."""
+    why = checked.why_not.to_json() if checked and checked.why_not else None
+    replay = checked.replay.to_json() if checked and checked.replay else None
     write_json(folder / REPLAY_FILE, {**about, "replay": replay, "not_checked": why})
     (folder / REPLAY_FILE).chmod(0o644)
 

@@ -27,7 +27,7 @@ OPENING = Message("Opening the file in {runtime}…")
 REPLAYING = Message("Checking held-out rows on the file: {done} of {total}")
 ASKING_STUDIO = Message("Asking the model in the studio first…")
 NO_ROWS = Message("the run has none that the file could answer")
-SWITCHED_OFF = Message("no rows were asked for")
+NO_RUNTIME = Message("nothing here opens this form")
 NOTHING_COMPARED = Message("none was answered within {seconds:.0f} s")
 
 
@@ -40,8 +40,8 @@ def replay(run: Run, form: ExportFormat, folder: Path, options: ExportOptions) -
         folder: The export.
         options: How many rows at most, for how long, and who is told of the progress.
     """
-    if not options.rows or not form.open_runtime:
-        return Checked(why_not=SWITCHED_OFF)
+    if not form.open_runtime:
+        return Checked(why_not=NO_RUNTIME)
 
     def ask_studio(rows: Sequence[Example]) -> list[Outcome]:
         options.on_progress(ASKING_STUDIO)
