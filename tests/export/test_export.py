@@ -298,11 +298,9 @@ def test_the_card_says_what_the_licence_of_the_base_allows(model, hub_id, part, 
 def test_data_that_excludes_commercial_use_is_warned_of(finished, chat_csv):
     dataset = store.update_card(store.add(chat_csv, "chat.csv"), licence="CC BY-NC 4.0")
     run = finished("lora")
-    data = run.plan.data.model_copy(update={"source": dataset.source})
-    run = dataclasses.replace(run, plan=run.plan.model_copy(update={"data": data}))
-    assert "The data is licensed as CC BY-NC 4.0, which excludes commercial use" in card.render_card(
-        run, "adapter"
-    )
+    run = change_plan(run, run.plan.data.source, dataset.source)
+    warning = "The data is licensed as CC BY-NC 4.0, which excludes commercial use"
+    assert warning in card.render_card(run, "adapter")
     store.update_card(dataset, licence="CC BY 4.0")
     assert "excludes commercial use" not in card.render_card(run, "adapter")
 
