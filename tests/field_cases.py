@@ -418,6 +418,13 @@ CASES = {
         ),
         Expected("chat", LONGER, sure=True, says="weight"),
     ),
+    "thoughts beside the answers": (
+        "a.jsonl",
+        jsonl(
+            lambda n: {"messages": [u(question(n)), a(answer(n), reasoning_content="They want to move it.")]}
+        ),
+        Expected("chat", TURNS, sure=True, says="thoughts"),
+    ),
     "B9 an ideal response": (
         "a.csv",
         table(

@@ -43,7 +43,7 @@ def insert_line_ends(text: str) -> str:
 
 def strip_mail_tail(text: str) -> str:
     """The text without the mail that it quotes and the signature above it; unchanged where it quotes none."""
-    if not any(sign in text for sign in MAIL_SIGNS):
+    if "\n" not in text or not any(sign in text for sign in MAIL_SIGNS):
         return text
     start = QUOTE_START.search(text)
     stripped = text[: start.start()] if start else _without_quoted_lines(text)

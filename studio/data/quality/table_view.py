@@ -16,6 +16,7 @@ Rewrite = Callable[[str], str]
 # Columns that hold no text a person wrote: they are neither searched for personal data nor rewritten with the
 # texts.
 NON_TEXT_ROLES = (*PROBLEM_TYPES, "verdict", GROUP_ROLE)
+LITERAL_STARTS = frozenset("[{ \t\n")  # what a cell with a conversation begins with
 PROGRESS_ROWS = 5000  # rows between two reports of progress
 
 
@@ -157,13 +158,15 @@ def rewrite_cells(
         if index % PROGRESS_ROWS == 0:
             on_progress(index, len(table.rows))
         for column in text_columns:
-            text = _rewrite_cell(row[column], rewrite)
-            if text != row[column]:
+            cell = row[column]
+            text = _rewrite_messages_cell(cell, rewrite) if cell[:1] in LITERAL_STARTS else rewrite(cell)
+            if text != cell:
                 new_texts[index, column] = text
     return new_texts
 
 
-def _rewrite_cell(cell: str, rewrite: Rewrite) -> str:
+def _rewrite_messages_cell(cell: str, rewrite: Rewrite) -> str:
+    """A cell with its text rewritten, of a conversation those of its messages alone."""
     if cell.lstrip()[:1] not in ("[", "{") or not chat_format.parse_messages(cell):
         return rewrite(cell)
     raw = chat_format.load_literal(cell.strip())

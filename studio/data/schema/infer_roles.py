@@ -1,7 +1,7 @@
 """Guess the role of each column, by its name and its contents."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from studio.data import targets
 from studio.data.readers.read import Table
@@ -46,12 +46,14 @@ class RoleGuess:
     Attributes:
         task: The task that the columns suit.
         columns: Role -> column.
-        is_confident: False where names and contents do not both support the guess.
+        is_confident: False where names and contents do not both support the guess, or something is doubted.
+        has_doubts: Whether the columns fit, and what stands in them or beside them is doubted.
     """
 
     task: Task
     columns: dict[str, str]
     is_confident: bool
+    has_doubts: bool = field(default=False, compare=False)
 
 
 def role_label(task: Task, role: str) -> Message:
@@ -102,13 +104,15 @@ def _build_guess(table: Table, task: Task, roles: dict[str, str]) -> RoleGuess:
     """A guess, with the column that groups rows, such as a conversation's number, where there is one."""
     if task == "classify" and "label" in roles:
         roles = {"text": roles["text"], guess_target_role(table, roles["label"]): roles["label"]}
-    is_confident = _is_confident(table, roles) and not doubts.find_doubts(table, task, roles)
+    fits = _is_confident(table, roles)
+    has_doubts = fits and bool(doubts.find_doubts(table, task, roles))
+    is_confident = fits and not has_doubts
     n_rows = len(table.rows)
     for column in _unused_columns(table, roles):
         is_named_group = column.strip().lower() in column_names.NAMES_BY_ROLE[GROUP_ROLE]
         if is_named_group and len({row[column] for row in table.rows}) < n_rows:
-            return RoleGuess(task, {**roles, GROUP_ROLE: column}, is_confident)
-    return RoleGuess(task, dict(roles), is_confident)
+            return RoleGuess(task, {**roles, GROUP_ROLE: column}, is_confident, has_doubts)
+    return RoleGuess(task, dict(roles), is_confident, has_doubts)
 
 
 def guess_target_role(table: Table, column: str) -> str:

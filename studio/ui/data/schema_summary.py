@@ -19,6 +19,7 @@ from studio.ui.data import messages
 
 MAX_CLASSES_LISTED = 8
 MAX_DAMAGE_LISTED = 20
+UNCERTAIN = (messages.ROLES_UNCERTAIN, messages.ROLES_DOUBTED)
 
 
 def resolve_roles(dataset: Dataset, table: Table) -> tuple[Task, dict[str, str], Message]:
@@ -40,11 +41,11 @@ def guess_roles(table: Table, task: Task | None) -> tuple[Task, dict[str, str], 
     Raises BadData where no column can be used.
     """
     guess = infer_roles.guess_roles(table, task)
-    return (
-        guess.task,
-        guess.columns,
-        messages.ROLES_CERTAIN if guess.is_confident else messages.ROLES_UNCERTAIN,
-    )
+    if guess.is_confident:
+        basis = messages.ROLES_CERTAIN
+    else:
+        basis = messages.ROLES_DOUBTED if guess.has_doubts else messages.ROLES_UNCERTAIN
+    return guess.task, guess.columns, basis
 
 
 def summary_notice(
@@ -73,9 +74,7 @@ def summary_notice(
     )
     notes = [note.render(lang) for note in table.notes]
     headline = join_sentences((headline, sheet_text, delimiter_text, *notes), lang)
-    return _with_damage(
-        table, headline, parts, "check" if basis is messages.ROLES_UNCERTAIN else "good", lang
-    )
+    return _with_damage(table, headline, parts, "check" if basis in UNCERTAIN else "good", lang)
 
 
 def display_name(dataset: Dataset, lang: str) -> str:
