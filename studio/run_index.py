@@ -245,9 +245,9 @@ def delete(run: Run) -> None:
     with runs.claiming():
         if runs.status(run).state not in runs.ENDED_STATES:
             raise NotPossible(STILL_RUNNING, STOP_FIRST, name=run.plan.name)
-        place = _deleted_place(run.id)
-        run.folder.rename(place)
-    os.utime(place)
+        deleted_folder = _deleted_place(run.id)
+        run.folder.rename(deleted_folder)
+    os.utime(deleted_folder)
 
 
 def restore(run_id: str) -> Run:
@@ -267,9 +267,9 @@ def restore(run_id: str) -> Run:
 
 def purge_deleted() -> None:
     """Remove for good what was deleted more than UNDO_SECONDS ago."""
-    for place in runs.folder().glob(f"{DELETED_PREFIX}*"):
-        deleted_run = Run(place.name.removeprefix(DELETED_PREFIX), place)
-        if time.time() - place.stat().st_mtime > UNDO_SECONDS:
+    for deleted_folder in runs.folder().glob(f"{DELETED_PREFIX}*"):
+        deleted_run = Run(deleted_folder.name.removeprefix(DELETED_PREFIX), deleted_folder)
+        if time.time() - deleted_folder.stat().st_mtime > UNDO_SECONDS:
             runs.delete(deleted_run)
 
 

@@ -144,8 +144,8 @@ def _describe_scores(
     several = problem_type == "multi_label_classification"
     certainty = round(calibration.certainty(logits, temperature, several), 4)
     if several:
-        given = [label for label, score in zip(labels, logits, strict=True) if score >= 0]
-        return {"labels": given, "certainty": certainty}
+        chosen_labels = [label for label, score in zip(labels, logits, strict=True) if score >= 0]
+        return {"labels": chosen_labels, "certainty": certainty}
     best = max(range(len(labels)), key=lambda index: logits[index])
     return {"label": labels[best], "certainty": certainty}
 

@@ -44,8 +44,8 @@ def run(options: argparse.Namespace) -> int:
 
 def _move(moved_run: Run, to_front: bool) -> None:
     run_queue.move_up(moved_run, to_front)
-    place = run_queue.read().waiting.index(moved_run) + 1
-    print(MOVED.render(name=run_queue.find_name(moved_run), place=place))
+    position = run_queue.read().waiting.index(moved_run) + 1
+    print(MOVED.render(name=run_queue.find_name(moved_run), place=position))
 
 
 def _cancel(cancelled_run: Run) -> None:
@@ -58,8 +58,8 @@ def _list(queue: Queue) -> None:
         print(EMPTY.render())
     for active_run in queue.active:
         print(TRAINS.render(run=runs.describe(active_run), state=runs.status(active_run).state))
-    for place, waiting_run in enumerate(queue.waiting, start=1):
+    for position, waiting_run in enumerate(queue.waiting, start=1):
         wait = run_queue.find_wait(waiting_run, queue)
         why = wait.message if wait else STARTS
-        print(WAITS.render(place=place, run=runs.describe(waiting_run), why=why))
+        print(WAITS.render(place=position, run=runs.describe(waiting_run), why=why))
     print(LIMIT.render(limit=run_queue.max_runs()))

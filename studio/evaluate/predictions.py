@@ -186,19 +186,19 @@ def _find_usual(folder: Path, example: Example) -> Outcome | None:
     role = target_role(example)
     if role not in example:
         return None
-    given = [row[role] for row in read_rows(folder, "train") if role in row]
-    if not given:
+    train_targets = [row[role] for row in read_rows(folder, "train") if role in row]
+    if not train_targets:
         return None
     try:
-        return _usual_outcome(role, given)
+        return _usual_outcome(role, train_targets)
     except ValueError:
         raise damaged_file(folder / "data" / "train.jsonl") from None
 
 
-def _usual_outcome(role: str, given: Sequence[str]) -> Outcome:
+def _usual_outcome(role: str, train_targets: Sequence[str]) -> Outcome:
     if role == "rating":
-        return {"value": median(map(float, given))}
-    counts = Counter(given)
+        return {"value": median(map(float, train_targets))}
+    counts = Counter(train_targets)
     usual = min(counts, key=lambda target: (-counts[target], target))
     return {"label": usual} if role == "label" else {"labels": json.loads(usual)}
 

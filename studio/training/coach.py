@@ -203,10 +203,10 @@ def _right(check: Point) -> float:
 
 def _advise_stopping(curve: StageCurve) -> Message | None:
     """Which state is kept; None for a run of an earlier studio, which did not write that down."""
-    kept = curve.checks[-1].get("best_step")
-    if kept is None:
+    best_step = curve.checks[-1].get("best_step")
+    if best_step is None:
         return None
-    return STOP_AND_KEEP.format(kept=kept) if kept else STOP_AND_KEEP_START
+    return STOP_AND_KEEP.format(kept=best_step) if best_step else STOP_AND_KEEP_START
 
 
 def _is_practice(curve: StageCurve) -> bool:

@@ -221,8 +221,8 @@ def move_up(run: Run, to_front: bool = False) -> None:
     """
     with runs.claiming():
         order = [waiting.id for waiting in _require_waiting(run).waiting]
-        place = order.index(run.id)
-        order.insert(0 if to_front else max(0, place - 1), order.pop(place))
+        position = order.index(run.id)
+        order.insert(0 if to_front else max(0, position - 1), order.pop(position))
         write_json(home() / ORDER_FILE, {"order": order})
 
 

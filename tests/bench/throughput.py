@@ -1,16 +1,22 @@
-"""Prints tokens per second of (a) the studio's worker, (b) a plain TRL script, (c) a bare PyTorch loop, in
-turn in one run.
+"""Prints tokens a second and peak memory of the studio's worker against plain scripts doing the same, in one run.
 
-`python tests/bench/throughput.py [--method full] [--busy] [--steps 24] [--rounds 1]`. Same model
-(SmolLM2-135M), same examples (the support sample), same batch, rank and learning rate. Tokens that are
-padding do not count; the first step of each is left out. `--busy` keeps one other process computing all the
-while.
+    python tests/bench/throughput.py [METHOD …] [--steps 12] [--rounds 1] [--busy]
+
+Arms: (a) the studio's worker, with everything it chooses; (b) TRL's SFTTrainer as a tutorial for a processor sets it
+(32 bits, no checkpointing); (c) the same with TRL's own defaults (bfloat16, gradient checkpointing); (d) a bare loop
+in 32 bits. All train the same attached model (SmolLM2-135M, the support sample) with the same batch and learning
+rate. Padding does not count, and the first step of each is left out. The last column is the share of the measured
+rate of matrix products, in the precision of the arm, that the arithmetic of a step comes to: 2 FLOP a weight and
+token forward, as many to pass gradients on, and as many for weights that learn. `--busy` keeps one other process
+computing all the while.
 """
 
 import argparse
 import json
 import multiprocessing
 import os
+import random
+import resource
 import subprocess
 import sys
 import tempfile
@@ -18,6 +24,15 @@ import time
 from pathlib import Path
 
 BATCH, LENGTH, RATE = 4, 256, 1e-4
+METHODS = ("lora", "full", "frozen", "prefix", "adapter", "qlora", "qat", "peft")
+ARMS = {
+    "studio": "(a) studio's worker",
+    "trl": "(b) TRL, 32 bits",
+    "trl-defaults": "(c) TRL, its defaults",
+    "loop": "(d) bare loop, 32 bits",
+}
+
+TRL_OPTIONS = {"trl": {"bf16": False, "gradient_checkpointing": False}, "trl-defaults": {}}
 
 
 def rate(marks):
@@ -35,53 +50,49 @@ def studio(method, steps):
         f"training.batch_size={BATCH}",
         f"training.max_length={LENGTH}",
         "training.eval_count=1",
+        "training.retention=none",
         f"training.learning_rate={RATE}",
-    )
-    changes += (f"training.epochs={steps * BATCH / 119}", f"method.name={method}") + (
-        ("method.settings={}",) if method == "full" else ()
+        f"training.epochs={steps * BATCH / 119}",
+        f"method.name={method}",
+        "method.settings={}",
     )
     run = runs.create(plan.load(presets.recipes()["support-tone-lora"], changes))
     launcher.start(run)
     while runs.status(run).state not in runs.ENDED_STATES:
         time.sleep(1)
     if runs.status(run).state != "done":
-        sys.exit(runs.status(run).message)
+        sys.exit(runs.status(run).message.render())
     points = [point for point in runs.read_points(run) if "tokens" in point]
     # The last step is followed by the validation before its point is written, so it is left out.
-    return [(point["time"], point["tokens"]) for point in points][:-1], sorted(
-        {point["threads"] for point in points}
-    )
+    marks = [(point["time"], point["tokens"]) for point in points][:-1]
+    report = runs.report(run)
+    return {"marks": marks, "gb": runs.peak_memory_gb(run), "precision": report["precision"]}
 
 
 def examples():
     """The sample's pairs as conversations."""
     from studio import presets
     from studio.data import examples as data_examples
-    from studio.data.readers import read as readers
+    from studio.data.readers import read
 
     card = presets.samples()["support-tone"]
-    found, _ = data_examples.build_examples(readers.read_table(card.path), "chat", card.columns)
-    return data_examples.split(found, "chat", 0.15, 42)[0]
+    rows, _ = data_examples.build_examples(read.read_table(card.path), "chat", card.columns)
+    return rows[:119]
 
 
-def model(method):
-    import torch
-    from peft import LoraConfig, get_peft_model
-    from transformers import AutoModelForCausalLM, AutoTokenizer
-
+def attached(method_name):
+    """The model with a method attached, as the studio attaches it, and its tokenizer."""
+    from studio import methods
+    from studio.models import load
     from studio.models.fetch import fetch
 
-    folder = fetch("smollm2-135m").folder
-    found = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32)
-    if method == "lora":
-        found = get_peft_model(
-            found, LoraConfig(r=16, lora_alpha=32, target_modules="all-linear", task_type="CAUSAL_LM")
-        )
-    return found, AutoTokenizer.from_pretrained(folder)
+    folder, method = fetch("smollm2-135m").folder, methods.get(method_name)
+    base = load.base_model(folder, "chat", in_4_bits=method.weights == "nf4")
+    return method.attach(base, method.resolve_settings({}), "chat"), load.tokenizer(folder)
 
 
-def trl(method, steps):
-    """(b) what a tutorial would write with TRL."""
+def trl(method, steps, **options):
+    """(b) and (c) what a tutorial would write with TRL."""
     from datasets import Dataset
     from transformers import TrainerCallback
     from trl import SFTConfig, SFTTrainer
@@ -99,7 +110,7 @@ def trl(method, steps):
         }
         for row in examples()
     ]
-    found, tokenizer = model(method)
+    model, tokenizer = attached(method)
     with tempfile.TemporaryDirectory() as folder:
         config = SFTConfig(
             folder,
@@ -108,16 +119,15 @@ def trl(method, steps):
             learning_rate=RATE,
             max_length=LENGTH,
             use_cpu=True,
-            bf16=False,
-            gradient_checkpointing=False,
             save_strategy="no",
             report_to="none",
             logging_steps=1,
             disable_tqdm=True,
             include_num_input_tokens_seen="non_padding",
+            **options,
         )
         SFTTrainer(
-            found,
+            model,
             args=config,
             train_dataset=Dataset.from_list(rows),
             processing_class=tokenizer,
@@ -127,38 +137,87 @@ def trl(method, steps):
 
 
 def loop(method, steps):
-    """(c) the training loop of a textbook."""
-    import random
-
+    """(d) the training loop of a textbook."""
     import torch
 
     from studio.data import examples as data_examples
 
-    found, tokenizer = model(method)
+    model, tokenizer = attached(method)
     rows = [
         data_examples.encode_chat(data_examples.to_messages(row), tokenizer, LENGTH) for row in examples()
     ]
     order = random.Random(0).sample(rows, len(rows)) * (1 + steps * BATCH // len(rows))
     optimizer = torch.optim.AdamW(
-        [value for value in found.parameters() if value.requires_grad], lr=RATE, fused=True
+        [value for value in model.parameters() if value.requires_grad], lr=RATE, fused=True
     )
-    found.train()
+    model.train()
     marks, seen = [], 0
     for step in range(steps):
         batch = order[step * BATCH : step * BATCH + BATCH]
         longest = max(len(row.input_ids) for row in batch)
-        ids = torch.tensor([row.input_ids + [2] * (longest - len(row.input_ids)) for row in batch])
-        mask = torch.tensor(
-            [[1] * len(row.input_ids) + [0] * (longest - len(row.input_ids)) for row in batch]
-        )
-        labels = torch.tensor([row.labels + [-100] * (longest - len(row.labels)) for row in batch])
-        found(input_ids=ids, attention_mask=mask, labels=labels).loss.backward()
-        torch.nn.utils.clip_grad_norm_(found.parameters(), 1.0)
+        padding = [longest - len(row.input_ids) for row in batch]
+        tensors = {
+            "input_ids": [row.input_ids + [2] * n for row, n in zip(batch, padding, strict=True)],
+            "attention_mask": [
+                [1] * len(row.input_ids) + [0] * n for row, n in zip(batch, padding, strict=True)
+            ],
+            "labels": [row.labels + [-100] * n for row, n in zip(batch, padding, strict=True)],
+        }
+        model(**{name: torch.tensor(values) for name, values in tensors.items()}).loss.backward()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()
         optimizer.zero_grad()
-        seen += int(mask.sum())
+        seen += sum(len(row.input_ids) for row in batch)
         marks.append((time.time(), seen))
     return marks
+
+
+def run_arm(arm, method, steps):
+    """One arm in this process; what it measured."""
+    marks = loop(method, steps) if arm == "loop" else trl(method, steps, **TRL_OPTIONS[arm])
+    peak_gb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e9
+    return {
+        "marks": marks,
+        "gb": peak_gb,
+        "precision": "bfloat16" if arm == "trl-defaults" else "float32",
+    }
+
+
+def measure_arm(arm, method, steps):
+    """One arm in a process of its own; None where TRL cannot train the method."""
+    command = [sys.executable, "-W", "ignore", __file__, method, "--arm", arm, "--steps", str(steps)]
+    result = subprocess.run(command, capture_output=True, text=True, check=False)
+    if result.returncode:
+        print(f"{ARMS[arm]}: {result.stderr.strip().splitlines()[-1][:150]}")
+        return None
+    return json.loads(result.stdout.splitlines()[-1])
+
+
+def matmul_rates():
+    """FLOP/s of square products in both formats, on all threads."""
+    import torch
+
+    rates = {}
+    for name in ("float32", "bfloat16"):
+        matrix = torch.randn(1536, 1536).to(getattr(torch, name))
+        times = []
+        for _ in range(8):
+            started_at = time.perf_counter()
+            matrix @ matrix
+            times.append(time.perf_counter() - started_at)
+        rates[name] = 2 * 1536**3 / min(times)
+    return rates
+
+
+def flop_per_token(method):
+    """2 FLOP a weight forward, 2 to pass gradients on, 2 for weights that learn; the table of words is looked up."""
+    from studio.models import load
+
+    model, _ = attached(method)
+    table = model.get_input_embeddings().weight.numel()
+    total = load.count_parameters(model) - table
+    trained = load.count_parameters(model, trainable_only=True)
+    return 4 * total + 2 * min(trained, total)
 
 
 def busy():
@@ -168,48 +227,45 @@ def busy():
 
 def main():
     parser = argparse.ArgumentParser()
-    parser.add_argument("--method", choices=("lora", "full"), default="lora")
-    parser.add_argument("--steps", type=int, default=24)
+    parser.add_argument("methods", nargs="*", default=list(METHODS))
+    parser.add_argument("--steps", type=int, default=12)
     parser.add_argument("--rounds", type=int, default=1)
     parser.add_argument("--busy", action="store_true")
-    parser.add_argument("--arm", choices=("trl", "loop"))
+    parser.add_argument("--arm", choices=ARMS)
     options = parser.parse_args()
     if options.arm:
-        print(json.dumps({"trl": trl, "loop": loop}[options.arm](options.method, options.steps)))
+        print(json.dumps(run_arm(options.arm, options.methods[0], options.steps)))
         return
     os.environ.setdefault("STUDIO_HOME", str(Path("~/.cache/studio-bench").expanduser()))
-    os.environ["HF_HUB_OFFLINE"] = "1"
     from studio.models.fetch import fetch
 
     fetch("smollm2-135m")
+    os.environ["HF_HUB_OFFLINE"] = "1"
+    rates = matmul_rates()
+    print(", ".join(f"matrix products in {name}: {value / 1e9:.0f} GFLOP/s" for name, value in rates.items()))
     other = multiprocessing.get_context("spawn").Process(target=busy, daemon=True)
     if options.busy:
         other.start()
-    found = {"studio": [], "trl": [], "loop": []}
-    for _ in range(options.rounds):
-        marks, threads = studio(options.method, options.steps)
-        found["studio"].append(rate(marks))
-        print(f"(a) studio's worker: {found['studio'][-1]:.1f} tokens/s (threads {threads})", flush=True)
-        for arm, name in (("trl", "(b) plain TRL script"), ("loop", "(c) bare PyTorch loop")):
-            command = [
-                sys.executable,
-                "-W",
-                "ignore",
-                __file__,
-                "--arm",
-                arm,
-                "--method",
-                options.method,
-                "--steps",
-                str(options.steps),
-            ]
-            done = subprocess.run(command, capture_output=True, text=True, check=True)
-            found[arm].append(rate(json.loads(done.stdout.splitlines()[-1])))
-            print(f"{name}: {found[arm][-1]:.1f} tokens/s", flush=True)
-    best = {name: max(values) for name, values in found.items()}
-    print(
-        f"{options.method}, busy={options.busy}: a/b {best['studio'] / best['trl']:.2f}, a/c {best['studio'] / best['loop']:.2f}"
-    )
+    for method in options.methods:
+        flop, best = flop_per_token(method), {}
+        for _ in range(options.rounds):
+            for arm in ARMS:
+                if arm == "studio":
+                    measured = studio(method, options.steps)
+                else:
+                    measured = measure_arm(arm, method, options.steps)
+                if measured:
+                    speed = rate(measured["marks"])
+                    if arm not in best or speed > best[arm][0]:
+                        best[arm] = (speed, measured["gb"], measured["precision"])
+        for arm, (speed, gb, precision) in best.items():
+            share = speed * flop / rates[precision]
+            ratio = best["studio"][0] / speed
+            print(
+                f"{method:8} {ARMS[arm]:24} {speed:8.1f} tokens/s  studio is {ratio:5.2f} x  {gb:5.2f} GB  "
+                f"{share:5.1%} of {precision}",
+                flush=True,
+            )
 
 
 if __name__ == "__main__":

@@ -148,9 +148,9 @@ def rehearse(
         score: The reward.
         bare: What a rule looks for, and nothing else; "" where there is no such thing.
     """
-    own = [(number, text) for number, texts in enumerate(answers) for text in texts]
-    rewards = score(own)
-    is_repeatable = _are_equal(rewards, score(own))
+    answered = [(number, text) for number, texts in enumerate(answers) for text in texts]
+    rewards = score(answered)
+    is_repeatable = _are_equal(rewards, score(answered))
     groups = _split(rewards, [len(texts) for texts in answers])
     spread_share = mean(max(group) - min(group) > TOLERANCE for group in groups)
     best_rewards = [max(group) for group in groups]
@@ -164,7 +164,7 @@ def rehearse(
         probes.append(Probe(name, texts[0], mean(probe_rewards), share, pays))
     return Rehearsal(
         _judge(spread_share, is_repeatable, any(probe.pays for probe in probes)),
-        len(own),
+        len(answered),
         len(questions),
         mean(rewards),
         min(rewards),

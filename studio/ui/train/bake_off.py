@@ -228,10 +228,10 @@ def build(browser_runs: gr.BrowserState, inputs: dict[str, Any]) -> None:
         notice = notices.notice_box("bake-off-notice")
         table = gr.HTML({}, html_template=TABLE_TEMPLATE, elem_id="bake-off-table", apply_default_css=False)
     timer = gr.Timer(POLL_SECONDS, active=False)
-    shown = [notice, table, bake_off_id, browser_runs, stop_button, timer]
+    outputs = [notice, table, bake_off_id, browser_runs, stop_button, timer]
     panel.expand(list_methods, inputs_kwargs=inputs, outputs=chosen, **UNQUEUED)
     for trigger in (panel.expand, timer.tick):
-        trigger(look, [bake_off_id, browser_runs], shown, **UNQUEUED)
+        trigger(look, [bake_off_id, browser_runs], outputs, **UNQUEUED)
     start_button.click(
         start,
         inputs_kwargs={
@@ -241,8 +241,8 @@ def build(browser_runs: gr.BrowserState, inputs: dict[str, Any]) -> None:
             "chosen": chosen,
             "minutes": minutes,
         },
-        outputs=shown,
+        outputs=outputs,
         trigger_mode="once",
         **UNQUEUED,
     )
-    stop_button.click(stop, [bake_off_id, browser_runs], shown, **UNQUEUED)
+    stop_button.click(stop, [bake_off_id, browser_runs], outputs, **UNQUEUED)

@@ -110,15 +110,15 @@ def build(run: gr.BrowserState, browser_runs: gr.BrowserState) -> None:
             start_button = gr.Button(t(START), variant="primary", visible=False, elem_id="more-data-start")
             cancel_button = gr.Button(t(CANCEL), visible=False, elem_id="more-data-cancel")
     timer = gr.Timer(POLL_SECONDS, active=False)
-    shown = [notice, start_button, cancel_button, timer]
+    outputs = [notice, start_button, cancel_button, timer]
     for trigger in (look_button.click, timer.tick):
-        trigger(look, run, shown, show_progress="hidden", queue=False)
+        trigger(look, run, outputs, show_progress="hidden", queue=False)
     start_button.click(
         start,
         [run, browser_runs],
-        [*shown, browser_runs],
+        [*outputs, browser_runs],
         show_progress="hidden",
         trigger_mode="once",
         queue=False,
     )
-    cancel_button.click(cancel, run, shown, show_progress="hidden", queue=False)
+    cancel_button.click(cancel, run, outputs, show_progress="hidden", queue=False)

@@ -185,9 +185,9 @@ def start_fitting(
         run, message = _launch(plan, _fitting_estimate(plan), request)
     except (StudioError, OSError) as error:
         return plan_form.plan_error_notice(error, form.method, lang), *(gr.skip(),) * 5
-    said = remedies.STARTED_AGAIN.render(lang, name=plan.name, changes=changes)
+    sentence = remedies.STARTED_AGAIN.render(lang, name=plan.name, changes=changes)
     return (
-        notices.notice(said, message.render(lang), kind="good"),
+        notices.notice(sentence, message.render(lang), kind="good"),
         live_view.view_value(run.id, lang),
         run.id,
         [*access.read_run_ids(browser_runs), run.id],
@@ -252,9 +252,9 @@ def try_again(browser_runs: object, event: gr.EventData, request: gr.Request) ->
         run, message = _launch(plan, _fitting_estimate(plan), request)
     except (StudioError, OSError) as error:
         return notices.error_notice(explain(error), lang), *(gr.skip(),) * 3
-    said = remedies.STARTED_AGAIN.render(lang, name=plan.name, changes=changes)
+    sentence = remedies.STARTED_AGAIN.render(lang, name=plan.name, changes=changes)
     return (
-        notices.notice(said, message.render(lang), kind="good"),
+        notices.notice(sentence, message.render(lang), kind="good"),
         live_view.view_value(run.id, lang),
         run.id,
         [*access.read_run_ids(browser_runs), run.id],
