@@ -261,3 +261,19 @@ def test_the_memory_kills_of_this_container_count_before_those_of_the_machine(tm
     container.write_text("oom 3\noom_kill 2\n")
     assert processes.count_memory_kills((container, machine)) == 2
     assert processes.count_memory_kills((tmp_path / "none",)) is None
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no groups of processes to end")
+def test_a_program_that_a_child_runs_ends_with_the_child(write_module):
+    module = write_module(
+        "import subprocess, sys, time\n"
+        "from studio import processes\n"
+        "program = subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(100)'])\n"
+        "processes.send_reply({'pid': program.pid})\n"
+        "time.sleep(100)\n"
+    )
+    stream = processes.stream_replies(module, {}, FAILURE, HINT)
+    pid = next(stream)["pid"]
+    assert is_running(pid)
+    stream.close()
+    wait_until(lambda: not is_running(pid))

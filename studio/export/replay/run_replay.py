@@ -3,6 +3,7 @@
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from studio import methods
 from studio.data import examples
@@ -22,6 +23,7 @@ from studio.runs import Run
 # A paired test at 5 %, as there is one.
 ALPHA = 0.05
 N_SAMPLES = 3
+SCORE_DIGITS = 3
 MAX_PROMPTS = 20
 OPENING = Message("Opening the file in {runtime}…")
 REPLAYING = Message("Checking held-out rows on the file: {done} of {total}")
@@ -85,8 +87,8 @@ def _compare(runtime: Runtime, chosen: ReplayRows, options: ExportOptions) -> Ch
             scored.append((row, outcome))
     if not scored:
         return Checked(why_not=NOTHING_COMPARED.format(seconds=options.seconds))
-    before = [measure.score(row.tuned, row.example) for row, _ in scored]
-    after = [measure.score(outcome, row.example) for row, outcome in scored]
+    before = [_round(measure.score(row.tuned, row.example)) for row, _ in scored]
+    after = [_round(measure.score(outcome, row.example)) for row, outcome in scored]
     prompts = [] if chosen.task == "classify" else [row.example for row, _ in scored][:MAX_PROMPTS]
     result = Replay(
         runtime=runtime.name,
@@ -102,6 +104,11 @@ def _compare(runtime: Runtime, chosen: ReplayRows, options: ExportOptions) -> Ch
         samples=_collect_samples(runtime, chosen, scored),
     )
     return Checked(result)
+
+
+def _round(score: Any) -> Any:
+    """A score without the digits that differ with the order in which numbers are added up."""
+    return round(score, SCORE_DIGITS) if isinstance(score, float) else score
 
 
 def _collect_samples(
