@@ -28,6 +28,7 @@ KIND_LABELS = {
 BROWSER_FORM = "browser"
 # What the tuned model is loaded from: a whole model where there is one, for it is what was trained.
 RESULT_FORMS = ("merged", "packed", "adapter")
+RESULT_FOLDER = "result"
 APP_FILE = presets.FOLDER / "spaces" / "result_app.py"
 # Of the project's requirements, what the app of a Gradio Space needs.
 APP_REQUIREMENTS = ("accelerate", "bitsandbytes", "compressed-tensors", "peft", "safetensors", "transformers")
@@ -79,7 +80,27 @@ def prepare(run: Run, kind: str, repo: str, account: Account, language: str = "e
         write = _write_static if kind == STATIC else _write_gradio
         write(run, folder, language)
     hardware = space_bundle.HARDWARE if kind == GRADIO else ""
-    return Upload(folder, KIND_LABELS[kind], full_name, "space", sdk=kind, hardware=hardware)
+    return Upload(
+        folder,
+        KIND_LABELS[kind],
+        full_name,
+        "space",
+        warning=_check_warning(run, kind, folder),
+        sdk=kind,
+        hardware=hardware,
+    )
+
+
+def _result_form(run: Run) -> str:
+    """The form that the app of a Gradio Space opens."""
+    return next(name for name in RESULT_FORMS if name in registry.available_formats(run))
+
+
+def _check_warning(run: Run, kind: str, folder: Path) -> Message | None:
+    """What the check of the result warns of."""
+    if kind == STATIC:
+        return push.check_warning(folder, BROWSER_FORM)
+    return push.check_warning(folder / RESULT_FOLDER, _result_form(run))
 
 
 def _require_kind(run: Run, kind: str) -> None:
@@ -99,12 +120,12 @@ def _write_static(run: Run, folder: Path, language: str) -> None:
 
 def _write_gradio(run: Run, folder: Path, language: str) -> None:
     """The result with its base where that is no model of the hub, and the app that asks both."""
-    form = next(name for name in RESULT_FORMS if name in registry.available_formats(run))
+    form = _result_form(run)
     folder.mkdir(parents=True)
-    push.export_result(run, form, folder / "result", language)
+    push.export_result(run, form, folder / RESULT_FOLDER, language)
     usage = build_usage(run.plan, runs.complete_report(run), language)
     if usage.is_base_local:
-        shutil.copytree(fetch.fetch(run.plan.model).folder, folder / "result" / usage.base)
+        shutil.copytree(fetch.fetch(run.plan.model).folder, folder / RESULT_FOLDER / usage.base)
     shutil.copyfile(APP_FILE, folder / "app.py")
     (folder / "load_model.py").write_text(_loading_code(form, usage), encoding="utf-8")
     settings = json.dumps(_settings(run, usage, language), ensure_ascii=False, indent=1)

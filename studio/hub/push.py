@@ -15,7 +15,7 @@ from studio.export import registry
 from studio.hub import dataset_folder
 from studio.hub.account import Account
 from studio.hub.refusals import HubRefused, explained
-from studio.i18n import Message, label
+from studio.i18n import SENTENCE_SEPARATOR, Message, join_messages, label
 from studio.runs import Run
 from studio.storage import ProgressCallback, home, no_progress, read_json, write_json, write_text
 
@@ -135,7 +135,14 @@ def prepare(run: Run, form: str, repo: str, account: Account, language: str = "e
             export_result(run, form, folder, language)
     if form == DATA_FORM:
         return Upload(folder, form_label(form), full_name, "dataset", warning=DATA_LEAVES)
-    return Upload(folder, form_label(form), full_name)
+    return Upload(folder, form_label(form), full_name, warning=check_warning(folder, form))
+
+
+def check_warning(folder: Path, form: str) -> Message | None:
+    """What the check of an exported folder warns of, such as a lower score; None where of nothing."""
+    checked = export.read_check(folder)
+    warnings = checked.sentences(bool(registry.get(form).precisions))[1] if checked else []
+    return join_messages(warnings, SENTENCE_SEPARATOR) if warnings else None
 
 
 def uploads_folder(run: Run) -> Path:

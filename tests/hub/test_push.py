@@ -32,22 +32,30 @@ def expect_refusal(action, message, **values):
     assert caught.value.__cause__ is None
 
 
-def test_an_adapter_arrives_whole_in_a_private_repository(finished, hub, ada):
-    run = finished()
-    prepared = push.prepare(run, "adapter", "tone", ada)
+@pytest.mark.parametrize(
+    ("method", "form", "folder", "file"),
+    [
+        ("lora", push.DATA_FORM, "datasets/", "train.jsonl"),
+        pytest.param("lora", "adapter", "", "adapter_model.safetensors", marks=pytest.mark.exhaustive),
+        pytest.param("lora", "merged", "", "model.safetensors", marks=pytest.mark.exhaustive),
+        pytest.param("qat", "packed", "", "model.safetensors", marks=pytest.mark.exhaustive),
+    ],
+)
+def test_a_form_arrives_whole_in_a_private_repository(method, form, folder, file, finished, hub, ada):
+    prepared = push.prepare(finished(method), form, "tone", ada)
     consent = prepared.consent(ada)
     assert consent.values["size"] == push.format_size(prepared.size_bytes)
-    assert consent.values["address"] == f"{hub.address}/ada/tone"
+    assert consent.values["address"] == f"{hub.address}/{folder}ada/tone"
     assert consent.values["visibility"] == push.PRIVATE
     assert hub.repos == {}, "nothing is made before the person agrees"
     seen = []
     address = push.upload(prepared, ada, lambda done, total: seen.append((done, total)))
     repo = hub.repos["ada/tone"]
-    assert address == f"{hub.address}/ada/tone"
+    assert address == f"{hub.address}/{folder}ada/tone"
     assert repo.private
     local = {path.relative_to(prepared.folder).as_posix(): path.read_bytes() for path in prepared.files}
     assert repo.files == local
-    assert {"README.md", "plan.yaml", "adapter_model.safetensors"} <= set(repo.files)
+    assert {"README.md", file} <= set(repo.files)
     assert seen[0][0] == 0.0
     assert seen[-1][0] == seen[-1][1] == prepared.size_bytes / 1e6
 
@@ -176,6 +184,29 @@ def test_what_was_prepared_and_never_uploaded_goes_after_a_week(finished, hub, a
     os.utime(prepared.folder, (old, old))
     push.remove_stale()
     assert not prepared.folder.exists()
+
+
+def test_a_file_that_scores_worse_is_told_before_it_leaves(tmp_path):
+    estimate = {"value": 0.9, "low": 0.8, "high": 1.0}
+    worse = {"value": 0.5, "low": 0.3, "high": 0.7, "is_better": False, "is_worse": True}
+    replay = {
+        **{
+            "runtime": "transformers",
+            "measure": "hits",
+            "kind": "hits",
+            "split": "test",
+            "n": 20,
+            "n_rows": 20,
+        },
+        **{"before": estimate, "after": {**estimate, "value": 0.4}, "prompts": [], "samples": []},
+        "difference": {**worse, "n_better": 0, "n_worse": 10, "visible": 0.1},
+    }
+    (tmp_path / "export.json").write_text(json.dumps({"replay": replay}), encoding="utf-8")
+    warning = push.check_warning(tmp_path, "adapter")
+    assert warning
+    assert warning.render("zh") != warning.render("en")
+    (tmp_path / "export.json").unlink()
+    assert push.check_warning(tmp_path, "adapter") is None
 
 
 def test_the_token_is_written_nowhere(finished, hub, ada, studio_home):
