@@ -10,7 +10,6 @@ from studio.data.text.chat_format import ChatMessage
 from studio.i18n import Message
 
 TREE_NAMES, LEAF_NAMES = ("mapping",), ("current_node",)
-MAX_BRANCH = 10_000  # messages of a branch
 BRANCHES_TAKEN = Message(
     "Of each conversation of the ChatGPT export, the branch that was looked at last was taken."
 )
@@ -45,10 +44,10 @@ def _branch(nodes: Any, leaf: str) -> list[ChatMessage]:
         return []
     node_id = leaf if leaf in nodes else next(reversed(nodes))
     branch: list[ChatMessage] = []
-    for _ in range(MAX_BRANCH):
-        node = nodes.get(node_id)
-        if not isinstance(node, Mapping):
-            break
+    visited: set[str] = set()
+    while node_id in nodes and node_id not in visited:
+        visited.add(node_id)
+        node = nodes[node_id]
         branch += _messages(node.get("message"))
         node_id = str(node.get("parent"))
     return _merged(branch[::-1])

@@ -83,6 +83,7 @@ def test_a_sign_of_a_form_without_end_takes_no_time_without_end(sign):
         assert time.monotonic() - start < 2
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("name", ["a.txt", "a.md", "a.csv", "a.jsonl", "a.json"])
 def test_files_of_repeated_signs_are_read_or_told_soon(tmp_path, name):
     for sign in REPEATED:
@@ -166,7 +167,7 @@ def test_numbers_that_are_none_rate_nothing_and_break_nothing(tmp_path, number):
     assert len(table.rows) == 12
 
 
-@pytest.mark.thorough
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("case", CASES)
 def test_a_damaged_field_case_is_learned_or_told_and_nothing_else(tmp_path, case, monkeypatch):
     monkeypatch.setattr(sandbox, "read_in_subprocess", sandbox.run_request)
