@@ -99,7 +99,7 @@ def find_stop_words(tokenizer: Any, task: str) -> tuple[str, ...]:
 
 def opening_token(tokenizer: Any) -> str:
     """The token that llama.cpp and Ollama set before every text; "" where they set none."""
-    if not tokenizer.bos_token_id:
+    if tokenizer.bos_token_id is None:
         return ""
     ids = tokenizer("a")["input_ids"]
     return str(tokenizer.bos_token) if ids[:1] == [tokenizer.bos_token_id] else ""

@@ -81,6 +81,20 @@ def test_a_token_that_the_runtime_sets_itself_is_left_out(tokenizer_with):
     assert "<|begin|>" + turns.render([QUESTION]) != wanted
 
 
+def test_the_token_that_llama_cpp_sets_before_every_text_is_found_whatever_its_number(tokenizer_with):
+    from tokenizers import processors
+
+    tokenizer = tokenizer_with("{{ bos_token }}" + CHATML)
+    assert modelfile.opening_token(tokenizer) == ""
+    tokenizer.bos_token = "<pad>"  # its number is 0
+    first = processors.TemplateProcessing(single="<pad> $A", special_tokens=[("<pad>", 0)])
+    tokenizer.backend_tokenizer.post_processor = first
+    assert modelfile.opening_token(tokenizer) == "<pad>"
+    model = modelfile.describe_model(tokenizer, "chat")
+    wanted = tokenizer.apply_chat_template([QUESTION], tokenize=False, add_generation_prompt=True)
+    assert "<pad>" + model.render([QUESTION]) == wanted
+
+
 def test_a_template_that_does_more_is_not_written_again(tokenizer_with):
     with pytest.raises(ValueError, match="does more"):
         find_turns(tokenizer_with(COUNTING))

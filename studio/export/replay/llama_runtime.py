@@ -67,10 +67,15 @@ class LlamaRuntime:
         )
 
     def _is_same_prompt(self, messages: list[dict[str, str]], wanted: str) -> bool:
-        """Whether llama.cpp writes the same prompt, and reads the same tokens in it."""
+        """Whether llama.cpp writes the same prompt, and reads the same tokens in it.
+
+        A token that it sets before every text itself is not part of what it writes.
+        """
+        opening = modelfile.opening_token(self._tokenizer)
         rendered = self._client.ask("render", messages=messages)
         ids = self._tokenizer(wanted, add_special_tokens=False)["input_ids"]
-        return bool(rendered == wanted and self._client.ask("tokenize", text=wanted) == ids)
+        is_same = rendered in (wanted, wanted.removeprefix(opening))
+        return bool(is_same and self._client.ask("tokenize", text=wanted) == ids)
 
     def _is_one_token(self, word: str) -> bool:
         return bool(self._client.ask("tokenize", text=word) == [self._tokenizer.convert_tokens_to_ids(word)])
