@@ -310,6 +310,8 @@ def _training_lines(plan: Plan, report: Report, language: str) -> list[str]:
         f"{name} {sanitize_line(str(value))}" for name, value in plan.method.settings.items()
     )
     training = report.get("training") or plan.training.model_dump()
+    if "precision" in report:
+        training = {**training, "precision": report["precision"]}
     others = ", ".join(f"{name} {value}" for name, value in training.items() if name != "learning_rate")
     return [
         messages.METHOD_AND_SETTINGS.render(

@@ -60,13 +60,13 @@ GRADIENT_CHECKPOINTING_HELP = label(
 )
 PRECISION = label("Training precision")
 PRECISION_HELP = label(
-    "The numbers that training computes in. bfloat16 is faster where the processor or GPU has it; the weights"
-    " stay as they are."
+    "The numbers that training computes in. Automatic takes bfloat16 (16 bits) where this machine is faster"
+    " in it, else float32 (32 bits)."
 )
 PRECISION_CHOICES = {
-    "auto": Message("Automatic: bfloat16 where this machine is faster in it"),
-    "float32": Message("float32: 32 bits, the most exact"),
-    "bfloat16": Message("bfloat16: 16 bits, even where that is slower"),
+    "auto": Message("Automatic"),
+    "float32": Message("float32, the most exact"),
+    "bfloat16": Message("bfloat16, even if slower"),
 }
 MASK_HISTORY = label("Mask history")
 MASK_HISTORY_HELP = label("Learn only the last answer of each conversation. Off: learn every answer.")

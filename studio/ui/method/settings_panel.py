@@ -171,6 +171,9 @@ def describe_automatic_values(inputs: EstimateInputs, form: FormState, lang: str
         for name, value in method.automatic_values(run.settings, run.workload).items()
         if name in fields_on_page
     ]
+    if inputs.plan.training.precision == "auto":
+        precision = inputs.context.machine.autocast_dtype or "float32"
+        values.append(messages.AUTOMATIC_VALUE.format(name=TRAINING_FIELDS["precision"][0], value=precision))
     return messages.AUTOMATIC_HERE.render(lang, values=values) if values else ""
 
 
