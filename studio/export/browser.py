@@ -21,7 +21,7 @@ MAX_BYTES = 2_000_000_000
 MAX_CONTEXT = 4096
 MAX_ANSWER_TOKENS = 400
 TOO_LARGE = Message("The model has {gigabytes:.1f} GB at {precision}; a browser opens files of at most 2 GB.")
-CHOOSE_SMALLER = Message("Choose a smaller precision such as q4_1, or take GGUF home for Ollama.")
+CHOOSE_SMALLER = Message("Choose a smaller precision such as q4_0, or take GGUF home for Ollama.")
 # The sentences of the page, by the names its script has for them.
 PAGE_TEXTS = {
     "note": Message("Runs in your browser. Nothing you type leaves this device."),

@@ -28,7 +28,7 @@ PRECISIONS = (
     ("q8_0", label("q8_0: 8 bits, hardly any loss")),
     ("f16", label("f16: 16 bits, the largest")),
     ("q5_1", label("q5_1: 6 bits")),
-    ("q4_1", label("q4_1: 5 bits, the smallest")),
+    ("q4_0", label("q4_0: 4 bits, the smallest")),
 )
 FETCHING = Message("Fetching {tool}, once: {done:.0f} of {total:.0f} MB")
 MERGING = Message("Merging what was learned into the base model…")

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 # The matrices of the blocks get these; the embeddings, which few bits harm most, keep 8.
-LOW_BIT_TYPES = {"q5_1": "Q5_1", "q4_1": "Q4_1"}
+LOW_BIT_TYPES = {"q5_1": "Q5_1", "q4_0": "Q4_0"}
 BLOCK_MATRICES = (".attn_", ".ffn_gate.", ".ffn_up.", ".ffn_down.")
 BYTE_LEVEL = {"type": "ByteLevel", "use_regex": True, "add_prefix_space": False}
 DIGITS = {"type": "Digits", "individual_digits": True}
