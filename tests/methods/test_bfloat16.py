@@ -31,7 +31,7 @@ def products():
     return dtypes, Recorder
 
 
-@pytest.mark.parametrize("way", map(mark, WAYS))
+@pytest.mark.parametrize("way", [mark(way) for way in WAYS])
 def test_a_method_trains_in_bfloat16_as_in_32_bits(way, make_job, products, monkeypatch):
     losses, (dtypes, recorder) = {}, products
     for precision in ("float32", "bfloat16"):
