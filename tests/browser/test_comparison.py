@@ -46,13 +46,13 @@ def choose(page, field, text):
 def test_a_changed_setting_changes_the_figures_of_every_method(page):
     memory = "parseFloat(document.querySelector('#methods tr[data-id=lora] .memory b').textContent)"
     opened_with = likely_memory(page, "lora")
-    set_number(page, "#batch-size", 1)
-    page.wait_for_function(f"(before) => {memory} < before", arg=opened_with)
+    set_number(page, "#batch-size", 64)
+    page.wait_for_function(f"(before) => {memory} > before", arg=opened_with)
     before = {name: likely_memory(page, name) for name in ("full", "lora", "prefix")}
-    set_number(page, "#batch-size", 16)
-    page.wait_for_function(f"(before) => {memory} > before", arg=before["lora"])
+    set_number(page, "#batch-size", 1)
+    page.wait_for_function(f"(before) => {memory} < before", arg=before["lora"])
     for name, value in before.items():
-        assert likely_memory(page, name) > value
+        assert likely_memory(page, name) < value
 
 
 @pytest.mark.exhaustive
