@@ -7,15 +7,18 @@ import json
 import os
 import platform
 import sys
+import threading
 import time
+from contextlib import suppress
 from functools import lru_cache
 from importlib.metadata import version
 from pathlib import Path
 from statistics import median
+from subprocess import SubprocessError
 from typing import Literal, get_args
 
 from studio import processes
-from studio.errors import NotPossible, StudioError
+from studio.errors import NotPossible
 from studio.i18n import Message
 from studio.storage import home, read_json, write_json
 
@@ -32,6 +35,8 @@ MIN_SPEEDUP = 1.15
 TOKENS, WIDTH, REPEATS = 512, 576, 7
 MEASURE_MODULE = "studio.models.cpu_precision"
 TIMEOUT_SECONDS = 60.0
+# Requests of several visitors wait for one measurement.
+_MEASURING = threading.Lock()
 
 
 def requested_precision() -> Precision:
@@ -56,7 +61,7 @@ def bf16_speedup() -> float:
     """
     if requested_precision() == "float32" or not BF16_FLAGS & _processor_flags():
         return 1.0
-    return _known_speedup(str(home()))
+    return _known_speedup(home())
 
 
 def is_bf16_faster() -> bool:
@@ -64,28 +69,34 @@ def is_bf16_faster() -> bool:
     return bf16_speedup() >= MIN_SPEEDUP
 
 
-@lru_cache(maxsize=4)
-def _known_speedup(home_folder: str) -> float:
+def _known_speedup(home_folder: Path) -> float:
     """The kept speed-up of this processor with this torch, measured and kept where there is none."""
-    path = Path(home_folder) / "cpu_precision.json"
+    with _MEASURING:
+        return _load_or_measure(home_folder)
+
+
+@lru_cache(maxsize=4)
+def _load_or_measure(home_folder: Path) -> float:
+    path = home_folder / "cpu_precision.json"
     machine = {"processor": _processor_name(), "torch": version("torch")}
     stored = read_json(path)
     value = stored.get("speedup")
     if isinstance(value, int | float) and all(stored.get(name) == machine[name] for name in machine):
         return float(value)
-    speedup = _measure_in_child()
-    write_json(path, {**machine, "speedup": speedup})
+    try:
+        speedup = _measure_in_child()
+    except (OSError, ValueError, SubprocessError) as error:
+        # It computes in 32 bits then, which page, report and `studio doctor` say.
+        sys.stderr.write(f"studio: bfloat16 could not be measured on this processor: {error}\n")
+        return 1.0
+    with suppress(OSError):  # in a home that cannot be written it is measured anew by each process
+        write_json(path, {**machine, "speedup": speedup})
     return speedup
 
 
 def _measure_in_child() -> float:
     result = processes.run_module(MEASURE_MODULE, timeout=TIMEOUT_SECONDS)
-    if result.returncode:
-        raise StudioError(
-            Message("The speed of bfloat16 on this processor could not be measured: {why}"),
-            Message("Set STUDIO_PRECISION to float32 or bfloat16, and nothing is measured."),
-            why=result.stderr.strip().splitlines()[-1:] or result.returncode,
-        )
+    result.check_returncode()
     return float(json.loads(result.stdout)["speedup"])
 
 

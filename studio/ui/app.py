@@ -4,6 +4,7 @@ import os
 import socket
 import sys
 from dataclasses import dataclass
+from threading import Thread
 from typing import Any
 
 # Gradio reads these when it is imported: nothing is sent anywhere, and idle pages cost nothing.
@@ -20,6 +21,7 @@ from starlette.middleware import Middleware
 from studio import export, presets, space
 from studio.errors import NotPossible
 from studio.i18n import Message, label, languages, next_language_name, register_label
+from studio.models import cpu_precision
 from studio.storage import home
 from studio.ui import access, cleaning, progress_strip, space_note, visitors
 from studio.ui.components.events import LATEST_UNQUEUED, UNQUEUED, after_any
@@ -428,11 +430,16 @@ def launch(
 
     Returns:
         The page and its address.
+
+    Raises:
+        NotPossible: STUDIO_PRECISION names a precision that does not exist.
     """
     os.environ[access.OPEN_TO_OTHERS_ENV] = "0" if host in LOCAL_HOSTS else "1"
     os.environ[visitors.PUBLIC_ENV] = "1" if visitors.is_for_strangers(bool(password)) else "0"
     if visitors.is_public():
         cleaning.start()
+    if cpu_precision.requested_precision() == "auto":  # measured at the first start, so that no visitor waits
+        Thread(target=cpu_precision.bf16_speedup, daemon=True).start()
     page = build_page()
     _, address, _ = page.launch(
         server_name=host,
