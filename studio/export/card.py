@@ -194,7 +194,9 @@ def _limits(report: Report, language: str) -> str:
 
 
 def _describe_weights(report: Report) -> Message:
-    """Which weights the base had; of a folder the name alone."""
+    """Which weights the base had; the name alone of a folder, and where the report does not say."""
+    if "weights" not in report["base"]:
+        return Message("{name}").format(name=public_base_name(report))
     if is_base_local(report):
         return messages.LOCAL_WEIGHTS.format(name=public_base_name(report))
     return Message.from_json(report["base"]["weights"])

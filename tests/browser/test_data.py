@@ -98,6 +98,13 @@ def test_a_fix_pressed_while_another_is_at_work_follows_it(visit, messy_export):
     expect(duplicates).to_have_count(0)
 
 
+STOP_AT_ONCE = """() => {
+  const button = document.querySelector('#health [data-do=halt]');
+  button?.click();
+  return Boolean(button);
+}"""
+
+
 def test_a_long_check_and_a_long_fix_are_cancelled_and_started_again(visit, tmp_path):
     path, rng = tmp_path / "many.csv", random.Random(1)
     words = [f"{word}{n}" for word in WORDS for n in range(9)]
@@ -113,14 +120,14 @@ def test_a_long_check_and_a_long_fix_are_cancelled_and_started_again(visit, tmp_
     stop_button = page.locator("#health [data-do=halt]")
     fix_button = page.locator("#health [data-id=near_duplicates]")
     page.locator("#upload input[type=file]").set_input_files(str(path))
-    stop_button.press("Enter")  # the button moves with the progress before it
+    page.wait_for_function(STOP_AT_ONCE)  # the button is drawn anew with the progress before it
     expect(page.locator("#health .health-wait")).to_contain_text("Near-duplicates were not looked for")
     page.locator("#health [data-do=again]").click()
     expect(report).to_contain_text("Data health", timeout=60_000)
     expect(fix_button).to_be_visible(timeout=60_000)
     expect(stop_button).to_have_count(0)
     fix_button.click()
-    stop_button.press("Enter")
+    page.wait_for_function(STOP_AT_ONCE)
     expect(page.locator(".health-wait")).to_have_count(0)
     expect(fix_button).to_be_enabled()
     expect(page.locator("#health [data-do=undo]")).to_have_count(0)

@@ -140,6 +140,14 @@ def test_the_path_of_a_base_of_ones_own_stays_at_home(way, finished, tmp_path):
         assert [path.name for path in texts if run.plan.model in path.read_text(encoding="utf-8")] == []
 
 
+def test_the_card_of_a_report_that_does_not_say_which_weights_it_had_names_the_base(finished):
+    run = finished("lora")
+    report = runs.report(run)
+    del report["base"]["weights"]
+    (run.folder / "report.json").write_text(json.dumps(report), encoding="utf-8")
+    assert f"- trained on {report['base']['name']} (checksum" in card.render_card(run, "adapter")
+
+
 def test_the_card_of_a_base_on_the_hub_names_it_there(finished):
     run = finished("lora")
     path = run.folder / "report.json"
