@@ -36,32 +36,17 @@ def read_arrow(source: SourceFile) -> LineStream:
     binary = [index for index, field in enumerate(schema) if arrow_values.is_binary(field.type)]
     text_columns = [index for index in range(len(schema)) if index not in binary]
     return LineStream(
-        _iter_lines(reader, text_columns, is_file),
+        arrow_values.iter_lines(_iter_batches(reader, is_file), schema, text_columns),
         total=total,
         columns=tuple(schema[index].name for index in text_columns),
         skipped=tuple(parquet.BINARY_COLUMN_SKIPPED.format(column=schema[index].name) for index in binary),
     )
 
 
-def _iter_lines(reader: Any, columns: list[int], is_file: bool) -> Iterator[tuple[int, list[str] | None]]:
-    """The number and the fields of each row, of the columns with these indices."""
-    import pyarrow  # noqa: PLC0415
-
-    row_number = 0
-    names = arrow_values.class_names(reader.schema)
-    try:
-        batches = map(reader.get_batch, range(reader.num_record_batches)) if is_file else reader
-        for batch in batches:
-            batch.validate(full=True)
-            cells = [
-                arrow_values.column_texts(batch.column(index), names.get(batch.schema.names[index]))
-                for index in columns
-            ]
-            for values in zip(*cells, strict=True):
-                row_number += 1
-                yield row_number, list(values)
-    except (pyarrow.ArrowException, *arrow_values.READ_ERRORS):
-        yield row_number + 1, None
+def _iter_batches(reader: Any, is_file: bool) -> Iterator[Any]:
+    for batch in map(reader.get_batch, range(reader.num_record_batches)) if is_file else reader:
+        batch.validate(full=True)
+        yield batch
 
 
 READER = Reader(

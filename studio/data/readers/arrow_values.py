@@ -1,6 +1,7 @@
 """Columns of Arrow, in which Parquet and Arrow files hold their values, become texts."""
 
 import json
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from studio.data.readers import rows
@@ -77,3 +78,29 @@ def _class_name(value: Any, names: list[str]) -> Any:
         return [_class_name(item, names) for item in value]
     is_number = isinstance(value, int) and 0 <= value < len(names)
     return names[value] if is_number else value
+
+
+def iter_lines(
+    batches: Iterator[Any], schema: Any, columns: Sequence[int]
+) -> Iterator[tuple[int, list[str] | None]]:
+    """The number and the fields of each row; a row that cannot be read ends them with None.
+
+    Args:
+        batches: Batches of rows of pyarrow; it may raise while it goes on.
+        schema: Their schema.
+        columns: The indices of the columns that are wanted.
+    """
+    import pyarrow  # noqa: PLC0415
+
+    row_number = 0
+    names = class_names(schema)
+    try:
+        for batch in batches:
+            cells = [
+                column_texts(batch.column(index), names.get(batch.schema.names[index])) for index in columns
+            ]
+            for values in zip(*cells, strict=True):
+                row_number += 1
+                yield row_number, list(values)
+    except (pyarrow.ArrowException, *READ_ERRORS):
+        yield row_number + 1, None

@@ -35,30 +35,15 @@ def read_parquet(source: SourceFile) -> LineStream:
     binary_columns = [index for index, field in enumerate(schema) if arrow_values.is_binary(field.type)]
     text_columns = [index for index in range(len(schema)) if index not in binary_columns]
     return LineStream(
-        _iter_lines(file, text_columns),
+        arrow_values.iter_lines(_iter_batches(file), schema, text_columns),
         total=file.metadata.num_rows,
         columns=tuple(schema[index].name for index in text_columns),
         skipped=tuple(BINARY_COLUMN_SKIPPED.format(column=schema[index].name) for index in binary_columns),
     )
 
 
-def _iter_lines(file: Any, columns: list[int]) -> Iterator[tuple[int, list[str] | None]]:
-    """The number and the fields of each row, of the columns with these indices."""
-    import pyarrow  # noqa: PLC0415
-
-    row_number = 0
-    names = arrow_values.class_names(file.schema_arrow)
-    try:
-        for batch in file.iter_batches(batch_size=BATCH_ROWS, use_threads=False):
-            cells = [
-                arrow_values.column_texts(batch.column(index), names.get(batch.schema.names[index]))
-                for index in columns
-            ]
-            for values in zip(*cells, strict=True):
-                row_number += 1
-                yield row_number, list(values)
-    except (pyarrow.ArrowException, *arrow_values.READ_ERRORS):
-        yield row_number + 1, None
+def _iter_batches(file: Any) -> Iterator[Any]:
+    yield from file.iter_batches(batch_size=BATCH_ROWS, use_threads=False)
 
 
 def merge_files(paths: Sequence[Path], target: Path, name: str) -> tuple[int, int]:
