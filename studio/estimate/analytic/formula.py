@@ -8,8 +8,10 @@ docs/estimator.md#memory and docs/estimator.md#time. tests/estimate/test_meta_st
 against the trace.
 """
 
+import math
 from dataclasses import dataclass
 
+from studio.data.loss_chunks import positions_at_once
 from studio.estimate.op_counts import OpCounts
 from studio.methods.cost_profile import CostProfile
 from studio.methods.workload import MicroBatch, Phase
@@ -111,6 +113,11 @@ RECOMPUTED_OPERATIONS_FACTOR = 1.35
 RECOMPUTED_TRAFFIC_FACTOR = 1.3
 
 
+# Bytes of a position's score for a token while the loss and its gradient are computed, without autocast's
+# copy; and in TRL's trainers.
+BYTES_PER_SCORE, BYTES_PER_SCORE_IN_TRL = 8.0, 12.0
+
+
 @dataclass(frozen=True)
 class AttachedModel:
     """A model with a method attached, on the device that it computes on.
@@ -122,6 +129,7 @@ class AttachedModel:
         autocast_dtype: The 16-bit format in which its passes compute; empty for 32 bits.
         trained_bytes: Bytes of a trained parameter, and of its gradient.
         casts_weights: Whether weights are held in 32 bits and cast to that format in each pass.
+        on_gpu: Whether a GPU computes.
     """
 
     shape: ModelShape
@@ -130,6 +138,7 @@ class AttachedModel:
     autocast_dtype: str
     trained_bytes: int = 4
     casts_weights: bool = False
+    on_gpu: bool = False
 
     @property
     def bytes_per_value(self) -> float:
@@ -236,10 +245,12 @@ class _Pass:
         scored = float(rows * self.micro_batch.scored_positions)
         head_params = shape.vocabulary * shape.hidden
         is_trainable = self.model.profile.trainable_blocks >= shape.layers
-        counts.moved += 4 * (head_params + 4 * scored * shape.vocabulary)
+        n_chunks = 1 if phase.uses_trl else math.ceil(scored / self._positions_at_once())
+        counts.moved += 4 * (head_params * n_chunks + 4 * scored * shape.vocabulary)
         flop = 2.0 * scored * shape.vocabulary * shape.hidden
         if phase.with_gradients:
-            weight_reads = 4 if is_trainable else 1
+            # The gradient of a trained head is written for each chunk, and added to the sum.
+            weight_reads = 4 * n_chunks if is_trainable else n_chunks
             counts.moved += 4 * (head_params * weight_reads + 6 * scored * shape.vocabulary)
             if is_trainable:
                 # The backward pass of a trained head is twice its forward pass: half of it on either side.
@@ -314,14 +325,44 @@ class _Pass:
         token_bytes = self.model.bytes_per_value * self.tokens * numbers_per_token
         return token_bytes + self.attention_bytes * self.family.attention_saved
 
+    @property
+    def _is_head_trained(self) -> bool:
+        return self.model.profile.trainable_blocks >= self.model.shape.layers and not self.model.shape.encoder
+
+    def _positions_at_once(self) -> int:
+        return positions_at_once(self.model.shape.vocabulary, self.model.on_gpu, self._is_head_trained)
+
+    def _loss_bytes(self) -> tuple[float, float]:
+        """Return the bytes of the loss: the scores that exist at once, and the gradients of a trained head.
+
+        Scores are those of a chunk of positions, logits and probabilities in 32 bits each, under autocast
+        logits in 16 bits too. The gradient of a second chunk exists beside that of the first.
+        """
+        shape = self.model.shape
+        scored = self.micro_batch.rows * self.micro_batch.scored_positions
+        if self.phase.uses_trl:
+            return BYTES_PER_SCORE_IN_TRL * scored * shape.vocabulary, 0.0
+        bytes_per_score = BYTES_PER_SCORE + (2.0 if self.model.autocast_dtype else 0.0)
+        bytes_per_position = bytes_per_score * shape.vocabulary
+        first_chunk = min(scored, self._positions_at_once())
+        second_chunk = min(scored - first_chunk, self._positions_at_once())
+        if not (self.phase.with_gradients and self._is_head_trained):
+            return bytes_per_position * first_chunk, 0.0
+        table_bytes = float(self.model.trained_bytes * shape.vocabulary * shape.hidden)
+        moments = [(bytes_per_position * first_chunk, table_bytes)]
+        if second_chunk:
+            moments.append((bytes_per_position * second_chunk, 2 * table_bytes))
+        return max(moments, key=sum)
+
     def peak_parts(self, saved_bytes: float) -> dict[str, float]:
         """Return the parts (bytes) of the moment with the most memory.
 
-        With gradients that is the loss, when everything is kept and the scores exist three times over (12
-        bytes each), or the end of the backward pass, when all gradients are there.
+        With gradients that is the loss, when everything is kept, scores of a chunk of positions exist, and
+        the gradient of a trained head is added up; or the end of the backward pass, when all gradients are
+        there.
         """
         shape = self.model.shape
-        scores = 12.0 * self.micro_batch.rows * self.micro_batch.scored_positions * shape.vocabulary
+        scores, head_gradient_bytes = self._loss_bytes()
         trained_bytes = self.model.trained_bytes
         gradient_bytes = 0.0
         if self.phase.with_gradients:
@@ -330,16 +371,13 @@ class _Pass:
             cache_width = shape.layers * shape.kv_cache_width if self.phase.new_tokens else 0
             numbers_per_token = TRANSIENT_WIDTHS * self.widths + cache_width
             transient_bytes = self.model.bytes_per_value * self.tokens * numbers_per_token
-            return {"passing": transient_bytes, "scores": scores * 2 / 3}
-        is_tied_trained = (
-            self.model.profile.trainable_blocks >= shape.layers and shape.tied and not shape.encoder
-        )
+            return {"passing": transient_bytes, "scores": scores}
         # A tied embedding that is trained gets gradients as a table and as a head.
         tied_gradient_bytes = 0.0
-        if is_tied_trained:
+        if self._is_head_trained and shape.tied:
             tied_gradient_bytes = 2.0 * trained_bytes * shape.vocabulary * shape.hidden
-        if saved_bytes + scores > gradient_bytes + tied_gradient_bytes:
-            return {"activations": saved_bytes, "scores": scores}
+        if saved_bytes + scores + head_gradient_bytes > gradient_bytes + tied_gradient_bytes:
+            return {"activations": saved_bytes + head_gradient_bytes, "scores": scores}
         return {"gradients": gradient_bytes, "passing": tied_gradient_bytes}
 
 

@@ -9,6 +9,7 @@ import json
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass, replace
 from itertools import combinations
 from statistics import median
@@ -20,13 +21,14 @@ from transformers import AutoConfig
 
 from studio import methods, processes
 from studio.data import collate
+from studio.data.vocabulary_loss import VocabularyLoss
 from studio.estimate.analytic.time import UPDATE_BYTES_PER_PARAMETER
 from studio.estimate.machines import hardware
 from studio.estimate.machines.catalogue import MachineKind
 from studio.estimate.machines.rates import Rates
 from studio.estimate.op_counts import OpCounts, total
 from studio.estimate.tracing.meta_step import MetaStep, ModelSpec, PassSpec
-from studio.models import load
+from studio.models import cpu_attention, load
 from studio.models.device import (
     autocast,
     autocast_dtype,
@@ -131,10 +133,15 @@ def time_step(model: TruncatedModel, method_name: str, batch_shape: tuple[int, i
     optimizer = torch.optim.AdamW(trainable_parameters, lr=1e-6, fused=True)
     inputs, labels = _build_inputs(model, batch_shape, network.device)
 
+    vocabulary_loss = None if model.task == "classify" else VocabularyLoss(network, autocast)
+    compute_loss = vocabulary_loss or collate.classification_loss
+    n_items = torch.tensor(labels.numel())
+
     def run_step() -> None:
-        with autocast():
-            outputs = network(**inputs)
-        collate.get_loss(model.task)(outputs, labels, torch.tensor(labels.numel())).backward()
+        with vocabulary_loss or nullcontext(), cpu_attention.short_texts_in_float32():
+            with autocast():
+                outputs = network(**inputs)
+            compute_loss(outputs, labels, n_items).backward()
         torch.nn.utils.clip_grad_norm_(network.parameters(), 1.0)
         optimizer.step()
         optimizer.zero_grad()

@@ -12,6 +12,7 @@ from torch.utils._pytree import tree_map
 from transformers import masking_utils
 
 from studio.estimate.tracing.trace import Trace, unpack
+from studio.models.cpu_attention import is_in_float32
 
 aten = torch.ops.aten
 sdpa = torch.nn.functional.scaled_dot_product_attention
@@ -153,6 +154,8 @@ def _cast_attention(
     **kwargs: Any,
 ) -> torch.Tensor:
     """Bring what meets in attention to the format of autocast: no mode sees a function that is replaced."""
+    if dtype and kernel is _attention_on_cpu and is_in_float32(query, key):
+        dtype = torch.float32
     if dtype:
         query, key, value = (tensor.to(dtype) for tensor in (query, key, value))
     return kernel(query, key, value, *args, **kwargs)

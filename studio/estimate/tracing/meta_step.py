@@ -11,6 +11,7 @@ from transformers import AutoConfig
 
 from studio import methods
 from studio.data import collate
+from studio.data.vocabulary_loss import VocabularyLoss
 from studio.estimate.tracing.kernels import (
     AttentionKernel,
     MetaAutocast,
@@ -291,9 +292,12 @@ class MetaStep:
             if spec.with_cache:
                 inputs["use_cache"] = True
             labels = torch.ones(spec.rows, spec.scored + 1, **tensor_options)
-        compute_loss = collate.get_loss(self.spec.task)
+        n_items = torch.ones((), **tensor_options)
         # In one expression: a variable would keep the outputs alive, and the last tensor comes after them.
-        return compute_loss(self.model(**inputs), labels, torch.ones((), **tensor_options))
+        if self.spec.task == "classify" or spec.with_cache:
+            return collate.get_loss(self.spec.task)(self.model(**inputs), labels, n_items)
+        with VocabularyLoss(self.model, device=self.device) as vocabulary_loss:
+            return vocabulary_loss(self.model(**inputs), labels, n_items)
 
 
 def enable_gradient_checkpointing(model: Any, device: str, autocast_dtype: torch.dtype | None = None) -> None:

@@ -108,6 +108,7 @@ class TracedPasses:
             self.machine.autocast_dtype,
             memory_model.bytes_per_trained_parameter(attached, self.machine),
             memory_model.casts_weights(attached, self.machine),
+            self.machine.is_gpu,
         )
         full_phase = Phase(
             phase.name, (), phase.method, phase.with_gradients, head=phase.head, new_tokens=phase.new_tokens

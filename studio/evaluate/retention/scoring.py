@@ -4,10 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-import torch
-from torch.nn import functional
-
-from studio.data import collate, examples
+from studio.data import collate, examples, vocabulary_loss
 from studio.data.examples import IGNORE_INDEX, Encoded
 from studio.evaluate.retention.suites import Item
 from studio.models import device
@@ -85,12 +82,6 @@ def _measure_losses(
 
 def _batch_losses(model: Any, batch: collate.Batch) -> list[float]:
     """The loss of each row, summed over its labelled tokens."""
-    tensors = {name: tensor.to(model.device) for name, tensor in batch.items()}
-    labels = tensors.pop("labels")[:, 1:]
-    with torch.no_grad(), device.autocast(), collate.without_padding_mask(model, "chat"):
-        logits = model(**tensors, use_cache=False).logits.float()
-    token_losses = functional.cross_entropy(
-        logits.transpose(1, 2), labels, ignore_index=IGNORE_INDEX, reduction="none"
-    )
+    token_losses, _ = vocabulary_loss.measure_tokens(model, batch, device.autocast)
     losses: list[float] = token_losses.sum(1).tolist()
     return losses

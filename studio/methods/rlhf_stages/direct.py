@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import torch
 from trl import DPOConfig, DPOTrainer, KTOConfig, KTOTrainer
 
-from studio.data import collate, examples
+from studio.data import collate, examples, vocabulary_loss
 from studio.data.examples import IGNORE_INDEX, Encoded, Example
 from studio.errors import BadData
 from studio.i18n import Message
@@ -400,13 +400,7 @@ def log_probs(model: Any, context: TrainingContext, rows: Sequence[Judged]) -> l
     answers: list[AnswerLogProb] = []
     for start in range(0, len(rows), EVAL_BATCH_SIZE):
         batch = collator([vars(row.conversation) for row in rows[start : start + EVAL_BATCH_SIZE]])
-        tensors = {name: tensor.to(model.device) for name, tensor in batch.items()}
-        labels = tensors.pop("labels")[:, 1:]
-        with torch.no_grad(), device.autocast(), collate.without_padding_mask(model, "chat"):
-            logits = model(**tensors).logits.float()
-        losses = torch.nn.functional.cross_entropy(
-            logits.transpose(1, 2), labels, ignore_index=IGNORE_INDEX, reduction="none"
-        )
+        losses, labels = vocabulary_loss.measure_tokens(model, batch, device.autocast)
         n_tokens = (labels != IGNORE_INDEX).sum(1)
         answers += map(AnswerLogProb, (-losses.sum(1)).tolist(), n_tokens.tolist())
     model.train(was_training)

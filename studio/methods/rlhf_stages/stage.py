@@ -15,6 +15,7 @@ from studio.methods import lora
 from studio.methods.spec import Scores, StageMonitor, TrainingContext
 from studio.methods.training import supervised
 from studio.models import shape as shapes
+from studio.models.cpu_attention import short_texts_in_float32
 from studio.models.shape import ModelShape
 from studio.storage import require_disk_space, write_json
 
@@ -178,7 +179,8 @@ def run_trainer(
     monitor = context.create_monitor(stage, trainer.model, measure)
     for callback in (*callbacks, monitor):
         trainer.add_callback(callback)
-    trainer.train(resume_from_checkpoint=monitor.checkpoint())
+    with short_texts_in_float32():
+        trainer.train(resume_from_checkpoint=monitor.checkpoint())
     monitor.restore()
     return monitor
 

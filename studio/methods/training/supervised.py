@@ -4,6 +4,7 @@ import itertools
 import random
 import shutil
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from transformers.trainer_pt_utils import LengthGroupedSampler
 
 from studio.data import collate
 from studio.data.examples import Encoded
+from studio.data.vocabulary_loss import VocabularyLoss
 from studio.errors import NotPossible
 from studio.i18n import Message
 from studio.methods import defaults
@@ -24,6 +26,7 @@ from studio.methods.workload import (
     uses_gradient_checkpointing,
 )
 from studio.models import device, load, trainable
+from studio.models.cpu_attention import short_texts_in_float32
 
 # What torch compiles GPU code with (triton/runtime/build.py).
 C_COMPILERS = ("cc", "gcc", "clang")
@@ -82,7 +85,14 @@ class TrainableCheckpoints:
 
 
 class _LengthGroupedTrainer(TrainableCheckpoints, Trainer):  # type: ignore[misc] # transformers ships no types
-    """A Trainer whose batches hold texts of like length."""
+    """A Trainer whose batches hold texts of like length, and whose loss may run the model's head itself."""
+
+    vocabulary_loss: VocabularyLoss | None = None
+
+    def compute_loss(self, *args: Any, **kwargs: Any) -> Any:
+        """The loss of a micro batch."""
+        with self.vocabulary_loss or nullcontext():
+            return super().compute_loss(*args, **kwargs)
 
     def _get_train_sampler(self, train_dataset: Any = None) -> SeededLengthGroupedSampler:
         lengths = [len(row["input_ids"]) for row in self.train_dataset]
@@ -116,9 +126,9 @@ def fit(
     checked = _sample_validation(context)
     monitor = context.create_monitor(stage, context.model, lambda: context.measure(context.model, checked))
     task = context.plan.task
-    weights = _class_weights(context)
+    vocabulary_loss = None if task == "classify" else VocabularyLoss(context.model, device.autocast)
     loss = _with_gradient_penalty(
-        collate.with_class_weights(weights) if weights else collate.get_loss(task),
+        vocabulary_loss or _classification_loss(context),
         penalty,
         context.plan.training.accumulation_steps,
     )
@@ -135,8 +145,9 @@ def fit(
         callbacks=[*callbacks, monitor],
         optimizers=(optimizer, None),
     )
+    trainer.vocabulary_loss = vocabulary_loss
     trainer.remove_callback(PrinterCallback)
-    with collate.without_padding_mask(context.model, task):
+    with collate.without_padding_mask(context.model, task), short_texts_in_float32():
         trainer.train(resume_from_checkpoint=monitor.checkpoint())
     monitor.restore()
     for parameter, original_dtype in original_dtypes:  # the dtype in which they will be read again
@@ -169,11 +180,15 @@ def trained_dtype(settings: Settings, model: Any) -> torch.dtype:
     return torch.bfloat16
 
 
+def _classification_loss(context: TrainingContext) -> collate.Loss:
+    weights = _class_weights(context)
+    return collate.with_class_weights(weights) if weights else collate.classification_loss
+
+
 def _class_weights(context: TrainingContext) -> tuple[float, ...]:
     """How much a text of each class counts, noted for the report; empty where all count the same."""
     config = context.model.config
-    is_single_label = config.problem_type in (None, "single_label_classification")
-    if context.plan.task != "classify" or not is_single_label:
+    if config.problem_type not in (None, "single_label_classification"):
         return ()
     labels = [int(row.labels[0]) for row in context.train]
     weights = defaults.class_weights(labels, config.num_labels, context.plan.training)
