@@ -43,7 +43,7 @@ def choose(page, field, text):
     page.get_by_role("option", name=re.compile(text)).first.click()
 
 
-def test_a_changed_setting_changes_the_figures_of_every_method(page):
+def test_a_changed_setting_changes_all_figures_and_measuring_this_machine_can_be_cancelled(page):
     memory = "parseFloat(document.querySelector('#methods tr[data-id=lora] .memory b').textContent)"
     opened_with = likely_memory(page, "lora")
     set_number(page, "#batch-size", 64)
@@ -53,6 +53,13 @@ def test_a_changed_setting_changes_the_figures_of_every_method(page):
     page.wait_for_function(f"(before) => {memory} < before", arg=before["lora"])
     for name, value in before.items():
         assert likely_memory(page, name) < value
+
+    open_part(page, "machine-more")
+    page.locator("#measure").click()
+    expect(page.locator("#machine-notice")).to_contain_text("Testing")
+    page.locator("#measure-stop").click()
+    expect(page.locator("#machine-notice")).to_contain_text("Cancelled")
+    expect(page.locator("#measure")).to_be_visible()
 
 
 @pytest.mark.exhaustive
@@ -106,7 +113,17 @@ def test_the_table_is_copied_as_csv_with_raw_figures(page):
     assert types == ["image/png"]
 
 
-def test_what_does_not_fit_says_so_and_an_offer_changes_the_field(page):
+def test_what_does_not_fit_says_so_starts_only_when_someone_insists_and_has_offers(page):
+    choose(page, "#model", "Qwen3 8B")
+    expect(page.locator("#methods tr.chosen .memory .state")).to_have_text("does not fit")
+    open_tab(page, "Train")
+    expect(page.locator("#summary .check")).to_contain_text("GB too much")
+    expect(page.locator("#insist")).to_be_hidden()
+    page.locator("#start").click()
+    expect(page.locator("#train-notice .bad")).to_contain_text("Start anyway")
+    expect(page.locator("#insist")).to_be_visible()
+
+    open_tab(page, "Method")
     choose(page, "#model", "Qwen3 0.6B")
     choose(page, "#machine", "Hugging Face T4 small|T4")
     set_number(page, "#batch-size", 64)
@@ -138,30 +155,10 @@ def test_another_machine_has_its_price_and_elsewhere_has_them_all(page):
     expect(page.locator("#elsewhere-tables")).to_contain_text("Services that train for you")
 
 
-def test_this_machine_is_measured_from_the_page_and_that_can_be_cancelled(page):
-    open_part(page, "machine-more")
-    page.locator("#measure").click()
-    expect(page.locator("#machine-notice")).to_contain_text("Testing")
-    page.locator("#measure-stop").click()
-    expect(page.locator("#machine-notice")).to_contain_text("Cancelled")
-    expect(page.locator("#measure")).to_be_visible()
-
-
-def test_a_run_that_cannot_fit_starts_only_when_someone_insists(page):
-    choose(page, "#model", "Qwen3 8B")
-    expect(page.locator("#methods tr.chosen .memory .state")).to_have_text("does not fit")
-    open_tab(page, "Train")
-    expect(page.locator("#summary .check")).to_contain_text("GB too much")
-    expect(page.locator("#insist")).to_be_hidden()
-    page.locator("#start").click()
-    expect(page.locator("#train-notice .bad")).to_contain_text("Start anyway")
-    expect(page.locator("#insist")).to_be_visible()
-
-
-def test_the_page_is_short_and_calm_with_nothing_opened(visit):
+def test_the_page_with_nothing_opened_is_short_and_when_idle_sends_no_requests(visit):
     page = visit()
     page.locator("#sample-support-tone").click()
-    expect(page.locator("#data-notice .good")).to_be_visible()
+    expect(page.locator("#health .health")).to_contain_text("Data health")
     open_tab(page, "Method")
     expect(page.locator("#choice .advice-figures")).to_be_visible()
     expect(page.locator("#methods tr.chosen .memory b")).to_contain_text("GB")
@@ -170,3 +167,11 @@ def test_the_page_is_short_and_calm_with_nothing_opened(visit):
       control.checkVisibility({ visibilityProperty: true }) && control.getBoundingClientRect().width > 0
       && !control.closest('[aria-hidden=true]')).length"""
     assert page.evaluate(controls) <= 40
+    posted = []
+    page.on("request", lambda request: posted.append(request.url) if request.method == "POST" else None)
+    for _ in range(20):  # estimates that are refined in the background come to an end
+        posted.clear()
+        page.wait_for_timeout(4_000)
+        if not posted:
+            return
+    pytest.fail(f"requests of an idle page: {posted}")

@@ -39,16 +39,25 @@ def wait_for_points(page, n_training, n_validation):
     page.wait_for_function(f"() => String({DRAWN}) === '{n_training},{n_validation},1'")
 
 
+def wait_until(page, holds):
+    """Wait until it holds, while the page goes on."""
+    for _ in range(300):
+        if holds():
+            return
+        page.wait_for_timeout(100)
+    pytest.fail("it never held")
+
+
 def test_a_growing_curve_keeps_every_point_over_tabs_themes_and_reloads(visit, live_run):
     train(live_run, range(0, 11))
-    page = visit(f"/?run={live_run.id}")
-    open_tab(page, "Train")
+    page = visit(f"/?run={live_run.id}&tab=train")
     wait_for_points(page, 11, 2)
     for step in range(11, 15):
         train(live_run, [step])
     wait_for_points(page, 15, 2)
     open_tab(page, "Data")
     train(live_run, range(15, 41))
+    expect(page).to_have_title(re.compile(r"^67 %"))  # seen from another tab
     open_tab(page, "Train")
     wait_for_points(page, 41, 5)
     page.evaluate("document.body.classList.toggle('dark')")
@@ -61,11 +70,21 @@ def test_a_growing_curve_keeps_every_point_over_tabs_themes_and_reloads(visit, l
     assert steps == list(range(51))
 
 
-def test_the_title_says_how_far_the_run_is_also_from_another_tab(visit, live_run):
-    train(live_run, range(0, 31))
-    page = visit(f"/?run={live_run.id}")
-    open_tab(page, "Train")
-    expect(page).to_have_title(re.compile(r"^50 %"))
-    open_tab(page, "Data")
-    train(live_run, range(31, 61))
-    expect(page).to_have_title(re.compile(r"^90 %"))
+def test_a_run_is_stopped_and_resumed_from_its_card(visit, live_run, monkeypatch):
+    from studio import runs
+    from studio.training import launcher
+
+    resumed = []
+    monkeypatch.setattr(launcher, "resume", lambda run: resumed.append(run.id))
+    train(live_run, range(0, 11))
+    page = visit(f"/?run={live_run.id}&tab=train")
+    wait_for_points(page, 11, 2)
+    resume = page.locator("#live").get_by_role("button", name="Resume")
+    expect(resume).to_be_hidden()
+    page.locator("#live").get_by_role("button", name="Stop and keep").click()
+    page.locator("#live .run-state[data-state=training]").wait_for()
+    wait_until(page, live_run.stop_file.exists)
+    runs.set_status(live_run, "stopped", "after")
+    page.locator("#live .run-state[data-state=stopped]").wait_for()
+    resume.press("Enter")
+    wait_until(page, lambda: resumed == [live_run.id])

@@ -39,7 +39,7 @@ def messy_export(tmp_path):
     return path
 
 
-def test_a_messy_export_is_checked_and_fixed_and_the_fix_undone(visit, messy_export):
+def test_a_messy_export_is_checked_and_fixed_the_fix_undone_and_a_row_edited(visit, messy_export):
     page = visit()
     page.locator("#upload input[type=file]").set_input_files(str(messy_export))
     expect(page.locator("#data-notice .good")).to_contain_text("25 rows, 3 columns")
@@ -60,6 +60,20 @@ def test_a_messy_export_is_checked_and_fixed_and_the_fix_undone(visit, messy_exp
     expect(page.locator("#health button[data-id=duplicates]")).to_be_visible()
     expect(page.locator("#health .health-wait")).to_have_count(0)
     expect(headline).to_be_focused()
+
+    page.get_by_role("button", name="Browse, search and edit rows").click()
+    page.get_by_label("Find rows that contain").fill("haze")
+    expect(page.locator("#row-where")).to_contain_text("rows 1–1 of 1")
+    cell = page.locator("#row-table [role=gridcell]", has_text="Unplug the haze lamp").first
+    cell.dblclick()
+    page.keyboard.press("Control+a")
+    page.keyboard.type("A better reply.")
+    page.keyboard.press("Enter")
+    expect(page.locator("#data-notice")).to_contain_text("0 rows removed, 1 cell changed")
+    page.reload(wait_until="domcontentloaded")
+    page.get_by_role("button", name="Browse, search and edit rows").click()
+    page.get_by_label("Find rows that contain").fill("better reply")
+    expect(page.locator("#row-where")).to_contain_text("rows 1–1 of 1")
 
 
 @pytest.mark.exhaustive
@@ -105,51 +119,42 @@ STOP_AT_ONCE = """() => {
 }"""
 
 
-def test_a_long_check_and_a_long_fix_are_cancelled_and_started_again(visit, tmp_path):
+@pytest.fixture
+def long_table(tmp_path):
+    """20,000 rows, two of which are nearly the same: a check of it lasts long enough to be cancelled."""
     path, rng = tmp_path / "many.csv", random.Random(1)
     words = [f"{word}{n}" for word in WORDS for n in range(9)]
+    rows = [(" ".join(rng.choices(words, k=14)), " ".join(rng.choices(words, k=30))) for _ in range(20_000)]
     with path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
-        writer.writerow(["question", "answer"])
-        rows = [
-            (" ".join(rng.choices(words, k=14)), " ".join(rng.choices(words, k=30))) for _ in range(20_000)
-        ]
-        writer.writerows([*rows, (rows[0][0], f"{rows[0][1]} indeed")])
+        writer.writerows([("question", "answer"), *rows, (rows[0][0], f"{rows[0][1]} indeed")])
+    return path
+
+
+def test_a_long_check_is_cancelled(visit, long_table):
     page = visit()
-    report = page.locator("#health .health")
-    stop_button = page.locator("#health [data-do=halt]")
-    fix_button = page.locator("#health [data-id=near_duplicates]")
-    page.locator("#upload input[type=file]").set_input_files(str(path))
+    page.locator("#upload input[type=file]").set_input_files(str(long_table))
     page.wait_for_function(STOP_AT_ONCE)  # the button is drawn anew with the progress before it
     expect(page.locator("#health .health-wait")).to_contain_text("Near-duplicates were not looked for")
+    expect(page.locator("#health [data-do=again]")).to_be_visible()
+
+
+@pytest.mark.exhaustive
+def test_a_cancelled_check_is_started_again_and_a_long_fix_cancelled(visit, long_table):
+    page = visit()
+    report = page.locator("#health .health")
+    fix_button = page.locator("#health [data-id=near_duplicates]")
+    page.locator("#upload input[type=file]").set_input_files(str(long_table))
+    page.wait_for_function(STOP_AT_ONCE)
     page.locator("#health [data-do=again]").click()
     expect(report).to_contain_text("Data health", timeout=60_000)
     expect(fix_button).to_be_visible(timeout=60_000)
-    expect(stop_button).to_have_count(0)
+    expect(page.locator("#health [data-do=halt]")).to_have_count(0)
     fix_button.click()
     page.wait_for_function(STOP_AT_ONCE)
     expect(page.locator(".health-wait")).to_have_count(0)
     expect(fix_button).to_be_enabled()
     expect(page.locator("#health [data-do=undo]")).to_have_count(0)
-
-
-def test_rows_are_found_edited_and_still_there_after_a_reload(visit, messy_export):
-    page = visit()
-    page.locator("#upload input[type=file]").set_input_files(str(messy_export))
-    expect(page.locator("#data-notice .good")).to_be_visible()
-    page.get_by_role("button", name="Browse, search and edit rows").click()
-    page.get_by_label("Find rows that contain").press_sequentially("haze")
-    expect(page.locator("#row-where")).to_contain_text("rows 1–1 of 1")
-    cell = page.locator("#row-table [role=gridcell]", has_text="Unplug the haze lamp").first
-    cell.dblclick()
-    page.keyboard.press("Control+a")
-    page.keyboard.type("A better reply.")
-    page.keyboard.press("Enter")
-    expect(page.locator("#data-notice")).to_contain_text("0 rows removed, 1 cell changed")
-    page.reload(wait_until="domcontentloaded")
-    page.get_by_role("button", name="Browse, search and edit rows").click()
-    page.get_by_label("Find rows that contain").press_sequentially("better reply")
-    expect(page.locator("#row-where")).to_contain_text("rows 1–1 of 1")
 
 
 @pytest.mark.exhaustive
@@ -176,61 +181,47 @@ def test_pasted_rows_are_saved_renamed_and_deleted_after_a_confirmation(visit):
     expect(page.locator("#data-notice")).to_contain_text("No data yet")
 
 
-def test_a_test_set_is_there_after_a_reload_and_gone_with_other_data(visit, tmp_path):
+@pytest.fixture
+def judge_csv(tmp_path):
+    """A test set of 20 rows."""
     path = tmp_path / "judge.csv"
-    path.write_text(
-        "customer,reply\n" + "".join(f"where is the {word},on the shelf with the {word}\n" for word in WORDS),
-        encoding="utf-8",
-    )
-    page = visit()
+    rows = "".join(f"where is the {word},on the shelf with the {word}\n" for word in WORDS)
+    path.write_text(f"customer,reply\n{rows}", encoding="utf-8")
+    return path
+
+
+def use_own_test_set(page, path):
+    """Take a sample, and a file as its test set."""
     page.locator("#sample-support-tone").click()
     expect(page.locator("#data-notice .good")).to_be_visible()
     page.get_by_role("button", name="Use your own test set").click()
     page.locator("#test-upload input[type=file]").set_input_files(str(path))
     expect(page.locator("#split-notice")).to_contain_text("the 20 of “judge.csv”")
+
+
+def test_a_test_set_is_there_after_a_reload_and_gone_with_other_data(visit, judge_csv):
+    page = visit()
+    use_own_test_set(page, judge_csv)
     expect(page.locator("#test-choose input")).to_have_value(re.compile("judge.csv"))
     page.reload(wait_until="domcontentloaded")
     expect(page.locator("#split-notice")).to_contain_text("the 20 of “judge.csv”")
     page.locator("#sources > button").click()
     page.locator("#sample-support-zh").click()
     expect(page.locator("#split-notice")).to_contain_text("23 test the result")
-    page.locator("#sources > button").click()
-    page.locator("#sample-support-tone").click()
-    expect(page.locator("#split-notice")).to_contain_text("the 20 of “judge.csv”")
+
+
+@pytest.mark.exhaustive
+def test_a_test_set_is_there_again_with_its_data_and_can_be_given_up(visit, judge_csv):
+    page = visit()
+    use_own_test_set(page, judge_csv)
+    for sample, sentence in (("support-zh", "23 test the result"), ("support-tone", "the 20 of “judge.csv”")):
+        page.locator("#sources > button").click()
+        page.locator(f"#sample-{sample}").click()
+        expect(page.locator("#split-notice")).to_contain_text(sentence)
     page.get_by_role("button", name="Use your own test set").click()
     page.locator("#test-choose input").click()
     page.get_by_role("option", name="part of my data").click()
     expect(page.locator("#split-notice")).not_to_contain_text("judge.csv")
-
-
-def test_the_language_can_be_switched_and_stays(visit):
-    page = visit()
-    expect(page.get_by_role("tab", name="Data")).to_be_visible()
-    page.locator("#language").click()
-    expect(page.get_by_role("tab", name="数据")).to_be_visible()
-    page.locator("#sample-support-zh").click()
-    expect(page.locator("#data-notice .good")).to_contain_text("156 行")
-    assert page.evaluate("document.documentElement.lang") == "zh-CN"
-    page.reload(wait_until="domcontentloaded")
-    expect(page.get_by_role("tab", name="数据")).to_be_visible()
-    page.locator("#language").click()
-    expect(page.get_by_role("tab", name="Data")).to_be_visible()
-
-
-def test_an_idle_page_sends_no_requests(visit):
-    page = visit()
-    page.locator("#sample-support-tone").click()
-    expect(page.locator("#health .health")).to_contain_text("Data health")
-    page.get_by_role("button", name="Next: choose a method").click()
-    expect(page.locator("#methods tr.chosen .memory b")).to_contain_text("GB")
-    posted = []
-    page.on("request", lambda request: posted.append(request.url) if request.method == "POST" else None)
-    for _ in range(20):  # estimates that are refined in the background come to an end
-        posted.clear()
-        page.wait_for_timeout(4_000)
-        if not posted:
-            return
-    pytest.fail(f"requests of an idle page: {posted}")
 
 
 HOSTILE = (
@@ -289,6 +280,7 @@ def test_a_recommended_method_is_used_and_its_prompt_tried(visit):
     expect(page.locator("#prompt textarea")).to_have_value(re.compile(r"\S"))
 
 
+@pytest.mark.exhaustive
 def test_a_recommendation_on_other_data_is_used_completely_and_can_start(visit):
     page = visit()
     page.locator("#sample-support-tone").click()

@@ -22,10 +22,23 @@ from studio.ui.form.messages import LEARNING_RATE
 
 pytestmark = pytest.mark.browser
 
+BAD_FILES = [
+    ("leads.csv", b"", "is empty"),
+    ("photo.csv", b"\x89PNG\r\n\x1a\n\x00\x00\x00" * 50, "is a picture"),
+    ("list.csv", b"name\nAnna\nBen\n", "“list.csv” has 2 complete examples"),
+]
+
 
 @pytest.fixture(scope="module")
 def finished_runs(train_here):
     return [train_here("chat"), train_here("chat")]
+
+
+def upload(page, name, content):
+    """Choose a file of these bytes."""
+    page.locator("#upload input[type=file]").set_input_files(
+        {"name": name, "mimeType": "text/csv", "buffer": content}
+    )
 
 
 def opener(page, run_id):
@@ -35,6 +48,9 @@ def opener(page, run_id):
 
 def test_from_upload_to_two_streamed_answers_and_a_download(visit, chat_csv, tiny_chat, tmp_path):
     page = visit()
+    name, content, sentence = BAD_FILES[0]
+    upload(page, name, content)
+    expect(page.locator("#data-notice .bad")).to_contain_text(sentence)
     page.locator("#upload input[type=file]").set_input_files(str(chat_csv))
     expect(page.locator("#data-notice")).to_contain_text("40 rows, 2 columns")
     expect(page.locator("#data-notice")).to_contain_text("reads “prompt” and learns to write “response”")
@@ -90,23 +106,27 @@ def test_from_upload_to_two_streamed_answers_and_a_download(visit, chat_csv, tin
     assert {"adapter_model.safetensors", "README.md", "plan.yaml"} <= set(names)
 
 
-def test_a_second_tab_a_reload_and_another_browser_find_the_run_again(visit, finished_runs):
-    page = visit(f"/?run={finished_runs[0]}")
-    open_tab(page, "Train")
+def test_a_run_is_found_again_from_a_second_tab_another_browser_and_the_table(visit, finished_runs):
+    remembered, addressed = finished_runs
+    page = visit(f"/?run={remembered}&tab=train")
     wait_for_end(page)
-    shown_row = page.locator(".runs-row", has=opener(page, finished_runs[0]))
-    expect(shown_row).to_contain_text("Cannot tell yet")
-    query = page.url.partition("?")[2]
-    second_tab = visit(context=page.context)
+    expect(page.locator(".runs-row", has=opener(page, remembered))).to_contain_text("Cannot tell yet")
+    second_tab = visit("/?tab=train", context=page.context)
     page.close()
-    open_tab(second_tab, "Train")
+    expect(opener(second_tab, remembered)).to_have_attribute("aria-current", "true")
     wait_for_end(second_tab)
-    second_tab.reload(wait_until="domcontentloaded")
-    open_tab(second_tab, "Train")
-    wait_for_end(second_tab)
-    other_browser = visit("/?" + query)
-    open_tab(other_browser, "Train")
+    other_browser = visit("/?" + second_tab.url.partition("?")[2])
+    second_tab.goto(re.sub(remembered, addressed, second_tab.url), wait_until="domcontentloaded")
+    expect(opener(other_browser, remembered)).to_have_attribute("aria-current", "true")
     wait_for_end(other_browser)
+
+    expect(opener(second_tab, addressed)).to_have_attribute("aria-current", "true")
+    assert f"run={addressed}" in second_tab.url
+    opener(second_tab, remembered).press("Enter")
+    expect(opener(second_tab, remembered)).to_have_attribute("aria-current", "true")
+    expect(second_tab).to_have_url(re.compile(f"run={remembered}"))
+    second_tab.locator(".runs-row", has=opener(second_tab, addressed)).locator(".runs-method").click()
+    expect(opener(second_tab, addressed)).to_have_attribute("aria-current", "true")
 
 
 def test_a_reload_brings_the_method_and_its_settings_back_for_the_same_data_only(visit, chat_csv):
@@ -153,6 +173,7 @@ def test_an_error_is_named_after_its_field_and_clears_when_it_is_corrected(visit
     expect(page.locator("#summary")).to_contain_text("steps")
 
 
+@pytest.mark.exhaustive
 def test_a_stopped_run_answers_and_one_that_was_killed_too_goes_on_with_its_curve(
     visit, chat_csv, tiny_chat, studio_home
 ):
@@ -191,6 +212,7 @@ def test_a_stopped_run_answers_and_one_that_was_killed_too_goes_on_with_its_curv
     assert steps == sorted(set(steps))
 
 
+@pytest.mark.exhaustive
 def test_classes_are_shown_as_shares(visit, train_here):
     page = visit(f"/?run={train_here('classify')}")
     open_tab(page, "Train")
@@ -204,19 +226,11 @@ def test_classes_are_shown_as_shares(visit, train_here):
     expect(page.locator("#answer-options")).to_be_hidden()
 
 
-BAD_FILES = [
-    ("leads.csv", b"", "is empty"),
-    ("photo.csv", b"\x89PNG\r\n\x1a\n\x00\x00\x00" * 50, "is a picture"),
-    ("list.csv", b"name\nAnna\nBen\n", "“list.csv” has 2 complete examples"),
-]
-
-
+@pytest.mark.exhaustive
 def test_bad_files_get_a_sentence_and_the_page_stays_alive(visit, chat_csv):
     page = visit()
     for name, content, sentence in BAD_FILES:
-        page.locator("#upload input[type=file]").set_input_files(
-            {"name": name, "mimeType": "text/csv", "buffer": content}
-        )
+        upload(page, name, content)
         expect(page.locator("#data-notice .bad")).to_contain_text(sentence)
     page.locator("#upload input[type=file]").set_input_files(str(chat_csv))
     expect(page.locator("#data-notice .good")).to_contain_text("40 rows")
@@ -245,22 +259,6 @@ def test_the_page_speaks_chinese_to_a_chinese_browser(visit):
     expect(page.locator("#methods")).to_contain_text("全量微调")
 
 
-def test_the_address_of_a_run_comes_before_the_one_a_browser_remembers(visit, finished_runs):
-    addressed, remembered = finished_runs
-    page = visit(f"/?run={remembered}")
-    open_tab(page, "Train")
-    wait_for_end(page)
-    second_tab = visit(f"/?run={addressed}", context=page.context)
-    open_tab(second_tab, "Train")
-    expect(opener(second_tab, addressed)).to_have_attribute("aria-current", "true")
-    assert f"run={addressed}" in second_tab.url
-    opener(second_tab, remembered).press("Enter")
-    expect(opener(second_tab, remembered)).to_have_attribute("aria-current", "true")
-    expect(second_tab).to_have_url(re.compile(f"run={remembered}"))
-    second_tab.locator(".runs-row", has=opener(second_tab, addressed)).locator(".runs-method").click()
-    expect(opener(second_tab, addressed)).to_have_attribute("aria-current", "true")
-
-
 # The content of a file, the task that is recognised, and the number of columns that are shown.
 TASKS = [
     (
@@ -282,9 +280,7 @@ def test_every_task_shows_its_columns_and_the_methods_that_do_not_fit(visit):
     page = visit()
     for index, (content, task, column_count) in enumerate(TASKS):
         open_tab(page, "Data")
-        page.locator("#upload input[type=file]").set_input_files(
-            {"name": f"task-{index}.csv", "mimeType": "text/csv", "buffer": content.encode()}
-        )
+        upload(page, f"task-{index}.csv", content.encode())
         expect(page.locator("#data-notice .good")).to_be_visible()
         expect(page.get_by_role("radio", name=task)).to_be_checked()
         expect(page.locator("[id^=column-] input:visible")).to_have_count(column_count)

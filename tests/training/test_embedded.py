@@ -51,7 +51,8 @@ def test_the_shortened_recipe_lowers_the_validation_loss_of_smollm2(train, tmp_p
         writer.writeheader()
         writer.writerows(rows[:12])
     data = recipe.data.model_copy(update={"source": str(short_csv), "validation_share": 0.34})
-    training = recipe.training.model_copy(update={"epochs": 1, "eval_count": 1, "warmup_ratio": 0.0})
+    shortened = {"epochs": 1, "eval_count": 1, "warmup_ratio": 0.0, "retention": "none"}
+    training = recipe.training.model_copy(update=shortened)
     report = train(recipe.model_copy(update={"data": data, "training": training}))
     assert report["after"]["loss"] < 0.9 * report["before"]["loss"]
     assert report["parameters"]["total"] - report["parameters"]["trainable"] == 134_515_008

@@ -94,7 +94,7 @@ def test_two_runs_train_one_after_the_other(make_plan, start):
     assert last_of_first <= min(point["time"] for point in runs.read_points(second))
 
 
-@pytest.mark.thorough
+@pytest.mark.exhaustive  # test_queue.py has two that train at once in one process
 def test_of_three_runs_two_train_at_once_where_a_person_allows_two(make_plan, start, monkeypatch):
     monkeypatch.setenv("STUDIO_MAX_RUNS", "2")
     three = [runs.create(make_plan(epochs=2, eval_count=1)) for _ in range(3)]

@@ -1,8 +1,10 @@
 """The base model answers a plan's questions in a child process, and its reward is judged by them."""
 
+from pathlib import Path
+
 import pytest
 
-from studio import runs
+from studio import processes, runs
 from studio.errors import NotPossible
 from studio.methods.rlhf_stages.rehearsal import N_ANSWERS, Rehearsal
 from studio.training import rehearsal
@@ -27,14 +29,24 @@ def test_a_reward_model_is_learned_first_and_rehearsed(make_plan):
     assert result.spread_share > 0
     assert result.low < result.mean_reward < result.high
     assert result.is_repeatable
+    assert list(runs.folder().iterdir()) == []
 
 
-@pytest.mark.thorough
-def test_stopping_leaves_nothing(make_plan):
+def test_stopping_leaves_nothing(make_plan, monkeypatch):
+    folders = []
+
+    def stream_replies(module, request, *_):
+        folders.append(Path(request["folder"]))
+        assert (folders[0] / "plan.yaml").is_file()
+        yield {"done": 0, "total": 4}
+        pytest.fail("it went on")
+
+    monkeypatch.setattr(processes, "stream_replies", stream_replies)
     steps = rehearsal.rehearse(make_plan("rlhf", "chat", {"reward": "json", "max_completion_length": 12}))
     next(steps)
     next(steps)
     steps.close()
+    assert not folders[0].exists()
     assert list(runs.folder().iterdir()) == []
 
 

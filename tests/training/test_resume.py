@@ -9,7 +9,7 @@ import pytest
 import safetensors.torch
 import torch
 from transformers import TrainerControl, TrainerState
-from ways import WAYS
+from ways import WAYS, mark_sample
 
 from studio import methods, runs
 from studio.errors import NotPossible
@@ -62,7 +62,7 @@ def resume(run):
 
 
 @pytest.mark.thorough
-@pytest.mark.parametrize("way", RESUMABLE_WAYS, ids="-".join)
+@pytest.mark.parametrize("way", mark_sample(RESUMABLE_WAYS))
 def test_a_stopped_run_goes_on_as_if_it_had_never_been_stopped(way, finished, stop_after):
     undisturbed = finished(*way)
     run, steps = runs.create(undisturbed.plan), len(losses(undisturbed))

@@ -2,6 +2,7 @@
 
 import pytest
 
+from studio import processes
 from studio.evaluate import baselines
 from studio.evaluate.baselines import Baselines
 from studio.training.baselines import client
@@ -19,10 +20,20 @@ def test_it_reports_its_progress_keeps_the_result_and_measures_once(make_plan):
     assert list(client.measure(plan)) == [measured]
 
 
-@pytest.mark.thorough
-def test_closing_it_ends_the_process_and_keeps_nothing(make_plan):
+def test_closing_it_closes_the_process_and_keeps_nothing(make_plan, monkeypatch):
+    closed = []
+
+    def stream_replies(*_):
+        try:
+            yield {"stage": "data", "done": 0, "of": 1}
+            yield {"baselines": {}}
+        finally:
+            closed.append(True)
+
+    monkeypatch.setattr(processes, "stream_replies", stream_replies)
     plan = make_plan("lora", "classify")
     measuring = client.measure(plan)
-    next(measuring)
+    assert next(measuring) == client.Progress("data", 0)
     measuring.close()
+    assert closed
     assert baselines.find(plan) is None
