@@ -57,7 +57,7 @@ def test_a_growing_curve_keeps_every_point_over_tabs_themes_and_reloads(visit, l
     wait_for_points(page, 15, 2)
     open_tab(page, "Data")
     train(live_run, range(15, 41))
-    expect(page).to_have_title(re.compile(r"^67 %"))  # seen from another tab
+    expect(page).to_have_title(re.compile(r"^63 %"))  # seen from another tab
     open_tab(page, "Train")
     wait_for_points(page, 41, 5)
     page.evaluate("document.body.classList.toggle('dark')")
@@ -70,21 +70,22 @@ def test_a_growing_curve_keeps_every_point_over_tabs_themes_and_reloads(visit, l
     assert steps == list(range(51))
 
 
-def test_a_run_is_stopped_and_resumed_from_its_card(visit, live_run, monkeypatch):
+def test_a_run_is_stopped_and_started_again_from_its_card(visit, live_run, monkeypatch):
     from studio import runs
     from studio.training import launcher
+    from studio.ui.train import live_view
 
     resumed = []
     monkeypatch.setattr(launcher, "resume", lambda run: resumed.append(run.id))
     train(live_run, range(0, 11))
     page = visit(f"/?run={live_run.id}&tab=train")
     wait_for_points(page, 11, 2)
-    resume = page.locator("#live").get_by_role("button", name="Resume")
-    expect(resume).to_be_hidden()
+    start_again = page.locator("#live").get_by_role("button", name=live_view.START_AGAIN.text)
+    expect(start_again).to_be_hidden()
     page.locator("#live").get_by_role("button", name="Stop and keep").click()
-    page.locator("#live .run-state[data-state=training]").wait_for()
-    wait_until(page, live_run.stop_file.exists)
+    page.locator("#live .run-state[data-state=stopping]").wait_for()
+    assert live_run.stop_file.exists()
     runs.set_status(live_run, "stopped", "after")
-    page.locator("#live .run-state[data-state=stopped]").wait_for()
-    resume.press("Enter")
+    page.locator("#live .run-state[data-state=unlearned]").wait_for()
+    start_again.press("Enter")
     wait_until(page, lambda: resumed == [live_run.id])

@@ -19,6 +19,8 @@ from studio.ui.data import tab as data_tab
 from studio.ui.train import more_data
 from studio.ui.train import tab as train_tab
 
+pytestmark = pytest.mark.usefixtures("untraced_start")
+
 
 def visitor_at(address, **headers):
     return SimpleNamespace(

@@ -88,5 +88,8 @@ def measure_machine(
 
 def _raise_if_training(message: Message) -> None:
     for run in runs.all_runs():
-        if runs.is_alive(run) and runs.status(run).stage != "queue":
+        if not runs.is_alive(run):
+            continue
+        status = runs.status(run)
+        if status.stage != "queue" and status.state not in runs.ENDED_STATES:
             raise NotPossible(message, MEASURE_AFTER_RUN, name=run.plan.name)
