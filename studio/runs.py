@@ -4,6 +4,7 @@ import json
 import math
 import re
 import shutil
+import stat
 import time
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
@@ -148,14 +149,23 @@ def create(plan: Plan) -> Run:
 def get(run_id: str) -> Run:
     """The run with this id; raises RunNotFound where the id is not one or names no run."""
     run_id = str(run_id)  # a browser can send anything
-    path = folder() / run_id
-    if not RUN_ID.fullmatch(run_id) or not (path / "plan.yaml").is_file():
+    run = _open(folder() / run_id) if RUN_ID.fullmatch(run_id) else None
+    if not run:
         raise RunNotFound(
             Message("There is no run “{id}”."),
             Message("`studio runs` lists the runs there are."),
             id=run_id[:40],
         )
-    return Run(run_id, path, (path / "plan.yaml").stat().st_mtime)
+    return run
+
+
+def _open(path: Path) -> Run | None:
+    """The run in a folder; None where it is none, or is being deleted by someone else."""
+    try:
+        plan_file = (path / "plan.yaml").stat()
+    except OSError:
+        return None
+    return Run(path.name, path, plan_file.st_mtime) if stat.S_ISREG(plan_file.st_mode) else None
 
 
 def find(text: str) -> Run:
@@ -183,12 +193,10 @@ def all_runs() -> list[Run]:
 
 
 def _iter_runs() -> Iterator[Run]:
-    """Each folder that is a run; one that is being deleted by someone else is none."""
     for path in folder().iterdir():
-        try:
-            yield get(path.name)
-        except (RunNotFound, OSError):
-            continue
+        run = _open(path) if RUN_ID.fullmatch(path.name) else None
+        if run:
+            yield run
 
 
 def delete(run: Run) -> None:

@@ -432,3 +432,13 @@ def test_a_plan_nested_without_end_is_unreadable_and_nothing_more(make_plan, dep
         (run.folder / "plan.yaml").write_text(text)
         with pytest.raises(BadPlan):
             _ = run.plan
+
+
+def test_many_runs_are_listed_without_a_look_at_the_home_for_each(make_plan, monkeypatch):
+    made = {runs.create(make_plan()).id for _ in range(5)}
+    (runs.folder() / "notes").mkdir()
+    (runs.folder() / ("0" * 32)).mkdir()
+    looks, home = [], runs.home
+    monkeypatch.setattr(runs, "home", lambda: looks.append(1) or home())
+    assert {run.id for run in runs.all_runs()} == made
+    assert len(looks) == 1

@@ -16,6 +16,8 @@ from studio.storage import home, read_json, write_json
 from studio.training import launcher
 
 POLL_SECONDS = 1.0
+# A run with others before it looks less often, up to this: each look reads every run of the home.
+MAX_POLL_SECONDS = 10.0
 # A run that waits writes why when that changes, and no less often than this.
 MAX_SILENT_SECONDS = 30.0
 # How many runs may train at once, where a person says so.
@@ -121,8 +123,15 @@ def wait_for_turn(run: Run) -> int:
         if wait and (wait != written or time.monotonic() - written_at > MAX_SILENT_SECONDS):
             runs.set_status(run, "waiting", "queue", steps=wait.n_before, message=wait.message)
             written, written_at = wait, time.monotonic()
-        time.sleep(POLL_SECONDS)
+        _pause(run, min(POLL_SECONDS * wait.n_before, MAX_POLL_SECONDS) if wait else POLL_SECONDS)
     return 0
+
+
+def _pause(run: Run, seconds: float) -> None:
+    """Let some time pass, or less where the run is asked to stop."""
+    ends_at = time.monotonic() + seconds
+    while time.monotonic() < ends_at and not run.stop_file.exists():
+        time.sleep(min(POLL_SECONDS, seconds))
 
 
 def _take_turn(run: Run) -> bool:

@@ -71,7 +71,7 @@ def ask_space():
 
 
 def test_base_and_tuned_answer_side_by_side_as_in_the_studio(finished, hub, ada, ask_space, tiny_chat):
-    from studio.playground.session import ModelSession, Question
+    from studio.playground import server as model_server
 
     run = finished("lora")
     prepared = publish.prepare(run, publish.GRADIO, "tone", ada, "zh")
@@ -81,9 +81,14 @@ def test_base_and_tuned_answer_side_by_side_as_in_the_studio(finished, hub, ada,
             assert str(tiny_chat.parent) not in path.read_text(encoding="utf-8"), path
     question = "where is my lamp"
     answers = ask_space(prepared.folder, "/ask", question)
-    with ModelSession(run) as session:
-        *_, expected = session.ask(Question(question, 0.0, 160, 0))
-    assert [text.strip() for text in answers] == [expected.base.strip(), expected.tuned.strip()]
+    expected = {"base": "", "tuned": ""}
+
+    def note(event):
+        expected[event["side"]] += event.get("text", "")
+
+    asked = {"prompt": question, "temperature": 0.0, "length": 160, "seed": 0}
+    model_server.answer_both(model_server.ModelPair(run), asked, note, threading.Event())
+    assert [text.strip() for text in answers] == [text.strip() for text in expected.values()]
     assert answers[0] != answers[1]
     with pytest.raises(AppError, match=publish.TEXTS["empty"].render("zh")):
         ask_space(prepared.folder, "/ask", "   ")

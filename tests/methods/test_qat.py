@@ -94,7 +94,7 @@ def test_a_model_whose_widths_are_only_known_once_it_is_there_is_refused_too():
 
 
 @pytest.mark.thorough
-@pytest.mark.parametrize("task", ["chat", "classify"])
+@pytest.mark.parametrize("task", ["chat", pytest.param("classify", marks=pytest.mark.exhaustive)])
 def test_the_comparison_leaves_the_training_that_counts_untouched(task, make_job):
     results = []
     for compare in (True, False):
@@ -113,7 +113,7 @@ def test_without_the_comparison_its_columns_stay_empty(make_job):
 
 
 @pytest.mark.thorough
-@pytest.mark.parametrize("task", ["chat", "classify"])
+@pytest.mark.parametrize("task", ["chat", pytest.param("classify", marks=pytest.mark.exhaustive)])
 def test_the_full_precision_column_is_an_ordinary_full_training(task, make_job):
     job, full_job = make_job("qat", task), make_job("full", task)
     qat.train(job)

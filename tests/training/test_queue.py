@@ -203,3 +203,27 @@ def test_a_run_that_has_ended_is_read_again_once_it_goes_on(add_run, monkeypatch
     assert n_reads == []
     launcher.requeue(run)
     assert run_queue.read().waiting == (run,)
+
+
+def test_a_run_far_back_looks_less_often_and_hears_a_stop_as_soon(add_run, free_memory, monkeypatch):
+    free_memory(8)
+    monkeypatch.setenv("STUDIO_MAX_RUNS", "1")
+    *_, last = (add_run("active", "training"), *(add_run(f"R{number}") for number in range(7)))
+    now, looks = [0.0], []
+    read = run_queue.read
+
+    def look():
+        looks.append(now[0])
+        return read()
+
+    def sleep(seconds):
+        now[0] += seconds
+        if now[0] >= 30:
+            launcher.stop(last)
+
+    monkeypatch.setattr(run_queue, "read", look)
+    monkeypatch.setattr(run_queue.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr(run_queue.time, "sleep", sleep)
+    run_queue.wait_for_turn(last)
+    assert looks == [0.0, 7.0, 14.0, 21.0, 28.0]
+    assert now[0] == 30.0
