@@ -5,7 +5,7 @@ import shutil
 
 import pytest
 
-from studio import runs
+from studio import processes, runs
 from studio.errors import NotPossible
 from studio.playground.votes import ballot, prepare
 from studio.playground.votes.ballot import BlindVote, Contestant
@@ -34,14 +34,24 @@ def test_base_and_tuned_answer_the_questions_that_were_kept_aside(finished):
     assert ballot.find(vote.token) == vote
 
 
-@pytest.mark.thorough
-def test_closing_it_stops_the_child_and_stores_nothing(finished):
+def test_closing_it_stops_the_child_and_stores_nothing(finished, monkeypatch):
+    closed = []
+
+    def stream_replies(*_):
+        try:
+            yield {"done": 1, "total": 10}
+            yield {"answers": [[], []]}
+        finally:
+            closed.append(True)
+
+    monkeypatch.setattr(processes, "stream_replies", stream_replies)
     run = finished("lora", "chat")
     before = ballot.list_votes(run)
     steps = prepare.prepare(sides(run), 5)
     next(steps)
-    next(steps)
+    assert next(steps) == prepare.Progress(1, 10)
     steps.close()
+    assert closed
     assert ballot.list_votes(run) == before
 
 
