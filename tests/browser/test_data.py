@@ -62,7 +62,7 @@ def test_a_messy_export_is_checked_and_fixed_the_fix_undone_and_a_row_edited(vis
     expect(headline).to_be_focused()
 
     page.get_by_role("button", name="Browse, search and edit rows").click()
-    page.get_by_label("Find rows that contain").fill("haze")
+    page.get_by_label("Find rows that contain").press_sequentially("haze")
     expect(page.locator("#row-where")).to_contain_text("rows 1–1 of 1")
     cell = page.locator("#row-table [role=gridcell]", has_text="Unplug the haze lamp").first
     cell.dblclick()
@@ -72,7 +72,7 @@ def test_a_messy_export_is_checked_and_fixed_the_fix_undone_and_a_row_edited(vis
     expect(page.locator("#data-notice")).to_contain_text("0 rows removed, 1 cell changed")
     page.reload(wait_until="domcontentloaded")
     page.get_by_role("button", name="Browse, search and edit rows").click()
-    page.get_by_label("Find rows that contain").fill("better reply")
+    page.get_by_label("Find rows that contain").press_sequentially("better reply")
     expect(page.locator("#row-where")).to_contain_text("rows 1–1 of 1")
 
 

@@ -78,7 +78,7 @@ def test_a_run_that_goes_on_stays_in_the_strip_beside_other_data(visit, make_pla
 WATCH_STRIP = """() => {
   window.seen = [];
   const note = () => {
-    const text = document.querySelector('#story')?.textContent || '';
+    const text = document.querySelector('#story')?.innerText || '';
     if (text !== window.seen.at(-1)) window.seen.push(text);
   };
   new MutationObserver(note).observe(document.body, { subtree: true, childList: true, characterData: true });
