@@ -7,7 +7,7 @@ from typing import Any
 
 from studio import methods, presets
 from studio.errors import StudioError
-from studio.estimate import dataset_lengths, estimate_one, history
+from studio.estimate import automatic_settings, dataset_lengths, estimate_one, history
 from studio.estimate.dataset_lengths import DatasetLengths
 from studio.estimate.machines import rates
 from studio.estimate.machines.catalogue import Machine
@@ -85,14 +85,18 @@ class EstimateContext:
         return method.resolve_settings({})
 
     def run_of(self, method: Method) -> MethodRun | None:
-        """Return what a method would do; None where the model's shape or the examples are not known."""
+        """Return what a method would do, with what the plan leaves to the machine decided.
+
+        None where the model's shape or the examples are not known.
+        """
         if not self.base_model.shape or not self.lengths:
             return None
         settings = self.settings_of(method)
         run_workload = dataset_lengths.build_workload(
             self.plan, method, settings, self.base_model.shape, self.lengths
         )
-        return MethodRun(method, settings, run_workload)
+        run = MethodRun(method, settings, run_workload)
+        return automatic_settings.choose_gradient_checkpointing(run, self.plan_machine)
 
     def with_training(self, **changes: object) -> "EstimateContext":
         """Return the context of a plan with other training settings."""

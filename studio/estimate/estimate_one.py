@@ -129,6 +129,7 @@ def estimate_method(
         room_gb=machine.usable_bytes / 1e9,
         why_not=why_not,
         has_untraced_passes=bool(untraced_phases),
+        gradient_checkpointing=memory_model.is_checkpointing_gradients(run, machine),
     )
 
 

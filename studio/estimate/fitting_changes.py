@@ -262,7 +262,7 @@ def _checkpoint_gradients(start: _Variant) -> Iterator[_Variant]:
     context = start.context
     run = context.run_of(methods.get(context.plan.method.name))
     can_change = run and run.method.supports_gradient_checkpointing
-    if run and can_change and not memory_model.is_checkpointing_gradients(run, context.machine):
+    if run and can_change and not memory_model.is_checkpointing_gradients(run, context.plan_machine):
         yield start.train_with(CHECKPOINTING, gradient_checkpointing=True)
 
 

@@ -57,6 +57,7 @@ class Estimate:
         corrections: The factors by which earlier runs have changed "minutes" and "memory_gb".
         machine_id: Id of the machine.
         has_untraced_passes: Whether some passes rest on the closed form, since no trace of them is known.
+        gradient_checkpointing: Whether activations are computed again on the way back instead of kept.
     """
 
     method: str
@@ -79,6 +80,7 @@ class Estimate:
     corrections: dict[str, float] = field(default_factory=dict)
     machine_id: str = ""
     has_untraced_passes: bool = False
+    gradient_checkpointing: bool = False
 
     @property
     def is_measured(self) -> bool:

@@ -12,7 +12,7 @@ from studio.data.examples import Encoded, Example
 from studio.data.split import Splits
 from studio.data.targets import RatingScale
 from studio.errors import BadData, BadPlan
-from studio.estimate import dataset_lengths
+from studio.estimate import dataset_lengths, history
 from studio.estimate.machines import hardware
 from studio.evaluate import predictions
 from studio.i18n import Message
@@ -203,6 +203,7 @@ def load_context(
     tokenizer = load.tokenizer(base.folder)
     rows = _count_tokens(splits, run.plan, tokenizer) if run.plan.training.max_length is None else ()
     plan = defaults.fill_training(run.plan, method, model_shape, len(splits.train), rows)
+    plan = _fill_gradient_checkpointing(run, plan)
     labels = _collect_labels(plan, splits)
     model = load.base_model(base.folder, plan.task, labels, plan.training.seed, method.weights == "nf4")
     checksum, architecture = load.fingerprint(model), type(model).__name__
@@ -266,6 +267,15 @@ def load_context(
         "device": str(model.device),
     }
     return context, report
+
+
+def _fill_gradient_checkpointing(run: Run, plan: Plan) -> Plan:
+    """The plan with gradient checkpointing as its estimate chose it before the start, where that was open."""
+    chosen = history.load_estimate(run).get("gradient_checkpointing")
+    if plan.training.gradient_checkpointing is not None or chosen is None or device.uses_cpu():
+        return plan
+    training = plan.training.model_copy(update={"gradient_checkpointing": chosen})
+    return plan.model_copy(update={"training": training})
 
 
 def require_compatible(plan: Plan, base: FetchedModel) -> None:

@@ -56,7 +56,7 @@ WEIGHT_DECAY = label("Weight decay")
 WEIGHT_DECAY_HELP = label("Pulls weights towards 0, against memorizing. 0 is off; 0.01–0.1 is usual.")
 GRADIENT_CHECKPOINTING = label("Gradient checkpointing")
 GRADIENT_CHECKPOINTING_HELP = label(
-    "Use less memory, train a quarter to a half slower. Large models on a GPU always do."
+    "Use less memory, train a quarter to a half slower. A GPU does so where the run would not fit otherwise."
 )
 PRECISION = label("Training precision")
 PRECISION_HELP = label(

@@ -174,6 +174,11 @@ def describe_automatic_values(inputs: EstimateInputs, form: FormState, lang: str
     if inputs.plan.training.precision == "auto":
         precision = inputs.context.machine.autocast_dtype or "float32"
         values.append(messages.AUTOMATIC_VALUE.format(name=TRAINING_FIELDS["precision"][0], value=precision))
+    machine = inputs.context.plan_machine
+    if machine.is_gpu and inputs.plan.training.gradient_checkpointing is None:
+        state = messages.ON if run.workload.training.gradient_checkpointing else messages.OFF
+        name = TRAINING_FIELDS["gradient_checkpointing"][0]
+        values.append(messages.AUTOMATIC_VALUE.format(name=name, value=state))
     return messages.AUTOMATIC_HERE.render(lang, values=values) if values else ""
 
 
