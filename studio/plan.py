@@ -251,7 +251,16 @@ class Plan(StrictModel):
     data: Data
     method: MethodChoice
     training: Training = Training()
-    where: Literal["local"] = "local"
+    where: str = Field(
+        "local",
+        pattern=r"^[\w.-]{1,80}$",
+        description="the id of a machine of machines.yaml that the studio can train on; local is this one",
+    )
+
+    @property
+    def is_local(self) -> bool:
+        """Whether it trains on this machine."""
+        return self.where == "local"
 
 
 def format_learning_rate(rate: float) -> str:

@@ -5,6 +5,7 @@ It also decides what they see of the environment: one allow-list, no secrets.
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -54,6 +55,8 @@ NETWORK_VARIABLES = (
 )
 # For a process that trains a model or loads a trained one: what its libraries read for themselves.
 LIBRARY_VARIABLES = ("HF_*", "OMP_*", "MKL_*", "TORCH_*", "STUDIO_*", "TRACKIO_DIR", "XDG_*", "NVIDIA_*")
+# For a process that reaches other machines by SSH: where the person's keys are held.
+SSH_VARIABLES = ("SSH_AUTH_SOCK",)
 # Names that hold a secret. A worker's hub client alone gets the owner's token, and not on a page open to
 # others.
 SECRET_VARIABLES = ("*TOKEN*", "*SECRET*", "*PASSWORD*", "*API_KEY*")
@@ -94,16 +97,21 @@ class ChildOptions:
         online: Whether it may ask the hub and the package index.
         is_worker: Whether it trains or loads a trained model: it gets the variables of its libraries
             too, and the owner's hub token.
+        uses_ssh: Whether it reaches other machines by SSH.
     """
 
     gpus: Literal["none", "first", "all"] = "none"
     threads: int = 0
     online: bool = False
     is_worker: bool = False
+    uses_ssh: bool = False
 
 
 READER = ChildOptions()
 WORKER = ChildOptions(gpus="first", online=True, is_worker=True)
+SSH = ChildOptions(uses_ssh=True)
+# Follows a run that trains elsewhere.
+FOLLOWER = ChildOptions(online=True, is_worker=True, uses_ssh=True)
 
 
 def child_environment(options: ChildOptions = READER) -> dict[str, str]:
@@ -153,6 +161,8 @@ def _may_pass(name: str, options: ChildOptions) -> bool:
         allowed += NETWORK_VARIABLES
     if options.is_worker:
         allowed += LIBRARY_VARIABLES
+    if options.uses_ssh:
+        allowed += SSH_VARIABLES
     if not _matches(name, allowed):
         return False
     if not _matches(name.upper(), SECRET_VARIABLES):
@@ -192,6 +202,11 @@ def count_memory_kills(files: Sequence[Path] = MEMORY_KILL_FILES) -> int | None:
                 if line.startswith("oom_kill "):
                     return int(line.split()[1])
     return None
+
+
+def has_program(name: str) -> bool:
+    """Whether a program of this name can be started."""
+    return shutil.which(name) is not None
 
 
 def run_program(

@@ -7,7 +7,7 @@ import shutil
 import stat
 import time
 import uuid
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from datetime import UTC, datetime
 from functools import lru_cache
@@ -58,6 +58,10 @@ KILLED_HINT = Message(
 )
 SEVERAL_MATCHES, NO_MATCH = Message("“{text}” names {count} runs."), Message("No run is called “{text}”.")
 GIVE_ID = Message("Give an id from `studio runs`, its first 8 letters, or `last`.")
+# What a run elsewhere is known by there, and how far its events were read (studio/launchers/follower.py).
+REMOTE_FILE = "remote.json"
+NOT_FOLLOWED = Message("Nobody follows this run any more; it may go on at “{machine}”.")
+FOLLOW_AGAIN = Message("Resume it: the studio looks there first, and starts nothing twice.")
 STATUS_UNREADABLE = Message("The run's status file cannot be read: {file}.")
 START_AGAIN = Message("Start it again.")
 
@@ -124,6 +128,16 @@ class Run:
     def stop_file(self) -> Path:
         """The file whose presence asks the run to stop."""
         return self.folder / "stop"
+
+
+# Called with each change of a run that this process writes: point, rewind or status, and its values.
+Listener = Callable[[str, dict[str, Any]], None]
+LISTENERS: list[Listener] = []
+
+
+def _notify(kind: str, values: dict[str, Any]) -> None:
+    for listener in LISTENERS:
+        listener(kind, values)
 
 
 def folder() -> Path:
@@ -210,6 +224,9 @@ def status(run: Run) -> Status:
     stored = _read_status(run)
     if stored.state in ENDED_STATES or is_running or _is_starting(run, stored):
         return stored
+    if machine := read_json(run.folder / REMOTE_FILE).get("machine"):
+        lost = NOT_FOLLOWED.format(machine=machine)
+        return replace(stored, state="failed", seconds_left=None, message=lost, hint=FOLLOW_AGAIN)
     memory_gb = peak_memory_gb(run)
     memory = MEMORY_IN_USE.format(memory=memory_gb) if memory_gb else ""
     is_memory = _was_memory_short(run)
@@ -254,10 +271,15 @@ def _read_status(run: Run) -> Status:
     path = run.folder / "status.json"
     try:
         raw = run_format.upgrade_status(read_json(path))
-        status = Status(**{item.name: raw[item.name] for item in fields(Status) if item.name in raw})
-        _check_status(status)
+        return parse_status(raw)
     except (TypeError, AttributeError, KeyError, ValueError):
         return Status("failed", message=STATUS_UNREADABLE.format(file=path), hint=START_AGAIN)
+
+
+def parse_status(raw: Mapping[str, Any]) -> Status:
+    """The status in these values; raises TypeError or ValueError where they are none."""
+    status = Status(**{item.name: raw[item.name] for item in fields(Status) if item.name in raw})
+    _check_status(status)
     return status
 
 
@@ -293,10 +315,12 @@ def set_status(run: Run, state: str, stage: str = "", **values: Any) -> None:
     """Replace the status by a new one."""
     if state not in STATES:
         raise ValueError(f"expected one of {STATES}, but got {state!r}")
-    _write_status(run.folder, Status(state, stage, updated=time.time(), beat=time.monotonic(), **values))
+    status = Status(state, stage, updated=time.time(), beat=time.monotonic(), **values)
+    _notify("status", _write_status(run.folder, status))
 
 
-def _write_status(folder: Path, status: Status) -> None:
+def _write_status(folder: Path, status: Status) -> dict[str, Any]:
+    """Write a status; returns it as it stands in the file."""
     values: dict[str, Any] = {}
     for item in fields(Status):
         value = getattr(status, item.name)
@@ -305,23 +329,40 @@ def _write_status(folder: Path, status: Status) -> None:
         elif item.name not in ("message", "hint"):
             values[item.name] = value
     write_json(folder / "status.json", values)
+    return values
 
 
 def add_point(run: Run, stage: str, step: int, epoch: float, **metrics: float | str) -> None:
     """Append one line of measurements, numbered and timed, in a single write."""
-    with run.metrics_path.open("ab+") as file:
-        file.seek(max(0, file.tell() - 8192))
-        last = file.read().splitlines()[-1:]
-        seq = json.loads(last[0])["seq"] + 1 if last else 0
-        point = {
-            "seq": seq,
-            "time": round(time.time(), 3),
-            "stage": stage,
-            "step": step,
-            "epoch": round(epoch, 4),
-            **metrics,
-        }
+    point = {
+        "seq": _last_seq(run) + 1,
+        "time": round(time.time(), 3),
+        "stage": stage,
+        "step": step,
+        "epoch": round(epoch, 4),
+        **metrics,
+    }
+    _append_point(run, point)
+    _notify("point", point)
+
+
+def copy_point(run: Run, point: dict[str, Any]) -> None:
+    """Append a point that the run's worker has numbered and timed elsewhere; one that is here is left out."""
+    if point.get("seq", -1) > _last_seq(run):
+        _append_point(run, point)
+
+
+def _append_point(run: Run, point: dict[str, Any]) -> None:
+    with run.metrics_path.open("ab") as file:
         file.write(json.dumps(point, ensure_ascii=False).encode() + b"\n")
+
+
+def _last_seq(run: Run) -> int:
+    """The number of the run's last point; -1 where it has none."""
+    with run.metrics_path.open("rb") as file:
+        file.seek(max(0, run.metrics_path.stat().st_size - 8192))
+        last = file.read().splitlines()[-1:]
+    return int(json.loads(last[0])["seq"]) if last else -1
 
 
 def rewind(run: Run, stage: str, step: int) -> None:
@@ -337,6 +378,7 @@ def rewind(run: Run, stage: str, step: int) -> None:
     text = "".join(json.dumps(point, ensure_ascii=False) + "\n" for point in remaining)
     if text.encode() != run.metrics_path.read_bytes():
         write_text(run.metrics_path, text)  # a new file: who reads along sees it by its inode
+        _notify("rewind", {"stage": stage, "step": step})
 
 
 def is_resumable(run: Run) -> bool:

@@ -6,6 +6,9 @@ from studio.i18n import Message
 from studio.runs import Run
 from studio.training.pause import Pause
 
+NO_PAUSE_ELSEWHERE = Message("“{name}” would train in turns, which it cannot at “{machine}”.")
+TRAIN_HERE = Message("Let it train on this machine: where: local.")
+
 
 def start(run: Run, pause: Pause | None = None) -> None:
     """Start the run's worker in a session of its own and return at once; it outlives the page.
@@ -46,9 +49,13 @@ def requeue(run: Run) -> None:
 def _start_worker(run: Run, pause: Pause | None) -> None:
     log_path = run.folder / "worker.log"
     arguments = pause.to_arguments() if pause else ()
-    pid = processes.start_detached(
-        "studio.training.worker", run.id, *arguments, log_path=log_path, options=processes.WORKER
-    )
+    plan = run.plan
+    module, options = "studio.training.worker", processes.WORKER
+    if not plan.is_local:
+        module, options = "studio.launchers.follower", processes.FOLLOWER
+    if pause and not plan.is_local:
+        raise NotPossible(NO_PAUSE_ELSEWHERE, TRAIN_HERE, name=plan.name, machine=plan.where)
+    pid = processes.start_detached(module, run.id, *arguments, log_path=log_path, options=options)
     runs.claim(run, pid)
 
 
@@ -68,10 +75,11 @@ def _set_waiting(run: Run) -> None:
 def stop(run: Run) -> None:
     """Ask the run to stop after the step it is in; what it has learned by then is saved.
 
-    One that stands still hears nothing, so its process is ended: it goes on from its last checkpoint.
+    One that stands still hears nothing, so its process is ended: it goes on from its last checkpoint. Of a
+    run elsewhere the process here only follows, and passes the wish on.
     """
     run.stop_file.touch()
-    worker = runs.worker_process(run)
+    worker = runs.worker_process(run) if run.plan.is_local else None
     if worker and runs.stalled_since(run, runs.status(run)) is not None:
         worker.kill()
 

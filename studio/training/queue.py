@@ -73,7 +73,7 @@ _ended_versions: dict[str, int] = {}
 
 
 def read() -> Queue:
-    """The runs that train and those that wait, in their order."""
+    """The runs that train on this machine and those that wait for it, in their order."""
     states = {run: state for run in runs.all_runs() if (state := _read_open_state(run))}
     active = tuple(run for run, state in states.items() if state != "waiting")
     order = _read_order()
@@ -95,9 +95,17 @@ def _read_open_state(run: Run) -> str:
         return ""
     state = runs.status(run).state
     if state not in runs.ENDED_STATES:
-        return state
+        return state if _trains_here(run) else ""
     _ended_versions[run.id] = version
     return ""
+
+
+def _trains_here(run: Run) -> bool:
+    """Whether a run needs this machine; one whose plan cannot be read counts as if it did."""
+    try:
+        return run.plan.is_local
+    except BadPlan:
+        return True
 
 
 def _read_order() -> list[str]:

@@ -43,8 +43,13 @@ class PreparedData:
 
 
 def has_saved_splits(run: Run) -> bool:
-    """Whether the data of a run was prepared before: it is a run that goes on."""
+    """Whether the data of a run was prepared before: it goes on, or trains elsewhere."""
     return (run.folder / "data" / DATA_REPORT_FILE).is_file()
+
+
+def has_begun(run: Run) -> bool:
+    """Whether a worker has measured the base of a run before: it is a run that goes on."""
+    return (run.folder / "checkpoints").is_dir()
 
 
 def prepare_data(run: Run, plan: Plan) -> PreparedData:

@@ -13,7 +13,7 @@ import signal
 import sys
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any
 
@@ -29,7 +29,7 @@ from studio.models import device, fetch
 from studio.models.fetch import FetchedModel
 from studio.runs import Run
 from studio.storage import require_disk_space, write_sealed_json
-from studio.training import caps, coach, retention, trackio_writer
+from studio.training import caps, coach, events, retention, trackio_writer
 from studio.training import pause as pauses
 from studio.training import queue as run_queue
 from studio.training import setup as run_setup
@@ -63,7 +63,7 @@ def run(run_id: str, before_start: Callable[[], None] = lambda: None, pause: Pau
         Exception: Whatever else goes wrong, after it has been written into the run's status.
     """
     run = runs.get(run_id)
-    _claim(run)
+    claim(run)
     started_at = time.time()
     reserve_file = run.folder / DISK_RESERVE_FILE
     try:
@@ -91,7 +91,7 @@ def _share_cores(n_beside: int) -> None:
         os.environ["OMP_NUM_THREADS"] = str(max(1, n_threads))
 
 
-def _claim(run: Run) -> None:
+def claim(run: Run) -> None:
     """Note that this process executes the run; raises NotPossible where another one does."""
     with runs.claiming():
         worker = runs.worker_process(run)
@@ -168,7 +168,7 @@ def _execute(run: Run, pause: Pause | None) -> None:
     # A bake-off has a cap of its own, which ends its turns by a pause.
     budget = None if pause else caps.create_budget(run)
     method = methods.get(run.plan.method.name)
-    is_resumed = run_setup.has_saved_splits(run)
+    is_resumed = run_setup.has_begun(run)
     prepared = run_setup.prepare_data(run, run.plan)
     fetched = usage_meter.fetch(run)
     run_queue.raise_if_stopped(run)
@@ -279,7 +279,7 @@ def _monitor_factory(
     return create_monitor
 
 
-def _record_usage(run: Run, usage: dict[str, float], seconds_saved: float, is_complete: bool) -> None:
+def _record_usage(run: Run, usage: Mapping[str, Any], seconds_saved: float, is_complete: bool) -> None:
     """Note what the run took, so that later estimates learn from it.
 
     An estimate is for the full length, so a run that ended early counts as if it had gone on at its pace.
@@ -288,6 +288,14 @@ def _record_usage(run: Run, usage: dict[str, float], seconds_saved: float, is_co
     is_shared = (run.folder / run_queue.SHARED_FILE).exists()
     was_busy = is_shared or usage.get("core_share", 1) < history.MIN_CORE_SHARE
     history.add_entry(run, minutes, usage["peak_memory_gb"], is_complete, was_busy=was_busy)
+
+
+def record_usage_of_report(run: Run) -> None:
+    """Note what a run took that trained elsewhere, by the report that came back."""
+    report = runs.report(run)
+    if report:
+        is_complete = not (report.get("resumed") or report.get("stopped"))
+        _record_usage(run, report, float(report.get("seconds_saved") or 0), is_complete)
 
 
 def _evaluate_base(run: Run, context: TrainingContext, budget: Budget | None) -> "Evaluation":
@@ -411,10 +419,14 @@ def main() -> int:
     parser = argparse.ArgumentParser()
     parser.add_argument("run")
     parser.add_argument("--pause-after", type=int, default=0, help="validations after which it pauses")
+    parser.add_argument("--events-from", type=int, default=-1, help="print events, numbered from here")
     parser.add_argument("--pause-seconds", type=float, default=0.0, help="seconds after which it pauses")
     options = parser.parse_args()
     pause = Pause(options.pause_after, options.pause_seconds) if options.pause_seconds else None
     try:
+        if options.events_from >= 0:
+            events.print_events(runs.get(options.run), options.events_from, sys.stdout)
+            sys.stdout = sys.stderr  # what libraries print comes between no events
         _stop_on_sigterm(options.run)
         run(options.run, before_start=limit_memory, pause=pause)
     except StudioError as error:

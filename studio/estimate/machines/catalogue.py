@@ -104,9 +104,16 @@ class Price(CardModel):
 
 
 class MachineEntry(CardModel):
-    """An offer: hardware by its id under `cards`, and its price if known. The studio trains on one GPU."""
+    """An offer: hardware by its id under `cards`, and its price if known. The studio trains on one GPU.
+
+    `ssh` is a box's address as ssh takes it, `python` the program that starts Python there; `job` is what
+    Hugging Face Jobs call the hardware. The studio can train on a machine with one of them.
+    """
 
     name: str = ""
+    ssh: Annotated[str, Field(pattern=r"^(\w[\w.@:%\[\]-]*)?$")] = ""
+    python: Annotated[str, Field(pattern=r"^([\w./~][\w./~-]*)?$")] = ""
+    job: Annotated[str, Field(pattern=r"^([\w][\w.-]*)?$")] = ""
     card: str = ""
     cards: Literal[1] = 1
     host: Host | None = None
@@ -161,6 +168,9 @@ class Machine:
         price_source: Where the price is from; None where no price is known.
         note: What else a person should know.
         assumed: Names of the fields that rest on a rule and not on a source.
+        ssh: The address by which ssh reaches it; empty where it is no box of one's own.
+        python: The program that starts Python there.
+        job: What Hugging Face Jobs call it; empty where they do not have it.
     """
 
     id: str
@@ -181,6 +191,14 @@ class Machine:
     price_source: Source | None
     note: Message | None = None
     assumed: tuple[str, ...] = ()
+    ssh: str = ""
+    python: str = "python3"
+    job: str = ""
+
+    @property
+    def can_train(self) -> bool:
+        """Whether the studio can train there, by a launcher."""
+        return bool(self.ssh or self.job)
 
     @property
     def is_gpu(self) -> bool:
@@ -393,6 +411,9 @@ def _build_machine(machine_id: str, entry: MachineEntry, spec: HardwareSpec) -> 
         price_source=price.source if price else None,
         note=entry.note,
         assumed=_find_assumed_fields(entry, spec),
+        ssh=entry.ssh,
+        python=entry.python or "python3",
+        job=entry.job,
     )
 
 

@@ -1,0 +1,147 @@
+"""What travels: the studio itself, a run on its way out, and its result on the way back."""
+
+import hashlib
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from studio import plan as plans
+from studio import presets, runs
+from studio.errors import StudioError
+from studio.estimate.machines.catalogue import LOCAL_ID, Machine
+from studio.hub import space_bundle
+from studio.i18n import Message
+from studio.models import fetch
+from studio.plan import Plan
+from studio.runs import Run
+from studio.storage import SEAL, home, read_json, write_json, write_sealed_json, write_text
+
+# What of a run's folder a worker elsewhere needs: to begin, and to go on.
+SENT = (
+    *("format.json", "status.json", "metrics.jsonl", "estimate.json", "notes.json", "use.json"),
+    *("data", "checkpoints", "stages"),
+)
+# What of a folder that comes back is not the run's: it stands here already, or has no meaning here.
+NOT_TAKEN = (
+    *("format.json", "status.json", "plan.yaml", "estimate.json", "process.json", "stop", "shared"),
+    *("events.jsonl", "worker.log", "base"),
+)
+# Where a base model that is a folder of this machine travels, within the run.
+BASE_FOLDER = "base"
+NOT_A_RUN = Message("What came back from “{machine}” is no run's folder: {path} is a link or leads elsewhere.")
+LOOK_THERE = Message("Nothing of it was used. Look at the machine before you train there again.")
+
+
+def remote_folder() -> Path:
+    """Where what travels is put together; the page hands out nothing of it."""
+    folder = home() / "remote"
+    folder.mkdir(mode=0o700, exist_ok=True)
+    return folder
+
+
+def write_code() -> Path:
+    """The studio as a folder with its requirements, once for each state of its files; named by their digest."""
+    sources = [
+        path
+        for root in (space_bundle.PACKAGE, presets.FOLDER, presets.ASSETS)
+        for path in sorted(root.rglob("*"))
+        if path.is_file() and "__pycache__" not in path.parts
+    ]
+    versions = [f"{path}:{path.stat().st_size}:{path.stat().st_mtime_ns}" for path in sources]
+    digest = hashlib.sha256("\n".join(versions).encode()).hexdigest()[:12]
+    folder = remote_folder() / f"studio-{digest}"
+    if not folder.is_dir():
+        draft = remote_folder() / f".draft-{digest}"
+        shutil.rmtree(draft, ignore_errors=True)
+        space_bundle.write(draft)
+        write_text(draft / space_bundle.REQUIREMENTS_FILE, "\n".join(requirements()) + "\n")
+        draft.rename(folder)
+    return folder
+
+
+def requirements() -> list[str]:
+    """What a worker installs: what the studio needs, without what draws its page."""
+    required, _ = space_bundle.read_project()
+    return sorted(line for line in required if not line.startswith(("gradio", "plotly")))
+
+
+def write_run(run: Run, folder: Path, plan: Plan) -> None:
+    """Write what a worker elsewhere needs of a run into a new folder, with the plan as it goes on there.
+
+    A base model that is a folder travels along, and the plan names it relative to the run.
+    """
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    for name in SENT:
+        source = run.folder / name
+        if source.is_dir():
+            shutil.copytree(source, folder / name)
+        elif source.is_file():
+            shutil.copyfile(source, folder / name)
+    changes: dict[str, Any] = {"where": "local"}
+    if is_base_local(plan):
+        changes["model"] = f"{BASE_FOLDER}/{Path(plan.model).name}"
+        shutil.copytree(plan.model, folder / changes["model"])
+    write_text(folder / "plan.yaml", plans.dump(plan.model_copy(update=changes)))
+
+
+def remove(folder: Path) -> None:
+    """Remove what was put together to travel, once it has."""
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+def is_base_local(plan: Plan) -> bool:
+    """Whether the plan's base model is a folder of this machine."""
+    return plan.model not in presets.models() and Path(plan.model).is_dir()
+
+
+def write_price(machine: Machine, folder: Path) -> None:
+    """Write the machine's price where the worker there looks for its own: a cap on money is measured by it."""
+    if machine.price_per_hour is None:
+        return
+    price = {"per_hour": machine.price_per_hour, "currency": machine.currency, "billed": machine.billed}
+    row = {"start_minutes": machine.start_minutes, "price": price}
+    text = yaml.safe_dump({"machines": {LOCAL_ID: row}})
+    write_text(folder / "machines.yaml", text)
+
+
+def take_result(run: Run, folder: Path, machine: str) -> None:
+    """Move what came back into the run's folder, its report last, and under the names of this machine.
+
+    Raises:
+        StudioError: It holds links, or what is no file.
+    """
+    for path in folder.rglob("*"):
+        if path.is_symlink() or not (path.is_file() or path.is_dir()):
+            raise StudioError(NOT_A_RUN, LOOK_THERE, machine=machine, path=path.name)
+    _append_log(run, folder / "worker.log")
+    entries = [path for path in folder.iterdir() if path.name not in NOT_TAKEN]
+    for path in sorted(entries, key=lambda entry: entry.name == "report.json"):
+        target = run.folder / path.name
+        if target.is_dir():
+            shutil.rmtree(target)
+        shutil.move(path, target)
+    if runs.report(run) and runs.is_report_intact(run):
+        _complete_report(run, machine)
+
+
+def _append_log(run: Run, log: Path) -> None:
+    if log.is_file():
+        with (run.folder / "worker.log").open("ab") as file:
+            file.write(log.read_bytes())
+
+
+def _complete_report(run: Run, machine: str) -> None:
+    """Note where the run trained, and name its base as it is called on this machine."""
+    report: dict[str, Any] = json.loads((run.folder / "report.json").read_text(encoding="utf-8"))
+    report.pop(SEAL, None)
+    if is_base_local(run.plan) and "base" in report:
+        fetched = fetch.fetch(run.plan.model)
+        report["base"] |= {"hub": fetched.hub, "weights": fetched.note.to_json()}
+        config_path = run.model / "adapter_config.json"
+        if config := read_json(config_path):
+            write_json(config_path, config | {"base_model_name_or_path": fetched.hub})
+    write_sealed_json(run.folder / "report.json", report | {"trained_at": machine})

@@ -1,0 +1,258 @@
+"""Follows a run that trains elsewhere: submits it, writes its events into its folder, and brings it back.
+
+It stands in for the worker on this machine, so that all that asks after a run works as ever. It outlives the
+page; started again (Resume), it looks for the job there before it starts another.
+"""
+
+import argparse
+import shutil
+import sys
+import threading
+import time
+import traceback
+
+from studio import launchers, runs
+from studio.errors import SEE_WORKER_LOG, StudioError, explain
+from studio.i18n import Message
+from studio.launchers import bundle, record
+from studio.launchers.record import Record
+from studio.launchers.spec import ConnectionLost, JobLost, JobStatus, Launcher
+from studio.runs import Run, Status
+from studio.training import events, worker
+from studio.training import setup as run_setup
+from studio.training.events import Event
+
+# How often the record of what was read is written, and how long a lost machine is left before it is asked.
+RECORD_SECONDS = 1.0
+FIRST_RETRY_SECONDS, MAX_RETRY_SECONDS = 2.0, 30.0
+# A machine that is silent for so long is given up; one that was to stop, sooner.
+MAX_SILENCE_SECONDS, MAX_STOP_SILENCE_SECONDS = 86_400.0, 60.0
+# A worker that does not stop of itself within so many seconds of silence is ended.
+STOP_PATIENCE_SECONDS = 180.0
+POLL_SECONDS = 0.5
+RETRYING = Message("{why} The training may go on there. Trying again since {seconds:.0f} s.")
+GONE = Message("The training at “{machine}” ended without a word: someone ended it, or it ran out of memory.")
+RESUME_THERE = Message("Resume it: it goes on from its last checkpoint, if it has one.")
+STILL_THERE = Message("It may go on there. Resume the run to look for it.")
+
+
+class _Follower:
+    """One run on its way; `final` is the status with which it has ended there."""
+
+    def __init__(self, run: Run, launcher: Launcher, saved: Record) -> None:
+        self.run, self.launcher, self.record = run, launcher, saved
+        self.final: Status | None = None
+        self.job_status: JobStatus | None = None
+        self._next_seq, self._log_lines = saved.next_seq, saved.log_lines
+        self._n_log_lines_read = 0
+        self._recorded_at = self._heard_at = time.monotonic()
+
+    def submit(self) -> None:
+        """Start the worker there, unless it has been."""
+        if self.record.job:
+            return
+        run_setup.prepare_data(self.run, self.run.plan)
+        self._show_progress("send", 0, 0)
+        submitted = time.time()
+        job = self.launcher.submit(self.run, self._next_seq, self._show_progress)
+        self._log_lines = 0
+        self._write_record(job=job, log_lines=0, submitted=submitted, first_event_seconds=0.0)
+        self._show_progress("machine", 0, 0)
+
+    def _show_progress(self, stage: str, done: int, total: int) -> None:
+        runs.set_status(self.run, "preparing", stage, step=done, steps=total)
+
+    def read_events(self) -> None:
+        """Write the events into the run's folder until the job has ended; lost connections are taken up again."""
+        delay = FIRST_RETRY_SECONDS
+        while True:
+            try:
+                self._n_log_lines_read = 0
+                for line in self.launcher.events(self.record.job):
+                    self._heard_at, delay = time.monotonic(), FIRST_RETRY_SECONDS
+                    self._take_line(line)
+                self.job_status = self.launcher.status(self.record.job)
+                if self.job_status.state == "ended":
+                    break
+            except ConnectionLost as error:
+                self._wait_for_machine(error, delay)
+                delay = min(2 * delay, MAX_RETRY_SECONDS)
+                continue
+            time.sleep(POLL_SECONDS)
+        self._write_record()
+
+    def _take_line(self, line: str) -> None:
+        event = events.parse(line)
+        if event:
+            self._take_event(event)
+        elif line.strip():
+            self._n_log_lines_read += 1
+            if self._n_log_lines_read > self._log_lines:
+                self._log_lines = self._n_log_lines_read
+                self._append_to_log(line)
+        if time.monotonic() - self._recorded_at > RECORD_SECONDS:
+            self._write_record()
+
+    def _take_event(self, event: Event) -> None:
+        if event.seq < self._next_seq:
+            return
+        self._next_seq = event.seq + 1
+        status = events.apply(self.run, event)
+        if status and status.state in runs.ENDED_STATES:
+            self.final = status  # its result is not here yet
+        elif status:
+            self._show(status)
+        if not self.record.first_event_seconds:
+            self._write_record(first_event_seconds=round(time.time() - self.record.submitted, 1))
+
+    def _append_to_log(self, line: str) -> None:
+        with (self.run.folder / "worker.log").open("a", encoding="utf-8") as log:
+            log.write(line.rstrip("\n") + "\n")
+
+    def _show(self, status: Status, message: Message | None = None) -> None:
+        runs.set_status(
+            self.run,
+            status.state,
+            status.stage,
+            step=status.step,
+            steps=status.steps,
+            seconds_left=status.seconds_left,
+            message=message or status.message,
+            hint=status.hint,
+            patience=status.patience,
+            cause=status.cause,
+        )
+
+    def _wait_for_machine(self, error: ConnectionLost, delay: float) -> None:
+        """Say that the machine is silent, and wait; raises LauncherRefused's like once it is given up."""
+        silent_seconds = time.monotonic() - self._heard_at
+        is_stopping = self.run.stop_file.exists()
+        if silent_seconds > (MAX_STOP_SILENCE_SECONDS if is_stopping else MAX_SILENCE_SECONDS):
+            raise StudioError(error.message, STILL_THERE)
+        status = runs.status(self.run)
+        if status.state not in runs.ENDED_STATES:
+            self._show(status, RETRYING.format(why=error.message, seconds=silent_seconds))
+        time.sleep(delay)
+
+    def pass_on_stop(self, has_ended: threading.Event) -> None:
+        """In a thread: tell the machine once the run is to stop, and end a worker that does not."""
+        is_told, asked_at = False, 0.0
+        while not has_ended.wait(POLL_SECONDS):
+            if not self.record.job or not self.run.stop_file.exists():
+                continue
+            asked_at = asked_at or time.monotonic()
+            silent_since = max(asked_at, self._event_time())
+            is_hanging = time.monotonic() - silent_since > STOP_PATIENCE_SECONDS
+            if is_told and not is_hanging:
+                continue
+            try:
+                self.launcher.cancel(self.record.job, at_once=is_told)
+                is_told, asked_at = True, time.monotonic()
+            except StudioError:  # asked again: the loop over the events says what is wrong
+                time.sleep(FIRST_RETRY_SECONDS)
+
+    def _event_time(self) -> float:
+        return runs.status(self.run).beat
+
+    def bring_back(self) -> None:
+        """Bring the run's folder here and take over what is the run's."""
+        folder = bundle.remote_folder() / f"result-{self.run.id}"
+        delay = FIRST_RETRY_SECONDS
+        while True:
+            shutil.rmtree(folder, ignore_errors=True)
+            self._show_fetching()
+            try:
+                self.launcher.fetch(self.record.job, folder, self.record.keep)
+                break
+            except ConnectionLost as error:
+                if any(folder.glob("*")) and self.final and (folder / "status.json").exists():
+                    break  # all is here: only the deletion there was lost
+                self._wait_for_machine(error, delay)
+                delay = min(2 * delay, MAX_RETRY_SECONDS)
+        bundle.take_result(self.run, folder, self.record.machine)
+        shutil.rmtree(folder, ignore_errors=True)
+
+    def _show_fetching(self) -> None:
+        status = self.final or runs.status(self.run)
+        runs.set_status(self.run, "evaluating", "bring_back", step=status.step, steps=status.steps)
+
+    def finish(self) -> None:
+        """Set the status with which the run has ended; the job is forgotten."""
+        self._write_record(job={})
+        if not self.final and self.run.stop_file.exists():
+            runs.set_status(self.run, "stopped", "after")
+            return
+        if not self.final:
+            reason = self.job_status.message if self.job_status else None
+            raise StudioError(reason or GONE, RESUME_THERE, machine=self.record.machine)
+        if self.final.state != "failed":
+            worker.record_usage_of_report(self.run)
+        self._show(self.final)
+
+    def forget_job(self) -> None:
+        """Let a resume submit the run again."""
+        self._write_record(job={})
+
+    def _write_record(self, **changes: object) -> None:
+        self._recorded_at = time.monotonic()
+        counts = {"next_seq": self._next_seq, "log_lines": self._log_lines}
+        self.record = self.record.write(self.run, **{**counts, **changes})
+
+
+def follow(run_id: str) -> None:
+    """Follow a run to its end; what goes wrong is written into its status.
+
+    Raises:
+        NotPossible: Another process follows it.
+        StudioError: The machine refuses it, or is given up; in the status too.
+    """
+    run = runs.get(run_id)
+    worker.claim(run)
+    try:
+        _follow(run)
+    except BaseException as error:
+        explained = explain(error, SEE_WORKER_LOG)
+        status = runs.status(run)
+        progress = {"step": status.step, "steps": status.steps}
+        runs.set_status(
+            run, "failed", status.stage, message=explained.message, hint=explained.hint, **progress
+        )
+        raise
+
+
+def _follow(run: Run) -> None:
+    machine = launchers.find_machine(run.plan.where)
+    saved = record.read(run).write(run, machine=machine.name)
+    follower = _Follower(run, launchers.create(machine), saved)
+    follower.submit()
+    has_ended = threading.Event()
+    stopper = threading.Thread(target=follower.pass_on_stop, args=(has_ended,), daemon=True)
+    stopper.start()
+    try:
+        follower.read_events()
+        follower.bring_back()
+    except JobLost:
+        follower.forget_job()
+        raise
+    finally:
+        has_ended.set()
+    follower.finish()
+
+
+def main() -> int:
+    """The process: `python -m studio.launchers.follower RUN`. Returns exit code 1 after a failure."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("run")
+    try:
+        follow(parser.parse_args().run)
+    except StudioError as error:
+        sys.stderr.write(f"{error}\n")
+        return 1
+    except Exception as error:
+        traceback.print_exception(error)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

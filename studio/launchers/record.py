@@ -1,0 +1,45 @@
+"""What this machine knows of a run that trains elsewhere: what was agreed to, its job, and the events read."""
+
+from dataclasses import asdict, dataclass, field, fields, replace
+from typing import Any
+
+from studio.launchers.spec import Job
+from studio.runs import REMOTE_FILE, Run
+from studio.storage import read_json, write_json
+
+
+@dataclass(frozen=True)
+class Record:
+    """The file `remote.json` of a run.
+
+    Attributes:
+        machine: The name of the machine, for people.
+        keep: Whether what lies there stays once the result is here.
+        max_minutes: What the person agreed to: the machine ends the job after so many; 0 for no such limit.
+        job: The job while there is one; empty before it is submitted and once its result is here.
+        next_seq: The number of the next event; those below it have been written into the run's folder.
+        log_lines: How many lines of the job's log that are no events have been copied.
+        submitted: When the job was submitted (seconds since 1970); 0 for never.
+        first_event_seconds: How long after that its first event came; 0 where none has.
+    """
+
+    machine: str = ""
+    keep: bool = False
+    max_minutes: float = 0.0
+    job: Job = field(default_factory=dict)
+    next_seq: int = 0
+    log_lines: int = 0
+    submitted: float = 0.0
+    first_event_seconds: float = 0.0
+
+    def write(self, run: Run, **changes: Any) -> "Record":
+        """Write the record with these changes, and return it."""
+        changed = replace(self, **changes)
+        write_json(run.folder / REMOTE_FILE, asdict(changed))
+        return changed
+
+
+def read(run: Run) -> Record:
+    """The record of a run; an empty one where there is none."""
+    raw = read_json(run.folder / REMOTE_FILE)
+    return Record(**{item.name: raw[item.name] for item in fields(Record) if item.name in raw})

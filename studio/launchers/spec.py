@@ -1,0 +1,60 @@
+"""What a launcher is: submit, events, status, cancel, fetch. Everything else is the same wherever a run trains."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, Protocol
+
+from studio.errors import StudioError
+from studio.i18n import Message
+from studio.runs import Run
+
+# What a launcher knows its job by: plain values, kept in the run's folder without any secret.
+Job = dict[str, Any]
+# Receives what a launcher does (a stage of the run's status), how much is done, and how much there is.
+StageProgress = Callable[[str, int, int], None]
+
+
+class ConnectionLost(StudioError):
+    """The machine does not answer now; the run may go on there, and is asked after again."""
+
+
+class LauncherRefused(StudioError):
+    """The machine cannot take the run, or has lost it: nothing is asked again."""
+
+
+class JobLost(LauncherRefused):
+    """The machine no longer has the job, or its result: the run can only be submitted again."""
+
+
+@dataclass(frozen=True)
+class JobStatus:
+    """Where a job stands; `message` says why it ended, where its machine does."""
+
+    state: Literal["waiting", "running", "ended"]
+    message: Message | None = None
+
+
+class Launcher(Protocol):
+    """Takes a run to one machine and brings it back; each call may raise ConnectionLost or LauncherRefused."""
+
+    def submit(self, run: Run, first_seq: int, on_progress: StageProgress) -> Job:
+        """Start the worker there, or find the one that was started before the connection was lost.
+
+        Args:
+            run: The run; its data is prepared.
+            first_seq: The number of the worker's first event.
+            on_progress: Told what happens until the worker starts.
+        """
+
+    def events(self, job: Job) -> Iterator[str]:
+        """The lines that the worker has printed and prints, from the first, until the job has ended."""
+
+    def status(self, job: Job) -> JobStatus:
+        """Where the job stands."""
+
+    def cancel(self, job: Job, at_once: bool = False) -> None:
+        """Let the worker stop and keep what it has learned; at once ends it as it is."""
+
+    def fetch(self, job: Job, folder: Path, keep: bool) -> None:
+        """Bring the run's folder here, into a new folder; unless `keep`, delete it and its data there."""

@@ -1,0 +1,341 @@
+"""A plain box over SSH: the person's own `ssh` and keys, rsync (tar where there is none), and a tail.
+
+Nothing stays behind but the worker while it trains. All lies in one folder there, which may be deleted.
+"""
+
+import subprocess
+import tarfile
+import threading
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from studio import processes
+from studio.estimate.machines.catalogue import Machine
+from studio.i18n import Message
+from studio.launchers import bundle
+from studio.launchers.spec import (
+    ConnectionLost,
+    Job,
+    JobStatus,
+    LauncherRefused,
+    StageProgress,
+)
+from studio.runs import Run
+
+# Everything of the studio's on a box, in the home of the account there.
+ROOT = ".studio-remote"
+# No question is asked where nobody can answer; a dead connection is noticed within half a minute.
+SSH_OPTIONS = (
+    *("-o", "BatchMode=yes", "-o", "ConnectTimeout=10"),
+    *("-o", "ServerAliveInterval=10", "-o", "ServerAliveCountMax=3"),
+)
+COMMAND_SECONDS, TRANSFER_SECONDS, INSTALL_SECONDS = 60.0, 6 * 3600.0, 3600.0
+# ssh itself ends with this code where it could not connect.
+NOT_CONNECTED = 255
+# What a virtual environment with torch takes, and a run beside it.
+INSTALL_GB, RUN_GB = 8.0, 1.0
+UNREACHABLE = Message("“{machine}” does not answer: {why}")
+TRY_SSH = Message("Check that it is on and that `ssh {address}` works in a terminal.")
+KEY_REFUSED = Message("“{machine}” does not take this machine's SSH key.")
+COPY_KEY = Message("Copy it there with `ssh-copy-id {address}`, or load it with `ssh-add`, and try again.")
+UNKNOWN_HOST = Message("This machine does not know “{machine}” yet, or its identity has changed: {why}")
+CONNECT_ONCE = Message("Run `ssh {address}` once in a terminal and compare the fingerprint.")
+NO_SSH = Message("There is no `ssh` program on this machine.")
+INSTALL_SSH = Message("Install OpenSSH's client, and try again.")
+NO_PYTHON = Message("“{machine}” has no Python 3.11 or newer under the name {python}.")
+NAME_PYTHON = Message("Install one there, or name it in machines.yaml (python: /path/to/python3).")
+DISK_FULL = Message("The disk of “{machine}” is full: {free:.1f} GB are free where {wanted:.1f} GB are needed.")
+NO_SPACE = Message("The disk of “{machine}” is full: {why}")
+FREE_SPACE = Message("Free some space there, then resume the run.")
+NOT_INSTALLED = Message("Installing the studio on “{machine}” broke off: {why}")
+INSTALL_THERE = Message("Look into worker.log in the run's folder, or name a Python in machines.yaml that has it.")
+COMMAND_FAILED = Message("“{machine}” answered: {why}")
+LOOK_THERE = Message("Look there with `ssh {address}`, then resume the run.")
+# What the programs say -> the sentence for it; the first that fits counts.
+REFUSALS = (
+    ("no space left", NO_SPACE, FREE_SPACE),
+    ("disk quota exceeded", NO_SPACE, FREE_SPACE),
+    ("permission denied (", KEY_REFUSED, COPY_KEY),
+    ("too many authentication failures", KEY_REFUSED, COPY_KEY),
+    ("host key verification failed", UNKNOWN_HOST, CONNECT_ONCE),
+)
+# One look at a box, a `name=value` a line.
+PROBE = """
+echo home=$(pwd)
+echo free_kb=$(df -Pk . | tail -n 1 | awk '{{print $4}}')
+command -v rsync >/dev/null && echo rsync=1
+test -d {root}/{code} && echo code=1
+test -f {root}/venv/{code}.installed && echo venv=1
+{python} -c 'import sys; print("python=%d" % (sys.version_info >= (3, 11)))' 2>/dev/null
+{python} -c 'from importlib.util import find_spec
+print("libraries=1" if all(map(find_spec, ["accelerate", "peft", "torch", "transformers", "trl"])) else "")'
+true
+"""
+INSTALL = """
+set -e
+{python} -m venv {root}/venv
+{root}/venv/bin/python -m pip install --quiet -r {root}/{code}/requirements.txt
+touch {root}/venv/{code}.installed
+"""
+# A number of a process may be used again: it is the worker as long as its command names the run.
+IS_ALIVE = "ps -p {pid} -o args= 2>/dev/null | grep -q {run}"
+START = """
+cd {root}/home/runs/{run} && rm -f stop
+STUDIO_HOME={root}/home PYTHONPATH={root}/{code} {environment} nohup {python} -m studio.training.worker {run} \
+--events-from {seq} >events.jsonl 2>>worker.log </dev/null &
+echo pid=$!
+"""
+# The empty line every few seconds tells this side that the connection stands, and ends the other side when it
+# does not.
+FOLLOW = """
+tail -n +1 -f {folder}/events.jsonl & tail=$!
+trap 'kill $tail' EXIT
+while {alive}; do echo; sleep 2; done
+sleep 1
+"""
+CANCEL = "touch {folder}/stop"
+KILL = "if {alive}; then kill -9 {pid}; fi"
+# A worker elsewhere gets this much of an environment; what its libraries want more is set there.
+ENVIRONMENT = "PYTHONSAFEPATH=1 PYTHONUTF8=1 PYTHONUNBUFFERED=1 TOKENIZERS_PARALLELISM=false"
+
+
+@dataclass(frozen=True)
+class Box:
+    """What one look at a box shows.
+
+    Attributes:
+        home: The folder that ssh leads to.
+        free_gb: What is free on its disk.
+        has_rsync: Whether files are sent by rsync, which goes on where it broke off.
+        has_code: Whether this very studio lies there.
+        has_libraries: Whether a Python there has what the studio needs.
+        python: That Python; where there is none, the one from which it is installed.
+    """
+
+    home: str
+    free_gb: float
+    has_rsync: bool
+    has_code: bool
+    has_libraries: bool
+    python: str
+
+
+class SshLauncher:
+    """Trains at a box that answers to ssh."""
+
+    def __init__(self, machine: Machine) -> None:
+        self.machine = machine
+
+    def look(self) -> Box:
+        """What the box has and lacks; nothing is changed there.
+
+        Raises:
+            ConnectionLost: It does not answer.
+            LauncherRefused: It refuses the key, or has no Python.
+        """
+        code = bundle.write_code().name
+        script = PROBE.format(root=ROOT, code=code, python=self.machine.python)
+        answer = dict(line.split("=", 1) for line in self._run(script).splitlines() if "=" in line)
+        if answer.get("python") != "1":
+            raise self._refused(NO_PYTHON, NAME_PYTHON, python=self.machine.python)
+        home = answer.get("home", "")
+        has_venv = "venv" in answer
+        return Box(
+            home=home,
+            free_gb=int(answer.get("free_kb") or 0) * 1024 / 1e9,
+            has_rsync="rsync" in answer and processes.has_program("rsync"),
+            has_code="code" in answer,
+            has_libraries=has_venv or "libraries" in answer,
+            python=f"{home}/{ROOT}/venv/bin/python" if has_venv else self.machine.python,
+        )
+
+    def submit(self, run: Run, first_seq: int, on_progress: StageProgress) -> Job:
+        """Send studio and run, install what is missing, and start the worker."""
+        on_progress("send", 0, 0)
+        box = self.look()
+        wanted_gb = RUN_GB if box.has_libraries else INSTALL_GB
+        if box.free_gb < wanted_gb:
+            raise self._refused(DISK_FULL, FREE_SPACE, free=box.free_gb, wanted=wanted_gb)
+        code = bundle.write_code()
+        self._run(f"mkdir -p -m 700 {ROOT} && mkdir -p {ROOT}/home/runs/{run.id}")
+        if not box.has_code:
+            self._send(code, f"{ROOT}/{code.name}", box)
+        if not box.has_libraries:
+            box = self._install(box, code.name, on_progress)
+        on_progress("send", 0, 0)
+        folder = bundle.remote_folder() / run.id
+        bundle.write_run(run, folder, run.plan)
+        self._send(folder, f"{ROOT}/home/runs/{run.id}", box)
+        bundle.write_price(self.machine, folder)
+        if (folder / "machines.yaml").is_file():
+            self._send(folder / "machines.yaml", f"{ROOT}/home", box)
+        bundle.remove(folder)
+        script = START.format(
+            root=f"{box.home}/{ROOT}",
+            run=run.id,
+            code=code.name,
+            environment=ENVIRONMENT,
+            python=box.python,
+            seq=first_seq,
+        )
+        answer = dict(line.split("=", 1) for line in self._run(script).splitlines() if "=" in line)
+        return {"pid": int(answer["pid"]), "run": run.id, "has_rsync": box.has_rsync}
+
+    def _install(self, box: Box, code: str, on_progress: StageProgress) -> Box:
+        """Make a virtual environment there with what the studio needs; the person has agreed to it."""
+        on_progress("install", 0, 0)
+        script = INSTALL.format(root=ROOT, code=code, python=box.python)
+        try:
+            self._run(script, INSTALL_SECONDS)
+        except LauncherRefused as error:
+            if error.message.text == NO_SPACE.text:
+                raise
+            why = error.message.values.get("why", "")
+            raise self._refused(NOT_INSTALLED, INSTALL_THERE, why=why) from None
+        return self.look()
+
+    def events(self, job: Job) -> Iterator[str]:
+        """The worker's lines, by a tail that ends with it."""
+        script = FOLLOW.format(folder=self._folder(job), alive=IS_ALIVE.format(**job))
+        with subprocess.Popen(  # noqa: S603 - our own arguments, no shell on this side
+            [*self._ssh(), script],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            encoding="utf-8",
+            errors="replace",
+            env=processes.child_environment(processes.SSH),
+        ) as process:
+            assert process.stdout and process.stderr
+            errors: list[str] = []
+            reader = threading.Thread(target=lambda: errors.extend(process.stderr or []), daemon=True)
+            reader.start()
+            try:
+                yield from process.stdout
+                process.wait()
+            finally:
+                process.kill()
+        reader.join(timeout=5)
+        if process.returncode == NOT_CONNECTED:
+            raise self._explain("".join(errors), NOT_CONNECTED)
+
+    def status(self, job: Job) -> JobStatus:
+        """Whether the worker is still there."""
+        answer = self._run(f"if {IS_ALIVE.format(**job)}; then echo running; else echo ended; fi")
+        return JobStatus("running" if "running" in answer else "ended")
+
+    def cancel(self, job: Job, at_once: bool = False) -> None:
+        """Leave the wish to stop beside the run, as on this machine; at once the worker is ended."""
+        alive = IS_ALIVE.format(**job)
+        self._run(KILL.format(alive=alive, **job) if at_once else CANCEL.format(folder=self._folder(job)))
+
+    def fetch(self, job: Job, folder: Path, keep: bool) -> None:
+        """Bring the run's folder here; unless it is to stay, delete it there."""
+        folder.mkdir(parents=True, exist_ok=True)
+        source = self._folder(job)
+        if job.get("has_rsync"):
+            self._rsync(f"{self.machine.ssh}:{source}/", f"{folder}/", "--exclude=/base", "--exclude=*.tmp")
+        else:
+            self._fetch_by_tar(source, folder)
+        if not keep:
+            self._run(f"rm -rf {source}")
+
+    def _folder(self, job: Job) -> str:
+        return f"{ROOT}/home/runs/{job['run']}"
+
+    def _send(self, source: Path, target: str, box: Box) -> None:
+        """Copy a folder's content, or a file, into a folder there."""
+        if box.has_rsync:
+            self._rsync(f"{source}/" if source.is_dir() else str(source), f"{self.machine.ssh}:{target}/")
+            return
+        unpack = [*self._ssh(), f"mkdir -p {target} && tar -xf - -C {target}"]
+        with subprocess.Popen(  # noqa: S603 - as above
+            unpack,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            env=processes.child_environment(processes.SSH),
+        ) as process:
+            assert process.stdin and process.stderr
+            try:
+                with tarfile.open(fileobj=process.stdin, mode="w|") as archive:
+                    archive.add(source, "." if source.is_dir() else source.name)
+                process.stdin.close()
+            except BrokenPipeError:
+                pass
+            errors = process.stderr.read().decode(errors="replace")
+        if process.returncode:
+            raise self._explain(errors, process.returncode)
+
+    def _fetch_by_tar(self, source: str, folder: Path) -> None:
+        command = [*self._ssh(), f"tar -cf - -C {source} --exclude=./base ."]
+        with subprocess.Popen(  # noqa: S603 - as above
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            env=processes.child_environment(processes.SSH),
+        ) as process:
+            assert process.stdout and process.stderr
+            try:
+                with tarfile.open(fileobj=process.stdout, mode="r|") as archive:
+                    archive.extractall(folder, filter="data")
+            except tarfile.ReadError:  # ssh has said why
+                process.kill()
+            errors = process.stderr.read().decode(errors="replace")
+        if process.returncode:
+            raise self._explain(errors, process.returncode)
+
+    def _rsync(self, source: str, target: str, *options: str) -> None:
+        """Copy by rsync: times and files, no links; what broke off goes on."""
+        shell = " ".join(["ssh", *SSH_OPTIONS])
+        command = ["rsync", "-rt", "--partial", "-e", shell, *options, "--", source, target]
+        self._run_program(command, TRANSFER_SECONDS)
+
+    def _ssh(self) -> list[str]:
+        return ["ssh", *SSH_OPTIONS, "--", self.machine.ssh]
+
+    def _run(self, script: str, timeout: float = COMMAND_SECONDS) -> str:
+        """What a shell script prints there."""
+        return self._run_program([*self._ssh(), script], timeout)
+
+    def _run_program(self, command: Sequence[str], timeout: float) -> str:
+        try:
+            completed = processes.run_program(command, options=processes.SSH, timeout=timeout)
+        except FileNotFoundError:
+            raise self._refused(NO_SSH, INSTALL_SSH) from None
+        except subprocess.TimeoutExpired:
+            raise self._lost(f"{timeout:.0f} s") from None
+        if completed.returncode:
+            raise self._explain(completed.stderr, completed.returncode)
+        return completed.stdout
+
+    def _explain(self, errors: str, code: int) -> ConnectionLost | LauncherRefused:
+        """What a program's complaint means."""
+        lines = [line.strip() for line in errors.splitlines() if line.strip()]
+        why = lines[-1][:300] if lines else str(code)
+        for marker, message, hint in REFUSALS:
+            if marker in errors.lower():
+                return self._refused(message, hint, why=why)
+        # rsync says 12 where the connection broke, 30 and 35 where it stood still.
+        if code in (NOT_CONNECTED, 12, 30, 35):
+            return self._lost(why)
+        return self._refused(COMMAND_FAILED, LOOK_THERE, why=why)
+
+    def _lost(self, why: str) -> ConnectionLost:
+        hint = TRY_SSH.format(address=self.machine.ssh)
+        return ConnectionLost(UNREACHABLE, hint, machine=self.machine.name, why=why)
+
+    def _refused(self, message: Message, hint: Message, **values: Any) -> LauncherRefused:
+        hint = hint.format(address=self.machine.ssh)
+        return LauncherRefused(message, hint, machine=self.machine.name, **values)
+
+
+def missing_parts(box: Box) -> tuple[str, ...]:
+    """What a run would install there first: "code", "libraries"."""
+    parts = {"code": box.has_code, "libraries": box.has_libraries}
+    return tuple(name for name, is_there in parts.items() if not is_there)
+
