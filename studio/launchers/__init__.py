@@ -1,4 +1,4 @@
-"""Trains a plan elsewhere: one worker, and a launcher for each kind of place; the same run folder comes back."""
+"""Trains a plan elsewhere: one worker, a launcher for each kind of machine, and the same run folder back."""
 
 from studio.errors import NotPossible
 from studio.estimate.machines import catalogue

@@ -31,7 +31,9 @@ NOT_TAKEN = (
 )
 # Where a base model that is a folder of this machine travels, within the run.
 BASE_FOLDER = "base"
-NOT_A_RUN = Message("What came back from “{machine}” is no run's folder: {path} is a link or leads elsewhere.")
+NOT_A_RUN = Message(
+    "What came back from “{machine}” is no run's folder: {path} is a link or leads elsewhere."
+)
 LOOK_THERE = Message("Nothing of it was used. Look at the machine before you train there again.")
 
 
@@ -43,7 +45,7 @@ def remote_folder() -> Path:
 
 
 def write_code() -> Path:
-    """The studio as a folder with its requirements, once for each state of its files; named by their digest."""
+    """The studio as a folder with its requirements, once for each state of its files, as its name says."""
     sources = [
         path
         for root in (space_bundle.PACKAGE, presets.FOLDER, presets.ASSETS)
@@ -99,7 +101,7 @@ def is_base_local(plan: Plan) -> bool:
 
 
 def write_price(machine: Machine, folder: Path) -> None:
-    """Write the machine's price where the worker there looks for its own: a cap on money is measured by it."""
+    """Write the machine's price where the worker there looks for its own: it measures a cap on money."""
     if machine.price_per_hour is None:
         return
     price = {"per_hour": machine.price_per_hour, "currency": machine.currency, "billed": machine.billed}

@@ -63,7 +63,7 @@ class _Follower:
         runs.set_status(self.run, "preparing", stage, step=done, steps=total)
 
     def read_events(self) -> None:
-        """Write the events into the run's folder until the job has ended; lost connections are taken up again."""
+        """Write the events into the run's folder until the job ends; a lost connection is taken up again."""
         delay = FIRST_RETRY_SECONDS
         while True:
             try:

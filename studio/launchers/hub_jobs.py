@@ -1,2 +1,249 @@
+"""Hugging Face Jobs: a machine by the minute, and a private repository for the data and the result."""
+
+import dataclasses
+import math
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import date
+from functools import lru_cache
+from pathlib import Path
+
+from huggingface_hub import HfApi, JobStage, constants, snapshot_download
+from huggingface_hub.errors import HfHubHTTPError, HTTPError, OfflineModeIsEnabled
+
+from studio.errors import StudioError
+from studio.estimate.machines.catalogue import Machine, Source
+from studio.hub import account, push
+from studio.hub.account import Account
+from studio.hub.push import Upload
+from studio.hub.refusals import CONNECT, NO_NETWORK, HubRefused, explain_response
+from studio.i18n import Message
+from studio.launchers import bundle, record
+from studio.launchers.spec import ConnectionLost, Job, JobLost, JobStatus, LauncherRefused, StageProgress
+from studio.plan import Plan
+from studio.runs import Run
+
+# The image in which huggingface_hub runs its own uv jobs (huggingface_hub/_jobs_api.py: DEFAULT_UV_IMAGE).
+IMAGE = "ghcr.io/astral-sh/uv:python3.12-bookworm"
+BOOTSTRAP = Path(__file__).parent / "bootstrap.py"
+BUNDLE_FOLDER, RESULT_FOLDER, STOP_FILE = "bundle", "result", "stop"
+RUN_LABEL = "studio-run"
+# Minutes of a job before the worker starts: a machine is found, the studio installed, the model fetched. An
+# assumption (docs/elsewhere.md#minutes-before-the-training), paid from when the machine is there.
+SETUP_MINUTES, MAX_SETUP_MINUTES = 4.0, 20.0
+# A run without a cap of its own gets this many times its longest estimate, and no less than this.
+CAP_FACTOR, MIN_CAP_MINUTES, UNKNOWN_CAP_MINUTES = 2.0, 10.0, 60.0
+LAST_STAGES = (JobStage.COMPLETED, JobStage.CANCELED, JobStage.ERROR, JobStage.DELETED)
+API_SAYS = "Hugging Face Jobs, by its API"
+NOT_AGREED = Message("Nobody has agreed to what “{name}” costs at “{machine}”.")
+AGREE = Message("Start it on the Train tab or with `studio train PLAN --on {machine}`, which ask first.")
+CONTENT = Message("the run “{name}” with its data, for a job")
+NO_JOB = Message("Hugging Face no longer knows the job of this run.")
+SUBMIT_AGAIN = Message("Resume the run: it is submitted again.")
+NO_RESULT = Message("The job has ended ({why}) before it could bring back a result.")
+CANCELED = Message("The job was cancelled at Hugging Face.")
+ENDED_BADLY = Message("Hugging Face ended the job: {why}")
+
+
 class JobsLauncher:
-    def __init__(self, machine): ...
+    """Trains in a job of Hugging Face, with the login of this machine."""
+
+    def __init__(self, machine: Machine) -> None:
+        self.machine = machine
+
+    def submit(self, run: Run, first_seq: int, on_progress: StageProgress) -> Job:
+        """Upload run and studio to a private repository and start a job, unless one is there."""
+        agreed = record.read(run)
+        if agreed.max_minutes <= 0:
+            raise LauncherRefused(NOT_AGREED, AGREE, name=run.plan.name, machine=self.machine.id)
+        with _hub_errors():
+            person = account.sign_in(account.machine_token())
+            repo = person.full_name(f"studio-run-{run.id[:12]}")
+            job = {"namespace": person.name, "repo": repo}
+            if running := self._find_job(person, run):
+                return job | {"id": running}
+            on_progress("send", 0, 0)
+            self._upload(run, repo, person, agreed.max_minutes)
+            program = BOOTSTRAP.read_text(encoding="utf-8")
+            info = person.api.run_job(
+                image=IMAGE,
+                command=["python", "-c", program, *self._arguments(repo, run, first_seq)],
+                env=_hub_environment(person),
+                secrets={"HF_TOKEN": str(person.api.token)},
+                flavor=self.machine.job,
+                timeout=f"{math.ceil(agreed.max_minutes)}m",
+                labels={RUN_LABEL: run.id},
+                namespace=person.name,
+            )
+        return job | {"id": info.id}
+
+    def _arguments(self, repo: str, run: Run, first_seq: int) -> list[str]:
+        requirement = next(line for line in bundle.requirements() if line.startswith("huggingface-hub"))
+        return [repo, run.id, str(first_seq), requirement]
+
+    def _find_job(self, person: Account, run: Run) -> str:
+        """The id of a job of this run that has not ended: its answer was lost when it was submitted."""
+        jobs = person.api.list_jobs(labels={RUN_LABEL: run.id}, namespace=person.name)
+        return next((info.id for info in jobs if info.status.stage not in LAST_STAGES), "")
+
+    def _upload(self, run: Run, repo: str, person: Account, max_minutes: float) -> None:
+        folder = bundle.remote_folder() / run.id
+        bundle.remove(folder)
+        bundle.write_run(run, folder / BUNDLE_FOLDER / "run", with_cap(run.plan, max_minutes))
+        shutil.copytree(bundle.write_code(), folder / BUNDLE_FOLDER / "studio")
+        bundle.write_price(self.machine, folder / BUNDLE_FOLDER)
+        prepared = Upload(folder, CONTENT.format(name=run.plan.name), repo, "dataset")
+        push.create(prepared, person)
+        push.require_private(prepared, person)
+        if is_stop_wished(person.api, repo):
+            person.api.delete_file(STOP_FILE, repo, repo_type="dataset")
+        push.send_files(prepared, prepared.files, person)
+        bundle.remove(folder)
+
+    def events(self, job: Job) -> Iterator[str]:
+        """The lines of the job's log, from the first, until it has ended."""
+        with _hub_errors():
+            yield from self._person().api.fetch_job_logs(
+                job_id=job["id"], namespace=job["namespace"], follow=True
+            )
+
+    def status(self, job: Job) -> JobStatus:
+        """Where the hub says that the job stands."""
+        with _hub_errors():
+            status = self._person().api.inspect_job(job_id=job["id"], namespace=job["namespace"]).status
+        if status.stage == JobStage.SCHEDULING:
+            return JobStatus("waiting")
+        if status.stage not in LAST_STAGES:
+            return JobStatus("running")
+        message = CANCELED if status.stage == JobStage.CANCELED else None
+        if status.stage in (JobStage.ERROR, JobStage.DELETED):
+            message = ENDED_BADLY.format(why=str(status.message or status.stage)[:300])
+        return JobStatus("ended", message)
+
+    def cancel(self, job: Job, at_once: bool = False) -> None:
+        """Leave the wish to stop in the repository; a job that has not begun, or at once, is cancelled."""
+        with _hub_errors():
+            api = self._person().api
+            if at_once or self.status(job).state == "waiting":
+                api.cancel_job(job_id=job["id"], namespace=job["namespace"])
+                return
+            api.upload_file(
+                path_or_fileobj=b"stop\n", path_in_repo=STOP_FILE, repo_id=job["repo"], repo_type="dataset"
+            )
+
+    def fetch(self, job: Job, folder: Path, keep: bool) -> None:
+        """Download the result; unless it is to stay, delete the repository with data and result."""
+        with _hub_errors():
+            person = self._person()
+            status = self.status(job)
+            draft = folder.with_name(f"{folder.name}-download")
+            shutil.rmtree(draft, ignore_errors=True)
+            snapshot_download(
+                job["repo"],
+                repo_type="dataset",
+                allow_patterns=f"{RESULT_FOLDER}/**",
+                local_dir=draft,
+                token=person.api.token,
+                endpoint=person.api.endpoint,
+            )
+            if (draft / RESULT_FOLDER).is_dir():
+                shutil.move(draft / RESULT_FOLDER, folder)
+            shutil.rmtree(draft, ignore_errors=True)
+            if not folder.is_dir():
+                why = status.message or Message("without a result")
+                raise JobLost(NO_RESULT, SUBMIT_AGAIN, why=why)
+            if not keep:
+                person.api.delete_repo(job["repo"], repo_type="dataset")
+
+    def _person(self) -> Account:
+        return account.sign_in(account.machine_token())
+
+
+@contextmanager
+def _hub_errors() -> Iterator[None]:
+    """Turn what the hub's client raises into ConnectionLost, JobLost or LauncherRefused."""
+    try:
+        yield
+    except HubRefused as error:
+        kind = ConnectionLost if error.message.text == NO_NETWORK.text else LauncherRefused
+        raise kind(error.message, error.hint) from None
+    except HfHubHTTPError as error:
+        raise _explain_response(error) from None
+    except (OfflineModeIsEnabled, HTTPError, ConnectionError, TimeoutError):
+        raise ConnectionLost(NO_NETWORK, CONNECT)
+
+
+def _explain_response(error: HfHubHTTPError) -> StudioError:
+    status_code = error.response.status_code
+    if status_code == 404:
+        return JobLost(NO_JOB, SUBMIT_AGAIN)
+    if status_code >= 500:
+        return ConnectionLost(NO_NETWORK, CONNECT)
+    refused = explain_response(error, "jobs")
+    return LauncherRefused(refused.message, refused.hint)
+
+
+def is_stop_wished(api: HfApi, repo: str) -> bool:
+    """Whether the wish to stop lies in a run's repository."""
+    return bool(api.get_paths_info(repo, [STOP_FILE], repo_type="dataset"))
+
+
+def _hub_environment(person: Account) -> dict[str, str]:
+    """What the job has to know of this hub: its address, where it is not the usual one."""
+    return {"HF_ENDPOINT": str(person.api.endpoint), "HF_HUB_DISABLE_TELEMETRY": "1"}
+
+
+def with_cap(plan: Plan, max_minutes: float) -> Plan:
+    """The plan with a cap that ends the training, with its result, before the hub ends the job."""
+    cap_minutes = max(1.0, max_minutes - MAX_SETUP_MINUTES)
+    training = plan.training
+    if training.max_minutes is not None:
+        cap_minutes = min(cap_minutes, training.max_minutes)
+    return plan.model_copy(update={"training": training.model_copy(update={"max_minutes": cap_minutes})})
+
+
+def choose_max_minutes(plan: Plan, longest_minutes: float | None) -> float:
+    """After how many minutes the hub ends the job.
+
+    Args:
+        plan: The plan, whose own cap counts if it has one.
+        longest_minutes: The high end of the estimate; None without one.
+    """
+    cap_minutes = plan.training.max_minutes
+    if cap_minutes is None and longest_minutes is None:
+        cap_minutes = UNKNOWN_CAP_MINUTES
+    elif cap_minutes is None:
+        cap_minutes = max(MIN_CAP_MINUTES, CAP_FACTOR * (longest_minutes or 0))
+    return float(math.ceil(cap_minutes + MAX_SETUP_MINUTES))
+
+
+def current_price(machine: Machine) -> Machine:
+    """The machine at the price that the hub names today; as the catalogue has it where it does not answer."""
+    per_hour = _api_prices(date.today()).get(machine.job)
+    if per_hour is None:
+        return machine
+    source = Source(said=API_SAYS, date=date.today(), quality="cited")
+    return dataclasses.replace(
+        machine, price_per_hour=per_hour, currency="USD", billed="minute", price_source=source
+    )
+
+
+@lru_cache(maxsize=1)
+def _prices_of(endpoint: str, today: date) -> dict[str, float]:
+    """Dollars an hour by the hub's names of its hardware, asked once a day."""
+    hours = {"minute": 60.0, "hour": 1.0, "second": 3600.0}
+    hardware = HfApi(endpoint=endpoint, token=False).list_jobs_hardware()
+    return {
+        item.name: item.unit_cost_usd * hours[item.unit_label]
+        for item in hardware
+        if item.unit_label in hours
+    }
+
+
+def _api_prices(today: date) -> dict[str, float]:
+    """As `_prices_of`; empty where the hub does not answer."""
+    try:
+        return _prices_of(constants.ENDPOINT, today)
+    except (HfHubHTTPError, HTTPError, OSError, KeyError):
+        return {}

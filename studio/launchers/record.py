@@ -1,4 +1,4 @@
-"""What this machine knows of a run that trains elsewhere: what was agreed to, its job, and the events read."""
+"""What this machine knows of a run that trains elsewhere: what was agreed to, its job, the events read."""
 
 from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any

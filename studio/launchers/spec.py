@@ -1,4 +1,4 @@
-"""What a launcher is: submit, events, status, cancel, fetch. Everything else is the same wherever a run trains."""
+"""What a launcher is: submit, events, status, cancel, fetch. All else is the same wherever a run trains."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -36,7 +36,7 @@ class JobStatus:
 
 
 class Launcher(Protocol):
-    """Takes a run to one machine and brings it back; each call may raise ConnectionLost or LauncherRefused."""
+    """Takes a run to one machine and brings it back; any call may raise ConnectionLost or LauncherRefused."""
 
     def submit(self, run: Run, first_seq: int, on_progress: StageProgress) -> Job:
         """Start the worker there, or find the one that was started before the connection was lost.

@@ -46,11 +46,13 @@ NO_SSH = Message("There is no `ssh` program on this machine.")
 INSTALL_SSH = Message("Install OpenSSH's client, and try again.")
 NO_PYTHON = Message("“{machine}” has no Python 3.11 or newer under the name {python}.")
 NAME_PYTHON = Message("Install one there, or name it in machines.yaml (python: /path/to/python3).")
-DISK_FULL = Message("The disk of “{machine}” is full: {free:.1f} GB are free where {wanted:.1f} GB are needed.")
+DISK_FULL = Message(
+    "The disk of “{machine}” is full: {free:.1f} GB are free where {wanted:.1f} GB are needed."
+)
 NO_SPACE = Message("The disk of “{machine}” is full: {why}")
 FREE_SPACE = Message("Free some space there, then resume the run.")
 NOT_INSTALLED = Message("Installing the studio on “{machine}” broke off: {why}")
-INSTALL_THERE = Message("Look into worker.log in the run's folder, or name a Python in machines.yaml that has it.")
+INSTALL_THERE = Message("Install it there by hand, or name a Python that has it in machines.yaml.")
 COMMAND_FAILED = Message("“{machine}” answered: {why}")
 LOOK_THERE = Message("Look there with `ssh {address}`, then resume the run.")
 # What the programs say -> the sentence for it; the first that fits counts.
@@ -87,8 +89,8 @@ STUDIO_HOME={root}/home PYTHONPATH={root}/{code} {environment} nohup {python} -m
 --events-from {seq} >events.jsonl 2>>worker.log </dev/null &
 echo pid=$!
 """
-# The empty line every few seconds tells this side that the connection stands, and ends the other side when it
-# does not.
+# The empty line every few seconds tells this side that the connection stands, and ends the other side once it
+# no longer does.
 FOLLOW = """
 tail -n +1 -f {folder}/events.jsonl & tail=$!
 trap 'kill $tail' EXIT
@@ -338,4 +340,3 @@ def missing_parts(box: Box) -> tuple[str, ...]:
     """What a run would install there first: "code", "libraries"."""
     parts = {"code": box.has_code, "libraries": box.has_libraries}
     return tuple(name for name, is_there in parts.items() if not is_there)
-

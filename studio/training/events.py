@@ -1,4 +1,4 @@
-"""What a worker prints of its run, an event a line, and how each is written into the run's folder elsewhere."""
+"""What a worker prints of its run, an event a line, and how an event becomes part of the run elsewhere."""
 
 import json
 import threading
@@ -86,8 +86,9 @@ def parse(line: str) -> Event | None:
     if not isinstance(raw, dict):
         return None
     seq, kind, values = raw.get("seq"), raw.get("event"), raw.get("values")
-    is_event = type(seq) is int and kind in KINDS and isinstance(values, dict)
-    return Event(seq, str(kind), values) if is_event else None
+    if isinstance(seq, int) and kind in KINDS and isinstance(values, dict):
+        return Event(seq, str(kind), values)
+    return None
 
 
 def apply(run: Run, event: Event) -> runs.Status | None:

@@ -11,6 +11,8 @@ def hub(monkeypatch):
     held = stand_in.Hub()
     server = stand_in.start(held)
     monkeypatch.setattr(constants, "ENDPOINT", held.address)
+    template = held.address + "/{repo_id}/resolve/{revision}/{filename}"
+    monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", template)
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
     monkeypatch.setenv("HF_ENDPOINT", held.address)
     yield held

@@ -7,6 +7,7 @@ import threading
 import time
 from dataclasses import dataclass, field
 
+import stand_in_jobs
 import uvicorn
 from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse
@@ -32,6 +33,9 @@ class Hub:
         refusals: what a request is answered with: (method, part of the path) -> (status, sentence, code).
         broken_commits: the numbers of commits that break off, counted from 1.
         anonymous: whether it answers who has no token.
+        jobs: its jobs by their ids.
+        holds_jobs: whether jobs wait for a machine.
+        cut_logs: behind which lines a log breaks off, once each.
     """
 
     repos: dict[str, Repo] = field(default_factory=dict)
@@ -39,6 +43,9 @@ class Hub:
     broken_commits: set[int] = field(default_factory=set)
     n_commits: int = 0
     anonymous: bool = False
+    jobs: dict = field(default_factory=dict)
+    holds_jobs: bool = False
+    cut_logs: set[int] = field(default_factory=set)
     sent_tokens: list[str] = field(default_factory=list)
     address: str = ""
 
@@ -72,6 +79,8 @@ def build_app(hub: Hub) -> FastAPI:
             return refused(401, "Invalid credentials in Authorization header")
         request.state.account = ACCOUNTS[token]
         return await call_next(request)
+
+    stand_in_jobs.add_routes(app, hub)
 
     @app.get("/api/whoami-v2")
     async def whoami(request: Request):
@@ -135,6 +144,8 @@ def build_app(hub: Hub) -> FastAPI:
                 repo.commits.append(entry["value"]["summary"])
             elif entry["key"] == "file":
                 repo.files[entry["value"]["path"]] = base64.b64decode(entry["value"]["content"])
+            elif entry["key"] == "deletedFile":
+                repo.files.pop(entry["value"]["path"], None)
         oid = hashlib.sha1(str(repo.commits).encode()).hexdigest()
         return {"success": True, "commitOid": oid, "commitUrl": f"{hub.address}/{owner}/{name}/commit/{oid}"}
 

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 import yaml
+from hub_fixture import hub, no_login
+from stand_in import TOKEN
 
 # Runs what it is told to in the box's own home; a file beside that says how it misbehaves.
 SSH_SCRIPT = """#!/bin/sh
@@ -62,3 +64,13 @@ def box(tmp_path, monkeypatch, studio_home):
     monkeypatch.setenv("PATH", f"{folder / 'bin'}{os.pathsep}{os.environ['PATH']}")
     add_machine(studio_home, "box", ssh="ada@box", python=sys.executable)
     return Box(folder)
+
+
+__all__ = ["hub", "no_login"]
+
+
+@pytest.fixture
+def ada(hub, monkeypatch):
+    """This machine is logged in to the stand-in hub as ada."""
+    monkeypatch.setenv("HF_TOKEN", TOKEN)
+    return hub

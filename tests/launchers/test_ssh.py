@@ -1,18 +1,10 @@
 """A run at a box over SSH is the same run: its folder comes back whole, and each fault is a sentence."""
 
-import os
-import signal
-import threading
-import time
-
 import pytest
-from refusals import assert_message
 
 from studio import runs
-from studio.errors import StudioError
-from studio.launchers import follower, record, ssh
+from studio.launchers import follower, record
 from studio.storage import read_json
-from studio.training import launcher
 
 
 @pytest.fixture

@@ -1,0 +1,91 @@
+"""The worker of a job at Hugging Face: its disk is lost, so what it makes goes to a private repository.
+
+`python -m studio.launchers.job_worker REPO RUN FIRST_SEQ` runs the ordinary worker, uploads each new
+checkpoint and the result, and looks in the repository for the wish to stop.
+"""
+
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from huggingface_hub import HfApi
+from huggingface_hub.errors import HfHubHTTPError, HTTPError
+
+from studio import processes, runs
+from studio.launchers.hub_jobs import RESULT_FOLDER, is_stop_wished
+from studio.runs import Run
+
+STOP_POLL_SECONDS = float(os.environ.get("STUDIO_JOB_POLL_SECONDS", "10"))
+CHECKPOINT_POLL_SECONDS = 60.0
+# An upload that the hub refuses is tried so often, with longer waits.
+UPLOAD_ATTEMPTS = 5
+NOT_RESULT = ["base/**", "process.json", ".ballast", "stop"]
+COMMIT_TITLE = "Result of the training studio"
+
+
+def main(repo: str, run_id: str, first_seq: str) -> int:
+    """Train, and upload what comes of it; returns the worker's exit code."""
+    run, api = runs.get(run_id), HfApi()
+    environment = processes.child_environment(processes.WORKER)
+    command = [sys.executable, "-m", "studio.training.worker", run_id, "--events-from", first_seq]
+    with (
+        (run.folder / "worker.log").open("ab") as log,
+        # Its events go where this process prints: into the job's log.
+        subprocess.Popen(command, cwd=run.folder, env=environment, stderr=log) as worker,  # noqa: S603
+    ):
+        _watch(worker, run, api, repo)
+    _upload(api, repo, run.folder, NOT_RESULT)
+    return worker.returncode
+
+
+def _watch(worker: "subprocess.Popen[bytes]", run: Run, api: HfApi, repo: str) -> None:
+    """Until the worker ends: pass on the wish to stop, and upload each new checkpoint."""
+    uploaded, looked_at = _last_checkpoint(run), time.monotonic()
+    while True:
+        try:
+            worker.wait(STOP_POLL_SECONDS)
+            return
+        except subprocess.TimeoutExpired:
+            pass
+        try:
+            if not run.stop_file.exists() and is_stop_wished(api, repo):
+                run.stop_file.touch()
+            newest = _last_checkpoint(run)
+            if newest != uploaded and time.monotonic() - looked_at > CHECKPOINT_POLL_SECONDS:
+                looked_at = time.monotonic()
+                _upload(api, repo, run.folder, [*NOT_RESULT, "model/**"])
+                uploaded = newest
+        except (HfHubHTTPError, HTTPError, OSError) as error:  # the training goes on without it
+            sys.stderr.write(f"the hub does not answer: {type(error).__name__}\n")
+
+
+def _last_checkpoint(run: Run) -> str:
+    complete = sorted(run.folder.glob("checkpoints/*/checkpoint-*/watch.json"), key=os.path.getmtime)
+    return str(complete[-1]) if complete else ""
+
+
+def _upload(api: HfApi, repo: str, folder: Path, ignore: list[str]) -> None:
+    """Upload a run's folder into the repository, in place of what was there."""
+    for attempt in range(UPLOAD_ATTEMPTS):
+        try:
+            api.upload_folder(
+                repo_id=repo,
+                repo_type="dataset",
+                folder_path=folder,
+                path_in_repo=RESULT_FOLDER,
+                ignore_patterns=ignore,
+                delete_patterns=["checkpoints/**"],
+                commit_message=COMMIT_TITLE,
+            )
+            return
+        except (HfHubHTTPError, HTTPError, OSError) as error:
+            if attempt == UPLOAD_ATTEMPTS - 1:
+                raise
+            sys.stderr.write(f"upload {attempt + 1}: {type(error).__name__}: {error!s:.200}\n")
+            time.sleep(2**attempt)
+
+
+if __name__ == "__main__":
+    sys.exit(main(*sys.argv[1:]))
