@@ -65,7 +65,7 @@ WORKER_SIDE = {
 EVERYONE = {"i18n", "errors", "storage", "processes", "space"}
 BELOW_THE_PAGE = {
     *("presets", "plan", "runs", "run_index", "run_comparison", "data", "models", "methods", "evaluate"),
-    *("training", "playground", "export", "estimate", "chooser", "apply", "hub"),
+    *("training", "playground", "export", "estimate", "chooser", "apply", "hub", "launchers"),
 }
 MAY_IMPORT = {
     "i18n": set(),
@@ -93,6 +93,10 @@ MAY_IMPORT = {
         *("runs", "plan", "presets", "data", "models", "methods", "evaluate", "training", "estimate"),
     },
     "hub": {"runs", "plan", "presets", "models", "methods", "export", "estimate"},
+    "launchers": {
+        *("runs", "plan", "presets", "data", "models", "methods", "evaluate", "estimate", "training"),
+        *("export", "hub"),
+    },
     "ui": BELOW_THE_PAGE,
     "cli": BELOW_THE_PAGE | {"ui"},
     "app": {"cli"},

@@ -13,13 +13,14 @@ from typing import NoReturn
 
 from tqdm import tqdm
 
-from studio import processes, runs
+from studio import launchers, processes, runs
 from studio.cli import EXIT_FAILED, EXIT_OK, arguments, fitting_changes
 from studio.errors import SEE_WORKER_LOG, BadPlan, NotPossible, explain
 from studio.estimate import all_methods, history
 from studio.estimate.machines import catalogue
 from studio.evaluate import cap_messages, verdict
 from studio.i18n import Message
+from studio.launchers import consent, follower
 from studio.methods import settings_check, spec
 from studio.plan import Plan
 from studio.runs import Run, Status
@@ -30,6 +31,9 @@ INSIST_HINT = Message(
     "`studio estimate` says what would fit; --insist starts it all the same, "
     "and it ends with a sentence where memory runs out."
 )
+ASK_START = Message("Start it there? [y/N] ")
+NOT_STARTED = Message("Nothing was started, and nothing has left this machine.")
+YES = ("y", "yes")
 REFRESH_SECONDS = 0.3
 BAR_FORMAT = "{desc} {percentage:3.0f}%|{bar}| {n_fmt}/{total_fmt} {postfix}"
 
@@ -40,6 +44,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     arguments.add_set(parser, "method.settings.rank=16")
     parser.add_argument(
         "--resume", default="", metavar="RUN", help="go on with a stopped run instead: its id, or `last`"
+    )
+    parser.add_argument(
+        "--on", default="", metavar="NAME", help="train on another machine of machines.yaml; asks first"
+    )
+    parser.add_argument("--yes", action="store_true", help="with --on: start without asking first")
+    parser.add_argument(
+        "--keep-there", action="store_true", help="with --on: leave data and result there afterwards"
     )
     parser.add_argument(
         "--insist", action="store_true", help="start a run that is estimated not to fit into memory"
@@ -54,7 +65,12 @@ def run(options: argparse.Namespace) -> int:
         )
     if options.resume:
         return resume(options.resume)
-    return train(options.plan, tuple(options.set), options.insist)
+    changes = tuple(options.set)
+    if options.on:
+        changes += (f"where={'local' if options.on == catalogue.LOCAL_ID else options.on}",)
+    if arguments.load_plan(options.plan, changes).is_local:
+        return train(options.plan, changes, options.insist)
+    return train_elsewhere(options, changes)
 
 
 def train(name: str, changes: tuple[str, ...], insist: bool = False) -> int:
@@ -80,6 +96,41 @@ def train(name: str, changes: tuple[str, ...], insist: bool = False) -> int:
     caps.require_measurable(plan, catalogue.local_machine())
     new_run = runs.create(plan)
     _save_estimate(new_run, insist)
+    return run_in_foreground(new_run)
+
+
+def train_elsewhere(options: argparse.Namespace, changes: tuple[str, ...]) -> int:
+    """Train a plan on another machine, after saying what that comes to and asking; follow it here.
+
+    The first Ctrl-C stops the run there and brings back what it has learned.
+
+    Args:
+        options: The plan, and whether to ask, to insist and to keep what lies there.
+        changes: `KEY=VALUE` changes of the plan.
+
+    Returns:
+        The exit code.
+
+    Raises:
+        BadPlan: As `train` does.
+        StudioError: The machine cannot be reached, refuses this person, or is too small.
+    """
+    plan = arguments.load_plan(options.plan, changes)
+    machine = consent.current_machine(launchers.find_machine(plan.where))
+    estimate = all_methods.estimate_before_start(plan, machine)
+    if estimate and estimate.fits == "no" and estimate.why_not and not options.insist:
+        raise NotPossible(estimate.why_not, INSIST_HINT)
+    caps.require_measurable(plan, machine)
+    agreement = consent.describe(plan, machine, estimate, options.keep_there)
+    for line in agreement.lines:
+        print(line.render(), file=sys.stderr)
+    if not options.yes and not (sys.stdin.isatty() and input(ASK_START.render()).strip().lower() in YES):
+        print(NOT_STARTED.render(), file=sys.stderr)
+        return EXIT_FAILED
+    new_run = runs.create(plan)
+    consent.record_agreement(new_run, agreement, options.keep_there)
+    if estimate:
+        history.save_estimate(new_run, estimate, machine)
     return run_in_foreground(new_run)
 
 
@@ -132,8 +183,12 @@ def run_in_foreground(run: Run) -> int:
 def _execute(run: Run) -> bool:
     """Execute a run; returns whether it ended well, after saying what went wrong."""
     try:
-        with _stop_on_ctrl_c(run), _progress_bar(run), processes.worker_environment():
-            worker.run(run.id, before_start=limit_memory)
+        with _stop_on_ctrl_c(run), _progress_bar(run):
+            if run.plan.is_local:
+                with processes.worker_environment():
+                    worker.run(run.id, before_start=limit_memory)
+            else:
+                follower.follow(run.id)
     except Exception as error:
         with (run.folder / "worker.log").open("a", encoding="utf-8") as log_file:
             traceback.print_exc(file=log_file)

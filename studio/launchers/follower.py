@@ -12,7 +12,7 @@ import time
 import traceback
 
 from studio import launchers, runs
-from studio.errors import SEE_WORKER_LOG, StudioError, explain
+from studio.errors import SEE_WORKER_LOG, NotPossible, StudioError, explain
 from studio.i18n import Message
 from studio.launchers import bundle, record
 from studio.launchers.record import Record
@@ -33,6 +33,8 @@ POLL_SECONDS = 0.5
 RETRYING = Message("{why} The training may go on there. Trying again since {seconds:.0f} s.")
 GONE = Message("The training at “{machine}” ended without a word: someone ended it, or it ran out of memory.")
 RESUME_THERE = Message("Resume it: it goes on from its last checkpoint, if it has one.")
+NOT_AGREED = Message("Nobody has agreed to train “{name}” at “{machine}”: its data would leave this machine.")
+AGREE = Message("Start it on the Train tab or with `studio train PLAN --on {machine}`, which ask first.")
 STILL_THERE = Message("It may go on there. Resume the run to look for it.")
 
 
@@ -51,6 +53,8 @@ class _Follower:
         """Start the worker there, unless it has been."""
         if self.record.job:
             return
+        if not self.record.agreed:
+            raise NotPossible(NOT_AGREED, AGREE, name=self.run.plan.name, machine=self.run.plan.where)
         run_setup.prepare_data(self.run, self.run.plan)
         self._show_progress("send", 0, 0)
         submitted = time.time()

@@ -36,8 +36,6 @@ SETUP_MINUTES, MAX_SETUP_MINUTES = 4.0, 20.0
 CAP_FACTOR, MIN_CAP_MINUTES, UNKNOWN_CAP_MINUTES = 2.0, 10.0, 60.0
 LAST_STAGES = (JobStage.COMPLETED, JobStage.CANCELED, JobStage.ERROR, JobStage.DELETED)
 API_SAYS = "Hugging Face Jobs, by its API"
-NOT_AGREED = Message("Nobody has agreed to what “{name}” costs at “{machine}”.")
-AGREE = Message("Start it on the Train tab or with `studio train PLAN --on {machine}`, which ask first.")
 CONTENT = Message("the run “{name}” with its data, for a job")
 NO_JOB = Message("Hugging Face no longer knows the job of this run.")
 SUBMIT_AGAIN = Message("Resume the run: it is submitted again.")
@@ -55,8 +53,6 @@ class JobsLauncher:
     def submit(self, run: Run, first_seq: int, on_progress: StageProgress) -> Job:
         """Upload run and studio to a private repository and start a job, unless one is there."""
         agreed = record.read(run)
-        if agreed.max_minutes <= 0:
-            raise LauncherRefused(NOT_AGREED, AGREE, name=run.plan.name, machine=self.machine.id)
         with _hub_errors():
             person = account.sign_in(account.machine_token())
             repo = person.full_name(f"studio-run-{run.id[:12]}")

@@ -14,8 +14,9 @@ class Record:
 
     Attributes:
         machine: The name of the machine, for people.
+        agreed: Whether a person has agreed to what a run there comes to.
         keep: Whether what lies there stays once the result is here.
-        max_minutes: What the person agreed to: the machine ends the job after so many; 0 for no such limit.
+        max_minutes: The machine ends the job after so many; 0 for no such limit.
         job: The job while there is one; empty before it is submitted and once its result is here.
         next_seq: The number of the next event; those below it have been written into the run's folder.
         log_lines: How many lines of the job's log that are no events have been copied.
@@ -24,6 +25,7 @@ class Record:
     """
 
     machine: str = ""
+    agreed: bool = False
     keep: bool = False
     max_minutes: float = 0.0
     job: Job = field(default_factory=dict)

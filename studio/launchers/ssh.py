@@ -334,9 +334,3 @@ class SshLauncher:
     def _refused(self, message: Message, hint: Message, **values: Any) -> LauncherRefused:
         hint = hint.format(address=self.machine.ssh)
         return LauncherRefused(message, hint, machine=self.machine.name, **values)
-
-
-def missing_parts(box: Box) -> tuple[str, ...]:
-    """What a run would install there first: "code", "libraries"."""
-    parts = {"code": box.has_code, "libraries": box.has_libraries}
-    return tuple(name for name, is_there in parts.items() if not is_there)

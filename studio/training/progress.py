@@ -13,10 +13,10 @@ from studio.training.time_left import EXTRA_PHASES
 PREPARE, EVALUATE = "prepare", "evaluate"
 # What a run does in these parts, in order, by the stages of its status.
 PREPARE_STEPS = (
-    *("queue", "data", "fetch", "load", "alike", "openings"),
+    *("queue", "send", "machine", "install", "data", "fetch", "load", "alike", "openings"),
     *("before", "asking", "retention", "linear"),
 )
-EVALUATE_STEPS = ("after", "asking", "retention")
+EVALUATE_STEPS = ("after", "asking", "retention", "bring_back")
 # What a stage does before its first step, by the stages of the status, which the estimate's stretches share.
 PRELUDES = {"train": "bottom", "reward": "head"}
 # The stretches of an estimate (studio.methods.workload) that belong to preparing. Those that the base and the

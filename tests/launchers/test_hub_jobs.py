@@ -17,7 +17,7 @@ def make_run(make_plan):
     def make(max_minutes=30.0, keep=False, **training):
         plan = make_plan("lora", "chat", **training)
         run = runs.create(plan.model_copy(update={"where": "hf-t4-small"}))
-        Record(max_minutes=max_minutes, keep=keep).write(run)
+        Record(agreed=True, max_minutes=max_minutes, keep=keep).write(run)
         return run
 
     return make

@@ -11,7 +11,9 @@ from studio.storage import read_json
 def make_run(make_plan):
     def make(**training):
         plan = make_plan("lora", "chat", **training)
-        return runs.create(plan.model_copy(update={"where": "box"}))
+        run = runs.create(plan.model_copy(update={"where": "box"}))
+        record.Record(agreed=True).write(run)
+        return run
 
     return make
 

@@ -48,6 +48,10 @@ STATE_NAMES: dict[str, Message] = {
 PREPARE, EVALUATE = Message("Prepare"), Message("Evaluate")
 STAGE_MESSAGES: dict[str, Message] = {
     "data": Message("Reading your examples"),
+    "send": Message("Sending data and plan to the other machine"),
+    "machine": Message("Waiting for the other machine"),
+    "install": Message("Installing the studio there"),
+    "bring_back": Message("Bringing the result back"),
     "fetch": Message("Downloading the model: {step} of {steps} MB"),
     "load": Message("Loading the model"),
     "before": Message("Measuring the base model"),
@@ -341,6 +345,8 @@ def _format_status(status: Status, key: str, last_point: Mapping[str, Any], time
 
 def _describe_step(status: Status, lang: str) -> str:
     """What a run does now, in a few words."""
+    if status.message and status.state != "failed":
+        return access.hide_others(status.message).render(lang)
     if status.stage == "fetch" and status.step >= status.steps > 0:
         return UNPACKING_MODEL.render(lang)
     if status.state == "training" and not status.steps:
@@ -348,7 +354,5 @@ def _describe_step(status: Status, lang: str) -> str:
     if status.state == "training":
         message = STEP_OF if status.step else FIRST_STEP
         return message.render(lang, step=status.step, steps=status.steps)
-    if status.state == "waiting" and status.message:
-        return access.hide_others(status.message).render(lang)
     activity = STAGE_MESSAGES.get(status.stage)
     return activity.render(lang, step=status.step, steps=status.steps) if activity else ""

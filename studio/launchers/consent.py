@@ -1,0 +1,128 @@
+"""What a person agrees to before a run leaves this machine: where to, how long, how much, and the data."""
+
+from dataclasses import dataclass
+
+from studio.estimate.machines import catalogue
+from studio.estimate.machines.catalogue import Machine
+from studio.estimate.types import Estimate, Range
+from studio.hub import account
+from studio.i18n import Message
+from studio.launchers import bundle, hub_jobs, ssh
+from studio.launchers.record import Record
+from studio.plan import Plan
+from studio.runs import Run
+
+DURATION = Message("“{name}” trains at {machine}: {low:.0f} to {high:.0f} min by estimate.")
+UNKNOWN_DURATION = Message("“{name}” trains at {machine}; how long is not known.")
+SETUP = Message(
+    "Installing the studio there takes about {minutes:.0f} min more, which are paid too (assumed)."
+)
+COST = Message("It costs {low:.2f} to {high:.2f} {currency} at {per_hour:.2f} an hour ({source}, {date}).")
+PRICE_ONLY = Message("An hour costs {per_hour:.2f} {currency} ({source}, {date}).")
+CAP = Message(
+    "It is ended after {minutes:.0f} min at the latest, so it costs no more than {most:.2f} {currency}."
+)
+JOB_DATA = Message(
+    "Your rows, the plan and the studio go to a private repository of “{account}” at Hugging Face. The job gets "
+    "your token as a secret, to read it and to put the result there."
+)
+BOX_DATA = Message("Your rows, the plan and the studio are copied to {address}, into the folder ~/{folder}.")
+BASE_TRAVELS = Message("So is the base model's folder, since it is one of this machine.")
+INSTALLS = Message(
+    "What the studio needs is missing there: it is installed into that folder first, up to {gb:.0f} GB and "
+    "some minutes. Nothing else there is changed."
+)
+RESULT = Message("The result comes back to this machine, into the run.")
+DELETED = Message("Then the rows and the result are deleted there.")
+KEPT = Message("The rows and the result stay there.")
+
+
+@dataclass(frozen=True)
+class Consent:
+    """What a person agrees to.
+
+    Attributes:
+        machine: The machine, at today's price.
+        max_minutes: After how many minutes the machine ends the job; 0 at a box, which is the person's own.
+        lines: What it comes to, in sentences.
+    """
+
+    machine: Machine
+    max_minutes: float
+    lines: tuple[Message, ...]
+
+
+def current_machine(machine: Machine) -> Machine:
+    """The machine at the price that is asked for it today, where its service says so."""
+    return hub_jobs.current_price(machine) if machine.job else machine
+
+
+def describe(plan: Plan, machine: Machine, estimate: Estimate | None, keep: bool = False) -> Consent:
+    """What a run elsewhere comes to.
+
+    Args:
+        plan: The plan.
+        machine: Where it would train, at today's price.
+        estimate: What it would take there; None where that is not known.
+        keep: Whether what lies there stays once the result is here.
+
+    Raises:
+        StudioError: The machine cannot be reached, refuses this person, or cannot train.
+    """
+    minutes = estimate.minutes if estimate else None
+    lines = [_describe_duration(plan, machine, minutes)]
+    max_minutes = 0.0
+    if machine.job:
+        max_minutes = hub_jobs.choose_max_minutes(plan, minutes.high if minutes else None)
+        lines += _describe_job(machine, minutes, max_minutes)
+    else:
+        lines += _describe_box(plan, machine)
+    return Consent(machine, max_minutes, (*lines, RESULT, KEPT if keep else DELETED))
+
+
+def record_agreement(run: Run, agreement: Consent, keep: bool) -> None:
+    """Write beside a new run what a person has agreed to: nothing leaves this machine without it."""
+    Record(machine=agreement.machine.name, agreed=True, keep=keep, max_minutes=agreement.max_minutes).write(
+        run
+    )
+
+
+def _describe_duration(plan: Plan, machine: Machine, minutes: Range | None) -> Message:
+    if not minutes:
+        return UNKNOWN_DURATION.format(name=plan.name, machine=machine.name)
+    high = max(1.0, minutes.high)
+    return DURATION.format(name=plan.name, machine=machine.name, low=minutes.low, high=high)
+
+
+def _describe_job(machine: Machine, minutes: Range | None, max_minutes: float) -> list[Message]:
+    person = account.sign_in(account.machine_token())
+    lines = [SETUP.format(minutes=hub_jobs.SETUP_MINUTES)]
+    source = machine.price_source
+    if machine.price_per_hour is not None and source:
+        price = {
+            "per_hour": machine.price_per_hour,
+            "currency": machine.currency,
+            "source": source.said,
+            "date": str(source.date),
+        }
+        message = PRICE_ONLY.format(**price)
+        if minutes:
+            low, high = (_cost(machine, end + hub_jobs.SETUP_MINUTES) for end in (minutes.low, minutes.high))
+            message = COST.format(low=low, high=high, **price)
+        most = _cost(machine, max_minutes)
+        lines += [message, CAP.format(minutes=max_minutes, most=most, currency=machine.currency)]
+    return [*lines, JOB_DATA.format(account=person.name)]
+
+
+def _cost(machine: Machine, minutes: float) -> float:
+    return catalogue.cost_of_minutes(machine, minutes) or 0.0
+
+
+def _describe_box(plan: Plan, machine: Machine) -> list[Message]:
+    box = ssh.SshLauncher(machine).look()
+    lines = [BOX_DATA.format(address=machine.ssh, folder=ssh.ROOT)]
+    if bundle.is_base_local(plan):
+        lines.append(BASE_TRAVELS)
+    if not box.has_libraries:
+        lines.append(INSTALLS.format(gb=ssh.INSTALL_GB))
+    return lines
