@@ -34,7 +34,7 @@ BASE_FOLDER = "base"
 NOT_A_RUN = Message(
     "What came back from “{machine}” is no run's folder: {path} is a link or leads elsewhere."
 )
-LOOK_THERE = Message("Nothing of it was used. Look at the machine before you train there again.")
+USE_NOTHING = Message("Nothing of it was used. Look at the machine before you train there again.")
 
 
 def remote_folder() -> Path:
@@ -118,7 +118,7 @@ def take_result(run: Run, folder: Path, machine: str) -> None:
     """
     for path in folder.rglob("*"):
         if path.is_symlink() or not (path.is_file() or path.is_dir()):
-            raise StudioError(NOT_A_RUN, LOOK_THERE, machine=machine, path=path.name)
+            raise StudioError(NOT_A_RUN, USE_NOTHING, machine=machine, path=path.name)
     _append_log(run, folder / "worker.log")
     entries = [path for path in folder.iterdir() if path.name not in NOT_TAKEN]
     for path in sorted(entries, key=lambda entry: entry.name == "report.json"):

@@ -20,7 +20,7 @@ SETUP = Message(
 COST = Message("It costs {low:.2f} to {high:.2f} {currency} at {per_hour:.2f} an hour ({source}, {date}).")
 PRICE_ONLY = Message("An hour costs {per_hour:.2f} {currency} ({source}, {date}).")
 CAP = Message(
-    "It is ended after {minutes:.0f} min at the latest, so it costs no more than {most:.2f} {currency}."
+    "It is ended after {minutes:.0f} min at the latest, and costs no more than {most:.2f} {currency}."
 )
 JOB_DATA = Message(
     "Your rows, the plan and the studio go to a private repository of “{account}” at Hugging Face. The job gets "

@@ -167,7 +167,7 @@ def _hub_errors() -> Iterator[None]:
     except HfHubHTTPError as error:
         raise _explain_response(error) from None
     except (OfflineModeIsEnabled, HTTPError, ConnectionError, TimeoutError):
-        raise ConnectionLost(NO_NETWORK, CONNECT)
+        raise ConnectionLost(NO_NETWORK, CONNECT) from None
 
 
 def _explain_response(error: HfHubHTTPError) -> StudioError:

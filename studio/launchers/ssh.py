@@ -12,9 +12,11 @@ from pathlib import Path
 from typing import Any
 
 from studio import processes
+from studio.errors import StudioError
 from studio.estimate.machines.catalogue import Machine
 from studio.i18n import Message
 from studio.launchers import bundle
+from studio.launchers.bundle import NOT_A_RUN, USE_NOTHING
 from studio.launchers.spec import (
     ConnectionLost,
     Job,
@@ -85,8 +87,8 @@ touch {root}/venv/{code}.installed
 IS_ALIVE = "ps -p {pid} -o args= 2>/dev/null | grep -q {run}"
 START = """
 cd {root}/home/runs/{run} && rm -f stop
-STUDIO_HOME={root}/home PYTHONPATH={root}/{code} {environment} nohup {python} -m studio.training.worker {run} \
---events-from {seq} >events.jsonl 2>>worker.log </dev/null &
+export STUDIO_HOME={root}/home PYTHONPATH={root}/{code} {environment}
+nohup {python} -m studio.training.worker {run} --events-from {seq} >events.jsonl 2>>worker.log </dev/null &
 echo pid=$!
 """
 # The empty line every few seconds tells this side that the connection stands, and ends the other side once it
@@ -285,6 +287,10 @@ class SshLauncher:
             try:
                 with tarfile.open(fileobj=process.stdout, mode="r|") as archive:
                     archive.extractall(folder, filter="data")
+            except tarfile.FilterError as error:
+                process.kill()
+                path = error.tarinfo.name
+                raise StudioError(NOT_A_RUN, USE_NOTHING, machine=self.machine.name, path=path) from None
             except tarfile.ReadError:  # ssh has said why
                 process.kill()
             errors = process.stderr.read().decode(errors="replace")

@@ -21,6 +21,11 @@ shift
 if [ -f $box/down ]; then cat $box/down >&2; exit 255; fi
 cd $box/home && HOME=$box/home exec env -u STUDIO_HOME -u PYTHONPATH sh -c "$*"
 """
+FAKE_WORKER = Path(__file__).parent / "fake_worker.py"
+PYTHON_SCRIPT = """#!/bin/sh
+case "$*" in *studio.training.worker*) exec {python} {worker} "$@";; esac
+exec {python} "$@"
+"""
 
 
 class Box:
@@ -33,6 +38,10 @@ class Box:
     def refuse(self, sentence: str) -> None:
         """From now on ssh does not connect and prints this."""
         (self.folder / "down").write_text(sentence + "\n", encoding="utf-8")
+
+    def behave(self, mode: str) -> None:
+        """How the worker there behaves: dies, waits, hangs or links."""
+        (self.home / "mode").write_text(mode, encoding="utf-8")
 
     def recover(self) -> None:
         (self.folder / "down").unlink(missing_ok=True)
@@ -64,6 +73,22 @@ def box(tmp_path, monkeypatch, studio_home):
     monkeypatch.setenv("PATH", f"{folder / 'bin'}{os.pathsep}{os.environ['PATH']}")
     add_machine(studio_home, "box", ssh="ada@box", python=sys.executable)
     return Box(folder)
+
+
+@pytest.fixture
+def name_python(studio_home):
+    """`name_python(program)`: the box's Python is this program."""
+    return lambda program: add_machine(studio_home, "box", ssh="ada@box", python=program)
+
+
+@pytest.fixture
+def quick_box(box, studio_home):
+    """The box with a worker that does not train."""
+    python = box.folder / "bin" / "quick-python"
+    python.write_text(PYTHON_SCRIPT.format(python=sys.executable, worker=FAKE_WORKER), encoding="utf-8")
+    python.chmod(python.stat().st_mode | stat.S_IXUSR)
+    add_machine(studio_home, "box", ssh="ada@box", python=str(python))
+    return box
 
 
 __all__ = ["hub", "no_login"]

@@ -3,12 +3,10 @@
 import json
 
 import pytest
-from refusals import assert_message
 from stand_in import TOKEN
 
 from studio import runs
-from studio.errors import StudioError
-from studio.launchers import follower, hub_jobs, record
+from studio.launchers import follower
 from studio.launchers.record import Record
 
 

@@ -1,10 +1,21 @@
 """A run at a box over SSH is the same run: its folder comes back whole, and each fault is a sentence."""
 
+import stat
+import threading
+import time
+from contextlib import contextmanager
+
+import psutil
 import pytest
+from refusals import assert_message
 
 from studio import runs
-from studio.launchers import follower, record
+from studio.errors import StudioError
+from studio.launchers import consent, find_machine, follower, record, ssh
+from studio.launchers.record import Record
+from studio.launchers.spec import ConnectionLost, LauncherRefused
 from studio.storage import read_json
+from studio.training import launcher
 
 
 @pytest.fixture
@@ -12,20 +23,51 @@ def make_run(make_plan):
     def make(**training):
         plan = make_plan("lora", "chat", **training)
         run = runs.create(plan.model_copy(update={"where": "box"}))
-        record.Record(agreed=True).write(run)
+        Record(agreed=True).write(run)
         return run
 
     return make
 
 
+@contextmanager
+def followed(run):
+    """Follow a run in a thread; what it raised is appended to the list that is handed out."""
+    errors = []
+
+    def work():
+        try:
+            follower.follow(run.id)
+        except Exception as error:
+            errors.append(error)
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    try:
+        yield errors
+    finally:
+        thread.join(timeout=60)
+        assert not thread.is_alive()
+
+
+def wait_for(condition, seconds=30.0):
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "it did not happen in time"
+        time.sleep(0.02)
+
+
+def steps(run):
+    return [point["step"] for point in runs.read_points(run)]
+
+
+@pytest.mark.thorough
 def test_the_same_folder_comes_back(box, make_run):
     run = make_run(epochs=2)
     follower.follow(run.id)
     status = runs.status(run)
     assert (status.state, status.message) == ("done", None)
     report = runs.complete_report(run)
-    assert report["trained_at"] == "box"
-    assert report["resumed"] is False
+    assert (report["trained_at"], report["resumed"]) == ("box", False)
     assert report["base"]["hub"] == run.plan.model
     assert runs.is_report_intact(run)
     points = list(runs.read_points(run))
@@ -35,3 +77,165 @@ def test_the_same_folder_comes_back(box, make_run):
     assert not box.run_folder(run).exists(), "what lay there is deleted"
     assert record.read(run).job == {}
     assert 0 < record.read(run).first_event_seconds < 60
+
+
+def test_nothing_leaves_this_machine_unless_a_person_has_agreed(quick_box, make_run):
+    run = make_run()
+    Record().write(run)
+    with pytest.raises(StudioError) as caught:
+        follower.follow(run.id)
+    assert_message(caught.value, follower.NOT_AGREED, machine="box")
+    assert not (quick_box.folder / "calls").exists()
+    assert runs.status(run).message.text == follower.NOT_AGREED.text
+
+
+def test_points_arrive_once_and_no_file_outside_the_run_is_written(quick_box, make_run, studio_home):
+    run = make_run()
+    follower.follow(run.id)
+    assert runs.status(run).state == "done"
+    assert steps(run) == [1, 2, 3, 4, 5]
+    assert runs.report(run)["trained_at"] == "box"
+    assert not list(studio_home.parent.rglob("escaped"))
+
+
+def test_a_stop_reaches_the_box_and_brings_back_what_was_learned(quick_box, make_run):
+    run = make_run()
+    quick_box.behave("waits")
+    with followed(run) as errors:
+        wait_for(lambda: len(steps(run)) == 5)
+        launcher.stop(run)
+    assert errors == []
+    assert runs.status(run).state == "stopped"
+    assert runs.is_usable(run)
+
+
+def test_a_worker_that_does_not_stop_is_ended(quick_box, make_run, monkeypatch):
+    monkeypatch.setattr(follower, "STOP_PATIENCE_SECONDS", 0.5)
+    run = make_run()
+    quick_box.behave("hangs")
+    with followed(run) as errors:
+        wait_for(lambda: len(steps(run)) == 5)
+        pid = record.read(run).job["pid"]
+        launcher.stop(run)
+    assert errors == []
+    assert runs.status(run).state == "stopped"
+    assert not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
+
+
+def test_a_worker_that_dies_leaves_a_run_that_goes_on(quick_box, make_run):
+    run = make_run()
+    quick_box.behave("dies")
+    with pytest.raises(StudioError) as caught:
+        follower.follow(run.id)
+    assert_message(caught.value, follower.GONE, machine="box")
+    assert runs.status(run).state == "failed"
+    assert runs.has_saved_state(run), "its checkpoint came back"
+    quick_box.behave("")
+    launcher.requeue(run)
+    follower.follow(run.id)
+    assert runs.status(run).state == "done"
+    assert steps(run) == [1, 2, 3, 4, 5]
+
+
+def test_a_lost_connection_is_told_and_taken_up_again(quick_box, make_run, monkeypatch):
+    monkeypatch.setattr(follower, "FIRST_RETRY_SECONDS", 0.1)
+    run = make_run()
+    quick_box.behave("waits")
+    with followed(run) as errors:
+        wait_for(lambda: len(steps(run)) == 5)
+        quick_box.refuse("ssh: connect to host box port 22: Connection refused")
+        for process in psutil.process_iter(["cmdline"]):
+            if "tail -n +1 -f" in " ".join(process.info["cmdline"] or []) and run.id in str(process.info):
+                process.kill()  # as when the network is cut under a connection
+        wait_for(lambda: (runs.status(run).message or follower.GONE).text == follower.RETRYING.text)
+        assert runs.status(run).state == "training"
+        quick_box.recover()
+        (quick_box.run_folder(run) / "stop").touch()
+    assert errors == []
+    assert runs.status(run).state == "stopped"
+    assert steps(run) == [1, 2, 3, 4, 5]
+
+
+def test_a_follower_that_was_killed_finds_its_run_again(quick_box, make_run):
+    run = make_run()
+    quick_box.behave("waits")
+    launcher.start(run)
+    wait_for(lambda: len(steps(run)) == 5)
+    runs.worker_process(run).kill()
+    wait_for(lambda: not runs.is_alive(run))
+    status = runs.status(run)
+    assert (status.state, status.message.text) == ("failed", runs.NOT_FOLLOWED.text)
+    (quick_box.run_folder(run) / "stop").touch()
+    launcher.resume(run)
+    wait_for(lambda: runs.status(run).state == "stopped")
+    assert steps(run) == [1, 2, 3, 4, 5]
+    assert quick_box.calls.count("nohup") == 1, "nothing was started twice"
+
+
+@pytest.mark.parametrize(
+    ("said", "kind", "message"),
+    [
+        ("ssh: Could not resolve hostname box: Name or service not known", ConnectionLost, ssh.UNREACHABLE),
+        ("ssh: connect to host box port 22: Connection timed out", ConnectionLost, ssh.UNREACHABLE),
+        ("ada@box: Permission denied (publickey,password).", LauncherRefused, ssh.KEY_REFUSED),
+        ("Host key verification failed.", LauncherRefused, ssh.UNKNOWN_HOST),
+    ],
+)
+def test_what_ssh_says_becomes_a_sentence(quick_box, make_run, said, kind, message):
+    run = make_run()
+    quick_box.refuse(said)
+    with pytest.raises(kind) as caught:
+        follower.follow(run.id)
+    assert_message(caught.value, message, machine="box")
+    assert runs.status(run).failure_text().count("ada@box") >= 1
+    assert runs.is_resumable(run)
+
+
+def test_a_full_disk_and_a_missing_python_are_told_before_anything_is_sent(quick_box, make_run, name_python):
+    df = quick_box.folder / "bin" / "df"
+    df.write_text("#!/bin/sh\necho h\necho disk 100 50 50000 50% /\n", encoding="utf-8")
+    df.chmod(df.stat().st_mode | stat.S_IXUSR)
+    with pytest.raises(LauncherRefused) as caught:
+        follower.follow(make_run().id)
+    assert_message(caught.value, ssh.DISK_FULL, machine="box", wanted=ssh.RUN_GB)
+    df.unlink()
+    name_python("no-such-python")
+    with pytest.raises(LauncherRefused) as caught:
+        follower.follow(make_run().id)
+    assert_message(caught.value, ssh.NO_PYTHON, python="no-such-python")
+
+
+def test_a_disk_that_fills_up_on_the_way_is_told(quick_box, make_run):
+    machine = find_machine("box")
+    error = ssh.SshLauncher(machine)._explain("rsync: write failed: No space left on device (28)\n", 11)
+    assert_message(error, ssh.NO_SPACE, machine="box")
+
+
+def test_without_rsync_files_go_by_tar(quick_box, make_run, monkeypatch):
+    has_program = ssh.processes.has_program
+    monkeypatch.setattr(ssh.processes, "has_program", lambda name: name != "rsync" and has_program(name))
+    run = make_run()
+    follower.follow(run.id)
+    assert runs.status(run).state == "done"
+    assert runs.is_usable(run)
+    assert "rsync --server" not in quick_box.calls
+
+
+def test_a_link_in_a_result_is_refused(quick_box, make_run, monkeypatch):
+    has_program = ssh.processes.has_program
+    monkeypatch.setattr(ssh.processes, "has_program", lambda name: name != "rsync" and has_program(name))
+    run = make_run()
+    quick_box.behave("links")
+    with pytest.raises(StudioError):
+        follower.follow(run.id)
+    assert not runs.is_usable(run)
+
+
+def test_the_consent_names_the_box_the_folder_and_what_becomes_of_the_data(quick_box, make_run):
+    plan = make_run().plan
+    lines = [line.text for line in consent.describe(plan, find_machine("box"), None).lines]
+    assert consent.BOX_DATA.text in lines
+    assert consent.BASE_TRAVELS.text in lines
+    assert consent.DELETED.text in lines
+    kept = consent.describe(plan, find_machine("box"), None, keep=True).lines
+    assert consent.KEPT.text in [line.text for line in kept]

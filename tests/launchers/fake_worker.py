@@ -1,0 +1,57 @@
+"""Stands in for the worker at a box, where a test is of the way there and not of training.
+
+It prints events as the real one does and leaves a result. What it does is in the file `mode` in its home.
+"""
+
+import json
+import os
+import sys
+import time
+from pathlib import Path
+
+N_POINTS = 5
+
+
+def main() -> None:
+    run, seq = Path.cwd(), int(sys.argv[sys.argv.index("--events-from") + 1])
+    mode_file = Path(os.environ["HOME"]) / "mode"
+    mode = mode_file.read_text(encoding="utf-8") if mode_file.exists() else ""
+
+    def send(kind, values):
+        nonlocal seq
+        sys.stdout.write(json.dumps({"seq": seq, "event": kind, "values": values}) + "\n")
+        sys.stdout.flush()
+        seq += 1
+
+    def send_status(state, stage="train", **values):
+        send("status", {"state": state, "stage": stage, "steps": N_POINTS, **values})
+
+    start = len((run / "metrics.jsonl").read_text(encoding="utf-8").splitlines())
+    (run / "checkpoints" / "train" / "checkpoint-1").mkdir(parents=True, exist_ok=True)
+    for step in range(start, N_POINTS):
+        point = {"seq": step, "time": 1.0, "stage": "train", "step": step + 1, "epoch": 0.1, "loss": 1.0}
+        with (run / "metrics.jsonl").open("a", encoding="utf-8") as file:
+            file.write(json.dumps(point) + "\n")
+        send("point", point)
+        send_status("training", step=step + 1)
+        time.sleep(0.05)
+        (run / "checkpoints" / "train" / "checkpoint-1" / "watch.json").write_text("{}", encoding="utf-8")
+        if mode == "dies" and step == 1:
+            sys.exit(137)
+    while mode == "waits" and not (run / "stop").exists():
+        time.sleep(0.05)
+    while mode == "hangs":
+        time.sleep(0.05)
+    (run / "model").mkdir(exist_ok=True)
+    (run / "model" / "adapter_config.json").write_text(
+        '{"base_model_name_or_path": "base/x"}', encoding="utf-8"
+    )
+    (run / "report.json").write_text('{"base": {"hub": "there"}, "seconds": 1}', encoding="utf-8")
+    if mode == "links":
+        (run / "model" / "link").symlink_to("/etc/passwd")
+    send("file", {"name": "../../../escaped", "text": "no"})
+    send_status("stopped" if (run / "stop").exists() else "done", "after", step=N_POINTS)
+
+
+if __name__ == "__main__":
+    main()
