@@ -270,14 +270,14 @@ def _is_suspended(process: psutil.Process) -> bool:
 def _read_status(run: Run) -> Status:
     path = run.folder / "status.json"
     try:
-        raw = run_format.upgrade_status(read_json(path))
-        return parse_status(raw)
+        return parse_status(read_json(path))
     except (TypeError, AttributeError, KeyError, ValueError):
         return Status("failed", message=STATUS_UNREADABLE.format(file=path), hint=START_AGAIN)
 
 
 def parse_status(raw: Mapping[str, Any]) -> Status:
-    """The status in these values; raises TypeError or ValueError where they are none."""
+    """The status in these values, as a file has them; raises an error of Python where they are none."""
+    raw = run_format.upgrade_status(raw)
     status = Status(**{item.name: raw[item.name] for item in fields(Status) if item.name in raw})
     _check_status(status)
     return status

@@ -23,8 +23,8 @@ CAP = Message(
     "It is ended after {minutes:.0f} min at the latest, and costs no more than {most:.2f} {currency}."
 )
 JOB_DATA = Message(
-    "Your rows, the plan and the studio go to a private repository of “{account}” at Hugging Face. The job gets "
-    "your token as a secret, to read it and to put the result there."
+    "Your rows, the plan and the studio go to a private repository of “{account}” at Hugging Face. The job "
+    "gets your token as a secret, to read it and to put the result there."
 )
 BOX_DATA = Message("Your rows, the plan and the studio are copied to {address}, into the folder ~/{folder}.")
 BASE_TRAVELS = Message("So is the base model's folder, since it is one of this machine.")

@@ -5,7 +5,7 @@ import threading
 from dataclasses import dataclass
 from typing import IO, Any
 
-from studio import run_format, runs
+from studio import runs
 from studio.runs import Run
 from studio.storage import write_text
 
@@ -100,7 +100,7 @@ def apply(run: Run, event: Event) -> runs.Status | None:
     values = event.values
     try:
         if event.kind == "status":
-            return runs.parse_status(run_format.upgrade_status(values))
+            return runs.parse_status(values)
         if event.kind == "point" and runs.parse_point(json.dumps(values).encode()):
             runs.copy_point(run, values)
         elif event.kind == "rewind":

@@ -52,7 +52,8 @@ def check_possible(run: Run) -> None:
 def derive_plan(plan: Plan, share: float) -> Plan:
     """The plan on a share (0 to 1) of its training rows; all else is the same."""
     data = plan.data.model_copy(update={"train_share": share})
-    return plan.model_copy(update={"data": data, "name": f"{plan.name[:MAX_NAME_CHARS]} · {share:.0%}"})
+    name = f"{plan.name[:MAX_NAME_CHARS]} · {share:.0%}"
+    return plan.model_copy(update={"data": data, "name": name, "where": "local"})
 
 
 def find_part(run: Run, share: float) -> Run | None:

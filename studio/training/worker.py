@@ -17,7 +17,7 @@ from collections.abc import Callable, Mapping
 from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any
 
-from studio import methods, run_format, runs
+from studio import methods, runs
 from studio.errors import SEE_WORKER_LOG, NotPossible, OutOfMemory, StudioError, explain
 from studio.estimate import history
 from studio.estimate.machines import hardware
@@ -293,7 +293,7 @@ def _record_usage(run: Run, usage: Mapping[str, Any], seconds_saved: float, is_c
 def record_usage_of_report(run: Run) -> None:
     """Note what a run took that trained elsewhere, by the report that came back."""
     report = runs.report(run)
-    if not run_format.find_missing(report):
+    if {"seconds", "fetch_seconds", "peak_memory_gb"} <= report.keys():
         is_complete = not (report.get("resumed") or report.get("stopped"))
         _record_usage(run, report, float(report.get("seconds_saved") or 0), is_complete)
 

@@ -14,6 +14,7 @@ from studio.data.split import Splits
 from studio.errors import BadPlan, StudioError, explain
 from studio.estimate import dataset_lengths
 from studio.estimate.all_methods import BaseModelInfo
+from studio.estimate.machines import catalogue
 from studio.i18n import Message
 from studio.methods import defaults
 from studio.methods.spec import Method, Settings
@@ -77,8 +78,16 @@ def _build_checked_plan(form: FormState) -> Plan:
         },
         "method": {"name": form.method, "settings": form.settings[form.method]},
         "training": training,
+        "where": _find_where(form.machine),
     }
     return visitors.limit_minutes(plan.parse(raw_plan, "the page", (methods.find_plan_problems,)))
+
+
+def _find_where(machine_id: str) -> str:
+    """Where a run goes that starts with this machine chosen: there, if the studio can train on it."""
+    machine = catalogue.load_machines().get(machine_id)
+    can_leave = machine is not None and machine.can_train and not access.is_open_to_others()
+    return machine_id if can_leave else "local"
 
 
 def _default_run_name(form: FormState) -> str:

@@ -18,16 +18,22 @@ from studio.estimate.machines.elsewhere import HostedOption, MachineOption
 from studio.estimate.types import Range, range_around
 from studio.i18n import Message, label
 from studio.ui import units
+from studio.ui.components.events import read_event
 from studio.ui.components.labels import t
 from studio.ui.components.tables import render_table
 from studio.ui.form.form_state import read_form
 from studio.ui.language import request_language
+from studio.ui.method import machine as machine_panel
 from studio.ui.method.estimate_inputs import EstimateInputs, load_inputs
 from studio.ui.method.estimates import format_memory_and_time
 
 SHOW_ELSEWHERE = label("What would it cost elsewhere?")
 MACHINES_CAPTION = Message("{method} with these settings on other machines")
-ESTIMATES_ONLY = Message("Estimates only. To train on one of these, install the studio there.")
+ESTIMATES_ONLY = Message(
+    "Estimates. “Train here” chooses the machine; nothing starts before you agree on the Train tab. Without "
+    "the button, install the studio there."
+)
+TRAIN_HERE = Message("Train here")
 MACHINE_HEADINGS = (
     Message("Machine"),
     Message("Memory: needed / available"),
@@ -48,6 +54,13 @@ SERVICE_HEADINGS = (
 )
 PRICE_TOO_OLD = Message("older than 180 days")
 DATA_OR_MODEL_MISSING = Message("Add data and choose a base model to see what this run would cost elsewhere.")
+# A click on a button sends which machine it is.
+CHOOSE_SCRIPT = """
+element.addEventListener('click', (event) => {
+  const button = event.target.closest('button[data-machine]');
+  if (button) trigger('choose', { machine: button.dataset.machine });
+});
+"""
 # So many machines are in sight, the others behind one click.
 MAX_VISIBLE_MACHINES = 8
 
@@ -84,7 +97,7 @@ def _is_verified(machine: Machine) -> bool:
 def _render_machines(options: Sequence[MachineOption], method: str, lang: str) -> str:
     fitting = [option for option in options if option.estimate.fits != "no"]
     too_small = [option.machine.name for option in options if option.estimate.fits == "no"]
-    rows = [[html.escape(cell) for cell in _machine_cells(option, lang)] for option in fitting]
+    rows = [_render_cells(option, lang) for option in fitting]
     visible_rows, more_rows = rows[:MAX_VISIBLE_MACHINES], rows[MAX_VISIBLE_MACHINES:]
     headings = [heading.render(lang) for heading in MACHINE_HEADINGS]
     parts = [render_table(MACHINES_CAPTION.render(lang, method=method), headings, visible_rows)]
@@ -97,6 +110,16 @@ def _render_machines(options: Sequence[MachineOption], method: str, lang: str) -
         names = list(dict.fromkeys(too_small))
         parts.append(_render_note(TOO_SMALL.render(lang, names=names)))
     return "".join(parts)
+
+
+def _render_cells(option: MachineOption, lang: str) -> list[str]:
+    """A machine's cells as HTML; its name has a button where the studio can train there."""
+    name, *cells = (html.escape(cell) for cell in _machine_cells(option, lang))
+    if machine_panel.can_train_at(option.machine):
+        button = html.escape(TRAIN_HERE.render(lang))
+        machine_id = html.escape(option.machine.id)
+        name += f' <button type="button" class="train-here" data-machine="{machine_id}">{button}</button>'
+    return [name, *cells]
 
 
 def _machine_cells(option: MachineOption, lang: str) -> list[str]:
@@ -163,8 +186,14 @@ def _render_note(text: str) -> str:
 def build() -> tuple[gr.Accordion, gr.HTML]:
     """The accordion that opens and closes the tables, and their component."""
     with gr.Accordion(t(SHOW_ELSEWHERE), open=False, elem_id="elsewhere") as accordion:
-        tables = gr.HTML("", elem_id="elsewhere-tables")
+        tables = gr.HTML("", js_on_load=CHOOSE_SCRIPT, elem_id="elsewhere-tables")
     return accordion, tables
+
+
+def choose_machine(event: gr.EventData) -> Any:
+    """The machine of the button that was clicked, for the list of machines."""
+    machine_id = read_event(event, "machine")
+    return machine_id if isinstance(machine_id, str) else gr.skip()
 
 
 def open_tables(request: gr.Request, **fields: Any) -> str:

@@ -17,6 +17,7 @@ from studio.ui import units
 from studio.ui.form.form_state import FormState
 from studio.ui.method import refinement, table_messages
 from studio.ui.method.estimate_inputs import EstimateInputs, load_inputs
+from studio.ui.method.machine import find_machine
 from studio.ui.method.table import Offer, TableState
 
 # Dollars; more is a slip of the keyboard.
@@ -173,8 +174,8 @@ def format_expected_cost(estimate: Estimate | None, lang: str) -> str:
 
 
 def estimate_plan(plan: Plan) -> Estimate | None:
-    """What a plan would need here, as well as it is known now; None where its data cannot be read."""
+    """What a plan would need where it goes, as well as it is known now; None without readable data."""
     try:
-        return all_methods.estimate_chosen_method(plan, catalogue.local_machine())
+        return all_methods.estimate_chosen_method(plan, find_machine(plan.where))
     except StudioError:
         return None

@@ -26,7 +26,9 @@ DEFAULT_MEASURED_MODEL = "smollm2-135m"
 # Below this width (pixels) base model and machine stand one below the other, so that their names can be read.
 MIN_CHOICE_WIDTH = 260
 MACHINE_LABEL = label("Machine")
-MACHINE_HELP = label("The studio trains on this machine. Choose another to see the estimates there.")
+MACHINE_HELP = label(
+    "Where it trains. For those marked “estimate only” you see the figures; the run stays here."
+)
 SPEED_AND_COST = label("Speed and electricity of this machine")
 KWH_PRICE = label("Electricity price ($ per kWh)")
 KWH_PRICE_HELP = label("0.30 is an assumption. Enter yours; this browser remembers it.")
@@ -35,6 +37,7 @@ MEASURE, CANCEL_MEASURING = label("Test speed"), label("Cancel")
 LOCAL_MACHINE_OPTION = Message("This machine: {name}, {room:.1f} GB free")
 OTHER_MACHINE_OPTION = Message("{name}, {room:.0f} GB, {price}")
 OWN_MACHINE_OPTION = Message("{name}, {room:.0f} GB")
+ESTIMATE_ONLY_OPTION = Message("{machine} (estimate only)")
 HOURLY_PRICE = Message("{price} an hour")
 PRICE_OUTDATED = Message("price from {date}, more than 180 days old")
 MEASURING = Message("Testing the speed with a few real steps: {share:.0%}. Takes under a minute.")
@@ -62,9 +65,25 @@ def _machine_choices(lang: str) -> list[tuple[str, str]]:
     local = catalogue.local_machine()
     local_text = LOCAL_MACHINE_OPTION.render(lang, name=local.name, room=local.usable_bytes / 1e9)
     choices = [(local_text, LOCAL_ID)]
-    for machine in catalogue.load_machines().values():
-        choices.append((_describe_machine(machine, lang), machine.id))
+    machines = sorted(catalogue.load_machines().values(), key=_choice_rank)
+    for machine in machines:
+        text = _describe_machine(machine, lang)
+        if not can_train_at(machine):
+            text = ESTIMATE_ONLY_OPTION.render(lang, machine=text)
+        choices.append((text, machine.id))
     return choices
+
+
+def can_train_at(machine: Machine) -> bool:
+    """Whether a run of this page can go to a machine; where others reach the page, none leaves it."""
+    return machine.can_train and not access.is_open_to_others()
+
+
+def _choice_rank(machine: Machine) -> int:
+    """One's own boxes first, then where the studio can train, then what it can only estimate."""
+    if machine.ssh:
+        return 0
+    return 1 if machine.can_train else 2
 
 
 def _describe_machine(machine: Machine, lang: str) -> str:

@@ -540,6 +540,7 @@ def _wire_refresh(layout: _Layout, page: _Page, form_fields: dict[str, Any]) -> 
         elsewhere.open_tables, inputs_kwargs=form_fields, outputs=layout.elsewhere_tables, **UNQUEUED
     )
     layout.elsewhere_accordion.collapse(None, None, layout.elsewhere_tables, js="() => ''", **UNQUEUED)
+    layout.elsewhere_tables.choose(elsewhere.choose_machine, None, layout.machine.machine, **UNQUEUED)
     offered = {**panel.training_fields, "machine": layout.machine.machine}
     layout.table.remedy(
         apply_suggestion,

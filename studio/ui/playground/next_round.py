@@ -116,7 +116,8 @@ def _add(source: str, browser_datasets: object) -> list[str]:
 
 
 def _start(plan: Plan, lang: str) -> Run:
-    """Create and start a run; raises StudioError for what would fail later."""
+    """Create and start a run on this machine; raises StudioError for what would fail later."""
+    plan = plan.model_copy(update={"where": "local"})
     plan_form.describe_plan(plan, lang)  # says whether the pairs are enough
     if refusal := settings_check.find_problem(plan, lang):
         raise NotPossible(Message("{refusal}"), SETTINGS_REFUSED, refusal=refusal)

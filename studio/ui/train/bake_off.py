@@ -109,10 +109,12 @@ def _name_plan(plan: Plan, method_name: str) -> tuple[str, Plan]:
     title = presets.methods()[methods.get(method_name).name].name.render()
     name = f"{plan.name[:60]} · {title}"
     if method_name == plan.method.name:
-        return title, plan.model_copy(update={"name": name})
+        return title, plan.model_copy(update={"name": name, "where": "local"})
     training = plan.training.model_copy(update={"learning_rate": None})
     method = MethodChoice(name=method_name)
-    return title, plan.model_copy(update={"name": name, "method": method, "training": training})
+    return title, plan.model_copy(
+        update={"name": name, "method": method, "training": training, "where": "local"}
+    )
 
 
 def stop(bake_off_id: str, browser_runs: object, request: gr.Request) -> tuple[Any, ...]:

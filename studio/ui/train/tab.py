@@ -10,8 +10,10 @@ from studio import methods, runs, space
 from studio.errors import NotPossible, StudioError, explain
 from studio.estimate import all_methods, history
 from studio.estimate.machines import catalogue
+from studio.estimate.machines.catalogue import Machine
 from studio.estimate.types import Estimate
 from studio.i18n import Message, join_sentences, label, languages
+from studio.launchers import consent
 from studio.methods import no_regret, settings_check
 from studio.plan import Plan
 from studio.runs import Run
@@ -30,6 +32,7 @@ from studio.ui.method import estimates, held_out
 from studio.ui.train import (
     bake_off,
     comparison,
+    consent_sheet,
     corrections,
     live_view,
     more_data,
@@ -51,11 +54,14 @@ NEXT_COMPARE = label("Next: compare both models")
 OPEN_REPORT = label("Report for a meeting (new tab)")
 OPEN_REPORT_JS = "(run) => { if (run) window.open(`/report/${run}`, '_blank', 'noopener'); }"
 # A run that has started is led to; where it has not, the notice beside the button says why.
-REVEAL_RUN_JS = "(notice) => { if (!notice.bad) window.studioReveal(document.querySelector('#live')); }"
+REVEAL_RUN_JS = (
+    "(notice) => { if (!notice.bad && !notice.asks) window.studioReveal(document.querySelector('#live')); }"
+)
 MARK_SHOWN_JS = "(run) => ({ props: { shown: run || '' }, __type__: 'update' })"
 NO_DATA = Message("Upload data first.")
 NO_DATA_HINT = Message("The Data tab takes a file or a sample.")
 STARTED = Message("Started. You can close this page; the run goes on.")
+STARTED_THERE = Message("Started. It trains at {machine}; you can close this page.")
 QUEUED = Message("Added to the queue. It starts by itself.")
 RESTARTS_STAGE = Message("If you stop it, a stage that is not finished starts over.")
 DOES_NOT_FIT_ADVICE = Message("Below is what would fit; or tick “Start anyway”.")
@@ -148,12 +154,15 @@ def start_run(
         plan_form.describe_plan(plan, lang)  # the data is checked once more: a browser may send anything
         if refusal := settings_check.find_problem(plan, lang):
             return notices.notice(refusal, kind="bad"), *unchanged, {}, gr.skip()
-        estimate = all_methods.estimate_before_start(plan, catalogue.local_machine())
+        machine = _find_machine(plan)
+        estimate = all_methods.estimate_before_start(plan, machine)
         why_not_fitting = _why_not_fitting(estimate, lang)
         if why_not_fitting and insist is not True:
             notice = notices.notice(why_not_fitting, DOES_NOT_FIT_ADVICE.render(lang), kind="bad")
             changes = remedies.describe_fitting_changes(plan, lang)
             return notice, *unchanged, changes, gr.update(visible=True)
+        if not plan.is_local:
+            return consent_sheet.ask(plan, machine, estimate, lang), *unchanged, {}, gr.skip()
         run, message = _launch(plan, estimate, request)
     except (StudioError, OSError) as error:
         return plan_form.plan_error_notice(error, form.method, lang), *unchanged, {}, gr.skip()
@@ -165,6 +174,52 @@ def start_run(
         {},
         gr.update(value=False, visible=False),
     )
+
+
+def start_elsewhere(
+    request: gr.Request, browser_runs: object, keep: bool = False, **fields: Any
+) -> tuple[Any, ...]:
+    """Start the form's plan on another machine, after the person has agreed to what that comes to.
+
+    Args:
+        request: The visitor's request.
+        browser_runs: The runs this browser has started.
+        keep: Whether data and result stay there afterwards.
+        fields: The form (form_state.read_form).
+
+    Returns:
+        As `start_run`.
+    """
+    lang = request_language(request)
+    form = read_form(fields)
+    try:
+        access.find_dataset(form.source)
+        plan = plan_form.build_plan(form)
+        machine = consent_sheet.find_machine(plan)
+        estimate = all_methods.estimate_before_start(plan, machine)
+        agreement = consent_sheet.agree(plan, machine, estimate, keep)
+        require_disk_space(home(), MIN_FREE_BYTES)
+        caps.require_measurable(plan, machine)
+        run = runs.create(plan)
+        consent.record_agreement(run, agreement, keep is True)
+        if estimate:
+            history.save_estimate(run, estimate, machine)
+        launcher.start(run)
+    except (StudioError, OSError) as error:
+        return plan_form.plan_error_notice(error, form.method, lang), *(gr.skip(),) * 5
+    return (
+        notices.notice(STARTED_THERE.render(lang, machine=machine.name), kind="good"),
+        live_view.view_value(run.id, lang),
+        run.id,
+        [*access.read_run_ids(browser_runs), run.id],
+        {},
+        gr.update(value=False, visible=False),
+    )
+
+
+def _find_machine(plan: Plan) -> Machine:
+    """Where a plan trains; raises NotPossible where the studio cannot."""
+    return catalogue.local_machine() if plan.is_local else consent_sheet.find_machine(plan)
 
 
 def start_fitting(
@@ -197,7 +252,18 @@ def start_fitting(
 
 
 def _launch(plan: Plan, estimate: Estimate | None, request: gr.Request) -> tuple[Run, Message]:
-    """Create and start a run; also what to say of it."""
+    """Create and start a run on this machine; also what to say of it.
+
+    Raises:
+        NotPossible: Its plan is for another machine, which a person agrees to on the sheet alone.
+    """
+    if not plan.is_local:
+        raise NotPossible(
+            consent_sheet.AGREE_AGAIN,
+            consent_sheet.START_FROM_FORM,
+            name=plan.name,
+            machine=plan.where,
+        )
     require_disk_space(home(), MIN_FREE_BYTES)
     caps.require_measurable(plan, catalogue.local_machine())
     run_queue.max_runs()  # what is wrong with it is said before there is a run
@@ -263,7 +329,7 @@ def try_again(browser_runs: object, event: gr.EventData, request: gr.Request) ->
 
 def _fitting_estimate(plan: Plan) -> Estimate | None:
     """The estimate of a plan; raises NotPossible where it says that the run does not fit this machine."""
-    estimate = all_methods.estimate_before_start(plan, catalogue.local_machine())
+    estimate = all_methods.estimate_before_start(plan, _find_machine(plan))
     if estimate and estimate.fits == "no" and estimate.why_not:
         raise NotPossible(estimate.why_not, CHOOSE_OTHERWISE)
     return estimate
@@ -396,6 +462,7 @@ def build(
             False, label=t(START_ANYWAY), info=t(START_ANYWAY_HELP), elem_id="insist", visible=False
         )
         notice = notices.notice_box("train-notice")
+        sheet = consent_sheet.build()
         fitting = remedies.build_fitting_changes()
     plan_inputs = {**inputs, "name": name}
     bake_off.build(browser_runs, plan_inputs)
@@ -420,6 +487,12 @@ def build(
         start_run, inputs_kwargs=start_inputs, outputs=started, trigger_mode="once", **UNQUEUED
     ).then(None, notice, None, js=REVEAL_RUN_JS)
     changed_inputs = {**plan_inputs, "browser_runs": browser_runs}
+    notice.change(consent_sheet.show, notice, [sheet.panel, sheet.lines], **UNQUEUED)
+    agreed_inputs = {**changed_inputs, "keep": sheet.keep}
+    sheet.agree.click(None, None, notice, js=_build_checking_js(), **UNQUEUED)
+    sheet.agree.click(
+        start_elsewhere, inputs_kwargs=agreed_inputs, outputs=started, trigger_mode="once", **UNQUEUED
+    ).then(None, notice, None, js=REVEAL_RUN_JS)
     fitting.again(
         start_fitting, inputs_kwargs=changed_inputs, outputs=started, trigger_mode="once", **UNQUEUED
     )
