@@ -110,6 +110,15 @@ def write_price(machine: Machine, folder: Path) -> None:
     write_text(folder / "machines.yaml", text)
 
 
+def read_end(folder: Path) -> runs.Status | None:
+    """The status with which a run that came back has ended; None where it broke off."""
+    try:
+        status = runs.parse_status(read_json(folder / "status.json"))
+    except (TypeError, ValueError, KeyError, AttributeError):
+        return None
+    return status if status.state in runs.ENDED_STATES else None
+
+
 def take_result(run: Run, folder: Path, machine: str) -> None:
     """Move what came back into the run's folder, its report last, and under the names of this machine.
 

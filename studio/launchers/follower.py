@@ -173,6 +173,8 @@ class _Follower:
                     break  # all is here: only the deletion there was lost
                 self._wait_for_machine(error, delay)
                 delay = min(2 * delay, MAX_RETRY_SECONDS)
+        # A log may break off before its last line: the folder knows how the run has ended.
+        self.final = self.final or bundle.read_end(folder)
         bundle.take_result(self.run, folder, self.record.machine)
         shutil.rmtree(folder, ignore_errors=True)
 
@@ -237,7 +239,10 @@ def _follow(run: Run) -> None:
         follower.bring_back()
     except JobLost:
         follower.forget_job()
-        raise
+        if not run.stop_file.exists():
+            raise
+        runs.set_status(run, "stopped", "before")
+        return
     finally:
         has_ended.set()
     follower.finish()

@@ -54,7 +54,7 @@ class Box:
         return (self.folder / "calls").read_text(encoding="utf-8")
 
 
-def add_machine(home: Path, machine_id: str, **row: str) -> None:
+def write_machine(home: Path, machine_id: str, **row: str) -> None:
     path = home / "machines.yaml"
     content = yaml.safe_load(path.read_text(encoding="utf-8")) if path.exists() else {"machines": {}}
     content["machines"][machine_id] = {"card": "rtx-4090", "name": machine_id, **row}
@@ -71,14 +71,20 @@ def box(tmp_path, monkeypatch, studio_home):
     program.write_text(SSH_SCRIPT.format(box=folder), encoding="utf-8")
     program.chmod(program.stat().st_mode | stat.S_IXUSR)
     monkeypatch.setenv("PATH", f"{folder / 'bin'}{os.pathsep}{os.environ['PATH']}")
-    add_machine(studio_home, "box", ssh="ada@box", python=sys.executable)
+    write_machine(studio_home, "box", ssh="ada@box", python=sys.executable)
     return Box(folder)
+
+
+@pytest.fixture
+def add_machine():
+    """`add_machine(home, id, **row)`: a machine of the person's own."""
+    return write_machine
 
 
 @pytest.fixture
 def name_python(studio_home):
     """`name_python(program)`: the box's Python is this program."""
-    return lambda program: add_machine(studio_home, "box", ssh="ada@box", python=program)
+    return lambda program: write_machine(studio_home, "box", ssh="ada@box", python=program)
 
 
 @pytest.fixture
@@ -87,7 +93,7 @@ def quick_box(box, studio_home):
     python = box.folder / "bin" / "quick-python"
     python.write_text(PYTHON_SCRIPT.format(python=sys.executable, worker=FAKE_WORKER), encoding="utf-8")
     python.chmod(python.stat().st_mode | stat.S_IXUSR)
-    add_machine(studio_home, "box", ssh="ada@box", python=str(python))
+    write_machine(studio_home, "box", ssh="ada@box", python=str(python))
     return box
 
 

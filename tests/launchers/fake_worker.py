@@ -24,7 +24,9 @@ def main() -> None:
         seq += 1
 
     def send_status(state, stage="train", **values):
-        send("status", {"state": state, "stage": stage, "steps": N_POINTS, **values})
+        status = {"state": state, "stage": stage, "steps": N_POINTS, **values}
+        (run / "status.json").write_text(json.dumps(status), encoding="utf-8")
+        send("status", status)
 
     start = len((run / "metrics.jsonl").read_text(encoding="utf-8").splitlines())
     (run / "checkpoints" / "train" / "checkpoint-1").mkdir(parents=True, exist_ok=True)

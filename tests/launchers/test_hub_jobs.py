@@ -1,13 +1,24 @@
 """A run at Hugging Face Jobs, by the real client and a hub of this machine that runs the command."""
 
 import json
+import time
+from datetime import date
+from pathlib import Path
 
 import pytest
-from stand_in import TOKEN
+from bench_line import print_times
+from followed import followed, steps, wait_for
+from refusals import assert_message
+from stand_in import TOKEN, Repo
 
-from studio import runs
-from studio.launchers import follower
+from studio import launchers, runs
+from studio.hub import push, refusals
+from studio.launchers import consent, follower, hub_jobs, record
+from studio.launchers.follower import GONE
 from studio.launchers.record import Record
+from studio.launchers.spec import LauncherRefused
+from studio.training import launcher
+from studio.training import setup as run_setup
 
 
 @pytest.fixture
@@ -27,8 +38,9 @@ def texts_of(folder):
             yield path, path.read_bytes()
 
 
+@pytest.mark.thorough
 def test_the_same_folder_comes_back_and_no_token_is_written(ada, make_run, studio_home):
-    run = make_run(epochs=2)
+    run, started = make_run(epochs=2), time.monotonic()
     follower.follow(run.id)
     assert runs.status(run).state == "done", runs.status(run)
     assert runs.complete_report(run)["trained_at"] == "Hugging Face t4-small"
@@ -40,3 +52,156 @@ def test_the_same_folder_comes_back_and_no_token_is_written(ada, make_run, studi
     for path, content in (*texts_of(studio_home), *texts_of(job.folder)):
         assert TOKEN.encode() not in content, path
     assert ada.repos == {}, "data and result are deleted at the hub"
+    print_times("job (stand-in)", record.read(run), time.monotonic() - started)
+
+
+@pytest.fixture
+def behave(monkeypatch, tmp_path):
+    """`behave(mode)`: jobs do not train but act as fake_worker does in this mode."""
+    source = (Path(__file__).parent / "fake_bootstrap.py").read_text(encoding="utf-8")
+
+    def set_mode(mode=""):
+        program = tmp_path / f"bootstrap-{mode}.py"
+        values = f'MODE, WORKER = {mode!r}, "{Path(__file__).parent / "fake_worker.py"}"'
+        program.write_text(source.replace('MODE, WORKER = "", ""', values), encoding="utf-8")
+        monkeypatch.setattr(hub_jobs, "BOOTSTRAP", program)
+
+    monkeypatch.setattr(follower, "FIRST_RETRY_SECONDS", 0.1)
+    set_mode()
+    return set_mode
+
+
+def only_job(hub):
+    (job,) = hub.jobs.values()
+    return job
+
+
+def test_a_log_that_breaks_off_costs_no_point_and_doubles_none(ada, make_run, behave):
+    ada.cut_logs |= {2, 5}
+    run = make_run()
+    follower.follow(run.id)
+    assert runs.status(run).state == "done"
+    assert steps(run) == [1, 2, 3, 4, 5]
+    assert runs.report(run)["trained_at"] == "Hugging Face t4-small"
+    assert ada.repos == {}
+
+
+def test_what_is_kept_stays_private(ada, make_run, behave):
+    follower.follow(make_run(keep=True).id)
+    (repo,) = ada.repos.values()
+    assert repo.private
+    assert "result/report.json" in repo.files
+
+
+def test_a_stop_goes_by_the_repository_and_brings_back_what_was_learned(ada, make_run, behave):
+    behave("waits")
+    run = make_run()
+    with followed(run) as errors:
+        wait_for(lambda: len(steps(run)) == 5)
+        launcher.stop(run)
+    assert errors == []
+    assert runs.status(run).state == "stopped"
+    assert runs.is_usable(run)
+
+
+def test_a_job_that_still_waits_for_a_machine_is_cancelled(ada, make_run, behave):
+    ada.holds_jobs = True
+    run = make_run()
+    with followed(run) as errors:
+        wait_for(lambda: ada.jobs)
+        launcher.stop(run)
+    assert errors == []
+    assert only_job(ada).stage == "CANCELED"
+    assert runs.status(run).state == "stopped"
+
+
+def test_a_token_that_the_hub_does_not_know_is_told_and_nothing_is_made(ada, make_run, behave, monkeypatch):
+    monkeypatch.setenv("HF_TOKEN", "hf_of_nobody")
+    run = make_run()
+    with pytest.raises(LauncherRefused) as caught:
+        follower.follow(run.id)
+    assert_message(caught.value, refusals.WRONG_TOKEN)
+    assert runs.status(run).message.text == refusals.WRONG_TOKEN.text
+    assert runs.is_resumable(run)
+    assert (ada.repos, ada.jobs) == ({}, {})
+
+
+def test_a_job_that_the_hub_ends_leaves_a_run_that_goes_on(ada, make_run, behave):
+    behave("hangs")
+    run = make_run()
+    with followed(run) as errors:
+        wait_for(lambda: len(steps(run)) == 5)
+        only_job(ada).end("ERROR", "Job timeout")
+    assert_message(errors[0], hub_jobs.NO_RESULT)
+    assert "Job timeout" in runs.status(run).failure_text()
+    behave()
+    launcher.requeue(run)
+    follower.follow(run.id)
+    assert runs.status(run).state == "done"
+    assert len(ada.jobs) == 2
+
+
+def test_a_hub_that_is_silent_for_a_while_is_asked_again(ada, make_run, behave):
+    behave("waits")
+    run = make_run()
+    with followed(run) as errors:
+        wait_for(lambda: len(steps(run)) == 5)
+        ada.refuse("GET", "/api/", 503)
+        only_job(ada).end("ERROR", "node lost")  # ends the log, so the hub is asked where the job stands
+        wait_for(lambda: (runs.status(run).message or GONE).text == follower.RETRYING.text)
+        assert runs.status(run).state == "training"
+        ada.refusals.clear()
+    assert_message(errors[0], hub_jobs.NO_RESULT)
+
+
+def test_an_answer_that_was_lost_starts_no_second_job(ada, make_run, behave):
+    behave("waits")
+    run = make_run()
+    jobs_launcher = launchers.create(launchers.find_machine("hf-t4-small"))
+    run_setup.prepare_data(run, run.plan)
+    first = jobs_launcher.submit(run, 0, lambda *_: None)
+    assert jobs_launcher.submit(run, 0, lambda *_: None) == first
+    assert len(ada.jobs) == 1
+    only_job(ada).end("CANCELED")
+
+
+def test_a_repository_that_everyone_sees_is_refused(ada, make_run, behave):
+    run = make_run()
+    ada.repos[f"ada/studio-run-{run.id[:12]}"] = Repo("dataset", False, {})
+    with pytest.raises(LauncherRefused) as caught:
+        follower.follow(run.id)
+    assert_message(caught.value, push.IS_PUBLIC)
+    assert ada.jobs == {}
+
+
+def test_the_price_is_the_hub_s_of_today_or_the_catalogue_s_with_its_date(ada):
+    machine = launchers.find_machine("hf-t4-small")
+    hub_jobs._prices_of.cache_clear()
+    ada.anonymous = True
+    priced = hub_jobs.current_price(machine)
+    assert priced.price_per_hour == pytest.approx(0.45)
+    assert priced.price_source.date == date.today()
+    hub_jobs._prices_of.cache_clear()
+    ada.refuse("GET", "/api/jobs/hardware", 500)
+    assert hub_jobs.current_price(machine) == machine
+
+
+@pytest.mark.parametrize(
+    ("cap", "longest", "expected"), [(None, None, 80), (None, 3.0, 30), (None, 100.2, 221), (12.0, 100.0, 32)]
+)
+def test_every_job_ends_and_the_training_before_it(make_plan, cap, longest, expected):
+    plan = make_plan("lora", "chat", max_minutes=cap)
+    max_minutes = hub_jobs.choose_max_minutes(plan, longest)
+    assert max_minutes == expected
+    capped = hub_jobs.with_cap(plan, max_minutes).training.max_minutes
+    assert capped <= max_minutes - hub_jobs.MAX_SETUP_MINUTES
+    assert cap is None or capped == cap
+
+
+def test_the_consent_says_what_it_costs_at_most(ada, make_run):
+    plan, machine = make_run().plan, launchers.find_machine("hf-t4-small")
+    agreement = consent.describe(plan, machine, None)
+    (cap,) = [line for line in agreement.lines if line.text == consent.CAP.text]
+    assert cap.values["most"] == pytest.approx(0.40 * agreement.max_minutes / 60)
+    lines = [line.text for line in agreement.lines]
+    assert {consent.JOB_DATA.text, consent.PRICE_ONLY.text, consent.DELETED.text} <= set(lines)

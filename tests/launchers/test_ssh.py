@@ -1,12 +1,12 @@
 """A run at a box over SSH is the same run: its folder comes back whole, and each fault is a sentence."""
 
 import stat
-import threading
 import time
-from contextlib import contextmanager
 
 import psutil
 import pytest
+from bench_line import print_times
+from followed import followed, steps, wait_for
 from refusals import assert_message
 
 from studio import runs
@@ -29,40 +29,9 @@ def make_run(make_plan):
     return make
 
 
-@contextmanager
-def followed(run):
-    """Follow a run in a thread; what it raised is appended to the list that is handed out."""
-    errors = []
-
-    def work():
-        try:
-            follower.follow(run.id)
-        except Exception as error:
-            errors.append(error)
-
-    thread = threading.Thread(target=work)
-    thread.start()
-    try:
-        yield errors
-    finally:
-        thread.join(timeout=60)
-        assert not thread.is_alive()
-
-
-def wait_for(condition, seconds=30.0):
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "it did not happen in time"
-        time.sleep(0.02)
-
-
-def steps(run):
-    return [point["step"] for point in runs.read_points(run)]
-
-
 @pytest.mark.thorough
 def test_the_same_folder_comes_back(box, make_run):
-    run = make_run(epochs=2)
+    run, started = make_run(epochs=2), time.monotonic()
     follower.follow(run.id)
     status = runs.status(run)
     assert (status.state, status.message) == ("done", None)
@@ -77,6 +46,7 @@ def test_the_same_folder_comes_back(box, make_run):
     assert not box.run_folder(run).exists(), "what lay there is deleted"
     assert record.read(run).job == {}
     assert 0 < record.read(run).first_event_seconds < 60
+    print_times("box (stand-in)", record.read(run), time.monotonic() - started)
 
 
 def test_nothing_leaves_this_machine_unless_a_person_has_agreed(quick_box, make_run):

@@ -1,0 +1,39 @@
+"""A run that is followed in a thread, while a test does something to it."""
+
+import threading
+import time
+from contextlib import contextmanager
+
+from studio import runs
+from studio.launchers import follower
+
+
+@contextmanager
+def followed(run):
+    """Follow a run in a thread; what it raised is appended to the list that is handed out."""
+    errors = []
+
+    def work():
+        try:
+            follower.follow(run.id)
+        except Exception as error:
+            errors.append(error)
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    try:
+        yield errors
+    finally:
+        thread.join(timeout=60)
+        assert not thread.is_alive()
+
+
+def wait_for(condition, seconds=30.0):
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "it did not happen in time"
+        time.sleep(0.02)
+
+
+def steps(run):
+    return [point["step"] for point in runs.read_points(run)]
