@@ -13,6 +13,7 @@ from studio.plan import Plan
 from studio.runs import Run
 
 DURATION = Message("“{name}” trains at {machine}: {low:.0f} to {high:.0f} min by estimate.")
+SHORT_DURATION = Message("“{name}” trains at {machine}: under a minute by estimate.")
 UNKNOWN_DURATION = Message("“{name}” trains at {machine}; how long is not known.")
 SETUP = Message(
     "Installing the studio there takes about {minutes:.0f} min more, which are paid too (assumed)."
@@ -90,8 +91,9 @@ def record_agreement(run: Run, agreement: Consent, keep: bool) -> None:
 def _describe_duration(plan: Plan, machine: Machine, minutes: Range | None) -> Message:
     if not minutes:
         return UNKNOWN_DURATION.format(name=plan.name, machine=machine.name)
-    high = max(1.0, minutes.high)
-    return DURATION.format(name=plan.name, machine=machine.name, low=minutes.low, high=high)
+    if minutes.high < 1:
+        return SHORT_DURATION.format(name=plan.name, machine=machine.name)
+    return DURATION.format(name=plan.name, machine=machine.name, low=minutes.low, high=minutes.high)
 
 
 def _describe_job(machine: Machine, minutes: Range | None, max_minutes: float) -> list[Message]:

@@ -82,7 +82,7 @@ STYLE_SHEETS = (
 STUDIO_HEADING = label("# Training studio")
 CLAIM = label(
     "Teach a language model from your own examples and compare it with the original."
-    " Nothing leaves this machine."
+    " Nothing leaves this machine unless you agree."
 )
 SPACE_CLAIM = label(
     "Teach a language model from your own examples and compare it with the original."
@@ -236,6 +236,7 @@ def _build_tabs(states: _BrowserStates, strip: ProgressStrip) -> _Tabs:
                 "columns": data.columns,
                 "test": test,
                 "model": method.model,
+                "machine": method.machine,
                 "method": method.method,
                 **method.setting_fields,
                 **method.training_fields,

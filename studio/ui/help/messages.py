@@ -72,7 +72,9 @@ TOUR_STEPS: tuple[tuple[Message, Message], ...] = (
     ),
     (
         Message("Share"),
-        Message("Download the model with its model card and plan. Nothing leaves this machine before that."),
+        Message(
+            "Download the model with its model card and plan. Nothing leaves this machine unless you agree."
+        ),
     ),
 )
 TOUR_TEXTS: dict[str, Message] = {

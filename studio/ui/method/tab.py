@@ -68,6 +68,7 @@ class MethodTab(NamedTuple):
     """The components other tabs need."""
 
     model: gr.Dropdown
+    machine: gr.Dropdown
     method: gr.BrowserState
     setting_fields: dict[str, Any]
     training_fields: dict[str, Any]
@@ -365,6 +366,7 @@ def build(
     )
     return MethodTab(
         layout.model,
+        layout.machine.machine,
         saved.method,
         panel.setting_fields,
         panel.training_fields,
