@@ -224,8 +224,7 @@ def status(run: Run) -> Status:
     stored = _read_status(run)
     if stored.state in ENDED_STATES or is_running or _is_starting(run, stored):
         return stored
-    if machine := read_json(run.folder / REMOTE_FILE).get("machine"):
-        lost = NOT_FOLLOWED.format(machine=machine)
+    if lost := not_followed(run):
         return replace(stored, state="failed", seconds_left=None, message=lost, hint=FOLLOW_AGAIN)
     memory_gb = peak_memory_gb(run)
     memory = MEMORY_IN_USE.format(memory=memory_gb) if memory_gb else ""
@@ -238,6 +237,12 @@ def status(run: Run) -> Status:
         hint=KILLED_HINT,
         cause="memory" if is_memory else "killed",
     )
+
+
+def not_followed(run: Run) -> Message | None:
+    """What is said of a run elsewhere whose follower is gone; None for a run of this machine."""
+    machine = read_json(run.folder / REMOTE_FILE).get("machine")
+    return NOT_FOLLOWED.format(machine=machine) if machine else None
 
 
 def _was_memory_short(run: Run) -> bool:

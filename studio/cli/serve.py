@@ -55,6 +55,7 @@ def run(options: argparse.Namespace) -> int:
         # Strangers ask the hub in nobody's name; its client reads this when it is imported.
         os.environ["HF_HUB_DISABLE_IMPLICIT_TOKEN"] = "1"  # noqa: S105 - a switch
     # The page's libraries, which the commands do without.
+    from studio import launchers
     from studio.data import store
     from studio.estimate.tracing.client import tracing_client
     from studio.hub import push
@@ -63,6 +64,7 @@ def run(options: argparse.Namespace) -> int:
     password = read_password(options.host, options.open)
     store.remove_stale_drafts()
     push.remove_stale()
+    launchers.follow_again()
     tracing_client.remove_legacy_texts()
     allowed = build_access(options.host, tuple(options.allow_host), tuple(options.proxy))
     return app.serve(options.host, options.port, allowed, password)

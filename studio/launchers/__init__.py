@@ -1,11 +1,13 @@
 """Trains a plan elsewhere: one worker, a launcher for each kind of machine, and the same run folder back."""
 
+from studio import runs
 from studio.errors import NotPossible
 from studio.estimate.machines import catalogue
 from studio.estimate.machines.catalogue import Machine
 from studio.i18n import Message
-from studio.launchers import hub_jobs, ssh
+from studio.launchers import hub_jobs, record, ssh
 from studio.launchers.spec import Launcher
+from studio.training import launcher
 
 NO_LAUNCHER = Message("The studio cannot train at “{machine}”.")
 CHOOSE_MACHINE = Message("It can train here, at your own boxes (docs/elsewhere.md), and at: {machines}.")
@@ -23,6 +25,13 @@ def find_machine(machine_id: str) -> Machine:
         return machine
     able = [listed.id for listed in machines.values() if listed.can_train]
     raise NotPossible(NO_LAUNCHER, CHOOSE_MACHINE, machine=machine_id, machines=able)
+
+
+def follow_again() -> None:
+    """Follow the runs elsewhere that nobody follows since this machine restarted; they may go on there."""
+    for run in runs.all_runs():
+        if record.read(run).job and runs.status(run).message == runs.not_followed(run):
+            launcher.resume(run)
 
 
 def create(machine: Machine) -> Launcher:

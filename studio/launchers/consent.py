@@ -1,5 +1,6 @@
 """What a person agrees to before a run leaves this machine: where to, how long, how much, and the data."""
 
+import math
 from dataclasses import dataclass
 
 from studio.estimate.machines import catalogue
@@ -18,7 +19,9 @@ UNKNOWN_DURATION = Message("“{name}” trains at {machine}; how long is not kn
 SETUP = Message(
     "Installing the studio there takes about {minutes:.0f} min more, which are paid too (assumed)."
 )
-COST = Message("It costs {low:.2f} to {high:.2f} {currency} at {per_hour:.2f} an hour ({source}, {date}).")
+COST = Message(
+    "It costs {low:.2f} to {high:.2f} {currency} with that, at {per_hour:.2f} an hour ({source}, {date})."
+)
 PRICE_ONLY = Message("An hour costs {per_hour:.2f} {currency} ({source}, {date}).")
 CAP = Message(
     "It is ended after {minutes:.0f} min at the latest, and costs no more than {most:.2f} {currency}."
@@ -117,7 +120,8 @@ def _describe_job(machine: Machine, minutes: Range | None, max_minutes: float) -
 
 
 def _cost(machine: Machine, minutes: float) -> float:
-    return catalogue.cost_of_minutes(machine, minutes) or 0.0
+    """What so many minutes cost, rounded up to the cent."""
+    return math.ceil(round((catalogue.cost_of_minutes(machine, minutes) or 0.0) * 100, 6)) / 100
 
 
 def _describe_box(plan: Plan, machine: Machine) -> list[Message]:

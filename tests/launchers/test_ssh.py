@@ -9,7 +9,7 @@ from bench_line import print_times
 from followed import followed, steps, wait_for
 from refusals import assert_message
 
-from studio import runs
+from studio import launchers, runs
 from studio.errors import StudioError
 from studio.launchers import consent, find_machine, follower, record, ssh
 from studio.launchers.record import Record
@@ -136,7 +136,7 @@ def test_a_follower_that_was_killed_finds_its_run_again(quick_box, make_run):
     status = runs.status(run)
     assert (status.state, status.message.text) == ("failed", runs.NOT_FOLLOWED.text)
     (quick_box.run_folder(run) / "stop").touch()
-    launcher.resume(run)
+    launchers.follow_again()
     wait_for(lambda: runs.status(run).state == "stopped")
     assert steps(run) == [1, 2, 3, 4, 5]
     assert quick_box.calls.count("nohup") == 1, "nothing was started twice"

@@ -186,7 +186,7 @@ def _render_note(text: str) -> str:
 def build() -> tuple[gr.Accordion, gr.HTML]:
     """The accordion that opens and closes the tables, and their component."""
     with gr.Accordion(t(SHOW_ELSEWHERE), open=False, elem_id="elsewhere") as accordion:
-        tables = gr.HTML("", js_on_load=CHOOSE_SCRIPT, elem_id="elsewhere-tables")
+        tables = gr.HTML("", js_on_load=CHOOSE_SCRIPT, elem_id="elsewhere-tables", apply_default_css=False)
     return accordion, tables
 
 

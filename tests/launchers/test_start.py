@@ -1,0 +1,114 @@
+"""A run leaves this machine from the page and the terminal alike: only after a person has agreed."""
+
+import os
+
+import pytest
+import yaml
+from followed import wait_for
+from form_fields import ENGLISH, form_fields
+from refusals import assert_message
+
+from studio import launchers, runs
+from studio import plan as plans
+from studio.cli.main import main
+from studio.errors import NotPossible
+from studio.estimate.machines import catalogue
+from studio.launchers import consent, record
+from studio.training import queue
+from studio.ui.method import machine
+from studio.ui.train import consent_sheet
+from studio.ui.train import tab as train_tab
+
+
+def start_fields(tiny_chat, **changed):
+    return form_fields(machine="box", model=str(tiny_chat), validation_share=0.1, **changed)
+
+
+def test_the_page_asks_first_and_then_follows(quick_box, tiny_chat, untraced_start):
+    fields = start_fields(tiny_chat)
+    notice, *_ = train_tab.start_run(ENGLISH, browser_runs=[], **fields)
+    assert notice["text"] == consent_sheet.READ_FIRST.text
+    assert any("ada@box" in line for line in notice["asks"])
+    assert runs.all_runs() == []
+    shown, lines = consent_sheet.show(notice)
+    assert shown["visible"]
+    assert "<li>" in lines
+    notice, _, run_id, *_ = train_tab.start_elsewhere(ENGLISH, browser_runs=[], keep=True, **fields)
+    assert notice["kind"] == "good", notice
+    run = runs.get(run_id)
+    wait_for(lambda: runs.status(run).state in runs.ENDED_STATES, seconds=60)
+    assert runs.status(run).state == "done", runs.status(run)
+    assert quick_box.run_folder(run).exists(), "it was to stay"
+    # Once more without the sheet is not possible.
+    with pytest.raises(NotPossible) as caught:
+        train_tab._launch(run.plan, None, ENGLISH)
+    assert_message(caught.value, consent_sheet.AGREE_AGAIN, machine="box")
+
+
+def test_where_others_reach_the_page_nothing_leaves_it(quick_box, tiny_chat, monkeypatch):
+    monkeypatch.setenv("STUDIO_OPEN", "1")
+    box = launchers.find_machine("box")
+    assert not machine.can_train_at(box)
+    with pytest.raises(NotPossible) as caught:
+        consent_sheet.find_machine(plans.Plan.model_validate({**PLAN, "where": "box"}))
+    assert_message(caught.value, consent_sheet.NOT_FOR_VISITORS)
+
+
+PLAN = {
+    "task": "chat",
+    "model": "smollm2-135m",
+    "data": {"source": "sample:support-tone"},
+    "method": {"name": "lora"},
+}
+
+
+def test_a_machine_without_a_launcher_is_named_with_those_that_have_one():
+    with pytest.raises(NotPossible) as caught:
+        launchers.find_machine("lambda-a10")
+    assert_message(caught.value, launchers.NO_LAUNCHER, machine="lambda-a10")
+    assert "hf-t4-small" in caught.value.render()
+
+
+def test_a_run_elsewhere_does_not_keep_this_machine_from_the_next(make_plan):
+    run = runs.create(make_plan("lora", "chat").model_copy(update={"where": "box"}))
+    runs.claim(run, os.getpid())
+    runs.set_status(run, "training", "train")
+    assert queue.read() == queue.Queue((), ())
+
+
+@pytest.fixture
+def plan_file(make_plan, tmp_path):
+    path = tmp_path / "plan.yaml"
+    path.write_text(plans.dump(make_plan("lora", "chat")), encoding="utf-8")
+    return str(path)
+
+
+def test_the_terminal_says_what_it_comes_to_and_starts_nothing_unasked(
+    quick_box, plan_file, capsys, untraced_start
+):
+    assert main(["train", plan_file, "--on", "box"]) == 1
+    said = capsys.readouterr().err
+    assert consent.BOX_DATA.render("en", address="ada@box", folder=".studio-remote") in said
+    assert consent.DELETED.render() in said
+    assert runs.all_runs() == []
+
+
+def test_the_terminal_trains_there_once_agreed(quick_box, plan_file, capsys, untraced_start):
+    main(["train", plan_file, "--on", "box", "--yes"])
+    (run,) = runs.all_runs()
+    assert runs.status(run).state == "done"
+    assert run.plan.where == "box"
+    assert record.read(run).agreed
+
+
+def test_train_here_stands_beside_the_machines_that_have_a_launcher(add_machine, studio_home):
+    add_machine(studio_home, "box", ssh="ada@box", price={"per_hour": 1.0, "billed": "hour"})
+    for machine_id, has_button in (("hf-t4-small", True), ("box", True), ("lambda-a10", False)):
+        listed = catalogue.load_machines()[machine_id]
+        assert machine.can_train_at(listed) == has_button
+
+
+def test_a_box_whose_address_could_be_an_option_is_refused(studio_home):
+    row = {"card": "rtx-4090", "ssh": "-oProxyCommand=true"}
+    (studio_home / "machines.yaml").write_text(yaml.safe_dump({"machines": {"box": row}}), encoding="utf-8")
+    assert main(["train", "support-tone-lora", "--on", "box"]) == 2
