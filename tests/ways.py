@@ -24,7 +24,7 @@ def mark_sample(ways: Sequence[tuple[str, str]]) -> list[Any]:
     """Ways for `parametrize`, of which CI tries each method once and each task at least once.
 
     A method is tried with the task that the methods before it have tried least; the other ways are marked
-    exhaustive.
+    exhaustive. What stands in the place of the task may be another thing to try each method with.
     """
     sample, n_tried = set(), Counter[str]()
     for method in dict.fromkeys(method for method, _ in ways):

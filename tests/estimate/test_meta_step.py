@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from ways import mark_sample
 
 from studio import methods, presets
 from studio.estimate.analytic import formula
@@ -36,15 +37,22 @@ BERT = {
 }
 # bitsandbytes quantizes real weights only; tests/bench/estimator.md holds its stand-in against real runs.
 TRACED_METHODS = [method for method in methods.METHODS if method.weights != "nf4"]
-STEPS = [("llama", method.name) for method in TRACED_METHODS] + [
-    ("bert", method.name) for method in TRACED_METHODS if "classify" in method.tasks
-]
-CLOSED_FORMS = [
-    (model, method.name)
-    for model in ("smollm2-135m", "qwen3-0.6b", "minilm-l6")
-    for method in methods.METHODS
-    if model != "minilm-l6" or "classify" in method.tasks
-]
+STEPS = mark_sample(
+    [
+        (method.name, family)
+        for method in TRACED_METHODS
+        for family in ("llama", "bert")
+        if family != "bert" or "classify" in method.tasks
+    ]
+)
+CLOSED_FORMS = mark_sample(
+    [
+        (method.name, model)
+        for method in methods.METHODS
+        for model in ("smollm2-135m", "qwen3-0.6b", "minilm-l6")
+        if model != "minilm-l6" or "classify" in method.tasks
+    ]
+)
 
 
 def run_step(family, method_name, tensor_device):
@@ -55,10 +63,9 @@ def run_step(family, method_name, tensor_device):
 
 
 @pytest.mark.thorough
-@pytest.mark.parametrize(("family", "method_name"), STEPS)
-def test_a_step_on_meta_tensors_takes_the_bytes_and_the_arithmetic_of_the_same_step_on_real_ones(
-    family, method_name
-):
+@pytest.mark.parametrize("way", STEPS)
+def test_a_step_on_meta_tensors_takes_the_bytes_and_the_arithmetic_of_the_same_step_on_real_ones(way):
+    method_name, family = way
     torch.manual_seed(0)
     meta, real = (run_step(family, method_name, tensor_device) for tensor_device in ("meta", "cpu"))
     for phase in ("forward", "backward"):
@@ -89,13 +96,14 @@ def test_memory_is_given_back_when_the_last_holder_releases_it():
 
 
 @pytest.mark.thorough
-@pytest.mark.parametrize(("model", "method_name"), CLOSED_FORMS)
-def test_the_closed_form_stays_close_to_the_trace(model, method_name):
+@pytest.mark.parametrize("way", CLOSED_FORMS)
+def test_the_closed_form_stays_close_to_the_trace(way):
     """Arithmetic within 8 %, memory that comes and goes within 15 %, traffic within 25 %.
 
     That is what the range of a first estimate allows for. Of a deep model four layers stand for all, since
     its blocks are alike.
     """
+    method_name, model = way
     method, config = methods.get(method_name), dict(presets.models()[model].config)
     if config["num_hidden_layers"] > 12:
         config = truncate_config(config)
