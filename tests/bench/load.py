@@ -156,13 +156,16 @@ def bench_repeats(studio, name, repeat, count):
     n_warm_up = max(1, round(WARM_UP_SHARE * count))
     for number in range(n_warm_up):
         repeat(number)
-    before, began = studio.footprint(), time.perf_counter()
+    before, began, used = studio.footprint(), time.perf_counter(), studio.cpu_seconds()
     for number in range(n_warm_up, count):
         repeat(number)
     seconds = (time.perf_counter() - began) / (count - n_warm_up)
+    used = (studio.cpu_seconds() - used) / (count - n_warm_up)
     after = studio.footprint()
     growth = after.megabytes / before.megabytes - 1
-    print(f"{name}, {seconds:.2f} s each\n  after {n_warm_up:4}: {before}")
+    print(
+        f"{name}, {seconds:.2f} s each ({used:.2f} s of the page's processor)\n  after {n_warm_up:4}: {before}"
+    )
     print(f"  after {count:4}: {after}; memory {growth:+.1%} (bar 5 %)", flush=True)
 
 
