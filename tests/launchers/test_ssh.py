@@ -29,7 +29,7 @@ def make_run(make_plan):
     return make
 
 
-@pytest.mark.thorough
+@pytest.mark.exhaustive
 def test_the_same_folder_comes_back(box, make_run):
     run, started = make_run(epochs=2), time.monotonic()
     follower.follow(run.id)
