@@ -3,6 +3,7 @@
 Nothing stays behind but the worker while it trains. All lies in one folder there, which may be deleted.
 """
 
+import shlex
 import subprocess
 import tarfile
 import threading
@@ -115,7 +116,7 @@ class Box:
         has_rsync: Whether files are sent by rsync, which goes on where it broke off.
         has_code: Whether this very studio lies there.
         has_libraries: Whether a Python there has what the studio needs.
-        python: That Python; where there is none, the one from which it is installed.
+        python: That Python, as a shell reads it; without one, that from which it is installed.
     """
 
     home: str
@@ -152,7 +153,7 @@ class SshLauncher:
             has_rsync="rsync" in answer and processes.has_program("rsync"),
             has_code="code" in answer,
             has_libraries=has_venv or "libraries" in answer,
-            python=f"{home}/{ROOT}/venv/bin/python" if has_venv else self.machine.python,
+            python=shlex.quote(f"{home}/{ROOT}/venv/bin/python") if has_venv else self.machine.python,
         )
 
     def submit(self, run: Run, first_seq: int, on_progress: StageProgress) -> Job:
@@ -177,7 +178,7 @@ class SshLauncher:
             self._send(folder / "machines.yaml", f"{ROOT}/home", box)
         bundle.remove(folder)
         script = START.format(
-            root=f"{box.home}/{ROOT}",
+            root=shlex.quote(f"{box.home}/{ROOT}"),
             run=run.id,
             code=code.name,
             environment=ENVIRONMENT,
@@ -185,6 +186,8 @@ class SshLauncher:
             seq=first_seq,
         )
         answer = dict(line.split("=", 1) for line in self._run(script).splitlines() if "=" in line)
+        if not answer.get("pid", "").isdecimal():
+            raise self._refused(COMMAND_FAILED, LOOK_THERE, why=str(answer)[:200])
         return {"pid": int(answer["pid"]), "run": run.id, "has_rsync": box.has_rsync}
 
     def _install(self, box: Box, code: str, on_progress: StageProgress) -> Box:
