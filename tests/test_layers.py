@@ -27,6 +27,7 @@ WORKER_SIDE = {
     "apply/model.py",
     "data/collate.py",
     "data/vocabulary_loss.py",
+    "meaning/encoder.py",
     "estimate/benchmark/calibrate.py",
     "estimate/tracing/kernels.py",
     "estimate/tracing/meta_step.py",
@@ -65,7 +66,7 @@ WORKER_SIDE = {
 EVERYONE = {"i18n", "errors", "storage", "processes", "space"}
 BELOW_THE_PAGE = {
     *("presets", "plan", "runs", "run_index", "run_comparison", "data", "models", "methods", "evaluate"),
-    *("training", "playground", "export", "estimate", "chooser", "apply", "hub", "launchers"),
+    *("training", "playground", "export", "estimate", "chooser", "apply", "hub", "launchers", "meaning"),
 }
 MAY_IMPORT = {
     "i18n": set(),
@@ -87,6 +88,7 @@ MAY_IMPORT = {
     "estimate": {"presets", "plan", "runs", "models", "methods", "data"},
     "chooser": {"presets", "plan", "data", "models", "methods", "evaluate", "estimate"},
     "training": {"runs", "plan", "data", "models", "methods", "evaluate", "presets", "estimate"},
+    "meaning": {"presets", "plan", "data", "models", "methods", "evaluate", "training"},
     "playground": {"runs", "plan", "data", "models", "methods", "evaluate", "training"},
     "apply": {"runs", "plan", "data", "models", "methods", "evaluate", "training", "playground"},
     "export": {

@@ -28,6 +28,7 @@ class Command(NamedTuple):
 
 COMMANDS = (
     Command("data", "say what a file holds, and how healthy it is"),
+    Command("label", "choose the texts to label next, or go through likely wrong labels"),
     Command("choose", "ask {n_questions} questions and say which method suits, or not to train"),
     Command("train", "train a plan in the foreground"),
     Command("rehearse", "say whether the reward of an RLHF plan can teach, before it is trained"),

@@ -128,8 +128,13 @@ def _row_finding(
 
 
 def incomplete_rows(context: CheckContext) -> Iterator[Finding]:
-    """Rows that lack a cell."""
-    rows = context.view.incomplete_rows
+    """Rows that lack a cell, and texts that nobody has labelled yet."""
+    unlabelled = row_checks.find_unlabelled(context.view)
+    if unlabelled:
+        texts = (context.view.table.rows[row][context.view.columns["text"]] for row in unlabelled)
+        overrides = FindingOverrides(cost=0)
+        yield build_finding("unlabelled", "hint", unlabelled, texts, overrides, total=context.total)
+    rows = row_checks.find_incomplete(context.view)
     if not rows:
         return
     used_columns = [column for column in context.view.columns.values() if column]

@@ -63,6 +63,24 @@ def finding_from_json(fields: Mapping[str, Any]) -> Finding:
 
 FINDING_MESSAGES: dict[str, Message] = {
     "empty": Message("{count:,} of {total:,} rows {count:is|are} incomplete or unreadable."),
+    "unlabelled": Message("{count:,} of {total:,} texts {count:has|have} no label yet."),
+    "wrong_labels": Message("{count:,} of {checked:,} labels {count:is|are} likely wrong."),
+    "unjudged_labels": Message(
+        "Wrong labels were not looked for: by the other rows, {encoder} can tell only {agreement:.0%} of the "
+        "labels."
+    ),
+    "leak_by_meaning": Message(
+        "{leaked:,} of {tested:,} test examples {leaked:says|say} what {count:,} of {checked:,} "
+        "{count:row says|rows say} in other words."
+    ),
+    "no_encoder": Message(
+        "Wrong labels and test examples in other words were not looked for: {encoder}, which reads the "
+        "texts, is not on this machine yet."
+    ),
+    "not_english": Message(
+        "Wrong labels and test examples in other words were not looked for: {encoder} reads English alone, "
+        "and most of these texts are in another language ({language})."
+    ),
     "few": Message("You have {full:,} complete rows; {method} needs about {least:,}."),
     "too_few": Message("Only {full:,} of {total:,} rows can be used."),
     "duplicates": Message("{count:,} of {total:,} rows {count:is an exact duplicate|are exact duplicates}."),
@@ -136,6 +154,20 @@ FINDING_MESSAGES: dict[str, Message] = {
 }
 FINDING_ADVICE: dict[str, Message] = {
     "empty": Message("They are not used for training. Fill them in or remove them."),
+    "unlabelled": Message(
+        "They are not used for training. “Label texts” below picks the ones that teach most."
+    ),
+    "wrong_labels": Message(
+        "The other rows speak against them, by {encoder}. Look at each: one in ten is right after all, and "
+        "more where there are few rows."
+    ),
+    "unjudged_labels": Message("More rows help. Look at a sample of the labels yourself."),
+    "leak_by_meaning": Message(
+        "Scores on them show memory rather than skill. Of 80 such pairs among questions to a bank 76 meant "
+        "the same. Remove the rows, or keep them if people really ask the same again and again."
+    ),
+    "no_encoder": Message("It takes {megabytes} MB and a minute or two; nothing of yours is sent."),
+    "not_english": Message("Look at a sample of the labels yourself."),
     "too_few": Message("You need at least {least}: some to train on, some to validate. Add more."),
     "duplicates": Message(
         "Duplicates get extra weight, and copies in the test set inflate the score. Keep one of each."
@@ -236,6 +268,9 @@ FIX_LABELS: dict[str, Message] = {
     "html": label("Remove HTML"),
     "mojibake": label("Repair characters"),
     "leak": label("Remove from my examples"),
+    "leak_by_meaning": label("Remove from my examples, by meaning"),
+    "wrong_labels": label("Go through them"),
+    "no_encoder": label("Fetch it and look"),
     "echoes": label("Remove repeated questions"),
     "line_ends": label("Put line ends in"),
     "quoted_mails": label("Remove quotes and signatures"),

@@ -1,5 +1,6 @@
 """Changes to a data set that can be undone: single edits, and the one-click fixes of the health check."""
 
+import bisect
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -16,6 +17,10 @@ from studio.storage import ProgressCallback, no_progress
 UNKNOWN_CELL = Message("The change “{kind}” speaks of a row or a column that “{name}” does not have.")
 INVALID_CHANGE = Message("“{raw}” is no change of a data set.")
 NO_SUCH_FIX = Message("There is no one-click fix for “{kind}”.")
+
+
+# The kinds of changes whose cells are labels that a person has looked at; a label that was kept is one, too.
+REVIEWS = frozenset(("label_next", "relabel"))
 
 
 @dataclass(frozen=True)
@@ -73,6 +78,17 @@ def _validate_change(change: Change, n_rows: int, table: Table) -> None:
             kind=change.kind,
             name=table.name,
         )
+
+
+def find_reviewed(changes: Iterable[Change]) -> frozenset[int]:
+    """The rows, as they are numbered now, whose label somebody has looked at and changed or kept."""
+    reviewed: set[int] = set()
+    for change in changes:
+        if change.kind in REVIEWS:
+            reviewed |= {row for row, _, _ in change.cells}
+        dropped = sorted(change.drop)
+        reviewed = {row - bisect.bisect_left(dropped, row) for row in reviewed.difference(dropped)}
+    return frozenset(reviewed)
 
 
 def as_json(change: Change) -> dict[str, Any]:
@@ -211,7 +227,7 @@ def _leaked_rows(
 
 # The fixes that drop rows, and which rows these are.
 DROP_FIXES: dict[str, Callable[[TableView, Sequence[Mapping[str, str]], ProgressCallback], Iterable[int]]] = {
-    "empty": lambda view, *_: view.incomplete_rows,
+    "empty": lambda view, *_: row_checks.find_incomplete(view),
     "duplicates": lambda view, *_: row_checks.find_duplicates(view),
     "near_duplicates": lambda view, _, on_progress: _shorter_near_duplicates(view, on_progress),
     "contradictions": lambda view, *_: _contradicting_rows(view),

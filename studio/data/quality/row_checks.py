@@ -17,6 +17,8 @@ MIN_LABEL_EXAMPLES = 5
 # is never that short, so its words need not be counted.
 MIN_ANSWER_WORDS, LONG_ANSWER_CHARS = 3, 100
 NEAR_DUPLICATE_SIMILARITY = 0.8
+# From so many texts without a label on they are an unlabelled part, and not gaps in the data.
+MIN_UNLABELLED = 20
 N_PAIR_TEXTS = 3  # of a pair: the question, the better and the worse answer
 # What a template left for somebody or a program to fill in.
 PLACEHOLDER = re.compile(
@@ -25,6 +27,26 @@ PLACEHOLDER = re.compile(
     re.IGNORECASE,
 )
 PLACEHOLDER_SIGNS = "{[%"
+
+
+def find_unlabelled(view: TableView) -> list[int]:
+    """Rows with a text and no label; fewer than MIN_UNLABELLED are gaps in the data, and none is returned."""
+    if view.columns.get("label", "") not in view.table.columns:
+        return []
+    text, label = view.columns["text"], view.columns["label"]
+    cells = [view.table.rows[row] for row in view.incomplete_rows]
+    rows = [
+        row
+        for row, cell in zip(view.incomplete_rows, cells, strict=True)
+        if cell[text].strip() and not cell[label].strip()
+    ]
+    return rows if len(rows) >= MIN_UNLABELLED else []
+
+
+def find_incomplete(view: TableView) -> list[int]:
+    """Rows that lack a cell, without those that only wait for a label."""
+    unlabelled = set(find_unlabelled(view))
+    return [row for row in view.incomplete_rows if row not in unlabelled]
 
 
 def find_duplicates(view: TableView) -> list[int]:

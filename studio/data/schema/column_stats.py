@@ -13,6 +13,8 @@ from studio.data.text.text_length import WIDE_CHARS, is_prose, weighted_length
 # A column looks like labels if it holds at most so many different values, each so often on average, with at
 # most so many characters on average.
 MAX_LABELS, MIN_REPEATS, MAX_LABEL_LENGTH = 200, 3, 60
+# Where labelling was only begun, each label occurs at least so often on average.
+MIN_BEGUN_REPEATS = 2
 # A known answer has at most so many characters (in English), or ends in a number; a question without a
 # question mark has at most so many.
 MAX_ANSWER_LENGTH, MAX_QUESTION_LENGTH = 20, 300
@@ -107,6 +109,14 @@ def has_labels(table: Table, column: str) -> bool:
     if len(values) < 2 or len(values) > MAX_LABELS or len(values) * MIN_REPEATS > len(table.rows):
         return False
     return mean_length(table, column) <= MAX_LABEL_LENGTH
+
+
+def has_begun_labels(table: Table, column: str) -> bool:
+    """Whether the filled cells of a column are short texts that repeat, as where labelling was begun."""
+    cells = [cell for row in table.rows if (cell := row[column].strip())]
+    values = set(cells)
+    is_short = all(weighted_length(value) <= MAX_LABEL_LENGTH for value in values)
+    return 2 <= len(values) <= MAX_LABELS and len(values) * MIN_BEGUN_REPEATS <= len(cells) and is_short
 
 
 def is_mostly_one_value(table: Table, column: str) -> bool:

@@ -214,7 +214,7 @@ def _holds_other(first: str, second: str) -> bool:
 
 
 def _has_unread_rows(table: Table, task: Task, columns: Mapping[str, str]) -> bool:
-    """Whether many rows make no example."""
+    """Whether many rows make no example, without texts that wait for a label."""
     step = max(1, len(table.rows) // SAMPLE_ROWS)
     sample = Table(table.name, table.columns, table.rows[::step])
     try:
@@ -223,5 +223,13 @@ def _has_unread_rows(table: Table, task: Task, columns: Mapping[str, str]) -> bo
         return False
     if "verdict" in columns:
         return False
-    n_unread = sum(not example for example in row_examples)
+    n_unread = sum(
+        not example and not _waits_for_label(row, columns)
+        for example, row in zip(row_examples, sample.rows, strict=True)
+    )
     return n_unread > MAX_UNREAD_SHARE * len(row_examples)
+
+
+def _waits_for_label(row: Mapping[str, str], columns: Mapping[str, str]) -> bool:
+    has_label = bool(row[columns["label"]].strip()) if "label" in columns else True
+    return not has_label and bool(row[columns["text"]].strip())

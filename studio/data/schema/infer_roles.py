@@ -81,6 +81,8 @@ def guess_roles(table: Table, task: Task | None = None) -> RoleGuess:
     tasks: list[Task] = ["prefer", "prompts", "chat", "classify"]
     if _conversation_column(table) and not is_paired:
         tasks.insert(0, "chat")
+    if _begun_labels(table):
+        tasks.remove("prompts")
     for candidate in tasks:
         roles = _roles_by_name(table, usable_columns, candidate)
         if roles and not (candidate == "prompts" and _has_response(table, usable_columns, roles)):
@@ -326,7 +328,23 @@ def _is_linked_answer(table: Table, column: str) -> bool:
 
 
 def _filled_columns(table: Table) -> list[str]:
-    return [column for column in table.columns if column_stats.share_filled(table, column) > 0.5]
+    begun_labels = _begun_labels(table)
+    return [
+        column
+        for column in table.columns
+        if column_stats.share_filled(table, column) > 0.5 or column in begun_labels
+    ]
+
+
+def _begun_labels(table: Table) -> list[str]:
+    """The columns that are named like labels and were begun to be filled in: at most half of their cells."""
+    return [
+        column
+        for column in table.columns
+        if column_names.matches_role(column, "label")
+        and column_stats.share_filled(table, column) <= 0.5
+        and column_stats.has_begun_labels(table, column)
+    ]
 
 
 def _match_roles(

@@ -11,8 +11,9 @@ from studio.ui import access
 from studio.ui.components import events, notices
 from studio.ui.components.labels import t
 from studio.ui.data import health as health_panel
-from studio.ui.data import messages, row_browser
+from studio.ui.data import label_panel, meaning_report, messages, row_browser
 from studio.ui.data import test_set as test_set_panel
+from studio.ui.data.label_panel import LabelPanel
 from studio.ui.data.tab import DataTab
 from studio.ui.data.test_set import CustomTestSet
 from studio.ui.form import packing, plan_form
@@ -32,6 +33,8 @@ class DetailsPanel(NamedTuple):
     split: gr.HTML
     test_fields: CustomTestSet
     report: gr.HTML
+    meaning: gr.HTML
+    labelling: LabelPanel
     preview: gr.HTML
     search: gr.Textbox
     previous_button: gr.Button
@@ -54,6 +57,8 @@ def build_details() -> DetailsPanel:
 def _build_components(container: gr.Column) -> DetailsPanel:
     split = notices.notice_box("split-notice")
     report = health_panel.build_report()
+    meaning = health_panel.build_report("meaning")
+    labelling = label_panel.build()
     with gr.Accordion(t(messages.PREVIEW), open=True, elem_id="seen"):
         preview = gr.HTML(
             {}, html_template=row_browser.PREVIEW_TEMPLATE, elem_id="seen-examples", apply_default_css=False
@@ -96,6 +101,8 @@ def _build_components(container: gr.Column) -> DetailsPanel:
         split,
         test_fields,
         report,
+        meaning,
+        labelling,
         preview,
         search,
         previous_button,
@@ -232,6 +239,12 @@ def wire(
         outputs=components.report,
         **latest_only,
     )
+    meaning_event = check_event.then(
+        meaning_report.run_check,
+        inputs_kwargs={**inputs, "test": components.test_fields.test},
+        outputs=components.meaning,
+        **latest_only,
+    )
     fix_outputs = [source, revision, notice, components.report]
     page_outputs = [components.rows, components.page_label, components.page_number]
     components.search.input(None, None, components.page_number, js="() => 1", **quiet)
@@ -275,6 +288,32 @@ def wire(
     # Not on `halt` itself: Gradio drops events that come while it still cancels others; these follow them.
     for event in (check_event, fix_event):
         event.then(health_panel.finish_report, components.report, components.report, **quiet)
+    meaning_fix = components.meaning.fix(
+        meaning_report.fix_finding,
+        inputs_kwargs={
+            "source": source,
+            "task": task,
+            "columns": columns,
+            "test": components.test_fields.test,
+            "browser_datasets": browser_datasets,
+            "revision": revision,
+            "content": components.meaning,
+        },
+        outputs=[source, revision, notice, components.meaning],
+        show_progress="hidden",
+    )
+    components.meaning.halt(None, None, None, cancels=[meaning_event, meaning_fix], **quiet)
+    for event in (meaning_event, meaning_fix):
+        event.then(meaning_report.finish_report, components.meaning, components.meaning, **quiet)
+    components.meaning.again(None, recheck_count, recheck_count, js="(count) => count + 1", **quiet)
+    label_panel.wire(
+        components.labelling,
+        components.meaning,
+        components.test_fields.test,
+        data_tab,
+        source,
+        browser_datasets,
+    )
     components.report.undo(
         health_panel.undo_change,
         [source, browser_datasets, revision],

@@ -31,7 +31,7 @@ HEALTH_TEMPLATE = """
 {{#if value.headline}}
 <section class="health {{value.mood}}">
   <header><h3 tabindex="-1" data-head>{{value.headline}}</h3>
-  <div class="score" aria-hidden="true"><i style="width: {{value.score}}%"></i></div>
+  {{#if value.score_bar}}<div class="score" aria-hidden="true"><i style="width: {{value.score}}%"></i></div>{{/if}}
   <span>{{value.summary}}</span>
   {{#if value.undo}}<button type="button" class="quiet" data-do="undo">{{value.undo}}</button>{{/if}}</header>
   <ul>{{#each value.findings}}
@@ -46,15 +46,20 @@ HEALTH_TEMPLATE = """
 </section>{{/if}}"""  # noqa: E501 - HTML
 
 
-def build_report() -> gr.HTML:
-    """The component.
+def build_report(elem_id: str = "health") -> gr.HTML:
+    """The component, for the health report or the one by meaning.
 
     The browser sends the events `fix` (with the kind of a finding), `undo`, `halt` and `again`; their values
     come from outside and are checked by the handlers.
     """
     script = (presets.ASSETS / "health.js").read_text(encoding="utf-8")
     return gr.HTML(
-        {}, html_template=HEALTH_TEMPLATE, js_on_load=script, elem_id="health", apply_default_css=False
+        {},
+        html_template=HEALTH_TEMPLATE,
+        js_on_load=script,
+        elem_id=elem_id,
+        elem_classes="health-report",
+        apply_default_css=False,
     )
 
 
@@ -167,14 +172,15 @@ def _format_report(report: Health, dataset: Dataset, lang: str) -> dict[str, Any
     )
     return {
         "score": report.score,
+        "score_bar": True,
         "mood": _score_mood(report.score),
         "headline": messages.HEALTH_SCORE.render(lang, score=report.score),
         "summary": summary,
         "whole": report.is_complete,
         "turn": next(_report_counter),
         "queued": messages.FIX_QUEUED.render(lang),
-        "undo": messages.UNDO.render(lang, what=_name_change(changes[-1], lang)) if changes else "",
-        "findings": [_format_finding(item, lang) for item in report.findings],
+        "undo": messages.UNDO.render(lang, what=name_change(changes[-1], lang)) if changes else "",
+        "findings": [format_finding(item, lang) for item in report.findings],
     }
 
 
@@ -185,7 +191,8 @@ def _score_mood(score: int) -> str:
     return "check" if score >= 50 else "bad"
 
 
-def _format_finding(finding: Finding, lang: str) -> dict[str, Any]:
+def format_finding(finding: Finding, lang: str) -> dict[str, Any]:
+    """A finding as the report shows it."""
     cost = finding_cost(finding)
     row_numbers = [str(row + 1) for row in finding.rows[:MAX_ROWS_NAMED]] + (
         ["…"] if finding.count > MAX_ROWS_NAMED else []
@@ -203,8 +210,16 @@ def _format_finding(finding: Finding, lang: str) -> dict[str, Any]:
     }
 
 
-def _name_change(change: Change, lang: str) -> str:
-    names = {**FIX_LABELS, "add": messages.ADDED_EXAMPLE, store.DAMAGED_CHANGE: messages.DAMAGED_CHANGE}
+def name_change(change: Change, lang: str) -> str:
+    """What a change is called."""
+    names = {
+        **FIX_LABELS,
+        "add": messages.ADDED_EXAMPLE,
+        "add_texts": messages.ADDED_TEXTS,
+        "label_next": messages.LABELLED_TEXTS,
+        "relabel": messages.REVIEWED_LABELS,
+        store.DAMAGED_CHANGE: messages.DAMAGED_CHANGE,
+    }
     return names.get(change.kind, messages.EDITED_ROWS).render(lang)
 
 
@@ -218,7 +233,7 @@ def apply_change(dataset: Dataset, change: Change, was_copied: bool, lang: str) 
     """Make a change; what a notice says of it."""
     store.apply_change(dataset, change)
     text = messages.FIXED.render(
-        lang, what=_name_change(change, lang), rows=len(change.drop), cells=len(change.cells)
+        lang, what=name_change(change, lang), rows=len(change.drop), cells=len(change.cells)
     )
     return notices.notice(text, messages.SAMPLE_COPIED.render(lang) if was_copied else "", kind="good")
 
@@ -279,5 +294,5 @@ def undo_change(
         return revision + 1, notices.error_notice(error, lang)
     if not undone:
         return revision + 1, notices.notice(messages.NOTHING_TO_UNDO.render(lang))
-    text = messages.UNDONE.render(lang, what=_name_change(undone, lang))
+    text = messages.UNDONE.render(lang, what=name_change(undone, lang))
     return revision + 1, notices.notice(text, kind="good")

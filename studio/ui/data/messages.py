@@ -179,6 +179,48 @@ EDITED_ROWS, ADDED_EXAMPLE = Message("edited rows"), Message("added example")
 DAMAGED_CHANGE = Message("a change whose file was damaged")
 ROW_NUMBERS = Message("rows {rows}")
 
+# By meaning.
+MEANING_HEADING = Message("By meaning")
+MEANING_CHECKING = Message("Reading what the texts mean…")
+MEANING_STOPPED = Message("Stopped. Wrong labels and test examples in other words were not looked for.")
+ADDED_TEXTS, LABELLED_TEXTS = Message("added texts"), Message("labelled texts")
+REVIEWED_LABELS = Message("reviewed labels")
+
+# Labelling.
+LABEL_TEXTS = label("Label texts")
+LABEL_TEXTS_HELP = label(
+    "Label the texts that teach most first: those the model is least sure of, no two nearly the same. It "
+    "proposes a label for each, which you accept or correct. all-MiniLM-L6-v2 reads the texts on this "
+    "machine; it is downloaded once (84 MB) and knows English. In other languages the choice may be no "
+    "better than chance."
+)
+LABEL_NEXT = label("Choose 20 texts to label next")
+ADD_UNLABELLED = label("Add texts without labels from another file")
+CHOOSING_TEXTS = Message("Choosing texts…")
+ALL_LABELLED = Message(
+    "Every text has a label. To label more, add texts without labels below, or rows with an empty label."
+)
+POOL = Message("{labelled:,} texts have a label, {unlabelled:,} wait for one.")
+POOL_CAPPED = Message(
+    "{labelled:,} texts have a label, {unlabelled:,} wait for one; {candidates:,} of these were looked at."
+)
+NEXT_TITLE = Message("{count} {count:text|texts} to label next")
+NEXT_HINT = Message("The proposed label is chosen already. Check each, correct it or skip the text.")
+WRONG_TITLE = Message("{count} of {total} labels that are likely wrong")
+WRONG_HINT = Message(
+    "The other label is chosen already. Check each: change it, keep the label or drop the row."
+)
+SURE = Message("{share:.0%} sure")
+SKIP_TEXT, DECIDE_LATER = Message("Skip this text"), Message("Decide later")
+GIVEN_LABEL = Message("Now “{label}”, rather:")
+KEEP_LABEL, DROP_ROW = Message("Keep the label"), Message("Drop the row")
+SAVE_LABELS, SAVE_DECISIONS = Message("Save labels and choose the next"), Message("Save decisions")
+NEW_LABEL, ADD_LABEL = Message("A label that is not listed"), Message("Add to the lists")
+NOTHING_CHOSEN = Message("Nothing was chosen, so nothing changed.")
+CHOOSE_AGAIN = Message("Choose texts again.")
+NO_NEW_TEXTS = Message("This file holds no text that is not here already.")
+TEXTS_ADDED = Message("{count:,} {count:text|texts} added that {count:waits|wait} for a label.")
+
 # Looking.
 PREVIEW = label("Three examples")
 PREVIEW_HELP = Message("What the model learns is highlighted; it only reads the rest.")

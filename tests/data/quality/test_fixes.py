@@ -432,3 +432,16 @@ def test_a_conversation_in_python_s_own_writing_is_checked_and_fixed():
     change = fixes.build_fix("personal", table, "chat", {"messages": "m"})
     fixed = json.loads(fixes.apply(table, [change]).rows[0]["m"])
     assert [turn["content"] for turn in fixed] == ["it's at [email]?", "Yes."]
+
+
+def test_texts_that_wait_for_a_label_are_no_gaps_and_are_not_removed_with_them():
+    rows = [{"text": f"text {n}", "label": "ab"[n % 2]} for n in range(20)]
+    rows += [{"text": f"new {n}", "label": ""} for n in range(30)] + [{"text": "", "label": "a"}]
+    table = Table("t", ("text", "label"), tuple(rows))
+    columns = {"text": "text", "label": "label"}
+    report = health.check_health(table, "classify", columns)
+    findings = {finding.kind: finding for finding in report.findings}
+    assert findings["unlabelled"].message.render() == "30 of 51 texts have no label yet."
+    assert (findings["unlabelled"].cost, findings["unlabelled"].fix) == (0, None)
+    assert findings["empty"].rows == (50,)
+    assert fixes.build_fix("empty", table, "classify", columns).drop == (50,)

@@ -476,3 +476,16 @@ def test_questions_within_a_text_leave_it_whole():
         for index in range(30)
     )
     assert len(read_pasted_text(text).rows) < 30
+
+
+def test_labels_that_were_only_begun_are_labels():
+    """Most cells of the label column are still empty."""
+    guess = infer_roles.guess_roles(
+        table(text=LONG, category=["north", "south", "north", "south", *[""] * 8])
+    )
+    assert (guess.task, guess.columns) == ("classify", {"text": "text", "label": "category"})
+    assert guess.is_confident
+    # A few remarks, each its own, are none.
+    remarks = ["call him back", "done by Ann", "moved away", "is a friend", *[""] * 8]
+    guess = infer_roles.guess_roles(table(text=LONG, category=remarks))
+    assert guess.task != "classify"

@@ -9,7 +9,7 @@ from method_helpers import TOY_LABELS, changed_names, parameters
 
 from studio import methods
 from studio.methods.training import linear_head
-from studio.models import load
+from studio.models import linear_fit, load
 from studio.models.head import find_head
 from studio.storage import no_progress
 
@@ -62,7 +62,7 @@ def test_a_stop_ends_it_while_it_reads(make_job):
 def test_classes_that_lie_apart_are_all_found_and_one_without_rows_never(has_bias):
     features = np.repeat(np.eye(3, 5, dtype=np.float32), 8, axis=0)
     targets = np.repeat([0, 1, 3], 8)  # of four classes
-    weight, bias = linear_head.fit_linear(features, targets, 4, has_bias)
+    weight, bias = linear_fit.fit_linear(features, targets, 4, has_bias)
     assert ((features @ weight.T + bias).argmax(axis=1) == targets).all()
     assert has_bias or not bias.any()
 
@@ -73,19 +73,19 @@ def test_two_classes_get_the_probabilities_of_the_logistic_regression(has_bias):
 
     rng = np.random.default_rng(0)
     features, targets = rng.normal(size=(40, 4)).astype(np.float32), rng.integers(0, 2, 40)
-    weight, bias = linear_head.fit_linear(features, targets, 2, has_bias)
+    weight, bias = linear_fit.fit_linear(features, targets, 2, has_bias)
     scores = torch.from_numpy(features @ weight.T + bias).softmax(dim=1)
-    reference = LogisticRegression(C=linear_head.INVERSE_REGULARIZATION, fit_intercept=has_bias)
+    reference = LogisticRegression(C=linear_fit.INVERSE_REGULARIZATION, fit_intercept=has_bias)
     np.testing.assert_allclose(scores, reference.fit(features, targets).predict_proba(features), atol=1e-4)
 
 
 def test_several_labels_and_numbers_are_fitted_too():
     features = np.repeat(np.eye(2, 3, dtype=np.float32), 10, axis=0)
     label_sets = np.repeat([[1.0, 0.0], [1.0, 1.0]], 10, axis=0)
-    weight, bias = linear_head.fit_linear(features, label_sets, 2)
+    weight, bias = linear_fit.fit_linear(features, label_sets, 2)
     assert (((features @ weight.T + bias) > 0) == (label_sets > 0.5)).all()
     numbers = np.repeat([2.0, 5.0], 10)
-    weight, bias = linear_head.fit_linear(features, numbers, 1)
+    weight, bias = linear_fit.fit_linear(features, numbers, 1)
     np.testing.assert_allclose((features @ weight.T + bias)[:, 0], numbers, atol=0.1)
 
 
