@@ -57,6 +57,7 @@ WORKER_SIDE = {
     "models/load.py",
     "models/pooled_classifier.py",
     "models/template_bounds.py",
+    "models/tokenizer.py",
     "models/trainable.py",
     "models/wheel.py",
     "playground/server.py",

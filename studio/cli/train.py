@@ -21,7 +21,7 @@ from studio.estimate.machines import catalogue
 from studio.evaluate import cap_messages, verdict
 from studio.i18n import Message
 from studio.launchers import consent, follower
-from studio.methods import settings_check, spec
+from studio.methods import folder_check, settings_check, spec
 from studio.plan import Plan
 from studio.runs import Run, Status
 from studio.training import caps, coach, launcher, report_messages, retention_messages, worker
@@ -88,11 +88,14 @@ def train(name: str, changes: tuple[str, ...], insist: bool = False) -> int:
 
     Raises:
         BadPlan: With every problem of the plan, also those that only the method's library knows.
+        ModelUnavailable: The folder of the base model is not one that can be trained.
         NotPossible: The run cannot fit into memory, and nobody insists; or a cap cannot be measured here.
     """
     plan = arguments.load_plan(name, changes)
     if problem := settings_check.find_problem(plan):
         raise BadPlan([f"{arguments.plan_path(name)}: method.settings: {problem}"])
+    for remark in folder_check.require_startable(plan.model, plan.task):
+        print(f"{remark.message.render()} {remark.to_do.render()}", flush=True)
     caps.require_measurable(plan, catalogue.local_machine())
     new_run = runs.create(plan)
     _save_estimate(new_run, insist)

@@ -305,16 +305,29 @@ def encode_last_answer(
 def _earlier_answer_spans(
     messages: Sequence[Mapping[str, str]], prompt_ids: list[int], tokenizer: Any
 ) -> Iterable[tuple[int, int]]:
-    """The start and the end of each earlier answer in the prompt, its end token included."""
+    """The start and the end of each earlier answer in the prompt, its end token included where it has one.
+
+    Some templates write an end token behind the last answer alone.
+    """
     end_id = end_of_turn_id(tokenizer)
     for index, message in enumerate(messages[:-1]):
         if message["role"] != "assistant" or "weight" in message:
             continue
         history_ids = apply_chat_template(tokenizer, messages[:index], add_generation_prompt=True)
         start = len(history_ids)
-        is_written_alike = bool(history_ids) and prompt_ids[:start] == history_ids
-        if is_written_alike and end_id in prompt_ids[start:]:
+        if not history_ids or prompt_ids[:start] != history_ids:
+            continue
+        if end_id in prompt_ids[start:]:
             yield start, prompt_ids.index(end_id, start) + 1
+            continue
+        answered_ids = apply_chat_template(tokenizer, messages[: index + 1], add_generation_prompt=False)
+        yield start, start + _common_length(prompt_ids[start:], answered_ids[start:])
+
+
+def _common_length(first: Sequence[int], second: Sequence[int]) -> int:
+    """How many tokens two sequences begin with alike."""
+    pairs = enumerate(zip(first, second, strict=False))
+    return next((index for index, pair in pairs if pair[0] != pair[1]), min(len(first), len(second)))
 
 
 def end_of_turn_id(tokenizer: Any) -> int:

@@ -25,7 +25,7 @@ from huggingface_hub.errors import (
 from studio import presets, processes
 from studio.errors import ModelUnavailable
 from studio.i18n import Message
-from studio.models import shape
+from studio.models import folder_files, shape
 from studio.presets import ModelCard, Wheel
 from studio.storage import (
     ProgressCallback,
@@ -137,15 +137,9 @@ def _read_cached(folder: Path, hub: str) -> FetchedModel | None:
 
 
 def _local_model(folder: Path) -> FetchedModel:
-    if not (folder / "config.json").is_file() or not any(folder.glob("*.safetensors")):
-        raise ModelUnavailable(
-            Message("The folder {folder} holds no model: config.json and *.safetensors are wanted."),
-            Message(
-                "Save it with save_pretrained;"
-                " the studio does not open .bin or .pt files, because they can hold code."
-            ),
-            folder=folder,
-        )
+    missing = folder_files.find_missing_files(folder)
+    if missing:
+        raise ModelUnavailable(missing.message, missing.to_do)
     note = Message("the weights in {folder}").format(folder=folder)
     return FetchedModel(folder, folder.absolute().name, str(folder.absolute()), note)
 

@@ -10,36 +10,17 @@ import torch
 from transformers import (
     AutoModelForCausalLM,
     AutoModelForSequenceClassification,
-    AutoTokenizer,
     BitsAndBytesConfig,
 )
 
-from studio.models import device, shape, template_bounds
+from studio.models import device, shape
 from studio.models.nf4 import NF4_OPTIONS
 from studio.models.pooled_classifier import PooledClassifier
+from studio.models.tokenizer import load_tokenizer
 from studio.plan import Task
 
-# For a base model without a chat template; it is saved with whatever is trained under it.
-PLAIN_TEMPLATE = (
-    "{% for message in messages %}"
-    "{{ message['role'].capitalize() }}: {{ message['content'] }}"
-    "{{ eos_token if message['role'] == 'assistant' else '\n' }}"
-    "{% endfor %}"
-    "{% if add_generation_prompt %}{{ 'Assistant: ' }}{% endif %}"
-)
-
-
-template_bounds.install()
-
-
-def tokenizer(folder: Path) -> Any:
-    """The tokenizer of a folder, with a padding token and a chat template."""
-    loaded = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
-    if loaded.pad_token is None:
-        loaded.pad_token = loaded.eos_token
-    if getattr(loaded, "chat_template", None) is None and loaded.eos_token:
-        loaded.chat_template = PLAIN_TEMPLATE
-    return loaded
+# Under the name by which it is loaded beside a model.
+tokenizer = load_tokenizer
 
 
 def nf4_config() -> Any:
@@ -84,7 +65,8 @@ def base_model(
         load_kwargs["device_map"] = {"": device.torch_device()}
     if task == "classify":
         config = shape.read_config(folder) if reads_pooling else {}
-        load_kwargs |= _label_names(labels)
+        # A head for other classes gives way to a new one; all else was compared before (folder_check).
+        load_kwargs |= {**_label_names(labels), "ignore_mismatched_sizes": True}
         torch.manual_seed(seed)
         model = model_class(task, config).from_pretrained(folder, **load_kwargs)
         # The token that rows are padded with: it tells a decoder where each text ends.

@@ -13,6 +13,23 @@ from studio.i18n import Message
 # Where sentence-transformers writes how a model makes an embedding of its tokens.
 POOLING_FILE = Path("1_Pooling") / "config.json"
 
+UNKNOWN_FAMILY = Message("{name} is of the kind “{family}”, which the studio does not know.")
+READS_PICTURES = Message("{name} (“{family}”) reads pictures; the studio trains models of text alone.")
+HEARS_SPEECH = Message("{name} (“{family}”) hears speech; the studio trains models of text alone.")
+ENCODER_DECODER = Message(
+    "{name} (“{family}”) reads with one part and writes with another (an encoder-decoder); the studio trains"
+    " models of one part."
+)
+MIXTURE_OF_EXPERTS = Message(
+    "{name} (“{family}”) is a mixture of experts, whose parts take turns; the studio does not train those."
+)
+NEEDS_OWN_CODE = Message(
+    "{name} (“{family}”) needs program code from its own folder, and the studio runs no code from a model."
+)
+CHOOSE_OTHER_FAMILY = Message(
+    "Choose one of these families: Llama, Mistral, Qwen 2 and 3, Gemma 3 (text), SmolLM, BERT, ModernBERT."
+)
+
 
 @dataclass(frozen=True)
 class Linear:
@@ -140,11 +157,24 @@ def from_config(config: Mapping[str, Any], name: str = "this model") -> ModelSha
             name=name,
         ) from None
     raise ModelUnavailable(
-        Message("The studio cannot count the kind “{family}” that {name} is of."),
-        Message("Choose a model of the Llama, Mistral, Qwen, Gemma, SmolLM, BERT or ModernBERT family."),
-        family=family or "?",
-        name=name,
+        _describe_other_kind(config), CHOOSE_OTHER_FAMILY, family=family[:40] or "?", name=name
     )
+
+
+def _describe_other_kind(config: Mapping[str, Any]) -> Message:
+    """What a model is that is none of the studio's families."""
+    classes = " ".join(str(name) for name in config.get("architectures") or ())
+    if "vision_config" in config or "image_size" in config or "Image" in classes:
+        return READS_PICTURES
+    if "audio_config" in config or any(word in classes for word in ("Speech", "CTC", "Audio")):
+        return HEARS_SPEECH
+    if config.get("is_encoder_decoder"):
+        return ENCODER_DECODER
+    if any(name in config for name in ("num_local_experts", "num_experts", "n_routed_experts")):
+        return MIXTURE_OF_EXPERTS
+    if config.get("auto_map"):
+        return NEEDS_OWN_CODE
+    return UNKNOWN_FAMILY
 
 
 def from_folder(folder: Path) -> ModelShape:

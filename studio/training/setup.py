@@ -16,7 +16,7 @@ from studio.estimate import dataset_lengths, history
 from studio.estimate.machines import hardware
 from studio.evaluate import predictions
 from studio.i18n import Message
-from studio.methods import defaults
+from studio.methods import defaults, folder_check
 from studio.methods.spec import Method, Scores, StageMonitor, TrainingContext
 from studio.methods.workload import RowTokens
 from studio.models import device, shape
@@ -195,6 +195,7 @@ def load_context(
 
     Raises:
         BadPlan: The method cannot be used with the model that was fetched.
+        ModelUnavailable: The folder of the model is not one that can be trained.
     """
     import torch  # noqa: PLC0415 - a worker that waits does without
 
@@ -203,6 +204,7 @@ def load_context(
     from studio.models import head, load  # noqa: PLC0415
 
     require_compatible(run.plan, base)
+    folder_check.require_usable(base.folder, run.plan.task)
     device.set_precision(run.plan.training.precision)
     model_shape = shape.from_folder(base.folder)
     tokenizer = load.tokenizer(base.folder)

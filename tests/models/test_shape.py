@@ -111,7 +111,7 @@ def test_a_folder_is_read(fixture, request):
 
 
 def test_a_family_that_cannot_be_counted_is_refused_with_those_that_can():
-    with pytest.raises(ModelUnavailable, match=r"“mamba”.*Llama, Mistral"):
+    with pytest.raises(ModelUnavailable, match=r"“mamba”, which.*Llama, Mistral"):
         shape.from_config({"model_type": "mamba"}, "some model")
 
 

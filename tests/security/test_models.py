@@ -108,4 +108,6 @@ def test_an_honest_template_reads_as_before(hostile_model):
     )
     tokenizer = load.tokenizer(hostile_model(chat_template=template))
     messages = [{"role": "system", "content": "s"}, *QUESTION, {"role": "assistant", "content": "Hi"}]
-    assert tokenizer.apply_chat_template(messages, tokenize=False) == "<Hello>===<Hi>===6"
+    # A system message that a template leaves out goes into the first question.
+    assert tokenizer.apply_chat_template(messages, tokenize=False) == "<s\n\nHello>===<Hi>===6"
+    assert tokenizer.apply_chat_template(messages[1:], tokenize=False) == "<Hello>===<Hi>===6"

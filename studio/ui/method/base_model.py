@@ -4,15 +4,18 @@ from typing import Any
 
 from studio import presets
 from studio.errors import StudioError
-from studio.i18n import Message
+from studio.i18n import Message, join_sentences
+from studio.methods import folder_check
 from studio.models import fetch, shape
 from studio.models.fetch import FetchedModel
 from studio.models.shape import ModelShape
+from studio.plan import Task
 from studio.presets import ModelCard
 from studio.ui import access, units
 from studio.ui.components import notices
 
 MODEL_SUMMARY = Message("{name}: {count} parameters, licence {licence}. {about} {weights}")
+FOLDER_SUMMARY = Message("{name}: {count} parameters, of the family “{family}”. Weights in use: {note}.")
 WEIGHTS_HERE = Message("Weights in use: {note}.")
 WEIGHTS_WHEEL = Message(
     "Downloads once when training starts ({megabytes:.0f} MB), from the Hugging Face hub or the Python"
@@ -24,11 +27,12 @@ MODEL_NOT_LISTED = Message(
 )
 
 
-def describe_model(model: str, lang: str, warning: str = "") -> dict[str, Any]:
-    """The notice about a base model.
+def describe_model(model: str, task: Task, lang: str, warning: str = "") -> dict[str, Any]:
+    """The notice about a base model: what it is, and what an examination of its folder found.
 
     Args:
         model: Catalogue id, hub id or folder.
+        task: What it is to learn.
         lang: The visitor's language.
         warning: What it hardly knows of the data's languages; "" for nothing.
     """
@@ -37,10 +41,13 @@ def describe_model(model: str, lang: str, warning: str = "") -> dict[str, Any]:
         access.check_model(model)
         cached_model = fetch.find_cached(model)
         model_shape = _find_shape(card, cached_model)
+        remarks = folder_check.require_startable(model, task)
     except StudioError as error:
         return notices.error_notice(error, lang)
     if not card:
-        return notices.notice(_describe_unlisted(model, cached_model, model_shape).render(lang))
+        details = [sentence.render(lang) for remark in remarks for sentence in (remark.message, remark.to_do)]
+        sentence = _describe_unlisted(model, cached_model, model_shape).render(lang)
+        return notices.notice(sentence, join_sentences(details, lang), warning=warning)
     summary = MODEL_SUMMARY.render(
         lang,
         name=card.name,
@@ -65,7 +72,12 @@ def _describe_unlisted(
 ) -> Message:
     if not model_shape:
         return MODEL_NOT_LISTED.format(name=cached_model.name if cached_model else model)
-    return WEIGHTS_HERE.format(note=cached_model.note if cached_model else "")
+    return FOLDER_SUMMARY.format(
+        name=cached_model.name if cached_model else model,
+        count=units.format_count(model_shape.total()),
+        family=model_shape.family,
+        note=cached_model.note if cached_model else "",
+    )
 
 
 def _describe_weights(card: ModelCard, cached_model: FetchedModel | None) -> Message:

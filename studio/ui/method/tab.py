@@ -154,7 +154,7 @@ def refresh(
     cost = "" if settings_notice else estimates.format_expected_cost(estimate, lang)
     return (
         comparison_table.render_table(estimates.build_table_state(inputs, displayed, lang), lang),
-        base_model.describe_model(form.model, lang, plan_form.language_warning(form, lang)),
+        base_model.describe_model(form.model, form.task, lang, plan_form.language_warning(form, lang)),
         settings_notice or _parameter_notice(inputs, form, lang),
         elsewhere.render_tables(inputs, lang) if elsewhere_html else gr.skip(),
         help_panel.update_cost(cost),

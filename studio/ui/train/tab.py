@@ -14,7 +14,7 @@ from studio.estimate.machines.catalogue import Machine
 from studio.estimate.types import Estimate
 from studio.i18n import Message, join_sentences, label, languages
 from studio.launchers import consent
-from studio.methods import no_regret, settings_check
+from studio.methods import folder_check, no_regret, settings_check
 from studio.plan import Plan
 from studio.runs import Run
 from studio.storage import home, require_disk_space
@@ -154,6 +154,7 @@ def start_run(
         plan_form.describe_plan(plan, lang)  # the data is checked once more: a browser may send anything
         if refusal := settings_check.find_problem(plan, lang):
             return notices.notice(refusal, kind="bad"), *unchanged, {}, gr.skip()
+        folder_check.require_startable(plan.model, plan.task)
         machine = _find_machine(plan)
         estimate = all_methods.estimate_before_start(plan, machine)
         why_not_fitting = _why_not_fitting(estimate, lang)

@@ -33,4 +33,4 @@ def test_nothing_is_said_where_the_base_knows_the_language_or_there_is_no_data()
 def test_the_warning_stands_beside_the_base_model_and_above_start():
     assert train_tab.summarise(ENGLISH, **form_fields(**CHINESE_FIELDS))["warning"] == WARNING
     assert train_tab.summarise(ENGLISH, **form_fields())["warning"] == ""
-    assert base_model.describe_model("smollm2-135m", "en", WARNING)["warning"] == WARNING
+    assert base_model.describe_model("smollm2-135m", "chat", "en", WARNING)["warning"] == WARNING
