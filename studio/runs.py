@@ -463,9 +463,11 @@ def complete_report(run: Run) -> dict[str, Any]:
 def start_scores(report: Mapping[str, Any]) -> dict[str, Any]:
     """The scores that a result is compared with; empty where a report has none.
 
-    Those of the base; of a classifier those of the linear fit, as the head of the base is random.
+    Those of the base; of a classifier those of the linear fit, as the head of the base is random, unless an
+    earlier training taught it.
     """
-    scores = report.get("linear_baseline") or report.get("before")
+    has_own_head = bool((report.get("method") or {}).get("own_head"))
+    scores = (None if has_own_head else report.get("linear_baseline")) or report.get("before")
     return scores if isinstance(scores, dict) else {}
 
 

@@ -24,7 +24,7 @@ from studio.launchers import consent, follower
 from studio.methods import folder_check, settings_check, spec
 from studio.plan import Plan
 from studio.runs import Run, Status
-from studio.training import caps, coach, launcher, report_messages, retention_messages, worker
+from studio.training import caps, coach, continuation, launcher, report_messages, retention_messages, worker
 from studio.training.memory import limit_memory
 
 INSIST_HINT = Message(
@@ -53,35 +53,49 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--keep-there", action="store_true", help="with --on: leave data and result there afterwards"
     )
     parser.add_argument(
+        "--from",
+        default="",
+        dest="from_run",
+        metavar="RUN",
+        help="go on training from what a run learned: its id, or `last`; without a plan by the run's own",
+    )
+    parser.add_argument(
         "--insist", action="store_true", help="start a run that is estimated not to fit into memory"
     )
 
 
 def run(options: argparse.Namespace) -> int:
     """Train a plan, or go on with a run; raises BadPlan where not exactly one of them is named."""
-    if bool(options.plan) == bool(options.resume) or (options.resume and options.set):
+    has_plan = bool(options.plan or options.from_run)
+    if has_plan == bool(options.resume) or (options.set and not options.plan):
         raise BadPlan(
-            ["name either a plan (with --set KEY=VALUE) or --resume RUN, whose plan stays as it is"]
+            [
+                "name a plan (with --set KEY=VALUE), --from RUN (with a plan or without),"
+                " or --resume RUN, whose plan stays as it is"
+            ]
         )
     if options.resume:
         return resume(options.resume)
     changes = tuple(options.set)
+    if options.from_run and options.on:
+        raise BadPlan(["--from goes on here, where the result is; leave out --on"])
     if options.on:
         changes += (f"where={'local' if options.on == catalogue.LOCAL_ID else options.on}",)
-    if arguments.load_plan(options.plan, changes).is_local:
-        return train(options.plan, changes, options.insist)
+    if options.from_run or arguments.load_plan(options.plan, changes).is_local:
+        return train(options.plan, changes, options.insist, options.from_run)
     return train_elsewhere(options, changes)
 
 
-def train(name: str, changes: tuple[str, ...], insist: bool = False) -> int:
+def train(name: str, changes: tuple[str, ...], insist: bool = False, from_run: str = "") -> int:
     """Train a plan in this process and print the run's id and folder.
 
     The first Ctrl-C stops the run and keeps what it has learned.
 
     Args:
-        name: The plan's file, or the name of a recipe.
+        name: The plan's file, or the name of a recipe; "" for the plan of `from_run`.
         changes: `KEY=VALUE` changes of the plan.
         insist: Start a run that is estimated not to fit into memory.
+        from_run: A run whose result is the base model; "" for none.
 
     Returns:
         The exit code.
@@ -91,9 +105,13 @@ def train(name: str, changes: tuple[str, ...], insist: bool = False) -> int:
         ModelUnavailable: The folder of the base model is not one that can be trained.
         NotPossible: The run cannot fit into memory, and nobody insists; or a cap cannot be measured here.
     """
-    plan = arguments.load_plan(name, changes)
+    plan = arguments.load_plan(name, changes) if name else None
+    if from_run:
+        plan = continuation.build_plan(runs.find(from_run), plan)
+    assert plan is not None
     if problem := settings_check.find_problem(plan):
-        raise BadPlan([f"{arguments.plan_path(name)}: method.settings: {problem}"])
+        origin = arguments.plan_path(name) if name else from_run
+        raise BadPlan([f"{origin}: method.settings: {problem}"])
     for remark in folder_check.require_startable(plan.model, plan.task):
         print(f"{remark.message.render()} {remark.to_do.render()}", flush=True)
     caps.require_measurable(plan, catalogue.local_machine())
@@ -238,6 +256,8 @@ def _print_result(run: Run) -> None:
     if runs.is_resumable(run):
         start = "from where it was" if runs.has_saved_state(run) else "from the beginning"
         print(f"It goes on {start} with: studio train --resume {run.id[:8]}")
+    elif continuation.can_continue(run):
+        print(f"To train further from this result: studio train --from {run.id[:8]}")
 
 
 @contextmanager

@@ -1,11 +1,10 @@
 """The registry of methods: one file each, listed here. A card without a method is shown as coming."""
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 from studio import presets
-from studio.errors import NotPossible, Problem
+from studio.errors import ModelUnavailable, NotPossible, Problem
 from studio.i18n import Message
 from studio.methods import adapter, compatibility, frozen, full, lora, peft, prefix, qat, qlora, rlhf, upft
 from studio.methods.spec import Method
@@ -81,7 +80,8 @@ def _find_shape(model: str) -> ModelShape | None:
     card = presets.models().get(model)
     if card:
         return shapes.from_config(card.config)
-    if Path(model).is_dir():
-        return shapes.from_folder(Path(model)) if (Path(model) / "config.json").is_file() else None
-    cached_model = fetch.find_cached(model)
+    try:
+        cached_model = fetch.find_cached(model)
+    except ModelUnavailable:  # whoever examines the folder says what is wrong with it
+        return None
     return shapes.from_folder(cached_model.folder) if cached_model else None

@@ -148,6 +148,7 @@ def attach(model: Any, settings: Settings, task: Task) -> Any:
         target_modules=target_pattern(shape, str(settings["targets"])),
         use_rslora=bool(settings["rslora"]),
         use_dora=bool(settings["dora"]),
+        fan_in_fan_out=shape.family == "gpt2",  # whose matrices stand the other way round
         modules_to_save=peft_adapter.head_modules(shape, task),
         task_type=peft_adapter.peft_task_type(task),
     )

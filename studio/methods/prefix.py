@@ -57,11 +57,7 @@ def learning_rate(shape: ModelShape, settings: Settings, task: Task) -> float:
 
 def prefix_widths(shape: ModelShape) -> tuple[int, int]:
     """What a virtual token adds to a layer's keys (and to its values), and the projection's width."""
-    kv_width = shape.hidden
-    for linear in shape.linears:
-        if linear.name == "self_attn.v_proj":
-            kv_width = linear.n_out
-    return kv_width, min(MAX_PROJECTION_WIDTH, shape.hidden)
+    return shape.kv_width or shape.hidden, min(MAX_PROJECTION_WIDTH, shape.hidden)
 
 
 def count_parameters(shape: ModelShape, settings: Settings, num_labels: int) -> ParameterCount:

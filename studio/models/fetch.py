@@ -6,7 +6,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from hashlib import file_digest
 from pathlib import Path
 from typing import Any
@@ -25,7 +25,8 @@ from huggingface_hub.errors import (
 from studio import presets, processes
 from studio.errors import ModelUnavailable
 from studio.i18n import Message
-from studio.models import folder_files, shape
+from studio.models import adapters, folder_files, shape
+from studio.models.adapters import Adapter
 from studio.presets import ModelCard, Wheel
 from studio.storage import (
     ProgressCallback,
@@ -71,7 +72,10 @@ def fetch(model: str, progress: ProgressCallback = no_progress) -> FetchedModel:
     """
     card = presets.models().get(model)
     if card is None and Path(model).is_dir():
-        return _local_model(Path(model))
+        folder = adapters.resolve_folder(Path(model))
+        if adapters.is_adapter(folder):
+            return _merged_model(adapters.read(folder), progress)
+        return _local_model(folder)
     if card is None and not HUB_ID_PATTERN.fullmatch(model):
         raise unknown_model(model)
     hub, folder = _hub_id(model, card), _cache_folder(model, card)
@@ -88,11 +92,60 @@ def fetch(model: str, progress: ProgressCallback = no_progress) -> FetchedModel:
 
 
 def find_cached(model: str) -> FetchedModel | None:
-    """The model where it is already on this machine; the network is not asked."""
+    """The model where it is already on this machine; the network is not asked.
+
+    Of an adapter that is not merged yet it is the base, which has the same shape and tokenizer.
+    """
     card = presets.models().get(model)
     if card is None and Path(model).is_dir():
-        return _local_model(Path(model))
+        folder = adapters.resolve_folder(Path(model))
+        if adapters.is_adapter(folder):
+            return _find_adapted(adapters.read(folder))
+        return _local_model(folder)
     return _read_cached(_cache_folder(model, card), _hub_id(model, card))
+
+
+def _find_adapted(adapter: Adapter) -> FetchedModel | None:
+    """The merged model of an adapter, else its base with the adapter's name; None where that must be fetched.
+
+    Raises:
+        ModelUnavailable: The base is a folder that is not here.
+    """
+    merged = _read_cached(adapter.merged_folder(), str(adapter.folder.absolute()))
+    if merged:
+        return merged
+    is_known = adapter.base in presets.models() or HUB_ID_PATTERN.fullmatch(adapter.base)
+    if not is_known and not Path(adapter.base).is_dir():
+        raise ModelUnavailable(
+            adapters.NO_BASE, adapters.NO_BASE_TO_DO, folder=adapter.folder, base=adapter.base
+        )
+    base = find_cached(adapter.base)
+    note = adapters.MERGED_NOTE.format(base=adapter.base, folder=adapter.folder)
+    return replace(base, name=adapter.name, note=note) if base else None
+
+
+def _merged_model(adapter: Adapter, progress: ProgressCallback) -> FetchedModel:
+    """The base of an adapter with the adapter merged in; merged once, and read after that."""
+    _find_adapted(adapter)  # what is wrong with it is said before anything is fetched
+    folder, hub = adapter.merged_folder(), str(adapter.folder.absolute())
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    base = fetch(adapter.base, progress)
+    with FileLock(folder.parent / f".{folder.name}.lock"):
+        cached = _read_cached(folder, hub)
+        if cached:
+            return cached
+        require_disk_space(
+            folder.parent, sum(path.stat().st_size for path in base.folder.glob("*.safetensors"))
+        )
+        draft = _draft_folder(folder)
+        shutil.rmtree(draft, ignore_errors=True)
+        adapters.merge(adapter, base.folder, draft)
+        _publish(
+            draft, folder, adapter.name, adapters.MERGED_NOTE.format(base=base.name, folder=adapter.folder)
+        )
+    return FetchedModel(
+        folder, adapter.name, hub, adapters.MERGED_NOTE.format(base=base.name, folder=adapter.folder)
+    )
 
 
 def _hub_id(model: str, card: ModelCard | None) -> str:

@@ -1,15 +1,28 @@
 """The linear head of a classifier: its kind of problem, and the scale of the numbers it gives."""
 
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import torch
+
+from studio.models.shape import read_config
 
 
 def find_head(model: Any) -> torch.nn.Linear:
     """The linear layer that gives the scores of classes; of a head that PEFT has copied, the trained copy."""
     base = model.get_base_model() if hasattr(model, "get_base_model") else model
     layer = base.classifier if hasattr(base, "classifier") else base.score
-    return layer.modules_to_save[layer.active_adapter] if hasattr(layer, "modules_to_save") else layer
+    head = layer.modules_to_save[layer.active_adapter] if hasattr(layer, "modules_to_save") else layer
+    return getattr(head, "out_proj", head)  # of RoBERTa and its like, the last layer of two
+
+
+def is_trained_for(folder: Path, labels: Sequence[str]) -> bool:
+    """Whether the model in a folder has a head for just these classes, in this order."""
+    config = read_config(folder) if (folder / "config.json").is_file() else {}
+    classes = " ".join(str(name) for name in config.get("architectures") or ())
+    has_head = "ForSequenceClassification" in classes or "PooledClassifier" in classes
+    return has_head and list((config.get("id2label") or {}).values()) == list(labels)
 
 
 def has_bias(model: Any) -> bool:

@@ -27,8 +27,28 @@ NEEDS_OWN_CODE = Message(
     "{name} (“{family}”) needs program code from its own folder, and the studio runs no code from a model."
 )
 CHOOSE_OTHER_FAMILY = Message(
-    "Choose one of these families: Llama, Mistral, Qwen 2 and 3, Gemma 3 (text), SmolLM, BERT, ModernBERT."
+    "Choose one of these families: Llama, Mistral, Qwen 2 and 3, Gemma 1 to 3 (text), Phi-3, SmolLM, GPT-2;"
+    " to sort texts also BERT, DistilBERT, RoBERTa, XLM-R, MPNet, ELECTRA, ModernBERT."
 )
+GEMMA_FAMILIES = ("gemma", "gemma2", "gemma3_text")
+GATED_DECODERS = ("llama", "mistral", "qwen2", "qwen3", "phi3", "smollm3", *GEMMA_FAMILIES)
+BERT_LINEARS = (
+    *(f"attention.self.{name}" for name in ("query", "key", "value")),
+    *("attention.output.dense", "intermediate.dense", "output.dense"),
+)
+# The matrices of a block of an encoder: query, key, value, output, then in and out of the feed-forward part.
+ENCODER_LINEARS = {
+    **dict.fromkeys(("bert", "roberta", "xlm-roberta", "electra"), BERT_LINEARS),
+    "distilbert": (
+        *(f"attention.{name}_lin" for name in ("q", "k", "v", "out")),
+        *("ffn.lin1", "ffn.lin2"),
+    ),
+    "mpnet": (*(f"attention.attn.{name}" for name in "qkvo"), "intermediate.dense", "output.dense"),
+}
+# What DistilBERT calls the sizes.
+DISTILBERT_KEYS = {"hidden_size": "dim", "intermediate_size": "hidden_dim", "num_hidden_layers": "n_layers"}
+# Positions of these families are counted from behind their padding token.
+POSITIONS_FROM_2 = ("roberta", "xlm-roberta", "mpnet")
 
 
 @dataclass(frozen=True)
@@ -75,6 +95,10 @@ class ModelShape:
         heads: Attention heads.
         first_block_missing: Parameters that the first block lacks.
         mean_pooled: Whether a classifier reads the mean of the tokens (PooledClassifier).
+        embedding_norms: Parameters of the norms around the blocks, which are no part of any.
+        head_modules: Modules of a new classification head beside those named classifier and score.
+        embedding_width: Width of the embeddings of tokens, where that is not `hidden` (ELECTRA); else 0.
+        kv_width: Keys of a token in a block, and as many values; as wide as the attention where it is 0.
     """
 
     family: str
@@ -92,6 +116,10 @@ class ModelShape:
     heads: int
     first_block_missing: int = 0
     mean_pooled: bool = False
+    embedding_norms: int = 0
+    head_modules: tuple[str, ...] = ()
+    kv_width: int = 0
+    embedding_width: int = 0
 
     @cached_property
     def blocks(self) -> int:
@@ -107,8 +135,7 @@ class ModelShape:
     @property
     def kv_cache_width(self) -> int:
         """Values per token and block in the KV cache: the keys and the values."""
-        widths = [linear.n_out for linear in self.linears if linear.name.endswith(("k_proj", "v_proj"))]
-        return sum(widths) or 2 * self.attention_width
+        return 2 * (self.kv_width or self.attention_width)
 
     def total(self, labels: int = 0) -> int:
         """All parameters: with a language head, or with a head for `labels` classes where that is above 0."""
@@ -137,11 +164,13 @@ def from_config(config: Mapping[str, Any], name: str = "this model") -> ModelSha
     """
     family = str(config.get("model_type", ""))
     try:
-        if family == "bert":
-            return _bert(config)
+        if family in ENCODER_LINEARS:
+            return _encoder(config, family)
         if family == "modernbert":
             return _modernbert(config)
-        if family in ("llama", "mistral", "qwen2", "qwen3", "gemma3_text", "smollm3"):
+        if family == "gpt2":
+            return _gpt2(config)
+        if family in GATED_DECODERS:
             return _decoder(config, family)
     except KeyError as error:
         raise ModelUnavailable(
@@ -225,19 +254,27 @@ def _decoder(config: Mapping[str, Any], family: str) -> ModelShape:
     # Qwen2 puts a bias on query, key and value whatever its config says; the others follow attention_bias.
     bias = out_bias or family == "qwen2"
     mlp_bias = bool(config.get("mlp_bias"))
-    norms_per_block = 4 if family == "gemma3_text" else 2
+    norms_per_block = 4 if family in ("gemma2", "gemma3_text") else 2
     qk_norm_parameters = 2 * head_dim if family in ("qwen3", "gemma3_text") else 0
-    linears = (
-        Linear("self_attn.q_proj", hidden, heads * head_dim, bias, "attention"),
-        Linear("self_attn.k_proj", hidden, kv_heads * head_dim, bias, "attention"),
-        Linear("self_attn.v_proj", hidden, kv_heads * head_dim, bias, "attention"),
-        Linear("self_attn.o_proj", heads * head_dim, hidden, out_bias, "attention"),
+    kv_width, attention_width = kv_heads * head_dim, heads * head_dim
+    linears: tuple[Linear, ...] = (
+        Linear("self_attn.q_proj", hidden, attention_width, bias, "attention"),
+        Linear("self_attn.k_proj", hidden, kv_width, bias, "attention"),
+        Linear("self_attn.v_proj", hidden, kv_width, bias, "attention"),
+        Linear("self_attn.o_proj", attention_width, hidden, out_bias, "attention"),
         Linear("mlp.gate_proj", hidden, inner, mlp_bias, "feed_forward"),
         Linear("mlp.up_proj", hidden, inner, mlp_bias, "feed_forward"),
         Linear("mlp.down_proj", inner, hidden, mlp_bias, "feed_forward"),
     )
+    if family == "phi3":
+        linears = (
+            Linear("self_attn.qkv_proj", hidden, attention_width + 2 * kv_width, False, "attention"),
+            Linear("self_attn.o_proj", attention_width, hidden, False, "attention"),
+            Linear("mlp.gate_up_proj", hidden, 2 * inner, False, "feed_forward"),
+            Linear("mlp.down_proj", inner, hidden, False, "feed_forward"),
+        )
     vocabulary = int(config["vocab_size"])
-    tied = bool(config.get("tie_word_embeddings", family == "gemma3_text"))
+    tied = bool(config.get("tie_word_embeddings", family in GEMMA_FAMILIES))
     return ModelShape(
         family=family,
         encoder=False,
@@ -252,44 +289,80 @@ def _decoder(config: Mapping[str, Any], family: str) -> ModelShape:
         pooler=0,
         class_head=0,
         heads=heads,
+        embedding_norms=hidden,
+        kv_width=kv_width,
     )
 
 
-def _bert(config: Mapping[str, Any]) -> ModelShape:
-    """BERT: biases everywhere, three embedding tables, a pooler before the classification head."""
-    hidden, inner = int(config["hidden_size"]), int(config["intermediate_size"])
-    attention = tuple(
-        Linear(name, hidden, hidden, True, "attention")
-        for name in (
-            "attention.self.query",
-            "attention.self.key",
-            "attention.self.value",
-            "attention.output.dense",
-        )
+def _gpt2(config: Mapping[str, Any]) -> ModelShape:
+    """GPT-2: one matrix for query, key and value, learned positions, norms with biases."""
+    hidden, vocabulary = int(config["n_embd"]), int(config["vocab_size"])
+    inner, context = int(config.get("n_inner") or 4 * hidden), int(config["n_positions"])
+    linears = (
+        Linear("attn.c_attn", hidden, 3 * hidden, True, "attention"),
+        Linear("attn.c_proj", hidden, hidden, True, "attention"),
+        Linear("mlp.c_fc", hidden, inner, True, "feed_forward"),
+        Linear("mlp.c_proj", inner, hidden, True, "feed_forward"),
     )
-    feed_forward = (
-        Linear("intermediate.dense", hidden, inner, True, "feed_forward"),
-        Linear("output.dense", inner, hidden, True, "feed_forward"),
-    )
-    vocabulary = int(config["vocab_size"])
-    context = int(config["max_position_embeddings"])
-    token_types = int(config.get("type_vocab_size", 2))
-    embedding_norm = 2  # weight and bias
     return ModelShape(
-        family="bert",
-        encoder=True,
+        family="gpt2",
+        encoder=False,
         hidden=hidden,
-        layers=int(config["num_hidden_layers"]),
+        layers=int(config["n_layer"]),
         vocabulary=vocabulary,
         context=context,
-        tied=True,
-        linears=attention + feed_forward,
+        tied=bool(config.get("tie_word_embeddings", True)),
+        linears=linears,
         block_other_parameters=4 * hidden,
-        non_block_parameters=(vocabulary + context + token_types + embedding_norm) * hidden,
-        pooler=0 if is_mean_pooled(config) else hidden * hidden + hidden,
+        non_block_parameters=(vocabulary + context + 2) * hidden,
+        pooler=0,
         class_head=0,
-        heads=int(config["num_attention_heads"]),
+        heads=int(config["n_head"]),
+        embedding_norms=2 * hidden,
+    )
+
+
+def _encoder(config: Mapping[str, Any], family: str) -> ModelShape:
+    """BERT and its relatives: biases everywhere, learned positions, a norm behind each part of a block."""
+    names = DISTILBERT_KEYS if family == "distilbert" else {}
+    hidden, inner, layers = (
+        int(config[names.get(key, key)]) for key in ("hidden_size", "intermediate_size", "num_hidden_layers")
+    )
+    heads = int(config["n_heads" if names else "num_attention_heads"])
+    sizes = (*((hidden, hidden),) * 4, (hidden, inner), (inner, hidden))
+    parts = ("attention",) * 4 + ("feed_forward",) * 2
+    linears = tuple(
+        Linear(name, n_in, n_out, True, part)
+        for name, (n_in, n_out), part in zip(ENCODER_LINEARS[family], sizes, parts, strict=True)
+    )
+    vocabulary, positions = int(config["vocab_size"]), int(config["max_position_embeddings"])
+    token_types = 0 if family in ("distilbert", "mpnet") else int(config.get("type_vocab_size", 2))
+    width = int(config.get("embedding_size", hidden)) if family == "electra" else hidden
+    non_block_parameters = (vocabulary + positions + token_types + 2) * width
+    if width != hidden:
+        non_block_parameters += width * hidden + hidden
+    if family == "mpnet":  # what is added to attention by the distance of two tokens, shared by all blocks
+        non_block_parameters += int(config.get("relative_attention_num_buckets", 32)) * heads
+    has_pooler = family == "bert" and not is_mean_pooled(config)
+    square = hidden * hidden + hidden
+    return ModelShape(
+        family=family,
+        encoder=True,
+        hidden=hidden,
+        layers=layers,
+        vocabulary=vocabulary,
+        context=positions - 2 if family in POSITIONS_FROM_2 else positions,
+        tied=True,
+        linears=linears,
+        block_other_parameters=4 * hidden,
+        non_block_parameters=non_block_parameters,
+        pooler=square if has_pooler else 0,
+        class_head=0 if family == "bert" else square,
+        heads=heads,
         mean_pooled=is_mean_pooled(config),
+        embedding_norms=2 * width,
+        head_modules=("pre_classifier",) if family == "distilbert" else (),
+        embedding_width=width,
     )
 
 
@@ -320,4 +393,6 @@ def _modernbert(config: Mapping[str, Any]) -> ModelShape:
         class_head=hidden * hidden + hidden,
         heads=int(config["num_attention_heads"]),
         first_block_missing=hidden,
+        embedding_norms=2 * hidden,
+        head_modules=("head",),
     )

@@ -231,7 +231,7 @@ class MetaStep:
         model_class = load.model_class(spec.task, spec.config)
         trace_loading = None
         with torch.device(spec.tensor_device):
-            model = model_class.from_config(model_config, dtype=base_dtype, attn_implementation="sdpa")
+            model = model_class.from_config(model_config, dtype=base_dtype)
             if self.method.weights == "nf4":
                 trace_loading = replace_linears_with_4bit(model, autocast_dtype or torch.float32)
             model.config.use_cache = False  # as a Trainer has it

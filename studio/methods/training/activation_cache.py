@@ -18,6 +18,8 @@ from studio.storage import require_disk_space
 
 # The share of the free memory that the cache may take; a larger cache goes to the disk.
 MAX_MEMORY_SHARE = 0.25
+# Blocks that return their hidden states as the first of a tuple.
+RETURN_TUPLES = ("MPNetLayer",)
 CACHED_ON_DISK = Message(
     "Memory is short, so the output of the frozen layers ({mb:,.0f} MB) is kept on the disk: the losses are "
     "the same, each step takes a little longer."
@@ -42,14 +44,15 @@ class SkippedBlock(torch.nn.Module):  # type: ignore[misc] # torch's types are n
         super().__init__()
         # Some models choose a block's mask by it.
         self.attention_type = getattr(block, "attention_type", None)
+        self.returns_tuple = type(block).__name__ in RETURN_TUPLES
 
-    def forward(self, hidden: torch.Tensor, *_: Any, **__: Any) -> torch.Tensor:
+    def forward(self, hidden: torch.Tensor, *_: Any, **__: Any) -> Any:
         """Hidden states, unchanged."""
-        return hidden
+        return (hidden,) if self.returns_tuple else hidden
 
 
-class CachedHidden(torch.nn.Module):  # type: ignore[misc] # torch's types are not followed
-    """Takes the place of the embeddings and gives the frozen bottom's output for the rows of a batch.
+class CachedHidden:
+    """Gives the first trainable block the frozen bottom's output for the rows of a batch.
 
     Args:
         hidden: tokens x width, the rows one after the other.
@@ -58,7 +61,6 @@ class CachedHidden(torch.nn.Module):  # type: ignore[misc] # torch's types are n
     """
 
     def __init__(self, hidden: torch.Tensor, row_spans: list[tuple[int, int]], device: torch.device) -> None:
-        super().__init__()
         self.hidden, self.row_spans, self.device = hidden, row_spans, device
         self.batch_hidden = torch.empty(0)
 
@@ -74,15 +76,19 @@ class CachedHidden(torch.nn.Module):  # type: ignore[misc] # torch's types are n
             self.batch_hidden[position, : end - start] = self.hidden[start:end].to(self.device)
         return args, kwargs
 
-    def forward(self, *_: Any, **__: Any) -> torch.Tensor:
-        """Rows x tokens x width of the batch that was looked up."""
-        return self.batch_hidden
+    def replace_input(
+        self, block: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        """Before the first trainable block: what was looked up, in the place of what comes from below."""
+        if args:
+            return (self.batch_hidden, *args[1:]), kwargs
+        return args, {**kwargs, "hidden_states": self.batch_hidden}
 
 
 @contextmanager
 def frozen_in_eval_mode(model: Any) -> Iterator[None]:
     """Keep frozen modules in evaluation mode: dropout in parts that do not learn only adds noise."""
-    frozen_modules = [layers.get_embeddings(model), *_frozen_blocks(model)]
+    frozen_modules = [*_frozen_children(model), *_frozen_blocks(model)]
 
     def set_eval(*_: Any) -> None:
         for module in frozen_modules:
@@ -130,41 +136,42 @@ def cached_activations(context: TrainingContext) -> Iterator[TrainingContext]:
 
 @contextmanager
 def _replaced_by_cache(model: Any, cache: CachedHidden) -> Iterator[None]:
-    """Within, the cache takes the place of the embeddings and the frozen blocks."""
-    frozen_blocks = _frozen_blocks(model)
-    blocks, embeddings = layers.get_blocks(model), layers.get_embeddings(model)
+    """Within, the first trainable block reads from the cache, and the frozen blocks below are left out.
+
+    The embeddings still run, which costs next to nothing: each family has its own around them.
+    """
+    frozen_blocks, blocks = _frozen_blocks(model), layers.get_blocks(model)
+    first_trainable = blocks[len(frozen_blocks)]
     for index, block in enumerate(frozen_blocks):
         blocks[index] = SkippedBlock(block)
-    layers.set_embeddings(model, cache)
-    handle = model.register_forward_pre_hook(cache.load_rows, with_kwargs=True)
+    handles = [
+        model.register_forward_pre_hook(cache.load_rows, with_kwargs=True),
+        first_trainable.register_forward_pre_hook(cache.replace_input, with_kwargs=True),
+    ]
     try:
-        yield
+        with frozen_in_eval_mode(model):
+            yield
     finally:
-        handle.remove()
-        layers.set_embeddings(model, embeddings)
+        for handle in handles:
+            handle.remove()
         for index, block in enumerate(frozen_blocks):
             blocks[index] = block
-
-
-class DummyEmbeddings(torch.nn.Module):  # type: ignore[misc] # torch's types are not followed
-    """Takes the place of the embeddings and gives meaningless hidden states: for tracing."""
-
-    def __init__(self, width: int, dtype: torch.dtype) -> None:
-        super().__init__()
-        self.width, self.dtype = width, dtype
-
-    def forward(self, input_ids: torch.Tensor | None = None, **_: Any) -> torch.Tensor:
-        """Rows x tokens x width."""
-        assert input_ids is not None
-        return torch.empty(*input_ids.shape, self.width, dtype=self.dtype, device=input_ids.device)
 
 
 def without_frozen_blocks(model: Any) -> Any:
     """The model as it is trained while its bottom's output is cached."""
     for index, block in enumerate(_frozen_blocks(model)):
         layers.get_blocks(model)[index] = SkippedBlock(block)
-    layers.set_embeddings(model, DummyEmbeddings(model.config.hidden_size, model.dtype))
     return model
+
+
+def _frozen_children(model: Any) -> list[Any]:
+    """The parts of the backbone beside its blocks in which nothing is trained, such as the embeddings."""
+    return [
+        child
+        for child in model.base_model.children()
+        if not any(parameter.requires_grad for parameter in child.parameters())
+    ]
 
 
 def _frozen_blocks(model: Any) -> list[Any]:

@@ -71,7 +71,9 @@ class BottleneckLayer(torch.nn.Module, BaseTunerLayer):  # type: ignore[misc] # 
     def __init__(self, base_layer: Any, name: str, config: BottleneckConfig) -> None:
         super().__init__()
         self.base_layer = base_layer
-        self.in_features, self.out_features = base_layer.in_features, base_layer.out_features
+        # GPT-2's own layer (Conv1D) calls them nx and nf.
+        self.in_features = getattr(base_layer, "in_features", None) or base_layer.nx
+        self.out_features = getattr(base_layer, "out_features", None) or base_layer.nf
         self.bottleneck_down = torch.nn.ModuleDict()
         self.bottleneck_up = torch.nn.ModuleDict()
         self.bottleneck_dropout = torch.nn.ModuleDict()

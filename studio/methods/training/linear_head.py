@@ -21,9 +21,10 @@ from studio.evaluate.predictions import Measured
 from studio.methods.spec import TrainingContext
 from studio.methods.workload import CACHE_BATCH_TOKENS, MAX_LINEAR_ROWS
 from studio.models import device
-from studio.models.head import find_head
+from studio.models.head import find_head, is_trained_for
 from studio.models.linear_fit import fit_linear
 from studio.models.pooled_classifier import PooledClassifier
+from studio.plan import PROBLEM_TYPES
 
 Array = NDArray[Any]
 
@@ -31,7 +32,8 @@ Array = NDArray[Any]
 def start(context: TrainingContext, held_out: Sequence[Encoded]) -> Measured:
     """Fit the head of a context's model to its training rows.
 
-    Virtual tokens change what the head reads from the start, so behind them it is fitted anew.
+    Virtual tokens change what the head reads from the start, so behind them it is fitted anew. A head that an
+    earlier training taught these very classes stays as it is, and the fit is measured alone.
 
     Returns:
         What the linear model on the frozen base's embeddings makes of `held_out`, with the `seconds` that
@@ -40,12 +42,25 @@ def start(context: TrainingContext, held_out: Sequence[Encoded]) -> Measured:
     started_at = time.perf_counter()
     has_virtual_tokens = collate.get_prompt_config(context.model) is not None
     base = context.model.get_base_model() if has_virtual_tokens else context.model
+    own_head = _copy_trained_head(context)
     fit(context, base)
     seconds = time.perf_counter() - started_at
     measured = context.measure_rows(base, list(held_out))
-    if has_virtual_tokens:
+    if own_head:
+        find_head(context.model).load_state_dict(own_head)
+        context.add_note("own_head", True)
+    elif has_virtual_tokens:
         fit(context, context.model)
     return Measured(measured.scores | {"seconds": round(seconds, 1)}, measured.outcomes)
+
+
+def _copy_trained_head(context: TrainingContext) -> dict[str, torch.Tensor]:
+    """The head of a base that sorts into the classes of the data already; empty of any other base."""
+    names = list((context.model.config.id2label or {}).values())
+    sorts_texts = context.model.config.problem_type != PROBLEM_TYPES["rating"]
+    if not sorts_texts or not context.base_folder or not is_trained_for(context.base_folder, names):
+        return {}
+    return {name: value.clone() for name, value in find_head(context.model).state_dict().items()}
 
 
 def fit(context: TrainingContext, model: Any) -> None:

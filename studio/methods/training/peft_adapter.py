@@ -10,6 +10,7 @@ from studio.errors import Problem
 from studio.i18n import Message
 from studio.methods import defaults
 from studio.methods.spec import ParameterCount, Settings, TrainingContext
+from studio.models import adapters
 from studio.models.shape import ModelShape
 from studio.plan import Task
 
@@ -63,9 +64,9 @@ def peft_task_type(task: Task) -> str:
 def head_modules(shape: ModelShape, task: Task) -> list[str] | None:
     """Parts of a new head that PEFT does not know to train.
 
-    ModernBERT's head has a layer of its own before the classifier.
+    Some heads have a layer of their own before the classifier.
     """
-    return ["head"] if task == "classify" and shape.class_head else None
+    return list(shape.head_modules) if task == "classify" and shape.head_modules else None
 
 
 def check_virtual_tokens(name: str, virtual_tokens: int, shape: ModelShape) -> list[Problem]:
@@ -126,15 +127,4 @@ def load(base: Any, folder: Path) -> Any:
 
 def merge(base: Any, folder: Path) -> Any:
     """The base with the change added into its own matrices, and with the trained head in place of its own."""
-    return _unwrap_trained_copies(load(base, folder).merge_and_unload())
-
-
-def _unwrap_trained_copies(model: Any) -> Any:
-    """Put trained copies of modules where they belong; PEFT's LN tuning leaves them beside the originals."""
-    from peft.utils import ModulesToSaveWrapper  # noqa: PLC0415 - loads torch
-
-    for path, module in list(model.named_modules()):
-        if isinstance(module, ModulesToSaveWrapper):
-            parent, _, name = path.rpartition(".")
-            setattr(model.get_submodule(parent), name, module.modules_to_save[module.active_adapters[0]])
-    return model
+    return adapters.unwrap_trained_copies(load(base, folder).merge_and_unload())

@@ -79,18 +79,28 @@ def _target_settings(kind: str, settings: dict[str, Any], model: Any, shape: Mod
         starts_from_text = settings["prompt_tuning_init"] == "TEXT"
         init_text = settings["prompt_tuning_init_text"] or None
         return {
+            **_virtual_token_sizes(shape),
             "prompt_tuning_init_text": init_text,
             "tokenizer_name_or_path": (model.name_or_path or "?") if starts_from_text else None,
         }
     if kind == "p_tuning":
         # PEFT breaks where an MLP is given a number of layers other than its own.
         is_mlp = settings["encoder_reparameterization_type"] == "MLP"
-        return {"encoder_num_layers": 2} if is_mlp else {}
+        return _virtual_token_sizes(shape) | ({"encoder_num_layers": 2} if is_mlp else {})
     target_modules = lora.target_pattern(shape, "feed_forward" if kind == "lora_mlp" else "all")
     if kind == "adalora":
         # The number of steps is not known yet; AdaLoraCallback sets it before the first.
         return {"target_modules": target_modules, "total_step": 1}
     return {"target_modules": target_modules}
+
+
+def _virtual_token_sizes(shape: ModelShape) -> dict[str, int]:
+    """Sizes that PEFT reads from most configs, and not from DistilBERT's or ELECTRA's."""
+    return {
+        "token_dim": shape.embedding_width or shape.hidden,
+        "num_layers": shape.layers,
+        "num_attention_heads": shape.heads,
+    }
 
 
 def _block_module_pattern(name: str) -> str:

@@ -8,13 +8,19 @@ from collections.abc import Callable
 from studio.methods.spec import Settings
 from studio.models.shape import Linear, ModelShape
 
-# Keys and values under the names of all families; ModernBERT has them in one matrix with the queries.
+# Keys and values under the names of all families; some have them in one matrix with the queries.
 KEY_VALUE_NAMES = (
     "self_attn.k_proj",
     "self_attn.v_proj",
     "attention.self.key",
     "attention.self.value",
+    "attention.k_lin",
+    "attention.v_lin",
+    "attention.attn.k",
+    "attention.attn.v",
     "attn.Wqkv",
+    "attn.c_attn",
+    "self_attn.qkv_proj",
 )
 
 
@@ -139,7 +145,7 @@ def vera(shape: ModelShape, settings: Settings) -> int:
 
 def prompt_tuning(shape: ModelShape, settings: Settings) -> int:
     """One embedding for each virtual token (Lester et al. 2021)."""
-    return int(settings["num_virtual_tokens"]) * shape.hidden
+    return int(settings["num_virtual_tokens"]) * (shape.embedding_width or shape.hidden)
 
 
 def p_tuning(shape: ModelShape, settings: Settings) -> int:
@@ -147,7 +153,7 @@ def p_tuning(shape: ModelShape, settings: Settings) -> int:
 
     Liu et al. 2021.
     """
-    width, inner = shape.hidden, int(settings["encoder_hidden_size"])
+    width, inner = shape.embedding_width or shape.hidden, int(settings["encoder_hidden_size"])
     embeddings = int(settings["num_virtual_tokens"]) * width
     if settings["encoder_reparameterization_type"] == "MLP":
         mlp = _count_linear(width, inner) + _count_linear(inner, inner) + _count_linear(inner, width)
@@ -161,10 +167,10 @@ def p_tuning(shape: ModelShape, settings: Settings) -> int:
 def ln_tuning(shape: ModelShape, settings: Settings) -> int:
     """The norms of the blocks and around them (Zhao et al. 2023).
 
-    An encoder has one after the embeddings too, and BERT's have a bias.
+    They have a bias where the family has biases.
     """
-    outer_norms = 2 * shape.hidden if shape.encoder else shape.hidden
-    return shape.layers * shape.block_other_parameters - shape.first_block_missing + outer_norms
+    block_norms = shape.layers * shape.block_other_parameters - shape.first_block_missing
+    return block_norms + shape.embedding_norms
 
 
 def count_saved(kind: str, shape: ModelShape, settings: Settings) -> int:

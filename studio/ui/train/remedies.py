@@ -1,6 +1,7 @@
 """What to do after a run: its next steps, each with a button where another plan does it."""
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import gradio as gr
@@ -16,12 +17,13 @@ from studio.evaluate.next_steps import NextStep, Setup
 from studio.i18n import Message, format_value
 from studio.plan import Plan
 from studio.runs import Run
-from studio.training import coach, variations
+from studio.training import coach, continuation, variations
 from studio.ui import access
 from studio.ui.form import plan_form
 
 TRY_THIS = Message("Try this")
 START_CHANGED = Message("Start with this")
+GO_ON = Message("Go on training from this result: it becomes the base model of a new run.")
 CHANGE, CHANGE_FROM = Message("{label} {new}"), Message("{label} {new} instead of {old}")
 STARTED_AGAIN = Message("“{name}” is the same plan with {changes}.")
 VARIATION_NAME = Message("{name}: {changes}")
@@ -98,6 +100,8 @@ def list_steps(run: Run, report: Mapping[str, Any]) -> list[NextStep]:
     changed_keys = {key for step in steps for key in step.plan_changes}
     if advice and not changed_keys.intersection(advice.plan_changes):
         steps.append(advice)
+    if not access.is_open_to_others() and continuation.can_continue(run):
+        steps.append(NextStep(GO_ON, {"model": str(run.folder)}))
     return steps
 
 
@@ -196,4 +200,6 @@ def _find_label(plan: Plan, changes: Mapping[str, Any], key: str) -> Message | s
 def _describe_value(key: str, value: object) -> Message | str:
     if key == "method.name":
         return presets.methods()[str(value)].name
+    if key == "model":  # another run's result
+        return runs.get(Path(str(value)).name).plan.name
     return f"{value:.3g}" if isinstance(value, float) else str(value)
