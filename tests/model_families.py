@@ -9,7 +9,7 @@ SIZES: dict[str, Any] = {
     "num_hidden_layers": 2,
     "num_attention_heads": 4,
     "vocab_size": 384,
-    "max_position_embeddings": 128,
+    "max_position_embeddings": 512,
 }
 SPECIAL = {"pad_token_id": 0, "bos_token_id": 1, "eos_token_id": 1}
 GROUPED = {**SIZES, **SPECIAL, "num_key_value_heads": 2}
@@ -18,7 +18,7 @@ ENCODER = {**SIZES, **NO_DROPOUT, "initializer_range": 0.3, "pad_token_id": 1}
 DECODERS: dict[str, dict[str, Any]] = {
     "gpt2": {
         **SPECIAL,
-        **{"n_embd": 32, "n_layer": 2, "n_head": 4, "n_positions": 128, "vocab_size": 384},
+        **{"n_embd": 32, "n_layer": 2, "n_head": 4, "n_positions": 512, "vocab_size": 384},
         **{"resid_pdrop": 0.0, "embd_pdrop": 0.0, "attn_pdrop": 0.0},
     },
     "phi3": {**GROUPED},
@@ -29,7 +29,7 @@ DECODERS: dict[str, dict[str, Any]] = {
 ENCODERS: dict[str, dict[str, Any]] = {
     "distilbert": {
         **{"dim": 32, "hidden_dim": 64, "n_layers": 2, "n_heads": 4, "initializer_range": 0.3},
-        **{"vocab_size": 384, "max_position_embeddings": 128, "dropout": 0.0, "attention_dropout": 0.0},
+        **{"vocab_size": 384, "max_position_embeddings": 512, "dropout": 0.0, "attention_dropout": 0.0},
     },
     "roberta": {**ENCODER, "type_vocab_size": 1},
     "xlm-roberta": {**ENCODER, "type_vocab_size": 1},

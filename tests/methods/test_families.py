@@ -127,7 +127,9 @@ def test_a_family_is_trained(family, task, method, make_plan, build_once):
     worker.run(run.id)
     report = runs.report(run)
     assert runs.status(run).state == "done"
-    assert report["after"]["loss"] < report["before"]["loss"]
-    base = load.base_model(folder, task, report["labels"], plan.training.seed, False)
+    if method != "upft":  # of a random model the openings it learns are noise
+        assert report["after"]["loss"] < report["before"]["loss"]
+    in_4_bits = methods.get(method).weights == "nf4"
+    base = load.base_model(folder, task, report["labels"], plan.training.seed, in_4_bits)
     reopened = methods.get(method).load(base, run.model)
     assert load.fingerprint(reopened) == report["tuned"]["checksum"]

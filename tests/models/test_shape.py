@@ -41,7 +41,7 @@ def build_model(config, num_labels=0):
     if num_labels:
         settings["num_labels"] = num_labels
     model_config = AutoConfig.for_model(config["model_type"], **settings)
-    is_encoder = config["model_type"] in ("bert", "modernbert")
+    is_encoder = config["model_type"] in ("bert", "modernbert", "xlm-roberta")
     model_class = AutoModelForMaskedLM if is_encoder else AutoModelForCausalLM
     if num_labels:
         model_class = load.model_class("classify", config)
@@ -84,6 +84,12 @@ def test_the_count_with_six_labels_is_that_of_the_model():
 def test_the_count_holds_for_other_families_and_for_biases():
     assert wrong_counts(FAMILIES) == {}
     assert wrong_counts(FAMILIES, num_labels=6) == {}
+
+
+def test_xlm_r_has_as_many_parameters_as_its_authors_and_keras_count():
+    # keras-hub counts 277,450,752 for 512 positions and without a type of token.
+    counted = shape.from_config(presets.models()["xlm-roberta-base"].config)
+    assert counted.non_block_parameters + counted.blocks == 277_450_752 + 3 * 768
 
 
 def test_every_matrix_of_a_block_is_named_as_in_the_model():

@@ -35,7 +35,7 @@ def test_words_too_few_to_tell_are_in_no_language():
         (("de",), "smollm2-135m", "qwen3-0.6b"),
         (("zh", "de", "en"), "smollm2-135m", "qwen3-0.6b"),
         (("zh",), "minilm-l6", "bert-base-chinese"),
-        (("de",), "minilm-l6", "qwen3-0.6b"),
+        (("de",), "minilm-l6", "xlm-roberta-base"),
         (("en",), "smollm2-135m", "smollm2-135m"),
         (("zh",), "qwen3-8b", "qwen3-8b"),
     ],
