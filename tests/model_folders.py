@@ -271,6 +271,10 @@ CASES: dict[str, Case] = {
     "GGUF alone": Case(as_gguf, folder_files.NO_MODEL, shows=("GGUF",)),
     "diffusion": Case(as_diffusion, folder_files.NO_MODEL, shows=("pictures",)),
     "the folder above": Case(put_below, folder_files.NO_MODEL, shows=("final",)),
+    "damaged config": Case(write("config.json", "{"), shape.NO_CONFIG),
+    "odd values in the config": Case(
+        edit_json("config.json", architectures=7, id2label=["a"], model_type="rwkv9"), shape.UNKNOWN_FAMILY
+    ),
     "no config": Case(remove("config.json"), folder_files.NO_MODEL, shows=("no config.json",)),
     "no weights": Case(remove("model.safetensors"), folder_files.NO_MODEL, shows=("no *.safetensors",)),
 }

@@ -84,7 +84,7 @@ def examine(folder: Path, task: Task) -> list[Finding]:
     if pointers:
         return pointers
     try:
-        config, model_shape = shape.read_config(folder), shape.from_folder(folder)
+        model_shape, config = shape.from_folder(folder), shape.read_config(folder)
     except ModelUnavailable as error:
         return [Finding(error.message, error.hint)]
     quantised = folder_files.find_quantisation(config)
@@ -160,10 +160,10 @@ def _examine_template(tokenizer: Any) -> list[Finding]:
 def _find_remarks(folder: Path, task: Task, config: dict[str, Any]) -> list[Finding]:
     """What stops no run, and somebody should know."""
     findings = []
-    classes = list((config.get("id2label") or {}).values())
-    has_head = any(str(name).endswith(HEAD_CLASS_ENDING) for name in config.get("architectures") or ())
+    classes = shape.list_labels(config)
+    has_head = any(name.endswith(HEAD_CLASS_ENDING) for name in shape.list_architectures(config))
     if task == "classify" and has_head and classes:
-        message = FRESH_HEAD.format(count=len(classes), classes=[str(name)[:40] for name in classes[:5]])
+        message = FRESH_HEAD.format(count=len(classes), classes=[name[:40] for name in classes[:5]])
         findings.append(Finding(message, FRESH_HEAD_TO_DO, is_fatal=False))
     code_files = sorted(path.name for path in folder.glob("*.py"))
     if config.get("auto_map") or code_files:

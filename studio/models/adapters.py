@@ -15,6 +15,7 @@ import yaml
 from studio import presets
 from studio.errors import ModelUnavailable
 from studio.i18n import Message, SafeLoader
+from studio.models.shape import list_labels
 from studio.storage import home
 
 CONFIG_FILE, WEIGHTS_FILE = "adapter_config.json", "adapter_model.safetensors"
@@ -102,15 +103,15 @@ def read(folder: Path) -> Adapter:
     if not (folder / WEIGHTS_FILE).is_file():
         raise ModelUnavailable(NO_ADAPTER_WEIGHTS, NO_ADAPTER_WEIGHTS_TO_DO, folder=folder, file=WEIGHTS_FILE)
     plan, report = _read_run(folder.parent) if _is_run(folder.parent) else ({}, {})
-    architecture = report.get("base", {}).get("architecture")
-    labels = report.get("labels") or list((_read_json(folder / "config.json").get("id2label") or {}).values())
+    architecture = _section(report, "base").get("architecture")
+    labels = report.get("labels") or list_labels(_read_json(folder / "config.json"))
     return Adapter(
         folder=folder,
         base=str(plan.get("model") or _catalogue_id(base)),
         name=str(plan.get("name") or folder.absolute().name),
         is_classifier=config.get("task_type") == "SEQ_CLS",
         labels=tuple(str(label) for label in labels),
-        in_4_bits=plan.get("method", {}).get("name") == "qlora",
+        in_4_bits=_section(plan, "method").get("name") == "qlora",
         is_pooled=architecture == "PooledClassifier" if architecture else None,
     )
 
@@ -134,6 +135,11 @@ def _read_json(path: Path) -> dict[str, Any]:
         return dict(json.loads(path.read_text(encoding="utf-8")))
     except (OSError, ValueError, TypeError):
         return {}
+
+
+def _section(fields: dict[str, Any], name: str) -> dict[str, Any]:
+    section = fields.get(name)
+    return section if isinstance(section, dict) else {}
 
 
 def _catalogue_id(base: str) -> str:

@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 
-from studio.models.shape import read_config
+from studio.models.shape import list_architectures, list_labels, read_config
 
 
 def find_head(model: Any) -> torch.nn.Linear:
@@ -20,9 +20,9 @@ def find_head(model: Any) -> torch.nn.Linear:
 def is_trained_for(folder: Path, labels: Sequence[str]) -> bool:
     """Whether the model in a folder has a head for just these classes, in this order."""
     config = read_config(folder) if (folder / "config.json").is_file() else {}
-    classes = " ".join(str(name) for name in config.get("architectures") or ())
+    classes = " ".join(list_architectures(config))
     has_head = "ForSequenceClassification" in classes or "PooledClassifier" in classes
-    return has_head and list((config.get("id2label") or {}).values()) == list(labels)
+    return has_head and list_labels(config) == list(labels)
 
 
 def has_bias(model: Any) -> bool:

@@ -13,6 +13,7 @@ from studio.i18n import Message
 # Where sentence-transformers writes how a model makes an embedding of its tokens.
 POOLING_FILE = Path("1_Pooling") / "config.json"
 
+NO_CONFIG = Message("The folder {folder} holds no readable config.json.")
 UNKNOWN_FAMILY = Message("{name} is of the kind “{family}”, which the studio does not know.")
 READS_PICTURES = Message("{name} (“{family}”) reads pictures; the studio trains models of text alone.")
 HEARS_SPEECH = Message("{name} (“{family}”) hears speech; the studio trains models of text alone.")
@@ -192,7 +193,7 @@ def from_config(config: Mapping[str, Any], name: str = "this model") -> ModelSha
 
 def _describe_other_kind(config: Mapping[str, Any]) -> Message:
     """What a model is that is none of the studio's families."""
-    classes = " ".join(str(name) for name in config.get("architectures") or ())
+    classes = " ".join(list_architectures(config))
     if "vision_config" in config or "image_size" in config or "Image" in classes:
         return READS_PICTURES
     if "audio_config" in config or any(word in classes for word in ("Speech", "CTC", "Audio")):
@@ -212,7 +213,7 @@ def from_folder(folder: Path) -> ModelShape:
         config = read_config(folder)
     except (OSError, ValueError, TypeError):
         raise ModelUnavailable(
-            Message("The folder {folder} holds no readable config.json."),
+            NO_CONFIG,
             Message("Name a folder that save_pretrained wrote, or choose a model from the list."),
             folder=folder,
         ) from None
@@ -233,6 +234,18 @@ def read_config(folder: Path) -> dict[str, Any]:
     if modes == ["pooling_mode_mean_tokens"] or pooling.get("pooling_mode") == "mean":
         config["pooling"] = "mean"
     return config
+
+
+def list_architectures(config: Mapping[str, Any]) -> list[str]:
+    """The names of the classes that a config says the model was saved from."""
+    names = config.get("architectures")
+    return [str(name) for name in names] if isinstance(names, list) else []
+
+
+def list_labels(config: Mapping[str, Any]) -> list[str]:
+    """The names of the classes that the model of a config sorts into, in the order of its outputs."""
+    labels = config.get("id2label")
+    return [str(name) for name in labels.values()] if isinstance(labels, dict) else []
 
 
 def is_mean_pooled(config: Mapping[str, Any]) -> bool:
