@@ -148,7 +148,7 @@ def test_a_stopped_run_goes_on_by_its_id(make_plan, capsys, monkeypatch):
 )
 def test_a_run_goes_on_with_its_own_plan_or_a_plan_is_named(call, capsys):
     assert main(["train", *call]) == 2
-    assert "name either a plan (with --set KEY=VALUE) or --resume RUN" in capsys.readouterr().err
+    assert "name a plan (with --set KEY=VALUE), --from RUN" in capsys.readouterr().err
 
 
 def test_going_on_without_a_run_ends_with_one(capsys):
