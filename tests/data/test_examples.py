@@ -196,6 +196,11 @@ FAMILIES = {
         "<eos>",
     ),
 }
+END_LAST_TEMPLATE = (
+    "{% for message in messages %}{% if message['role'] == 'user' %}[INST] {{ message['content'] }} [/INST]"
+    "{% else %} {{ message['content'] }}{% endif %}{% endfor %}"
+    "{% if messages[-1]['role'] == 'assistant' %}{{ eos_token }}{% endif %}"
+)
 TWO_TURNS = [
     {"role": "user", "content": "where"},
     {"role": "assistant", "content": "FIRST"},
@@ -226,6 +231,12 @@ def test_every_answer_is_learned_up_to_the_token_its_family_ends_a_turn_with(fam
     learned = learned_text(family_tokenizer, encoded).replace("<think>\n\n</think>\n\n", "")
     assert learned.replace(" ", "") == f"FIRST{end}SECOND{end}"
     assert data_examples.end_of_turn_id(family_tokenizer) == family_tokenizer.convert_tokens_to_ids(end)
+
+
+def test_where_only_the_last_answer_has_an_end_token_the_others_are_learned_too(tokenizer):
+    tokenizer.chat_template = END_LAST_TEMPLATE
+    encoded = data_examples.encode_chat(TWO_TURNS, tokenizer, 200)
+    assert learned_text(tokenizer, encoded).split() == ["FIRST", "SECOND</s>"]
 
 
 @by_family
