@@ -132,14 +132,13 @@ NOISE = re.compile("warning|failed to load|load report|deprecat|traceback", re.I
 
 
 @pytest.mark.exhaustive
-@pytest.mark.parametrize("command", ["verdict", "report", "apply", "runs", "learning-curve"])
+@pytest.mark.parametrize("command", ["verdict", "report", "apply", "runs"])
 def test_what_is_asked_of_a_run_brings_no_noise(command, finished, classify_csv, tmp_path, run_studio):
     run = finished("lora", "classify")
     arguments = {
         "report": [run.id, "--out", tmp_path / "page.html"],
         "apply": [run.id, classify_csv],
         "runs": [],
-        "learning-curve": [run.id, "--dry-run"],
     }
     assert not NOISE.search(run_studio(command, *arguments.get(command, [run.id])))
 

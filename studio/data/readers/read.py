@@ -1,9 +1,9 @@
 """A file of any format, or a pasted text, becomes a table; a damaged row costs that row alone."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from studio.data.readers import detect, error_cells, header, rows, sandbox, survey_lines
+from studio.data.readers import detect, error_cells, header, rows, sandbox, survey_lines, text_encoding
 from studio.data.readers.rows import BRING_PART, EXPORT_AS_CSV, BadLine, LineStream, ParsedRows, Row
 from studio.data.readers.spec import Reader, SourceFile
 from studio.data.reshape import forms
@@ -150,6 +150,9 @@ def _read_with(reader: Reader, source: SourceFile) -> ParsedRows:
         return _reshape(parsed, reader, source)
     content = reader.read(source)
     parsed = header.parse_stream(content, source.on_progress) if isinstance(content, LineStream) else content
+    if source.guessed_encoding:
+        note = text_encoding.ENCODING_GUESSED.format(encoding=source.guessed_encoding)
+        parsed = replace(parsed, notes=(*parsed.notes, note))
     # The files of an archive were reshaped one by one: conversations of two files may have the same ids.
     return parsed if reader.is_archive else _reshape(parsed, reader, source)
 

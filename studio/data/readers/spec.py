@@ -72,9 +72,17 @@ class SourceFile:
     @cached_property
     def text(self) -> str:
         """Its content as text. Raises BadData where it is none."""
-        if self.pasted_text is not None:
-            return self.pasted_text
+        return self.pasted_text if self.pasted_text is not None else self._decoded.text
+
+    @cached_property
+    def _decoded(self) -> text_encoding.Decoded:
         return text_encoding.decode(self.path.read_bytes(), self.name)
+
+    @property
+    def guessed_encoding(self) -> str:
+        """The encoding that its text was read in, where that was a guess; "" where nothing was guessed."""
+        was_read_as_text = "_decoded" in vars(self)
+        return self._decoded.guessed_encoding if was_read_as_text else ""
 
     @cached_property
     def text_start(self) -> str:

@@ -3,8 +3,10 @@
 import codecs
 import io
 import re
+import unicodedata
 from collections import Counter
 from collections.abc import Callable
+from typing import NamedTuple
 
 from charset_normalizer import from_bytes
 
@@ -14,6 +16,10 @@ from studio.i18n import Message
 
 BINARY_DATA = Message("“{name}” is not text: it holds binary data, whatever its name says.")
 UNKNOWN_ENCODING = Message("“{name}” is not text in an encoding the studio knows.")
+ENCODING_GUESSED = Message(
+    "The encoding of this file is a guess ({encoding}). Look at its accents and letters; if they are wrong,"
+    " save it as UTF-8."
+)
 SAMPLE_BYTES = 100_000
 BYTE_ORDER_MARKS = (
     (codecs.BOM_UTF32_LE, "utf-32"),  # before UTF-16, whose mark it begins with
@@ -47,13 +53,15 @@ SINGLE_BYTE_ENCODINGS = (
     "cp1257",
     "cp874",
 )
+# Of these one is chosen among several that make plausible texts.
+ALIKE_ENCODINGS = frozenset(SINGLE_BYTE_ENCODINGS) - {"cp1252", "cp874"}
 # What no word has: a sign or a capital within it, letters of two alphabets, four accents in a row, a letter
 # that only Icelandic uses.
 # Marks of Thai, Hebrew, Arabic and of letters with separate accents are part of words, though no letters.
 COMBINING_MARKS = "\u0300-\u036f\u05b0-\u05c7\u064b-\u0652\u0e31\u0e34-\u0e3a\u0e47-\u0e4e"
 IMPLAUSIBLE_TEXT = re.compile(
     rf"(?<=[^\W\d_])[^\w\s{COMBINING_MARKS}\x21-\x7e’´·‘“”„«»‹›~^…–—°®™ªº©€£-]+(?=[^\W\d_])"
-    r"|(?<=[a-zà-ÿ])[À-ÖØ-ÞŠŽŒŸ]|[þðÞÐýÝ]|[À-ÿ]{4,}"
+    r"|(?<=[a-zà-ÿ])[À-ÖØ-ÞŠŽŒŸ]|(?<=[а-яё])[А-ЯЁ]|(?<=[α-ωά-ώ])[Α-Ω]|[þðÞÐýÝ]|[À-ÿĀ-ſ]{4,}"
     r"|[A-Za-z][\u0370-\u0e7f]|[\u0370-\u0e7f][A-Za-z]|[\x80-\x9f\ufffd¤¦¬¯¸¨]|[¹²³¼½¾](?=[a-z])"
 )
 # Thai: its marks follow a consonant or another mark, its leading vowels stand before a consonant. Text in
@@ -67,6 +75,10 @@ MIN_THAI_LETTERS = 30  # fewer may obey the rules by chance
 MIN_THAI_SHARE, MIN_MARK_SHARE, MAX_BREAK_SHARE = 0.98, 0.05, 0.01
 MAX_IMPLAUSIBLE_SHARE = 0.3  # of the bytes beyond ASCII, where these are MIN_HIGH_SHARE of the text
 MIN_HIGH_SHARE = 0.1
+# Vietnamese: its tones are letters of their own in its encoding; by chance few of them follow a vowel.
+VIETNAMESE, TONE = "cp1258", r"[\u0300\u0301\u0303\u0309\u0323]"
+TONE_ON_VOWEL = re.compile(f"[aăâeêioôơuưy]{TONE}", re.IGNORECASE)
+MIN_TONES, MIN_TONES_ON_VOWELS = 10, 0.95
 # East Asian encodings: the share of the characters beyond ASCII that are common, from which on one is chosen.
 MIN_COMMON_SHARE = 0.8
 MIN_HIGH_TRAIL_SHARE = 0.1  # of the byte pairs, whose second byte is beyond ASCII, too
@@ -75,7 +87,14 @@ MIN_KOREAN_SHARE, MIN_KOREAN_PAIRS = 0.98, 12
 GB18030_BONUS = 0.05  # so much less common may a text be as GB18030 than as Big5 or Shift JIS
 
 
-def decode(raw: bytes, name: str) -> str:
+class Decoded(NamedTuple):
+    """A text, and the encoding that was guessed for it; "" where the bytes themselves say it."""
+
+    text: str
+    guessed_encoding: str = ""
+
+
+def decode(raw: bytes, name: str) -> Decoded:
     """Decode the bytes of a file, without NUL characters.
 
     Args:
@@ -85,18 +104,18 @@ def decode(raw: bytes, name: str) -> str:
     Raises:
         BadData: They are binary data, or text in an unknown encoding.
     """
-    text = _decode(raw, name)
-    return text.replace("\0", "") if "\0" in text else text
+    decoded = _decode(raw, name)
+    return decoded._replace(text=decoded.text.replace("\0", "")) if "\0" in decoded.text else decoded
 
 
-def _decode(raw: bytes, name: str) -> str:
+def _decode(raw: bytes, name: str) -> Decoded:
     for mark, encoding in BYTE_ORDER_MARKS:
         if raw.startswith(mark):
-            return raw.decode(encoding, errors="replace")
+            return Decoded(raw.decode(encoding, errors="replace"))
     sample = raw[:SAMPLE_BYTES]
     utf16 = _detect_utf16(raw) if b"\0" in sample else ""
     if utf16:
-        return raw.decode(utf16, errors="replace")
+        return Decoded(raw.decode(utf16, errors="replace"))
     if _is_binary(sample):
         raise BadData(
             BINARY_DATA,
@@ -104,15 +123,19 @@ def _decode(raw: bytes, name: str) -> str:
             name=name,
         )
     try:
-        return raw.decode("utf-8")
+        return Decoded(raw.decode("utf-8"))
     except UnicodeDecodeError:
         text = raw.decode("utf-8", errors="replace")
     damaged_count = text.count("\ufffd")
     ascii_count = len(text.encode("ascii", errors="ignore"))
     intact_count = len(text) - ascii_count - damaged_count
     if damaged_count * MIN_INTACT_PER_DAMAGED <= intact_count:
-        return text
-    return raw.decode(_guess_encoding(_non_ascii_lines(raw), name), errors="replace")
+        return Decoded(text)
+    encoding = _guess_encoding(_non_ascii_lines(raw), name)
+    text = raw.decode(encoding, errors="replace")
+    if encoding == VIETNAMESE:
+        return Decoded(unicodedata.normalize("NFC", text))
+    return Decoded(text, encoding if encoding in ALIKE_ENCODINGS else "")
 
 
 def _is_binary(sample: bytes) -> bool:
@@ -163,6 +186,8 @@ def _guess_encoding(raw: bytes, name: str) -> str:
     """
     if _is_thai(raw):
         return "cp874"
+    if _is_vietnamese(raw):
+        return VIETNAMESE
     east_asian = _detect_east_asian(raw)
     if east_asian:
         return east_asian
@@ -193,6 +218,17 @@ def _is_thai(raw: bytes) -> bool:
     n_marks = len(THAI_MARK.findall(text))
     n_breaks = len(THAI_BREAK.findall(text))
     return n_marks >= MIN_MARK_SHARE * n_letters and n_breaks <= MAX_BREAK_SHARE * n_letters
+
+
+def _is_vietnamese(raw: bytes) -> bool:
+    """Whether the bytes make words by the rules of Vietnamese: its tones follow a vowel."""
+    text = raw.decode(VIETNAMESE, errors="replace")
+    n_tones = len(re.findall(TONE, text))
+    n_on_vowels = len(TONE_ON_VOWEL.findall(text))
+    has_own_letters = any(letter in text.lower() for letter in "đơư")
+    if not has_own_letters or n_tones < MIN_TONES or IMPLAUSIBLE_TEXT.search(text):
+        return False
+    return n_on_vowels >= MIN_TONES_ON_VOWELS * n_tones
 
 
 def _detect_east_asian(raw: bytes) -> str:

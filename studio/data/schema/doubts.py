@@ -7,12 +7,15 @@ from typing import Literal, NamedTuple
 
 from studio.data import examples
 from studio.data.readers.read import Table
+from studio.data.readers.text_encoding import ENCODING_GUESSED
 from studio.data.schema import column_names, column_stats
 from studio.data.text import chat_format
 from studio.errors import BadData
 from studio.plan import Task
 
-DoubtKind = Literal["machine_text", "links", "rated_answers", "unused_text", "same_question", "unread_rows"]
+DoubtKind = Literal[
+    "machine_text", "links", "rated_answers", "unused_text", "same_question", "encoding", "unread_rows"
+]
 TEXT_ROLES = ("prompt", "response", "completion", "chosen", "rejected", "text", "context", "system")
 # Keys of an object that hold what somebody says, or who says it.
 SPEECH_KEYS = frozenset(
@@ -80,9 +83,15 @@ def find_doubts(table: Table, task: Task, columns: Mapping[str, str]) -> list[Do
         doubts.append(Doubt("links", response))
     doubts += _constant_questions(table, task, columns)
     doubts += [Doubt("unused_text", column) for column in _unused_texts(table, task, columns)]
+    if any(note.text == ENCODING_GUESSED.text for note in table.notes):
+        doubts += [Doubt("encoding", column) for column in text_columns if _is_beyond_ascii(table, column)]
     if not doubts and _has_unread_rows(table, task, columns):
         doubts.append(Doubt("unread_rows", next(iter(columns.values()))))
     return doubts
+
+
+def _is_beyond_ascii(table: Table, column: str) -> bool:
+    return any(not cell.isascii() for cell in column_stats.sample_cells(table, column))
 
 
 def _is_machine_text(table: Table, column: str) -> bool:
