@@ -466,7 +466,8 @@ def start_scores(report: Mapping[str, Any]) -> dict[str, Any]:
     Those of the base; of a classifier those of the linear fit, as the head of the base is random, unless an
     earlier training taught it.
     """
-    has_own_head = bool((report.get("method") or {}).get("own_head"))
+    method = report.get("method")
+    has_own_head = isinstance(method, dict) and bool(method.get("own_head"))
     scores = (None if has_own_head else report.get("linear_baseline")) or report.get("before")
     return scores if isinstance(scores, dict) else {}
 

@@ -88,8 +88,10 @@ def _suggest_batch_size(context: EstimateContext, method_name: str, fits: FitChe
 
 
 def _suggest_gradient_checkpointing(context: EstimateContext, method_name: str) -> Iterator[Suggestion]:
-    is_supported = methods.get(method_name).supports_gradient_checkpointing
-    if is_supported and context.plan.training.gradient_checkpointing is None:
+    method = methods.get(method_name)
+    run = context.run_of(method)
+    is_chosen_already = run is not None and run.workload.training.gradient_checkpointing
+    if method.supports_gradient_checkpointing and not is_chosen_already:
         estimate = _estimate(context.with_training(gradient_checkpointing=True), method_name)
         yield from _suggest("gradient_checkpointing", True, estimate)
 

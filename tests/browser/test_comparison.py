@@ -125,7 +125,7 @@ def test_what_does_not_fit_says_so_starts_only_when_someone_insists_and_has_offe
 
     open_tab(page, "Method")
     choose(page, "#model", "Qwen3 0.6B")
-    choose(page, "#machine", "Hugging Face T4 small|T4")
+    choose(page, "#machine", "Hugging Face Space, cpu-basic")
     set_number(page, "#batch-size", 64)
     row = page.locator("#methods tr[data-id=qat]")
     expect(row.locator(".memory .state")).to_have_text("does not fit")

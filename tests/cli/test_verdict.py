@@ -56,7 +56,7 @@ def test_a_step_that_a_plan_can_do_is_a_command_that_runs(judged, capsys, monkey
     trained = []
     monkeypatch.setattr("studio.cli.train.train", lambda *options: trained.append(options) or 0)
     assert main(shlex.split(command)[1:]) == 0
-    ((name, changes, _),) = trained
+    ((name, changes, *_),) = trained
     assert plan.load(Path(name), changes).training.learning_rate == 3.3e-5
 
 

@@ -59,7 +59,7 @@ def estimate_with(context, suggestion):
 
 
 def test_every_suggestion_fits_and_has_the_figures_it_shows():
-    context = build_context(model="gemma3-1b")
+    context = build_context(model="qwen3-1.7b", gradient_checkpointing=False)
     assert estimate_plan(context).fits == "no"
     all_suggestions = find_suggestions(context)
     assert {"batch", "length"} <= {suggestion.kind for suggestion in all_suggestions}
@@ -70,7 +70,7 @@ def test_every_suggestion_fits_and_has_the_figures_it_shows():
 
 
 def test_the_largest_batch_and_the_longest_text_that_fit_are_the_last_that_do():
-    context = build_context(model="gemma3-1b")
+    context = build_context(model="qwen3-1.7b", gradient_checkpointing=False)
     for suggestion in find_suggestions(context):
         if suggestion.kind not in ("batch", "length"):
             continue

@@ -9,8 +9,9 @@ from studio.models import device
 
 pytestmark = pytest.mark.thorough
 SAMPLE = {("lora", "chat"), ("full", "classify"), ("qlora", "chat"), ("frozen", "chat"), ("qat", "classify")}
-# bfloat16 has 8 bits of precision, so the loss of a toy may be off by so much (a share of it).
-MAX_DIFFERENCE = 0.1
+# bfloat16 has 8 bits of precision, so the loss of a toy may be off by so much: a share of it, or of its fall
+# (a toy learns at a rate at which every rounding leads its steps a little astray).
+MAX_DIFFERENCE, MAX_DIFFERENCE_OF_FALL = 0.1, 0.25
 
 
 def mark(way):
@@ -33,12 +34,14 @@ def products():
 
 @pytest.mark.parametrize("way", [mark(way) for way in WAYS])
 def test_a_method_trains_in_bfloat16_as_in_32_bits(way, make_job, products, monkeypatch):
-    losses, (dtypes, recorder) = {}, products
+    losses, before, (dtypes, recorder) = {}, 0.0, products
     for precision in ("float32", "bfloat16"):
         monkeypatch.setenv("STUDIO_PRECISION", precision)
         settings = {"steps": 2, "max_completion_length": 8} if way[0] == "rlhf" else None
         job = make_job(*way, settings, rows=16, epochs=2)
         method = methods.get(way[0])
+        if job.validation:
+            before = job.measure(job.model, job.validation).get("loss", 0.0)
         dtypes.clear()
         with recorder():
             model = method.train(job)
@@ -49,4 +52,7 @@ def test_a_method_trains_in_bfloat16_as_in_32_bits(way, make_job, products, monk
             losses[precision] = scores["loss"]
     device.set_precision("auto")
     if losses:
-        assert losses["bfloat16"] == pytest.approx(losses["float32"], rel=MAX_DIFFERENCE)
+        fall = abs(before - losses["float32"])
+        assert losses["bfloat16"] == pytest.approx(
+            losses["float32"], rel=MAX_DIFFERENCE, abs=MAX_DIFFERENCE_OF_FALL * fall
+        )
