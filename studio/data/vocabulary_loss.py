@@ -9,6 +9,7 @@ from torch.nn import functional
 
 from studio.data import collate, loss_chunks
 from studio.data.examples import IGNORE_INDEX
+from studio.plan import Task
 
 # No model is narrower, and no LoRA is so wide.
 MIN_HEAD_WIDTH = 512
@@ -119,6 +120,16 @@ class VocabularyLoss:
         if self._softcap:
             logits = torch.tanh(logits / self._softcap) * self._softcap
         return logits
+
+
+def build_loss(
+    task: Task, model: Any, autocast: Callable[[], AbstractContextManager[Any]] = nullcontext
+) -> tuple[collate.Loss, AbstractContextManager[Any]]:
+    """The loss of a task for a model, and the context in which the passes that it is of are computed."""
+    if task == "classify":
+        return collate.classification_loss, nullcontext()
+    loss = VocabularyLoss(model, autocast)
+    return loss, loss
 
 
 def measure_tokens(

@@ -2,7 +2,6 @@
 
 import sys
 from collections.abc import Iterator
-from contextlib import nullcontext
 from typing import Any, NamedTuple
 
 from studio import methods, processes
@@ -123,16 +122,14 @@ def _measure_in_child(run: Run) -> RateRange:
 
 def _take_step(context: TrainingContext, optimizer: Any, step: int) -> None:
     """Learn from one batch, in pieces that fit into memory."""
-    from studio.data import collate  # noqa: PLC0415 - loads torch
-    from studio.data.vocabulary_loss import VocabularyLoss  # noqa: PLC0415 - loads torch
+    from studio.data import collate, vocabulary_loss  # noqa: PLC0415 - loads torch
 
     model, training, task = context.model, context.plan.training, context.plan.task
     batch_size = training.batch_size or 1
     piece_size = max(1, batch_size // training.accumulation_steps)
     rows = [context.train[(step * batch_size + index) % len(context.train)] for index in range(batch_size)]
     collator = collate.build_collator(task, context.tokenizer, collate.count_virtual_tokens(model))
-    vocabulary_loss = None if task == "classify" else VocabularyLoss(model)
-    compute_loss = vocabulary_loss or collate.classification_loss
+    compute_loss, pass_context = vocabulary_loss.build_loss(task, model)
     model_kwargs = {} if task == "classify" else {"use_cache": False}
     model.train()
     optimizer.zero_grad()
@@ -142,7 +139,7 @@ def _take_step(context: TrainingContext, optimizer: Any, step: int) -> None:
             name: values.to(model.device) for name, values in collator([vars(row) for row in piece]).items()
         }
         labels = batch.pop("labels")
-        with vocabulary_loss or nullcontext():
+        with pass_context:
             loss = compute_loss(model(**batch, **model_kwargs), labels)
         (loss * len(piece) / batch_size).backward()
     optimizer.step()

@@ -9,7 +9,6 @@ import json
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import nullcontext
 from dataclasses import asdict, dataclass, replace
 from itertools import combinations
 from statistics import median
@@ -20,8 +19,7 @@ import torch
 from transformers import AutoConfig
 
 from studio import methods, processes
-from studio.data import collate
-from studio.data.vocabulary_loss import VocabularyLoss
+from studio.data import vocabulary_loss
 from studio.estimate.analytic.time import UPDATE_BYTES_PER_PARAMETER
 from studio.estimate.machines import hardware
 from studio.estimate.machines.catalogue import MachineKind
@@ -133,12 +131,11 @@ def time_step(model: TruncatedModel, method_name: str, batch_shape: tuple[int, i
     optimizer = torch.optim.AdamW(trainable_parameters, lr=1e-6, fused=True)
     inputs, labels = _build_inputs(model, batch_shape, network.device)
 
-    vocabulary_loss = None if model.task == "classify" else VocabularyLoss(network, autocast)
-    compute_loss = vocabulary_loss or collate.classification_loss
+    compute_loss, pass_context = vocabulary_loss.build_loss(model.task, network, autocast)
     n_items = torch.tensor(labels.numel())
 
     def run_step() -> None:
-        with vocabulary_loss or nullcontext(), cpu_attention.short_texts_in_float32():
+        with pass_context, cpu_attention.short_texts_in_float32():
             with autocast():
                 outputs = network(**inputs)
             compute_loss(outputs, labels, n_items).backward()

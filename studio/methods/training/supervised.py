@@ -4,7 +4,7 @@ import itertools
 import random
 import shutil
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +12,8 @@ import torch
 from transformers import PrinterCallback, Trainer, TrainingArguments
 from transformers.trainer_pt_utils import LengthGroupedSampler
 
-from studio.data import collate
+from studio.data import collate, vocabulary_loss
 from studio.data.examples import Encoded
-from studio.data.vocabulary_loss import VocabularyLoss
 from studio.errors import NotPossible
 from studio.i18n import Message
 from studio.methods import defaults
@@ -87,11 +86,11 @@ class TrainableCheckpoints:
 class _LengthGroupedTrainer(TrainableCheckpoints, Trainer):  # type: ignore[misc] # transformers ships no types
     """A Trainer whose batches hold texts of like length, and whose loss may run the model's head itself."""
 
-    vocabulary_loss: VocabularyLoss | None = None
+    pass_context: AbstractContextManager[Any] = nullcontext()
 
     def compute_loss(self, *args: Any, **kwargs: Any) -> Any:
         """The loss of a micro batch."""
-        with self.vocabulary_loss or nullcontext():
+        with self.pass_context:
             return super().compute_loss(*args, **kwargs)
 
     def _get_train_sampler(self, train_dataset: Any = None) -> SeededLengthGroupedSampler:
@@ -126,12 +125,10 @@ def fit(
     checked = _sample_validation(context)
     monitor = context.create_monitor(stage, context.model, lambda: context.measure(context.model, checked))
     task = context.plan.task
-    vocabulary_loss = None if task == "classify" else VocabularyLoss(context.model, device.autocast)
-    loss = _with_gradient_penalty(
-        vocabulary_loss or _classification_loss(context),
-        penalty,
-        context.plan.training.accumulation_steps,
-    )
+    loss, pass_context = vocabulary_loss.build_loss(task, context.model, device.autocast)
+    if task == "classify" and (weights := _class_weights(context)):
+        loss = collate.with_class_weights(weights)
+    loss = _with_gradient_penalty(loss, penalty, context.plan.training.accumulation_steps)
     n_virtual_tokens = collate.count_virtual_tokens(context.model)
     arguments = TrainingArguments(**training_arguments(context, stage, gradient_checkpointing))
     optimizer = create_optimizer(context.model, arguments) if create_optimizer else None
@@ -145,7 +142,7 @@ def fit(
         callbacks=[*callbacks, monitor],
         optimizers=(optimizer, None),
     )
-    trainer.vocabulary_loss = vocabulary_loss
+    trainer.pass_context = pass_context
     trainer.remove_callback(PrinterCallback)
     with collate.without_padding_mask(context.model, task), short_texts_in_float32():
         trainer.train(resume_from_checkpoint=monitor.checkpoint())
@@ -178,11 +175,6 @@ def trained_dtype(settings: Settings, model: Any) -> torch.dtype:
     if not any(map(shutil.which, C_COMPILERS)):
         raise NotPossible(NO_C_COMPILER, CHOOSE_FLOAT32, names=list(C_COMPILERS))
     return torch.bfloat16
-
-
-def _classification_loss(context: TrainingContext) -> collate.Loss:
-    weights = _class_weights(context)
-    return collate.with_class_weights(weights) if weights else collate.classification_loss
 
 
 def _class_weights(context: TrainingContext) -> tuple[float, ...]:
