@@ -225,15 +225,7 @@ def _build_count_pass(
             untraced_phases.append(phase)
         if phase.method not in models:
             attached = run.attach(methods.get(phase.method)) if phase.method else run
-            models[phase.method] = AttachedModel(
-                run.workload.shape,
-                attached.cost_profile,
-                attached.parameters.trainable,
-                machine.autocast_dtype,
-                memory_model.bytes_per_trained_parameter(attached, machine),
-                memory_model.casts_weights(attached, machine),
-                machine.is_gpu,
-            )
+            models[phase.method] = memory_model.attach_model(attached, machine)
         return formula.count_pass(models[phase.method], phase, micro_batch, gradient_checkpointing)
 
     return count_pass, untraced_phases

@@ -258,14 +258,8 @@ class SshLauncher:
         if box.has_rsync:
             self._rsync(f"{source}/" if source.is_dir() else str(source), f"{self.machine.ssh}:{target}/")
             return
-        unpack = [*self._ssh(), f"mkdir -p {target} && tar -xf - -C {target}"]
-        with subprocess.Popen(  # noqa: S603 - as above
-            unpack,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.PIPE,
-            env=processes.child_environment(processes.SSH),
-        ) as process:
+        unpack = f"mkdir -p {target} && tar -xf - -C {target}"
+        with self._open(unpack, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL) as process:
             assert process.stdin and process.stderr
             try:
                 with tarfile.open(fileobj=process.stdin, mode="w|") as archive:
@@ -277,15 +271,19 @@ class SshLauncher:
         if process.returncode:
             raise self._explain(errors, process.returncode)
 
-    def _fetch_by_tar(self, source: str, folder: Path) -> None:
-        command = [*self._ssh(), f"tar -cf - -C {source} --exclude=./base ."]
-        with subprocess.Popen(  # noqa: S603 - as above
-            command,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
+    def _open(self, command: str, stdin: int, stdout: int) -> subprocess.Popen[bytes]:
+        """A command there, whose errors can be read here."""
+        return subprocess.Popen(  # noqa: S603 - as above
+            [*self._ssh(), command],
+            stdin=stdin,
+            stdout=stdout,
             stderr=subprocess.PIPE,
             env=processes.child_environment(processes.SSH),
-        ) as process:
+        )
+
+    def _fetch_by_tar(self, source: str, folder: Path) -> None:
+        pack = f"tar -cf - -C {source} --exclude=./base ."
+        with self._open(pack, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE) as process:
             assert process.stdout and process.stderr
             try:
                 with tarfile.open(fileobj=process.stdout, mode="r|") as archive:

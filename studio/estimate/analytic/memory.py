@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 
+from studio.estimate.analytic.formula import AttachedModel
 from studio.estimate.machines.catalogue import Machine
 from studio.estimate.machines.rates import Rates
 from studio.estimate.method_run import MethodRun
@@ -52,6 +53,19 @@ def trains_in_bf16(run: MethodRun, machine: Machine) -> bool:
 def bytes_per_trained_parameter(run: MethodRun, machine: Machine) -> int:
     """Return the bytes of a trained parameter, which are also those of its gradient."""
     return 2 if trains_in_bf16(run, machine) else 4
+
+
+def attach_model(run: MethodRun, machine: Machine) -> AttachedModel:
+    """Return a run's model with its method attached, as the closed form takes it on a machine."""
+    return AttachedModel(
+        run.workload.shape,
+        run.cost_profile,
+        run.parameters.trainable,
+        machine.autocast_dtype,
+        bytes_per_trained_parameter(run, machine),
+        casts_weights(run, machine),
+        machine.is_gpu,
+    )
 
 
 def casts_weights(run: MethodRun, machine: Machine) -> bool:

@@ -6,7 +6,6 @@ from typing import Any
 from studio import methods
 from studio.estimate.analytic import formula
 from studio.estimate.analytic import memory as memory_model
-from studio.estimate.analytic.formula import AttachedModel
 from studio.estimate.machines.catalogue import Machine
 from studio.estimate.method_run import MethodRun
 from studio.estimate.op_counts import ADDITIVE_FIELDS, OpCounts
@@ -101,15 +100,7 @@ class TracedPasses:
     def _analytic_counts(self, run: MethodRun, phase: Phase, micro_batch: MicroBatch) -> OpCounts:
         """Return what a micro batch takes by the closed form, through all blocks, as traces have it."""
         attached = self._attach(run, phase)
-        model = AttachedModel(
-            run.workload.shape,
-            attached.cost_profile,
-            attached.parameters.trainable,
-            self.machine.autocast_dtype,
-            memory_model.bytes_per_trained_parameter(attached, self.machine),
-            memory_model.casts_weights(attached, self.machine),
-            self.machine.is_gpu,
-        )
+        model = memory_model.attach_model(attached, self.machine)
         full_phase = Phase(
             phase.name, (), phase.method, phase.with_gradients, head=phase.head, new_tokens=phase.new_tokens
         )

@@ -270,17 +270,17 @@ def wire(
         [source, revision, notice, components.row_numbers],
         **quiet,
     )
+    fix_inputs = {
+        "source": source,
+        "task": task,
+        "columns": columns,
+        "test": components.test_fields.test,
+        "browser_datasets": browser_datasets,
+        "revision": revision,
+    }
     fix_event = components.report.fix(
         health_panel.fix_finding,
-        inputs_kwargs={
-            "source": source,
-            "task": task,
-            "columns": columns,
-            "test": components.test_fields.test,
-            "browser_datasets": browser_datasets,
-            "revision": revision,
-            "content": components.report,
-        },
+        inputs_kwargs={**fix_inputs, "content": components.report},
         outputs=fix_outputs,
         show_progress="hidden",
     )
@@ -290,15 +290,7 @@ def wire(
         event.then(health_panel.finish_report, components.report, components.report, **quiet)
     meaning_fix = components.meaning.fix(
         meaning_report.fix_finding,
-        inputs_kwargs={
-            "source": source,
-            "task": task,
-            "columns": columns,
-            "test": components.test_fields.test,
-            "browser_datasets": browser_datasets,
-            "revision": revision,
-            "content": components.meaning,
-        },
+        inputs_kwargs={**fix_inputs, "content": components.meaning},
         outputs=[source, revision, notice, components.meaning],
         show_progress="hidden",
     )
