@@ -189,6 +189,11 @@ class Training(StrictModel):
         description="keep fewer intermediate results and compute them again; "
         "by the model's size when left out",
     )
+    disk_offload: bool = Field(
+        False,
+        description="leave the weights of the model's blocks on the disk and read each block when it is "
+        "needed: for a model larger than the memory, slower; with lora and qlora",
+    )
     precision: Literal["auto", "float32", "bfloat16"] = Field(
         "auto",
         description="the numbers that passes compute in; auto: bfloat16 where the device is faster in it",
@@ -285,6 +290,9 @@ EXPECTED_KINDS = {
 NOT_A_MAPPING = Message("expected keys and values such as `task: chat`, but got {kind}")
 UNKNOWN_ROLE = Message("the task {task} has the roles {known}")
 MISSING_COLUMN = Message("is missing; name the column")
+NEEDS_CHECKPOINTING = Message(
+    "is false, but disk_offload needs it: each layer is read again on the way back; leave it out"
+)
 REPLAY_NOT_APPLICABLE = Message("goes with questions and answers (chat) alone; leave it at 0")
 
 
@@ -292,7 +300,12 @@ def find_problems(raw: object) -> list[Problem]:
     """Everything wrong with the structure of a plan, one problem for each key; empty where it is right."""
     if not isinstance(raw, Mapping):
         return [Problem("", NOT_A_MAPPING.format(kind=type(raw).__name__))]
-    return [*_find_value_problems(raw), *_find_column_problems(raw), *_find_replay_problems(raw)]
+    return [
+        *_find_value_problems(raw),
+        *_find_column_problems(raw),
+        *_find_replay_problems(raw),
+        *_find_disk_offload_problems(raw),
+    ]
 
 
 def _find_value_problems(raw: Mapping[str, Any]) -> list[Problem]:
@@ -331,6 +344,16 @@ def _find_replay_problems(raw: Mapping[str, Any]) -> list[Problem]:
     has_replay = isinstance(training, Mapping) and training.get("replay_share")
     if has_replay and raw.get("task") != "chat":
         return [Problem("training.replay_share", REPLAY_NOT_APPLICABLE)]
+    return []
+
+
+def _find_disk_offload_problems(raw: Mapping[str, Any]) -> list[Problem]:
+    """Without gradient checkpointing the graph would hold the weights of all blocks at once."""
+    training = raw.get("training")
+    if not isinstance(training, Mapping) or training.get("disk_offload") is not True:
+        return []
+    if training.get("gradient_checkpointing") is False:
+        return [Problem("training.gradient_checkpointing", NEEDS_CHECKPOINTING)]
     return []
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -9,8 +10,8 @@ from studio import methods, presets
 from studio.errors import StudioError
 from studio.estimate import automatic_settings, dataset_lengths, estimate_one, history
 from studio.estimate.dataset_lengths import DatasetLengths
-from studio.estimate.machines import rates
-from studio.estimate.machines.catalogue import Machine
+from studio.estimate.machines import disk, rates
+from studio.estimate.machines.catalogue import LOCAL_ID, Machine
 from studio.estimate.method_run import MethodRun
 from studio.estimate.tracing.client import tracing_client
 from studio.estimate.tracing.traced_passes import TracedPasses
@@ -54,6 +55,12 @@ class BaseModelInfo:
     shape: ModelShape | None
     folder: Path | None
 
+    @cached_property
+    def stored_bytes(self) -> float:
+        """Bytes of a parameter in its files; 2 where they are not here."""
+        sizes = [path.stat().st_size for path in self.folder.glob("*.safetensors")] if self.folder else []
+        return sum(sizes) / self.shape.total() if sizes and self.shape else 2.0
+
 
 @dataclass(frozen=True)
 class EstimateContext:
@@ -91,11 +98,13 @@ class EstimateContext:
         """
         if not self.base_model.shape or not self.lengths:
             return None
-        settings = self.settings_of(method)
+        settings, plan = self.settings_of(method), self.plan
+        if not method.supports_disk_offload(settings):
+            plan = self.with_training(disk_offload=False).plan
         run_workload = dataset_lengths.build_workload(
-            self.plan, method, settings, self.base_model.shape, self.lengths
+            plan, method, settings, self.base_model.shape, self.lengths
         )
-        run = MethodRun(method, settings, run_workload)
+        run = MethodRun(method, settings, run_workload, self.base_model.stored_bytes)
         return automatic_settings.choose_gradient_checkpointing(run, self.plan_machine)
 
     def with_training(self, **changes: object) -> "EstimateContext":
@@ -204,6 +213,14 @@ def _estimate_without_rows(
     )
 
 
+def describe_slowdown(slower: Estimate | None, faster: Estimate) -> str:
+    """Return how many times as long one run takes as another, such as "2.5"; "" where nobody knows."""
+    if not slower or not slower.minutes or not faster.minutes:
+        return ""
+    ratio = slower.minutes.likely / faster.minutes.likely
+    return f"{ratio:.1f}" if ratio < 10 else f"{ratio:.0f}"
+
+
 def needs_tracing(context: EstimateContext, method: Method) -> bool:
     """Return whether tracing would refine the estimate of a method."""
     return bool(_pending_requests(context, method))
@@ -217,6 +234,8 @@ def trace_missing(context: EstimateContext, method: Method) -> bool:
     """
     if not context.run_of(method):
         return False
+    if context.plan.training.disk_offload and context.machine.id == LOCAL_ID and not disk.is_measured():
+        disk.measure_read_rate(context.base_model.folder)
     responses = [tracing_client.send_request(request) for request in _pending_requests(context, method)]
     return all("problem" not in response for response in responses)
 

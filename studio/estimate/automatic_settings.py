@@ -30,4 +30,4 @@ def choose_gradient_checkpointing(run: MethodRun, machine: Machine) -> MethodRun
 
 def _with_gradient_checkpointing(run: MethodRun, value: bool) -> MethodRun:
     training = run.workload.training.model_copy(update={"gradient_checkpointing": value})
-    return MethodRun(run.method, run.settings, replace(run.workload, training=training))
+    return replace(run, workload=replace(run.workload, training=training))

@@ -79,10 +79,13 @@ def estimate_method(
     machine_rates = machine_rates or rates.load_rates(machine)
     corrections = corrections or {}
     count_pass, untraced_phases = _build_count_pass(run, machine, traced_counts)
+    offloaded_bytes = memory_model.offloaded_bytes(run, machine)
     phases = [
         (
             phase,
-            time_model.count_phase(phase, run.workload, run.parameters.trainable, machine.kind, count_pass),
+            time_model.count_phase(
+                phase, run.workload, run.parameters.trainable, machine.kind, count_pass, offloaded_bytes
+            ),
         )
         for phase in run.phases
     ]
@@ -90,11 +93,14 @@ def estimate_method(
     level: EstimateLevel = "traced" if is_traced else "formula"
     parts, releasable_bytes = memory_model.peak_memory(run, phases, machine, machine_rates)
     result_bytes = memory_model.disk_bytes(run, machine)
+    if offloaded_bytes and machine.usable_bytes - sum(parts.values()) > offloaded_bytes:
+        # After the first pass the system has the files in memory that nothing else takes.
+        machine_rates = replace(machine_rates, disk_read=max(machine_rates.disk_read, rates.CACHED_READ_RATE))
     phase_seconds = time_model.phase_seconds(
         phases,
         machine_rates,
         machine.kind,
-        parts["model"],
+        memory_model.full_model_bytes(run, machine),
         _saved_bytes(run, machine, result_bytes),
         _touched_bytes(parts),
     )

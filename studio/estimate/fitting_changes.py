@@ -34,6 +34,7 @@ SAVING_SHARE = 0.9
 LIGHTER_METHODS = ("lora", "qlora")
 MICRO_BATCH = Message("Micro batches of {size} instead of {now} (same result)")
 CHECKPOINTING = Message("Gradient checkpointing (same result, slower)")
+DISK_OFFLOAD = Message("Weights read from disk (same result, about {factor} × as slow)")
 MAX_LENGTH = Message("Max length {value} (cuts {share:.0%} of the examples)")
 METHOD = Message("{name} instead of {now} (trains fewer weights)")
 MODEL = Message("{name} instead of {now} (smaller base model)")
@@ -196,6 +197,7 @@ def find_changes(context: EstimateContext, languages: Sequence[str] = ()) -> Fit
     same_result = next(_checkpoint_gradients(micro_batches[-1] if micro_batches else start), start)
     if micro_batches and recomputing and not any(change and change.fits for change in chosen):
         chosen.append(_choose([same_result]))
+    chosen.append(_choose((*_offload(start), *_offload(micro_batches[-1] if micro_batches else start))))
     change_model = partial(_change_model, languages)
     for list_variants in (_shorten, _change_method, change_model, partial(_change_both, change_model)):
         alone = list_variants(start, workload)
@@ -264,6 +266,18 @@ def _checkpoint_gradients(start: _Variant) -> Iterator[_Variant]:
     can_change = run and run.method.supports_gradient_checkpointing
     if run and can_change and not memory_model.is_checkpointing_gradients(run, context.plan_machine):
         yield start.train_with(CHECKPOINTING, gradient_checkpointing=True)
+
+
+def _offload(start: _Variant) -> Iterator[_Variant]:
+    """The same with the weights of the blocks read from the disk, where the method can and does not yet."""
+    context = start.context
+    run, current = context.run_of(methods.get(context.plan.method.name)), _estimate(context)
+    can_change = run and run.method.supports_disk_offload(run.settings)
+    if not run or not current or not can_change or run.workload.training.disk_offload:
+        return
+    estimate = _estimate(context.with_training(disk_offload=True))
+    label = DISK_OFFLOAD.format(factor=all_methods.describe_slowdown(estimate, current))
+    yield start.train_with(label, disk_offload=True, gradient_checkpointing=None)
 
 
 def _shorten(start: _Variant, workload: Workload) -> Iterator[_Variant]:

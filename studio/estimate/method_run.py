@@ -10,11 +10,19 @@ from studio.methods.workload import Phase, Workload
 
 @dataclass(frozen=True)
 class MethodRun:
-    """A method, all of its settings, and what it has to do."""
+    """A method, all of its settings, and what it has to do.
+
+    Attributes:
+        method: The method.
+        settings: All of its settings.
+        workload: What it has to do.
+        stored_bytes: Bytes of a parameter in the model's files.
+    """
 
     method: Method
     settings: Settings
     workload: Workload
+    stored_bytes: float = 2.0
 
     @cached_property
     def parameters(self) -> ParameterCount:
@@ -35,4 +43,4 @@ class MethodRun:
         """Return the run with another method attached to the model, with that method's default settings."""
         if method is self.method:
             return self
-        return MethodRun(method, method.resolve_settings({}), self.workload)
+        return MethodRun(method, method.resolve_settings({}), self.workload, self.stored_bytes)

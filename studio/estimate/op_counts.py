@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 # The fields that add up from one piece of work to the next.
-ADDITIVE_FIELDS = ("flop_16", "flop_32", "moved", "operations", "drawn", "unpacked")
+ADDITIVE_FIELDS = ("flop_16", "flop_32", "moved", "operations", "drawn", "unpacked", "read")
 
 
 @dataclass
@@ -19,6 +19,7 @@ class OpCounts:
         operations: Number of operations launched.
         drawn: Random numbers drawn, for dropout.
         unpacked: 4-bit numbers dequantized.
+        read: Weights read from the disk (bytes).
         peak: The highest sum of live bytes.
         spare: What a GPU's allocator holds at the peak beyond what it needs, and gives back when memory
             is short (bytes).
@@ -33,6 +34,7 @@ class OpCounts:
     operations: float = 0.0
     drawn: float = 0.0
     unpacked: float = 0.0
+    read: float = 0.0
     peak: float = 0.0
     spare: float = 0.0
     parts: dict[str, float] = field(default_factory=dict)

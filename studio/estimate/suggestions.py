@@ -15,10 +15,11 @@ from studio.i18n import Message
 from studio.methods import compatibility
 from studio.plan import Value
 
-SuggestionKind = Literal["batch", "gradient_checkpointing", "length", "method", "machine"]
+SuggestionKind = Literal["batch", "gradient_checkpointing", "disk_offload", "length", "method", "machine"]
 LABELS: dict[SuggestionKind, Message] = {
     "batch": Message("{value} examples per step (batch size)"),
     "gradient_checkpointing": Message("Compute intermediate results twice (gradient checkpointing)"),
+    "disk_offload": Message("Read the weights from disk, about {value} × as slow (disk offload)"),
     "length": Message("Texts of at most {value} tokens (max length)"),
     "method": Message("{value} instead"),
     "machine": Message("Another machine: {value}"),
@@ -26,7 +27,7 @@ LABELS: dict[SuggestionKind, Message] = {
 # Lengths are suggested in steps of the page's slider; below MIN_LENGTH too little is left of most texts
 # (tokens).
 LENGTH_STEP, MIN_LENGTH = 16, 32
-MAX_SUGGESTIONS = 4
+MAX_SUGGESTIONS = 5
 
 
 @dataclass(frozen=True)
@@ -70,6 +71,7 @@ def _build_candidates(
     )
     yield from _suggest_batch_size(context, method_name, fits)
     yield from _suggest_gradient_checkpointing(context, method_name)
+    yield from _suggest_disk_offload(context, method_name)
     yield from _suggest_max_length(context, method_name, fits)
     yield from _suggest_qlora(context, method_name)
     yield from _suggest_machine(context, method_name, other_machines)
@@ -94,6 +96,19 @@ def _suggest_gradient_checkpointing(context: EstimateContext, method_name: str) 
     if method.supports_gradient_checkpointing and not is_chosen_already:
         estimate = _estimate(context.with_training(gradient_checkpointing=True), method_name)
         yield from _suggest("gradient_checkpointing", True, estimate)
+
+
+def _suggest_disk_offload(context: EstimateContext, method_name: str) -> Iterator[Suggestion]:
+    """Yield reading the weights from the disk, where the method can and would not fit without."""
+    method, current = methods.get(method_name), _estimate(context, method_name)
+    settings = context.settings_of(method)
+    is_chosen_already = context.plan.training.disk_offload
+    if is_chosen_already or not method.supports_disk_offload(settings) or not current:
+        return
+    estimate = _estimate(context.with_training(disk_offload=True), method_name)
+    slowdown = all_methods.describe_slowdown(estimate, current)
+    if current.fits == "no" and slowdown:
+        yield from _suggest("disk_offload", True, estimate, slowdown)
 
 
 def _suggest_max_length(context: EstimateContext, method_name: str, fits: FitCheck) -> Iterator[Suggestion]:

@@ -53,7 +53,7 @@ def load_base(run: Run) -> Any:
         plan.task,
         report["labels"],
         plan.training.seed,
-        method.weights == "nf4",
+        load.WeightStorage(in_4_bits=method.weights == "nf4"),
         reads_pooling=report["base"].get("architecture") == "PooledClassifier",
     )
     checksum = load.fingerprint(base_model)

@@ -7,7 +7,7 @@ from studio import presets
 from studio.errors import ModelUnavailable, NotPossible, Problem
 from studio.i18n import Message
 from studio.methods import adapter, compatibility, frozen, full, lora, peft, prefix, qat, qlora, rlhf, upft
-from studio.methods.spec import Method
+from studio.methods.spec import Method, Settings
 from studio.models import fetch
 from studio.models import shape as shapes
 from studio.models.shape import ModelShape
@@ -28,6 +28,11 @@ METHODS: tuple[Method, ...] = (
 METHOD_NOT_BUILT = Message("is not built yet; choose {ready}")
 UNKNOWN_METHOD = Message("there is no method {name}; choose {ready}")
 INCOMPATIBLE_METHOD = Message("{name} for {task}: {why} {nearest}")
+DISK_OFFLOAD_METHODS = Message("goes with {names} alone; choose one of them, or set it to false")
+DISK_OFFLOAD_SETTINGS = Message(
+    "goes with neither DoRA nor LoftQ, which read all weights before the first step; leave them off, or"
+    " set it to false"
+)
 TRAINING_NOT_BUILT = Message("The training of “{name}” is not built yet.")
 CHOOSE_BUILT_METHOD = Message("Choose {ready}.")
 
@@ -72,7 +77,18 @@ def find_plan_problems(raw: Mapping[str, Any]) -> list[Problem]:
         problems += [
             problem.with_prefix("method.settings") for problem in method.check(resolved, shape, task)
         ]
+        problems += _find_disk_offload_problems(raw, method, resolved)
     return problems
+
+
+def _find_disk_offload_problems(raw: Mapping[str, Any], method: Method, settings: Settings) -> list[Problem]:
+    training = raw.get("training")
+    is_asked = isinstance(training, Mapping) and training.get("disk_offload") is True
+    if not is_asked or method.supports_disk_offload(settings):
+        return []
+    names = [other.name for other in METHODS if other.supports_disk_offload(other.resolve_settings({}))]
+    message = DISK_OFFLOAD_SETTINGS if method.name in names else DISK_OFFLOAD_METHODS
+    return [Problem("training.disk_offload", message.format(names=names))]
 
 
 def _find_shape(model: str) -> ModelShape | None:

@@ -182,6 +182,8 @@ def fill_training(
         "epochs": epochs,
         "learning_rate": learning_rate,
         "max_length": max_length,
+        # The way back reads each block once more, to compute it once more.
+        "gradient_checkpointing": training.disk_offload or training.gradient_checkpointing,
     }
     return plan.model_copy(update={"training": Training(**{**training.model_dump(), **filled})})
 

@@ -163,6 +163,11 @@ def train(context: TrainingContext) -> Any:
     return peft_adapter.train_lora_plus(context, ratio)
 
 
+def supports_disk_offload(settings: Settings) -> bool:
+    """All but DoRA, which needs the length of every weight before the first step."""
+    return not settings["dora"]
+
+
 def cost_profile(shape: ModelShape, settings: Settings) -> CostProfile:
     """A pass with small matrices next to the chosen ones."""
     return low_rank(
@@ -187,4 +192,5 @@ METHOD = Method(
     save=peft_adapter.save,
     load=peft_adapter.load,
     merge=peft_adapter.merge,
+    supports_disk_offload=supports_disk_offload,
 )

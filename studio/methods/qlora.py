@@ -51,6 +51,11 @@ def merge(base: Any, folder: Any) -> Any:
     return merged
 
 
+def supports_disk_offload(settings: Settings) -> bool:
+    """As LoRA, but for LoftQ, which compares every weight with its rounded form before the first step."""
+    return lora.supports_disk_offload(settings) and settings["init_lora_weights"] == "default"
+
+
 def cost_profile(shape: ModelShape, settings: Settings) -> CostProfile:
     """As LoRA, with every matrix dequantized in each direction; PEFT copies the output of a 4-bit matrix."""
     lora_profile = lora.cost_profile(shape, settings)
@@ -82,4 +87,5 @@ METHOD = Method(
     save=peft_adapter.save,
     load=peft_adapter.load,
     merge=merge,
+    supports_disk_offload=supports_disk_offload,
 )

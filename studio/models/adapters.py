@@ -164,7 +164,7 @@ def merge(adapter: Adapter, base_folder: Path, target: Path) -> None:
         base_folder,
         "classify" if adapter.is_classifier else "chat",
         labels if adapter.is_classifier else (),
-        in_4_bits=adapter.in_4_bits,
+        storage=load.WeightStorage(in_4_bits=adapter.in_4_bits),
         reads_pooling=adapter.is_pooled is not False,
     )
     if adapter.in_4_bits:

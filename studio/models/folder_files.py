@@ -139,10 +139,11 @@ def find_quantisation(config: Mapping[str, Any]) -> Finding | None:
 
 @dataclass(frozen=True)
 class Tensor:
-    """A tensor as the header of its file describes it: its shape, and the format of its numbers."""
+    """A tensor as the header of its file describes it: its shape, its number format, and its first byte."""
 
     shape: tuple[int, ...]
     number_format: str
+    offset: int = 0
 
 
 def list_weight_files(folder: Path) -> tuple[list[str], list[Finding]]:
@@ -177,7 +178,11 @@ def read_tensors(path: Path) -> dict[str, Tensor] | Finding:
             header = json.loads(file.read(n_header))
         header.pop("__metadata__", None)
         tensors = {
-            str(name): Tensor(tuple(int(side) for side in fields["shape"]), str(fields["dtype"]))
+            str(name): Tensor(
+                tuple(int(side) for side in fields["shape"]),
+                str(fields["dtype"]),
+                8 + n_header + int(fields["data_offsets"][0]),
+            )
             for name, fields in header.items()
         }
         end = max((int(fields["data_offsets"][1]) for fields in header.values()), default=0)

@@ -1,6 +1,7 @@
 """Loads a model and its tokenizer from a folder, and computes the checksum of a model's parameters."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
 from hashlib import sha256
 from pathlib import Path
@@ -13,7 +14,7 @@ from transformers import (
     BitsAndBytesConfig,
 )
 
-from studio.models import device, shape
+from studio.models import device, disk_offload, shape
 from studio.models.nf4 import NF4_OPTIONS
 from studio.models.pooled_classifier import PooledClassifier
 from studio.models.tokenizer import load_tokenizer
@@ -36,12 +37,28 @@ def model_class(task: Task, config: Mapping[str, Any]) -> Any:
     return PooledClassifier if shape.is_mean_pooled(config) else AutoModelForSequenceClassification
 
 
+@dataclass(frozen=True)
+class WeightStorage:
+    """How the weights of a base are held.
+
+    Attributes:
+        in_4_bits: Whether the matrices are quantized to NF4 while they are read.
+        on_disk: Whether those of the blocks stay on the disk until a pass comes to them.
+    """
+
+    in_4_bits: bool = False
+    on_disk: bool = False
+
+
+IN_MEMORY = WeightStorage()
+
+
 def base_model(
     folder: Path,
     task: Task,
     labels: Sequence[str] = (),
     seed: int = 0,
-    in_4_bits: bool = False,
+    storage: WeightStorage = IN_MEMORY,
     reads_pooling: bool = True,
 ) -> Any:
     """The model of a folder for a task, on its device and in evaluation mode.
@@ -51,7 +68,7 @@ def base_model(
         task: With "classify" the model gets a new classification head, otherwise it has its language head.
         labels: The classes of the new head, in the order of its outputs.
         seed: The new head is the same for the same seed.
-        in_4_bits: Whether the matrices are quantized to NF4 while they are read.
+        storage: How its weights are held.
         reads_pooling: Whether a classifier reads the mean of the tokens where the model was made for that;
             False for a result of a studio that did not.
     """
@@ -60,24 +77,34 @@ def base_model(
         "trust_remote_code": False,
         "use_safetensors": True,
     }
-    if in_4_bits:
-        load_kwargs["quantization_config"] = nf4_config()
-        load_kwargs["device_map"] = {"": device.torch_device()}
-    if task == "classify":
-        config = shape.read_config(folder) if reads_pooling else {}
-        # A head for other classes gives way to a new one; all else was compared before (folder_check).
-        load_kwargs |= {**_label_names(labels), "ignore_mismatched_sizes": True}
-        torch.manual_seed(seed)
-        model = model_class(task, config).from_pretrained(folder, **load_kwargs)
-        # The token that rows are padded with: it tells a decoder where each text ends.
-        model.config.pad_token_id = tokenizer(folder).pad_token_id
-    else:
-        model = AutoModelForCausalLM.from_pretrained(folder, **load_kwargs)
+    if task != "classify":
+        return _load(AutoModelForCausalLM, folder, load_kwargs, storage)
+    config = shape.read_config(folder) if reads_pooling else {}
+    # A head for other classes gives way to a new one; all else was compared before (folder_check).
+    load_kwargs |= {**_label_names(labels), "ignore_mismatched_sizes": True}
+    torch.manual_seed(seed)
+    model = _load(model_class(task, config), folder, load_kwargs, storage)
+    # The token that rows are padded with: it tells a decoder where each text ends.
+    model.config.pad_token_id = tokenizer(folder).pad_token_id
+    return model
+
+
+def _load(
+    classifier_or_decoder: Any, folder: Path, load_kwargs: Mapping[str, Any], storage: WeightStorage
+) -> Any:
+    """A model of a class of transformers, on its device and in evaluation mode."""
+    torch_device = device.torch_device()
+    if storage.on_disk:
+        return disk_offload.load(classifier_or_decoder, folder, load_kwargs, torch_device).eval()
+    if not storage.in_4_bits:
+        return classifier_or_decoder.from_pretrained(folder, **load_kwargs).to(torch_device).eval()
+    model = classifier_or_decoder.from_pretrained(
+        folder, **load_kwargs, quantization_config=nf4_config(), device_map={"": torch_device}
+    )
     _disable_repacking(model)
-    if in_4_bits:
-        _detach_from_file(model)
-        _keep_biases(model)
-    return model.to(device.torch_device()).eval()
+    _detach_from_file(model)
+    _keep_biases(model)
+    return model.eval()
 
 
 def _label_names(labels: Sequence[str]) -> dict[str, Any]:
@@ -143,7 +170,7 @@ def _count_elements(parameter: torch.nn.Parameter) -> int:
 def fingerprint(model: torch.nn.Module) -> str:
     """SHA-256 (first 12 digits) over the name and the bytes in memory of every parameter."""
     digest = sha256()
-    for name, parameter in sorted(model.named_parameters()):
+    for name, parameter in disk_offload.named_parameters(model):
         digest.update(name.encode())
         digest.update(parameter.detach().cpu().reshape(-1).view(torch.uint8).numpy().data)
     return digest.hexdigest()[:12]

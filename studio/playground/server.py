@@ -151,7 +151,7 @@ def load_base(run: Run) -> tuple[str, Any]:
         plan.task,
         report["labels"],
         plan.training.seed,
-        methods.get(plan.method.name).weights == "nf4",
+        load.WeightStorage(methods.get(plan.method.name).weights == "nf4", plan.training.disk_offload),
         reads_pooling=report["base"].get("architecture") == "PooledClassifier",
     )
     return fetched.name, model

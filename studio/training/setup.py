@@ -212,7 +212,8 @@ def load_context(
     plan = defaults.fill_training(run.plan, method, model_shape, len(splits.train), rows)
     plan = _fill_gradient_checkpointing(run, plan)
     labels = _collect_labels(plan, splits)
-    model = load.base_model(base.folder, plan.task, labels, plan.training.seed, method.weights == "nf4")
+    storage = load.WeightStorage(method.weights == "nf4", plan.training.disk_offload)
+    model = load.base_model(base.folder, plan.task, labels, plan.training.seed, storage)
     checksum, architecture = load.fingerprint(model), type(model).__name__
     problem_type, scale = None, None
     if plan.task == "classify":

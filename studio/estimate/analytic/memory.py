@@ -13,6 +13,7 @@ from studio.methods.workload import (
     holds_weights_in_bf16,
     uses_gradient_checkpointing,
 )
+from studio.models.shape import ModelShape
 
 # What comes and goes takes more memory than its bytes, since blocks of all sizes leave gaps. On a CPU glibc
 # keeps what was freed: of transients 0.43 more (fitted on the runs of tests/bench/estimator.md). On a GPU it
@@ -23,6 +24,9 @@ TRANSIENT_PARTS = ("activations", "scores", "passing", "written")
 # Bytes of a number in NF4: half a byte, a scale of one byte for each 64 numbers, and 4 bytes for each 256
 # scales (Dettmers et al. 2023, double quantisation).
 NF4_BYTES = 0.5 + 1 / 64 + 4 / (64 * 256)
+# Blocks whose weights are in memory at once where they are read from the disk: one that is computed and the
+# next one (studio.models.disk_offload).
+BLOCKS_IN_MEMORY = 2
 # What a run holds on a CPU beside its libraries and its model: the tokenizer, the examples, the buffers of
 # the arithmetic library (fitted together with FRAGMENTATION_SHARE; a run of a tiny model holds 0.1 GB over
 # its libraries).
@@ -97,15 +101,45 @@ def resident_bytes(run: MethodRun, machine: Machine) -> dict[str, float]:
     Returns:
         "model", with what was attached to it, and "optimiser", its averages.
     """
+    trainable = run.parameters.trainable
+    model_bytes = full_model_bytes(run, machine)
+    if run.workload.training.disk_offload:
+        offloaded_share = max(0.0, 1 - BLOCKS_IN_MEMORY / run.workload.shape.layers)
+        model_bytes -= offloaded_share * _block_bytes(run, machine)
+    return {"model": model_bytes, "optimiser": _optimizer_bytes(run, machine) * trainable}
+
+
+def full_model_bytes(run: MethodRun, machine: Machine) -> float:
+    """Return the bytes of all weights, with what was attached to them, as they are computed with."""
     trainable, total = run.parameters.trainable, run.parameters.total
     trained_bytes = bytes_per_trained_parameter(run, machine)
     frozen_bytes = trained_bytes if run.method.weights == "trained" else bytes_per_parameter(machine)
     model_bytes = float(trained_bytes * trainable + frozen_bytes * (total - trainable))
     if run.method.weights == "nf4":
-        shape = run.workload.shape
-        quantized_params = shape.layers * sum(linear.n_in * linear.n_out for linear in shape.linears)
-        model_bytes -= (bytes_per_parameter(machine) - NF4_BYTES) * quantized_params
-    return {"model": model_bytes, "optimiser": _optimizer_bytes(run, machine) * trainable}
+        model_bytes -= (bytes_per_parameter(machine) - NF4_BYTES) * _quantized_params(run.workload.shape)
+    return model_bytes
+
+
+def _block_bytes(run: MethodRun, machine: Machine) -> float:
+    """Return the bytes of the weights of all blocks as they are computed with."""
+    shape = run.workload.shape
+    size = float(bytes_per_parameter(machine) * shape.blocks)
+    if run.method.weights == "nf4":
+        size -= (bytes_per_parameter(machine) - NF4_BYTES) * _quantized_params(shape)
+    return size
+
+
+def offloaded_bytes(run: MethodRun, machine: Machine) -> float:
+    """Return the bytes on the disk of which a pass reads each once; 0 where all weights are in memory."""
+    if not run.workload.training.disk_offload:
+        return 0.0
+    if run.method.weights == "nf4":
+        return _block_bytes(run, machine)
+    return run.stored_bytes * run.workload.shape.blocks
+
+
+def _quantized_params(shape: ModelShape) -> int:
+    return shape.layers * sum(linear.n_in * linear.n_out for linear in shape.linears)
 
 
 def _optimizer_bytes(run: MethodRun, machine: Machine) -> float:

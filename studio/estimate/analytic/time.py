@@ -25,7 +25,12 @@ TOUCH_SECONDS_PER_BYTE = {"processor": 0.8e-9, "card": 0.0}
 
 
 def count_phase(
-    phase: Phase, workload: Workload, trainable_params: int, kind: MachineKind, count_pass: CountPass
+    phase: Phase,
+    workload: Workload,
+    trainable_params: int,
+    kind: MachineKind,
+    count_pass: CountPass,
+    offloaded_bytes: float = 0.0,
 ) -> OpCounts:
     """Count all work of a phase: every micro batch in every pass, the generation, and the optimizer steps.
 
@@ -35,7 +40,10 @@ def count_phase(
         trainable_params: Number of parameters that the optimizer updates.
         kind: Where the phase runs.
         count_pass: Counts one micro batch of a phase.
+        offloaded_bytes: Bytes of weights that each pass reads from the disk.
     """
+    # The way back computes each block once more, and reads it for that.
+    reads_per_batch = (2 if phase.with_gradients else 1) + phase.new_tokens
     all_counts = []
     for micro_batch in phase.micro_batches:
         counts = count_pass(phase, micro_batch)
@@ -43,6 +51,7 @@ def count_phase(
             counts = _adjust_for_trl(phase, micro_batch, counts, workload, kind)
         if phase.new_tokens:
             counts = total((counts, count_generation(phase, micro_batch, workload, count_pass)))
+        counts = total((counts, OpCounts(read=reads_per_batch * offloaded_bytes)))
         all_counts.append(counts.scaled(micro_batch.repeats * phase.passes))
     all_counts.append(OpCounts(flop_32=phase.extra_flop))
     if phase.optimizer_steps:

@@ -58,6 +58,11 @@ GRADIENT_CHECKPOINTING = label("Gradient checkpointing")
 GRADIENT_CHECKPOINTING_HELP = label(
     "Use less memory, train a quarter to a half slower. A GPU does so where the run would not fit otherwise."
 )
+DISK_OFFLOAD = label("Disk offload")
+DISK_OFFLOAD_HELP = label(
+    "Leaves the model’s layers on the disk and reads each one when it is needed: a model larger than the"
+    " memory can be trained, several times slower. Only where nothing else makes it fit."
+)
 PRECISION = label("Training precision")
 PRECISION_HELP = label(
     "The numbers that training computes in. Automatic takes bfloat16 (16 bits) where this machine is faster"

@@ -31,6 +31,7 @@ TRAINING_FIELDS: dict[str, tuple[Message, Message]] = {
     "weight_decay": (messages.WEIGHT_DECAY, messages.WEIGHT_DECAY_HELP),
     "class_weights": (messages.CLASS_WEIGHTS, messages.CLASS_WEIGHTS_HELP),
     "gradient_checkpointing": (messages.GRADIENT_CHECKPOINTING, messages.GRADIENT_CHECKPOINTING_HELP),
+    "disk_offload": (messages.DISK_OFFLOAD, messages.DISK_OFFLOAD_HELP),
     "precision": (messages.PRECISION, messages.PRECISION_HELP),
     "mask_history": (messages.MASK_HISTORY, messages.MASK_HISTORY_HELP),
     "replay_share": (messages.REPLAY_SHARE, messages.REPLAY_SHARE_HELP),
@@ -58,7 +59,7 @@ STEPS_FOLLOW_SETTINGS = ("frozen", "rlhf")
 # Fields that such a stage alone reads.
 SUPERVISED_FIELDS = ("epochs", "learning_rate")
 # Fields that are not there for every method, task or setting.
-CONDITIONAL_FIELDS = (*SUPERVISED_FIELDS, "class_weights", "retention")
+CONDITIONAL_FIELDS = (*SUPERVISED_FIELDS, "class_weights", "retention", "disk_offload")
 # Fields that belong to a plan's data and not to its training.
 SHARE_FIELDS = ("validation_share", "test_share")
 
@@ -119,6 +120,7 @@ def build_more_fields() -> dict[str, Any]:
             fields["gradient_checkpointing"] = gr.Checkbox(
                 False, **_texts("gradient_checkpointing", "recompute")
             )
+            fields["disk_offload"] = gr.Checkbox(False, **_texts("disk_offload", "disk-offload"))
             fields["precision"] = _dropdown("precision", "precision")
     with gr.Accordion(t(messages.CAPS), open=False, elem_id="caps") as caps, gr.Row():
         cap_fields = {name: _cap(name) for name in CAP_NAMES}
@@ -141,7 +143,14 @@ def has_supervised_stage(task: Task, method_name: str, settings: Settings) -> bo
 def find_visible_fields(task: Task, method_name: str, settings: Settings) -> dict[str, bool]:
     """Which fields of CONDITIONAL_FIELDS have a say for a task, a method and its resolved settings."""
     visible = dict.fromkeys(SUPERVISED_FIELDS, has_supervised_stage(task, method_name, settings))
-    return {**visible, "class_weights": task == "classify", "retention": task != "classify"}
+    method = methods.get(method_name)
+    can_offload = method.supports_disk_offload(method.resolve_settings(settings))
+    return {
+        **visible,
+        "class_weights": task == "classify",
+        "retention": task != "classify",
+        "disk_offload": can_offload,
+    }
 
 
 def _slider(name: str, elem_id: str, limits: tuple[float, float, float], value: float) -> gr.Slider:

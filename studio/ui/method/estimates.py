@@ -32,6 +32,7 @@ SUGGESTION_FIELDS = {
     "method": "method",
     "machine": "machine",
     "gradient_checkpointing": "gradient_checkpointing",
+    "disk_offload": "disk_offload",
 }
 
 

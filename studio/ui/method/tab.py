@@ -55,7 +55,7 @@ DEFAULT_MODEL = "smollm2-135m"
 DEFAULT_CLASSIFIER = "minilm-l6"
 DEFAULT_METHOD = "lora"
 # Whatever an offer below a row of the table may change, besides the method.
-OFFERED_FIELDS = ("batch_size", "max_length", "gradient_checkpointing", "machine")
+OFFERED_FIELDS = ("batch_size", "max_length", "gradient_checkpointing", "disk_offload", "machine")
 
 
 class Chooser(NamedTuple):
