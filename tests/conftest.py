@@ -272,7 +272,8 @@ def make_job(
         tokenizer = load.tokenizer(bases(task))
         encoded = data_examples.encode_examples(examples, task, tokenizer, plan.training.max_length, labels)
         resolved = method.resolve_settings(plan.method.settings)
-        base = load.base_model(bases(task), task, labels, plan.training.seed, method.weights == "nf4")
+        storage = load.WeightStorage(method.weights == "nf4", plan.training.disk_offload)
+        base = load.base_model(bases(task), task, labels, plan.training.seed, storage)
         torch.manual_seed(plan.training.seed)
         monitors: list[SilentMonitor] = []
 

@@ -22,8 +22,8 @@ def load_base(job, bases):
     """The base as the job found it."""
     task = job.plan.task
     labels = list(TOY_LABELS) if task == "classify" else []
-    in_4_bits = methods.get(job.plan.method.name).weights == "nf4"
-    return load.base_model(bases(task), task, labels, job.plan.training.seed, in_4_bits)
+    storage = load.WeightStorage(in_4_bits=methods.get(job.plan.method.name).weights == "nf4")
+    return load.base_model(bases(task), task, labels, job.plan.training.seed, storage)
 
 
 def count(model):

@@ -53,6 +53,8 @@ WORKER_SIDE = {
     "methods/rlhf_stages/reward_model.py",
     "methods/rlhf_stages/stage.py",
     "models/cpu_attention.py",
+    "models/disk_offload.py",
+    "models/offloaded_nf4.py",
     "models/head.py",
     "models/load.py",
     "models/pooled_classifier.py",

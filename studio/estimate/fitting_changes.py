@@ -197,9 +197,9 @@ def find_changes(context: EstimateContext, languages: Sequence[str] = ()) -> Fit
     same_result = next(_checkpoint_gradients(micro_batches[-1] if micro_batches else start), start)
     if micro_batches and recomputing and not any(change and change.fits for change in chosen):
         chosen.append(_choose([same_result]))
-    chosen.append(_choose((*_offload(start), *_offload(micro_batches[-1] if micro_batches else start))))
     change_model = partial(_change_model, languages)
-    for list_variants in (_shorten, _change_method, change_model, partial(_change_both, change_model)):
+    change_both = partial(_change_both, change_model)
+    for list_variants in (_shorten, _change_method, _offload, change_model, change_both):
         alone = list_variants(start, workload)
         combined = list_variants(_require_saving(same_result), workload)
         # In turn: rather a larger model with it than a smaller one without.
@@ -268,16 +268,19 @@ def _checkpoint_gradients(start: _Variant) -> Iterator[_Variant]:
         yield start.train_with(CHECKPOINTING, gradient_checkpointing=True)
 
 
-def _offload(start: _Variant) -> Iterator[_Variant]:
+def _offload(start: _Variant, workload: Workload) -> Iterator[_Variant]:
     """The same with the weights of the blocks read from the disk, where the method can and does not yet."""
     context = start.context
-    run, current = context.run_of(methods.get(context.plan.method.name)), _estimate(context)
-    can_change = run and run.method.supports_disk_offload(run.settings)
-    if not run or not current or not can_change or run.workload.training.disk_offload:
+    method, current = methods.get(context.plan.method.name), _estimate(context)
+    can_change = method.supports_disk_offload(context.settings_of(method))
+    if not current or not can_change or workload.training.disk_offload:
         return
     estimate = _estimate(context.with_training(disk_offload=True))
     label = DISK_OFFLOAD.format(factor=all_methods.describe_slowdown(estimate, current))
-    yield start.train_with(label, disk_offload=True, gradient_checkpointing=None)
+    changes: dict[str, Any] = {"disk_offload": True}
+    if context.plan.training.gradient_checkpointing is False:
+        changes["gradient_checkpointing"] = None  # it cannot do without
+    yield start.train_with(label, **changes)
 
 
 def _shorten(start: _Variant, workload: Workload) -> Iterator[_Variant]:

@@ -71,9 +71,9 @@ def _build_candidates(
     )
     yield from _suggest_batch_size(context, method_name, fits)
     yield from _suggest_gradient_checkpointing(context, method_name)
-    yield from _suggest_disk_offload(context, method_name)
     yield from _suggest_max_length(context, method_name, fits)
     yield from _suggest_qlora(context, method_name)
+    yield from _suggest_disk_offload(context, method_name)
     yield from _suggest_machine(context, method_name, other_machines)
 
 

@@ -1,13 +1,16 @@
 """Leaves the weights of a model's blocks on the disk, and reads each block when a pass comes to it.
 
 accelerate's disk offload is made for answering: it reads each matrix when it is needed, and computing waits.
-Its index of the files and its reader are used; a thread reads the next block while one computes. Training
-needs gradient checkpointing: then the way back computes each block once more, for which it is read again, and
-no graph holds the weights of more than one block.
+Its index of the files is used; a thread reads the next block while one computes, into memory that is there
+already, since new memory takes longer to come by than its content. Training needs reentrant gradient
+checkpointing: the way back computes each block once more, for which it is read again, and its graph is gone
+before the next block comes.
 """
 
+import shutil
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
+import weakref
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -24,7 +27,9 @@ from studio.storage import home
 
 # The formats that are read from a file at once; accelerate reads all others.
 DTYPES = {"F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16}
-ReadParameter = Callable[[], torch.nn.Parameter]
+# Reads a parameter, into the memory of an earlier one if there is one and it has the same size.
+ReadParameter = Callable[[torch.Tensor | None], torch.nn.Parameter]
+ChangeBlock = Callable[[torch.nn.Module, Mapping[str, ReadParameter]], Mapping[str, ReadParameter]]
 
 
 @dataclass(frozen=True)
@@ -37,7 +42,6 @@ class _OffloadedParameter:
     read: ReadParameter
 
     def put(self, parameter: torch.nn.Parameter) -> None:
-        # A new parameter, not new data in the old one: a graph may still hold that one for its way back.
         self.module._parameters[self.name] = parameter
 
 
@@ -46,10 +50,12 @@ class OffloadedBlocks:
 
     def __init__(self) -> None:
         self._blocks: list[list[_OffloadedParameter]] = []
-        self._reader = ThreadPoolExecutor(max_workers=1, thread_name_prefix="read-weights")
-        self._ahead: tuple[int, Future[list[torch.nn.Parameter]]] | None = None
-        self._current = -1
         self._block_of_module: dict[torch.nn.Module, int] = {}
+        self._reader = ThreadPoolExecutor(max_workers=1, thread_name_prefix="read-weights")
+        # The block that is computed, the one that is read meanwhile, and memory that neither needs.
+        self._current, self._weights = -1, list[torch.nn.Parameter]()
+        self._ahead: tuple[int, Future[list[torch.nn.Parameter]]] | None = None
+        self._spare: Sequence[torch.nn.Parameter] = ()
 
     def add(self, block: torch.nn.Module, read_parameters: Mapping[str, ReadParameter]) -> None:
         """Leave parameters of a block, by their names in it, on the disk.
@@ -63,60 +69,85 @@ class OffloadedBlocks:
         for path, read in read_parameters.items():
             module_path, _, name = path.rpartition(".")
             module = block.get_submodule(module_path)
-            placeholder = module.get_parameter(name)
-            parameters.append(_OffloadedParameter(module, name, placeholder, read))
+            parameters.append(_OffloadedParameter(module, name, module.get_parameter(name), read))
             self._block_of_module[module] = index
         self._blocks.append(parameters)
+
+        def enter(part: torch.nn.Module, inputs: Any) -> None:
+            if block.training:
+                _require_no_graph()
+            self.enter(index, block.training)
+
         # On its parts, as gradient checkpointing calls those again and not the hooks of the block itself.
         for part in block.children():
-            part.register_forward_pre_hook(lambda module, inputs: self.enter(index))
+            part.register_forward_pre_hook(enter)
 
-    def enter(self, index: int) -> None:
-        """Have the weights of a block in memory, those of the block before let go, and the next one read."""
+    def enter(self, index: int, goes_back: bool = False) -> None:
+        """Have the weights of a block in memory, those of the block before let go, and the next one read.
+
+        Args:
+            index: The block.
+            goes_back: Whether the pass comes back from the last block.
+        """
         if index == self._current:
             return
-        direction = 1 if index > self._current or (index, self._current) == (0, len(self._blocks) - 1) else -1
-        parameters = self._take(index)
-        self._release()
-        for offloaded, parameter in zip(self._blocks[index], parameters, strict=True):
+        is_forward = index > self._current or (index, self._current) == (0, len(self._blocks) - 1)
+        weights = self._take(index)
+        for offloaded in self._blocks[self._current] if self._current >= 0 else ():
+            offloaded.put(offloaded.placeholder)
+        for offloaded, parameter in zip(self._blocks[index], weights, strict=True):
             offloaded.put(parameter)
-        self._current = index
-        following = self._following(index, direction)
+        self._current, self._weights, self._spare = index, weights, self._spare or self._weights
+        following = self._following(index, 1 if is_forward else -1, goes_back)
         if following != index:
-            self._ahead = following, self._reader.submit(self._read, following)
+            self._ahead = following, self._start_reading(following)
 
     def block_of(self, module: torch.nn.Module) -> int | None:
         """The block whose weights a module has; None where they are always in memory."""
         return self._block_of_module.get(module)
 
     def _take(self, index: int) -> list[torch.nn.Parameter]:
-        ahead, self._ahead = self._ahead, None
-        if ahead and ahead[0] == index:
-            return ahead[1].result()
-        if ahead:
-            ahead[1].result()  # memory for two blocks: the one that was read in vain goes first
-            del ahead
-        return self._reader.submit(self._read, index).result()
+        if self._ahead and self._ahead[0] != index:
+            self._spare = self._ahead[1].result()  # read in vain
+            self._ahead = None
+        reading = self._ahead[1] if self._ahead else self._start_reading(index)
+        self._ahead = None
+        return reading.result()
 
-    def _read(self, index: int) -> list[torch.nn.Parameter]:
-        return [offloaded.read() for offloaded in self._blocks[index]]
+    def _start_reading(self, index: int) -> Future[list[torch.nn.Parameter]]:
+        spare, self._spare = self._spare, ()
+        return self._reader.submit(self._read, index, spare)
 
-    def _release(self) -> None:
-        if self._current >= 0:
-            for offloaded in self._blocks[self._current]:
-                offloaded.put(offloaded.placeholder)
+    def _read(self, index: int, spare: Sequence[torch.nn.Parameter]) -> list[torch.nn.Parameter]:
+        """Read a block, parameter by parameter into the memory of another block's."""
+        blocks = self._blocks[index]
+        reused = spare if len(spare) == len(blocks) else [None] * len(blocks)
+        return [offloaded.read(memory) for offloaded, memory in zip(blocks, reused, strict=True)]
 
-    def _following(self, index: int, direction: int) -> int:
+    def _following(self, index: int, direction: int, goes_back: bool) -> int:
         """The block that will be needed next: behind the last one on the way back, or the first again."""
         last = len(self._blocks) - 1
         if 0 <= index + direction <= last:
             return index + direction
         if direction < 0:
             return min(1, last)
-        return max(last - 1, 0) if torch.is_grad_enabled() else 0
+        return max(last - 1, 0) if goes_back else 0
 
 
-def load(model_class: Any, folder: Path, load_kwargs: Mapping[str, Any], device: torch.device) -> Any:
+def _require_no_graph() -> None:
+    """Raise where a graph would keep weights whose memory is soon another block's."""
+    is_way_back = torch._C._current_graph_task_id() != -1
+    if torch.is_grad_enabled() and not is_way_back:
+        raise RuntimeError("weights on the disk can only be trained with reentrant gradient checkpointing")
+
+
+def load(
+    model_class: Any,
+    folder: Path,
+    load_kwargs: Mapping[str, Any],
+    device: torch.device,
+    change_block: ChangeBlock | None = None,
+) -> Any:
     """A model of a folder whose blocks have their weights on the disk, as `offloaded_blocks`.
 
     Args:
@@ -124,27 +155,34 @@ def load(model_class: Any, folder: Path, load_kwargs: Mapping[str, Any], device:
         folder: Where `config.json` and the safetensors files are.
         load_kwargs: Further arguments of `from_pretrained`, the `dtype` of the weights in memory among them.
         device: Where it computes.
+        change_block: Puts other layers into a block; it gets what reads each parameter, and returns the same.
     """
     device_map = _build_device_map(model_class, folder, load_kwargs, device)
     # Weights whose form in the files is another one than in the model are written there once.
-    converted = tempfile.TemporaryDirectory(prefix="weights-", dir=home())
+    converted = tempfile.mkdtemp(prefix="weights-", dir=home())
     with _mapped_files_allowed(folder):
         model = model_class.from_pretrained(
-            folder, device_map=device_map, offload_folder=converted.name, **load_kwargs
+            folder, device_map=device_map, offload_folder=converted, **load_kwargs
         )
-    weights = _find_weights(model)
+    if any(Path(converted).iterdir()):
+        weakref.finalize(model, shutil.rmtree, converted, ignore_errors=True)
+    else:
+        Path(converted).rmdir()
+    reader = _Reader(_find_weights(model), device)
     remove_hook_from_module(model, recurse=True)
     del model.hf_device_map
     offloaded = OffloadedBlocks()
     names = {module: name for name, module in model.named_modules()}
     for block in layers.get_blocks(model):
         on_disk = [name for name, parameter in block.named_parameters() if parameter.is_meta]
+        readers: Mapping[str, ReadParameter] = {
+            name: partial(reader.read, f"{names[block]}.{name}") for name in on_disk
+        }
+        if change_block:
+            readers = change_block(block, readers)
         _put_placeholders(block, device)
-        offloaded.add(
-            block,
-            {name: partial(_read_parameter, weights, f"{names[block]}.{name}", device) for name in on_disk},
-        )
-    model.offloaded_blocks, model.converted_weights = offloaded, converted
+        offloaded.add(block, readers)
+    model.offloaded_blocks = offloaded
     return model
 
 
@@ -205,16 +243,44 @@ def _put_placeholders(block: torch.nn.Module, device: torch.device) -> None:
                 module._parameters[name] = torch.nn.Parameter(number.expand(parameter.shape), False)
 
 
-def _read_parameter(weights: Any, name: str, device: torch.device) -> torch.nn.Parameter:
-    """Read a weight into memory of its own: what maps the file would read it only when computing with it."""
-    entry = weights.index[name]
-    path = entry.get("safetensors_file")
-    tensor = _read_header(Path(path)).get(entry["weight_name"]) if path else None
-    if tensor and tensor.number_format in DTYPES:
-        value = _read_tensor(Path(path), tensor).to(device, getattr(torch, entry["dtype"]))
-    else:
-        value = weights[name].to(device, copy=True)
-    return torch.nn.Parameter(value, requires_grad=False)
+class _Reader:
+    """Reads weights from safetensors files into memory of their own; what maps a file reads it too late.
+
+    Args:
+        weights: accelerate's reader, with its index of the files.
+        device: Where the weights are wanted.
+    """
+
+    def __init__(self, weights: Any, device: torch.device) -> None:
+        self._weights, self._device = weights, device
+        self._staging = torch.empty(0, dtype=torch.uint8)
+
+    def read(self, name: str, memory: torch.Tensor | None = None) -> torch.nn.Parameter:
+        """A weight by its name in the model, in the memory of an earlier one where there is one."""
+        entry = self._weights.index[name]
+        path = entry.get("safetensors_file")
+        stored = _read_header(Path(path)).get(entry["weight_name"]) if path else None
+        if not stored or stored.number_format not in DTYPES:
+            value = self._weights[name].to(self._device, copy=True)
+            return torch.nn.Parameter(value, requires_grad=False)
+        dtype = getattr(torch, entry["dtype"])
+        if memory is None or memory.shape != stored.shape:
+            memory = torch.empty(stored.shape, dtype=dtype, device=self._device)
+        with Path(path).open("rb", buffering=0) as file:
+            if DTYPES[stored.number_format] is dtype and self._device.type == "cpu":
+                read_into(memory.data, file, stored.offset)
+            else:
+                memory.data.copy_(self._stage(file, stored))
+        return torch.nn.Parameter(memory.data, requires_grad=False)
+
+    def _stage(self, file: Any, stored: folder_files.Tensor) -> torch.Tensor:
+        """A tensor of a file as it is stored, in memory that the next one takes."""
+        dtype = DTYPES[stored.number_format]
+        n_bytes = torch.Size(stored.shape).numel() * dtype.itemsize
+        if self._staging.numel() < n_bytes:
+            self._staging = torch.empty(n_bytes, dtype=torch.uint8)
+        read_into(self._staging[:n_bytes], file, stored.offset)
+        return self._staging[:n_bytes].view(dtype).view(stored.shape)
 
 
 @lru_cache(maxsize=256)
@@ -223,17 +289,15 @@ def _read_header(path: Path) -> Mapping[str, folder_files.Tensor]:
     return {} if isinstance(tensors, folder_files.Finding) else tensors
 
 
-def _read_tensor(path: Path, tensor: folder_files.Tensor) -> torch.Tensor:
-    value = torch.empty(tensor.shape, dtype=DTYPES[tensor.number_format])
-    unread = memoryview(value.view(-1).view(torch.uint8).numpy())
-    with path.open("rb", buffering=0) as file:
-        file.seek(tensor.offset)
-        while unread:
-            n_read = file.readinto(unread)
-            if not n_read:
-                raise OSError(f"{path} ends at byte {file.tell()}, within a tensor")
-            unread = unread[n_read:]
-    return value
+def read_into(tensor: torch.Tensor, file: Any, offset: int) -> None:
+    """Fill a tensor in the machine's memory from a place in an unbuffered file."""
+    unread = memoryview(tensor.view(-1).view(torch.uint8).numpy())
+    file.seek(offset)
+    while unread:
+        n_read = file.readinto(unread)
+        if not n_read:
+            raise OSError(f"{file.name} ends at byte {file.tell()}, within a tensor")
+        unread = unread[n_read:]
 
 
 @contextmanager

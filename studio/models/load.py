@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -95,7 +94,7 @@ def _load(
     """A model of a class of transformers, on its device and in evaluation mode."""
     torch_device = device.torch_device()
     if storage.on_disk:
-        return disk_offload.load(classifier_or_decoder, folder, load_kwargs, torch_device).eval()
+        return _load_offloaded(classifier_or_decoder, folder, load_kwargs, storage.in_4_bits)
     if not storage.in_4_bits:
         return classifier_or_decoder.from_pretrained(folder, **load_kwargs).to(torch_device).eval()
     model = classifier_or_decoder.from_pretrained(
@@ -103,6 +102,25 @@ def _load(
     )
     _disable_repacking(model)
     _detach_from_file(model)
+    _keep_biases(model)
+    return model.eval()
+
+
+def _load_offloaded(
+    classifier_or_decoder: Any, folder: Path, load_kwargs: Mapping[str, Any], in_4_bits: bool
+) -> Any:
+    torch_device = device.torch_device()
+    if not in_4_bits:
+        return disk_offload.load(classifier_or_decoder, folder, load_kwargs, torch_device).eval()
+    from studio.models.offloaded_nf4 import Nf4File  # noqa: PLC0415 - not every machine has bitsandbytes
+
+    config = nf4_config()
+    model = disk_offload.load(
+        classifier_or_decoder, folder, load_kwargs, torch_device, Nf4File(config).quantize_block
+    )
+    # As transformers marks a model that it has rounded itself: PEFT and the Trainer read it.
+    model.is_loaded_in_4bit, model.config.quantization_config = True, config
+    _disable_repacking(model)
     _keep_biases(model)
     return model.eval()
 
@@ -144,11 +162,17 @@ def _keep_biases(model: Any) -> None:
     """
     for module in model.modules():
         if type(module).__name__ == "Linear4bit" and module.bias is not None:
-            module.register_forward_hook(partial(_restore_bias, module.bias.data))
+            module.register_forward_pre_hook(_note_bias)
+            module.register_forward_hook(_restore_bias)
 
 
-def _restore_bias(bias: torch.Tensor, layer: Any, inputs: Any, output: Any) -> None:
-    layer.bias.data = bias
+def _note_bias(layer: Any, inputs: Any) -> None:
+    layer.unrounded_bias = layer.bias.data
+
+
+def _restore_bias(layer: Any, inputs: Any, output: Any) -> None:
+    layer.bias.data = layer.unrounded_bias
+    del layer.unrounded_bias
 
 
 def count_parameters(model: torch.nn.Module, trainable_only: bool = False) -> int:

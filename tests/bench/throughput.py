@@ -87,7 +87,7 @@ def attached(method_name):
     from studio.models.fetch import fetch
 
     folder, method = fetch("smollm2-135m").folder, methods.get(method_name)
-    base = load.base_model(folder, "chat", in_4_bits=method.weights == "nf4")
+    base = load.base_model(folder, "chat", storage=load.WeightStorage(in_4_bits=method.weights == "nf4"))
     return method.attach(base, method.resolve_settings({}), "chat"), load.tokenizer(folder)
 
 

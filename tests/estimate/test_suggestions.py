@@ -51,6 +51,8 @@ def estimate_with(context, suggestion):
         context = plan_limits.with_max_length(context, value)
     elif suggestion.kind == "gradient_checkpointing":
         context = context.with_training(gradient_checkpointing=True)
+    elif suggestion.kind == "disk_offload":
+        context = context.with_training(disk_offload=True)
     elif suggestion.kind == "machine":
         context = replace(context, machine=MACHINES[value])
     else:

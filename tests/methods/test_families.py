@@ -133,7 +133,7 @@ def test_a_family_is_trained(family, task, method, make_plan, build_once):
     assert runs.status(run).state == "done"
     if method != "upft":  # of a random model the openings it learns are noise
         assert report["after"]["loss"] < report["before"]["loss"]
-    in_4_bits = methods.get(method).weights == "nf4"
-    base = load.base_model(folder, task, report["labels"], plan.training.seed, in_4_bits)
+    storage = load.WeightStorage(in_4_bits=methods.get(method).weights == "nf4")
+    base = load.base_model(folder, task, report["labels"], plan.training.seed, storage)
     reopened = methods.get(method).load(base, run.model)
     assert load.fingerprint(reopened) == report["tuned"]["checksum"]

@@ -115,6 +115,18 @@ def test_a_run_with_weights_in_bfloat16_goes_on_and_is_saved_in_it(make_plan, st
 
 
 @pytest.mark.thorough
+def test_a_run_with_weights_on_the_disk_goes_on(make_plan, stop_after, untraced_start):
+    plan = make_plan("lora", "chat", epochs=2, disk_offload=True)
+    undisturbed, run = runs.create(plan), runs.create(plan)
+    worker.run(undisturbed.id)
+    stop_after(run, 3)
+    worker.run(run.id)
+    resume(run)
+    assert losses(run) == losses(undisturbed)
+    assert runs.report(run)["tuned"] == runs.report(undisturbed)["tuned"]
+
+
+@pytest.mark.thorough
 def test_a_run_can_be_stopped_again_and_again(finished, stop_after):
     undisturbed = finished("lora", "chat")
     run = runs.create(undisturbed.plan)

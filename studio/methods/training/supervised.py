@@ -122,6 +122,8 @@ def fit(
     original_dtypes = []
     if trained_dtype(context.settings, context.model) is torch.float32:
         original_dtypes = upcast_trainable(context.model)
+    if context.plan.training.disk_offload:
+        context.model.enable_input_require_grads()  # the way back passes through what has a gradient alone
     checked = _sample_validation(context)
     monitor = context.create_monitor(stage, context.model, lambda: context.measure(context.model, checked))
     task = context.plan.task
@@ -262,6 +264,9 @@ def training_arguments(
         "disable_tqdm": True,
         "remove_unused_columns": False,
     }
+    if training.disk_offload:
+        # Nothing of a block but its input is kept on the way forward: else bitsandbytes keeps its matrices.
+        arguments["activation_checkpointing_kwargs"] = {"use_reentrant": True}
     if trained_dtype(context.settings, context.model) is torch.bfloat16:
         arguments |= {"optim": "adamw_torch_8bit", "optim_args": "bf16_stochastic_round=True"}
     elif on_gpu and _wants_8_bit_optimizer(context.model):
