@@ -41,7 +41,10 @@ def test_without_a_supervised_stage_epochs_and_learning_rate_are_absent():
         "learning_rate": True,
         "class_weights": False,
         "retention": True,
+        "disk_offload": True,
     }
+    assert not find_visible_fields("chat", "lora", {"dora": True})["disk_offload"]
+    assert not find_visible_fields("chat", "full", {})["disk_offload"]
     assert find_visible_fields("classify", "lora", {})["class_weights"]
 
 
