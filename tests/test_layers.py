@@ -64,6 +64,7 @@ WORKER_SIDE = {
     "models/wheel.py",
     "playground/server.py",
     "training/callback.py",
+    "training/ranked_monitor.py",
 }
 # Package or module -> what of the studio it may import. A name stands for itself and everything below it.
 EVERYONE = {"i18n", "errors", "storage", "processes", "space"}

@@ -25,7 +25,7 @@ from studio.evaluate import cap_messages, detail_scores, predictions, verdict
 from studio.evaluate.verdict_messages import FAULT
 from studio.i18n import Message
 from studio.methods.spec import Method, Scores, StageMonitor, StopRequested, TrainingContext
-from studio.models import device, fetch
+from studio.models import device, fetch, ranks
 from studio.models.fetch import FetchedModel
 from studio.runs import Run
 from studio.storage import require_disk_space, write_sealed_json
@@ -171,6 +171,7 @@ def _execute(run: Run, pause: Pause | None) -> None:
     is_resumed = run_setup.has_begun(run)
     prepared = run_setup.prepare_data(run, run.plan)
     fetched = usage_meter.fetch(run)
+    ranks.wait_for_all()
     run_queue.raise_if_stopped(run)
     runs.set_status(run, "preparing", "load")
     monitors: list[StageMonitor] = []
@@ -270,9 +271,10 @@ def _monitor_factory(
     """A function that makes the callback of a stage, and appends it to `monitors`."""
 
     def create_monitor(stage: str, model: Any, measure: Callable[[], Scores] | None) -> StageMonitor:
-        from studio.training.callback import MonitorCallback  # noqa: PLC0415 - loads torch
+        from studio.training import callback, ranked_monitor  # noqa: PLC0415 - loads torch
 
-        monitor: StageMonitor = MonitorCallback(run, stage, model, measure, pause, budget)
+        kind = ranked_monitor.LeadingMonitor if ranks.count() > 1 else callback.MonitorCallback
+        monitor: StageMonitor = kind(run, stage, model, measure, pause, budget)
         monitors.append(monitor)
         return monitor
 
@@ -370,8 +372,8 @@ def _train(
     """Train.
 
     Returns:
-        The trained model, and None. Where a training with one stage broke off after a validation that was
-        better than the base: the model of the best validation, which is saved first, and the error.
+        The trained model, and None. Where a training with one stage and one rank broke off after a validation
+        that was better than the base: the model of the best validation, which is saved first, and the error.
     """
     stages = method.list_stages(run.plan.method.settings, run.plan.task)
     runs.set_status(run, "training", stages[0])
@@ -380,7 +382,7 @@ def _train(
     except StopRequested:
         raise
     except Exception as error:
-        if len(method.stages) > 1 or not monitors or not monitors[0].best_step:
+        if len(method.stages) > 1 or not monitors or not monitors[0].best_step or ranks.count() > 1:
             raise
         monitors[0].restore()
         return method.finish(context.model), error

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from transformers import PrinterCallback, Trainer, TrainingArguments
+from transformers import PrinterCallback, Trainer, TrainerCallback, TrainingArguments
 from transformers.trainer_pt_utils import LengthGroupedSampler
 
 from studio.data import collate, vocabulary_loss
@@ -24,7 +24,7 @@ from studio.methods.workload import (
     holds_weights_in_bf16,
     uses_gradient_checkpointing,
 )
-from studio.models import device, load, trainable
+from studio.models import device, load, ranks, trainable
 from studio.models.cpu_attention import short_texts_in_float32
 
 # What torch compiles GPU code with (triton/runtime/build.py).
@@ -74,10 +74,12 @@ class TrainableCheckpoints:
     """Comes before a Trainer's class: its checkpoints hold what is trained alone, alike for all methods."""
 
     model: Any
+    args: Any
 
     def save_model(self, output_dir: str | None = None, _internal_call: bool = False) -> None:
         """Save what is trained."""
-        trainable.save(self.model, Path(str(output_dir)))
+        if self.args.should_save:  # of several ranks the first
+            trainable.save(self.model, Path(str(output_dir)))
 
     def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any = None) -> None:
         trainable.restore(self.model, Path(resume_from_checkpoint))
@@ -87,6 +89,7 @@ class _LengthGroupedTrainer(TrainableCheckpoints, Trainer):  # type: ignore[misc
     """A Trainer whose batches hold texts of like length, and whose loss may run the model's head itself."""
 
     pass_context: AbstractContextManager[Any] = nullcontext()
+    sampler: SeededLengthGroupedSampler
 
     def compute_loss(self, *args: Any, **kwargs: Any) -> Any:
         """The loss of a micro batch."""
@@ -95,8 +98,24 @@ class _LengthGroupedTrainer(TrainableCheckpoints, Trainer):  # type: ignore[misc
 
     def _get_train_sampler(self, train_dataset: Any = None) -> SeededLengthGroupedSampler:
         lengths = [len(row["input_ids"]) for row in self.train_dataset]
-        step_size = self.args.train_batch_size * self.args.gradient_accumulation_steps
-        return SeededLengthGroupedSampler(step_size, lengths, self.args.seed)
+        rank_size = self.args.train_batch_size * self.args.gradient_accumulation_steps
+        step_size = rank_size * ranks.count()
+        self.sampler = SeededLengthGroupedSampler(step_size, lengths, self.args.seed)
+        return self.sampler
+
+
+class _EpochOrder(TrainerCallback):  # type: ignore[misc] # as above
+    """Tells a Trainer's sampler the epoch.
+
+    Behind a part of an epoch that is skipped on several ranks, neither transformers nor accelerate reach it.
+    """
+
+    def __init__(self, trainer: _LengthGroupedTrainer) -> None:
+        self.trainer = trainer
+
+    def on_epoch_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        """Set the epoch that begins, or goes on."""
+        self.trainer.sampler.set_epoch(int(state.epoch or 0))
 
 
 def fit(
@@ -146,6 +165,7 @@ def fit(
     )
     trainer.pass_context = pass_context
     trainer.remove_callback(PrinterCallback)
+    trainer.add_callback(_EpochOrder(trainer))
     with collate.without_padding_mask(context.model, task), short_texts_in_float32():
         trainer.train(resume_from_checkpoint=monitor.checkpoint())
     monitor.restore()
@@ -233,16 +253,17 @@ def training_arguments(
     training, on_gpu = context.plan.training, device.device_type() == "cuda"
     autocast_dtype = device.autocast_dtype()
     batch_size, epochs = training.batch_size or 1, training.epochs or 1.0
-    micro_batch_size = max(1, batch_size // training.accumulation_steps)
-    steps_per_epoch = -(-len(context.train) // (micro_batch_size * training.accumulation_steps))
+    n_ranks = ranks.count()
+    share = ranks.share_batch(batch_size, training.accumulation_steps, n_ranks)
+    steps_per_epoch = -(-len(context.train) // (share.batch_size * share.accumulation_steps * n_ranks))
     uses_checkpointing = gradient_checkpointing and uses_gradient_checkpointing(
         training.gradient_checkpointing, on_gpu, load.count_parameters(context.model)
     )
     arguments = {
         "output_dir": str(context.folder / "checkpoints" / stage),
         "num_train_epochs": epochs,
-        "per_device_train_batch_size": micro_batch_size,
-        "gradient_accumulation_steps": training.accumulation_steps,
+        "per_device_train_batch_size": share.batch_size,
+        "gradient_accumulation_steps": share.accumulation_steps,
         "learning_rate": training.learning_rate,
         "lr_scheduler_type": training.lr_scheduler_type,
         "warmup_steps": int(training.warmup_ratio * steps_per_epoch * epochs),
@@ -262,6 +283,8 @@ def training_arguments(
         "save_total_limit": KEPT_CHECKPOINTS,
         "report_to": "none",
         "disable_tqdm": True,
+        # The head is run behind the model's pass (vocabulary_loss), where DDP does not look for it.
+        "ddp_find_unused_parameters": False,
         "remove_unused_columns": False,
     }
     if training.disk_offload:
