@@ -15,6 +15,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
+from types import MappingProxyType
 from typing import IO, Any, Literal
 
 from studio.errors import StudioError, explain
@@ -57,8 +58,10 @@ NETWORK_VARIABLES = (
 LIBRARY_VARIABLES = ("HF_*", "OMP_*", "MKL_*", "TORCH_*", "STUDIO_*", "TRACKIO_DIR", "XDG_*", "NVIDIA_*")
 # For a process that reaches other machines by SSH: where the person's keys are held.
 SSH_VARIABLES = ("SSH_AUTH_SOCK",)
-# Names that hold a secret. A worker's hub client alone gets the owner's token, and not on a page open to
-# others.
+# For a process that reaches Ray clusters: the person's token for them, or the file that holds it.
+RAY_VARIABLES = ("RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH")
+# Names that hold a secret. A worker's hub client alone gets the owner's token, a process that reaches a Ray
+# cluster the token for it; neither does on a page open to others.
 SECRET_VARIABLES = ("*TOKEN*", "*SECRET*", "*PASSWORD*", "*API_KEY*")
 OWNER_TOKENS = "HF_*TOKEN*"
 
@@ -98,6 +101,7 @@ class ChildOptions:
         is_worker: Whether it trains or loads a trained model: it gets the variables of its libraries
             too, and the owner's hub token.
         uses_ssh: Whether it reaches other machines by SSH.
+        uses_ray: Whether it reaches Ray clusters.
     """
 
     gpus: Literal["none", "first", "all"] = "none"
@@ -105,13 +109,14 @@ class ChildOptions:
     online: bool = False
     is_worker: bool = False
     uses_ssh: bool = False
+    uses_ray: bool = False
 
 
 READER = ChildOptions()
 WORKER = ChildOptions(gpus="first", online=True, is_worker=True)
 SSH = ChildOptions(uses_ssh=True)
 # Follows a run that trains elsewhere.
-FOLLOWER = ChildOptions(online=True, is_worker=True, uses_ssh=True)
+FOLLOWER = ChildOptions(online=True, is_worker=True, uses_ssh=True, uses_ray=True)
 
 
 def child_environment(options: ChildOptions = READER) -> dict[str, str]:
@@ -163,11 +168,15 @@ def _may_pass(name: str, options: ChildOptions) -> bool:
         allowed += LIBRARY_VARIABLES
     if options.uses_ssh:
         allowed += SSH_VARIABLES
+    if options.uses_ray:
+        allowed += RAY_VARIABLES
     if not _matches(name, allowed):
         return False
     if not _matches(name.upper(), SECRET_VARIABLES):
         return True
-    return options.is_worker and fnmatchcase(name, OWNER_TOKENS) and not _is_open_to_others()
+    is_for_ray = options.uses_ray and name in RAY_VARIABLES
+    is_for_hub = options.is_worker and fnmatchcase(name, OWNER_TOKENS)
+    return (is_for_hub or is_for_ray) and not _is_open_to_others()
 
 
 def _matches(name: str, patterns: Sequence[str]) -> bool:
@@ -257,10 +266,17 @@ def run_module(
 _DETACHED: "list[subprocess.Popen[bytes]]" = []
 
 
-def start_detached(module: str, *arguments: str, log_path: Path, options: ChildOptions = READER) -> int:
+def start_detached(
+    module: str,
+    *arguments: str,
+    log_path: Path,
+    options: ChildOptions = READER,
+    extra_env: Mapping[str, str] = MappingProxyType({}),
+) -> int:
     """Start `python -m module` in a session of its own and return its process id at once.
 
-    It outlives this process; what it prints is appended to `log_path`.
+    It outlives this process; what it prints is appended to `log_path`. It gets the variables of `extra_env`
+    beyond those of its options.
     """
     with log_path.open("ab") as log:
         process = subprocess.Popen(  # noqa: S603 - our own arguments, no shell
@@ -269,7 +285,7 @@ def start_detached(module: str, *arguments: str, log_path: Path, options: ChildO
             stdout=log,
             stderr=subprocess.STDOUT,
             close_fds=True,
-            env=child_environment(options),
+            env={**child_environment(options), **extra_env},
             **_own_session(),
         )
     _DETACHED[:] = [child for child in _DETACHED if child.poll() is None]

@@ -221,7 +221,7 @@ def delete(run: Run) -> None:
 def status(run: Run) -> Status:
     """Where the run stands now; a run whose process is gone counts as failed, whatever its file says."""
     is_running = is_alive(run)  # before the file is read: a worker may end well in between
-    stored = _read_status(run)
+    stored = stored_status(run)
     if stored.state in ENDED_STATES or is_running or _is_starting(run, stored):
         return stored
     if lost := not_followed(run):
@@ -272,7 +272,8 @@ def _is_suspended(process: psutil.Process) -> bool:
         return False
 
 
-def _read_status(run: Run) -> Status:
+def stored_status(run: Run) -> Status:
+    """What the run's status file says, whether or not its process is still there."""
     path = run.folder / "status.json"
     try:
         return parse_status(read_json(path))

@@ -48,6 +48,7 @@ COMMANDS = (
     Command("export", "write what a run learned, with a model card"),
     Command("push", "upload a run to a private repository of the hub, with your token"),
     Command("publish", "put a run's result on the web as a Space"),
+    Command("cluster", "start or stop a Ray cluster here, on which other machines' studios can train"),
     Command("space", "write the studio as a Hugging Face Space, and create it"),
     Command("doctor", "say what this machine can do"),
 )

@@ -5,12 +5,14 @@ from studio.errors import NotPossible
 from studio.estimate.machines import catalogue
 from studio.estimate.machines.catalogue import Machine
 from studio.i18n import Message
-from studio.launchers import hub_jobs, record, ssh
+from studio.launchers import hub_jobs, ray_jobs, record, ssh
 from studio.launchers.spec import Launcher
 from studio.training import launcher
 
 NO_LAUNCHER = Message("The studio cannot train at “{machine}”.")
-CHOOSE_MACHINE = Message("It can train here, at your own boxes (docs/elsewhere.md), and at: {machines}.")
+CHOOSE_MACHINE = Message(
+    "It can train here, at your own boxes and Ray clusters (docs/elsewhere.md), and at: {machines}."
+)
 
 
 def find_machine(machine_id: str) -> Machine:
@@ -38,4 +40,6 @@ def create(machine: Machine) -> Launcher:
     """The launcher of a machine that has one."""
     if machine.ssh:
         return ssh.SshLauncher(machine)
+    if machine.ray:
+        return ray_jobs.RayLauncher(machine)
     return hub_jobs.JobsLauncher(machine)

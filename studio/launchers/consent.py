@@ -8,8 +8,9 @@ from studio.estimate.machines.catalogue import Machine
 from studio.estimate.types import Estimate, Range
 from studio.hub import account
 from studio.i18n import Message
-from studio.launchers import bundle, hub_jobs, ssh
+from studio.launchers import bundle, hub_jobs, ray_jobs, ssh
 from studio.launchers.record import Record
+from studio.methods import several_cards
 from studio.plan import Plan
 from studio.runs import Run
 
@@ -31,6 +32,17 @@ JOB_DATA = Message(
     "gets your token as a secret, to read it and to put the result there."
 )
 BOX_DATA = Message("Your rows, the plan and the studio are copied to {address}, into the folder ~/{folder}.")
+CLUSTER_DATA = Message(
+    "Your rows, the plan and the studio are copied to the Ray cluster at {address}, into the folder {folder}."
+)
+SEVERAL_GPUS = Message(
+    "{count} GPUs train it together, a batch of the plan shared among them. If one is lost, all go on from "
+    "the last checkpoint."
+)
+READABLE_ON_THE_WAY = Message(
+    "The way there is not encrypted (http): others on this network can read rows and token. A tunnel is "
+    "safe: `ssh -L 8265:localhost:8265 HOST`, and ray: http://localhost:8265."
+)
 BASE_TRAVELS = Message("So is the base model's folder, since it is one of this machine.")
 INSTALLS = Message(
     "What the studio needs is missing there: it is installed into that folder first, up to {gb:.0f} GB and "
@@ -73,12 +85,15 @@ def describe(plan: Plan, machine: Machine, estimate: Estimate | None, keep: bool
     Raises:
         StudioError: The machine cannot be reached, refuses this person, or cannot train.
     """
+    several_cards.require_possible(plan, machine.cards if machine.ray else 1)
     minutes = estimate.minutes if estimate else None
     lines = [_describe_duration(plan, machine, minutes)]
     max_minutes = 0.0
     if machine.job:
         max_minutes = hub_jobs.choose_max_minutes(plan, minutes.high if minutes else None)
         lines += _describe_job(machine, minutes, max_minutes)
+    elif machine.ray:
+        lines += _describe_cluster(plan, machine)
     else:
         lines += _describe_box(plan, machine)
     return Consent(machine, max_minutes, (*lines, RESULT, KEPT if keep else DELETED))
@@ -131,4 +146,17 @@ def _describe_box(plan: Plan, machine: Machine) -> list[Message]:
         lines.append(BASE_TRAVELS)
     if not box.has_libraries:
         lines.append(INSTALLS.format(gb=ssh.INSTALL_GB))
+    return lines
+
+
+def _describe_cluster(plan: Plan, machine: Machine) -> list[Message]:
+    launcher = ray_jobs.RayLauncher(machine)
+    launcher.look()
+    lines = [CLUSTER_DATA.format(address=machine.ray, folder=launcher.root)]
+    if machine.cards > 1:
+        lines.append(SEVERAL_GPUS.format(count=machine.cards))
+    if bundle.is_base_local(plan):
+        lines.append(BASE_TRAVELS)
+    if launcher.is_readable_on_the_way:
+        lines.append(READABLE_ON_THE_WAY)
     return lines

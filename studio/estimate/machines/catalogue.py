@@ -104,18 +104,22 @@ class Price(CardModel):
 
 
 class MachineEntry(CardModel):
-    """An offer: hardware by its id under `cards`, and its price if known. The studio trains on one GPU.
+    """An offer: hardware by its id under `cards`, and its price if known.
 
     `ssh` is a box's address as ssh takes it, `python` the program that starts Python there; `job` is what
-    Hugging Face Jobs call the hardware. The studio can train on a machine with one of them.
+    Hugging Face Jobs call the hardware; `ray` is the address of a Ray cluster's dashboard, `storage` a folder
+    that all its nodes share. The studio can train on a machine with one of them, at a Ray cluster on several
+    GPUs.
     """
 
     name: str = ""
     ssh: Annotated[str, Field(pattern=r"^(\w[\w.@:%\[\]-]*)?$")] = ""
     python: Annotated[str, Field(pattern=r"^([\w./~][\w./~-]*)?$")] = ""
     job: Annotated[str, Field(pattern=r"^([\w][\w.-]*)?$")] = ""
+    ray: Annotated[str, Field(pattern=r"^(https?://[\w.:\[\]-]+(/[\w./-]*)?)?$")] = ""
+    storage: Annotated[str, Field(pattern=r"^([\w./~][\w./~ -]*)?$")] = ""
     card: str = ""
-    cards: Literal[1] = 1
+    cards: Annotated[int, Field(ge=1, le=64)] = 1
     host: Host | None = None
     price: Price | None = None
     start_minutes: Money | None = None
@@ -171,6 +175,9 @@ class Machine:
         ssh: The address by which ssh reaches it; empty where it is no box of one's own.
         python: The program that starts Python there.
         job: What Hugging Face Jobs call it; empty where they do not have it.
+        ray: The address of its Ray dashboard; empty where it is no Ray cluster.
+        storage: A folder that all nodes of the Ray cluster share; empty for one in the head's home.
+        cards: How many of its GPUs train one run together.
     """
 
     id: str
@@ -194,11 +201,14 @@ class Machine:
     ssh: str = ""
     python: str = "python3"
     job: str = ""
+    ray: str = ""
+    storage: str = ""
+    cards: int = 1
 
     @property
     def can_train(self) -> bool:
         """Whether the studio can train there, by a launcher."""
-        return bool(self.ssh or self.job)
+        return bool(self.ssh or self.job or self.ray)
 
     @property
     def is_gpu(self) -> bool:
@@ -284,6 +294,15 @@ def local_machine(cgroup: Path = hardware.CGROUP) -> Machine:
     usable_bytes = max(free_bytes + hardware.reclaimable_bytes(on_gpu=bool(gpu)), 0)
     machine = machine.with_precision(cpu_precision.requested_precision())
     return dataclasses.replace(machine, usable_bytes=usable_bytes, assumed=assumed)
+
+
+def local_card_id() -> str:
+    """Return the id of this machine's hardware in the list; empty for a GPU that it does not know."""
+    catalogue = _load_catalogue()
+    entry, gpu = catalogue.machines.get(LOCAL_ID, MachineEntry()), hardware.query_gpu()
+    if entry.card or not gpu:
+        return entry.card or FALLBACK_CPU
+    return _find_spec(gpu.name, catalogue.cards)
 
 
 def _build_local_gpu(gpu: hardware.Gpu, entry: MachineEntry, specs: Mapping[str, HardwareSpec]) -> Machine:
@@ -414,6 +433,9 @@ def _build_machine(machine_id: str, entry: MachineEntry, spec: HardwareSpec) -> 
         ssh=entry.ssh,
         python=entry.python or "python3",
         job=entry.job,
+        ray=entry.ray,
+        storage=entry.storage,
+        cards=entry.cards,
     )
 
 

@@ -1,0 +1,333 @@
+"""The driver of a run at a Ray cluster: it starts a rank for each GPU and prints the first one's events.
+
+A rank that is lost is started anew with all others, and they go on from the last checkpoint: Ray Train does
+the first, the worker the second. The run's folder must be the same for the driver and for all ranks.
+"""
+
+import json
+import os
+import shutil
+import tempfile
+import threading
+import time
+import traceback
+from contextlib import redirect_stderr, redirect_stdout
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from studio import runs
+from studio.errors import NotPossible, StudioError, explain
+from studio.i18n import Message
+from studio.runs import Run
+from studio.storage import read_json, write_json
+from studio.training import events
+
+# The last line that a driver prints.
+END = '{"studio": "end"}'
+EVENTS_FILE = "events.jsonl"
+# The first rank has started, and has ended for good; why another rank has ended for good.
+STARTED_FILE, ENDED_FILE, FAILURE_FILE = ".started", ".ended", ".rank_failure.json"
+# The driver's own events, before the first rank's, are numbered up to here.
+N_DRIVER_EVENTS = 100
+# A training that loses its ranks more often than this is given up.
+MAX_LOSSES = 5
+POLL_SECONDS, BEAT_SECONDS, WAIT_SECONDS, GRACE_SECONDS = 0.2, 2.0, 5.0, 10.0
+# A rank waits so long for the others: as long as the first one may take for evaluating.
+COLLECTIVE_SECONDS = 6 * 3600
+NEEDED_LIBRARIES = ("accelerate", "peft", "torch", "transformers", "trl")
+NO_FOLDER = "the run's folder is not here"
+NOT_SHARED = Message("Not every node of the cluster has the folder {folder}.")
+NAME_STORAGE = Message("Name a folder that all nodes share in machines.yaml (storage: /shared/studio).")
+LIBRARIES_MISSING = Message("The cluster's Python lacks what the studio needs: {names}.")
+INSTALL_THERE = Message("Install it on each of its nodes: python -m pip install {names}")
+GIVEN_UP = Message("The training lost its processes {count} times: they were ended, or ran out of memory.")
+RESUME = Message("Resume it: it goes on from its last checkpoint.")
+BEGINS_AGAIN = Message("A process of the training was lost. It goes on from the last checkpoint.")
+WAITS_FOR_GPUS = Message("Waits for {needed} free GPUs of the cluster: {free} of {total} are free.")
+WAITS_FOR_CORES = Message("Waits for {needed} free cores of the cluster: {free} of {total} are free.")
+
+
+@dataclass(frozen=True)
+class Arguments:
+    """What a driver is told.
+
+    Attributes:
+        run: The run's id.
+        first_seq: The number of the first event.
+        n_ranks: How many GPUs, or cores, train together.
+        on_gpu: Whether they are GPUs.
+        folder: The folder on the cluster in which the run lies.
+    """
+
+    run: str
+    first_seq: int
+    n_ranks: int
+    on_gpu: bool
+    folder: str
+
+    def to_json(self) -> str:
+        """The arguments as text."""
+        return json.dumps(asdict(self))
+
+    @property
+    def home(self) -> Path:
+        """The home of the studio there, which holds this run alone: Ray decides how many train at once."""
+        return Path(self.folder).expanduser() / "home"
+
+
+def link_name(run_id: str) -> str:
+    """What the run is called beside Ray's logs."""
+    return f"studio-{run_id}"
+
+
+def main(arguments: Arguments) -> int:
+    """Train, and print what happens; returns the exit code."""
+    folder = arguments.home / "runs" / arguments.run
+    _unpack(folder)
+    os.environ["STUDIO_HOME"] = str(arguments.home)
+    run = runs.get(arguments.run)
+    for name in (STARTED_FILE, ENDED_FILE, FAILURE_FILE, EVENTS_FILE):
+        (folder / name).unlink(missing_ok=True)
+    has_ended = threading.Event()
+    with (folder / EVENTS_FILE).open("a", encoding="utf-8") as stream:
+        printer = threading.Thread(target=_print_events, args=(folder / EVENTS_FILE, has_ended), daemon=True)
+        printer.start()
+        events.print_events(run, arguments.first_seq, stream)
+        runs.set_status(run, "preparing", "machine")
+        try:
+            _require_libraries()
+            _train(run, arguments)
+        except Exception as error:
+            traceback.print_exception(error)
+            _record_failure(run, arguments, error)
+    has_ended.set()
+    printer.join()
+    # Ray's threads may wait for ranks that wait for the first one; the cluster ends what belongs to this.
+    os._exit(0)
+
+
+def _unpack(folder: Path) -> None:
+    """Move the run from Ray's package, of which each node keeps a copy, to where it trains.
+
+    What an earlier job has left there counts where this one brings no checkpoint along.
+    """
+    sent = Path("run").resolve()
+    if (folder / "checkpoints").is_dir() and not (sent / "checkpoints").is_dir():
+        shutil.copyfile(sent / "plan.yaml", folder / "plan.yaml")
+        (folder / "stop").unlink(missing_ok=True)
+        shutil.rmtree(sent)
+    else:
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        shutil.move(sent, folder)
+    (folder / "metrics.jsonl").touch()
+    if Path("machines.yaml").is_file():
+        shutil.move("machines.yaml", folder.parent.parent / "machines.yaml")
+
+
+def _require_libraries() -> None:
+    from importlib.util import find_spec  # noqa: PLC0415 - only here
+
+    missing = [name for name in NEEDED_LIBRARIES if not find_spec(name)]
+    if missing:
+        raise NotPossible(LIBRARIES_MISSING, INSTALL_THERE, names=" ".join(missing))
+
+
+def _train(run: Run, arguments: Arguments) -> None:
+    """Train on all ranks, beginning again from the last checkpoint as often as one is lost."""
+    import ray  # noqa: PLC0415 - the cluster's, not this machine's
+    import ray.train.torch  # noqa: PLC0415 - before there are threads: it loads torch
+
+    cluster = ray.init(address="auto", log_to_driver=False, logging_level="ERROR")
+    link = Path(cluster.address_info["session_dir"]) / "logs" / link_name(run.id)
+    link.unlink(missing_ok=True)
+    link.symlink_to(run.folder)
+    errors: list[Exception] = []
+    fitting = threading.Thread(target=_fit, args=(arguments, errors), daemon=True)
+    fitting.start()
+    if _wait_for_ranks(run, arguments, fitting):
+        while fitting.is_alive() and not (run.folder / ENDED_FILE).exists():
+            time.sleep(POLL_SECONDS)
+        fitting.join(GRACE_SECONDS)
+    if errors:
+        raise errors[0]
+
+
+def _fit(arguments: Arguments, errors: list[Exception]) -> None:
+    """Let Ray Train run the ranks, in a thread; what goes wrong is appended to `errors`."""
+    from ray.train import FailureConfig, RunConfig, ScalingConfig  # noqa: PLC0415 - as above
+    from ray.train.torch import TorchConfig, TorchTrainer  # noqa: PLC0415
+
+    backend = "nccl" if arguments.on_gpu else "gloo"
+    trainer = TorchTrainer(
+        train_rank,
+        train_loop_config=asdict(arguments),
+        scaling_config=ScalingConfig(num_workers=arguments.n_ranks, use_gpu=arguments.on_gpu),
+        torch_config=TorchConfig(backend=backend, timeout_s=COLLECTIVE_SECONDS),
+        run_config=RunConfig(
+            name=f"ray-{arguments.first_seq}",
+            storage_path=str(arguments.home.parent),
+            failure_config=FailureConfig(max_failures=MAX_LOSSES),
+        ),
+    )
+    try:
+        trainer.fit()
+    except Exception as error:
+        errors.append(error)
+
+
+def _wait_for_ranks(run: Run, arguments: Arguments, fitting: threading.Thread) -> bool:
+    """Say what the ranks wait for until they start; returns whether they did, and were not stopped before."""
+    import ray  # noqa: PLC0415 - as above
+
+    kind, message = ("GPU", WAITS_FOR_GPUS) if arguments.on_gpu else ("CPU", WAITS_FOR_CORES)
+    began_at, said, n_events = time.monotonic(), -1, 1
+    while fitting.is_alive() and not (run.folder / STARTED_FILE).exists():
+        if run.stop_file.exists():
+            runs.set_status(run, "stopped", "before")
+            return False
+        free, total = (int(of.get(kind, 0)) for of in (ray.available_resources(), ray.cluster_resources()))
+        is_waiting = free < arguments.n_ranks and time.monotonic() - began_at > WAIT_SECONDS
+        if is_waiting and free != said and n_events < N_DRIVER_EVENTS:
+            said, n_events = free, n_events + 1
+            values = {"needed": arguments.n_ranks, "free": free, "total": total}
+            runs.set_status(run, "preparing", "machine", message=message.format(**values))
+        time.sleep(POLL_SECONDS)
+    return True
+
+
+def _record_failure(run: Run, arguments: Arguments, error: Exception) -> None:
+    """Say why it ended, unless a rank has."""
+    status = runs.stored_status(run)
+    if status.state in runs.ENDED_STATES:
+        return
+    explained = StudioError(GIVEN_UP, RESUME, count=MAX_LOSSES + 1)
+    if NO_FOLDER in str(error):
+        explained = NotPossible(NOT_SHARED, NAME_STORAGE, folder=arguments.folder)
+    elif _is_explained(error):
+        explained = explain(error)
+    runs.LISTENERS.clear()
+    path = run.folder / EVENTS_FILE
+    next_seq = _last_seq(path) + 1
+    with path.open("a", encoding="utf-8") as stream:
+        events.print_events(run, next_seq, stream)
+        values = {"message": explained.message, "hint": explained.hint}
+        runs.set_status(run, "failed", status.stage, step=status.step, steps=status.steps, **values)
+
+
+def _is_explained(error: BaseException) -> bool:
+    """Whether the studio knows what an error means: it would come again."""
+    return isinstance(error, StudioError) or type(explain(error)) is not StudioError
+
+
+def train_rank(config: dict[str, Any]) -> None:
+    """One rank: the first is the run's worker, the others train beside it."""
+    import ray.train  # noqa: PLC0415 - as above
+
+    arguments = Arguments(**config)
+    shutil.rmtree("run", ignore_errors=True)  # the rows, in this node's copy of what was sent
+    os.environ["STUDIO_HOME"] = str(arguments.home)
+    folder = arguments.home / "runs" / arguments.run
+    if not (folder / "plan.yaml").is_file():
+        raise RuntimeError(NO_FOLDER)
+    run = runs.get(arguments.run)
+    if runs.stored_status(run).state in runs.ENDED_STATES:
+        return  # for a reason that would come again
+    if ray.train.get_context().get_world_rank() == 0:
+        _lead(run, arguments)
+    else:
+        _follow(run)
+
+
+def _lead(run: Run, arguments: Arguments) -> None:
+    """Execute the run as its worker, and note that it has ended, unless it is to begin again."""
+    from studio.training import worker  # noqa: PLC0415 - loads torch
+
+    path, started = run.folder / EVENTS_FILE, run.folder / STARTED_FILE
+    is_again = started.exists()
+    started.touch()
+    os.chdir(run.folder)
+    next_seq = max(_last_seq(path) + 1, arguments.first_seq + N_DRIVER_EVENTS)
+    with (
+        path.open("a", encoding="utf-8") as stream,
+        (run.folder / "worker.log").open("a", encoding="utf-8", buffering=1) as log,
+        redirect_stdout(log),
+        redirect_stderr(log),
+    ):
+        events.print_events(run, next_seq, stream)
+        if failure := read_json(run.folder / FAILURE_FILE):
+            values = {name: Message.from_json(failure[name]) for name in ("message", "hint")}
+            runs.set_status(run, "failed", "load", **values)
+            return
+        if is_again:
+            runs.set_status(run, "preparing", "machine", message=BEGINS_AGAIN)
+        try:
+            worker.run(run.id)
+        except Exception as error:
+            traceback.print_exception(error)
+            if not _is_explained(error):
+                runs.set_status(run, "preparing", "machine", message=BEGINS_AGAIN)
+                raise RuntimeError(f"{error!r:.500}") from None
+    (run.folder / ENDED_FILE).touch()
+
+
+def _follow(run: Run) -> None:
+    """Train beside the first rank, in a home of its own: only what it writes of checkpoints is the run's."""
+    from studio.training import ranked_monitor  # noqa: PLC0415 - loads torch
+
+    with tempfile.TemporaryDirectory(prefix="studio-rank-") as home:
+        os.environ["STUDIO_HOME"] = home
+        own_folder = runs.folder() / run.id
+        own_folder.mkdir()
+        for name in ("data", "checkpoints", "base"):
+            (own_folder / name).symlink_to(run.folder / name)
+        for name in ("plan.yaml", "format.json", "estimate.json", "status.json"):
+            if (run.folder / name).is_file():
+                shutil.copyfile(run.folder / name, own_folder / name)
+        (own_folder / "metrics.jsonl").touch()
+        os.chdir(own_folder)
+        try:
+            ranked_monitor.follow(runs.get(run.id))
+        except Exception as error:
+            if _is_explained(error):
+                explained = explain(error)
+                failure = {"message": explained.message.to_json(), "hint": explained.hint.to_json()}
+                write_json(run.folder / FAILURE_FILE, failure)
+            raise RuntimeError(f"{error!r:.500}") from None
+        finally:
+            os.chdir("/")
+
+
+def _last_seq(path: Path) -> int:
+    """The number of the last event in a file; -1 where there is none."""
+    lines = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
+    for line in reversed(lines):
+        if event := events.parse(line):
+            return event.seq
+    return -1
+
+
+def _print_events(path: Path, has_ended: threading.Event) -> None:
+    """Print what is appended to a file, line by line, an empty line where it is silent, and the end."""
+    beat_at, rest = time.monotonic(), b""
+    with path.open("rb") as file:
+        while True:
+            is_last_look = has_ended.is_set()
+            *lines, rest = (rest + file.read()).split(b"\n")
+            for line in lines:
+                _write_line(line.decode(errors="replace"))
+            if is_last_look and not lines:
+                break
+            if lines or time.monotonic() - beat_at > BEAT_SECONDS:
+                _write_line("")
+                beat_at = time.monotonic()
+            time.sleep(POLL_SECONDS)
+    _write_line(END)
+
+
+def _write_line(text: str) -> None:
+    """Write a line into the job's log in one piece: Ray's own lines go there as well."""
+    line = f"{text}\n".encode()
+    while line:
+        line = line[os.write(1, line) :]

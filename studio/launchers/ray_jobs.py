@@ -1,0 +1,341 @@
+"""An existing Ray cluster, by the HTTP API of its jobs: nothing of Ray has to be installed on this machine.
+
+The run lies in a folder of the cluster's head while it trains. A link to it beside Ray's logs lets the same
+API bring it back. Small jobs of the shell leave the wish to stop there, and delete it.
+"""
+
+import base64
+import hashlib
+import os
+import shlex
+import time
+import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import httpx
+
+from studio import processes
+from studio.errors import StudioError
+from studio.estimate.machines.catalogue import Machine
+from studio.i18n import Message
+from studio.launchers import bundle, ray_driver
+from studio.launchers.bundle import NOT_A_RUN, USE_NOTHING
+from studio.launchers.spec import ConnectionLost, Job, JobLost, JobStatus, LauncherRefused, StageProgress
+from studio.launchers.ssh import COMMAND_FAILED
+from studio.runs import Run
+from studio.storage import require_disk_space
+
+# Where Ray's own client looks for the token (ray/_private/authentication).
+TOKEN_VARIABLE, TOKEN_PATH_VARIABLE, TOKEN_FILE = "RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH", "~/.ray/auth_token"
+ROOT = "~/.studio-remote/ray"
+LOOPBACK_HOSTS = ("localhost", "127.0.0.1", "::1")
+# So much takes the cluster's dashboard at once (ray/_private/ray_constants.py: DASHBOARD_CLIENT_MAX_SIZE).
+MAX_PACKAGE_BYTES = 100_000_000
+# What comes back is no more than this: nobody fills this machine's disk by it.
+MAX_RESULT_BYTES = 200 * 10**9
+ANSWER_SECONDS, UPLOAD_SECONDS, SMALL_JOB_SECONDS, TRANSFER_SECONDS = 30.0, 600.0, 90.0, 86_400
+# The driver prints an empty line every few seconds; a stream that is silent for so long has ended.
+SILENCE_SECONDS = 20.0
+POLL_SECONDS = 0.5
+LAST_STATES = ("SUCCEEDED", "FAILED", "STOPPED")
+ENVIRONMENT = {
+    **processes.FIXED_ENV,
+    **processes.WORKER_ENV,
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_TRAIN_ENABLE_PRINT_PATCH": "0",
+    "RAY_DEDUP_LOGS": "0",
+    "RAY_ENABLE_UV_RUN_RUNTIME_ENV": "0",
+}
+UNREACHABLE = Message("The Ray cluster “{machine}” does not answer: {why}")
+TRY_ADDRESS = Message("Check that it runs and that {address} opens in a browser of this machine.")
+TOKEN_REFUSED = Message("The Ray cluster “{machine}” does not take this machine's token.")
+TOKEN_MISSING = Message("The Ray cluster “{machine}” asks for a token, and this machine has none.")
+SET_TOKEN = Message(
+    "Run `ray get-auth-token` there, and put what it prints into RAY_AUTH_TOKEN here, or into {file}."
+)
+NOT_RAY = Message("What answers at {address} is no Ray cluster: {why}")
+CHECK_ADDRESS = Message("Name the address of its dashboard in machines.yaml (ray: http://HOST:8265).")
+TOO_LARGE = Message(
+    "“{machine}” takes {most:.0f} MB at a time, and studio, rows and base model come to {size:.0f} MB."
+)
+NAME_MODEL = Message("Name the base model by its id on the hub, so that the cluster fetches it itself.")
+RESULT_TOO_LARGE = Message("What comes back from “{machine}” is more than {most:.0f} GB.")
+NO_JOB = Message("The Ray cluster “{machine}” no longer knows this run: it was started anew.")
+SUBMIT_AGAIN = Message("Resume the run: it is submitted again, and goes on from what still lies there.")
+ENDED_BADLY = Message("Ray ended the job: {why}")
+STOPPED_THERE = Message("Someone stopped the job on the cluster.")
+LOOK_THERE = Message("Look at {address} in a browser, then resume the run.")
+
+
+def find_token() -> str:
+    """The token of this person for Ray clusters, where Ray's own client would find it; empty without one."""
+    if token := os.environ.get(TOKEN_VARIABLE):
+        return token.strip()
+    path = Path(os.environ.get(TOKEN_PATH_VARIABLE) or TOKEN_FILE).expanduser()
+    try:
+        return path.read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError):
+        return ""
+
+
+class RayLauncher:
+    """Trains at a Ray cluster that exists."""
+
+    def __init__(self, machine: Machine) -> None:
+        self.machine = machine
+
+    @property
+    def root(self) -> str:
+        """The folder of the cluster in which runs lie, each in one of its own."""
+        return (self.machine.storage or ROOT).rstrip("/")
+
+    @property
+    def is_readable_on_the_way(self) -> bool:
+        """Whether the way to the cluster is not encrypted and leads over a network."""
+        url = httpx.URL(self.machine.ray)
+        return url.scheme == "http" and url.host not in LOOPBACK_HOSTS
+
+    def look(self) -> str:
+        """The cluster's version of Ray; nothing is changed there.
+
+        Raises:
+            ConnectionLost: It does not answer.
+            LauncherRefused: It refuses the token, or is no Ray cluster.
+        """
+        answer = self._ask("GET", "/api/version")
+        version = answer.get("ray_version")
+        if not isinstance(version, str):
+            raise self._refused(NOT_RAY, CHECK_ADDRESS, why=str(answer)[:200])
+        return version
+
+    def submit(self, run: Run, first_seq: int, on_progress: StageProgress) -> Job:
+        """Upload run and studio and start the job, unless the one of an answer that was lost is there."""
+        on_progress("send", 0, 0)
+        self.look()
+        job_id = f"studio-{run.id}-{first_seq}"
+        job = {"id": job_id, "run": run.id, "folder": f"{self.root}/{run.id}"}
+        if self._find(job_id).get("status") in ("PENDING", "RUNNING"):
+            return job
+        if self._find(job_id):  # of an attempt of which nothing was read
+            self._ask("DELETE", f"/api/jobs/{job_id}")
+        package = self._upload(run, job_id)
+        arguments = ray_driver.Arguments(
+            run=run.id,
+            first_seq=first_seq,
+            n_ranks=self.machine.cards,
+            on_gpu=self.machine.is_gpu,
+            folder=job["folder"],
+        )
+        text = base64.urlsafe_b64encode(arguments.to_json().encode()).decode()
+        self._start(job_id, f"{self.machine.python} -m studio.launchers.ray_job {text}", f"gcs://{package}")
+        return job
+
+    def _upload(self, run: Run, job_id: str) -> str:
+        """Hand studio and run over to the cluster as a package; returns its name."""
+        folder = bundle.remote_folder() / run.id
+        bundle.remove(folder)
+        bundle.write_run(run, folder / "run", run.plan)
+        bundle.write_price(self.machine, folder)
+        archive = bundle.remote_folder() / f"{run.id}.zip"
+        try:
+            with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as file:
+                for source in (bundle.write_code(), folder):
+                    for path in sorted(source.rglob("*")):
+                        if path.is_file() and "__pycache__" not in path.parts:
+                            file.write(path, path.relative_to(source).as_posix())
+            size = archive.stat().st_size
+            if size > MAX_PACKAGE_BYTES:
+                raise self._refused(TOO_LARGE, NAME_MODEL, size=size / 1e6, most=MAX_PACKAGE_BYTES / 1e6)
+            # Named after the job, so that no copy which a node keeps is taken for a later one.
+            name = f"_ray_pkg_{hashlib.sha256(f'{job_id}{time.time_ns()}'.encode()).hexdigest()[:16]}.zip"
+            with archive.open("rb") as content:
+                self._ask("PUT", f"/api/packages/gcs/{name}", UPLOAD_SECONDS, content=content)
+        finally:
+            bundle.remove(folder)
+            archive.unlink(missing_ok=True)
+        return name
+
+    def _start(self, job_id: str, command: str, package: str = "") -> None:
+        runtime_env: dict[str, Any] = {"env_vars": ENVIRONMENT} if package else {}
+        if package:
+            runtime_env["working_dir"] = package
+        request = {"entrypoint": command, "submission_id": job_id, "runtime_env": runtime_env}
+        self._ask("POST", "/api/jobs/", json=request)
+
+    def events(self, job: Job) -> Iterator[str]:
+        """The lines of the driver's log, from the first, until it says that it ends or is gone."""
+        while not (node := self._find_known(job).get("driver_node_id")):
+            if self.status(job).state == "ended":
+                return
+            time.sleep(POLL_SECONDS)
+        query = {"node_id": node, "submission_id": job["id"], "lines": -1, "interval": POLL_SECONDS}
+        with self._errors(), self._client(SILENCE_SECONDS) as client:
+            try:
+                with client.stream("GET", "/api/v0/logs/stream", params=query) as response:
+                    self._check(response)
+                    for line in response.iter_lines():
+                        if line == ray_driver.END:
+                            return
+                        yield line
+            except httpx.ReadTimeout:
+                return  # the follower asks whether it has ended
+
+    def status(self, job: Job) -> JobStatus:
+        """Where the cluster says that the job stands."""
+        info = self._find_known(job)
+        state = info.get("status")
+        if state == "PENDING":
+            return JobStatus("waiting")
+        if state not in LAST_STATES:
+            return JobStatus("running")
+        if state == "STOPPED":
+            return JobStatus("ended", STOPPED_THERE)
+        if state == "FAILED":
+            lines = str(info.get("message") or "?").strip().splitlines()
+            return JobStatus("ended", ENDED_BADLY.format(why=lines[-1][:300]))
+        return JobStatus("ended")
+
+    def cancel(self, job: Job, at_once: bool = False) -> None:
+        """Leave the wish to stop beside the run; a job that has not begun, or at once, is ended by Ray."""
+        if at_once or self.status(job).state == "waiting":
+            self._ask("POST", f"/api/jobs/{job['id']}/stop")
+            return
+        self._run_there(f"touch {_quote(job['folder'])}/home/runs/{job['run']}/stop")
+
+    def fetch(self, job: Job, folder: Path, keep: bool) -> None:
+        """Bring the run's folder here, file by file; unless it is to stay, delete it there."""
+        folder.mkdir(parents=True, exist_ok=True)
+        node = self._find_known(job).get("driver_node_id")
+        link = ray_driver.link_name(job["run"])
+        n_bytes = 0
+        for name in self._list_files(node, link):
+            relative = PurePosixPath(name).relative_to(link)
+            target = folder.joinpath(*relative.parts)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            n_bytes += self._download(node, name, target, MAX_RESULT_BYTES - n_bytes)
+        if not keep:
+            self._run_there(f"rm -rf {_quote(job['folder'])}")
+            self._delete_job(job["id"])
+
+    def _list_files(self, node: Any, link: str) -> list[str]:
+        """The files of the run there, but what it was sent for the training alone."""
+        if not node:
+            return []
+        query = {"node_id": node, "glob": f"{link}/**/*", "timeout": int(ANSWER_SECONDS)}
+        answer = self._ask("GET", "/api/v0/logs", params=query)
+        groups = (answer.get("data") or {}).get("result") or {}
+        names = [str(name) for group in groups.values() for name in group if not str(name).endswith("/")]
+        for name in names:
+            parts = name.split("/")
+            if parts[0] != link or {"", ".", ".."} & set(parts) or "\\" in name or "\0" in name:
+                raise StudioError(NOT_A_RUN, USE_NOTHING, machine=self.machine.name, path=name[:200])
+        skipped = (f"{link}/{bundle.BASE_FOLDER}/", f"{link}/{ray_driver.EVENTS_FILE}")
+        return sorted(name for name in names if not name.startswith(skipped) and not name.endswith(".tmp"))
+
+    def _download(self, node: Any, name: str, target: Path, max_bytes: int) -> int:
+        """Write a file of the run here; returns its size."""
+        query = {"node_id": node, "filename": name, "lines": -1, "timeout": TRANSFER_SECONDS}
+        n_bytes = 0
+        with (
+            self._errors(),
+            self._client(ANSWER_SECONDS) as client,
+            client.stream("GET", "/api/v0/logs/file", params=query) as response,
+            target.open("wb") as file,
+        ):
+            self._check(response)
+            for chunk in response.iter_bytes(1 << 20):
+                n_bytes += len(chunk)
+                if n_bytes > max_bytes:
+                    raise self._refused(RESULT_TOO_LARGE, USE_NOTHING, most=MAX_RESULT_BYTES / 1e9)
+                require_disk_space(target.parent, len(chunk))
+                file.write(chunk)
+        return n_bytes
+
+    def _run_there(self, command: str) -> None:
+        """Run a line of the shell on the cluster's head, as a job of its own."""
+        job_id = f"studio-shell-{time.time_ns()}"
+        self._start(job_id, command)
+        ends_at = time.monotonic() + SMALL_JOB_SECONDS
+        while (state := self._find(job_id).get("status")) not in LAST_STATES:
+            if time.monotonic() > ends_at:
+                raise self._lost(f"{SMALL_JOB_SECONDS:.0f} s")
+            time.sleep(POLL_SECONDS)
+        message = str(self._find(job_id).get("message") or "?")
+        self._delete_job(job_id)
+        if state != "SUCCEEDED":
+            raise self._refused(COMMAND_FAILED, LOOK_THERE, why=message.strip().splitlines()[-1][:300])
+
+    def _delete_job(self, job_id: str) -> None:
+        """Let the cluster forget a job that has ended; one that is still about to end stays listed."""
+        try:
+            self._ask("DELETE", f"/api/jobs/{job_id}")
+        except LauncherRefused:
+            return
+
+    def _find(self, job_id: str) -> dict[str, Any]:
+        """What the cluster knows of a job; empty where it does not know it."""
+        return self._ask("GET", f"/api/jobs/{job_id}", may_miss=True)
+
+    def _find_known(self, job: Job) -> dict[str, Any]:
+        """What the cluster knows of the run's job; raises JobLost where it does not know it."""
+        info = self._find(job["id"])
+        if not info:
+            raise JobLost(NO_JOB, SUBMIT_AGAIN, machine=self.machine.name)
+        return info
+
+    def _client(self, timeout: float) -> httpx.Client:
+        token = find_token()
+        headers = {"Authorization": f"Bearer {token}"} if token else {}
+        return httpx.Client(base_url=self.machine.ray, headers=headers, timeout=timeout)
+
+    def _ask(
+        self, method: str, path: str, timeout: float = ANSWER_SECONDS, may_miss: bool = False, **request: Any
+    ) -> dict[str, Any]:
+        """The cluster's answer as JSON; empty where it is none, or where what may miss is not there."""
+        with self._errors(), self._client(timeout) as client:
+            response = client.request(method, path, **request)
+            if may_miss and response.status_code == 404:
+                return {}
+            self._check(response)
+            try:
+                answer = response.json()
+            except ValueError:
+                return {}
+        return answer if isinstance(answer, dict) else {}
+
+    def _check(self, response: httpx.Response) -> None:
+        """Raise what a refusal means."""
+        if response.status_code in (401, 403):
+            message = TOKEN_REFUSED if find_token() else TOKEN_MISSING
+            raise self._refused(message, SET_TOKEN, file=TOKEN_FILE)
+        if response.status_code >= 400:
+            lines = response.read().decode(errors="replace").strip().splitlines() or ["?"]
+            why = f"{response.status_code} {lines[-1][:300]}"
+            if response.status_code in (429, 502, 503, 504):
+                raise self._lost(why)
+            raise self._refused(COMMAND_FAILED, LOOK_THERE, why=why)
+
+    @contextmanager
+    def _errors(self) -> Iterator[None]:
+        try:
+            yield
+        except (httpx.HTTPError, httpx.InvalidURL, OSError) as error:
+            raise self._lost(str(error)[:300] or type(error).__name__) from None
+
+    def _lost(self, why: str) -> ConnectionLost:
+        hint = TRY_ADDRESS.format(address=self.machine.ray)
+        return ConnectionLost(UNREACHABLE, hint, machine=self.machine.name, why=why)
+
+    def _refused(self, message: Message, hint: Message, **values: Any) -> LauncherRefused:
+        values = {"machine": self.machine.name, "address": self.machine.ray, **values}
+        return LauncherRefused(message, hint, **values)
+
+
+def _quote(folder: str) -> str:
+    """A folder as a shell reads it, whose ~ is still the home."""
+    if folder.startswith("~/"):
+        return f"~/{shlex.quote(folder[2:])}"
+    return shlex.quote(folder)

@@ -1,0 +1,26 @@
+"""One rank of a training on this machine, without Ray: `python tests/rank_process.py RUN`."""
+
+import os
+import sys
+
+os.environ |= {"OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "false"}
+
+import torch.distributed
+
+from studio import runs
+from studio.launchers import ray_driver
+from studio.training import callback, worker
+
+
+def main(run_id: str) -> None:
+    torch.distributed.init_process_group("gloo")
+    callback.MAX_SAVING_SHARE = 1.0  # as many checkpoints in seconds as a real training has in hours
+    if os.environ["RANK"] == "0":
+        worker.run(run_id)
+    else:
+        ray_driver._follow(runs.get(run_id))
+    torch.distributed.barrier()
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

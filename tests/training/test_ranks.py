@@ -1,0 +1,105 @@
+"""Several ranks learn what one learns: the batch of the plan is shared among them."""
+
+import pytest
+from ranks import start_ranks, train_on_ranks
+from refusals import assert_message
+
+from studio import runs
+from studio.errors import NotPossible
+from studio.methods import several_cards
+from studio.models import ranks
+from studio.training import launcher, worker
+
+# Only the order in which the same numbers are added differs.
+TOLERANCE = 1e-4
+
+
+def test_a_batch_is_shared_out_so_that_each_step_sees_as_many_examples():
+    assert ranks.share_batch(8, 1, 1) == (8, 1)
+    assert ranks.share_batch(8, 1, 2) == (4, 1)
+    assert ranks.share_batch(8, 4, 2) == (2, 2)
+    assert ranks.share_batch(16, 4, 8) == (2, 1)
+    for batch_size, accumulation_steps, n_ranks in ((24, 3, 4), (48, 4, 3), (64, 1, 8), (12, 12, 2)):
+        share = ranks.share_batch(batch_size, accumulation_steps, n_ranks)
+        assert share.batch_size * share.accumulation_steps * n_ranks == batch_size
+        assert share.batch_size <= batch_size // accumulation_steps
+
+
+def test_a_plan_that_several_gpus_cannot_train_is_refused_before_the_start(make_plan):
+    plan = make_plan("lora", "chat", batch_size=9)
+    several_cards.require_possible(plan, 1)
+    several_cards.require_possible(plan, 3)
+    with pytest.raises(NotPossible) as caught:
+        several_cards.require_possible(plan, 2)
+    assert_message(caught.value, ranks.INDIVISIBLE, batch=9, count=2)
+    for method, settings in (
+        ("rlhf", {}),
+        ("qat", {}),
+        ("upft", {}),
+        ("frozen", {}),
+        ("peft", {"type": "adalora"}),
+    ):
+        plan = make_plan("lora", "chat").model_copy(
+            update={
+                "method": make_plan("lora", "chat").method.model_copy(
+                    update={"name": method, "settings": settings}
+                )
+            }
+        )
+        with pytest.raises(NotPossible) as caught:
+            several_cards.require_possible(plan, 2)
+        assert_message(caught.value, several_cards.ONE_GPU_ALONE, method=method, count=2)
+
+
+def losses(run, name="loss"):
+    return {(p["stage"], p["step"]): p[name] for p in runs.read_points(run) if name in p}
+
+
+def check_same(run, expected):
+    assert runs.status(run).state == "done", runs.status(run)
+    for name in ("loss", "eval_loss"):
+        got, wanted = losses(run, name), losses(expected, name)
+        assert got.keys() == wanted.keys()
+        assert got == pytest.approx(wanted, abs=TOLERANCE), name
+    report, expected_report = runs.complete_report(run), runs.complete_report(expected)
+    assert report["after"]["loss"] == pytest.approx(expected_report["after"]["loss"], abs=TOLERANCE)
+
+
+@pytest.mark.exhaustive
+@pytest.mark.parametrize(
+    ("method", "task"),
+    [
+        ("lora", "chat"),
+        ("full", "chat"),
+        ("full", "classify"),
+        ("adapter", "chat"),
+        ("prefix", "chat"),
+        ("peft", "chat"),
+        ("qlora", "chat"),
+    ],
+)
+def test_two_ranks_learn_what_one_learns(make_plan, method, task):
+    plan = make_plan(method, task, batch_size=4, gradient_accumulation_steps=2, epochs=2)
+    alone, together = runs.create(plan), runs.create(plan)
+    worker.run(alone.id)
+    train_on_ranks(together)
+    check_same(together, alone)
+    assert not list(together.folder.glob("checkpoints")), "what a run goes on from is removed with its end"
+
+
+@pytest.mark.exhaustive
+def test_a_training_whose_rank_is_killed_goes_on_with_the_same_numbers(make_plan):
+    plan = make_plan("lora", "chat", settings={"dropout": 0.1}, batch_size=4, epochs=30)
+    undisturbed, killed = runs.create(plan), runs.create(plan)
+    train_on_ranks(undisturbed)
+    first, second = start_ranks(killed)
+    checkpoint = "checkpoints/train/checkpoint-*/watch.json"
+    while not list(killed.folder.glob(checkpoint)):
+        assert first.poll() is None
+    second.kill()
+    first.kill()
+    launcher.requeue(killed)
+    train_on_ranks(killed)
+    assert runs.complete_report(killed)["resumed"]
+    assert losses(killed) == losses(undisturbed)
+    assert losses(killed, "eval_loss") == losses(undisturbed, "eval_loss")
