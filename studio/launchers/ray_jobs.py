@@ -65,7 +65,7 @@ NAME_MODEL = Message("Name the base model by its id on the hub, so that the clus
 RESULT_TOO_LARGE = Message("What comes back from “{machine}” is more than {most:.0f} GB.")
 NO_JOB = Message("The Ray cluster “{machine}” no longer knows this run: it was started anew.")
 SUBMIT_AGAIN = Message("Resume the run: it is submitted again, and goes on from what still lies there.")
-ENDED_BADLY = Message("Ray ended the job: {why}")
+ENDED_BADLY = Message("Ray ended the job ({why}).")
 STOPPED_THERE = Message("Someone stopped the job on the cluster.")
 LOOK_THERE = Message("Look at {address} in a browser, then resume the run.")
 
