@@ -66,6 +66,11 @@ SHORT_SETTINGS: dict[tuple[str, str], dict[str, Any]] = {
 EXTRA_ROLES: dict[tuple[str, str], tuple[str, ...]] = {("rlhf", "prompts"): ("answer",)}
 
 
+# On a machine with an NVIDIA GPU the tests that take a model from `bases` run on processor and GPU; `-m cuda`
+# takes those on the GPU alone.
+DEVICES = ["cpu", pytest.param("cuda", marks=pytest.mark.cuda)] if Path("/dev/nvidia0").exists() else None
+
+
 def choose_columns(method: str, task: str) -> dict[str, str]:
     """Role -> column of the toy data, whose columns have the names of their roles."""
     from studio.plan import REQUIRED_ROLES
@@ -188,9 +193,20 @@ def classify_csv(toys: dict[str, Path], tmp_path: Path) -> Path:
     return Path(shutil.copy(toys["classify"], tmp_path / "classify.csv"))
 
 
+@pytest.fixture(scope="session", params=DEVICES)
+def device(request: pytest.FixtureRequest) -> Iterator[str]:
+    """The kind of device that models are put on."""
+    if DEVICES is None:
+        yield "cpu"
+        return
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("STUDIO_DEVICE", request.param)
+        yield request.param
+
+
 @pytest.fixture(scope="session")
-def bases(request: pytest.FixtureRequest) -> Callable[[str], Path]:
-    """The tiny model on which a task is trained."""
+def bases(request: pytest.FixtureRequest, device: str) -> Callable[[str], Path]:
+    """The tiny model on which a task is trained, on the device of the tests."""
     return lambda task: request.getfixturevalue("tiny_bert" if task == "classify" else "tiny_chat")
 
 
@@ -337,7 +353,9 @@ def trained_job(
 
 
 @pytest.fixture(scope="session")
-def train_once(build_once: Callable[[str, Callable[[Path], None]], Path]) -> Callable[[str, "Plan"], Path]:
+def train_once(
+    build_once: Callable[[str, Callable[[Path], None]], Path], device: str
+) -> Callable[[str, "Plan"], Path]:
     """`train_once(name, plan)`: the folder of a run that has ended well, trained once per session."""
 
     def get(name: str, plan: "Plan") -> Path:
@@ -350,7 +368,7 @@ def train_once(build_once: Callable[[str, Callable[[Path], None]], Path]) -> Cal
                 patch.setenv("STUDIO_HOME", str(home))
                 worker.run(runs.create(plan).id)
 
-        home = build_once(name, train)
+        home = build_once(f"{name}-{device}", train)
         (folder,) = (home / "runs").iterdir()
         return folder
 

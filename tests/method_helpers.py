@@ -12,10 +12,15 @@ TOY_LABELS = ("a", "b", "c")
 def logits(model, job):
     """What a model answers to the job's first text; positions of virtual tokens are left out."""
     with torch.no_grad():
-        scores = model.eval()(input_ids=torch.tensor([job.train[0].input_ids])).logits
+        scores = model.eval()(input_ids=torch.tensor([job.train[0].input_ids], device=model.device)).logits
     if scores.dim() == 2:
         return scores
     return scores[:, collate.count_virtual_tokens(model) :]
+
+
+def on_device(batch, model):
+    """A batch where its model is."""
+    return {name: tensor.to(model.device) for name, tensor in batch.items()}
 
 
 def load_base(job, bases):

@@ -92,6 +92,26 @@ class VocabularyLoss:
             ]
         return torch.cat(losses).view_as(labels[:, 1:])
 
+    def log_probs(self, targets: torch.Tensor) -> torch.Tensor:
+        """The log probability of each token (nats): rows x positions, 0 where IGNORE_INDEX stands.
+
+        They have gradients, so that a loss of any kind may be made of them.
+
+        Args:
+            targets: The token that each position of the model's last pass is to predict: rows x positions.
+
+        Raises:
+            NotImplementedError: The head learns.
+        """
+        if self._trained_parameters():
+            raise NotImplementedError("Losses made of log probabilities are for a head that does not learn.")
+        is_learned, hidden = targets != IGNORE_INDEX, self._take_hidden_states()
+        learned_states = hidden[is_learned.flatten()]
+        losses = _TokenLosses.apply(self._score, self._chunk_size(), targets[is_learned], learned_states)
+        log_probs = losses.new_zeros(targets.shape)
+        log_probs[is_learned] = -losses
+        return log_probs
+
     def _trained_parameters(self) -> list[torch.Tensor]:
         return [parameter for parameter in self._head.parameters() if parameter.requires_grad]
 
@@ -194,6 +214,39 @@ class _ChunkedLoss(torch.autograd.Function):  # type: ignore[misc] # torch's typ
         gradients = [torch.cat(ctx.hidden_gradients), *ctx.parameter_gradients]
         del ctx.hidden_gradients, ctx.parameter_gradients
         return (None, None, None, *(gradient.mul_(grad) for gradient in gradients))
+
+
+class _TokenLosses(torch.autograd.Function):  # type: ignore[misc] # torch's types are not followed
+    """The cross-entropy of each position, whose gradients are computed on the way forward."""
+
+    @staticmethod
+    def forward(
+        ctx: Any, score: Score, chunk_size: int, targets: torch.Tensor, hidden: torch.Tensor
+    ) -> torch.Tensor:
+        losses, hidden_gradients = [], []
+        for states, chunk_targets in _chunks(hidden, targets, chunk_size):
+            chunk_losses, chunk_gradient = _score_chunk(score, states, chunk_targets)
+            losses.append(chunk_losses)
+            hidden_gradients.append(chunk_gradient)
+        ctx.save_for_backward(torch.cat(hidden_gradients))
+        return torch.cat(losses)
+
+    @staticmethod
+    def backward(ctx: Any, grad: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
+        (hidden_gradients,) = ctx.saved_tensors
+        return None, None, None, hidden_gradients * grad.unsqueeze(1).to(hidden_gradients.dtype)
+
+
+def _score_chunk(
+    score: Score, states: torch.Tensor, targets: torch.Tensor
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """The loss of each position of a chunk, and its gradient in the hidden state there."""
+    states = states.detach().requires_grad_()
+    with torch.enable_grad():
+        logits = score(states)
+    losses, logit_gradients = _cross_entropy_with_gradients(logits.detach(), targets)
+    (gradient,) = torch.autograd.grad(logits, states, logit_gradients)
+    return losses, gradient
 
 
 def _add_chunk(

@@ -10,6 +10,7 @@ from studio.data.examples import Example
 from studio.data.text import json_answers
 from studio.evaluate import known_answers
 from studio.evaluate.predictions import Outcome
+from studio.models.decoding import decode
 from studio.plan import Task
 
 # How many questions are put, and how long an answer may be (tokens): enough to see a change, and minutes on
@@ -82,29 +83,50 @@ def answer_questions(
     max_new_tokens: int,
     on_progress: Callable[[int, int], None],
 ) -> list[Answer]:
-    """The greedy answer to each question, BATCH_SIZE of them at once."""
-    answers = []
-    for start in range(0, len(questions), BATCH_SIZE):
-        on_progress(start, len(questions))
-        prompts = [
-            examples.apply_chat_template(
-                tokenizer, examples.to_prompt_messages(example), add_generation_prompt=True
-            )
-            for example in questions[start : start + BATCH_SIZE]
-        ]
-        answers += generate_answers(model, tokenizer, prompts, max_new_tokens)
-    return answers
+    """The greedy answer to each question, BATCH_SIZE of like length at once."""
+    prompts = [
+        examples.apply_chat_template(
+            tokenizer, examples.to_prompt_messages(example), add_generation_prompt=True
+        )
+        for example in questions
+    ]
+    completions = generate_in_batches(
+        model, tokenizer, prompts, max_new_tokens, BATCH_SIZE, on_progress=on_progress
+    )
+    return _to_answers(model, tokenizer, completions)
 
 
 def generate_answers(
     model: Any, tokenizer: Any, prompts: Sequence[list[int]], max_new_tokens: int
 ) -> list[Answer]:
-    """The greedy completions of tokenized prompts."""
+    """The greedy completions of tokenized prompts, all in one batch."""
+    return _to_answers(model, tokenizer, generate(model, tokenizer, prompts, max_new_tokens))
+
+
+def _to_answers(model: Any, tokenizer: Any, completions: Sequence[list[int]]) -> list[Answer]:
     stop_ids = stop_token_ids(model, tokenizer)
     return [
-        Answer(tokenizer.decode(ids, skip_special_tokens=True), is_cut(ids, stop_ids))
-        for ids in generate(model, tokenizer, prompts, max_new_tokens)
+        Answer(tokenizer.decode(ids, skip_special_tokens=True), is_cut(ids, stop_ids)) for ids in completions
     ]
+
+
+def generate_in_batches(
+    model: Any,
+    tokenizer: Any,
+    prompts: Sequence[list[int]],
+    max_new_tokens: int,
+    batch_size: int,
+    on_progress: Callable[[int, int], None] = lambda done, total: None,
+) -> list[list[int]]:
+    """The greedy completions of prompts, a batch of like length at a time, in the order of the prompts."""
+    completions: dict[int, list[int]] = {}
+    order = sorted(range(len(prompts)), key=lambda index: len(prompts[index]))
+    for start in range(0, len(order), batch_size):
+        on_progress(start, len(order))
+        indices = order[start : start + batch_size]
+        batch = [prompts[index] for index in indices]
+        completions.update(zip(indices, generate(model, tokenizer, batch, max_new_tokens), strict=True))
+    return [completions[index] for index in range(len(prompts))]
 
 
 def generate(
@@ -124,7 +146,7 @@ def generate(
     """
     was_training = model.training
     stop_ids = stop_token_ids(model, tokenizer)
-    input_ids, attention_mask = _pad_left(prompts, tokenizer.pad_token_id, model.device)
+    input_ids, attention_mask = pad_left(prompts, tokenizer.pad_token_id, model.device)
     decoding = {"do_sample": True, **sampling} if sampling else GREEDY
     model.eval()
     with torch.no_grad():
@@ -134,6 +156,7 @@ def generate(
             max_new_tokens=max_new_tokens,
             pad_token_id=tokenizer.pad_token_id,
             eos_token_id=sorted(stop_ids),
+            custom_generate=decode,
             **decoding,
         )
     model.train(was_training)
@@ -141,8 +164,14 @@ def generate(
     return [_cut_after_stop(ids, stop_ids) for ids in output_ids[:, prompt_width:].tolist()]
 
 
-def _pad_left(rows: Sequence[list[int]], pad_token_id: int, device: Any) -> tuple[torch.Tensor, torch.Tensor]:
-    """Token ids and attention mask, each (rows, longest row)."""
+def pad_left(rows: Sequence[list[int]], pad_token_id: int, device: Any) -> tuple[torch.Tensor, torch.Tensor]:
+    """Token ids and attention mask, each (rows, longest row).
+
+    Args:
+        rows: Token ids of each row.
+        pad_token_id: What shorter rows begin with.
+        device: Where both go.
+    """
     width = max(len(ids) for ids in rows)
     padded = [[pad_token_id] * (width - len(ids)) + ids for ids in rows]
     mask = [[0] * (width - len(ids)) + [1] * len(ids) for ids in rows]

@@ -202,8 +202,6 @@ class Phase:
         cached_tokens: tokens whose hidden states are kept from an earlier phase.
         uses_trl: whether a trainer of TRL's runs it: without dropout, and scoring words in its own way
             (studio.estimate.analytic.time).
-        logits_copies: how often a loss of TRL's holds the logits of all positions at once; 0 where it takes
-            them piece by piece.
         extra_flop: arithmetic besides the passes (32 bits).
     """
 
@@ -219,7 +217,6 @@ class Phase:
     extra_models: float = 0.0
     cached_tokens: float = 0.0
     uses_trl: bool = False
-    logits_copies: float = 0.0
     extra_flop: float = 0.0
 
 

@@ -1,5 +1,7 @@
 """Saves the parameters that are being trained to one safetensors file, and restores them."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -35,3 +37,15 @@ def restore(model: Any, folder: Path) -> None:
         for name, parameter in model.named_parameters():
             if name in saved:
                 parameter.copy_(saved[name])
+
+
+@contextmanager
+def without_adapter(model: Any) -> Iterator[None]:
+    """Within, a PEFT model computes as its base; what is trainable stays so, whatever PEFT makes of it."""
+    was_trainable = [(parameter, parameter.requires_grad) for parameter in model.parameters()]
+    try:
+        with model.disable_adapter():
+            yield
+    finally:
+        for parameter, requires_grad in was_trainable:
+            parameter.requires_grad_(requires_grad)

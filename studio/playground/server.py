@@ -19,6 +19,7 @@ from studio.evaluate import answers
 from studio.i18n import Message
 from studio.models import fetch, load
 from studio.plan import Task
+from studio.playground import shared_batch
 from studio.runs import Run
 from studio.training.memory import limit_memory
 
@@ -49,6 +50,7 @@ class ModelPair:
         shared_tensors = {id(tensor): tensor for tensor in (*base.parameters(), *base.buffers())}
         tuned = method.load(copy.deepcopy(base, shared_tensors), run.model)
         self.models = {"base": base, "tuned": tuned}
+        self.answers_together = self.plan.task != "classify" and shared_batch.is_possible(base, tuned)
         self.self_test = {
             "base": self._badge("base", base_name, base_checksum),
             "tuned": self._badge("tuned", self.plan.name, load.fingerprint(tuned)),
@@ -66,6 +68,48 @@ class ModelPair:
             n_tokens = self._stream_text(side, question, send, stop)
         seconds = round(time.perf_counter() - started_at, 2)
         send({"side": side, "done": True, "tokens": n_tokens, "seconds": seconds})
+
+    def answer_together(self, question: dict[str, Any], send: SendEvent, stop: threading.Event) -> None:
+        """Answer on both sides in one batch, sending pieces as they are written; each side ends by itself."""
+        started_at, length = time.perf_counter(), int(question["length"])
+
+        def build_streamer(side: str) -> shared_batch.RowStreamer:
+            def send_end(n_tokens: int) -> None:
+                seconds = round(time.perf_counter() - started_at, 2)
+                send({"side": side, "done": True, "tokens": n_tokens, "seconds": seconds})
+
+            return shared_batch.RowStreamer(
+                self.tokenizer, lambda text: send({"side": side, "text": text}), send_end
+            )
+
+        shared_batch.generate(
+            self.models["tuned"],
+            self.tokenizer,
+            [self.encode_question(side, question) for side in self.models],
+            [build_streamer(side) for side in self.models],
+            stop,
+            {"max_new_tokens": length, **_sampling_kwargs(question)},
+        )
+
+    def encode_question(self, side: str, question: dict[str, Any]) -> list[int]:
+        """The token ids that a side continues.
+
+        Raises:
+            StudioError: They leave no room for the answer.
+        """
+        earlier = _earlier_messages(side, question)
+        prompt_ids = encode_prompt(self.plan.task, question["prompt"], self.tokenizer, earlier)
+        _require_fit(len(prompt_ids), int(question["length"]), usable_context(self.models[side]))
+        return prompt_ids
+
+    def fits(self, question: dict[str, Any]) -> bool:
+        """Whether both sides have room for their answers."""
+        try:
+            for side in self.models:
+                self.encode_question(side, question)
+        except StudioError:
+            return False
+        return True
 
     def _badge(self, side: str, name: str, checksum: str) -> dict[str, Any]:
         is_as_trained = checksum == self.report[side]["checksum"]
@@ -97,14 +141,8 @@ class ModelPair:
         self, side: str, question: dict[str, Any], send: SendEvent, stop: threading.Event
     ) -> int:
         """Send the pieces of an answer. Returns how many tokens were generated."""
-        model, length = self.models[side], int(question["length"])
-        earlier = _earlier_messages(side, question)
-        prompt_ids = encode_prompt(self.plan.task, question["prompt"], self.tokenizer, earlier)
-        _require_fit(len(prompt_ids), length, usable_context(model))
-        generate_kwargs: dict[str, Any] = {"max_new_tokens": length, **answers.GREEDY}
-        temperature = float(question["temperature"])
-        if temperature > 0:
-            generate_kwargs["logits_processor"] = [gumbel_sampler(temperature, int(question["seed"]))]
+        prompt_ids = self.encode_question(side, question)
+        generate_kwargs = {"max_new_tokens": int(question["length"]), **_sampling_kwargs(question)}
         n_tokens = 0
 
         def should_stop(input_ids: torch.Tensor, scores: torch.Tensor, **_: Any) -> torch.Tensor:
@@ -114,7 +152,7 @@ class ModelPair:
 
         generate_kwargs["stopping_criteria"] = [should_stop]
         stream_generation(
-            model,
+            self.models[side],
             self.tokenizer,
             prompt_ids,
             generate_kwargs,
@@ -242,17 +280,34 @@ def encode_prompt(task: Task, text: str, tokenizer: Any, earlier: Sequence[dict[
     return ids[:-1] if ends_text else ids
 
 
-def gumbel_sampler(temperature: float, seed: int) -> Callable[[torch.Tensor, torch.Tensor], torch.Tensor]:
+def _sampling_kwargs(question: Mapping[str, Any]) -> dict[str, Any]:
+    """The arguments of `generate` that choose each token as a question asks for."""
+    temperature = float(question["temperature"])
+    if temperature <= 0:
+        return dict(answers.GREEDY)
+    sampler = gumbel_sampler(temperature, int(question["seed"]), same_for_rows=True)
+    return {**answers.GREEDY, "logits_processor": [sampler]}
+
+
+def gumbel_sampler(
+    temperature: float, seed: int, same_for_rows: bool = False
+) -> Callable[[torch.Tensor, torch.Tensor], torch.Tensor]:
     """A logits processor that makes the argmax a sample at `temperature` (> 0), the same for the same seed.
 
     Adding Gumbel noise to logits ÷ temperature and taking the largest is sampling from their softmax
     (Gumbel 1954). Unlike the sampling of `generate` it has its own random generator, so both sides can
     sample at the same time, each repeatably.
+
+    Args:
+        temperature: Of the sampling.
+        seed: Of the noise.
+        same_for_rows: Whether the rows of a batch get the same noise.
     """
     generator = torch.Generator().manual_seed(seed)
 
     def add_noise(input_ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
-        uniform = torch.rand(scores.shape, generator=generator, dtype=torch.float32)
+        n_noises = 1 if same_for_rows else len(scores)
+        uniform = torch.rand((n_noises, scores.shape[-1]), generator=generator, dtype=torch.float32)
         exponential = -uniform.clamp_min(1e-20).log()
         gumbel = -exponential.clamp_min(1e-20).log()
         return scores.float() / temperature + gumbel.to(scores.device)
@@ -261,20 +316,47 @@ def gumbel_sampler(temperature: float, seed: int) -> Callable[[torch.Tensor, tor
 
 
 def answer_both(models: ModelPair, question: dict[str, Any], send: SendEvent, stop: threading.Event) -> None:
-    """Answer on both sides at once, in a thread each; a side that fails sends why, and the other goes on."""
+    """Answer on both sides at once, in one batch or in a thread each.
+
+    A side that fails sends why; where they have a thread each, the other goes on.
+    """
+    if models.answers_together and models.fits(question):
+        _answer_together(models, question, send, stop)
+        return
 
     def answer_side(side: str) -> None:
         try:
             models.answer(side, question, send, stop)
         except Exception as error:
-            message = explain(error).to_message().to_json()
-            send({"side": side, "error": message, "done": True, "tokens": 0, "seconds": 0})
+            _send_error(side, error, send)
 
     threads = [threading.Thread(target=answer_side, args=(side,), daemon=True) for side in models.models]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
+
+
+def _answer_together(
+    models: ModelPair, question: dict[str, Any], send: SendEvent, stop: threading.Event
+) -> None:
+    ended = set()
+
+    def send_and_note(event: dict[str, Any]) -> None:
+        if event.get("done"):
+            ended.add(event["side"])
+        send(event)
+
+    try:
+        models.answer_together(question, send_and_note, stop)
+    except Exception as error:
+        for side in models.models.keys() - ended:
+            _send_error(side, error, send)
+
+
+def _send_error(side: str, error: Exception, send: SendEvent) -> None:
+    message = explain(error).to_message().to_json()
+    send({"side": side, "error": message, "done": True, "tokens": 0, "seconds": 0})
 
 
 def _queue_lines(lines: "queue.Queue[str]") -> None:
@@ -326,8 +408,9 @@ def main() -> int:
 
     try:
         limit_memory()
-        torch.set_num_threads(max(1, torch.get_num_threads() // 2))  # both sides compute at the same time
         models = ModelPair(runs.get(sys.argv[1]))
+        if not models.answers_together:  # both sides compute at the same time
+            torch.set_num_threads(max(1, torch.get_num_threads() // 2))
     except Exception as error:
         send({"failed": explain(error).to_message().to_json()})
         return 1

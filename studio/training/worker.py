@@ -303,10 +303,11 @@ def record_usage_of_report(run: Run) -> None:
 def _evaluate_base(run: Run, context: TrainingContext, budget: Budget | None) -> "Evaluation":
     """What the base model makes of the held-out rows; a run that goes on has saved it.
 
-    What was attached may change the model's outputs untrained (soft prompts, LoftQ), so the base is measured
-    without it.
+    What was attached takes time, and may change the outputs untrained (soft prompts, LoftQ), so the base is
+    measured without it.
     """
     from studio.data import collate  # noqa: PLC0415 - loads torch
+    from studio.models import trainable  # noqa: PLC0415
     from studio.training import evaluation  # noqa: PLC0415
 
     saved_path = run.folder / "checkpoints" / BASE_EVALUATION_FILE
@@ -316,7 +317,9 @@ def _evaluate_base(run: Run, context: TrainingContext, budget: Budget | None) ->
     started_at = time.monotonic()
     model = context.model.get_base_model() if collate.get_prompt_config(context.model) else context.model
     starts_changed = context.settings.get("init_lora_weights") == "loftq"
-    with model.disable_adapter() if starts_changed else nullcontext():
+    # A classifier's new head is PEFT's too.
+    has_adapter = hasattr(model, "disable_adapter") and (starts_changed or context.plan.task != "classify")
+    with trainable.without_adapter(model) if has_adapter else nullcontext():
         base = evaluation.evaluate_base(context, model, _report_questions(run))
         retention.measure_base(run, context, model)
     saved_path.parent.mkdir(exist_ok=True)

@@ -6,6 +6,7 @@ from types import SimpleNamespace
 
 import pytest
 import torch
+from method_helpers import on_device
 
 from studio.data import collate
 from studio.data.examples import IGNORE_INDEX
@@ -39,7 +40,11 @@ def full_loss(model, rows):
     total, count = 0.0, 0
     for row in rows:
         with torch.no_grad():
-            log_probs = model(input_ids=torch.tensor([row["input_ids"]])).logits[0].log_softmax(-1)
+            log_probs = (
+                model(input_ids=torch.tensor([row["input_ids"]], device=model.device))
+                .logits[0]
+                .log_softmax(-1)
+            )
         for position, token in enumerate(row["labels"]):
             if token != X:
                 total -= float(log_probs[position - 1, token])
@@ -101,7 +106,7 @@ def test_a_portion_of_a_step_is_divided_by_the_tokens_of_the_whole_step():
 
 def test_the_loss_of_three_tokens_is_that_of_the_full_computation(model, tokenizer):
     total, count = full_loss(model, ROWS[:1])
-    tensors = collate.build_collator("chat", tokenizer)(ROWS[:1])
+    tensors = on_device(collate.build_collator("chat", tokenizer)(ROWS[:1]), model)
     labels = tensors.pop("labels")
     with torch.no_grad():
         loss = collate.get_loss("chat")(model(**tensors), labels)
@@ -111,7 +116,7 @@ def test_the_loss_of_three_tokens_is_that_of_the_full_computation(model, tokeniz
 
 def test_padding_never_counts(model, tokenizer):
     total, count = full_loss(model, ROWS)
-    tensors = collate.build_collator("chat", tokenizer)(ROWS)
+    tensors = on_device(collate.build_collator("chat", tokenizer)(ROWS), model)
     labels = tensors.pop("labels")
     with torch.no_grad():
         loss = collate.get_loss("chat")(model(**tensors), labels)
@@ -120,7 +125,7 @@ def test_padding_never_counts(model, tokenizer):
 
 
 def test_what_stands_in_the_padding_does_not_matter(model, tokenizer):
-    tensors = collate.build_collator("chat", tokenizer)(ROWS)
+    tensors = on_device(collate.build_collator("chat", tokenizer)(ROWS), model)
     labels = tensors.pop("labels")
     with torch.no_grad():
         loss_before = collate.get_loss("chat")(model(**tensors), labels)
@@ -130,15 +135,15 @@ def test_what_stands_in_the_padding_does_not_matter(model, tokenizer):
 
 
 def test_the_gradient_is_that_of_the_full_computation(model, tokenizer):
-    tensors = collate.build_collator("chat", tokenizer)(ROWS)
+    tensors = on_device(collate.build_collator("chat", tokenizer)(ROWS), model)
     labels = tensors.pop("labels")
     weight = model.model.layers[0].mlp.up_proj.weight
     (gradient,) = torch.autograd.grad(collate.get_loss("chat")(model(**tensors), labels), weight)
     total = 0.0
     for row in ROWS:
-        logits = model(input_ids=torch.tensor([row["input_ids"]])).logits[0, :-1]
+        logits = model(input_ids=torch.tensor([row["input_ids"]], device=model.device)).logits[0, :-1]
         total = total + torch.nn.functional.cross_entropy(
-            logits, torch.tensor(row["labels"][1:]), ignore_index=X, reduction="sum"
+            logits, torch.tensor(row["labels"][1:], device=model.device), ignore_index=X, reduction="sum"
         )
     (full_gradient,) = torch.autograd.grad(total / 7, weight)
     assert torch.allclose(gradient, full_gradient, rtol=1e-4, atol=1e-7)
@@ -156,7 +161,7 @@ def test_class_weights_change_what_is_learned_and_not_the_loss_that_is_shown():
 
 
 def test_without_the_mask_of_their_padding_texts_give_the_same_loss_and_gradients(model, tokenizer):
-    batch = collate.build_collator("chat", tokenizer)(ROWS)
+    batch = on_device(collate.build_collator("chat", tokenizer)(ROWS), model)
     labels, results = batch.pop("labels"), []
     for context in (nullcontext(), collate.without_padding_mask(model, "chat")):
         with context:
@@ -178,5 +183,6 @@ def test_who_looks_behind_a_text_or_puts_something_before_it_keeps_the_mask(meth
         model.register_forward_pre_hook(
             lambda module, args, kwargs: reached.append("attention_mask" in kwargs), with_kwargs=True
         )
-        model(input_ids=torch.tensor([[2, 3, 0]]), attention_mask=torch.tensor([[1, 1, 0]]))
+        batch = {"input_ids": torch.tensor([[2, 3, 0]]), "attention_mask": torch.tensor([[1, 1, 0]])}
+        model(**on_device(batch, model))
     assert reached == [keeps]

@@ -36,8 +36,10 @@ def test_a_decoder_can_sort_texts_of_unlike_length(tiny_chat):
     tokenizer = load.tokenizer(tiny_chat)
     texts = ["the lamp", "where is the lamp and the chair"]
     with torch.no_grad():
-        in_one_batch = model(**tokenizer(texts, return_tensors="pt", padding=True)).logits
-        one_by_one = torch.cat([model(**tokenizer(text, return_tensors="pt")).logits for text in texts])
+        in_one_batch = model(**tokenizer(texts, return_tensors="pt", padding=True).to(model.device)).logits
+        one_by_one = torch.cat(
+            [model(**tokenizer(text, return_tensors="pt").to(model.device)).logits for text in texts]
+        )
     torch.testing.assert_close(in_one_batch, one_by_one, rtol=0, atol=1e-5)
 
 

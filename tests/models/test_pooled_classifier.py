@@ -17,8 +17,8 @@ def model(tiny_pooled_bert):
 
 
 @pytest.fixture
-def batch(tiny_pooled_bert):
-    return load.tokenizer(tiny_pooled_bert)(TEXTS, padding=True, return_tensors="pt")
+def batch(tiny_pooled_bert, model):
+    return load.tokenizer(tiny_pooled_bert)(TEXTS, padding=True, return_tensors="pt").to(model.device)
 
 
 def test_the_head_reads_the_normalised_mean_of_the_tokens_that_are_not_padding(
@@ -30,7 +30,8 @@ def test_the_head_reads_the_normalised_mean_of_the_tokens_that_are_not_padding(
     n_tokens = int(batch["attention_mask"][1].sum())
     assert n_tokens < batch["input_ids"].shape[1]
     with torch.no_grad():
-        hidden = AutoModel.from_pretrained(tiny_pooled_bert).eval()(**batch).last_hidden_state
+        encoder = AutoModel.from_pretrained(tiny_pooled_bert).to(model.device).eval()
+        hidden = encoder(**batch).last_hidden_state
         mean = hidden[1, :n_tokens].mean(dim=0)
         expected = model.classifier((mean - mean.mean()) / mean.std(unbiased=False))
         logits = model(**batch).logits
@@ -47,8 +48,8 @@ def test_virtual_tokens_are_no_tokens_of_the_text(model, batch):
     with torch.no_grad():
         plain = model(**batch).logits
         text = model.bert.embeddings.word_embeddings(batch["input_ids"])
-        embeddings = torch.cat([torch.randn(2, 3, 32), text], dim=1)
-        unseen, seen = (torch.full((2, 3), value) for value in (0, 1))
+        embeddings = torch.cat([torch.randn(2, 3, 32).to(text.device), text], dim=1)
+        unseen, seen = (torch.full((2, 3), value, device=text.device) for value in (0, 1))
         model.config.virtual_tokens = 3
         with_unseen, with_seen = (
             model(inputs_embeds=embeddings, attention_mask=torch.cat([mask, batch["attention_mask"]], dim=1))

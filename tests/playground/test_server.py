@@ -208,3 +208,68 @@ def test_a_low_temperature_takes_the_likeliest_and_a_high_one_anything():
 
     assert share_of_likeliest(0.05) > 0.999
     assert share_of_likeliest(100.0) == pytest.approx(0.5, abs=0.03)
+
+
+def ask_apart(pair, **question):
+    """What the sides answer in a thread each."""
+    pair.answers_together = False
+    try:
+        return texts(ask(pair, **question))
+    finally:
+        pair.answers_together = True
+
+
+@pytest.mark.parametrize("temperature", [0.0, 1.5])
+def test_in_one_batch_a_lora_and_its_base_answer_as_each_alone(chat_pair, temperature):
+    assert chat_pair.answers_together
+    together = texts(ask(chat_pair, temperature=temperature, seed=3))
+    assert together == ask_apart(chat_pair, temperature=temperature, seed=3)
+    assert together["base"] != together["tuned"]
+
+
+def test_in_one_batch_each_side_goes_on_from_its_own_answers(chat_pair):
+    turns = [{"prompt": "hi", "base": "the lamp", "tuned": "Thanks for asking about the lamp and the chair"}]
+    assert texts(ask(chat_pair, turns=turns)) == ask_apart(chat_pair, turns=turns)
+
+
+def test_in_one_batch_a_side_ends_before_the_other(chat_pair):
+    for seed in range(9):
+        events = ask(chat_pair, temperature=2.5, seed=seed)
+        tokens = {side: event["tokens"] for side, event in ends(events).items()}
+        if tokens["base"] != tokens["tuned"]:
+            break
+    shorter = min(tokens, key=tokens.get)
+    sides_afterwards = [event["side"] for event in events[events.index(ends(events)[shorter]) + 1 :]]
+    assert sides_afterwards
+    assert shorter not in sides_afterwards
+
+
+def test_a_failure_in_one_batch_ends_both_sides_with_its_reason(chat_pair, monkeypatch):
+    def fail(*_):
+        raise MemoryError
+
+    monkeypatch.setattr(model_server.shared_batch, "generate", fail)
+    events = ask(chat_pair)
+    assert len(errors(events)) == 2
+    assert set(ends(events)) == set(SIDES)
+
+
+@pytest.mark.parametrize(
+    ("method", "settings", "is_possible"),
+    [
+        ("lora", {}, True),
+        ("lora", {"dora": True}, False),
+        ("qlora", {}, True),
+        ("prefix", {}, False),
+        ("adapter", {}, False),
+    ],
+)
+def test_only_a_plain_lora_shares_a_batch_with_its_base(method, settings, is_possible, make_job, bases):
+    job = make_job(method, "chat", settings, rows=4)
+    base = job.model.get_base_model() if hasattr(job.model, "get_base_model") else job.model
+    assert model_server.shared_batch.is_possible(base, job.model) is is_possible
+
+
+def test_other_weights_are_no_base_for_the_same_batch(make_job):
+    lora, other = (make_job("lora", "chat", rows=4).model for _ in range(2))
+    assert not model_server.shared_batch.is_possible(other.get_base_model(), lora)

@@ -65,7 +65,8 @@ def validation_texts(run):
 def predict(model, tokenizer, texts):
     """A model's logits for each text."""
     with torch.no_grad():
-        return torch.stack([model(**tokenizer(text, return_tensors="pt")).logits[0] for text in texts])
+        inputs = [tokenizer(text, return_tensors="pt").to(model.device) for text in texts]
+        return torch.stack([model(**text_inputs).logits[0].cpu() for text_inputs in inputs])
 
 
 def load_tuned(run):

@@ -66,7 +66,7 @@ def _adjust_for_trl(
     """Return the counts of a pass in one of TRL's trainers (1.16).
 
     They use no dropout. Without Triton, which a CPU does not have, they score every position, and once
-    more on the way back (trl.trainer.utils). Those of SimPO and ORPO hold all logits at once.
+    more on the way back (trl.trainer.utils).
     """
     positions = 0.0
     if kind == "processor" and phase.head == "words":
@@ -74,14 +74,8 @@ def _adjust_for_trl(
         if phase.with_gradients:
             positions += micro_batch.rows * (2 * micro_batch.tokens - micro_batch.scored_positions)
     shape = workload.shape
-    parts = dict(counts.parts)
-    if phase.logits_copies:
-        n_logits = micro_batch.rows * micro_batch.tokens * shape.vocabulary
-        parts["scores"] = 4.0 * phase.logits_copies * n_logits
     return replace(
         counts,
-        parts=parts,
-        peak=counts.peak - counts.parts.get("scores", 0.0) + parts.get("scores", 0.0),
         drawn=0.0,
         flop_32=counts.flop_32 + 2.0 * positions * shape.vocabulary * shape.hidden,
         moved=counts.moved + 8.0 * positions * shape.vocabulary,

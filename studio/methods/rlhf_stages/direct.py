@@ -14,7 +14,7 @@ from studio.data import collate, examples, vocabulary_loss
 from studio.data.examples import IGNORE_INDEX, Encoded, Example
 from studio.errors import BadData
 from studio.i18n import Message
-from studio.methods.rlhf_stages import schedule
+from studio.methods.rlhf_stages import pair_logits, schedule
 from studio.methods.rlhf_stages import stage as stage_files
 from studio.methods.rlhf_stages.phases import EVAL_BATCH_SIZE
 from studio.methods.rlhf_stages.reward_model import score_margins
@@ -218,14 +218,17 @@ def _simpo_parts(context: TrainingContext, arguments: dict[str, Any], rows: Sequ
     config = CPOConfig(
         **arguments | UNCOUNTED, loss_type="simpo", cpo_alpha=0.0, beta=SIMPO_BETA, simpo_gamma=SIMPO_GAMMA
     )
-    return config, CPOTrainer, _pair_dataset(rows)
+    trainer_class = type("CPOTrainer", (pair_logits.ChunkedPairs, CPOTrainer), {})
+    return config, trainer_class, _pair_dataset(rows)
 
 
 def _orpo_parts(context: TrainingContext, arguments: dict[str, Any], rows: Sequence[Judged]) -> TrainerParts:
     os.environ[SILENCE_EXPERIMENTAL] = "1"
     from trl.experimental.orpo import ORPOConfig, ORPOTrainer  # noqa: PLC0415 - announces itself when imported
 
-    return ORPOConfig(**arguments | UNCOUNTED, beta=ORPO_LAMBDA), ORPOTrainer, _pair_dataset(rows)
+    config = ORPOConfig(**arguments | UNCOUNTED, beta=ORPO_LAMBDA)
+    trainer_class = type("ORPOTrainer", (pair_logits.ChunkedTexts, ORPOTrainer), {})
+    return config, trainer_class, _pair_dataset(rows)
 
 
 def _kto_parts(context: TrainingContext, arguments: dict[str, Any], rows: Sequence[Judged]) -> TrainerParts:

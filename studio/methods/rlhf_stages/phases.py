@@ -19,9 +19,8 @@ MAX_HELD_OUT_PROMPTS = 64
 # Passes without gradients that a step takes beside its own: the reference's; for KTO also those of both over
 # mismatched answers.
 REFERENCE_PASSES = {"dpo": 1.0, "kto": 3.0}
-# How often the loss holds the logits of every position at its peak (32 bits; traced, test_phases.py). DPO's
-# and KTO's take them piece by piece.
-LOGITS_COPIES = {"simpo": 4.0, "orpo": 4.5}
+# Whose loss the studio computes in chunks of the vocabulary; that of the others is TRL's own.
+CHUNKED_ALGORITHMS = ("simpo", "orpo")
 # So many texts are written or scored at once in an evaluation.
 EVAL_BATCH_SIZE = 16
 
@@ -277,7 +276,10 @@ def _direct_phases(settings: Settings, load: Workload, algorithm: str) -> tuple[
     batch_size = _direct_batch_size(load, n_rows)
     steps = schedule.direct_steps(settings, n_rows, batch_size)
     n_texts = batch_size * steps * (1 if is_single else 2)
-    train_batches = workload.build_micro_batches(texts, max(2, load.micro_batch_size), n_texts)
+    trained_texts = texts
+    if algorithm == "orpo":  # of a pair one text is scored whole, question included
+        trained_texts = [(tokens, (tokens + answer) // 2) for tokens, answer in texts]
+    train_batches = workload.build_micro_batches(trained_texts, max(2, load.micro_batch_size), n_texts)
     n_validation_texts = load.n_validation * answers_per_row
     validation_batches = workload.build_micro_batches(texts, EVAL_BATCH_SIZE, n_validation_texts)
     training = Phase(
@@ -286,8 +288,7 @@ def _direct_phases(settings: Settings, load: Workload, algorithm: str) -> tuple[
         "rlhf",
         with_gradients=True,
         optimizer_steps=steps,
-        uses_trl=True,
-        logits_copies=LOGITS_COPIES.get(algorithm, 0.0),
+        uses_trl=algorithm not in CHUNKED_ALGORITHMS,
     )
     check = Phase("check", validation_batches, passes=3 + min(steps, load.training.eval_count))
     verdict = _pair_verdict(texts, load, passes=2, block_share=1.0)

@@ -3,6 +3,7 @@
 import json
 import math
 from collections.abc import Callable, Sequence
+from functools import partial
 from statistics import NormalDist, mean, stdev
 from typing import Any, NamedTuple
 
@@ -18,6 +19,7 @@ from studio.methods.rlhf_stages import reward_model, rule_rewards, schedule
 from studio.methods.rlhf_stages import stage as stage_files
 from studio.methods.rlhf_stages.phases import EVAL_BATCH_SIZE, MAX_HELD_OUT_PROMPTS
 from studio.methods.spec import Scores, TrainingContext
+from studio.models.decoding import decode
 from studio.storage import write_text
 
 Turns = list[dict[str, str]]
@@ -224,12 +226,10 @@ def generate_and_score(
         Their mean `reward`, mean `completion_length` (tokens) and `clipped_ratio` (share without an end);
         the answers; their rewards.
     """
-    completion_ids: list[list[int]] = []
-    for start in range(0, len(questions), EVAL_BATCH_SIZE):
-        batch = [
-            encode_prompt(context, question.prompt) for question in questions[start : start + EVAL_BATCH_SIZE]
-        ]
-        completion_ids += answers.generate(model, context.tokenizer, batch, max_completion_length)
+    prompts = [encode_prompt(context, question.prompt) for question in questions]
+    completion_ids = answers.generate_in_batches(
+        model, context.tokenizer, prompts, max_completion_length, EVAL_BATCH_SIZE
+    )
     texts = [context.tokenizer.decode(ids, skip_special_tokens=True) for ids in completion_ids]
     stop_ids = answers.stop_token_ids(model, context.tokenizer)
     is_cut = [answers.is_cut(ids, stop_ids) for ids in completion_ids]
@@ -373,7 +373,7 @@ def _build_policy_trainer(
     )
     uses_grpo = schedule.resolve_algorithm(settings, context.plan.task) == "grpo"
     config_class, trainer_class = (GRPOConfig, GRPOTrainer) if uses_grpo else (RLOOConfig, RLOOTrainer)
-    return stage_files.resumable(trainer_class)(
+    trainer = stage_files.resumable(trainer_class)(
         model=policy,
         reward_funcs=sample_logger.reward,
         args=config_class(**trainer_arguments),
@@ -384,3 +384,5 @@ def _build_policy_trainer(
         processing_class=context.tokenizer,
         peft_config=stage_files.lora_config(context, policy, "CAUSAL_LM"),
     )
+    trainer.model.generate = partial(trainer.model.generate, custom_generate=decode)
+    return trainer

@@ -25,6 +25,7 @@ from studio.methods.training.sampling_sizes import (
     SIMILARITY_TOKENS,
     full_answer_share,
 )
+from studio.models import trainable
 from studio.storage import write_json, write_text
 
 SELF_CONSISTENCY = Message(
@@ -181,13 +182,7 @@ def measure_self_consistency(context: TrainingContext, prompts: Sequence[list[in
     shares: list[float] = []
     for prompt in prompts:
         context.report_progress("alike", len(shares), len(prompts))
-        completions = answers.generate(
-            context.model,
-            context.tokenizer,
-            [prompt] * SIMILARITY_SAMPLES,
-            SIMILARITY_TOKENS,
-            **_sampling_settings(context),
-        )
+        completions = _sample(context, [prompt] * SIMILARITY_SAMPLES, SIMILARITY_TOKENS)
         _, top_count = Counter(tuple(ids) for ids in completions).most_common(1)[0]
         shares.append(top_count / SIMILARITY_SAMPLES)
     return {
@@ -244,8 +239,12 @@ def _build_row(prompt_ids: list[int], completion_ids: list[int]) -> Encoded:
     return Encoded(prompt_ids + completion_ids, [IGNORE_INDEX] * len(prompt_ids) + completion_ids)
 
 
-def _sampling_settings(context: TrainingContext) -> dict[str, Any]:
-    return {"temperature": float(context.settings["temperature"]), "top_p": TOP_P, "top_k": 0}
+def _sample(context: TrainingContext, prompts: Sequence[list[int]], max_new_tokens: int) -> list[list[int]]:
+    """Completions by the base: the LoRA, which changes nothing yet, is left out, as it takes its time."""
+    temperature = float(context.settings["temperature"])
+    sampling = {"temperature": temperature, "top_p": TOP_P, "top_k": 0}
+    with trainable.without_adapter(context.model):
+        return answers.generate(context.model, context.tokenizer, prompts, max_new_tokens, **sampling)
 
 
 def _read_batches(path: Path) -> list[list[list[int]]]:
@@ -291,13 +290,7 @@ class _Sampler:
         Each batch is drawn from a seed of its own, so it is the same whether or not those before it were.
         """
         torch.manual_seed(self.context.plan.training.seed * 100_003 + self.n_done)
-        completions = answers.generate(
-            self.context.model,
-            self.context.tokenizer,
-            prompts,
-            max_new_tokens,
-            **_sampling_settings(self.context),
-        )
+        completions = _sample(self.context, prompts, max_new_tokens)
         with self._path.open("a", encoding="utf-8") as file:
             file.write(json.dumps(completions) + "\n")
         return completions

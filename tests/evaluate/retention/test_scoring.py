@@ -19,7 +19,8 @@ def answer_loss(model, tokenizer, question, answer):
     messages = [{"role": "user", "content": question}, {"role": "assistant", "content": answer}]
     encoded = examples.encode_chat(messages, tokenizer, 512)
     with torch.no_grad():
-        logits = model.eval()(input_ids=torch.tensor([encoded.input_ids])).logits[0].log_softmax(-1)
+        input_ids = torch.tensor([encoded.input_ids], device=model.device)
+        logits = model.eval()(input_ids=input_ids).logits[0].log_softmax(-1)
     scored = [place for place, label in enumerate(encoded.labels) if label != examples.IGNORE_INDEX][:-1]
     return -sum(float(logits[place - 1, encoded.labels[place]]) for place in scored)
 

@@ -63,5 +63,5 @@ def test_the_trainer_takes_the_arithmetic_and_the_logits_that_were_estimated(
     if algorithm in phases.REFERENCE_PASSES:
         flop += estimated["reference"].flop_32
     assert traced.flop_32 == pytest.approx(flop, rel=0.1)
-    if algorithm in phases.LOGITS_COPIES:
+    if algorithm in phases.CHUNKED_ALGORITHMS:
         assert traced.parts["scores"] == pytest.approx(estimated[algorithm].parts["scores"], rel=0.1)

@@ -74,7 +74,7 @@ def test_sample_answers_are_written_down_while_it_practises(three_stage_run):
 def test_practice_begins_at_the_fine_tuned_model_and_its_leash_is_tied_there(make_recorded_job, monkeypatch):
     job, stages = make_recorded_job(settings={"last_rate": 0.01, "beta": 0.01}, epochs=2)
     sft_folder = job.folder / "stages" / "sft"
-    ids = torch.tensor([job.train[0].input_ids])
+    ids = torch.tensor([job.train[0].input_ids], device=job.model.device)
     seen, real_train, real_run_trainer = {}, reward_model.train, stage_files.run_trainer
 
     def train_reward_model(job, start_folder, is_fresh, max_completion_length):

@@ -87,7 +87,7 @@ def test_a_score_is_the_mean_of_what_the_tokens_of_the_answer_say(tiny_chat):
     model, tokenizer = reward_model.load(tiny_chat, 0, is_fresh=True), load.tokenizer(tiny_chat)
     ids = [7, 8, 9, 10]
     with torch.no_grad():
-        hidden = model.model(input_ids=torch.tensor([ids])).last_hidden_state[0]
+        hidden = model.model(input_ids=torch.tensor([ids], device=model.device)).last_hidden_state[0]
         said = [float(token @ model.score.weight[0]) for token in hidden]
     scores = reward_model.score(
         model, tokenizer, [reward_model.Conversation(ids, answer_start) for answer_start in (0, 2, 3, 4)]
@@ -100,7 +100,8 @@ def test_a_score_is_the_mean_of_what_the_tokens_of_the_answer_say(tiny_chat):
 def test_a_score_without_a_word_of_where_the_answer_begins_is_refused(tiny_chat):
     model = reward_model.load(tiny_chat, 0, is_fresh=True)
     with pytest.raises(TypeError, match="answer_mask"):
-        model(input_ids=torch.tensor([[7, 8]]), attention_mask=torch.tensor([[1, 1]]))
+        ids = torch.tensor([[7, 8]], device=model.device)
+        model(input_ids=ids, attention_mask=torch.ones_like(ids))
 
 
 def test_training_reads_the_answers_as_use_does(make_job):
@@ -136,7 +137,7 @@ def test_a_reward_model_comes_back_with_the_head_it_was_saved_with(tiny_chat, tm
 def test_a_new_reward_model_reads_the_middle_of_the_language_model(tiny_chat, tmp_path):
     whole = load.base_model(tiny_chat, "prefer")
     model = reward_model.load(tiny_chat, 0, is_fresh=True)
-    ids = torch.tensor([[7, 8, 9]])
+    ids = torch.tensor([[7, 8, 9]], device=model.device)
     with torch.no_grad():
         first_block = whole.model(input_ids=ids, output_hidden_states=True).hidden_states[1]
         read = model.model(input_ids=ids).last_hidden_state

@@ -176,7 +176,7 @@ def test_a_low_bit_model_is_copied_and_writes(make_job, tmp_path):
     job = make_job("qat", "chat")
     fake_quantization.convert(job.model)
     twin = copy.deepcopy(job.model)
-    ids = torch.tensor([job.train[0].input_ids[:6]])
+    ids = torch.tensor([job.train[0].input_ids[:6]], device=job.model.device)
     arguments = {
         "input_ids": ids,
         "attention_mask": torch.ones_like(ids),

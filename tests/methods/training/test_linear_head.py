@@ -41,8 +41,9 @@ def test_the_features_are_what_the_head_reads_in_the_order_of_the_rows(make_job)
     head = find_head(job.model)
     row = job.train[3]
     with torch.no_grad():
-        expected = job.model.eval()(input_ids=torch.tensor([row.input_ids])).logits[0]
-        actual = head(torch.from_numpy(features[3]))
+        input_ids = torch.tensor([row.input_ids], device=job.model.device)
+        expected = job.model.eval()(input_ids=input_ids).logits[0]
+        actual = head(torch.from_numpy(features[3]).to(job.model.device))
     torch.testing.assert_close(actual, expected, rtol=1e-4, atol=1e-5)
 
 

@@ -4,7 +4,7 @@ import json
 
 import pytest
 import torch
-from method_helpers import TOY_LABELS
+from method_helpers import TOY_LABELS, on_device
 from peft_cases import METHOD, settings_of
 from safetensors.torch import load_file
 
@@ -82,7 +82,7 @@ def test_adalora_s_directions_are_pulled_apart_and_the_loss_shown_is_that_of_the
 
 def test_the_penalty_is_peft_s_own(make_job):
     job = make_job("peft", "chat", settings_of("adalora", orth_reg_weight=0.7))
-    rows = torch.tensor([job.train[0].input_ids])
+    rows = torch.tensor([job.train[0].input_ids], device=job.model.device)
     job.model.eval()
     with torch.no_grad():
         loss = job.model.base_model.model(input_ids=rows, labels=rows).loss
@@ -162,8 +162,8 @@ def test_a_decoder_sorts_a_text_the_same_alone_and_next_to_a_longer_one(peft_typ
     rows = [{"input_ids": tokenizer(text)["input_ids"], "labels": [0]} for text in texts]
     collator = collate.build_collator("classify", tokenizer)
     with torch.no_grad():
-        together = model(**collator(rows)).logits
-        alone = torch.cat([model(**collator([row])).logits for row in rows])
+        together = model(**on_device(collator(rows), model)).logits
+        alone = torch.cat([model(**on_device(collator([row]), model)).logits for row in rows])
     torch.testing.assert_close(together, alone, rtol=0, atol=1e-5)
 
 
@@ -192,7 +192,7 @@ def test_a_decoder_sorts_texts_with_virtual_tokens_and_comes_back_the_same(tiny_
 def test_virtual_tokens_are_there_while_an_answer_is_written(peft_type, make_job):
     job = make_job("peft", "chat", settings_of(peft_type))
     model = METHOD.train(job).eval()
-    ids = torch.tensor([job.train[0].input_ids[:8]])
+    ids = torch.tensor([job.train[0].input_ids[:8]], device=model.device)
     with torch.no_grad():
         generated = model.generate(
             input_ids=ids,

@@ -167,10 +167,10 @@ def test_rows_are_padded_with_what_a_decoder_takes_for_padding(tiny_chat, tmp_pa
     (folder / "config.json").write_text(json.dumps({**config, "pad_token_id": 7}))
     tokenizer, model = load.tokenizer(folder), load.base_model(folder, "classify", ("a", "b"), 0)
     ids, pad = [20, 21, 22], tokenizer.pad_token_id
-    alone = model(input_ids=torch.tensor([ids])).logits
-    padded = model(
-        input_ids=torch.tensor([ids + [pad] * 4]), attention_mask=torch.tensor([[1] * 3 + [0] * 4])
-    ).logits
+    padded_ids = torch.tensor([ids + [pad] * 4], device=model.device)
+    mask = torch.tensor([[1] * 3 + [0] * 4], device=model.device)
+    alone = model(input_ids=padded_ids[:, :3]).logits
+    padded = model(input_ids=padded_ids, attention_mask=mask).logits
     torch.testing.assert_close(padded, alone)
 
 
