@@ -102,7 +102,8 @@ def _find_equal_rows(
     tokens = input_ids.tolist()
     masks = tokens if attention_mask is None else attention_mask.tolist()
     kinds: dict[tuple[Any, ...], int] = {}
-    first, copies = [], []
+    first: list[int] = []
+    copies: list[int] = []
     for place, key in enumerate(zip(map(tuple, tokens), map(tuple, masks), strict=True)):
         if key not in kinds:
             kinds[key] = len(first)

@@ -135,6 +135,20 @@ def _pair_texts(load: Workload, max_answer_tokens: int) -> list[tuple[int, int]]
     return texts
 
 
+def _scored_texts(texts: list[tuple[int, int]], algorithm: str) -> list[tuple[int, int]]:
+    """Tokens and scored positions of the texts of pairs, each padded to the longer one of its pair.
+
+    ORPO scores one text of a pair whole, question included.
+    """
+    scored_texts = []
+    for pair in zip(texts[::2], texts[1::2], strict=True):
+        longest = max(tokens for tokens, _ in pair)
+        for tokens, answer in pair:
+            scored = (tokens + answer) // 2 if algorithm == "orpo" else answer
+            scored_texts.append((longest, scored))
+    return scored_texts
+
+
 def _cut_answers(row: RowTokens, max_tokens: int) -> RowTokens:
     return RowTokens(
         row.prompt_tokens, min(row.completion_tokens, max_tokens), min(row.rejected_tokens, max_tokens)
@@ -276,9 +290,7 @@ def _direct_phases(settings: Settings, load: Workload, algorithm: str) -> tuple[
     batch_size = _direct_batch_size(load, n_rows)
     steps = schedule.direct_steps(settings, n_rows, batch_size)
     n_texts = batch_size * steps * (1 if is_single else 2)
-    trained_texts = texts
-    if algorithm == "orpo":  # of a pair one text is scored whole, question included
-        trained_texts = [(tokens, (tokens + answer) // 2) for tokens, answer in texts]
+    trained_texts = _scored_texts(texts, algorithm) if algorithm in CHUNKED_ALGORITHMS else texts
     train_batches = workload.build_micro_batches(trained_texts, max(2, load.micro_batch_size), n_texts)
     n_validation_texts = load.n_validation * answers_per_row
     validation_batches = workload.build_micro_batches(texts, EVAL_BATCH_SIZE, n_validation_texts)

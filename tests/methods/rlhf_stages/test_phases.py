@@ -64,4 +64,6 @@ def test_the_trainer_takes_the_arithmetic_and_the_logits_that_were_estimated(
         flop += estimated["reference"].flop_32
     assert traced.flop_32 == pytest.approx(flop, rel=0.1)
     if algorithm in phases.CHUNKED_ALGORITHMS:
-        assert traced.parts["scores"] == pytest.approx(estimated[algorithm].parts["scores"], rel=0.1)
+        # Of the longest batch every text counts as long as the longest.
+        scores = estimated[algorithm].parts["scores"]
+        assert traced.parts["scores"] <= scores <= 1.2 * traced.parts["scores"]
