@@ -101,10 +101,10 @@ class VocabularyLoss:
             targets: The token that each position of the model's last pass is to predict: rows x positions.
 
         Raises:
-            NotImplementedError: The head learns.
+            ValueError: The head learns.
         """
         if self._trained_parameters():
-            raise NotImplementedError("Losses made of log probabilities are for a head that does not learn.")
+            raise ValueError("Losses made of log probabilities are for a head that does not learn.")
         is_learned, hidden = targets != IGNORE_INDEX, self._take_hidden_states()
         learned_states = hidden[is_learned.flatten()]
         losses = _TokenLosses.apply(self._score, self._chunk_size(), targets[is_learned], learned_states)
