@@ -219,7 +219,7 @@ def test_it_trains_saves_loads_and_is_exported(eleventh, tiny_chat, chat_csv, tm
     run = runs.create(plan)
     worker.run(run.id)
     assert runs.status(run).state == "done"
-    base = load.base_model(tiny_chat, "chat", [], 42, False)
+    base = load.base_model(tiny_chat, "chat", [], 42)
     before = {name: value.clone() for name, value in base.named_parameters()}
     tuned = layernorm_tuning.METHOD.load(base, run.model)
     changed = {name for name, value in tuned.named_parameters() if not value.equal(before[name])}
