@@ -18,8 +18,7 @@ LOOPBACK = Message(
     " ray: http://localhost:{port}."
 )
 OPEN_PORTS = Message(
-    "Ray opens further ports on all network cards, which ask for the token too. A firewall should let in no"
-    " one but the cluster's nodes."
+    "Ray opens further ports on all network cards. A firewall should let in no one but the cluster's nodes."
 )
 MORE_NODES = Message(
     "To add a machine with the same studio and token: RAY_AUTH_MODE=token ray start --address={host}:{port}"
@@ -68,7 +67,7 @@ def _describe_start(started: Cluster, options: argparse.Namespace) -> None:
         print(LOOPBACK.render(port=options.port))
     else:
         print(MORE_NODES.render(host=options.host, port=cluster.RAY_PORT))
-    print(OPEN_PORTS.render())
+        print(OPEN_PORTS.render())
 
 
 def _describe_jobs(running: Cluster) -> None:

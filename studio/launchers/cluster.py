@@ -34,6 +34,8 @@ NO_RAY = Message("Ray is not installed here.")
 INSTALL_RAY = Message("Install it with: python -m pip install 'training-studio[ray]'")
 IS_RUNNING = Message("A cluster runs here already: {address}.")
 STOP_FIRST = Message("Use it, or stop it with `studio cluster stop`.")
+NO_ADDRESS = Message("{host} is no address of this machine, or port {port} is in use: {why}")
+NAME_ADDRESS = Message("Name another one with --host, or another port with --port.")
 NOT_STARTED = Message("Ray did not start: {why}")
 SEE_LOG = Message("Look into {file}.")
 NONE_RUNS = Message("No cluster of the studio's runs here.")
@@ -84,15 +86,17 @@ def start(host: str, port: int = PORT) -> Cluster:
         port: The port of its dashboard.
 
     Raises:
-        NotPossible: Ray is not installed, or a cluster runs already.
+        NotPossible: Ray is not installed, a cluster runs already, or nothing can listen at the address.
         StudioError: It did not start.
     """
     if not find_spec("ray"):
         raise NotPossible(NO_RAY, INSTALL_RAY)
     if running := find():
         raise NotPossible(IS_RUNNING, STOP_FIRST, address=running.address)
+    _require_address(host, port)
     if not ray_jobs.find_token():
         processes.run_module(RAY_PROGRAM, "get-auth-token", "--generate", options=OPTIONS)
+        Path(ray_jobs.TOKEN_FILE).expanduser().chmod(0o600)  # Ray leaves it to everyone
     log = home() / LOG_FILE
     log.unlink(missing_ok=True)
     arguments = ("start", "--head", "--block", "--disable-usage-stats", f"--port={RAY_PORT}")
@@ -117,6 +121,15 @@ def start(host: str, port: int = PORT) -> Cluster:
             raise StudioError(NOT_STARTED, SEE_LOG, why=_last_line(log), file=log)
         time.sleep(POLL_SECONDS)
     return cluster
+
+
+def _require_address(host: str, port: int) -> None:
+    """Raise NotPossible where nothing can listen at an address and a port."""
+    try:
+        with socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET):
+            return
+    except (OSError, OverflowError) as error:
+        raise NotPossible(NO_ADDRESS, NAME_ADDRESS, host=host, port=port, why=str(error)) from None
 
 
 def _count_gpus() -> int:
