@@ -165,6 +165,11 @@ def explain(error: BaseException, hint: Message = RETRY_OR_REPORT) -> StudioErro
     )
 
 
+def is_known(error: BaseException) -> bool:
+    """Whether the studio knows what went wrong; what it does not know need not come again."""
+    return isinstance(error, StudioError) or type(explain(error)) is not StudioError
+
+
 def _is_out_of_memory(error: BaseException) -> bool:
     text = str(error).lower()
     return isinstance(error, MemoryError) or any(marker in text for marker in OUT_OF_MEMORY_MARKERS)

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from studio import runs
-from studio.errors import NotPossible, StudioError, explain
+from studio.errors import NotPossible, StudioError, explain, is_known
 from studio.i18n import Message
 from studio.runs import Run
 from studio.storage import read_json, write_json
@@ -41,7 +41,9 @@ NOT_SHARED = Message("Not every node of the cluster has the folder {folder}.")
 NAME_STORAGE = Message("Name a folder that all nodes share in machines.yaml (storage: /shared/studio).")
 LIBRARIES_MISSING = Message("The cluster's Python lacks what the studio needs: {names}.")
 INSTALL_THERE = Message("Install it on each of its nodes: python -m pip install {names}")
-GIVEN_UP = Message("The training lost its processes {count} times: they were ended, or ran out of memory.")
+GIVEN_UP = Message(
+    "The training broke off {count} times: its processes were ended, ran out of memory, or met this: {why}"
+)
 RESUME = Message("Resume it: it goes on from its last checkpoint.")
 BEGINS_AGAIN = Message("A process of the training was lost. It goes on from the last checkpoint.")
 WAITS_FOR_GPUS = Message("Waits for {needed} free GPUs of the cluster: {free} of {total} are free.")
@@ -192,7 +194,7 @@ def _wait_for_ranks(run: Run, arguments: Arguments, fitting: threading.Thread) -
         if is_waiting and free != said and n_events < N_DRIVER_EVENTS:
             said, n_events = free, n_events + 1
             values = {"needed": arguments.n_ranks, "free": free, "total": total}
-            runs.set_status(run, "preparing", "machine", message=message.format(**values))
+            runs.set_status(run, "waiting", "queue", message=message.format(**values))
         time.sleep(POLL_SECONDS)
     return True
 
@@ -202,10 +204,11 @@ def _record_failure(run: Run, arguments: Arguments, error: Exception) -> None:
     status = runs.stored_status(run)
     if status.state in runs.ENDED_STATES:
         return
-    explained = StudioError(GIVEN_UP, RESUME, count=MAX_LOSSES + 1)
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()] or ["?"]
+    explained = StudioError(GIVEN_UP, RESUME, count=MAX_LOSSES + 1, why=lines[-1][:300])
     if NO_FOLDER in str(error):
         explained = NotPossible(NOT_SHARED, NAME_STORAGE, folder=arguments.folder)
-    elif _is_explained(error):
+    elif is_known(error):
         explained = explain(error)
     runs.LISTENERS.clear()
     path = run.folder / EVENTS_FILE
@@ -214,11 +217,6 @@ def _record_failure(run: Run, arguments: Arguments, error: Exception) -> None:
         events.print_events(run, next_seq, stream)
         values = {"message": explained.message, "hint": explained.hint}
         runs.set_status(run, "failed", status.stage, step=status.step, steps=status.steps, **values)
-
-
-def _is_explained(error: BaseException) -> bool:
-    """Whether the studio knows what an error means: it would come again."""
-    return isinstance(error, StudioError) or type(explain(error)) is not StudioError
 
 
 def train_rank(config: dict[str, Any]) -> None:
@@ -266,7 +264,7 @@ def _lead(run: Run, arguments: Arguments) -> None:
             worker.run(run.id)
         except Exception as error:
             traceback.print_exception(error)
-            if not _is_explained(error):
+            if not is_known(error):
                 runs.set_status(run, "preparing", "machine", message=BEGINS_AGAIN)
                 raise RuntimeError(f"{error!r:.500}") from None
     (run.folder / ENDED_FILE).touch()
@@ -290,7 +288,7 @@ def _follow(run: Run) -> None:
         try:
             ranked_monitor.follow(runs.get(run.id))
         except Exception as error:
-            if _is_explained(error):
+            if is_known(error):
                 explained = explain(error)
                 failure = {"message": explained.message.to_json(), "hint": explained.hint.to_json()}
                 write_json(run.folder / FAILURE_FILE, failure)

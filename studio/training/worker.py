@@ -18,7 +18,7 @@ from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any
 
 from studio import methods, runs
-from studio.errors import SEE_WORKER_LOG, NotPossible, OutOfMemory, StudioError, explain
+from studio.errors import SEE_WORKER_LOG, NotPossible, OutOfMemory, StudioError, explain, is_known
 from studio.estimate import history
 from studio.estimate.machines import hardware
 from studio.evaluate import cap_messages, detail_scores, predictions, verdict
@@ -106,7 +106,12 @@ def claim(run: Run) -> None:
 
 
 def _record_failure(run: Run, error: BaseException, started_at: float) -> None:
-    """Write into the status why a run failed, and into the history of estimates that its memory ran out."""
+    """Write into the status why a run failed, and into the history of estimates that its memory ran out.
+
+    Of several ranks one that loses another is started again with it, so nothing has failed yet.
+    """
+    if ranks.count() > 1 and not is_known(error):
+        return
     explained = explain(error, SEE_WORKER_LOG)
     if isinstance(explained, OutOfMemory):
         minutes = (time.time() - started_at) / 60

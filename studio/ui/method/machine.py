@@ -80,8 +80,8 @@ def can_train_at(machine: Machine) -> bool:
 
 
 def _choice_rank(machine: Machine) -> int:
-    """One's own boxes first, then where the studio can train, then what it can only estimate."""
-    if machine.ssh:
+    """One's own boxes and clusters first, then where the studio can train, then what it can only estimate."""
+    if machine.ssh or machine.ray:
         return 0
     return 1 if machine.can_train else 2
 
