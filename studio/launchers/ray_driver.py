@@ -19,6 +19,7 @@ from typing import Any
 from studio import runs
 from studio.errors import NotPossible, StudioError, explain, is_known
 from studio.i18n import Message
+from studio.models import ranks
 from studio.runs import Run
 from studio.storage import read_json, write_json
 from studio.training import events
@@ -264,7 +265,7 @@ def _lead(run: Run, arguments: Arguments) -> None:
             worker.run(run.id)
         except Exception as error:
             traceback.print_exception(error)
-            if not is_known(error):
+            if ranks.count() > 1 and not is_known(error):
                 runs.set_status(run, "preparing", "machine", message=BEGINS_AGAIN)
                 raise RuntimeError(f"{error!r:.500}") from None
     (run.folder / ENDED_FILE).touch()

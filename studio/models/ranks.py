@@ -4,6 +4,7 @@ Whoever starts them (Ray, torchrun) sets torch.distributed up; without it there 
 """
 
 import math
+import sys
 from typing import Any, NamedTuple
 
 from studio.errors import NotPossible
@@ -69,8 +70,7 @@ def say(value: Any) -> Any:
 
 
 def _distributed() -> Any:
-    """torch.distributed, where several ranks train; else None."""
-    import torch.distributed  # noqa: PLC0415 - the page does without torch
-
-    is_set_up = torch.distributed.is_available() and torch.distributed.is_initialized()
-    return torch.distributed if is_set_up else None
+    """torch.distributed, where several ranks train; else None. Whoever set it up has loaded it."""
+    distributed = sys.modules.get("torch.distributed")
+    is_set_up = distributed and distributed.is_available() and distributed.is_initialized()
+    return distributed if is_set_up else None
