@@ -1,5 +1,7 @@
 """Machines, models, workloads and plans that the tests of the estimator share."""
 
+import dataclasses
+
 from studio import methods, presets
 from studio.estimate import all_methods, estimate_one
 from studio.estimate.all_methods import EstimateContext
@@ -38,7 +40,8 @@ def make_run(name, model="smollm2-135m", settings=None, **workload_options):
 
 def estimate(name, machine=CPU, model="smollm2-135m", settings=None, **workload_options):
     """The closed form's estimate of a method on examples of 100 to 412 tokens."""
-    return estimate_one.estimate_method(make_run(name, model, settings, **workload_options), machine)
+    run = make_run(name, model, settings, **workload_options)
+    return estimate_one.estimate_method(dataclasses.replace(run, cards=machine.cards), machine)
 
 
 def make_plan_for(model="smollm2-135m", task="chat", name="lora", **training):

@@ -92,18 +92,24 @@ def _find_limits(plan: Plan, machine: Machine, estimate: Estimate | None) -> dic
     """How far the plan could go with its own method before memory runs out; empty where nobody knows."""
     if not estimate or not estimate.memory_gb:
         return {}
-    base_model = all_methods.find_base_model(plan.model)
-    method = methods.get(plan.method.name)
-    settings = {method.name: method.resolve_settings(plan.method.settings)}
-    lengths = dataset_lengths.measure_lengths(plan, base_model.folder)
-    context = EstimateContext(plan, machine, base_model, lengths, settings)
-    run = context.run_of(method)
+    context = _build_context(plan, machine)
+    run, lengths = context.run_of(methods.get(plan.method.name)), context.lengths
+    if not lengths:
+        return {}
     return {
         "max_length": run.workload.training.token_limit if run else 0,
-        "largest_batch_size": plan_limits.max_batch_size(context, wait=True),
-        "longest_text_tokens": plan_limits.max_text_length(context, wait=True),
+        "largest_batch_size": plan_limits.max_batch_size(context),
+        "longest_text_tokens": plan_limits.max_text_length(context),
         "longest_example_tokens": max(row.tokens for row in lengths.rows),
     }
+
+
+def _build_context(plan: Plan, machine: Machine) -> EstimateContext:
+    """The plan with its own method's settings, and its examples as far as they were counted."""
+    base_model, method = all_methods.find_base_model(plan.model), methods.get(plan.method.name)
+    settings = {method.name: method.resolve_settings(plan.method.settings)}
+    lengths = dataset_lengths.measure_lengths(plan, base_model.folder)
+    return EstimateContext(plan, machine, base_model, lengths, settings)
 
 
 def find_machine(machine_id: str) -> Machine:
@@ -188,18 +194,41 @@ def _format_table(
             lines.append(f"{estimate.method}: {estimate.why_not.render()}")
         for message in estimate.missing:
             lines.append(f"{estimate.method}: missing: {message.render()}")
+    lines += _describe_machine(plan, machine, estimates.get(plan.method.name))
     if limits:
-        lines.append(f"{plan.method.name}: memory allows {_describe_limits(limits)}")
+        lines.append(f"{plan.method.name}: memory allows about {_describe_limits(limits)}")
         origin = "automatic" if plan.training.max_length is None else "as set"
         lines.append(f"{plan.method.name}: an example has at most {limits['max_length']:,} tokens ({origin})")
     hints = no_regret.find_hints(plan, all_methods.find_base_model(plan.model).shape)
     return [*lines, *(f"{plan.method.name}: {hint.render()}" for hint in hints)]
 
 
+def _describe_machine(plan: Plan, machine: Machine, estimate: Estimate | None) -> list[str]:
+    """What several GPUs share, how many would hold what does not fit, and what comes before the training."""
+    if not estimate or not estimate.memory_gb:
+        return []
+    lines = []
+    if estimate.cards > 1:
+        spread = "each holds the whole run (DDP)"
+        if estimate.is_sharded:
+            spread = "each holds its share of the weights (FSDP)"
+        can_start = machine.can_train and not estimate.is_sharded
+        start = "" if can_start else "; an estimate only, the studio does not start it there"
+        lines.append(f"{plan.method.name}: memory is that of each of {estimate.cards} GPUs; {spread}{start}")
+    if estimate.fits == "no" and (cards := plan_limits.min_cards(_build_context(plan, machine))) > 1:
+        lines.append(f"{plan.method.name}: {cards} of these GPUs would hold it")
+    if estimate.startup_minutes:
+        lines.append(
+            f"{plan.method.name}: the cost includes about {estimate.startup_minutes:.0f} minutes to start the"
+            f" machine and fetch {estimate.fetched_gb:.1f} GB"
+        )
+    return lines
+
+
 def _describe_limits(limits: Mapping[str, int]) -> str:
     batch_size, max_tokens = limits["largest_batch_size"], limits["longest_text_tokens"]
     is_largest = batch_size == plan_limits.BATCH_SIZES[-1]
-    batch_text = f"{batch_size} or more" if is_largest else f"up to {batch_size}"
+    batch_text = f"{batch_size} or more" if is_largest else str(batch_size)
     length_text = f"texts of up to {max_tokens:,} tokens"
     if max_tokens >= limits["longest_example_tokens"]:
         length_text += ", as long as any here"

@@ -104,7 +104,7 @@ class EstimateContext:
         run_workload = dataset_lengths.build_workload(
             plan, method, settings, self.base_model.shape, self.lengths
         )
-        run = MethodRun(method, settings, run_workload, self.base_model.stored_bytes)
+        run = MethodRun(method, settings, run_workload, self.base_model.stored_bytes, self.machine.cards)
         return automatic_settings.choose_gradient_checkpointing(run, self.plan_machine)
 
     def with_training(self, **changes: object) -> "EstimateContext":

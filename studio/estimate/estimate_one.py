@@ -1,11 +1,11 @@
 """The estimate of one method on one machine, from the closed form or from traced passes."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Protocol
 
 from studio import methods
-from studio.estimate.analytic import formula
+from studio.estimate.analytic import formula, several_cards
 from studio.estimate.analytic import memory as memory_model
 from studio.estimate.analytic import time as time_model
 from studio.estimate.analytic.formula import AttachedModel
@@ -13,7 +13,7 @@ from studio.estimate.machines import catalogue, rates
 from studio.estimate.machines.catalogue import Machine
 from studio.estimate.machines.rates import Rates
 from studio.estimate.method_run import MethodRun
-from studio.estimate.op_counts import OpCounts
+from studio.estimate.op_counts import OpCounts, total
 from studio.estimate.types import (
     MEMORY_PARTS,
     TWO_CLASSES,
@@ -24,6 +24,7 @@ from studio.estimate.types import (
     range_around,
 )
 from studio.i18n import Message
+from studio.methods.several_cards import METHODS as SEVERAL_CARDS_METHODS
 from studio.methods.spec import Method, Settings
 from studio.methods.workload import MicroBatch, Phase, Workload
 from studio.models.shape import ModelShape
@@ -42,9 +43,16 @@ BUILDING_FACTOR = 1.2
 # factors (docs/estimator.md#the-four-levels).
 ESTIMATED_LENGTHS_TIME_FACTOR = 1.3
 ESTIMATED_LENGTHS_MEMORY_FACTOR = 1.1
+# What a rented machine runs before the training: it starts and the studio is installed (minutes), and the
+# model is fetched (bytes a second); recalled, not measured (docs/estimator.md#rented_start_minutes).
+RENTED_START_MINUTES = 3.0
+FETCH_BYTES_PER_SECOND = 100e6
+# What a model has a number on the hub, where most are in 16 bits (bytes).
+HUB_BYTES_PER_PARAMETER = 2
 NEEDS_MORE_MEMORY = Message(
     "Needs {need:.1f} GB where {room:.1f} GB are free: {over:.1f} GB too much, mostly {part}."
 )
+ONE_GPU_ALONE = Message("This method trains on one GPU alone.")
 NEEDS_BF16 = Message(
     "Weights cannot be trained in bfloat16 there: the machine does not compute in it. Set weights_precision"
     " to float32, or choose LoRA."
@@ -77,13 +85,32 @@ def estimate_method(
         corrections: What earlier runs teach (studio.estimate.history.correction_factors).
     """
     machine_rates = machine_rates or rates.load_rates(machine)
-    corrections = corrections or {}
-    count_pass, untraced_phases = _build_count_pass(run, machine, traced_counts)
+    estimate = _estimate_run(run, machine, machine_rates, traced_counts, corrections or {}, False)
+    if run.cards == 1 or estimate.fits != "no":
+        return estimate
+    sharded = _estimate_run(run, machine, machine_rates, None, corrections or {}, True)
+    return estimate if sharded.fits == "no" else sharded
+
+
+def _estimate_run(
+    run: MethodRun,
+    machine: Machine,
+    machine_rates: Rates,
+    traced_counts: PassCounter | None,
+    corrections: Mapping[str, float],
+    is_sharded: bool,
+) -> Estimate:
+    """Estimate one method, with weights spread over the cards or not.
+
+    No trace knows what a card holds where they are, so the closed form stands then.
+    """
+    traces = None if is_sharded else traced_counts
+    count_pass, untraced_phases = _build_count_pass(run, machine, traces, is_sharded)
     offloaded_bytes = memory_model.offloaded_bytes(run, machine)
     phases = [
         (
             phase,
-            time_model.count_phase(
+            time_model.count_pieces(
                 phase, run.workload, run.parameters.trainable, machine.kind, count_pass, offloaded_bytes
             ),
         )
@@ -91,7 +118,8 @@ def estimate_method(
     ]
     is_traced = not any(phase.with_gradients for phase in untraced_phases)
     level: EstimateLevel = "traced" if is_traced else "formula"
-    parts, releasable_bytes = memory_model.peak_memory(run, phases, machine, machine_rates)
+    peaks = [(phase, total(pieces)) for phase, pieces in phases]
+    parts, releasable_bytes = memory_model.peak_memory(run, peaks, machine, machine_rates, is_sharded)
     result_bytes = memory_model.disk_bytes(run, machine)
     if offloaded_bytes and machine.usable_bytes - sum(parts.values()) > offloaded_bytes:
         # After the first pass the system has the files in memory that nothing else takes.
@@ -109,12 +137,15 @@ def estimate_method(
     parts["slack"] = max(0.0, parts.get("slack", 0.0) + corrected_bytes)
     time_factor = corrections.get("minutes", 1.0)
     minutes_by_phase = {name: time_factor * seconds / 60 for name, seconds in phase_seconds.items()}
-    time_level = "measured" if machine_rates.is_measured and is_traced else level
-    minutes = range_around(sum(minutes_by_phase.values()), rates.TIME_SPREADS[time_level])
+    minutes = _range_of_minutes(minutes_by_phase, phases, machine_rates, level)
+    fetched_bytes = HUB_BYTES_PER_PARAMETER * run.workload.shape.total() if machine.is_rented else 0
+    startup_minutes = minutes_before_start(machine, fetched_bytes)
     peak = range_around(sum(parts.values()) / 1e9, MEMORY_SPREAD[level])
     fits, why_not = _check_fit(peak, parts, releasable_bytes / 1e9, machine)
     if memory_model.trains_in_bf16(run, machine) and machine.weights_dtype != "bfloat16":
         fits, why_not = "no", NEEDS_BF16
+    if run.cards > 1 and run.method.name not in SEVERAL_CARDS_METHODS:
+        fits, why_not = "no", ONE_GPU_ALONE
     return Estimate(
         method=run.method.name,
         machine_id=machine.id,
@@ -124,7 +155,9 @@ def estimate_method(
         parts={name: size / 1e9 for name, size in parts.items()},
         minutes=minutes,
         stretches=minutes_by_phase,
-        money=_cost_range(machine, minutes),
+        money=_cost_range(machine, minutes, startup_minutes),
+        startup_minutes=startup_minutes,
+        fetched_gb=fetched_bytes / 1e9,
         currency=machine.currency,
         watt_hours=_energy_range(machine, minutes),
         disk_mb=result_bytes / 1e6,
@@ -135,7 +168,36 @@ def estimate_method(
         room_gb=machine.usable_bytes / 1e9,
         why_not=why_not,
         has_untraced_passes=bool(untraced_phases),
+        cards=run.cards,
+        is_sharded=is_sharded,
         gradient_checkpointing=memory_model.is_checkpointing_gradients(run, machine),
+    )
+
+
+def _range_of_minutes(
+    minutes_by_phase: Mapping[str, float],
+    phases: Sequence[tuple[Phase, Sequence[OpCounts]]],
+    machine_rates: Rates,
+    level: EstimateLevel,
+) -> Range:
+    """Return the range around the time of a run.
+
+    By the specification of a GPU it is wide where the host's operations decide, of which no source tells.
+    """
+    likely = sum(minutes_by_phase.values())
+    if machine_rates.is_measured and level == "traced":
+        return range_around(likely, rates.TIME_SPREADS["measured"])
+    if not machine_rates.overlaps:
+        return range_around(likely, rates.TIME_SPREADS[level])
+    pieces = [piece for _, phase_pieces in phases for piece in phase_pieces]
+    fast, slow = (sum(map(spread.estimate_seconds, pieces)) for spread in machine_rates.spread(level))
+    work_seconds = sum(map(machine_rates.estimate_seconds, pieces)) or 1.0
+    around = range_around(minutes_by_phase["start"] + minutes_by_phase["save"], rates.TIME_SPREADS[level])
+    work_minutes = likely - around.likely
+    return Range(
+        work_minutes * fast / work_seconds + around.low,
+        likely,
+        work_minutes * slow / work_seconds + around.high,
     )
 
 
@@ -211,7 +273,7 @@ def _widen(value: Range, factor: float) -> Range:
 
 
 def _build_count_pass(
-    run: MethodRun, machine: Machine, traced_counts: PassCounter | None
+    run: MethodRun, machine: Machine, traced_counts: PassCounter | None, is_sharded: bool
 ) -> tuple[Callable[[Phase, MicroBatch], OpCounts], list[Phase]]:
     """Return a function that counts a micro batch: from a trace where there is one, else by the closed form.
 
@@ -221,8 +283,16 @@ def _build_count_pass(
     gradient_checkpointing = memory_model.is_checkpointing_gradients(run, machine)
     models: dict[str, AttachedModel] = {}
     untraced_phases: list[Phase] = []
+    sent_bytes = 0.0
+    if run.cards > 1:
+        collected_bytes = memory_model.bytes_per_collected_parameter(machine)
+        sent_bytes = several_cards.sent_bytes(run, collected_bytes, is_sharded)
 
     def count_pass(phase: Phase, micro_batch: MicroBatch) -> OpCounts:
+        counts = count_alone(phase, micro_batch)
+        return replace(counts, sent=sent_bytes) if sent_bytes and phase.with_gradients else counts
+
+    def count_alone(phase: Phase, micro_batch: MicroBatch) -> OpCounts:
         counts = traced_counts(run, phase, micro_batch) if traced_counts else None
         if counts:
             return counts
@@ -231,7 +301,7 @@ def _build_count_pass(
             untraced_phases.append(phase)
         if phase.method not in models:
             attached = run.attach(methods.get(phase.method)) if phase.method else run
-            models[phase.method] = memory_model.attach_model(attached, machine)
+            models[phase.method] = memory_model.attach_model(attached, machine, is_sharded)
         return formula.count_pass(models[phase.method], phase, micro_batch, gradient_checkpointing)
 
     return count_pass, untraced_phases
@@ -260,9 +330,21 @@ def _check_fit(
     return "yes", None
 
 
-def _cost_range(machine: Machine, minutes: Range) -> Range | None:
+def minutes_before_start(machine: Machine, fetched_bytes: float) -> float:
+    """Return the minutes that a machine runs before the training: as it names them, else what is assumed.
+
+    Args:
+        machine: The machine.
+        fetched_bytes: The size of the model, where it has to be fetched.
+    """
+    if not machine.is_rented:
+        return machine.start_minutes or 0.0
+    start_minutes = RENTED_START_MINUTES if machine.start_minutes is None else machine.start_minutes
+    return start_minutes + fetched_bytes / FETCH_BYTES_PER_SECOND / 60
+
+
+def _cost_range(machine: Machine, minutes: Range, startup_minutes: float) -> Range | None:
     """Return the cost of a run, the machine's start-up included; None where no price is known."""
-    startup_minutes = machine.start_minutes or 0.0
     low = catalogue.cost_of_minutes(machine, startup_minutes + minutes.low)
     likely = catalogue.cost_of_minutes(machine, startup_minutes + minutes.likely)
     high = catalogue.cost_of_minutes(machine, startup_minutes + minutes.high)

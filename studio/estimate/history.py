@@ -116,7 +116,7 @@ def save_estimate(run: Run, estimate: Estimate, machine: Machine) -> None:
     price = {
         "per_hour": machine.price_per_hour,
         "billed": machine.billed,
-        "start_minutes": machine.start_minutes,
+        "start_minutes": estimate.startup_minutes,
     }
     write_json(run.folder / "estimate.json", {**stored, "place": machine.id, "price": price})
 

@@ -1,14 +1,17 @@
 """How far a plan could go before memory runs out: the largest batch and the longest text that still fit."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 from studio import methods
 from studio.estimate import all_methods
 from studio.estimate.all_methods import EstimateContext
 from studio.estimate.dataset_lengths import DatasetLengths
+from studio.estimate.machines import catalogue
 from studio.estimate.types import Estimate
 
-# Values that are tried: those of the page's sliders (examples; tokens).
+# Values that are tried: GPUs as machines have them; and those of the page's sliders (examples; tokens).
+CARD_COUNTS = (1, 2, 4, 8, 16, 32, 64)
 BATCH_SIZES, TEXT_LENGTHS = tuple(range(1, 65)), tuple(range(32, 2049, 16))
 
 FitCheck = Callable[[Estimate | None], bool]
@@ -64,25 +67,34 @@ def largest_fitting(values: Sequence[int], fits: Callable[[int], bool]) -> int:
     return values[low - 1] if low else 0
 
 
-def max_batch_size(context: EstimateContext, wait: bool = False) -> int:
+def max_batch_size(context: EstimateContext) -> int:
     """Return the most examples per step with which the plan's method fits, all else unchanged.
-
-    Args:
-        context: The plan and all it depends on.
-        wait: Whether the answer is checked by a trace, which takes seconds.
 
     Returns:
         One of BATCH_SIZES; 0 where not even the smallest fits.
     """
-    return _find_largest(context, BATCH_SIZES, with_batch_size, wait)
+    return _find_largest(context, BATCH_SIZES, with_batch_size)
 
 
-def max_text_length(context: EstimateContext, wait: bool = False) -> int:
+def min_cards(context: EstimateContext) -> int:
+    """Return how many of the machine's GPUs hold the plan's method, by the closed form.
+
+    Returns:
+        One of CARD_COUNTS; 0 where not even the most of them do, or where no GPU computes.
+    """
+    if not context.machine.is_gpu or context.machine.has_unified_memory:
+        return 0
+    name = context.plan.method.name
+    for cards in CARD_COUNTS:
+        several = replace(context, machine=catalogue.with_cards(context.machine, cards))
+        estimate = all_methods.estimate_all_methods(several, name, use_traces=False).get(name)
+        if estimate and estimate.fits in ("yes", "tight"):
+            return cards
+    return 0
+
+
+def max_text_length(context: EstimateContext) -> int:
     """Return the longest text (tokens) with which the plan's method fits, all else unchanged.
-
-    Args:
-        context: The plan and all it depends on.
-        wait: Whether the answer is checked by a trace, which takes seconds.
 
     Returns:
         One of TEXT_LENGTHS, no longer than the longest example needs, since more changes nothing; 0 where
@@ -94,7 +106,7 @@ def max_text_length(context: EstimateContext, wait: bool = False) -> int:
     shortest = min_text_length(context.lengths)
     values = [value for value in TEXT_LENGTHS if shortest <= value < longest]
     values.append(min(value for value in (*TEXT_LENGTHS, longest) if value >= longest))
-    return _find_largest(context, values, with_max_length, wait)
+    return _find_largest(context, values, with_max_length)
 
 
 def min_text_length(lengths: DatasetLengths) -> int:
@@ -112,24 +124,12 @@ def with_max_length(context: EstimateContext, value: int) -> EstimateContext:
     return context.with_training(max_length=value)
 
 
-def _find_largest(
-    context: EstimateContext, values: Sequence[int], with_value: ContextChange, wait: bool
-) -> int:
+def _find_largest(context: EstimateContext, values: Sequence[int], with_value: ContextChange) -> int:
+    """Return the largest value that fits: by the closed form, times what a trace of the plan says of it."""
     method = methods.get(context.plan.method.name)
 
     def estimate(candidate: EstimateContext, use_traces: bool) -> Estimate | None:
         return all_methods.estimate_all_methods(candidate, method.name, use_traces).get(method.name)
 
-    def search(reference: EstimateContext, values: Sequence[int]) -> int:
-        fits = build_fit_check(estimate(reference, True), estimate(reference, False))
-        return largest_fitting(values, lambda value: fits(estimate(with_value(context, value), False)))
-
-    largest = search(context, values)
-    while wait and largest:
-        candidate = with_value(context, largest)
-        all_methods.trace_missing(candidate, method)
-        refined_estimate = estimate(candidate, True)
-        if refined_estimate and refined_estimate.fits != "no":
-            break
-        largest = search(candidate, [value for value in values if value < largest])
-    return largest
+    fits = build_fit_check(estimate(context, True), estimate(context, False))
+    return largest_fitting(values, lambda value: fits(estimate(with_value(context, value), False)))

@@ -5,7 +5,17 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 # The fields that add up from one piece of work to the next.
-ADDITIVE_FIELDS = ("flop_16", "flop_32", "moved", "operations", "drawn", "unpacked", "read")
+ADDITIVE_FIELDS = (
+    "flop_16",
+    "flop_32",
+    "moved",
+    "operations",
+    "drawn",
+    "unpacked",
+    "read",
+    "moved_by_products",
+    "sent",
+)
 
 
 @dataclass
@@ -20,6 +30,9 @@ class OpCounts:
         drawn: Random numbers drawn, for dropout.
         unpacked: 4-bit numbers dequantized.
         read: Weights read from the disk (bytes).
+        moved_by_products: The part of `moved` that products of matrices and attention read and write: a GPU
+            does that while it multiplies.
+        sent: Bytes that a GPU sends to other GPUs.
         peak: The highest sum of live bytes.
         spare: What a GPU's allocator holds at the peak beyond what it needs, and gives back when memory
             is short (bytes).
@@ -35,14 +48,28 @@ class OpCounts:
     drawn: float = 0.0
     unpacked: float = 0.0
     read: float = 0.0
+    moved_by_products: float = 0.0
+    sent: float = 0.0
     peak: float = 0.0
     spare: float = 0.0
     parts: dict[str, float] = field(default_factory=dict)
 
     def scaled(self, factor: float) -> "OpCounts":
         """Return the same work repeated `factor` times; its peak stays."""
-        work = {name: getattr(self, name) * factor for name in ADDITIVE_FIELDS}
-        return OpCounts(**work, peak=self.peak, spare=self.spare, parts=self.parts)
+        return OpCounts(
+            flop_16=self.flop_16 * factor,
+            flop_32=self.flop_32 * factor,
+            moved=self.moved * factor,
+            operations=self.operations * factor,
+            drawn=self.drawn * factor,
+            unpacked=self.unpacked * factor,
+            read=self.read * factor,
+            moved_by_products=self.moved_by_products * factor,
+            sent=self.sent * factor,
+            peak=self.peak,
+            spare=self.spare,
+            parts=self.parts,
+        )
 
 
 def total(all_counts: Iterable[OpCounts]) -> OpCounts:

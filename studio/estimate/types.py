@@ -57,6 +57,10 @@ class Estimate:
         corrections: The factors by which earlier runs have changed "minutes" and "memory_gb".
         machine_id: Id of the machine.
         has_untraced_passes: Whether some passes rest on the closed form, since no trace of them is known.
+        startup_minutes: Minutes that a rented machine runs before the training; they are in `money`.
+        fetched_gb: The model that is fetched in them (GB).
+        cards: How many GPUs share the run; memory is that of each of them.
+        is_sharded: Whether weights, gradients and averages are spread over them (FSDP).
         gradient_checkpointing: Whether activations are computed again on the way back instead of kept.
     """
 
@@ -80,6 +84,10 @@ class Estimate:
     corrections: dict[str, float] = field(default_factory=dict)
     machine_id: str = ""
     has_untraced_passes: bool = False
+    startup_minutes: float = 0.0
+    fetched_gb: float = 0.0
+    cards: int = 1
+    is_sharded: bool = False
     gradient_checkpointing: bool = False
 
     @property
@@ -105,5 +113,6 @@ MEMORY_PARTS = {
     "scores": Message("scores for every word of the vocabulary (logits)"),
     "passing": Message("intermediate results in passing (temporaries)"),
     "written": Message("what has been read and written so far (KV cache)"),
+    "collected": Message("weights collected from the other GPUs for a moment (FSDP)"),
     "slack": Message("memory that is held but not in use (fragmentation)"),
 }

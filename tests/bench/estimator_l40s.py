@@ -28,19 +28,16 @@ from typing import Any
 
 import peft
 import torch
-from estimator_card import Line, Table, foreach_adamw, model_loss
+from estimator_card import Line, Table, TimedRun, compare_time, foreach_adamw, load_in_one_block, model_loss
 from peft.optimizers import create_lorafa_optimizer
 from transformers import AutoConfig, AutoModelForCausalLM
 
 from studio import methods, presets
 from studio.estimate.analytic import memory as memory_model
 from studio.estimate.analytic import time as time_model
-from studio.estimate.benchmark import calibrate
 from studio.estimate.machines import catalogue, rates
-from studio.estimate.machines.rates import Rates
 from studio.estimate.op_counts import OpCounts, total
 from studio.estimate.tracing.meta_step import PassSpec, StepRunner
-from studio.estimate.tracing.trace import Trace
 from studio.methods import lora, prefix
 from studio.methods.training import peft_counts
 from studio.methods.workload import MicroBatch, Phase, Workload
@@ -82,9 +79,7 @@ N_STEPS, BATCH_SIZE, MAX_TOKENS = 5000, 4, 768
 MEAN_TOKENS = round(4_198_051 / 20_000)
 TEST_BATCH_SIZE, TEST_TOKENS, TEST_NEW_TOKENS = 50, 150, 300
 N_TEST_BATCHES = -(-1319 // TEST_BATCH_SIZE)
-MACHINE_ID, MODEL = "hf-l40sx1", "llama3.2-3b"
-# A run with its training's work, and the seconds before its first step.
-TracedRun = tuple["Run", OpCounts, float]
+MACHINE_ID, MODEL, N_LAYERS = "hf-l40sx1", "llama3.2-3b", 28
 
 
 @dataclass(frozen=True)
@@ -128,43 +123,37 @@ def read_runs() -> list[Run]:
     return runs
 
 
-def build_model(run: Run) -> Any:
-    """The model of a run with its method attached."""
+def build_model(run: Run, layers: int = N_LAYERS) -> Any:
+    """The model of a run with its method attached, with so many of its layers."""
+    settings = run.settings
+    if "adapter_layers" in settings:
+        settings["adapter_layers"] = min(settings["adapter_layers"], layers)
     with torch.device("meta"):
-        config = AutoConfig.for_model(**presets.models()[MODEL].config)
+        config = AutoConfig.for_model(**{**presets.models()[MODEL].config, "num_hidden_layers": layers})
         model = AutoModelForCausalLM.from_config(config, dtype=torch.bfloat16)
         if run.peft_type != "FULL":
             config_class = peft.PEFT_TYPE_TO_CONFIG_MAPPING[peft.PeftType(run.peft_type)]
-            model = peft.get_peft_model(model, config_class(**run.settings, task_type="CAUSAL_LM"))
+            model = peft.get_peft_model(model, config_class(**settings, task_type="CAUSAL_LM"))
     for name, parameter in model.named_parameters():
         if ".ranknum." in name:  # AdaLoRA's note; PEFT forgets on the meta device that it is not trained
             parameter.requires_grad = False
     if run.optimizer == "lora-fa":
         # This freezes one half.
-        settings = run.settings
         create_lorafa_optimizer(model, r=settings["r"], lora_alpha=settings["lora_alpha"], lr=1e-4)
     return model
 
 
-def trace_loading(model: Any, trace: Trace) -> None:
-    """Loading with a device map: a block of the model's size, which its weights then share."""
-    base = [parameter for _, parameter in model.named_parameters() if parameter.dtype is torch.bfloat16]
-    trace.allocate("model", sum(parameter.numel() * 2 for parameter in base))
-    trace.release("model")
-    trace.track(base, "frozen")
-
-
-@lru_cache(maxsize=1)
-def build_runner(run: Run) -> StepRunner:
+@lru_cache(maxsize=2)
+def build_runner(run: Run, layers: int = N_LAYERS) -> StepRunner:
     """A run's model in its loop."""
-    model = build_model(run)
+    model = build_model(run, layers)
     return StepRunner(
         model,
         "cuda",
         partial(model_loss, model),
         empties_cache=True,
         build_optimizer=foreach_adamw,
-        trace_loading=partial(trace_loading, model),
+        trace_loading=partial(load_in_one_block, model),
     )
 
 
@@ -174,8 +163,22 @@ def peak_reserved(run: Run) -> float:
     return float(trace.replay_allocator().peak_reserved)
 
 
-def count_work(run: Run) -> tuple[OpCounts, float]:
-    """The work of the training and of the test answers; and the seconds before it (libraries, model)."""
+def count_pieces(run: Run) -> tuple[tuple[OpCounts, ...], float]:
+    """The work of the training and of the test answers; and the seconds before it (libraries, model).
+
+    Each layer takes the same, so two depths tell the work of all.
+    """
+    (of_two, seconds), (of_four, _) = (count_pieces_of(run, layers) for layers in (2, 4))
+    n_more = (N_LAYERS - 2) / 2
+    pieces = tuple(
+        total([two.scaled(1 - n_more), four.scaled(n_more)])
+        for two, four in zip(of_two, of_four, strict=True)
+    )
+    return pieces, seconds
+
+
+def count_pieces_of(run: Run, layers: int) -> tuple[tuple[OpCounts, ...], float]:
+    """The same for a model with so many layers."""
     machine, shape = catalogue.load_machines()[MACHINE_ID], model_shape()
     has_virtual_tokens = bool(run.settings.get("num_virtual_tokens", 0))
 
@@ -183,7 +186,7 @@ def count_work(run: Run) -> tuple[OpCounts, float]:
         if has_virtual_tokens and micro_batch.tokens == 1:
             # What is generated follows the virtual tokens, which are not read again for each token.
             spec = PassSpec(micro_batch.rows, 1, 1, True, with_gradients=False)
-            return total(build_plain_runner().run(spec).phases.values())
+            return total(build_plain_runner(layers).run(spec).phases.values())
         spec = PassSpec(
             micro_batch.rows,
             micro_batch.tokens,
@@ -191,7 +194,7 @@ def count_work(run: Run) -> tuple[OpCounts, float]:
             micro_batch.padded,
             phase.with_gradients,
         )
-        return total(build_runner(run).run(spec).phases.values())
+        return total(build_runner(run, layers).run(spec).phases.values())
 
     training_batch = MicroBatch(BATCH_SIZE, MEAN_TOKENS, MEAN_TOKENS, True, N_STEPS)
     test_batch = MicroBatch(TEST_BATCH_SIZE, TEST_TOKENS, 1, True, N_TEST_BATCHES)
@@ -200,9 +203,11 @@ def count_work(run: Run) -> tuple[OpCounts, float]:
         Phase("test", (test_batch,), new_tokens=TEST_NEW_TOKENS),
     ]
     workload = Workload("chat", (), 20_000, 0.0, Training(), shape)
-    counts = total(
-        time_model.count_phase(phase, workload, run.trainable, machine.kind, count_pass) for phase in phases
-    )
+    pieces = [
+        piece
+        for phase in phases
+        for piece in time_model.count_pieces(phase, workload, run.trainable, machine.kind, count_pass)
+    ]
     model_bytes = memory_model.bytes_per_parameter(machine) * float(shape.total())
     seconds = time_model.phase_seconds(
         [],
@@ -212,14 +217,14 @@ def count_work(run: Run) -> tuple[OpCounts, float]:
         saved_bytes=0.0,
         touched_bytes=0.0,
     )
-    return counts, sum(seconds.values())
+    return tuple(pieces), sum(seconds.values())
 
 
-@lru_cache(maxsize=1)
-def build_plain_runner() -> StepRunner:
+@lru_cache(maxsize=2)
+def build_plain_runner(layers: int) -> StepRunner:
     """The model alone."""
     full_run = next(run for run in read_runs() if run.peft_type == "FULL")
-    return build_runner.__wrapped__(replace(full_run, optimizer="AdamW"))
+    return build_runner.__wrapped__(replace(full_run, optimizer="AdamW"), layers)
 
 
 def model_shape() -> ModelShape:
@@ -275,54 +280,25 @@ def compare_trainable_parameters(runs: list[Run]) -> tuple[str, ...]:
     return (summary, *mistakes)
 
 
-def compare_time(traced_runs: list[TracedRun]) -> list[Table]:
-    """A training's seconds by the specification alone, and at one set of rates fitted on all other rows."""
-    from_spec = rates.rates_from_spec(catalogue.load_machines()[MACHINE_ID])
-    unfitted = [
-        Line(run.name, start_seconds + from_spec.estimate_seconds(counts), run.seconds)
-        for run, counts, start_seconds in traced_runs
-    ]
-    fitted = []
-    for index, (run, counts, start_seconds) in enumerate(traced_runs):
-        others = traced_runs[:index] + traced_runs[index + 1 :]
-        other_rates = _fit_rates(others, from_spec)
-        fitted.append(Line(run.name, start_seconds + other_rates.estimate_seconds(counts), run.seconds))
-    all_rates = _fit_rates(traced_runs, from_spec)
-    note = (
-        f"fitted on all: {all_rates.flop_16 / 1e12:.0f} TFLOP/s in 16 bits,"
-        f" {all_rates.bandwidth / 1e9:.0f} GB/s, {1e6 * all_rates.operation:.1f} µs an operation"
-    )
-    title = "L40S, a whole training, one set of rates, the row left out of the fit"
-    return [
-        Table(title, "s", fitted, {"median": 20}, (note,)),
-        Table("L40S, a whole training by the specification alone, nothing fitted", "s", unfitted, {}),
-    ]
-
-
-def _fit_rates(traced_runs: list[TracedRun], from_spec: Rates) -> Rates:
-    counts = [run_counts for _, run_counts, _ in traced_runs]
-    seconds = [run.seconds - start_seconds for run, _, start_seconds in traced_runs]
-    return calibrate.fit_rates(counts, seconds, from_spec)
-
-
 def build_tables() -> list[Table]:
     """Peak memory and time of every row that can be traced; none where the file is not here."""
-    peaks, notes, traced_runs = [], [], []
+    peaks, notes, traced_runs, timed = [], [], [], []
     for run in read_runs():
         try:
             line = Line(run.name, peak_reserved(run) / 1e9, run.peak_bytes / 1e9)
-            counts, start_seconds = count_work(run)
+            pieces, start_seconds = count_pieces(run)
         except (NotImplementedError, RuntimeError) as error:  # it looks at its numbers, and here are none
             reason = " ".join(str(error).split())[:80]
             notes.append(f"{run.name}: left out, its code in PEFT needs real numbers ({reason})")
             continue
         peaks.append(line)
-        traced_runs.append((run, counts, start_seconds))
+        traced_runs.append(run)
+        timed.append(TimedRun(run.name, pieces, run.seconds, start_seconds))
     if not peaks:
         return []
-    notes += compare_trainable_parameters([run for run, _, _ in traced_runs])
+    notes += compare_trainable_parameters(traced_runs)
     limits = {"median": 10, "worst": 20}
     return [
         Table("L40S, peak of what is reserved", "GB", peaks, limits, tuple(notes)),
-        *compare_time(traced_runs),
+        *compare_time("L40S, a whole training", timed, MACHINE_ID),
     ]

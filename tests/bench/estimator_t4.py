@@ -15,18 +15,17 @@ from typing import Any
 from unittest.mock import patch
 
 import torch
-from estimator_card import MIB, Line, Table, foreach_adamw, model_loss
+from estimator_card import MIB, Line, Table, TimedRun, compare_time, foreach_adamw, model_loss
 from peft import LoraConfig, get_peft_model
 from transformers import AutoConfig, AutoModelForCausalLM
 from transformers.integrations import sdpa_attention
 
-from studio.estimate.benchmark import calibrate
-from studio.estimate.machines import catalogue, rates
 from studio.estimate.op_counts import OpCounts, total
 from studio.estimate.tracing import kernels
 from studio.estimate.tracing.allocator import AllocatorStats
 from studio.estimate.tracing.meta_step import PassSpec, StepRunner, enable_gradient_checkpointing
 
+MACHINE_ID = "hf-t4-small"
 PHASES = ("forward", "backward", "update")
 
 
@@ -130,7 +129,7 @@ def build_runner(run: Run) -> StepRunner:
         )
         model = get_peft_model(model, lora_config)
     kernels.clone_packed_outputs(model)
-    enable_gradient_checkpointing(model)
+    enable_gradient_checkpointing(model, "cuda")
     runner = StepRunner(
         model,
         "cuda",
@@ -167,26 +166,7 @@ def compare_memory() -> list[Table]:
     ]
 
 
-def compare_time() -> Table:
-    """Each run's step from the four rates fitted on all other runs, as "measure this machine" fits them."""
-    timed = [(run, trace_run(run)[0], run.seconds) for run in RUNS if run.seconds]
-    initial_rates = rates.rates_from_spec(catalogue.load_machines()["hf-t4-small"])
-    lines = []
-    for run, counts, seconds in timed:
-        other_counts = [other for other_run, other, _ in timed if other_run != run]
-        other_seconds = [duration for other_run, _, duration in timed if other_run != run]
-        fitted = calibrate.fit_rates(other_counts, other_seconds, initial_rates)
-        lines.append(Line(run.label, fitted.estimate_seconds(counts), seconds))
-    fitted = calibrate.fit_rates(
-        [counts for _, counts, _ in timed], [seconds for _, _, seconds in timed], initial_rates
-    )
-    note = (
-        f"fitted on all: {fitted.flop_16 / 1e12:.1f} and {fitted.flop_32 / 1e12:.1f} TFLOP/s"
-        f" in 16 and 32 bits, {fitted.bandwidth / 1e9:.0f} GB/s, {1e6 * fitted.operation:.1f} µs an operation"
-    )
-    return Table("T4, a step, leaving the run itself out of the fit", "s", lines, {"mean": 15}, (note,))
-
-
 def build_tables() -> list[Table]:
     """Memory and time."""
-    return [*compare_memory(), compare_time()]
+    timed = [TimedRun(run.label, (trace_run(run)[0],), run.seconds) for run in RUNS if run.seconds]
+    return [*compare_memory(), *compare_time("T4, a step", timed, MACHINE_ID)]

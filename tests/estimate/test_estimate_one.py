@@ -155,7 +155,11 @@ def test_a_large_model_does_not_fit_a_small_gpu_and_says_by_how_much():
 
 def test_money_is_the_time_at_the_price_and_none_where_there_is_no_price():
     result = estimate("lora", T4)
-    assert result.money.high == pytest.approx(catalogue.cost_of_minutes(T4, result.minutes.high))
+    # 3 minutes to start the machine, and 134,515,008 numbers of 2 bytes at 100 MB a second.
+    assert result.fetched_gb == pytest.approx(0.269, rel=0.01)
+    assert result.startup_minutes == pytest.approx(3 + 2 * 134_515_008 / 100e6 / 60)
+    paid_minutes = result.minutes.high + result.startup_minutes
+    assert result.money.high == pytest.approx(catalogue.cost_of_minutes(T4, paid_minutes))
     assert estimate("lora", dataclasses.replace(T4, price_per_hour=None, billed=None)).money is None
     assert estimate("lora", CPU).money == Range(0, 0, 0)
     assert result.watt_hours.likely == pytest.approx(0.7 * 1.2 * 70 * result.minutes.likely / 60)

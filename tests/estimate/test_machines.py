@@ -15,7 +15,7 @@ from studio.estimate.machines import catalogue, hardware
 from studio.models import cpu_precision
 
 GIB = 2**30
-TODAY = date(2026, 11, 23)
+TODAY = date(2026, 11, 29)
 QUERY_GPU = hardware.query_gpu
 SHIPPED = yaml.safe_load((presets.FOLDER / "machines.yaml").read_text(encoding="utf-8"))
 
@@ -71,7 +71,9 @@ def find_problems(write_machines, text):
 
 def test_a_shipped_machine_has_every_figure_the_estimator_needs():
     machines = catalogue.load_machines()
-    assert set(machines) == set(SHIPPED["machines"])
+    more = [(name, row.get("more", ())) for name, row in SHIPPED["machines"].items()]
+    expanded = {f"{name}-x{count}" for name, counts in more for count in counts}
+    assert set(machines) == set(SHIPPED["machines"]) | expanded
     failures = {}
     for machine_id, machine in machines.items():
         prices = (machine.price_per_hour, machine.price_source, machine.billed)
@@ -126,8 +128,8 @@ def test_a_t4_has_what_was_measured_and_other_gpus_its_share():
     assert not machines["hf-t4-small"].bf16
     assert machines["hf-t4-small"].autocast_dtype == "float16"
     assert machines["hf-l4x1"].usable_bytes == int(24 * 0.935 * GIB)
-    assert machines["hf-l4x1"].assumed == ("usable_bytes", "tflops_32")
-    assert machines["hf-l4x1"].tflops_32 == 121 / 8
+    assert machines["hf-l4x1"].assumed == ("usable_bytes",)
+    assert machines["hf-l4x1"].tflops_32 == 30.3
 
 
 def test_a_cpu_is_as_fast_as_its_cores_together():
@@ -249,7 +251,7 @@ def test_everything_wrong_in_a_persons_file_is_named_with_file_and_key(write_mac
         "machines:\n"
         "  a: {card: t4, colour: blue}\n"
         "  b: {card: t4, price: {per_hour: -1}}\n"
-        "  c: {card: t4, cards: 4}\n",
+        "  c: {card: t4, cards: 100}\n",
     )
     assert [problem.split(": ")[0] for problem in problems] == [
         "machines.a.colour",
@@ -405,7 +407,16 @@ def test_a_listed_gpu_here_has_its_own_figures_and_its_free_memory(smi):
     )
     assert machine.usable_bytes == 100_000 * 2**20
     assert machine.tflops_16 == 989
-    assert machine.assumed == ("tflops_32",)
+    assert machine.assumed == ()
+
+
+@pytest.mark.parametrize(("chip", "tflops"), [("Apple M3 Max", 14), ("M9", 2.6)])
+def test_a_mac_counts_with_its_gpu_in_32_bits_and_an_unknown_chip_as_an_m1(chip, tflops, monkeypatch):
+    monkeypatch.setattr(hardware, "apple_chip", lambda: chip)
+    machine = catalogue.local_machine()
+    assert (machine.is_gpu, machine.has_unified_memory, machine.name) == (True, True, chip)
+    assert (machine.tflops_32, machine.weights_dtype, machine.torch_device) == (tflops, "", "cpu")
+    assert ("tflops_32" in machine.assumed) == (chip == "M9")
 
 
 @pytest.mark.parametrize(

@@ -51,6 +51,22 @@ def test_the_rates_that_explain_times_follow_from_the_times():
     )
 
 
+def test_the_rates_of_a_gpu_follow_from_times_in_which_one_hides_another():
+    from studio.estimate.benchmark.calibrate import fit_rates
+
+    true_rates = Rates(2e14, 4e13, 1e12, 4e-5, 0.0, overlaps=True)
+    initial_rates = Rates(3e14, 2e13, 2e12, 1e-5, 0.0, overlaps=True)
+    points = [
+        OpCounts(flop_16=tflop * 1e12, moved=gigabytes * 1e9, operations=operations)
+        for tflop, gigabytes, operations in ((0.1, 1, 4000), (40, 10, 4000), (1, 300, 4000), (0.2, 2, 9000))
+    ]
+    seconds = [true_rates.estimate_seconds(counts) for counts in points]
+    fitted = fit_rates(points, seconds, initial_rates)
+    for counts, duration in zip(points, seconds, strict=True):
+        assert fitted.estimate_seconds(counts) == pytest.approx(duration, rel=0.15)
+    assert fitted.flop_32 == pytest.approx(initial_rates.flop_32, rel=0.05), "of which no point says anything"
+
+
 def test_six_points_are_measured_three_methods_with_short_and_long_texts():
     assert len(measure.MEASUREMENT_POINTS) == 6
     assert {name for name, _ in measure.MEASUREMENT_POINTS} == {"lora", "peft", "full"}

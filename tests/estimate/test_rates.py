@@ -2,6 +2,7 @@
 
 import dataclasses
 
+import pytest
 from estimate_cases import T4, make_run
 
 from studio.estimate import estimate_one
@@ -18,6 +19,36 @@ def test_time_is_arithmetic_and_traffic_and_operations_one_after_the_other():
     assert slow.estimate_seconds(OpCounts(moved=8, drawn=5, unpacked=4)) == 2 + 10 + 2, (
         "random numbers are drawn one by one, and 4-bit numbers are read so"
     )
+
+
+def test_a_gpu_multiplies_and_moves_and_is_launched_at_once():
+    gpu = Rates(flop_16=100.0, flop_32=10.0, bandwidth=4.0, operation=0.5, runtime=0.0, overlaps=True)
+
+    def seconds(**work):
+        return gpu.estimate_seconds(OpCounts(**work))
+
+    assert seconds(flop_16=800) == 8
+    assert seconds(flop_16=800, moved=4, moved_by_products=4) == pytest.approx(8, rel=1e-3)
+    assert seconds(flop_16=100, moved=40, moved_by_products=40) == pytest.approx(10, rel=1e-3)
+    assert seconds(flop_16=400, moved=24) == pytest.approx(4 + 6), "what no product moves comes after them"
+    assert seconds(flop_16=400, operations=40) == pytest.approx(20, rel=1e-3), "the host is slower"
+    assert seconds(flop_16=400, operations=8) == pytest.approx(4 * 2**0.25), "neither hides all of the other"
+
+
+def test_this_machines_gpu_is_launched_as_fast_as_its_python_is(monkeypatch):
+    monkeypatch.setattr(rates.hardware, "python_slowness", lambda: 3.0)
+    here = dataclasses.replace(T4, id=catalogue.LOCAL_ID)
+    listed = rates.rates_from_spec(T4).operation
+    assert rates.rates_from_spec(here).operation == 3 * listed
+
+
+def test_rates_that_added_up_what_overlaps_are_measured_again():
+    here = dataclasses.replace(T4, id=catalogue.LOCAL_ID)
+    measured = dataclasses.replace(rates.rates_from_spec(here), when=5.0)
+    rates.save_rates(here, measured)
+    assert rates.load_rates(here) == measured
+    rates.save_rates(here, dataclasses.replace(measured, overlaps=False))
+    assert not rates.load_rates(here).is_measured
 
 
 def test_measured_rates_hold_for_the_machine_they_were_measured_on_only():

@@ -10,6 +10,7 @@ against the trace.
 
 import math
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 from studio.data.loss_chunks import positions_at_once
 from studio.estimate.op_counts import OpCounts
@@ -150,6 +151,7 @@ class AttachedModel:
         trained_bytes: Bytes of a trained parameter, and of its gradient.
         casts_weights: Whether weights are held in 32 bits and cast to that format in each pass.
         on_gpu: Whether a GPU computes.
+        shards: Over how many GPUs gradients are spread.
     """
 
     shape: ModelShape
@@ -159,11 +161,32 @@ class AttachedModel:
     trained_bytes: int = 4
     casts_weights: bool = False
     on_gpu: bool = False
+    shards: int = 1
 
     @property
     def bytes_per_value(self) -> float:
         """Bytes of an activation."""
         return MIXED_PRECISION_BYTES if self.autocast_dtype else 4.0
+
+    @cached_property
+    def widths(self) -> int:
+        """Summed widths (in and out) of a block's matrices."""
+        return sum(linear.n_in + linear.n_out for linear in self.shape.linears)
+
+    @cached_property
+    def block_params(self) -> float:
+        """Parameters of a block's matrices."""
+        return float(sum(linear.n_in * linear.n_out for linear in self.shape.linears))
+
+    @cached_property
+    def is_head_trained(self) -> bool:
+        """Whether the head that scores the vocabulary gets gradients."""
+        return self.profile.trainable_blocks >= self.shape.layers and not self.shape.encoder
+
+    @cached_property
+    def positions_at_once(self) -> int:
+        """Positions whose scores exist at once."""
+        return positions_at_once(self.shape.vocabulary, self.on_gpu, self.is_head_trained)
 
 
 def count_pass(
@@ -215,9 +238,11 @@ class _Pass:
         self.has_method = bool(phase.method)
         self.tokens = float(micro_batch.rows * micro_batch.tokens)
         self.pairs = micro_batch.rows * micro_batch.tokens * (micro_batch.tokens + profile.virtual_tokens)
-        # Summed widths (in and out) and parameters of a block's matrices.
-        self.widths = sum(linear.n_in + linear.n_out for linear in shape.linears)
-        self.block_params = float(sum(linear.n_in * linear.n_out for linear in shape.linears))
+        # A GPU's kernels skip what a token may not see, unless a mask says so.
+        has_mask = profile.virtual_tokens > 0 or (micro_batch.padded and phase.uses_trl)
+        skips_half = model.on_gpu and not shape.encoder and not has_mask
+        self.seen_pairs = self.pairs / 2 if skips_half else self.pairs
+        self.widths, self.block_params = model.widths, model.block_params
         self.adapter_params = profile.adapter_params if self.has_method else 0.0
         # Blocks that run; of these, blocks that are trained and blocks that gradients only pass through.
         self.n_blocks = phase.block_share * shape.layers - (profile.cached_blocks if self.has_method else 0)
@@ -241,8 +266,9 @@ class _Pass:
         counts.moved = self.n_blocks * (
             bytes_per_value * self.tokens * family.memory_traffic * self.widths
             + self.attention_bytes * family.attention_traffic
-            + 4 * self.block_params
+            + self._weight_bytes(is_first=True)
         )
+        counts.moved_by_products = self.n_blocks * self._product_bytes()
         if self.has_method:
             counts.moved += self.n_blocks * (
                 bytes_per_value * self.tokens * profile.memory_traffic + 4 * profile.weight_traffic
@@ -250,8 +276,23 @@ class _Pass:
             counts.operations += self.n_blocks * profile.operations
             counts.unpacked += (self.n_blocks + self.n_backward_blocks) * profile.dequantized_params
         matrix_flop = 2 * self.tokens * (self.block_params + self.adapter_params)
-        attention_flop = 4 * self.pairs * self.model.shape.attention_width
+        attention_flop = 4 * self.seen_pairs * self.model.shape.attention_width
         return self.n_blocks * (matrix_flop + attention_flop)
+
+    @property
+    def _bytes_in_products(self) -> int:
+        return 2 if self.model.autocast_dtype else 4
+
+    def _product_bytes(self) -> float:
+        """Return what the products of a block read and write in one direction (bytes)."""
+        return self._bytes_in_products * (self.tokens * self.widths + self.block_params)
+
+    def _weight_bytes(self, is_first: bool) -> float:
+        """Return what is read of a block's weights (bytes); on the way forward they are cast first."""
+        if not self.model.on_gpu:
+            return 4 * self.block_params
+        cast_bytes = 6 if self.model.casts_weights and is_first else 0
+        return (self._bytes_in_products + cast_bytes) * self.block_params
 
     def add_head(self, counts: OpCounts) -> float:
         """Add the head's traffic; return its arithmetic in one direction (FLOP).
@@ -265,8 +306,13 @@ class _Pass:
         scored = float(rows * self.micro_batch.scored_positions)
         head_params = shape.vocabulary * shape.hidden
         is_trainable = self.model.profile.trainable_blocks >= shape.layers
-        n_chunks = 1 if phase.uses_trl else math.ceil(scored / self._positions_at_once())
+        n_chunks = 1 if phase.uses_trl else math.ceil(scored / self.model.positions_at_once)
         counts.moved += 4 * (head_params * n_chunks + 4 * scored * shape.vocabulary)
+        n_products = 1
+        if phase.with_gradients:
+            n_products = 3 if is_trainable else 2
+        head_bytes = self._bytes_in_products * (head_params * n_chunks + scored * shape.vocabulary)
+        counts.moved_by_products += n_products * head_bytes
         flop = 2.0 * scored * shape.vocabulary * shape.hidden
         if phase.with_gradients:
             # The gradient of a trained head is written for each chunk, and added to the sum.
@@ -284,8 +330,9 @@ class _Pass:
         counts.moved += self.n_backward_blocks * (
             bytes_per_value * self.tokens * profile.memory_traffic_backward
             + 4 * profile.weight_traffic_backward
-            + 4 * self.block_params
+            + self._weight_bytes(is_first=False)
         )
+        counts.moved_by_products += self._product_bytes() * (self.n_backward_blocks + self.n_trainable_blocks)
         traffic_widths = (
             self.n_trainable_blocks * family.backward_traffic
             + self.n_passed_blocks * family.backward_traffic_frozen
@@ -301,7 +348,7 @@ class _Pass:
         )
         counts.drawn = self.n_blocks * self._random_numbers_per_block()
         matrix_flop = 2 * self.tokens * (self.block_params + 2 * self.adapter_params)
-        attention_flop = 10 * self.pairs * self.model.shape.attention_width
+        attention_flop = 10 * self.seen_pairs * self.model.shape.attention_width
         weight_gradient_flop = self.n_trainable_blocks * 2 * self.tokens * self.block_params
         return self.n_backward_blocks * (matrix_flop + attention_flop) + weight_gradient_flop
 
@@ -318,6 +365,7 @@ class _Pass:
         counts.unpacked += self.n_blocks * self.model.profile.dequantized_params
         counts.operations *= RECOMPUTED_OPERATIONS_FACTOR
         counts.moved *= RECOMPUTED_TRAFFIC_FACTOR
+        counts.moved_by_products *= RECOMPUTED_TRAFFIC_FACTOR
         return RECOMPUTED_FLOP_SHARE * forward_flop
 
     def saved_bytes(self) -> float:
@@ -345,13 +393,6 @@ class _Pass:
         token_bytes = self.model.bytes_per_value * self.tokens * numbers_per_token
         return token_bytes + self.attention_bytes * self.family.attention_saved
 
-    @property
-    def _is_head_trained(self) -> bool:
-        return self.model.profile.trainable_blocks >= self.model.shape.layers and not self.model.shape.encoder
-
-    def _positions_at_once(self) -> int:
-        return positions_at_once(self.model.shape.vocabulary, self.model.on_gpu, self._is_head_trained)
-
     def _loss_bytes(self) -> tuple[float, float]:
         """Return the bytes of the loss: the scores that exist at once, and the gradients of a trained head.
 
@@ -364,9 +405,9 @@ class _Pass:
             return BYTES_PER_SCORE_IN_TRL * scored * shape.vocabulary, 0.0
         bytes_per_score = BYTES_PER_SCORE + (2.0 if self.model.autocast_dtype else 0.0)
         bytes_per_position = bytes_per_score * shape.vocabulary
-        first_chunk = min(scored, self._positions_at_once())
-        second_chunk = min(scored - first_chunk, self._positions_at_once())
-        if not (self.phase.with_gradients and self._is_head_trained):
+        first_chunk = min(scored, self.model.positions_at_once)
+        second_chunk = min(scored - first_chunk, self.model.positions_at_once)
+        if not (self.phase.with_gradients and self.model.is_head_trained):
             return bytes_per_position * first_chunk, 0.0
         table_bytes = float(self.model.trained_bytes * shape.vocabulary * shape.hidden)
         moments = [(bytes_per_position * first_chunk, table_bytes)]
@@ -386,7 +427,7 @@ class _Pass:
         trained_bytes = self.model.trained_bytes
         gradient_bytes = 0.0
         if self.phase.with_gradients:
-            gradient_bytes = float(trained_bytes * self.model.trainable_params)
+            gradient_bytes = trained_bytes * self.model.trainable_params / self.model.shards
         if not gradient_bytes:
             cache_width = shape.layers * shape.kv_cache_width if self.phase.new_tokens else 0
             numbers_per_token = TRANSIENT_WIDTHS * self.widths + cache_width
@@ -394,7 +435,7 @@ class _Pass:
             return {"passing": transient_bytes, "scores": scores}
         # A tied embedding that is trained gets gradients as a table and as a head.
         tied_gradient_bytes = 0.0
-        if self._is_head_trained and shape.tied:
+        if self.model.is_head_trained and shape.tied:
             tied_gradient_bytes = 2.0 * trained_bytes * shape.vocabulary * shape.hidden
         if saved_bytes + scores + head_gradient_bytes > gradient_bytes + tied_gradient_bytes:
             return {"activations": saved_bytes + head_gradient_bytes, "scores": scores}

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 
+from studio.estimate.analytic import several_cards
 from studio.estimate.analytic.formula import AttachedModel
 from studio.estimate.machines.catalogue import Machine
 from studio.estimate.machines.rates import Rates
@@ -45,6 +46,11 @@ def bytes_per_parameter(machine: Machine) -> int:
     return 2 if machine.weights_dtype else 4
 
 
+def bytes_per_collected_parameter(machine: Machine) -> int:
+    """Return the bytes of a weight that other cards send, in the format that passes compute in."""
+    return 2 if machine.autocast_dtype else 4
+
+
 def trains_in_bf16(run: MethodRun, machine: Machine) -> bool:
     """Return whether what is trained is held in bfloat16.
 
@@ -59,8 +65,14 @@ def bytes_per_trained_parameter(run: MethodRun, machine: Machine) -> int:
     return 2 if trains_in_bf16(run, machine) else 4
 
 
-def attach_model(run: MethodRun, machine: Machine) -> AttachedModel:
-    """Return a run's model with its method attached, as the closed form takes it on a machine."""
+def attach_model(run: MethodRun, machine: Machine, is_sharded: bool = False) -> AttachedModel:
+    """Return a run's model with its method attached, as the closed form takes it on a machine.
+
+    Args:
+        run: The run.
+        machine: Where it runs.
+        is_sharded: Whether gradients are spread over its cards.
+    """
     return AttachedModel(
         run.workload.shape,
         run.cost_profile,
@@ -69,6 +81,7 @@ def attach_model(run: MethodRun, machine: Machine) -> AttachedModel:
         bytes_per_trained_parameter(run, machine),
         casts_weights(run, machine),
         machine.is_gpu,
+        run.cards if is_sharded else 1,
     )
 
 
@@ -160,15 +173,20 @@ def uses_paged_optimizer(run: MethodRun, machine: Machine) -> bool:
 
 
 def peak_memory(
-    run: MethodRun, phases: Iterable[tuple[Phase, OpCounts]], machine: Machine, rates: Rates
+    run: MethodRun,
+    phases: Iterable[tuple[Phase, OpCounts]],
+    machine: Machine,
+    rates: Rates,
+    is_sharded: bool = False,
 ) -> tuple[dict[str, float], float]:
-    """Return the moment with the most memory, over all phases of a run.
+    """Return the moment with the most memory of a card, over all phases of a run.
 
     Args:
         run: The run.
         phases: Its phases, each with what it takes.
         machine: Where it runs.
         rates: The machine's rates, for what a worker holds before its model.
+        is_sharded: Whether weights, gradients and averages are spread over its cards.
 
     Returns:
         The parts of the peak (bytes), by the names in MEMORY_PARTS, and how many bytes of them the
@@ -188,6 +206,8 @@ def peak_memory(
         if phase.with_gradients:
             parts["optimiser"] = resident["optimiser"]
         parts["written"] += bytes_per_parameter(machine) * shape.hidden * phase.cached_tokens
+        if is_sharded:
+            parts = several_cards.shard_parts(parts, run, bytes_per_collected_parameter(machine))
         # A trace has replayed the allocator; the closed form takes a share.
         parts["slack"] = counts.parts.get("slack", _fragmentation_bytes(parts, machine))
         if sum(parts.values()) > sum(peak_parts.values()):

@@ -32,7 +32,19 @@ def count_phase(
     count_pass: CountPass,
     offloaded_bytes: float = 0.0,
 ) -> OpCounts:
-    """Count all work of a phase: every micro batch in every pass, the generation, and the optimizer steps.
+    """Count all work of a phase; the arguments are those of `count_pieces`."""
+    return total(count_pieces(phase, workload, trainable_params, kind, count_pass, offloaded_bytes))
+
+
+def count_pieces(
+    phase: Phase,
+    workload: Workload,
+    trainable_params: int,
+    kind: MachineKind,
+    count_pass: CountPass,
+    offloaded_bytes: float = 0.0,
+) -> list[OpCounts]:
+    """Count the work of a phase: every micro batch in every pass, the generation, and the optimizer steps.
 
     Args:
         phase: The phase.
@@ -41,23 +53,29 @@ def count_phase(
         kind: Where the phase runs.
         count_pass: Counts one micro batch of a phase.
         offloaded_bytes: Bytes of weights that each pass reads from the disk.
+
+    Returns:
+        The work in pieces that are done one after the other, each of which is as fast as its slowest part:
+        micro batches of one kind, the tokens that follow them, all optimizer steps.
     """
     # The way back computes each block once more, and reads it for that.
-    reads_per_batch = (2 if phase.with_gradients else 1) + phase.new_tokens
-    all_counts = []
+    read_bytes = (2 if phase.with_gradients else 1) * offloaded_bytes
+    pieces = []
     for micro_batch in phase.micro_batches:
         counts = count_pass(phase, micro_batch)
+        repeats = micro_batch.repeats * phase.passes
         if phase.uses_trl:
             counts = _adjust_for_trl(phase, micro_batch, counts, workload, kind)
         if phase.new_tokens:
-            counts = total((counts, count_generation(phase, micro_batch, workload, count_pass)))
-        counts = total((counts, OpCounts(read=reads_per_batch * offloaded_bytes)))
-        all_counts.append(counts.scaled(micro_batch.repeats * phase.passes))
-    all_counts.append(OpCounts(flop_32=phase.extra_flop))
+            answers = count_generation(phase, micro_batch, workload, count_pass)
+            answers.read = phase.new_tokens * offloaded_bytes
+            pieces.append(answers.scaled(repeats))
+        pieces.append(replace(counts, read=read_bytes).scaled(repeats))
+    pieces.append(OpCounts(flop_32=phase.extra_flop))
     if phase.optimizer_steps:
         bytes_per_step = UPDATE_BYTES_PER_PARAMETER[kind] * trainable_params
-        all_counts.append(OpCounts(moved=bytes_per_step * phase.optimizer_steps))
-    return total(all_counts)
+        pieces.append(OpCounts(moved=bytes_per_step * phase.optimizer_steps))
+    return pieces
 
 
 def _adjust_for_trl(
@@ -111,7 +129,7 @@ def count_generation(
 
 
 def phase_seconds(
-    phases: Sequence[tuple[Phase, OpCounts]],
+    phases: Sequence[tuple[Phase, Sequence[OpCounts]]],
     rates: Rates,
     kind: MachineKind,
     model_bytes: float,
@@ -121,7 +139,7 @@ def phase_seconds(
     """Return the seconds of each phase by its name, with "start" and "save" around them.
 
     Args:
-        phases: The phases, each with what it takes.
+        phases: The phases, each with its work in pieces.
         rates: The machine's rates.
         kind: Where the run is.
         model_bytes: Size of the model, which is read at the start.
@@ -131,7 +149,7 @@ def phase_seconds(
     loading_seconds = START_SECONDS_PER_BYTE * model_bytes
     touching_seconds = TOUCH_SECONDS_PER_BYTE[kind] * touched_bytes
     seconds = {"start": rates.start + loading_seconds + touching_seconds}
-    for phase, counts in phases:
-        seconds[phase.name] = seconds.get(phase.name, 0.0) + rates.estimate_seconds(counts)
+    for phase, pieces in phases:
+        seconds[phase.name] = seconds.get(phase.name, 0.0) + sum(map(rates.estimate_seconds, pieces))
     seconds["save"] = SAVE_SECONDS_PER_BYTE * saved_bytes
     return seconds

@@ -14,8 +14,10 @@ from itertools import combinations
 from statistics import median
 from typing import Any
 
+import numpy as np
 import psutil
 import torch
+from scipy import optimize
 from transformers import AutoConfig
 
 from studio import methods, processes
@@ -45,6 +47,8 @@ STEPS_PER_POINT, WARMUP_STEPS = 7, 3
 # How strongly a rate keeps to where it was where the points say nothing of it, and the least share of its
 # former value that its cost may fall to.
 PRIOR_WEIGHT, MIN_RATE_SHARE = 0.6, 0.02
+# The same for the rates of a GPU, which differ by factors: a rate twice as high counts as 0.2 × log 2 = 14 %.
+OVERLAPPING_PRIOR_WEIGHT = 0.2
 # What is timed alone: so many numbers at once, about as many as a matrix of a small model has, so often.
 SAMPLE_SIZE, REPEATS = 1_048_576, 15
 # A worker loads more than this process before its model is there (a factor), and its first step does some
@@ -206,6 +210,8 @@ def fit_rates(all_counts: Sequence[OpCounts], seconds: Sequence[float], initial_
         seconds: The time of each point.
         initial_rates: Where the rates were; one that the points do not tell apart stays there.
     """
+    if initial_rates.overlaps:
+        return fit_overlapping_rates([(counts,) for counts in all_counts], seconds, initial_rates)
     work_seconds = torch.tensor(
         [
             duration - counts.drawn * initial_rates.draw - counts.unpacked * initial_rates.unpack
@@ -247,6 +253,34 @@ def fit_rates(all_counts: Sequence[OpCounts], seconds: Sequence[float], initial_
         bandwidth=1 / costs[2],
         operation=costs[3],
     )
+
+
+def fit_overlapping_rates(
+    all_pieces: Sequence[Sequence[OpCounts]], seconds: Sequence[float], initial_rates: Rates
+) -> Rates:
+    """Return the rates of a GPU that explain times best: least squares on the logarithms of times and rates.
+
+    Args:
+        all_pieces: The work of each point, in pieces that are done one after the other.
+        seconds: The time of each point.
+        initial_rates: Where the rates were; one that the points do not tell apart stays near there.
+    """
+    names = ("flop_16", "flop_32", "bandwidth", "operation")
+    measured = np.log(seconds)
+
+    def rates_at(logarithms: "np.ndarray[Any, Any]") -> Rates:
+        factors = np.exp(logarithms)
+        changed = {
+            name: getattr(initial_rates, name) * factor for name, factor in zip(names, factors, strict=True)
+        }
+        return replace(initial_rates, **changed)
+
+    def distances(logarithms: "np.ndarray[Any, Any]") -> "np.ndarray[Any, Any]":
+        rates = rates_at(logarithms)
+        estimated = np.log([sum(map(rates.estimate_seconds, pieces)) for pieces in all_pieces])
+        return np.concatenate([estimated - measured, OVERLAPPING_PRIOR_WEIGHT * logarithms])
+
+    return rates_at(optimize.least_squares(distances, np.zeros(len(names))).x)
 
 
 def _nonnegative_least_squares(matrix: torch.Tensor, target: torch.Tensor) -> torch.Tensor:

@@ -27,6 +27,10 @@ PositiveFigure: TypeAlias = Annotated[float, Field(gt=0, le=1e6)]
 Money: TypeAlias = Annotated[float, Field(ge=0, le=1e6)]
 
 LOCAL_ID = "here"
+# The most GPUs that one offer may have.
+MAX_CARDS = 64
+# What a GPU sends to others where nothing is known of its link: PCIe 3.0, 16 lanes (GB/s).
+PCIE_GB_S = 16.0
 # A price that was read longer ago is marked as stale.
 STALE_DAYS = 180
 GIB = 2**30
@@ -47,6 +51,7 @@ FALLBACK_GPUS = {
     (0, 0): "t4",
 }
 FALLBACK_CPU = "zen3-core"
+FALLBACK_APPLE = "m1"
 RATE_FIELDS = ("tflops_16", "tflops_32", "bandwidth_gb_s")
 UNIT_MINUTES: dict[BillingUnit, float] = {"second": 1 / 60, "minute": 1, "hour": 60}
 
@@ -62,7 +67,8 @@ class Source(CardModel):
 class HardwareSpec(CardModel):
     """What one kind of hardware can do.
 
-    The rates and the watts of a CPU are per core, its bandwidth is that of the whole machine.
+    The rates and the watts of a CPU are per core, its bandwidth is that of the whole machine. `link_gb_s` is
+    what a GPU sends to the others of its machine.
     """
 
     name: str
@@ -76,6 +82,7 @@ class HardwareSpec(CardModel):
     tflops_32: PositiveFigure | None = None
     bandwidth_gb_s: PositiveFigure
     watts: PositiveFigure | None = None
+    link_gb_s: PositiveFigure | None = None
     seen_as: tuple[str, ...] = ()
     source: Source
 
@@ -104,7 +111,9 @@ class Price(CardModel):
 
 
 class MachineEntry(CardModel):
-    """An offer: hardware by its id under `cards`, and its price if known.
+    """An offer: hardware by its id under `cards`, how many of it, and the price of all of it if known.
+
+    `more` lists how many of it can be had for as many times the price: each is an offer of its own.
 
     `ssh` is a box's address as ssh takes it, `python` the program that starts Python there; `job` is what
     Hugging Face Jobs call the hardware; `ray` is the address of a Ray cluster's dashboard, `storage` a folder
@@ -119,7 +128,8 @@ class MachineEntry(CardModel):
     ray: Annotated[str, Field(pattern=r"^(https?://[\w.:\[\]-]+(/[\w./-]*)?)?$")] = ""
     storage: Annotated[str, Field(pattern=r"^([\w./~][\w./~ -]*)?$")] = ""
     card: str = ""
-    cards: Annotated[int, Field(ge=1, le=64)] = 1
+    cards: int = Field(1, ge=1, le=MAX_CARDS)
+    more: tuple[Annotated[int, Field(ge=2, le=MAX_CARDS)], ...] = ()
     host: Host | None = None
     price: Price | None = None
     start_minutes: Money | None = None
@@ -156,7 +166,7 @@ class Machine:
         id: Its key in `machines.yaml`; LOCAL_ID for this machine.
         name: Its name for people.
         kind: "card" for a GPU, "processor" for a CPU, as `machines.yaml` has it; code asks `is_gpu`.
-        usable_bytes: Memory that a run can have.
+        usable_bytes: Memory that a run can have; of several GPUs that of each.
         tflops_16: What the specification promises for 16-bit numbers (TFLOP/s). How much of it a run
             achieves is for the estimator's rates to say.
         tflops_32: The same for 32-bit numbers.
@@ -177,7 +187,10 @@ class Machine:
         job: What Hugging Face Jobs call it; empty where they do not have it.
         ray: The address of its Ray dashboard; empty where it is no Ray cluster.
         storage: A folder that all nodes of the Ray cluster share; empty for one in the head's home.
-        cards: How many of its GPUs train one run together.
+        card: Id of its hardware in `machines.yaml`.
+        cards: How many of its GPUs train one run together; rates are those of one.
+        link_gb_s: What a GPU sends to the others (GB/s).
+        has_unified_memory: Whether its GPU shares the memory of the processor, as Apple's do.
     """
 
     id: str
@@ -203,12 +216,20 @@ class Machine:
     job: str = ""
     ray: str = ""
     storage: str = ""
+    card: str = ""
     cards: int = 1
+    link_gb_s: float = PCIE_GB_S
+    has_unified_memory: bool = False
 
     @property
     def can_train(self) -> bool:
         """Whether the studio can train there, by a launcher."""
         return bool(self.ssh or self.job or self.ray)
+
+    @property
+    def is_rented(self) -> bool:
+        """Whether it is someone else's, who charges for it: nothing is there before it starts."""
+        return self.price_per_hour is not None and self.id != LOCAL_ID and not (self.ssh or self.ray)
 
     @property
     def is_gpu(self) -> bool:
@@ -217,8 +238,8 @@ class Machine:
 
     @property
     def torch_device(self) -> Literal["cuda", "cpu"]:
-        """The type of device that torch computes on there."""
-        return "cuda" if self.is_gpu else "cpu"
+        """The type of device whose kernels a trace takes: no trace knows those of Apple's GPUs."""
+        return "cuda" if self.is_gpu and not self.has_unified_memory else "cpu"
 
     @property
     def autocast_dtype(self) -> Literal["bfloat16", "float16", ""]:
@@ -251,6 +272,12 @@ class Machine:
         return self
 
 
+def with_cards(machine: Machine, cards: int) -> Machine:
+    """Return a machine as if it had so many of its GPUs, without a price."""
+    watts = machine.watts / machine.cards * cards if machine.watts else None
+    return dataclasses.replace(machine, cards=cards, watts=watts, price_per_hour=None, billed=None)
+
+
 def load_machines() -> dict[str, Machine]:
     """Return every machine of the list by its id.
 
@@ -263,9 +290,26 @@ def load_machines() -> dict[str, Machine]:
     catalogue = _load_catalogue()
     return {
         machine_id: _build_machine(machine_id, entry, catalogue.cards[entry.card])
-        for machine_id, entry in catalogue.machines.items()
+        for machine_id, entry in _expand_offers(catalogue.machines).items()
         if machine_id != LOCAL_ID
     }
+
+
+def _expand_offers(entries: Mapping[str, MachineEntry]) -> dict[str, MachineEntry]:
+    """Return every offer, and after it those of more GPUs, each under its id with how many there are."""
+    expanded = {}
+    for machine_id, entry in entries.items():
+        expanded[machine_id] = entry
+        for cards in entry.more:
+            price = entry.price
+            if price:
+                price = price.model_copy(update={"per_hour": price.per_hour * cards / entry.cards})
+            # Neither a box nor a job of one GPU has more of them.
+            changes = {"cards": cards, "more": (), "price": price, "note": None, "ssh": "", "job": ""}
+            if entry.name:
+                changes["name"] = f"{cards} × {entry.name}"
+            expanded[f"{machine_id}-x{cards}"] = entry.model_copy(update=changes)
+    return expanded
 
 
 def local_machine(cgroup: Path = hardware.CGROUP) -> Machine:
@@ -286,6 +330,9 @@ def local_machine(cgroup: Path = hardware.CGROUP) -> Machine:
     if gpu:
         free_bytes = gpu.free_bytes
         machine = _build_local_gpu(gpu, entry, catalogue.cards)
+    elif apple_chip := hardware.apple_chip():
+        free_bytes = hardware.free_memory(cgroup) - hardware.RESERVED_BYTES
+        machine = _build_apple_gpu(apple_chip, entry, catalogue.cards)
     else:
         free_bytes = hardware.free_memory(cgroup) - hardware.RESERVED_BYTES
         machine = _build_local_cpu(hardware.available_cores(cgroup), entry, catalogue.cards)
@@ -330,6 +377,22 @@ def _build_local_gpu(gpu: hardware.Gpu, entry: MachineEntry, specs: Mapping[str,
         bf16=gpu.compute_capability >= device.MIN_CAPABILITY["bfloat16"],
         fp16=gpu.compute_capability >= device.MIN_CAPABILITY["float16"],
         assumed=(*machine.assumed, *RATE_FIELDS),
+    )
+
+
+def _build_apple_gpu(chip: str, entry: MachineEntry, specs: Mapping[str, HardwareSpec]) -> Machine:
+    """Return this Mac with its GPU, which shares the processor's memory; M1 stands in for an unknown chip."""
+    spec_id = entry.card or _find_spec(chip, specs)
+    host = Host(memory_gb=psutil.virtual_memory().total / GIB)
+    named_entry = entry.model_copy(update={"name": entry.name or chip, "host": host})
+    machine = _build_machine(LOCAL_ID, named_entry, specs[spec_id or FALLBACK_APPLE])
+    if spec_id:
+        return machine
+    spec = specs[FALLBACK_APPLE]
+    said = f"nothing is known of {chip}: {spec.name} stands in"
+    stand_in = Source(said=said, date=spec.source.date, quality="recalled")
+    return dataclasses.replace(
+        machine, spec_source=stand_in, watts=None, assumed=(*machine.assumed, *RATE_FIELDS)
     )
 
 
@@ -413,13 +476,13 @@ def _build_machine(machine_id: str, entry: MachineEntry, spec: HardwareSpec) -> 
     cores = host.cores if is_cpu and host and host.cores else 1
     return Machine(
         id=machine_id,
-        name=entry.name or spec.name,
+        name=_name_offer(entry, spec),
         kind=spec.kind,
         usable_bytes=int((usable_gb or memory_gb * usable_share) * GIB),
         tflops_16=spec.tflops_16 * cores,
         tflops_32=(spec.tflops_32 or spec.tflops_16 * FP32_SHARE) * cores,
         bandwidth_gb_s=spec.bandwidth_gb_s,
-        watts=spec.watts * cores if spec.watts else None,
+        watts=spec.watts * cores * entry.cards if spec.watts else None,
         bf16=spec.bf16,
         fp16=spec.fp16,
         price_per_hour=price.per_hour if price else None,
@@ -435,8 +498,17 @@ def _build_machine(machine_id: str, entry: MachineEntry, spec: HardwareSpec) -> 
         job=entry.job,
         ray=entry.ray,
         storage=entry.storage,
+        card=entry.card,
         cards=entry.cards,
+        link_gb_s=spec.link_gb_s or PCIE_GB_S,
+        has_unified_memory=spec.kind == "card" and spec.memory_gb is None,
     )
+
+
+def _name_offer(entry: MachineEntry, spec: HardwareSpec) -> str:
+    """Return an offer's name, else that of its hardware: “2 × NVIDIA H100 SXM”."""
+    name = spec.name if entry.cards == 1 else f"{entry.cards} × {spec.name}"
+    return entry.name or name
 
 
 def _find_assumed_fields(entry: MachineEntry, spec: HardwareSpec) -> tuple[str, ...]:

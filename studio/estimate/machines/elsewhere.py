@@ -1,15 +1,19 @@
 """What the same run would cost on other machines, and at services that train for you."""
 
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 
-from studio.estimate import all_methods
+from studio.estimate import all_methods, limits
 from studio.estimate.all_methods import EstimateContext
 from studio.estimate.machines import catalogue
 from studio.estimate.machines.catalogue import HostedOffer, Machine
 from studio.estimate.types import Estimate
-from studio.methods import workload
+from studio.methods import several_cards, workload
 from studio.methods.workload import Workload
+
+# More GPUs are worth it where a run costs no more than so many times as much, and is so many times as fast.
+MAX_COST_FACTOR, MIN_SPEEDUP = 1.5, 1.3
 
 
 @dataclass(frozen=True)
@@ -19,6 +23,27 @@ class MachineOption:
     machine: Machine
     estimate: Estimate
     is_price_stale: bool
+
+
+@dataclass(frozen=True)
+class CardComparison:
+    """A run on more GPUs of a kind, compared with the fewest of them that hold it.
+
+    Attributes:
+        machine: The machine with more GPUs.
+        speedup: How many times as fast it is.
+        cost_factor: How many times as much the run costs; None where no price is known.
+    """
+
+    machine: Machine
+    speedup: float
+    cost_factor: float | None
+
+    @property
+    def is_worth_it(self) -> bool:
+        """Whether the time that it saves is worth its price, by MAX_COST_FACTOR and MIN_SPEEDUP."""
+        is_cheap = self.cost_factor is not None and self.cost_factor <= MAX_COST_FACTOR
+        return is_cheap and self.speedup >= MIN_SPEEDUP
 
 
 @dataclass(frozen=True)
@@ -46,12 +71,58 @@ def estimate_on_all_machines(context: EstimateContext, today: date) -> list[Mach
     """
     options = []
     for machine in catalogue.load_machines().values():
+        if machine.cards > 1 and context.plan.method.name not in several_cards.METHODS:
+            continue
         estimates = all_methods.estimate_all_methods(
             replace(context, machine=machine), only_method=context.plan.method.name
         )
         is_price_stale = catalogue.is_stale(machine.price_source, today)
         options += [MachineOption(machine, estimate, is_price_stale) for estimate in estimates.values()]
     return sorted(options, key=_sort_key)
+
+
+def compare_cards(options: Sequence[MachineOption], first: MachineOption) -> list[CardComparison]:
+    """Return how the same run goes on more GPUs of the kind that a machine has, the fewest first.
+
+    Args:
+        options: All machines.
+        first: The machine to compare with; of its kind no more than one is listed for a number of GPUs: the
+            cheapest.
+    """
+    base_minutes, base_money = first.estimate.minutes, first.estimate.money
+    if not base_minutes or not first.machine.is_gpu:
+        return []
+    kind = first.machine.card, first.machine.currency
+    cheapest: dict[int, MachineOption] = {}
+    for option in options:  # sorted by cost
+        is_kind = (option.machine.card, option.machine.currency) == kind
+        if is_kind and option.machine.cards > first.machine.cards and option.estimate.fits != "no":
+            cheapest.setdefault(option.machine.cards, option)
+    comparisons = []
+    for _, option in sorted(cheapest.items()):
+        minutes, money = option.estimate.minutes, option.estimate.money
+        if not minutes or not minutes.likely:
+            continue
+        cost_factor = None
+        if money and base_money and base_money.likely:
+            cost_factor = money.likely / base_money.likely
+        comparisons.append(CardComparison(option.machine, base_minutes.likely / minutes.likely, cost_factor))
+    return comparisons
+
+
+def find_holding_machine(context: EstimateContext, machines: Iterable[Machine]) -> tuple[int, Machine] | None:
+    """Return how many GPUs of a machine hold a run that fits on none of them, the fewest first.
+
+    Returns:
+        The number of GPUs and a machine with them; None where no number does.
+    """
+    by_card = {machine.card: machine for machine in machines if machine.is_gpu and machine.cards == 1}
+    found = [
+        (cards, machine)
+        for machine in by_card.values()
+        if (cards := limits.min_cards(replace(context, machine=machine)))
+    ]
+    return min(found, key=lambda item: (item[0], item[1].usable_bytes), default=None)
 
 
 def _sort_key(option: MachineOption) -> tuple[object, ...]:

@@ -5,8 +5,9 @@ import shutil
 import subprocess
 import sys
 import time
+import timeit
 from contextlib import suppress
-from functools import lru_cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import NamedTuple
 
@@ -21,6 +22,11 @@ CGROUP = Path("/sys/fs/cgroup")
 NVIDIA_SMI_QUERY = ("--query-gpu=name,memory.total,memory.free,compute_cap", "--format=csv,noheader,nounits")
 # Of the free memory this much is left to the system and the page; a run is limited to the remainder (bytes).
 RESERVED_BYTES = 1_000_000_000
+# A short program of calls, as a GPU's host runs them, and its seconds on the Xeon of the bench.
+PYTHON_SAMPLE = "for index in range(20_000): str.upper('x')"
+PYTHON_SAMPLE_SECONDS, PYTHON_REPEATS = 0.75e-3, 7
+# What a Mac's chip is called where it does not tell.
+APPLE_CHIP = "Apple GPU"
 # How long an answer of nvidia-smi is reused, and how long it may take (seconds).
 SMI_CACHE_SECONDS, SMI_TIMEOUT_SECONDS = 30.0, 5.0
 
@@ -39,6 +45,31 @@ def query_gpu() -> Gpu | None:
         return None
     visible_devices = os.environ.get("CUDA_VISIBLE_DEVICES")
     return _query_nvidia_smi(visible_devices, int(time.monotonic() / SMI_CACHE_SECONDS))
+
+
+def apple_chip() -> str:
+    """Return the name of a Mac's chip, such as “Apple M3 Max”; "" where no run computes on its GPU."""
+    return _query_apple_chip() if device.expects_apple_gpu() else ""
+
+
+@lru_cache(maxsize=1)
+def _query_apple_chip() -> str:
+    command = ["/usr/sbin/sysctl", "-n", "machdep.cpu.brand_string"]
+    try:
+        result = processes.run_program(command, timeout=SMI_TIMEOUT_SECONDS)
+        result.check_returncode()
+    except (OSError, subprocess.SubprocessError):
+        return APPLE_CHIP
+    return str(result.stdout).strip() or APPLE_CHIP
+
+
+@cache
+def python_slowness() -> float:
+    """Return how slow this machine's Python is: a short program's time over that on the bench's Xeon.
+
+    The best of a few repeats, so that other programs hardly matter. Takes a hundredth of a second, once.
+    """
+    return min(timeit.repeat(PYTHON_SAMPLE, number=1, repeat=PYTHON_REPEATS)) / PYTHON_SAMPLE_SECONDS
 
 
 def free_memory(cgroup: Path = CGROUP) -> int:

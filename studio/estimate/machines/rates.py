@@ -2,18 +2,23 @@
 
 from dataclasses import asdict, dataclass, fields, replace
 
-from studio.estimate.machines import disk
+from studio.estimate.machines import disk, hardware
 from studio.estimate.machines.catalogue import LOCAL_ID, Machine
 from studio.estimate.op_counts import OpCounts
+from studio.estimate.types import EstimateLevel
 from studio.storage import home, read_json, write_json
 
-# The shares of a GPU's specification that programs achieve: 4 to 60 % of the arithmetic, fitted 0.5 and
-# 0.75 for GPUs that were not seen (docs/estimator.md#compute_efficiency).
-COMPUTE_EFFICIENCY = 0.5
+# The shares of a GPU's specification that products and traffic reach where nothing else holds them up, fitted
+# on public runs. A GPU with no more power than a slot gives (75 W) cannot keep its clock and reaches less in
+# products (docs/estimator.md#compute_efficiency-low_power_efficiency).
+COMPUTE_EFFICIENCY, LOW_POWER_EFFICIENCY = 0.85, 0.38
 BANDWIDTH_EFFICIENCY = 0.75
-# Seconds an operation costs beside its work: Python and PyTorch before a kernel runs (measured: T4 7.4 µs,
-# EPYC 15.7 µs; docs/estimator.md#seconds_per_operation).
-SECONDS_PER_OPERATION = {"card": 8e-6, "processor": 16e-6}
+SLOT_WATTS = 75
+# The share of a link's bandwidth with which cards send (recalled: NCCL, 230 of 300 GB/s on an A100).
+LINK_EFFICIENCY = 0.75
+# Seconds an operation costs beside its work: Python and PyTorch before a kernel runs (fitted: 11 to 60 µs on
+# the hosts of GPUs, measured: EPYC 15.7 µs; docs/estimator.md#seconds_per_operation).
+SECONDS_PER_OPERATION = {"card": 20e-6, "processor": 16e-6}
 # What a worker holds before a model is loaded (bytes): libraries, and on a GPU CUDA's context.
 RUNTIME_BYTES = {"card": 0.5e9, "processor": 0.65e9}
 # Seconds until the model is loaded: libraries and tokenizer, and what only the first step does.
@@ -25,9 +30,15 @@ SECONDS_PER_UNPACKED_NUMBER = {"card": 0.0, "processor": 0.5e-9}
 # Bytes per second of weights from files that the system still holds in memory
 # (docs/estimator.md#cached_read_rate).
 CACHED_READ_RATE = 2e9
+# Of two times that overlap the larger one counts, and where they are alike a fifth more: the 4th root of the
+# sum of 4th powers (docs/estimator.md#overlap_power).
+OVERLAP_POWER = 4
 # How far a run's time may lie from an estimate: from likely ÷ spread to likely × spread
 # (docs/estimator.md#time_spreads).
 TIME_SPREADS = {"formula": 2.0, "traced": 1.6, "measured": 1.25}
+# On a GPU by its specification the GPU itself is known better than its host, and the slower of both counts.
+GPU_SPREADS = {"formula": 1.7, "traced": 1.45}
+HOST_SPREAD = 3.0
 
 
 @dataclass(frozen=True)
@@ -45,6 +56,9 @@ class Rates:
         unpack: Seconds per 4-bit number dequantized.
         when: When the rates were measured (epoch, s); 0 for a specification.
         disk_read: Weights read from the disk (bytes/s), while something else is computed.
+        overlaps: Whether a GPU computes: it moves what it multiplies while it multiplies, and the host
+            launches what comes next meanwhile.
+        link: What a GPU sends to others (bytes/s), while it computes; 0 where there are none.
     """
 
     flop_16: float
@@ -57,6 +71,8 @@ class Rates:
     unpack: float = 0.0
     when: float = 0.0
     disk_read: float = disk.DISK_READ_RATE
+    overlaps: bool = False
+    link: float = 0.0
 
     @property
     def is_measured(self) -> bool:
@@ -64,20 +80,51 @@ class Rates:
         return self.when > 0
 
     def estimate_seconds(self, counts: OpCounts) -> float:
-        """Return how long work takes: arithmetic, traffic and operations one after the other, reading beside.
+        """Return how long a piece of work takes (docs/estimator.md#time).
 
-        This is a smooth upper bound of a roofline. Fitted so on CPU, T4 and RTX 4080 it had a mean error
-        of 6, 11 and 9 % where one utilisation figure had 15, 42 and 29 % (docs/estimator.md#time).
+        On a CPU arithmetic, traffic and operations come one after the other. A GPU is as fast as the slower
+        of itself and the host that launches its operations, and products are as fast as the slower of their
+        arithmetic and their traffic.
         """
-        computing_seconds = (
-            counts.flop_16 / self.flop_16
-            + counts.flop_32 / self.flop_32
-            + counts.moved / self.bandwidth
-            + counts.operations * self.operation
-            + counts.drawn * self.draw
-            + counts.unpacked * self.unpack
+        arithmetic = counts.flop_16 / self.flop_16 + counts.flop_32 / self.flop_32
+        launching = counts.operations * self.operation
+        one_by_one = counts.drawn * self.draw + counts.unpacked * self.unpack
+        if not self.overlaps:
+            seconds = arithmetic + counts.moved / self.bandwidth + launching + one_by_one
+            return max(seconds, counts.read / self.disk_read)
+        products = smooth_max(arithmetic, counts.moved_by_products / self.bandwidth)
+        other_traffic = (counts.moved - counts.moved_by_products) / self.bandwidth
+        seconds = smooth_max(products + other_traffic + one_by_one, launching)
+        sending = counts.sent / self.link if self.link else 0.0
+        return max(smooth_max(seconds, sending), counts.read / self.disk_read)
+
+    def spread(self, level: EstimateLevel) -> tuple["Rates", "Rates"]:
+        """Return the rates of a GPU as fast and as slow as they may be, where its specification gave them.
+
+        Args:
+            level: How the work was counted.
+        """
+        spread = GPU_SPREADS[level]
+        return self._scaled(spread, HOST_SPREAD), self._scaled(1 / spread, 1 / HOST_SPREAD)
+
+    def _scaled(self, gpu_factor: float, host_factor: float) -> "Rates":
+        return replace(
+            self,
+            flop_16=self.flop_16 * gpu_factor,
+            flop_32=self.flop_32 * gpu_factor,
+            bandwidth=self.bandwidth * gpu_factor,
+            operation=self.operation / host_factor,
+            link=self.link * gpu_factor,
         )
-        return max(computing_seconds, counts.read / self.disk_read)
+
+
+def smooth_max(first: float, second: float) -> float:
+    """Return the larger of two times that overlap, a little more where they are alike."""
+    return float((first**OVERLAP_POWER + second**OVERLAP_POWER) ** (1 / OVERLAP_POWER))
+
+
+UNMEASURED_FIELDS = ("overlaps", "link", "disk_read")
+RATE_NAMES = tuple(field.name for field in fields(Rates) if field.name not in UNMEASURED_FIELDS)
 
 
 def rates_from_spec(machine: Machine) -> Rates:
@@ -85,18 +132,33 @@ def rates_from_spec(machine: Machine) -> Rates:
 
     The specification of a CPU is itself a measurement, so its efficiencies are 1.
     """
-    compute_efficiency = COMPUTE_EFFICIENCY if machine.is_gpu else 1.0
+    compute_efficiency = _compute_efficiency(machine)
     bandwidth_efficiency = BANDWIDTH_EFFICIENCY if machine.is_gpu else 1.0
     return Rates(
         flop_16=compute_efficiency * 1e12 * machine.tflops_16,
         flop_32=compute_efficiency * 1e12 * machine.tflops_32,
         bandwidth=bandwidth_efficiency * 1e9 * machine.bandwidth_gb_s,
-        operation=SECONDS_PER_OPERATION[machine.kind],
+        operation=_operation_seconds(machine),
         runtime=RUNTIME_BYTES[machine.kind],
         start=START_SECONDS[machine.kind],
         draw=SECONDS_PER_RANDOM_NUMBER[machine.kind],
         unpack=SECONDS_PER_UNPACKED_NUMBER[machine.kind],
+        overlaps=machine.is_gpu,
+        link=LINK_EFFICIENCY * 1e9 * machine.link_gb_s if machine.cards > 1 else 0.0,
     )
+
+
+def _compute_efficiency(machine: Machine) -> float:
+    if not machine.is_gpu:
+        return 1.0
+    is_low_power = machine.watts is not None and machine.watts / machine.cards <= SLOT_WATTS
+    return LOW_POWER_EFFICIENCY if is_low_power else COMPUTE_EFFICIENCY
+
+
+def _operation_seconds(machine: Machine) -> float:
+    """Return the seconds per operation: on this machine's GPU by how fast its own Python is."""
+    is_here = machine.is_gpu and machine.id == LOCAL_ID
+    return SECONDS_PER_OPERATION[machine.kind] * (hardware.python_slowness() if is_here else 1.0)
 
 
 def load_rates(machine: Machine) -> Rates:
@@ -113,11 +175,13 @@ def _load_local_rates(machine: Machine) -> Rates:
     if (stored.get("machine"), measured_in) != (machine.name, machine.autocast_dtype):
         return rates_from_spec(machine)
     try:
-        names = [field.name for field in fields(Rates) if field.name != "disk_read"]
-        return Rates(**{name: float(stored["rates"][name]) for name in names})
+        figures = {name: float(stored["rates"][name]) for name in RATE_NAMES}
+        overlaps = bool(stored["rates"].get("overlaps", False))
     except (KeyError, TypeError, ValueError, AttributeError):
         # An earlier studio measured fewer rates.
         return rates_from_spec(machine)
+    # An earlier studio added up what overlaps on a GPU.
+    return Rates(**figures, overlaps=overlaps) if overlaps == machine.is_gpu else rates_from_spec(machine)
 
 
 def save_rates(machine: Machine, measured_rates: Rates) -> None:

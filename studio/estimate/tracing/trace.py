@@ -8,7 +8,7 @@ does the same for whole modules, but not for frozen ones. See docs/estimator.md#
 
 import weakref
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -63,14 +63,29 @@ def _attention_backward_flop(grad: Any, query: Any, key: Any, value: Any, *_: An
     return int(_attention_flop(query, key, value) * 2.5)
 
 
+def _skips_future(causal_argument: int, count: Callable[..., int]) -> Callable[..., int]:
+    """Return a count of a GPU's kernel, which skips what a token may not see: half of all pairs.
+
+    Args:
+        causal_argument: The place of `is_causal` among the kernel's arguments.
+        count: Counts all pairs.
+    """
+
+    def count_seen(*args: Any, **kwargs: Any) -> int:
+        is_causal = kwargs.get("is_causal", False) or args[causal_argument : causal_argument + 1] == (True,)
+        return count(*args) // 2 if is_causal else count(*args)
+
+    return count_seen
+
+
 # torch counts attention on a GPU itself, but up to 2.11 refuses queries that share keys among heads.
-CUSTOM_FLOP = {
+CUSTOM_FLOP: dict[Any, Callable[..., int]] = {
     aten._scaled_dot_product_flash_attention_for_cpu: _attention_flop,
     aten._scaled_dot_product_flash_attention_for_cpu_backward: _attention_backward_flop,
-    aten._scaled_dot_product_flash_attention: _attention_flop,
-    aten._scaled_dot_product_flash_attention_backward: _attention_backward_flop,
-    aten._scaled_dot_product_efficient_attention: _attention_flop,
-    aten._scaled_dot_product_efficient_attention_backward: _attention_backward_flop,
+    aten._scaled_dot_product_flash_attention: _skips_future(4, _attention_flop),
+    aten._scaled_dot_product_flash_attention_backward: _skips_future(11, _attention_backward_flop),
+    aten._scaled_dot_product_efficient_attention: _skips_future(6, _attention_flop),
+    aten._scaled_dot_product_efficient_attention_backward: _skips_future(11, _attention_backward_flop),
 }
 # What a CUDA kernel allocates for itself, which no dispatch mode sees (aten/src/ATen/native/cuda/SoftMax.cu:
 # gradient · output; docs/estimator.md#hidden_allocations).
@@ -203,7 +218,7 @@ class Trace(TorchDispatchMode):  # type: ignore[misc] # torch ships no types for
 
     def _count_flop(self, op: Any, args: Any, kwargs: Any, out: Any, inputs: list[torch.Tensor]) -> None:
         if op in CUSTOM_FLOP:
-            flop = float(CUSTOM_FLOP[op](*args, **kwargs))  # type: ignore[operator] # torch ships no types
+            flop = float(CUSTOM_FLOP[op](*args, **kwargs))
         elif op in flop_registry:
             flop = float(flop_registry[op](*args, **kwargs, out_val=out))
         else:
@@ -215,7 +230,10 @@ class Trace(TorchDispatchMode):  # type: ignore[misc] # torch ships no types for
 
     def _count_work(self, op: Any, inputs: list[torch.Tensor], outputs: list[torch.Tensor]) -> None:
         counts = self._counts
-        counts.moved += sum(tensor.numel() * tensor.element_size() for tensor in (*inputs, *outputs))
+        moved_bytes = sum(tensor.numel() * tensor.element_size() for tensor in (*inputs, *outputs))
+        counts.moved += moved_bytes
+        if op in CUSTOM_FLOP or op in flop_registry:
+            counts.moved_by_products += moved_bytes
         counts.operations += 1
         if op in RANDOM_OPS:
             counts.drawn += outputs[0].numel()

@@ -42,6 +42,14 @@ MACHINE_HEADINGS = (
     Message("Price per hour"),
     Message("Source, date"),
 )
+SEVERAL_CARDS_ONLY_ESTIMATED = Message("estimate only: the studio does not start it")
+MORE_CARDS = Message("More GPUs than {name}: {comparisons}.")
+MORE_CARDS_AT_COST = Message("{machine} {speedup:.1f} × as fast for {cost:.1f} × the price")
+MORE_CARDS_FREE = Message("{machine} {speedup:.1f} × as fast")
+WORTH_IT = Message("Worth it: {machine}.")
+NOT_WORTH_IT = Message("Not worth it for this run.")
+NOTHING_HOLDS_IT = Message("No machine of the list holds this run. {count} × {card} would.")
+NOTHING_EVER_HOLDS_IT = Message("No machine of the list holds this run, nor would 64 of their GPUs.")
 TOO_SMALL = Message("Not enough memory: {names}.")
 MORE_MACHINES = Message("{count} more machines")
 SERVICES_CAPTION = Message("Services that train for you, for {tokens} training tokens")
@@ -85,6 +93,7 @@ def render_tables(inputs: EstimateInputs, lang: str) -> str:
     services = [
         option for option in elsewhere.hosted_options(tokens, today) if option.offer.source.quality == "cited"
     ]
+    machines += _describe_what_would_hold(inputs, options, lang)
     return machines + _render_services(services, tokens, lang)
 
 
@@ -106,16 +115,49 @@ def _render_machines(options: Sequence[MachineOption], method: str, lang: str) -
         table = render_table(summary, headings, more_rows)
         parts.append(f"<details><summary>{html.escape(summary)}</summary>{table}</details>")
     parts.append(_render_note(ESTIMATES_ONLY.render(lang)))
+    if fitting and (sentence := _describe_more_cards(fitting, lang)):
+        parts.append(_render_note(sentence))
     if too_small:
         names = list(dict.fromkeys(too_small))
         parts.append(_render_note(TOO_SMALL.render(lang, names=names)))
     return "".join(parts)
 
 
+def _describe_more_cards(fitting: Sequence[MachineOption], lang: str) -> str:
+    """How many GPUs of the cheapest machine's kind are worth it; empty where no more of them are offered."""
+    first = next((option for option in fitting if option.machine.is_gpu), None)
+    comparisons = elsewhere.compare_cards(fitting, first) if first else []
+    if not first or not comparisons:
+        return ""
+    texts = []
+    for comparison in comparisons:
+        figures = {"machine": comparison.machine.name, "speedup": comparison.speedup}
+        if comparison.cost_factor is None:
+            texts.append(MORE_CARDS_FREE.render(lang, **figures))
+        else:
+            texts.append(MORE_CARDS_AT_COST.render(lang, cost=comparison.cost_factor, **figures))
+    worth_it = [comparison.machine.name for comparison in comparisons if comparison.is_worth_it]
+    verdict = NOT_WORTH_IT.render(lang)
+    if worth_it:
+        verdict = WORTH_IT.render(lang, machine=worth_it[-1])
+    return f"{MORE_CARDS.render(lang, name=first.machine.name, comparisons=texts)} {verdict}"
+
+
+def _describe_what_would_hold(inputs: EstimateInputs, options: Sequence[MachineOption], lang: str) -> str:
+    """How many GPUs would hold a run that fits nowhere; empty where it fits somewhere."""
+    if not options or any(option.estimate.fits != "no" for option in options):
+        return ""
+    holding = elsewhere.find_holding_machine(inputs.context, (option.machine for option in options))
+    if not holding:
+        return _render_note(NOTHING_EVER_HOLDS_IT.render(lang))
+    count, machine = holding
+    return _render_note(NOTHING_HOLDS_IT.render(lang, count=count, card=machine.name))
+
+
 def _render_cells(option: MachineOption, lang: str) -> list[str]:
     """A machine's cells as HTML; its name has a button where the studio can train there."""
     name, *cells = (html.escape(cell) for cell in _machine_cells(option, lang))
-    if machine_panel.can_train_at(option.machine):
+    if machine_panel.can_train_at(option.machine) and not option.estimate.is_sharded:
         button = html.escape(TRAIN_HERE.render(lang))
         machine_id = html.escape(option.machine.id)
         name += f' <button type="button" class="train-here" data-machine="{machine_id}">{button}</button>'
@@ -129,6 +171,8 @@ def _machine_cells(option: MachineOption, lang: str) -> list[str]:
     name, price, money = machine.name, "–", "–"
     if machine.note:
         name += f" ({machine.note.render(lang)})"
+    if machine.cards > 1 and (estimate.is_sharded or not machine.can_train):
+        name += f" ({SEVERAL_CARDS_ONLY_ESTIMATED.render(lang)})"
     if machine.price_per_hour is not None:
         price = units.format_money(range_around(machine.price_per_hour, 1), machine.currency)
     if estimate.money:

@@ -1,0 +1,57 @@
+"""Several cards: what each of them gets to do, what it holds, and what they send each other.
+
+Where one card holds the run, each holds all of it and takes its share of every batch; gradients are summed
+over the cards (DDP), which is what the studio starts at a Ray cluster. Else each card would hold its share of
+weights, gradients and averages, and collect a block when it needs it (FSDP): that is estimated alone. See
+docs/estimator.md#several-cards.
+"""
+
+from studio.estimate.method_run import MethodRun
+
+# Bytes of a gradient when it is sent, in 32 bits; weights are collected in the format that passes compute in.
+GRADIENT_BYTES = 4.0
+# Blocks that are collected at once under FSDP: the one that runs, and the next one meanwhile.
+COLLECTED_BLOCKS = 2
+# What is spread evenly over the cards under FSDP.
+SHARDED_PARTS = ("model", "optimiser", "gradients", "beside")
+
+
+def shard_parts(parts: dict[str, float], run: MethodRun, weight_bytes: float) -> dict[str, float]:
+    """Return what one card holds under FSDP.
+
+    Args:
+        parts: What it would hold alone (bytes), by the names in MEMORY_PARTS.
+        run: The run, with its number of cards.
+        weight_bytes: Bytes of a weight as it is collected.
+    """
+    sharded = {name: size / run.cards if name in SHARDED_PARTS else size for name, size in parts.items()}
+    sharded["collected"] = collected_bytes(run, weight_bytes)
+    return sharded
+
+
+def collected_bytes(run: MethodRun, weight_bytes: float) -> float:
+    """Return what a card has collected at once: two blocks, embeddings and head, and a block's gradients."""
+    shape = run.workload.shape
+    block_params = shape.blocks / shape.layers
+    table_params = shape.vocabulary * shape.hidden * (1 if shape.tied else 2)
+    gradient_bytes = weight_bytes * block_params if run.method.weights == "trained" else 0.0
+    return weight_bytes * (COLLECTED_BLOCKS * block_params + table_params) + gradient_bytes
+
+
+def sent_bytes(run: MethodRun, weight_bytes: float, is_sharded: bool) -> float:
+    """Return what a card sends for each micro batch (bytes), by the ring that NCCL uses.
+
+    A sum over n cards sends 2 (n - 1) / n of it, collecting what is spread out (n - 1) / n. DDP sums
+    gradients once a step. FSDP collects all weights on the way forward and again on the way back, and spreads
+    gradients.
+
+    Args:
+        run: The run, with its number of cards.
+        weight_bytes: Bytes of a weight as it is collected.
+        is_sharded: Whether weights are spread over the cards.
+    """
+    share = (run.cards - 1) / run.cards
+    gradient_bytes = GRADIENT_BYTES * run.parameters.trainable
+    if is_sharded:
+        return share * (2 * weight_bytes * run.parameters.total + gradient_bytes)
+    return 2 * share * gradient_bytes / run.card_workload.training.accumulation_steps

@@ -1,0 +1,146 @@
+"""Several GPUs: what each does and holds, what they send each other, and how many of them are worth it."""
+
+import dataclasses
+from datetime import date
+
+import pytest
+from estimate_cases import H200, MACHINES, estimate, make_context, make_plan_for, make_run
+
+from studio.estimate import estimate_one, limits
+from studio.estimate.analytic import several_cards
+from studio.estimate.machines import catalogue, elsewhere, rates
+from studio.estimate.machines.rates import Rates
+from studio.estimate.op_counts import OpCounts
+
+H100, EIGHT_H100 = MACHINES["runpod-h100-sxm"], MACHINES["runpod-h100-sxm-x8"]
+FOUR_L40S = MACHINES["hf-l40sx4"]
+
+
+def share(run, cards):
+    return dataclasses.replace(run, cards=cards)
+
+
+def test_an_offer_of_several_gpus_costs_as_many_times_as_much_and_each_has_its_own_memory():
+    assert (EIGHT_H100.cards, EIGHT_H100.card) == (8, "h100-sxm")
+    assert EIGHT_H100.name == "8 × RunPod H100 SXM"
+    assert EIGHT_H100.price_per_hour == pytest.approx(8 * 3.99)
+    assert EIGHT_H100.usable_bytes == H100.usable_bytes
+    assert EIGHT_H100.watts == 8 * 700
+    assert FOUR_L40S.price_per_hour == 8.30, "an offer with a price of its own keeps it"
+    assert not EIGHT_H100.can_train
+
+
+def test_each_card_gets_its_share_of_a_batch_which_stays_what_the_plan_says():
+    run = make_run("lora", count=400, batch_size=8, gradient_accumulation_steps=4)
+    for cards, batch_size, turns in ((1, 8, 4), (2, 4, 2), (4, 2, 1), (8, 1, 1), (16, 1, 1)):
+        training = share(run, cards).card_workload.training
+        assert (training.batch_size, training.accumulation_steps) == (batch_size, turns)
+        assert share(run, cards).card_workload.steps == pytest.approx(run.workload.steps, rel=0.05)
+
+
+def test_what_one_card_does_alone_takes_as_long_with_several():
+    """A quarter of the examples each, but validations and the verdict are one card's."""
+    run = make_run("full", count=400)
+    run = dataclasses.replace(run, workload=dataclasses.replace(run.workload, test_share=0.2))
+
+    def micro_batches(phase):
+        return (
+            sum(batch.repeats for batch in phase.micro_batches) * phase.passes * phase.micro_batches[0].rows
+        )
+
+    alone = {phase.name: micro_batches(phase) for phase in run.phases}
+    shared = {phase.name: micro_batches(phase) for phase in share(run, 4).phases}
+    assert shared["verdict"] == pytest.approx(alone["verdict"], rel=0.05)
+    assert shared["check"] == pytest.approx(alone["check"], rel=0.1)
+    assert shared["train"] == pytest.approx(alone["train"] / 4, rel=0.1)
+
+
+def test_a_ring_sends_twice_all_but_one_share_of_the_gradients():
+    """SmolLM2 135M with LoRA r=16 trains 4,884,480 numbers: 4 bytes each, 2 × 3/4 of them on four cards."""
+    run = share(make_run("lora", gradient_accumulation_steps=1), 4)
+    assert run.parameters.trainable == 4_884_480
+    assert several_cards.sent_bytes(run, 2, is_sharded=False) == 2 * 3 / 4 * 4 * 4_884_480
+
+
+def test_fsdp_collects_all_weights_twice_and_spreads_the_gradients():
+    """134,515,008 numbers in 16 bits, there and back, and gradients in 32; 7/8 come from others."""
+    run = share(make_run("full"), 8)
+    assert run.parameters.total == 134_515_008
+    assert several_cards.sent_bytes(run, 2, is_sharded=True) == 7 / 8 * (2 * 2 + 4) * 134_515_008
+
+
+def test_fsdp_holds_a_share_of_what_lasts_and_two_blocks_of_weights():
+    run = share(make_run("full"), 8)
+    shape = run.workload.shape
+    block = 2 * 576 * 576 + 2 * 576 * 192 + 3 * 576 * 1536 + 2 * 576
+    assert shape.blocks == 30 * block
+    parts = several_cards.shard_parts({"model": 80.0, "gradients": 8.0, "activations": 5.0}, run, 2)
+    assert (parts["model"], parts["gradients"], parts["activations"]) == (10.0, 1.0, 5.0)
+    # Two blocks, the table of 49,152 words of 576 numbers, and the gradients of a block: 2 bytes each.
+    assert parts["collected"] == 2 * (2 * block + 49_152 * 576) + 2 * block
+
+
+def test_what_is_sent_overlaps_with_what_is_computed():
+    two = Rates(1e12, 1e12, 1e12, 0.0, 0.0, overlaps=True, link=2e9)
+    assert two.estimate_seconds(OpCounts(flop_16=1e12, sent=2e8)) == pytest.approx(1, rel=0.01)
+    assert two.estimate_seconds(OpCounts(flop_16=1e9, sent=4e9)) == pytest.approx(2, rel=0.01)
+    assert two.estimate_seconds(OpCounts(flop_16=1e12, sent=2e9)) == pytest.approx(2**0.25, rel=0.01)
+    assert rates.rates_from_spec(H100).link == 0
+    assert rates.rates_from_spec(EIGHT_H100).link == 0.75 * 450e9
+
+
+@pytest.mark.parametrize("name", ["full", "lora"])
+def test_weights_are_spread_only_where_one_card_cannot_hold_the_run(name):
+    on_eight = estimate(name, EIGHT_H100, "qwen3-8b")
+    assert (on_eight.is_sharded, on_eight.cards, on_eight.fits) == (False, 8, "yes")
+    small = dataclasses.replace(catalogue.with_cards(H100, 8), usable_bytes=int(16e9))
+    spread = estimate(name, small, "qwen3-8b")
+    assert (spread.is_sharded, spread.fits) == (True, "yes")
+    assert spread.parts["model"] == pytest.approx(on_eight.parts["model"] / 8)
+    assert spread.parts["collected"] > 0
+
+
+@pytest.mark.parametrize("name", ["rlhf", "qat", "upft", "frozen"])
+def test_what_trains_on_one_gpu_alone_is_said_to(name):
+    result = estimate(name, EIGHT_H100)
+    assert (result.fits, result.why_not) == ("no", estimate_one.ONE_GPU_ALONE)
+    assert estimate(name, H100).fits == "yes"
+
+
+def test_more_cards_are_faster_but_for_what_they_send_and_what_one_does_alone():
+    training = {"batch_size": 64, "max_length": 512, "gradient_checkpointing": True}
+    run = make_run("lora", "qwen3-8b", count=20_000, **training)
+    minutes = [
+        estimate_one.estimate_method(share(run, cards), catalogue.with_cards(H100, cards)).minutes.likely
+        for cards in (1, 2, 4, 8)
+    ]
+    speedups = [minutes[0] / value for value in minutes]
+    # A little more than as many times, since smaller micro batches hold less padding.
+    assert 1.5 < speedups[1] <= 2.2
+    assert 2.5 < speedups[2] <= 4.4
+    assert 3 < speedups[3] <= 8.8
+
+
+def test_a_run_that_fits_on_no_card_is_told_how_many_hold_it():
+    context = make_context(make_plan_for("qwen3-8b", name="full"), MACHINES["runpod-rtx-4090"])
+    assert estimate("full", context.machine, "qwen3-8b").fits == "no"
+    cards = limits.min_cards(context)
+    assert cards in (4, 8)
+    holding = elsewhere.find_holding_machine(context, [context.machine])
+    assert holding == (cards, context.machine)
+    assert limits.min_cards(make_context(make_plan_for("smollm2-135m"), H200)) == 1
+
+
+def test_more_gpus_of_a_kind_are_compared_by_time_and_money():
+    plan = make_plan_for("llama3.2-3b", epochs=3.0, batch_size=8, max_length=512)
+    options = elsewhere.estimate_on_all_machines(make_context(plan, H200), date(2026, 11, 29))
+    first = next(option for option in options if option.machine.id == "runpod-h100-sxm")
+    comparisons = elsewhere.compare_cards(options, first)
+    assert [comparison.machine.cards for comparison in comparisons] == [2, 4, 8]
+    assert all(comparison.machine.card == "h100-sxm" for comparison in comparisons)
+    costs = [comparison.cost_factor for comparison in comparisons]
+    assert costs == sorted(costs)
+    assert all(cost > 1 for cost in costs)
+    for comparison in comparisons:
+        is_worth_it = comparison.cost_factor <= 1.5 and comparison.speedup >= 1.3
+        assert comparison.is_worth_it == is_worth_it
