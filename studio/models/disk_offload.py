@@ -1,31 +1,33 @@
 """Leaves the weights of a model's blocks on the disk, and reads each block when a pass comes to it.
 
 accelerate's disk offload is made for answering: it reads each matrix when it is needed, and computing waits.
-Its index of the files is used; a thread reads the next block while one computes, into memory that is there
-already, since new memory takes longer to come by than its content. Training needs reentrant gradient
-checkpointing: the way back computes each block once more, for which it is read again, and its graph is gone
-before the next block comes.
+Here a thread reads the next block while one computes, into memory that is there already, since new memory
+takes longer to come by than its content. Training needs reentrant gradient checkpointing: the way back
+computes each block once more, for which it is read again, and its graph is gone before the next block comes.
 """
 
-import shutil
-import tempfile
-import weakref
+import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import lru_cache, partial
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
-from accelerate.hooks import remove_hook_from_module
+from accelerate import init_empty_weights
 from transformers import AutoConfig
 
+from studio.errors import NotPossible
+from studio.i18n import Message
 from studio.models import folder_files, layers
-from studio.storage import home
 
-# The formats that are read from a file at once; accelerate reads all others.
+OTHER_FORM = Message("The model's files hold “{name}” in another form than the model needs it in.")
+KEEP_IN_MEMORY = Message("Set training.disk_offload to false, or choose another model.")
+# Arguments of `from_pretrained` that belong into the config.
+CONFIG_KWARGS = ("num_labels", "id2label", "label2id")
+# The formats of numbers that are read.
 DTYPES = {"F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16}
 # Reads a parameter, into the memory of an earlier one if there is one and it has the same size.
 ReadParameter = Callable[[torch.Tensor | None], torch.nn.Parameter]
@@ -156,34 +158,28 @@ def load(
         load_kwargs: Further arguments of `from_pretrained`, the `dtype` of the weights in memory among them.
         device: Where it computes.
         change_block: Puts other layers into a block; it gets what reads each parameter, and returns the same.
+
+    Raises:
+        NotPossible: The files hold the weights of a block in another form than the model.
     """
-    device_map = _build_device_map(model_class, folder, load_kwargs, device)
-    # Weights whose form in the files is another one than in the model are written there once.
-    converted = tempfile.mkdtemp(prefix="weights-", dir=home())
-    with _mapped_files_allowed(folder):
-        model = model_class.from_pretrained(
-            folder, device_map=device_map, offload_folder=converted, **load_kwargs
-        )
-    if any(Path(converted).iterdir()):
-        weakref.finalize(model, shutil.rmtree, converted, ignore_errors=True)
-    else:
-        Path(converted).rmdir()
-    reader = _Reader(_find_weights(model), device)
-    remove_hook_from_module(model, recurse=True)
-    del model.hf_device_map
-    offloaded = OffloadedBlocks()
-    names = {module: name for name, module in model.named_modules()}
-    for block in layers.get_blocks(model):
-        on_disk = [name for name, parameter in block.named_parameters() if parameter.is_meta]
+    dtype: torch.dtype = load_kwargs["dtype"]
+    with init_empty_weights(include_buffers=False):
+        model = model_class.from_config(_read_config(folder, load_kwargs), dtype=dtype)
+    blocks = layers.get_blocks(model)
+    path_of_blocks = next(path for path, module in model.named_modules() if module is blocks)
+    _fill_around_blocks(model, _load_lowest_block(model_class, folder, load_kwargs), path_of_blocks)
+    tensors, reader, offloaded = _list_tensors(folder), _Reader(dtype, device), OffloadedBlocks()
+    for index, block in enumerate(blocks):
         readers: Mapping[str, ReadParameter] = {
-            name: partial(reader.read, f"{names[block]}.{name}") for name in on_disk
+            name: partial(reader.read, _find_tensor(tensors, f"{path_of_blocks}.{index}.{name}", parameter))
+            for name, parameter in block.named_parameters()
         }
         if change_block:
             readers = change_block(block, readers)
         _put_placeholders(block, device)
         offloaded.add(block, readers)
     model.offloaded_blocks = offloaded
-    return model
+    return model.to(device)
 
 
 def named_parameters(model: torch.nn.Module) -> Iterator[tuple[str, torch.nn.Parameter]]:
@@ -200,39 +196,61 @@ def named_parameters(model: torch.nn.Module) -> Iterator[tuple[str, torch.nn.Par
             yield name, parameter
 
 
-def _build_device_map(
-    model_class: Any, folder: Path, load_kwargs: Mapping[str, Any], device: torch.device
-) -> dict[str, Any]:
-    """Where the parts of a model are: those of its blocks on the disk, all others on the device."""
-    with torch.device("meta"):
-        model = model_class.from_config(AutoConfig.from_pretrained(folder), dtype=load_kwargs["dtype"])
-    blocks = set(layers.get_blocks(model))
-    device_map: dict[str, Any] = {}
-
-    def place(module: torch.nn.Module, path: str) -> None:
-        parts = {f"{path}.{name}".lstrip("."): part for name, part in module.named_children()}
-        if module in blocks:
-            device_map.update(dict.fromkeys(parts, "disk"))
-        elif blocks.isdisjoint(module.modules()):
-            device_map[path] = str(device)
-            return
-        else:
-            for part_path, part in parts.items():
-                place(part, part_path)
-        own_names = [name for name, _ in module.named_parameters(recurse=False)]
-        device_map.update({f"{path}.{name}".lstrip("."): str(device) for name in own_names})
-
-    place(model, "")
-    return device_map
+def _read_config(folder: Path, load_kwargs: Mapping[str, Any]) -> Any:
+    labels = {name: load_kwargs[name] for name in CONFIG_KWARGS if name in load_kwargs}
+    return AutoConfig.from_pretrained(folder, **labels)
 
 
-def _find_weights(model: torch.nn.Module) -> Any:
-    """accelerate's reader of the weights on the disk, by their names in the model; None without any."""
-    for module in model.modules():
-        weights_map = getattr(getattr(module, "_hf_hook", None), "weights_map", None)
-        if weights_map is not None:
-            return weights_map.dataset
-    return None
+def _load_lowest_block(model_class: Any, folder: Path, load_kwargs: Mapping[str, Any]) -> Any:
+    """The model cut off above its first block, as transformers loads it: with its embeddings and its head."""
+    config = _read_config(folder, load_kwargs)
+    config.num_hidden_layers = 1
+    if getattr(config, "layer_types", None):
+        config.layer_types = config.layer_types[:1]
+    others = {name: value for name, value in load_kwargs.items() if name not in CONFIG_KWARGS}
+    with _mapped_files_allowed(folder), _without_load_report():
+        return model_class.from_pretrained(folder, config=config, **others)
+
+
+def _fill_around_blocks(model: Any, loaded: Any, path_of_blocks: str) -> None:
+    """Give a model without weights those of a loaded one, but for the blocks."""
+    for path, parameter in loaded.named_parameters():
+        if not path.startswith(f"{path_of_blocks}."):
+            module_path, _, name = path.rpartition(".")
+            model.get_submodule(module_path)._parameters[name] = parameter
+    model.tie_weights()
+    if hasattr(loaded, "generation_config"):
+        model.generation_config = loaded.generation_config
+    model.name_or_path = model.config.name_or_path = loaded.name_or_path
+
+
+@dataclass(frozen=True)
+class _StoredTensor:
+    path: Path
+    tensor: folder_files.Tensor
+
+
+def _list_tensors(folder: Path) -> dict[str, _StoredTensor]:
+    """The tensors of a folder's files by their names in them."""
+    names, _ = folder_files.list_weight_files(folder)
+    stored = {}
+    for name in names:
+        tensors = folder_files.read_tensors(folder / name)
+        if not isinstance(tensors, folder_files.Finding):
+            stored |= {key: _StoredTensor(folder / name, tensor) for key, tensor in tensors.items()}
+    return stored
+
+
+def _find_tensor(
+    tensors: Mapping[str, _StoredTensor], name: str, parameter: torch.nn.Parameter
+) -> _StoredTensor:
+    """The stored tensor of a parameter; a file of the backbone alone leaves out the name of its place."""
+    without_prefix = name.partition(".")[2]
+    stored = tensors.get(name) or tensors.get(without_prefix)
+    is_same = stored is not None and stored.tensor.shape == tuple(parameter.shape)
+    if stored is None or not is_same or stored.tensor.number_format not in DTYPES:
+        raise NotPossible(OTHER_FORM, KEEP_IN_MEMORY, name=name)
+    return stored
 
 
 def _put_placeholders(block: torch.nn.Module, device: torch.device) -> None:
@@ -247,46 +265,33 @@ class _Reader:
     """Reads weights from safetensors files into memory of their own; what maps a file reads it too late.
 
     Args:
-        weights: accelerate's reader, with its index of the files.
-        device: Where the weights are wanted.
+        dtype: The format in which they are wanted.
+        device: Where they are wanted.
     """
 
-    def __init__(self, weights: Any, device: torch.device) -> None:
-        self._weights, self._device = weights, device
+    def __init__(self, dtype: torch.dtype, device: torch.device) -> None:
+        self._dtype, self._device = dtype, device
         self._staging = torch.empty(0, dtype=torch.uint8)
 
-    def read(self, name: str, memory: torch.Tensor | None = None) -> torch.nn.Parameter:
-        """A weight by its name in the model, in the memory of an earlier one where there is one."""
-        entry = self._weights.index[name]
-        path = entry.get("safetensors_file")
-        stored = _read_header(Path(path)).get(entry["weight_name"]) if path else None
-        if not stored or stored.number_format not in DTYPES:
-            value = self._weights[name].to(self._device, copy=True)
-            return torch.nn.Parameter(value, requires_grad=False)
-        dtype = getattr(torch, entry["dtype"])
-        if memory is None or memory.shape != stored.shape:
-            memory = torch.empty(stored.shape, dtype=dtype, device=self._device)
-        with Path(path).open("rb", buffering=0) as file:
-            if DTYPES[stored.number_format] is dtype and self._device.type == "cpu":
-                read_into(memory.data, file, stored.offset)
+    def read(self, stored: _StoredTensor, memory: torch.Tensor | None = None) -> torch.nn.Parameter:
+        """A stored weight, in the memory of an earlier one where there is one."""
+        shape, dtype = stored.tensor.shape, DTYPES[stored.tensor.number_format]
+        if memory is None or memory.shape != shape:
+            memory = torch.empty(shape, dtype=self._dtype, device=self._device)
+        with stored.path.open("rb", buffering=0) as file:
+            if dtype is self._dtype and self._device.type == "cpu":
+                read_into(memory.data, file, stored.tensor.offset)
             else:
-                memory.data.copy_(self._stage(file, stored))
+                staged = self._stage(torch.Size(shape).numel() * dtype.itemsize)
+                read_into(staged, file, stored.tensor.offset)
+                memory.data.copy_(staged.view(dtype).view(shape))
         return torch.nn.Parameter(memory.data, requires_grad=False)
 
-    def _stage(self, file: Any, stored: folder_files.Tensor) -> torch.Tensor:
-        """A tensor of a file as it is stored, in memory that the next one takes."""
-        dtype = DTYPES[stored.number_format]
-        n_bytes = torch.Size(stored.shape).numel() * dtype.itemsize
+    def _stage(self, n_bytes: int) -> torch.Tensor:
+        """Memory for a tensor as it is stored, which the next one takes too."""
         if self._staging.numel() < n_bytes:
             self._staging = torch.empty(n_bytes, dtype=torch.uint8)
-        read_into(self._staging[:n_bytes], file, stored.offset)
-        return self._staging[:n_bytes].view(dtype).view(stored.shape)
-
-
-@lru_cache(maxsize=256)
-def _read_header(path: Path) -> Mapping[str, folder_files.Tensor]:
-    tensors = folder_files.read_tensors(path)
-    return {} if isinstance(tensors, folder_files.Finding) else tensors
+        return self._staging[:n_bytes]
 
 
 def read_into(tensor: torch.Tensor, file: Any, offset: int) -> None:
@@ -298,6 +303,18 @@ def read_into(tensor: torch.Tensor, file: Any, offset: int) -> None:
         if not n_read:
             raise OSError(f"{file.name} ends at byte {file.tell()}, within a tensor")
         unread = unread[n_read:]
+
+
+@contextmanager
+def _without_load_report() -> Iterator[None]:
+    """Within, transformers does not list the weights of the other blocks as unexpected."""
+    logger = logging.getLogger("transformers")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
 
 
 @contextmanager

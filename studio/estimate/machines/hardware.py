@@ -81,23 +81,28 @@ def free_memory(cgroup: Path = CGROUP) -> int:
         cgroup: Where the limits of a container are read, in version 2 and version 1 of cgroups.
     """
     free_bytes = psutil.virtual_memory().available
-    for folder, limit_file, usage_file, cache_key in (
-        (cgroup, "memory.max", "memory.current", "inactive_file"),
-        (cgroup / "memory", "memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file"),
+    for folder, limit_file, usage_file, cache_keys in (
+        (cgroup, "memory.max", "memory.current", ("inactive_file", "active_file")),
+        (
+            cgroup / "memory",
+            "memory.limit_in_bytes",
+            "memory.usage_in_bytes",
+            ("total_inactive_file", "total_active_file"),
+        ),
     ):
         limits = _read_integers(folder / limit_file)
         if limits:
             used_bytes = sum(_read_integers(folder / usage_file))
-            cache_bytes = _read_memory_stat(folder / "memory.stat", cache_key)
+            cache_bytes = _read_memory_stat(folder / "memory.stat", cache_keys)
             # What the cache holds is given back when memory is short.
             free_bytes = min(free_bytes, limits[0] - max(used_bytes - cache_bytes, 0))
     return max(free_bytes, 0)
 
 
-def _read_memory_stat(path: Path, key: str) -> int:
-    """Return a figure of a cgroup's memory.stat; 0 where it is missing."""
-    lines = _read_text(path).splitlines()
-    return sum(int(line.split()[1]) for line in lines if line.startswith(f"{key} "))
+def _read_memory_stat(path: Path, keys: tuple[str, ...]) -> int:
+    """Return the sum of figures of a cgroup's memory.stat; 0 where they are missing."""
+    lines = [line.split() for line in _read_text(path).splitlines()]
+    return sum(int(words[1]) for words in lines if words[0] in keys)
 
 
 def reclaimable_bytes(on_gpu: bool) -> int:
