@@ -233,7 +233,7 @@ class _StoredTensor:
 def _list_tensors(folder: Path) -> dict[str, _StoredTensor]:
     """The tensors of a folder's files by their names in them."""
     names, _ = folder_files.list_weight_files(folder)
-    stored = {}
+    stored: dict[str, _StoredTensor] = {}
     for name in names:
         tensors = folder_files.read_tensors(folder / name)
         if not isinstance(tensors, folder_files.Finding):
