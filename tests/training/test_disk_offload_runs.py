@@ -11,7 +11,7 @@ from studio.plan import find_problems
 from studio.playground import server
 from studio.training import worker
 
-SHARED = ("before", "after", "best_step", "tuned", "texts", "linear_baseline", "parameters")
+SHARED = ("before", "after", "best_step", "tuned", "texts", "parameters")
 
 
 def losses(run, name="loss"):
