@@ -220,9 +220,12 @@ def delete(run: Run) -> None:
 
 def status(run: Run) -> Status:
     """Where the run stands now; a run whose process is gone counts as failed, whatever its file says."""
-    is_running = is_alive(run)  # before the file is read: a worker may end well in between
+    # Each before what comes after it: a worker may claim the run in between, or end well.
+    is_claimed = (run.folder / PROCESS_FILE).exists()
+    is_running = is_alive(run)
     stored = stored_status(run)
-    if stored.state in ENDED_STATES or is_running or _is_starting(run, stored):
+    is_starting = not is_claimed and _is_young(run, stored)
+    if stored.state in ENDED_STATES or is_running or is_starting:
         return stored
     if lost := not_followed(run):
         return replace(stored, state="failed", seconds_left=None, message=lost, hint=FOLLOW_AGAIN)
@@ -311,10 +314,9 @@ def _check_status(status: Status) -> None:
         raise ValueError
 
 
-def _is_starting(run: Run, stored: Status) -> bool:
-    """Whether no process has claimed the run yet, and one may still."""
-    age = time.time() - max(stored.updated, run.created)
-    return abs(age) < GRACE_SECONDS and not (run.folder / PROCESS_FILE).exists()
+def _is_young(run: Run, stored: Status) -> bool:
+    """Whether a run that no process has claimed may still be about to be."""
+    return abs(time.time() - max(stored.updated, run.created)) < GRACE_SECONDS
 
 
 def set_status(run: Run, state: str, stage: str = "", **values: Any) -> None:

@@ -442,3 +442,14 @@ def test_many_runs_are_listed_without_a_look_at_the_home_for_each(make_plan, mon
     monkeypatch.setattr(runs, "home", lambda: looks.append(1) or home())
     assert {run.id for run in runs.all_runs()} == made
     assert len(looks) == 1
+
+
+def test_a_run_that_is_claimed_while_it_is_looked_at_has_not_failed(make_plan, monkeypatch):
+    run = runs.create(make_plan("lora", "chat"))
+
+    def claimed_just_behind(looked_at):
+        runs.claim(looked_at, os.getpid())
+        return False
+
+    monkeypatch.setattr(runs, "is_alive", claimed_just_behind)
+    assert runs.status(run).state == "waiting"

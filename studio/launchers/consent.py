@@ -3,6 +3,7 @@
 import math
 from dataclasses import dataclass
 
+from studio.errors import NotPossible
 from studio.estimate.machines import catalogue
 from studio.estimate.machines.catalogue import Machine
 from studio.estimate.types import Estimate, Range
@@ -38,6 +39,12 @@ CLUSTER_DATA = Message(
 SEVERAL_GPUS = Message(
     "{count} GPUs train it together, a batch of the plan shared among them. If one is lost, all go on from "
     "the last checkpoint."
+)
+SEVERAL_NEED_RAY = Message(
+    "“{machine}” has cards: {count}, and several GPUs train one run together at a Ray cluster alone."
+)
+START_CLUSTER = Message(
+    "Write cards: 1, or start a cluster there with `studio cluster start` and name it (ray:)."
 )
 READABLE_ON_THE_WAY = Message(
     "The way there is not encrypted (http): others on this network can read rows and token. A tunnel is "
@@ -83,9 +90,11 @@ def describe(plan: Plan, machine: Machine, estimate: Estimate | None, keep: bool
         keep: Whether what lies there stays once the result is here.
 
     Raises:
-        StudioError: The machine cannot be reached, refuses this person, or cannot train.
+        StudioError: The machine cannot be reached, refuses this person, or cannot train the plan.
     """
-    several_cards.require_possible(plan, machine.cards if machine.ray else 1)
+    if machine.cards > 1 and not machine.ray:
+        raise NotPossible(SEVERAL_NEED_RAY, START_CLUSTER, machine=machine.name, count=machine.cards)
+    several_cards.require_possible(plan, machine.cards)
     minutes = estimate.minutes if estimate else None
     lines = [_describe_duration(plan, machine, minutes)]
     max_minutes = 0.0

@@ -229,6 +229,14 @@ def test_what_a_person_agrees_to(cluster, make_plan, add_machine, studio_home, m
     assert consent.READABLE_ON_THE_WAY.text in [line.text for line in sheet.lines]
 
 
+def test_several_gpus_of_a_box_are_refused_where_no_cluster_uses_them(make_plan, add_machine, studio_home):
+    add_machine(studio_home, "box", ssh="ada@box", cards=2)
+    plan = make_plan("lora", "chat").model_copy(update={"where": "box"})
+    with pytest.raises(NotPossible) as caught:
+        consent.describe(plan, launchers.find_machine("box"), None)
+    assert_message(caught.value, consent.SEVERAL_NEED_RAY, machine="box", count=2)
+
+
 def test_an_address_that_could_be_something_else_is_refused(studio_home, add_machine):
     add_machine(studio_home, "cluster", ray="file:///etc/passwd")
     with pytest.raises(StudioError):

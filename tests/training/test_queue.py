@@ -27,7 +27,7 @@ def add_run(make_plan, monkeypatch):
             write_json(run.folder / "estimate.json", {"memory_gb": {"high": needs_gb}})
         return runs.get(run.id)
 
-    monkeypatch.setattr(runs, "_is_starting", lambda run, status: True)  # as if each had its process
+    monkeypatch.setattr(runs, "_is_young", lambda run, status: True)  # as if each had its process
     return add
 
 
