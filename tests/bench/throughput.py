@@ -44,6 +44,8 @@ SETUPS = {
     "smollm2": Setup("smollm2-135m", "chat", "support-tone-lora", "support-tone", 4, 256, 119),
     "minilm": Setup("minilm-l6", "classify", "ticket-triage-full", "ticket-triage", 16, 128, 192),
 }
+# Quantisation-aware training alone, without the one at full precision that it is compared with.
+SETTINGS = {"qat": {"compare": False}}
 METHODS = ("lora", "full", "frozen", "prefix", "adapter", "qlora", "qat", "peft")
 ARMS = {
     "studio": "(a) studio's worker",
@@ -81,7 +83,7 @@ def studio(setup, method, steps):
         f"training.learning_rate={RATE}",
         f"training.epochs={steps * setup.batch / setup.rows}",
         f"method.name={method}",
-        "method.settings={}",
+        f"method.settings={json.dumps(SETTINGS.get(method, {}))}",
     )
     run = runs.create(plan.load(presets.recipes()[setup.recipe], changes))
     launcher.start(run)
@@ -89,7 +91,7 @@ def studio(setup, method, steps):
         time.sleep(1)
     if runs.status(run).state != "done":
         sys.exit(runs.status(run).message.render())
-    points = [point for point in runs.read_points(run) if "tokens" in point]
+    points = [point for point in runs.read_points(run) if "tokens" in point and point["stage"] == "train"]
     # The last step is followed by the validation before its point is written, so it is left out.
     marks = [(point["time"], point["tokens"]) for point in points][:-1]
     report = runs.report(run)
@@ -128,7 +130,12 @@ def attached(setup, method_name):
     base = load.base_model(
         folder, setup.task, labels, storage=load.WeightStorage(in_4_bits=method.weights == "nf4")
     )
-    return method.attach(base, method.resolve_settings({}), setup.task), load.tokenizer(folder)
+    model = method.attach(base, method.resolve_settings(SETTINGS.get(method_name, {})), setup.task)
+    if method_name == "qat":
+        from studio.methods.training import fake_quantization
+
+        fake_quantization.set_rounding(model, enabled=True)
+    return model, load.tokenizer(folder)
 
 
 def clock(marks):
