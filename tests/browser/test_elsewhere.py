@@ -1,0 +1,42 @@
+"""A run at a box of one's own, in a real browser: nothing leaves before it is agreed to."""
+
+import pytest
+from journey_steps import open_tab, wait_for_end
+from playwright.sync_api import expect
+from stand_in_box import install_box, install_fake_worker
+
+pytestmark = pytest.mark.browser
+
+
+@pytest.fixture
+def box(studio_home, tmp_path, monkeypatch):
+    """A box called “box” with a worker that does not train."""
+    box = install_box(tmp_path / "box", studio_home, monkeypatch)
+    install_fake_worker(box, studio_home)
+    yield box
+    (studio_home / "machines.yaml").unlink()
+
+
+def test_a_run_leaves_this_machine_only_once_agreed_and_comes_back(visit, box, tiny_chat):
+    page = visit()
+    page.locator("#sample-support-tone").click()
+    expect(page.locator("#data-notice .good")).to_be_visible()
+    open_tab(page, "Method")
+    page.locator("#model input").fill(str(tiny_chat))
+    page.locator("#model input").press("Enter")
+    expect(page.locator("#model-notice")).to_contain_text(tiny_chat.name)
+    page.locator("#machine input").click()
+    page.get_by_role("option", name="box").click()
+    open_tab(page, "Train")
+    page.locator("#start").click()
+
+    sheet = page.locator("#consent")
+    expect(sheet).to_contain_text("ada@box")
+    expect(page.locator("#train-notice")).to_contain_text("Nothing has been sent yet.")
+    assert not (box.home / ".studio-remote").exists()
+
+    page.get_by_label("Keep data and result there afterwards").check()
+    page.get_by_role("button", name="Agree and start there").click()
+    expect(sheet).to_be_hidden()
+    wait_for_end(page)
+    assert list((box.root / "home" / "runs").iterdir()), "it was to stay there"
