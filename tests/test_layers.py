@@ -26,6 +26,7 @@ HEAVY = {
 WORKER_SIDE = {
     "apply/model.py",
     "data/collate.py",
+    "data/packed_texts.py",
     "data/vocabulary_loss.py",
     "meaning/encoder.py",
     "estimate/benchmark/calibrate.py",

@@ -10,18 +10,24 @@ from torch.nn import functional
 from studio.data.examples import IGNORE_INDEX
 from studio.plan import Task
 
+# Rows are packed from this share of padding on: attention in one kernel for each text costs a fiftieth of a
+# step (docs/methods.md#packed-texts).
+MIN_PACKED_SHARE = 0.03
 Batch = dict[str, torch.Tensor]
 Collator = Callable[[Sequence[dict[str, Any]]], Batch]
 Loss = Callable[..., torch.Tensor]
 
 
-def build_collator(task: Task, tokenizer: Any, n_virtual_tokens: int = 0) -> Collator:
+def build_collator(
+    task: Task, tokenizer: Any, n_virtual_tokens: int = 0, packs_texts: bool = False
+) -> Collator:
     """The collator of a task, which turns rows into one batch, padded on the right.
 
     Args:
         task: What a model learns from the rows.
         tokenizer: Its `pad_token_id` is used.
         n_virtual_tokens: The virtual tokens that a method puts before each row, whose logits come first.
+        packs_texts: Whether the rows become one row without padding instead (studio.data.packed_texts).
 
     Returns:
         A function of rows with the fields of `Encoded`. Where the rows have a `row_index`, the batch has it
@@ -29,17 +35,39 @@ def build_collator(task: Task, tokenizer: Any, n_virtual_tokens: int = 0) -> Col
     """
 
     def collate(rows: Sequence[dict[str, Any]]) -> Batch:
+        row_indices = {}
+        if rows[0].get("row_index", -1) >= 0:
+            row_indices = {"row_index": torch.tensor([row["row_index"] for row in rows])}
+        if packs_texts and _padding_share(rows) >= MIN_PACKED_SHARE:
+            return {**row_indices, **_pack(rows)}
         input_ids = _pad([row["input_ids"] for row in rows], tokenizer.pad_token_id)
         attention_mask = _pad([[1] * len(row["input_ids"]) for row in rows], 0)
-        batch = {"input_ids": input_ids, "attention_mask": attention_mask}
-        if rows[0].get("row_index", -1) >= 0:
-            batch["row_index"] = torch.tensor([row["row_index"] for row in rows])
+        batch = {**row_indices, "input_ids": input_ids, "attention_mask": attention_mask}
         if task == "classify":
             return {**batch, "labels": _stack_targets([row["labels"] for row in rows])}
         labels = _pad([row["labels"] for row in rows], IGNORE_INDEX, length=input_ids.shape[1])
         return {**batch, **select_labelled_positions(labels, n_virtual_tokens)}
 
     return collate
+
+
+def _padding_share(rows: Sequence[dict[str, Any]]) -> float:
+    """The share of the positions that would be padding."""
+    lengths = [len(row["input_ids"]) for row in rows]
+    return 1 - sum(lengths) / (max(lengths) * len(lengths))
+
+
+def _pack(rows: Sequence[dict[str, Any]]) -> Batch:
+    """Rows behind one another in one: positions begin anew with each, whose first token is not predicted."""
+    tokens = [token for row in rows for token in row["input_ids"]]
+    positions = [position for row in rows for position in range(len(row["input_ids"]))]
+    labels = [label for row in rows for label in (IGNORE_INDEX, *row["labels"][1:])]
+    return {
+        "input_ids": torch.tensor([tokens]),
+        "attention_mask": torch.ones(1, len(tokens), dtype=torch.long),
+        "position_ids": torch.tensor([positions]),
+        **select_labelled_positions(torch.tensor([labels])),
+    }
 
 
 def _stack_targets(targets: Sequence[list[int] | list[float]]) -> torch.Tensor:

@@ -105,7 +105,8 @@ class EstimateContext:
             plan, method, settings, self.base_model.shape, self.lengths
         )
         run = MethodRun(method, settings, run_workload, self.base_model.stored_bytes, self.machine.cards)
-        return automatic_settings.choose_gradient_checkpointing(run, self.plan_machine)
+        run = automatic_settings.pack_texts(run, self.plan_machine)
+        return automatic_settings.choose_step_settings(run, self.plan_machine, self.plan.training)
 
     def with_training(self, **changes: object) -> "EstimateContext":
         """Return the context of a plan with other training settings."""

@@ -1,33 +1,90 @@
 """What a plan leaves to the machine: of settings with the same result, the fastest that fit there."""
 
+from bisect import bisect_left
+from collections.abc import Sequence
 from dataclasses import replace
 
 from studio.estimate import estimate_one
 from studio.estimate.machines import rates
 from studio.estimate.machines.catalogue import Machine
+from studio.estimate.machines.rates import Rates
 from studio.estimate.method_run import MethodRun
+from studio.methods import workload
+from studio.plan import Training
 
 
-def choose_gradient_checkpointing(run: MethodRun, machine: Machine) -> MethodRun:
-    """Return the run with gradient checkpointing decided for a GPU, where its plan leaves that open.
+def pack_texts(run: MethodRun, machine: Machine) -> MethodRun:
+    """Return the run as the machine feeds it: with or without padding."""
+    virtual_tokens = run.cost_profile.virtual_tokens
+    load = run.workload
+    packs = workload.can_pack_texts(load.task, load.shape, virtual_tokens, machine.is_gpu)
+    return replace(run, workload=replace(load, packs_texts=packs))
 
-    Computing activations a second time takes about a third longer, so it is done only where a run that keeps
-    them might not fit. A processor keeps them: its memory has no fixed size, and the page offers the change.
+
+def choose_step_settings(run: MethodRun, machine: Machine, requested: Training) -> MethodRun:
+    """Return the run with micro batches and gradient checkpointing decided, where its plan leaves them open.
+
+    Neither changes what is learned. A micro batch costs the time of starting every operation, and computing
+    activations a second time a third of the step. So a GPU computes as much at once as fits. A processor
+    gains nothing by larger micro batches than its default, and goes below that only where memory asks for it.
 
     Args:
-        run: The run, whose training says True, False or None (automatic).
+        run: The run, with every setting filled in but gradient checkpointing.
         machine: Where it would run.
+        requested: The training as the plan has it: what is None there is decided here.
     """
-    training = run.workload.training
-    is_open = machine.is_gpu and training.gradient_checkpointing is None and run.workload.rows
-    if not is_open or not run.method.supports_gradient_checkpointing:
+    counts = _possible_micro_batches(run, machine, requested)
+    checkpointing_choices = _possible_checkpointing(run, machine, requested)
+    if len(counts) * len(checkpointing_choices) == 1 or not run.workload.rows:
         return run
-    keeping = _with_gradient_checkpointing(run, False)
-    estimate = estimate_one.estimate_method(keeping, machine, rates.load_rates(machine))
-    fits = estimate.memory_gb is not None and estimate.memory_gb.high <= machine.usable_bytes / 1e9
-    return keeping if fits else _with_gradient_checkpointing(run, True)
+    machine_rates = rates.load_rates(machine)
+    fastest, fewest_minutes = None, 0.0
+    for checkpointing in checkpointing_choices:
+        variants = [_with_step_settings(run, count, checkpointing) for count in counts]
+        index = _find_first_fitting(variants, machine, machine_rates)
+        if index == 0 and not fastest:
+            return variants[0]
+        if index < len(variants):
+            minutes = _likely_minutes(variants[index], machine, machine_rates)
+            if not fastest or minutes < fewest_minutes:
+                fastest, fewest_minutes = variants[index], minutes
+    return fastest or _with_step_settings(run, counts[-1], checkpointing_choices[-1])
 
 
-def _with_gradient_checkpointing(run: MethodRun, value: bool) -> MethodRun:
-    training = run.workload.training.model_copy(update={"gradient_checkpointing": value})
+def _possible_micro_batches(run: MethodRun, machine: Machine, requested: Training) -> list[int]:
+    """In how many micro batches a step can be computed, the fewest first."""
+    training = run.workload.training
+    if requested.gradient_accumulation_steps is not None:
+        return [training.accumulation_steps]
+    examples_of_card = max(1, (training.batch_size or 1) // run.cards)
+    fewest = 1 if machine.is_gpu else min(training.accumulation_steps, examples_of_card)
+    return [count for count in range(fewest, examples_of_card + 1) if examples_of_card % count == 0]
+
+
+def _possible_checkpointing(run: MethodRun, machine: Machine, requested: Training) -> tuple[bool | None, ...]:
+    """Whether a step can keep its activations (False) or compute them again (True), the faster first."""
+    is_open = machine.is_gpu and requested.gradient_checkpointing is None
+    if is_open and run.method.supports_gradient_checkpointing:
+        return False, True
+    return (requested.gradient_checkpointing,)
+
+
+def _with_step_settings(run: MethodRun, n_micro_batches: int, checkpointing: bool | None) -> MethodRun:
+    changes = {"gradient_accumulation_steps": n_micro_batches, "gradient_checkpointing": checkpointing}
+    training = run.workload.training.model_copy(update=changes)
     return replace(run, workload=replace(run.workload, training=training))
+
+
+def _find_first_fitting(variants: Sequence[MethodRun], machine: Machine, machine_rates: Rates) -> int:
+    """The index of the first variant that fits, as each needs less memory than the one before."""
+
+    def fits(variant: MethodRun) -> bool:
+        memory_gb = estimate_one.estimate_method(variant, machine, machine_rates).memory_gb
+        return memory_gb is not None and memory_gb.high <= machine.usable_bytes / 1e9
+
+    return 0 if fits(variants[0]) else bisect_left(variants, True, lo=1, key=fits)
+
+
+def _likely_minutes(variant: MethodRun, machine: Machine, machine_rates: Rates) -> float:
+    minutes = estimate_one.estimate_method(variant, machine, machine_rates).minutes
+    return minutes.likely if minutes else 0.0

@@ -171,6 +171,7 @@ def _estimate_run(
         cards=run.cards,
         is_sharded=is_sharded,
         gradient_checkpointing=memory_model.is_checkpointing_gradients(run, machine),
+        gradient_accumulation_steps=run.workload.training.accumulation_steps,
     )
 
 

@@ -115,8 +115,10 @@ def min_text_length(lengths: DatasetLengths) -> int:
 
 
 def with_batch_size(context: EstimateContext, value: int) -> EstimateContext:
-    """Return the context of a plan with so many examples per step, in as many turns as their length asks."""
-    return context.with_training(batch_size=value, gradient_accumulation_steps=None)
+    """Return the context of a plan with so many examples per step, in its micro batches if they divide it."""
+    count = context.plan.training.gradient_accumulation_steps
+    kept_count = count if count and value % count == 0 else None
+    return context.with_training(batch_size=value, gradient_accumulation_steps=kept_count)
 
 
 def with_max_length(context: EstimateContext, value: int) -> EstimateContext:

@@ -62,6 +62,8 @@ class Estimate:
         cards: How many GPUs share the run; memory is that of each of them.
         is_sharded: Whether weights, gradients and averages are spread over them (FSDP).
         gradient_checkpointing: Whether activations are computed again on the way back instead of kept.
+        gradient_accumulation_steps: In how many micro batches a step is computed; None where no examples
+            are known.
     """
 
     method: str
@@ -89,6 +91,7 @@ class Estimate:
     cards: int = 1
     is_sharded: bool = False
     gradient_checkpointing: bool = False
+    gradient_accumulation_steps: int | None = None
 
     @property
     def is_measured(self) -> bool:

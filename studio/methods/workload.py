@@ -13,6 +13,8 @@ from studio.plan import Task, Training, Value
 
 # Different micro batches that represent all of a phase; more would change its sum by less than a hundredth.
 MAX_MICRO_BATCH_KINDS = 8
+# Families whose attention transformers computes step by step, with scores and masks for all of a row.
+EAGER_FAMILIES = ("gemma2",)
 # From so many parameters on, a GPU recomputes activations in the backward pass instead of keeping them: they
 # outweigh the weights.
 CHECKPOINTING_MIN_PARAMETERS = 1e9
@@ -105,6 +107,7 @@ class Workload:
         train_share: the share of the training examples that is learned from.
         replay_rows: the general examples that are mixed into the training; empty where none are.
         first_step_tokens: tokens of UPFT's request for a first step, in the language of the questions.
+        packs_texts: whether the texts of a micro batch are trained on without padding.
     """
 
     task: Task
@@ -121,6 +124,7 @@ class Workload:
     train_share: float = 1.0
     replay_rows: tuple[RowTokens, ...] = ()
     first_step_tokens: int = 0
+    packs_texts: bool = False
 
     @property
     def n_test(self) -> int:
@@ -220,8 +224,14 @@ class Phase:
     extra_flop: float = 0.0
 
 
+def can_pack_texts(task: Task, shape: ModelShape, virtual_tokens: int, on_gpu: bool) -> bool:
+    """Whether supervised training puts texts behind one another (as studio.data.packed_texts), unpadded."""
+    has_other_attention = shape.encoder or shape.family in EAGER_FAMILIES
+    return not (on_gpu or task == "classify" or virtual_tokens or has_other_attention)
+
+
 def build_micro_batches(
-    lengths: Sequence[tuple[int, int]], batch_size: int, count: float
+    lengths: Sequence[tuple[int, int]], batch_size: int, count: float, packed: bool = False
 ) -> tuple[MicroBatch, ...]:
     """Micro batches for `count` texts, texts of like length together.
 
@@ -232,13 +242,15 @@ def build_micro_batches(
         lengths: tokens and scored positions of texts that are a fair sample of all.
         batch_size: texts in a micro batch.
         count: texts in all.
+        packed: whether the texts of a micro batch have no padding.
     """
+    build = _build_packed_micro_batch if packed else _build_padded_micro_batch
     if not lengths:
         return ()
     sorted_lengths = sorted(lengths)
     batch_size = max(1, min(batch_size, math.ceil(count)))
     n_batches = math.ceil(count / batch_size)
-    longest_batch = _build_micro_batch(sorted_lengths[-batch_size:], batch_size, 1.0)
+    longest_batch = build(sorted_lengths[-batch_size:], batch_size, 1.0)
     others: list[tuple[int, int]] = []
     if n_batches > 1:
         n_longest = max(1, round(batch_size * len(sorted_lengths) / count))
@@ -252,11 +264,13 @@ def build_micro_batches(
         # The micro batch in the middle of this stretch represents all of it.
         start = max(0, len(stretch) // 2 - batch_size // 2)
         repeats = (n_batches - 1) / n_kinds
-        batches.append(_build_micro_batch(stretch[start : start + batch_size], batch_size, repeats))
+        batches.append(build(stretch[start : start + batch_size], batch_size, repeats))
     return (*batches, longest_batch)
 
 
-def _build_micro_batch(lengths: Sequence[tuple[int, int]], batch_size: int, repeats: float) -> MicroBatch:
+def _build_padded_micro_batch(
+    lengths: Sequence[tuple[int, int]], batch_size: int, repeats: float
+) -> MicroBatch:
     """A micro batch of padded texts.
 
     All of its texts are scored where one of them is: from where the shortest prompt ends to the end of the
@@ -271,6 +285,19 @@ def _build_micro_batch(lengths: Sequence[tuple[int, int]], batch_size: int, repe
         tokens=longest,
         scored_positions=longest - shortest_prompt if is_scored else 0,
         padded=batch_size > 1 and has_different_lengths,
+        repeats=repeats,
+    )
+
+
+def _build_packed_micro_batch(
+    lengths: Sequence[tuple[int, int]], batch_size: int, repeats: float
+) -> MicroBatch:
+    """A micro batch of texts without padding, told as texts of their mean length."""
+    return MicroBatch(
+        rows=batch_size,
+        tokens=math.ceil(sum(tokens for tokens, _ in lengths) / len(lengths)),
+        scored_positions=math.ceil(sum(scored for _, scored in lengths) / len(lengths)),
+        padded=False,
         repeats=repeats,
     )
 
@@ -336,6 +363,7 @@ def build_supervised_phases(
         return build_micro_batches(lengths, workload.micro_batch_size, n_rows * pieces_per_row)
 
     train_lengths = [*lengths, *replay_lengths(workload, len(lengths))]
+    n_pieces = workload.n_train * pieces_per_row
     test_batches = build_batches(workload.n_test) if workload.n_test else ()
     n_validation = workload.n_validation * pieces_per_row
     n_checked = min(n_validation, MAX_CHECKED_EXAMPLES)
@@ -356,7 +384,7 @@ def build_supervised_phases(
     phases.append(
         Phase(
             name,
-            build_micro_batches(train_lengths, workload.micro_batch_size, workload.n_train * pieces_per_row),
+            build_micro_batches(train_lengths, workload.micro_batch_size, n_pieces, workload.packs_texts),
             method,
             with_gradients=True,
             passes=workload.training.epochs or 1,

@@ -210,7 +210,7 @@ def load_context(
     tokenizer = load.tokenizer(base.folder)
     rows = _count_tokens(splits, run.plan, tokenizer) if run.plan.training.max_length is None else ()
     plan = defaults.fill_training(run.plan, method, model_shape, len(splits.train), rows)
-    plan = _fill_gradient_checkpointing(run, plan)
+    plan = _fill_step_settings(run, plan)
     labels = _collect_labels(plan, splits)
     storage = load.WeightStorage(method.weights == "nf4", plan.training.disk_offload)
     model = load.base_model(base.folder, plan.task, labels, plan.training.seed, storage)
@@ -277,13 +277,21 @@ def load_context(
     return context, report
 
 
-def _fill_gradient_checkpointing(run: Run, plan: Plan) -> Plan:
-    """The plan with gradient checkpointing as its estimate chose it before the start, where that was open."""
-    chosen = history.load_estimate(run).get("gradient_checkpointing")
-    if plan.training.gradient_checkpointing is not None or chosen is None or device.uses_cpu():
-        return plan
-    training = plan.training.model_copy(update={"gradient_checkpointing": chosen})
-    return plan.model_copy(update={"training": training})
+def _fill_step_settings(run: Run, plan: Plan) -> Plan:
+    """The plan with micro batches and gradient checkpointing as its estimate chose them before the start.
+
+    What the plan sets stays; so does the default where the estimate counted with another batch size.
+    """
+    estimate, training = history.load_estimate(run), plan.training
+    changes: dict[str, Any] = {}
+    checkpointing = estimate.get("gradient_checkpointing")
+    if training.gradient_checkpointing is None and checkpointing is not None and not device.uses_cpu():
+        changes["gradient_checkpointing"] = checkpointing
+    count = estimate.get("gradient_accumulation_steps")
+    is_open = run.plan.training.gradient_accumulation_steps is None
+    if is_open and count and (training.batch_size or 1) % count == 0:
+        changes["gradient_accumulation_steps"] = count
+    return plan.model_copy(update={"training": training.model_copy(update=changes)})
 
 
 def require_compatible(plan: Plan, base: FetchedModel) -> None:

@@ -1,5 +1,6 @@
 """What a plan leaves to the machine is decided by what fits there, and the run trains with that."""
 
+import dataclasses
 from types import SimpleNamespace
 
 import pytest
@@ -15,9 +16,13 @@ from studio.training import setup
 LONG_ROWS = tuple(RowTokens(400 + index, 1500, 0) for index in range(20))
 
 
+def choose(run, machine):
+    """The training as the machine computes it."""
+    return automatic_settings.choose_step_settings(run, machine, run.workload.training).workload.training
+
+
 def chosen(run, machine):
-    run = automatic_settings.choose_gradient_checkpointing(run, machine)
-    return run.workload.training.gradient_checkpointing
+    return choose(run, machine).gradient_checkpointing
 
 
 @pytest.mark.parametrize("name", METHOD_NAMES)
@@ -35,7 +40,8 @@ def test_a_card_with_room_keeps_what_it_has_computed_and_is_faster_for_it(name):
 
 
 def test_a_card_without_room_computes_twice_whatever_the_size_of_the_model():
-    run = make_run("lora", "qwen3-0.6b", rows=LONG_ROWS, max_length=2048, batch_size=8)
+    at_once = {"batch_size": 8, "gradient_accumulation_steps": 1}
+    run = make_run("lora", "qwen3-0.6b", rows=LONG_ROWS, max_length=2048, **at_once)
     assert chosen(run, T4) is True
     assert chosen(run, H200) is False
 
@@ -51,6 +57,56 @@ def test_a_processor_keeps_what_it_has_computed():
     assert chosen(make_run("lora"), CPU) is None
 
 
+def test_a_card_computes_a_step_at_once_where_that_fits():
+    run = make_run("lora", "qwen3-0.6b", rows=LONG_ROWS, max_length=2048, batch_size=16)
+    assert choose(run, H200).accumulation_steps == 1
+    in_eight = make_run(
+        "lora", "qwen3-0.6b", rows=LONG_ROWS, max_length=2048, batch_size=16, gradient_accumulation_steps=8
+    )
+    assert choose(in_eight, H200).accumulation_steps == 8
+    at_once = automatic_settings.choose_step_settings(run, H200, run.workload.training)
+    minutes = [estimate_one.estimate_method(variant, H200).minutes.likely for variant in (at_once, in_eight)]
+    assert minutes[0] < minutes[1]
+
+
+def with_room(machine, gb):
+    return dataclasses.replace(machine, usable_bytes=gb * 1e9)
+
+
+def test_less_memory_costs_time_and_what_is_chosen_fits():
+    run = make_run("lora", "qwen3-0.6b", rows=LONG_ROWS, max_length=2048, batch_size=16)
+    minutes, ways = [], set()
+    for gb in (120, 40, 20, 10):
+        machine = with_room(H200, gb)
+        fitting = automatic_settings.choose_step_settings(run, machine, run.workload.training)
+        estimate = estimate_one.estimate_method(fitting, machine)
+        assert estimate.memory_gb.high <= gb
+        minutes.append(estimate.minutes.likely)
+        training = fitting.workload.training
+        ways.add((training.accumulation_steps, training.gradient_checkpointing))
+    assert minutes == sorted(minutes)
+    assert {(1, False), (1, True)} < ways
+
+
+def test_where_nothing_fits_the_least_memory_is_told():
+    run = make_run("full", "qwen3-8b", rows=LONG_ROWS, max_length=2048, batch_size=8)
+    training = choose(run, T4)
+    assert (training.accumulation_steps, training.gradient_checkpointing) == (8, True)
+
+
+def test_a_processor_computes_less_at_once_only_where_memory_asks_for_it():
+    run = make_run("lora", rows=LONG_ROWS, max_length=2048, batch_size=8, gradient_accumulation_steps=2)
+    left_open = Training(batch_size=8)
+    counts = [
+        automatic_settings.choose_step_settings(
+            run, with_room(CPU, gb), left_open
+        ).workload.training.accumulation_steps
+        for gb in (64, 8)
+    ]
+    assert counts[0] == 2
+    assert counts[1] > 2
+
+
 @pytest.mark.parametrize("machine", [T4, H200])
 def test_the_estimate_says_what_was_chosen(machine):
     plan = make_plan_for("llama3.2-1b", batch_size=8, max_length=256)
@@ -58,6 +114,7 @@ def test_the_estimate_says_what_was_chosen(machine):
     estimate = all_methods.estimate_all_methods(context, "lora", use_traces=False)["lora"]
     run = context.run_of(methods.get("lora"))
     assert estimate.gradient_checkpointing is run.workload.training.gradient_checkpointing
+    assert estimate.gradient_accumulation_steps == run.workload.training.accumulation_steps
 
 
 @pytest.mark.parametrize(
@@ -74,6 +131,18 @@ def test_a_run_trains_with_what_its_estimate_chose(tmp_path, monkeypatch, in_pla
     monkeypatch.setattr(setup.device, "uses_cpu", lambda: on_cpu)
     if in_estimate is not None:
         write_json(tmp_path / "estimate.json", {"gradient_checkpointing": in_estimate})
-    plan = make_plan_for().model_copy(update={"training": Training(gradient_checkpointing=in_plan)})
-    filled = setup._fill_gradient_checkpointing(SimpleNamespace(folder=tmp_path), plan)
+    plan = make_plan_for(gradient_checkpointing=in_plan)
+    filled = setup._fill_step_settings(SimpleNamespace(folder=tmp_path, plan=plan), plan)
     assert filled.training.gradient_checkpointing is used
+
+
+@pytest.mark.parametrize(
+    ("in_plan", "in_estimate", "used"), [(None, 4, 4), (2, 4, 2), (None, 3, 1), (None, None, 1)]
+)
+def test_a_run_computes_in_the_micro_batches_its_estimate_chose(tmp_path, in_plan, in_estimate, used):
+    write_json(tmp_path / "estimate.json", {"gradient_accumulation_steps": in_estimate})
+    plan = make_plan_for(batch_size=8, gradient_accumulation_steps=in_plan)
+    default = plan.training.model_copy(update={"gradient_accumulation_steps": in_plan or 1})
+    filled_plan = plan.model_copy(update={"training": default})
+    filled = setup._fill_step_settings(SimpleNamespace(folder=tmp_path, plan=plan), filled_plan)
+    assert filled.training.accumulation_steps == used

@@ -60,8 +60,12 @@ def estimate_with(context, suggestion):
     return all_methods.estimate_all_methods(context, method_name)[method_name]
 
 
+# A step as it is, with nothing of it left to the machine.
+AS_IT_IS = {"gradient_checkpointing": False, "gradient_accumulation_steps": 1}
+
+
 def test_every_suggestion_fits_and_has_the_figures_it_shows():
-    context = build_context(model="qwen3-1.7b", gradient_checkpointing=False)
+    context = build_context(model="qwen3-1.7b", **AS_IT_IS)
     assert estimate_plan(context).fits == "no"
     all_suggestions = find_suggestions(context)
     assert {"batch", "length"} <= {suggestion.kind for suggestion in all_suggestions}
@@ -72,7 +76,7 @@ def test_every_suggestion_fits_and_has_the_figures_it_shows():
 
 
 def test_the_largest_batch_and_the_longest_text_that_fit_are_the_last_that_do():
-    context = build_context(model="qwen3-1.7b", gradient_checkpointing=False)
+    context = build_context(model="qwen3-1.7b", **AS_IT_IS)
     for suggestion in find_suggestions(context):
         if suggestion.kind not in ("batch", "length"):
             continue

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch.nn.utils.rnn import pad_sequence
 
 from studio.data.examples import Encoded
 from studio.errors import OutOfDiskSpace
@@ -65,15 +66,11 @@ class CachedHidden:
         self.batch_hidden = torch.empty(0)
 
     def load_rows(self, module: Any, args: Any, kwargs: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
-        """Before a pass: look up the outputs of the batch's rows by their indices, padded with zeros."""
-        row_indices = kwargs.pop("row_index").tolist()
-        width = kwargs["input_ids"].shape[1]
-        self.batch_hidden = torch.zeros(
-            len(row_indices), width, self.hidden.shape[1], dtype=self.hidden.dtype, device=self.device
-        )
-        for position, row_index in enumerate(row_indices):
-            start, end = self.row_spans[row_index]
-            self.batch_hidden[position, : end - start] = self.hidden[start:end].to(self.device)
+        """Before a pass: look up the outputs of the batch's rows by their indices, padded or packed."""
+        spans = [self.row_spans[row_index] for row_index in kwargs.pop("row_index").tolist()]
+        rows = [self.hidden[start:end].to(self.device) for start, end in spans]
+        is_packed = "position_ids" in kwargs
+        self.batch_hidden = torch.cat(rows)[None] if is_packed else pad_sequence(rows, batch_first=True)
         return args, kwargs
 
     def replace_input(

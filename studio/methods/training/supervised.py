@@ -12,7 +12,7 @@ import torch
 from transformers import PrinterCallback, Trainer, TrainerCallback, TrainingArguments
 from transformers.trainer_pt_utils import LengthGroupedSampler
 
-from studio.data import collate, vocabulary_loss
+from studio.data import collate, packed_texts, vocabulary_loss
 from studio.data.examples import Encoded
 from studio.errors import NotPossible
 from studio.i18n import Message
@@ -151,13 +151,15 @@ def fit(
         loss = collate.with_class_weights(weights)
     loss = _with_gradient_penalty(loss, penalty, context.plan.training.accumulation_steps)
     n_virtual_tokens = collate.count_virtual_tokens(context.model)
+    packs_texts = packed_texts.can_pack(context.model, task)
+    within_texts = packed_texts.attending_within_texts(context.model) if packs_texts else nullcontext()
     arguments = TrainingArguments(**training_arguments(context, stage, gradient_checkpointing))
     optimizer = create_optimizer(context.model, arguments) if create_optimizer else None
     trainer = _LengthGroupedTrainer(
         model=context.model,
         args=arguments,
         train_dataset=[vars(example) for example in context.train],
-        data_collator=collate.build_collator(task, context.tokenizer, n_virtual_tokens),
+        data_collator=collate.build_collator(task, context.tokenizer, n_virtual_tokens, packs_texts),
         compute_loss_func=loss,
         processing_class=context.tokenizer,
         callbacks=[*callbacks, monitor],
@@ -166,7 +168,7 @@ def fit(
     trainer.pass_context = pass_context
     trainer.remove_callback(PrinterCallback)
     trainer.add_callback(_EpochOrder(trainer))
-    with collate.without_padding_mask(context.model, task), short_texts_in_float32():
+    with collate.without_padding_mask(context.model, task), short_texts_in_float32(), within_texts:
         trainer.train(resume_from_checkpoint=monitor.checkpoint())
     monitor.restore()
     for parameter, original_dtype in original_dtypes:  # the dtype in which they will be read again

@@ -174,6 +174,9 @@ def describe_automatic_values(inputs: EstimateInputs, form: FormState, lang: str
     if inputs.plan.training.precision == "auto":
         precision = inputs.context.machine.autocast_dtype or "float32"
         values.append(messages.AUTOMATIC_VALUE.format(name=TRAINING_FIELDS["precision"][0], value=precision))
+    if inputs.plan.training.gradient_accumulation_steps is None:
+        name, size = messages.MICRO_BATCH_SIZE, format_number(run.workload.micro_batch_size)
+        values.append(messages.AUTOMATIC_VALUE.format(name=name, value=size))
     machine = inputs.context.plan_machine
     if machine.is_gpu and inputs.plan.training.gradient_checkpointing is None:
         state = messages.ON if run.workload.training.gradient_checkpointing else messages.OFF
