@@ -55,7 +55,17 @@ NETWORK_VARIABLES = (
     "CURL_CA_BUNDLE",
 )
 # For a process that trains a model or loads a trained one: what its libraries read for themselves.
-LIBRARY_VARIABLES = ("HF_*", "OMP_*", "MKL_*", "TORCH_*", "STUDIO_*", "TRACKIO_DIR", "XDG_*", "NVIDIA_*")
+LIBRARY_VARIABLES = (
+    "HF_*",
+    "OMP_*",
+    "MKL_*",
+    "TORCH_*",
+    "PYTORCH_*ALLOC_CONF",
+    "STUDIO_*",
+    "TRACKIO_DIR",
+    "XDG_*",
+    "NVIDIA_*",
+)
 # For a process that reaches other machines by SSH: where the person's keys are held.
 SSH_VARIABLES = ("SSH_AUTH_SOCK",)
 # For a process that reaches Ray clusters: the person's token for them, or the file that holds it.
