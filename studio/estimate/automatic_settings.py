@@ -56,9 +56,10 @@ def _possible_micro_batches(run: MethodRun, machine: Machine, requested: Trainin
     training = run.workload.training
     if requested.gradient_accumulation_steps is not None:
         return [training.accumulation_steps]
-    examples_of_card = max(1, (training.batch_size or 1) // run.cards)
-    fewest = 1 if machine.is_gpu else min(training.accumulation_steps, examples_of_card)
-    return [count for count in range(fewest, examples_of_card + 1) if examples_of_card % count == 0]
+    batch_size = training.batch_size or 1
+    # Several GPUs compute so many micro batches at the same time.
+    fewest = run.used_cards if machine.is_gpu else training.accumulation_steps
+    return [count for count in range(fewest, batch_size + 1) if batch_size % count == 0]
 
 
 def _possible_checkpointing(run: MethodRun, machine: Machine, requested: Training) -> tuple[bool | None, ...]:

@@ -88,6 +88,14 @@ def test_less_memory_costs_time_and_what_is_chosen_fits():
     assert {(1, False), (1, True)} < ways
 
 
+def test_several_gpus_compute_a_step_at_once_together():
+    run = make_run("lora", "qwen3-0.6b", rows=LONG_ROWS, max_length=2048, batch_size=16)
+    run = dataclasses.replace(run, cards=4)
+    assert choose(run, H200).accumulation_steps == 4
+    card = automatic_settings.choose_step_settings(run, H200, run.workload.training).card_workload
+    assert (card.micro_batch_size, card.training.accumulation_steps) == (4, 1)
+
+
 def test_where_nothing_fits_the_least_memory_is_told():
     run = make_run("full", "qwen3-8b", rows=LONG_ROWS, max_length=2048, batch_size=8)
     training = choose(run, T4)
