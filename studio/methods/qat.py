@@ -231,16 +231,16 @@ def result_bytes(shape: ModelShape, settings: Settings, num_labels: int, bytes_p
 
 
 def cost_profile(shape: ModelShape, settings: Settings) -> CostProfile:
-    """Every matrix is trained, and rounded on each pass: two copies of it are kept for the backward pass."""
+    """Every matrix is trained, and rounded on each pass: the rounded copy is kept for the way back."""
     n_weights = sum(linear.n_in * linear.n_out for linear in shape.linears)
     n_linears = len(shape.linears)
     return CostProfile(
         trainable_blocks=shape.layers,
-        weight_copies=2.1 * n_weights,
-        weight_traffic=17.1 * n_weights,
-        weight_traffic_backward=9.6 * n_weights,
-        operations=22.0 * n_linears,
-        operations_backward=7.0 * n_linears,
+        weight_copies=1.04 * n_weights,
+        weight_traffic=10.5 * n_weights,
+        weight_traffic_backward=13.2 * n_weights,
+        operations=12.0 * n_linears,
+        operations_backward=8.0 * n_linears,
     )
 
 

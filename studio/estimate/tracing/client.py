@@ -163,7 +163,7 @@ class TracingClient:
 
 # The client that the whole process shares, so that one server at most is running.
 # Raised with every change of what a step computes: answers of before are not used again.
-STEP_VERSION = "3: products apart; a GPU's causal attention counts half"
+STEP_VERSION = "4: QAT rounds in one function"
 
 tracing_client = TracingClient()
 atexit.register(tracing_client.stop_server)
