@@ -73,6 +73,8 @@ def _possible_checkpointing(run: MethodRun, machine: Machine, requested: Trainin
 def _with_step_settings(run: MethodRun, n_micro_batches: int, checkpointing: bool | None) -> MethodRun:
     changes = {"gradient_accumulation_steps": n_micro_batches, "gradient_checkpointing": checkpointing}
     training = run.workload.training.model_copy(update=changes)
+    if training == run.workload.training:
+        return run  # which knows its phases
     return replace(run, workload=replace(run.workload, training=training))
 
 
@@ -80,8 +82,8 @@ def _find_first_fitting(variants: Sequence[MethodRun], machine: Machine, machine
     """The index of the first variant that fits, as each needs less memory than the one before."""
 
     def fits(variant: MethodRun) -> bool:
-        memory_gb = estimate_one.estimate_method(variant, machine, machine_rates).memory_gb
-        return memory_gb is not None and memory_gb.high <= machine.usable_bytes / 1e9
+        peak_gb = estimate_one.training_peak_gb(variant, machine, machine_rates)
+        return peak_gb <= machine.usable_bytes / 1e9
 
     return 0 if fits(variants[0]) else bisect_left(variants, True, lo=1, key=fits)
 

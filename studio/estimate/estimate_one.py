@@ -92,6 +92,29 @@ def estimate_method(
     return estimate if sharded.fits == "no" else sharded
 
 
+def training_peak_gb(run: MethodRun, machine: Machine, machine_rates: Rates) -> float:
+    """Return the upper end of a training's memory by the closed form (GB), its longest micro batches alone.
+
+    Several cards hold all of the model each, or a part of it, whichever takes less.
+
+    Args:
+        run: The method with all of its settings and its workload.
+        machine: Where it would run.
+        machine_rates: The machine's rates.
+    """
+    peaks = []
+    for is_sharded in (False, True)[: min(run.cards, 2)]:
+        count_pass, _ = _build_count_pass(run, machine, None, is_sharded)
+        counts = [
+            (phase, count_pass(phase, phase.micro_batches[-1]))
+            for phase in run.phases
+            if phase.with_gradients and phase.micro_batches
+        ]
+        parts, _ = memory_model.peak_memory(run, counts, machine, machine_rates, is_sharded)
+        peaks.append(sum(parts.values()) / 1e9)
+    return range_around(min(peaks), MEMORY_SPREAD["formula"]).high
+
+
 def _estimate_run(
     run: MethodRun,
     machine: Machine,
