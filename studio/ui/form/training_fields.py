@@ -117,11 +117,10 @@ def build_more_fields() -> dict[str, Any]:
         with gr.Row():
             fields["class_weights"] = _dropdown("class_weights", "class-weights")
             fields["retention"] = _dropdown("retention", "retention")
-            fields["gradient_checkpointing"] = gr.Checkbox(
-                False, **_texts("gradient_checkpointing", "recompute")
-            )
-            fields["disk_offload"] = gr.Checkbox(False, **_texts("disk_offload", "disk-offload"))
             fields["precision"] = _dropdown("precision", "precision")
+        # Boxes with a long help text: beside each other they would be too narrow on a phone.
+        fields["gradient_checkpointing"] = gr.Checkbox(False, **_texts("gradient_checkpointing", "recompute"))
+        fields["disk_offload"] = gr.Checkbox(False, **_texts("disk_offload", "disk-offload"))
     with gr.Accordion(t(messages.CAPS), open=False, elem_id="caps") as caps, gr.Row():
         cap_fields = {name: _cap(name) for name in CAP_NAMES}
     keep_empty(caps, list(cap_fields.values()))
