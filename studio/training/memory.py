@@ -28,8 +28,6 @@ def limit_memory() -> None:
     Nothing is limited on a GPU, where CUDA reserves far more address space than it uses, and on Windows,
     which has no such limit.
     """
-    # Its own allocator would take a gigabyte of the limit, and use none of it.
-    os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "system")
     try:
         import resource  # noqa: PLC0415 - Windows has none
     except ImportError:
