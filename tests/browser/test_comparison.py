@@ -124,21 +124,18 @@ def test_what_does_not_fit_says_so_starts_only_when_someone_insists_and_has_offe
     expect(page.locator("#insist")).to_be_visible()
 
     open_tab(page, "Method")
-    choose(page, "#model", "Qwen3 0.6B")
+    choose(page, "#model", "Qwen3 1.7B")
     choose(page, "#machine", "Hugging Face Space, cpu-basic")
-    set_number(page, "#batch-size", 64)
     row = page.locator("#methods tr[data-id=qat]")
     expect(row.locator(".memory .state")).to_have_text("does not fit")
     expect(row.locator(".lacks")).to_contain_text("GB more")
     page.get_by_role("button", name="Only what fits").click()
     expect(row).to_be_hidden()
     page.get_by_role("button", name="Only what fits").click()
-    offer = row.locator(".offer", has_text="examples per step").first
-    batch_size = re.match(r"\d+", offer.inner_text()).group()
-    offer.click()
-    expect(page.locator("#batch-size input[type=number]")).to_have_value(batch_size)
-    expect(page.locator("#methods tr.chosen")).to_have_attribute("data-id", "qat")
-    expect(row.locator(".memory .state")).not_to_have_text("does not fit")
+    row.locator(".offer", has_text="QLoRA instead").click()
+    chosen = page.locator("#methods tr.chosen")
+    expect(chosen).to_have_attribute("data-id", "qlora")
+    expect(chosen.locator(".memory .state")).not_to_have_text("does not fit")
 
 
 @pytest.mark.exhaustive

@@ -21,9 +21,8 @@ def ask_studio(run):
     """Logits and greedy continuations of the texts, by the base and by the tuned model as the run left it."""
     plan, report = run.plan, runs.report(run)
     method, tokenizer = methods.get(plan.method.name), load.tokenizer(run.model)
-    base = load.base_model(
-        load.Path(plan.model), plan.task, report["labels"], plan.training.seed, method.weights == "nf4"
-    )
+    storage = load.WeightStorage(in_4_bits=method.weights == "nf4")
+    base = load.base_model(load.Path(plan.model), plan.task, report["labels"], plan.training.seed, storage)
     base_logits = [get_logits(base, tokenizer, text) for text in TEXTS]
     tuned = method.load(base, run.model)
     return base_logits, [get_logits(tuned, tokenizer, text) for text in TEXTS], tuned, tokenizer

@@ -39,7 +39,8 @@ def test_reusing_the_frozen_part_gives_the_same_losses_as_computing_it_each_time
     torch.manual_seed(3)
     cached_losses, _ = train(make_job, task, reuse=True)
     assert len(losses) == 9
-    assert losses == pytest.approx(cached_losses, abs=1e-5)
+    # In 16 bits attention adds up in another order for padded texts, which fill the cache, and packed ones.
+    assert losses == pytest.approx(cached_losses, rel=1e-3 if bf16 else 1e-6, abs=1e-5)
 
 
 @pytest.mark.parametrize("task", TASKS)

@@ -77,7 +77,7 @@ def load_tuned(run):
         "classify",
         report["labels"],
         run.plan.training.seed,
-        method.weights == "nf4",
+        load.WeightStorage(in_4_bits=method.weights == "nf4"),
     )
     return method.load(base, run.model), load.tokenizer(run.model)
 
