@@ -1,6 +1,6 @@
 """Rounds the matrices of a block to NF4 once, and leaves them in a file from which the block is read.
 
-Rounding takes longer than reading, so it is done once, while a model is loaded, and one matrix at a time. The
+Each pass would round them anew, so it is done once, while a model is loaded, and one matrix at a time. The
 file has no name: its space is free again when the process ends, however it ends.
 """
 
