@@ -29,12 +29,12 @@ def choose_step_settings(run: MethodRun, machine: Machine, requested: Training) 
     gains nothing by larger micro batches than its default, and goes below that only where memory asks for it.
 
     Args:
-        run: The run, with every setting filled in but gradient checkpointing.
+        run: The run, with every setting filled in; gradient checkpointing that is None is decided here.
         machine: Where it would run.
-        requested: The training as the plan has it: what is None there is decided here.
+        requested: The training as the plan has it: micro batches that are None there are decided here.
     """
     counts = _possible_micro_batches(run, machine, requested)
-    checkpointing_choices = _possible_checkpointing(run, machine, requested)
+    checkpointing_choices = _possible_checkpointing(run, machine)
     if len(counts) * len(checkpointing_choices) == 1 or not run.workload.rows:
         return run
     machine_rates = rates.load_rates(machine)
@@ -62,12 +62,12 @@ def _possible_micro_batches(run: MethodRun, machine: Machine, requested: Trainin
     return [count for count in range(fewest, batch_size + 1) if batch_size % count == 0]
 
 
-def _possible_checkpointing(run: MethodRun, machine: Machine, requested: Training) -> tuple[bool | None, ...]:
+def _possible_checkpointing(run: MethodRun, machine: Machine) -> tuple[bool | None, ...]:
     """Whether a step can keep its activations (False) or compute them again (True), the faster first."""
-    is_open = machine.is_gpu and requested.gradient_checkpointing is None
-    if is_open and run.method.supports_gradient_checkpointing:
+    filled = run.workload.training.gradient_checkpointing
+    if machine.is_gpu and filled is None and run.method.supports_gradient_checkpointing:
         return False, True
-    return (requested.gradient_checkpointing,)
+    return (filled,)
 
 
 def _with_step_settings(run: MethodRun, n_micro_batches: int, checkpointing: bool | None) -> MethodRun:

@@ -115,6 +115,13 @@ def test_a_processor_computes_less_at_once_only_where_memory_asks_for_it():
     assert counts[1] > 2
 
 
+@pytest.mark.parametrize("machine", [T4, H200, CPU])
+def test_weights_on_the_disk_are_read_again_on_the_way_back_wherever_it_runs(machine):
+    plan = make_plan_for("smollm2-1.7b", batch_size=8, max_length=256, disk_offload=True)
+    run = make_context(plan, machine).run_of(methods.get("lora"))
+    assert run.workload.training.gradient_checkpointing is True
+
+
 @pytest.mark.parametrize("machine", [T4, H200])
 def test_the_estimate_says_what_was_chosen(machine):
     plan = make_plan_for("llama3.2-1b", batch_size=8, max_length=256)
