@@ -6,6 +6,7 @@ from contextlib import contextmanager
 
 from studio import runs
 from studio.launchers import follower
+from studio.training import launcher
 
 
 @contextmanager
@@ -37,3 +38,18 @@ def wait_for(condition, seconds=30.0):
 
 def steps(run):
     return [point["step"] for point in runs.read_points(run)]
+
+
+def stop_once_trained(run):
+    """Follow a run, and stop it when it has made its five steps; returns what it raised."""
+    with followed(run) as errors:
+        wait_for(lambda: len(steps(run)) == 5)
+        launcher.stop(run)
+    return errors
+
+
+def resume(run):
+    """Follow a run again, to its end; returns its state and the steps that have a point."""
+    launcher.requeue(run)
+    follower.follow(run.id)
+    return runs.status(run).state, steps(run)

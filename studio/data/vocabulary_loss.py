@@ -206,7 +206,7 @@ class _ChunkedLoss(torch.autograd.Function):  # type: ignore[misc] # torch's typ
         ctx.hidden_gradients = []
         ctx.parameter_gradients = None
         for states, chunk_targets in _chunks(hidden, targets, chunk_size):
-            _add_chunk(ctx, score, states.detach().requires_grad_(), chunk_targets, parameters)
+            _add_chunk(ctx, score, states, chunk_targets, parameters)
         return ctx.total
 
     @staticmethod
@@ -225,9 +225,9 @@ class _TokenLosses(torch.autograd.Function):  # type: ignore[misc] # torch's typ
     ) -> torch.Tensor:
         losses, hidden_gradients = [], []
         for states, chunk_targets in _chunks(hidden, targets, chunk_size):
-            chunk_losses, chunk_gradient = _score_chunk(score, states, chunk_targets)
+            chunk_losses, (hidden_gradient,) = _score_chunk(score, states, chunk_targets)
             losses.append(chunk_losses)
-            hidden_gradients.append(chunk_gradient)
+            hidden_gradients.append(hidden_gradient)
         ctx.save_for_backward(torch.cat(hidden_gradients))
         return torch.cat(losses)
 
@@ -235,18 +235,6 @@ class _TokenLosses(torch.autograd.Function):  # type: ignore[misc] # torch's typ
     def backward(ctx: Any, grad: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
         (hidden_gradients,) = ctx.saved_tensors
         return None, None, None, hidden_gradients * grad.unsqueeze(1).to(hidden_gradients.dtype)
-
-
-def _score_chunk(
-    score: Score, states: torch.Tensor, targets: torch.Tensor
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """The loss of each position of a chunk, and its gradient in the hidden state there."""
-    states = states.detach().requires_grad_()
-    with torch.enable_grad():
-        logits = score(states)
-    losses, logit_gradients = _cross_entropy_with_gradients(logits.detach(), targets)
-    (gradient,) = torch.autograd.grad(logits, states, logit_gradients)
-    return losses, gradient
 
 
 def _add_chunk(
@@ -257,17 +245,25 @@ def _add_chunk(
     parameters: tuple[torch.Tensor, ...],
 ) -> None:
     """Add the loss of a chunk and its gradients to those before; nothing else of it is kept."""
-    with torch.enable_grad():
-        logits = score(states)
-    losses, logit_gradients = _cross_entropy_with_gradients(logits.detach(), targets)
+    losses, (hidden_gradient, *gradients) = _score_chunk(score, states, targets, parameters)
     ctx.total += losses.sum()
-    hidden_gradient, *gradients = torch.autograd.grad(logits, (states, *parameters), logit_gradients)
     ctx.hidden_gradients.append(hidden_gradient)
     if ctx.parameter_gradients is None:
         ctx.parameter_gradients = gradients
         return
     for summed, gradient in zip(ctx.parameter_gradients, gradients, strict=True):
         summed += gradient
+
+
+def _score_chunk(
+    score: Score, states: torch.Tensor, targets: torch.Tensor, parameters: tuple[torch.Tensor, ...] = ()
+) -> tuple[torch.Tensor, tuple[torch.Tensor, ...]]:
+    """The loss of each position of a chunk, and its gradients in the hidden states and the parameters."""
+    states = states.detach().requires_grad_()
+    with torch.enable_grad():
+        logits = score(states)
+    losses, logit_gradients = _cross_entropy_with_gradients(logits.detach(), targets)
+    return losses, torch.autograd.grad(logits, (states, *parameters), logit_gradients)
 
 
 def _cross_entropy_with_gradients(

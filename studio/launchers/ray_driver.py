@@ -185,15 +185,15 @@ def _wait_for_ranks(run: Run, arguments: Arguments, fitting: threading.Thread) -
     import ray  # noqa: PLC0415 - as above
 
     kind, message = ("GPU", WAITS_FOR_GPUS) if arguments.on_gpu else ("CPU", WAITS_FOR_CORES)
-    began_at, said, n_events = time.monotonic(), -1, 1
+    began_at, announced, n_events = time.monotonic(), -1, 1
     while fitting.is_alive() and not (run.folder / STARTED_FILE).exists():
         if run.stop_file.exists():
             runs.set_status(run, "stopped", "before")
             return False
         free, total = (int(of.get(kind, 0)) for of in (ray.available_resources(), ray.cluster_resources()))
         is_waiting = free < arguments.n_ranks and time.monotonic() - began_at > WAIT_SECONDS
-        if is_waiting and free != said and n_events < N_DRIVER_EVENTS:
-            said, n_events = free, n_events + 1
+        if is_waiting and free != announced and n_events < N_DRIVER_EVENTS:
+            announced, n_events = free, n_events + 1
             values = {"needed": arguments.n_ranks, "free": free, "total": total}
             runs.set_status(run, "waiting", "queue", message=message.format(**values))
         time.sleep(POLL_SECONDS)
@@ -309,11 +309,11 @@ def _last_seq(path: Path) -> int:
 
 def _print_events(path: Path, has_ended: threading.Event) -> None:
     """Print what is appended to a file, line by line, an empty line where it is silent, and the end."""
-    beat_at, rest = time.monotonic(), b""
+    beat_at, unread = time.monotonic(), b""
     with path.open("rb") as file:
         while True:
             is_last_look = has_ended.is_set()
-            *lines, rest = (rest + file.read()).split(b"\n")
+            *lines, unread = (unread + file.read()).split(b"\n")
             for line in lines:
                 _write_line(line.decode(errors="replace"))
             if is_last_look and not lines:

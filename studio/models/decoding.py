@@ -55,16 +55,16 @@ def decode(
         next_ids = _choose(scores, generation_config.do_sample)
         input_ids = torch.cat([input_ids, next_ids[:, None]], dim=-1)
         places, is_left = rows.tolist(), ~stopping_criteria(input_ids, None)
-        for place, token_id, goes_on in zip(places, next_ids.tolist(), is_left.tolist(), strict=True):
-            written[place].append(token_id)
+        for row, token_id, goes_on in zip(places, next_ids.tolist(), is_left.tolist(), strict=True):
+            written[row].append(token_id)
             if row_hooks:
-                _stream(row_hooks.streamers[place], token_id, goes_on)
-        left = is_left.nonzero().flatten()
-        if not len(left):
+                _stream(row_hooks.streamers[row], token_id, goes_on)
+        unfinished = is_left.nonzero().flatten()
+        if not len(unfinished):
             return _join(prompts, written, generation_config.pad_token_id)
-        if len(left) < len(rows):
-            model_kwargs = _select_rows(model_kwargs, len(rows), left)
-            rows, input_ids = rows[left], input_ids[left]
+        if len(unfinished) < len(rows):
+            model_kwargs = _select_rows(model_kwargs, len(rows), unfinished)
+            rows, input_ids = rows[unfinished], input_ids[unfinished]
         next_length = 1 if model_kwargs["use_cache"] else None
         inputs = model.prepare_inputs_for_generation(
             input_ids, next_sequence_length=next_length, **model_kwargs
@@ -104,10 +104,10 @@ def _find_equal_rows(
     kinds: dict[tuple[Any, ...], int] = {}
     first: list[int] = []
     copies: list[int] = []
-    for place, key in enumerate(zip(map(tuple, tokens), map(tuple, masks), strict=True)):
+    for row, key in enumerate(zip(map(tuple, tokens), map(tuple, masks), strict=True)):
         if key not in kinds:
             kinds[key] = len(first)
-            first.append(place)
+            first.append(row)
         copies.append(kinds[key])
     return torch.tensor(first), torch.tensor(copies)
 

@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
+import card
 from estimator_card import Line, Table, TimedRun, compare_time
 
 from studio import methods
@@ -42,28 +43,8 @@ from studio.plan import Training
 DATA = Path(__file__).parents[3] / "shared" / "data"
 MACHINE_ID = "hf-h200"
 SHAPES: dict[str, dict[str, Any]] = {
-    "3B": {
-        "model_type": "llama",
-        "hidden_size": 3072,
-        "num_hidden_layers": 28,
-        "num_attention_heads": 24,
-        "num_key_value_heads": 8,
-        "head_dim": 128,
-        "intermediate_size": 8192,
-        "vocab_size": 128256,
-        "tie_word_embeddings": True,
-    },
-    "0.6B": {
-        "model_type": "qwen3",
-        "hidden_size": 1024,
-        "num_hidden_layers": 28,
-        "num_attention_heads": 16,
-        "num_key_value_heads": 8,
-        "head_dim": 128,
-        "intermediate_size": 3072,
-        "vocab_size": 151936,
-        "tie_word_embeddings": True,
-    },
+    "3B": card.SHAPES["llama-3b"],
+    "0.6B": card.SHAPES["qwen3-0.6b"],
     "BERT-base": {
         "model_type": "bert",
         "hidden_size": 768,

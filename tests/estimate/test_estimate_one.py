@@ -39,9 +39,10 @@ def test_in_trl_nothing_is_dropped_and_every_position_is_scored(uses_trl):
     micro_batch = MicroBatch(2, 10, 4, False, 3)
     phase = Phase("x", (micro_batch,), with_gradients=True, uses_trl=uses_trl)
     trainable = make_run("full").parameters.trainable
-    counts = time_model.count_phase(
+    pieces = time_model.count_pieces(
         phase, make_workload("full"), trainable, "processor", lambda *_: OpCounts(drawn=7)
     )
+    counts = total(pieces)
     n_positions = 3 * 2 * (10 - 4 + 2 * 10 - 4) if uses_trl else 0
     assert counts.drawn == (0 if uses_trl else 21)
     assert counts.flop_32 == 2 * n_positions * shape.vocabulary * shape.hidden

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from bench_line import print_times
-from followed import followed, steps, wait_for
+from followed import followed, steps, stop_once_trained, wait_for
 from refusals import assert_message
 from stand_in import TOKEN, Repo
 
@@ -97,10 +97,7 @@ def test_what_is_kept_stays_private(ada, make_run, behave):
 def test_a_stop_goes_by_the_repository_and_brings_back_what_was_learned(ada, make_run, behave):
     behave("waits")
     run = make_run()
-    with followed(run) as errors:
-        wait_for(lambda: len(steps(run)) == 5)
-        launcher.stop(run)
-    assert errors == []
+    assert stop_once_trained(run) == []
     assert runs.status(run).state == "stopped"
     assert runs.is_usable(run)
 

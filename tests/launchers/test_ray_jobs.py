@@ -6,7 +6,7 @@ import time
 
 import pytest
 from fake_ray import TOKEN, Cluster
-from followed import followed, steps, wait_for
+from followed import followed, resume, steps, stop_once_trained, wait_for
 from refusals import assert_message
 
 from studio import launchers, processes, runs
@@ -78,10 +78,7 @@ def test_only_what_reaches_the_cluster_gets_the_token(monkeypatch):
 def test_a_stop_reaches_the_cluster_and_brings_back_what_was_learned(cluster, make_run):
     run = make_run()
     cluster.behave("waits")
-    with followed(run) as errors:
-        wait_for(lambda: len(steps(run)) == 5)
-        launcher.stop(run)
-    assert errors == []
+    assert stop_once_trained(run) == []
     assert runs.status(run).state == "stopped"
     assert runs.is_usable(run)
 
@@ -90,10 +87,7 @@ def test_a_driver_that_does_not_stop_is_ended_by_ray(cluster, make_run, monkeypa
     monkeypatch.setattr(follower, "STOP_PATIENCE_SECONDS", 0.5)
     run = make_run()
     cluster.behave("hangs")
-    with followed(run) as errors:
-        wait_for(lambda: len(steps(run)) == 5)
-        launcher.stop(run)
-    assert errors == []
+    assert stop_once_trained(run) == []
     assert runs.status(run).state == "stopped"
 
 
@@ -105,10 +99,7 @@ def test_a_driver_that_dies_leaves_a_run_that_goes_on(cluster, make_run):
     assert_message(caught.value, ray_jobs.ENDED_BADLY)
     assert runs.has_saved_state(run), "its checkpoint came back"
     cluster.behave("")
-    launcher.requeue(run)
-    follower.follow(run.id)
-    assert runs.status(run).state == "done"
-    assert steps(run) == [1, 2, 3, 4, 5]
+    assert resume(run) == ("done", [1, 2, 3, 4, 5])
 
 
 def test_a_cluster_that_was_started_anew_loses_the_job_and_the_run_goes_on_from_what_lies_there(
@@ -124,10 +115,7 @@ def test_a_cluster_that_was_started_anew_loses_the_job_and_the_run_goes_on_from_
     assert_message(errors[0], ray_jobs.NO_JOB, machine="cluster")
     assert runs.is_resumable(run)
     cluster.behave("")
-    launcher.requeue(run)
-    follower.follow(run.id)
-    assert runs.status(run).state == "done"
-    assert steps(run) == [1, 2, 3, 4, 5]
+    assert resume(run) == ("done", [1, 2, 3, 4, 5])
 
 
 def test_a_lost_connection_is_told_and_taken_up_again(cluster, make_run):

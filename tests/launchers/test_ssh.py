@@ -6,7 +6,7 @@ import time
 import psutil
 import pytest
 from bench_line import print_times
-from followed import followed, steps, wait_for
+from followed import followed, resume, steps, stop_once_trained, wait_for
 from refusals import assert_message
 
 from studio import launchers, runs
@@ -71,10 +71,7 @@ def test_points_arrive_once_and_no_file_outside_the_run_is_written(quick_box, ma
 def test_a_stop_reaches_the_box_and_brings_back_what_was_learned(quick_box, make_run):
     run = make_run()
     quick_box.behave("waits")
-    with followed(run) as errors:
-        wait_for(lambda: len(steps(run)) == 5)
-        launcher.stop(run)
-    assert errors == []
+    assert stop_once_trained(run) == []
     assert runs.status(run).state == "stopped"
     assert runs.is_usable(run)
 
@@ -101,10 +98,7 @@ def test_a_worker_that_dies_leaves_a_run_that_goes_on(quick_box, make_run):
     assert runs.status(run).state == "failed"
     assert runs.has_saved_state(run), "its checkpoint came back"
     quick_box.behave("")
-    launcher.requeue(run)
-    follower.follow(run.id)
-    assert runs.status(run).state == "done"
-    assert steps(run) == [1, 2, 3, 4, 5]
+    assert resume(run) == ("done", [1, 2, 3, 4, 5])
 
 
 def test_a_lost_connection_is_told_and_taken_up_again(quick_box, make_run, monkeypatch):

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from studio.estimate.machines.catalogue import MachineKind
 from studio.estimate.machines.rates import Rates
-from studio.estimate.op_counts import OpCounts, total
+from studio.estimate.op_counts import OpCounts
 from studio.methods.workload import MicroBatch, Phase, Workload
 
 CountPass = Callable[[Phase, MicroBatch], OpCounts]
@@ -22,18 +22,6 @@ GENERATION_OPERATIONS = 150.0
 START_SECONDS_PER_BYTE = 1.5e-9
 SAVE_SECONDS_PER_BYTE = 0.5e-9
 TOUCH_SECONDS_PER_BYTE = {"processor": 0.8e-9, "card": 0.0}
-
-
-def count_phase(
-    phase: Phase,
-    workload: Workload,
-    trainable_params: int,
-    kind: MachineKind,
-    count_pass: CountPass,
-    offloaded_bytes: float = 0.0,
-) -> OpCounts:
-    """Count all work of a phase; the arguments are those of `count_pieces`."""
-    return total(count_pieces(phase, workload, trainable_params, kind, count_pass, offloaded_bytes))
 
 
 def count_pieces(

@@ -8,6 +8,7 @@ from studio.estimate.analytic import formula
 from studio.estimate.analytic import time as time_model
 from studio.estimate.analytic.formula import AttachedModel
 from studio.estimate.method_run import MethodRun
+from studio.estimate.op_counts import total
 from studio.estimate.tracing.trace import Trace
 from studio.methods.rlhf_stages import direct, phases, schedule
 from studio.methods.workload import RowTokens, Workload
@@ -36,8 +37,10 @@ def estimate_phases(job):
         shape, run.method.cost_profile(shape, run.settings), run.parameters.trainable, autocast_dtype=""
     )
     return {
-        phase.name: time_model.count_phase(
-            phase, load, 0, "processor", lambda phase, batch: formula.count_pass(model, phase, batch)
+        phase.name: total(
+            time_model.count_pieces(
+                phase, load, 0, "processor", lambda phase, batch: formula.count_pass(model, phase, batch)
+            )
         )
         for phase in run.phases
     }
