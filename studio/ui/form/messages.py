@@ -61,7 +61,7 @@ GRADIENT_CHECKPOINTING_HELP = label(
 DISK_OFFLOAD = label("Disk offload")
 DISK_OFFLOAD_HELP = label(
     "Leaves the model’s layers on the disk and reads each one when it is needed: a model larger than the"
-    " memory can be trained, several times slower. Only where nothing else makes it fit."
+    " memory can be trained, but slower. Only where nothing else makes it fit."
 )
 PRECISION = label("Training precision")
 PRECISION_HELP = label(
