@@ -19,7 +19,8 @@ from studio.i18n import Message
 from studio.methods import defaults, folder_check
 from studio.methods.spec import Method, Scores, StageMonitor, TrainingContext
 from studio.methods.workload import RowTokens
-from studio.models import device, shape
+from studio.models import device, ranks, shape
+from studio.models.cpu_precision import Precision
 from studio.models.fetch import FetchedModel
 from studio.models.shape import ModelShape
 from studio.plan import PROBLEM_TYPES, Plan, target_role
@@ -205,7 +206,7 @@ def load_context(
 
     require_compatible(run.plan, base)
     folder_check.require_usable(base.folder, run.plan.task)
-    device.set_precision(run.plan.training.precision)
+    device.set_precision(_shared_precision(run.plan))
     model_shape = shape.from_folder(base.folder)
     tokenizer = load.tokenizer(base.folder)
     rows = _count_tokens(splits, run.plan, tokenizer) if run.plan.training.max_length is None else ()
@@ -275,6 +276,22 @@ def load_context(
         "device": str(model.device),
     }
     return context, report
+
+
+def _shared_precision(plan: Plan) -> Precision:
+    """The precision of the plan; where its processor chooses, what the first rank has chosen for all.
+
+    Each rank would measure its own, and beside others at work one may find 32 bits faster and another 16.
+    """
+    precision = plan.training.precision
+    if ranks.count() == 1 or precision != "auto" or not device.uses_cpu():
+        return precision
+    chosen: Precision | None = None
+    if ranks.is_first():
+        device.set_precision("auto")
+        chosen = "bfloat16" if device.autocast_dtype() else "float32"
+    shared: Precision = ranks.say(chosen)
+    return shared
 
 
 def _fill_step_settings(run: Run, plan: Plan) -> Plan:

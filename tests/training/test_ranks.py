@@ -88,6 +88,19 @@ def test_two_ranks_learn_what_one_learns(make_plan, method, task):
 
 
 @pytest.mark.exhaustive
+def test_ranks_compute_in_the_precision_that_the_first_one_measured(make_plan, monkeypatch):
+    """The other one's home is new: it would measure for itself, and might find otherwise."""
+    plan = make_plan("lora", "chat", batch_size=4, epochs=4)
+    in_bf16 = plan.model_copy(update={"training": plan.training.model_copy(update={"precision": "bfloat16"})})
+    automatic, expected = runs.create(plan), runs.create(in_bf16)
+    train_on_ranks(expected)
+    monkeypatch.delenv("STUDIO_PRECISION", raising=False)
+    monkeypatch.setenv("STUDIO_TEST_SPEEDUPS", "2.0 0.5")
+    train_on_ranks(automatic)
+    assert losses(automatic) == losses(expected)
+
+
+@pytest.mark.exhaustive
 def test_a_training_whose_rank_is_killed_goes_on_with_the_same_numbers(make_plan):
     plan = make_plan("lora", "chat", settings={"dropout": 0.1}, batch_size=4, epochs=30)
     undisturbed, killed = runs.create(plan), runs.create(plan)
