@@ -243,11 +243,16 @@ def delete(run: Run) -> None:
     """
     purge_deleted()
     with runs.claiming():
-        if runs.status(run).state not in runs.ENDED_STATES:
-            raise NotPossible(STILL_RUNNING, STOP_FIRST, name=run.plan.name)
+        require_ended(run)
         deleted_folder = _deleted_place(run.id)
         run.folder.rename(deleted_folder)
     os.utime(deleted_folder)
+
+
+def require_ended(run: Run) -> None:
+    """Raise NotPossible where a run has not ended, and so cannot be deleted."""
+    if runs.status(run).state not in runs.ENDED_STATES:
+        raise NotPossible(STILL_RUNNING, STOP_FIRST, name=run.plan.name)
 
 
 def restore(run_id: str) -> Run:

@@ -33,6 +33,10 @@ class Cluster:
             path.mkdir(parents=True)
         self.jobs, self.processes, self.headers_seen = {}, {}, []
         self.is_down, self.refused_path, self.token = False, "", TOKEN
+        self.nodes = [
+            {"CPU": 8.0, "GPU": 1.0, "accelerator_type:T4": 1.0, "memory": 3e10},
+            {"CPU": 4.0, "memory": 2e10},
+        ]
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self))
         self._server.daemon_threads = True
         self.address = f"http://127.0.0.1:{self._server.server_port}"
@@ -109,6 +113,10 @@ def _handler(cluster):
             elif parts[1] == "packages":
                 (cluster.packages / parts[-1]).write_bytes(body)
                 self.answer({})
+            elif url.path == "/api/v0/nodes":
+                nodes = [{"state": "ALIVE", "resources_total": node} for node in cluster.nodes]
+                nodes.append({"state": "DEAD", "resources_total": {"GPU": 8.0}})
+                self.answer({"result": True, "data": {"result": {"total": len(nodes), "result": nodes}}})
             elif url.path == "/api/v0/logs":
                 root, _, pattern = query["glob"].partition("/")
                 found = (cluster.logs / root).glob(pattern)
@@ -124,6 +132,9 @@ def _handler(cluster):
                 self.answer({"error": "no such page"}, 404)
 
         def handle_job(self, parts, body):
+            if not parts and self.command == "GET":
+                self.answer(json.dumps([{**cluster.look_at(each)} for each in cluster.jobs]).encode())
+                return
             if not parts:
                 request = json.loads(body)
                 cluster.start(request)

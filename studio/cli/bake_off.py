@@ -1,15 +1,22 @@
-"""`studio bake-off`: methods or settings train in turns on the same split, and the best one goes on."""
+"""`studio bake-off`: methods or settings train in turns on the same split, and the best one goes on.
+
+On another machine (`--on`) all of them train to their end, as many at once as it has room for.
+"""
 
 import argparse
 import json
 import sys
+from collections.abc import Sequence
 
 import yaml
 
-from studio import methods, presets
-from studio.cli import EXIT_FAILED, EXIT_OK, arguments
+from studio import launchers, methods, presets, runs
+from studio.cli import EXIT_FAILED, EXIT_OK, arguments, elsewhere
 from studio.cli.columns import align
 from studio.errors import BadPlan
+from studio.estimate.machines import catalogue
+from studio.launchers import bake_off as elsewhere_bake_off
+from studio.launchers import consent
 from studio.plan import Plan
 from studio.training import variations
 from studio.training.bake_off import conductor, record, summary
@@ -38,6 +45,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help=f"the most all of it takes ({DEFAULT_MINUTES:g})",
     )
     parser.add_argument("--resume", default="", metavar="ID", help="go on with one that was stopped")
+    elsewhere.add_arguments(parser)
     parser.add_argument("--json", action="store_true", help="the result as JSON")
     arguments.add_set(parser, "training.epochs=2")
 
@@ -48,10 +56,13 @@ def run(options: argparse.Namespace) -> int:
     Raises:
         BadPlan: The plan or a contender is wrong.
         NotPossible: These plans cannot be compared.
+        StudioError: The machine of `--on` cannot be reached, or refuses this person.
     """
     if bool(options.plan) == bool(options.resume):
         raise BadPlan(["name either a plan (with --try METHOD) or --resume ID"])
     bake_off = record.find(options.resume) if options.resume else _create(options)
+    if not bake_off:
+        return EXIT_FAILED
     print(f"bake-off {bake_off.id}", file=sys.stderr)
     try:
         bake_off = conductor.conduct(bake_off, on_progress=_print_turn)
@@ -62,11 +73,27 @@ def run(options: argparse.Namespace) -> int:
     return EXIT_OK if bake_off.state == "done" else EXIT_FAILED
 
 
-def _create(options: argparse.Namespace) -> BakeOff:
-    plan = arguments.load_plan(options.plan, tuple(options.set))
+def _create(options: argparse.Namespace) -> BakeOff | None:
+    """The bake-off that was asked for; None where nobody agrees that it leaves this machine."""
+    changes = tuple(options.set)
+    if options.on:
+        changes += (f"where={'local' if options.on == catalogue.LOCAL_ID else options.on}",)
+    plan = arguments.load_plan(options.plan, changes)
     named_plans = [_read_contender(plan, text) for text in options.contenders]
+    if not plan.is_local:
+        return _agree(named_plans, plan.where, options)
     n_looks = record.choose_looks([conductor.estimate_minutes(each) for _, each in named_plans])
     return record.create(named_plans, options.minutes, n_looks)
+
+
+def _agree(
+    named_plans: Sequence[tuple[str, Plan]], machine_id: str, options: argparse.Namespace
+) -> BakeOff | None:
+    machine = consent.current_machine(launchers.find_machine(machine_id))
+    agreement = elsewhere_bake_off.describe(named_plans, options.minutes, machine, options.keep_there)
+    if not elsewhere.is_agreed(agreement.lines, options.yes):
+        return None
+    return elsewhere_bake_off.create(agreement, options.keep_there)
 
 
 def _read_contender(plan: Plan, text: str) -> tuple[str, Plan]:
@@ -89,7 +116,10 @@ def _read_change(text: str) -> tuple[str, object]:
 
 def _print_turn(bake_off: BakeOff, contender: Contender) -> None:
     minutes = f"{bake_off.minutes:.1f} of {bake_off.cap_minutes:g} min"
-    print(f"{minutes}: {contender.name} trains on from {contender.share:.0%}", file=sys.stderr, flush=True)
+    what = f"trains on from {contender.share:.0%}"
+    if not bake_off.is_local and contender.run:
+        what = runs.status(contender.run).state
+    print(f"{minutes}: {contender.name} {what}", file=sys.stderr, flush=True)
 
 
 def _format(result: Summary) -> str:

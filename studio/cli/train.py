@@ -14,7 +14,7 @@ from typing import NoReturn
 from tqdm import tqdm
 
 from studio import launchers, processes, runs
-from studio.cli import EXIT_FAILED, EXIT_OK, arguments, fitting_changes
+from studio.cli import EXIT_FAILED, EXIT_OK, arguments, elsewhere, fitting_changes
 from studio.errors import SEE_WORKER_LOG, BadPlan, NotPossible, explain
 from studio.estimate import all_methods, history
 from studio.estimate.machines import catalogue
@@ -31,9 +31,6 @@ INSIST_HINT = Message(
     "`studio estimate` says what would fit; --insist starts it all the same, "
     "and it ends with a sentence where memory runs out."
 )
-ASK_START = Message("Start it there? [y/N] ")
-NOT_STARTED = Message("Nothing was started, and nothing has left this machine.")
-YES = ("y", "yes")
 REFRESH_SECONDS = 0.3
 BAR_FORMAT = "{desc} {percentage:3.0f}%|{bar}| {n_fmt}/{total_fmt} {postfix}"
 
@@ -45,13 +42,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--resume", default="", metavar="RUN", help="go on with a stopped run instead: its id, or `last`"
     )
-    parser.add_argument(
-        "--on", default="", metavar="NAME", help="train on another machine of machines.yaml; asks first"
-    )
-    parser.add_argument("--yes", action="store_true", help="with --on: start without asking first")
-    parser.add_argument(
-        "--keep-there", action="store_true", help="with --on: leave data and result there afterwards"
-    )
+    elsewhere.add_arguments(parser)
     parser.add_argument(
         "--from",
         default="",
@@ -143,10 +134,7 @@ def train_elsewhere(options: argparse.Namespace, changes: tuple[str, ...]) -> in
         raise NotPossible(estimate.why_not, INSIST_HINT)
     caps.require_measurable(plan, machine)
     agreement = consent.describe(plan, machine, estimate, options.keep_there)
-    for line in agreement.lines:
-        print(line.render(), file=sys.stderr)
-    if not options.yes and not (sys.stdin.isatty() and input(ASK_START.render()).strip().lower() in YES):
-        print(NOT_STARTED.render(), file=sys.stderr)
+    if not elsewhere.is_agreed(agreement.lines, options.yes):
         return EXIT_FAILED
     new_run = runs.create(plan)
     consent.record_agreement(new_run, agreement, options.keep_there)

@@ -354,12 +354,14 @@ def _check_fit(
     return "yes", None
 
 
-def minutes_before_start(machine: Machine, fetched_bytes: float) -> float:
+def minutes_before_start(machine: Machine, fetched_bytes: float = 0.0) -> float:
     """Return the minutes that a machine runs before the training: as it names them, else what is assumed.
+
+    Table, consent, cap and receipt all take them from here.
 
     Args:
         machine: The machine.
-        fetched_bytes: The size of the model, where it has to be fetched.
+        fetched_bytes: The size of the model, where it has to be fetched; 0 for the time before that alone.
     """
     if not machine.is_rented:
         return machine.start_minutes or 0.0

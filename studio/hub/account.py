@@ -6,6 +6,7 @@ from huggingface_hub import HfApi, constants, get_token
 from huggingface_hub.errors import HFValidationError, HTTPError, RepositoryNotFoundError
 from huggingface_hub.utils import validate_repo_id
 
+from studio import credentials
 from studio.hub.refusals import MAKE_TOKEN, WRONG_TOKEN, HubRefused, explained
 from studio.i18n import Message
 
@@ -39,8 +40,11 @@ class Account:
 
 
 def machine_token() -> str:
-    """The token of this machine's login to the hub (`hf auth login`, HF_TOKEN); "" where there is none."""
-    return get_token() or ""
+    """The token of this machine's login to the hub (`hf auth login`, HF_TOKEN), or the one that was typed in.
+
+    "" where there is neither.
+    """
+    return get_token() or credentials.read(credentials.HUB)
 
 
 def sign_in(token: str) -> Account:

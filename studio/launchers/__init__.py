@@ -1,18 +1,33 @@
 """Trains a plan elsewhere: one worker, a launcher for each kind of machine, and the same run folder back."""
 
 from studio import runs
-from studio.errors import NotPossible
+from studio.errors import NotPossible, StudioError
 from studio.estimate.machines import catalogue
 from studio.estimate.machines.catalogue import Machine
 from studio.i18n import Message
 from studio.launchers import hub_jobs, ray_jobs, record, ssh
 from studio.launchers.spec import Launcher
+from studio.runs import Run
 from studio.training import launcher
 
 NO_LAUNCHER = Message("The studio cannot train at “{machine}”.")
 CHOOSE_MACHINE = Message(
     "It can train here, at your own boxes and Ray clusters (docs/elsewhere.md), and at: {machines}."
 )
+DISCARDED = Message("Its job at “{machine}” is ended, and what lay there is deleted.")
+ENDED_AND_KEPT = Message("Its job at “{machine}” is ended. Data and result stay there, as you agreed.")
+STILL_THERE = Message(
+    "What the run has left at “{machine}” could not be removed: {why} Its training may go on there, and its "
+    "rows may lie there under the name {run}."
+)
+BEGIN_AGAIN = Message("Resume it: it is sent there again, and goes on from what is here.")
+DELETE_LATER = Message(
+    "Press Undo and delete it again once the machine answers, or end and remove it there yourself."
+)
+
+
+class StillThere(StudioError):
+    """A run is given up, and what it has left at another machine could not be removed."""
 
 
 def find_machine(machine_id: str) -> Machine:
@@ -27,6 +42,32 @@ def find_machine(machine_id: str) -> Machine:
         return machine
     able = [listed.id for listed in machines.values() if listed.can_train]
     raise NotPossible(NO_LAUNCHER, CHOOSE_MACHINE, machine=machine_id, machines=able)
+
+
+def discard(run: Run) -> Message | None:
+    """End the job of a run at another machine, and delete what lies there: the run is about to be deleted.
+
+    Returns:
+        What was done; None where the run has left nothing there.
+
+    Raises:
+        StillThere: The machine cannot be reached, or refuses; the message says what to do.
+    """
+    saved = record.read(run)
+    if not saved.has_left:
+        return None
+    try:
+        create(find_machine(run.plan.where)).discard(run, saved.keep)
+    except StudioError as error:
+        values = {"machine": saved.machine or run.plan.where, "run": run.id, "why": error.message}
+        raise StillThere(STILL_THERE, DELETE_LATER, **values) from None
+    saved.write(run, job={}, sent=False)
+    done = (ENDED_AND_KEPT if saved.keep else DISCARDED).format(machine=saved.machine)
+    stored = runs.stored_status(run)
+    if stored.state not in runs.ENDED_STATES:  # in case its deletion is undone
+        values = {"step": stored.step, "steps": stored.steps, "message": done, "hint": BEGIN_AGAIN}
+        runs.set_status(run, "failed", stored.stage, **values)
+    return done
 
 
 def follow_again() -> None:

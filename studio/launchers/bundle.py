@@ -7,10 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from filelock import FileLock
 
 from studio import plan as plans
 from studio import presets, runs
 from studio.errors import StudioError
+from studio.estimate.estimate_one import minutes_before_start
 from studio.estimate.machines.catalogue import LOCAL_ID, Machine
 from studio.hub import space_bundle
 from studio.i18n import Message
@@ -22,7 +24,7 @@ from studio.storage import SEAL, home, read_json, write_json, write_sealed_json,
 # What of a run's folder a worker elsewhere needs: to begin, and to go on.
 SENT = (
     *("format.json", "status.json", "metrics.jsonl", "estimate.json", "notes.json", "use.json"),
-    *("data", "checkpoints", "stages"),
+    *("contender", "data", "checkpoints", "stages"),
 )
 # What of a folder that comes back is not the run's: it stands here already, or has no meaning here.
 NOT_TAKEN = (
@@ -31,6 +33,7 @@ NOT_TAKEN = (
 )
 # Where a base model that is a folder of this machine travels, within the run.
 BASE_FOLDER = "base"
+CODE_LOCK_FILE = ".studio.lock"
 NOT_A_RUN = Message(
     "What came back from “{machine}” is no run's folder: {path} is a link or leads elsewhere."
 )
@@ -55,12 +58,13 @@ def write_code() -> Path:
     versions = [f"{path}:{path.stat().st_size}:{path.stat().st_mtime_ns}" for path in sources]
     digest = hashlib.sha256("\n".join(versions).encode()).hexdigest()[:12]
     folder = remote_folder() / f"studio-{digest}"
-    if not folder.is_dir():
-        draft = remote_folder() / f".draft-{digest}"
-        shutil.rmtree(draft, ignore_errors=True)
-        space_bundle.write(draft)
-        write_text(draft / space_bundle.REQUIREMENTS_FILE, "\n".join(requirements()) + "\n")
-        draft.rename(folder)
+    with FileLock(remote_folder() / CODE_LOCK_FILE):  # several runs may leave at once
+        if not folder.is_dir():
+            draft = remote_folder() / f".draft-{digest}"
+            shutil.rmtree(draft, ignore_errors=True)
+            space_bundle.write(draft)
+            write_text(draft / space_bundle.REQUIREMENTS_FILE, "\n".join(requirements()) + "\n")
+            draft.rename(folder)
     return folder
 
 
@@ -101,11 +105,14 @@ def is_base_local(plan: Plan) -> bool:
 
 
 def write_price(machine: Machine, folder: Path) -> None:
-    """Write the machine's price where the worker there looks for its own: it measures a cap on money."""
+    """Write the machine's price where the worker there looks for its own: it measures a cap on money.
+
+    The worker measures the fetching of the model itself, so only what comes before stands there.
+    """
     if machine.price_per_hour is None:
         return
     price = {"per_hour": machine.price_per_hour, "currency": machine.currency, "billed": machine.billed}
-    row = {"start_minutes": machine.start_minutes, "price": price}
+    row = {"start_minutes": minutes_before_start(machine), "price": price}
     text = yaml.safe_dump({"machines": {LOCAL_ID: row}})
     write_text(folder / "machines.yaml", text)
 

@@ -4,6 +4,7 @@ import math
 from dataclasses import dataclass
 
 from studio.errors import NotPossible
+from studio.estimate.estimate_one import minutes_before_start
 from studio.estimate.machines import catalogue
 from studio.estimate.machines.catalogue import Machine
 from studio.estimate.types import Estimate, Range
@@ -19,7 +20,8 @@ DURATION = Message("“{name}” trains at {machine}: {low:.0f} to {high:.0f} mi
 SHORT_DURATION = Message("“{name}” trains at {machine}: under a minute by estimate.")
 UNKNOWN_DURATION = Message("“{name}” trains at {machine}; how long is not known.")
 SETUP = Message(
-    "Installing the studio there takes about {minutes:.0f} min more, which are paid too (assumed)."
+    "Starting the machine, installing the studio and fetching the model take about {minutes:.0f} min more, "
+    "which are paid too (assumed)."
 )
 COST = Message(
     "It costs {low:.2f} to {high:.2f} {currency} with that, at {per_hour:.2f} an hour ({source}, {date})."
@@ -31,6 +33,10 @@ CAP = Message(
 JOB_DATA = Message(
     "Your rows, the plan and the studio go to a private repository of “{account}” at Hugging Face. The job "
     "gets your token as a secret, to read it and to put the result there."
+)
+JOB_NEEDS_TOKEN = Message("“{machine}” is rented with a token of your Hugging Face account.")
+TYPE_TOKEN = Message(
+    "Type one under “Your own machines” on the Method tab, or run `hf auth login`; it needs write access."
 )
 BOX_DATA = Message("Your rows, the plan and the studio are copied to {address}, into the folder ~/{folder}.")
 CLUSTER_DATA = Message(
@@ -100,7 +106,7 @@ def describe(plan: Plan, machine: Machine, estimate: Estimate | None, keep: bool
     max_minutes = 0.0
     if machine.job:
         max_minutes = hub_jobs.choose_max_minutes(plan, minutes.high if minutes else None)
-        lines += _describe_job(machine, minutes, max_minutes)
+        lines += _describe_job(machine, estimate, max_minutes)
     elif machine.ray:
         lines += _describe_cluster(plan, machine)
     else:
@@ -123,9 +129,13 @@ def _describe_duration(plan: Plan, machine: Machine, minutes: Range | None) -> M
     return DURATION.format(name=plan.name, machine=machine.name, low=minutes.low, high=minutes.high)
 
 
-def _describe_job(machine: Machine, minutes: Range | None, max_minutes: float) -> list[Message]:
-    person = account.sign_in(account.machine_token())
-    lines = [SETUP.format(minutes=hub_jobs.SETUP_MINUTES)]
+def _describe_job(machine: Machine, estimate: Estimate | None, max_minutes: float) -> list[Message]:
+    token = account.machine_token()
+    if not token:
+        raise NotPossible(JOB_NEEDS_TOKEN, TYPE_TOKEN, machine=machine.name)
+    person = account.sign_in(token)
+    setup_minutes = estimate.startup_minutes if estimate else minutes_before_start(machine)
+    lines = [SETUP.format(minutes=setup_minutes)]
     source = machine.price_source
     if machine.price_per_hour is not None and source:
         price = {
@@ -135,15 +145,16 @@ def _describe_job(machine: Machine, minutes: Range | None, max_minutes: float) -
             "date": str(source.date),
         }
         message = PRICE_ONLY.format(**price)
-        if minutes:
-            low, high = (_cost(machine, end + hub_jobs.SETUP_MINUTES) for end in (minutes.low, minutes.high))
+        if estimate and estimate.minutes:
+            ends = (estimate.minutes.low, estimate.minutes.high)
+            low, high = (round_up_cost(machine, setup_minutes + minutes) for minutes in ends)
             message = COST.format(low=low, high=high, **price)
-        most = _cost(machine, max_minutes)
+        most = round_up_cost(machine, max_minutes)
         lines += [message, CAP.format(minutes=max_minutes, most=most, currency=machine.currency)]
     return [*lines, JOB_DATA.format(account=person.name)]
 
 
-def _cost(machine: Machine, minutes: float) -> float:
+def round_up_cost(machine: Machine, minutes: float) -> float:
     """What so many minutes cost, rounded up to the cent."""
     return math.ceil(round((catalogue.cost_of_minutes(machine, minutes) or 0.0) * 100, 6)) / 100
 

@@ -57,6 +57,7 @@ class _Follower:
             raise NotPossible(NOT_AGREED, AGREE, name=self.run.plan.name, machine=self.run.plan.where)
         run_setup.prepare_data(self.run, self.run.plan)
         self._show_progress("send", 0, 0)
+        self._write_record(sent=True)
         submitted = time.time()
         job = self.launcher.submit(self.run, self._next_seq, self._show_progress)
         self._log_lines = 0
@@ -184,7 +185,7 @@ class _Follower:
 
     def finish(self) -> None:
         """Set the status with which the run has ended; the job is forgotten."""
-        self._write_record(job={})
+        self._write_record(job={}, sent=False)
         if not self.final and self.run.stop_file.exists():
             runs.set_status(self.run, "stopped", "after")
             return

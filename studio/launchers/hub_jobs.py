@@ -29,9 +29,9 @@ IMAGE = "ghcr.io/astral-sh/uv:python3.12-bookworm"
 BOOTSTRAP = Path(__file__).parent / "bootstrap.py"
 BUNDLE_FOLDER, RESULT_FOLDER, STOP_FILE = "bundle", "result", "stop"
 RUN_LABEL = "studio-run"
-# Minutes of a job before the worker starts: a machine is found, the studio installed, the model fetched. An
-# assumption (docs/elsewhere.md#minutes-before-the-training), paid from when the machine is there.
-SETUP_MINUTES, MAX_SETUP_MINUTES = 4.0, 20.0
+# The most minutes of a job before its training and after it: the studio is installed, the model fetched, the
+# result uploaded. How many are expected says estimate_one.minutes_before_start.
+MAX_SETUP_MINUTES = 20.0
 # A run without a cap of its own gets this many times its longest estimate, and no less than this.
 CAP_FACTOR, MIN_CAP_MINUTES, UNKNOWN_CAP_MINUTES = 2.0, 10.0, 60.0
 LAST_STAGES = (JobStage.COMPLETED, JobStage.CANCELED, JobStage.ERROR, JobStage.DELETED)
@@ -55,7 +55,7 @@ class JobsLauncher:
         agreed = record.read(run)
         with _hub_errors():
             person = account.sign_in(account.machine_token())
-            repo = person.full_name(f"studio-run-{run.id[:12]}")
+            repo = _repo_name(person, run)
             job = {"namespace": person.name, "repo": repo}
             if running := self._find_job(person, run):
                 return job | {"id": running}
@@ -152,8 +152,22 @@ class JobsLauncher:
             if not keep:
                 person.api.delete_repo(job["repo"], repo_type="dataset")
 
+    def discard(self, run: Run, keep: bool) -> None:
+        """Cancel the run's job; unless `keep`, delete the repository with data and result."""
+        with _hub_errors():
+            person = self._person()
+            if job_id := self._find_job(person, run):
+                person.api.cancel_job(job_id=job_id, namespace=person.name)
+            if not keep:
+                person.api.delete_repo(_repo_name(person, run), repo_type="dataset", missing_ok=True)
+
     def _person(self) -> Account:
         return account.sign_in(account.machine_token())
+
+
+def _repo_name(person: Account, run: Run) -> str:
+    """The private repository of a run."""
+    return person.full_name(f"studio-run-{run.id[:12]}")
 
 
 @contextmanager

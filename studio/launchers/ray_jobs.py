@@ -17,7 +17,7 @@ from typing import Any
 
 import httpx
 
-from studio import processes
+from studio import credentials, processes
 from studio.errors import StudioError
 from studio.estimate.machines.catalogue import Machine
 from studio.i18n import Message
@@ -54,7 +54,8 @@ TRY_ADDRESS = Message("Check that it runs and that {address} opens in a browser 
 TOKEN_REFUSED = Message("The Ray cluster “{machine}” does not take this machine's token.")
 TOKEN_MISSING = Message("The Ray cluster “{machine}” asks for a token, and this machine has none.")
 SET_TOKEN = Message(
-    "Run `ray get-auth-token` there, and put what it prints into RAY_AUTH_TOKEN here, or into {file}."
+    "Run `ray get-auth-token` there. Type what it prints under “Your own machines” on the Method tab, or put "
+    "it into RAY_AUTH_TOKEN here, or into {file}."
 )
 NOT_RAY = Message("What answers at {address} is no Ray cluster: {why}")
 CHECK_ADDRESS = Message("Name the address of its dashboard in machines.yaml (ray: http://HOST:8265).")
@@ -84,8 +85,13 @@ def find_token() -> str:
 class RayLauncher:
     """Trains at a Ray cluster that exists."""
 
-    def __init__(self, machine: Machine) -> None:
-        self.machine = machine
+    def __init__(self, machine: Machine, typed_token: str = "") -> None:
+        self.machine, self._typed_token = machine, typed_token
+
+    @property
+    def _token(self) -> str:
+        """The token that was typed in for this cluster, else the person's own for Ray clusters."""
+        return self._typed_token or credentials.read(credentials.ray_name(self.machine.id)) or find_token()
 
     @property
     def root(self) -> str:
@@ -110,6 +116,16 @@ class RayLauncher:
         if not isinstance(version, str):
             raise self._refused(NOT_RAY, CHECK_ADDRESS, why=str(answer)[:200])
         return version
+
+    def list_nodes(self) -> list[dict[str, Any]]:
+        """What each node of the cluster has, as its state API says it; empty where it does not."""
+        try:
+            answer = self._ask("GET", "/api/v0/nodes")
+        except LauncherRefused:
+            return []
+        result = (answer.get("data") or {}).get("result") or {}
+        nodes = result.get("result") if isinstance(result, dict) else None
+        return [node for node in nodes or () if isinstance(node, dict) and node.get("state") == "ALIVE"]
 
     def submit(self, run: Run, first_seq: int, on_progress: StageProgress) -> Job:
         """Upload run and studio and start the job, unless the one of an answer that was lost is there."""
@@ -220,6 +236,21 @@ class RayLauncher:
             self._run_there(f"rm -rf {_quote(job['folder'])}")
             self._delete_job(job["id"])
 
+    def discard(self, run: Run, keep: bool) -> None:
+        """Let Ray end the run's jobs and wait until it has; unless `keep`, delete the run's folder there."""
+        prefix = f"studio-{run.id}-"
+        jobs = [str(job.get("submission_id") or "") for job in self._list_jobs()]
+        own_jobs = [job_id for job_id in jobs if job_id.startswith(prefix)]
+        for job_id in own_jobs:
+            if self._find(job_id).get("status") not in LAST_STATES:
+                self._ask("POST", f"/api/jobs/{job_id}/stop")
+            self._wait_for_end(job_id)
+        if keep:
+            return
+        self._run_there(f"rm -rf {_quote(f'{self.root}/{run.id}')}")
+        for job_id in own_jobs:
+            self._delete_job(job_id)
+
     def _list_files(self, node: Any, link: str) -> list[str]:
         """The files of the run there, but what it was sent for the training alone."""
         if not node:
@@ -258,15 +289,20 @@ class RayLauncher:
         """Run a line of the shell on the cluster's head, as a job of its own."""
         job_id = f"studio-shell-{time.time_ns()}"
         self._start(job_id, command)
+        info = self._wait_for_end(job_id)
+        message = str(info.get("message") or "?")
+        self._delete_job(job_id)
+        if info.get("status") != "SUCCEEDED":
+            raise self._refused(COMMAND_FAILED, LOOK_THERE, why=message.strip().splitlines()[-1][:300])
+
+    def _wait_for_end(self, job_id: str) -> dict[str, Any]:
+        """What the cluster knows of a job once it has ended; raises ConnectionLost where that takes long."""
         ends_at = time.monotonic() + SMALL_JOB_SECONDS
-        while (state := self._find(job_id).get("status")) not in LAST_STATES:
+        while (info := self._find(job_id)).get("status") not in LAST_STATES:
             if time.monotonic() > ends_at:
                 raise self._lost(f"{SMALL_JOB_SECONDS:.0f} s")
             time.sleep(POLL_SECONDS)
-        message = str(self._find(job_id).get("message") or "?")
-        self._delete_job(job_id)
-        if state != "SUCCEEDED":
-            raise self._refused(COMMAND_FAILED, LOOK_THERE, why=message.strip().splitlines()[-1][:300])
+        return info
 
     def _delete_job(self, job_id: str) -> None:
         """Let the cluster forget a job that has ended; one that is still about to end stays listed."""
@@ -274,6 +310,17 @@ class RayLauncher:
             self._ask("DELETE", f"/api/jobs/{job_id}")
         except LauncherRefused:
             return
+
+    def _list_jobs(self) -> list[dict[str, Any]]:
+        """Every job that the cluster knows."""
+        with self._errors(), self._client(ANSWER_SECONDS) as client:
+            response = client.get("/api/jobs/")
+            self._check(response)
+            try:
+                jobs = response.json()
+            except ValueError:
+                return []
+        return [job for job in jobs if isinstance(job, dict)] if isinstance(jobs, list) else []
 
     def _find(self, job_id: str) -> dict[str, Any]:
         """What the cluster knows of a job; empty where it does not know it."""
@@ -287,7 +334,7 @@ class RayLauncher:
         return info
 
     def _client(self, timeout: float) -> httpx.Client:
-        token = find_token()
+        token = self._token
         headers = {"Authorization": f"Bearer {token}"} if token else {}
         return httpx.Client(base_url=self.machine.ray, headers=headers, timeout=timeout)
 
@@ -309,7 +356,7 @@ class RayLauncher:
     def _check(self, response: httpx.Response) -> None:
         """Raise what a refusal means."""
         if response.status_code in (401, 403):
-            message = TOKEN_REFUSED if find_token() else TOKEN_MISSING
+            message = TOKEN_REFUSED if self._token else TOKEN_MISSING
             raise self._refused(message, SET_TOKEN, file=TOKEN_FILE)
         if response.status_code >= 400:
             lines = response.read().decode(errors="replace").strip().splitlines() or ["?"]

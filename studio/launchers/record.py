@@ -17,6 +17,7 @@ class Record:
         agreed: Whether a person has agreed to what a run there comes to.
         keep: Whether what lies there stays once the result is here.
         max_minutes: The machine ends the job after so many; 0 for no such limit.
+        sent: Whether something may lie there that is to be deleted once the result is here.
         job: The job while there is one; empty before it is submitted and once its result is here.
         next_seq: The number of the next event; those below it have been written into the run's folder.
         log_lines: How many lines of the job's log that are no events have been copied.
@@ -28,11 +29,17 @@ class Record:
     agreed: bool = False
     keep: bool = False
     max_minutes: float = 0.0
+    sent: bool = False
     job: Job = field(default_factory=dict)
     next_seq: int = 0
     log_lines: int = 0
     submitted: float = 0.0
     first_event_seconds: float = 0.0
+
+    @property
+    def has_left(self) -> bool:
+        """Whether a job or rows of the run may be there that nobody wants once the run is given up."""
+        return self.sent or bool(self.job)
 
     def write(self, run: Run, **changes: Any) -> "Record":
         """Write the record with these changes, and return it."""

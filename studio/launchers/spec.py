@@ -1,4 +1,4 @@
-"""What a launcher is: submit, events, status, cancel, fetch. All else is the same wherever a run trains."""
+"""What a launcher is: submit, events, status, cancel, fetch, discard. All else is the same wherever it is."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -58,3 +58,9 @@ class Launcher(Protocol):
 
     def fetch(self, job: Job, folder: Path, keep: bool) -> None:
         """Bring the run's folder here, into a new folder; unless `keep`, delete it and its data there."""
+
+    def discard(self, run: Run, keep: bool) -> None:
+        """End the job of a run that is given up; unless `keep`, delete what lies there. Nothing comes back.
+
+        It needs no job, as the answer with the job may have been lost, and is harmless where nothing lies.
+        """

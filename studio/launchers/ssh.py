@@ -70,6 +70,10 @@ REFUSALS = (
 PROBE = """
 echo home=$(pwd)
 echo free_kb=$(df -Pk . | tail -n 1 | awk '{{print $4}}')
+echo cores=$(getconf _NPROCESSORS_ONLN 2>/dev/null)
+echo memory_kb=$(awk '/^MemTotal/ {{print $2}}' /proc/meminfo 2>/dev/null)
+nvidia-smi --query-gpu=name --format=csv,noheader 2>/dev/null | sed 's/^/gpu=/'
+echo gpus=$(nvidia-smi --query-gpu=name --format=csv,noheader 2>/dev/null | grep -c .)
 command -v rsync >/dev/null && echo rsync=1
 test -d {root}/{code} && echo code=1
 test -f {root}/venv/{code}.installed && echo venv=1
@@ -101,6 +105,11 @@ while {alive}; do echo; sleep 2; done
 sleep 1
 """
 CANCEL = "touch {folder}/stop"
+# The worker is known by its run alone: the answer with its number may have been lost.
+DISCARD = """
+ps -eo pid=,args= | grep '[s]tudio.training.worker {run}' | while read -r pid args; do kill -9 "$pid"; done
+{remove}
+"""
 KILL = "if {alive}; then kill -9 {pid}; fi"
 # A worker elsewhere gets this much of an environment; what its libraries want more is set there.
 ENVIRONMENT = "PYTHONSAFEPATH=1 PYTHONUTF8=1 PYTHONUNBUFFERED=1 TOKENIZERS_PARALLELISM=false"
@@ -117,6 +126,10 @@ class Box:
         has_code: Whether this very studio lies there.
         has_libraries: Whether a Python there has what the studio needs.
         python: That Python, as a shell reads it; without one, that from which it is installed.
+        gpu: What nvidia-smi calls its GPU; empty where it names none.
+        n_gpus: How many it names.
+        cores: How many cores it has; 0 where it does not say.
+        memory_gb: Its memory (GiB); 0 where it does not say.
     """
 
     home: str
@@ -125,6 +138,10 @@ class Box:
     has_code: bool
     has_libraries: bool
     python: str
+    gpu: str = ""
+    n_gpus: int = 0
+    cores: int = 0
+    memory_gb: float = 0.0
 
 
 class SshLauncher:
@@ -149,11 +166,15 @@ class SshLauncher:
         has_venv = "venv" in answer
         return Box(
             home=home,
-            free_gb=int(answer.get("free_kb") or 0) * 1024 / 1e9,
+            free_gb=_read_count(answer.get("free_kb")) * 1024 / 1e9,
             has_rsync="rsync" in answer and processes.has_program("rsync"),
             has_code="code" in answer,
             has_libraries=has_venv or "libraries" in answer,
             python=shlex.quote(f"{home}/{ROOT}/venv/bin/python") if has_venv else self.machine.python,
+            gpu=answer.get("gpu", "").strip()[:100],
+            n_gpus=_read_count(answer.get("gpus")),
+            cores=_read_count(answer.get("cores")),
+            memory_gb=_read_count(answer.get("memory_kb")) / 1024**2,
         )
 
     def submit(self, run: Run, first_seq: int, on_progress: StageProgress) -> Job:
@@ -250,6 +271,11 @@ class SshLauncher:
         if not keep:
             self._run(f"rm -rf {source}")
 
+    def discard(self, run: Run, keep: bool) -> None:
+        """End the run's worker there; unless `keep`, delete the run's folder."""
+        remove = ":" if keep else f"rm -rf {self._folder({'run': run.id})}"
+        self._run(DISCARD.format(run=run.id, remove=remove))
+
     def _folder(self, job: Job) -> str:
         return f"{ROOT}/home/runs/{job['run']}"
 
@@ -341,3 +367,8 @@ class SshLauncher:
     def _refused(self, message: Message, hint: Message, **values: Any) -> LauncherRefused:
         hint = hint.format(address=self.machine.ssh)
         return LauncherRefused(message, hint, machine=self.machine.name, **values)
+
+
+def _read_count(text: str | None) -> int:
+    """A number that a box printed; 0 where it is none."""
+    return int(text) if text and text.strip().isdecimal() else 0

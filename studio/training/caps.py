@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from studio.errors import NotPossible
-from studio.estimate.estimate_one import watt_hours_of_minutes
+from studio.estimate.estimate_one import minutes_before_start, watt_hours_of_minutes
 from studio.estimate.machines import catalogue
 from studio.estimate.machines.catalogue import Machine
 from studio.i18n import Message
@@ -130,6 +130,6 @@ def _measure_use(name: str, machine: Machine, minutes: float) -> float:
     if name == "max_minutes":
         return minutes
     if name == "max_money":
-        paid_minutes = (machine.start_minutes or 0.0) + minutes
+        paid_minutes = minutes_before_start(machine) + minutes
         return catalogue.cost_of_minutes(machine, paid_minutes) or 0.0
     return watt_hours_of_minutes(machine, minutes) or 0.0

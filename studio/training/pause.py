@@ -10,6 +10,8 @@ from studio.storage import read_json, write_json
 
 # What the run made of its validation rows when it paused, and how much of its training lay behind it.
 STANDING_FILE = "standing.json"
+# Its presence lets a run that never pauses note at its end what it makes of its validation rows.
+CONTENDER_FILE = "contender"
 
 
 @dataclass(frozen=True)
@@ -53,6 +55,16 @@ class Standing:
     def share(self) -> float:
         """How much of its training is behind it (0 to 1)."""
         return self.step / max(self.steps, 1)
+
+
+def mark_contender(run: Run) -> None:
+    """Let a run note at its end where it stands, so that it can be compared with others."""
+    (run.folder / CONTENDER_FILE).touch()
+
+
+def is_contender(run: Run) -> bool:
+    """Whether a run notes at its end where it stands."""
+    return (run.folder / CONTENDER_FILE).exists()
 
 
 def write(run: Run, standing: Standing) -> None:

@@ -196,7 +196,7 @@ def _execute(run: Run, pause: Pause | None) -> None:
     model, failure = _train(run, method, context, monitors)
     last_monitor = monitors[-1]
     progress = {"step": last_monitor.step, "steps": last_monitor.steps}
-    if pause:
+    if pause or pauses.is_contender(run):
         pauses.write(run, Standing(**progress, outcomes=evaluation.measure_validation(context, model)))
     if last_monitor.paused:
         runs.set_status(run, "stopped", "paused", **progress)

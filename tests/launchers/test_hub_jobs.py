@@ -3,7 +3,6 @@
 import json
 import time
 from datetime import date
-from pathlib import Path
 
 import pytest
 from bench_line import print_times
@@ -53,22 +52,6 @@ def test_the_same_folder_comes_back_and_no_token_is_written(ada, make_run, studi
         assert TOKEN.encode() not in content, path
     assert ada.repos == {}, "data and result are deleted at the hub"
     print_times("job (stand-in)", record.read(run), time.monotonic() - started)
-
-
-@pytest.fixture
-def behave(monkeypatch, tmp_path):
-    """`behave(mode)`: jobs do not train but act as fake_worker does in this mode."""
-    source = (Path(__file__).parent / "fake_bootstrap.py").read_text(encoding="utf-8")
-
-    def set_mode(mode=""):
-        program = tmp_path / f"bootstrap-{mode}.py"
-        values = f'MODE, WORKER = {mode!r}, "{Path(__file__).parent / "fake_worker.py"}"'
-        program.write_text(source.replace('MODE, WORKER = "", ""', values), encoding="utf-8")
-        monkeypatch.setattr(hub_jobs, "BOOTSTRAP", program)
-
-    monkeypatch.setattr(follower, "FIRST_RETRY_SECONDS", 0.1)
-    set_mode()
-    return set_mode
 
 
 def only_job(hub):

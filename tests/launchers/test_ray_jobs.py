@@ -5,7 +5,7 @@ import signal
 import time
 
 import pytest
-from fake_ray import TOKEN, Cluster
+from fake_ray import TOKEN
 from followed import followed, resume, steps, stop_once_trained, wait_for
 from refusals import assert_message
 
@@ -16,18 +16,6 @@ from studio.launchers import bundle, consent, follower, ray_driver, ray_jobs, re
 from studio.launchers.record import Record
 from studio.launchers.spec import ConnectionLost, JobLost, LauncherRefused
 from studio.training import launcher
-
-
-@pytest.fixture
-def cluster(tmp_path, studio_home, add_machine, monkeypatch):
-    cluster = Cluster(tmp_path / "cluster")
-    add_machine(studio_home, "cluster", ray=cluster.address)
-    monkeypatch.setenv("RAY_AUTH_TOKEN", TOKEN)
-    monkeypatch.setattr(ray_jobs, "POLL_SECONDS", 0.05)
-    monkeypatch.setattr(ray_jobs, "SILENCE_SECONDS", 1.0)
-    monkeypatch.setattr(follower, "FIRST_RETRY_SECONDS", 0.1)
-    yield cluster
-    cluster.close()
 
 
 @pytest.fixture

@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+import re
 from collections.abc import Mapping
 from datetime import date, timedelta
 from functools import lru_cache
@@ -27,6 +28,8 @@ PositiveFigure: TypeAlias = Annotated[float, Field(gt=0, le=1e6)]
 Money: TypeAlias = Annotated[float, Field(ge=0, le=1e6)]
 
 LOCAL_ID = "here"
+# What a person adds on the page (studio/estimate/machines/own.py), in the form of machines.yaml.
+ADDED_FILE = "machines-added.yaml"
 # The most GPUs that one offer may have.
 MAX_CARDS = 64
 # What a GPU sends to others where nothing is known of its link: PCIe 3.0, 16 lanes (GB/s).
@@ -525,31 +528,79 @@ def _find_assumed_fields(entry: MachineEntry, spec: HardwareSpec) -> tuple[str, 
     return tuple(assumed)
 
 
+def hardware_names() -> dict[str, str]:
+    """Return the name of every kind of hardware of the list, by its id."""
+    return {spec_id: spec.name for spec_id, spec in _load_catalogue().cards.items()}
+
+
+def has_own_memory(spec_id: str) -> bool:
+    """Return whether hardware of this id has memory of its own: else it is that of the machine around it."""
+    spec = _load_catalogue().cards.get(spec_id)
+    return spec is not None and spec.memory_gb is not None
+
+
+def find_hardware(gpu_name: str) -> str:
+    """Return the id of the hardware that nvidia-smi calls by this name; empty where the list lacks it."""
+    return _find_spec(gpu_name, _load_catalogue().cards)
+
+
+def find_hardware_of_kind(kind: str) -> str:
+    """Return the id of the only hardware whose name has this word, such as H100; empty where several have."""
+    word = re.compile(rf"\b{re.escape(kind)}\b", re.IGNORECASE)
+    found = [
+        spec_id
+        for spec_id, spec in _load_catalogue().cards.items()
+        if any(word.search(name) for name in (spec.name, *spec.seen_as))
+    ]
+    return found[0] if len(found) == 1 else ""
+
+
+def build_own_machine(machine_id: str, entry: MachineEntry) -> Machine | None:
+    """Return the machine that an entry stands for; None where its hardware is not known or lacks a host."""
+    cards = _load_catalogue().cards
+    is_known = not _find_entry_problem(machine_id, entry, cards)
+    return _build_machine(machine_id, entry, cards[entry.card]) if is_known else None
+
+
+def read_added() -> dict[str, MachineEntry]:
+    """Return the machines that were added on the page, by id.
+
+    Raises:
+        BadPlan: Somebody has changed their file, and it is wrong.
+    """
+    path = home() / ADDED_FILE
+    return dict(_read_catalogue(path, path.stat().st_mtime_ns).machines) if path.exists() else {}
+
+
 def _load_catalogue() -> MachineCatalogue:
-    shipped, custom = presets.FOLDER / "machines.yaml", home() / "machines.yaml"
-    custom_modified_ns = custom.stat().st_mtime_ns if custom.exists() else None
-    return _merge_catalogues(shipped, shipped.stat().st_mtime_ns, custom, custom_modified_ns)
+    own_files = [path for path in (home() / ADDED_FILE, home() / "machines.yaml") if path.exists()]
+    files = (presets.FOLDER / "machines.yaml", *own_files)
+    return _merge_catalogues(*((path, path.stat().st_mtime_ns) for path in files))
 
 
 @lru_cache(maxsize=4)
-def _merge_catalogues(
-    shipped: Path, _shipped_modified_ns: int, custom: Path, custom_modified_ns: int | None
-) -> MachineCatalogue:
-    """Return both files as one; the times of change (ns) make sure that a changed file is read again."""
-    defaults, overrides = _read_catalogue(shipped), MachineCatalogue()
-    if custom_modified_ns is not None:
-        overrides = _read_catalogue(custom, custom_modified_ns)
-    catalogue = MachineCatalogue(
-        cards=defaults.cards | overrides.cards,
-        machines=defaults.machines | overrides.machines,
-        hosted=defaults.hosted | overrides.hosted,
-    )
+def _merge_catalogues(*files: tuple[Path, int]) -> MachineCatalogue:
+    """Return these files as one, of which a later one replaces rows of an earlier one.
+
+    Args:
+        files: Each file with the time of its change (ns), so that a changed one is read again; the first is
+            the one that is shipped.
+    """
+    (shipped, _), *own_files = files
+    catalogue, origins = _read_catalogue(shipped), {}
+    for path, modified_ns in own_files:
+        overrides = _read_catalogue(path, modified_ns)
+        origins |= dict.fromkeys(overrides.machines, path)
+        catalogue = MachineCatalogue(
+            cards=catalogue.cards | overrides.cards,
+            machines=catalogue.machines | overrides.machines,
+            hosted=catalogue.hosted | overrides.hosted,
+        )
     problems = []
     for machine_id, entry in catalogue.machines.items():
         problem = _find_entry_problem(machine_id, entry, catalogue.cards)
         if problem:
-            path = custom if machine_id in overrides.machines else shipped
-            problems.append(f"{path}: machines.{machine_id}.{problem}")
+            problems.append(f"{origins.get(machine_id, shipped)}: machines.{machine_id}.{problem}")
     if problems:
         raise BadPlan(problems)
     return catalogue

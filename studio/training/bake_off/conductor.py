@@ -1,7 +1,8 @@
 """Conducts a bake-off: contenders train in turns up to each look, losers are dropped, the winner goes on.
 
 Every turn is a worker of its own that trains an ordinary run and pauses, so a bake-off that breaks off goes
-on where it was, and so does each of its runs.
+on where it was, and so does each of its runs. At another machine none pauses: all train to their end, as many
+at once as that machine has room for, and are compared then.
 """
 
 import math
@@ -11,7 +12,7 @@ from dataclasses import replace
 
 from studio import runs
 from studio.errors import StudioError
-from studio.estimate import all_methods
+from studio.estimate import all_methods, history
 from studio.estimate.machines import catalogue
 from studio.evaluate import bake_off as rankings
 from studio.evaluate.bake_off import Ranking
@@ -24,7 +25,7 @@ from studio.training.bake_off import record
 from studio.training.bake_off.record import BakeOff, Contender
 from studio.training.pause import Pause
 
-POLL_SECONDS = 0.5
+POLL_SECONDS, POLL_ELSEWHERE_SECONDS = 0.5, 2.0
 # This share of the cap is kept for what a worker does after its time is up: validating and saving.
 RESERVED_SHARE = 0.05
 WAS_DELETED = Message("Its run was deleted.")
@@ -44,7 +45,8 @@ def conduct(
     Args:
         bake_off: The bake-off.
         train_until: Trains a run up to a pause; a worker process by default.
-        on_progress: Called before each turn, with the contender whose turn it is.
+        on_progress: Called before each turn, with the contender whose turn it is; of a bake-off elsewhere
+            when the state of a contender's run changes.
 
     Returns:
         The bake-off as it ended: "done", "time_is_up" or "stopped".
@@ -52,6 +54,8 @@ def conduct(
     train_until = train_until or train_in_worker
     bake_off.stop_file.unlink(missing_ok=True)
     bake_off = replace(bake_off, state="training")
+    if not bake_off.is_local:
+        return _conduct_elsewhere(bake_off, on_progress)
     for n_looks, share in enumerate(bake_off.look_shares, start=1):
         for contender in bake_off.remaining:
             if contender.looks >= n_looks or contender.share >= 1:
@@ -101,11 +105,89 @@ def _take_turn(bake_off: BakeOff, contender: Contender, n_looks: int, train_unti
     return _save(bake_off, contender)
 
 
-def _drop_losers(bake_off: BakeOff) -> BakeOff:
-    """The bake-off without those that are shown to be worse, and without those that answered nothing."""
+def _conduct_elsewhere(bake_off: BakeOff, on_progress: OnProgress) -> BakeOff:
+    """Let all contenders train at another machine, each to its end, and compare them then.
+
+    How many train at once is for that machine to say; a plan's own cap ends each of them.
+    """
+    for contender in bake_off.remaining:
+        bake_off = _send(bake_off, contender)
+    states: dict[str, str] = {}
+    looked_at, is_training = time.monotonic(), True
+    while is_training:
+        time.sleep(POLL_ELSEWHERE_SECONDS)
+        passed_minutes, looked_at = (time.monotonic() - looked_at) / 60, time.monotonic()
+        is_training = any(each.run and runs.is_alive(each.run) for each in bake_off.remaining)
+        for contender in bake_off.remaining:
+            bake_off = _look_at(bake_off, contender, passed_minutes)
+        for contender in bake_off.contenders:
+            state = runs.status(contender.run).state if contender.run else ""
+            if states.get(contender.name) != state:
+                states[contender.name] = state
+                on_progress(bake_off, contender)
+    if bake_off.stop_file.exists():
+        return _end(bake_off, "stopped")
+    return _compare_ended(bake_off)
+
+
+def _send(bake_off: BakeOff, contender: Contender) -> BakeOff:
+    """Let a contender's run train at its machine, unless it does or has."""
+    run = contender.run
+    if not run:
+        return _save(bake_off, replace(contender, outcome="broke_off", reason=WAS_DELETED))
+    state = runs.status(run).state
+    if state != "done" and not runs.is_alive(run):
+        (launcher.start if state == "waiting" else launcher.resume)(run)
+    return bake_off
+
+
+def _look_at(bake_off: BakeOff, contender: Contender, passed_minutes: float) -> BakeOff:
+    """The bake-off with what a contender's run has come to, in the minutes since it was looked at last."""
+    run = contender.run
+    if not run:
+        return _save(bake_off, replace(contender, outcome="broke_off", reason=WAS_DELETED))
+    status, standing = runs.status(run), pause.read(run)
+    changed = contender
+    if status.state not in ("waiting", *runs.ENDED_STATES):
+        changed = replace(changed, minutes=contender.minutes + passed_minutes)
+    if status.state == "training" and status.steps:
+        changed = replace(changed, share=min(1.0, status.step / status.steps))
+    if status.state in runs.ENDED_STATES:
+        report = runs.report(run)
+        if report and not report.get("resumed"):
+            changed = replace(changed, minutes=history.actual_minutes(report))
+        share = standing.share if standing else contender.share
+        changed = replace(changed, looks=1, share=1.0 if status.state == "done" else share)
+    if status.state == "failed":
+        changed = replace(changed, outcome="broke_off", reason=status.message)
+    return bake_off if changed == contender else _save(bake_off, changed)
+
+
+def _compare_ended(bake_off: BakeOff) -> BakeOff:
+    """The bake-off with what each contender came to, once all have ended."""
+    bake_off = _drop_silent(bake_off)
+    ranking = rank(bake_off, bake_off.remaining)
+    if not ranking:
+        return _end(bake_off, "done")
+    for contender in bake_off.remaining:
+        outcome: record.Outcome = "worse" if contender.name in ranking.losers else "second"
+        outcome = "winner" if contender.name == ranking.leader else outcome
+        bake_off = _save(bake_off, replace(contender, outcome=outcome))
+    (winner,) = bake_off.remaining
+    return _end(bake_off, "done" if winner.share >= 1 else "time_is_up")
+
+
+def _drop_silent(bake_off: BakeOff) -> BakeOff:
+    """The bake-off without those that answered nothing."""
     for contender in bake_off.remaining:
         if not read_answers(contender):
             bake_off = _save(bake_off, replace(contender, outcome="broke_off", reason=NOTHING_COMPARABLE))
+    return bake_off
+
+
+def _drop_losers(bake_off: BakeOff) -> BakeOff:
+    """The bake-off without those that are shown to be worse, and without those that answered nothing."""
+    bake_off = _drop_silent(bake_off)
     ranking = rank(bake_off, bake_off.remaining)
     for contender in bake_off.remaining:
         if ranking and contender.name in ranking.losers:

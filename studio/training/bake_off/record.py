@@ -27,7 +27,7 @@ TURN_MINUTES, MAX_TURN_SHARE = 0.2, 0.1
 TASKS = ("chat", "complete", "classify")
 State = Literal["training", "done", "time_is_up", "stopped"]
 # What became of a contender.
-Outcome = Literal["in", "dropped", "broke_off", "second", "winner"]
+Outcome = Literal["in", "dropped", "broke_off", "worse", "second", "winner"]
 
 WRONG_COUNT = Message("A bake-off takes {least} to {most} contenders, and this one has {count}.")
 WRONG_COUNT_TO_DO = Message("Name methods or settings to try, such as lora, frozen and full.")
@@ -37,6 +37,8 @@ WRONG_METHOD = Message("{method} cannot be part of a bake-off: it learns from ro
 WRONG_METHOD_TO_DO = Message("Leave it out, and train it on its own.")
 TWINS = Message("“{name}” is in it twice.")
 TWINS_TO_DO = Message("Leave one out, or change a setting of it.")
+SEVERAL_MACHINES = Message("The contenders name several machines to train at: {machines}.")
+SEVERAL_MACHINES_TO_DO = Message("Let all train at one of them, so that their minutes compare.")
 NO_TIME = Message("A bake-off takes more than 0 minutes, and this one has {minutes:g}.")
 NO_TIME_TO_DO = Message("Give it as many minutes as you can wait.")
 UNKNOWN = Message("There is no bake-off “{id}”.")
@@ -103,6 +105,11 @@ class BakeOff:
         return LOOK_SHARES[self.n_looks]
 
     @property
+    def is_local(self) -> bool:
+        """Whether its contenders train on this machine, in turns; elsewhere each trains to its end."""
+        return self.contenders[0].plan.is_local
+
+    @property
     def minutes(self) -> float:
         """How long all of it took so far."""
         return sum(contender.minutes for contender in self.contenders)
@@ -141,9 +148,7 @@ def create(named_plans: Sequence[tuple[str, Plan]], cap_minutes: float, n_looks:
     Raises:
         NotPossible: These plans cannot be compared.
     """
-    _check(named_plans)
-    if not cap_minutes > 0:
-        raise NotPossible(NO_TIME, NO_TIME_TO_DO, minutes=cap_minutes)
+    require_comparable(named_plans, cap_minutes)
     bake_off_id = uuid.uuid4().hex
     path = folder() / bake_off_id
     path.mkdir(mode=0o700)
@@ -159,7 +164,13 @@ def can_compete(method: Method, settings: Settings, task: Task) -> bool:
     return task in method.tasks and has_one_stage and not method.generate_rows
 
 
-def _check(named_plans: Sequence[tuple[str, Plan]]) -> None:
+def require_comparable(named_plans: Sequence[tuple[str, Plan]], cap_minutes: float) -> None:
+    """Raise NotPossible where these plans cannot be compared, or have no time.
+
+    Args:
+        named_plans: The contenders, each with its name.
+        cap_minutes: How long all of it may take.
+    """
     if not MIN_CONTENDERS <= len(named_plans) <= MAX_CONTENDERS:
         raise NotPossible(
             WRONG_COUNT.format(least=MIN_CONTENDERS, most=MAX_CONTENDERS, count=len(named_plans)),
@@ -175,6 +186,11 @@ def _check(named_plans: Sequence[tuple[str, Plan]]) -> None:
         if not can_compete(method, plan.method.settings, plan.task):
             title = presets.methods()[method.name].name
             raise NotPossible(WRONG_METHOD, WRONG_METHOD_TO_DO, method=title)
+    machines = list(dict.fromkeys(plan.where for _, plan in named_plans))
+    if len(machines) > 1:
+        raise NotPossible(SEVERAL_MACHINES, SEVERAL_MACHINES_TO_DO, machines=machines)
+    if not cap_minutes > 0:
+        raise NotPossible(NO_TIME, NO_TIME_TO_DO, minutes=cap_minutes)
 
 
 def choose_looks(minutes: Sequence[float | None]) -> int:

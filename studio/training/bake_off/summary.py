@@ -5,6 +5,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from studio import runs
+from studio.estimate import history
 from studio.estimate.machines import catalogue
 from studio.evaluate.bake_off import Ranking
 from studio.evaluate.paired import Difference, Estimate
@@ -17,6 +18,7 @@ OUTCOMES: Mapping[str, Message] = {
     "in": Message("in it"),
     "dropped": Message("dropped, shown to be worse"),
     "broke_off": Message("broke off"),
+    "worse": Message("shown to be worse"),
     "second": Message("not chosen"),
     "winner": Message("winner"),
 }
@@ -51,7 +53,7 @@ class Row:
         lead: How much better the winner is on the same rows; None for the winner.
         memory_gb: The most memory it took; 0 where it noted none.
         size_mb: What was learned, on disk; 0 before anything was saved.
-        cost: What the minutes cost on this machine; None where no price is known.
+        cost: What the minutes cost where it trained; None where no price is known.
     """
 
     contender: Contender
@@ -142,8 +144,15 @@ def _measure(contender: Contender, ranking: Ranking | None) -> Row:
         lead=ranking.leads.get(contender.name) if ranking else None,
         memory_gb=runs.peak_memory_gb(run) if run else 0.0,
         size_mb=_size_mb(run) if run else 0.0,
-        cost=catalogue.cost_of_minutes(catalogue.local_machine(), contender.minutes),
+        cost=_cost(contender, run),
     )
+
+
+def _cost(contender: Contender, run: Run | None) -> float | None:
+    """What a contender's minutes cost; elsewhere as on its run's receipt."""
+    if contender.plan.is_local:
+        return catalogue.cost_of_minutes(catalogue.local_machine(), contender.minutes)
+    return history.billed_money(history.load_estimate(run), contender.minutes) if run else None
 
 
 def _size_mb(run: Run) -> float:

@@ -61,7 +61,8 @@ def find_machine(machine_id: str) -> Machine:
     return catalogue.local_machine()
 
 
-def _machine_choices(lang: str) -> list[tuple[str, str]]:
+def machine_choices(lang: str) -> list[tuple[str, str]]:
+    """The machines to choose from, each with its id: this one, one's own, then all others."""
     local = catalogue.local_machine()
     local_text = LOCAL_MACHINE_OPTION.render(lang, name=local.name, room=local.usable_bytes / 1e9)
     choices = [(local_text, LOCAL_ID)]
@@ -116,7 +117,7 @@ def show_machines(request: gr.Request) -> tuple[Any, ...]:
     """
     lang = request_language(request)
     return (
-        gr.update(choices=_machine_choices(lang)),
+        gr.update(choices=machine_choices(lang)),
         notices.notice(history.accuracy_message().render(lang)),
         gr.update(visible=not access.is_open_to_others()),
     )
@@ -164,7 +165,7 @@ def show_cancelled(request: gr.Request) -> tuple[Any, ...]:
 def build_choice() -> gr.Dropdown:
     """Lay out the list of machines."""
     return gr.Dropdown(
-        _machine_choices("en"),
+        machine_choices("en"),
         value=LOCAL_ID,
         label=t(MACHINE_LABEL),
         info=t(MACHINE_HELP),

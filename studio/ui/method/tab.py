@@ -33,6 +33,7 @@ from studio.ui.method import (
     elsewhere,
     estimates,
     messages,
+    own_machines,
     recommendation,
     refinement,
     settings_panel,
@@ -400,6 +401,7 @@ def _lay_out(saved: SavedSettings) -> _Layout:
         with gr.Column(elem_id="method-more"):
             settings = settings_panel.build(DEFAULT_METHOD)
             machine_fields = machine_panel.build(machine, model, saved.kwh_price)
+            own_machines.build(machine)
             baselines = baselines_panel.build()
             elsewhere_accordion, elsewhere_tables = elsewhere.build()
             with gr.Accordion(t(help_messages.HOW_IT_WORKS), open=False, elem_id="how"):

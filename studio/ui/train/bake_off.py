@@ -4,10 +4,13 @@ from typing import Any
 
 import gradio as gr
 
-from studio import methods, presets
+from studio import methods, presets, runs
 from studio.errors import NotPossible, StudioError, explain
 from studio.i18n import Message, join_sentences, label
+from studio.launchers import bake_off as elsewhere_bake_off
+from studio.launchers.bake_off import Agreement
 from studio.plan import MethodChoice, Plan
+from studio.storage import home, require_disk_space
 from studio.training.bake_off import conductor, process, record, summary
 from studio.training.bake_off.record import BakeOff, Contender
 from studio.training.bake_off.summary import OUTCOMES, Row, Summary
@@ -18,17 +21,27 @@ from studio.ui.components.labels import t
 from studio.ui.form import plan_form
 from studio.ui.form.form_state import read_form
 from studio.ui.language import request_language
+from studio.ui.train import consent_sheet
 
+NamedPlans = list[tuple[str, Plan]]
 POLL_SECONDS = 3.0
+# Room that each run needs beside what it learns: the split data, the log and the points.
+MIN_FREE_BYTES = 200_000_000
 MAX_MINUTES = 24 * 60
 TITLE = label("Not sure which method? Let them compete")
 HELP = label(
     "A bake-off trains two to five methods in turns on the same rows, drops those that are shown to be "
-    "worse, and trains the best one to its end. Each is an ordinary run."
+    "worse, and trains the best one to its end. Each is an ordinary run. If another machine is chosen, all "
+    "train there to their end, as many at once as it has room for, and none is dropped on the way."
 )
 METHODS_LABEL, MINUTES_LABEL = label("Methods"), label("At most (minutes)")
 START, STOP = label("Start the bake-off"), label("Stop the bake-off")
 WORKING = Message("{name} trains, {minutes} of at most {cap} are used.")
+WORKING_ELSEWHERE = Message(
+    "{count} methods train at another machine, each to its end: {minutes} of at most {cap} are used."
+)
+WAITS = Message("waits for its turn")
+READ_FIRST = Message("This bake-off would leave this machine. Nothing has been sent yet.")
 STARTING = Message("The bake-off starts.")
 BROKE_OFF = Message("The bake-off stopped unexpectedly; what was learned is kept.")
 GO_ON = Message("Press Start to go on with it.")
@@ -75,12 +88,60 @@ def start(
     try:
         access.check_queue(request)
         visitors.check_several()
-        bake_off = _find_unfinished(bake_off_id) or _create(read_form(fields), chosen, minutes)
+        bake_off = _find_unfinished(bake_off_id)
+        if not bake_off:
+            named_plans, cap_minutes = _name_contenders(read_form(fields), chosen, minutes)
+            if not named_plans[0][1].is_local:
+                lines = _describe_elsewhere(named_plans, cap_minutes).lines
+                return consent_sheet.ask_about(READ_FIRST, lines, lang), *_unchanged(bake_off_id)
+            bake_off = _create(named_plans, cap_minutes)
         process.start(bake_off)
     except (StudioError, OSError) as error:
-        notice = notices.error_notice(explain(error), lang)
-        return notice, gr.skip(), bake_off_id, gr.skip(), gr.skip(), gr.update(active=False)
+        return notices.error_notice(explain(error), lang), *_unchanged(bake_off_id)
     return _show(bake_off, browser_runs, lang)
+
+
+def start_elsewhere(
+    request: gr.Request,
+    browser_runs: object,
+    chosen: object,
+    minutes: object,
+    keep: bool = False,
+    **fields: Any,
+) -> tuple[Any, ...]:
+    """Start a bake-off at another machine, after the person has agreed to what that comes to.
+
+    Args:
+        request: The visitor's request.
+        browser_runs: The runs this browser has started.
+        chosen: The names of the methods.
+        minutes: How long all of it may take.
+        keep: Whether data and results stay there afterwards.
+        fields: The form (form_state.read_form).
+
+    Returns:
+        As `look`.
+    """
+    lang = request_language(request)
+    try:
+        named_plans, cap_minutes = _name_contenders(read_form(fields), chosen, minutes)
+        require_disk_space(home(), len(named_plans) * MIN_FREE_BYTES)
+        agreement = _describe_elsewhere(named_plans, cap_minutes, keep is True)
+        bake_off = elsewhere_bake_off.create(agreement, keep is True)
+        process.start(bake_off)
+    except (StudioError, OSError) as error:
+        return notices.error_notice(explain(error), lang), *_unchanged("")
+    return _show(bake_off, browser_runs, lang)
+
+
+def _unchanged(bake_off_id: str) -> tuple[Any, ...]:
+    """What follows the notice where nothing has started, as in `look`."""
+    return gr.skip(), bake_off_id, gr.skip(), gr.skip(), gr.update(active=False)
+
+
+def _describe_elsewhere(named_plans: NamedPlans, cap_minutes: float, keep: bool = False) -> Agreement:
+    machine = consent_sheet.find_machine(named_plans[0][1])
+    return elsewhere_bake_off.describe(named_plans, cap_minutes, machine, keep)
 
 
 def _find_unfinished(bake_off_id: object) -> BakeOff | None:
@@ -94,14 +155,20 @@ def _find_unfinished(bake_off_id: object) -> BakeOff | None:
     return None if bake_off.state in ("done", "time_is_up") else bake_off
 
 
-def _create(form: Any, chosen: object, minutes: object) -> BakeOff:
+def _name_contenders(form: Any, chosen: object, minutes: object) -> tuple[NamedPlans, float]:
+    """The chosen methods' plans with their names, and their minutes; raises NotPossible where they cannot."""
     if not isinstance(minutes, int | float) or not 1 <= minutes <= MAX_MINUTES:
         raise NotPossible(WRONG_MINUTES, record.NO_TIME_TO_DO, most=MAX_MINUTES, minutes=str(minutes)[:20])
     plan = plan_form.build_plan(form)
     names = [name for name in chosen if isinstance(name, str)] if isinstance(chosen, list) else []
     named_plans = [_name_plan(plan, name) for name in names]
+    record.require_comparable(named_plans, float(minutes))
+    return named_plans, float(minutes)
+
+
+def _create(named_plans: NamedPlans, cap_minutes: float) -> BakeOff:
     n_looks = record.choose_looks([conductor.estimate_minutes(each) for _, each in named_plans])
-    return record.create(named_plans, float(minutes), n_looks)
+    return record.create(named_plans, cap_minutes, n_looks)
 
 
 def _name_plan(plan: Plan, method_name: str) -> tuple[str, Plan]:
@@ -109,12 +176,10 @@ def _name_plan(plan: Plan, method_name: str) -> tuple[str, Plan]:
     title = presets.methods()[methods.get(method_name).name].name.render()
     name = f"{plan.name[:60]} · {title}"
     if method_name == plan.method.name:
-        return title, plan.model_copy(update={"name": name, "where": "local"})
+        return title, plan.model_copy(update={"name": name})
     training = plan.training.model_copy(update={"learning_rate": None})
     method = MethodChoice(name=method_name)
-    return title, plan.model_copy(
-        update={"name": name, "method": method, "training": training, "where": "local"}
-    )
+    return title, plan.model_copy(update={"name": name, "method": method, "training": training})
 
 
 def stop(bake_off_id: str, browser_runs: object, request: gr.Request) -> tuple[Any, ...]:
@@ -168,6 +233,8 @@ def _describe_turn(bake_off: BakeOff, lang: str) -> str:
     if not contender:
         return STARTING.render(lang)
     minutes, cap = (units.format_minutes(value, lang) for value in (bake_off.minutes, bake_off.cap_minutes))
+    if not bake_off.is_local:
+        return WORKING_ELSEWHERE.render(lang, count=len(bake_off.remaining), minutes=minutes, cap=cap)
     return WORKING.render(lang, name=contender.name, minutes=minutes, cap=cap)
 
 
@@ -190,6 +257,8 @@ def _describe_table(result: Summary, lang: str) -> dict[str, Any]:
 def _describe_row(result: Summary, row: Row, lang: str) -> dict[str, Any]:
     contender, score = row.contender, result.format_score(row)
     outcome = contender.reason or OUTCOMES[contender.outcome]
+    if contender.outcome == "in" and contender.run and runs.status(contender.run).state == "waiting":
+        outcome = WAITS
     cells = (
         outcome.render(lang),
         score.render(lang) if score else "–",
@@ -228,21 +297,25 @@ def build(browser_runs: gr.BrowserState, inputs: dict[str, Any]) -> None:
             start_button = gr.Button(t(START), elem_id="bake-off-start", scale=0, min_width=190)
             stop_button = gr.Button(t(STOP), visible=False, elem_id="bake-off-stop", scale=0, min_width=190)
         notice = notices.notice_box("bake-off-notice")
+        sheet = consent_sheet.build("bake-off-consent")
         table = gr.HTML({}, html_template=TABLE_TEMPLATE, elem_id="bake-off-table", apply_default_css=False)
     timer = gr.Timer(POLL_SECONDS, active=False)
     outputs = [notice, table, bake_off_id, browser_runs, stop_button, timer]
     panel.expand(list_methods, inputs_kwargs=inputs, outputs=chosen, **UNQUEUED)
     for trigger in (panel.expand, timer.tick):
         trigger(look, [bake_off_id, browser_runs], outputs, **UNQUEUED)
+    asked = {**inputs, "browser_runs": browser_runs, "chosen": chosen, "minutes": minutes}
     start_button.click(
         start,
-        inputs_kwargs={
-            **inputs,
-            "bake_off_id": bake_off_id,
-            "browser_runs": browser_runs,
-            "chosen": chosen,
-            "minutes": minutes,
-        },
+        inputs_kwargs={**asked, "bake_off_id": bake_off_id},
+        outputs=outputs,
+        trigger_mode="once",
+        **UNQUEUED,
+    )
+    notice.change(consent_sheet.show, notice, [sheet.panel, sheet.lines], **UNQUEUED)
+    sheet.agree.click(
+        start_elsewhere,
+        inputs_kwargs={**asked, "keep": sheet.keep},
         outputs=outputs,
         trigger_mode="once",
         **UNQUEUED,

@@ -1,6 +1,7 @@
 """Before a run leaves this machine: what that comes to, and the button that agrees to it."""
 
 import html
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import gradio as gr
@@ -48,10 +49,14 @@ def find_machine(plan: Plan) -> Machine:
 
 def ask(plan: Plan, machine: Machine, estimate: Estimate | None, lang: str) -> dict[str, Any]:
     """The notice that brings up the sheet; raises StudioError where the machine does not take the run."""
-    agreement = consent.describe(plan, machine, estimate)
+    return ask_about(READ_FIRST, consent.describe(plan, machine, estimate).lines, lang)
+
+
+def ask_about(what: Message, lines: Sequence[Message], lang: str) -> dict[str, Any]:
+    """The notice that brings up the sheet with these lines."""
     # What becomes of the data is said by the box to tick.
-    lines = [line.render(lang) for line in agreement.lines if line.text != consent.DELETED.text]
-    return {**notices.notice(READ_FIRST.render(lang), kind="check"), "asks": lines}
+    asks = [line.render(lang) for line in lines if line.text != consent.DELETED.text]
+    return {**notices.notice(what.render(lang), kind="check"), "asks": asks}
 
 
 def agree(plan: Plan, machine: Machine, estimate: Estimate | None, keep: object) -> Consent:
@@ -68,10 +73,10 @@ def show(notice: object) -> tuple[Any, str]:
     return gr.update(visible=True), f"<ul>{items}</ul>"
 
 
-def build() -> ConsentSheet:
-    """Lay the sheet out, hidden."""
-    with gr.Column(visible=False, elem_id="consent") as panel:
-        lines = gr.HTML("", elem_id="consent-lines")
-        keep = gr.Checkbox(False, label=t(KEEP), elem_id="consent-keep")
-        button = gr.Button(t(AGREE), variant="primary", elem_id="consent-agree", scale=0)
+def build(elem_id: str = "consent") -> ConsentSheet:
+    """Lay the sheet out, hidden, under an id of the page."""
+    with gr.Column(visible=False, elem_id=elem_id, elem_classes="consent") as panel:
+        lines = gr.HTML("", elem_id=f"{elem_id}-lines")
+        keep = gr.Checkbox(False, label=t(KEEP), elem_id=f"{elem_id}-keep")
+        button = gr.Button(t(AGREE), variant="primary", elem_id=f"{elem_id}-agree", scale=0)
     return ConsentSheet(panel, lines, keep, button)

@@ -7,7 +7,7 @@ from typing import Any
 
 import gradio as gr
 
-from studio import presets, run_comparison, run_index, runs
+from studio import launchers, presets, run_comparison, run_index, runs
 from studio.data import store
 from studio.errors import NotPossible, RunNotFound, StudioError, explain
 from studio.evaluate import verdict_messages
@@ -225,13 +225,30 @@ def change_run(browser_runs: object, event: gr.EventData, request: gr.Request) -
     """
     lang = request_language(request)
     action, run_id = read_event(event, "action"), read_event(event, "id")
+    notice = notices.notice("")
     try:
+        if action == "delete":
+            notice = _discard_elsewhere(find_own_run(run_id, browser_runs), lang)
         message, name, deleted = _apply(action, run_id, read_event(event, "name"), browser_runs)
     except (StudioError, OSError) as error:
         return notices.error_notice(explain(error), lang), gr.skip(), gr.skip()
     said = message.render(lang, name=name)
     value = _build_value(browser_runs, lang, deleted=deleted, said=said)
-    return notices.notice(""), value, _digest(value)
+    return notice, value, _digest(value)
+
+
+def _discard_elsewhere(run: Run, lang: str) -> dict[str, Any]:
+    """End and remove what a run that is to be deleted has left at another machine.
+
+    Returns:
+        The notice that says so, or that it could not be done and what to do; empty where nothing is there.
+    """
+    run_index.require_ended(run)
+    try:
+        done = launchers.discard(run)
+    except launchers.StillThere as error:
+        return notices.notice(*error.sentences(lang), kind="check")
+    return notices.notice(done.render(lang), kind="good") if done else notices.notice("")
 
 
 def _apply(action: object, run_id: object, name: object, browser_runs: object) -> tuple[Message, str, str]:
