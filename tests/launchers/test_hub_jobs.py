@@ -5,14 +5,16 @@ import time
 from datetime import date
 
 import pytest
+import yaml
 from bench_line import print_times
 from followed import followed, steps, stop_once_trained, wait_for
 from refusals import assert_message
 from stand_in import TOKEN, Repo
 
 from studio import launchers, runs
+from studio.estimate import all_methods, estimate_one, history
 from studio.hub import push, refusals
-from studio.launchers import consent, follower, hub_jobs, record
+from studio.launchers import bundle, consent, follower, hub_jobs, record
 from studio.launchers.follower import GONE
 from studio.launchers.record import Record
 from studio.launchers.spec import LauncherRefused
@@ -188,3 +190,17 @@ def test_the_consent_says_what_it_costs_at_most(ada, make_run):
     assert cap.values["most"] == 0.54  # 80 minutes at 0.40 an hour, rounded up to the cent
     lines = [line.text for line in agreement.lines]
     assert {consent.JOB_DATA.text, consent.PRICE_ONLY.text, consent.DELETED.text} <= set(lines)
+
+
+def test_the_minutes_before_a_job_are_one_figure_in_table_consent_cap_and_receipt(ada, make_run, tmp_path):
+    run, machine = make_run(), launchers.find_machine("hf-t4-small")
+    estimate = all_methods.estimate_chosen_method(run.plan, machine)
+    lines = consent.describe(run.plan, machine, estimate).lines
+    (setup,) = [line for line in lines if line.text == consent.SETUP.text]
+    history.save_estimate(run, estimate, machine)
+    on_receipt = history.load_estimate(run)["price"]["start_minutes"]
+    assert setup.values["minutes"] == estimate.startup_minutes == on_receipt
+    bundle.write_price(machine, tmp_path)
+    there = yaml.safe_load((tmp_path / "machines.yaml").read_text(encoding="utf-8"))["machines"]["here"]
+    fetching = estimate.fetched_gb * 1e9 / estimate_one.FETCH_BYTES_PER_SECOND / 60
+    assert there["start_minutes"] + fetching == pytest.approx(estimate.startup_minutes)

@@ -157,7 +157,7 @@ def test_a_typed_token_of_the_hub_rents_a_machine_and_is_forgotten_again(
         ("ray", {"ray": "http://localhost:1", "cards": 99}, own.WRONG_FIELD),
         ("ssh", {"hardware": "nonsense"}, own.WRONG_FIELD),
         ("hub", {}, panel.NEEDS_TOKEN),
-        ("nonsense", {}, panel.NEEDS_ADDRESS),
+        ("nonsense", {"ssh": ""}, panel.NEEDS_ADDRESS),
     ],
 )
 def test_what_was_typed_wrongly_is_a_sentence(box, kind, typed, message):

@@ -157,7 +157,13 @@ def _read(*fields: object) -> _Typed:
     texts = [_text(value) for value in (name, ssh, ray, python, hardware)]
     n_cards = int(cards) if isinstance(cards, int | float) and 0 < cards < 1000 else 1
     token_text = _text(token, MAX_TOKEN_CHARS)
-    return _Typed(_text(kind) or "ssh", *texts, n_cards, _text(storage), token_text)
+    return _Typed(
+        kind if isinstance(kind, str) and kind in KINDS else "ssh",
+        *texts,
+        n_cards,
+        _text(storage),
+        token_text,
+    )
 
 
 def _text(value: object, most: int = MAX_CHARS) -> str:
