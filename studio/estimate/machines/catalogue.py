@@ -587,7 +587,8 @@ def _merge_catalogues(*files: tuple[Path, int]) -> MachineCatalogue:
             the one that is shipped.
     """
     (shipped, _), *own_files = files
-    catalogue, origins = _read_catalogue(shipped), {}
+    catalogue = _read_catalogue(shipped)
+    origins: dict[str, Path] = {}
     for path, modified_ns in own_files:
         overrides = _read_catalogue(path, modified_ns)
         origins |= dict.fromkeys(overrides.machines, path)

@@ -94,17 +94,17 @@ element.addEventListener('click', (event) => {
 
 
 class Form(NamedTuple):
-    """The fields, in the order in which handlers take them."""
+    """The fields, in the order in which handlers take them: the components, or what they hold."""
 
-    kind: gr.Radio
-    name: gr.Textbox
-    ssh: gr.Textbox
-    ray: gr.Textbox
-    python: gr.Textbox
-    hardware: gr.Dropdown
-    cards: gr.Number
-    storage: gr.Textbox
-    token: gr.Textbox
+    kind: Any
+    name: Any
+    ssh: Any
+    ray: Any
+    python: Any
+    hardware: Any
+    cards: Any
+    storage: Any
+    token: Any
 
 
 @dataclass(frozen=True)
@@ -153,16 +153,18 @@ class _Typed:
 
 
 def _read(*fields: object) -> _Typed:
-    kind, name, ssh, ray, python, hardware, cards, storage, token = fields
-    texts = [_text(value) for value in (name, ssh, ray, python, hardware)]
-    n_cards = int(cards) if isinstance(cards, int | float) and 0 < cards < 1000 else 1
-    token_text = _text(token, MAX_TOKEN_CHARS)
+    typed = Form._make(fields)
+    cards = typed.cards
     return _Typed(
-        kind if isinstance(kind, str) and kind in KINDS else "ssh",
-        *texts,
-        n_cards,
-        _text(storage),
-        token_text,
+        kind=typed.kind if isinstance(typed.kind, str) and typed.kind in KINDS else "ssh",
+        name=_text(typed.name),
+        ssh=_text(typed.ssh),
+        ray=_text(typed.ray),
+        python=_text(typed.python),
+        hardware=_text(typed.hardware),
+        cards=int(cards) if isinstance(cards, int | float) and 0 < cards < 1000 else 1,
+        storage=_text(typed.storage),
+        token=_text(typed.token, MAX_TOKEN_CHARS),
     )
 
 
