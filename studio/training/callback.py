@@ -192,15 +192,18 @@ class MonitorCallback(TrainerCallback):  # type: ignore[misc] # transformers shi
         age_seconds = time.monotonic() - self._saved_at
         training_seconds = time.monotonic() - self._began_at + self._seconds_left()
         max_age_seconds = min(MAX_CHECKPOINT_SECONDS, MAX_CHECKPOINT_SHARE * training_seconds)
-        is_cheap = self._save_seconds <= MAX_SAVING_SHARE * age_seconds
+        is_cheap = self._checkpoint_seconds() <= MAX_SAVING_SHARE * age_seconds
         return is_cheap and age_seconds + self._step_seconds >= max_age_seconds
+
+    def _checkpoint_seconds(self) -> float:
+        """How long a checkpoint takes: as the last one did; before the first, by what the best state took."""
+        return self._save_seconds or CHECKPOINT_COPIES * self._write_seconds
 
     def _find_reached_cap(self) -> dict[str, Any] | None:
         """The cap that one more step would break; the last step has nothing behind it to spare."""
         if not self.budget or self.step >= self.steps:
             return None
-        checkpoint_seconds = self._save_seconds or CHECKPOINT_COPIES * self._write_seconds
-        saving_seconds = checkpoint_seconds + RESULT_COPIES * self._write_seconds
+        saving_seconds = self._checkpoint_seconds() + RESULT_COPIES * self._write_seconds
         return self.budget.find_reached(self._step_seconds + self._validation_seconds + saving_seconds)
 
     def _is_pause_due(self) -> bool:

@@ -73,6 +73,16 @@ def test_a_checkpoint_is_due_by_time(age, left, saving, is_due, make_plan, monke
     assert monitor._is_checkpoint_due() is is_due
 
 
+@pytest.mark.parametrize(("writing", "is_due"), [(0.1, True), (1.0, False)])
+def test_the_first_checkpoint_is_dear_where_the_best_state_was(writing, is_due, make_plan, monkeypatch):
+    """Before it nothing is known but what writing the weights took, a third of a checkpoint: 0.3 or 3 s."""
+    monitor = callback.MonitorCallback(runs.create(make_plan()), "train", torch.nn.Linear(1, 1), None)
+    monkeypatch.setattr(monitor, "_seconds_left", lambda: 60.0)
+    monitor._began_at, monitor._write_seconds = time.monotonic(), writing
+    monitor._saved_at = monitor._began_at - 20
+    assert monitor._is_checkpoint_due() is is_due
+
+
 def test_a_run_may_be_silent_as_long_as_its_own_pace_explains(make_plan):
     run = runs.create(make_plan())
     monitor = callback.MonitorCallback(run, "train", torch.nn.Linear(1, 1), lambda: {"loss": 1.0})
