@@ -194,6 +194,9 @@ class Training(StrictModel):
         description="leave the weights of the model's blocks on the disk and read each block when it is "
         "needed: for a model larger than the memory, slower; with lora and qlora",
     )
+    num_gpus: int = Field(
+        1, ge=1, le=64, description="how many GPUs of this machine train together, a batch shared among them"
+    )
     precision: Literal["auto", "float32", "bfloat16"] = Field(
         "auto",
         description="the numbers that passes compute in; auto: bfloat16 where the device is faster in it",

@@ -75,6 +75,9 @@ RAY_VARIABLES = ("RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH")
 SECRET_VARIABLES = ("*TOKEN*", "*SECRET*", "*PASSWORD*", "*API_KEY*")
 OWNER_TOKENS = "HF_*TOKEN*"
 
+# Where a process that sees the first graphics card alone has all of them, as CUDA_VISIBLE_DEVICES takes them.
+GPUS_VARIABLE = "STUDIO_GPUS"
+
 # What every child process gets, whatever its parent has.
 FIXED_ENV = {
     "TOKENIZERS_PARALLELISM": "false",
@@ -104,8 +107,8 @@ class ChildOptions:
     """What a child process may use.
 
     Attributes:
-        gpus: The graphics cards it sees. A run uses the first alone: with several, Trainer would split
-            what is no batch.
+        gpus: The graphics cards it sees. A process that trains uses one alone: with several, Trainer would
+            split what is no batch.
         threads: The most threads its libraries compute with; 0 leaves it to them.
         online: Whether it may ask the hub and the package index.
         is_worker: Whether it trains or loads a trained model: it gets the variables of its libraries
@@ -139,7 +142,7 @@ def child_environment(options: ChildOptions = READER) -> dict[str, str]:
     if options.gpus == "none":
         env["CUDA_VISIBLE_DEVICES"] = ""
     elif options.gpus == "first":
-        env["CUDA_VISIBLE_DEVICES"] = first_gpu()
+        env |= _first_gpu_variables()
     elif "CUDA_VISIBLE_DEVICES" in os.environ:
         env["CUDA_VISIBLE_DEVICES"] = os.environ["CUDA_VISIBLE_DEVICES"]
     if options.threads:
@@ -153,16 +156,27 @@ def child_environment(options: ChildOptions = READER) -> dict[str, str]:
     return env
 
 
-def first_gpu() -> str:
-    """The graphics card a run uses, as CUDA_VISIBLE_DEVICES takes it."""
-    return os.environ.get("CUDA_VISIBLE_DEVICES", "0").split(",")[0]
+def name_gpu(index: int) -> str:
+    """A graphics card that runs may use, counted from 0, as CUDA_VISIBLE_DEVICES takes it."""
+    names = _all_gpus().split(",") if _all_gpus() else []
+    return names[index].strip() if index < len(names) else str(index)
+
+
+def _all_gpus() -> str:
+    return os.environ.get(GPUS_VARIABLE) or os.environ.get("CUDA_VISIBLE_DEVICES", "")
+
+
+def _first_gpu_variables() -> dict[str, str]:
+    """What a process gets that sees the first graphics card alone."""
+    first = os.environ.get("CUDA_VISIBLE_DEVICES", "0").split(",")[0]
+    return {"CUDA_VISIBLE_DEVICES": first, GPUS_VARIABLE: _all_gpus()}
 
 
 @contextmanager
 def worker_environment() -> Iterator[None]:
     """Give this process what a worker gets beyond its parent's environment, as long as the block runs."""
     before = dict(os.environ)
-    os.environ.update({**FIXED_ENV, **WORKER_ENV, "CUDA_VISIBLE_DEVICES": first_gpu()})
+    os.environ.update({**FIXED_ENV, **WORKER_ENV, **_first_gpu_variables()})
     try:
         yield
     finally:
@@ -301,6 +315,43 @@ def start_detached(
     _DETACHED[:] = [child for child in _DETACHED if child.poll() is None]
     _DETACHED.append(process)
     return process.pid
+
+
+def start_beside(
+    module: str,
+    *arguments: str,
+    log_path: Path,
+    options: ChildOptions = READER,
+    extra_env: Mapping[str, str] = MappingProxyType({}),
+) -> "subprocess.Popen[bytes]":
+    """Start `python -m module`, which `end_with_parent` lets end when this process does.
+
+    Args:
+        module: The module.
+        arguments: Its arguments.
+        log_path: What it prints is appended here.
+        options: What it may use.
+        extra_env: Variables it gets beyond those of its options.
+    """
+    with log_path.open("ab") as log:
+        return subprocess.Popen(  # noqa: S603 - our own arguments, no shell
+            _module_command(module, arguments),
+            stdin=subprocess.PIPE,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            env={**child_environment(options), **extra_env},
+            **_own_session(),
+        )
+
+
+def end_with_parent() -> None:
+    """In a process of `start_beside`: end it at once when its parent has ended, however that came about."""
+
+    def wait_for_end() -> None:
+        os.read(sys.stdin.fileno(), 1)
+        os._exit(1)
+
+    threading.Thread(target=wait_for_end, daemon=True).start()
 
 
 class ModuleServer:

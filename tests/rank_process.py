@@ -8,9 +8,8 @@ os.environ |= {"OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1", "TOKENIZERS_PARALL
 import torch.distributed
 
 from studio import runs
-from studio.launchers import ray_driver
 from studio.models import cpu_precision
-from studio.training import callback, worker
+from studio.training import callback, ranked_monitor, worker
 
 
 def main(run_id: str) -> None:
@@ -22,7 +21,7 @@ def main(run_id: str) -> None:
     if os.environ["RANK"] == "0":
         worker.run(run_id)
     else:
-        ray_driver._follow(runs.get(run_id))
+        ranked_monitor.follow_in_own_home(runs.get(run_id))
     torch.distributed.barrier()
 
 

@@ -61,6 +61,7 @@ WORKER_SIDE = {
     "models/head.py",
     "models/load.py",
     "models/pooled_classifier.py",
+    "models/sharding.py",
     "models/template_bounds.py",
     "models/tokenizer.py",
     "models/trainable.py",

@@ -212,7 +212,7 @@ def _describe_machine(plan: Plan, machine: Machine, estimate: Estimate | None) -
         spread = "each holds the whole run (DDP)"
         if estimate.is_sharded:
             spread = "each holds its share of the weights (FSDP)"
-        can_start = machine.can_train and not estimate.is_sharded
+        can_start = machine.can_train or machine.id == LOCAL_ID
         start = "" if can_start else "; an estimate only, the studio does not start it there"
         lines.append(f"{plan.method.name}: memory is that of each of {estimate.cards} GPUs; {spread}{start}")
     if estimate.fits == "no" and (cards := plan_limits.min_cards(_build_context(plan, machine))) > 1:

@@ -24,7 +24,16 @@ from studio.launchers import consent, follower
 from studio.methods import folder_check, settings_check, spec
 from studio.plan import Plan
 from studio.runs import Run, Status
-from studio.training import caps, coach, continuation, launcher, report_messages, retention_messages, worker
+from studio.training import (
+    caps,
+    coach,
+    continuation,
+    launcher,
+    local_ranks,
+    report_messages,
+    retention_messages,
+    worker,
+)
 from studio.training.memory import limit_memory
 
 INSIST_HINT = Message(
@@ -106,6 +115,7 @@ def train(name: str, changes: tuple[str, ...], insist: bool = False, from_run: s
     for remark in folder_check.require_startable(plan.model, plan.task):
         print(f"{remark.message.render()} {remark.to_do.render()}", flush=True)
     caps.require_measurable(plan, catalogue.local_machine())
+    local_ranks.require_possible(plan)
     new_run = runs.create(plan)
     _save_estimate(new_run, insist)
     return run_in_foreground(new_run)

@@ -10,14 +10,14 @@ from studio import methods, presets
 from studio.errors import StudioError
 from studio.estimate import automatic_settings, dataset_lengths, estimate_one, history
 from studio.estimate.dataset_lengths import DatasetLengths
-from studio.estimate.machines import disk, rates
+from studio.estimate.machines import catalogue, disk, rates
 from studio.estimate.machines.catalogue import LOCAL_ID, Machine
 from studio.estimate.method_run import MethodRun
 from studio.estimate.tracing.client import tracing_client
 from studio.estimate.tracing.traced_passes import TracedPasses
 from studio.estimate.types import Estimate
 from studio.i18n import Message
-from studio.methods import compatibility, workload
+from studio.methods import compatibility, several_cards, workload
 from studio.methods.spec import Method, Settings
 from studio.models import fetch, shape
 from studio.models.shape import ModelShape
@@ -82,8 +82,13 @@ class EstimateContext:
 
     @property
     def plan_machine(self) -> Machine:
-        """The machine as it computes the plan: in the plan's precision."""
-        return self.machine.with_precision(self.plan.training.precision)
+        """The machine as it computes the plan: in the plan's precision, on as many of its own GPUs."""
+        machine = self.machine.with_precision(self.plan.training.precision)
+        if machine.id != LOCAL_ID:
+            return machine
+        cards = max(machine.cards, self.plan.training.num_gpus)
+        several = catalogue.with_cards(machine, cards)
+        return replace(several, price_per_hour=machine.price_per_hour, billed=machine.billed)
 
     def settings_of(self, method: Method) -> Settings:
         """Return all settings of a method."""
@@ -104,7 +109,10 @@ class EstimateContext:
         run_workload = dataset_lengths.build_workload(
             plan, method, settings, self.base_model.shape, self.lengths
         )
-        run = MethodRun(method, settings, run_workload, self.base_model.stored_bytes, self.machine.cards)
+        cards = self.plan_machine.cards
+        if self.machine.id == LOCAL_ID and not several_cards.is_possible(method.name, settings):
+            cards = 1
+        run = MethodRun(method, settings, run_workload, self.base_model.stored_bytes, cards)
         run = automatic_settings.pack_texts(run, self.plan_machine)
         return automatic_settings.choose_step_settings(run, self.plan_machine, self.plan.training)
 
@@ -147,7 +155,7 @@ def estimate_all_methods(
     Returns:
         The estimates by the names of the methods.
     """
-    machine_rates = rates.load_rates(context.machine)
+    machine_rates = replace(rates.load_rates(context.machine), link=rates.link_rate(context.plan_machine))
     traced_passes = _load_traced_passes(context) if use_traces else None
     estimates = {}
     for method in methods.METHODS:

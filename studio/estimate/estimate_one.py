@@ -85,10 +85,11 @@ def estimate_method(
         corrections: What earlier runs teach (studio.estimate.history.correction_factors).
     """
     machine_rates = machine_rates or rates.load_rates(machine)
-    estimate = _estimate_run(run, machine, machine_rates, traced_counts, corrections or {}, False)
-    if run.cards == 1 or estimate.fits != "no":
+    estimate = _estimate_run(run, machine, machine_rates, traced_counts, corrections or {})
+    if estimate.fits != "no" or not several_cards.can_shard(run, machine):
         return estimate
-    sharded = _estimate_run(run, machine, machine_rates, None, corrections or {}, True)
+    # No trace knows what a card holds then, so the closed form stands.
+    sharded = _estimate_run(several_cards.shard(run), machine, machine_rates, None, corrections or {})
     return estimate if sharded.fits == "no" else sharded
 
 
@@ -103,14 +104,14 @@ def training_peak_gb(run: MethodRun, machine: Machine, machine_rates: Rates) -> 
         machine_rates: The machine's rates.
     """
     peaks = []
-    for is_sharded in (False, True)[: min(run.cards, 2)]:
-        count_pass, _ = _build_count_pass(run, machine, None, is_sharded)
+    for kind in (run, several_cards.shard(run)) if several_cards.can_shard(run, machine) else (run,):
+        count_pass, _ = _build_count_pass(kind, machine, None)
         counts = [
             (phase, count_pass(phase, phase.micro_batches[-1]))
-            for phase in run.phases
+            for phase in kind.phases
             if phase.with_gradients and phase.micro_batches
         ]
-        parts, _ = memory_model.peak_memory(run, counts, machine, machine_rates, is_sharded)
+        parts, _ = memory_model.peak_memory(kind, counts, machine, machine_rates)
         peaks.append(sum(parts.values()) / 1e9)
     return range_around(min(peaks), MEMORY_SPREAD["formula"]).high
 
@@ -121,14 +122,8 @@ def _estimate_run(
     machine_rates: Rates,
     traced_counts: PassCounter | None,
     corrections: Mapping[str, float],
-    is_sharded: bool,
 ) -> Estimate:
-    """Estimate one method, with weights spread over the cards or not.
-
-    No trace knows what a card holds where they are, so the closed form stands then.
-    """
-    traces = None if is_sharded else traced_counts
-    count_pass, untraced_phases = _build_count_pass(run, machine, traces, is_sharded)
+    count_pass, untraced_phases = _build_count_pass(run, machine, traced_counts)
     offloaded_bytes = memory_model.offloaded_bytes(run, machine)
     phases = [
         (
@@ -142,7 +137,7 @@ def _estimate_run(
     is_traced = not any(phase.with_gradients for phase in untraced_phases)
     level: EstimateLevel = "traced" if is_traced else "formula"
     peaks = [(phase, total(pieces)) for phase, pieces in phases]
-    parts, releasable_bytes = memory_model.peak_memory(run, peaks, machine, machine_rates, is_sharded)
+    parts, releasable_bytes = memory_model.peak_memory(run, peaks, machine, machine_rates)
     result_bytes = memory_model.disk_bytes(run, machine)
     if offloaded_bytes and machine.usable_bytes - sum(parts.values()) > offloaded_bytes:
         # After the first pass the system has the files in memory that nothing else takes.
@@ -192,7 +187,7 @@ def _estimate_run(
         why_not=why_not,
         has_untraced_passes=bool(untraced_phases),
         cards=run.cards,
-        is_sharded=is_sharded,
+        is_sharded=run.is_sharded,
         gradient_checkpointing=memory_model.is_checkpointing_gradients(run, machine),
         gradient_accumulation_steps=run.workload.training.accumulation_steps,
     )
@@ -297,7 +292,7 @@ def _widen(value: Range, factor: float) -> Range:
 
 
 def _build_count_pass(
-    run: MethodRun, machine: Machine, traced_counts: PassCounter | None, is_sharded: bool
+    run: MethodRun, machine: Machine, traced_counts: PassCounter | None
 ) -> tuple[Callable[[Phase, MicroBatch], OpCounts], list[Phase]]:
     """Return a function that counts a micro batch: from a trace where there is one, else by the closed form.
 
@@ -310,7 +305,7 @@ def _build_count_pass(
     sent_bytes = 0.0
     if run.cards > 1:
         collected_bytes = memory_model.bytes_per_collected_parameter(machine)
-        sent_bytes = several_cards.sent_bytes(run, collected_bytes, is_sharded)
+        sent_bytes = several_cards.sent_bytes(run, collected_bytes)
 
     def count_pass(phase: Phase, micro_batch: MicroBatch) -> OpCounts:
         counts = count_alone(phase, micro_batch)
@@ -325,7 +320,7 @@ def _build_count_pass(
             untraced_phases.append(phase)
         if phase.method not in models:
             attached = run.attach(methods.get(phase.method)) if phase.method else run
-            models[phase.method] = memory_model.attach_model(attached, machine, is_sharded)
+            models[phase.method] = memory_model.attach_model(attached, machine)
         return formula.count_pass(models[phase.method], phase, micro_batch, gradient_checkpointing)
 
     return count_pass, untraced_phases

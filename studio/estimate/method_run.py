@@ -19,6 +19,7 @@ class MethodRun:
         workload: All that is to be done.
         stored_bytes: Bytes of a parameter in the model's files.
         cards: How many GPUs share it.
+        is_sharded: Whether weights, gradients and averages are spread over them (FSDP).
     """
 
     method: Method
@@ -26,6 +27,7 @@ class MethodRun:
     workload: Workload
     stored_bytes: float = 2.0
     cards: int = 1
+    is_sharded: bool = False
 
     @cached_property
     def parameters(self) -> ParameterCount:
@@ -76,4 +78,4 @@ class MethodRun:
         """Return the run with another method attached to the model, with that method's default settings."""
         if method is self.method:
             return self
-        return MethodRun(method, method.resolve_settings({}), self.workload, self.stored_bytes, self.cards)
+        return replace(self, method=method, settings=method.resolve_settings({}))

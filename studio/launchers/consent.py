@@ -46,6 +46,10 @@ SEVERAL_GPUS = Message(
     "{count} GPUs train it together, a batch of the plan shared among them. If one is lost, all go on from "
     "the last checkpoint."
 )
+SHARED_WEIGHTS = Message(
+    "One of them cannot hold the training, so each holds its share of the weights (FSDP). The first one "
+    "holds the whole model in 16 bits while it evaluates, before and after."
+)
 SEVERAL_NEED_RAY = Message(
     "“{machine}” has cards: {count}, and several GPUs train one run together at a Ray cluster alone."
 )
@@ -108,7 +112,7 @@ def describe(plan: Plan, machine: Machine, estimate: Estimate | None, keep: bool
         max_minutes = hub_jobs.choose_max_minutes(plan, minutes.high if minutes else None)
         lines += _describe_job(machine, estimate, max_minutes)
     elif machine.ray:
-        lines += _describe_cluster(plan, machine)
+        lines += _describe_cluster(plan, machine, estimate)
     else:
         lines += _describe_box(plan, machine)
     return Consent(machine, max_minutes, (*lines, RESULT, KEPT if keep else DELETED))
@@ -169,12 +173,14 @@ def _describe_box(plan: Plan, machine: Machine) -> list[Message]:
     return lines
 
 
-def _describe_cluster(plan: Plan, machine: Machine) -> list[Message]:
+def _describe_cluster(plan: Plan, machine: Machine, estimate: Estimate | None) -> list[Message]:
     launcher = ray_jobs.RayLauncher(machine)
     launcher.look()
     lines = [CLUSTER_DATA.format(address=machine.ray, folder=launcher.root)]
     if machine.cards > 1:
         lines.append(SEVERAL_GPUS.format(count=machine.cards))
+    if estimate and estimate.is_sharded:
+        lines.append(SHARED_WEIGHTS)
     if bundle.is_base_local(plan):
         lines.append(BASE_TRAVELS)
     if launcher.is_readable_on_the_way:

@@ -7,7 +7,6 @@ the first, the worker the second. The run's folder must be the same for the driv
 import json
 import os
 import shutil
-import tempfile
 import threading
 import time
 import traceback
@@ -21,21 +20,18 @@ from studio.errors import NotPossible, StudioError, explain, is_known
 from studio.i18n import Message
 from studio.models import ranks
 from studio.runs import Run
-from studio.storage import read_json, write_json
 from studio.training import events
 
 # The last line that a driver prints.
 END = '{"studio": "end"}'
 EVENTS_FILE = "events.jsonl"
-# The first rank has started, and has ended for good; why another rank has ended for good.
-STARTED_FILE, ENDED_FILE, FAILURE_FILE = ".started", ".ended", ".rank_failure.json"
+# The first rank has started, and has ended for good.
+STARTED_FILE, ENDED_FILE = ".started", ".ended"
 # The driver's own events, before the first rank's, are numbered up to here.
 N_DRIVER_EVENTS = 100
 # A training that loses its ranks more often than this is given up.
 MAX_LOSSES = 5
 POLL_SECONDS, BEAT_SECONDS, WAIT_SECONDS, GRACE_SECONDS = 0.2, 2.0, 5.0, 10.0
-# A rank waits so long for the others: as long as the first one may take for evaluating.
-COLLECTIVE_SECONDS = 6 * 3600
 NEEDED_LIBRARIES = ("accelerate", "peft", "torch", "transformers", "trl")
 NO_FOLDER = "the run's folder is not here"
 NOT_SHARED = Message("Not every node of the cluster has the folder {folder}.")
@@ -90,7 +86,7 @@ def main(arguments: Arguments) -> int:
     _unpack(folder)
     os.environ["STUDIO_HOME"] = str(arguments.home)
     run = runs.get(arguments.run)
-    for name in (STARTED_FILE, ENDED_FILE, FAILURE_FILE, EVENTS_FILE):
+    for name in (STARTED_FILE, ENDED_FILE, ranks.FAILURE_FILE, EVENTS_FILE):
         (folder / name).unlink(missing_ok=True)
     has_ended = threading.Event()
     with (folder / EVENTS_FILE).open("a", encoding="utf-8") as stream:
@@ -167,7 +163,7 @@ def _fit(arguments: Arguments, errors: list[Exception]) -> None:
         train_rank,
         train_loop_config=asdict(arguments),
         scaling_config=ScalingConfig(num_workers=arguments.n_ranks, use_gpu=arguments.on_gpu),
-        torch_config=TorchConfig(backend=backend, timeout_s=COLLECTIVE_SECONDS),
+        torch_config=TorchConfig(backend=backend, timeout_s=ranks.COLLECTIVE_SECONDS),
         run_config=RunConfig(
             name=f"ray-{arguments.first_seq}",
             storage_path=str(arguments.home.parent),
@@ -236,7 +232,9 @@ def train_rank(config: dict[str, Any]) -> None:
     if ray.train.get_context().get_world_rank() == 0:
         _lead(run, arguments)
     else:
-        _follow(run)
+        from studio.training import ranked_monitor  # noqa: PLC0415 - loads torch
+
+        ranked_monitor.follow_in_own_home(run)
 
 
 def _lead(run: Run, arguments: Arguments) -> None:
@@ -255,9 +253,8 @@ def _lead(run: Run, arguments: Arguments) -> None:
         redirect_stderr(log),
     ):
         events.print_events(run, next_seq, stream)
-        if failure := read_json(run.folder / FAILURE_FILE):
-            values = {name: Message.from_json(failure[name]) for name in ("message", "hint")}
-            runs.set_status(run, "failed", "load", **values)
+        if failure := ranks.read_failure(run.folder):
+            runs.set_status(run, "failed", "load", message=failure.message, hint=failure.hint)
             return
         if is_again:
             runs.set_status(run, "preparing", "machine", message=BEGINS_AGAIN)
@@ -269,33 +266,6 @@ def _lead(run: Run, arguments: Arguments) -> None:
                 runs.set_status(run, "preparing", "machine", message=BEGINS_AGAIN)
                 raise RuntimeError(f"{error!r:.500}") from None
     (run.folder / ENDED_FILE).touch()
-
-
-def _follow(run: Run) -> None:
-    """Train beside the first rank, in a home of its own: only what it writes of checkpoints is the run's."""
-    from studio.training import ranked_monitor  # noqa: PLC0415 - loads torch
-
-    with tempfile.TemporaryDirectory(prefix="studio-rank-") as home:
-        os.environ["STUDIO_HOME"] = home
-        own_folder = runs.folder() / run.id
-        own_folder.mkdir()
-        for name in ("data", "checkpoints", "base"):
-            (own_folder / name).symlink_to(run.folder / name)
-        for name in ("plan.yaml", "format.json", "estimate.json", "status.json"):
-            if (run.folder / name).is_file():
-                shutil.copyfile(run.folder / name, own_folder / name)
-        (own_folder / "metrics.jsonl").touch()
-        os.chdir(own_folder)
-        try:
-            ranked_monitor.follow(runs.get(run.id))
-        except Exception as error:
-            if is_known(error):
-                explained = explain(error)
-                failure = {"message": explained.message.to_json(), "hint": explained.hint.to_json()}
-                write_json(run.folder / FAILURE_FILE, failure)
-            raise RuntimeError(f"{error!r:.500}") from None
-        finally:
-            os.chdir("/")
 
 
 def _last_seq(path: Path) -> int:

@@ -6,7 +6,20 @@ from typing import Any
 from studio import presets
 from studio.errors import ModelUnavailable, NotPossible, Problem
 from studio.i18n import Message
-from studio.methods import adapter, compatibility, frozen, full, lora, peft, prefix, qat, qlora, rlhf, upft
+from studio.methods import (
+    adapter,
+    compatibility,
+    frozen,
+    full,
+    lora,
+    peft,
+    prefix,
+    qat,
+    qlora,
+    rlhf,
+    several_cards,
+    upft,
+)
 from studio.methods.spec import Method, Settings
 from studio.models import fetch
 from studio.models import shape as shapes
@@ -28,6 +41,9 @@ METHODS: tuple[Method, ...] = (
 METHOD_NOT_BUILT = Message("is not built yet; choose {ready}")
 UNKNOWN_METHOD = Message("there is no method {name}; choose {ready}")
 INCOMPATIBLE_METHOD = Message("{name} for {task}: {why} {nearest}")
+NUM_GPUS_METHODS = Message("goes with {names} alone (not with AdaLoRA); choose one of them, or set it to 1")
+NUM_GPUS_ELSEWHERE = Message("is for this machine; elsewhere its entry says it (cards:); leave it out")
+NUM_GPUS_BATCH = Message("must divide batch_size {batch} evenly; change one of the two")
 DISK_OFFLOAD_METHODS = Message("goes with {names} alone; choose one of them, or set it to false")
 DISK_OFFLOAD_SETTINGS = Message(
     "goes with neither DoRA nor LoftQ, which read all weights before the first step; leave them off, or"
@@ -78,7 +94,24 @@ def find_plan_problems(raw: Mapping[str, Any]) -> list[Problem]:
             problem.with_prefix("method.settings") for problem in method.check(resolved, shape, task)
         ]
         problems += _find_disk_offload_problems(raw, method, resolved)
+        problems += _find_gpu_problems(raw, method, resolved)
     return problems
+
+
+def _find_gpu_problems(raw: Mapping[str, Any], method: Method, settings: Settings) -> list[Problem]:
+    """What stands against training on several GPUs of this machine."""
+    training = raw.get("training")
+    num_gpus = training.get("num_gpus") if isinstance(training, Mapping) else None
+    if not isinstance(num_gpus, int) or num_gpus <= 1:
+        return []
+    if raw.get("where", "local") != "local":
+        return [Problem("training.num_gpus", NUM_GPUS_ELSEWHERE)]
+    if not several_cards.is_possible(method.name, settings):
+        return [Problem("training.num_gpus", NUM_GPUS_METHODS.format(names=list(several_cards.METHODS)))]
+    batch_size = training.get("batch_size") if isinstance(training, Mapping) else None
+    if isinstance(batch_size, int) and batch_size % num_gpus:
+        return [Problem("training.num_gpus", NUM_GPUS_BATCH.format(batch=batch_size))]
+    return []
 
 
 def _find_disk_offload_problems(raw: Mapping[str, Any], method: Method, settings: Settings) -> list[Problem]:

@@ -2,12 +2,16 @@
 
 from studio.errors import NotPossible
 from studio.i18n import Message
+from studio.methods.spec import Settings
 from studio.models import ranks
 from studio.plan import Plan
 
 # Those whose training is one Trainer with one loss: the others have phases, generated examples, a cache or a
 # penalty that is not divided among ranks.
 METHODS = ("full", "lora", "qlora", "peft", "adapter", "prefix")
+# Those of them that can also train with a share of the weights on each GPU (FSDP): what the others add to a
+# model whose weights one GPU holds is small.
+SHARDED_METHODS = ("full",)
 ONE_GPU_ALONE = Message("“{method}” trains on one GPU alone, and “{name}” would train on {count}.")
 CHOOSE_ONE = Message("Choose LoRA or full fine-tuning, or a machine with cards: 1.")
 
@@ -20,8 +24,13 @@ def require_possible(plan: Plan, n_cards: int) -> None:
     """
     if n_cards == 1:
         return
-    method, settings = plan.method.name, plan.method.settings
-    if method not in METHODS or settings.get("type") == "adalora":
+    method = plan.method.name
+    if not is_possible(method, plan.method.settings):
         raise NotPossible(ONE_GPU_ALONE, CHOOSE_ONE, method=method, name=plan.name, count=n_cards)
     if plan.training.batch_size:
         ranks.share_batch(plan.training.batch_size, plan.training.accumulation_steps, n_cards)
+
+
+def is_possible(method: str, settings: Settings) -> bool:
+    """Whether several GPUs can train a method together."""
+    return method in METHODS and settings.get("type") != "adalora"

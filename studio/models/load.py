@@ -43,10 +43,12 @@ class WeightStorage:
     Attributes:
         in_4_bits: Whether the matrices are quantized to NF4 while they are read.
         on_disk: Whether those of the blocks stay on the disk until a pass comes to them.
+        in_main_memory: Whether they stay there, where a GPU would compute.
     """
 
     in_4_bits: bool = False
     on_disk: bool = False
+    in_main_memory: bool = False
 
 
 IN_MEMORY = WeightStorage()
@@ -96,7 +98,8 @@ def _load(
     if storage.on_disk:
         return _load_offloaded(classifier_or_decoder, folder, load_kwargs, storage.in_4_bits)
     if not storage.in_4_bits:
-        return classifier_or_decoder.from_pretrained(folder, **load_kwargs).to(torch_device).eval()
+        model = classifier_or_decoder.from_pretrained(folder, **load_kwargs).eval()
+        return model if storage.in_main_memory else model.to(torch_device)
     model = classifier_or_decoder.from_pretrained(
         folder, **load_kwargs, quantization_config=nf4_config(), device_map={"": torch_device}
     )

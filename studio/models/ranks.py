@@ -5,11 +5,17 @@ Whoever starts them (Ray, torchrun) sets torch.distributed up; without it there 
 
 import math
 import sys
+from pathlib import Path
 from typing import Any, NamedTuple
 
-from studio.errors import NotPossible
+from studio.errors import NotPossible, StudioError
 from studio.i18n import Message
+from studio.storage import read_json, write_json
 
+# A rank waits so long for the others: as long as the first one may take for evaluating.
+COLLECTIVE_SECONDS = 6 * 3600
+# Where another rank than the first writes into the run why it has ended for good.
+FAILURE_FILE = ".rank_failure.json"
 INDIVISIBLE = Message("A batch of {batch} examples cannot be shared out evenly among {count} GPUs.")
 CHOOSE_BATCH = Message("Set training.batch_size to a multiple of {count}.")
 
@@ -67,6 +73,20 @@ def say(value: Any) -> Any:
     values = [value]
     distributed.broadcast_object_list(values)
     return values[0]
+
+
+def write_failure(folder: Path, error: StudioError) -> None:
+    """Write into a run's folder why a rank has ended, for the first one to say."""
+    failure = {"message": error.message.to_json(), "hint": error.hint.to_json()}
+    write_json(folder / FAILURE_FILE, failure)
+
+
+def read_failure(folder: Path) -> StudioError | None:
+    """Why a rank of a run has ended for good; None where none has said so."""
+    failure = read_json(folder / FAILURE_FILE)
+    if not failure:
+        return None
+    return StudioError(Message.from_json(failure["message"]), Message.from_json(failure["hint"]))
 
 
 def _distributed() -> Any:

@@ -8,19 +8,21 @@ from typing import Any
 import torch
 from safetensors.torch import load_file, save_file
 
+from studio.models import ranks, sharding
 from studio.storage import require_disk_space
 
 TRAINABLE_FILE = "trained.safetensors"
 
 
 def save(model: Any, folder: Path) -> None:
-    """Write the trainable parameters into a folder; raises OutOfDiskSpace before the disk is full."""
+    """Write the trainable parameters into a folder; raises OutOfDiskSpace before the disk is full.
+
+    Of a model that is spread over the ranks each of them has to call it, and the first one writes.
+    """
+    tensors = dict(sharding.whole_parameters(model, trainable_only=True))
+    if not ranks.is_first():
+        return
     folder.mkdir(parents=True, exist_ok=True)
-    tensors = {
-        name: parameter.detach().contiguous()
-        for name, parameter in model.named_parameters()
-        if parameter.requires_grad
-    }
     require_disk_space(folder, sum(tensor.numel() * tensor.element_size() for tensor in tensors.values()))
     draft = folder / f".{TRAINABLE_FILE}"
     save_file(tensors, draft)
@@ -36,7 +38,7 @@ def restore(model: Any, folder: Path) -> None:
     with torch.no_grad():
         for name, parameter in model.named_parameters():
             if name in saved:
-                parameter.copy_(saved[name])
+                parameter.copy_(sharding.spread_like(parameter, saved[name]))
 
 
 @contextmanager

@@ -294,8 +294,11 @@ class MonitorCallback(TrainerCallback):  # type: ignore[misc] # transformers shi
         runs.add_point(self.run, self.stage, self.step, epoch, **scores_in_point, best_step=self.best_step)
         if is_best:
             started_at = time.monotonic()
-            trainable.save(self.model, self.folder)
+            self._save_best()
             self._write_seconds = time.monotonic() - started_at
+
+    def _save_best(self) -> None:
+        trainable.save(self.model, self.folder)
 
     def _is_better(self, scores: Scores) -> bool:
         """Whether a state beats the best so far: more right answers, or as good a share and a lower loss.

@@ -25,7 +25,8 @@ def complete(folder: Path, state: dict[str, Any]) -> None:
     for path in _files(folder):
         with path.open("rb+") as file:
             os.fsync(file.fileno())
-            checksums[path.name] = hashlib.file_digest(file, "sha256").hexdigest()
+            checksum = hashlib.file_digest(file, "sha256").hexdigest()
+        checksums[path.relative_to(folder).as_posix()] = checksum
     write_json(folder / STATE_FILE, {**state, CHECKSUMS: checksums})
 
 
@@ -67,7 +68,7 @@ def _has_checksum(path: Path, expected: str) -> bool:
 
 
 def _files(folder: Path) -> Iterator[Path]:
-    return (path for path in folder.iterdir() if path.is_file())
+    return (path for path in folder.rglob("*") if path.is_file())
 
 
 def _step(folder: Path) -> int:

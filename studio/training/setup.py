@@ -213,7 +213,10 @@ def load_context(
     plan = defaults.fill_training(run.plan, method, model_shape, len(splits.train), rows)
     plan = _fill_step_settings(run, plan)
     labels = _collect_labels(plan, splits)
-    storage = load.WeightStorage(method.weights == "nf4", plan.training.disk_offload)
+    is_sharded = ranks.count() > 1 and bool(history.load_estimate(run).get("is_sharded"))
+    # Only the first rank evaluates, with the whole model.
+    in_main_memory = is_sharded and not ranks.is_first()
+    storage = load.WeightStorage(method.weights == "nf4", plan.training.disk_offload, in_main_memory)
     model = load.base_model(base.folder, plan.task, labels, plan.training.seed, storage)
     checksum, architecture = load.fingerprint(model), type(model).__name__
     problem_type, scale = None, None
@@ -222,7 +225,7 @@ def load_context(
         problem_type = model.config.problem_type = PROBLEM_TYPES[role]
         scale = targets.fit_scale(splits.train, head.has_bias(model)) if role == "rating" else None
     settings = method.resolve_settings(plan.method.settings)
-    if method.weights == "trained":
+    if method.weights == "trained" and not is_sharded:
         model = model.to(supervised.trained_dtype(settings, model))
     torch.manual_seed(plan.training.seed)
     model = method.attach(model, settings, plan.task)
@@ -252,6 +255,7 @@ def load_context(
         test_examples=splits.test,
         examples=(splits.train, splits.validation),
         base_folder=base.folder,
+        is_sharded=is_sharded,
         scale=scale,
         report_progress=report_progress,
     )
@@ -274,6 +278,8 @@ def load_context(
         "problem_type": problem_type,
         "scale": asdict(scale) if scale else None,
         "device": str(model.device),
+        "ranks": ranks.count(),
+        "is_sharded": is_sharded,
     }
     return context, report
 

@@ -29,7 +29,7 @@ from studio.models import device, fetch, ranks
 from studio.models.fetch import FetchedModel
 from studio.runs import Run
 from studio.storage import require_disk_space, write_sealed_json
-from studio.training import caps, coach, events, retention, trackio_writer
+from studio.training import caps, coach, events, local_ranks, retention, trackio_writer
 from studio.training import pause as pauses
 from studio.training import queue as run_queue
 from studio.training import setup as run_setup
@@ -72,7 +72,7 @@ def run(run_id: str, before_start: Callable[[], None] = lambda: None, pause: Pau
         run_queue.raise_if_stopped(run)
         _share_cores(n_beside)
         before_start()
-        with trackio_writer.following(run):
+        with trackio_writer.following(run), local_ranks.together(run):
             _execute(run, dataclasses.replace(pause, started_at=time.monotonic()) if pause else None)
     except StopRequested:
         runs.set_status(run, "stopped", "before")
@@ -202,6 +202,9 @@ def _execute(run: Run, pause: Pause | None) -> None:
         runs.set_status(run, "stopped", "paused", **progress)
         return
     runs.set_status(run, "evaluating", "after", **progress)
+    if context.is_sharded:
+        gc.collect()  # this rank's share
+        model = model.to(device.torch_device())
     if method.weights == "trained":
         model = model.to(device.weights_dtype())
     after = _evaluate_tuned(run, context, model, last_monitor.best_step)

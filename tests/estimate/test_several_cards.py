@@ -6,6 +6,7 @@ from datetime import date
 import pytest
 from estimate_cases import H200, MACHINES, estimate, make_context, make_plan_for, make_run
 
+from studio import methods
 from studio.estimate import estimate_one, limits
 from studio.estimate.analytic import several_cards
 from studio.estimate.machines import catalogue, elsewhere, rates
@@ -59,14 +60,14 @@ def test_a_ring_sends_twice_all_but_one_share_of_the_gradients():
     """SmolLM2 135M with LoRA r=16 trains 4,884,480 numbers: 4 bytes each, 2 × 3/4 of them on four cards."""
     run = share(make_run("lora", gradient_accumulation_steps=1), 4)
     assert run.parameters.trainable == 4_884_480
-    assert several_cards.sent_bytes(run, 2, is_sharded=False) == 2 * 3 / 4 * 4 * 4_884_480
+    assert several_cards.sent_bytes(run, 2) == 2 * 3 / 4 * 4 * 4_884_480
 
 
 def test_fsdp_collects_all_weights_twice_and_spreads_the_gradients():
     """134,515,008 numbers in 16 bits, there and back, and gradients in 32; 7/8 come from others."""
-    run = share(make_run("full"), 8)
+    run = several_cards.shard(share(make_run("full"), 8))
     assert run.parameters.total == 134_515_008
-    assert several_cards.sent_bytes(run, 2, is_sharded=True) == 7 / 8 * (2 * 2 + 4) * 134_515_008
+    assert several_cards.sent_bytes(run, 2) == 7 / 8 * (2 * 2 + 4) * 134_515_008
 
 
 def test_fsdp_holds_a_share_of_what_lasts_and_two_blocks_of_weights():
@@ -89,15 +90,45 @@ def test_what_is_sent_overlaps_with_what_is_computed():
     assert rates.rates_from_spec(EIGHT_H100).link == 0.75 * 450e9
 
 
-@pytest.mark.parametrize("name", ["full", "lora"])
-def test_weights_are_spread_only_where_one_card_cannot_hold_the_run(name):
-    on_eight = estimate(name, EIGHT_H100, "qwen3-8b")
+def test_weights_are_spread_only_where_one_card_cannot_hold_the_run():
+    on_eight = estimate("full", EIGHT_H100, "qwen3-8b")
     assert (on_eight.is_sharded, on_eight.cards, on_eight.fits) == (False, 8, "yes")
-    small = dataclasses.replace(catalogue.with_cards(H100, 8), usable_bytes=int(16e9))
-    spread = estimate(name, small, "qwen3-8b")
+    small = dataclasses.replace(catalogue.with_cards(H100, 4), usable_bytes=int(47e9))
+    spread = estimate("full", small, "qwen3-8b")
     assert (spread.is_sharded, spread.fits) == (True, "yes")
-    assert spread.parts["model"] == pytest.approx(on_eight.parts["model"] / 8)
+    # In 32 bits, where one card would hold it in 16.
+    assert spread.parts["model"] == pytest.approx(2 * on_eight.parts["model"] / 4)
+    assert spread.parts["optimiser"] == pytest.approx(8 * spread.total / 4 / 1e9)
     assert spread.parts["collected"] > 0
+
+
+def test_the_first_card_holds_the_whole_model_while_it_evaluates():
+    """16.4 GB in 16 bits, however many cards share the training."""
+    too_small = dataclasses.replace(catalogue.with_cards(H100, 64), usable_bytes=int(16e9))
+    assert estimate("full", too_small, "qwen3-8b").fits == "no"
+
+
+def test_what_is_not_spread_is_no_way_out_of_too_little_memory():
+    small = dataclasses.replace(catalogue.with_cards(H100, 8), usable_bytes=int(16e9))
+    for name, machine in (("lora", small), ("full", catalogue.with_cards(MACHINES["hf-t4-small"], 8))):
+        result = estimate(name, machine, "qwen3-8b")
+        assert (result.fits, result.is_sharded) == ("no", False)
+    run = share(make_run("full"), 8)
+    assert several_cards.can_shard(run, H100)
+    assert not several_cards.can_shard(share(run, 1), H100)
+    in_bf16 = dataclasses.replace(run, settings={"weights_precision": "bfloat16"})
+    assert not several_cards.can_shard(in_bf16, H100), "no optimizer takes spread weights in bfloat16"
+
+
+def test_how_many_gpus_of_this_machine_train_is_the_plan_s_to_say():
+    here = dataclasses.replace(H100, id="here")
+    plan = make_plan_for("smollm2-135m", num_gpus=4)
+    for name, cards in (("full", 4), ("lora", 4), ("rlhf", 1)):
+        context = make_context(plan, here)
+        run = context.run_of(methods.get(name))
+        assert run is None or run.cards == cards, name
+    assert make_context(plan, here).plan_machine.cards == 4
+    assert make_context(plan, H100).plan_machine.cards == 1
 
 
 @pytest.mark.parametrize("name", ["rlhf", "qat", "upft", "frozen"])

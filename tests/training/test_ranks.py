@@ -1,13 +1,16 @@
 """Several ranks learn what one learns: the batch of the plan is shared among them."""
 
 import pytest
+import torch
 from ranks import start_ranks, train_on_ranks
 from refusals import assert_message
+from safetensors.torch import load_file
 
 from studio import runs
 from studio.errors import NotPossible
 from studio.methods import several_cards
 from studio.models import ranks
+from studio.storage import write_json
 from studio.training import launcher, worker
 
 # Only the order in which the same numbers are added differs.
@@ -53,6 +56,11 @@ def test_a_plan_that_several_gpus_cannot_train_is_refused_before_the_start(make_
 
 def losses(run, name="loss"):
     return {(p["stage"], p["step"]): p[name] for p in runs.read_points(run) if name in p}
+
+
+def shard(run):
+    """Let a run's estimate say that no GPU holds it, so that its ranks share the weights."""
+    write_json(run.folder / "estimate.json", {"is_sharded": True})
 
 
 def check_same(run, expected):
@@ -101,9 +109,38 @@ def test_ranks_compute_in_the_precision_that_the_first_one_measured(make_plan, m
 
 
 @pytest.mark.exhaustive
-def test_a_training_whose_rank_is_killed_goes_on_with_the_same_numbers(make_plan):
-    plan = make_plan("lora", "chat", settings={"dropout": 0.1}, batch_size=4, epochs=30)
+@pytest.mark.parametrize("checkpointing", [False, True])
+@pytest.mark.parametrize("task", ["chat", "classify"])
+def test_two_ranks_with_half_the_weights_each_learn_what_one_learns(make_plan, task, checkpointing):
+    """At a rate at which a tiny classifier does not make more of how numbers are rounded."""
+    training = {"batch_size": 4, "gradient_accumulation_steps": 2, "epochs": 2, "learning_rate": 1e-3}
+    plan = make_plan("full", task, **training, gradient_checkpointing=checkpointing)
+    alone, together = runs.create(plan), runs.create(plan)
+    shard(together)
+    worker.run(alone.id)
+    train_on_ranks(together)
+    check_same(together, alone)
+    report = runs.complete_report(together)
+    assert (report["ranks"], report["is_sharded"]) == (2, True)
+    assert report["base"] == runs.complete_report(alone)["base"]
+    assert report["parameters"] == runs.complete_report(alone)["parameters"]
+    assert losses(together, "grad_norm") == pytest.approx(losses(alone, "grad_norm"), rel=1e-3)
+    weights, expected = (load_file(run.model / "model.safetensors") for run in (together, alone))
+    assert weights.keys() == expected.keys()
+    for name in weights:
+        torch.testing.assert_close(weights[name], expected[name], atol=2e-3, rtol=1e-3)
+    assert not list(together.folder.glob("checkpoints"))
+
+
+@pytest.mark.exhaustive
+@pytest.mark.parametrize(("method", "settings"), [("lora", {"dropout": 0.1}), ("full", {})])
+def test_a_training_whose_rank_is_killed_goes_on_with_the_same_numbers(make_plan, method, settings):
+    """Full fine-tuning with half the weights on each rank."""
+    plan = make_plan(method, "chat", settings=settings, batch_size=4, epochs=30)
     undisturbed, killed = runs.create(plan), runs.create(plan)
+    if method == "full":
+        shard(undisturbed)
+        shard(killed)
     train_on_ranks(undisturbed)
     first, second = start_ranks(killed)
     checkpoint = "checkpoints/train/checkpoint-*/watch.json"

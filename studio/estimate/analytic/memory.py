@@ -65,13 +65,12 @@ def bytes_per_trained_parameter(run: MethodRun, machine: Machine) -> int:
     return 2 if trains_in_bf16(run, machine) else 4
 
 
-def attach_model(run: MethodRun, machine: Machine, is_sharded: bool = False) -> AttachedModel:
+def attach_model(run: MethodRun, machine: Machine) -> AttachedModel:
     """Return a run's model with its method attached, as the closed form takes it on a machine.
 
     Args:
         run: The run.
         machine: Where it runs.
-        is_sharded: Whether gradients are spread over its cards.
     """
     return AttachedModel(
         run.workload.shape,
@@ -81,7 +80,7 @@ def attach_model(run: MethodRun, machine: Machine, is_sharded: bool = False) -> 
         bytes_per_trained_parameter(run, machine),
         casts_weights(run, machine),
         machine.is_gpu,
-        run.cards if is_sharded else 1,
+        run.cards if run.is_sharded else 1,
     )
 
 
@@ -167,7 +166,7 @@ def uses_paged_optimizer(run: MethodRun, machine: Machine) -> bool:
 
     This is what studio.methods.training.supervised chooses.
     """
-    if not machine.is_gpu or trains_in_bf16(run, machine):
+    if not machine.is_gpu or run.is_sharded or trains_in_bf16(run, machine):
         return False
     return run.parameters.trainable >= EIGHT_BIT_OPTIMIZER_MIN_PARAMETERS or run.method.weights == "nf4"
 
@@ -177,7 +176,6 @@ def peak_memory(
     phases: Iterable[tuple[Phase, OpCounts]],
     machine: Machine,
     rates: Rates,
-    is_sharded: bool = False,
 ) -> tuple[dict[str, float], float]:
     """Return the moment with the most memory of a card, over all phases of a run.
 
@@ -186,7 +184,6 @@ def peak_memory(
         phases: Its phases, each with what it takes.
         machine: Where it runs.
         rates: The machine's rates, for what a worker holds before its model.
-        is_sharded: Whether weights, gradients and averages are spread over its cards.
 
     Returns:
         The parts of the peak (bytes), by the names in MEMORY_PARTS, and how many bytes of them the
@@ -206,8 +203,10 @@ def peak_memory(
         if phase.with_gradients:
             parts["optimiser"] = resident["optimiser"]
         parts["written"] += bytes_per_parameter(machine) * shape.hidden * phase.cached_tokens
-        if is_sharded:
+        if run.is_sharded and phase.with_gradients:
             parts = several_cards.shard_parts(parts, run, bytes_per_collected_parameter(machine))
+        elif run.is_sharded:
+            parts["model"] = float(bytes_per_parameter(machine) * run.parameters.total)
         # A trace has replayed the allocator; the closed form takes a share.
         parts["slack"] = counts.parts.get("slack", _fragmentation_bytes(parts, machine))
         if sum(parts.values()) > sum(peak_parts.values()):

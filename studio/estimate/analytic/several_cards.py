@@ -1,12 +1,16 @@
 """Several cards: what each of them gets to do, what it holds, and what they send each other.
 
 Where one card holds the run, each holds all of it and takes its share of every batch; gradients are summed
-over the cards (DDP), which is what the studio starts at a Ray cluster. Else each card would hold its share of
-weights, gradients and averages, and collect a block when it needs it (FSDP): that is estimated alone. See
-docs/estimator.md#several-cards.
+over the cards (DDP). Else, in full fine-tuning, each card holds its share of weights, gradients and averages
+and collects a block when it needs it (FSDP); base and result are evaluated whole on the first card, in the
+format of frozen weights. See docs/estimator.md#several-cards.
 """
 
+from dataclasses import replace
+
+from studio.estimate.machines.catalogue import Machine
 from studio.estimate.method_run import MethodRun
+from studio.methods.several_cards import SHARDED_METHODS
 
 # Bytes of a gradient when it is sent, in 32 bits; weights are collected in the format that passes compute in.
 GRADIENT_BYTES = 4.0
@@ -14,6 +18,21 @@ GRADIENT_BYTES = 4.0
 COLLECTED_BLOCKS = 2
 # What is spread evenly over the cards under FSDP.
 SHARDED_PARTS = ("model", "optimiser", "gradients", "beside")
+
+
+def can_shard(run: MethodRun, machine: Machine) -> bool:
+    """Return whether the cards of a machine can train a run with a share of the weights each.
+
+    What is spread is trained in 32 bits, on cards that compute in bfloat16 or in 32 bits.
+    """
+    is_in_bf16 = run.settings.get("weights_precision") == "bfloat16"
+    can = run.method.name in SHARDED_METHODS and not is_in_bf16 and machine.autocast_dtype != "float16"
+    return run.cards > 1 and can
+
+
+def shard(run: MethodRun) -> MethodRun:
+    """Return a run as it trains with a share of the weights on each card, in 32 bits."""
+    return replace(run, is_sharded=True, settings={**run.settings, "weights_precision": "float32"})
 
 
 def shard_parts(parts: dict[str, float], run: MethodRun, weight_bytes: float) -> dict[str, float]:
@@ -38,7 +57,7 @@ def collected_bytes(run: MethodRun, weight_bytes: float) -> float:
     return weight_bytes * (COLLECTED_BLOCKS * block_params + table_params) + gradient_bytes
 
 
-def sent_bytes(run: MethodRun, weight_bytes: float, is_sharded: bool) -> float:
+def sent_bytes(run: MethodRun, weight_bytes: float) -> float:
     """Return what a card sends for each micro batch (bytes), by the ring that NCCL uses.
 
     A sum over n cards sends 2 (n - 1) / n of it, collecting what is spread out (n - 1) / n. DDP sums
@@ -48,10 +67,9 @@ def sent_bytes(run: MethodRun, weight_bytes: float, is_sharded: bool) -> float:
     Args:
         run: The run, with its number of cards.
         weight_bytes: Bytes of a weight as it is collected.
-        is_sharded: Whether weights are spread over the cards.
     """
     share = (run.cards - 1) / run.cards
     gradient_bytes = GRADIENT_BYTES * run.parameters.trainable
-    if is_sharded:
+    if run.is_sharded:
         return share * (2 * weight_bytes * run.parameters.total + gradient_bytes)
     return 2 * share * gradient_bytes / run.card_workload.training.accumulation_steps

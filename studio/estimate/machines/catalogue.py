@@ -328,7 +328,8 @@ def local_machine(cgroup: Path = hardware.CGROUP) -> Machine:
         BadPlan: If the person's own file is wrong.
     """
     catalogue = _load_catalogue()
-    entry = catalogue.machines.get(LOCAL_ID, MachineEntry())
+    # How many of its GPUs train together is each plan's to say (training.num_gpus).
+    entry = catalogue.machines.get(LOCAL_ID, MachineEntry()).model_copy(update={"cards": 1})
     gpu = hardware.query_gpu()
     if gpu:
         free_bytes = gpu.free_bytes

@@ -47,6 +47,16 @@ def query_gpu() -> Gpu | None:
     return _query_nvidia_smi(visible_devices, int(time.monotonic() / SMI_CACHE_SECONDS))
 
 
+def count_gpus() -> int:
+    """Return how many NVIDIA GPUs runs may use."""
+    if not query_gpu():
+        return 0
+    visible_devices = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if visible_devices is not None:
+        return len(visible_devices.split(","))
+    return _count_with_nvidia_smi(int(time.monotonic() / SMI_CACHE_SECONDS))
+
+
 def apple_chip() -> str:
     """Return the name of a Mac's chip, such as “Apple M3 Max”; "" where no run computes on its GPU."""
     return _query_apple_chip() if device.expects_apple_gpu() else ""
@@ -187,6 +197,18 @@ def _query_nvidia_smi(visible_devices: str | None, _period: int) -> Gpu | None:
     except (OSError, subprocess.SubprocessError, ValueError, IndexError):
         # No driver, no answer, or memory that is shared with the CPU.
         return None
+
+
+@lru_cache(maxsize=1)
+def _count_with_nvidia_smi(_period: int) -> int:
+    program = shutil.which("nvidia-smi")
+    if program is None:
+        return 0
+    try:
+        result = processes.run_program([program, *NVIDIA_SMI_QUERY], timeout=SMI_TIMEOUT_SECONDS)
+    except (OSError, subprocess.SubprocessError):
+        return 0
+    return len(result.stdout.splitlines())
 
 
 def _read_integers(path: Path) -> list[int]:

@@ -144,8 +144,13 @@ def rates_from_spec(machine: Machine) -> Rates:
         draw=SECONDS_PER_RANDOM_NUMBER[machine.kind],
         unpack=SECONDS_PER_UNPACKED_NUMBER[machine.kind],
         overlaps=machine.is_gpu,
-        link=LINK_EFFICIENCY * 1e9 * machine.link_gb_s if machine.cards > 1 else 0.0,
+        link=link_rate(machine),
     )
+
+
+def link_rate(machine: Machine) -> float:
+    """Return the bytes per second that a machine's GPUs send each other; 0 where one trains alone."""
+    return LINK_EFFICIENCY * 1e9 * machine.link_gb_s if machine.cards > 1 else 0.0
 
 
 def _compute_efficiency(machine: Machine) -> float:

@@ -10,6 +10,8 @@ from typing import Any
 
 import torch
 from transformers import PrinterCallback, Trainer, TrainerCallback, TrainingArguments
+from transformers.distributed.checkpoint import load_optimizer_distributed, save_optimizer_distributed
+from transformers.trainer import SCHEDULER_NAME
 from transformers.trainer_pt_utils import LengthGroupedSampler
 
 from studio.data import collate, packed_texts, vocabulary_loss
@@ -17,14 +19,14 @@ from studio.data.examples import Encoded
 from studio.errors import NotPossible
 from studio.i18n import Message
 from studio.methods import defaults
-from studio.methods.spec import Settings, TrainingContext
+from studio.methods.spec import Scores, Settings, TrainingContext
 from studio.methods.workload import (
     EIGHT_BIT_OPTIMIZER_MIN_PARAMETERS,
     MAX_CHECKED_EXAMPLES,
     holds_weights_in_bf16,
     uses_gradient_checkpointing,
 )
-from studio.models import device, load, ranks, trainable
+from studio.models import device, load, ranks, sharding, trainable
 from studio.models.cpu_attention import short_texts_in_float32
 
 # What torch compiles GPU code with (triton/runtime/build.py).
@@ -38,6 +40,8 @@ UNBALANCED_CLASSES = Message(
 )
 # The newest, and the one before it, in case the newest turns out to be damaged.
 KEPT_CHECKPOINTS = 2
+# Where a checkpoint has the parts of an optimizer that is spread over the ranks.
+OPTIMIZER_FOLDER = "optimizer"
 CreateOptimizer = Callable[[Any, TrainingArguments], torch.optim.Optimizer]
 
 
@@ -78,7 +82,7 @@ class TrainableCheckpoints:
 
     def save_model(self, output_dir: str | None = None, _internal_call: bool = False) -> None:
         """Save what is trained."""
-        if self.args.should_save:  # of several ranks the first
+        if self.args.should_save or sharding.is_sharded(self.model):  # of several ranks the first
             trainable.save(self.model, Path(str(output_dir)))
 
     def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any = None) -> None:
@@ -102,6 +106,23 @@ class _LengthGroupedTrainer(TrainableCheckpoints, Trainer):  # type: ignore[misc
         step_size = rank_size * ranks.count()
         self.sampler = SeededLengthGroupedSampler(step_size, lengths, self.args.seed)
         return self.sampler
+
+    def _save_optimizer_and_scheduler(self, output_dir: str) -> None:
+        """Save the optimizer; of a model that is spread over the ranks each one saves its part."""
+        if not sharding.is_sharded(self.model):
+            super()._save_optimizer_and_scheduler(output_dir)
+            return
+        save_optimizer_distributed(self.model, self.optimizer.optimizer, f"{output_dir}/{OPTIMIZER_FOLDER}")
+        if self.args.should_save:
+            torch.save(self.lr_scheduler.state_dict(), f"{output_dir}/{SCHEDULER_NAME}")
+
+    def _load_optimizer_and_scheduler(self, checkpoint: str | None) -> None:
+        if checkpoint is None or not sharding.is_sharded(self.model):
+            super()._load_optimizer_and_scheduler(checkpoint)
+            return
+        load_optimizer_distributed(self.model, self.optimizer.optimizer, f"{checkpoint}/{OPTIMIZER_FOLDER}")
+        state = torch.load(f"{checkpoint}/{SCHEDULER_NAME}", weights_only=True)
+        self.lr_scheduler.load_state_dict(state)
 
 
 class _EpochOrder(TrainerCallback):  # type: ignore[misc] # as above
@@ -138,25 +159,32 @@ def fit(
         penalty: a regularization term whose gradient is added in each step, without being reported as loss.
         create_optimizer: makes another optimizer than Trainer's own from the model and its arguments.
     """
+    model = sharding.shard(context.model.cpu(), context.base_folder) if context.is_sharded else context.model
     original_dtypes = []
-    if trained_dtype(context.settings, context.model) is torch.float32:
-        original_dtypes = upcast_trainable(context.model)
+    if context.is_sharded or trained_dtype(context.settings, model) is torch.float32:
+        original_dtypes = upcast_trainable(model)
     if context.plan.training.disk_offload:
-        context.model.enable_input_require_grads()  # the way back passes through what has a gradient alone
+        model.enable_input_require_grads()  # the way back passes through what has a gradient alone
     checked = _sample_validation(context)
-    monitor = context.create_monitor(stage, context.model, lambda: context.measure(context.model, checked))
+
+    def measure() -> Scores:
+        scores = context.measure(model, checked)
+        sharding.reshard(model)
+        return scores
+
+    monitor = context.create_monitor(stage, model, measure)
     task = context.plan.task
-    loss, pass_context = vocabulary_loss.build_loss(task, context.model, device.autocast)
+    loss, pass_context = vocabulary_loss.build_loss(task, model, device.autocast)
     if task == "classify" and (weights := _class_weights(context)):
         loss = collate.with_class_weights(weights)
     loss = _with_gradient_penalty(loss, penalty, context.plan.training.accumulation_steps)
-    n_virtual_tokens = collate.count_virtual_tokens(context.model)
-    packs_texts = packed_texts.can_pack(context.model, task)
-    within_texts = packed_texts.attending_within_texts(context.model) if packs_texts else nullcontext()
+    n_virtual_tokens = collate.count_virtual_tokens(model)
+    packs_texts = packed_texts.can_pack(model, task)
+    within_texts = packed_texts.attending_within_texts(model) if packs_texts else nullcontext()
     arguments = TrainingArguments(**training_arguments(context, stage, gradient_checkpointing))
-    optimizer = create_optimizer(context.model, arguments) if create_optimizer else None
+    optimizer = create_optimizer(model, arguments) if create_optimizer else None
     trainer = _LengthGroupedTrainer(
-        model=context.model,
+        model=model,
         args=arguments,
         train_dataset=[vars(example) for example in context.train],
         data_collator=collate.build_collator(task, context.tokenizer, n_virtual_tokens, packs_texts),
@@ -168,11 +196,13 @@ def fit(
     trainer.pass_context = pass_context
     trainer.remove_callback(PrinterCallback)
     trainer.add_callback(_EpochOrder(trainer))
-    with collate.without_padding_mask(context.model, task), short_texts_in_float32(), within_texts:
+    with collate.without_padding_mask(model, task), short_texts_in_float32(), within_texts:
         trainer.train(resume_from_checkpoint=monitor.checkpoint())
     monitor.restore()
     for parameter, original_dtype in original_dtypes:  # the dtype in which they will be read again
         parameter.data = parameter.data.to(original_dtype)
+    if context.is_sharded:
+        sharding.gather(model, context.model)
 
 
 def _sample_validation(context: TrainingContext) -> list[Encoded]:
@@ -292,6 +322,8 @@ def training_arguments(
     if training.disk_offload:
         # Nothing of a block but its input is kept on the way forward: else bitsandbytes keeps its matrices.
         arguments["activation_checkpointing_kwargs"] = {"use_reentrant": True}
+    if context.is_sharded:
+        return arguments  # neither of the 8-bit optimizers takes parameters that are spread
     if trained_dtype(context.settings, context.model) is torch.bfloat16:
         arguments |= {"optim": "adamw_torch_8bit", "optim_args": "bf16_stochastic_round=True"}
     elif on_gpu and _wants_8_bit_optimizer(context.model):

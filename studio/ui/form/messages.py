@@ -63,6 +63,11 @@ DISK_OFFLOAD_HELP = label(
     "Leaves the model’s layers on the disk and reads each one when it is needed: a model larger than the"
     " memory can be trained, but slower. Only where nothing else makes it fit."
 )
+NUM_GPUS = label("GPUs")
+NUM_GPUS_HELP = label(
+    "How many GPUs of this machine train together. They share the batch of each step; in full fine-tuning"
+    " they share the weights too, where one GPU cannot hold them."
+)
 PRECISION = label("Training precision")
 PRECISION_HELP = label(
     "The numbers that training computes in. Automatic takes bfloat16 (16 bits) where this machine is faster"

@@ -14,7 +14,7 @@ from studio.data.split import Splits
 from studio.errors import BadPlan, StudioError, explain
 from studio.estimate import dataset_lengths
 from studio.estimate.all_methods import BaseModelInfo
-from studio.estimate.machines import catalogue
+from studio.estimate.machines import catalogue, hardware
 from studio.i18n import Message
 from studio.methods import defaults
 from studio.methods.spec import Method, Settings
@@ -28,6 +28,7 @@ from studio.ui.form.training_fields import (
     AUTO_FIELDS,
     SHARE_FIELDS,
     TRAINING_FIELDS,
+    find_visible_fields,
     has_supervised_stage,
     plan_value,
     valid_training_values,
@@ -67,6 +68,8 @@ def _build_checked_plan(form: FormState) -> Plan:
     training |= {name: plan_value(name, training.get(name)) for name in AUTO_FIELDS}
     if not methods.get(form.method).supports_disk_offload(valid_method_settings(form)[form.method]):
         training.pop("disk_offload", None)  # its box is out of sight
+    if not _offers_gpus(form):
+        training.pop("num_gpus", None)
     raw_plan = {
         "name": form.run_name.strip()[:MAX_RUN_NAME_CHARS] or _default_run_name(form),
         "task": form.task,
@@ -85,6 +88,13 @@ def _build_checked_plan(form: FormState) -> Plan:
     return visitors.limit_minutes(plan.parse(raw_plan, "the page", (methods.find_plan_problems,)))
 
 
+def _offers_gpus(form: FormState) -> bool:
+    """Whether the form lets several GPUs of this machine train together."""
+    is_here = _find_where(form.machine) == "local"
+    settings = valid_method_settings(form)[form.method]
+    return is_here and find_visible_fields(form.task, form.method, settings)["num_gpus"]
+
+
 def _find_where(machine_id: str) -> str:
     """Where a run goes that starts with this machine chosen: there, if the studio can train on it."""
     machine = catalogue.load_machines().get(machine_id)
@@ -100,6 +110,8 @@ def _default_run_name(form: FormState) -> str:
 def _build_lenient_plan(form: FormState) -> Plan:
     method_names = [method.name for method in methods.METHODS]
     values = dict(form.training)
+    if hardware.count_gpus() < 2:
+        values.pop("num_gpus", None)  # of another machine's page
     return Plan(
         task=form.task,
         model=form.model[:MAX_MODEL_CHARS] or "-",

@@ -6,7 +6,9 @@ from typing import Any
 import gradio as gr
 
 from studio import methods
+from studio.estimate.machines import hardware
 from studio.i18n import Message
+from studio.methods import several_cards
 from studio.methods.spec import Settings
 from studio.plan import Data, Task, Training, Value
 from studio.training.caps import CAP_NAMES
@@ -16,6 +18,8 @@ from studio.ui.form import messages
 
 # The fewest epochs the page offers, so that a try on a sample is short.
 MIN_EPOCHS = 0.5
+# The most GPUs of this machine that the page offers.
+MAX_GPUS = 16
 # Label and help by the name in a plan, in the order in which a browser saves the fields.
 TRAINING_FIELDS: dict[str, tuple[Message, Message]] = {
     "epochs": (messages.EPOCHS, messages.EPOCHS_HELP),
@@ -32,6 +36,7 @@ TRAINING_FIELDS: dict[str, tuple[Message, Message]] = {
     "class_weights": (messages.CLASS_WEIGHTS, messages.CLASS_WEIGHTS_HELP),
     "gradient_checkpointing": (messages.GRADIENT_CHECKPOINTING, messages.GRADIENT_CHECKPOINTING_HELP),
     "disk_offload": (messages.DISK_OFFLOAD, messages.DISK_OFFLOAD_HELP),
+    "num_gpus": (messages.NUM_GPUS, messages.NUM_GPUS_HELP),
     "precision": (messages.PRECISION, messages.PRECISION_HELP),
     "mask_history": (messages.MASK_HISTORY, messages.MASK_HISTORY_HELP),
     "replay_share": (messages.REPLAY_SHARE, messages.REPLAY_SHARE_HELP),
@@ -59,7 +64,7 @@ STEPS_FOLLOW_SETTINGS = ("frozen", "rlhf")
 # Fields that such a stage alone reads.
 SUPERVISED_FIELDS = ("epochs", "learning_rate")
 # Fields that are not there for every method, task or setting.
-CONDITIONAL_FIELDS = (*SUPERVISED_FIELDS, "class_weights", "retention", "disk_offload")
+CONDITIONAL_FIELDS = (*SUPERVISED_FIELDS, "class_weights", "retention", "disk_offload", "num_gpus")
 # Fields that belong to a plan's data and not to its training.
 SHARE_FIELDS = ("validation_share", "test_share")
 
@@ -118,6 +123,7 @@ def build_more_fields() -> dict[str, Any]:
             fields["class_weights"] = _dropdown("class_weights", "class-weights")
             fields["retention"] = _dropdown("retention", "retention")
             fields["precision"] = _dropdown("precision", "precision")
+            fields["num_gpus"] = _slider("num_gpus", "num-gpus", (1, MAX_GPUS, 1), value=1)
         # Boxes with a long help text: beside each other they would be too narrow on a phone.
         fields["gradient_checkpointing"] = gr.Checkbox(False, **_texts("gradient_checkpointing", "recompute"))
         fields["disk_offload"] = gr.Checkbox(False, **_texts("disk_offload", "disk-offload"))
@@ -143,12 +149,14 @@ def find_visible_fields(task: Task, method_name: str, settings: Settings) -> dic
     """Which fields of CONDITIONAL_FIELDS have a say for a task, a method and its resolved settings."""
     visible = dict.fromkeys(SUPERVISED_FIELDS, has_supervised_stage(task, method_name, settings))
     method = methods.get(method_name)
-    can_offload = method.supports_disk_offload(method.resolve_settings(settings))
+    resolved = method.resolve_settings(settings)
+    has_gpus = hardware.count_gpus() > 1
     return {
         **visible,
         "class_weights": task == "classify",
         "retention": task != "classify",
-        "disk_offload": can_offload,
+        "disk_offload": method.supports_disk_offload(resolved),
+        "num_gpus": has_gpus and several_cards.is_possible(method_name, resolved),
     }
 
 

@@ -43,6 +43,7 @@ MACHINE_HEADINGS = (
     Message("Source, date"),
 )
 SEVERAL_CARDS_ONLY_ESTIMATED = Message("estimate only: the studio does not start it")
+SHARES_WEIGHTS = Message("each GPU holds its share of the weights (FSDP)")
 MORE_CARDS = Message("More GPUs than {name}: {comparisons}.")
 MORE_CARDS_AT_COST = Message("{machine} {speedup:.1f} × as fast for {cost:.1f} × the price")
 MORE_CARDS_FREE = Message("{machine} {speedup:.1f} × as fast")
@@ -157,7 +158,7 @@ def _describe_what_would_hold(inputs: EstimateInputs, options: Sequence[MachineO
 def _render_cells(option: MachineOption, lang: str) -> list[str]:
     """A machine's cells as HTML; its name has a button where the studio can train there."""
     name, *cells = (html.escape(cell) for cell in _machine_cells(option, lang))
-    if machine_panel.can_train_at(option.machine) and not option.estimate.is_sharded:
+    if machine_panel.can_train_at(option.machine):
         button = html.escape(TRAIN_HERE.render(lang))
         machine_id = html.escape(option.machine.id)
         name += f' <button type="button" class="train-here" data-machine="{machine_id}">{button}</button>'
@@ -171,8 +172,10 @@ def _machine_cells(option: MachineOption, lang: str) -> list[str]:
     name, price, money = machine.name, "–", "–"
     if machine.note:
         name += f" ({machine.note.render(lang)})"
-    if machine.cards > 1 and (estimate.is_sharded or not machine.can_train):
+    if machine.cards > 1 and not machine.can_train:
         name += f" ({SEVERAL_CARDS_ONLY_ESTIMATED.render(lang)})"
+    if estimate.is_sharded:
+        name += f" ({SHARES_WEIGHTS.render(lang)})"
     if machine.price_per_hour is not None:
         price = units.format_money(range_around(machine.price_per_hour, 1), machine.currency)
     if estimate.money:

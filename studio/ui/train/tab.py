@@ -18,7 +18,7 @@ from studio.methods import folder_check, no_regret, settings_check
 from studio.plan import Plan
 from studio.runs import Run
 from studio.storage import home, require_disk_space
-from studio.training import caps, launcher
+from studio.training import caps, launcher, local_ranks
 from studio.training import queue as run_queue
 from studio.ui import access, visitors
 from studio.ui.components import notices
@@ -267,6 +267,7 @@ def _launch(plan: Plan, estimate: Estimate | None, request: gr.Request) -> tuple
         )
     require_disk_space(home(), MIN_FREE_BYTES)
     caps.require_measurable(plan, catalogue.local_machine())
+    local_ranks.require_possible(plan)
     run_queue.max_runs()  # what is wrong with it is said before there is a run
     with visitors.one_at_a_time():
         access.check_queue(request)

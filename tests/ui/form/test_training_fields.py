@@ -7,6 +7,7 @@ import pytest
 from form_fields import CHINESE, ENGLISH
 
 from studio import methods
+from studio.estimate.machines import hardware
 from studio.plan import Training
 from studio.ui import app
 from studio.ui.form.training_fields import (
@@ -42,10 +43,17 @@ def test_without_a_supervised_stage_epochs_and_learning_rate_are_absent():
         "class_weights": False,
         "retention": True,
         "disk_offload": True,
+        "num_gpus": False,
     }
     assert not find_visible_fields("chat", "lora", {"dora": True})["disk_offload"]
     assert not find_visible_fields("chat", "full", {})["disk_offload"]
     assert find_visible_fields("classify", "lora", {})["class_weights"]
+
+
+def test_several_gpus_are_offered_where_there_are_some_and_the_method_can_use_them(monkeypatch):
+    monkeypatch.setattr(hardware, "count_gpus", lambda: 4)
+    assert find_visible_fields("chat", "full", {})["num_gpus"]
+    assert not find_visible_fields("prefer", "rlhf", {})["num_gpus"]
 
 
 @pytest.mark.parametrize("name", CHOICES)
