@@ -26,8 +26,8 @@ from studio.ui.method import machine as machine_panel
 
 HEADING = label("Your own machines")
 HELP = label(
-    "Add a box that you reach by SSH, a Ray cluster, or your Hugging Face account. Nothing is sent there "
-    "before you agree on the Train tab."
+    "Add a box that you reach by SSH, a Ray cluster, or your Hugging Face account. None of your data is sent "
+    "there before you agree on the Train tab."
 )
 KIND = label("What to add")
 KINDS: dict[str, Message] = {
@@ -278,10 +278,11 @@ def undo(removed: object, request: gr.Request) -> tuple[Any, ...]:
     return said, _list(lang), choices, None, gr.update(visible=False)
 
 
-def show(request: gr.Request) -> tuple[Any, Any]:
+def show(request: gr.Request) -> tuple[Any, ...]:
     """The list of what was added, and the kinds and the hardware in the visitor's language."""
     lang = request_language(request)
-    return _list(lang), gr.update(choices=_hardware_choices(lang))
+    kinds = [(title.render(lang), name) for name, title in KINDS.items()]
+    return _list(lang), gr.update(choices=kinds), gr.update(choices=_hardware_choices(lang))
 
 
 def _list(lang: str) -> dict[str, Any]:
@@ -394,7 +395,7 @@ def build(machine: gr.Dropdown) -> None:
     """
     if access.is_open_to_others():
         return
-    with gr.Accordion(t(HEADING), open=False, elem_id="own-machines") as panel:
+    with gr.Accordion(t(HEADING), open=False, elem_id="own-machines"):
         gr.Markdown(t(HELP))
         machines = gr.HTML(
             {},
@@ -415,8 +416,7 @@ def build(machine: gr.Dropdown) -> None:
     form.kind.change(choose_kind, form.kind, list(form[1:]), **UNQUEUED)
     for field in form:
         field.change(lambda: gr.update(visible=False), None, add_button, **UNQUEUED)
-    panel.expand(show, None, [machines, form.hardware], **UNQUEUED)
-    current_page().load(show, None, [machines, form.hardware], **UNQUEUED)
+    current_page().load(show, None, [machines, form.kind, form.hardware], **UNQUEUED)
     test_button.click(test, list(form), [notice, add_button], trigger_mode="once", show_progress="hidden")
     add_button.click(
         add, list(form), [notice, add_button, form.token, machines, machine], trigger_mode="once", **UNQUEUED
