@@ -19,7 +19,7 @@ NO_GPU = Message("It names no NVIDIA GPU, so runs train on its processor.")
 ONE_GPU = Message("A run uses one of them. With a Ray cluster on it (`studio cluster start`) a run uses all.")
 HAS_LIBRARIES = Message("torch, transformers, trl and peft are there.")
 CLUSTER_ANSWERS = Message("A Ray {version} cluster answers.")
-CLUSTER_HAS = Message("Nodes: {nodes}. Cores: {cores:.0f}. GPUs: {gpus:.0f} {kinds}.")
+CLUSTER_HAS = Message("Nodes: {nodes}. Cores: {cores:.0f}. GPUs: {gpus:.0f}{kinds}.")
 NODES_UNKNOWN = Message("What its nodes have it does not say.")
 UNKNOWN_HARDWARE = Message(
     "The list of hardware has no “{gpu}”: choose what comes nearest, since the estimates rest on it."
@@ -85,7 +85,7 @@ def look_at_cluster(machine: Machine, token: str = "") -> Finding:
     kinds = sorted({key.removeprefix(ACCELERATOR) for node in nodes for key in node if ACCELERATOR in key})
     n_gpus = _sum(nodes, "GPU")
     if nodes:
-        named = f"({', '.join(kinds)})" if kinds else ""
+        named = f" ({', '.join(kinds)})" if kinds else ""
         lines.append(CLUSTER_HAS.format(nodes=len(nodes), cores=_sum(nodes, "CPU"), gpus=n_gpus, kinds=named))
     else:
         lines.append(NODES_UNKNOWN)

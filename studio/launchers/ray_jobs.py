@@ -58,7 +58,7 @@ SET_TOKEN = Message(
     "it into RAY_AUTH_TOKEN here, or into {file}."
 )
 NOT_RAY = Message("What answers at {address} is no Ray cluster: {why}")
-CHECK_ADDRESS = Message("Name the address of its dashboard in machines.yaml (ray: http://HOST:8265).")
+CHECK_ADDRESS = Message("Name the address of its dashboard, such as http://HOST:8265.")
 TOO_LARGE = Message(
     "“{machine}” takes {most:.0f} MB at a time, and studio, rows and base model come to {size:.0f} MB."
 )

@@ -48,7 +48,9 @@ CONNECT_ONCE = Message("Run `ssh {address}` once in a terminal and compare the f
 NO_SSH = Message("There is no `ssh` program on this machine.")
 INSTALL_SSH = Message("Install OpenSSH's client, and try again.")
 NO_PYTHON = Message("“{machine}” has no Python 3.11 or newer under the name {python}.")
-NAME_PYTHON = Message("Install one there, or name it in machines.yaml (python: /path/to/python3).")
+NAME_PYTHON = Message(
+    "Install one there, or name it with its path, such as /opt/env/bin/python3 (python: in machines.yaml)."
+)
 DISK_FULL = Message(
     "The disk of “{machine}” is full: {free:.1f} GB are free where {wanted:.1f} GB are needed."
 )

@@ -105,13 +105,19 @@ class Follow:
     """A run that is submitted and followed in a thread."""
 
     def __init__(self, plan, keep: bool = False) -> None:
+        self.run = self.create(plan, keep)
+        self.error: Exception | None = None
+        self.start()
+
+    @staticmethod
+    def create(plan, keep: bool = False):
+        """A run that somebody has agreed to."""
         from studio import runs
         from studio.launchers.record import Record
 
-        self.run = runs.create(plan)
-        Record(agreed=True, keep=keep).write(self.run)
-        self.error: Exception | None = None
-        self.start()
+        run = runs.create(plan)
+        Record(agreed=True, keep=keep).write(run)
+        return run
 
     def start(self) -> None:
         self.started_at = time.monotonic()
@@ -353,6 +359,67 @@ def train_side_by_side(folder: Path) -> None:
     write_machine(home())
 
 
+def compete(folder: Path) -> None:
+    """A bake-off of three contenders of a core each, at two cores, in processes of its own as from the page."""
+    from studio import launchers, runs
+    from studio.launchers import bake_off as elsewhere
+    from studio.plan import MethodChoice
+    from studio.storage import home
+    from studio.training.bake_off import process, record, summary
+
+    write_machine(home(), cards=1)
+    plan = build_plan(folder, EPOCHS)
+    names = ("lora", "frozen", "full")
+    plans = [(name, plan.model_copy(update={"method": MethodChoice(name=name)})) for name in names]
+    agreement = elsewhere.describe(plans, 60.0, launchers.find_machine("cluster"))
+    print("\n".join(line.render() for line in agreement.lines))
+    bake_off, started_at, most = elsewhere.create(agreement), time.monotonic(), 0
+    process.start(bake_off)
+    while process.is_alive(bake_off):
+        states = [runs.status(each.run).state for each in bake_off.contenders]
+        most = max(most, states.count("training"))
+        time.sleep(0.2)
+    result = summary.summarize(record.get(bake_off.id))
+    print(f"bake-off: {result.bake_off.state} after {time.monotonic() - started_at:.0f} s, {most} at once")
+    for row in result.rows:
+        each, score = row.contender, result.format_score(row)
+        print(
+            f"  {each.name}: {each.outcome}, {score and score.render()}, {each.share:.0%},"
+            f" {each.minutes:.2f} min; {describe(each.run)}"
+        )
+    print("\n".join(line.render() for line in result.recommend()), flush=True)
+    write_machine(home())
+
+
+def give_up(folder: Path) -> None:
+    """Delete a run that trains there while nobody follows it: no rank, no job and no folder stays behind."""
+    from studio import launchers
+    from studio.launchers import connection, record
+    from studio.launchers.ray_jobs import RayLauncher
+    from studio.training import setup
+
+    machine = launchers.find_machine("cluster")
+    print([line.render() for line in connection.look_at_cluster(machine).lines])
+    run = Follow.create(build_plan(folder, 100))
+    setup.prepare_data(run, run.plan)
+    job = RayLauncher(machine).submit(run, 0, lambda *_: None)
+    record.read(run).write(run, machine=machine.name, job=job, sent=True)
+    while len(find_ranks()) < 2:
+        time.sleep(0.1)
+    time.sleep(5)
+    started_at = time.monotonic()
+    said = launchers.discard(run)
+    seconds = time.monotonic() - started_at
+    while find_ranks():
+        time.sleep(0.1)
+    left = [path.name for path in (folder / ".studio-remote" / "ray").iterdir()]
+    print(
+        f"given up after {seconds:.1f} s: {said and said.render()} No rank {time.monotonic() - started_at:.1f} s"
+        f" later; jobs {[each['submission_id'] for each in RayLauncher(machine)._list_jobs()]}, folders {left}",
+        flush=True,
+    )
+
+
 FAULTS = {
     "stop": measure_stop,
     "driver": kill_driver,
@@ -360,6 +427,8 @@ FAULTS = {
     "cap": exceed_cap,
     "token": deny_token,
     "side": train_side_by_side,
+    "bake-off": compete,
+    "deleted": give_up,
 }
 
 
