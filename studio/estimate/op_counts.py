@@ -14,6 +14,7 @@ ADDITIVE_FIELDS = (
     "unpacked",
     "read",
     "moved_by_products",
+    "moved_by_few_rows",
     "sent",
 )
 
@@ -32,6 +33,8 @@ class OpCounts:
         read: Weights read from the disk (bytes).
         moved_by_products: The part of `moved` that products of matrices and attention read and write: a GPU
             does that while it multiplies.
+        moved_by_few_rows: The part of `moved` that products with 2 to about 20 rows do, as when several texts
+            are written at once: a CPU rearranges the matrix first.
         sent: Bytes that a GPU sends to other GPUs.
         peak: The highest sum of live bytes.
         spare: What a GPU's allocator holds at the peak beyond what it needs, and gives back when memory
@@ -49,6 +52,7 @@ class OpCounts:
     unpacked: float = 0.0
     read: float = 0.0
     moved_by_products: float = 0.0
+    moved_by_few_rows: float = 0.0
     sent: float = 0.0
     peak: float = 0.0
     spare: float = 0.0
@@ -65,6 +69,7 @@ class OpCounts:
             unpacked=self.unpacked * factor,
             read=self.read * factor,
             moved_by_products=self.moved_by_products * factor,
+            moved_by_few_rows=self.moved_by_few_rows * factor,
             sent=self.sent * factor,
             peak=self.peak,
             spare=self.spare,

@@ -91,6 +91,7 @@ def test_this_machine_is_measured_and_its_rates_are_kept(monkeypatch):
     assert 1 < measured.start < 120
     assert 1e-11 < measured.draw < 1e-6
     assert 1e-11 < measured.unpack < 1e-6
+    assert 1e8 < measured.few_rows < 1e12
 
 
 def test_a_measurement_that_is_cancelled_leaves_no_rates_and_no_process():

@@ -19,6 +19,9 @@ def test_time_is_arithmetic_and_traffic_and_operations_one_after_the_other():
     assert slow.estimate_seconds(OpCounts(moved=8, drawn=5, unpacked=4)) == 2 + 10 + 2, (
         "random numbers are drawn one by one, and 4-bit numbers are read so"
     )
+    several = OpCounts(moved=8, moved_by_products=6, moved_by_few_rows=6)
+    assert dataclasses.replace(plain, few_rows=1.0).estimate_seconds(several) == 0.5 + 6
+    assert plain.estimate_seconds(several) == pytest.approx(0.5 + 1.5 / rates.FEW_ROWS_SHARE), "not measured"
 
 
 def test_a_gpu_multiplies_and_moves_and_is_launched_at_once():

@@ -93,7 +93,8 @@ def count_generation(
 ) -> OpCounts:
     """Count the generation that follows a micro batch of prompts, token by token.
 
-    Every weight is read for each token, and so are the keys and values so far, which are also copied.
+    Every weight is read for each token, and so are the keys and values so far, which are also copied. A
+    single row reads a matrix as it lies there; for several a CPU rearranges it.
     """
     shape = workload.shape
     token_counts = count_pass(phase, MicroBatch(micro_batch.rows, 1, 1, padded=False, repeats=1))
@@ -103,6 +104,7 @@ def count_generation(
     token_counts = replace(
         token_counts,
         moved=token_counts.moved + 3 * cache_bytes_per_token * mean_tokens,
+        moved_by_few_rows=token_counts.moved_by_products if micro_batch.rows > 1 else 0.0,
         operations=token_counts.operations + GENERATION_OPERATIONS,
     )
     counts = token_counts.scaled(phase.new_tokens)

@@ -51,6 +51,8 @@ PRIOR_WEIGHT, MIN_RATE_SHARE = 0.6, 0.02
 OVERLAPPING_PRIOR_WEIGHT = 0.2
 # What is timed alone: so many numbers at once, about as many as a matrix of a small model has, so often.
 SAMPLE_SIZE, REPEATS = 1_048_576, 15
+# Products with few rows: as many matrices as no cache holds, of a block of a small model.
+N_MATRICES, MATRIX_SHAPE, FEW_ROWS, FEW_ROWS_REPEATS = 64, (1536, 576), 8, 8
 # A worker loads more than this process before its model is there (a factor), and its first step does some
 # things only once (seconds).
 STARTUP_FACTOR, FIRST_STEP_SECONDS = 1.2, 1.5
@@ -192,6 +194,24 @@ def time_unpacking() -> float:
     return _median_seconds(lambda: functional.dequantize_4bit(packed, state), REPEATS) / SAMPLE_SIZE
 
 
+def measure_few_rows(flop_32: float) -> float:
+    """Return the traffic of products with a few rows (bytes/s), beside their arithmetic.
+
+    Args:
+        flop_32: The arithmetic of the machine on 32-bit numbers (FLOP/s).
+    """
+    matrices = torch.randn(N_MATRICES, *MATRIX_SHAPE)
+    rows = torch.randn(FEW_ROWS, MATRIX_SHAPE[1])
+
+    def multiply_all() -> None:
+        for matrix in matrices:
+            torch.nn.functional.linear(rows, matrix)
+
+    arithmetic_seconds = 2 * FEW_ROWS * matrices.numel() / flop_32
+    moving_seconds = _median_seconds(multiply_all, FEW_ROWS_REPEATS) - arithmetic_seconds
+    return matrices.nbytes / max(moving_seconds, arithmetic_seconds)
+
+
 def _median_seconds(work: Callable[[], object], repeats: int) -> float:
     """Return the median of so many repeats without the first few (seconds)."""
     durations = []
@@ -327,6 +347,8 @@ def main() -> int:
         processes.send_reply({"done": n_done, "of": len(points), "seconds": seconds[-1]})
     work_seconds, cpu_seconds = work_seconds + time.perf_counter(), cpu_seconds + time.thread_time()
     measured_rates = fit_rates(all_counts, seconds, initial_rates)
+    if device == "cpu":
+        measured_rates = replace(measured_rates, few_rows=measure_few_rows(measured_rates.flop_32))
     errors = [
         abs(measured_rates.estimate_seconds(counts) / duration - 1)
         for counts, duration in zip(all_counts, seconds, strict=True)

@@ -27,6 +27,9 @@ START_SECONDS = {"card": 7.0, "processor": 5.0}
 # measured on a Xeon). A GPU does both as fast as it moves memory, which is counted already.
 SECONDS_PER_RANDOM_NUMBER = {"card": 0.0, "processor": 5e-9}
 SECONDS_PER_UNPACKED_NUMBER = {"card": 0.0, "processor": 0.5e-9}
+# The share of a CPU's bandwidth with which it multiplies a matrix with a few rows: MKL copies the matrix into
+# an order of its own first (docs/estimator.md#few_rows_share).
+FEW_ROWS_SHARE = 0.55
 # Bytes per second of weights from files that the system still holds in memory
 # (docs/estimator.md#cached_read_rate).
 CACHED_READ_RATE = 2e9
@@ -54,6 +57,7 @@ class Rates:
         start: Seconds until the model is there.
         draw: Seconds per random number.
         unpack: Seconds per 4-bit number dequantized.
+        few_rows: Traffic of products with 2 to about 20 rows on a CPU (bytes/s); 0 where it is unknown.
         when: When the rates were measured (epoch, s); 0 for a specification.
         disk_read: Weights read from the disk (bytes/s), while something else is computed.
         overlaps: Whether a GPU computes: it moves what it multiplies while it multiplies, and the host
@@ -69,6 +73,7 @@ class Rates:
     start: float = 0.0
     draw: float = 0.0
     unpack: float = 0.0
+    few_rows: float = 0.0
     when: float = 0.0
     disk_read: float = disk.DISK_READ_RATE
     overlaps: bool = False
@@ -90,7 +95,10 @@ class Rates:
         launching = counts.operations * self.operation
         one_by_one = counts.drawn * self.draw + counts.unpacked * self.unpack
         if not self.overlaps:
-            seconds = arithmetic + counts.moved / self.bandwidth + launching + one_by_one
+            few_rows_rate = self.few_rows or FEW_ROWS_SHARE * self.bandwidth
+            moving = (counts.moved - counts.moved_by_few_rows) / self.bandwidth
+            moving += counts.moved_by_few_rows / few_rows_rate
+            seconds = arithmetic + moving + launching + one_by_one
             return max(seconds, counts.read / self.disk_read)
         products = smooth_max(arithmetic, counts.moved_by_products / self.bandwidth)
         other_traffic = (counts.moved - counts.moved_by_products) / self.bandwidth
@@ -123,8 +131,9 @@ def smooth_max(first: float, second: float) -> float:
     return float((first**OVERLAP_POWER + second**OVERLAP_POWER) ** (1 / OVERLAP_POWER))
 
 
-UNMEASURED_FIELDS = ("overlaps", "link", "disk_read")
-RATE_NAMES = tuple(field.name for field in fields(Rates) if field.name not in UNMEASURED_FIELDS)
+# Not measured with the steps, or unknown to an earlier studio.
+OPTIONAL_FIELDS = ("overlaps", "link", "disk_read", "few_rows")
+RATE_NAMES = tuple(field.name for field in fields(Rates) if field.name not in OPTIONAL_FIELDS)
 
 
 def rates_from_spec(machine: Machine) -> Rates:
@@ -181,6 +190,7 @@ def _load_local_rates(machine: Machine) -> Rates:
         return rates_from_spec(machine)
     try:
         figures = {name: float(stored["rates"][name]) for name in RATE_NAMES}
+        figures["few_rows"] = float(stored["rates"].get("few_rows", 0.0))
         overlaps = bool(stored["rates"].get("overlaps", False))
     except (KeyError, TypeError, ValueError, AttributeError):
         # An earlier studio measured fewer rates.
