@@ -25,6 +25,8 @@ SOURCE_FILES = ("plan.yaml", "status.json", "report.json", "estimate.json", PINN
 # A deleted run waits under this name, so that deleting can be undone, and goes after this time.
 DELETED_PREFIX = ".deleted-"
 UNDO_SECONDS = 3600.0
+# One that has left a job or rows at a machine that did not answer is tried again for so long.
+LEFT_SECONDS = 30 * 86_400.0
 MAX_NAME_CHARS = 120
 NAME_EMPTY, NAME_EMPTY_HINT = Message("A run needs a name."), Message("Type 1 to 120 characters.")
 STILL_RUNNING = Message("“{name}” has not ended.")
@@ -271,11 +273,21 @@ def restore(run_id: str) -> Run:
 
 
 def purge_deleted() -> None:
-    """Remove for good what was deleted more than UNDO_SECONDS ago."""
-    for deleted_folder in runs.folder().glob(f"{DELETED_PREFIX}*"):
-        deleted_run = Run(deleted_folder.name.removeprefix(DELETED_PREFIX), deleted_folder)
-        if time.time() - deleted_folder.stat().st_mtime > UNDO_SECONDS:
+    """Remove for good what was deleted more than UNDO_SECONDS ago.
+
+    What has left something at another machine is known by its folder alone, so that stays longer.
+    """
+    for deleted_run in deleted_runs():
+        remote = read_json(deleted_run.folder / runs.REMOTE_FILE)
+        kept_seconds = LEFT_SECONDS if remote.get("job") or remote.get("sent") else UNDO_SECONDS
+        if time.time() - deleted_run.folder.stat().st_mtime > kept_seconds:
             runs.delete(deleted_run)
+
+
+def deleted_runs() -> list[Run]:
+    """The runs that were deleted and are not gone yet."""
+    folders = runs.folder().glob(f"{DELETED_PREFIX}*")
+    return [Run(folder.name.removeprefix(DELETED_PREFIX), folder) for folder in folders]
 
 
 def _deleted_place(run_id: str) -> Path:

@@ -107,7 +107,7 @@ MAY_IMPORT = {
     "hub": {"runs", "plan", "presets", "models", "methods", "export", "estimate"},
     "launchers": {
         *("runs", "plan", "presets", "data", "models", "methods", "evaluate", "estimate", "training"),
-        *("export", "hub"),
+        *("export", "hub", "run_index"),
     },
     "ui": BELOW_THE_PAGE,
     "cli": BELOW_THE_PAGE | {"ui"},

@@ -4,6 +4,7 @@ import argparse
 import getpass
 import os
 import sys
+from threading import Thread
 
 from studio.errors import NotPossible
 from studio.i18n import Message
@@ -65,6 +66,7 @@ def run(options: argparse.Namespace) -> int:
     store.remove_stale_drafts()
     push.remove_stale()
     launchers.follow_again()
+    Thread(target=launchers.discard_again, daemon=True).start()
     tracing_client.remove_legacy_texts()
     allowed = build_access(options.host, tuple(options.allow_host), tuple(options.proxy))
     return app.serve(options.host, options.port, allowed, password)

@@ -1,7 +1,9 @@
 """Trains a plan elsewhere: one worker, a launcher for each kind of machine, and the same run folder back."""
 
-from studio import runs
-from studio.errors import NotPossible, StudioError
+from contextlib import suppress
+
+from studio import run_index, runs
+from studio.errors import BadPlan, NotPossible, StudioError
 from studio.estimate.machines import catalogue
 from studio.estimate.machines.catalogue import Machine
 from studio.i18n import Message
@@ -22,7 +24,8 @@ STILL_THERE = Message(
 )
 BEGIN_AGAIN = Message("Resume it: it is sent there again, and goes on from what is here.")
 DELETE_LATER = Message(
-    "Press Undo and delete it again once the machine answers, or end and remove it there yourself."
+    "Press Undo and delete it again once the machine answers, or end and remove it there yourself. Whenever "
+    "the page starts, the studio tries again by itself, for 30 days."
 )
 
 
@@ -68,6 +71,13 @@ def discard(run: Run) -> Message | None:
         values = {"step": stored.step, "steps": stored.steps, "message": done, "hint": BEGIN_AGAIN}
         runs.set_status(run, "failed", stored.stage, **values)
     return done
+
+
+def discard_again() -> None:
+    """Remove what deleted runs have left at machines that did not answer then."""
+    for run in run_index.deleted_runs():
+        with suppress(StillThere, BadPlan):  # tried again when the page starts the next time
+            discard(run)
 
 
 def follow_again() -> None:

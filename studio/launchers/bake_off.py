@@ -96,7 +96,7 @@ def _describe_contender(
 
 
 def _require_possible(contender: _Contender, cap_minutes: float, share: float, machine: Machine) -> None:
-    """Raise NotPossible where a contender fits neither into the memory nor into its share of the time."""
+    """Raise NotPossible where a contender does not fit into the memory, or not into its share of the time."""
     estimate = contender.estimate
     if not estimate:
         return

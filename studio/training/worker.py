@@ -196,15 +196,15 @@ def _execute(run: Run, pause: Pause | None) -> None:
     model, failure = _train(run, method, context, monitors)
     last_monitor = monitors[-1]
     progress = {"step": last_monitor.step, "steps": last_monitor.steps}
+    if context.is_sharded:
+        gc.collect()  # this rank's share
+        model = model.to(device.torch_device())
     if pause or pauses.is_contender(run):
         pauses.write(run, Standing(**progress, outcomes=evaluation.measure_validation(context, model)))
     if last_monitor.paused:
         runs.set_status(run, "stopped", "paused", **progress)
         return
     runs.set_status(run, "evaluating", "after", **progress)
-    if context.is_sharded:
-        gc.collect()  # this rank's share
-        model = model.to(device.torch_device())
     if method.weights == "trained":
         model = model.to(device.weights_dtype())
     after = _evaluate_tuned(run, context, model, last_monitor.best_step)

@@ -1,6 +1,7 @@
 """A run that is deleted leaves no job and no rows at another machine, or it is said that it may."""
 
 import os
+import time
 from types import SimpleNamespace
 
 import psutil
@@ -90,10 +91,28 @@ def test_a_machine_that_is_silent_is_said_with_what_to_do(quick_box, make_run):
     assert run.id in notice["text"], "the name under which its rows lie there"
     assert "Connection refused" in notice["text"]
     assert notice["more"] == launchers.DELETE_LATER.render()
+    launchers.discard_again()
+    os.utime(run_index.deleted_runs()[0].folder, (0, time.time() - 2 * run_index.UNDO_SECONDS))
+    run_index.purge_deleted()
+    assert run_index.deleted_runs(), "what it has left is known by its folder alone"
     quick_box.recover()
     restored = run_index.restore(run.id)
     assert record.read(restored).has_left
     assert press_delete(restored)[0]["kind"] == "good"
+
+
+def test_what_could_not_be_removed_is_removed_when_the_page_starts_again(quick_box, make_run):
+    quick_box.behave("waits")
+    run = leave(make_run("box"))
+    quick_box.refuse("ssh: connect to host box port 22: Connection refused")
+    press_delete(run)
+    quick_box.recover()
+    launchers.discard_again()
+    assert not quick_box.run_folder(run).exists()
+    (deleted,) = run_index.deleted_runs()
+    os.utime(deleted.folder, (0, time.time() - 2 * run_index.UNDO_SECONDS))
+    run_index.purge_deleted()
+    assert run_index.deleted_runs() == []
 
 
 def test_a_machine_that_is_no_longer_listed_keeps_no_run_from_being_deleted(quick_box, make_run, studio_home):
