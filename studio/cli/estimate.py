@@ -96,12 +96,15 @@ def _find_limits(plan: Plan, machine: Machine, estimate: Estimate | None) -> dic
     run, lengths = context.run_of(methods.get(plan.method.name)), context.lengths
     if not lengths:
         return {}
-    return {
+    limits = {
         "max_length": run.workload.training.token_limit if run else 0,
         "largest_batch_size": plan_limits.max_batch_size(context),
         "longest_text_tokens": plan_limits.max_text_length(context),
         "longest_example_tokens": max(row.tokens for row in lengths.rows),
     }
+    if estimate.fits == "no":
+        limits["gpus_that_hold_it"] = plan_limits.min_cards(context)
+    return limits
 
 
 def _build_context(plan: Plan, machine: Machine) -> EstimateContext:
@@ -194,7 +197,7 @@ def _format_table(
             lines.append(f"{estimate.method}: {estimate.why_not.render()}")
         for message in estimate.missing:
             lines.append(f"{estimate.method}: missing: {message.render()}")
-    lines += _describe_machine(plan, machine, estimates.get(plan.method.name))
+    lines += _describe_machine(plan, machine, estimates.get(plan.method.name), limits)
     if limits:
         lines.append(f"{plan.method.name}: memory allows about {_describe_limits(limits)}")
         origin = "automatic" if plan.training.max_length is None else "as set"
@@ -203,7 +206,9 @@ def _format_table(
     return [*lines, *(f"{plan.method.name}: {hint.render()}" for hint in hints)]
 
 
-def _describe_machine(plan: Plan, machine: Machine, estimate: Estimate | None) -> list[str]:
+def _describe_machine(
+    plan: Plan, machine: Machine, estimate: Estimate | None, limits: Mapping[str, int]
+) -> list[str]:
     """What several GPUs share, how many would hold what does not fit, and what comes before the training."""
     if not estimate or not estimate.memory_gb:
         return []
@@ -215,7 +220,7 @@ def _describe_machine(plan: Plan, machine: Machine, estimate: Estimate | None) -
         can_start = machine.can_train or machine.id == LOCAL_ID
         start = "" if can_start else "; an estimate only, the studio does not start it there"
         lines.append(f"{plan.method.name}: memory is that of each of {estimate.cards} GPUs; {spread}{start}")
-    if estimate.fits == "no" and (cards := plan_limits.min_cards(_build_context(plan, machine))) > 1:
+    if (cards := limits.get("gpus_that_hold_it", 0)) > 1:
         lines.append(f"{plan.method.name}: {cards} of these GPUs would hold it")
     if estimate.startup_minutes:
         lines.append(

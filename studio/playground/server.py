@@ -69,8 +69,17 @@ class ModelPair:
         seconds = round(time.perf_counter() - started_at, 2)
         send({"side": side, "done": True, "tokens": n_tokens, "seconds": seconds})
 
-    def answer_together(self, question: dict[str, Any], send: SendEvent, stop: threading.Event) -> None:
-        """Answer on both sides in one batch, sending pieces as they are written; each side ends by itself."""
+    def answer_together(
+        self, prompts: list[list[int]], question: dict[str, Any], send: SendEvent, stop: threading.Event
+    ) -> None:
+        """Answer on both sides in one batch, sending pieces as they are written; each side ends by itself.
+
+        Args:
+            prompts: What each side continues (`encode_question_for_all`).
+            question: The question.
+            send: Takes the pieces.
+            stop: Ends it.
+        """
         started_at, length = time.perf_counter(), int(question["length"])
 
         def build_streamer(side: str) -> shared_batch.RowStreamer:
@@ -85,7 +94,7 @@ class ModelPair:
         shared_batch.generate(
             self.models["tuned"],
             self.tokenizer,
-            [self.encode_question(side, question) for side in self.models],
+            prompts,
             [build_streamer(side) for side in self.models],
             stop,
             {"max_new_tokens": length, **_sampling_kwargs(question)},
@@ -102,14 +111,12 @@ class ModelPair:
         _require_fit(len(prompt_ids), int(question["length"]), usable_context(self.models[side]))
         return prompt_ids
 
-    def fits(self, question: dict[str, Any]) -> bool:
-        """Whether both sides have room for their answers."""
+    def encode_question_for_all(self, question: dict[str, Any]) -> list[list[int]]:
+        """The token ids that each side continues; empty where one of them has no room for its answer."""
         try:
-            for side in self.models:
-                self.encode_question(side, question)
+            return [self.encode_question(side, question) for side in self.models]
         except StudioError:
-            return False
-        return True
+            return []
 
     def _badge(self, side: str, name: str, checksum: str) -> dict[str, Any]:
         is_as_trained = checksum == self.report[side]["checksum"]
@@ -320,8 +327,9 @@ def answer_both(models: ModelPair, question: dict[str, Any], send: SendEvent, st
 
     A side that fails sends why; where they have a thread each, the other goes on.
     """
-    if models.answers_together and models.fits(question):
-        _answer_together(models, question, send, stop)
+    prompts = models.encode_question_for_all(question) if models.answers_together else []
+    if prompts:
+        _answer_together(models, prompts, question, send, stop)
         return
 
     def answer_side(side: str) -> None:
@@ -338,7 +346,11 @@ def answer_both(models: ModelPair, question: dict[str, Any], send: SendEvent, st
 
 
 def _answer_together(
-    models: ModelPair, question: dict[str, Any], send: SendEvent, stop: threading.Event
+    models: ModelPair,
+    prompts: list[list[int]],
+    question: dict[str, Any],
+    send: SendEvent,
+    stop: threading.Event,
 ) -> None:
     ended = set()
 
@@ -348,7 +360,7 @@ def _answer_together(
         send(event)
 
     try:
-        models.answer_together(question, send_and_note, stop)
+        models.answer_together(prompts, question, send_and_note, stop)
     except Exception as error:
         for side in models.models.keys() - ended:
             _send_error(side, error, send)
