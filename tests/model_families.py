@@ -15,7 +15,19 @@ SPECIAL = {"pad_token_id": 0, "bos_token_id": 1, "eos_token_id": 1}
 GROUPED = {**SIZES, **SPECIAL, "num_key_value_heads": 2}
 NO_DROPOUT = {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0}
 ENCODER = {**SIZES, **NO_DROPOUT, "initializer_range": 0.3, "pad_token_id": 1}
+FOUR_EXPERTS = {"num_experts": 4, "num_experts_per_tok": 2, "initializer_range": 0.1}
+MIXTURES: dict[str, dict[str, Any]] = {
+    "mixtral": {**GROUPED, "num_local_experts": 4, "num_experts_per_tok": 2, "initializer_range": 0.1},
+    "olmoe": {**GROUPED, **FOUR_EXPERTS},
+    "qwen2_moe": {
+        **GROUPED,
+        **FOUR_EXPERTS,
+        **{"moe_intermediate_size": 48, "shared_expert_intermediate_size": 64},
+    },
+    "qwen3_moe": {**GROUPED, **FOUR_EXPERTS, "head_dim": 16, "moe_intermediate_size": 48},
+}
 DECODERS: dict[str, dict[str, Any]] = {
+    **MIXTURES,
     "gpt2": {
         **SPECIAL,
         **{"n_embd": 32, "n_layer": 2, "n_head": 4, "n_positions": 512, "vocab_size": 384},

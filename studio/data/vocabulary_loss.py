@@ -40,6 +40,7 @@ class VocabularyLoss:
         config = model.config.get_text_config()
         self._scale, self._softcap = _logit_scale(config), getattr(config, "final_logit_softcapping", None)
         self._head_forward: Score = self._head.forward
+        self._balance = float(getattr(config, "router_aux_loss_coef", 0.0))
         self._vocabulary, self._on_gpu = int(config.vocab_size), (device or model.device.type) != "cpu"
         self._hidden: Any = None
 
@@ -60,7 +61,7 @@ class VocabularyLoss:
         """Mean cross-entropy over the learned tokens.
 
         Args:
-            outputs: The outputs of the model's last pass; nothing of them is read.
+            outputs: The outputs of the model's last pass, of which only the loss of a router is read.
             labels: rows x 1 + positions, IGNORE_INDEX where nothing is learned.
             num_items_in_batch: The learned tokens to divide by; None for those of `labels`.
 
@@ -73,8 +74,19 @@ class VocabularyLoss:
             n_items = (targets != IGNORE_INDEX).sum()
         if torch.is_grad_enabled():
             hidden, parameters = self._take_hidden_states(), self._trained_parameters()
-            return _ChunkedLoss.apply(self._score, self._chunk_size(), targets, hidden, *parameters) / n_items
+            loss = _ChunkedLoss.apply(self._score, self._chunk_size(), targets, hidden, *parameters) / n_items
+            return loss + self._balance_experts(outputs, targets) / n_items
         return self.token_losses(labels).sum() / n_items
+
+    def _balance_experts(self, outputs: Any, targets: torch.Tensor) -> torch.Tensor | float:
+        """A sum whose gradient spreads tokens over experts, and whose value is 0: it is no loss of tokens.
+
+        A model computes the loss of its router where its config asks for it (output_router_logits).
+        """
+        router_loss = getattr(outputs, "aux_loss", None)
+        if router_loss is None:
+            return 0.0
+        return self._balance * (targets != IGNORE_INDEX).sum() * (router_loss - router_loss.detach())
 
     def token_losses(self, labels: torch.Tensor) -> torch.Tensor:
         """The loss of each token (nats), without gradients: rows x positions, 0 where nothing is learned.

@@ -104,7 +104,7 @@ class EstimateContext:
         if not self.base_model.shape or not self.lengths:
             return None
         settings, plan = self.settings_of(method), self.plan
-        if not method.supports_disk_offload(settings):
+        if not method.supports_disk_offload(settings, self.base_model.shape):
             plan = self.with_training(disk_offload=False).plan
         run_workload = dataset_lengths.build_workload(
             plan, method, settings, self.base_model.shape, self.lengths

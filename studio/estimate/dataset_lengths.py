@@ -1,11 +1,13 @@
 """The lengths of a plan's examples: counted with the model's own tokenizer, or estimated from characters."""
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from studio import presets
 from studio.data import examples, replay, split, store
 from studio.data.examples import Example
 from studio.data.schema import infer_roles as roles
@@ -25,10 +27,13 @@ from studio.plan import Plan, Task
 MAX_COUNTED_EXAMPLES, N_LONGEST = 1_000, 64
 # So many of the counted ones, from the shortest to the longest, are computed with.
 MAX_ROWS = 128
-# Letters of a token: English words have about 4 a token under today's tokenizers, a Chinese character about
-# 0.7 tokens (docs/estimator.md#characters_per_token-tokens_per_wide_character).
+# English words have about 4 letters a token under today's tokenizers, and each digit is one. A Chinese
+# character is less than one where the vocabulary is large, and its bytes are where it is small; BERT's
+# tokenizer takes each for a word (docs/estimator.md#characters_per_token-tokens_per_wide_character).
 CHARACTERS_PER_TOKEN = 4.0
-TOKENS_PER_WIDE_CHARACTER = 0.7
+DIGIT = re.compile(r"\d")
+LARGE_VOCABULARY = 100_000
+TOKENS_PER_WIDE_CHARACTER = {"large": 0.7, "small": 1.75, "bert": 1.0}
 # What a chat template writes around a prompt (tokens, about): marks, roles, a default system prompt.
 TEMPLATE_TOKENS = 20
 
@@ -79,10 +84,13 @@ def measure_lengths(plan: Plan, folder: Path | None, wait: bool = False) -> Data
     version = dataset.version  # 0 where it is missing: reading it below says what is wrong
     columns = plan.data.columns or roles.guess_roles(dataset.table(), plan.task).columns
     column_items = tuple(sorted(columns.items()))
-    estimated = _estimate_lengths(plan.data.source, version, plan.task, column_items)
+    tokens_per_wide = _tokens_per_wide_character(plan.model)
+    estimated = _estimate_lengths(plan.data.source, version, plan.task, column_items, tokens_per_wide)
     if plan.data.test:
         test_version = store.find(plan.data.test).version
-        test_lengths = _estimate_lengths(plan.data.test, test_version, plan.task, column_items)
+        test_lengths = _estimate_lengths(
+            plan.data.test, test_version, plan.task, column_items, tokens_per_wide
+        )
         estimated = replace(estimated, n_test=test_lengths.count)
     if not folder:
         return estimated
@@ -111,11 +119,11 @@ def measure_lengths(plan: Plan, folder: Path | None, wait: bool = False) -> Data
 
 @lru_cache(maxsize=32)
 def _estimate_lengths(
-    source: str, version: int, task: Task, columns: tuple[tuple[str, str], ...]
+    source: str, version: int, task: Task, columns: tuple[tuple[str, str], ...], tokens_per_wide: float
 ) -> DatasetLengths:
     """Return the lengths estimated from characters; remembered for as long as the file stays as it is."""
     parsed_examples, _ = examples.build_examples(store.find(source).table(), task, dict(columns))
-    rows = sample_rows(parsed_examples, lambda example: _estimate_row(example, task))
+    rows = sample_rows(parsed_examples, lambda example: _estimate_row(example, task, tokens_per_wide))
     request = first_step.choose_request(parsed_examples) if task in first_step.TASKS else ""
     return DatasetLengths(
         rows=_representative_rows(rows),
@@ -125,7 +133,7 @@ def _estimate_lengths(
         has_json_answers=_has_json_answers(parsed_examples, task),
         n_labels=len(examples.collect_labels(parsed_examples)) if task == "classify" else 0,
         is_exact=False,
-        first_step_tokens=estimate_tokens(request) if request else 0,
+        first_step_tokens=estimate_tokens(request, tokens_per_wide) if request else 0,
     )
 
 
@@ -186,26 +194,38 @@ def _representative_rows(rows: list[RowTokens]) -> tuple[RowTokens, ...]:
     return tuple(by_length[round(index * last / (MAX_ROWS - 1))] for index in range(MAX_ROWS))
 
 
-def estimate_tokens(text: str) -> int:
+def _tokens_per_wide_character(model: str) -> float:
+    """Return the tokens of a Chinese, Japanese or Korean character for a model of the catalogue."""
+    config = presets.models()[model].config if model in presets.models() else {}
+    if config.get("model_type") == "bert":
+        return TOKENS_PER_WIDE_CHARACTER["bert"]
+    is_small = int(config.get("vocab_size", LARGE_VOCABULARY)) < LARGE_VOCABULARY
+    return TOKENS_PER_WIDE_CHARACTER["small" if is_small else "large"]
+
+
+def estimate_tokens(text: str, tokens_per_wide: float = TOKENS_PER_WIDE_CHARACTER["large"]) -> int:
     """Return about how many tokens a text has, from its characters alone; at least 1."""
-    n_wide = len(WIDE_CHARS.findall(text))
-    n_narrow = len(text) - n_wide
-    return max(1, round(TOKENS_PER_WIDE_CHARACTER * n_wide + n_narrow / CHARACTERS_PER_TOKEN))
+    n_wide, n_digits = len(WIDE_CHARS.findall(text)), len(DIGIT.findall(text))
+    n_letters = len(text) - n_wide - n_digits
+    return max(1, round(tokens_per_wide * n_wide + n_digits + n_letters / CHARACTERS_PER_TOKEN))
 
 
-def _estimate_row(example: Example, task: Task) -> RowTokens:
+def _estimate_row(example: Example, task: Task, tokens_per_wide: float) -> RowTokens:
+    def estimate(text: str) -> int:
+        return estimate_tokens(text, tokens_per_wide)
+
     if task == "classify":
         # Two special tokens, around the text.
-        return RowTokens(estimate_tokens(example["text"]) + 2)
+        return RowTokens(estimate(example["text"]) + 2)
     if task == "complete":
-        return RowTokens(1, estimate_tokens(example["text"]))
+        return RowTokens(1, estimate(example["text"]))
     prompt_messages = examples.to_prompt_messages(example)
-    prompt_tokens = TEMPLATE_TOKENS + sum(estimate_tokens(message["content"]) for message in prompt_messages)
+    prompt_tokens = TEMPLATE_TOKENS + sum(estimate(message["content"]) for message in prompt_messages)
     if task == "prompts":
         return RowTokens(prompt_tokens)
     completion = examples.to_messages(example)[-1]["content"]
     rejected = example.get("rejected")
-    return RowTokens(prompt_tokens, estimate_tokens(completion), estimate_tokens(rejected) if rejected else 0)
+    return RowTokens(prompt_tokens, estimate(completion), estimate(rejected) if rejected else 0)
 
 
 def count_row(example: Example, task: Task, tokenizer: Any) -> RowTokens:
@@ -274,4 +294,5 @@ def _max_answer_tokens(task: Task, lengths: DatasetLengths) -> int:
 
 @lru_cache
 def _estimate_replay_rows() -> tuple[RowTokens, ...]:
-    return tuple(_estimate_row(dict(example), "chat") for example in replay.load_examples())
+    tokens_per_wide = TOKENS_PER_WIDE_CHARACTER["large"]
+    return tuple(_estimate_row(dict(example), "chat", tokens_per_wide) for example in replay.load_examples())

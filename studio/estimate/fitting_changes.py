@@ -38,6 +38,7 @@ DISK_OFFLOAD = Message("Weights read from disk (same result, about {factor} × a
 MAX_LENGTH = Message("Max length {value} (cuts {share:.0%} of the examples)")
 METHOD = Message("{name} instead of {now} (trains fewer weights)")
 MODEL = Message("{name} instead of {now} (smaller base model)")
+MACHINE = Message("Another machine: {name}")
 LABEL_SEPARATOR = " + "
 WITH_ESTIMATE = Message("{label}: {memory} GB, {minutes} min")
 FREE_MEMORY = Message("the {gb:.1f} GB that are free")
@@ -211,6 +212,22 @@ def find_changes(context: EstimateContext, languages: Sequence[str] = ()) -> Fit
     return FittingChanges(offered, too_large, limit)
 
 
+def find_for_row(context: EstimateContext, machines: Mapping[str, Machine]) -> list[FittingChange]:
+    """The changes of the form, one of each kind, with which a row of the comparison table fits.
+
+    Args:
+        context: The plan with the row's method, and all it depends on.
+        machines: Machines that may be offered, by id.
+    """
+    run, start = context.run_of(methods.get(context.plan.method.name)), _Variant(context)
+    if not run:
+        return []
+    list_machines = partial(_change_machine, machines)
+    kinds: tuple[ListVariants, ...] = (_recompute, _shorten, _change_method, _offload, list_machines)
+    chosen = [_choose(list_variants(start, run.workload)) for list_variants in kinds]
+    return [change for change in chosen if change and change.fits]
+
+
 def _require_saving(variant: _Variant) -> _Variant:
     """A variant whose further changes must need clearly less than it does itself."""
     change = _build_change(variant)
@@ -268,11 +285,25 @@ def _checkpoint_gradients(start: _Variant) -> Iterator[_Variant]:
         yield start.train_with(CHECKPOINTING, gradient_checkpointing=True)
 
 
+def _recompute(start: _Variant, workload: Workload) -> Iterator[_Variant]:
+    return _checkpoint_gradients(start)
+
+
+def _change_machine(
+    machines: Mapping[str, Machine], start: _Variant, workload: Workload
+) -> Iterator[_Variant]:
+    """The same on another machine, the cheapest first; free ones are free for minutes only."""
+    paid = [machine for machine in machines.values() if machine.price_per_hour and machine.currency == "USD"]
+    for machine in sorted(paid, key=lambda machine: machine.price_per_hour or 0):
+        context = replace(start.context, machine=machine)
+        yield start.change(context, MACHINE.format(name=machine.name), {"where": machine.id})
+
+
 def _offload(start: _Variant, workload: Workload) -> Iterator[_Variant]:
     """The same with the weights of the blocks read from the disk, where the method can and does not yet."""
     context = start.context
     method, current = methods.get(context.plan.method.name), _estimate(context)
-    can_change = method.supports_disk_offload(context.settings_of(method))
+    can_change = method.supports_disk_offload(context.settings_of(method), workload.shape)
     if not current or not can_change or workload.training.disk_offload:
         return
     estimate = _estimate(context.with_training(disk_offload=True))

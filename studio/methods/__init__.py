@@ -49,6 +49,10 @@ DISK_OFFLOAD_SETTINGS = Message(
     "goes with neither DoRA nor LoftQ, which read all weights before the first step; leave them off, or"
     " set it to false"
 )
+DISK_OFFLOAD_EXPERTS = Message(
+    "does not go with a mixture of experts, whose files hold experts in another form than the model; set it"
+    " to false"
+)
 TRAINING_NOT_BUILT = Message("The training of “{name}” is not built yet.")
 CHOOSE_BUILT_METHOD = Message("Choose {ready}.")
 
@@ -93,7 +97,7 @@ def find_plan_problems(raw: Mapping[str, Any]) -> list[Problem]:
         problems += [
             problem.with_prefix("method.settings") for problem in method.check(resolved, shape, task)
         ]
-        problems += _find_disk_offload_problems(raw, method, resolved)
+        problems += _find_disk_offload_problems(raw, method, resolved, shape)
         problems += _find_gpu_problems(raw, method, resolved)
     return problems
 
@@ -114,12 +118,16 @@ def _find_gpu_problems(raw: Mapping[str, Any], method: Method, settings: Setting
     return []
 
 
-def _find_disk_offload_problems(raw: Mapping[str, Any], method: Method, settings: Settings) -> list[Problem]:
+def _find_disk_offload_problems(
+    raw: Mapping[str, Any], method: Method, settings: Settings, shape: ModelShape | None
+) -> list[Problem]:
     training = raw.get("training")
     is_asked = isinstance(training, Mapping) and training.get("disk_offload") is True
-    if not is_asked or method.supports_disk_offload(settings):
+    if is_asked and shape and shape.experts.count:
+        return [Problem("training.disk_offload", DISK_OFFLOAD_EXPERTS)]
+    if not is_asked or method.supports_disk_offload(settings, shape):
         return []
-    names = [other.name for other in METHODS if other.supports_disk_offload(other.resolve_settings({}))]
+    names = [other.name for other in METHODS if other.supports_disk_offload(other.resolve_settings({}), None)]
     message = DISK_OFFLOAD_SETTINGS if method.name in names else DISK_OFFLOAD_METHODS
     return [Problem("training.disk_offload", message.format(names=names))]
 

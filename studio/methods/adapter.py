@@ -54,8 +54,13 @@ SETTINGS = (
 
 
 def target_linears(shape: ModelShape, placement: str) -> list[Linear]:
-    """The matrices that adapters follow: the last of the attention part and of the feed-forward part."""
+    """The matrices that adapters follow: the last of the attention part and of the feed-forward part.
+
+    Behind experts it is all of their part: what it gives is the sum of what the experts of a token give.
+    """
     last_by_part = {linear.part: linear for linear in shape.linears}
+    if shape.experts.count:
+        last_by_part["feed_forward"] = Linear("mlp", shape.hidden, shape.hidden, False, "feed_forward")
     parts = ("attention", "feed_forward") if placement == "houlsby" else ("feed_forward",)
     return [last_by_part[part] for part in parts]
 

@@ -12,7 +12,7 @@ from typing import get_args
 from studio import presets
 from studio.i18n import Message
 from studio.models import device
-from studio.models.shape import ModelShape
+from studio.models.shape import WITHOUT_CLASSIFIER, ModelShape
 from studio.plan import Task
 from studio.presets import IncompatibilityCard as Incompatibility
 
@@ -28,6 +28,12 @@ ENCODER_CANNOT_GENERATE = Incompatibility(
     reason=Message("This base model only reads: it sorts texts into classes and cannot write."),
     alternative=Message(
         "Choose a model that writes, such as SmolLM2 135M Instruct, or the task of sorting texts."
+    ),
+)
+NO_CLASSIFIER = Incompatibility(
+    reason=Message("transformers has no model of this kind that sorts texts into classes."),
+    alternative=Message(
+        "Choose another base model for this task, such as SmolLM2 135M Instruct or MiniLM L6."
     ),
 )
 # Why a method whose card does not name a task, and says nothing of it, does not train it.
@@ -68,6 +74,8 @@ def find_incompatibility(name: str, task: str, shape: ModelShape | None = None) 
         return UNSUPPORTED_TASKS.get(task, UNSUPPORTED_TASK)
     if shape and shape.encoder and task != "classify":
         return ENCODER_CANNOT_GENERATE
+    if shape and shape.family in WITHOUT_CLASSIFIER and task == "classify":
+        return NO_CLASSIFIER
     for family in card.not_with.families:
         if shape and shape.family in family.families:
             return family

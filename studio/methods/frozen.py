@@ -79,9 +79,8 @@ def count_parameters(shape: ModelShape, settings: Settings, num_labels: int) -> 
     n_blocks = min(int(settings["blocks"]), shape.layers)  # more are refused before a run
     if not n_blocks:
         return ParameterCount(shape.head(num_labels), shape.total(num_labels))
-    block_parameters = sum(linear.size for linear in shape.linears) + shape.block_other_parameters
     first_block_missing = shape.first_block_missing if n_blocks == shape.layers else 0
-    trainable = n_blocks * block_parameters - first_block_missing + count_head_parameters(shape, num_labels)
+    trainable = n_blocks * shape.block - first_block_missing + count_head_parameters(shape, num_labels)
     return ParameterCount(trainable, shape.total(num_labels))
 
 

@@ -3,7 +3,8 @@
 import re
 from typing import Any
 
-from studio.i18n import label
+from studio.errors import Problem
+from studio.i18n import Message, label
 from studio.methods.cost_profile import CostProfile, low_rank
 from studio.methods.spec import Method, ParameterCount, Setting, Settings, TrainingContext
 from studio.methods.training import peft_adapter
@@ -112,7 +113,7 @@ def settings_for_rank(rank: int) -> Settings:
 
 
 def target_linears(shape: ModelShape, part: str) -> list[Linear]:
-    """The matrices of a block that get a LoRA: those of one part, or of "all"."""
+    """The matrices of a block that get a LoRA: those of one part, or of "all", experts never among them."""
     return [linear for linear in shape.linears if part in ("all", linear.part)]
 
 
@@ -128,6 +129,20 @@ def count_parameters(shape: ModelShape, settings: Settings, num_labels: int) -> 
         if settings["dora"]:
             block_parameters += linear.n_out
     return peft_adapter.count_with_head(shape, num_labels, shape.layers * block_parameters)
+
+
+NO_MATRICES = Message(
+    "{got} finds no matrices: the feed-forward part of this model is a mixture of experts, which stay as they"
+    " are; choose what changes the attention"
+)
+
+
+def check(settings: Settings, shape: ModelShape | None, task: Task) -> list[Problem]:
+    """Whether the model has any of the matrices that are to get a LoRA."""
+    part = str(settings["targets"])
+    if shape is None or target_linears(shape, part):
+        return []
+    return [Problem("targets", NO_MATRICES.format(got=part))]
 
 
 def target_pattern(shape: ModelShape, part: str) -> str:
@@ -163,9 +178,12 @@ def train(context: TrainingContext) -> Any:
     return peft_adapter.train_lora_plus(context, ratio)
 
 
-def supports_disk_offload(settings: Settings) -> bool:
-    """All but DoRA, which needs the length of every weight before the first step."""
-    return not settings["dora"]
+def supports_disk_offload(settings: Settings, shape: ModelShape | None) -> bool:
+    """All but DoRA, which needs the length of every weight before the first step.
+
+    Files hold experts in another form than the model does, so blocks with experts are not read from them.
+    """
+    return not settings["dora"] and not (shape and shape.experts.count)
 
 
 def cost_profile(shape: ModelShape, settings: Settings) -> CostProfile:
@@ -192,5 +210,6 @@ METHOD = Method(
     save=peft_adapter.save,
     load=peft_adapter.load,
     merge=peft_adapter.merge,
+    check=check,
     supports_disk_offload=supports_disk_offload,
 )

@@ -21,6 +21,10 @@ ALL_LAYERS = Message(
     "Target modules leaves layers out. A LoRA learns as much as full fine-tuning only with all of them; with "
     "fewer it forgets less."
 )
+EXPERTS_STAY = Message(
+    "The experts of this model, {share:.0%} of its weights, stay as they are: a LoRA changes its attention"
+    " alone."
+)
 LOW_RATE = Message(
     "Learning rate {rate} is low for a LoRA: about ten times that of full fine-tuning works best, here "
     "{usual}."
@@ -49,6 +53,8 @@ def _iterate_hints(plan: Plan, shape: ModelShape | None) -> Iterator[Message]:
     settings = methods.get(plan.method.name).resolve_settings(plan.method.settings)
     if settings["targets"] != "all":
         yield ALL_LAYERS
+    if shape and shape.experts.count:
+        yield EXPERTS_STAY.format(share=shape.layers * shape.experts.parameters / shape.total())
     if shape and plan.training.learning_rate:
         yield from _check_rate(plan, plan.training.learning_rate, shape)
     if (plan.training.batch_size or 0) > MAX_BATCH_SIZE:

@@ -90,7 +90,7 @@ def cost_profile(shape: ModelShape, settings: Settings) -> CostProfile:
         return CostProfile(saved_activations=2.0 * shape.hidden)
     if peft_type == "ia3":
         key_value_width = sum(linear.n_out for linear in peft_counts.key_value_linears(shape))
-        width = key_value_width + peft_counts.feed_forward_output(shape).n_in
+        width = key_value_width + sum(linear.n_in for linear in peft_counts.feed_forward_outputs(shape))
         return CostProfile(
             saved_activations=1.0 * width,
             memory_traffic=4.0 * width,
@@ -138,6 +138,8 @@ def check(settings: Settings, shape: ModelShape | None, task: Task) -> list[Prob
     if peft_type in VIRTUAL_TOKEN_TYPES and shape:
         n_tokens = int(type_settings["num_virtual_tokens"])
         return peft_adapter.check_virtual_tokens(f"{peft_type}_num_virtual_tokens", n_tokens, shape)
+    if peft_type == "lora_mlp" and shape and not lora.target_linears(shape, "feed_forward"):
+        return [Problem("type", lora.NO_MATRICES.format(got=peft_type))]
     return []
 
 

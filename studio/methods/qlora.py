@@ -51,9 +51,9 @@ def merge(base: Any, folder: Any) -> Any:
     return merged
 
 
-def supports_disk_offload(settings: Settings) -> bool:
+def supports_disk_offload(settings: Settings, shape: ModelShape | None) -> bool:
     """As LoRA, but for LoftQ, which compares every weight with its rounded form before the first step."""
-    return lora.supports_disk_offload(settings) and settings["init_lora_weights"] == "default"
+    return lora.supports_disk_offload(settings, shape) and settings["init_lora_weights"] == "default"
 
 
 def cost_profile(shape: ModelShape, settings: Settings) -> CostProfile:

@@ -14,6 +14,7 @@ from studio.methods import lora
 from studio.methods.rlhf_stages import iterate, phases, rule_rewards, schedule
 from studio.methods.spec import Method, ParameterCount, Setting, Settings, TrainingContext
 from studio.methods.training import full_model_io, peft_adapter
+from studio.models import shape as shapes
 from studio.models.shape import ModelShape
 from studio.plan import Task
 from studio.storage import home
@@ -255,6 +256,10 @@ TWO_STAGES = Message("{one}, then {other}")
 NEEDS_JUDGED_ANSWERS = Message(
     "{algorithm} learns from better and worse answers, which the task {task} does not have; choose rloo"
 )
+NO_REWARD_MODEL = Message(
+    "transformers has no model of the kind “{family}” that gives scores, so none can become a reward model;"
+    " choose dpo, which needs none"
+)
 NEEDS_KL = Message(
     "{algorithm} measures what it learns by its distance from the starting point; expected above 0, but got 0"
 )
@@ -282,7 +287,7 @@ def check(settings: Settings, shape: ModelShape | None, task: Task) -> list[Prob
     if algorithm in schedule.DIRECT_ALGORITHMS:
         problems = _check_direct(algorithm, settings, task)
     else:
-        problems = [*_check_reward(settings, task), *_check_completion_length(settings, shape, task)]
+        problems = [*_check_reward(settings, shape, task), *_check_completion_length(settings, shape, task)]
     earlier_run = str(settings["start_from"])
     if earlier_run:
         reason = iterate.unusable_reason(home() / "runs", earlier_run, shape)
@@ -300,8 +305,10 @@ def _check_direct(algorithm: str, settings: Settings, task: Task) -> list[Proble
     return problems
 
 
-def _check_reward(settings: Settings, task: Task) -> list[Problem]:
+def _check_reward(settings: Settings, shape: ModelShape | None, task: Task) -> list[Problem]:
     reward = rule_rewards.resolve_reward(settings, task)
+    if reward == "model" and shape and shape.family in shapes.WITHOUT_CLASSIFIER:
+        return [Problem("reward", NO_REWARD_MODEL.format(family=shape.family))]
     if reward == "model":
         if task == "prefer" or settings["start_from"]:
             return []

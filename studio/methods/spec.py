@@ -292,7 +292,8 @@ class Method:
         result_bytes: the bytes of a result that is neither the whole model nor all that was trained; the last
             argument is the bytes of a parameter.
         supports_gradient_checkpointing: whether it works with gradient checkpointing.
-        supports_disk_offload: whether its settings let the weights of the blocks stay on the disk.
+        supports_disk_offload: whether its settings let the weights of the blocks stay on the disk, the shape
+            (None where it is not known yet) beside them.
     """
 
     name: str
@@ -326,7 +327,7 @@ class Method:
     phases: Callable[[Settings, Workload], tuple[Phase, ...]] | None = None
     result_bytes: Callable[[ModelShape, Settings, int, int], float] | None = None
     supports_gradient_checkpointing: bool = True
-    supports_disk_offload: Callable[[Settings], bool] = lambda settings: False
+    supports_disk_offload: Callable[[Settings, ModelShape | None], bool] = lambda settings, shape: False
     # Whether the stages after the first have settings of their own, so that the training fields hold for the
     # first alone.
     has_stage_settings: bool = False

@@ -22,17 +22,36 @@ ENCODER_DECODER = Message(
     " models of one part."
 )
 MIXTURE_OF_EXPERTS = Message(
-    "{name} (“{family}”) is a mixture of experts, whose parts take turns; the studio does not train those."
+    "{name} (“{family}”) is a mixture of experts, whose parts take turns, of a kind that the studio does not"
+    " know."
+)
+UNEQUAL_BLOCKS = Message(
+    "{name} (“{family}”) has experts in some blocks and not in others; the studio trains models of equal"
+    " blocks."
 )
 NEEDS_OWN_CODE = Message(
     "{name} (“{family}”) needs program code from its own folder, and the studio runs no code from a model."
 )
 CHOOSE_OTHER_FAMILY = Message(
-    "Choose one of these families: Llama, Mistral, Qwen 2 and 3, Gemma 1 to 3 (text), Phi-3, SmolLM, GPT-2;"
-    " to sort texts also BERT, DistilBERT, RoBERTa, XLM-R, MPNet, ELECTRA, ModernBERT."
+    "Choose one of these families: Llama, Mistral, Qwen 2 and 3, Gemma 1 to 3 (text), Phi-3, SmolLM, GPT-2,"
+    " Mixtral, Qwen 2 and 3 MoE, OLMoE; to sort texts also BERT, DistilBERT, RoBERTa, XLM-R, MPNet, ELECTRA,"
+    " ModernBERT."
 )
 GEMMA_FAMILIES = ("gemma", "gemma2", "gemma3_text")
-GATED_DECODERS = ("llama", "mistral", "qwen2", "qwen3", "phi3", "smollm3", *GEMMA_FAMILIES)
+# Mixtures of experts, and what their configs call the inner width of an expert.
+EXPERT_WIDTH_KEYS = {
+    "mixtral": "intermediate_size",
+    "olmoe": "intermediate_size",
+    "qwen2_moe": "moe_intermediate_size",
+    "qwen3_moe": "moe_intermediate_size",
+}
+# Families of which transformers has no model that sorts texts.
+WITHOUT_CLASSIFIER = ("olmoe",)
+GATED_DECODERS = (
+    *("llama", "mistral", "qwen2", "qwen3", "phi3", "smollm3"),
+    *GEMMA_FAMILIES,
+    *EXPERT_WIDTH_KEYS,
+)
 BERT_LINEARS = (
     *(f"attention.self.{name}" for name in ("query", "key", "value")),
     *("attention.output.dense", "intermediate.dense", "output.dense"),
@@ -77,6 +96,55 @@ class Linear:
 
 
 @dataclass(frozen=True)
+class Experts:
+    """The feed-forward part of a block as experts: gated networks, of which each token goes through a few.
+
+    transformers holds them in two parameters, gate_up_proj and down_proj, and in no matrices of their own.
+    What is attached to matrices (LoRA and its like) leaves experts as they are, also one that all tokens go
+    through: PEFT 0.21 would take its matrices for those of the others.
+
+    Attributes:
+        count: Experts of a block.
+        active: Those that a router chooses for a token.
+        hidden: Width of what goes in and comes out.
+        inner: Width of an expert's inner activations.
+        shared_inner: The same of an expert that all tokens go through; 0 where there is none.
+    """
+
+    count: int = 0
+    active: int = 0
+    hidden: int = 0
+    inner: int = 0
+    shared_inner: int = 0
+
+    @property
+    def size(self) -> int:
+        """Parameters of an expert."""
+        return 3 * self.hidden * self.inner
+
+    @property
+    def shared_size(self) -> int:
+        """Parameters of the expert that all tokens go through."""
+        return 3 * self.hidden * self.shared_inner
+
+    @property
+    def parameters(self) -> int:
+        """Parameters of all of them, of the router, and of the gate of the shared one."""
+        n_gates = self.count + (1 if self.shared_inner else 0)
+        return self.count * self.size + self.shared_size + n_gates * self.hidden
+
+    @property
+    def widths(self) -> int:
+        """Summed widths (in and out) of the matrices of the experts that a token goes through."""
+        return 3 * self.active * (self.hidden + self.inner)
+
+    @property
+    def activations(self) -> int:
+        """Values of a token in them: two inner activations, their product, and what comes out."""
+        return self.active * (self.hidden + 3 * self.inner)
+
+
+@dataclass(frozen=True)
 class ModelShape:
     """The parts of a model with their sizes: `layers` equal blocks between embeddings and a head.
 
@@ -88,7 +156,7 @@ class ModelShape:
         vocabulary: Tokens in the vocabulary.
         context: The most tokens of a text, as its positions allow.
         tied: Whether the language head shares the matrix of the embeddings.
-        linears: The matrices of one block.
+        linears: The matrices of one block, experts aside.
         block_other_parameters: Parameters of a block outside its matrices (norms).
         non_block_parameters: Parameters outside the blocks and the head: embeddings, positions, norms.
         pooler: Parameters of the pooler that a classification head reads from; 0 without one.
@@ -100,6 +168,7 @@ class ModelShape:
         head_modules: Modules of a new classification head beside those named classifier and score.
         embedding_width: Width of the embeddings of tokens, where that is not `hidden` (ELECTRA); else 0.
         kv_width: Keys of a token in a block, and as many values; as wide as the attention where it is 0.
+        experts: The experts of one block; none where all tokens go through all matrices.
     """
 
     family: str
@@ -121,12 +190,18 @@ class ModelShape:
     head_modules: tuple[str, ...] = ()
     kv_width: int = 0
     embedding_width: int = 0
+    experts: Experts = Experts()
+
+    @cached_property
+    def block(self) -> int:
+        """Parameters of one block."""
+        matrices = sum(linear.size for linear in self.linears)
+        return matrices + self.experts.parameters + self.block_other_parameters
 
     @cached_property
     def blocks(self) -> int:
         """Parameters of all blocks together."""
-        per_block = sum(linear.size for linear in self.linears) + self.block_other_parameters
-        return self.layers * per_block - self.first_block_missing
+        return self.layers * self.block - self.first_block_missing
 
     @cached_property
     def attention_width(self) -> int:
@@ -146,6 +221,10 @@ class ModelShape:
         if self.tied or self.encoder:
             return backbone
         return backbone + self.vocabulary * self.hidden
+
+    def active(self) -> int:
+        """Parameters that a token goes through on its way to the vocabulary: not those of other experts."""
+        return self.total() - self.layers * (self.experts.count - self.experts.active) * self.experts.size
 
     def head(self, labels: int) -> int:
         """Parameters of a new head for `labels` classes; only that of an encoder has a bias."""
@@ -171,6 +250,8 @@ def from_config(config: Mapping[str, Any], name: str = "this model") -> ModelSha
             return _modernbert(config)
         if family == "gpt2":
             return _gpt2(config)
+        if family in EXPERT_WIDTH_KEYS and _has_unequal_blocks(config):
+            raise ModelUnavailable(UNEQUAL_BLOCKS, CHOOSE_OTHER_FAMILY, family=family, name=name)
         if family in GATED_DECODERS:
             return _decoder(config, family)
     except KeyError as error:
@@ -256,33 +337,55 @@ def is_mean_pooled(config: Mapping[str, Any]) -> bool:
     return config.get("pooling") == "mean" and config.get("model_type") == "bert"
 
 
+def _has_unequal_blocks(config: Mapping[str, Any]) -> bool:
+    return bool(config.get("mlp_only_layers")) or int(config.get("decoder_sparse_step") or 1) != 1
+
+
+def _experts(config: Mapping[str, Any], family: str) -> Experts:
+    if family not in EXPERT_WIDTH_KEYS:
+        return Experts()
+    return Experts(
+        count=int(config["num_local_experts" if "num_local_experts" in config else "num_experts"]),
+        active=int(config["num_experts_per_tok"]),
+        hidden=int(config["hidden_size"]),
+        inner=int(config[EXPERT_WIDTH_KEYS[family]]),
+        shared_inner=int(config["shared_expert_intermediate_size"]) if family == "qwen2_moe" else 0,
+    )
+
+
 def _decoder(config: Mapping[str, Any], family: str) -> ModelShape:
     """Llama and its relatives: grouped-query attention, a gated feed-forward part, RMS norms without bias."""
     hidden = int(config["hidden_size"])
-    inner = int(config["intermediate_size"])
     heads = int(config["num_attention_heads"])
     kv_heads = int(config.get("num_key_value_heads") or heads)
     head_dim = int(config.get("head_dim") or hidden // heads)
     out_bias = bool(config.get("attention_bias"))
     # Qwen2 puts a bias on query, key and value whatever its config says; the others follow attention_bias.
-    bias = out_bias or family == "qwen2"
-    mlp_bias = bool(config.get("mlp_bias"))
+    bias = out_bias or family == "qwen2" or (family == "qwen2_moe" and bool(config.get("qkv_bias", True)))
     norms_per_block = 4 if family in ("gemma2", "gemma3_text") else 2
-    qk_norm_parameters = 2 * head_dim if family in ("qwen3", "gemma3_text") else 0
     kv_width, attention_width = kv_heads * head_dim, heads * head_dim
-    linears: tuple[Linear, ...] = (
+    qk_norm_parameters = 2 * head_dim if family in ("qwen3", "qwen3_moe", "gemma3_text") else 0
+    if family == "olmoe":  # which norms all heads together
+        qk_norm_parameters = attention_width + kv_width
+    attention: tuple[Linear, ...] = (
         Linear("self_attn.q_proj", hidden, attention_width, bias, "attention"),
         Linear("self_attn.k_proj", hidden, kv_width, bias, "attention"),
         Linear("self_attn.v_proj", hidden, kv_width, bias, "attention"),
         Linear("self_attn.o_proj", attention_width, hidden, out_bias, "attention"),
+    )
+    experts = _experts(config, family)
+    inner, mlp_bias = 0 if experts.count else int(config["intermediate_size"]), bool(config.get("mlp_bias"))
+    feed_forward: tuple[Linear, ...] = (
         Linear("mlp.gate_proj", hidden, inner, mlp_bias, "feed_forward"),
         Linear("mlp.up_proj", hidden, inner, mlp_bias, "feed_forward"),
         Linear("mlp.down_proj", inner, hidden, mlp_bias, "feed_forward"),
     )
     if family == "phi3":
-        linears = (
+        attention = (
             Linear("self_attn.qkv_proj", hidden, attention_width + 2 * kv_width, False, "attention"),
             Linear("self_attn.o_proj", attention_width, hidden, False, "attention"),
+        )
+        feed_forward = (
             Linear("mlp.gate_up_proj", hidden, 2 * inner, False, "feed_forward"),
             Linear("mlp.down_proj", inner, hidden, False, "feed_forward"),
         )
@@ -296,7 +399,7 @@ def _decoder(config: Mapping[str, Any], family: str) -> ModelShape:
         vocabulary=vocabulary,
         context=int(config.get("max_position_embeddings", 2048)),
         tied=tied,
-        linears=linears,
+        linears=attention if experts.count else attention + feed_forward,
         block_other_parameters=norms_per_block * hidden + qk_norm_parameters,
         non_block_parameters=vocabulary * hidden + hidden,
         pooler=0,
@@ -304,6 +407,7 @@ def _decoder(config: Mapping[str, Any], family: str) -> ModelShape:
         heads=heads,
         embedding_norms=hidden,
         kv_width=kv_width,
+        experts=experts,
     )
 
 

@@ -323,7 +323,12 @@ def require_compatible(plan: Plan, base: FetchedModel) -> None:
     Raises:
         BadPlan: They do not go together.
     """
-    raw_plan = {"task": plan.task, "model": str(base.folder), "method": plan.method.model_dump()}
+    raw_plan = {
+        "task": plan.task,
+        "model": str(base.folder),
+        "method": plan.method.model_dump(),
+        "training": {"disk_offload": plan.training.disk_offload},
+    }
     problems = methods.find_plan_problems(raw_plan)
     if problems:
         raise BadPlan(problems)

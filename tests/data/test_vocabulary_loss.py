@@ -4,8 +4,16 @@ import copy
 
 import pytest
 import torch
+from model_families import MIXTURES
 from peft import LoraConfig, get_peft_model
-from transformers import AutoModelForCausalLM, CohereConfig, Gemma2Config, GraniteConfig, Qwen3Config
+from transformers import (
+    AutoConfig,
+    AutoModelForCausalLM,
+    CohereConfig,
+    Gemma2Config,
+    GraniteConfig,
+    Qwen3Config,
+)
 
 from studio.data import collate, loss_chunks
 from studio.data.vocabulary_loss import VocabularyLoss
@@ -93,3 +101,23 @@ def test_a_chunk_takes_128_megabytes_and_256_on_a_gpu_or_for_a_trained_head(monk
     assert loss_chunks.positions_at_once(100_000, on_gpu=False, head_is_trained=False) == 320
     assert loss_chunks.positions_at_once(100_000, on_gpu=True, head_is_trained=False) == 640
     assert loss_chunks.positions_at_once(100_000, on_gpu=False, head_is_trained=True) == 640
+
+
+def test_experts_are_kept_in_balance_where_the_config_asks_for_it():
+    config = AutoConfig.for_model("qwen3_moe", **MIXTURES["qwen3_moe"], router_aux_loss_coef=0.5)
+    torch.manual_seed(0)
+    model = AutoModelForCausalLM.from_config(config)
+    ids = torch.randint(2, 300, (2, 9))
+    gradients = {}
+    for is_balanced in (False, True):
+        model.zero_grad()
+        with VocabularyLoss(model) as loss:
+            outputs = model(input_ids=ids[:, :-1], output_router_logits=is_balanced)
+            value = loss(outputs, ids)
+        value.backward()
+        gradients[is_balanced] = value.item(), model.model.layers[0].mlp.gate.weight.grad.clone()
+    model.zero_grad()
+    model(input_ids=ids[:, :-1], output_router_logits=True).aux_loss.mul(0.5).backward()
+    balancing = model.model.layers[0].mlp.gate.weight.grad
+    assert gradients[True][0] == gradients[False][0], "the value is that of the tokens alone"
+    torch.testing.assert_close(gradients[True][1], gradients[False][1] + balancing)

@@ -6,7 +6,7 @@ import pytest
 from estimate_cases import CPU, estimate, make_context, make_plan_for, make_run, shape_of
 
 from studio import methods
-from studio.estimate import all_methods, estimate_one, fitting_changes, suggestions
+from studio.estimate import all_methods, estimate_one, fitting_changes
 from studio.estimate.analytic import memory as memory_model
 from studio.estimate.machines import disk, rates
 
@@ -53,15 +53,17 @@ def test_files_that_fit_beside_the_run_are_read_from_memory():
 def test_it_is_offered_where_the_plan_does_not_fit_and_nowhere_else():
     plan = make_plan_for(MODEL, batch_size=8, max_length=256)
     small, large = (make_context(plan, replace(CPU, usable_bytes=int(gb * 1e9))) for gb in (4.5, 40))
-    found = {item.kind: item for item in suggestions.find_suggestions(small, "lora", {})}
-    offer = found["disk_offload"]
+    is_offload = {"training.disk_offload": True}
+    offer = next(
+        change for change in fitting_changes.find_for_row(small, {}) if change.plan_changes == is_offload
+    )
     without = all_methods.estimate_all_methods(small, "lora")["lora"]
     factor = offer.estimate.minutes.likely / without.minutes.likely
     assert f"about {factor:.1f} × as slow" in offer.label.render()
     assert offer.estimate.fits == "yes"
-    assert "disk_offload" not in {item.kind for item in suggestions.find_suggestions(large, "lora", {})}
+    assert all_methods.estimate_all_methods(large, "lora")["lora"].fits == "yes"
     changes = fitting_changes.find_changes(small, ("en",))
-    assert any(change.plan_changes == {"training.disk_offload": True} for change in changes.offered)
+    assert any(change.plan_changes == is_offload for change in changes.offered)
 
 
 def test_methods_that_cannot_ignore_it():

@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 import pytest
-from estimate_cases import CPU, make_context, make_plan_for
+from estimate_cases import CPU, MACHINES, T4, make_context, make_plan_for
 
 from studio import methods
 from studio.estimate import all_methods, fitting_changes
@@ -148,3 +148,47 @@ def test_a_change_on_top_of_what_keeps_the_result_saves_a_tenth_beside_it():
     for change in others:
         if "training.gradient_checkpointing" in change.plan_changes:
             assert change.memory_gb.high <= 0.9 * same_result.memory_gb.high
+
+
+# ---- Below a row of the comparison table
+
+
+def offers_by_key(context, machines=MACHINES):
+    return {change.key: change for change in fitting_changes.find_for_row(context, machines)}
+
+
+def test_an_offer_below_a_row_fits_and_has_the_figures_of_the_changed_plan(needed_gb):
+    context = build_context(0.8 * needed_gb, gradient_checkpointing=False)
+    assert estimate(context).fits == "no"
+    offers = offers_by_key(context)
+    assert set(offers) >= {"training.gradient_checkpointing", "training.max_length", "where"}
+    for change in offers.values():
+        changed = apply(context, change)
+        if "where" in change.plan_changes:
+            changed = replace(changed, machine=MACHINES[change.plan_changes["where"]])
+        changed_estimate = estimate(changed)
+        assert changed_estimate.fits in ("yes", "tight")
+        assert (changed_estimate.memory_gb, changed_estimate.minutes) == (
+            change.memory_gb,
+            change.estimate.minutes,
+        )
+        assert change.label.render() != change.label.render("zh")
+
+
+def test_the_machine_offered_is_the_cheapest_on_which_the_row_fits():
+    context = replace(build_context(100, "full", "qwen3-8b", batch_size=1, max_length=128), machine=T4)
+    chosen = MACHINES[offers_by_key(context)["where"].plan_changes["where"]]
+    cheaper = [
+        machine
+        for machine in MACHINES.values()
+        if machine.price_per_hour and machine.currency == "USD"
+        if machine.price_per_hour < chosen.price_per_hour
+    ]
+    assert cheaper
+    assert all(estimate(replace(context, machine=machine)).fits == "no" for machine in cheaper)
+
+
+def test_where_no_change_fits_none_is_offered_below_a_row():
+    tiny = replace(CPU, usable_bytes=10_000_000, price_per_hour=None)
+    context = replace(build_context(1, "full", "qwen3-8b"), machine=tiny)
+    assert offers_by_key(context, {"tiny": tiny}) == {}

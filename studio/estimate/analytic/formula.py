@@ -103,9 +103,20 @@ PHI3_PROFILE = replace(
     backward_traffic=9.2,
     backward_traffic_frozen=9.9,
 )
+# What experts take; what is kept is in units of their activations, as not all widths of their matrices are
+# kept. They multiply in the format of their weights, whatever autocast says.
+EXPERTS_PROFILE = FamilyProfile(
+    saved_activations=1.6,
+    saved_activations_frozen=0.9,
+    memory_traffic=3.7,
+    backward_traffic=8.2,
+    backward_traffic_frozen=7.0,
+    operations=25,
+    backward_operations=22,
+)
 # Families whose blocks were not read off are counted as their nearest relative; traces refine them all alike.
 FAMILY_PROFILES = {
-    **dict.fromkeys(("qwen3", "gemma2", "gemma3_text"), NORMED_HEADS_PROFILE),
+    **dict.fromkeys(("qwen3", "qwen3_moe", "olmoe", "gemma2", "gemma3_text"), NORMED_HEADS_PROFILE),
     **dict.fromkeys(("bert", "distilbert", "roberta", "xlm-roberta", "mpnet", "electra"), BERT_PROFILE),
     "gpt2": GPT2_PROFILE,
     "phi3": PHI3_PROFILE,
@@ -170,13 +181,17 @@ class AttachedModel:
 
     @cached_property
     def widths(self) -> int:
-        """Summed widths (in and out) of a block's matrices."""
-        return sum(linear.n_in + linear.n_out for linear in self.shape.linears)
+        """Summed widths (in and out) of a block's matrices, those of a shared expert among them."""
+        experts = self.shape.experts
+        shared_widths = 3 * (experts.hidden + experts.shared_inner) if experts.shared_inner else 0
+        return shared_widths + sum(linear.n_in + linear.n_out for linear in self.shape.linears)
 
     @cached_property
     def block_params(self) -> float:
-        """Parameters of a block's matrices."""
-        return float(sum(linear.n_in * linear.n_out for linear in self.shape.linears))
+        """Parameters of a block's matrices, those of a shared expert among them."""
+        return float(
+            self.shape.experts.shared_size + sum(linear.n_in * linear.n_out for linear in self.shape.linears)
+        )
 
     @cached_property
     def is_head_trained(self) -> bool:
@@ -218,11 +233,11 @@ def count_pass(
             saved_bytes = single_pass.checkpointed_bytes()
     flop = forward_flop + head_flop + backward_flop
     # Answers are written in the format of the weights.
-    in_float32 = not model.autocast_dtype or (model.casts_weights and phase.new_tokens > 0)
-    if not in_float32:
-        counts.flop_16 = flop
-    else:
+    if not model.autocast_dtype or (model.casts_weights and phase.new_tokens > 0):
         counts.flop_32 = flop
+    else:
+        counts.flop_32 = single_pass.expert_flop if model.casts_weights else 0.0
+        counts.flop_16 = flop - counts.flop_32
     counts.parts = single_pass.peak_parts(saved_bytes)
     counts.peak = sum(counts.parts.values())
     return counts
@@ -243,6 +258,11 @@ class _Pass:
         skips_half = model.on_gpu and not shape.encoder and not has_mask
         self.seen_pairs = self.pairs / 2 if skips_half else self.pairs
         self.widths, self.block_params = model.widths, model.block_params
+        experts = shape.experts
+        self.expert_widths, self.expert_activations = experts.widths, experts.activations
+        self.expert_params = float(experts.active * experts.size)
+        self.all_expert_params = float(experts.count * experts.size)
+        self.expert_flop = 0.0
         self.adapter_params = profile.adapter_params if self.has_method else 0.0
         # Blocks that run; of these, blocks that are trained and blocks that gradients only pass through.
         self.n_blocks = phase.block_share * shape.layers - (profile.cached_blocks if self.has_method else 0)
@@ -262,9 +282,9 @@ class _Pass:
         """Add the forward pass through the blocks, but for its arithmetic, which is returned (FLOP)."""
         profile, family = self.model.profile, self.family
         bytes_per_value = self.model.bytes_per_value
-        counts.operations = self.n_blocks * family.operations + NON_BLOCK_OPERATIONS
+        counts.operations = self.n_blocks * self._per_block("operations") + NON_BLOCK_OPERATIONS
         counts.moved = self.n_blocks * (
-            bytes_per_value * self.tokens * family.memory_traffic * self.widths
+            bytes_per_value * self.tokens * self._per_token("memory_traffic")
             + self.attention_bytes * family.attention_traffic
             + self._weight_bytes(is_first=True)
         )
@@ -275,24 +295,47 @@ class _Pass:
             )
             counts.operations += self.n_blocks * profile.operations
             counts.unpacked += (self.n_blocks + self.n_backward_blocks) * profile.dequantized_params
-        matrix_flop = 2 * self.tokens * (self.block_params + self.adapter_params)
+        matrix_flop = 2 * self.tokens * (self.block_params + self.expert_params + self.adapter_params)
+        self.expert_flop += self.n_blocks * 2 * self.tokens * self.expert_params
         attention_flop = 4 * self.seen_pairs * self.model.shape.attention_width
         return self.n_blocks * (matrix_flop + attention_flop)
+
+    def _per_token(self, figure: str) -> float:
+        """Return a figure of the profiles' traffic as numbers per token and block."""
+        in_matrices = float(getattr(self.family, figure)) * self.widths
+        return in_matrices + float(getattr(EXPERTS_PROFILE, figure)) * self.expert_widths
+
+    def _per_block(self, figure: str) -> float:
+        """Return a figure of the profiles that no width changes."""
+        in_experts = float(getattr(EXPERTS_PROFILE, figure)) if self.expert_widths else 0.0
+        return float(getattr(self.family, figure)) + in_experts
 
     @property
     def _bytes_in_products(self) -> int:
         return 2 if self.model.autocast_dtype else 4
 
+    @property
+    def _bytes_in_experts(self) -> int:
+        return 4 if self.model.casts_weights else self._bytes_in_products
+
+    @property
+    def _read_expert_params(self) -> float:
+        """Parameters of the experts to which any token of the micro batch goes, at most all of them."""
+        return min(self.tokens * self.expert_params, self.all_expert_params)
+
     def _product_bytes(self) -> float:
         """Return what the products of a block read and write in one direction (bytes)."""
-        return self._bytes_in_products * (self.tokens * self.widths + self.block_params)
+        in_experts = self.tokens * self.expert_widths + self._read_expert_params
+        in_matrices = self.tokens * self.widths + self.block_params
+        return self._bytes_in_products * in_matrices + self._bytes_in_experts * in_experts
 
     def _weight_bytes(self, is_first: bool) -> float:
         """Return what is read of a block's weights (bytes); on the way forward they are cast first."""
         if not self.model.on_gpu:
-            return 4 * self.block_params
+            return 4 * (self.block_params + self._read_expert_params)
         cast_bytes = 6 if self.model.casts_weights and is_first else 0
-        return (self._bytes_in_products + cast_bytes) * self.block_params
+        matrix_bytes = (self._bytes_in_products + cast_bytes) * self.block_params
+        return matrix_bytes + self._bytes_in_experts * self._read_expert_params
 
     def add_head(self, counts: OpCounts) -> float:
         """Add the head's traffic; return its arithmetic in one direction (FLOP).
@@ -333,23 +376,25 @@ class _Pass:
             + self._weight_bytes(is_first=False)
         )
         counts.moved_by_products += self._product_bytes() * (self.n_backward_blocks + self.n_trainable_blocks)
-        traffic_widths = (
-            self.n_trainable_blocks * family.backward_traffic
-            + self.n_passed_blocks * family.backward_traffic_frozen
-        )
-        counts.moved += bytes_per_value * self.tokens * self.widths * traffic_widths
-        # The gradients of the weights.
+        moved_per_token = self.n_trainable_blocks * self._per_token(
+            "backward_traffic"
+        ) + self.n_passed_blocks * self._per_token("backward_traffic_frozen")
+        counts.moved += bytes_per_value * self.tokens * moved_per_token
+        # The gradients of the weights; those of experts are written once, and nothing is added to them.
         counts.moved += self.n_trainable_blocks * 8 * self.block_params
         counts.moved += self.n_backward_blocks * self.attention_bytes * family.attention_backward_traffic
         # The norm of the gradient, and its clipping.
         counts.moved += 16.0 * self.model.trainable_params
         counts.operations += self.n_backward_blocks * (
-            family.backward_operations + profile.operations_backward
+            self._per_block("backward_operations") + profile.operations_backward
         )
         counts.drawn = self.n_blocks * self._random_numbers_per_block()
-        matrix_flop = 2 * self.tokens * (self.block_params + 2 * self.adapter_params)
+        block_params = self.block_params + self.expert_params
+        matrix_flop = 2 * self.tokens * (block_params + 2 * self.adapter_params)
         attention_flop = 10 * self.seen_pairs * self.model.shape.attention_width
-        weight_gradient_flop = self.n_trainable_blocks * 2 * self.tokens * self.block_params
+        weight_gradient_flop = self.n_trainable_blocks * 2 * self.tokens * block_params
+        n_products = self.n_backward_blocks + self.n_trainable_blocks
+        self.expert_flop += n_products * 2 * self.tokens * self.expert_params
         return self.n_backward_blocks * (matrix_flop + attention_flop) + weight_gradient_flop
 
     def _random_numbers_per_block(self) -> float:
@@ -366,6 +411,7 @@ class _Pass:
         counts.operations *= RECOMPUTED_OPERATIONS_FACTOR
         counts.moved *= RECOMPUTED_TRAFFIC_FACTOR
         counts.moved_by_products *= RECOMPUTED_TRAFFIC_FACTOR
+        self.expert_flop += RECOMPUTED_FLOP_SHARE * self.n_blocks * 2 * self.tokens * self.expert_params
         return RECOMPUTED_FLOP_SHARE * forward_flop
 
     def saved_bytes(self) -> float:
@@ -374,8 +420,8 @@ class _Pass:
         if self.model.casts_weights:
             weight_copies += 2 * self.block_params
         return (
-            self.n_trainable_blocks * self._saved_bytes_per_block(self.family.saved_activations)
-            + self.n_passed_blocks * self._saved_bytes_per_block(self.family.saved_activations_frozen)
+            self.n_trainable_blocks * self._saved_bytes_per_block("saved_activations")
+            + self.n_passed_blocks * self._saved_bytes_per_block("saved_activations_frozen")
             + self.n_backward_blocks * weight_copies
         )
 
@@ -383,13 +429,15 @@ class _Pass:
         """Return what gradient checkpointing keeps: each block's input, and one block in full (bytes)."""
         block_inputs = self.n_blocks * self.model.bytes_per_value * self.tokens * self.model.shape.hidden
         one_block = max(
-            self._saved_bytes_per_block(self.family.saved_activations),
-            self._saved_bytes_per_block(self.family.saved_activations_frozen),
+            self._saved_bytes_per_block("saved_activations"),
+            self._saved_bytes_per_block("saved_activations_frozen"),
         )
         return block_inputs + one_block
 
-    def _saved_bytes_per_block(self, saved_activations: float) -> float:
-        numbers_per_token = self.widths * saved_activations + self.model.profile.saved_activations
+    def _saved_bytes_per_block(self, figure: str) -> float:
+        in_experts = float(getattr(EXPERTS_PROFILE, figure)) * self.expert_activations
+        in_matrices = float(getattr(self.family, figure)) * self.widths
+        numbers_per_token = in_matrices + in_experts + self.model.profile.saved_activations
         token_bytes = self.model.bytes_per_value * self.tokens * numbers_per_token
         return token_bytes + self.attention_bytes * self.family.attention_saved
 
@@ -430,7 +478,7 @@ class _Pass:
             gradient_bytes = trained_bytes * self.model.trainable_params / self.model.shards
         if not gradient_bytes:
             cache_width = shape.layers * shape.kv_cache_width if self.phase.new_tokens else 0
-            numbers_per_token = TRANSIENT_WIDTHS * self.widths + cache_width
+            numbers_per_token = TRANSIENT_WIDTHS * (self.widths + self.expert_widths) + cache_width
             transient_bytes = self.model.bytes_per_value * self.tokens * numbers_per_token
             return {"passing": transient_bytes, "scores": scores}
         # A tied embedding that is trained gets gradients as a table and as a head.

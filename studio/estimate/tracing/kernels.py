@@ -10,8 +10,9 @@ import torch
 from torch.overrides import TorchFunctionMode
 from torch.utils._pytree import tree_map
 from transformers import masking_utils
+from transformers.integrations import moe
 
-from studio.estimate.tracing.trace import Trace, unpack
+from studio.estimate.tracing.trace import Trace, grouped_mm, unpack
 from studio.models.cpu_attention import is_in_float32
 
 aten = torch.ops.aten
@@ -48,6 +49,7 @@ def patch_kernels(
         (masking_utils, "find_packed_sequence_indices"): lambda positions: None,
     }
     functional = torch.nn.functional
+    patches[moe, "_grouped_mm"] = lambda inputs, weight, offs: _GroupedProduct.apply(inputs, weight, offs)
     patches[functional, "scaled_dot_product_attention"] = partial(_cast_attention, kernel, autocast_dtype)
     if device == "cuda":
         patches[functional, "softmax"] = _fused_softmax
@@ -208,6 +210,32 @@ def _attention_on_gpu(
     return aten._scaled_dot_product_efficient_attention(
         query, key, value, attn_mask, True, options.dropout_p, options.is_causal, scale=options.scale
     )[0]
+
+
+class _GroupedProduct(torch.autograd.Function):  # type: ignore[misc] # torch's types are not followed
+    """The product of tokens with the matrices of their experts, as torch and transformers compute it.
+
+    That is in the format of the weights, and nothing is kept for the way back but what it needs.
+    """
+
+    @staticmethod
+    def forward(
+        ctx: Any, inputs: torch.Tensor, weight: torch.Tensor, group_ends: torch.Tensor
+    ) -> torch.Tensor:
+        left = inputs.to(weight.dtype)
+        ctx.dtype, ctx.is_trained = inputs.dtype, weight.requires_grad
+        ctx.save_for_backward(*(left,) * ctx.is_trained, weight, group_ends)
+        return grouped_mm(left, weight, group_ends)
+
+    @staticmethod
+    def backward(ctx: Any, grad: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
+        *left, weight, group_ends = ctx.saved_tensors
+        grad = grad.to(weight.dtype)
+        input_grad = grouped_mm(grad, weight.transpose(-2, -1), group_ends).to(ctx.dtype)
+        weight_grad = None
+        if ctx.is_trained:  # in the layout of the parameter, of which the weight is the transpose
+            weight_grad = grouped_mm(grad.t(), left[0], group_ends).transpose(-2, -1)
+        return input_grad, weight_grad, None
 
 
 class _DequantizedLinear(torch.autograd.Function):  # type: ignore[misc] # torch's types are not followed

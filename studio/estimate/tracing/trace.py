@@ -49,6 +49,20 @@ unpack.register_fake(_allocate_matrix)
 UNPACK = torch.ops.studio.unpack
 
 
+def _allocate_grouped_product(
+    left: torch.Tensor, right: torch.Tensor, group_ends: torch.Tensor
+) -> torch.Tensor:
+    """Return an uninitialised product: rows by the matrices of their groups, or the matrix of each group."""
+    if right.dim() == 3:
+        return left.new_empty((left.shape[0], right.shape[2]))
+    return left.new_empty((len(group_ends), left.shape[0], right.shape[1]))
+
+
+# Stands for torch's _grouped_mm, the product with experts, which on meta tensors takes bfloat16 alone.
+grouped_mm = torch.library.custom_op("studio::grouped_mm", _allocate_grouped_product, mutates_args=())
+grouped_mm.register_fake(_allocate_grouped_product)
+
+
 def _attention_flop(query: Any, key: Any, value: Any, *_: Any, **__: Any) -> int:
     """Return the FLOP of scores and mixing of one attention.
 
@@ -61,6 +75,11 @@ def _attention_flop(query: Any, key: Any, value: Any, *_: Any, **__: Any) -> int
 def _attention_backward_flop(grad: Any, query: Any, key: Any, value: Any, *_: Any, **__: Any) -> int:
     """Return the FLOP of the backward pass: five products where the forward pass has two."""
     return int(_attention_flop(query, key, value) * 2.5)
+
+
+def _grouped_flop(left: Any, right: Any, *_: Any, **__: Any) -> int:
+    """Return the FLOP of a product in groups: each number of the left side meets a row of the right one."""
+    return int(2 * left.numel() * right.shape[-1])
 
 
 def _skips_future(causal_argument: int, count: Callable[..., int]) -> Callable[..., int]:
@@ -86,6 +105,8 @@ CUSTOM_FLOP: dict[Any, Callable[..., int]] = {
     aten._scaled_dot_product_flash_attention_backward: _skips_future(11, _attention_backward_flop),
     aten._scaled_dot_product_efficient_attention: _skips_future(6, _attention_flop),
     aten._scaled_dot_product_efficient_attention_backward: _skips_future(11, _attention_backward_flop),
+    aten._grouped_mm: _grouped_flop,
+    torch.ops.studio.grouped_mm: _grouped_flop,
 }
 # What a CUDA kernel allocates for itself, which no dispatch mode sees (aten/src/ATen/native/cuda/SoftMax.cu:
 # gradient · output; docs/estimator.md#hidden_allocations).

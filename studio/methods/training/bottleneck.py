@@ -59,7 +59,7 @@ class BottleneckConfig(PeftConfig):  # type: ignore[misc] # PEFT's types are not
 
 
 class BottleneckLayer(torch.nn.Module, BaseTunerLayer):  # type: ignore[misc] # neither's types are followed
-    """A matrix of the base followed by the active adapters.
+    """A matrix of the base, or its experts, followed by the active adapters.
 
     Each weight has its own dictionary: PEFT finds an adapter's name in a key only at its end or one before
     it.
@@ -68,12 +68,14 @@ class BottleneckLayer(torch.nn.Module, BaseTunerLayer):  # type: ignore[misc] # 
     adapter_layer_names = ("bottleneck_down", "bottleneck_up")
     other_param_names = ("bottleneck_dropout",)
 
-    def __init__(self, base_layer: Any, name: str, config: BottleneckConfig) -> None:
+    def __init__(self, base_layer: Any, name: str, config: BottleneckConfig, hidden_size: int) -> None:
         super().__init__()
         self.base_layer = base_layer
-        # GPT-2's own layer (Conv1D) calls them nx and nf.
-        self.in_features = getattr(base_layer, "in_features", None) or base_layer.nx
-        self.out_features = getattr(base_layer, "out_features", None) or base_layer.nf
+        # GPT-2's own layer (Conv1D) calls them nx and nf; a block of experts does not name them.
+        names = (("in_features", "nx"), ("out_features", "nf"))
+        self.in_features, self.out_features = (
+            getattr(base_layer, name, 0) or getattr(base_layer, other, hidden_size) for name, other in names
+        )
         self.bottleneck_down = torch.nn.ModuleDict()
         self.bottleneck_up = torch.nn.ModuleDict()
         self.bottleneck_dropout = torch.nn.ModuleDict()
@@ -134,7 +136,7 @@ class BottleneckModel(BaseTuner):  # type: ignore[misc] # PEFT's types are not f
         if isinstance(target, BottleneckLayer):
             target.add(adapter_name, peft_config)
             return
-        layer = BottleneckLayer(target, adapter_name, peft_config)
+        layer = BottleneckLayer(target, adapter_name, peft_config, self.model.config.hidden_size)
         if adapter_name not in self.active_adapters:
             layer.requires_grad_(False)
         self._replace_module(parent, target_name, layer, target)

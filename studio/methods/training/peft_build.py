@@ -67,13 +67,11 @@ def _target_settings(kind: str, settings: dict[str, Any], model: Any, shape: Mod
     if kind == "ln_tuning":
         return norm_targets(model)
     if kind == "ia3":
-        feed_forward_pattern = _block_module_pattern(peft_counts.feed_forward_output(shape).name)
-        key_value_patterns = [
-            _block_module_pattern(linear.name) for linear in peft_counts.key_value_linears(shape)
-        ]
+        key_values, outputs = peft_counts.key_value_linears(shape), peft_counts.feed_forward_outputs(shape)
+        patterns = [_block_module_pattern(linear.name) for linear in (*key_values, *outputs)]
         return {
-            "target_modules": "|".join([*key_value_patterns, feed_forward_pattern]),
-            "feedforward_modules": feed_forward_pattern,
+            "target_modules": "|".join(patterns),
+            "feedforward_modules": patterns[-1] if outputs else [],
         }
     if kind == "prompt_tuning":
         starts_from_text = settings["prompt_tuning_init"] == "TEXT"

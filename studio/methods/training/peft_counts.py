@@ -55,7 +55,7 @@ def ia3(shape: ModelShape, settings: Settings) -> int:
     Liu et al. 2022, section 3.3.
     """
     key_value_width = sum(linear.n_out for linear in key_value_linears(shape))
-    return shape.layers * (key_value_width + feed_forward_output(shape).n_in)
+    return shape.layers * (key_value_width + sum(linear.n_in for linear in feed_forward_outputs(shape)))
 
 
 def loha(shape: ModelShape, settings: Settings) -> int:
@@ -204,9 +204,9 @@ def key_value_linears(shape: ModelShape) -> tuple[Linear, ...]:
     return tuple(linear for linear in shape.linears if linear.name in KEY_VALUE_NAMES)
 
 
-def feed_forward_output(shape: ModelShape) -> Linear:
-    """The matrix that reads the inner activations of the feed-forward part: the last of a block."""
-    return shape.linears[-1]
+def feed_forward_outputs(shape: ModelShape) -> tuple[Linear, ...]:
+    """The matrix that reads the inner activations of the feed-forward part, the last; none with experts."""
+    return () if shape.experts.count else shape.linears[-1:]
 
 
 def _sum_over_linears(shape: ModelShape, count: Callable[[Linear], int]) -> int:

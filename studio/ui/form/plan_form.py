@@ -66,7 +66,7 @@ def _build_checked_plan(form: FormState) -> Plan:
     methods.get(form.method)
     training = {name: value for name, value in form.training.items() if name not in SHARE_FIELDS}
     training |= {name: plan_value(name, training.get(name)) for name in AUTO_FIELDS}
-    if not methods.get(form.method).supports_disk_offload(valid_method_settings(form)[form.method]):
+    if not methods.get(form.method).supports_disk_offload(valid_method_settings(form)[form.method], None):
         training.pop("disk_offload", None)  # its box is out of sight
     if not _offers_gpus(form):
         training.pop("num_gpus", None)

@@ -155,7 +155,7 @@ def find_visible_fields(task: Task, method_name: str, settings: Settings) -> dic
         **visible,
         "class_weights": task == "classify",
         "retention": task != "classify",
-        "disk_offload": method.supports_disk_offload(resolved),
+        "disk_offload": method.supports_disk_offload(resolved, None),
         "num_gpus": has_gpus and several_cards.is_possible(method_name, resolved),
     }
 

@@ -1,18 +1,18 @@
 """The figures on the Method tab: what every method would need for the form, and what would make it fit."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from studio import methods
 from studio.errors import StudioError
-from studio.estimate import all_methods, limits, suggestions
+from studio.estimate import all_methods, fitting_changes, limits
+from studio.estimate.fitting_changes import FittingChange
 from studio.estimate.machines import catalogue
-from studio.estimate.suggestions import Suggestion
 from studio.estimate.types import Estimate
 from studio.i18n import Message
 from studio.methods import compatibility
 from studio.methods.compatibility import Incompatibility
-from studio.plan import Plan, Value
+from studio.plan import MethodChoice, Plan, Value
 from studio.ui import units
 from studio.ui.form.form_state import FormState
 from studio.ui.method import refinement, table_messages
@@ -25,14 +25,10 @@ MAX_KWH_PRICE = 100.0
 EXPECTED_COST = Message("Estimate: {time} and {memory} on {place}.")
 LOCAL_MACHINE_NAME = Message("this machine")
 MEMORY_AND_TIME = Message("{memory} · {time}")
-# Kind of a suggestion -> the field that it changes.
-SUGGESTION_FIELDS = {
-    "batch": "batch_size",
-    "length": "max_length",
-    "method": "method",
-    "machine": "machine",
-    "gradient_checkpointing": "gradient_checkpointing",
-    "disk_offload": "disk_offload",
+# Keys of a plan -> the fields that hold them, of what an offer changes; others have no field of their own.
+OFFERED_FIELDS = {
+    **{f"training.{name}": name for name in ("max_length", "gradient_checkpointing", "disk_offload")},
+    **{"method.name": "method", "where": "machine"},
 }
 
 
@@ -71,7 +67,7 @@ def build_table_state(
     offers = {}
     for name, estimate in method_estimates.items():
         if estimate.fits == "no":
-            offers[name] = [_build_offer(suggestion, lang) for suggestion in find_suggestions(inputs, name)]
+            offers[name] = [_build_offer(change, lang) for change in _find_offers(inputs, name)]
     chosen = inputs.plan.method.name
     return TableState(
         estimates=method_estimates,
@@ -114,20 +110,19 @@ def _describe_limits(inputs: EstimateInputs, estimate: Estimate | None) -> Messa
     return table_messages.MAX_BATCH_AND_LENGTH.format(batch=batch_text, length=f"{max_length:,}")
 
 
-def find_suggestions(inputs: EstimateInputs, name: str) -> list[Suggestion]:
+def _find_offers(inputs: EstimateInputs, name: str) -> Sequence[FittingChange]:
     """What would make a method fit; always the same list for the same fields."""
-    if not inputs.lengths:
-        return []
-    return suggestions.find_suggestions(inputs.context, name, catalogue.load_machines())
+    plan = inputs.plan.model_copy(update={"method": MethodChoice(name=name)})
+    return fitting_changes.find_for_row(replace(inputs.context, plan=plan), catalogue.load_machines())
 
 
-def _build_offer(suggestion: Suggestion, lang: str) -> Offer:
-    memory, time = format_memory_and_time(suggestion.estimate, lang)
+def _build_offer(change: FittingChange, lang: str) -> Offer:
+    memory, time = format_memory_and_time(change.estimate, lang)
     figures = MEMORY_AND_TIME.format(memory=memory or "?", time=time or "?")
-    return Offer(suggestion.label, figures)
+    return Offer(change.label, figures)
 
 
-def resolve_suggestion(form: FormState, method_name: str, offer_index: object) -> dict[str, Value]:
+def resolve_offer(form: FormState, method_name: str, offer_index: object) -> dict[str, Value]:
     """The fields that an offer changes, with their new values.
 
     Args:
@@ -139,14 +134,11 @@ def resolve_suggestion(form: FormState, method_name: str, offer_index: object) -
         Field name -> value; empty where a browser names no offer.
     """
     inputs = load_inputs(form)
-    offered = find_suggestions(inputs, method_name) if method_name in inputs.settings else []
+    offered = _find_offers(inputs, method_name) if method_name in inputs.settings else []
     if not isinstance(offer_index, int) or not 0 <= offer_index < len(offered):
         return {}
-    suggestion = offered[offer_index]
-    changes = {SUGGESTION_FIELDS[suggestion.kind]: suggestion.value}
-    if suggestion.kind not in ("method", "machine"):
-        changes["method"] = method_name
-    return changes
+    plan_changes = {"method.name": method_name, **offered[offer_index].plan_changes}
+    return {field: plan_changes[key] for key, field in OFFERED_FIELDS.items() if key in plan_changes}
 
 
 def format_memory_and_time(estimate: Estimate, lang: str) -> tuple[str, str]:

@@ -55,8 +55,6 @@ from studio.ui.progress_strip import ProgressStrip
 DEFAULT_MODEL = "smollm2-135m"
 DEFAULT_CLASSIFIER = "minilm-l6"
 DEFAULT_METHOD = "lora"
-# Whatever an offer below a row of the table may change, besides the method.
-OFFERED_FIELDS = ("batch_size", "max_length", "gradient_checkpointing", "disk_offload", "machine")
 
 
 class Chooser(NamedTuple):
@@ -222,12 +220,12 @@ def try_on_sample(event: gr.EventData, request: gr.Request) -> tuple[Any, ...]:
     return *data_tab.open_sample(sample, request), name, method_for, edited_state, MIN_EPOCHS
 
 
-def apply_suggestion(event: gr.EventData, **fields: Any) -> tuple[Any, ...]:
-    """Change what an offer below a row changes: OFFERED_FIELDS and the method; everything else stays."""
+def apply_offer(event: gr.EventData, **fields: Any) -> tuple[Any, ...]:
+    """Change what an offer below a row changes: estimates.OFFERED_FIELDS; everything else stays."""
     method_name = str(read_event(event, "id") or "")
     offer_index = read_event(event, "number")
-    changes = estimates.resolve_suggestion(read_form(fields), method_name, offer_index)
-    return tuple(changes.get(name, gr.skip()) for name in (*OFFERED_FIELDS, "method"))
+    changes = estimates.resolve_offer(read_form(fields), method_name, offer_index)
+    return tuple(changes.get(name, gr.skip()) for name in estimates.OFFERED_FIELDS.values())
 
 
 def select_method(current_method: str, event: gr.EventData) -> str:
@@ -545,11 +543,11 @@ def _wire_refresh(layout: _Layout, page: _Page, form_fields: dict[str, Any]) -> 
     )
     layout.elsewhere_accordion.collapse(None, None, layout.elsewhere_tables, js="() => ''", **UNQUEUED)
     layout.elsewhere_tables.choose(elsewhere.choose_machine, None, layout.machine.machine, **UNQUEUED)
-    offered = {**panel.training_fields, "machine": layout.machine.machine}
+    offered = {**panel.training_fields, "machine": layout.machine.machine, "method": page.saved.method}
     layout.table.remedy(
-        apply_suggestion,
+        apply_offer,
         inputs_kwargs=form_fields,
-        outputs=[*(offered[name] for name in OFFERED_FIELDS), page.saved.method],
+        outputs=[offered[name] for name in estimates.OFFERED_FIELDS.values()],
         **UNQUEUED,
     )
 

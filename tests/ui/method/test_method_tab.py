@@ -255,12 +255,12 @@ def test_an_offer_of_a_row_that_does_not_fit_changes_its_field_and_chooses_the_m
     fields = form_fields(model="qwen3-8b", machine="hf-t4-small", method="full")
     rows = table_rows(model="qwen3-8b", machine="hf-t4-small", method="full")
     name = next(name for name, row in rows.items() if row["offers"])
-    changes = method_tab.apply_suggestion(SimpleNamespace(id=name, number=0), **fields)
+    changes = method_tab.apply_offer(SimpleNamespace(id=name, number=0), **fields)
     assert any(value != gr.skip() for value in changes)
     nothing = (gr.skip(),) * len(changes)
     for sent in ((name, 99), (name, -1), (name, "0"), ("magic", 0)):
         event = SimpleNamespace(id=sent[0], number=sent[1])
-        assert method_tab.apply_suggestion(event, **fields) == nothing
+        assert method_tab.apply_offer(event, **fields) == nothing
 
 
 def test_a_try_of_a_method_opens_its_sample_and_is_short():

@@ -1,13 +1,12 @@
-"""What would make a run fit does, is the most that does, and changes only what it says."""
+"""How far a plan can go before memory runs out, what it costs elsewhere, and what is said of it."""
 
-from dataclasses import replace
 from datetime import date
 
 import pytest
 from estimate_cases import MACHINES, T4, make_context
 
 from studio import methods
-from studio.estimate import all_methods, suggestions
+from studio.estimate import all_methods, fitting_changes
 from studio.estimate import limits as plan_limits
 from studio.estimate.dataset_lengths import DatasetLengths
 from studio.estimate.machines import elsewhere
@@ -38,54 +37,6 @@ def estimate_plan(context, use_traces=True):
     return all_methods.estimate_all_methods(context, name, use_traces)[name]
 
 
-def find_suggestions(context):
-    return suggestions.find_suggestions(context, context.plan.method.name, MACHINES)
-
-
-def estimate_with(context, suggestion):
-    """The estimate of the plan with a suggestion applied, by itself."""
-    value, method_name = suggestion.value, context.plan.method.name
-    if suggestion.kind == "batch":
-        context = plan_limits.with_batch_size(context, value)
-    elif suggestion.kind == "length":
-        context = plan_limits.with_max_length(context, value)
-    elif suggestion.kind == "gradient_checkpointing":
-        context = context.with_training(gradient_checkpointing=True)
-    elif suggestion.kind == "disk_offload":
-        context = context.with_training(disk_offload=True)
-    elif suggestion.kind == "machine":
-        context = replace(context, machine=MACHINES[value])
-    else:
-        method_name = value
-    return all_methods.estimate_all_methods(context, method_name)[method_name]
-
-
-# A step as it is, with nothing of it left to the machine.
-AS_IT_IS = {"gradient_checkpointing": False, "gradient_accumulation_steps": 1}
-
-
-def test_every_suggestion_fits_and_has_the_figures_it_shows():
-    context = build_context(model="qwen3-1.7b", **AS_IT_IS)
-    assert estimate_plan(context).fits == "no"
-    all_suggestions = find_suggestions(context)
-    assert {"batch", "length"} <= {suggestion.kind for suggestion in all_suggestions}
-    for suggestion in all_suggestions:
-        assert suggestion.estimate.fits in ("yes", "tight")
-        assert estimate_with(context, suggestion) == suggestion.estimate
-        assert suggestion.label.render() != suggestion.label.render("zh")
-
-
-def test_the_largest_batch_and_the_longest_text_that_fit_are_the_last_that_do():
-    context = build_context(model="qwen3-1.7b", **AS_IT_IS)
-    for suggestion in find_suggestions(context):
-        if suggestion.kind not in ("batch", "length"):
-            continue
-        step = 1 if suggestion.kind == "batch" else suggestions.LENGTH_STEP
-        if suggestion.kind == "length" or suggestion.value + step < context.plan.training.batch_size:
-            one_more = replace(suggestion, value=suggestion.value + step)
-            assert estimate_with(context, one_more).fits == "no"
-
-
 @pytest.mark.parametrize(
     ("name", "model"),
     [("lora", "qwen3-0.6b"), ("full", "qwen3-0.6b"), ("qlora", "qwen3-4b"), ("full", "qwen3-8b")],
@@ -112,7 +63,7 @@ def test_a_plan_is_solved_for_the_most_that_fits(name, model):
 def test_without_examples_there_are_no_limits_and_no_lengths_to_suggest():
     context = build_context(lengths=None)
     assert plan_limits.max_batch_size(context) == plan_limits.max_text_length(context) == 0
-    assert find_suggestions(context) == []
+    assert fitting_changes.find_for_row(context, MACHINES) == []
     assert not all_methods.needs_tracing(context, methods.get("lora"))
     assert not all_methods.trace_missing(context, methods.get("lora"))
 
@@ -139,27 +90,6 @@ def test_neighbours_of_a_plan_fit_as_what_is_displayed_of_it_says(refined, max_a
     assert fits(with_memory(max_analytic_gb - 0.001))
     assert not fits(with_memory(max_analytic_gb + 0.001))
     assert not fits(None)
-
-
-def test_a_model_too_large_for_the_gpu_gets_another_method_or_machine_suggested():
-    context = build_context("full", "qwen3-8b", batch_size=1, max_length=128)
-    by_kind = {suggestion.kind: suggestion for suggestion in find_suggestions(context)}
-    assert set(by_kind) <= {"method", "machine"}
-    price = MACHINES[by_kind["machine"].value].price_per_hour
-    cheaper_machines = [
-        machine
-        for machine in MACHINES.values()
-        if machine.price_per_hour and machine.currency == "USD" and machine.price_per_hour < price
-    ]
-    assert cheaper_machines
-    for machine in cheaper_machines:
-        assert estimate_plan(replace(context, machine=machine)).fits != "yes"
-
-
-def test_where_nothing_fits_nothing_is_suggested():
-    tiny = replace(T4, usable_bytes=10_000_000, price_per_hour=None)
-    context = replace(build_context("full", "qwen3-8b"), machine=tiny)
-    assert suggestions.find_suggestions(context, "full", {"tiny": tiny}) == []
 
 
 @pytest.mark.parametrize("today", [date(2026, 11, 24), date(2028, 1, 1)], ids=str)
@@ -213,4 +143,5 @@ def test_where_every_prompt_fills_its_text_nothing_is_estimated_and_no_length_su
     assert (estimate.memory_gb, estimate.minutes, estimate.fits) == (None, None, "unknown")
     assert all_methods.QUESTIONS_TOO_LONG.format(length=32) in estimate.missing
     assert isinstance(all_methods.needs_tracing(context, methods.get(name)), bool)
-    assert all(suggestion.kind != "length" for suggestion in find_suggestions(context))
+    offers = fitting_changes.find_for_row(context, MACHINES)
+    assert all("training.max_length" not in offer.plan_changes for offer in offers)
