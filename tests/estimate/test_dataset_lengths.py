@@ -116,7 +116,16 @@ def test_among_thousands_the_one_longest_text_is_never_missed(
 def test_a_text_is_estimated_by_its_letters_and_chinese_by_its_characters():
     assert dataset_lengths.estimate_tokens("word " * 20) == 25
     assert dataset_lengths.estimate_tokens("你" * 10) == 7
+    assert dataset_lengths.estimate_tokens("12345") == 5
     assert dataset_lengths.estimate_tokens("") == 1
+
+
+@pytest.mark.parametrize(
+    ("model", "tokens"), [("qwen3-8b", 7), ("smollm2-135m", 18), ("bert-base-chinese", 10), ("hub/other", 7)]
+)
+def test_a_chinese_character_counts_by_the_vocabulary_of_the_model(model, tokens):
+    tokens_per_wide = dataset_lengths._tokens_per_wide_character(model)
+    assert dataset_lengths.estimate_tokens("你" * 10, tokens_per_wide) == tokens
 
 
 def test_lengths_that_a_tokenizer_counted_replace_the_estimate(make_plan, tiny_chat, in_process_server):

@@ -11,6 +11,7 @@ from studio.estimate.benchmark.calibrate import truncate_config
 from studio.estimate.op_counts import total
 from studio.estimate.tracing.meta_step import MetaStep, ModelSpec, PassSpec
 from studio.estimate.tracing.trace import Trace
+from studio.methods import compatibility
 from studio.methods.workload import MicroBatch, Phase
 from studio.models import shape as model_shapes
 
@@ -35,30 +36,46 @@ BERT = {
     "max_position_embeddings": 128,
     "type_vocab_size": 2,
 }
+MIXTURE = {
+    **{key: value for key, value in LLAMA.items() if key != "tie_word_embeddings"},
+    **{"model_type": "qwen3_moe", "moe_intermediate_size": 96, "num_experts": 4, "num_experts_per_tok": 2},
+}
+CONFIGS = {"llama": LLAMA, "bert": BERT, "mixture": MIXTURE}
+
+
+def can_train(method_name, config):
+    """Whether a method goes with a model and the task that is traced for it."""
+    shape = model_shapes.from_config(config)
+    task = "classify" if shape.encoder else "chat"
+    return not compatibility.find_incompatibility(method_name, task, shape)
+
+
 # bitsandbytes quantizes real weights only; tests/bench/estimator.md holds its stand-in against real runs.
 TRACED_METHODS = [method for method in methods.METHODS if method.weights != "nf4"]
 STEPS = mark_sample(
     [
         (method.name, family)
         for method in TRACED_METHODS
-        for family in ("llama", "bert")
-        if family != "bert" or "classify" in method.tasks
+        for family, config in CONFIGS.items()
+        if can_train(method.name, config)
     ]
 )
 CLOSED_FORMS = mark_sample(
     [
         (method.name, model)
         for method in methods.METHODS
-        for model in ("smollm2-135m", "qwen3-0.6b", "minilm-l6")
-        if model != "minilm-l6" or "classify" in method.tasks
+        for model in ("smollm2-135m", "qwen3-0.6b", "minilm-l6", "olmoe-1b-7b")
+        if can_train(method.name, presets.models()[model].config)
     ]
 )
 
 
 def run_step(family, method_name, tensor_device):
     settings = methods.get(method_name).resolve_settings({"group": "16"} if method_name == "qat" else {})
-    task, config, num_labels = ("classify", BERT, 3) if family == "bert" else ("chat", LLAMA, 0)
-    spec = ModelSpec(config, method_name, settings, task, num_labels, "cpu", tensor_device=tensor_device)
+    task, num_labels = ("classify", 3) if family == "bert" else ("chat", 0)
+    spec = ModelSpec(
+        CONFIGS[family], method_name, settings, task, num_labels, "cpu", tensor_device=tensor_device
+    )
     return MetaStep(spec).run(PassSpec(2, 24, 8, padded=True)).phases
 
 

@@ -195,8 +195,12 @@ class AttachedModel:
 
     @cached_property
     def is_head_trained(self) -> bool:
-        """Whether the head that scores the vocabulary gets gradients."""
-        return self.profile.trainable_blocks >= self.shape.layers and not self.shape.encoder
+        """Whether the head that scores the vocabulary gets gradients.
+
+        Where it is a matrix of its own it is trained with the top blocks, else with the embedding.
+        """
+        needed_blocks = self.shape.layers if self.shape.tied else 1
+        return self.profile.trainable_blocks >= needed_blocks and not self.shape.encoder
 
     @cached_property
     def positions_at_once(self) -> int:
@@ -348,7 +352,7 @@ class _Pass:
             return 2.0 * rows * shape.hidden * shape.hidden
         scored = float(rows * self.micro_batch.scored_positions)
         head_params = shape.vocabulary * shape.hidden
-        is_trainable = self.model.profile.trainable_blocks >= shape.layers
+        is_trainable = self.model.is_head_trained
         n_chunks = 1 if phase.uses_trl else math.ceil(scored / self.model.positions_at_once)
         counts.moved += 4 * (head_params * n_chunks + 4 * scored * shape.vocabulary)
         n_products = 1

@@ -68,7 +68,7 @@ class BottleneckLayer(torch.nn.Module, BaseTunerLayer):  # type: ignore[misc] # 
     adapter_layer_names = ("bottleneck_down", "bottleneck_up")
     other_param_names = ("bottleneck_dropout",)
 
-    def __init__(self, base_layer: Any, name: str, config: BottleneckConfig, hidden_size: int) -> None:
+    def __init__(self, base_layer: Any, name: str, config: BottleneckConfig, hidden_size: int = 0) -> None:
         super().__init__()
         self.base_layer = base_layer
         # GPT-2's own layer (Conv1D) calls them nx and nf; a block of experts does not name them.
