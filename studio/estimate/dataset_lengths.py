@@ -29,7 +29,8 @@ MAX_COUNTED_EXAMPLES, N_LONGEST = 1_000, 64
 MAX_ROWS = 128
 # English words have about 4 letters a token under today's tokenizers, and each digit is one. A Chinese
 # character is less than one where the vocabulary is large, and its bytes are where it is small; BERT's
-# tokenizer takes each for a word (docs/estimator.md#characters_per_token-tokens_per_wide_character-large_vocabulary).
+# tokenizer takes each for a word
+# (docs/estimator.md#characters_per_token-tokens_per_wide_character-large_vocabulary).
 CHARACTERS_PER_TOKEN = 4.0
 DIGIT = re.compile(r"\d")
 LARGE_VOCABULARY = 100_000
