@@ -222,19 +222,19 @@ class _GroupedProduct(torch.autograd.Function):  # type: ignore[misc] # torch's 
     def forward(
         ctx: Any, inputs: torch.Tensor, weight: torch.Tensor, group_ends: torch.Tensor
     ) -> torch.Tensor:
-        left = inputs.to(weight.dtype)
+        rows = inputs.to(weight.dtype)
         ctx.dtype, ctx.is_trained = inputs.dtype, weight.requires_grad
-        ctx.save_for_backward(*(left,) * ctx.is_trained, weight, group_ends)
-        return grouped_mm(left, weight, group_ends)
+        ctx.save_for_backward(*(rows,) * ctx.is_trained, weight, group_ends)
+        return grouped_mm(rows, weight, group_ends)
 
     @staticmethod
     def backward(ctx: Any, grad: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
-        *left, weight, group_ends = ctx.saved_tensors
+        *rows, weight, group_ends = ctx.saved_tensors
         grad = grad.to(weight.dtype)
         input_grad = grouped_mm(grad, weight.transpose(-2, -1), group_ends).to(ctx.dtype)
         weight_grad = None
         if ctx.is_trained:  # in the layout of the parameter, of which the weight is the transpose
-            weight_grad = grouped_mm(grad.t(), left[0], group_ends).transpose(-2, -1)
+            weight_grad = grouped_mm(grad.t(), rows[0], group_ends).transpose(-2, -1)
         return input_grad, weight_grad, None
 
 

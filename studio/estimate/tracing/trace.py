@@ -50,12 +50,12 @@ UNPACK = torch.ops.studio.unpack
 
 
 def _allocate_grouped_product(
-    left: torch.Tensor, right: torch.Tensor, group_ends: torch.Tensor
+    rows: torch.Tensor, matrices: torch.Tensor, group_ends: torch.Tensor
 ) -> torch.Tensor:
     """Return an uninitialised product: rows by the matrices of their groups, or the matrix of each group."""
-    if right.dim() == 3:
-        return left.new_empty((left.shape[0], right.shape[2]))
-    return left.new_empty((len(group_ends), left.shape[0], right.shape[1]))
+    if matrices.dim() == 3:
+        return rows.new_empty((rows.shape[0], matrices.shape[2]))
+    return rows.new_empty((len(group_ends), rows.shape[0], matrices.shape[1]))
 
 
 # Stands for torch's _grouped_mm, the product with experts, which on meta tensors takes bfloat16 alone.
@@ -77,9 +77,9 @@ def _attention_backward_flop(grad: Any, query: Any, key: Any, value: Any, *_: An
     return int(_attention_flop(query, key, value) * 2.5)
 
 
-def _grouped_flop(left: Any, right: Any, *_: Any, **__: Any) -> int:
+def _grouped_flop(rows: Any, matrices: Any, *_: Any, **__: Any) -> int:
     """Return the FLOP of a product in groups: each number of the left side meets a row of the right one."""
-    return int(2 * left.numel() * right.shape[-1])
+    return int(2 * rows.numel() * matrices.shape[-1])
 
 
 def _skips_future(causal_argument: int, count: Callable[..., int]) -> Callable[..., int]:

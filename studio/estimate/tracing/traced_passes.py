@@ -1,6 +1,8 @@
 """What passes take by their traces; between traced lengths, the closed form corrected by the traces."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from studio import methods
@@ -27,6 +29,9 @@ class TracedPasses:
         self.machine = machine
         self._attached_runs: dict[tuple[object, ...], MethodRun] = {}
         self._responses: dict[tuple[object, ...], dict[str, Any] | None] = {}
+        # By the identity of a phase, which is kept beside what is known of it.
+        self._anchors: dict[int, tuple[Phase, _Anchors | None]] = {}
+        self._closed_forms: dict[int, tuple[Phase, Callable[[MicroBatch], OpCounts]]] = {}
 
     def pending_requests(self, run: MethodRun) -> list[dict[str, Any]]:
         """Return the requests that an estimate of this run still needs, but for those that lately failed."""
@@ -64,48 +69,55 @@ class TracedPasses:
         Returns:
             The counts; None where one of the traces is missing.
         """
-        traced = self._traced_anchors(run, phase, micro_batch)
-        if not traced:
+        if micro_batch not in phase.micro_batches:  # a token of a generation
+            alone = self._trace_anchors(run, phase, (micro_batch,))
+            return _scale_to_blocks(alone.traced[micro_batch], phase) if alone else None
+        anchors = self._anchors_of(run, phase)
+        if not anchors:
             return None
-        if micro_batch in traced:
-            return _scale_to_blocks(traced[micro_batch], phase)
-        counts = self._analytic_counts(run, phase, micro_batch)
-        anchors = list(traced)
-        shortest, longest = anchors[0], anchors[-1]
-        analytic_shortest = self._analytic_counts(run, phase, shortest)
-        analytic_longest = self._analytic_counts(run, phase, longest)
-        share = (micro_batch.tokens - shortest.tokens) / max(longest.tokens - shortest.tokens, 1)
-        for name in ADDITIVE_FIELDS:
-            ratio_shortest = _ratio(traced[shortest], analytic_shortest, name)
-            ratio_longest = _ratio(traced[longest], analytic_longest, name)
-            ratio = (1 - share) * ratio_shortest + share * ratio_longest
-            setattr(counts, name, max(getattr(counts, name), 1.0) * ratio)
+        if micro_batch in anchors.traced:
+            return _scale_to_blocks(anchors.traced[micro_batch], phase)
+        counts = self._closed_form(run, phase)(micro_batch)
+        anchors.correct(counts, micro_batch.tokens)
         return _scale_to_blocks(counts, phase)
 
-    def _traced_anchors(
-        self, run: MethodRun, phase: Phase, micro_batch: MicroBatch
-    ) -> dict[MicroBatch, OpCounts]:
-        """Return the traces from which a micro batch follows, shortest first; none where one is missing."""
-        anchors: tuple[MicroBatch, ...] = (micro_batch,)
-        if micro_batch in phase.micro_batches:
-            anchors = _find_anchors(phase.micro_batches)
-        traced = {}
-        for anchor in anchors:
-            response = self._cached_response(run, phase, anchor)
-            if response is None:
-                return {}
-            traced[anchor] = OpCounts(**response["counts"])
-        return traced
+    def _anchors_of(self, run: MethodRun, phase: Phase) -> "_Anchors | None":
+        """Return what is traced of a phase, worked out once; None where a trace is missing."""
+        if id(phase) not in self._anchors:
+            anchors = self._trace_anchors(run, phase, _find_anchors(phase.micro_batches))
+            self._anchors[id(phase)] = phase, anchors
+        return self._anchors[id(phase)][1]
 
-    def _analytic_counts(self, run: MethodRun, phase: Phase, micro_batch: MicroBatch) -> OpCounts:
-        """Return what a micro batch takes by the closed form, through all blocks, as traces have it."""
+    def _trace_anchors(
+        self, run: MethodRun, phase: Phase, micro_batches: tuple[MicroBatch, ...]
+    ) -> "_Anchors | None":
+        """Return the traces of micro batches and their closed form; None where a trace is missing."""
+        traced = {}
+        for micro_batch in micro_batches:
+            response = self._cached_response(run, phase, micro_batch)
+            if response is None:
+                return None
+            traced[micro_batch] = OpCounts(**response["counts"])
+        if len(phase.micro_batches) <= len(traced):
+            return _Anchors(traced)
+        ends = (micro_batches[0], micro_batches[-1])
+        ratios = [_ratios(traced[end], self._closed_form(run, phase)(end)) for end in ends]
+        return _Anchors(traced, *ratios)
+
+    def _closed_form(self, run: MethodRun, phase: Phase) -> Callable[[MicroBatch], OpCounts]:
+        """Return what counts a phase's micro batches by the closed form, through all blocks, as traces do."""
+        if id(phase) not in self._closed_forms:
+            self._closed_forms[id(phase)] = phase, self._build_closed_form(run, phase)
+        return self._closed_forms[id(phase)][1]
+
+    def _build_closed_form(self, run: MethodRun, phase: Phase) -> Callable[[MicroBatch], OpCounts]:
         attached = self._attach(run, phase)
         model = memory_model.attach_model(attached, self.machine)
         full_phase = Phase(
             phase.name, (), phase.method, phase.with_gradients, head=phase.head, new_tokens=phase.new_tokens
         )
         gradient_checkpointing = self._uses_gradient_checkpointing(attached, phase)
-        return formula.count_pass(model, full_phase, micro_batch, gradient_checkpointing)
+        return partial(formula.count_pass, model, full_phase, gradient_checkpointing=gradient_checkpointing)
 
     def _attach(self, run: MethodRun, phase: Phase) -> MethodRun:
         """Return the run with the method that is attached in a phase, worked out once.
@@ -183,9 +195,35 @@ def _find_anchors(micro_batches: Iterable[MicroBatch]) -> tuple[MicroBatch, ...]
     return tuple(dict.fromkeys((by_length[0], by_length[-1]))) if by_length else ()
 
 
-def _ratio(traced: OpCounts, analytic: OpCounts, name: str) -> float:
-    """Return a figure's trace over its closed form."""
-    return float(getattr(traced, name) / max(getattr(analytic, name), 1.0))
+@dataclass(frozen=True)
+class _Anchors:
+    """What was traced of a phase, and how far the closed form is from it.
+
+    Attributes:
+        traced: The counts by the traced micro batches, the shortest first.
+        shortest_ratios: Trace over closed form at the shortest, for each of ADDITIVE_FIELDS; empty where all
+            micro batches of the phase are traced.
+        longest_ratios: The same at the longest.
+    """
+
+    traced: dict[MicroBatch, OpCounts]
+    shortest_ratios: tuple[float, ...] = ()
+    longest_ratios: tuple[float, ...] = ()
+
+    def correct(self, counts: OpCounts, tokens: int) -> None:
+        """Bring the closed form of a micro batch between the traced ones to where a trace would be."""
+        lengths = [micro_batch.tokens for micro_batch in self.traced]
+        shortest, longest = lengths[0], lengths[-1]
+        share = (tokens - shortest) / max(longest - shortest, 1)
+        ratios = zip(ADDITIVE_FIELDS, self.shortest_ratios, self.longest_ratios, strict=True)
+        for name, at_shortest, at_longest in ratios:
+            ratio = (1 - share) * at_shortest + share * at_longest
+            setattr(counts, name, max(getattr(counts, name), 1.0) * ratio)
+
+
+def _ratios(traced: OpCounts, analytic: OpCounts) -> tuple[float, ...]:
+    """Return the trace over its closed form, for each of ADDITIVE_FIELDS."""
+    return tuple(getattr(traced, name) / max(getattr(analytic, name), 1.0) for name in ADDITIVE_FIELDS)
 
 
 def _scale_to_blocks(counts: OpCounts, phase: Phase) -> OpCounts:
