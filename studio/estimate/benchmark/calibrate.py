@@ -209,7 +209,7 @@ def measure_few_rows(flop_32: float) -> float:
 
     arithmetic_seconds = 2 * FEW_ROWS * matrices.numel() / flop_32
     moving_seconds = _median_seconds(multiply_all, FEW_ROWS_REPEATS) - arithmetic_seconds
-    return matrices.nbytes / max(moving_seconds, arithmetic_seconds)
+    return float(matrices.nbytes / max(moving_seconds, arithmetic_seconds))
 
 
 def _median_seconds(work: Callable[[], object], repeats: int) -> float:
