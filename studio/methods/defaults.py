@@ -168,7 +168,8 @@ def fill_training(
         rows: tokens of examples that represent all; only read where the plan leaves the length out.
     """
     training = plan.training
-    batch_size = training.batch_size or _default_divisible_batch_size(n_rows, training.accumulation_steps)
+    n_parts = math.lcm(training.accumulation_steps, training.num_gpus)
+    batch_size = training.batch_size or _default_divisible_batch_size(n_rows, n_parts)
     epochs = training.epochs or default_epochs(n_rows, plan.task, batch_size, method.epoch_multiplier)
     settings = method.resolve_settings(plan.method.settings)
     learning_rate = training.learning_rate or default_learning_rate(
@@ -195,7 +196,6 @@ def default_accumulation_steps(batch_size: int, max_length: int) -> int:
     return next(fits, batch_size)
 
 
-def _default_divisible_batch_size(n_rows: int, gradient_accumulation_steps: int) -> int:
-    """The default batch size as a multiple of the micro batches a step is computed in."""
-    micro_batch_size = max(default_batch_size(n_rows) // gradient_accumulation_steps, 1)
-    return micro_batch_size * gradient_accumulation_steps
+def _default_divisible_batch_size(n_rows: int, n_parts: int) -> int:
+    """The default batch size as a multiple of the micro batches a step is computed in, and of the GPUs."""
+    return max(default_batch_size(n_rows) // n_parts, 1) * n_parts

@@ -57,12 +57,19 @@ def shard(whole: Any, folder: Path) -> Any:
 
 
 def gather(model: Any, whole: Any) -> None:
-    """Put a spread model's parameters into the first rank's whole model; every rank has to call it."""
+    """Put a spread model's parameters into the first rank's whole model, and let go of them.
+
+    Every rank has to call it; the spread model is of no use afterwards.
+    """
     target = dict(whole.named_parameters())
     with torch.no_grad():
         for name, tensor in whole_parameters(model):
             if ranks.is_first():
                 target[name].copy_(tensor)
+    for parameter in model.parameters():
+        storage = parameter.to_local().untyped_storage()
+        if storage.resizable():  # in main memory it may be a view of a file
+            storage.resize_(0)
 
 
 def whole_parameters(model: Any, trainable_only: bool = False) -> Iterator[tuple[str, torch.Tensor]]:
