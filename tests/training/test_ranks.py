@@ -146,8 +146,9 @@ def test_a_training_whose_rank_is_killed_goes_on_with_the_same_numbers(make_plan
     checkpoint = "checkpoints/train/checkpoint-*/watch.json"
     while not list(killed.folder.glob(checkpoint)):
         assert first.poll() is None
-    second.kill()
-    first.kill()
+    for process in (second, first):
+        process.kill()
+        process.wait()
     launcher.requeue(killed)
     train_on_ranks(killed)
     assert runs.complete_report(killed)["resumed"]
