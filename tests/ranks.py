@@ -8,8 +8,6 @@ from pathlib import Path
 
 from studio.training import setup
 
-SCRIPT = Path(__file__).parent / "rank_process.py"
-
 
 def free_port() -> int:
     with socket.socket() as server:
@@ -20,16 +18,21 @@ def free_port() -> int:
 def start_ranks(run, count=2):
     """The processes of the ranks, the first one's first; what they print is in worker.log of the run."""
     setup.prepare_data(run, run.plan)  # as a follower does
+    return start_scripts("rank_process.py", run.id, log=run.folder / "worker.log", count=count)
+
+
+def start_scripts(name, *arguments, log, count=2):
+    """A script of tests as so many ranks, whose output is appended to a file."""
     shared = {"WORLD_SIZE": str(count), "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free_port())}
     processes = []
     for rank in range(count):
-        with (run.folder / "worker.log").open("ab") as log:
+        with log.open("ab") as output:
             processes.append(
                 subprocess.Popen(
-                    [sys.executable, str(SCRIPT), run.id],
+                    [sys.executable, str(Path(__file__).parent / name), *arguments],
                     env={**os.environ, **shared, "RANK": str(rank), "LOCAL_RANK": str(rank)},
-                    stdout=log,
-                    stderr=log,
+                    stdout=output,
+                    stderr=output,
                 )
             )
     return processes

@@ -38,15 +38,19 @@ def shard(whole: Any, folder: Path) -> Any:
         fsdp_plan={f"{block_list}.*": "free_full_weight"},
         fsdp_mixed_precision=device.autocast_dtype() is torch.bfloat16,
     )
+    config = copy.deepcopy(whole.config)
+    # From here some families count positions; the tokenizer's came later (load.base_model).
+    config.pad_token_id = type(config).from_pretrained(folder).pad_token_id
     model = type(whole).from_pretrained(
         folder,
-        config=copy.deepcopy(whole.config),
+        config=config,
         dtype=torch.float32,
         distributed_config=distributed_config,
         ignore_mismatched_sizes=True,
         trust_remote_code=False,
         use_safetensors=True,
     )
+    model.config.pad_token_id = whole.config.pad_token_id
     source = dict(whole.named_parameters())
     with torch.no_grad():
         for name, parameter in model.named_parameters():
