@@ -40,3 +40,30 @@ def test_a_run_leaves_this_machine_only_once_agreed_and_comes_back(visit, box, t
     expect(sheet).to_be_hidden()
     wait_for_end(page)
     assert list((box.root / "home" / "runs").iterdir()), "it was to stay there"
+
+
+def test_a_bake_off_leaves_this_machine_only_once_agreed(visit, box, tiny_chat):
+    page = visit()
+    page.locator("#sample-support-tone").click()
+    expect(page.locator("#data-notice .good")).to_be_visible()
+    open_tab(page, "Method")
+    page.locator("#model input").fill(str(tiny_chat))
+    page.locator("#model input").press("Enter")
+    expect(page.locator("#model-notice")).to_contain_text(tiny_chat.name)
+    page.locator("#machine input").click()
+    page.get_by_role("option", name="box").click()
+    open_tab(page, "Train")
+    page.locator("#bake-off > button.label-wrap").click()
+    expect(page.locator("#bake-off-methods")).to_contain_text("LoRA")
+    page.locator("#bake-off-start").click()
+
+    sheet = page.locator("#bake-off-consent")
+    expect(sheet).to_contain_text("none is dropped on the way", timeout=60_000)
+    expect(page.locator("#bake-off-notice")).to_contain_text("Nothing has been sent yet.")
+    assert not (box.home / ".studio-remote").exists()
+
+    sheet.get_by_role("button", name="Agree and start there").click()
+    expect(sheet).to_be_hidden()
+    expect(page.locator("#bake-off-notice")).to_contain_text("each to its end", timeout=30_000)
+    page.locator("#bake-off-stop").click()
+    expect(page.locator("#bake-off-stop")).to_be_hidden(timeout=120_000)
