@@ -132,9 +132,9 @@ def test_what_does_not_fit_says_so_starts_only_when_someone_insists_and_has_offe
     page.get_by_role("button", name="Only what fits").click()
     expect(row).to_be_hidden()
     page.get_by_role("button", name="Only what fits").click()
-    row.locator(".offer", has_text="QLoRA instead").click()
+    row.locator(".offer", has_text="LoRA instead of").click()
     chosen = page.locator("#methods tr.chosen")
-    expect(chosen).to_have_attribute("data-id", "qlora")
+    expect(chosen).to_have_attribute("data-id", "lora")
     expect(chosen.locator(".memory .state")).not_to_have_text("does not fit")
 
 
