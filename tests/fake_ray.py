@@ -11,6 +11,7 @@ import sys
 import threading
 import time
 import zipfile
+from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from urllib.parse import parse_qs, urlparse
@@ -53,7 +54,8 @@ class Cluster:
         self._server.shutdown()
         self._server.server_close()
         for process in self.processes.values():
-            process.kill()
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, 9)  # the shell and what it runs
             process.wait()
 
     def start(self, request) -> None:
