@@ -117,7 +117,7 @@ def test_what_is_not_spread_is_no_way_out_of_too_little_memory():
     assert several_cards.can_shard(run, H100)
     assert not several_cards.can_shard(share(run, 1), H100)
     in_bf16 = dataclasses.replace(run, settings={"weights_precision": "bfloat16"})
-    assert not several_cards.can_shard(in_bf16, H100), "no optimizer takes spread weights in bfloat16"
+    assert not several_cards.can_shard(in_bf16, H100), "what is spread is trained in 32 bits"
 
 
 def test_how_many_gpus_of_this_machine_train_is_the_plan_s_to_say():

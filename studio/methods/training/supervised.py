@@ -323,7 +323,7 @@ def training_arguments(
         # Nothing of a block but its input is kept on the way forward: else bitsandbytes keeps its matrices.
         arguments["activation_checkpointing_kwargs"] = {"use_reentrant": True}
     if context.is_sharded:
-        return arguments  # neither of the 8-bit optimizers takes parameters that are spread
+        return arguments  # the 8-bit optimizers: torchao's breaks off, bitsandbytes' is untried
     if trained_dtype(context.settings, context.model) is torch.bfloat16:
         arguments |= {"optim": "adamw_torch_8bit", "optim_args": "bf16_stochastic_round=True"}
     elif on_gpu and _wants_8_bit_optimizer(context.model):
