@@ -46,7 +46,7 @@ MAX_LAYERS = 4
 STEPS_PER_POINT, WARMUP_STEPS = 7, 3
 # How strongly a rate keeps to where it was where the points say nothing of it, and the least share of its
 # former value that its cost may fall to.
-PRIOR_WEIGHT, MIN_RATE_SHARE = 0.6, 0.02
+PRIOR_WEIGHT, MIN_RATE_SHARE = 0.1, 0.02
 # The same for the rates of a GPU, which differ by factors: a rate twice as high counts as 0.2 × log 2 = 14 %.
 OVERLAPPING_PRIOR_WEIGHT = 0.2
 # What is timed alone: so many numbers at once, about as many as a matrix of a small model has, so often.
