@@ -81,17 +81,8 @@ def run_studio():
     return run
 
 
-# Stages that TRL trains: what they load, the other methods load too, but for a base in 4 bits, which the
-# worker below has.
-WAYS_TO_TRAIN = ("rlhf",)
-TRAINED = [
-    pytest.param(method, id=method.name, marks=() if method.name in WAYS_TO_TRAIN else pytest.mark.exhaustive)
-    for method in METHODS
-]
-
-
-@pytest.mark.thorough
-@pytest.mark.parametrize("method", TRAINED)
+@pytest.mark.exhaustive
+@pytest.mark.parametrize("method", METHODS, ids=lambda method: method.name)
 def test_training_asking_and_exporting_print_nothing_but_the_studios_own_lines(
     method, make_plan, run_studio, tmp_path
 ):

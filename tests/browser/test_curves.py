@@ -48,6 +48,7 @@ def wait_until(page, holds):
     pytest.fail("it never held")
 
 
+@pytest.mark.exhaustive
 def test_a_growing_curve_keeps_every_point_over_tabs_themes_and_reloads(visit, live_run):
     train(live_run, range(0, 11))
     page = visit(f"/?run={live_run.id}&tab=train")

@@ -199,6 +199,7 @@ def use_own_test_set(page, path):
     expect(page.locator("#split-notice")).to_contain_text("the 20 of “judge.csv”")
 
 
+@pytest.mark.exhaustive
 def test_a_test_set_is_there_after_a_reload_and_gone_with_other_data(visit, judge_csv):
     page = visit()
     use_own_test_set(page, judge_csv)

@@ -42,6 +42,7 @@ def test_a_run_leaves_this_machine_only_once_agreed_and_comes_back(visit, box, t
     assert list((box.root / "home" / "runs").iterdir()), "it was to stay there"
 
 
+@pytest.mark.exhaustive
 def test_a_bake_off_leaves_this_machine_only_once_agreed(visit, box, tiny_chat):
     page = visit()
     page.locator("#sample-support-tone").click()

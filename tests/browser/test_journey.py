@@ -129,6 +129,7 @@ def test_a_run_is_found_again_from_a_second_tab_another_browser_and_the_table(vi
     expect(opener(second_tab, addressed)).to_have_attribute("aria-current", "true")
 
 
+@pytest.mark.exhaustive
 def test_a_reload_brings_the_method_and_its_settings_back_for_the_same_data_only(visit, chat_csv):
     page = visit()
     page.locator("#upload input[type=file]").set_input_files(str(chat_csv))

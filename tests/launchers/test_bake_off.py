@@ -108,7 +108,7 @@ def test_the_result_is_that_of_a_bake_off_here(cluster, name_plans):
         assert not cluster.run_folder(each.run).exists(), "what lay there is deleted"
 
 
-@pytest.mark.thorough
+@pytest.mark.exhaustive
 def test_stop_reaches_all_and_it_goes_on_where_it_was(cluster, name_plans):
     cluster.behave("waits")
     bake_off = start(name_plans("lora", "frozen"))
