@@ -338,6 +338,26 @@ def test_the_limit_of_a_container_decides_the_memory(tmp_path, monkeypatch, file
     assert catalogue.local_machine(tmp_path / "cg").usable_bytes == 1_500_000_000
 
 
+@pytest.mark.parametrize(
+    ("own", "files"),
+    [
+        ("0::/system.slice/studio.service\n", {"system.slice/memory.max": "3000000000\n"}),
+        ("0::/system.slice/studio.service\n", {"system.slice/studio.service/memory.max": "3000000000\n"}),
+        (
+            "4:memory:/slurm/job_7\n1:cpu,cpuacct:/\n",
+            {"memory/slurm/job_7/memory.limit_in_bytes": "3000000000\n"},
+        ),
+    ],
+)
+def test_the_limit_of_a_unit_or_a_job_counts_as_well(tmp_path, monkeypatch, own, files):
+    """A process that was put into a cgroup sees the whole tree, and its limit is not at the root of it."""
+    monkeypatch.setattr(hardware.psutil, "virtual_memory", lambda: memory_with(64_000_000_000))
+    (tmp_path / "own").write_text(own, encoding="utf-8")
+    monkeypatch.setattr(hardware, "OWN_CGROUPS", tmp_path / "own")
+    write_all(tmp_path / "cg", files)
+    assert catalogue.local_machine(tmp_path / "cg").usable_bytes == 2_000_000_000
+
+
 def memory_with(available):
     class Memory:
         total = 64_000_000_000

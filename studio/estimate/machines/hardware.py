@@ -17,8 +17,8 @@ from studio import processes, runs
 from studio.models import device
 from studio.runs import Run
 
-# Where the limits of a container are read.
-CGROUP = Path("/sys/fs/cgroup")
+# Where the limits of a container are read, and which cgroups this process is in.
+CGROUP, OWN_CGROUPS = Path("/sys/fs/cgroup"), Path("/proc/self/cgroup")
 NVIDIA_SMI_QUERY = ("--query-gpu=name,memory.total,memory.free,compute_cap", "--format=csv,noheader,nounits")
 # Of the free memory this much is left to the system and the page; a run is limited to the remainder (bytes).
 RESERVED_BYTES = 1_000_000_000
@@ -85,28 +85,44 @@ def python_slowness() -> float:
 def free_memory(cgroup: Path = CGROUP) -> int:
     """Return the bytes that a new process could take now.
 
-    This is what the system has free, and within a container what its limit leaves.
+    This is what the system has free, and within a container, a Slurm job or a systemd unit what its limit
+    leaves.
 
     Args:
         cgroup: Where the limits of a container are read, in version 2 and version 1 of cgroups.
     """
     free_bytes = psutil.virtual_memory().available
-    for folder, limit_file, usage_file, cache_keys in (
-        (cgroup, "memory.max", "memory.current", ("inactive_file", "active_file")),
+    for controller, limit_file, usage_file, cache_keys in (
+        ("", "memory.max", "memory.current", ("inactive_file", "active_file")),
         (
-            cgroup / "memory",
+            "memory",
             "memory.limit_in_bytes",
             "memory.usage_in_bytes",
             ("total_inactive_file", "total_active_file"),
         ),
     ):
-        limits = _read_integers(folder / limit_file)
-        if limits:
+        for folder in _limiting_folders(cgroup, controller):
+            limits = _read_integers(folder / limit_file)
             used_bytes = sum(_read_integers(folder / usage_file))
             cache_bytes = _read_memory_stat(folder / "memory.stat", cache_keys)
             # What the cache holds is given back when memory is short.
-            free_bytes = min(free_bytes, limits[0] - max(used_bytes - cache_bytes, 0))
+            held_bytes = max(used_bytes - cache_bytes, 0)
+            free_bytes = min([free_bytes, *(limit - held_bytes for limit in limits)])
     return max(free_bytes, 0)
+
+
+def _limiting_folders(cgroup: Path, controller: str) -> list[Path]:
+    """Return the folders with limits of this process: its own cgroup's, and those that it lies within.
+
+    Args:
+        cgroup: Where cgroups are mounted.
+        controller: What is limited in version 1, "memory" or "cpu"; "" for version 2.
+    """
+    root = cgroup / controller
+    lines = [line.split(":", 2) for line in _read_text(OWN_CGROUPS).splitlines()]
+    paths = [path for _, controllers, path in lines if controller in controllers.split(",")]
+    own_folder = root.joinpath(*(path.lstrip("/") for path in paths[:1]))
+    return [folder for folder in (own_folder, *own_folder.parents) if folder.is_relative_to(root)]
 
 
 def _read_memory_stat(path: Path, keys: tuple[str, ...]) -> int:
@@ -169,11 +185,11 @@ def available_cores(cgroup: Path = CGROUP) -> float:
         n_cores = float(len(os.sched_getaffinity(0)))
     else:
         n_cores = float(os.cpu_count() or 1)
-    quota_v1 = [
-        *_read_integers(cgroup / "cpu" / "cpu.cfs_quota_us"),
-        *_read_integers(cgroup / "cpu" / "cpu.cfs_period_us"),
-    ]
-    for quota in (_read_integers(cgroup / "cpu.max"), quota_v1):
+    quotas = [_read_integers(folder / "cpu.max") for folder in _limiting_folders(cgroup, "")]
+    for folder in _limiting_folders(cgroup, "cpu"):
+        times = ("cpu.cfs_quota_us", "cpu.cfs_period_us")
+        quotas.append([number for name in times for number in _read_integers(folder / name)])
+    for quota in quotas:
         if len(quota) == 2 and quota[0] > 0:
             n_cores = min(n_cores, quota[0] / quota[1])
     return n_cores
