@@ -133,7 +133,8 @@ class _Usage:
     """What a run takes, from the moment this is created: time, memory, and its share of the cores."""
 
     def __init__(self) -> None:
-        self._started_at, self._cpu_started_at = time.time(), time.process_time()
+        self._started_at = self._computing_started_at = time.time()
+        self._cpu_started_at = time.process_time()
         self._fetch_seconds = 0.0
 
     def fetch(self, run: Run) -> FetchedModel:
@@ -143,10 +144,14 @@ class _Usage:
         self._fetch_seconds = time.time() - started_at
         return fetched
 
-    def measure(self) -> dict[str, float]:
+    def begin_computing(self) -> None:
+        """Note that from now on all cores compute: before, a single one imports, reads and loads."""
+        self._computing_started_at, self._cpu_started_at = time.time(), time.process_time()
+
+    def measure(self, run: Run) -> dict[str, float]:
         """Seconds, of them those of fetching, and the peak of memory; on a CPU the share of the cores it got.
 
-        On a GPU nobody knows that share.
+        On a GPU nobody knows that share, and where weights are read from the disk the cores wait for it.
         """
         seconds = time.time() - self._started_at
         usage = {
@@ -154,15 +159,15 @@ class _Usage:
             "fetch_seconds": round(self._fetch_seconds, 1),
             "peak_memory_gb": round(peak_memory_gb(), 3),
         }
-        if device.uses_cpu():
-            usage["core_share"] = round(self._core_share(seconds), 2)
+        if device.uses_cpu() and not run.plan.training.disk_offload:
+            usage["core_share"] = round(self._core_share(), 2)
         return usage
 
-    def _core_share(self, seconds: float) -> float:
+    def _core_share(self) -> float:
         import torch  # noqa: PLC0415 - a worker that waits does without
 
         n_cores = min(hardware.available_cores(), torch.get_num_threads())
-        computing_seconds = max(seconds - self._fetch_seconds, 1e-3)
+        computing_seconds = max(time.time() - self._computing_started_at, 1e-3)
         return float((time.process_time() - self._cpu_started_at) / computing_seconds / n_cores)
 
 
@@ -183,6 +188,7 @@ def _execute(run: Run, pause: Pause | None) -> None:
     context, load_report = run_setup.load_context(
         run, method, fetched, prepared.splits, _monitor_factory(run, monitors, pause, budget)
     )
+    usage_meter.begin_computing()
     run_setup.note_replay(context, prepared.report_section["data"])
     run_queue.raise_if_stopped(run)
     if method.generate_rows:
@@ -211,7 +217,7 @@ def _execute(run: Run, pause: Pause | None) -> None:
     changes = retention.compare_with_base(run, context, model)
     tuned_checksum = _save_result(run, context, model, fetched)
     training = context.plan.training.model_dump()
-    usage = usage_meter.measure()
+    usage = usage_meter.measure(run)
     seconds_saved = sum(monitor.seconds_saved for monitor in monitors)
     is_complete = not (failure or is_resumed or last_monitor.stopped)
     _record_usage(run, usage, seconds_saved, is_complete)

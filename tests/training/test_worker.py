@@ -661,3 +661,20 @@ def test_a_test_set_with_a_class_that_is_never_learned_is_refused(make_plan, tmp
         worker.run(run.id)
     assert caught.value.message.values["classes"] == ["also new", "unheard of"]
     assert runs.status(run).state == "failed"
+
+
+def test_the_share_of_the_cores_is_that_of_computing_not_of_loading(make_plan, monkeypatch):
+    """A short run loads on a single core for most of its time, and no machine is busy for that."""
+    clocks = {"time": 0.0, "process_time": 0.0}
+    monkeypatch.setattr(worker.time, "time", lambda: clocks["time"])
+    monkeypatch.setattr(worker.time, "process_time", lambda: clocks["process_time"])
+    monkeypatch.setattr(worker.hardware, "available_cores", lambda: 1.0)
+    usage = worker._Usage()
+    clocks.update(time=10.0, process_time=4.0)
+    usage.begin_computing()
+    clocks.update(time=20.0, process_time=13.0)
+    run = runs.create(make_plan("lora", "chat"))
+    assert usage.measure(run)["core_share"] == 0.9
+    assert usage.measure(run)["seconds"] == 20
+    offloaded = runs.create(make_plan("lora", "chat", disk_offload=True))
+    assert "core_share" not in usage.measure(offloaded), "the cores wait for the disk"
