@@ -113,6 +113,7 @@ def test_the_table_is_copied_as_csv_with_raw_figures(page):
     assert types == ["image/png"]
 
 
+@pytest.mark.exhaustive
 def test_what_does_not_fit_says_so_starts_only_when_someone_insists_and_has_offers(page):
     choose(page, "#model", "Qwen3 8B")
     expect(page.locator("#methods tr.chosen .memory .state")).to_have_text("does not fit")

@@ -131,6 +131,7 @@ def long_table(tmp_path):
     return path
 
 
+@pytest.mark.exhaustive
 def test_a_long_check_is_cancelled(visit, long_table):
     page = visit()
     page.locator("#upload input[type=file]").set_input_files(str(long_table))

@@ -106,6 +106,7 @@ def test_from_upload_to_two_streamed_answers_and_a_download(visit, chat_csv, tin
     assert {"adapter_model.safetensors", "README.md", "plan.yaml"} <= set(names)
 
 
+@pytest.mark.exhaustive
 def test_a_run_is_found_again_from_a_second_tab_another_browser_and_the_table(visit, finished_runs):
     remembered, addressed = finished_runs
     page = visit(f"/?run={remembered}&tab=train")

@@ -2,6 +2,7 @@
 
 import os
 from concurrent.futures import ThreadPoolExecutor
+from types import SimpleNamespace
 
 import pytest
 
@@ -222,8 +223,8 @@ def test_a_run_far_back_looks_less_often_and_hears_a_stop_as_soon(add_run, free_
             launcher.stop(last)
 
     monkeypatch.setattr(run_queue, "read", look)
-    monkeypatch.setattr(run_queue.time, "monotonic", lambda: now[0])
-    monkeypatch.setattr(run_queue.time, "sleep", sleep)
+    # The queue's own clock: threads that other tests have left would sleep by a clock of all.
+    monkeypatch.setattr(run_queue, "time", SimpleNamespace(monotonic=lambda: now[0], sleep=sleep))
     run_queue.wait_for_turn(last)
     assert looks == [0.0, 7.0, 14.0, 21.0, 28.0]
     assert now[0] == 30.0
