@@ -1,6 +1,7 @@
 """Several GPUs of this machine train one run: a process for each, of which the first is the run's worker."""
 
 import os
+import socket
 import sys
 import threading
 import time
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 # The ranks talk to each other on this machine alone.
 HOST = "127.0.0.1"
 # What torchrun tells each of them; accelerate reads it.
+LOOPBACK_VARIABLES = {"NCCL_SOCKET_IFNAME": "lo", "GLOO_SOCKET_IFNAME": "lo"}  # Linux's name
 RANK_VARIABLES = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
 POLL_SECONDS = 0.2
 # A worker that waits for a rank which is gone may not notice: it is ended after this. One that has done its
@@ -103,17 +105,24 @@ def join(rank: int, n_ranks: int, store: "TCPStore") -> None:
     # Each sees one GPU alone, its first.
     numbers = (rank, n_ranks, 0, n_ranks, HOST, store.port)
     os.environ |= dict(zip(RANK_VARIABLES, map(str, numbers), strict=True))
+    if sys.platform == "linux":
+        os.environ |= LOOPBACK_VARIABLES
     backend = "nccl" if device.device_type() == "cuda" else "gloo"
     timeout = timedelta(seconds=ranks.COLLECTIVE_SECONDS)
     distributed.init_process_group(backend, store=store, rank=rank, world_size=n_ranks, timeout=timeout)
 
 
 def _open_store(rank: int, n_ranks: int, port: int = 0) -> "tuple[TCPStore, int]":
-    """Where ranks find each other: the first one opens it at a free port."""
+    """Where ranks find each other: the first one opens it at a free port, to this machine alone."""
     from torch.distributed import TCPStore  # noqa: PLC0415 - a worker that waits does without
 
-    store = TCPStore(HOST, port, n_ranks, is_master=rank == 0, wait_for_workers=False)
-    return store, store.port
+    if rank:
+        return TCPStore(HOST, port, n_ranks, is_master=False, wait_for_workers=False), port
+    # A store that opens its port itself does so to the whole network.
+    listener = socket.create_server((HOST, 0))
+    port, descriptor = listener.getsockname()[1], listener.detach()
+    store = TCPStore(HOST, port, n_ranks, is_master=True, wait_for_workers=False, master_listen_fd=descriptor)
+    return store, port
 
 
 def _start_rank(run: Run, rank: int, n_ranks: int, port: int) -> "Popen[bytes]":

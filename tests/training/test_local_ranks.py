@@ -70,6 +70,15 @@ def test_each_process_sees_the_gpu_of_its_rank(monkeypatch):
     assert processes.name_gpu(1) == "1"
 
 
+def test_ranks_find_each_other_where_no_other_machine_can_reach_them():
+    store, port = local_ranks._open_store(0, 2)
+    listening = [c.laddr for c in psutil.Process().net_connections("tcp") if c.laddr.port == port]
+    assert {address.ip for address in listening} == {local_ranks.HOST}
+    other, _ = local_ranks._open_store(1, 2, port)
+    other.set("step", "7")
+    assert store.get("step") == b"7"
+
+
 @pytest.mark.exhaustive
 def test_processes_of_this_machine_train_together(on_two):
     together = runs.create(on_two(epochs=2))
