@@ -17,17 +17,22 @@ def box(studio_home, tmp_path, monkeypatch):
     (studio_home / "machines.yaml").unlink()
 
 
-def test_a_run_leaves_this_machine_only_once_agreed_and_comes_back(visit, box, tiny_chat):
-    page = visit()
+def choose_box(page, model_folder):
+    """A sample, a base model and the box are chosen, and the Train tab is open."""
     page.locator("#sample-support-tone").click()
     expect(page.locator("#data-notice .good")).to_be_visible()
     open_tab(page, "Method")
-    page.locator("#model input").fill(str(tiny_chat))
+    page.locator("#model input").fill(str(model_folder))
     page.locator("#model input").press("Enter")
-    expect(page.locator("#model-notice")).to_contain_text(tiny_chat.name)
+    expect(page.locator("#model-notice")).to_contain_text(model_folder.name)
     page.locator("#machine input").click()
     page.get_by_role("option", name="box").click()
     open_tab(page, "Train")
+
+
+def test_a_run_leaves_this_machine_only_once_agreed_and_comes_back(visit, box, tiny_chat):
+    page = visit()
+    choose_box(page, tiny_chat)
     page.locator("#start").click()
 
     sheet = page.locator("#consent")
@@ -45,15 +50,7 @@ def test_a_run_leaves_this_machine_only_once_agreed_and_comes_back(visit, box, t
 @pytest.mark.exhaustive
 def test_a_bake_off_leaves_this_machine_only_once_agreed(visit, box, tiny_chat):
     page = visit()
-    page.locator("#sample-support-tone").click()
-    expect(page.locator("#data-notice .good")).to_be_visible()
-    open_tab(page, "Method")
-    page.locator("#model input").fill(str(tiny_chat))
-    page.locator("#model input").press("Enter")
-    expect(page.locator("#model-notice")).to_contain_text(tiny_chat.name)
-    page.locator("#machine input").click()
-    page.get_by_role("option", name="box").click()
-    open_tab(page, "Train")
+    choose_box(page, tiny_chat)
     page.locator("#bake-off > button.label-wrap").click()
     expect(page.locator("#bake-off-methods")).to_contain_text("LoRA")
     page.locator("#bake-off-start").click()
