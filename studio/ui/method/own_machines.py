@@ -153,18 +153,18 @@ class _Typed:
 
 
 def _read(*fields: object) -> _Typed:
-    typed = Form._make(fields)
-    cards = typed.cards
+    form_values = Form._make(fields)
+    cards = form_values.cards
     return _Typed(
-        kind=typed.kind if isinstance(typed.kind, str) and typed.kind in KINDS else "ssh",
-        name=_text(typed.name),
-        ssh=_text(typed.ssh),
-        ray=_text(typed.ray),
-        python=_text(typed.python),
-        hardware=_text(typed.hardware),
+        kind=form_values.kind if isinstance(form_values.kind, str) and form_values.kind in KINDS else "ssh",
+        name=_text(form_values.name),
+        ssh=_text(form_values.ssh),
+        ray=_text(form_values.ray),
+        python=_text(form_values.python),
+        hardware=_text(form_values.hardware),
         cards=int(cards) if isinstance(cards, int | float) and 0 < cards < 1000 else 1,
-        storage=_text(typed.storage),
-        token=_text(typed.token, MAX_TOKEN_CHARS),
+        storage=_text(form_values.storage),
+        token=_text(form_values.token, MAX_TOKEN_CHARS),
     )
 
 
@@ -178,17 +178,17 @@ def _require_owner() -> None:
         raise NotPossible(NOT_HERE, ADD_IN_PRIVATE)
 
 
-def _look(typed: _Typed, machine_id: str = "new") -> Finding:
+def _look(form_values: _Typed, machine_id: str = "new") -> Finding:
     """Ask what was typed in; raises StudioError where it does not answer, or a field cannot be used."""
     _require_owner()
-    if typed.kind == "hub":
-        if not typed.token:
+    if form_values.kind == "hub":
+        if not form_values.token:
             raise NotPossible(NEEDS_TOKEN, TYPE_TOKEN)
-        return connection.look_at_hub(typed.token)
-    machine = own.build_machine(machine_id, typed.to_entry())
-    if typed.kind == "ssh":
+        return connection.look_at_hub(form_values.token)
+    machine = own.build_machine(machine_id, form_values.to_entry())
+    if form_values.kind == "ssh":
         return connection.look_at_box(machine)
-    return connection.look_at_cluster(machine, typed.token)
+    return connection.look_at_cluster(machine, form_values.token)
 
 
 def test(request: gr.Request, *fields: object) -> tuple[Any, ...]:
@@ -212,22 +212,22 @@ def add(request: gr.Request, *fields: object) -> tuple[Any, ...]:
     Returns:
         The notice, the button that adds, the token's field emptied, the list, and the list of machines.
     """
-    lang, typed = request_language(request), _read(*fields)
+    lang, form_values = request_language(request), _read(*fields)
     try:
-        finding = _look(typed)
-        if typed.kind == "hub":
-            credentials.keep(credentials.HUB, typed.token)
-            said, chosen = TOKEN_KEPT.render(lang), gr.skip()
+        finding = _look(form_values)
+        if form_values.kind == "hub":
+            credentials.keep(credentials.HUB, form_values.token)
+            message, chosen = TOKEN_KEPT.render(lang), gr.skip()
         else:
-            machine_id = own.choose_id(typed.name)
-            machine = own.add(machine_id, typed.to_entry(finding))
-            if typed.kind == "ray" and typed.token:
-                credentials.keep(credentials.ray_name(machine_id), typed.token)
-            said = ADDED.render(lang, name=machine.name)
+            machine_id = own.choose_id(form_values.name)
+            machine = own.add(machine_id, form_values.to_entry(finding))
+            if form_values.kind == "ray" and form_values.token:
+                credentials.keep(credentials.ray_name(machine_id), form_values.token)
+            message = ADDED.render(lang, name=machine.name)
             chosen = gr.update(choices=machine_panel.machine_choices(lang), value=machine_id)
     except (StudioError, OSError) as error:
         return notices.error_notice(explain(error), lang), *(gr.skip(),) * 4
-    return notices.notice(said, kind="good"), gr.update(visible=False), "", _list(lang), chosen
+    return notices.notice(message, kind="good"), gr.update(visible=False), "", _list(lang), chosen
 
 
 def act(chosen_machine: object, removed: object, event: gr.EventData, request: gr.Request) -> tuple[Any, ...]:
@@ -258,9 +258,9 @@ def act(chosen_machine: object, removed: object, event: gr.EventData, request: g
     choices = machine_panel.machine_choices(lang)
     value = LOCAL_ID if chosen_machine == machine_id else gr.skip()
     chosen = gr.update(choices=choices) if value != LOCAL_ID else gr.update(choices=choices, value=value)
-    said = notices.notice(REMOVED.render(lang, name=entry.name))
-    kept = {"id": machine_id, "entry": entry.model_dump(mode="json")}
-    return said, _list(lang), chosen, kept, gr.update(visible=True)
+    message = notices.notice(REMOVED.render(lang, name=entry.name))
+    undo_state = {"id": machine_id, "entry": entry.model_dump(mode="json")}
+    return message, _list(lang), chosen, undo_state, gr.update(visible=True)
 
 
 def undo(removed: object, request: gr.Request) -> tuple[Any, ...]:
@@ -274,8 +274,8 @@ def undo(removed: object, request: gr.Request) -> tuple[Any, ...]:
     except (StudioError, OSError) as error:
         return notices.error_notice(explain(error), lang), *(gr.skip(),) * 4
     choices = gr.update(choices=machine_panel.machine_choices(lang))
-    said = notices.notice(RESTORED.render(lang, name=machine.name), kind="good")
-    return said, _list(lang), choices, None, gr.update(visible=False)
+    message = notices.notice(RESTORED.render(lang, name=machine.name), kind="good")
+    return message, _list(lang), choices, None, gr.update(visible=False)
 
 
 def show(request: gr.Request) -> tuple[Any, ...]:
@@ -297,8 +297,8 @@ def _list(lang: str) -> dict[str, Any]:
         for machine_id, entry in own.read_entries().items()
     ]
     if credentials.read(credentials.HUB):
-        kept = {"id": credentials.HUB, "name": HUB_TITLE.render(lang), "more": KEPT_HERE.render(lang)}
-        rows.append({**kept, "action": "forget", "label": FORGET.render(lang)})
+        token_row = {"id": credentials.HUB, "name": HUB_TITLE.render(lang), "more": KEPT_HERE.render(lang)}
+        rows.append({**token_row, "action": "forget", "label": FORGET.render(lang)})
     return {"caption": CAPTION.render(lang), "rows": rows, "empty": NOTHING_KEPT.render(lang)}
 
 
