@@ -24,8 +24,10 @@ os.environ.update(
 import dataclasses
 import shutil
 import sys
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import ModuleType, SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -110,6 +112,19 @@ def untraced_start(monkeypatch: pytest.MonkeyPatch) -> None:
         return estimate_with_traces(plan, machine, wait=False)
 
     monkeypatch.setattr(all_methods, "estimate_chosen_method", estimate_at_once)
+
+
+@pytest.fixture
+def set_clock(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """`set_clock(module, sleep=…)` gives that module a clock of its own.
+
+    A function of `time` itself would be another one for every thread that earlier tests have left.
+    """
+
+    def set_for(module: ModuleType, **functions: Callable[..., float | None]) -> None:
+        monkeypatch.setattr(module, "time", SimpleNamespace(**{**vars(time), **functions}))
+
+    return set_for
 
 
 @pytest.fixture(autouse=True)

@@ -373,21 +373,21 @@ def test_a_run_whose_process_is_suspended_stands_still(run, process):
     os.kill(process.pid, signal.SIGCONT)
 
 
-def test_a_run_that_is_silent_for_longer_than_its_pace_explains_stands_still(run, process, monkeypatch):
+def test_a_run_that_is_silent_for_longer_than_its_pace_explains_stands_still(run, process, set_clock):
     runs.claim(run, process.pid)
     runs.set_status(run, "training", "train", step=3, steps=9, patience=60.0)
     status, now, wall = runs.status(run), time.monotonic(), time.time()
-    monkeypatch.setattr(runs.time, "monotonic", lambda: now + 59)
+    set_clock(runs, monotonic=lambda: now + 59)
     assert runs.stalled_since(run, status) is None
-    monkeypatch.setattr(runs.time, "monotonic", lambda: now + 61)
+    set_clock(runs, monotonic=lambda: now + 61)
     assert runs.stalled_since(run, status) == pytest.approx(wall - 61, abs=5)
 
 
-def test_a_clock_that_is_set_makes_no_run_stand_still(run, process, monkeypatch):
+def test_a_clock_that_is_set_makes_no_run_stand_still(run, process, set_clock):
     runs.claim(run, process.pid)
     runs.set_status(run, "training", "train", patience=60.0)
     status, hour_later = runs.status(run), time.time() + 3600
-    monkeypatch.setattr(runs.time, "time", lambda: hour_later)
+    set_clock(runs, time=lambda: hour_later)
     assert runs.stalled_since(run, status) is None
 
 

@@ -120,9 +120,9 @@ def test_three_checks_in_a_row_without_progress_end_the_training(scores, last_st
     assert monitor.stopped_early == (last_step < len(scores) - 1)
 
 
-def test_what_an_early_end_has_saved_is_the_rest_at_the_pace_of_the_steps_before(watch, monkeypatch):
+def test_what_an_early_end_has_saved_is_the_rest_at_the_pace_of_the_steps_before(watch, set_clock):
     clock = iter(range(1000))
-    monkeypatch.setattr(callback.time, "perf_counter", lambda: float(next(clock)))
+    set_clock(callback, perf_counter=lambda: float(next(clock)))
     scores = [{"loss": loss} for loss in (3.0, 3.1, 3.2, 3.3, 1.0, 1.0, 1.0)]
     monitor = watch(scores, early_stopping_patience=3)
     seconds_per_step = 4  # the clock ticks at a step's two ends and a validation's

@@ -30,10 +30,10 @@ def machine():
 
 
 @pytest.fixture
-def clock(monkeypatch):
+def clock(set_clock):
     """`clock(seconds)` lets time pass for a budget that began at 0."""
     now = [0.0]
-    monkeypatch.setattr(caps.time, "monotonic", lambda: now[0])
+    set_clock(caps, monotonic=lambda: now[0])
 
     def wait(seconds):
         now[0] += seconds

@@ -2,7 +2,6 @@
 
 import os
 from concurrent.futures import ThreadPoolExecutor
-from types import SimpleNamespace
 
 import pytest
 
@@ -206,7 +205,9 @@ def test_a_run_that_has_ended_is_read_again_once_it_goes_on(add_run, monkeypatch
     assert run_queue.read().waiting == (run,)
 
 
-def test_a_run_far_back_looks_less_often_and_hears_a_stop_as_soon(add_run, free_memory, monkeypatch):
+def test_a_run_far_back_looks_less_often_and_hears_a_stop_as_soon(
+    add_run, free_memory, set_clock, monkeypatch
+):
     free_memory(8)
     monkeypatch.setenv("STUDIO_MAX_RUNS", "1")
     *_, last = (add_run("active", "training"), *(add_run(f"R{number}") for number in range(7)))
@@ -223,8 +224,7 @@ def test_a_run_far_back_looks_less_often_and_hears_a_stop_as_soon(add_run, free_
             launcher.stop(last)
 
     monkeypatch.setattr(run_queue, "read", look)
-    # The queue's own clock: threads that other tests have left would sleep by a clock of all.
-    monkeypatch.setattr(run_queue, "time", SimpleNamespace(monotonic=lambda: now[0], sleep=sleep))
+    set_clock(run_queue, monotonic=lambda: now[0], sleep=sleep)
     run_queue.wait_for_turn(last)
     assert looks == [0.0, 7.0, 14.0, 21.0, 28.0]
     assert now[0] == 30.0

@@ -410,7 +410,7 @@ def test_a_run_stopped_before_its_first_step_has_learned_nothing(make_plan):
     assert not runs.is_usable(run)
 
 
-def test_a_run_waits_for_an_older_one_and_a_stop_ends_the_waiting(make_plan, monkeypatch):
+def test_a_run_waits_for_an_older_one_and_a_stop_ends_the_waiting(make_plan, set_clock):
     older, run = runs.create(make_plan()), runs.create(make_plan())
     runs.set_status(older, "training", "train")
     statuses = []
@@ -419,7 +419,7 @@ def test_a_run_waits_for_an_older_one_and_a_stop_ends_the_waiting(make_plan, mon
         statuses.append(runs.status(run))
         launcher.stop(run)
 
-    monkeypatch.setattr(run_queue.time, "sleep", stop_instead_of_sleeping)
+    set_clock(run_queue, sleep=stop_instead_of_sleeping)
     worker.run(run.id)
     (waiting,) = statuses
     assert (waiting.state, waiting.stage, waiting.steps) == ("waiting", "queue", 1)
@@ -663,11 +663,10 @@ def test_a_test_set_with_a_class_that_is_never_learned_is_refused(make_plan, tmp
     assert runs.status(run).state == "failed"
 
 
-def test_the_share_of_the_cores_is_that_of_computing_not_of_loading(make_plan, monkeypatch):
+def test_the_share_of_the_cores_is_that_of_computing_not_of_loading(make_plan, set_clock, monkeypatch):
     """A short run loads on a single core for most of its time, and no machine is busy for that."""
     clocks = {"time": 0.0, "process_time": 0.0}
-    monkeypatch.setattr(worker.time, "time", lambda: clocks["time"])
-    monkeypatch.setattr(worker.time, "process_time", lambda: clocks["process_time"])
+    set_clock(worker, time=lambda: clocks["time"], process_time=lambda: clocks["process_time"])
     monkeypatch.setattr(worker.hardware, "available_cores", lambda: 1.0)
     usage = worker._Usage()
     clocks.update(time=10.0, process_time=4.0)
