@@ -3,6 +3,7 @@
 It also decides what they see of the environment: one allow-list, no secrets.
 """
 
+import ctypes
 import json
 import os
 import shutil
@@ -92,7 +93,12 @@ WORKER_ENV = {
     "PYTHONUNBUFFERED": "1",
     # What Apple's GPU cannot compute goes to the processor, instead of ending the run.
     "PYTORCH_ENABLE_MPS_FALLBACK": "1",
+    # One heap for all threads. glibc would give each its own, and a backward pass, which runs in another
+    # thread, would never use what the forward pass has freed (docs/estimator.md#fragmentation_share).
+    "MALLOC_ARENA_MAX": "1",
 }
+# The same by malloc.h, for a process that has started already.
+M_ARENA_MAX = -8
 
 
 MEMORY_KILL_FILES = (
@@ -170,6 +176,18 @@ def _first_gpu_variables() -> dict[str, str]:
     """What a process gets that sees the first graphics card alone."""
     first = os.environ.get("CUDA_VISIBLE_DEVICES", "0").split(",")[0]
     return {"CUDA_VISIBLE_DEVICES": first, GPUS_VARIABLE: _all_gpus()}
+
+
+def share_heap() -> None:
+    """Let all threads of this process share one heap, as a worker's do; call it before there are threads.
+
+    Elsewhere than on Linux with glibc nothing happens.
+    """
+    if sys.platform != "linux":
+        return
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)  # musl has none
+    if mallopt:
+        mallopt(M_ARENA_MAX, 1)
 
 
 @contextmanager

@@ -277,3 +277,32 @@ def test_a_program_that_a_child_runs_ends_with_the_child(write_module):
     assert is_running(pid)
     stream.close()
     wait_until(lambda: not is_running(pid))
+
+
+HEAPS_SCRIPT = """
+import ctypes, sys, threading
+from studio import processes
+if sys.argv[2:]:
+    processes.share_heap()
+libc = ctypes.CDLL(None)
+libc.fopen.restype = ctypes.c_void_p
+threads = [threading.Thread(target=lambda: bytearray(100_000)) for _ in range(4)]
+for thread in threads:
+    thread.start()
+for thread in threads:
+    thread.join()
+file = ctypes.c_void_p(libc.fopen(sys.argv[1].encode(), b"w"))
+libc.malloc_info(0, file)
+libc.fclose(file)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only glibc tells its heaps")
+@pytest.mark.parametrize("is_started_by_the_studio", [True, False])
+def test_the_threads_of_a_process_that_trains_share_one_heap(is_started_by_the_studio, tmp_path):
+    path = tmp_path / "heaps.xml"
+    options = WORKER if is_started_by_the_studio else READER
+    arguments = [str(path)] if is_started_by_the_studio else [str(path), "in the terminal"]
+    environment = child_environment(options)
+    subprocess.run([sys.executable, "-c", HEAPS_SCRIPT, *arguments], check=True, env=environment)
+    assert path.read_text().count("<heap nr=") == 1, path.read_text()[:200]

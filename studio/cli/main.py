@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from studio import __version__
+from studio import __version__, processes
 from studio.cli import EXIT_FAILED, EXIT_INVALID, serve
 from studio.errors import BadPlan, explain
 from studio.i18n import format_value, spell_number
@@ -63,6 +63,7 @@ def main(arguments: list[str] | None = None) -> int:
     Returns:
         The exit code: 0 done, 1 failed (one sentence on stderr), 2 the plan or the call is wrong.
     """
+    processes.share_heap()
     if arguments is None:
         arguments = sys.argv[1:]
     options = build_parser(arguments).parse_args(arguments)

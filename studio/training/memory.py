@@ -1,16 +1,11 @@
 """The memory of a process that trains or answers: in use, at its peak, and its limit."""
 
-import ctypes
 import os
-import sys
 
 import psutil
 
 from studio.estimate.machines import hardware
 from studio.models import device
-
-# malloc.h: the option that says how many heaps there may be.
-M_ARENA_MAX = -8
 
 
 def memory_gb() -> float:
@@ -25,21 +20,6 @@ def peak_memory_gb() -> float:
     """The most memory held so far (GB, 10^9 bytes): of the GPU with its context, else of this process."""
     gpu_bytes = device.peak_memory_bytes()
     return (hardware.peak_resident_bytes() if gpu_bytes is None else gpu_bytes) / 1e9
-
-
-def share_freed_memory() -> None:
-    """Let all threads of this process use again what one of them has freed.
-
-    glibc gives each thread a heap of its own, and a backward pass, which runs in another thread, never uses
-    what the forward pass has freed: up to an eighth more memory, for no time saved
-    (docs/estimator.md#fragmentation_share). Call it before threads start; elsewhere than on Linux with glibc
-    nothing happens.
-    """
-    if sys.platform != "linux":
-        return
-    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)  # musl has none
-    if mallopt:
-        mallopt(M_ARENA_MAX, 1)
 
 
 def limit_memory() -> None:

@@ -34,7 +34,7 @@ from studio.training import pause as pauses
 from studio.training import queue as run_queue
 from studio.training import setup as run_setup
 from studio.training.caps import Budget
-from studio.training.memory import limit_memory, peak_memory_gb, share_freed_memory
+from studio.training.memory import limit_memory, peak_memory_gb
 from studio.training.pause import Pause, Standing
 
 if TYPE_CHECKING:
@@ -71,7 +71,6 @@ def run(run_id: str, before_start: Callable[[], None] = lambda: None, pause: Pau
         n_beside = run_queue.wait_for_turn(run)
         run_queue.raise_if_stopped(run)
         _share_cores(n_beside)
-        share_freed_memory()
         before_start()
         with trackio_writer.following(run), local_ranks.together(run):
             _execute(run, dataclasses.replace(pause, started_at=time.monotonic()) if pause else None)

@@ -1,6 +1,5 @@
 """A process that computes is held to the memory that is free, and running out of it is told in a sentence."""
 
-import ctypes
 import resource
 import subprocess
 import sys
@@ -71,27 +70,3 @@ def test_a_process_that_asks_for_more_memory_than_is_free_is_told_and_not_ended(
     )
     result = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=300)
     assert (result.returncode, result.stdout.strip()) == (0, "OutOfMemory"), result.stderr
-
-
-ARENAS_SCRIPT = """
-import ctypes, sys, threading
-from studio.training import memory
-memory.share_freed_memory()
-libc = ctypes.CDLL(None)
-libc.fopen.restype = ctypes.c_void_p
-threads = [threading.Thread(target=lambda: bytearray(100_000)) for _ in range(4)]
-for thread in threads:
-    thread.start()
-for thread in threads:
-    thread.join()
-file = ctypes.c_void_p(libc.fopen(sys.argv[1].encode(), b"w"))
-libc.malloc_info(0, file)
-libc.fclose(file)
-"""
-
-
-@pytest.mark.skipif(not hasattr(ctypes.CDLL(None), "malloc_info"), reason="only glibc tells its heaps")
-def test_all_threads_share_one_heap(tmp_path):
-    info = tmp_path / "heaps.xml"
-    subprocess.run([sys.executable, "-c", ARENAS_SCRIPT, str(info)], check=True)
-    assert info.read_text().count("<heap nr=") == 1
