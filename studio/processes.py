@@ -3,7 +3,6 @@
 It also decides what they see of the environment: one allow-list, no secrets.
 """
 
-import ctypes
 import json
 import os
 import shutil
@@ -84,21 +83,19 @@ FIXED_ENV = {
     "TOKENIZERS_PARALLELISM": "false",
     "PYTHONSAFEPATH": "1",
     "PYTHONUTF8": "1",  # pipes carry UTF-8, also on Windows
-    # Large tensors in large pages: a third less time in the kernel per step on a CPU (read by torch when it
-    # starts).
-    "THP_MEM_ALLOC_ENABLE": "1",
 }
+# glibc reads this when a process starts.
+HEAP_VARIABLE = "GLIBC_TUNABLES"
 WORKER_ENV = {
     "HF_HUB_DISABLE_TELEMETRY": "1",
     "PYTHONUNBUFFERED": "1",
     # What Apple's GPU cannot compute goes to the processor, instead of ending the run.
     "PYTORCH_ENABLE_MPS_FALLBACK": "1",
-    # One heap for all threads. glibc would give each its own, and a backward pass, which runs in another
-    # thread, would never use what the forward pass has freed (docs/estimator.md#fragmentation_share).
-    "MALLOC_ARENA_MAX": "1",
+    # One heap in large pages for all threads. glibc would give each its own, and a backward pass, which runs
+    # in another thread, would never use what the forward pass has freed
+    # (docs/estimator.md#fragmentation_share).
+    HEAP_VARIABLE: "glibc.malloc.arena_max=1:glibc.malloc.hugetlb=1",
 }
-# The same by malloc.h, for a process that has started already.
-M_ARENA_MAX = -8
 
 
 MEMORY_KILL_FILES = (
@@ -178,16 +175,14 @@ def _first_gpu_variables() -> dict[str, str]:
     return {"CUDA_VISIBLE_DEVICES": first, GPUS_VARIABLE: _all_gpus()}
 
 
-def share_heap() -> None:
-    """Let all threads of this process share one heap, as a worker's do; call it before there are threads.
+def restart_with_one_heap() -> None:
+    """Start this program anew with the heap of a worker, which glibc sets up once.
 
-    Elsewhere than on Linux with glibc nothing happens.
+    Nothing happens elsewhere than on Linux, and where somebody has set up the heap.
     """
-    if sys.platform != "linux":
-        return
-    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)  # musl has none
-    if mallopt:
-        mallopt(M_ARENA_MAX, 1)
+    if sys.platform == "linux" and HEAP_VARIABLE not in os.environ:
+        os.environ[HEAP_VARIABLE] = WORKER_ENV[HEAP_VARIABLE]
+        os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])  # noqa: S606 - the same program
 
 
 @contextmanager

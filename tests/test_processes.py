@@ -283,7 +283,7 @@ HEAPS_SCRIPT = """
 import ctypes, sys, threading
 from studio import processes
 if sys.argv[2:]:
-    processes.share_heap()
+    processes.restart_with_one_heap()
 libc = ctypes.CDLL(None)
 libc.fopen.restype = ctypes.c_void_p
 threads = [threading.Thread(target=lambda: bytearray(100_000)) for _ in range(4)]
@@ -298,11 +298,18 @@ libc.fclose(file)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only glibc tells its heaps")
-@pytest.mark.parametrize("is_started_by_the_studio", [True, False])
-def test_the_threads_of_a_process_that_trains_share_one_heap(is_started_by_the_studio, tmp_path):
-    path = tmp_path / "heaps.xml"
-    options = WORKER if is_started_by_the_studio else READER
-    arguments = [str(path)] if is_started_by_the_studio else [str(path), "in the terminal"]
-    environment = child_environment(options)
-    subprocess.run([sys.executable, "-c", HEAPS_SCRIPT, *arguments], check=True, env=environment)
-    assert path.read_text().count("<heap nr=") == 1, path.read_text()[:200]
+@pytest.mark.parametrize(
+    ("options", "arguments"), [(WORKER, []), (READER, ["in the terminal"])], ids=["worker", "terminal"]
+)
+def test_the_threads_of_a_process_that_trains_share_one_heap(options, arguments, tmp_path):
+    path, environment = tmp_path / "heaps.xml", child_environment(options)
+    command = [sys.executable, "-c", HEAPS_SCRIPT, str(path), *arguments]
+    subprocess.run(command, check=True, env=environment)
+    assert path.read_text().count("<heap nr=") == 1
+
+
+def test_a_heap_that_somebody_has_set_up_stays(monkeypatch):
+    monkeypatch.setenv(processes.HEAP_VARIABLE, "glibc.malloc.arena_max=4")
+    monkeypatch.setattr(os, "execv", lambda *_: pytest.fail("started anew"))
+    processes.restart_with_one_heap()
+    assert os.environ[processes.HEAP_VARIABLE] == "glibc.malloc.arena_max=4"

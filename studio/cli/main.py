@@ -63,9 +63,10 @@ def main(arguments: list[str] | None = None) -> int:
     Returns:
         The exit code: 0 done, 1 failed (one sentence on stderr), 2 the plan or the call is wrong.
     """
-    processes.share_heap()
     if arguments is None:
         arguments = sys.argv[1:]
+        if "train" in arguments:
+            processes.restart_with_one_heap()
     options = build_parser(arguments).parse_args(arguments)
     if options.home:
         os.environ["STUDIO_HOME"] = str(Path(options.home).expanduser().resolve())

@@ -113,8 +113,10 @@ ps -eo pid=,args= | grep '[s]tudio.training.worker {run}' | while read -r pid ar
 {remove}
 """
 KILL = "if {alive}; then kill -9 {pid}; fi"
-# A worker elsewhere gets this much of an environment; what its libraries want more is set there.
-ENVIRONMENT = "PYTHONSAFEPATH=1 PYTHONUTF8=1 PYTHONUNBUFFERED=1 TOKENIZERS_PARALLELISM=false"
+# What a worker gets on any machine; what its libraries want more is set there.
+ENVIRONMENT = " ".join(
+    f"{name}={value}" for name, value in {**processes.FIXED_ENV, **processes.WORKER_ENV}.items()
+)
 
 
 @dataclass(frozen=True)
