@@ -56,6 +56,7 @@ WORKER_SIDE = {
     "methods/rlhf_stages/stage.py",
     "models/cpu_attention.py",
     "models/decoding.py",
+    "models/device_sums.py",
     "models/disk_offload.py",
     "models/offloaded_nf4.py",
     "models/head.py",

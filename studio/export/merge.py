@@ -56,8 +56,9 @@ def load_base(run: Run) -> Any:
         load.WeightStorage(in_4_bits=method.weights == "nf4"),
         reads_pooling=report["base"].get("architecture") == "PooledClassifier",
     )
-    checksum = load.fingerprint(base_model)
-    if checksum != report["base"]["checksum"]:
+    trained_on = report["base"]["checksum"]
+    checksum = load.fingerprint(base_model, trained_on)
+    if checksum != trained_on:
         raise NotPossible(
             Message(
                 "The base model on this machine is not the one the run was trained on ({have} instead of "
@@ -65,7 +66,7 @@ def load_base(run: Run) -> Any:
             ),
             Message("Take the adapter home instead, or train again on the present weights."),
             have=checksum,
-            wanted=report["base"]["checksum"],
+            wanted=trained_on,
         )
     return base_model
 

@@ -13,12 +13,14 @@ from transformers import (
     BitsAndBytesConfig,
 )
 
-from studio.models import device, disk_offload, shape
+from studio.models import device, device_sums, disk_offload, shape
 from studio.models.nf4 import NF4_OPTIONS
 from studio.models.pooled_classifier import PooledClassifier
 from studio.models.tokenizer import load_tokenizer
 from studio.plan import Task
 
+# Digits of a checksum whose SHA-256 has read every byte, and of one that has read sums made on a GPU.
+HOST_DIGITS, DEVICE_DIGITS = 12, 16
 # Under the name by which it is loaded beside a model.
 tokenizer = load_tokenizer
 
@@ -84,25 +86,35 @@ def base_model(
     # A head for other classes gives way to a new one; all else was compared before (folder_check).
     load_kwargs |= {**_label_names(labels), "ignore_mismatched_sizes": True}
     torch.manual_seed(seed)
-    model = _load(model_class(task, config), folder, load_kwargs, storage)
+    model = _load(model_class(task, config), folder, load_kwargs, storage, draws_head=True)
     # The token that rows are padded with: it tells a decoder where each text ends.
     model.config.pad_token_id = tokenizer(folder).pad_token_id
     return model
 
 
 def _load(
-    classifier_or_decoder: Any, folder: Path, load_kwargs: Mapping[str, Any], storage: WeightStorage
+    classifier_or_decoder: Any,
+    folder: Path,
+    load_kwargs: Mapping[str, Any],
+    storage: WeightStorage,
+    draws_head: bool = False,
 ) -> Any:
-    """A model of a class of transformers, on its device and in evaluation mode."""
+    """A model of a class of transformers, on its device and in evaluation mode.
+
+    A GPU gets each weight straight from the file. A head that is drawn by chance is drawn on the processor,
+    so that it is the same on every device, and the model with it is loaded there first.
+    """
     torch_device = device.torch_device()
     if storage.on_disk:
         return _load_offloaded(classifier_or_decoder, folder, load_kwargs, storage.in_4_bits)
-    if not storage.in_4_bits:
+    stays_in_memory = storage.in_main_memory or torch_device.type == "cpu"
+    if not storage.in_4_bits and (stays_in_memory or draws_head):
         model = classifier_or_decoder.from_pretrained(folder, **load_kwargs).eval()
-        return model if storage.in_main_memory else model.to(torch_device)
-    model = classifier_or_decoder.from_pretrained(
-        folder, **load_kwargs, quantization_config=nf4_config(), device_map={"": torch_device}
-    )
+        return model if stays_in_memory else model.to(torch_device)
+    load_kwargs = {**load_kwargs, "device_map": {"": torch_device}}
+    if not storage.in_4_bits:
+        return classifier_or_decoder.from_pretrained(folder, **load_kwargs).eval()
+    model = classifier_or_decoder.from_pretrained(folder, **load_kwargs, quantization_config=nf4_config())
     _disable_repacking(model)
     _detach_from_file(model)
     _keep_biases(model)
@@ -194,10 +206,22 @@ def _count_elements(parameter: torch.nn.Parameter) -> int:
     return 2 * n_elements if type(parameter).__name__ == "Params4bit" else n_elements
 
 
-def fingerprint(model: torch.nn.Module) -> str:
-    """SHA-256 (first 12 digits) over the name and the bytes in memory of every parameter."""
+def fingerprint(model: torch.nn.Module, like: str = "") -> str:
+    """The checksum of a model: the first digits of a SHA-256 over the name and the bytes of every parameter.
+
+    Of a model on an NVIDIA GPU the bytes stay there: they are summed (`device_sums`), and SHA-256 reads the
+    sums. Such a checksum has more digits.
+
+    Args:
+        model: The model.
+        like: An earlier checksum to compare with; this one is made as that one was.
+    """
+    stays_on_device = len(like) == DEVICE_DIGITS if like else next(model.parameters()).is_cuda
     digest = sha256()
     for name, parameter in disk_offload.named_parameters(model):
         digest.update(name.encode())
-        digest.update(parameter.detach().cpu().reshape(-1).view(torch.uint8).numpy().data)
-    return digest.hexdigest()[:12]
+        if stays_on_device:
+            digest.update(b"%d" % int(device_sums.mixed_sum(parameter)))
+        else:
+            digest.update(parameter.detach().cpu().reshape(-1).view(torch.uint8).numpy().data)
+    return digest.hexdigest()[: DEVICE_DIGITS if stays_on_device else HOST_DIGITS]

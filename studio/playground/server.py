@@ -44,7 +44,7 @@ class ModelPair:
         self.tokenizer = load.tokenizer(run.model)
         method = methods.get(self.plan.method.name)
         base_name, base = load_base(run)
-        base_checksum, base_logits = load.fingerprint(base), self._probe_logits(base)
+        base_checksum, base_logits = self._checksum("base", base), self._probe_logits(base)
         # The tuned model gets its own modules around the same tensors: no weight is held twice, nothing is
         # switched.
         shared_tensors = {id(tensor): tensor for tensor in (*base.parameters(), *base.buffers())}
@@ -53,7 +53,7 @@ class ModelPair:
         self.answers_together = self.plan.task != "classify" and shared_batch.is_possible(base, tuned)
         self.self_test = {
             "base": self._badge("base", base_name, base_checksum),
-            "tuned": self._badge("tuned", self.plan.name, load.fingerprint(tuned)),
+            "tuned": self._badge("tuned", self.plan.name, self._checksum("tuned", tuned)),
             "base_moved": self._max_change(base, base_logits),
             "tuned_moved": self._max_change(tuned, base_logits),
         }
@@ -117,6 +117,9 @@ class ModelPair:
             return [self.encode_question(side, question) for side in self.models]
         except StudioError:
             return []
+
+    def _checksum(self, side: str, model: Any) -> str:
+        return load.fingerprint(model, self.report[side]["checksum"])
 
     def _badge(self, side: str, name: str, checksum: str) -> dict[str, Any]:
         is_as_trained = checksum == self.report[side]["checksum"]

@@ -16,6 +16,27 @@ def test_the_same_weights_have_the_same_checksum_and_one_changed_number_another(
     assert load.fingerprint(first) != load.fingerprint(second)
 
 
+def test_a_checksum_is_made_as_the_one_that_it_is_compared_with(tiny_chat):
+    model = load.base_model(tiny_chat, "chat")
+    host_checksum, device_checksum = (load.fingerprint(model, "0" * digits) for digits in (12, 16))
+    assert load.fingerprint(model, host_checksum) == host_checksum
+    assert load.fingerprint(model, device_checksum) == device_checksum
+    assert (len(host_checksum), len(device_checksum)) == (12, 16)
+    with torch.no_grad():
+        model.model.norm.weight[0] += 1e-6
+    assert load.fingerprint(model, device_checksum) != device_checksum
+
+
+def test_a_gpu_gets_weights_straight_from_the_file(tiny_chat, monkeypatch):
+    """A device without memory stands in for it: what comes to lie there was never whole in main memory."""
+    monkeypatch.setattr(load.device, "torch_device", lambda: torch.device("meta"))
+    monkeypatch.delattr(torch.nn.Module, "to")
+    model = load.base_model(tiny_chat, "chat")
+    assert {tensor.device.type for tensor in (*model.parameters(), *model.buffers())} == {"meta"}
+    in_memory = load.base_model(tiny_chat, "chat", storage=load.WeightStorage(in_main_memory=True))
+    assert {tensor.device.type for tensor in in_memory.parameters()} == {"cpu"}
+
+
 def test_a_fresh_head_is_the_same_for_the_same_seed(tiny_bert):
     def head(seed):
         return load.base_model(tiny_bert, "classify", ("a", "b"), seed).classifier.weight

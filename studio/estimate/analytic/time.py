@@ -16,10 +16,10 @@ UPDATE_BYTES_PER_PARAMETER = {"card": 28.0, "processor": 70.0}
 # Operations that `generate` itself needs for each token, beside the pass: stopping criteria, sampling, the
 # next mask (about).
 GENERATION_OPERATIONS = 150.0
-# Around the phases, in seconds: for a byte of the model, which is read and checked twice by SHA-256; for a
-# byte written; for a byte of memory that a process touches for the first time (fitted on 68 runs,
-# docs/estimator.md#start_seconds_per_byte).
-START_SECONDS_PER_BYTE = 1.5e-9
+# Around the phases, in seconds: for a byte of the model, which is read and checked twice, by SHA-256 on a
+# processor and where it lies on a card; for a byte written; for a byte of memory that a process touches for
+# the first time (fitted on 68 runs, docs/estimator.md#start_seconds_per_byte).
+START_SECONDS_PER_BYTE = {"processor": 1.5e-9, "card": 0.5e-9}
 SAVE_SECONDS_PER_BYTE = 0.5e-9
 TOUCH_SECONDS_PER_BYTE = {"processor": 0.8e-9, "card": 0.0}
 
@@ -136,7 +136,7 @@ def phase_seconds(
         saved_bytes: All bytes that the run writes to disk.
         touched_bytes: All bytes of memory that the run ever allocates.
     """
-    loading_seconds = START_SECONDS_PER_BYTE * model_bytes
+    loading_seconds = START_SECONDS_PER_BYTE[kind] * model_bytes
     touching_seconds = TOUCH_SECONDS_PER_BYTE[kind] * touched_bytes
     seconds = {"start": rates.start + loading_seconds + touching_seconds}
     for phase, pieces in phases:
