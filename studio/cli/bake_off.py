@@ -55,7 +55,7 @@ def run(options: argparse.Namespace) -> int:
 
     Raises:
         BadPlan: The plan or a contender is wrong.
-        NotPossible: These plans cannot be compared.
+        NotPossible: These plans cannot be compared, or one of them cannot train here.
         StudioError: The machine of `--on` cannot be reached, or refuses this person.
     """
     if bool(options.plan) == bool(options.resume):
@@ -63,6 +63,7 @@ def run(options: argparse.Namespace) -> int:
     bake_off = record.find(options.resume) if options.resume else _create(options)
     if not bake_off:
         return EXIT_FAILED
+    conductor.require_startable(bake_off)
     print(f"bake-off {bake_off.id}", file=sys.stderr)
     try:
         bake_off = conductor.conduct(bake_off, on_progress=_print_turn)
@@ -82,8 +83,7 @@ def _create(options: argparse.Namespace) -> BakeOff | None:
     named_plans = [_read_contender(plan, text) for text in options.contenders]
     if not plan.is_local:
         return _agree(named_plans, plan.where, options)
-    n_looks = record.choose_looks([conductor.estimate_minutes(each) for _, each in named_plans])
-    return record.create(named_plans, options.minutes, n_looks)
+    return conductor.create(named_plans, options.minutes)
 
 
 def _agree(

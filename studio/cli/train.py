@@ -16,24 +16,25 @@ from tqdm import tqdm
 from studio import launchers, processes, runs
 from studio.cli import EXIT_FAILED, EXIT_OK, arguments, elsewhere, fitting_changes
 from studio.errors import SEE_WORKER_LOG, BadPlan, NotPossible, explain
-from studio.estimate import all_methods, history
+from studio.estimate import history
 from studio.estimate.machines import catalogue
+from studio.estimate.types import Estimate
 from studio.evaluate import cap_messages, verdict
 from studio.i18n import Message
 from studio.launchers import consent, follower
-from studio.methods import folder_check, settings_check, spec
+from studio.methods import folder_check, spec
 from studio.plan import Plan
 from studio.runs import Run, Status
 from studio.training import (
-    caps,
+    before_start,
     coach,
     continuation,
     launcher,
-    local_ranks,
     report_messages,
     retention_messages,
     worker,
 )
+from studio.training.before_start import DoesNotFit
 from studio.training.memory import limit_memory
 
 INSIST_HINT = Message(
@@ -103,21 +104,22 @@ def train(name: str, changes: tuple[str, ...], insist: bool = False, from_run: s
     Raises:
         BadPlan: With every problem of the plan, also those that only the method's library knows.
         ModelUnavailable: The folder of the base model is not one that can be trained.
-        NotPossible: The run cannot fit into memory, and nobody insists; or a cap cannot be measured here.
+        NotPossible: The run cannot fit into memory, and nobody insists; or this machine lacks what it needs.
     """
     plan = arguments.load_plan(name, changes) if name else None
     if from_run:
         plan = continuation.build_plan(runs.find(from_run), plan)
     assert plan is not None
-    if problem := settings_check.find_problem(plan):
-        origin = arguments.plan_path(name) if name else from_run
-        raise BadPlan([f"{origin}: method.settings: {problem}"])
     for remark in folder_check.require_startable(plan.model, plan.task):
         print(f"{remark.message.render()} {remark.to_do.render()}", flush=True)
-    caps.require_measurable(plan, catalogue.local_machine())
-    local_ranks.require_possible(plan)
-    new_run = runs.create(plan)
-    _save_estimate(new_run, insist)
+    machine = catalogue.local_machine()
+    try:
+        estimate = before_start.check(plan, machine, insist)
+    except DoesNotFit as error:
+        _print_fitting_changes(plan)
+        raise NotPossible(error.message, INSIST_HINT) from None
+    new_run = before_start.create(plan, estimate, machine)
+    _print_estimate(estimate)
     return run_in_foreground(new_run)
 
 
@@ -139,17 +141,15 @@ def train_elsewhere(options: argparse.Namespace, changes: tuple[str, ...]) -> in
     """
     plan = arguments.load_plan(options.plan, changes)
     machine = consent.current_machine(launchers.find_machine(plan.where))
-    estimate = all_methods.estimate_before_start(plan, machine)
-    if estimate and estimate.fits == "no" and estimate.why_not and not options.insist:
-        raise NotPossible(estimate.why_not, INSIST_HINT)
-    caps.require_measurable(plan, machine)
+    try:
+        estimate = before_start.check(plan, machine, options.insist)
+    except DoesNotFit as error:
+        raise NotPossible(error.message, INSIST_HINT) from None
     agreement = consent.describe(plan, machine, estimate, options.keep_there)
     if not elsewhere.is_agreed(agreement.lines, options.yes):
         return EXIT_FAILED
-    new_run = runs.create(plan)
+    new_run = before_start.create(plan, estimate, machine)
     consent.record_agreement(new_run, agreement, options.keep_there)
-    if estimate:
-        history.save_estimate(new_run, estimate, machine)
     return run_in_foreground(new_run)
 
 
@@ -164,19 +164,9 @@ def resume(name: str) -> int:
     return run_in_foreground(stopped_run)
 
 
-def _save_estimate(run: Run, insist: bool) -> None:
-    """Print what the run will take and save it beside the run; raises NotPossible where it cannot fit."""
-    machine = catalogue.local_machine()
-    estimate = all_methods.estimate_before_start(run.plan, machine)
-    if not estimate:
-        return
-    if estimate.fits == "no" and estimate.why_not and not insist:
-        _print_fitting_changes(run.plan)
-        runs.delete(run)
-        raise NotPossible(estimate.why_not, INSIST_HINT)
-    history.save_estimate(run, estimate, machine)
-    minutes, memory_gb = estimate.minutes, estimate.memory_gb
-    if minutes and memory_gb:
+def _print_estimate(estimate: Estimate | None) -> None:
+    """Print what a run will take, where that is known."""
+    if estimate and (minutes := estimate.minutes) and (memory_gb := estimate.memory_gb):
         minutes_text = f"{minutes.low:.1f} to {minutes.high:.1f} min"
         print(f"estimated {minutes_text}, {memory_gb.low:.1f} to {memory_gb.high:.1f} GB", flush=True)
 

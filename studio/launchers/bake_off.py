@@ -3,16 +3,14 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from studio import runs
 from studio.errors import NotPossible
-from studio.estimate import all_methods, history
 from studio.estimate.machines.catalogue import Machine
 from studio.estimate.types import Estimate
 from studio.i18n import Message
 from studio.launchers import consent
 from studio.launchers.consent import Consent
 from studio.plan import Plan
-from studio.training import caps, pause
+from studio.training import before_start, pause
 from studio.training.bake_off import record
 from studio.training.bake_off.record import BakeOff
 
@@ -27,8 +25,6 @@ TOO_LITTLE_TIME = Message(
     "{share:.0f}."
 )
 MORE_TIME = Message("Allow more minutes, or leave a contender out.")
-NO_ROOM = Message("“{name}” does not fit at {machine}. {why}")
-LEAVE_OUT = Message("Leave it out, or choose another machine.")
 
 
 @dataclass(frozen=True)
@@ -70,7 +66,7 @@ def describe(
     share = cap_minutes / len(named_plans)
     contenders = tuple(_describe_contender(each, share, machine, keep) for each in named_plans)
     for each in contenders:
-        _require_possible(each, cap_minutes, share, machine)
+        _require_time(each, cap_minutes, share, machine)
     lines = [TO_THEIR_END.format(count=len(contenders), machine=machine.name, share=share)]
     all_lines = [each.agreement.lines for each in contenders]
     lines += [line for own in all_lines for line in own if any(line not in other for other in all_lines)]
@@ -90,19 +86,14 @@ def _describe_contender(
     max_minutes = min(share, plan.training.max_minutes or share)
     training = plan.training.model_copy(update={"max_minutes": max_minutes})
     capped = plan.model_copy(update={"training": training})
-    caps.require_measurable(capped, machine)
-    estimate = all_methods.estimate_before_start(capped, machine)
+    estimate = before_start.check_contender(name, capped, machine)
     return _Contender(name, capped, estimate, consent.describe(capped, machine, estimate, keep))
 
 
-def _require_possible(contender: _Contender, cap_minutes: float, share: float, machine: Machine) -> None:
-    """Raise NotPossible where a contender does not fit into the memory, or not into its share of the time."""
+def _require_time(contender: _Contender, cap_minutes: float, share: float, machine: Machine) -> None:
+    """Raise NotPossible where a contender does not fit into its share of the time."""
     estimate = contender.estimate
-    if not estimate:
-        return
-    if estimate.fits == "no" and estimate.why_not:
-        raise NotPossible(NO_ROOM, LEAVE_OUT, name=contender.name, machine=machine.name, why=estimate.why_not)
-    if estimate.minutes and estimate.minutes.low > share:
+    if estimate and estimate.minutes and estimate.minutes.low > share:
         raise NotPossible(
             TOO_LITTLE_TIME,
             MORE_TIME,
@@ -124,11 +115,9 @@ def create(agreement: Agreement, keep: bool = False) -> BakeOff:
     named_plans = [(each.name, each.plan) for each in agreement.contenders]
     bake_off = record.create(named_plans, agreement.cap_minutes, n_looks=1)
     for agreed, contender in zip(agreement.contenders, bake_off.contenders, strict=True):
-        run = runs.create(agreed.plan)
+        run = before_start.create(agreed.plan, agreed.estimate, agreement.machine)
         pause.mark_contender(run)
         consent.record_agreement(run, agreed.agreement, keep)
-        if agreed.estimate:
-            history.save_estimate(run, agreed.estimate, agreement.machine)
         bake_off = bake_off.with_contender(replace(contender, run_id=run.id))
     record.save(bake_off)
     return bake_off

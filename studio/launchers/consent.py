@@ -12,7 +12,6 @@ from studio.hub import account
 from studio.i18n import Message
 from studio.launchers import bundle, hub_jobs, ray_jobs, ssh
 from studio.launchers.record import Record
-from studio.methods import several_cards
 from studio.plan import Plan
 from studio.runs import Run
 
@@ -104,7 +103,6 @@ def describe(plan: Plan, machine: Machine, estimate: Estimate | None, keep: bool
     """
     if machine.cards > 1 and not machine.ray:
         raise NotPossible(SEVERAL_NEED_RAY, START_CLUSTER, machine=machine.name, count=machine.cards)
-    several_cards.require_possible(plan, machine.cards)
     minutes = estimate.minutes if estimate else None
     lines = [_describe_duration(plan, machine, minutes)]
     max_minutes = 0.0

@@ -22,14 +22,14 @@ from studio.plan import Plan, Task
 TIMEOUT_SECONDS = 60
 
 
-def find_problem(plan: Plan, language: str = "en") -> str:
-    """Why the method's library refuses a plan's settings; empty where it does not or cannot tell yet."""
+def find_problem(plan: Plan) -> Message | None:
+    """Why the method's library refuses a plan's settings; None where it does not or cannot tell yet."""
     method = methods.get(plan.method.name)
     if not method.needs_settings_check:
-        return ""
+        return None
     card, cached_model = presets.models().get(plan.model), fetch.find_cached(plan.model)
     if not card and not cached_model:
-        return ""
+        return None
     request = {
         "method": method.name,
         "settings": method.resolve_settings(plan.method.settings),
@@ -38,7 +38,7 @@ def find_problem(plan: Plan, language: str = "en") -> str:
         "config": dict(card.config) if card else {},
     }
     reply = _run_check(json.dumps(request, sort_keys=True))
-    return Message.from_json(reply).render(language) if reply else ""
+    return Message.from_json(reply) if reply else None
 
 
 @lru_cache(maxsize=256)

@@ -13,7 +13,9 @@ METHODS = ("full", "lora", "qlora", "peft", "adapter", "prefix")
 # model whose weights one GPU holds is small.
 SHARDED_METHODS = ("full",)
 ONE_GPU_ALONE = Message("“{method}” trains on one GPU alone, and “{name}” would train on {count}.")
-CHOOSE_ONE = Message("Choose LoRA or full fine-tuning, or a machine with cards: 1.")
+CHOOSE_ONE = Message(
+    "Choose LoRA or full fine-tuning, or one GPU: training.num_gpus: 1, or a machine with cards: 1."
+)
 
 
 def require_possible(plan: Plan, n_cards: int) -> None:

@@ -4,6 +4,7 @@ from studio import processes, runs
 from studio.errors import NotPossible
 from studio.i18n import Message
 from studio.runs import Run
+from studio.training import before_start
 from studio.training.pause import Pause
 
 NO_PAUSE_ELSEWHERE = Message("“{name}” would train in turns, which it cannot at “{machine}”.")
@@ -29,7 +30,8 @@ def resume(run: Run, pause: Pause | None = None) -> None:
         pause: When it pauses on its way; None for never.
 
     Raises:
-        NotPossible: The run has not ended, or is done; of several who ask at once, one starts it.
+        NotPossible: The run has not ended, or is done, or this machine has no longer what it needs; of
+            several who ask at once, one starts it.
     """
     with runs.claiming():
         _set_waiting(run)
@@ -40,7 +42,7 @@ def requeue(run: Run) -> None:
     """Set a run that has ended back to waiting, so that a worker continues it.
 
     Raises:
-        NotPossible: The run has not ended, or is done.
+        NotPossible: The run has not ended, or is done, or this machine has no longer what it needs.
     """
     with runs.claiming():
         _set_waiting(run)
@@ -67,6 +69,7 @@ def _set_waiting(run: Run) -> None:
             name=run.plan.name,
             state=runs.status(run).state,
         )
+    before_start.require_here(run.plan)
     run.stop_file.unlink(missing_ok=True)
     (run.folder / runs.PROCESS_FILE).unlink(missing_ok=True)
     runs.set_status(run, "waiting", "queue")

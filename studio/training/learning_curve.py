@@ -12,6 +12,7 @@ from studio.evaluate.measures import Measure
 from studio.i18n import Message
 from studio.plan import Plan
 from studio.runs import Run
+from studio.training import before_start
 
 # The shares that are trained on beside the run itself, which is the whole.
 SHARES = (0.25, 0.5)
@@ -105,10 +106,15 @@ def create_missing(run: Run) -> list[Run]:
     """Create a waiting run for each missing share; who calls starts them.
 
     Raises:
-        NotPossible: No learning curve can be made of this run.
+        StudioError: No learning curve can be made of this run, or its plan cannot train on this machine.
     """
     check_possible(run)
-    return [runs.create(derive_plan(run.plan, share)) for share in missing_shares(run)]
+    machine = catalogue.local_machine()
+    plans = [derive_plan(run.plan, share) for share in missing_shares(run)]
+    estimates = [before_start.check(plan, machine) for plan in plans]
+    return [
+        before_start.create(plan, estimate, machine) for plan, estimate in zip(plans, estimates, strict=True)
+    ]
 
 
 def read_sizes(run: Run) -> list[SizeResult] | None:

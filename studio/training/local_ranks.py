@@ -12,12 +12,10 @@ from subprocess import Popen, TimeoutExpired
 from typing import TYPE_CHECKING
 
 from studio import processes, runs
-from studio.errors import NotPossible, StudioError, is_known
-from studio.estimate.machines import hardware
+from studio.errors import StudioError, is_known
 from studio.i18n import Message
 from studio.methods import several_cards
 from studio.models import device, ranks
-from studio.plan import Plan
 from studio.runs import Run
 
 if TYPE_CHECKING:
@@ -34,25 +32,8 @@ POLL_SECONDS = 0.2
 GRACE_SECONDS = 10.0
 # A rank that is lost breaks a connection a moment before the system says that it has ended.
 LOSS_SECONDS = 2.0
-TOO_FEW_GPUS = Message("The plan would train on {count} GPUs, and this machine has {available}.")
-CHOOSE_FEWER = Message("Set training.num_gpus to {most} at most.")
 RANK_LOST = Message("The process that trained on GPU {gpu} ended before its time.")
 RESUME = Message("Resume it: it goes on from its last checkpoint. Why it ended may stand in worker.log.")
-
-
-def require_possible(plan: Plan) -> None:
-    """Check before the start that this machine has the GPUs that a plan asks for, and they can train it.
-
-    Raises:
-        NotPossible: It has not, or they cannot.
-    """
-    n_ranks = plan.training.num_gpus
-    several_cards.require_possible(plan, n_ranks)
-    available = hardware.count_gpus()
-    if n_ranks > max(1, available):
-        raise NotPossible(
-            TOO_FEW_GPUS, CHOOSE_FEWER, count=n_ranks, available=available, most=max(1, available)
-        )
 
 
 @contextmanager

@@ -13,7 +13,7 @@ from studio.i18n import Message
 from studio.methods.spec import TrainingContext
 from studio.plan import Plan
 from studio.runs import Run
-from studio.training import trial
+from studio.training import before_start, trial
 
 # The rates rise from the planned one divided by SPAN to that times SPAN.
 N_STEPS = 30
@@ -39,10 +39,11 @@ class Progress(NamedTuple):
 
 
 def require_possible(plan: Plan) -> None:
-    """Raise NotPossible where a plan has no single learning rate to test."""
+    """Raise NotPossible where a plan has no single learning rate to test, or could not train here."""
     method = methods.get(plan.method.name)
     if method.stages != ("train",) or method.generate_rows or plan.method.name == "qat":
         raise NotPossible(MANY_TRAININGS, CHOOSE_ANOTHER, method=plan.method.name)
+    before_start.require_here(plan)
 
 
 def estimate_minutes(plan: Plan) -> tuple[float, float] | None:

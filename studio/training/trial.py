@@ -13,6 +13,7 @@ from studio.models import fetch
 from studio.plan import Plan
 from studio.runs import Run
 from studio.storage import write_text
+from studio.training import before_start
 
 FOLDER_PREFIX = ".trial-"
 
@@ -27,8 +28,9 @@ def stream(module: str, plan: Plan, failure_message: Message, hint: Message) -> 
         hint: What to do then.
 
     Raises:
-        StudioError: What is wrong with the data or the model, or the process broke off.
+        StudioError: What is wrong with the plan, the data or the model, or the process broke off.
     """
+    before_start.require_here(plan)
     # Beside the runs, since a plan may go on from one of them.
     with tempfile.TemporaryDirectory(prefix=FOLDER_PREFIX, dir=runs.folder()) as folder:
         write_text(Path(folder) / "plan.yaml", plans.dump(plan))

@@ -16,7 +16,7 @@ from studio.estimate import all_methods
 from studio.estimate.types import Range
 from studio.launchers import bake_off as elsewhere
 from studio.launchers import consent, follower, record
-from studio.training import launcher, pause
+from studio.training import before_start, launcher, pause
 from studio.training.bake_off import conductor, process, summary
 from studio.training.bake_off import record as records
 from studio.ui.form import plan_form
@@ -165,14 +165,14 @@ def test_what_cannot_end_in_its_time_or_memory_is_refused_before_the_start(
 ):
     def estimate(plan, machine):
         known = all_methods.estimate_chosen_method(plan, machine)
-        changes = {"minutes": Range(40.0, 50.0, 60.0), "fits": fits, "why_not": elsewhere.LEAVE_OUT}
+        changes = {"minutes": Range(40.0, 50.0, 60.0), "fits": fits, "why_not": before_start.LEAVE_OUT}
         return known.__class__(**{**vars(known), **changes})
 
     monkeypatch.setattr(all_methods, "estimate_before_start", estimate)
     with pytest.raises(NotPossible) as caught:
         elsewhere.describe(name_plans("lora", "full"), 60.0, launchers.find_machine("cluster"))
     assert_message(
-        caught.value, elsewhere.NO_ROOM if fits == "no" else elsewhere.TOO_LITTLE_TIME, name="lora"
+        caught.value, before_start.NAMED_NO_ROOM if fits == "no" else elsewhere.TOO_LITTLE_TIME, name="lora"
     )
 
 

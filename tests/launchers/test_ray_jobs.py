@@ -15,7 +15,8 @@ from studio.estimate.machines import catalogue
 from studio.launchers import bundle, consent, follower, ray_driver, ray_jobs, record
 from studio.launchers.record import Record
 from studio.launchers.spec import ConnectionLost, JobLost, LauncherRefused
-from studio.training import launcher
+from studio.models import ranks
+from studio.training import before_start, launcher
 
 
 @pytest.fixture
@@ -197,8 +198,9 @@ def test_what_a_person_agrees_to(cluster, make_plan, add_machine, studio_home, m
     assert consent.SEVERAL_GPUS.text in texts
     assert consent.READABLE_ON_THE_WAY.text not in texts, "it leads to this machine alone"
     add_machine(studio_home, "cluster", ray=cluster.address, cards=3)
-    with pytest.raises(NotPossible):
-        consent.describe(plan, launchers.find_machine("cluster"), None)
+    with pytest.raises(NotPossible) as caught:
+        before_start.require_machine(plan, launchers.find_machine("cluster"))
+    assert_message(caught.value, ranks.INDIVISIBLE, batch=8, count=3)
     monkeypatch.setattr(ray_jobs, "LOOPBACK_HOSTS", ())
     add_machine(studio_home, "cluster", ray=cluster.address)
     sheet = consent.describe(plan, launchers.find_machine("cluster"), None)

@@ -79,24 +79,27 @@ def test_the_count_is_there_also_for_what_peft_refuses():
 @pytest.mark.thorough
 def test_a_process_of_its_own_says_peft_s_reason_before_the_run(plan_for):
     plan = plan_for("smollm2-135m")
-    assert CONFLICT_REASON in settings_check.find_problem(with_settings(plan, type="oft", **CONFLICT))
+    problem = settings_check.find_problem(with_settings(plan, type="oft", **CONFLICT))
+    assert CONFLICT_REASON in problem.render()
 
 
 @pytest.mark.parametrize("model", ["smollm2-135m", "qwen3-8b", "tiny"])
 def test_peft_s_reason_is_said_for_models_that_are_here_and_that_are_not(model, plan_for, without_child):
     plan = plan_for(model)
     refused = with_settings(plan, type="oft", **CONFLICT)
-    assert CONFLICT_REASON in settings_check.find_problem(refused)
-    assert settings_check.find_problem(refused, "zh").startswith("PEFT 拒绝了这些设置：You can only")
-    assert settings_check.find_problem(with_settings(plan, type="oft")) == ""
+    problem = settings_check.find_problem(refused)
+    assert CONFLICT_REASON in problem.render()
+    assert problem.render("zh").startswith("PEFT 拒绝了这些设置：You can only")
+    assert settings_check.find_problem(with_settings(plan, type="oft")) is None
 
 
 @pytest.mark.parametrize("model", ["qwen3-8b", "tiny"])
 def test_a_text_to_begin_with_is_tried_too(model, plan_for, without_child):
     plan = plan_for(model)
-    assert "init_text can't be None" in settings_check.find_problem(with_settings(plan, **FROM_TEXT))
+    problem = settings_check.find_problem(with_settings(plan, **FROM_TEXT))
+    assert "init_text can't be None" in problem.render()
     with_text = with_settings(plan, **FROM_TEXT, prompt_tuning_prompt_tuning_init_text="be kind")
-    assert settings_check.find_problem(with_text) == ""
+    assert settings_check.find_problem(with_text) is None
 
 
 def test_a_check_runs_only_once_for_the_same_and_not_at_all_where_nothing_can_be_refused(
@@ -110,20 +113,20 @@ def test_a_check_runs_only_once_for_the_same_and_not_at_all_where_nothing_can_be
 
     monkeypatch.setattr(settings_check.processes, "run_module", refuse_to_start)
     for _ in range(2):
-        assert settings_check.find_problem(with_settings(make_plan("peft", "chat"), type="lokr")) == ""
+        assert settings_check.find_problem(with_settings(make_plan("peft", "chat"), type="lokr")) is None
     assert len(requests) == 1
-    assert settings_check.find_problem(make_plan("lora", "chat")) == ""
+    assert settings_check.find_problem(make_plan("lora", "chat")) is None
     unknown_model = with_settings(make_plan("peft", "chat"), type="vera").model_copy(
         update={"model": "who/knows"}
     )
-    assert settings_check.find_problem(unknown_model) == ""
+    assert settings_check.find_problem(unknown_model) is None
     assert len(requests) == 1
 
 
 def test_a_check_that_takes_too_long_says_nothing(make_plan, monkeypatch):
     monkeypatch.setattr(settings_check, "TIMEOUT_SECONDS", 0.01)
     refused = with_settings(make_plan("peft", "chat"), type="oft", **CONFLICT)
-    assert settings_check.find_problem(refused) == ""
+    assert settings_check.find_problem(refused) is None
 
 
 def test_the_command_refuses_before_there_is_a_run(make_plan, tmp_path, without_child):

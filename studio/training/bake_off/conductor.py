@@ -20,7 +20,7 @@ from studio.evaluate.predictions import Prediction
 from studio.i18n import Message
 from studio.plan import Plan
 from studio.runs import Run
-from studio.training import launcher, pause
+from studio.training import before_start, launcher, pause
 from studio.training.bake_off import record
 from studio.training.bake_off.record import BakeOff, Contender
 from studio.training.pause import Pause
@@ -33,6 +33,29 @@ NOTHING_COMPARABLE = Message("It has not answered any validation row that can be
 # Trains a run up to a pause or its end; returns the minutes that took, without those it waited.
 TrainUntil = Callable[[Run, Pause], float]
 OnProgress = Callable[[BakeOff, Contender], None]
+
+
+def create(named_plans: Sequence[tuple[str, Plan]], cap_minutes: float) -> BakeOff:
+    """A bake-off on this machine whose contenders have been checked; nothing trains yet.
+
+    Args:
+        named_plans: The contenders, each with its name.
+        cap_minutes: How long all of it may take.
+
+    Raises:
+        StudioError: These plans cannot be compared, or one of them cannot train here.
+    """
+    record.require_comparable(named_plans, cap_minutes)
+    machine = catalogue.local_machine()
+    estimates = [before_start.check_contender(name, plan, machine) for name, plan in named_plans]
+    minutes = [estimate.minutes.low if estimate and estimate.minutes else None for estimate in estimates]
+    return record.create(named_plans, cap_minutes, record.choose_looks(minutes))
+
+
+def require_startable(bake_off: BakeOff) -> None:
+    """Check that what is left of a bake-off can go on; raises NotPossible where this machine lacks a GPU."""
+    for contender in bake_off.remaining:
+        before_start.require_here(contender.plan)
 
 
 def conduct(
@@ -90,7 +113,8 @@ def _take_turn(bake_off: BakeOff, contender: Contender, n_looks: int, train_unti
     if not run:
         if contender.run_id:
             return _save(bake_off, replace(contender, outcome="broke_off", reason=WAS_DELETED))
-        run = runs.create(contender.plan)
+        estimate = all_methods.estimate_before_start(contender.plan, catalogue.local_machine())
+        run = before_start.create(contender.plan, estimate, catalogue.local_machine())
         contender = replace(contender, run_id=run.id)
         bake_off = _save(bake_off, contender)
     minutes = train_until(run, Pause(until, 60 * _minutes_left(bake_off)))

@@ -321,7 +321,7 @@ def _default_max_length(form: FormState, base: BaseModelInfo, method: Method) ->
 
 def field_labels(method_name: str) -> dict[str, Message]:
     """Labels of the fields by their key in a plan; training fields and method settings by its last part."""
-    labels = {"model": messages.MODEL, "method.name": messages.METHOD}
+    labels = {"model": messages.MODEL, "method.name": messages.METHOD, "method.settings": messages.METHOD}
     for task in REQUIRED_ROLES:
         for role in all_roles(task):
             labels[f"data.columns.{role}"] = role_label("chat", role)

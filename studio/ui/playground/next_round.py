@@ -8,16 +8,14 @@ from studio import runs
 from studio.data import store
 from studio.data.store import Dataset
 from studio.errors import NotPossible, StudioError
-from studio.estimate import all_methods, history
 from studio.estimate.machines import catalogue
 from studio.i18n import Message, label
-from studio.methods import settings_check
 from studio.plan import Plan
 from studio.playground.votes import ballot, next_round, preferences
 from studio.playground.votes.ballot import BlindVote
 from studio.runs import Run
 from studio.storage import home, require_disk_space
-from studio.training import launcher
+from studio.training import before_start, launcher
 from studio.ui import access, visitors
 from studio.ui.components import notices
 from studio.ui.components.events import UNQUEUED
@@ -41,8 +39,6 @@ STARTED_FROM_BASE = Message(
     "be continued."
 )
 WATCH = Message("Follow it on the Train tab.")
-DOES_NOT_FIT = Message("On the Method tab, choose “Go on from an earlier run” and smaller settings.")
-SETTINGS_REFUSED = Message("Open the pairs on the Data tab and change the settings on the Method tab.")
 
 
 def save_preferences(
@@ -119,15 +115,10 @@ def _start(plan: Plan, lang: str) -> Run:
     """Create and start a run on this machine; raises StudioError for what would fail later."""
     plan = plan.model_copy(update={"where": "local"})
     plan_form.describe_plan(plan, lang)  # says whether the pairs are enough
-    if refusal := settings_check.find_problem(plan, lang):
-        raise NotPossible(Message("{refusal}"), SETTINGS_REFUSED, refusal=refusal)
-    estimate = all_methods.estimate_before_start(plan, catalogue.local_machine())
-    if estimate and estimate.fits == "no" and estimate.why_not:
-        raise NotPossible(estimate.why_not, DOES_NOT_FIT)
+    machine = catalogue.local_machine()
+    estimate = before_start.check(plan, machine)
     require_disk_space(home(), train_tab.MIN_FREE_BYTES)
-    run = runs.create(visitors.limit_minutes(plan))
-    if estimate:
-        history.save_estimate(run, estimate, catalogue.local_machine())
+    run = before_start.create(visitors.limit_minutes(plan), estimate, machine)
     launcher.start(run)
     return run
 

@@ -94,7 +94,8 @@ def start(
             if not named_plans[0][1].is_local:
                 lines = _describe_elsewhere(named_plans, cap_minutes).lines
                 return consent_sheet.ask_about(READ_FIRST, lines, lang), *_unchanged(bake_off_id)
-            bake_off = _create(named_plans, cap_minutes)
+            bake_off = conductor.create(named_plans, cap_minutes)
+        conductor.require_startable(bake_off)
         process.start(bake_off)
     except (StudioError, OSError) as error:
         return notices.error_notice(explain(error), lang), *_unchanged(bake_off_id)
@@ -164,11 +165,6 @@ def _name_contenders(form: Any, chosen: object, minutes: object) -> tuple[NamedP
     named_plans = [_name_plan(plan, name) for name in names]
     record.require_comparable(named_plans, float(minutes))
     return named_plans, float(minutes)
-
-
-def _create(named_plans: NamedPlans, cap_minutes: float) -> BakeOff:
-    n_looks = record.choose_looks([conductor.estimate_minutes(each) for _, each in named_plans])
-    return record.create(named_plans, cap_minutes, n_looks)
 
 
 def _name_plan(plan: Plan, method_name: str) -> tuple[str, Plan]:

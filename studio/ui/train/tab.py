@@ -8,18 +8,19 @@ import gradio as gr
 
 from studio import methods, runs, space
 from studio.errors import NotPossible, StudioError, explain
-from studio.estimate import all_methods, history
+from studio.estimate import all_methods
 from studio.estimate.machines import catalogue
 from studio.estimate.machines.catalogue import Machine
 from studio.estimate.types import Estimate
 from studio.i18n import Message, join_sentences, label, languages
 from studio.launchers import consent
-from studio.methods import folder_check, no_regret, settings_check
+from studio.methods import no_regret
 from studio.plan import Plan
 from studio.runs import Run
 from studio.storage import home, require_disk_space
-from studio.training import caps, launcher, local_ranks
+from studio.training import before_start, launcher
 from studio.training import queue as run_queue
+from studio.training.before_start import DoesNotFit
 from studio.ui import access, visitors
 from studio.ui.components import notices
 from studio.ui.components.events import LATEST_UNQUEUED, UNQUEUED, after_any, read_event
@@ -65,7 +66,6 @@ STARTED_THERE = Message("Started. It trains at {machine}; you can close this pag
 QUEUED = Message("Added to the queue. It starts by itself.")
 RESTARTS_STAGE = Message("If you stop it, a stage that is not finished starts over.")
 DOES_NOT_FIT_ADVICE = Message("Below is what would fit; or tick “Start anyway”.")
-CHOOSE_OTHERWISE = Message("Choose the settings yourself on the Method tab.")
 START_ANYWAY = label("Start anyway")
 START_ANYWAY_HELP = label("It will probably run out of memory. Nothing else on this machine is affected.")
 CHECKING = label("Checking…", context="train")
@@ -152,19 +152,15 @@ def start_run(
     try:
         plan = plan_form.build_plan(form)
         plan_form.describe_plan(plan, lang)  # the data is checked once more: a browser may send anything
-        if refusal := settings_check.find_problem(plan, lang):
-            return notices.notice(refusal, kind="bad"), *unchanged, {}, gr.skip()
-        folder_check.require_startable(plan.model, plan.task)
         machine = _find_machine(plan)
-        estimate = all_methods.estimate_before_start(plan, machine)
-        why_not_fitting = _why_not_fitting(estimate, lang)
-        if why_not_fitting and insist is not True:
-            notice = notices.notice(why_not_fitting, DOES_NOT_FIT_ADVICE.render(lang), kind="bad")
-            changes = remedies.describe_fitting_changes(plan, lang)
-            return notice, *unchanged, changes, gr.update(visible=True)
+        estimate = before_start.check(plan, machine, insist is True)
         if not plan.is_local:
             return consent_sheet.ask(plan, machine, estimate, lang), *unchanged, {}, gr.skip()
         run, message = _launch(plan, estimate, request)
+    except DoesNotFit as error:
+        notice = notices.notice(error.message.render(lang), DOES_NOT_FIT_ADVICE.render(lang), kind="bad")
+        changes = remedies.describe_fitting_changes(plan, lang)
+        return notice, *unchanged, changes, gr.update(visible=True)
     except (StudioError, OSError) as error:
         return plan_form.plan_error_notice(error, form.method, lang), *unchanged, {}, gr.skip()
     return (
@@ -178,7 +174,7 @@ def start_run(
 
 
 def start_elsewhere(
-    request: gr.Request, browser_runs: object, keep: bool = False, **fields: Any
+    request: gr.Request, browser_runs: object, keep: bool = False, insist: bool = False, **fields: Any
 ) -> tuple[Any, ...]:
     """Start the form's plan on another machine, after the person has agreed to what that comes to.
 
@@ -186,6 +182,7 @@ def start_elsewhere(
         request: The visitor's request.
         browser_runs: The runs this browser has started.
         keep: Whether data and result stay there afterwards.
+        insist: Whether to start a run that does not fit.
         fields: The form (form_state.read_form).
 
     Returns:
@@ -197,14 +194,11 @@ def start_elsewhere(
         access.find_dataset(form.source)
         plan = plan_form.build_plan(form)
         machine = consent_sheet.find_machine(plan)
-        estimate = all_methods.estimate_before_start(plan, machine)
+        estimate = before_start.check(plan, machine, insist is True)
         agreement = consent_sheet.agree(plan, machine, estimate, keep)
         require_disk_space(home(), MIN_FREE_BYTES)
-        caps.require_measurable(plan, machine)
-        run = runs.create(plan)
+        run = before_start.create(plan, estimate, machine)
         consent.record_agreement(run, agreement, keep is True)
-        if estimate:
-            history.save_estimate(run, estimate, machine)
         launcher.start(run)
     except (StudioError, OSError) as error:
         return plan_form.plan_error_notice(error, form.method, lang), *(gr.skip(),) * 5
@@ -238,7 +232,7 @@ def start_fitting(
         plan, changes = remedies.build_fitting_plan(
             plan_form.build_plan(form), read_event(event, "step"), lang
         )
-        run, message = _launch(plan, _fitting_estimate(plan), request)
+        run, message = _check_and_launch(plan, request)
     except (StudioError, OSError) as error:
         return plan_form.plan_error_notice(error, form.method, lang), *(gr.skip(),) * 5
     sentence = remedies.STARTED_AGAIN.render(lang, name=plan.name, changes=changes)
@@ -250,6 +244,11 @@ def start_fitting(
         {},
         gr.update(value=False, visible=False),
     )
+
+
+def _check_and_launch(plan: Plan, request: gr.Request) -> tuple[Run, Message]:
+    """Create and start a run on this machine; raises StudioError where it cannot train here."""
+    return _launch(plan, before_start.check(plan, _find_machine(plan)), request)
 
 
 def _launch(plan: Plan, estimate: Estimate | None, request: gr.Request) -> tuple[Run, Message]:
@@ -266,15 +265,11 @@ def _launch(plan: Plan, estimate: Estimate | None, request: gr.Request) -> tuple
             machine=plan.where,
         )
     require_disk_space(home(), MIN_FREE_BYTES)
-    caps.require_measurable(plan, catalogue.local_machine())
-    local_ranks.require_possible(plan)
     run_queue.max_runs()  # what is wrong with it is said before there is a run
     with visitors.one_at_a_time():
         access.check_queue(request)
-        run = runs.create(visitors.limit_minutes(plan))
+        run = before_start.create(visitors.limit_minutes(plan), estimate, catalogue.local_machine())
         visitors.mark(run.folder, request)
-    if estimate:
-        history.save_estimate(run, estimate, catalogue.local_machine())
     message = QUEUED if run_queue.find_wait(run, run_queue.read()) else STARTED
     _start_worker(run)
     return run, message
@@ -317,7 +312,7 @@ def try_again(browser_runs: object, event: gr.EventData, request: gr.Request) ->
     lang = request_language(request)
     try:
         plan, changes = remedies.build_variation(_named_run(event), read_event(event, "step"), lang)
-        run, message = _launch(plan, _fitting_estimate(plan), request)
+        run, message = _check_and_launch(plan, request)
     except (StudioError, OSError) as error:
         return notices.error_notice(explain(error), lang), *(gr.skip(),) * 3
     sentence = remedies.STARTED_AGAIN.render(lang, name=plan.name, changes=changes)
@@ -327,14 +322,6 @@ def try_again(browser_runs: object, event: gr.EventData, request: gr.Request) ->
         run.id,
         [*access.read_run_ids(browser_runs), run.id],
     )
-
-
-def _fitting_estimate(plan: Plan) -> Estimate | None:
-    """The estimate of a plan; raises NotPossible where it says that the run does not fit this machine."""
-    estimate = all_methods.estimate_before_start(plan, _find_machine(plan))
-    if estimate and estimate.fits == "no" and estimate.why_not:
-        raise NotPossible(estimate.why_not, CHOOSE_OTHERWISE)
-    return estimate
 
 
 def stop_run(event: gr.EventData, request: gr.Request) -> dict[str, Any]:
@@ -385,7 +372,7 @@ def start_again(browser_runs: object, event: gr.EventData, request: gr.Request) 
     try:
         plan = runs_table.find_own_run(read_event(event, "id"), browser_runs).plan
         remedies.check_access(plan)
-        run, message = _launch(plan, _fitting_estimate(plan), request)
+        run, message = _check_and_launch(plan, request)
     except (StudioError, OSError) as error:
         return notices.error_notice(explain(error), lang), *(gr.skip(),) * 3
     return (
@@ -490,7 +477,7 @@ def build(
     ).then(None, notice, None, js=REVEAL_RUN_JS)
     changed_inputs = {**plan_inputs, "browser_runs": browser_runs}
     notice.change(consent_sheet.show, notice, [sheet.panel, sheet.lines], **UNQUEUED)
-    agreed_inputs = {**changed_inputs, "keep": sheet.keep}
+    agreed_inputs = {**changed_inputs, "keep": sheet.keep, "insist": insist}
     sheet.agree.click(None, None, notice, js=_build_checking_js(), **UNQUEUED)
     sheet.agree.click(
         start_elsewhere, inputs_kwargs=agreed_inputs, outputs=started, trigger_mode="once", **UNQUEUED
