@@ -5,6 +5,8 @@ They stand in no log, event, plan or run folder. Where others reach the page, no
 
 import os
 
+from huggingface_hub import constants, get_token
+
 from studio.storage import home, read_json, write_json
 
 CREDENTIALS_FILE = "credentials.json"
@@ -15,6 +17,16 @@ HUB = "hub"
 def ray_name(machine_id: str) -> str:
     """The name under which the token of a Ray cluster is kept."""
     return f"ray:{machine_id}"
+
+
+def hub_token() -> str:
+    """The token of this machine's login to the hub (`hf auth login`, HF_TOKEN), or the one that was typed in.
+
+    Empty where there is neither, and where others reach the page: a stranger asks in nobody's name.
+    """
+    if constants.HF_HUB_DISABLE_IMPLICIT_TOKEN or _is_open_to_others():
+        return ""
+    return get_token() or read(HUB)
 
 
 def read(name: str) -> str:

@@ -4,6 +4,7 @@ import argparse
 import getpass
 import sys
 
+from studio import credentials
 from studio.hub import account
 from studio.hub.account import Account
 from studio.hub.push import Upload
@@ -26,7 +27,7 @@ def sign_in() -> Account:
     Raises:
         HubRefused: There is no token, or the hub does not take it.
     """
-    token = account.machine_token()
+    token = credentials.hub_token()
     if not token and sys.stdin.isatty():
         token = getpass.getpass(ASK_TOKEN.render())
     return account.sign_in(token)

@@ -2,11 +2,10 @@
 
 from dataclasses import dataclass, field
 
-from huggingface_hub import HfApi, constants, get_token
+from huggingface_hub import HfApi, constants
 from huggingface_hub.errors import HFValidationError, HTTPError, RepositoryNotFoundError
 from huggingface_hub.utils import validate_repo_id
 
-from studio import credentials
 from studio.hub.refusals import MAKE_TOKEN, WRONG_TOKEN, HubRefused, explained
 from studio.i18n import Message
 
@@ -39,19 +38,12 @@ class Account:
         return name if "/" in name else f"{self.name}/{name}"
 
 
-def machine_token() -> str:
-    """The token of this machine's login to the hub (`hf auth login`, HF_TOKEN), or the one that was typed in.
-
-    "" where there is neither.
-    """
-    return get_token() or credentials.read(credentials.HUB)
-
-
-def sign_in(token: str) -> Account:
+def sign_in(token: str, may_only_read: bool = False) -> Account:
     """Ask the hub whose token it is.
 
     Args:
         token: The token; it is sent to the hub and written nowhere.
+        may_only_read: Whether one that cannot write will do.
 
     Raises:
         HubRefused: There is none, the hub does not know it, it cannot write, or the hub does not answer.
@@ -65,7 +57,7 @@ def sign_in(token: str) -> Account:
     with explained(HUB_NAME):
         answer = api.whoami()
     name = str(answer["name"])
-    if answer.get("auth", {}).get("accessToken", {}).get("role") == "read":
+    if not may_only_read and answer.get("auth", {}).get("accessToken", {}).get("role") == "read":
         raise HubRefused(READ_ONLY, MAKE_TOKEN, name=name)
     return Account(name, api)
 

@@ -112,4 +112,4 @@ def _read_number(value: object) -> float:
 
 def look_at_hub(token: str) -> Finding:
     """Ask Hugging Face whose token it is; raises StudioError where it refuses it or does not answer."""
-    return Finding((HUB_ANSWERS.format(name=account.sign_in(token).name),))
+    return Finding((HUB_ANSWERS.format(name=account.sign_in(token, may_only_read=True).name),))

@@ -3,6 +3,7 @@
 import math
 from dataclasses import dataclass
 
+from studio import credentials
 from studio.errors import NotPossible
 from studio.estimate.estimate_one import minutes_before_start
 from studio.estimate.machines import catalogue
@@ -132,7 +133,7 @@ def _describe_duration(plan: Plan, machine: Machine, minutes: Range | None) -> M
 
 
 def _describe_job(machine: Machine, estimate: Estimate | None, max_minutes: float) -> list[Message]:
-    token = account.machine_token()
+    token = credentials.hub_token()
     if not token:
         raise NotPossible(JOB_NEEDS_TOKEN, TYPE_TOKEN, machine=machine.name)
     person = account.sign_in(token)

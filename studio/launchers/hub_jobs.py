@@ -12,6 +12,7 @@ from pathlib import Path
 from huggingface_hub import HfApi, JobStage, constants, snapshot_download
 from huggingface_hub.errors import HfHubHTTPError, HTTPError, OfflineModeIsEnabled
 
+from studio import credentials
 from studio.errors import StudioError
 from studio.estimate.machines.catalogue import Machine, Source
 from studio.hub import account, push
@@ -54,7 +55,7 @@ class JobsLauncher:
         """Upload run and studio to a private repository and start a job, unless one is there."""
         agreed = record.read(run)
         with _hub_errors():
-            person = account.sign_in(account.machine_token())
+            person = account.sign_in(credentials.hub_token())
             repo = _repo_name(person, run)
             job = {"namespace": person.name, "repo": repo}
             if running := self._find_job(person, run):
@@ -162,7 +163,7 @@ class JobsLauncher:
                 person.api.delete_repo(_repo_name(person, run), repo_type="dataset", missing_ok=True)
 
     def _person(self) -> Account:
-        return account.sign_in(account.machine_token())
+        return account.sign_in(credentials.hub_token())
 
 
 def _repo_name(person: Account, run: Run) -> str:

@@ -22,7 +22,7 @@ from huggingface_hub.errors import (
     RepositoryNotFoundError,
 )
 
-from studio import presets, processes
+from studio import credentials, presets, processes
 from studio.errors import ModelUnavailable
 from studio.i18n import Message
 from studio.models import adapters, folder_files, shape
@@ -201,7 +201,8 @@ def _download_from_hub(hub: str, folder: Path, progress: ProgressCallback) -> No
     """Download the safetensors and text files of a hub model, if they exist and fit on the disk."""
     draft = _draft_folder(folder)
     try:
-        info = HfApi().model_info(hub, files_metadata=True, timeout=30)
+        token = credentials.hub_token() or None
+        info = HfApi(token=token).model_info(hub, files_metadata=True, timeout=30)
         sizes = _downloadable_sizes(info.siblings or [])
         if not any(name.endswith(".safetensors") for name in sizes):
             raise ModelUnavailable(
@@ -209,11 +210,13 @@ def _download_from_hub(hub: str, folder: Path, progress: ProgressCallback) -> No
                 Message("Choose a model that does; other formats can hold code."),
                 hub=hub,
             )
-        _require_known_family(hub, info.sha)
+        _require_known_family(hub, info.sha, token)
         total_bytes = sum(sizes.values())
         require_disk_space(folder.parent, total_bytes)
         with download_progress(draft, total_bytes, progress):
-            snapshot_download(hub, allow_patterns=list(sizes), local_dir=draft, revision=info.sha)
+            snapshot_download(
+                hub, allow_patterns=list(sizes), local_dir=draft, revision=info.sha, token=token
+            )
     except (RepositoryNotFoundError, GatedRepoError) as error:
         raise _not_handed_out(hub, isinstance(error, GatedRepoError)) from None
     except HFValidationError:
@@ -239,9 +242,9 @@ def _downloadable_sizes(files: Iterable[Any]) -> dict[str, int]:
     }
 
 
-def _require_known_family(hub: str, revision: str | None) -> None:
+def _require_known_family(hub: str, revision: str | None, token: str | None) -> None:
     """Raise ModelUnavailable for a family that the studio cannot count, before gigabytes are downloaded."""
-    config_path = hf_hub_download(hub, "config.json", revision=revision)
+    config_path = hf_hub_download(hub, "config.json", revision=revision, token=token)
     shape.from_config(json.loads(Path(config_path).read_text(encoding="utf-8")), hub)
 
 
@@ -250,7 +253,10 @@ def _not_handed_out(hub: str, is_gated: bool) -> ModelUnavailable:
     missing_or_private = Message("it is not there, or it is private")
     return ModelUnavailable(
         Message("The hub does not hand out “{hub}”: {why}."),
-        Message("Check the spelling, or accept the licence on its page and log in with `hf auth login`."),
+        Message(
+            "Check the spelling, or accept the licence on its page and type a token of that account under "
+            "“Your own machines” on the Method tab (or log in with `hf auth login`)."
+        ),
         hub=hub,
         why=licence_missing if is_gated else missing_or_private,
     )

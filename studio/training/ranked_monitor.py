@@ -134,6 +134,9 @@ def follow_in_own_home(run: Run) -> None:
         own_folder.mkdir()
         for name in ("data", "checkpoints", "base"):
             (own_folder / name).symlink_to(run.folder / name)
+        models = run.folder.parents[1] / "models"
+        models.mkdir(exist_ok=True)
+        (Path(home) / "models").symlink_to(models)  # what the first rank has fetched is not fetched again
         for name in ("plan.yaml", "format.json", "estimate.json", "status.json"):
             if (run.folder / name).is_file():
                 shutil.copyfile(run.folder / name, own_folder / name)

@@ -22,6 +22,8 @@ class Repo:
     private: bool
     asked: dict
     files: dict[str, bytes] = field(default_factory=dict)
+    # Of a repository with terms: the accounts that have accepted them.
+    accepted: set[str] | None = None
     commits: list[str] = field(default_factory=list)
 
 
@@ -112,7 +114,7 @@ def build_app(hub: Hub) -> FastAPI:
         if not repo or (repo.private and request.state.account[0] != owner):
             return refused(404, "Repository not found", "RepoNotFound")
         oid = hashlib.sha1(str(repo.commits).encode()).hexdigest()
-        siblings = [{"rfilename": path} for path in repo.files]
+        siblings = [{"rfilename": path, "size": len(content)} for path, content in repo.files.items()]
         return {
             "id": f"{owner}/{name}",
             "_id": "1",

@@ -173,11 +173,14 @@ def add_routes(app: FastAPI, hub) -> None:
             if path in files
         ]
 
+    @app.api_route("/{owner}/{name}/resolve/{revision}/{path:path}", methods=["GET", "HEAD"])
     @app.api_route("/{kind}/{owner}/{name}/resolve/{revision}/{path:path}", methods=["GET", "HEAD"])
-    async def resolve(kind: str, owner: str, name: str, revision: str, path: str, request: Request):
-        repo = hub.repos.get(f"{owner}/{name}")
-        if not repo or (repo.private and request.state.account[0] != owner):
+    async def resolve(owner: str, name: str, path: str, request: Request):
+        repo, account = hub.repos.get(f"{owner}/{name}"), request.state.account[0]
+        if not repo or (repo.private and account != owner):
             return Response(status_code=404, headers={"X-Error-Code": "RepoNotFound"})
+        if repo.accepted is not None and account not in repo.accepted:
+            return Response(status_code=403 if account else 401, headers={"X-Error-Code": "GatedRepo"})
         if path not in repo.files:
             return Response(status_code=404, headers={"X-Error-Code": "EntryNotFound"})
         content = repo.files[path]

@@ -15,7 +15,6 @@ from stand_in_box import write_program
 from studio import credentials, launchers, runs
 from studio.errors import NotPossible
 from studio.estimate.machines import catalogue, own
-from studio.hub import account
 from studio.launchers import connection, consent, follower, ray_jobs
 from studio.launchers.record import Record
 from studio.ui.method import machine as machine_panel
@@ -138,12 +137,12 @@ def test_a_typed_token_of_the_hub_rents_a_machine_and_is_forgotten_again(
     notice, _ = panel.test(ENGLISH, *fields("hub", token="hf_of_nobody"))
     assert notice["kind"] == "bad"
     added("hub", token=HUB_TOKEN)
-    assert account.machine_token() == HUB_TOKEN
+    assert credentials.hub_token() == HUB_TOKEN
     assert consent.describe(make_plan("lora", "chat"), machine, None).max_minutes == 80
     assert_only_in(studio_home / credentials.CREDENTIALS_FILE, HUB_TOKEN, studio_home)
     _, listed, *_ = act("forget", credentials.HUB)
     assert listed["rows"] == []
-    assert account.machine_token() == ""
+    assert credentials.hub_token() == ""
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,7 @@
 """Several ranks learn what one learns: the batch of the plan is shared among them."""
 
+import shutil
+
 import pytest
 import torch
 from ranks import start_ranks, train_on_ranks
@@ -9,9 +11,9 @@ from safetensors.torch import load_file
 from studio import runs
 from studio.errors import NotPossible
 from studio.methods import several_cards
-from studio.models import ranks
+from studio.models import fetch, ranks
 from studio.storage import write_json
-from studio.training import launcher, worker
+from studio.training import launcher, ranked_monitor, worker
 
 # Only the order in which the same numbers are added differs.
 TOLERANCE = 1e-4
@@ -52,6 +54,20 @@ def test_a_plan_that_several_gpus_cannot_train_is_refused_before_the_start(make_
         with pytest.raises(NotPossible) as caught:
             several_cards.require_possible(plan, 2)
         assert_message(caught.value, several_cards.ONE_GPU_ALONE, method=method, count=2)
+
+
+def test_a_rank_finds_the_model_that_the_first_one_has_fetched(
+    make_plan, tiny_chat, studio_home, monkeypatch
+):
+    run = runs.create(make_plan().model_copy(update={"model": "who/tiny"}))
+    fetched = shutil.copytree(tiny_chat, studio_home / "models" / "who--tiny")
+    write_json(fetched / "source.json", {"name": "tiny", "note": ranks.INDIVISIBLE.to_json()})
+    found = []
+    monkeypatch.setattr(ranked_monitor, "follow", lambda run: found.append(fetch.fetch(run.plan.model)))
+    monkeypatch.setenv("STUDIO_HOME", str(studio_home))  # which it changes for its own
+    monkeypatch.chdir(studio_home)
+    ranked_monitor.follow_in_own_home(run)
+    assert [model.name for model in found] == ["tiny"]
 
 
 def losses(run, name="loss"):

@@ -19,6 +19,7 @@ from huggingface_hub.errors import (
     RevisionNotFoundError,
 )
 
+from studio import credentials
 from studio.data.readers import hub_files, rows, sandbox
 from studio.data.readers.hub_files import DatasetPart
 from studio.errors import BadData
@@ -145,7 +146,7 @@ def _select_part(repo: str, wanted: list[str]) -> tuple[str, DatasetPart]:
 
 def _file_sizes(repo: str, revision: str) -> dict[str, int]:
     """The files of a revision and their sizes in bytes, without those that tell none."""
-    info = HfApi(endpoint=constants.ENDPOINT).dataset_info(
+    info = HfApi(endpoint=constants.ENDPOINT, token=credentials.hub_token() or None).dataset_info(
         repo, revision=revision, files_metadata=True, timeout=REQUEST_TIMEOUT_SECONDS
     )
     return {file.rfilename: file.size for file in info.siblings or [] if file.size}
@@ -153,7 +154,13 @@ def _file_sizes(repo: str, revision: str) -> dict[str, int]:
 
 def _download_file(repo: str, file: str, revision: str, folder: Path) -> Path:
     path = hf_hub_download(
-        repo, file, repo_type="dataset", revision=revision, local_dir=folder, endpoint=constants.ENDPOINT
+        repo,
+        file,
+        repo_type="dataset",
+        revision=revision,
+        local_dir=folder,
+        endpoint=constants.ENDPOINT,
+        token=credentials.hub_token() or None,
     )
     return Path(path)
 
@@ -221,7 +228,10 @@ def _download_failed(repo: str, error: Exception) -> BadData:
 def _access_denied(repo: str, reason: Message) -> BadData:
     return BadData(
         ACCESS_DENIED,
-        Message("Check the spelling, or accept the terms on its page and log in with `hf auth login`."),
+        Message(
+            "Check the spelling, or accept the terms on its page and type a token of that account under “Your"
+            " own machines” on the Method tab (or log in with `hf auth login`)."
+        ),
         hub=repo,
         why=reason,
     )

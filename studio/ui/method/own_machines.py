@@ -59,7 +59,10 @@ TEST, ADD, UNDO = label("Test the connection"), label("Add it"), label("Undo")
 REMOVE, FORGET = Message("Remove"), Message("Forget the token")
 NOTHING_KEPT = Message("Nothing has been added yet.")
 ADDED = Message("“{name}” is added, and chosen in the list of machines above.")
-TOKEN_KEPT = Message("The token is kept. Machines of Hugging Face Jobs can now be trained on.")
+TOKEN_KEPT = Message(
+    "The token is kept. Models and data whose terms you have accepted can be fetched with it, and if it may "
+    "write, machines of Hugging Face Jobs be trained on."
+)
 REMOVED = Message("“{name}” is removed from the list, and its token with it.")
 FORGOTTEN = Message("The token is removed from this machine.")
 RESTORED = Message("“{name}” is back in the list. If it had a token, type it in again.")

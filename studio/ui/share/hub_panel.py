@@ -8,7 +8,7 @@ from typing import Any
 
 import gradio as gr
 
-from studio import runs
+from studio import credentials, runs
 from studio.errors import NotPossible, StudioError
 from studio.hub import account, publish, push
 from studio.hub.account import Account
@@ -74,7 +74,7 @@ class _Request:
             raise NotPossible(CHOOSE_RUN, TRAIN_FIRST)
         run = runs.get(self.run_id)
         # Where others reach the page, nobody uploads as the owner of the machine.
-        token = self.token if access.is_open_to_others() else self.token or account.machine_token()
+        token = self.token if access.is_open_to_others() else self.token or credentials.hub_token()
         person = account.sign_in(token)
         prepare = publish.prepare if self.form in publish.KIND_LABELS else push.prepare
         prepared = prepare(run, self.form, self.name, person, language)
@@ -169,7 +169,7 @@ def _work(
 
 def _has_login() -> bool:
     """Whether the machine's own login stands in for an empty field."""
-    return not access.is_open_to_others() and bool(account.machine_token())
+    return not access.is_open_to_others() and bool(credentials.hub_token())
 
 
 def hide_upload() -> Any:
