@@ -86,11 +86,13 @@ def estimate_method(
     """
     machine_rates = machine_rates or rates.load_rates(machine)
     estimate = _estimate_run(run, machine, machine_rates, traced_counts, corrections or {})
-    if estimate.fits != "no" or not several_cards.can_shard(run, machine):
+    if estimate.fits != "no" or estimate.why_not == NEEDS_BF16 or not several_cards.may_shard(run):
         return estimate
     # No trace knows what a card holds then, so the closed form stands.
     sharded = _estimate_run(several_cards.shard(run), machine, machine_rates, None, corrections or {})
-    return estimate if sharded.fits == "no" else sharded
+    if sharded.fits != "no" and several_cards.can_shard(run, machine):
+        return sharded
+    return replace(estimate, why_not=several_cards.explain_no_fit(run, machine, estimate, sharded))
 
 
 def training_peak_gb(run: MethodRun, machine: Machine, machine_rates: Rates) -> float:

@@ -103,9 +103,38 @@ def test_weights_are_spread_only_where_one_card_cannot_hold_the_run():
 
 
 def test_the_first_card_holds_the_whole_model_while_it_evaluates():
-    """16.4 GB in 16 bits, however many cards share the training."""
+    """16.4 GB in 16 bits, however many cards share the training; what is said to work does."""
     too_small = dataclasses.replace(catalogue.with_cards(H100, 64), usable_bytes=int(16e9))
-    assert estimate("full", too_small, "qwen3-8b").fits == "no"
+    result = estimate("full", too_small, "qwen3-8b")
+    assert (result.fits, result.is_sharded) == ("no", False)
+    assert result.why_not.text == several_cards.EVALUATED_WHOLE.text
+    assert result.why_not.values["need"] > 16.4
+    assert 4.0 < result.why_not.values["most"] < 8.2
+    assert estimate("full", too_small, "qwen3-4b").is_sharded
+
+
+def test_a_share_that_is_too_large_says_what_size_would_do():
+    small = dataclasses.replace(catalogue.with_cards(H100, 2), usable_bytes=int(36e9))
+    result = estimate("full", small, "qwen3-8b")
+    assert (result.fits, result.why_not.text) == ("no", several_cards.SHARE_TOO_LARGE.text)
+    roomier = dataclasses.replace(small, usable_bytes=int(1.02e9 * result.why_not.values["need"]))
+    assert estimate("full", roomier, "qwen3-8b").fits != "no"
+    assert result.why_not.values["most"] < 8.2
+    assert estimate("full", small, "llama3.2-3b").fits != "no"
+
+
+def test_weights_that_are_to_be_in_bf16_say_that_32_bits_could_be_shared_out():
+    """The run does not do it unasked: what is spread is trained in 32 bits."""
+    small = dataclasses.replace(catalogue.with_cards(H100, 8), usable_bytes=int(40e9))
+    result = estimate("full", small, "qwen3-8b", {"weights_precision": "bfloat16"})
+    assert (result.fits, result.is_sharded) == ("no", False)
+    assert result.why_not.text == several_cards.NOT_IN_BF16.text
+    assert estimate("full", small, "qwen3-8b", {"weights_precision": "float32"}).is_sharded
+
+
+def test_gpus_that_compute_in_float16_say_that_they_cannot_share():
+    result = estimate("full", catalogue.with_cards(MACHINES["hf-t4-small"], 8), "qwen3-8b")
+    assert (result.fits, result.why_not.text) == ("no", several_cards.NOT_IN_FLOAT16.text)
 
 
 def test_what_is_not_spread_is_no_way_out_of_too_little_memory():

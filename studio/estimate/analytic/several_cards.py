@@ -10,6 +10,8 @@ from dataclasses import replace
 
 from studio.estimate.machines.catalogue import Machine
 from studio.estimate.method_run import MethodRun
+from studio.estimate.types import Estimate
+from studio.i18n import Message
 from studio.methods.several_cards import SHARDED_METHODS
 
 # Bytes of a gradient when it is sent, in 32 bits; weights are collected in the format that passes compute in.
@@ -18,6 +20,27 @@ GRADIENT_BYTES = 4.0
 COLLECTED_BLOCKS = 2
 # What is spread evenly over the cards under FSDP.
 SHARDED_PARTS = ("model", "optimiser", "gradients", "beside")
+EVALUATED_WHOLE = Message(
+    "Shared out over {count} GPUs (FSDP) it does not fit either: the first one evaluates the whole model, "
+    "which takes {need:.1f} of {room:.1f} GB. Up to about {most:.1f} billion parameters work there."
+)
+SHARE_TOO_LARGE = Message(
+    "Shared out over {count} GPUs (FSDP) it does not fit either: each would hold {need:.1f} of {room:.1f} "
+    "GB. Up to about {most:.1f} billion parameters work there."
+)
+NOT_IN_BF16 = Message(
+    "One GPU would hold {need:.1f} of {room:.1f} GB, and weights in bfloat16 cannot be shared out over "
+    "several (FSDP). In 32 bits they can, and it fits: set weights_precision to float32."
+)
+NOT_IN_FLOAT16 = Message(
+    "One GPU would hold {need:.1f} of {room:.1f} GB, and GPUs that compute in float16 cannot share out the "
+    "weights (FSDP). Choose GPUs with bfloat16, or LoRA."
+)
+
+
+def may_shard(run: MethodRun) -> bool:
+    """Return whether a run's method can train with a share of the weights on each of several cards."""
+    return run.cards > 1 and run.method.name in SHARDED_METHODS
 
 
 def can_shard(run: MethodRun, machine: Machine) -> bool:
@@ -26,13 +49,37 @@ def can_shard(run: MethodRun, machine: Machine) -> bool:
     What is spread is trained in 32 bits, on cards that compute in bfloat16 or in 32 bits.
     """
     is_in_bf16 = run.settings.get("weights_precision") == "bfloat16"
-    can = run.method.name in SHARDED_METHODS and not is_in_bf16 and machine.autocast_dtype != "float16"
-    return run.cards > 1 and can
+    return may_shard(run) and not is_in_bf16 and machine.autocast_dtype != "float16"
 
 
 def shard(run: MethodRun) -> MethodRun:
     """Return a run as it trains with a share of the weights on each card, in 32 bits."""
     return replace(run, is_sharded=True, settings={**run.settings, "weights_precision": "float32"})
+
+
+def explain_no_fit(run: MethodRun, machine: Machine, whole: Estimate, shared: Estimate) -> Message | None:
+    """Return why cards cannot train a run with a share of the weights each, and what would work there.
+
+    Args:
+        run: The run.
+        machine: Where it would run.
+        whole: Its estimate with all weights on each card, which does not fit.
+        shared: That with a share on each.
+    """
+    values = {"count": whole.cards, "room": whole.room_gb}
+    if not can_shard(run, machine):
+        values["need"] = sum(whole.parts.values())
+        if machine.autocast_dtype == "float16":
+            return NOT_IN_FLOAT16.format(**values)
+        return NOT_IN_BF16.format(**values) if shared.fits != "no" else whole.why_not
+    held_gb = sum(shared.parts.values())
+    # Of the rest, which grows less, the model is taken to need as much.
+    growing_gb = sum(shared.parts.get(name, 0.0) for name in SHARDED_PARTS)
+    most = shared.total * (growing_gb + shared.room_gb - held_gb) / growing_gb
+    if most <= 0:  # what stays takes all the room, such as long texts
+        return whole.why_not
+    message = SHARE_TOO_LARGE if "collected" in shared.parts else EVALUATED_WHOLE
+    return message.format(need=held_gb, most=most / 1e9, **values)
 
 
 def shard_parts(parts: dict[str, float], run: MethodRun, weight_bytes: float) -> dict[str, float]:
