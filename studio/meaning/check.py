@@ -4,6 +4,9 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from studio.data import examples, store
 from studio.data.quality import language_id, table_view
 from studio.data.quality.findings import (
@@ -19,6 +22,7 @@ from studio.meaning import embeddings, leaks, rows, wrong_labels
 from studio.meaning.report import Doubt, MeaningReport, encoder_name
 from studio.meaning.rows import MAX_ROWS, MAX_TEST_ROWS
 
+Array = NDArray[np.float32]
 # Receives a stage, how much of it is done, and of how much.
 Report = Callable[[str, float, float], None]
 # Of texts too short to tell, Latin script is all that is known.
@@ -52,59 +56,58 @@ def check(request: Mapping[str, Any], folder: Path, report: Report) -> MeaningRe
     texts = [view.input_texts[row] for row in checked]
     if not texts:
         return MeaningReport(())
-    main = language_id.detect_mix(sample_evenly_texts(texts)).main
-    if main not in ENGLISH:
-        language = language_id.language_name(main)
+    main_language = language_id.detect_mix(sample_evenly_texts(texts)).main
+    if main_language not in ENGLISH:
+        language = language_id.language_name(main_language)
         finding = build_finding("not_english", "open", (), (), encoder=encoder_name(), language=language)
         return MeaningReport((finding,))
     encoder = request["encoder"]
     vectors = embeddings.compute(
         dataset, encoder, folder, texts, lambda done, total: report("embed", done, total)
     )
-    findings: list[Finding] = []
-    doubts: list[Doubt] = []
-    leaking: list[int] = []
-    looked_at = LOOKED_AT.format(checked=len(checked), total=len(view.complete_rows))
-    if view.task == "classify" and "label" in view.columns and len(checked) >= MIN_LABELLED:
-        labels = [view.labels[row][0] for row in checked]
-        found = wrong_labels.find(vectors, labels, lambda done, total: report("doubts", done, total))
-        doubts = _unreviewed_doubts(dataset, view, checked, found.doubts)
-        if not found.is_judged:
-            findings.append(
-                build_finding(
-                    "unjudged_labels", "open", (), (), encoder=encoder_name(), agreement=found.agreement
-                )
-            )
-        findings += _wrong_labels_finding(doubts, len(checked))
-    if request.get("test"):
-        tests, n_tests = _test_texts(request)
-        test_dataset = store.find(request["test"])
-        test_vectors = embeddings.compute(
-            test_dataset, encoder, folder, tests, lambda done, total: report("embed_test", done, total)
-        )
-        report("compare", 0, 1)
-        found_leaks = leaks.find(texts, vectors, tests, test_vectors)
-        leaking = sorted({checked[leak.index] for leak in found_leaks})
-        examples_said = [
+    doubts, findings = _doubt_labels(dataset, view, checked, vectors, report)
+    if not request.get("test"):
+        looked_at = LOOKED_AT.format(checked=len(checked), total=len(view.complete_rows))
+        return MeaningReport(tuple(findings), tuple(doubts), (), looked_at)
+    tests, n_tests = _test_texts(request)
+    test_vectors = embeddings.compute(
+        store.find(request["test"]),
+        encoder,
+        folder,
+        tests,
+        lambda done, total: report("embed_test", done, total),
+    )
+    report("compare", 0, 1)
+    found_leaks = leaks.find(texts, vectors, tests, test_vectors)
+    leaking = sorted({checked[leak.index] for leak in found_leaks})
+    if leaking:
+        excerpts = [
             f"{texts[leak.index][:PAIR_CHARS]} ≈ {tests[leak.test_index][:PAIR_CHARS]}"
             for leak in sorted(found_leaks, key=lambda leak: leak.cosine)
         ]
-        if leaking:
-            findings.append(
-                build_finding(
-                    "leak_by_meaning",
-                    "warn",
-                    leaking,
-                    examples_said,
-                    leaked=len({leak.test_index for leak in found_leaks}),
-                    tested=len(tests),
-                    checked=len(checked),
-                )
-            )
-        looked_at = LOOKED_AT_TEST.format(
-            checked=len(checked), total=len(view.complete_rows), tested=len(tests), tests=n_tests
-        )
+        n_leaked = len({leak.test_index for leak in found_leaks})
+        counts = {"leaked": n_leaked, "tested": len(tests), "checked": len(checked)}
+        findings.append(build_finding("leak_by_meaning", "warn", leaking, excerpts, **counts))
+    looked_at = LOOKED_AT_TEST.format(
+        checked=len(checked), total=len(view.complete_rows), tested=len(tests), tests=n_tests
+    )
     return MeaningReport(tuple(findings), tuple(doubts), tuple(leaking), looked_at)
+
+
+def _doubt_labels(
+    dataset: Dataset, view: TableView, checked: list[int], vectors: Array, report: Report
+) -> tuple[list[Doubt], list[Finding]]:
+    """The labels of classified texts that are likely wrong, and what is said of them."""
+    if view.task != "classify" or "label" not in view.columns or len(checked) < MIN_LABELLED:
+        return [], []
+    labels = [view.labels[row][0] for row in checked]
+    judged = wrong_labels.find(vectors, labels, lambda done, total: report("doubts", done, total))
+    doubts = _unreviewed_doubts(dataset, view, checked, judged.doubts)
+    findings = _wrong_labels_finding(doubts, len(checked))
+    if not judged.is_judged:
+        values = {"encoder": encoder_name(), "agreement": judged.agreement}
+        findings.insert(0, build_finding("unjudged_labels", "open", (), (), **values))
+    return doubts, findings
 
 
 def sample_evenly_texts(texts: list[str]) -> list[str]:

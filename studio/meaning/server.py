@@ -24,15 +24,15 @@ class Session:
     """The embeddings of the data set that was asked for last, which stay in memory."""
 
     def __init__(self) -> None:
-        self._key: Any = None
+        self._read_from: Any = None
         self._embeddings: dict[bytes, Array] = {}
 
     def read(self, dataset: Dataset, encoder: str) -> dict[bytes, Array]:
         """The embeddings of a data set, read again where their file has changed."""
         file = embeddings.path(dataset)
-        key = (file, encoder, file.stat().st_mtime_ns if file.is_file() else 0)
-        if key != self._key:
-            self._embeddings, self._key = embeddings.read(dataset, encoder), key
+        read_from = (file, encoder, file.stat().st_mtime_ns if file.is_file() else 0)
+        if read_from != self._read_from:
+            self._embeddings, self._read_from = embeddings.read(dataset, encoder), read_from
         return self._embeddings
 
 
@@ -51,29 +51,29 @@ def answer(session: Session, request: Mapping[str, Any]) -> dict[str, Any]:
     rows.require_one_label(request["task"], request["columns"])
     dataset, view = rows.open_view(request)
     label_rows = rows.label_rows(view)
-    known = session.read(dataset, request["encoder"])
-    labelled = _embed(known, rows.texts_of(view, label_rows.labelled))
+    embedded = session.read(dataset, request["encoder"])
+    labelled = _embed(embedded, rows.texts_of(view, label_rows.labelled))
     if labelled is None:
         return {"missing": True}
     if request["do"] == "curve":
         measured = label_curve.measure(labelled, list(label_rows.labels))
         return {"messages": [message.to_json() for message in label_curve.describe(measured)]}
-    return _suggest(view, label_rows, labelled, known, int(request["texts"]))
+    return _suggest(view, label_rows, labelled, embedded, int(request["texts"]))
 
 
 def _suggest(
-    view: TableView, label_rows: LabelRows, labelled: Array, known: dict[bytes, Array], n_texts: int
+    view: TableView, label_rows: LabelRows, labelled: Array, embedded: dict[bytes, Array], n_texts: int
 ) -> dict[str, Any]:
     candidates = [
         (row, text)
         for row, text in zip(label_rows.unlabelled, rows.texts_of(view, label_rows.unlabelled), strict=True)
-        if embeddings.text_key(text) in known
+        if embeddings.text_key(text) in embedded
     ]
     if len(candidates) < MIN_EMBEDDED_SHARE * len(label_rows.unlabelled):
         return {"missing": True}
     suggestions = []
     if candidates:
-        vectors = np.stack([known[embeddings.text_key(text)] for _, text in candidates])
+        vectors = np.stack([embedded[embeddings.text_key(text)] for _, text in candidates])
         suggestions = next_labels.suggest(labelled, list(label_rows.labels), vectors, n_texts)
     return {
         "suggestions": [
@@ -91,17 +91,17 @@ def _suggest(
     }
 
 
-def _embed(known: dict[bytes, Array], texts: list[str]) -> Array | None:
+def _embed(embedded: dict[bytes, Array], texts: list[str]) -> Array | None:
     """The embeddings of texts, of none an empty array; None where one of them has none yet."""
     keys = [embeddings.text_key(text) for text in texts]
-    if any(key not in known for key in keys):
+    if any(key not in embedded for key in keys):
         return None
-    return np.stack([known[key] for key in keys]) if keys else np.empty((0, 0), np.float32)
+    return np.stack([embedded[key] for key in keys]) if keys else np.empty((0, 0), np.float32)
 
 
 def main() -> int:
     """Answer requests until the input ends."""
-    output, sys.stdout = sys.stdout, sys.stderr  # nothing that a library prints comes between the replies
+    replies, sys.stdout = sys.stdout, sys.stderr  # nothing that a library prints comes between the replies
     session = Session()
     for line in sys.stdin:
         try:
@@ -109,8 +109,8 @@ def main() -> int:
         except Exception as error:
             problem = explain(error)
             reply = {"problem": problem.message.to_json(), "to_do": problem.hint.to_json()}
-        output.write(json.dumps(reply, ensure_ascii=False) + "\n")
-        output.flush()
+        replies.write(json.dumps(reply, ensure_ascii=False) + "\n")
+        replies.flush()
     return 0
 
 

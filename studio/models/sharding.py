@@ -51,12 +51,12 @@ def shard(whole: Any, folder: Path) -> Any:
         use_safetensors=True,
     )
     model.config.pad_token_id = whole.config.pad_token_id
-    source = dict(whole.named_parameters())
+    whole_by_name = dict(whole.named_parameters())
     with torch.no_grad():
         for name, parameter in model.named_parameters():
-            tensor = source[name].detach().float()
+            whole_parameter = whole_by_name[name].detach().float()
             # Of these, the first rank's counts.
-            parameter.copy_(distribute_tensor(tensor, parameter.device_mesh, parameter.placements))
+            parameter.copy_(distribute_tensor(whole_parameter, parameter.device_mesh, parameter.placements))
     return model
 
 
@@ -65,11 +65,11 @@ def gather(model: Any, whole: Any) -> None:
 
     Every rank has to call it; the spread model is of no use afterwards.
     """
-    target = dict(whole.named_parameters())
+    whole_by_name = dict(whole.named_parameters())
     with torch.no_grad():
-        for name, tensor in whole_parameters(model):
+        for name, gathered in whole_parameters(model):
             if ranks.is_first():
-                target[name].copy_(tensor)
+                whole_by_name[name].copy_(gathered)
     for parameter in model.parameters():
         storage = parameter.to_local().untyped_storage()
         if storage.resizable():  # in main memory it may be a view of a file
@@ -84,16 +84,16 @@ def whole_parameters(model: Any, trainable_only: bool = False) -> Iterator[tuple
     reshard(model)
     for name, parameter in model.named_parameters():
         if not trainable_only or parameter.requires_grad:
-            tensor = parameter.detach()
-            yield name, tensor.full_tensor().cpu() if isinstance(tensor, DTensor) else tensor.contiguous()
+            held = parameter.detach()
+            yield name, held.full_tensor().cpu() if isinstance(held, DTensor) else held.contiguous()
 
 
-def spread_like(parameter: torch.Tensor, tensor: torch.Tensor) -> torch.Tensor:
+def spread_like(parameter: torch.Tensor, whole_tensor: torch.Tensor) -> torch.Tensor:
     """A tensor that each rank has whole, spread over them as a parameter is."""
     if not isinstance(parameter, DTensor):
-        return tensor
+        return whole_tensor
     mesh, placements = parameter.device_mesh, parameter.placements
-    return distribute_tensor(tensor, mesh, placements, src_data_rank=None)
+    return distribute_tensor(whole_tensor, mesh, placements, src_data_rank=None)
 
 
 def reshard(model: Any) -> None:

@@ -50,7 +50,7 @@ def test_a_box_is_tried_added_removed_and_brought_back(box, studio_home):
     notice, _ = panel.test(ENGLISH, *fields("ssh"))
     assert notice["text"] == connection.BOX_ANSWERS.render("en", machine="Ada's")
     assert connection.NO_GPU.render() in notice["more"]
-    assert own.read_entries() == {}, "a test adds nothing"
+    assert catalogue.read_added() == {}, "a test adds nothing"
     machine_id = added("ssh")
     machine = launchers.find_machine(machine_id)
     assert (machine_id, machine.name, machine.ssh, machine.is_gpu) == ("ada-s", "Ada's", "ada@box", False)
@@ -163,7 +163,7 @@ def test_what_was_typed_wrongly_is_a_sentence(box, kind, typed, message):
     with pytest.raises(NotPossible) as caught:
         panel._look(panel._read(*fields(kind, **typed)))
     assert caught.value.message.text == message.text
-    assert own.read_entries() == {}
+    assert catalogue.read_added() == {}
 
 
 def test_a_box_that_does_not_answer_is_not_added(box):
@@ -171,7 +171,7 @@ def test_a_box_that_does_not_answer_is_not_added(box):
     notice, *_ = panel.add(ENGLISH, *fields("ssh"))
     assert notice["kind"] == "bad"
     assert "Connection refused" in notice["text"]
-    assert own.read_entries() == {}
+    assert catalogue.read_added() == {}
 
 
 def test_where_others_reach_the_page_nothing_is_offered_taken_or_read(box, studio_home, monkeypatch):

@@ -648,8 +648,8 @@ def _read_catalogue(path: Path, modified_ns: int | None = None) -> MachineCatalo
         return MachineCatalogue.model_validate(raw)
     except ValidationError as error:
         messages = {
-            ".".join(str(step) for step in item["loc"]): item["msg"].removeprefix("Value error, ")
-            for item in error.errors()
+            ".".join(str(step) for step in problem["loc"]): problem["msg"].removeprefix("Value error, ")
+            for problem in error.errors()
         }
         raise BadPlan([f"{path}: {key_path}: {message}" for key_path, message in messages.items()]) from None
 
@@ -669,13 +669,13 @@ def _read_yaml(path: Path) -> dict[str, Any]:
 def _add_missing_sources(raw: dict[str, Any], path: Path, modified_ns: int) -> None:
     """Make a person's own file, with the date of its last change, the source of what names none."""
     source = {"said": str(path), "date": date.fromtimestamp(modified_ns / 1e9), "quality": "cited"}
-    prices = {name: entry.get("price") for name, entry in _dict_values(raw.get("machines")).items()}
+    prices = {name: entry.get("price") for name, entry in _read_rows(raw.get("machines")).items()}
     for section in (raw.get("cards"), raw.get("hosted"), prices):
-        for entry in _dict_values(section).values():
+        for entry in _read_rows(section).values():
             entry.setdefault("source", dict(source))
 
 
-def _dict_values(section: object) -> dict[str, dict[str, Any]]:
+def _read_rows(section: object) -> dict[str, dict[str, Any]]:
     """Return the entries of a section that are mappings; none where the section is not one itself."""
     if not isinstance(section, dict):
         return {}

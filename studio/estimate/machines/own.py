@@ -73,8 +73,7 @@ def choose_id(name: str) -> str:
 def add(machine_id: str, entry: MachineEntry) -> Machine:
     """Add a machine to the list, or bring back one that was removed."""
     machine = build_machine(machine_id, entry)
-    entries = read_entries()
-    _write({**entries, machine_id: entry})
+    _write({**catalogue.read_added(), machine_id: entry})
     return machine
 
 
@@ -84,17 +83,12 @@ def remove(machine_id: str) -> MachineEntry:
     Raises:
         NotPossible: It was not added on the page.
     """
-    entries = read_entries()
+    entries = catalogue.read_added()
     if machine_id not in entries:
         raise NotPossible(UNKNOWN, BY_HAND, name=machine_id[:MAX_ID_CHARS])
     entry = entries.pop(machine_id)
     _write(entries)
     return entry
-
-
-def read_entries() -> dict[str, MachineEntry]:
-    """What was added on the page, by id."""
-    return catalogue.read_added()
 
 
 def _write(entries: dict[str, MachineEntry]) -> None:

@@ -4,7 +4,9 @@ The same form takes a token for a Ray cluster or for Hugging Face. It is kept in
 that its owner alone can read (studio/credentials.py). Where others reach the page, none of this is there.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import gradio as gr
@@ -245,25 +247,16 @@ def act(chosen_machine: object, removed: object, event: gr.EventData, request: g
         _require_owner()
         if read_event(event, "action") == "forget":
             credentials.forget(credentials.HUB)
-            return (
-                notices.notice(FORGOTTEN.render(lang)),
-                _list(lang),
-                gr.skip(),
-                None,
-                gr.update(visible=False),
-            )
+            return _show_changed(notices.notice(FORGOTTEN.render(lang)), lang)
         if read_event(event, "action") != "remove":
             raise NotPossible(UNKNOWN_ACTION, RELOAD)
         entry = own.remove(machine_id)
         credentials.forget(credentials.ray_name(machine_id))
     except (StudioError, OSError) as error:
         return notices.error_notice(explain(error), lang), *(gr.skip(),) * 4
-    choices = machine_panel.machine_choices(lang)
-    value = LOCAL_ID if chosen_machine == machine_id else gr.skip()
-    chosen = gr.update(choices=choices) if value != LOCAL_ID else gr.update(choices=choices, value=value)
-    message = notices.notice(REMOVED.render(lang, name=entry.name))
+    choice = {"value": LOCAL_ID} if chosen_machine == machine_id else {}
     undo_state = {"id": machine_id, "entry": entry.model_dump(mode="json")}
-    return message, _list(lang), chosen, undo_state, gr.update(visible=True)
+    return _show_changed(notices.notice(REMOVED.render(lang, name=entry.name)), lang, choice, undo_state)
 
 
 def undo(removed: object, request: gr.Request) -> tuple[Any, ...]:
@@ -276,9 +269,18 @@ def undo(removed: object, request: gr.Request) -> tuple[Any, ...]:
         machine = own.add(_text(removed.get("id")), own.build_entry(dict(removed.get("entry") or {})))
     except (StudioError, OSError) as error:
         return notices.error_notice(explain(error), lang), *(gr.skip(),) * 4
-    choices = gr.update(choices=machine_panel.machine_choices(lang))
-    message = notices.notice(RESTORED.render(lang, name=machine.name), kind="good")
-    return message, _list(lang), choices, None, gr.update(visible=False)
+    return _show_changed(notices.notice(RESTORED.render(lang, name=machine.name), kind="good"), lang)
+
+
+def _show_changed(
+    notice: dict[str, Any],
+    lang: str,
+    choice: Mapping[str, str] = MappingProxyType({}),
+    removed: Mapping[str, Any] | None = None,
+) -> tuple[Any, ...]:
+    """What `act` returns: beside the notice the lists as they are now, and an undo where one is removed."""
+    machines = gr.update(choices=machine_panel.machine_choices(lang), **choice)
+    return notice, _list(lang), machines, removed, gr.update(visible=removed is not None)
 
 
 def show(request: gr.Request) -> tuple[Any, ...]:
@@ -297,7 +299,7 @@ def _list(lang: str) -> dict[str, Any]:
             "action": "remove",
             "label": REMOVE.render(lang),
         }
-        for machine_id, entry in own.read_entries().items()
+        for machine_id, entry in catalogue.read_added().items()
     ]
     if credentials.read(credentials.HUB):
         token_row = {"id": credentials.HUB, "name": HUB_TITLE.render(lang), "more": KEPT_HERE.render(lang)}
