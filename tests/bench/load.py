@@ -1,6 +1,7 @@
 """What many visitors cost the page's process: `python tests/bench/load.py [--pages N] [--count N]`.
 
-Many open pages watch one run that goes on, and many visitors, uploads and questions come one after the other.
+Many open pages watch one run that goes on, many visitors come at the same moment, and many visitors, uploads
+and questions come one after the other.
 Prints cores and memory, and what is left behind: processes, open files and files on the disk. Every browser
 page takes about 100 MB; the browser's work is not counted, but it shares the cores.
 """
@@ -10,10 +11,12 @@ import importlib.util
 import json
 import os
 import socket
+import statistics
 import sys
 import tempfile
 import time
 import uuid
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -202,6 +205,44 @@ def bench_visitors(studio, browser, count):
     bench_repeats(studio, f"{count} visitors with {N_REQUESTS} requests each", visit, count)
 
 
+def bench_crowd(studio, browser, n_visitors):
+    """So many visitors open the page in the same moment, bring a data set and look at three tabs."""
+    page = open_page(browser, studio.address)
+    with recorded_requests(page) as bodies:
+        page.locator("#sample-support-tone").click()
+        page.locator("#health .health").wait_for()
+        for name in ("Method", "Train", "Data"):
+            page.get_by_role("tab", name=name).click()
+            page.wait_for_timeout(3000)
+    page.context.close()
+
+    def visit(client):
+        began, session, seconds = time.perf_counter(), uuid.uuid4().hex, []
+        refused = client.get("/").status_code != 200
+        first = time.perf_counter() - began
+        for body in bodies:
+            asked = time.perf_counter()
+            answer = client.post("/gradio_api/run/predict", json={**body, "session_hash": session})
+            refused += answer.status_code != 200
+            seconds.append(time.perf_counter() - asked)
+        return first, seconds, time.perf_counter() - began, refused
+
+    with ThreadPoolExecutor(n_visitors) as pool:
+        clients = [httpx.Client(base_url=studio.address, timeout=300) for _ in range(n_visitors)]
+        alone, before, used = visit(clients[0]), studio.footprint(), studio.cpu_seconds()
+        visits = list(pool.map(visit, clients))
+        used = (studio.cpu_seconds() - used) / n_visitors
+    print(f"a visit: {len(bodies)} requests; alone {alone[2]:.2f} s")
+    print(f"{n_visitors} visitors at once: {used:.2f} s of the page's processor each, {studio.footprint()}")
+    print(f"  {studio.footprint().megabytes - before.megabytes:+.0f} MB, {sum(v[3] for v in visits)} refused")
+    answers = [seconds for visited in visits for seconds in visited[1]]
+    timed = {"page": [v[0] for v in visits], "answer": answers, "visit": [v[2] for v in visits]}
+    for what, seconds in timed.items():
+        median, worst = statistics.median(seconds), max(seconds)
+        late = statistics.quantiles(seconds, n=20)[-1]
+        print(f"  {what}: median {median:.2f} s, 95 % below {late:.2f}, worst {worst:.2f}", flush=True)
+
+
 def bench_uploads(studio, browser, count):
     """One file after the other, each with other rows."""
     page = open_page(browser, studio.address)
@@ -277,7 +318,7 @@ def load_browser_fixtures():
     return module
 
 
-BENCHES = ("watchers", "visitors", "uploads", "questions")
+BENCHES = ("watchers", "crowd", "visitors", "uploads", "questions")
 
 
 def main():
@@ -285,7 +326,9 @@ def main():
     from playwright.sync_api import sync_playwright
 
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--pages", type=int, default=50, help="open pages that watch a run")
+    parser.add_argument(
+        "--pages", type=int, default=50, help="open pages that watch a run, and visitors at once"
+    )
     parser.add_argument("--count", type=int, default=500, help="visitors, uploads and questions")
     parser.add_argument("--only", nargs="+", choices=BENCHES, default=BENCHES)
     options = parser.parse_args()
@@ -299,6 +342,8 @@ def main():
         )
         if "watchers" in options.only:
             bench_watchers(studio, browser, options.pages)
+        if "crowd" in options.only:
+            bench_crowd(studio, browser, options.pages)
         if "visitors" in options.only:
             bench_visitors(studio, browser, options.count)
         if "uploads" in options.only:

@@ -10,6 +10,8 @@ from studio.training import launcher, pause, worker
 from studio.training.bake_off import conductor, record, summary
 from studio.training.pause import Pause
 
+pytestmark = pytest.mark.usefixtures("untraced_start")
+
 
 @pytest.fixture
 def start(make_plan):
