@@ -32,6 +32,8 @@ WATCHED_SECONDS = 20
 WARM_UP_SHARE = 0.5
 # Requests of each visitor: those that send the most.
 N_REQUESTS = 4
+# Of a visit alone, so many requests are named.
+N_SLOWEST = 8
 
 
 @dataclass(frozen=True)
@@ -232,7 +234,10 @@ def bench_crowd(studio, browser, n_visitors):
         alone, before, used = visit(clients[0]), studio.footprint(), studio.cpu_seconds()
         visits = list(pool.map(visit, clients))
         used = (studio.cpu_seconds() - used) / n_visitors
-    print(f"a visit: {len(bodies)} requests; alone {alone[2]:.2f} s")
+    print(f"a visit: {len(bodies)} requests; alone {alone[2]:.2f} s, of which most:")
+    names = {each["id"]: each["api_name"] for each in clients[0].get("/config").json()["dependencies"]}
+    for seconds, body in sorted(zip(alone[1], bodies, strict=True), key=lambda timed: -timed[0])[:N_SLOWEST]:
+        print(f"  {seconds:.2f} s {names[body['fn_index']]}")
     print(f"{n_visitors} visitors at once: {used:.2f} s of the page's processor each, {studio.footprint()}")
     print(f"  {studio.footprint().megabytes - before.megabytes:+.0f} MB, {sum(v[3] for v in visits)} refused")
     answers = [seconds for visited in visits for seconds in visited[1]]

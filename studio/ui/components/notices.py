@@ -1,12 +1,13 @@
 """Notice boxes: one sentence on the page about what happened, with details below it."""
 
+import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import gradio as gr
 
 from studio.errors import Problem, explain
-from studio.i18n import Message
+from studio.i18n import Message, label, languages
 
 NOTICE_TEMPLATE = (
     '{{#if value.text}}<div class="notice {{value.kind}}"'
@@ -21,6 +22,7 @@ NOTICE_TEMPLATE = (
     "<ul>{{#each value.list}}<li>{{this}}</li>{{/each}}</ul></details>{{/if}}"
     "</div>{{/if}}"
 )
+CHECKING = label("Checking…", context="train")
 FIELD_PROBLEM = Message("{label}: {what}")
 SETTINGS_TO_CHANGE = Message("Settings to change before this can start: {count}.")
 
@@ -46,6 +48,12 @@ def notice(text: str, more: str = "", kind: str = "info", warning: str = "") -> 
         warning: A sentence in red between the two; "" for none.
     """
     return {"text": text, "more": more, "kind": kind, "bad": kind == "bad", "warning": warning}
+
+
+def build_checking_js() -> str:
+    """JavaScript that returns a notice: shown at once by the browser, where a check takes seconds."""
+    texts = json.dumps({language: CHECKING.render(language) for language in languages()}, ensure_ascii=False)
+    return f"() => ({{ text: {texts}[window.studioLanguage], more: '', kind: 'info', bad: false }})"
 
 
 def error_notice(error: Exception, lang: str) -> dict[str, Any]:

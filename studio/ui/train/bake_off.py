@@ -301,6 +301,7 @@ def build(browser_runs: gr.BrowserState, inputs: dict[str, Any]) -> None:
     for trigger in (panel.expand, timer.tick):
         trigger(look, [bake_off_id, browser_runs], outputs, **UNQUEUED)
     asked = {**inputs, "browser_runs": browser_runs, "chosen": chosen, "minutes": minutes}
+    start_button.click(None, None, notice, js=notices.build_checking_js(), **UNQUEUED)
     start_button.click(
         start,
         inputs_kwargs={**asked, "bake_off_id": bake_off_id},
@@ -309,6 +310,7 @@ def build(browser_runs: gr.BrowserState, inputs: dict[str, Any]) -> None:
         **UNQUEUED,
     )
     notice.change(consent_sheet.show, notice, [sheet.panel, sheet.lines], **UNQUEUED)
+    sheet.agree.click(None, None, notice, js=notices.build_checking_js(), **UNQUEUED)
     sheet.agree.click(
         start_elsewhere,
         inputs_kwargs={**asked, "keep": sheet.keep},

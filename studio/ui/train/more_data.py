@@ -113,6 +113,7 @@ def build(run: gr.BrowserState, browser_runs: gr.BrowserState) -> None:
     outputs = [notice, start_button, cancel_button, timer]
     for trigger in (look_button.click, timer.tick):
         trigger(look, run, outputs, show_progress="hidden", queue=False)
+    start_button.click(None, None, notice, js=notices.build_checking_js(), queue=False)
     start_button.click(
         start,
         [run, browser_runs],

@@ -12,7 +12,7 @@ from studio.estimate import all_methods
 from studio.estimate.machines import catalogue
 from studio.estimate.machines.catalogue import Machine
 from studio.estimate.types import Estimate
-from studio.i18n import Message, join_sentences, label, languages
+from studio.i18n import Message, join_sentences, label
 from studio.launchers import consent
 from studio.methods import no_regret
 from studio.plan import Plan
@@ -68,7 +68,6 @@ RESTARTS_STAGE = Message("If you stop it, a stage that is not finished starts ov
 DOES_NOT_FIT_ADVICE = Message("Below is what would fit; or tick “Start anyway”.")
 START_ANYWAY = label("Start anyway")
 START_ANYWAY_HELP = label("It will probably run out of memory. Nothing else on this machine is affected.")
-CHECKING = label("Checking…", context="train")
 NOTHING_TO_STOP = Message("“{name}” has already ended.")
 
 
@@ -470,7 +469,7 @@ def build(
     start_inputs = {**plan_inputs, "browser_runs": browser_runs, "insist": insist}
     # Shown at once by the browser, since checking the settings takes seconds; first, so that the result
     # replaces it.
-    start_button.click(None, None, notice, js=_build_checking_js(), **UNQUEUED)
+    start_button.click(None, None, notice, js=notices.build_checking_js(), **UNQUEUED)
     started = [notice, run_view, run, browser_runs, fitting, insist]
     start_button.click(
         start_run, inputs_kwargs=start_inputs, outputs=started, trigger_mode="once", **UNQUEUED
@@ -478,7 +477,7 @@ def build(
     changed_inputs = {**plan_inputs, "browser_runs": browser_runs}
     notice.change(consent_sheet.show, notice, [sheet.panel, sheet.lines], **UNQUEUED)
     agreed_inputs = {**changed_inputs, "keep": sheet.keep, "insist": insist}
-    sheet.agree.click(None, None, notice, js=_build_checking_js(), **UNQUEUED)
+    sheet.agree.click(None, None, notice, js=notices.build_checking_js(), **UNQUEUED)
     sheet.agree.click(
         start_elsewhere, inputs_kwargs=agreed_inputs, outputs=started, trigger_mode="once", **UNQUEUED
     ).then(None, notice, None, js=REVEAL_RUN_JS)
@@ -537,8 +536,3 @@ def _wire_address(run: gr.BrowserState, browser_runs: gr.BrowserState, run_view:
     )  # until then the address may name another run
     run.change(None, run, None, js="(run) => window.studioNameRun(run)")
     return attached
-
-
-def _build_checking_js() -> str:
-    texts = json.dumps({language: CHECKING.render(language) for language in languages()}, ensure_ascii=False)
-    return f"() => ({{ text: {texts}[window.studioLanguage], more: '', kind: 'info', bad: false }})"
