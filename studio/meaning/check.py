@@ -85,9 +85,17 @@ def check(request: Mapping[str, Any], folder: Path, report: Report) -> MeaningRe
             f"{texts[leak.index][:PAIR_CHARS]} ≈ {tests[leak.test_index][:PAIR_CHARS]}"
             for leak in sorted(found_leaks, key=lambda leak: leak.cosine)
         ]
-        n_leaked = len({leak.test_index for leak in found_leaks})
-        counts = {"leaked": n_leaked, "tested": len(tests), "checked": len(checked)}
-        findings.append(build_finding("leak_by_meaning", "warn", leaking, excerpts, **counts))
+        findings.append(
+            build_finding(
+                "leak_by_meaning",
+                "warn",
+                leaking,
+                excerpts,
+                leaked=len({leak.test_index for leak in found_leaks}),
+                tested=len(tests),
+                checked=len(checked),
+            )
+        )
     looked_at = LOOKED_AT_TEST.format(
         checked=len(checked), total=len(view.complete_rows), tested=len(tests), tests=n_tests
     )
@@ -105,8 +113,12 @@ def _doubt_labels(
     doubts = _unreviewed_doubts(dataset, view, checked, judged.doubts)
     findings = _wrong_labels_finding(doubts, len(checked))
     if not judged.is_judged:
-        values = {"encoder": encoder_name(), "agreement": judged.agreement}
-        findings.insert(0, build_finding("unjudged_labels", "open", (), (), **values))
+        findings.insert(
+            0,
+            build_finding(
+                "unjudged_labels", "open", (), (), encoder=encoder_name(), agreement=judged.agreement
+            ),
+        )
     return doubts, findings
 
 

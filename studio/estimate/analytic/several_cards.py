@@ -66,16 +66,17 @@ def explain_no_fit(run: MethodRun, machine: Machine, whole: Estimate, shared: Es
         whole: Its estimate with all weights on each card, which does not fit.
         shared: That with a share on each.
     """
-    values = {"count": whole.cards, "room": whole.room_gb}
+    room_gb = machine.usable_bytes / 1e9
+    values = {"count": whole.cards, "room": room_gb}
     if not can_shard(run, machine):
         values["need"] = sum(whole.parts.values())
         if machine.autocast_dtype == "float16":
             return NOT_IN_FLOAT16.format(**values)
         return NOT_IN_BF16.format(**values) if shared.fits != "no" else whole.why_not
     held_gb = sum(shared.parts.values())
-    # Of the rest, which grows less, the model is taken to need as much.
+    # What else is held grows less and is taken to stay, so that the size that is named does fit.
     growing_gb = sum(shared.parts.get(name, 0.0) for name in SHARDED_PARTS)
-    most = shared.total * (growing_gb + shared.room_gb - held_gb) / growing_gb
+    most = run.parameters.total * (growing_gb + room_gb - held_gb) / growing_gb
     if most <= 0:  # what stays takes all the room, such as long texts
         return whole.why_not
     message = SHARE_TOO_LARGE if "collected" in shared.parts else EVALUATED_WHOLE
