@@ -40,6 +40,9 @@ def build_plan(vote: BlindVote, dataset: Dataset) -> Plan:
             "validation_share": run.plan.data.validation_share,
         },
         "method": {"name": "rlhf", "settings": _round_settings(run)},
+        # RLHF has phases: one GPU trains it, with its weights in memory.
+        "training": {**earlier["training"], "num_gpus": 1, "disk_offload": False},
+        "where": "local",
     }
     return plans.parse(raw_plan, "the vote", (methods.find_plan_problems,))
 

@@ -113,7 +113,6 @@ def _add(source: str, browser_datasets: object) -> list[str]:
 
 def _start(plan: Plan, lang: str) -> Run:
     """Create and start a run on this machine; raises StudioError for what would fail later."""
-    plan = plan.model_copy(update={"where": "local"})
     plan_form.describe_plan(plan, lang)  # says whether the pairs are enough
     machine = catalogue.local_machine()
     estimate = before_start.check(plan, machine)

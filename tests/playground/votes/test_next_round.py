@@ -2,6 +2,7 @@
 
 from vote_helpers import make_vote, voter_id
 
+from studio import plan as plans
 from studio.playground.votes import ballot, next_round, preferences
 
 
@@ -34,6 +35,16 @@ def test_a_known_answer_is_no_reward_for_pairs(finished):
 def test_after_another_method_it_starts_from_the_base_with_the_short_cut(finished):
     plan, _ = plan_of_next_round(finished("lora", "chat"))
     assert (plan.method.name, plan.method.settings) == ("rlhf", {"algorithm": "dpo"})
+
+
+def test_after_a_run_on_several_gpus_one_trains_the_round_here(finished):
+    """RLHF has phases, and a round that only the plan's file could mend would never start."""
+    run = finished("lora", "chat")
+    training = run.plan.training.model_copy(update={"num_gpus": 2, "disk_offload": True})
+    changed = run.plan.model_copy(update={"training": training, "where": "hf-t4-small"})
+    (run.folder / "plan.yaml").write_text(plans.dump(changed), encoding="utf-8")
+    plan, _ = plan_of_next_round(run)
+    assert (plan.training.num_gpus, plan.training.disk_offload, plan.where) == (1, False, "local")
 
 
 def test_rounds_are_counted():
