@@ -38,7 +38,7 @@ SETTINGS = {
 }
 # A completion to practise on needs tokens after its prompt and the template's own words.
 MIN_TOKENS = {"rlhf": 96, "upft": 128}
-MEMORY_LIMIT, TIME_LIMIT, WORST_LIMIT = 0.10, 0.15, 0.25
+MEMORY_LIMIT, WORST_MEMORY_LIMIT, TIME_LIMIT = 0.05, 0.10, 0.10
 COLUMNS = (
     "method",
     "model",
@@ -199,11 +199,12 @@ def report(method_names: list[str], again: bool) -> str:
     )
     memory = (
         f"median {statistics.median(memory_errors):.1%} (bar {MEMORY_LIMIT:.0%}),"
-        f" worst {max(memory_errors):.1%}; {n_memory_in_range} of {len(rows)} in range"
+        f" worst {max(memory_errors):.1%} (bar {WORST_MEMORY_LIMIT:.0%});"
+        f" {n_memory_in_range} of {len(rows)} in range"
     )
     time = (
         f"median {statistics.median(time_errors):.1%} (bar {TIME_LIMIT:.0%}),"
-        f" worst {max(time_errors):.1%} (bar {WORST_LIMIT:.0%}); {n_time_in_range} of {len(rows)} in range"
+        f" worst {max(time_errors):.1%}; {n_time_in_range} of {len(rows)} in range"
     )
     return "\n".join(
         [
