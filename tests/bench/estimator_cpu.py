@@ -1,6 +1,6 @@
 """This CPU's part of the estimator's bench: real runs of every method, estimated before and measured after.
 
-    python tests/bench/estimator_cpu.py [--home DIR] [--again] [METHOD …]
+    python tests/bench/estimator_cpu.py [--home DIR] [--again] [METHOD …] [MODEL …]
 
 The machine is measured first, as "Measure this machine" does. Then each method trains each embedded model it
 fits with two batch sizes and two lengths, in a worker of its own; estimate and actual are of the entire run:
@@ -27,6 +27,7 @@ from studio.methods import METHODS
 from studio.plan import Data, MethodChoice, Plan, Training
 from studio.storage import home
 
+CHAT_MODEL, CLASSIFY_MODEL = "smollm2-135m", "minilm-l6"
 # Texts at once, tokens of each; and steps of a run.
 CHAT_SIZES = ((2, 64), (2, 160), (4, 64), (4, 160))
 CLASSIFY_SIZES = ((8, 64), (8, 160), (16, 64), (16, 160))
@@ -86,25 +87,26 @@ def write_rows(task: str, count: int, folder: Path) -> tuple[Path, dict[str, str
     return path, {name: name for name in rows[0]}
 
 
-def build_plans(method_names: list[str]) -> dict[str, Plan]:
-    """Every run of the bench by its key, "method model texts x tokens"."""
+def build_plans(names: list[str]) -> dict[str, Plan]:
+    """The runs of the named methods and models, or all, by their keys: "method model texts x tokens"."""
     plans = {}
-    chosen_methods = [method for method in METHODS if not method_names or method.name in method_names]
+    chosen_methods = [method for method in METHODS if method.name in names] or METHODS
+    chosen_models = [model for model in (CHAT_MODEL, CLASSIFY_MODEL) if model in names]
     for method in chosen_methods:
         for rows, tokens in CHAT_SIZES:
             task = "prompts" if method.name == "upft" else "chat"
             n_rows = rows * CHAT_STEPS + N_VALIDATION
             tokens = max(tokens, MIN_TOKENS.get(method.name, 0))
-            key = f"{method.name} smollm2-135m {rows}x{tokens}"
+            key = f"{method.name} {CHAT_MODEL} {rows}x{tokens}"
             plans[key] = build_plan(method.name, task, n_rows, rows, tokens)
     for method in chosen_methods:
         if "classify" not in method.tasks:
             continue
         for rows, tokens in CLASSIFY_SIZES:
             n_rows = rows * CLASSIFY_STEPS + 3 * N_VALIDATION
-            key = f"{method.name} minilm-l6 {rows}x{tokens}"
+            key = f"{method.name} {CLASSIFY_MODEL} {rows}x{tokens}"
             plans[key] = build_plan(method.name, "classify", n_rows, rows, tokens)
-    return plans
+    return {key: plan for key, plan in plans.items() if not chosen_models or plan.model in chosen_models}
 
 
 def build_plan(method_name: str, task: str, n_rows: int, batch_size: int, max_length: int) -> Plan:
@@ -113,7 +115,7 @@ def build_plan(method_name: str, task: str, n_rows: int, batch_size: int, max_le
     return Plan(
         name=f"{method_name} {batch_size}x{max_length}",
         task=task,
-        model="minilm-l6" if task == "classify" else "smollm2-135m",
+        model=CLASSIFY_MODEL if task == "classify" else CHAT_MODEL,
         data=Data(source=str(path), columns=columns, validation_share=validation_share),
         method=MethodChoice(name=method_name, settings=SETTINGS.get(method_name, {})),
         training=Training(epochs=1, batch_size=batch_size, max_length=max_length, eval_count=1),
@@ -140,18 +142,18 @@ def measure_local_machine() -> None:
     """Measure this machine, unless this home knows it already."""
     machine = catalogue.local_machine()
     if not rates.load_rates(machine).is_measured:
-        config = all_methods.find_base_model("smollm2-135m").config
+        config = all_methods.find_base_model(CHAT_MODEL).config
         for _ in measure.measure_machine(config, False, machine):
             pass
 
 
-def compare_runs(method_names: list[str], again: bool) -> list[list[str]]:
+def compare_runs(names: list[str], again: bool) -> list[list[str]]:
     """One row for each run: estimate and actual of memory and time, and whether they lay in their range."""
     measure_local_machine()
     machine, path = catalogue.local_machine(), home() / "actual.json"
     actual_by_key = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
     rows = []
-    for key, plan in build_plans(method_names).items():
+    for key, plan in build_plans(names).items():
         estimate = all_methods.estimate_chosen_method(plan, machine, wait=True)
         if key not in actual_by_key and not again:
             try:
@@ -182,9 +184,9 @@ def format_comparison(estimate: Estimate, actual: dict[str, float]) -> list[str]
     ]
 
 
-def report(method_names: list[str], again: bool) -> str:
+def report(names: list[str], again: bool) -> str:
     """The table, and the figures against the limits, as Markdown."""
-    rows = compare_runs(method_names, again)
+    rows = compare_runs(names, again)
     machine_rates = rates.load_rates(catalogue.local_machine())
     memory_errors, time_errors = (
         [abs(float(row[column][:-1]) / 100) for row in rows]
@@ -225,11 +227,11 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--home", default=os.environ.get("STUDIO_HOME", ""))
     parser.add_argument("--again", action="store_true")
-    parser.add_argument("methods", nargs="*")
+    parser.add_argument("names", nargs="*", help="methods and models")
     options = parser.parse_args()
     if options.home:
         os.environ["STUDIO_HOME"] = options.home
-    print(report(options.methods, options.again))
+    print(report(options.names, options.again))
 
 
 if __name__ == "__main__":
