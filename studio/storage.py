@@ -23,6 +23,7 @@ ProgressCallback = Callable[[float, float], None]
 # The key of a JSON file under which the checksum of the rest stands.
 SEAL = "seal"
 # So much more than what is about to be written must be free.
+TOO_LITTLE_SPACE = Message("The disk has {free:.1f} GB free where {wanted:.1f} GB are needed ({folder}).")
 SAFETY_FACTOR = 1.1
 
 
@@ -136,7 +137,7 @@ def require_disk_space(folder: Path, needed_bytes: int) -> None:
     free_bytes = shutil.disk_usage(folder).free
     if free_bytes < wanted_bytes:
         raise OutOfDiskSpace(
-            Message("The disk has {free:.1f} GB free where {wanted:.1f} GB are needed ({folder})."),
+            TOO_LITTLE_SPACE,
             Message("Free some space, or keep the studio's files elsewhere with --home."),
             free=free_bytes / 1e9,
             wanted=wanted_bytes / 1e9,

@@ -10,8 +10,11 @@ from studio.i18n import Message
 from studio.methods import folder_check, settings_check, several_cards
 from studio.plan import Plan
 from studio.runs import Run
+from studio.storage import home, require_disk_space
 from studio.training import caps
 
+# Room that a run needs beside what it learns: the split data, the log and the points.
+MIN_FREE_BYTES = 200_000_000
 TOO_FEW_GPUS = Message("The plan would train on {count} GPUs, and this machine has {available}.")
 CHOOSE_FEWER = Message("Set training.num_gpus to {most} at most.")
 CHOOSE_WHAT_FITS = Message(
@@ -41,6 +44,7 @@ def check(plan: Plan, machine: Machine, insist: bool = False) -> Estimate | None
         BadPlan: The method's library refuses its settings.
         ModelUnavailable: The folder of its base model is not one that can be trained.
         NotPossible: Its GPUs cannot train it together, or a cap cannot be measured there.
+        OutOfDiskSpace: The run's folder may not fit on this machine's disk.
         DoesNotFit: It does not fit into the memory.
     """
     if problem := settings_check.find_problem(plan):
@@ -64,11 +68,13 @@ def check_contender(name: str, plan: Plan, machine: Machine) -> Estimate | None:
 
 
 def require_machine(plan: Plan, machine: Machine) -> None:
-    """Check without an estimate that a machine has what a plan asks for.
+    """Check without an estimate that a machine has what a plan asks for, and this one room for its run.
 
     Raises:
         NotPossible: Its GPUs are too few or cannot train the plan together, or a cap cannot be measured.
+        OutOfDiskSpace: The run's folder may not fit on this machine's disk.
     """
+    require_disk_space(home(), MIN_FREE_BYTES)
     caps.require_measurable(plan, machine)
     if machine.id != LOCAL_ID:
         several_cards.require_possible(plan, machine.cards)
@@ -82,9 +88,11 @@ def require_machine(plan: Plan, machine: Machine) -> None:
 
 
 def require_here(plan: Plan) -> None:
-    """As `require_machine`, for a plan of this machine: before a run goes on, or a plan is tried."""
+    """As `require_machine`, before a run goes on or a plan is tried; of other machines only the disk here."""
     if plan.is_local:
         require_machine(plan, catalogue.local_machine())
+    else:
+        require_disk_space(home(), MIN_FREE_BYTES)
 
 
 def create(plan: Plan, estimate: Estimate | None, machine: Machine) -> Run:

@@ -1,5 +1,6 @@
 """What this machine cannot train is said before anything starts, from wherever it is started."""
 
+import shutil
 from dataclasses import replace
 from types import SimpleNamespace
 
@@ -17,6 +18,7 @@ from studio.estimate.machines import catalogue, hardware
 from studio.methods import several_cards
 from studio.models import ranks
 from studio.plan import MethodChoice
+from studio.storage import TOO_LITTLE_SPACE, home
 from studio.training import before_start, launcher, learning_curve, trial
 from studio.training.bake_off import process, record
 from studio.ui.form import plan_form
@@ -32,6 +34,7 @@ PROBLEMS = {
     "gpus": (before_start.TOO_FEW_GPUS,),
     "batch": (ranks.INDIVISIBLE, methods.NUM_GPUS_BATCH),
     "method": (several_cards.ONE_GPU_ALONE, methods.NUM_GPUS_METHODS),
+    "disk": (TOO_LITTLE_SPACE,),
     "memory": (NEEDS_BF16,),
 }
 
@@ -144,6 +147,9 @@ def desk(make_plan, monkeypatch, capsys, tmp_path):
         estimate = all_methods.estimate_chosen_method(make_plan("lora", "chat"), here)
         if problem == "memory":
             estimate = replace(estimate, fits="no", why_not=NEEDS_BF16)
+        if problem == "disk":
+            disk = SimpleNamespace(free=100_000_000)
+            monkeypatch.setattr(shutil, "disk_usage", lambda folder: disk)
         n_gpus = 1 if problem == "gpus" else 2
         monkeypatch.setattr(hardware, "count_gpus", lambda: n_gpus)
         monkeypatch.setattr(all_methods, "estimate_before_start", lambda plan, machine: estimate)
@@ -163,6 +169,7 @@ def test_it_is_said_before_anything_starts(way, problem, desk):
     training = person.plan.training
     values = {"count": 2, "available": 1, "batch": training.batch_size, "names": list(several_cards.METHODS)}
     values |= {"method": person.plan.method.name, "name": person.plan.name}
+    values |= {"free": 0.1, "wanted": 0.22, "folder": home()}
     sentences = [message.render("en", **values) for message in PROBLEMS[problem]]
     assert any(sentence.split(", and")[0] in said for sentence in sentences), said
     assert all(runs.status(run).state == "stopped" for run in runs.all_runs())

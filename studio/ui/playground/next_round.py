@@ -14,7 +14,6 @@ from studio.plan import Plan
 from studio.playground.votes import ballot, next_round, preferences
 from studio.playground.votes.ballot import BlindVote
 from studio.runs import Run
-from studio.storage import home, require_disk_space
 from studio.training import before_start, launcher
 from studio.ui import access, visitors
 from studio.ui.components import notices
@@ -22,7 +21,6 @@ from studio.ui.components.events import UNQUEUED
 from studio.ui.components.labels import t
 from studio.ui.form import plan_form
 from studio.ui.language import request_language
-from studio.ui.train import tab as train_tab
 
 SAVE, START = label("Save as training data"), label("Train next round (RLHF)")
 HINT = label("Every question with a winner becomes a chosen/rejected pair. Ties are left out.")
@@ -116,7 +114,6 @@ def _start(plan: Plan, lang: str) -> Run:
     plan_form.describe_plan(plan, lang)  # says whether the pairs are enough
     machine = catalogue.local_machine()
     estimate = before_start.check(plan, machine)
-    require_disk_space(home(), train_tab.MIN_FREE_BYTES)
     run = before_start.create(visitors.limit_minutes(plan), estimate, machine)
     launcher.start(run)
     return run

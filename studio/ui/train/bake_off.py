@@ -10,7 +10,6 @@ from studio.i18n import Message, join_sentences, label
 from studio.launchers import bake_off as elsewhere_bake_off
 from studio.launchers.bake_off import Agreement
 from studio.plan import MethodChoice, Plan
-from studio.storage import home, require_disk_space
 from studio.training.bake_off import conductor, process, record, summary
 from studio.training.bake_off.record import BakeOff, Contender
 from studio.training.bake_off.summary import OUTCOMES, Row, Summary
@@ -25,8 +24,6 @@ from studio.ui.train import consent_sheet
 
 NamedPlans = list[tuple[str, Plan]]
 POLL_SECONDS = 3.0
-# Room that each run needs beside what it learns: the split data, the log and the points.
-MIN_FREE_BYTES = 200_000_000
 MAX_MINUTES = 24 * 60
 TITLE = label("Not sure which method? Let them compete")
 HELP = label(
@@ -126,7 +123,6 @@ def start_elsewhere(
     lang = request_language(request)
     try:
         named_plans, cap_minutes = _name_contenders(read_form(fields), chosen, minutes)
-        require_disk_space(home(), len(named_plans) * MIN_FREE_BYTES)
         agreement = _describe_elsewhere(named_plans, cap_minutes, keep is True)
         bake_off = elsewhere_bake_off.create(agreement, keep is True)
         process.start(bake_off)

@@ -17,7 +17,6 @@ from studio.launchers import consent
 from studio.methods import no_regret
 from studio.plan import Plan
 from studio.runs import Run
-from studio.storage import home, require_disk_space
 from studio.training import before_start, launcher
 from studio.training import queue as run_queue
 from studio.training.before_start import DoesNotFit
@@ -43,8 +42,6 @@ from studio.ui.train import (
 )
 from studio.ui.train.corrections import DataTargets
 
-# Room a run needs beside what it learns: the split data, the log and the points.
-MIN_FREE_BYTES = 200_000_000
 # How often the list of runs is brought up to date while one of them goes on.
 REFRESH_SECONDS = 5.0
 TRAIN_HEADING, NEXT_RUN_HEADING = label("## Train"), label("### Next run")
@@ -195,7 +192,6 @@ def start_elsewhere(
         machine = consent_sheet.find_machine(plan)
         estimate = before_start.check(plan, machine, insist is True)
         agreement = consent_sheet.agree(plan, machine, estimate, keep)
-        require_disk_space(home(), MIN_FREE_BYTES)
         run = before_start.create(plan, estimate, machine)
         consent.record_agreement(run, agreement, keep is True)
         launcher.start(run)
@@ -263,7 +259,6 @@ def _launch(plan: Plan, estimate: Estimate | None, request: gr.Request) -> tuple
             name=plan.name,
             machine=plan.where,
         )
-    require_disk_space(home(), MIN_FREE_BYTES)
     run_queue.max_runs()  # what is wrong with it is said before there is a run
     with visitors.one_at_a_time():
         access.check_queue(request)
@@ -294,7 +289,6 @@ def resume_run(shown_run_id: str, event: gr.EventData, request: gr.Request) -> t
     lang = request_language(request)
     try:
         run = _named_run(event)
-        require_disk_space(home(), MIN_FREE_BYTES)
         access.check_queue(request)
         launcher.resume(run)
     except (StudioError, OSError) as error:
