@@ -6,7 +6,9 @@ takes longer to come by than its content. Training needs reentrant gradient chec
 computes each block once more, for which it is read again, and its graph is gone before the next block comes.
 """
 
+import ctypes
 import logging
+import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
@@ -29,6 +31,9 @@ KEEP_IN_MEMORY = Message("Set training.disk_offload to false, or choose another 
 CONFIG_KWARGS = ("num_labels", "id2label", "label2id")
 # The formats of numbers that are read.
 DTYPES = {"F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16}
+# malloc.h: from how many bytes on a block of memory is the system's again once it is freed.
+M_MMAP_THRESHOLD = -3
+LARGE_BLOCK_BYTES = 4 << 20
 # Reads a parameter, into the memory of an earlier one if there is one and it has the same size.
 ReadParameter = Callable[[torch.Tensor | None], torch.nn.Parameter]
 ChangeBlock = Callable[[torch.nn.Module, Mapping[str, ReadParameter]], Mapping[str, ReadParameter]]
@@ -162,6 +167,7 @@ def load(
     Raises:
         NotPossible: The files hold the weights of a block in another form than the model.
     """
+    _give_back_large_blocks()
     dtype: torch.dtype = load_kwargs["dtype"]
     with init_empty_weights(include_buffers=False):
         model = model_class.from_config(_read_config(folder, load_kwargs), dtype=dtype)
@@ -180,6 +186,19 @@ def load(
         offloaded.add(block, readers)
     model.offloaded_blocks = offloaded
     return model.to(device)
+
+
+def _give_back_large_blocks() -> None:
+    """Let glibc give large blocks of memory back to the system when they are freed.
+
+    By itself it keeps those below 32 MB. Weights of one block after the other, and what is computed of them,
+    leave gaps among them: a QLoRA of 1.7 B parameters came to hold 2.9 GB instead of 1.7.
+    """
+    if sys.platform != "linux":
+        return
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)  # musl has none
+    if mallopt:
+        mallopt(M_MMAP_THRESHOLD, LARGE_BLOCK_BYTES)
 
 
 def named_parameters(model: torch.nn.Module) -> Iterator[tuple[str, torch.nn.Parameter]]:

@@ -1,6 +1,8 @@
 """A model whose blocks are read from the disk computes what it does in memory, with two blocks at once."""
 
 import gc
+import subprocess
+import sys
 import weakref
 
 import pytest
@@ -141,3 +143,31 @@ def test_the_way_back_keeps_nothing_but_inputs(make_job):
     )
     assert arguments["activation_checkpointing"]
     assert arguments["activation_checkpointing_kwargs"] == {"use_reentrant": True}
+
+
+LARGE_BLOCKS_SCRIPT = """
+import ctypes, sys
+from studio.models import disk_offload
+libc = ctypes.CDLL(None)
+libc.malloc.restype = libc.malloc_usable_size.restype = ctypes.c_size_t
+libc.malloc.argtypes = libc.free.argtypes = [ctypes.c_size_t]
+
+class Mallinfo(ctypes.Structure):
+    _fields_ = [(name, ctypes.c_size_t) for name in
+        "arena ordblks smblks hblks mapped usmblks fsmblks in_heap free_in_heap keepcost".split()]
+
+libc.mallinfo2.restype = Mallinfo
+disk_offload._give_back_large_blocks()
+for size in (16 << 20, 8 << 20):  # what is freed once would stay in the heap from then on
+    block = libc.malloc(size)
+    mapped_bytes = libc.mallinfo2().mapped
+    libc.free(block)
+print(mapped_bytes >= 8 << 20, libc.mallinfo2().mapped < 8 << 20)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only glibc keeps what was freed")
+def test_what_a_block_needed_goes_back_to_the_system():
+    command = [sys.executable, "-c", LARGE_BLOCKS_SCRIPT]
+    result = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert result.stdout.split() == ["True", "True"]
