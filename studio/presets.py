@@ -21,6 +21,8 @@ NOT_DESCRIBED = Message("Not described yet.")
 
 Card = TypeVar("Card", bound="CardModel")
 Content = TypeVar("Content")
+# What of a base model decides which methods train it, beside its family (ModelShape.kinds).
+ModelKind = Literal["experts", "state", "no_prefix", "no_matrices"]
 # Question or fact -> the values under which something holds, any of them.
 Condition = Mapping[str, tuple[str, ...]]
 
@@ -161,9 +163,10 @@ class TaskIncompatibility(IncompatibilityCard):
 
 
 class FamilyIncompatibility(IncompatibilityCard):
-    """Why a method does not train base models of these families (transformers' model_type)."""
+    """Why a method does not train base models of these families (transformers' model_type) or these kinds."""
 
-    families: tuple[str, ...]
+    families: tuple[str, ...] = ()
+    kinds: tuple[ModelKind, ...] = ()
 
 
 class MissingLibrary(IncompatibilityCard):

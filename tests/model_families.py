@@ -38,6 +38,63 @@ DECODERS: dict[str, dict[str, Any]] = {
     "gemma2": {**GROUPED, "head_dim": 16, "sliding_window": 64},
     "gemma3_text": {**GROUPED, "head_dim": 16, "sliding_window": 64},
 }
+# Families of which the studio has no formulas: they are counted on the model itself.
+HYBRID = {
+    **{"linear_key_head_dim": 8, "linear_value_head_dim": 8},
+    **{"linear_num_key_heads": 2, "linear_num_value_heads": 4},
+}
+LATENT = {
+    **{"q_lora_rank": 16, "kv_lora_rank": 16, "qk_rope_head_dim": 8, "qk_nope_head_dim": 8, "v_head_dim": 8},
+    **{"n_group": 1, "topk_group": 1, "n_routed_experts": 4, "moe_intermediate_size": 48},
+}
+MAMBA = {**SPECIAL, "hidden_size": 32, "num_hidden_layers": 2, "vocab_size": 384, "state_size": 8}
+COUNTED: dict[str, dict[str, Any]] = {
+    "phi": {**SIZES, **SPECIAL},
+    "phimoe": {**GROUPED, "num_local_experts": 4, "num_experts_per_tok": 2},
+    "falcon": {**SIZES, **SPECIAL, "alibi": False},
+    "gpt_neox": {**SIZES, **SPECIAL},
+    "gptj": {**SPECIAL, "n_embd": 32, "n_layer": 2, "n_head": 4, "n_positions": 512, "vocab_size": 384, "rotary_dim": 4},
+    "opt": {**SPECIAL, "hidden_size": 32, "ffn_dim": 64, "num_hidden_layers": 2, "num_attention_heads": 4, "vocab_size": 384, "max_position_embeddings": 512, "word_embed_proj_dim": 32},
+    "bloom": {**SPECIAL, "hidden_size": 32, "n_layer": 2, "n_head": 4, "vocab_size": 384},
+    "stablelm": {**GROUPED},
+    "starcoder2": {**GROUPED},
+    "cohere": {**GROUPED},
+    "cohere2": {**GROUPED, "sliding_window": 64},
+    "granite": {**GROUPED, "logits_scaling": 2.0},
+    "granitemoe": {**GROUPED, "num_local_experts": 4, "num_experts_per_tok": 2},
+    "olmo2": {**GROUPED},
+    "olmo3": {**GROUPED, "sliding_window": 64},
+    "exaone4": {**GROUPED, "sliding_window": 64},
+    "glm4": {**GROUPED, "head_dim": 8},
+    "nemotron": {**GROUPED, "head_dim": 8},
+    "ernie4_5": {**GROUPED, "head_dim": 8},
+    "seed_oss": {**GROUPED, "head_dim": 8},
+    "helium": {**GROUPED, "head_dim": 8},
+    "gemma4_text": {
+        **GROUPED,
+        **{"head_dim": 8, "global_head_dim": 16, "sliding_window": 64, "hidden_size_per_layer_input": 8},
+        **{"vocab_size_per_layer_input": 384, "layer_types": ["sliding_attention", "full_attention"]},
+    },
+    "deepseek_v3": {**GROUPED, **LATENT, "num_key_value_heads": 4, "num_experts_per_tok": 2, "first_k_dense_replace": 1},
+    "glm4_moe": {
+        **GROUPED,
+        **{"head_dim": 8, "n_routed_experts": 4, "num_experts_per_tok": 2, "moe_intermediate_size": 48},
+        **{"first_k_dense_replace": 1, "n_group": 1, "topk_group": 1},
+    },
+    "qwen3_next": {
+        **GROUPED,
+        **FOUR_EXPERTS,
+        **HYBRID,
+        **{"head_dim": 8, "moe_intermediate_size": 48, "shared_expert_intermediate_size": 64},
+        **{"layer_types": ["linear_attention", "full_attention"]},
+    },
+    "qwen3_5_text": {**GROUPED, **HYBRID, "head_dim": 8, "layer_types": ["linear_attention", "full_attention"]},
+    "lfm2": {**GROUPED, "layer_types": ["conv", "full_attention"]},
+    "mamba": MAMBA,
+    "mamba2": {**MAMBA, "num_heads": 8, "head_dim": 8, "n_groups": 1},
+    "falcon_mamba": MAMBA,
+    "falcon_h1": {**GROUPED, "mamba_d_ssm": 64, "mamba_n_heads": 8, "mamba_d_head": 8, "mamba_d_state": 8},
+}
 ENCODERS: dict[str, dict[str, Any]] = {
     "distilbert": {
         **{"dim": 32, "hidden_dim": 64, "n_layers": 2, "n_heads": 4, "initializer_range": 0.3},
@@ -53,7 +110,7 @@ FAMILIES = {**DECODERS, **ENCODERS}
 
 def config_of(family: str) -> dict[str, Any]:
     """The tiny config of a family, with its name."""
-    return {"model_type": family, **FAMILIES[family]}
+    return {"model_type": family, **{**FAMILIES, **COUNTED}[family]}
 
 
 def save_family(family: str, folder: Path) -> None:
@@ -65,7 +122,7 @@ def save_family(family: str, folder: Path) -> None:
     is_encoder = family in ENCODERS
     tokenizer = _build_wordpiece_tokenizer() if is_encoder else _train_bpe_tokenizer()
     tokenizer.save_pretrained(folder)
-    config = AutoConfig.for_model(family, **{**FAMILIES[family], "vocab_size": max(384, len(tokenizer))})
+    config = AutoConfig.for_model(**{**config_of(family), "vocab_size": max(384, len(tokenizer))})
     torch.manual_seed(0)
     model_class = AutoModel if is_encoder else AutoModelForCausalLM
     model_class.from_config(config).save_pretrained(folder)

@@ -54,6 +54,7 @@ WORKER_SIDE = {
     "methods/rlhf_stages/policy.py",
     "methods/rlhf_stages/reward_model.py",
     "methods/rlhf_stages/stage.py",
+    "models/counted_shape.py",
     "models/cpu_attention.py",
     "models/decoding.py",
     "models/device_sums.py",

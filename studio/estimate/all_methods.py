@@ -30,15 +30,6 @@ QUESTIONS_TOO_LONG = Message(
 )
 NOTHING_FITS = Message("examples that fit: none fits whole into {length} tokens (max length)")
 NOT_TRACED = Message("a traced step, so the formula stands: {why}")
-# The entries of a config.json that say how weights happen to be stored, and not how a model is built.
-STORAGE_KEYS = (
-    "quantization_config",
-    "dtype",
-    "torch_dtype",
-    "architectures",
-    "transformers_version",
-    "_name_or_path",
-)
 
 
 @dataclass(frozen=True)
@@ -134,7 +125,7 @@ def find_base_model(model_name: str) -> BaseModelInfo:
             # This raises what is wrong with the config.
             model_shape = shape.from_folder(folder)
             raw = shape.read_config(folder)
-            config = {name: value for name, value in raw.items() if name not in STORAGE_KEYS}
+            config = {name: value for name, value in raw.items() if name not in shape.STORAGE_KEYS}
             return BaseModelInfo(config, model_shape, folder)
     except (StudioError, OSError, ValueError):
         # The page says what is wrong with it beside the model's field.

@@ -43,6 +43,10 @@ BUILDING_FACTOR = 1.2
 # factors (docs/estimator.md#the-four-levels).
 ESTIMATED_LENGTHS_TIME_FACTOR = 1.3
 ESTIMATED_LENGTHS_MEMORY_FACTOR = 1.1
+# So does the closed form of Llama where it stands in for a family of models that has none of its own
+# (docs/estimator.md#counted_shape_factors).
+COUNTED_SHAPE_TIME_FACTOR = 2.0
+COUNTED_SHAPE_MEMORY_FACTOR = 1.5
 # What a rented machine runs before the training: it starts and the studio is installed (minutes), and the
 # model is fetched (bytes a second); recalled, not measured (docs/estimator.md#rented_start_minutes).
 RENTED_START_MINUTES = 3.0
@@ -56,6 +60,9 @@ ONE_GPU_ALONE = Message("This method trains on one GPU alone.")
 NEEDS_BF16 = Message(
     "Weights cannot be trained in bfloat16 there: the machine does not compute in it. Set weights_precision"
     " to float32, or choose LoRA."
+)
+NO_FORMULA_OF_FAMILY = Message(
+    "a formula for “{family}”: until a step is traced, that of Llama stands in, with wider ranges"
 )
 TOKENS_ESTIMATED = Message("exact token counts, which the model's tokenizer gives once it is here")
 TOKENIZER_FAILED = Message("exact token counts, for the model's tokenizer gave none: {why}")
@@ -86,10 +93,22 @@ def estimate_method(
     """
     machine_rates = machine_rates or rates.load_rates(machine)
     estimate = _estimate_run(run, machine, machine_rates, traced_counts, corrections or {})
+    estimate = _shard_if_needed(estimate, run, machine, machine_rates, corrections or {})
+    shape = run.workload.shape
+    if not shape.is_counted or estimate.level == "traced":
+        return estimate
+    missing = NO_FORMULA_OF_FAMILY.format(family=shape.family)
+    return _widen_by(estimate, COUNTED_SHAPE_TIME_FACTOR, COUNTED_SHAPE_MEMORY_FACTOR, missing)
+
+
+def _shard_if_needed(
+    estimate: Estimate, run: MethodRun, machine: Machine, machine_rates: Rates, corrections: Mapping[str, float]
+) -> Estimate:
+    """Return the estimate of a run whose weights are spread over its cards where they do not fit on one."""
     if estimate.fits != "no" or estimate.why_not == NEEDS_BF16 or not several_cards.may_shard(run):
         return estimate
     # No trace knows what a card holds then, so the closed form stands.
-    sharded = _estimate_run(several_cards.shard(run), machine, machine_rates, None, corrections or {})
+    sharded = _estimate_run(several_cards.shard(run), machine, machine_rates, None, corrections)
     if sharded.fits != "no" and several_cards.can_shard(run, machine):
         return sharded
     return replace(estimate, why_not=several_cards.explain_no_fit(run, machine, estimate, sharded))
@@ -276,15 +295,20 @@ def widen_ranges(estimate: Estimate, reason: Message | None = None) -> Estimate:
         estimate: The estimate.
         reason: Why the model's tokenizer could not count although it is here; None where it is not.
     """
+    missing = TOKENIZER_FAILED.format(why=reason) if reason else TOKENS_ESTIMATED
+    return _widen_by(estimate, ESTIMATED_LENGTHS_TIME_FACTOR, ESTIMATED_LENGTHS_MEMORY_FACTOR, missing)
+
+
+def _widen_by(estimate: Estimate, time_factor: float, memory_factor: float, missing: Message) -> Estimate:
+    """Return an estimate with wider ranges of time, money and memory, and with what is missing for better."""
     if not estimate.minutes or not estimate.memory_gb:
         return estimate
-    missing = TOKENIZER_FAILED.format(why=reason) if reason else TOKENS_ESTIMATED
     money = estimate.money
     return replace(
         estimate,
-        minutes=_widen(estimate.minutes, ESTIMATED_LENGTHS_TIME_FACTOR),
-        memory_gb=_widen(estimate.memory_gb, ESTIMATED_LENGTHS_MEMORY_FACTOR),
-        money=_widen(money, ESTIMATED_LENGTHS_TIME_FACTOR) if money else None,
+        minutes=_widen(estimate.minutes, time_factor),
+        memory_gb=_widen(estimate.memory_gb, memory_factor),
+        money=_widen(money, time_factor) if money else None,
         missing=(*estimate.missing, missing),
     )
 

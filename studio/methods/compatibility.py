@@ -12,7 +12,7 @@ from typing import get_args
 from studio import presets
 from studio.i18n import Message
 from studio.models import device
-from studio.models.shape import WITHOUT_CLASSIFIER, ModelShape
+from studio.models.shape import ModelShape
 from studio.plan import Task
 from studio.presets import IncompatibilityCard as Incompatibility
 
@@ -74,11 +74,11 @@ def find_incompatibility(name: str, task: str, shape: ModelShape | None = None) 
         return UNSUPPORTED_TASKS.get(task, UNSUPPORTED_TASK)
     if shape and shape.encoder and task != "classify":
         return ENCODER_CANNOT_GENERATE
-    if shape and shape.family in WITHOUT_CLASSIFIER and task == "classify":
+    if shape and not shape.has_classifier and task == "classify":
         return NO_CLASSIFIER
-    for family in card.not_with.families:
-        if shape and shape.family in family.families:
-            return family
+    for entry in card.not_with.families:
+        if shape and (shape.family in entry.families or shape.kinds & set(entry.kinds)):
+            return entry
     if card.not_with.apple_gpu and device.expects_apple_gpu():
         return card.not_with.apple_gpu
     for library in card.not_with.libraries:

@@ -63,16 +63,17 @@ def low_rank(
         dropout: whether inputs are dropped.
         with_magnitudes: whether it is DoRA.
     """
-    inputs = sum(linear.n_in for linear in linears)
-    outputs = sum(linear.n_out for linear in linears)
+    inputs = sum(linear.share * linear.n_in for linear in linears)
+    outputs = sum(linear.share * linear.n_out for linear in linears)
     dropped_inputs = inputs if dropout else 0
     scaled_outputs = outputs if with_magnitudes else 0
-    remade_weights = sum(linear.n_in * linear.n_out for linear in linears) if with_magnitudes else 0
-    n_linears = len(linears)
+    weights = sum(linear.share * linear.n_in * linear.n_out for linear in linears)
+    remade_weights = weights if with_magnitudes else 0
+    n_linears = sum(linear.share for linear in linears)
     n_dropouts = n_linears if dropout else 0
     n_scalings = n_linears if with_magnitudes else 0
     return CostProfile(
-        adapter_params=sum(rank * (linear.n_in + linear.n_out) for linear in linears),
+        adapter_params=rank * (inputs + outputs),
         saved_activations=0.54 * inputs + 1.45 * dropped_inputs + 1.85 * scaled_outputs,
         memory_traffic=7.5 * inputs + 9.0 * dropped_inputs,
         memory_traffic_backward=9.5 * inputs + 2.9 * dropped_inputs + 12.0 * scaled_outputs,

@@ -87,14 +87,15 @@ def examine(folder: Path, task: Task) -> list[Finding]:
         model_shape, config = shape.from_folder(folder), shape.read_config(folder)
     except ModelUnavailable as error:
         return [Finding(error.message, error.hint)]
-    quantised = folder_files.find_quantisation(config)
-    if quantised:
+    quantised = folder_files.find_quantisation(config, model_shape)
+    if quantised and quantised.is_fatal:
         return [quantised]
     tensors, findings = folder_files.read_all_tensors(folder)
     mismatch = None if findings else folder_files.compare_with_shape(tensors, model_shape)
     if mismatch:
         findings.append(mismatch)
     findings += _examine_tokenizer(folder, task, folder_files.count_embeddings(tensors), model_shape)
+    findings += [quantised] if quantised else []
     findings += _find_remarks(folder, task, config)
     return sorted(findings, key=lambda finding: not finding.is_fatal)
 

@@ -71,7 +71,7 @@ def count_head_parameters(shape: ModelShape, num_labels: int) -> int:
     """
     if num_labels:
         return shape.head(num_labels) + shape.pooler
-    return 0 if shape.tied else shape.vocabulary * shape.hidden
+    return 0 if shape.tied else shape.vocabulary * shape.hidden + shape.head_bias
 
 
 def count_parameters(shape: ModelShape, settings: Settings, num_labels: int) -> ParameterCount:
@@ -79,8 +79,7 @@ def count_parameters(shape: ModelShape, settings: Settings, num_labels: int) -> 
     n_blocks = min(int(settings["blocks"]), shape.layers)  # more are refused before a run
     if not n_blocks:
         return ParameterCount(shape.head(num_labels), shape.total(num_labels))
-    first_block_missing = shape.first_block_missing if n_blocks == shape.layers else 0
-    trainable = n_blocks * shape.block - first_block_missing + count_head_parameters(shape, num_labels)
+    trainable = shape.top_blocks(n_blocks) + count_head_parameters(shape, num_labels)
     return ParameterCount(trainable, shape.total(num_labels))
 
 

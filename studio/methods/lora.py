@@ -123,12 +123,12 @@ def count_parameters(shape: ModelShape, settings: Settings, num_labels: int) -> 
     DoRA adds a length for each of a matrix's n_out outputs (Liu et al. 2024).
     """
     rank = int(settings["rank"])
-    block_parameters = 0
-    for linear in target_linears(shape, str(settings["targets"])):
-        block_parameters += rank * (linear.n_in + linear.n_out)
-        if settings["dora"]:
-            block_parameters += linear.n_out
-    return peft_adapter.count_with_head(shape, num_labels, shape.layers * block_parameters)
+    part, n_lengths = str(settings["targets"]), int(bool(settings["dora"]))
+    added = shape.over_blocks(
+        lambda linear: (rank * (linear.n_in + linear.n_out) + n_lengths * linear.n_out)
+        * (part in ("all", linear.part))
+    )
+    return peft_adapter.count_with_head(shape, num_labels, added)
 
 
 NO_MATRICES = Message(
@@ -147,7 +147,7 @@ def check(settings: Settings, shape: ModelShape | None, task: Task) -> list[Prob
 
 def target_pattern(shape: ModelShape, part: str) -> str:
     """The regular expression by which PEFT finds the chosen matrices of the blocks, never the head's."""
-    names = "|".join(re.escape(linear.name) for linear in target_linears(shape, part))
+    names = "|".join(dict.fromkeys(re.escape(linear.name) for linear in target_linears(shape, part)))
     return rf".*\.\d+\.({names})"
 
 
@@ -181,9 +181,10 @@ def train(context: TrainingContext) -> Any:
 def supports_disk_offload(settings: Settings, shape: ModelShape | None) -> bool:
     """All but DoRA, which needs the length of every weight before the first step.
 
-    Files hold experts in another form than the model does, so blocks with experts are not read from them.
+    Files hold experts in another form than the model does, so blocks with experts are not read from them; of
+    a family without formulas nobody knows which form they have.
     """
-    return not settings["dora"] and not (shape and shape.experts.count)
+    return not settings["dora"] and not (shape and (shape.experts.count or shape.is_counted))
 
 
 def cost_profile(shape: ModelShape, settings: Settings) -> CostProfile:

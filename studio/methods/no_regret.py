@@ -54,7 +54,8 @@ def _iterate_hints(plan: Plan, shape: ModelShape | None) -> Iterator[Message]:
     if settings["targets"] != "all":
         yield ALL_LAYERS
     if shape and shape.experts.count:
-        yield EXPERTS_STAY.format(share=shape.layers * shape.experts.parameters / shape.total())
+        n_blocks = shape.layers * shape.experts.share
+        yield EXPERTS_STAY.format(share=n_blocks * shape.experts.parameters / shape.total())
     if shape and plan.training.learning_rate:
         yield from _check_rate(plan, plan.training.learning_rate, shape)
     if (plan.training.batch_size or 0) > MAX_BATCH_SIZE:

@@ -112,15 +112,12 @@ def cost_profile(shape: ModelShape, settings: Settings) -> CostProfile:
 def _miss_profile(shape: ModelShape, type_settings: Settings) -> CostProfile:
     """Beside each matrix the sums over its input's blocks go through one small matrix and are added."""
     rank = int(type_settings["r"])
-    inputs, outputs = (
-        sum(linear.n_in for linear in shape.linears),
-        sum(linear.n_out for linear in shape.linears),
-    )
-    n_linears = len(shape.linears)
+    inputs, outputs = shape.per_block(lambda linear: linear.n_in), shape.per_block(lambda linear: linear.n_out)
+    n_linears = shape.per_block(lambda linear: 1)
     dropped_inputs = inputs if type_settings["miss_dropout"] else 0
     return CostProfile(
-        adapter_params=float(rank * outputs),
-        saved_activations=float(rank * n_linears) + 0.9 * dropped_inputs,
+        adapter_params=rank * outputs,
+        saved_activations=rank * n_linears + 0.9 * dropped_inputs,
         memory_traffic=inputs + 5.0 * outputs + 9.0 * dropped_inputs,
         memory_traffic_backward=3.0 * inputs + 2.0 * outputs + 2.9 * dropped_inputs,
         operations=4.0 * n_linears,

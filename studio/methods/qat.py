@@ -223,17 +223,16 @@ def save(model: Any, folder: Path, hub: str) -> None:
 def result_bytes(shape: ModelShape, settings: Settings, num_labels: int, bytes_per_parameter: int) -> float:
     """Integers packed into 32-bit words, row by row, a scale for each group, and all else as it is."""
     bits, group_size = int(settings["bits"]), int(settings["group"])
-    packed_bytes = sum(linear.n_out * 4 * math.ceil(linear.n_in * bits / 32) for linear in shape.linears)
-    n_weights = sum(linear.n_in * linear.n_out for linear in shape.linears)
+    packed_bytes = shape.over_blocks(lambda linear: linear.n_out * 4 * math.ceil(linear.n_in * bits / 32))
+    n_weights = shape.over_blocks(lambda linear: linear.n_in * linear.n_out)
     scale_bytes = bytes_per_parameter * n_weights / group_size
-    n_unrounded = shape.total(num_labels) - shape.layers * n_weights
-    return shape.layers * (packed_bytes + scale_bytes) + bytes_per_parameter * n_unrounded
+    return packed_bytes + scale_bytes + bytes_per_parameter * (shape.total(num_labels) - n_weights)
 
 
 def cost_profile(shape: ModelShape, settings: Settings) -> CostProfile:
     """Every matrix is trained, and rounded on each pass: the rounded copy is kept for the way back."""
-    n_weights = sum(linear.n_in * linear.n_out for linear in shape.linears)
-    n_linears = len(shape.linears)
+    n_weights = shape.per_block(lambda linear: linear.n_in * linear.n_out)
+    n_linears = shape.per_block(lambda linear: 1)
     return CostProfile(
         trainable_blocks=shape.layers,
         weight_copies=1.04 * n_weights,

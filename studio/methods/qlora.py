@@ -59,15 +59,15 @@ def supports_disk_offload(settings: Settings, shape: ModelShape | None) -> bool:
 def cost_profile(shape: ModelShape, settings: Settings) -> CostProfile:
     """As LoRA, with every matrix dequantized in each direction; PEFT copies the output of a 4-bit matrix."""
     lora_profile = lora.cost_profile(shape, settings)
-    n_linears = len(shape.linears)
-    n_weights = sum(linear.n_in * linear.n_out for linear in shape.linears)
-    outputs = sum(linear.n_out for linear in shape.linears)
+    n_linears = shape.per_block(lambda linear: 1)
+    n_weights = shape.per_block(lambda linear: linear.n_in * linear.n_out)
+    outputs = shape.per_block(lambda linear: linear.n_out)
     return replace(
         lora_profile,
         memory_traffic=lora_profile.memory_traffic + 2.0 * outputs,
         weight_traffic=lora_profile.weight_traffic + 1.1 * n_weights,
         weight_traffic_backward=lora_profile.weight_traffic_backward + 1.1 * n_weights,
-        dequantized_params=float(n_weights),
+        dequantized_params=n_weights,
         operations=lora_profile.operations + 2.0 * n_linears,
         operations_backward=lora_profile.operations_backward + 1.0 * n_linears,
     )

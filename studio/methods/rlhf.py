@@ -14,7 +14,6 @@ from studio.methods import lora
 from studio.methods.rlhf_stages import iterate, phases, rule_rewards, schedule
 from studio.methods.spec import Method, ParameterCount, Setting, Settings, TrainingContext
 from studio.methods.training import full_model_io, peft_adapter
-from studio.models import shape as shapes
 from studio.models.shape import ModelShape
 from studio.plan import Task
 from studio.storage import home
@@ -307,7 +306,7 @@ def _check_direct(algorithm: str, settings: Settings, task: Task) -> list[Proble
 
 def _check_reward(settings: Settings, shape: ModelShape | None, task: Task) -> list[Problem]:
     reward = rule_rewards.resolve_reward(settings, task)
-    if reward == "model" and shape and shape.family in shapes.WITHOUT_CLASSIFIER:
+    if reward == "model" and shape and not shape.has_classifier:
         return [Problem("reward", NO_REWARD_MODEL.format(family=shape.family))]
     if reward == "model":
         if task == "prefer" or settings["start_from"]:

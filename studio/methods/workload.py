@@ -13,8 +13,6 @@ from studio.plan import Task, Training, Value
 
 # Different micro batches that represent all of a phase; more would change its sum by less than a hundredth.
 MAX_MICRO_BATCH_KINDS = 8
-# Families whose attention transformers computes step by step, with scores and masks for all of a row.
-EAGER_FAMILIES = ("gemma2",)
 # From so many parameters on, a GPU recomputes activations in the backward pass instead of keeping them: they
 # outweigh the weights.
 CHECKPOINTING_MIN_PARAMETERS = 1e9
@@ -226,7 +224,7 @@ class Phase:
 
 def can_pack_texts(task: Task, shape: ModelShape, virtual_tokens: int, on_gpu: bool) -> bool:
     """Whether supervised training puts texts behind one another (as studio.data.packed_texts), unpadded."""
-    has_other_attention = shape.encoder or shape.family in EAGER_FAMILIES
+    has_other_attention = shape.encoder or not shape.packs
     return not (on_gpu or task == "classify" or virtual_tokens or has_other_attention)
 
 

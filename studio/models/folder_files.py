@@ -60,6 +60,11 @@ OTHER_VOCABULARY = Message(
     "The embedding has rows for {rows} tokens, and config.json speaks of {vocabulary} (vocab_size)."
 )
 CONFIG_TO_DO = Message("Take config.json and weights from the same model.")
+MXFP4 = Message("The experts of this model are in 4 bits (MXFP4), which cannot be trained on as they are.")
+MXFP4_TO_DO = Message(
+    "They are multiplied out while they are read: {half:.0f} GB of memory for all weights on a GPU with"
+    " bfloat16, {whole:.0f} GB elsewhere."
+)
 QUANTISED = Message("This model is already quantised ({kind}); what is rounded cannot be trained on.")
 
 
@@ -126,15 +131,27 @@ def find_missing_files(folder: Path) -> Finding | None:
     return Finding(NO_MODEL.format(folder=folder, why=why), to_do)
 
 
-def find_quantisation(config: Mapping[str, Any]) -> Finding | None:
-    """Whether a config says that the weights are rounded (GPTQ, AWQ, bitsandbytes, FP8 and others)."""
+def find_quantisation(config: Mapping[str, Any], shape: ModelShape) -> Finding | None:
+    """Whether a config says that the weights are rounded (GPTQ, AWQ, bitsandbytes, FP8 and others).
+
+    Those of gpt-oss are multiplied out while they are read (`load.base_model`), which stops no run.
+    """
     quantization = config.get("quantization_config") or config.get("compression_config")
     if not isinstance(quantization, Mapping):
         return None
+    if is_mxfp4(config):
+        sizes = {"half": 2 * shape.total() / 1e9, "whole": 4 * shape.total() / 1e9}
+        return Finding(MXFP4, MXFP4_TO_DO.format(**sizes), is_fatal=False)
     kind = str(quantization.get("quant_method") or "?")[:40].upper()
     bits = quantization.get("bits") or (4 if quantization.get("load_in_4bit") else 0)
     name = f"{kind}, {bits} bit" if bits else kind
     return Finding(QUANTISED.format(kind=name), TAKE_ORIGINAL)
+
+
+def is_mxfp4(config: Mapping[str, Any]) -> bool:
+    """Whether a config says that weights are in MXFP4, which transformers can multiply out."""
+    quantization = config.get("quantization_config")
+    return isinstance(quantization, Mapping) and quantization.get("quant_method") == "mxfp4"
 
 
 @dataclass(frozen=True)
@@ -213,6 +230,8 @@ def compare_with_shape(tensors: Mapping[str, Tensor], shape: ModelShape) -> Find
     formats = {tensor.number_format for tensor in tensors.values()}
     if formats & QUANTISED_FORMATS and any(name.endswith((".qweight", ".scales")) for name in tensors):
         return Finding(QUANTISED.format(kind=", ".join(sorted(formats & QUANTISED_FORMATS))), TAKE_ORIGINAL)
+    if shape.is_counted:  # files may hold them under other names, which transformers maps when it loads them
+        return None
     wanted = [(block, linear) for block in range(shape.layers) for linear in shape.linears]
     missing = [(block, linear) for block, linear in wanted if (block, linear.name) not in matrices]
     if missing:

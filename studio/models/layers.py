@@ -2,8 +2,11 @@
 
 from typing import Any
 
-# Where a backbone has its blocks: BERT and its like, DistilBERT, GPT-2, all others.
-BLOCK_PATHS = (("encoder", "layer"), ("transformer", "layer"), ("h",), ("layers",))
+# Where a backbone has its blocks: BERT and its like, DistilBERT, GPT-2, OPT, MPT, all others.
+BLOCK_PATHS = (
+    *(("encoder", "layer"), ("transformer", "layer"), ("h",)),
+    *(("decoder", "layers"), ("blocks",), ("layers",)),
+)
 
 
 def get_blocks(model: Any) -> Any:

@@ -1,5 +1,6 @@
 """Loads a model and its tokenizer from a folder, and computes the checksum of a model's parameters."""
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
@@ -11,9 +12,12 @@ from transformers import (
     AutoModelForCausalLM,
     AutoModelForSequenceClassification,
     BitsAndBytesConfig,
+    Mxfp4Config,
 )
 
-from studio.models import device, device_sums, disk_offload, shape
+from studio.errors import ModelUnavailable
+from studio.i18n import Message
+from studio.models import device, device_sums, disk_offload, folder_files, shape
 from studio.models.nf4 import NF4_OPTIONS
 from studio.models.pooled_classifier import PooledClassifier
 from studio.models.tokenizer import load_tokenizer
@@ -21,6 +25,9 @@ from studio.plan import Task
 
 # Digits of a checksum whose SHA-256 has read every byte, and of one that has read sums made on a GPU.
 HOST_DIGITS, DEVICE_DIGITS = 12, 16
+MISSING_WEIGHTS = Message(
+    "The weights in {folder} lack {count} {count:tensor|tensors} of the model’s blocks, such as {name}."
+)
 # Under the name by which it is loaded beside a model.
 tokenizer = load_tokenizer
 
@@ -80,9 +87,12 @@ def base_model(
         "trust_remote_code": False,
         "use_safetensors": True,
     }
+    config = shape.read_config(folder)
+    if folder_files.is_mxfp4(config):
+        load_kwargs["quantization_config"] = Mxfp4Config(dequantize=True)
     if task != "classify":
         return _load(AutoModelForCausalLM, folder, load_kwargs, storage)
-    config = shape.read_config(folder) if reads_pooling else {}
+    config = config if reads_pooling else {}
     # A head for other classes gives way to a new one; all else was compared before (folder_check).
     load_kwargs |= {**_label_names(labels), "ignore_mismatched_sizes": True}
     torch.manual_seed(seed)
@@ -115,10 +125,26 @@ def _load(
     if not storage.in_4_bits:
         return classifier_or_decoder.from_pretrained(folder, **load_kwargs).eval()
     model = classifier_or_decoder.from_pretrained(folder, **load_kwargs, quantization_config=nf4_config())
+    if not storage.in_4_bits:
+        model = _read_weights(classifier_or_decoder, folder, load_kwargs).eval()
+        return model if storage.in_main_memory else model.to(torch_device)
+    in_4_bits = {"quantization_config": nf4_config(), "device_map": {"": torch_device}}
+    model = _read_weights(classifier_or_decoder, folder, {**load_kwargs, **in_4_bits})
     _disable_repacking(model)
     _detach_from_file(model)
     _keep_biases(model)
     return model.eval()
+
+
+def _read_weights(classifier_or_decoder: Any, folder: Path, load_kwargs: Mapping[str, Any]) -> Any:
+    """A model with the weights of a folder, which lack nothing of its blocks."""
+    model, loading = classifier_or_decoder.from_pretrained(folder, **load_kwargs, output_loading_info=True)
+    missing = sorted(name for name in loading["missing_keys"] if re.search(r"\.\d+\.", name))
+    if missing:  # transformers makes random numbers of them
+        raise ModelUnavailable(
+            MISSING_WEIGHTS, folder_files.TAKE_WHOLE, folder=folder, count=len(missing), name=missing[0]
+        )
+    return model
 
 
 def _load_offloaded(

@@ -1,14 +1,20 @@
 """Reads a model's shape from its config, so that counting parameters needs neither torch nor the weights."""
 
 import json
-from collections.abc import Mapping
-from dataclasses import dataclass
-from functools import cached_property
+import subprocess
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, fields
+from functools import cached_property, lru_cache
+from hashlib import sha256
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from studio import processes
 from studio.errors import ModelUnavailable
 from studio.i18n import Message
+from studio.storage import home, read_json, write_json
 
 # Where sentence-transformers writes how a model makes an embedding of its tokens.
 POOLING_FILE = Path("1_Pooling") / "config.json"
@@ -25,16 +31,13 @@ MIXTURE_OF_EXPERTS = Message(
     "{name} (“{family}”) is a mixture of experts, whose parts take turns, of a kind that the studio does not"
     " know."
 )
-UNEQUAL_BLOCKS = Message(
-    "{name} (“{family}”) has experts in some blocks and not in others; the studio trains models of equal"
-    " blocks."
-)
+NOT_COUNTED = Message("The process that counts {name} (“{family}”) broke off: {why}")
 NEEDS_OWN_CODE = Message(
     "{name} (“{family}”) needs program code from its own folder, and the studio runs no code from a model."
 )
 CHOOSE_OTHER_FAMILY = Message(
-    "Choose one of these families: Llama, Mistral, Qwen 2 and 3, Gemma 1 to 3 (text), Phi-3, SmolLM, GPT-2,"
-    " Mixtral, Qwen 2 and 3 MoE, OLMoE; to sort texts also BERT, DistilBERT, RoBERTa, XLM-R, MPNet, ELECTRA,"
+    "Choose a model of text that transformers knows, such as Llama, Mistral, Qwen, Gemma (text), Phi, SmolLM,"
+    " GPT-2, OLMo, Granite, gpt-oss; to sort texts also BERT, DistilBERT, RoBERTa, XLM-R, MPNet, ELECTRA,"
     " ModernBERT."
 )
 GEMMA_FAMILIES = ("gemma", "gemma2", "gemma3_text")
@@ -42,9 +45,22 @@ GEMMA_FAMILIES = ("gemma", "gemma2", "gemma3_text")
 EXPERT_WIDTH_KEYS = {
     "mixtral": "intermediate_size",
     "olmoe": "intermediate_size",
+    "gpt_oss": "intermediate_size",
     "qwen2_moe": "moe_intermediate_size",
     "qwen3_moe": "moe_intermediate_size",
 }
+# The entries of a config.json that say how weights happen to be stored, and not how a model is built.
+STORAGE_KEYS = (
+    *("quantization_config", "dtype", "torch_dtype"),
+    *("architectures", "transformers_version", "_name_or_path"),
+)
+# Longer than transformers takes to build a model without weights on a busy machine (seconds).
+COUNT_SECONDS = 120
+# The last names of matrices that make keys, and of those that make them together with queries and values.
+KEY_MATRICES = ("k_proj", "key", "k_lin", "k")
+FUSED_MATRICES = ("Wqkv", "c_attn", "qkv_proj", "query_key_value", "qkv")
+# Families whose attention transformers computes step by step, with scores and masks for all of a row.
+EAGER_FAMILIES = ("gemma2", "gpt_oss")
 # Families of which transformers has no model that sorts texts.
 WITHOUT_CLASSIFIER = ("olmoe",)
 GATED_DECODERS = (
@@ -81,6 +97,7 @@ class Linear:
         n_out: Output features.
         bias: Whether it has a bias.
         part: "attention" or "feed_forward".
+        share: The share of the blocks that have it.
     """
 
     name: str
@@ -88,6 +105,7 @@ class Linear:
     n_out: int
     bias: bool
     part: str
+    share: float = 1.0
 
     @property
     def size(self) -> int:
@@ -109,6 +127,10 @@ class Experts:
         hidden: Width of what goes in and comes out.
         inner: Width of an expert's inner activations.
         shared_inner: The same of an expert that all tokens go through; 0 where there is none.
+        matrices: Matrices of an expert: 3 with a gate, 2 without.
+        biases: Parameters of an expert beside its matrices.
+        share: The share of the blocks that have experts.
+        path: The name of the module of a block that they are in.
     """
 
     count: int = 0
@@ -116,11 +138,15 @@ class Experts:
     hidden: int = 0
     inner: int = 0
     shared_inner: int = 0
+    matrices: int = 3
+    biases: int = 0
+    share: float = 1.0
+    path: str = "mlp"
 
     @property
     def size(self) -> int:
         """Parameters of an expert."""
-        return 3 * self.hidden * self.inner
+        return self.matrices * self.hidden * self.inner + self.biases
 
     @property
     def shared_size(self) -> int:
@@ -136,7 +162,7 @@ class Experts:
     @property
     def widths(self) -> int:
         """Summed widths (in and out) of the matrices of the experts that a token goes through."""
-        return 3 * self.active * (self.hidden + self.inner)
+        return self.matrices * self.active * (self.hidden + self.inner)
 
     @property
     def activations(self) -> int:
@@ -165,10 +191,18 @@ class ModelShape:
         first_block_missing: Parameters that the first block lacks.
         mean_pooled: Whether a classifier reads the mean of the tokens (PooledClassifier).
         embedding_norms: Parameters of the norms around the blocks, which are no part of any.
+        head_bias: Parameters of the bias of an untied language head.
         head_modules: Modules of a new classification head beside those named classifier and score.
         embedding_width: Width of the embeddings of tokens, where that is not `hidden` (ELECTRA); else 0.
         kv_width: Keys of a token in a block, and as many values; as wide as the attention where it is 0.
         experts: The experts of one block; none where all tokens go through all matrices.
+        block_sizes: Parameters of each block, where they are not all alike or were counted on the model.
+        norm_parameters: Parameters of all norms, where they were counted on the model.
+        is_counted: Whether it was counted on the model, and not by the formulas of its family.
+        has_classifier: Whether transformers has a model of its kind that sorts texts.
+        has_state: Whether a block passes something on from token to token beside keys and values.
+        takes_prefix: Whether its blocks take keys and values from outside.
+        packs: Whether texts may stand behind one another in a row, each attending within itself.
     """
 
     family: str
@@ -187,26 +221,56 @@ class ModelShape:
     first_block_missing: int = 0
     mean_pooled: bool = False
     embedding_norms: int = 0
+    head_bias: int = 0
     head_modules: tuple[str, ...] = ()
     kv_width: int = 0
     embedding_width: int = 0
     experts: Experts = Experts()
-
-    @cached_property
-    def block(self) -> int:
-        """Parameters of one block."""
-        matrices = sum(linear.size for linear in self.linears)
-        return matrices + self.experts.parameters + self.block_other_parameters
+    block_sizes: tuple[int, ...] = ()
+    norm_parameters: int = 0
+    is_counted: bool = False
+    has_classifier: bool = True
+    has_state: bool = False
+    takes_prefix: bool = True
+    packs: bool = True
 
     @cached_property
     def blocks(self) -> int:
         """Parameters of all blocks together."""
-        return self.layers * self.block - self.first_block_missing
+        return self.top_blocks(self.layers)
+
+    def top_blocks(self, n_blocks: int) -> int:
+        """Parameters of the last blocks, from which a token is predicted."""
+        if self.block_sizes:
+            return sum(self.block_sizes[self.layers - n_blocks :])
+        matrices = sum(linear.size for linear in self.linears)
+        block = matrices + self.experts.parameters + self.block_other_parameters
+        return n_blocks * block - (self.first_block_missing if n_blocks == self.layers else 0)
+
+    def over_blocks(self, count: Callable[[Linear], int]) -> int:
+        """The sum of a count over the matrices of all blocks."""
+        return sum(round(self.layers * linear.share) * count(linear) for linear in self.linears)
+
+    def per_block(self, count: Callable[[Linear], float]) -> float:
+        """The sum of a count over the matrices of a block, of blocks that differ on average."""
+        return sum(linear.share * count(linear) for linear in self.linears)
 
     @cached_property
     def attention_width(self) -> int:
         """Values per token that the attention mixes: its heads concatenated."""
-        return next(linear.n_in for linear in reversed(self.linears) if linear.part == "attention")
+        widths = (linear.n_in for linear in reversed(self.linears) if linear.part == "attention")
+        return next(widths, self.hidden)
+
+    @property
+    def kinds(self) -> set[str]:
+        """What of it decides which methods train it: the ModelKinds of studio.presets."""
+        traits = {
+            "experts": self.experts.count > 0,
+            "state": self.has_state,
+            "no_prefix": not self.takes_prefix,
+            "no_matrices": not self.linears,
+        }
+        return {kind for kind, holds in traits.items() if holds}
 
     @property
     def kv_cache_width(self) -> int:
@@ -220,15 +284,31 @@ class ModelShape:
             return backbone + self.pooler + self.head(labels)
         if self.tied or self.encoder:
             return backbone
-        return backbone + self.vocabulary * self.hidden
+        return backbone + self.vocabulary * self.hidden + self.head_bias
 
     def active(self) -> int:
         """Parameters that a token goes through on its way to the vocabulary: not those of other experts."""
-        return self.total() - self.layers * (self.experts.count - self.experts.active) * self.experts.size
+        n_blocks, n_idle = round(self.layers * self.experts.share), self.experts.count - self.experts.active
+        return self.total() - n_blocks * n_idle * self.experts.size
 
     def head(self, labels: int) -> int:
         """Parameters of a new head for `labels` classes; only that of an encoder has a bias."""
         return self.class_head + labels * self.hidden + (labels if self.encoder else 0)
+
+    def to_json(self) -> dict[str, Any]:
+        """The shape as JSON holds it."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> "ModelShape":
+        """A shape from `to_json`."""
+        parts = {
+            "linears": tuple(Linear(**linear) for linear in values["linears"]),
+            "experts": Experts(**values["experts"]),
+            "block_sizes": tuple(values["block_sizes"]),
+            "head_modules": tuple(values["head_modules"]),
+        }
+        return cls(**{**values, **parts})
 
 
 def from_config(config: Mapping[str, Any], name: str = "this model") -> ModelShape:
@@ -250,9 +330,7 @@ def from_config(config: Mapping[str, Any], name: str = "this model") -> ModelSha
             return _modernbert(config)
         if family == "gpt2":
             return _gpt2(config)
-        if family in EXPERT_WIDTH_KEYS and _has_unequal_blocks(config):
-            raise ModelUnavailable(UNEQUAL_BLOCKS, CHOOSE_OTHER_FAMILY, family=family, name=name)
-        if family in GATED_DECODERS:
+        if family in GATED_DECODERS and not (family in EXPERT_WIDTH_KEYS and _has_unequal_blocks(config)):
             return _decoder(config, family)
     except KeyError as error:
         raise ModelUnavailable(
@@ -267,9 +345,57 @@ def from_config(config: Mapping[str, Any], name: str = "this model") -> ModelSha
             Message("Choose another model, or a whole copy of this one."),
             name=name,
         ) from None
-    raise ModelUnavailable(
-        _describe_other_kind(config), CHOOSE_OTHER_FAMILY, family=family[:40] or "?", name=name
-    )
+    kind = _describe_other_kind(config)
+    if kind in (READS_PICTURES, HEARS_SPEECH, ENCODER_DECODER):
+        raise ModelUnavailable(kind, CHOOSE_OTHER_FAMILY, family=family[:40] or "?", name=name)
+    return _count_on_model(config, name)
+
+
+def _count_on_model(config: Mapping[str, Any], name: str) -> ModelShape:
+    """The shape of a model of a family without formulas, counted once on the model itself.
+
+    That takes torch: a process that has it counts, any other asks a child process, and keeps the answer.
+    """
+    built_from = {key: value for key, value in config.items() if key not in STORAGE_KEYS}
+    if sys.modules.get("torch"):
+        return _count_here(json.dumps(built_from, sort_keys=True), name)
+    request = json.dumps({"config": built_from, "name": name}, sort_keys=True)
+    versions = (version("transformers"), *(field.name for field in fields(ModelShape)))
+    digest = sha256(json.dumps([built_from, *versions], sort_keys=True).encode()).hexdigest()
+    path = home() / "shapes" / f"{digest[:32]}.json"
+    reply = read_json(path) or _ask_child(request)
+    if "shape" not in reply:
+        raise ModelUnavailable(Message.from_json(reply["message"]), Message.from_json(reply["to_do"]))
+    if not path.is_file():
+        path.parent.mkdir(exist_ok=True)
+        write_json(path, reply)
+    return ModelShape.from_json(reply["shape"])
+
+
+@lru_cache(maxsize=64)
+def _count_here(config: str, name: str) -> ModelShape:
+    from studio.models import counted_shape  # noqa: PLC0415 - loads torch
+
+    return counted_shape.count(json.loads(config), name)
+
+
+@lru_cache(maxsize=64)
+def _ask_child(request: str) -> dict[str, Any]:
+    """The reply of studio.models.counted_shape to a request; of one that breaks off, what is said of it."""
+    why = Message("it took longer than {seconds} s.").format(seconds=COUNT_SECONDS)
+    try:
+        process = processes.run_module(
+            "studio.models.counted_shape", input_text=request, timeout=COUNT_SECONDS
+        )
+        return dict(json.loads(process.stdout.splitlines()[-1]))
+    except subprocess.TimeoutExpired:
+        pass
+    except (OSError, subprocess.SubprocessError, ValueError, IndexError):
+        why = Message("it gave no answer.")
+    asked = json.loads(request)
+    family = str(asked["config"].get("model_type", ""))[:40] or "?"
+    message = NOT_COUNTED.format(name=asked["name"], family=family, why=why)
+    return {"message": message.to_json(), "to_do": CHOOSE_OTHER_FAMILY.to_json()}
 
 
 def _describe_other_kind(config: Mapping[str, Any]) -> Message:
@@ -344,12 +470,14 @@ def _has_unequal_blocks(config: Mapping[str, Any]) -> bool:
 def _experts(config: Mapping[str, Any], family: str) -> Experts:
     if family not in EXPERT_WIDTH_KEYS:
         return Experts()
+    hidden, inner = int(config["hidden_size"]), int(config[EXPERT_WIDTH_KEYS[family]])
     return Experts(
         count=int(config["num_local_experts" if "num_local_experts" in config else "num_experts"]),
         active=int(config["num_experts_per_tok"]),
-        hidden=int(config["hidden_size"]),
-        inner=int(config[EXPERT_WIDTH_KEYS[family]]),
+        hidden=hidden,
+        inner=inner,
         shared_inner=int(config["shared_expert_intermediate_size"]) if family == "qwen2_moe" else 0,
+        biases=2 * inner + hidden if family == "gpt_oss" else 0,
     )
 
 
@@ -358,8 +486,9 @@ def _decoder(config: Mapping[str, Any], family: str) -> ModelShape:
     hidden = int(config["hidden_size"])
     heads = int(config["num_attention_heads"])
     kv_heads = int(config.get("num_key_value_heads") or heads)
-    head_dim = int(config.get("head_dim") or hidden // heads)
-    out_bias = bool(config.get("attention_bias"))
+    layers, head_dim = int(config["num_hidden_layers"]), int(config.get("head_dim") or hidden // heads)
+    is_gpt_oss = family == "gpt_oss"
+    out_bias = bool(config.get("attention_bias", is_gpt_oss))
     # Qwen2 puts a bias on query, key and value whatever its config says; the others follow attention_bias.
     bias = out_bias or family == "qwen2" or (family == "qwen2_moe" and bool(config.get("qkv_bias", True)))
     norms_per_block = 4 if family in ("gemma2", "gemma3_text") else 2
@@ -367,6 +496,8 @@ def _decoder(config: Mapping[str, Any], family: str) -> ModelShape:
     qk_norm_parameters = 2 * head_dim if family in ("qwen3", "qwen3_moe", "gemma3_text") else 0
     if family == "olmoe":  # which norms all heads together
         qk_norm_parameters = attention_width + kv_width
+    # Each head of gpt-oss has a number that takes up attention (its sink), each expert a bias in the router.
+    other_parameters = heads + int(config["num_local_experts"]) if is_gpt_oss else 0
     attention: tuple[Linear, ...] = (
         Linear("self_attn.q_proj", hidden, attention_width, bias, "attention"),
         Linear("self_attn.k_proj", hidden, kv_width, bias, "attention"),
@@ -395,12 +526,12 @@ def _decoder(config: Mapping[str, Any], family: str) -> ModelShape:
         family=family,
         encoder=False,
         hidden=hidden,
-        layers=int(config["num_hidden_layers"]),
+        layers=layers,
         vocabulary=vocabulary,
         context=int(config.get("max_position_embeddings", 2048)),
         tied=tied,
         linears=attention if experts.count else attention + feed_forward,
-        block_other_parameters=norms_per_block * hidden + qk_norm_parameters,
+        block_other_parameters=norms_per_block * hidden + qk_norm_parameters + other_parameters,
         non_block_parameters=vocabulary * hidden + hidden,
         pooler=0,
         class_head=0,
@@ -408,6 +539,9 @@ def _decoder(config: Mapping[str, Any], family: str) -> ModelShape:
         embedding_norms=hidden,
         kv_width=kv_width,
         experts=experts,
+        norm_parameters=(2 * layers + 1) * hidden if is_gpt_oss else 0,
+        has_classifier=family not in WITHOUT_CLASSIFIER,
+        packs=family not in EAGER_FAMILIES,
     )
 
 

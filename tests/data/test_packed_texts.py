@@ -10,7 +10,7 @@ from transformers import AutoConfig, AutoModelForCausalLM
 from studio import methods, runs
 from studio.data import collate, packed_texts
 from studio.data.vocabulary_loss import VocabularyLoss
-from studio.methods.workload import EAGER_FAMILIES
+from studio.models.shape import EAGER_FAMILIES
 from studio.training import worker
 
 X = -100

@@ -180,18 +180,18 @@ class AttachedModel:
         return MIXED_PRECISION_BYTES if self.autocast_dtype else 4.0
 
     @cached_property
-    def widths(self) -> int:
+    def widths(self) -> float:
         """Summed widths (in and out) of a block's matrices, those of a shared expert among them."""
         experts = self.shape.experts
         shared_widths = 3 * (experts.hidden + experts.shared_inner) if experts.shared_inner else 0
-        return shared_widths + sum(linear.n_in + linear.n_out for linear in self.shape.linears)
+        return experts.share * shared_widths + self.shape.per_block(lambda linear: linear.n_in + linear.n_out)
 
     @cached_property
     def block_params(self) -> float:
         """Parameters of a block's matrices, those of a shared expert among them."""
-        return float(
-            self.shape.experts.shared_size + sum(linear.n_in * linear.n_out for linear in self.shape.linears)
-        )
+        experts = self.shape.experts
+        in_matrices = self.shape.per_block(lambda linear: linear.n_in * linear.n_out)
+        return experts.share * experts.shared_size + in_matrices
 
     @cached_property
     def is_head_trained(self) -> bool:
@@ -263,9 +263,10 @@ class _Pass:
         self.seen_pairs = self.pairs / 2 if skips_half else self.pairs
         self.widths, self.block_params = model.widths, model.block_params
         experts = shape.experts
-        self.expert_widths, self.expert_activations = experts.widths, experts.activations
-        self.expert_params = float(experts.active * experts.size)
-        self.all_expert_params = float(experts.count * experts.size)
+        self.expert_widths = experts.share * experts.widths
+        self.expert_activations = experts.share * experts.activations
+        self.expert_params = experts.share * experts.active * experts.size
+        self.all_expert_params = experts.share * experts.count * experts.size
         self.expert_flop = 0.0
         self.adapter_params = profile.adapter_params if self.has_method else 0.0
         # Blocks that run; of these, blocks that are trained and blocks that gradients only pass through.

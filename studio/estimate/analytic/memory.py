@@ -151,7 +151,7 @@ def offloaded_bytes(run: MethodRun, machine: Machine) -> float:
 
 
 def _quantized_params(shape: ModelShape) -> int:
-    return shape.layers * sum(linear.n_in * linear.n_out for linear in shape.linears)
+    return shape.over_blocks(lambda linear: linear.n_in * linear.n_out)
 
 
 def _optimizer_bytes(run: MethodRun, machine: Machine) -> float:

@@ -1,6 +1,9 @@
 """The frozen bottom of a model: in evaluation mode while the top is trained, or run once and cached."""
 
+import ast
 import dataclasses
+import inspect
+import textwrap
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,8 +22,8 @@ from studio.storage import require_disk_space
 
 # The share of the free memory that the cache may take; a larger cache goes to the disk.
 MAX_MEMORY_SHARE = 0.25
-# Blocks that return their hidden states as the first of a tuple.
-RETURN_TUPLES = ("MPNetLayer",)
+# Blocks that return their hidden states as the first of a tuple, and do not say so where they return it.
+RETURN_TUPLES = ("MPNetLayer", "RwkvBlock")
 CACHED_ON_DISK = Message(
     "Memory is short, so the output of the frozen layers ({mb:,.0f} MB) is kept on the disk: the losses are "
     "the same, each step takes a little longer."
@@ -45,11 +48,18 @@ class SkippedBlock(torch.nn.Module):  # type: ignore[misc] # torch's types are n
         super().__init__()
         # Some models choose a block's mask by it.
         self.attention_type = getattr(block, "attention_type", None)
-        self.returns_tuple = type(block).__name__ in RETURN_TUPLES
+        self.returns_tuple = type(block).__name__ in RETURN_TUPLES or _ends_in_tuple(type(block).forward)
 
     def forward(self, hidden: torch.Tensor, *_: Any, **__: Any) -> Any:
         """Hidden states, unchanged."""
         return (hidden,) if self.returns_tuple else hidden
+
+
+def _ends_in_tuple(function: Any) -> bool:
+    """Whether the last return of a function gives a tuple, as its code says it."""
+    code = ast.parse(textwrap.dedent(inspect.getsource(function)))
+    returned = [node.value for node in ast.walk(code) if isinstance(node, ast.Return)]
+    return isinstance(returned[-1], ast.Tuple)
 
 
 class CachedHidden:

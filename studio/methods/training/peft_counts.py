@@ -6,22 +6,10 @@ Tests hold every formula against PEFT itself for every model.
 from collections.abc import Callable
 
 from studio.methods.spec import Settings
-from studio.models.shape import Linear, ModelShape
+from studio.models.shape import FUSED_MATRICES, KEY_MATRICES, Linear, ModelShape
 
 # Keys and values under the names of all families; some have them in one matrix with the queries.
-KEY_VALUE_NAMES = (
-    "self_attn.k_proj",
-    "self_attn.v_proj",
-    "attention.self.key",
-    "attention.self.value",
-    "attention.k_lin",
-    "attention.v_lin",
-    "attention.attn.k",
-    "attention.attn.v",
-    "attn.Wqkv",
-    "attn.c_attn",
-    "self_attn.qkv_proj",
-)
+KEY_VALUE_NAMES = (*KEY_MATRICES, "v_proj", "value", "v_lin", "v", *FUSED_MATRICES)
 
 
 def dora(shape: ModelShape, settings: Settings) -> int:
@@ -33,8 +21,9 @@ def dora(shape: ModelShape, settings: Settings) -> int:
 def lora_mlp(shape: ModelShape, settings: Settings) -> int:
     """r · (n_in + n_out) as for LoRA, over the matrices of the feed-forward part alone."""
     rank = int(settings["r"])
-    feed_forward = [linear for linear in shape.linears if linear.part == "feed_forward"]
-    return shape.layers * sum(rank * (linear.n_in + linear.n_out) for linear in feed_forward)
+    return _sum_over_linears(
+        shape, lambda linear: rank * (linear.n_in + linear.n_out) * (linear.part == "feed_forward")
+    )
 
 
 def miss(shape: ModelShape, settings: Settings) -> int:
@@ -54,8 +43,10 @@ def ia3(shape: ModelShape, settings: Settings) -> int:
 
     Liu et al. 2022, section 3.3.
     """
-    key_value_width = sum(linear.n_out for linear in key_value_linears(shape))
-    return shape.layers * (key_value_width + sum(linear.n_in for linear in feed_forward_outputs(shape)))
+    keys_and_values, outputs = key_value_linears(shape), feed_forward_outputs(shape)
+    return _sum_over_linears(
+        shape, lambda linear: (linear in keys_and_values) * linear.n_out + (linear in outputs) * linear.n_in
+    )
 
 
 def loha(shape: ModelShape, settings: Settings) -> int:
@@ -169,6 +160,8 @@ def ln_tuning(shape: ModelShape, settings: Settings) -> int:
 
     They have a bias where the family has biases.
     """
+    if shape.norm_parameters:
+        return shape.norm_parameters
     block_norms = shape.layers * shape.block_other_parameters - shape.first_block_missing
     return block_norms + shape.embedding_norms
 
@@ -196,12 +189,14 @@ def count_saved(kind: str, shape: ModelShape, settings: Settings) -> int:
 
 def count_frozen(kind: str, shape: ModelShape) -> int:
     """What a method adds and does not train: AdaLoRA stores for each matrix the rank it started with."""
-    return shape.layers * len(shape.linears) if kind == "adalora" else 0
+    return shape.over_blocks(lambda linear: 1) if kind == "adalora" else 0
 
 
 def key_value_linears(shape: ModelShape) -> tuple[Linear, ...]:
     """The matrices whose outputs are keys and values."""
-    return tuple(linear for linear in shape.linears if linear.name in KEY_VALUE_NAMES)
+    return tuple(
+        linear for linear in shape.linears if linear.name.rpartition(".")[2] in KEY_VALUE_NAMES
+    )
 
 
 def feed_forward_outputs(shape: ModelShape) -> tuple[Linear, ...]:
@@ -210,7 +205,7 @@ def feed_forward_outputs(shape: ModelShape) -> tuple[Linear, ...]:
 
 
 def _sum_over_linears(shape: ModelShape, count: Callable[[Linear], int]) -> int:
-    return shape.layers * sum(count(linear) for linear in shape.linears)
+    return shape.over_blocks(count)
 
 
 def _count_linear(n_in: int, n_out: int) -> int:

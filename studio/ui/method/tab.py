@@ -9,9 +9,8 @@ import gradio as gr
 from studio import methods, presets
 from studio.errors import StudioError
 from studio.methods import compatibility
-from studio.models import shape
 from studio.plan import Task
-from studio.ui import access, progress_strip, units
+from studio.ui import access, progress_strip
 from studio.ui.components import notices
 from studio.ui.components.events import LATEST_UNQUEUED, UNQUEUED, after_any, read_event
 from studio.ui.components.gradio_adapter import current_page
@@ -267,7 +266,7 @@ def follow_data(
     is_for_data = method_for == f"{fields['source']}|{task}"
     suitable = _suitable_model(task, known_model if isinstance(known_model, str) else "", is_for_data)
     chosen = recommendation.follow_data(request, method, method_for or "", suitable, **fields)
-    models = gr.update(choices=_model_choices(task))
+    models = gr.update(choices=_model_choices(task, request_language(request)))
     if suitable != model:
         models["value"] = suitable
     return models, *chosen
@@ -285,13 +284,12 @@ def _is_being_restored(source: str, columns: Mapping[str, str]) -> bool:
     return bool(role_columns)
 
 
-def _model_choices(task: Task) -> list[tuple[str, str]]:
-    choices = []
-    for card in presets.models().values():
-        if task in card.tasks:
-            parameter_count = shape.from_config(card.config).total()
-            choices.append((f"{card.name} · {units.format_count(parameter_count)}", card.id))
-    return choices
+def _model_choices(task: Task, lang: str) -> list[tuple[str, str]]:
+    return [
+        (base_model.describe_choice(card).render(lang), card.id)
+        for card in presets.models().values()
+        if task in card.tasks
+    ]
 
 
 def _suitable_model(task: Task, model: str, is_for_data: bool) -> str:
