@@ -22,7 +22,7 @@ NOT_DESCRIBED = Message("Not described yet.")
 Card = TypeVar("Card", bound="CardModel")
 Content = TypeVar("Content")
 # What of a base model decides which methods train it, beside its family (ModelShape.kinds).
-ModelKind = Literal["experts", "state", "no_prefix", "no_matrices"]
+ModelKind = Literal["experts", "state", "no_prefix", "uneven"]
 # Question or fact -> the values under which something holds, any of them.
 Condition = Mapping[str, tuple[str, ...]]
 

@@ -60,7 +60,9 @@ def target_linears(shape: ModelShape, placement: str) -> list[Linear]:
     """
     last_by_part = {linear.part: linear for linear in shape.linears}
     if shape.experts.count:
-        last_by_part["feed_forward"] = Linear(shape.experts.path, shape.hidden, shape.hidden, False, "feed_forward")
+        last_by_part["feed_forward"] = Linear(
+            shape.experts.path, shape.hidden, shape.hidden, False, "feed_forward"
+        )
     parts = ("attention", "feed_forward") if placement == "houlsby" else ("feed_forward",)
     return [last_by_part[part] for part in parts]
 

@@ -125,8 +125,9 @@ def count_parameters(shape: ModelShape, settings: Settings, num_labels: int) -> 
     rank = int(settings["rank"])
     part, n_lengths = str(settings["targets"]), int(bool(settings["dora"]))
     added = shape.over_blocks(
-        lambda linear: (rank * (linear.n_in + linear.n_out) + n_lengths * linear.n_out)
-        * (part in ("all", linear.part))
+        lambda linear: (
+            (rank * (linear.n_in + linear.n_out) + n_lengths * linear.n_out) * (part in ("all", linear.part))
+        )
     )
     return peft_adapter.count_with_head(shape, num_labels, added)
 

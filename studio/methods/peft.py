@@ -14,6 +14,9 @@ from studio.plan import Task
 
 PEFT_REFUSED = Message("PEFT refuses these settings: {reason}")
 TARGET_RANK_TOO_LARGE = Message("expected less than adalora_init_r ({first}), but got {got}")
+NOTHING_TO_CHANGE = Message("{got} changes {needed}, and this base model has none; choose another method")
+IA3_NEEDS = Message("keys, values and what goes out of the feed-forward part")
+LN_TUNING_NEEDS = Message("the numbers of norms")
 CHANGE_NAMED_SETTING = Message("Change the setting it names, and start again.")
 # Methods that put virtual tokens before the text, and change no matrix.
 VIRTUAL_TOKEN_TYPES = ("prompt_tuning", "p_tuning")
@@ -112,7 +115,10 @@ def cost_profile(shape: ModelShape, settings: Settings) -> CostProfile:
 def _miss_profile(shape: ModelShape, type_settings: Settings) -> CostProfile:
     """Beside each matrix the sums over its input's blocks go through one small matrix and are added."""
     rank = int(type_settings["r"])
-    inputs, outputs = shape.per_block(lambda linear: linear.n_in), shape.per_block(lambda linear: linear.n_out)
+    inputs, outputs = (
+        shape.per_block(lambda linear: linear.n_in),
+        shape.per_block(lambda linear: linear.n_out),
+    )
     n_linears = shape.per_block(lambda linear: 1)
     dropped_inputs = inputs if type_settings["miss_dropout"] else 0
     return CostProfile(
@@ -137,6 +143,9 @@ def check(settings: Settings, shape: ModelShape | None, task: Task) -> list[Prob
         return peft_adapter.check_virtual_tokens(f"{peft_type}_num_virtual_tokens", n_tokens, shape)
     if peft_type == "lora_mlp" and shape and not lora.target_linears(shape, "feed_forward"):
         return [Problem("type", lora.NO_MATRICES.format(got=peft_type))]
+    needed = {"ia3": IA3_NEEDS, "ln_tuning": LN_TUNING_NEEDS}.get(peft_type)
+    if shape and needed and not peft_counts.PARAMETER_COUNTERS[peft_type](shape, type_settings):
+        return [Problem("type", NOTHING_TO_CHANGE.format(got=peft_type, needed=needed))]
     return []
 
 

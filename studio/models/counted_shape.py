@@ -7,7 +7,7 @@ takes torch, so it runs in a worker or in a child process: `shape.from_config` a
 import inspect
 import json
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import replace
 from functools import cached_property
@@ -35,9 +35,9 @@ NOT_CAUSAL = (
 )
 # Words in the names of the classes of modules that mix tokens by a state which runs along the text.
 STATE_WORDS = ("mamba", "delta", "lightning", "recurrent", "conv", "rwkv", "mixer")
-FEED_FORWARD_WORDS = ("mlp", "moe", "ffn", "feedforward", "ff", "linear")
-# Matrices that mixers with a state read without calling them, so that nothing attached to them would work.
+# Matrices that Mamba's kernels read without calling them, so that nothing attached to them would work.
 UNCALLED_MATRICES = ("out_proj", "dt_proj")
+MAMBA_WORDS = ("mamba", "mixer")
 # What configs call the most tokens of a text, and the experts that a router chooses for a token.
 CONTEXT_KEYS = ("max_position_embeddings", "n_positions", "max_seq_len", "seq_length")
 ACTIVE_EXPERTS_KEYS = ("num_experts_per_tok", "num_experts_per_token", "moe_topk", "top_k_experts", "moe_k")
@@ -49,7 +49,9 @@ NOT_BUILT = Message("transformers cannot build {name} (“{family}”) from its 
 NO_BLOCKS = Message(
     "{name} (“{family}”) is not built of blocks behind one another with a head, which is what is trained."
 )
-LACKS_SUPPORT = Message("transformers’ code for {name} (“{family}”) lacks what a training here needs: {what}.")
+LACKS_SUPPORT = Message(
+    "transformers’ code for {name} (“{family}”) lacks what a training here needs: {what}."
+)
 CHOSEN_POSITIONS = Message("scores at chosen positions alone (logits_to_keep)")
 RECOMPUTING = Message("computing activations again on the way back (gradient checkpointing)")
 
@@ -174,21 +176,22 @@ class _Counter:
                 part = self._part(block, name)
                 linear = Linear(name, n_in, n_out, module.bias is not None, part)
                 n_with[linear] = n_with.get(linear, 0) + 1
-        shared = [
-            replace(linear, share=n_blocks / len(self.blocks)) for linear, n_blocks in n_with.items()
-        ]
+        shared = [replace(linear, share=n_blocks / len(self.blocks)) for linear, n_blocks in n_with.items()]
         # The attention first, whatever order the block defines them in.
         return tuple(sorted(shared, key=lambda linear: linear.part))
 
     def _is_target(self, block: Any, name: str, module: Any) -> bool:
-        path = name.split(".")
-        if any("expert" in part for part in path) or module.weight.shape[0] in (1, self.experts.count):
+        path, experts = name.split("."), self.experts
+        if any("expert" in part for part in path) or module.weight.shape[0] in (1, experts.count):
             return False
-        return not (_mixes_by_state(block.get_submodule(path[0])) and path[-1] in UNCALLED_MATRICES)
+        # Where other blocks have experts, PEFT takes these matrices for theirs.
+        if experts.count and path[0] == experts.path:
+            return False
+        is_mamba = _has_word(block.get_submodule(path[0]), MAMBA_WORDS)
+        return not (is_mamba and path[-1] in UNCALLED_MATRICES)
 
     def _part(self, block: Any, name: str) -> str:
-        child = type(block.get_submodule(name.partition(".")[0])).__name__.lower()
-        is_mixer = "attention" in child or any(word in child for word in STATE_WORDS)
+        is_mixer = _has_word(block.get_submodule(name.partition(".")[0]), ("attention", *STATE_WORDS))
         return "attention" if is_mixer else "feed_forward"
 
     @cached_property
@@ -198,7 +201,8 @@ class _Counter:
             (block, name, module)
             for block in self.blocks
             for name, module in block.named_modules()
-            if name.rpartition(".")[2] == "experts" and any(p.ndim == 3 for p in module.parameters(recurse=False))
+            if name.rpartition(".")[2] == "experts"
+            and any(p.ndim == 3 for p in module.parameters(recurse=False))
         ]
         if not holders:
             return Experts()
@@ -208,11 +212,15 @@ class _Counter:
         hidden, n_matrices = self._hidden, 3 if "gate_up_proj" in matrices else 2
         n_experts = int(next(iter(matrices.values())).shape[0])
         size = sum(matrix.numel() for matrix in matrices.values()) // n_experts
+        # All tokens go through what else there is in their place, in blocks without experts too.
         shared = sum(
             linear.weight.numel()
-            for path, linear in block.named_modules()
-            if isinstance(linear, torch.nn.Linear) and "shared" in path and min(linear.weight.shape) > 1
-        )
+            for other in self.blocks
+            for part, child in other.named_children()
+            if part == name.partition(".")[0]
+            for linear in child.modules()
+            if isinstance(linear, torch.nn.Linear) and linear.weight.shape[0] not in (1, n_experts)
+        ) // len(holders)
         return Experts(
             count=n_experts,
             active=int(self._setting(ACTIVE_EXPERTS_KEYS, 1)),
@@ -244,14 +252,12 @@ class _Counter:
     @property
     def norm_parameters(self) -> int:
         """Parameters of all norms."""
-        return sum(
-            _count(module) for module in self.model.modules() if type(module).__name__.endswith("Norm")
-        )
+        return sum(_count(module) for module in self.model.modules() if layers.is_norm(module))
 
     @cached_property
     def has_state(self) -> bool:
         """Whether a block passes on more from token to token than keys and values."""
-        return any(_mixes_by_state(module) for block in self.blocks for module in block.modules())
+        return any(_has_word(module, STATE_WORDS) for block in self.blocks for module in block.modules())
 
     @property
     def takes_prefix(self) -> bool:
@@ -293,9 +299,9 @@ class _Counter:
         return otherwise
 
 
-def _mixes_by_state(module: Any) -> bool:
+def _has_word(module: Any, words: Iterable[str]) -> bool:
     name = type(module).__name__.lower()
-    return any(word in name for word in STATE_WORDS)
+    return any(word in name for word in words)
 
 
 def _last_name(linear: Linear) -> str:

@@ -21,6 +21,11 @@ def get_blocks(model: Any) -> Any:
     raise AttributeError(f"{type(backbone).__name__} has no list of blocks under a known name")
 
 
+def is_norm(module: Any) -> bool:
+    """Whether a module is a norm, by the name of its class."""
+    return type(module).__name__.endswith(("Norm", "Norm1P"))
+
+
 def keep_lower_blocks(model: Any, n_blocks: int) -> None:
     """Cut a decoder off above its first blocks. Its last norm stays; saved and loaded, it is as short."""
     blocks = get_blocks(model)

@@ -268,9 +268,15 @@ class ModelShape:
             "experts": self.experts.count > 0,
             "state": self.has_state,
             "no_prefix": not self.takes_prefix,
-            "no_matrices": not self.linears,
+            "uneven": any(not self._ends_alike(part) for part in ("attention", "feed_forward")),
         }
         return {kind for kind, holds in traits.items() if holds}
+
+    def _ends_alike(self, part: str) -> bool:
+        """Whether a part ends in the same matrix in every block; experts stand for the feed-forward part."""
+        shares = [linear.share for linear in self.linears if linear.part == part]
+        stands_for_it = part == "feed_forward" and self.experts.count > 0
+        return stands_for_it or (bool(shares) and shares[-1] == 1.0)
 
     @property
     def kv_cache_width(self) -> int:

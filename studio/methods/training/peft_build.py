@@ -15,6 +15,7 @@ from studio.data import collate
 from studio.methods import lora
 from studio.methods.spec import TrainingContext
 from studio.methods.training import peft_adapter, peft_counts
+from studio.models import layers
 from studio.models import shape as shapes
 from studio.models.shape import ModelShape
 from studio.plan import Task
@@ -112,7 +113,7 @@ def norm_targets(model: Any) -> dict[str, Any]:
     """
     patterns = set()
     for name, module in model.named_modules():
-        if type(module).__name__.endswith("Norm") and not name.startswith("head."):
+        if layers.is_norm(module) and not name.startswith("head."):
             patterns.add(re.sub(r"\\\.\d+\\\.", r"\\.\\d+\\.", re.escape(name)))
     target_pattern = "|".join(sorted(patterns))
     without_parameters = [

@@ -160,7 +160,7 @@ def ln_tuning(shape: ModelShape, settings: Settings) -> int:
 
     They have a bias where the family has biases.
     """
-    if shape.norm_parameters:
+    if shape.norm_parameters or shape.is_counted:
         return shape.norm_parameters
     block_norms = shape.layers * shape.block_other_parameters - shape.first_block_missing
     return block_norms + shape.embedding_norms
@@ -194,9 +194,7 @@ def count_frozen(kind: str, shape: ModelShape) -> int:
 
 def key_value_linears(shape: ModelShape) -> tuple[Linear, ...]:
     """The matrices whose outputs are keys and values."""
-    return tuple(
-        linear for linear in shape.linears if linear.name.rpartition(".")[2] in KEY_VALUE_NAMES
-    )
+    return tuple(linear for linear in shape.linears if linear.name.rpartition(".")[2] in KEY_VALUE_NAMES)
 
 
 def feed_forward_outputs(shape: ModelShape) -> tuple[Linear, ...]:
