@@ -19,6 +19,11 @@ FOUR_EXPERTS = {"num_experts": 4, "num_experts_per_tok": 2, "initializer_range":
 MIXTURES: dict[str, dict[str, Any]] = {
     "mixtral": {**GROUPED, "num_local_experts": 4, "num_experts_per_tok": 2, "initializer_range": 0.1},
     "olmoe": {**GROUPED, **FOUR_EXPERTS},
+    "gpt_oss": {
+        **GROUPED,
+        **{"num_local_experts": 4, "num_experts_per_tok": 2, "head_dim": 8, "sliding_window": 8},
+        "initializer_range": 0.1,
+    },
     "qwen2_moe": {
         **GROUPED,
         **FOUR_EXPERTS,
@@ -154,3 +159,43 @@ def save_family(family: str, folder: Path) -> None:
     torch.manual_seed(0)
     model_class = AutoModel if is_encoder else AutoModelForCausalLM
     model_class.from_config(config).save_pretrained(folder)
+
+
+FP4_VALUES = (0.0, 0.5, 1.0, 1.5, 2.0, 3.0, 4.0, 6.0, -0.0, -0.5, -1.0, -1.5, -2.0, -3.0, -4.0, -6.0)
+
+
+def save_gpt_oss_in_4_bits(folder: Path) -> dict[str, Any]:
+    """Save a tiny gpt-oss as the hub has it, its experts in MXFP4.
+
+    Returns:
+        What the experts' matrices are, by the names of their parameters.
+    """
+    import json
+
+    import torch
+    from safetensors.torch import load_file, save_file
+    from toys import _train_bpe_tokenizer
+    from transformers import AutoConfig, AutoModelForCausalLM
+
+    tokenizer = _train_bpe_tokenizer()
+    tokenizer.save_pretrained(folder)
+    sizes = {**config_of("gpt_oss"), "vocab_size": max(384, len(tokenizer)), "intermediate_size": 32}
+    torch.manual_seed(0)
+    AutoModelForCausalLM.from_config(AutoConfig.for_model(**sizes)).save_pretrained(folder)
+    tensors, experts = load_file(folder / "model.safetensors"), {}
+    for name in [name for name in tensors if name.endswith(("gate_up_proj", "down_proj"))]:
+        n_experts, n_in, n_out = tensors.pop(name).shape
+        codes = torch.randint(0, 16, (n_experts, n_out, n_in // 32, 32))
+        exponents = torch.randint(122, 125, (n_experts, n_out, n_in // 32))
+        tensors[f"{name}_blocks"] = (codes[..., 0::2] + 16 * codes[..., 1::2]).to(torch.uint8)
+        tensors[f"{name}_scales"] = exponents.to(torch.uint8)
+        values = torch.tensor(FP4_VALUES)[codes] * 2.0 ** (exponents - 127).unsqueeze(-1)
+        experts[name] = values.flatten(2).transpose(1, 2)
+    save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
+    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    config["quantization_config"] = {
+        "quant_method": "mxfp4",
+        "modules_to_not_convert": ["model.layers.*.self_attn", "model.layers.*.mlp.router", "lm_head"],
+    }
+    (folder / "config.json").write_text(json.dumps(config), encoding="utf-8")
+    return experts

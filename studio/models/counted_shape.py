@@ -206,7 +206,7 @@ class _Counter:
         ]
         if not holders:
             return Experts()
-        block, name, module = holders[-1]
+        _, name, module = holders[-1]
         matrices = {key: value for key, value in module.named_parameters() if value.ndim == 3}
         biases = [value for key, value in module.named_parameters() if value.ndim != 3]
         hidden, n_matrices = self._hidden, 3 if "gate_up_proj" in matrices else 2

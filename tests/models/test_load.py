@@ -2,10 +2,17 @@
 
 import shutil
 
+import pytest
 import torch
+from model_families import save_gpt_oss_in_4_bits
+from safetensors.torch import load_file, save_file
 from transformers import AutoTokenizer
 
-from studio.models import device, load
+from studio import methods, runs
+from studio.errors import ModelUnavailable
+from studio.methods import folder_check
+from studio.models import device, folder_files, load
+from studio.training import worker
 
 
 def test_the_same_weights_have_the_same_checksum_and_one_changed_number_another(tiny_chat):
@@ -89,3 +96,40 @@ def test_a_tokenizer_without_padding_or_template_gets_both(tiny_chat, tmp_path):
 
 def test_a_tokenizer_with_its_own_template_keeps_it(tiny_chat):
     assert "<|" in load.tokenizer(tiny_chat).chat_template
+
+
+def test_experts_in_4_bits_are_multiplied_out_and_what_that_takes_is_said(tmp_path):
+    experts = save_gpt_oss_in_4_bits(tmp_path)
+    (remark,) = [
+        finding for finding in folder_check.examine(tmp_path, "chat") if finding.message == folder_files.MXFP4
+    ]
+    assert not remark.is_fatal
+    assert "GB of memory" in remark.to_do.render()
+    model = load.base_model(tmp_path, "chat")
+    loaded = {name: parameter.cpu() for name, parameter in model.named_parameters() if name in experts}
+    torch.testing.assert_close(loaded, {name: value.to(model.dtype) for name, value in experts.items()})
+
+
+@pytest.mark.thorough
+@pytest.mark.parametrize("method_name", ["lora", "full"])
+def test_a_model_in_4_bits_is_trained_and_reopened(method_name, tmp_path, make_plan):
+    save_gpt_oss_in_4_bits(tmp_path)
+    rates = {"learning_rate": 3e-3} if method_name == "full" else {}
+    plan = make_plan(method_name, "chat", epochs=3, eval_count=2, **rates)
+    run = runs.create(plan.model_copy(update={"model": str(tmp_path)}))
+    worker.run(run.id)
+    report = runs.report(run)
+    assert report["after"]["loss"] < report["before"]["loss"]
+    base = load.base_model(tmp_path, "chat")
+    reopened = load.fingerprint(methods.get(method_name).load(base, run.model))
+    assert reopened == report["tuned"]["checksum"]
+
+
+def test_weights_that_lack_a_part_of_a_block_are_refused(tiny_chat, tmp_path):
+    folder = tmp_path / "cut"
+    shutil.copytree(tiny_chat, folder)
+    tensors = load_file(folder / "model.safetensors")
+    del tensors["model.layers.1.mlp.up_proj.weight"]
+    save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
+    with pytest.raises(ModelUnavailable, match=r"layers\.1\.mlp\.up_proj\.weight"):
+        load.base_model(folder, "chat")
